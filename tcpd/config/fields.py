@@ -1,0 +1,80 @@
+"""Options: one declaration gives a key its type, unit, default, documentation and reload rule.
+
+A group of keys is a frozen dataclass whose attributes are made by :func:`option`. Reader, reference
+page, annotated sample and ``--show-config`` are all driven by :func:`options_of`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import MISSING, dataclass
+from typing import Any
+
+from tcpd.config.values import Type
+
+_KEY = "tcpd.option"
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One key of a section.
+
+    :ivar name: the key as the ini file has it.
+    :ivar type: parses and shows its value; names its unit.
+    :ivar default: the parsed value when the key is not given.
+    :ivar doc: what it means, in a sentence or a few.
+    :ivar reloadable: whether a reload can change it; otherwise it takes a restart.
+    :ivar secret: whether its value is masked wherever it is shown.
+    """
+
+    name: str
+    type: Type[Any]
+    default: Any
+    doc: str
+    reloadable: bool
+    secret: bool
+
+    @property
+    def required(self) -> bool:
+        """Whether the key has no default and so must be given."""
+        return self.default is MISSING
+
+
+def option(
+    type: Type[Any],
+    default: Any = MISSING,
+    doc: str = "",
+    *,
+    reloadable: bool = True,
+    secret: bool = False,
+) -> Any:
+    """Declare a key, as the default of a dataclass attribute of the same name.
+
+    :param type: one of :mod:`tcpd.config.values`.
+    :param default: the parsed value when the key is not given; left out, the key is required (the
+        dataclass then has to be ``kw_only``).
+    :param doc: for the reference page and the annotated sample.
+    :param reloadable: whether a reload can change it.
+    :param secret: whether to mask its value wherever it is shown.
+    """
+    metadata = {_KEY: (type, doc, reloadable, secret)}
+    if default is MISSING:
+        return dataclasses.field(metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def options_of(cls: type) -> tuple[Option, ...]:
+    """The keys that a settings dataclass declares, in order.
+
+    :raise TypeError: if an attribute was not declared by :func:`option`, or the class is not a
+        frozen dataclass; both are a programmer's mistake.
+    """
+    if not dataclasses.is_dataclass(cls) or not cls.__dataclass_params__.frozen:  # type: ignore[attr-defined]
+        raise TypeError(f"{cls.__qualname__} is not a frozen dataclass")
+    found = []
+    for field in dataclasses.fields(cls):
+        if _KEY not in field.metadata:
+            raise TypeError(f"{cls.__qualname__}.{field.name} was not declared by option()")
+        kind, doc, reloadable, secret = field.metadata[_KEY]
+        found.append(Option(field.name, kind, field.default, doc, reloadable, secret))
+    return tuple(found)

@@ -1,0 +1,148 @@
+"""What the floors of tcpd, and third parties, provide to each other.
+
+A third party's service is a *kind*: an object that provides :class:`IKind`, named by an entry point
+of the group ``tcpd.protocols``. A third party's line command provides :class:`ILineCommand`, group
+``tcpd.line.commands``.
+"""
+
+from __future__ import annotations
+
+from zope.interface import Attribute, Interface
+
+
+class IKind(Interface):
+    """What ``protocol = NAME`` in a ``[service:...]`` section names."""
+
+    name = Attribute("str: the word in the ini file; lower-case ASCII letters and digits.")
+    summary = Attribute("str: one sentence for the reference page and the annotated sample.")
+    settings = Attribute(
+        "type: a frozen dataclass whose attributes are tcpd.config.fields.option() declarations; "
+        "the kind's own keys in its section."
+    )
+    words = Attribute(
+        "frozenset[str]: the listener words that the kind understands beyond tls=NAME, "
+        "which every kind has: 'udp', 'starttls'."
+    )
+    idle = Attribute(
+        "float, seconds: the idle timeout of a policy that says `idle = auto`; 0 means none."
+    )
+    sample_listen = Attribute(
+        "str | None: the listener in the built-in sample set; None leaves the kind out of it."
+    )
+
+    def make_factory(settings, context):
+        """Make the factory of one service. Called once a service and start, before any port opens.
+
+        :param settings: an instance of ``self.settings``.
+        :param IContext context: what the service may use of the rest of the daemon.
+        :return: a :class:`twisted.internet.interfaces.IProtocolFactory`; it may also provide
+            :class:`IRefusing`, and its protocols :class:`IFarewell` and
+            :class:`twisted.internet.interfaces.IHalfCloseableProtocol`.
+        :raise tcpd.config.errors.SettingError: for what only the kind can check, such as a file
+            that cannot be read.
+        """
+
+
+class IDatagramKind(IKind):
+    """A kind that also answers datagrams: its ``words`` hold ``udp``."""
+
+    def make_responder(settings, context):
+        """Make the function that answers one service's datagrams.
+
+        :return: ``Callable[[bytes], bytes | None]``: from the payload of a datagram to that of its
+            answer; ``None`` for no answer. Who may be answered, and how often, is not its concern.
+        """
+
+
+class IContext(Interface):
+    """What a kind gets from the rest of the daemon, built by ``tcpd.daemon.compose``."""
+
+    service = Attribute("str: the service's name, NAME of [service:NAME].")
+    clock = Attribute("twisted.internet.interfaces.IReactorTime: for timers and durations.")
+    wall_clock = Attribute("Callable[[], float]: seconds since 1970 UTC, for dates people read.")
+    server_name = Attribute("str: the name that the daemon calls itself by.")
+    started = Attribute("float: clock.seconds() when the daemon started.")
+    hub = Attribute("tcpd.chat.hub.Hub: the one set of rooms, shared by all doors.")
+    counters = Attribute("tcpd.ops.counters.ServiceCounters: this service's counters.")
+
+    def directory():
+        """Tell what the daemon serves.
+
+        :return: ``list[ServiceEntry]`` (:mod:`tcpd.net.directory`), in the order of the ini files.
+        """
+
+
+class IConnection(Interface):
+    """One connection as the connection layer knows it.
+
+    A protocol reaches it as ``IConnection(self.transport, None)``: ``None`` under a transport that
+    has no such layer (a test's). Through TLS and after STARTTLS it is the same object.
+    """
+
+    id = Attribute("str: unique within this run of the daemon.")
+    service = Attribute("str: the service's name.")
+    peer = Attribute(
+        "str: where the client is, as people write it: '192.0.2.1:4711', '[2001:db8::1]:4711' or "
+        "'unix'. An IPv4 client of a dual-stack socket is shown as IPv4."
+    )
+    address = Attribute(
+        "ipaddress.IPv4Address | ipaddress.IPv6Address | None: the client's; None on a UNIX socket."
+    )
+    tls = Attribute("tcpd.net.tls.TLSFacts | None: None while the connection is in the clear.")
+    can_start_tls = Attribute("bool: whether start_tls() may be called now.")
+
+    def start_tls():
+        """Begin TLS (the server's side) on this connection, after what was written so far.
+
+        ``protocol.transport`` is replaced; call it last, with nothing more to say in the clear.
+        ``dataReceived`` is next called with the first bytes from inside TLS.
+
+        :raise RuntimeError: where :attr:`can_start_tls` is false.
+        """
+
+    def end(reason):
+        """End the connection for a reason that is logged and counted.
+
+        The protocol's farewell (:class:`IFarewell`) is sent, except to a peer that does not read.
+
+        :param tcpd.policy.reasons.End reason: why.
+        """
+
+
+class IRefusing(Interface):
+    """A factory that has words for a client that is not let in."""
+
+    def refusal(reason):
+        """Say it in the protocol's own words.
+
+        :param tcpd.policy.reasons.Refusal reason: why.
+        :return: ``bytes``, sent on listeners without TLS before the connection is closed.
+        """
+
+
+class IFarewell(Interface):
+    """A protocol that has last words for a client whose connection the daemon ends."""
+
+    def farewell(reason):
+        """Say it in the protocol's own words. Called at most once.
+
+        :param tcpd.policy.reasons.End reason: why.
+        :return: ``bytes``, written before the connection is closed; may be empty.
+        """
+
+
+class ILineCommand(Interface):
+    """A command of the line protocol. :class:`tcpd.line.command.Command` provides it."""
+
+    name = Attribute("str: upper-case ASCII letters, digits and '-', starting with a letter.")
+    usage = Attribute("str: the arguments as HELP shows them, e.g. '[token]'; may be empty.")
+    help = Attribute("str: what it does, for HELP; one or more lines.")
+
+    def call(request):
+        """Do it.
+
+        :param tcpd.line.command.Request request: the arguments and who asks.
+        :return: ``str`` (one line or several, sent as a 250 reply), a
+            :class:`tcpd.line.reply.Reply`, or an awaitable of either.
+        :raise tcpd.line.reply.CommandError: to answer with an error reply of the command's choice.
+        """

@@ -1,0 +1,1 @@
+"""Listeners, the connection layer, TLS and datagrams."""

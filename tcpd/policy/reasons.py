@@ -1,0 +1,58 @@
+"""Why a client is not let in, and why a connection ends: stable words for logs and counters."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Refusal(StrEnum):
+    """Why a client is not let in."""
+
+    DENIED = "denied"
+    ADDRESS_FULL = "address-full"
+    SERVICE_FULL = "service-full"
+    DAEMON_FULL = "daemon-full"
+
+    @property
+    def sentence(self) -> str:
+        """For people, in protocols that have words for it; no full stop at the end."""
+        return _REFUSALS[self]
+
+
+class End(StrEnum):
+    """Why a connection ended."""
+
+    CLIENT = "client"
+    SERVER = "server"
+    LOST = "lost"
+    IDLE = "idle"
+    SLOW_READER = "slow-reader"
+    LINGER = "linger"
+    TLS_FAILED = "tls-failed"
+    TLS_TIMEOUT = "tls-timeout"
+    SHUTDOWN = "shutdown"
+
+    @property
+    def sentence(self) -> str:
+        """For people, in protocols that have words for it; no full stop at the end."""
+        return _ENDS[self]
+
+
+_REFUSALS = {
+    Refusal.DENIED: "connections from your address are not accepted",
+    Refusal.ADDRESS_FULL: "too many connections from your address",
+    Refusal.SERVICE_FULL: "this service is full, try again later",
+    Refusal.DAEMON_FULL: "this server is full, try again later",
+}
+
+_ENDS = {
+    End.CLIENT: "you closed the connection",
+    End.SERVER: "the conversation is over",
+    End.LOST: "the connection was lost",
+    End.IDLE: "you were silent for too long",
+    End.SLOW_READER: "you do not read what you are sent",
+    End.LINGER: "you did not let the connection close",
+    End.TLS_FAILED: "the TLS handshake failed",
+    End.TLS_TIMEOUT: "the TLS handshake took too long",
+    End.SHUTDOWN: "the server is shutting down",
+}

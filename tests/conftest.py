@@ -1,0 +1,49 @@
+"""Fixtures for every test."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+
+import pytest
+from twisted.logger import LogEvent, globalLogPublisher
+
+
+class LoggedFailures(list[LogEvent]):
+    """The events logged as failures or as errors during a test."""
+
+    def expect(self, text: str, count: int = 1) -> list[LogEvent]:
+        """Take out the failures whose exception or format has ``text`` in it.
+
+        :raise AssertionError: if there are not exactly ``count`` of them.
+        """
+        found = [event for event in self if text in _told(event)]
+        assert len(found) == count, f"{len(found)} logged failures with {text!r}: {list(self)}"
+        self[:] = [event for event in self if event not in found]
+        return found
+
+
+def _told(event: LogEvent) -> str:
+    failure = event.get("log_failure")
+    return f"{event.get('log_format')} {failure.value!r}" if failure else str(event.get("log_format"))
+
+
+@pytest.fixture(autouse=True)
+def logged_failures() -> Iterator[LoggedFailures]:
+    """Fails a test that logged a failure it did not expect (``logged_failures.expect(...)``)."""
+    seen = LoggedFailures()
+
+    def observe(event: LogEvent) -> None:
+        if "log_failure" in event or event.get("log_level") is not None and event["log_level"].name in (
+            "error",
+            "critical",
+        ):
+            seen.append(event)
+
+    globalLogPublisher.addObserver(observe)
+    try:
+        yield seen
+        gc.collect()  # a Deferred whose failure nobody handled logs it when it is collected
+    finally:
+        globalLogPublisher.removeObserver(observe)
+    assert not seen, "unexpected failures were logged:\n" + "\n".join(_told(event) for event in seen)
