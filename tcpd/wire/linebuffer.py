@@ -1,0 +1,79 @@
+"""Bytes to lines, in bounded memory, one split a chunk."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class Fault(Enum):
+    """What stands in :meth:`LineBuffer.feed`'s answer in place of a line that cannot be used."""
+
+    TOO_LONG = "too long"
+    BARE_LF = "ended by LF without CR"
+
+
+class LineBuffer:
+    """Collects a stream into lines that end in LF or CRLF.
+
+    However the stream is cut, the lines and faults are the same. It holds at most ``limit + 1``
+    bytes of a line that has not ended yet; of a longer one it keeps nothing, reports
+    :attr:`Fault.TOO_LONG` once, as soon as it is sure, and skips to its end.
+
+    :param limit: the longest line in bytes, its line end not counted; at least 1.
+    :param strict_crlf: report a line that ends in LF alone as :attr:`Fault.BARE_LF`.
+    """
+
+    __slots__ = ("_limit", "_partial", "_skipping", "_strict_crlf")
+
+    def __init__(self, limit: int, *, strict_crlf: bool = False) -> None:
+        self._limit = limit
+        self._strict_crlf = strict_crlf
+        self._partial = bytearray()
+        self._skipping = False
+
+    def feed(self, data: bytes) -> list[bytes | Fault]:
+        """Take the next bytes of the stream.
+
+        :return: the lines completed by them, without their ends, and faults in their place.
+        """
+        if b"\n" not in data:
+            return [Fault.TOO_LONG] if self._keep(data) else []
+        pieces = data.split(b"\n")
+        tail = pieces.pop()
+        found: list[bytes | Fault] = []
+        if self._skipping:
+            self._skipping = False
+            del pieces[0]
+        elif self._partial:
+            pieces[0] = bytes(self._partial) + pieces[0]
+            self._partial.clear()
+        limit = self._limit
+        strict = self._strict_crlf
+        for line in pieces:
+            if line.endswith(b"\r"):
+                line = line[:-1]
+            elif strict and len(line) <= limit:
+                found.append(Fault.BARE_LF)
+                continue
+            found.append(line if len(line) <= limit else Fault.TOO_LONG)
+        if tail and self._keep(tail):
+            found.append(Fault.TOO_LONG)
+        return found
+
+    def clear(self) -> None:
+        """Forget what has come of a line that has not ended."""
+        self._partial.clear()
+        self._skipping = False
+
+    def _keep(self, data: bytes) -> bool:
+        """Add to the unfinished line; tell whether it has just become too long."""
+        if self._skipping:
+            return False
+        size = len(self._partial) + len(data)
+        # one byte more may be the CR of a line end
+        if size < self._limit + 1 or (size == self._limit + 1 and data.endswith(b"\r")):
+            self._partial += data
+            return False
+        self._partial.clear()
+        self._skipping = True
+        return True
