@@ -1,0 +1,259 @@
+"""A document to settings, with everything that is wrong told at once."""
+
+from __future__ import annotations
+
+import difflib
+import os.path
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from tcpd.config.errors import ConfigError
+from tcpd.config.fields import Option, options_of
+from tcpd.config.ini import Document, Place, Section, Value
+from tcpd.config.listen import Address, Listener, parse_listener
+from tcpd.config.settings import (
+    KindOptions,
+    PolicySettings,
+    ServiceSettings,
+    Settings,
+    TcpdSettings,
+    TLSSettings,
+)
+from tcpd.config.values import PATH
+
+_NAME = re.compile(r"[a-z0-9](?:[a-z0-9_.-]{0,62})")
+
+#: Keys that every service has, beside its kind's own: (name, type, default, meaning).
+SERVICE_KEYS = (
+    ("protocol", "text", None, "The kind of service; required."),
+    ("listen", "listeners", None, "Where it listens, one listener a line; required."),
+    ("policy", "text", "default", "NAME of the [policy:NAME] that it stands behind."),
+)
+
+
+def _did_you_mean(word: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(word, list(known), 1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+class _Builder:
+    """Collects settings and complaints in one walk over a document."""
+
+    def __init__(
+        self, document: Document, kinds: Mapping[str, KindOptions], sections: Mapping[str, type]
+    ) -> None:
+        self.document = document
+        self.kinds = kinds
+        self.sections = sections
+        self.errors: list[tuple[Place, str]] = []
+        self.places: dict[tuple[str, str], Place] = {}
+
+    def complain(self, place: Place, title: str, key: str, text: str) -> None:
+        where = f"[{title}] {key}" if key else f"[{title}]"
+        self.errors.append((place, f"{place}: {where}: {text}"))
+
+    def values(self, title: str, cls: type, skip: frozenset[str] = frozenset()) -> Any:
+        """Make ``cls`` from a section; ``None`` if that cannot be done."""
+        section = self.document.get(title, Section(Place("", 0)))
+        options = {item.name: item for item in options_of(cls)}
+        given: dict[str, Any] = {}
+        complete = True
+        for key, value in section.values.items():
+            if key in skip:
+                continue
+            item = options.get(key)
+            if item is None:
+                known = [*options, *skip]
+                self.complain(
+                    value.place, title, key, f"there is no such key{_did_you_mean(key, known)}"
+                )
+                continue
+            self.places[title, key] = value.place
+            try:
+                given[key] = self._parse(item, value)
+            except ValueError as error:
+                self.complain(value.place, title, key, str(error))
+                complete = False
+        for item in options.values():
+            if item.required and item.name not in section.values:
+                self.complain(section.place, title, item.name, "this key must be given")
+                complete = False
+        return cls(**given) if complete else None
+
+    @staticmethod
+    def _parse(item: Option, value: Value) -> Any:
+        parsed = item.type.parse(value.text)
+        if item.type is PATH and parsed and not os.path.isabs(parsed):
+            return os.path.join(os.path.dirname(os.path.abspath(value.place.file)), parsed)
+        return parsed
+
+    def build(self) -> Settings:
+        single: dict[str, type] = {"tcpd": TcpdSettings, **self.sections}
+        named: dict[str, type] = {"policy": PolicySettings, "tls": TLSSettings}
+        built: dict[str, Any] = {}
+        for title, section in self.document.items():
+            self.places[title, ""] = section.place
+            family, colon, name = title.partition(":")
+            if title in single:
+                continue
+            if not colon or (family != "service" and family not in named):
+                known = [*single, *(f"{word}:NAME" for word in (*named, "service"))]
+                hint = _did_you_mean(title, known) or f"; there are {', '.join(known)}"
+                self.complain(section.place, title, "", f"there is no such section{hint}")
+            elif _NAME.fullmatch(name) is None:
+                self.complain(
+                    section.place,
+                    title,
+                    "",
+                    "a name has lower-case letters, digits, dots, hyphens and underscores, "
+                    "at most 63, and begins with a letter or digit",
+                )
+            elif family in named:
+                built[title] = self.values(title, named[family])
+        settings = {title: self.values(title, cls) for title, cls in single.items()}
+        if "policy:default" not in self.document:
+            built["policy:default"] = PolicySettings()
+        services = self._services(built)
+        if self.errors:
+            raise ConfigError(self._sorted_errors())
+        return Settings(
+            tcpd=settings.pop("tcpd"),
+            services=services,
+            policies=_family(built, "policy"),
+            tls=_family(built, "tls"),
+            sections=settings,
+            places=self.places,
+        )
+
+    def _sorted_errors(self) -> list[str]:
+        files: dict[str, int] = {}
+        for section in self.document.values():
+            files.setdefault(section.place.file, len(files))
+            for value in section.values.values():
+                files.setdefault(value.place.file, len(files))
+        files.setdefault("", len(files))
+        self.errors.sort(key=lambda found: (files[found[0].file], found[0].line))
+        return [text for _, text in self.errors]
+
+    def _services(self, built: Mapping[str, Any]) -> dict[str, ServiceSettings]:
+        services: dict[str, ServiceSettings] = {}
+        taken: dict[tuple[str, int, bool], str] = {}
+        for title, section in self.document.items():
+            family, _, name = title.partition(":")
+            if family != "service" or not name:
+                continue
+            service = self._service(title, name, section, built, taken)
+            if service is not None:
+                services[name] = service
+        if not any(title.startswith("service:") for title in self.document):
+            place = next((section.place for section in self.document.values()), Place("", 0))
+            self.errors.append(
+                (
+                    place,
+                    f"{place.file or 'configuration'}: there is no [service:NAME] section, so "
+                    "nothing would be served; `twistd tcpd --print-config` shows some",
+                )
+            )
+        return services
+
+    def _service(
+        self,
+        title: str,
+        name: str,
+        section: Section,
+        built: Mapping[str, Any],
+        taken: dict[tuple[str, int, bool], str],
+    ) -> ServiceSettings | None:
+        for key, _type, _default, _doc in SERVICE_KEYS:
+            if key in section.values:
+                self.places[title, key] = section.values[key].place
+        protocol = section.values.get("protocol")
+        if protocol is None:
+            self.complain(section.place, title, "protocol", "this key must be given")
+            return None
+        try:
+            kind = self.kinds[protocol.text]
+        except KeyError:
+            hint = _did_you_mean(protocol.text, self.kinds)
+            if not hint:
+                hint = f"; there are {', '.join(sorted(self.kinds))}"
+            self.complain(
+                protocol.place, title, "protocol", f"there is no protocol {protocol.text!r}{hint}"
+            )
+            return None
+        except ValueError as error:  # it is there, but cannot be loaded
+            self.complain(protocol.place, title, "protocol", str(error))
+            return None
+        options = self.values(title, kind.settings, frozenset(key for key, *_ in SERVICE_KEYS))
+        listen = self._listeners(title, name, section, kind, built, taken)
+        policy = section.values.get("policy")
+        policy_name = policy.text if policy else "default"
+        if f"policy:{policy_name}" not in built and policy is not None:
+            names = [other.partition(":")[2] for other in built if other.startswith("policy:")]
+            self.complain(
+                policy.place,
+                title,
+                "policy",
+                f"there is no [policy:{policy_name}]{_did_you_mean(policy_name, names)}",
+            )
+        return ServiceSettings(name, protocol.text, listen, policy_name, options)
+
+    def _listeners(
+        self,
+        title: str,
+        name: str,
+        section: Section,
+        kind: KindOptions,
+        built: Mapping[str, Any],
+        taken: dict[tuple[str, int, bool], str],
+    ) -> tuple[Listener, ...]:
+        value = section.values.get("listen")
+        if value is None or not value.lines:
+            place = value.place if value else section.place
+            self.complain(place, title, "listen", "at least one listener must be given")
+            return ()
+        listeners = []
+        for line, place in value.lines:
+            try:
+                listener = parse_listener(line, kind.words)
+            except ValueError as error:
+                self.complain(place, title, "listen", str(error))
+                continue
+            listeners.append(listener)
+            for word in (listener.tls, listener.starttls):
+                if word and f"tls:{word}" not in built:
+                    names = [other.partition(":")[2] for other in built if other.startswith("tls:")]
+                    self.complain(
+                        place, title, "listen", f"there is no [tls:{word}]{_did_you_mean(word, names)}"
+                    )
+            where = listener.place
+            if isinstance(where, Address) and where.port:
+                other = taken.setdefault((where.host, where.port, listener.udp), name)
+                if other != name or listeners.count(listener) > 1:
+                    self.complain(
+                        place, title, "listen", f"{where} is already taken by [service:{other}]"
+                    )
+        return tuple(listeners)
+
+
+def _family(built: Mapping[str, Any], family: str) -> dict[str, Any]:
+    found = {}
+    for title, settings in built.items():
+        first, _, name = title.partition(":")
+        if first == family:
+            found[name] = settings
+    return found
+
+
+def build(
+    document: Document, kinds: Mapping[str, KindOptions], sections: Mapping[str, type]
+) -> Settings:
+    """Make settings from a document.
+
+    :param kinds: by name; looked up only for the names that the document uses. Its ``[]`` raises
+        :class:`ValueError` with a sentence for a kind that is there and cannot be loaded.
+    :param sections: by title, further sections and their settings dataclasses.
+    :raise ConfigError: with all that is wrong, in the order of files and lines.
+    """
+    return _Builder(document, kinds, sections).build()

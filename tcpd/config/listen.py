@@ -1,0 +1,189 @@
+"""The grammar of ``listen``: one listener a line, a place and then words.
+
+==========================  ==========================================================
+``HOST:PORT``               an IPv4 address
+``[V6]:PORT``               an IPv6 address
+``*:PORT``                  every address, IPv6 and IPv4, by one socket
+``unix:PATH mode=0660``     a UNIX socket; the mode is optional
+``systemd:NAME``            a socket that systemd holds, by its FileDescriptorName=
+``endpoint:DESCRIPTION``    any endpoint string of Twisted
+==========================  ==========================================================
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Set
+from dataclasses import dataclass, replace
+
+_WORD_NAMES = ("tls", "starttls", "udp", "mode")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A TCP or UDP port.
+
+    :ivar host: an IP address as text, or ``*`` for every address.
+    :ivar port: 0 to 65535; 0 lets the system choose.
+    """
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class UnixSocket:
+    """A UNIX stream socket.
+
+    :ivar path: absolute.
+    :ivar mode: its permissions.
+    """
+
+    path: str
+    mode: int
+
+    def __str__(self) -> str:
+        return f"unix:{self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class SystemdSocket:
+    """A socket that systemd passes, by its name."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"systemd:{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointString:
+    """A server endpoint description of Twisted."""
+
+    description: str
+
+    def __str__(self) -> str:
+        return f"endpoint:{self.description}"
+
+
+Place = Address | UnixSocket | SystemdSocket | EndpointString
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """One line of ``listen``.
+
+    :ivar place: where.
+    :ivar tls: NAME of the ``[tls:NAME]`` that it speaks from the first byte.
+    :ivar starttls: NAME of the ``[tls:NAME]`` that a client may switch to.
+    :ivar udp: datagrams in place of connections.
+    """
+
+    place: Place
+    tls: str | None = None
+    starttls: str | None = None
+    udp: bool = False
+
+    def __str__(self) -> str:
+        words = [str(self.place)]
+        if isinstance(self.place, UnixSocket):
+            words.append(f"mode={self.place.mode:04o}")
+        if self.tls:
+            words.append(f"tls={self.tls}")
+        if self.starttls:
+            words.append(f"starttls={self.starttls}")
+        if self.udp:
+            words.append("udp")
+        return " ".join(words)
+
+    def at(self, host: str, port: int) -> Listener:
+        """The same listener, at the address that it really has."""
+        return replace(self, place=Address(host, port))
+
+
+def _parse_port(text: str, whole: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,5}", text) or int(text) > 65535:
+        raise ValueError(f"{whole!r}: {text!r} is not a port from 0 to 65535")
+    return int(text)
+
+
+def _parse_place(text: str, mode: int | None) -> Place:
+    if text.startswith("unix:"):
+        path = text.removeprefix("unix:")
+        if not path.startswith("/"):
+            raise ValueError(f"{text!r}: the path of a UNIX socket must be absolute")
+        if len(path.encode()) > 107:
+            raise ValueError(f"{text!r}: the path is longer than the 107 bytes the system allows")
+        return UnixSocket(path, 0o660 if mode is None else mode)
+    if mode is not None:
+        raise ValueError("mode= goes with unix: only")
+    if text.startswith("systemd:"):
+        if text == "systemd:":
+            raise ValueError("systemd: needs the name of a socket, its FileDescriptorName=")
+        return SystemdSocket(text.removeprefix("systemd:"))
+    if text.startswith("endpoint:"):
+        if text == "endpoint:":
+            raise ValueError("endpoint: needs a description, like endpoint:tcp:7000")
+        return EndpointString(text.removeprefix("endpoint:"))
+    host, colon, port = text.rpartition(":")
+    if not colon or not host:
+        raise ValueError(f"{text!r} is not HOST:PORT, [V6]:PORT, *:PORT, unix:PATH or systemd:NAME")
+    if host == "*":
+        return Address("*", _parse_port(port, text))
+    if host.startswith("[") and host.endswith("]"):
+        try:
+            return Address(str(ipaddress.IPv6Address(host[1:-1])), _parse_port(port, text))
+        except ipaddress.AddressValueError:
+            raise ValueError(f"{text!r}: {host[1:-1]!r} is not an IPv6 address") from None
+    try:
+        return Address(str(ipaddress.IPv4Address(host)), _parse_port(port, text))
+    except ipaddress.AddressValueError:
+        if ":" in host:
+            raise ValueError(f"{text!r}: write an IPv6 address in brackets, [{host}]:{port}") from None
+        raise ValueError(
+            f"{text!r}: {host!r} is not an IPv4 address; a listener takes an address, not a name"
+        ) from None
+
+
+def parse_listener(text: str, words: Set[str]) -> Listener:
+    """Read one line.
+
+    :param text: the line; surrounding blanks do not matter.
+    :param words: which of ``udp`` and ``starttls`` the service's kind understands.
+    :raise ValueError: with a sentence on what is wrong.
+    """
+    place_text, *rest = text.split()
+    mode: int | None = None
+    tls: str | None = None
+    starttls: str | None = None
+    udp = False
+    for word in rest:
+        name, equals, value = word.partition("=")
+        if name not in _WORD_NAMES or bool(equals) == (name == "udp") or (equals and not value):
+            raise ValueError(
+                f"{word!r} is not a word of a listener; there are tls=NAME, starttls=NAME, "
+                "udp and, behind unix:PATH, mode=0660"
+            )
+        if name in ("udp", "starttls") and name not in words:
+            raise ValueError(f"{name!r} is not for this protocol")
+        if name == "udp":
+            udp = True
+        elif name == "tls":
+            tls = value
+        elif name == "starttls":
+            starttls = value
+        elif re.fullmatch(r"0?[0-7]{3}", value):
+            mode = int(value, 8)
+        else:
+            raise ValueError(f"mode={value} is not three octal digits, like mode=0660")
+    place = _parse_place(place_text, mode)
+    if tls and starttls:
+        raise ValueError("tls= and starttls= exclude each other on one listener")
+    if udp and (tls or starttls or not isinstance(place, Address)):
+        raise ValueError("udp takes an address and a port, and no TLS")
+    return Listener(place, tls, starttls, udp)

@@ -1,0 +1,158 @@
+"""The settings that the daemon itself has, and all settings together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from tcpd.config.fields import option
+from tcpd.config.ini import Place
+from tcpd.config.listen import Listener
+from tcpd.config.values import (
+    DURATION,
+    NETWORKS,
+    PATH,
+    SIZE,
+    TEXT,
+    Network,
+    at_least,
+    choice,
+    or_word,
+    whole_number,
+)
+
+
+class KindOptions(Protocol):
+    """What configuration has to know of a kind; :class:`tcpd.interfaces.IKind` has it all."""
+
+    name: str
+    summary: str
+    settings: type
+    words: Set[str]
+    sample_listen: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TcpdSettings:
+    """``[tcpd]``: the daemon as a whole."""
+
+    server_name: str = option(
+        TEXT, "", "The name that the daemon calls itself by; empty takes the host's name."
+    )
+    connections: int = option(
+        whole_number(1, 1_000_000), 10_000, "How many connections all services together may have."
+    )
+    drain: float = option(
+        DURATION,
+        10.0,
+        "How long a stopping daemon waits for clients to take their last bytes before it cuts "
+        "them off.",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicySettings:
+    """``[policy:NAME]``: who may connect to the services that name it, and how long they may stay.
+
+    ``[policy:default]`` is for all services that name none.
+    """
+
+    allow: tuple[Network, ...] = option(
+        NETWORKS,
+        (),
+        "Networks that may connect; empty lets in everybody whom deny does not name. Where a "
+        "client is in networks of both, the longer prefix wins, and deny wins a tie.",
+    )
+    deny: tuple[Network, ...] = option(NETWORKS, (), "Networks that may not connect.")
+    connections: int = option(
+        whole_number(1, 1_000_000), 5_000, "How many connections one service may have."
+    )
+    per_address: int = option(
+        whole_number(1, 1_000_000),
+        100,
+        "How many connections to one service an address may have; for IPv6, a /64 network.",
+    )
+    idle: float | None = option(
+        or_word(DURATION, "auto"),
+        None,
+        "A connection that is silent for so long, both ways, is ended; 0 never. auto is what the "
+        "protocol asks for: 10min, and never for chat.",
+    )
+    handshake: float = option(
+        at_least(DURATION, 0.1), 10.0, "How long a client may take for the TLS handshake."
+    )
+    unsent: int = option(
+        at_least(SIZE, 65536),
+        1 << 20,
+        "How many bytes may wait for a client that reads too slowly before it is cut off.",
+    )
+    linger: float = option(
+        at_least(DURATION, 0.1),
+        15.0,
+        "How long a connection that the daemon closes may take to deliver its last bytes before "
+        "it is cut off.",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TLSSettings:
+    """``[tls:NAME]``: a certificate, for listeners that say ``tls=NAME`` or ``starttls=NAME``."""
+
+    certificate: str = option(
+        PATH, doc="A PEM file with the server's certificate first and its chain behind it."
+    )
+    key: str = option(PATH, "", "A PEM file with its private key; empty, it is in the same file.")
+    chain: str = option(
+        PATH, "", "A PEM file with the chain, where the certificate's file does not hold it."
+    )
+    minimum: str = option(choice("1.2", "1.3"), "1.2", "The oldest version of TLS to speak.")
+    client_ca: str = option(
+        PATH,
+        "",
+        "A PEM file of authorities: clients then have to show a certificate that one of them "
+        "signed.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSettings:
+    """``[service:NAME]``.
+
+    :ivar name: NAME.
+    :ivar protocol: the name of its kind.
+    :ivar listen: where it listens.
+    :ivar policy: NAME of its ``[policy:NAME]``.
+    :ivar options: an instance of its kind's ``settings``.
+    """
+
+    name: str
+    protocol: str
+    listen: tuple[Listener, ...]
+    policy: str
+    options: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """A whole configuration, checked.
+
+    :ivar tcpd: ``[tcpd]``.
+    :ivar services: by name, in the order of the files.
+    :ivar policies: by name; ``default`` is always there.
+    :ivar tls: by name.
+    :ivar sections: by title, the sections that other parts declared (``chat``).
+    :ivar places: by (section, key), where a value was given; a key that was not is not there.
+    """
+
+    tcpd: TcpdSettings
+    services: Mapping[str, ServiceSettings]
+    policies: Mapping[str, PolicySettings]
+    tls: Mapping[str, TLSSettings]
+    sections: Mapping[str, Any]
+    places: Mapping[tuple[str, str], Place] = field(compare=False)
+
+    def place(self, section: str, key: str = "") -> str:
+        """Say where a key, or else its section, stands: ``FILE:LINE``."""
+        found = self.places.get((section, key)) or self.places.get((section, ""))
+        return str(found) if found else "built-in defaults"

@@ -1,0 +1,101 @@
+"""The kinds of service: the built-in ones, and those of other packages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from importlib import metadata
+from typing import Any
+
+from twisted.python.reflect import namedAny
+from zope.interface.exceptions import Invalid
+from zope.interface.verify import verifyObject
+
+from tcpd.config.fields import options_of
+from tcpd.config.build import SERVICE_KEYS
+from tcpd.interfaces import IDatagramKind, IKind
+
+#: The entry points under which other packages offer kinds.
+GROUP = "tcpd.protocols"
+
+#: The built-in kinds, offered as other packages offer theirs: a name, and where the object is.
+BUILT_IN = {
+    "echo": "tcpd.small.echo.kind",
+    "discard": "tcpd.small.discard.kind",
+    "daytime": "tcpd.small.daytime.kind",
+    "qotd": "tcpd.small.qotd.kind",
+    "chargen": "tcpd.small.chargen.kind",
+    "time": "tcpd.small.time.kind",
+    "line": "tcpd.line.kind.kind",
+    "chat": "tcpd.chat.text.kind.kind",
+}
+
+
+class KindError(ValueError):
+    """A kind that cannot be used; its text is a sentence for the operator."""
+
+
+class Kinds(Mapping[str, Any]):
+    """Kinds by name, each loaded when it is first asked for.
+
+    A kind of another package that cannot be loaded hurts only the configuration that names it.
+
+    :param entry_points: those of the group ``tcpd.protocols``; by default what is installed.
+    :raise KindError: if two have one name, for nobody could tell which would be served.
+    """
+
+    def __init__(self, entry_points: Iterable[metadata.EntryPoint] | None = None) -> None:
+        if entry_points is None:
+            entry_points = metadata.entry_points(group=GROUP)
+        self._loaded: dict[str, Any] = {}
+        self._others: dict[str, metadata.EntryPoint] = {}
+        for point in entry_points:
+            other = self._others.get(point.name)
+            taken = BUILT_IN.get(point.name) or (other and other.value)
+            # one package found twice, by two paths of sys.path, is no conflict
+            if taken and taken != point.value:
+                raise KindError(
+                    f"protocol {point.name!r} is offered twice, by {taken} and by {point.value}; "
+                    "uninstall one of the packages"
+                )
+            self._others[point.name] = point
+
+    def __getitem__(self, name: str) -> Any:
+        """:raise KeyError: if there is no such kind. :raise KindError: if it cannot be used."""
+        if name not in self._loaded:
+            if name in BUILT_IN:
+                self._loaded[name] = namedAny(BUILT_IN[name])
+            else:
+                self._loaded[name] = self._load(self._others[name])
+        return self._loaded[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([*BUILT_IN, *self._others])
+
+    def __len__(self) -> int:
+        return len(BUILT_IN) + len(self._others)
+
+    def built_in(self) -> list[Any]:
+        """The built-in kinds, in the order of the documentation."""
+        return [self[name] for name in BUILT_IN]
+
+    @staticmethod
+    def _load(point: metadata.EntryPoint) -> Any:
+        try:
+            kind = point.load()
+            verifyObject(IKind, kind)
+            if "udp" in kind.words:
+                verifyObject(IDatagramKind, kind)
+            if kind.name != point.name:
+                raise KindError(f"it calls itself {kind.name!r}")
+            hidden = {key for key, *_ in SERVICE_KEYS}
+            for item in options_of(kind.settings):
+                if item.name in hidden:
+                    raise KindError(f"its key {item.name!r} is one that every service has")
+        except Invalid as error:
+            why = " ".join(str(error).split())
+        except Exception as error:
+            # whatever a module of somebody else's does when it is imported
+            why = f"{type(error).__name__}: {error}" if not isinstance(error, KindError) else str(error)
+        else:
+            return kind
+        raise KindError(f"protocol {point.name!r} ({point.value}) cannot be used: {why}")

@@ -1,0 +1,33 @@
+"""Addresses as Twisted tells them, made plain."""
+
+from __future__ import annotations
+
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.interfaces import IAddress
+
+from tcpd.policy.admission import IPAddress, plain_address
+
+
+def plain_endpoint_address(address: IAddress) -> IAddress:
+    """An IPv4 client of a dual-stack socket (``::ffff:192.0.2.1``) as an IPv4 address."""
+    if isinstance(address, IPv6Address) and address.host.startswith("::ffff:"):
+        plain = plain_address(address.host)
+        if plain.version == 4:
+            return IPv4Address(address.type, str(plain), address.port)
+    return address
+
+
+def ip_of(address: IAddress) -> IPAddress | None:
+    """The IP address in it; ``None`` for a UNIX socket's."""
+    if isinstance(address, IPv4Address | IPv6Address):
+        return plain_address(address.host)
+    return None
+
+
+def shown(address: IAddress) -> str:
+    """As people write it: ``192.0.2.1:4711``, ``[2001:db8::1]:4711``, ``unix``."""
+    if isinstance(address, IPv4Address):
+        return f"{address.host}:{address.port}"
+    if isinstance(address, IPv6Address):
+        return f"[{address.host}]:{address.port}"
+    return "unix"

@@ -1,0 +1,224 @@
+"""The connection layer of one service: who is let in, who is there, who has to go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IAddress, IProtocol, IProtocolFactory, IReactorTime
+from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+from twisted.protocols.tls import TLSMemoryBIOFactory
+
+from tcpd.config.settings import PolicySettings
+from tcpd.interfaces import IRefusing
+from tcpd.net.address import ip_of, plain_endpoint_address, shown
+from tcpd.net.conduit import Conduit
+from tcpd.ops.counters import ServiceCounters
+from tcpd.policy.admission import Admission, Networks, Tally
+from tcpd.policy.reasons import End, Refusal
+
+#: An idle connection is found at the latest after idle * (1 + 1 / _SWEEPS).
+_SWEEPS = 8
+
+#: Seconds between two log lines about refusals for the same reason.
+_BURST = 10.0
+
+#: Seconds that a refused client may take to read the words it is sent away with.
+_REFUSED_LINGER = 2.0
+
+
+class _Refused(Protocol):
+    """Tells a client why it is not let in, and closes."""
+
+    def __init__(self, words: bytes, clock: IReactorTime) -> None:
+        self._words = words
+        self._clock = clock
+
+    def connectionMade(self) -> None:
+        transport: Any = self.transport
+        self._timer = self._clock.callLater(_REFUSED_LINGER, transport.abortConnection)
+        transport.write(self._words)
+        transport.loseConnection()
+
+    def connectionLost(self, reason: Any = None) -> None:
+        if self._timer.active():
+            self._timer.cancel()
+
+
+class ConnectionLayer:
+    """The connections of one service.
+
+    :param service: its name.
+    :param factory: makes its protocols.
+    :param policy: what it stands behind.
+    :param idle: seconds of silence after which a connection is ended; 0 for never.
+    :param tally: how many connections the whole daemon has.
+    :param counters: the service's.
+    :param clock: for timers.
+    :param ids: gives a connection its number; shared by the whole daemon.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        *,
+        service: str,
+        factory: IProtocolFactory,
+        policy: PolicySettings,
+        idle: float,
+        tally: Tally,
+        counters: ServiceCounters,
+        clock: IReactorTime,
+        ids: Iterator[int],
+    ) -> None:
+        self.service = service
+        self.factory = factory
+        self.policy = policy
+        self.counters = counters
+        self.clock = clock
+        self.connections: set[Conduit] = set()
+        self._ids = ids
+        self._idle = idle
+        self._admission = Admission(
+            Networks(policy.allow, policy.deny), policy.connections, policy.per_address, tally
+        )
+        self._sweeper = LoopingCall(self.sweep)
+        self._sweeper.clock = clock
+        self._empty: Deferred[None] | None = None
+        self._refusals: dict[Refusal, tuple[float, int]] = {}
+
+    def start(self) -> None:
+        """Begin to look for idle connections. Called when the service starts."""
+        if self._idle:
+            self._sweeper.start(self._idle / _SWEEPS, now=False)
+
+    def accept(
+        self,
+        address: IAddress,
+        tls: TLSMemoryBIOFactory | None,
+        starttls: TLSMemoryBIOFactory | None,
+    ) -> IProtocol | None:
+        """Let a client in, or not. Called for each connection that a listener accepts.
+
+        :return: ``None`` to close the connection without a word.
+        """
+        address = plain_endpoint_address(address)
+        ip = ip_of(address)
+        refusal = self._admission.admit(ip)
+        if refusal is not None:
+            return self._refuse(refusal, address, tls)
+        counters = self.counters
+        counters.accepted += 1
+        counters.open += 1
+        conduit = Conduit(
+            self, str(next(self._ids)), ip, shown(address), address, tls, starttls
+        )
+        self.connections.add(conduit)
+        return conduit
+
+    def gone(self, conduit: Conduit, end: End) -> None:
+        """A connection is over. Called by it, once."""
+        self.connections.discard(conduit)
+        self._admission.release(conduit.address)
+        self.counters.open -= 1
+        self.counters.ended[end] += 1
+        if self._empty is not None and not self.connections:
+            empty, self._empty = self._empty, None
+            empty.callback(None)
+
+    def sweep(self) -> None:
+        """End the connections on which nothing went either way for the idle time.
+
+        A flag a connection, set where bytes go and read here, costs less than a timer that is
+        moved for each of them.
+        """
+        for conduit in list(self.connections):
+            conduit.quiet += 1
+            if conduit.quiet > _SWEEPS:
+                conduit.end(End.IDLE)
+
+    def drain(self, reason: End, seconds: float) -> Deferred[None]:
+        """End all connections with their protocol's farewell; cut those still there after a time.
+
+        :param seconds: how long they may take.
+        :return: fires with ``None`` when the last is gone; never fails.
+        """
+        if self._sweeper.running:
+            self._sweeper.stop()
+        if not self.connections:
+            return succeed(None)
+        self._empty = done = Deferred()
+        late = self.clock.callLater(seconds, self._cut_all, reason)
+
+        def tidy(result: None) -> None:
+            if late.active():
+                late.cancel()
+
+        done.addCallback(tidy)
+        for conduit in list(self.connections):
+            conduit.end(reason)
+        return done
+
+    def _cut_all(self, reason: End) -> None:
+        for conduit in list(self.connections):
+            conduit.cut(reason)
+
+    def _refuse(
+        self, refusal: Refusal, address: IAddress, tls: TLSMemoryBIOFactory | None
+    ) -> IProtocol | None:
+        self.counters.refused[refusal] += 1
+        now = self.clock.seconds()
+        told, since = self._refusals.get(refusal, (now - _BURST, 0))
+        if now - told >= _BURST:
+            self._log.warn(
+                "service {service}: refused {peer}: {refusal} ({since} more since last told)",
+                service=self.service,
+                peer=shown(address),
+                refusal=str(refusal),
+                since=since,
+            )
+            self._refusals[refusal] = (now, 0)
+        else:
+            self._refusals[refusal] = (told, since + 1)
+        if tls is None and IRefusing.providedBy(self.factory):
+            factory: Any = self.factory
+            return _Refused(factory.refusal(refusal), self.clock)
+        return None
+
+
+class ListenerFactory(Factory):
+    """What one listener hands its connections to.
+
+    :param layer: the service's.
+    :param tls: for a listener that speaks TLS from the first byte.
+    :param starttls: for one that may switch to it.
+    """
+
+    noisy = False
+
+    def __init__(
+        self,
+        layer: ConnectionLayer,
+        tls: TLSMemoryBIOFactory | None = None,
+        starttls: TLSMemoryBIOFactory | None = None,
+    ) -> None:
+        self._layer = layer
+        self._tls = tls
+        self._starttls = starttls
+
+    def doStart(self) -> None:
+        super().doStart()
+        self._layer.factory.doStart()
+
+    def doStop(self) -> None:
+        super().doStop()
+        self._layer.factory.doStop()
+
+    def buildProtocol(self, addr: IAddress | None) -> Any:
+        """:return: ``None`` to refuse without a word."""
+        assert addr is not None
+        return self._layer.accept(addr, self._tls, self._starttls)

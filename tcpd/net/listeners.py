@@ -1,0 +1,156 @@
+"""Opens listeners, as the ini file writes them, on a reactor."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IListeningPort, IProtocolFactory
+from twisted.internet.protocol import DatagramProtocol
+from twisted.python.failure import Failure
+from twisted.python.systemd import ListenFDs
+
+from tcpd.config.listen import Address, EndpointString, Listener, SystemdSocket, UnixSocket
+
+#: Connections that the kernel may hold for us between two turns of the reactor.
+_BACKLOG = 1024
+
+#: No UDP datagram is larger (RFC 768: a 16 bit length).
+_MAX_DATAGRAM = 65535
+
+
+class ListenError(Exception):
+    """A listener could not be opened; its text is a sentence for the operator."""
+
+
+def open_stream(
+    reactor: Any, listener: Listener, factory: IProtocolFactory, systemd: ListenFDs
+) -> IListeningPort:
+    """Open a listener for connections.
+
+    :param reactor: provides IReactorTCP, IReactorUNIX and IReactorSocket as far as they are used.
+    :param listener: where; not one for datagrams.
+    :param factory: makes the protocols.
+    :param systemd: the sockets that systemd passed.
+    :raise ListenError: if it could not be.
+    """
+    place = listener.place
+    try:
+        if isinstance(place, Address):
+            return _open_address(reactor, place, factory)
+        if isinstance(place, UnixSocket):
+            # wantPID: a lock file tells a socket that a dead daemon left behind from a live one
+            port: IListeningPort = reactor.listenUNIX(
+                place.path, factory, backlog=_BACKLOG, mode=place.mode, wantPID=True
+            )
+            return port
+        if isinstance(place, SystemdSocket):
+            return _adopt(reactor, place, factory, systemd)
+        return _open_endpoint(reactor, place, factory)
+    except CannotListenError as error:
+        raise ListenError(_why(listener, error.socketError)) from error
+    except OSError as error:
+        raise ListenError(_why(listener, error)) from error
+
+
+def open_datagrams(reactor: Any, listener: Listener, protocol: DatagramProtocol) -> IListeningPort:
+    """Open a listener for datagrams; parameters and errors as :func:`open_stream` has them."""
+    place = listener.place
+    assert isinstance(place, Address)
+    interface = _everywhere() if place.host == "*" else place.host
+    try:
+        port: IListeningPort = reactor.listenUDP(
+            place.port, protocol, interface=interface, maxPacketSize=_MAX_DATAGRAM
+        )
+        return port
+    except CannotListenError as error:
+        raise ListenError(_why(listener, error.socketError)) from error
+
+
+def real_listener(listener: Listener, port: IListeningPort) -> Listener:
+    """The listener with the port number that it really got, where it asked for any."""
+    place = listener.place
+    if isinstance(place, Address) and place.port == 0:
+        host: Any = port.getHost()
+        return listener.at(place.host, host.port)
+    return listener
+
+
+def _why(listener: Listener, error: Any) -> str:
+    reason = getattr(error, "strerror", None) or str(error)
+    sentence = f"cannot listen on {listener}: {reason}"
+    if isinstance(error, PermissionError) and isinstance(listener.place, Address):
+        return (
+            f"{sentence}; ports under 1024 take root (twistd -u USER gives it up again), "
+            "CAP_NET_BIND_SERVICE, or a socket from systemd"
+        )
+    return sentence
+
+
+def _everywhere() -> str:
+    """The interface that stands for every address: IPv6's takes IPv4 too, where there is IPv6."""
+    if socket.has_ipv6:
+        try:
+            socket.socket(socket.AF_INET6, socket.SOCK_STREAM).close()
+        except OSError:
+            return ""
+        return "::"
+    return ""
+
+
+def _open_address(reactor: Any, place: Address, factory: IProtocolFactory) -> IListeningPort:
+    interface = _everywhere() if place.host == "*" else place.host
+    try:
+        port: IListeningPort = reactor.listenTCP(
+            place.port, factory, backlog=_BACKLOG, interface=interface
+        )
+    except CannotListenError as error:
+        if interface != "::" or error.socketError.errno != errno.EADDRNOTAVAIL:
+            raise
+        # a kernel that knows IPv6 and has no address of it
+        port = reactor.listenTCP(place.port, factory, backlog=_BACKLOG, interface="")
+    return port
+
+
+def _adopt(
+    reactor: Any, place: SystemdSocket, factory: IProtocolFactory, systemd: ListenFDs
+) -> IListeningPort:
+    try:
+        descriptor = systemd.inheritedNamedDescriptors()[place.name]
+    except KeyError:
+        passed = ", ".join(sorted(systemd.inheritedNamedDescriptors())) or "none"
+        raise ListenError(
+            f"cannot listen on {place}: systemd passed no socket of this name (it passed: {passed}); "
+            "FileDescriptorName= in the .socket unit names it"
+        ) from None
+    with socket.socket(fileno=socket.dup(descriptor)) as probe:
+        if probe.type != socket.SOCK_STREAM:
+            raise ListenError(f"cannot listen on {place}: it is not a stream socket")
+        family = probe.family
+    port: IListeningPort = reactor.adoptStreamPort(descriptor, family, factory)
+    return port
+
+
+def _open_endpoint(
+    reactor: Any, place: EndpointString, factory: IProtocolFactory
+) -> IListeningPort:
+    results: list[Any] = []
+    try:
+        listening: Deferred[IListeningPort] = serverFromString(reactor, place.description).listen(
+            factory
+        )
+    except (ValueError, TypeError, KeyError) as error:
+        raise ListenError(f"cannot listen on {place}: it is no endpoint of Twisted's: {error}") from error
+    listening.addBoth(results.append)
+    if not results:
+        listening.cancel()
+        raise ListenError(f"cannot listen on {place}: it does not open at once, which tcpd needs")
+    (result,) = results
+    if isinstance(result, Failure):
+        result.raiseException()
+    port: IListeningPort = result
+    return port

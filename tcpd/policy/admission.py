@@ -1,0 +1,125 @@
+"""Who may connect, and how many."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+
+from tcpd.policy.reasons import Refusal
+
+IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+#: IPv6 clients own a /64 at least (RFC 6177 section 2), so a limit for one address counts those.
+_IPV6_PREFIX = 64
+
+
+def plain_address(text: str) -> IPAddress:
+    """Read an address as a socket tells it.
+
+    An IPv4 client of a dual-stack socket (``::ffff:192.0.2.1``, RFC 4291 section 2.5.5.2) is an
+    IPv4 address; the zone of a link-local one (``%eth0``) is dropped, for no network holds it.
+
+    :raise ValueError: if it is not an address.
+    """
+    address = ipaddress.ip_address(text.partition("%")[0])
+    if address.version == 6 and address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    return address
+
+
+def limit_key(address: IPAddress) -> object:
+    """What a limit for one address counts: an IPv4 address, or the /64 of an IPv6 one."""
+    if address.version == 4:
+        return address
+    return int(address) >> (128 - _IPV6_PREFIX)
+
+
+class Networks:
+    """Allowed and denied networks.
+
+    The longest prefix that holds an address decides, and deny wins a tie. Where no network holds
+    it, it may connect if and only if nothing was explicitly allowed.
+    """
+
+    __slots__ = ("_default", "_rules")
+
+    def __init__(self, allow: Iterable[IPNetwork], deny: Iterable[IPNetwork]) -> None:
+        allow = tuple(allow)
+        rules = [(network, False) for network in deny] + [(network, True) for network in allow]
+        # the sort is stable: of equals, those denied stay in front
+        self._rules = sorted(rules, key=lambda rule: -rule[0].prefixlen)
+        self._default = not allow
+
+    def allows(self, address: IPAddress) -> bool:
+        """Tell whether an address may connect."""
+        for network, verdict in self._rules:
+            if address.version == network.version and address in network:
+                return verdict
+        return self._default
+
+
+class Tally:
+    """How many connections the whole daemon has, and may have."""
+
+    __slots__ = ("count", "limit")
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.count = 0
+
+
+class Admission:
+    """Decides for one service who is let in.
+
+    :param networks: who may connect at all.
+    :param connections: how many connections the service may have.
+    :param per_address: how many of them from one address (:func:`limit_key`).
+    :param tally: the whole daemon's.
+    """
+
+    __slots__ = ("_by_address", "_connections", "_count", "_networks", "_per_address", "_tally")
+
+    def __init__(
+        self, networks: Networks, connections: int, per_address: int, tally: Tally
+    ) -> None:
+        self._networks = networks
+        self._connections = connections
+        self._per_address = per_address
+        self._tally = tally
+        self._count = 0
+        self._by_address: dict[object, int] = {}
+
+    def admit(self, address: IPAddress | None) -> Refusal | None:
+        """Let a client in, which then has to be released, or say why not.
+
+        :param address: the client's; ``None`` for a UNIX socket, where only the totals count.
+        """
+        if address is not None and not self._networks.allows(address):
+            return Refusal.DENIED
+        if self._tally.count >= self._tally.limit:
+            return Refusal.DAEMON_FULL
+        if self._count >= self._connections:
+            return Refusal.SERVICE_FULL
+        if address is not None:
+            key = limit_key(address)
+            held = self._by_address.get(key, 0)
+            if held >= self._per_address:
+                return Refusal.ADDRESS_FULL
+            self._by_address[key] = held + 1
+        self._count += 1
+        self._tally.count += 1
+        return None
+
+    def release(self, address: IPAddress | None) -> None:
+        """Take back what :meth:`admit` granted, when the connection is gone."""
+        self._count -= 1
+        self._tally.count -= 1
+        if address is None:
+            return
+        key = limit_key(address)
+        left = self._by_address[key] - 1
+        if left:
+            self._by_address[key] = left
+        else:
+            del self._by_address[key]

@@ -1,0 +1,101 @@
+"""The door that ``twistd tcpd`` comes in by."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import NoReturn
+
+from twisted.application.service import IService
+from twisted.internet.task import Clock
+from twisted.python import usage
+
+from tcpd.config.errors import ConfigError
+from tcpd.config.load import find_files, load
+from tcpd.config.settings import Settings
+from tcpd.config.show import sample, show_config
+from tcpd.daemon.compose import SECTIONS, compose
+from tcpd.daemon.registry import KindError, Kinds
+from tcpd.net.listeners import ListenError
+
+
+class Options(usage.Options):
+    """The command line behind ``twistd tcpd``.
+
+    :ivar settings: what to serve, after the command line was parsed.
+    :ivar kinds: by name.
+    """
+
+    synopsis = "[options]"
+    longdesc = (
+        "Serves echo and the other small services, a line command protocol and chat rooms. "
+        "Reads /etc/tcpd/tcpd.ini, or the files named by --config; with neither it serves a "
+        "sample set on 127.0.0.1."
+    )
+    optFlags = [
+        ["check", None, "Check the configuration, say what is wrong with it, and exit."],
+        ["show-config", None, "Print the values in force and where each comes from, and exit."],
+        ["print-config", None, "Print an annotated sample configuration, and exit."],
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self["config"] = []
+        self.settings: Settings
+        self.kinds: Kinds
+
+    def opt_config(self, path: str) -> None:
+        """An ini file, or a directory whose *.ini are read in order of name; may be given again, and what is read later wins."""
+        self["config"].append(path)
+
+    opt_c = opt_config
+
+    def postOptions(self) -> None:
+        """Read the configuration, and do at once what needs no daemon."""
+        try:
+            self.kinds = Kinds()
+            built_in = sample(self.kinds.built_in(), SECTIONS)
+            if self["print-config"]:
+                _leave(built_in)
+            files = find_files(self["config"])
+            self.settings = load(files, built_in, self.kinds, SECTIONS)
+            if self["show-config"]:
+                _leave(show_config(self.settings))
+            if self["check"]:
+                compose(self.settings, self.kinds, Clock(), time.time)
+                _leave(f"{', '.join(files) or 'the built-in sample'}: nothing is wrong")
+        except (ConfigError, KindError) as error:
+            _fail(str(error))
+
+
+def makeService(options: Options) -> IService:
+    """Build what ``twistd`` runs. Called by it, as root if it was started so."""
+    from twisted.internet import reactor
+
+    try:
+        daemon = compose(options.settings, options.kinds, reactor, time.time)
+    except ConfigError as error:
+        _fail(str(error))
+    sys.excepthook = _tell_start_errors
+    return daemon
+
+
+def _leave(text: str) -> NoReturn:
+    sys.stdout.write(text.rstrip("\n") + "\n")
+    sys.exit(0)
+
+
+def _fail(text: str) -> NoReturn:
+    sys.stderr.write(text.rstrip("\n") + "\n")
+    sys.exit(1)
+
+
+def _tell_start_errors(
+    kind: type[BaseException], error: BaseException, traceback: TracebackType | None
+) -> None:
+    """End a failed start with a sentence; ``twistd`` itself would let Python show a traceback."""
+    if isinstance(error, ListenError):
+        sys.stderr.write(f"tcpd: {error}\n")
+    else:
+        sys.__excepthook__(kind, error, traceback)
