@@ -46,7 +46,7 @@ class Options(usage.Options):
         self.kinds: Kinds
 
     def opt_config(self, path: str) -> None:
-        """An ini file, or a directory whose *.ini are read in order of name; may be given again, and what is read later wins."""
+        """An ini file, or a directory of them. May be repeated: what is read later wins."""
         self["config"].append(path)
 
     opt_c = opt_config

@@ -6,7 +6,7 @@ import gc
 from collections.abc import Iterator
 
 import pytest
-from twisted.logger import LogEvent, globalLogPublisher
+from twisted.logger import LogEvent, LogLevel, globalLogPublisher
 
 
 class LoggedFailures(list[LogEvent]):
@@ -25,7 +25,9 @@ class LoggedFailures(list[LogEvent]):
 
 def _told(event: LogEvent) -> str:
     failure = event.get("log_failure")
-    return f"{event.get('log_format')} {failure.value!r}" if failure else str(event.get("log_format"))
+    return (
+        f"{event.get('log_format')} {failure.value!r}" if failure else str(event.get("log_format"))
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -34,10 +36,7 @@ def logged_failures() -> Iterator[LoggedFailures]:
     seen = LoggedFailures()
 
     def observe(event: LogEvent) -> None:
-        if "log_failure" in event or event.get("log_level") is not None and event["log_level"].name in (
-            "error",
-            "critical",
-        ):
+        if "log_failure" in event or event.get("log_level") in (LogLevel.error, LogLevel.critical):
             seen.append(event)
 
     globalLogPublisher.addObserver(observe)
@@ -46,4 +45,6 @@ def logged_failures() -> Iterator[LoggedFailures]:
         gc.collect()  # a Deferred whose failure nobody handled logs it when it is collected
     finally:
         globalLogPublisher.removeObserver(observe)
-    assert not seen, "unexpected failures were logged:\n" + "\n".join(_told(event) for event in seen)
+    assert not seen, "unexpected failures were logged:\n" + "\n".join(
+        _told(event) for event in seen
+    )

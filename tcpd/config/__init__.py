@@ -1,1 +1,1 @@
-"""Configuration: fields, the listen grammar, the ini reader and the settings it makes. Standard library only."""
+"""Configuration: fields, the listen grammar, the ini reader and the settings. Standard library."""

@@ -98,8 +98,13 @@ class _Builder:
             if title in single:
                 continue
             if not colon or (family != "service" and family not in named):
-                known = [*single, *(f"{word}:NAME" for word in (*named, "service"))]
-                hint = _did_you_mean(title, known) or f"; there are {', '.join(known)}"
+                families = [*named, "service"]
+                known = [*single, *(f"{word}:NAME" for word in families)]
+                near = difflib.get_close_matches(family, families if colon else single, 1)
+                if near:
+                    hint = f"; did you mean [{near[0]}{colon}{name}]?"
+                else:
+                    hint = f"; there are {', '.join(known)}"
                 self.complain(section.place, title, "", f"there is no such section{hint}")
             elif _NAME.fullmatch(name) is None:
                 self.complain(
@@ -141,7 +146,7 @@ class _Builder:
         taken: dict[tuple[str, int, bool], str] = {}
         for title, section in self.document.items():
             family, _, name = title.partition(":")
-            if family != "service" or not name:
+            if family != "service" or _NAME.fullmatch(name) is None:
                 continue
             service = self._service(title, name, section, built, taken)
             if service is not None:
@@ -225,7 +230,10 @@ class _Builder:
                 if word and f"tls:{word}" not in built:
                     names = [other.partition(":")[2] for other in built if other.startswith("tls:")]
                     self.complain(
-                        place, title, "listen", f"there is no [tls:{word}]{_did_you_mean(word, names)}"
+                        place,
+                        title,
+                        "listen",
+                        f"there is no [tls:{word}]{_did_you_mean(word, names)}",
                     )
             where = listener.place
             if isinstance(where, Address) and where.port:

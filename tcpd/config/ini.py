@@ -93,7 +93,8 @@ def read(name: str, text: str) -> tuple[Document, list[str]]:
 
     :param name: what to call it in places and errors.
     :param text: its content.
-    :return: the sections, and what is wrong as ``FILE:LINE: sentence`` (the document is empty then).
+    :return: the sections, and what is wrong as ``FILE:LINE: sentence``; the document
+        is empty then.
     """
     parser = configparser.ConfigParser(
         delimiters=("=",), interpolation=None, strict=True, default_section="\0"

@@ -144,7 +144,9 @@ def _parse_place(text: str, mode: int | None) -> Place:
         return Address(str(ipaddress.IPv4Address(host)), _parse_port(port, text))
     except ipaddress.AddressValueError:
         if ":" in host:
-            raise ValueError(f"{text!r}: write an IPv6 address in brackets, [{host}]:{port}") from None
+            raise ValueError(
+                f"{text!r}: write an IPv6 address in brackets, [{host}]:{port}"
+            ) from None
         raise ValueError(
             f"{text!r}: {host!r} is not an IPv4 address; a listener takes an address, not a name"
         ) from None

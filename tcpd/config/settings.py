@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -14,13 +15,24 @@ from tcpd.config.values import (
     NETWORKS,
     PATH,
     SIZE,
-    TEXT,
     Network,
+    Type,
     at_least,
     choice,
     or_word,
     whole_number,
 )
+
+
+def _parse_host_name(text: str) -> str:
+    if re.fullmatch(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,61}[A-Za-z0-9])?", text) is None:
+        raise ValueError(
+            f"{text!r} is not a host name; it has letters, digits, dots and hyphens, at most 63"
+        )
+    return text
+
+
+_HOST_NAME: Type[str] = Type("host name", _parse_host_name, str)
 
 
 class KindOptions(Protocol):
@@ -37,8 +49,10 @@ class KindOptions(Protocol):
 class TcpdSettings:
     """``[tcpd]``: the daemon as a whole."""
 
-    server_name: str = option(
-        TEXT, "", "The name that the daemon calls itself by; empty takes the host's name."
+    server_name: str | None = option(
+        or_word(_HOST_NAME, "host"),
+        None,
+        "The name that the daemon calls itself by; host is what the system calls itself.",
     )
     connections: int = option(
         whole_number(1, 1_000_000), 10_000, "How many connections all services together may have."

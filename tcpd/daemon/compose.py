@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import secrets
 import socket
 from collections.abc import Callable, Mapping
@@ -67,7 +68,7 @@ class _Composer:
         self.kinds = kinds
         self.reactor = reactor
         self.wall_clock = wall_clock
-        self.server_name = settings.tcpd.server_name or socket.gethostname()
+        self.server_name = settings.tcpd.server_name or _host_name()
         self.started = reactor.seconds()
         self.tally = Tally(settings.tcpd.connections)
         self.ids = itertools.count(1)
@@ -77,7 +78,7 @@ class _Composer:
         self.tls: dict[str, TLSMemoryBIOFactory] = {}
         self.hub = Hub(
             settings.sections["chat"],
-            node=self.server_name,
+            node=self.server_name[:32],
             boot=secrets.token_hex(4),
             wall_clock=wall_clock,
         )
@@ -186,6 +187,11 @@ class _Composer:
             self.tls[listener.tls] if listener.tls else None,
             self.tls[listener.starttls] if listener.starttls else None,
         )
+
+
+def _host_name() -> str:
+    """What the system calls itself, less what a protocol's greeting could not carry."""
+    return re.sub(r"[^A-Za-z0-9.-]+", "-", socket.gethostname())[:63].strip(".-") or "localhost"
 
 
 def compose(

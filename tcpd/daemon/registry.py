@@ -10,8 +10,8 @@ from twisted.python.reflect import namedAny
 from zope.interface.exceptions import Invalid
 from zope.interface.verify import verifyObject
 
-from tcpd.config.fields import options_of
 from tcpd.config.build import SERVICE_KEYS
+from tcpd.config.fields import options_of
 from tcpd.interfaces import IDatagramKind, IKind
 
 #: The entry points under which other packages offer kinds.
@@ -95,7 +95,11 @@ class Kinds(Mapping[str, Any]):
             why = " ".join(str(error).split())
         except Exception as error:
             # whatever a module of somebody else's does when it is imported
-            why = f"{type(error).__name__}: {error}" if not isinstance(error, KindError) else str(error)
+            why = (
+                f"{type(error).__name__}: {error}"
+                if not isinstance(error, KindError)
+                else str(error)
+            )
         else:
             return kind
         raise KindError(f"protocol {point.name!r} ({point.value}) cannot be used: {why}")

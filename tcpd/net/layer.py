@@ -114,9 +114,7 @@ class ConnectionLayer:
         counters = self.counters
         counters.accepted += 1
         counters.open += 1
-        conduit = Conduit(
-            self, str(next(self._ids)), ip, shown(address), address, tls, starttls
-        )
+        conduit = Conduit(self, str(next(self._ids)), ip, shown(address), address, tls, starttls)
         self.connections.add(conduit)
         return conduit
 
@@ -151,7 +149,8 @@ class ConnectionLayer:
             self._sweeper.stop()
         if not self.connections:
             return succeed(None)
-        self._empty = done = Deferred()
+        done: Deferred[None] = Deferred()
+        self._empty = done
         late = self.clock.callLater(seconds, self._cut_all, reason)
 
         def tidy(result: None) -> None:

@@ -124,8 +124,8 @@ def _adopt(
     except KeyError:
         passed = ", ".join(sorted(systemd.inheritedNamedDescriptors())) or "none"
         raise ListenError(
-            f"cannot listen on {place}: systemd passed no socket of this name (it passed: {passed}); "
-            "FileDescriptorName= in the .socket unit names it"
+            f"cannot listen on {place}: systemd passed no socket of this name (it passed: "
+            f"{passed}); FileDescriptorName= in the .socket unit names it"
         ) from None
     with socket.socket(fileno=socket.dup(descriptor)) as probe:
         if probe.type != socket.SOCK_STREAM:
@@ -144,7 +144,9 @@ def _open_endpoint(
             factory
         )
     except (ValueError, TypeError, KeyError) as error:
-        raise ListenError(f"cannot listen on {place}: it is no endpoint of Twisted's: {error}") from error
+        raise ListenError(
+            f"cannot listen on {place}: it is no endpoint of Twisted's: {error}"
+        ) from error
     listening.addBoth(results.append)
     if not results:
         listening.cancel()

@@ -58,7 +58,9 @@ def _load_certificates(key: str, path: str) -> list[x509.Certificate]:
     try:
         found = x509.load_pem_x509_certificates(_read(key, path))
     except ValueError as error:
-        raise SettingError(key, f"{path} has no PEM certificate that can be used: {error}") from None
+        raise SettingError(
+            key, f"{path} has no PEM certificate that can be used: {error}"
+        ) from None
     return found
 
 
@@ -70,7 +72,9 @@ def _load_key(key: str, path: str) -> Any:
             key, f"{path} is protected by a passphrase, which nobody could type in; remove it"
         ) from None
     except ValueError as error:
-        raise SettingError(key, f"{path} has no PEM private key that can be used: {error}") from None
+        raise SettingError(
+            key, f"{path} has no PEM private key that can be used: {error}"
+        ) from None
 
 
 def _accept_any_protocol(connection: SSL.Connection, offered: Sequence[bytes]) -> Any:
@@ -100,13 +104,15 @@ class Certificates:
                 f"{settings.key or settings.certificate} is not the key of the certificate in "
                 f"{settings.certificate}",
             )
-        options = CertificateOptions(
+        # its annotations still ask for the X509 and PKey of pyOpenSSL, which that deprecates
+        make_options: Any = CertificateOptions
+        options = make_options(
             privateKey=private_key,
             certificate=certificates[0],
             extraCertChain=certificates[1:],
             insecurelyLowerMinimumTo=_VERSIONS[settings.minimum],
         )
-        context = cast(SSL.Context, options.getContext())
+        context = options.getContext()
         context.set_alpn_select_callback(_accept_any_protocol)
         if settings.client_ca:
             self._ask_for_certificate(context, settings.client_ca)

@@ -1,0 +1,163 @@
+"""The edge of every ``udp`` listener: which datagrams are answered, and how often.
+
+A datagram's source address is whatever its sender wrote there, so whoever answers datagrams can be
+made to send to strangers. Two old abuses shape this module:
+
+- *loops*: two services that answer anything, each told that the other asked, talk to each other for
+  ever (CERT advisory CA-1996-01, CVE-1999-0103; again in 2024, CVE-2024-2169). So source ports at
+  which services answer are never answered, nor is the daemon itself; and every answer takes a token
+  of its address, which ends what still gets round.
+- *amplification*: a small question in a victim's name, a large answer to the victim. Echo and
+  chargen never answer with more than they were sent; a kind that must, because its RFC has it
+  answer the empty datagram, has a low rate.
+
+Whom a datagram was sent *to* is not known here: a listener on every address also hears what is
+broadcast. It answers its sender alone, like any other datagram.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container
+from enum import StrEnum
+from ipaddress import IPv6Address, ip_address
+
+from twisted.internet.error import MessageLengthError
+from twisted.internet.interfaces import IReactorTime, IUDPTransport
+from twisted.internet.protocol import DatagramProtocol
+from twisted.logger import Logger
+
+from tcpd.config.values import Rate
+from tcpd.ops.counters import ServiceCounters
+from tcpd.policy.buckets import CAPACITY, Buckets
+
+#: From the payload of a datagram to that of its answer; ``None`` for no answer.
+Responder = Callable[[bytes], bytes | None]
+
+# Clients ask from ephemeral ports; what sends from a port below this is a service, or a forgery
+# in a service's name: echo, discard, daytime, qotd, chargen and time among them, and DNS, TFTP, NTP
+# and the others that have been made to loop. OpenBSD's inetd draws the same line.
+_FIRST_CLIENT_PORT = 1024
+
+
+class Drop(StrEnum):
+    """Why a datagram was not answered: the words of ``ServiceCounters.datagrams_dropped``."""
+
+    #: It claims to come from a port at which services answer, or this daemon does.
+    PORT = "port"
+    #: It claims to come from an address that is no single host's.
+    ADDRESS = "address"
+    #: Its address has had its share of answers.
+    RATE = "rate"
+    #: The service has no answer to it (discard never has).
+    NO_ANSWER = "no-answer"
+    #: The service failed at it; the first time is logged.
+    FAILED = "failed"
+    #: The answer could not be sent.
+    UNSENT = "unsent"
+
+
+def source_key(host: str) -> bytes | None:
+    """Tell by what a source is counted.
+
+    :param host: an address as sockets give it; on a dual-stack socket IPv4 looks like
+        ``::ffff:192.0.2.1``.
+    :return: an IPv4 address, packed; of an IPv6 address its /64, packed, since one host has as many
+        addresses in it as it likes; ``None`` for what is never one host's: multicast, broadcast and
+        unspecified addresses, 0.0.0.0/8 and 240.0.0.0/4.
+    """
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return None
+    packed = address.packed
+    if isinstance(address, IPv6Address):
+        if address.ipv4_mapped is None:
+            return None if address.is_multicast or address.is_unspecified else packed[:8]
+        packed = address.ipv4_mapped.packed
+    # 0 is "this network", 224 and up are multicast, reserved and the limited broadcast
+    return packed if 0 < packed[0] < 224 else None
+
+
+class Datagrams(DatagramProtocol):
+    """Answers the datagrams of one service's ``udp`` listener.
+
+    Each datagram received is counted in ``counters.datagrams_in`` and then either in
+    ``datagrams_out`` or, by :class:`Drop`, in ``datagrams_dropped``. ``bytes_in`` and ``bytes_out``
+    grow by payloads.
+
+    :param responder: answers one payload; what it raises is logged once in the life of the
+        listener, counted each time, and costs that datagram alone.
+    :param counters: the service's.
+    :param clock: for the rate.
+    :param rate: how many answers one address gets (IPv6: one /64); ``None`` for no limit.
+    :param own_ports: the ports of all the daemon's own ``udp`` listeners, asked at every datagram,
+        so that a set may still grow; none of them is answered at any address.
+    :param capacity: how many addresses to remember at once.
+    """
+
+    transport: IUDPTransport
+    _log = Logger()
+
+    def __init__(
+        self,
+        *,
+        responder: Responder,
+        counters: ServiceCounters,
+        clock: IReactorTime,
+        rate: Rate | None,
+        own_ports: Container[int] = frozenset(),
+        capacity: int = CAPACITY,
+    ) -> None:
+        self._responder = responder
+        self._counters = counters
+        self._clock = clock
+        self._buckets = None if rate is None else Buckets(rate, capacity)
+        self._own_ports = own_ports
+        self._failure_logged = False
+
+    def datagramReceived(self, datagram: bytes, addr: tuple[str, int]) -> None:
+        """Answer a datagram, or count why not. Called by the reactor's port."""
+        counters = self._counters
+        counters.datagrams_in += 1
+        counters.bytes_in += len(datagram)
+        dropped = self._refusal(addr) or self._answer(datagram, addr)
+        if dropped:
+            counters.datagrams_dropped[dropped] += 1
+
+    def connectionRefused(self) -> None:
+        """Nobody listens where an answer went: no concern of ours."""
+
+    def _refusal(self, addr: tuple[str, int]) -> Drop | None:
+        """Tell why a source may not be answered at all; take a token if it may."""
+        host, port = addr
+        if port < _FIRST_CLIENT_PORT or port in self._own_ports:
+            return Drop.PORT
+        key = source_key(host)
+        if key is None:
+            return Drop.ADDRESS
+        if self._buckets is not None and not self._buckets.take(key, self._clock.seconds()):
+            return Drop.RATE
+        return None
+
+    def _answer(self, datagram: bytes, addr: tuple[str, int]) -> Drop | None:
+        """Answer, or tell why not."""
+        try:
+            answer = self._responder(datagram)
+        except Exception:
+            if not self._failure_logged:
+                self._failure_logged = True
+                self._log.failure(
+                    "a datagram could not be answered; further failures are only counted"
+                )
+            return Drop.FAILED
+        if answer is None:
+            return Drop.NO_ANSWER
+        try:
+            self.transport.write(answer, addr)
+        except (OSError, MessageLengthError, ValueError):
+            # A full socket buffer, no route, a broadcast address, an answer too long, an address of
+            # the wrong family (InvalidAddressError): datagrams get lost, and that is no event.
+            return Drop.UNSENT
+        self._counters.datagrams_out += 1
+        self._counters.bytes_out += len(answer)
+        return None

@@ -1,0 +1,249 @@
+"""Documents to settings: what is understood, and all that is wrong told at once."""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tcpd.config import ini
+from tcpd.config.build import build
+from tcpd.config.errors import ConfigError
+from tcpd.config.fields import option, options_of
+from tcpd.config.load import find_files, load
+from tcpd.config.settings import Settings
+from tcpd.config.show import sample, show_config
+from tcpd.config.values import DURATION, PATH, TEXT, whole_number
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WordSettings:
+    """Of a kind."""
+
+    word: str = option(TEXT, "hi", "What to say.")
+    times: int = option(whole_number(1, 9), 1, "How often.")
+    file: str = option(PATH, "", "Where more is.")
+    password: str = option(TEXT, "", "What nobody may see.", secret=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoomSettings:
+    """Of a section."""
+
+    patience: float = option(DURATION, 1.0, "How long.", reloadable=False)
+
+
+class WordKind:
+    name = "word"
+    summary = "Says a word."
+    settings: type = WordSettings
+    words: Set[str] = frozenset({"udp"})
+    sample_listen: str | None = "127.0.0.1:7001"
+
+
+KINDS = {"word": WordKind()}
+SECTIONS = {"room": RoomSettings}
+
+
+def made(text: str) -> Settings:
+    document, errors = ini.read("/etc/x.ini", text)
+    assert not errors
+    return build(document, KINDS, SECTIONS)
+
+
+def wrong(text: str) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        made(text)
+    return caught.value.lines
+
+
+def test_a_service_gets_its_kinds_options_and_defaults() -> None:
+    settings = made("[service:a]\nprotocol = word\nlisten = *:1\ntimes = 3\nfile = quotes\n")
+    service = settings.services["a"]
+    assert service.options == WordSettings(times=3, file="/etc/quotes")
+    assert service.policy == "default"
+    assert settings.policies["default"].connections == 5000
+    assert settings.sections["room"] == RoomSettings()
+    assert settings.place("service:a", "times") == "/etc/x.ini:4"
+    assert settings.place("service:a", "word") == "/etc/x.ini:1"
+
+
+def test_settings_are_equal_if_what_they_say_is() -> None:
+    one = made("[service:a]\nprotocol = word\nlisten = *:1\n")
+    two = made("# moved\n\n[service:a]\nlisten = *:1\nprotocol = word\ntimes = 1\n")
+    assert one == two
+
+
+def test_all_errors_are_told_at_once_in_the_order_of_lines() -> None:
+    assert wrong(
+        """\
+[tcpd]
+drian = 3s
+connections = many
+[service:a]
+protocol = wrod
+listen = *:1
+[service:b]
+protocol = word
+listen =
+    *:1 tls=mian
+    127.0.0.1:99999
+    *:2 starttls=main
+policy = pubilc
+tims = 2
+[policy:public]
+idle = forever
+[tls:main]
+[sevrice:c]
+[service:]
+[service:Ä]
+"""
+    ) == [
+        "/etc/x.ini:2: [tcpd] drian: there is no such key; did you mean drain?",
+        "/etc/x.ini:3: [tcpd] connections: 'many' is not a whole number from 1 to 1000000",
+        "/etc/x.ini:5: [service:a] protocol: there is no protocol 'wrod'; did you mean word?",
+        "/etc/x.ini:10: [service:b] listen: there is no [tls:mian]; did you mean main?",
+        "/etc/x.ini:11: [service:b] listen: '127.0.0.1:99999': '99999' is not a port "
+        "from 0 to 65535",
+        "/etc/x.ini:12: [service:b] listen: 'starttls' is not for this protocol",
+        "/etc/x.ini:13: [service:b] policy: there is no [policy:pubilc]; did you mean public?",
+        "/etc/x.ini:14: [service:b] tims: there is no such key; did you mean times?",
+        "/etc/x.ini:16: [policy:public] idle: 'forever' is not a duration; write a number with "
+        "ms, s, min, h or d, like 30s",
+        "/etc/x.ini:17: [tls:main] certificate: this key must be given",
+        "/etc/x.ini:18: [sevrice:c]: there is no such section; did you mean [service:c]?",
+        "/etc/x.ini:19: [service:]: a name has lower-case letters, digits, dots, hyphens and "
+        "underscores, at most 63, and begins with a letter or digit",
+        "/etc/x.ini:20: [service:Ä]: a name has lower-case letters, digits, dots, hyphens and "
+        "underscores, at most 63, and begins with a letter or digit",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "there is no [service:NAME] section"),
+        ("[tcpd]\n", "there is no [service:NAME] section"),
+        ("[service:a]\n", "[service:a] protocol: this key must be given"),
+        ("[service:a]\nprotocol = word\n", "[service:a] listen: at least one listener"),
+        ("[service:a]\nprotocol = word\nlisten =\n", "[service:a] listen: at least one listener"),
+        (
+            "[service:a]\nprotocol = word\nlisten = *:1\n"
+            "[service:b]\nprotocol = word\nlisten = *:1\n",
+            "/etc/x.ini:6: [service:b] listen: *:1 is already taken by [service:a]",
+        ),
+        (
+            "[service:a]\nprotocol = word\nlisten =\n *:1\n *:1\n",
+            "/etc/x.ini:5: [service:a] listen: *:1 is already taken by [service:a]",
+        ),
+    ],
+)
+def test_refuses(text: str, says: str) -> None:
+    (line,) = wrong(text)
+    assert says in line
+
+
+def test_tcp_and_udp_of_one_port_are_two_listeners() -> None:
+    settings = made("[service:a]\nprotocol = word\nlisten =\n *:1\n *:1 udp\n")
+    assert [str(listener) for listener in settings.services["a"].listen] == ["*:1", "*:1 udp"]
+
+
+def test_a_kind_that_cannot_be_loaded_says_why() -> None:
+    class Broken(dict[str, WordKind]):
+        def __getitem__(self, name: str) -> WordKind:
+            raise ValueError("protocol 'x' cannot be used: no module y")
+
+    document, _ = ini.read("x.ini", "[service:a]\nprotocol = x\nlisten = *:1\n")
+    with pytest.raises(ConfigError) as caught:
+        build(document, Broken(), {})
+    assert caught.value.lines == [
+        "x.ini:2: [service:a] protocol: protocol 'x' cannot be used: no module y"
+    ]
+
+
+def test_an_attribute_that_is_no_option_is_a_programmers_mistake() -> None:
+    @dataclass(frozen=True)
+    class Loose:
+        x: int = 1
+
+    with pytest.raises(TypeError, match=r"Loose\.x"):
+        options_of(Loose)
+
+
+# --- showing ---
+
+
+def test_the_sample_is_a_configuration_and_holds_every_default() -> None:
+    settings = made(sample(KINDS.values(), SECTIONS))
+    assert list(settings.services) == ["word"]
+    assert settings.services["word"].options == WordSettings()
+
+
+def test_the_sample_with_every_key_put_in_force_means_the_same() -> None:
+    text = sample(KINDS.values(), SECTIONS)
+    in_force = "\n".join(
+        line[1:] if line.startswith("#") and " = " in f"{line} " and line[1] != " " else line
+        for line in text.split("\n")
+    )
+    assert in_force != text
+    assert "\nidle = auto\n" in in_force
+    in_force = in_force[: in_force.index("#[tls:main]")] + in_force[in_force.index("# Services.") :]
+    assert made(in_force) == made(text)
+
+
+def test_show_config_tells_origins_and_is_read_back_as_the_same() -> None:
+    settings = made(
+        "[service:a]\nprotocol = word\nlisten =\n  *:1\n  *:1 udp\nword = x y\n[policy:p]\n"
+        "allow = 10.0.0.0/8\n[tls:t]\ncertificate = c.pem\n"
+    )
+    text = show_config(settings)
+    assert "# /etc/x.ini:6\nword = x y\n# default\ntimes = 1\n" in text
+    assert made(text) == settings
+
+
+def test_show_config_masks_secrets() -> None:
+    text = show_config(made("[service:a]\nprotocol = word\nlisten = *:1\npassword = s3cret\n"))
+    assert "s3cret" not in text
+    assert "password = (hidden)" in text
+
+
+# --- files ---
+
+
+def test_later_files_win_and_a_directory_means_its_ini_files_in_order(tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "20.ini").write_text("[service:a]\nword = second\n")
+    (tmp_path / "d" / "10.ini").write_text(
+        "[service:a]\nprotocol = word\nlisten = *:1\nword = first\n"
+    )
+    (tmp_path / "d" / "30.ini.bak").write_text("nonsense")
+    (tmp_path / "late.ini").write_text("\ufeff[service:a]\ntimes = 2\n")
+    files = find_files([str(tmp_path / "d"), str(tmp_path / "late.ini")])
+    assert [Path(name).name for name in files] == ["10.ini", "20.ini", "late.ini"]
+    settings = load(files, "", KINDS, SECTIONS)
+    assert settings.services["a"].options == WordSettings(word="second", times=2)
+
+
+def test_files_that_cannot_be_read_are_told_all_at_once(tmp_path: Path) -> None:
+    (tmp_path / "latin").write_bytes(b"[a]\nx = \xe4\n")
+    (tmp_path / "broken").write_text("x = 1\n")
+    files = [str(tmp_path / name) for name in ("gone", "latin", "broken")]
+    with pytest.raises(ConfigError) as caught:
+        load(files, "", KINDS, SECTIONS)
+    assert caught.value.lines == [
+        f"{files[0]}: cannot be read: No such file or directory",
+        f"{files[1]}: is not UTF-8 text (at byte 8)",
+        f"{files[2]}:1: a [section] must come before the first key",
+    ]
+
+
+def test_a_directory_without_ini_files_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"has no \*\.ini file"):
+        find_files([str(tmp_path)])
+
+
+def test_the_built_in_sample_is_taken_only_where_no_file_is() -> None:
+    settings = load([], sample(KINDS.values(), SECTIONS), KINDS, SECTIONS)
+    assert settings.place("service:word", "listen").startswith("<built-in sample>:")

@@ -1,0 +1,83 @@
+"""The grammar of listen."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tcpd.config.listen import (
+    Address,
+    EndpointString,
+    Listener,
+    SystemdSocket,
+    UnixSocket,
+    parse_listener,
+)
+
+WORDS = frozenset({"udp", "starttls"})
+
+
+@pytest.mark.parametrize(
+    ("text", "listener"),
+    [
+        ("127.0.0.1:7007", Listener(Address("127.0.0.1", 7007))),
+        ("[::1]:7007", Listener(Address("::1", 7007))),
+        ("*:6697 tls=main", Listener(Address("*", 6697), tls="main")),
+        ("*:7100 starttls=main", Listener(Address("*", 7100), starttls="main")),
+        ("*:7 udp", Listener(Address("*", 7), udp=True)),
+        ("unix:/run/x", Listener(UnixSocket("/run/x", 0o660))),
+        ("unix:/run/x mode=0600 tls=a", Listener(UnixSocket("/run/x", 0o600), tls="a")),
+        ("systemd:chat", Listener(SystemdSocket("chat"))),
+        ("endpoint:tcp:7000:interface=::1", Listener(EndpointString("tcp:7000:interface=::1"))),
+    ],
+)
+def test_takes_and_shows(text: str, listener: Listener) -> None:
+    assert parse_listener(text, WORDS) == listener
+    assert parse_listener(str(listener), WORDS) == listener
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("7007", "HOST:PORT"),
+        (":7007", "HOST:PORT"),
+        ("localhost:7007", "an address, not a name"),
+        ("::1:7007", "[::1]:7007"),
+        ("[::g]:7007", "not an IPv6 address"),
+        ("127.0.0.1:65536", "not a port"),
+        ("127.0.0.1:x", "not a port"),
+        ("127.0.0.1:7 mode=0600", "unix: only"),
+        ("unix:x", "absolute"),
+        ("unix:/" + "x" * 200, "107 bytes"),
+        ("unix:/x mode=9", "octal"),
+        ("unix:/x udp", "udp takes an address"),
+        ("*:7 tls", "not a word of a listener"),
+        ("*:7 tls=", "not a word of a listener"),
+        ("*:7 udp=yes", "not a word of a listener"),
+        ("*:7 websocket", "not a word of a listener"),
+        ("*:7 tls=a starttls=b", "exclude each other"),
+        ("*:7 udp tls=a", "no TLS"),
+        ("systemd:", "needs the name"),
+        ("endpoint:", "needs a description"),
+    ],
+)
+def test_refuses_with_a_sentence(text: str, says: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        parse_listener(text, WORDS)
+    assert says in str(caught.value)
+
+
+def test_a_word_that_the_kind_does_not_know_is_refused() -> None:
+    with pytest.raises(ValueError, match="'udp' is not for this protocol"):
+        parse_listener("*:7 udp", frozenset())
+
+
+@given(st.text(min_size=1).filter(str.strip))
+def test_no_text_does_more_than_raise_value_error(text: str) -> None:
+    try:
+        listener = parse_listener(text, WORDS)
+    except ValueError as error:
+        assert str(error)
+    else:
+        assert parse_listener(str(listener), WORDS) == listener

@@ -1,0 +1,105 @@
+"""Types of values: what they take, what they say, and that they show what they take."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tcpd.config import values
+from tcpd.config.values import Rate, Type
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "value"),
+    [
+        (values.DURATION, "30s", 30.0),
+        (values.DURATION, "500ms", 0.5),
+        (values.DURATION, "1.5 min", 90.0),
+        (values.DURATION, "2h", 7200.0),
+        (values.DURATION, "0", 0.0),
+        (values.SIZE, "64KiB", 65536),
+        (values.SIZE, "512", 512),
+        (values.SIZE, "3 MiB", 3 << 20),
+        (values.BOOLEAN, "Yes", True),
+        (values.BOOLEAN, "off", False),
+        (values.RATE, "10/s burst 30", Rate(10.0, 30.0)),
+        (values.RATE, "10/s", Rate(10.0, 10.0)),
+        (values.RATE, "6/min burst 2", Rate(0.1, 2.0)),
+        (values.RATE, "none", None),
+        (values.whole_number(1, 9), "9", 9),
+        (values.choice("a", "b"), "b", "b"),
+        (values.or_word(values.DURATION, "auto"), "auto", None),
+        (values.or_word(values.DURATION, "auto"), "1s", 1.0),
+    ],
+)
+def test_takes(kind: Type[Any], text: str, value: object) -> None:
+    assert kind.parse(text) == value
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "says"),
+    [
+        (values.DURATION, "30", "like 30s"),
+        (values.DURATION, "-1s", "not a duration"),
+        (values.DURATION, "1m", "ms, s, min, h or d"),
+        (values.DURATION, "", "not a duration"),
+        (values.SIZE, "64kb", "like 64KiB"),
+        (values.SIZE, "1.5KiB", "whole number"),
+        (values.BOOLEAN, "maybe", "neither yes nor no"),
+        (values.RATE, "10", "10/s burst 30"),
+        (values.RATE, "0/s", "rate of nothing"),
+        (values.RATE, "1/s burst 0", "burst of 0"),
+        (values.NETWORKS, "192.0.2.1/24", "write 192.0.2.0/24"),
+        (values.NETWORKS, "example.org", "not a network"),
+        (values.whole_number(1, 9), "10", "from 1 to 9"),
+        (values.whole_number(1, 9), "\u0663", "from 1 to 9"),
+        (values.whole_number(1, 9), "9" * 5000, "from 1 to 9"),
+        (values.at_least(values.SIZE, 1024), "1", "1KiB is the least"),
+        (values.choice("a", "b"), "c", "none of: a, b"),
+    ],
+)
+def test_refuses_with_a_sentence(kind: Type[Any], text: str, says: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        kind.parse(text)
+    assert says in str(caught.value)
+
+
+def test_networks_of_both_kinds() -> None:
+    shown = values.NETWORKS.show(values.NETWORKS.parse("192.0.2.0/24 2001:db8::/32,\n10.0.0.1"))
+    assert shown == "192.0.2.0/24, 2001:db8::/32, 10.0.0.1/32"
+
+
+@given(st.integers(min_value=0, max_value=10**9))
+def test_a_duration_shown_is_read_back(milliseconds: int) -> None:
+    seconds = values.DURATION.parse(f"{milliseconds}ms")
+    assert values.DURATION.parse(values.DURATION.show(seconds)) == pytest.approx(seconds)
+
+
+@given(st.integers(min_value=0, max_value=2**50))
+def test_a_size_shown_is_read_back(size: int) -> None:
+    assert values.SIZE.parse(values.SIZE.show(size)) == size
+
+
+@given(
+    st.integers(min_value=1, max_value=10_000),
+    st.sampled_from(["s", "min", "h"]),
+    st.integers(min_value=1, max_value=10_000),
+)
+def test_a_rate_shown_is_read_back(count: int, unit: str, burst: int) -> None:
+    rate = values.RATE.parse(f"{count}/{unit} burst {burst}")
+    assert rate is not None
+    again = values.RATE.parse(values.RATE.show(rate))
+    assert again is not None
+    assert (again.per_second, again.burst) == (pytest.approx(rate.per_second), rate.burst)
+
+
+@given(st.text())
+def test_no_text_does_more_than_raise_value_error(text: str) -> None:
+    for kind in (values.DURATION, values.SIZE, values.RATE, values.NETWORKS, values.BOOLEAN):
+        try:
+            kind.parse(text)
+        except ValueError as error:
+            assert str(error)

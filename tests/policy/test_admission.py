@@ -1,0 +1,107 @@
+"""Who is let in, and how many."""
+
+from __future__ import annotations
+
+import ipaddress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tcpd.policy.admission import Admission, Networks, Tally, limit_key, plain_address
+from tcpd.policy.reasons import End, Refusal
+
+EVERYBODY = Networks((), ())
+
+
+def networks(allow: str, deny: str) -> Networks:
+    return Networks(
+        [ipaddress.ip_network(word) for word in allow.split()],
+        [ipaddress.ip_network(word) for word in deny.split()],
+    )
+
+
+@pytest.mark.parametrize(
+    ("allow", "deny", "address", "verdict"),
+    [
+        ("", "", "192.0.2.1", True),
+        ("", "192.0.2.0/24", "192.0.2.1", False),
+        ("", "192.0.2.0/24", "2001:db8::1", True),
+        ("10.0.0.0/8", "", "192.0.2.1", False),
+        ("10.0.0.0/8", "", "10.1.1.1", True),
+        ("10.1.0.0/16", "10.0.0.0/8", "10.1.1.1", True),
+        ("10.1.0.0/16", "10.0.0.0/8", "10.2.1.1", False),
+        ("10.0.0.0/8", "10.1.0.0/16", "10.1.1.1", False),
+        ("10.0.0.0/8", "10.0.0.0/8", "10.1.1.1", False),
+        ("0.0.0.0/0 2001:db8::/32", "", "2001:db9::1", False),
+        ("", "192.0.2.0/24", "::ffff:192.0.2.1", False),
+        ("", "fe80::/10", "fe80::1%eth0", False),
+    ],
+)
+def test_the_longest_prefix_decides_and_deny_wins_a_tie(
+    allow: str, deny: str, address: str, verdict: bool
+) -> None:
+    assert networks(allow, deny).allows(plain_address(address)) is verdict
+
+
+def test_limits_refuse_and_release_lets_in_again() -> None:
+    tally = Tally(3)
+    one = Admission(EVERYBODY, 2, 1, tally)
+    two = Admission(EVERYBODY, 9, 9, tally)
+    a, b = plain_address("192.0.2.1"), plain_address("192.0.2.2")
+    assert one.admit(a) is None
+    assert one.admit(a) is Refusal.ADDRESS_FULL
+    assert one.admit(b) is None
+    assert one.admit(None) is Refusal.SERVICE_FULL
+    assert two.admit(a) is None
+    assert two.admit(b) is Refusal.DAEMON_FULL
+    one.release(a)
+    assert one.admit(a) is None
+    assert tally.count == 3
+
+
+def test_an_ipv6_client_is_counted_by_its_64() -> None:
+    admission = Admission(EVERYBODY, 9, 1, Tally(9))
+    assert admission.admit(plain_address("2001:db8::1")) is None
+    assert admission.admit(plain_address("2001:db8::ffff:2")) is Refusal.ADDRESS_FULL
+    assert admission.admit(plain_address("2001:db8:0:1::1")) is None
+
+
+def test_a_denied_client_is_told_so_even_when_all_is_full() -> None:
+    admission = Admission(networks("", "192.0.2.0/24"), 1, 1, Tally(0))
+    assert admission.admit(plain_address("192.0.2.1")) is Refusal.DENIED
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.booleans()), max_size=60))
+def test_what_is_held_is_what_was_admitted_and_not_released(steps: list[tuple[int, bool]]) -> None:
+    tally = Tally(8)
+    admission = Admission(EVERYBODY, 6, 2, tally)
+    held: list[int] = []
+    for host, enter in steps:
+        address = ipaddress.IPv4Address(host)
+        if enter:
+            refusal = admission.admit(address)
+            if held.count(host) == 2 and len(held) < 6:
+                assert refusal is Refusal.ADDRESS_FULL
+            else:
+                assert (refusal is None) == (len(held) < 6)
+            if refusal is None:
+                held.append(host)
+        elif host in held:
+            admission.release(address)
+            held.remove(host)
+        assert tally.count == len(held)
+    for host in held:
+        admission.release(ipaddress.IPv4Address(host))
+    assert tally.count == 0
+    assert admission._by_address == {}, "an address that has gone leaves nothing behind"
+
+
+def test_an_address_key_does_not_mix_versions() -> None:
+    assert limit_key(plain_address("0.0.0.1")) != limit_key(plain_address("0:0:0:1::"))
+
+
+def test_every_reason_has_a_sentence() -> None:
+    for reason in (*Refusal, *End):
+        assert reason.sentence
+        assert not reason.sentence.endswith(".")

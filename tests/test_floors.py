@@ -1,0 +1,117 @@
+"""The floors of the house: who may import whom.
+
+A module imports only lower floors, packages of one floor do not import each other, and what is
+sans-IO knows nothing of twisted.
+"""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import tcpd
+
+ROOT = Path(tcpd.__file__).parent
+
+FLOORS = {
+    "interfaces": 0,
+    "events": 0,
+    "policy": 1,
+    "ops": 1,
+    "wire": 1,
+    "config": 2,
+    "net": 3,
+    "small": 4,
+    "line": 4,
+    "chat": 4,
+    "daemon": 5,
+    "tap": 6,
+    "__main__": 6,
+}
+
+#: These import no twisted: packages, and modules of packages that have a Twisted edge.
+SANS_IO = (
+    "events",
+    "policy",
+    "ops/counters",
+    "wire",
+    "config",
+    "line/reply",
+    "line/command",
+    "line/session",
+    "line/builtin",
+    "chat/hub",
+    "chat/member",
+    "chat/names",
+    "chat/outbox",
+    "chat/room",
+    "chat/settings",
+    "chat/split",
+    "chat/text/parse",
+    "chat/text/render",
+)
+
+MODULES = sorted(
+    str(path.relative_to(ROOT).with_suffix(""))
+    for path in ROOT.rglob("*.py")
+    if path.relative_to(ROOT) != Path("__init__.py")
+)
+
+
+def imported(module: str) -> set[str]:
+    """The modules that a module imports anywhere in it, those for types only included."""
+    tree = ast.parse((ROOT / f"{module}.py").read_text())
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module}: imports are absolute"
+            assert node.module is not None
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_imports_only_lower_floors(module: str) -> None:
+    package = module.partition("/")[0]
+    assert package in FLOORS, f"{package} needs a floor"
+    for name in imported(module):
+        if not name.startswith("tcpd."):
+            continue
+        other = name.split(".")[1]
+        if other not in FLOORS:
+            continue
+        assert other == package or FLOORS[other] < FLOORS[package], f"{module} imports {name}"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_what_is_sans_io_imports_no_twisted(module: str) -> None:
+    if any(module == name or module.startswith(f"{name}/") for name in SANS_IO):
+        assert not {name for name in imported(module) if name.partition(".")[0] == "twisted"}
+
+
+@pytest.mark.parametrize("name", SANS_IO)
+def test_what_is_listed_as_sans_io_is_there(name: str) -> None:
+    assert any(module == name or module.startswith(f"{name}/") for module in MODULES)
+
+
+def test_configuration_needs_only_the_standard_library() -> None:
+    for module in MODULES:
+        if module.startswith("config/"):
+            tops = {name.partition(".")[0] for name in imported(module)}
+            assert not tops & {"twisted", "zope", "OpenSSL", "cryptography"}
+
+
+def test_the_global_reactor_is_imported_in_one_place() -> None:
+    assert [module for module in MODULES if "twisted.internet.reactor" in imported(module)] == [
+        "tap"
+    ]
+
+
+def test_the_plugin_directories_are_no_packages() -> None:
+    """With an ``__init__.py`` they would hide Twisted itself."""
+    plugins = ROOT.parent / "twisted"
+    assert not list(plugins.rglob("__init__.py"))
