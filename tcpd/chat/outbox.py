@@ -1,0 +1,131 @@
+"""What waits to be written to one member: bounded, and one write a reactor turn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+
+class FlushSet:
+    """The outboxes with something to write, written out together at the end of a reactor turn.
+
+    :param schedule: called with a function to call once, soon, but not at once; called again only
+        after that was done. A door's edge gives ``clock.callLater(0, ...)``.
+    """
+
+    __slots__ = ("_due", "_schedule")
+
+    def __init__(self, schedule: Callable[[Callable[[], None]], object]) -> None:
+        self._schedule = schedule
+        self._due: list[Outbox] = []
+
+    def add(self, outbox: Outbox) -> None:
+        """Have an outbox flushed in this turn. Called by the hub and the outbox itself."""
+        if not self._due:
+            self._schedule(self._run)
+        self._due.append(outbox)
+
+    def _run(self) -> None:
+        due = self._due
+        self._due = []
+        for outbox in due:
+            outbox.flush()
+
+
+class Outbox:
+    """Collects rendered bytes for one connection.
+
+    Its attributes are open because the hub's innermost loop works on them directly: for each member
+    it costs an addition, a comparison and a list append. What does not fit there is for
+    :meth:`squeeze`. While :meth:`pause` holds, nothing is written.
+
+    :ivar limit: the most bytes that may wait; -1 once closed.
+    :ivar size: how many wait.
+    :ivar chunks: what waits, oldest first.
+    :ivar awaited: whether a flush is coming without anybody asking for one: it is in the flush set,
+        or paused.
+    :ivar flush_set: where to ask for a flush.
+
+    :param limit: bytes.
+    :param write: called with all that waits, joined; never with ``b""``. It may call :meth:`pause`.
+    """
+
+    __slots__ = ("_paused", "_write", "awaited", "chunks", "flush_set", "limit", "size")
+
+    def __init__(self, limit: int, flush_set: FlushSet, write: Callable[[bytes], None]) -> None:
+        self.limit = limit
+        self.size = 0
+        self.chunks: list[bytes] = []
+        self.awaited = False
+        self.flush_set = flush_set
+        self._write = write
+        self._paused = False
+
+    @property
+    def paused(self) -> bool:
+        """Whether the transport has enough."""
+        return self._paused
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing more is taken."""
+        return self.limit < 0
+
+    def put(self, data: bytes) -> bool:
+        """Add what the door itself has to say, behind the events that wait.
+
+        :return: whether it fitted; ``True`` as well when closed, as nobody is there to miss it.
+        """
+        size = self.size + len(data)
+        if size > self.limit:
+            return self.squeeze(data)
+        self.size = size
+        self.chunks.append(data)
+        if not self.awaited:
+            self.awaited = True
+            self.flush_set.add(self)
+        return True
+
+    def flush(self) -> None:
+        """Write all that waits, in one write. Does nothing while paused."""
+        if self._paused:
+            return
+        self.awaited = False
+        data = self.take()
+        if data:
+            self._write(data)
+
+    def squeeze(self, data: bytes) -> bool:
+        """Add what does not fit, by writing first what waits.
+
+        A reader is slow only if the transport has enough; else it is just a busy turn.
+
+        :return: whether it was possible; if not, the owner is to be dropped.
+        """
+        if self.closed:
+            return True
+        if self._paused or len(data) > self.limit:
+            return False
+        self.flush()
+        return self.put(data)
+
+    def take(self) -> bytes:
+        """Take out all that waits, for who ends a connection and writes it together with more."""
+        data = b"".join(self.chunks)
+        self.chunks.clear()
+        self.size = 0
+        return data
+
+    def pause(self) -> None:
+        """The transport has enough: let things wait here."""
+        self._paused = True
+        self.awaited = True
+
+    def resume(self) -> None:
+        """The transport takes more."""
+        self._paused = False
+        self.flush()
+
+    def close(self) -> None:
+        """Forget what waits and take nothing more."""
+        self.limit = -1
+        self.take()

@@ -1,0 +1,74 @@
+"""The keys of ``[chat]``: what holds for the rooms, whatever door one comes through."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tcpd.chat.names import room_name
+from tcpd.config.fields import option
+from tcpd.config.values import SIZE, TEXT, Type, at_least, whole_number
+
+#: The longest topic, reason of leaving, and reason of a kick, in bytes of UTF-8: what fits beside
+#: prefix, command and two names into the 512 bytes of an IRC line.
+TOPIC_BYTES = 300
+REASON_BYTES = 200
+
+_ROOM: Type[str] = Type("room name", room_name, str)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChatSettings:
+    """How big chat may grow, and what its lobby is called.
+
+    A reload that lowers a bound puts nobody out: it holds for what comes after.
+    """
+
+    lobby: str = option(
+        _ROOM,
+        "#lobby",
+        "The room that is always there, belongs to nobody, and where people of the text door find "
+        "themselves at first.",
+        reloadable=False,
+    )
+    lobby_topic: str = option(
+        TEXT,
+        "Welcome to the lobby",
+        "The topic of the lobby, which nobody can change.",
+        reloadable=False,
+    )
+    outbox: int = option(
+        at_least(SIZE, 16384),
+        256 * 1024,
+        "How much may wait for one member who does not read. Who exceeds it is dropped.",
+    )
+    history_shown: int = option(
+        whole_number(0, 1000),
+        20,
+        "How many of a room's last messages somebody who joins is shown.",
+    )
+    history_kept: int = option(
+        whole_number(0, 100_000),
+        100,
+        "How many of a room's last messages are kept, in memory, while the room exists. "
+        "For rooms opened from now on.",
+    )
+    max_members: int = option(
+        whole_number(1, 1_000_000),
+        10_000,
+        "How many people there may be in all.",
+    )
+    max_rooms: int = option(
+        whole_number(1, 1_000_000),
+        1000,
+        "How many rooms there may be, the lobby included.",
+    )
+    rooms_per_member: int = option(
+        whole_number(1, 10_000),
+        20,
+        "How many rooms one member may be in at the same time.",
+    )
+    bans_per_room: int = option(
+        whole_number(0, 10_000),
+        100,
+        "How many bans a room may have.",
+    )

@@ -1,0 +1,63 @@
+"""Long messages into several, each short enough for every door."""
+
+from __future__ import annotations
+
+import unicodedata
+
+#: The longest message, in bytes of UTF-8. An IRC line has 512 bytes (RFC 2812 section 2.3), of
+#: which prefix, command, target and line end take up to 112.
+MESSAGE_BYTES = 400
+
+#: How far to move a cut back in order to keep marks with their letter, in characters. A longer
+#: heap of marks is cut anyway.
+_BACK = 16
+
+_ZERO_WIDTH_JOINER = "\u200d"
+
+
+def split_message(text: str, limit: int = MESSAGE_BYTES) -> list[str]:
+    """Cut a text into pieces that give the text again when they are joined.
+
+    A piece ends between two characters, where possible not before a combining mark, nor around a
+    zero-width joiner, which hold an emoji or a syllable together.
+
+    :param text: without lone surrogates.
+    :param limit: bytes of UTF-8 in a piece; at least 4, which is what one character can take.
+    :return: one piece for an empty text.
+    """
+    data = text.encode()
+    if len(data) <= limit:
+        return [text]
+    pieces = []
+    start = 0
+    while len(data) - start > limit:
+        end = start + limit
+        while data[end] & 0xC0 == 0x80:  # inside a character
+            end -= 1
+        piece = data[start:end].decode()
+        keep = _whole(piece, _first(data, end))
+        pieces.append(piece[:keep])
+        start += len(pieces[-1].encode())
+    pieces.append(data[start:].decode())
+    return pieces
+
+
+def _first(data: bytes, start: int) -> str:
+    """The character that begins at ``start``."""
+    end = start + 1
+    while end < len(data) and data[end] & 0xC0 == 0x80:
+        end += 1
+    return data[start:end].decode()
+
+
+def _whole(piece: str, following: str) -> int:
+    """How many characters of the piece to keep so as not to tear it from what follows."""
+    for keep in range(len(piece), max(len(piece) - _BACK, 1), -1):
+        if not _clings(following) and piece[keep - 1] != _ZERO_WIDTH_JOINER:
+            return keep
+        following = piece[keep - 1]
+    return len(piece)
+
+
+def _clings(character: str) -> bool:
+    return character == _ZERO_WIDTH_JOINER or unicodedata.category(character)[0] == "M"

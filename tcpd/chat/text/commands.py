@@ -1,0 +1,252 @@
+"""The commands of the text door: each turns its arguments into calls of the hub."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from tcpd.chat.member import Member
+from tcpd.chat.room import Room
+from tcpd.chat.split import split_message
+from tcpd.chat.text.parse import (
+    COMMANDS,
+    Command,
+    cut_room,
+    cut_word,
+    find_command,
+    nearest_command,
+)
+from tcpd.chat.text.render import WIDTH, columns
+from tcpd.events import Kind
+
+if TYPE_CHECKING:
+    from tcpd.chat.text.session import Session
+
+#: How many rooms one answer lists: the fullest.
+ROOMS_SHOWN = 50
+#: How many bans one answer lists.
+BANS_SHOWN = 100
+
+
+class _Usage(Exception):
+    """Something is missing behind a command."""
+
+
+class _Told(Exception):
+    """What stood behind a command cannot be done; the text says why."""
+
+
+def run(session: Session, command: Command, rest: str) -> None:
+    """Do what was asked for.
+
+    :param session: the asker's, which has a member.
+    :param rest: what stood behind the command.
+    """
+    assert session.member is not None
+    try:
+        _RUN[command.name](session, session.member, rest)
+    except _Usage:
+        session.error(f"write it like this: /{command.name} {command.usage}")
+    except _Told as told:
+        session.error(str(told))
+
+
+def _some(text: str) -> str:
+    if not text:
+        raise _Usage
+    return text
+
+
+def _own_room(session: Session, member: Member, name: str | None) -> Room:
+    """The room that was named, or else the current one; the member is in it."""
+    if name is None:
+        if session.room is None:
+            raise _Told(f"you are in no room; /join {session.hub.lobby.name} takes you back")
+        return session.room
+    room = session.hub.room(name)
+    if room is None or member not in room.members:
+        raise _Told(f"you are not in {room.name if room else name[:50]}")
+    return room
+
+
+def _help(session: Session, member: Member, rest: str) -> None:
+    if rest:
+        word = cut_word(rest)[0]
+        command = find_command(word)
+        if command is None:
+            nearest = nearest_command(word)
+            hint = f"did you mean /help {nearest}?" if nearest else "/help lists them"
+            raise _Told(f"there is no command {word[:20]}; {hint}")
+        lines = [f"  /{command.name} {command.usage}".rstrip(), f"    {command.help}"]
+        lines += [f"    {sentence}" for sentence in command.more]
+        if command.aliases:
+            lines.append("    Also: " + ", ".join(f"/{alias}" for alias in command.aliases))
+        session.reply(*lines)
+        return
+    session.reply(
+        "  What you type goes to the room you are in. Lines that begin with / are commands:",
+        "",
+        *(f"  {f'/{command.name} {command.usage}':<27}{command.help}" for command in COMMANDS),
+        "",
+        "  To say something that begins with /, type //.",
+    )
+
+
+def _nick(session: Session, member: Member, rest: str) -> None:
+    session.answer(session.hub.rename(member, _some(rest)))
+
+
+def _join(session: Session, member: Member, rest: str) -> None:
+    name = cut_word(_some(rest))[0]
+    if not name.startswith("#"):
+        name = f"#{name}"
+    room = session.hub.room(name)
+    if room is not None and member in room.members:
+        session.room = room
+        session.show_target()
+    else:
+        session.answer(session.hub.join(member, name))
+
+
+def _part(session: Session, member: Member, rest: str) -> None:
+    name, reason = cut_room(rest)
+    room = _own_room(session, member, name)
+    session.answer(session.hub.part(member, room.name, reason))
+
+
+def _rooms(session: Session, member: Member, rest: str) -> None:
+    rooms = list(session.hub.rooms)
+    fullest = heapq.nlargest(ROOMS_SHOWN, rooms, key=lambda room: len(room.members))
+    lines = ["  One room:" if len(rooms) == 1 else f"  {len(rooms)} rooms:"]
+    for room in fullest:
+        people = len(room.members)
+        topic = room.topic.text if room.topic is not None else ""
+        line = f"  {room.name:<20} {people:>5} {'person' if people == 1 else 'people':<8}{topic}"
+        lines.append(line.rstrip()[:WIDTH])
+    if len(fullest) < len(rooms):
+        lines.append(f"  and {len(rooms) - len(fullest)} more")
+    session.reply(*lines)
+
+
+def _who(session: Session, member: Member, rest: str) -> None:
+    if rest:
+        name = cut_word(rest)[0]
+        room = session.hub.room(name if name.startswith("#") else f"#{name}")
+        if room is None:
+            raise _Told(f"there is no room {name[:50]}")
+    else:
+        room = _own_room(session, member, None)
+    session.show_names(room)
+
+
+def _msg(session: Session, member: Member, rest: str) -> None:
+    nick, text = cut_word(_some(rest))
+    for piece in split_message(_some(text)):
+        refused = session.hub.tell(member, nick, piece)
+        if refused is not None:
+            session.answer(refused)
+            return
+        session.count["private"] += 1
+
+
+def _me(session: Session, member: Member, rest: str) -> None:
+    session.talk(_some(rest), Kind.ACTION)
+
+
+def _history(session: Session, member: Member, rest: str) -> None:
+    name: str | None = None
+    count = session.hub.settings.history_shown
+    for word in rest.split():
+        if word.startswith("#"):
+            name = word
+        elif word.isascii() and word.isdecimal() and int(word[:9]) > 0:
+            count = int(word[:9])
+        else:
+            raise _Usage
+    session.show_history(_own_room(session, member, name), count)
+
+
+def _topic(session: Session, member: Member, rest: str) -> None:
+    name, text = cut_room(rest)
+    room = _own_room(session, member, name)
+    if text:
+        session.answer(session.hub.set_topic(member, room.name, "" if text == "-" else text))
+    else:
+        session.show_topic(room)
+
+
+def _op(session: Session, member: Member, rest: str) -> None:
+    room, nick, _ = _room_and_nick(session, member, rest)
+    session.answer(session.hub.set_operator(member, room.name, nick, True))
+
+
+def _deop(session: Session, member: Member, rest: str) -> None:
+    room, nick, _ = _room_and_nick(session, member, rest)
+    session.answer(session.hub.set_operator(member, room.name, nick, False))
+
+
+def _kick(session: Session, member: Member, rest: str) -> None:
+    room, nick, reason = _room_and_nick(session, member, rest)
+    session.answer(session.hub.kick(member, room.name, nick, reason))
+
+
+def _ban(session: Session, member: Member, rest: str) -> None:
+    name, nick = cut_room(rest)
+    if not nick:
+        _show_bans(session, _own_room(session, member, name))
+        return
+    room, nick, reason = _room_and_nick(session, member, rest)
+    refused = session.hub.ban(member, room.name, nick)
+    if refused is not None:
+        session.answer(refused)
+        return
+    whom = session.hub.member(nick)
+    if whom is not None and whom in room.members:
+        session.answer(session.hub.kick(member, room.name, nick, reason))
+
+
+def _show_bans(session: Session, room: Room) -> None:
+    names = [ban.nick for ban in room.bans.values()][:BANS_SHOWN]
+    if not names:
+        session.reply(f"  Nobody is banned from {room.name}.")
+        return
+    count = len(room.bans)
+    session.reply(*columns(names, f"  Banned from {room.name} ({count}):", count - len(names)))
+
+
+def _unban(session: Session, member: Member, rest: str) -> None:
+    room, nick, _ = _room_and_nick(session, member, rest)
+    session.answer(session.hub.unban(member, room.name, nick))
+
+
+def _quit(session: Session, member: Member, rest: str) -> None:
+    session.finish("Goodbye.", rest)
+
+
+def _room_and_nick(session: Session, member: Member, rest: str) -> tuple[Room, str, str]:
+    """``[#ROOM] NAME [MORE]``"""
+    name, rest = cut_room(rest)
+    room = _own_room(session, member, name)
+    nick, more = cut_word(_some(rest))
+    return room, nick, more
+
+
+_RUN: dict[str, Callable[[Session, Member, str], None]] = {
+    "help": _help,
+    "nick": _nick,
+    "join": _join,
+    "part": _part,
+    "rooms": _rooms,
+    "who": _who,
+    "msg": _msg,
+    "me": _me,
+    "history": _history,
+    "topic": _topic,
+    "op": _op,
+    "deop": _deop,
+    "kick": _kick,
+    "ban": _ban,
+    "unban": _unban,
+    "quit": _quit,
+}

@@ -1,0 +1,28 @@
+"""``protocol = chat``: the rooms for people with nc, telnet or openssl s_client."""
+
+from __future__ import annotations
+
+from twisted.internet.interfaces import IProtocolFactory
+from zope.interface import implementer
+
+from tcpd.chat.text.protocol import TextFactory
+from tcpd.chat.text.settings import TextSettings
+from tcpd.interfaces import IContext, IKind
+
+
+@implementer(IKind)
+class ChatKind:
+    """The kind of the text door."""
+
+    name = "chat"
+    summary = "Rooms to talk in, for bare nc and telnet."
+    settings = TextSettings
+    words: frozenset[str] = frozenset()
+    idle = 0.0
+    sample_listen = "127.0.0.1:7200"
+
+    def make_factory(self, settings: TextSettings, context: IContext) -> IProtocolFactory:
+        return TextFactory(settings, context)
+
+
+kind = ChatKind()

@@ -1,0 +1,157 @@
+"""What a line typed at the text door means."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command, as ``/help`` shows it.
+
+    :ivar name: without the slash.
+    :ivar usage: what goes behind it.
+    :ivar help: what it does, in at most 50 characters.
+    :ivar aliases: other names, not shown in the list.
+    :ivar more: further sentences for ``/help NAME``, each at most 76 characters.
+    """
+
+    name: str
+    usage: str
+    help: str
+    aliases: tuple[str, ...] = ()
+    more: tuple[str, ...] = ()
+
+
+_IN_ROOM = "Put another room's name first, as in /{} #tea ..., to do it there."
+
+COMMANDS = (
+    Command("help", "[COMMAND]", "this list, or more about one command", ("h", "?")),
+    Command("nick", "NAME", "change your nickname", ("name",)),
+    Command(
+        "join",
+        "#ROOM",
+        "come into a room and talk there",
+        ("j",),
+        (
+            "A room that nobody is in is opened by it, and you are its operator.",
+            "In a room that you are in already, it is where what you type goes from now on.",
+        ),
+    ),
+    Command("part", "[#ROOM] [REASON]", "leave a room", ("leave",)),
+    Command("rooms", "", "which rooms there are", ("list",)),
+    Command(
+        "who", "[#ROOM]", "who is in a room", ("names", "w"), ("Operators have a @ in front.",)
+    ),
+    Command(
+        "msg",
+        "NAME TEXT",
+        "say something to one person alone",
+        ("m", "tell", "query"),
+        ("It is kept in no history.",),
+    ),
+    Command("me", "TEXT", "say what you do: * ann waves"),
+    Command("history", "[NUMBER] [#ROOM]", "what was said last", ("last",)),
+    Command(
+        "topic",
+        "[#ROOM] [TEXT]",
+        "show the topic, or set it (operators)",
+        ("t",),
+        ("/topic - takes it away.",),
+    ),
+    Command("op", "NAME", "make somebody an operator", (), (_IN_ROOM.format("op"),)),
+    Command("deop", "NAME", "make somebody an operator no longer", (), (_IN_ROOM.format("deop"),)),
+    Command(
+        "kick", "NAME [REASON]", "put somebody out of the room", (), (_IN_ROOM.format("kick"),)
+    ),
+    Command(
+        "ban",
+        "[NAME]",
+        "put somebody out and keep them out",
+        (),
+        (
+            "By nickname, and by address if they are here and not on this machine.",
+            "Alone it lists who is banned.",
+            _IN_ROOM.format("ban"),
+        ),
+    ),
+    Command("unban", "NAME", "let somebody in again", (), (_IN_ROOM.format("unban"),)),
+    Command("quit", "[REASON]", "say goodbye", ("exit", "bye", "q")),
+)
+
+_BY_WORD = {word: command for command in COMMANDS for word in (command.name, *command.aliases)}
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """Something to say in the current room."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A command.
+
+    :ivar command: which.
+    :ivar rest: what stands behind it, without the spaces around.
+    """
+
+    command: Command
+    rest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """A slash and a word that is no command.
+
+    :ivar word: without the slash.
+    :ivar nearest: the command that may have been meant.
+    """
+
+    word: str
+    nearest: str | None
+
+
+def parse(text: str) -> Talk | Call | Unknown | None:
+    """Read a line.
+
+    :param text: without its line end.
+    :return: ``None`` for a blank line.
+    """
+    text = text.rstrip()
+    if not text:
+        return None
+    if not text.startswith("/"):
+        return Talk(text)
+    if text.startswith("//"):
+        return Talk(text[1:])
+    word, rest = cut_word(text[1:])
+    command = find_command(word)
+    return Call(command, rest) if command is not None else Unknown(word, nearest_command(word))
+
+
+def find_command(word: str) -> Command | None:
+    """The command of a name or alias, in any case of letters, with its slash or without."""
+    return _BY_WORD.get(word.removeprefix("/").lower())
+
+
+def nearest_command(word: str) -> str | None:
+    """The command whose name, or alias, is most like a word."""
+    # bounded: the comparison takes quadratic time
+    near = difflib.get_close_matches(word[:20].lower(), _BY_WORD, n=1)
+    return _BY_WORD[near[0]].name if near else None
+
+
+def cut_word(text: str) -> tuple[str, str]:
+    """The first word, and the rest without the spaces around."""
+    word, _, rest = text.partition(" ")
+    return word, rest.strip()
+
+
+def cut_room(text: str) -> tuple[str | None, str]:
+    """The room that stands first in the arguments, or ``None``, and the rest."""
+    if not text.startswith("#"):
+        return None, text
+    return cut_word(text)

@@ -1,0 +1,266 @@
+"""The text door's edge: a :class:`~tcpd.chat.text.session.Session` on a Twisted transport.
+
+Reading pauses for several reasons: lines wait for a token (flood), for the next turn, or for an
+outbox that has to be written first; or the transport has enough. There is one rule for all of them,
+:meth:`TextProtocol._set_reading`, so that the end of one cannot undo another. Nothing that was
+received is lost; what can wait here is what the transport reads in one piece.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import deque
+from typing import Any
+
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import (
+    IAddress,
+    IDelayedCall,
+    IHalfCloseableProtocol,
+    IPushProducer,
+    IReactorTime,
+)
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from tcpd.chat.hub import Hub
+from tcpd.chat.outbox import FlushSet, Outbox
+from tcpd.chat.text.render import TextFormat, encode_lines
+from tcpd.chat.text.session import LINE_BYTES, Session
+from tcpd.chat.text.settings import TextSettings
+from tcpd.interfaces import IConnection, IContext, IFarewell, IRefusing
+from tcpd.ops.counters import ServiceCounters
+from tcpd.policy.buckets import TokenBucket
+from tcpd.policy.reasons import End, Refusal
+from tcpd.wire.linebuffer import Fault, LineBuffer
+from tcpd.wire.telnet import TelnetFilter
+
+#: How many lines of one client are taken in a reactor turn, so that a turn never brings so much
+#: into a room that people with good connections fall behind.
+LINES_A_TURN = 16
+
+
+@implementer(IHalfCloseableProtocol, IFarewell, IPushProducer)
+class TextProtocol(Protocol):
+    """One connection of the text door.
+
+    :param factory: what its connections share.
+    """
+
+    def __init__(self, factory: TextFactory) -> None:
+        self._factory = factory
+        self._clock = factory.clock
+        self._settings = factory.settings
+        rate = self._settings.rate
+        self._bucket = None if rate is None else TokenBucket(rate, self._clock.seconds())
+        self._outbox = Outbox(factory.hub.settings.outbox, factory.flush_set, self._write)
+        self._telnet = TelnetFilter()
+        self._buffer = LineBuffer(LINE_BYTES)
+        self._lines: deque[bytes | Fault] = deque()
+        self._session: Session | None = None
+        self._reading = True
+        self._read_closed = False
+        self._over = False
+        self._pause: IDelayedCall | None = None
+        self._nick_timer: IDelayedCall | None = None
+
+    # --- the transport's side ---
+
+    def connectionMade(self) -> None:
+        transport: Any = self.transport
+        connection: Any = IConnection(transport, None)
+        address: ipaddress.IPv4Address | ipaddress.IPv6Address | None = None
+        if connection is not None:
+            address = connection.address
+        self._session = Session(
+            self._factory.hub,
+            self._factory.format,
+            self._outbox,
+            address,
+            self._factory.server_name,
+            self._factory.counters.events,
+            self._hang_up,
+            self._cut,
+        )
+        transport.registerProducer(self, True)
+        if self._settings.nick_timeout:
+            self._nick_timer = self._clock.callLater(self._settings.nick_timeout, self._no_nickname)
+        self._session.greet()
+
+    def dataReceived(self, data: bytes) -> None:
+        if self._over:
+            return
+        data, answers = self._telnet.feed(data)
+        if answers:
+            self._outbox.put(answers)
+        lines = self._buffer.feed(data)
+        if lines:
+            self._lines.extend(lines)
+            if self._pause is None:
+                self._work()
+
+    def readConnectionLost(self) -> None:
+        """The client has said all it has to say, and may still read."""
+        self._read_closed = True
+        self._lines.extend(line for line in self._buffer.feed(b"\n") if line)
+        if self._pause is None:
+            self._work()
+
+    def writeConnectionLost(self) -> None:
+        """Nothing of ours closes one side alone."""
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._end()
+        if self._session is not None:
+            self._session.leave("" if reason.check(ConnectionDone) else "connection lost")
+
+    def pauseProducing(self) -> None:
+        """The transport has enough."""
+        self._outbox.pause()
+        self._set_reading()
+
+    def resumeProducing(self) -> None:
+        """The transport takes more."""
+        self._outbox.resume()
+        if self._pause is None:
+            self._work()
+
+    def stopProducing(self) -> None:
+        """The connection is gone, which ``connectionLost`` tells too."""
+
+    def farewell(self, reason: End) -> bytes:
+        """See :class:`tcpd.interfaces.IFarewell`: what waits, and the reason."""
+        waiting = self._outbox.take()
+        self._end()
+        if self._session is not None:
+            self._session.leave(reason.sentence if reason is End.SHUTDOWN else "")
+        return waiting + encode_lines((f"* {reason.sentence}",))
+
+    # --- lines ---
+
+    def _work(self) -> None:
+        """Take the lines that wait, as far as may be; see to it that the rest is taken later."""
+        session = self._session
+        assert session is not None
+        turn = LINES_A_TURN
+        while self._lines and not self._over:
+            if self._outbox.paused or self._outbox.size > self._outbox.limit // 4:
+                break  # until it is written: _write and resumeProducing come back here
+            if not turn:
+                self._work_after(0)
+                break
+            wait = self._take_token()
+            if wait:
+                self._work_after(wait)
+                break
+            turn -= 1
+            session.line(self._lines.popleft())
+            if self._nick_timer is not None and session.member is not None:
+                self._nick_timer.cancel()
+                self._nick_timer = None
+        if self._read_closed and not self._lines and not self._over:
+            session.finish("Goodbye.")
+        self._set_reading()
+
+    def _take_token(self) -> float:
+        """Take a token; if there is none, tell in how many seconds there will be."""
+        bucket = self._bucket
+        if bucket is None or bucket.take(self._clock.seconds()):
+            return 0.0
+        rate = self._settings.rate
+        assert rate is not None
+        self._factory.counters.events["throttled"] += 1
+        missing = 1.0 - bucket.refill(self._clock.seconds())
+        return missing / rate.per_second + 0.001  # so that rounding cannot make it come up short
+
+    def _work_after(self, seconds: float) -> None:
+        self._pause = self._clock.callLater(seconds, self._go_on)
+
+    def _go_on(self) -> None:
+        self._pause = None
+        self._work()
+
+    def _set_reading(self) -> None:
+        """Read from the client, or do not: the one place that decides it."""
+        if self._over or self._read_closed:
+            return
+        reading = not self._lines and not self._outbox.paused
+        if reading is not self._reading:
+            self._reading = reading
+            transport: Any = self.transport
+            if reading:
+                transport.resumeProducing()
+            else:
+                transport.pauseProducing()
+
+    # --- writing, and the end ---
+
+    def _write(self, data: bytes) -> None:
+        transport: Any = self.transport
+        transport.write(data)
+        if self._lines and self._pause is None:
+            self._work_after(0)  # not at once: this may be in the middle of a delivery
+
+    def _no_nickname(self) -> None:
+        self._nick_timer = None
+        assert self._session is not None
+        self._session.finish("! you did not say who you are in time")
+
+    def _hang_up(self) -> None:
+        """The conversation is over: write what waits, and close."""
+        waiting = self._outbox.take()
+        self._end()
+        transport: Any = self.transport
+        transport.unregisterProducer()  # or the transport would wait for it
+        if waiting:
+            transport.write(waiting)
+        transport.loseConnection()
+
+    def _cut(self) -> None:
+        """The client does not read: close without another word."""
+        self._end()
+        transport: Any = self.transport
+        connection: Any = IConnection(transport, None)
+        if connection is not None:
+            connection.end(End.SLOW_READER)
+        else:
+            transport.abortConnection()
+
+    def _end(self) -> None:
+        """Take nothing more, from anybody."""
+        self._over = True
+        self._outbox.close()
+        self._lines.clear()
+        for timer in (self._pause, self._nick_timer):
+            if timer is not None:
+                timer.cancel()
+        self._pause = self._nick_timer = None
+
+
+@implementer(IRefusing)
+class TextFactory(Factory):
+    """What the connections of one text door share.
+
+    :param settings: the door's.
+    :param context: see :class:`tcpd.interfaces.IContext`.
+    """
+
+    noisy = False
+
+    def __init__(self, settings: TextSettings, context: IContext) -> None:
+        self.settings = settings
+        self.clock: IReactorTime = context.clock
+        self.hub: Hub = context.hub
+        self.server_name: str = context.server_name
+        self.counters: ServiceCounters = context.counters
+        self.format = TextFormat()
+        clock = self.clock
+        self.flush_set = FlushSet(lambda flush: clock.callLater(0, flush))
+
+    def buildProtocol(self, addr: IAddress | None) -> TextProtocol:
+        return TextProtocol(self)
+
+    def refusal(self, reason: Refusal) -> bytes:
+        """See :class:`tcpd.interfaces.IRefusing`."""
+        return encode_lines((f"! {reason.sentence}",))

@@ -1,0 +1,257 @@
+"""One conversation at the text door, without its connection: lines in, lines out.
+
+First it asks for a nickname, then it talks. Lines from the client come by :meth:`Session.line`;
+what is said to the client goes to its outbox, where the hub puts events too.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from itertools import islice
+
+from tcpd.chat.hub import Hub
+from tcpd.chat.member import Address, Format, Member
+from tcpd.chat.names import fold
+from tcpd.chat.outbox import Outbox
+from tcpd.chat.refused import Code, Refused
+from tcpd.chat.room import Room
+from tcpd.chat.split import split_message
+from tcpd.chat.text import commands
+from tcpd.chat.text.parse import Call, Talk, Unknown, find_command, parse
+from tcpd.chat.text.render import columns, describe_past, describe_sent, encode_lines
+from tcpd.events import Event, Joined, Kicked, Kind, Parted, PrivateSaid
+from tcpd.wire.linebuffer import Fault
+
+#: The longest line taken, in bytes: some ten messages.
+LINE_BYTES = 4096
+#: How many nicknames one may try at the start.
+ATTEMPTS = 10
+#: How many names one answer lists.
+NAMES_SHOWN = 100
+
+
+class Session:
+    """One conversation. A :class:`tcpd.chat.member.Door` for the hub.
+
+    :param hub: the rooms.
+    :param format: how events are written; shared by all sessions of the service.
+    :param outbox: where all that is said to the client goes.
+    :param address: the client's, or ``None``.
+    :param server_name: what the daemon calls itself.
+    :param count: raised by a word: ``messages``, ``private``, ``commands``, ``bad-lines``,
+        ``dropped``.
+    :param hang_up: called once when the conversation is over, with a last line in the outbox.
+    :param cut: called once if the client does not read: the connection is to be ended at once.
+
+    :ivar member: ``None`` until a nickname was given.
+    :ivar room: where what is typed goes; ``None`` for nowhere.
+    """
+
+    def __init__(
+        self,
+        hub: Hub,
+        format: Format,
+        outbox: Outbox,
+        address: Address | None,
+        server_name: str,
+        count: Counter[str],
+        hang_up: Callable[[], None],
+        cut: Callable[[], None],
+    ) -> None:
+        self.hub = hub
+        self.member: Member | None = None
+        self.room: Room | None = None
+        self.count = count
+        self._format = format
+        self._outbox = outbox
+        self._address = address
+        self._server_name = server_name
+        self._hang_up = hang_up
+        self._cut = cut
+        self._attempts = 0
+        self._over = False
+
+    # --- the client's side ---
+
+    def greet(self) -> None:
+        """Begin the conversation."""
+        self.reply(
+            f"Welcome to the chat on {self._server_name}.",
+            "Type the nickname you want to go by, and press Enter.",
+        )
+
+    def line(self, line: bytes | Fault) -> None:
+        """Take a line from the client, without its end."""
+        if self._over:
+            return
+        if isinstance(line, Fault):
+            self.count["bad-lines"] += 1
+            self.error(f"that line is longer than {LINE_BYTES} bytes; nothing was sent")
+            return
+        try:
+            text = line.decode()
+        except UnicodeDecodeError:
+            self.count["bad-lines"] += 1
+            self.error("that line is not UTF-8, set your terminal to it; nothing was sent")
+            return
+        if self.member is None:
+            self._introduce(text.strip())
+        else:
+            self._obey(text)
+
+    def finish(self, last: str, reason: str = "") -> None:
+        """End the conversation with a last line.
+
+        :param reason: for the others in the rooms; may be empty.
+        """
+        if not self._over:
+            self.leave(reason)
+            self._outbox.put(encode_lines((last,)))
+            self._hang_up()
+
+    def leave(self, reason: str) -> None:
+        """End the conversation without a word: the connection is gone, or is about to go."""
+        self._over = True
+        if self.member is not None:
+            self.hub.leave(self.member, reason)
+
+    # --- what is said to the client ---
+
+    def reply(self, *lines: str) -> None:
+        """Answer with lines, behind what waits for the client already."""
+        if not self._outbox.put(encode_lines(lines)):
+            if self.member is not None:
+                self.hub.drop(self.member)
+            else:
+                self.dropped()
+
+    def error(self, sentence: str) -> None:
+        """Tell why something was not done."""
+        self.reply(f"! {sentence}")
+
+    def answer(self, refused: Refused | None) -> None:
+        """Tell what the hub refused, if it did."""
+        if refused is not None:
+            self.error(refused.sentence)
+
+    def show_target(self) -> None:
+        """Tell where what is typed goes."""
+        if self.room is None:
+            lobby = self.hub.lobby.name
+            self.reply(f"  You are in no room now; /join {lobby} takes you back.")
+        else:
+            self.reply(f"  What you type goes to {self.room.name} now.")
+
+    def show_names(self, room: Room) -> None:
+        """Tell who is in a room."""
+        names = [
+            f"@{member.nick}" if member in room.operators else member.nick
+            for member in islice(room.members, NAMES_SHOWN)
+        ]
+        count = len(room.members)
+        self.reply(*columns(names, f"  In {room.name} ({count}):", count - len(names)))
+
+    def show_topic(self, room: Room) -> None:
+        """Tell a room's topic."""
+        topic = room.topic
+        self.reply(
+            f"  Topic: {topic.text}" if topic is not None else f"  {room.name} has no topic."
+        )
+
+    def show_history(self, room: Room, count: int) -> None:
+        """Tell what was said last in a room: so many lines, or what fits the outbox well."""
+        now = self.hub.wall_clock()
+        budget = self._outbox.limit // 4
+        lines: list[str] = []
+        for event in islice(reversed(room.history), count):
+            lines.append(describe_past(event, now))
+            budget -= 4 * len(lines[-1])
+            if budget < 0:
+                break
+        if lines:
+            self.reply(f"  Said before in {room.name} (times are UTC):", *reversed(lines))
+        elif count:
+            self.reply(f"  Nothing was said in {room.name} yet.")
+
+    # --- the hub's side ---
+
+    def happened(self, event: Event) -> None:
+        member = self.member
+        assert member is not None
+        match event:
+            case Joined(room=name):
+                room = member.rooms[fold(name)]
+                self.room = room
+                if room.topic is not None:
+                    self.show_topic(room)
+                if room.history:
+                    self.show_history(room, self.hub.settings.history_shown)
+                self.show_names(room)
+                if len(member.rooms) > 1:
+                    self.show_target()
+            case Parted() | Kicked():
+                if self.room is None or self.room.key not in member.rooms:
+                    self.room = next(reversed(member.rooms.values()), None)
+                    self.show_target()
+            case PrivateSaid():
+                self.reply(describe_sent(event))
+
+    def dropped(self) -> None:
+        self._over = True
+        self.count["dropped"] += 1
+        self._cut()
+
+    # --- lines ---
+
+    def _introduce(self, text: str) -> None:
+        """Take a line while the client has no nickname yet."""
+        word, _, rest = text.partition(" ")
+        command = find_command(word) if word.startswith("/") else None
+        if command is not None and command.name == "quit":
+            self.finish("Goodbye.")
+            return
+        if command is not None and command.name == "nick":
+            text = rest.strip()
+        self._attempts += 1
+        entered = self.hub.enter(text, self, self._format, self._outbox, self._address)
+        if isinstance(entered, Member):
+            self.member = entered
+            self.reply(
+                f"Hello {entered.nick}. Type a line and press Enter to say it to everybody in the"
+                " room.",
+                "/help lists the commands, /quit says goodbye.",
+                "",
+            )
+            self.answer(self.hub.join(entered, self.hub.lobby.name))
+            return
+        if entered.code is Code.HUB_FULL:
+            self.finish(f"! {entered.sentence}")
+        elif self._attempts >= ATTEMPTS:
+            self.finish(f"! {entered.sentence}; that was one try too many")
+        else:
+            self.error(f"{entered.sentence}; try another")
+
+    def _obey(self, text: str) -> None:
+        match parse(text):
+            case Talk(text=text):
+                self.talk(text, Kind.MESSAGE)
+            case Call(command=command, rest=rest):
+                self.count["commands"] += 1
+                commands.run(self, command, rest)
+            case Unknown(word=word, nearest=nearest):
+                hint = f"did you mean /{nearest}?" if nearest else "/help lists them"
+                self.error(f"there is no command /{word[:20]}; {hint}")
+
+    def talk(self, text: str, kind: Kind) -> None:
+        """Say something in the current room, in several messages if it is long."""
+        assert self.member is not None
+        if self.room is None:
+            self.show_target()
+            return
+        for piece in split_message(text):
+            refused = self.hub.say(self.member, self.room.name, piece, kind)
+            if refused is not None:
+                self.error(refused.sentence)
+                return
+            self.count["messages"] += 1

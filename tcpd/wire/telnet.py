@@ -1,0 +1,115 @@
+"""Telnet's commands taken out of a stream, and refused politely: RFC 854.
+
+For protocols made of lines that some people reach with a telnet client. Nothing is negotiated: each
+request is answered with a refusal, which every client must accept. The answer matters: after
+Ctrl-C a client throws away its input until its DO TIMING-MARK (RFC 860) is answered.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+
+_CR = 13
+_SE = 240
+_SB = 250
+_WILL = 251
+_WONT = 252
+_DO = 253
+_DONT = 254
+_IAC = 255
+
+#: The longest subnegotiation that is skipped, in bytes. Those in use (NAWS, terminal type, the
+#: environment) have some 10 to 500. What claims to be longer is taken to be over, so that no stray
+#: bytes can make the rest of a connection vanish.
+SUBNEGOTIATION_BYTES = 1024
+
+
+class _State(Enum):
+    DATA = auto()
+    CR = auto()  # the last byte of data was a carriage return
+    COMMAND = auto()  # behind IAC
+    OPTION = auto()  # behind IAC and WILL, WONT, DO or DONT
+    SUBNEGOTIATION = auto()  # behind IAC SB
+    SUBNEGOTIATION_COMMAND = auto()  # behind IAC in a subnegotiation
+
+
+class TelnetFilter:
+    """Takes the commands out of what a telnet client sends.
+
+    However the stream is cut, data and answers come out the same. It holds a few numbers between
+    calls and no bytes.
+
+    - IAC IAC is one byte of data with the value 255.
+    - WILL is answered with DONT, DO with WONT; WONT and DONT ask for nothing. Each request is
+      answered by itself, at most 3 bytes for 3.
+    - IAC SB ... IAC SE is skipped, up to :data:`SUBNEGOTIATION_BYTES`.
+    - CR NUL, a client's Return key (RFC 1123 section 3.3.1), comes out as CR LF.
+    - All other commands are skipped.
+    """
+
+    __slots__ = ("_skipped", "_state", "_verb")
+
+    def __init__(self) -> None:
+        self._state = _State.DATA
+        self._verb = 0
+        self._skipped = 0
+
+    def feed(self, data: bytes) -> tuple[bytes, bytes]:
+        """Take the next bytes of the stream.
+
+        :return: the data among them, and the answers to send back.
+        """
+        if self._state is _State.DATA and b"\xff" not in data and b"\r\0" not in data:
+            if data.endswith(b"\r"):
+                self._state = _State.CR
+            return data, b""
+        kept = bytearray()
+        answers = bytearray()
+        for byte in data:
+            self._take(byte, kept, answers)
+        return bytes(kept), bytes(answers)
+
+    def _take(self, byte: int, kept: bytearray, answers: bytearray) -> None:
+        state = self._state
+        if state is _State.DATA or state is _State.CR:
+            if byte == _IAC:
+                # a command may stand between CR and NUL; the pair then counts as two characters
+                self._state = _State.COMMAND
+            elif byte == 0 and state is _State.CR:
+                kept.append(10)
+                self._state = _State.DATA
+            else:
+                kept.append(byte)
+                self._state = _State.CR if byte == _CR else _State.DATA
+        elif state is _State.COMMAND:
+            self._command(byte, kept)
+        elif state is _State.OPTION:
+            if self._verb == _DO:
+                answers += bytes((_IAC, _WONT, byte))
+            elif self._verb == _WILL:
+                answers += bytes((_IAC, _DONT, byte))
+            self._state = _State.DATA
+        else:
+            self._subnegotiation(byte)
+
+    def _command(self, byte: int, kept: bytearray) -> None:
+        if _WILL <= byte <= _DONT:
+            self._verb = byte
+            self._state = _State.OPTION
+        elif byte == _SB:
+            self._skipped = 0
+            self._state = _State.SUBNEGOTIATION
+        else:
+            if byte == _IAC:
+                kept.append(_IAC)
+            self._state = _State.DATA
+
+    def _subnegotiation(self, byte: int) -> None:
+        self._skipped += 1
+        ended = self._state is _State.SUBNEGOTIATION_COMMAND and byte == _SE
+        if ended or self._skipped >= SUBNEGOTIATION_BYTES:
+            self._state = _State.DATA
+        elif self._state is _State.SUBNEGOTIATION and byte == _IAC:
+            self._state = _State.SUBNEGOTIATION_COMMAND
+        else:
+            self._state = _State.SUBNEGOTIATION
