@@ -38,24 +38,36 @@ class LineBuffer:
         """
         if b"\n" not in data:
             return [Fault.TOO_LONG] if self._keep(data) else []
-        pieces = data.split(b"\n")
+        # where all lines end in CRLF, as mostly, one split takes the ends off
+        pieces = data.split(b"\r\n")
+        all_crlf = data.count(b"\n") == len(pieces) - 1
+        if not all_crlf:
+            pieces = data.split(b"\n")
         tail = pieces.pop()
-        found: list[bytes | Fault] = []
+        size = len(data)
         if self._skipping:
             self._skipping = False
             del pieces[0]
         elif self._partial:
+            size += len(self._partial)
             pieces[0] = bytes(self._partial) + pieces[0]
             self._partial.clear()
         limit = self._limit
-        strict = self._strict_crlf
-        for line in pieces:
-            if line.endswith(b"\r"):
-                line = line[:-1]
-            elif strict and len(line) <= limit:
-                found.append(Fault.BARE_LF)
-                continue
-            found.append(line if len(line) <= limit else Fault.TOO_LONG)
+        found: list[bytes | Fault]
+        if all_crlf and size <= limit:
+            found = pieces  # type: ignore[assignment]
+        else:
+            found = []
+            strict = self._strict_crlf
+            for line in pieces:
+                if all_crlf:
+                    pass
+                elif line.endswith(b"\r"):
+                    line = line[:-1]
+                elif strict and len(line) <= limit:
+                    found.append(Fault.BARE_LF)
+                    continue
+                found.append(line if len(line) <= limit else Fault.TOO_LONG)
         if tail and self._keep(tail):
             found.append(Fault.TOO_LONG)
         return found

@@ -1,0 +1,99 @@
+"""The commands that every line service has."""
+
+from __future__ import annotations
+
+import difflib
+from datetime import UTC, datetime, timedelta
+
+from tcpd.line.command import Request, command, synopsis
+from tcpd.line.reply import CommandError, Reply, Then, WrongArguments, split_lines
+
+
+@command("ECHO", "text", help="Sends the text back, verbatim.")
+def echo(request: Request) -> str:
+    """ECHO text."""
+    return request.argument
+
+
+@command("HELP", "[command]", help="Lists the commands, or tells about one.", at_most=1)
+def help_(request: Request) -> Reply:
+    """HELP [command]."""
+    if not request.words:
+        listed = (synopsis(each) for each in request.commands)
+        return Reply(214, ("commands, HELP and a name tells more:", *listed))
+    [word] = request.words
+    found = request.commands.find(word)
+    if found is None:
+        near = difflib.get_close_matches(word[:32].upper(), request.commands.names, 1)
+        hint = f"did you mean {near[0]}?" if near else "HELP lists the commands"
+        raise CommandError(501, f"{word[:32]} is not a command, {hint}")
+    return Reply(214, (synopsis(found), *split_lines(found.help)))
+
+
+@command("PING", "[token]", help="Answers PONG, and the token if there is one.")
+def ping(request: Request) -> str:
+    """PING [token]; counts its words itself, since it is what programs send the most."""
+    argument = request.argument
+    if not argument:
+        return "PONG"
+    if " " in argument or "\t" in argument:
+        words = argument.split()
+        if len(words) > 1:
+            raise WrongArguments
+        return " ".join(["PONG", *words])
+    return "PONG " + argument
+
+
+@command("QUIT", help="Ends the conversation.", at_most=0)
+def quit_(request: Request) -> Reply:
+    """QUIT."""
+    return Reply(221, (f"{request.context.server_name} goodbye",), Then.CLOSE)
+
+
+@command("SERVICES", help="Lists what this daemon serves: name, protocol, listeners.", at_most=0)
+def services(request: Request) -> str:
+    """SERVICES."""
+    entries = request.context.directory()
+    return "\n".join(
+        f"{entry.name} {entry.protocol} {', '.join(entry.listeners) or '-'}" for entry in entries
+    )
+
+
+@command("STARTTLS", help="Continues under TLS; wait for the reply to it.", at_most=0)
+def starttls(request: Request) -> Reply:
+    """STARTTLS, after RFC 3207; the session throws away what was sent behind it in the clear."""
+    if request.connection.tls is not None:
+        raise CommandError(503, "TLS is on already")
+    if not request.connection.can_start_tls:
+        raise CommandError(502, "STARTTLS is not available here")
+    return Reply(220, ("ready for TLS",), Then.START_TLS)
+
+
+@command("TIME", help="Tells the time in UTC, as in RFC 3339.", at_most=0)
+def time(request: Request) -> str:
+    """TIME."""
+    now = datetime.fromtimestamp(request.context.wall_clock(), UTC)
+    return now.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@command("UPTIME", help="Tells for how long the daemon has been running.", at_most=0)
+def uptime(request: Request) -> str:
+    """UPTIME."""
+    seconds = int(request.context.clock.seconds() - request.context.started)
+    return f"{seconds} seconds ({timedelta(seconds=seconds)})"
+
+
+@command("WHOAMI", help="Tells your address as the server sees it, and about TLS.", at_most=0)
+def whoami(request: Request) -> Reply:
+    """WHOAMI."""
+    connection = request.connection
+    if connection.tls is None:
+        return Reply(250, (f"address {connection.peer}", "tls none"))
+    return Reply(
+        250,
+        (
+            f"address {connection.peer}",
+            f"tls {connection.tls.version}",
+            f"cipher {connection.tls.cipher}",
+        ),
+    )

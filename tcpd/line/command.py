@@ -1,0 +1,202 @@
+"""Commands, what they are told about a request, and the table that they are found in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from zope.interface import implementer
+
+from tcpd.interfaces import IContext, ILineCommand
+from tcpd.line.reply import Reply, WrongArguments
+
+Answer = str | Reply | Awaitable[str | Reply]
+"""What a command may return: text (sent as a 250 reply), a reply, or an awaitable of either."""
+
+_NAME = re.compile(r"[A-Z][A-Z0-9-]*", re.ASCII)
+
+
+class Facts(Protocol):
+    """What a command may know of the connection: the part of
+    :class:`tcpd.interfaces.IConnection` that is told rather than done.
+
+    :ivar service: the service's name.
+    :ivar peer: where the client is, as people write it.
+    :ivar tls: None in the clear; otherwise has ``version`` and ``cipher``, both str.
+    :ivar can_start_tls: whether STARTTLS may be used now.
+    """
+
+    @property
+    def service(self) -> str: ...
+    @property
+    def peer(self) -> str: ...
+    @property
+    def tls(self) -> Any: ...
+    @property
+    def can_start_tls(self) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class PlainFacts:
+    """:class:`Facts` of a connection that has no connection layer, such as a test's."""
+
+    service: str
+    peer: str
+    tls: Any = None
+    can_start_tls: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What stays the same for all requests of a connection.
+
+    :ivar connection: the connection, as far as commands are concerned.
+    :ivar context: what the service may use of the rest of the daemon.
+    :ivar commands: all commands of the service.
+    """
+
+    connection: Facts
+    context: IContext
+    commands: CommandTable
+
+
+class Request:
+    """One request, as a command is called with it.
+
+    :ivar argument: what followed the command and the one blank behind it; verbatim, so it may hold
+        control characters.
+    :ivar scene: who asks, and where.
+    """
+
+    # not a dataclass: this is made for every line, and __init__ costs the least this way
+    __slots__ = ("argument", "scene")
+
+    def __init__(self, argument: str, scene: Scene) -> None:
+        self.argument = argument
+        self.scene = scene
+
+    @property
+    def words(self) -> list[str]:
+        """The argument split at white space."""
+        return self.argument.split()
+
+    @property
+    def connection(self) -> Facts:
+        """Who asks."""
+        return self.scene.connection
+
+    @property
+    def context(self) -> IContext:
+        """What the service may use of the rest of the daemon: clock, counters, directory."""
+        return self.scene.context
+
+    @property
+    def commands(self) -> CommandTable:
+        """All commands of the service."""
+        return self.scene.commands
+
+
+@implementer(ILineCommand)
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command made of a function; :func:`command` makes one as a decorator.
+
+    :ivar name: upper-case ASCII letters, digits and ``-``, starting with a letter.
+    :ivar usage: the arguments as HELP shows them, e.g. ``[token]``; may be empty.
+    :ivar help: what it does, for HELP; one or more lines.
+    :ivar call: does it; see :meth:`tcpd.interfaces.ILineCommand.call`.
+    :raise ValueError: for a name that no request could have.
+    """
+
+    name: str
+    usage: str
+    help: str
+    call: Callable[[Request], Answer]
+
+    def __post_init__(self) -> None:
+        check_name(self.name)
+
+
+def command(
+    name: str, usage: str = "", *, help: str, at_least: int = 0, at_most: int | None = None
+) -> Callable[[Callable[[Request], Answer]], Command]:
+    """Make a :class:`Command` of the function that follows.
+
+    :param name: upper-case.
+    :param usage: the arguments as HELP shows them.
+    :param help: what it does.
+    :param at_least: fewer words than this are answered with 501 and the usage, without a call.
+    :param at_most: the same for more words than this; ``None`` for no limit.
+    """
+
+    def decorate(function: Callable[[Request], Answer]) -> Command:
+        if at_least == 0 and at_most is None:
+            return Command(name, usage, help, function)
+
+        def counted(request: Request) -> Answer:
+            count = len(request.words)
+            if count < at_least or (at_most is not None and count > at_most):
+                raise WrongArguments
+            return function(request)
+
+        return Command(name, usage, help, counted)
+
+    return decorate
+
+
+def check_name(name: object) -> None:
+    """Refuse a name that no request could have.
+
+    :raise ValueError: with a sentence that says what would be right.
+    """
+    if not isinstance(name, str) or _NAME.fullmatch(name) is None:
+        raise ValueError(
+            f"{name!r} is not a command's name; use upper-case ASCII letters, digits and '-', "
+            "starting with a letter"
+        )
+
+
+def synopsis(command: ILineCommand) -> str:
+    """A command and its arguments, on one line."""
+    return f"{command.name} {command.usage}".rstrip()
+
+
+class CommandTable:
+    """The commands of a service, by name.
+
+    :param commands: providers of :class:`tcpd.interfaces.ILineCommand`.
+    :raise ValueError: for a name that no request could have, or that two of them have.
+    """
+
+    __slots__ = ("_by_name", "_by_word")
+
+    def __init__(self, commands: Iterable[ILineCommand]) -> None:
+        self._by_name: dict[str, ILineCommand] = {}
+        self._by_word: dict[bytes, ILineCommand] = {}
+        for each in commands:
+            check_name(each.name)
+            if each.name in self._by_name:
+                raise ValueError(f"two commands have the name {each.name}")
+            self._by_name[each.name] = each
+            # the two spellings that clients use are found without folding
+            self._by_word[each.name.encode()] = each
+            self._by_word[each.name.lower().encode()] = each
+
+    @property
+    def by_word(self) -> dict[bytes, ILineCommand]:
+        """By the bytes that clients mostly send, all upper or all lower case; not to be changed."""
+        return self._by_word
+
+    @property
+    def names(self) -> list[str]:
+        """All names, sorted."""
+        return sorted(self._by_name)
+
+    def find(self, word: str) -> ILineCommand | None:
+        """The command of that name, however its ASCII letters are cased."""
+        return self._by_name.get(word.upper()) if word.isascii() else None
+
+    def __iter__(self) -> Iterator[ILineCommand]:
+        return iter(self._by_name[name] for name in self.names)

@@ -1,0 +1,230 @@
+"""The line protocol on a transport: reading, writing, waiting, and when to stop reading."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from twisted.internet.interfaces import IAddress, IHalfCloseableProtocol, IPushProducer
+from twisted.internet.protocol import Protocol as TwistedProtocol
+from twisted.internet.protocol import connectionDone
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from tcpd.interfaces import IConnection, IFarewell
+from tcpd.line.command import Facts, PlainFacts, Scene
+from tcpd.line.session import Session, State, greeting, last_words
+from tcpd.line.waiting import Wait
+from tcpd.policy.reasons import End
+
+if TYPE_CHECKING:
+    from tcpd.line.factory import LineFactory
+
+
+class Wire(Protocol):
+    """What this module asks of a transport: ITransport, IConsumer and IPushProducer in one."""
+
+    def write(self, data: bytes) -> None: ...
+    def loseConnection(self) -> None: ...
+    def getPeer(self) -> IAddress: ...
+    def registerProducer(self, producer: IPushProducer, streaming: bool) -> None: ...
+    def unregisterProducer(self) -> None: ...
+    def pauseProducing(self) -> None: ...
+    def resumeProducing(self) -> None: ...
+
+
+_READY = State.READY
+
+
+@implementer(IPushProducer, IHalfCloseableProtocol, IFarewell)
+class LineProtocol(TwistedProtocol):
+    """One connection of a line service.
+
+    It is the producer of its own transport: told that the output is full it answers no more lines
+    and reads no more, so that a client that sends and does not read throttles itself. There are two
+    reasons not to read, a command that is being waited for and a full output, and reading goes on
+    when there is neither.
+
+    :param factory: what the connections share.
+    """
+
+    transport: Wire  # type: ignore[assignment]
+
+    def __init__(self, factory: LineFactory) -> None:
+        self._shared = factory
+        self._wait: Wait | None = None
+        self._full = False
+        self._paused = False
+        self._advancing = False
+        self._input_ended = False
+        self._closing = False
+
+    # --- from the transport ---
+
+    def connectionMade(self) -> None:
+        """Greet, and register as the producer."""
+        shared = self._shared
+        connection = IConnection(self.transport, None)
+        self._connection = connection
+        self._peer: str = _peer_of(self.transport) if connection is None else connection.peer
+        facts = PlainFacts(shared.context.service, self._peer) if connection is None else connection
+        self._session = Session(
+            Scene(cast(Facts, facts), shared.context, shared.commands),
+            self._report,
+            shared.context.counters.events,
+            max_line=shared.settings.max_line,
+            strict_crlf=shared.settings.strict_crlf,
+        )
+        self._seconds = shared.settings.command_timeout
+        self.transport.registerProducer(self, True)
+        self.transport.write(greeting(shared.context.server_name))
+
+    def dataReceived(self, data: bytes) -> None:
+        """Answer what is complete, unless something has to be waited for."""
+        self._session.receive(data)
+        self._advance()
+
+    def readConnectionLost(self) -> None:
+        """The client sends nothing more (a half-close): answer what is left, then close."""
+        self._input_ended = True
+        self._session.end_of_input()
+        self._advance()
+
+    def writeConnectionLost(self) -> None:
+        """Nothing can be sent any more."""
+        self._close()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Give up what is being waited for."""
+        self._closing = True
+        self._give_up()
+
+    # --- from the transport, to its producer ---
+
+    def pauseProducing(self) -> None:
+        """The output is full."""
+        self._full = True
+        self._steer()
+
+    def resumeProducing(self) -> None:
+        """The output is empty again."""
+        self._full = False
+        self._advance()
+
+    def stopProducing(self) -> None:
+        """The connection is gone, which connectionLost tells too."""
+
+    # --- from the connection layer ---
+
+    def farewell(self, reason: End) -> bytes:
+        """``421`` and the reason; nothing is answered after it."""
+        self._give_up()
+        self._closing = True
+        self.transport.unregisterProducer()
+        return last_words(self._shared.context.server_name, reason.sentence)
+
+    # --- the conversation ---
+
+    def _advance(self) -> None:
+        """Do what the session needs next, as long as there is something and it may be done now.
+
+        Neither nested (a Deferred that has fired already comes back here through its callback) nor
+        recursive, so that thousands of such commands in one segment need no stack.
+        """
+        if self._advancing:
+            return
+        self._advancing = True
+        session = self._session
+        try:
+            while not self._full and self._wait is None and not self._closing:
+                replies = session.answer()
+                if replies:
+                    self.transport.write(replies)
+                state = session.state
+                if state is _READY:
+                    if not session.more:
+                        break
+                elif state is State.WAITING:
+                    self._begin_wait()
+                elif state is State.STARTING_TLS:
+                    self._start_tls()
+                else:
+                    self._close()
+        finally:
+            self._advancing = False
+            if self._full or self._paused or self._wait is not None:
+                self._steer()
+
+    def _steer(self) -> None:
+        """Read, unless there is a reason not to."""
+        stop = self._full or self._wait is not None
+        if stop is self._paused or self._closing:
+            return
+        self._paused = stop
+        if stop:
+            self.transport.pauseProducing()
+        elif not self._input_ended:  # reading on would find the end once more
+            self.transport.resumeProducing()
+
+    def _begin_wait(self) -> None:
+        pending = self._session.pending
+        assert pending is not None
+        self._wait = Wait(
+            self._shared.context.clock, self._seconds, self._settled, self._rejected, self._expired
+        )
+        self._wait.begin(pending)
+
+    def _settled(self, answer: object) -> None:
+        self._wait = None
+        self._session.settle(answer)
+        self._advance()
+
+    def _rejected(self, failure: Failure) -> None:
+        self._wait = None
+        error = failure.value
+        assert error is not None
+        self._session.reject(error)
+        self._advance()
+
+    def _expired(self) -> None:
+        self._wait = None
+        self._session.expire(self._seconds)
+        self._advance()
+
+    def _start_tls(self) -> None:
+        """Begin TLS at once behind the reply: nothing may come between (RFC 3207 section 5)."""
+        connection = self._connection
+        if self._input_ended or connection is None or not connection.can_start_tls:
+            self._close()
+            return
+        # TLS starts with an empty output and reads; the old transport's word on that is void
+        self.transport.unregisterProducer()
+        self._full = False
+        self._steer()
+        self._session.tls_started()
+        connection.start_tls()
+        self.transport.registerProducer(self, True)
+
+    def _close(self) -> None:
+        if not self._closing:
+            self._give_up()
+            self._closing = True
+            self.transport.unregisterProducer()  # a transport that has a producer waits for it
+            self.transport.loseConnection()
+
+    def _give_up(self) -> None:
+        self._session.close()
+        if self._wait is not None:
+            self._wait.give_up()
+            self._wait = None
+
+    def _report(self, command: str, error: BaseException) -> str:
+        return self._shared.report(command, self._peer, error)
+
+
+def _peer_of(wire: Wire) -> str:
+    """The peer for people, where there is no connection layer to tell it."""
+    address: Any = wire.getPeer()
+    host = getattr(address, "host", None)
+    if host is None:
+        return "unix"
+    return f"[{host}]:{address.port}" if ":" in host else f"{host}:{address.port}"

@@ -1,0 +1,374 @@
+"""One conversation of the line protocol: bytes in, bytes out; no I/O, no clock, no waiting.
+
+Theory of operation. Whoever owns the connection gives what it reads to :meth:`Session.receive` and
+writes what :meth:`Session.answer` returns; then it looks at :attr:`Session.state`:
+
+=============  ==================================  ==========================================
+state          what it means                       how it is left
+=============  ==================================  ==========================================
+READY          lines are answered as they come     a command returns an awaitable: WAITING;
+                                                   STARTTLS: STARTING_TLS; QUIT, or the input
+                                                   has ended and all is answered: CLOSED
+WAITING        ``pending`` is to be awaited; what  ``settle``, ``reject`` or ``expire``: to READY,
+               was received waits behind it        or where the reply leads (``Then``)
+STARTING_TLS   the reply has been returned; begin  ``tls_started``: READY
+               TLS now
+CLOSED         close the connection; all that is   never
+               received is ignored
+=============  ==================================  ==========================================
+
+``close`` leads from any state to CLOSED.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from enum import Enum
+from inspect import isawaitable
+from sys import getrefcount
+
+from tcpd.interfaces import ILineCommand
+from tcpd.line.command import Request, Scene, synopsis
+from tcpd.line.reply import CommandError, Reply, Then
+from tcpd.wire.linebuffer import Fault, LineBuffer
+
+Report = Callable[[str, BaseException], str]
+"""Called with a command's name and what it raised; returns the reference it is logged under."""
+
+# One lot of replies. A chunk of short requests for long replies (HELP) is answered in several, so
+# that what a peer that does not read has made us render stays in proportion to this.
+_LOT = 64 * 1024
+# difflib takes its time: long words, and the typing errors of a machine, get no suggestion
+_LONGEST_GUESS = 32
+_GUESSES = 16
+_NOT_UTF8 = "500 the line is not valid UTF-8\r\n"
+_NEXT = "\r\n250 "
+
+
+class State(Enum):
+    """What the conversation needs next; the table is at the head of this module."""
+
+    READY = "ready"
+    WAITING = "waiting"
+    STARTING_TLS = "starting TLS"
+    CLOSED = "closed"
+
+
+_READY = State.READY
+_CLOSED = State.CLOSED
+_AFTER = {
+    Then.CONTINUE: State.READY,
+    Then.START_TLS: State.STARTING_TLS,
+    Then.CLOSE: State.CLOSED,
+}
+
+
+class Session:
+    """A conversation with one client.
+
+    :param scene: what its requests have in common.
+    :param report: called for every command that failed for another reason than a
+        :class:`~tcpd.line.reply.CommandError`.
+    :param events: counted here; the names are on the page of the protocol.
+    :param max_line: the longest line in bytes.
+    :param strict_crlf: refuse lines that end in LF alone.
+    """
+
+    __slots__ = (
+        "_buffer",
+        "_chunks",
+        "_cut",
+        "_events",
+        "_find",
+        "_gone",
+        "_guesses",
+        "_input_ended",
+        "_lines",
+        "_max_line",
+        "_out",
+        "_replies",
+        "_report",
+        "_scene",
+        "command",
+        "more",
+        "pending",
+        "state",
+    )
+
+    def __init__(
+        self,
+        scene: Scene,
+        report: Report,
+        events: Counter[str],
+        *,
+        max_line: int = 4096,
+        strict_crlf: bool = False,
+    ) -> None:
+        self._scene = scene
+        self._report = report
+        self._events = events
+        self._find = scene.commands.by_word.get
+        self._buffer = LineBuffer(max_line, strict_crlf=strict_crlf)
+        self._max_line = max_line
+        self._chunks: list[bytes] = []  # there is hardly ever more than one
+        self._lines: Iterator[bytes | Fault] = iter(())
+        self._cut = False
+        self._input_ended = False
+        self._gone = False
+        self._out: list[str] = []
+        self._replies = 0  # how many are in _out
+        self._guesses = _GUESSES
+        #: Whether lines are left that :meth:`answer` did not get to.
+        self.more = False
+        #: While WAITING: what to await.
+        self.pending: Awaitable[str | Reply] | None = None
+        #: While WAITING: the command that wants it awaited.
+        self.command: ILineCommand | None = None
+        self.state = State.READY
+
+    def receive(self, data: bytes) -> None:
+        """Take what the client has sent; :meth:`answer` looks at it. Ignored when CLOSED."""
+        if self.state is not _CLOSED:
+            self._cut = not data.endswith(b"\n")
+            self._chunks.append(data)
+
+    def end_of_input(self) -> None:
+        """The client sends nothing more: CLOSED once :meth:`answer` has nothing left to answer."""
+        self._input_ended = True
+
+    def answer(self) -> bytes:
+        """The replies that are due, in order; the state may be another one afterwards.
+
+        Call it again while :attr:`more` is true and the state is READY: it returns about 64 KiB at
+        a time.
+        """
+        if self.state is _READY:
+            self._answer_lines()
+        out = self._out
+        if not out or self._gone:
+            return b""
+        self._out = []
+        self._events["replies"] += self._replies
+        self._replies = 0
+        return "".join(out).encode()
+
+    def settle(self, answer: object) -> None:
+        """WAITING is over: the awaitable's result, a str or a :class:`~tcpd.line.reply.Reply`.
+
+        The reply comes with the next :meth:`answer`.
+        """
+        command = self._resume()
+        if isinstance(answer, (str, Reply)):
+            self._say(command, answer)
+        else:
+            self._say(command, self._failed(command, _wrong_type(answer)))
+
+    def reject(self, error: BaseException) -> None:
+        """WAITING is over: what the awaitable raised."""
+        command = self._resume()
+        self._say(command, self._failed(command, error))
+
+    def expire(self, seconds: float) -> None:
+        """WAITING is over: it took longer than it may.
+
+        :param seconds: how long that is.
+        """
+        command = self._resume()
+        self._events["command-timeout"] += 1
+        late = TimeoutError(f"{command.name} did not finish within {seconds:g} seconds")
+        reference = self._report(command.name, late)
+        said = f"{command.name} did not finish in time, reference {reference}"
+        self._say(command, Reply(451, (said,)))
+
+    def tls_started(self) -> None:
+        """STARTING_TLS is over: what is received from now on came inside TLS."""
+        self.state = State.READY
+
+    def close(self) -> None:
+        """Answer nothing more, and ignore what comes. A command may be the cause of this call."""
+        self._gone = True
+        self.state = State.CLOSED
+        self.pending = self.command = None
+        self._forget_input()
+
+    def _answer_lines(self) -> None:
+        """Answer what was received until it is used up, a lot is full, or the state changes."""
+        find = self._find
+        scene = self._scene
+        room = _LOT
+        texts: list[str] = []  # results that are text: they become replies together
+        request = Request("", scene)
+        alone = getrefcount(request)
+        while True:
+            for line in self._lines:
+                command = None
+                if type(line) is bytes:
+                    word, _, rest = line.partition(b" ")
+                    command = find(word)
+                if command is None:
+                    self._say_texts(texts)
+                    command, rest = self._look_closer(line)
+                    if command is None:
+                        continue
+                # as zip() does with its tuple: use it again, unless somebody has kept it
+                if getrefcount(request) != alone:
+                    request = Request("", scene)
+                try:
+                    request.argument = rest.decode()
+                except UnicodeDecodeError:
+                    self._say_texts(texts)
+                    self._refuse("not-utf8", _NOT_UTF8)
+                    continue
+                try:
+                    answer = command.call(request)
+                except Exception as error:  # the boundary to commands: reported, and answered 451
+                    answer = self._failed(command, error)
+                if type(answer) is str:
+                    texts.append(answer)
+                    room -= len(answer)
+                else:
+                    self._say_texts(texts)
+                    room -= self._say(command, answer)
+                    if self.state is not _READY:
+                        return
+                if room < 0:
+                    self._say_texts(texts)
+                    self.more = True
+                    return
+            if not self._chunks:
+                break
+            self._lines = iter(self._buffer.feed(self._chunks.pop(0)))
+        self._say_texts(texts)
+        self.more = False
+        if self._input_ended:
+            self.state = State.CLOSED
+
+    def _say_texts(self, texts: list[str]) -> None:
+        """Take results that are text; ``texts`` is empty afterwards."""
+        if texts:
+            together = "".join(texts)
+            if together.isascii() and together.isprintable():
+                self._out.append(f"250 {_NEXT.join(texts)}\r\n")
+            else:
+                self._out.extend(Reply.of(250, text).render() for text in texts)
+            self._replies += len(texts)
+            texts.clear()
+
+    def _look_closer(self, line: bytes | Fault) -> tuple[ILineCommand | None, bytes]:
+        """Deal with a line whose first word, as it stands, names no command.
+
+        :return: the command and its argument after all; or None, and what is to be said is said.
+        """
+        if isinstance(line, Fault):
+            if line is Fault.TOO_LONG:
+                text = f"500 the line is longer than {self._max_line} bytes\r\n"
+                self._refuse("line-too-long", text)
+            else:
+                self._refuse("bare-lf", "500 the line ends in LF alone, end it in CRLF\r\n")
+            return None, b""
+        line = line.lstrip(b" \t")
+        if not line:
+            return None, b""
+        space = line.find(b" ")
+        tab = line.find(b"\t")
+        end = min(place for place in (space, tab, len(line)) if place >= 0)
+        try:
+            word = line[:end].decode()
+            line.decode()
+        except UnicodeDecodeError:
+            self._refuse("not-utf8", _NOT_UTF8)
+            return None, b""
+        command = self._scene.commands.find(word)
+        if command is None:
+            self._refuse("unknown-command", self._unknown(word).render())
+        return command, line[end + 1 :]
+
+    def _refuse(self, event: str, text: str) -> None:
+        self._events[event] += 1
+        self._out.append(text)
+        self._replies += 1
+
+    def _unknown(self, word: str) -> Reply:
+        if len(word) > _LONGEST_GUESS:
+            return Reply(500, (f"{word[:_LONGEST_GUESS]}... is not a command, HELP lists them",))
+        if self._guesses:
+            self._guesses -= 1
+            near = difflib.get_close_matches(word.upper(), self._scene.commands.names, 1)
+            if near:
+                return Reply(500, (f"{word} is not a command, did you mean {near[0]}?",))
+        return Reply(500, (f"{word} is not a command, HELP lists them",))
+
+    def _say(self, command: ILineCommand, answer: object) -> int:
+        """Take what a command returned; tell how many characters it adds to the output."""
+        if self._gone:
+            return 0
+        if isinstance(answer, str):
+            answer = Reply.of(250, answer)
+        elif not isinstance(answer, Reply):
+            if isawaitable(answer):
+                self.pending = answer
+                self.command = command
+                self.state = State.WAITING
+                return 0
+            answer = self._failed(command, _wrong_type(answer))
+        text = answer.render()
+        self._out.append(text)
+        self._replies += 1
+        self.state = _AFTER[answer.then]
+        if answer.then is not Then.CONTINUE:
+            self._leave(answer.then)
+        return len(text)
+
+    def _leave(self, then: Then) -> None:
+        if then is Then.START_TLS:
+            self._events["starttls"] += 1
+            # RFC 3207 section 5: what was sent in the clear behind STARTTLS is not ours to answer
+            if self._cut or self._chunks or next(self._lines, None) is not None:
+                self._events["starttls-discarded"] += 1
+        self._forget_input()
+
+    def _failed(self, command: ILineCommand, error: BaseException) -> Reply:
+        if isinstance(error, CommandError):
+            return error.reply(synopsis(command))
+        self._events["command-failed"] += 1
+        reference = self._report(command.name, error)
+        return Reply(451, (f"{command.name} failed, reference {reference}",))
+
+    def _resume(self) -> ILineCommand:
+        command = self.command
+        if command is None:
+            raise RuntimeError("no command is being waited for")
+        self.pending = self.command = None
+        self.state = State.READY
+        return command
+
+    def _forget_input(self) -> None:
+        self._chunks.clear()
+        for _ in self._lines:  # used up, so that a loop that is under way ends too
+            pass
+        self._buffer.clear()
+        self._cut = False
+        self.more = False
+
+
+def greeting(server_name: str) -> bytes:
+    """The first line of a conversation."""
+    text = f"{server_name} line service ready, HELP lists the commands"
+    return Reply(220, (text,)).encode()
+
+
+def last_words(server_name: str, sentence: str) -> bytes:
+    """The line that a client gets whose connection the server ends, or does not let in.
+
+    :param sentence: why, for people.
+    """
+    return Reply(421, (f"{server_name} {sentence}",)).encode()
+
+
+def _wrong_type(answer: object) -> TypeError:
+    return TypeError(
+        f"a command returned {type(answer).__name__}; it may return str, Reply, "
+        "or an awaitable of one of them"
+    )

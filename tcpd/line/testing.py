@@ -1,0 +1,65 @@
+"""For tests of commands, here and in other packages: a context held in memory, and requests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from twisted.internet.task import Clock
+from zope.interface import implementer
+
+from tcpd.interfaces import IContext
+from tcpd.line.command import CommandTable, Facts, PlainFacts, Request, Scene
+from tcpd.net.directory import ServiceEntry
+from tcpd.ops.counters import ServiceCounters
+
+
+@implementer(IContext)
+@dataclass
+class MemoryContext:
+    """A context whose time stands still until ``clock.advance(seconds)``.
+
+    :ivar epoch: what the wall clock says when ``clock`` says 0.
+    :ivar services: what the directory lists.
+    """
+
+    service: str = "line"
+    clock: Clock = field(default_factory=Clock)
+    server_name: str = "example.net"
+    started: float = 0.0
+    hub: Any = None
+    counters: ServiceCounters = field(default_factory=ServiceCounters)
+    epoch: float = 1772384709.0
+    services: list[ServiceEntry] = field(default_factory=list)
+
+    def wall_clock(self) -> float:
+        """Seconds since 1970 UTC."""
+        return self.epoch + self.clock.seconds()
+
+    def directory(self) -> list[ServiceEntry]:
+        """A copy of :attr:`services`."""
+        return list(self.services)
+
+
+def make_request(
+    argument: str = "",
+    *,
+    context: IContext | None = None,
+    connection: Facts | None = None,
+    commands: CommandTable | None = None,
+) -> Request:
+    """A request as a command gets it: ``command.call(make_request("tea"))``.
+
+    :param argument: what follows the command.
+    :param context: by default a :class:`MemoryContext`.
+    :param connection: by default one in the clear from 192.0.2.1.
+    :param commands: by default none.
+    """
+    return Request(
+        argument,
+        Scene(
+            connection or PlainFacts("line", "192.0.2.1:4711"),
+            context or MemoryContext(),
+            commands or CommandTable([]),
+        ),
+    )
