@@ -1,0 +1,253 @@
+"""Datagrams: who is answered, how often, and that nothing stops the listener."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.internet.error import MessageLengthError
+from twisted.internet.task import Clock
+from twisted.internet.testing import FakeDatagramTransport
+
+from tcpd.config.values import Rate
+from tcpd.net.datagram import Datagrams, Drop, source_key
+from tcpd.ops.counters import ServiceCounters
+
+CLIENT = ("192.0.2.1", 40000)
+
+
+def echo(datagram: bytes) -> bytes:
+    return datagram
+
+
+class Listener:
+    """A listener on a transport that keeps what is sent."""
+
+    def __init__(
+        self,
+        responder: Callable[[bytes], bytes | None] = echo,
+        rate: Rate | None = None,
+        own_ports: set[int] | None = None,
+        capacity: int = 100,
+    ) -> None:
+        self.clock = Clock()
+        self.counters = ServiceCounters()
+        self.own_ports = set() if own_ports is None else own_ports
+        self.protocol = Datagrams(
+            responder=responder,
+            counters=self.counters,
+            clock=self.clock,
+            rate=rate,
+            own_ports=self.own_ports,
+            capacity=capacity,
+        )
+        self.transport = FakeDatagramTransport()
+        self.protocol.makeConnection(self.transport)
+
+    def receive(self, datagram: bytes, addr: tuple[str, int] = CLIENT) -> bytes | None:
+        """The answer, checked to go where the question came from."""
+        before = len(self.transport.written)
+        self.protocol.datagramReceived(datagram, addr)
+        answers = self.transport.written[before:]
+        if not answers:
+            return None
+        [(answer, to)] = answers
+        assert to == addr
+        return answer
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        return dict(self.counters.datagrams_dropped)
+
+    def check_sum(self) -> None:
+        """Each datagram received is either answered or dropped by a word."""
+        counters = self.counters
+        dropped = counters.datagrams_dropped.total()
+        assert counters.datagrams_in == counters.datagrams_out + dropped
+
+
+def test_an_answer_goes_to_the_sender_and_is_counted() -> None:
+    listener = Listener()
+    assert listener.receive(b"hello") == b"hello"
+    counters = listener.counters
+    assert (counters.datagrams_in, counters.datagrams_out) == (1, 1)
+    assert (counters.bytes_in, counters.bytes_out) == (5, 5)
+    assert listener.dropped == {}
+
+
+def test_an_empty_answer_is_an_answer() -> None:
+    assert Listener().receive(b"") == b""
+
+
+def test_no_answer_is_counted() -> None:
+    listener = Listener(responder=lambda datagram: None)
+    assert listener.receive(b"hello") is None
+    assert listener.dropped == {"no-answer": 1}
+
+
+@pytest.mark.parametrize("port", [0, 7, 9, 11, 13, 17, 19, 37, 53, 69, 123, 1023])
+def test_services_are_not_answered(port: int) -> None:
+    """CERT advisory CA-1996-01: "When a connection is established between two UDP services, each of
+    which produces output, these two services can produce a very high number of packets"."""
+    listener = Listener()
+    assert listener.receive(b"hello", ("192.0.2.1", port)) is None
+    assert listener.dropped == {Drop.PORT: 1}
+
+
+def test_the_daemons_own_ports_are_not_answered_even_those_opened_later() -> None:
+    listener = Listener(own_ports={7007})
+    assert listener.receive(b"x", ("127.0.0.1", 7007)) is None
+    assert listener.receive(b"x", ("127.0.0.1", 7019)) == b"x"
+    listener.own_ports.add(7019)
+    assert listener.receive(b"x", ("127.0.0.1", 7019)) is None
+    assert listener.dropped == {Drop.PORT: 2}
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "224.0.0.1",
+        "239.255.255.250",
+        "255.255.255.255",
+        "240.0.0.1",
+        "0.0.0.0",
+        "0.1.2.3",
+        "::",
+        "ff02::1",
+        "ff02::1%eth0",
+        "::ffff:224.0.0.1",
+        "::ffff:255.255.255.255",
+        "not an address",
+        "",
+    ],
+)
+def test_what_is_no_single_host_is_not_answered(host: str) -> None:
+    """RFC 1122 section 3.2.1.3: "A host MUST silently discard an incoming datagram containing an IP
+    source address that is invalid by the rules of this section"."""
+    listener = Listener()
+    assert listener.receive(b"x", (host, 40000)) is None
+    assert listener.dropped == {Drop.ADDRESS: 1}
+
+
+def test_keys() -> None:
+    """One host, one key: however its address is written, and however many it has."""
+    assert source_key("::ffff:192.0.2.1") == source_key("192.0.2.1")
+    assert source_key("192.0.2.1") != source_key("192.0.2.2")
+    assert source_key("2001:db8:0:1::1") == source_key("2001:db8:0:1:ffff::2")
+    assert source_key("2001:db8:0:1::1") != source_key("2001:db8:0:2::1")
+    assert source_key("fe80::1%eth0") == source_key("fe80::2")
+    assert source_key("127.0.0.1") is not None
+    assert source_key("::1") is not None
+
+
+def test_an_address_gets_its_share_and_no_more() -> None:
+    listener = Listener(lambda datagram: b"long answer", rate=Rate(1, 5))
+    answers = [listener.receive(b"", ("192.0.2.1", 40000 + n)) for n in range(8)]
+    assert answers == [b"long answer"] * 5 + [None] * 3
+    assert listener.dropped == {Drop.RATE: 3}
+    assert listener.receive(b"", ("192.0.2.2", 40000)) == b"long answer"
+    listener.clock.advance(1)
+    assert listener.receive(b"") == b"long answer"
+    assert listener.receive(b"") is None
+
+
+def test_a_dual_stack_socket_gives_nobody_a_second_share() -> None:
+    listener = Listener(rate=Rate(1, 1))
+    assert listener.receive(b"x", ("::ffff:192.0.2.1", 40000)) == b"x"
+    assert listener.receive(b"x", ("192.0.2.1", 40000)) is None
+
+
+def test_a_flood_of_forged_addresses_is_answered_a_bounded_number_of_times() -> None:
+    listener = Listener(rate=Rate(1, 5), capacity=50)
+    for number in range(5000):
+        host = f"198.{18 + number % 2}.{number // 250}.{number % 250}"
+        listener.receive(b"x", (host, 40000))
+    assert listener.counters.datagrams_out == 50 + 5
+    listener.check_sum()
+
+
+def test_two_listeners_set_on_each_other_fall_silent() -> None:
+    """The loop of CVE-1999-0103, at ports that neither knows to be a service's."""
+    one, other = Listener(rate=Rate(20, 100)), Listener(rate=Rate(20, 100))
+    at_one, at_other = ("192.0.2.1", 5001), ("192.0.2.2", 5002)
+    datagram: bytes | None = b"ping"
+    rounds = 0
+    while datagram is not None:
+        rounds += 1
+        one.clock.advance(0.005)
+        other.clock.advance(0.005)
+        datagram = one.receive(datagram, at_other)
+        if datagram is not None:
+            datagram = other.receive(datagram, at_one)
+    assert rounds < 150
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.EAGAIN, "full"),
+        OSError(errno.ENETUNREACH, "unreachable"),
+        OSError(errno.ECONNREFUSED, "refused"),
+        OSError(errno.EACCES, "a broadcast address"),
+        OSError(errno.EPERM, "a packet filter"),
+        MessageLengthError("message too long"),
+        ValueError("an address of the wrong family"),
+    ],
+)
+def test_what_cannot_be_sent_is_counted_and_never_raised(error: Exception) -> None:
+    listener = Listener()
+
+    def write(datagram: bytes, addr: tuple[str, int]) -> None:
+        raise error
+
+    listener.transport.write = write
+    assert listener.receive(b"x") is None
+    assert listener.dropped == {Drop.UNSENT: 1}
+    assert listener.counters.datagrams_out == listener.counters.bytes_out == 0
+
+
+def test_an_icmp_error_is_no_event() -> None:
+    listener = Listener()
+    listener.protocol.connectionRefused()
+    assert listener.receive(b"x") == b"x"
+
+
+def test_a_responder_that_raises_is_logged_once_and_costs_its_datagram_alone(
+    logged_failures,
+) -> None:
+    def responder(datagram: bytes) -> bytes:
+        if datagram == b"bad":
+            raise RuntimeError("cannot answer this")
+        return datagram
+
+    listener = Listener(responder)
+    assert listener.receive(b"bad") is None
+    assert listener.receive(b"bad") is None
+    assert listener.receive(b"good") == b"good"
+    logged_failures.expect("cannot answer this", 1)
+    assert listener.dropped == {Drop.FAILED: 2}
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.binary(max_size=50),
+            st.one_of(
+                st.ip_addresses().map(str),
+                st.sampled_from(["::ffff:10.0.0.1", "fe80::1%2", "", "<broadcast>"]),
+            ),
+            st.integers(0, 65535),
+        ),
+        max_size=30,
+    )
+)
+def test_whatever_comes_is_answered_or_counted(
+    datagrams: list[tuple[bytes, str, int]],
+) -> None:
+    listener = Listener(rate=Rate(1, 2), capacity=3)
+    for payload, host, port in datagrams:
+        listener.receive(payload, (host, port))
+    listener.check_sum()
