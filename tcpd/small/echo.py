@@ -1,0 +1,124 @@
+"""Echo, RFC 862: what is sent comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import cast
+
+from twisted.internet.interfaces import (
+    IAddress,
+    IConsumer,
+    IHalfCloseableProtocol,
+    IPushProducer,
+    ITCPTransport,
+)
+from twisted.internet.protocol import Protocol, ServerFactory
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from tcpd.config.fields import option
+from tcpd.config.values import RATE, Rate
+from tcpd.interfaces import IContext, IDatagramKind, IFarewell
+from tcpd.policy.reasons import End
+from tcpd.small.udprate import NOT_LONGER, UDP_RATE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EchoSettings:
+    """The keys of an echo service.
+
+    :ivar udp_rate: answers that one address gets; ``None`` for no limit.
+    """
+
+    udp_rate: Rate | None = option(RATE, NOT_LONGER, UDP_RATE)
+
+
+def answer(datagram: bytes) -> bytes:
+    """Answer a datagram with what it holds (RFC 862, "UDP Based Echo Service")."""
+    return datagram
+
+
+@implementer(IHalfCloseableProtocol, IFarewell)
+class Echo(Protocol):
+    """Sends back what it receives.
+
+    The transport is its own producer: when more waits to be sent than it likes to keep, it stops
+    reading, so a client that does not read is not read from, and costs bounded memory.
+
+    A client that has closed its sending side (``nc -N``) gets all it sent, and then the close.
+    """
+
+    transport: ITCPTransport
+
+    def __init__(self) -> None:
+        self._registered = False
+
+    def connectionMade(self) -> None:
+        """Let the transport pause its reading when its writing lags."""
+        self._registered = True
+        transport = cast(IPushProducer, self.transport)
+        cast(IConsumer, self.transport).registerProducer(transport, True)
+
+    def dataReceived(self, data: bytes) -> None:
+        """Send it back."""
+        self.transport.write(data)
+
+    def readConnectionLost(self) -> None:
+        """The client sends no more: close when all is sent."""
+        self._unregister()
+        self.transport.loseConnection()
+
+    def writeConnectionLost(self) -> None:
+        """Nothing to do: only who closes the sending side alone is told this, and we don't."""
+
+    def connectionLost(self, reason: Failure | None = None) -> None:
+        """The transport has let go of its producer by itself."""
+        self._registered = False
+
+    def farewell(self, reason: End) -> bytes:
+        """Have no last words, but let the close go through: a registered producer holds it up."""
+        self._unregister()
+        return b""
+
+    def _unregister(self) -> None:
+        if self._registered:
+            self._registered = False
+            cast(IConsumer, self.transport).unregisterProducer()
+
+
+class EchoFactory(ServerFactory):
+    """One echo service."""
+
+    noisy = False
+
+    def buildProtocol(self, addr: IAddress | None) -> Echo:
+        """Make the protocol of one connection."""
+        return Echo()
+
+
+@implementer(IDatagramKind)
+class EchoKind:
+    """``protocol = echo``."""
+
+    name = "echo"
+    summary = "Sends back what it receives (RFC 862)."
+    settings = EchoSettings
+    words = frozenset({"udp"})
+    idle = 600.0
+    sample_listen = "127.0.0.1:7007"
+
+    def make_factory(self, settings: EchoSettings, context: IContext) -> EchoFactory:
+        """Make the factory of one service."""
+        return EchoFactory()
+
+    def make_responder(
+        self,
+        settings: EchoSettings,
+        context: IContext,
+    ) -> Callable[[bytes], bytes | None]:
+        """Give the function that answers a datagram."""
+        return answer
+
+
+kind = EchoKind()

@@ -1,0 +1,155 @@
+"""Quote of the day, RFC 865: a few words, each time others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from random import Random
+
+from zope.interface import implementer
+
+from tcpd.config.errors import SettingError
+from tcpd.config.fields import option
+from tcpd.config.values import PATH, RATE, Rate
+from tcpd.interfaces import IContext, IDatagramKind
+from tcpd.small.announcement import AnnouncementFactory
+from tcpd.small.udprate import LONGER, UDP_RATE
+
+#: RFC 865: a quote "should be less than 512 characters". We count bytes, line ends included.
+LIMIT = 512
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QotdSettings:
+    """The keys of a qotd service.
+
+    :ivar quotes: the path of a file of quotes; empty for the built-in ones.
+    :ivar udp_rate: answers that one address gets; ``None`` for no limit.
+    """
+
+    quotes: str = option(
+        PATH,
+        "",
+        "A file of quotes, UTF-8, with a line of a single % between them; each shorter than 512 "
+        "bytes as it is sent. Empty: the quotes that come with tcpd.",
+    )
+    udp_rate: Rate | None = option(RATE, LONGER, UDP_RATE)
+
+
+def parse_quotes(content: bytes) -> tuple[bytes, ...]:
+    """Read a file of quotes: UTF-8, with a line of a single ``%`` between them, as fortune files.
+
+    Line ends become CRLF and tabs become blanks up to the next eighth column; blank lines around a
+    quote and blanks at the end of a line are dropped, and so is a quote of nothing else.
+
+    :return: each quote as it is sent; at least one.
+    :raise ValueError: if the file breaks these rules or a quote is too long: a sentence for the
+        operator, which names the line.
+    """
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        number = content.count(b"\n", 0, error.start) + 1
+        raise ValueError(f"line {number} is not UTF-8; convert the file to UTF-8") from None
+    quotes = []
+    lines: list[str] = []
+    first = 1
+    for number, raw in enumerate([*text.split("\n"), "%"], 1):
+        line = raw.expandtabs().rstrip(" \r")
+        if not line.isprintable():
+            raise ValueError(
+                f"line {number} has a character that cannot be printed; take it out of the file"
+            )
+        if line != "%":
+            if line or lines:
+                lines.append(line)
+            else:
+                first = number + 1
+            continue
+        while lines and not lines[-1]:
+            lines.pop()
+        quote = "".join(f"{line}\r\n" for line in lines).encode("utf-8")
+        if len(quote) >= LIMIT:
+            raise ValueError(
+                f"the quote that begins at line {first} has {len(quote)} bytes with its line ends, "
+                f"and RFC 865 allows fewer than {LIMIT}; shorten it, or split it by a line of a "
+                "single %"
+            )
+        if quote:
+            quotes.append(quote)
+        lines.clear()
+        first = number + 1
+    if not quotes:
+        raise ValueError("there is no quote in it; write one, or leave the key out")
+    return tuple(quotes)
+
+
+def load_quotes(path: str) -> tuple[bytes, ...]:
+    """Read the file that the key ``quotes`` names.
+
+    :param path: where it is; empty for the built-in quotes.
+    :raise SettingError: if it cannot be read or used.
+    """
+    try:
+        if path:
+            content = Path(path).read_bytes()
+        else:
+            content = (resources.files("tcpd.small") / "quotes.txt").read_bytes()
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        why = (isinstance(error, OSError) and error.strerror) or str(error)
+        raise SettingError(
+            "quotes", f"{path} cannot be read ({why}); name a file that the daemon may read"
+        ) from None
+    try:
+        return parse_quotes(content)
+    except ValueError as error:
+        raise SettingError("quotes", f"{path}: {error}") from None
+
+
+def quote_source(quotes: tuple[bytes, ...], random: Random) -> Callable[[], bytes]:
+    """Make the function that chooses a quote.
+
+    :param quotes: at least one.
+    :param random: chooses.
+    """
+    return lambda: random.choice(quotes)
+
+
+@implementer(IDatagramKind)
+class QotdKind:
+    """``protocol = qotd``."""
+
+    name = "qotd"
+    summary = "Says a quote from a file, each time another, and closes (RFC 865)."
+    settings = QotdSettings
+    words = frozenset({"udp"})
+    idle = 600.0
+    sample_listen = "127.0.0.1:7017"
+
+    def make_factory(
+        self,
+        settings: QotdSettings,
+        context: IContext,
+    ) -> AnnouncementFactory:
+        """Make the factory of one service.
+
+        :raise SettingError: if the file of quotes cannot be used.
+        """
+        return AnnouncementFactory(quote_source(load_quotes(settings.quotes), Random()))
+
+    def make_responder(
+        self,
+        settings: QotdSettings,
+        context: IContext,
+    ) -> Callable[[bytes], bytes | None]:
+        """Give the function that answers a datagram.
+
+        :raise SettingError: if the file of quotes cannot be used.
+        """
+        choose = quote_source(load_quotes(settings.quotes), Random())
+        return lambda datagram: choose()
+
+
+kind = QotdKind()

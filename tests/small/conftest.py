@@ -1,0 +1,39 @@
+"""What the tests of the small services share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pytest
+from twisted.internet.task import Clock
+from zope.interface import implementer
+
+from tcpd.interfaces import IContext
+from tcpd.net.directory import ServiceEntry
+from tcpd.ops.counters import ServiceCounters
+
+#: 2022-02-22 17:37:43.9 UTC
+NOW = 1_645_551_463.9
+
+
+@implementer(IContext)
+@dataclass
+class Context:
+    """A context whose clocks stand still until a test moves them."""
+
+    service: str = "test"
+    clock: Clock = field(default_factory=Clock)
+    wall_clock: Callable[[], float] = lambda: NOW
+    server_name: str = "test.example"
+    started: float = 0.0
+    hub: object = None
+    counters: ServiceCounters = field(default_factory=ServiceCounters)
+
+    def directory(self) -> list[ServiceEntry]:
+        return []
+
+
+@pytest.fixture
+def context() -> Context:
+    return Context()

@@ -1,0 +1,107 @@
+"""Echo, RFC 862."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.interfaces import IHalfCloseableProtocol
+from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
+from zope.interface.verify import verifyObject
+
+from tcpd.interfaces import IFarewell
+from tcpd.policy.reasons import End
+from tcpd.small.echo import Echo, EchoFactory, answer
+
+
+def connected(transport: StringTransport | None = None) -> tuple[Any, Any]:
+    transport = transport or StringTransport()
+    protocol = EchoFactory().buildProtocol(None)
+    protocol.makeConnection(transport)
+    return protocol, transport
+
+
+class SlowTransport(StringTransport):
+    """Pauses its producer above a limit, as stock transports do, and sends only when told."""
+
+    LIMIT = 65536
+
+    def write(self, data: bytes) -> None:
+        super().write(data)
+        if self.producer is not None and len(self.value()) > self.LIMIT:
+            self.producer.pauseProducing()
+
+    def send_all(self) -> bytes:
+        sent = self.value()
+        self.clear()
+        if self.producer is not None:
+            self.producer.resumeProducing()
+        return sent
+
+
+@given(st.lists(st.binary(max_size=50)))
+def test_what_is_sent_comes_back(pieces: list[bytes]) -> None:
+    """RFC 862: "Once a connection is established any data received is sent back"."""
+    protocol, transport = connected()
+    for piece in pieces:
+        protocol.dataReceived(piece)
+    assert transport.value() == b"".join(pieces)
+    assert not transport.disconnecting
+
+
+@given(st.binary())
+def test_a_datagram_comes_back(datagram: bytes) -> None:
+    """RFC 862: "When a datagram is received, the data from it is sent back in an answering
+    datagram"."""
+    assert answer(datagram) == datagram
+
+
+def test_its_interfaces() -> None:
+    verifyObject(IHalfCloseableProtocol, Echo())
+    verifyObject(IFarewell, Echo())
+
+
+def test_a_client_that_does_not_read_is_not_read_from() -> None:
+    protocol, transport = connected(SlowTransport())
+    received = 0
+    while transport.producerState == "producing":
+        protocol.dataReceived(bytes(4096))
+        received += 4096
+        assert received <= 2 * SlowTransport.LIMIT
+    assert transport.send_all() == bytes(received)
+    assert transport.producerState == "producing"
+
+
+def test_a_half_closed_client_gets_the_rest_and_then_the_close() -> None:
+    """With a producer registered, loseConnection would wait for it for ever."""
+    protocol, transport = connected()
+    protocol.dataReceived(b"hi")
+    protocol.readConnectionLost()
+    assert transport.value() == b"hi"
+    assert transport.producer is None
+    assert transport.disconnecting
+    protocol.writeConnectionLost()
+    protocol.connectionLost(Failure(ConnectionDone()))
+
+
+def test_a_farewell_lets_the_close_go_through() -> None:
+    protocol, transport = connected()
+    assert protocol.farewell(End.SHUTDOWN) == b""
+    assert transport.producer is None
+    protocol.readConnectionLost()
+    assert transport.disconnecting
+
+
+@pytest.mark.parametrize("error", [ConnectionDone(), ConnectionLost()])
+def test_a_connection_lost_while_paused(error: Exception) -> None:
+    """Nothing is called on a transport that is gone."""
+    protocol, transport = connected(SlowTransport())
+    protocol.dataReceived(bytes(100_000))
+    assert transport.producerState == "paused"
+    transport.producer = None  # as transports do before they tell the protocol
+    protocol.connectionLost(Failure(error))
+    assert protocol.farewell(End.LOST) == b""
