@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
+from importlib import metadata
 from types import TracebackType
 from typing import NoReturn
 
 from twisted.application.service import IService
 from twisted.internet.task import Clock
+from twisted.logger import Logger
 from twisted.python import usage
 
 from tcpd.config.errors import ConfigError
@@ -18,6 +20,8 @@ from tcpd.config.show import sample, show_config
 from tcpd.daemon.compose import SECTIONS, compose
 from tcpd.daemon.registry import KindError, Kinds
 from tcpd.net.listeners import ListenError
+
+_log = Logger()
 
 
 class Options(usage.Options):
@@ -50,6 +54,10 @@ class Options(usage.Options):
         self["config"].append(path)
 
     opt_c = opt_config
+
+    def opt_version(self) -> None:
+        """Display the versions of tcpd and Twisted, and exit."""
+        _leave(f"tcpd {metadata.version('tcpd')}, Twisted {metadata.version('twisted')}")
 
     def postOptions(self) -> None:
         """Read the configuration, and do at once what needs no daemon."""
@@ -96,6 +104,9 @@ def _tell_start_errors(
 ) -> None:
     """End a failed start with a sentence; ``twistd`` itself would let Python show a traceback."""
     if isinstance(error, ListenError):
-        sys.stderr.write(f"tcpd: {error}\n")
+        _log.critical("{error}", error=str(error))
+        # sys.stderr itself goes to the log by now
+        if sys.__stderr__ is not None:
+            sys.__stderr__.write(f"tcpd: {error}\n")
     else:
         sys.__excepthook__(kind, error, traceback)

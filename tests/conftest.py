@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator
 
+import certificates
 import pytest
 from twisted.logger import LogEvent, LogLevel, globalLogPublisher
 
@@ -48,3 +49,9 @@ def logged_failures() -> Iterator[LoggedFailures]:
     assert not seen, "unexpected failures were logged:\n" + "\n".join(
         _told(event) for event in seen
     )
+
+
+@pytest.fixture(scope="session")
+def localhost(tmp_path_factory: pytest.TempPathFactory) -> certificates.Made:
+    """A self-signed certificate for localhost."""
+    return certificates.make(tmp_path_factory.mktemp("tls"), "localhost")

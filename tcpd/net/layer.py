@@ -209,6 +209,10 @@ class ListenerFactory(Factory):
         self._tls = tls
         self._starttls = starttls
 
+    def logPrefix(self) -> str:
+        """Name the service in the lines that Twisted logs of its ports."""
+        return f"service {self._layer.service}:"
+
     def doStart(self) -> None:
         super().doStart()
         self._layer.factory.doStart()

@@ -1,0 +1,36 @@
+"""The real daemon, as a child process, for a test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import certificates
+import pytest
+from running import EVERYTHING, Daemon
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[[str], Daemon]]:
+    """Start daemons; they are stopped, and their logs checked, after the test."""
+    started: list[Daemon] = []
+
+    def start(config: str) -> Daemon:
+        directory = tmp_path / str(len(started))
+        directory.mkdir()
+        certificates.make(directory, "localhost")
+        daemon = Daemon(directory, config)
+        started.append(daemon)
+        return daemon
+
+    try:
+        yield start
+    finally:
+        for daemon in started:
+            daemon.stop()
+
+
+@pytest.fixture
+def everything(start: Callable[[str], Daemon]) -> Daemon:
+    """A daemon that serves every kind, plain and over TLS."""
+    return start(EVERYTHING)
