@@ -44,7 +44,12 @@ class IKind(Interface):
 
 
 class IDatagramKind(IKind):
-    """A kind that also answers datagrams: its ``words`` hold ``udp``."""
+    """A kind that also answers datagrams: its ``words`` hold ``udp``.
+
+    Its ``settings`` have an attribute ``udp_rate``, a :class:`tcpd.config.values.Rate` or ``None``:
+    how many answers one address gets. Where an answer can be longer than the question the default
+    should be low, such as ``1/s burst 5``, for sources are easily forged.
+    """
 
     def make_responder(settings, context):
         """Make the function that answers one service's datagrams.
