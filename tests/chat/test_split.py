@@ -1,0 +1,48 @@
+"""Messages cut to the length that every door can carry."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tcpd.chat.split import MESSAGE_BYTES, split_message
+
+
+def test_a_short_message_is_one() -> None:
+    assert split_message("hello") == ["hello"]
+    assert split_message("x" * MESSAGE_BYTES) == ["x" * MESSAGE_BYTES]
+    assert split_message("") == [""]
+
+
+def test_a_long_message_is_cut_at_400_bytes_on_a_character_boundary() -> None:
+    """'Every door splits a message longer than 400 bytes on a character boundary.'"""
+    assert split_message("x" * 401) == ["x" * 400, "x"]
+    pieces = split_message("€" * 200)  # 3 bytes each
+    assert [len(piece.encode()) for piece in pieces] == [399, 201]
+
+
+def test_marks_stay_with_their_letter() -> None:
+    assert split_message("abcde\u0301f", 6) == ["abcd", "e\u0301f"]
+
+
+def test_joined_emoji_stay_together() -> None:
+    family = "👩\u200d👩\u200d👧"
+    assert split_message("x" * 390 + family) == ["x" * 390, family]
+
+
+def test_a_heap_of_marks_is_cut_all_the_same() -> None:
+    text = "e" + "\u0301" * 500
+    pieces = split_message(text)
+    assert "".join(pieces) == text
+    assert len(pieces) == 3
+
+
+@given(
+    st.text(st.one_of(st.characters(exclude_categories=["Cs"]), st.sampled_from("\u0301\u200d€👩"))),
+    st.integers(4, 40),
+)
+def test_pieces_are_the_text(text: str, limit: int) -> None:
+    pieces = split_message(text, limit)
+    assert "".join(pieces) == text
+    assert all(len(piece.encode()) <= limit for piece in pieces)
+    assert all(pieces) or text == ""

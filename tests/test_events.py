@@ -1,0 +1,43 @@
+"""The vocabulary of chat: ids that every door and store can carry."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from tcpd import events
+from tcpd.events import Event, EventId, Who
+
+
+def test_the_longest_msgid_has_64_bytes() -> None:
+    """'Its printable msgid has at most 64 bytes' (and no space, as IRC tags need it)."""
+    msgid = str(EventId("n" * 32, "b" * 12, 10**17))
+    assert len(msgid.encode()) == 64
+    assert msgid.isascii()
+    assert msgid.isprintable()
+    assert " " not in msgid
+
+
+def test_ids_sort_by_node_boot_and_number() -> None:
+    assert EventId("a", "1", 10) > EventId("a", "1", 9)
+    assert EventId("a", "2", 1) > EventId("a", "1", 9)
+
+
+EVENTS = [
+    found
+    for found in vars(events).values()
+    if isinstance(found, type) and issubclass(found, Event) and found is not Event
+]
+
+
+@pytest.mark.parametrize("cls", EVENTS, ids=lambda cls: cls.__name__)
+def test_events_are_facts(cls: type[Event]) -> None:
+    """'An event is made once ... and never changed': frozen, and with slots."""
+    values = dict.fromkeys((field.name for field in dataclasses.fields(cls)), "x")
+    values |= {"id": EventId("n", "b", 1), "time": 1.0, "who": Who("n-b-m1", "ann")}  # type: ignore[dict-item]
+    event = cls(**values)  # type: ignore[arg-type]
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        event.time = 2.0  # type: ignore[misc]
+    assert not hasattr(event, "__dict__")
+    assert hash(event) == hash(dataclasses.replace(event))

@@ -1,0 +1,95 @@
+"""TelnetFilter: commands out, data through, however the stream is cut."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tcpd.wire.telnet import SUBNEGOTIATION_BYTES, TelnetFilter
+
+IAC, DONT, DO, WONT, WILL, SB, SE = (bytes((n,)) for n in (255, 254, 253, 252, 251, 250, 240))
+TIMING_MARK = b"\x06"
+
+
+def fed(pieces: list[bytes]) -> tuple[bytes, bytes]:
+    found = TelnetFilter()
+    results = [found.feed(piece) for piece in pieces]
+    return b"".join(data for data, _ in results), b"".join(answer for _, answer in results)
+
+
+CASES = [
+    pytest.param(b"hello\r\n", b"hello\r\n", b"", id="plain text"),
+    pytest.param(b"a" + IAC + IAC + b"b", b"a\xffb", b"", id="IAC IAC is data 255 (RFC 854)"),
+    pytest.param(IAC + DO + b"\x01x", b"x", IAC + WONT + b"\x01", id="DO gets WONT"),
+    pytest.param(IAC + WILL + b"\x1fx", b"x", IAC + DONT + b"\x1f", id="WILL gets DONT"),
+    pytest.param(IAC + WONT + b"\x01" + IAC + DONT + b"\x03x", b"x", b"", id="refusals get nothing"),
+    pytest.param(
+        b"he" + IAC + b"\xf4" + IAC + DO + TIMING_MARK + b"llo",
+        b"hello",
+        IAC + WONT + TIMING_MARK,
+        id="Ctrl-C: IP, and DO TIMING-MARK, which is answered",
+    ),
+    pytest.param(
+        (IAC + DO + TIMING_MARK) * 3, b"", (IAC + WONT + TIMING_MARK) * 3, id="each is answered"
+    ),
+    pytest.param(
+        b"a" + IAC + SB + b"\x18\x00xterm" + IAC + SE + b"b", b"ab", b"", id="subnegotiation"
+    ),
+    pytest.param(
+        IAC + SB + b"\x1f\x00" + IAC + IAC + b"\x00\x18" + IAC + SE + b"b",
+        b"b",
+        b"",
+        id="IAC IAC in a subnegotiation is part of it (RFC 855)",
+    ),
+    pytest.param(b"hi\r\0ho\r\0", b"hi\r\nho\r\n", b"", id="CR NUL is the Return key (RFC 1123)"),
+    pytest.param(b"hi\r\nho\0", b"hi\r\nho\0", b"", id="other NULs are data"),
+    pytest.param(b"a" + IAC + b"\xf1" + IAC + b"\xf6b", b"ab", b"", id="NOP, AYT are skipped"),
+    pytest.param(b"a\r" + IAC + b"\xf1\0", b"a\r\0", b"", id="a command parts CR and NUL"),
+]
+
+
+@pytest.mark.parametrize(("stream", "data", "answers"), CASES)
+def test_cases_whole_and_byte_by_byte(stream: bytes, data: bytes, answers: bytes) -> None:
+    assert fed([stream]) == (data, answers)
+    assert fed([stream[i : i + 1] for i in range(len(stream))]) == (data, answers)
+
+
+def test_an_endless_subnegotiation_is_given_up() -> None:
+    """'What claims to be longer is taken to be over.'"""
+    stream = IAC + SB + b"x" * SUBNEGOTIATION_BYTES + b"hello"
+    assert fed([stream]) == (b"hello", b"")
+
+
+def test_nothing_is_kept_of_what_is_skipped() -> None:
+    found = TelnetFilter()
+    found.feed(IAC + SB)
+    for _ in range(100):
+        found.feed(b"\xff" * 1000)
+    assert not hasattr(found, "__dict__")
+    assert all(not isinstance(getattr(found, name), bytes) for name in found.__slots__)
+
+
+PIECES = st.one_of(
+    st.binary(max_size=4),
+    st.sampled_from([IAC, DO, WILL, SB, SE, IAC + SB, IAC + SE, IAC + DO, b"\r", b"\0", b"\n"]),
+    st.just(b"y" * (SUBNEGOTIATION_BYTES - 1)),
+)
+
+
+@given(st.lists(PIECES, max_size=30))
+def test_however_the_stream_is_cut(pieces: list[bytes]) -> None:
+    """'However the stream is cut, data and answers come out the same.'"""
+    stream = b"".join(pieces)
+    whole = fed([stream])
+    assert fed(pieces) == whole
+    assert len(whole[1]) <= len(stream), "no more is answered than was sent"
+    data, answers = whole
+    assert len(data) <= len(stream)
+    assert len(answers) % 3 == 0
+
+
+@given(st.text().map(lambda text: text.encode()))
+def test_text_goes_through(data: bytes) -> None:
+    """UTF-8 has no byte 255: who types into nc is not disturbed."""
+    assert fed([data]) == (data.replace(b"\r\0", b"\r\n"), b"")
