@@ -95,6 +95,7 @@ class Datagrams(DatagramProtocol):
     :param capacity: how many addresses to remember at once.
     """
 
+    noisy = False
     transport: IUDPTransport
     _log = Logger()
 
