@@ -1,0 +1,120 @@
+"""The commands that every line service has, one by one."""
+
+from __future__ import annotations
+
+import pytest
+
+from tcpd.line.builtin import help_, services, starttls, time, uptime, whoami
+from tcpd.line.command import PlainFacts
+from tcpd.line.loading import load_commands
+from tcpd.line.reply import CommandError, Reply, Then, WrongArguments
+from tcpd.line.testing import MemoryContext, make_request
+from tcpd.net.directory import ServiceEntry
+from tcpd.net.tls import TLSFacts
+
+COMMANDS = load_commands(points=())
+UNDER_TLS = PlainFacts(
+    "line", "[2001:db8::1]:4711", TLSFacts("TLSv1.3", "TLS_AES_256_GCM_SHA384", None)
+)
+
+
+def test_help_lists_all_commands() -> None:
+    """ "214 and all commands with their arguments" """
+    assert help_.call(make_request(commands=COMMANDS)) == Reply(
+        214,
+        (
+            "commands, HELP and a name tells more:",
+            "ECHO text",
+            "HELP [command]",
+            "PING [token]",
+            "QUIT",
+            "SERVICES",
+            "STARTTLS",
+            "TIME",
+            "UPTIME",
+            "WHOAMI",
+        ),
+    )
+
+
+def test_help_about_one_command() -> None:
+    """ "or what one command does" """
+    assert help_.call(make_request("ping", commands=COMMANDS)) == Reply(
+        214, ("PING [token]", "Answers PONG, and the token if there is one.")
+    )
+
+
+@pytest.mark.parametrize(
+    ("word", "hint"), [("PIGN", "did you mean PING?"), ("x" * 4000, "HELP lists the commands")]
+)
+def test_help_about_no_command(word: str, hint: str) -> None:
+    """ "501 for a command that does not exist" """
+    with pytest.raises(CommandError) as caught:
+        help_.call(make_request(word, commands=COMMANDS))
+    assert caught.value.code == 501
+    assert caught.value.text == f"{word[:32]} is not a command, {hint}"
+
+
+def test_time() -> None:
+    """RFC 3339 section 5.6; "250 and the time in UTC"."""
+    context = MemoryContext()
+    assert time.call(make_request(context=context)) == "2026-03-01T17:05:09Z"
+    context.clock.advance(0.999)
+    assert time.call(make_request(context=context)) == "2026-03-01T17:05:09Z"
+
+
+def test_uptime() -> None:
+    """ "250 and for how long the daemon has been running" """
+    context = MemoryContext(started=100.0)
+    context.clock.advance(100 + 93784.5)
+    assert uptime.call(make_request(context=context)) == "93784 seconds (1 day, 2:03:04)"
+
+
+def test_whoami_in_the_clear() -> None:
+    """ "address and where the server sees the client; tls ... or none" """
+    assert whoami.call(make_request()) == Reply(250, ("address 192.0.2.1:4711", "tls none"))
+
+
+def test_whoami_under_tls() -> None:
+    """ "with TLS also cipher and its name" """
+    assert whoami.call(make_request(connection=UNDER_TLS)) == Reply(
+        250, ("address [2001:db8::1]:4711", "tls TLSv1.3", "cipher TLS_AES_256_GCM_SHA384")
+    )
+
+
+def test_services() -> None:
+    """ "a line for each service of the daemon: its name, its protocol, and its listeners" """
+    context = MemoryContext(
+        services=[
+            ServiceEntry("echo", "echo", "", ("127.0.0.1:7007", "127.0.0.1:7007 udp")),
+            ServiceEntry("ctl", "line", "", ()),
+        ]
+    )
+    assert services.call(make_request(context=context)) == (
+        "echo echo 127.0.0.1:7007, 127.0.0.1:7007 udp\nctl line -"
+    )
+
+
+def test_starttls() -> None:
+    """ "220, and what follows is the TLS handshake" """
+    connection = PlainFacts("line", "192.0.2.1:1", can_start_tls=True)
+    assert starttls.call(make_request(connection=connection)) == Reply(
+        220, ("ready for TLS",), Then.START_TLS
+    )
+
+
+@pytest.mark.parametrize(("connection", "code"), [(UNDER_TLS, 503), (None, 502)])
+def test_starttls_where_it_cannot_be(connection: PlainFacts | None, code: int) -> None:
+    """ "503 when TLS is on already; 502 where the listener has no starttls=" """
+    with pytest.raises(CommandError) as caught:
+        starttls.call(make_request(connection=connection))
+    assert caught.value.code == code
+
+
+@pytest.mark.parametrize("name", ["QUIT", "SERVICES", "STARTTLS", "TIME", "UPTIME", "WHOAMI"])
+def test_no_arguments_wanted(name: str) -> None:
+    """ "501: Wrong arguments" """
+    found = COMMANDS.find(name)
+    assert found is not None
+    with pytest.raises(WrongArguments):
+        found.call(make_request("some"))

@@ -1,0 +1,123 @@
+"""Commands of other packages: what is loaded, and what stops the start with a sentence."""
+
+from __future__ import annotations
+
+import sys
+import types
+from importlib.metadata import EntryPoint
+
+import pytest
+
+from tcpd.config.errors import SettingError
+from tcpd.line.builtin import ping
+from tcpd.line.command import Command
+from tcpd.line.loading import BUILT_IN, GROUP, load_commands
+
+PING_TOO = Command("PING", "", "Another PING.", lambda request: "")
+GREET = Command("GREET", "", "Greets.", lambda request: "hello")
+
+
+@pytest.fixture(autouse=True)
+def theirs(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = types.ModuleType("theirs")
+    vars(module).update(
+        greet=GREET,
+        ping=PING_TOO,
+        greet_too=Command("GREET", "", "Also greets.", lambda request: "hi"),
+        no_command="just text",
+        bad_name=_Loose("no name"),
+        half=_Half(),
+    )
+    monkeypatch.setitem(sys.modules, "theirs", module)
+
+
+class _Half:
+    """Has a name and nothing else."""
+
+    name = "HALF"
+
+
+class _Loose:
+    """Provides the interface without being a Command."""
+
+    usage = ""
+    help = "Help."
+
+    def __init__(self, name: str) -> None:
+        from zope.interface import directlyProvides
+
+        from tcpd.interfaces import ILineCommand
+
+        self.name = name
+        directlyProvides(self, ILineCommand)
+
+    def call(self, request: object) -> str:
+        return ""
+
+
+def point(value: str) -> EntryPoint:
+    return EntryPoint(value.rpartition(":")[2], value, GROUP)
+
+
+def test_built_in_commands_come_from_a_table_of_names() -> None:
+    table = load_commands(points=())
+    assert len(table.names) == len(BUILT_IN)
+    assert table.find("PiNg") is ping
+
+
+def test_commands_of_others_are_added() -> None:
+    table = load_commands(points=[point("theirs:greet")])
+    assert table.find("greet") is GREET
+
+
+def test_commands_of_one_service_only() -> None:
+    assert load_commands([GREET], points=()).find("GREET") is GREET
+    assert load_commands(points=()).find("GREET") is None
+
+
+def test_one_package_found_twice_is_no_conflict() -> None:
+    assert load_commands(points=[point("theirs:greet")] * 2).find("GREET") is GREET
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        (
+            ["theirs:ping"],
+            "the command PING is defined twice, by tcpd.line.builtin:ping and by theirs:ping",
+        ),
+        (
+            ["theirs:greet", "theirs:greet_too"],
+            "the command GREET is defined twice, by theirs:greet and by theirs:greet_too",
+        ),
+        (
+            ["nowhere.at.all:greet"],
+            "the command of nowhere.at.all:greet cannot be loaded: "
+            "ModuleNotFoundError: No module named 'nowhere'",
+        ),
+        (
+            ["theirs:nothing"],
+            "the command of theirs:nothing cannot be loaded: "
+            "AttributeError: module 'theirs' has no attribute 'nothing'",
+        ),
+        (
+            ["theirs:bad_name"],
+            "theirs:bad_name is not a line command: 'no name' is not a command's name; use "
+            "upper-case ASCII letters, digits and '-', starting with a letter",
+        ),
+    ],
+)
+def test_what_is_refused(values: list[str], sentence: str) -> None:
+    """ "duplicate names are refused at start", with both their names, and so are broken ones."""
+    with pytest.raises(SettingError) as caught:
+        load_commands(points=[point(value) for value in values])
+    assert str(caught.value) == sentence
+
+
+@pytest.mark.parametrize("value", ["theirs:no_command", "theirs:half"])
+def test_what_is_no_command(value: str) -> None:
+    with pytest.raises(
+        SettingError, match=f"{value} is not a line command: .*ILineCommand"
+    ) as caught:
+        load_commands(points=[point(value)])
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,450 @@
+"""The Twisted edge, on a transport held in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import Any
+
+import pytest
+from twisted.internet.defer import CancelledError, Deferred, fail, succeed
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer
+from twisted.internet.task import deferLater
+from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
+from zope.interface import implementer
+from zope.interface.verify import verifyObject
+
+from tcpd.config.fields import options_of
+from tcpd.interfaces import IConnection, IFarewell, IKind, IRefusing
+from tcpd.line.command import Request, command
+from tcpd.line.factory import LineFactory, LineSettings
+from tcpd.line.kind import kind
+from tcpd.line.loading import load_commands
+from tcpd.line.protocol import LineProtocol
+from tcpd.line.reply import CommandError, Reply
+from tcpd.line.testing import MemoryContext
+from tcpd.policy.reasons import End, Refusal
+
+GREETING = b"220 example.net line service ready, HELP lists the commands\r\n"
+
+
+class Commands:
+    """Commands whose Deferreds the tests hold in their hands."""
+
+    def __init__(self) -> None:
+        self.pending: list[Deferred[Any]] = []
+        self.cancelled: list[Deferred[Any]] = []
+
+        @command("WAIT", help="Waits for the test.")
+        def wait(request: Request) -> Awaitable[Any]:
+            deferred: Deferred[Any] = Deferred(self.cancelled.append)
+            self.pending.append(deferred)
+            return deferred
+
+        @command("NAP", help="A coroutine.")
+        async def nap(request: Request) -> str:
+            await deferLater(request.context.clock, float(request.argument))
+            return "slept"
+
+        @command("NOW", help="Has its result already.")
+        def now(request: Request) -> Awaitable[str]:
+            return succeed(f"now {request.argument}")
+
+        @command("FAIL", help="Fails, as a coroutine.")
+        async def fail_(request: Request) -> str:
+            raise ZeroDivisionError("nothing to share")
+
+        @command("FAILED", help="Has failed already.")
+        def failed(request: Request) -> Awaitable[Any]:
+            return fail(ValueError("\x1b[31mred"))
+
+        @command("BUSY", help="Refuses, as a coroutine.")
+        async def busy(request: Request) -> str:
+            raise CommandError(450, "busy")
+
+        @command("STUBBORN", help="Does not let itself be cancelled.")
+        async def stubborn(request: Request) -> Reply:
+            try:
+                await deferLater(request.context.clock, 1000)
+            except CancelledError:
+                await deferLater(request.context.clock, 1000)
+            raise OSError("far too late")
+
+        self.all = (wait, nap, now, fail_, failed, busy, stubborn)
+
+
+class Line:
+    """A protocol on a transport."""
+
+    def __init__(self, transport: Any = None, **settings: Any) -> None:
+        self.context = MemoryContext()
+        self.commands = Commands()
+        self.factory = LineFactory(
+            LineSettings(**settings), self.context, load_commands(self.commands.all, points=())
+        )
+        self.transport: Any = transport if transport is not None else StringTransport()
+        self.protocol: Any = self.factory.buildProtocol(None)
+        self.protocol.makeConnection(self.transport)
+        assert self.read() == GREETING
+
+    def read(self) -> bytes:
+        said: bytes = self.transport.value()
+        self.transport.clear()
+        return said
+
+    def say(self, data: bytes) -> bytes:
+        self.protocol.dataReceived(data)
+        return self.read()
+
+    @property
+    def reads(self) -> bool:
+        return bool(self.transport.producerState == "producing")
+
+    @property
+    def wait(self) -> Deferred[Any]:
+        return self.commands.pending.pop(0)
+
+
+def test_a_chunk_is_answered_in_one_write() -> None:
+    class Counting(StringTransport):
+        writes = 0
+
+        def write(self, data: bytes) -> None:
+            self.writes += 1
+            super().write(data)
+
+    line = Line(Counting())
+    before = line.transport.writes
+    assert line.say(b"PING a\nTIME\nECHO x\x01\nPIGN\n" * 100).count(b"\r\n") == 400
+    assert line.transport.writes == before + 1
+
+
+def test_reading_pauses_while_a_command_takes_its_time() -> None:
+    """ "While a command takes its time, nothing more is read from its client; what was already
+    received waits." """
+    line = Line()
+    assert line.say(b"PING 1\nWAIT\nPING 2\nPI") == b"250 PONG 1\r\n"
+    assert not line.reads
+    assert line.say(b"NG 3\n") == b""  # on its way already
+    line.wait.callback("at last")
+    assert line.read() == b"250 at last\r\n250 PONG 2\r\n250 PONG 3\r\n"
+    assert line.reads
+
+
+def test_a_coroutine() -> None:
+    line = Line()
+    assert line.say(b"NAP 5\nPING\n") == b""
+    line.context.clock.advance(5)
+    assert line.read() == b"250 slept\r\n250 PONG\r\n"
+    assert not line.context.clock.getDelayedCalls()
+
+
+def test_many_that_are_ready_at_once_need_no_stack() -> None:
+    line = Line()
+    said = line.say(b"NOW x\n" * 5000 + b"PING\n")
+    assert said == b"250 now x\r\n" * 5000 + b"250 PONG\r\n"
+    assert line.reads
+    assert not line.context.clock.getDelayedCalls()
+
+
+def test_failures_are_logged_with_the_reference(logged_failures: Any) -> None:
+    """ "the same reference stands in the server's log beside the cause" """
+    line = Line()
+    said = line.say(b"FAIL\nFAILED\nPING\n").decode().splitlines()
+    assert said[2] == "250 PONG"
+    [first] = logged_failures.expect("nothing to share")
+    [second] = logged_failures.expect("red")
+    for event, reply, name in ((first, said[0], "FAIL"), (second, said[1], "FAILED")):
+        assert reply == f"451 {name} failed, reference {event['reference']}"
+        assert event["command"] == name
+        assert event["peer"] == "192.168.1.1:54321"
+        assert len(event["reference"]) == 8
+    assert "fail_" in first["log_failure"].getTraceback()
+
+
+def test_an_error_reply_of_its_choice_is_not_logged() -> None:
+    assert Line().say(b"BUSY\n") == b"450 busy\r\n"
+
+
+def test_a_command_that_takes_too_long(logged_failures: Any) -> None:
+    """ "A command that does not finish within command_timeout is cancelled, where it can be, and
+    answered 451." """
+    line = Line(command_timeout=7.0)
+    line.say(b"WAIT\nPING\n")
+    deferred = line.wait
+    line.context.clock.advance(6.9)
+    assert line.read() == b""
+    line.context.clock.advance(0.1)
+    [event] = logged_failures.expect("WAIT did not finish within 7 seconds")
+    reply = f"451 WAIT did not finish in time, reference {event['reference']}\r\n250 PONG\r\n"
+    assert line.read() == reply.encode()
+    assert line.commands.cancelled == [deferred]
+    assert line.reads
+    assert line.context.counters.events["command-timeout"] == 1
+
+
+def test_one_that_does_not_let_itself_be_cancelled(logged_failures: Any) -> None:
+    line = Line(command_timeout=7.0)
+    line.say(b"STUBBORN\n")
+    line.context.clock.advance(7)
+    logged_failures.expect("STUBBORN did not finish")
+    assert line.read().startswith(b"451 ")
+    line.context.clock.advance(1000)  # its late failure is nobody's any more
+    assert line.read() == b""
+    assert line.say(b"PING\n") == b"250 PONG\r\n"
+
+
+def test_losing_the_connection_cancels_in_silence() -> None:
+    line = Line()
+    line.say(b"WAIT\n")
+    deferred = line.wait
+    line.protocol.connectionLost(Failure(ConnectionDone()))
+    assert line.commands.cancelled == [deferred]
+    assert not line.context.clock.getDelayedCalls()
+
+    line = Line()
+    line.say(b"NAP 9\n")
+    line.protocol.connectionLost(Failure(ConnectionDone()))
+    assert not line.context.clock.getDelayedCalls()
+
+
+def test_quit_closes_although_it_is_a_producer() -> None:
+    line = Line()
+    assert line.say(b"QUIT\nPING\n") == b"221 example.net goodbye\r\n"
+    assert line.transport.producer is None
+    assert line.transport.disconnecting
+
+
+def test_a_peer_that_does_not_read_is_not_read_from() -> None:
+    """ "A client that sends and does not read is not read from any more, until it has read." """
+    line = Line()
+    assert line.transport.producer is line.protocol
+    assert verifyObject(IPushProducer, line.protocol)
+    line.protocol.pauseProducing()
+    assert not line.reads
+    assert line.say(b"PING 1\n") == b""  # on its way already
+    line.protocol.resumeProducing()
+    assert line.read() == b"250 PONG 1\r\n"
+    assert line.reads
+
+
+def test_two_reasons_not_to_read() -> None:
+    """Neither the end of a wait nor an empty output resumes what the other one paused."""
+    line = Line()
+    line.say(b"WAIT\nPING\n")
+    line.protocol.pauseProducing()
+    line.wait.callback("x")
+    assert line.read() == b""
+    assert not line.reads
+    line.protocol.resumeProducing()
+    assert line.read() == b"250 x\r\n250 PONG\r\n"
+    assert line.reads
+
+    line.say(b"WAIT\nPING\n")
+    line.protocol.pauseProducing()
+    line.protocol.resumeProducing()
+    assert not line.reads
+    line.wait.callback("y")
+    assert line.read() == b"250 y\r\n250 PONG\r\n"
+    assert line.reads
+
+
+def test_a_flood_of_long_replies_stops_when_the_output_is_full() -> None:
+    class Full(StringTransport):
+        """Says so at once above 64 KiB, as Twisted's transports do."""
+
+        def write(self, data: bytes) -> None:
+            super().write(data)
+            if len(self.value()) > 65536 and self.producer is not None:
+                self.producer.pauseProducing()
+
+    line = Line(Full())
+    line.protocol.dataReceived(b"HELP\n" * 10_000)
+    assert len(line.transport.value()) < 200_000
+    said = b""
+    while not line.reads:
+        said += line.read()
+        line.protocol.resumeProducing()
+    assert (said + line.read()).count(b"\r\n214 ") == 10_000
+
+
+def test_half_close_gets_all_replies() -> None:
+    """ "A client may close its sending side after its last request: it gets all its replies, those
+    to commands that take their time included, and then the server closes the connection." """
+    line = Line()
+    assert verifyObject(IHalfCloseableProtocol, line.protocol)
+    assert line.say(b"PING a\nPING b\n") == b"250 PONG a\r\n250 PONG b\r\n"
+    line.protocol.readConnectionLost()
+    assert line.transport.disconnecting
+    assert line.transport.producer is None
+
+
+def test_half_close_with_a_command_under_way() -> None:
+    line = Line()
+    line.say(b"WAIT\nPING b\nunfinished")
+    line.protocol.readConnectionLost()
+    assert not line.transport.disconnecting
+    line.wait.callback("a")
+    assert line.read() == b"250 a\r\n250 PONG b\r\n"
+    assert line.transport.disconnecting
+
+
+def test_half_close_with_a_full_output() -> None:
+    line = Line()
+    line.protocol.pauseProducing()
+    line.protocol.dataReceived(b"PING a\n")
+    line.protocol.readConnectionLost()
+    assert not line.transport.disconnecting
+    line.protocol.resumeProducing()
+    assert line.read() == b"250 PONG a\r\n"
+    assert line.transport.disconnecting
+
+
+def test_the_end_of_input_is_not_read_twice() -> None:
+    """A stock transport that is resumed after the end of the input reports the end again."""
+    line = Line()
+    line.say(b"WAIT\nWAIT\n")
+    line.protocol.readConnectionLost()
+    line.wait.callback("a")
+    line.wait.callback("b")
+    assert line.read() == b"250 a\r\n250 b\r\n"
+    assert line.transport.producerState == "paused"
+
+
+def test_farewell() -> None:
+    """ "When the server ends the connection ... it says 421 SERVER_NAME and the reason." """
+    line = Line()
+    assert verifyObject(IFarewell, line.protocol)
+    line.say(b"WAIT\nPING\n")
+    deferred = line.wait
+    words = line.protocol.farewell(End.SHUTDOWN)
+    assert words == b"421 example.net the server is shutting down\r\n"
+    assert line.commands.cancelled == [deferred]
+    assert line.transport.producer is None
+    assert line.say(b"PING\n") == b""
+    line.protocol.connectionLost(Failure(ConnectionDone()))
+
+
+def test_refusal() -> None:
+    """ "A client that is not let in is told 421 and the reason in place of the greeting" """
+    factory = Line().factory
+    assert verifyObject(IRefusing, factory)
+    assert factory.refusal(Refusal.SERVICE_FULL) == (
+        b"421 example.net this service is full, try again later\r\n"
+    )
+
+
+@implementer(IConnection)
+class Layered(StringTransport):
+    """A transport with a connection layer; TLS is pretended."""
+
+    id = "1"
+    service = "line"
+    peer = "[2001:db8::1]:4711"
+    address = None
+
+    def __init__(self, protocol_of: list[Any], starttls: bool = True) -> None:
+        super().__init__()
+        self._protocol_of = protocol_of
+        self.tls: Any = None
+        self.can_start_tls = starttls
+        self.inside = StringTransport()
+        self.ended: list[End] = []
+        self.sent_when_started = b""
+
+    def start_tls(self) -> None:
+        assert self.can_start_tls
+        assert self.producer is None
+        self.can_start_tls = False
+        self.tls = type("Facts", (), {"version": "TLSv1.3", "cipher": "TLS_AES_128_GCM_SHA256"})
+        self.sent_when_started = self.value()
+        [protocol] = self._protocol_of
+        protocol.transport = self.inside
+
+    def end(self, reason: End) -> None:
+        self.ended.append(reason)
+
+
+def layered(**how: Any) -> tuple[LineProtocol, Layered]:
+    mine: list[Any] = []
+    transport = Layered(mine, **how)
+    factory = kind.make_factory(LineSettings(), MemoryContext())
+    protocol = factory.buildProtocol(None)
+    mine.append(protocol)
+    protocol.makeConnection(transport)
+    transport.clear()
+    return protocol, transport
+
+
+def test_facts_come_from_the_connection_layer() -> None:
+    protocol, transport = layered()
+    protocol.dataReceived(b"WHOAMI\n")
+    assert transport.value() == b"250-address [2001:db8::1]:4711\r\n250 tls none\r\n"
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_starttls_injection(full: bool) -> None:
+    """RFC 3207 section 5, CVE-2011-0411: what was sent in the clear behind STARTTLS is not
+    answered under TLS; nothing stands between the reply and start_tls()."""
+    protocol, transport = layered()
+    if full:
+        protocol.pauseProducing()
+        protocol.resumeProducing()
+    protocol.dataReceived(b"PING clear\r\nSTARTTLS\r\nPING injected\r\nPING in")
+    answered = b"250 PONG clear\r\n220 ready for TLS\r\n"
+    assert transport.sent_when_started == transport.value() == answered
+    assert transport.inside.value() == b""
+    assert transport.inside.producer is protocol
+    protocol.dataReceived(b"PING inside\r\nWHOAMI\r\nSTARTTLS\r\n")
+    assert transport.inside.value() == (
+        b"250 PONG inside\r\n"
+        b"250-address [2001:db8::1]:4711\r\n"
+        b"250-tls TLSv1.3\r\n250 cipher TLS_AES_128_GCM_SHA256\r\n"
+        b"503 TLS is on already\r\n"
+    )
+    assert protocol._shared.context.counters.events["starttls-discarded"] == 1
+
+
+def test_starttls_with_a_full_output() -> None:
+    """The output of the clear transport that is full must not keep TLS from being read."""
+    protocol, transport = layered()
+    write = transport.write
+
+    def write_and_be_full(data: bytes) -> None:
+        write(data)
+        protocol.pauseProducing()
+
+    transport.write = write_and_be_full  # type: ignore[method-assign]
+    protocol.dataReceived(b"STARTTLS\r\n")
+    assert transport.producerState == "producing"
+    protocol.dataReceived(b"PING\r\n")
+    assert transport.inside.value() == b"250 PONG\r\n"
+
+
+def test_starttls_without_starttls() -> None:
+    """ "502 where the listener has no starttls=" """
+    protocol, transport = layered(starttls=False)
+    protocol.dataReceived(b"STARTTLS\r\nPING\r\n")
+    assert transport.value() == b"502 STARTTLS is not available here\r\n250 PONG\r\n"
+
+
+def test_starttls_from_a_client_that_sends_nothing_more() -> None:
+    protocol, transport = layered()
+    protocol.pauseProducing()
+    protocol.dataReceived(b"STARTTLS\r\n")
+    protocol.readConnectionLost()
+    protocol.resumeProducing()
+    assert transport.disconnecting
+    assert transport.inside.value() == b""
+
+
+def test_kind() -> None:
+    assert verifyObject(IKind, kind)
+    assert kind.name == "line"
+    assert kind.words == {"starttls"}
+    defaults = {
+        option.name: option.type.show(option.default) for option in options_of(LineSettings)
+    }
+    assert defaults == {"max_line": "4KiB", "strict_crlf": "no", "command_timeout": "30s"}
+    assert all(option.doc for option in options_of(LineSettings))
