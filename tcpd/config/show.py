@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -26,7 +27,20 @@ def _wrapped(text: str, prefix: str = "# ") -> Iterator[str]:
 
 
 def _doc(cls: type) -> str:
-    return " ".join((cls.__doc__ or "").split())
+    """What a docstring says, less the section's name in front of it, which stands above anyway."""
+    text = " ".join((cls.__doc__ or "").split())
+    text = re.sub(r"^``\[[^]]*\]``: ", "", text)
+    return text[:1].upper() + text[1:]
+
+
+def _plain(text: str) -> str:
+    """The same without the marks of reStructuredText, for comments."""
+    return text.replace("``", "")
+
+
+def _literal(text: str) -> str:
+    """The same with the names of sections marked, for the reference."""
+    return re.sub(r"(?<!`)\[[a-z]+(?::[A-Za-z]+)?\]", r"``\g<0>``", text)
 
 
 def _assignment(key: str, value: str) -> str:
@@ -74,16 +88,34 @@ def show_config(settings: Settings) -> str:
     return "\n".join(out)
 
 
-def _sample_keys(options: Iterable[Option]) -> Iterator[str]:
-    for item in options:
-        yield "#"
-        yield from _wrapped(item.doc, "# ")
-        if item.required:
-            yield from _wrapped(f"({item.type.name}; must be given)", "# ")
-            yield f"#{item.name} ="
-        else:
-            yield from _wrapped(f"({item.type.name})", "# ")
-            yield _assignment(f"#{item.name}", item.type.show(item.default))
+class _Sample:
+    """The annotated sample, as it grows."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self._told: dict[tuple[str, str], str] = {}
+
+    def comment(self, text: str) -> None:
+        self.lines += _wrapped(_plain(text))
+
+    def section(self, title: str, text: str, *head: str) -> None:
+        self.lines.append(title)
+        self.comment(text)
+        self.lines += head
+
+    def keys(self, title: str, cls: type) -> None:
+        """All keys as comments with their defaults; what was already told is told by whom."""
+        for item in options_of(cls):
+            self.lines.append("#")
+            doc = item.doc
+            first = self._told.setdefault((item.name, doc), title)
+            if first != title:
+                doc = f"As in {first}."
+            must = "; must be given" if item.required else ""
+            self.comment(f"{doc} ({item.type.name}{must})")
+            shown = "" if item.required else item.type.show(item.default)
+            self.lines.append(_assignment(f"#{item.name}", shown))
+        self.lines.append("")
 
 
 def sample(kinds: Iterable[KindOptions], sections: Mapping[str, type]) -> str:
@@ -91,63 +123,70 @@ def sample(kinds: Iterable[KindOptions], sections: Mapping[str, type]) -> str:
 
     Every key is there, as a comment with its default; the services are in force.
     """
-    out = [
-        *_wrapped(
-            "The configuration of tcpd. With no file at all tcpd serves just what stands here. "
-            "Every key is optional but protocol and listen, and certificate in [tls:NAME]; those "
-            "behind a # show their defaults."
-        ),
+    out = _Sample()
+    out.comment(
+        "The configuration of tcpd. With no file at all tcpd serves just what stands here. Every "
+        "key behind a # shows its default; take the # away to change it. Only protocol and listen "
+        "of a service, and certificate of a [tls:NAME], must be given."
+    )
+    out.lines.append("#")
+    out.comment(
+        "A comment has a line of its own. A value may go on in indented lines. Durations take ms, "
+        "s, min, h or d; sizes B, KiB, MiB or GiB; rates look like 10/s burst 30, with /s, /min or "
+        "/h, or are none. Paths start at the directory of the file that names them."
+    )
+    out.lines += [
         "#",
-        *_wrapped(
-            "Try a change with `twistd tcpd --config FILE --check`; see what is in force with "
-            "`twistd tcpd --config FILE --show-config`. Durations take ms, s, min, h or d; sizes "
-            "B, KiB, MiB or GiB. A comment has a line of its own. A value may go on in indented "
-            "lines."
-        ),
+        "#   twistd tcpd --config FILE --check         says what is wrong with a file",
+        "#   twistd tcpd --config FILE --show-config   shows what is in force, and from where",
         "",
     ]
     single: dict[str, type] = {"tcpd": TcpdSettings, **sections}
-    for title, cls in single.items():
-        out += [f"[{title}]", *_wrapped(_doc(cls)), *_sample_keys(options_of(cls)), ""]
-    out += ["[policy:default]", *_wrapped(_doc(PolicySettings))]
-    out += [*_sample_keys(options_of(PolicySettings)), ""]
-    out += ["#[tls:main]", *_wrapped(_doc(TLSSettings)), *_sample_keys(options_of(TLSSettings)), ""]
-    out += [
-        *_wrapped(
-            "Services. listen takes one listener a line: HOST:PORT, [V6]:PORT, *:PORT (every "
-            "address, IPv6 and IPv4), unix:PATH mode=0660, systemd:NAME, or endpoint: and any "
-            "endpoint string of Twisted; then words: tls=NAME on any, udp for the small services, "
-            "starttls=NAME for line."
-        ),
-        "",
-    ]
+    for name, cls in single.items():
+        out.section(f"[{name}]", _doc(cls))
+        out.keys(f"[{name}]", cls)
+    out.section("[policy:default]", _doc(PolicySettings))
+    out.keys("[policy:default]", PolicySettings)
+    out.section("#[tls:main]", _doc(TLSSettings))
+    out.keys("[tls:main]", TLSSettings)
+    out.comment(
+        "Services. listen takes one listener a line: HOST:PORT, [V6]:PORT, *:PORT (every address, "
+        "IPv6 and IPv4), unix:PATH mode=0660, systemd:NAME, or endpoint: and any endpoint string "
+        "of Twisted; then words: tls=NAME for any protocol, udp for the small services, "
+        "starttls=NAME for line. policy = NAME puts a service behind another policy than the "
+        "default one."
+    )
+    out.lines.append("")
     for kind in kinds:
         if kind.sample_listen is None:
             continue
-        out += [f"[service:{kind.name}]", *_wrapped(kind.summary)]
-        out += [f"protocol = {kind.name}", f"listen = {kind.sample_listen}"]
-        out += [*_sample_keys(options_of(kind.settings)), ""]
-    return "\n".join(out)
+        out.section(
+            f"[service:{kind.name}]",
+            kind.summary,
+            f"protocol = {kind.name}",
+            f"listen = {kind.sample_listen}",
+        )
+        out.keys(f"[service:{kind.name}]", kind.settings)
+    return "\n".join(out.lines)
 
 
-def _rst_keys(rows: Iterable[tuple[str, str, str, str, str]]) -> Iterator[str]:
-    for name, kind, default, doc, reloadable in rows:
+def _rst_keys(rows: Iterable[tuple[str, str, str, str]]) -> Iterator[str]:
+    for name, kind, default, doc in rows:
         yield f"``{name}``"
-        yield f"    {doc}"
+        yield from _wrapped(_literal(doc), "    ")
         yield ""
-        yield f"    *{kind}*; {default}{reloadable}"
+        yield f"    *{kind}*; {default}"
         yield ""
 
 
 def _rst_options(cls: type) -> Iterator[str]:
-    def row(item: Option) -> tuple[str, str, str, str, str]:
+    def row(item: Option) -> tuple[str, str, str, str]:
         if item.required:
             default = "required"
         else:
             shown = item.type.show(item.default)
             default = f"default ``{shown}``" if shown else "default empty"
-        later = "" if item.reloadable else "; a change needs a restart"
-        return item.name, item.type.name, default, item.doc, later
+        return item.name, item.type.name, default, item.doc
 
     return _rst_keys(row(item) for item in options_of(cls))
 
@@ -156,22 +195,74 @@ def _heading(text: str, line: str) -> list[str]:
     return [text, line * len(text), ""]
 
 
+_REFERENCE_HEAD = """\
+.. Made from the declarations in the code by docs/generate.py; a test keeps it so.
+
+Configuration reference
+=======================
+
+An ini file: ``[section]``, ``key = value``, comments (``#`` or ``;``) on lines of their own, and
+values that may go on in indented lines. Nothing is interpolated. Where several files are named by
+``--config``, what is read later wins, key by key. Every key is optional but ``protocol`` and
+``listen`` of a service and ``certificate`` of a ``[tls:NAME]``, and so is every section but one
+``[service:NAME]``. It is read at start; a change takes a restart. What stands here is also printed as an annotated sample, by
+``twistd tcpd --print-config``.
+
+Values
+------
+
+*duration*
+    A number and ``ms``, ``s``, ``min``, ``h`` or ``d``: ``30s``. ``0`` needs no unit.
+
+*size*
+    A whole number and ``B``, ``KiB``, ``MiB`` or ``GiB``: ``64KiB``.
+
+*rate*
+    So many a second, minute or hour, and how many at once after a quiet time:
+    ``10/s burst 30``, ``1/min``. Without ``burst`` it is the first number. ``none`` is no limit.
+
+*networks*
+    Addresses and networks, separated by commas or blanks: ``192.0.2.0/24, 2001:db8::1``.
+
+*path*
+    A file. Where it is not absolute it starts at the directory of the file that names it.
+
+*yes or no*
+    Also ``true`` and ``false``, ``on`` and ``off``, ``1`` and ``0``.
+
+Listeners
+---------
+
+``listen`` takes one listener a line: a place, and then words.
+
+=========================== ====================================================
+``HOST:PORT``               an IPv4 address
+``[V6]:PORT``               an IPv6 address
+``*:PORT``                  every address, IPv6 and IPv4, by one socket
+``unix:PATH``               a UNIX socket; the path is absolute
+``systemd:NAME``            a socket that systemd holds, by ``FileDescriptorName=``
+``endpoint:DESCRIPTION``    any server endpoint string of Twisted, without blanks
+=========================== ====================================================
+
+=========================== ====================================================
+``tls=NAME``                TLS from the first byte, by ``[tls:NAME]``
+``starttls=NAME``           in the clear, until the client asks for TLS
+``udp``                     datagrams in place of connections; with ``HOST:PORT``
+``mode=0660``               the permissions of a UNIX socket, in octal
+=========================== ====================================================
+
+Port 0 lets the system choose; the log tells which it was.
+"""
+
+
 def reference(kinds: Iterable[KindOptions], sections: Mapping[str, type]) -> str:
     """Render the reference page of all sections and keys, as reStructuredText."""
     kinds = list(kinds)
-    out = [
-        ".. Made from the declarations in the code by docs/generate.py; a test keeps it so.",
-        "",
-        *_heading("Configuration reference", "="),
-        "An ini file: ``[section]``, ``key = value``, comments (``#`` or ``;``) on lines of their",
-        "own, and values that may go on in indented lines. Nothing is interpolated. Paths that are",
-        "not absolute start at the directory of the file that names them.",
-        "",
-    ]
+    out = [_REFERENCE_HEAD]
     single: dict[str, type] = {"tcpd": TcpdSettings, **sections}
     several: dict[str, type] = {"policy:NAME": PolicySettings, "tls:NAME": TLSSettings}
     for title, cls in {**single, **several}.items():
-        out += [*_heading(f"[{title}]", "-"), _doc(cls), "", *_rst_options(cls)]
+        out += [*_heading(f"[{title}]", "-"), *_wrapped(_doc(cls), ""), "", *_rst_options(cls)]
     out += _heading("[service:NAME]", "-")
     out += ["One service. Beside the keys of its protocol, below, every service has:", ""]
     out += _rst_keys(
@@ -179,8 +270,7 @@ def reference(kinds: Iterable[KindOptions], sections: Mapping[str, type]) -> str
             name,
             kind,
             f"default ``{default}``" if default else "required",
-            doc.replace("[policy:NAME]", "``[policy:NAME]``"),
-            "",
+            doc,
         )
         for name, kind, default, doc in SERVICE_KEYS
     )
