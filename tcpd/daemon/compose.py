@@ -19,7 +19,7 @@ from twisted.python.systemd import ListenFDs
 from tcpd.chat.hub import Hub
 from tcpd.chat.settings import ChatSettings
 from tcpd.config.errors import ConfigError, SettingError
-from tcpd.config.listen import Address, Listener
+from tcpd.config.listen import Listener
 from tcpd.config.settings import ServiceSettings, Settings
 from tcpd.daemon.context import Context
 from tcpd.daemon.descriptors import raise_descriptor_limit
@@ -173,8 +173,6 @@ class _Composer:
         layer: ConnectionLayer,
     ) -> ListenerFactory | DatagramProtocol:
         if listener.udp:
-            assert isinstance(listener.place, Address)
-            self.own_ports.add(listener.place.port)
             return Datagrams(
                 responder=kind.make_responder(service.options, context),
                 counters=context.counters,

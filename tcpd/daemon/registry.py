@@ -68,6 +68,9 @@ class Kinds(Mapping[str, Any]):
                 self._loaded[name] = self._load(self._others[name])
         return self._loaded[name]
 
+    def __contains__(self, name: object) -> bool:
+        return name in BUILT_IN or name in self._others
+
     def __iter__(self) -> Iterator[str]:
         return iter([*BUILT_IN, *self._others])
 
@@ -91,15 +94,11 @@ class Kinds(Mapping[str, Any]):
             for item in options_of(kind.settings):
                 if item.name in hidden:
                     raise KindError(f"its key {item.name!r} is one that every service has")
-        except Invalid as error:
+        except (Invalid, KindError) as error:
             why = " ".join(str(error).split())
         except Exception as error:
             # whatever a module of somebody else's does when it is imported
-            why = (
-                f"{type(error).__name__}: {error}"
-                if not isinstance(error, KindError)
-                else str(error)
-            )
+            why = f"{type(error).__name__}: {error}"
         else:
             return kind
         raise KindError(f"protocol {point.name!r} ({point.value}) cannot be used: {why}")

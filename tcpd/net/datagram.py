@@ -17,7 +17,7 @@ broadcast. It answers its sender alone, like any other datagram.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
+from collections.abc import Callable
 from enum import StrEnum
 from ipaddress import IPv6Address, ip_address
 
@@ -90,8 +90,8 @@ class Datagrams(DatagramProtocol):
     :param counters: the service's.
     :param clock: for the rate.
     :param rate: how many answers one address gets (IPv6: one /64); ``None`` for no limit.
-    :param own_ports: the ports of all the daemon's own ``udp`` listeners, asked at every datagram,
-        so that a set may still grow; none of them is answered at any address.
+    :param own_ports: the ports of all the daemon's own ``udp`` listeners, a set that they share and
+        each adds its own to; none of them is answered at any address.
     :param capacity: how many addresses to remember at once.
     """
 
@@ -106,7 +106,7 @@ class Datagrams(DatagramProtocol):
         counters: ServiceCounters,
         clock: IReactorTime,
         rate: Rate | None,
-        own_ports: Container[int] = frozenset(),
+        own_ports: set[int],
         capacity: int = CAPACITY,
     ) -> None:
         self._responder = responder
@@ -115,6 +115,10 @@ class Datagrams(DatagramProtocol):
         self._buckets = None if rate is None else Buckets(rate, capacity)
         self._own_ports = own_ports
         self._failure_logged = False
+
+    def startProtocol(self) -> None:
+        """The port is open. Called by Twisted."""
+        self._own_ports.add(self.transport.getHost().port)
 
     def datagramReceived(self, datagram: bytes, addr: tuple[str, int]) -> None:
         """Answer a datagram, or count why not. Called by the reactor's port."""

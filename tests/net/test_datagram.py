@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from twisted.internet.address import IPv4Address
 from twisted.internet.error import MessageLengthError
 from twisted.internet.task import Clock
 from twisted.internet.testing import FakeDatagramTransport
@@ -17,10 +18,18 @@ from tcpd.net.datagram import Datagrams, Drop, source_key
 from tcpd.ops.counters import ServiceCounters
 
 CLIENT = ("192.0.2.1", 40000)
+OWN_PORT = 7007
 
 
 def echo(datagram: bytes) -> bytes:
     return datagram
+
+
+class Transport(FakeDatagramTransport):
+    """Keeps what is sent, and knows where it is."""
+
+    def getHost(self) -> IPv4Address:
+        return IPv4Address("UDP", "127.0.0.1", OWN_PORT)
 
 
 class Listener:
@@ -30,12 +39,11 @@ class Listener:
         self,
         responder: Callable[[bytes], bytes | None] = echo,
         rate: Rate | None = None,
-        own_ports: set[int] | None = None,
         capacity: int = 100,
     ) -> None:
         self.clock = Clock()
         self.counters = ServiceCounters()
-        self.own_ports = set() if own_ports is None else own_ports
+        self.own_ports: set[int] = set()
         self.protocol = Datagrams(
             responder=responder,
             counters=self.counters,
@@ -44,7 +52,7 @@ class Listener:
             own_ports=self.own_ports,
             capacity=capacity,
         )
-        self.transport = FakeDatagramTransport()
+        self.transport = Transport()
         self.protocol.makeConnection(self.transport)
 
     def receive(self, datagram: bytes, addr: tuple[str, int] = CLIENT) -> bytes | None:
@@ -98,8 +106,8 @@ def test_services_are_not_answered(port: int) -> None:
 
 
 def test_the_daemons_own_ports_are_not_answered_even_those_opened_later() -> None:
-    listener = Listener(own_ports={7007})
-    assert listener.receive(b"x", ("127.0.0.1", 7007)) is None
+    listener = Listener()
+    assert listener.receive(b"x", ("127.0.0.1", OWN_PORT)) is None
     assert listener.receive(b"x", ("127.0.0.1", 7019)) == b"x"
     listener.own_ports.add(7019)
     assert listener.receive(b"x", ("127.0.0.1", 7019)) is None

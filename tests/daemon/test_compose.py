@@ -1,0 +1,84 @@
+"""Settings to a tree of Services, on a reactor in memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import certificates
+import pytest
+from twisted.internet.testing import MemoryReactorClock
+
+from tcpd.config import ini
+from tcpd.config.build import build
+from tcpd.config.errors import ConfigError
+from tcpd.daemon.compose import SECTIONS, Daemon, compose
+from tcpd.daemon.registry import Kinds
+from tcpd.net.service import ListeningService
+
+KINDS = Kinds([])
+
+
+def composed(text: str, reactor: Any = None, directory: Path = Path("/etc")) -> Daemon:
+    document, errors = ini.read(str(directory / "x.ini"), text)
+    assert not errors
+    settings = build(document, KINDS, SECTIONS)
+    return compose(settings, KINDS, reactor or MemoryReactorClock(), lambda: 0.0)
+
+
+def test_every_listener_is_opened_before_privileges_are_dropped() -> None:
+    reactor = MemoryReactorClock()
+    daemon = composed(
+        "[service:a]\nprotocol = echo\nlisten =\n  127.0.0.1:7\n  [::1]:7\n  unix:/run/a\n"
+        "  127.0.0.1:7 udp\n[service:b]\nprotocol = line\nlisten = 127.0.0.1:8\n",
+        reactor,
+    )
+    reactor.listenUDP = lambda *args, **kwargs: None
+    assert reactor.tcpServers == []
+    daemon.privilegedStartService()
+    assert [(server[0], server[3]) for server in reactor.tcpServers] == [
+        (7, "127.0.0.1"),
+        (7, "::1"),
+        (8, "127.0.0.1"),
+    ]
+    assert reactor.unixServers[0][0] == "/run/a"
+
+
+def test_the_idle_time_is_the_policys_or_what_the_kind_asks_for() -> None:
+    daemon = composed(
+        "[policy:short]\nidle = 5s\n"
+        "[service:a]\nprotocol = echo\nlisten = *:1\n"
+        "[service:b]\nprotocol = chat\nlisten = *:2\n"
+        "[service:c]\nprotocol = chat\nlisten = *:3\npolicy = short\n"
+    )
+    idle = {}
+    for name in "abc":
+        service = daemon.getServiceNamed(name)
+        assert isinstance(service, ListeningService)
+        idle[name] = service.layer._idle
+    assert idle == {"a": 600.0, "b": 0.0, "c": 5.0}
+
+
+def test_what_cannot_be_used_is_told_all_at_once_with_file_and_line(tmp_path: Path) -> None:
+    certificates.make(tmp_path, "one")
+    with pytest.raises(ConfigError) as caught:
+        composed(
+            "[tls:a]\ncertificate = gone.pem\n"
+            "[tls:b]\ncertificate = one.pem\n"
+            "[service:q]\nprotocol = qotd\nlisten = *:1\nquotes = gone.txt\n",
+            directory=tmp_path,
+        )
+    first, second, third = caught.value.lines
+    assert first.startswith(f"{tmp_path}/x.ini:2: [tls:a] certificate: {tmp_path}/gone.pem cannot")
+    assert second.startswith(f"{tmp_path}/x.ini:4: [tls:b] certificate: {tmp_path}/one.pem has no")
+    assert third.startswith(f"{tmp_path}/x.ini:8: [service:q] quotes: ")
+
+
+def test_one_tally_for_the_whole_daemon() -> None:
+    daemon = composed(
+        "[tcpd]\nconnections = 7\n[service:a]\nprotocol = echo\nlisten = *:1\n"
+        "[service:b]\nprotocol = echo\nlisten = *:2\n"
+    )
+    tallies = {service.layer._admission._tally for service in daemon}  # type: ignore[attr-defined]
+    assert {tally.limit for tally in tallies} == {7}
+    assert len(tallies) == 1

@@ -1,0 +1,628 @@
+"""The connection layer, on transports in memory: its protocols know nothing of it."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import certificates
+import pytest
+from OpenSSL import SSL
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.interfaces import IHalfCloseableProtocol, IOpenSSLClientConnectionCreator
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.python.failure import Failure
+from twisted.test import iosim
+from zope.interface import implementer
+
+from tcpd.config.settings import PolicySettings, TLSSettings
+from tcpd.interfaces import IConnection, IFarewell, IRefusing
+from tcpd.net.layer import ConnectionLayer, ListenerFactory
+from tcpd.net.tls import Certificates, tls_factory
+from tcpd.ops.counters import ServiceCounters
+from tcpd.policy.admission import Tally
+from tcpd.policy.reasons import End, Refusal
+
+CLIENT = IPv4Address("TCP", "192.0.2.1", 4711)
+
+
+class Transport(StringTransport):
+    """A transport that is full above ``room`` bytes, as a real one is, and can be emptied."""
+
+    def __init__(self, address: Any = CLIENT) -> None:
+        super().__init__(peerAddress=address)
+        self.room = 65536
+        self.aborted = False
+        self.full = False
+
+    def write(self, data: bytes) -> None:
+        super().write(data)
+        if self.producer is not None and self.streaming and len(self.value()) > self.room:
+            self.full = True
+            self.producer.pauseProducing()
+
+    def empty(self) -> bytes:
+        taken = self.value()
+        self.clear()
+        if self.producer is not None and (self.full or not self.streaming):
+            self.full = False
+            self.producer.resumeProducing()
+        return taken
+
+    def abortConnection(self) -> None:
+        self.aborted = True
+
+
+@implementer(IFarewell)
+class Told(Protocol):
+    """Remembers what it was told, and has last words."""
+
+    def __init__(self) -> None:
+        self.received = b""
+        self.lost: Failure | None = None
+
+    def dataReceived(self, data: bytes) -> None:
+        self.received += data
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.lost = reason
+
+    def farewell(self, reason: End) -> bytes:
+        return f"bye: {reason}".encode()
+
+
+@implementer(IHalfCloseableProtocol)
+class HalfCloseable(Told):
+    half_closed = 0
+
+    def readConnectionLost(self) -> None:
+        self.half_closed += 1
+
+    def writeConnectionLost(self) -> None:
+        pass
+
+
+class Producer:
+    """Remembers what its consumer asked of it."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def pauseProducing(self) -> None:
+        self.asked.append("pause")
+
+    def resumeProducing(self) -> None:
+        self.asked.append("resume")
+
+    def stopProducing(self) -> None:
+        self.asked.append("stop")
+
+
+@implementer(IRefusing)
+class ToldFactory(Factory):
+    def __init__(self, protocol: type[Protocol] = Told) -> None:
+        self.made: list[Any] = []
+        self._protocol = protocol
+
+    def buildProtocol(self, addr: Any) -> Protocol:
+        made = self._protocol()
+        made.factory = self
+        self.made.append(made)
+        return made
+
+    def refusal(self, reason: Refusal) -> bytes:
+        return f"no: {reason}".encode()
+
+
+class House:
+    """A layer with what it needs."""
+
+    def __init__(
+        self,
+        protocol: type[Protocol] = Told,
+        idle: float = 0.0,
+        tls: TLSMemoryBIOFactory | None = None,
+        starttls: TLSMemoryBIOFactory | None = None,
+        clock: Clock | None = None,
+        **policy: Any,
+    ) -> None:
+        self.clock = clock or Clock()
+        self.tally = Tally(1000)
+        self.counters = ServiceCounters()
+        self.application = ToldFactory(protocol)
+        self.layer = ConnectionLayer(
+            service="test",
+            factory=self.application,
+            policy=PolicySettings(**policy),
+            idle=idle,
+            tally=self.tally,
+            counters=self.counters,
+            clock=self.clock,
+            ids=itertools.count(1),
+        )
+        self.factory = ListenerFactory(self.layer, tls, starttls)
+
+    def connect(self, address: Any = CLIENT) -> tuple[Any, Transport]:
+        """Let a client in: the conduit (``None`` if refused without a word), its transport."""
+        transport = Transport(address)
+        conduit = self.factory.buildProtocol(address)
+        if conduit is not None:
+            conduit.makeConnection(transport)
+        return conduit, transport
+
+    def lose(self, conduit: Any, reason: Exception | None = None) -> None:
+        conduit.connectionLost(Failure(reason or ConnectionDone()))
+
+
+# --- bytes, counted ---
+
+
+def test_bytes_pass_both_ways_and_are_counted() -> None:
+    house = House()
+    conduit, transport = house.connect()
+    conduit.dataReceived(b"hello")
+    (protocol,) = house.application.made
+    assert protocol.received == b"hello"
+    protocol.transport.write(b"you")
+    protocol.transport.writeSequence([b" ", b"too"])
+    assert transport.value() == b"you too"
+    assert (house.counters.bytes_in, house.counters.bytes_out) == (5, 7)
+    assert (house.counters.accepted, house.counters.open) == (1, 1)
+    house.lose(conduit)
+    assert protocol.lost is not None
+    assert house.counters.open == 0
+    assert house.counters.ended == {End.CLIENT: 1}
+    assert house.tally.count == 0
+    assert not house.clock.getDelayedCalls(), "nothing of it stays behind"
+
+
+def test_a_protocol_knows_its_connection() -> None:
+    house = House()
+    house.connect()
+    connection = IConnection(house.application.made[0].transport)
+    assert (connection.service, connection.id, connection.peer) == ("test", "1", "192.0.2.1:4711")
+    assert str(connection.address) == "192.0.2.1"
+    assert connection.tls is None
+    assert not connection.can_start_tls
+    with pytest.raises(RuntimeError):
+        connection.start_tls()
+
+
+@pytest.mark.parametrize(
+    ("address", "peer"),
+    [
+        (IPv6Address("TCP", "2001:db8::1", 5), "[2001:db8::1]:5"),
+        (IPv6Address("TCP", "::ffff:192.0.2.9", 5), "192.0.2.9:5"),
+        (UNIXAddress(None), "unix"),
+    ],
+)
+def test_peers_are_shown_as_people_write_them(address: Any, peer: str) -> None:
+    house = House()
+    conduit, _ = house.connect(address)
+    assert conduit.peer == peer
+
+
+def test_the_end_is_counted_by_its_reason() -> None:
+    house = House()
+    lost, _ = house.connect()
+    house.lose(lost, ConnectionLost())
+    closed, transport = house.connect()
+    closed.loseConnection()
+    assert transport.disconnecting
+    house.lose(closed)
+    assert house.counters.ended == {End.LOST: 1, End.SERVER: 1}
+
+
+# --- who is let in ---
+
+
+def test_a_refused_client_is_told_in_the_protocols_words_counted_and_cut() -> None:
+    house = House(per_address=1)
+    house.connect()
+    refused, transport = house.connect()
+    assert transport.value() == b"no: address-full"
+    assert transport.disconnecting
+    assert house.counters.refused == {Refusal.ADDRESS_FULL: 1}
+    house.clock.advance(2)
+    assert transport.aborted, "a client that does not take its refusal is not waited for"
+    refused.connectionLost(Failure(ConnectionDone()))
+    assert not house.clock.getDelayedCalls()
+
+
+def test_a_refused_client_of_a_tls_listener_gets_no_bytes_it_could_not_read(
+    localhost: certificates.Made,
+) -> None:
+    house = House(per_address=1, tls=server_tls(localhost, Clock()))
+    house.connect()
+    assert house.connect()[0] is None
+
+
+def test_a_protocol_that_is_not_made_closes_the_connection() -> None:
+    house = House()
+    house.application.buildProtocol = lambda addr: None  # type: ignore[method-assign,assignment,return-value]
+    _, transport = house.connect()
+    assert transport.disconnecting
+
+
+def test_a_protocol_that_fails_at_its_beginning_is_logged_and_cut(logged_failures: Any) -> None:
+    class Broken(Told):
+        def connectionMade(self) -> None:
+            raise ValueError("broken at once")
+
+    house = House(Broken)
+    conduit, transport = house.connect()
+    assert transport.aborted
+    house.lose(conduit)
+    assert house.counters.open == 0
+    logged_failures.expect("broken at once")
+
+
+# --- output is bounded ---
+
+
+def test_a_client_that_does_not_read_is_cut_at_the_bound() -> None:
+    house = House(unsent=100_000)
+    conduit, transport = house.connect()
+    (protocol,) = house.application.made
+    for _ in range(100):
+        protocol.transport.write(b"x" * 10_000)
+    assert transport.aborted
+    assert len(transport.value()) <= 65536 + 10_000
+    house.lose(conduit)
+    assert house.counters.ended == {End.SLOW_READER: 1}
+
+
+def test_a_client_that_reads_slowly_gets_everything_in_order() -> None:
+    house = House(unsent=100_000)
+    conduit, transport = house.connect()
+    (protocol,) = house.application.made
+    sent = [bytes([number]) * 9_000 for number in range(16)]
+    for piece in sent:
+        protocol.transport.write(piece)
+    taken = b""
+    while len(taken) < 16 * 9_000:
+        taken += transport.empty()
+    assert taken == b"".join(sent)
+    assert not transport.aborted
+    house.lose(conduit)
+
+
+def test_a_producer_is_paused_while_the_transport_is_full() -> None:
+    house = House()
+    conduit, transport = house.connect()
+    (protocol,) = house.application.made
+    producer = Producer()
+    protocol.transport.registerProducer(producer, True)
+    protocol.transport.write(b"x" * 70_000)
+    protocol.transport.write(b"x")
+    assert producer.asked == ["pause"]
+    transport.empty()
+    assert transport.empty() == b"x"
+    assert producer.asked == ["pause", "resume"]
+    with pytest.raises(RuntimeError):
+        protocol.transport.registerProducer(Producer(), True)
+    house.lose(conduit)
+
+
+def test_a_producer_registered_late_is_told_that_it_is_late() -> None:
+    house = House()
+    conduit, _ = house.connect()
+    (protocol,) = house.application.made
+    protocol.transport.write(b"x" * 70_000)
+    producer = Producer()
+    protocol.transport.registerProducer(producer, True)
+    assert producer.asked == ["pause"]
+    conduit.loseConnection()
+    late = Producer()
+    protocol.transport.registerProducer(late, True)
+    assert late.asked == ["stop"]
+
+
+def test_a_pull_producer_is_asked_by_the_transport() -> None:
+    house = House()
+    _conduit, transport = house.connect()
+    (protocol,) = house.application.made
+
+    class Pulled(Producer):
+        left = 3
+
+        def resumeProducing(self) -> None:
+            self.left -= 1
+            protocol.transport.write(b"piece")
+            if not self.left:
+                protocol.transport.unregisterProducer()
+
+    protocol.transport.registerProducer(Pulled(), False)
+    taken = b"".join(transport.empty() for _ in range(5))
+    assert taken == b"piece" * 3
+    assert transport.producer is not None, "the layer watches the output again"
+
+
+# --- the end ---
+
+
+def test_last_words_reach_a_client_before_the_end() -> None:
+    house = House()
+    conduit, transport = house.connect()
+    conduit.end(End.SHUTDOWN)
+    assert transport.value() == b"bye: shutdown"
+    assert transport.disconnecting
+    conduit.end(End.IDLE)
+    assert transport.value() == b"bye: shutdown", "once"
+    house.lose(conduit)
+    assert house.counters.ended == {End.SHUTDOWN: 1}
+
+
+def test_what_was_held_goes_out_before_the_close() -> None:
+    house = House()
+    _conduit, transport = house.connect()
+    (protocol,) = house.application.made
+    producer = Producer()
+    protocol.transport.registerProducer(producer, True)
+    protocol.transport.write(b"a" * 70_000)
+    protocol.transport.write(b"b")
+    protocol.transport.loseConnection()
+    assert transport.value() == b"a" * 70_000 + b"b"
+    assert transport.disconnecting
+    protocol.transport.write(b"too late")
+    assert transport.value().endswith(b"ab")
+
+
+def test_a_close_that_does_not_come_to_an_end_is_cut() -> None:
+    house = House(linger=5.0)
+    conduit, transport = house.connect()
+    house.application.made[0].transport.loseConnection()
+    house.clock.advance(4.9)
+    assert not transport.aborted
+    house.clock.advance(0.1)
+    assert transport.aborted
+    house.lose(conduit)
+    assert house.counters.ended == {End.LINGER: 1}
+
+
+def test_a_client_that_half_closes_gets_the_rest_from_a_protocol_that_knows_nothing_of_it() -> None:
+    house = House()
+    conduit, transport = house.connect()
+    house.application.made[0].transport.write(b"rest")
+    conduit.readConnectionLost()
+    assert transport.value() == b"rest"
+    assert transport.disconnecting
+    house.lose(conduit)
+    assert house.counters.ended == {End.CLIENT: 1}
+
+
+def test_a_protocol_that_knows_of_half_close_is_told() -> None:
+    house = House(HalfCloseable)
+    conduit, transport = house.connect()
+    conduit.readConnectionLost()
+    assert house.application.made[0].half_closed == 1
+    assert not transport.disconnecting
+
+
+# --- idle ---
+
+
+def test_a_silent_connection_is_ended_and_one_that_speaks_is_not() -> None:
+    house = House(idle=80.0)
+    house.layer.start()
+    silent, silent_transport = house.connect()
+    speaking, speaking_transport = house.connect()
+    reading, reading_transport = house.connect()
+    for _ in range(9):
+        house.clock.advance(10)
+        speaking.dataReceived(b".")
+        reading.write(b".")
+    assert silent_transport.value() == b"bye: idle"
+    assert not speaking_transport.disconnecting
+    assert not reading_transport.disconnecting
+    for conduit in (silent, speaking, reading):
+        house.lose(conduit)
+    assert house.counters.ended[End.IDLE] == 1
+
+
+def test_idle_0_never_ends_a_connection() -> None:
+    house = House(idle=0)
+    house.layer.start()
+    _, transport = house.connect()
+    house.clock.advance(10**6)
+    assert not transport.disconnecting
+
+
+# --- draining ---
+
+
+def test_a_drain_ends_when_the_last_client_is_gone() -> None:
+    house = House(idle=10)
+    house.layer.start()
+    conduits = [house.connect()[0] for _ in range(3)]
+    fired: list[None] = []
+    house.layer.drain(End.SHUTDOWN, 5.0).addCallback(fired.append)
+    for conduit in conduits:
+        assert not fired
+        house.lose(conduit)
+    assert fired == [None]
+    assert not house.clock.getDelayedCalls()
+
+
+def test_a_drain_cuts_those_who_do_not_go() -> None:
+    house = House()
+    conduit, transport = house.connect()
+    drained: Deferred[None] = house.layer.drain(End.SHUTDOWN, 5.0)
+    house.clock.advance(5)
+    assert transport.aborted
+    house.lose(conduit)
+    assert drained.called
+
+
+def test_a_drain_of_nobody_is_done() -> None:
+    assert House().layer.drain(End.SHUTDOWN, 5.0).called
+
+
+# --- TLS, between two ends in memory ---
+
+
+def server_tls(made: certificates.Made, clock: Clock, **settings: Any) -> TLSMemoryBIOFactory:
+    loaded = Certificates(
+        TLSSettings(certificate=str(made.certificate_file), key=str(made.key_file), **settings)
+    )
+    return tls_factory(loaded, clock)
+
+
+@implementer(IOpenSSLClientConnectionCreator)
+class ClientTLS:
+    """A client that trusts everybody."""
+
+    def __init__(self, alpn: list[bytes] | None = None) -> None:
+        self.context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+        if alpn:
+            self.context.set_alpn_protos(alpn)
+
+    def clientConnectionForTLS(self, protocol: object) -> SSL.Connection:
+        return SSL.Connection(self.context)
+
+
+def tls_client(clock: Clock, alpn: list[bytes] | None = None) -> tuple[Told, Any]:
+    """A client's protocol, and the TLS protocol around it."""
+    creator = ClientTLS(alpn)
+    factory = ToldFactory()
+    wrapped = TLSMemoryBIOFactory(creator, True, factory, clock=clock).buildProtocol(CLIENT)
+    return factory.made[0], wrapped
+
+
+def join(house: House, client: Any) -> tuple[Any, iosim.IOPump]:
+    conduit = house.factory.buildProtocol(CLIENT)
+    pump = iosim.connect(
+        conduit,
+        iosim.FakeTransport(conduit, isServer=True),
+        client,
+        iosim.FakeTransport(client, isServer=False),
+        debug=False,
+    )
+    return conduit, pump
+
+
+def flush(pump: iosim.IOPump, clock: Clock) -> None:
+    for _ in range(5):
+        clock.advance(0)
+        pump.flush()
+
+
+def test_tls_on_top_and_the_protocol_made_once_the_handshake_is_complete(
+    localhost: certificates.Made,
+) -> None:
+    clock = Clock()
+    house = House(tls=server_tls(localhost, clock), clock=clock)
+    told, client = tls_client(clock, [b"h2"])
+    conduit, pump = join(house, client)
+    flush(pump, clock)
+    (protocol,) = house.application.made
+    told.transport.write(b"hello")  # type: ignore[union-attr]
+    flush(pump, clock)
+    assert protocol.received == b"hello"
+    connection = IConnection(protocol.transport)
+    assert connection is conduit or connection.id == conduit.id
+    assert connection.tls.version == "TLSv1.3"
+    protocol.transport.write(b"welcome")
+    flush(pump, clock)
+    assert told.received == b"welcome"
+    conduit.end(End.SHUTDOWN)
+    flush(pump, clock)
+    assert told.received == b"welcomebye: shutdown"
+    assert protocol.lost is not None
+    assert house.counters.ended == {End.SHUTDOWN: 1}
+    assert not [call for call in clock.getDelayedCalls() if call.active()]
+
+
+def test_a_handshake_that_takes_too_long_is_cut_and_no_protocol_made(
+    localhost: certificates.Made,
+) -> None:
+    house = House(tls=server_tls(localhost, Clock()), handshake=10.0)
+    conduit, transport = house.connect()
+    house.clock.advance(9.9)
+    assert not transport.aborted
+    house.clock.advance(0.1)
+    assert transport.aborted
+    house.lose(conduit)
+    assert house.counters.ended == {End.TLS_TIMEOUT: 1}
+    assert house.application.made == []
+
+
+def test_garbage_in_place_of_a_handshake_is_closed_and_counted(
+    localhost: certificates.Made,
+) -> None:
+    house = House(tls=server_tls(localhost, Clock()))
+    conduit, transport = house.connect()
+    conduit.dataReceived(b"GET / HTTP/1.1\r\n\r\n")
+    assert transport.disconnecting
+    house.lose(conduit)
+    assert house.counters.ended == {End.TLS_FAILED: 1}
+
+
+def test_a_tls_close_that_the_client_does_not_answer_is_cut(localhost: certificates.Made) -> None:
+    clock = Clock()
+    house = House(tls=server_tls(localhost, clock), clock=clock, linger=5.0)
+    _told, client = tls_client(clock)
+    conduit, pump = join(house, client)
+    flush(pump, clock)
+    house.application.made[0].transport.loseConnection()
+    cut: list[bool] = []
+    conduit.transport.abortConnection = lambda: cut.append(True)
+    clock.advance(5.0)
+    assert cut
+
+
+def test_starttls_moves_the_protocol_and_its_producer_inside(
+    localhost: certificates.Made,
+) -> None:
+    clock = Clock()
+    house = House(starttls=server_tls(localhost, clock), clock=clock)
+    plain = Told()
+    conduit, pump = join(house, plain)
+    (protocol,) = house.application.made
+    producer = Producer()
+    protocol.transport.registerProducer(producer, True)
+    connection = IConnection(protocol.transport)
+    assert connection.can_start_tls
+    protocol.transport.write(b"go ahead")
+    connection.start_tls()
+    assert not connection.can_start_tls
+    pump.flush()
+    assert plain.received == b"go ahead"
+    told, client = tls_client(clock)
+    transport: Any = plain.transport
+    transport.protocol = client
+    client.makeConnection(transport)
+    flush(pump, clock)
+    assert len(house.application.made) == 1, "it is the same protocol"
+    told.transport.write(b"inside")  # type: ignore[union-attr]
+    protocol.transport.write(b"welcome")
+    flush(pump, clock)
+    assert protocol.received == b"inside"
+    assert told.received == b"welcome"
+    assert connection.tls is not None
+    # a transport in memory is never full by itself
+    conduit.output_full()
+    protocol.transport.write(b" back")
+    assert producer.asked == ["pause"]
+    assert not told.received.endswith(b"back")
+    conduit.output_empty()
+    flush(pump, clock)
+    assert producer.asked == ["pause", "resume"]
+    assert told.received == b"welcome back"
+
+
+def test_a_protocol_hears_of_a_connection_lost_in_its_starttls_handshake(
+    localhost: certificates.Made,
+) -> None:
+    house = House(starttls=server_tls(localhost, Clock()))
+    conduit, _ = house.connect()
+    (protocol,) = house.application.made
+    conduit.start_tls()
+    house.lose(conduit, ConnectionLost())
+    assert protocol.lost is not None
+    assert house.counters.ended == {End.TLS_FAILED: 1}

@@ -1,0 +1,174 @@
+"""Certificates to contexts."""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from pathlib import Path
+from typing import Any
+
+import certificates
+import pytest
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+)
+from OpenSSL import SSL
+
+from tcpd.config.errors import SettingError
+from tcpd.config.settings import TLSSettings
+from tcpd.net.tls import Certificates, facts_of
+
+
+def loaded(made: certificates.Made, **settings: Any) -> Certificates:
+    return Certificates(
+        TLSSettings(
+            **{
+                "certificate": str(made.certificate_file),
+                "key": str(made.key_file),
+                **settings,
+            }
+        )
+    )
+
+
+def handshake(server_side: Certificates, client: SSL.Context) -> tuple[SSL.Connection, Any]:
+    """Shake hands in memory.
+
+    :return: the server's connection, and the client's.
+    :raise SSL.Error: of whichever side gave up.
+    """
+    protocol: Any = None
+    server = server_side.serverConnectionForTLS(protocol)
+    server.set_accept_state()
+    connection = SSL.Connection(client)
+    connection.set_tlsext_host_name(b"localhost")
+    connection.set_connect_state()
+    done = set()
+    for _ in range(10):
+        for side, other in ((connection, server), (server, connection)):
+            try:
+                side.do_handshake()
+                done.add(side)
+            except SSL.WantReadError:
+                pass
+            with contextlib.suppress(SSL.WantReadError):
+                other.bio_write(side.bio_read(65536))
+    # in TLS 1.3 a server refuses a client's certificate when the client thinks all is done
+    for side in (server, connection):
+        with contextlib.suppress(SSL.WantReadError):
+            side.recv(1)
+    assert len(done) == 2
+    return server, connection
+
+
+def client_context(*versions: int) -> SSL.Context:
+    context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+    if versions:
+        context.set_max_proto_version(max(versions))
+    return context
+
+
+def test_facts_of_a_handshake(localhost: certificates.Made) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        server, _ = handshake(loaded(localhost), client_context())
+    facts = facts_of(server)
+    assert (facts.version, facts.server_name) == ("TLSv1.3", "localhost")
+    assert facts.cipher.startswith("TLS_")
+
+
+@pytest.mark.parametrize(("minimum", "agreed"), [("1.2", "TLSv1.2"), ("1.3", None)])
+def test_the_oldest_version(localhost: certificates.Made, minimum: str, agreed: str | None) -> None:
+    server = loaded(localhost, minimum=minimum)
+    client = client_context(SSL.TLS1_2_VERSION)
+    if agreed is None:
+        with pytest.raises(SSL.Error):
+            handshake(server, client)
+    else:
+        assert facts_of(handshake(server, client)[0]).version == agreed
+
+
+@pytest.mark.parametrize("version", [SSL.TLS1_2_VERSION, SSL.TLS1_3_VERSION])
+def test_a_client_that_offers_alpn_is_not_refused(
+    localhost: certificates.Made, version: int
+) -> None:
+    client = client_context(version)
+    client.set_alpn_protos([b"h2", b"irc"])
+    _, connection = handshake(loaded(localhost), client)
+    assert connection.get_alpn_proto_negotiated() == b""
+
+
+def test_a_chain_in_the_certificates_file_or_in_its_own(tmp_path: Path) -> None:
+    authority = certificates.make(tmp_path, "authority", authority=True)
+    leaf = certificates.make(tmp_path, "leaf", issuer=authority)
+    both = tmp_path / "both.pem"
+    both.write_bytes(leaf.certificate_file.read_bytes() + authority.certificate_file.read_bytes())
+    for settings in (
+        {"certificate": str(both)},
+        {"chain": str(authority.certificate_file)},
+    ):
+        _, client = handshake(loaded(leaf, **settings), client_context())
+        assert len(client.get_peer_cert_chain(as_cryptography=True)) == 2
+
+
+def test_a_key_in_the_certificates_file(tmp_path: Path) -> None:
+    made = certificates.make(tmp_path, "one")
+    one = tmp_path / "one-file.pem"
+    one.write_bytes(made.key_file.read_bytes() + made.certificate_file.read_bytes())
+    handshake(loaded(made, certificate=str(one), key=""), client_context())
+
+
+def test_client_ca_asks_for_a_certificate_that_it_signed(tmp_path: Path) -> None:
+    ours = certificates.make(tmp_path, "ours", authority=True)
+    friend = certificates.make(tmp_path, "friend", issuer=ours)
+    stranger = certificates.make(tmp_path, "stranger")
+    server = loaded(ours, client_ca=str(ours.certificate_file))
+
+    def client(made: certificates.Made | None) -> SSL.Context:
+        context = client_context()
+        if made:
+            context.use_certificate_file(str(made.certificate_file))
+            context.use_privatekey_file(str(made.key_file))
+        return context
+
+    handshake(server, client(friend))
+    for other in (stranger, None):
+        with pytest.raises(SSL.Error):
+            handshake(server, client(other))
+
+
+@pytest.mark.parametrize(
+    ("settings", "key", "says"),
+    [
+        ({"certificate": "gone.pem"}, "certificate", "No such file"),
+        ({"certificate": "."}, "certificate", "Is a directory"),
+        ({"certificate": "text"}, "certificate", "has no PEM certificate"),
+        ({"certificate": "one-key.pem"}, "certificate", "has no PEM certificate"),
+        ({"key": "gone.pem"}, "key", "No such file"),
+        ({"key": "text"}, "key", "has no PEM private key"),
+        ({"key": ""}, "certificate", "has no PEM private key"),
+        ({"key": "locked"}, "key", "passphrase"),
+        ({"key": "two-key.pem"}, "key", "is not the key of the certificate"),
+        ({"chain": "text"}, "chain", "has no PEM certificate"),
+        ({"client_ca": "text"}, "client_ca", "has no PEM certificate"),
+    ],
+)
+def test_what_cannot_be_used_is_told_with_its_key(
+    tmp_path: Path, settings: dict[str, str], key: str, says: str
+) -> None:
+    made = certificates.make(tmp_path, "one")
+    certificates.make(tmp_path, "two")
+    (tmp_path / "text").write_text("hello\n")
+    (tmp_path / "locked").write_bytes(
+        made.key.private_bytes(
+            Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret")
+        )
+    )
+    paths = {name: str(tmp_path / file) if file else "" for name, file in settings.items()}
+    with pytest.raises(SettingError) as caught:
+        loaded(made, **paths)
+    assert caught.value.key == key
+    assert says in caught.value.text
+    assert "\n" not in caught.value.text
