@@ -53,7 +53,8 @@ from tcpd.events import (
 
 SLOW_READER = "did not read what was sent"
 
-_NODE = re.compile(r"[A-Za-z0-9._-]{1,32}", re.ASCII)
+_NODE_BYTES = 32
+_NOT_IN_NODE = re.compile(r"[^A-Za-z0-9._-]", re.ASCII)
 _BOOT = re.compile(r"[A-Za-z0-9._-]{1,12}", re.ASCII)
 # what would end a line, or a string, on its way through some door
 _NOT_CARRIED = str.maketrans({"\0": "\ufffd", "\r": "\ufffd", "\n": "\ufffd"})
@@ -68,13 +69,14 @@ class Hub:
     """The rooms and their members.
 
     :param settings: the bounds. The attribute may be replaced by a reload.
-    :param node: this node's name, part of each event's id: 1 to 32 ASCII letters, digits, ``.``,
-        ``_`` and ``-``.
-    :param boot: differs in each run of the node; 1 to 12 of the same characters.
+    :param node: this node's name. In the ids of events it is cut to 32 characters, and all but
+        ASCII letters, digits, ``.``, ``_`` and ``-`` is replaced by ``-``; so cut, it differs from
+        that of any other node.
+    :param boot: differs in each run of the node; 1 to 12 of these characters.
     :param wall_clock: seconds since 1970 UTC.
     :param order: given each accepted event and :meth:`deliver`, which it calls with the event at
         once or later, but once.
-    :raise ValueError: for a node or boot that breaks these rules.
+    :raise ValueError: for a boot that breaks this rule.
 
     :ivar lobby: the room that is always there.
     """
@@ -87,13 +89,11 @@ class Hub:
         wall_clock: Callable[[], float],
         order: Callable[[Event, Callable[[Event], None]], None] = at_once,
     ) -> None:
-        if not _NODE.fullmatch(node):
-            raise ValueError(f"{node!r} is no name for a node")
         if not _BOOT.fullmatch(boot):
             raise ValueError(f"{boot!r} is no boot id")
         self.settings = settings
         self.wall_clock = wall_clock
-        self._node = node
+        self._node = _NOT_IN_NODE.sub("-", node[:_NODE_BYTES]) or "-"
         self._boot = boot
         self._order = order
         self._events = 0

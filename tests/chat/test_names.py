@@ -104,7 +104,7 @@ BAD_NICKS = [
 
 @pytest.mark.parametrize(("text", "sentence"), BAD_NICKS)
 def test_nicknames_that_nobody_can_have(text: str, sentence: str) -> None:
-    with pytest.raises(BadName, match=".") as caught:
+    with pytest.raises(BadName) as caught:
         nickname(text)
     assert sentence in str(caught.value)
     assert not str(caught.value).endswith(".")

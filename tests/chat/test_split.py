@@ -38,7 +38,9 @@ def test_a_heap_of_marks_is_cut_all_the_same() -> None:
 
 
 @given(
-    st.text(st.one_of(st.characters(exclude_categories=["Cs"]), st.sampled_from("\u0301\u200d€👩"))),
+    st.text(
+        st.one_of(st.characters(exclude_categories=["Cs"]), st.sampled_from("\u0301\u200d€👩"))
+    ),
     st.integers(4, 40),
 )
 def test_pieces_are_the_text(text: str, limit: int) -> None:

@@ -23,7 +23,7 @@ CASES = [
     pytest.param(b"a" + IAC + IAC + b"b", b"a\xffb", b"", id="IAC IAC is data 255 (RFC 854)"),
     pytest.param(IAC + DO + b"\x01x", b"x", IAC + WONT + b"\x01", id="DO gets WONT"),
     pytest.param(IAC + WILL + b"\x1fx", b"x", IAC + DONT + b"\x1f", id="WILL gets DONT"),
-    pytest.param(IAC + WONT + b"\x01" + IAC + DONT + b"\x03x", b"x", b"", id="refusals get nothing"),
+    pytest.param(IAC + WONT + b"\x01" + IAC + DONT + b"\x03x", b"x", b"", id="no to no"),
     pytest.param(
         b"he" + IAC + b"\xf4" + IAC + DO + TIMING_MARK + b"llo",
         b"hello",

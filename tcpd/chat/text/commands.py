@@ -85,7 +85,7 @@ def _help(session: Session, member: Member, rest: str) -> None:
         session.reply(*lines)
         return
     session.reply(
-        "  What you type goes to the room you are in. Lines that begin with / are commands:",
+        "  What you type goes to the room. Lines that begin with / are commands:",
         "",
         *(f"  {f'/{command.name} {command.usage}':<27}{command.help}" for command in COMMANDS),
         "",

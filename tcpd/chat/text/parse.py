@@ -36,7 +36,7 @@ COMMANDS = (
         ("j",),
         (
             "A room that nobody is in is opened by it, and you are its operator.",
-            "In a room that you are in already, it is where what you type goes from now on.",
+            "If you are in it already, what you type goes there from now on.",
         ),
     ),
     Command("part", "[#ROOM] [REASON]", "leave a room", ("leave",)),

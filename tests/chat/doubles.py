@@ -1,0 +1,87 @@
+"""Members that remember what they were sent, for tests of the hub."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable
+from typing import Any
+
+from tcpd.chat.hub import Hub
+from tcpd.chat.member import Member
+from tcpd.chat.outbox import FlushSet, Outbox
+from tcpd.chat.settings import ChatSettings
+from tcpd.events import Event
+
+
+class RecordingFormat:
+    """Renders the msgid, and remembers the events by it and how often each was rendered."""
+
+    def __init__(self) -> None:
+        self.events: dict[bytes, Event] = {}
+        self.rendered: list[Event] = []
+
+    def render(self, event: Event) -> bytes:
+        self.rendered.append(event)
+        data = str(event.id).encode() + b"\n"
+        self.events[data] = event
+        return data
+
+
+class RecordingDoor:
+    """A member's door that notes what happened."""
+
+    def __init__(self) -> None:
+        self.own: list[Event] = []
+        self.drops = 0
+        self.react: Callable[[Event], None] = lambda event: None
+
+    def happened(self, event: Event) -> None:
+        self.own.append(event)
+        self.react(event)
+
+    def dropped(self) -> None:
+        self.drops += 1
+
+
+class Chat:
+    """A hub, its clock, and the members that a test lets in."""
+
+    def __init__(self, order: Any = None, **bounds: Any) -> None:
+        self.now = 1_000_000.0
+        self.format = RecordingFormat()
+        self.flushes: list[Callable[[], None]] = []
+        self.flush_set = FlushSet(self.flushes.append)
+        more = {} if order is None else {"order": order}
+        self.hub = Hub(ChatSettings(**bounds), "node", "boot", lambda: self.now, **more)
+        self.sent: dict[Member, list[bytes]] = {}
+
+    def enter(
+        self, nick: str, *rooms: str, address: str | None = None, echo: bool = False
+    ) -> Member:
+        written: list[bytes] = []
+        outbox = Outbox(self.hub.settings.outbox, self.flush_set, written.append)
+        where = None if address is None else ipaddress.ip_address(address)
+        member = self.hub.enter(nick, RecordingDoor(), self.format, outbox, where, echo=echo)
+        assert isinstance(member, Member), member
+        self.sent[member] = written
+        for room in rooms:
+            assert self.hub.join(member, room) is None
+        return member
+
+    def turn(self) -> None:
+        """Let a reactor turn end."""
+        calls, self.flushes[:] = self.flushes[:], []
+        for call in calls:
+            call()
+
+    def seen(self, member: Member) -> list[Event]:
+        """All events that a member was sent so far."""
+        self.turn()
+        data = b"".join(self.sent[member])
+        return [self.format.events[line] for line in data.splitlines(keepends=True)]
+
+    def news(self, member: Member) -> list[Event]:
+        """The events that a member was sent since the last time."""
+        found = self.seen(member)
+        self.sent[member].clear()
+        return found

@@ -1,0 +1,565 @@
+"""The hub's rules, by plain members that remember what they were sent."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from chat.doubles import Chat, RecordingDoor, RecordingFormat
+
+from tcpd.chat.hub import SLOW_READER, Hub
+from tcpd.chat.member import Member
+from tcpd.chat.outbox import Outbox
+from tcpd.chat.refused import Code, Refused
+from tcpd.chat.settings import REASON_BYTES, TOPIC_BYTES, ChatSettings
+from tcpd.events import (
+    Banned,
+    Event,
+    Joined,
+    Kicked,
+    Kind,
+    ModeChanged,
+    Parted,
+    PrivateSaid,
+    Quit,
+    Renamed,
+    Said,
+    TopicSet,
+    Unbanned,
+)
+
+
+def kinds(events: list[Event]) -> list[type[Event]]:
+    return [type(event) for event in events]
+
+
+def refused(code: Code, answer: object) -> None:
+    assert isinstance(answer, Refused), answer
+    assert answer.code is code
+    assert answer.sentence
+    assert not answer.sentence.endswith(".")
+
+
+def test_two_people_talk() -> None:
+    chat = Chat()
+    ann, bob = chat.enter("ann", "#lobby"), chat.enter("bob", "#lobby")
+    assert chat.hub.say(ann, "#lobby", "hello") is None
+    assert chat.hub.say(bob, "#LOBBY", "waves", Kind.ACTION) is None
+    *_, said = chat.seen(bob)
+    assert isinstance(said, Said)
+    assert (said.who, said.room, said.text, said.kind) == (ann.who, "#lobby", "hello", Kind.MESSAGE)
+    assert said.time == chat.now
+    assert kinds(chat.seen(ann)) == [Joined, Joined, Said]
+
+
+def test_own_words_come_back_only_to_who_wants_them() -> None:
+    chat = Chat()
+    ann = chat.enter("ann", "#lobby", echo=True)
+    bob = chat.enter("bob", "#lobby")
+    chat.hub.say(ann, "#lobby", "hello")
+    chat.hub.say(bob, "#lobby", "hello")
+    assert kinds(chat.seen(ann)) == [Joined, Joined, Said, Said]
+    assert kinds(chat.seen(bob)) == [Joined, Said]
+
+
+def test_an_event_is_rendered_once_per_format() -> None:
+    """'Rendered ONCE per wire format and event, never once per member.'"""
+    chat = Chat()
+    members = [chat.enter(f"m{number}", "#lobby") for number in range(10)]
+    other = RecordingFormat()
+    for member in members[::2]:
+        member.format = other
+    chat.format.rendered.clear()
+    chat.hub.say(members[0], "#lobby", "hello")
+    assert kinds(chat.format.rendered) == [Said]
+    assert kinds(other.rendered) == [Said]
+
+
+def test_event_ids_count_up() -> None:
+    chat = Chat()
+    ann = chat.enter("ann", "#lobby")
+    for _ in range(3):
+        chat.hub.say(ann, "#lobby", "x")
+    assert [str(event.id) for event in chat.hub.lobby.history] == [
+        "node-boot-2",
+        "node-boot-3",
+        "node-boot-4",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("node", "shown"),
+    [("a.b", "a.b"), ("", "-"), ("Ann's host", "Ann-s-host"), ("tür", "t-r"), ("n" * 33, "n" * 32)],
+)
+def test_any_node_name_fits_into_a_msgid(node: str, shown: str) -> None:
+    chat = Chat()
+    chat.hub = Hub(ChatSettings(), node, "boot", lambda: 0.0)
+    ann = chat.enter("ann", "#lobby")
+    assert str(chat.seen(ann)[0].id) == f"{shown}-boot-1"
+
+
+@pytest.mark.parametrize("boot", ["", "b" * 13, "a b"])
+def test_a_boot_id_fits_into_a_msgid(boot: str) -> None:
+    with pytest.raises(ValueError, match="is no boot id"):
+        Hub(ChatSettings(), "node", boot, lambda: 0.0)
+
+
+# --- nicknames ---
+
+
+@pytest.mark.parametrize("nick", ["ann", "ANN", "Ann"])
+def test_a_taken_nickname(nick: str) -> None:
+    """'Nicknames that are equal under fold are the same for every door.'"""
+    chat = Chat()
+    chat.enter("ann")
+    bob = chat.enter("bob")
+    refused(Code.NICK_TAKEN, chat.hub.rename(bob, nick))
+    box = Outbox(100, chat.flush_set, lambda data: None)
+    refused(Code.NICK_TAKEN, chat.hub.enter(nick, RecordingDoor(), chat.format, box, None))
+
+
+def test_renaming() -> None:
+    chat = Chat()
+    ann = chat.enter("ann", "#lobby", "#tea")
+    bob = chat.enter("bob", "#lobby", "#tea")
+    chat.news(bob)
+    assert chat.hub.rename(ann, "Annie") is None
+    (event,) = chat.news(bob)
+    assert isinstance(event, Renamed), "told once, though they share two rooms"
+    assert (event.who.nick, event.nick, event.who.id) == ("ann", "Annie", ann.id)
+    assert chat.hub.member("annie") is ann
+    assert chat.hub.member("ann") is None
+    assert chat.hub.rename(bob, "ann") is None, "the old one is free again"
+    refused(Code.BAD_NICK, chat.hub.rename(bob, "a b"))
+
+
+def test_renaming_in_other_letters_of_the_same_name() -> None:
+    chat = Chat()
+    ann = chat.enter("ann")
+    assert chat.hub.rename(ann, "ANN") is None
+    assert ann.nick == "ANN"
+    assert chat.hub.member("ann") is ann
+    assert kinds(chat.news(ann)) == [Renamed], "in no room, one is still told oneself"
+    assert chat.hub.rename(ann, "ANN") is None
+    assert chat.news(ann) == []
+
+
+# --- rooms ---
+
+
+def test_the_lobby_belongs_to_the_house() -> None:
+    """'#lobby is permanent, belongs to the house and has no opener/operator.'"""
+    chat = Chat()
+    ann, bob = chat.enter("ann", "#lobby"), chat.enter("bob", "#lobby")
+    joined = chat.seen(ann)[0]
+    assert isinstance(joined, Joined)
+    assert not joined.opened
+    for answer in (
+        chat.hub.set_topic(ann, "#lobby", "mine"),
+        chat.hub.kick(ann, "#lobby", "bob"),
+        chat.hub.ban(ann, "#lobby", "bob"),
+        chat.hub.set_operator(ann, "#lobby", "ann", True),
+    ):
+        refused(Code.NO_OPERATORS, answer)
+    chat.hub.part(ann, "#lobby")
+    chat.hub.part(bob, "#lobby")
+    assert list(chat.hub.rooms) == [chat.hub.lobby]
+    chat.hub.join(ann, "#lobby")
+    assert not chat.hub.lobby.operators
+
+
+def test_who_opens_a_room_is_its_operator() -> None:
+    chat = Chat()
+    ann, bob = chat.enter("ann", "#Tea"), chat.enter("bob", "#TEA")
+    room = chat.hub.room("#tea")
+    assert room is not None
+    assert room.name == "#Tea"
+    assert room.operators == {ann}
+    assert list(room.members) == [ann, bob]
+
+
+def test_an_empty_room_vanishes_with_all_that_was_in_it() -> None:
+    chat = Chat()
+    ann = chat.enter("ann", "#tea")
+    chat.hub.say(ann, "#tea", "x")
+    chat.hub.ban(ann, "#tea", "bob")
+    chat.hub.part(ann, "#tea")
+    assert chat.hub.room("#tea") is None
+    bob = chat.enter("bob", "#tea")
+    room = chat.hub.room("#tea")
+    assert room is not None
+    assert (room.operators, list(room.history), room.bans) == ({bob}, [], {})
+
+
+def test_joining_twice_is_nothing() -> None:
+    chat = Chat()
+    ann = chat.enter("ann", "#tea")
+    chat.news(ann)
+    assert chat.hub.join(ann, "#tea") is None
+    assert chat.news(ann) == []
+
+
+def test_who_leaves_sees_it_and_nothing_after() -> None:
+    chat = Chat()
+    ann, bob = chat.enter("ann", "#tea"), chat.enter("bob", "#tea")
+    chat.hub.part(bob, "#tea", "bye")
+    chat.hub.say(ann, "#tea", "gone?")
+    parted = chat.seen(bob)[-1]
+    assert isinstance(parted, Parted)
+    assert parted.reason == "bye"
+    refused(Code.NOT_IN_ROOM, chat.hub.part(bob, "#tea"))
+    refused(Code.NOT_IN_ROOM, chat.hub.say(bob, "#tea", "x"))
+    refused(Code.NO_SUCH_ROOM, chat.hub.say(bob, "#nowhere", "x"))
+
+
+def test_quitting_is_told_once_to_each_neighbour() -> None:
+    chat = Chat()
+    ann = chat.enter("ann", "#lobby", "#tea")
+    bob = chat.enter("bob", "#lobby", "#tea")
+    eve = chat.enter("eve", "#other")
+    for member in (bob, eve):
+        chat.news(member)
+    chat.hub.leave(ann, "bye")
+    chat.hub.leave(ann, "bye")
+    assert kinds(chat.news(bob)) == [Quit]
+    assert chat.news(eve) == []
+    assert chat.hub.member("ann") is None
+    assert chat.hub.member_count == 2
+    assert chat.enter("ann")
+
+
+# --- operators ---
+
+
+def test_operators_are_made_and_unmade() -> None:
+    chat = Chat()
+    ann, bob = chat.enter("ann", "#tea"), chat.enter("bob", "#tea")
+    refused(Code.NOT_OPERATOR, chat.hub.set_operator(bob, "#tea", "bob", True))
+    assert chat.hub.set_operator(ann, "#tea", "bob", True) is None
+    assert chat.hub.set_operator(ann, "#tea", "bob", True) is None
+    assert chat.hub.set_operator(bob, "#tea", "ann", False) is None
+    room = chat.hub.room("#tea")
+    assert room is not None
+    assert room.operators == {bob}
+    assert kinds(chat.seen(bob)) == [Joined, ModeChanged, ModeChanged]
+    chat.enter("eve")
+    refused(Code.NOT_IN_SAME_ROOM, chat.hub.set_operator(bob, "#tea", "eve", True))
+    refused(Code.NO_SUCH_NICK, chat.hub.set_operator(bob, "#tea", "zoe", True))
+
+
+def test_topics() -> None:
+    """'Topic by operators; lobby by nobody but configurable default.'"""
+    chat = Chat(lobby_topic="hi")
+    assert chat.hub.lobby.topic is not None
+    assert chat.hub.lobby.topic.text == "hi"
+    ann, bob = chat.enter("ann", "#tea"), chat.enter("bob", "#tea")
+    refused(Code.NOT_OPERATOR, chat.hub.set_topic(bob, "#tea", "coffee"))
+    refused(Code.TOO_LONG, chat.hub.set_topic(ann, "#tea", "x" * (TOPIC_BYTES + 1)))
+    assert chat.hub.set_topic(ann, "#tea", "tea\r\nQUIT") is None
+    room = chat.hub.room("#tea")
+    assert room is not None
+    assert room.topic is not None
+    assert room.topic.text == "tea\ufffd\ufffdQUIT", "no line end gets through any door"
+    chat.hub.set_topic(ann, "#tea", "")
+    assert room.topic is None
+    assert kinds(chat.seen(bob))[1:] == [TopicSet, TopicSet]
+
+
+def test_kicking() -> None:
+    chat = Chat()
+    ann, bob = chat.enter("ann", "#tea"), chat.enter("bob", "#tea")
+    refused(Code.NOT_OPERATOR, chat.hub.kick(bob, "#tea", "ann"))
+    assert chat.hub.kick(ann, "#tea", "bob", "x" * 1000) is None
+    kicked = chat.seen(bob)[-1]
+    assert isinstance(kicked, Kicked)
+    assert len(kicked.reason) == REASON_BYTES
+    assert isinstance(bob.door, RecordingDoor)
+    assert bob.door.own[-1] is kicked, "it is the kicked one whom it concerns"
+    assert not bob.rooms
+    assert chat.hub.join(bob, "#tea") is None, "they may come back"
+    refused(Code.NO_SUCH_NICK, chat.hub.kick(ann, "#tea", "zoe"))
+
+
+def test_bans_by_nickname() -> None:
+    chat = Chat()
+    ann, bob = chat.enter("ann", "#tea"), chat.enter("bob", "#tea", address="127.0.0.1")
+    assert chat.hub.ban(ann, "#tea", "BOB") is None
+    refused(Code.BANNED, chat.hub.say(bob, "#tea", "still here"))
+    chat.hub.kick(ann, "#tea", "bob")
+    refused(Code.BANNED, chat.hub.join(bob, "#tea"))
+    chat.hub.leave(bob)
+    again = chat.enter("Bob", address="192.0.2.1")
+    refused(Code.BANNED, chat.hub.join(again, "#tea"))
+    assert chat.hub.unban(ann, "#tea", "bob") is None
+    assert chat.hub.join(again, "#tea") is None
+    refused(Code.NOT_BANNED, chat.hub.unban(ann, "#tea", "bob"))
+    assert kinds(chat.seen(ann)) == [Joined, Joined, Banned, Kicked, Unbanned, Joined]
+
+
+@pytest.mark.parametrize(
+    ("banned", "other", "kept_out"),
+    [
+        ("192.0.2.1", "192.0.2.1", True),
+        ("192.0.2.1", "192.0.2.2", False),
+        ("2001:db8::1", "2001:db8::2", True),
+        ("2001:db8::1", "2001:db8:0:1::1", False),
+        ("2001:db8::1", "192.0.2.1", False),
+        ("127.0.0.1", "127.0.0.1", False),
+        ("::1", "::1", False),
+        (None, None, False),
+        ("192.0.2.1", None, False),
+    ],
+)
+def test_bans_by_address(banned: str | None, other: str | None, kept_out: bool) -> None:
+    """'By nickname and, when the member is present and its address is not loopback, its
+    address.'"""
+    chat = Chat()
+    ann = chat.enter("ann", "#tea")
+    chat.enter("bob", "#tea", address=banned)
+    chat.hub.ban(ann, "#tea", "bob")
+    eve = chat.enter("eve", address=other)
+    answer = chat.hub.join(eve, "#tea")
+    assert (answer is not None) is kept_out
+    if kept_out:
+        refused(Code.BANNED, answer)
+        assert chat.hub.unban(ann, "#tea", "bob") is None
+        assert chat.hub.join(eve, "#tea") is None
+
+
+def test_somebody_absent_is_banned_by_nickname() -> None:
+    chat = Chat()
+    ann = chat.enter("ann", "#tea")
+    assert chat.hub.ban(ann, "#tea", "bob") is None
+    refused(Code.BANNED, chat.hub.join(chat.enter("bob"), "#tea"))
+    refused(Code.BAD_NICK, chat.hub.ban(ann, "#tea", "a*"))
+
+
+# --- private ---
+
+
+def test_private_messages() -> None:
+    """'/msg go to one nick, echo a confirmation to the sender; no history.'"""
+    chat = Chat()
+    ann, bob = chat.enter("ann", "#lobby"), chat.enter("bob", "#lobby")
+    eve = chat.enter("eve", "#lobby")
+    for member in (ann, bob, eve):
+        chat.news(member)
+    assert chat.hub.tell(ann, "BOB", "psst") is None
+    (event,) = chat.news(bob)
+    assert isinstance(event, PrivateSaid)
+    assert (event.who.nick, event.whom.nick, event.text) == ("ann", "bob", "psst")
+    assert chat.news(ann) == chat.news(eve) == []
+    assert isinstance(ann.door, RecordingDoor)
+    assert ann.door.own[-1] is event
+    assert not chat.hub.lobby.history
+    refused(Code.NO_SUCH_NICK, chat.hub.tell(ann, "zoe", "psst"))
+    refused(Code.TOO_LONG, chat.hub.tell(ann, "bob", "x" * 401))
+
+
+# --- bounds ---
+
+
+def test_bounds() -> None:
+    chat = Chat(
+        max_members=3,
+        max_rooms=3,
+        rooms_per_member=2,
+        bans_per_room=1,
+        history_kept=2,
+        outbox=16384,
+    )
+    ann = chat.enter("ann", "#a", "#lobby")
+    refused(Code.OWN_ROOMS_FULL, chat.hub.join(ann, "#b"))
+    bob = chat.enter("bob", "#b")
+    refused(Code.ROOMS_FULL, chat.hub.join(bob, "#c"))
+    chat.hub.ban(ann, "#a", "x")
+    refused(Code.BANS_FULL, chat.hub.ban(ann, "#a", "y"))
+    assert chat.hub.ban(ann, "#a", "X") is None
+    for text in "123":
+        chat.hub.say(ann, "#a", text)
+    room = chat.hub.room("#a")
+    assert room is not None
+    assert [said.text for said in room.history] == ["2", "3"]
+    chat.enter("eve")
+    box = Outbox(100, chat.flush_set, lambda data: None)
+    refused(Code.HUB_FULL, chat.hub.enter("zoe", RecordingDoor(), chat.format, box, None))
+
+
+@pytest.mark.parametrize(
+    ("text", "code"), [("", Code.EMPTY), ("x" * 401, Code.TOO_LONG), ("é" * 201, Code.TOO_LONG)]
+)
+def test_messages_that_cannot_be(text: str, code: Code) -> None:
+    chat = Chat()
+    ann = chat.enter("ann", "#lobby")
+    refused(code, chat.hub.say(ann, "#lobby", text))
+
+
+def test_a_message_of_400_bytes_is_carried() -> None:
+    chat = Chat()
+    ann = chat.enter("ann", "#lobby")
+    assert chat.hub.say(ann, "#lobby", "é" * 200) is None
+
+
+# --- slow readers ---
+
+
+def test_a_slow_reader_is_dropped_and_nobody_else_notices() -> None:
+    """'When full the member is dropped ..., others get a normal quit event, and nobody else
+    notices.'"""
+    chat = Chat(outbox=16384)
+    ann, slow = chat.enter("ann", "#lobby"), chat.enter("slow", "#lobby")
+    others = [chat.enter(f"m{number}", "#lobby") for number in range(5)]
+    slow.outbox.pause()
+    rounds = 0
+    while not slow.gone:
+        rounds += 1
+        assert slow.outbox.size <= 16384
+        chat.hub.say(ann, "#lobby", f"{rounds}")
+        chat.turn()
+    assert rounds > 500
+    assert isinstance(slow.door, RecordingDoor)
+    assert slow.door.drops == 1
+    assert slow.outbox.size == 0
+    assert chat.sent[slow] == [], "not a byte was written to a paused transport"
+    assert chat.hub.member("slow") is None
+    chat.hub.say(ann, "#lobby", "after")
+    for other in others:
+        texts = [event.text for event in chat.seen(other) if isinstance(event, Said)]
+        assert texts == [*(str(number) for number in range(1, rounds + 1)), "after"]
+        (left,) = [event for event in chat.seen(other) if isinstance(event, Quit)]
+        assert (left.who.nick, left.reason) == ("slow", SLOW_READER)
+
+
+def test_a_thousand_are_dropped_at_once() -> None:
+    """'Dropping during a delivery must not disturb iteration or recurse without bound.'"""
+    chat = Chat(outbox=16384)
+    ann = chat.enter("ann", "#lobby")
+    slow = [chat.enter(f"m{number}", "#lobby") for number in range(1000)]
+    for member in slow:
+        member.outbox.pause()
+        member.outbox.size = member.outbox.limit
+    chat.news(ann)
+    chat.hub.say(ann, "#lobby", "hello")
+    assert all(member.gone for member in slow)
+    assert kinds(chat.news(ann)) == [Quit] * 1000
+    assert chat.hub.member_count == 1
+    assert list(chat.hub.lobby.members) == [ann]
+
+
+def test_the_speaker_is_not_dropped_for_what_they_are_not_sent() -> None:
+    chat = Chat(outbox=16384)
+    ann = chat.enter("ann", "#lobby")
+    ann.outbox.pause()
+    ann.outbox.size = ann.outbox.limit
+    assert chat.hub.say(ann, "#lobby", "hello") is None
+    assert not ann.gone
+
+
+# --- order ---
+
+
+def test_a_reaction_waits_for_its_turn() -> None:
+    """'Deliveries never nest ... all members see the same events in the same order.'"""
+    chat = Chat()
+    ann, bob = chat.enter("ann", "#lobby"), chat.enter("bob", "#lobby")
+    assert isinstance(ann.door, RecordingDoor)
+
+    def react(event: Event) -> None:
+        if isinstance(event, Said) and event.text == "one":
+            chat.hub.say(ann, "#lobby", "two")
+            chat.hub.rename(ann, "anna")
+            chat.hub.part(ann, "#lobby")
+
+    ann.door.react = react
+    chat.news(bob)
+    chat.hub.say(ann, "#lobby", "one")
+    assert kinds(chat.news(bob)) == [Said, Said, Renamed, Parted]
+
+
+def late(queue: list[Callable[[], None]]) -> Any:
+    """An order that delivers when it is told to, as with a store that commits first."""
+
+    def order(event: Event, deliver: Callable[[Event], None]) -> None:
+        queue.append(lambda: deliver(event))
+
+    return order
+
+
+def settle(queue: list[Callable[[], None]]) -> None:
+    while queue:
+        queue.pop(0)()
+
+
+def test_nothing_is_true_before_it_is_delivered() -> None:
+    queue: list[Callable[[], None]] = []
+    chat = Chat(order=late(queue))
+    ann = chat.enter("ann", "#tea")
+    assert chat.hub.room("#tea") is None
+    settle(queue)
+    assert list(ann.rooms) == ["#tea"]
+
+
+def test_two_who_open_the_same_room_at_once() -> None:
+    queue: list[Callable[[], None]] = []
+    chat = Chat(order=late(queue))
+    ann, bob = chat.enter("ann", "#tea"), chat.enter("bob", "#tea")
+    settle(queue)
+    room = chat.hub.room("#tea")
+    assert room is not None
+    assert list(room.members) == [ann, bob]
+    assert room.operators == {ann}, "whose opening came first"
+
+
+def test_a_nickname_is_taken_from_the_moment_it_is_accepted() -> None:
+    queue: list[Callable[[], None]] = []
+    chat = Chat(order=late(queue))
+    ann, bob = chat.enter("ann"), chat.enter("bob")
+    assert chat.hub.rename(ann, "zoe") is None
+    refused(Code.NICK_TAKEN, chat.hub.rename(bob, "zoe"))
+    refused(Code.NICK_TAKEN, chat.hub.rename(bob, "ann"))
+    settle(queue)
+    assert chat.hub.rename(bob, "ann") is None
+
+
+def test_who_quits_in_between_leaves_nothing_behind() -> None:
+    queue: list[Callable[[], None]] = []
+    chat = Chat(order=late(queue))
+    ann, bob = chat.enter("ann", "#tea"), chat.enter("bob", "#tea")
+    settle(queue)
+    chat.hub.leave(bob)
+    for answer in (
+        chat.hub.say(bob, "#tea", "x"),
+        chat.hub.rename(bob, "zoe"),
+        chat.hub.kick(ann, "#tea", "bob"),
+        chat.hub.set_operator(ann, "#tea", "bob", True),
+        chat.hub.tell(ann, "bob", "psst"),
+    ):
+        assert answer is None
+    settle(queue)
+    assert chat.hub.member_count == 1
+    assert chat.enter("bob")
+    assert chat.enter("zoe")
+    assert kinds(chat.seen(ann)) == [Joined, Joined, Quit]
+
+
+def test_a_reload_changes_bounds_for_what_comes_after() -> None:
+    chat = Chat()
+    ann = chat.enter("ann", "#a", "#b", "#c")
+    chat.hub.settings = dataclasses.replace(chat.hub.settings, rooms_per_member=2)
+    refused(Code.OWN_ROOMS_FULL, chat.hub.join(ann, "#d"))
+    assert len(ann.rooms) == 3
+
+
+def test_a_thousand_join() -> None:
+    chat = Chat()
+    members: list[Member] = [chat.enter(f"m{number}", "#lobby") for number in range(1000)]
+    chat.turn()
+    assert len(chat.hub.lobby.members) == 1000
+    assert kinds(chat.seen(members[-1])) == [Joined]
+    assert len(chat.seen(members[0])) == 1000
+    for member in members:
+        chat.hub.leave(member)
+    assert chat.hub.member_count == 0
+    assert not chat.hub.lobby.members

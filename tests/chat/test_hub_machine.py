@@ -1,0 +1,177 @@
+"""Whatever members do, in whatever order, the hub's books agree."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chat.doubles import Chat
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from tcpd.chat.member import Member
+from tcpd.chat.names import fold
+from tcpd.chat.refused import Refused
+from tcpd.events import Event
+
+NICKS = st.sampled_from(["ann", "ANN", "bob", "Ольга", "оЛЬГА", "zoe", "a b", "é", "e\u0301"])
+ROOMS = st.sampled_from(["#lobby", "#LOBBY", "#tea", "#Tea", "#чай", "#x", "tea", "#a b"])
+BOUNDS = {
+    "max_members": 5,
+    "max_rooms": 3,
+    "rooms_per_member": 2,
+    "bans_per_room": 2,
+    "history_kept": 3,
+    "outbox": 16384,
+}
+
+
+class HubMachine(RuleBasedStateMachine):
+    """Members of a small hub, some of whom do not read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.chat = Chat(**BOUNDS)
+        self.hub = self.chat.hub
+        self.members: list[Member] = []
+        self.logs: dict[Member, list[Event]] = {}
+
+    def pick(self, data: Any) -> Member:
+        member = data.draw(st.sampled_from(self.members))
+        assert isinstance(member, Member)
+        return member
+
+    @rule(nick=NICKS, address=st.sampled_from([None, "127.0.0.1", "192.0.2.1", "2001:db8::1"]))
+    def enter(self, nick: str, address: str | None) -> None:
+        try:
+            member = self.chat.enter(nick, address=address)
+        except AssertionError:  # refused
+            return
+        self.members.append(member)
+
+    @precondition(lambda self: self.members)
+    @rule(data=st.data(), name=ROOMS)
+    def join(self, data: Any, name: str) -> None:
+        member = self.pick(data)
+        if self.hub.join(member, name) is None and not member.gone:
+            assert fold(name) in member.rooms
+
+    @precondition(lambda self: self.members)
+    @rule(data=st.data(), name=ROOMS)
+    def part(self, data: Any, name: str) -> None:
+        member = self.pick(data)
+        if self.hub.part(member, name, "bye") is None:
+            assert fold(name) not in member.rooms
+
+    @precondition(lambda self: self.members)
+    @rule(data=st.data(), name=ROOMS, text=st.text(max_size=450))
+    def say(self, data: Any, name: str, text: str) -> None:
+        self.hub.say(self.pick(data), name, text)
+
+    @precondition(lambda self: self.members)
+    @rule(data=st.data(), nick=NICKS)
+    def tell(self, data: Any, nick: str) -> None:
+        self.hub.tell(self.pick(data), nick, "psst")
+
+    @precondition(lambda self: self.members)
+    @rule(data=st.data(), nick=NICKS)
+    def rename(self, data: Any, nick: str) -> None:
+        self.hub.rename(self.pick(data), nick)
+
+    @precondition(lambda self: self.members)
+    @rule(
+        data=st.data(),
+        name=ROOMS,
+        nick=NICKS,
+        what=st.sampled_from(["op", "deop", "kick", "ban", "unban", "topic"]),
+    )
+    def operate(self, data: Any, name: str, nick: str, what: str) -> None:
+        hub = self.hub
+        member = self.pick(data)
+        room = hub.room(name)
+        may = room is not None and member in room.operators
+        answer = {
+            "op": lambda: hub.set_operator(member, name, nick, True),
+            "deop": lambda: hub.set_operator(member, name, nick, False),
+            "kick": lambda: hub.kick(member, name, nick),
+            "ban": lambda: hub.ban(member, name, nick),
+            "unban": lambda: hub.unban(member, name, nick),
+            "topic": lambda: hub.set_topic(member, name, nick),
+        }[what]()
+        assert may or isinstance(answer, Refused), "only operators may"
+
+    @precondition(lambda self: self.members)
+    @rule(data=st.data())
+    def leave(self, data: Any) -> None:
+        self.hub.leave(self.pick(data), "bye")
+
+    @precondition(lambda self: self.members)
+    @rule(data=st.data(), paused=st.booleans())
+    def read(self, data: Any, paused: bool) -> None:
+        member = self.pick(data)
+        if paused:
+            member.outbox.pause()
+        else:
+            member.outbox.resume()
+
+    @precondition(lambda self: self.members)
+    @rule(data=st.data())
+    def fill_up(self, data: Any) -> None:
+        outbox = self.pick(data).outbox
+        if outbox.paused and not outbox.closed:
+            outbox.put(b"\n" * (outbox.limit - outbox.size))
+
+    @invariant()
+    def gone_are_gone(self) -> None:
+        self.chat.turn()
+        self.members = [member for member in self.members if not member.gone]
+        assert self.hub.member_count == len(self.members)
+
+    @invariant()
+    def membership_is_symmetrical(self) -> None:
+        rooms = list(self.hub.rooms)
+        for room in rooms:
+            assert self.hub.room(room.name) is room
+            assert room.operators <= set(room.members)
+            for member in room.members:
+                assert not member.gone
+                assert member.rooms[room.key] is room
+        for member in self.members:
+            for room in member.rooms.values():
+                assert member in room.members
+                assert room in rooms
+
+    @invariant()
+    def names_are_unique_under_fold(self) -> None:
+        keys = [fold(member.nick) for member in self.members]
+        assert len(set(keys)) == len(keys)
+        for member in self.members:
+            assert self.hub.member(member.nick) is member
+
+    @invariant()
+    def bounds_hold(self) -> None:
+        rooms = list(self.hub.rooms)
+        assert len(self.members) <= BOUNDS["max_members"]
+        assert len(rooms) <= BOUNDS["max_rooms"]
+        for room in rooms:
+            assert room.house or room.members, "an empty room vanishes"
+            assert len(room.bans) <= BOUNDS["bans_per_room"]
+            assert len(room.history) <= BOUNDS["history_kept"]
+            assert not (room.house and room.operators)
+        for member in self.members:
+            assert len(member.rooms) <= BOUNDS["rooms_per_member"]
+            assert member.outbox.size <= BOUNDS["outbox"]
+            assert member.outbox.size == sum(map(len, member.outbox.chunks))
+
+    @invariant()
+    def all_see_the_same_order(self) -> None:
+        """'Every member sees events in the same order.'"""
+        for written in self.chat.sent.values():
+            data = b"".join(written).replace(b"\n\n", b"\n")
+            lines = [line for line in data.split(b"\n") if line]
+            numbers = [self.chat.format.events[line + b"\n"].id.sequence for line in lines]
+            assert numbers == sorted(set(numbers))
+
+
+TestHub = HubMachine.TestCase
+TestHub.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)

@@ -1,0 +1,112 @@
+"""Outbox and FlushSet: bounded, in order, one write a member and turn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tcpd.chat.outbox import FlushSet, Outbox
+
+
+class Turn:
+    """What is due at the end of a reactor turn."""
+
+    def __init__(self) -> None:
+        self.calls: list[Callable[[], None]] = []
+        self.flush_set = FlushSet(self.calls.append)
+
+    def end(self) -> None:
+        calls, self.calls[:] = self.calls[:], []
+        for call in calls:
+            call()
+
+
+def test_one_write_a_member_and_turn() -> None:
+    turn = Turn()
+    written: list[tuple[str, bytes]] = []
+    boxes = [
+        Outbox(100, turn.flush_set, lambda data, name=name: written.append((name, data)))  # type: ignore[misc]
+        for name in "ab"
+    ]
+    for data in (b"1", b"2", b"3"):
+        for box in boxes:
+            assert box.put(data)
+    assert not written
+    assert len(turn.calls) == 1, "the flush set is scheduled once a turn"
+    turn.end()
+    assert written == [("a", b"123"), ("b", b"123")]
+    assert not turn.calls
+    boxes[1].put(b"4")
+    turn.end()
+    assert written[2:] == [("b", b"4")]
+
+
+def test_paused_nothing_is_written_and_resumed_all_of_it() -> None:
+    turn = Turn()
+    written: list[bytes] = []
+    box = Outbox(100, turn.flush_set, written.append)
+    box.put(b"1")
+    box.pause()
+    box.put(b"2")
+    turn.end()
+    box.put(b"3")
+    turn.end()
+    assert not written
+    assert box.size == 3
+    box.resume()
+    assert written == [b"123"]
+    assert box.size == 0
+    box.put(b"4")
+    turn.end()
+    assert written == [b"123", b"4"]
+
+
+def test_a_transport_may_pause_it_in_the_middle_of_a_write() -> None:
+    turn = Turn()
+    written: list[bytes] = []
+
+    def write(data: bytes) -> None:
+        written.append(data)
+        box.pause()
+
+    box = Outbox(100, turn.flush_set, write)
+    box.put(b"1")
+    turn.end()
+    box.put(b"2")
+    turn.end()
+    assert written == [b"1"]
+
+
+def test_the_bound() -> None:
+    """'Bounded in bytes': what does not fit a paused outbox is not taken."""
+    turn = Turn()
+    written: list[bytes] = []
+    box = Outbox(10, turn.flush_set, written.append)
+    box.pause()
+    assert box.put(b"x" * 10)
+    assert not box.put(b"y")
+    assert box.size == 10
+
+
+def test_a_busy_turn_is_no_slow_reader() -> None:
+    """'A reader is slow only if the transport has enough.'"""
+    turn = Turn()
+    written: list[bytes] = []
+    box = Outbox(10, turn.flush_set, written.append)
+    for number in range(10):
+        assert box.put(b"%d" % number * 4)
+    turn.end()
+    assert b"".join(written) == b"".join(b"%d" % number * 4 for number in range(10))
+    assert all(len(data) <= 10 for data in written)
+    assert not box.put(b"z" * 11), "what can never fit"
+
+
+def test_closed_it_takes_nothing_and_complains_of_nothing() -> None:
+    turn = Turn()
+    written: list[bytes] = []
+    box = Outbox(10, turn.flush_set, written.append)
+    box.put(b"1")
+    box.close()
+    assert box.put(b"2")
+    turn.end()
+    assert not written
+    assert not box.chunks

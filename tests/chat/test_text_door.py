@@ -1,0 +1,352 @@
+"""The text door as people see it."""
+
+from __future__ import annotations
+
+import pytest
+from chat.texting import House
+from zope.interface.verify import verifyObject
+
+from tcpd.chat.text.kind import kind
+from tcpd.chat.text.parse import COMMANDS
+from tcpd.chat.text.session import ATTEMPTS, LINE_BYTES
+from tcpd.config.fields import options_of
+from tcpd.interfaces import IKind
+
+
+def test_the_kind() -> None:
+    assert verifyObject(IKind, kind)
+    assert kind.idle == 0.0
+    assert [option.name for option in options_of(kind.settings)] == ["nick_timeout", "rate"]
+
+
+def test_the_welcome() -> None:
+    house = House()
+    client = house.client()
+    assert client.screen() == [
+        "Welcome to the chat on chat.example.net.",
+        "Type the nickname you want to go by, and press Enter.",
+    ]
+    assert client.type("ann") == [
+        "Hello ann. Type a line and press Enter to say it to everybody in the room.",
+        "/help lists the commands, /quit says goodbye.",
+        "",
+        "* ann joined #lobby",
+        "  Topic: Welcome to the lobby",
+        "  In #lobby (1): ann",
+    ]
+
+
+def test_two_people_talk() -> None:
+    house = House()
+    ann, bob = house.client("ann"), house.client("bob")
+    assert ann.screen() == ["* bob joined #lobby"]
+    assert ann.type("hello", "/me waves", "//join is a command") == [], (
+        "own messages are not echoed: the terminal shows what was typed"
+    )
+    assert bob.screen()[-3:] == [
+        "#lobby <ann> hello",
+        "#lobby * ann waves",
+        "#lobby <ann> /join is a command",
+    ]
+    assert bob.type("/msg ann psst") == ["[private to ann] <bob> psst"]
+    assert ann.screen() == ["[private] <bob> psst"]
+    assert bob.type("/quit see you") == ["Goodbye."]
+    assert bob.transport.disconnecting
+    assert bob.transport.producer is None, "unregistered, or the transport would wait for it"
+    assert ann.screen() == ["* bob left the chat: see you"]
+    assert house.counted["messages"] == 3
+    assert house.counted["private"] == 1
+
+
+def test_three_people_and_a_room() -> None:
+    house = House()
+    ann, bob, eve = house.client("ann"), house.client("bob"), house.client("eve")
+    for client in (ann, bob, eve):
+        client.screen()
+    assert ann.type("/join tea") == [
+        "* ann opened #tea",
+        "  In #tea (1): @ann",
+        "  What you type goes to #tea now.",
+    ]
+    assert ann.type("/topic Assam") == ["* ann set the topic of #tea: Assam"]
+    ann.type("first")
+    assert bob.type("/j #TEA") == [
+        "* bob joined #tea",
+        "  Topic: Assam",
+        "  Said before in #tea (times are UTC):",
+        "  22:13 #tea <ann> first",
+        "  In #tea (2): @ann, bob",
+        "  What you type goes to #tea now.",
+    ]
+    bob.type("in the tea room", "/join #lobby", "in the lobby")
+    assert ann.screen() == [
+        "* bob joined #tea",
+        "#tea <bob> in the tea room",
+        "#lobby <bob> in the lobby",
+    ]
+    assert eve.screen() == ["#lobby <bob> in the lobby"]
+    assert eve.type("/rooms") == [
+        "  2 rooms:",
+        "  #lobby                   3 people  Welcome to the lobby",
+        "  #tea                     2 people  Assam",
+    ]
+    assert eve.type("/who tea") == ["  In #tea (2): @ann, bob"]
+    assert eve.type("/topic #tea") == ["! you are not in #tea"]
+    assert eve.type("/nick zoe") == ["* eve is now zoe"]
+    bob.screen()
+    assert bob.type("/part") == ["* bob left #lobby", "  What you type goes to #tea now."]
+    assert bob.type("/part") == [
+        "* bob left #tea",
+        "  You are in no room now; /join #lobby takes you back.",
+    ]
+    assert bob.type("hello?") == ["  You are in no room now; /join #lobby takes you back."]
+    assert bob.type("/who") == ["! you are in no room; /join #lobby takes you back"]
+
+
+def test_operators() -> None:
+    house = House()
+    ann, bob = house.client("ann"), house.client("bob")
+    ann.type("/join #tea")
+    bob.type("/join #tea")
+    ann.screen()
+    bob.screen()
+    assert bob.type("/kick ann") == ["! you are not an operator of #tea"]
+    assert bob.type("/join #lobby", "/topic mine")[-1] == (
+        "! #lobby belongs to everybody, not to operators"
+    )
+    assert ann.type("/op bob", "/deop bob") == [
+        "* ann made bob an operator of #tea",
+        "* ann made bob an operator of #tea no longer",
+    ]
+    bob.screen()
+    assert ann.type("/ban bob enough") == [
+        "* ann banned bob from #tea",
+        "* ann kicked bob out of #tea: enough",
+    ]
+    assert bob.screen() == [
+        "* ann banned bob from #tea",
+        "* ann kicked bob out of #tea: enough",
+    ], "what bob types goes to the lobby, as before"
+    assert bob.type("/join #tea") == ["! you are banned from #tea"]
+    assert ann.type("/ban") == ["  Banned from #tea (1): bob"]
+    assert (
+        ann.type("/join #lobby", "/unban #tea bob")[-1] == "* ann lifted the ban of bob from #tea"
+    )
+    assert ann.type("/ban #tea") == ["  Nobody is banned from #tea."]
+    assert ann.type("/topic #tea Assam", "/topic #tea -") == [
+        "* ann set the topic of #tea: Assam",
+        "* ann took away the topic of #tea",
+    ]
+    assert ann.type("/topic #tea") == ["  #tea has no topic."]
+
+
+def test_the_kicked_are_told_where_they_are() -> None:
+    house = House()
+    ann, bob = house.client("ann"), house.client("bob")
+    ann.type("/join #tea")
+    bob.type("/join #tea")
+    bob.screen()
+    ann.type("/kick bob")
+    assert bob.screen() == ["* ann kicked bob out of #tea", "  What you type goes to #lobby now."]
+
+
+@pytest.mark.parametrize(
+    ("typed", "answer"),
+    [
+        ("/jion #tea", "! there is no command /jion; did you mean /join?"),
+        ("/xyzzy", "! there is no command /xyzzy; /help lists them"),
+        ("/", "! there is no command /; /help lists them"),
+        ("/help jion", "! there is no command jion; did you mean /help join?"),
+        ("/join", "! write it like this: /join #ROOM"),
+        ("/join a,b", "! a room name cannot have ',' in it"),
+        ("/nick", "! write it like this: /nick NAME"),
+        ("/nick bob", "! somebody else is called bob"),
+        ("/nick a b", "! a nickname has no spaces"),
+        ("/msg bob", "! write it like this: /msg NAME TEXT"),
+        ("/msg zoe hi", "! nobody here is called zoe"),
+        ("/me", "! write it like this: /me TEXT"),
+        ("/kick", "! write it like this: /kick NAME [REASON]"),
+        ("/kick #x bob", "! you are not in #x"),
+        ("/who #x", "! there is no room #x"),
+        ("/history x", "! write it like this: /history [NUMBER] [#ROOM]"),
+        ("/history 0", "! write it like this: /history [NUMBER] [#ROOM]"),
+        ("/history", "  Nothing was said in #lobby yet."),
+        ("/msg \x1b[2J hi", "! nobody here is called \ufffd[2J"),
+    ],
+)
+def test_mistakes(typed: str, answer: str) -> None:
+    house = House()
+    ann = house.client("ann")
+    house.client("bob")
+    ann.screen()
+    assert ann.type(typed) == [answer]
+
+
+def test_help_fits_80_columns() -> None:
+    house = House()
+    ann = house.client("ann")
+    ann.screen()
+    screen = ann.type("/help")
+    assert all(len(line) < 80 for line in screen)
+    assert len(screen) <= 23, "and the 24 rows of a terminal"
+    for command in COMMANDS:
+        assert any(line.startswith(f"  /{command.name}") for line in screen)
+        more = ann.type(f"/help {command.name}")
+        assert all(len(line) < 80 for line in more)
+
+
+def test_history() -> None:
+    """'Shows the last 20 lines of history': no more, the oldest first."""
+    house = House()
+    ann = house.client("ann")
+    ann.type(*(f"line {number}" for number in range(30)))
+    bob = house.client()
+    shown = [line for line in bob.type("bob") if "<ann>" in line]
+    assert shown == [f"  22:13 #lobby <ann> line {number}" for number in range(10, 30)]
+    assert bob.type("/history 2")[1:] == [
+        "  22:13 #lobby <ann> line 28",
+        "  22:13 #lobby <ann> line 29",
+    ]
+    assert len(bob.type("/history 100 #lobby")) == 31
+
+
+def test_history_cannot_fill_the_outbox() -> None:
+    house = House(bounds={"outbox": 16384})
+    ann = house.client("ann")
+    ann.type(*(f"{number:03}" + "\u0007" * 390 for number in range(100)))
+    bob = house.client("bob")
+    shown = bob.type("/history 100")
+    assert 2 < len(shown) < 20
+    assert shown[-1].startswith("  22:13 #lobby <ann> 099")
+    assert not bob.transport.disconnecting
+
+
+# --- nicknames at the door ---
+
+
+def test_a_bad_or_taken_nickname_is_asked_for_again() -> None:
+    house = House()
+    house.client("ann")
+    client = house.client()
+    client.screen()
+    assert client.type("Ann") == ["! somebody else is called Ann; try another"]
+    assert client.type("two words") == ["! a nickname has no spaces; try another"]
+    assert client.type("") == ["! a nickname has at least one character; try another"]
+    assert client.type("/nick bob")[0].startswith("Hello bob.")
+
+
+def test_the_number_of_tries_is_bounded() -> None:
+    house = House()
+    client = house.client()
+    client.type(*["a b"] * (ATTEMPTS - 1))
+    assert not client.transport.disconnecting
+    client.screen()
+    assert client.type("a b") == ["! a nickname has no spaces; that was one try too many"]
+    assert client.transport.disconnecting
+
+
+def test_who_does_not_want_to_say_may_quit() -> None:
+    house = House()
+    client = house.client()
+    client.screen()
+    assert client.type("/quit") == ["Goodbye."]
+    assert client.transport.disconnecting
+
+
+def test_who_never_gives_a_nickname_is_sent_away() -> None:
+    """'A nick_timeout, default 60s, ends a connection that never gives one.'"""
+    house = House()
+    client, ann = house.client(), house.client("ann")
+    client.screen()
+    house.clock.advance(59)
+    assert not client.transport.disconnecting
+    house.clock.advance(2)
+    assert client.screen() == ["! you did not say who you are in time"]
+    assert client.transport.disconnecting
+    assert not ann.transport.disconnecting
+
+
+def test_a_full_house() -> None:
+    house = House(bounds={"max_members": 1})
+    house.client("ann")
+    client = house.client()
+    client.screen()
+    assert client.type("bob") == ["! there are too many people here, try again later"]
+    assert client.transport.disconnecting
+
+
+# --- what is not let through ---
+
+
+def test_invalid_utf8_is_not_sent() -> None:
+    """'Invalid UTF-8: a clear error to the sender, nothing sent.'"""
+    house = House()
+    ann, bob = house.client("ann"), house.client("bob")
+    ann.screen()
+    bob.screen()
+    ann.send(b"caf\xe9\r\nafter\r\n")
+    assert ann.screen() == ["! that line is not UTF-8, set your terminal to it; nothing was sent"]
+    assert bob.screen() == ["#lobby <ann> after"]
+    assert house.counted["bad-lines"] == 1
+
+
+def test_an_over_long_line_is_skipped() -> None:
+    """'Over-long line (4096 bytes): an error, skipped, connection kept.'"""
+    house = House()
+    ann, bob = house.client("ann"), house.client("bob")
+    ann.screen()
+    bob.screen()
+    ann.send(b"x" * (LINE_BYTES + 2))
+    assert ann.screen() == ["! that line is longer than 4096 bytes; nothing was sent"]
+    ann.send(b"x" * 100_000 + b"\r\nafter\r\n")
+    assert ann.screen() == []
+    assert bob.screen() == ["#lobby <ann> after"]
+
+
+def test_a_long_line_becomes_several_messages() -> None:
+    house = House()
+    ann, bob = house.client("ann"), house.client("bob")
+    bob.screen()
+    ann.type("é" * 500)
+    assert bob.screen() == [
+        "#lobby <ann> " + "é" * 200,
+        "#lobby <ann> " + "é" * 200,
+        "#lobby <ann> " + "é" * 100,
+    ]
+
+
+@pytest.mark.parametrize("text", ["\x1b[2Jboo", "a\rb", "a\0b", "\u202eevil", "x\x9bH", "\x07"])
+def test_escapes_reach_nobody(text: str) -> None:
+    house = House()
+    ann, bob = house.client("ann"), house.client("bob")
+    ann.type("/join #tea", "/join #lobby")
+    bob.type("/join #tea")
+    ann.screen()
+    bob.screen()
+    ann.type(
+        text, f"/me {text}", f"/msg bob {text}", f"/topic #tea x{text}", f"/kick #tea bob {text}"
+    )
+    eve = house.client("eve")
+    ann.type(f"/quit {text}")
+    for data in (bob.raw(), eve.raw()):
+        assert data
+        for bad in ("\x1b", "\x07", "\x9b", "\u202e", "\0"):
+            assert bad not in data.decode()
+        assert data.count(b"\r") == data.count(b"\r\n") == data.count(b"\n")
+
+
+def test_nobody_can_pass_for_the_server() -> None:
+    house = House()
+    ann, bob = house.client("ann"), house.client("bob")
+    bob.screen()
+    ann.type("* the server is shutting down", "! error", "  indented")
+    assert all(line.startswith("#lobby <ann> ") for line in bob.screen())
+
+
+def test_telnet_is_answered_and_not_heard() -> None:
+    house = House()
+    bob = house.client("bob")
+    ann = house.client()
+    ann.send(b"\xff\xfb\x1fan\xff\xf4\xff\xfd\x06n\r\0")
+    assert b"\xff\xfe\x1f\xff\xfc\x06" in ann.raw()
+    assert bob.screen()[-1] == "* ann joined #lobby"

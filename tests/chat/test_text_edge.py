@@ -1,0 +1,398 @@
+"""The text door's edge: flow control, ends, and streams cut anywhere."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+from chat.texting import Client, House
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.internet.error import ConnectionLost
+from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer
+from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
+from zope.interface import implementer
+from zope.interface.verify import verifyObject
+
+from tcpd.chat.hub import SLOW_READER
+from tcpd.chat.text.protocol import LINES_A_TURN
+from tcpd.config.values import Rate
+from tcpd.interfaces import IConnection, IFarewell, IRefusing
+from tcpd.policy.reasons import End, Refusal
+
+
+def test_interfaces() -> None:
+    house = House()
+    client = house.client()
+    assert verifyObject(IFarewell, client.protocol)
+    assert verifyObject(IHalfCloseableProtocol, client.protocol)
+    assert verifyObject(IPushProducer, client.protocol)
+    assert verifyObject(IRefusing, house.factory)
+    assert client.transport.producer is client.protocol
+    assert client.transport.streaming
+
+
+def test_one_write_a_turn() -> None:
+    """'One transport write per member and reactor turn.'"""
+    house = House()
+    ann, bob = house.client("ann"), house.client("bob")
+    bob.screen()
+    writes: list[bytes] = []
+    bob.transport.write = writes.append  # type: ignore[assignment]
+    ann.send(b"one\ntwo\nthree\n")
+    ann.send(b"four\n")
+    assert writes == []
+    house.clock.advance(0)
+    assert len(writes) == 1
+    assert writes[0].count(b"\r\n") == 4
+
+
+def test_answers_queue_behind_events() -> None:
+    """'Client's own replies queue in the same outbox behind its events (order!).'"""
+    house = House()
+    ann, bob = house.client("ann"), house.client("bob")
+    bob.screen()
+    ann.send(b"hello\n")
+    bob.send(b"/who\n")
+    ann.send(b"again\n")
+    assert bob.screen() == ["#lobby <ann> hello", "  In #lobby (2): ann, bob", "#lobby <ann> again"]
+
+
+# --- flood ---
+
+
+def test_a_flood_is_slowed_and_nothing_lost() -> None:
+    """'Over it reading pauses until a token is there (throttle, lose nothing), lines already
+    received wait in order.'"""
+    house = House(rate=Rate(5.0, 20.0))
+    ann, bob = house.client("ann"), house.client("bob")
+    bob.screen()
+    ann.send(b"".join(b"%d\n" % number for number in range(40)))
+    house.clock.advance(0)  # the rest of the burst, in the next turn
+    said = [line.rpartition(" ")[2] for line in bob.screen()]
+    assert said == [str(number) for number in range(19)], "the nickname took a token too"
+    assert ann.paused
+    house.clock.advance(0.1)
+    assert bob.screen() == []
+    for _ in range(100):
+        house.clock.advance(0.05)
+        said += [line.rpartition(" ")[2] for line in bob.screen()]
+    assert said == [str(number) for number in range(40)]
+    assert not ann.paused
+    assert house.counted["throttled"] > 0
+    ann.type("after")
+    assert bob.screen() == ["#lobby <ann> after"]
+
+
+def test_no_rate_no_limit() -> None:
+    house = House(rate=None)
+    ann, bob = house.client("ann"), house.client("bob")
+    bob.screen()
+    ann.send(b"x\n" * 1000)
+    for _ in range(1000 // LINES_A_TURN + 1):
+        house.clock.advance(0)
+    assert len(bob.screen()) == 1000
+    assert not ann.paused
+
+
+def test_neither_pause_resumes_the_other() -> None:
+    """'Pausing has several causes (flood, full output): neither may resume what the other
+    paused.'"""
+    house = House(rate=Rate(1.0, 2.0))
+    ann = house.client("ann")
+    ann.send(b"1\n2\n3\n")
+    assert ann.paused, "flood"
+    ann.protocol.pauseProducing()
+    ann.protocol.resumeProducing()
+    assert ann.paused, "the output may go on, but lines still wait for a token"
+    ann.protocol.pauseProducing()
+    house.clock.advance(10)
+    assert ann.paused, "tokens are there, but the output is full"
+    assert [said.text for said in house.hub.lobby.history] == ["1"]
+    ann.protocol.resumeProducing()
+    for _ in range(10):
+        house.clock.advance(1)
+    assert not ann.paused
+    assert [said.text for said in house.hub.lobby.history] == ["1", "2", "3"]
+
+
+def test_many_questions_do_not_drop_who_asks_them() -> None:
+    """Lines wait for an outbox that has to be written first: answers are no slow reading."""
+    house = House(bounds={"outbox": 16384})
+    ann = house.client("ann")
+    ann.type(*["x" * 100] * 100)
+    ann.send(b"/history 100\n" * 200)
+    answers = 0
+    for _ in range(1000):
+        answers += sum("Said before" in line for line in ann.screen())
+        assert ann.protocol._outbox.size <= 16384
+    assert answers == 200
+    assert not ann.paused
+
+
+# --- slow readers ---
+
+
+def test_a_slow_reader_is_dropped_while_others_get_every_line() -> None:
+    house = House(bounds={"outbox": 16384})
+    ann, slow, bob = house.client("ann"), house.client("slow"), house.client("bob")
+    bob.screen()
+    slow.protocol.pauseProducing()
+    slow.raw()
+    got: list[str] = []
+    sent = 0
+    while not slow.transport.disconnected:
+        ann.send(b"%d\n" % sent)
+        sent += 1
+        assert slow.raw() == b"", "nothing is written while the transport is paused"
+        got += bob.screen()
+    got += bob.screen()
+    assert f"* slow left the chat: {SLOW_READER}" in got
+    assert [line for line in got if "<ann>" in line] == [
+        f"#lobby <ann> {number}" for number in range(sent)
+    ]
+    assert house.counted["dropped"] == 1
+    slow.protocol.connectionLost(Failure(ConnectionLost()))
+    slow.send(b"am I still here?\n")
+    assert bob.screen() == []
+    house.client("slow")
+
+
+@implementer(IConnection)
+class LayeredTransport(StringTransport):
+    """A transport that has a connection layer."""
+
+    address = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ends: list[End] = []
+
+    def end(self, reason: End) -> None:
+        self.ends.append(reason)
+
+
+def test_a_slow_reader_is_dropped_by_the_connection_layer() -> None:
+    house = House(bounds={"outbox": 16384})
+    ann = house.client("ann")
+    transport = LayeredTransport()
+    slow = house.factory.buildProtocol(None)
+    slow.makeConnection(transport)  # type: ignore[arg-type]
+    slow.dataReceived(b"slow\n")
+    house.clock.advance(0)
+    slow.pauseProducing()
+    for _ in range(1000):
+        ann.send(b"x" * 100 + b"\n")
+        house.clock.advance(0)
+    assert transport.ends == [End.SLOW_READER]
+    assert house.hub.member("slow") is None
+
+
+def test_a_paused_member_catches_up() -> None:
+    house = House()
+    ann, bob = house.client("ann"), house.client("bob")
+    bob.screen()
+    bob.protocol.pauseProducing()
+    ann.type("one", "two")
+    assert bob.screen() == []
+    assert bob.paused
+    bob.protocol.resumeProducing()
+    assert bob.screen() == ["#lobby <ann> one", "#lobby <ann> two"]
+    assert not bob.paused
+
+
+# --- ends ---
+
+
+def test_a_client_that_closes_its_side_is_served_to_the_end() -> None:
+    """'A client that closes its sending side leaves the chat politely after its pending lines were
+    handled, everything flushed.'"""
+    house = House()
+    bob = house.client("bob")
+    ann = house.client()
+    ann.send(b"ann\nhello\n/who\n")
+    ann.protocol.readConnectionLost()
+    screen = ann.screen()
+    assert screen[-2:] == ["  In #lobby (2): bob, ann", "Goodbye."]
+    assert ann.transport.disconnecting
+    assert bob.screen() == ["* ann joined #lobby", "#lobby <ann> hello", "* ann left the chat"]
+
+
+def test_a_last_line_without_its_end_counts() -> None:
+    house = House()
+    bob = house.client("bob")
+    ann = house.client("ann")
+    ann.send(b"hello")
+    ann.protocol.readConnectionLost()
+    assert bob.screen()[-2:] == ["#lobby <ann> hello", "* ann left the chat"]
+
+
+def test_half_close_in_a_flood() -> None:
+    house = House(rate=Rate(1.0, 1.0))
+    bob, ann = house.client("bob"), house.client()
+    ann.send(b"ann\none\ntwo\n")
+    ann.protocol.readConnectionLost()
+    assert not ann.transport.disconnecting
+    for _ in range(5):
+        house.clock.advance(1.1)
+    assert ann.transport.disconnecting
+    assert bob.screen()[-3:] == ["#lobby <ann> one", "#lobby <ann> two", "* ann left the chat"]
+
+
+def test_half_close_without_a_nickname() -> None:
+    house = House()
+    ann = house.client()
+    ann.screen()
+    ann.protocol.readConnectionLost()
+    assert ann.screen() == ["Goodbye."]
+    assert ann.transport.disconnecting
+
+
+def test_a_lost_connection() -> None:
+    house = House()
+    ann, bob = house.client("ann"), house.client("bob")
+    ann.screen()
+    bob.protocol.connectionLost(Failure(ConnectionLost()))
+    assert ann.screen() == ["* bob left the chat: connection lost"]
+    again = house.client("bob")
+    ann.screen()
+    again.lose()
+    assert ann.screen() == ["* bob left the chat"]
+
+
+def test_the_farewell() -> None:
+    """'IFarewell: a last line such as "* the server is shutting down"', behind what waits."""
+    house = House()
+    ann, bob = house.client("ann"), house.client("bob")
+    bob.screen()
+    ann.send(b"hello\n")
+    words = bob.protocol.farewell(End.SHUTDOWN)
+    assert words == b"#lobby <ann> hello\r\n* the server is shutting down\r\n"
+    assert bob.screen() == []
+    assert ann.screen()[-1] == "* bob left the chat: the server is shutting down"
+    bob.lose()
+    assert ann.screen() == []
+
+
+def test_the_refusal() -> None:
+    house = House()
+    assert house.factory.refusal(Refusal.SERVICE_FULL) == (
+        b"! this service is full, try again later\r\n"
+    )
+
+
+@pytest.mark.parametrize("after", [b"more\n", b"/nick zoe\n", b"\xff\xfd\x06"])
+def test_nothing_is_heard_behind_quit(after: bytes) -> None:
+    house = House()
+    ann, bob = house.client("ann"), house.client("bob")
+    bob.screen()
+    ann.send(b"/quit\n" + after)
+    ann.send(after)
+    assert bob.screen() == ["* ann left the chat"]
+    assert ann.raw().endswith(b"Goodbye.\r\n")
+
+
+def test_no_timer_is_left() -> None:
+    """An ended conversation leaves no delayed call behind."""
+    house = House(rate=Rate(1.0, 1.0))
+    ends: list[Any] = [
+        lambda client: client.lose(),
+        lambda client: client.send(b"/quit\n"),
+        lambda client: client.protocol.farewell(End.SHUTDOWN),
+    ]
+    for end in ends:
+        for client in (house.client(), house.client("ann")):
+            client.send(b"a b\na b\na b\n")
+            end(client)
+            client.lose()
+    house.clock.advance(0)
+    assert house.clock.getDelayedCalls() == []
+
+
+# --- streams cut anywhere, and noise ---
+
+
+def spoken(pieces: list[bytes]) -> tuple[bytes, bytes]:
+    """What somebody who says so, and somebody who listens, see."""
+    house = House()
+    bob = house.client("bob")
+    ann = house.client()
+    for piece in pieces:
+        ann.send(piece)
+        for _ in range(5):
+            house.clock.advance(0)
+    ann.protocol.readConnectionLost()
+    for _ in range(50):
+        house.clock.advance(0)
+    # telnet is answered when it asks, and so the answer may stand before or behind other lines
+    shown = ann.raw()
+    assert shown.count(WONT_TIMING_MARK) == 1
+    return shown.replace(WONT_TIMING_MARK, b""), bob.raw()
+
+
+WONT_TIMING_MARK = b"\xff\xfc\x06"
+SCRIPT = (
+    b"ann\r\nhello\r\n/me waves\n/join #t\xc3\xa9\r\n\xff\xfd\x06caf\xe9\r\n/who\r\n"
+    b"\xe2\x82\xac\r\0/msg bob hi\n"
+    + b"y" * 5000
+    + b"\r\n/part\n//x\n/nick zoe\r\n/quit bye\r\nno\n"
+)
+
+
+def test_a_script_byte_by_byte() -> None:
+    whole = spoken([SCRIPT])
+    assert spoken([SCRIPT[i : i + 1] for i in range(len(SCRIPT))]) == whole
+    assert b"<ann> hi" in whole[1]
+    assert whole[1].endswith(b"* zoe left the chat: bye\r\n")
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.integers(0, len(SCRIPT)), max_size=8))
+def test_a_script_cut_anywhere(cuts: list[int]) -> None:
+    edges = [0, *sorted(cuts), len(SCRIPT)]
+    pieces = [SCRIPT[a:b] for a, b in itertools.pairwise(edges)]
+    assert spoken(pieces) == spoken([SCRIPT])
+
+
+NOISE = st.one_of(
+    st.binary(max_size=60),
+    st.sampled_from([b"/", b"#", b"\r", b"\n", b"\0", b"\xff", b"\xff\xfa", b"ann\n", b"/quit\n"]),
+    st.sampled_from(
+        [f"/{word} ".encode() for word in ("join", "msg", "ban", "kick", "nick", "op")]
+    ),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(NOISE, max_size=40), st.booleans())
+def test_random_bytes_at_the_door(pieces: list[bytes], introduced: bool) -> None:
+    """Nothing a client sends raises, or puts a control character on another's screen."""
+    house = House()
+    bob = house.client("bob")
+    ann: Client = house.client("ann" if introduced else None)
+    for piece in pieces:
+        ann.send(piece)
+        house.clock.advance(0)
+    for client in (ann, bob):
+        shown = client.raw().replace(b"\r\n", b"")
+        # telnet's answers apart, which go to nobody but who asked
+        if client is bob:
+            text = shown.decode()
+            assert not any(ord(c) < 32 or 127 <= ord(c) < 160 for c in text)
+    assert bob.type("still here") == []
+    ann.lose()
+    assert list(house.hub.lobby.members) == [house.hub.member("bob")]
+
+
+def test_a_thousand_clients() -> None:
+    house = House()
+    clients = [house.client(f"m{number}") for number in range(1000)]
+    assert clients[-1].type("/who")[-1].endswith("and 900 more")
+    clients[0].screen()
+    clients[-1].type("hello")
+    assert clients[0].screen()[-1] == "#lobby <m999> hello"
+    for client in clients[1:]:
+        client.lose()
+    assert house.hub.member_count == 1

@@ -1,0 +1,151 @@
+"""What a typed line means, and how events look at the text door."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tcpd.chat.text.parse import COMMANDS, Call, Talk, Unknown, cut_room, find_command, parse
+from tcpd.chat.text.render import (
+    WIDTH,
+    TextFormat,
+    columns,
+    describe,
+    describe_past,
+    describe_sent,
+    encode_lines,
+)
+from tcpd.events import (
+    Banned,
+    Event,
+    EventId,
+    Joined,
+    Kicked,
+    Kind,
+    ModeChanged,
+    Parted,
+    PrivateSaid,
+    Quit,
+    Renamed,
+    Said,
+    TopicSet,
+    Unbanned,
+    Who,
+)
+
+
+def call(name: str, rest: str) -> Call:
+    command = find_command(name)
+    assert command is not None
+    return Call(command, rest)
+
+
+@pytest.mark.parametrize(
+    ("line", "meaning"),
+    [
+        ("hello", Talk("hello")),
+        ("  hello \t", Talk("  hello")),
+        ("", None),
+        ("   ", None),
+        ("//etc/passwd", Talk("/etc/passwd")),
+        ("/join #tea", call("join", "#tea")),
+        ("/JOIN   #tea  ", call("join", "#tea")),
+        ("/j #tea", call("join", "#tea")),
+        ("/quit", call("quit", "")),
+        ("/msg bob  hi  there", call("msg", "bob  hi  there")),
+        ("/jion #tea", Unknown("jion", "join")),
+        ("/", Unknown("", None)),
+        ("/xyzzy", Unknown("xyzzy", None)),
+        (" /quit", Talk(" /quit")),
+    ],
+)
+def test_lines(line: str, meaning: object) -> None:
+    assert parse(line) == meaning
+
+
+def test_words_are_unambiguous() -> None:
+    words = [word for command in COMMANDS for word in (command.name, *command.aliases)]
+    assert len(set(words)) == len(words)
+
+
+@given(st.text())
+def test_any_text_means_something(text: str) -> None:
+    meaning = parse(text)
+    assert (meaning is None) == (not text.rstrip())
+
+
+def test_rooms_in_arguments() -> None:
+    assert cut_room("#tea bob  be nice") == ("#tea", "bob  be nice")
+    assert cut_room("bob") == (None, "bob")
+
+
+ANN, BOB = Who("n-b-m1", "ann"), Who("n-b-m2", "bob")
+HEAD = (EventId("n", "b", 1), 1_700_000_000.0, ANN)
+
+LINES: list[tuple[Event, str]] = [
+    (Said(*HEAD, "#lobby", "hello", Kind.MESSAGE), "#lobby <ann> hello"),
+    (Said(*HEAD, "#lobby", "waves", Kind.ACTION), "#lobby * ann waves"),
+    (Said(*HEAD, "#lobby", "beep", Kind.NOTICE), "#lobby -ann- beep"),
+    (PrivateSaid(*HEAD, BOB, "psst", Kind.MESSAGE), "[private] <ann> psst"),
+    (Joined(*HEAD, "#tea", False), "* ann joined #tea"),
+    (Joined(*HEAD, "#tea", True), "* ann opened #tea"),
+    (Parted(*HEAD, "#tea", ""), "* ann left #tea"),
+    (Parted(*HEAD, "#tea", "bye"), "* ann left #tea: bye"),
+    (Quit(*HEAD, "bye"), "* ann left the chat: bye"),
+    (Renamed(*HEAD, "anna"), "* ann is now anna"),
+    (TopicSet(*HEAD, "#tea", "Assam"), "* ann set the topic of #tea: Assam"),
+    (TopicSet(*HEAD, "#tea", ""), "* ann took away the topic of #tea"),
+    (Kicked(*HEAD, "#tea", BOB, "spam"), "* ann kicked bob out of #tea: spam"),
+    (ModeChanged(*HEAD, "#tea", BOB, True), "* ann made bob an operator of #tea"),
+    (ModeChanged(*HEAD, "#tea", BOB, False), "* ann made bob an operator of #tea no longer"),
+    (Banned(*HEAD, "#tea", "bob", "192.0.2.1/32"), "* ann banned bob from #tea"),
+    (Unbanned(*HEAD, "#tea", "bob"), "* ann lifted the ban of bob from #tea"),
+]
+
+
+@pytest.mark.parametrize(("event", "line"), LINES)
+def test_events_as_lines(event: Event, line: str) -> None:
+    assert describe(event) == line
+    assert TextFormat().render(event) == line.encode() + b"\r\n"
+
+
+def test_every_event_has_a_line() -> None:
+    shown = {type(event).__name__ for event, _ in LINES}
+    assert shown == {cls.__name__ for cls in Event.__subclasses__()}
+
+
+def test_what_is_sent_and_what_is_past() -> None:
+    private = PrivateSaid(*HEAD, BOB, "psst", Kind.MESSAGE)
+    assert describe_sent(private) == "[private to bob] <ann> psst"
+    said = Said(*HEAD, "#lobby", "hello", Kind.MESSAGE)
+    assert describe_past(said, HEAD[1] + 60) == "  22:13 #lobby <ann> hello"
+    assert describe_past(said, HEAD[1] + 86400) == "  2023-11-14 22:13 #lobby <ann> hello"
+
+
+@given(st.text())
+def test_no_terminal_is_steered(text: str) -> None:
+    """'Control characters and terminal escapes never reach another person's screen.'"""
+    for event in (
+        Said(*HEAD, "#lobby", text, Kind.MESSAGE),
+        PrivateSaid(*HEAD, BOB, text, Kind.MESSAGE),
+        TopicSet(*HEAD, "#tea", text),
+        Kicked(*HEAD, "#tea", BOB, text),
+        Quit(*HEAD, text),
+    ):
+        data = TextFormat().render(event)
+        assert data.endswith(b"\r\n")
+        shown = data[:-2].decode()
+        assert not any(ord(c) < 32 or 127 <= ord(c) < 160 or c in "\u202e\u2028" for c in shown)
+
+
+def test_an_escape_sequence_is_shown_for_what_it_is() -> None:
+    assert encode_lines(["\x1b[2J\x07"]) == "\ufffd[2J\ufffd\r\n".encode()
+
+
+def test_names_are_wrapped_to_80_columns() -> None:
+    lines = columns([f"member{number:03}" for number in range(30)], "  In #tea (99):", 69)
+    assert all(len(line) <= WIDTH for line in lines)
+    assert len(lines) > 3
+    assert lines[-1].endswith("and 69 more")
+    assert columns(["ann", "bob"], "  In #tea (2):", 0) == ["  In #tea (2): ann, bob"]

@@ -1,0 +1,102 @@
+"""Text doors on memory transports, for tests of what people see."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+from twisted.internet.error import ConnectionDone
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from tcpd.chat.hub import Hub
+from tcpd.chat.settings import ChatSettings
+from tcpd.chat.text.kind import kind
+from tcpd.chat.text.protocol import TextFactory, TextProtocol
+from tcpd.interfaces import IContext
+from tcpd.ops.counters import ServiceCounters
+
+
+@implementer(IContext)
+class PlainContext:
+    """A context of plain attributes."""
+
+    def __init__(self, hub: Hub, clock: Clock) -> None:
+        self.service = "chat"
+        self.clock = clock
+        self.wall_clock = hub.wall_clock
+        self.server_name = "chat.example.net"
+        self.started = 0.0
+        self.hub = hub
+        self.counters = ServiceCounters()
+
+    def directory(self) -> list[Any]:
+        return []
+
+
+class Client:
+    """One person at a text door."""
+
+    def __init__(self, house: House) -> None:
+        self.house = house
+        self.transport = StringTransport()
+        protocol = house.factory.buildProtocol(None)
+        assert isinstance(protocol, TextProtocol)
+        self.protocol = protocol
+        self.protocol.makeConnection(self.transport)  # type: ignore[arg-type]
+
+    @property
+    def paused(self) -> bool:
+        """Whether the door reads no further."""
+        return self.transport.producerState == "paused"
+
+    def send(self, data: bytes) -> None:
+        self.protocol.dataReceived(data)
+
+    def type(self, *lines: str) -> list[str]:
+        """Type lines; what the screen shows then."""
+        for line in lines:
+            self.send(line.encode() + b"\r\n")
+        return self.screen()
+
+    def raw(self) -> bytes:
+        """The bytes that came since the last time."""
+        self.house.clock.advance(0)
+        data = self.transport.value()
+        self.transport.clear()
+        return data
+
+    def screen(self) -> list[str]:
+        """The lines that came since the last time."""
+        text = self.raw().decode()
+        assert text == "" or text.endswith("\r\n")
+        return text.split("\r\n")[:-1]
+
+    def lose(self) -> None:
+        self.protocol.connectionLost(Failure(ConnectionDone()))
+
+
+class House:
+    """A hub with a text door."""
+
+    def __init__(self, *, bounds: dict[str, Any] | None = None, **settings: Any) -> None:
+        self.clock = Clock()
+        self.now = itertools.repeat(1_700_000_000.0)
+        self.hub = Hub(ChatSettings(**bounds or {}), "node", "boot", lambda: next(self.now))
+        self.context = PlainContext(self.hub, self.clock)
+        settings.setdefault("rate", None)
+        factory = kind.make_factory(kind.settings(**settings), self.context)  # type: ignore[arg-type]
+        assert isinstance(factory, TextFactory)
+        self.factory = factory
+
+    def client(self, nick: str | None = None) -> Client:
+        client = Client(self)
+        if nick is not None:
+            client.type(nick)
+        return client
+
+    @property
+    def counted(self) -> dict[str, int]:
+        return self.context.counters.events
