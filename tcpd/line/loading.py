@@ -70,6 +70,11 @@ def _load(point: EntryPoint) -> ILineCommand:
         raise SettingError(
             "", f"the command of {origin} cannot be loaded: {type(error).__name__}: {error}"
         ) from error
+    if not ILineCommand.providedBy(command):
+        kind = type(command).__name__
+        raise SettingError(
+            "", f"{origin} is not a line command: it is a {kind} and does not provide ILineCommand"
+        )
     try:
         verifyObject(ILineCommand, command)
         check_name(command.name)
@@ -78,7 +83,7 @@ def _load(point: EntryPoint) -> ILineCommand:
         raise SettingError("", f"{origin} is not a line command: {sentence}") from error
     except ValueError as error:
         raise SettingError("", f"{origin} is not a line command: {error}") from error
-    return command  # type: ignore[no-any-return]
+    return command
 
 
 def _origin(point: EntryPoint) -> str:

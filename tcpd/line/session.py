@@ -26,7 +26,7 @@ import difflib
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from enum import Enum
-from inspect import isawaitable
+from inspect import isawaitable, iscoroutine
 from sys import getrefcount
 
 from tcpd.interfaces import ILineCommand
@@ -187,7 +187,10 @@ class Session:
         self.state = State.READY
 
     def close(self) -> None:
-        """Answer nothing more, and ignore what comes. A command may be the cause of this call."""
+        """Answer nothing more, and ignore what comes. A command may be the cause of this call.
+
+        Replies that :meth:`answer` has not returned yet are dropped: they would come too late.
+        """
         self._gone = True
         self.state = State.CLOSED
         self.pending = self.command = None
@@ -303,6 +306,8 @@ class Session:
     def _say(self, command: ILineCommand, answer: object) -> int:
         """Take what a command returned; tell how many characters it adds to the output."""
         if self._gone:
+            if iscoroutine(answer):
+                answer.close()
             return 0
         if isinstance(answer, str):
             answer = Reply.of(250, answer)

@@ -10,6 +10,8 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from tcpd.wire.safe_text import escape_controls
+
 
 class Wait:
     """Awaits one thing and calls back once: ``settled``, ``rejected`` or ``expired``.
@@ -57,7 +59,9 @@ class Wait:
         self._deferred = deferred
         deferred.addCallbacks(self._succeed, self._fail)
         deferred.addErrback(self._broken)
-        if not self._over:
+        if self._over:
+            self._cancel()  # a coroutine that gave itself up before its first wait
+        else:
             self._timer = self._clock.callLater(self._seconds, self._expire)
 
     def give_up(self) -> None:
@@ -76,7 +80,8 @@ class Wait:
             self._finish()
             self._rejected(failure)
         elif not failure.check(CancelledError):
-            self._log.debug("given up, and then failed: {error}", error=repr(failure.value))
+            error = escape_controls(repr(failure.value))
+            self._log.debug("a command was given up, and then failed: {error}", error=error)
 
     def _expire(self) -> None:
         self._timer = None
@@ -91,7 +96,8 @@ class Wait:
             self._timer = None
 
     def _cancel(self) -> None:
-        assert self._deferred is not None
+        if self._deferred is None:
+            return
         try:
             self._deferred.cancel()
         except Exception:  # a third party's canceller; it is given up either way

@@ -7,8 +7,10 @@ import types
 from importlib.metadata import EntryPoint
 
 import pytest
+from zope.interface import implementer
 
 from tcpd.config.errors import SettingError
+from tcpd.interfaces import ILineCommand
 from tcpd.line.builtin import ping
 from tcpd.line.command import Command
 from tcpd.line.loading import BUILT_IN, GROUP, load_commands
@@ -27,6 +29,7 @@ def theirs(monkeypatch: pytest.MonkeyPatch) -> None:
         no_command="just text",
         bad_name=_Loose("no name"),
         half=_Half(),
+        whole_but=_LacksHelp(),
     )
     monkeypatch.setitem(sys.modules, "theirs", module)
 
@@ -37,6 +40,18 @@ class _Half:
     name = "HALF"
 
 
+@implementer(ILineCommand)
+class _LacksHelp:
+    """Says that it is a command, and lacks something."""
+
+    name = "LACKING"
+    usage = ""
+
+    def call(self, request: object) -> str:
+        return ""
+
+
+@implementer(ILineCommand)
 class _Loose:
     """Provides the interface without being a Command."""
 
@@ -44,12 +59,7 @@ class _Loose:
     help = "Help."
 
     def __init__(self, name: str) -> None:
-        from zope.interface import directlyProvides
-
-        from tcpd.interfaces import ILineCommand
-
         self.name = name
-        directlyProvides(self, ILineCommand)
 
     def call(self, request: object) -> str:
         return ""
@@ -114,10 +124,15 @@ def test_what_is_refused(values: list[str], sentence: str) -> None:
     assert str(caught.value) == sentence
 
 
-@pytest.mark.parametrize("value", ["theirs:no_command", "theirs:half"])
-def test_what_is_no_command(value: str) -> None:
-    with pytest.raises(
-        SettingError, match=f"{value} is not a line command: .*ILineCommand"
-    ) as caught:
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        ("theirs:no_command", "it is a str and does not provide ILineCommand$"),
+        ("theirs:half", "it is a _Half and does not provide ILineCommand$"),
+        ("theirs:whole_but", ".*ILineCommand.help attribute was not provided"),
+    ],
+)
+def test_what_is_no_command(value: str, why: str) -> None:
+    with pytest.raises(SettingError, match=f"^{value} is not a line command: {why}") as caught:
         load_commands(points=[point(value)])
     assert "\n" not in str(caught.value)

@@ -326,6 +326,39 @@ def test_farewell() -> None:
     line.protocol.connectionLost(Failure(ConnectionDone()))
 
 
+@pytest.mark.parametrize("first", [b"", b"NAP 1\n"])
+def test_a_command_may_end_its_own_connection(first: bytes) -> None:
+    """What it returns afterwards goes nowhere, and nothing more is answered."""
+
+    @command("LEAVE", help="Ends the connection, as a coroutine.")
+    async def leave(request: Request) -> str:
+        if request.argument:
+            await deferLater(request.context.clock, 1)
+        said.append(protocol.farewell(End.SERVER))
+        return "never sent"
+
+    @command("LEAVE-NOW", help="Ends the connection and has more to wait for.")
+    def leave_now(request: Request) -> Awaitable[str]:
+        said.append(protocol.farewell(End.SERVER))
+        return leave.call(request)  # type: ignore[return-value]
+
+    for request in (b"LEAVE\n", b"LEAVE later\n", b"LEAVE-NOW\n"):
+        said: list[bytes] = []
+        context = MemoryContext()
+        commands = load_commands((leave, leave_now, *Commands().all), points=())
+        protocol = LineFactory(LineSettings(), context, commands).buildProtocol(None)
+        transport = StringTransport()
+        protocol.makeConnection(transport)
+        transport.clear()
+        protocol.dataReceived(first + request + b"PING\n")
+        context.clock.advance(1)
+        context.clock.advance(1)
+        assert said == [b"421 example.net the conversation is over\r\n"]
+        slept = first and request != b"LEAVE-NOW\n"  # which drops what was not yet written
+        assert transport.value() == (b"250 slept\r\n" if slept else b"")
+        assert not context.clock.getDelayedCalls()
+
+
 def test_refusal() -> None:
     """ "A client that is not let in is told 421 and the reason in place of the greeting" """
     factory = Line().factory
