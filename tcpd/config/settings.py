@@ -53,6 +53,7 @@ class TcpdSettings:
         or_word(_HOST_NAME, "host"),
         None,
         "The name that the daemon calls itself by; host is what the system calls itself.",
+        reloadable=False,
     )
     connections: int = option(
         whole_number(1, 1_000_000), 10_000, "How many connections all services together may have."

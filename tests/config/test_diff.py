@@ -1,0 +1,100 @@
+"""What differs between two configurations."""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from dataclasses import dataclass
+
+from tcpd.config import ini
+from tcpd.config.build import build
+from tcpd.config.diff import Difference, ServiceChange, diff
+from tcpd.config.fields import option
+from tcpd.config.settings import Settings
+from tcpd.config.values import TEXT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WordSettings:
+    """Of a kind."""
+
+    word: str = option(TEXT, "hi", "What to say.")
+    voice: str = option(TEXT, "low", "How.", reloadable=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoomSettings:
+    """Of a section."""
+
+    colour: str = option(TEXT, "blue", "How it looks.")
+    size: str = option(TEXT, "big", "Walls do not move.", reloadable=False)
+
+
+@dataclass(frozen=True)
+class Kind:
+    name: str
+    summary: str = "Says a word."
+    settings: type = WordSettings
+    words: Set[str] = frozenset()
+    sample_listen: str | None = None
+
+
+KINDS = {"word": Kind("word"), "other": Kind("other")}
+
+BASE = "[service:a]\nprotocol = word\nlisten = *:1\n"
+
+
+def made(text: str) -> Settings:
+    document, errors = ini.read("x.ini", text)
+    assert not errors
+    return build(document, KINDS, {"room": RoomSettings})
+
+
+def between(old: str, new: str) -> Difference:
+    return diff(made(old), made(new))
+
+
+def only(**differs: object) -> ServiceChange:
+    same: dict[str, object] = {
+        "name": "a",
+        "replaced": "",
+        "listen": False,
+        "policy": False,
+        "options": (),
+    }
+    return ServiceChange(**{**same, **differs})  # type: ignore[arg-type]
+
+
+def test_nothing_differs_however_it_is_written() -> None:
+    assert not between(BASE, "# moved\n\n" + BASE + "word = hi\n[tls:x]\ncertificate = c\n")
+
+
+def test_services_come_and_go() -> None:
+    other = BASE.replace(":a]", ":b]").replace("*:1", "*:2")
+    difference = between(BASE, other)
+    assert (difference.added, difference.removed, difference.changed) == (("b",), ("a",), ())
+
+
+def test_each_change_of_a_service_is_named() -> None:
+    for new, change in (
+        (BASE.replace("= word", "= other"), only(replaced="protocol")),
+        (BASE.replace("*:1", "*:2"), only(listen=True)),
+        (BASE + "word = ho\n", only(options=("word",))),
+        (BASE + "voice = loud\n", only(replaced="voice")),
+        (BASE + "[policy:default]\nidle = 3s\n", only(policy=True)),
+        (BASE + "policy = p\n[policy:p]\nidle = 3s\n", only(policy=True)),
+    ):
+        assert between(BASE, new).changed == (change,), new
+
+
+def test_another_policy_of_the_same_content_is_no_change() -> None:
+    assert not between(BASE, BASE + "policy = p\n[policy:p]\n")
+
+
+def test_what_takes_a_restart_stays_as_it_is_and_is_told() -> None:
+    difference = between(BASE, BASE + "[room]\ncolour = red\nsize = small\n")
+    assert difference.sections == {"room": ("colour",)}
+    assert difference.restart == (("room", "size"),)
+    assert difference.settings.sections["room"] == RoomSettings(colour="red", size="big")
+    again = diff(difference.settings, made(BASE + "[room]\ncolour = red\nsize = small\n"))
+    assert again.restart == (("room", "size"),), "it is told until it is so"
+    assert not again.sections
