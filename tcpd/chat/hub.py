@@ -102,6 +102,7 @@ class Hub:
         self._members: dict[str, Member] = {}
         self._queue: deque[Event] = deque()
         self._delivering = False
+        self._closing = False
         self.lobby = Room(settings.lobby, settings.history_kept, house=True)
         if settings.lobby_topic:
             self.lobby.topic = Topic(settings.lobby_topic, None, wall_clock())
@@ -321,6 +322,13 @@ class Hub:
         member.door.dropped()
         self._accept(Quit(*self._head(member), SLOW_READER))
 
+    def close(self) -> None:
+        """The daemon is about to end all connections: from now on nobody is told who leaves.
+
+        Everybody does, and to tell each one of each other takes quadratic time.
+        """
+        self._closing = True
+
     def _accept(self, event: Event) -> Refused | None:
         self._order(event, self.deliver)
         return None
@@ -539,8 +547,8 @@ class Hub:
         if member is None:
             return None
         self._nicks.pop(member.key, None)
-        neighbours = self._neighbours(member)
-        del neighbours[member]
+        neighbours = {} if self._closing else self._neighbours(member)
+        neighbours.pop(member, None)
         for room in list(member.rooms.values()):
             self._take_out(room, member)
         self._send(event, neighbours)

@@ -32,7 +32,7 @@ class ChatSettings:
     )
     lobby_topic: str = option(
         TEXT,
-        "Welcome to the lobby",
+        "Talk about anything",
         "The topic of the lobby, which nobody can change.",
         reloadable=False,
     )

@@ -230,6 +230,20 @@ def test_quitting_is_told_once_to_each_neighbour() -> None:
     assert chat.enter("ann")
 
 
+def test_at_the_end_nobody_is_told_who_leaves() -> None:
+    """'From now on nobody is told who leaves', and still all are gone in the end."""
+    chat = Chat()
+    members = [chat.enter(f"m{number}", "#lobby", "#tea") for number in range(10)]
+    chat.news(members[-1])
+    chat.hub.close()
+    for member in members:
+        chat.hub.leave(member, "the server is shutting down")
+    assert chat.news(members[-1]) == []
+    assert chat.hub.member_count == 0
+    assert list(chat.hub.rooms) == [chat.hub.lobby]
+    assert not chat.hub.lobby.members
+
+
 # --- operators ---
 
 

@@ -31,7 +31,7 @@ def test_the_welcome() -> None:
         "/help lists the commands, /quit says goodbye.",
         "",
         "* ann joined #lobby",
-        "  Topic: Welcome to the lobby",
+        "  Topic: Talk about anything",
         "  In #lobby (1): ann",
     ]
 
@@ -87,7 +87,7 @@ def test_three_people_and_a_room() -> None:
     assert eve.screen() == ["#lobby <bob> in the lobby"]
     assert eve.type("/rooms") == [
         "  2 rooms:",
-        "  #lobby                   3 people  Welcome to the lobby",
+        "  #lobby                   3 people  Talk about anything",
         "  #tea                     2 people  Assam",
     ]
     assert eve.type("/who tea") == ["  In #tea (2): @ann, bob"]
