@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from enum import Enum, auto
 
-_CR = 13
 _SE = 240
 _SB = 250
 _WILL = 251
@@ -63,24 +62,37 @@ class TelnetFilter:
             if data.endswith(b"\r"):
                 self._state = _State.CR
             return data, b""
-        kept = bytearray()
+        kept: list[bytes] = []
         answers = bytearray()
-        for byte in data:
-            self._take(byte, kept, answers)
-        return bytes(kept), bytes(answers)
-
-    def _take(self, byte: int, kept: bytearray, answers: bytearray) -> None:
-        state = self._state
-        if state is _State.DATA or state is _State.CR:
-            if byte == _IAC:
-                # a command may stand between CR and NUL; the pair then counts as two characters
-                self._state = _State.COMMAND
-            elif byte == 0 and state is _State.CR:
-                kept.append(10)
-                self._state = _State.DATA
+        start = 0
+        while start < len(data):
+            if self._state is _State.DATA:
+                start = self._data(data, start, kept)
             else:
-                kept.append(byte)
-                self._state = _State.CR if byte == _CR else _State.DATA
+                start += self._byte(data[start], kept, answers)
+        return b"".join(kept), bytes(answers)
+
+    def _data(self, data: bytes, start: int, kept: list[bytes]) -> int:
+        """Take data up to the next command; tell how far that is."""
+        end = data.find(_IAC, start)
+        # a command may stand between CR and NUL, which then are two characters
+        piece = data[start : end if end >= 0 else None].replace(b"\r\0", b"\r\n")
+        kept.append(piece)
+        if end >= 0:
+            self._state = _State.COMMAND
+            return end + 1
+        if piece.endswith(b"\r"):
+            self._state = _State.CR
+        return len(data)
+
+    def _byte(self, byte: int, kept: list[bytes], answers: bytearray) -> int:
+        """Take one byte behind CR or in a command; tell how many were taken: 0 or 1."""
+        state = self._state
+        if state is _State.CR:
+            self._state = _State.DATA
+            if byte != 0:
+                return 0
+            kept.append(b"\n")
         elif state is _State.COMMAND:
             self._command(byte, kept)
         elif state is _State.OPTION:
@@ -91,8 +103,9 @@ class TelnetFilter:
             self._state = _State.DATA
         else:
             self._subnegotiation(byte)
+        return 1
 
-    def _command(self, byte: int, kept: bytearray) -> None:
+    def _command(self, byte: int, kept: list[bytes]) -> None:
         if _WILL <= byte <= _DONT:
             self._verb = byte
             self._state = _State.OPTION
@@ -101,7 +114,7 @@ class TelnetFilter:
             self._state = _State.SUBNEGOTIATION
         else:
             if byte == _IAC:
-                kept.append(_IAC)
+                kept.append(b"\xff")
             self._state = _State.DATA
 
     def _subnegotiation(self, byte: int) -> None:

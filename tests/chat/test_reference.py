@@ -1,0 +1,70 @@
+"""The reference page tells what the code does."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+
+import pytest
+from chat.texting import Client, House
+
+from tcpd.chat.settings import ChatSettings
+from tcpd.chat.text.parse import COMMANDS, Command
+from tcpd.chat.text.settings import TextSettings
+
+PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "chat.rst").read_text()
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_commands_are_described(command: Command) -> None:
+    assert f"``/{command.name} {command.usage}".rstrip() + "``" in PAGE
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        field.name
+        for cls in (ChatSettings, TextSettings)
+        for field in dataclasses.fields(cls)
+        if field.name != "lobby"
+    ],
+)
+def test_keys_are_described(key: str) -> None:
+    assert f"``{key}``" in PAGE
+
+
+def test_the_transcript_is_real() -> None:
+    """Both people type what the page has behind '>', and see what it has besides."""
+    house = House()
+    house.factory.server_name = "chat.example.net"
+    blocks = re.findall(r"::\n\n((?:    .*\n|\n)+)", PAGE)[:2]
+    scripts = [[line[4:] for line in block.rstrip().split("\n")] for block in blocks]
+    scripts[0].pop(0)  # the shell's line
+    ann, bob = (Person(house.client(), script) for script in scripts)
+    for _ in range(100):
+        # Ann types as long as she can, then Bob types a line: so it was
+        if not ann.types():
+            bob.types()
+    assert ann.screen == ann.script
+    assert bob.screen == bob.script
+
+
+class Person:
+    """Types the next line of a script as soon as the screen shows all that stands before it."""
+
+    def __init__(self, client: Client, script: list[str]) -> None:
+        self.client = client
+        self.script = script
+        self.screen: list[str] = []
+
+    def types(self) -> bool:
+        self.screen += self.client.screen()
+        typed = [n for n, line in enumerate(self.script) if line.startswith("> ")]
+        if not typed or self.screen != self.script[: typed[0]]:
+            return False
+        line = self.script[typed[0]].removeprefix("> ")
+        del self.script[: typed[0] + 1]
+        self.screen.clear()
+        self.client.send(line.encode() + b"\n")
+        return True
