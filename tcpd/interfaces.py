@@ -36,8 +36,8 @@ class IKind(Interface):
         :param settings: an instance of ``self.settings``.
         :param IContext context: what the service may use of the rest of the daemon.
         :return: a :class:`twisted.internet.interfaces.IProtocolFactory`; it may also provide
-            :class:`IRefusing`, and its protocols :class:`IFarewell` and
-            :class:`twisted.internet.interfaces.IHalfCloseableProtocol`.
+            :class:`IRefusing` and :class:`IReconfigurable`, and its protocols
+            :class:`IFarewell` and :class:`twisted.internet.interfaces.IHalfCloseableProtocol`.
         :raise tcpd.config.errors.SettingError: for what only the kind can check, such as a file
             that cannot be read.
         """
@@ -111,6 +111,19 @@ class IConnection(Interface):
         The protocol's farewell (:class:`IFarewell`) is sent, except to a peer that does not read.
 
         :param tcpd.policy.reasons.End reason: why.
+        """
+
+
+class IReconfigurable(Interface):
+    """A factory that can take over new options while it runs; one that cannot is replaced."""
+
+    def reconfigure(settings):
+        """Take over new options. Conversations under way may keep the old ones.
+
+        Called only after :meth:`IKind.make_factory` has succeeded with the same settings, so all
+        that can be wrong with them has been found; it must not raise.
+
+        :param settings: an instance of the kind's ``settings``.
         """
 
 

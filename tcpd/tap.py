@@ -17,7 +17,8 @@ from tcpd.config.errors import ConfigError
 from tcpd.config.load import find_files, load
 from tcpd.config.settings import Settings
 from tcpd.config.show import sample, show_config
-from tcpd.daemon.compose import SECTIONS, compose
+from tcpd.daemon.compose import SECTIONS
+from tcpd.daemon.daemon import Daemon
 from tcpd.daemon.registry import KindError, Kinds
 from tcpd.net.listeners import ListenError
 
@@ -71,7 +72,7 @@ class Options(usage.Options):
             if self["show-config"]:
                 _leave(show_config(self.settings))
             if self["check"]:
-                compose(self.settings, self.kinds, Clock(), time.time)
+                Daemon(self.settings, self.kinds, Clock(), time.time)
                 _leave(f"{', '.join(files) or 'the built-in sample'}: nothing is wrong")
         except (ConfigError, KindError) as error:
             _fail(str(error))
@@ -82,7 +83,7 @@ def makeService(options: Options) -> IService:
     from twisted.internet import reactor
 
     try:
-        daemon = compose(options.settings, options.kinds, reactor, time.time)
+        daemon = Daemon(options.settings, options.kinds, reactor, time.time)
     except ConfigError as error:
         _fail(str(error))
     sys.excepthook = _tell_start_errors

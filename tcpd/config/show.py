@@ -186,6 +186,8 @@ def _rst_options(cls: type) -> Iterator[str]:
         else:
             shown = item.type.show(item.default)
             default = f"default ``{shown}``" if shown else "default empty"
+        if not item.reloadable:
+            default += "; a change takes a restart"
         return item.name, item.type.name, default, item.doc
 
     return _rst_keys(row(item) for item in options_of(cls))
@@ -205,8 +207,8 @@ An ini file: ``[section]``, ``key = value``, comments (``#`` or ``;``) on lines 
 values that may go on in indented lines. Nothing is interpolated. Where several files are named by
 ``--config``, what is read later wins, key by key. Every key is optional but ``protocol`` and
 ``listen`` of a service and ``certificate`` of a ``[tls:NAME]``, and so is every section but one
-``[service:NAME]``. It is read at start: a change takes a restart. What stands here is also printed
-as an annotated sample, by ``twistd tcpd --print-config``.
+``[service:NAME]``. What stands here is also printed as an annotated sample, by
+``twistd tcpd --print-config``.
 
 Values
 ------

@@ -1,4 +1,4 @@
-"""Settings to a tree of Services. This module alone knows all the parts."""
+"""Settings to parts, and parts to the daemon. This module alone knows all the parts."""
 
 from __future__ import annotations
 
@@ -9,10 +9,7 @@ import socket
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from twisted.application.service import MultiService
 from twisted.internet.interfaces import IProtocolFactory
-from twisted.internet.protocol import DatagramProtocol
-from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.systemd import ListenFDs
 
@@ -22,12 +19,10 @@ from tcpd.config.errors import ConfigError, SettingError
 from tcpd.config.listen import Listener
 from tcpd.config.settings import ServiceSettings, Settings
 from tcpd.daemon.context import Context
-from tcpd.daemon.descriptors import raise_descriptor_limit
-from tcpd.interfaces import IKind
 from tcpd.net.datagram import Datagrams
 from tcpd.net.directory import ServiceEntry
 from tcpd.net.layer import ConnectionLayer, ListenerFactory
-from tcpd.net.service import ListeningService
+from tcpd.net.service import ListeningService, Server
 from tcpd.net.tls import Certificates, tls_factory
 from tcpd.ops.counters import ServiceCounters
 from tcpd.policy.admission import Tally
@@ -36,45 +31,56 @@ from tcpd.policy.admission import Tally
 SECTIONS: Mapping[str, type] = {"chat": ChatSettings}
 
 
-class Daemon(MultiService):
-    """All services. Made by :func:`compose`."""
+class Complaints:
+    """What is wrong with settings that are well formed, collected to be told at once.
 
-    _log = Logger()
+    :param settings: for the places of sections and keys.
+    """
 
-    def __init__(self, connections: int) -> None:
-        super().__init__()
-        self._connections = connections
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._lines: list[str] = []
 
-    def privilegedStartService(self) -> None:
-        """Raise the limit on open files and open all ports.
+    def add(self, section: str, error: SettingError) -> None:
+        """Note what a part found."""
+        place = self._settings.place(section, error.key)
+        self._lines.append(f"{place}: [{section}] {error}")
 
-        :raise tcpd.net.listeners.ListenError: if one cannot be opened.
-        """
-        warning = raise_descriptor_limit(self._connections)
-        if warning:
-            self._log.warn("{warning}", warning=warning)
-        super().privilegedStartService()
+    def check(self) -> None:
+        """:raise ConfigError: if there is any."""
+        if self._lines:
+            raise ConfigError(self._lines)
 
 
-class _Composer:
+class Parts:
+    """What lives as long as the daemon, and the making of what does not.
+
+    :param settings: those that it starts with.
+    :param kinds: by name.
+    :param reactor: opens ports and keeps time.
+    :param wall_clock: seconds since 1970, UTC.
+    :param directory: tells what is served.
+    """
+
     def __init__(
         self,
         settings: Settings,
         kinds: Mapping[str, Any],
         reactor: Any,
         wall_clock: Callable[[], float],
+        directory: Callable[[], list[ServiceEntry]],
     ) -> None:
-        self.settings = settings
         self.kinds = kinds
         self.reactor = reactor
         self.wall_clock = wall_clock
+        self.directory = directory
         self.server_name = settings.tcpd.server_name or _host_name()
         self.started = reactor.seconds()
         self.tally = Tally(settings.tcpd.connections)
         self.ids = itertools.count(1)
         self.systemd = ListenFDs.fromEnvironment()
         self.own_ports: set[int] = set()
-        self.errors: list[str] = []
+        self.certificates: dict[str, Certificates] = {}
         self.tls: dict[str, TLSMemoryBIOFactory] = {}
         self.hub = Hub(
             settings.sections["chat"],
@@ -82,72 +88,76 @@ class _Composer:
             boot=secrets.token_hex(4),
             wall_clock=wall_clock,
         )
-        self.units: dict[str, ListeningService] = {}
 
-    def compose(self) -> Daemon:
-        for name, tls in self.settings.tls.items():
+    def load_certificates(
+        self, settings: Settings, complaints: Complaints
+    ) -> dict[str, Certificates]:
+        """Read the certificates that settings name, all of them, and change nothing."""
+        loaded = {}
+        for name, tls in settings.tls.items():
             try:
-                self.tls[name] = tls_factory(Certificates(tls), self.reactor)
+                loaded[name] = Certificates(tls)
             except SettingError as error:
-                self.complain(f"tls:{name}", error)
-        for service in self.settings.services.values():
-            kind = self.kinds[service.protocol]
-            context = self.context(service)
-            try:
-                factory = kind.make_factory(service.options, context)
-            except SettingError as error:
-                self.complain(f"service:{service.name}", error)
-                continue
-            if not self.errors:
-                self.units[service.name] = self.unit(service, kind, context, factory)
-        if self.errors:
-            raise ConfigError(self.errors)
-        daemon = Daemon(self.settings.tcpd.connections)
-        for unit in self.units.values():
-            unit.setServiceParent(daemon)
-        return daemon
+                complaints.add(f"tls:{name}", error)
+        return loaded
 
-    def complain(self, section: str, error: SettingError) -> None:
-        place = self.settings.place(section, error.key)
-        self.errors.append(f"{place}: [{section}] {error}")
+    def use_certificates(self, loaded: Mapping[str, Certificates]) -> None:
+        """Use what was loaded for handshakes from now on."""
+        for name, certificates in loaded.items():
+            if name in self.certificates:
+                self.certificates[name].adopt(certificates)
+            else:
+                self.certificates[name] = certificates
+                self.tls[name] = tls_factory(certificates, self.reactor)
 
-    def directory(self) -> list[ServiceEntry]:
-        """What is served now; handed to kinds in their context."""
-        entries = []
-        for service in self.settings.services.values():
-            unit = self.units.get(service.name)
-            listening = unit.listening if unit else ()
-            entries.append(
-                ServiceEntry(
-                    service.name,
-                    service.protocol,
-                    self.kinds[service.protocol].summary,
-                    tuple(str(listener) for listener in listening),
-                )
-            )
-        return entries
+    def context(self, service: str, counters: ServiceCounters | None = None) -> Context:
+        """What the kind of a service gets.
 
-    def context(self, service: ServiceSettings) -> Context:
+        :param counters: to go on with; by default new ones.
+        """
         return Context(
-            service=service.name,
+            service=service,
             clock=self.reactor,
             wall_clock=self.wall_clock,
             server_name=self.server_name,
             started=self.started,
             hub=self.hub,
-            counters=ServiceCounters(),
+            counters=counters or ServiceCounters(),
             directory=self.directory,
         )
 
+    def factory(
+        self, service: ServiceSettings, context: Context, complaints: Complaints
+    ) -> IProtocolFactory | None:
+        """Make the factory of a service; ``None`` if its kind complained."""
+        try:
+            made: IProtocolFactory = self.kinds[service.protocol].make_factory(
+                service.options, context
+            )
+        except SettingError as error:
+            complaints.add(f"service:{service.name}", error)
+            return None
+        return made
+
+    def idle(self, service: ServiceSettings, settings: Settings) -> float:
+        """The idle timeout of a service, in seconds: its policy's, or what its kind asks for."""
+        idle = settings.policies[service.policy].idle
+        asked: float = self.kinds[service.protocol].idle
+        return asked if idle is None else idle
+
     def unit(
-        self, service: ServiceSettings, kind: IKind, context: Context, factory: IProtocolFactory
+        self,
+        service: ServiceSettings,
+        settings: Settings,
+        context: Context,
+        factory: IProtocolFactory,
     ) -> ListeningService:
-        policy = self.settings.policies[service.policy]
+        """Make a service, with its connection layer; it opens no port yet."""
         layer = ConnectionLayer(
             service=service.name,
             factory=factory,
-            policy=policy,
-            idle=kind.idle if policy.idle is None else policy.idle,
+            policy=settings.policies[service.policy],
+            idle=self.idle(service, settings),
             tally=self.tally,
             counters=context.counters,
             clock=self.reactor,
@@ -155,26 +165,31 @@ class _Composer:
         )
         return ListeningService(
             layer=layer,
-            listeners=[
-                (listener, self.server(listener, service, kind, context, layer))
-                for listener in service.listen
-            ],
+            wanted=self.servers(service, context, layer),
             reactor=self.reactor,
             systemd=self.systemd,
-            drain=self.settings.tcpd.drain,
+            drain=settings.tcpd.drain,
         )
 
-    def server(
+    def servers(
+        self, service: ServiceSettings, context: Context, layer: ConnectionLayer
+    ) -> list[tuple[Listener, Server]]:
+        """Make what serves each listener of a service."""
+        return [
+            (listener, self._server(listener, service, context, layer))
+            for listener in service.listen
+        ]
+
+    def _server(
         self,
         listener: Listener,
         service: ServiceSettings,
-        kind: Any,
         context: Context,
         layer: ConnectionLayer,
-    ) -> ListenerFactory | DatagramProtocol:
+    ) -> Server:
         if listener.udp:
             return Datagrams(
-                responder=kind.make_responder(service.options, context),
+                responder=self.kinds[service.protocol].make_responder(service.options, context),
                 counters=context.counters,
                 clock=self.reactor,
                 rate=service.options.udp_rate,
@@ -190,21 +205,3 @@ class _Composer:
 def _host_name() -> str:
     """What the system calls itself, less what a protocol's greeting could not carry."""
     return re.sub(r"[^A-Za-z0-9.-]+", "-", socket.gethostname())[:63].strip(".-") or "localhost"
-
-
-def compose(
-    settings: Settings,
-    kinds: Mapping[str, Any],
-    reactor: Any,
-    wall_clock: Callable[[], float],
-) -> Daemon:
-    """Build the daemon. Opens no port; reads the files that settings name (certificates, quotes).
-
-    :param settings: checked settings.
-    :param kinds: by name, those that the settings use at least.
-    :param reactor: opens ports and keeps time; a :class:`twisted.internet.task.Clock` will do to
-        find out whether it can be built.
-    :param wall_clock: seconds since 1970, UTC.
-    :raise ConfigError: for settings that turn out not to be usable.
-    """
-    return _Composer(settings, kinds, reactor, wall_clock).compose()

@@ -13,7 +13,7 @@ from zope.interface import implementer
 
 from tcpd.config.fields import option
 from tcpd.config.values import BOOLEAN, DURATION, SIZE, at_least
-from tcpd.interfaces import IContext, IRefusing
+from tcpd.interfaces import IContext, IReconfigurable, IRefusing
 from tcpd.line.command import CommandTable
 from tcpd.line.protocol import LineProtocol
 from tcpd.line.session import last_words
@@ -41,7 +41,7 @@ class LineSettings:
     )
 
 
-@implementer(IRefusing)
+@implementer(IReconfigurable, IRefusing)
 class LineFactory(Factory):
     """Makes the protocols of one service.
 
@@ -57,6 +57,10 @@ class LineFactory(Factory):
         self.settings = settings
         self.context = context
         self.commands = commands
+
+    def reconfigure(self, settings: LineSettings) -> None:
+        """See :class:`tcpd.interfaces.IReconfigurable`. Those who are connected keep the old."""
+        self.settings = settings
 
     def buildProtocol(self, addr: IAddress | None) -> LineProtocol:
         """One for each client that was let in."""

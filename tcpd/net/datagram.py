@@ -116,6 +116,13 @@ class Datagrams(DatagramProtocol):
         self._own_ports = own_ports
         self._failure_logged = False
 
+    def become(self, other: Datagrams) -> None:
+        """Answer as another would, from the next datagram on: the port stays open."""
+        self._responder = other._responder
+        self._counters = other._counters
+        self._buckets = other._buckets
+        self._failure_logged = False
+
     def startProtocol(self) -> None:
         """The port is open. Called by Twisted."""
         self._own_ports.add(self.transport.getHost().port)

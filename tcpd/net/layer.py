@@ -86,6 +86,7 @@ class ConnectionLayer:
         self._admission = Admission(
             Networks(policy.allow, policy.deny), policy.connections, policy.per_address, tally
         )
+        self._running = False
         self._sweeper = LoopingCall(self.sweep)
         self._sweeper.clock = clock
         self._empty: Deferred[None] | None = None
@@ -93,7 +94,23 @@ class ConnectionLayer:
 
     def start(self) -> None:
         """Begin to look for idle connections. Called when the service starts."""
-        if self._idle:
+        self._running = True
+        self._watch_idle()
+
+    def reconfigure(self, policy: PolicySettings, idle: float) -> None:
+        """Stand behind another policy from now on, those who are connected included."""
+        self.policy = policy
+        self._admission.reconfigure(
+            Networks(policy.allow, policy.deny), policy.connections, policy.per_address
+        )
+        if idle != self._idle:
+            self._idle = idle
+            self._watch_idle()
+
+    def _watch_idle(self) -> None:
+        if self._sweeper.running:
+            self._sweeper.stop()
+        if self._running and self._idle:
             self._sweeper.start(self._idle / _SWEEPS, now=False)
 
     def accept(
@@ -145,8 +162,8 @@ class ConnectionLayer:
         :param seconds: how long they may take.
         :return: fires with ``None`` when the last is gone; never fails.
         """
-        if self._sweeper.running:
-            self._sweeper.stop()
+        self._running = False
+        self._watch_idle()
         if not self.connections:
             return succeed(None)
         done: Deferred[None] = Deferred()
@@ -208,6 +225,15 @@ class ListenerFactory(Factory):
         self._layer = layer
         self._tls = tls
         self._starttls = starttls
+
+    def become(self, other: ListenerFactory) -> None:
+        """Serve as another would, from the next connection on: the port stays open."""
+        before, self._layer = self._layer, other._layer
+        self._tls = other._tls
+        self._starttls = other._starttls
+        if before is not self._layer and self.numPorts:
+            self._layer.factory.doStart()
+            before.factory.doStop()
 
     def logPrefix(self) -> str:
         """Name the service in the lines that Twisted logs of its ports."""

@@ -2,27 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 from twisted.internet.interfaces import IListeningPort
-from twisted.internet.protocol import DatagramProtocol
 from twisted.logger import Logger
 from twisted.python.systemd import ListenFDs
 
 from tcpd.config.listen import Listener
+from tcpd.net.datagram import Datagrams
 from tcpd.net.layer import ConnectionLayer, ListenerFactory
 from tcpd.net.listeners import ListenError, open_datagrams, open_stream, real_listener
 from tcpd.policy.reasons import End
+
+Server = ListenerFactory | Datagrams
+"""What a listener hands its connections or datagrams to."""
+
+
+@dataclass(slots=True)
+class OpenPort:
+    """A listener that is open.
+
+    :ivar listener: as it was configured.
+    :ivar server: serves it.
+    :ivar port: Twisted's.
+    """
+
+    listener: Listener
+    server: Server
+    port: IListeningPort
+
+    def serves(self, listener: Listener) -> bool:
+        """Whether it is where a listener wants to be, whatever its words."""
+        return (self.listener.place, self.listener.udp) == (listener.place, listener.udp)
+
+    def become(self, listener: Listener, server: Server) -> None:
+        """Serve as another listener at the same place would."""
+        self.listener = listener
+        if isinstance(self.server, Datagrams):
+            assert isinstance(server, Datagrams)
+            self.server.become(server)
+        else:
+            assert isinstance(server, ListenerFactory)
+            self.server.become(server)
+
+    def close(self) -> Deferred[Any]:
+        return maybeDeferred(self.port.stopListening)
 
 
 class ListeningService(Service):
     """Opens the ports of one service when it starts, and drains it when it stops.
 
     :param layer: its connections.
-    :param listeners: each with what serves it: a factory, or a protocol for datagrams.
+    :param wanted: its listeners, each with what is to serve it.
     :param reactor: opens ports.
     :param systemd: the sockets that systemd passed.
     :param drain: seconds that connections may take to end when it stops.
@@ -34,23 +69,23 @@ class ListeningService(Service):
         self,
         *,
         layer: ConnectionLayer,
-        listeners: Sequence[tuple[Listener, ListenerFactory | DatagramProtocol]],
+        wanted: Sequence[tuple[Listener, Server]],
         reactor: Any,
         systemd: ListenFDs,
         drain: float,
     ) -> None:
         self.setName(layer.service)
         self.layer = layer
-        self._listeners = listeners
+        self.drain = drain
+        self.ports: list[OpenPort] = []
+        self.wanted = wanted
         self._reactor = reactor
         self._systemd = systemd
-        self._drain = drain
-        self._ports: list[tuple[Listener, IListeningPort]] = []
 
     @property
     def listening(self) -> tuple[Listener, ...]:
         """Where it really listens; empty while it does not."""
-        return tuple(real_listener(listener, port) for listener, port in self._ports)
+        return tuple(real_listener(each.listener, each.port) for each in self.ports)
 
     def privilegedStartService(self) -> None:
         """Open the ports, all or none, while the process may still be root.
@@ -58,20 +93,42 @@ class ListeningService(Service):
         :raise ListenError: with a sentence that names the service and the address.
         """
         super().privilegedStartService()
-        self._open()
+        try:
+            for listener, server in self.wanted:
+                self.ports.append(self.open(listener, server))
+        except ListenError:
+            while self.ports:
+                self.ports.pop().close()
+            raise
 
     def startService(self) -> None:
-        """Begin. Opens the ports if they are not yet open, as where a service is added later."""
-        if not self._ports:
-            self._open()
+        """Begin to look after connections."""
         super().startService()
         self.layer.start()
-        for listener in self.listening:
+        self.tell(self.ports)
+
+    def tell(self, ports: Iterable[OpenPort]) -> None:
+        """Log where it listens, a line a port."""
+        for each in ports:
             self._log.info(
                 "service {service}: listening on {listener}",
                 service=self.layer.service,
-                listener=str(listener),
+                listener=str(real_listener(each.listener, each.port)),
             )
+
+    def open(self, listener: Listener, server: Server) -> OpenPort:
+        """Open one port; it is not yet one of :attr:`ports`.
+
+        :raise ListenError: with a sentence that names the service and the address.
+        """
+        try:
+            if isinstance(server, Datagrams):
+                port = open_datagrams(self._reactor, listener, server)
+            else:
+                port = open_stream(self._reactor, listener, server, self._systemd)
+        except ListenError as error:
+            raise ListenError(f"service {self.layer.service} {error}") from error
+        return OpenPort(listener, server, port)
 
     def stopService(self) -> Deferred[None]:
         """Close the ports, then let the connections end.
@@ -79,9 +136,10 @@ class ListeningService(Service):
         :return: fires with ``None`` when all of it is gone, after ``drain`` seconds at the latest.
         """
         super().stopService()
-        closed = self._close()
-        drained = self.layer.drain(End.SHUTDOWN, self._drain)
-        done: Deferred[Any] = gatherResults([closed, drained], consumeErrors=True)
+        ports, self.ports = self.ports, []
+        ends = [each.close() for each in ports]
+        ends.append(self.layer.drain(End.SHUTDOWN, self.drain))
+        done: Deferred[Any] = gatherResults(ends, consumeErrors=True)
         return done.addCallback(self._told)
 
     def _told(self, _: object) -> None:
@@ -95,22 +153,4 @@ class ListeningService(Service):
             datagrams=counters.datagrams_in,
             received=counters.bytes_in,
             sent=counters.bytes_out,
-        )
-
-    def _open(self) -> None:
-        try:
-            for listener, server in self._listeners:
-                if isinstance(server, DatagramProtocol):
-                    port = open_datagrams(self._reactor, listener, server)
-                else:
-                    port = open_stream(self._reactor, listener, server, self._systemd)
-                self._ports.append((listener, port))
-        except ListenError as error:
-            self._close()
-            raise ListenError(f"service {self.layer.service} {error}") from error
-
-    def _close(self) -> Deferred[Any]:
-        ports, self._ports = self._ports, []
-        return gatherResults(
-            [maybeDeferred(port.stopListening) for _, port in ports], consumeErrors=True
         )

@@ -131,6 +131,14 @@ class Certificates:
         )
         context.set_session_id(b"tcpd")  # without one OpenSSL refuses resumption by such clients
 
+    def adopt(self, other: Certificates) -> None:
+        """Take over what another has loaded, for handshakes from now on.
+
+        A context that has served one is frozen, so a change always is another context; open
+        connections live on with theirs.
+        """
+        self._context = other._context
+
     def serverConnectionForTLS(self, protocol: TLSMemoryBIOProtocol) -> SSL.Connection:
         """Make the connection object of a new handshake."""
         return SSL.Connection(self._context)

@@ -83,12 +83,16 @@ class Admission:
     def __init__(
         self, networks: Networks, connections: int, per_address: int, tally: Tally
     ) -> None:
-        self._networks = networks
-        self._connections = connections
-        self._per_address = per_address
+        self.reconfigure(networks, connections, per_address)
         self._tally = tally
         self._count = 0
         self._by_address: dict[object, int] = {}
+
+    def reconfigure(self, networks: Networks, connections: int, per_address: int) -> None:
+        """Decide by other rules from now on. Who was let in stays, and counts."""
+        self._networks = networks
+        self._connections = connections
+        self._per_address = per_address
 
     def admit(self, address: IPAddress | None) -> Refusal | None:
         """Let a client in, which then has to be released, or say why not.

@@ -21,7 +21,7 @@ from zope.interface import implementer
 
 from tcpd.config.fields import option
 from tcpd.config.values import RATE, Rate
-from tcpd.interfaces import IContext, IDatagramKind, IFarewell
+from tcpd.interfaces import IContext, IDatagramKind, IFarewell, IReconfigurable
 from tcpd.policy.reasons import End
 from tcpd.small.udprate import NOT_LONGER, UDP_RATE
 
@@ -140,6 +140,7 @@ class Chargen(Protocol):
             self._next = None
 
 
+@implementer(IReconfigurable)
 class ChargenFactory(ServerFactory):
     """One chargen service.
 
@@ -150,6 +151,9 @@ class ChargenFactory(ServerFactory):
 
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
+
+    def reconfigure(self, settings: object) -> None:
+        """See :class:`tcpd.interfaces.IReconfigurable`; TCP has no options."""
 
     def buildProtocol(self, addr: IAddress | None) -> Chargen:
         """Make the protocol of one connection."""

@@ -11,7 +11,7 @@ from twisted.internet.protocol import Protocol, ServerFactory
 from zope.interface import implementer
 
 from tcpd.config.values import Rate
-from tcpd.interfaces import IContext, IDatagramKind
+from tcpd.interfaces import IContext, IDatagramKind, IReconfigurable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,10 +39,14 @@ class Discard(Protocol):
         """Throw it away."""
 
 
+@implementer(IReconfigurable)
 class DiscardFactory(ServerFactory):
     """One discard service."""
 
     noisy = False
+
+    def reconfigure(self, settings: object) -> None:
+        """See :class:`tcpd.interfaces.IReconfigurable`; TCP has no options."""
 
     def buildProtocol(self, addr: IAddress | None) -> Discard:
         """Make the protocol of one connection."""

@@ -19,7 +19,7 @@ from zope.interface import implementer
 
 from tcpd.config.fields import option
 from tcpd.config.values import RATE, Rate
-from tcpd.interfaces import IContext, IDatagramKind, IFarewell
+from tcpd.interfaces import IContext, IDatagramKind, IFarewell, IReconfigurable
 from tcpd.policy.reasons import End
 from tcpd.small.udprate import NOT_LONGER, UDP_RATE
 
@@ -87,10 +87,14 @@ class Echo(Protocol):
             cast(IConsumer, self.transport).unregisterProducer()
 
 
+@implementer(IReconfigurable)
 class EchoFactory(ServerFactory):
     """One echo service."""
 
     noisy = False
+
+    def reconfigure(self, settings: object) -> None:
+        """See :class:`tcpd.interfaces.IReconfigurable`; TCP has no options."""
 
     def buildProtocol(self, addr: IAddress | None) -> Echo:
         """Make the protocol of one connection."""

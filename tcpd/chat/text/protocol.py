@@ -29,7 +29,7 @@ from tcpd.chat.outbox import FlushSet, Outbox
 from tcpd.chat.text.render import TextFormat, encode_lines
 from tcpd.chat.text.session import LINE_BYTES, Session
 from tcpd.chat.text.settings import TextSettings
-from tcpd.interfaces import IConnection, IContext, IFarewell, IRefusing
+from tcpd.interfaces import IConnection, IContext, IFarewell, IReconfigurable, IRefusing
 from tcpd.ops.counters import ServiceCounters
 from tcpd.policy.buckets import TokenBucket
 from tcpd.policy.reasons import End, Refusal
@@ -238,7 +238,7 @@ class TextProtocol(Protocol):
         self._pause = self._nick_timer = None
 
 
-@implementer(IRefusing)
+@implementer(IReconfigurable, IRefusing)
 class TextFactory(Factory):
     """What the connections of one text door share.
 
@@ -257,6 +257,10 @@ class TextFactory(Factory):
         self.format = TextFormat()
         clock = self.clock
         self.flush_set = FlushSet(lambda flush: clock.callLater(0, flush))
+
+    def reconfigure(self, settings: TextSettings) -> None:
+        """See :class:`tcpd.interfaces.IReconfigurable`. Those who are connected keep the old."""
+        self.settings = settings
 
     def buildProtocol(self, addr: IAddress | None) -> TextProtocol:
         return TextProtocol(self)

@@ -12,7 +12,8 @@ from twisted.internet.testing import MemoryReactorClock
 from tcpd.config import ini
 from tcpd.config.build import build
 from tcpd.config.errors import ConfigError
-from tcpd.daemon.compose import SECTIONS, Daemon, compose
+from tcpd.daemon.compose import SECTIONS
+from tcpd.daemon.daemon import Daemon
 from tcpd.daemon.registry import Kinds
 from tcpd.net.service import ListeningService
 
@@ -23,7 +24,7 @@ def composed(text: str, reactor: Any = None, directory: Path = Path("/etc")) -> 
     document, errors = ini.read(str(directory / "x.ini"), text)
     assert not errors
     settings = build(document, KINDS, SECTIONS)
-    return compose(settings, KINDS, reactor or MemoryReactorClock(), lambda: 0.0)
+    return Daemon(settings, KINDS, reactor or MemoryReactorClock(), lambda: 0.0)
 
 
 def test_every_listener_is_opened_before_privileges_are_dropped() -> None:

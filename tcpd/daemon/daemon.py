@@ -1,0 +1,112 @@
+"""The daemon: a tree of Services that can take over another configuration while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from twisted.application.service import MultiService
+from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
+from twisted.logger import Logger
+
+from tcpd.config.diff import diff
+from tcpd.config.settings import Settings
+from tcpd.daemon.compose import Complaints, Parts
+from tcpd.daemon.context import Context
+from tcpd.daemon.descriptors import raise_descriptor_limit
+from tcpd.daemon.reconfiguration import Reconfiguration
+from tcpd.net.directory import ServiceEntry
+from tcpd.net.service import ListeningService
+
+
+class Daemon(MultiService):
+    """All services.
+
+    Making one opens no port, and reads the files that the settings name (certificates, quotes).
+
+    :param settings: checked settings.
+    :param kinds: by name, those that the settings use at least.
+    :param reactor: opens ports and keeps time; a :class:`twisted.internet.task.Clock` will do to
+        find out whether the daemon can be made.
+    :param wall_clock: seconds since 1970, UTC.
+    :raise ConfigError: for settings that turn out not to be usable, all of it at once.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        settings: Settings,
+        kinds: Mapping[str, Any],
+        reactor: Any,
+        wall_clock: Callable[[], float],
+    ) -> None:
+        super().__init__()
+        self.settings = settings
+        self._retiring: list[Deferred[Any]] = []
+        self.units: dict[str, ListeningService] = {}
+        self.contexts: dict[str, Context] = {}
+        self.parts = parts = Parts(settings, kinds, reactor, wall_clock, self.directory)
+        complaints = Complaints(settings)
+        parts.use_certificates(parts.load_certificates(settings, complaints))
+        factories = {}
+        for service in settings.services.values():
+            context = self.contexts[service.name] = parts.context(service.name)
+            factories[service.name] = parts.factory(service, context, complaints)
+        complaints.check()
+        for name, service in settings.services.items():
+            factory = factories[name]
+            assert factory is not None
+            unit = parts.unit(service, settings, self.contexts[name], factory)
+            self.units[name] = unit
+            unit.setServiceParent(self)
+
+    def privilegedStartService(self) -> None:
+        """Raise the limit on open files and open all ports.
+
+        :raise ListenError: if one cannot be opened.
+        """
+        self.raise_limit()
+        super().privilegedStartService()
+
+    def directory(self) -> list[ServiceEntry]:
+        """What is served now."""
+        return [
+            ServiceEntry(
+                name,
+                service.protocol,
+                self.parts.kinds[service.protocol].summary,
+                tuple(str(listener) for listener in self.units[name].listening),
+            )
+            for name, service in self.settings.services.items()
+            if name in self.units
+        ]
+
+    def stopService(self) -> Deferred[Any]:
+        """:return: fires when all services have ended, those included that a reload took out."""
+        stopped = super().stopService()
+        return gatherResults([stopped, *self._retiring], consumeErrors=True)
+
+    def retire(self, unit: ListeningService) -> None:
+        """Take a service out of the tree: it says farewell to its connections, and drains."""
+        ended: Deferred[Any] = maybeDeferred(unit.disownServiceParent)
+        self._retiring.append(ended)
+        ended.addBoth(lambda _: self._retiring.remove(ended))
+
+    def reconfigure(self, new: Settings) -> list[str]:
+        """Take over another configuration, all of it or nothing.
+
+        What can fail is prepared first: files are read, factories made, ports opened. Then all is
+        changed in one go, which cannot fail. Certificates are reread each time.
+
+        :return: what was done, a line each, for the log and for whoever asked.
+        :raise ConfigError: if something in it cannot be used; nothing has changed then.
+        :raise ListenError: if a port cannot be opened; nothing has changed then.
+        """
+        return Reconfiguration(self, diff(self.settings, new)).run()
+
+    def raise_limit(self) -> None:
+        """See to it that there may be as many open files as connections were promised."""
+        warning = raise_descriptor_limit(self.settings.tcpd.connections)
+        if warning:
+            self._log.warn("{warning}", warning=warning)

@@ -1,0 +1,237 @@
+"""One change of the running daemon from its settings to others: all of it, or nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.interfaces import IProtocolFactory
+
+from tcpd.config.diff import Difference, ServiceChange
+from tcpd.config.listen import Listener
+from tcpd.daemon.compose import Complaints
+from tcpd.daemon.context import Context
+from tcpd.interfaces import IReconfigurable
+from tcpd.net.listeners import ListenError
+from tcpd.net.service import ListeningService, OpenPort, Server
+
+if TYPE_CHECKING:
+    from tcpd.daemon.daemon import Daemon
+
+
+class _Plan:
+    """What becomes of the ports of one service.
+
+    :ivar unit: the service as it will be.
+    :ivar kept: ports that are open, and what they become.
+    :ivar missing: listeners that have no port yet.
+    :ivar opened: ports opened for them.
+    """
+
+    def __init__(self, unit: ListeningService, wanted: list[tuple[Listener, Server]]) -> None:
+        self.unit = unit
+        self.kept: list[tuple[OpenPort, Listener, Server]] = []
+        self.missing = wanted
+        self.opened: list[OpenPort] = []
+
+    def take(self, ports: list[OpenPort]) -> None:
+        """Take those of the open ports that are wanted here."""
+        missing = []
+        for listener, server in self.missing:
+            found = next((port for port in ports if port.serves(listener)), None)
+            if found is None:
+                missing.append((listener, server))
+            else:
+                ports.remove(found)
+                self.kept.append((found, listener, server))
+        self.missing = missing
+
+    def open(self) -> None:
+        """Open what is still missing. :raise ListenError: if that cannot be."""
+        for listener, server in self.missing:
+            self.opened.append(self.unit.open(listener, server))
+
+    def undo(self) -> None:
+        """Close what was opened."""
+        while self.opened:
+            self.opened.pop().close()
+
+    def commit(self) -> None:
+        """Make it so."""
+        for port, listener, server in self.kept:
+            port.become(listener, server)
+        self.unit.ports = [*(port for port, _, _ in self.kept), *self.opened]
+        self.unit.wanted = ()  # all of them are open
+
+
+class Reconfiguration:
+    """Takes a daemon from its settings to others. Made for one change, and run once.
+
+    Whatever can fail comes first and changes nothing that is in use. Then everything is changed
+    within one turn of the reactor.
+
+    :param daemon: whose settings, units and contexts it changes.
+    :param difference: from the settings in force to the new ones.
+    """
+
+    def __init__(self, daemon: Daemon, difference: Difference) -> None:
+        self.daemon = daemon
+        self.parts = daemon.parts
+        self.difference = difference
+        self.settings = difference.settings
+        self.replaced = {
+            change.name: change.replaced
+            for change in difference.changed
+            if change.replaced or (change.options and not self._reconfigurable(change.name))
+        }
+        self.contexts: dict[str, Context] = {}
+        self.fresh: dict[str, ListeningService] = {}
+        self.plans: list[_Plan] = []
+        self.spare: list[OpenPort] = []
+
+    def run(self) -> list[str]:
+        """Do it.
+
+        :return: what was done, a line each.
+        :raise ConfigError: if something in the settings cannot be used.
+        :raise ListenError: if a port cannot be opened. In both cases nothing has changed.
+        """
+        complaints = Complaints(self.settings)
+        certificates = self.parts.load_certificates(self.settings, complaints)
+        factories = self._factories(complaints)
+        complaints.check()
+        known = dict(self.parts.certificates), dict(self.parts.tls)
+        # new names are needed to prepare listeners; those in use change with everything else
+        self.parts.use_certificates(
+            {name: made for name, made in certificates.items() if name not in known[0]}
+        )
+        try:
+            self._prepare(factories)
+        except ListenError:
+            for plan in self.plans:
+                plan.undo()
+            self.parts.certificates, self.parts.tls = known
+            raise
+        self.parts.use_certificates(certificates)
+        return self._commit()
+
+    def _reconfigurable(self, name: str) -> bool:
+        return IReconfigurable.providedBy(self.daemon.units[name].layer.factory)
+
+    def _factories(self, complaints: Complaints) -> dict[str, IProtocolFactory | None]:
+        """Make the factories that are new; also those made only to find what is wrong."""
+        made = {}
+        changed = [change.name for change in self.difference.changed if change.options]
+        for name in dict.fromkeys([*self.difference.added, *self.replaced, *changed]):
+            new = name in self.difference.added or name in self.replaced
+            context = self.daemon.contexts.get(name)
+            if new or context is None:
+                # what a service has counted outlives its restart
+                context = self.parts.context(name, context.counters if context else None)
+            self.contexts[name] = context
+            made[name] = self.parts.factory(self.settings.services[name], context, complaints)
+        return made
+
+    def _prepare(self, factories: dict[str, IProtocolFactory | None]) -> None:
+        units = self.daemon.units
+        for name in self.difference.removed:
+            self.spare += units[name].ports
+        for name in [*self.difference.added, *self.replaced]:
+            factory = factories[name]
+            assert factory is not None
+            service = self.settings.services[name]
+            unit = self.parts.unit(service, self.settings, self.contexts[name], factory)
+            self.fresh[name] = unit
+            own = list(units[name].ports) if name in units else []
+            self._plan(unit, list(unit.wanted), own)
+        for change in self.difference.changed:
+            if change.name not in self.replaced and (change.listen or change.options):
+                unit = units[change.name]
+                service = self.settings.services[change.name]
+                context = self.daemon.contexts[change.name]
+                wanted = self.parts.servers(service, context, unit.layer)
+                self._plan(unit, wanted, list(unit.ports))
+        for plan in self.plans:
+            plan.take(self.spare)
+        for plan in self.plans:
+            plan.open()
+
+    def _plan(
+        self, unit: ListeningService, wanted: list[tuple[Listener, Server]], own: list[OpenPort]
+    ) -> None:
+        plan = _Plan(unit, wanted)
+        plan.take(own)
+        self.spare += own
+        self.plans.append(plan)
+
+    def _commit(self) -> list[str]:
+        daemon = self.daemon
+        report: list[str] = []
+        gone = {name: daemon.units[name] for name in [*self.difference.removed, *self.replaced]}
+        before = {
+            name: [str(each) for each in unit.listening] for name, unit in daemon.units.items()
+        }
+        for unit in gone.values():
+            unit.ports = []  # what is not taken over is spare, and closed below
+        for plan in self.plans:
+            plan.commit()
+        for port in self.spare:
+            port.close()
+        daemon.settings = self.settings
+        daemon.contexts.update(self.contexts)
+        for name, unit in gone.items():
+            daemon.retire(unit)
+            del daemon.units[name]
+            if name in self.difference.removed:
+                del daemon.contexts[name]
+                report.append(f"service {name}: removed")
+        for name, unit in self.fresh.items():
+            daemon.units[name] = unit
+            unit.setServiceParent(daemon)
+            why = self._why_replaced(name)
+            report.append(f"service {name}: {f'{why} changed: restarted' if why else 'added'}")
+        for change in self.difference.changed:
+            if change.name not in self.replaced:
+                report += self._swap(change, before[change.name])
+        report += self._sections()
+        # in the order of the file, which is the order they are shown in
+        daemon.units = {name: daemon.units[name] for name in self.settings.services}
+        return report
+
+    def _why_replaced(self, name: str) -> str:
+        for change in self.difference.changed:
+            if change.name == name:
+                return change.replaced or ", ".join(change.options)
+        return ""
+
+    def _swap(self, change: ServiceChange, before: list[str]) -> list[str]:
+        unit = self.daemon.units[change.name]
+        service = self.settings.services[change.name]
+        prefix = f"service {change.name}:"
+        report = []
+        if change.options:
+            factory: Any = unit.layer.factory
+            factory.reconfigure(service.options)
+            report.append(f"{prefix} {', '.join(change.options)} swapped")
+        if change.policy:
+            policy = self.settings.policies[service.policy]
+            unit.layer.reconfigure(policy, self.parts.idle(service, self.settings))
+            report.append(f"{prefix} policy swapped")
+        if change.listen:
+            now = [str(each) for each in unit.listening]
+            report += [f"{prefix} listens on {each} no more" for each in before if each not in now]
+            report += [f"{prefix} listening on {each}" for each in now if each not in before]
+        return report
+
+    def _sections(self) -> list[str]:
+        report = []
+        for title, keys in self.difference.sections.items():
+            report.append(f"{title}: {', '.join(keys)} swapped")
+        if "tcpd" in self.difference.sections:
+            self.parts.tally.limit = self.settings.tcpd.connections
+            self.daemon.raise_limit()
+            for unit in self.daemon.units.values():
+                unit.drain = self.settings.tcpd.drain
+        if "chat" in self.difference.sections:
+            self.parts.hub.settings = self.settings.sections["chat"]
+        report += [f"{title}: {key} needs a restart" for title, key in self.difference.restart]
+        return report

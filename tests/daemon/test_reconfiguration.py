@@ -1,0 +1,309 @@
+"""A running daemon takes over another configuration: all of it, or nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import certificates
+import pytest
+from twisted.internet.address import IPv4Address
+from twisted.internet.error import CannotListenError, ConnectionDone
+from twisted.internet.testing import MemoryReactorClock, StringTransport
+from twisted.python.failure import Failure
+
+from tcpd.config import ini
+from tcpd.config.build import build
+from tcpd.config.errors import ConfigError
+from tcpd.config.settings import Settings
+from tcpd.daemon.compose import SECTIONS
+from tcpd.daemon.daemon import Daemon
+from tcpd.daemon.registry import Kinds
+from tcpd.net.listeners import ListenError
+from tcpd.policy.reasons import End
+
+KINDS = Kinds([])
+
+
+class Port:
+    """A port of :class:`Reactor`."""
+
+    def __init__(self, reactor: Reactor, factory: Any, address: tuple[str, str, int]) -> None:
+        self.reactor = reactor
+        self.factory = factory
+        self.address = address
+
+    def getHost(self) -> IPv4Address:
+        return IPv4Address("TCP", self.address[1], self.address[2])
+
+    def stopListening(self) -> None:
+        del self.reactor.ports[self.address]
+
+
+class Reactor(MemoryReactorClock):
+    """Refuses to open a port twice, as a real one does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ports: dict[tuple[str, str, int], Port] = {}
+
+    def _open(self, kind: str, number: int, factory: Any, interface: str) -> Port:
+        address = (kind, interface, number)
+        if address in self.ports:
+            raise CannotListenError(interface, number, OSError(98, "Address already in use"))
+        port = self.ports[address] = Port(self, factory, address)
+        return port
+
+    def listenTCP(self, port: int, factory: Any, backlog: int = 50, interface: str = "") -> Any:
+        factory.doStart()
+        return self._open("tcp", port, factory, interface)
+
+    def listenUDP(
+        self, port: int, protocol: Any, interface: str = "", maxPacketSize: int = 8192
+    ) -> Any:
+        return self._open("udp", port, protocol, interface)
+
+
+def settings(text: str, directory: Path = Path("/etc")) -> Settings:
+    document, errors = ini.read(str(directory / "x.ini"), text)
+    assert not errors
+    return build(document, KINDS, SECTIONS)
+
+
+class House:
+    """A running daemon."""
+
+    def __init__(self, text: str, directory: Path = Path("/etc")) -> None:
+        self.directory = directory
+        self.reactor = Reactor()
+        self.daemon = Daemon(settings(text, directory), KINDS, self.reactor, lambda: 0.0)
+        self.daemon.privilegedStartService()
+        self.daemon.startService()
+
+    def reload(self, text: str) -> list[str]:
+        return self.daemon.reconfigure(settings(text, self.directory))
+
+    @property
+    def open(self) -> set[str]:
+        return {f"{kind} {host}:{number}" for kind, host, number in self.reactor.ports}
+
+    def connect(self, number: int) -> tuple[Any, StringTransport]:
+        factory = self.reactor.ports["tcp", "127.0.0.1", number].factory
+        address = IPv4Address("TCP", "192.0.2.1", 4711)
+        conduit = factory.buildProtocol(address)
+        transport = StringTransport(peerAddress=address)
+        conduit.makeConnection(transport)
+        return conduit, transport
+
+
+def service(name: str, listen: str, protocol: str = "line", more: str = "") -> str:
+    lines = "".join(f"  127.0.0.1:{one.strip()}\n" for one in listen.split(","))
+    return f"[service:{name}]\nprotocol = {protocol}\nlisten =\n{lines}{more}\n"
+
+
+def test_nothing_changes_where_nothing_differs() -> None:
+    house = House(service("a", "1"))
+    port = dict(house.reactor.ports)
+    assert house.reload(service("a", "1")) == []
+    assert house.reactor.ports == port
+
+
+def test_a_service_is_added_and_one_removed_says_farewell() -> None:
+    house = House(service("a", "1"))
+    conduit, transport = house.connect(1)
+    transport.clear()
+    report = house.reload(service("b", "2"))
+    assert report == ["service a: removed", "service b: added"]
+    assert house.open == {"tcp 127.0.0.1:2"}
+    assert transport.value().startswith(b"421 ")
+    assert [entry.name for entry in house.daemon.directory()] == ["b"]
+    conduit.connectionLost(Failure(ConnectionDone()))
+    stopped = house.daemon.stopService()
+    assert stopped.called
+
+
+def test_a_stop_waits_for_what_a_reload_took_out() -> None:
+    house = House(service("a", "1"))
+    conduit, _ = house.connect(1)
+    house.reload(service("b", "2"))
+    stopped = house.daemon.stopService()
+    assert not stopped.called
+    conduit.connectionLost(Failure(ConnectionDone()))
+    assert stopped.called
+
+
+def test_listeners_come_and_go_and_nobody_is_disconnected() -> None:
+    house = House(service("a", "1, 2"))
+    kept = house.reactor.ports["tcp", "127.0.0.1", 2]
+    conduits = [house.connect(1), house.connect(2)]
+    report = house.reload(service("a", "2, 3"))
+    assert report == [
+        "service a: listens on 127.0.0.1:1 no more",
+        "service a: listening on 127.0.0.1:3",
+    ]
+    assert house.open == {"tcp 127.0.0.1:2", "tcp 127.0.0.1:3"}
+    assert house.reactor.ports["tcp", "127.0.0.1", 2] is kept
+    for _, transport in conduits:
+        assert not transport.disconnecting
+
+
+def test_options_are_swapped_and_conversations_under_way_keep_the_old() -> None:
+    house = House(service("a", "1", more="max_line = 64"))
+    old, old_transport = house.connect(1)
+    assert house.reload(service("a", "1", more="max_line = 128")) == ["service a: max_line swapped"]
+    new, new_transport = house.connect(1)
+    for conduit, transport, code in ((old, old_transport, b"500"), (new, new_transport, b"250")):
+        transport.clear()
+        conduit.dataReceived(b"ECHO " + b"x" * 100 + b"\r\n")
+        assert transport.value().startswith(code)
+
+
+def test_a_policy_is_swapped_and_holds_for_those_who_are_there() -> None:
+    house = House(service("a", "1"))
+    _, transport = house.connect(1)
+    assert house.reload(service("a", "1") + "[policy:default]\nidle = 8s\nper_address = 1\n") == [
+        "service a: policy swapped"
+    ]
+    _, refused = house.connect(1)
+    assert refused.value().startswith(b"421 ")
+    for _ in range(9):
+        house.reactor.advance(1)
+    assert transport.disconnecting
+
+
+def test_another_protocol_takes_the_port_over_and_the_old_one_says_farewell() -> None:
+    house = House(service("a", "1"))
+    port = house.reactor.ports["tcp", "127.0.0.1", 1]
+    _, transport = house.connect(1)
+    transport.clear()
+    assert house.reload(service("a", "1", "echo")) == ["service a: protocol changed: restarted"]
+    assert house.reactor.ports["tcp", "127.0.0.1", 1] is port, "it was never closed"
+    assert transport.value().startswith(b"421 ")
+    conduit, echo = house.connect(1)
+    conduit.dataReceived(b"hi")
+    assert echo.value() == b"hi"
+    assert house.daemon.units["a"].layer.counters.accepted == 2, "counters outlive a restart"
+
+
+def test_a_port_moves_from_one_service_to_another_without_being_closed() -> None:
+    house = House(service("a", "1, 2") + service("b", "3", "echo"))
+    ports = dict(house.reactor.ports)
+    house.reload(service("a", "1") + service("b", "2, 3", "echo"))
+    assert house.reactor.ports == ports
+    conduit, transport = house.connect(2)
+    conduit.dataReceived(b"hi")
+    assert transport.value() == b"hi"
+
+
+def test_a_renamed_service_keeps_its_port() -> None:
+    house = House(service("a", "1"))
+    ports = dict(house.reactor.ports)
+    house.reload(service("b", "1"))
+    assert house.reactor.ports == ports
+
+
+def test_datagrams_are_answered_by_the_new_options() -> None:
+    house = House(service("a", "1 udp", "echo", "udp_rate = none"))
+    port = house.reactor.ports["udp", "127.0.0.1", 1]
+    house.reload(service("a", "1 udp", "echo", "udp_rate = 1/s burst 1"))
+    assert house.reactor.ports["udp", "127.0.0.1", 1] is port
+    assert port.factory._buckets is not None
+
+
+@pytest.mark.parametrize("protocol", ["echo", "discard", "chargen", "line", "chat"])
+def test_connections_survive_a_change_of_any_option(protocol: str) -> None:
+    """Those whose conversations last: a change of options does not end them."""
+    more = {"line": "max_line = 128", "chat": "rate = none", "discard": ""}
+    house = House(service("a", "1", protocol))
+    _, transport = house.connect(1)
+    option = more.get(protocol, "udp_rate = none")
+    report = house.reload(service("a", "1", protocol, option))
+    assert report == ([f"service a: {option.split()[0]} swapped"] if option else [])
+    assert not transport.disconnecting
+
+
+def test_sections_are_swapped_and_what_takes_a_restart_is_told() -> None:
+    house = House(service("a", "1"))
+    report = house.reload(
+        "[tcpd]\nconnections = 7\ndrain = 3s\nserver_name = other\n[chat]\noutbox = 32KiB\n"
+        + service("a", "1")
+    )
+    assert report == [
+        "tcpd: connections, drain swapped",
+        "chat: outbox swapped",
+        "tcpd: server_name needs a restart",
+    ]
+    assert house.daemon.parts.tally.limit == 7
+    assert house.daemon.units["a"].drain == 3.0
+    assert house.daemon.parts.hub.settings.outbox == 32768
+
+
+# --- all or nothing ---
+
+
+def test_a_port_that_cannot_be_opened_leaves_all_as_it_was() -> None:
+    house = House(service("a", "1"))
+    _, transport = house.connect(1)
+    house.reactor.ports["tcp", "127.0.0.1", 9] = Port(house.reactor, None, ("x", "y", 9))
+    before = dict(house.reactor.ports)
+    with pytest.raises(ListenError, match=r"service b cannot listen on 127\.0\.0\.1:9: Address"):
+        house.reload(
+            "[policy:default]\nper_address = 1\n" + service("a", "1, 2") + service("b", "3, 9")
+        )
+    assert house.reactor.ports == before
+    assert not transport.disconnecting
+    house.connect(1)
+    assert house.daemon.settings.policies["default"].per_address == 100
+    assert house.daemon.units["a"].layer.policy.per_address == 100
+    assert house.reload(service("a", "1, 2")) == ["service a: listening on 127.0.0.1:2"]
+
+
+def test_a_file_that_cannot_be_used_leaves_all_as_it_was(tmp_path: Path) -> None:
+    certificates.make(tmp_path, "one")
+    tls = "[tls:t]\ncertificate = one.pem\nkey = one-key.pem\n"
+    house = House(service("a", "1 tls=t") + service("q", "2", "qotd") + tls, tmp_path)
+    context = house.daemon.parts.certificates["t"]._context
+    (tmp_path / "one.pem").write_text("broken")
+    with pytest.raises(ConfigError) as caught:
+        house.reload(service("a", "1 tls=t") + service("q", "2", "qotd", "quotes = gone") + tls)
+    first, second = caught.value.lines
+    assert "[tls:t] certificate:" in first
+    assert "[service:q] quotes:" in second
+    assert house.daemon.parts.certificates["t"]._context is context
+    certificates.make(tmp_path, "one")
+    house.reload(service("a", "1 tls=t") + service("q", "2", "qotd") + tls)
+    assert house.daemon.parts.certificates["t"]._context is not context, "reread each time"
+
+
+def test_a_new_certificate_name_can_be_used_at_once(tmp_path: Path) -> None:
+    certificates.make(tmp_path, "one")
+    house = House(service("a", "1"), tmp_path)
+    report = house.reload(
+        service("a", "1 tls=t") + "[tls:t]\ncertificate = one.pem\nkey = one-key.pem\n"
+    )
+    assert report == [
+        "service a: listens on 127.0.0.1:1 no more",
+        "service a: listening on 127.0.0.1:1 tls=t",
+    ]
+    assert house.open == {"tcp 127.0.0.1:1"}
+
+
+def test_many_reloads_leave_nothing_behind() -> None:
+    house = House(service("a", "1"))
+    conduit, transport = house.connect(1)
+    texts = [
+        service("a", "1, 2"),
+        service("a", "1", more="max_line = 99"),
+        service("a", "1") + service("b", "3", "echo"),
+        service("a", "1") + "[policy:default]\nidle = 3s\n",
+    ]
+    for turn in range(100):
+        house.reload(texts[turn % len(texts)])
+    house.reload(service("a", "1"))
+    assert house.open == {"tcp 127.0.0.1:1"}
+    assert not transport.disconnecting
+    assert house.daemon._retiring == []
+    assert len(house.reactor.getDelayedCalls()) == 1, "the one sweeper"
+    assert list(house.daemon) == [house.daemon.units["a"]]
+    conduit.connectionLost(Failure(ConnectionDone()))
+    assert house.daemon.units["a"].layer.counters.ended == {End.CLIENT: 1}
