@@ -263,6 +263,18 @@ def test_operators_are_made_and_unmade() -> None:
     refused(Code.NO_SUCH_NICK, chat.hub.set_operator(bob, "#tea", "zoe", True))
 
 
+def test_an_operator_who_leaves_is_none_when_they_come_back() -> None:
+    chat = Chat()
+    ann, bob = chat.enter("ann", "#tea"), chat.enter("bob", "#tea")
+    room = chat.hub.room("#tea")
+    assert room is not None
+    chat.hub.part(ann, "#tea")
+    assert room.operators == set()
+    chat.hub.join(ann, "#tea")
+    refused(Code.NOT_OPERATOR, chat.hub.kick(ann, "#tea", "bob"))
+    refused(Code.NOT_OPERATOR, chat.hub.kick(bob, "#tea", "ann"))
+
+
 def test_topics() -> None:
     """'Topic by operators; lobby by nobody but configurable default.'"""
     chat = Chat(lobby_topic="hi")

@@ -14,8 +14,8 @@ from tcpd.chat.names import fold
 from tcpd.chat.refused import Refused
 from tcpd.events import Event
 
-NICKS = st.sampled_from(["ann", "ANN", "bob", "Ольга", "оЛЬГА", "zoe", "a b", "é", "e\u0301"])
-ROOMS = st.sampled_from(["#lobby", "#LOBBY", "#tea", "#Tea", "#чай", "#x", "tea", "#a b"])
+NICKS = st.sampled_from(["ann", "bob", "ANN", "Ольга", "оЛЬГА", "a b"])
+ROOMS = st.sampled_from(["#tea", "#lobby", "#TEA", "#чай", "#x", "#a b"])
 BOUNDS = {
     "max_members": 5,
     "max_rooms": 3,
@@ -174,4 +174,4 @@ class HubMachine(RuleBasedStateMachine):
 
 
 TestHub = HubMachine.TestCase
-TestHub.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestHub.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)

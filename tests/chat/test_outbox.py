@@ -49,7 +49,7 @@ def test_paused_nothing_is_written_and_resumed_all_of_it() -> None:
     box.put(b"2")
     turn.end()
     box.put(b"3")
-    turn.end()
+    assert not turn.calls, "paused, it asks for no flush"
     assert not written
     assert box.size == 3
     box.resume()
@@ -83,6 +83,7 @@ def test_the_bound() -> None:
     box = Outbox(10, turn.flush_set, written.append)
     box.pause()
     assert box.put(b"x" * 10)
+    assert not turn.calls, "paused, it asks for no flush"
     assert not box.put(b"y")
     assert box.size == 10
 
