@@ -62,7 +62,7 @@ MODULES = sorted(
 
 def imported(module: str) -> set[str]:
     """The modules that a module imports anywhere in it, those for types only included."""
-    tree = ast.parse((ROOT / f"{module}.py").read_text())
+    tree = ast.parse((ROOT / f"{module}.py").read_text(encoding="utf-8"))
     found = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):

@@ -43,6 +43,7 @@ def test_neither_locale_nor_time_zone_matters(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setenv("TZ", "Asia/Kathmandu")
     time.tzset()
+    before = locale.setlocale(locale.LC_ALL)
     try:
         for name in ("de_DE.UTF-8", "fr_FR.UTF-8", "C.UTF-8"):
             try:
@@ -51,7 +52,7 @@ def test_neither_locale_nor_time_zone_matters(monkeypatch: pytest.MonkeyPatch) -
                 continue  # not installed
             assert daytime(0) == b"Thursday, January 1, 1970 00:00:00-UTC\r\n"
     finally:
-        locale.setlocale(locale.LC_ALL, "C")
+        locale.setlocale(locale.LC_ALL, before)
         monkeypatch.undo()
         time.tzset()
 
