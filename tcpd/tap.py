@@ -20,6 +20,7 @@ from tcpd.config.show import sample, show_config
 from tcpd.daemon.compose import SECTIONS
 from tcpd.daemon.daemon import Daemon
 from tcpd.daemon.registry import KindError, Kinds
+from tcpd.daemon.reload import Reloader
 from tcpd.net.listeners import ListenError
 
 _log = Logger()
@@ -64,18 +65,25 @@ class Options(usage.Options):
         """Read the configuration, and do at once what needs no daemon."""
         try:
             self.kinds = Kinds()
-            built_in = sample(self.kinds.built_in(), SECTIONS)
             if self["print-config"]:
-                _leave(built_in)
-            files = find_files(self["config"])
-            self.settings = load(files, built_in, self.kinds, SECTIONS)
+                _leave(sample(self.kinds.built_in(), SECTIONS))
+            self.settings = self.read()
             if self["show-config"]:
                 _leave(show_config(self.settings))
             if self["check"]:
                 Daemon(self.settings, self.kinds, Clock(), time.time)
-                _leave(f"{', '.join(files) or 'the built-in sample'}: nothing is wrong")
+                files = ", ".join(find_files(self["config"]))
+                _leave(f"{files or 'the built-in sample'}: nothing is wrong")
         except (ConfigError, KindError) as error:
             _fail(str(error))
+
+    def read(self) -> Settings:
+        """Read the configuration that the command line names; again at each reload.
+
+        :raise ConfigError: with all that is wrong.
+        """
+        built_in = sample(self.kinds.built_in(), SECTIONS)
+        return load(find_files(self["config"]), built_in, self.kinds, SECTIONS)
 
 
 def makeService(options: Options) -> IService:
@@ -86,6 +94,7 @@ def makeService(options: Options) -> IService:
         daemon = Daemon(options.settings, options.kinds, reactor, time.time)
     except ConfigError as error:
         _fail(str(error))
+    Reloader(daemon, options.read, reactor).setServiceParent(daemon)
     sys.excepthook = _tell_start_errors
     return daemon
 

@@ -46,11 +46,15 @@ SANS_IO = (
     "chat/member",
     "chat/names",
     "chat/outbox",
+    "chat/refused",
     "chat/room",
     "chat/settings",
     "chat/split",
+    "chat/text/commands",
     "chat/text/parse",
     "chat/text/render",
+    "chat/text/session",
+    "chat/text/settings",
 )
 
 MODULES = sorted(

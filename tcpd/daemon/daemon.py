@@ -17,6 +17,7 @@ from tcpd.daemon.descriptors import raise_descriptor_limit
 from tcpd.daemon.reconfiguration import Reconfiguration
 from tcpd.net.directory import ServiceEntry
 from tcpd.net.service import ListeningService
+from tcpd.policy.reasons import End
 
 
 class Daemon(MultiService):
@@ -43,7 +44,7 @@ class Daemon(MultiService):
     ) -> None:
         super().__init__()
         self.settings = settings
-        self._retiring: list[Deferred[Any]] = []
+        self._retiring: dict[ListeningService, Deferred[Any]] = {}
         self.units: dict[str, ListeningService] = {}
         self.contexts: dict[str, Context] = {}
         self.parts = parts = Parts(settings, kinds, reactor, wall_clock, self.directory)
@@ -84,14 +85,25 @@ class Daemon(MultiService):
 
     def stopService(self) -> Deferred[Any]:
         """:return: fires when all services have ended, those included that a reload took out."""
+        # else each farewell would be told to all the others in the room
+        self.parts.hub.close()
         stopped = super().stopService()
-        return gatherResults([stopped, *self._retiring], consumeErrors=True)
+        return gatherResults([stopped, *self._retiring.values()], consumeErrors=True)
+
+    def cut(self) -> None:
+        """End all connections at once; a stop that waits for them then waits no longer."""
+        for unit in [*self.units.values(), *self._retiring]:
+            unit.layer.cut_all(End.SHUTDOWN)
 
     def retire(self, unit: ListeningService) -> None:
         """Take a service out of the tree: it says farewell to its connections, and drains."""
         ended: Deferred[Any] = maybeDeferred(unit.disownServiceParent)
-        self._retiring.append(ended)
-        ended.addBoth(lambda _: self._retiring.remove(ended))
+        self._retiring[unit] = ended
+
+        def forget(_: object) -> None:
+            del self._retiring[unit]
+
+        ended.addBoth(forget)
 
     def reconfigure(self, new: Settings) -> list[str]:
         """Take over another configuration, all of it or nothing.

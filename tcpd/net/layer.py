@@ -168,7 +168,7 @@ class ConnectionLayer:
             return succeed(None)
         done: Deferred[None] = Deferred()
         self._empty = done
-        late = self.clock.callLater(seconds, self._cut_all, reason)
+        late = self.clock.callLater(seconds, self.cut_all, reason)
 
         def tidy(result: None) -> None:
             if late.active():
@@ -179,7 +179,8 @@ class ConnectionLayer:
             conduit.end(reason)
         return done
 
-    def _cut_all(self, reason: End) -> None:
+    def cut_all(self, reason: End) -> None:
+        """End all connections at once, with no words."""
         for conduit in list(self.connections):
             conduit.cut(reason)
 

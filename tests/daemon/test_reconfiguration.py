@@ -302,7 +302,7 @@ def test_many_reloads_leave_nothing_behind() -> None:
     house.reload(service("a", "1"))
     assert house.open == {"tcp 127.0.0.1:1"}
     assert not transport.disconnecting
-    assert house.daemon._retiring == []
+    assert house.daemon._retiring == {}
     assert len(house.reactor.getDelayedCalls()) == 1, "the one sweeper"
     assert list(house.daemon) == [house.daemon.units["a"]]
     conduit.connectionLost(Failure(ConnectionDone()))

@@ -1,0 +1,79 @@
+"""Reading the configuration again, and what a signal has to do with it."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.logger import Logger
+
+from tcpd.config.errors import ConfigError
+from tcpd.config.settings import Settings
+from tcpd.daemon.daemon import Daemon
+from tcpd.net.listeners import ListenError
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a reload went.
+
+    :ivar ok: whether the new configuration is in force; if not, the old one is, whole.
+    :ivar lines: what was done, or what is wrong; for the log and for whoever asked.
+    """
+
+    ok: bool
+    lines: tuple[str, ...]
+
+
+class Reloader(Service):
+    """Reloads on SIGHUP and when asked to; ends at once on a second SIGTERM or SIGINT.
+
+    :param daemon: what is to be reconfigured.
+    :param read: reads the configuration anew; raises :class:`~tcpd.config.errors.ConfigError`.
+    :param reactor: calls back in its own thread, from wherever a signal arrived.
+    """
+
+    _log = Logger()
+
+    def __init__(self, daemon: Daemon, read: Callable[[], Settings], reactor: Any) -> None:
+        self._daemon = daemon
+        self._read = read
+        self._reactor = reactor
+
+    def startService(self) -> None:
+        super().startService()
+        signal.signal(signal.SIGHUP, self._hang_up)
+
+    def stopService(self) -> None:
+        """The daemon drains from now on; whoever cannot wait for that may say so twice."""
+        super().stopService()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._hurry)
+
+    def reload(self) -> Outcome:
+        """Read the configuration and take it over, all of it or nothing. Called by operators."""
+        try:
+            lines = self._daemon.reconfigure(self._read())
+        except ConfigError as error:
+            return self._told(Outcome(False, tuple(error.lines)))
+        except ListenError as error:
+            return self._told(Outcome(False, (str(error),)))
+        return self._told(Outcome(True, tuple(lines or ["nothing has changed"])))
+
+    def _told(self, outcome: Outcome) -> Outcome:
+        for line in outcome.lines:
+            if outcome.ok:
+                self._log.info("reload: {line}", line=line)
+            else:
+                self._log.error("reload refused, nothing has changed: {line}", line=line)
+        return outcome
+
+    def _hang_up(self, _number: int, _frame: FrameType | None) -> None:
+        self._reactor.callFromThread(self.reload)
+
+    def _hurry(self, _number: int, _frame: FrameType | None) -> None:
+        self._reactor.callFromThread(self._daemon.cut)

@@ -1,0 +1,141 @@
+"""Reload and stop of the real daemon."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import certificates
+import pytest
+from running import PATIENCE, Daemon, receive_all, receive_until
+
+pytestmark = pytest.mark.live
+
+GOOD = "[service:line]\nprotocol = line\nlisten =\n  127.0.0.1:0\n"
+
+
+def reload(daemon: Daemon, text: str) -> list[str]:
+    """Write the configuration, send SIGHUP, and wait for what the log says of it."""
+    (daemon.directory / "tcpd.ini").write_text(text)
+    before = len(daemon.wait_for(lambda line: "reload" in line, 0))
+    daemon.process.send_signal(signal.SIGHUP)
+    return daemon.wait_for(lambda line: "reload" in line, before + 1)[before:]
+
+
+def test_a_good_file_is_taken_over_and_a_wrong_one_is_not(start: Callable[[str], Daemon]) -> None:
+    daemon = start(GOOD)
+    with daemon.connect("line") as client:
+        receive_until(client, b"\r\n")
+        (line, *_) = reload(daemon, GOOD + "max_line = 100\n")
+        assert line.endswith("reload: service line: max_line swapped")
+        (line, *_) = reload(daemon, GOOD + "max_lin = 100\n")
+        assert line.endswith(
+            "reload refused, nothing has changed: tcpd.ini:5: [service:line] max_lin: "
+            "there is no such key; did you mean max_line?"
+        )
+        client.sendall(b"PING x\n")
+        assert receive_until(client, b"\r\n") == b"250 PONG x\r\n"
+
+
+def test_a_certificate_replaced_on_disk_is_served_after_a_reload(
+    start: Callable[[str], Daemon],
+) -> None:
+    text = (
+        "[service:echo]\nprotocol = echo\nlisten =\n  127.0.0.1:0 tls=main\n"
+        "[tls:main]\ncertificate = localhost.pem\nkey = localhost-key.pem\n"
+    )
+    daemon = start(text)
+    with daemon.connect_tls("echo") as old:
+        certificates.make(daemon.directory, "localhost")
+        reload(daemon, text)
+        with daemon.connect_tls("echo") as new:
+            for client in (old, new):
+                client.sendall(b"hi")
+                assert client.recv(2) == b"hi"
+
+
+def descriptors(daemon: Daemon) -> int:
+    return len(os.listdir(f"/proc/{daemon.process.pid}/fd"))
+
+
+def resident(daemon: Daemon) -> int:
+    """Bytes of memory that the daemon has."""
+    pages = int(Path(f"/proc/{daemon.process.pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGESIZE")
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs Linux's /proc")
+def test_a_thousand_reloads_under_load_lose_nobody_and_leak_nothing(
+    start: Callable[[str], Daemon],
+) -> None:
+    """Good and bad files mixed; conversations go on all the while."""
+    extra = "[service:extra]\nprotocol = echo\nlisten =\n  127.0.0.1:0\n  127.0.0.1:0 udp\n"
+    texts = [
+        GOOD,
+        GOOD + "max_line = 100\n",
+        GOOD + "nonsense\n",
+        GOOD + extra,
+        GOOD + "[policy:default]\nper_address = 99\n",
+        GOOD.replace("= line", "= lin"),
+        GOOD + extra.replace("udp", "tls=gone"),
+    ]
+    daemon = start(GOOD)
+    clients = [daemon.connect("line") for _ in range(20)]
+    for client in clients:
+        receive_until(client, b"\r\n")
+    warm: tuple[int, int] | None = None
+    for turn in range(1000):
+        reload(daemon, texts[turn % len(texts)])
+        client = clients[turn % len(clients)]
+        client.sendall(b"PING %d\n" % turn)
+        assert receive_until(client, b"\r\n") == b"250 PONG %d\r\n" % turn
+        if turn == 200:
+            reload(daemon, GOOD)
+            warm = descriptors(daemon), resident(daemon)
+    reload(daemon, GOOD)
+    assert warm is not None
+    # a port that was closed is gone in the next turn of the reactor
+    with daemon.connect("line") as last:
+        receive_until(last, b"\r\n")
+        assert descriptors(daemon) - 1 == warm[0]
+    assert resident(daemon) - warm[1] < 4 << 20
+    for client in clients:
+        client.close()
+
+
+def test_a_stop_ends_within_its_time_though_a_client_does_not_read(
+    start: Callable[[str], Daemon],
+) -> None:
+    daemon = start(
+        "[tcpd]\ndrain = 1s\n[service:chargen]\nprotocol = chargen\nlisten =\n  127.0.0.1:0\n"
+    )
+    with daemon.connect("chargen") as client:
+        client.recv(1)
+        began = time.monotonic()
+        daemon.stop()
+        assert time.monotonic() - began < PATIENCE / 2
+
+
+def test_a_second_sigterm_ends_at_once(start: Callable[[str], Daemon]) -> None:
+    daemon = start(
+        "[tcpd]\ndrain = 1h\n[policy:default]\nlinger = 1h\n"
+        "[service:chargen]\nprotocol = chargen\nlisten =\n  127.0.0.1:0\n"
+    )
+    with daemon.connect("chargen") as client:
+        client.recv(1)
+        daemon.process.send_signal(signal.SIGTERM)
+        daemon.wait_for(lambda line: "Received SIGTERM" in line)
+        daemon.wait_for(lambda line: "Port" in line and "Closed" in line)  # it is draining
+        daemon.stop()
+
+
+def test_a_removed_service_lets_its_clients_go_with_words(start: Callable[[str], Daemon]) -> None:
+    other = "[service:echo]\nprotocol = echo\nlisten =\n  127.0.0.1:0\n"
+    daemon = start(GOOD + other)
+    with daemon.connect("line") as client:
+        receive_until(client, b"\r\n")
+        reload(daemon, other)
+        assert receive_all(client).startswith(b"421 ")
