@@ -10,8 +10,9 @@ import ssl
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 #: Seconds that anything here may take before it has failed.
 PATIENCE = 30.0
@@ -26,9 +27,17 @@ class Daemon:
 
     :param directory: its working directory, which gets ``tcpd.ini``.
     :param config: the configuration.
+    :param twistd: the program, where it is not this environment's.
+    :param variables: more of the environment.
     """
 
-    def __init__(self, directory: Path, config: str) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        config: str,
+        twistd: str | Path = TWISTD,
+        variables: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self.directory = directory
         (directory / "tcpd.ini").write_text(config)
         listeners = sum(
@@ -38,12 +47,12 @@ class Daemon:
         self.log: list[str] = []
         self._more = threading.Condition()
         self.process = subprocess.Popen(
-            [TWISTD, "-n", "--pidfile=", "tcpd", "--config", "tcpd.ini"],
+            [twistd, "-n", "--pidfile=", "tcpd", "--config", "tcpd.ini"],
             cwd=directory,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            env={**os.environ, "PYTHONUNBUFFERED": "1", **variables},
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()

@@ -1,0 +1,107 @@
+"""Every way of installing tcpd ends in a ``twistd`` that knows it, in any directory."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import installing
+import pytest
+from installing import Distributions, Environment
+from running import Daemon, receive_until
+
+pytestmark = [pytest.mark.long, pytest.mark.live]
+
+ECHO = "[service:echo]\nprotocol = echo\nlisten =\n    127.0.0.1:0\n"
+
+#: A line of ``twistd --help`` begins so.
+NAMED = "\n    tcpd "
+
+
+def serves(environment: Environment, **variables: str) -> None:
+    """Assert that an operator's first steps work, far from any checkout."""
+
+    def tcpd(*arguments: str) -> str:
+        return environment.run("twistd", "-n", "--pidfile=", "tcpd", *arguments, **variables)
+
+    assert NAMED in environment.run("twistd", "--help", **variables)
+    assert tcpd("--check") == "the built-in sample: nothing is wrong\n"
+    (environment.elsewhere / "printed.ini").write_text(tcpd("--print-config"))
+    assert tcpd("--config", "printed.ini", "--check") == "printed.ini: nothing is wrong\n"
+    daemon = Daemon(environment.elsewhere, ECHO, environment.tool("twistd"), variables)
+    try:
+        with daemon.connect("echo") as client:
+            client.sendall(b"hello")
+            assert receive_until(client, b"hello") == b"hello"
+    finally:
+        daemon.stop()
+
+
+def assert_twisted_is_whole(environment: Environment) -> None:
+    program = (
+        "from importlib.metadata import files\n"
+        "print([str(file) for file in files('Twisted') if not file.locate().exists()])"
+    )
+    assert environment.run("python", "-c", program) == "[]\n"
+
+
+def test_a_wheel_installs_and_leaves_twisted_alone(
+    environment: Environment, distributions: Distributions
+) -> None:
+    environment.pip("install", "--quiet", distributions.wheel)
+    serves(environment)
+    version = distributions.wheel.name.split("-")[1]
+    told = environment.run("twistd", "tcpd", "--version")
+    assert told.startswith(f"tcpd {version}, Twisted ")
+    sample = environment.directory / "share" / "tcpd" / "etc" / "tcpd.ini"
+    assert sample.read_bytes() == (installing.ROOT / "etc" / "tcpd.ini").read_bytes()
+
+    environment.pip("uninstall", "--quiet", "--yes", "tcpd")
+    left = environment.run("twistd", "--help")
+    assert NAMED not in left
+    assert "\n    web " in left
+    assert_twisted_is_whole(environment)
+    assert not sample.exists()
+    assert not list(environment.directory.glob("lib/python*/site-packages/tcpd*"))
+
+
+def test_a_directory_installs(environment: Environment, checkout: Path) -> None:
+    environment.pip("install", "--quiet", checkout)
+    shutil.rmtree(checkout)
+    serves(environment)
+
+
+def test_a_directory_installs_editable(environment: Environment, checkout: Path) -> None:
+    environment.pip("install", "--quiet", "--editable", checkout)
+    serves(environment)
+    quotes = checkout / "tcpd" / "small" / "quotes.txt"
+    program = "import tcpd.small; print(tcpd.small.__file__)"
+    assert Path(environment.run("python", "-c", program).strip()).parent == quotes.parent
+
+    environment.pip("uninstall", "--quiet", "--yes", "tcpd")
+    assert NAMED not in environment.run("twistd", "--help")
+    assert_twisted_is_whole(environment)
+    assert quotes.exists()
+
+
+def test_a_checkout_runs_uninstalled(environment: Environment, checkout: Path) -> None:
+    """``PYTHONPATH=. twistd -n tcpd``, with what tcpd requires installed."""
+    environment.pip("install", "--quiet", *installing.requirements())
+    assert NAMED not in environment.run("twistd", "--help")
+    serves(environment, PYTHONPATH=str(checkout))
+
+
+def test_another_package_adds_to_an_installed_tcpd(
+    environment: Environment, distributions: Distributions, checkout: Path
+) -> None:
+    """The example installs like any package, and its protocol serves."""
+    environment.pip("install", "--quiet", distributions.wheel, checkout / "tests" / "example")
+    daemon = Daemon(
+        environment.elsewhere, ECHO.replace("= echo", "= shout"), environment.tool("twistd")
+    )
+    try:
+        with daemon.connect("echo") as client:
+            client.sendall(b"hello\n")
+            assert receive_until(client, b"\n").startswith(b"HELLO")
+    finally:
+        daemon.stop()

@@ -1,0 +1,122 @@
+"""Virtual environments that tcpd gets installed into, for the tests of its installs."""
+
+from __future__ import annotations
+
+import configparser
+import os
+import shutil
+import subprocess
+import sys
+import venv
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+#: Seconds for one pip, which may have a slow index to ask.
+PIP_PATIENCE = 600.0
+
+
+def run(*command: str | Path, cwd: Path, **environment: str) -> str:
+    """Run a command that must succeed, and return what it printed, errors included."""
+    # this suite's own PYTHONPATH, if it has one, would install what is not installed
+    inherited = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    done = subprocess.run(
+        command,
+        cwd=cwd,
+        env=inherited | environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=PIP_PATIENCE,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def requirements() -> list[str]:
+    """What setup.cfg says that tcpd requires."""
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg", "utf-8")
+    return setup["options"]["install_requires"].split()
+
+
+def download(directory: Path) -> str:
+    """Fetch wheels of what tcpd requires and of what builds it; return what went wrong."""
+    done = subprocess.run(
+        [
+            sys.executable,
+            *("-m", "pip", "--disable-pip-version-check", "download", "--quiet"),
+            *("--dest", str(directory), "setuptools>=77", *requirements()),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=PIP_PATIENCE,
+        check=False,
+    )
+    return done.stderr if done.returncode else ""
+
+
+def copy_checkout(copy: Path) -> Path:
+    """Copy the checkout, less what git ignores and git itself."""
+    ignored = shutil.ignore_patterns(
+        *(".git", ".venv", "env", "build", "dist", "_build", "*.egg-info", "__pycache__"),
+        *(".*_cache", ".hypothesis", "dropin.cache", "twistd.*"),
+    )
+    shutil.copytree(ROOT, copy, ignore=ignored)
+    return copy
+
+
+class Environment:
+    """A new virtual environment with nothing but pip.
+
+    :param top: an existing directory, to hold all of it.
+    :param wheelhouse: the only place where its pip may find packages.
+    :ivar elsewhere: an empty directory to run things in, which is no checkout.
+    """
+
+    def __init__(self, top: Path, wheelhouse: Path) -> None:
+        self.directory = top / "env"
+        self.elsewhere = top / "elsewhere"
+        self.elsewhere.mkdir()
+        self._wheelhouse = wheelhouse
+        venv.create(self.directory, with_pip=True)
+
+    def tool(self, name: str) -> Path:
+        """The path of a program of this environment."""
+        return self.directory / "bin" / name
+
+    def run(
+        self, name: str, *arguments: str | Path, cwd: Path | None = None, **environment: str
+    ) -> str:
+        """Run a program of this environment, elsewhere unless told where."""
+        return run(self.tool(name), *arguments, cwd=cwd or self.elsewhere, **environment)
+
+    def pip(self, *arguments: str | Path) -> str:
+        """Run this environment's pip."""
+        return self.run(
+            "python",
+            *("-m", "pip", "--disable-pip-version-check", *arguments),
+            PIP_NO_INDEX="1",
+            PIP_FIND_LINKS=str(self._wheelhouse),
+        )
+
+    def build(self, what: str, tree: Path, directory: Path) -> Path:
+        """Build ``sdist`` or ``wheel`` of a tree, which gets littered; needs setuptools."""
+        program = (
+            f"from setuptools.build_meta import build_{what} as build; build({str(directory)!r})"
+        )
+        self.run("python", "-c", program, cwd=tree)
+        (built,) = directory.iterdir()
+        return built
+
+
+@dataclass(frozen=True)
+class Distributions:
+    """What a release consists of, and the wheel that somebody else makes of its sdist."""
+
+    wheel: Path
+    sdist: Path
+    wheel_of_sdist: Path
