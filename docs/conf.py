@@ -1,0 +1,12 @@
+"""Sphinx: ``sphinx-build -W -b html docs docs/_build``."""
+
+from importlib import metadata
+
+project = "tcpd"
+author = "the tcpd authors"
+release = metadata.version("tcpd")
+extensions = ["sphinx.ext.autodoc"]
+exclude_patterns = ["_build"]
+html_theme = "alabaster"
+# interfaces of zope: what follows self in them is described, not typed
+autodoc_member_order = "bysource"
