@@ -1,0 +1,265 @@
+"""The catalogue of events: all that the daemon reports as a fact, for people and for programs.
+
+An event has an id that never changes its meaning, a level, a sentence, and fields with stated
+units. Whoever reports one takes it from here::
+
+    catalogue.SERVICE_LISTENING.emit(self._log, service="echo", listener="127.0.0.1:7007")
+
+Events are reported where a decision is made and where a connection begins or ends, never for a
+message, and always from the reactor's thread. What only a programmer of the daemon would read is
+logged without an id. The reference page is generated from this module, and a test keeps the events
+that are emitted, this catalogue and the page equal.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from twisted.logger import LogEvent, Logger, LogLevel
+from twisted.python.failure import Failure
+
+#: Where a log event keeps the id of its catalogue entry.
+EVENT_ID = "event_id"
+
+
+@dataclass(frozen=True, slots=True)
+class EventType:
+    """One entry of the catalogue.
+
+    :ivar id: dotted words; stable.
+    :ivar level: a constant of :class:`twisted.logger.LogLevel`.
+    :ivar text: the sentence, a format of :mod:`twisted.logger` with ``{fields}``.
+    :ivar fields: what each field means, with its unit.
+    :ivar doc: when it happens, for the reference page.
+    """
+
+    id: str
+    level: Any
+    text: str
+    fields: Mapping[str, str]
+    doc: str
+
+    def emit(self, log: Logger, **fields: object) -> None:
+        """Report that it happened.
+
+        :param log: of the class that reports it.
+        :param fields: all of :attr:`fields`, and no other. That is not checked here; a test reads
+            the calls.
+        """
+        log.emit(self.level, self.text, event_id=self.id, **fields)
+
+    def fail(self, log: Logger, failure: Failure | None = None, **fields: object) -> None:
+        """Report that it happened because something failed.
+
+        :param failure: what, with its traceback; left out, the exception that is being caught.
+        """
+        log.emit(
+            self.level, self.text, event_id=self.id, log_failure=failure or Failure(), **fields
+        )
+
+    def make(self, **fields: object) -> LogEvent:
+        """The event as a logger would publish it, for one who is to hear of it alone."""
+        return {
+            "log_format": self.text,
+            "log_level": self.level,
+            "log_namespace": __name__,
+            "log_time": time.time(),
+            EVENT_ID: self.id,
+            **fields,
+        }
+
+
+_SERVICE = "NAME of its [service:NAME]"
+_PEER = "the client: address and port, or unix"
+
+DAEMON_STARTED = EventType(
+    "daemon.started",
+    LogLevel.info,
+    "tcpd {version} serves {services} services on {listeners} listeners, process {pid}, user {uid}",
+    {
+        "version": "of tcpd",
+        "services": "how many",
+        "listeners": "how many ports are open",
+        "pid": "process id",
+        "uid": "the user id it runs as; 0 is root",
+    },
+    "All ports are open and, if it was started as root, root was given up.",
+)
+DAEMON_START_FAILED = EventType(
+    "daemon.start-failed",
+    LogLevel.critical,
+    "{error}",
+    {"error": "a sentence that says what to change"},
+    "The daemon could not start: a port could not be opened. The process ends with status 1.",
+)
+DAEMON_DESCRIPTORS = EventType(
+    "daemon.descriptors",
+    LogLevel.warn,
+    "{warning}",
+    {"warning": "a sentence with the limit and what to do about it"},
+    "The system allows fewer open files than the configuration promises connections.",
+)
+DAEMON_LOG_LEVEL = EventType(
+    "daemon.log-level",
+    LogLevel.info,
+    "the log level is now {threshold}",
+    {"threshold": "debug, info, warn, error or critical"},
+    "An operator or a reload changed how much is logged.",
+)
+DAEMON_STOPPING = EventType(
+    "daemon.stopping",
+    LogLevel.info,
+    "stopping: {connections} connections have {drain} s to end",
+    {"connections": "how many are open", "drain": "seconds, [tcpd] drain"},
+    "The daemon was told to stop. Ports are closed, and clients are told.",
+)
+DAEMON_CUT = EventType(
+    "daemon.cut",
+    LogLevel.warn,
+    "told to stop at once: {connections} connections are cut",
+    {"connections": "how many were still open"},
+    "A second SIGTERM or SIGINT came while the daemon waited for clients to go.",
+)
+DAEMON_STOPPED = EventType(
+    "daemon.stopped",
+    LogLevel.info,
+    "stopped after {seconds:.3f} s",
+    {"seconds": "since it was told to stop"},
+    "All services have ended; the process does so now.",
+)
+SERVICE_LISTENING = EventType(
+    "service.listening",
+    LogLevel.info,
+    "service {service}: listening on {listener}",
+    {
+        "service": _SERVICE,
+        "listener": "as the ini file writes it, with the port that was really opened",
+    },
+    "A service started; once for each of its listeners.",
+)
+SERVICE_STOPPED = EventType(
+    "service.stopped",
+    LogLevel.info,
+    "service {service}: stopped after {accepted} connections and {refused} refused, "
+    "{datagrams} datagrams, {bytes_in} bytes in and {bytes_out} bytes out",
+    {
+        "service": _SERVICE,
+        "accepted": "connections let in since the daemon started",
+        "refused": "clients not let in",
+        "datagrams": "datagrams received",
+        "bytes_in": "bytes received",
+        "bytes_out": "bytes sent",
+    },
+    "A service has closed its ports, and its last connection is gone.",
+)
+CONNECTION_REFUSED = EventType(
+    "connection.refused",
+    LogLevel.warn,
+    "service {service}: refused {peer}: {refusal} ({since} more since last told)",
+    {
+        "service": _SERVICE,
+        "peer": _PEER,
+        "refusal": "denied, address-full, service-full or daemon-full",
+        "since": "clients refused for the same reason and not told of since the last such event",
+    },
+    "A client was not let in. For each service and reason it is told every 10 seconds at most.",
+)
+CONNECTION_ENDED = EventType(
+    "connection.ended",
+    LogLevel.info,
+    "service {service}: connection {id} from {peer} ended after {seconds:.3f} s: {end}, "
+    "{bytes_in} bytes in, {bytes_out} bytes out, {tls}",
+    {
+        "service": _SERVICE,
+        "id": "of the connection, unique while the daemon runs",
+        "peer": _PEER,
+        "seconds": "how long it lasted",
+        "bytes_in": "bytes received on the wire, those of TLS included",
+        "bytes_out": "bytes sent, those of TLS included",
+        "tls": "version and cipher of TLS, e.g. TLSv1.3 TLS_AES_256_GCM_SHA384, or no TLS",
+        "end": "why: client, server, lost, idle, slow-reader, linger, tls-failed, tls-timeout, "
+        "shutdown",
+    },
+    "A connection is over. The access log: only where the policy says access_log = yes.",
+)
+CONNECTION_FAILED = EventType(
+    "connection.failed",
+    LogLevel.critical,
+    "service {service}: connection {id} from {peer} failed in {doing}",
+    {"service": _SERVICE, "id": "of the connection", "peer": _PEER, "doing": "at what"},
+    "The service's protocol raised an exception, which is its bug; the connection was cut.",
+)
+DATAGRAM_FAILED = EventType(
+    "datagram.failed",
+    LogLevel.critical,
+    "service {service}: a datagram could not be answered; further failures are only counted",
+    {"service": _SERVICE},
+    "What answers a service's datagrams raised an exception. Told once for a listener.",
+)
+COMMAND_FAILED = EventType(
+    "command.failed",
+    LogLevel.critical,
+    "command {command} failed for {peer} of {service}: {error}, reference {reference}",
+    {
+        "command": "its name",
+        "peer": _PEER,
+        "service": _SERVICE,
+        "error": "what was raised",
+        "reference": "also stands in the reply that the client got",
+    },
+    "A command of a line service raised an exception, which is its bug.",
+)
+CHAT_MEMBER_DROPPED = EventType(
+    "chat.member-dropped",
+    LogLevel.info,
+    "service {service}: {nick} from {peer} did not read, and was dropped",
+    {"service": _SERVICE, "nick": "their nickname, or empty", "peer": _PEER},
+    "So much waited for a chat member who did not read that they were put out.",
+)
+RELOAD_DONE = EventType(
+    "reload.done",
+    LogLevel.info,
+    "reload: {line}",
+    {"line": "one thing that was changed, or: nothing has changed"},
+    "A reload succeeded; once for each thing that it changed.",
+)
+RELOAD_REFUSED = EventType(
+    "reload.refused",
+    LogLevel.error,
+    "reload refused, nothing has changed: {line}",
+    {"line": "one thing that is wrong, with file and line where it stands in one"},
+    "A reload found something wrong and left all as it was; once for each thing.",
+)
+EVENTS_DROPPED = EventType(
+    "events.dropped",
+    LogLevel.warn,
+    "{count} events were left out here, for they were not read in time",
+    {"count": "how many"},
+    "Told to a reader of the control socket's events who was too slow, and to nobody else.",
+)
+LOG_FALLBACK = EventType(
+    "log.fallback",
+    LogLevel.warn,
+    "journald cannot be reached ({error}); until it can, the log goes on here as text",
+    {"error": "what the system says"},
+    "With log = journald: the journal's socket is not there, or nobody reads it.",
+)
+LOG_LOST = EventType(
+    "log.lost",
+    LogLevel.warn,
+    "{count} log records were lost, for journald did not take them in time",
+    {"count": "how many"},
+    "With log = journald: its queue was full, and the daemon does not wait for it.",
+)
+
+
+def _by_id(found: Iterable[object]) -> dict[str, EventType]:
+    return {each.id: each for each in found if isinstance(each, EventType)}
+
+
+#: All events, by id, in the order of the reference page.
+CATALOGUE: Mapping[str, EventType] = MappingProxyType(_by_id(list(globals().values())))
