@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from tcpd.policy.reasons import Refusal
+
+if TYPE_CHECKING:
+    from tcpd.policy.bans import Bans
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -76,13 +80,28 @@ class Admission:
     :param connections: how many connections the service may have.
     :param per_address: how many of them from one address (:func:`limit_key`).
     :param tally: the whole daemon's.
+    :param bans: the whole daemon's; ``None`` for none ever.
     """
 
-    __slots__ = ("_by_address", "_connections", "_count", "_networks", "_per_address", "_tally")
+    __slots__ = (
+        "_bans",
+        "_by_address",
+        "_connections",
+        "_count",
+        "_networks",
+        "_per_address",
+        "_tally",
+    )
 
     def __init__(
-        self, networks: Networks, connections: int, per_address: int, tally: Tally
+        self,
+        networks: Networks,
+        connections: int,
+        per_address: int,
+        tally: Tally,
+        bans: Bans | None = None,
     ) -> None:
+        self._bans = bans
         self.reconfigure(networks, connections, per_address)
         self._tally = tally
         self._count = 0
@@ -99,8 +118,11 @@ class Admission:
 
         :param address: the client's; ``None`` for a UNIX socket, where only the totals count.
         """
-        if address is not None and not self._networks.allows(address):
-            return Refusal.DENIED
+        if address is not None:
+            if self._bans is not None and self._bans.find(address) is not None:
+                return Refusal.BANNED
+            if not self._networks.allows(address):
+                return Refusal.DENIED
         if self._tally.count >= self._tally.limit:
             return Refusal.DAEMON_FULL
         if self._count >= self._connections:

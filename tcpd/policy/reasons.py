@@ -9,6 +9,7 @@ class Refusal(StrEnum):
     """Why a client is not let in."""
 
     DENIED = "denied"
+    BANNED = "banned"
     ADDRESS_FULL = "address-full"
     SERVICE_FULL = "service-full"
     DAEMON_FULL = "daemon-full"
@@ -31,6 +32,8 @@ class End(StrEnum):
     TLS_FAILED = "tls-failed"
     TLS_TIMEOUT = "tls-timeout"
     SHUTDOWN = "shutdown"
+    KICKED = "kicked"
+    BANNED = "banned"
 
     @property
     def sentence(self) -> str:
@@ -40,6 +43,7 @@ class End(StrEnum):
 
 _REFUSALS = {
     Refusal.DENIED: "connections from your address are not accepted",
+    Refusal.BANNED: "your address is banned",
     Refusal.ADDRESS_FULL: "too many connections from your address",
     Refusal.SERVICE_FULL: "this service is full, try again later",
     Refusal.DAEMON_FULL: "this server is full, try again later",
@@ -55,4 +59,6 @@ _ENDS = {
     End.TLS_FAILED: "the TLS handshake failed",
     End.TLS_TIMEOUT: "the TLS handshake took too long",
     End.SHUTDOWN: "the server is shutting down",
+    End.KICKED: "an operator ended the connection",
+    End.BANNED: "your address is banned",
 }
