@@ -27,7 +27,6 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from enum import Enum
 from inspect import isawaitable, iscoroutine
-from sys import getrefcount
 
 from tcpd.interfaces import ILineCommand
 from tcpd.line.command import Request, Scene, synopsis
@@ -202,8 +201,6 @@ class Session:
         scene = self._scene
         room = _LOT
         texts: list[str] = []  # results that are text: they become replies together
-        request = Request("", scene)
-        alone = getrefcount(request)
         while True:
             for line in self._lines:
                 command = None
@@ -215,9 +212,8 @@ class Session:
                     command, rest = self._look_closer(line)
                     if command is None:
                         continue
-                # as zip() does with its tuple: use it again, unless somebody has kept it
-                if getrefcount(request) != alone:
-                    request = Request("", scene)
+                request = Request()
+                request.scene = scene
                 try:
                     request.argument = rest.decode()
                 except UnicodeDecodeError:

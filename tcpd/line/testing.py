@@ -55,11 +55,11 @@ def make_request(
     :param connection: by default one in the clear from 192.0.2.1.
     :param commands: by default none.
     """
-    return Request(
-        argument,
-        Scene(
-            connection or PlainFacts("line", "192.0.2.1:4711"),
-            context or MemoryContext(),
-            commands or CommandTable([]),
-        ),
+    request = Request()
+    request.argument = argument
+    request.scene = Scene(
+        connection or PlainFacts("line", "192.0.2.1:4711"),
+        context or MemoryContext(),
+        commands or CommandTable([]),
     )
+    return request

@@ -337,7 +337,7 @@ def test_a_command_may_close_the_session() -> None:
 
 
 def test_a_kept_request_does_not_change() -> None:
-    """The session uses a request again only when nobody has kept it."""
+    """Each request has an object of its own, whoever holds on to the one before."""
     kept: list[Request] = []
     later_looks: list[Callable[[], str]] = []
 
