@@ -72,11 +72,12 @@ def traceback_of(event: LogEvent, escape: Escape) -> list[str]:
         text: str = failure.getTraceback()
     except Exception as error:  # whatever the repr of somebody's exception does
         text = f"(there is no traceback, for making it raised {type(error).__name__})"
-    text = text.rstrip()
-    if len(text) > LONGEST_TRACEBACK:
-        # the end says what was raised, and where
-        text = CUT + text[-LONGEST_TRACEBACK:]
-    return [escape(line) for line in text.split("\n")]
+    # bounded before, for escaping takes time, and after, for it makes text longer
+    escaped = "\n".join(escape(line) for line in text[-LONGEST_TRACEBACK:].rstrip().split("\n"))
+    if len(text) > LONGEST_TRACEBACK or len(escaped) > LONGEST_TRACEBACK:
+        # the end is kept: it says what was raised
+        escaped = CUT + escaped[-LONGEST_TRACEBACK:]
+    return escaped.split("\n")
 
 
 def fields_of(event: LogEvent, escape: Escape) -> dict[str, Any]:
