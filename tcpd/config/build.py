@@ -11,8 +11,9 @@ from typing import Any
 from tcpd.config.errors import ConfigError
 from tcpd.config.fields import Option, options_of
 from tcpd.config.ini import Document, Place, Section, Value
-from tcpd.config.listen import Address, Listener, parse_listener
+from tcpd.config.listen import LISTENERS, Address, Listener, parse_listener
 from tcpd.config.settings import (
+    POLICY,
     KindOptions,
     PolicySettings,
     ServiceSettings,
@@ -23,6 +24,10 @@ from tcpd.config.settings import (
 from tcpd.config.values import PATH
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9_.-]{0,62})")
+
+#: What the daemon calls services of its own; no [service:NAME] may be called so, lest logs and
+#: counters mean two things by one name.
+RESERVED = frozenset({"control", "metrics"})
 
 #: Keys that every service has, beside its kind's own: (name, type, default, meaning).
 SERVICE_KEYS = (
@@ -48,6 +53,8 @@ class _Builder:
         self.sections = sections
         self.errors: list[tuple[Place, str]] = []
         self.places: dict[tuple[str, str], Place] = {}
+        # who listens where: by host, port and whether it is for datagrams, the title of a section
+        self.taken: dict[tuple[str, int, bool], str] = {}
 
     def complain(self, place: Place, title: str, key: str, text: str) -> None:
         where = f"[{title}] {key}" if key else f"[{title}]"
@@ -120,6 +127,8 @@ class _Builder:
         if "policy:default" not in self.document:
             built["policy:default"] = PolicySettings()
         services = self._services(built)
+        for title, cls in single.items():
+            self._check_section(title, cls, built)
         if self.errors:
             raise ConfigError(self._sorted_errors())
         return Settings(
@@ -143,12 +152,15 @@ class _Builder:
 
     def _services(self, built: Mapping[str, Any]) -> dict[str, ServiceSettings]:
         services: dict[str, ServiceSettings] = {}
-        taken: dict[tuple[str, int, bool], str] = {}
         for title, section in self.document.items():
             family, _, name = title.partition(":")
             if family != "service" or _NAME.fullmatch(name) is None:
                 continue
-            service = self._service(title, name, section, built, taken)
+            if name in RESERVED:
+                text = f"{name} is what the daemon calls a service of its own; take another name"
+                self.complain(section.place, title, "", text)
+                continue
+            service = self._service(title, name, section, built)
             if service is not None:
                 services[name] = service
         if not any(title.startswith("service:") for title in self.document):
@@ -168,7 +180,6 @@ class _Builder:
         name: str,
         section: Section,
         built: Mapping[str, Any],
-        taken: dict[tuple[str, int, bool], str],
     ) -> ServiceSettings | None:
         for key, _type, _default, _doc in SERVICE_KEYS:
             if key in section.values:
@@ -191,27 +202,19 @@ class _Builder:
             self.complain(protocol.place, title, "protocol", str(error))
             return None
         options = self.values(title, kind.settings, frozenset(key for key, *_ in SERVICE_KEYS))
-        listen = self._listeners(title, name, section, kind, built, taken)
+        listen = self._listeners(title, section, kind, built)
         policy = section.values.get("policy")
         policy_name = policy.text if policy else "default"
-        if f"policy:{policy_name}" not in built and policy is not None:
-            names = [other.partition(":")[2] for other in built if other.startswith("policy:")]
-            self.complain(
-                policy.place,
-                title,
-                "policy",
-                f"there is no [policy:{policy_name}]{_did_you_mean(policy_name, names)}",
-            )
+        if policy is not None:
+            self._check_policy(title, policy, built)
         return ServiceSettings(name, protocol.text, listen, policy_name, options)
 
     def _listeners(
         self,
         title: str,
-        name: str,
         section: Section,
         kind: KindOptions,
         built: Mapping[str, Any],
-        taken: dict[tuple[str, int, bool], str],
     ) -> tuple[Listener, ...]:
         value = section.values.get("listen")
         if value is None or not value.lines:
@@ -226,23 +229,49 @@ class _Builder:
                 self.complain(place, title, "listen", str(error))
                 continue
             listeners.append(listener)
-            for word in (listener.tls, listener.starttls):
-                if word and f"tls:{word}" not in built:
-                    names = [other.partition(":")[2] for other in built if other.startswith("tls:")]
-                    self.complain(
-                        place,
-                        title,
-                        "listen",
-                        f"there is no [tls:{word}]{_did_you_mean(word, names)}",
-                    )
-            where = listener.place
-            if isinstance(where, Address) and where.port:
-                other = taken.setdefault((where.host, where.port, listener.udp), name)
-                if other != name or listeners.count(listener) > 1:
-                    self.complain(
-                        place, title, "listen", f"{where} is already taken by [service:{other}]"
-                    )
+            self._check_listener(title, listener, place, listeners.count(listener) > 1, built)
         return tuple(listeners)
+
+    def _check_section(self, title: str, cls: type, built: Mapping[str, Any]) -> None:
+        """Check the names in a section that is no service, and where it listens."""
+        section = self.document.get(title, Section(Place("", 0)))
+        for item in options_of(cls):
+            value = section.values.get(item.name)
+            if value is None:
+                continue
+            if item.type is POLICY:
+                self._check_policy(title, value, built)
+            elif item.type is LISTENERS:
+                seen = set()
+                for line, place in value.lines:
+                    try:
+                        (listener,) = item.type.parse(line)
+                    except ValueError:
+                        continue  # that has been told
+                    self._check_listener(title, listener, place, listener in seen, built)
+                    seen.add(listener)
+
+    def _check_policy(self, title: str, policy: Value, built: Mapping[str, Any]) -> None:
+        if f"policy:{policy.text}" not in built:
+            names = [other.partition(":")[2] for other in built if other.startswith("policy:")]
+            hint = _did_you_mean(policy.text, names)
+            self.complain(
+                policy.place, title, "policy", f"there is no [policy:{policy.text}]{hint}"
+            )
+
+    def _check_listener(
+        self, title: str, listener: Listener, place: Place, again: bool, built: Mapping[str, Any]
+    ) -> None:
+        for word in (listener.tls, listener.starttls):
+            if word and f"tls:{word}" not in built:
+                names = [other.partition(":")[2] for other in built if other.startswith("tls:")]
+                hint = _did_you_mean(word, names)
+                self.complain(place, title, "listen", f"there is no [tls:{word}]{hint}")
+        where = listener.place
+        if isinstance(where, Address) and where.port:
+            other = self.taken.setdefault((where.host, where.port, listener.udp), title)
+            if other != title or again:
+                self.complain(place, title, "listen", f"{where} is already taken by [{other}]")
 
 
 def _family(built: Mapping[str, Any], family: str) -> dict[str, Any]:

@@ -25,6 +25,7 @@ class Option:
     :ivar doc: what it means, in a sentence or a few.
     :ivar reloadable: whether a reload can change it; otherwise it takes a restart.
     :ivar secret: whether its value is masked wherever it is shown.
+    :ivar sample: what the annotated sample sets it to, where that is not the default.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Option:
     doc: str
     reloadable: bool
     secret: bool
+    sample: str | None = None
 
     @property
     def required(self) -> bool:
@@ -47,6 +49,7 @@ def option(
     *,
     reloadable: bool = True,
     secret: bool = False,
+    sample: str | None = None,
 ) -> Any:
     """Declare a key, as the default of a dataclass attribute of the same name.
 
@@ -56,8 +59,9 @@ def option(
     :param doc: for the reference page and the annotated sample.
     :param reloadable: whether a reload can change it.
     :param secret: whether to mask its value wherever it is shown.
+    :param sample: what the annotated sample sets it to, which is what runs where there is no file.
     """
-    metadata = {_KEY: (type, doc, reloadable, secret)}
+    metadata = {_KEY: (type, doc, reloadable, secret, sample)}
     if default is MISSING:
         return dataclasses.field(metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
@@ -75,6 +79,6 @@ def options_of(cls: type) -> tuple[Option, ...]:
     for field in dataclasses.fields(cls):
         if _KEY not in field.metadata:
             raise TypeError(f"{cls.__qualname__}.{field.name} was not declared by option()")
-        kind, doc, reloadable, secret = field.metadata[_KEY]
-        found.append(Option(field.name, kind, field.default, doc, reloadable, secret))
+        kind, doc, reloadable, secret, sample = field.metadata[_KEY]
+        found.append(Option(field.name, kind, field.default, doc, reloadable, secret, sample))
     return tuple(found)

@@ -17,6 +17,8 @@ import re
 from collections.abc import Set
 from dataclasses import dataclass, replace
 
+from tcpd.config.values import Type
+
 _WORD_NAMES = ("tls", "starttls", "udp", "mode")
 
 
@@ -189,3 +191,16 @@ def parse_listener(text: str, words: Set[str]) -> Listener:
     if udp and (tls or starttls or not isinstance(place, Address)):
         raise ValueError("udp takes an address and a port, and no TLS")
     return Listener(place, tls, starttls, udp)
+
+
+def _parse_listeners(text: str) -> tuple[Listener, ...]:
+    return tuple(parse_listener(line, frozenset()) for line in text.split("\n") if line.strip())
+
+
+def _show_listeners(listeners: tuple[Listener, ...]) -> str:
+    return "\n    ".join(map(str, listeners))
+
+
+#: What a section listens on that is no ``[service:NAME]``, one listener a line; may be empty. TLS
+#: from the first byte is all that it may ask for beside a place.
+LISTENERS: Type[tuple[Listener, ...]] = Type("listeners", _parse_listeners, _show_listeners)

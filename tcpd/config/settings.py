@@ -32,6 +32,9 @@ def _parse_host_name(text: str) -> str:
     return text
 
 
+#: NAME of a ``[policy:NAME]``, for a section that is no ``[service:NAME]``.
+POLICY: Type[str] = Type("policy", str, str)
+
 _HOST_NAME: Type[str] = Type("host name", _parse_host_name, str)
 
 

@@ -113,6 +113,9 @@ class _Sample:
                 doc = f"As in {first}."
             must = "; must be given" if item.required else ""
             self.comment(f"{doc} ({item.type.name}{must})")
+            if item.sample is not None:
+                self.lines.append(_assignment(item.name, item.sample))
+                continue
             shown = "" if item.required else item.type.show(item.default)
             self.lines.append(_assignment(f"#{item.name}", shown))
         self.lines.append("")

@@ -19,6 +19,7 @@ from tcpd.config.errors import ConfigError, SettingError
 from tcpd.config.listen import Listener
 from tcpd.config.settings import ServiceSettings, Settings
 from tcpd.daemon.context import Context
+from tcpd.daemon.internal import CONNECTIONS, DRAIN, Internal
 from tcpd.net.datagram import Datagrams
 from tcpd.net.directory import ServiceEntry
 from tcpd.net.layer import ConnectionLayer, ListenerFactory
@@ -60,6 +61,7 @@ class Parts:
     :param reactor: opens ports and keeps time.
     :param wall_clock: seconds since 1970, UTC.
     :param directory: tells what is served.
+    :param internals: by name, the services of the daemon's own.
     """
 
     def __init__(
@@ -69,14 +71,17 @@ class Parts:
         reactor: Any,
         wall_clock: Callable[[], float],
         directory: Callable[[], list[ServiceEntry]],
+        internals: Mapping[str, Internal],
     ) -> None:
         self.kinds = kinds
+        self.internals = internals
         self.reactor = reactor
         self.wall_clock = wall_clock
         self.directory = directory
         self.server_name = settings.tcpd.server_name or _host_name()
         self.started = reactor.seconds()
         self.tally = Tally(settings.tcpd.connections)
+        self.internal_tallies = {name: Tally(CONNECTIONS) for name in internals}
         self.ids = itertools.count(1)
         self.systemd = ListenFDs.fromEnvironment()
         self.own_ports: set[int] = set()
@@ -131,18 +136,26 @@ class Parts:
     ) -> IProtocolFactory | None:
         """Make the factory of a service; ``None`` if its kind complained."""
         try:
-            made: IProtocolFactory = self.kinds[service.protocol].make_factory(
-                service.options, context
-            )
+            made: IProtocolFactory = self.kind(service).make_factory(service.options, context)
         except SettingError as error:
-            complaints.add(f"service:{service.name}", error)
+            internal = self.internals.get(service.name)
+            complaints.add(internal.section if internal else f"service:{service.name}", error)
             return None
         return made
+
+    def kind(self, service: ServiceSettings) -> Any:
+        """The kind of a service, those of the daemon's own included."""
+        internal = self.internals.get(service.name)
+        return internal.kind if internal else self.kinds[service.protocol]
+
+    def drain(self, name: str, settings: Settings) -> float:
+        """How many seconds a service's connections may take to end when it stops."""
+        return min(DRAIN, settings.tcpd.drain) if name in self.internals else settings.tcpd.drain
 
     def idle(self, service: ServiceSettings, settings: Settings) -> float:
         """The idle timeout of a service, in seconds: its policy's, or what its kind asks for."""
         idle = settings.policies[service.policy].idle
-        asked: float = self.kinds[service.protocol].idle
+        asked: float = self.kind(service).idle
         return asked if idle is None else idle
 
     def unit(
@@ -158,7 +171,7 @@ class Parts:
             factory=factory,
             policy=settings.policies[service.policy],
             idle=self.idle(service, settings),
-            tally=self.tally,
+            tally=self.internal_tallies.get(service.name, self.tally),
             counters=context.counters,
             clock=self.reactor,
             ids=self.ids,
@@ -168,7 +181,7 @@ class Parts:
             wanted=self.servers(service, context, layer),
             reactor=self.reactor,
             systemd=self.systemd,
-            drain=settings.tcpd.drain,
+            drain=self.drain(service.name, settings),
         )
 
     def servers(
@@ -189,7 +202,7 @@ class Parts:
     ) -> Server:
         if listener.udp:
             return Datagrams(
-                responder=self.kinds[service.protocol].make_responder(service.options, context),
+                responder=self.kind(service).make_responder(service.options, context),
                 counters=context.counters,
                 clock=self.reactor,
                 rate=service.options.udp_rate,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from twisted.application.service import MultiService
+from twisted.application.service import MultiService, Service
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 from twisted.logger import Logger
 
@@ -14,6 +14,7 @@ from tcpd.config.settings import Settings
 from tcpd.daemon.compose import Complaints, Parts
 from tcpd.daemon.context import Context
 from tcpd.daemon.descriptors import raise_descriptor_limit
+from tcpd.daemon.internal import Internal, with_internals
 from tcpd.daemon.reconfiguration import Reconfiguration
 from tcpd.net.directory import ServiceEntry
 from tcpd.net.service import ListeningService
@@ -43,11 +44,15 @@ class Daemon(MultiService):
         wall_clock: Callable[[], float],
     ) -> None:
         super().__init__()
-        self.settings = settings
+        #: The services of the daemon's own. What they need of it they ask for when they need it.
+        self.internals: dict[str, Internal] = {each.name: each for each in self._internals()}
+        self.settings = settings = with_internals(settings, self.internals.values())
         self._retiring: dict[ListeningService, Deferred[Any]] = {}
         self.units: dict[str, ListeningService] = {}
         self.contexts: dict[str, Context] = {}
-        self.parts = parts = Parts(settings, kinds, reactor, wall_clock, self.directory)
+        self.parts = parts = Parts(
+            settings, kinds, reactor, wall_clock, self.directory, self.internals
+        )
         complaints = Complaints(settings)
         parts.use_certificates(parts.load_certificates(settings, complaints))
         factories = {}
@@ -71,7 +76,7 @@ class Daemon(MultiService):
         super().privilegedStartService()
 
     def directory(self) -> list[ServiceEntry]:
-        """What is served now."""
+        """What is served now, as clients may know it: the daemon's own services are not in it."""
         return [
             ServiceEntry(
                 name,
@@ -80,15 +85,32 @@ class Daemon(MultiService):
                 tuple(str(listener) for listener in self.units[name].listening),
             )
             for name, service in self.settings.services.items()
-            if name in self.units
+            if name in self.units and name not in self.internals
         ]
 
     def stopService(self) -> Deferred[Any]:
-        """:return: fires when all services have ended, those included that a reload took out."""
+        """Stop all services, those of the daemon's own behind the others.
+
+        :return: fires when all have ended, those included that a reload took out.
+        """
+        Service.stopService(self)  # MultiService would stop all children at once
         # else each farewell would be told to all the others in the room
         self.parts.hub.close()
-        stopped = super().stopService()
-        return gatherResults([stopped, *self._retiring.values()], consumeErrors=True)
+        own = {unit for name, unit in self.units.items() if name in self.internals}
+        ended = [
+            maybeDeferred(child.stopService)
+            for child in reversed(self.services)
+            if child not in own
+        ]
+        stopped: Deferred[Any] = gatherResults(
+            [*ended, *self._retiring.values()], consumeErrors=True
+        )
+
+        def stop_own(result: object) -> Deferred[Any]:
+            last = [maybeDeferred(unit.stopService) for unit in own]
+            return gatherResults(last, consumeErrors=True).addCallback(lambda _: result)
+
+        return stopped.addBoth(stop_own)
 
     def cut(self) -> None:
         """End all connections at once; a stop that waits for them then waits no longer."""
@@ -115,7 +137,12 @@ class Daemon(MultiService):
         :raise ConfigError: if something in it cannot be used; nothing has changed then.
         :raise ListenError: if a port cannot be opened; nothing has changed then.
         """
-        return Reconfiguration(self, diff(self.settings, new)).run()
+        whole = with_internals(new, self.internals.values())
+        return Reconfiguration(self, diff(self.settings, whole)).run()
+
+    def _internals(self) -> list[Internal]:
+        """Describe the services of the daemon's own, in the order they are to be opened."""
+        return []
 
     def raise_limit(self) -> None:
         """See to it that there may be as many open files as connections were promised."""

@@ -224,13 +224,16 @@ class Reconfiguration:
 
     def _sections(self) -> list[str]:
         report = []
+        told = {(each.section, key) for each in self.parts.internals.values() for key in each.keys}
         for title, keys in self.difference.sections.items():
-            report.append(f"{title}: {', '.join(keys)} swapped")
+            swapped = [key for key in keys if (title, key) not in told]
+            if swapped:
+                report.append(f"{title}: {', '.join(swapped)} swapped")
         if "tcpd" in self.difference.sections:
             self.parts.tally.limit = self.settings.tcpd.connections
             self.daemon.raise_limit()
-            for unit in self.daemon.units.values():
-                unit.drain = self.settings.tcpd.drain
+            for name, unit in self.daemon.units.items():
+                unit.drain = self.parts.drain(name, self.settings)
         if "chat" in self.difference.sections:
             self.parts.hub.settings = self.settings.sections["chat"]
         report += [f"{title}: {key} needs a restart" for title, key in self.difference.restart]
