@@ -16,6 +16,7 @@ from tcpd.config.settings import PolicySettings
 from tcpd.interfaces import IRefusing
 from tcpd.net.address import ip_of, plain_endpoint_address, shown
 from tcpd.net.conduit import Conduit
+from tcpd.net.connection import Connection
 from tcpd.ops.counters import ServiceCounters
 from tcpd.policy.admission import Admission, Networks, Tally
 from tcpd.policy.reasons import End, Refusal
@@ -80,7 +81,7 @@ class ConnectionLayer:
         self.policy = policy
         self.counters = counters
         self.clock = clock
-        self.connections: set[Conduit] = set()
+        self.connections: set[Connection] = set()
         self._ids = ids
         self._idle = idle
         self._admission = Admission(
@@ -135,10 +136,10 @@ class ConnectionLayer:
         self.connections.add(conduit)
         return conduit
 
-    def gone(self, conduit: Conduit, end: End) -> None:
+    def gone(self, connection: Connection, end: End) -> None:
         """A connection is over. Called by it, once."""
-        self.connections.discard(conduit)
-        self._admission.release(conduit.address)
+        self.connections.discard(connection)
+        self._admission.release(connection.address)
         self.counters.open -= 1
         self.counters.ended[end] += 1
         if self._empty is not None and not self.connections:

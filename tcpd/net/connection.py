@@ -1,0 +1,304 @@
+"""What every connection has, whatever carries its bytes: TLS, timeouts, and an end that is an end.
+
+There are two kinds. :class:`~tcpd.net.transport.LeanConnection` is itself the transport;
+:class:`~tcpd.net.conduit.Conduit` stands between a transport of Twisted's and the protocol. They
+differ in how bytes go and agree in everything here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import (
+    IAddress,
+    IDelayedCall,
+    IHalfCloseableProtocol,
+    IHandshakeListener,
+    IProtocol,
+)
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.logger import Logger
+from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from tcpd.interfaces import IFarewell
+from tcpd.net.tls import TLSFacts, TLSLayer, facts_of
+from tcpd.policy.admission import IPAddress
+from tcpd.policy.reasons import End
+
+if TYPE_CHECKING:
+    from tcpd.net.layer import ConnectionLayer
+
+_log = Logger()
+
+
+@implementer(IHandshakeListener)
+class _Handshaking(Protocol):
+    """Stands inside the TLS layer until the handshake is complete, so that no protocol is made
+    for a client that never completes it."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def handshakeCompleted(self) -> None:
+        self._connection.secured()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._connection.application_lost(reason)
+
+
+class Connection:
+    """One connection. Made by :class:`~tcpd.net.layer.ConnectionLayer` for a client let in.
+
+    It is the transport of the protocol, or of the TLS layer under the protocol: a subclass adds
+    what :class:`twisted.internet.interfaces.ITransport` and ``IConsumer`` want.
+
+    :param layer: the service's.
+    :param id: see :class:`tcpd.interfaces.IConnection`.
+    :param address: the client's, or ``None`` on a UNIX socket.
+    :param peer: the client, as people write it.
+    :param endpoint_address: as Twisted tells it, for ``buildProtocol``.
+    :param tls: begin with TLS, by this factory.
+    :param starttls: the protocol may begin TLS later, by this factory.
+
+    :ivar bytes_in: received on the wire.
+    :ivar bytes_out: handed to the transport or held for it.
+    :ivar quiet: sweeps since something last went either way; see ``ConnectionLayer.sweep``.
+    :ivar disconnecting: whether the end has begun.
+    :ivar inner: what received bytes go to: the protocol or the TLS layer; ``None`` at the very
+        beginning, and in the end.
+    """
+
+    __slots__ = (
+        "_application",
+        "_counters",
+        "_end",
+        "_endpoint_address",
+        "_lost",
+        "_producer",
+        "_starttls_factory",
+        "_timer",
+        "_tls_factory",
+        "_tls_layer",
+        "address",
+        "bytes_in",
+        "bytes_out",
+        "disconnecting",
+        "id",
+        "inner",
+        "layer",
+        "opened",
+        "peer",
+        "quiet",
+        "tls",
+    )
+
+    def __init__(
+        self,
+        layer: ConnectionLayer,
+        id: str,
+        address: IPAddress | None,
+        peer: str,
+        endpoint_address: IAddress,
+        tls: TLSMemoryBIOFactory | None,
+        starttls: TLSMemoryBIOFactory | None,
+    ) -> None:
+        self.layer = layer
+        self.id = id
+        self.address = address
+        self.peer = peer
+        self.tls: TLSFacts | None = None
+        self.opened: float = layer.clock.seconds()
+        self.bytes_in = 0
+        self.bytes_out = 0
+        self.quiet = 0
+        self.disconnecting = False
+        self.inner: Any = None
+        self._counters = layer.counters
+        self._endpoint_address = endpoint_address
+        self._tls_factory = tls
+        self._starttls_factory = starttls
+        self._tls_layer: TLSLayer | None = None
+        self._application: Any = None
+        self._producer: Any = None
+        self._end: End | None = None
+        self._timer: IDelayedCall | None = None
+        self._lost = False
+
+    @property
+    def service(self) -> str:
+        return self.layer.service
+
+    def begin(self) -> None:
+        """The client is there: begin TLS, or make the protocol. Called once, by a subclass."""
+        if self._tls_factory is not None:
+            self._begin_tls(self._tls_factory)
+        else:
+            self._build_application(self)
+
+    def finish(self, reason: Failure) -> None:
+        """The connection is gone: tell whom it concerns. Called once, by a subclass."""
+        self._lost = True
+        self._stop_timer()
+        self._producer = None
+        if self._end is None:
+            if self._tls_layer is not None and self.tls is None:
+                self._end = End.TLS_FAILED
+            elif not reason.check(ConnectionDone):
+                self._end = End.LOST
+            else:
+                self._end = End.SERVER if self.disconnecting else End.CLIENT
+        inner = self.inner
+        try:
+            if inner is not None:
+                inner.connectionLost(reason)
+        finally:
+            self.inner = self._application = self._tls_layer = None
+            self.layer.gone(self, self._end)
+
+    def read_ended(self) -> None:
+        """The client will send nothing more; it may still read (a half-close)."""
+        application = self._application
+        if self._tls_layer is None and IHalfCloseableProtocol.providedBy(application):
+            application.readConnectionLost()
+        else:
+            # TLS has a close of its own (RFC 8446 section 6.1), and a protocol that does not know
+            # of half-close is done: what it has said so far still goes out
+            self._end = self._end or End.CLIENT
+            self.loseConnection()
+
+    def getPeer(self) -> IAddress:
+        return self._endpoint_address
+
+    # --- a subclass has these of a transport ---
+
+    def write(self, data: bytes) -> None:
+        """:class:`twisted.internet.interfaces.ITransport`."""
+        raise NotImplementedError
+
+    def loseConnection(self) -> None:
+        """Close once all is written, and cut the connection if that does not come to an end.
+
+        A registered producer is let go: nobody is waited for but the client, and for no longer
+        than the policy's ``linger``.
+        """
+        raise NotImplementedError
+
+    def abortConnection(self) -> None:
+        """Cut the connection at once; what waits is lost."""
+        raise NotImplementedError
+
+    def unregisterProducer(self) -> None:
+        """:class:`twisted.internet.interfaces.IConsumer`."""
+        raise NotImplementedError
+
+    # --- TLS ---
+
+    @property
+    def can_start_tls(self) -> bool:
+        return (
+            self._starttls_factory is not None
+            and self._tls_layer is None
+            and not (self.disconnecting or self._lost)
+        )
+
+    def start_tls(self) -> None:
+        if not self.can_start_tls:
+            raise RuntimeError("TLS cannot be started on this connection now")
+        assert self._starttls_factory is not None
+        producer = self._producer
+        self.unregisterProducer()
+        self._begin_tls(self._starttls_factory)
+        layer = cast(Any, self._tls_layer)
+        self._application.transport = layer
+        if producer is not None:
+            layer.registerProducer(producer, True)
+
+    def secured(self) -> None:
+        """The handshake is complete: the protocol takes the place that was kept for it."""
+        self._stop_timer()
+        layer = self._tls_layer
+        assert layer is not None
+        self.tls = facts_of(layer.getHandle())
+        if self._application is None:
+            self._build_application(layer)
+        else:
+            layer.wrappedProtocol = self._application
+
+    def application_lost(self, reason: Failure) -> None:
+        """The connection was lost in a handshake: tell the protocol, if there is one by then."""
+        if self._application is not None:
+            self._application.connectionLost(reason)
+
+    def _begin_tls(self, factory: TLSMemoryBIOFactory) -> None:
+        self._timer = self.layer.clock.callLater(
+            self.layer.policy.handshake, self._cut, End.TLS_TIMEOUT
+        )
+        self.inner = self._tls_layer = TLSLayer(factory, cast(IProtocol, _Handshaking(self)))
+        self._tls_layer.makeConnection(self)
+
+    # --- the end ---
+
+    def end(self, reason: End) -> None:
+        if self.disconnecting or self._lost:
+            return
+        self._end = self._end or reason
+        application = self._application
+        if reason is End.SLOW_READER or application is None:
+            self.abortConnection()
+            return
+        transport: Any = self._tls_layer or self
+        try:
+            words = application.farewell(reason) if IFarewell.providedBy(application) else b""
+            transport.unregisterProducer()
+            if words:
+                transport.write(words)
+            transport.loseConnection()
+        except Exception:
+            self._broken("saying farewell")
+
+    def begin_linger(self) -> None:
+        """Bound the wait for a close that has begun; also called by the TLS layer above."""
+        self._stop_timer()
+        self._timer = self.layer.clock.callLater(self.layer.policy.linger, self._cut, End.LINGER)
+
+    def cut(self, reason: End) -> None:
+        """End the connection at once, with no words."""
+        self._end = self._end or reason
+        self.abortConnection()
+
+    def _cut(self, reason: End) -> None:
+        self._timer = None
+        self.cut(reason)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _build_application(self, transport: Any) -> None:
+        try:
+            application = self.layer.factory.buildProtocol(self._endpoint_address)
+            if application is None:
+                self.loseConnection()
+                return
+            self._application = application
+            if transport is self:
+                self.inner = application
+            else:
+                transport.wrappedProtocol = application
+            application.makeConnection(transport)
+        except Exception:
+            self._broken("beginning")
+
+    def _broken(self, doing: str) -> None:
+        _log.failure(
+            "service {service}: connection {id} from {peer} failed in {doing}",
+            service=self.service,
+            id=self.id,
+            peer=self.peer,
+            doing=doing,
+        )
+        self.abortConnection()
