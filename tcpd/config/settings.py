@@ -11,6 +11,7 @@ from tcpd.config.fields import option
 from tcpd.config.ini import Place
 from tcpd.config.listen import Listener
 from tcpd.config.values import (
+    BOOLEAN,
     DURATION,
     NETWORKS,
     PATH,
@@ -67,6 +68,18 @@ class TcpdSettings:
         "How long a stopping daemon waits for clients to take their last bytes before it cuts "
         "them off.",
     )
+    log: str = option(
+        choice("text", "json", "journald"),
+        "text",
+        "How the log is written: text, or json (one object a line), both to where twistd is told "
+        "to log; or to journald with fields. A --logger of twistd's overrides it.",
+        reloadable=False,
+    )
+    log_level: str = option(
+        choice("debug", "info", "warn", "error", "critical"),
+        "info",
+        "How much is logged: nothing below this level.",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +123,11 @@ class PolicySettings:
         15.0,
         "How long a connection that the daemon closes may take to deliver its last bytes before "
         "it is cut off.",
+    )
+    access_log: bool = option(
+        BOOLEAN,
+        False,
+        "Whether the end of each connection is logged: who, how long, how much, and why it ended.",
     )
 
 
