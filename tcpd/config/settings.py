@@ -10,12 +10,14 @@ from typing import Any, Protocol
 from tcpd.config.fields import option
 from tcpd.config.ini import Place
 from tcpd.config.listen import Listener
+from tcpd.config.locations import AUTO, LONGEST_SOCKET_PATH, NONE
 from tcpd.config.values import (
     BOOLEAN,
     DURATION,
     NETWORKS,
     PATH,
     SIZE,
+    TEXT,
     Network,
     Type,
     at_least,
@@ -37,6 +39,20 @@ def _parse_host_name(text: str) -> str:
 POLICY: Type[str] = Type("policy", str, str)
 
 _HOST_NAME: Type[str] = Type("host name", _parse_host_name, str)
+
+
+
+def _parse_control(text: str) -> str:
+    if text not in (AUTO, NONE) and not text.startswith("/"):
+        raise ValueError(f"{text!r} is neither {AUTO} nor {NONE} nor an absolute path")
+    if len(text.encode()) > LONGEST_SOCKET_PATH:
+        raise ValueError(
+            f"{text!r} is longer than the {LONGEST_SOCKET_PATH} bytes that the system allows"
+        )
+    return text
+
+
+_CONTROL: Type[str] = Type(f"path, {AUTO} or {NONE}", _parse_control, str)
 
 
 class KindOptions(Protocol):
@@ -79,6 +95,28 @@ class TcpdSettings:
         choice("debug", "info", "warn", "error", "critical"),
         "info",
         "How much is logged: nothing below this level.",
+    )
+    state: str = option(
+        PATH,
+        "",
+        "A directory for what outlives a restart, such as bans; it is made if need be. Empty, it "
+        "is the StateDirectory= of systemd's unit, or else there is none.",
+        reloadable=False,
+    )
+    control: str = option(
+        _CONTROL,
+        AUTO,
+        "The socket that tcpd-ctl speaks to. auto is control in systemd's RuntimeDirectory=, or "
+        "/run/tcpd/control when started as root, or tcpd/control in the user's $XDG_RUNTIME_DIR, "
+        "or control in state. none is no socket.",
+        reloadable=False,
+    )
+    control_group: str = option(
+        TEXT,
+        "",
+        "The group whose members may use the control socket, beside root and the daemon's own "
+        "user; empty, it is the daemon's own group.",
+        reloadable=False,
     )
 
 
