@@ -22,6 +22,7 @@ from tcpd.daemon.daemon import Daemon
 from tcpd.daemon.registry import KindError, Kinds
 from tcpd.daemon.reload import Reloader
 from tcpd.net.listeners import ListenError
+from tcpd.ops import catalogue
 
 _log = Logger()
 
@@ -114,7 +115,7 @@ def _tell_start_errors(
 ) -> None:
     """End a failed start with a sentence; ``twistd`` itself would let Python show a traceback."""
     if isinstance(error, ListenError):
-        _log.critical("{error}", error=str(error))
+        catalogue.DAEMON_START_FAILED.emit(_log, error=str(error))
         # sys.stderr itself goes to the log by now
         if sys.__stderr__ is not None:
             sys.__stderr__.write(f"tcpd: {error}\n")

@@ -202,6 +202,7 @@ class Parts:
     ) -> Server:
         if listener.udp:
             return Datagrams(
+                service=service.name,
                 responder=self.kind(service).make_responder(service.options, context),
                 counters=context.counters,
                 clock=self.reactor,

@@ -15,6 +15,7 @@ from tcpd.config.errors import ConfigError
 from tcpd.config.settings import Settings
 from tcpd.daemon.daemon import Daemon
 from tcpd.net.listeners import ListenError
+from tcpd.ops import catalogue
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +68,9 @@ class Reloader(Service):
     def _told(self, outcome: Outcome) -> Outcome:
         for line in outcome.lines:
             if outcome.ok:
-                self._log.info("reload: {line}", line=line)
+                catalogue.RELOAD_DONE.emit(self._log, line=line)
             else:
-                self._log.error("reload refused, nothing has changed: {line}", line=line)
+                catalogue.RELOAD_REFUSED.emit(self._log, line=line)
         return outcome
 
     def _hang_up(self, _number: int, _frame: FrameType | None) -> None:

@@ -17,6 +17,7 @@ from tcpd.interfaces import IContext, IReconfigurable, IRefusing
 from tcpd.line.command import CommandTable
 from tcpd.line.protocol import LineProtocol
 from tcpd.line.session import last_words
+from tcpd.ops import catalogue
 from tcpd.policy.reasons import Refusal
 from tcpd.wire.safe_text import escape_controls
 
@@ -79,9 +80,9 @@ class LineFactory(Factory):
         :return: the reference that stands in the log and in the reply.
         """
         reference = secrets.token_hex(4)
-        self._log.failure(
-            "command {command} failed for {peer} of {service}: {error}, reference {reference}",
-            failure=Failure(error),
+        catalogue.COMMAND_FAILED.fail(
+            self._log,
+            Failure(error),
             command=command,
             peer=peer,
             service=self.context.service,

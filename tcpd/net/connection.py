@@ -25,6 +25,7 @@ from zope.interface import implementer
 
 from tcpd.interfaces import IFarewell
 from tcpd.net.tls import TLSFacts, TLSLayer, facts_of
+from tcpd.ops import catalogue
 from tcpd.policy.admission import IPAddress
 from tcpd.policy.reasons import End
 
@@ -294,8 +295,8 @@ class Connection:
             self._broken("beginning")
 
     def _broken(self, doing: str) -> None:
-        _log.failure(
-            "service {service}: connection {id} from {peer} failed in {doing}",
+        catalogue.CONNECTION_FAILED.fail(
+            _log,
             service=self.service,
             id=self.id,
             peer=self.peer,

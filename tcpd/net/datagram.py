@@ -27,6 +27,7 @@ from twisted.internet.protocol import DatagramProtocol
 from twisted.logger import Logger
 
 from tcpd.config.values import Rate
+from tcpd.ops import catalogue
 from tcpd.ops.counters import ServiceCounters
 from tcpd.policy.buckets import CAPACITY, Buckets
 
@@ -85,6 +86,7 @@ class Datagrams(DatagramProtocol):
     ``datagrams_out`` or, by :class:`Drop`, in ``datagrams_dropped``. ``bytes_in`` and ``bytes_out``
     grow by payloads.
 
+    :param service: its name.
     :param responder: answers one payload; what it raises is logged once in the life of the
         listener, counted each time, and costs that datagram alone.
     :param counters: the service's.
@@ -102,6 +104,7 @@ class Datagrams(DatagramProtocol):
     def __init__(
         self,
         *,
+        service: str,
         responder: Responder,
         counters: ServiceCounters,
         clock: IReactorTime,
@@ -109,6 +112,7 @@ class Datagrams(DatagramProtocol):
         own_ports: set[int],
         capacity: int = CAPACITY,
     ) -> None:
+        self._service = service
         self._responder = responder
         self._counters = counters
         self._clock = clock
@@ -158,9 +162,7 @@ class Datagrams(DatagramProtocol):
         except Exception:
             if not self._failure_logged:
                 self._failure_logged = True
-                self._log.failure(
-                    "a datagram could not be answered; further failures are only counted"
-                )
+                catalogue.DATAGRAM_FAILED.fail(self._log, service=self._service)
             return Drop.FAILED
         if answer is None:
             return Drop.NO_ANSWER

@@ -17,6 +17,7 @@ from tcpd.interfaces import IRefusing
 from tcpd.net.address import ip_of, plain_endpoint_address, shown
 from tcpd.net.conduit import Conduit
 from tcpd.net.connection import Connection
+from tcpd.ops import catalogue
 from tcpd.ops.counters import ServiceCounters
 from tcpd.policy.admission import Admission, Networks, Tally
 from tcpd.policy.reasons import End, Refusal
@@ -142,6 +143,8 @@ class ConnectionLayer:
         self._admission.release(connection.address)
         self.counters.open -= 1
         self.counters.ended[end] += 1
+        if self.policy.access_log:
+            self._tell_end(connection, end)
         if self._empty is not None and not self.connections:
             empty, self._empty = self._empty, None
             empty.callback(None)
@@ -185,6 +188,21 @@ class ConnectionLayer:
         for conduit in list(self.connections):
             conduit.cut(reason)
 
+    def _tell_end(self, connection: Connection, end: End) -> None:
+        """One line of the access log."""
+        tls = connection.tls
+        catalogue.CONNECTION_ENDED.emit(
+            self._log,
+            service=self.service,
+            id=connection.id,
+            peer=connection.peer,
+            seconds=round(self.clock.seconds() - connection.opened, 3),
+            bytes_in=connection.bytes_in,
+            bytes_out=connection.bytes_out,
+            tls="no TLS" if tls is None else f"{tls.version} {tls.cipher}",
+            end=str(end),
+        )
+
     def _refuse(
         self, refusal: Refusal, address: IAddress, tls: TLSMemoryBIOFactory | None
     ) -> IProtocol | None:
@@ -192,8 +210,8 @@ class ConnectionLayer:
         now = self.clock.seconds()
         told, since = self._refusals.get(refusal, (now - _BURST, 0))
         if now - told >= _BURST:
-            self._log.warn(
-                "service {service}: refused {peer}: {refusal} ({since} more since last told)",
+            catalogue.CONNECTION_REFUSED.emit(
+                self._log,
                 service=self.service,
                 peer=shown(address),
                 refusal=str(refusal),

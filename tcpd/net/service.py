@@ -16,6 +16,7 @@ from tcpd.config.listen import Listener
 from tcpd.net.datagram import Datagrams
 from tcpd.net.layer import ConnectionLayer, ListenerFactory
 from tcpd.net.listeners import ListenError, open_datagrams, open_stream, real_listener
+from tcpd.ops import catalogue
 from tcpd.policy.reasons import End
 
 Server = ListenerFactory | Datagrams
@@ -110,8 +111,8 @@ class ListeningService(Service):
     def tell(self, ports: Iterable[OpenPort]) -> None:
         """Log where it listens, a line a port."""
         for each in ports:
-            self._log.info(
-                "service {service}: listening on {listener}",
+            catalogue.SERVICE_LISTENING.emit(
+                self._log,
                 service=self.layer.service,
                 listener=str(real_listener(each.listener, each.port)),
             )
@@ -144,13 +145,12 @@ class ListeningService(Service):
 
     def _told(self, _: object) -> None:
         counters = self.layer.counters
-        self._log.info(
-            "service {service}: stopped after {accepted} connections and {refused} refused, "
-            "{datagrams} datagrams, {received} bytes in and {sent} bytes out",
+        catalogue.SERVICE_STOPPED.emit(
+            self._log,
             service=self.layer.service,
             accepted=counters.accepted,
             refused=counters.refused.total(),
             datagrams=counters.datagrams_in,
-            received=counters.bytes_in,
-            sent=counters.bytes_out,
+            bytes_in=counters.bytes_in,
+            bytes_out=counters.bytes_out,
         )

@@ -45,6 +45,7 @@ class Listener:
         self.counters = ServiceCounters()
         self.own_ports: set[int] = set()
         self.protocol = Datagrams(
+            service="test",
             responder=responder,
             counters=self.counters,
             clock=self.clock,

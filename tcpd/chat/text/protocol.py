@@ -21,6 +21,7 @@ from twisted.internet.interfaces import (
     IReactorTime,
 )
 from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -30,6 +31,7 @@ from tcpd.chat.text.render import TextFormat, encode_lines
 from tcpd.chat.text.session import LINE_BYTES, Session
 from tcpd.chat.text.settings import TextSettings
 from tcpd.interfaces import IConnection, IContext, IFarewell, IReconfigurable, IRefusing
+from tcpd.ops import catalogue
 from tcpd.ops.counters import ServiceCounters
 from tcpd.policy.buckets import TokenBucket
 from tcpd.policy.reasons import End, Refusal
@@ -47,6 +49,8 @@ class TextProtocol(Protocol):
 
     :param factory: what its connections share.
     """
+
+    _log = Logger()
 
     def __init__(self, factory: TextFactory) -> None:
         self._factory = factory
@@ -222,6 +226,13 @@ class TextProtocol(Protocol):
         self._end()
         transport: Any = self.transport
         connection: Any = IConnection(transport, None)
+        member = self._session.member if self._session is not None else None
+        catalogue.CHAT_MEMBER_DROPPED.emit(
+            self._log,
+            service=self._factory.service,
+            nick=member.nick if member is not None else "",
+            peer=connection.peer if connection is not None else "",
+        )
         if connection is not None:
             connection.end(End.SLOW_READER)
         else:
@@ -251,6 +262,7 @@ class TextFactory(Factory):
     def __init__(self, settings: TextSettings, context: IContext) -> None:
         self.settings = settings
         self.clock: IReactorTime = context.clock
+        self.service: str = context.service
         self.hub: Hub = context.hub
         self.server_name: str = context.server_name
         self.counters: ServiceCounters = context.counters
