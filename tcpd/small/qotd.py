@@ -16,6 +16,7 @@ from tcpd.config.values import PATH, RATE, Rate
 from tcpd.interfaces import IContext, IDatagramKind
 from tcpd.small.announcement import AnnouncementFactory
 from tcpd.small.udprate import LONGER, UDP_RATE
+from tcpd.wire.safe_text import visible
 
 #: RFC 865: a quote "should be less than 512 characters". We count bytes, line ends included.
 LIMIT = 512
@@ -58,7 +59,7 @@ def parse_quotes(content: bytes) -> tuple[bytes, ...]:
     first = 1
     for number, raw in enumerate([*text.split("\n"), "%"], 1):
         line = raw.expandtabs().rstrip(" \r")
-        if not line.isprintable():
+        if visible(line) != line:
             raise ValueError(
                 f"line {number} has a character that cannot be printed; take it out of the file"
             )

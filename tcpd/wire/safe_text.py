@@ -2,11 +2,12 @@
 
 What counts as unsafe: control characters (C0, DEL, C1), line and paragraph separators, format
 characters that cannot be seen (zero-width space, bidi embeddings, overrides and isolates, tags),
-letters that cannot be seen (the Hangul fillers and their like), lone surrogates, and code points
-that are private or not assigned in the Unicode data of this Python. Joiners (U+200C, U+200D) and
-variation selectors are let through: emoji and several scripts cannot be written without them. So
-are the Arabic and Syriac signs that Unicode files among the format characters although they are
-drawn.
+letters that cannot be seen (the Hangul fillers and their like), lone surrogates, noncharacters, and
+code points that are private. Joiners (U+200C, U+200D) and variation selectors are let through:
+emoji and several scripts cannot be written without them. So are the Arabic and Syriac signs that
+Unicode files among the format characters although they are drawn, and code points that the Unicode
+data of this Python does not know yet, for those people write are new letters and emoji; except
+where Unicode has reserved them for characters that nobody is to see.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ _KEPT = frozenset(_JOINERS + _DRAWN_FORMATS)
 # str.isprintable() is true of these, and yet nothing is drawn
 _FILLERS = "\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0"
 _FILLER = re.compile(f"[{_FILLERS}]")
-_OFFENDING_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+_OFFENDING_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
+# UAX #44, Default_Ignorable_Code_Point: what is not assigned there yet will never be drawn
+_IGNORABLE = frozenset({0x2065, *range(0xFFF0, 0xFFF9), *range(0xE0000, 0xE1000)})
 _REMEMBERED = 4096
 
 
@@ -31,7 +34,12 @@ def offends(character: str) -> bool:
     """Whether one character is unsafe to print, by the rules at the head of this module."""
     if character in _KEPT:
         return False
-    return unicodedata.category(character) in _OFFENDING_CATEGORIES or character in _FILLERS
+    category = unicodedata.category(character)
+    if category == "Cn":
+        code = ord(character)
+        # the Unicode Standard, section 23.7: the 66 noncharacters
+        return code in _IGNORABLE or code & 0xFFFE == 0xFFFE or 0xFDD0 <= code <= 0xFDEF
+    return category in _OFFENDING_CATEGORIES or character in _FILLERS
 
 
 def _escape(code: int) -> str:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tcpd.config.errors import SettingError
 from tcpd.small.qotd import QotdSettings, kind, load_quotes, parse_quotes, quote_source
+from tcpd.wire.safe_text import visible
 
 
 @pytest.mark.parametrize(
@@ -67,9 +68,23 @@ def test_whatever_the_file_holds_each_quote_can_be_sent(content: bytes) -> None:
         assert 2 < len(quote) < 512
         assert quote.endswith(b"\r\n")
         lines = quote.decode("utf-8").removesuffix("\r\n").split("\r\n")
-        assert all(line.isprintable() for line in lines)
+        assert all(visible(line) == line for line in lines)
         assert lines[0]
         assert lines[-1]
+
+
+@pytest.mark.parametrize(
+    "quote",
+    [
+        "\U0001f468\u200d\U0001f469\u200d\U0001f467",  # an emoji of five code points
+        "quelle heure est-il\u00a0?",
+        "\u660e\u65e5\u3000\u6674\u308c",
+        "\U0001fadf",  # an emoji newer than the Unicode data of Python 3.11
+    ],
+)
+def test_what_people_write_is_let_in(quote: str) -> None:
+    """What a text service may show to others, a file of quotes may hold."""
+    assert parse_quotes(quote.encode()) == (quote.encode() + b"\r\n",)
 
 
 def test_the_built_in_quotes() -> None:

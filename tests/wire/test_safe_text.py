@@ -30,7 +30,10 @@ any_text = st.text(st.characters(min_codepoint=0, max_codepoint=0x10FFFF))
         ("\ufeffbom", r"\ufeffbom", "\ufffdbom"),
         ("\ud800", r"\ud800", "\ufffd"),
         ("\ue000", r"\ue000", "\ufffd"),
-        ("\u0378", r"\u0378", "\ufffd"),
+        ("\ufdd0\ufffe", r"\ufdd0\ufffe", "\ufffd\ufffd"),  # noncharacters
+        ("\U0010ffff", r"\U0010ffff", "\ufffd"),
+        ("\u2065\ufff0", r"\u2065\ufff0", "\ufffd\ufffd"),  # not assigned, never to be seen
+        ("\U000e0fff", r"\U000e0fff", "\ufffd"),
         ("\u3164", r"\u3164", "\ufffd"),
         ("\U000e0041", r"\U000e0041", "\ufffd"),
         ("back\\slash", "back\\slash", "back\\slash"),
@@ -50,6 +53,8 @@ def test_offending_characters_become_visible(text: str, escaped: str, shown: str
         "\u0915\u094d\u200d\u0937",  # Devanagari, with U+200D
         "no\u00a0break \u3000 ideographic",
         "\u0661\u0600",  # Arabic number sign
+        "\U0001fae8\U0001fadf\U0001f6d8",  # emoji of Unicode 15, 16 and 17
+        "\u0378\U0003fffd",  # assigned in no version so far
     ],
 )
 def test_what_emoji_and_scripts_need_stays(text: str) -> None:
