@@ -27,6 +27,7 @@ from tcpd.net.service import ListeningService, Server
 from tcpd.net.tls import Certificates, tls_factory
 from tcpd.ops.counters import ServiceCounters
 from tcpd.policy.admission import Tally
+from tcpd.policy.bans import Bans
 
 #: The sections that other parts of the daemon declare.
 SECTIONS: Mapping[str, type] = {"chat": ChatSettings}
@@ -81,6 +82,7 @@ class Parts:
         self.server_name = settings.tcpd.server_name or _host_name()
         self.started = reactor.seconds()
         self.tally = Tally(settings.tcpd.connections)
+        self.bans = Bans(wall_clock)
         self.internal_tallies = {name: Tally(CONNECTIONS) for name in internals}
         self.ids = itertools.count(1)
         self.systemd = ListenFDs.fromEnvironment()
@@ -172,6 +174,7 @@ class Parts:
             policy=settings.policies[service.policy],
             idle=self.idle(service, settings),
             tally=self.internal_tallies.get(service.name, self.tally),
+            bans=None if service.name in self.internals else self.bans,
             counters=context.counters,
             clock=self.reactor,
             ids=self.ids,

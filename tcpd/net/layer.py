@@ -20,6 +20,7 @@ from tcpd.net.connection import Connection
 from tcpd.ops import catalogue
 from tcpd.ops.counters import ServiceCounters
 from tcpd.policy.admission import Admission, Networks, Tally
+from tcpd.policy.bans import Bans
 from tcpd.policy.reasons import End, Refusal
 
 #: An idle connection is found at the latest after idle * (1 + 1 / _SWEEPS).
@@ -58,6 +59,7 @@ class ConnectionLayer:
     :param policy: what it stands behind.
     :param idle: seconds of silence after which a connection is ended; 0 for never.
     :param tally: how many connections the whole daemon has.
+    :param bans: who is shut out of the whole daemon; ``None`` for nobody.
     :param counters: the service's.
     :param clock: for timers.
     :param ids: gives a connection its number; shared by the whole daemon.
@@ -73,6 +75,7 @@ class ConnectionLayer:
         policy: PolicySettings,
         idle: float,
         tally: Tally,
+        bans: Bans | None = None,
         counters: ServiceCounters,
         clock: IReactorTime,
         ids: Iterator[int],
@@ -86,7 +89,7 @@ class ConnectionLayer:
         self._ids = ids
         self._idle = idle
         self._admission = Admission(
-            Networks(policy.allow, policy.deny), policy.connections, policy.per_address, tally
+            Networks(policy.allow, policy.deny), policy.connections, policy.per_address, tally, bans
         )
         self._running = False
         self._sweeper = LoopingCall(self.sweep)
