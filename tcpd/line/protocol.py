@@ -70,7 +70,7 @@ class LineProtocol(TwistedProtocol):
         self._session = Session(
             Scene(cast(Facts, facts), shared.context, shared.commands),
             self._report,
-            shared.context.counters.events,
+            shared.context.counters,
             max_line=shared.settings.max_line,
             strict_crlf=shared.settings.strict_crlf,
         )

@@ -23,7 +23,6 @@ CLOSED         close the connection; all that is   never
 from __future__ import annotations
 
 import difflib
-from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from enum import Enum
 from inspect import isawaitable, iscoroutine
@@ -31,6 +30,7 @@ from inspect import isawaitable, iscoroutine
 from tcpd.interfaces import ILineCommand
 from tcpd.line.command import Request, Scene, synopsis
 from tcpd.line.reply import CommandError, Reply, Then
+from tcpd.ops.counters import ServiceCounters
 from tcpd.wire.linebuffer import Fault, LineBuffer
 
 Report = Callable[[str, BaseException], str]
@@ -70,7 +70,7 @@ class Session:
     :param scene: what its requests have in common.
     :param report: called for every command that failed for another reason than a
         :class:`~tcpd.line.reply.CommandError`.
-    :param events: counted here; the names are on the page of the protocol.
+    :param counters: commands, replies and events are counted here.
     :param max_line: the longest line in bytes.
     :param strict_crlf: refuse lines that end in LF alone.
     """
@@ -78,6 +78,8 @@ class Session:
     __slots__ = (
         "_buffer",
         "_chunks",
+        "_codes",
+        "_commands",
         "_cut",
         "_events",
         "_find",
@@ -87,7 +89,6 @@ class Session:
         "_lines",
         "_max_line",
         "_out",
-        "_replies",
         "_report",
         "_scene",
         "command",
@@ -100,14 +101,16 @@ class Session:
         self,
         scene: Scene,
         report: Report,
-        events: Counter[str],
+        counters: ServiceCounters,
         *,
         max_line: int = 4096,
         strict_crlf: bool = False,
     ) -> None:
         self._scene = scene
         self._report = report
-        self._events = events
+        self._events = counters.events
+        self._commands = counters.commands
+        self._codes = counters.replies
         self._find = scene.commands.by_word.get
         self._buffer = LineBuffer(max_line, strict_crlf=strict_crlf)
         self._max_line = max_line
@@ -117,7 +120,6 @@ class Session:
         self._input_ended = False
         self._gone = False
         self._out: list[str] = []
-        self._replies = 0  # how many are in _out
         self._guesses = _GUESSES
         #: Whether lines are left that :meth:`answer` did not get to.
         self.more = False
@@ -149,8 +151,6 @@ class Session:
         if not out or self._gone:
             return b""
         self._out = []
-        self._events["replies"] += self._replies
-        self._replies = 0
         return "".join(out).encode()
 
     def settle(self, answer: object) -> None:
@@ -201,44 +201,56 @@ class Session:
         scene = self._scene
         room = _LOT
         texts: list[str] = []  # results that are text: they become replies together
-        while True:
-            for line in self._lines:
-                command = None
-                if type(line) is bytes:
-                    word, _, rest = line.partition(b" ")
-                    command = find(word)
-                if command is None:
-                    self._say_texts(texts)
-                    command, rest = self._look_closer(line)
+        previous: ILineCommand | None = None
+        run = 0  # how often the previous command was called, one time after the other
+        try:
+            while True:
+                for line in self._lines:
+                    command = None
+                    if type(line) is bytes:
+                        word, _, rest = line.partition(b" ")
+                        command = find(word)
                     if command is None:
+                        self._say_texts(texts)
+                        command, rest = self._look_closer(line)
+                        if command is None:
+                            continue
+                    request = Request()
+                    request.scene = scene
+                    try:
+                        request.argument = rest.decode()
+                    except UnicodeDecodeError:
+                        self._say_texts(texts)
+                        self._refuse("not-utf8", _NOT_UTF8)
                         continue
-                request = Request()
-                request.scene = scene
-                try:
-                    request.argument = rest.decode()
-                except UnicodeDecodeError:
-                    self._say_texts(texts)
-                    self._refuse("not-utf8", _NOT_UTF8)
-                    continue
-                try:
-                    answer = command.call(request)
-                except Exception as error:  # the boundary to commands: reported, and answered 451
-                    answer = self._failed(command, error)
-                if type(answer) is str:
-                    texts.append(answer)
-                    room -= len(answer)
-                else:
-                    self._say_texts(texts)
-                    room -= self._say(command, answer)
-                    if self.state is not _READY:
+                    if command is not previous:
+                        if previous is not None:
+                            self._commands[previous.name] += run
+                        previous = command
+                        run = 0
+                    run += 1
+                    try:
+                        answer = command.call(request)
+                    except Exception as error:  # the boundary to commands: answered 451
+                        answer = self._failed(command, error)
+                    if type(answer) is str:
+                        texts.append(answer)
+                        room -= len(answer)
+                    else:
+                        self._say_texts(texts)
+                        room -= self._say(command, answer)
+                        if self.state is not _READY:
+                            return
+                    if room < 0:
+                        self._say_texts(texts)
+                        self.more = True
                         return
-                if room < 0:
-                    self._say_texts(texts)
-                    self.more = True
-                    return
-            if not self._chunks:
-                break
-            self._lines = iter(self._buffer.feed(self._chunks.pop(0)))
+                if not self._chunks:
+                    break
+                self._lines = iter(self._buffer.feed(self._chunks.pop(0)))
+        finally:
+            if previous is not None:
+                self._commands[previous.name] += run
         self._say_texts(texts)
         self.more = False
         if self._input_ended:
@@ -252,7 +264,7 @@ class Session:
                 self._out.append(f"250 {_NEXT.join(texts)}\r\n")
             else:
                 self._out.extend(Reply.of(250, text).render() for text in texts)
-            self._replies += len(texts)
+            self._codes[250] += len(texts)
             texts.clear()
 
     def _look_closer(self, line: bytes | Fault) -> tuple[ILineCommand | None, bytes]:
@@ -286,8 +298,8 @@ class Session:
 
     def _refuse(self, event: str, text: str) -> None:
         self._events[event] += 1
+        self._codes[500] += 1
         self._out.append(text)
-        self._replies += 1
 
     def _unknown(self, word: str) -> Reply:
         if len(word) > _LONGEST_GUESS:
@@ -316,7 +328,7 @@ class Session:
             answer = self._failed(command, _wrong_type(answer))
         text = answer.render()
         self._out.append(text)
-        self._replies += 1
+        self._codes[answer.code] += 1
         self.state = _AFTER[answer.then]
         if answer.then is not Then.CONTINUE:
             self._leave(answer.then)

@@ -170,7 +170,7 @@ class Connection:
             self._end = self._end or End.CLIENT
             self.loseConnection()
 
-    def getPeer(self) -> IAddress:
+    def getPeer(self) -> Any:
         return self._endpoint_address
 
     # --- a subclass has these of a transport ---
@@ -223,6 +223,7 @@ class Connection:
         layer = self._tls_layer
         assert layer is not None
         self.tls = facts_of(layer.getHandle())
+        self.layer.counters.tls[self.tls.version] += 1
         if self._application is None:
             self._build_application(layer)
         else:

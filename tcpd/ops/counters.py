@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 
 
 class ServiceCounters:
@@ -17,14 +17,19 @@ class ServiceCounters:
     :ivar datagrams_in: datagrams received.
     :ivar datagrams_out: datagrams sent.
     :ivar datagrams_dropped: by reason (a word), datagrams received and not answered.
-    :ivar events: by a word of the kind's choice, what else the kind counts (replies by code,
-        messages).
+    :ivar tls: by version (``TLSv1.3``), TLS handshakes completed.
+    :ivar commands: by name, commands called, of a kind that has commands. Only names that the
+        program knows, never a word that a client made up.
+    :ivar replies: by code, replies to them.
+    :ivar events: by a word of the kind's choice, what else the kind counts. Words of the program,
+        never a client's.
     """
 
     __slots__ = (
         "accepted",
         "bytes_in",
         "bytes_out",
+        "commands",
         "datagrams_dropped",
         "datagrams_in",
         "datagrams_out",
@@ -32,6 +37,8 @@ class ServiceCounters:
         "events",
         "open",
         "refused",
+        "replies",
+        "tls",
     )
 
     def __init__(self) -> None:
@@ -44,4 +51,41 @@ class ServiceCounters:
         self.datagrams_in = 0
         self.datagrams_out = 0
         self.datagrams_dropped: Counter[str] = Counter()
+        self.tls: Counter[str] = Counter()
+        # raised for every line; to add to a Counter takes more than twice as long
+        self.commands: dict[str, int] = defaultdict(int)
+        self.replies: dict[int, int] = defaultdict(int)
         self.events: Counter[str] = Counter()
+
+
+class ChatCounters:
+    """What the rooms count, whatever door. All of it only grows.
+
+    :ivar entered: people who came in.
+    :ivar messages: said in rooms.
+    :ivar private_messages: said to one person.
+    :ivar deliveries: events put into somebody's outbox: one message to a room of ten makes up to
+        ten.
+    :ivar dropped: people put out because they did not read what was sent.
+    """
+
+    __slots__ = ("deliveries", "dropped", "entered", "messages", "private_messages")
+
+    def __init__(self) -> None:
+        self.entered = 0
+        self.messages = 0
+        self.private_messages = 0
+        self.deliveries = 0
+        self.dropped = 0
+
+
+class DaemonCounters:
+    """What the daemon as a whole counts.
+
+    :ivar reloads: by outcome, ``ok`` or ``refused``, reloads that were asked for.
+    """
+
+    __slots__ = ("reloads",)
+
+    def __init__(self) -> None:
+        self.reloads: Counter[str] = Counter()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections import Counter
 from collections.abc import Awaitable, Callable, Generator
 from itertools import pairwise
 from typing import Any
@@ -67,14 +66,15 @@ class Talk:
     ) -> None:
         self.context = MemoryContext()
         self.reported: list[tuple[str, BaseException]] = []
-        self.events: Counter[str] = Counter()
+        self.counters = self.context.counters
+        self.events = self.counters.events
         self.wait = wait
         facts = connection or PlainFacts("line", "192.0.2.1:4711")
         commands = load_commands((*EXTRA, *extra), points=())
         self.session = Session(
             Scene(facts, self.context, commands),
             self._report,
-            self.events,
+            self.counters,
             max_line=max_line,
             strict_crlf=strict_crlf,
         )
@@ -214,7 +214,16 @@ def test_a_failing_command() -> None:
     assert said == b"250 PONG 1\r\n451 BREAK failed, reference 00000001\r\n250 PONG 2\r\n"
     [(name, error)] = talk.reported
     assert (name, str(error)) == ("BREAK", "broken")
-    assert talk.events == {"replies": 3, "command-failed": 1}
+    assert talk.events == {"command-failed": 1}
+    assert talk.counters.commands == {"PING": 2, "BREAK": 1}
+
+
+def test_commands_are_counted_by_their_own_name_and_replies_by_code() -> None:
+    """A word that a client made up is in no counter: it could make up as many as it likes."""
+    talk = Talk()
+    talk.say(b"ping\nPiNg\n PING\nNOPE\nREFUSE\n\xff\nPING \xff\n", b"PING\nLATER\nQUIT\n")
+    assert talk.counters.commands == {"PING": 4, "REFUSE": 1, "LATER": 1, "QUIT": 1}
+    assert talk.counters.replies == {250: 5, 500: 3, 553: 1, 221: 1}
 
 
 def test_a_command_that_returns_nonsense() -> None:
@@ -305,7 +314,7 @@ def test_starttls_throws_away_what_follows_in_the_clear(behind: bytes, apart: bo
 def test_starttls_with_nothing_behind_it() -> None:
     talk = Talk(connection=CLEAR)
     assert talk.say(b"STARTTLS\r\n") == b"220 ready for TLS\r\n"
-    assert talk.events == {"replies": 1, "starttls": 1}
+    assert talk.events == {"starttls": 1}
 
 
 def test_long_replies_come_in_lots() -> None:
@@ -418,7 +427,7 @@ def test_noise_gets_one_reply_a_line(seed: int) -> None:
     talk = Talk(max_line=1 << 20)
     places = [dice.randrange(len(stream)) for _ in range(200)]
     said = talk.say(*cut(bytes(stream), places))
-    assert replies_in(said) == requests_in(bytes(stream)) == talk.events["replies"]
+    assert replies_in(said) == requests_in(bytes(stream)) == sum(talk.counters.replies.values())
     assert talk.session.state is State.READY
 
 
