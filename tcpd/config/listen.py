@@ -54,6 +54,23 @@ class UnixSocket:
 
 
 @dataclass(frozen=True, slots=True)
+class PrivateSocket(UnixSocket):
+    """A UNIX socket of the daemon's own, for operators; no line of ``listen`` makes one.
+
+    :ivar group: the group that may use it, a name or a number; empty, the daemon's own.
+    :ivar owner: the user id that it is given to; ``None`` for that of the process.
+    :ivar required: whether there is to be no daemon without it.
+    """
+
+    group: str = ""
+    owner: int | None = None
+    required: bool = True
+
+    def __str__(self) -> str:
+        return f"unix:{self.path}"
+
+
+@dataclass(frozen=True, slots=True)
 class SystemdSocket:
     """A socket that systemd passes, by its name."""
 

@@ -14,7 +14,15 @@ from twisted.internet.protocol import DatagramProtocol
 from twisted.python.failure import Failure
 from twisted.python.systemd import ListenFDs
 
-from tcpd.config.listen import Address, EndpointString, Listener, SystemdSocket, UnixSocket
+from tcpd.config.listen import (
+    Address,
+    EndpointString,
+    Listener,
+    PrivateSocket,
+    SystemdSocket,
+    UnixSocket,
+)
+from tcpd.net.private_socket import open_private
 
 #: Connections that the kernel may hold for us between two turns of the reactor.
 _BACKLOG = 1024
@@ -42,6 +50,8 @@ def open_stream(
     try:
         if isinstance(place, Address):
             return _open_address(reactor, place, factory)
+        if isinstance(place, PrivateSocket):
+            return open_private(reactor, place, factory)
         if isinstance(place, UnixSocket):
             # wantPID: a lock file tells a socket that a dead daemon left behind from a live one
             port: IListeningPort = reactor.listenUNIX(

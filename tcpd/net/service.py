@@ -12,7 +12,7 @@ from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
 from twisted.python.systemd import ListenFDs
 
-from tcpd.config.listen import Listener
+from tcpd.config.listen import Listener, PrivateSocket
 from tcpd.net.datagram import Datagrams
 from tcpd.net.layer import ConnectionLayer, ListenerFactory
 from tcpd.net.listeners import ListenError, open_datagrams, open_stream, real_listener
@@ -51,7 +51,11 @@ class OpenPort:
             self.server.become(server)
 
     def close(self) -> Deferred[Any]:
-        return maybeDeferred(self.port.stopListening)
+        closed = maybeDeferred(self.port.stopListening)
+        if isinstance(self.listener.place, PrivateSocket):
+            # who gave up root may not be able to take the file away; the next start does
+            closed.addErrback(lambda failure: failure.trap(OSError) and None)
+        return closed
 
 
 class ListeningService(Service):
@@ -96,11 +100,20 @@ class ListeningService(Service):
         super().privilegedStartService()
         try:
             for listener, server in self.wanted:
-                self.ports.append(self.open(listener, server))
+                self._open_wanted(listener, server)
         except ListenError:
             while self.ports:
                 self.ports.pop().close()
             raise
+
+    def _open_wanted(self, listener: Listener, server: Server) -> None:
+        place = listener.place
+        try:
+            self.ports.append(self.open(listener, server))
+        except ListenError as error:
+            if not isinstance(place, PrivateSocket) or place.required:
+                raise
+            catalogue.CONTROL_UNAVAILABLE.emit(self._log, error=str(error))
 
     def startService(self) -> None:
         """Begin to look after connections."""

@@ -163,7 +163,7 @@ CONNECTION_REFUSED = EventType(
     {
         "service": _SERVICE,
         "peer": _PEER,
-        "refusal": "denied, address-full, service-full or daemon-full",
+        "refusal": "denied, banned, address-full, service-full or daemon-full",
         "since": "clients refused for the same reason and not told of since the last such event",
     },
     "A client was not let in. For each service and reason it is told every 10 seconds at most.",
@@ -182,7 +182,7 @@ CONNECTION_ENDED = EventType(
         "bytes_out": "bytes sent, those of TLS included",
         "tls": "version and cipher of TLS, e.g. TLSv1.3 TLS_AES_256_GCM_SHA384, or no TLS",
         "end": "why: client, server, lost, idle, slow-reader, linger, tls-failed, tls-timeout, "
-        "shutdown",
+        "shutdown, kicked, banned",
     },
     "A connection is over. The access log: only where the policy says access_log = yes.",
 )
@@ -233,6 +233,30 @@ RELOAD_REFUSED = EventType(
     "reload refused, nothing has changed: {line}",
     {"line": "one thing that is wrong, with file and line where it stands in one"},
     "A reload found something wrong and left all as it was; once for each thing.",
+)
+CONTROL_UNAVAILABLE = EventType(
+    "control.unavailable",
+    LogLevel.warn,
+    "{error}; the daemon goes on without a control socket, [tcpd] control can name its place",
+    {"error": "what is in the way"},
+    "No place was given for the control socket, and there is none at the usual one.",
+)
+OPERATOR_COMMAND = EventType(
+    "operator.command",
+    LogLevel.info,
+    "operator {operator}: {command}",
+    {
+        "operator": "user id and process id of who asked, as the system knows them",
+        "command": "what was asked, with its arguments",
+    },
+    "An operator gave a command that changes something, and it was done.",
+)
+BANS_NOT_SAVED = EventType(
+    "bans.not-saved",
+    LogLevel.error,
+    "the bans could not be written to {file}, and will not outlive a restart: {error}",
+    {"file": "its path, in [tcpd] state", "error": "what the system says"},
+    "A ban was made or taken back; it holds, but only in memory.",
 )
 EVENTS_DROPPED = EventType(
     "events.dropped",
