@@ -60,20 +60,24 @@ def _scan(name: str, text: str) -> tuple[dict[str, Place], dict[tuple[str, str],
     """Find the line of each section, and of each line of each value, as configparser takes them.
 
     configparser reads files well and tells lines only in its errors. Its rules in the form we use
-    (``=`` only, comments on lines of their own, a value goes on while lines are indented) are few.
+    (``=`` only, comments on lines of their own, a value goes on while lines are indented deeper
+    than its key) are few.
     """
     sections: dict[str, Place] = {}
     lines: dict[tuple[str, str], list[Place]] = {}
     section = ""
     current: list[Place] | None = None
+    depth = 0
     for number, line in enumerate(text.split("\n"), 1):
         bare = line.strip()
         if not bare or bare[0] in "#;":
             continue
         place = Place(name, number)
-        if line[0].isspace() and current is not None:
+        indent = len(line) - len(line.lstrip())
+        if current is not None and indent > depth:
             current.append(place)
             continue
+        depth = indent
         header = _HEADER.match(bare)
         if header is not None:
             section = header["name"]

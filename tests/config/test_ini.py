@@ -80,6 +80,7 @@ _LINES = st.lists(
         st.sampled_from(
             ["[a]", "[b]", "x = 1", "y = 2", "z =", "  more", "\tmore = x", "# c", "  ; c", ""]
         ),
+        st.sampled_from(["  [c]", " u = 1", "  v = 2", "\tw ="]),
         st.text(alphabet="[]=#; ab\t\x0b\x0c\x1c\x85\u2028\r", max_size=8),
     ),
     max_size=12,
@@ -89,6 +90,7 @@ _LINES = st.lists(
 @given(_LINES)
 @example(["[a]", "x = 1", "  [b]", "  y = 2"])
 @example(["[a]", "\xa0", "=1"])
+@example(["[a]", "  x = 1", "  y = 2", "    more", "\tz =", "  [b]"])
 def test_places_agree_with_what_configparser_reads(lines: list[str]) -> None:
     """However odd the file: the same keys, and as many places as lines, which hold those lines."""
     text = "\n".join(lines)
