@@ -23,7 +23,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from tcpd.chat.member import Address, Door, Format, Member
@@ -50,6 +50,7 @@ from tcpd.events import (
     Unbanned,
     Who,
 )
+from tcpd.ops.counters import ChatCounters
 
 SLOW_READER = "did not read what was sent"
 
@@ -79,6 +80,7 @@ class Hub:
     :raise ValueError: for a boot that breaks this rule.
 
     :ivar lobby: the room that is always there.
+    :ivar counters: what happens in all rooms, counted.
     """
 
     def __init__(
@@ -92,6 +94,7 @@ class Hub:
         if not _BOOT.fullmatch(boot):
             raise ValueError(f"{boot!r} is no boot id")
         self.settings = settings
+        self.counters = ChatCounters()
         self.wall_clock = wall_clock
         self._node = _NOT_IN_NODE.sub("-", node[:_NODE_BYTES]) or "-"
         self._boot = boot
@@ -127,6 +130,11 @@ class Hub:
     def rooms(self) -> Iterable[Room]:
         """All rooms, the lobby first, then in the order of opening."""
         return self._rooms.values()
+
+    @property
+    def room_count(self) -> int:
+        """How many rooms there are, the lobby included."""
+        return len(self._rooms)
 
     @property
     def member_count(self) -> int:
@@ -169,6 +177,7 @@ class Hub:
         member = Member(id, checked, door, format, outbox, address, echo)
         self._nicks[member.key] = member
         self._members[id] = member
+        self.counters.entered += 1
         return member
 
     def leave(self, member: Member, reason: str = "") -> None:
@@ -319,6 +328,7 @@ class Hub:
             return
         member.gone = True
         member.outbox.close()
+        self.counters.dropped += 1
         member.door.dropped()
         self._accept(Quit(*self._head(member), SLOW_READER))
 
@@ -402,8 +412,9 @@ class Hub:
             self._delivering = False
 
     def _send(
-        self, event: Event, audience: Iterable[Member], skipped: Member | None = None
+        self, event: Event, audience: Collection[Member], skipped: Member | None = None
     ) -> None:
+        self.counters.deliveries += len(audience) - (skipped is not None)
         rendered: dict[Format, bytes] = {}
         full = []
         format = None
@@ -468,12 +479,14 @@ class Hub:
             return None
         room, member = found
         room.history.append(event)
+        self.counters.messages += 1
         self._send(event, room.members, None if member.echo else member)
         return member
 
     def _private_said(self, event: PrivateSaid) -> Member | None:
         whom = self._members.get(event.whom.id)
         if whom is not None:
+            self.counters.private_messages += 1
             self._send(event, (whom,))
         return self._members.get(event.who.id)
 

@@ -589,3 +589,22 @@ def test_a_thousand_join() -> None:
         chat.hub.leave(member)
     assert chat.hub.member_count == 0
     assert not chat.hub.lobby.members
+
+
+# --- counters ---
+
+
+def test_what_is_said_and_delivered_is_counted() -> None:
+    chat = Chat()
+    ann, bob, cleo = (chat.enter(nick, "#lobby") for nick in ("ann", "bob", "cleo"))
+    counters = chat.hub.counters
+    assert (counters.entered, chat.hub.member_count, chat.hub.room_count) == (3, 3, 1)
+    before = counters.deliveries
+    chat.hub.say(ann, "#lobby", "hello")  # to the two others
+    chat.hub.tell(bob, "cleo", "psst")
+    chat.hub.leave(cleo)  # two are told
+    assert (counters.messages, counters.private_messages) == (1, 1)
+    assert counters.deliveries - before == 2 + 1 + 2
+    assert counters.dropped == 0
+    chat.hub.drop(bob)
+    assert counters.dropped == 1
