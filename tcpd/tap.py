@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Mapping
 from importlib import metadata
 from types import TracebackType
-from typing import NoReturn
+from typing import Any, NoReturn
 
+from twisted.application import app
 from twisted.application.service import IService
 from twisted.internet.task import Clock
 from twisted.logger import Logger
@@ -19,6 +21,7 @@ from tcpd.config.settings import Settings
 from tcpd.config.show import sample, show_config
 from tcpd.daemon.compose import SECTIONS
 from tcpd.daemon.daemon import Daemon
+from tcpd.daemon.logs import LogFault
 from tcpd.daemon.registry import KindError, Kinds
 from tcpd.daemon.reload import Reloader
 from tcpd.net.listeners import ListenError
@@ -92,12 +95,18 @@ def makeService(options: Options) -> IService:
     from twisted.internet import reactor
 
     try:
-        daemon = Daemon(options.settings, options.kinds, reactor, time.time)
+        daemon = Daemon(options.settings, options.kinds, reactor, time.time, _twistd(options))
     except ConfigError as error:
         _fail(str(error))
     Reloader(daemon, options.read, reactor).setServiceParent(daemon)
     sys.excepthook = _tell_start_errors
     return daemon
+
+
+def _twistd(options: Options) -> Mapping[str, Any] | None:
+    """The options of twistd that stand before the word tcpd; ``None`` under ``twist``."""
+    above: Any = options.parent
+    return above if isinstance(above, app.ServerOptions) else None
 
 
 def _leave(text: str) -> NoReturn:
@@ -114,7 +123,9 @@ def _tell_start_errors(
     kind: type[BaseException], error: BaseException, traceback: TracebackType | None
 ) -> None:
     """End a failed start with a sentence; ``twistd`` itself would let Python show a traceback."""
-    if isinstance(error, ListenError):
+    if isinstance(error, LogFault):
+        sys.stderr.write(f"tcpd: {error}\n")
+    elif isinstance(error, ListenError):
         catalogue.DAEMON_START_FAILED.emit(_log, error=str(error))
         # sys.stderr itself goes to the log by now
         if sys.__stderr__ is not None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
+from importlib import metadata
 from typing import Any
 
 from twisted.application.service import MultiService, Service
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
-from twisted.logger import Logger
+from twisted.logger import Logger, globalLogPublisher
 
 from tcpd.config.diff import diff
 from tcpd.config.settings import Settings
@@ -15,10 +17,15 @@ from tcpd.daemon.compose import Complaints, Parts
 from tcpd.daemon.context import Context
 from tcpd.daemon.descriptors import raise_descriptor_limit
 from tcpd.daemon.internal import Internal, with_internals
+from tcpd.daemon.logs import Logs
 from tcpd.daemon.reconfiguration import Reconfiguration
 from tcpd.net.directory import ServiceEntry
 from tcpd.net.service import ListeningService
+from tcpd.ops import catalogue
+from tcpd.ops.follow import Followers
+from tcpd.ops.levels import Threshold
 from tcpd.policy.reasons import End
+from tcpd.wire.safe_text import escape_controls
 
 
 class Daemon(MultiService):
@@ -31,6 +38,8 @@ class Daemon(MultiService):
     :param reactor: opens ports and keeps time; a :class:`twisted.internet.task.Clock` will do to
         find out whether the daemon can be made.
     :param wall_clock: seconds since 1970, UTC.
+    :param twistd: the options of twistd, which tell where the log goes; ``None`` leaves the log to
+        whoever runs the daemon.
     :raise ConfigError: for settings that turn out not to be usable, all of it at once.
     """
 
@@ -42,8 +51,15 @@ class Daemon(MultiService):
         kinds: Mapping[str, Any],
         reactor: Any,
         wall_clock: Callable[[], float],
+        twistd: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
+        self._threshold = Threshold(settings.tcpd.log_level)
+        self._logs = (
+            None if twistd is None else Logs(settings.tcpd.log, self._threshold, twistd, reactor)
+        )
+        #: Hands the events of the catalogue on to whoever follows them, while the daemon runs.
+        self.events = Followers(escape_controls)
         #: The services of the daemon's own. What they need of it they ask for when they need it.
         self.internals: dict[str, Internal] = {each.name: each for each in self._internals()}
         self.settings = settings = with_internals(settings, self.internals.values())
@@ -67,6 +83,29 @@ class Daemon(MultiService):
             self.units[name] = unit
             unit.setServiceParent(self)
 
+    def setServiceParent(self, parent: Any) -> None:
+        """Become what an application runs, and see to how it logs. Called by twistd.
+
+        :raise LogFault: if the log file cannot be opened.
+        """
+        super().setServiceParent(parent)
+        if self._logs is not None:
+            self._logs.install(parent)
+
+    @property
+    def log_level(self) -> str:
+        """The level below which nothing is logged, by name. It can be set.
+
+        :raise ValueError: for what is not one of :data:`tcpd.ops.levels.LEVELS`.
+        """
+        return self._threshold.name
+
+    @log_level.setter
+    def log_level(self, name: str) -> None:
+        if name != self._threshold.name:
+            self._threshold.name = name
+            catalogue.DAEMON_LOG_LEVEL.emit(self._log, threshold=name)
+
     def privilegedStartService(self) -> None:
         """Raise the limit on open files and open all ports.
 
@@ -74,6 +113,19 @@ class Daemon(MultiService):
         """
         self.raise_limit()
         super().privilegedStartService()
+
+    def startService(self) -> None:
+        """Serve. Root, if the daemon was started so, has been given up by now."""
+        globalLogPublisher.addObserver(self.events)
+        super().startService()
+        catalogue.DAEMON_STARTED.emit(
+            self._log,
+            version=metadata.version("tcpd"),
+            services=len(self.units),
+            listeners=sum(len(unit.ports) for unit in self.units.values()),
+            pid=os.getpid(),
+            uid=os.geteuid(),
+        )
 
     def directory(self) -> list[ServiceEntry]:
         """What is served now, as clients may know it: the daemon's own services are not in it."""
@@ -93,6 +145,10 @@ class Daemon(MultiService):
 
         :return: fires when all have ended, those included that a reload took out.
         """
+        began = self.parts.reactor.seconds()
+        catalogue.DAEMON_STOPPING.emit(
+            self._log, connections=self._open(), drain=self.settings.tcpd.drain
+        )
         Service.stopService(self)  # MultiService would stop all children at once
         # else each farewell would be told to all the others in the room
         self.parts.hub.close()
@@ -110,10 +166,21 @@ class Daemon(MultiService):
             last = [maybeDeferred(unit.stopService) for unit in own]
             return gatherResults(last, consumeErrors=True).addCallback(lambda _: result)
 
-        return stopped.addBoth(stop_own)
+        def tell(result: object) -> object:
+            seconds = round(self.parts.reactor.seconds() - began, 3)
+            catalogue.DAEMON_STOPPED.emit(self._log, seconds=seconds)
+            globalLogPublisher.removeObserver(self.events)
+            return result
+
+        return stopped.addBoth(stop_own).addBoth(tell)
+
+    def _open(self) -> int:
+        """How many connections there are."""
+        return sum(len(unit.layer.connections) for unit in [*self.units.values(), *self._retiring])
 
     def cut(self) -> None:
         """End all connections at once; a stop that waits for them then waits no longer."""
+        catalogue.DAEMON_CUT.emit(self._log, connections=self._open())
         for unit in [*self.units.values(), *self._retiring]:
             unit.layer.cut_all(End.SHUTDOWN)
 
@@ -148,4 +215,4 @@ class Daemon(MultiService):
         """See to it that there may be as many open files as connections were promised."""
         warning = raise_descriptor_limit(self.settings.tcpd.connections)
         if warning:
-            self._log.warn("{warning}", warning=warning)
+            catalogue.DAEMON_DESCRIPTORS.emit(self._log, warning=warning)

@@ -128,7 +128,7 @@ def test_a_second_sigterm_ends_at_once(start: Callable[[str], Daemon]) -> None:
         client.recv(1)
         daemon.process.send_signal(signal.SIGTERM)
         daemon.wait_for(lambda line: "Received SIGTERM" in line)
-        daemon.wait_for(lambda line: "Port" in line and "Closed" in line)  # it is draining
+        daemon.wait_for(lambda line: "stopping: 1 connections" in line)  # it is draining
         daemon.stop()
 
 

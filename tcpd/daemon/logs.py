@@ -1,0 +1,137 @@
+"""Where the log goes: what ``[tcpd] log`` and twistd's own options say together.
+
+twistd opens the log after it has made the service and before it forks, and logs with a component of
+the application if there is one: :meth:`Logs.install` puts it there. ``--logger`` overrides that.
+The other options of twistd keep their meaning: ``--logfile`` (``twistd.log`` for a daemon, standard
+output with ``-n``), its rotation by size and on SIGUSR1, and ``--syslog``.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import syslog
+from collections.abc import Mapping
+from typing import Any
+
+from twisted.logger import ILogObserver, LogEvent
+from twisted.python.components import Componentized
+from twisted.python.logfile import LogFile
+from twisted.python.syslog import SyslogObserver
+from zope.interface import implementer
+
+from tcpd.ops.journal import Journal
+from tcpd.ops.levels import Threshold, filtered
+from tcpd.ops.outputs import Output, Writable, as_json, as_text
+from tcpd.ops.records import level_of, message_of, traceback_of
+from tcpd.wire.safe_text import escape_controls
+
+_SYSLOG_PRIORITIES = {
+    "debug": syslog.LOG_DEBUG,
+    "info": syslog.LOG_INFO,
+    "warn": syslog.LOG_WARNING,
+    "error": syslog.LOG_ERR,
+    "critical": syslog.LOG_CRIT,
+}
+
+
+class LogFault(Exception):
+    """The log cannot be opened; its text is a sentence for the operator."""
+
+
+class Logs:
+    """The log of one daemon.
+
+    :param form: ``text``, ``json`` or ``journald``.
+    :param threshold: what is below it is left out.
+    :param twistd: twistd's options; empty, where the daemon runs without twistd.
+    :param reactor: rotates a log file in its own thread when SIGUSR1 says so.
+    """
+
+    def __init__(
+        self, form: str, threshold: Threshold, twistd: Mapping[str, Any], reactor: Any
+    ) -> None:
+        self._form = form
+        self._threshold = threshold
+        self._twistd = twistd
+        self._reactor = reactor
+
+    def install(self, application: Any) -> None:
+        """Have an application log so. Called before twistd opens the log.
+
+        :param application: twistd's; what is none of it, or has an observer, is left alone.
+        :raise LogFault: if the log file cannot be opened.
+        """
+        if self._twistd.get("logger") or not isinstance(application, Componentized):
+            return
+        if application.getComponent(ILogObserver, None) is None:
+            observer = filtered(self.observer(), self._threshold)
+            application.setComponent(ILogObserver, observer)
+
+    def observer(self) -> ILogObserver:
+        """Make what writes the log. :raise LogFault: as :meth:`install`."""
+        if self._twistd.get("syslog"):
+            return _Syslog(self._twistd.get("prefix") or "tcpd")
+        if self._form == "journald":
+            return Journal(escape_controls, _Late(self, sys.stdout))
+        render = as_json if self._form == "json" else as_text
+        return Output(self.open(sys.stdout), render, escape_controls)
+
+    def open(self, stdout: Writable) -> Writable:
+        """Open what twistd would log to.
+
+        :param stdout: the standard output that the process was started with.
+        :raise LogFault: if that cannot be.
+        """
+        name: str = self._twistd.get("logfile") or ""
+        nodaemon = self._twistd.get("nodaemon")
+        if nodaemon and name in ("", "-"):
+            return stdout
+        if name == "-":
+            raise LogFault("a daemon has no standard output to log to; give --logfile a file")
+        name = name or "twistd.log"
+        try:
+            file: Any = LogFile.fromFullPath(name)
+        except OSError as error:
+            raise LogFault(f"the log {name} cannot be opened: {error.strerror}") from None
+        # as twistd does with a file that it opens itself
+        if not signal.getsignal(signal.SIGUSR1):
+            signal.signal(signal.SIGUSR1, lambda *_: self._reactor.callFromThread(file.rotate))
+        opened: Writable = file
+        return opened
+
+
+@implementer(ILogObserver)
+class _Late:
+    """Text to where it would go without a journal, opened when it is first needed."""
+
+    def __init__(self, logs: Logs, stdout: Writable) -> None:
+        self._logs = logs
+        # once logging has begun sys.stdout leads back into the log
+        self._stdout = stdout
+        self._output: Output | None = None
+
+    def __call__(self, event: LogEvent) -> None:
+        if self._output is None:
+            self._output = Output(self._logs.open(self._stdout), as_text, escape_controls)
+        self._output(event)
+
+
+@implementer(ILogObserver)
+class _Syslog:
+    """Text to syslog, through Twisted's own observer: a line an event, and one a traceback line."""
+
+    def __init__(self, prefix: str) -> None:
+        self._emit = SyslogObserver(prefix).emit
+
+    def __call__(self, event: LogEvent) -> None:
+        lines = [message_of(event, escape_controls), *traceback_of(event, escape_controls)]
+        level = level_of(event)
+        self._emit(
+            {
+                "message": ("\n".join(filter(None, lines)),),
+                "isError": False,
+                "system": f"{event.get('log_namespace', '-')}#{level}",
+                "syslogPriority": _SYSLOG_PRIORITIES[level],
+            }
+        )
