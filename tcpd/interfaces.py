@@ -161,6 +161,7 @@ class ILineCommand(Interface):
 
         :param tcpd.line.command.Request request: the arguments and who asks.
         :return: ``str`` (one line or several, sent as a 250 reply), a
-            :class:`tcpd.line.reply.Reply`, or an awaitable of either.
+            :class:`tcpd.line.reply.Reply`, an awaitable of either, or a
+            :class:`tcpd.line.stream.Stream` of lines that go on until the client sends anything.
         :raise tcpd.line.reply.CommandError: to answer with an error reply of the command's choice.
         """

@@ -22,7 +22,8 @@ def state_directory(state: str, environ: Mapping[str, str]) -> str:
     """The directory for what outlives a restart.
 
     :param state: ``[tcpd] state``; empty for systemd's.
-    :param environ: the environment; systemd sets ``STATE_DIRECTORY`` (several are joined by colons).
+    :param environ: the environment; systemd sets ``STATE_DIRECTORY``,
+        several joined by colons.
     :return: a path; ``""`` for none.
     """
     return state or environ.get("STATE_DIRECTORY", "").partition(":")[0]

@@ -11,9 +11,11 @@ from zope.interface import implementer
 
 from tcpd.interfaces import IContext, ILineCommand
 from tcpd.line.reply import Reply, WrongArguments
+from tcpd.line.stream import Stream
 
-Answer = str | Reply | Awaitable[str | Reply]
-"""What a command may return: text (sent as a 250 reply), a reply, or an awaitable of either."""
+Answer = str | Reply | Stream | Awaitable[str | Reply]
+"""What a command may return: text (sent as a 250 reply), a reply, an awaitable of either, or lines
+that go on until the client has had enough of them."""
 
 _NAME = re.compile(r"[A-Z][A-Z0-9-]*", re.ASCII)
 

@@ -16,7 +16,7 @@ from tcpd.config.values import BOOLEAN, DURATION, SIZE, at_least
 from tcpd.interfaces import IContext, IReconfigurable, IRefusing
 from tcpd.line.command import CommandTable
 from tcpd.line.protocol import LineProtocol
-from tcpd.line.session import last_words
+from tcpd.line.session import greeting, last_words
 from tcpd.ops import catalogue
 from tcpd.policy.reasons import Refusal
 from tcpd.wire.safe_text import escape_controls
@@ -66,6 +66,10 @@ class LineFactory(Factory):
     def buildProtocol(self, addr: IAddress | None) -> LineProtocol:
         """One for each client that was let in."""
         return LineProtocol(self)
+
+    def greeting(self) -> bytes:
+        """The first line of a conversation."""
+        return greeting(self.context.server_name)
 
     def refusal(self, reason: Refusal) -> bytes:
         """``421`` and the reason."""

@@ -12,7 +12,9 @@ from zope.interface import implementer
 
 from tcpd.interfaces import IConnection, IFarewell
 from tcpd.line.command import Facts, PlainFacts, Scene
-from tcpd.line.session import Session, State, greeting, last_words
+from tcpd.line.reply import continued
+from tcpd.line.session import Session, State, last_words
+from tcpd.line.stream import Stream
 from tcpd.line.waiting import Wait
 from tcpd.policy.reasons import End
 
@@ -52,6 +54,7 @@ class LineProtocol(TwistedProtocol):
     def __init__(self, factory: LineFactory) -> None:
         self._shared = factory
         self._wait: Wait | None = None
+        self._stream: Stream | None = None
         self._full = False
         self._paused = False
         self._advancing = False
@@ -66,9 +69,8 @@ class LineProtocol(TwistedProtocol):
         connection = IConnection(self.transport, None)
         self._connection = connection
         self._peer: str = _peer_of(self.transport) if connection is None else connection.peer
-        facts = PlainFacts(shared.context.service, self._peer) if connection is None else connection
         self._session = Session(
-            Scene(cast(Facts, facts), shared.context, shared.commands),
+            Scene(self.facts(connection), shared.context, shared.commands),
             self._report,
             shared.context.counters,
             max_line=shared.settings.max_line,
@@ -76,17 +78,28 @@ class LineProtocol(TwistedProtocol):
         )
         self._seconds = shared.settings.command_timeout
         self.transport.registerProducer(self, True)
-        self.transport.write(greeting(shared.context.server_name))
+        self.transport.write(shared.greeting())
+
+    def facts(self, connection: Any) -> Facts:
+        """What commands are told of the connection.
+
+        :param connection: provides :class:`tcpd.interfaces.IConnection`; or ``None``.
+        """
+        if connection is None:
+            return PlainFacts(self._shared.context.service, self._peer)
+        return cast(Facts, connection)
 
     def dataReceived(self, data: bytes) -> None:
         """Answer what is complete, unless something has to be waited for."""
         self._session.receive(data)
+        self._end_stream()
         self._advance()
 
     def readConnectionLost(self) -> None:
         """The client sends nothing more (a half-close): answer what is left, then close."""
         self._input_ended = True
         self._session.end_of_input()
+        self._end_stream()
         self._advance()
 
     def writeConnectionLost(self) -> None:
@@ -103,11 +116,15 @@ class LineProtocol(TwistedProtocol):
     def pauseProducing(self) -> None:
         """The output is full."""
         self._full = True
+        if self._stream is not None:
+            self._stream.pause()
         self._steer()
 
     def resumeProducing(self) -> None:
         """The output is empty again."""
         self._full = False
+        if self._stream is not None:
+            self._stream.resume()
         self._advance()
 
     def stopProducing(self) -> None:
@@ -145,6 +162,11 @@ class LineProtocol(TwistedProtocol):
                         break
                 elif state is State.WAITING:
                     self._begin_wait()
+                elif state is State.STREAMING:
+                    if self._stream is None:
+                        self._begin_stream()
+                    if self._stream is not None:
+                        break
                 elif state is State.STARTING_TLS:
                     self._start_tls()
                 else:
@@ -172,6 +194,23 @@ class LineProtocol(TwistedProtocol):
             self._shared.context.clock, self._seconds, self._settled, self._rejected, self._expired
         )
         self._wait.begin(pending)
+
+    def _begin_stream(self) -> None:
+        stream = self._session.stream
+        assert stream is not None
+        self._stream = stream
+        stream.begin(self._say)
+        if self._session.has_input:
+            self._end_stream()
+
+    def _say(self, line: str) -> None:
+        self.transport.write(continued(line))
+
+    def _end_stream(self) -> None:
+        """The client has had enough of it; the caller goes on with what it sent instead."""
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            self._session.end_stream(stream.stop())
 
     def _settled(self, answer: object) -> None:
         self._wait = None
@@ -213,6 +252,9 @@ class LineProtocol(TwistedProtocol):
 
     def _give_up(self) -> None:
         self._session.close()
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.stop()
         if self._wait is not None:
             self._wait.give_up()
             self._wait = None

@@ -97,6 +97,11 @@ class WrongArguments(CommandError):
         return Reply(self.code, (*said, f"usage: {usage}"))
 
 
+def continued(text: str) -> bytes:
+    """A line of a 250 reply that goes on behind it, as it is sent."""
+    return "".join(f"250-{_safe(piece)}\r\n" for piece in _LINE_END.split(text)).encode()
+
+
 def split_lines(text: str) -> list[str]:
     """The lines of a text, by CRLF, CR or LF; one line end at its end is dropped.
 

@@ -7,10 +7,14 @@ writes what :meth:`Session.answer` returns; then it looks at :attr:`Session.stat
 state          what it means                       how it is left
 =============  ==================================  ==========================================
 READY          lines are answered as they come     a command returns an awaitable: WAITING;
+                                                   a stream: STREAMING;
                                                    STARTTLS: STARTING_TLS; QUIT, or the input
                                                    has ended and all is answered: CLOSED
 WAITING        ``pending`` is to be awaited; what  ``settle``, ``reject`` or ``expire``: to READY,
                was received waits behind it        or where the reply leads (``Then``)
+STREAMING      ``stream`` gives lines, which the   ``end_stream``: to READY
+               owner sends as they come, until
+               the client sends anything
 STARTING_TLS   the reply has been returned; begin  ``tls_started``: READY
                TLS now
 CLOSED         close the connection; all that is   never
@@ -30,6 +34,7 @@ from inspect import isawaitable, iscoroutine
 from tcpd.interfaces import ILineCommand
 from tcpd.line.command import Request, Scene, synopsis
 from tcpd.line.reply import CommandError, Reply, Then
+from tcpd.line.stream import Stream
 from tcpd.ops.counters import ServiceCounters
 from tcpd.wire.linebuffer import Fault, LineBuffer
 
@@ -51,6 +56,7 @@ class State(Enum):
 
     READY = "ready"
     WAITING = "waiting"
+    STREAMING = "streaming"
     STARTING_TLS = "starting TLS"
     CLOSED = "closed"
 
@@ -95,6 +101,7 @@ class Session:
         "more",
         "pending",
         "state",
+        "stream",
     )
 
     def __init__(
@@ -127,6 +134,8 @@ class Session:
         self.pending: Awaitable[str | Reply] | None = None
         #: While WAITING: the command that wants it awaited.
         self.command: ILineCommand | None = None
+        #: While STREAMING: what gives the lines.
+        self.stream: Stream | None = None
         self.state = State.READY
 
     def receive(self, data: bytes) -> None:
@@ -181,6 +190,21 @@ class Session:
         said = f"{command.name} did not finish in time, reference {reference}"
         self._say(command, Reply(451, (said,)))
 
+    @property
+    def has_input(self) -> bool:
+        """Whether anything has come behind what was answered last, or nothing more will."""
+        rest = list(self._lines)
+        self._lines = iter(rest)
+        return bool(rest or self._chunks or self._cut or self._input_ended)
+
+    def end_stream(self, last: str) -> None:
+        """STREAMING is over.
+
+        :param last: the last line of the reply, which comes with the next :meth:`answer`.
+        """
+        command = self._resume()
+        self._say(command, Reply.of(250, last))
+
     def tls_started(self) -> None:
         """STARTING_TLS is over: what is received from now on came inside TLS."""
         self.state = State.READY
@@ -192,7 +216,7 @@ class Session:
         """
         self._gone = True
         self.state = State.CLOSED
-        self.pending = self.command = None
+        self.pending = self.command = self.stream = None
         self._forget_input()
 
     def _answer_lines(self) -> None:
@@ -325,6 +349,11 @@ class Session:
                 self.command = command
                 self.state = State.WAITING
                 return 0
+            if isinstance(answer, Stream):
+                self.stream = answer
+                self.command = command
+                self.state = State.STREAMING
+                return 0
             answer = self._failed(command, _wrong_type(answer))
         text = answer.render()
         self._out.append(text)
@@ -353,7 +382,7 @@ class Session:
         command = self.command
         if command is None:
             raise RuntimeError("no command is being waited for")
-        self.pending = self.command = None
+        self.pending = self.command = self.stream = None
         self.state = State.READY
         return command
 

@@ -47,7 +47,7 @@ def open_private(reactor: Any, place: PrivateSocket, factory: IProtocolFactory) 
         if isinstance(error, PermissionError) and place.group:
             raise PermissionError(
                 error.errno,
-                f"it cannot be given to the group {place.group}, for the daemon's user is not in it",
+                f"it cannot be given to the group {place.group}, as the daemon is not in it",
             ) from error
         raise
     return port

@@ -1,0 +1,125 @@
+"""Answers that go on: one reply of lines as they come, ended by whatever the client sends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from twisted.internet.error import ConnectionDone
+from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
+
+from tcpd.line.builtin import ping, quit_
+from tcpd.line.command import Command, CommandTable
+from tcpd.line.factory import LineFactory, LineSettings
+from tcpd.line.protocol import LineProtocol
+from tcpd.line.stream import Stream
+from tcpd.line.testing import MemoryContext
+from tcpd.policy.reasons import End
+
+
+class Ticker(Stream):
+    """Says what a test has it say, and remembers what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+        self.say: Callable[[str], None] = lambda _: None
+
+    def begin(self, say: Callable[[str], None]) -> None:
+        self.told.append("begin")
+        self.say = say
+        say("first")
+
+    def pause(self) -> None:
+        self.told.append("pause")
+
+    def resume(self) -> None:
+        self.told.append("resume")
+        self.say("caught up")
+
+    def stop(self) -> str:
+        self.told.append("stop")
+        return "last"
+
+
+class Watching:
+    """A client of a service with a command that ticks."""
+
+    def __init__(self) -> None:
+        self.ticker = Ticker()
+        table = CommandTable([Command("TICK", "", "Ticks.", lambda _: self.ticker), ping, quit_])
+        factory = LineFactory(LineSettings(), MemoryContext(), table)
+        self.protocol: LineProtocol = factory.buildProtocol(None)
+        self.transport = StringTransport()
+        self.protocol.makeConnection(self.transport)
+        self.received()
+
+    def send(self, data: bytes) -> bytes:
+        self.protocol.dataReceived(data)
+        return self.received()
+
+    def received(self) -> bytes:
+        data: bytes = self.transport.value()
+        self.transport.clear()
+        return data
+
+
+def test_lines_come_until_the_client_sends_anything_which_is_then_answered() -> None:
+    """They are one reply, and its last line comes when the client sends anything."""
+    client = Watching()
+    assert client.send(b"TICK\n") == b"250-first\r\n"
+    client.ticker.say("a\x1b[2J\nb")
+    assert client.received() == b"250-a\\x1b[2J\r\n250-b\r\n"
+    assert client.send(b"PING x\n") == b"250 last\r\n250 PONG x\r\n"
+    assert client.ticker.told == ["begin", "stop"]
+    assert client.send(b"PING y\n") == b"250 PONG y\r\n"
+
+
+@pytest.mark.parametrize("behind", [b"PING\n", b"PI"])
+def test_what_came_in_the_same_segment_ends_it_too(behind: bytes) -> None:
+    """How the stream was cut may not change what is said."""
+    client = Watching()
+    said = client.send(b"TICK\n" + behind)
+    assert said.startswith(b"250-first\r\n250 last\r\n")
+    assert client.send(b"NG\n" if behind == b"PI" else b"").endswith(b"PONG\r\n") or said.endswith(
+        b"PONG\r\n"
+    )
+
+
+def test_a_half_close_ends_it_and_then_the_connection() -> None:
+    client = Watching()
+    client.send(b"TICK\n")
+    client.protocol.readConnectionLost()
+    assert client.received() == b"250 last\r\n"
+    assert client.transport.disconnecting
+
+
+def test_a_client_that_does_not_read_pauses_it_and_nothing_else() -> None:
+    client = Watching()
+    client.send(b"TICK\n")
+    client.protocol.pauseProducing()
+    client.protocol.resumeProducing()
+    assert client.received() == b"250-caught up\r\n"
+    assert client.ticker.told == ["begin", "pause", "resume"]
+
+
+def test_it_stops_when_the_client_is_gone() -> None:
+    client = Watching()
+    client.send(b"TICK\n")
+    client.protocol.connectionLost(Failure(ConnectionDone()))
+    assert client.ticker.told == ["begin", "stop"]
+
+
+def test_a_farewell_ends_it() -> None:
+    client = Watching()
+    client.send(b"TICK\n")
+    assert client.protocol.farewell(End.SHUTDOWN).startswith(b"421 ")
+    assert client.ticker.told == ["begin", "stop"]
+
+
+def test_one_after_the_other() -> None:
+    client = Watching()
+    client.send(b"TICK\n")
+    assert client.send(b"TICK\n") == b"250 last\r\n250-first\r\n"
+    assert client.send(b"QUIT\n").startswith(b"250 last\r\n221 ")
+    assert client.transport.disconnecting
