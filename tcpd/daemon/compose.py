@@ -20,17 +20,18 @@ from tcpd.config.listen import Listener
 from tcpd.config.settings import ServiceSettings, Settings
 from tcpd.daemon.context import Context
 from tcpd.daemon.internal import CONNECTIONS, DRAIN, Internal
+from tcpd.daemon.metrics import MetricsSettings
 from tcpd.net.datagram import Datagrams
 from tcpd.net.directory import ServiceEntry
 from tcpd.net.layer import ConnectionLayer, ListenerFactory
 from tcpd.net.service import ListeningService, Server
 from tcpd.net.tls import Certificates, tls_factory
-from tcpd.ops.counters import ServiceCounters
+from tcpd.ops.counters import DaemonCounters, ServiceCounters
 from tcpd.policy.admission import Tally
 from tcpd.policy.bans import Bans
 
 #: The sections that other parts of the daemon declare.
-SECTIONS: Mapping[str, type] = {"chat": ChatSettings}
+SECTIONS: Mapping[str, type] = {"chat": ChatSettings, "metrics": MetricsSettings}
 
 
 class Complaints:
@@ -87,6 +88,7 @@ class Parts:
         self.ids = itertools.count(1)
         self.systemd = ListenFDs.fromEnvironment()
         self.own_ports: set[int] = set()
+        self.counters = DaemonCounters()
         self.certificates: dict[str, Certificates] = {}
         self.tls: dict[str, TLSMemoryBIOFactory] = {}
         self.hub = Hub(

@@ -18,11 +18,13 @@ from tcpd.daemon.context import Context
 from tcpd.daemon.descriptors import raise_descriptor_limit
 from tcpd.daemon.internal import Internal, with_internals
 from tcpd.daemon.logs import Logs
+from tcpd.daemon.metrics import metrics
 from tcpd.daemon.reconfiguration import Reconfiguration
 from tcpd.net.directory import ServiceEntry
 from tcpd.net.service import ListeningService
 from tcpd.ops import catalogue
 from tcpd.ops.follow import Followers
+from tcpd.ops.lag import ReactorLag
 from tcpd.ops.levels import Threshold
 from tcpd.policy.reasons import End
 from tcpd.wire.safe_text import escape_controls
@@ -64,6 +66,10 @@ class Daemon(MultiService):
         self.internals: dict[str, Internal] = {each.name: each for each in self._internals()}
         self.settings = settings = with_internals(settings, self.internals.values())
         self._retiring: dict[ListeningService, Deferred[Any]] = {}
+        self._stopping = False
+        #: When it was made, and when it took over the configuration in force: seconds since 1970.
+        self.began = self.configured = wall_clock()
+        self.lag = ReactorLag(reactor)
         self.units: dict[str, ListeningService] = {}
         self.contexts: dict[str, Context] = {}
         self.parts = parts = Parts(
@@ -118,6 +124,7 @@ class Daemon(MultiService):
         """Serve. Root, if the daemon was started so, has been given up by now."""
         globalLogPublisher.addObserver(self.events)
         super().startService()
+        self.lag.start()
         catalogue.DAEMON_STARTED.emit(
             self._log,
             version=metadata.version("tcpd"),
@@ -149,6 +156,7 @@ class Daemon(MultiService):
         catalogue.DAEMON_STOPPING.emit(
             self._log, connections=self._open(), drain=self.settings.tcpd.drain
         )
+        self._stopping = True
         Service.stopService(self)  # MultiService would stop all children at once
         # else each farewell would be told to all the others in the room
         self.parts.hub.close()
@@ -169,10 +177,22 @@ class Daemon(MultiService):
         def tell(result: object) -> object:
             seconds = round(self.parts.reactor.seconds() - began, 3)
             catalogue.DAEMON_STOPPED.emit(self._log, seconds=seconds)
+            self.lag.stop()
             globalLogPublisher.removeObserver(self.events)
             return result
 
         return stopped.addBoth(stop_own).addBoth(tell)
+
+    @property
+    def unready(self) -> str:
+        """Why new clients are not served just now; ``""`` if they are."""
+        if self._stopping:
+            return "stopping: connections are being drained"
+        return "" if self.running else "starting: not all listeners are open"
+
+    def by_name(self) -> dict[str, ListeningService]:
+        """All services, those included that a reload took out and that still drain."""
+        return {unit.layer.service: unit for unit in self._retiring} | self.units
 
     def _open(self) -> int:
         """How many connections there are."""
@@ -205,11 +225,13 @@ class Daemon(MultiService):
         :raise ListenError: if a port cannot be opened; nothing has changed then.
         """
         whole = with_internals(new, self.internals.values())
-        return Reconfiguration(self, diff(self.settings, whole)).run()
+        report = Reconfiguration(self, diff(self.settings, whole)).run()
+        self.configured = self.parts.wall_clock()
+        return report
 
     def _internals(self) -> list[Internal]:
         """Describe the services of the daemon's own, in the order they are to be opened."""
-        return []
+        return [metrics(self)]
 
     def raise_limit(self) -> None:
         """See to it that there may be as many open files as connections were promised."""

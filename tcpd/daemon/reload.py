@@ -66,6 +66,7 @@ class Reloader(Service):
         return self._told(Outcome(True, tuple(lines or ["nothing has changed"])))
 
     def _told(self, outcome: Outcome) -> Outcome:
+        self._daemon.parts.counters.reloads["ok" if outcome.ok else "refused"] += 1
         for line in outcome.lines:
             if outcome.ok:
                 catalogue.RELOAD_DONE.emit(self._log, line=line)

@@ -1,0 +1,77 @@
+"""The metrics in the formats that Prometheus reads, written by prometheus_client."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.exposition import generate_latest as write_text
+from prometheus_client.metrics_core import Metric as Family
+from prometheus_client.openmetrics.exposition import generate_latest as write_openmetrics
+from prometheus_client.registry import Collector
+
+from tcpd.ops.metrics import METRICS, Figures
+
+#: What a scraper that can read OpenMetrics says in its Accept header, and what it then gets.
+OPENMETRICS = "application/openmetrics-text"
+OPENMETRICS_TYPE = f"{OPENMETRICS}; version=1.0.0; charset=utf-8"
+
+#: What all others get.
+TEXT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+_FAMILIES: Mapping[str, Any] = {"counter": CounterMetricFamily, "gauge": GaugeMetricFamily}
+
+
+class _Metrics(Collector):
+    """Gives prometheus_client what :data:`tcpd.ops.metrics.METRICS` declares."""
+
+    def __init__(self, figures: Callable[[], Figures]) -> None:
+        self._figures = figures
+
+    def describe(self) -> Iterable[Family]:
+        # called when it is registered: there is nothing to read yet
+        return []
+
+    def collect(self) -> Iterator[Family]:
+        figures = self._figures()
+        for metric in METRICS:
+            family = _FAMILIES[metric.type](metric.name, metric.help, labels=metric.labels)
+            for labels, value in metric.read(figures):
+                family.add_metric(labels, value)
+            yield family
+
+
+class Exposition:
+    """Reads the counters and writes them out, both in the thread that raises them.
+
+    :param figures: what is to be read.
+    """
+
+    def __init__(self, figures: Callable[[], Figures]) -> None:
+        self._registry = CollectorRegistry()
+        self._registry.register(_Metrics(figures))
+        ProcessCollector(registry=self._registry)
+        PlatformCollector(registry=self._registry)
+        GCCollector(registry=self._registry)
+
+    def scrape(self, accept: str) -> tuple[str, bytes]:
+        """Write all metrics out.
+
+        :param accept: the scraper's Accept header; may be empty, or nonsense.
+        :return: the content type and the text.
+        """
+        if _accepts_openmetrics(accept):
+            return OPENMETRICS_TYPE, write_openmetrics(self._registry)
+        return TEXT_TYPE, write_text(self._registry)
+
+
+def _accepts_openmetrics(accept: str) -> bool:
+    # Prometheus asks for what it can read with falling weights, OpenMetrics before the text format.
+    # prometheus_client's own choose_encoder fails at a version that is no number.
+    for offer in accept.lower().split(","):
+        media_type, *parameters = (part.strip() for part in offer.split(";"))
+        if media_type == OPENMETRICS:
+            return not any(each in ("q=0", "q=0.0", "q=0.00", "q=0.000") for each in parameters)
+    return False

@@ -1,0 +1,367 @@
+"""What Prometheus is told: each metric declared once, with the way to read it.
+
+Names and labels follow https://prometheus.io/docs/practices/naming/. The values of labels are words
+of the program and names from the ini files, never what a client sent: a stranger must not be able
+to make series. The reference page is made from these declarations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from tcpd.ops.counters import ChatCounters, DaemonCounters, ServiceCounters
+from tcpd.ops.lag import ReactorLag
+
+#: How many words of its own a service is shown with; what it counts under more is "other". The
+#: kinds that come with tcpd have a dozen.
+MAX_WORDS = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Words:
+    """The words that are shown with 0 before they were first counted, as a rate needs it.
+
+    :ivar refusals: why clients are not let in.
+    :ivar ends: why connections end.
+    :ivar tls_failures: those of them that are failures of a TLS handshake.
+    :ivar tls_versions: that can be agreed on.
+    :ivar drops: why datagrams are not answered.
+    """
+
+    refusals: Sequence[str] = ()
+    ends: Sequence[str] = ()
+    tls_failures: Sequence[str] = ()
+    tls_versions: Sequence[str] = ()
+    drops: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """What the metrics are read from. Made by :class:`tcpd.daemon.daemon.Daemon` for each scrape.
+
+    :ivar services: by name.
+    :ivar listeners: by name of a service, how many listeners it has open.
+    :ivar connections_limit: how many connections all services together may have.
+    :ivar chat: the rooms' counters.
+    :ivar members: people in chat now.
+    :ivar rooms: rooms now.
+    :ivar daemon: the daemon's own counters.
+    :ivar lag: the reactor's.
+    :ivar started: when the daemon started, in seconds since 1970 UTC.
+    :ivar configured: when the configuration in force was taken over, in seconds since 1970 UTC.
+    :ivar ready: whether new clients are served.
+    :ivar versions: of what it is built on, by name.
+    :ivar words: see there.
+    """
+
+    services: Mapping[str, ServiceCounters]
+    listeners: Mapping[str, int]
+    connections_limit: int
+    chat: ChatCounters
+    members: int
+    rooms: int
+    daemon: DaemonCounters
+    lag: ReactorLag
+    started: float
+    configured: float
+    ready: bool
+    versions: Mapping[str, str]
+    words: Words = field(default_factory=Words)
+
+
+Row = tuple[tuple[str, ...], float]
+"""The values of the labels, in order, and the value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric.
+
+    :ivar name: as it is exposed; a counter's ends in ``_total``.
+    :ivar type: ``counter`` or ``gauge``.
+    :ivar help: what it means, one sentence or two.
+    :ivar labels: their names.
+    :ivar read: gives its rows.
+    """
+
+    name: str
+    type: str
+    help: str
+    labels: tuple[str, ...]
+    read: Callable[[Figures], Iterable[Row]]
+
+
+def _single(read: Callable[[Figures], float]) -> Callable[[Figures], Iterable[Row]]:
+    return lambda figures: [((), read(figures))]
+
+
+def _services(read: Callable[[ServiceCounters], float]) -> Callable[[Figures], Iterable[Row]]:
+    """A row a service."""
+    return lambda figures: [((name,), read(each)) for name, each in figures.services.items()]
+
+
+def _words(
+    read: Callable[[ServiceCounters], Mapping[str, int]],
+    known: Callable[[Words], Sequence[str]] = lambda _: (),
+    only: bool = False,
+) -> Callable[[Figures], Iterable[Row]]:
+    """A row a service and word.
+
+    :param known: words that are shown in any case.
+    :param only: whether no others are shown.
+    """
+
+    def rows(figures: Figures) -> Iterable[Row]:
+        words = known(figures.words)
+        for name, counters in figures.services.items():
+            counted = read(counters)
+            for word in words:
+                yield (name, word), counted.get(word, 0)
+            if not only:
+                for word, count in counted.items():
+                    if word not in words:
+                        yield (name, word), count
+
+    return rows
+
+
+def _replies(figures: Figures) -> Iterable[Row]:
+    for name, counters in figures.services.items():
+        for code, count in counters.replies.items():
+            yield (name, str(int(code))), count
+
+
+def _events(figures: Figures) -> Iterable[Row]:
+    for name, counters in figures.services.items():
+        others = 0
+        for place, (word, count) in enumerate(counters.events.items()):
+            if place < MAX_WORDS:
+                yield (name, word), count
+            else:
+                others += count
+        if others:
+            yield (name, "other"), others
+
+
+def _build(figures: Figures) -> Iterable[Row]:
+    return [(tuple(figures.versions.values()), 1)]
+
+
+#: What :attr:`Figures.versions` holds, in this order.
+VERSIONS = ("version", "twisted", "python", "openssl")
+
+_SERVICE = ("service",)
+_REASON = ("service", "reason")
+
+METRICS = (
+    Metric(
+        "tcpd_connections_open",
+        "gauge",
+        "Connections that are open now.",
+        _SERVICE,
+        _services(lambda each: each.open),
+    ),
+    Metric(
+        "tcpd_connections_limit",
+        "gauge",
+        "How many connections all services together may have.",
+        (),
+        _single(lambda figures: figures.connections_limit),
+    ),
+    Metric(
+        "tcpd_connections_accepted_total",
+        "counter",
+        "Connections let in.",
+        _SERVICE,
+        _services(lambda each: each.accepted),
+    ),
+    Metric(
+        "tcpd_connections_refused_total",
+        "counter",
+        "Clients not let in, by why.",
+        _REASON,
+        _words(lambda each: each.refused, lambda words: words.refusals),
+    ),
+    Metric(
+        "tcpd_connections_ended_total",
+        "counter",
+        "Connections that ended, by why.",
+        _REASON,
+        _words(lambda each: each.ended, lambda words: words.ends),
+    ),
+    Metric(
+        "tcpd_received_bytes_total",
+        "counter",
+        "Bytes received by TCP, those of TLS included, and payloads of datagrams.",
+        _SERVICE,
+        _services(lambda each: each.bytes_in),
+    ),
+    Metric(
+        "tcpd_sent_bytes_total",
+        "counter",
+        "Bytes handed to TCP, those of TLS included, and payloads of datagrams.",
+        _SERVICE,
+        _services(lambda each: each.bytes_out),
+    ),
+    Metric(
+        "tcpd_datagrams_received_total",
+        "counter",
+        "Datagrams received.",
+        _SERVICE,
+        _services(lambda each: each.datagrams_in),
+    ),
+    Metric(
+        "tcpd_datagrams_sent_total",
+        "counter",
+        "Datagrams sent in answer.",
+        _SERVICE,
+        _services(lambda each: each.datagrams_out),
+    ),
+    Metric(
+        "tcpd_datagrams_dropped_total",
+        "counter",
+        "Datagrams received and not answered, by why.",
+        _REASON,
+        _words(lambda each: each.datagrams_dropped, lambda words: words.drops),
+    ),
+    Metric(
+        "tcpd_tls_handshakes_total",
+        "counter",
+        "TLS handshakes completed, by the version agreed on.",
+        ("service", "version"),
+        _words(lambda each: each.tls, lambda words: words.tls_versions),
+    ),
+    Metric(
+        "tcpd_tls_handshake_failures_total",
+        "counter",
+        "TLS handshakes that failed or took too long; such connections are among those ended, too.",
+        _REASON,
+        _words(lambda each: each.ended, lambda words: words.tls_failures, only=True),
+    ),
+    Metric(
+        "tcpd_line_commands_total",
+        "counter",
+        "Commands of the line protocol called, by name; a word that is no command is in none.",
+        ("service", "command"),
+        _words(lambda each: each.commands),
+    ),
+    Metric(
+        "tcpd_line_replies_total",
+        "counter",
+        "Replies to requests of the line protocol, by code.",
+        ("service", "code"),
+        _replies,
+    ),
+    Metric(
+        "tcpd_protocol_events_total",
+        "counter",
+        "What else the protocol of a service counts, by its own words.",
+        ("service", "event"),
+        _events,
+    ),
+    Metric(
+        "tcpd_chat_members",
+        "gauge",
+        "People in chat now.",
+        (),
+        _single(lambda figures: figures.members),
+    ),
+    Metric(
+        "tcpd_chat_rooms",
+        "gauge",
+        "Rooms there are now, the lobby included.",
+        (),
+        _single(lambda figures: figures.rooms),
+    ),
+    Metric(
+        "tcpd_chat_entered_total",
+        "counter",
+        "People who came into chat.",
+        (),
+        _single(lambda figures: figures.chat.entered),
+    ),
+    Metric(
+        "tcpd_chat_messages_total",
+        "counter",
+        "Messages to a room or to one person.",
+        ("to",),
+        lambda figures: [
+            (("room",), figures.chat.messages),
+            (("person",), figures.chat.private_messages),
+        ],
+    ),
+    Metric(
+        "tcpd_chat_deliveries_total",
+        "counter",
+        "Events of chat (messages, and who came and went) handed to those whom they concern, "
+        "counted for each of them.",
+        (),
+        _single(lambda figures: figures.chat.deliveries),
+    ),
+    Metric(
+        "tcpd_chat_dropped_total",
+        "counter",
+        "People put out of chat because they did not read what was sent.",
+        (),
+        _single(lambda figures: figures.chat.dropped),
+    ),
+    Metric(
+        "tcpd_listeners_open",
+        "gauge",
+        "Listeners that are open now, those for datagrams included.",
+        _SERVICE,
+        lambda figures: [((name,), count) for name, count in figures.listeners.items()],
+    ),
+    Metric(
+        "tcpd_ready",
+        "gauge",
+        "Whether new clients are served: 1, or 0 while it starts or stops.",
+        (),
+        _single(lambda figures: figures.ready),
+    ),
+    Metric(
+        "tcpd_reloads_total",
+        "counter",
+        "Reloads asked for, by outcome: ok, or refused, which changes nothing.",
+        ("outcome",),
+        lambda figures: [
+            ((outcome,), figures.daemon.reloads[outcome]) for outcome in ("ok", "refused")
+        ],
+    ),
+    Metric(
+        "tcpd_configuration_timestamp_seconds",
+        "gauge",
+        "When the configuration in force was taken over, since 1970 UTC.",
+        (),
+        _single(lambda figures: figures.configured),
+    ),
+    Metric(
+        "tcpd_reactor_lag_seconds",
+        "gauge",
+        "How late the reactor was with a timer that it looks at twice a second.",
+        (),
+        _single(lambda figures: figures.lag.last),
+    ),
+    Metric(
+        "tcpd_reactor_lag_max_seconds",
+        "gauge",
+        "The largest such lag of the last minute or two, whoever scrapes how often.",
+        (),
+        _single(lambda figures: figures.lag.largest),
+    ),
+    Metric(
+        "tcpd_start_time_seconds",
+        "gauge",
+        "When the daemon started, since 1970 UTC.",
+        (),
+        _single(lambda figures: figures.started),
+    ),
+    Metric(
+        "tcpd_build_info",
+        "gauge",
+        "Always 1; its labels are the versions of tcpd and what it runs on.",
+        VERSIONS,
+        _build,
+    ),
+)
