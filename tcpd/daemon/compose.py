@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import re
 import secrets
 import socket
@@ -11,7 +12,6 @@ from typing import Any
 
 from twisted.internet.interfaces import IProtocolFactory
 from twisted.protocols.tls import TLSMemoryBIOFactory
-from twisted.python.systemd import ListenFDs
 
 from tcpd.chat.hub import Hub
 from tcpd.chat.settings import ChatSettings
@@ -25,6 +25,7 @@ from tcpd.net.datagram import Datagrams
 from tcpd.net.directory import ServiceEntry
 from tcpd.net.layer import ConnectionLayer, ListenerFactory
 from tcpd.net.service import ListeningService, Server
+from tcpd.net.systemd import initial_environment, passed_sockets
 from tcpd.net.tls import Certificates, tls_factory
 from tcpd.ops.counters import DaemonCounters, ServiceCounters
 from tcpd.policy.admission import Tally
@@ -86,7 +87,7 @@ class Parts:
         self.bans = Bans(wall_clock)
         self.internal_tallies = {name: Tally(CONNECTIONS) for name in internals}
         self.ids = itertools.count(1)
-        self.systemd = ListenFDs.fromEnvironment()
+        self.systemd = passed_sockets(initial_environment(), os.getpid())
         self.own_ports: set[int] = set()
         self.counters = DaemonCounters()
         self.certificates: dict[str, Certificates] = {}

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 from twisted.internet.protocol import DatagramProtocol
 from twisted.python.failure import Failure
-from twisted.python.systemd import ListenFDs
+from zope.interface import implementer
 
 from tcpd.config.listen import (
     Address,
@@ -36,14 +38,17 @@ class ListenError(Exception):
 
 
 def open_stream(
-    reactor: Any, listener: Listener, factory: IProtocolFactory, systemd: ListenFDs
+    reactor: Any,
+    listener: Listener,
+    factory: IProtocolFactory,
+    systemd: Mapping[str, Sequence[int]],
 ) -> IListeningPort:
     """Open a listener for connections.
 
     :param reactor: provides IReactorTCP, IReactorUNIX and IReactorSocket as far as they are used.
     :param listener: where; not one for datagrams.
     :param factory: makes the protocols.
-    :param systemd: the sockets that systemd passed.
+    :param systemd: the sockets that systemd passed, by name.
     :raise ListenError: if it could not be.
     """
     place = listener.place
@@ -126,23 +131,47 @@ def _open_address(reactor: Any, place: Address, factory: IProtocolFactory) -> IL
     return port
 
 
+@implementer(IListeningPort)
+class _Together:
+    """Several ports as one."""
+
+    def __init__(self, ports: Sequence[IListeningPort]) -> None:
+        self._ports = ports
+
+    def startListening(self) -> None:
+        """They listen already."""
+
+    def getHost(self) -> Any:
+        return self._ports[0].getHost()
+
+    def stopListening(self) -> Deferred[Any]:
+        return gatherResults([maybeDeferred(port.stopListening) for port in self._ports])
+
+
 def _adopt(
-    reactor: Any, place: SystemdSocket, factory: IProtocolFactory, systemd: ListenFDs
+    reactor: Any,
+    place: SystemdSocket,
+    factory: IProtocolFactory,
+    systemd: Mapping[str, Sequence[int]],
 ) -> IListeningPort:
-    try:
-        descriptor = systemd.inheritedNamedDescriptors()[place.name]
-    except KeyError:
-        passed = ", ".join(sorted(systemd.inheritedNamedDescriptors())) or "none"
+    if place.name not in systemd:
+        passed = ", ".join(sorted(systemd)) or "none"
         raise ListenError(
             f"cannot listen on {place}: systemd passed no socket of this name (it passed: "
-            f"{passed}); FileDescriptorName= in the .socket unit names it"
-        ) from None
-    with socket.socket(fileno=socket.dup(descriptor)) as probe:
-        if probe.type != socket.SOCK_STREAM:
-            raise ListenError(f"cannot listen on {place}: it is not a stream socket")
-        family = probe.family
-    port: IListeningPort = reactor.adoptStreamPort(descriptor, family, factory)
-    return port
+            f"{passed}); FileDescriptorName= in the .socket unit names it, and twistd takes -n"
+        )
+    families = []
+    for descriptor in systemd[place.name]:
+        with socket.socket(fileno=socket.dup(descriptor)) as probe:
+            if probe.type != socket.SOCK_STREAM:
+                raise ListenError(f"cannot listen on {place}: it is not a stream socket")
+            families.append((descriptor, probe.family))
+        os.set_blocking(descriptor, False)  # systemd leaves that to us, and so does Twisted
+    ports = [
+        reactor.adoptStreamPort(descriptor, family, factory) for descriptor, family in families
+    ]
+    together: IListeningPort = ports[0] if len(ports) == 1 else _Together(ports)
+    return together
 
 
 def _open_endpoint(

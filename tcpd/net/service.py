@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,6 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
-from twisted.python.systemd import ListenFDs
 
 from tcpd.config.listen import Listener, PrivateSocket
 from tcpd.net.datagram import Datagrams
@@ -64,7 +63,7 @@ class ListeningService(Service):
     :param layer: its connections.
     :param wanted: its listeners, each with what is to serve it.
     :param reactor: opens ports.
-    :param systemd: the sockets that systemd passed.
+    :param systemd: the sockets that systemd passed, by name.
     :param drain: seconds that connections may take to end when it stops.
     """
 
@@ -76,7 +75,7 @@ class ListeningService(Service):
         layer: ConnectionLayer,
         wanted: Sequence[tuple[Listener, Server]],
         reactor: Any,
-        systemd: ListenFDs,
+        systemd: Mapping[str, Sequence[int]],
         drain: float,
     ) -> None:
         self.setName(layer.service)

@@ -480,3 +480,37 @@ def test_rdate_reads_the_time(everything: Daemon) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert time.strftime("%Y", time.gmtime()) in done.stdout
+
+
+def test_sockets_from_systemd(tmp_path: Path) -> None:
+    """Two sockets of one name, as a .socket unit with two ListenStream= passes them."""
+    (tmp_path / "x.ini").write_text("[service:e]\nprotocol = echo\nlisten = systemd:echo\n")
+    with (
+        socket.create_server(("127.0.0.1", 0)) as one,
+        socket.create_server(("127.0.0.1", 0)) as two,
+    ):
+        addresses = [one.getsockname(), two.getsockname()]
+        script = (
+            f"exec 8<&{one.fileno()} 9<&{two.fileno()}; exec 3<&8 4<&9; "
+            "LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=echo:echo "
+            f"exec {TWISTD} -n --pidfile= tcpd --config x.ini"
+        )
+        daemon = subprocess.Popen(
+            ["bash", "-c", script],
+            cwd=tmp_path,
+            pass_fds=(one.fileno(), two.fileno()),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+    try:
+        for address in addresses:
+            # the sockets listen already: whoever comes before the daemon waits for it
+            with socket.create_connection(address, PATIENCE) as client:
+                client.settimeout(PATIENCE)
+                client.sendall(b"hi")
+                client.shutdown(socket.SHUT_WR)
+                assert receive_all(client) == b"hi"
+    finally:
+        daemon.terminate()
+        _, errors = daemon.communicate(timeout=PATIENCE)
+    assert errors == b""
