@@ -43,12 +43,11 @@ def test_a_wheel_holds_the_package_the_plugin_and_the_sample(
     }
 
 
-def test_a_wheel_is_for_every_python_and_installs_no_program(distributions: Distributions) -> None:
+def test_a_wheel_is_for_every_python_and_carries_the_license(distributions: Distributions) -> None:
     assert distributions.wheel.name.endswith("-py3-none-any.whl")
     with zipfile.ZipFile(distributions.wheel) as archive:
         metadata = [PurePosixPath(name).name for name in archive.namelist() if ".dist-info" in name]
     assert "LICENSE" in metadata
-    assert "entry_points.txt" not in metadata
 
 
 def test_an_sdist_holds_all_that_the_checkout_does(
