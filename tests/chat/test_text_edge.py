@@ -165,6 +165,7 @@ class LayeredTransport(StringTransport):
     """A transport that has a connection layer."""
 
     address = None
+    peer = "192.0.2.1:4711"
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,0 +1,124 @@
+"""Emitters, catalogue and reference page say the same."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from string import Formatter
+
+import pytest
+from twisted.logger import LogEvent, Logger, LogLevel, LogPublisher, formatEvent
+
+import tcpd
+from tcpd.ops import catalogue
+from tcpd.ops.catalogue import CATALOGUE, EventType
+
+ROOT = Path(tcpd.__file__).parent
+PAGE = ROOT.parent / "docs" / "reference" / "events.rst"
+
+CONSTANTS = {name: value for name, value in vars(catalogue).items() if isinstance(value, EventType)}
+
+#: The methods of an EventType that report it.
+REPORTING = ("emit", "fail", "make")
+
+
+def emissions() -> Iterator[tuple[str, str, ast.Call]]:
+    """Each place where an event is reported: where, the name in the catalogue, the call."""
+    for path in sorted(ROOT.rglob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+                continue
+            event = node.func.value
+            name = getattr(event, "attr", None) or getattr(event, "id", "")
+            if node.func.attr in REPORTING and name.isupper():
+                yield f"{path.relative_to(ROOT)}:{node.lineno}", name, node
+
+
+EMISSIONS = list(emissions())
+
+
+@pytest.mark.parametrize(
+    ("name", "call"),
+    [each[1:] for each in EMISSIONS],
+    ids=[f"{where} {name}" for where, name, _ in EMISSIONS],
+)
+def test_an_emission_names_an_entry_and_passes_exactly_its_fields(
+    name: str, call: ast.Call
+) -> None:
+    assert name in CONSTANTS, "there is no such event in the catalogue"
+    passed = [keyword.arg for keyword in call.keywords if keyword.arg != "failure"]
+    assert None not in passed, "fields are written out, not passed as **"
+    assert set(passed) == set(CONSTANTS[name].fields)
+
+
+@pytest.mark.parametrize("name", CONSTANTS)
+def test_an_entry_is_emitted_somewhere(name: str) -> None:
+    assert name in {emitted for _, emitted, _ in EMISSIONS}
+
+
+@pytest.mark.parametrize("name", CONSTANTS)
+def test_an_entry_is_named_for_its_id(name: str) -> None:
+    event = CONSTANTS[name]
+    assert re.fullmatch(r"[a-z]+(\.[a-z]+(-[a-z]+)*)+", event.id)
+    assert name == re.sub(r"[.-]", "_", event.id).upper()
+    assert CATALOGUE[event.id] is event
+
+
+def test_ids_are_unique() -> None:
+    assert len(CATALOGUE) == len(CONSTANTS)
+
+
+@pytest.mark.parametrize("event", CATALOGUE.values(), ids=lambda event: event.id)
+def test_the_sentence_uses_fields_of_the_entry(event: EventType) -> None:
+    used = {name for _, name, _, _ in Formatter().parse(event.text) if name}
+    assert used <= set(event.fields)
+    # an observer would take these for its own, or for what Twisted adds
+    assert not [name for name in event.fields if name.startswith("log_")]
+    assert not {"event_id", "failure", "message", "time", "system"} & set(event.fields)
+    assert event.level in LogLevel.iterconstants()
+    assert event.doc.endswith(".")
+
+
+@pytest.mark.parametrize("event", CATALOGUE.values(), ids=lambda event: event.id)
+def test_the_page_has_it(event: EventType) -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    assert f"\n{event.id}\n" in text
+    for field in event.fields:
+        assert f"``{field}``" in text
+
+
+def test_the_page_has_nothing_else() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    headings = re.findall(r"^([a-z]+\.[a-z.-]+)\n-+$", text, re.M)
+    assert headings == list(CATALOGUE)
+
+
+def observed(log_to: LogPublisher) -> list[LogEvent]:
+    seen: list[LogEvent] = []
+    log_to.addObserver(seen.append)  # type: ignore[arg-type]
+    return seen
+
+
+def test_an_emission_is_a_log_event_with_an_id() -> None:
+    publisher = LogPublisher()
+    seen = observed(publisher)
+    catalogue.SERVICE_LISTENING.emit(
+        Logger(observer=publisher), service="echo", listener="127.0.0.1:7007"
+    )
+    (event,) = seen
+    assert event["event_id"] == "service.listening"
+    assert event["log_level"] is LogLevel.info
+    assert formatEvent(event) == "service echo: listening on 127.0.0.1:7007"
+
+
+def test_a_failure_is_the_exception_being_caught() -> None:
+    publisher = LogPublisher()
+    seen = observed(publisher)
+    try:
+        raise ValueError("broken")
+    except ValueError:
+        catalogue.DATAGRAM_FAILED.fail(Logger(observer=publisher), service="echo")
+    assert seen[0]["log_failure"].value.args == ("broken",)
