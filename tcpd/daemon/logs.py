@@ -20,7 +20,7 @@ from twisted.python.logfile import LogFile
 from twisted.python.syslog import SyslogObserver
 from zope.interface import implementer
 
-from tcpd.ops.journal import Journal
+from tcpd.ops.journal import JOURNAL, Journal
 from tcpd.ops.levels import Threshold, filtered
 from tcpd.ops.outputs import Output, Writable, as_json, as_text
 from tcpd.ops.records import level_of, message_of, traceback_of
@@ -73,7 +73,7 @@ class Logs:
         if self._twistd.get("syslog"):
             return _Syslog(self._twistd.get("prefix") or "tcpd")
         if self._form == "journald":
-            return Journal(escape_controls, _Late(self, sys.stdout))
+            return Journal(escape_controls, _Late(self, sys.stdout), JOURNAL)
         render = as_json if self._form == "json" else as_text
         return Output(self.open(sys.stdout), render, escape_controls)
 

@@ -79,7 +79,7 @@ _PEER = "the client: address and port, or unix"
 DAEMON_STARTED = EventType(
     "daemon.started",
     LogLevel.info,
-    "tcpd {version} serves {services} services on {listeners} listeners, process {pid}, user {uid}",
+    "tcpd {version} started: services {services}, listeners {listeners}, process {pid}, user {uid}",
     {
         "version": "of tcpd",
         "services": "how many",
