@@ -16,7 +16,8 @@ from tcpd.config.settings import POLICY, PolicySettings, Settings
 from tcpd.daemon.internal import Internal
 from tcpd.net.datagram import Drop
 from tcpd.ops.exposition import Exposition
-from tcpd.ops.metrics import VERSIONS, Figures, Words
+from tcpd.ops.figures import Figures, Words
+from tcpd.ops.metrics import VERSIONS
 from tcpd.ops.site import Answer, OperatorSite, text
 from tcpd.policy.reasons import End, Refusal
 

@@ -12,7 +12,8 @@ from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.openmetrics.exposition import generate_latest as write_openmetrics
 from prometheus_client.registry import Collector
 
-from tcpd.ops.metrics import METRICS, Figures
+from tcpd.ops.figures import Figures
+from tcpd.ops.metrics import METRICS
 
 #: What a scraper that can read OpenMetrics says in its Accept header, and what it then gets.
 OPENMETRICS = "application/openmetrics-text"
