@@ -1,0 +1,312 @@
+"""Where the log goes, and what the daemon tells of itself."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import types
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from twisted.application.service import Application, MultiService
+from twisted.internet.testing import MemoryReactorClock, StringTransport
+from twisted.logger import ILogObserver, Logger
+from zope.interface import implementer
+
+from tcpd.config import ini
+from tcpd.config.build import build
+from tcpd.config.settings import Settings
+from tcpd.daemon import logs
+from tcpd.daemon.compose import SECTIONS
+from tcpd.daemon.daemon import Daemon
+from tcpd.daemon.logs import LogFault, Logs
+from tcpd.daemon.registry import Kinds
+from tcpd.ops.levels import Threshold
+
+KINDS = Kinds([])
+ONE = "[service:echo]\nprotocol = echo\nlisten = 127.0.0.1:7\n"
+
+
+def settings(text: str) -> Settings:
+    document, errors = ini.read("/etc/x.ini", text)
+    assert not errors
+    return build(document, KINDS, SECTIONS)
+
+
+@pytest.fixture(autouse=True)
+def closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Close what a log opened, which otherwise the end of the process does."""
+    opened: list[Any] = []
+
+    def noting(make: Callable[..., Any]) -> Callable[..., Any]:
+        def make_and_note(*args: Any) -> Any:
+            opened.append(make(*args))
+            return opened[-1]
+
+        return make_and_note
+
+    monkeypatch.setattr(logs.LogFile, "fromFullPath", noting(logs.LogFile.fromFullPath))
+    monkeypatch.setattr(logs, "Journal", noting(logs.Journal))
+    yield
+    for each in opened:
+        each.close()
+
+
+@pytest.fixture
+def rotate_signal() -> Iterator[None]:
+    """Leave SIGUSR1 as it was."""
+    before = signal.getsignal(signal.SIGUSR1)
+    signal.signal(signal.SIGUSR1, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGUSR1, before)
+
+
+class Reactor(MemoryReactorClock):
+    """Does at once what is asked for from a signal."""
+
+    def callFromThread(self, function: Any, *args: Any, **kwargs: Any) -> None:
+        function(*args, **kwargs)
+
+
+def log_of(form: str, twistd: dict[str, Any], threshold: Threshold | None = None) -> Logger | None:
+    """Install a log as twistd would find it; ``None`` if it finds none."""
+    application: Any = Application("tcpd")
+    Logs(form, threshold or Threshold(), twistd, Reactor()).install(application)
+    observer = application.getComponent(ILogObserver, None)
+    return None if observer is None else Logger("test", observer=observer)
+
+
+def test_in_the_foreground_it_goes_to_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
+    log = log_of("text", {"nodaemon": True})
+    assert log is not None
+    log.info("hello {who}", who="\x1b")
+    assert capsys.readouterr().out.endswith(" [test#info] hello \\x1b\n")
+
+
+def test_json_is_an_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    log = log_of("json", {"nodaemon": True, "logfile": "-"})
+    assert log is not None
+    log.info("hello")
+    assert json.loads(capsys.readouterr().out)["message"] == "hello"
+
+
+@pytest.mark.parametrize("nodaemon", [True, False])
+@pytest.mark.usefixtures("rotate_signal")
+def test_a_log_file_is_rotated_by_sigusr1(
+    nodaemon: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "tcpd.log"
+    log = log_of("text", {"nodaemon": nodaemon, "logfile": str(path)})
+    assert log is not None
+    log.info("before")
+    signal.raise_signal(signal.SIGUSR1)
+    log.info("after")
+    assert "before" in (tmp_path / "tcpd.log.1").read_text()
+    assert "after" in path.read_text()
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.usefixtures("rotate_signal")
+def test_a_daemon_without_a_log_file_has_the_one_that_twistd_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    log = log_of("text", {})
+    assert log is not None
+    log.info("hello")
+    assert "hello" in (tmp_path / "twistd.log").read_text()
+
+
+@pytest.mark.parametrize(
+    ("twistd", "sentence"),
+    [
+        ({"logfile": "-"}, "a daemon has no standard output to log to; give --logfile a file"),
+        (
+            {"logfile": "/nonexistent/x.log"},
+            "the log /nonexistent/x.log cannot be opened: No such file or directory",
+        ),
+    ],
+)
+def test_a_log_that_cannot_be_opened_stops_the_start(twistd: dict[str, Any], sentence: str) -> None:
+    """A startup fault stops the start, with one sentence on what to change."""
+    with pytest.raises(LogFault) as caught:
+        log_of("text", twistd)
+    assert str(caught.value) == sentence
+
+
+def test_logger_of_twistd_wins() -> None:
+    assert log_of("json", {"nodaemon": True, "logger": "some.factory"}) is None
+
+
+def test_an_observer_that_an_application_has_is_left_alone() -> None:
+    @implementer(ILogObserver)
+    def mine(_event: Any) -> None: ...
+
+    application: Any = Application("tcpd")
+    application.setComponent(ILogObserver, mine)
+    Logs("json", Threshold(), {"nodaemon": True}, Reactor()).install(application)
+    assert application.getComponent(ILogObserver) is mine
+    Logs("json", Threshold(), {"nodaemon": True}, Reactor()).install(MultiService())
+
+
+def test_the_level_holds_for_what_is_installed(capsys: pytest.CaptureFixture[str]) -> None:
+    threshold = Threshold("warn")
+    log = log_of("text", {"nodaemon": True}, threshold)
+    assert log is not None
+    log.info("one")
+    threshold.name = "debug"
+    log.debug("two")
+    shown = capsys.readouterr().out
+    assert "one" not in shown
+    assert "two" in shown
+
+
+def test_syslog_gets_text_and_severities(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[tuple[int, str]] = []
+    fake = types.SimpleNamespace(
+        openlog=lambda *_: None, syslog=lambda _self, priority, text: sent.append((priority, text))
+    )
+    monkeypatch.setattr(logs.SyslogObserver, "openlog", lambda *_: None)
+    monkeypatch.setattr(logs.SyslogObserver, "syslog", fake.syslog)
+    log = log_of("text", {"syslog": True, "prefix": "x"})
+    assert log is not None
+    log.warn("peer {text}", text="\n\x1b")
+    assert sent == [(4, "[test#warn] peer \\x0a\\x1b")]
+
+
+def test_the_journal_gets_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    path = str(tmp_path / "journal")
+    monkeypatch.setattr(logs, "JOURNAL", path)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as journal:
+        journal.bind(path)
+        log = log_of("journald", {"nodaemon": True})
+        assert log is not None
+        log.info("hello")
+        assert journal.recv(65536).startswith(b"MESSAGE=hello\nPRIORITY=6\n")
+
+
+def test_without_a_journal_it_is_text_where_that_would_go(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(logs, "JOURNAL", str(tmp_path / "nowhere"))
+    log = log_of("journald", {"nodaemon": True})
+    assert log is not None
+    log.info("one")
+    log.info("two")
+    told = capsys.readouterr().out.splitlines()
+    assert len(told) == 3
+    assert "journald cannot be reached (No such file or directory)" in told[0]
+
+
+# --- what the daemon tells ---
+
+
+class House:
+    """A running daemon that somebody follows."""
+
+    def __init__(self, text: str) -> None:
+        self.reactor = MemoryReactorClock()
+        self.daemon = Daemon(settings(text), KINDS, self.reactor, lambda: 0.0)
+        self.lines: list[Any] = []
+        self.daemon.events.follow(lambda line: self.lines.append(json.loads(line)))
+        self.daemon.privilegedStartService()
+        self.daemon.startService()
+
+    def told(self) -> list[str]:
+        """The ids of what was told since it was last asked for."""
+        ids = [line["event"] for line in self.lines]
+        self.lines.clear()
+        return ids
+
+    def connect(self) -> tuple[Any, StringTransport]:
+        factory = self.reactor.tcpServers[0][1]
+        transport = StringTransport()
+        protocol = factory.buildProtocol(transport.getPeer())
+        protocol.makeConnection(transport)
+        return protocol, transport
+
+
+def test_start_and_stop_are_told_with_every_listener() -> None:
+    house = House(ONE.replace("listen =", "listen =\n  [::1]:7\n "))
+    assert [line["message"].partition(",")[0] for line in house.lines] == [
+        "service echo: listening on [::1]:7",
+        "service echo: listening on 127.0.0.1:7",
+        "tcpd 0.1.0 started: services 1",
+    ]
+    assert house.lines[-1]["fields"]["listeners"] == 2
+    house.told()
+    house.daemon.stopService()
+    assert house.told() == ["daemon.stopping", "service.stopped", "daemon.stopped"]
+
+
+def test_who_follows_hears_nothing_after_the_stop() -> None:
+    house = House(ONE)
+    house.daemon.stopService()
+    house.told()
+    House(ONE).daemon.stopService()
+    assert house.told() == []
+
+
+@pytest.mark.parametrize("access_log", ["yes", "no"])
+def test_the_access_log_is_opt_in(access_log: str) -> None:
+    house = House(f"[policy:default]\naccess_log = {access_log}\n{ONE}")
+    protocol, _ = house.connect()
+    house.told()
+    house.reactor.advance(1.5)
+    protocol.dataReceived(b"hello")
+    house.daemon.cut()
+    protocol.connectionLost()
+    if access_log == "no":
+        assert house.told() == ["daemon.cut"]
+    else:
+        ended = house.lines[-1]
+        assert ended["event"] == "connection.ended"
+        assert ended["fields"] == {
+            "service": "echo",
+            "id": "1",
+            "peer": "192.168.1.1:54321",
+            "seconds": 1.5,
+            "bytes_in": 5,
+            "bytes_out": 5,
+            "tls": "no TLS",
+            "end": "shutdown",
+        }
+    house.daemon.stopService()
+
+
+def test_a_reload_switches_the_access_log_for_who_is_there() -> None:
+    house = House(ONE)
+    protocol, _ = house.connect()
+    house.daemon.reconfigure(settings(f"[policy:default]\naccess_log = yes\n{ONE}"))
+    house.told()
+    protocol.connectionLost()
+    assert house.told() == ["connection.ended"]
+    house.daemon.stopService()
+
+
+def test_the_level_can_be_set_while_it_runs() -> None:
+    house = House("[tcpd]\nlog_level = warn\n" + ONE)
+    daemon = house.daemon
+    assert daemon.log_level == "warn"
+    house.told()
+    daemon.log_level = "debug"
+    daemon.log_level = "debug"
+    assert house.told() == ["daemon.log-level"]
+    with pytest.raises(ValueError, match="'all' is no log level"):
+        daemon.log_level = "all"
+    assert daemon.reconfigure(settings("[tcpd]\nlog_level = error\n" + ONE)) == [
+        "tcpd: log_level swapped"
+    ]
+    assert daemon.log_level == "error"
+    daemon.stopService()
+
+
+def test_the_form_of_the_log_takes_a_restart() -> None:
+    house = House(ONE)
+    assert house.daemon.reconfigure(settings("[tcpd]\nlog = json\n" + ONE)) == [
+        "tcpd: log needs a restart"
+    ]
+    house.daemon.stopService()
