@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from twisted.internet.address import IPv4Address, IPv6Address
+from typing import Any
+
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.interfaces import IAddress
 
 from tcpd.policy.admission import IPAddress, plain_address
@@ -31,3 +33,15 @@ def shown(address: IAddress) -> str:
     if isinstance(address, IPv6Address):
         return f"[{address.host}]:{address.port}"
     return "unix"
+
+
+def socket_address(address: Any) -> IPv4Address | IPv6Address | UNIXAddress:
+    """What a stream socket says of itself or its peer, as Twisted tells it.
+
+    :param address: from ``accept``, ``getsockname`` or ``getpeername``.
+    """
+    if isinstance(address, tuple):
+        if len(address) == 2:
+            return IPv4Address("TCP", *address)
+        return IPv6Address("TCP", *address)
+    return UNIXAddress(address or None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,9 +16,10 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from tcpd.config.settings import PolicySettings
 from tcpd.interfaces import IRefusing
-from tcpd.net.address import ip_of, plain_endpoint_address, shown
+from tcpd.net.address import ip_of, plain_endpoint_address, shown, socket_address
 from tcpd.net.conduit import Conduit
 from tcpd.net.connection import Connection
+from tcpd.net.transport import LeanConnection, Turns
 from tcpd.ops import catalogue
 from tcpd.ops.counters import ServiceCounters
 from tcpd.policy.admission import Admission, Networks, Tally
@@ -132,13 +135,51 @@ class ConnectionLayer:
         ip = ip_of(address)
         refusal = self._admission.admit(ip)
         if refusal is not None:
-            return self._refuse(refusal, address, tls)
-        counters = self.counters
-        counters.accepted += 1
-        counters.open += 1
+            words = self._refuse(refusal, address, tls)
+            return _Refused(words, self.clock) if words else None
         conduit = Conduit(self, str(next(self._ids)), ip, shown(address), address, tls, starttls)
-        self.connections.add(conduit)
+        self._arrived(conduit)
         return conduit
+
+    def accept_socket(
+        self,
+        sock: socket.socket,
+        address: Any,
+        tls: TLSMemoryBIOFactory | None,
+        starttls: TLSMemoryBIOFactory | None,
+        turns: Turns,
+    ) -> None:
+        """The same for a socket that a lean port accepted, which then is the connection's.
+
+        :param sock: does not block.
+        :param address: the client's, as the socket module tells it.
+        :param turns: the reactor, and its turns.
+        """
+        endpoint_address = plain_endpoint_address(socket_address(address))
+        ip = ip_of(endpoint_address)
+        refusal = self._admission.admit(ip)
+        if refusal is not None:
+            with sock, contextlib.suppress(OSError):
+                sock.send(self._refuse(refusal, endpoint_address, tls))
+            return
+        connection = LeanConnection(
+            self,
+            str(next(self._ids)),
+            ip,
+            shown(endpoint_address),
+            endpoint_address,
+            tls,
+            starttls,
+            sock,
+            turns,
+        )
+        self._arrived(connection)
+        connection.start()
+
+    def _arrived(self, connection: Connection) -> None:
+        self.counters.accepted += 1
+        self.counters.open += 1
+        self.connections.add(connection)
 
     def gone(self, connection: Connection, end: End) -> None:
         """A connection is over. Called by it, once."""
@@ -151,6 +192,23 @@ class ConnectionLayer:
         if self._empty is not None and not self.connections:
             empty, self._empty = self._empty, None
             empty.callback(None)
+
+    @property
+    def admission(self) -> Admission:
+        """How many there are, for whoever wants to show it."""
+        return self._admission
+
+    @property
+    def idle(self) -> float:
+        """Seconds of silence after which a connection is ended; 0 for never."""
+        return self._idle
+
+    def quiet_for(self, connection: Connection) -> float | None:
+        """Seconds for which nothing went either way, less than an eighth of :attr:`idle` too few.
+
+        :return: ``None`` where nobody looks, since connections may be silent for ever.
+        """
+        return connection.quiet * self._idle / _SWEEPS if self._idle else None
 
     def sweep(self) -> None:
         """End the connections on which nothing went either way for the idle time.
@@ -208,7 +266,11 @@ class ConnectionLayer:
 
     def _refuse(
         self, refusal: Refusal, address: IAddress, tls: TLSMemoryBIOFactory | None
-    ) -> IProtocol | None:
+    ) -> bytes:
+        """Count and log a refusal.
+
+        :return: what to tell the client; empty where it could not read it, or there are no words.
+        """
         self.counters.refused[refusal] += 1
         now = self.clock.seconds()
         told, since = self._refusals.get(refusal, (now - _BURST, 0))
@@ -225,8 +287,9 @@ class ConnectionLayer:
             self._refusals[refusal] = (told, since + 1)
         if tls is None and IRefusing.providedBy(self.factory):
             factory: Any = self.factory
-            return _Refused(factory.refusal(refusal), self.clock)
-        return None
+            words: bytes = factory.refusal(refusal)
+            return words
+        return b""
 
 
 class ListenerFactory(Factory):
@@ -269,6 +332,10 @@ class ListenerFactory(Factory):
     def doStop(self) -> None:
         super().doStop()
         self._layer.factory.doStop()
+
+    def accept_socket(self, sock: socket.socket, address: Any, turns: Turns) -> None:
+        """Take a client's socket from a lean port."""
+        self._layer.accept_socket(sock, address, self._tls, self._starttls, turns)
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
         """:return: ``None`` to refuse without a word."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
@@ -24,10 +25,11 @@ from tcpd.config.listen import (
     SystemdSocket,
     UnixSocket,
 )
+from tcpd.net.layer import ListenerFactory
+from tcpd.net.port import LeanPort
 from tcpd.net.private_socket import open_private
-
-#: Connections that the kernel may hold for us between two turns of the reactor.
-_BACKLOG = 1024
+from tcpd.net.sockets import BACKLOG, adopt, listen_address, listen_unix
+from tcpd.net.transport import Turns
 
 #: No UDP datagram is larger (RFC 768: a 16 bit length).
 _MAX_DATAGRAM = 65535
@@ -40,8 +42,9 @@ class ListenError(Exception):
 def open_stream(
     reactor: Any,
     listener: Listener,
-    factory: IProtocolFactory,
+    factory: ListenerFactory,
     systemd: Mapping[str, Sequence[int]],
+    turns: Turns | None,
 ) -> IListeningPort:
     """Open a listener for connections.
 
@@ -49,10 +52,13 @@ def open_stream(
     :param listener: where; not one for datagrams.
     :param factory: makes the protocols.
     :param systemd: the sockets that systemd passed, by name.
+    :param turns: for lean transports; ``None`` for Twisted's own.
     :raise ListenError: if it could not be.
     """
     place = listener.place
     try:
+        if turns is not None and isinstance(place, Address | UnixSocket | SystemdSocket):
+            return _open_lean(place, factory, systemd, turns)
         if isinstance(place, Address):
             return _open_address(reactor, place, factory)
         if isinstance(place, PrivateSocket):
@@ -60,7 +66,7 @@ def open_stream(
         if isinstance(place, UnixSocket):
             # wantPID: a lock file tells a socket that a dead daemon left behind from a live one
             port: IListeningPort = reactor.listenUNIX(
-                place.path, factory, backlog=_BACKLOG, mode=place.mode, wantPID=True
+                place.path, factory, backlog=BACKLOG, mode=place.mode, wantPID=True
             )
             return port
         if isinstance(place, SystemdSocket):
@@ -121,13 +127,13 @@ def _open_address(reactor: Any, place: Address, factory: IProtocolFactory) -> IL
     interface = _everywhere() if place.host == "*" else place.host
     try:
         port: IListeningPort = reactor.listenTCP(
-            place.port, factory, backlog=_BACKLOG, interface=interface
+            place.port, factory, backlog=BACKLOG, interface=interface
         )
     except CannotListenError as error:
         if interface != "::" or error.socketError.errno != errno.EADDRNOTAVAIL:
             raise
         # a kernel that knows IPv6 and has no address of it
-        port = reactor.listenTCP(place.port, factory, backlog=_BACKLOG, interface="")
+        port = reactor.listenTCP(place.port, factory, backlog=BACKLOG, interface="")
     return port
 
 
@@ -148,30 +154,56 @@ class _Together:
         return gatherResults([maybeDeferred(port.stopListening) for port in self._ports])
 
 
-def _adopt(
-    reactor: Any,
-    place: SystemdSocket,
-    factory: IProtocolFactory,
+def _open_lean(
+    place: Address | UnixSocket | SystemdSocket,
+    factory: ListenerFactory,
     systemd: Mapping[str, Sequence[int]],
+    turns: Turns,
 ) -> IListeningPort:
+    def opened(sock: socket.socket, closed: Callable[[], None]) -> IListeningPort:
+        port = LeanPort(sock, factory, turns, closed)
+        port.startListening()
+        return port
+
+    if isinstance(place, Address):
+        return opened(listen_address(place), lambda: None)
+    if isinstance(place, UnixSocket):
+        path = place.path
+
+        def unlink() -> None:
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+
+        return opened(listen_unix(place), unlink)
+    return _together([opened(sock, lambda: None) for sock in _adopted(place, systemd)])
+
+
+def _adopted(place: SystemdSocket, systemd: Mapping[str, Sequence[int]]) -> list[socket.socket]:
+    """Copies of the sockets that systemd passed under a name."""
     if place.name not in systemd:
         passed = ", ".join(sorted(systemd)) or "none"
         raise ListenError(
             f"cannot listen on {place}: systemd passed no socket of this name (it passed: "
             f"{passed}); FileDescriptorName= in the .socket unit names it, and twistd takes -n"
         )
-    families = []
-    for descriptor in systemd[place.name]:
-        with socket.socket(fileno=socket.dup(descriptor)) as probe:
-            if probe.type != socket.SOCK_STREAM:
-                raise ListenError(f"cannot listen on {place}: it is not a stream socket")
-            families.append((descriptor, probe.family))
-        os.set_blocking(descriptor, False)  # systemd leaves that to us, and so does Twisted
-    ports = [
-        reactor.adoptStreamPort(descriptor, family, factory) for descriptor, family in families
-    ]
-    together: IListeningPort = ports[0] if len(ports) == 1 else _Together(ports)
-    return together
+    return [adopt(descriptor) for descriptor in systemd[place.name]]
+
+
+def _adopt(
+    reactor: Any,
+    place: SystemdSocket,
+    factory: IProtocolFactory,
+    systemd: Mapping[str, Sequence[int]],
+) -> IListeningPort:
+    ports = []
+    for sock in _adopted(place, systemd):
+        with sock:  # Twisted makes a copy of its own
+            ports.append(reactor.adoptStreamPort(sock.fileno(), sock.family, factory))
+    return _together(ports)
+
+
+def _together(ports: Sequence[IListeningPort]) -> IListeningPort:
+    return ports[0] if len(ports) == 1 else _Together(ports)
 
 
 def _open_endpoint(

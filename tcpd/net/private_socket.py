@@ -33,7 +33,7 @@ def open_private(reactor: Any, place: PrivateSocket, factory: IProtocolFactory) 
     group = _group_id(place.group)
     directory = os.path.dirname(place.path)
     make_directory(directory, _DIRECTORY_MODE, place.owner, group)
-    _clear(place.path)
+    clear(place.path)
     before = os.umask(0o177)
     try:
         port: IListeningPort = reactor.listenUNIX(place.path, factory, backlog=_BACKLOG, mode=0o600)
@@ -83,8 +83,11 @@ def _group_id(name: str) -> int:
         raise OSError(f"there is no group {name!r} on this system") from None
 
 
-def _clear(path: str) -> None:
-    """Take away what a dead daemon left. :raise OSError: if what is there is anything else."""
+def clear(path: str) -> None:
+    """Take away a socket that a dead daemon left, if there is one.
+
+    :raise OSError: with a reason in words, if anything else is there.
+    """
     try:
         found = os.lstat(path)
     except FileNotFoundError:

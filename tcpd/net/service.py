@@ -15,6 +15,7 @@ from tcpd.config.listen import Listener, PrivateSocket
 from tcpd.net.datagram import Datagrams
 from tcpd.net.layer import ConnectionLayer, ListenerFactory
 from tcpd.net.listeners import ListenError, open_datagrams, open_stream, real_listener
+from tcpd.net.transport import Turns
 from tcpd.ops import catalogue
 from tcpd.policy.reasons import End
 
@@ -64,6 +65,7 @@ class ListeningService(Service):
     :param wanted: its listeners, each with what is to serve it.
     :param reactor: opens ports.
     :param systemd: the sockets that systemd passed, by name.
+    :param turns: for lean transports; ``None`` for Twisted's own.
     :param drain: seconds that connections may take to end when it stops.
     """
 
@@ -77,6 +79,7 @@ class ListeningService(Service):
         reactor: Any,
         systemd: Mapping[str, Sequence[int]],
         drain: float,
+        turns: Turns | None = None,
     ) -> None:
         self.setName(layer.service)
         self.layer = layer
@@ -85,6 +88,7 @@ class ListeningService(Service):
         self.wanted = wanted
         self._reactor = reactor
         self._systemd = systemd
+        self._turns = turns
 
     @property
     def listening(self) -> tuple[Listener, ...]:
@@ -138,7 +142,7 @@ class ListeningService(Service):
             if isinstance(server, Datagrams):
                 port = open_datagrams(self._reactor, listener, server)
             else:
-                port = open_stream(self._reactor, listener, server, self._systemd)
+                port = open_stream(self._reactor, listener, server, self._systemd, self._turns)
         except ListenError as error:
             raise ListenError(f"service {self.layer.service} {error}") from error
         return OpenPort(listener, server, port)

@@ -1,0 +1,160 @@
+"""The listening port of lean transports."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import socket
+from collections.abc import Callable
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IAddress, IListeningPort, IReadDescriptor
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from tcpd.net.address import socket_address
+from tcpd.net.layer import ListenerFactory
+from tcpd.net.transport import Turns
+
+#: Clients taken at one go; more wait for the next turn.
+_MOST_CLIENTS = 64
+
+#: Seconds to leave waiting clients waiting when nothing could be accepted at all.
+_BREATH = 1.0
+
+_OUT_OF_FILES = (errno.EMFILE, errno.ENFILE)
+_NO_MEMORY = (errno.ENOBUFS, errno.ENOMEM)
+
+
+@implementer(IListeningPort, IReadDescriptor)
+class LeanPort:
+    """Accepts connections on a listening socket.
+
+    One descriptor is kept in reserve: when the process has run out of them, it is given up to
+    accept a client and close its connection at once, rather than leave it waiting for ever.
+
+    :param sock: bound, listening and not blocking; it belongs to this object from now on.
+    :param factory: takes the clients.
+    :param turns: the reactor, and its turns.
+    :param closed: called when the port is closed, for what goes with it.
+    """
+
+    _log = Logger()
+
+    #: For :class:`tcpd.net.reactor.TcpdReactor`: nothing has to be caught around doRead.
+    direct = True
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        factory: ListenerFactory,
+        turns: Turns,
+        closed: Callable[[], None],
+    ) -> None:
+        self._socket = sock
+        self._factory = factory
+        self._turns = turns
+        self._reactor = turns.reactor
+        self._closed = closed
+        self._reserve = -1
+        self._open = False
+
+    def startListening(self) -> None:
+        """Begin to accept."""
+        self._reserve = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        self._open = True
+        self._factory.doStart()
+        self._reactor.addReader(self)
+
+    def stopListening(self) -> Deferred[None]:
+        """Close the port, at once."""
+        if self._open:
+            self._open = False
+            self._reactor.removeReader(self)
+            self._socket.close()
+            if self._reserve >= 0:
+                os.close(self._reserve)
+                self._reserve = -1
+            self._closed()
+            self._factory.doStop()
+        return succeed(None)
+
+    def getHost(self) -> IAddress:
+        return socket_address(self._socket.getsockname())
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def logPrefix(self) -> str:
+        return self._factory.logPrefix()
+
+    def connectionLost(self, reason: Failure) -> None:
+        """The reactor is stopping."""
+        self.stopListening()
+
+    def gone(self) -> None:
+        """A listening socket is not lost while nobody reads from it."""
+
+    def doRead(self) -> None:
+        """Accept who is waiting. Never raises, and returns nothing."""
+        accept = self._socket.accept
+        for _ in range(_MOST_CLIENTS):
+            try:
+                client, address = accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno in _OUT_OF_FILES and self._turn_away():
+                    continue
+                if error.errno in (*_OUT_OF_FILES, *_NO_MEMORY):
+                    self._breathe(error)
+                    return
+                # else the client has gone already (ECONNABORTED and its like, accept(2))
+                continue
+            client.setblocking(False)
+            try:
+                self._factory.accept_socket(client, address, self._turns)
+            except BaseException as error:
+                client.close()
+                self._log.failure(
+                    "{prefix} a connection could not be begun",
+                    failure=Failure(error),
+                    prefix=self.logPrefix(),
+                )
+            if not self._open:
+                return
+
+    def _turn_away(self) -> bool:
+        """Out of descriptors: use the one in reserve to close a waiting client's connection.
+
+        :return: whether that could be done.
+        """
+        if self._reserve < 0:
+            return False
+        os.close(self._reserve)
+        self._reserve = -1
+        with contextlib.suppress(OSError):
+            client, _ = self._socket.accept()
+            client.close()
+        with contextlib.suppress(OSError):
+            self._reserve = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        return True
+
+    def _breathe(self, error: OSError) -> None:
+        """Nothing can be accepted: do not ask again at once, which would take all the time."""
+        self._log.error(
+            "{prefix} no connection can be accepted: {error}",
+            prefix=self.logPrefix(),
+            error=error.strerror,
+        )
+        self._reactor.removeReader(self)
+        self._reactor.callLater(_BREATH, self._resume)
+
+    def _resume(self) -> None:
+        if self._open:
+            if self._reserve < 0:
+                with contextlib.suppress(OSError):
+                    self._reserve = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+            self._reactor.addReader(self)
