@@ -55,6 +55,11 @@ class _Request(Request):
     def handleContentChunk(self, data: bytes) -> None:
         pass
 
+    def process(self) -> None:
+        if self.path == b"*":
+            self.path = b"/*"  # or twisted.web would answer by itself, and tell its version
+        super().process()
+
 
 class _Pages(Resource):
     """All pages. Only a path that is there, as it is written, is answered."""

@@ -3,102 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import certificates
 import pytest
-from twisted.internet.address import IPv4Address
-from twisted.internet.error import CannotListenError, ConnectionDone
-from twisted.internet.testing import MemoryReactorClock, StringTransport
+from daemon.house import House, Port, service
+from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 
-from tcpd.config import ini
-from tcpd.config.build import build
 from tcpd.config.errors import ConfigError
-from tcpd.config.settings import Settings
-from tcpd.daemon.compose import SECTIONS
-from tcpd.daemon.daemon import Daemon
-from tcpd.daemon.registry import Kinds
 from tcpd.net.listeners import ListenError
 from tcpd.policy.reasons import End
-
-KINDS = Kinds([])
-
-
-class Port:
-    """A port of :class:`Reactor`."""
-
-    def __init__(self, reactor: Reactor, factory: Any, address: tuple[str, str, int]) -> None:
-        self.reactor = reactor
-        self.factory = factory
-        self.address = address
-
-    def getHost(self) -> IPv4Address:
-        return IPv4Address("TCP", self.address[1], self.address[2])
-
-    def stopListening(self) -> None:
-        del self.reactor.ports[self.address]
-
-
-class Reactor(MemoryReactorClock):
-    """Refuses to open a port twice, as a real one does."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.ports: dict[tuple[str, str, int], Port] = {}
-
-    def _open(self, kind: str, number: int, factory: Any, interface: str) -> Port:
-        address = (kind, interface, number)
-        if address in self.ports:
-            raise CannotListenError(interface, number, OSError(98, "Address already in use"))
-        port = self.ports[address] = Port(self, factory, address)
-        return port
-
-    def listenTCP(self, port: int, factory: Any, backlog: int = 50, interface: str = "") -> Any:
-        factory.doStart()
-        return self._open("tcp", port, factory, interface)
-
-    def listenUDP(
-        self, port: int, protocol: Any, interface: str = "", maxPacketSize: int = 8192
-    ) -> Any:
-        return self._open("udp", port, protocol, interface)
-
-
-def settings(text: str, directory: Path = Path("/etc")) -> Settings:
-    document, errors = ini.read(str(directory / "x.ini"), text)
-    assert not errors
-    return build(document, KINDS, SECTIONS)
-
-
-class House:
-    """A running daemon."""
-
-    def __init__(self, text: str, directory: Path = Path("/etc")) -> None:
-        self.directory = directory
-        self.reactor = Reactor()
-        self.daemon = Daemon(settings(text, directory), KINDS, self.reactor, lambda: 0.0)
-        self.daemon.privilegedStartService()
-        self.daemon.startService()
-
-    def reload(self, text: str) -> list[str]:
-        return self.daemon.reconfigure(settings(text, self.directory))
-
-    @property
-    def open(self) -> set[str]:
-        return {f"{kind} {host}:{number}" for kind, host, number in self.reactor.ports}
-
-    def connect(self, number: int) -> tuple[Any, StringTransport]:
-        factory = self.reactor.ports["tcp", "127.0.0.1", number].factory
-        address = IPv4Address("TCP", "192.0.2.1", 4711)
-        conduit = factory.buildProtocol(address)
-        transport = StringTransport(peerAddress=address)
-        conduit.makeConnection(transport)
-        return conduit, transport
-
-
-def service(name: str, listen: str, protocol: str = "line", more: str = "") -> str:
-    lines = "".join(f"  127.0.0.1:{one.strip()}\n" for one in listen.split(","))
-    return f"[service:{name}]\nprotocol = {protocol}\nlisten =\n{lines}{more}\n"
 
 
 def test_nothing_changes_where_nothing_differs() -> None:

@@ -1,0 +1,201 @@
+"""The metrics, from counters to the two formats."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+
+import pytest
+from prometheus_client.openmetrics.parser import (
+    text_string_to_metric_families as read_openmetrics,
+)
+from prometheus_client.parser import text_string_to_metric_families as read_text
+from twisted.internet.task import Clock
+
+from tcpd.ops.counters import ChatCounters, DaemonCounters, ServiceCounters
+from tcpd.ops.exposition import OPENMETRICS_TYPE, TEXT_TYPE, Exposition
+from tcpd.ops.figures import Figures, Words
+from tcpd.ops.lag import ReactorLag
+from tcpd.ops.metrics import MAX_WORDS, METRICS, VERSIONS
+
+WORDS = Words(
+    refusals=("denied", "daemon-full"),
+    ends=("client", "tls-failed"),
+    tls_failures=("tls-failed",),
+    tls_versions=("TLSv1.3",),
+    drops=("rate",),
+)
+
+# What Prometheus 3 sends.
+PROMETHEUS = (
+    "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,"
+    "application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;"
+    "escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
+)
+
+
+def figures(**services: ServiceCounters) -> Figures:
+    return Figures(
+        services=services,
+        listeners=dict.fromkeys(services, 1),
+        connections_limit=10_000,
+        chat=ChatCounters(),
+        members=3,
+        rooms=2,
+        daemon=DaemonCounters(),
+        lag=ReactorLag(Clock()),
+        started=1_000_000_000.0,
+        configured=1_000_000_001.0,
+        ready=True,
+        versions=dict.fromkeys(VERSIONS, "1"),
+        words=WORDS,
+    )
+
+
+def scraped(what: Figures) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+    """All samples, by name and labels, as a scraper reads them."""
+    _, text = Exposition(lambda: what).scrape("")
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in read_text(text.decode())
+        for sample in family.samples
+    }
+
+
+def value(what: Figures, name: str, **labels: str) -> float:
+    return scraped(what)[name, frozenset(labels.items())]
+
+
+def busy() -> Figures:
+    """Something of everything."""
+    counters = ServiceCounters()
+    counters.open, counters.accepted = 2, 5
+    counters.refused["denied"] = 3
+    counters.ended["client"] = 2
+    counters.ended["tls-failed"] = 1
+    counters.bytes_in, counters.bytes_out = 100, 200
+    counters.datagrams_in, counters.datagrams_out = 7, 4
+    counters.datagrams_dropped["rate"] = 3
+    counters.tls["TLSv1.3"] = 4
+    counters.commands["PING"] = 6
+    counters.replies[250] = 6
+    counters.events["throttled"] = 8
+    return figures(echo=counters)
+
+
+@pytest.mark.parametrize(
+    ("name", "labels", "expected"),
+    [
+        ("tcpd_connections_open", {"service": "echo"}, 2),
+        ("tcpd_connections_accepted_total", {"service": "echo"}, 5),
+        ("tcpd_connections_refused_total", {"service": "echo", "reason": "denied"}, 3),
+        ("tcpd_connections_refused_total", {"service": "echo", "reason": "daemon-full"}, 0),
+        ("tcpd_connections_ended_total", {"service": "echo", "reason": "client"}, 2),
+        ("tcpd_received_bytes_total", {"service": "echo"}, 100),
+        ("tcpd_sent_bytes_total", {"service": "echo"}, 200),
+        ("tcpd_datagrams_received_total", {"service": "echo"}, 7),
+        ("tcpd_datagrams_sent_total", {"service": "echo"}, 4),
+        ("tcpd_datagrams_dropped_total", {"service": "echo", "reason": "rate"}, 3),
+        ("tcpd_tls_handshakes_total", {"service": "echo", "version": "TLSv1.3"}, 4),
+        ("tcpd_tls_handshake_failures_total", {"service": "echo", "reason": "tls-failed"}, 1),
+        ("tcpd_line_commands_total", {"service": "echo", "command": "PING"}, 6),
+        ("tcpd_line_replies_total", {"service": "echo", "code": "250"}, 6),
+        ("tcpd_protocol_events_total", {"service": "echo", "event": "throttled"}, 8),
+        ("tcpd_listeners_open", {"service": "echo"}, 1),
+        ("tcpd_connections_limit", {}, 10_000),
+        ("tcpd_chat_members", {}, 3),
+        ("tcpd_chat_rooms", {}, 2),
+        ("tcpd_chat_messages_total", {"to": "person"}, 0),
+        ("tcpd_reloads_total", {"outcome": "refused"}, 0),
+        ("tcpd_ready", {}, 1),
+        ("tcpd_start_time_seconds", {}, 1_000_000_000),
+        ("tcpd_configuration_timestamp_seconds", {}, 1_000_000_001),
+    ],
+)
+def test_each_figure_is_read_as_it_is(name: str, labels: dict[str, str], expected: float) -> None:
+    assert value(busy(), name, **labels) == expected
+
+
+def test_what_is_declared_is_what_is_exposed() -> None:
+    text = Exposition(busy).scrape("")[1].decode()
+    exposed = set(re.findall(r"^# TYPE (tcpd_\S+) (\S+)$", text, re.M))
+    assert exposed == {(metric.name, metric.type) for metric in METRICS}
+    for (name, labels), _ in scraped(busy()).items():
+        for metric in METRICS:
+            if metric.name == name:
+                assert {label for label, _ in labels} == set(metric.labels)
+
+
+def test_names_follow_the_conventions() -> None:
+    """https://prometheus.io/docs/practices/naming/: a prefix, base units, counters in _total."""
+    for metric in METRICS:
+        assert re.fullmatch(r"tcpd_[a-z]+(_[a-z]+)*", metric.name)
+        assert metric.name.endswith("_total") is (metric.type == "counter")
+        assert not re.search(r"_(ms|milliseconds|kb|kilobytes|minutes)(_|$)", metric.name)
+        assert metric.help.endswith(".")
+
+
+def test_a_scraper_that_asks_for_openmetrics_gets_it() -> None:
+    content_type, text = Exposition(busy).scrape(PROMETHEUS)
+    assert content_type == OPENMETRICS_TYPE
+    assert text.endswith(b"# EOF\n")
+    families = {family.name for family in read_openmetrics(text.decode())}
+    assert {metric.name.removesuffix("_total") for metric in METRICS} <= families
+
+
+@pytest.mark.parametrize(
+    "accept",
+    [
+        "",
+        "*/*",
+        "text/html,application/xhtml+xml",
+        "text/plain;version=zero.oh",
+        "application/openmetrics-text;q=0",
+        "application/openmetrics-textual",
+        ",;,;=,\x00;",
+        "a" * 10_000,
+    ],
+)
+def test_all_others_get_the_text_format(accept: str) -> None:
+    content_type, text = Exposition(busy).scrape(accept)
+    assert content_type == TEXT_TYPE
+    assert list(read_text(text.decode()))
+
+
+@pytest.mark.parametrize("accept", ["application/openmetrics-text;version=zero.oh", PROMETHEUS])
+def test_whatever_version_is_asked_for_the_one_that_is_written_is_named(accept: str) -> None:
+    assert Exposition(busy).scrape(accept)[0] == OPENMETRICS_TYPE
+
+
+def test_a_kind_that_counts_without_end_makes_no_series_without_end() -> None:
+    counters = ServiceCounters()
+    for number in range(10 * MAX_WORDS):
+        counters.events[f"word-{number}"] = 1
+    rows = [
+        (dict(labels)["event"], count)
+        for (name, labels), count in scraped(figures(x=counters)).items()
+        if name == "tcpd_protocol_events_total"
+    ]
+    assert len(rows) == MAX_WORDS + 1
+    assert sum(count for _, count in rows) == 10 * MAX_WORDS
+    assert dict(rows)["other"] == 9 * MAX_WORDS
+
+
+def test_names_of_other_packages_are_quoted() -> None:
+    """A kind of somebody else's may count under any word; the format stays whole."""
+    counters = ServiceCounters()
+    counters.events['a"b\\c\nd'] = 1
+    assert value(figures(x=counters), "tcpd_protocol_events_total", service="x", event='a"b\\c\nd')
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
+def test_promtool_finds_nothing_to_say() -> None:
+    done = subprocess.run(
+        ["promtool", "check", "metrics"],
+        input=Exposition(busy).scrape("")[1],
+        capture_output=True,
+        check=False,
+        timeout=30,
+    )
+    assert (done.returncode, done.stdout + done.stderr) == (0, b"")

@@ -1,0 +1,166 @@
+"""The operator's site, on a transport in memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from twisted.internet.address import IPv4Address
+from twisted.internet.error import ConnectionDone
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
+
+from tcpd.ops.site import REQUEST_SECONDS, Answer, OperatorSite, text
+
+
+class Visit:
+    """One connection to a site of two pages."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.accepted: list[str] = []
+        site = OperatorSite({"/a": self._a, "/b": lambda _: text(503, "not now")}, self.clock)
+        site.doStart()
+        self.protocol: Any = site.buildProtocol(IPv4Address("TCP", "192.0.2.1", 4711))
+        self.transport = StringTransport()
+        self.transport.protocol = self.protocol
+        self.protocol.makeConnection(self.transport)
+
+    def _a(self, accept: str) -> Answer:
+        self.accepted.append(accept)
+        return 200, "text/x", b"page a"
+
+    def say(self, data: bytes) -> bytes:
+        """Send, and return what comes."""
+        self.transport.clear()
+        self.protocol.dataReceived(data)
+        return self.transport.value()
+
+    def get(self, path: str, method: str = "GET", headers: str = "") -> tuple[bytes, bytes]:
+        """Ask for a page; return head and body."""
+        said = self.say(f"{method} {path} HTTP/1.1\r\nHost: x\r\n{headers}\r\n".encode("latin-1"))
+        head, _, body = said.partition(b"\r\n\r\n")
+        return head, body
+
+
+def test_a_page() -> None:
+    visit = Visit()
+    head, body = visit.get("/a?x=1", headers="Accept: text/y\r\n")
+    assert head.startswith(b"HTTP/1.1 200 ")
+    assert body == b"page a"
+    assert visit.accepted == ["text/y"]
+    lines = head.lower().split(b"\r\n")
+    assert b"content-type: text/x" in lines
+    assert b"content-length: 6" in lines
+
+
+def test_no_version_is_told() -> None:
+    """RFC 9110 section 10.2.4: details in Server help whoever looks for known holes."""
+    head, _ = Visit().get("/a")
+    (server,) = [line for line in head.split(b"\r\n") if line.lower().startswith(b"server:")]
+    assert server.split(b":")[1].strip() == b"tcpd"
+    assert b"twisted" not in head.lower()
+
+
+def test_a_status_and_its_reason() -> None:
+    head, body = Visit().get("/b")
+    assert head.startswith(b"HTTP/1.1 503 ")
+    assert body == b"not now\n"
+
+
+def test_head_has_the_same_head_and_no_body() -> None:
+    get, _ = Visit().get("/a")
+    head, body = Visit().get("/a", "HEAD")
+    assert body == b""
+    assert [line for line in get.split(b"\r\n") if not line.startswith(b"Date")] == [
+        line for line in head.split(b"\r\n") if not line.startswith(b"Date")
+    ]
+
+
+@pytest.mark.parametrize("path", ["/", "/a/", "/A", "/a/../b", "//a", "/%61", "*", "/a%00"])
+def test_anything_else_is_not_there(path: str) -> None:
+    head, _ = Visit().get(path)
+    assert head.startswith(b"HTTP/1.1 404 ")
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "FROB"])
+def test_other_methods_are_refused_and_told_which_are_not(method: str) -> None:
+    """RFC 9110 section 15.5.6: "The origin server MUST generate an Allow header field in a 405
+    response"."""
+    visit = Visit()
+    head, _ = visit.get("/a", method)
+    assert head.startswith(b"HTTP/1.1 405 ")
+    assert b"\r\nAllow: GET, HEAD" in head
+    assert visit.accepted == []
+
+
+def test_a_connection_may_be_kept() -> None:
+    visit = Visit()
+    assert visit.get("/a")[1] == visit.get("/a")[1] == b"page a"
+    assert not visit.transport.disconnecting
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x00" * 500 + b"\r\n\r\n",
+        b"GET /a\r\n\r\n",
+        b"GET /a HTTP/9.9 x\r\n\r\n",
+        b"GET /a HTTP/1.1\r\nno colon\r\n\r\n",
+        b"GET /a HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+        b"GET /a HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+        b"GET /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"GET /" + b"a" * 20_000 + b" HTTP/1.1\r\n\r\n",
+        b"GET /a HTTP/1.1\r\n" + b"X: y\r\n" * 1000 + b"\r\n",
+        b"GET /a HTTP/1.1\r\nX: " + b"y" * 20_000 + b"\r\n\r\n",
+        b"x" * 100_000,
+    ],
+)
+def test_garbage_ends_the_connection_and_is_logged_by_nobody(data: bytes) -> None:
+    visit = Visit()
+    said = visit.say(data)
+    assert visit.transport.disconnecting
+    assert said == b"" or said.startswith(b"HTTP/1.1 400 ")
+    assert visit.accepted == []
+
+
+@pytest.mark.parametrize(
+    "kind", ["application/x-www-form-urlencoded", "multipart/form-data", "text/x"]
+)
+def test_a_body_is_thrown_away(kind: str) -> None:
+    """Neither memory nor a temporary file holds what a stranger uploads."""
+    visit = Visit()
+    head = f"POST /a HTTP/1.1\r\nContent-Type: {kind}\r\nContent-Length: 10000000\r\n\r\n"
+    assert visit.say(head.encode()) == b""
+    for _ in range(100):
+        said = visit.say(b"x" * 100_000)
+    (content,) = {request.content for request in visit.protocol.requests} or {None}
+    assert content is None or content.getvalue() == b""
+    assert said.startswith((b"HTTP/1.1 405 ", b"HTTP/1.1 400 "))
+
+
+def test_a_request_has_its_time_however_its_bytes_drop_in() -> None:
+    visit = Visit()
+    request = b"GET /a HTTP/1.1\r\n" + b"X: y\r\n" * 100
+    seconds = 0.0
+    for byte in request:
+        assert seconds < REQUEST_SECONDS or visit.transport.disconnecting
+        visit.protocol.dataReceived(bytes((byte,)))
+        visit.clock.advance(1)
+        seconds += 1
+        if visit.transport.disconnecting:
+            break
+    assert visit.transport.disconnecting
+    assert seconds == REQUEST_SECONDS
+
+
+def test_a_kept_connection_has_that_time_for_each_request() -> None:
+    visit = Visit()
+    for _ in range(5):
+        visit.clock.advance(REQUEST_SECONDS - 1)
+        assert visit.get("/a")[1] == b"page a"
+    visit.clock.advance(REQUEST_SECONDS)
+    assert visit.transport.disconnecting
+    visit.protocol.connectionLost(Failure(ConnectionDone()))
+    assert visit.clock.getDelayedCalls() == []
