@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Mapping
@@ -19,11 +20,13 @@ from tcpd.config.errors import ConfigError
 from tcpd.config.load import find_files, load
 from tcpd.config.settings import Settings
 from tcpd.config.show import sample, show_config
+from tcpd.daemon.banfile import BanFileError
 from tcpd.daemon.compose import SECTIONS
 from tcpd.daemon.daemon import Daemon
 from tcpd.daemon.logs import LogFault
 from tcpd.daemon.registry import KindError, Kinds
 from tcpd.daemon.reload import Reloader
+from tcpd.daemon.surroundings import Surroundings
 from tcpd.net.listeners import ListenError
 from tcpd.ops import catalogue
 
@@ -95,12 +98,25 @@ def makeService(options: Options) -> IService:
     from twisted.internet import reactor
 
     try:
-        daemon = Daemon(options.settings, options.kinds, reactor, time.time, _twistd(options))
+        daemon = Daemon(
+            options.settings,
+            options.kinds,
+            reactor,
+            time.time,
+            _twistd(options),
+            _surroundings(options),
+        )
     except ConfigError as error:
         _fail(str(error))
     Reloader(daemon, options.read, reactor).setServiceParent(daemon)
     sys.excepthook = _tell_start_errors
     return daemon
+
+
+def _surroundings(options: Options) -> Surroundings:
+    """What the process was started in, and who it is going to be."""
+    owner = (_twistd(options) or {}).get("uid")
+    return Surroundings(os.environ, os.geteuid(), owner)
 
 
 def _twistd(options: Options) -> Mapping[str, Any] | None:
@@ -125,7 +141,7 @@ def _tell_start_errors(
     """End a failed start with a sentence; ``twistd`` itself would let Python show a traceback."""
     if isinstance(error, LogFault):
         sys.stderr.write(f"tcpd: {error}\n")
-    elif isinstance(error, ListenError):
+    elif isinstance(error, ListenError | BanFileError):
         catalogue.DAEMON_START_FAILED.emit(_log, error=str(error))
         # sys.stderr itself goes to the log by now
         if sys.__stderr__ is not None:

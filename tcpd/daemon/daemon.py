@@ -13,14 +13,19 @@ from twisted.logger import Logger, globalLogPublisher
 
 from tcpd.config.diff import diff
 from tcpd.config.settings import Settings
+from tcpd.daemon.banfile import ban_file
 from tcpd.daemon.compose import Complaints, Parts
 from tcpd.daemon.context import Context
+from tcpd.daemon.control.door import control
 from tcpd.daemon.descriptors import raise_descriptor_limit
+from tcpd.daemon.draining import Drained
 from tcpd.daemon.internal import Internal, with_internals
 from tcpd.daemon.logs import Logs
 from tcpd.daemon.metrics import metrics
 from tcpd.daemon.reconfiguration import Reconfiguration
+from tcpd.daemon.surroundings import Surroundings
 from tcpd.net.directory import ServiceEntry
+from tcpd.net.layer import ConnectionLayer
 from tcpd.net.service import ListeningService
 from tcpd.ops import catalogue
 from tcpd.ops.follow import Followers
@@ -42,6 +47,8 @@ class Daemon(MultiService):
     :param wall_clock: seconds since 1970, UTC.
     :param twistd: the options of twistd, which tell where the log goes; ``None`` leaves the log to
         whoever runs the daemon.
+    :param surroundings: what the process was started in; ``None`` leaves out the control socket and
+        the state directory.
     :raise ConfigError: for settings that turn out not to be usable, all of it at once.
     """
 
@@ -54,8 +61,13 @@ class Daemon(MultiService):
         reactor: Any,
         wall_clock: Callable[[], float],
         twistd: Mapping[str, Any] | None = None,
+        surroundings: Surroundings | None = None,
     ) -> None:
         super().__init__()
+        self._surroundings = surroundings
+        #: The services that an operator has taken out for a while.
+        self.drained = Drained(self)
+        self.ban_file = ban_file(settings, surroundings, reactor)
         self._threshold = Threshold(settings.tcpd.log_level)
         self._logs = (
             None if twistd is None else Logs(settings.tcpd.log, self._threshold, twistd, reactor)
@@ -116,8 +128,10 @@ class Daemon(MultiService):
         """Raise the limit on open files and open all ports.
 
         :raise ListenError: if one cannot be opened.
+        :raise BanFileError: if the bans cannot be read.
         """
         self.raise_limit()
+        self.ban_file.load(self.parts.bans)
         super().privilegedStartService()
 
     def startService(self) -> None:
@@ -194,6 +208,19 @@ class Daemon(MultiService):
         """All services, those included that a reload took out and that still drain."""
         return {unit.layer.service: unit for unit in self._retiring} | self.units
 
+    def layers(self) -> list[ConnectionLayer]:
+        """All connections there are, service by service, those that drain included."""
+        return [unit.layer for unit in [*self.units.values(), *self._retiring]]
+
+    def known_services(self) -> list[str]:
+        """Names of all services: those in force, those that drain, and those that are drained."""
+        return list(dict.fromkeys([*self.units, *self.by_name(), *self.drained.services]))
+
+    def policy_of(self, name: str) -> str | None:
+        """NAME of the ``[policy:NAME]`` of a service; ``None`` for the daemon's own."""
+        service = self.settings.services.get(name) or self.drained.services.get(name)
+        return service.policy if service and name not in self.internals else None
+
     def _open(self) -> int:
         """How many connections there are."""
         return sum(len(unit.layer.connections) for unit in [*self.units.values(), *self._retiring])
@@ -225,13 +252,20 @@ class Daemon(MultiService):
         :raise ListenError: if a port cannot be opened; nothing has changed then.
         """
         whole = with_internals(new, self.internals.values())
-        report = Reconfiguration(self, diff(self.settings, whole)).run()
+        report = self.take_over(self.drained.without(whole))
         self.configured = self.parts.wall_clock()
-        return report
+        return report + self.drained.reloaded(whole)
+
+    def take_over(self, whole: Settings) -> list[str]:
+        """:meth:`reconfigure`, to settings that have the daemon's own services in them."""
+        return Reconfiguration(self, diff(self.settings, whole)).run()
 
     def _internals(self) -> list[Internal]:
         """Describe the services of the daemon's own, in the order they are to be opened."""
-        return [metrics(self)]
+        own = [metrics(self)]
+        if self._surroundings is not None:
+            own.append(control(self, self._surroundings))
+        return own
 
     def raise_limit(self) -> None:
         """See to it that there may be as many open files as connections were promised."""

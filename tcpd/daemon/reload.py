@@ -9,6 +9,7 @@ from types import FrameType
 from typing import Any
 
 from twisted.application.service import Service
+from twisted.internet.task import Clock
 from twisted.logger import Logger
 
 from tcpd.config.errors import ConfigError
@@ -41,6 +42,7 @@ class Reloader(Service):
     _log = Logger()
 
     def __init__(self, daemon: Daemon, read: Callable[[], Settings], reactor: Any) -> None:
+        self.setName("reloader")  # whom operators ask for
         self._daemon = daemon
         self._read = read
         self._reactor = reactor
@@ -64,6 +66,18 @@ class Reloader(Service):
         except ListenError as error:
             return self._told(Outcome(False, (str(error),)))
         return self._told(Outcome(True, tuple(lines or ["nothing has changed"])))
+
+    def check(self) -> Outcome:
+        """Read the configuration and all files that it names, and change nothing.
+
+        Called by operators.
+        """
+        parts = self._daemon.parts
+        try:
+            Daemon(self._read(), parts.kinds, Clock(), parts.wall_clock)
+        except ConfigError as error:
+            return Outcome(False, tuple(error.lines))
+        return Outcome(True, ("nothing is wrong",))
 
     def _told(self, outcome: Outcome) -> Outcome:
         self._daemon.parts.counters.reloads["ok" if outcome.ok else "refused"] += 1

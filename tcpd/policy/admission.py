@@ -113,6 +113,16 @@ class Admission:
         self._connections = connections
         self._per_address = per_address
 
+    @property
+    def count(self) -> int:
+        """How many connections the service has."""
+        return self._count
+
+    @property
+    def busiest(self) -> int:
+        """How many of them the address has that has the most."""
+        return max(self._by_address.values(), default=0)
+
     def admit(self, address: IPAddress | None) -> Refusal | None:
         """Let a client in, which then has to be released, or say why not.
 

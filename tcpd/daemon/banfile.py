@@ -1,0 +1,123 @@
+"""The bans that outlive a restart: one JSON file in the state directory."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from twisted.internet.defer import DeferredLock, maybeDeferred
+from twisted.internet.interfaces import IReactorThreads
+from twisted.internet.threads import deferToThreadPool
+from twisted.logger import Logger
+
+from tcpd.config.locations import state_directory
+from tcpd.config.settings import Settings
+from tcpd.daemon.surroundings import Surroundings
+from tcpd.net.private_socket import make_directory
+from tcpd.ops import catalogue
+from tcpd.policy.bans import Ban, Bans
+
+_NAME = "bans.json"
+_VERSION = 1
+
+
+class BanFileError(Exception):
+    """The file is there and cannot be used; its text is a sentence for the operator."""
+
+
+def ban_file(settings: Settings, surroundings: Surroundings | None, reactor: Any) -> BanFile:
+    """The file of a daemon; one that keeps nothing where there is no state directory."""
+    if surroundings is None:
+        return BanFile("", reactor)
+    directory = state_directory(settings.tcpd.state, surroundings.environ)
+    return BanFile(directory, reactor, surroundings.owner)
+
+
+class BanFile:
+    """Reads the bans at the start, and writes them when one is made or taken back.
+
+    The file is written beside the old one and takes its place when all of it is on the disk, so
+    that there is a whole one at every moment; for the disk it is waited in a thread.
+
+    :param directory: the state directory; ``""`` for none.
+    :param reactor: has threads, if it provides :class:`IReactorThreads`.
+    :param owner: the user id to give a new directory to; ``None`` for that of the process.
+    """
+
+    _log = Logger()
+
+    def __init__(self, directory: str, reactor: Any, owner: int | None = None) -> None:
+        self._directory = directory
+        self._path = os.path.join(directory, _NAME) if directory else ""
+        self._reactor = reactor
+        self._owner = owner
+        self._lock = DeferredLock()
+
+    @property
+    def keeps(self) -> bool:
+        """Whether bans outlive a restart."""
+        return bool(self._path)
+
+    def load(self, bans: Bans) -> None:
+        """Take over what was saved. Called once, before any port opens.
+
+        :raise BanFileError: if it cannot be read; who was shut out must not come in by a fault.
+        """
+        if not self._path:
+            return
+        try:
+            make_directory(self._directory, 0o700, self._owner)
+            with open(self._path, encoding="utf-8") as file:
+                plain = json.load(file)
+            if not isinstance(plain, dict) or plain.get("version") != _VERSION:
+                raise ValueError(f"it is not of version {_VERSION}")
+            bans.adopt(Ban.from_plain(each) for each in plain["bans"])
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise BanFileError(
+                f"the bans in {self._path} cannot be read: {error.strerror or error}"
+            ) from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise BanFileError(
+                f"the bans in {self._path} cannot be read: {error}; mend the file, or take it away "
+                "to start without bans"
+            ) from error
+        bans.forget_expired()
+
+    async def save(self, bans: Bans) -> str:
+        """Write all that hold now.
+
+        :return: why they will not outlive a restart; ``""`` if they will.
+        """
+        if not self._path:
+            return "there is no [tcpd] state"
+        await self._lock.acquire()
+        try:
+            # what holds when its turn has come: the last one to write knows of everything
+            held = tuple(bans)
+            if IReactorThreads.providedBy(self._reactor):
+                pool = self._reactor.getThreadPool()
+                await deferToThreadPool(self._reactor, pool, self._write, held)
+            else:
+                await maybeDeferred(self._write, held)
+        except OSError as error:
+            why = error.strerror or str(error)
+            catalogue.BANS_NOT_SAVED.emit(self._log, file=self._path, error=why)
+            return f"{self._path}: {why}"
+        finally:
+            self._lock.release()
+        return ""
+
+    def _write(self, bans: Sequence[Ban]) -> None:
+        text = json.dumps({"version": _VERSION, "bans": [ban.plain() for ban in bans]}, indent=1)
+        beside = f"{self._path}.new"
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        with open(descriptor, "w", encoding="utf-8") as file:
+            os.fchmod(descriptor, 0o600)
+            file.write(text + "\n")
+            file.flush()
+            os.fsync(descriptor)
+        os.replace(beside, self._path)

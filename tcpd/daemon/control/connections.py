@@ -1,0 +1,249 @@
+"""CONNECTIONS, CONNECTION and KICK: who is there, and who has to go."""
+
+from __future__ import annotations
+
+import heapq
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from tcpd.config.values import NETWORKS
+from tcpd.daemon.control.answer import (
+    REFUSED,
+    Told,
+    counted,
+    moment,
+    operator_command,
+    pairs,
+    size,
+    span,
+    table,
+)
+from tcpd.line.command import Command
+from tcpd.line.reply import CommandError, WrongArguments
+from tcpd.net.connection import Connection
+from tcpd.ops import catalogue
+from tcpd.policy.admission import IPNetwork
+from tcpd.policy.reasons import End
+
+if TYPE_CHECKING:
+    from tcpd.daemon.daemon import Daemon
+
+#: Rows, where nothing else is asked for, and at most.
+_ROWS = 50
+_MOST_ROWS = 1000
+
+#: So many connections are ended in one turn of the reactor: a farewell costs some 50 microseconds.
+_ENDED_A_TURN = 50
+
+_SORTS: dict[str, Callable[[Connection], float]] = {
+    "age": lambda each: -each.opened,
+    "new": lambda each: each.opened,
+    "in": lambda each: each.bytes_in,
+    "out": lambda each: each.bytes_out,
+    "bytes": lambda each: each.bytes_in + each.bytes_out,
+    "idle": lambda each: each.quiet,
+}
+
+
+def parse_network(word: str) -> IPNetwork:
+    """An address or a network. :raise WrongArguments: for anything else."""
+    try:
+        networks = NETWORKS.parse(word)
+    except ValueError as error:
+        raise WrongArguments(str(error)) from None
+    if len(networks) != 1:
+        raise WrongArguments(f"{word!r} is not one network")
+    return networks[0]
+
+
+def in_network(connections: Iterable[Connection], network: IPNetwork) -> list[Connection]:
+    """Those of the connections whose client is in a network."""
+    version, shift = network.version, network.max_prefixlen - network.prefixlen
+    prefix = int(network.network_address) >> shift
+    return [
+        each
+        for each in connections
+        # as numbers: the operator `in` costs three times as much
+        if (address := each.address) is not None
+        and address.version == version
+        and int(address) >> shift == prefix
+    ]
+
+
+def end_gently(clock: IReactorTime, connections: Sequence[Connection], reason: End) -> None:
+    """End connections with their protocol's farewell, a few in each turn of the reactor.
+
+    The first turn is the next: an operator who is among them gets the answer first.
+    """
+    if connections:
+        clock.callLater(0, _end_some, clock, list(connections), reason)
+
+
+def _end_some(clock: IReactorTime, connections: list[Connection], reason: End) -> None:
+    for _ in range(min(_ENDED_A_TURN, len(connections))):
+        connections.pop().end(reason)
+    if connections:
+        clock.callLater(0, _end_some, clock, connections, reason)
+
+
+class Connections:
+    """These commands, on a daemon."""
+
+    _log = Logger()
+
+    def __init__(self, daemon: Daemon) -> None:
+        self._daemon = daemon
+
+    def commands(self) -> list[Command]:
+        """All of this group."""
+        return [
+            operator_command(
+                "CONNECTIONS",
+                "[SERVICE=name] [ADDRESS=network] [SORT=key] [LIMIT=rows]",
+                "Lists connections, those open the longest first.\n"
+                f"SORT is {', '.join(_SORTS)}, each with the greatest first; new is youngest "
+                f"first.\nLIMIT is {_ROWS} if it is not given, and {_MOST_ROWS} at most.",
+                self.list,
+            ),
+            operator_command(
+                "CONNECTION",
+                "id",
+                "Tells all about one connection.",
+                self.show,
+                at_least=1,
+                at_most=1,
+            ),
+            operator_command(
+                "KICK",
+                "id|network [reason]",
+                "Ends a connection, or all from an address or a network; each is told in the words "
+                "of its protocol.\nThe reason goes to the log.",
+                self.kick,
+                at_least=1,
+                free_text=True,
+            ),
+        ]
+
+    def list(self, words: Sequence[str], operator: str) -> Told:
+        """CONNECTIONS."""
+        asked = _options(words, ("SERVICE", "ADDRESS", "SORT", "LIMIT"))
+        sort = asked.get("SORT", "age").lower()
+        if sort not in _SORTS:
+            raise WrongArguments(f"{sort!r} is no key to sort by; there are {', '.join(_SORTS)}")
+        limit = _number(asked.get("LIMIT", str(_ROWS)), 1, _MOST_ROWS)
+        found: list[Connection] = []
+        for layer in self._daemon.layers():
+            if asked.get("SERVICE", layer.service) == layer.service:
+                found += layer.connections
+        service = asked.get("SERVICE")
+        if service is not None and not found and service not in self._daemon.known_services():
+            raise CommandError(REFUSED, f"there is no service {service}; SERVICES lists them")
+        if "ADDRESS" in asked:
+            found = in_network(found, parse_network(asked["ADDRESS"]))
+        shown = heapq.nlargest(limit, found, key=_SORTS[sort])
+        data = [self._brief(each) for each in shown]
+        text = table(
+            ["ID", "SERVICE", "PEER", ">AGE", ">QUIET", ">IN", ">OUT", "TLS"],
+            [
+                (
+                    each["id"],
+                    each["service"],
+                    each["peer"],
+                    span(each["seconds"]),
+                    "-" if each["quiet"] is None else span(each["quiet"]),
+                    size(each["bytes_in"]),
+                    size(each["bytes_out"]),
+                    each["tls"] or "-",
+                )
+                for each in data
+            ],
+        )
+        if len(shown) < len(found):
+            text += f"\n{len(shown)} of {counted(len(found), 'connection')}, LIMIT= shows more"
+        elif not shown:
+            text = "no connections"
+        return Told(text, {"total": len(found), "connections": data})
+
+    def show(self, words: Sequence[str], operator: str) -> Told:
+        """CONNECTION."""
+        connection = self._find(words[0])
+        data = self._brief(connection)
+        tls = connection.tls
+        data["cipher"] = tls.cipher if tls else None
+        data["policy"] = self._daemon.policy_of(connection.service)
+        data["ending"] = connection.disconnecting
+        rows = [
+            ("id", data["id"]),
+            ("service", data["service"]),
+            ("peer", data["peer"]),
+            ("opened", f"{data['opened']}, {span(data['seconds'])} ago"),
+            ("quiet", "-" if data["quiet"] is None else span(data["quiet"])),
+            ("bytes in", data["bytes_in"]),
+            ("bytes out", data["bytes_out"]),
+            ("tls", f"{tls.version} {tls.cipher}" if tls else "none"),
+            ("policy", data["policy"] or "-"),
+            ("ending", "yes" if data["ending"] else "no"),
+        ]
+        return Told(pairs(rows), {"connection": data})
+
+    def kick(self, words: Sequence[str], operator: str) -> Told:
+        """KICK."""
+        who, *reason = words
+        if re.fullmatch(r"[0-9]+", who):
+            found = [self._find(who)]
+        else:
+            found = in_network(self.everybody(), parse_network(who))
+            if not found:
+                raise CommandError(REFUSED, f"there is no connection from {who}")
+        catalogue.OPERATOR_COMMAND.emit(
+            self._log, operator=operator, command=" ".join(["KICK", who, *reason])
+        )
+        end_gently(self._daemon.parts.reactor, found, End.KICKED)
+        return Told(f"{counted(len(found), 'connection')} ended", {"ended": len(found)})
+
+    def everybody(self) -> Iterator[Connection]:
+        """All connections, those of services that drain included."""
+        for layer in self._daemon.layers():
+            yield from layer.connections
+
+    def _find(self, id: str) -> Connection:
+        for connection in self.everybody():
+            if connection.id == id:
+                return connection
+        raise CommandError(REFUSED, f"there is no connection {id[:32]}; it may have ended")
+
+    def _brief(self, connection: Connection) -> dict[str, Any]:
+        parts = self._daemon.parts
+        seconds = parts.reactor.seconds() - connection.opened
+        quiet = connection.layer.quiet_for(connection)
+        return {
+            "id": connection.id,
+            "service": connection.service,
+            "peer": connection.peer,
+            "opened": moment(parts.wall_clock() - seconds),
+            "seconds": round(seconds, 3),
+            "quiet": None if quiet is None else round(quiet, 3),
+            "bytes_in": connection.bytes_in,
+            "bytes_out": connection.bytes_out,
+            "tls": connection.tls.version if connection.tls else None,
+        }
+
+
+def _options(words: Iterable[str], known: Sequence[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals or not value or name.upper() not in known:
+            raise WrongArguments(f"{word[:64]!r} is not one of {', '.join(f'{k}=' for k in known)}")
+        found[name.upper()] = value
+    return found
+
+
+def _number(text: str, low: int, high: int) -> int:
+    if not re.fullmatch(r"[0-9]{1,9}", text) or not low <= int(text) <= high:
+        raise WrongArguments(f"{text[:32]!r} is not a number from {low} to {high}")
+    return int(text)

@@ -1,0 +1,190 @@
+"""The control socket as a service of the daemon's own: where it is, and who may come in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.interfaces import IAddress
+from twisted.logger import Logger
+
+from tcpd.config.listen import Listener, PrivateSocket
+from tcpd.config.locations import AUTO, control_path
+from tcpd.config.settings import PolicySettings, Settings
+from tcpd.daemon.control.access import Peer, may_operate, peer_of
+from tcpd.daemon.control.banning import Banning
+from tcpd.daemon.control.connections import Connections
+from tcpd.daemon.control.following import following
+from tcpd.daemon.control.looking import Looking
+from tcpd.daemon.control.running import Running
+from tcpd.daemon.internal import Internal
+from tcpd.daemon.surroundings import Surroundings
+from tcpd.interfaces import IContext
+from tcpd.line.builtin import help_, ping, quit_
+from tcpd.line.command import CommandTable, Facts, PlainFacts
+from tcpd.line.factory import LineFactory, LineSettings
+from tcpd.line.protocol import LineProtocol
+from tcpd.line.reply import Reply
+from tcpd.ops import catalogue
+from tcpd.policy.reasons import Refusal
+
+if TYPE_CHECKING:
+    from tcpd.daemon.daemon import Daemon
+
+NAME = "control"
+
+_MODE = 0o660
+
+#: Operators are not put out for being quiet: one may follow events that are rare.
+_POLICY = PolicySettings(idle=0.0)
+
+
+def control(daemon: Daemon, surroundings: Surroundings) -> Internal:
+    """Describe it. Called by the daemon, whose parts are looked at only when a command needs them.
+
+    :param surroundings: what it was started in; the same for as long as it lives, so that a reload
+        does not look for the socket elsewhere once root has been given up.
+    """
+
+    def listen(settings: Settings) -> tuple[Listener, ...]:
+        tcpd = settings.tcpd
+        path = control_path(tcpd.control, tcpd.state, surroundings.environ, surroundings.uid)
+        if not path:
+            return ()
+        place = PrivateSocket(
+            path,
+            _MODE,
+            group=tcpd.control_group,
+            owner=surroundings.owner,
+            required=tcpd.control != AUTO,
+        )
+        return (Listener(place),)
+
+    return Internal(
+        name=NAME,
+        section="tcpd",
+        keys=frozenset({"control", "control_group"}),
+        kind=ControlKind(daemon),
+        listen=listen,
+        policy=lambda _: _POLICY,
+    )
+
+
+class ControlKind:
+    """What stands behind the socket.
+
+    :param daemon: that is operated.
+    """
+
+    idle = 0.0
+
+    def __init__(self, daemon: Daemon) -> None:
+        self._daemon = daemon
+
+    def make_factory(self, settings: object, context: IContext) -> ControlFactory:
+        """See :meth:`tcpd.interfaces.IKind.make_factory`."""
+        return ControlFactory(self._daemon, context)
+
+
+def operator_commands(daemon: Daemon) -> CommandTable:
+    """All that an operator can ask of a daemon, and nothing else."""
+    return CommandTable(
+        [
+            help_,
+            ping,
+            quit_,
+            *Looking(daemon).commands(),
+            *Connections(daemon).commands(),
+            *Banning(daemon).commands(),
+            *Running(daemon).commands(),
+            *following(daemon),
+        ]
+    )
+
+
+class ControlFactory(LineFactory):
+    """Makes the conversations with operators.
+
+    :param daemon: that is operated.
+    :param context: of the service.
+    """
+
+    _log = Logger()
+
+    def __init__(self, daemon: Daemon, context: IContext) -> None:
+        super().__init__(LineSettings(), context, operator_commands(daemon))
+        self._daemon = daemon
+
+    def buildProtocol(self, addr: IAddress | None) -> LineProtocol:
+        """One for each who connects; whether it is an operator is found out then."""
+        return ControlProtocol(self)
+
+    def greeting(self) -> bytes:
+        """See :class:`tcpd.line.factory.LineFactory`."""
+        text = f"{self.context.server_name} tcpd control ready, HELP lists the commands"
+        return Reply(220, (text,)).encode()
+
+    def look(self, handle: Any) -> tuple[Peer | None, bool]:
+        """See who is there.
+
+        :param handle: the connected socket.
+        :return: who it is, as far as the system tells, and whether to let them in.
+        """
+        peer = peer_of(handle)
+        group = self._daemon.settings.tcpd.control_group
+        allowed = may_operate(peer, group)
+        if not allowed:
+            self.context.counters.refused[Refusal.DENIED] += 1
+            catalogue.CONNECTION_REFUSED.emit(
+                self._log,
+                service=self.context.service,
+                peer=str(peer),
+                refusal=str(Refusal.DENIED),
+                since=0,
+            )
+        return peer, allowed
+
+    def refused(self, peer: Peer | None) -> bytes:
+        """The words for who is not let in."""
+        group = self._daemon.settings.tcpd.control_group or "the daemon's own"
+        text = (
+            f"{self.context.server_name} you ({peer}) may not operate this daemon; root may, "
+            f"its own user, and members of the group [tcpd] control_group names ({group})"
+        )
+        return Reply(421, (text,)).encode()
+
+
+class ControlProtocol(LineProtocol):
+    """One conversation with an operator."""
+
+    _shared: ControlFactory
+
+    def connectionMade(self) -> None:
+        """Look who it is before a word is said."""
+        transport: Any = self.transport
+        self._operator, allowed = self._shared.look(transport.getHandle())
+        if allowed:
+            super().connectionMade()
+        else:
+            self._closing = True
+            transport.write(self._shared.refused(self._operator))
+            transport.loseConnection()
+
+    def dataReceived(self, data: bytes) -> None:
+        """As any line service, for who is let in."""
+        if not self._closing:
+            super().dataReceived(data)
+
+    def readConnectionLost(self) -> None:
+        """As any line service, for who is let in."""
+        if not self._closing:
+            super().readConnectionLost()
+
+    def connectionLost(self, reason: Any = None) -> None:
+        """As any line service, for who was let in."""
+        if hasattr(self, "_session"):
+            super().connectionLost(reason)
+
+    def facts(self, connection: Any) -> Facts:
+        """Commands are told who the operator is, for the log."""
+        who = "an operator" if self._operator is None else str(self._operator)
+        return PlainFacts(self._shared.context.service, who)

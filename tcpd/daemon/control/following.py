@@ -1,0 +1,66 @@
+"""EVENTS: the events of the catalogue as they happen, and nobody waits for who follows them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from tcpd.daemon.control.answer import counted, operator_command
+from tcpd.line.command import Command
+from tcpd.line.stream import Stream
+from tcpd.ops.follow import Follower, Followers
+
+if TYPE_CHECKING:
+    from tcpd.daemon.daemon import Daemon
+
+
+def following(daemon: Daemon) -> list[Command]:
+    """The commands of this group."""
+    return [
+        operator_command(
+            "EVENTS",
+            "",
+            "Follows the events of the daemon, a JSON object a line, until you send anything.",
+            lambda words, operator: Following(daemon.events),
+            at_most=0,
+        )
+    ]
+
+
+class Following(Stream):
+    """What one operator sees of the events; what an operator does not read in time is counted.
+
+    :param followers: the daemon's.
+    """
+
+    def __init__(self, followers: Followers) -> None:
+        self._followers = followers
+        self._follower: Follower | None = None
+        self._count = 0
+
+    def begin(self, say: Callable[[str], None]) -> None:
+        """See :class:`tcpd.line.stream.Stream`, as for the others."""
+
+        def tell(line: str) -> None:
+            self._count += 1
+            say(line)
+
+        self._follower = self._followers.follow(tell)
+        say("events follow, send a line to end them")
+
+    def pause(self) -> None:
+        if self._follower is not None:
+            self._follower.pause()
+
+    def resume(self) -> None:
+        if self._follower is not None:
+            self._follower.resume()
+
+    def stop(self) -> str:
+        follower, self._follower = self._follower, None
+        dropped = 0
+        if follower is not None:
+            dropped = follower.dropped
+            follower.stop()
+        missed = f", {dropped} missed" if dropped else ""
+        return f"{counted(self._count, 'event')}{missed}"
