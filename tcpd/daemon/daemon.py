@@ -167,18 +167,21 @@ class Daemon(MultiService):
         :return: fires when all have ended, those included that a reload took out.
         """
         began = self.parts.reactor.seconds()
+        self._stopping = True
+        Service.stopService(self)  # MultiService would stop all children at once
+        own = {unit for name, unit in self.units.items() if name in self.internals}
+        # those that serve nobody come first: a second SIGTERM is waited for when the stop is told
+        others = [child for child in self.services if not isinstance(child, ListeningService)]
+        ended = [maybeDeferred(child.stopService) for child in others]
         catalogue.DAEMON_STOPPING.emit(
             self._log, connections=self._open(), drain=self.settings.tcpd.drain
         )
-        self._stopping = True
-        Service.stopService(self)  # MultiService would stop all children at once
         # else each farewell would be told to all the others in the room
         self.parts.hub.close()
-        own = {unit for name, unit in self.units.items() if name in self.internals}
-        ended = [
+        ended += [
             maybeDeferred(child.stopService)
             for child in reversed(self.services)
-            if child not in own
+            if child not in own and child not in others
         ]
         stopped: Deferred[Any] = gatherResults(
             [*ended, *self._retiring.values()], consumeErrors=True
