@@ -11,6 +11,7 @@ from tcpd.config.show import reference, sample
 from tcpd.daemon.compose import SECTIONS
 from tcpd.daemon.registry import Kinds
 from tcpd.ops.catalogue import CATALOGUE, EventType
+from tcpd.ops.metrics import METRICS, Metric
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -23,6 +24,7 @@ def generated() -> dict[Path, str]:
         ROOT / "docs" / "reference" / "configuration.rst": reference(kinds, SECTIONS),
         ROOT / "docs" / "reference" / "events.rst": EVENTS
         + "".join(map(event, CATALOGUE.values())),
+        ROOT / "docs" / "reference" / "metrics.rst": METRICS_HEAD + "".join(map(metric, METRICS)),
     }
 
 
@@ -47,6 +49,37 @@ def event(entry: EventType) -> str:
         f"{entry.doc} Level: *{entry.level.name}*.\n\n"
         f"::\n\n    {entry.text}\n\n{fields}"
     ).rstrip("\n") + "\n"
+
+
+METRICS_HEAD = """\
+.. Made from the declarations in the code by docs/generate.py; a test keeps it so.
+
+Metrics
+=======
+
+What ``/metrics`` of the site in ``[metrics]`` tells; :doc:`/howto/monitor` shows what for. It is
+OpenMetrics for a scraper that asks for it, as Prometheus does, and otherwise the older text format
+of Prometheus.
+
+The values of labels are words of the program and names from the ini files, never what a client
+sent. ``service`` is the NAME of ``[service:NAME]``, or what the daemon calls a service of its own,
+such as ``metrics``. What a service has counted outlives a reload, as long as the service is in the
+files. Reasons are the words that the log has, too.
+
+Beside these there are those that every Python program has which uses Prometheus's own library:
+``process_cpu_seconds_total``, ``process_resident_memory_bytes``, ``process_virtual_memory_bytes``,
+``process_open_fds``, ``process_max_fds``, ``process_start_time_seconds``, ``python_info`` and
+``python_gc_...``.
+"""
+
+
+def metric(entry: Metric) -> str:
+    """One metric as a section of the page."""
+    labels = ", ".join(f"``{name}``" for name in entry.labels)
+    return (
+        f"\n{entry.name}\n{'-' * len(entry.name)}\n\n{entry.help}\n\n"
+        f"*{entry.type}*; {f'labels {labels}' if labels else 'no labels'}\n"
+    )
 
 
 if __name__ == "__main__":
