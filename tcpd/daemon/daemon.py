@@ -139,11 +139,12 @@ class Daemon(MultiService):
         globalLogPublisher.addObserver(self.events)
         super().startService()
         self.lag.start()
+        served = self.directory()
         catalogue.DAEMON_STARTED.emit(
             self._log,
             version=metadata.version("tcpd"),
-            services=len(self.units),
-            listeners=sum(len(unit.ports) for unit in self.units.values()),
+            services=len(served),
+            listeners=sum(len(entry.listeners) for entry in served),
             pid=os.getpid(),
             uid=os.geteuid(),
         )

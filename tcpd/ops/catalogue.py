@@ -82,8 +82,8 @@ DAEMON_STARTED = EventType(
     "tcpd {version} started: services {services}, listeners {listeners}, process {pid}, user {uid}",
     {
         "version": "of tcpd",
-        "services": "how many",
-        "listeners": "how many ports are open",
+        "services": "how many, the daemon's own not counted",
+        "listeners": "how many they have, all together",
         "pid": "process id",
         "uid": "the user id it runs as; 0 is root",
     },
