@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -75,6 +76,7 @@ class Options(usage.Options):
             if self["print-config"]:
                 _leave(sample(self.kinds.built_in(), SECTIONS))
             self.settings = self.read()
+            self._choose_reactor()
             if self["show-config"]:
                 _leave(show_config(self.settings))
             if self["check"]:
@@ -83,6 +85,15 @@ class Options(usage.Options):
                 _leave(f"{files or 'the built-in sample'}: nothing is wrong")
         except (ConfigError, KindError) as error:
             _fail(str(error))
+
+    def _choose_reactor(self) -> None:
+        """Install the reactor of lean transports, unless there is another by now (--reactor)."""
+        if self.settings.tcpd.transport == "lean" and "twisted.internet.reactor" not in sys.modules:
+            # where there is no epoll, lean transports run on the reactor that Twisted chooses
+            with contextlib.suppress(ImportError):
+                from tcpd.net.reactor import install
+
+                install()
 
     def read(self) -> Settings:
         """Read the configuration that the command line names; again at each reload.

@@ -78,6 +78,13 @@ class TcpdSettings:
     connections: int = option(
         whole_number(1, 1_000_000), 10_000, "How many connections all services together may have."
     )
+    transport: str = option(
+        choice("lean", "stock"),
+        "lean",
+        "What carries the bytes of connections: lean is tcpd's own, two system calls a message; "
+        "stock is Twisted's.",
+        reloadable=False,
+    )
     drain: float = option(
         DURATION,
         10.0,

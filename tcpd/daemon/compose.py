@@ -10,7 +10,7 @@ import socket
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from twisted.internet.interfaces import IProtocolFactory
+from twisted.internet.interfaces import IProtocolFactory, IReactorFDSet
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from tcpd.chat.hub import Hub
@@ -27,6 +27,7 @@ from tcpd.net.layer import ConnectionLayer, ListenerFactory
 from tcpd.net.service import ListeningService, Server
 from tcpd.net.systemd import initial_environment, passed_sockets
 from tcpd.net.tls import Certificates, tls_factory
+from tcpd.net.transport import Turns
 from tcpd.ops.counters import DaemonCounters, ServiceCounters
 from tcpd.policy.admission import Tally
 from tcpd.policy.bans import Bans
@@ -88,6 +89,7 @@ class Parts:
         self.internal_tallies = {name: Tally(CONNECTIONS) for name in internals}
         self.ids = itertools.count(1)
         self.systemd = passed_sockets(initial_environment(), os.getpid())
+        self.turns = _turns(settings, reactor)
         self.own_ports: set[int] = set()
         self.counters = DaemonCounters()
         self.certificates: dict[str, Certificates] = {}
@@ -187,6 +189,7 @@ class Parts:
             wanted=self.servers(service, context, layer),
             reactor=self.reactor,
             systemd=self.systemd,
+            turns=self.turns,
             drain=self.drain(service.name, settings),
         )
 
@@ -220,6 +223,13 @@ class Parts:
             self.tls[listener.tls] if listener.tls else None,
             self.tls[listener.starttls] if listener.starttls else None,
         )
+
+
+def _turns(settings: Settings, reactor: Any) -> Turns | None:
+    """What lean transports need of the reactor; ``None`` where Twisted's own are used."""
+    if settings.tcpd.transport == "stock":
+        return None
+    return Turns(reactor) if IReactorFDSet.providedBy(reactor) else None
 
 
 def _host_name() -> str:

@@ -25,6 +25,9 @@ from twisted.python import log
 from twisted.python.failure import Failure
 from zope.interface import Attribute, Interface, implementer
 
+if not hasattr(select, "epoll"):
+    raise ImportError("this reactor needs epoll, which this system does not have")
+
 _IN = select.EPOLLIN
 _OUT = select.EPOLLOUT
 _GONE = select.EPOLLHUP | select.EPOLLERR

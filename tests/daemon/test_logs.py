@@ -31,8 +31,8 @@ ONE = "[service:echo]\nprotocol = echo\nlisten = 127.0.0.1:7\n"
 
 
 def settings(text: str) -> Settings:
-    _, own, rest = text.rpartition("[tcpd]\n")
-    document, errors = ini.read("/etc/x.ini", f"[tcpd]\ncontrol = none\n{rest}")
+    whole = "[tcpd]\ncontrol = none\ntransport = stock\n" + text.removeprefix("[tcpd]\n")
+    document, errors = ini.read("/etc/x.ini", whole)
     assert not errors
     return build(document, KINDS, SECTIONS)
 
