@@ -1,0 +1,232 @@
+"""The log of the real daemon: its forms, and twistd's own options beside them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import select
+import signal
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import certificates
+import pytest
+from running import PATIENCE, TWISTD, Daemon, receive_all
+
+pytestmark = pytest.mark.live
+
+SERVICES = """
+[service:echo]
+protocol = echo
+listen =
+    127.0.0.1:0
+    127.0.0.1:0 tls=main
+    127.0.0.1:0 udp
+[tls:main]
+certificate = localhost.pem
+key = localhost-key.pem
+"""
+ACCESS = "[policy:default]\naccess_log = yes\n"
+
+
+def own(directory: Path) -> dict[str, str]:
+    """The part of the environment that gives a daemon a control socket of its own."""
+    return {"RUNTIME_DIRECTORY": str(directory)}
+
+
+class Foreground:
+    """``twistd -n`` with options of its own; its log is read line by line."""
+
+    def __init__(self, directory: Path, config: str, *options: str) -> None:
+        certificates.make(directory, "localhost")
+        (directory / "tcpd.ini").write_text(config)
+        self.lines: list[str] = []
+        self.process = subprocess.Popen(
+            [TWISTD, "-n", "--pidfile=", *options, "tcpd", "--config", "tcpd.ini"],
+            cwd=directory,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={
+                **os.environ,
+                "PYTHONUNBUFFERED": "1",
+                "PYTHONPATH": str(directory),
+                **own(directory),
+            },
+        )
+
+    def read_until(self, wanted: str) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.lines.append(line.rstrip("\n"))
+            if wanted in line:
+                return
+        raise AssertionError("\n".join(self.lines))
+
+    def stop(self) -> None:
+        assert self.process.stdout is not None
+        self.process.terminate()
+        self.lines += self.process.stdout.read().splitlines()
+        self.process.wait(PATIENCE)
+        self.process.stdout.close()
+
+
+@pytest.fixture
+def foreground(tmp_path: Path) -> Iterator[Callable[..., Foreground]]:
+    started: list[Foreground] = []
+
+    def start(config: str, *options: str) -> Foreground:
+        started.append(Foreground(tmp_path, config, *options))
+        return started[-1]
+
+    yield start
+    for each in started:
+        if each.process.poll() is None:
+            each.stop()
+
+
+def talk(port: int, data: bytes = b"hello") -> None:
+    with socket.create_connection(("127.0.0.1", port), PATIENCE) as client:
+        client.settimeout(PATIENCE)
+        client.sendall(data)
+        client.shutdown(socket.SHUT_WR)
+        assert receive_all(client) == data
+
+
+def test_json_is_one_object_a_line_from_the_first_to_the_last(
+    foreground: Callable[..., Foreground],
+) -> None:
+    daemon = foreground(f"[tcpd]\nlog = json\n{ACCESS}{SERVICES}")
+    daemon.read_until("daemon.started")
+    told = [json.loads(line) for line in daemon.lines if "service.listening" in line]
+    listening = [record for record in told if record["fields"]["service"] == "echo"]
+    assert len(listening) == 3
+    talk(int(re.split("[: ]", listening[0]["fields"]["listener"])[1]))
+    daemon.read_until("connection.ended")
+    daemon.stop()
+    records = [json.loads(line) for line in daemon.lines]
+    keys = {"time", "level", "event", "message", "logger", "fields", "traceback"}
+    assert all(set(record) == keys for record in records)
+    ids = [
+        record["event"]
+        for record in records
+        if record["event"] and record["fields"].get("service", "echo") == "echo"
+    ]
+    assert ids == [
+        *["service.listening"] * 3,
+        "daemon.started",
+        "connection.ended",
+        "daemon.stopping",
+        "service.stopped",
+        "daemon.stopped",
+    ]
+    (ended,) = [record for record in records if record["event"] == "connection.ended"]
+    fields: dict[str, Any] = ended["fields"]
+    assert (fields["bytes_in"], fields["bytes_out"], fields["tls"]) == (5, 5, "no TLS")
+
+
+def test_text_names_every_listener_once_and_how_connections_ended(
+    start: Callable[[str], Daemon],
+) -> None:
+    """Startup is told in a few lines that name every listener."""
+    daemon = start(f"{ACCESS}{SERVICES}")
+    with daemon.connect_tls("echo") as client:
+        client.sendall(b"hi")
+        assert client.recv(2) == b"hi"
+    (line,) = daemon.wait_for(lambda line: "connection 1 from" in line)
+    assert re.search(
+        r"service echo: connection 1 from 127\.0\.0\.1:\d+ ended after \d+\.\d+ s: \S+, "
+        r"\d+ bytes in, \d+ bytes out, TLSv1\.3 TLS_\w+$",
+        line,
+    )
+    daemon.stop()
+    told = [line for line in daemon.log if re.search(r"listening on|starting on|Closed", line)]
+    assert len([line for line in told if "service echo: listening on 127.0.0.1:" in line]) == 3
+    assert all("listening on" in line for line in told)
+
+
+def test_the_level_leaves_out_what_is_below(foreground: Callable[..., Foreground]) -> None:
+    daemon = foreground(f"[tcpd]\nlog_level = warn\nconnections = 1000000\n{SERVICES}", "-l", "-")
+    # the one line at this level: so many connections are more than the system's files
+    daemon.read_until("open files")
+    daemon.stop()
+    assert [line for line in daemon.lines if "#info" in line] == []
+
+
+def test_logger_of_twistd_wins(foreground: Callable[..., Foreground], tmp_path: Path) -> None:
+    (tmp_path / "somelog.py").write_text(
+        "import sys\n"
+        "from twisted.logger import ILogObserver\n"
+        "from zope.interface import implementer\n"
+        "OUT = sys.stdout\n"
+        "@implementer(ILogObserver)\n"
+        "def observe(event):\n"
+        "    OUT.write(f\"mine: {event.get('event_id')}\\n\")\n"
+        "    OUT.flush()\n"
+        "def factory():\n"
+        "    return observe\n"
+    )
+    daemon = foreground(f"[tcpd]\nlog = json\n{SERVICES}", "--logger=somelog.factory")
+    daemon.read_until("mine: daemon.started")
+    daemon.stop()
+    assert all(line.startswith("mine: ") for line in daemon.lines)
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_daemon_logs_to_a_file_that_sigusr1_rotates(form: str, tmp_path: Path) -> None:
+    certificates.make(tmp_path, "localhost")
+    (tmp_path / "tcpd.ini").write_text(f"[tcpd]\nlog = {form}\n{ACCESS}{SERVICES}")
+    log = tmp_path / "some.log"
+    subprocess.run(
+        [TWISTD, "--pidfile=pid", "-l", log.name, "tcpd", "--config", "tcpd.ini"],
+        cwd=tmp_path,
+        check=True,
+        timeout=PATIENCE,
+        env={**os.environ, **own(tmp_path)},
+    )
+    pid = int((tmp_path / "pid").read_text())
+    ended = os.pidfd_open(pid)
+    try:
+        found = re.search(r"service echo: listening on 127\.0\.0\.1:(\d+)", log.read_text())
+        assert found is not None
+        talk(int(found[1]))
+        os.kill(pid, signal.SIGUSR1)
+        for _ in range(1000):  # each is logged, and before one of them the file is rotated
+            talk(int(found[1]))
+            if (tmp_path / "some.log.1").exists():
+                break
+        talk(int(found[1]))
+    finally:
+        os.kill(pid, signal.SIGTERM)
+        assert select.select([ended], [], [], PATIENCE)[0]
+        os.close(ended)
+    old, new = (tmp_path / "some.log.1").read_text(), log.read_text()
+    assert "listening on" in old
+    assert "listening on" not in new
+    assert "ended after" in new
+    assert "stopped after" in new
+    if form == "json":
+        assert all(json.loads(line) for line in (old + new).splitlines())
+    assert not (tmp_path / "twistd.log").exists()
+
+
+def test_a_log_that_cannot_be_opened_is_one_sentence(tmp_path: Path) -> None:
+    certificates.make(tmp_path, "localhost")
+    (tmp_path / "tcpd.ini").write_text(SERVICES)
+    done = subprocess.run(
+        [TWISTD, "--pidfile=", "-l", "gone/some.log", "tcpd", "--config", "tcpd.ini"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+        env={**os.environ, **own(tmp_path)},
+    )
+    assert done.returncode == 1
+    assert done.stderr == (
+        "tcpd: the log gone/some.log cannot be opened: No such file or directory\n"
+    )
