@@ -28,6 +28,7 @@ FLOORS = {
     "chat": 4,
     "daemon": 5,
     "tap": 6,
+    "ctl": 6,
     "__main__": 6,
 }
 

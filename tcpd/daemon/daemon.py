@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 from twisted.logger import Logger, globalLogPublisher
 
 from tcpd.config.diff import diff
+from tcpd.config.locations import AUTO
 from tcpd.config.settings import Settings
 from tcpd.daemon.banfile import ban_file
 from tcpd.daemon.compose import Complaints, Parts
@@ -132,6 +133,10 @@ class Daemon(MultiService):
         """
         self.raise_limit()
         self.ban_file.load(self.parts.bans)
+        tcpd = self.settings.tcpd
+        if self._surroundings and tcpd.control == AUTO and "control" not in self.units:
+            why = "neither $RUNTIME_DIRECTORY nor $XDG_RUNTIME_DIR nor [tcpd] state gives a place"
+            catalogue.CONTROL_UNAVAILABLE.emit(self._log, error=why)
         super().privilegedStartService()
 
     def startService(self) -> None:

@@ -2,8 +2,8 @@
 
 A service that is drained is one that the settings in force do not have: it is taken out of them,
 its ports close, and its connections are told and have ``drain`` seconds to end. It stays out
-through reloads, since those come from elsewhere too (a renewed certificate, a deployment) and must not undo
-what an operator does just now; a restart brings it back, as does a resume.
+through reloads, since those come from elsewhere too (a renewed certificate, a deployment) and must
+not undo what an operator does just now; a restart brings it back, as does a resume.
 """
 
 from __future__ import annotations

@@ -1,0 +1,219 @@
+"""The control socket from the operator's side: plain, blocking, no Twisted, quick to start."""
+
+from __future__ import annotations
+
+import grp
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from tcpd.config.locations import AUTO, NONE, control_candidates, control_path
+from tcpd.wire.safe_text import escape_controls
+
+#: Seconds that a reply may take; a reload of many certificates takes a few.
+TIMEOUT = 60.0
+
+
+class Unreachable(Exception):
+    """There is no daemon to speak to; its text says what was tried and what to do."""
+
+
+class NotAllowed(Exception):
+    """There is one, and it does not speak to this user."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A reply.
+
+    :ivar code: three digits; from 400 on it is a refusal.
+    :ivar lines: its text, safe to print.
+    """
+
+    code: int
+    lines: tuple[str, ...]
+
+
+def find_socket(
+    path: str | None, config: str | None, environ: Mapping[str, str], uid: int
+) -> list[str]:
+    """Tell where the socket may be.
+
+    :param path: ``--socket``.
+    :param config: ``--config``: an ini file, of which only ``[tcpd]`` is looked at.
+    :return: paths to try, in order.
+    :raise Unreachable: if the configuration switches it off, or cannot be read.
+    """
+    if path is not None:
+        return [path]
+    if config is None:
+        return control_candidates(environ, uid)
+    values = _tcpd_section(config)
+    control = values.get("control", AUTO)
+    if control == NONE:
+        raise Unreachable(f"{config} says control = none, so there is no control socket")
+    state = values.get("state", "")
+    if state:
+        state = os.path.join(os.path.dirname(os.path.abspath(config)), state)
+    if control != AUTO or not state:
+        found = control_path(control, state, environ, uid)
+        return [found] if control != AUTO else control_candidates(environ, uid)
+    return [*control_candidates(environ, uid), os.path.join(state, "control")]
+
+
+def _tcpd_section(config: str) -> dict[str, str]:
+    from tcpd.config import ini
+    from tcpd.config.errors import ConfigError
+    from tcpd.config.load import find_files
+
+    try:
+        documents = []
+        for name in find_files([config]):
+            with open(name, encoding="utf-8-sig") as file:
+                documents.append(ini.read(name, file.read())[0])
+    except (OSError, UnicodeDecodeError, ConfigError) as error:
+        raise Unreachable(f"{config} cannot be read: {error}") from error
+    section = ini.merge(documents).get("tcpd")
+    return {} if section is None else {key: value.text for key, value in section.values.items()}
+
+
+class Control:
+    """A conversation with a daemon.
+
+    :param paths: from :func:`find_socket`; the first that is there is taken.
+    :param timeout: seconds.
+    :raise Unreachable: if nobody answers.
+    :raise NotAllowed: if this user may not.
+    """
+
+    def __init__(self, paths: list[str], timeout: float = TIMEOUT) -> None:
+        self.path = _present(paths)
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._socket.settimeout(timeout)
+        try:
+            self._socket.connect(self.path)
+        except FileNotFoundError:
+            raise Unreachable(_nowhere(paths)) from None
+        except ConnectionRefusedError:
+            raise Unreachable(
+                f"nobody listens on {self.path}: the daemon that made this socket is gone"
+            ) from None
+        except PermissionError:
+            raise NotAllowed(_not_allowed(self.path)) from None
+        except OSError as error:
+            raise Unreachable(f"{self.path}: {error.strerror or error}") from error
+        self._file: BinaryIO = self._socket.makefile("rb")
+        greeting = self._read()
+        if greeting.code != 220:
+            text = " ".join(greeting.lines)
+            if greeting.code == 421:
+                raise NotAllowed(text)
+            raise Unreachable(f"{self.path}: this is not a control socket: {text}")
+
+    def __enter__(self) -> Control:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Hang up."""
+        self._file.close()
+        self._socket.close()
+
+    def ask(self, request: str) -> Answer:
+        """Send a request and wait for the answer.
+
+        :param request: one line.
+        :raise Unreachable: if the daemon goes away, or takes too long.
+        """
+        self._send(request)
+        return self._read()
+
+    def follow(self, request: str) -> Iterator[str]:
+        """Send a request whose answer goes on, and yield its lines but for the first.
+
+        Ends when the daemon does.
+        """
+        self._send(request)
+        self._socket.settimeout(None)
+        first = True
+        while True:
+            code, last, text = self._line()
+            if code >= 400:
+                raise Unreachable(text)
+            if last:
+                return
+            if not first:
+                yield text
+            first = False
+
+    def _send(self, request: str) -> None:
+        if "\n" in request or "\r" in request:
+            raise ValueError("an argument must not hold a line end")
+        try:
+            self._socket.sendall(request.encode("utf-8", "replace") + b"\r\n")
+        except OSError as error:
+            raise Unreachable(f"{self.path}: {error}") from error
+
+    def _read(self) -> Answer:
+        lines = []
+        while True:
+            code, last, text = self._line()
+            lines.append(text)
+            if last:
+                return Answer(code, tuple(lines))
+
+    def _line(self) -> tuple[int, bool, str]:
+        try:
+            line = self._file.readline()
+        except TimeoutError:
+            raise Unreachable(f"{self.path}: the daemon does not answer") from None
+        except OSError as error:
+            raise Unreachable(f"{self.path}: {error.strerror or error}") from error
+        if not line:
+            raise Unreachable(f"{self.path}: the daemon hung up")
+        code, mark, text = line[:3], line[3:4], line[4:].rstrip(b"\r\n")
+        if not code.isdigit() or mark not in (b" ", b"-"):
+            raise Unreachable(f"{self.path}: this is not a control socket")
+        # the daemon has escaped it; who pretends to be one has not
+        return int(code), mark == b" ", escape_controls(text.decode("utf-8", "replace"))
+
+
+def _present(paths: list[str]) -> str:
+    for path in paths:
+        try:
+            os.stat(path)
+        except FileNotFoundError:
+            continue
+        except OSError:
+            pass  # not even looking is allowed: connecting will say so
+        return path
+    raise Unreachable(_nowhere(paths))
+
+
+def _nowhere(paths: list[str]) -> str:
+    tried = " nor ".join(paths)
+    return (
+        f"there is no control socket at {tried}: is the daemon running? --socket names "
+        "another, and [tcpd] control in the ini file says where the daemon opens it"
+    )
+
+
+def _not_allowed(path: str) -> str:
+    for place in (path, os.path.dirname(path)):
+        try:
+            gid = os.stat(place).st_gid
+        except OSError:
+            continue
+        try:
+            group = grp.getgrgid(gid).gr_name
+        except KeyError:
+            group = str(gid)
+        return (
+            f"permission denied for {path}: it is for root, the daemon's user and the group "
+            f"{group}; [tcpd] control_group names another group"
+        )
+    return f"permission denied for {path}; root may, and whom [tcpd] control_group names"

@@ -1,0 +1,249 @@
+"""The command line of ``tcpd-ctl``.
+
+Exit status: 0 done; 1 the daemon (or the probed service) said no; 2 wrong usage; 3 there is no
+daemon to speak to; 4 this user may not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from tcpd.ctl.client import TIMEOUT, Control, NotAllowed, Unreachable, find_socket
+
+DONE, REFUSED, USAGE, NO_DAEMON, NOT_ALLOWED = range(5)
+
+_EPILOG = """exit status: 0 done, 1 the daemon or the probed service said no, 2 wrong usage,
+3 there is no daemon to speak to, 4 you may not"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run it.
+
+    :param arguments: of the command line; by default those of the process.
+    :return: the exit status.
+    """
+    asked = _parser().parse_args(arguments)
+    run: Callable[[argparse.Namespace], int] = asked.run
+    try:
+        return run(asked)
+    except Unreachable as error:
+        return _fail(str(error), NO_DAEMON)
+    except NotAllowed as error:
+        return _fail(str(error), NOT_ALLOWED)
+    except ValueError as error:
+        return _fail(str(error), USAGE)
+    except BrokenPipeError:
+        # whoever read the output has had enough; Python would complain once more at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="tcpd-ctl", description="Operates a running tcpd.", epilog=_EPILOG
+    )
+    parser.add_argument("--socket", metavar="PATH", help="the daemon's control socket")
+    parser.add_argument(
+        "--config", metavar="FILE", help="find the socket by [tcpd] of this ini file or directory"
+    )
+    parser.add_argument("--timeout", type=float, metavar="SECONDS", help="how long to wait")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+
+    def add(
+        name: str, help: str, run: Callable[[argparse.Namespace], int] = _ask, json: bool = True
+    ) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=help, description=f"{help[:1].upper()}{help[1:]}.")
+        made.set_defaults(run=run)
+        if json:
+            made.add_argument("--json", action="store_true", help="one line of JSON")
+        return made
+
+    add("status", "tell how the daemon is")
+    add("services", "list the services and what they have counted")
+    listing = add("connections", "list connections", _connections)
+    listing.add_argument("--service", help="only of this service")
+    listing.add_argument("--address", metavar="NETWORK", help="only from this address or network")
+    listing.add_argument(
+        "--sort", choices=("age", "new", "in", "out", "bytes", "idle"), help="default: age"
+    )
+    listing.add_argument("--limit", metavar="ROWS", help="default 50, at most 1000")
+    add("connection", "tell all about one connection").add_argument("words", metavar="ID", nargs=1)
+    kick = add("kick", "end a connection, or all from an address or a network")
+    kick.add_argument("words", metavar="ID|NETWORK", nargs=1)
+    kick.add_argument("reason", nargs="*", help="for the log")
+    ban = add("ban", "shut an address or a network out, and end its connections", _ban)
+    ban.add_argument("network")
+    ban.add_argument("duration", nargs="?", help="like 30min, 12h or 7d; none, or 0: for good")
+    ban.add_argument("reason", nargs="*")
+    add("unban", "take a ban back").add_argument("words", metavar="NETWORK", nargs=1)
+    add("bans", "list the bans that hold")
+    add("limits", "tell the limits, and how full they are")
+    add("reload", "have the configuration read anew, and tell how that went")
+    add("check", "have the configuration checked, and change nothing")
+    log = add("log", "tell or change the log level")
+    log.add_argument("words", metavar="LEVEL", nargs="?")
+    add("rooms", "list chat rooms")
+    for name, help in (
+        ("drain", "close the ports of a service and let its connections end"),
+        ("resume", "bring a drained service back"),
+    ):
+        add(name, help).add_argument("words", metavar="SERVICE", nargs=1)
+    add("events", "follow what happens, a JSON object a line, until Ctrl-C", _events, json=False)
+    add("hash-password", "make a hash of a password for an ini file", _hash_password, json=False)
+    probe = add("probe", "look at a service from outside, as a client would", _probe)
+    probe.add_argument("host")
+    probe.add_argument("port", type=int)
+    probe.add_argument("--tls", action="store_true", help="speak TLS, and verify the certificate")
+    probe.add_argument("--name", help="that the certificate has to be for; default: the host")
+    probe.add_argument("--ca", metavar="FILE", help="PEM file to trust; default: the system's")
+    probe.add_argument("--send", metavar="TEXT", default="", help=r"\r, \n and \xNN are escapes")
+    probe.add_argument("--expect", metavar="TEXT", default="", help="that has to come")
+    probe.add_argument("--min-days", type=float, default=0.0, help="of the certificate")
+    return parser
+
+
+def _out(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def _fail(text: str, status: int) -> int:
+    sys.stderr.write(f"tcpd-ctl: {text}\n")
+    return status
+
+
+def _control(asked: argparse.Namespace) -> Control:
+    paths = find_socket(asked.socket, asked.config, os.environ, os.geteuid())
+    return Control(paths, asked.timeout or TIMEOUT)
+
+
+def _ask(asked: argparse.Namespace) -> int:
+    words = getattr(asked, "words", None) or []
+    words = [words] if isinstance(words, str) else [*words]
+    return _say(asked, [*words, *getattr(asked, "reason", [])])
+
+
+def _connections(asked: argparse.Namespace) -> int:
+    names = ("service", "address", "sort", "limit")
+    given = ((name.upper(), getattr(asked, name)) for name in names)
+    return _say(asked, [f"{name}={value}" for name, value in given if value is not None])
+
+
+def _ban(asked: argparse.Namespace) -> int:
+    return _say(asked, [asked.network, *filter(None, [asked.duration]), *asked.reason])
+
+
+def _say(asked: argparse.Namespace, words: Sequence[str]) -> int:
+    line = [asked.command.upper(), *(["json"] if asked.json else []), *words]
+    with _control(asked) as control:
+        answer = control.ask(" ".join(line))
+    text = "\n".join(answer.lines)
+    if answer.code < 400:
+        _out(text)
+        return DONE
+    # a program that asked for JSON gets it where there is any
+    if asked.json and text.startswith("{"):
+        _out(text)
+    else:
+        sys.stderr.write(f"tcpd-ctl: {text}\n")
+    if answer.code in (500, 501):
+        return USAGE
+    return NOT_ALLOWED if answer.code == 421 else REFUSED
+
+
+def _events(asked: argparse.Namespace) -> int:
+    try:
+        with _control(asked) as control:
+            for line in control.follow("EVENTS"):
+                _out(line)
+    except KeyboardInterrupt:
+        pass
+    return DONE
+
+
+def _hash_password(asked: argparse.Namespace) -> int:
+    from tcpd.policy.passwords import hash_password
+
+    if sys.stdin.isatty():
+        from getpass import getpass
+
+        password = getpass("Password: ")
+        if getpass("Again: ") != password:
+            return _fail("the two are not the same", REFUSED)
+    else:
+        password = sys.stdin.readline().rstrip("\r\n")
+    if not password:
+        return _fail("an empty password is none", REFUSED)
+    _out(hash_password(password))
+    return DONE
+
+
+def _probe(asked: argparse.Namespace) -> int:
+    from tcpd.ctl.probe import Found, Probe, ProbeFailed
+
+    probe = Probe(
+        host=asked.host,
+        port=asked.port,
+        tls=asked.tls,
+        name=asked.name or asked.host,
+        ca=asked.ca,
+        send=_unescape(asked.send),
+        expect=_unescape(asked.expect),
+        min_days=asked.min_days,
+        timeout=asked.timeout or 10.0,
+    )
+    found = Found()
+    fault = ""
+    try:
+        probe.run(found)
+    except ProbeFailed as error:
+        fault = str(error)
+    if asked.json:
+        import json
+
+        times = {name: round(seconds, 6) for name, seconds in found.times.items()}
+        _out(
+            json.dumps(
+                {
+                    "ok": not fault,
+                    "error": fault or None,
+                    "address": found.address or None,
+                    "seconds": times,
+                    "tls": found.tls or None,
+                }
+            )
+        )
+        return REFUSED if fault else DONE
+    took = {name: f"{seconds * 1000:.1f} ms" for name, seconds in found.times.items()}
+    if found.address:
+        _out(f"connected to {found.address} in {took['connect']}")
+    if found.tls:
+        _out(f"{found.tls['version']}, {found.tls['cipher']}, handshake in {took['tls']}")
+        _out(
+            f"certificate of {found.tls['subject']}, {found.tls['days_left']} days left, "
+            f"until {found.tls['not_after']}"
+        )
+    if "expect" in took:
+        _out(f"what was expected came in {took['expect']}")
+    return _fail(fault, REFUSED) if fault else DONE
+
+
+def _unescape(text: str) -> bytes:
+    r"""Bytes of a text in which ``\r``, ``\n``, ``\t``, ``\\`` and ``\xNN`` are escapes."""
+    import re
+
+    known = {"r": b"\r", "n": b"\n", "t": b"\t", "\\": b"\\"}
+
+    def piece(match: re.Match[str]) -> bytes:
+        escape = match[1]
+        if escape is None:
+            return match[0].encode("utf-8", "surrogateescape")
+        return known[escape] if escape in known else bytes([int(escape[1:], 16)])
+
+    pieces = re.finditer(r"\\(r|n|t|\\|x[0-9a-fA-F]{2})|.", text, re.S)
+    return b"".join(map(piece, pieces))

@@ -1,0 +1,237 @@
+"""``tcpd-ctl probe``: a service seen from outside, as a client sees it."""
+
+from __future__ import annotations
+
+import ipaddress
+import select
+import socket
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+#: No more than this is read for what is expected, in bytes.
+_MOST = 64 * 1024
+
+# What goes wrong with certificates most, by OpenSSL's X509_V_ERR_ numbers.
+_FAULTS = {
+    9: "it is not valid yet",
+    10: "it has expired",
+    18: "it is self-signed and not trusted; --ca names a file of what to trust",
+    19: "its chain ends in a certificate that is not trusted; --ca names a file of what to trust",
+    20: "its issuer is not known; --ca names a file of what to trust, or the chain is not sent",
+    21: "the first certificate cannot be verified, or the chain is not sent",
+}
+
+
+class ProbeFailed(Exception):
+    """The service does not do what was asked of it; its text says what."""
+
+
+@dataclass(slots=True)
+class Found:
+    """What a probe found, as far as it came.
+
+    :ivar address: that was connected to.
+    :ivar times: seconds, by step: ``connect``, ``tls``, ``expect``.
+    :ivar tls: version, cipher and facts of the certificate; empty without TLS.
+    """
+
+    address: str = ""
+    times: dict[str, float] = field(default_factory=dict)
+    tls: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What to look at.
+
+    :ivar host: a name or an address.
+    :ivar port: the number.
+    :ivar tls: whether to speak TLS.
+    :ivar name: that the certificate has to be for.
+    :ivar ca: a PEM file of what to trust; ``None`` for what the system trusts.
+    :ivar send: bytes to send; empty for none.
+    :ivar expect: bytes that have to come; empty for none.
+    :ivar min_days: days that the certificate has to be valid at least.
+    :ivar timeout: seconds for all of it.
+    """
+
+    host: str
+    port: int
+    tls: bool
+    name: str
+    ca: str | None
+    send: bytes
+    expect: bytes
+    min_days: float
+    timeout: float
+
+    def run(self, found: Found) -> None:
+        """Do it.
+
+        :param found: is filled in as it goes.
+        :raise ProbeFailed: at the first thing that is not as it should be.
+        """
+        end = time.monotonic() + self.timeout
+        began = time.monotonic()
+        try:
+            plain = socket.create_connection((self.host, self.port), self.timeout)
+        except OSError as error:
+            raise ProbeFailed(
+                f"cannot connect to {self.host} port {self.port}: {error.strerror or error}"
+            ) from error
+        with plain:
+            found.times["connect"] = time.monotonic() - began
+            host, port = plain.getpeername()[:2]
+            found.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+            plain.setblocking(False)
+            wire = _Wire(plain, end)
+            if self.tls:
+                wire.stream = self._handshake(wire, found)
+            self._converse(wire, found)
+
+    def _converse(self, wire: _Wire, found: Found) -> None:
+        began = time.monotonic()
+        wire.send(self.send)
+        if not self.expect:
+            return
+        received = b""
+        while self.expect not in received:
+            data = wire.receive()
+            received += data
+            if not data or len(received) > _MOST:
+                what = received[-200:].decode("utf-8", "backslashreplace")
+                raise ProbeFailed(f"{self.expect!r} did not come, but: {what!r}")
+        found.times["expect"] = time.monotonic() - began
+
+    def _handshake(self, wire: _Wire, found: Found) -> Any:
+        # imported here: they take longer than all the rest of tcpd-ctl together
+        from OpenSSL import SSL
+        from service_identity import VerificationError
+        from service_identity.pyopenssl import verify_hostname, verify_ip_address
+
+        faults: list[int] = []
+
+        def note(_: object, __: object, fault: int, depth: int, ok: int) -> bool:
+            if not ok:
+                faults.append(fault)
+            return bool(ok)
+
+        context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+        context.set_min_proto_version(SSL.TLS1_2_VERSION)
+        context.set_verify(SSL.VERIFY_PEER, note)
+        try:
+            if self.ca is None:
+                context.set_default_verify_paths()
+            else:
+                context.load_verify_locations(self.ca)
+        except SSL.Error:
+            raise ProbeFailed(f"{self.ca} has no certificates in PEM, or cannot be read") from None
+        stream = SSL.Connection(context, wire.plain)
+        stream.set_connect_state()
+        is_address = _is_address(self.name)
+        if not is_address:
+            stream.set_tlsext_host_name(self.name.encode("idna"))
+        began = time.monotonic()
+        try:
+            wire.retry(stream.do_handshake)
+        except SSL.Error as error:
+            if faults:
+                why = _FAULTS.get(faults[0], f"OpenSSL says error {faults[0]}")
+                raise ProbeFailed(f"the certificate is not trusted: {why}") from error
+            raise ProbeFailed(f"the TLS handshake failed: {_reason(error)}") from error
+        found.times["tls"] = time.monotonic() - began
+        certificate = stream.get_peer_certificate(as_cryptography=True)
+        assert certificate is not None  # a server of TLS 1.2 or 1.3 always has one
+        left = certificate.not_valid_after_utc - datetime.now(UTC)
+        days = left.total_seconds() / 86400
+        found.tls.update(
+            version=stream.get_protocol_version_name(),
+            cipher=stream.get_cipher_name(),
+            subject=certificate.subject.rfc4514_string(),
+            issuer=certificate.issuer.rfc4514_string(),
+            not_after=certificate.not_valid_after_utc.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            days_left=round(days, 1),
+            name=self.name,
+        )
+        try:
+            (verify_ip_address if is_address else verify_hostname)(stream, self.name)
+        except VerificationError as error:
+            raise ProbeFailed(f"the certificate is not for {self.name}") from error
+        if days < self.min_days:
+            raise ProbeFailed(
+                f"the certificate is valid for {days:.1f} days more, less than {self.min_days:g}"
+            )
+        return stream
+
+
+class _Wire:
+    """A socket that does not block, with or without TLS on it, and an end to all waiting.
+
+    :param plain: the socket.
+    :param end: by ``time.monotonic()``.
+    """
+
+    def __init__(self, plain: socket.socket, end: float) -> None:
+        self.plain = plain
+        self.stream: Any = plain
+        self._end = end
+
+    def retry(self, operation: Any, *arguments: object) -> Any:
+        """Do something until it need not wait any more. :raise ProbeFailed: when time is up."""
+        while True:
+            try:
+                return operation(*arguments)
+            except BlockingIOError:
+                reading = operation == self.plain.recv
+            except Exception as error:
+                name = type(error).__name__
+                if name not in ("WantReadError", "WantWriteError"):
+                    raise
+                reading = name == "WantReadError"
+            left = self._end - time.monotonic()
+            waiting = [self.plain]
+            ready = left > 0 and any(
+                select.select(waiting if reading else [], [] if reading else waiting, [], left)
+            )
+            if not ready:
+                raise ProbeFailed("it took too long; --timeout allows more")
+
+    def send(self, data: bytes) -> None:
+        """Send all of it."""
+        try:
+            while data:
+                data = data[self.retry(self.stream.send, data) :]
+        except OSError as error:
+            raise ProbeFailed(f"cannot send: {error.strerror or error}") from error
+
+    def receive(self) -> bytes:
+        """Some bytes; none at the end."""
+        try:
+            received: bytes = self.retry(self.stream.recv, 4096)
+        except ProbeFailed:
+            raise
+        except OSError as error:
+            raise ProbeFailed(f"the connection was lost: {error.strerror or error}") from error
+        except Exception as error:  # pyOpenSSL's, which need not be imported here
+            if type(error).__name__ in ("ZeroReturnError", "SysCallError"):
+                return b""
+            raise ProbeFailed(f"TLS failed: {_reason(error)}") from error
+        return received
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _reason(error: Exception) -> str:
+    """The words in an error of pyOpenSSL's: a list of (library, function, reason)."""
+    reasons = error.args[0] if error.args else None
+    if isinstance(reasons, list) and reasons:
+        return str(reasons[-1][-1])
+    return str(error) or "the other side hung up"
