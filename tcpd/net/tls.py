@@ -111,6 +111,9 @@ class Certificates:
             certificate=certificates[0],
             extraCertChain=certificates[1:],
             insecurelyLowerMinimumTo=_VERSIONS[settings.minimum],
+            # RFC 5077, RFC 8446 section 2.2: who comes back is spared the costly half of the
+            # handshake; the keys of the tickets live as long as the context
+            enableSessionTickets=True,
         )
         context = options.getContext()
         context.set_alpn_select_callback(_accept_any_protocol)
@@ -129,7 +132,6 @@ class Certificates:
             SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT,
             lambda _connection, _certificate, _error, _depth, verified: bool(verified),
         )
-        context.set_session_id(b"tcpd")  # without one OpenSSL refuses resumption by such clients
 
     def adopt(self, other: Certificates) -> None:
         """Take over what another has loaded, for handshakes from now on.

@@ -33,8 +33,12 @@ def loaded(made: certificates.Made, **settings: Any) -> Certificates:
     )
 
 
-def handshake(server_side: Certificates, client: SSL.Context) -> tuple[SSL.Connection, Any]:
+def handshake(
+    server_side: Certificates, client: SSL.Context, session: Any = None
+) -> tuple[SSL.Connection, Any]:
     """Shake hands in memory.
+
+    :param session: of an earlier handshake, to be resumed.
 
     :return: the server's connection, and the client's.
     :raise SSL.Error: of whichever side gave up.
@@ -45,6 +49,8 @@ def handshake(server_side: Certificates, client: SSL.Context) -> tuple[SSL.Conne
     connection = SSL.Connection(client)
     connection.set_tlsext_host_name(b"localhost")
     connection.set_connect_state()
+    if session is not None:
+        connection.set_session(session)
     done = set()
     for _ in range(10):
         for side, other in ((connection, server), (server, connection)):
@@ -172,3 +178,38 @@ def test_what_cannot_be_used_is_told_with_its_key(
     assert caught.value.key == key
     assert says in caught.value.text
     assert "\n" not in caught.value.text
+
+
+@pytest.mark.parametrize("version", [SSL.TLS1_2_VERSION, SSL.TLS1_3_VERSION])
+@pytest.mark.parametrize("asks", [False, True], ids=["anybody", "client_ca"])
+def test_a_session_is_resumed_by_its_ticket(tmp_path: Path, version: int, asks: bool) -> None:
+    """RFC 5077 section 3.1; RFC 8446 section 4.6.1."""
+    made = certificates.make(tmp_path, "localhost", authority=True)
+    server = loaded(made, client_ca=str(made.certificate_file) if asks else "")
+    client = client_context(version)
+    client.use_certificate_file(str(made.certificate_file))
+    client.use_privatekey_file(str(made.key_file))
+    _, first = handshake(server, client)
+    _, again = handshake(server, client, first.get_session())
+    # nothing public tells; what a resumed handshake leaves out is the certificate
+    assert again.total_renegotiations() == 0
+    certificate = len(made.certificate.public_bytes(Encoding.DER))
+    whole = server_flight(server, client, None)
+    assert server_flight(server, client, first.get_session()) < whole - certificate
+
+
+def server_flight(server_side: Certificates, client: SSL.Context, session: Any) -> int:
+    """How many bytes a server's first answer has."""
+    protocol: Any = None
+    server = server_side.serverConnectionForTLS(protocol)
+    server.set_accept_state()
+    connection = SSL.Connection(client)
+    connection.set_connect_state()
+    if session is not None:
+        connection.set_session(session)
+    with contextlib.suppress(SSL.WantReadError):
+        connection.do_handshake()
+    server.bio_write(connection.bio_read(65536))
+    with contextlib.suppress(SSL.WantReadError):
+        server.do_handshake()
+    return len(server.bio_read(65536))
