@@ -56,16 +56,25 @@ class Follower:
         self._missed = 0
         self._followers.forget(self)
 
+    @property
+    def full(self) -> bool:
+        """Whether the next event is to be missed.
+
+        Once there is a gap everything up to its end is in it, or the order would not be true.
+        """
+        return bool(self._missed) or (self._paused and len(self._waiting) >= self._held)
+
+    def miss(self) -> None:
+        """Called by :class:`Followers` for an event that one who is :attr:`full` does not get."""
+        self._missed += 1
+        self.dropped += 1
+
     def push(self, line: str) -> None:
-        """Called by :class:`Followers` for each event."""
-        if not (self._paused or self._waiting or self._missed):
-            self._callback(line)
-        elif self._missed or len(self._waiting) >= self._held:
-            # once there is a gap everything up to its end is in it: the order stays true
-            self._missed += 1
-            self.dropped += 1
-        else:
+        """Called by :class:`Followers` for any other event."""
+        if self._paused or self._waiting:
             self._waiting.append(line)
+        else:
+            self._callback(line)
 
 
 @implementer(ILogObserver)
@@ -107,8 +116,12 @@ class Followers:
     def __call__(self, event: LogEvent) -> None:
         if not self._all or EVENT_ID not in event:
             return
-        line = self.render(event)
+        line = ""
         for follower in list(self._all):
+            if follower.full:
+                follower.miss()
+                continue
+            line = line or self.render(event)
             try:
                 follower.push(line)
             except Exception:  # the boundary to whoever follows

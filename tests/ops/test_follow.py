@@ -80,6 +80,18 @@ def test_nothing_is_encoded_while_nobody_follows_and_once_for_many(
     assert len(many) == 100
 
 
+def test_nothing_is_encoded_for_those_who_are_stuck(
+    followers: Followers, happen: Callable[[object], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stuck consumer of events costs nobody anything."""
+    follower = followers.follow(lambda _line: None, held=0)
+    follower.pause()
+    monkeypatch.setattr(followers, "render", None)
+    happen("unheard")
+    happen("unheard")
+    assert follower.dropped == 2
+
+
 def test_who_pauses_gets_what_waited_and_then_how_much_was_left_out(
     followers: Followers, happen: Callable[[object], None]
 ) -> None:
