@@ -79,6 +79,7 @@ class Connection:
         "_endpoint_address",
         "_lost",
         "_producer",
+        "_read_ended",
         "_starttls_factory",
         "_timer",
         "_tls_factory",
@@ -127,6 +128,7 @@ class Connection:
         self._end: End | None = None
         self._timer: IDelayedCall | None = None
         self._lost = False
+        self._read_ended = False
 
     @property
     def service(self) -> str:
@@ -150,7 +152,10 @@ class Connection:
             elif not reason.check(ConnectionDone):
                 self._end = End.LOST
             else:
-                self._end = End.SERVER if self.disconnecting else End.CLIENT
+                # a client that closed its side first is who ended it, though a protocol that knows
+                # of half-close then closes ours
+                first = self.disconnecting and not self._read_ended
+                self._end = End.SERVER if first else End.CLIENT
         inner = self.inner
         try:
             if inner is not None:
@@ -161,6 +166,7 @@ class Connection:
 
     def read_ended(self) -> None:
         """The client will send nothing more; it may still read (a half-close)."""
+        self._read_ended = not self.disconnecting
         application = self._application
         if self._tls_layer is None and IHalfCloseableProtocol.providedBy(application):
             application.readConnectionLost()

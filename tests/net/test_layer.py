@@ -474,6 +474,15 @@ def test_a_protocol_that_knows_of_half_close_is_told(make: Make) -> None:
     assert not transport.disconnecting
 
 
+def test_who_closed_first_is_who_ended_it(make: Make) -> None:
+    house = make(HalfCloseable)
+    conduit, _ = house.connect()
+    house.half_close(conduit)
+    house.application.made[0].transport.loseConnection()
+    house.lose(conduit)
+    assert house.counters.ended == {End.CLIENT: 1}
+
+
 # --- idle ---
 
 
