@@ -11,7 +11,7 @@ from typing import Any
 from tcpd.config.errors import ConfigError
 from tcpd.config.fields import Option, options_of
 from tcpd.config.ini import Document, Place, Section, Value
-from tcpd.config.listen import LISTENERS, Address, Listener, parse_listener
+from tcpd.config.listen import LISTENERS, Address, Listener, UnixSocket, parse_listener
 from tcpd.config.settings import (
     POLICY,
     KindOptions,
@@ -54,7 +54,7 @@ class _Builder:
         self.errors: list[tuple[Place, str]] = []
         self.places: dict[tuple[str, str], Place] = {}
         # who listens where: by host, port and whether it is for datagrams, the title of a section
-        self.taken: dict[tuple[str, int, bool], str] = {}
+        self.taken: dict[tuple[str, bool], str] = {}
 
     def complain(self, place: Place, title: str, key: str, text: str) -> None:
         where = f"[{title}] {key}" if key else f"[{title}]"
@@ -229,7 +229,7 @@ class _Builder:
                 self.complain(place, title, "listen", str(error))
                 continue
             listeners.append(listener)
-            self._check_listener(title, listener, place, listeners.count(listener) > 1, built)
+            self._check_listener(title, listener, place, built)
         return tuple(listeners)
 
     def _check_section(self, title: str, cls: type, built: Mapping[str, Any]) -> None:
@@ -242,14 +242,12 @@ class _Builder:
             if item.type is POLICY:
                 self._check_policy(title, value, built)
             elif item.type is LISTENERS:
-                seen = set()
                 for line, place in value.lines:
                     try:
                         (listener,) = item.type.parse(line)
                     except ValueError:
                         continue  # that has been told
-                    self._check_listener(title, listener, place, listener in seen, built)
-                    seen.add(listener)
+                    self._check_listener(title, listener, place, built)
 
     def _check_policy(self, title: str, policy: Value, built: Mapping[str, Any]) -> None:
         if f"policy:{policy.text}" not in built:
@@ -260,7 +258,7 @@ class _Builder:
             )
 
     def _check_listener(
-        self, title: str, listener: Listener, place: Place, again: bool, built: Mapping[str, Any]
+        self, title: str, listener: Listener, place: Place, built: Mapping[str, Any]
     ) -> None:
         for word in (listener.tls, listener.starttls):
             if word and f"tls:{word}" not in built:
@@ -268,10 +266,13 @@ class _Builder:
                 hint = _did_you_mean(word, names)
                 self.complain(place, title, "listen", f"there is no [tls:{word}]{hint}")
         where = listener.place
-        if isinstance(where, Address) and where.port:
-            other = self.taken.setdefault((where.host, where.port, listener.udp), title)
-            if other != title or again:
+        if isinstance(where, UnixSocket) or (isinstance(where, Address) and where.port):
+            spot = (str(where), listener.udp)
+            if spot in self.taken:
+                other = self.taken[spot]
                 self.complain(place, title, "listen", f"{where} is already taken by [{other}]")
+            else:
+                self.taken[spot] = title
 
 
 def _family(built: Mapping[str, Any], family: str) -> dict[str, Any]:

@@ -136,6 +136,8 @@ def _parse_place(text: str, mode: int | None) -> Place:
         path = text.removeprefix("unix:")
         if not path.startswith("/"):
             raise ValueError(f"{text!r}: the path of a UNIX socket must be absolute")
+        if "\0" in path:
+            raise ValueError(f"{text!r}: a path has no NUL in it")
         if len(path.encode()) > 107:
             raise ValueError(f"{text!r}: the path is longer than the 107 bytes the system allows")
         return UnixSocket(path, 0o660 if mode is None else mode)

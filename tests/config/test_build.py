@@ -138,6 +138,14 @@ idle = forever
             "[service:a]\nprotocol = word\nlisten =\n *:1\n *:1\n",
             "/etc/x.ini:5: [service:a] listen: *:1 is already taken by [service:a]",
         ),
+        (
+            "[tls:a]\ncertificate = x\n[service:a]\nprotocol = word\nlisten =\n *:1\n *:1 tls=a\n",
+            "/etc/x.ini:7: [service:a] listen: *:1 is already taken by [service:a]",
+        ),
+        (
+            "[service:a]\nprotocol = word\nlisten =\n unix:/x\n unix:/x mode=0600\n",
+            "/etc/x.ini:5: [service:a] listen: unix:/x is already taken by [service:a]",
+        ),
     ],
 )
 def test_refuses(text: str, says: str) -> None:
