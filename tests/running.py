@@ -52,7 +52,13 @@ class Daemon:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env={**os.environ, "PYTHONUNBUFFERED": "1", **variables},
+            env={
+                **os.environ,
+                "PYTHONUNBUFFERED": "1",
+                # each daemon its own control socket, whoever runs the tests
+                "RUNTIME_DIRECTORY": str(directory / "run"),
+                **variables,
+            },
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -100,6 +106,25 @@ class Daemon:
         """The same over TLS, its certificate verified."""
         return client_context(self.directory).wrap_socket(
             self.connect(service, words), server_hostname="localhost"
+        )
+
+    @property
+    def control(self) -> Path:
+        """Where its control socket is, unless it was configured to be elsewhere."""
+        return self.directory / "run" / "control"
+
+    def ctl(self, *arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
+        """Run ``tcpd-ctl`` on it.
+
+        :param text: for its standard input.
+        """
+        return subprocess.run(
+            [sys.executable, "-m", "tcpd.ctl", "--socket", str(self.control), *arguments],
+            input=text,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
         )
 
     def stop(self) -> int:
