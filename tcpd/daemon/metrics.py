@@ -108,6 +108,8 @@ def figures(daemon: Daemon) -> Figures:
         members=parts.hub.member_count,
         rooms=parts.hub.room_count,
         daemon=parts.counters,
+        followers=len(daemon.events),
+        events_dropped=daemon.events.dropped,
         lag=daemon.lag,
         started=daemon.began,
         configured=daemon.configured,

@@ -38,6 +38,8 @@ class Figures:
     :ivar members: people in chat now.
     :ivar rooms: rooms now.
     :ivar daemon: the daemon's own counters.
+    :ivar followers: those who follow events now.
+    :ivar events_dropped: how many events followers have missed.
     :ivar lag: the reactor's.
     :ivar started: when the daemon started, in seconds since 1970 UTC.
     :ivar configured: when the configuration in force was taken over, in seconds since 1970 UTC.
@@ -53,6 +55,8 @@ class Figures:
     members: int
     rooms: int
     daemon: DaemonCounters
+    followers: int
+    events_dropped: int
     lag: ReactorLag
     started: float
     configured: float

@@ -68,6 +68,7 @@ class Follower:
         """Called by :class:`Followers` for an event that one who is :attr:`full` does not get."""
         self._missed += 1
         self.dropped += 1
+        self._followers.dropped += 1
 
     def push(self, line: str) -> None:
         """Called by :class:`Followers` for any other event."""
@@ -82,6 +83,8 @@ class Followers:
     """Hands the events of the catalogue on; an observer of the global log publisher.
 
     :param escape: makes text safe to print; see :mod:`tcpd.ops.records`.
+
+    :ivar dropped: how many events those who followed have missed, counted for each.
     """
 
     _log = Logger()
@@ -89,6 +92,7 @@ class Followers:
     def __init__(self, escape: Escape) -> None:
         self._escape = escape
         self._all: list[Follower] = []
+        self.dropped = 0
 
     def __len__(self) -> int:
         return len(self._all)

@@ -285,6 +285,20 @@ METRICS = (
         _single(lambda figures: figures.configured),
     ),
     Metric(
+        "tcpd_events_followers",
+        "gauge",
+        "Who follows events now, by the control socket.",
+        (),
+        _single(lambda figures: figures.followers),
+    ),
+    Metric(
+        "tcpd_events_dropped_total",
+        "counter",
+        "Events that followers have missed because they did not take them, counted for each.",
+        (),
+        _single(lambda figures: figures.events_dropped),
+    ),
+    Metric(
         "tcpd_reactor_lag_seconds",
         "gauge",
         "How late the reactor was with a timer that it looks at twice a second.",

@@ -90,6 +90,7 @@ def test_nothing_is_encoded_for_those_who_are_stuck(
     happen("unheard")
     happen("unheard")
     assert follower.dropped == 2
+    assert followers.dropped == 2
 
 
 def test_who_pauses_gets_what_waited_and_then_how_much_was_left_out(
