@@ -1,0 +1,208 @@
+"""The lean port: who waits is taken, and running out of descriptors is survived."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from net.lean import MemoryReactor
+
+from tcpd.config.listen import Address, UnixSocket
+from tcpd.net.port import LeanPort
+from tcpd.net.sockets import adopt, listen_address, listen_unix
+from tcpd.net.transport import Turns
+
+
+class Clients:
+    """Takes the place of a listener's factory."""
+
+    def __init__(self) -> None:
+        self.taken: list[socket.socket] = []
+        self.running = 0
+
+    def accept_socket(self, sock: socket.socket, address: Any, turns: Turns) -> None:
+        self.taken.append(sock)
+
+    def doStart(self) -> None:
+        self.running += 1
+
+    def doStop(self) -> None:
+        self.running -= 1
+
+    def logPrefix(self) -> str:
+        return "service test:"
+
+
+class House:
+    """A port on a real socket, its reactor in memory."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.reactor = MemoryReactor()
+        self.clients = Clients()
+        self.closed: list[bool] = []
+        clients: Any = self.clients
+        self.port = LeanPort(sock, clients, Turns(self.reactor), lambda: self.closed.append(True))
+        self.port.startListening()
+        self.address = sock.getsockname()
+        self.opened: list[socket.socket] = []
+
+    def connect(self) -> socket.socket:
+        client = socket.create_connection(self.address, 10)
+        self.opened.append(client)
+        return client
+
+    def close(self) -> None:
+        self.port.stopListening()
+        for sock in [*self.opened, *self.clients.taken]:
+            sock.close()
+
+
+@pytest.fixture
+def house() -> Iterator[House]:
+    made = House(listen_address(Address("127.0.0.1", 0)))
+    yield made
+    made.close()
+
+
+def test_all_who_wait_are_taken_in_one_go(house: House) -> None:
+    for _ in range(5):
+        house.connect()
+    house.port.doRead()
+    assert len(house.clients.taken) == 5
+    assert all(not sock.getblocking() for sock in house.clients.taken)
+
+
+def test_accepted_sockets_have_no_delay_and_keep_alive(house: House) -> None:
+    """tcp(7): they inherit it from the listening socket, which costs no call."""
+    house.connect()
+    house.port.doRead()
+    (sock,) = house.clients.taken
+    assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 60
+
+
+def test_a_stop_closes_at_once_and_what_goes_with_it(house: House) -> None:
+    assert house.clients.running == 1
+    house.port.stopListening()
+    house.port.stopListening()
+    assert house.closed == [True]
+    assert house.clients.running == 0
+    assert not house.reactor.readers
+    with pytest.raises(ConnectionRefusedError):
+        house.connect()
+
+
+class Failing:
+    """A listening socket whose accept fails by a plan, and else is the real one's."""
+
+    def __init__(self, sock: socket.socket, plan: list[int]) -> None:
+        self._sock = sock
+        self._plan = plan
+
+    def accept(self) -> Any:
+        if self._plan:
+            raise OSError(self._plan.pop(0), "as planned")
+        return self._sock.accept()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)
+
+
+def test_out_of_descriptors_a_client_is_closed_by_the_one_in_reserve(house: House) -> None:
+    turned_away, taken = house.connect(), house.connect()
+    sock: Any = Failing(house.port._socket, [errno.EMFILE])
+    house.port._socket = sock
+    house.port.doRead()
+    assert turned_away.recv(1) == b"", "rather than left waiting for ever"
+    assert len(house.clients.taken) == 1
+    assert house.port._reserve >= 0, "there is one in reserve again"
+    del taken
+
+
+@pytest.mark.parametrize("error", [errno.ENOBUFS, errno.ENOMEM])
+def test_without_memory_the_port_takes_a_breath(
+    house: House, error: int, logged_failures: Any
+) -> None:
+    house.connect()
+    sock: Any = Failing(house.port._socket, [error])
+    house.port._socket = sock
+    house.port.doRead()
+    assert house.clients.taken == []
+    assert not house.reactor.readers
+    logged_failures.expect("no connection can be accepted")
+    house.reactor.advance(1)
+    assert house.reactor.readers == {house.port}
+    house.port.doRead()
+    assert len(house.clients.taken) == 1
+
+
+def test_a_client_that_has_gone_already_is_passed_over(house: House) -> None:
+    house.connect()
+    sock: Any = Failing(house.port._socket, [errno.ECONNABORTED, errno.EPROTO])
+    house.port._socket = sock
+    house.port.doRead()
+    assert len(house.clients.taken) == 1
+
+
+def test_a_client_that_cannot_be_begun_is_logged_and_closed(
+    house: House, logged_failures: Any
+) -> None:
+    def broken(sock: socket.socket, address: Any, turns: Turns) -> None:
+        raise ValueError("not begun")
+
+    house.clients.accept_socket = broken  # type: ignore[method-assign]
+    client = house.connect()
+    house.port.doRead()
+    assert client.recv(1) == b""
+    logged_failures.expect("not begun")
+
+
+# --- sockets ---
+
+
+def test_every_address_is_one_socket_for_both_versions() -> None:
+    with listen_address(Address("*", 0)) as sock:
+        port = sock.getsockname()[1]
+        socket.create_connection(("127.0.0.1", port), 10).close()
+        if sock.family == socket.AF_INET6:
+            socket.create_connection(("::1", port), 10).close()
+
+
+def test_an_address_in_use_is_an_error_and_nothing_stays_open() -> None:
+    with listen_address(Address("127.0.0.1", 0)) as sock, pytest.raises(OSError) as caught:
+        listen_address(Address("127.0.0.1", sock.getsockname()[1]))
+    assert caught.value.errno == errno.EADDRINUSE
+
+
+def test_a_unix_socket_has_its_mode_and_replaces_a_dead_one(tmp_path: Path) -> None:
+    place = UnixSocket(str(tmp_path / "s"), 0o640)
+    listen_unix(place).close()  # what a killed daemon leaves
+    with listen_unix(place) as sock:
+        assert os.stat(place.path).st_mode & 0o777 == 0o640
+        with pytest.raises(OSError, match="another daemon is listening there"):
+            listen_unix(place)
+        assert not sock.getblocking()
+
+
+def test_a_file_that_is_no_socket_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "s").write_text("precious")
+    with pytest.raises(OSError, match="not a socket"):
+        listen_unix(UnixSocket(str(tmp_path / "s"), 0o640))
+    assert (tmp_path / "s").read_text() == "precious"
+
+
+def test_a_socket_of_somebody_elses_is_copied() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as theirs, adopt(theirs.fileno()) as ours:
+        assert ours.getsockname() == theirs.getsockname()
+        assert not ours.getblocking()
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as wrong,
+        pytest.raises(OSError, match="not a stream socket"),
+    ):
+        adopt(wrong.fileno())

@@ -1,0 +1,83 @@
+"""The reactor, held to the tests that Twisted has for its own reactors."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = [
+    pytest.mark.live,
+    pytest.mark.skipif(
+        importlib.util.find_spec("hamcrest") is None,
+        reason="Twisted's tests need PyHamcrest (the test extra brings it)",
+    ),
+]
+
+PATIENCE = 300.0
+
+#: Runs Twisted's tests with its list of reactors replaced by ours. What is skipped does not apply:
+#: - test_lostFileDescriptor: "Closing a file descriptor immediately removes it from the epoll set
+#:   without generating a notification"; Twisted skips it, by name, for its own epoll reactor.
+#: - test_changeUID, where the user it becomes cannot run this Python: no reactor could help that.
+SCRIPT = """
+import sys
+from twisted.internet.test.reactormixins import ReactorBuilder
+ReactorBuilder._reactors = ["tcpd.net.reactor.TcpdReactor"]
+from twisted.internet.test import test_fdset, test_process
+test_fdset.ReactorFDSetTestsBuilder.test_lostFileDescriptor.skip = "epoll cannot"
+if sys.argv.pop(1) == "closed":
+    test_process.ProcessTestsBuilder.test_changeUID.skip = "this Python is closed to others"
+from twisted.scripts.trial import run
+run()
+"""
+
+MODULES = (
+    "core",
+    "fdset",
+    "posixbase",
+    "process",
+    "sigchld",
+    "socket",
+    "stdio",
+    "tcp",
+    "threads",
+    "time",
+    "tls",
+    "udp",
+    "unix",
+)
+
+
+def nobody_can_run_python() -> bool:
+    """Whether the tests that become another user can start a Python at all."""
+    if os.getuid() != 0:
+        return True
+    try:
+        subprocess.run([sys.executable, "-c", ""], user=1, group=1, cwd="/", check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return False
+    return True
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_twisteds_own_tests_pass(module: str, tmp_path: Path) -> None:
+    others = "open" if nobody_can_run_python() else "closed"
+    name = f"twisted.internet.test.test_{module}"
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, others, "--reporter=verbose", name],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    ran = re.search(r"Ran (\d+) tests", done.stdout)
+    assert ran is not None
+    assert int(ran[1]) > 0

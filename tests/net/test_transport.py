@@ -1,0 +1,322 @@
+"""What is particular to the lean transport: few system calls, and errors at every one of them."""
+
+from __future__ import annotations
+
+import errno
+import itertools
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from net.lean import Client, MemoryReactor, MemorySocket
+from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.interfaces import (
+    IConsumer,
+    IHalfCloseableProtocol,
+    IPushProducer,
+    IReadDescriptor,
+    ITCPTransport,
+    IWriteDescriptor,
+)
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.python.failure import Failure
+from zope.interface import implementer
+from zope.interface.verify import verifyClass
+
+from tcpd.config.settings import PolicySettings
+from tcpd.interfaces import IConnection
+from tcpd.net.layer import ConnectionLayer, ListenerFactory
+from tcpd.net.transport import LeanConnection, Turns
+from tcpd.ops.counters import ServiceCounters
+from tcpd.policy.admission import Tally
+from tcpd.policy.reasons import End
+
+
+@implementer(IHalfCloseableProtocol)
+class Recorder(Protocol):
+    """Writes down what happens to it, and answers by ``self.react``."""
+
+    def __init__(self) -> None:
+        self.events: list[Any] = []
+
+    def connectionMade(self) -> None:
+        self.events.append("made")
+
+    def dataReceived(self, data: bytes) -> None:
+        self.events.append(data)
+        self.react(data)
+
+    def react(self, data: bytes) -> None:
+        """Replaced by tests."""
+
+    def readConnectionLost(self) -> None:
+        self.events.append("half-closed")
+
+    def writeConnectionLost(self) -> None:
+        self.events.append("write-closed")
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.events.append(reason.type)
+
+
+class House:
+    """One lean connection in memory."""
+
+    def __init__(self, **policy: Any) -> None:
+        self.reactor = MemoryReactor()
+        self.counters = ServiceCounters()
+        factory = Factory.forProtocol(Recorder)
+        self.layer = ConnectionLayer(
+            service="test",
+            factory=factory,
+            policy=PolicySettings(**policy),
+            idle=0,
+            tally=Tally(9),
+            counters=self.counters,
+            clock=self.reactor,
+            ids=itertools.count(1),
+        )
+        self.sock = MemorySocket()
+        sock: Any = self.sock
+        ListenerFactory(self.layer).accept_socket(sock, ("192.0.2.1", 1), Turns(self.reactor))
+        (connection,) = self.layer.connections
+        assert isinstance(connection, LeanConnection)
+        self.connection = connection
+        self.protocol: Any = connection.inner
+        self.client = Client(self.reactor, self.sock)
+        self.client.connection = connection
+
+    def receive(self, item: bytes | OSError) -> None:
+        self.sock.incoming.append(item)
+        self.connection.doRead()
+
+
+def test_it_is_a_transport_and_a_descriptor() -> None:
+    for interface in (
+        ITCPTransport,
+        IConsumer,
+        IPushProducer,
+        IReadDescriptor,
+        IWriteDescriptor,
+        IConnection,
+    ):
+        assert verifyClass(interface, LeanConnection, tentative=True)
+
+
+def test_what_is_written_while_reading_leaves_in_one_send_when_that_is_over() -> None:
+    house = House()
+
+    def react(data: bytes) -> None:
+        for _ in range(10):
+            house.protocol.transport.write(data)
+        assert house.sock.sends == 0
+
+    house.protocol.react = react
+    house.receive(b"x")
+    assert (house.sock.taken, house.sock.sends) == (b"x" * 10, 1)
+    assert not house.reactor.writers
+    assert not house.reactor.written
+
+
+def test_what_others_write_leaves_in_one_send_at_the_end_of_the_turn() -> None:
+    house = House()
+    for _ in range(10):
+        house.connection.write(b"y")
+    assert house.sock.sends == 0
+    house.reactor.end_turn()
+    assert (house.sock.taken, house.sock.sends) == (b"y" * 10, 1)
+
+
+def test_the_kernel_is_asked_for_room_only_when_it_had_none() -> None:
+    house = House()
+    house.connection.write(b"x" * 60_000)
+    house.reactor.end_turn()
+    assert not house.reactor.writers
+    house.connection.write(b"y" * 60_000)
+    house.reactor.end_turn()
+    assert house.reactor.writers == {house.connection}
+    assert house.client.empty() + house.client.empty() == b"x" * 60_000 + b"y" * 60_000
+    assert not house.reactor.writers
+
+
+@given(
+    st.lists(st.binary(min_size=1, max_size=70), max_size=30),
+    st.lists(st.integers(min_value=1, max_value=50), min_size=1, max_size=30),
+)
+def test_whatever_the_kernel_takes_all_of_it_arrives_in_order(
+    pieces: list[bytes], rooms: list[int]
+) -> None:
+    house = House()
+    taken = b""
+    room = itertools.cycle(rooms)
+    for piece in pieces:
+        house.sock.room = next(room)
+        house.connection.write(piece)
+        taken += house.client.empty()
+    for _ in range(5000):
+        if len(taken) == sum(map(len, pieces)):
+            break
+        house.sock.room = next(room)
+        taken += house.client.empty()
+    assert taken == b"".join(pieces)
+    assert house.connection._pending == 0
+
+
+def test_a_buffer_that_its_writer_goes_on_using_is_copied() -> None:
+    house = House()
+    data: Any = bytearray(b"before")
+    house.connection.write(data)
+    data[:] = b"after!"
+    assert house.client.value() == b"before"
+
+
+@pytest.mark.parametrize("error", [errno.ECONNRESET, errno.ETIMEDOUT, errno.EHOSTUNREACH])
+def test_an_error_in_reading_ends_the_connection(error: int) -> None:
+    house = House()
+    house.receive(OSError(error, "gone"))
+    assert house.protocol.events == ["made", ConnectionLost]
+    assert house.sock.closed
+    assert house.counters.ended == {End.LOST: 1}
+    assert not house.reactor.readers
+
+
+def test_nothing_to_read_after_all_is_no_error() -> None:
+    house = House()
+    house.connection.doRead()
+    assert house.protocol.events == ["made"]
+
+
+def test_an_error_in_sending_is_told_from_a_turn_of_its_own() -> None:
+    house = House()
+
+    def broken(data: bytes) -> int:
+        raise BrokenPipeError
+
+    house.connection._send = broken
+    house.connection.write(b"x" * 100_000)
+    assert house.protocol.events == ["made"], "not from within write"
+    house.reactor.end_turn()
+    assert len(house.protocol.events) == 2
+    assert house.sock.closed
+    assert house.counters.ended == {End.LOST: 1}
+
+
+def test_a_half_close_is_told_and_the_rest_goes_out() -> None:
+    house = House()
+    house.receive(b"")
+    assert house.protocol.events == ["made", "half-closed"]
+    assert not house.reactor.readers
+    house.protocol.transport.resumeProducing()
+    assert not house.reactor.readers, "there is nothing more to read"
+    house.protocol.transport.write(b"rest")
+    house.protocol.transport.loseConnection()
+    house.reactor.end_turn()
+    assert house.sock.taken == b"rest"
+    assert house.protocol.events[2:] == [ConnectionDone]
+
+
+def test_a_half_close_of_ours_waits_for_what_was_written() -> None:
+    house = House()
+    house.connection.write(b"x" * 100_000)
+    house.connection.loseWriteConnection()
+    house.connection.write(b"too late")
+    house.reactor.end_turn()
+    assert not house.sock.shut
+    assert house.client.empty() + house.client.empty() == b"x" * 100_000
+    assert house.sock.shut
+    house.receive(b"still read")
+    assert house.protocol.events == ["made", b"still read"]
+
+
+def test_a_close_within_reading_is_told_after_it() -> None:
+    house = House()
+    depth: list[str] = []
+
+    def react(data: bytes) -> None:
+        house.protocol.transport.write(b"bye")
+        house.protocol.transport.loseConnection()
+        depth.append("left")
+        assert ConnectionDone not in house.protocol.events
+
+    house.protocol.react = react
+    house.receive(b"QUIT")
+    assert house.protocol.events == ["made", b"QUIT", ConnectionDone]
+    assert house.sock.taken == b"bye"
+    assert depth == ["left"]
+
+
+def test_nothing_is_delivered_after_a_close() -> None:
+    house = House()
+    house.connection.loseConnection()
+    house.receive(b"late")
+    house.reactor.end_turn()
+    assert house.protocol.events == ["made", ConnectionDone]
+
+
+def test_what_fails_in_a_protocol_is_logged_and_ends_its_connection(logged_failures: Any) -> None:
+    house = House()
+
+    def react(data: bytes) -> None:
+        raise ValueError("in dataReceived")
+
+    house.protocol.react = react
+    house.receive(b"x")
+    assert house.sock.closed
+    assert house.protocol.events == ["made", b"x", ValueError]
+    logged_failures.expect("in dataReceived")
+
+
+def test_an_abort_resets_and_drops_what_waits() -> None:
+    house = House()
+    house.connection.write(b"x" * 100_000)
+    house.connection.abortConnection()
+    assert house.protocol.events == ["made"]
+    house.reactor.end_turn()
+    assert house.sock.reset
+    assert house.sock.closed
+    assert not house.reactor.writers
+
+
+def test_a_connection_that_is_lost_while_nobody_reads_is_ended() -> None:
+    house = House()
+    house.connection.pauseProducing()
+    house.connection.gone()
+    assert house.protocol.events == ["made", ConnectionLost]
+
+
+def test_pausing_stops_reading_and_resuming_goes_on() -> None:
+    house = House()
+    house.connection.pauseProducing()
+    house.connection.pauseProducing()
+    assert not house.reactor.readers
+    house.connection.resumeProducing()
+    assert house.reactor.readers == {house.connection}
+    house.connection.loseConnection()
+    house.reactor.end_turn()
+    house.connection.resumeProducing()
+    assert not house.reactor.readers
+
+
+def test_on_other_reactors_a_turn_ends_by_a_timer() -> None:
+    house = House()
+    turns = Turns(house.reactor)
+    assert turns.soon == house.reactor.written.append
+
+    class Other:
+        callLater = house.reactor.callLater
+
+    class Flushed:
+        flushed = 0
+
+        def flush(self) -> None:
+            self.flushed += 1
+
+    one: Any = Flushed()
+    two: Any = Flushed()
+    other = Turns(Other())
+    other.soon(one)
+    other.soon(two)
+    assert len(house.reactor.getDelayedCalls()) == 1
+    house.reactor.advance(0)
+    assert (one.flushed, two.flushed) == (1, 1)
