@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import generate_latest as write_text
 from prometheus_client.metrics_core import Metric as Family
@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector
 
 from tcpd.ops.figures import Figures
 from tcpd.ops.metrics import METRICS
+from tcpd.ops.process import ProcessFigures
 
 #: What a scraper that can read OpenMetrics says in its Accept header, and what it then gets.
 OPENMETRICS = "application/openmetrics-text"
@@ -53,7 +54,7 @@ class Exposition:
     def __init__(self, figures: Callable[[], Figures]) -> None:
         self._registry = CollectorRegistry()
         self._registry.register(_Metrics(figures))
-        ProcessCollector(registry=self._registry)
+        self._registry.register(ProcessFigures())
         PlatformCollector(registry=self._registry)
         GCCollector(registry=self._registry)
 

@@ -1,0 +1,59 @@
+"""What the process takes, next to what prometheus_client's own collector finds."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from prometheus_client import ProcessCollector
+
+from tcpd.ops.process import ProcessFigures
+
+needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs Linux's /proc")
+
+
+def values(collector: ProcessCollector | ProcessFigures) -> dict[str, tuple[str, str, float]]:
+    return {
+        family.name: (family.type, family.documentation, family.samples[0].value)
+        for family in collector.collect()
+    }
+
+
+@needs_proc
+def test_the_same_figures_by_the_same_names() -> None:
+    ours, theirs = values(ProcessFigures()), values(ProcessCollector(registry=None))
+    assert ours.keys() == theirs.keys()
+    for name, (kind, help_text, value) in theirs.items():
+        assert ours[name][:2] == (kind, help_text)
+        assert ours[name][2] == pytest.approx(value, rel=0.2, abs=2), name
+
+
+@needs_proc
+def test_descriptors_are_counted() -> None:
+    before = values(ProcessFigures())["process_open_fds"][2]
+    opened = [os.open(os.devnull, os.O_RDONLY) for _ in range(50)]
+    try:
+        assert values(ProcessFigures())["process_open_fds"][2] == before + 50
+    finally:
+        for each in opened:
+            os.close(each)
+
+
+def test_a_kernel_that_does_not_tell_how_many_has_them_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "self" / "fd").mkdir(parents=True)
+    (tmp_path / "stat").write_bytes(b"cpu 1\nbtime 1000\n")
+    (tmp_path / "self" / "stat").write_bytes(b"7 (a) b) S" + b" 0" * 50)
+    for name in "012":
+        (tmp_path / "self" / "fd" / name).touch()
+    figures = ProcessFigures(tmp_path)
+    monkeypatch.setattr(Path, "stat", lambda _: os.stat_result([0] * 10))
+    assert values(figures)["process_open_fds"][2] == 3
+    assert values(figures)["process_start_time_seconds"][2] == 1000
+
+
+def test_without_proc_there_is_what_the_system_calls_tell(tmp_path: Path) -> None:
+    found = values(ProcessFigures(tmp_path / "gone"))
+    assert set(found) == {"process_cpu_seconds", "process_max_fds"}
