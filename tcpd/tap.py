@@ -67,7 +67,11 @@ class Options(usage.Options):
 
     def opt_version(self) -> None:
         """Display the versions of tcpd and Twisted, and exit."""
-        _leave(f"tcpd {metadata.version('tcpd')}, Twisted {metadata.version('twisted')}")
+        try:
+            version = metadata.version("tcpd")
+        except metadata.PackageNotFoundError:
+            version = "(not installed)"  # run from a checkout
+        _leave(f"tcpd {version}, Twisted {metadata.version('twisted')}")
 
     def postOptions(self) -> None:
         """Read the configuration, and do at once what needs no daemon."""

@@ -31,9 +31,9 @@ RESERVED = frozenset({"control", "metrics"})
 
 #: Keys that every service has, beside its kind's own: (name, type, default, meaning).
 SERVICE_KEYS = (
-    ("protocol", "text", None, "The kind of service; required."),
-    ("listen", "listeners", None, "Where it listens, one listener a line; required."),
-    ("policy", "text", "default", "NAME of the [policy:NAME] that it stands behind."),
+    ("protocol", "name of a protocol", None, "The kind of service."),
+    ("listen", "listeners", None, "Where it listens, one listener a line."),
+    ("policy", "name of a policy", "default", "NAME of the [policy:NAME] that it stands behind."),
 )
 
 
@@ -186,7 +186,13 @@ class _Builder:
                 self.places[title, key] = section.values[key].place
         protocol = section.values.get("protocol")
         if protocol is None:
-            self.complain(section.place, title, "protocol", "this key must be given")
+            # a mistyped key is told where it stands; without a kind no other key can be
+            near = next(
+                (key for key in section.values if difflib.get_close_matches(key, ["protocol"])), ""
+            )
+            place = section.values[near].place if near else section.place
+            hint = f"; did you mean protocol where it says {near}?" if near else ""
+            self.complain(place, title, "protocol", f"this key must be given{hint}")
             return None
         try:
             kind = self.kinds[protocol.text]

@@ -193,7 +193,11 @@ def parse_listener(text: str, words: Set[str]) -> Listener:
                 "udp and, behind unix:PATH, mode=0660"
             )
         if name in ("udp", "starttls") and name not in words:
-            raise ValueError(f"{name!r} is not for this protocol")
+            takes = " and ".join(f"{word}=NAME" if word == "starttls" else word for word in words)
+            raise ValueError(
+                f"{name!r} is not for this protocol, whose listeners take tls=NAME"
+                + (f" and {takes}" if takes else "")
+            )
         if name == "udp":
             udp = True
         elif name == "tls":

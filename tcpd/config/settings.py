@@ -41,7 +41,6 @@ POLICY: Type[str] = Type("policy", str, str)
 _HOST_NAME: Type[str] = Type("host name", _parse_host_name, str)
 
 
-
 def _parse_control(text: str) -> str:
     if text not in (AUTO, NONE) and not text.startswith("/"):
         raise ValueError(f"{text!r} is neither {AUTO} nor {NONE} nor an absolute path")
@@ -70,9 +69,9 @@ class TcpdSettings:
     """``[tcpd]``: the daemon as a whole."""
 
     server_name: str | None = option(
-        or_word(_HOST_NAME, "host"),
+        or_word(_HOST_NAME, "system"),
         None,
-        "The name that the daemon calls itself by; host is what the system calls itself.",
+        "The name that the daemon calls itself by; system is what the system calls itself.",
         reloadable=False,
     )
     connections: int = option(
@@ -153,7 +152,7 @@ class PolicySettings:
         or_word(DURATION, "auto"),
         None,
         "A connection that is silent for so long, both ways, is ended; 0 never. auto is what the "
-        "protocol asks for: 10min, and never for chat.",
+        "protocol asks for: of tcpd's own 10min, and never for chat.",
     )
     handshake: float = option(
         at_least(DURATION, 0.1), 10.0, "How long a client may take for the TLS handshake."

@@ -107,7 +107,8 @@ idle = forever
         "/etc/x.ini:10: [service:b] listen: there is no [tls:mian]; did you mean main?",
         "/etc/x.ini:11: [service:b] listen: '127.0.0.1:99999': '99999' is not a port "
         "from 0 to 65535",
-        "/etc/x.ini:12: [service:b] listen: 'starttls' is not for this protocol",
+        "/etc/x.ini:12: [service:b] listen: 'starttls' is not for this protocol, whose listeners "
+        "take tls=NAME and udp",
         "/etc/x.ini:13: [service:b] policy: there is no [policy:pubilc]; did you mean public?",
         "/etc/x.ini:14: [service:b] tims: there is no such key; did you mean times?",
         "/etc/x.ini:16: [policy:public] idle: 'forever' is not a duration; write a number with "
@@ -128,6 +129,11 @@ idle = forever
         ("[tcpd]\n", "there is no [service:NAME] section"),
         ("[service:a]\n", "[service:a] protocol: this key must be given"),
         ("[service:a]\nprotocol = word\n", "[service:a] listen: at least one listener"),
+        (
+            "[service:a]\nlisten = *:1\nprotocl = word\n",
+            "x.ini:3: [service:a] protocol: this key must be given; did you mean protocol where "
+            "it says protocl?",
+        ),
         ("[service:a]\nprotocol = word\nlisten =\n", "[service:a] listen: at least one listener"),
         (
             "[service:a]\nprotocol = word\nlisten = *:1\n"
