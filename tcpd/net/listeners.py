@@ -82,12 +82,15 @@ def open_datagrams(reactor: Any, listener: Listener, protocol: DatagramProtocol)
     """Open a listener for datagrams; parameters and errors as :func:`open_stream` has them."""
     place = listener.place
     assert isinstance(place, Address)
-    interface = _everywhere() if place.host == "*" else place.host
-    try:
+
+    def listen(interface: str) -> IListeningPort:
         port: IListeningPort = reactor.listenUDP(
             place.port, protocol, interface=interface, maxPacketSize=_MAX_DATAGRAM
         )
         return port
+
+    try:
+        return _listen_at(place.host, listen)
     except CannotListenError as error:
         raise ListenError(_why(listener, error.socketError)) from error
 
@@ -123,18 +126,25 @@ def _everywhere() -> str:
     return ""
 
 
-def _open_address(reactor: Any, place: Address, factory: IProtocolFactory) -> IListeningPort:
-    interface = _everywhere() if place.host == "*" else place.host
+def _listen_at(host: str, listen: Callable[[str], IListeningPort]) -> IListeningPort:
+    """Open a port at a host as a listener has it; ``listen`` is given Twisted's name for it."""
+    interface = _everywhere() if host == "*" else host
     try:
+        return listen(interface)
+    except CannotListenError as error:
+        if host != "*" or interface != "::" or error.socketError.errno != errno.EADDRNOTAVAIL:
+            raise
+        return listen("")  # a kernel that knows IPv6 and has no address of it
+
+
+def _open_address(reactor: Any, place: Address, factory: IProtocolFactory) -> IListeningPort:
+    def listen(interface: str) -> IListeningPort:
         port: IListeningPort = reactor.listenTCP(
             place.port, factory, backlog=BACKLOG, interface=interface
         )
-    except CannotListenError as error:
-        if interface != "::" or error.socketError.errno != errno.EADDRNOTAVAIL:
-            raise
-        # a kernel that knows IPv6 and has no address of it
-        port = reactor.listenTCP(place.port, factory, backlog=BACKLOG, interface="")
-    return port
+        return port
+
+    return _listen_at(place.host, listen)
 
 
 @implementer(IListeningPort)
@@ -214,7 +224,9 @@ def _open_endpoint(
         listening: Deferred[IListeningPort] = serverFromString(reactor, place.description).listen(
             factory
         )
-    except (ValueError, TypeError, KeyError) as error:
+    except (OSError, CannotListenError):
+        raise
+    except Exception as error:  # the boundary to the parsers of Twisted's plugins
         raise ListenError(
             f"cannot listen on {place}: it is no endpoint of Twisted's: {error}"
         ) from error
@@ -224,6 +236,10 @@ def _open_endpoint(
         raise ListenError(f"cannot listen on {place}: it does not open at once, which tcpd needs")
     (result,) = results
     if isinstance(result, Failure):
-        result.raiseException()
+        if result.check(OSError, CannotListenError):
+            result.raiseException()
+        raise ListenError(f"cannot listen on {place}: {result.getErrorMessage()}")
+    if not IListeningPort.providedBy(result):
+        raise ListenError(f"cannot listen on {place}: it is no port that clients connect to")
     port: IListeningPort = result
     return port
