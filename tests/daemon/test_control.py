@@ -1,0 +1,507 @@
+"""What operators ask of a daemon, and what they are told."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import LoggedFailures
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from operating import NOW, House
+from twisted.internet.error import ConnectionDone
+from twisted.logger import globalLogPublisher
+from twisted.python.failure import Failure
+
+from tcpd.daemon.banfile import BanFile, BanFileError
+from tcpd.daemon.control.access import Peer, may_operate
+from tcpd.daemon.control.answer import size, span, table
+from tcpd.policy.bans import Bans
+from tcpd.policy.reasons import End
+
+CONFIG = (
+    "[service:line]\nprotocol = line\nlisten = 127.0.0.1:1\n"
+    "[service:chat]\nprotocol = chat\nlisten = 127.0.0.1:2\n"
+)
+
+
+@pytest.fixture
+def house() -> House:
+    return House(CONFIG)
+
+
+def test_only_operator_commands_are_there_and_the_usual_three(house: House) -> None:
+    """CommandTable of OPERATOR commands only plus HELP, PING, QUIT."""
+    operator = house.operator()
+    assert operator.greeting.startswith("220 ")
+    names = re.findall(r"^214[- ]([A-Z]+)", operator.ask("HELP"), re.M)
+    assert names == [
+        "BAN",
+        "BANS",
+        "CHECK",
+        "CONNECTION",
+        "CONNECTIONS",
+        "DRAIN",
+        "EVENTS",
+        "HELP",
+        "KICK",
+        "LIMITS",
+        "LOG",
+        "PING",
+        "QUIT",
+        "RELOAD",
+        "RESUME",
+        "ROOMS",
+        "SERVICES",
+        "STATUS",
+        "UNBAN",
+    ]
+    assert operator.ask("PING x") == "250 PONG x"
+    assert operator.ask("ECHO x").startswith("500 ")
+    for name in names:
+        assert operator.ask(f"HELP {name}").startswith("214-")
+
+
+def test_status(house: House) -> None:
+    operator = house.operator()
+    house.connect(1)
+    house.now += 90
+    status = operator.json("STATUS")
+    assert (status["connections"], status["services"], status["uptime"]) == (1, 2, 90.0)
+    assert status["ready"] is True
+    assert "running        1m30s, since" in operator.ask("STATUS")
+
+
+def test_the_json_word_stands_first_or_last(house: House) -> None:
+    operator = house.operator()
+    assert operator.ask("BANS json") == operator.ask("bans JSON")
+    assert operator.ask("CONNECTIONS LIMIT=1 json").startswith('250 {"total"')
+    # but a reason is the operator's own
+    said = operator.json("BAN 192.0.2.1 sends me json")
+    assert said["ban"]["reason"] == "sends me json"
+
+
+def test_services_tell_state_and_counters(house: House) -> None:
+    operator = house.operator()
+    house.connect(1)
+    line, chat = operator.json("SERVICES")["services"]
+    assert (line["name"], line["state"], line["connections"]) == ("line", "open", 1)
+    assert chat["listeners"] == ["127.0.0.1:2"]
+    assert operator.ask("SERVICES").splitlines()[0] == (
+        "250-SERVICE  PROTOCOL  STATE  OPEN  ACCEPTED  REFUSED  LISTENERS"
+    )
+
+
+def test_connections_are_limited_and_sorted_and_chosen(house: House) -> None:
+    operator = house.operator()
+    for number in range(1, 5):
+        house.connect(1, f"192.0.2.{number}")
+        house.reactor.advance(10)
+    busy, _ = house.connect(2, "198.51.100.1")
+    busy.dataReceived(b"ann\n")
+
+    def ids(asked: str) -> list[str]:
+        return [each["id"] for each in operator.json(f"CONNECTIONS {asked}")["connections"]]
+
+    assert ids("") == ["1", "2", "3", "4", "5"]
+    assert ids("SORT=new LIMIT=2") == ["5", "4"]
+    assert ids("SORT=in LIMIT=1") == ["5"]
+    assert ids("service=line address=192.0.2.2/31") == ["2", "3"]
+    assert ids("ADDRESS=203.0.113.0/24") == []
+    assert operator.json("CONNECTIONS LIMIT=1")["total"] == 5
+    assert "1 of 5 connections, LIMIT= shows more" in operator.ask("CONNECTIONS LIMIT=1")
+    assert operator.ask("CONNECTIONS SERVICE=gone").startswith("550 there is no service gone")
+    for wrong in ("SORT=x", "LIMIT=0", "LIMIT=1001", "LIMIT=-1", "COLOUR=red", "x", "ADDRESS=x"):
+        assert operator.ask(f"CONNECTIONS {wrong}").startswith("501-")
+
+
+def test_one_connection(house: House) -> None:
+    operator = house.operator()
+    house.connect(1)
+    house.reactor.advance(75)
+    found = operator.json("CONNECTION 1")["connection"]
+    assert (found["peer"], found["seconds"], found["quiet"]) == ("192.0.2.1:4711", 75.0, 75.0)
+    assert found["policy"] == "default"
+    assert operator.ask("CONNECTION 9") == "550 there is no connection 9; it may have ended"
+
+
+def test_who_is_kicked_is_told_in_the_words_of_the_protocol(house: House) -> None:
+    operator = house.operator()
+    _, transport = house.connect(1)
+    assert operator.ask("KICK 1 far too loud") == "250 1 connection ended"
+    house.reactor.turn()
+    assert transport.value().endswith(b" an operator ended the connection\r\n")
+    assert transport.disconnecting
+
+
+def test_all_of_a_network_are_kicked_a_few_at_a_time(house: House) -> None:
+    operator = house.operator()
+    transports = [house.connect(1, f"192.0.2.{number}")[1] for number in range(90)]
+    _, other = house.connect(1, "198.51.100.1")
+    assert operator.json("KICK 192.0.2.0/24") == {"ended": 90}
+    house.reactor.turn()
+    assert 0 < sum(transport.disconnecting for transport in transports) < 90
+    house.reactor.turn(5)
+    assert all(transport.disconnecting for transport in transports)
+    assert not other.disconnecting
+    assert operator.ask("KICK 203.0.113.1").startswith("550 ")
+
+
+# --- bans ---
+
+
+def test_a_ban_ends_what_is_there_and_refuses_what_comes_until_it_expires(house: House) -> None:
+    operator = house.operator()
+    conduit, transport = house.connect(1)
+    said = operator.ask("BAN 192.0.2.0/24 1h far too loud")
+    assert said == (
+        "250-192.0.2.0/24 is banned until 2026-05-28T21:26:40Z; 1 connection ended\n"
+        "250 it will not outlive a restart: there is no [tcpd] state"
+    )
+    house.reactor.turn()
+    assert transport.value().endswith(b" your address is banned\r\n")
+    conduit.connectionLost(Failure(ConnectionDone()))
+    _, late = house.connect(1)
+    assert late.value().endswith(b" your address is banned\r\n")
+    counters = house.daemon.units["line"].layer.counters
+    assert (counters.refused["banned"], counters.ended[End.BANNED]) == (1, 1)
+    (ban,) = operator.json("BANS")["bans"]
+    assert (ban["network"], ban["reason"]) == ("192.0.2.0/24", "far too loud")
+    assert "59m" not in operator.ask("BANS")
+    house.now += 3600
+    assert operator.ask("BANS") == "250 no bans"
+    assert house.connect(1)[1].value().startswith(b"220 ")
+
+
+def test_bans_outlive_a_restart(tmp_path: Path) -> None:
+    first = House(CONFIG, tmp_path / "state").operator()
+    assert first.json("BAN 192.0.2.1 in the way")["kept"] is True
+    first.ask("BAN 198.51.100.0/24 1d")
+    first.ask("BAN 203.0.113.1 1s")
+    assert first.ask("UNBAN 198.51.100.0/24") == "250 198.51.100.0/24 is banned no more"
+    again = House(CONFIG, tmp_path / "state")
+    again.now += 5
+    (ban,) = again.operator().json("BANS")["bans"]
+    assert (ban["network"], ban["until"], ban["reason"]) == ("192.0.2.1/32", None, "in the way")
+    assert again.connect(1)[1].value().startswith(b"421 ")
+    file = tmp_path / "state" / "bans.json"
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert file.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_unban_wants_the_network_as_it_was_banned(house: House) -> None:
+    operator = house.operator()
+    operator.ask("BAN 192.0.2.0/24")
+    assert operator.ask("UNBAN 192.0.2.1") == (
+        "550 192.0.2.1/32 is not banned, but 192.0.2.0/24 is, which holds it"
+    )
+    assert operator.ask("UNBAN 198.51.100.1").startswith("550 198.51.100.1/32 is not banned; BANS")
+    for wrong in ("", "x", "192.0.2.1/24", "192.0.2.1,192.0.2.2"):
+        assert operator.ask(f"BAN {wrong}").startswith("501"), wrong
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"version": 2, "bans": []}', '{"version":1}'])
+def test_bans_that_cannot_be_read_stop_the_start(tmp_path: Path, text: str) -> None:
+    """Who was shut out must not come in by a fault."""
+    (tmp_path / "bans.json").write_text(text)
+    with pytest.raises(BanFileError, match="cannot be read"):
+        House(CONFIG, tmp_path)
+
+
+def test_a_ban_that_cannot_be_saved_holds_all_the_same(
+    tmp_path: Path, logged_failures: LoggedFailures
+) -> None:
+    house = House(CONFIG, tmp_path / "state")
+    (tmp_path / "state" / "bans.json.new").mkdir()
+    said = house.operator().ask("BAN 192.0.2.1")
+    assert "it will not outlive a restart" in said
+    assert house.connect(1)[1].value().startswith(b"421 ")
+    logged_failures.expect("could not be written")
+
+
+def test_a_file_that_is_gone_is_no_bans(tmp_path: Path) -> None:
+    bans = Bans(lambda: NOW)
+    BanFile(str(tmp_path), None).load(bans)
+    assert len(bans) == 0
+
+
+# --- what changes how the daemon runs ---
+
+
+def test_a_reload_answers_with_the_lines_of_the_log(house: House) -> None:
+    operator = house.operator()
+    assert operator.ask("RELOAD") == "250 nothing has changed"
+    house.text = CONFIG + "[policy:default]\nper_address = 3\n"
+    assert operator.ask("RELOAD") == (
+        "250-service line: policy swapped\n250 service chat: policy swapped"
+    )
+
+
+def test_a_reload_that_is_refused_says_all_that_is_wrong(
+    house: House, logged_failures: LoggedFailures
+) -> None:
+    operator = house.operator()
+    house.text = CONFIG + "[policy:default]\nper_address = 0\nunsent = x\n"
+    said = operator.ask("RELOAD").splitlines()
+    assert said[0] == "550-refused, nothing has changed:"
+    assert said[1].startswith("550-/etc/x.ini:11: [policy:default] per_address: ")
+    assert said[2].startswith("550 /etc/x.ini:12: [policy:default] unsent: ")
+    told = operator.ask("RELOAD json")
+    assert told.startswith('550 {"ok":false,"lines":["/etc/x.ini:11')
+    logged_failures.expect("reload refused", 4)
+
+
+def test_a_check_reads_all_and_changes_nothing(house: House) -> None:
+    operator = house.operator()
+    assert operator.ask("CHECK") == "250 nothing is wrong"
+    house.text = CONFIG + "[tls:a]\ncertificate = /gone.pem\n"
+    assert operator.ask("CHECK").startswith("550 /etc/x.ini:11: [tls:a] certificate: /gone.pem ")
+    house.text = CONFIG.replace(":1", ":9")
+    assert operator.ask("CHECK") == "250 nothing is wrong"
+    assert list(house.reactor.ports) == [1, 2]
+
+
+def test_the_log_level(house: House) -> None:
+    operator = house.operator()
+    assert operator.ask("LOG") == "250 the log level is info"
+    assert operator.ask("LOG debug") == "250 the log level is debug"
+    assert operator.ask("LOG json") == '250 {"log_level":"debug"}'
+    assert operator.ask("LOG loud").startswith("501-'loud' is no level")
+
+
+def test_a_drained_service_is_out_until_it_is_resumed_and_the_rest_goes_on(house: House) -> None:
+    operator = house.operator()
+    conduit, transport = house.connect(1)
+    assert operator.ask("DRAIN line") == (
+        "250 service line: ports closed, 1 connection to end within 10 seconds"
+    )
+    assert transport.disconnecting
+    states = {each["name"]: each["state"] for each in operator.json("SERVICES")["services"]}
+    assert states == {"chat": "open", "line": "draining"}
+    conduit.connectionLost(Failure(ConnectionDone()))
+    assert operator.json("SERVICES")["services"][1]["state"] == "drained"
+    assert operator.json("STATUS")["drained"] == ["line"]
+    # a reload does not bring it back
+    house.text = CONFIG + "[policy:default]\nper_address = 3\n"
+    assert operator.ask("RELOAD") == (
+        "250-service chat: policy swapped\n250 service line: stays drained"
+    )
+    assert operator.ask("DRAIN line") == "550 service line is drained already"
+    assert operator.ask("RESUME line") == "250 service line: listening on 127.0.0.1:1"
+    assert house.connect(1)[1].value().startswith(b"220 ")
+    line = operator.json("SERVICES")["services"][-1]
+    # what a service has counted outlives its restart
+    assert (line["name"], line["accepted"]) == ("line", 2)
+    assert house.daemon.units["line"].layer.policy.per_address == 3
+    assert operator.ask("RESUME line").startswith("550 service line is not drained")
+    assert operator.ask("DRAIN gone").startswith("550 there is no service gone")
+
+
+def test_a_drained_service_that_a_reload_takes_out_is_gone(house: House) -> None:
+    operator = house.operator()
+    operator.ask("DRAIN line")
+    house.text = CONFIG[CONFIG.index("[service:chat]") :]
+    assert operator.ask("RELOAD") == "250 nothing has changed"
+    assert [each["name"] for each in operator.json("SERVICES")["services"]] == ["chat"]
+    house.text = CONFIG
+    assert operator.ask("RELOAD") == "250 service line: added"
+
+
+def test_rooms_and_limits(house: House) -> None:
+    operator = house.operator()
+    ann, _ = house.connect(2)
+    ann.dataReceived(b"ann\n/join #tea\n/topic \x1b[2Jhot\n")
+    rooms = {room["name"]: room for room in operator.json("ROOMS")["rooms"]}
+    assert rooms["#tea"]["members"] == 1
+    assert "\x1b" not in operator.ask("ROOMS")
+    limits = operator.json("LIMITS")
+    assert (limits["connections"], limits["connections_limit"]) == (1, 10000)
+    assert limits["services"][1]["busiest_address"] == 1
+    assert "BUSIEST" in operator.ask("LIMITS")
+
+
+# --- events ---
+
+
+def test_events_follow_until_something_is_sent(house: House) -> None:
+    operator = house.operator()
+    other = house.operator()
+    assert operator.ask("EVENTS").startswith("250-events follow")
+    other.ask("KICK 999")
+    other.ask("BAN 192.0.2.7 tea\x1btime")
+    line = operator.received()
+    assert line.startswith("250-{")
+    event = json.loads(line[4:])
+    assert event["event"] == "operator.command"
+    assert event["fields"]["command"] == "BAN 192.0.2.7/32 tea\\x1btime"
+    assert operator.ask("PING") == "250 1 event\n250 PONG"
+    other.ask("BAN 192.0.2.8")
+    assert operator.received() == ""
+
+
+def test_one_who_follows_and_does_not_read_costs_nobody_anything(house: House) -> None:
+    stuck = house.operator()
+    stuck.ask("EVENTS")
+    stuck.protocol.pauseProducing()
+    other = house.operator()
+    for number in range(3000):
+        other.ask(f"LOG {'debug' if number % 2 else 'info'}")
+    assert stuck.received() == ""
+    follower = stuck.protocol._stream._follower
+    assert len(follower._waiting) <= 1000
+    stuck.protocol.resumeProducing()
+    lines = stuck.received().splitlines()
+    assert len(lines) <= 1001
+    assert '"event":"events.dropped"' in lines[-1]
+    assert stuck.ask("PING").endswith("missed\n250 PONG")
+    # and one who goes away is forgotten
+    stuck.ask("EVENTS")
+    stuck.protocol.connectionLost(Failure(ConnectionDone()))
+    assert len(house.daemon.events) == 0
+
+
+# --- who may ---
+
+
+def test_what_changes_something_is_logged_with_who_asked(house: House) -> None:
+    seen: list[Any] = []
+
+    def observe(event: Any) -> None:
+        if event.get("event_id") == "operator.command":
+            seen.append(event)
+
+    globalLogPublisher.addObserver(observe)
+    try:
+        operator = house.operator()
+        for line in ("STATUS", "RELOAD", "DRAIN line", "RESUME line", "UNBAN 192.0.2.1"):
+            operator.ask(line)
+    finally:
+        globalLogPublisher.removeObserver(observe)
+    assert [event["command"] for event in seen] == ["RELOAD", "DRAIN line", "RESUME line"]
+    assert re.fullmatch(r"uid \d+ pid \d+", seen[0]["operator"])
+
+
+def test_root_the_daemons_user_and_the_group_may_and_nobody_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """peer credentials checked: root, the daemon's own uid, and members of the group."""
+    monkeypatch.setattr("os.geteuid", lambda: 500)
+    monkeypatch.setattr("os.getegid", lambda: 600)
+    none: frozenset[int] = frozenset()
+    assert may_operate(Peer(1, 0, none), "")
+    assert may_operate(Peer(1, 500, none), "")
+    assert may_operate(Peer(1, 7, frozenset({8, 600})), "")
+    assert not may_operate(Peer(1, 7, frozenset({8})), "")
+    assert may_operate(Peer(1, 7, frozenset({8})), "8")
+    assert not may_operate(Peer(1, 7, frozenset({600})), "8")
+    assert not may_operate(Peer(1, 7, frozenset({600})), "no-such-group")
+    assert may_operate(None, "")
+
+
+def test_who_may_not_is_told_so_and_counted(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tcpd.daemon.control.door.may_operate", lambda peer, group: False)
+    stranger = house.operator()
+    assert stranger.greeting.startswith("421 ")
+    assert "may not operate this daemon" in stranger.greeting
+    assert stranger.transport.disconnecting
+    assert stranger.ask("STATUS") == ""
+    assert stranger.context.counters.refused["denied"] == 1
+    stranger.protocol.readConnectionLost()
+    stranger.protocol.connectionLost(Failure(ConnectionDone()))
+
+
+# --- anything at all ---
+
+WORDS = st.sampled_from(
+    [
+        "BAN",
+        "BANS",
+        "UNBAN",
+        "CHECK",
+        "CONNECTION",
+        "CONNECTIONS",
+        "DRAIN",
+        "RESUME",
+        "EVENTS",
+        "HELP",
+        "KICK",
+        "LIMITS",
+        "LOG",
+        "PING",
+        "ROOMS",
+        "SERVICES",
+        "STATUS",
+        "RELOAD",
+        "json",
+        "192.0.2.1",
+        "192.0.2.0/24",
+        "::1",
+        "::/0",
+        "1h",
+        "0",
+        "-1",
+        "line",
+        "chat",
+        "gone",
+        "SERVICE=line",
+        "SORT=age",
+        "SORT=x",
+        "LIMIT=3",
+        "ADDRESS=::/0",
+        "ADDRESS=",
+        "=",
+        "debug",
+        "1",
+        "2",
+        "99999999999999999999",
+        "\u202e",
+        "😀",
+    ]
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(
+        st.one_of(
+            st.lists(WORDS, max_size=5).map(lambda words: " ".join(words).encode()), st.binary()
+        ),
+        max_size=8,
+    )
+)
+def test_whatever_is_sent_the_daemon_goes_on(lines: list[bytes]) -> None:
+    house = House(CONFIG)
+    operator = house.operator()
+    house.connect(1)
+    operator.protocol.dataReceived(b"\n".join(lines) + b"\n")
+    house.reactor.turn(3)
+    said = operator.received()
+    assert " failed, reference" not in said
+    assert all(re.match(r"[2-5]\d\d[ -]", line) for line in said.splitlines())
+    assert house.operator().ask("PING") == "250 PONG"
+
+
+# --- small things ---
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0s"), (59.9, "59s"), (192, "3m12s"), (18060, "5h01m"), (1047600, "12d03h"), (-1, "0s")],
+)
+def test_spans(seconds: float, text: str) -> None:
+    assert span(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(0, "0"), (999, "999"), (1000, "1.0K"), (20 << 20, "20M"), (5 << 40, "5.0T")],
+)
+def test_sizes(count: int, text: str) -> None:
+    assert size(count) == text
+
+
+def test_tables() -> None:
+    assert table(["A", ">B"], [("long", 1), ("x", 22)]) == "A      B\nlong   1\nx     22"

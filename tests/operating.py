@@ -1,0 +1,145 @@
+"""A daemon in memory, an operator who asks it, and clients that it serves."""
+
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.address import IPv4Address, UNIXAddress
+from twisted.internet.testing import MemoryReactorClock, StringTransport
+
+from tcpd.config import ini
+from tcpd.config.build import build
+from tcpd.config.settings import Settings
+from tcpd.daemon.compose import SECTIONS
+from tcpd.daemon.control.door import ControlFactory
+from tcpd.daemon.daemon import Daemon
+from tcpd.daemon.registry import Kinds
+from tcpd.daemon.reload import Reloader
+from tcpd.daemon.surroundings import Surroundings
+from tcpd.line.testing import MemoryContext
+
+KINDS = Kinds([])
+NOW = 1_780_000_000.0
+
+
+class Port:
+    """A port of :class:`Reactor`."""
+
+    def __init__(self, factory: Any, number: int) -> None:
+        self.factory = factory
+        self.number = number
+
+    def getHost(self) -> IPv4Address:
+        return IPv4Address("TCP", "127.0.0.1", self.number)
+
+    def stopListening(self) -> None:
+        pass
+
+
+class Reactor(MemoryReactorClock):
+    """Remembers its ports."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ports: dict[int, Port] = {}
+
+    def listenTCP(self, port: int, factory: Any, backlog: int = 50, interface: str = "") -> Any:
+        self.ports[port] = opened = Port(factory, port)
+        return opened
+
+    def turn(self, times: int = 1) -> None:
+        """Let what waits for the next turn happen."""
+        for _ in range(times):
+            self.advance(0)
+
+
+class OperatorTransport(StringTransport):
+    """A transport over a UNIX socket, as far as who is at its other end is concerned."""
+
+    def __init__(self, handle: Any) -> None:
+        super().__init__(peerAddress=UNIXAddress(None))
+        self._handle = handle
+
+    def getHandle(self) -> Any:
+        return self._handle
+
+
+class House:
+    """A running daemon.
+
+    :param text: its configuration; changed by setting :attr:`text`.
+    :param state: the state directory.
+    """
+
+    def __init__(self, text: str, state: Path | None = None, environ: Any = None) -> None:
+        self.text = text
+        self.reactor = Reactor()
+        self.now = NOW
+        variables = {**(environ or {}), **({"STATE_DIRECTORY": str(state)} if state else {})}
+        # none is the socket; who operates here comes in by another way
+        self.daemon = Daemon(
+            self.read(),
+            KINDS,
+            self.reactor,
+            lambda: self.now,
+            surroundings=Surroundings(variables, 0),
+        )
+        self.reloader = Reloader(self.daemon, self.read, self.reactor)
+        self.reloader.setServiceParent(self.daemon)
+        self.daemon.privilegedStartService()
+        self.daemon.startService()
+
+    def read(self) -> Settings:
+        document, errors = ini.read("/etc/x.ini", "[tcpd]\ncontrol = none\ntransport = stock\n" + self.text)
+        assert not errors
+        return build(document, KINDS, SECTIONS)
+
+    def connect(self, number: int, host: str = "192.0.2.1") -> tuple[Any, StringTransport]:
+        """A client comes to the port of that number."""
+        address = IPv4Address("TCP", host, 4711)
+        protocol = self.reactor.ports[number].factory.buildProtocol(address)
+        transport = StringTransport(peerAddress=address)
+        if protocol is not None:
+            protocol.makeConnection(transport)
+        return protocol, transport
+
+    def operator(self) -> Operator:
+        """One more operator comes in."""
+        return Operator(self)
+
+
+class Operator:
+    """A conversation with the daemon."""
+
+    def __init__(self, house: House) -> None:
+        self.house = house
+        self.context = MemoryContext(clock=house.reactor)
+        self.factory = ControlFactory(house.daemon, self.context)
+        self.sockets = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.transport = OperatorTransport(self.sockets[0])
+        self.protocol: Any = self.factory.buildProtocol(None)
+        self.protocol.makeConnection(self.transport)
+        for each in self.sockets:
+            each.close()
+        self.greeting = self.received()
+
+    def received(self) -> str:
+        data: bytes = self.transport.value()
+        self.transport.clear()
+        return data.decode()
+
+    def ask(self, line: str) -> str:
+        """:return: the reply, its line ends taken for LF."""
+        self.protocol.dataReceived(line.encode() + b"\r\n")
+        return self.received().replace("\r\n", "\n").rstrip("\n")
+
+    def json(self, line: str) -> Any:
+        """Ask in JSON; the reply has to be one line with code 250."""
+        name, _, rest = line.partition(" ")
+        said = self.ask(f"{name} json {rest}".rstrip())
+        assert said.startswith("250 "), said
+        assert "\n" not in said
+        return json.loads(said[4:])
