@@ -19,6 +19,9 @@ PATIENCE = 30.0
 
 TWISTD = str(Path(sys.executable).with_name("twistd"))
 
+#: TCPD_TEST_REACTOR=select runs the daemons of the tests on that reactor.
+REACTOR = [f"--reactor={name}"] if (name := os.environ.get("TCPD_TEST_REACTOR")) else []
+
 _LISTENING = re.compile(r"service (\S+): listening on (\S+):(\d+)(.*)")
 
 
@@ -47,7 +50,7 @@ class Daemon:
         self.log: list[str] = []
         self._more = threading.Condition()
         self.process = subprocess.Popen(
-            [twistd, "-n", "--pidfile=", "tcpd", "--config", "tcpd.ini"],
+            [twistd, "-n", "--pidfile=", *REACTOR, "tcpd", "--config", "tcpd.ini"],
             cwd=directory,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
