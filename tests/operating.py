@@ -93,7 +93,8 @@ class House:
         self.daemon.startService()
 
     def read(self) -> Settings:
-        document, errors = ini.read("/etc/x.ini", "[tcpd]\ncontrol = none\ntransport = stock\n" + self.text)
+        head = "[tcpd]\ncontrol = none\ntransport = stock\n"
+        document, errors = ini.read("/etc/x.ini", head + self.text)
         assert not errors
         return build(document, KINDS, SECTIONS)
 

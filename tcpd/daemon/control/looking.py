@@ -25,7 +25,10 @@ _LONGEST_TOPIC = 60
 
 @functools.cache
 def _version(package: str) -> str:
-    return metadata.version(package)
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "(not installed)"  # run from a checkout
 
 
 class Looking:
