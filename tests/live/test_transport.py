@@ -1,0 +1,106 @@
+"""The lean transport against Twisted's own, and against clients that behave badly."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import struct
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from running import PATIENCE, Daemon, receive_until
+
+pytestmark = pytest.mark.live
+
+TRACING = Path(__file__).parent.parent / "tracing.py"
+
+
+def traced(transport: str, reactor: str) -> list[list[str]]:
+    done = subprocess.run(
+        [sys.executable, str(TRACING), transport, reactor],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    trace: list[list[str]] = json.loads(done.stdout)
+    return trace
+
+
+@pytest.mark.parametrize("reactor", ["tcpd", "epoll", "select", "poll", "asyncio"])
+def test_a_protocol_is_told_the_same_in_the_same_order_as_on_twisteds_transport(
+    reactor: str,
+) -> None:
+    stock = traced("stock", "epoll")
+    assert len(stock) == 7
+    assert traced("lean", reactor) == stock
+
+
+needs_proc = pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs Linux's /proc")
+
+ECHO = (
+    "[tcpd]\ncontrol = none\n[policy:default]\nper_address = 1000\n"
+    "[service:echo]\nprotocol = echo\nlisten =\n  127.0.0.1:0\n"
+)
+
+
+def resident(daemon: Daemon) -> int:
+    pages = int(Path(f"/proc/{daemon.process.pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGESIZE")
+
+
+def descriptors(daemon: Daemon) -> int:
+    return len(os.listdir(f"/proc/{daemon.process.pid}/fd"))
+
+
+@needs_proc
+def test_ten_thousand_resets_in_a_row_leak_nothing(start: Callable[[str], Daemon]) -> None:
+    daemon = start(ECHO)
+
+    def reset() -> None:
+        client = daemon.connect("echo")
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.sendall(b"hi")
+        client.close()
+
+    def settle() -> None:
+        with daemon.connect("echo") as client:
+            client.sendall(b"done")
+            receive_until(client, b"done")
+
+    for _ in range(1000):
+        reset()
+    settle()
+    before = descriptors(daemon), resident(daemon)
+    for _ in range(9000):
+        reset()
+    settle()
+    assert descriptors(daemon) <= before[0] + 1
+    assert resident(daemon) - before[1] < 2 << 20
+
+
+@needs_proc
+def test_a_peer_that_does_not_read_costs_at_most_a_mebibyte(
+    start: Callable[[str], Daemon],
+) -> None:
+    daemon = start(ECHO)
+    with daemon.connect("echo") as client:
+        client.sendall(b"warm")
+        receive_until(client, b"warm")
+    before = resident(daemon)
+    clients = [daemon.connect("echo") for _ in range(20)]
+    for client in clients:
+        client.settimeout(0.2)
+        try:
+            while True:
+                client.sendall(b"x" * 1_000_000)
+        except TimeoutError:
+            pass
+    assert resident(daemon) - before < 20 << 20
+    for client in clients:
+        client.close()
