@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 from twisted.internet.error import CannotListenError
-from twisted.internet.protocol import DatagramProtocol, Factory
+from twisted.internet.protocol import DatagramProtocol, Factory, Protocol
 from twisted.internet.testing import MemoryReactorClock
 
 from tcpd.config.listen import Address, EndpointString, Listener
 from tcpd.net.listeners import ListenError, open_datagrams, open_stream
+
+FACTORY: Any = Factory.forProtocol(Protocol)
 
 
 @pytest.mark.parametrize(
@@ -33,7 +35,7 @@ def test_an_endpoint_that_is_none_is_told_in_a_sentence(
     monkeypatch.setattr("twisted.internet.endpoints.StandardIOEndpoint._stdio", stdio)
     listener = Listener(EndpointString(description))
     with pytest.raises(ListenError) as caught:
-        open_stream(MemoryReactorClock(), listener, Factory(), {}, None)  # type: ignore[arg-type]
+        open_stream(MemoryReactorClock(), listener, FACTORY, {}, None)
     assert str(caught.value).startswith(f"cannot listen on endpoint:{description}: ")
     assert says in str(caught.value)
 
@@ -47,7 +49,7 @@ def test_what_a_port_of_an_endpoint_raises_is_told_too() -> None:
         open_stream(
             Reactor(),
             Listener(EndpointString("tcp:99999")),
-            Factory(),  # type: ignore[arg-type]
+            FACTORY,
             {},
             None,
         )
@@ -86,7 +88,7 @@ def test_every_address_is_ipv4_alone_where_there_is_no_ipv6(
     if udp:
         opened = open_datagrams(reactor, listener, DatagramProtocol())
     else:
-        opened = open_stream(reactor, listener, Factory(), {}, None)  # type: ignore[arg-type]
+        opened = open_stream(reactor, listener, FACTORY, {}, None)
     assert opened == "a port"
     assert reactor.asked == ["::", ""]
 
