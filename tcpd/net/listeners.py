@@ -57,12 +57,12 @@ def open_stream(
     """
     place = listener.place
     try:
+        if isinstance(place, PrivateSocket):
+            return open_private(reactor, place, factory)
         if turns is not None and isinstance(place, Address | UnixSocket | SystemdSocket):
             return _open_lean(place, factory, systemd, turns)
         if isinstance(place, Address):
             return _open_address(reactor, place, factory)
-        if isinstance(place, PrivateSocket):
-            return open_private(reactor, place, factory)
         if isinstance(place, UnixSocket):
             # wantPID: a lock file tells a socket that a dead daemon left behind from a live one
             port: IListeningPort = reactor.listenUNIX(
