@@ -70,6 +70,10 @@ class Daemon:
             self.wait_for(lambda line: "listening on" in line, listeners)
         except AssertionError:
             self.process.kill()
+            self.process.wait(PATIENCE)
+            self._reader.join(PATIENCE)
+            assert self.process.stdout is not None
+            self.process.stdout.close()
             raise
         for line in self.log:
             found = _LISTENING.search(line)
