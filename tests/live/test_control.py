@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import select
 import signal
 import socket
 import stat
@@ -344,8 +345,6 @@ def test_an_operator_command_is_quick_with_10000_connections_open(
             "SERVICES",
             "LIMITS",
             "CONNECTIONS",
-            "CONNECTIONS SORT=in LIMIT=1000",
-            "CONNECTIONS json LIMIT=1000",
             "CONNECTIONS ADDRESS=127.0.0.0/8",
             "CONNECTION 5000",
             "BAN 192.0.2.0/24",
@@ -362,6 +361,25 @@ def test_an_operator_command_is_quick_with_10000_connections_open(
                 ask(operator, line.encode())
                 times.append(time.perf_counter() - began)
             took[line] = sorted(times)[4] * 1000
+        answered = select.poll()  # select() knows no descriptor above 1,023
+        answered.register(operator, select.POLLIN)
+        # answers that take several turns of the reactor: how long does another client wait?
+        for line in ("CONNECTIONS SORT=in LIMIT=1000", "CONNECTIONS json LIMIT=1000"):
+            times = []
+            with attach(daemon.control) as other:
+                receive_until(other, b"\r\n")
+                for _ in range(9):
+                    operator.sendall(line.encode() + b"\n")
+                    longest = 0.0
+                    finished = False
+                    while not finished:
+                        began = time.perf_counter()
+                        ask(other, b"PING")
+                        longest = max(longest, time.perf_counter() - began)
+                        finished = bool(answered.poll(0))
+                    receive_reply(operator)
+                    times.append(longest)
+            took[line] = sorted(times)[4] * 1000
     for line, milliseconds in took.items():
         sys.stderr.write(f"{line:32} {milliseconds:7.2f} ms\n")
     for client in clients:
@@ -372,6 +390,11 @@ def test_an_operator_command_is_quick_with_10000_connections_open(
 def ask(operator: socket.socket, line: bytes) -> bytes:
     """Ask once; the reply ends with a line whose code has a space behind it."""
     operator.sendall(line + b"\n")
+    return receive_reply(operator)
+
+
+def receive_reply(operator: socket.socket) -> bytes:
+    """Read to the last line of a reply."""
     received = b""
     while True:
         received += operator.recv(1 << 20)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from tcpd.config.values import NETWORKS
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 #: Rows, where nothing else is asked for, and at most.
 _ROWS = 50
 _MOST_ROWS = 1000
+
+#: So many rows are made in one turn of the reactor, at some 10 microseconds each.
+_ROWS_A_TURN = 100
 
 #: So many connections are ended in one turn of the reactor: a farewell costs some 50 microseconds.
 _ENDED_A_TURN = 50
@@ -128,8 +132,8 @@ class Connections:
             ),
         ]
 
-    def list(self, words: Sequence[str], operator: str) -> Told:
-        """CONNECTIONS."""
+    async def list(self, words: Sequence[str], operator: str) -> Told:
+        """CONNECTIONS; many rows are made in several turns of the reactor."""
         asked = _options(words, ("SERVICE", "ADDRESS", "SORT", "LIMIT"))
         sort = asked.get("SORT", "age").lower()
         if sort not in _SORTS:
@@ -144,24 +148,19 @@ class Connections:
             raise CommandError(REFUSED, f"there is no service {service}; SERVICES lists them")
         if "ADDRESS" in asked:
             found = in_network(found, parse_network(asked["ADDRESS"]))
-        shown = heapq.nlargest(limit, found, key=_SORTS[sort])
-        data = [self._brief(each) for each in shown]
-        text = table(
-            ["ID", "SERVICE", "PEER", ">AGE", ">QUIET", ">IN", ">OUT", "TLS"],
-            [
-                (
-                    each["id"],
-                    each["service"],
-                    each["peer"],
-                    span(each["seconds"]),
-                    "-" if each["quiet"] is None else span(each["quiet"]),
-                    size(each["bytes_in"]),
-                    size(each["bytes_out"]),
-                    each["tls"] or "-",
-                )
-                for each in data
-            ],
-        )
+        if limit <= _ROWS_A_TURN:
+            shown = heapq.nlargest(limit, found, key=_SORTS[sort])
+        else:
+            shown = sorted(found, key=_SORTS[sort], reverse=True)[:limit]
+        data: list[dict[str, Any]] = []
+        rows: list[tuple[str, ...]] = []
+        for start in range(0, len(shown), _ROWS_A_TURN):
+            if start:
+                await deferLater(self._daemon.parts.reactor, 0)
+            briefs = [self._brief(each) for each in shown[start : start + _ROWS_A_TURN]]
+            data += briefs
+            rows += map(_row, briefs)
+        text = table(["ID", "SERVICE", "PEER", ">AGE", ">QUIET", ">IN", ">OUT", "TLS"], rows)
         if len(shown) < len(found):
             text += f"\n{len(shown)} of {counted(len(found), 'connection')}, LIMIT= shows more"
         elif not shown:
@@ -231,6 +230,19 @@ class Connections:
             "bytes_out": connection.bytes_out,
             "tls": connection.tls.version if connection.tls else None,
         }
+
+
+def _row(brief: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        brief["id"],
+        brief["service"],
+        brief["peer"],
+        span(brief["seconds"]),
+        "-" if brief["quiet"] is None else span(brief["quiet"]),
+        size(brief["bytes_in"]),
+        size(brief["bytes_out"]),
+        brief["tls"] or "-",
+    )
 
 
 def _options(words: Iterable[str], known: Sequence[str]) -> dict[str, str]:
