@@ -93,6 +93,19 @@ class Control:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._socket.settimeout(timeout)
         try:
+            self._connect(paths)
+            self._file: BinaryIO = self._socket.makefile("rb")
+            try:
+                self._greeted(self._read())
+            except BaseException:
+                self._file.close()
+                raise
+        except BaseException:
+            self._socket.close()
+            raise
+
+    def _connect(self, paths: list[str]) -> None:
+        try:
             self._socket.connect(self.path)
         except FileNotFoundError:
             raise Unreachable(_nowhere(paths)) from None
@@ -104,12 +117,12 @@ class Control:
             raise NotAllowed(_not_allowed(self.path)) from None
         except OSError as error:
             raise Unreachable(f"{self.path}: {error.strerror or error}") from error
-        self._file: BinaryIO = self._socket.makefile("rb")
-        greeting = self._read()
+
+    def _greeted(self, greeting: Answer) -> None:
+        text = " ".join(greeting.lines)
+        if greeting.code == 421:
+            raise NotAllowed(text)
         if greeting.code != 220:
-            text = " ".join(greeting.lines)
-            if greeting.code == 421:
-                raise NotAllowed(text)
             raise Unreachable(f"{self.path}: this is not a control socket: {text}")
 
     def __enter__(self) -> Control:

@@ -1,0 +1,224 @@
+"""tcpd-ctl without a daemon: where it looks, what it says, how it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tcpd.ctl.client import Control, Unreachable, find_socket
+from tcpd.ctl.main import _unescape, main
+from tcpd.policy.passwords import verify_password
+
+
+class Impostor:
+    """Something else that listens on a socket: it greets, then answers each line as it was told."""
+
+    def __init__(self, path: Path, greeting: bytes, answers: list[bytes]) -> None:
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(path))
+        self._listener.listen()
+        self.asked: list[bytes] = []
+        self._thread = threading.Thread(target=self._serve, args=(greeting, answers))
+        self._thread.start()
+
+    def _serve(self, greeting: bytes, answers: list[bytes]) -> None:
+        client, _ = self._listener.accept()
+        with contextlib.suppress(OSError), client, client.makefile("rb") as lines:
+            client.sendall(greeting)
+            for answer in answers:
+                self.asked.append(lines.readline())
+                client.sendall(answer)
+
+    def close(self) -> None:
+        self._thread.join(10)
+        self._listener.close()
+
+
+@pytest.fixture
+def impostors() -> Iterator[list[Impostor]]:
+    made: list[Impostor] = []
+    yield made
+    for each in made:
+        each.close()
+
+
+def test_where_it_looks(tmp_path: Path) -> None:
+    """tcpd-ctl finds it by the same rules without reading the ini, or by --socket or --config."""
+    user = {"XDG_RUNTIME_DIR": "/u"}
+    assert find_socket("/x", "ignored", {}, 7) == ["/x"]
+    assert find_socket(None, None, user, 7) == ["/u/tcpd/control", "/run/tcpd/control"]
+    file = tmp_path / "t.ini"
+    file.write_text("[tcpd]\ncontrol = /y\n")
+    assert find_socket(None, str(file), user, 7) == ["/y"]
+    file.write_text("[tcpd]\nstate = here\n")
+    assert find_socket(None, str(file), {}, 7) == [
+        "/run/tcpd/control",
+        f"{tmp_path}/here/control",
+    ]
+    file.write_text("[tcpd]\ncontrol = none\n")
+    with pytest.raises(Unreachable, match="control = none"):
+        find_socket(None, str(file), {}, 7)
+    with pytest.raises(Unreachable, match="cannot be read"):
+        find_socket(None, f"{tmp_path}/gone.ini", {}, 7)
+
+
+def test_without_a_daemon_it_says_where_it_looked_and_ends_with_3(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "control"
+    assert main(["--socket", str(path), "status"]) == 3
+    assert f"there is no control socket at {path}" in capsys.readouterr().err
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+    assert main(["--socket", str(path), "status"]) == 3
+    assert f"nobody listens on {path}" in capsys.readouterr().err
+
+
+def test_what_is_no_control_socket_is_told_so(
+    tmp_path: Path, impostors: list[Impostor], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number, greeting in enumerate((b"hello\r\n", b"250 hello\r\n", b"")):
+        path = tmp_path / str(number)
+        impostors.append(Impostor(path, greeting, []))
+        assert main(["--socket", str(path), "status"]) == 3
+        assert str(path) in capsys.readouterr().err
+
+
+def test_who_may_not_is_told_so_and_it_ends_with_4(
+    tmp_path: Path, impostors: list[Impostor], capsys: pytest.CaptureFixture[str]
+) -> None:
+    impostors.append(Impostor(tmp_path / "c", b"421 vm you may not\r\n", []))
+    assert main(["--socket", str(tmp_path / "c"), "status"]) == 4
+    assert capsys.readouterr().err == "tcpd-ctl: vm you may not\n"
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "out", "err"),
+    [
+        (b"250-a\r\n250 b\r\n", 0, "a\nb\n", ""),
+        (b"550 no\r\n", 1, "", "tcpd-ctl: no\n"),
+        (b"451 failed\r\n", 1, "", "tcpd-ctl: failed\n"),
+        (b"501-wrong\r\n501 usage: x\r\n", 2, "", "tcpd-ctl: wrong\nusage: x\n"),
+        (b"421 bye\r\n", 4, "", "tcpd-ctl: bye\n"),
+        (b"250 \x1b[2Jx\r\n", 0, "\\x1b[2Jx\n", ""),
+    ],
+)
+def test_the_code_of_the_answer_makes_the_status(
+    tmp_path: Path,
+    impostors: list[Impostor],
+    capsys: pytest.CaptureFixture[str],
+    answer: bytes,
+    status: int,
+    out: str,
+    err: str,
+) -> None:
+    impostors.append(Impostor(tmp_path / "c", b"220 hi\r\n", [answer]))
+    assert main(["--socket", str(tmp_path / "c"), "bans"]) == status
+    assert capsys.readouterr() == (out, err)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["status"], b"STATUS"),
+        (["status", "--json"], b"STATUS json"),
+        (["connections", "--service", "a", "--limit", "9"], b"CONNECTIONS SERVICE=a LIMIT=9"),
+        (["kick", "7", "far", "too loud"], b"KICK 7 far too loud"),
+        (["ban", "192.0.2.1"], b"BAN 192.0.2.1"),
+        (["ban", "--json", "192.0.2.1", "1h", "why"], b"BAN json 192.0.2.1 1h why"),
+        (["log", "debug"], b"LOG debug"),
+        (["log"], b"LOG"),
+        (["drain", "irc"], b"DRAIN irc"),
+    ],
+)
+def test_what_is_asked(
+    tmp_path: Path, impostors: list[Impostor], arguments: list[str], line: bytes
+) -> None:
+    impostors.append(Impostor(tmp_path / "c", b"220 hi\r\n", [b"250 ok\r\n"]))
+    assert main(["--socket", str(tmp_path / "c"), *arguments]) == 0
+    assert impostors[0].asked == [line + b"\r\n"]
+
+
+def test_an_argument_cannot_smuggle_a_second_request(
+    tmp_path: Path, impostors: list[Impostor], capsys: pytest.CaptureFixture[str]
+) -> None:
+    impostors.append(Impostor(tmp_path / "c", b"220 hi\r\n", [b""]))
+    assert main(["--socket", str(tmp_path / "c"), "kick", "7\r\nDRAIN irc"]) == 2
+    assert impostors[0].asked in ([], [b""])
+    assert "line end" in capsys.readouterr().err
+
+
+def test_a_daemon_that_does_not_answer_is_not_waited_for_for_ever(
+    tmp_path: Path, impostors: list[Impostor]
+) -> None:
+    impostors.append(Impostor(tmp_path / "c", b"220 hi\r\n", [b"250-"]))
+    with (
+        Control([str(tmp_path / "c")], timeout=0.05) as control,
+        pytest.raises(Unreachable, match=r"does not answer|hung up"),
+    ):
+        control.ask("STATUS")
+
+
+def test_hash_password_reads_it_from_standard_input(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("tea\n"))
+    assert main(["hash-password"]) == 0
+    assert verify_password("tea", capsys.readouterr().out.rstrip("\n"))
+    monkeypatch.setattr(sys, "stdin", io.StringIO("\n"))
+    assert main(["hash-password"]) == 1
+
+
+def test_hash_password_asks_twice_on_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    typed = ["tea", "tea", "tea", "coffee"]
+    monkeypatch.setattr(sys, "stdin", Terminal())
+    monkeypatch.setattr("getpass.getpass", lambda prompt: typed.pop(0))
+    assert main(["hash-password"]) == 0
+    assert verify_password("tea", capsys.readouterr().out.rstrip("\n"))
+    assert main(["hash-password"]) == 1
+    assert "not the same" in capsys.readouterr().err
+
+
+def test_escapes_of_what_is_sent() -> None:
+    assert _unescape(r"a\r\n\t\\\x00\q é") == b"a\r\n\t\\\x00\\q \xc3\xa9"
+
+
+def test_usage_errors_end_with_2() -> None:
+    for arguments in ([], ["nonsense"], ["kick"], ["connections", "--sort", "colour"]):
+        with pytest.raises(SystemExit) as caught:
+            main(arguments)
+        assert caught.value.code == 2
+
+
+def test_it_starts_without_twisted_and_tls() -> None:
+    """`tcpd-ctl status` must start fast."""
+    script = (
+        "import sys, tcpd.ctl.main\n"
+        "slow = {'twisted', 'OpenSSL', 'cryptography', 'zope', 'configparser', 'hashlib'}\n"
+        "print(sorted(slow & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+    )
+    # site may have imported some before anything of ours runs
+    assert "twisted" not in done.stdout
+    assert "OpenSSL" not in done.stdout
