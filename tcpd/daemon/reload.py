@@ -59,6 +59,9 @@ class Reloader(Service):
 
     def reload(self) -> Outcome:
         """Read the configuration and take it over, all of it or nothing. Called by operators."""
+        if not self.running:
+            # a stop that has begun would not close what a reload opens now
+            return self._told(Outcome(False, ("the daemon is stopping",)))
         try:
             lines = self._daemon.reconfigure(self._read())
         except ConfigError as error:

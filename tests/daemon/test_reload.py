@@ -1,0 +1,36 @@
+"""When a reload may be, and what a signal has to do with it."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+
+import pytest
+from daemon.house import House, service, settings
+from twisted.internet.testing import MemoryReactorClock
+
+from tcpd.daemon.reload import Reloader
+
+
+@pytest.fixture(autouse=True)
+def signals() -> Iterator[None]:
+    """Puts back who handles the signals."""
+    numbers = (signal.SIGHUP, signal.SIGTERM, signal.SIGINT)
+    before = {number: signal.getsignal(number) for number in numbers}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def test_a_reload_while_the_daemon_stops_opens_nothing(logged_failures: object) -> None:
+    house = House(service("a", "1"))
+    reloader = Reloader(house.daemon, lambda: settings(service("a", "1, 2")), MemoryReactorClock())
+    reloader.startService()
+    assert reloader.reload().ok
+    assert house.open == {"tcp 127.0.0.1:1", "tcp 127.0.0.1:2"}
+    reloader.stopService()
+    house.daemon.stopService()
+    outcome = reloader.reload()
+    assert (outcome.ok, outcome.lines) == (False, ("the daemon is stopping",))
+    assert house.open == set()
+    logged_failures.expect("reload refused")  # type: ignore[attr-defined]
