@@ -101,7 +101,7 @@ class Looking:
                 ("connections", f"{parts.tally.count} of {parts.tally.limit}"),
                 ("services", f"{data['services']}{drained}"),
                 ("bans", data["bans"]),
-                ("chat", f"{data['members']} people in {data['rooms']} rooms"),
+                ("chat", f"people {data['members']}, rooms {data['rooms']}"),
                 ("log level", data["log_level"]),
             ]
         )
