@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from datetime import UTC, datetime, timedelta
 
-from tcpd.line.command import Request, command, synopsis
+from tcpd.line.command import LONGEST_GUESS, Request, command, synopsis
 from tcpd.line.reply import CommandError, Reply, Then, WrongArguments, split_lines
 
 
@@ -24,9 +23,9 @@ def help_(request: Request) -> Reply:
     [word] = request.words
     found = request.commands.find(word)
     if found is None:
-        near = difflib.get_close_matches(word[:32].upper(), request.commands.names, 1)
-        hint = f"did you mean {near[0]}?" if near else "HELP lists the commands"
-        raise CommandError(501, f"{word[:32]} is not a command, {hint}")
+        near = request.scene.guesses.near(word, request.commands)
+        hint = f"did you mean {near}?" if near else "HELP lists the commands"
+        raise CommandError(501, f"{word[:LONGEST_GUESS]} is not a command, {hint}")
     return Reply(214, (synopsis(found), *split_lines(found.help)))
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from zope.interface import implementer
@@ -16,6 +17,9 @@ from tcpd.line.stream import Stream
 Answer = str | Reply | Stream | Awaitable[str | Reply]
 """What a command may return: text (sent as a 250 reply), a reply, an awaitable of either, or lines
 that go on until the client has had enough of them."""
+
+#: The longest word that a guess is made at, in characters; difflib takes quadratic time.
+LONGEST_GUESS = 32
 
 _NAME = re.compile(r"[A-Z][A-Z0-9-]*", re.ASCII)
 
@@ -50,6 +54,27 @@ class PlainFacts:
     can_start_tls: bool = False
 
 
+class Guesses:
+    """Names the command that a client may have meant, for its first few typing errors.
+
+    Each guess takes the time of a hundred requests: people get some, and the typing errors of a
+    machine do not keep everybody else waiting.
+    """
+
+    __slots__ = ("_left",)
+
+    def __init__(self) -> None:
+        self._left = 16
+
+    def near(self, word: str, commands: CommandTable) -> str | None:
+        """The name most like a word; ``None`` if none is, or no guess is left."""
+        if not self._left or len(word) > LONGEST_GUESS:
+            return None
+        self._left -= 1
+        found = difflib.get_close_matches(word.upper(), commands.names, 1)
+        return found[0] if found else None
+
+
 @dataclass(frozen=True, slots=True)
 class Scene:
     """What stays the same for all requests of a connection.
@@ -57,11 +82,13 @@ class Scene:
     :ivar connection: the connection, as far as commands are concerned.
     :ivar context: what the service may use of the rest of the daemon.
     :ivar commands: all commands of the service.
+    :ivar guesses: what its typing errors may have meant.
     """
 
     connection: Facts
     context: IContext
     commands: CommandTable
+    guesses: Guesses = field(default_factory=Guesses)
 
 
 class Request:

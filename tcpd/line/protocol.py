@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from twisted.internet.interfaces import IAddress, IHalfCloseableProtocol, IPushProducer
+from twisted.internet.interfaces import (
+    IAddress,
+    IDelayedCall,
+    IHalfCloseableProtocol,
+    IPushProducer,
+)
 from twisted.internet.protocol import Protocol as TwistedProtocol
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
@@ -42,9 +47,9 @@ class LineProtocol(TwistedProtocol):
     """One connection of a line service.
 
     It is the producer of its own transport: told that the output is full it answers no more lines
-    and reads no more, so that a client that sends and does not read throttles itself. There are two
-    reasons not to read, a command that is being waited for and a full output, and reading goes on
-    when there is neither.
+    and reads no more, so that a client that sends and does not read throttles itself. There are
+    three reasons not to read, a command that is being waited for, a full output, and lines left for
+    the next turn, and reading goes on when there is none.
 
     :param factory: what the connections share.
     """
@@ -54,6 +59,7 @@ class LineProtocol(TwistedProtocol):
     def __init__(self, factory: LineFactory) -> None:
         self._shared = factory
         self._wait: Wait | None = None
+        self._rest: IDelayedCall | None = None
         self._stream: Stream | None = None
         self._full = False
         self._paused = False
@@ -152,7 +158,7 @@ class LineProtocol(TwistedProtocol):
         self._advancing = True
         session = self._session
         try:
-            while not self._full and self._wait is None and not self._closing:
+            while not (self._full or self._wait or self._rest or self._closing):
                 replies = session.answer()
                 if replies:
                     self.transport.write(replies)
@@ -160,6 +166,8 @@ class LineProtocol(TwistedProtocol):
                 if state is _READY:
                     if not session.more:
                         break
+                    # the rest of it in the next turn, so that others have theirs
+                    self._rest = self._shared.context.clock.callLater(0, self._rested)
                 elif state is State.WAITING:
                     self._begin_wait()
                 elif state is State.STREAMING:
@@ -173,12 +181,16 @@ class LineProtocol(TwistedProtocol):
                     self._close()
         finally:
             self._advancing = False
-            if self._full or self._paused or self._wait is not None:
+            if self._full or self._paused or self._wait or self._rest:
                 self._steer()
+
+    def _rested(self) -> None:
+        self._rest = None
+        self._advance()
 
     def _steer(self) -> None:
         """Read, unless there is a reason not to."""
-        stop = self._full or self._wait is not None
+        stop = self._full or self._wait is not None or self._rest is not None
         if stop is self._paused or self._closing:
             return
         self._paused = stop
@@ -258,6 +270,9 @@ class LineProtocol(TwistedProtocol):
         if self._wait is not None:
             self._wait.give_up()
             self._wait = None
+        if self._rest is not None:
+            self._rest.cancel()
+            self._rest = None
 
     def _report(self, command: str, error: BaseException) -> str:
         return self._shared.report(command, self._peer, error)

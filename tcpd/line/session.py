@@ -26,13 +26,12 @@ CLOSED         close the connection; all that is   never
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Awaitable, Callable, Iterator
 from enum import Enum
 from inspect import isawaitable, iscoroutine
 
 from tcpd.interfaces import ILineCommand
-from tcpd.line.command import Request, Scene, synopsis
+from tcpd.line.command import LONGEST_GUESS, Request, Scene, synopsis
 from tcpd.line.reply import CommandError, Reply, Then
 from tcpd.line.stream import Stream
 from tcpd.ops.counters import ServiceCounters
@@ -42,11 +41,11 @@ Report = Callable[[str, BaseException], str]
 """Called with a command's name and what it raised; returns the reference it is logged under."""
 
 # One lot of replies. A chunk of short requests for long replies (HELP) is answered in several, so
-# that what a peer that does not read has made us render stays in proportion to this.
+# that what a peer that does not read has made us render stays in proportion to this, and so does
+# the time that others have to wait meanwhile.
 _LOT = 64 * 1024
-# difflib takes its time: long words, and the typing errors of a machine, get no suggestion
-_LONGEST_GUESS = 32
-_GUESSES = 16
+# What a line counts for that is no request, in characters of the lot; a refusal has some fifty.
+_NO_REQUEST = 64
 _NOT_UTF8 = "500 the line is not valid UTF-8\r\n"
 _NEXT = "\r\n250 "
 
@@ -90,7 +89,6 @@ class Session:
         "_events",
         "_find",
         "_gone",
-        "_guesses",
         "_input_ended",
         "_lines",
         "_max_line",
@@ -127,7 +125,6 @@ class Session:
         self._input_ended = False
         self._gone = False
         self._out: list[str] = []
-        self._guesses = _GUESSES
         #: Whether lines are left that :meth:`answer` did not get to.
         self.more = False
         #: While WAITING: what to await.
@@ -238,6 +235,10 @@ class Session:
                         self._say_texts(texts)
                         command, rest = self._look_closer(line)
                         if command is None:
+                            room -= _NO_REQUEST
+                            if room < 0:
+                                self.more = True
+                                return
                             continue
                     request = Request()
                     request.scene = scene
@@ -246,6 +247,10 @@ class Session:
                     except UnicodeDecodeError:
                         self._say_texts(texts)
                         self._refuse("not-utf8", _NOT_UTF8)
+                        room -= _NO_REQUEST
+                        if room < 0:
+                            self.more = True
+                            return
                         continue
                     if command is not previous:
                         if previous is not None:
@@ -326,13 +331,11 @@ class Session:
         self._out.append(text)
 
     def _unknown(self, word: str) -> Reply:
-        if len(word) > _LONGEST_GUESS:
-            return Reply(500, (f"{word[:_LONGEST_GUESS]}... is not a command, HELP lists them",))
-        if self._guesses:
-            self._guesses -= 1
-            near = difflib.get_close_matches(word.upper(), self._scene.commands.names, 1)
-            if near:
-                return Reply(500, (f"{word} is not a command, did you mean {near[0]}?",))
+        if len(word) > LONGEST_GUESS:
+            return Reply(500, (f"{word[:LONGEST_GUESS]}... is not a command, HELP lists them",))
+        near = self._scene.guesses.near(word, self._scene.commands)
+        if near:
+            return Reply(500, (f"{word} is not a command, did you mean {near}?",))
         return Reply(500, (f"{word} is not a command, HELP lists them",))
 
     def _say(self, command: ILineCommand, answer: object) -> int:

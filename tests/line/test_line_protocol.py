@@ -266,7 +266,34 @@ def test_a_flood_of_long_replies_stops_when_the_output_is_full() -> None:
     while not line.reads:
         said += line.read()
         line.protocol.resumeProducing()
+        line.context.clock.advance(0)
     assert (said + line.read()).count(b"\r\n214 ") == 10_000
+
+
+@pytest.mark.parametrize(
+    "request_", [b"TIME\n", b"x\n", b"PING \xff\n", b"\xff\n", b"HELP x\n", b"PING a b\n"]
+)
+def test_a_flood_leaves_others_their_turns(request_: bytes) -> None:
+    """However much came at once, about a lot of it is answered in a turn of the reactor, and no
+    more is read before all of it is."""
+    line = Line()
+    count = 20_000
+    line.protocol.dataReceived(request_ * count)
+    said = line.read()
+    assert len(said) < 100_000
+    replies = said.count(b"\r\n")
+    assert replies < count / 5
+    assert not line.reads
+    line.context.clock.advance(0)
+    assert replies + line.read().count(b"\r\n") == count
+    assert line.reads
+
+
+def test_a_client_that_leaves_in_the_middle_of_a_flood() -> None:
+    line = Line()
+    line.protocol.dataReceived(b"TIME\n" * 20_000)
+    line.protocol.connectionLost()
+    assert not line.context.clock.getDelayedCalls()
 
 
 def test_half_close_gets_all_replies() -> None:

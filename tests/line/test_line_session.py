@@ -345,6 +345,27 @@ def test_a_command_may_close_the_session() -> None:
     assert talk.session.state is State.CLOSED
 
 
+def test_what_is_refused_fills_a_lot_too() -> None:
+    """ "A client that sends and does not read is not read from any more": what it has sent by then
+    does not become twenty times as much output at once."""
+    talk = Talk()
+    talk.session.receive(b"x\n" * 100_000)
+    assert len(talk.session.answer()) < 100_000
+    assert talk.session.more
+    assert talk.rest().count(b"\r\n") > 90_000
+
+
+def test_help_guesses_as_often_as_a_refusal() -> None:
+    """ "To each connection's first 16 of them the reply names a similar command": a guess is slow,
+    and HELP makes them too."""
+    talk = Talk()
+    for _ in range(8):
+        assert talk.say(b"PIGN\n").endswith(b"did you mean PING?\r\n")
+        assert talk.say(b"HELP PIGN\n").endswith(b"did you mean PING?\r\n")
+    assert talk.say(b"PIGN\n") == b"500 PIGN is not a command, HELP lists them\r\n"
+    assert talk.say(b"HELP PIGN\n") == b"501 PIGN is not a command, HELP lists the commands\r\n"
+
+
 def test_a_kept_request_does_not_change() -> None:
     """Each request has an object of its own, whoever holds on to the one before."""
     kept: list[Request] = []
