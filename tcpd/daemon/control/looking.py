@@ -239,7 +239,7 @@ def _short(topic: str) -> str:
 def _resident() -> int | None:
     """Bytes of memory that the process has; ``None`` where there is no /proc."""
     try:
-        with open("/proc/self/statm", encoding="ascii") as file:
+        with open("/proc/self/statm", "rb") as file:
             return int(file.read().split()[1]) * resource.getpagesize()
     except OSError:
         return None
