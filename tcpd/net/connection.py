@@ -136,10 +136,14 @@ class Connection:
 
     def begin(self) -> None:
         """The client is there: begin TLS, or make the protocol. Called once, by a subclass."""
-        if self._tls_factory is not None:
-            self._begin_tls(self._tls_factory)
-        else:
+        if self._tls_factory is None:
             self._build_application(self)
+            return
+        try:
+            self._begin_tls(self._tls_factory)
+        except Exception:
+            self.inner = self._tls_layer = None  # half made, it cannot be told of the end
+            self._broken("beginning TLS")
 
     def finish(self, reason: Failure) -> None:
         """The connection is gone: tell whom it concerns. Called once, by a subclass."""

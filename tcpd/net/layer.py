@@ -32,6 +32,9 @@ _SWEEPS = 8
 #: Seconds between two log lines about refusals for the same reason.
 _BURST = 10.0
 
+#: How much a refused client may have said before it was refused, and is still told why.
+_REFUSED_INPUT = 65536
+
 #: Seconds that a refused client may take to read the words it is sent away with.
 _REFUSED_LINGER = 2.0
 
@@ -161,6 +164,8 @@ class ConnectionLayer:
         if refusal is not None:
             with sock, contextlib.suppress(OSError):
                 sock.send(self._refuse(refusal, endpoint_address, tls))
+                # a socket closed with input unread is reset, which may cost the client these words
+                sock.recv(_REFUSED_INPUT)
             return
         connection = LeanConnection(
             self,

@@ -149,13 +149,16 @@ class LeanConnection(Connection):
 
     def start(self) -> None:
         """Begin to read, and make the protocol. Called once, by the port."""
-        self._reading = True
-        self._reactor.addReader(self)
         self._within = True
         try:
+            self._reading = True
+            self._reactor.addReader(self)
             self.begin()
-        finally:
+        except BaseException as error:
             self._within = False
+            self._application_failed(error)
+            return
+        self._within = False
         if self._out or self.disconnecting:
             self.flush()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +14,11 @@ from OpenSSL import SSL
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone, ConnectionLost
-from twisted.internet.interfaces import IHalfCloseableProtocol, IOpenSSLClientConnectionCreator
+from twisted.internet.interfaces import (
+    IHalfCloseableProtocol,
+    IOpenSSLClientConnectionCreator,
+    IOpenSSLServerConnectionCreator,
+)
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
@@ -328,6 +333,57 @@ def test_a_protocol_that_fails_at_its_beginning_is_logged_and_cut(
     house.lose(conduit)
     assert house.counters.open == 0
     logged_failures.expect("broken at once")
+
+
+def test_tls_that_cannot_begin_is_logged_and_cut_and_counted_out(
+    make: Make, logged_failures: Any
+) -> None:
+    """What was let in is let out again, whatever fails in between: limits would fill up."""
+
+    @implementer(IOpenSSLServerConnectionCreator)
+    class Broken:
+        def serverConnectionForTLS(self, protocol: Any) -> Any:
+            raise ValueError("no memory for TLS")
+
+    house = make(tls=TLSMemoryBIOFactory(Broken(), False, Factory()))
+    conduit, transport = house.connect()
+    assert transport.aborted
+    house.lose(conduit)
+    assert house.counters.open == 0
+    assert house.tally.count == 0
+    assert not house.layer.connections
+    assert not house.clock.getDelayedCalls()
+    logged_failures.expect("no memory for TLS")
+
+
+def test_a_reactor_that_takes_no_more_descriptors_costs_that_client_alone(
+    logged_failures: Any,
+) -> None:
+    house = LeanHouse()
+
+    def full(reader: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    house.reactor.addReader = full  # type: ignore[method-assign]
+    _, client = house.connect()
+    assert client.sock.closed
+    assert house.counters.open == 0
+    assert house.tally.count == 0
+    logged_failures.expect("No space left on device")
+
+
+def test_a_refused_client_that_spoke_first_is_not_reset() -> None:
+    """TCP resets a connection that is closed with input unread (RFC 1122 section 4.2.2.13), and a
+    reset throws away what the client has not read yet: here the reason."""
+    house = LeanHouse(per_address=1)
+    house.connect()
+    sock: Any = MemorySocket()
+    sock.incoming.append(b"PING\r\n")
+    house.factory.accept_socket(sock, (CLIENT.host, CLIENT.port), Turns(house.reactor))
+    assert sock.taken == b"no: address-full"
+    assert sock.incoming == []
+    assert sock.closed
+    assert not sock.reset
 
 
 # --- output is bounded ---
