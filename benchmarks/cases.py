@@ -1,0 +1,88 @@
+"""What is measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from benchmarks.servers import STOCK, TCPD_STOCK
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One measurement.
+
+    :ivar name: for ``--case``.
+    :ivar title: for people.
+    :ivar kind: what the server serves: echo, line, tls, chat.
+    :ivar program: the load's source.
+    :ivar arguments: the load's.
+    :ivar operation: what is counted.
+    :ivar unit: the server that others are compared with.
+    """
+
+    name: str
+    title: str
+    kind: str
+    program: str
+    arguments: dict[str, str | int] = field(default_factory=dict)
+    operation: str = "message"
+    unit: str = STOCK
+
+    @property
+    def conns(self) -> int:
+        """How many connections there are at a time."""
+        return int(self.arguments.get("conns", 1))
+
+
+def _echo(name: str, title: str, **arguments: int) -> Case:
+    return Case(name, f"echo, {title}", "echo", "load.c", {"case": "echo", **arguments})
+
+
+def _line(depth: int) -> Case:
+    arguments: dict[str, str | int] = {"case": "line", "conns": 16, "depth": depth}
+    title = f"line, PING, 16 connections, depth {depth}"
+    return Case(f"line-{depth}", title, "line", "load.c", arguments, "request")
+
+
+def _chat(name: str, members: int, title: str, window: int) -> Case:
+    arguments: dict[str, str | int] = {"case": "chat", "conns": members, "window": window}
+    title = f"text chat, {members} members, {title}"
+    return Case(name, title, "chat", "load.c", arguments, "delivery", TCPD_STOCK)
+
+
+def _tls(name: str, title: str, conns: int, operation: str) -> Case:
+    arguments: dict[str, str | int] = {"case": name, "conns": conns}
+    return Case(f"tls-{name}", f"TLS, {title}", "tls", "tls.c", arguments, operation)
+
+
+#: Those that are loads.
+CASES = (
+    _echo("echo-1", "1 connection, 64 bytes", conns=1),
+    _echo("echo-64", "64 connections, 64 bytes", conns=64),
+    _echo("echo-1000", "1,000 connections, 64 bytes", conns=1000),
+    _echo("echo-depth16", "64 connections, depth 16, 64 bytes", conns=64, depth=16),
+    _echo("bulk", "8 connections, 64 KiB, depth 16", conns=8, depth=16, size=65536),
+    Case(
+        "connect",
+        "connect, echo, close, 32 at a time",
+        "echo",
+        "load.c",
+        {"case": "connect", "conns": 32},
+        "connection",
+    ),
+    _line(1),
+    _line(16),
+    _line(256),
+    _chat("chat-100-flood", 100, "flood", 256),
+    _chat("chat-1000-flood", 1000, "flood", 256),
+    _chat("chat-100-window4", 100, "window 4", 4),
+    _chat("chat-1000-window4", 1000, "window 4", 4),
+    _tls("echo", "echo, 64 connections, 64 bytes", 64, "message"),
+    _tls("new", "new connections, 32 at a time", 32, "connection"),
+    _tls("resumed", "resumed connections, 32 at a time", 32, "connection"),
+)
+
+IDLE = "idle"
+START = "start"
+
+NAMES = (*(case.name for case in CASES), IDLE, START)

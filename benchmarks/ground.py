@@ -1,0 +1,93 @@
+"""What all measurements stand on: a directory, compiled programs, a certificate."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import shutil
+import socket
+import subprocess
+from functools import cached_property
+from pathlib import Path
+
+from benchmarks.process import cores
+
+HERE = Path(__file__).resolve().parent
+
+
+class Skipped(Exception):
+    """Something cannot be measured here; the text says why."""
+
+
+class Ground:
+    """One run's.
+
+    :param directory: for what is made.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.server_core, self.load_core = cores()
+        # the checkout is measured, whatever is installed
+        self.variables = {**os.environ, "PYTHONPATH": str(HERE.parent)}
+        self.variables.pop("PYTHONDEVMODE", None)
+
+    def build(self, source: str, *libraries: str) -> str:
+        """Compile a C program, unless that was done already.
+
+        :param source: its file, seen from here.
+        :param libraries: to link with.
+        :raise Skipped: if that cannot be done.
+        """
+        path = HERE / source
+        program = self.directory / f"{path.parent.name}-{path.stem}"
+        if not program.exists():
+            compiler = shutil.which("cc")
+            if compiler is None:
+                raise Skipped("there is no C compiler (cc)")
+            linked = [f"-l{library}" for library in libraries]
+            command = [compiler, "-O2", "-o", str(program), str(path), *linked]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if done.returncode:
+                raise Skipped(f"{source} cannot be compiled: {done.stderr.strip()[:200]}")
+        return str(program)
+
+    @cached_property
+    def pem(self) -> str:
+        """A certificate on the curve P-256 and its key, in one file."""
+        from cryptography import x509
+        from cryptography.hazmat.primitives import hashes, serialization
+        from cryptography.hazmat.primitives.asymmetric import ec
+
+        key = ec.generate_private_key(ec.SECP256R1())
+        name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+        today = datetime.datetime.now(datetime.UTC)
+        certificate = (
+            x509.CertificateBuilder()
+            .subject_name(name)
+            .issuer_name(name)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(today - datetime.timedelta(days=1))
+            .not_valid_after(today + datetime.timedelta(days=1))
+            .sign(key, hashes.SHA256())
+        )
+        path = self.directory / "server.pem"
+        encoding = serialization.Encoding.PEM
+        path.write_bytes(
+            key.private_bytes(
+                encoding,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            )
+            + certificate.public_bytes(encoding)
+        )
+        return str(path)
+
+
+def free_port() -> int:
+    """A port that nobody listens on just now."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port

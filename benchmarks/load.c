@@ -1,0 +1,540 @@
+/* The load of the benchmarks: one thread, epoll, everything that comes back verified.
+ *
+ * load case=NAME port=PORT [conns=N] [depth=N] [size=BYTES] [window=N] [senders=N] [seconds=S]
+ *
+ *   echo     conns connections with depth messages of size bytes under way on each; bulk is the
+ *            same with large ones
+ *   line     the same with PING requests of the line protocol
+ *   connect  connect, send size bytes, read them back, close; conns at a time
+ *   chat     conns members of the text door's lobby; senders of them say something, each with at
+ *            most window messages that not everybody has got
+ *   idle     open conns connections, have one message echoed on each, and hold them
+ *
+ * It connects, warms up, prints "ready", and waits for a line on its standard input. Then it works
+ * for so many seconds, begins nothing more, waits until all that is under way has come back, and
+ * prints one line of JSON, and waits for a line once more. So whatever the server did between the two is what was counted. It ends
+ * with status 1 and a sentence for the first byte that is not as it should be, and of itself when
+ * nothing comes for too long.
+ */
+
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define CHUNK (256 * 1024) /* the most that one system call reads or writes */
+#define EVENTS 1024
+#define WARM 0.3 /* seconds */
+#define PATIENCE 20 /* seconds for what is under way to come back */
+
+enum { ECHO, LINE, CONNECT, CHAT, IDLE };
+
+struct conn {
+    int fd;
+    int writing;           /* epoll is to tell when there is room */
+    uint64_t sent, got;    /* bytes of the stream */
+    uint64_t until;        /* how far it may be sent */
+    uint64_t base;         /* where in the pattern it begins, in messages */
+    char *partial;         /* chat: a line that has not ended */
+    size_t held;
+    uint64_t *next;        /* chat: the number that is due, by sender */
+    int joined;
+};
+
+static int kind, port, conns = 64, depth = 1, size = 64, window = 4, senders = 1;
+static double seconds = 2;
+static int poller, stopping;
+static struct conn *all;
+static char buffer[CHUNK + 1];
+static uint64_t done; /* operations */
+
+/* what is sent and what is to come back, each a period twice over */
+static char *out_pattern, *in_pattern;
+static uint64_t out_size, in_size, out_period, in_period, messages;
+
+static void fail(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fputc('\n', stderr);
+    exit(1);
+}
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec + t.tv_nsec / 1e9;
+}
+
+static void *room_for(size_t count, size_t each)
+{
+    void *room = calloc(count, each);
+    if (!room)
+        fail("no memory");
+    return room;
+}
+
+static void make_patterns(void)
+{
+    if (kind == LINE) {
+        messages = 100000;
+        out_size = strlen("PING 00000\r\n");
+        in_size = strlen("250 PONG 00000\r\n");
+    } else {
+        out_size = in_size = size;
+        messages = (2 * 1024 * 1024 + size - 1) / size;
+    }
+    out_period = messages * out_size;
+    in_period = messages * in_size;
+    out_pattern = room_for(2, out_period + 1);
+    in_pattern = room_for(2, in_period + 1);
+    uint64_t random = 88172645463325252ull;
+    for (uint64_t i = 0; i < messages; i++) {
+        if (kind == LINE) {
+            sprintf(out_pattern + i * out_size, "PING %05u\r\n", (unsigned)i);
+            sprintf(in_pattern + i * in_size, "250 PONG %05u\r\n", (unsigned)i);
+            continue;
+        }
+        for (uint64_t j = 0; j < out_size; j++) {
+            random ^= random << 13, random ^= random >> 7, random ^= random << 17;
+            out_pattern[i * out_size + j] = (char)random;
+        }
+    }
+    if (kind != LINE)
+        memcpy(in_pattern, out_pattern, in_period);
+    memcpy(out_pattern + out_period, out_pattern, out_period);
+    memcpy(in_pattern + in_period, in_pattern, in_period);
+}
+
+static void watch(struct conn *c, int operation, uint32_t events)
+{
+    struct epoll_event event = {.events = events, .data.ptr = c};
+    if (epoll_ctl(poller, operation, c->fd, &event) < 0)
+        fail("epoll_ctl: %s", strerror(errno));
+}
+
+static void open_conn(struct conn *c, int block)
+{
+    static uint32_t source;
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port)};
+    struct sockaddr_in from = {.sin_family = AF_INET};
+    int one = 1;
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (c->fd < 0)
+        fail("socket: %s", strerror(errno));
+    if (kind == CONNECT) {
+        /* many addresses, or the ports of those in TIME_WAIT run out */
+        setsockopt(c->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one);
+        from.sin_addr.s_addr = htonl(0x7f000101 + source++ % 200);
+        if (bind(c->fd, (struct sockaddr *)&from, sizeof from) < 0)
+            fail("bind: %s", strerror(errno));
+    }
+    setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    if (!block)
+        fcntl(c->fd, F_SETFL, O_NONBLOCK);
+    if (connect(c->fd, (struct sockaddr *)&to, sizeof to) < 0 && errno != EINPROGRESS)
+        fail("connect: %s", strerror(errno));
+    fcntl(c->fd, F_SETFL, O_NONBLOCK);
+}
+
+static ssize_t receive(struct conn *c)
+{
+    ssize_t n = recv(c->fd, buffer, CHUNK, 0);
+    if (n > 0)
+        return n;
+    if (n < 0 && errno == EAGAIN)
+        return 0;
+    fail("the server closed a connection: %s", n ? strerror(errno) : "end of stream");
+    return 0;
+}
+
+/* --- streams of messages: echo, bulk, line --- */
+
+static void skip_greeting(struct conn *c)
+{
+    struct pollfd ready = {.fd = c->fd, .events = POLLIN};
+    char last = 0;
+    while (last != '\n') {
+        if (poll(&ready, 1, PATIENCE * 1000) < 1 || recv(c->fd, &last, 1, 0) < 1)
+            fail("there is no greeting");
+    }
+}
+
+static void send_due(struct conn *c)
+{
+    while (c->sent < c->until) {
+        uint64_t n = c->until - c->sent;
+        uint64_t at = (c->base * out_size + c->sent) % out_period;
+        if (n > CHUNK)
+            n = CHUNK;
+        ssize_t sent = send(c->fd, out_pattern + at, n, MSG_NOSIGNAL);
+        if (sent < 0) {
+            if (errno != EAGAIN)
+                fail("send: %s", strerror(errno));
+            sent = 0;
+        }
+        c->sent += sent;
+        if ((uint64_t)sent < n)
+            break;
+    }
+    int wants = c->sent < c->until;
+    if (wants != c->writing) {
+        c->writing = wants;
+        watch(c, EPOLL_CTL_MOD, wants ? EPOLLIN | EPOLLOUT : EPOLLIN);
+    }
+}
+
+static void stream_event(struct conn *c, uint32_t events)
+{
+    if (events & ~EPOLLOUT) {
+        ssize_t n = receive(c);
+        uint64_t at = (c->base * in_size + c->got) % in_period;
+        if (memcmp(buffer, in_pattern + at, n))
+            fail("what came back is not what was to come, about byte %llu",
+                 (unsigned long long)c->got);
+        uint64_t before = c->got / in_size;
+        c->got += n;
+        uint64_t after = c->got / in_size;
+        done += after - before;
+        if (!stopping)
+            c->until = (after + depth) * out_size;
+    }
+    send_due(c);
+}
+
+static int stream_busy(void)
+{
+    for (int i = 0; i < conns; i++)
+        if (all[i].got / in_size < all[i].until / out_size || all[i].got % in_size)
+            return 1;
+    return 0;
+}
+
+static void stream_go(void)
+{
+    for (int i = 0; i < conns; i++) {
+        all[i].until = (all[i].got / in_size + depth) * out_size;
+        send_due(&all[i]);
+    }
+}
+
+static void stream_open(void)
+{
+    make_patterns();
+    for (int i = 0; i < conns; i++) {
+        all[i].base = (uint64_t)i * 977 % messages; /* so that no two send the same */
+        open_conn(&all[i], 1);
+        if (kind == LINE)
+            skip_greeting(&all[i]);
+        watch(&all[i], EPOLL_CTL_ADD, EPOLLIN);
+    }
+}
+
+/* --- connect, echo, close --- */
+
+static int under_way;
+
+static void connect_next(struct conn *c)
+{
+    c->got = 0;
+    c->base = (c->base + 1) % messages;
+    under_way++;
+    open_conn(c, 0);
+    watch(c, EPOLL_CTL_ADD, EPOLLOUT);
+}
+
+static void connect_event(struct conn *c, uint32_t events)
+{
+    const char *message = out_pattern + c->base * out_size;
+    if (events & EPOLLOUT) {
+        if (send(c->fd, message, size, MSG_NOSIGNAL) != size)
+            fail("send: %s", strerror(errno));
+        watch(c, EPOLL_CTL_MOD, EPOLLIN);
+        return;
+    }
+    ssize_t n = receive(c);
+    if (c->got + n > (uint64_t)size || memcmp(buffer, message + c->got, n))
+        fail("what came back is not what was sent");
+    c->got += n;
+    if (c->got < (uint64_t)size)
+        return;
+    close(c->fd);
+    done++;
+    under_way--;
+    if (!stopping)
+        connect_next(c);
+}
+
+static void connect_go(void)
+{
+    for (int i = 0; i < conns; i++)
+        connect_next(&all[i]);
+}
+
+/* --- chat --- */
+
+#define SLOWEST 200000 /* in units of 10 microseconds */
+static const char PADDING[] = "the quick brown fox jumps over it";
+static uint64_t said[16], heard_by_all[16];
+static uint32_t *hearers[16];
+static double *said_at[16];
+static uint32_t *delays;
+static double arrived;
+static int joined;
+
+static void chat_say(int sender)
+{
+    size_t length = 0;
+    double t = now();
+    while (!stopping && said[sender] - heard_by_all[sender] < (uint64_t)window && length < CHUNK - 200) {
+        uint64_t number = said[sender]++;
+        said_at[sender][number % window] = t;
+        hearers[sender][number % window] = 0;
+        length += sprintf(buffer + length, "%012llx %s\r\n", (unsigned long long)number, PADDING);
+    }
+    if (length && send(all[sender].fd, buffer, length, MSG_NOSIGNAL) != (ssize_t)length)
+        fail("what a member says does not fit into the socket's buffer");
+}
+
+static void chat_line(struct conn *c, char *line, size_t length)
+{
+    int me = (int)(c - all);
+    if (!c->joined) {
+        char own[40];
+        sprintf(own, "* m%05d joined #lobby", me);
+        if (!strcmp(line, own))
+            c->joined = 1, joined++;
+        return;
+    }
+    /* #lobby <m00000> 000000000000 the quick... */
+    if (strncmp(line, "#lobby <m", 9))
+        return;
+    char *end;
+    unsigned long sender = strtoul(line + 9, &end, 10);
+    if (length != 16 + 13 + sizeof PADDING - 1 || sender >= (unsigned long)senders || strncmp(end, "> ", 2))
+        fail("a line that nobody said: %s", line);
+    uint64_t number = strtoull(end + 2, &end, 16);
+    if (number != c->next[sender] || *end != ' ' || strcmp(end + 1, PADDING))
+        fail("member %d was to get message %llu of %lu, and got: %s", me,
+             (unsigned long long)c->next[sender], sender, line);
+    c->next[sender]++;
+    done++;
+    double delay = (arrived - said_at[sender][number % window]) * 1e5;
+    delays[delay < 0 ? 0 : delay >= SLOWEST ? SLOWEST - 1 : (int)delay]++;
+    if (++hearers[sender][number % window] == (uint32_t)conns - 1)
+        heard_by_all[sender]++;
+}
+
+static void chat_event(struct conn *c, uint32_t events)
+{
+    (void)events;
+    if (c->held)
+        memcpy(buffer, c->partial, c->held);
+    ssize_t n = recv(c->fd, buffer + c->held, CHUNK - c->held, 0);
+    if (n < 0 && errno == EAGAIN)
+        return;
+    if (n <= 0)
+        fail("the server closed member %d: %s", (int)(c - all), n ? strerror(errno) : "end");
+    arrived = now();
+    char *at = buffer, *end = buffer + c->held + n, *stop;
+    while ((stop = memchr(at, '\n', end - at))) {
+        if (stop == at || stop[-1] != '\r')
+            fail("a line that does not end in CRLF");
+        stop[-1] = 0;
+        chat_line(c, at, stop - 1 - at);
+        at = stop + 1;
+    }
+    c->held = end - at;
+    if (c->held > 4096)
+        fail("a line without end");
+    memcpy(c->partial, at, c->held);
+}
+
+static void chat_open(void)
+{
+    delays = room_for(SLOWEST, sizeof *delays);
+    for (int s = 0; s < senders; s++) {
+        hearers[s] = room_for(window, sizeof **hearers);
+        said_at[s] = room_for(window, sizeof **said_at);
+    }
+    for (int i = 0; i < conns; i++) {
+        struct conn *c = &all[i];
+        char nick[20];
+        c->partial = room_for(1, 4097);
+        c->next = room_for(senders, sizeof *c->next);
+        open_conn(c, 1);
+        watch(c, EPOLL_CTL_ADD, EPOLLIN);
+        int length = sprintf(nick, "m%05d\r\n", i);
+        if (send(c->fd, nick, length, MSG_NOSIGNAL) != length)
+            fail("send: %s", strerror(errno));
+    }
+}
+
+static int chat_busy(void)
+{
+    for (int s = 0; s < senders; s++)
+        if (heard_by_all[s] < said[s])
+            return 1;
+    return 0;
+}
+
+static double quantile(double part)
+{
+    uint64_t total = 0, upto = 0;
+    for (int i = 0; i < SLOWEST; i++)
+        total += delays[i];
+    for (int i = 0; i < SLOWEST; i++)
+        if ((upto += delays[i]) >= part * total && upto)
+            return (i + 1) / 100.0;
+    return 0;
+}
+
+/* --- the same for all --- */
+
+static void turn(void)
+{
+    static struct epoll_event events[EVENTS];
+    int n = epoll_wait(poller, events, EVENTS, 100);
+    for (int i = 0; i < n; i++) {
+        struct conn *c = events[i].data.ptr;
+        if (kind == CHAT)
+            chat_event(c, events[i].events);
+        else if (kind == CONNECT)
+            connect_event(c, events[i].events);
+        else
+            stream_event(c, events[i].events);
+    }
+    if (kind == CHAT && joined == conns)
+        for (int s = 0; s < senders; s++)
+            if (said[s] - heard_by_all[s] <= (uint64_t)window / 2)
+                chat_say(s);
+}
+
+static int busy(void)
+{
+    return kind == CHAT ? chat_busy() : kind == CONNECT ? under_way > 0 : stream_busy();
+}
+
+static double run_for(double time)
+{
+    double start = now(), late;
+    stopping = 0;
+    if (kind == CONNECT)
+        connect_go();
+    else if (kind != CHAT)
+        stream_go();
+    while (now() < start + time)
+        turn();
+    stopping = 1;
+    late = now() + PATIENCE;
+    while (busy()) {
+        turn();
+        if (now() > late)
+            fail("not all has come back");
+    }
+    return now() - start;
+}
+
+static void await_line(void)
+{
+    char line[16];
+    fflush(stdout);
+    if (!fgets(line, sizeof line, stdin))
+        exit(1);
+}
+
+static void read_arguments(int count, char **arguments)
+{
+    static const char *names[] = {"echo", "line", "connect", "chat", "idle"};
+    kind = -1;
+    for (int i = 1; i < count; i++) {
+        char *value = strchr(arguments[i], '=');
+        if (!value)
+            fail("not NAME=VALUE: %s", arguments[i]);
+        *value++ = 0;
+        const char *name = arguments[i];
+        if (!strcmp(name, "case")) {
+            for (int k = 0; k < 5; k++)
+                if (!strcmp(value, names[k]))
+                    kind = k;
+        } else if (!strcmp(name, "seconds"))
+            seconds = atof(value);
+        else {
+            int *where = !strcmp(name, "port")      ? &port
+                         : !strcmp(name, "conns")   ? &conns
+                         : !strcmp(name, "depth")   ? &depth
+                         : !strcmp(name, "size")    ? &size
+                         : !strcmp(name, "window")  ? &window
+                         : !strcmp(name, "senders") ? &senders
+                                                    : NULL;
+            if (!where || (*where = atoi(value)) < 1)
+                fail("what is %s=%s?", name, value);
+        }
+    }
+    if (kind < 0 || !port || senders > 16 || senders >= conns + (kind != CHAT) || seconds <= 0)
+        fail("usage: at the head of load.c");
+    if (kind == CONNECT && size > 4096)
+        fail("connect takes small messages");
+}
+
+int main(int count, char **arguments)
+{
+    struct rlimit files;
+    read_arguments(count, arguments);
+    alarm((unsigned)(seconds + WARM + 4 * PATIENCE));
+    getrlimit(RLIMIT_NOFILE, &files);
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
+    poller = epoll_create1(EPOLL_CLOEXEC);
+    all = room_for(conns, sizeof *all);
+    if (kind == CHAT) {
+        chat_open();
+        double late = now() + 3 * PATIENCE;
+        stopping = 1;
+        while (joined < conns) {
+            turn();
+            if (now() > late)
+                fail("only %d of %d have joined", joined, conns);
+        }
+    } else if (kind == CONNECT)
+        make_patterns();
+    else
+        stream_open();
+    if (kind == IDLE) {
+        run_for(0);
+        printf("ready\n");
+        await_line();
+        printf("{\"operations\": %d}\n", conns);
+        return 0;
+    }
+    run_for(WARM < seconds ? WARM : seconds);
+    if (kind == CHAT)
+        memset(delays, 0, SLOWEST * sizeof *delays);
+    printf("ready\n");
+    await_line();
+    done = 0;
+    double took = run_for(seconds);
+    printf("{\"operations\": %llu, \"seconds\": %.6f", (unsigned long long)done, took);
+    if (kind == CHAT)
+        printf(", \"p50_ms\": %.2f, \"p99_ms\": %.2f", quantile(0.5), quantile(0.99));
+    printf("}\n");
+    await_line();
+    return 0;
+}

@@ -1,0 +1,237 @@
+"""The servers: tcpd as it is run, and its peers."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import socket
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.ground import HERE, Ground, Skipped, free_port
+from benchmarks.process import Child
+
+#: Seconds that a server may take to start.
+_PATIENCE = 30.0
+
+Commands = Sequence[Sequence[str]]
+
+_TWISTD = [sys.executable, "-c", "from twisted.scripts.twistd import run; run()", "-n"]
+
+# counters, limits and timeouts are on as always, with bounds that the load does not reach
+_INI = """\
+[tcpd]
+server_name = bench
+connections = 1000000
+control = none
+transport = {transport}
+
+[policy:default]
+connections = 1000000
+per_address = 1000000
+
+[chat]
+max_members = 1000000
+outbox = 16MiB
+
+{tls}
+[service:bench]
+protocol = {protocol}
+listen = 127.0.0.1:{port}{words}
+{keys}
+"""
+
+_XINETD = """\
+defaults
+{{
+    instances = UNLIMITED
+    per_source = UNLIMITED
+    cps = 1000000 1
+}}
+service echo
+{{
+    type = INTERNAL UNLISTED
+    id = echo-stream
+    socket_type = stream
+    protocol = tcp
+    wait = no
+    bind = 127.0.0.1
+    port = {port}
+}}
+"""
+
+_HAPROXY = """\
+global
+    maxconn 9000
+    nbthread 1
+defaults
+    mode tcp
+    timeout connect 5s
+    timeout client 1h
+    timeout server 1h
+listen echo
+    bind 127.0.0.1:{port}{words}
+    server echo 127.0.0.1:{behind}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """One of those that are measured.
+
+    :ivar name: as in the tables.
+    :ivar kinds: what it can serve: echo, line, tls (an echo) or chat.
+    :ivar commands: what to run to serve a kind on a port; raises Skipped if that cannot be.
+    :ivar most: how many connections it is burdened with at most.
+    :ivar without: names of cases that it is not measured in.
+    """
+
+    name: str
+    kinds: frozenset[str]
+    commands: Callable[[Ground, str, int], Commands]
+    most: int = 1_000_000
+    without: frozenset[str] = frozenset()
+
+
+class Running:
+    """A server that has been started and takes connections.
+
+    :ivar started: seconds from its start to the first connection.
+    :raise Skipped: if it does not start.
+    """
+
+    def __init__(self, server: Server, ground: Ground, kind: str) -> None:
+        self.name = server.name
+        self.port = free_port()
+        self._children: list[Child] = []
+        commands = server.commands(ground, kind, self.port)
+        begun = time.monotonic()
+        try:
+            for command in commands:
+                self._children.append(
+                    Child(command, ground.server_core, ground.directory, ground.variables)
+                )
+            self._await(begun + _PATIENCE)
+        except BaseException:
+            self.end()
+            raise
+        self.started = time.monotonic() - begun
+
+    def cpu(self) -> float:
+        """Seconds of processor time so far."""
+        return sum(child.cpu() for child in self._children)
+
+    def memory(self) -> int:
+        """Bytes in memory."""
+        return sum(child.memory() for child in self._children)
+
+    def end(self) -> None:
+        """Stop it."""
+        for child in self._children:
+            child.end()
+
+    def _await(self, until: float) -> None:
+        while True:
+            for child in self._children:
+                if child.process.poll() is not None or time.monotonic() > until:
+                    raise Skipped(f"{self.name} does not start: {child.said}")
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1.0).close()
+            except OSError:
+                time.sleep(0.002)
+            else:
+                return
+
+
+def _python(script: str, kind: str, port: int, *more: str) -> Commands:
+    return [[sys.executable, str(HERE / "peers" / script), kind, str(port), *more]]
+
+
+def _stock(ground: Ground, kind: str, port: int) -> Commands:
+    return _python("stock.py", kind, port, *([ground.pem] if kind == "tls" else []))
+
+
+def _loop(name: str) -> Callable[[Ground, str, int], Commands]:
+    def commands(ground: Ground, kind: str, port: int) -> Commands:
+        if importlib.util.find_spec(name) is None:
+            raise Skipped(f"{name} is not installed (pip install {name})")
+        return _python("loops.py", name, port, *([ground.pem] if kind == "tls" else []))
+
+    return commands
+
+
+def _tcpd(transport: str, *twistd: str) -> Callable[[Ground, str, int], Commands]:
+    def commands(ground: Ground, kind: str, port: int) -> Commands:
+        ini = ground.directory / f"tcpd-{port}.ini"
+        ini.write_text(
+            _INI.format(
+                transport=transport,
+                port=port,
+                protocol="echo" if kind == "tls" else kind,
+                words=" tls=bench" if kind == "tls" else "",
+                tls=f"[tls:bench]\ncertificate = {ground.pem}\n" if kind == "tls" else "",
+                keys="rate = none\n" if kind == "chat" else "",
+            )
+        )
+        return [[*_TWISTD, "--pidfile=", *twistd, "tcpd", "--config", str(ini)]]
+
+    return commands
+
+
+def _c(ground: Ground, kind: str, port: int) -> Commands:
+    return [[ground.build("peers/echo.c"), str(port)]]
+
+
+def _find(program: str, package: str) -> str:
+    found = shutil.which(program, path="/usr/local/sbin:/usr/sbin:/usr/local/bin:/usr/bin")
+    if found is None:
+        raise Skipped(f"{program} is not installed (Debian's package {package})")
+    return found
+
+
+def _write(ground: Ground, name: str, text: str) -> str:
+    path: Path = ground.directory / name
+    path.write_text(text)
+    return str(path)
+
+
+def _xinetd(ground: Ground, kind: str, port: int) -> Commands:
+    program = _find("xinetd", "xinetd")
+    config = _write(ground, f"xinetd-{port}.conf", _XINETD.format(port=port))
+    pidfile = str(ground.directory / f"xinetd-{port}.pid")
+    return [[program, "-dontfork", "-f", config, "-pidfile", pidfile]]
+
+
+def _haproxy(ground: Ground, kind: str, port: int) -> Commands:
+    program = _find("haproxy", "haproxy")
+    behind = free_port()
+    words = f" ssl crt {ground.pem}" if kind == "tls" else ""
+    text = _HAPROXY.format(port=port, behind=behind, words=words)
+    config = _write(ground, f"haproxy-{port}.cfg", text)
+    return [*_c(ground, kind, behind), [program, "-db", "-q", "-f", config]]
+
+
+_ECHO = frozenset({"echo"})
+_ECHOES = frozenset({"echo", "tls"})
+_ALL = frozenset({"echo", "line", "tls", "chat"})
+
+STOCK = "stock Twisted"
+TCPD = "tcpd"
+TCPD_STOCK = "tcpd, transport = stock"
+
+#: In the order of the tables.
+SERVERS = (
+    Server(STOCK, frozenset({"echo", "line", "tls"}), _stock),
+    Server(TCPD, _ALL, _tcpd("lean")),
+    Server("tcpd, --reactor=epoll", _ALL, _tcpd("lean", "--reactor=epoll")),
+    Server(TCPD_STOCK, _ALL, _tcpd("stock")),
+    Server("uvloop Protocol", _ECHOES, _loop("uvloop")),
+    Server("asyncio Protocol", _ECHOES, _loop("asyncio")),
+    Server("C, epoll", _ECHO, _c),
+    # a process for each connection, so not too many of them; and some ten new ones a second
+    Server("xinetd", _ECHO, _xinetd, most=100, without=frozenset({"connect"})),
+    Server("HAProxy before C", _ECHOES, _haproxy, most=5000),
+)
