@@ -43,6 +43,7 @@ SANS_IO = (
     "line/command",
     "line/session",
     "line/builtin",
+    "chat/delivery",
     "chat/hub",
     "chat/member",
     "chat/names",

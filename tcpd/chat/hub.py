@@ -6,31 +6,25 @@ What a member asks for goes three steps:
    :class:`~tcpd.chat.refused.Refused`, or makes an event and answers ``None``.
 2. **order**: a function given to the hub settles when, and in which order, events are delivered. By
    default at once.
-3. **deliver**: :meth:`Hub.deliver` changes the rooms and writes the event to the outbox of each
-   local member whom it concerns, rendered once for each format.
+3. **deliver** (:mod:`tcpd.chat.delivery`): changes the rooms and writes the event to the outbox of
+   each local member whom it concerns, rendered once for each format.
 
 Nothing but deliver changes a room. Doors answer a member from
 :meth:`~tcpd.chat.member.Door.happened`, which is called when the event was delivered, and so behind
 it.
-
-Deliveries never nest: an event that comes up while another is delivered (a member dropped for not
-reading, a door's reaction) waits for its turn, so that all members see the same events in the same
-order, and an avalanche of drops takes no stack.
 """
 
 from __future__ import annotations
 
-import ipaddress
 import re
-from collections import deque
-from collections.abc import Callable, Collection, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
 
+from tcpd.chat.delivery import Delivery
 from tcpd.chat.member import Address, Door, Format, Member
 from tcpd.chat.names import NICK_CHARACTERS, ROOM_CHARACTERS, BadName, fold, nickname, room_name
 from tcpd.chat.outbox import Outbox
 from tcpd.chat.refused import Code, Refused
-from tcpd.chat.room import Ban, Room, Topic
+from tcpd.chat.room import Room, Topic
 from tcpd.chat.settings import REASON_BYTES, TOPIC_BYTES, ChatSettings
 from tcpd.chat.split import MESSAGE_BYTES
 from tcpd.events import (
@@ -93,7 +87,6 @@ class Hub:
     ) -> None:
         if not _BOOT.fullmatch(boot):
             raise ValueError(f"{boot!r} is no boot id")
-        self.settings = settings
         self.counters = ChatCounters()
         self.wall_clock = wall_clock
         self._node = _NOT_IN_NODE.sub("-", node[:_NODE_BYTES]) or "-"
@@ -101,53 +94,44 @@ class Hub:
         self._order = order
         self._events = 0
         self._entered = 0
-        self._nicks: dict[str, Member] = {}
-        self._members: dict[str, Member] = {}
-        self._queue: deque[Event] = deque()
-        self._delivering = False
-        self._closing = False
         self.lobby = Room(settings.lobby, settings.history_kept, house=True)
         if settings.lobby_topic:
             self.lobby.topic = Topic(settings.lobby_topic, None, wall_clock())
-        self._rooms = {self.lobby.key: self.lobby}
-        self._delivery: dict[type[Event], Callable[[Any], Member | None]] = {
-            Joined: self._joined,
-            Parted: self._parted,
-            Said: self._said,
-            PrivateSaid: self._private_said,
-            TopicSet: self._topic_set,
-            Renamed: self._renamed,
-            Kicked: self._kicked,
-            ModeChanged: self._mode_changed,
-            Banned: self._banned,
-            Unbanned: self._unbanned,
-            Quit: self._quit,
-        }
+        self._state = Delivery(settings, self.lobby, self.counters, self.drop)
 
     # --- what there is ---
 
     @property
+    def settings(self) -> ChatSettings:
+        """The bounds; a reload replaces them."""
+        return self._state.settings
+
+    @settings.setter
+    def settings(self, settings: ChatSettings) -> None:
+        self._state.settings = settings
+
+    @property
     def rooms(self) -> Iterable[Room]:
         """All rooms, the lobby first, then in the order of opening."""
-        return self._rooms.values()
+        return self._state.rooms.values()
 
     @property
     def room_count(self) -> int:
         """How many rooms there are, the lobby included."""
-        return len(self._rooms)
+        return len(self._state.rooms)
 
     @property
     def member_count(self) -> int:
         """How many people there are."""
-        return len(self._members)
+        return len(self._state.members)
 
     def room(self, name: str) -> Room | None:
         """The room of a name, written in any way that folds to it."""
-        return self._rooms.get(fold(name))
+        return self._state.rooms.get(fold(name))
 
     def member(self, nick: str) -> Member | None:
         """The member of a nickname, written in any way that folds to it."""
-        return self._nicks.get(fold(nick))
+        return self._state.nicks.get(fold(nick))
 
     # --- accept ---
 
@@ -167,7 +151,7 @@ class Hub:
         :param address: for bans; ``None`` where there is none.
         :param echo: whether to send the member what they said themselves.
         """
-        if len(self._members) >= self.settings.max_members:
+        if len(self._state.members) >= self.settings.max_members:
             return Refused(Code.HUB_FULL, "there are too many people here, try again later")
         checked = self._free_nick(nick, None)
         if isinstance(checked, Refused):
@@ -175,8 +159,8 @@ class Hub:
         self._entered += 1
         id = f"{self._node}-{self._boot}-m{self._entered}"
         member = Member(id, checked, door, format, outbox, address, echo)
-        self._nicks[member.key] = member
-        self._members[id] = member
+        self._state.nicks[member.key] = member
+        self._state.members[id] = member
         self.counters.entered += 1
         return member
 
@@ -197,7 +181,7 @@ class Hub:
             return checked
         if checked == member.nick:
             return None
-        self._nicks[fold(checked)] = member  # both are theirs until it is delivered
+        self._state.nicks[fold(checked)] = member  # both are theirs until it is delivered
         return self._accept(Renamed(*self._head(member), checked))
 
     def join(self, member: Member, name: str) -> Refused | None:
@@ -209,14 +193,14 @@ class Hub:
             checked = room_name(name)
         except BadName as error:
             return Refused(Code.BAD_ROOM, str(error))
-        room = self._rooms.get(fold(checked))
+        room = self._state.rooms.get(fold(checked))
         if room is not None:
             if member in room.members:
                 return None
             if room.is_banned(member):
                 return Refused(Code.BANNED, f"you are banned from {room.name}")
             checked = room.name
-        elif len(self._rooms) >= self.settings.max_rooms:
+        elif len(self._state.rooms) >= self.settings.max_rooms:
             return Refused(Code.ROOMS_FULL, "there are too many rooms, no other can be opened")
         if len(member.rooms) >= self.settings.rooms_per_member:
             return Refused(
@@ -300,7 +284,7 @@ class Hub:
         room = self._operated_room(member, name)
         if isinstance(room, Refused):
             return room
-        whom = self._nicks.get(fold(nick))
+        whom = self._state.nicks.get(fold(nick))
         try:
             banned = whom.nick if whom is not None else nickname(nick)
         except BadName as error:
@@ -337,7 +321,11 @@ class Hub:
 
         Everybody does, and to tell each one of each other takes quadratic time.
         """
-        self._closing = True
+        self._state.closing = True
+
+    def deliver(self, event: Event) -> None:
+        """Make an event true, and tell those whom it concerns. Called by the order of events."""
+        self._state.deliver(event)
 
     def _accept(self, event: Event) -> Refused | None:
         self._order(event, self.deliver)
@@ -352,12 +340,12 @@ class Hub:
             checked = nickname(nick)
         except BadName as error:
             return Refused(Code.BAD_NICK, str(error))
-        if self._nicks.get(fold(checked), member) is not member:
+        if self._state.nicks.get(fold(checked), member) is not member:
             return Refused(Code.NICK_TAKEN, f"somebody else is called {checked}")
         return checked
 
     def _present(self, nick: str) -> Member | Refused:
-        member = self._nicks.get(fold(nick))
+        member = self._state.nicks.get(fold(nick))
         if member is None:
             return Refused(Code.NO_SUCH_NICK, f"nobody here is called {nick[:NICK_CHARACTERS]}")
         return member
@@ -367,7 +355,7 @@ class Hub:
         room = member.rooms.get(key)
         if room is not None:
             return room
-        room = self._rooms.get(key)
+        room = self._state.rooms.get(key)
         if room is None:
             return Refused(Code.NO_SUCH_ROOM, f"there is no room {name[:ROOM_CHARACTERS]}")
         return Refused(Code.NOT_IN_ROOM, f"you are not in {room.name}")
@@ -390,194 +378,6 @@ class Hub:
         if whom not in room.members:
             return Refused(Code.NOT_IN_SAME_ROOM, f"{whom.nick} is not in {room.name}")
         return room, whom
-
-    # --- deliver ---
-
-    def deliver(self, event: Event) -> None:
-        """Make an event true, and tell those whom it concerns. Called by the order of events.
-
-        What it speaks of may have gone since it was accepted: it is then passed over.
-        """
-        self._queue.append(event)
-        if self._delivering:
-            return
-        self._delivering = True
-        try:
-            while self._queue:
-                event = self._queue.popleft()
-                concerned = self._delivery[type(event)](event)
-                if concerned is not None and not concerned.gone:
-                    concerned.door.happened(event)
-        finally:
-            self._delivering = False
-
-    def _send(
-        self, event: Event, audience: Collection[Member], skipped: Member | None = None
-    ) -> None:
-        self.counters.deliveries += len(audience) - (skipped is not None)
-        rendered: dict[Format, bytes] = {}
-        full = []
-        format = None
-        data = b""
-        size = 0
-        for member in audience:
-            if member.format is not format:
-                format = member.format
-                if format not in rendered:
-                    rendered[format] = format.render(event)
-                data = rendered[format]
-                size = len(data)
-            outbox = member.outbox
-            waiting = outbox.size + size
-            if waiting > outbox.limit:
-                full.append(member)
-            elif member is not skipped:
-                outbox.size = waiting
-                outbox.chunks.append(data)
-                if not outbox.awaited:
-                    outbox.awaited = True
-                    outbox.flush_set.add(outbox)
-        for member in full:
-            if member is not skipped and not member.outbox.squeeze(rendered[member.format]):
-                self.drop(member)
-
-    def _place(self, event: Event, name: str) -> tuple[Room, Member] | None:
-        """The room and the author of an event, as long as the one is in the other."""
-        room = self._rooms.get(fold(name))
-        member = self._members.get(event.who.id)
-        if room is None or member is None or member not in room.members:
-            return None
-        return room, member
-
-    def _joined(self, event: Joined) -> Member | None:
-        member = self._members.get(event.who.id)
-        if member is None:
-            return None
-        key = fold(event.room)
-        room = self._rooms.get(key)
-        if room is None:
-            room = self._rooms[key] = Room(event.room, self.settings.history_kept)
-        if event.opened and not room.members and not room.house:
-            room.operators.add(member)
-        room.members[member] = None
-        member.rooms[key] = room
-        self._send(event, room.members)
-        return member
-
-    def _parted(self, event: Parted) -> Member | None:
-        found = self._place(event, event.room)
-        if found is None:
-            return None
-        room, member = found
-        self._send(event, room.members)
-        self._take_out(room, member)
-        return member
-
-    def _said(self, event: Said) -> Member | None:
-        found = self._place(event, event.room)
-        if found is None:
-            return None
-        room, member = found
-        room.history.append(event)
-        self.counters.messages += 1
-        self._send(event, room.members, None if member.echo else member)
-        return member
-
-    def _private_said(self, event: PrivateSaid) -> Member | None:
-        whom = self._members.get(event.whom.id)
-        if whom is not None:
-            self.counters.private_messages += 1
-            self._send(event, (whom,))
-        return self._members.get(event.who.id)
-
-    def _topic_set(self, event: TopicSet) -> Member | None:
-        found = self._place(event, event.room)
-        if found is None:
-            return None
-        room, member = found
-        room.topic = Topic(event.topic, event.who, event.time) if event.topic else None
-        self._send(event, room.members)
-        return member
-
-    def _renamed(self, event: Renamed) -> Member | None:
-        key = fold(event.nick)
-        member = self._members.get(event.who.id)
-        owner = self._nicks.get(key)
-        if member is None:
-            if owner is not None and owner.gone:  # they left with two nicknames to their name
-                del self._nicks[key]
-            return None
-        if owner is not None and owner is not member:
-            return None
-        if key != member.key:
-            self._nicks.pop(member.key, None)
-            self._nicks[key] = member
-        member.nick = event.nick
-        member.key = key
-        self._send(event, self._neighbours(member))
-        return member
-
-    def _kicked(self, event: Kicked) -> Member | None:
-        room = self._rooms.get(fold(event.room))
-        whom = self._members.get(event.whom.id)
-        if room is None or whom is None or whom not in room.members:
-            return None
-        self._send(event, room.members)
-        self._take_out(room, whom)
-        return whom
-
-    def _mode_changed(self, event: ModeChanged) -> Member | None:
-        room = self._rooms.get(fold(event.room))
-        whom = self._members.get(event.whom.id)
-        if room is None or whom is None or whom not in room.members:
-            return None
-        if event.operator:
-            room.operators.add(whom)
-        else:
-            room.operators.discard(whom)
-        self._send(event, room.members)
-        return self._members.get(event.who.id)
-
-    def _banned(self, event: Banned) -> Member | None:
-        room = self._rooms.get(fold(event.room))
-        if room is None:
-            return None
-        network = None if event.network is None else ipaddress.ip_network(event.network)
-        room.bans[fold(event.nick)] = Ban(event.nick, network, event.who, event.time)
-        self._send(event, room.members)
-        return self._members.get(event.who.id)
-
-    def _unbanned(self, event: Unbanned) -> Member | None:
-        room = self._rooms.get(fold(event.room))
-        if room is None:
-            return None
-        room.bans.pop(fold(event.nick), None)
-        self._send(event, room.members)
-        return self._members.get(event.who.id)
-
-    def _quit(self, event: Quit) -> Member | None:
-        member = self._members.pop(event.who.id, None)
-        if member is None:
-            return None
-        self._nicks.pop(member.key, None)
-        neighbours = {} if self._closing else self._neighbours(member)
-        neighbours.pop(member, None)
-        for room in list(member.rooms.values()):
-            self._take_out(room, member)
-        self._send(event, neighbours)
-        return None
-
-    def _neighbours(self, member: Member) -> dict[Member, None]:
-        """The member and everybody who is in a room with them, each once."""
-        found = {member: None}
-        for room in member.rooms.values():
-            found.update(room.members)
-        return found
-
-    def _take_out(self, room: Room, member: Member) -> None:
-        room.remove(member)
-        if not room.members and not room.house:
-            self._rooms.pop(room.key, None)
 
 
 def _is_longer(text: str, size: int) -> bool:
