@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import sys
 import tempfile
 from importlib import metadata
@@ -57,6 +58,8 @@ def _arguments() -> argparse.Namespace:
 def main() -> int:
     """:return: the exit status: 1 if a load that could be put on a server failed."""
     arguments = _arguments()
+    # so that all children are ended on the way out
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     raise_files()
     machine = _machine()
     sys.stdout.write(", ".join(f"{name} {value}" for name, value in machine.items()) + "\n")
