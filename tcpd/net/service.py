@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
 
-from tcpd.config.listen import Listener, PrivateSocket
+from tcpd.config.listen import Listener, Place, PrivateSocket, UnixSocket
 from tcpd.net.datagram import Datagrams
 from tcpd.net.layer import ConnectionLayer, ListenerFactory
 from tcpd.net.listeners import ListenError, open_datagrams, open_stream, real_listener
@@ -32,17 +33,25 @@ class OpenPort:
     :ivar port: Twisted's.
     """
 
+    _log: ClassVar[Logger] = Logger()
+
     listener: Listener
     server: Server
     port: IListeningPort
 
     def serves(self, listener: Listener) -> bool:
         """Whether it is where a listener wants to be, whatever its words."""
-        return (self.listener.place, self.listener.udp) == (listener.place, listener.udp)
+        return (_spot(self.listener.place), self.listener.udp) == (
+            _spot(listener.place),
+            listener.udp,
+        )
 
     def become(self, listener: Listener, server: Server) -> None:
         """Serve as another listener at the same place would."""
-        self.listener = listener
+        before, self.listener = self.listener.place, listener
+        place = listener.place
+        if isinstance(place, UnixSocket) and place != before:
+            self._give_mode(place)
         if isinstance(self.server, Datagrams):
             assert isinstance(server, Datagrams)
             self.server.become(server)
@@ -50,12 +59,27 @@ class OpenPort:
             assert isinstance(server, ListenerFactory)
             self.server.become(server)
 
+    def _give_mode(self, place: UnixSocket) -> None:
+        try:
+            os.chmod(place.path, place.mode)
+        except OSError as error:  # the socket was made by root, who is not there any more
+            self._log.warn(
+                "{place} keeps its permissions until a restart: {error}",
+                place=str(place),
+                error=error.strerror,
+            )
+
     def close(self) -> Deferred[Any]:
         closed = maybeDeferred(self.port.stopListening)
         if isinstance(self.listener.place, PrivateSocket):
             # who gave up root may not be able to take the file away; the next start does
             closed.addErrback(lambda failure: failure.trap(OSError) and None)
         return closed
+
+
+def _spot(place: Place) -> Place:
+    """Where it is, whoever may use it."""
+    return replace(place, mode=0) if isinstance(place, UnixSocket) else place
 
 
 class ListeningService(Service):
