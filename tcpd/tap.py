@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pwd
 import sys
 import time
 from collections.abc import Mapping
-from importlib import metadata
 from types import TracebackType
 from typing import Any, NoReturn
 
@@ -28,6 +28,7 @@ from tcpd.daemon.logs import LogFault
 from tcpd.daemon.registry import KindError, Kinds
 from tcpd.daemon.reload import Reloader
 from tcpd.daemon.surroundings import Surroundings
+from tcpd.daemon.versions import version_of
 from tcpd.net.listeners import ListenError
 from tcpd.ops import catalogue
 
@@ -67,11 +68,7 @@ class Options(usage.Options):
 
     def opt_version(self) -> None:
         """Display the versions of tcpd and Twisted, and exit."""
-        try:
-            version = metadata.version("tcpd")
-        except metadata.PackageNotFoundError:
-            version = "(not installed)"  # run from a checkout
-        _leave(f"tcpd {version}, Twisted {metadata.version('twisted')}")
+        _leave(f"tcpd {version_of('tcpd')}, Twisted {version_of('twisted')}")
 
     def postOptions(self) -> None:
         """Read the configuration, and do at once what needs no daemon."""
@@ -130,8 +127,12 @@ def makeService(options: Options) -> IService:
 
 def _surroundings(options: Options) -> Surroundings:
     """What the process was started in, and who it is going to be."""
-    owner = (_twistd(options) or {}).get("uid")
-    return Surroundings(os.environ, os.geteuid(), owner)
+    twistd = _twistd(options) or {}
+    owner, group = twistd.get("uid"), twistd.get("gid")
+    if owner is not None and group is None:
+        with contextlib.suppress(KeyError):  # twistd itself tells that
+            group = pwd.getpwuid(owner).pw_gid
+    return Surroundings(os.environ, os.geteuid(), owner, group)
 
 
 def _twistd(options: Options) -> Mapping[str, Any] | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from importlib import metadata
 from typing import Any
 
 from twisted.application.service import MultiService, Service
@@ -25,6 +24,7 @@ from tcpd.daemon.logs import Logs
 from tcpd.daemon.metrics import metrics
 from tcpd.daemon.reconfiguration import Reconfiguration
 from tcpd.daemon.surroundings import Surroundings
+from tcpd.daemon.versions import version_of
 from tcpd.net.directory import ServiceEntry
 from tcpd.net.layer import ConnectionLayer
 from tcpd.net.service import ListeningService
@@ -76,7 +76,9 @@ class Daemon(MultiService):
         #: Hands the events of the catalogue on to whoever follows them, while the daemon runs.
         self.events = Followers(escape_controls)
         #: The services of the daemon's own. What they need of it they ask for when they need it.
-        self.internals: dict[str, Internal] = {each.name: each for each in self._internals()}
+        self.internals: dict[str, Internal] = {
+            each.name: each for each in self._internals(settings)
+        }
         self.settings = settings = with_internals(settings, self.internals.values())
         self._retiring: dict[ListeningService, Deferred[Any]] = {}
         self._stopping = False
@@ -147,7 +149,7 @@ class Daemon(MultiService):
         served = self.directory()
         catalogue.DAEMON_STARTED.emit(
             self._log,
-            version=metadata.version("tcpd"),
+            version=version_of("tcpd"),
             services=len(served),
             listeners=sum(len(entry.listeners) for entry in served),
             pid=os.getpid(),
@@ -269,11 +271,11 @@ class Daemon(MultiService):
         """:meth:`reconfigure`, to settings that have the daemon's own services in them."""
         return Reconfiguration(self, diff(self.settings, whole)).run()
 
-    def _internals(self) -> list[Internal]:
+    def _internals(self, settings: Settings) -> list[Internal]:
         """Describe the services of the daemon's own, in the order they are to be opened."""
         own = [metrics(self)]
         if self._surroundings is not None:
-            own.append(control(self, self._surroundings))
+            own.append(control(self, settings.tcpd, self._surroundings))
         return own
 
     def raise_limit(self) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 from dataclasses import dataclass
-from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from OpenSSL import SSL
@@ -14,6 +13,7 @@ from tcpd.config.fields import option
 from tcpd.config.listen import LISTENERS, Listener
 from tcpd.config.settings import POLICY, PolicySettings, Settings
 from tcpd.daemon.internal import Internal
+from tcpd.daemon.versions import version_of
 from tcpd.net.datagram import Drop
 from tcpd.ops.exposition import Exposition
 from tcpd.ops.figures import Figures, Words
@@ -123,8 +123,8 @@ _VERSIONS = dict(
     zip(
         VERSIONS,
         (
-            metadata.version("tcpd"),
-            metadata.version("twisted"),
+            version_of("tcpd"),
+            version_of("twisted"),
             platform.python_version(),
             SSL.OpenSSL_version(SSL.OPENSSL_VERSION).decode("ascii", "replace"),
         ),

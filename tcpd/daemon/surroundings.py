@@ -13,8 +13,10 @@ class Surroundings:
     :ivar environ: the environment, of which systemd's and the user's directories are looked at.
     :ivar uid: the user id that it was started as.
     :ivar owner: the user id that it is going to have once its ports are open; ``None`` for that.
+    :ivar group: the same of its group id.
     """
 
     environ: Mapping[str, str]
     uid: int
     owner: int | None = None
+    group: int | None = None

@@ -9,7 +9,7 @@ from twisted.logger import Logger
 
 from tcpd.config.listen import Listener, PrivateSocket
 from tcpd.config.locations import AUTO, control_path
-from tcpd.config.settings import PolicySettings, Settings
+from tcpd.config.settings import PolicySettings, TcpdSettings
 from tcpd.daemon.control.access import Peer, may_operate, peer_of
 from tcpd.daemon.control.banning import Banning
 from tcpd.daemon.control.connections import Connections
@@ -38,33 +38,29 @@ _MODE = 0o660
 _POLICY = PolicySettings(idle=0.0)
 
 
-def control(daemon: Daemon, surroundings: Surroundings) -> Internal:
+def control(daemon: Daemon, settings: TcpdSettings, surroundings: Surroundings) -> Internal:
     """Describe it. Called by the daemon, whose parts are looked at only when a command needs them.
 
-    :param surroundings: what it was started in; the same for as long as it lives, so that a reload
-        does not look for the socket elsewhere once root has been given up.
+    Where the socket is and whose does not change while the daemon runs: root may have been given
+    up, and whoever asks for the reload would be cut off by it.
+
+    :param settings: those that it starts with.
+    :param surroundings: what it was started in.
     """
-
-    def listen(settings: Settings) -> tuple[Listener, ...]:
-        tcpd = settings.tcpd
-        path = control_path(tcpd.control, tcpd.state, surroundings.environ, surroundings.uid)
-        if not path:
-            return ()
-        place = PrivateSocket(
-            path,
-            _MODE,
-            group=tcpd.control_group,
-            owner=surroundings.owner,
-            required=tcpd.control != AUTO,
-        )
-        return (Listener(place),)
-
+    path = control_path(settings.control, settings.state, surroundings.environ, surroundings.uid)
+    group = settings.control_group
+    if not group and surroundings.group is not None:
+        group = str(surroundings.group)
+    place = PrivateSocket(
+        path, _MODE, group=group, owner=surroundings.owner, required=settings.control != AUTO
+    )
+    listeners = (Listener(place),) if path else ()
     return Internal(
         name=NAME,
         section="tcpd",
-        keys=frozenset({"control", "control_group"}),
+        keys=frozenset(),
         kind=ControlKind(daemon),
-        listen=listen,
+        listen=lambda _: listeners,
         policy=lambda _: _POLICY,
     )
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import functools
 import heapq
 import os
 import resource
 from collections.abc import Sequence
-from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from tcpd.daemon.control.answer import Told, moment, operator_command, pairs, size, span, table
+from tcpd.daemon.versions import version_of
 from tcpd.line.command import Command
 from tcpd.wire.safe_text import escape_controls
 
@@ -21,14 +20,6 @@ if TYPE_CHECKING:
 _ROOMS = 200
 
 _LONGEST_TOPIC = 60
-
-
-@functools.cache
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return "(not installed)"  # run from a checkout
 
 
 class Looking:
@@ -69,8 +60,8 @@ class Looking:
         reloads = parts.counters.reloads
         data: dict[str, Any] = {
             "server_name": parts.server_name,
-            "version": _version("tcpd"),
-            "twisted": _version("twisted"),
+            "version": version_of("tcpd"),
+            "twisted": version_of("twisted"),
             "pid": os.getpid(),
             "uid": os.geteuid(),
             "ready": not daemon.unready,

@@ -1,0 +1,15 @@
+"""What runs here, in which version."""
+
+from __future__ import annotations
+
+import functools
+from importlib import metadata
+
+
+@functools.cache
+def version_of(package: str) -> str:
+    """The version of an installed package; ``uninstalled`` for one that runs from a checkout."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "uninstalled"
