@@ -16,10 +16,14 @@ from twisted.internet.error import ConnectionDone
 from twisted.logger import globalLogPublisher
 from twisted.python.failure import Failure
 
+from tcpd.config.listen import PrivateSocket
+from tcpd.config.settings import TcpdSettings
 from tcpd.daemon.banfile import BanFile, BanFileError
 from tcpd.daemon.control.access import Peer, may_operate
 from tcpd.daemon.control.answer import size, span, table
 from tcpd.daemon.control.connections import end_gently
+from tcpd.daemon.control.door import control
+from tcpd.daemon.surroundings import Surroundings
 from tcpd.policy.bans import Bans
 from tcpd.policy.reasons import End
 
@@ -475,3 +479,13 @@ def test_sizes(count: int, text: str) -> None:
 
 def test_tables() -> None:
     assert table(["A", ">B"], [("long", 1), ("x", 22)]) == "A      B\nlong   1\nx     22"
+
+
+def test_the_socket_is_for_who_the_daemon_is_going_to_be(house: House) -> None:
+    """reference/control.rst: it belongs to the daemon's user and group."""
+    surroundings = Surroundings({}, 0, owner=123, group=456)
+    for group, wanted in (("", "456"), ("adm", "adm")):
+        tcpd = TcpdSettings(control="/run/x", control_group=group)
+        (listener,) = control(house.daemon, tcpd, surroundings).listen(house.daemon.settings)
+        assert isinstance(listener.place, PrivateSocket)
+        assert (listener.place.owner, listener.place.group) == (123, wanted)

@@ -400,3 +400,16 @@ def receive_reply(operator: socket.socket) -> bytes:
         received += operator.recv(1 << 20)
         if received.endswith(b"\r\n") and received[:-2].rpartition(b"\n")[2][3:4] == b" ":
             return received
+
+
+def test_the_socket_stays_where_it_is_until_a_restart(start: Callable[[str], Daemon]) -> None:
+    """settings.py: control and control_group take a restart; the rest of a reload is taken over,
+    and whoever asked for it is not cut off before the answer."""
+    daemon = start(CONFIG)
+    ini = daemon.directory / "tcpd.ini"
+    elsewhere = daemon.directory / "elsewhere"
+    for line in ("control = none", f"control = {elsewhere}", "control_group = 12345"):
+        ini.write_text(f"[tcpd]\n{line}\n{CONFIG}")
+        assert said(daemon, "reload") == f"tcpd: {line.partition(' ')[0]} needs a restart\n"
+    assert not elsewhere.exists()
+    assert said(daemon, "log") == "the log level is info\n"
