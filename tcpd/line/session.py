@@ -44,6 +44,9 @@ Report = Callable[[str, BaseException], str]
 # that what a peer that does not read has made us render stays in proportion to this, and so does
 # the time that others have to wait meanwhile.
 _LOT = 64 * 1024
+# Split into lines at a time. Short lines take twenty times their bytes, and what waits because its
+# client does not read is better not split yet.
+_PIECE = 32 * 1024
 # What a line counts for that is no request, in characters of the lot; a refusal has some fifty.
 _NO_REQUEST = 64
 _NOT_UTF8 = "500 the line is not valid UTF-8\r\n"
@@ -119,7 +122,7 @@ class Session:
         self._find = scene.commands.by_word.get
         self._buffer = LineBuffer(max_line, strict_crlf=strict_crlf)
         self._max_line = max_line
-        self._chunks: list[bytes] = []  # there is hardly ever more than one
+        self._chunks: list[bytes] = []  # there is hardly ever more than one, but in a flood
         self._lines: Iterator[bytes | Fault] = iter(())
         self._cut = False
         self._input_ended = False
@@ -139,7 +142,10 @@ class Session:
         """Take what the client has sent; :meth:`answer` looks at it. Ignored when CLOSED."""
         if self.state is not _CLOSED:
             self._cut = not data.endswith(b"\n")
-            self._chunks.append(data)
+            if len(data) <= _PIECE:
+                self._chunks.append(data)
+            else:
+                self._chunks += [data[at : at + _PIECE] for at in range(0, len(data), _PIECE)]
 
     def end_of_input(self) -> None:
         """The client sends nothing more: CLOSED once :meth:`answer` has nothing left to answer."""

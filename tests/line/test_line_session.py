@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import tracemalloc
 from collections.abc import Awaitable, Callable, Generator
 from itertools import pairwise
 from typing import Any
@@ -353,6 +354,21 @@ def test_what_is_refused_fills_a_lot_too() -> None:
     assert len(talk.session.answer()) < 100_000
     assert talk.session.more
     assert talk.rest().count(b"\r\n") > 90_000
+
+
+def test_what_waits_takes_about_the_memory_that_it_was_sent_in() -> None:
+    talk = Talk()
+    flood = b"ab\n" * 87_000
+    tracemalloc.start()
+    try:
+        talk.session.receive(flood)
+        talk.session.answer()
+        assert talk.session.more
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 4 * len(flood)
+    assert talk.rest().count(b"\r\n") + 2_000 > 87_000
 
 
 def test_help_guesses_as_often_as_a_refusal() -> None:
