@@ -153,7 +153,7 @@ class Connection:
         if self._end is None:
             if self._tls_layer is not None and self.tls is None:
                 self._end = End.TLS_FAILED
-            elif not reason.check(ConnectionDone):
+            elif not isinstance(reason.value, ConnectionDone):
                 self._end = End.LOST
             else:
                 # a client that closed its side first is who ended it, though a protocol that knows

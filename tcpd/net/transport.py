@@ -47,6 +47,9 @@ _READ = 256 * 1024
 #: A producer is asked to pause when more bytes wait, as on Twisted's own transports.
 _ROOM = 64 * 1024
 
+#: The reason of most ends; a Failure takes its time to make.
+_DONE = Failure(ConnectionDone())
+
 #: SO_LINGER on, for no time: the connection is reset (RFC 9293 section 3.10.5).
 _RESET = struct.pack("ii", 1, 0)
 
@@ -59,9 +62,10 @@ class Turns:
 
     :ivar soon: called with a connection that was written to or is to end; sees to it that its
         ``flush`` is called at the end of the turn.
+    :ivar forget: called with a connection whose socket is closed right after.
     """
 
-    __slots__ = ("_waiting", "reactor", "soon")
+    __slots__ = ("_waiting", "forget", "reactor", "soon")
 
     def __init__(self, reactor: Any) -> None:
         self.reactor = reactor
@@ -70,6 +74,11 @@ class Turns:
         self.soon: Callable[[LeanConnection], None] = (
             self._later if written is None else written.append
         )
+        self.forget: Callable[[LeanConnection], None] = getattr(reactor, "forget", self._remove)
+
+    def _remove(self, connection: LeanConnection) -> None:
+        self.reactor.removeReader(connection)
+        self.reactor.removeWriter(connection)
 
     def _later(self, connection: LeanConnection) -> None:
         if not self._waiting:
@@ -96,6 +105,8 @@ class LeanConnection(Connection):
     __slots__ = (
         "_aborting",
         "_blocked",
+        "_forget",
+        "_lingering",
         "_out",
         "_paused",
         "_pending",
@@ -134,6 +145,8 @@ class LeanConnection(Connection):
         self._send = sock.send
         self._reactor = turns.reactor
         self._soon = turns.soon
+        self._forget = turns.forget
+        self._lingering = False  # the wait for the end is bounded
         self._out: list[bytes | memoryview] = []
         self._pending = 0  # bytes in _out
         self._within = False  # the protocol is being given bytes
@@ -179,7 +192,7 @@ class LeanConnection(Connection):
         except BlockingIOError:
             return
         except OSError:
-            self._close(ConnectionLost())
+            self._close(Failure(ConnectionLost()))
             return
         if not data:
             self._input_ended()
@@ -213,11 +226,11 @@ class LeanConnection(Connection):
 
     def connectionLost(self, reason: Failure) -> None:
         """The reactor found the connection gone, or is stopping."""
-        self._close(reason.value or ConnectionLost())
+        self._close(reason)
 
     def gone(self) -> None:
         """The connection is gone, though nobody was reading from it."""
-        self._close(ConnectionLost())
+        self._close(Failure(ConnectionLost()))
 
     # --- for the protocol, or the TLS layer: a transport ---
 
@@ -254,7 +267,8 @@ class LeanConnection(Connection):
         self.disconnecting = True
         self._producer = None
         self._pulling = self._paused = False
-        self.begin_linger()
+        if not self._within:  # else it is flushed at once, and most have nothing left to wait for
+            self._linger()
         self._wake()
 
     def loseWriteConnection(self) -> None:
@@ -364,14 +378,15 @@ class LeanConnection(Connection):
         if self._lost:
             return
         if self._aborting:
-            self._close(ConnectionAborted())
+            self._close(Failure(ConnectionAborted()))
         elif self._pending:
             if self.disconnecting:
                 self.pauseProducing()
+                self._linger()
             else:
                 self._tell_full()
         elif self.disconnecting:
-            self._close(ConnectionDone())
+            self._close(_DONE)
         elif self._shutting and not self._shut:
             self._shut_down()
         elif self._paused:
@@ -400,9 +415,13 @@ class LeanConnection(Connection):
         except BaseException as error:
             self._application_failed(error)
 
+    def _linger(self) -> None:
+        if not self._lingering:
+            self._lingering = True
+            self.begin_linger()
+
     def _input_ended(self) -> None:
         self._read_over = True
-        self.pauseProducing()
         self._within = True
         try:
             self.read_ended()
@@ -413,13 +432,15 @@ class LeanConnection(Connection):
         self._within = False
         if self._out or self.disconnecting:
             self.flush()
+        if not self._lost:
+            self.pauseProducing()
 
     def _shut_down(self) -> None:
         self._shut = True
         try:
             self._socket.shutdown(socket.SHUT_WR)
         except OSError:
-            self._close(ConnectionLost())
+            self._close(Failure(ConnectionLost()))
 
     def _application_failed(self, error: BaseException) -> None:
         _log.failure(
@@ -429,16 +450,14 @@ class LeanConnection(Connection):
             id=self.id,
             peer=self.peer,
         )
-        self._close(error)
+        self._close(Failure(error))
 
-    def _close(self, why: BaseException) -> None:
+    def _close(self, reason: Failure) -> None:
         if self._lost:
             return
-        self.pauseProducing()
-        if self._blocked:
-            self._blocked = False
-            self._reactor.removeWriter(self)
         self._lost = True
+        self._reading = self._blocked = False
+        self._forget(self)
         self._out.clear()
         self._pending = 0
         sock = self._socket
@@ -446,7 +465,7 @@ class LeanConnection(Connection):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         sock.close()
         try:
-            self.finish(Failure(why))
+            self.finish(reason)
         except BaseException as error:
             _log.failure(
                 "service {service}: connection {id} from {peer} failed in ending",
