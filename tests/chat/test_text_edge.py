@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -84,6 +85,34 @@ def test_a_flood_is_slowed_and_nothing_lost() -> None:
     assert house.counted["throttled"] > 0
     ann.type("after")
     assert bob.screen() == ["#lobby <ann> after"]
+
+
+def test_a_flood_that_waits_takes_about_the_memory_that_it_was_sent_in() -> None:
+    """'Faster ones are not lost: they wait'; for hours, if they are many."""
+    house = House()
+    ann = house.client("ann")
+    flood = b"ab\n" * 80_000
+    tracemalloc.start()
+    try:
+        ann.send(flood)
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 3 * len(flood)
+    assert ann.transport.producerState == "paused"
+
+
+@pytest.mark.parametrize("noise", [b"\xff\xfd\x01", b"\xff\xfb\x18", b"x"])
+def test_a_flood_without_lines_leaves_others_their_turns(noise: bytes) -> None:
+    house = House()
+    ann = house.client("ann")
+    ann.send(noise * 80_000)
+    assert ann.transport.producerState == "paused", "the rest is for the next turn"
+    house.clock.advance(0)
+    assert ann.transport.producerState == "producing"
+    ann.transport.clear()  # the refusals of what was asked for
+    ann.send(b"\n/who\n")
+    assert ann.screen()[-1] == "  In #lobby (1): ann"
 
 
 def test_no_rate_no_limit() -> None:

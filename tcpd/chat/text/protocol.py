@@ -42,6 +42,13 @@ from tcpd.wire.telnet import TelnetFilter
 #: into a room that people with good connections fall behind.
 LINES_A_TURN = 16
 
+#: Split into lines at a time. Short lines take twenty times their bytes, and may wait for hours.
+_PIECE = 4096
+
+#: How many of them are looked at for a line in a reactor turn: telnet's commands are taken out byte
+#: by byte, and a flood of them is not to keep others waiting.
+_PIECES_A_TURN = 8
+
 
 @implementer(IHalfCloseableProtocol, IFarewell, IPushProducer)
 class TextProtocol(Protocol):
@@ -61,10 +68,12 @@ class TextProtocol(Protocol):
         self._outbox = Outbox(factory.hub.settings.outbox, factory.flush_set, self._write)
         self._telnet = TelnetFilter()
         self._buffer = LineBuffer(LINE_BYTES)
+        self._input: deque[bytes] = deque()
         self._lines: deque[bytes | Fault] = deque()
         self._session: Session | None = None
         self._reading = True
         self._read_closed = False
+        self._all_split = False
         self._over = False
         self._pause: IDelayedCall | None = None
         self._nick_timer: IDelayedCall | None = None
@@ -95,19 +104,14 @@ class TextProtocol(Protocol):
     def dataReceived(self, data: bytes) -> None:
         if self._over:
             return
-        data, answers = self._telnet.feed(data)
-        if answers:
-            self._outbox.put(answers)
-        lines = self._buffer.feed(data)
-        if lines:
-            self._lines.extend(lines)
-            if self._pause is None:
-                self._work()
+        for at in range(0, len(data), _PIECE):
+            self._input.append(data[at : at + _PIECE])
+        if self._pause is None:
+            self._work()
 
     def readConnectionLost(self) -> None:
         """The client has said all it has to say, and may still read."""
         self._read_closed = True
-        self._lines.extend(line for line in self._buffer.feed(b"\n") if line)
         if self._pause is None:
             self._work()
 
@@ -148,7 +152,7 @@ class TextProtocol(Protocol):
         session = self._session
         assert session is not None
         turn = LINES_A_TURN
-        while self._lines and not self._over:
+        while not self._over and self._split_more():
             if self._outbox.paused or self._outbox.size > self._outbox.limit // 4:
                 break  # until it is written: _write and resumeProducing come back here
             if not turn:
@@ -163,9 +167,29 @@ class TextProtocol(Protocol):
             if self._nick_timer is not None and session.member is not None:
                 self._nick_timer.cancel()
                 self._nick_timer = None
-        if self._read_closed and not self._lines and not self._over:
+        if self._all_split and not self._lines and not self._over:
             session.finish("Goodbye.")
         self._set_reading()
+
+    def _split_more(self) -> bool:
+        """Split what was received, as far as needed; tell whether there is a line to take."""
+        pieces = _PIECES_A_TURN
+        while not self._lines:
+            if self._input:
+                if not pieces:  # nothing but telnet's commands, or one endless line
+                    self._work_after(0)
+                    return False
+                pieces -= 1
+                data, answers = self._telnet.feed(self._input.popleft())
+                if answers:
+                    self._outbox.put(answers)
+                self._lines.extend(self._buffer.feed(data))
+            elif self._read_closed and not self._all_split:
+                self._all_split = True
+                self._lines.extend(line for line in self._buffer.feed(b"\n") if line)
+            else:
+                return False
+        return True
 
     def _take_token(self) -> float:
         """Take a token; if there is none, tell in how many seconds there will be."""
@@ -189,7 +213,7 @@ class TextProtocol(Protocol):
         """Read from the client, or do not: the one place that decides it."""
         if self._over or self._read_closed:
             return
-        reading = not self._lines and not self._outbox.paused
+        reading = not (self._lines or self._input or self._outbox.paused)
         if reading is not self._reading:
             self._reading = reading
             transport: Any = self.transport
@@ -242,6 +266,7 @@ class TextProtocol(Protocol):
         """Take nothing more, from anybody."""
         self._over = True
         self._outbox.close()
+        self._input.clear()
         self._lines.clear()
         for timer in (self._pause, self._nick_timer):
             if timer is not None:
