@@ -111,12 +111,7 @@ class Child:
 
     def cpu(self) -> float:
         """Seconds of processor time so far, of descendants too."""
-        ticks = 0
-        for pid in self._family():
-            fields = _stat(pid)
-            # utime, stime, and those of children that were waited for: proc(5), fields 14 to 17
-            ticks += sum(int(field) for field in fields[11:15])
-        return ticks / _TICK
+        return sum(_used(pid) for pid in self._family())
 
     def memory(self) -> int:
         """Bytes in memory now, of descendants too."""
@@ -139,6 +134,22 @@ def _stat(pid: int) -> list[str]:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return []
+
+
+def _used(pid: int) -> float:
+    """Seconds of processor time of a process, and of its children that were waited for."""
+    # utime, stime, and those of the children: proc(5)'s stat, fields 14 to 17
+    own, waited_for = 0.0, 0.0
+    if fields := _stat(pid):
+        own = (int(fields[11]) + int(fields[12])) / _TICK
+        waited_for = (int(fields[13]) + int(fields[14])) / _TICK
+    try:
+        # the same in nanoseconds, by thread: many processes with less than a tick each add up
+        tasks = list(Path(f"/proc/{pid}/task").iterdir())
+        own = sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
+    except (OSError, IndexError):
+        pass
+    return own + waited_for
 
 
 def _resident(pid: int) -> int:
