@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from twisted.internet.interfaces import IProtocolFactory, IReactorFDSet
-from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from tcpd.chat.hub import Hub
 from tcpd.chat.settings import ChatSettings
@@ -26,7 +25,7 @@ from tcpd.net.directory import ServiceEntry
 from tcpd.net.layer import ConnectionLayer, ListenerFactory
 from tcpd.net.service import ListeningService, Server
 from tcpd.net.systemd import initial_environment, passed_sockets
-from tcpd.net.tls import Certificates, tls_factory
+from tcpd.net.tls import Certificates
 from tcpd.net.transport import Turns
 from tcpd.ops.counters import DaemonCounters, ServiceCounters
 from tcpd.policy.admission import Tally
@@ -93,7 +92,6 @@ class Parts:
         self.own_ports: set[int] = set()
         self.counters = DaemonCounters()
         self.certificates: dict[str, Certificates] = {}
-        self.tls: dict[str, TLSMemoryBIOFactory] = {}
         self.hub = Hub(
             settings.sections["chat"],
             node=self.server_name[:32],
@@ -120,7 +118,6 @@ class Parts:
                 self.certificates[name].adopt(certificates)
             else:
                 self.certificates[name] = certificates
-                self.tls[name] = tls_factory(certificates, self.reactor)
 
     def context(self, service: str, counters: ServiceCounters | None = None) -> Context:
         """What the kind of a service gets.
@@ -220,8 +217,8 @@ class Parts:
             )
         return ListenerFactory(
             layer,
-            self.tls[listener.tls] if listener.tls else None,
-            self.tls[listener.starttls] if listener.starttls else None,
+            self.certificates[listener.tls] if listener.tls else None,
+            self.certificates[listener.starttls] if listener.starttls else None,
         )
 
 

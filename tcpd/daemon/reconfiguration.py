@@ -99,17 +99,17 @@ class Reconfiguration:
         certificates = self.parts.load_certificates(self.settings, complaints)
         factories = self._factories(complaints)
         complaints.check()
-        known = dict(self.parts.certificates), dict(self.parts.tls)
+        known = dict(self.parts.certificates)
         # new names are needed to prepare listeners; those in use change with everything else
         self.parts.use_certificates(
-            {name: made for name, made in certificates.items() if name not in known[0]}
+            {name: made for name, made in certificates.items() if name not in known}
         )
         try:
             self._prepare(factories)
         except ListenError:
             for plan in self.plans:
                 plan.undo()
-            self.parts.certificates, self.parts.tls = known
+            self.parts.certificates = known
             raise
         self.parts.use_certificates(certificates)
         return self._commit()

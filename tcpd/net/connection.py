@@ -7,24 +7,20 @@ differ in how bytes go and agree in everything here.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import (
     IAddress,
     IDelayedCall,
     IHalfCloseableProtocol,
-    IHandshakeListener,
-    IProtocol,
 )
-from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
-from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
-from zope.interface import implementer
 
 from tcpd.interfaces import IFarewell
-from tcpd.net.tls import TLSFacts, TLSLayer, facts_of
+from tcpd.net.tls import Certificates, TLSFacts, facts_of
+from tcpd.net.tls_layer import TLSLayer
 from tcpd.ops import catalogue
 from tcpd.policy.admission import IPAddress
 from tcpd.policy.reasons import End
@@ -33,21 +29,6 @@ if TYPE_CHECKING:
     from tcpd.net.layer import ConnectionLayer
 
 _log = Logger()
-
-
-@implementer(IHandshakeListener)
-class _Handshaking(Protocol):
-    """Stands inside the TLS layer until the handshake is complete, so that no protocol is made
-    for a client that never completes it."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-
-    def handshakeCompleted(self) -> None:
-        self._connection.secured()
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self._connection.application_lost(reason)
 
 
 class Connection:
@@ -61,8 +42,8 @@ class Connection:
     :param address: the client's, or ``None`` on a UNIX socket.
     :param peer: the client, as people write it.
     :param endpoint_address: as Twisted tells it, for ``buildProtocol``.
-    :param tls: begin with TLS, by this factory.
-    :param starttls: the protocol may begin TLS later, by this factory.
+    :param tls: begin with TLS, and show these.
+    :param starttls: the protocol may begin TLS later, and show these.
 
     :ivar bytes_in: received on the wire.
     :ivar bytes_out: handed to the transport or held for it.
@@ -80,9 +61,9 @@ class Connection:
         "_lost",
         "_producer",
         "_read_ended",
-        "_starttls_factory",
+        "_starttls_certificates",
         "_timer",
-        "_tls_factory",
+        "_tls_certificates",
         "_tls_layer",
         "address",
         "bytes_in",
@@ -104,8 +85,8 @@ class Connection:
         address: IPAddress | None,
         peer: str,
         endpoint_address: IAddress,
-        tls: TLSMemoryBIOFactory | None,
-        starttls: TLSMemoryBIOFactory | None,
+        tls: Certificates | None,
+        starttls: Certificates | None,
     ) -> None:
         self.layer = layer
         self.id = id
@@ -120,8 +101,8 @@ class Connection:
         self.inner: Any = None
         self._counters = layer.counters
         self._endpoint_address = endpoint_address
-        self._tls_factory = tls
-        self._starttls_factory = starttls
+        self._tls_certificates = tls
+        self._starttls_certificates = starttls
         self._tls_layer: TLSLayer | None = None
         self._application: Any = None
         self._producer: Any = None
@@ -136,11 +117,11 @@ class Connection:
 
     def begin(self) -> None:
         """The client is there: begin TLS, or make the protocol. Called once, by a subclass."""
-        if self._tls_factory is None:
+        if self._tls_certificates is None:
             self._build_application(self)
             return
         try:
-            self._begin_tls(self._tls_factory)
+            self._begin_tls(self._tls_certificates)
         except Exception:
             self.inner = self._tls_layer = None  # half made, it cannot be told of the end
             self._broken("beginning TLS")
@@ -201,8 +182,24 @@ class Connection:
         """Cut the connection at once; what waits is lost."""
         raise NotImplementedError
 
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        """:class:`twisted.internet.interfaces.IConsumer`."""
+        raise NotImplementedError
+
     def unregisterProducer(self) -> None:
         """:class:`twisted.internet.interfaces.IConsumer`."""
+        raise NotImplementedError
+
+    def pauseProducing(self) -> None:
+        """Stop reading from the client, until :meth:`resumeProducing`."""
+        raise NotImplementedError
+
+    def resumeProducing(self) -> None:
+        """Read again."""
+        raise NotImplementedError
+
+    def getHost(self) -> Any:
+        """:class:`twisted.internet.interfaces.ITransport`."""
         raise NotImplementedError
 
     # --- TLS ---
@@ -210,7 +207,7 @@ class Connection:
     @property
     def can_start_tls(self) -> bool:
         return (
-            self._starttls_factory is not None
+            self._starttls_certificates is not None
             and self._tls_layer is None
             and not (self.disconnecting or self._lost)
         )
@@ -218,14 +215,12 @@ class Connection:
     def start_tls(self) -> None:
         if not self.can_start_tls:
             raise RuntimeError("TLS cannot be started on this connection now")
-        assert self._starttls_factory is not None
-        producer = self._producer
-        self.unregisterProducer()
-        self._begin_tls(self._starttls_factory)
-        layer = cast(Any, self._tls_layer)
+        assert self._starttls_certificates is not None
+        self._begin_tls(self._starttls_certificates)
+        layer = self._tls_layer
+        assert layer is not None
+        layer.protocol = self._application
         self._application.transport = layer
-        if producer is not None:
-            layer.registerProducer(producer, True)
 
     def secured(self) -> None:
         """The handshake is complete: the protocol takes the place that was kept for it."""
@@ -236,20 +231,12 @@ class Connection:
         self.layer.counters.tls[self.tls.version] += 1
         if self._application is None:
             self._build_application(layer)
-        else:
-            layer.wrappedProtocol = self._application
 
-    def application_lost(self, reason: Failure) -> None:
-        """The connection was lost in a handshake: tell the protocol, if there is one by then."""
-        if self._application is not None:
-            self._application.connectionLost(reason)
-
-    def _begin_tls(self, factory: TLSMemoryBIOFactory) -> None:
+    def _begin_tls(self, certificates: Certificates) -> None:
         self._timer = self.layer.clock.callLater(
             self.layer.policy.handshake, self._cut, End.TLS_TIMEOUT
         )
-        self.inner = self._tls_layer = TLSLayer(factory, cast(IProtocol, _Handshaking(self)))
-        self._tls_layer.makeConnection(self)
+        self.inner = self._tls_layer = TLSLayer(self, certificates)
 
     # --- the end ---
 
@@ -300,7 +287,7 @@ class Connection:
             if transport is self:
                 self.inner = application
             else:
-                transport.wrappedProtocol = application
+                transport.protocol = application
             application.makeConnection(transport)
         except Exception:
             self._broken("beginning")

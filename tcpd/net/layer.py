@@ -12,13 +12,13 @@ from twisted.internet.interfaces import IAddress, IProtocol, IProtocolFactory, I
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
-from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from tcpd.config.settings import PolicySettings
 from tcpd.interfaces import IRefusing
 from tcpd.net.address import ip_of, plain_endpoint_address, shown, socket_address
 from tcpd.net.conduit import Conduit
 from tcpd.net.connection import Connection
+from tcpd.net.tls import Certificates
 from tcpd.net.transport import LeanConnection, Turns
 from tcpd.ops import catalogue
 from tcpd.ops.counters import ServiceCounters
@@ -127,8 +127,8 @@ class ConnectionLayer:
     def accept(
         self,
         address: IAddress,
-        tls: TLSMemoryBIOFactory | None,
-        starttls: TLSMemoryBIOFactory | None,
+        tls: Certificates | None,
+        starttls: Certificates | None,
     ) -> IProtocol | None:
         """Let a client in, or not. Called for each connection that a listener accepts.
 
@@ -148,8 +148,8 @@ class ConnectionLayer:
         self,
         sock: socket.socket,
         address: Any,
-        tls: TLSMemoryBIOFactory | None,
-        starttls: TLSMemoryBIOFactory | None,
+        tls: Certificates | None,
+        starttls: Certificates | None,
         turns: Turns,
     ) -> None:
         """The same for a socket that a lean port accepted, which then is the connection's.
@@ -269,9 +269,7 @@ class ConnectionLayer:
             end=str(end),
         )
 
-    def _refuse(
-        self, refusal: Refusal, address: IAddress, tls: TLSMemoryBIOFactory | None
-    ) -> bytes:
+    def _refuse(self, refusal: Refusal, address: IAddress, tls: Certificates | None) -> bytes:
         """Count and log a refusal.
 
         :return: what to tell the client; empty where it could not read it, or there are no words.
@@ -310,8 +308,8 @@ class ListenerFactory(Factory):
     def __init__(
         self,
         layer: ConnectionLayer,
-        tls: TLSMemoryBIOFactory | None = None,
-        starttls: TLSMemoryBIOFactory | None = None,
+        tls: Certificates | None = None,
+        starttls: Certificates | None = None,
     ) -> None:
         self._layer = layer
         self._tls = tls

@@ -1,19 +1,17 @@
-"""TLS on pyOpenSSL: certificates to contexts, and the layer between connection and protocol."""
+"""Certificates to contexts of pyOpenSSL, and what a handshake agreed on."""
 
 from __future__ import annotations
 
 import os.path
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from OpenSSL import SSL
-from twisted.internet.interfaces import IOpenSSLServerConnectionCreator, IReactorTime
-from twisted.internet.protocol import Factory
+from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
 from twisted.internet.ssl import CertificateOptions, TLSVersion
-from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from zope.interface import implementer
 
 from tcpd.config.errors import SettingError
@@ -141,23 +139,6 @@ class Certificates:
         """
         self._context = other._context
 
-    def serverConnectionForTLS(self, protocol: TLSMemoryBIOProtocol) -> SSL.Connection:
+    def serverConnectionForTLS(self, protocol: Any) -> SSL.Connection:
         """Make the connection object of a new handshake."""
         return SSL.Connection(self._context)
-
-
-class TLSLayer(TLSMemoryBIOProtocol):
-    """TLS between a :class:`~tcpd.net.conduit.Conduit`, its transport, and a protocol."""
-
-    def loseConnection(self) -> None:
-        """Close as TLS does, which waits for the client's answer, and bound that wait."""
-        cast(Any, self.transport).begin_linger()
-        super().loseConnection()
-
-
-def tls_factory(certificates: Certificates, clock: IReactorTime) -> TLSMemoryBIOFactory:
-    """Make the factory that Twisted's layer wants; one serves all connections of a listener."""
-    factory = TLSMemoryBIOFactory(certificates, False, Factory(), clock=clock)
-    factory.protocol = TLSLayer
-    factory.noisy = False
-    return factory

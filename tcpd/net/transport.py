@@ -26,13 +26,13 @@ from twisted.internet.interfaces import (
     IWriteDescriptor,
 )
 from twisted.logger import Logger
-from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from tcpd.interfaces import IConnection
 from tcpd.net.address import plain_endpoint_address, socket_address
 from tcpd.net.connection import Connection
+from tcpd.net.tls import Certificates
 from tcpd.policy.admission import IPAddress
 from tcpd.policy.reasons import End
 
@@ -134,8 +134,8 @@ class LeanConnection(Connection):
         address: IPAddress | None,
         peer: str,
         endpoint_address: IAddress,
-        tls: TLSMemoryBIOFactory | None,
-        starttls: TLSMemoryBIOFactory | None,
+        tls: Certificates | None,
+        starttls: Certificates | None,
         sock: socket.socket,
         turns: Turns,
     ) -> None:

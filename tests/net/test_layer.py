@@ -30,7 +30,7 @@ from zope.interface import implementer
 from tcpd.config.settings import PolicySettings, TLSSettings
 from tcpd.interfaces import IConnection, IFarewell, IRefusing
 from tcpd.net.layer import ConnectionLayer, ListenerFactory
-from tcpd.net.tls import Certificates, tls_factory
+from tcpd.net.tls import Certificates
 from tcpd.net.transport import Turns
 from tcpd.ops.counters import ServiceCounters
 from tcpd.policy.admission import Tally
@@ -137,8 +137,8 @@ class House:
         self,
         protocol: type[Protocol] = Told,
         idle: float = 0.0,
-        tls: TLSMemoryBIOFactory | None = None,
-        starttls: TLSMemoryBIOFactory | None = None,
+        tls: Certificates | None = None,
+        starttls: Certificates | None = None,
         clock: Clock | None = None,
         **policy: Any,
     ) -> None:
@@ -345,7 +345,7 @@ def test_tls_that_cannot_begin_is_logged_and_cut_and_counted_out(
         def serverConnectionForTLS(self, protocol: Any) -> Any:
             raise ValueError("no memory for TLS")
 
-    house = make(tls=TLSMemoryBIOFactory(Broken(), False, Factory()))
+    house = make(tls=Broken())
     conduit, transport = house.connect()
     assert transport.aborted
     house.lose(conduit)
@@ -604,11 +604,10 @@ def test_a_drain_of_nobody_is_done(make: Make) -> None:
 # --- TLS, between two ends in memory ---
 
 
-def server_tls(made: certificates.Made, clock: Clock, **settings: Any) -> TLSMemoryBIOFactory:
-    loaded = Certificates(
+def server_tls(made: certificates.Made, clock: Clock, **settings: Any) -> Certificates:
+    return Certificates(
         TLSSettings(certificate=str(made.certificate_file), key=str(made.key_file), **settings)
     )
-    return tls_factory(loaded, clock)
 
 
 @implementer(IOpenSSLClientConnectionCreator)

@@ -1,0 +1,299 @@
+"""TLS between a connection and its protocol, on pyOpenSSL's memory BIOs.
+
+Twisted's own layer is made for any transport and any use, and pays for it: a timer a turn to
+collect small writes, two exceptions a message. Here the connection below collects what is written,
+a record is known to be whole from its header (RFC 8446 section 5.1), and what a protocol writes
+while it is given bytes leaves as one piece.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from OpenSSL import SSL
+from twisted.internet.error import ConnectionLost
+from twisted.internet.interfaces import IConsumer, IPushProducer, ITransport
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from tcpd.interfaces import IConnection
+from tcpd.net.tls import Certificates
+
+if TYPE_CHECKING:
+    from tcpd.net.connection import Connection
+
+#: The plain text of a record, at the most (RFC 8446 section 5.1).
+_RECORD = 1 << 14
+
+#: Bytes to ask OpenSSL for at a time.
+_READ = 1 << 16
+
+_HEADER = 5
+_APPLICATION_DATA = 23
+
+
+@implementer(ITransport, IConsumer, IPushProducer)
+class TLSLayer:
+    """The server's side of TLS on one connection. To its protocol it is the transport.
+
+    ``IConnection(layer)`` is the connection below.
+
+    :param connection: below.
+    :param certificates: what to show the client.
+
+    :ivar protocol: above; ``None`` until the handshake is complete, unless TLS was begun later in
+        a conversation.
+    :ivar disconnecting: whether a close has begun.
+    """
+
+    __slots__ = (
+        "_connection",
+        "_early",
+        "_header",
+        "_open",
+        "_over",
+        "_reason",
+        "_rest",
+        "_tls",
+        "_within",
+        "_written",
+        "disconnecting",
+        "protocol",
+    )
+
+    def __init__(self, connection: Connection, certificates: Certificates) -> None:
+        self._connection = connection
+        self._tls = certificates.serverConnectionForTLS(None)
+        self._tls.set_accept_state()
+        self._early: list[bytes] = []  # written before the handshake was complete
+        self._open = False
+        self._over = False
+        self._reason: Failure | None = None
+        self._rest = 0  # bytes that the last record still lacks
+        self._header = b""  # of the next one, as far as it has come
+        self._within = False
+        self._written = False
+        self.protocol: Any = None
+        self.disconnecting = False
+
+    def __conform__(self, interface: Any) -> Any:
+        """Adapt to the connection, which is not this object's to stand for."""
+        return self._connection if interface is IConnection else None
+
+    # --- from the connection: a protocol ---
+
+    def dataReceived(self, data: bytes) -> None:
+        """Take what came over the wire."""
+        if self._over:
+            return
+        whole = self._is_one_record(data)
+        self._tls.bio_write(data)
+        if not self._open:
+            self._shake_hands()
+            if not self._open:
+                return
+        self._within = True
+        try:
+            self._receive(whole)
+        finally:
+            self._within = False
+            if self._written:
+                self._written = False
+                self._flush()
+
+    def connectionLost(self, reason: Failure) -> None:
+        """The connection is gone."""
+        self._over = True
+        if self.protocol is not None:
+            self.protocol.connectionLost(self._reason or reason)
+
+    def _shake_hands(self) -> None:
+        try:
+            self._tls.do_handshake()
+        except SSL.WantReadError:
+            self._flush()
+        except SSL.Error:
+            self._fail()
+        else:
+            self._open = True
+            self._flush()
+            self._connection.secured()
+            early, self._early = self._early, []
+            for data in early:
+                self.write(data)
+            if self.disconnecting and not self._over:
+                self._close()
+
+    def _is_one_record(self, data: bytes) -> bool:
+        """Whether this is one whole record of application data, and the stream was between two
+        records before it, as with most messages. To know it spares asking OpenSSL for more."""
+        size = len(data)
+        at = self._rest
+        if (
+            at == 0
+            and size > _HEADER
+            and data[0] == _APPLICATION_DATA
+            and (data[3] << 8 | data[4]) == size - _HEADER
+            and not self._header
+        ):
+            return True
+        if self._header:  # it was cut in two
+            data = self._header + data
+            size = len(data)
+            self._header = b""
+        while at + _HEADER <= size:
+            at += _HEADER + (data[at + 3] << 8 | data[at + 4])
+        if at < size:
+            self._header = data[at:]
+            at = size
+        self._rest = at - size
+        return False
+
+    def _receive(self, whole: bool) -> None:
+        receive = self._tls.recv
+        while not self._over:
+            try:
+                text = receive(_READ)
+            except SSL.WantReadError:
+                break
+            except SSL.ZeroReturnError:
+                self._ended_by_client()
+                break
+            except SSL.Error:
+                self._fail()
+                break
+            if not self.disconnecting:
+                self.protocol.dataReceived(text)
+            if whole:
+                break
+
+    def _ended_by_client(self) -> None:
+        """The client has sent close_notify: answer it, and close (RFC 8446 section 6.1)."""
+        self._over = True
+        self._shut_down()
+        self._connection.loseConnection()
+
+    def _fail(self) -> None:
+        """TLS has gone wrong: the alert goes out, and the protocol will hear why."""
+        self._over = True
+        self._reason = self._reason or _failure()
+        self._flush()
+        self._connection.loseConnection()
+
+    # --- from the protocol: a transport ---
+
+    def write(self, data: bytes) -> None:
+        if self.disconnecting or self._over or not data:
+            return
+        if not self._open:
+            self._early.append(bytes(data))
+            return
+        self._encrypt(data)
+
+    def writeSequence(self, iovec: Iterable[bytes]) -> None:
+        self.write(b"".join(iovec))
+
+    def loseConnection(self) -> None:
+        """Close as TLS does, which waits for the client's answer; that wait is bounded."""
+        if self.disconnecting or self._over:
+            return
+        self.disconnecting = True
+        self._connection.unregisterProducer()
+        self._connection.begin_linger()
+        if self._open:
+            self._close()
+        elif not self._early:
+            self.abortConnection()
+
+    def abortConnection(self) -> None:
+        """Cut the connection at once."""
+        self._over = self.disconnecting = True
+        self._connection.abortConnection()
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        self._connection.registerProducer(producer, streaming)
+
+    def unregisterProducer(self) -> None:
+        self._connection.unregisterProducer()
+
+    def pauseProducing(self) -> None:
+        self._connection.pauseProducing()
+
+    def resumeProducing(self) -> None:
+        self._connection.resumeProducing()
+
+    def stopProducing(self) -> None:
+        self.loseConnection()
+
+    def getPeer(self) -> Any:
+        return self._connection.getPeer()
+
+    def getHost(self) -> Any:
+        return self._connection.getHost()
+
+    def getHandle(self) -> SSL.Connection:
+        """OpenSSL's connection."""
+        return self._tls
+
+    def getPeerCertificate(self) -> Any:
+        """The client's certificate, as pyOpenSSL tells it; ``None`` if it showed none."""
+        return self._tls.get_peer_certificate()
+
+    @property
+    def negotiatedProtocol(self) -> bytes | None:
+        """What ALPN agreed on."""
+        return self._tls.get_alpn_proto_negotiated() or None
+
+    def _encrypt(self, data: bytes) -> None:
+        size = len(data)
+        try:
+            if size <= _RECORD:
+                self._tls.send(data)
+            else:
+                view = memoryview(data)
+                for begin in range(0, size, _RECORD):
+                    self._tls.send(view[begin : begin + _RECORD])
+                    if not begin % (4 * _RECORD):
+                        self._flush()  # what waits in OpenSSL is in nobody's count
+        except SSL.Error:
+            self._fail()
+            return
+        if self._within:
+            self._written = True
+        else:
+            self._flush()
+
+    def _close(self) -> None:
+        """Send close_notify; if the client's is here already, that was all."""
+        if self._shut_down():
+            self._over = True
+            self._connection.loseConnection()
+
+    def _shut_down(self) -> bool:
+        try:
+            done = self._tls.shutdown()
+        except SSL.Error:
+            done = True
+        self._flush()
+        return bool(done)
+
+    def _flush(self) -> None:
+        """Hand what OpenSSL has for the client to the connection."""
+        read = self._tls.bio_read
+        try:
+            while True:
+                data = read(_READ)
+                self._connection.write(data)
+                if len(data) < _READ:
+                    break
+        except SSL.WantReadError:
+            pass
+
+
+def _failure() -> Failure:
+    """The error that is being caught, as protocols know it."""
+    failure = Failure()
+    if isinstance(failure.value, SSL.SysCallError):
+        return Failure(ConnectionLost())
+    return failure
