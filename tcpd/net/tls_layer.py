@@ -29,6 +29,9 @@ _RECORD = 1 << 14
 #: Bytes to ask OpenSSL for at a time.
 _READ = 1 << 16
 
+#: More than a record is longer than its plain text, header and tag included.
+_OVERHEAD = 256
+
 _HEADER = 5
 _APPLICATION_DATA = 23
 
@@ -73,7 +76,7 @@ class TLSLayer:
         self._rest = 0  # bytes that the last record still lacks
         self._header = b""  # of the next one, as far as it has come
         self._within = False
-        self._written = False
+        self._written = 0  # within; bytes on the wire, about
         self.protocol: Any = None
         self.disconnecting = False
 
@@ -87,7 +90,9 @@ class TLSLayer:
         """Take what came over the wire."""
         if self._over:
             return
+        # the buffers that OpenSSL fills are made for each call, and large ones are not free
         whole = self._is_one_record(data)
+        size = len(data) if whole else _READ
         self._tls.bio_write(data)
         if not self._open:
             self._shake_hands()
@@ -95,12 +100,12 @@ class TLSLayer:
                 return
         self._within = True
         try:
-            self._receive(whole)
+            self._receive(size, whole)
         finally:
             self._within = False
             if self._written:
-                self._written = False
-                self._flush()
+                size, self._written = self._written, 0
+                self._flush(size)
 
     def connectionLost(self, reason: Failure) -> None:
         """The connection is gone."""
@@ -150,11 +155,11 @@ class TLSLayer:
         self._rest = at - size
         return False
 
-    def _receive(self, whole: bool) -> None:
+    def _receive(self, size: int, whole: bool) -> None:
         receive = self._tls.recv
         while not self._over:
             try:
-                text = receive(_READ)
+                text = receive(size)
             except SSL.WantReadError:
                 break
             except SSL.ZeroReturnError:
@@ -260,9 +265,9 @@ class TLSLayer:
             self._fail()
             return
         if self._within:
-            self._written = True
+            self._written += size + _OVERHEAD
         else:
-            self._flush()
+            self._flush(size + _OVERHEAD)
 
     def _close(self) -> None:
         """Send close_notify; if the client's is here already, that was all."""
@@ -278,15 +283,20 @@ class TLSLayer:
         self._flush()
         return bool(done)
 
-    def _flush(self) -> None:
-        """Hand what OpenSSL has for the client to the connection."""
+    def _flush(self, expected: int = _READ) -> None:
+        """Hand what OpenSSL has for the client to the connection.
+
+        :param expected: bytes, about.
+        """
+        size = min(expected, _READ)
         read = self._tls.bio_read
         try:
             while True:
-                data = read(_READ)
+                data = read(size)
                 self._connection.write(data)
-                if len(data) < _READ:
+                if len(data) < size:
                     break
+                size = _READ
         except SSL.WantReadError:
             pass
 
