@@ -19,6 +19,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from tcpd.interfaces import IFarewell
+from tcpd.net.address import shown
 from tcpd.net.tls import Certificates, TLSFacts, facts_of
 from tcpd.net.tls_layer import TLSLayer
 from tcpd.ops import catalogue
@@ -38,9 +39,8 @@ class Connection:
     what :class:`twisted.internet.interfaces.ITransport` and ``IConsumer`` want.
 
     :param layer: the service's.
-    :param id: see :class:`tcpd.interfaces.IConnection`.
+    :param number: unique within this run of the daemon.
     :param address: the client's, or ``None`` on a UNIX socket.
-    :param peer: the client, as people write it.
     :param endpoint_address: as Twisted tells it, for ``buildProtocol``.
     :param tls: begin with TLS, and show these.
     :param starttls: the protocol may begin TLS later, and show these.
@@ -69,11 +69,10 @@ class Connection:
         "bytes_in",
         "bytes_out",
         "disconnecting",
-        "id",
         "inner",
         "layer",
+        "number",
         "opened",
-        "peer",
         "quiet",
         "tls",
     )
@@ -81,17 +80,15 @@ class Connection:
     def __init__(
         self,
         layer: ConnectionLayer,
-        id: str,
+        number: int,
         address: IPAddress | None,
-        peer: str,
         endpoint_address: IAddress,
         tls: Certificates | None,
         starttls: Certificates | None,
     ) -> None:
         self.layer = layer
-        self.id = id
+        self.number = number
         self.address = address
-        self.peer = peer
         self.tls: TLSFacts | None = None
         self.opened: float = layer.clock.seconds()
         self.bytes_in = 0
@@ -111,9 +108,19 @@ class Connection:
         self._lost = False
         self._read_ended = False
 
+    # what is hardly ever asked for is made when it is: there may be many connections
+
     @property
     def service(self) -> str:
         return self.layer.service
+
+    @property
+    def id(self) -> str:
+        return str(self.number)
+
+    @property
+    def peer(self) -> str:
+        return shown(self._endpoint_address)
 
     def begin(self) -> None:
         """The client is there: begin TLS, or make the protocol. Called once, by a subclass."""

@@ -140,7 +140,7 @@ class ConnectionLayer:
         if refusal is not None:
             words = self._refuse(refusal, address, tls)
             return _Refused(words, self.clock) if words else None
-        conduit = Conduit(self, str(next(self._ids)), ip, shown(address), address, tls, starttls)
+        conduit = Conduit(self, next(self._ids), ip, address, tls, starttls)
         self._arrived(conduit)
         return conduit
 
@@ -169,9 +169,8 @@ class ConnectionLayer:
             return
         connection = LeanConnection(
             self,
-            str(next(self._ids)),
+            next(self._ids),
             ip,
-            shown(endpoint_address),
             endpoint_address,
             tls,
             starttls,

@@ -121,7 +121,7 @@ class TcpdReactor(PosixReactorBase):
             return
         self._descriptors[fd] = descriptor
         if getattr(descriptor, "direct", False):
-            self._direct[fd] = descriptor.doRead
+            self._direct[fd] = descriptor
 
     def _remove(self, descriptor: Any, event: int, always: dict[int, Any]) -> None:
         fd = descriptor.fileno()
@@ -167,13 +167,14 @@ class TcpdReactor(PosixReactorBase):
         if self.written or self._always_reading or self._always_writing:
             delay = 0
         direct = self._direct
+        descriptor: Any
         for fd, event in self._poller.poll(delay, _MOST_EVENTS):
             if event == _IN:
-                read = direct.get(fd)
-                if read is not None:
-                    read()
+                descriptor = direct.get(fd)
+                if descriptor is not None:
+                    descriptor.doRead()
                     continue
-            descriptor: Any = self._descriptors.get(fd)
+            descriptor = self._descriptors.get(fd)
             if descriptor is None:
                 continue  # removed by what was dealt with before it
             if getattr(descriptor, "direct", False):

@@ -116,7 +116,6 @@ class LeanConnection(Connection):
         "_read_over",
         "_reading",
         "_receive",
-        "_send",
         "_shut",
         "_shutting",
         "_socket",
@@ -130,19 +129,17 @@ class LeanConnection(Connection):
     def __init__(
         self,
         layer: ConnectionLayer,
-        id: str,
+        number: int,
         address: IPAddress | None,
-        peer: str,
         endpoint_address: IAddress,
         tls: Certificates | None,
         starttls: Certificates | None,
         sock: socket.socket,
         turns: Turns,
     ) -> None:
-        super().__init__(layer, id, address, peer, endpoint_address, tls, starttls)
+        super().__init__(layer, number, address, endpoint_address, tls, starttls)
         self._socket = sock
         self._receive = sock.recv
-        self._send = sock.send
         self._reactor = turns.reactor
         self._soon = turns.soon
         self._forget = turns.forget
@@ -349,7 +346,7 @@ class LeanConnection(Connection):
         out = self._out
         data = out[0] if len(out) == 1 else b"".join(out)
         try:
-            sent = self._send(data)
+            sent = self._socket.send(data)
         except BlockingIOError:
             sent = 0
         except OSError:

@@ -193,7 +193,7 @@ def test_an_error_in_sending_is_told_from_a_turn_of_its_own() -> None:
     def broken(data: bytes) -> int:
         raise BrokenPipeError
 
-    house.connection._send = broken
+    house.sock.send = broken  # type: ignore[method-assign]
     house.connection.write(b"x" * 100_000)
     assert house.protocol.events == ["made"], "not from within write"
     house.reactor.end_turn()
