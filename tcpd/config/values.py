@@ -63,6 +63,8 @@ def _parse_boolean(text: str) -> bool:
 
 _SECONDS = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]+)", re.ASCII)
+#: A hundred years: more is a slip, and what is reckoned from now would have no date.
+_LONGEST = 36500 * 86400.0
 
 
 def _parse_duration(text: str) -> float:
@@ -73,7 +75,10 @@ def _parse_duration(text: str) -> float:
         raise ValueError(
             f"{text!r} is not a duration; write a number with ms, s, min, h or d, like 30s"
         )
-    return float(match[1]) * _SECONDS[match[2]]
+    seconds = float(match[1]) * _SECONDS[match[2]]
+    if seconds > _LONGEST:
+        raise ValueError(f"{text!r} is longer than 36500d, which is the most")
+    return seconds
 
 
 def _show_duration(seconds: float) -> str:
@@ -146,7 +151,7 @@ def _parse_networks(text: str) -> tuple[Network, ...]:
         if not word:
             continue
         try:
-            found.append(ipaddress.ip_network(word))
+            found.append(_plain_network(ipaddress.ip_network(word)))
         except ValueError:
             try:
                 loose = ipaddress.ip_network(word, strict=False)
@@ -157,6 +162,14 @@ def _parse_networks(text: str) -> tuple[Network, ...]:
                 ) from None
             raise ValueError(f"{word!r} has bits behind its prefix; write {loose}") from None
     return tuple(found)
+
+
+def _plain_network(network: Network) -> Network:
+    """What is IPv4 in the disguise of RFC 4291 section 2.5.5.2 as IPv4, as peers are seen too."""
+    mapped = getattr(network.network_address, "ipv4_mapped", None)
+    if mapped is None or network.prefixlen < 96:
+        return network
+    return ipaddress.IPv4Network((mapped, network.prefixlen - 96))
 
 
 def _show_networks(networks: Iterable[Network]) -> str:

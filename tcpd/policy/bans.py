@@ -9,6 +9,9 @@ from typing import Any
 
 from tcpd.policy.admission import IPAddress, IPNetwork
 
+#: The end of the year 9999, behind which no date can be written.
+_LATEST = 253402300799
+
 
 @dataclass(frozen=True, slots=True)
 class Ban:
@@ -53,8 +56,9 @@ class Ban:
         if not isinstance(plain, dict):
             raise ValueError(f"{plain!r} is not a ban")
         network, since, until = (plain.get(key) for key in ("network", "since", "until"))
-        if not isinstance(since, int | float) or not isinstance(until, int | float | None):
-            raise ValueError(f"the times of the ban of {network!r} are not numbers")
+        for moment in (since, 0 if until is None else until):
+            if not isinstance(moment, int | float) or not 0 <= moment <= _LATEST:
+                raise ValueError(f"the times of the ban of {network!r} are not seconds since 1970")
         return cls(
             ipaddress.ip_network(str(network)),
             since,

@@ -46,6 +46,8 @@ def test_takes(kind: Type[Any], text: str, value: object) -> None:
         (values.DURATION, "-1s", "not a duration"),
         (values.DURATION, "1m", "ms, s, min, h or d"),
         (values.DURATION, "", "not a duration"),
+        (values.DURATION, "99999999999d", "longer than 36500d"),
+        (values.DURATION, "9" * 400 + "d", "longer than 36500d"),
         (values.SIZE, "64kb", "like 64KiB"),
         (values.SIZE, "1.5KiB", "whole number"),
         (values.BOOLEAN, "maybe", "neither yes nor no"),
@@ -70,6 +72,12 @@ def test_refuses_with_a_sentence(kind: Type[Any], text: str, says: str) -> None:
 def test_networks_of_both_kinds() -> None:
     shown = values.NETWORKS.show(values.NETWORKS.parse("192.0.2.0/24 2001:db8::/32,\n10.0.0.1"))
     assert shown == "192.0.2.0/24, 2001:db8::/32, 10.0.0.1/32"
+
+
+def test_ipv4_in_the_disguise_of_ipv6_is_ipv4() -> None:
+    """RFC 4291 section 2.5.5.2; DESIGN: IPv4 peers appear as IPv4, so nobody else could match."""
+    shown = values.NETWORKS.show(values.NETWORKS.parse("::ffff:192.0.2.1 ::ffff:10.0.0.0/104 ::/0"))
+    assert shown == "192.0.2.1/32, 10.0.0.0/8, ::/0"
 
 
 @given(st.integers(min_value=0, max_value=10**9))

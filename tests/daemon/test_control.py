@@ -189,6 +189,15 @@ def test_a_ban_ends_what_is_there_and_refuses_what_comes_until_it_expires(house:
     assert house.connect(1)[1].value().startswith(b"220 ")
 
 
+@pytest.mark.parametrize("slip", ["1week", "99999999999d", "1.5", "3x too loud"])
+def test_a_slip_in_the_duration_shuts_nobody_out_for_good(house: House, slip: str) -> None:
+    """BAN network [duration] [reason]: without a duration it would be for good."""
+    operator = house.operator()
+    assert operator.ask(f"BAN 192.0.2.1 {slip}").startswith("501-")
+    assert operator.ask("BANS") == "250 no bans"
+    assert "for good" in operator.ask("BAN 192.0.2.1 0 3x too loud")
+
+
 def test_bans_outlive_a_restart(tmp_path: Path) -> None:
     first = House(CONFIG, tmp_path / "state").operator()
     assert first.json("BAN 192.0.2.1 in the way")["kept"] is True
@@ -216,7 +225,18 @@ def test_unban_wants_the_network_as_it_was_banned(house: House) -> None:
         assert operator.ask(f"BAN {wrong}").startswith("501"), wrong
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"version": 2, "bans": []}', '{"version":1}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        '{"version": 2, "bans": []}',
+        '{"version":1}',
+        '{"version":1,"bans":[{"network":"192.0.2.1","since":0,"until":1e15}]}',
+        '{"version":1,"bans":[{"network":"192.0.2.1","since":NaN,"until":null}]}',
+    ],
+)
 def test_bans_that_cannot_be_read_stop_the_start(tmp_path: Path, text: str) -> None:
     """Who was shut out must not come in by a fault."""
     (tmp_path / "bans.json").write_text(text)

@@ -19,7 +19,7 @@ from tcpd.daemon.control.answer import (
 )
 from tcpd.daemon.control.connections import Connections, end_gently, in_network, parse_network
 from tcpd.line.command import Command
-from tcpd.line.reply import CommandError
+from tcpd.line.reply import CommandError, WrongArguments
 from tcpd.ops import catalogue
 from tcpd.policy.bans import Ban
 from tcpd.policy.reasons import End
@@ -67,12 +67,14 @@ class Banning:
         """BAN."""
         network = parse_network(words[0])
         seconds, reason = 0.0, list(words[1:])
-        if reason:
+        # a slip, as in 1week, must not shut somebody out for good
+        if reason and reason[0][0].isdigit():
             try:
-                seconds = DURATION.parse(reason[0])
-                del reason[0]
-            except ValueError:
-                pass  # it is the first word of the reason then
+                seconds = DURATION.parse(reason.pop(0))
+            except ValueError as error:
+                raise WrongArguments(
+                    f"{error}; before a reason that begins with a digit write 0, which is for good"
+                ) from None
         parts = self._daemon.parts
         now = parts.wall_clock()
         ban = Ban(
