@@ -109,6 +109,9 @@ def makeService(options: Options) -> IService:
     """Build what ``twistd`` runs. Called by it, as root if it was started so."""
     from twisted.internet import reactor
 
+    if (_twistd(options) or {}).get("rundir", ".") != ".":
+        # twistd is going to change its directory; a reload has to find the files all the same
+        options["config"] = [os.path.abspath(path) for path in options["config"]]
     try:
         daemon = Daemon(
             options.settings,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import certificates
 import pytest
-from running import PATIENCE, Daemon, receive_all, receive_until
+from running import PATIENCE, TWISTD, Daemon, receive_all, receive_until
 
 pytestmark = pytest.mark.live
 
@@ -139,3 +140,22 @@ def test_a_removed_service_lets_its_clients_go_with_words(start: Callable[[str],
         receive_until(client, b"\r\n")
         reload(daemon, other)
         assert receive_all(client).startswith(b"421 ")
+
+
+def test_a_daemon_in_another_directory_finds_its_files_at_a_reload(tmp_path: Path) -> None:
+    """twistd changes to --rundir after it has read the configuration for the first time."""
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "x.ini").write_text(GOOD)
+    control = {**os.environ, "RUNTIME_DIRECTORY": str(tmp_path / "run")}
+    options = ["-n", "--pidfile=", "--rundir=elsewhere", "tcpd", "--config", "x.ini"]
+    with subprocess.Popen(
+        [TWISTD, *options], cwd=tmp_path, env=control, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        try:
+            assert any(" started: " in line for line in process.stdout)
+            process.send_signal(signal.SIGHUP)
+            line = next(line for line in process.stdout if "reload" in line)
+            assert line.endswith("reload: nothing has changed\n")
+        finally:
+            process.terminate()
