@@ -111,8 +111,13 @@ class Reconfiguration:
                 plan.undo()
             self.parts.certificates = known
             raise
+        renewed = [
+            f"tls {name}: certificate swapped"
+            for name, made in certificates.items()
+            if name in known and made.chain != known[name].chain
+        ]
         self.parts.use_certificates(certificates)
-        return self._commit()
+        return renewed + self._commit()
 
     def _reconfigurable(self, name: str) -> bool:
         return IReconfigurable.providedBy(self.daemon.units[name].layer.factory)

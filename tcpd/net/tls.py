@@ -94,6 +94,8 @@ class Certificates:
         certificates = _load_certificates("certificate", settings.certificate)
         if settings.chain:
             certificates += _load_certificates("chain", settings.chain)
+        #: The certificate and those behind it, for whoever wants to know whether they changed.
+        self.chain = tuple(certificates)
         key_field = "key" if settings.key else "certificate"
         private_key = _load_key(key_field, settings.key or settings.certificate)
         if private_key.public_key() != certificates[0].public_key():
@@ -138,6 +140,7 @@ class Certificates:
         connections live on with theirs.
         """
         self._context = other._context
+        self.chain = other.chain
 
     def serverConnectionForTLS(self, protocol: Any) -> SSL.Connection:
         """Make the connection object of a new handshake."""

@@ -51,7 +51,8 @@ def test_a_certificate_replaced_on_disk_is_served_after_a_reload(
     daemon = start(text)
     with daemon.connect_tls("echo") as old:
         certificates.make(daemon.directory, "localhost")
-        reload(daemon, text)
+        (line,) = reload(daemon, text)
+        assert line.endswith("reload: tls main: certificate swapped")
         with daemon.connect_tls("echo") as new:
             for client in (old, new):
                 client.sendall(b"hi")
