@@ -16,6 +16,9 @@ from typing import Any
 
 PATIENCE = 20.0
 
+#: Set when the server has written more than the kernel takes while nobody reads.
+wrote = threading.Event()
+
 
 def main(transport: str, name: str) -> None:
     from twisted.application.reactors import installReactor
@@ -64,6 +67,7 @@ def main(transport: str, name: str) -> None:
                 self.transport.registerProducer(self, True)
                 self.transport.write(b"x" * (32 << 20))
                 self.told.append("write returned")
+                wrote.set()
             elif word == "late":
                 reactor.callLater(0, self.transport.write, b"later")
                 self.told.append("callLater returned")
@@ -177,6 +181,7 @@ def failure(client: socket.socket) -> None:
 
 def producer(client: socket.socket) -> None:
     client.sendall(b"produce")
+    assert wrote.wait(PATIENCE)
     left = 32 << 20
     while left:
         left -= len(client.recv(1 << 20))

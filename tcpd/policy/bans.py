@@ -55,17 +55,20 @@ class Ban:
         """
         if not isinstance(plain, dict):
             raise ValueError(f"{plain!r} is not a ban")
-        network, since, until = (plain.get(key) for key in ("network", "since", "until"))
-        for moment in (since, 0 if until is None else until):
-            if not isinstance(moment, int | float) or not 0 <= moment <= _LATEST:
-                raise ValueError(f"the times of the ban of {network!r} are not seconds since 1970")
+        until = plain.get("until")
         return cls(
-            ipaddress.ip_network(str(network)),
-            since,
-            until,
+            ipaddress.ip_network(str(plain.get("network"))),
+            _moment(plain.get("since")),
+            None if until is None else _moment(until),
             str(plain.get("reason", "")),
             str(plain.get("by", "")),
         )
+
+
+def _moment(value: object) -> float:
+    if not isinstance(value, int | float) or not 0 <= value <= _LATEST:
+        raise ValueError(f"{value!r} is not a time in seconds since 1970")
+    return value
 
 
 class Bans:
