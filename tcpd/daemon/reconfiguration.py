@@ -25,6 +25,7 @@ class _Plan:
     :ivar kept: ports that are open, and what they become.
     :ivar missing: listeners that have no port yet.
     :ivar opened: ports opened for them.
+    :ivar closed: ports that had to be closed before, since an address was widened or narrowed.
     """
 
     def __init__(self, unit: ListeningService, wanted: list[tuple[Listener, Server]]) -> None:
@@ -32,6 +33,7 @@ class _Plan:
         self.kept: list[tuple[OpenPort, Listener, Server]] = []
         self.missing = wanted
         self.opened: list[OpenPort] = []
+        self.closed: list[OpenPort] = []
 
     def take(self, ports: list[OpenPort]) -> None:
         """Take those of the open ports that are wanted here."""
@@ -45,15 +47,33 @@ class _Plan:
                 self.kept.append((found, listener, server))
         self.missing = missing
 
-    def open(self) -> None:
-        """Open what is still missing. :raise ListenError: if that cannot be."""
+    def open(self, spare: list[OpenPort]) -> None:
+        """Open what is still missing.
+
+        :param spare: ports that nobody wants any more, and that will be closed.
+        :raise ListenError: if that cannot be.
+        """
         for listener, server in self.missing:
+            try:
+                self.opened.append(self.unit.open(listener, server))
+                continue
+            except ListenError:
+                in_the_way = [port for port in spare if port.stands_in_the_way_of(listener)]
+                if not in_the_way:
+                    raise
+            for port in in_the_way:
+                spare.remove(port)
+                self.closed.append(port)
+                port.close()
             self.opened.append(self.unit.open(listener, server))
 
     def undo(self) -> None:
-        """Close what was opened."""
+        """Close what was opened, and open again what was closed for it."""
         while self.opened:
             self.opened.pop().close()
+        while self.closed:
+            port = self.closed.pop()
+            port.port = self.unit.open(port.listener, port.server).port
 
     def commit(self) -> None:
         """Make it so."""
@@ -87,6 +107,9 @@ class Reconfiguration:
         self.fresh: dict[str, ListeningService] = {}
         self.plans: list[_Plan] = []
         self.spare: list[OpenPort] = []
+        self.before = {
+            name: [str(each) for each in unit.listening] for name, unit in daemon.units.items()
+        }
 
     def run(self) -> list[str]:
         """Do it.
@@ -158,7 +181,7 @@ class Reconfiguration:
         for plan in self.plans:
             plan.take(self.spare)
         for plan in self.plans:
-            plan.open()
+            plan.open(self.spare)
 
     def _plan(
         self, unit: ListeningService, wanted: list[tuple[Listener, Server]], own: list[OpenPort]
@@ -172,9 +195,6 @@ class Reconfiguration:
         daemon = self.daemon
         report: list[str] = []
         gone = {name: daemon.units[name] for name in [*self.difference.removed, *self.replaced]}
-        before = {
-            name: [str(each) for each in unit.listening] for name, unit in daemon.units.items()
-        }
         for unit in gone.values():
             unit.ports = []  # what is not taken over is spare, and closed below
         for plan in self.plans:
@@ -196,7 +216,7 @@ class Reconfiguration:
             report.append(f"service {name}: {f'{why} changed: restarted' if why else 'added'}")
         for change in self.difference.changed:
             if change.name not in self.replaced:
-                report += self._swap(change, before[change.name])
+                report += self._swap(change, self.before[change.name])
         report += self._sections()
         # in the order of the file, which is the order they are shown in
         daemon.units = {name: daemon.units[name] for name in self.settings.services}

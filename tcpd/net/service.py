@@ -12,10 +12,11 @@ from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
 
-from tcpd.config.listen import Listener, Place, PrivateSocket, UnixSocket
+from tcpd.config.listen import Address, Listener, Place, PrivateSocket, UnixSocket
 from tcpd.net.datagram import Datagrams
 from tcpd.net.layer import ConnectionLayer, ListenerFactory
 from tcpd.net.listeners import ListenError, open_datagrams, open_stream, real_listener
+from tcpd.net.port import LeanPort
 from tcpd.net.transport import Turns
 from tcpd.ops import catalogue
 from tcpd.policy.reasons import End
@@ -44,6 +45,18 @@ class OpenPort:
         return (_spot(self.listener.place), self.listener.udp) == (
             _spot(listener.place),
             listener.udp,
+        )
+
+    def stands_in_the_way_of(self, listener: Listener) -> bool:
+        """Whether it has the port that a listener wants, at another address, and can be closed
+        within a turn. Twisted's ports are closed in the next."""
+        ours, theirs = real_listener(self.listener, self.port).place, listener.place
+        return (
+            isinstance(self.port, LeanPort)
+            and isinstance(ours, Address)
+            and isinstance(theirs, Address)
+            and ours.port == theirs.port
+            and not listener.udp
         )
 
     def become(self, listener: Listener, server: Server) -> None:

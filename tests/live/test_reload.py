@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable
@@ -160,3 +161,36 @@ def test_a_daemon_in_another_directory_finds_its_files_at_a_reload(tmp_path: Pat
             assert line.endswith("reload: nothing has changed\n")
         finally:
             process.terminate()
+
+
+def test_an_address_can_be_widened_and_narrowed_and_is_put_back_if_that_fails(
+    start: Callable[[str], Daemon],
+) -> None:
+    """The old and the new listener cannot be open at once, as their addresses overlap."""
+    daemon = start(GOOD)
+    port = daemon.ports["line", ""]
+    narrow = GOOD.replace("127.0.0.1:0", f"127.0.0.1:{port}")
+    wide = GOOD.replace("127.0.0.1:0", f"*:{port}")
+
+    def answers(host: str) -> bool:
+        with socket.create_connection((host, port), PATIENCE) as client:
+            return receive_until(client, b"\r\n").startswith(b"220 ")
+
+    reload(daemon, narrow)
+    with daemon.connect("line") as before:
+        receive_until(before, b"\r\n")
+        reload(daemon, wide)
+        daemon.wait_for(lambda line: f"reload: service line: listening on *:{port}" in line)
+        assert answers("127.0.0.1")
+        assert answers("127.0.0.2")
+        with socket.create_server(("127.0.0.3", 0)) as other:
+            taken = other.getsockname()[1]
+            bad = narrow + f"  127.0.0.3:{taken}\n"
+            assert "reload refused" in reload(daemon, bad)[0]
+        assert answers("127.0.0.2"), "it is as it was"
+        reload(daemon, narrow)
+        assert answers("127.0.0.1")
+        with pytest.raises(ConnectionRefusedError):
+            answers("127.0.0.2")
+        before.sendall(b"PING x\n")
+        assert receive_until(before, b"\r\n") == b"250 PONG x\r\n"
