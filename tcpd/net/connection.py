@@ -7,6 +7,7 @@ differ in how bytes go and agree in everything here.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.error import ConnectionDone
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 _log = Logger()
 
 
-class Connection:
+class Connection(ABC):
     """One connection. Made by :class:`~tcpd.net.layer.ConnectionLayer` for a client let in.
 
     It is the transport of the protocol, or of the TLS layer under the protocol: a subclass adds
@@ -173,41 +174,41 @@ class Connection:
 
     # --- a subclass has these of a transport ---
 
+    @abstractmethod
     def write(self, data: bytes) -> None:
         """:class:`twisted.internet.interfaces.ITransport`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def loseConnection(self) -> None:
         """Close once all is written, and cut the connection if that does not come to an end.
 
         A registered producer is let go: nobody is waited for but the client, and for no longer
         than the policy's ``linger``.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def abortConnection(self) -> None:
         """Cut the connection at once; what waits is lost."""
-        raise NotImplementedError
 
+    @abstractmethod
     def registerProducer(self, producer: Any, streaming: bool) -> None:
         """:class:`twisted.internet.interfaces.IConsumer`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def unregisterProducer(self) -> None:
         """:class:`twisted.internet.interfaces.IConsumer`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def pauseProducing(self) -> None:
         """Stop reading from the client, until :meth:`resumeProducing`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def resumeProducing(self) -> None:
         """Read again."""
-        raise NotImplementedError
 
+    @abstractmethod
     def getHost(self) -> Any:
         """:class:`twisted.internet.interfaces.ITransport`."""
-        raise NotImplementedError
 
     # --- TLS ---
 

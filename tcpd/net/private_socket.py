@@ -19,7 +19,7 @@ from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 from tcpd.config.listen import PrivateSocket
 
 #: Connections that may wait to be accepted; operators are few.
-_BACKLOG = 16
+_BACKLOG = 64
 
 _DIRECTORY_MODE = 0o750
 

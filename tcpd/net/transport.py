@@ -198,6 +198,7 @@ class LeanConnection(Connection):
         self.bytes_in += size
         self._counters.bytes_in += size
         self.quiet = 0
+        # as _within_reach has it, written out here where it is done for each message
         self._within = True
         try:
             self.inner.dataReceived(data)
@@ -419,9 +420,15 @@ class LeanConnection(Connection):
 
     def _input_ended(self) -> None:
         self._read_over = True
+        self._within_reach(self.read_ended)
+        if not self._lost:
+            self.pauseProducing()
+
+    def _within_reach(self, call: Callable[[], None]) -> None:
+        """Let the protocol act, and send what it wrote when it is done."""
         self._within = True
         try:
-            self.read_ended()
+            call()
         except BaseException as error:
             self._within = False
             self._application_failed(error)
@@ -429,8 +436,6 @@ class LeanConnection(Connection):
         self._within = False
         if self._out or self.disconnecting:
             self.flush()
-        if not self._lost:
-            self.pauseProducing()
 
     def _shut_down(self) -> None:
         self._shut = True
