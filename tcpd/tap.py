@@ -79,7 +79,7 @@ class Options(usage.Options):
             self.settings = self.read()
             self._choose_reactor()
             if self["show-config"]:
-                _leave(show_config(self.settings))
+                _leave(f"# reactor: {_reactor_name()}\n{show_config(self.settings)}")
             if self["check"]:
                 Daemon(self.settings, self.kinds, Clock(), time.time)
                 files = ", ".join(find_files(self["config"]))
@@ -142,6 +142,13 @@ def _twistd(options: Options) -> Mapping[str, Any] | None:
     """The options of twistd that stand before the word tcpd; ``None`` under ``twist``."""
     above: Any = options.parent
     return above if isinstance(above, app.ServerOptions) else None
+
+
+def _reactor_name() -> str:
+    """Which reactor the daemon would run on."""
+    from twisted.internet import reactor
+
+    return type(reactor).__qualname__
 
 
 def _leave(text: str) -> NoReturn:

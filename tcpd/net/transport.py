@@ -159,18 +159,12 @@ class LeanConnection(Connection):
 
     def start(self) -> None:
         """Begin to read, and make the protocol. Called once, by the port."""
-        self._within = True
-        try:
-            self._reading = True
-            self._reactor.addReader(self)
-            self.begin()
-        except BaseException as error:
-            self._within = False
-            self._application_failed(error)
-            return
-        self._within = False
-        if self._out or self.disconnecting:
-            self.flush()
+        self._within_reach(self._start)
+
+    def _start(self) -> None:
+        self._reading = True
+        self._reactor.addReader(self)
+        self.begin()
 
     # --- for the reactor: a descriptor ---
 

@@ -514,3 +514,34 @@ def test_sockets_from_systemd(tmp_path: Path) -> None:
         daemon.terminate()
         _, errors = daemon.communicate(timeout=PATIENCE)
     assert errors == b""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "transport", "name"),
+    [
+        ([], "lean", "TcpdReactor"),
+        ([], "stock", ""),
+        (["--reactor=select"], "lean", "SelectReactor"),
+        (["--reactor=tcpd"], "stock", "TcpdReactor"),
+    ],
+)
+def test_show_config_tells_which_reactor_it_would_be(
+    tmp_path: Path, arguments: list[str], transport: str, name: str
+) -> None:
+    (tmp_path / "x.ini").write_text(
+        f"[tcpd]\ntransport = {transport}\n[service:a]\nprotocol = echo\nlisten = 127.0.0.1:0\n"
+    )
+    done = subprocess.run(
+        [TWISTD, "-n", "--pidfile=", *arguments, "tcpd", "--config", "x.ini", "--show-config"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    first = done.stdout.split("\n")[0]
+    if name:
+        assert first == f"# reactor: {name}"
+    else:
+        assert first.startswith("# reactor: ")
+        assert "Tcpd" not in first
