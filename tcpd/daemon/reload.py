@@ -47,8 +47,9 @@ class Reloader(Service):
         self._read = read
         self._reactor = reactor
 
-    def startService(self) -> None:
-        super().startService()
+    def privilegedStartService(self) -> None:
+        """Take over SIGHUP before anything is served: until then it would end the process."""
+        super().privilegedStartService()
         signal.signal(signal.SIGHUP, self._hang_up)
 
     def stopService(self) -> None:

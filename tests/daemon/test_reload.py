@@ -34,3 +34,12 @@ def test_a_reload_while_the_daemon_stops_opens_nothing(logged_failures: object) 
     assert (outcome.ok, outcome.lines) == (False, ("the daemon is stopping",))
     assert house.open == set()
     logged_failures.expect("reload refused")  # type: ignore[attr-defined]
+
+
+def test_a_hang_up_before_the_start_is_over_is_heard() -> None:
+    """It would end the process else: its default is to (signal(7))."""
+    house = House(service("a", "1"), start=False)
+    reloader = Reloader(house.daemon, lambda: settings(service("a", "1")), house.reactor)
+    reloader.setServiceParent(house.daemon)
+    house.daemon.privilegedStartService()
+    assert signal.getsignal(signal.SIGHUP) == reloader._hang_up

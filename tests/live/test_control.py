@@ -240,6 +240,8 @@ def test_events_are_followed_until_ctrl_c(start: Callable[[str], Daemon]) -> Non
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # a shell's background job ignores Ctrl-C, and so would all that this suite starts from one
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     assert follower.stdout is not None
     deadline = time.monotonic() + PATIENCE
