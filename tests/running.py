@@ -148,6 +148,17 @@ class Daemon:
         return status
 
 
+def resident(daemon: Daemon) -> int:
+    """Bytes of memory that a daemon has, by Linux's /proc."""
+    pages = int(Path(f"/proc/{daemon.process.pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGESIZE")
+
+
+def descriptors(daemon: Daemon) -> int:
+    """How many descriptors a daemon has open, by Linux's /proc."""
+    return len(os.listdir(f"/proc/{daemon.process.pid}/fd"))
+
+
 def client_context(directory: Path) -> ssl.SSLContext:
     """Trusts the certificate of :func:`certificates.make` in a daemon's directory."""
     return ssl.create_default_context(cafile=str(directory / "localhost.pem"))

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from running import PATIENCE, Daemon, receive_all, receive_until
+from running import PATIENCE, Daemon, receive_all, receive_until, resident
 
 pytestmark = pytest.mark.live
 
@@ -259,12 +259,6 @@ def test_events_are_followed_until_ctrl_c(start: Callable[[str], Daemon]) -> Non
     follower.send_signal(signal.SIGINT)
     _, errors = follower.communicate(timeout=PATIENCE)
     assert (follower.returncode, errors) == (0, "")
-
-
-def resident(daemon: Daemon) -> int:
-    """Bytes of memory that the daemon has."""
-    pages = int(Path(f"/proc/{daemon.process.pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGESIZE")
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs Linux's /proc")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import certificates
 import pytest
-from running import PATIENCE, TWISTD, Daemon, receive_all, receive_until
+from running import PATIENCE, TWISTD, Daemon, descriptors, receive_all, receive_until, resident
 
 pytestmark = pytest.mark.live
 
@@ -58,16 +58,6 @@ def test_a_certificate_replaced_on_disk_is_served_after_a_reload(
             for client in (old, new):
                 client.sendall(b"hi")
                 assert client.recv(2) == b"hi"
-
-
-def descriptors(daemon: Daemon) -> int:
-    return len(os.listdir(f"/proc/{daemon.process.pid}/fd"))
-
-
-def resident(daemon: Daemon) -> int:
-    """Bytes of memory that the daemon has."""
-    pages = int(Path(f"/proc/{daemon.process.pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGESIZE")
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs Linux's /proc")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
 import struct
 import subprocess
@@ -12,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from running import PATIENCE, Daemon, receive_until
+from running import PATIENCE, Daemon, descriptors, receive_until, resident
 
 pytestmark = pytest.mark.live
 
@@ -47,15 +46,6 @@ ECHO = (
     "[tcpd]\ncontrol = none\n[policy:default]\nper_address = 1000\n"
     "[service:echo]\nprotocol = echo\nlisten =\n  127.0.0.1:0\n"
 )
-
-
-def resident(daemon: Daemon) -> int:
-    pages = int(Path(f"/proc/{daemon.process.pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGESIZE")
-
-
-def descriptors(daemon: Daemon) -> int:
-    return len(os.listdir(f"/proc/{daemon.process.pid}/fd"))
 
 
 @needs_proc
