@@ -38,10 +38,10 @@ def _echo(name: str, title: str, **arguments: int) -> Case:
     return Case(name, f"echo, {title}", "echo", "load.c", {"case": "echo", **arguments})
 
 
-def _line(depth: int) -> Case:
-    arguments: dict[str, str | int] = {"case": "line", "conns": 16, "depth": depth}
-    title = f"line, PING, 16 connections, depth {depth}"
-    return Case(f"line-{depth}", title, "line", "load.c", arguments, "request")
+def _line(name: str, depth: int, title: str = "PING", **more: int) -> Case:
+    arguments: dict[str, str | int] = {"case": "line", "conns": 16, "depth": depth, **more}
+    title = f"line, {title}, 16 connections, depth {depth}"
+    return Case(name, title, "line", "load.c", arguments, "request")
 
 
 def _chat(name: str, members: int, title: str, window: int) -> Case:
@@ -70,9 +70,10 @@ CASES = (
         {"case": "connect", "conns": 32},
         "connection",
     ),
-    _line(1),
-    _line(16),
-    _line(256),
+    _line("line-1", 1),
+    _line("line-16", 16),
+    _line("line-256", 256),
+    _line("line-mixed", 256, "no two neighbours alike", mixed=1),
     _chat("chat-100-flood", 100, "flood", 256),
     _chat("chat-1000-flood", 1000, "flood", 256),
     _chat("chat-100-window4", 100, "window 4", 4),

@@ -1,10 +1,10 @@
 /* The load of the benchmarks: one thread, epoll, everything that comes back verified.
  *
- * load case=NAME port=PORT [conns=N] [depth=N] [size=BYTES] [window=N] [senders=N] [seconds=S]
+ * load case=NAME port=PORT [conns=N] [depth=N] [size=BYTES] [window=N] [senders=N] [mixed=1] [seconds=S]
  *
  *   echo     conns connections with depth messages of size bytes under way on each; bulk is the
  *            same with large ones
- *   line     the same with PING requests of the line protocol
+ *   line     the same with PING requests of the line protocol; with mixed=1 every other one is "ping"
  *   connect  connect, send size bytes, read them back, close; conns at a time
  *   chat     conns members of the text door's lobby; senders of them say something, each with at
  *            most window messages that not everybody has got
@@ -54,7 +54,7 @@ struct conn {
     int joined;
 };
 
-static int kind, port, conns = 64, depth = 1, size = 64, window = 4, senders = 1;
+static int kind, port, conns = 64, depth = 1, size = 64, window = 4, senders = 1, mixed;
 static double seconds = 2;
 static int poller, stopping;
 static struct conn *all;
@@ -107,7 +107,9 @@ static void make_patterns(void)
     uint64_t random = 88172645463325252ull;
     for (uint64_t i = 0; i < messages; i++) {
         if (kind == LINE) {
-            sprintf(out_pattern + i * out_size, "PING %05u\r\n", (unsigned)i);
+            /* where every other request is spelled otherwise, no two neighbours are alike */
+            const char *word = mixed && i % 2 ? "ping" : "PING";
+            sprintf(out_pattern + i * out_size, "%s %05u\r\n", word, (unsigned)i);
             sprintf(in_pattern + i * in_size, "250 PONG %05u\r\n", (unsigned)i);
             continue;
         }
@@ -483,6 +485,7 @@ static void read_arguments(int count, char **arguments)
                          : !strcmp(name, "size")    ? &size
                          : !strcmp(name, "window")  ? &window
                          : !strcmp(name, "senders") ? &senders
+                         : !strcmp(name, "mixed")   ? &mixed
                                                     : NULL;
             if (!where || (*where = atoi(value)) < 1)
                 fail("what is %s=%s?", name, value);

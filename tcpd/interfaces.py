@@ -150,7 +150,10 @@ class IFarewell(Interface):
 
 
 class ILineCommand(Interface):
-    """A command of the line protocol. :class:`tcpd.line.command.Command` provides it."""
+    """A command of the line protocol. :class:`tcpd.line.command.Command` provides it.
+
+    It may have an attribute ``many`` as well: :data:`tcpd.line.command.Many`, or ``None``.
+    """
 
     name = Attribute("str: upper-case ASCII letters, digits and '-', starting with a letter.")
     usage = Attribute("str: the arguments as HELP shows them, e.g. '[token]'; may be empty.")

@@ -48,7 +48,7 @@ class Line(LineReceiver):
 
     def lineReceived(self, line: bytes) -> None:
         word, _, token = line.partition(b" ")
-        if word == b"PING":
+        if word in (b"PING", b"ping"):
             self.sendLine(b"250 PONG " + token)
         else:
             self.sendLine(b"500 " + word + b" is not a command")

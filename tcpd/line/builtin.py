@@ -8,7 +8,11 @@ from tcpd.line.command import LONGEST_GUESS, Request, command, synopsis
 from tcpd.line.reply import CommandError, Reply, Then, WrongArguments, split_lines
 
 
-@command("ECHO", "text", help="Sends the text back, verbatim.")
+def _echo_many(arguments: list[str]) -> list[str]:
+    return arguments
+
+
+@command("ECHO", "text", help="Sends the text back, verbatim.", many=_echo_many)
 def echo(request: Request) -> str:
     """ECHO text."""
     return request.argument
@@ -29,7 +33,14 @@ def help_(request: Request) -> Reply:
     return Reply(214, (synopsis(found), *split_lines(found.help)))
 
 
-@command("PING", "[token]", help="Answers PONG, and the token if there is one.")
+def _ping_many(arguments: list[str]) -> list[str] | None:
+    together = "".join(arguments)
+    if " " in together or "\t" in together or not all(arguments):
+        return None
+    return ["PONG " + argument for argument in arguments]
+
+
+@command("PING", "[token]", help="Answers PONG, and the token if there is one.", many=_ping_many)
 def ping(request: Request) -> str:
     """PING [token]; counts its words itself, since it is what programs send the most."""
     argument = request.argument

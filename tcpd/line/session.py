@@ -44,6 +44,8 @@ Report = Callable[[str, BaseException], str]
 # that what a peer that does not read has made us render stays in proportion to this, and so does
 # the time that others have to wait meanwhile.
 _LOT = 64 * 1024
+# Fewer bytes are not worth the look at whether they are all for the same command.
+_ALIKE = 64
 # Split into lines at a time. Short lines take twenty times their bytes, and what waits because its
 # client does not read is better not split yet.
 _PIECE = 32 * 1024
@@ -94,10 +96,12 @@ class Session:
         "_gone",
         "_input_ended",
         "_lines",
+        "_many",
         "_max_line",
         "_out",
         "_report",
         "_scene",
+        "_strict_crlf",
         "command",
         "more",
         "pending",
@@ -120,8 +124,10 @@ class Session:
         self._commands = counters.commands
         self._codes = counters.replies
         self._find = scene.commands.by_word.get
+        self._many = scene.commands.many_by_word.get
         self._buffer = LineBuffer(max_line, strict_crlf=strict_crlf)
         self._max_line = max_line
+        self._strict_crlf = strict_crlf
         self._chunks: list[bytes] = []  # there is hardly ever more than one, but in a flood
         self._lines: Iterator[bytes | Fault] = iter(())
         self._cut = False
@@ -145,7 +151,7 @@ class Session:
             if len(data) <= _PIECE:
                 self._chunks.append(data)
             else:
-                self._chunks += [data[at : at + _PIECE] for at in range(0, len(data), _PIECE)]
+                self._chunks += _pieces(data)
 
     def end_of_input(self) -> None:
         """The client sends nothing more: CLOSED once :meth:`answer` has nothing left to answer."""
@@ -282,7 +288,17 @@ class Session:
                         return
                 if not self._chunks:
                     break
-                self._lines = iter(self._buffer.feed(self._chunks.pop(0)))
+                chunk = self._chunks.pop(0)
+                if len(chunk) >= _ALIKE:
+                    self._say_texts(texts)
+                    size = self._answer_alike(chunk)
+                    if size:
+                        room -= size
+                        if room < 0:
+                            self.more = True
+                            return
+                        continue
+                self._lines = iter(self._buffer.feed(chunk))
         finally:
             if previous is not None:
                 self._commands[previous.name] += run
@@ -291,16 +307,58 @@ class Session:
         if self._input_ended:
             self.state = State.CLOSED
 
-    def _say_texts(self, texts: list[str]) -> None:
-        """Take results that are text; ``texts`` is empty afterwards."""
-        if texts:
-            together = "".join(texts)
-            if together.isascii() and together.isprintable():
-                self._out.append(f"250 {_NEXT.join(texts)}\r\n")
-            else:
-                self._out.extend(Reply.of(250, text).render() for text in texts)
-            self._codes[250] += len(texts)
-            texts.clear()
+    def _answer_alike(self, chunk: bytes) -> int:
+        """Answer a chunk of nothing but whole requests for one command that takes many at once.
+
+        :return: how many characters the answers have; 0 if it is not so, and nothing was done.
+        """
+        start = chunk.find(b" ") + 1
+        found = self._many(chunk[: start - 1]) if start else None
+        if found is None or not self._buffer.empty:
+            return 0
+        if chunk.endswith(b"\r\n"):
+            end = b"\r\n"
+        elif chunk.endswith(b"\n") and not self._strict_crlf and b"\r" not in chunk:
+            end = b"\n"
+        else:
+            return 0
+        between = end + chunk[:start]
+        count = chunk.count(b"\n")
+        if chunk.count(between) != count - 1:
+            return 0
+        try:
+            arguments = chunk[start : -len(end)].decode().split(between.decode())
+        except UnicodeDecodeError:
+            return 0
+        longest = self._max_line - start
+        if len(chunk) > longest and not (chunk.isascii() and max(map(len, arguments)) <= longest):
+            return 0
+        command, many = found
+        try:
+            texts = many(arguments)
+            if texts is None:
+                return 0
+            if len(texts) != count:
+                raise ValueError(f"{len(texts)} texts for {count} requests")
+            size = self._say_texts(texts)
+        except Exception as error:  # the boundary to commands: told, and each is called by itself
+            self._failed(command, error)
+            return 0
+        self._commands[command.name] += count
+        return size
+
+    def _say_texts(self, texts: list[str]) -> int:
+        """Take results that are text, which is empty afterwards; tell its length before."""
+        if not texts:
+            return 0
+        together = "".join(texts)
+        if together.isascii() and together.isprintable():
+            self._out.append(f"250 {_NEXT.join(texts)}\r\n")
+        else:
+            self._out.extend(Reply.of(250, text).render() for text in texts)
+        self._codes[250] += len(texts)
+        texts.clear()
+        return len(together)
 
     def _look_closer(self, line: bytes | Fault) -> tuple[ILineCommand | None, bytes]:
         """Deal with a line whose first word, as it stands, names no command.
@@ -402,6 +460,15 @@ class Session:
         self._buffer.clear()
         self._cut = False
         self.more = False
+
+
+def _pieces(data: bytes) -> Iterator[bytes]:
+    """Cut at line ends where there are any, so that few lines are in two pieces."""
+    at = 0
+    while at < len(data):
+        end = data.rfind(b"\n", at, at + _PIECE) + 1 or at + _PIECE
+        yield data[at:end]
+        at = end
 
 
 def greeting(server_name: str) -> bytes:

@@ -72,6 +72,11 @@ class LineBuffer:
             found.append(Fault.TOO_LONG)
         return found
 
+    @property
+    def empty(self) -> bool:
+        """Whether the next byte begins a line."""
+        return not (self._partial or self._skipping)
+
     def clear(self) -> None:
         """Forget what has come of a line that has not ended."""
         self._partial.clear()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 import tracemalloc
 from collections.abc import Awaitable, Callable, Generator
@@ -51,6 +52,15 @@ def bye_later(request: Request) -> Awaitable[Any]:
     return Later()
 
 
+def _shout_many(arguments: list[str]) -> list[str]:
+    return [argument.upper() for argument in arguments]
+
+
+@command("SHOUT", "text", help="Says it louder.", many=_shout_many)
+def shout(request: Request) -> str:
+    return request.argument.upper()
+
+
 EXTRA = (later, break_, refuse, wrong, bye_later)
 
 
@@ -64,6 +74,7 @@ class Talk:
         max_line: int = 4096,
         strict_crlf: bool = False,
         wait: bool = False,
+        many: bool = True,
     ) -> None:
         self.context = MemoryContext()
         self.reported: list[tuple[str, BaseException]] = []
@@ -72,6 +83,8 @@ class Talk:
         self.wait = wait
         facts = connection or PlainFacts("line", "192.0.2.1:4711")
         commands = load_commands((*EXTRA, *extra), points=())
+        if not many:
+            commands = CommandTable(dataclasses.replace(each, many=None) for each in commands)
         self.session = Session(
             Scene(facts, self.context, commands),
             self._report,
@@ -434,6 +447,85 @@ def test_cutting_changes_nothing(stream: bytes, places: list[int], strict: bool)
     """How the stream was cut does not change one byte of the replies."""
     whole = Talk(max_line=64, strict_crlf=strict).say(stream)
     assert Talk(max_line=64, strict_crlf=strict).say(*cut(stream, places)) == whole
+
+
+ALIKE = st.sampled_from(
+    [
+        b"x",
+        b"",
+        b" ",
+        b"a b",
+        b"a\tb",
+        b"a\rb",
+        b"PING x",
+        b"\x07",
+        b"\xff",
+        b"o" * 70,
+        "ü".encode(),
+    ]
+)
+
+
+@given(
+    word=st.sampled_from([b"PING ", b"ping ", b"ECHO ", b"SHOUT ", b"PING", b"TIME "]),
+    arguments=st.lists(st.one_of(st.just(b"token"), ALIKE), min_size=1, max_size=30),
+    end=st.sampled_from([b"\n", b"\r\n"]),
+    before=st.sampled_from([b"", b"PI", b"z" * 70, b"ECHO 1\n"]),
+    behind=st.sampled_from([b"", b"PING", b"TIME\n"]),
+    strict=st.booleans(),
+)
+def test_answered_together_or_each_by_itself(
+    word: bytes, arguments: list[bytes], end: bytes, before: bytes, behind: bytes, strict: bool
+) -> None:
+    """ "``call`` has to come to the same": in replies, and in what is counted."""
+    alike = b"".join(word + argument + end for argument in arguments)
+    stream = [before, alike * 4, behind + b"\n"]
+    together = Talk(shout, max_line=64, strict_crlf=strict)
+    each = Talk(shout, max_line=64, strict_crlf=strict, many=False)
+    assert together.say(*stream) == each.say(*stream)
+    for counters in (together.counters, each.counters):
+        counters.commands = {name: n for name, n in counters.commands.items() if n}
+    for name in ("commands", "replies", "events"):
+        assert getattr(together.counters, name) == getattr(each.counters, name)
+
+
+def test_many_is_called_with_what_came_together() -> None:
+    asked: list[list[str]] = []
+
+    def many(arguments: list[str]) -> list[str]:
+        asked.append(list(arguments))
+        return arguments
+
+    @command("COUNT", help="Says it again.", many=many)
+    def count(request: Request) -> str:
+        raise AssertionError("it is not called by itself")
+
+    requests = b"".join(b"COUNT %d\r\n" % n for n in range(10_000))
+    said = Talk(count).say(requests)
+    assert said == b"".join(b"250 %d\r\n" % n for n in range(10_000))
+    assert [each for lot in asked for each in lot] == [str(n) for n in range(10_000)]
+    assert 2 <= len(asked) <= 8
+
+
+@pytest.mark.parametrize(
+    ("many", "reported"),
+    [
+        (lambda arguments: 1 / 0, ["COUNT"]),
+        (lambda arguments: arguments[1:], ["COUNT"]),
+        (lambda arguments: [None for _ in arguments], ["COUNT"]),
+        (lambda arguments: None, []),
+    ],
+    ids=["raises", "too few", "no texts", "cannot"],
+)
+def test_a_many_that_fails_costs_no_client_a_reply(many: Any, reported: list[str]) -> None:
+    @command("COUNT", help="Says it again.", many=many)
+    def count(request: Request) -> str:
+        return request.argument
+
+    talk = Talk(count)
+    assert talk.say(b"COUNT a\r\n" * 10) == b"250 a\r\n" * 10
+    assert [name for name, _ in talk.reported] == reported
+    assert talk.counters.commands["COUNT"] == talk.counters.replies[250] == 10
 
 
 def replies_in(said: bytes) -> int:
