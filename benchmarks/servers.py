@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import ipaddress
+import json
 import shutil
 import socket
 import sys
@@ -28,10 +30,11 @@ server_name = bench
 connections = 1000000
 control = none
 transport = {transport}
-
+{state}
 [policy:default]
 connections = 1000000
 per_address = 1000000
+{policy}
 
 [chat]
 max_members = 1000000
@@ -43,6 +46,21 @@ protocol = {protocol}
 listen = 127.0.0.1:{port}{words}
 {keys}
 """
+
+# all that a policy can ask, and nobody shut out by it: the load comes from 127.0.0.0/8
+_ALL_POLICY = """\
+allow = 127.0.0.0/8, ::1, 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, fd00::/8
+deny = 192.0.2.0/24, 198.51.100.0/24, 203.0.113.0/24, 2001:db8::/32
+idle = 30s
+handshake = 5s
+unsent = 64MiB
+linger = 5s
+access_log = yes
+"""
+
+#: Bans beside it: so many addresses, and a network of each of a few lengths.
+_BANNED_ADDRESSES = 1000
+_BANNED_NETWORKS = ("192.0.2.0/24", "198.18.0.0/15", "2001:db8::/32", "2001:db8:1::/64")
 
 _XINETD = """\
 defaults
@@ -154,6 +172,12 @@ def _stock(ground: Ground, kind: str, port: int) -> Commands:
     return _python("stock.py", kind, port, *([ground.pem] if kind == "tls" else []))
 
 
+def _bare(ground: Ground, kind: str, port: int) -> Commands:
+    if sys.platform != "linux":
+        raise Skipped("its reactor needs epoll")
+    return _python("lean.py", kind, port)
+
+
 def _loop(name: str) -> Callable[[Ground, str, int], Commands]:
     def commands(ground: Ground, kind: str, port: int) -> Commands:
         if importlib.util.find_spec(name) is None:
@@ -163,12 +187,28 @@ def _loop(name: str) -> Callable[[Ground, str, int], Commands]:
     return commands
 
 
-def _tcpd(transport: str, *twistd: str) -> Callable[[Ground, str, int], Commands]:
+def _bans(directory: Path) -> None:
+    """The file of a daemon whose operator has been busy."""
+    addresses = [str(ipaddress.IPv4Address("100.64.0.1") + n) for n in range(_BANNED_ADDRESSES)]
+    bans = [
+        {"network": network, "since": 0, "until": None, "reason": "", "by": "benchmark"}
+        for network in (*addresses, *_BANNED_NETWORKS)
+    ]
+    directory.mkdir(mode=0o700)
+    (directory / "bans.json").write_text(json.dumps({"version": 1, "bans": bans}))
+
+
+def _tcpd(transport: str, *twistd: str, policy: str = "") -> Callable[[Ground, str, int], Commands]:
     def commands(ground: Ground, kind: str, port: int) -> Commands:
         ini = ground.directory / f"tcpd-{port}.ini"
+        state = ground.directory / f"tcpd-{port}.state"
+        if policy:
+            _bans(state)
         ini.write_text(
             _INI.format(
                 transport=transport,
+                state=f"state = {state}" if policy else "",
+                policy=policy,
                 port=port,
                 protocol="echo" if kind == "tls" else kind,
                 words=" tls=bench" if kind == "tls" else "",
@@ -219,13 +259,16 @@ _ECHOES = frozenset({"echo", "tls"})
 _ALL = frozenset({"echo", "line", "tls", "chat"})
 
 STOCK = "stock Twisted"
+BARE = "lean, no policy"
 TCPD = "tcpd"
 TCPD_STOCK = "tcpd, transport = stock"
 
 #: In the order of the tables.
 SERVERS = (
     Server(STOCK, frozenset({"echo", "line", "tls"}), _stock),
+    Server(BARE, _ECHO, _bare),
     Server(TCPD, _ALL, _tcpd("lean")),
+    Server("tcpd, all policy", _ALL, _tcpd("lean", policy=_ALL_POLICY)),
     Server("tcpd, --reactor=epoll", _ALL, _tcpd("lean", "--reactor=epoll")),
     Server(TCPD_STOCK, _ALL, _tcpd("stock")),
     Server("uvloop Protocol", _ECHOES, _loop("uvloop")),
