@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
@@ -43,5 +45,9 @@ def socket_address(address: Any) -> IPv4Address | IPv6Address | UNIXAddress:
     if isinstance(address, tuple):
         if len(address) == 2:
             return IPv4Address("TCP", *address)
-        return IPv6Address("TCP", *address)
+        host, *rest = address
+        if rest[2]:  # a link-local address means nothing without its zone (RFC 4007 section 11)
+            with contextlib.suppress(OSError):
+                host = f"{host}%{socket.if_indextoname(rest[2])}"
+        return IPv6Address("TCP", host, *rest)
     return UNIXAddress(address or None)

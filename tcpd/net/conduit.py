@@ -13,7 +13,6 @@ from collections.abc import Iterable
 from typing import Any, cast
 
 from twisted.internet.interfaces import (
-    IAddress,
     IConsumer,
     IHalfCloseableProtocol,
     IPushProducer,
@@ -53,7 +52,7 @@ class _Output:
         """The connection is gone, which ``connectionLost`` tells too."""
 
 
-@implementer(IConnection, ITransport, IConsumer, IPushProducer, IHalfCloseableProtocol)
+@implementer(IConnection, ITCPTransport, IConsumer, IPushProducer, IHalfCloseableProtocol)
 class Conduit(Connection, Protocol):
     """A :class:`~tcpd.net.connection.Connection` on a transport of Twisted's."""
 
@@ -88,9 +87,7 @@ class Conduit(Connection, Protocol):
 
     def writeConnectionLost(self) -> None:
         """Nothing more can be sent."""
-        application = self._application
-        if self._tls_layer is None and IHalfCloseableProtocol.providedBy(application):
-            application.writeConnectionLost()
+        self.write_ended()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._drop_held()
@@ -148,6 +145,14 @@ class Conduit(Connection, Protocol):
             self._drop_held()
         transport.loseConnection()
 
+    def loseWriteConnection(self) -> None:
+        """Close the sending side once all is written: a half-close of ours."""
+        if not (self.disconnecting or self._lost):
+            transport = cast(Any, self.transport)
+            transport.writeSequence(list(self._held))
+            self._drop_held()
+            transport.loseWriteConnection()
+
     def abortConnection(self) -> None:
         if self._lost:
             return
@@ -155,11 +160,23 @@ class Conduit(Connection, Protocol):
         self._drop_held()
         cast(Any, self.transport).abortConnection()
 
-    def getHost(self) -> IAddress:
+    def getHost(self) -> Any:
         return plain_endpoint_address(cast(ITransport, self.transport).getHost())
 
     def getHandle(self) -> Any:
         return cast(Any, self.transport).getHandle()
+
+    def getTcpNoDelay(self) -> bool:
+        return bool(cast(Any, self.transport).getTcpNoDelay())
+
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        cast(Any, self.transport).setTcpNoDelay(enabled)
+
+    def getTcpKeepAlive(self) -> bool:
+        return bool(cast(Any, self.transport).getTcpKeepAlive())
+
+    def setTcpKeepAlive(self, enabled: bool) -> None:
+        cast(Any, self.transport).setTcpKeepAlive(enabled)
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
         if self._producer is not None:

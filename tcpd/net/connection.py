@@ -169,8 +169,17 @@ class Connection(ABC):
             self._end = self._end or End.CLIENT
             self.loseConnection()
 
+    def write_ended(self) -> None:
+        """Our side is closed, as the protocol asked by ``loseWriteConnection``."""
+        application = self._application
+        if self._tls_layer is None and IHalfCloseableProtocol.providedBy(application):
+            application.writeConnectionLost()
+
     def getPeer(self) -> Any:
         return self._endpoint_address
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.number} of service {self.service} with {self.peer}>"
 
     # --- a subclass has these of a transport ---
 
@@ -205,6 +214,22 @@ class Connection(ABC):
     @abstractmethod
     def resumeProducing(self) -> None:
         """Read again."""
+
+    @abstractmethod
+    def getTcpNoDelay(self) -> bool:
+        """:class:`twisted.internet.interfaces.ITCPTransport`; as those that follow."""
+
+    @abstractmethod
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        """Whether small pieces are sent at once."""
+
+    @abstractmethod
+    def getTcpKeepAlive(self) -> bool:
+        """Whether the kernel looks for clients that have vanished."""
+
+    @abstractmethod
+    def setTcpKeepAlive(self, enabled: bool) -> None:
+        """Let it."""
 
     @abstractmethod
     def getHost(self) -> Any:

@@ -8,13 +8,13 @@ import os
 import socket
 from collections.abc import Callable
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IAddress, IListeningPort, IReadDescriptor
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from tcpd.net.address import socket_address
+from tcpd.net.address import shown, socket_address
 from tcpd.net.layer import ListenerFactory
 from tcpd.net.transport import Turns
 
@@ -69,7 +69,13 @@ class LeanPort:
         self._reactor.addReader(self)
 
     def stopListening(self) -> Deferred[None]:
-        """Close the port, at once."""
+        """Close the port, at once.
+
+        :return: has fired; it fails with what a factory raised in being told.
+        """
+        return maybeDeferred(self._close)
+
+    def _close(self) -> None:
         if self._open:
             self._open = False
             self._reactor.removeReader(self)
@@ -79,7 +85,10 @@ class LeanPort:
                 self._reserve = -1
             self._closed()
             self._factory.doStop()
-        return succeed(None)
+
+    def __repr__(self) -> str:
+        where = shown(self.getHost()) if self._open else "closed"
+        return f"<{type(self).__name__} {where}>"
 
     def getHost(self) -> IAddress:
         return socket_address(self._socket.getsockname())
@@ -92,7 +101,7 @@ class LeanPort:
 
     def connectionLost(self, reason: Failure) -> None:
         """The reactor is stopping."""
-        self.stopListening()
+        self._close()
 
     def gone(self) -> None:
         """A listening socket is not lost while nobody reads from it."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from OpenSSL import SSL
 from twisted.internet.error import ConnectionLost
-from twisted.internet.interfaces import IConsumer, IPushProducer, ITransport
+from twisted.internet.interfaces import IConsumer, INegotiated, IPushProducer, ISSLTransport
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -36,7 +36,7 @@ _HEADER = 5
 _APPLICATION_DATA = 23
 
 
-@implementer(ITransport, IConsumer, IPushProducer)
+@implementer(ISSLTransport, INegotiated, IConsumer, IPushProducer)
 class TLSLayer:
     """The server's side of TLS on one connection. To its protocol it is the transport.
 
@@ -216,6 +216,10 @@ class TLSLayer:
         self._over = self.disconnecting = True
         self._connection.abortConnection()
 
+    def loseWriteConnection(self) -> None:
+        """As :meth:`loseConnection`: a client that is told the end of TLS answers with its own."""
+        self.loseConnection()
+
     def registerProducer(self, producer: Any, streaming: bool) -> None:
         self._connection.registerProducer(producer, streaming)
 
@@ -236,6 +240,18 @@ class TLSLayer:
 
     def getHost(self) -> Any:
         return self._connection.getHost()
+
+    def getTcpNoDelay(self) -> bool:
+        return self._connection.getTcpNoDelay()
+
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        self._connection.setTcpNoDelay(enabled)
+
+    def getTcpKeepAlive(self) -> bool:
+        return self._connection.getTcpKeepAlive()
+
+    def setTcpKeepAlive(self, enabled: bool) -> None:
+        self._connection.setTcpKeepAlive(enabled)
 
     def getHandle(self) -> SSL.Connection:
         """OpenSSL's connection."""

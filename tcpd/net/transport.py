@@ -14,7 +14,7 @@ from __future__ import annotations
 import socket
 import struct
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import (
@@ -54,14 +54,24 @@ _DONE = Failure(ConnectionDone())
 _RESET = struct.pack("ii", 1, 0)
 
 
+class Flushed(Protocol):
+    """What has something to do at the end of a turn."""
+
+    def flush(self) -> None:
+        """Do it. Called once each time it was asked for."""
+
+
 class Turns:
     """The reactor, and what happens at the end of each of its turns; one for all connections.
 
-    :param reactor: an IReactorFDSet and IReactorTime. One that has ``written``, as
-        :class:`tcpd.net.reactor.TcpdReactor` has, flushes at the end of its turns by itself.
+    Other things than connections, too, may have a ``flush`` and ask for it.
+
+    :param reactor: an IReactorFDSet and IReactorTime; for others than connections the latter will
+        do. One that has ``written``, as :class:`tcpd.net.reactor.TcpdReactor` has, flushes at the
+        end of its turns by itself.
 
     :ivar soon: called with a connection that was written to or is to end; sees to it that its
-        ``flush`` is called at the end of the turn.
+        ``flush``, which never raises, is called at the end of the turn.
     :ivar forget: called with a connection whose socket is closed right after.
     """
 
@@ -69,26 +79,24 @@ class Turns:
 
     def __init__(self, reactor: Any) -> None:
         self.reactor = reactor
-        self._waiting: list[LeanConnection] = []
+        self._waiting: list[Flushed] = []
         written = getattr(reactor, "written", None)
-        self.soon: Callable[[LeanConnection], None] = (
-            self._later if written is None else written.append
-        )
+        self.soon: Callable[[Flushed], None] = self._later if written is None else written.append
         self.forget: Callable[[LeanConnection], None] = getattr(reactor, "forget", self._remove)
 
     def _remove(self, connection: LeanConnection) -> None:
         self.reactor.removeReader(connection)
         self.reactor.removeWriter(connection)
 
-    def _later(self, connection: LeanConnection) -> None:
+    def _later(self, connection: Flushed) -> None:
         if not self._waiting:
             self.reactor.callLater(0, self._flush)
         self._waiting.append(connection)
 
     def _flush(self) -> None:
         waiting, self._waiting = self._waiting, []
-        for connection in waiting:
-            connection.flush()
+        for each in waiting:
+            each.flush()
 
 
 @implementer(
@@ -230,7 +238,8 @@ class LeanConnection(Connection):
         if self.disconnecting or self._lost or self._shutting:
             return
         if data.__class__ is not bytes:
-            data = bytes(data)  # what others may still change cannot wait here
+            # what others may still change cannot wait here; a TypeError if it is no bytes at all
+            data = bytes(memoryview(data))
         size = len(data)
         if not size:
             return
@@ -250,6 +259,38 @@ class LeanConnection(Connection):
             self._queued = True
             self._soon(self)
 
+    def send_now(self, data: bytes) -> None:
+        """As :meth:`write`, and to the kernel at once if it may be: nothing waits before it.
+
+        For who has collected all of a turn elsewhere, and would else do so once more here.
+
+        :param data: ``bytes`` and nothing else; not empty.
+        """
+        if (
+            self._out
+            or self._within
+            or self._queued
+            or self.disconnecting
+            or self._lost
+            or self._shutting
+        ):
+            self.write(data)
+            return
+        size = len(data)
+        self.bytes_out += size
+        self._counters.bytes_out += size
+        self.quiet = 0
+        try:
+            sent = self._socket.send(data)
+        except OSError:
+            sent = 0
+        if sent != size:
+            # no room, or an end: to ask once more finds out which
+            self._out.append(memoryview(data)[sent:])
+            self._pending = size - sent
+            self._send_out()
+            self._tell_full()
+
     def writeSequence(self, iovec: Iterable[bytes]) -> None:
         self.write(b"".join(iovec))
 
@@ -267,7 +308,7 @@ class LeanConnection(Connection):
         """Close the sending side once all is written: a half-close of ours."""
         if not (self.disconnecting or self._lost):
             self._shutting = True
-            self._wake()
+            self._wake_after()
 
     def abortConnection(self) -> None:
         if self._lost or self._aborting:
@@ -291,7 +332,9 @@ class LeanConnection(Connection):
             self._tell_full()
         else:
             self._pulling = True
-            self._wake()
+            self._call(producer.resumeProducing)
+            if self._pulling:
+                self._wake_after()
 
     def unregisterProducer(self) -> None:
         self._producer = None
@@ -318,10 +361,13 @@ class LeanConnection(Connection):
         return self._socket
 
     def getTcpNoDelay(self) -> bool:
+        if self._socket.family == socket.AF_UNIX:
+            return False
         return bool(self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
 
     def setTcpNoDelay(self, enabled: bool) -> None:
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, enabled)
+        if self._socket.family != socket.AF_UNIX:  # protocols need not know which they are on
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, enabled)
 
     def getTcpKeepAlive(self) -> bool:
         return bool(self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
@@ -334,6 +380,12 @@ class LeanConnection(Connection):
     def _wake(self) -> None:
         """See to it that flush is called soon, and never from within the protocol."""
         if not (self._within or self._queued):
+            self._queued = True
+            self._soon(self)
+
+    def _wake_after(self) -> None:
+        """The same for what the flush after the protocol's turn does not see by itself."""
+        if not self._queued:
             self._queued = True
             self._soon(self)
 
@@ -437,6 +489,8 @@ class LeanConnection(Connection):
             self._socket.shutdown(socket.SHUT_WR)
         except OSError:
             self._close(Failure(ConnectionLost()))
+            return
+        self._within_reach(self.write_ended)
 
     def _application_failed(self, error: BaseException) -> None:
         _log.failure(

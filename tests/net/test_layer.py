@@ -16,8 +16,11 @@ from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import (
     IHalfCloseableProtocol,
+    INegotiated,
     IOpenSSLClientConnectionCreator,
     IOpenSSLServerConnectionCreator,
+    ISSLTransport,
+    ITCPTransport,
 )
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.task import Clock
@@ -26,12 +29,15 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 from twisted.test import iosim
 from zope.interface import implementer
+from zope.interface.verify import verifyClass
 
 from tcpd.config.settings import PolicySettings, TLSSettings
 from tcpd.interfaces import IConnection, IFarewell, IRefusing
+from tcpd.net.conduit import Conduit
 from tcpd.net.layer import ConnectionLayer, ListenerFactory
 from tcpd.net.tls import Certificates
-from tcpd.net.transport import Turns
+from tcpd.net.tls_layer import TLSLayer
+from tcpd.net.transport import LeanConnection, Turns
 from tcpd.ops.counters import ServiceCounters
 from tcpd.policy.admission import Tally
 from tcpd.policy.reasons import End, Refusal
@@ -89,13 +95,13 @@ class Told(Protocol):
 
 @implementer(IHalfCloseableProtocol)
 class HalfCloseable(Told):
-    half_closed = 0
+    half_closed = write_closed = 0
 
     def readConnectionLost(self) -> None:
         self.half_closed += 1
 
     def writeConnectionLost(self) -> None:
-        pass
+        self.write_closed += 1
 
 
 class Producer:
@@ -248,6 +254,53 @@ def test_bytes_pass_both_ways_and_are_counted(make: Make) -> None:
     assert house.counters.ended == {End.CLIENT: 1}
     assert house.tally.count == 0
     assert not house.clock.getDelayedCalls(), "nothing of it stays behind"
+
+
+def test_each_is_a_transport_of_tcp_or_of_tls() -> None:
+    """A protocol may ask by the interface: ISSLTransport is how Twisted's own tell that a
+    connection is safe."""
+    assert verifyClass(ITCPTransport, LeanConnection, tentative=True)
+    assert verifyClass(ITCPTransport, Conduit, tentative=True)
+    assert verifyClass(ISSLTransport, TLSLayer, tentative=True)
+    assert verifyClass(INegotiated, TLSLayer, tentative=True)
+
+
+class TCP(Transport):
+    """A transport that is a TCP socket's."""
+
+    delay = alive = half_closed = False
+
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        self.delay = enabled
+
+    def getTcpNoDelay(self) -> bool:
+        return self.delay
+
+    def setTcpKeepAlive(self, enabled: bool) -> None:
+        self.alive = enabled
+
+    def getTcpKeepAlive(self) -> bool:
+        return self.alive
+
+    def loseWriteConnection(self) -> None:
+        self.half_closed = True
+
+
+def test_a_conduit_passes_on_what_tcp_alone_knows() -> None:
+    house = House(HalfCloseable)
+    transport = TCP()
+    conduit: Any = house.factory.buildProtocol(CLIENT)
+    conduit.makeConnection(transport)
+    for name in ("NoDelay", "KeepAlive"):
+        getattr(conduit, f"setTcp{name}")(True)
+        assert getattr(conduit, f"getTcp{name}")() is True
+    conduit.write(b"x" * FULL)
+    conduit.write(b"held")
+    conduit.loseWriteConnection()
+    assert transport.half_closed
+    assert transport.value().endswith(b"xheld"), "what was held goes out first"
+    conduit.writeConnectionLost()
+    assert house.application.made[0].write_closed == 1
 
 
 def test_a_protocol_knows_its_connection(make: Make) -> None:

@@ -98,6 +98,27 @@ def test_a_stop_closes_at_once_and_what_goes_with_it(house: House) -> None:
         house.connect()
 
 
+def test_what_a_factory_raises_at_a_stop_is_the_deferreds_failure(house: House) -> None:
+    """IListeningPort.stopListening returns a Deferred; nothing is raised at who stops it."""
+
+    def broken() -> None:
+        raise ValueError("in stopFactory")
+
+    house.clients.doStop = broken  # type: ignore[method-assign]
+    failures: list[Any] = []
+    house.port.stopListening().addErrback(failures.append)
+    assert [failure.type for failure in failures] == [ValueError]
+    assert house.closed == [True]
+    house.port.stopListening()
+
+
+def test_it_says_where_it_listens(house: House) -> None:
+    host, port = house.address
+    assert repr(house.port) == f"<LeanPort {host}:{port}>"
+    house.port.stopListening()
+    assert repr(house.port) == "<LeanPort closed>"
+
+
 class Failing:
     """A listening socket whose accept fails by a plan, and else is the real one's."""
 

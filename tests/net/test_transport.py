@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import itertools
+import socket
 from typing import Any
 
 import pytest
@@ -226,7 +227,79 @@ def test_a_half_close_of_ours_waits_for_what_was_written() -> None:
     assert house.client.empty() + house.client.empty() == b"x" * 100_000
     assert house.sock.shut
     house.receive(b"still read")
-    assert house.protocol.events == ["made", b"still read"]
+    assert house.protocol.events == ["made", "write-closed", b"still read"]
+
+
+def test_a_half_close_of_ours_from_within_reading_needs_nothing_written() -> None:
+    """IHalfCloseableProtocol.writeConnectionLost: "Notification of the write connection being
+    closed", from where the protocol may then close the rest."""
+    house = House()
+
+    def react(data: bytes) -> None:
+        house.protocol.transport.loseWriteConnection()
+        assert not house.sock.shut
+
+    house.protocol.react = react
+    house.receive(b"last")
+    house.reactor.end_turn()
+    assert house.sock.shut
+    assert house.protocol.events == ["made", b"last", "write-closed"]
+    house.connection.loseConnection()
+    house.reactor.end_turn()
+    assert house.protocol.events[3:] == [ConnectionDone]
+
+
+def test_a_pull_producer_is_asked_at_once_and_again_each_turn() -> None:
+    """Also one that is registered while reading, and has nothing to write at first."""
+    house = House()
+    asked: list[int] = []
+
+    class Pulled:
+        def resumeProducing(self) -> None:
+            asked.append(house.sock.sends)
+            if len(asked) > 1:
+                house.connection.write(b"piece")
+
+    house.protocol.react = lambda data: house.connection.registerProducer(Pulled(), False)
+    house.receive(b"x")
+    assert len(asked) == 1
+    for _ in range(3):
+        for connection in house.reactor.written[:]:
+            house.reactor.written.remove(connection)
+            connection.flush()
+    assert asked == [0, 0, 1, 2]
+    house.connection.unregisterProducer()
+    house.reactor.end_turn()
+    assert asked == [0, 0, 1, 2]
+
+
+@pytest.mark.parametrize("data", ["text", 5, None, ["x"]])
+def test_what_is_no_bytes_is_refused_where_it_is_written(data: Any) -> None:
+    """ITransport.write takes bytes; 5 would else be five of them."""
+    house = House()
+    with pytest.raises(TypeError):
+        house.connection.write(data)
+    with pytest.raises(TypeError):
+        house.connection.writeSequence([data])
+    house.connection.write(bytearray(b"like bytes"))
+    house.reactor.end_turn()
+    assert house.sock.taken == b"like bytes"
+
+
+def test_a_unix_socket_takes_what_only_tcp_knows() -> None:
+    """A protocol need not know which it is on, as on Twisted's own transports."""
+    house = House()
+    ours, theirs = socket.socketpair(socket.AF_UNIX)
+    with ours, theirs:
+        house.connection._socket = ours
+        house.connection.setTcpNoDelay(True)
+        assert house.connection.getTcpNoDelay() is False
+        house.connection.setTcpKeepAlive(True)
+        assert house.connection.getTcpKeepAlive() is True
+
+
+def test_it_says_whose_it_is() -> None:
+    assert repr(House().connection) == "<LeanConnection 1 of service test with 192.0.2.1:1>"
 
 
 def test_a_close_within_reading_is_told_after_it() -> None:

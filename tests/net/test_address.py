@@ -1,0 +1,37 @@
+"""Addresses as a socket tells them, as Twisted does."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+
+from tcpd.net.address import ip_of, shown, socket_address
+
+
+@pytest.mark.parametrize(
+    ("raw", "address"),
+    [
+        (("192.0.2.1", 5), IPv4Address("TCP", "192.0.2.1", 5)),
+        (("2001:db8::1", 5, 0, 0), IPv6Address("TCP", "2001:db8::1", 5)),
+        ("/run/x", UNIXAddress("/run/x")),
+        ("", UNIXAddress(None)),
+    ],
+)
+def test_addresses_of_sockets(raw: object, address: object) -> None:
+    assert socket_address(raw) == address
+
+
+def test_a_link_local_address_keeps_its_zone() -> None:
+    """RFC 4007 section 6: such an address is unique only within its zone; without it nobody could
+    connect there, nor tell two clients from each other. A limit counts networks, which have none.
+    """
+    number, name = socket.if_nameindex()[0]
+    address = socket_address(("fe80::1", 5, 0, number))
+    assert shown(address) == f"[fe80::1%{name}]:5"
+    assert str(ip_of(address)) == "fe80::1"
+
+
+def test_a_zone_that_is_gone_is_left_out() -> None:
+    assert shown(socket_address(("fe80::1", 5, 0, 2**31 - 1))) == "[fe80::1]:5"
