@@ -50,7 +50,17 @@ class EventType:
         :param fields: all of :attr:`fields`, and no other. That is not checked here; a test reads
             the calls.
         """
-        log.emit(self.level, self.text, event_id=self.id, **fields)
+        # as Logger.emit does it, but for a check of the level, which took a third of the time
+        fields.update(
+            log_logger=log,
+            log_level=self.level,
+            log_namespace=log.namespace,
+            log_source=log.source,
+            log_format=self.text,
+            log_time=time.time(),
+            event_id=self.id,
+        )
+        log.observer(fields)
 
     def fail(self, log: Logger, failure: Failure | None = None, **fields: object) -> None:
         """Report that it happened because something failed.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from io import StringIO
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from twisted.logger import LogEvent, Logger, LogPublisher
+from twisted.logger import LogEvent, Logger, LogLevel, LogPublisher, eventAsText
 from twisted.python.failure import Failure
 
 from tcpd.ops import catalogue
@@ -155,3 +156,24 @@ def test_what_cannot_be_shown_breaks_nothing(render: Any) -> None:
 
 def test_an_event_that_says_nothing_is_no_line() -> None:
     assert written({"log_level": None, "log_time": 0.0}, as_text) == ""
+
+
+@pytest.mark.parametrize("each", catalogue.CATALOGUE.values(), ids=lambda each: each.id)
+def test_text_is_what_twisted_would_write(each: catalogue.EventType) -> None:
+    """A program that reads Twisted's logs can read ours; only the time it takes differs."""
+    fields: dict[str, object] = {**{name: name for name in each.fields}, "seconds": 2.5}
+    event = logged(lambda log: each.emit(log, **fields))
+    assert as_text(event, str) == eventAsText(event, includeTraceback=False)
+
+
+def test_an_event_that_lacks_a_field_says_so() -> None:
+    event = logged(lambda log: catalogue.DAEMON_STARTED.emit(log, version="1"))
+    assert "Unable to format event" in (as_text(event, str) or "")
+
+
+@given(st.floats(0, 4e9))
+def test_the_second_of_a_line_is_that_of_its_event(moment: float) -> None:
+    event = {"log_format": "x", "log_level": LogLevel.info, "log_namespace": "n"}
+    text = as_text({**event, "log_time": moment}, str)
+    # not of the float itself, which Twisted rounds to a microsecond, sometimes into the next second
+    assert text == eventAsText({**event, "log_time": math.floor(moment)}, includeTraceback=False)

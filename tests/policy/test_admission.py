@@ -44,6 +44,28 @@ def test_the_longest_prefix_decides_and_deny_wins_a_tie(
     assert networks(allow, deny).allows(plain_address(address)) is verdict
 
 
+IPV4_NETWORKS = st.builds(
+    lambda number, length: ipaddress.ip_network((number << 28 | number, length), strict=False),
+    st.integers(0, 15),
+    st.integers(0, 32),
+)
+
+
+@given(st.lists(IPV4_NETWORKS, max_size=8), st.lists(IPV4_NETWORKS, max_size=8), st.integers(0, 15))
+def test_networks_decide_as_if_all_were_looked_at(
+    allow: list[ipaddress.IPv4Network], deny: list[ipaddress.IPv4Network], number: int
+) -> None:
+    """The longest prefix decides, and deny wins a tie; else who allows somebody denies the rest."""
+    address = ipaddress.IPv4Address(number << 28 | number)
+    verdicts = [(each.prefixlen, False) for each in deny if address in each]
+    verdicts += [(each.prefixlen, True) for each in allow if address in each]
+    longest = max((length for length, _ in verdicts), default=None)
+    expected = all(verdict for length, verdict in verdicts if length == longest)
+    if longest is None:
+        expected = not allow
+    assert Networks(allow, deny).allows(address) is expected
+
+
 def test_limits_refuse_and_release_lets_in_again() -> None:
     tally = Tally(3)
     one = Admission(EVERYBODY, 2, 1, tally)
