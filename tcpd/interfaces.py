@@ -64,6 +64,10 @@ class IContext(Interface):
 
     service = Attribute("str: the service's name, NAME of [service:NAME].")
     clock = Attribute("twisted.internet.interfaces.IReactorTime: for timers and durations.")
+    reactor = Attribute(
+        "IReactorTCP, IReactorUNIX, IReactorPluggableNameResolver and IReactorProcess: for kinds "
+        "that open connections or start programs; the others need no more than clock."
+    )
     wall_clock = Attribute("Callable[[], float]: seconds since 1970 UTC, for dates people read.")
     server_name = Attribute("str: the name that the daemon calls itself by.")
     started = Attribute("float: clock.seconds() when the daemon started.")

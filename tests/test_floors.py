@@ -24,6 +24,7 @@ FLOORS = {
     "config": 2,
     "net": 3,
     "small": 4,
+    "relay": 4,
     "line": 4,
     "chat": 4,
     "daemon": 5,

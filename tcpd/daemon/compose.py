@@ -127,6 +127,7 @@ class Parts:
         return Context(
             service=service,
             clock=self.reactor,
+            reactor=self.reactor,
             wall_clock=self.wall_clock,
             server_name=self.server_name,
             started=self.started,

@@ -21,6 +21,7 @@ class Context:
 
     service: str
     clock: IReactorTime
+    reactor: Any
     wall_clock: Callable[[], float]
     server_name: str
     started: float

@@ -28,6 +28,7 @@ class MemoryContext:
     server_name: str = "example.net"
     started: float = 0.0
     hub: Any = None
+    reactor: Any = None
     counters: ServiceCounters = field(default_factory=ServiceCounters)
     epoch: float = 1772384709.0
     services: list[ServiceEntry] = field(default_factory=list)

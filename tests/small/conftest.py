@@ -28,6 +28,7 @@ class Context:
     server_name: str = "test.example"
     started: float = 0.0
     hub: object = None
+    reactor: object = None
     counters: ServiceCounters = field(default_factory=ServiceCounters)
 
     def directory(self) -> list[ServiceEntry]:

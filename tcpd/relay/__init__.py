@@ -1,0 +1,1 @@
+"""What passes a connection's bytes on: to another address, or to a program."""
