@@ -18,6 +18,7 @@ class Case:
     :ivar arguments: the load's.
     :ivar operation: what is counted.
     :ivar unit: the server that others are compared with.
+    :ivar key: of the server's certificate, see :class:`benchmarks.ground.Ground`.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Case:
     arguments: dict[str, str | int] = field(default_factory=dict)
     operation: str = "message"
     unit: str = STOCK
+    key: str = "ec"
 
     @property
     def conns(self) -> int:
@@ -50,9 +52,21 @@ def _chat(name: str, members: int, title: str, window: int) -> Case:
     return Case(name, title, "chat", "load.c", arguments, "delivery", TCPD_STOCK)
 
 
-def _tls(name: str, title: str, conns: int, operation: str) -> Case:
-    arguments: dict[str, str | int] = {"case": name, "conns": conns}
-    return Case(f"tls-{name}", f"TLS, {title}", "tls", "tls.c", arguments, operation)
+def _handshakes(suffix: str, title: str, version: int, key: str) -> tuple[Case, Case]:
+    """New connections, and resumed ones."""
+    new, resumed = (
+        Case(
+            f"tls-{case}{suffix}",
+            f"TLS 1.{version - 10}, {title}, {case} connections, 32 at a time",
+            "tls",
+            "tls.c",
+            {"case": case, "conns": 32, "version": version},
+            "connection",
+            key=key,
+        )
+        for case in ("new", "resumed")
+    )
+    return new, resumed
 
 
 #: Those that are loads.
@@ -78,9 +92,17 @@ CASES = (
     _chat("chat-1000-flood", 1000, "flood", 256),
     _chat("chat-100-window4", 100, "window 4", 4),
     _chat("chat-1000-window4", 1000, "window 4", 4),
-    _tls("echo", "echo, 64 connections, 64 bytes", 64, "message"),
-    _tls("new", "new connections, 32 at a time", 32, "connection"),
-    _tls("resumed", "resumed connections, 32 at a time", 32, "connection"),
+    Case(
+        "tls-echo",
+        "TLS, echo, 64 connections, 64 bytes",
+        "tls",
+        "tls.c",
+        {"case": "echo", "conns": 64},
+    ),
+    *_handshakes("", "P-256", 13, "ec"),
+    *_handshakes("-rsa", "RSA-2048", 13, "rsa"),
+    *_handshakes("-12", "P-256", 12, "ec"),
+    *_handshakes("-12-rsa", "RSA-2048", 12, "rsa"),
 )
 
 IDLE = "idle"

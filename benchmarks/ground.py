@@ -23,14 +23,20 @@ class Ground:
     """One run's.
 
     :param directory: for what is made.
+    :param key: of the certificate: ``ec`` for the curve P-256, ``rsa`` for RSA with 2,048 bits.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, key: str = "ec") -> None:
         self.directory = directory
+        self.key = key
         self.server_core, self.load_core = cores()
         # the checkout is measured, whatever is installed
         self.variables = {**os.environ, "PYTHONPATH": str(HERE.parent)}
         self.variables.pop("PYTHONDEVMODE", None)
+
+    def with_key(self, key: str) -> Ground:
+        """The same, for servers whose certificate has another key."""
+        return self if key == self.key else Ground(self.directory, key)
 
     def build(self, source: str, *libraries: str) -> str:
         """Compile a C program, unless that was done already.
@@ -54,12 +60,16 @@ class Ground:
 
     @cached_property
     def pem(self) -> str:
-        """A certificate on the curve P-256 and its key, in one file."""
+        """A certificate and its key, in one file."""
         from cryptography import x509
         from cryptography.hazmat.primitives import hashes, serialization
-        from cryptography.hazmat.primitives.asymmetric import ec
+        from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-        key = ec.generate_private_key(ec.SECP256R1())
+        key = (
+            rsa.generate_private_key(65537, 2048)
+            if self.key == "rsa"
+            else ec.generate_private_key(ec.SECP256R1())
+        )
         name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
         today = datetime.datetime.now(datetime.UTC)
         certificate = (
@@ -72,7 +82,7 @@ class Ground:
             .not_valid_after(today + datetime.timedelta(days=1))
             .sign(key, hashes.SHA256())
         )
-        path = self.directory / "server.pem"
+        path = self.directory / f"server-{self.key}.pem"
         encoding = serialization.Encoding.PEM
         path.write_bytes(
             key.private_bytes(

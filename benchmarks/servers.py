@@ -194,7 +194,7 @@ def _bans(directory: Path) -> None:
         {"network": network, "since": 0, "until": None, "reason": "", "by": "benchmark"}
         for network in (*addresses, *_BANNED_NETWORKS)
     ]
-    directory.mkdir(mode=0o700)
+    directory.mkdir(mode=0o700, exist_ok=True)  # a port that was free twice
     (directory / "bans.json").write_text(json.dumps({"version": 1, "bans": bans}))
 
 

@@ -1,10 +1,12 @@
 /* The load of the benchmarks of TLS; see load.c, which works the same way.
  *
- * tls case=NAME port=PORT [conns=N] [depth=N] [size=BYTES] [seconds=S]
+ * tls case=NAME port=PORT [conns=N] [depth=N] [size=BYTES] [seconds=S] [version=12]
  *
  *   echo      conns connections with depth messages of size bytes under way on each
  *   new       connect, a full handshake, echo of one message, close; conns at a time
  *   resumed   the same with the session that the latest ticket holds
+ *
+ * version is the highest of TLS that is offered, without its point.
  *
  * Certificates are not verified: what is measured is the server.
  */
@@ -41,7 +43,7 @@ struct conn {
     uint64_t base;
 };
 
-static int kind = -1, port, conns = 64, depth = 1, size = 64;
+static int kind = -1, port, conns = 64, depth = 1, size = 64, version = 13;
 static double seconds = 2;
 static int poller, stopping, open_now;
 static struct conn *all;
@@ -243,12 +245,13 @@ static void read_arguments(int count, char **arguments)
                          : !strcmp(name, "conns") ? &conns
                          : !strcmp(name, "depth") ? &depth
                          : !strcmp(name, "size")  ? &size
-                                                  : NULL;
+                         : !strcmp(name, "version") ? &version
+                                                    : NULL;
             if (!where || (*where = atoi(value)) < 1)
                 fail("what is %s=%s?", name, value);
         }
     }
-    if (kind < 0 || !port || seconds <= 0 || size > LARGEST)
+    if (kind < 0 || !port || seconds <= 0 || size > LARGEST || version < 12 || version > 13)
         fail("usage: at the head of tls.c");
 }
 
@@ -266,6 +269,7 @@ int main(int count, char **arguments)
     alarm((unsigned)(seconds + WARM + 3 * PATIENCE));
     poller = epoll_create1(EPOLL_CLOEXEC);
     context = SSL_CTX_new(TLS_client_method());
+    SSL_CTX_set_max_proto_version(context, version == 12 ? TLS1_2_VERSION : TLS1_3_VERSION);
     SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
     SSL_CTX_sess_set_new_cb(context, keep_session);

@@ -125,6 +125,10 @@ class Bare(LeanConnection):
         else:
             self.loseConnection()
 
+    def write_ended(self) -> None:
+        if IHalfCloseableProtocol.providedBy(self.inner):
+            self.inner.writeConnectionLost()
+
     def begin_linger(self) -> None:
         """Wait as long as it takes."""
 

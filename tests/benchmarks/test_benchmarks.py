@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
+import select
 import shutil
 import socket
 import subprocess
@@ -16,9 +18,11 @@ from running import PATIENCE
 
 from benchmarks.ground import Ground
 from benchmarks.report import Table, spread
+from tcpd.net.transport import LeanConnection
 
 ROOT = Path(__file__).resolve().parents[2]
 
+needs_epoll = pytest.mark.skipif(not hasattr(select, "epoll"), reason="there is no epoll")
 needs_compiler = pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler")
 
 
@@ -44,12 +48,63 @@ def test_a_table_says_why_a_server_is_not_in_it() -> None:
     assert "xinetd: skipped, it is not installed" in table.text()
 
 
+#: What the connection layer has in methods that move bytes: the rest is the transport's.
+POLICY_LINES = {
+    "doRead": [
+        "size = len(data)",
+        "self.bytes_in += size",
+        "self._counters.bytes_in += size",
+        "self.quiet = 0",
+    ],
+    "write": [
+        "self.bytes_out += size",
+        "self._counters.bytes_out += size",
+        "self.quiet = 0",
+        "if self._blocked and self._pending > self.layer.policy.unsent:",
+        "self.end(End.SLOW_READER)",
+        "return",
+    ],
+}
+
+
+def code_of(method: object) -> list[str]:
+    lines = [line.strip() for line in inspect.getsource(method).splitlines()]
+    return [line for line in lines if not line.startswith("#")]
+
+
+@needs_epoll
+@pytest.mark.parametrize("name", POLICY_LINES)
+def test_the_peer_without_policy_moves_bytes_as_tcpd_does(name: str) -> None:
+    """It is "the same protocol without it" only for as long as nothing else is left out."""
+    from benchmarks.peers.lean import Bare
+
+    with_policy = code_of(getattr(LeanConnection, name))
+    policy = POLICY_LINES[name]
+    starts = (at for at, line in enumerate(with_policy) if line == policy[0])
+    at = next(at for at in starts if with_policy[at : at + len(policy)] == policy)
+    del with_policy[at : at + len(policy)]
+    assert code_of(getattr(Bare, name)) == with_policy
+
+
+@needs_epoll
+def test_the_peer_without_policy_begins_as_tcpds_transport_does() -> None:
+    from benchmarks.peers.lean import Bare
+
+    ours = code_of(LeanConnection.__init__)
+    at = next(at for at, line in enumerate(ours) if line.startswith("super().__init__("))
+    transport = ours[at + 1 :]
+    assert len(transport) > 10
+    assert code_of(Bare.__init__)[-len(transport) :] == transport
+
+
 @pytest.mark.live
 @needs_compiler
 def test_the_real_daemon_is_measured_beside_a_peer(tmp_path: Path) -> None:
     results = tmp_path / "results.json"
     command = [sys.executable, "-m", "benchmarks", "--rounds", "1", "--seconds", "0.1"]
-    command += ["--json", str(results), "--server", "tcpd", "--server", "stock Twisted"]
+    command += ["--json", str(results)]
+    for server in ("stock Twisted", "lean, no policy", "tcpd", "tcpd, all policy"):
+        command += ["--server", server]
     for case in ("echo-64", "bulk", "connect", "line-16", "chat-100-window4"):
         command += ["--case", case]
     done = subprocess.run(
@@ -66,8 +121,9 @@ def test_the_real_daemon_is_measured_beside_a_peer(tmp_path: Path) -> None:
     assert len(cases) == 5
     for case in cases:
         assert not case["skipped"], case
-        (result,) = case["results"]["tcpd"]
-        assert result["operations"] > 0
+        for server in ("tcpd", "tcpd, all policy"):
+            (result,) = case["results"][server]
+            assert result["operations"] > 0
 
 
 @pytest.mark.live
