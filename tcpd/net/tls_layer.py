@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 #: The plain text of a record, at the most (RFC 8446 section 5.1).
 _RECORD = 1 << 14
 
-#: Bytes to ask OpenSSL for at a time.
+#: Bytes for the wire to ask OpenSSL for at a time; a handshake that shows no long chain has fewer.
 _READ = 1 << 16
+_HANDSHAKE = 1 << 12
 
 #: More than a record is longer than its plain text, header and tag included.
 _OVERHEAD = 256
@@ -51,13 +52,17 @@ class TLSLayer:
     """
 
     __slots__ = (
+        "_bio_read",
+        "_bio_write",
         "_connection",
         "_early",
         "_header",
         "_open",
         "_over",
         "_reason",
+        "_recv",
         "_rest",
+        "_send",
         "_tls",
         "_within",
         "_written",
@@ -67,8 +72,13 @@ class TLSLayer:
 
     def __init__(self, connection: Connection, certificates: Certificates) -> None:
         self._connection = connection
-        self._tls = certificates.serverConnectionForTLS(None)
-        self._tls.set_accept_state()
+        self._tls = tls = certificates.serverConnectionForTLS(None)
+        tls.set_accept_state()
+        # pyOpenSSL looks for an attribute in two ways, which would be paid for with each message
+        self._bio_read = tls.bio_read
+        self._bio_write = tls.bio_write
+        self._recv = tls.recv
+        self._send = tls.send
         self._early: list[bytes] = []  # written before the handshake was complete
         self._open = False
         self._over = False
@@ -90,17 +100,37 @@ class TLSLayer:
         """Take what came over the wire."""
         if self._over:
             return
-        # the buffers that OpenSSL fills are made for each call, and large ones are not free
-        whole = self._is_one_record(data)
-        size = len(data) if whole else _READ
-        self._tls.bio_write(data)
+        # Most messages are one whole record of application data that begins where the one before
+        # ended: to know that spares asking OpenSSL for more. Nor are the buffers that it fills
+        # free, which are made for each call.
+        size = len(data)
+        whole = (
+            self._rest == 0
+            and size > _HEADER
+            and data[0] == _APPLICATION_DATA
+            and (data[3] << 8 | data[4]) == size - _HEADER
+            and not self._header
+        )
+        if not whole:
+            self._follow(data)
+            size = _RECORD  # OpenSSL gives no more than a record's
+        self._bio_write(data)
         if not self._open:
             self._shake_hands()
             if not self._open:
                 return
         self._within = True
         try:
-            self._receive(size, whole)
+            while not self._over:
+                try:
+                    text = self._recv(size)
+                except SSL.Error as error:
+                    self._nothing_received(error)
+                    break
+                if not self.disconnecting:
+                    self.protocol.dataReceived(text)
+                if whole:
+                    break
         finally:
             self._within = False
             if self._written:
@@ -110,19 +140,20 @@ class TLSLayer:
     def connectionLost(self, reason: Failure) -> None:
         """The connection is gone."""
         self._over = True
-        if self.protocol is not None:
-            self.protocol.connectionLost(self._reason or reason)
+        protocol, self.protocol = self.protocol, None  # or only the garbage collector finds both
+        if protocol is not None:
+            protocol.connectionLost(self._reason or reason)
 
     def _shake_hands(self) -> None:
         try:
             self._tls.do_handshake()
         except SSL.WantReadError:
-            self._flush()
+            self._flush(_HANDSHAKE)
         except SSL.Error:
             self._fail()
         else:
             self._open = True
-            self._flush()
+            self._flush(_HANDSHAKE)
             self._connection.secured()
             early, self._early = self._early, []
             for data in early:
@@ -130,48 +161,28 @@ class TLSLayer:
             if self.disconnecting and not self._over:
                 self._close()
 
-    def _is_one_record(self, data: bytes) -> bool:
-        """Whether this is one whole record of application data, and the stream was between two
-        records before it, as with most messages. To know it spares asking OpenSSL for more."""
-        size = len(data)
+    def _follow(self, data: bytes) -> None:
+        """Note where the next record begins, for data that is not just one."""
         at = self._rest
-        if (
-            at == 0
-            and size > _HEADER
-            and data[0] == _APPLICATION_DATA
-            and (data[3] << 8 | data[4]) == size - _HEADER
-            and not self._header
-        ):
-            return True
         if self._header:  # it was cut in two
             data = self._header + data
-            size = len(data)
             self._header = b""
+        size = len(data)
         while at + _HEADER <= size:
             at += _HEADER + (data[at + 3] << 8 | data[at + 4])
         if at < size:
             self._header = data[at:]
             at = size
         self._rest = at - size
-        return False
 
-    def _receive(self, size: int, whole: bool) -> None:
-        receive = self._tls.recv
-        while not self._over:
-            try:
-                text = receive(size)
-            except SSL.WantReadError:
-                break
-            except SSL.ZeroReturnError:
-                self._ended_by_client()
-                break
-            except SSL.Error:
-                self._fail()
-                break
-            if not self.disconnecting:
-                self.protocol.dataReceived(text)
-            if whole:
-                break
+    def _nothing_received(self, error: SSL.Error) -> None:
+        """Called while the error is being caught."""
+        if isinstance(error, SSL.WantReadError):
+            return
+        if isinstance(error, SSL.ZeroReturnError):
+            self._ended_by_client()
+        else:
+            self._fail()
 
     def _ended_by_client(self) -> None:
         """The client has sent close_notify: answer it, and close (RFC 8446 section 6.1)."""
@@ -194,7 +205,19 @@ class TLSLayer:
         if not self._open:
             self._early.append(bytes(data))
             return
-        self._encrypt(data)
+        size = len(data)
+        try:
+            if size <= _RECORD:
+                self._send(data)
+            else:
+                self._send_records(data)
+        except SSL.Error:
+            self._fail()
+            return
+        if self._within:
+            self._written += size + _OVERHEAD
+        else:
+            self._flush(size + _OVERHEAD)
 
     def writeSequence(self, iovec: Iterable[bytes]) -> None:
         self.write(b"".join(iovec))
@@ -266,24 +289,12 @@ class TLSLayer:
         """What ALPN agreed on."""
         return self._tls.get_alpn_proto_negotiated() or None
 
-    def _encrypt(self, data: bytes) -> None:
-        size = len(data)
-        try:
-            if size <= _RECORD:
-                self._tls.send(data)
-            else:
-                view = memoryview(data)
-                for begin in range(0, size, _RECORD):
-                    self._tls.send(view[begin : begin + _RECORD])
-                    if not begin % (4 * _RECORD):
-                        self._flush()  # what waits in OpenSSL is in nobody's count
-        except SSL.Error:
-            self._fail()
-            return
-        if self._within:
-            self._written += size + _OVERHEAD
-        else:
-            self._flush(size + _OVERHEAD)
+    def _send_records(self, data: bytes) -> None:
+        view = memoryview(data)
+        for begin in range(0, len(data), _RECORD):
+            self._send(view[begin : begin + _RECORD])
+            if not begin % (4 * _RECORD):
+                self._flush()  # what waits in OpenSSL is in nobody's count
 
     def _close(self) -> None:
         """Send close_notify; if the client's is here already, that was all."""
@@ -296,7 +307,7 @@ class TLSLayer:
             done = self._tls.shutdown()
         except SSL.Error:
             done = True
-        self._flush()
+        self._flush(_OVERHEAD)
         return bool(done)
 
     def _flush(self, expected: int = _READ) -> None:
@@ -305,7 +316,7 @@ class TLSLayer:
         :param expected: bytes, about.
         """
         size = min(expected, _READ)
-        read = self._tls.bio_read
+        read = self._bio_read
         try:
             while True:
                 data = read(size)

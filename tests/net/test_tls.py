@@ -85,6 +85,39 @@ def test_facts_of_a_handshake(localhost: certificates.Made) -> None:
     assert facts.cipher.startswith("TLS_")
 
 
+@pytest.mark.parametrize(
+    ("offered", "agreed"),
+    [
+        # RFC 8446 section 9.1: "MUST implement the TLS_AES_128_GCM_SHA256 [GCM] cipher suite"
+        ("TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256", "TLS_AES_128_GCM_SHA256"),
+        ("TLS_CHACHA20_POLY1305_SHA256:TLS_AES_256_GCM_SHA384", "TLS_AES_256_GCM_SHA384"),
+        ("TLS_CHACHA20_POLY1305_SHA256", "TLS_CHACHA20_POLY1305_SHA256"),
+    ],
+)
+def test_the_suite_of_those_that_a_client_offers(
+    localhost: certificates.Made, offered: str, agreed: str
+) -> None:
+    client = client_context()
+    client.set_tls13_ciphersuites(offered.encode())
+    assert facts_of(handshake(loaded(localhost), client)[0]).cipher == agreed
+
+
+@pytest.mark.skipif(
+    SSL.OPENSSL_VERSION_NUMBER < 0x30500000, reason="OpenSSL has ML-KEM from 3.5 on"
+)
+@pytest.mark.parametrize("resumed", [False, True])
+def test_keys_are_exchanged_as_quantum_computers_cannot_undo(
+    localhost: certificates.Made, resumed: bool
+) -> None:
+    """draft-ietf-tls-ecdhe-mlkem section 4, for clients that offer it first, as OpenSSL does;
+    RFC 8446 section 2.2: a resumed session too has its own exchange."""
+    server, client = loaded(localhost), client_context()
+    ours, theirs = handshake(server, client)
+    if resumed:
+        ours, theirs = handshake(server, client, theirs.get_session())
+    assert ours.get_group_name() == "X25519MLKEM768"
+
+
 @pytest.mark.parametrize(("minimum", "agreed"), [("1.2", "TLSv1.2"), ("1.3", None)])
 def test_the_oldest_version(localhost: certificates.Made, minimum: str, agreed: str | None) -> None:
     server = loaded(localhost, minimum=minimum)

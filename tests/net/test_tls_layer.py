@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import itertools
+import weakref
 from typing import Any
 
 import certificates
@@ -227,6 +229,25 @@ def test_a_clients_close_is_answered(localhost: certificates.Made, version: int)
     assert house.client.recv(100) == b"last words"
     with pytest.raises(SSL.ZeroReturnError):
         house.client.recv(1)
+
+
+def test_nothing_of_an_ended_connection_waits_for_the_garbage_collector(
+    localhost: certificates.Made,
+) -> None:
+    """OpenSSL holds some 10 KB for each."""
+    house = House(localhost)
+    house.shake_hands()
+    handle = weakref.ref(house.made.pop().transport.getHandle())
+    assert handle() is not None
+    house.client.shutdown()
+    gc.disable()
+    try:
+        house.to_server(house.outgoing())
+        house.reactor.end_turn()
+        assert house.sock.closed
+        assert handle() is None
+    finally:
+        gc.enable()
 
 
 def test_what_is_wrong_in_a_record_ends_the_connection(localhost: certificates.Made) -> None:
