@@ -1,11 +1,12 @@
 /* The load of the benchmarks: one thread, epoll, everything that comes back verified.
  *
- * load case=NAME port=PORT [conns=N] [depth=N] [size=BYTES] [window=N] [senders=N] [mixed=1] [seconds=S]
+ * load case=NAME port=PORT [conns=N] [depth=N] [size=BYTES] [window=N] [senders=N] [sources=N] [mixed=1]
+ *      [seconds=S]
  *
  *   echo     conns connections with depth messages of size bytes under way on each; bulk is the
  *            same with large ones
  *   line     the same with PING requests of the line protocol; with mixed=1 every other one is "ping"
- *   connect  connect, send size bytes, read them back, close; conns at a time
+ *   connect  connect, send size bytes, read them back, close; conns at a time, from sources addresses
  *   chat     conns members of the text door's lobby; senders of them say something, each with at
  *            most window messages that not everybody has got
  *   idle     open conns connections, have one message echoed on each, and hold them
@@ -54,7 +55,7 @@ struct conn {
     int joined;
 };
 
-static int kind, port, conns = 64, depth = 1, size = 64, window = 4, senders = 1, mixed;
+static int kind, port, conns = 64, depth = 1, size = 64, window = 4, senders = 1, sources = 200, mixed;
 static double seconds = 2;
 static int poller, stopping;
 static struct conn *all;
@@ -144,7 +145,7 @@ static void open_conn(struct conn *c, int block)
     if (kind == CONNECT) {
         /* many addresses, or the ports of those in TIME_WAIT run out */
         setsockopt(c->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one);
-        from.sin_addr.s_addr = htonl(0x7f000101 + source++ % 200);
+        from.sin_addr.s_addr = htonl(0x7f000001 + source++ % sources);
         if (bind(c->fd, (struct sockaddr *)&from, sizeof from) < 0)
             fail("bind: %s", strerror(errno));
     }
@@ -485,6 +486,7 @@ static void read_arguments(int count, char **arguments)
                          : !strcmp(name, "size")    ? &size
                          : !strcmp(name, "window")  ? &window
                          : !strcmp(name, "senders") ? &senders
+                         : !strcmp(name, "sources") ? &sources
                          : !strcmp(name, "mixed")   ? &mixed
                                                     : NULL;
             if (!where || (*where = atoi(value)) < 1)

@@ -32,10 +32,11 @@ def _turned(servers: Sequence[Running], round_: int) -> Sequence[Running]:
 
 
 @contextlib.contextmanager
-def _load(ground: Ground, case: Case, port: int, seconds: float) -> Iterator[Child]:
+def _load(ground: Ground, case: Case, server: Running, seconds: float) -> Iterator[Child]:
     libraries = ("ssl", "crypto") if case.program == "tls.c" else ()
     program = ground.build(case.program, *libraries)
-    arguments = {**case.arguments, "port": port, "seconds": seconds}
+    arguments = {**case.arguments, **server.server.load.get(case.name, {})}
+    arguments |= {"port": server.port, "seconds": seconds}
     command = [program, *(f"{name}={value}" for name, value in arguments.items())]
     child = Child(command, ground.load_core, ground.directory, ground.variables, talking=True)
     try:
@@ -46,7 +47,7 @@ def _load(ground: Ground, case: Case, port: int, seconds: float) -> Iterator[Chi
 
 def _measure(ground: Ground, case: Case, server: Running, seconds: float) -> dict[str, float]:
     """One server, once."""
-    with _load(ground, case, server.port, seconds) as load:
+    with _load(ground, case, server, seconds) as load:
         if load.read_line() != b"ready\n":
             raise Skipped(f"the load ended: {load.said}")
         before = server.cpu()
@@ -127,12 +128,12 @@ def measure_idle(ground: Ground, rounds: int, only: Sequence[str]) -> Table:
 def _idle_once(ground: Ground, server: Server, few: Case, many: Case) -> int:
     running = Running(server, ground, "echo")
     try:
-        with _load(ground, few, running.port, 1) as load:
+        with _load(ground, few, running, 1) as load:
             if load.read_line() != b"ready\n":
                 raise Skipped(f"the load ended: {load.said}")
         time.sleep(_REST)
         before = running.memory()
-        with _load(ground, many, running.port, 1) as load:
+        with _load(ground, many, running, 1) as load:
             if load.read_line() != b"ready\n":
                 raise Skipped(f"the load ended: {load.said}")
             time.sleep(_REST)
@@ -179,8 +180,6 @@ def _check(server: Server, case: Case) -> None:
     """:raise Skipped: if a server is not to be measured in a case."""
     if case.conns > server.most:
         raise Skipped(f"it is not given more than {server.most:,} connections")
-    if case.name in server.without:
-        raise Skipped("it is not made for that")
 
 
 def _chosen(only: Sequence[str], kind: str) -> Sequence[Server]:

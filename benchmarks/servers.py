@@ -9,8 +9,8 @@ import shutil
 import socket
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.ground import HERE, Ground, Skipped, free_port
@@ -55,7 +55,6 @@ idle = 30s
 handshake = 5s
 unsent = 64MiB
 linger = 5s
-access_log = yes
 """
 
 #: Bans beside it: so many addresses, and a network of each of a few lengths.
@@ -104,24 +103,26 @@ class Server:
     :ivar kinds: what it can serve: echo, line, tls (an echo) or chat.
     :ivar commands: what to run to serve a kind on a port; raises Skipped if that cannot be.
     :ivar most: how many connections it is burdened with at most.
-    :ivar without: names of cases that it is not measured in.
+    :ivar load: by the name of a case, arguments of the load that are other for it.
     """
 
     name: str
     kinds: frozenset[str]
     commands: Callable[[Ground, str, int], Commands]
     most: int = 1_000_000
-    without: frozenset[str] = frozenset()
+    load: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 
 class Running:
     """A server that has been started and takes connections.
 
+    :ivar server: which.
     :ivar started: seconds from its start to the first connection.
     :raise Skipped: if it does not start.
     """
 
     def __init__(self, server: Server, ground: Ground, kind: str) -> None:
+        self.server = server
         self.name = server.name
         self.port = free_port()
         self._children: list[Child] = []
@@ -269,12 +270,18 @@ SERVERS = (
     Server(BARE, _ECHO, _bare),
     Server(TCPD, _ALL, _tcpd("lean")),
     Server("tcpd, all policy", _ALL, _tcpd("lean", policy=_ALL_POLICY)),
+    Server(
+        "tcpd, all policy, access log",
+        _ALL,
+        _tcpd("lean", policy=f"{_ALL_POLICY}access_log = yes\n"),
+    ),
     Server("tcpd, --reactor=epoll", _ALL, _tcpd("lean", "--reactor=epoll")),
     Server(TCPD_STOCK, _ALL, _tcpd("stock")),
     Server("uvloop Protocol", _ECHOES, _loop("uvloop")),
     Server("asyncio Protocol", _ECHOES, _loop("asyncio")),
     Server("C, epoll", _ECHO, _c),
-    # a process for each connection, so not too many of them; and some ten new ones a second
-    Server("xinetd", _ECHO, _xinetd, most=100, without=frozenset({"connect"})),
+    # A process for each connection, so not too many of them. It asks the resolver for the name of
+    # each client's address: one that stands in /etc/hosts, or that is what would be measured.
+    Server("xinetd", _ECHO, _xinetd, most=100, load={"connect": {"sources": 1}}),
     Server("HAProxy before C", _ECHOES, _haproxy, most=5000),
 )
