@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import ipaddress
 from collections import deque
-from collections.abc import Callable, Collection
-from typing import Any
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, TypeGuard
 
 from tcpd.chat.member import Format, Member
 from tcpd.chat.names import fold
@@ -63,10 +63,10 @@ class Delivery:
         self._drop = drop
         self._queue: deque[Event] = deque()
         self._delivering = False
+        self._holding = False
         self._delivery: dict[type[Event], Callable[[Any], Member | None]] = {
             Joined: self._joined,
             Parted: self._parted,
-            Said: self._said,
             PrivateSaid: self._private_said,
             TopicSet: self._topic_set,
             Renamed: self._renamed,
@@ -83,23 +83,56 @@ class Delivery:
         What it speaks of may have gone since it was accepted: it is then passed over.
         """
         self._queue.append(event)
-        if self._delivering:
+        if not self._holding or type(event) is not Said:
+            self.settle()
+
+    def hold(self) -> None:
+        """Let what is said wait for :meth:`release`, or for the next event of another sort.
+
+        What one member says in one go is then handed to each of the others in one piece.
+        """
+        self._holding = True
+
+    def release(self) -> None:
+        """Hold no longer, and deliver what waits."""
+        self._holding = False
+        self.settle()
+
+    def settle(self) -> None:
+        """Deliver what waits."""
+        queue = self._queue
+        if self._delivering or not queue:
             return
         self._delivering = True
         try:
-            while self._queue:
-                event = self._queue.popleft()
-                concerned = self._delivery[type(event)](event)
-                if concerned is not None and not concerned.gone:
-                    concerned.door.happened(event)
+            while queue:
+                event = queue.popleft()
+                events: Sequence[Event]
+                if type(event) is Said:
+                    events = said = [event]
+                    while queue and _goes_with(other := queue[0], event):
+                        said.append(other)
+                        queue.popleft()
+                    concerned = self._said(event, said)
+                else:
+                    events = (event,)
+                    concerned = self._delivery[type(event)](event)
+                if concerned is not None:
+                    for event in events:
+                        if not concerned.gone:
+                            concerned.door.happened(event)
         finally:
             self._delivering = False
 
-    def _send(
-        self, event: Event, audience: Collection[Member], skipped: Member | None = None
+    def _send(self, event: Event, audience: Collection[Member]) -> None:
+        self._send_all((event,), audience, None)
+
+    def _send_all(
+        self, events: Sequence[Event], audience: Collection[Member], skipped: Member | None
     ) -> None:
-        self.counters.deliveries += len(audience) - (skipped is not None)
-        rendered: dict[Format, bytes] = {}
+        self.counters.deliveries += (len(audience) - (skipped is not None)) * len(events)
+        rendered: dict[Format, list[bytes]] = {}
+        joined: dict[Format, bytes] = {}
         full = []
         format = None
         data = b""
@@ -108,8 +141,9 @@ class Delivery:
             if member.format is not format:
                 format = member.format
                 if format not in rendered:
-                    rendered[format] = format.render(event)
-                data = rendered[format]
+                    rendered[format] = [format.render(event) for event in events]
+                    joined[format] = b"".join(rendered[format])
+                data = joined[format]
                 size = len(data)
             outbox = member.outbox
             waiting = outbox.size + size
@@ -122,7 +156,7 @@ class Delivery:
                     outbox.awaited = True
                     outbox.flush_set.add(outbox)
         for member in full:
-            if member is not skipped and not member.outbox.squeeze(rendered[member.format]):
+            if member is not skipped and not all(map(member.outbox.put, rendered[member.format])):
                 self._drop(member)
 
     def _place(self, event: Event, name: str) -> tuple[Room, Member] | None:
@@ -157,14 +191,18 @@ class Delivery:
         self._take_out(room, member)
         return member
 
-    def _said(self, event: Said) -> Member | None:
+    def _said(self, event: Said, events: Sequence[Said]) -> Member | None:
+        """
+        :param event: the first of them.
+        :param events: said by the same member in the same room, and nothing between.
+        """
         found = self._place(event, event.room)
         if found is None:
             return None
         room, member = found
-        room.history.append(event)
-        self.counters.messages += 1
-        self._send(event, room.members, None if member.echo else member)
+        room.history.extend(events)
+        self.counters.messages += len(events)
+        self._send_all(events, room.members, None if member.echo else member)
         return member
 
     def _private_said(self, event: PrivateSaid) -> Member | None:
@@ -262,3 +300,8 @@ class Delivery:
         room.remove(member)
         if not room.members and not room.house:
             self.rooms.pop(room.key, None)
+
+
+def _goes_with(event: Event, first: Said) -> TypeGuard[Said]:
+    """Whether the same member said it in the same room."""
+    return type(event) is Said and event.who == first.who and event.room == first.room

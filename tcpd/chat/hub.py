@@ -26,7 +26,7 @@ from tcpd.chat.outbox import Outbox
 from tcpd.chat.refused import Code, Refused
 from tcpd.chat.room import Room, Topic
 from tcpd.chat.settings import REASON_BYTES, TOPIC_BYTES, ChatSettings
-from tcpd.chat.split import MESSAGE_BYTES
+from tcpd.chat.split import MESSAGE_BYTES, carried, cut, is_longer
 from tcpd.events import (
     Banned,
     Event,
@@ -51,8 +51,6 @@ SLOW_READER = "did not read what was sent"
 _NODE_BYTES = 32
 _NOT_IN_NODE = re.compile(r"[^A-Za-z0-9._-]", re.ASCII)
 _BOOT = re.compile(r"[A-Za-z0-9._-]{1,12}", re.ASCII)
-# what would end a line, or a string, on its way through some door
-_NOT_CARRIED = str.maketrans({"\0": "\ufffd", "\r": "\ufffd", "\n": "\ufffd"})
 
 
 def at_once(event: Event, deliver: Callable[[Event], None]) -> None:
@@ -172,7 +170,7 @@ class Hub:
         if member.gone:
             return
         member.gone = True
-        self._accept(Quit(*self._head(member), _cut(reason, REASON_BYTES)))
+        self._accept(Quit(*self._head(member), cut(reason, REASON_BYTES)))
 
     def rename(self, member: Member, nick: str) -> Refused | None:
         """Take another nickname. The same one in other letters will do."""
@@ -213,7 +211,7 @@ class Hub:
         room = self._own_room(member, name)
         if isinstance(room, Refused):
             return room
-        return self._accept(Parted(*self._head(member), room.name, _cut(reason, REASON_BYTES)))
+        return self._accept(Parted(*self._head(member), room.name, cut(reason, REASON_BYTES)))
 
     def say(
         self, member: Member, name: str, text: str, kind: Kind = Kind.MESSAGE
@@ -230,7 +228,7 @@ class Hub:
         refused = _unsayable(text)
         if refused is not None:
             return refused
-        return self._accept(Said(*self._head(member), room.name, _carried(text), kind))
+        return self._accept(Said(*self._head(member), room.name, carried(text), kind))
 
     def tell(
         self, member: Member, nick: str, text: str, kind: Kind = Kind.MESSAGE
@@ -245,16 +243,16 @@ class Hub:
         refused = _unsayable(text)
         if refused is not None:
             return refused
-        return self._accept(PrivateSaid(*self._head(member), whom.who, _carried(text), kind))
+        return self._accept(PrivateSaid(*self._head(member), whom.who, carried(text), kind))
 
     def set_topic(self, member: Member, name: str, topic: str) -> Refused | None:
         """Give a room a topic, or take it away with an empty one. For operators."""
         room = self._operated_room(member, name)
         if isinstance(room, Refused):
             return room
-        if _is_longer(topic, TOPIC_BYTES):
+        if is_longer(topic, TOPIC_BYTES):
             return Refused(Code.TOO_LONG, f"a topic has at most {TOPIC_BYTES} bytes")
-        return self._accept(TopicSet(*self._head(member), room.name, _carried(topic)))
+        return self._accept(TopicSet(*self._head(member), room.name, carried(topic)))
 
     def set_operator(self, member: Member, name: str, nick: str, operator: bool) -> Refused | None:
         """Make somebody in the room an operator, or one no longer. For operators."""
@@ -273,7 +271,7 @@ class Hub:
             return found
         room, whom = found
         return self._accept(
-            Kicked(*self._head(member), room.name, whom.who, _cut(reason, REASON_BYTES))
+            Kicked(*self._head(member), room.name, whom.who, cut(reason, REASON_BYTES))
         )
 
     def ban(self, member: Member, name: str, nick: str) -> Refused | None:
@@ -326,6 +324,23 @@ class Hub:
     def deliver(self, event: Event) -> None:
         """Make an event true, and tell those whom it concerns. Called by the order of events."""
         self._state.deliver(event)
+
+    def hold(self) -> None:
+        """Let what is said wait until :meth:`release`, so that all of it goes out in one piece.
+
+        For a door that takes several lines in one go. Anything but what is said in rooms is still
+        delivered at once, with what waits before it; and a door that answers something itself
+        calls :meth:`settle` first, or its answer stands before what is said here.
+        """
+        self._state.hold()
+
+    def release(self) -> None:
+        """Deliver what :meth:`hold` held. The door may be told to end within it."""
+        self._state.release()
+
+    def settle(self) -> None:
+        """Deliver what waits so far, and hold on."""
+        self._state.settle()
 
     def _accept(self, event: Event) -> Refused | None:
         self._order(event, self.deliver)
@@ -380,24 +395,9 @@ class Hub:
         return room, whom
 
 
-def _is_longer(text: str, size: int) -> bool:
-    # a character takes at most 4 bytes, so that most need not be encoded to know
-    return len(text) * 4 > size and len(text.encode(errors="replace")) > size
-
-
 def _unsayable(text: str) -> Refused | None:
     if not text:
         return Refused(Code.EMPTY, "there is nothing to say")
-    if _is_longer(text, MESSAGE_BYTES):
+    if is_longer(text, MESSAGE_BYTES):
         return Refused(Code.TOO_LONG, f"a message has at most {MESSAGE_BYTES} bytes")
     return None
-
-
-def _carried(text: str) -> str:
-    """The same text without what would end it early behind some door."""
-    return text if text.isprintable() else text.translate(_NOT_CARRIED)
-
-
-def _cut(text: str, size: int) -> str:
-    """A reason, no longer than it may be."""
-    return _carried(text).encode(errors="replace")[:size].decode(errors="ignore")

@@ -57,6 +57,7 @@ class Member:
     """
 
     __slots__ = (
+        "_who",
         "address",
         "door",
         "echo",
@@ -89,11 +90,15 @@ class Member:
         self.echo = echo
         self.rooms: dict[str, Room] = {}
         self.gone = False
+        self._who = Who(id, nick)
 
     @property
     def who(self) -> Who:
         """As events name them."""
-        return Who(self.id, self.nick)
+        who = self._who
+        if who.nick is not self.nick:
+            who = self._who = Who(self.id, self.nick)
+        return who
 
     @property
     def network(self) -> str | None:

@@ -8,23 +8,25 @@ from collections.abc import Callable
 class FlushSet:
     """The outboxes with something to write, written out together at the end of a reactor turn.
 
-    :param schedule: called with a function to call once, soon, but not at once; called again only
-        after that was done. A door's edge gives ``clock.callLater(0, ...)``.
+    :param schedule: called with this object; sees to it that its :meth:`flush` is called once,
+        soon, but not at once. Called again only after that was done. A door's edge gives
+        :attr:`tcpd.net.transport.Turns.soon`.
     """
 
     __slots__ = ("_due", "_schedule")
 
-    def __init__(self, schedule: Callable[[Callable[[], None]], object]) -> None:
+    def __init__(self, schedule: Callable[[FlushSet], object]) -> None:
         self._schedule = schedule
         self._due: list[Outbox] = []
 
     def add(self, outbox: Outbox) -> None:
         """Have an outbox flushed in this turn. Called by the hub and the outbox itself."""
         if not self._due:
-            self._schedule(self._run)
+            self._schedule(self)
         self._due.append(outbox)
 
-    def _run(self) -> None:
+    def flush(self) -> None:
+        """Write out all of them. Called at the end of a turn."""
         due = self._due
         self._due = []
         for outbox in due:
@@ -46,7 +48,8 @@ class Outbox:
     :ivar flush_set: where to ask for a flush.
 
     :param limit: bytes.
-    :param write: called with all that waits, joined; never with ``b""``. It may call :meth:`pause`.
+    :param write: called with all that waits, joined; never with ``b""``. Nothing more comes in this
+        turn, as a rule. It may call :meth:`pause`.
     """
 
     __slots__ = ("_paused", "_write", "awaited", "chunks", "flush_set", "limit", "size")
@@ -90,9 +93,14 @@ class Outbox:
         if self._paused:
             return
         self.awaited = False
-        data = self.take()
-        if data:
-            self._write(data)
+        chunks = self.chunks
+        if chunks:
+            # one is the rule: it is then the very object that all others get
+            data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+            chunks.clear()
+            self.size = 0
+            if data:
+                self._write(data)
 
     def squeeze(self, data: bytes) -> bool:
         """Add what does not fit, by writing first what waits.

@@ -1,4 +1,4 @@
-"""Long messages into several, each short enough for every door."""
+"""Texts made to fit through every door: long messages split, others cut, no line end in any."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ MESSAGE_BYTES = 400
 #: heap of marks is cut anyway.
 _BACK = 16
 
+# what would end a line, or a string, on its way through some door
+_NOT_CARRIED = str.maketrans({"\0": "\ufffd", "\r": "\ufffd", "\n": "\ufffd"})
 _ZERO_WIDTH_JOINER = "\u200d"
 
 
@@ -61,3 +63,19 @@ def _whole(piece: str, following: str) -> int:
 
 def _clings(character: str) -> bool:
     return character == _ZERO_WIDTH_JOINER or unicodedata.category(character)[0] == "M"
+
+
+def is_longer(text: str, size: int) -> bool:
+    """Whether a text has more bytes of UTF-8 than so many."""
+    # a character takes at most 4 bytes, so that most need not be encoded to know
+    return len(text) * 4 > size and len(text.encode(errors="replace")) > size
+
+
+def carried(text: str) -> str:
+    """The same text without what would end it early behind some door."""
+    return text if text.isprintable() else text.translate(_NOT_CARRIED)
+
+
+def cut(text: str, size: int) -> str:
+    """A reason, no longer than it may be."""
+    return carried(text).encode(errors="replace")[:size].decode(errors="ignore")

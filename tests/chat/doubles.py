@@ -49,7 +49,7 @@ class Chat:
     def __init__(self, order: Any = None, **bounds: Any) -> None:
         self.now = 1_000_000.0
         self.format = RecordingFormat()
-        self.flushes: list[Callable[[], None]] = []
+        self.flushes: list[FlushSet] = []
         self.flush_set = FlushSet(self.flushes.append)
         more = {} if order is None else {"order": order}
         self.hub = Hub(ChatSettings(**bounds), "node", "boot", lambda: self.now, **more)
@@ -72,7 +72,7 @@ class Chat:
         """Let a reactor turn end."""
         calls, self.flushes[:] = self.flushes[:], []
         for call in calls:
-            call()
+            call.flush()
 
     def seen(self, member: Member) -> list[Event]:
         """All events that a member was sent so far."""

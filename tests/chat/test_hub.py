@@ -608,3 +608,64 @@ def test_what_is_said_and_delivered_is_counted() -> None:
     assert counters.dropped == 0
     chat.hub.drop(bob)
     assert counters.dropped == 1
+
+
+def test_what_is_held_goes_out_in_one_piece_in_the_same_order() -> None:
+    """'Let what is said wait until release, so that all of it goes out in one piece.'"""
+    chat = Chat()
+    ann, bob = chat.enter("ann", "#tea"), chat.enter("bob", "#tea")
+    assert isinstance(ann.door, RecordingDoor)
+    own = ann.door.own
+    chat.news(bob)
+    chat.hub.hold()
+    for text in ("one", "two", "three"):
+        assert chat.hub.say(ann, "#tea", text) is None
+    assert not bob.outbox.chunks
+    chat.hub.release()
+    assert len(bob.outbox.chunks) == 1
+    assert [event.text for event in chat.news(bob) if isinstance(event, Said)] == [
+        "one",
+        "two",
+        "three",
+    ]
+    room = chat.hub.room("#tea")
+    assert room is not None
+    assert [event.text for event in room.history] == ["one", "two", "three"]
+    assert chat.hub.counters.messages == 3
+    assert len([event for event in own if isinstance(event, Said)]) == 3
+
+
+def test_anything_else_is_delivered_at_once_with_what_was_held_before_it() -> None:
+    """'Anything but what is said in rooms is still delivered at once, with what waits before
+    it.'"""
+    chat = Chat()
+    ann, bob = chat.enter("ann", "#tea"), chat.enter("bob", "#tea")
+    chat.news(bob)
+    chat.hub.hold()
+    chat.hub.say(ann, "#tea", "one")
+    chat.hub.say(bob, "#tea", "two")
+    chat.hub.say(ann, "#tea", "three")
+    chat.hub.part(ann, "#tea")
+    assert not ann.rooms
+    assert [type(event) for event in chat.news(bob)] == [Said, Said, Parted]
+    chat.hub.say(bob, "#tea", "four")
+    chat.hub.settle()
+    room = chat.hub.room("#tea")
+    assert room is not None
+    assert [event.text for event in room.history] == ["one", "two", "three", "four"]
+    chat.hub.release()
+
+
+def test_what_is_held_drops_nobody_whom_it_would_not_drop_one_by_one() -> None:
+    """A reader is slow only if the transport has enough, however much comes in one piece."""
+    chat = Chat(outbox=16384)
+    ann, bob, cid = (chat.enter(nick, "#tea") for nick in ("ann", "bob", "cid"))
+    chat.turn()
+    cid.outbox.pause()
+    chat.hub.hold()
+    for _ in range(2000):
+        chat.hub.say(ann, "#tea", "x")
+    chat.hub.release()
+    assert not bob.gone
+    assert len([event for event in chat.seen(bob) if isinstance(event, Said)]) == 2000
+    assert cid.gone

@@ -68,6 +68,13 @@ class HubMachine(RuleBasedStateMachine):
     def say(self, data: Any, name: str, text: str) -> None:
         self.hub.say(self.pick(data), name, text)
 
+    @rule(held=st.booleans())
+    def hold(self, held: bool) -> None:
+        if held:
+            self.hub.hold()
+        else:
+            self.hub.release()
+
     @precondition(lambda self: self.members)
     @rule(data=st.data(), nick=NICKS)
     def tell(self, data: Any, nick: str) -> None:

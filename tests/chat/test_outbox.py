@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from tcpd.chat.outbox import FlushSet, Outbox
 
 
@@ -11,13 +9,13 @@ class Turn:
     """What is due at the end of a reactor turn."""
 
     def __init__(self) -> None:
-        self.calls: list[Callable[[], None]] = []
+        self.calls: list[FlushSet] = []
         self.flush_set = FlushSet(self.calls.append)
 
     def end(self) -> None:
         calls, self.calls[:] = self.calls[:], []
         for call in calls:
-            call()
+            call.flush()
 
 
 def test_one_write_a_member_and_turn() -> None:

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.error import ConnectionLost
 from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer
+from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -38,16 +39,44 @@ def test_interfaces() -> None:
 def test_one_write_a_turn() -> None:
     """'One transport write per member and reactor turn.'"""
     house = House()
-    ann, bob = house.client("ann"), house.client("bob")
-    bob.screen()
+    ann = house.client("ann")
     writes: list[bytes] = []
-    bob.transport.write = writes.append  # type: ignore[assignment]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(StringTransport, "write", lambda transport, data: writes.append(data))
+        bob = house.client()
+    bob.send(b"bob\n")
+    house.clock.advance(0)
+    writes.clear()
     ann.send(b"one\ntwo\nthree\n")
     ann.send(b"four\n")
     assert writes == []
     house.clock.advance(0)
     assert len(writes) == 1
     assert writes[0].count(b"\r\n") == 4
+
+
+def test_on_our_reactor_that_write_needs_no_timer() -> None:
+    """What a turn brings leaves at its end: ``written`` of the reactor is asked, not callLater."""
+
+    class Reactor(Clock):
+        def __init__(self) -> None:
+            super().__init__()
+            self.written: list[Any] = []
+
+    reactor = Reactor()
+    house = House(nick_timeout=0.0, clock=reactor)
+    client = house.client()
+    assert not reactor.getDelayedCalls()
+    (each,) = reactor.written
+    each.flush()
+    assert client.transport.value().startswith(b"Welcome")
+
+
+def test_a_command_sees_what_was_typed_before_it() -> None:
+    """Lines typed in one go are taken as if they came one by one."""
+    house = House()
+    ann = house.client("ann")
+    assert "<ann> first" in "\n".join(ann.type("first\r\n/history"))
 
 
 def test_answers_queue_behind_events() -> None:

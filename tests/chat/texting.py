@@ -81,8 +81,14 @@ class Client:
 class House:
     """A hub with a text door."""
 
-    def __init__(self, *, bounds: dict[str, Any] | None = None, **settings: Any) -> None:
-        self.clock = Clock()
+    def __init__(
+        self,
+        *,
+        bounds: dict[str, Any] | None = None,
+        clock: Clock | None = None,
+        **settings: Any,
+    ) -> None:
+        self.clock = clock or Clock()
         self.now = itertools.repeat(1_700_000_000.0)
         self.hub = Hub(ChatSettings(**bounds or {}), "node", "boot", lambda: next(self.now))
         self.context = PlainContext(self.hub, self.clock)

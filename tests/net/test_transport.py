@@ -129,6 +129,69 @@ def test_what_others_write_leaves_in_one_send_at_the_end_of_the_turn() -> None:
     assert (house.sock.taken, house.sock.sends) == (b"y" * 10, 1)
 
 
+def test_what_was_collected_elsewhere_is_sent_at_once() -> None:
+    """'To the kernel at once if it may be.'"""
+    house = House()
+    house.connection.send_now(b"one")
+    assert (house.sock.taken, house.sock.sends) == (b"one", 1)
+    assert not house.reactor.written
+    assert house.connection.bytes_out == house.counters.bytes_out == 3
+
+
+def test_what_is_sent_at_once_passes_nothing_that_waits() -> None:
+    """'If nothing waits before it.'"""
+    house = House()
+    house.connection.write(b"one ")
+    house.connection.send_now(b"two ")
+    assert house.sock.sends == 0
+    house.reactor.end_turn()
+    assert (house.sock.taken, house.sock.sends) == (b"one two ", 1)
+    house.protocol.react = house.connection.send_now
+    house.receive(b"three")
+    assert house.sock.taken == b"one two three"
+    house.connection.loseConnection()
+    house.connection.send_now(b"four")
+    house.reactor.end_turn()
+    house.connection.send_now(b"five")
+    assert house.sock.taken == b"one two three"
+    assert house.connection.bytes_out == 13
+
+
+def test_what_the_kernel_has_no_room_for_waits_for_it() -> None:
+    house = House()
+    house.connection.send_now(b"x" * 60_000)
+    house.connection.send_now(b"y" * 60_000)
+    assert house.reactor.writers == {house.connection}
+    house.connection.send_now(b"z" * 60_000)
+    assert b"".join(house.client.empty() for _ in range(3)) == b"".join(
+        letter * 60_000 for letter in (b"x", b"y", b"z")
+    )
+    assert not house.reactor.writers
+
+
+def test_what_is_sent_at_once_is_bounded_too() -> None:
+    house = House(unsent=100_000)
+    for _ in range(10):
+        house.connection.send_now(b"x" * 60_000)
+    house.reactor.end_turn()
+    assert house.sock.closed
+    assert house.counters.ended == {End.SLOW_READER: 1}
+
+
+def test_an_error_in_sending_at_once_is_told_from_a_turn_of_its_own() -> None:
+    house = House()
+
+    def broken(data: bytes) -> int:
+        raise BrokenPipeError
+
+    house.sock.send = broken  # type: ignore[method-assign]
+    house.connection.send_now(b"x")
+    assert house.protocol.events == ["made"], "not from within the write"
+    house.reactor.end_turn()
+    assert len(house.protocol.events) == 2
+    assert house.counters.ended == {End.LOST: 1}
+
+
 def test_the_kernel_is_asked_for_room_only_when_it_had_none() -> None:
     house = House()
     house.connection.write(b"x" * 60_000)

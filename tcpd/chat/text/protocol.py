@@ -31,6 +31,7 @@ from tcpd.chat.text.render import TextFormat, encode_lines
 from tcpd.chat.text.session import LINE_BYTES, Session
 from tcpd.chat.text.settings import TextSettings
 from tcpd.interfaces import IConnection, IContext, IFarewell, IReconfigurable, IRefusing
+from tcpd.net.transport import Turns
 from tcpd.ops import catalogue
 from tcpd.ops.counters import ServiceCounters
 from tcpd.policy.buckets import TokenBucket
@@ -65,11 +66,11 @@ class TextProtocol(Protocol):
         self._settings = factory.settings
         rate = self._settings.rate
         self._bucket = None if rate is None else TokenBucket(rate, self._clock.seconds())
-        self._outbox = Outbox(factory.hub.settings.outbox, factory.flush_set, self._write)
         self._telnet = TelnetFilter()
         self._buffer = LineBuffer(LINE_BYTES)
         self._input: deque[bytes] = deque()
         self._lines: deque[bytes | Fault] = deque()
+        self._outbox: Outbox  # made when there is a transport to write to
         self._session: Session | None = None
         self._reading = True
         self._read_closed = False
@@ -86,6 +87,9 @@ class TextProtocol(Protocol):
         address: ipaddress.IPv4Address | ipaddress.IPv6Address | None = None
         if connection is not None:
             address = connection.address
+        # the outbox has collected all of the turn: a transport that would do so again need not
+        write = getattr(transport, "send_now", transport.write)
+        self._outbox = Outbox(self._factory.hub.settings.outbox, self._factory.flush_set, write)
         self._session = Session(
             self._factory.hub,
             self._factory.format,
@@ -151,25 +155,39 @@ class TextProtocol(Protocol):
         """Take the lines that wait, as far as may be; see to it that the rest is taken later."""
         session = self._session
         assert session is not None
-        turn = LINES_A_TURN
-        while not self._over and self._split_more():
-            if self._outbox.paused or self._outbox.size > self._outbox.limit // 4:
-                break  # until it is written: _write and resumeProducing come back here
-            if not turn:
-                self._work_after(0)
-                break
-            wait = self._take_token()
-            if wait:
-                self._work_after(wait)
-                break
-            turn -= 1
-            session.line(self._lines.popleft())
-            if self._nick_timer is not None and session.member is not None:
-                self._nick_timer.cancel()
-                self._nick_timer = None
+        hub = self._factory.hub
+        hub.hold()
+        try:
+            wait = self._take_lines(session)
+        finally:
+            hub.release()
+        # behind that, so that what was said leaves before more is, on any reactor
+        if wait is not None and not self._over:
+            self._work_after(wait)
         if self._all_split and not self._lines and not self._over:
             session.finish("Goodbye.")
         self._set_reading()
+
+    def _take_lines(self, session: Session) -> float | None:
+        """
+        :return: in how many seconds to go on; ``None`` for not before something comes.
+        """
+        turn = LINES_A_TURN
+        lines = self._lines
+        outbox = self._outbox
+        while not self._over and (lines or self._split_more()):
+            if outbox.paused:
+                return None  # until it is written: resumeProducing comes back here
+            if not turn or outbox.size > outbox.limit // 4:
+                return 0.0
+            if self._bucket is not None and (wait := self._take_token(self._bucket)):
+                return wait
+            turn -= 1
+            session.line(lines.popleft())
+            if self._nick_timer is not None and session.member is not None:
+                self._nick_timer.cancel()
+                self._nick_timer = None
+        return None
 
     def _split_more(self) -> bool:
         """Split what was received, as far as needed; tell whether there is a line to take."""
@@ -191,10 +209,9 @@ class TextProtocol(Protocol):
                 return False
         return True
 
-    def _take_token(self) -> float:
+    def _take_token(self, bucket: TokenBucket) -> float:
         """Take a token; if there is none, tell in how many seconds there will be."""
-        bucket = self._bucket
-        if bucket is None or bucket.take(self._clock.seconds()):
+        if bucket.take(self._clock.seconds()):
             return 0.0
         rate = self._settings.rate
         assert rate is not None
@@ -223,12 +240,6 @@ class TextProtocol(Protocol):
                 transport.pauseProducing()
 
     # --- writing, and the end ---
-
-    def _write(self, data: bytes) -> None:
-        transport: Any = self.transport
-        transport.write(data)
-        if self._lines and self._pause is None:
-            self._work_after(0)  # not at once: this may be in the middle of a delivery
 
     def _no_nickname(self) -> None:
         self._nick_timer = None
@@ -292,8 +303,7 @@ class TextFactory(Factory):
         self.server_name: str = context.server_name
         self.counters: ServiceCounters = context.counters
         self.format = TextFormat()
-        clock = self.clock
-        self.flush_set = FlushSet(lambda flush: clock.callLater(0, flush))
+        self.flush_set = FlushSet(Turns(self.clock).soon)
 
     def reconfigure(self, settings: TextSettings) -> None:
         """See :class:`tcpd.interfaces.IReconfigurable`. Those who are connected keep the old."""

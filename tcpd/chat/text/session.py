@@ -233,9 +233,12 @@ class Session:
             self.error(f"{entered.sentence}; try another")
 
     def _obey(self, text: str) -> None:
-        match parse(text):
-            case Talk(text=text):
-                self.talk(text, Kind.MESSAGE)
+        line = parse(text)
+        if type(line) is Talk:
+            self.talk(line.text, Kind.MESSAGE)
+            return
+        self.hub.settle()
+        match line:
             case Call(command=command, rest=rest):
                 self.count["commands"] += 1
                 commands.run(self, command, rest)
