@@ -147,27 +147,64 @@ class Admission:
 
         :param address: the client's; ``None`` for a UNIX socket, where only the totals count.
         """
-        if address is not None:
-            if self._bans is not None and self._bans.find(address) is not None:
-                return Refusal.BANNED
-            if not self._networks.allows(address):
-                return Refusal.DENIED
+        if address is None:
+            return self.take_place()
+        refusal = self._judge(address) or self._full()
+        if refusal is None:
+            refusal = self._count_address(address)
+        if refusal is None:
+            self._count += 1
+            self._tally.count += 1
+        return refusal
+
+    def take_place(self) -> Refusal | None:
+        """Let a client in whose address is not known, or not yet: only the totals count.
+
+        It has to be released, with no address until :meth:`identify` let that in.
+        """
+        refusal = self._full()
+        if refusal is None:
+            self._count += 1
+            self._tally.count += 1
+        return refusal
+
+    def identify(self, address: IPAddress) -> Refusal | None:
+        """Let the address in of a client that has its place already, or say why not.
+
+        A place that is let in has to be released with the address, and one that is not without.
+        """
+        return self._judge(address) or self._count_address(address)
+
+    def _judge(self, address: IPAddress) -> Refusal | None:
+        """What is refused whoever else is there."""
+        if self._bans is not None and self._bans.find(address) is not None:
+            return Refusal.BANNED
+        if not self._networks.allows(address):
+            return Refusal.DENIED
+        return None
+
+    def _full(self) -> Refusal | None:
+        """Whether there is a place."""
         if self._tally.count >= self._tally.limit:
             return Refusal.DAEMON_FULL
         if self._count >= self._connections:
             return Refusal.SERVICE_FULL
-        if address is not None:
-            key = limit_key(address)
-            held = self._by_address.get(key, 0)
-            if held >= self._per_address:
-                return Refusal.ADDRESS_FULL
-            self._by_address[key] = held + 1
-        self._count += 1
-        self._tally.count += 1
+        return None
+
+    def _count_address(self, address: IPAddress) -> Refusal | None:
+        """Whether the address may have one more, which then is counted."""
+        key = limit_key(address)
+        held = self._by_address.get(key, 0)
+        if held >= self._per_address:
+            return Refusal.ADDRESS_FULL
+        self._by_address[key] = held + 1
         return None
 
     def release(self, address: IPAddress | None) -> None:
-        """Take back what :meth:`admit` granted, when the connection is gone."""
+        """Take back what was granted, when the connection is gone.
+
+        :param address: the one that was let in; ``None`` where none was.
+        """
         self._count -= 1
         self._tally.count -= 1
         if address is None:

@@ -119,6 +119,24 @@ def test_what_is_held_is_what_was_admitted_and_not_released(steps: list[tuple[in
     assert admission._by_address == {}, "an address that has gone leaves nothing behind"
 
 
+def test_a_place_taken_before_its_address_is_known_counts_the_same() -> None:
+    tally = Tally(3)
+    admission = Admission(networks("", "192.0.2.9"), 2, 1, tally)
+    a, b = plain_address("192.0.2.1"), plain_address("192.0.2.2")
+    assert admission.take_place() is None
+    assert admission.identify(plain_address("192.0.2.9")) is Refusal.DENIED
+    assert admission.identify(a) is None
+    assert admission.take_place() is None
+    assert admission.take_place() is Refusal.SERVICE_FULL
+    assert admission.identify(a) is Refusal.ADDRESS_FULL
+    admission.release(None)
+    assert admission.admit(a) is Refusal.ADDRESS_FULL
+    assert admission.admit(b) is None
+    admission.release(b)
+    admission.release(a)
+    assert tally.count == admission.count == admission.busiest == 0
+
+
 def test_an_address_key_does_not_mix_versions() -> None:
     assert limit_key(plain_address("0.0.0.1")) != limit_key(plain_address("0:0:0:1::"))
 
