@@ -154,6 +154,11 @@ class PolicySettings:
         "A connection that is silent for so long, both ways, is ended; 0 never. auto is what the "
         "protocol asks for: of tcpd's own 10min, and never for chat.",
     )
+    proxy_header: float = option(
+        at_least(DURATION, 0.1),
+        3.0,
+        "How long a proxy may take to send the PROXY header, on listeners that say proxy=.",
+    )
     handshake: float = option(
         at_least(DURATION, 0.1), 10.0, "How long a client may take for the TLS handshake."
     )

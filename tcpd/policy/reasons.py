@@ -13,6 +13,7 @@ class Refusal(StrEnum):
     ADDRESS_FULL = "address-full"
     SERVICE_FULL = "service-full"
     DAEMON_FULL = "daemon-full"
+    UNTRUSTED_PROXY = "untrusted-proxy"
 
     @property
     def sentence(self) -> str:
@@ -29,6 +30,8 @@ class End(StrEnum):
     IDLE = "idle"
     SLOW_READER = "slow-reader"
     LINGER = "linger"
+    PROXY_FAILED = "proxy-failed"
+    PROXY_TIMEOUT = "proxy-timeout"
     TLS_FAILED = "tls-failed"
     TLS_TIMEOUT = "tls-timeout"
     SHUTDOWN = "shutdown"
@@ -47,6 +50,7 @@ _REFUSALS = {
     Refusal.ADDRESS_FULL: "too many connections from your address",
     Refusal.SERVICE_FULL: "this service is full, try again later",
     Refusal.DAEMON_FULL: "this server is full, try again later",
+    Refusal.UNTRUSTED_PROXY: "this port is for proxies that are known to it",
 }
 
 _ENDS = {
@@ -56,6 +60,8 @@ _ENDS = {
     End.IDLE: "you were silent for too long",
     End.SLOW_READER: "you do not read what you are sent",
     End.LINGER: "you did not let the connection close",
+    End.PROXY_FAILED: "the proxy said wrongly whom it stands for",
+    End.PROXY_TIMEOUT: "the proxy took too long to say whom it stands for",
     End.TLS_FAILED: "the TLS handshake failed",
     End.TLS_TIMEOUT: "the TLS handshake took too long",
     End.SHUTDOWN: "the server is shutting down",
