@@ -47,6 +47,7 @@ class Bare(LeanConnection):
         self._producer: Any = None
         self._lost = False
         self._end = None
+        self._tls_layer = None
         # from here on as LeanConnection
         self._socket = sock
         self._receive = sock.recv
@@ -140,6 +141,9 @@ class Bare(LeanConnection):
                 inner.connectionLost(reason)
         finally:
             self.inner = None
+
+    def _broken(self, doing: str) -> None:
+        self.abortConnection()
 
     def _application_failed(self, error: BaseException) -> None:
         self._close(Failure(error))
