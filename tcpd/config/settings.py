@@ -16,9 +16,11 @@ from tcpd.config.values import (
     DURATION,
     NETWORKS,
     PATH,
+    RATE,
     SIZE,
     TEXT,
     Network,
+    Rate,
     Type,
     at_least,
     choice,
@@ -146,7 +148,28 @@ class PolicySettings:
     per_address: int = option(
         whole_number(1, 1_000_000),
         100,
-        "How many connections to one service an address may have; for IPv6, a /64 network.",
+        "How many connections to one service an address may have; for IPv6, the network that "
+        "ipv6_prefix says.",
+    )
+    ipv6_prefix: int = option(
+        whole_number(32, 128),
+        64,
+        "How much of an IPv6 address counts as one address in limits and in the log: hosts have a "
+        "whole /64 as a rule, and customers of some providers a /56 or /48.",
+    )
+    connection_rate: Rate | None = option(
+        RATE, None, "How many new connections one service takes in all, like 200/s burst 1000."
+    )
+    address_rate: Rate | None = option(
+        RATE, None, "How many new connections one address may make, like 5/s burst 50."
+    )
+    full: str = option(
+        choice("refuse", "pause"),
+        "refuse",
+        "What the next client meets when connections, or those of [tcpd], are used up: refuse "
+        "closes its connection, with the protocol's words if it has any; pause leaves it waiting "
+        "in the kernel until somebody goes. Listeners of Twisted's (endpoint:, and all with "
+        "transport = stock) always refuse.",
     )
     idle: float | None = option(
         or_word(DURATION, "auto"),
@@ -161,6 +184,21 @@ class PolicySettings:
     )
     handshake: float = option(
         at_least(DURATION, 0.1), 10.0, "How long a client may take for the TLS handshake."
+    )
+    first_byte: float = option(
+        DURATION,
+        0.0,
+        "How long a client may take until it says something, behind the TLS handshake where there "
+        "is one; 0 for ever.",
+    )
+    session: float = option(
+        DURATION, 0.0, "How long a connection may last in all, however busy; 0 for ever."
+    )
+    stalled: float = option(
+        DURATION,
+        300.0,
+        "How long bytes may wait for a client that takes none of them before it is cut off; 0 for "
+        "ever.",
     )
     unsent: int = option(
         at_least(SIZE, 65536),

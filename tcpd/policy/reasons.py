@@ -14,6 +14,9 @@ class Refusal(StrEnum):
     SERVICE_FULL = "service-full"
     DAEMON_FULL = "daemon-full"
     UNTRUSTED_PROXY = "untrusted-proxy"
+    ADDRESS_RATE = "address-rate"
+    SERVICE_RATE = "service-rate"
+    NO_DESCRIPTOR = "no-descriptor"
 
     @property
     def sentence(self) -> str:
@@ -27,8 +30,11 @@ class End(StrEnum):
     CLIENT = "client"
     SERVER = "server"
     LOST = "lost"
+    FIRST_BYTE = "first-byte"
     IDLE = "idle"
+    SESSION = "session"
     SLOW_READER = "slow-reader"
+    STALLED = "stalled"
     LINGER = "linger"
     PROXY_FAILED = "proxy-failed"
     PROXY_TIMEOUT = "proxy-timeout"
@@ -51,14 +57,20 @@ _REFUSALS = {
     Refusal.SERVICE_FULL: "this service is full, try again later",
     Refusal.DAEMON_FULL: "this server is full, try again later",
     Refusal.UNTRUSTED_PROXY: "this port is for proxies that are known to it",
+    Refusal.ADDRESS_RATE: "too many new connections from your address, try again later",
+    Refusal.SERVICE_RATE: "too many new connections, try again later",
+    Refusal.NO_DESCRIPTOR: "this server is full, try again later",
 }
 
 _ENDS = {
     End.CLIENT: "you closed the connection",
     End.SERVER: "the conversation is over",
     End.LOST: "the connection was lost",
+    End.FIRST_BYTE: "you did not say anything in time",
     End.IDLE: "you were silent for too long",
+    End.SESSION: "connections may not last longer than this",
     End.SLOW_READER: "you do not read what you are sent",
+    End.STALLED: "you do not read what you are sent",
     End.LINGER: "you did not let the connection close",
     End.PROXY_FAILED: "the proxy said wrongly whom it stands for",
     End.PROXY_TIMEOUT: "the proxy took too long to say whom it stands for",
