@@ -19,6 +19,9 @@ from tcpd.config.settings import (
 
 _MASK = "(hidden)"
 
+#: Where services listen in the sample that are not in force there.
+_EXAMPLE_LISTEN = "127.0.0.1:7000"
+
 
 def _wrapped(text: str, prefix: str = "# ") -> Iterator[str]:
     return iter(
@@ -103,8 +106,11 @@ class _Sample:
         self.comment(text)
         self.lines += head
 
-    def keys(self, title: str, cls: type) -> None:
-        """All keys as comments with their defaults; what was already told is told by whom."""
+    def keys(self, title: str, cls: type, mark: str = "") -> None:
+        """All keys as comments with their defaults; what was already told is told by whom.
+
+        :param mark: stands before what is not a default; ``#`` where that is not in force either.
+        """
         for item in options_of(cls):
             self.lines.append("#")
             doc = item.doc
@@ -114,7 +120,7 @@ class _Sample:
             must = "; must be given" if item.required else ""
             self.comment(f"{doc} ({item.type.name}{must})")
             if item.sample is not None:
-                self.lines.append(_assignment(item.name, item.sample))
+                self.lines.append(_assignment(mark + item.name, item.sample))
                 continue
             shown = "" if item.required else item.type.show(item.default)
             self.lines.append(_assignment(f"#{item.name}", shown))
@@ -161,15 +167,15 @@ def sample(kinds: Iterable[KindOptions], sections: Mapping[str, type]) -> str:
     )
     out.lines.append("")
     for kind in kinds:
-        if kind.sample_listen is None:
-            continue
+        # what makes no sense without knowing what for is shown, and is not in force
+        mark = "#" if kind.sample_listen is None else ""
         out.section(
-            f"[service:{kind.name}]",
+            f"{mark}[service:{kind.name}]",
             kind.summary,
-            f"protocol = {kind.name}",
-            f"listen = {kind.sample_listen}",
+            f"{mark}protocol = {kind.name}",
+            f"{mark}listen = {kind.sample_listen or _EXAMPLE_LISTEN}",
         )
-        out.keys(f"[service:{kind.name}]", kind.settings)
+        out.keys(f"[service:{kind.name}]", kind.settings, mark)
     return "\n".join(out.lines)
 
 

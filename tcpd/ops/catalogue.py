@@ -230,6 +230,23 @@ CHAT_MEMBER_DROPPED = EventType(
     {"service": _SERVICE, "nick": "their nickname, or empty", "peer": _PEER},
     "So much waited for a chat member who did not read that they were put out.",
 )
+FORWARD_FAILED = EventType(
+    "forward.failed",
+    LogLevel.warn,
+    "service {service}: {to} cannot be reached for {peer}: {reason}: {error} ({since} more since "
+    "last told)",
+    {
+        "service": _SERVICE,
+        "to": "the far side, as the ini file writes it",
+        "peer": _PEER,
+        "reason": "refused, unreachable, timeout, unresolved, untrusted, tls-failed or failed",
+        "error": "a sentence on what is wrong",
+        "since": "clients it failed for by the same reason and not told of since the last such "
+        "event",
+    },
+    "The far side of a forward service is not there, or is not who it must be, and the client's "
+    "connection was closed. For each service and reason it is told every 10 seconds at most.",
+)
 RELOAD_DONE = EventType(
     "reload.done",
     LogLevel.info,

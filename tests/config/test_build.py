@@ -207,6 +207,22 @@ def test_the_sample_with_every_key_put_in_force_means_the_same() -> None:
     assert made(in_force) == made(text)
 
 
+def test_a_kind_that_is_not_in_the_sample_set_is_shown_there_as_comments() -> None:
+    class OtherKind(WordKind):
+        name = "other"
+        sample_listen = None
+
+    text = sample([*KINDS.values(), OtherKind()], SECTIONS)
+    assert list(made(text).services) == ["word"]
+    assert "#[service:other]\n# Says a word.\n#protocol = other\n#listen = " in text
+    in_force = text.replace("\n#[service:other]", "\n[service:other]")
+    for key in ("protocol", "listen"):
+        in_force = in_force.replace(f"\n#{key} =", f"\n{key} =")
+    document, _ = ini.read("/etc/x.ini", in_force)
+    found = build(document, {**KINDS, "other": OtherKind()}, SECTIONS)
+    assert found.services["other"].options == WordSettings()
+
+
 def test_show_config_tells_origins_and_is_read_back_as_the_same() -> None:
     settings = made(
         "[service:a]\nprotocol = word\nlisten =\n  *:1\n  *:1 udp\nword = x y\n[policy:p]\n"

@@ -1,0 +1,190 @@
+"""``protocol = forward``: each connection is passed on to another address."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.endpoints import (
+    HostnameEndpoint,
+    TCP4ClientEndpoint,
+    TCP6ClientEndpoint,
+    UNIXClientEndpoint,
+)
+from twisted.internet.interfaces import IAddress
+from twisted.internet.protocol import ServerFactory
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from tcpd.interfaces import IConnection, IContext, IKind, IReconfigurable
+from tcpd.ops import catalogue
+from tcpd.policy.admission import plain_address
+from tcpd.relay.bursts import Bursts
+from tcpd.relay.forward_failures import Why
+from tcpd.relay.forward_pair import ClientSide
+from tcpd.relay.forward_settings import ForwardSettings, expected_name
+from tcpd.relay.forward_tls import FarTLS
+from tcpd.relay.target import Target, UnixPath
+from tcpd.wire.proxy_header import ClientTLS, Ends, version_1, version_2
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where connections go, and how.
+
+    :ivar to: as the operator wrote it.
+    :ivar endpoint: connects to it; an IStreamClientEndpoint.
+    :ivar timeout: seconds until it must be there.
+    :ivar tls: for TLS with it; ``None`` in the clear.
+    :ivar header: from a client's transport, what the far side is sent first.
+    """
+
+    to: Target
+    endpoint: Any
+    timeout: float
+    tls: FarTLS | None
+    header: Callable[[Any], bytes]
+
+
+def make_route(settings: ForwardSettings, reactor: Any) -> Route:
+    """Make it, and read the files that it needs.
+
+    :param reactor: IReactorTCP, IReactorUNIX and IReactorPluggableNameResolver.
+    :raise SettingError: for what cannot be used.
+    """
+    name = expected_name(settings)
+    tls = FarTLS(name, settings.ca, settings.certificate, settings.key) if name else None
+    timeout = settings.connect_timeout
+    return Route(
+        settings.to,
+        _endpoint(settings.to, timeout, reactor),
+        timeout,
+        tls,
+        _HEADERS[settings.send_proxy],
+    )
+
+
+def _endpoint(to: Target, timeout: float, reactor: Any) -> Any:
+    if isinstance(to, UnixPath):
+        return UNIXClientEndpoint(reactor, to.path, timeout=timeout)
+    address = to.address
+    if address is None:
+        return HostnameEndpoint(reactor, to.name, to.port, timeout=timeout)
+    make = TCP4ClientEndpoint if address.version == 4 else TCP6ClientEndpoint
+    return make(reactor, to.name, to.port, timeout=timeout)
+
+
+def ends_of(transport: Any) -> Ends | None:
+    """A client's connection as the PROXY protocol tells of it; ``None`` without IP addresses.
+
+    :param transport: the client's; where a proxy told of the client, it has those addresses.
+    """
+    peer, host = transport.getPeer(), transport.getHost()
+    if not isinstance(peer, IPv4Address | IPv6Address) or not isinstance(
+        host, IPv4Address | IPv6Address
+    ):
+        return None
+    return Ends(plain_address(peer.host), peer.port, plain_address(host.host), host.port)
+
+
+def _no_header(transport: Any) -> bytes:
+    return b""
+
+
+def _version_1(transport: Any) -> bytes:
+    return version_1(ends_of(transport))
+
+
+def _version_2(transport: Any) -> bytes:
+    connection = IConnection(transport, None)
+    facts = None if connection is None else connection.tls
+    if facts is None:
+        return version_2(ends_of(transport))
+    return version_2(
+        ends_of(transport),
+        authority=facts.server_name,
+        tls=ClientTLS(facts.version, facts.cipher),
+    )
+
+
+_HEADERS: dict[str, Callable[[Any], bytes]] = {
+    "none": _no_header,
+    "v1": _version_1,
+    "v2": _version_2,
+}
+
+
+@implementer(IReconfigurable)
+class ForwardFactory(ServerFactory):
+    """One service that forwards.
+
+    :param settings: its keys.
+    :param context: see :class:`tcpd.interfaces.IContext`.
+    :raise SettingError: for what cannot be used.
+
+    :ivar route: where the next connection goes.
+    :ivar clock: for timers.
+    """
+
+    _log = Logger()
+    noisy = False
+
+    def __init__(self, settings: ForwardSettings, context: IContext) -> None:
+        self.route = make_route(settings, context.reactor)
+        self.clock = context.clock
+        self._context = context
+        self._bursts = Bursts()
+
+    def reconfigure(self, settings: ForwardSettings) -> None:
+        """See :class:`tcpd.interfaces.IReconfigurable`: new connections go the new way."""
+        self.route = make_route(settings, self._context.reactor)
+
+    def buildProtocol(self, addr: IAddress | None) -> ClientSide:
+        """Make the protocol of one connection."""
+        return ClientSide(self)
+
+    def count(self, word: str) -> None:
+        """Count something about far sides."""
+        self._context.counters.events[f"far-{word}"] += 1
+
+    def failed(self, why: Why, client: ClientSide) -> None:
+        """Count and log that a client had no far side. Called by its protocol."""
+        self.count(why.word)
+        since = self._bursts.happened(why.word, self.clock.seconds())
+        if since is None:
+            return
+        connection = IConnection(client.transport, None)
+        catalogue.FORWARD_FAILED.emit(
+            self._log,
+            service=self._context.service,
+            to=str(client.route.to),
+            peer="unknown" if connection is None else connection.peer,
+            reason=why.word,
+            error=why.sentence,
+            since=since,
+        )
+
+
+@implementer(IKind)
+class ForwardKind:
+    """``protocol = forward``."""
+
+    name = "forward"
+    summary = "Passes each connection on to another address, in the clear or by TLS."
+    settings = ForwardSettings
+    words: frozenset[str] = frozenset()
+    #: Half a day, as stunnel has it: what is forwarded may well be silent for hours.
+    idle = 43200.0
+    sample_listen = None
+
+    def make_factory(self, settings: ForwardSettings, context: IContext) -> ForwardFactory:
+        """Make the factory of one service.
+
+        :raise SettingError: for keys that contradict each other, and files that cannot be used.
+        """
+        return ForwardFactory(settings, context)
+
+
+kind = ForwardKind()

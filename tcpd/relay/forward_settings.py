@@ -1,0 +1,80 @@
+"""The keys of a service that forwards, and what they ask for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tcpd.config.errors import SettingError
+from tcpd.config.fields import option
+from tcpd.config.values import BOOLEAN, DURATION, PATH, TEXT, at_least, choice
+from tcpd.relay.target import TARGET, Host, Target
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForwardSettings:
+    """The keys of a forward service; the docs of the options say what they mean."""
+
+    to: Target = option(
+        TARGET,
+        doc="Where each connection is passed on to, the far side. A host's name is looked up for "
+        "each connection.",
+        sample="192.0.2.1:80",
+    )
+    connect_timeout: float = option(
+        at_least(DURATION, 0.1),
+        10.0,
+        "How long it may take until the far side is there, with looking up its name and its TLS "
+        "handshake.",
+    )
+    send_proxy: str = option(
+        choice("none", "v1", "v2"),
+        "none",
+        "Whether the far side is told the client's address first, by a header of the PROXY "
+        "protocol: v1 is a line of text, v2 is binary and also tells of the client's TLS.",
+    )
+    tls: bool = option(
+        BOOLEAN, False, "Whether to speak TLS with the far side; its certificate is verified."
+    )
+    tls_name: str = option(
+        TEXT,
+        "",
+        "The name or IP address that the far side's certificate must be for; empty, the host in "
+        "to.",
+    )
+    ca: str = option(
+        PATH,
+        "",
+        "A PEM file of authorities that may have signed the far side's certificate; empty, those "
+        "that the system trusts.",
+    )
+    certificate: str = option(
+        PATH, "", "A PEM file with a certificate to show to the far side, and its chain behind it."
+    )
+    key: str = option(
+        PATH, "", "A PEM file with that certificate's private key; empty, it is in the same file."
+    )
+
+
+#: Keys that mean nothing without TLS.
+_OF_TLS = ("tls_name", "ca", "certificate", "key")
+
+
+def expected_name(settings: ForwardSettings) -> str:
+    """The name that the far side's certificate must be for; empty where there is no TLS.
+
+    :raise SettingError: for keys that contradict each other.
+    """
+    if not settings.tls:
+        for key in _OF_TLS:
+            if getattr(settings, key):
+                raise SettingError(key, "it is for TLS with the far side; say tls = yes as well")
+        return ""
+    if settings.key and not settings.certificate:
+        raise SettingError("key", "there is no certificate for it; say certificate = FILE as well")
+    if settings.tls_name:
+        return settings.tls_name
+    if isinstance(settings.to, Host):
+        return settings.to.name.rstrip(".")
+    raise SettingError(
+        "tls_name", "a UNIX socket has no name that a certificate could be for; give one here"
+    )

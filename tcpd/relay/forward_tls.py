@@ -1,0 +1,189 @@
+"""TLS with the far side: whom to trust, what to show, and whether it is who it should be."""
+
+from __future__ import annotations
+
+import ipaddress
+import os.path
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from OpenSSL import SSL
+from service_identity import CertificateError, VerificationError
+from service_identity.pyopenssl import verify_hostname, verify_ip_address
+from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
+from twisted.internet.ssl import CertificateOptions, TLSVersion
+from zope.interface import implementer
+
+from tcpd.config.errors import SettingError
+
+#: What OpenSSL's X509_V_ERR_ numbers say (x509_vfy.h), as far as operators meet them; pyOpenSSL has
+#: no public way to ask.
+_UNTRUSTED = {
+    9: "it is not yet valid",
+    10: "it has expired",
+    18: "it is self-signed, and not among the authorities",
+    19: "an authority that signed it is not among the trusted ones",
+    20: "who signed it is not among the authorities",
+    21: "who signed it is not among the authorities",
+    23: "it is revoked",
+    26: "it is not for a server",
+}
+
+
+class FarTLS:
+    """One service's TLS with its far side. Made at start and at each reload that changes it.
+
+    :param name: the name or IP address that the certificate must be for.
+    :param ca: the path of a PEM file of authorities; empty for the system's.
+    :param certificate: the path of a PEM file with a certificate to show; empty for none.
+    :param key: the path of its key's; empty if that is in the same file.
+    :raise SettingError: for a file that cannot be read or used, or a name that is none.
+    """
+
+    def __init__(self, name: str, ca: str, certificate: str, key: str) -> None:
+        self.name = name
+        self._address = _address(name)
+        self._server_name = b"" if self._address else _encoded(name)
+        own: dict[str, Any] = {}
+        if certificate:
+            own = _own(certificate, key)
+        # its annotations ask for types of pyOpenSSL that pyOpenSSL deprecates
+        make_options: Any = CertificateOptions
+        context = make_options(**own, insecurelyLowerMinimumTo=TLSVersion.TLSv1_2).getContext()
+        if ca:
+            _trust(context, ca)
+        else:
+            context.set_default_verify_paths()
+        context.set_verify(SSL.VERIFY_PEER, _noted)
+        self._context = context
+
+    def connect(self) -> FarHandshake:
+        """Begin a handshake."""
+        return FarHandshake(self)
+
+    def _connection(self) -> SSL.Connection:
+        connection = SSL.Connection(self._context)
+        if self._server_name:
+            connection.set_tlsext_host_name(self._server_name)
+        return connection
+
+    def _verify(self, connection: SSL.Connection) -> None:
+        if self._address:
+            verify_ip_address(connection, self.name)
+        else:
+            verify_hostname(connection, self.name)
+
+
+@implementer(IOpenSSLClientConnectionCreator)
+class FarHandshake:
+    """One handshake with the far side.
+
+    :ivar error: the number that OpenSSL gave for not trusting the certificate; 0 if it did.
+    """
+
+    def __init__(self, tls: FarTLS) -> None:
+        self.error = 0
+        self._tls = tls
+
+    def clientConnectionForTLS(self, protocol: Any) -> SSL.Connection:
+        """Make the connection object. Called by Twisted's TLS."""
+        connection = self._tls._connection()
+        connection.set_app_data(self)
+        return connection
+
+    def wrong_name(self, connection: SSL.Connection) -> str:
+        """Say whether the certificate is for another name (RFC 6125, RFC 9525).
+
+        The handshake only proves that somebody trusted signed it.
+
+        :return: a sentence; empty if the name is right.
+        """
+        try:
+            self._tls._verify(connection)
+        except VerificationError:
+            return f"its certificate is not for {self._tls.name}"
+        except CertificateError as error:
+            return f"its certificate cannot be matched to {self._tls.name}: {error}"
+        return ""
+
+    @property
+    def untrusted(self) -> str:
+        """Why the certificate is not trusted: a sentence; empty if it is, or none came."""
+        if not self.error:
+            return ""
+        why = _UNTRUSTED.get(self.error, f"OpenSSL's error {self.error}")
+        return f"its certificate is not trusted: {why}"
+
+
+def _noted(
+    connection: SSL.Connection, certificate: object, error: int, depth: int, ok: int
+) -> bool:
+    """Keep OpenSSL's verdict, and note the reason. Called within the handshake."""
+    handshake = connection.get_app_data()
+    if not ok and not handshake.error:
+        handshake.error = error
+    return bool(ok)
+
+
+def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(name)
+    except ValueError:
+        return None
+
+
+def _encoded(name: str) -> bytes:
+    """As a certificate and SNI have it (RFC 6066 section 3)."""
+    try:
+        return name.encode("ascii") if name.isascii() else name.encode("idna")
+    except UnicodeError:
+        raise SettingError("tls_name", f"{name!r} is not a host name") from None
+
+
+def _read(key: str, path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        why = (isinstance(error, OSError) and error.strerror) or str(error)
+        raise SettingError(
+            key, f"{path} cannot be read ({why}); name a file that the daemon may read"
+        ) from None
+
+
+def _certificates(key: str, path: str) -> list[x509.Certificate]:
+    try:
+        return x509.load_pem_x509_certificates(_read(key, path))
+    except ValueError as error:
+        raise SettingError(
+            key, f"{path} has no PEM certificate that can be used: {error}"
+        ) from None
+
+
+def _own(certificate: str, key: str) -> dict[str, Any]:
+    """The arguments of CertificateOptions for a certificate of ours."""
+    chain = _certificates("certificate", certificate)
+    field = "key" if key else "certificate"
+    path = key or certificate
+    try:
+        private_key = load_pem_private_key(_read(field, path), None)
+    except TypeError:
+        raise SettingError(
+            field, f"{path} is protected by a passphrase, which nobody could type in; remove it"
+        ) from None
+    except ValueError as error:
+        raise SettingError(
+            field, f"{path} has no PEM private key that can be used: {error}"
+        ) from None
+    if private_key.public_key() != chain[0].public_key():
+        raise SettingError(field, f"{path} is not the key of the certificate in {certificate}")
+    return {"privateKey": private_key, "certificate": chain[0], "extraCertChain": chain[1:]}
+
+
+def _trust(context: SSL.Context, path: str) -> None:
+    _certificates("ca", path)  # for its clear errors
+    try:
+        context.load_verify_locations(os.path.abspath(path))
+    except SSL.Error as error:
+        raise SettingError("ca", f"{path} cannot be used: {error}") from None
