@@ -43,7 +43,8 @@ def why_not_connected(failure: Failure) -> Why:
     value = failure.value
     if isinstance(value, error.DNSLookupError | error.UnknownHostError):
         return Why(UNRESOLVED, "its name cannot be looked up")
-    if isinstance(value, error.TimeoutError):  # its subclass is the kernel's own timeout
+    # the endpoint's timeout, and the kernel's
+    if isinstance(value, error.TimeoutError | error.TCPTimedOutError):
         return Why(TIMEOUT, "it does not answer")
     number = getattr(value, "osError", None)
     if isinstance(value, error.NoRouteError) or number in _NO_WAY:

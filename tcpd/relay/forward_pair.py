@@ -71,6 +71,7 @@ class ClientSide(Protocol):
     :param factory: the service's.
 
     :ivar route: where it is forwarded, and how.
+    :ivar header: what the far side is told first.
     """
 
     transport: Any
@@ -78,6 +79,7 @@ class ClientSide(Protocol):
     def __init__(self, factory: ForwardFactory) -> None:
         self._factory = factory
         self.route = factory.route  # as it is now: a reload changes it for others
+        self.header = b""
         self._early: list[bytes] = []  # what was decrypted along with the end of a handshake
         self._write: Any = self._early.append
         self._far: FarSide | None = None
@@ -95,6 +97,7 @@ class ClientSide(Protocol):
     def connectionMade(self) -> None:
         """Go for the far side, and leave what the client says in the kernel until it is there."""
         self.transport.pauseProducing()
+        self.header = self.route.header(self.transport)  # a transport that is gone may not know
         factory = self._factory
         self._far = far = FarSide(self, factory)
         self._timer = factory.clock.callLater(self.route.timeout, self._timed_out)
@@ -275,9 +278,8 @@ class FarSide(Protocol):
         transport.setTcpNoDelay(True)
         transport.setTcpKeepAlive(True)
         route = self._client.route
-        header = route.header(self._client.transport)
-        if header:
-            transport.write(header)
+        if self._client.header:
+            transport.write(self._client.header)
         if route.tls is None:
             self._join()
         else:

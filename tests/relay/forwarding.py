@@ -1,0 +1,147 @@
+"""A service that forwards, with both sides in memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.address import IPv4Address
+from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.testing import MemoryReactorClock, StringTransport
+from twisted.python.failure import Failure
+
+from tcpd.line.testing import MemoryContext
+from tcpd.relay.forward import ForwardFactory, kind
+from tcpd.relay.forward_settings import ForwardSettings
+from tcpd.relay.target import parse_target
+
+CLIENT = IPv4Address("TCP", "192.0.2.1", 4711)
+SERVICE = IPv4Address("TCP", "192.0.2.2", 25)
+
+
+class Wire(StringTransport):
+    """One side's transport, on which nothing is read by the other end until :meth:`read`."""
+
+    #: More than this waiting, and the producer is paused.
+    ROOM = 65536
+
+    def __init__(self) -> None:
+        super().__init__(hostAddress=SERVICE, peerAddress=CLIENT)
+        self.aborting = False
+        self.half_closing = False
+        self.half_closed = False
+        self.gone = False
+        self.full = False
+        self.read_ended = False
+
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        """As a real one."""
+
+    def setTcpKeepAlive(self, enabled: bool) -> None:
+        """As a real one."""
+
+    def write(self, data: bytes) -> None:
+        if self.disconnecting or self.half_closing or self.gone:
+            return
+        super().write(data)
+        if self.producer is not None and not self.full and len(self.value()) > self.ROOM:
+            self.full = True
+            self.producer.pauseProducing()
+
+    def loseWriteConnection(self) -> None:
+        assert self.producer is None, "a transport that has a producer would wait for it"
+        self.half_closing = True
+
+    def loseConnection(self) -> None:
+        assert self.producer is None, "a transport that has a producer would wait for it"
+        self.disconnecting = True
+
+    def abortConnection(self) -> None:
+        self.aborting = self.disconnecting = True
+        self.producer = None
+
+    def unregisterProducer(self) -> None:
+        self.producer = None  # real ones do not mind if there was none
+
+    def resumeProducing(self) -> None:
+        assert not self.read_ended, "a transport would tell the end once more"
+        super().resumeProducing()
+
+    @property
+    def reading(self) -> bool:
+        return self.producerState == "producing"
+
+    def read(self) -> bytes:
+        """The other end reads all there is; what waits for that then happens."""
+        data = self.value()
+        self.clear()
+        if self.full:
+            self.full = False
+            if self.producer is not None:
+                self.producer.resumeProducing()
+        if self.half_closing and not self.half_closed:
+            self.half_closed = True
+            self.protocol.writeConnectionLost()
+        if self.disconnecting and not self.gone:
+            self.lose(ConnectionLost() if self.aborting else ConnectionDone())
+        return data
+
+    # what the other end does
+
+    def say(self, data: bytes) -> None:
+        assert self.reading
+        self.protocol.dataReceived(data)
+
+    def end(self) -> None:
+        """It closes its sending side."""
+        assert self.reading
+        self.read_ended = True
+        self.protocol.readConnectionLost()
+
+    def lose(self, error: Exception) -> None:
+        assert not self.gone
+        self.gone = True
+        if self.producer is not None:
+            self.producer.stopProducing()
+            self.producer = None
+        self.protocol.connectionLost(Failure(error))
+
+
+class Pair:
+    """A client that has connected.
+
+    :param settings: keys of the service.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        self.reactor = MemoryReactorClock()
+        self.context = MemoryContext(service="mail", clock=self.reactor, reactor=self.reactor)
+        settings.setdefault("to", "192.0.2.9:25")
+        settings["to"] = parse_target(settings["to"])
+        factory = kind.make_factory(ForwardSettings(**settings), self.context)
+        assert isinstance(factory, ForwardFactory)
+        self.factory = factory
+        self.client = Wire()
+        self.far = Wire()
+        self.side = factory.buildProtocol(CLIENT)
+        self.client.protocol = self.side
+        self.side.makeConnection(self.client)
+
+    def connect(self) -> Pair:
+        """The far side answers."""
+        (_host, _port, factory, *_) = self.reactor.tcpClients[-1]
+        self.far.protocol = factory.buildProtocol(None)
+        self.far.protocol.makeConnection(self.far)
+        return self
+
+    def refuse(self, error: Exception) -> None:
+        """There is no far side."""
+        (_host, _port, factory, *_) = self.reactor.tcpClients[-1]
+        factory.clientConnectionFailed(None, Failure(error))
+
+    @property
+    def counted(self) -> dict[str, int]:
+        return dict(self.context.counters.events)
+
+    @property
+    def timers(self) -> int:
+        return len(self.reactor.getDelayedCalls())

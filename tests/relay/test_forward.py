@@ -1,0 +1,421 @@
+"""``protocol = forward``, on transports in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from relay.forwarding import CLIENT, Pair, Wire
+from twisted.internet.error import (
+    ConnectError,
+    ConnectionDone,
+    ConnectionLost,
+    ConnectionRefusedError,
+    DNSLookupError,
+    NoRouteError,
+    TCPTimedOutError,
+)
+from twisted.internet.interfaces import IHalfCloseableProtocol, IHandshakeListener
+from twisted.logger import LogEvent, formatEvent, globalLogPublisher
+from zope.interface.verify import verifyObject
+
+from tcpd.config.errors import SettingError
+from tcpd.interfaces import IFarewell, IReconfigurable
+from tcpd.policy.reasons import End
+from tcpd.relay.forward import kind
+from tcpd.relay.forward_pair import LINGER, FarSide
+from tcpd.relay.forward_settings import ForwardSettings
+from tcpd.relay.target import parse_target
+
+
+@pytest.fixture
+def told() -> Iterator[list[LogEvent]]:
+    """The events of the catalogue."""
+    seen: list[LogEvent] = []
+
+    def observe(event: LogEvent) -> None:
+        if "event_id" in event:
+            seen.append(event)
+
+    globalLogPublisher.addObserver(observe)
+    yield seen
+    globalLogPublisher.removeObserver(observe)
+
+
+def test_its_interfaces() -> None:
+    pair = Pair()
+    verifyObject(IHalfCloseableProtocol, pair.side)
+    verifyObject(IFarewell, pair.side)
+    verifyObject(IReconfigurable, pair.factory)
+    far = FarSide(pair.side, pair.factory)
+    verifyObject(IHalfCloseableProtocol, far)
+    verifyObject(IHandshakeListener, far)
+
+
+# --- until the far side is there ---
+
+
+def test_nothing_is_read_from_a_client_until_the_far_side_is_there() -> None:
+    pair = Pair()
+    assert not pair.client.reading
+    assert pair.reactor.tcpClients[0][:2] == ("192.0.2.9", 25)
+    pair.connect()
+    assert pair.client.reading
+    assert pair.timers == 0
+
+
+def test_what_came_with_a_clients_tls_handshake_is_not_lost() -> None:
+    """A TLS layer hands on what it decrypted, though it was asked not to read."""
+    pair = Pair()
+    pair.side.dataReceived(b"HELO ")
+    pair.side.dataReceived(b"x\r\n")
+    pair.connect()
+    assert pair.far.read() == b"HELO x\r\n"
+
+
+def test_a_client_that_said_it_all_and_closed_before_that() -> None:
+    pair = Pair()
+    pair.side.dataReceived(b"x")
+    pair.client.lose(ConnectionDone())
+    pair.connect()
+    assert pair.far.disconnecting
+    assert pair.far.read() == b"x"
+    assert pair.timers == 0
+
+
+@pytest.mark.parametrize("error", [ConnectionDone(), ConnectionLost()])
+def test_a_client_that_went_before_the_far_side_was_there(error: Exception) -> None:
+    """No connection is made for nobody."""
+    pair = Pair()
+    pair.client.lose(error)
+    assert pair.reactor.connectors[-1].stoppedConnecting
+    assert pair.timers == 0
+    assert not pair.counted
+
+
+def test_a_client_that_was_ended_before_the_far_side_was_there() -> None:
+    """A kick ends the attempt, whatever the client had said."""
+    pair = Pair()
+    pair.side.dataReceived(b"x")
+    assert pair.side.farewell(End.KICKED) == b""
+    pair.client.lose(ConnectionDone())
+    assert pair.reactor.connectors[-1].stoppedConnecting
+    assert pair.timers == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "word"),
+    [
+        (ConnectionRefusedError(osError=111), "refused"),
+        (ConnectError(osError=2), "refused"),
+        (TCPTimedOutError(osError=110), "timeout"),
+        (NoRouteError(osError=113), "unreachable"),
+        (ConnectError(osError=101), "unreachable"),
+        (DNSLookupError("no"), "unresolved"),
+        (ConnectError(osError=24), "failed"),
+        (RuntimeError("x"), "failed"),
+    ],
+)
+def test_a_far_side_that_cannot_be_reached_is_told_and_counted(
+    told: list[LogEvent], error: Exception, word: str
+) -> None:
+    pair = Pair()
+    pair.refuse(error)
+    assert pair.client.disconnecting
+    assert pair.counted == {f"far-{word}": 1}
+    assert pair.timers == 0
+    (event,) = told
+    assert event["event_id"] == "forward.failed"
+    assert event["reason"] == word
+    assert formatEvent(event).startswith(
+        f"service mail: 192.0.2.9:25 cannot be reached for unknown: {word}: "
+    )
+    pair.client.lose(ConnectionDone())
+
+
+def test_a_burst_of_failures_is_told_once_and_counted_each_time(told: list[LogEvent]) -> None:
+    pair = Pair()
+    pair.refuse(ConnectionRefusedError(osError=111))
+    for _ in range(3):
+        client = Wire()
+        side = pair.factory.buildProtocol(CLIENT)
+        client.protocol = side
+        side.makeConnection(client)
+        pair.refuse(ConnectionRefusedError(osError=111))
+        assert client.disconnecting
+    assert pair.counted == {"far-refused": 4}
+    assert [event["since"] for event in told] == [0]
+
+
+def test_a_far_side_that_does_not_answer_in_time(told: list[LogEvent]) -> None:
+    pair = Pair(connect_timeout=3.0)
+    pair.reactor.advance(2.9)
+    assert not pair.client.disconnecting
+    pair.reactor.advance(0.2)
+    assert pair.client.disconnecting
+    assert pair.reactor.connectors[-1].stoppedConnecting
+    assert pair.counted == {"far-timeout": 1}
+    assert [event["reason"] for event in told] == ["timeout"]
+
+
+# --- both ways ---
+
+
+@given(st.lists(st.tuples(st.booleans(), st.binary(max_size=100_000)), max_size=20))
+def test_any_cut_the_same_bytes(pieces: list[tuple[bool, bytes]]) -> None:
+    """What one side sends is what the other receives, however it was cut, and whoever has to wait
+    for whom."""
+    pair = Pair().connect()
+    sent = {True: b"", False: b""}
+    received = {True: b"", False: b""}
+    for from_client, piece in pieces:
+        wire, other = (pair.client, pair.far) if from_client else (pair.far, pair.client)
+        if not wire.reading:
+            received[from_client] += other.read()
+        wire.say(piece)
+        sent[from_client] += piece
+    received[True] += pair.far.read()
+    received[False] += pair.client.read()
+    assert received == sent
+
+
+@pytest.mark.parametrize("slow", ["client", "far"])
+def test_a_side_that_does_not_read_costs_bounded_memory(slow: str) -> None:
+    pair = Pair().connect()
+    reader, writer = (pair.client, pair.far) if slow == "client" else (pair.far, pair.client)
+    sent = 0
+    while writer.reading:
+        writer.say(bytes(4096))
+        sent += 4096
+        assert sent <= 2 * Wire.ROOM
+    assert reader.reading  # the other direction goes on
+    assert reader.read() == bytes(sent)
+    assert writer.reading
+
+
+# --- the ends ---
+
+
+def test_a_half_close_of_the_client_is_passed_on_and_the_answer_comes_back() -> None:
+    pair = Pair().connect()
+    pair.client.say(b"question")
+    pair.client.end()
+    assert pair.far.half_closing
+    assert pair.far.read() == b"question"
+    assert not pair.client.disconnecting
+    pair.far.say(b"answer")
+    assert pair.client.read() == b"answer"
+    pair.far.end()
+    assert pair.far.disconnecting
+    assert pair.client.half_closing
+    pair.client.read()
+    assert pair.client.disconnecting
+    pair.client.read()
+    pair.far.read()
+    assert pair.timers == 0
+    assert not pair.counted
+
+
+def test_a_half_close_of_the_far_side_is_passed_on_and_the_client_goes_on() -> None:
+    pair = Pair().connect()
+    pair.far.say(b"banner")
+    pair.far.end()
+    assert pair.client.half_closing
+    assert pair.client.read() == b"banner"
+    assert not pair.client.disconnecting
+    pair.client.say(b"more")
+    assert pair.far.read() == b"more"
+    pair.client.end()
+    assert pair.client.disconnecting
+    pair.client.read()
+    pair.far.read()
+    pair.far.read()
+    assert pair.far.gone
+    assert pair.timers == 0
+
+
+def test_an_end_while_the_other_side_is_full_comes_behind_what_waits() -> None:
+    pair = Pair().connect()
+    pair.far.say(bytes(100_000))
+    assert not pair.far.reading
+    pair.far.producerState = "producing"  # it was read before it was paused
+    pair.far.end()
+    assert pair.client.half_closing
+    assert not pair.client.half_closed
+    assert pair.client.read() == bytes(100_000)
+    assert pair.client.half_closed
+
+
+def test_a_half_close_before_the_far_side_is_there_is_passed_on() -> None:
+    pair = Pair()
+    pair.side.dataReceived(b"x")
+    pair.client.read_ended = True
+    pair.side.readConnectionLost()
+    pair.client.read_ended = False
+    pair.connect()
+    assert pair.far.half_closing
+    assert pair.far.read() == b"x"
+
+
+def test_a_reset_by_the_client_is_a_reset_of_the_far_side() -> None:
+    pair = Pair().connect()
+    pair.client.say(b"x")
+    pair.client.lose(ConnectionLost())
+    assert pair.far.aborting
+    pair.far.lose(ConnectionLost())
+    assert pair.timers == 0
+
+
+def test_a_reset_by_the_far_side_is_a_reset_of_the_client() -> None:
+    pair = Pair().connect()
+    pair.far.say(b"x")
+    pair.far.lose(ConnectionLost())
+    assert pair.client.aborting
+    assert pair.counted == {"far-lost": 1}
+    pair.client.lose(ConnectionLost())
+
+
+def test_a_far_side_that_has_answered_and_resets_has_still_answered() -> None:
+    """A server may answer, close, and reset what the client goes on to send; that must not cost the
+    client the answer, nor may it be closed with input unread, which would."""
+    pair = Pair().connect()
+    pair.far.say(b"413 too much")
+    pair.far.end()
+    pair.client.say(b"more")
+    pair.far.lose(ConnectionLost())
+    assert not pair.client.aborting
+    pair.client.say(b"and more")
+    assert pair.client.read() == b"413 too much"
+    assert not pair.client.disconnecting
+    pair.reactor.advance(LINGER)
+    assert pair.client.disconnecting
+    pair.client.read()
+    assert pair.timers == 0
+
+
+def test_the_same_with_the_answer_read_before() -> None:
+    pair = Pair().connect()
+    pair.far.end()
+    pair.client.read()
+    pair.far.lose(ConnectionLost())
+    assert not pair.client.aborting
+    pair.client.end()
+    assert pair.client.disconnecting
+    pair.client.read()
+    assert pair.timers == 0
+
+
+def test_a_client_that_closed_leaves_the_far_side_some_time_to_read() -> None:
+    """As when the connection layer closes it, or TLS."""
+    pair = Pair().connect()
+    pair.client.say(b"last words")
+    pair.client.lose(ConnectionDone())
+    assert pair.far.disconnecting
+    pair.reactor.advance(LINGER - 1)
+    assert not pair.far.aborting
+    pair.reactor.advance(1)
+    assert pair.far.aborting
+    pair.far.lose(ConnectionLost())
+
+
+def test_a_far_side_that_reads_its_last_words_is_done() -> None:
+    pair = Pair().connect()
+    pair.client.say(b"last words")
+    pair.client.lose(ConnectionDone())
+    assert pair.far.read() == b"last words"
+    assert pair.timers == 0
+
+
+def test_a_farewell_has_no_words_and_stops_reading_what_nobody_gets() -> None:
+    pair = Pair().connect()
+    assert pair.side.farewell(End.SHUTDOWN) == b""
+    assert not pair.far.reading
+    pair.client.producer = None  # as the connection layer does
+    pair.client.lose(ConnectionDone())
+    assert pair.far.disconnecting
+
+
+# --- what the far side is told first ---
+
+
+@pytest.mark.parametrize(
+    ("version", "header"),
+    [
+        ("none", b""),
+        ("v1", b"PROXY TCP4 192.0.2.1 192.0.2.2 4711 25\r\n"),
+        (
+            "v2",
+            bytes.fromhex("0d0a0d0a000d0a515549540a 2111000c c0000201 c0000202 1267 0019"),
+        ),
+    ],
+)
+def test_the_header_comes_before_the_clients_bytes(version: str, header: bytes) -> None:
+    """proxy-protocol.txt: "prepended before any data flowing from the sender to the receiver" """
+    pair = Pair(send_proxy=version)
+    pair.side.dataReceived(b"x")
+    pair.connect()
+    assert pair.far.read() == header + b"x"
+
+
+# --- reload and settings ---
+
+
+def test_a_reload_is_for_new_connections() -> None:
+    pair = Pair()
+    pair.factory.reconfigure(ForwardSettings(to=parse_target("192.0.2.10:26"), send_proxy="v1"))
+    pair.connect()
+    assert pair.far.read() == b""
+    side = pair.factory.buildProtocol(CLIENT)
+    client = Wire()
+    client.protocol = side
+    side.makeConnection(client)
+    assert pair.reactor.tcpClients[-1][:2] == ("192.0.2.10", 26)
+
+
+def test_where_it_connects() -> None:
+    pair = Pair(to="[2001:db8::1]:25")
+    assert pair.reactor.tcpClients[0][:2] == ("2001:db8::1", 25)
+    pair = Pair(to="unix:/run/x")
+    assert pair.reactor.unixClients[0][0] == "/run/x"
+
+
+def setting_error(**settings: Any) -> SettingError:
+    settings.setdefault("to", "localhost:25")
+    settings["to"] = parse_target(settings["to"])
+    context = Pair().context
+    with pytest.raises(SettingError) as caught:
+        kind.make_factory(ForwardSettings(**settings), context)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("settings", "key", "says"),
+    [
+        ({"tls_name": "x"}, "tls_name", "say tls = yes"),
+        ({"ca": "x"}, "ca", "say tls = yes"),
+        ({"certificate": "x"}, "certificate", "say tls = yes"),
+        ({"key": "x"}, "key", "say tls = yes"),
+        ({"tls": True, "key": "x"}, "key", "say certificate = FILE"),
+        ({"tls": True, "to": "unix:/x"}, "tls_name", "give one here"),
+        ({"tls": True, "tls_name": "\u2028." * 70}, "tls_name", "is not a host name"),
+        ({"tls": True, "ca": "/nowhere/x"}, "ca", "No such file"),
+        ({"tls": True, "ca": "\0"}, "ca", "null byte"),
+        ({"tls": True, "certificate": "/nowhere/x"}, "certificate", "No such file"),
+    ],
+)
+def test_settings_that_cannot_be_meant(settings: Any, key: str, says: str) -> None:
+    error = setting_error(**settings)
+    assert error.key == key
+    assert says in error.text
+
+
+def test_files_that_are_something_else(localhost: Any, tmp_path: Any) -> None:
+    pem, key = str(localhost.certificate_file), str(localhost.key_file)
+    other = tmp_path / "other.pem"
+    other.write_text("nothing\n")
+    assert setting_error(tls=True, ca=str(other)).key == "ca"
+    assert "no PEM private key" in setting_error(tls=True, certificate=pem).text
+    assert "no PEM certificate" in setting_error(tls=True, certificate=key).text
