@@ -97,6 +97,10 @@ class IConnection(Interface):
     address = Attribute(
         "ipaddress.IPv4Address | ipaddress.IPv6Address | None: the client's; None on a UNIX socket."
     )
+    credentials = Attribute(
+        "tcpd.net.credentials.Credentials | None: pid, uid and gid of who connected to a UNIX "
+        "socket, as the kernel saw it; None elsewhere."
+    )
     tls = Attribute("tcpd.net.tls.TLSFacts | None: None while the connection is in the clear.")
     can_start_tls = Attribute("bool: whether start_tls() may be called now.")
 

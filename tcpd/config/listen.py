@@ -4,7 +4,7 @@
 ``HOST:PORT``               an IPv4 address
 ``[V6]:PORT``               an IPv6 address
 ``*:PORT``                  every address, IPv6 and IPv4, by one socket
-``unix:PATH mode=0660``     a UNIX socket; the mode is optional
+``unix:PATH mode=0660``     a UNIX socket; mode, owner= and group= are optional
 ``systemd:NAME``            a socket that systemd holds, by its FileDescriptorName=
 ``endpoint:DESCRIPTION``    any endpoint string of Twisted
 ==========================  ==========================================================
@@ -14,12 +14,14 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
+from typing import Any
 
-from tcpd.config.values import Type
+from tcpd.config.owners import group_id, user_id
+from tcpd.config.values import NETWORKS, Network, Type
 
-_WORD_NAMES = ("tls", "starttls", "udp", "mode")
+_WORD_NAMES = ("tls", "starttls", "udp", "proxy", "mode", "owner", "group")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +46,14 @@ class UnixSocket:
 
     :ivar path: absolute.
     :ivar mode: its permissions.
+    :ivar owner: whom it is given to, a name or a number; empty, it stays with who opens it.
+    :ivar group: the same of its group.
     """
 
     path: str
     mode: int
+    owner: str = ""
+    group: str = ""
 
     def __str__(self) -> str:
         return f"unix:{self.path}"
@@ -57,13 +63,9 @@ class UnixSocket:
 class PrivateSocket(UnixSocket):
     """A UNIX socket of the daemon's own, for operators; no line of ``listen`` makes one.
 
-    :ivar group: the group that may use it, a name or a number; empty, the daemon's own.
-    :ivar owner: the user id that it is given to; ``None`` for that of the process.
     :ivar required: whether there is to be no daemon without it.
     """
 
-    group: str = ""
-    owner: int | None = None
     required: bool = True
 
     def __str__(self) -> str:
@@ -94,6 +96,21 @@ Place = Address | UnixSocket | SystemdSocket | EndpointString
 
 
 @dataclass(frozen=True, slots=True)
+class TrustedProxies:
+    """Whose word is taken for whom a connection is for.
+
+    :ivar networks: of proxies that connect by TCP.
+    :ivar unix: whether whoever may connect to a UNIX socket is one.
+    """
+
+    networks: tuple[Network, ...] = ()
+    unix: bool = False
+
+    def __str__(self) -> str:
+        return ",".join(["unix"] * self.unix + [str(network) for network in self.networks])
+
+
+@dataclass(frozen=True, slots=True)
 class Listener:
     """One line of ``listen``.
 
@@ -114,6 +131,8 @@ class Listener:
             words.append(f"mode={self.place.mode:04o}")
         if self.tls:
             words.append(f"tls={self.tls}")
+            words += [f"owner={self.place.owner}"] if self.place.owner else []
+            words += [f"group={self.place.group}"] if self.place.group else []
         if self.starttls:
             words.append(f"starttls={self.starttls}")
         if self.udp:
@@ -131,7 +150,20 @@ def _parse_port(text: str, whole: str) -> int:
     return int(text)
 
 
-def _parse_place(text: str, mode: int | None) -> Place:
+def _parse_unix_word(name: str, value: str) -> int | str:
+    """What a word behind ``unix:`` says, found to be so on this system."""
+    if name == "mode":
+        if not re.fullmatch(r"0?[0-7]{3}", value):
+            raise ValueError(f"mode={value} is not three octal digits, like mode=0660")
+        return int(value, 8)
+    try:
+        user_id(value) if name == "owner" else group_id(value)
+    except ValueError as error:
+        raise ValueError(f"{name}={value}: {error}") from None
+    return value
+
+
+def _parse_place(text: str, unix: Mapping[str, Any]) -> Place:
     if text.startswith("unix:"):
         path = text.removeprefix("unix:")
         if not path.startswith("/"):
@@ -140,9 +172,9 @@ def _parse_place(text: str, mode: int | None) -> Place:
             raise ValueError(f"{text!r}: a path has no NUL in it")
         if len(path.encode()) > 107:
             raise ValueError(f"{text!r}: the path is longer than the 107 bytes the system allows")
-        return UnixSocket(path, 0o660 if mode is None else mode)
-    if mode is not None:
-        raise ValueError("mode= goes with unix: only")
+        return UnixSocket(path, **{"mode": 0o660, **unix})
+    for name in unix:
+        raise ValueError(f"{name}= goes with unix: only")
     if text.startswith("systemd:"):
         if text == "systemd:":
             raise ValueError("systemd: needs the name of a socket, its FileDescriptorName=")
@@ -177,11 +209,29 @@ def parse_listener(text: str, words: Set[str]) -> Listener:
     """Read one line.
 
     :param text: the line; surrounding blanks do not matter.
+def _parse_proxy(value: str, place: str) -> TrustedProxies:
+    words = value.split(",")
+    unix = "unix" in words
+    try:
+        networks = NETWORKS.parse(",".join(word for word in words if word != "unix"))
+    except ValueError as error:
+        raise ValueError(f"proxy={value}: {error}") from None
+    if not (unix or networks):
+        raise ValueError(f"proxy={value} names no network, like proxy=192.0.2.1,2001:db8::/64")
+    if place.startswith("unix:") and networks:
+        raise ValueError(
+            f"proxy={value}: on a UNIX socket write proxy=unix; its mode= says who may connect"
+        )
+    if unix and not place.startswith(("unix:", "systemd:", "endpoint:")):
+        raise ValueError(f"proxy={value}: unix is for UNIX sockets; write the proxies' networks")
+    return TrustedProxies(networks, unix)
+
+
     :param words: which of ``udp`` and ``starttls`` the service's kind understands.
     :raise ValueError: with a sentence on what is wrong.
     """
     place_text, *rest = text.split()
-    mode: int | None = None
+    unix: dict[str, int | str] = {}
     tls: str | None = None
     starttls: str | None = None
     udp = False
@@ -190,7 +240,7 @@ def parse_listener(text: str, words: Set[str]) -> Listener:
         if name not in _WORD_NAMES or bool(equals) == (name == "udp") or (equals and not value):
             raise ValueError(
                 f"{word!r} is not a word of a listener; there are tls=NAME, starttls=NAME, "
-                "udp and, behind unix:PATH, mode=0660"
+                "proxy=NETWORK, udp and, behind unix:PATH, mode=0660, owner=USER and group=GROUP"
             )
         if name in ("udp", "starttls") and name not in words:
             takes = " and ".join(f"{word}=NAME" if word == "starttls" else word for word in words)
@@ -207,8 +257,8 @@ def parse_listener(text: str, words: Set[str]) -> Listener:
         elif re.fullmatch(r"0?[0-7]{3}", value):
             mode = int(value, 8)
         else:
-            raise ValueError(f"mode={value} is not three octal digits, like mode=0660")
-    place = _parse_place(place_text, mode)
+            unix[name] = _parse_unix_word(name, value)
+    place = _parse_place(place_text, unix)
     if tls and starttls:
         raise ValueError("tls= and starttls= exclude each other on one listener")
     if udp and (tls or starttls or not isinstance(place, Address)):

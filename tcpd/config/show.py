@@ -258,8 +258,13 @@ Listeners
 =========================== ====================================================
 ``tls=NAME``                TLS from the first byte, by ``[tls:NAME]``
 ``starttls=NAME``           in the clear, until the client asks for TLS
+``proxy=NETWORK,NETWORK``   each connection begins with a PROXY header, and comes
+                            from a proxy in one of these networks, or it is
+                            refused; on a UNIX socket ``proxy=unix``
 ``udp``                     datagrams in place of connections; with ``HOST:PORT``
 ``mode=0660``               the permissions of a UNIX socket, in octal
+``owner=USER``              whom a UNIX socket is given to, by name or number
+``group=GROUP``             the same of its group
 =========================== ====================================================
 
 Port 0 lets the system choose; the log tells which it was.

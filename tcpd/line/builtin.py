@@ -97,13 +97,11 @@ def uptime(request: Request) -> str:
 def whoami(request: Request) -> Reply:
     """WHOAMI."""
     connection = request.connection
+    lines = [f"address {connection.peer}"]
+    if connection.credentials is not None:
+        lines.append(f"credentials {connection.credentials}")
     if connection.tls is None:
-        return Reply(250, (f"address {connection.peer}", "tls none"))
-    return Reply(
-        250,
-        (
-            f"address {connection.peer}",
-            f"tls {connection.tls.version}",
-            f"cipher {connection.tls.cipher}",
-        ),
-    )
+        lines.append("tls none")
+    else:
+        lines += [f"tls {connection.tls.version}", f"cipher {connection.tls.cipher}"]
+    return Reply(250, tuple(lines))

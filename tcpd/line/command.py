@@ -34,6 +34,7 @@ class Facts(Protocol):
 
     :ivar service: the service's name.
     :ivar peer: where the client is, as people write it.
+    :ivar credentials: None but on a UNIX socket; there has ``uid``, ``gid`` and ``pid``, all int.
     :ivar tls: None in the clear; otherwise has ``version`` and ``cipher``, both str.
     :ivar can_start_tls: whether STARTTLS may be used now.
     """
@@ -42,6 +43,8 @@ class Facts(Protocol):
     def service(self) -> str: ...
     @property
     def peer(self) -> str: ...
+    @property
+    def credentials(self) -> Any: ...
     @property
     def tls(self) -> Any: ...
     @property
@@ -56,6 +59,7 @@ class PlainFacts:
     peer: str
     tls: Any = None
     can_start_tls: bool = False
+    credentials: Any = None
 
 
 class Guesses:

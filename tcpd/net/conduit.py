@@ -26,6 +26,7 @@ from zope.interface import implementer
 from tcpd.interfaces import IConnection
 from tcpd.net.address import plain_endpoint_address
 from tcpd.net.connection import Connection
+from tcpd.net.credentials import credentials_of
 from tcpd.policy.reasons import End
 
 
@@ -71,6 +72,8 @@ class Conduit(Connection, Protocol):
         if ITCPTransport.providedBy(transport):
             transport.setTcpNoDelay(True)
             transport.setTcpKeepAlive(True)
+        if self.address is None and hasattr(transport, "getHandle"):
+            self.credentials = credentials_of(transport.getHandle())
         transport.registerProducer(self._output, True)
         self.begin()
 

@@ -21,6 +21,7 @@ from twisted.python.failure import Failure
 
 from tcpd.interfaces import IFarewell
 from tcpd.net.address import shown
+from tcpd.net.credentials import Credentials
 from tcpd.net.tls import Certificates, TLSFacts, facts_of
 from tcpd.net.tls_layer import TLSLayer
 from tcpd.ops import catalogue
@@ -69,6 +70,7 @@ class Connection(ABC):
         "address",
         "bytes_in",
         "bytes_out",
+        "credentials",
         "disconnecting",
         "inner",
         "layer",
@@ -90,6 +92,8 @@ class Connection(ABC):
         self.layer = layer
         self.number = number
         self.address = address
+        # on a UNIX socket a subclass asks at once: in the end, when it is logged, it is too late
+        self.credentials: Credentials | None = None
         self.tls: TLSFacts | None = None
         self.opened: float = layer.clock.seconds()
         self.bytes_in = 0

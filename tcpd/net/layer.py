@@ -261,10 +261,13 @@ class ConnectionLayer:
             self._log,
             service=self.service,
             id=connection.id,
-            peer=connection.peer,
+            peer=peer,
             seconds=round(self.clock.seconds() - connection.opened, 3),
             bytes_in=connection.bytes_in,
             bytes_out=connection.bytes_out,
+        peer = connection.peer
+        if connection.credentials is not None:
+            peer = f"{peer} ({connection.credentials})"
             tls="no TLS" if tls is None else f"{tls.version} {tls.cipher}",
             end=str(end),
         )

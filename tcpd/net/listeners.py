@@ -27,7 +27,7 @@ from tcpd.config.listen import (
 )
 from tcpd.net.layer import ListenerFactory
 from tcpd.net.port import LeanPort
-from tcpd.net.private_socket import open_private
+from tcpd.net.private_socket import listen_closed, open_private
 from tcpd.net.sockets import BACKLOG, adopt, listen_address, listen_unix
 from tcpd.net.transport import Turns
 
@@ -64,11 +64,7 @@ def open_stream(
         if isinstance(place, Address):
             return _open_address(reactor, place, factory)
         if isinstance(place, UnixSocket):
-            # wantPID: a lock file tells a socket that a dead daemon left behind from a live one
-            port: IListeningPort = reactor.listenUNIX(
-                place.path, factory, backlog=BACKLOG, mode=place.mode, wantPID=True
-            )
-            return port
+            return _open_unix(reactor, place, factory)
         if isinstance(place, SystemdSocket):
             return _adopt(reactor, place, factory, systemd)
         return _open_endpoint(reactor, place, factory)
@@ -147,6 +143,16 @@ def _open_address(reactor: Any, place: Address, factory: IProtocolFactory) -> IL
     return _listen_at(place.host, listen)
 
 
+def _open_unix(reactor: Any, place: UnixSocket, factory: IProtocolFactory) -> IListeningPort:
+    # wantPID: a lock file tells a socket that a dead daemon left behind from a live one
+    if place.owner or place.group:
+        return listen_closed(reactor, place, factory, backlog=BACKLOG, wantPID=True)
+    port: IListeningPort = reactor.listenUNIX(  # it has its mode before it listens
+        place.path, factory, backlog=BACKLOG, mode=place.mode, wantPID=True
+    )
+    return port
+
+
 @implementer(IListeningPort)
 class _Together:
     """Several ports as one."""
@@ -202,14 +208,41 @@ def _adopted(place: SystemdSocket, systemd: Mapping[str, Sequence[int]]) -> list
 def _adopt(
     reactor: Any,
     place: SystemdSocket,
-    factory: IProtocolFactory,
+    factory: ListenerFactory,
     systemd: Mapping[str, Sequence[int]],
 ) -> IListeningPort:
-    ports = []
+    ports: list[IListeningPort] = []
     for sock in _adopted(place, systemd):
+        if sock.family == socket.AF_UNIX:
+            ports.append(_adopt_unix(reactor, sock, factory))
+            continue
         with sock:  # Twisted makes a copy of its own
             ports.append(reactor.adoptStreamPort(sock.fileno(), sock.family, factory))
     return _together(ports)
+
+
+class _HandingOver:
+    """Stands for a factory to a lean port, whose clients get transports of Twisted's."""
+
+    def __init__(self, reactor: Any, factory: ListenerFactory) -> None:
+        self._reactor = reactor
+        self._factory = factory
+        self.doStart = factory.doStart
+        self.doStop = factory.doStop
+        self.logPrefix = factory.logPrefix
+
+    def accept_socket(self, sock: socket.socket, address: Any, turns: Turns) -> None:
+        with sock:  # Twisted makes a copy of its own
+            self._reactor.adoptStreamConnection(sock.fileno(), socket.AF_UNIX, self._factory)
+
+
+def _adopt_unix(reactor: Any, sock: socket.socket, factory: ListenerFactory) -> IListeningPort:
+    # Twisted's port for it makes the socket's file 0666, and takes it away in the end; it is
+    # systemd's to do either
+    handing: Any = _HandingOver(reactor, factory)
+    port = LeanPort(sock, handing, Turns(reactor), lambda: None)
+    port.startListening()
+    return port
 
 
 def _together(ports: Sequence[IListeningPort]) -> IListeningPort:

@@ -1,14 +1,14 @@
-"""A UNIX socket for a few: at no moment may anybody else connect to it.
+"""UNIX sockets for a few: at no moment may anybody else connect to one.
 
 It is born with no permissions for others (the umask), and before it listens a connect is refused
-whatever its mode. Only then it is given to its group. Its directory, if it has to be made, is
-closed to others too. A lock file would say who holds it; asking the socket itself says more: one
-that nobody listens to any more is replaced, and one that answers is left alone.
+whatever its mode. Only then it is given to its owner and group, and then opened to them. The
+directory of the daemon's own, if it has to be made, is closed to others too. A lock file would say
+who holds it; asking the socket itself says more: one that nobody listens to any more is replaced,
+and one that answers is left alone.
 """
 
 from __future__ import annotations
 
-import grp
 import os
 import socket
 import stat
@@ -16,7 +16,8 @@ from typing import Any
 
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 
-from tcpd.config.listen import PrivateSocket
+from tcpd.config.listen import PrivateSocket, UnixSocket
+from tcpd.config.owners import group_id, user_id
 
 #: Connections that may wait to be accepted; operators are few.
 _BACKLOG = 64
@@ -30,27 +31,51 @@ def open_private(reactor: Any, place: PrivateSocket, factory: IProtocolFactory) 
     :param reactor: provides :class:`twisted.internet.interfaces.IReactorUNIX`.
     :raise OSError: with a reason in words, if it cannot be.
     """
-    group = _group_id(place.group)
+    owner, group = _ids(place)
     directory = os.path.dirname(place.path)
-    make_directory(directory, _DIRECTORY_MODE, place.owner, group)
+    make_directory(directory, _DIRECTORY_MODE, None if owner < 0 else owner, group)
     clear(place.path)
+    return listen_closed(reactor, place, factory, backlog=_BACKLOG)
+
+
+def listen_closed(
+    reactor: Any, place: UnixSocket, factory: IProtocolFactory, **options: Any
+) -> IListeningPort:
+    """Have a reactor listen, and let nobody in before the socket has its owner, group and mode.
+
+    :param reactor: provides :class:`twisted.internet.interfaces.IReactorUNIX`.
+    :param options: more for its ``listenUNIX``.
+    :raise OSError: with a reason in words, if it cannot be.
+    """
     before = os.umask(0o177)
     try:
-        port: IListeningPort = reactor.listenUNIX(place.path, factory, backlog=_BACKLOG, mode=0o600)
+        port: IListeningPort = reactor.listenUNIX(place.path, factory, mode=0o600, **options)
     finally:
         os.umask(before)
     try:
-        os.chown(place.path, -1 if place.owner is None else place.owner, group)
-        os.chmod(place.path, place.mode)
-    except OSError as error:
+        give(place)
+    except OSError:
         port.stopListening()
-        if isinstance(error, PermissionError) and place.group:
-            raise PermissionError(
-                error.errno,
-                f"it cannot be given to the group {place.group}, as the daemon is not in it",
-            ) from error
         raise
     return port
+
+
+def give(place: UnixSocket) -> None:
+    """Give a socket that is there its owner, its group and, when it is theirs, its mode.
+
+    :raise OSError: with a reason in words, if that cannot be.
+    """
+    owner, group = _ids(place)
+    try:
+        if owner >= 0 or group >= 0:
+            os.chown(place.path, owner, group)
+    except PermissionError as error:
+        if place.owner and owner != os.geteuid():
+            why = f"it cannot be given to the user {place.owner}, which takes root"
+        else:
+            why = f"it cannot be given to the group {place.group}, as the daemon is not in it"
+        raise PermissionError(error.errno, why) from error
+    os.chmod(place.path, place.mode)
 
 
 def make_directory(directory: str, mode: int, owner: int | None, group: int = -1) -> None:
@@ -71,16 +96,13 @@ def make_directory(directory: str, mode: int, owner: int | None, group: int = -1
     os.chmod(directory, mode)
 
 
-def _group_id(name: str) -> int:
-    """-1 for no name; a number stands for itself."""
-    if not name:
-        return -1
-    if name.isascii() and name.isdigit():
-        return int(name)
+def _ids(place: UnixSocket) -> tuple[int, int]:
+    """The numbers of its owner and its group, -1 for one that it has not."""
     try:
-        return grp.getgrnam(name).gr_gid
-    except KeyError:
-        raise OSError(f"there is no group {name!r} on this system") from None
+        owner = user_id(place.owner) if place.owner else -1
+        return owner, group_id(place.group) if place.group else -1
+    except ValueError as error:
+        raise OSError(str(error)) from None
 
 
 def clear(path: str) -> None:

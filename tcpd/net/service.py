@@ -64,7 +64,7 @@ class OpenPort:
         before, self.listener = self.listener.place, listener
         place = listener.place
         if isinstance(place, UnixSocket) and place != before:
-            self._give_mode(place)
+            self._give(place)
         if isinstance(self.server, Datagrams):
             assert isinstance(server, Datagrams)
             self.server.become(server)
@@ -72,12 +72,12 @@ class OpenPort:
             assert isinstance(server, ListenerFactory)
             self.server.become(server)
 
-    def _give_mode(self, place: UnixSocket) -> None:
+    def _give(self, place: UnixSocket) -> None:
         try:
-            os.chmod(place.path, place.mode)
+            give(place)
         except OSError as error:  # the socket was made by root, who is not there any more
             self._log.warn(
-                "{place} keeps its permissions until a restart: {error}",
+                "{place} keeps its owner and permissions until a restart: {error}",
                 place=str(place),
                 error=error.strerror,
             )
@@ -92,7 +92,7 @@ class OpenPort:
 
 def _spot(place: Place) -> Place:
     """Where it is, whoever may use it."""
-    return replace(place, mode=0) if isinstance(place, UnixSocket) else place
+    return replace(place, mode=0, owner="", group="") if isinstance(place, UnixSocket) else place
 
 
 class ListeningService(Service):

@@ -7,7 +7,7 @@ import os
 import socket
 
 from tcpd.config.listen import Address, UnixSocket
-from tcpd.net.private_socket import clear
+from tcpd.net.private_socket import clear, give
 
 #: Connections that the kernel may hold for us between two turns of the reactor.
 BACKLOG = 1024
@@ -38,7 +38,7 @@ def listen_address(place: Address) -> socket.socket:
 def listen_unix(place: UnixSocket) -> socket.socket:
     """Listen on a UNIX socket; one that a dead daemon left behind is replaced.
 
-    It is closed to everybody until it has its permissions.
+    It is closed to everybody until it has its owner, its group and its permissions.
 
     :raise OSError: if it cannot be.
     """
@@ -50,7 +50,7 @@ def listen_unix(place: UnixSocket) -> socket.socket:
             sock.bind(place.path)
         finally:
             os.umask(before)
-        os.chmod(place.path, place.mode)
+        give(place)
         sock.listen(BACKLOG)
         sock.setblocking(False)
     except OSError:

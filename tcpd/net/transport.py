@@ -32,6 +32,7 @@ from zope.interface import implementer
 from tcpd.interfaces import IConnection
 from tcpd.net.address import plain_endpoint_address, socket_address
 from tcpd.net.connection import Connection
+from tcpd.net.credentials import credentials_of
 from tcpd.net.tls import Certificates
 from tcpd.policy.admission import IPAddress
 from tcpd.policy.reasons import End
@@ -146,6 +147,8 @@ class LeanConnection(Connection):
         turns: Turns,
     ) -> None:
         super().__init__(layer, number, address, endpoint_address, tls, starttls)
+        if address is None:
+            self.credentials = credentials_of(sock)
         self._socket = sock
         self._receive = sock.recv
         self._reactor = turns.reactor

@@ -186,7 +186,7 @@ CONNECTION_ENDED = EventType(
     {
         "service": _SERVICE,
         "id": "of the connection, unique while the daemon runs",
-        "peer": _PEER,
+        "peer": _PEER + "; on a UNIX socket with who connected: unix (uid 0 gid 0 pid 4711)",
         "seconds": "how long it lasted",
         "bytes_in": "bytes received on the wire, those of TLS included",
         "bytes_out": "bytes sent, those of TLS included",

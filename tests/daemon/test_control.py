@@ -508,4 +508,4 @@ def test_the_socket_is_for_who_the_daemon_is_going_to_be(house: House) -> None:
         tcpd = TcpdSettings(control="/run/x", control_group=group)
         (listener,) = control(house.daemon, tcpd, surroundings).listen(house.daemon.settings)
         assert isinstance(listener.place, PrivateSocket)
-        assert (listener.place.owner, listener.place.group) == (123, wanted)
+        assert (listener.place.owner, listener.place.group) == ("123", wanted)

@@ -173,12 +173,15 @@ class Connections:
         data = self._brief(connection)
         tls = connection.tls
         data["cipher"] = tls.cipher if tls else None
+        who = connection.credentials
+        data["credentials"] = who and {"uid": who.uid, "gid": who.gid, "pid": who.pid}
         data["policy"] = self._daemon.policy_of(connection.service)
         data["ending"] = connection.disconnecting
         rows = [
             ("id", data["id"]),
             ("service", data["service"]),
             ("peer", data["peer"]),
+            ("credentials", str(who) if who else "-"),
             ("opened", f"{data['opened']}, {span(data['seconds'])} ago"),
             ("quiet", "-" if data["quiet"] is None else span(data["quiet"])),
             ("bytes in", data["bytes_in"]),

@@ -51,9 +51,8 @@ def control(daemon: Daemon, settings: TcpdSettings, surroundings: Surroundings) 
     group = settings.control_group
     if not group and surroundings.group is not None:
         group = str(surroundings.group)
-    place = PrivateSocket(
-        path, _MODE, group=group, owner=surroundings.owner, required=settings.control != AUTO
-    )
+    owner = "" if surroundings.owner is None else str(surroundings.owner)
+    place = PrivateSocket(path, _MODE, owner, group, required=settings.control != AUTO)
     listeners = (Listener(place),) if path else ()
     return Internal(
         name=NAME,
