@@ -254,8 +254,8 @@ def _parse_proxy(value: str, place: str) -> TrustedProxies:
             tls = value
         elif name == "starttls":
             starttls = value
-        elif re.fullmatch(r"0?[0-7]{3}", value):
-            mode = int(value, 8)
+        elif name == "proxy":
+            proxy = _parse_proxy(value, place_text)
         else:
             unix[name] = _parse_unix_word(name, value)
     place = _parse_place(place_text, unix)

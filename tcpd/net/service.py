@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -17,6 +16,7 @@ from tcpd.net.datagram import Datagrams
 from tcpd.net.layer import ConnectionLayer, ListenerFactory
 from tcpd.net.listeners import ListenError, open_datagrams, open_stream, real_listener
 from tcpd.net.port import LeanPort
+from tcpd.net.private_socket import give
 from tcpd.net.transport import Turns
 from tcpd.ops import catalogue
 from tcpd.policy.reasons import End
@@ -79,7 +79,7 @@ class OpenPort:
             self._log.warn(
                 "{place} keeps its owner and permissions until a restart: {error}",
                 place=str(place),
-                error=error.strerror,
+                error=error.strerror or str(error),
             )
 
     def close(self) -> Deferred[Any]:
