@@ -17,6 +17,11 @@ from benchmarks.servers import SERVERS, STOCK, Running, Server
 #: Seconds in which a server that has lost its clients comes to rest.
 _REST = 0.3
 
+#: A latency is that of the server only as long as others leave both cores alone: if they took more
+#: than this part of the time, it is measured again, so often at most, and the quietest one counts.
+_DISTURBED = 0.02
+_TRIES = 3
+
 #: Idle connections: so many, or what the limit of files allows.
 _IDLE = 10_000
 
@@ -46,18 +51,30 @@ def _load(ground: Ground, case: Case, server: Running, seconds: float) -> Iterat
 
 
 def _measure(ground: Ground, case: Case, server: Running, seconds: float) -> dict[str, float]:
-    """One server, once."""
+    """One server in one round."""
+    tries: list[dict[str, float]] = []
+    while not tries or (
+        "p99_ms" in tries[-1] and tries[-1]["disturbed"] > _DISTURBED and len(tries) < _TRIES
+    ):
+        tries.append(_measure_once(ground, case, server, seconds))
+    return min(tries, key=lambda result: result["disturbed"])
+
+
+def _measure_once(ground: Ground, case: Case, server: Running, seconds: float) -> dict[str, float]:
     with _load(ground, case, server, seconds) as load:
         if load.read_line() != b"ready\n":
             raise Skipped(f"the load ended: {load.said}")
         before = server.cpu()
+        waited = server.waited() + load.waited()
         load.tell()
         line = load.read_line()
         cost = server.cpu() - before
+        waited = server.waited() + load.waited() - waited
         if not line:
             raise Skipped(f"the load ended: {load.said}")
     result: dict[str, float] = json.loads(line)
     result["cpu"] = cost
+    result["disturbed"] = waited / result["seconds"]
     operations = result["operations"]
     if not operations:
         raise Skipped("nothing got done")

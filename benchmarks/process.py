@@ -113,6 +113,10 @@ class Child:
         """Seconds of processor time so far, of descendants too."""
         return sum(_used(pid) for pid in self._family())
 
+    def waited(self) -> float:
+        """Seconds so far in which it could have run and others had the core, of descendants too."""
+        return sum(_scheduled(pid, 1) for pid in self._family())
+
     def memory(self) -> int:
         """Bytes in memory now, of descendants too."""
         return sum(_resident(pid) for pid in self._family())
@@ -143,13 +147,17 @@ def _used(pid: int) -> float:
     if fields := _stat(pid):
         own = (int(fields[11]) + int(fields[12])) / _TICK
         waited_for = (int(fields[13]) + int(fields[14])) / _TICK
+    # the same in nanoseconds: many processes with less than a tick each add up
+    return (_scheduled(pid, 0) or own) + waited_for
+
+
+def _scheduled(pid: int, field: int) -> float:
+    """Seconds on the core (0) or waiting for it (1), of all threads; 0 where no system tells."""
     try:
-        # the same in nanoseconds, by thread: many processes with less than a tick each add up
         tasks = list(Path(f"/proc/{pid}/task").iterdir())
-        own = sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
+        return sum(int((task / "schedstat").read_text().split()[field]) for task in tasks) / 1e9
     except (OSError, IndexError):
-        pass
-    return own + waited_for
+        return 0.0
 
 
 def _resident(pid: int) -> int:

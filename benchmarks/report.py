@@ -69,7 +69,7 @@ class Table:
         heading.append("x unit (least-most)")
         chat = any("p99_ms" in result for result in self._flat())
         if chat:
-            heading += ["p50 ms", "p99 ms"]
+            heading += ["p50 ms", "p99 ms", "disturbed"]
         rows = [Row(tuple(heading))]
         for server, rounds in self.results.items():
             found = list(rounds.values())
@@ -87,6 +87,7 @@ class Table:
             cells.append(spread(self.ratios(server)))
             if chat:
                 cells += [f"{median(r[key] for r in found):.1f}" for key in ("p50_ms", "p99_ms")]
+                cells.append(f"{median(r['disturbed'] for r in found):.0%}")
             rows.append(Row(tuple(cells)))
         return rows
 

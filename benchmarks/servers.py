@@ -148,6 +148,10 @@ class Running:
         """Seconds of processor time so far."""
         return sum(child.cpu() for child in self._children)
 
+    def waited(self) -> float:
+        """Seconds so far in which it could have run and others had its core."""
+        return sum(child.waited() for child in self._children)
+
     def memory(self) -> int:
         """Bytes in memory."""
         return sum(child.memory() for child in self._children)
@@ -228,7 +232,7 @@ def _tcpd(transport: str, *twistd: str, policy: str = "") -> Callable[[Ground, s
 
 
 def _c(ground: Ground, kind: str, port: int) -> Commands:
-    return [[ground.build("peers/echo.c"), str(port)]]
+    return [[ground.build("peers/hub.c" if kind == "chat" else "peers/echo.c"), str(port)]]
 
 
 def _find(program: str, package: str) -> str:
@@ -284,7 +288,7 @@ SERVERS = (
     Server(TCPD_STOCK, _ALL, _tcpd("stock")),
     Server("uvloop Protocol", _ECHOES, _loop("uvloop")),
     Server("asyncio Protocol", _ECHOES, _loop("asyncio")),
-    Server("C, epoll", _ECHO, _c),
+    Server("C, epoll", frozenset({"echo", "chat"}), _c),
     # A process for each connection, so not too many of them. It asks the resolver for the name of
     # each client's address: one that stands in /etc/hosts, or that is what would be measured.
     Server("xinetd", _ECHO, _xinetd, most=100, load={"connect": {"sources": 1}}),
