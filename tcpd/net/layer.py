@@ -22,7 +22,7 @@ from tcpd.net.tls import Certificates
 from tcpd.net.transport import LeanConnection, Turns
 from tcpd.ops import catalogue
 from tcpd.ops.counters import ServiceCounters
-from tcpd.policy.admission import Admission, Networks, Tally, plain_address
+from tcpd.policy.admission import Admission, Limits, Networks, Tally, plain_address
 from tcpd.policy.bans import Bans
 from tcpd.policy.reasons import End, Refusal
 
@@ -37,6 +37,18 @@ _REFUSED_INPUT = 65536
 
 #: Seconds that a refused client may take to read the words it is sent away with.
 _REFUSED_LINGER = 2.0
+
+
+def _limits(policy: PolicySettings) -> Limits:
+    """What admission has to know of a policy."""
+    return Limits(
+        Networks(policy.allow, policy.deny),
+        policy.connections,
+        policy.per_address,
+        policy.ipv6_prefix,
+        policy.connection_rate,
+        policy.address_rate,
+    )
 
 
 class _Refused(Protocol):
@@ -94,9 +106,7 @@ class ConnectionLayer:
         self.connections: set[Connection] = set()
         self._ids = ids
         self._idle = idle
-        self._admission = Admission(
-            Networks(policy.allow, policy.deny), policy.connections, policy.per_address, tally, bans
-        )
+        self._admission = Admission(_limits(policy), tally, bans, clock.seconds)
         self._running = False
         self._sweeper = LoopingCall(self.sweep)
         self._sweeper.clock = clock
@@ -111,9 +121,7 @@ class ConnectionLayer:
     def reconfigure(self, policy: PolicySettings, idle: float) -> None:
         """Stand behind another policy from now on, those who are connected included."""
         self.policy = policy
-        self._admission.reconfigure(
-            Networks(policy.allow, policy.deny), policy.connections, policy.per_address
-        )
+        self._admission.reconfigure(_limits(policy), [each.address for each in self.connections])
         if idle != self._idle:
             self._idle = idle
             self._watch_idle()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import functools
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tcpd.policy.buckets import Buckets, RateLike, TokenBucket
 from tcpd.policy.reasons import Refusal
 
 if TYPE_CHECKING:
@@ -16,7 +18,11 @@ IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 #: IPv6 clients own a /64 at least (RFC 6177 section 2), so a limit for one address counts those.
-_IPV6_PREFIX = 64
+IPV6_PREFIX = 64
+
+# How many addresses a service remembers for address_rate. An address is forgotten as soon as it
+# would have its whole burst again, so this is for those that connected in the last seconds.
+_ADDRESSES = 32768
 
 
 @functools.lru_cache(4096)  # reading one takes longer than all the rest of admission
@@ -34,11 +40,14 @@ def plain_address(text: str) -> IPAddress:
     return address
 
 
-def limit_key(address: IPAddress) -> object:
-    """What a limit for one address counts: an IPv4 address, or the /64 of an IPv6 one."""
+def limit_key(address: IPAddress, ipv6_prefix: int = IPV6_PREFIX) -> int:
+    """What a limit for one address counts: an IPv4 address, or the network of an IPv6 one.
+
+    :param ipv6_prefix: how long that network's prefix is, in bits: 1 to 128.
+    """
     if address.version == 4:
         return -1 - int(address)  # an address object takes longer to hash
-    return int(address) >> (128 - _IPV6_PREFIX)
+    return int(address) >> (128 - ipv6_prefix)
 
 
 class Networks:
@@ -83,54 +92,142 @@ def _shift(item: tuple[int, object]) -> int:
 
 
 class Tally:
-    """How many connections the whole daemon has, and may have."""
+    """How many connections the whole daemon has, and may have.
 
-    __slots__ = ("count", "limit")
+    :ivar count: how many there are.
+    """
+
+    __slots__ = ("_limit", "_waiting", "count")
 
     def __init__(self, limit: int) -> None:
-        self.limit = limit
+        self._limit = limit
+        self._waiting: list[Callable[[], None]] = []
         self.count = 0
+
+    @property
+    def limit(self) -> int:
+        """How many there may be. It can be set."""
+        return self._limit
+
+    @limit.setter
+    def limit(self, limit: int) -> None:
+        self._limit = limit
+        self.wake()
+
+    def wait(self, call: Callable[[], None]) -> None:
+        """Call this once, when there may be a place: somebody went, or limits changed."""
+        self._waiting.append(call)
+
+    def leave(self) -> None:
+        """Somebody went."""
+        self.count -= 1
+        if self._waiting:
+            self.wake()
+
+    def wake(self) -> None:
+        """Call all who wait. Whoever finds no place then waits again."""
+        waiting, self._waiting = self._waiting, []
+        for call in waiting:
+            call()
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a service's policy says of who is let in.
+
+    :ivar networks: who may connect at all.
+    :ivar connections: how many connections the service may have.
+    :ivar per_address: how many of them from one address (:func:`limit_key`).
+    :ivar ipv6_prefix: how much of an IPv6 address counts as one address, in bits.
+    :ivar connection_rate: of all that are let in; ``None`` for no limit.
+    :ivar address_rate: of those that one address tries; ``None`` for no limit.
+    """
+
+    networks: Networks
+    connections: int
+    per_address: int
+    ipv6_prefix: int = IPV6_PREFIX
+    connection_rate: RateLike | None = None
+    address_rate: RateLike | None = None
 
 
 class Admission:
     """Decides for one service who is let in.
 
-    :param networks: who may connect at all.
-    :param connections: how many connections the service may have.
-    :param per_address: how many of them from one address (:func:`limit_key`).
+    Who is refused for the address takes no token of the service's rate: one address alone cannot
+    shut out the others.
+
+    :param limits: by which it decides.
     :param tally: the whole daemon's.
     :param bans: the whole daemon's; ``None`` for none ever.
+    :param clock: seconds, of any clock. It is asked only where there is a rate.
     """
 
     __slots__ = (
         "_bans",
+        "_bucket",
+        "_buckets",
         "_by_address",
-        "_connections",
+        "_clock",
         "_count",
-        "_networks",
-        "_per_address",
+        "_limits",
         "_tally",
     )
 
     def __init__(
         self,
-        networks: Networks,
-        connections: int,
-        per_address: int,
+        limits: Limits,
         tally: Tally,
         bans: Bans | None = None,
+        clock: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self._bans = bans
-        self.reconfigure(networks, connections, per_address)
         self._tally = tally
+        self._clock = clock
         self._count = 0
-        self._by_address: dict[object, int] = {}
+        self._by_address: dict[int, int] = {}
+        self._limits = limits
+        self._bucket = self._make_bucket()
+        self._buckets = self._make_buckets()
 
-    def reconfigure(self, networks: Networks, connections: int, per_address: int) -> None:
-        """Decide by other rules from now on. Who was let in stays, and counts."""
-        self._networks = networks
-        self._connections = connections
-        self._per_address = per_address
+    def reconfigure(self, limits: Limits, present: Iterable[IPAddress | None]) -> None:
+        """Decide by other limits from now on. Who was let in stays, and counts.
+
+        :param present: what :meth:`release` will be called with for those who were let in.
+        """
+        before, self._limits = self._limits, limits
+        if before.connection_rate != limits.connection_rate:
+            self._bucket = self._make_bucket()
+        if before.address_rate != limits.address_rate or before.ipv6_prefix != limits.ipv6_prefix:
+            self._buckets = self._make_buckets()
+        if before.ipv6_prefix != limits.ipv6_prefix:
+            self._by_address = {}
+            for address in present:
+                if address is not None:
+                    key = limit_key(address, limits.ipv6_prefix)
+                    self._by_address[key] = self._by_address.get(key, 0) + 1
+        self._tally.wake()
+
+    def _make_bucket(self) -> TokenBucket | None:
+        rate = self._limits.connection_rate
+        return None if rate is None else TokenBucket(rate, self._clock())
+
+    def _make_buckets(self) -> Buckets | None:
+        rate = self._limits.address_rate
+        return None if rate is None else Buckets(rate, _ADDRESSES)
+
+    @property
+    def full(self) -> Refusal | None:
+        """Why there is no place just now, for anybody; ``None`` if there is one."""
+        if self._tally.count >= self._tally.limit:
+            return Refusal.DAEMON_FULL
+        if self._count >= self._limits.connections:
+            return Refusal.SERVICE_FULL
+        return None
+
+    def wait(self, call: Callable[[], None]) -> None:
+        """Call this once, when :attr:`full` may have changed."""
+        self._tally.wait(call)
 
     @property
     def count(self) -> int:
@@ -145,24 +242,23 @@ class Admission:
     def admit(self, address: IPAddress | None) -> Refusal | None:
         """Let a client in, which then has to be released, or say why not.
 
-        :param address: the client's; ``None`` for a UNIX socket, where only the totals count.
+        :param address: the client's; ``None`` for a UNIX socket, where only what is for all counts.
         """
         if address is None:
-            return self.take_place()
-        refusal = self._judge(address) or self._full()
-        if refusal is None:
-            refusal = self._count_address(address)
+            refusal = self.full or self._too_fast()
+        else:
+            refusal = self._judge(address) or self.full or self._count_address(address)
         if refusal is None:
             self._count += 1
             self._tally.count += 1
         return refusal
 
     def take_place(self) -> Refusal | None:
-        """Let a client in whose address is not known, or not yet: only the totals count.
+        """Let a client in whose address is not known yet: only the totals count.
 
         It has to be released, with no address until :meth:`identify` let that in.
         """
-        refusal = self._full()
+        refusal = self.full
         if refusal is None:
             self._count += 1
             self._tally.count += 1
@@ -179,26 +275,29 @@ class Admission:
         """What is refused whoever else is there."""
         if self._bans is not None and self._bans.find(address) is not None:
             return Refusal.BANNED
-        if not self._networks.allows(address):
+        if not self._limits.networks.allows(address):
             return Refusal.DENIED
-        return None
-
-    def _full(self) -> Refusal | None:
-        """Whether there is a place."""
-        if self._tally.count >= self._tally.limit:
-            return Refusal.DAEMON_FULL
-        if self._count >= self._connections:
-            return Refusal.SERVICE_FULL
         return None
 
     def _count_address(self, address: IPAddress) -> Refusal | None:
         """Whether the address may have one more, which then is counted."""
-        key = limit_key(address)
+        limits = self._limits
+        key = limit_key(address, limits.ipv6_prefix)
+        if self._buckets is not None and not self._buckets.take(key, self._clock()):
+            return Refusal.ADDRESS_RATE
         held = self._by_address.get(key, 0)
-        if held >= self._per_address:
+        if held >= limits.per_address:
             return Refusal.ADDRESS_FULL
-        self._by_address[key] = held + 1
-        return None
+        refusal = self._too_fast()
+        if refusal is None:
+            self._by_address[key] = held + 1
+        return refusal
+
+    def _too_fast(self) -> Refusal | None:
+        """Whether all of them together come too fast."""
+        if self._bucket is None or self._bucket.take(self._clock()):
+            return None
+        return Refusal.SERVICE_RATE
 
     def release(self, address: IPAddress | None) -> None:
         """Take back what was granted, when the connection is gone.
@@ -206,12 +305,11 @@ class Admission:
         :param address: the one that was let in; ``None`` where none was.
         """
         self._count -= 1
-        self._tally.count -= 1
-        if address is None:
-            return
-        key = limit_key(address)
-        left = self._by_address[key] - 1
-        if left:
-            self._by_address[key] = left
-        else:
-            del self._by_address[key]
+        if address is not None:
+            key = limit_key(address, self._limits.ipv6_prefix)
+            left = self._by_address[key] - 1
+            if left:
+                self._by_address[key] = left
+            else:
+                del self._by_address[key]
+        self._tally.leave()

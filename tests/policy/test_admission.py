@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tcpd.policy.admission import Admission, Networks, Tally, limit_key, plain_address
+from tcpd.policy.admission import Admission, Limits, Networks, Tally, limit_key, plain_address
 from tcpd.policy.reasons import End, Refusal
 
 EVERYBODY = Networks((), ())
@@ -68,8 +68,8 @@ def test_networks_decide_as_if_all_were_looked_at(
 
 def test_limits_refuse_and_release_lets_in_again() -> None:
     tally = Tally(3)
-    one = Admission(EVERYBODY, 2, 1, tally)
-    two = Admission(EVERYBODY, 9, 9, tally)
+    one = Admission(Limits(EVERYBODY, 2, 1), tally)
+    two = Admission(Limits(EVERYBODY, 9, 9), tally)
     a, b = plain_address("192.0.2.1"), plain_address("192.0.2.2")
     assert one.admit(a) is None
     assert one.admit(a) is Refusal.ADDRESS_FULL
@@ -83,21 +83,21 @@ def test_limits_refuse_and_release_lets_in_again() -> None:
 
 
 def test_an_ipv6_client_is_counted_by_its_64() -> None:
-    admission = Admission(EVERYBODY, 9, 1, Tally(9))
+    admission = Admission(Limits(EVERYBODY, 9, 1), Tally(9))
     assert admission.admit(plain_address("2001:db8::1")) is None
     assert admission.admit(plain_address("2001:db8::ffff:2")) is Refusal.ADDRESS_FULL
     assert admission.admit(plain_address("2001:db8:0:1::1")) is None
 
 
 def test_a_denied_client_is_told_so_even_when_all_is_full() -> None:
-    admission = Admission(networks("", "192.0.2.0/24"), 1, 1, Tally(0))
+    admission = Admission(Limits(networks("", "192.0.2.0/24"), 1, 1), Tally(0))
     assert admission.admit(plain_address("192.0.2.1")) is Refusal.DENIED
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.booleans()), max_size=60))
 def test_what_is_held_is_what_was_admitted_and_not_released(steps: list[tuple[int, bool]]) -> None:
     tally = Tally(8)
-    admission = Admission(EVERYBODY, 6, 2, tally)
+    admission = Admission(Limits(EVERYBODY, 6, 2), tally)
     held: list[int] = []
     for host, enter in steps:
         address = ipaddress.IPv4Address(host)
@@ -121,7 +121,7 @@ def test_what_is_held_is_what_was_admitted_and_not_released(steps: list[tuple[in
 
 def test_a_place_taken_before_its_address_is_known_counts_the_same() -> None:
     tally = Tally(3)
-    admission = Admission(networks("", "192.0.2.9"), 2, 1, tally)
+    admission = Admission(Limits(networks("", "192.0.2.9"), 2, 1), tally)
     a, b = plain_address("192.0.2.1"), plain_address("192.0.2.2")
     assert admission.take_place() is None
     assert admission.identify(plain_address("192.0.2.9")) is Refusal.DENIED
