@@ -94,6 +94,8 @@ class Conduit(Connection, Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._drop_held()
+        if self._pulling:
+            self._producer = None  # the transport has told it
         self.finish(reason)
 
     def output_full(self) -> None:
@@ -141,8 +143,10 @@ class Conduit(Connection, Protocol):
         self.disconnecting = True
         self.begin_linger()
         transport = cast(Any, self.transport)
-        self._producer = None
-        transport.unregisterProducer()  # a transport that has one would wait for it
+        pulling = self._pulling
+        self.let_go()
+        if not pulling:
+            transport.unregisterProducer()  # a transport that has one would wait for it
         if self._held:
             transport.writeSequence(list(self._held))
             self._drop_held()
@@ -182,13 +186,13 @@ class Conduit(Connection, Protocol):
         cast(Any, self.transport).setTcpKeepAlive(enabled)
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
-        if self._producer is not None:
-            raise RuntimeError(f"{producer!r} cannot be registered while {self._producer!r} is")
         if self.disconnecting or self._lost:
             producer.stopProducing()
             return
         self._producer = producer
         if not streaming:
+        if self._producer is not None:
+            raise RuntimeError(f"{producer!r} cannot be registered while {self._producer!r} is")
             # it writes one piece each time it is asked, and the transport asks it by itself
             self._pulling = True
             transport = cast(Any, self.transport)

@@ -142,7 +142,7 @@ class Connection(ABC):
         """The connection is gone: tell whom it concerns. Called once, by a subclass."""
         self._lost = True
         self._stop_timer()
-        self._producer = None
+        self.let_go()
         if self._end is None:
             if self._tls_layer is not None and self.tls is None:
                 self._end = End.TLS_FAILED
@@ -206,6 +206,22 @@ class Connection(ABC):
     @abstractmethod
     def registerProducer(self, producer: Any, streaming: bool) -> None:
         """:class:`twisted.internet.interfaces.IConsumer`."""
+    def let_go(self) -> None:
+        """Ask the producer for nothing more: at an end nobody is waited for but the client.
+
+        It is told (IProducer.stopProducing: "its consumer has died"), unless it is the transport
+        itself. Called by a subclass, and by the TLS layer above.
+        """
+        producer = self._producer
+        if producer is None:
+            return
+        self.unregisterProducer()
+        if producer is not self and producer is not self._tls_layer:
+            try:
+                producer.stopProducing()
+            except Exception:
+                self._broken("stopping its producer")
+
 
     @abstractmethod
     def unregisterProducer(self) -> None:
@@ -288,7 +304,6 @@ class Connection(ABC):
         transport: Any = self._tls_layer or self
         try:
             words = application.farewell(reason) if IFarewell.providedBy(application) else b""
-            transport.unregisterProducer()
             if words:
                 transport.write(words)
             transport.loseConnection()
@@ -298,7 +313,9 @@ class Connection(ABC):
     def begin_linger(self) -> None:
         """Bound the wait for a close that has begun; also called by the TLS layer above."""
         self._stop_timer()
-        self._timer = self.layer.clock.callLater(self.layer.policy.linger, self._cut, End.LINGER)
+        if not self._lost:
+            linger = self.layer.policy.linger
+            self._timer = self.layer.clock.callLater(linger, self._cut, End.LINGER)
 
     def cut(self, reason: End) -> None:
         """End the connection at once, with no words."""

@@ -227,7 +227,7 @@ class TLSLayer:
         if self.disconnecting or self._over:
             return
         self.disconnecting = True
-        self._connection.unregisterProducer()
+        self._connection.let_go()
         self._connection.begin_linger()
         if self._open:
             self._close()

@@ -301,8 +301,7 @@ class LeanConnection(Connection):
         if self.disconnecting or self._lost:
             return
         self.disconnecting = True
-        self._producer = None
-        self._pulling = self._paused = False
+        self.let_go()
         if not self._within:  # else it is flushed at once, and most have nothing left to wait for
             self._linger()
         self._wake()
@@ -317,18 +316,16 @@ class LeanConnection(Connection):
         if self._lost or self._aborting:
             return
         self.disconnecting = self._aborting = True
-        self._producer = None
-        self._pulling = self._paused = False
         self._out.clear()
         self._pending = 0
         self._wake()
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
-        if self._producer is not None:
-            raise RuntimeError(f"{producer!r} cannot be registered while {self._producer!r} is")
         if self.disconnecting or self._lost:
             producer.stopProducing()
             return
+        if self._producer is not None:
+            raise RuntimeError(f"{producer!r} cannot be registered while {self._producer!r} is")
         self._producer = producer
         self._paused = False
         if streaming:

@@ -520,6 +520,45 @@ def test_a_pull_producer_is_asked_by_the_transport(make: Make) -> None:
         assert transport.producer is not None, "the layer watches the output again"
 
 
+@pytest.mark.parametrize("streaming", [True, False], ids=["push", "pull"])
+@pytest.mark.parametrize("how", ["lost", "aborted", "closed"])
+def test_a_producer_is_told_once_that_it_produces_for_nobody(
+    make: Make, how: str, streaming: bool
+) -> None:
+    """IProducer.stopProducing: "This tells a producer that its consumer has died, so it must stop
+    producing data for good"; a FileSender's Deferred waits for it."""
+    house = make()
+    conduit, transport = house.connect()
+    producer = Producer()
+    conduit.registerProducer(producer, streaming)
+    if how == "aborted":
+        conduit.abortConnection()
+    if how == "closed":
+        conduit.loseConnection()
+    if isinstance(transport, Transport) and transport.producer is not None:
+        transport.producer.stopProducing()  # as Twisted's transports do when they are lost
+    # not lose(), which waits for the end of the turn: a pull producer is asked for ever
+    conduit.connectionLost(Failure(ConnectionDone()))
+    assert producer.asked.count("stop") == 1
+    assert producer.asked[-1] == "stop"
+    assert house.application.made[0].lost is not None
+    assert not house.clock.getDelayedCalls()
+
+
+def test_a_producer_that_fails_at_its_end_is_logged(make: Make, logged_failures: Any) -> None:
+    class Broken(Producer):
+        def stopProducing(self) -> None:
+            raise ValueError("will not stop")
+
+    house = make()
+    conduit, _ = house.connect()
+    conduit.registerProducer(Broken(), True)
+    house.lose(conduit)
+    assert house.application.made[0].lost is not None
+    assert house.counters.open == 0
+    logged_failures.expect("will not stop")
+
+
 # --- the end ---
 
 

@@ -1,0 +1,197 @@
+"""A reactor whose listening ports are lean: what Twisted's own tests are run against.
+
+tcpd opens its ports by :func:`tcpd.net.listeners.open_stream`, and ``reactor.listenTCP`` stays
+Twisted's. Here the reactor's own methods open a :class:`~tcpd.net.port.LeanPort`, behind a
+connection layer that refuses nobody, for whatever factory a test has. So the server's side of each
+connection in those tests is a :class:`~tcpd.net.transport.LeanConnection`, with
+:class:`~tcpd.net.tls_layer.TLSLayer` on it where a test asks for TLS.
+
+Only for child processes: it puts the names that Twisted's tests use on our classes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from OpenSSL import SSL
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IListeningPort, ITLSTransport
+from twisted.internet.main import installReactor
+from zope.interface import implementer
+
+from tcpd.config.listen import Address, UnixSocket
+from tcpd.config.settings import PolicySettings
+from tcpd.interfaces import IConnection
+from tcpd.net import connection, layer
+from tcpd.net.layer import ConnectionLayer, ListenerFactory
+from tcpd.net.port import LeanPort
+from tcpd.net.reactor import TcpdReactor
+from tcpd.net.sockets import adopt, listen_address, listen_unix
+from tcpd.net.tls_layer import TLSLayer
+from tcpd.net.transport import LeanConnection, Turns
+from tcpd.ops.counters import ServiceCounters
+from tcpd.policy.admission import Tally
+
+_EVERYBODY = 1_000_000
+_ANY_LENGTH = 1 << 40
+
+
+class Contexts:
+    """Stands for :class:`~tcpd.net.tls.Certificates`, with a context factory of Twisted's."""
+
+    def __init__(self, factory: Any) -> None:
+        self._context = factory.getContext()
+
+    def serverConnectionForTLS(self, protocol: Any) -> SSL.Connection:
+        return SSL.Connection(self._context)
+
+
+class _TransportNames:
+    """What the tests ask of a transport by names that are in no interface."""
+
+    __slots__ = ()
+
+    def stopReading(self: Any) -> None:
+        self.pauseProducing()
+
+    def startReading(self: Any) -> None:
+        self.resumeProducing()
+
+    @property
+    def connected(self) -> bool:
+        return not IConnection(self)._lost
+
+
+@implementer(ITLSTransport)
+class NamedConnection(_TransportNames, LeanConnection):
+    """A connection that begins TLS as Twisted's do; ours is asked by way of IConnection."""
+
+    __slots__ = ("bufferSize",)
+
+    def startTLS(self, contextFactory: Any, normal: bool = True) -> None:
+        assert normal, "a client of TLS is asked for"
+        contexts: Any = Contexts(contextFactory)
+        self._starttls_certificates = contexts
+        self.start_tls()
+
+    @property
+    def socket(self) -> socket.socket:
+        return self.getHandle()
+
+    @property
+    def reactor(self) -> Any:
+        return self._reactor
+
+    def stopConsuming(self) -> None:
+        self.unregisterProducer()
+        self.loseConnection()
+
+
+class NamedLayer(_TransportNames, TLSLayer):
+    """The same for the transport of a protocol over TLS."""
+
+    __slots__ = ()
+
+
+class NamedPort(LeanPort):
+    """What the tests ask of a port by names that are in no interface."""
+
+    @property
+    def connected(self) -> bool:
+        return self._open
+
+    @property
+    def disconnected(self) -> bool:
+        return not self._open
+
+    @property
+    def factory(self) -> Any:
+        return self._factory._layer.factory
+
+
+class LeanListening(TcpdReactor):
+    """See the head of this module."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._turns = Turns(self)
+
+    def listenTCP(
+        self, port: int, factory: Any, backlog: int = 50, interface: str = ""
+    ) -> IListeningPort:
+        return self._listen_at(port, factory, interface, None)
+
+    def listenSSL(
+        self, port: int, factory: Any, contextFactory: Any, backlog: int = 50, interface: str = ""
+    ) -> IListeningPort:
+        return self._listen_at(port, factory, interface, Contexts(contextFactory))
+
+    def listenUNIX(
+        self,
+        address: str,
+        factory: Any,
+        backlog: int = 50,
+        mode: int = 0o666,
+        wantPID: bool = False,
+    ) -> IListeningPort:
+        def unlink() -> None:
+            with contextlib.suppress(OSError):
+                os.unlink(address)
+
+        try:
+            sock = listen_unix(UnixSocket(address, mode))
+        except OSError as error:
+            raise CannotListenError(None, address, error) from error
+        return self._open(sock, factory, None, unlink)
+
+    def adoptStreamPort(self, fileDescriptor: int, addressFamily: int, factory: Any) -> Any:
+        return self._open(adopt(fileDescriptor), factory, None)
+
+    def adoptStreamConnection(self, fileDescriptor: int, addressFamily: int, factory: Any) -> Any:
+        sock = socket.socket(fileno=os.dup(fileDescriptor))
+        sock.setblocking(False)
+        own = self._layer(factory)
+        own.accept_socket(sock, sock.getpeername(), None, None, self._turns)
+        return next((connection._application for connection in own.connections), None)
+
+    def _listen_at(self, port: int, factory: Any, interface: str, tls: Any) -> IListeningPort:
+        try:
+            sock = listen_address(Address(interface or "0.0.0.0", port))
+        except OSError as error:
+            raise CannotListenError(interface, port, error) from error
+        return self._open(sock, factory, tls)
+
+    def _open(
+        self, sock: socket.socket, factory: Any, tls: Any, closed: Callable[[], None] = lambda: None
+    ) -> IListeningPort:
+        port = NamedPort(sock, ListenerFactory(self._layer(factory), tls), self._turns, closed)
+        port.startListening()
+        return port
+
+    def _layer(self, factory: Any) -> ConnectionLayer:
+        return ConnectionLayer(
+            service="twisted",
+            factory=factory,
+            policy=PolicySettings(
+                connections=_EVERYBODY, per_address=_EVERYBODY, unsent=_ANY_LENGTH
+            ),
+            idle=0,
+            tally=Tally(_EVERYBODY),
+            counters=ServiceCounters(),
+            clock=self,
+            ids=itertools.count(1),
+        )
+
+
+def install() -> None:
+    """For the children of Twisted's tests, which install the reactor of the tests' module."""
+    installReactor(LeanListening())
+
+
+layer.LeanConnection = NamedConnection  # type: ignore[misc]
+connection.TLSLayer = NamedLayer  # type: ignore[misc]
