@@ -101,6 +101,10 @@ class IConnection(Interface):
         "tcpd.net.credentials.Credentials | None: pid, uid and gid of who connected to a UNIX "
         "socket, as the kernel saw it; None elsewhere."
     )
+    proxy = Attribute(
+        "tcpd.net.proxy.ProxyFacts | None: what a proxy told of the connection in a PROXY header, "
+        "and the proxy's own address; None where there is no proxy."
+    )
     tls = Attribute("tcpd.net.tls.TLSFacts | None: None while the connection is in the clear.")
     can_start_tls = Attribute("bool: whether start_tls() may be called now.")
 

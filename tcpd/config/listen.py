@@ -118,23 +118,27 @@ class Listener:
     :ivar tls: NAME of the ``[tls:NAME]`` that it speaks from the first byte.
     :ivar starttls: NAME of the ``[tls:NAME]`` that a client may switch to.
     :ivar udp: datagrams in place of connections.
+    :ivar proxy: who may connect, each with a PROXY header first; ``None`` where clients do.
     """
 
     place: Place
     tls: str | None = None
     starttls: str | None = None
     udp: bool = False
+    proxy: TrustedProxies | None = None
 
     def __str__(self) -> str:
         words = [str(self.place)]
         if isinstance(self.place, UnixSocket):
             words.append(f"mode={self.place.mode:04o}")
-        if self.tls:
-            words.append(f"tls={self.tls}")
             words += [f"owner={self.place.owner}"] if self.place.owner else []
             words += [f"group={self.place.group}"] if self.place.group else []
+        if self.tls:
+            words.append(f"tls={self.tls}")
         if self.starttls:
             words.append(f"starttls={self.starttls}")
+        if self.proxy:
+            words.append(f"proxy={self.proxy}")
         if self.udp:
             words.append("udp")
         return " ".join(words)
@@ -205,10 +209,6 @@ def _parse_place(text: str, unix: Mapping[str, Any]) -> Place:
         ) from None
 
 
-def parse_listener(text: str, words: Set[str]) -> Listener:
-    """Read one line.
-
-    :param text: the line; surrounding blanks do not matter.
 def _parse_proxy(value: str, place: str) -> TrustedProxies:
     words = value.split(",")
     unix = "unix" in words
@@ -227,6 +227,10 @@ def _parse_proxy(value: str, place: str) -> TrustedProxies:
     return TrustedProxies(networks, unix)
 
 
+def parse_listener(text: str, words: Set[str]) -> Listener:
+    """Read one line.
+
+    :param text: the line; surrounding blanks do not matter.
     :param words: which of ``udp`` and ``starttls`` the service's kind understands.
     :raise ValueError: with a sentence on what is wrong.
     """
@@ -235,6 +239,7 @@ def _parse_proxy(value: str, place: str) -> TrustedProxies:
     tls: str | None = None
     starttls: str | None = None
     udp = False
+    proxy: TrustedProxies | None = None
     for word in rest:
         name, equals, value = word.partition("=")
         if name not in _WORD_NAMES or bool(equals) == (name == "udp") or (equals and not value):
@@ -261,9 +266,9 @@ def _parse_proxy(value: str, place: str) -> TrustedProxies:
     place = _parse_place(place_text, unix)
     if tls and starttls:
         raise ValueError("tls= and starttls= exclude each other on one listener")
-    if udp and (tls or starttls or not isinstance(place, Address)):
-        raise ValueError("udp takes an address and a port, and no TLS")
-    return Listener(place, tls, starttls, udp)
+    if udp and (tls or starttls or proxy or not isinstance(place, Address)):
+        raise ValueError("udp takes an address and a port, and no TLS or PROXY header")
+    return Listener(place, tls, starttls, udp, proxy)
 
 
 def _parse_listeners(text: str) -> tuple[Listener, ...]:

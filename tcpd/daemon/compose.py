@@ -23,6 +23,7 @@ from tcpd.daemon.metrics import MetricsSettings
 from tcpd.net.datagram import Datagrams
 from tcpd.net.directory import ServiceEntry
 from tcpd.net.layer import ConnectionLayer, ListenerFactory
+from tcpd.net.proxy import Proxies
 from tcpd.net.service import ListeningService, Server
 from tcpd.net.systemd import initial_environment, passed_sockets
 from tcpd.net.tls import Certificates
@@ -220,6 +221,7 @@ class Parts:
             layer,
             self.certificates[listener.tls] if listener.tls else None,
             self.certificates[listener.starttls] if listener.starttls else None,
+            Proxies(listener.proxy) if listener.proxy else None,
         )
 
 

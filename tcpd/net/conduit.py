@@ -168,6 +168,8 @@ class Conduit(Connection, Protocol):
         cast(Any, self.transport).abortConnection()
 
     def getHost(self) -> Any:
+        if self.proxy is not None and self.proxy.host is not None:
+            return self.proxy.host
         return plain_endpoint_address(cast(ITransport, self.transport).getHost())
 
     def getHandle(self) -> Any:
@@ -189,10 +191,10 @@ class Conduit(Connection, Protocol):
         if self.disconnecting or self._lost:
             producer.stopProducing()
             return
-        self._producer = producer
-        if not streaming:
         if self._producer is not None:
             raise RuntimeError(f"{producer!r} cannot be registered while {self._producer!r} is")
+        self._producer = producer
+        if not streaming:
             # it writes one piece each time it is asked, and the transport asks it by itself
             self._pulling = True
             transport = cast(Any, self.transport)

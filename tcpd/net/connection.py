@@ -20,13 +20,16 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from tcpd.interfaces import IFarewell
-from tcpd.net.address import shown
+from tcpd.net.address import ip_of, shown
 from tcpd.net.credentials import Credentials
-from tcpd.net.tls import Certificates, TLSFacts, facts_of
+from tcpd.net.proxy import HeaderStage, ProxyFacts, facts_of
+from tcpd.net.tls import Certificates, TLSFacts
+from tcpd.net.tls import facts_of as tls_facts_of
 from tcpd.net.tls_layer import TLSLayer
 from tcpd.ops import catalogue
 from tcpd.policy.admission import IPAddress
 from tcpd.policy.reasons import End
+from tcpd.wire.proxy import Header
 
 if TYPE_CHECKING:
     from tcpd.net.layer import ConnectionLayer
@@ -42,17 +45,19 @@ class Connection(ABC):
 
     :param layer: the service's.
     :param number: unique within this run of the daemon.
-    :param address: the client's, or ``None`` on a UNIX socket.
+    :param address: of who connected, or ``None`` on a UNIX socket.
     :param endpoint_address: as Twisted tells it, for ``buildProtocol``.
     :param tls: begin with TLS, and show these.
     :param starttls: the protocol may begin TLS later, and show these.
 
+    :ivar address: the client's: of who connected, unless a PROXY header names another.
+    :ivar admitted: the address that the connection's place is counted for; ``None`` for none.
     :ivar bytes_in: received on the wire.
     :ivar bytes_out: handed to the transport or held for it.
     :ivar quiet: sweeps since something last went either way; see ``ConnectionLayer.sweep``.
     :ivar disconnecting: whether the end has begun.
-    :ivar inner: what received bytes go to: the protocol or the TLS layer; ``None`` at the very
-        beginning, and in the end.
+    :ivar inner: what received bytes go to: the protocol or the TLS layer, or before them what waits
+        for a PROXY header; ``None`` at the very beginning, and in the end.
     """
 
     __slots__ = (
@@ -68,6 +73,7 @@ class Connection(ABC):
         "_tls_certificates",
         "_tls_layer",
         "address",
+        "admitted",
         "bytes_in",
         "bytes_out",
         "credentials",
@@ -76,6 +82,7 @@ class Connection(ABC):
         "layer",
         "number",
         "opened",
+        "proxy",
         "quiet",
         "tls",
     )
@@ -91,9 +98,10 @@ class Connection(ABC):
     ) -> None:
         self.layer = layer
         self.number = number
-        self.address = address
+        self.address = self.admitted = address
         # on a UNIX socket a subclass asks at once: in the end, when it is logged, it is too late
         self.credentials: Credentials | None = None
+        self.proxy: ProxyFacts | None = None
         self.tls: TLSFacts | None = None
         self.opened: float = layer.clock.seconds()
         self.bytes_in = 0
@@ -127,8 +135,42 @@ class Connection(ABC):
     def peer(self) -> str:
         return shown(self._endpoint_address)
 
+    def behind_proxy(self) -> None:
+        """Who connected is a proxy, and has to say for whom. Called before all else, by the
+        layer."""
+        self.admitted = None
+        self.inner = HeaderStage(self)
+
     def begin(self) -> None:
-        """The client is there: begin TLS, or make the protocol. Called once, by a subclass."""
+        """The client is there, or its proxy. Called once, by a subclass."""
+        if self.inner is None:
+            self._begin()
+        else:
+            self.inner.begin()
+
+    def introduced(self, header: Header, rest: bytes) -> None:
+        """The proxy has said whom it stands for. Called once, by what waited for it.
+
+        :param rest: what came behind the header.
+        """
+        self._stop_timer()
+        self.proxy, client = facts_of(header, self._endpoint_address)
+        if client is not None:
+            self._endpoint_address = client
+            self.address = ip_of(client)
+            words = self.layer.identify(self, self._tls_certificates)
+            if words is not None:
+                self._end = End.REFUSED
+                if words:
+                    self.write(words)
+                self.loseConnection()
+                return
+        self._begin()
+        if rest and not (self.disconnecting or self._lost):
+            self.inner.dataReceived(rest)
+
+    def _begin(self) -> None:
+        """Begin TLS, or make the protocol."""
         if self._tls_certificates is None:
             self._build_application(self)
             return
@@ -154,12 +196,31 @@ class Connection(ABC):
                 first = self.disconnecting and not self._read_ended
                 self._end = End.SERVER if first else End.CLIENT
         inner = self.inner
+        if self._end is End.CLIENT and isinstance(inner, HeaderStage) and inner.cut_short:
+            self._end = End.PROXY_FAILED
+            self.layer.header_failed(self, "cut-short", "it ends before its end")
         try:
             if inner is not None:
                 inner.connectionLost(reason)
         finally:
             self.inner = self._application = self._tls_layer = None
             self.layer.gone(self, self._end)
+
+    def let_go(self) -> None:
+        """Ask the producer for nothing more: at an end nobody is waited for but the client.
+
+        It is told (IProducer.stopProducing: "its consumer has died"), unless it is the transport
+        itself. Called by a subclass, and by the TLS layer above.
+        """
+        producer = self._producer
+        if producer is None:
+            return
+        self.unregisterProducer()
+        if producer is not self and producer is not self._tls_layer:
+            try:
+                producer.stopProducing()
+            except Exception:
+                self._broken("stopping its producer")
 
     def read_ended(self) -> None:
         """The client will send nothing more; it may still read (a half-close)."""
@@ -206,22 +267,6 @@ class Connection(ABC):
     @abstractmethod
     def registerProducer(self, producer: Any, streaming: bool) -> None:
         """:class:`twisted.internet.interfaces.IConsumer`."""
-    def let_go(self) -> None:
-        """Ask the producer for nothing more: at an end nobody is waited for but the client.
-
-        It is told (IProducer.stopProducing: "its consumer has died"), unless it is the transport
-        itself. Called by a subclass, and by the TLS layer above.
-        """
-        producer = self._producer
-        if producer is None:
-            return
-        self.unregisterProducer()
-        if producer is not self and producer is not self._tls_layer:
-            try:
-                producer.stopProducing()
-            except Exception:
-                self._broken("stopping its producer")
-
 
     @abstractmethod
     def unregisterProducer(self) -> None:
@@ -280,15 +325,13 @@ class Connection(ABC):
         self._stop_timer()
         layer = self._tls_layer
         assert layer is not None
-        self.tls = facts_of(layer.getHandle())
+        self.tls = tls_facts_of(layer.getHandle())
         self.layer.counters.tls[self.tls.version] += 1
         if self._application is None:
             self._build_application(layer)
 
     def _begin_tls(self, certificates: Certificates) -> None:
-        self._timer = self.layer.clock.callLater(
-            self.layer.policy.handshake, self._cut, End.TLS_TIMEOUT
-        )
+        self.cut_after(self.layer.policy.handshake, End.TLS_TIMEOUT)
         self.inner = self._tls_layer = TLSLayer(self, certificates)
 
     # --- the end ---
@@ -321,6 +364,10 @@ class Connection(ABC):
         """End the connection at once, with no words."""
         self._end = self._end or reason
         self.abortConnection()
+
+    def cut_after(self, seconds: float, reason: End) -> None:
+        """Cut the connection, unless what it waits for comes before: a header, a handshake."""
+        self._timer = self.layer.clock.callLater(seconds, self._cut, reason)
 
     def _cut(self, reason: End) -> None:
         self._timer = None

@@ -18,11 +18,12 @@ from tcpd.interfaces import IRefusing
 from tcpd.net.address import ip_of, plain_endpoint_address, shown, socket_address
 from tcpd.net.conduit import Conduit
 from tcpd.net.connection import Connection
+from tcpd.net.proxy import Proxies
 from tcpd.net.tls import Certificates
 from tcpd.net.transport import LeanConnection, Turns
 from tcpd.ops import catalogue
 from tcpd.ops.counters import ServiceCounters
-from tcpd.policy.admission import Admission, Limits, Networks, Tally, plain_address
+from tcpd.policy.admission import Admission, IPAddress, Limits, Networks, Tally, plain_address
 from tcpd.policy.bans import Bans
 from tcpd.policy.reasons import End, Refusal
 
@@ -111,7 +112,7 @@ class ConnectionLayer:
         self._sweeper = LoopingCall(self.sweep)
         self._sweeper.clock = clock
         self._empty: Deferred[None] | None = None
-        self._refusals: dict[Refusal, tuple[float, int]] = {}
+        self._refusals: dict[str, tuple[float, int]] = {}
 
     def start(self) -> None:
         """Begin to look for idle connections. Called when the service starts."""
@@ -121,7 +122,7 @@ class ConnectionLayer:
     def reconfigure(self, policy: PolicySettings, idle: float) -> None:
         """Stand behind another policy from now on, those who are connected included."""
         self.policy = policy
-        self._admission.reconfigure(_limits(policy), [each.address for each in self.connections])
+        self._admission.reconfigure(_limits(policy), [each.admitted for each in self.connections])
         if idle != self._idle:
             self._idle = idle
             self._watch_idle()
@@ -137,19 +138,21 @@ class ConnectionLayer:
         address: IAddress,
         tls: Certificates | None,
         starttls: Certificates | None,
+        proxies: Proxies | None = None,
     ) -> IProtocol | None:
         """Let a client in, or not. Called for each connection that a listener accepts.
 
+        :param proxies: who may connect, with a PROXY header first; ``None`` where clients do.
         :return: ``None`` to close the connection without a word.
         """
         address = plain_endpoint_address(address)
         ip = ip_of(address)
-        refusal = self._admission.admit(ip)
+        refusal = self._admit(ip, proxies)
         if refusal is not None:
             words = self._refuse(refusal, address, tls)
             return _Refused(words, self.clock) if words else None
         conduit = Conduit(self, next(self._ids), ip, address, tls, starttls)
-        self._arrived(conduit)
+        self._arrived(conduit, proxies)
         return conduit
 
     def accept_socket(
@@ -159,6 +162,7 @@ class ConnectionLayer:
         tls: Certificates | None,
         starttls: Certificates | None,
         turns: Turns,
+        proxies: Proxies | None = None,
     ) -> None:
         """The same for a socket that a lean port accepted, which then is the connection's.
 
@@ -169,7 +173,7 @@ class ConnectionLayer:
         endpoint_address = plain_endpoint_address(socket_address(address))
         # as ip_of has it, in less time
         ip = plain_address(address[0]) if address.__class__ is tuple else None
-        refusal = self._admission.admit(ip)
+        refusal = self._admit(ip, proxies)
         if refusal is not None:
             with sock, contextlib.suppress(OSError):
                 sock.send(self._refuse(refusal, endpoint_address, tls))
@@ -186,10 +190,48 @@ class ConnectionLayer:
             sock,
             turns,
         )
-        self._arrived(connection)
+        self._arrived(connection, proxies)
         connection.start()
 
-    def _arrived(self, connection: Connection) -> None:
+    def _admit(self, ip: IPAddress | None, proxies: Proxies | None) -> Refusal | None:
+        if proxies is None:
+            return self._admission.admit(ip)
+        return self._admission.take_place() if proxies.trust(ip) else Refusal.UNTRUSTED_PROXY
+
+    def identify(self, connection: Connection, tls: Certificates | None) -> bytes | None:
+        """Let the client in whom a PROXY header named, or not. Called by its connection.
+
+        :param tls: what its listener speaks from the first byte.
+        :return: ``None`` to let it in, else what to tell it, which may be nothing.
+        """
+        address = connection.address
+        assert address is not None
+        refusal = self._admission.identify(address)
+        if refusal is None:
+            connection.admitted = address
+            return None
+        return self._refuse(refusal, connection.getPeer(), tls)
+
+    def header_failed(self, connection: Connection, fault: str, sentence: str) -> None:
+        """A trusted proxy said nothing that is a PROXY header: told once a burst.
+
+        :param fault: a word for it.
+        :param sentence: the same for people.
+        """
+        since = self._burst(f"proxy {fault}")
+        if since is not None:
+            catalogue.PROXY_FAILED.emit(
+                self._log,
+                service=self.service,
+                peer=connection.peer,
+                fault=str(fault),
+                error=sentence,
+                since=since,
+            )
+
+    def _arrived(self, connection: Connection, proxies: Proxies | None) -> None:
+        if proxies is not None:
+            connection.behind_proxy()
         self.counters.accepted += 1
         self.counters.open += 1
         self.connections.add(connection)
@@ -197,10 +239,12 @@ class ConnectionLayer:
     def gone(self, connection: Connection, end: End) -> None:
         """A connection is over. Called by it, once."""
         self.connections.discard(connection)
-        self._admission.release(connection.address)
+        self._admission.release(connection.admitted)
         self.counters.open -= 1
         self.counters.ended[end] += 1
-        if self.policy.access_log:
+        if end is End.PROXY_TIMEOUT:
+            self.header_failed(connection, "timeout", "it did not come in time")
+        if self.policy.access_log and end is not End.REFUSED:  # which is told once a burst
             self._tell_end(connection, end)
         if self._empty is not None and not self.connections:
             empty, self._empty = self._empty, None
@@ -265,6 +309,13 @@ class ConnectionLayer:
     def _tell_end(self, connection: Connection, end: End) -> None:
         """One line of the access log."""
         tls = connection.tls
+        peer = connection.peer
+        via = "" if connection.proxy is None else f", {connection.proxy}"
+        if connection.credentials is not None:  # of the proxy, where there is one
+            if via:
+                via = f"{via} ({connection.credentials})"
+            else:
+                peer = f"{peer} ({connection.credentials})"
         catalogue.CONNECTION_ENDED.emit(
             self._log,
             service=self.service,
@@ -273,10 +324,8 @@ class ConnectionLayer:
             seconds=round(self.clock.seconds() - connection.opened, 3),
             bytes_in=connection.bytes_in,
             bytes_out=connection.bytes_out,
-        peer = connection.peer
-        if connection.credentials is not None:
-            peer = f"{peer} ({connection.credentials})"
             tls="no TLS" if tls is None else f"{tls.version} {tls.cipher}",
+            via=via,
             end=str(end),
         )
 
@@ -286,9 +335,8 @@ class ConnectionLayer:
         :return: what to tell the client; empty where it could not read it, or there are no words.
         """
         self.counters.refused[refusal] += 1
-        now = self.clock.seconds()
-        told, since = self._refusals.get(refusal, (now - _BURST, 0))
-        if now - told >= _BURST:
+        since = self._burst(refusal)
+        if since is not None:
             catalogue.CONNECTION_REFUSED.emit(
                 self._log,
                 service=self.service,
@@ -296,14 +344,24 @@ class ConnectionLayer:
                 refusal=str(refusal),
                 since=since,
             )
-            self._refusals[refusal] = (now, 0)
-        else:
-            self._refusals[refusal] = (told, since + 1)
         if tls is None and IRefusing.providedBy(self.factory):
             factory: Any = self.factory
             words: bytes = factory.refusal(refusal)
             return words
         return b""
+
+    def _burst(self, reason: str) -> int | None:
+        """Whether to tell of something that may happen often.
+
+        :return: how often it was not told since it last was; ``None`` for not now.
+        """
+        now = self.clock.seconds()
+        told, since = self._refusals.get(reason, (now - _BURST, 0))
+        if now - told >= _BURST:
+            self._refusals[reason] = (now, 0)
+            return since
+        self._refusals[reason] = (told, since + 1)
+        return None
 
 
 class ListenerFactory(Factory):
@@ -312,6 +370,7 @@ class ListenerFactory(Factory):
     :param layer: the service's.
     :param tls: for a listener that speaks TLS from the first byte.
     :param starttls: for one that may switch to it.
+    :param proxies: for one that proxies connect to, with PROXY headers.
     """
 
     noisy = False
@@ -321,16 +380,19 @@ class ListenerFactory(Factory):
         layer: ConnectionLayer,
         tls: Certificates | None = None,
         starttls: Certificates | None = None,
+        proxies: Proxies | None = None,
     ) -> None:
         self._layer = layer
         self._tls = tls
         self._starttls = starttls
+        self._proxies = proxies
 
     def become(self, other: ListenerFactory) -> None:
         """Serve as another would, from the next connection on: the port stays open."""
         before, self._layer = self._layer, other._layer
         self._tls = other._tls
         self._starttls = other._starttls
+        self._proxies = other._proxies
         if before is not self._layer and self.numPorts:
             self._layer.factory.doStart()
             before.factory.doStop()
@@ -349,9 +411,9 @@ class ListenerFactory(Factory):
 
     def accept_socket(self, sock: socket.socket, address: Any, turns: Turns) -> None:
         """Take a client's socket from a lean port."""
-        self._layer.accept_socket(sock, address, self._tls, self._starttls, turns)
+        self._layer.accept_socket(sock, address, self._tls, self._starttls, turns, self._proxies)
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
         """:return: ``None`` to refuse without a word."""
         assert addr is not None
-        return self._layer.accept(addr, self._tls, self._starttls)
+        return self._layer.accept(addr, self._tls, self._starttls, self._proxies)

@@ -355,6 +355,8 @@ class LeanConnection(Connection):
         self.loseConnection()
 
     def getHost(self) -> Any:
+        if self.proxy is not None and self.proxy.host is not None:
+            return self.proxy.host
         return plain_endpoint_address(socket_address(self._socket.getsockname()))
 
     def getHandle(self) -> socket.socket:

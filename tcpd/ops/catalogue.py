@@ -173,7 +173,7 @@ CONNECTION_REFUSED = EventType(
     {
         "service": _SERVICE,
         "peer": _PEER,
-        "refusal": "denied, banned, address-full, service-full or daemon-full",
+        "refusal": "denied, banned, address-full, service-full, daemon-full or untrusted-proxy",
         "since": "clients refused for the same reason and not told of since the last such event",
     },
     "A client was not let in. For each service and reason it is told every 10 seconds at most.",
@@ -182,7 +182,7 @@ CONNECTION_ENDED = EventType(
     "connection.ended",
     LogLevel.info,
     "service {service}: connection {id} from {peer} ended after {seconds:.3f} s: {end}, "
-    "{bytes_in} bytes in, {bytes_out} bytes out, {tls}",
+    "{bytes_in} bytes in, {bytes_out} bytes out, {tls}{via}",
     {
         "service": _SERVICE,
         "id": "of the connection, unique while the daemon runs",
@@ -191,10 +191,28 @@ CONNECTION_ENDED = EventType(
         "bytes_in": "bytes received on the wire, those of TLS included",
         "bytes_out": "bytes sent, those of TLS included",
         "tls": "version and cipher of TLS, e.g. TLSv1.3 TLS_AES_256_GCM_SHA384, or no TLS",
-        "end": "why: client, server, lost, idle, slow-reader, linger, tls-failed, tls-timeout, "
-        "shutdown, kicked, banned",
+        "end": "why: client, server, lost, idle, slow-reader, linger, proxy-failed, proxy-timeout, "
+        "tls-failed, tls-timeout, shutdown, kicked, banned",
+        "via": "empty, or what a PROXY header told beside the client's address: "
+        "', proxy 192.0.2.1:4711 id 4F2A name example.org'",
     },
     "A connection is over. The access log: only where the policy says access_log = yes.",
+)
+PROXY_FAILED = EventType(
+    "proxy.failed",
+    LogLevel.warn,
+    "service {service}: no PROXY header from {peer}: {fault}: {error} ({since} more since last "
+    "told)",
+    {
+        "service": _SERVICE,
+        "peer": "the proxy: address and port, or unix",
+        "fault": "timeout, cut-short, no-header, line-too-long, line, address, port, version, "
+        "command, family, too-long, too-short, tlv, unique-id or checksum",
+        "error": "the same as a sentence",
+        "since": "connections with the same fault and not told of since the last such event",
+    },
+    "A proxy that a listener trusts did not say for whom it connected, and the connection was cut. "
+    "For each service and fault it is told every 10 seconds at most.",
 )
 CONNECTION_FAILED = EventType(
     "connection.failed",

@@ -36,6 +36,7 @@ class End(StrEnum):
     SLOW_READER = "slow-reader"
     STALLED = "stalled"
     LINGER = "linger"
+    REFUSED = "refused"
     PROXY_FAILED = "proxy-failed"
     PROXY_TIMEOUT = "proxy-timeout"
     TLS_FAILED = "tls-failed"
@@ -72,6 +73,7 @@ _ENDS = {
     End.SLOW_READER: "you do not read what you are sent",
     End.STALLED: "you do not read what you are sent",
     End.LINGER: "you did not let the connection close",
+    End.REFUSED: "you are not let in",
     End.PROXY_FAILED: "the proxy said wrongly whom it stands for",
     End.PROXY_TIMEOUT: "the proxy took too long to say whom it stands for",
     End.TLS_FAILED: "the TLS handshake failed",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +13,7 @@ from tcpd.config.listen import (
     EndpointString,
     Listener,
     SystemdSocket,
+    TrustedProxies,
     UnixSocket,
     parse_listener,
 )
@@ -28,6 +31,23 @@ WORDS = frozenset({"udp", "starttls"})
         ("*:7 udp", Listener(Address("*", 7), udp=True)),
         ("unix:/run/x", Listener(UnixSocket("/run/x", 0o660))),
         ("unix:/run/x mode=0600 tls=a", Listener(UnixSocket("/run/x", 0o600), tls="a")),
+        (
+            "*:7 proxy=192.0.2.0/24,2001:db8::1",
+            Listener(
+                Address("*", 7),
+                proxy=TrustedProxies((ip_network("192.0.2.0/24"), ip_network("2001:db8::1"))),
+            ),
+        ),
+        (
+            "unix:/x proxy=unix tls=a",
+            Listener(UnixSocket("/x", 0o660), tls="a", proxy=TrustedProxies(unix=True)),
+        ),
+        (
+            "systemd:a proxy=10.1.2.3,unix",
+            Listener(
+                SystemdSocket("a"), proxy=TrustedProxies((ip_network("10.1.2.3"),), unix=True)
+            ),
+        ),
         ("systemd:chat", Listener(SystemdSocket("chat"))),
         ("endpoint:tcp:7000:interface=::1", Listener(EndpointString("tcp:7000:interface=::1"))),
     ],
@@ -56,6 +76,14 @@ def test_takes_and_shows(text: str, listener: Listener) -> None:
         ("*:7 tls", "not a word of a listener"),
         ("*:7 tls=", "not a word of a listener"),
         ("*:7 udp=yes", "not a word of a listener"),
+        ("*:7 proxy", "not a word of a listener"),
+        ("*:7 proxy=", "not a word of a listener"),
+        ("*:7 proxy=,", "names no network"),
+        ("*:7 proxy=lb.example", "proxy=lb.example: 'lb.example' is not a network"),
+        ("*:7 proxy=10.0.0.1/8", "write 10.0.0.0/8"),
+        ("*:7 proxy=unix", "write the proxies' networks"),
+        ("unix:/x proxy=10.0.0.0/8", "write proxy=unix"),
+        ("*:7 udp proxy=10.0.0.0/8", "no TLS or PROXY header"),
         ("*:7 websocket", "not a word of a listener"),
         ("*:7 tls=a starttls=b", "exclude each other"),
         ("*:7 udp tls=a", "no TLS"),

@@ -182,6 +182,7 @@ class Connections:
             ("service", data["service"]),
             ("peer", data["peer"]),
             ("credentials", str(who) if who else "-"),
+            ("proxy", str(connection.proxy).removeprefix("proxy ") if connection.proxy else "-"),
             ("opened", f"{data['opened']}, {span(data['seconds'])} ago"),
             ("quiet", "-" if data["quiet"] is None else span(data["quiet"])),
             ("bytes in", data["bytes_in"]),
@@ -232,6 +233,7 @@ class Connections:
             "bytes_in": connection.bytes_in,
             "bytes_out": connection.bytes_out,
             "tls": connection.tls.version if connection.tls else None,
+            "proxy": connection.proxy.plain() if connection.proxy else None,
         }
 
 

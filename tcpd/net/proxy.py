@@ -1,0 +1,193 @@
+"""The PROXY protocol before all else on a connection: who may speak it, and what it told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.interfaces import IAddress
+from twisted.python.failure import Failure
+
+from tcpd.config.listen import TrustedProxies
+from tcpd.net.address import plain_endpoint_address, shown
+from tcpd.policy.admission import IPAddress, Networks
+from tcpd.policy.reasons import End
+from tcpd.wire.proxy import Header, HeaderReader, ProxyError
+from tcpd.wire.proxy_header import ClientTLS
+from tcpd.wire.safe_text import escape_controls
+
+if TYPE_CHECKING:
+    from tcpd.net.connection import Connection
+
+
+class Proxies:
+    """The proxies that a listener trusts.
+
+    :param trusted: as its line in the ini file has it.
+    """
+
+    __slots__ = ("_networks", "_unix")
+
+    def __init__(self, trusted: TrustedProxies) -> None:
+        # to Networks, nobody allowed is everybody
+        self._networks = Networks(trusted.networks, ()) if trusted.networks else None
+        self._unix = trusted.unix
+
+    def trust(self, address: IPAddress | None) -> bool:
+        """Whether one may connect.
+
+        :param address: its own; ``None`` on a UNIX socket.
+        """
+        if address is None:
+            return self._unix
+        return self._networks is not None and self._networks.allows(address)
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyFacts:
+    """What a proxy told of a connection. Its texts are as it sent them: escape them to show them.
+
+    :ivar version: of the protocol, 1 or 2.
+    :ivar address: the proxy's own address, as Twisted tells it.
+    :ivar local: whether the connection is the proxy's own, such as a health check.
+    :ivar host: where the client connected to; ``None`` where that was not told.
+    :ivar authority: the name that the client asked the proxy for (SNI), or ``None``.
+    :ivar unique_id: what the proxy calls the connection, at most 128 bytes of any kind, or
+        ``None``.
+    :ivar alpn: what the client and the proxy agreed on; any bytes, or ``None``.
+    :ivar ssl: how the client came to the proxy, or ``None``.
+    """
+
+    version: int
+    address: IAddress
+    local: bool
+    host: IPv4Address | IPv6Address | None
+    authority: str | None
+    unique_id: bytes | None
+    alpn: bytes | None
+    ssl: ClientTLS | None
+
+    @property
+    def shown_id(self) -> str | None:
+        """The unique id made safe to show: bytes that are no UTF-8 are told as ``\\xNN``."""
+        if self.unique_id is None:
+            return None
+        return escape_controls(self.unique_id.decode("utf-8", "backslashreplace"))
+
+    def plain(self) -> dict[str, Any]:
+        """All of it for JSON, made safe to show."""
+        ssl = self.ssl
+        return {
+            "address": shown(self.address),
+            "version": self.version,
+            "local": self.local,
+            "unique_id": self.shown_id,
+            "authority": _safe(self.authority),
+            "tls": ssl
+            and {
+                "version": _safe(ssl.version),
+                "cipher": _safe(ssl.cipher),
+                "verified": ssl.verified,
+                "common_name": _safe(ssl.common_name),
+            },
+        }
+
+    def __str__(self) -> str:
+        """All of it in one line, made safe to show."""
+        words = [f"proxy {shown(self.address)}"]
+        if self.local:
+            words.append("local")
+        if self.unique_id is not None:
+            words.append(f"id {self.shown_id}")
+        if self.authority is not None:
+            words.append(f"name {escape_controls(self.authority)}")
+        if self.ssl is not None:
+            words.append(escape_controls(f"{self.ssl.version} {self.ssl.cipher}"))
+            if self.ssl.verified:
+                words.append(f"verified {escape_controls(self.ssl.common_name or '')}".rstrip())
+        return " ".join(words)
+
+
+def _safe(text: str | None) -> str | None:
+    return None if text is None else escape_controls(text)
+
+
+def facts_of(header: Header, proxy: IAddress) -> tuple[ProxyFacts, IAddress | None]:
+    """What a header tells.
+
+    :param proxy: the address of who sent it.
+    :return: the facts, and the client's address; ``None`` where the header has none.
+    """
+    source: IPv4Address | IPv6Address | None = None
+    host: IPv4Address | IPv6Address | None = None
+    ends = header.ends
+    if ends is not None:
+        source = _endpoint_address(ends.source, ends.source_port)
+        host = _endpoint_address(ends.destination, ends.destination_port)
+    facts = ProxyFacts(
+        version=header.version,
+        address=proxy,
+        local=header.local,
+        host=host,
+        authority=header.authority,
+        unique_id=header.unique_id,
+        alpn=header.alpn,
+        ssl=header.tls,
+    )
+    return facts, source
+
+
+def _endpoint_address(address: IPAddress, port: int) -> IPv4Address | IPv6Address:
+    plain = plain_endpoint_address(
+        IPv4Address("TCP", str(address), port)
+        if address.version == 4
+        else IPv6Address("TCP", str(address), port)
+    )
+    assert isinstance(plain, IPv4Address | IPv6Address)
+    return plain
+
+
+class HeaderStage:
+    """Stands in the protocol's place on a connection until the header is there.
+
+    Afterwards the connection knows nothing of it, so that a byte costs what it costs elsewhere.
+
+    :param connection: has let in a proxy that is trusted.
+    """
+
+    __slots__ = ("_connection", "_over", "_reader")
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._reader = HeaderReader()
+        self._over = False
+
+    def begin(self) -> None:
+        """Wait for the header, but not for ever. Called once, by the connection."""
+        connection = self._connection
+        connection.cut_after(connection.layer.policy.proxy_header, End.PROXY_TIMEOUT)
+
+    def dataReceived(self, data: bytes) -> None:
+        """Take what came; what is behind the header is for whoever takes this one's place."""
+        if self._over:
+            return
+        connection = self._connection
+        try:
+            header = self._reader.feed(data)
+        except ProxyError as error:
+            self._over = True
+            connection.layer.header_failed(connection, error.fault, error.fault.sentence)
+            connection.cut(End.PROXY_FAILED)
+            return
+        if header is not None:
+            self._over = True
+            connection.introduced(header, self._reader.rest)
+
+    @property
+    def cut_short(self) -> bool:
+        """Whether a header began and did not come to its end."""
+        return self._reader.begun and not self._over
+
+    def connectionLost(self, reason: Failure) -> None:
+        """The connection is gone, with nobody to tell."""
