@@ -22,8 +22,8 @@ from tcpd.interfaces import IConnection, IContext, IKind, IReconfigurable
 from tcpd.ops import catalogue
 from tcpd.policy.admission import plain_address
 from tcpd.relay.bursts import Bursts
+from tcpd.relay.forward_client import ClientSide
 from tcpd.relay.forward_failures import Why
-from tcpd.relay.forward_pair import ClientSide
 from tcpd.relay.forward_settings import ForwardSettings, expected_name
 from tcpd.relay.forward_tls import FarTLS
 from tcpd.relay.target import Target, UnixPath

@@ -55,7 +55,6 @@ class FarTLS:
             _trust(context, ca)
         else:
             context.set_default_verify_paths()
-        context.set_verify(SSL.VERIFY_PEER, _noted)
         self._context = context
 
     def connect(self) -> FarHandshake:
@@ -89,7 +88,7 @@ class FarHandshake:
     def clientConnectionForTLS(self, protocol: Any) -> SSL.Connection:
         """Make the connection object. Called by Twisted's TLS."""
         connection = self._tls._connection()
-        connection.set_app_data(self)
+        connection.set_verify(SSL.VERIFY_PEER, self._noted)
         return connection
 
     def wrong_name(self, connection: SSL.Connection) -> str:
@@ -115,15 +114,13 @@ class FarHandshake:
         why = _UNTRUSTED.get(self.error, f"OpenSSL's error {self.error}")
         return f"its certificate is not trusted: {why}"
 
-
-def _noted(
-    connection: SSL.Connection, certificate: object, error: int, depth: int, ok: int
-) -> bool:
-    """Keep OpenSSL's verdict, and note the reason. Called within the handshake."""
-    handshake = connection.get_app_data()
-    if not ok and not handshake.error:
-        handshake.error = error
-    return bool(ok)
+    def _noted(
+        self, connection: SSL.Connection, certificate: object, error: int, depth: int, ok: int
+    ) -> bool:
+        """Keep OpenSSL's verdict, and note its first reason. Called within the handshake."""
+        if not ok and not self.error:
+            self.error = error
+        return bool(ok)
 
 
 def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

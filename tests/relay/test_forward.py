@@ -26,8 +26,9 @@ from tcpd.config.errors import SettingError
 from tcpd.interfaces import IFarewell, IReconfigurable
 from tcpd.policy.reasons import End
 from tcpd.relay.forward import kind
-from tcpd.relay.forward_pair import LINGER, FarSide
+from tcpd.relay.forward_far import LINGER, FarSide, TLSFarSide
 from tcpd.relay.forward_settings import ForwardSettings
+from tcpd.relay.forward_tls import FarTLS
 from tcpd.relay.target import parse_target
 
 
@@ -50,9 +51,8 @@ def test_its_interfaces() -> None:
     verifyObject(IHalfCloseableProtocol, pair.side)
     verifyObject(IFarewell, pair.side)
     verifyObject(IReconfigurable, pair.factory)
-    far = FarSide(pair.side, pair.factory)
-    verifyObject(IHalfCloseableProtocol, far)
-    verifyObject(IHandshakeListener, far)
+    verifyObject(IHalfCloseableProtocol, FarSide(pair.side, pair.factory))
+    verifyObject(IHandshakeListener, TLSFarSide(pair.side, pair.factory, FarTLS("x", "", "", "")))
 
 
 # --- until the far side is there ---

@@ -18,11 +18,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import (
+    IAddress,
     IDelayedCall,
     IHalfCloseableProtocol,
-    IHandshakeListener,
 )
 from twisted.internet.protocol import Factory, Protocol
 from twisted.python.failure import Failure
@@ -30,18 +30,11 @@ from zope.interface import implementer
 
 from tcpd.interfaces import IFarewell
 from tcpd.policy.reasons import End
-from tcpd.relay.forward_failures import TIMEOUT, UNTRUSTED, Why, why_no_tls, why_not_connected
-from tcpd.relay.forward_tls import FarHandshake
+from tcpd.relay.forward_failures import TIMEOUT, Why, why_not_connected
+from tcpd.relay.forward_far import LINGER, FarSide, TLSFarSide, discard
 
 if TYPE_CHECKING:
     from tcpd.relay.forward import ForwardFactory
-
-#: Bytes that are read from the far side at a time, as from clients.
-_READ = 256 * 1024
-
-#: Seconds that a side may take to the end when the other is gone: as long as a policy's ``linger``
-#: is by default.
-LINGER = 15.0
 
 
 class _Reading:
@@ -60,8 +53,16 @@ class _Reading:
         """The other transport is gone, which its protocol is told too."""
 
 
-def _discard(data: bytes) -> None:
-    """There is nobody to write it to."""
+class _Once(Factory):
+    """For an endpoint, which wants a factory where there is one protocol to be connected."""
+
+    noisy = False
+
+    def __init__(self, protocol: FarSide) -> None:
+        self._made = protocol
+
+    def buildProtocol(self, addr: IAddress | None) -> FarSide:
+        return self._made
 
 
 @implementer(IHalfCloseableProtocol, IFarewell)
@@ -98,10 +99,11 @@ class ClientSide(Protocol):
         """Go for the far side, and leave what the client says in the kernel until it is there."""
         self.transport.pauseProducing()
         self.header = self.route.header(self.transport)  # a transport that is gone may not know
-        factory = self._factory
-        self._far = far = FarSide(self, factory)
+        factory, tls = self._factory, self.route.tls
+        far = FarSide(self, factory) if tls is None else TLSFarSide(self, factory, tls)
+        self._far = far
         self._timer = factory.clock.callLater(self.route.timeout, self._timed_out)
-        self._attempt = self.route.endpoint.connect(Factory.forProtocol(lambda: far))
+        self._attempt = self.route.endpoint.connect(_Once(far))
         self._attempt.addErrback(self._not_connected)
 
     def dataReceived(self, data: bytes) -> None:
@@ -127,7 +129,7 @@ class ClientSide(Protocol):
         """The client is gone."""
         assert reason is not None
         self._gone = True
-        self._write = _discard
+        self._write = discard
         orderly = isinstance(reason.value, ConnectionDone)
         if not self._joined:
             if orderly and self._early and not self._ending:
@@ -186,7 +188,7 @@ class ClientSide(Protocol):
         :param reset: whether to pass that on as a reset.
         """
         self._far = None
-        self._write = _discard
+        self._write = discard
         if self._gone:
             return
         if reset:
@@ -244,150 +246,3 @@ class ClientSide(Protocol):
         timer, self._timer = self._timer, None
         if timer is not None and timer.active():
             timer.cancel()
-
-
-@implementer(IHalfCloseableProtocol, IHandshakeListener)
-class FarSide(Protocol):
-    """The far side: a connection of ours, on one of Twisted's own transports.
-
-    :param client: whose far side it is.
-    :param factory: the service's.
-    """
-
-    transport: Any
-
-    def __init__(self, client: ClientSide, factory: ForwardFactory) -> None:
-        self._client: ClientSide | None = client
-        self._factory = factory
-        self._write = client.transport.write
-        self._handshake: FarHandshake | None = None
-        self._timer: IDelayedCall | None = None
-        self._joined = False
-        self._read_over = False
-        self._write_over = False
-
-    # --- its connection ---
-
-    def connectionMade(self) -> None:
-        """Tell it who the client is, if it wants to know; begin TLS if it speaks that."""
-        transport = self.transport
-        if self._client is None:
-            transport.abortConnection()
-            return
-        transport.bufferSize = _READ
-        transport.setTcpNoDelay(True)
-        transport.setTcpKeepAlive(True)
-        route = self._client.route
-        if self._client.header:
-            transport.write(self._client.header)
-        if route.tls is None:
-            self._join()
-        else:
-            self._handshake = route.tls.connect()
-            transport.startTLS(self._handshake)
-
-    def handshakeCompleted(self) -> None:
-        """Somebody whom an authority vouches for is there. Nothing of the client's has been said
-        yet, nor will it be if that is another than was meant."""
-        if self._client is None:
-            return
-        assert self._handshake is not None
-        wrong = self._handshake.wrong_name(self.transport.getHandle())
-        if wrong:
-            self._client.far_failed(Why(UNTRUSTED, wrong))
-        else:
-            self._join()
-
-    def dataReceived(self, data: bytes) -> None:
-        """Pass it on."""
-        self._write(data)
-
-    def readConnectionLost(self) -> None:
-        """It sends no more."""
-        self._read_over = True
-        if self._client is not None:
-            self._client.far_ended()
-        self._close_if_over()
-
-    def writeConnectionLost(self) -> None:
-        """It has been sent the last of the client's bytes."""
-        self._write_over = True
-        self._close_if_over()
-
-    def connectionLost(self, reason: Failure | None = None) -> None:
-        """It is gone."""
-        assert reason is not None
-        if self._timer is not None and self._timer.active():
-            self._timer.cancel()
-        client = self._let_go()
-        if client is None:
-            return
-        if self._joined:
-            client.far_gone(reset=self._is_reset(reason, client))
-            return
-        untrusted = self._handshake.untrusted if self._handshake else ""
-        client.far_failed(Why(UNTRUSTED, untrusted) if untrusted else why_no_tls(reason))
-
-    # --- from the client's side ---
-
-    def end_writing(self) -> None:
-        """The client sends no more: tell it so when all is sent."""
-        self.transport.unregisterProducer()  # or that is what it would wait for
-        if self._handshake is None:
-            self.transport.loseWriteConnection()
-        else:
-            self.transport.loseConnection()  # sends close_notify, and reads on until there is one
-
-    def stop_reading(self) -> None:
-        """The client will not be there much longer."""
-        self.transport.pauseProducing()
-
-    def finish(self, orderly: bool) -> None:
-        """The client is gone.
-
-        :param orderly: whether what it sent is still to be delivered.
-        """
-        self._let_go()
-        self.transport.unregisterProducer()
-        if orderly:
-            self._timer = self._factory.clock.callLater(LINGER, self.transport.abortConnection)
-            self.transport.loseConnection()
-        else:
-            self.transport.abortConnection()
-
-    def abort(self) -> None:
-        """Nobody wants it any more."""
-        self._let_go()
-        if self.connected:
-            self.transport.abortConnection()
-
-    # --- inside ---
-
-    def _join(self) -> None:
-        self._joined = True
-        assert self._client is not None
-        self._client.joined(self.transport)
-
-    def _let_go(self) -> ClientSide | None:
-        client, self._client = self._client, None
-        self._write = _discard
-        return client
-
-    def _close_if_over(self) -> None:
-        if self._read_over and self._write_over:
-            self.transport.loseConnection()
-
-    def _is_reset(self, reason: Failure, client: ClientSide) -> bool:
-        """Whether the client is to see a reset; one that comes without is counted, too."""
-        value = reason.value
-        if isinstance(value, ConnectionDone):
-            return False
-        self._factory.count("lost")
-        if self._handshake is None:
-            # what it sent before it ended its direction is whole, and still to be delivered
-            return not self._read_over
-        if isinstance(value, ConnectionLost):
-            # many servers close without close_notify
-            return False
-        self._factory.failed(why_no_tls(reason), client)
-        return True
