@@ -65,6 +65,10 @@ class Conduit(Connection, Protocol):
         self._held: deque[bytes] = deque()
         self._held_size = 0
 
+    @property
+    def pending(self) -> int:
+        return self._held_size + self._full
+
     # --- towards the transport: a protocol ---
 
     def connectionMade(self) -> None:

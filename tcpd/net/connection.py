@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
 _log = Logger()
 
+#: Ends of clients that would not read any last words.
+_NOT_READING = (End.SLOW_READER, End.STALLED)
+
 
 class Connection(ABC):
     """One connection. Made by :class:`~tcpd.net.layer.ConnectionLayer` for a client let in.
@@ -55,6 +58,9 @@ class Connection(ABC):
     :ivar bytes_in: received on the wire.
     :ivar bytes_out: handed to the transport or held for it.
     :ivar quiet: sweeps since something last went either way; see ``ConnectionLayer.sweep``.
+    :ivar began: when it was the client's turn to speak to the protocol, by the layer's clock.
+    :ivar heard: what :attr:`bytes_in` was then; while it is, the client has not said a byte. -1 if
+        it had said something by then.
     :ivar disconnecting: whether the end has begun.
     :ivar inner: what received bytes go to: the protocol or the TLS layer, or before them what waits
         for a PROXY header; ``None`` at the very beginning, and in the end.
@@ -74,10 +80,12 @@ class Connection(ABC):
         "_tls_layer",
         "address",
         "admitted",
+        "began",
         "bytes_in",
         "bytes_out",
         "credentials",
         "disconnecting",
+        "heard",
         "inner",
         "layer",
         "number",
@@ -104,6 +112,8 @@ class Connection(ABC):
         self.proxy: ProxyFacts | None = None
         self.tls: TLSFacts | None = None
         self.opened: float = layer.clock.seconds()
+        self.began = self.opened
+        self.heard = 0
         self.bytes_in = 0
         self.bytes_out = 0
         self.quiet = 0
@@ -134,6 +144,16 @@ class Connection(ABC):
     @property
     def peer(self) -> str:
         return shown(self._endpoint_address)
+
+    @property
+    def in_conversation(self) -> bool:
+        """Whether there is a protocol: what comes before it has timeouts of its own."""
+        return self._application is not None
+
+    @property
+    @abstractmethod
+    def pending(self) -> int:
+        """Bytes written that wait for the client; of Twisted's transports, only whether any do."""
 
     def behind_proxy(self) -> None:
         """Who connected is a proxy, and has to say for whom. Called before all else, by the
@@ -186,7 +206,7 @@ class Connection(ABC):
         self._stop_timer()
         self.let_go()
         if self._end is None:
-            if self._tls_layer is not None and self.tls is None:
+            if self._tls_layer is not None and self.tls is None and self._spoken:
                 self._end = End.TLS_FAILED
             elif not isinstance(reason.value, ConnectionDone):
                 self._end = End.LOST
@@ -205,6 +225,11 @@ class Connection(ABC):
         finally:
             self.inner = self._application = self._tls_layer = None
             self.layer.gone(self, self._end)
+
+    @property
+    def _spoken(self) -> bool:
+        """Whether the client has said anything; probes connect and go without a word."""
+        return self.bytes_in > self.heard or self._application is not None
 
     def let_go(self) -> None:
         """Ask the producer for nothing more: at an end nobody is waited for but the client.
@@ -328,6 +353,8 @@ class Connection(ABC):
         self.tls = tls_facts_of(layer.getHandle())
         self.layer.counters.tls[self.tls.version] += 1
         if self._application is None:
+            self.began = self.layer.clock.seconds()
+            self.heard = -1 if layer.has_more() else self.bytes_in
             self._build_application(layer)
 
     def _begin_tls(self, certificates: Certificates) -> None:
@@ -341,7 +368,7 @@ class Connection(ABC):
             return
         self._end = self._end or reason
         application = self._application
-        if reason is End.SLOW_READER or application is None:
+        if reason in _NOT_READING or application is None:
             self.abortConnection()
             return
         transport: Any = self._tls_layer or self

@@ -10,7 +10,6 @@ from typing import Any
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IAddress, IProtocol, IProtocolFactory, IReactorTime
 from twisted.internet.protocol import Factory, Protocol
-from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from tcpd.config.settings import PolicySettings
@@ -18,6 +17,7 @@ from tcpd.interfaces import IRefusing
 from tcpd.net.address import ip_of, plain_endpoint_address, shown, socket_address
 from tcpd.net.conduit import Conduit
 from tcpd.net.connection import Connection
+from tcpd.net.sweeper import Sweeper
 from tcpd.net.proxy import Proxies
 from tcpd.net.tls import Certificates
 from tcpd.net.transport import LeanConnection, Turns
@@ -26,9 +26,6 @@ from tcpd.ops.counters import ServiceCounters
 from tcpd.policy.admission import Admission, IPAddress, Limits, Networks, Tally, plain_address
 from tcpd.policy.bans import Bans
 from tcpd.policy.reasons import End, Refusal
-
-#: An idle connection is found at the latest after idle * (1 + 1 / _SWEEPS).
-_SWEEPS = 8
 
 #: Seconds between two log lines about refusals for the same reason.
 _BURST = 10.0
@@ -108,30 +105,21 @@ class ConnectionLayer:
         self._ids = ids
         self._idle = idle
         self._admission = Admission(_limits(policy), tally, bans, clock.seconds)
-        self._running = False
-        self._sweeper = LoopingCall(self.sweep)
-        self._sweeper.clock = clock
+        self._sweeper = Sweeper(self.connections, clock)
+        self._sweeper.reconfigure(policy, idle)
         self._empty: Deferred[None] | None = None
         self._refusals: dict[str, tuple[float, int]] = {}
 
     def start(self) -> None:
-        """Begin to look for idle connections. Called when the service starts."""
-        self._running = True
-        self._watch_idle()
+        """Begin to look for those who stay too long. Called when the service starts."""
+        self._sweeper.start()
 
     def reconfigure(self, policy: PolicySettings, idle: float) -> None:
         """Stand behind another policy from now on, those who are connected included."""
         self.policy = policy
         self._admission.reconfigure(_limits(policy), [each.admitted for each in self.connections])
-        if idle != self._idle:
-            self._idle = idle
-            self._watch_idle()
-
-    def _watch_idle(self) -> None:
-        if self._sweeper.running:
-            self._sweeper.stop()
-        if self._running and self._idle:
-            self._sweeper.start(self._idle / _SWEEPS, now=False)
+        self._idle = idle
+        self._sweeper.reconfigure(policy, idle)
 
     def accept(
         self,
@@ -261,22 +249,8 @@ class ConnectionLayer:
         return self._idle
 
     def quiet_for(self, connection: Connection) -> float | None:
-        """Seconds for which nothing went either way, less than an eighth of :attr:`idle` too few.
-
-        :return: ``None`` where nobody looks, since connections may be silent for ever.
-        """
-        return connection.quiet * self._idle / _SWEEPS if self._idle else None
-
-    def sweep(self) -> None:
-        """End the connections on which nothing went either way for the idle time.
-
-        A flag a connection, set where bytes go and read here, costs less than a timer that is
-        moved for each of them.
-        """
-        for conduit in list(self.connections):
-            conduit.quiet += 1
-            if conduit.quiet > _SWEEPS:
-                conduit.end(End.IDLE)
+        """See :meth:`tcpd.net.sweeper.Sweeper.quiet_for`."""
+        return self._sweeper.quiet_for(connection)
 
     def drain(self, reason: End, seconds: float) -> Deferred[None]:
         """End all connections with their protocol's farewell; cut those still there after a time.
@@ -284,8 +258,7 @@ class ConnectionLayer:
         :param seconds: how long they may take.
         :return: fires with ``None`` when the last is gone; never fails.
         """
-        self._running = False
-        self._watch_idle()
+        self._sweeper.stop()
         if not self.connections:
             return succeed(None)
         done: Deferred[None] = Deferred()

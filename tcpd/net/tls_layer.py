@@ -8,6 +8,7 @@ while it is given bytes leaves as one piece.
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -143,6 +144,13 @@ class TLSLayer:
         protocol, self.protocol = self.protocol, None  # or only the garbage collector finds both
         if protocol is not None:
             protocol.connectionLost(self._reason or reason)
+
+    def has_more(self) -> bool:
+        """Whether the end of the handshake came together with words for the protocol."""
+        try:
+            return bool(self._tls.recv(1, socket.MSG_PEEK))
+        except SSL.Error:
+            return False
 
     def _shake_hands(self) -> None:
         try:

@@ -177,6 +177,10 @@ class LeanConnection(Connection):
         self._reactor.addReader(self)
         self.begin()
 
+    @property
+    def pending(self) -> int:
+        return self._pending
+
     # --- for the reactor: a descriptor ---
 
     def fileno(self) -> int:

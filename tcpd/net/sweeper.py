@@ -1,0 +1,121 @@
+"""Finds the connections of a service that have lasted, or been silent, for too long."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Set
+from typing import TYPE_CHECKING
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import LoopingCall
+
+from tcpd.config.settings import PolicySettings
+from tcpd.policy.reasons import End
+
+if TYPE_CHECKING:
+    from tcpd.net.connection import Connection
+
+#: What has lasted too long is found late by an eighth of the shortest limit, ...
+_SWEEPS = 8
+
+#: ... or by so many seconds, if that is more.
+_SHORTEST = 0.1
+
+_NEVER = math.inf
+
+
+class Sweeper:
+    """Looks at all connections of a service now and then.
+
+    The path of a byte sets flags and counts, which are read here: a timer that is moved for each
+    message would cost more than the message. The limits are those of the policy: ``idle``,
+    ``first_byte``, ``session`` and ``stalled``.
+
+    :param connections: those there are; read anew each time.
+    :param clock: for the time and a timer.
+    """
+
+    def __init__(self, connections: Set[Connection], clock: IReactorTime) -> None:
+        self._connections = connections
+        self._clock = clock
+        self._loop = LoopingCall(self.sweep)
+        self._loop.clock = clock
+        self._running = False
+        self._period = 0.0
+        self._idle = self._session = self._first_byte = self._stalled = _NEVER
+        self._idle_sweeps = _NEVER
+        #: those that bytes waited for at the last sweep: how many it had taken by then, since when
+        self._waiting: dict[Connection, tuple[int, float]] = {}
+
+    def start(self) -> None:
+        """Begin to look, if there is anything to look for."""
+        self._running = True
+        self._watch()
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._running = False
+        self._watch()
+
+    def reconfigure(self, policy: PolicySettings, idle: float) -> None:
+        """Look for other limits from now on.
+
+        :param policy: the service's.
+        :param idle: seconds of silence after which a connection is ended; 0 for never.
+        """
+        self._idle = idle or _NEVER
+        self._session = policy.session or _NEVER
+        self._first_byte = policy.first_byte or _NEVER
+        self._stalled = policy.stalled or _NEVER
+        shortest = min(self._idle, self._session, self._first_byte, self._stalled)
+        period = 0.0 if shortest == _NEVER else max(shortest / _SWEEPS, _SHORTEST)
+        if period and self._period and period != self._period:
+            for connection in self._connections:  # silent for as long as before
+                connection.quiet = int(connection.quiet * self._period / period)
+        self._idle_sweeps = math.ceil(idle / period) if idle else _NEVER
+        if period != self._period:
+            self._period = period
+            self._watch()
+
+    def quiet_for(self, connection: Connection) -> float | None:
+        """Seconds for which nothing went either way, too few by less than the time of a sweep.
+
+        :return: ``None`` where nobody looks, since connections may last for ever.
+        """
+        return connection.quiet * self._period if self._period else None
+
+    def _watch(self) -> None:
+        if self._loop.running:
+            self._loop.stop()
+        if self._running and self._period:
+            self._loop.start(self._period, now=False)
+
+    def sweep(self) -> None:
+        """End those for whom it is time."""
+        now = self._clock.seconds()
+        idle = self._idle_sweeps
+        # those that began then or earlier
+        session = now - self._session
+        first_byte = now - self._first_byte
+        before, waiting = self._waiting, {}
+        for connection in list(self._connections):
+            connection.quiet += 1
+            if connection.quiet > idle:
+                connection.end(End.IDLE)
+            elif connection.opened <= session:
+                connection.end(End.SESSION)
+            elif (
+                connection.began <= first_byte
+                and connection.bytes_in == connection.heard
+                and connection.in_conversation
+            ):
+                connection.end(End.FIRST_BYTE)
+            elif pending := connection.pending:
+                taken = connection.bytes_out - pending
+                seen = before.get(connection)
+                if seen is None or seen[0] != taken:
+                    seen = (taken, now)
+                elif now - seen[1] >= self._stalled:
+                    connection.end(End.STALLED)
+                waiting[connection] = seen
+        self._waiting = waiting
