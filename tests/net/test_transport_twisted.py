@@ -1,0 +1,232 @@
+"""The lean port, transport and TLS layer, held to the tests that Twisted has for its own.
+
+A child process runs Twisted's modules with :mod:`net.lean_listening` for its reactor, so that the
+server of each connection is ours. In most of those tests it is the client that does the interesting
+things; a second run swaps the two.
+
+What does not apply is named here, each with its reason. Nothing else may be skipped, but for what
+Twisted itself skips, by the reasons it gives, and at least as many tests have to pass as are said.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = [
+    pytest.mark.live,
+    pytest.mark.skipif(
+        importlib.util.find_spec("hamcrest") is None,
+        reason="Twisted's tests need PyHamcrest (the test extra brings it)",
+    ),
+]
+
+PATIENCE = 300.0
+
+#: Runs tests, less those of a table of patterns and reasons, and ends with a line of JSON about it.
+SCRIPT = """
+import fnmatch, json, sys
+from net.lean_listening import LeanListening
+from twisted.internet.main import installReactor
+installReactor(LeanListening())
+
+from twisted.internet.test import connectionmixins
+from twisted.internet.test.reactormixins import ReactorBuilder
+from twisted.trial import unittest
+swapped, table, names = json.loads(sys.argv[1])
+ReactorBuilder._reactors = ["net.lean_listening.LeanListening"]
+ReactorBuilder.timeout = unittest.TestCase.timeout = 20
+
+if swapped:
+    plain = connectionmixins.runProtocolsWithReactor
+
+    def run_swapped(builder, server, client, *more):
+        return plain(builder, client, server, *more)
+
+    connectionmixins.runProtocolsWithReactor = run_swapped
+    from twisted.internet.test import test_tcp, test_unix
+
+    for case in (
+        test_tcp.TCPTransportTestsBuilder,
+        test_tcp.AdoptStreamConnectionTestsBuilder,
+        test_unix.UNIXAdoptStreamConnectionTestsBuilder,
+    ):
+        def connected(self, *where, connect=case.getConnectedClientAndServer):
+            return connect(self, *where).addCallback(lambda three: (three[1], three[0], three[2]))
+
+        case.getConnectedClientAndServer = connected
+
+from twisted.trial.reporter import VerboseTextReporter
+from twisted.trial.runner import TestLoader, TrialRunner
+
+
+def name_of(test):
+    return test.id().replace("_LeanListeningTests", "").removeprefix("twisted.")
+
+
+def tests_of(suite):
+    for each in suite:
+        if hasattr(each, "__iter__"):
+            yield from tests_of(each)
+        else:
+            yield each
+
+
+suite = TestLoader().loadByNames(names, recurse=True)
+used = set()
+for test in tests_of(suite):
+    for pattern, reason in table.items():
+        if fnmatch.fnmatchcase(name_of(test), pattern):
+            used.add(pattern)
+            test.skip = "table: " + reason
+
+seen = []
+
+
+class Reporter(VerboseTextReporter):
+    def done(self):
+        super().done()
+        seen.append(self)
+
+
+TrialRunner(Reporter, workingDirectory="trial").run(suite)
+(reporter,) = seen
+print()
+print(json.dumps({
+    "good": reporter.wasSuccessful(),
+    "passed": reporter.successes,
+    "failed": sorted({name_of(test) for test, _ in reporter.failures + reporter.errors}),
+    "skipped": {name_of(test): str(reason) for test, reason in reporter.skips},
+    "unused": sorted(set(table) - used),
+}))
+"""
+
+LOGGED = "the service logs where it listens, not the port (service.listening in the catalogue)"
+CONTEXT = (
+    "no logging context is made a message, for what it costs; connections log their own fields"
+)
+NAMED = "compares a repr of Twisted's; ours is tests/net/test_transport.py's and test_port.py's"
+BINDING = "interface= with Twisted's own object: tcpd's listeners are addresses of an ini file"
+DESCRIPTORS = "no descriptors are passed over UNIX sockets (IUNIXTransport)"
+BEFORE_TLS = "the protocol is made when the handshake is complete, and the test needs it before"
+ONCE = "a lean port is given its socket, and is done when it is closed; a service opens another"
+OPTIONS = "expects TCP_NODELAY and SO_KEEPALIVE to be off at first; ours are on from the start"
+WORDS = "TypeError it is, in other words: test_what_is_no_bytes_is_refused_where_it_is_written"
+INSIDE = "looks into Twisted's own objects"
+
+#: Patterns of tests, without "twisted.", that do not apply to the server's side, with the reasons.
+TABLE = {
+    "internet.test.test_*.test_logPrefix": CONTEXT,
+    "internet.test.test_*.test_startedListeningLogMessage": LOGGED,
+    "internet.test.test_*.test_connectionLostLogMsg": LOGGED,
+    "internet.test.test_*.test_writeSequenceWithUnicodeRaisesException": WORDS,
+    "internet.test.test_tcp.*.test_serverAddressTCP?": NAMED,
+    "internet.test.test_unix.*.test_ServerAddressUNIX": NAMED,
+    "test.test_tcp.ListeningTests.test_serverRepr": NAMED,
+    "test.test_unix.UnixSocketTests.test_reprWith*StyleFactory": NAMED,
+    "internet.test.test_tcp.TestBindAddressBuilder.test_bindAddressL*": BINDING,
+    "internet.test.test_tcp.TestBindAddressBuilder.test_bindAddressBasic": BINDING,
+    "internet.test.test_tcp.TestBindAddressBuilder.test_bindAddressReuse*": BINDING,
+    "internet.test.test_tcp.TCPConnectionTestsBuilder.test_resumeProducingWhileDisconnecting": (
+        "reading ends with the callback in which the close began, not with the call: one system "
+        "call less a connection; test_nothing_is_delivered_after_a_close"
+    ),
+    "internet.test.test_tls.AbortSSLConnectionTests.test_fullWriteBuffer": BEFORE_TLS,
+    "internet.test.test_tls.AbortSSLConnectionTests.test_resumeProducingAbort": BEFORE_TLS,
+    "internet.test.test_tls.AbortSSLConnectionTests.test_resumeProducingThrows": BEFORE_TLS,
+    "test.test_ssl.ConnectionLostTests.testFailedVerify": BEFORE_TLS,
+    "test.test_ssl.*TLSTests.test_backwardsTLS": "a server of ours is never the client of TLS",
+    "internet.test.test_newtls.ProducerTestsMixin.test_startTLSAfterRegister*": INSIDE,
+    "internet.test.test_unix.UNIXTestsBuilder.test_*escriptor*": DESCRIPTORS,
+    "internet.test.test_unix.UNIXTestsBuilder.test_listenFailure": INSIDE,
+    "internet.test.test_unix.UNIXTestsBuilder.test_listenOnLinuxAbstractNamespace": (
+        "the ini file knows no abstract names"
+    ),
+    "internet.test.test_unix.UNIXTestsBuilder.test_mode": (
+        "a closed port takes its file away at once, and the test looks at it after that; "
+        "test_a_unix_socket_has_its_mode_and_replaces_a_dead_one"
+    ),
+    "internet.test.test_unix.RealSocketTests.test_closePortInProtocolFactory": INSIDE,
+    "test.test_unix.UnixSocketTests.test_pidFile": (
+        "no lock file: a socket that nobody listens to any more is told by asking it"
+    ),
+    "test.test_tcp.ListeningTests.test_restart*": ONCE,
+    "test.test_tcp.LoopbackTests.test_tcp*": OPTIONS,
+    "internet.test.test_socket.Adopt*.test_invalidAddressFamily": (
+        "asks for what the reactor's method does with a family, which ours takes from the socket"
+    ),
+}
+
+#: What Twisted skips by itself, by its reasons, where a system lacks something.
+OWN_REASONS = ("IPv6", "link-local", "Windows", "wsproto")
+
+#: Modules, and how many tests at least pass in all.
+MODULES = (
+    *(f"twisted.internet.test.test_{name}" for name in ("tcp", "tls", "unix", "socket", "newtls")),
+    "twisted.internet.test.test_endpoints",
+    *(f"twisted.test.test_{name}" for name in ("tcp", "ssl", "unix", "internet")),
+    *(f"twisted.test.test_{name}" for name in ("amp", "ftp", "policies", "protocols")),
+    "twisted.spread.test.test_pb",
+    "twisted.web.test.test_xmlrpc",
+    "twisted.mail.test.test_smtp",
+    "twisted.words.test.test_service",
+)
+PASSING = 1_100
+
+SWAPPED = (
+    "twisted.internet.test.test_tcp.AbortConnectionTests_LeanListeningTests",
+    "twisted.internet.test.test_tcp.TCPConnectionTestsBuilder_LeanListeningTests",
+    "twisted.internet.test.test_tcp.TCPTransportTestsBuilder_LeanListeningTests",
+    "twisted.internet.test.test_tcp.AdoptStreamConnectionTestsBuilder_LeanListeningTests",
+    "twisted.internet.test.test_tls.AbortSSLConnectionTests_LeanListeningTests",
+    "twisted.internet.test.test_unix.UNIXAdoptStreamConnectionTestsBuilder_LeanListeningTests",
+)
+SWAPPED_TABLE = {
+    "internet.test.test_*.test_writeSequenceWithUnicodeRaisesException": WORDS,
+    "internet.test.test_*.test_?erverAddress*": NAMED,
+    "internet.test.test_*.test_streamingProducer": "sets the size of a buffer of Twisted's own",
+    "internet.test.test_tls.AbortSSLConnectionTests.test_fullWriteBuffer": BEFORE_TLS,
+}
+SWAPPED_PASSING = 30
+
+
+def run_twisteds(
+    where: Path, names: tuple[str, ...], table: dict[str, str], swapped: bool, passing: int
+) -> None:
+    """Run them in a child process; all has to pass, and what is skipped has to be in the table."""
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, json.dumps([swapped, table, names])],
+        cwd=where,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    told = done.stdout + done.stderr
+    assert done.returncode == 0, told
+    report = json.loads(done.stdout.splitlines()[-1])
+    assert report["failed"] == [], told
+    assert report["good"], told
+    assert report["unused"] == [], "the table names tests that there are none of"
+    of_its_own = {
+        name: reason
+        for name, reason in report["skipped"].items()
+        if not reason.startswith("table: ") and not any(word in reason for word in OWN_REASONS)
+    }
+    assert of_its_own == {}
+    assert report["passed"] >= passing
+
+
+def test_twisteds_servers_can_be_ours(tmp_path: Path) -> None:
+    run_twisteds(tmp_path, MODULES, TABLE, swapped=False, passing=PASSING)
+
+
+def test_what_twisteds_clients_do_ours_can_do(tmp_path: Path) -> None:
+    run_twisteds(tmp_path, SWAPPED, SWAPPED_TABLE, swapped=True, passing=SWAPPED_PASSING)
