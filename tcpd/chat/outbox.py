@@ -30,7 +30,17 @@ class FlushSet:
         due = self._due
         self._due = []
         for outbox in due:
-            outbox.flush()
+            # as Outbox.flush has it, written out here where it is done for each member
+            if outbox.paused:
+                continue
+            outbox.awaited = False
+            chunks = outbox.chunks
+            if len(chunks) == 1:  # as a rule: it is then the very object that all others get
+                outbox.size = 0
+                if data := chunks.pop():
+                    outbox.write(data)
+            else:
+                outbox.flush()
 
 
 class Outbox:
@@ -46,13 +56,15 @@ class Outbox:
     :ivar awaited: whether a flush is coming without anybody asking for one: it is in the flush set,
         or paused.
     :ivar flush_set: where to ask for a flush.
+    :ivar paused: whether the transport has enough.
+    :ivar write: called with all that waits.
 
     :param limit: bytes.
     :param write: called with all that waits, joined; never with ``b""``. Nothing more comes in this
         turn, as a rule. It may call :meth:`pause`.
     """
 
-    __slots__ = ("_paused", "_write", "awaited", "chunks", "flush_set", "limit", "size")
+    __slots__ = ("awaited", "chunks", "flush_set", "limit", "paused", "size", "write")
 
     def __init__(self, limit: int, flush_set: FlushSet, write: Callable[[bytes], None]) -> None:
         self.limit = limit
@@ -60,13 +72,8 @@ class Outbox:
         self.chunks: list[bytes] = []
         self.awaited = False
         self.flush_set = flush_set
-        self._write = write
-        self._paused = False
-
-    @property
-    def paused(self) -> bool:
-        """Whether the transport has enough."""
-        return self._paused
+        self.write = write
+        self.paused = False
 
     @property
     def closed(self) -> bool:
@@ -90,7 +97,7 @@ class Outbox:
 
     def flush(self) -> None:
         """Write all that waits, in one write. Does nothing while paused."""
-        if self._paused:
+        if self.paused:
             return
         self.awaited = False
         chunks = self.chunks
@@ -100,7 +107,7 @@ class Outbox:
             chunks.clear()
             self.size = 0
             if data:
-                self._write(data)
+                self.write(data)
 
     def squeeze(self, data: bytes) -> bool:
         """Add what does not fit, by writing first what waits.
@@ -111,7 +118,7 @@ class Outbox:
         """
         if self.closed:
             return True
-        if self._paused or len(data) > self.limit:
+        if self.paused or len(data) > self.limit:
             return False
         self.flush()
         return self.put(data)
@@ -125,12 +132,12 @@ class Outbox:
 
     def pause(self) -> None:
         """The transport has enough: let things wait here."""
-        self._paused = True
+        self.paused = True
         self.awaited = True
 
     def resume(self) -> None:
         """The transport takes more."""
-        self._paused = False
+        self.paused = False
         self.flush()
 
     def close(self) -> None:

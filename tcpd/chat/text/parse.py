@@ -84,13 +84,6 @@ _BY_WORD = {word: command for command in COMMANDS for word in (command.name, *co
 
 
 @dataclass(frozen=True, slots=True)
-class Talk:
-    """Something to say in the current room."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
 class Call:
     """A command.
 
@@ -114,19 +107,19 @@ class Unknown:
     nearest: str | None
 
 
-def parse(text: str) -> Talk | Call | Unknown | None:
+def parse(text: str) -> str | Call | Unknown | None:
     """Read a line.
 
     :param text: without its line end.
-    :return: ``None`` for a blank line.
+    :return: text is something to say in the current room; ``None`` is for a blank line.
     """
     text = text.rstrip()
     if not text:
         return None
     if not text.startswith("/"):
-        return Talk(text)
+        return text
     if text.startswith("//"):
-        return Talk(text[1:])
+        return text[1:]
     word, rest = cut_word(text[1:])
     command = find_command(word)
     return Call(command, rest) if command is not None else Unknown(word, nearest_command(word))

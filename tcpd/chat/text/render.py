@@ -30,6 +30,8 @@ from tcpd.wire.safe_text import visible
 #: Columns of the plainest terminal, less one: some wrap at the last.
 WIDTH = 79
 
+_MESSAGE = Kind.MESSAGE
+
 
 def encode_lines(lines: Iterable[str]) -> bytes:
     """Lines as bytes for the wire: UTF-8, CRLF, made safe for terminals."""
@@ -40,15 +42,15 @@ class TextFormat:
     """How the text door writes events: one line each. See :class:`tcpd.chat.member.Format`."""
 
     def render(self, event: Event) -> bytes:
-        return encode_lines((describe(event),))
+        return visible(describe(event)).encode() + b"\r\n"
 
 
 def describe(event: Event) -> str:
     """An event as a line, as others than its author see it. Not yet safe for a terminal."""
     who = event.who.nick
+    if type(event) is Said:  # most are, and the way through the cases takes its time
+        return f"{event.room} {_speech(who, event.text, event.kind)}"
     match event:
-        case Said(room=room, text=text, kind=kind):
-            return f"{room} {_speech(who, text, kind)}"
         case PrivateSaid(text=text, kind=kind):
             return f"[private] {_speech(who, text, kind)}"
         case Joined(room=room, opened=opened):
@@ -77,11 +79,11 @@ def describe(event: Event) -> str:
 
 
 def _speech(who: str, text: str, kind: Kind) -> str:
+    if kind is _MESSAGE:
+        return f"<{who}> {text}"
     if kind is Kind.ACTION:
         return f"* {who} {text}"
-    if kind is Kind.NOTICE:
-        return f"-{who}- {text}"
-    return f"<{who}> {text}"
+    return f"-{who}- {text}"
 
 
 def _because(reason: str) -> str:

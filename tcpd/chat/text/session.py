@@ -18,7 +18,7 @@ from tcpd.chat.refused import Code, Refused
 from tcpd.chat.room import Room
 from tcpd.chat.split import split_message
 from tcpd.chat.text import commands
-from tcpd.chat.text.parse import Call, Talk, Unknown, find_command, parse
+from tcpd.chat.text.parse import Call, Unknown, find_command, parse
 from tcpd.chat.text.render import columns, describe_past, describe_sent, encode_lines
 from tcpd.events import Event, Joined, Kicked, Kind, Parted, PrivateSaid
 from tcpd.wire.linebuffer import Fault
@@ -29,6 +29,8 @@ LINE_BYTES = 4096
 ATTEMPTS = 10
 #: How many names one answer lists.
 NAMES_SHOWN = 100
+
+_MESSAGE = Kind.MESSAGE
 
 
 class Session:
@@ -234,8 +236,8 @@ class Session:
 
     def _obey(self, text: str) -> None:
         line = parse(text)
-        if type(line) is Talk:
-            self.talk(line.text, Kind.MESSAGE)
+        if type(line) is str:
+            self.talk(line, _MESSAGE)
             return
         self.hub.settle()
         match line:
