@@ -175,7 +175,7 @@ class PolicySettings:
         or_word(DURATION, "auto"),
         None,
         "A connection that is silent for so long, both ways, is ended; 0 never. auto is what the "
-        "protocol asks for: of tcpd's own 10min, and never for chat.",
+        "protocol asks for: of tcpd's own 10min, 12h for forward, and never for chat.",
     )
     proxy_header: float = option(
         at_least(DURATION, 0.1),
