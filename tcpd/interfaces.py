@@ -68,6 +68,7 @@ class IContext(Interface):
         "IReactorTCP, IReactorUNIX, IReactorPluggableNameResolver and IReactorProcess: for kinds "
         "that open connections or start programs; the others need no more than clock."
     )
+    uid = Attribute("int: the user id that the daemon is going to run as; 0 is root.")
     wall_clock = Attribute("Callable[[], float]: seconds since 1970 UTC, for dates people read.")
     server_name = Attribute("str: the name that the daemon calls itself by.")
     started = Attribute("float: clock.seconds() when the daemon started.")
@@ -157,7 +158,20 @@ class IFarewell(Interface):
         """Say it in the protocol's own words. Called at most once.
 
         :param tcpd.policy.reasons.End reason: why.
-        :return: ``bytes``, written before the connection is closed; may be empty.
+        :return: ``bytes``, written before the connection is closed; may be empty. For
+            ``End.SHUTDOWN``, of a service that has ``drain`` seconds to end, also ``None``: the
+            protocol goes on for now and closes the connection itself.
+        """
+
+
+class IFinishing(Interface):
+    """A factory that has more to bring to an end than its connections, such as programs."""
+
+    def finish(seconds):
+        """End it. Called once, when the service stops, as its connections are told to end.
+
+        :param float seconds: how long it may take; what is left then is to be cut off.
+        :return: a Deferred that fires with ``None`` when all is gone, and never fails.
         """
 
 

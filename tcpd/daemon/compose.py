@@ -66,6 +66,7 @@ class Parts:
     :param wall_clock: seconds since 1970, UTC.
     :param directory: tells what is served.
     :param internals: by name, the services of the daemon's own.
+    :param uid: the user id that it is going to run as; ``None`` for the one it has.
     """
 
     def __init__(
@@ -76,10 +77,12 @@ class Parts:
         wall_clock: Callable[[], float],
         directory: Callable[[], list[ServiceEntry]],
         internals: Mapping[str, Internal],
+        uid: int | None = None,
     ) -> None:
         self.kinds = kinds
         self.internals = internals
         self.reactor = reactor
+        self.uid = os.geteuid() if uid is None else uid
         self.wall_clock = wall_clock
         self.directory = directory
         self.server_name = settings.tcpd.server_name or _host_name()
@@ -129,6 +132,7 @@ class Parts:
             service=service,
             clock=self.reactor,
             reactor=self.reactor,
+            uid=self.uid,
             wall_clock=self.wall_clock,
             server_name=self.server_name,
             started=self.started,

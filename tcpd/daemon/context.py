@@ -22,6 +22,7 @@ class Context:
     service: str
     clock: IReactorTime
     reactor: Any
+    uid: int
     wall_clock: Callable[[], float]
     server_name: str
     started: float

@@ -87,8 +87,9 @@ class Daemon(MultiService):
         self.lag = ReactorLag(reactor)
         self.units: dict[str, ListeningService] = {}
         self.contexts: dict[str, Context] = {}
+        uid = surroundings.owner if surroundings else None
         self.parts = parts = Parts(
-            settings, kinds, reactor, wall_clock, self.directory, self.internals
+            settings, kinds, reactor, wall_clock, self.directory, self.internals, uid
         )
         complaints = Complaints(settings)
         parts.use_certificates(parts.load_certificates(settings, complaints))

@@ -27,6 +27,7 @@ BUILT_IN = {
     "time": "tcpd.small.time.kind",
     "line": "tcpd.line.kind.kind",
     "chat": "tcpd.chat.text.kind.kind",
+    "exec": "tcpd.relay.exec.kind",
     "forward": "tcpd.relay.forward.kind",
 }
 

@@ -29,6 +29,7 @@ class MemoryContext:
     started: float = 0.0
     hub: Any = None
     reactor: Any = None
+    uid: int = 1000
     counters: ServiceCounters = field(default_factory=ServiceCounters)
     epoch: float = 1772384709.0
     services: list[ServiceEntry] = field(default_factory=list)

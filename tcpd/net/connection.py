@@ -376,6 +376,8 @@ class Connection(ABC):
             words = application.farewell(reason) if IFarewell.providedBy(application) else b""
             if words:
                 transport.write(words)
+            if words is None and reason is End.SHUTDOWN:
+                return  # it closes by itself, or is cut off with the rest
             transport.loseConnection()
         except Exception:
             self._broken("saying farewell")

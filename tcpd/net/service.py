@@ -12,6 +12,7 @@ from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
 
 from tcpd.config.listen import Address, Listener, Place, PrivateSocket, UnixSocket
+from tcpd.interfaces import IFinishing
 from tcpd.net.datagram import Datagrams
 from tcpd.net.layer import ConnectionLayer, ListenerFactory
 from tcpd.net.listeners import ListenError, open_datagrams, open_stream, real_listener
@@ -192,6 +193,9 @@ class ListeningService(Service):
         super().stopService()
         ports, self.ports = self.ports, []
         ends = [each.close() for each in ports]
+        factory: Any = self.layer.factory
+        if IFinishing.providedBy(factory):
+            ends.append(maybeDeferred(factory.finish, self.drain))
         ends.append(self.layer.drain(End.SHUTDOWN, self.drain))
         done: Deferred[Any] = gatherResults(ends, consumeErrors=True)
         return done.addCallback(self._told)

@@ -291,6 +291,63 @@ OPERATOR_COMMAND = EventType(
     LogLevel.info,
     "operator {operator}: {command}",
     {
+EXEC_FAILED = EventType(
+    "exec.failed",
+    LogLevel.error,
+    "service {service}: {command} could not be started for {peer}: {error} ({since} more since "
+    "last told)",
+    {
+        "service": _SERVICE,
+        "command": "the path of the program",
+        "peer": _PEER,
+        "error": "what the system says",
+        "since": "clients it failed for and not told of since the last such event",
+    },
+    "A program could not be started, and its client's connection was closed. Told every 10 seconds "
+    "at most for each service.",
+)
+EXEC_STDERR = EventType(
+    "exec.stderr",
+    LogLevel.warn,
+    "service {service}: program {pid} for {peer}: {line} ({lost} lines lost before it)",
+    {
+        "service": _SERVICE,
+        "pid": "process id of the program",
+        "peer": _PEER,
+        "line": "what it wrote, at most 1024 bytes of it, with unsafe characters escaped",
+        "lost": "lines that programs of the service wrote and that are not in the log",
+    },
+    "A program wrote a line to its standard error. All programs of a service together get 10 lines "
+    "a second into the log, and 50 at once.",
+)
+EXEC_ENDED = EventType(
+    "exec.ended",
+    LogLevel.debug,
+    "service {service}: program {pid} for {peer} {word}: {status}",
+    {
+        "service": _SERVICE,
+        "pid": "process id of the program",
+        "peer": _PEER,
+        "status": "its exit status, or the signal that ended it",
+        "word": "ended, by itself and well; stopped, because its connection had ended; or killed, "
+        "because it did not stop",
+    },
+    "A program has ended as it should.",
+)
+EXEC_ENDED_BADLY = EventType(
+    "exec.ended-badly",
+    LogLevel.info,
+    "service {service}: program {pid} for {peer} {word}: {status}",
+    {
+        "service": _SERVICE,
+        "pid": "process id of the program",
+        "peer": _PEER,
+        "status": "its exit status, or the signal that ended it",
+        "word": "failed, with another exit status than 0; or died, of a signal that tcpd did not "
+        "send",
+    },
+    "A program has ended by itself, and not as it should.",
+)
         "operator": "user id and process id of who asked, as the system knows them",
         "command": "what was asked, with its arguments",
     },

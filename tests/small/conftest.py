@@ -29,6 +29,7 @@ class Context:
     started: float = 0.0
     hub: object = None
     reactor: object = None
+    uid: int = 1000
     counters: ServiceCounters = field(default_factory=ServiceCounters)
 
     def directory(self) -> list[ServiceEntry]:
