@@ -12,6 +12,7 @@ from tcpd.config.errors import ConfigError
 from tcpd.config.fields import Option, options_of
 from tcpd.config.ini import Document, Place, Section, Value
 from tcpd.config.listen import LISTENERS, Address, Listener, UnixSocket, parse_listener
+from tcpd.config.locations import CREDENTIAL
 from tcpd.config.settings import (
     POLICY,
     KindOptions,
@@ -21,7 +22,7 @@ from tcpd.config.settings import (
     TcpdSettings,
     TLSSettings,
 )
-from tcpd.config.values import PATH
+from tcpd.config.values import FILE, FILES, PATH
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9_.-]{0,62})")
 
@@ -91,8 +92,20 @@ class _Builder:
     @staticmethod
     def _parse(item: Option, value: Value) -> Any:
         parsed = item.type.parse(value.text)
-        if item.type is PATH and parsed and not os.path.isabs(parsed):
-            return os.path.join(os.path.dirname(os.path.abspath(value.place.file)), parsed)
+        directory = os.path.dirname(os.path.abspath(value.place.file))
+
+        def absolute(path: str) -> str:
+            # join() leaves alone what is absolute
+            return path if path.startswith(CREDENTIAL) else os.path.join(directory, path)
+
+        if item.type is FILES:
+            return tuple(absolute(path) for path in parsed)
+        if parsed and item.type is FILE:
+            return absolute(parsed)
+        if parsed and item.type is PATH:
+            return os.path.join(directory, parsed)
+        if item.type.place is not None:
+            return item.type.place(parsed, directory)
         return parsed
 
     def build(self) -> Settings:

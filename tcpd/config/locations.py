@@ -12,6 +12,9 @@ AUTO = "auto"
 #: What it says for no socket.
 NONE = "none"
 
+#: What stands before the name of a systemd credential, where a file is named.
+CREDENTIAL = "credential:"
+
 #: The longest path of a UNIX socket in bytes (Linux: sockaddr_un holds 108, a NUL included).
 LONGEST_SOCKET_PATH = 107
 
@@ -62,3 +65,24 @@ def control_candidates(environ: Mapping[str, str], uid: int) -> list[str]:
     """
     found = [control_path(AUTO, "", environ, uid), _ROOTS]
     return list(dict.fromkeys(path for path in found if path))
+
+
+def locate(file: str, credentials: str | None) -> str:
+    """The path of a file that an ini file names.
+
+    :param file: a path, or ``credential:NAME``: a systemd credential (systemd.exec(5),
+        ``LoadCredential=``).
+    :param credentials: the directory that systemd keeps the credentials of this service in, which
+        it tells in ``$CREDENTIALS_DIRECTORY``; ``None`` if it tells none.
+    :raise ValueError: for a credential where there are none: a sentence for the operator.
+    """
+    if not file.startswith(CREDENTIAL):
+        return file
+    name = file.removeprefix(CREDENTIAL)
+    if not credentials:
+        raise ValueError(
+            f"{file} is a credential of systemd's, and systemd has passed none "
+            f"($CREDENTIALS_DIRECTORY is not set); write LoadCredential={name}:PATH in the unit, "
+            "or name a path"
+        )
+    return os.path.join(credentials, name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
@@ -14,6 +15,8 @@ from tcpd.config.locations import AUTO, LONGEST_SOCKET_PATH, NONE
 from tcpd.config.values import (
     BOOLEAN,
     DURATION,
+    FILE,
+    FILES,
     NETWORKS,
     PATH,
     RATE,
@@ -44,16 +47,23 @@ _HOST_NAME: Type[str] = Type("host name", _parse_host_name, str)
 
 
 def _parse_control(text: str) -> str:
-    if text not in (AUTO, NONE) and not text.startswith("/"):
-        raise ValueError(f"{text!r} is neither {AUTO} nor {NONE} nor an absolute path")
-    if len(text.encode()) > LONGEST_SOCKET_PATH:
-        raise ValueError(
-            f"{text!r} is longer than the {LONGEST_SOCKET_PATH} bytes that the system allows"
-        )
+    if not text:
+        raise ValueError(f"it is neither {AUTO} nor {NONE} nor a path")
     return text
 
 
-_CONTROL: Type[str] = Type(f"path, {AUTO} or {NONE}", _parse_control, str)
+def _place_control(text: str, directory: str) -> str:
+    if text in (AUTO, NONE):
+        return text
+    path = os.path.join(directory, text)
+    if len(path.encode()) > LONGEST_SOCKET_PATH:
+        raise ValueError(
+            f"{path!r} is longer than the {LONGEST_SOCKET_PATH} bytes that the system allows"
+        )
+    return path
+
+
+_CONTROL: Type[str] = Type(f"path, {AUTO} or {NONE}", _parse_control, str, place=_place_control)
 
 
 class KindOptions(Protocol):
@@ -220,21 +230,41 @@ class PolicySettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TLSSettings:
-    """``[tls:NAME]``: a certificate, for listeners that say ``tls=NAME`` or ``starttls=NAME``."""
+    """``[tls:NAME]``: certificates, for listeners that say ``tls=NAME`` or ``starttls=NAME``.
 
-    certificate: str = option(
-        PATH, doc="A PEM file with the server's certificate first and its chain behind it."
+    A client gets the certificate that has the name it asks for (SNI), by the exact name before a
+    wildcard; the first where none fits or it asks for none. Of certificates with the same names
+    and keys of different types (RSA and ECDSA) it gets the one it can use. The files are looked at
+    every few seconds, and taken over when they have changed.
+    """
+
+    certificate: tuple[str, ...] = option(
+        FILES,
+        doc="PEM files with a certificate of the server's each, its chain behind it.",
     )
-    key: str = option(PATH, "", "A PEM file with its private key; empty, it is in the same file.")
-    chain: str = option(
-        PATH, "", "A PEM file with the chain, where the certificate's file does not hold it."
+    key: tuple[str, ...] = option(
+        FILES,
+        (),
+        "PEM files with the private keys, in any order; a key that is in none of them is looked "
+        "for in the file of its certificate.",
+    )
+    chain: tuple[str, ...] = option(
+        FILES,
+        (),
+        "PEM files with chains, where the certificates' files do not hold them: each certificate "
+        "gets from them those that lead on to its authority.",
     )
     minimum: str = option(choice("1.2", "1.3"), "1.2", "The oldest version of TLS to speak.")
     client_ca: str = option(
-        PATH,
+        FILE,
         "",
-        "A PEM file of authorities: clients then have to show a certificate that one of them "
-        "signed.",
+        "A PEM file of authorities: clients are asked for a certificate that one of them signed.",
+    )
+    client_certificate: str = option(
+        choice("required", "optional"),
+        "required",
+        "Whether clients have to show one, where client_ca is given; one that no authority of it "
+        "signed is never let in.",
     )
 
 

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from tcpd.config.locations import CREDENTIAL
+
 T = TypeVar("T")
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -25,11 +27,14 @@ class Type(Generic[T]):
     :ivar name: for the reference page, e.g. ``duration``.
     :ivar parse: text to value; raises :class:`ValueError` with a sentence for the operator.
     :ivar show: value to text, the inverse of ``parse``.
+    :ivar place: for what may be a path or something else: the value, and the directory of the file
+        that names it, to the value with its path absolute; raises as ``parse``.
     """
 
     name: str
     parse: Callable[[str], T]
     show: Callable[[T], str]
+    place: Callable[[T, str], T] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,9 +181,32 @@ def _show_networks(networks: Iterable[Network]) -> str:
     return ", ".join(str(network) for network in networks)
 
 
+_CREDENTIAL_NAME = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9_.@-]{1,255}")
+
+
+def _parse_file(text: str) -> str:
+    name = text.removeprefix(CREDENTIAL)
+    if name != text and _CREDENTIAL_NAME.fullmatch(name) is None:
+        raise ValueError(
+            f"{text!r} names no credential: one has letters, digits, dots, hyphens, underscores "
+            "and @, at most 255, and no slash"
+        )
+    return text
+
+
+def _parse_files(text: str) -> tuple[str, ...]:
+    return tuple(_parse_file(line.strip()) for line in text.split("\n") if line.strip())
+
+
 TEXT: Type[str] = Type("text", _parse_text, str)
 #: A path as the operator wrote it; a relative one starts at the directory of its ini file.
 PATH: Type[str] = Type("path", _parse_text, str)
+#: The same, or ``credential:NAME``; see :func:`tcpd.config.locations.locate`.
+FILE: Type[str] = Type("path, or credential:NAME", _parse_file, str)
+#: A tuple of these.
+FILES: Type[tuple[str, ...]] = Type(
+    "paths, or credential:NAME, one a line", _parse_files, "\n    ".join
+)
 BOOLEAN: Type[bool] = Type("yes or no", _parse_boolean, lambda value: "yes" if value else "no")
 #: Seconds, as a float.
 DURATION: Type[float] = Type("duration", _parse_duration, _show_duration)

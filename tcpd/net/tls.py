@@ -1,28 +1,22 @@
-"""Certificates to contexts of pyOpenSSL, and what a handshake agreed on."""
+"""Certificates for listeners, chosen by name, and what a handshake agreed on."""
 
 from __future__ import annotations
 
-import os.path
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives import hashes
 from OpenSSL import SSL
 from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
-from twisted.internet.ssl import CertificateOptions, TLSVersion
 from zope.interface import implementer
 
 from tcpd.config.errors import SettingError
 from tcpd.config.settings import TLSSettings
-
-#: The suites of TLS 1.3, all three as ever, in the order of Mozilla's guidelines for servers and of
-#: Go's: the one with SHA-256 that everybody has (RFC 8446 section 9.1) is as safe as its
-#: certificate and makes a handshake 8 % cheaper. A client that wants another offers no other.
-_SUITES = b"TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
-
-_VERSIONS = {"1.2": TLSVersion.TLSv1_2, "1.3": TLSVersion.TLSv1_3}
+from tcpd.net.tls_context import make_context
+from tcpd.net.tls_files import Exposed, Loaded, Pair, Stamp, load
+from tcpd.net.tls_names import NameTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,58 +26,56 @@ class TLSFacts:
     :ivar version: e.g. ``TLSv1.3``.
     :ivar cipher: by OpenSSL's name, e.g. ``TLS_AES_256_GCM_SHA384``.
     :ivar server_name: the name the client asked for (SNI), or ``None``. It is the peer's text.
+    :ivar fingerprint: SHA-256 of the client's certificate in hexadecimal digits; ``None`` if it
+        showed none. One that was shown has been verified against ``client_ca``.
+    :ivar subject: who the client is by its certificate, as RFC 4514 writes it, like
+        ``CN=ann,O=Example``. This and the names are what an authority vouched for; they may have
+        any characters in them.
+    :ivar client_names: its alternative names: DNS names, mail and IP addresses, URIs.
     """
 
     version: str
     cipher: str
     server_name: str | None
+    fingerprint: str | None = None
+    subject: str | None = None
+    client_names: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """For logs: version, suite, and who the client is, if that is known."""
+        told = f"{self.version} {self.cipher}"
+        if self.fingerprint is None:
+            return told
+        return f"{told}, client {self.subject or '(no subject)'} sha256:{self.fingerprint}"
 
 
 def facts_of(connection: SSL.Connection) -> TLSFacts:
     """Read the facts off a connection whose handshake is complete."""
     name = connection.get_servername()
+    client = connection.get_peer_certificate(as_cryptography=True)
     return TLSFacts(
-        version=connection.get_protocol_version_name(),
-        cipher=connection.get_cipher_name() or "unknown",
-        server_name=name.decode("ascii", "backslashreplace") if name else None,
+        connection.get_protocol_version_name(),
+        connection.get_cipher_name() or "unknown",
+        name.decode("ascii", "backslashreplace") if name else None,
+        *(() if client is None else _client_of(client)),
     )
 
 
-def _read(key: str, path: str) -> bytes:
+def _client_of(shown: x509.Certificate) -> tuple[str, str, tuple[str, ...]]:
+    fingerprint = shown.fingerprint(hashes.SHA256()).hex()
     try:
-        with open(path, "rb") as file:
-            return file.read()
-    except OSError as error:
-        raise SettingError(key, f"{path} cannot be read: {error.strerror}") from None
+        return fingerprint, shown.subject.rfc4514_string(), _names_of_client(shown)
+    except ValueError:  # OpenSSL is content with it; for us it is somebody without a name
+        return fingerprint, "", ()
 
 
-def _load_certificates(key: str, path: str) -> list[x509.Certificate]:
+def _names_of_client(shown: x509.Certificate) -> tuple[str, ...]:
     try:
-        found = x509.load_pem_x509_certificates(_read(key, path))
-    except ValueError as error:
-        raise SettingError(
-            key, f"{path} has no PEM certificate that can be used: {error}"
-        ) from None
-    return found
-
-
-def _load_key(key: str, path: str) -> Any:
-    try:
-        return load_pem_private_key(_read(key, path), None)
-    except TypeError:
-        raise SettingError(
-            key, f"{path} is protected by a passphrase, which nobody could type in; remove it"
-        ) from None
-    except ValueError as error:
-        raise SettingError(
-            key, f"{path} has no PEM private key that can be used: {error}"
-        ) from None
-
-
-def _accept_any_protocol(connection: SSL.Connection, offered: Sequence[bytes]) -> Any:
-    # Without a callback, a client that offers ALPN would be refused (RFC 7301 section 3.2 asks
-    # for that only of servers that insist on a protocol; ours does not).
-    return SSL.NO_OVERLAPPING_PROTOCOLS
+        names = shown.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return ()
+    kinds = (x509.DNSName, x509.RFC822Name, x509.IPAddress, x509.UniformResourceIdentifier)
+    return tuple(str(each.value) for each in names if isinstance(each, kinds))
 
 
 @implementer(IOpenSSLServerConnectionCreator)
@@ -91,63 +83,101 @@ class Certificates:
     """One ``[tls:NAME]``, loaded.
 
     :param settings: where the files are.
-    :raise SettingError: for a file that cannot be read or used, or a key that is another
-        certificate's.
+    :param credentials: systemd's directory of credentials; ``None`` for none.
+
+    :ivar settings: the same.
+    :raise SettingError: for a file that cannot be read or used, a key that is another
+        certificate's, or a certificate that no client would be shown.
     """
 
-    def __init__(self, settings: TLSSettings) -> None:
-        certificates = _load_certificates("certificate", settings.certificate)
-        if settings.chain:
-            certificates += _load_certificates("chain", settings.chain)
-        #: The certificate and those behind it, for whoever wants to know whether they changed.
-        self.chain = tuple(certificates)
-        key_field = "key" if settings.key else "certificate"
-        private_key = _load_key(key_field, settings.key or settings.certificate)
-        if private_key.public_key() != certificates[0].public_key():
-            raise SettingError(
-                key_field,
-                f"{settings.key or settings.certificate} is not the key of the certificate in "
-                f"{settings.certificate}",
-            )
-        # its annotations still ask for the X509 and PKey of pyOpenSSL, which that deprecates
-        make_options: Any = CertificateOptions
-        options = make_options(
-            privateKey=private_key,
-            certificate=certificates[0],
-            extraCertChain=certificates[1:],
-            insecurelyLowerMinimumTo=_VERSIONS[settings.minimum],
-            # RFC 5077, RFC 8446 section 2.2: who comes back is spared the costly half of the
-            # handshake; the keys of the tickets live as long as the context
-            enableSessionTickets=True,
-        )
-        context = options.getContext()
-        context.set_tls13_ciphersuites(_SUITES)
-        context.set_alpn_select_callback(_accept_any_protocol)
-        # Twisted's callback does what OpenSSL does without one, and pyOpenSSL asks with each
-        # message whether it failed
-        context.set_verify(SSL.VERIFY_NONE)
-        if settings.client_ca:
-            self._ask_for_certificate(context, settings.client_ca)
-        self._context = context
+    def __init__(self, settings: TLSSettings, credentials: str | None = None) -> None:
+        self.settings = settings
+        self._loaded = load(settings, credentials)
+        self._context = _contexts(self._loaded, settings)
 
-    @staticmethod
-    def _ask_for_certificate(context: SSL.Context, path: str) -> None:
-        _load_certificates("client_ca", path)  # for its clear errors
-        try:
-            context.load_verify_locations(os.path.abspath(path))
-        except SSL.Error as error:
-            raise SettingError("client_ca", f"{path} cannot be used: {error}") from None
-        context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT)
+    @property
+    def pairs(self) -> tuple[Pair, ...]:
+        """The certificates, in the order of the ini file."""
+        return self._loaded.pairs
 
-    def adopt(self, other: Certificates) -> None:
+    @property
+    def exposed(self) -> tuple[Exposed, ...]:
+        """Keys that others can read."""
+        return self._loaded.exposed
+
+    @property
+    def stamps(self) -> Mapping[str, Stamp]:
+        """By path, the state of each file that was read, just before; see
+        :func:`tcpd.net.tls_files.stamp_of`."""
+        return self._loaded.stamps
+
+    def shows_the_same(self, other: Certificates) -> bool:
+        """Whether clients see no difference in the certificates themselves."""
+        return self.pairs == other.pairs
+
+    def adopt(self, other: Certificates) -> bool:
         """Take over what another has loaded, for handshakes from now on.
 
         A context that has served one is frozen, so a change always is another context; open
-        connections live on with theirs.
+        connections live on with theirs. Where nothing has changed the context stays, with the keys
+        of the tickets that clients have.
+
+        :return: whether anything has changed.
         """
-        self._context = other._context
-        self.chain = other.chain
+        changed = (self.settings, self._loaded) != (other.settings, other._loaded)
+        self.settings = other.settings
+        self._loaded = other._loaded  # the state of the files, at least
+        if changed:
+            self._context = other._context
+        return changed
+
+    def rotate(self) -> None:
+        """Begin with new keys for tickets: whoever learns one can read no more than was said while
+        it was in use. Tickets that clients have are worth nothing then."""
+        self._context = _contexts(self._loaded, self.settings)
 
     def serverConnectionForTLS(self, protocol: Any) -> SSL.Connection:
         """Make the connection object of a new handshake."""
         return SSL.Connection(self._context)
+
+
+def _contexts(loaded: Loaded, settings: TLSSettings) -> SSL.Context:
+    """Make the context that handshakes begin on, and those that it changes to for other names.
+
+    For each name there are the first certificate that has it, and the first of each other type of
+    key; names that have the same share a context.
+    """
+    first = loaded.pairs[0]
+    default = {first.key_type: first}
+    by_name: dict[str, dict[str, Pair]] = {}
+    for pair in loaded.pairs:
+        for name in pair.names:
+            by_name.setdefault(name, {}).setdefault(pair.key_type, pair)
+        if pair.covers(first):
+            default.setdefault(pair.key_type, pair)
+    made: dict[tuple[int, ...], SSL.Context] = {}
+
+    def context_for(chosen: Mapping[str, Pair]) -> SSL.Context:
+        known = tuple(sorted(id(pair) for pair in chosen.values()))
+        if known not in made:
+            made[known] = make_context(tuple(chosen.values()), loaded, settings)
+        return made[known]
+
+    begin = context_for(default)
+    table = NameTable([(name, context_for(chosen)) for name, chosen in by_name.items()])
+    for pair in loaded.pairs:
+        if not any(id(pair) in known for known in made):
+            raise SettingError(
+                "certificate",
+                f"{pair.file} would never be shown: certificates before it have all of its names, "
+                f"and {pair.key_type} keys too; take it out",
+            )
+    if len(made) > 1:  # to be asked costs each handshake something
+
+        def choose(connection: SSL.Connection) -> None:
+            context = table.find(connection.get_servername())
+            if context is not None and context is not begin:
+                connection.set_context(context)
+
+        begin.set_tlsext_servername_callback(choose)
+    return begin

@@ -698,7 +698,9 @@ def test_a_drain_of_nobody_is_done(make: Make) -> None:
 
 def server_tls(made: certificates.Made, clock: Clock, **settings: Any) -> Certificates:
     return Certificates(
-        TLSSettings(certificate=str(made.certificate_file), key=str(made.key_file), **settings)
+        TLSSettings(
+            certificate=(str(made.certificate_file),), key=(str(made.key_file),), **settings
+        )
     )
 
 

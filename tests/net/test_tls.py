@@ -22,15 +22,11 @@ from tcpd.net.tls import Certificates, facts_of
 
 
 def loaded(made: certificates.Made, **settings: Any) -> Certificates:
-    return Certificates(
-        TLSSettings(
-            **{
-                "certificate": str(made.certificate_file),
-                "key": str(made.key_file),
-                **settings,
-            }
-        )
-    )
+    files = {"certificate": str(made.certificate_file), "key": str(made.key_file), **settings}
+    for name in {"certificate", "key", "chain"} & set(files):
+        if isinstance(files[name], str):
+            files[name] = (files[name],) if files[name] else ()
+    return Certificates(TLSSettings(**files))
 
 
 def handshake(

@@ -69,7 +69,7 @@ class House:
             ids=itertools.count(1),
         )
         loaded = Certificates(
-            TLSSettings(certificate=str(made.certificate_file), key=str(made.key_file))
+            TLSSettings(certificate=(str(made.certificate_file),), key=(str(made.key_file),))
         )
         sock: Any = MemorySocket()
         sock.room = 1 << 24

@@ -1,0 +1,280 @@
+"""The files of a ``[tls:NAME]``, read and matched: certificates, keys, chains, authorities."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from tcpd.config.errors import SettingError
+from tcpd.config.locations import locate
+from tcpd.config.settings import TLSSettings
+from tcpd.net.tls_names import names_of
+
+#: Types of keys, each of which OpenSSL keeps one certificate for in a context.
+_KEY_TYPES: Mapping[str, type] = {
+    "ECDSA": ec.EllipticCurvePublicKey,
+    "RSA": rsa.RSAPublicKey,
+    "Ed25519": ed25519.Ed25519PublicKey,
+    "Ed448": ed448.Ed448PublicKey,
+}
+
+#: A chain that is longer leads nowhere: OpenSSL follows no more than a hundred.
+_LONGEST_CHAIN = 100
+
+Stamp = tuple[int, ...]
+"""What tells one state of a file from another; empty for one that is not there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A certificate and what belongs to it.
+
+    :ivar file: where the certificate is, as the ini file names it.
+    :ivar chain: it, and those behind it that are shown to clients.
+    :ivar key: its private key.
+    :ivar names: its DNS names; see :func:`tcpd.net.tls_names.names_of`.
+    :ivar key_type: a key of :data:`_KEY_TYPES`.
+    """
+
+    file: str
+    chain: tuple[x509.Certificate, ...]
+    key: Any = field(repr=False, compare=False)
+    names: tuple[str, ...]
+    key_type: str
+
+    @property
+    def expires(self) -> float:
+        """Until when it is valid, in seconds since 1970 UTC."""
+        return self.chain[0].not_valid_after_utc.timestamp()
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the certificate, in hexadecimal digits."""
+        return self.chain[0].fingerprint(hashes.SHA256()).hex()
+
+    def covers(self, other: Pair) -> bool:
+        """Whether it is valid for whatever the other is valid for, by all that they name."""
+        return _identity(self.chain[0]) >= _identity(other.chain[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Exposed:
+    """A file with a private key that others than its owner and its group can read or write.
+
+    :ivar file: as the ini file names it.
+    :ivar mode: its permissions, in octal.
+    """
+
+    file: str
+    mode: str
+
+    def __str__(self) -> str:
+        return (
+            f"the private key in {self.file} can be read or written by every user of this system "
+            f"(mode {self.mode}); chmod o= takes that away"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What the files hold.
+
+    :ivar pairs: in the order of ``certificate``.
+    :ivar authorities: of clients, in PEM; empty for none.
+    :ivar exposed: keys that others can read.
+    :ivar stamps: by path, the state of each file before it was read.
+    """
+
+    pairs: tuple[Pair, ...]
+    authorities: bytes
+    exposed: tuple[Exposed, ...] = field(compare=False)
+    stamps: Mapping[str, Stamp] = field(compare=False)
+
+
+def stamp_of(path: str) -> Stamp:
+    """The state of a file, or of what a symbolic link leads to. Costs a system call."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return ()
+    return (found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino, found.st_dev)
+
+
+class _Reader:
+    """Reads each file once, and remembers the state that it was in."""
+
+    def __init__(self, credentials: str | None) -> None:
+        self._credentials = credentials
+        self._read: dict[str, bytes] = {}
+        self._modes: dict[str, int] = {}
+        self.stamps: dict[str, Stamp] = {}
+        self.exposed: list[Exposed] = []
+
+    def read(self, key: str, file: str) -> bytes:
+        """:raise SettingError: if it cannot be read."""
+        if file in self._read:
+            return self._read[file]
+        try:
+            path = locate(file, self._credentials)
+        except ValueError as error:
+            raise SettingError(key, str(error)) from None
+        self.stamps[path] = stamp_of(path)
+        try:
+            with open(path, "rb") as opened:
+                self._modes[file] = os.fstat(opened.fileno()).st_mode
+                data = opened.read()
+        except OSError as error:
+            raise SettingError(key, f"{file} cannot be read: {error.strerror}") from None
+        self._read[file] = data
+        return data
+
+    def certificates(self, key: str, file: str) -> list[x509.Certificate]:
+        """All that are in it. :raise SettingError: if there is none, or one cannot be used."""
+        data = self.read(key, file)
+        try:
+            return x509.load_pem_x509_certificates(data)
+        except ValueError as error:
+            raise SettingError(
+                key, f"{file} has no PEM certificate that can be used: {error}"
+            ) from None
+
+    def private_key(self, key: str, file: str) -> Any:
+        """The first in it. :raise SettingError: if there is none that can be used."""
+        data = self.read(key, file)
+        try:
+            found = load_pem_private_key(data, None)
+        except TypeError:
+            raise SettingError(
+                key, f"{file} is protected by a passphrase, which nobody could type in; remove it"
+            ) from None
+        except ValueError as error:
+            raise SettingError(
+                key, f"{file} has no PEM private key that can be used: {error}"
+            ) from None
+        # its group is the operator's affair: keys are given to one so that a daemon can read them
+        if self._modes[file] & (stat.S_IROTH | stat.S_IWOTH):
+            mode = f"{stat.S_IMODE(self._modes[file]):04o}"
+            exposed = Exposed(file, mode)
+            if exposed not in self.exposed:
+                self.exposed.append(exposed)
+        return found
+
+
+def load(settings: TLSSettings, credentials: str | None) -> Loaded:
+    """Read all files, and find what belongs together.
+
+    :param credentials: systemd's directory of them; ``None`` for none.
+    :raise SettingError: for what cannot be read, cannot be used, or belongs to nothing.
+    """
+    reader = _Reader(credentials)
+    if not settings.certificate:
+        raise SettingError("certificate", "at least one file must be named")
+    chains = [reader.certificates("certificate", file) for file in settings.certificate]
+    _complete(chains, settings, reader)
+    keys = [reader.private_key("key", file) for file in settings.key]
+    unused = set(range(len(keys)))
+    pairs = []
+    for file, chain in zip(settings.certificate, chains, strict=True):
+        public = chain[0].public_key()
+        fitting = next((at for at, key in enumerate(keys) if key.public_key() == public), None)
+        if fitting is None:
+            key = _own_key(file, public, settings, reader)
+        else:
+            unused.discard(fitting)
+            key = keys[fitting]
+        pairs.append(_pair(file, chain, key))
+    for at in sorted(unused):
+        raise SettingError(
+            "key", f"{settings.key[at]} is not the key of {_one_of(settings.certificate)}"
+        )
+    authorities = b""
+    if settings.client_ca:
+        reader.certificates("client_ca", settings.client_ca)  # for its clear errors
+        authorities = reader.read("client_ca", settings.client_ca)
+    return Loaded(tuple(pairs), authorities, tuple(reader.exposed), reader.stamps)
+
+
+def _complete(chains: list[list[x509.Certificate]], settings: TLSSettings, reader: _Reader) -> None:
+    """Put behind each certificate those of ``chain`` that lead on to its authority."""
+    for file in settings.chain:
+        pool = reader.certificates("chain", file)
+        used = False
+        for chain in chains:
+            issuer = _issuer(chain[-1], pool)
+            while issuer is not None and issuer not in chain and len(chain) < _LONGEST_CHAIN:
+                chain.append(issuer)
+                used = True
+                issuer = _issuer(issuer, pool)
+        if not used:
+            raise SettingError(
+                "chain",
+                f"{file} has no certificate of whoever signed {_one_of(settings.certificate)}",
+            )
+
+
+def _issuer(signed: x509.Certificate, pool: Iterable[x509.Certificate]) -> x509.Certificate | None:
+    for each in pool:
+        if each.subject == signed.issuer:
+            # somebody else may have the same name, and other keys of whatever type
+            with contextlib.suppress(ValueError, TypeError, InvalidSignature):
+                signed.verify_directly_issued_by(each)
+                return each
+    return None
+
+
+def _own_key(file: str, public: Any, settings: TLSSettings, reader: _Reader) -> Any:
+    """The key in the file of the certificate itself."""
+    if settings.key and b"PRIVATE KEY" not in reader.read("certificate", file):
+        few = len(settings.certificate) == len(settings.key) == 1
+        named = settings.key[0] if few else "none of the files named here"
+        raise SettingError(
+            "key",
+            f"{named} is {'not ' if few else ''}the key of the certificate in {file}",
+        )
+    key = reader.private_key("certificate", file)
+    if key.public_key() != public:
+        raise SettingError(
+            "certificate", f"{file} is not the key of the certificate in {file}, its first"
+        )
+    return key
+
+
+def _pair(file: str, chain: list[x509.Certificate], key: Any) -> Pair:
+    public = chain[0].public_key()
+    key_type = next((name for name, cls in _KEY_TYPES.items() if isinstance(public, cls)), None)
+    if key_type is None:
+        raise SettingError(
+            "certificate",
+            f"{file} has a key of a type that TLS does not use; there are {', '.join(_KEY_TYPES)}",
+        )
+    try:
+        names = names_of(chain[0])
+    except ValueError as error:
+        text = f"{file} has names that cannot be read: {error}"
+        raise SettingError("certificate", text) from None
+    return Pair(file, tuple(chain), key, names, key_type)
+
+
+def _one_of(files: tuple[str, ...]) -> str:
+    if len(files) == 1:
+        return f"the certificate in {files[0]}"
+    return f"any of the certificates in {', '.join(files)}"
+
+
+def _identity(certificate: x509.Certificate) -> frozenset[object]:
+    """All that a certificate is valid for; of one that does not say, its subject."""
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return frozenset({certificate.subject})
+    return frozenset(names)
