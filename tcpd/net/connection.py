@@ -218,7 +218,7 @@ class Connection(ABC):
         inner = self.inner
         if self._end is End.CLIENT and isinstance(inner, HeaderStage) and inner.cut_short:
             self._end = End.PROXY_FAILED
-            self.layer.header_failed(self, "cut-short", "it ends before its end")
+            self.layer.telling.header_failed(self, "cut-short", "it ends before its end")
         try:
             if inner is not None:
                 inner.connectionLost(reason)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
@@ -17,18 +17,15 @@ from tcpd.interfaces import IRefusing
 from tcpd.net.address import ip_of, plain_endpoint_address, shown, socket_address
 from tcpd.net.conduit import Conduit
 from tcpd.net.connection import Connection
-from tcpd.net.sweeper import Sweeper
 from tcpd.net.proxy import Proxies
+from tcpd.net.sweeper import Sweeper
+from tcpd.net.telling import Telling
 from tcpd.net.tls import Certificates
 from tcpd.net.transport import LeanConnection, Turns
-from tcpd.ops import catalogue
 from tcpd.ops.counters import ServiceCounters
 from tcpd.policy.admission import Admission, IPAddress, Limits, Networks, Tally, plain_address
 from tcpd.policy.bans import Bans
 from tcpd.policy.reasons import End, Refusal
-
-#: Seconds between two log lines about refusals for the same reason.
-_BURST = 10.0
 
 #: How much a refused client may have said before it was refused, and is still told why.
 _REFUSED_INPUT = 65536
@@ -108,7 +105,8 @@ class ConnectionLayer:
         self._sweeper = Sweeper(self.connections, clock)
         self._sweeper.reconfigure(policy, idle)
         self._empty: Deferred[None] | None = None
-        self._refusals: dict[str, tuple[float, int]] = {}
+        self.telling = Telling(service, clock)
+        self._tell_by(policy)
 
     def start(self) -> None:
         """Begin to look for those who stay too long. Called when the service starts."""
@@ -120,6 +118,11 @@ class ConnectionLayer:
         self._admission.reconfigure(_limits(policy), [each.admitted for each in self.connections])
         self._idle = idle
         self._sweeper.reconfigure(policy, idle)
+        self._tell_by(policy)
+
+    def _tell_by(self, policy: PolicySettings) -> None:
+        self.telling.ipv6_prefix = policy.ipv6_prefix
+        self.telling.access_log = policy.access_log
 
     def accept(
         self,
@@ -163,10 +166,7 @@ class ConnectionLayer:
         ip = plain_address(address[0]) if address.__class__ is tuple else None
         refusal = self._admit(ip, proxies)
         if refusal is not None:
-            with sock, contextlib.suppress(OSError):
-                sock.send(self._refuse(refusal, endpoint_address, tls))
-                # a socket closed with input unread is reset, which may cost the client these words
-                sock.recv(_REFUSED_INPUT)
+            self._send_away(sock, self._refuse(refusal, endpoint_address, tls))
             return
         connection = LeanConnection(
             self,
@@ -180,6 +180,27 @@ class ConnectionLayer:
         )
         self._arrived(connection, proxies)
         connection.start()
+
+    def turn_away(self, sock: socket.socket, address: Any, tls: Certificates | None) -> None:
+        """Close the connection of a client for whom the process has no descriptor left."""
+        endpoint_address = plain_endpoint_address(socket_address(address))
+        self._send_away(sock, self._refuse(Refusal.NO_DESCRIPTOR, endpoint_address, tls))
+
+    def _send_away(self, sock: socket.socket, words: bytes) -> None:
+        with sock, contextlib.suppress(OSError):
+            sock.send(words)
+            # a socket closed with input unread is reset, which may cost the client these words
+            sock.recv(_REFUSED_INPUT)
+
+    def must_wait(self, call: Callable[[], None]) -> bool:
+        """Whether the next client is to wait in the kernel, for want of a place.
+
+        :param call: is called once if so, when there may be a place.
+        """
+        if self.policy.full != "pause" or self._admission.full is None:
+            return False
+        self._admission.wait(call)
+        return True
 
     def _admit(self, ip: IPAddress | None, proxies: Proxies | None) -> Refusal | None:
         if proxies is None:
@@ -200,23 +221,6 @@ class ConnectionLayer:
             return None
         return self._refuse(refusal, connection.getPeer(), tls)
 
-    def header_failed(self, connection: Connection, fault: str, sentence: str) -> None:
-        """A trusted proxy said nothing that is a PROXY header: told once a burst.
-
-        :param fault: a word for it.
-        :param sentence: the same for people.
-        """
-        since = self._burst(f"proxy {fault}")
-        if since is not None:
-            catalogue.PROXY_FAILED.emit(
-                self._log,
-                service=self.service,
-                peer=connection.peer,
-                fault=str(fault),
-                error=sentence,
-                since=since,
-            )
-
     def _arrived(self, connection: Connection, proxies: Proxies | None) -> None:
         if proxies is not None:
             connection.behind_proxy()
@@ -230,10 +234,7 @@ class ConnectionLayer:
         self._admission.release(connection.admitted)
         self.counters.open -= 1
         self.counters.ended[end] += 1
-        if end is End.PROXY_TIMEOUT:
-            self.header_failed(connection, "timeout", "it did not come in time")
-        if self.policy.access_log and end is not End.REFUSED:  # which is told once a burst
-            self._tell_end(connection, end)
+        self.telling.ended(connection, end)
         if self._empty is not None and not self.connections:
             empty, self._empty = self._empty, None
             empty.callback(None)
@@ -279,62 +280,18 @@ class ConnectionLayer:
         for conduit in list(self.connections):
             conduit.cut(reason)
 
-    def _tell_end(self, connection: Connection, end: End) -> None:
-        """One line of the access log."""
-        tls = connection.tls
-        peer = connection.peer
-        via = "" if connection.proxy is None else f", {connection.proxy}"
-        if connection.credentials is not None:  # of the proxy, where there is one
-            if via:
-                via = f"{via} ({connection.credentials})"
-            else:
-                peer = f"{peer} ({connection.credentials})"
-        catalogue.CONNECTION_ENDED.emit(
-            self._log,
-            service=self.service,
-            id=connection.id,
-            peer=peer,
-            seconds=round(self.clock.seconds() - connection.opened, 3),
-            bytes_in=connection.bytes_in,
-            bytes_out=connection.bytes_out,
-            tls="no TLS" if tls is None else f"{tls.version} {tls.cipher}",
-            via=via,
-            end=str(end),
-        )
-
     def _refuse(self, refusal: Refusal, address: IAddress, tls: Certificates | None) -> bytes:
         """Count and log a refusal.
 
         :return: what to tell the client; empty where it could not read it, or there are no words.
         """
         self.counters.refused[refusal] += 1
-        since = self._burst(refusal)
-        if since is not None:
-            catalogue.CONNECTION_REFUSED.emit(
-                self._log,
-                service=self.service,
-                peer=shown(address),
-                refusal=str(refusal),
-                since=since,
-            )
+        self.telling.refused(refusal, shown(address), ip_of(address))
         if tls is None and IRefusing.providedBy(self.factory):
             factory: Any = self.factory
             words: bytes = factory.refusal(refusal)
             return words
         return b""
-
-    def _burst(self, reason: str) -> int | None:
-        """Whether to tell of something that may happen often.
-
-        :return: how often it was not told since it last was; ``None`` for not now.
-        """
-        now = self.clock.seconds()
-        told, since = self._refusals.get(reason, (now - _BURST, 0))
-        if now - told >= _BURST:
-            self._refusals[reason] = (now, 0)
-            return since
-        self._refusals[reason] = (told, since + 1)
-        return None
 
 
 class ListenerFactory(Factory):
@@ -369,6 +326,7 @@ class ListenerFactory(Factory):
         if before is not self._layer and self.numPorts:
             self._layer.factory.doStart()
             before.factory.doStop()
+            before.admission.wake()  # the port may wait for a place, and the other has one
 
     def logPrefix(self) -> str:
         """Name the service in the lines that Twisted logs of its ports."""
@@ -385,6 +343,14 @@ class ListenerFactory(Factory):
     def accept_socket(self, sock: socket.socket, address: Any, turns: Turns) -> None:
         """Take a client's socket from a lean port."""
         self._layer.accept_socket(sock, address, self._tls, self._starttls, turns, self._proxies)
+
+    def turn_away(self, sock: socket.socket, address: Any) -> None:
+        """Take one from a lean port to close it: the process has no descriptor left for it."""
+        self._layer.turn_away(sock, address, self._tls)
+
+    def must_wait(self, call: Callable[[], None]) -> bool:
+        """See :meth:`ConnectionLayer.must_wait`. Asked by a lean port before each client."""
+        return self._layer.must_wait(call)
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
         """:return: ``None`` to refuse without a word."""

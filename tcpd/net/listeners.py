@@ -230,6 +230,8 @@ class _HandingOver:
         self.doStart = factory.doStart
         self.doStop = factory.doStop
         self.logPrefix = factory.logPrefix
+        self.must_wait = factory.must_wait
+        self.turn_away = factory.turn_away
 
     def accept_socket(self, sock: socket.socket, address: Any, turns: Turns) -> None:
         with sock:  # Twisted makes a copy of its own

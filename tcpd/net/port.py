@@ -35,6 +35,9 @@ class LeanPort:
     One descriptor is kept in reserve: when the process has run out of them, it is given up to
     accept a client and close its connection at once, rather than leave it waiting for ever.
 
+    Where the service says so, clients for whom there is no place are left waiting in the kernel:
+    nobody is accepted until there is one.
+
     :param sock: bound, listening and not blocking; it belongs to this object from now on.
     :param factory: takes the clients.
     :param turns: the reactor, and its turns.
@@ -109,7 +112,11 @@ class LeanPort:
     def doRead(self) -> None:
         """Accept who is waiting. Never raises, and returns nothing."""
         accept = self._socket.accept
+        must_wait = self._factory.must_wait
         for _ in range(_MOST_CLIENTS):
+            if must_wait(self._go_on):
+                self._reactor.removeReader(self)
+                return
             try:
                 client, address = accept()
             except BlockingIOError:
@@ -135,6 +142,11 @@ class LeanPort:
             if not self._open:
                 return
 
+    def _go_on(self) -> None:
+        """There may be a place for who waits."""
+        if self._open:
+            self._reactor.addReader(self)
+
     def _turn_away(self) -> bool:
         """Out of descriptors: use the one in reserve to close a waiting client's connection.
 
@@ -145,8 +157,9 @@ class LeanPort:
         os.close(self._reserve)
         self._reserve = -1
         with contextlib.suppress(OSError):
-            client, _ = self._socket.accept()
-            client.close()
+            client, address = self._socket.accept()
+            client.setblocking(False)
+            self._factory.turn_away(client, address)
         with contextlib.suppress(OSError):
             self._reserve = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         return True

@@ -173,10 +173,36 @@ CONNECTION_REFUSED = EventType(
     {
         "service": _SERVICE,
         "peer": _PEER,
-        "refusal": "denied, banned, address-full, service-full, daemon-full or untrusted-proxy",
-        "since": "clients refused for the same reason and not told of since the last such event",
+        "refusal": "denied, banned, untrusted-proxy, address-rate, address-full, service-rate, "
+        "service-full, daemon-full or no-descriptor",
+        "since": "clients refused for the same reason (but the last four: from the same address) "
+        "and not told of since the last such event",
     },
-    "A client was not let in. For each service and reason it is told every 10 seconds at most.",
+    "A client was not let in. It is told every 10 seconds at most for each service, address and "
+    "reason; for the last four reasons, which are nobody's fault in particular, for each service "
+    "and reason.",
+)
+CONNECTION_MISBEHAVED = EventType(
+    "connection.misbehaved",
+    LogLevel.warn,
+    "service {service}: misbehaviour of {peer}: {end} ({since} more since last told)",
+    {
+        "service": _SERVICE,
+        "peer": _PEER,
+        "end": "first-byte, slow-reader, stalled, tls-failed or tls-timeout",
+        "since": "connections from the same address that ended so and were not told of since the "
+        "last such event",
+    },
+    "A connection was ended for what its client did, or did not do. It is told every 10 seconds at "
+    "most for each service, address and reason; never of who connects and goes without a byte.",
+)
+CONNECTION_UNTOLD = EventType(
+    "connection.untold",
+    LogLevel.warn,
+    "service {service}: {count} more were refused or misbehaved, from more addresses than are told",
+    {"service": _SERVICE, "count": "connections"},
+    "So many addresses were refused or misbehaved within 10 seconds that not each is told: 1024 "
+    "are, for each service. All are counted.",
 )
 CONNECTION_ENDED = EventType(
     "connection.ended",
@@ -191,8 +217,8 @@ CONNECTION_ENDED = EventType(
         "bytes_in": "bytes received on the wire, those of TLS included",
         "bytes_out": "bytes sent, those of TLS included",
         "tls": "version and cipher of TLS, e.g. TLSv1.3 TLS_AES_256_GCM_SHA384, or no TLS",
-        "end": "why: client, server, lost, idle, slow-reader, linger, proxy-failed, proxy-timeout, "
-        "tls-failed, tls-timeout, shutdown, kicked, banned",
+        "end": "why: client, server, lost, first-byte, idle, session, slow-reader, stalled, "
+        "linger, proxy-failed, proxy-timeout, tls-failed, tls-timeout, shutdown, kicked, banned",
         "via": "empty, or what a PROXY header told beside the client's address: "
         "', proxy 192.0.2.1:4711 id 4F2A name example.org'",
     },

@@ -229,6 +229,10 @@ class Admission:
         """Call this once, when :attr:`full` may have changed."""
         self._tally.wait(call)
 
+    def wake(self) -> None:
+        """Call all who wait."""
+        self._tally.wake()
+
     @property
     def count(self) -> int:
         """How many connections the service has."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +24,22 @@ class Clients:
     def __init__(self) -> None:
         self.taken: list[socket.socket] = []
         self.running = 0
+        self.turned_away: list[Any] = []
+        self.room: int | None = None
+        self.waiting: list[Callable[[], None]] = []
 
     def accept_socket(self, sock: socket.socket, address: Any, turns: Turns) -> None:
         self.taken.append(sock)
+
+    def turn_away(self, sock: socket.socket, address: Any) -> None:
+        self.turned_away.append(address)
+        sock.close()
+
+    def must_wait(self, call: Callable[[], None]) -> bool:
+        if self.room is None or len(self.taken) < self.room:
+            return False
+        self.waiting.append(call)
+        return True
 
     def doStart(self) -> None:
         self.running += 1
@@ -142,8 +155,39 @@ def test_out_of_descriptors_a_client_is_closed_by_the_one_in_reserve(house: Hous
     house.port.doRead()
     assert turned_away.recv(1) == b"", "rather than left waiting for ever"
     assert len(house.clients.taken) == 1
+    assert house.clients.turned_away == [turned_away.getsockname()], (
+        "and it can be told and counted"
+    )
     assert house.port._reserve >= 0, "there is one in reserve again"
     del taken
+
+
+def test_who_has_no_place_waits_in_the_kernel_until_there_is_one(house: House) -> None:
+    """[policy:...] full = pause: "leaves it waiting in the kernel until somebody goes"."""
+    house.clients.room = 2
+    for _ in range(3):
+        house.connect()
+    house.port.doRead()
+    assert len(house.clients.taken) == 2
+    assert not house.reactor.readers, "nobody asks the kernel while there is no place"
+    (there_is_a_place,) = house.clients.waiting
+    there_is_a_place()
+    assert house.reactor.readers == {house.port}
+    house.port.doRead()
+    assert not house.reactor.readers, "it was taken by somebody else"
+    house.clients.room = 3
+    house.clients.waiting.pop()()
+    house.port.doRead()
+    assert len(house.clients.taken) == 3
+
+
+def test_a_port_that_waits_for_a_place_can_be_closed(house: House) -> None:
+    house.clients.room = 0
+    house.connect()
+    house.port.doRead()
+    house.port.stopListening()
+    house.clients.waiting.pop()()
+    assert not house.reactor.readers
 
 
 @pytest.mark.parametrize("error", [errno.ENOBUFS, errno.ENOMEM])

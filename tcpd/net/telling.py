@@ -1,0 +1,128 @@
+"""What one service logs of its connections: each thing once a burst, however often it happens."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from tcpd.ops import catalogue
+from tcpd.policy.admission import IPV6_PREFIX, IPAddress, limit_key
+from tcpd.policy.bursts import Bursts
+from tcpd.policy.reasons import End, Refusal
+
+if TYPE_CHECKING:
+    from tcpd.net.connection import Connection
+
+#: Refusals that are nobody's fault in particular: one line tells of all who meet them.
+_OF_ALL = frozenset(
+    (Refusal.DAEMON_FULL, Refusal.SERVICE_FULL, Refusal.SERVICE_RATE, Refusal.NO_DESCRIPTOR)
+)
+
+#: Ends that a client brings about by behaving as no client should.
+_MISBEHAVIOUR = frozenset(
+    (End.FIRST_BYTE, End.SLOW_READER, End.STALLED, End.TLS_FAILED, End.TLS_TIMEOUT)
+)
+
+
+class Telling:
+    """Logs refusals, misbehaviour and the access log of one service.
+
+    A refusal for the address, and misbehaviour, is told once a burst for each address and reason,
+    so that who reads the log to shut out addresses (fail2ban) sees each. Addresses are a
+    stranger's choice, so a number of them only is told one by one.
+
+    :param service: its name.
+    :param clock: for the time.
+
+    :ivar ipv6_prefix: how much of an IPv6 address counts as one address, in bits.
+    :ivar access_log: whether the end of each connection is logged.
+    """
+
+    _log = Logger()
+
+    def __init__(self, service: str, clock: IReactorTime) -> None:
+        self.ipv6_prefix = IPV6_PREFIX
+        self.access_log = False
+        self._service = service
+        self._clock = clock
+        self._bursts = Bursts()
+
+    def refused(self, refusal: Refusal, peer: str, address: IPAddress | None) -> None:
+        """A client was not let in.
+
+        :param peer: the client, for people.
+        :param address: its address; ``None`` on a UNIX socket.
+        """
+        since = self._happened(refusal, None if refusal in _OF_ALL else address)
+        if since is not None:
+            catalogue.CONNECTION_REFUSED.emit(
+                self._log, service=self._service, peer=peer, refusal=str(refusal), since=since
+            )
+
+    def header_failed(self, connection: Connection, fault: str, sentence: str) -> None:
+        """A trusted proxy said nothing that is a PROXY header.
+
+        :param fault: a word for it.
+        :param sentence: the same for people.
+        """
+        since = self._happened(f"proxy {fault}", connection.address)
+        if since is not None:
+            catalogue.PROXY_FAILED.emit(
+                self._log,
+                service=self._service,
+                peer=connection.peer,
+                fault=str(fault),
+                error=sentence,
+                since=since,
+            )
+
+    def ended(self, connection: Connection, end: End) -> None:
+        """A connection is over."""
+        if end is End.PROXY_TIMEOUT:
+            self.header_failed(connection, "timeout", "it did not come in time")
+        elif end in _MISBEHAVIOUR:
+            since = self._happened(end, connection.address)
+            if since is not None:
+                catalogue.CONNECTION_MISBEHAVED.emit(
+                    self._log,
+                    service=self._service,
+                    peer=connection.peer,
+                    end=str(end),
+                    since=since,
+                )
+        if self.access_log and end is not End.REFUSED:  # which is told as a refusal
+            self._access(connection, end)
+
+    def _access(self, connection: Connection, end: End) -> None:
+        tls = connection.tls
+        peer = connection.peer
+        via = "" if connection.proxy is None else f", {connection.proxy}"
+        if connection.credentials is not None:  # of the proxy, where there is one
+            if via:
+                via = f"{via} ({connection.credentials})"
+            else:
+                peer = f"{peer} ({connection.credentials})"
+        catalogue.CONNECTION_ENDED.emit(
+            self._log,
+            service=self._service,
+            id=connection.id,
+            peer=peer,
+            seconds=round(self._clock.seconds() - connection.opened, 3),
+            bytes_in=connection.bytes_in,
+            bytes_out=connection.bytes_out,
+            tls="no TLS" if tls is None else f"{tls.version} {tls.cipher}",
+            via=via,
+            end=str(end),
+        )
+
+    def _happened(self, word: str, address: IPAddress | None) -> int | None:
+        """See :meth:`tcpd.policy.bursts.Bursts.happened`."""
+        now = self._clock.seconds()
+        key = None if address is None else limit_key(address, self.ipv6_prefix)
+        since = self._bursts.happened((word, key), now)
+        untold = self._bursts.untold(now)
+        if untold:
+            catalogue.CONNECTION_UNTOLD.emit(self._log, service=self._service, count=untold)
+        return since
