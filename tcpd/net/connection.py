@@ -175,6 +175,8 @@ class Connection(ABC):
         """
         self._stop_timer()
         self.proxy, client = facts_of(header, self._endpoint_address)
+        self.began = self.layer.clock.seconds()
+        self.heard = self.bytes_in - len(rest)
         if client is not None:
             self._endpoint_address = client
             self.address = ip_of(client)

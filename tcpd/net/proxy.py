@@ -177,9 +177,7 @@ class HeaderStage:
             header = self._reader.feed(data)
         except ProxyError as error:
             self._over = True
-            connection.layer.telling.header_failed(
-                connection, error.fault, error.fault.sentence
-            )
+            connection.layer.telling.header_failed(connection, error.fault, error.fault.sentence)
             connection.cut(End.PROXY_FAILED)
             return
         if header is not None:
