@@ -109,7 +109,7 @@ def test_connections_are_limited_and_sorted_and_chosen(house: House) -> None:
 def test_one_connection(house: House) -> None:
     operator = house.operator()
     house.connect(1)
-    house.reactor.advance(75)
+    house.reactor.pump([37.5, 37.5])  # an eighth of `stalled` each
     found = operator.json("CONNECTION 1")["connection"]
     assert (found["peer"], found["seconds"], found["quiet"]) == ("192.0.2.1:4711", 75.0, 75.0)
     assert found["policy"] == "default"
