@@ -291,32 +291,6 @@ FORWARD_FAILED = EventType(
     "The far side of a forward service is not there, or is not who it must be, and the client's "
     "connection was closed. For each service and reason it is told every 10 seconds at most.",
 )
-RELOAD_DONE = EventType(
-    "reload.done",
-    LogLevel.info,
-    "reload: {line}",
-    {"line": "one thing that was changed, or: nothing has changed"},
-    "A reload succeeded; once for each thing that it changed.",
-)
-RELOAD_REFUSED = EventType(
-    "reload.refused",
-    LogLevel.error,
-    "reload refused, nothing has changed: {line}",
-    {"line": "one thing that is wrong, with file and line where it stands in one"},
-    "A reload found something wrong and left all as it was; once for each thing.",
-)
-CONTROL_UNAVAILABLE = EventType(
-    "control.unavailable",
-    LogLevel.warn,
-    "{error}; the daemon goes on without a control socket, [tcpd] control can name its place",
-    {"error": "what is in the way"},
-    "No place was given for the control socket, and there is none at the usual one.",
-)
-OPERATOR_COMMAND = EventType(
-    "operator.command",
-    LogLevel.info,
-    "operator {operator}: {command}",
-    {
 EXEC_FAILED = EventType(
     "exec.failed",
     LogLevel.error,
@@ -374,6 +348,32 @@ EXEC_ENDED_BADLY = EventType(
     },
     "A program has ended by itself, and not as it should.",
 )
+RELOAD_DONE = EventType(
+    "reload.done",
+    LogLevel.info,
+    "reload: {line}",
+    {"line": "one thing that was changed, or: nothing has changed"},
+    "A reload succeeded; once for each thing that it changed.",
+)
+RELOAD_REFUSED = EventType(
+    "reload.refused",
+    LogLevel.error,
+    "reload refused, nothing has changed: {line}",
+    {"line": "one thing that is wrong, with file and line where it stands in one"},
+    "A reload found something wrong and left all as it was; once for each thing.",
+)
+CONTROL_UNAVAILABLE = EventType(
+    "control.unavailable",
+    LogLevel.warn,
+    "{error}; the daemon goes on without a control socket, [tcpd] control can name its place",
+    {"error": "what is in the way"},
+    "No place was given for the control socket, and there is none at the usual one.",
+)
+OPERATOR_COMMAND = EventType(
+    "operator.command",
+    LogLevel.info,
+    "operator {operator}: {command}",
+    {
         "operator": "user id and process id of who asked, as the system knows them",
         "command": "what was asked, with its arguments",
     },
