@@ -146,6 +146,11 @@ class Connection(ABC):
         return shown(self._endpoint_address)
 
     @property
+    def of_proxy(self) -> bool:
+        """Whether it is a proxy's own, such as a health check, or of a client without address."""
+        return self.proxy is not None and self.proxy.host is None
+
+    @property
     def in_conversation(self) -> bool:
         """Whether there is a protocol: what comes before it has timeouts of its own."""
         return self._application is not None
@@ -376,10 +381,10 @@ class Connection(ABC):
         transport: Any = self._tls_layer or self
         try:
             words = application.farewell(reason) if IFarewell.providedBy(application) else b""
-            if words:
-                transport.write(words)
             if words is None and reason is End.SHUTDOWN:
                 return  # it closes by itself, or is cut off with the rest
+            if words:
+                transport.write(words)
             transport.loseConnection()
         except Exception:
             self._broken("saying farewell")

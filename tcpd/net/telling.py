@@ -82,7 +82,7 @@ class Telling:
         """A connection is over."""
         if end is End.PROXY_TIMEOUT:
             self.header_failed(connection, "timeout", "it did not come in time")
-        elif end in _MISBEHAVIOUR:
+        elif end in _MISBEHAVIOUR and not connection.of_proxy:
             since = self._happened(end, connection.address)
             if since is not None:
                 catalogue.CONNECTION_MISBEHAVED.emit(

@@ -1,0 +1,544 @@
+"""PROXY headers on connections of both kinds, on transports in memory."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Callable
+from ipaddress import ip_address
+from typing import Any
+
+import certificates
+import pytest
+from net.test_layer import CLIENT, HalfCloseable, House, LeanHouse, Told, server_tls
+from OpenSSL import SSL
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.task import Clock
+from twisted.logger import LogEvent, capturedLogs, formatEvent
+from zope.interface.verify import verifyObject
+
+from tcpd.config.listen import TrustedProxies
+from tcpd.config.settings import PolicySettings
+from tcpd.config.values import NETWORKS
+from tcpd.interfaces import IConnection
+from tcpd.net.layer import ConnectionLayer, ListenerFactory
+from tcpd.net.proxy import Proxies
+from tcpd.policy.bans import Ban, Bans
+from tcpd.policy.reasons import End, Refusal
+from tcpd.wire.proxy_header import ClientTLS, Ends, version_1, version_2
+
+PROXY = IPv4Address("TCP", "10.0.0.1", 40000)
+TRUSTED = "10.0.0.0/8"
+
+LINE = b"PROXY TCP4 192.0.2.1 198.51.100.7 4711 443\r\n"
+LOCAL = version_2(None)
+
+
+def line(source: str, port: int = 4711) -> bytes:
+    """A header for a client."""
+    family = "TCP6" if ":" in source else "TCP4"
+    destination = "2001:db8::7" if ":" in source else "198.51.100.7"
+    return f"PROXY {family} {source} {destination} {port} 443\r\n".encode()
+
+
+Make = Callable[..., House]
+
+
+@pytest.fixture(params=[House, LeanHouse], ids=["conduit", "lean"])
+def make(request: pytest.FixtureRequest) -> Make:
+    """Makes a layer behind proxies, whose connections are of one kind or the other."""
+
+    def made(
+        *args: Any,
+        proxies: str = TRUSTED,
+        unix: bool = False,
+        bans: Bans | None = None,
+        **more: Any,
+    ) -> House:
+        house: House = request.param(*args, **more)
+        if bans is not None:
+            house.layer = ConnectionLayer(
+                service="test",
+                factory=house.application,
+                policy=house.layer.policy,
+                idle=0.0,
+                tally=house.tally,
+                bans=bans,
+                counters=house.counters,
+                clock=house.clock,
+                ids=itertools.count(1),
+            )
+        trusted = TrustedProxies(NETWORKS.parse(proxies), unix)
+        house.factory = ListenerFactory(house.layer, more.get("tls"), None, Proxies(trusted))
+        return house
+
+    return made
+
+
+@pytest.fixture
+def events() -> Any:
+    """Tells the events with an id that were reported so far."""
+    with capturedLogs() as logged:
+
+        def of(event_id: str) -> list[LogEvent]:
+            return [event for event in logged if event.get("event_id") == event_id]
+
+        yield of
+
+
+def nothing_left(house: House) -> None:
+    """No place, no address, no timer stays behind."""
+    assert house.tally.count == house.layer.admission.count == house.layer.admission.busiest == 0
+    assert house.counters.open == 0
+    assert house.counters.accepted == house.counters.ended.total()
+    assert not [call for call in house.clock.getDelayedCalls() if call.active()]
+
+
+FOUR = Ends(ip_address("192.0.2.1"), 4711, ip_address("198.51.100.7"), 443)
+SIX = Ends(ip_address("2001:db8::1"), 4711, ip_address("2001:db8::7"), 443)
+MAPPED = Ends(ip_address("::ffff:192.0.2.1"), 4711, ip_address("::ffff:198.51.100.7"), 443)
+
+
+@pytest.mark.parametrize(
+    ("header", "peer", "host"),
+    [
+        (version_1(FOUR), CLIENT, IPv4Address("TCP", "198.51.100.7", 443)),
+        (version_2(FOUR), CLIENT, IPv4Address("TCP", "198.51.100.7", 443)),
+        (
+            version_2(SIX),
+            IPv6Address("TCP", "2001:db8::1", 4711),
+            IPv6Address("TCP", "2001:db8::7", 443),
+        ),
+        (version_2(MAPPED), CLIENT, IPv4Address("TCP", "198.51.100.7", 443)),
+        (version_1(MAPPED), CLIENT, IPv4Address("TCP", "198.51.100.7", 443)),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 20, 1000])
+def test_the_header_tells_both_ends_and_what_is_behind_it_is_the_client_s(
+    make: Make, header: bytes, peer: Any, host: Any, size: int
+) -> None:
+    """An IPv4 client is one however the proxy writes it, for networks and bans to find it."""
+    house = make()
+    connection, transport = house.connect(PROXY)
+    stream = header + b"hello"
+    for at in range(0, len(stream), size):
+        assert (house.application.made == []) == (at < len(header))
+        house.feed(connection, stream[at : at + size])
+    (protocol,) = house.application.made
+    assert protocol.received == b"hello"
+    assert protocol.transport is connection
+    assert verifyObject(IConnection, connection)
+    assert connection.getPeer() == peer
+    assert connection.getHost() == host
+    assert connection.address == ip_address(peer.host)
+    assert connection.peer == f"{f'[{peer.host}]' if ':' in peer.host else peer.host}:4711"
+    assert (connection.proxy.address, connection.proxy.local) == (PROXY, False)
+    assert connection.inner is protocol, "the path of a byte is that of any other connection"
+    protocol.transport.write(b"you too")
+    assert transport.value() == b"you too"
+    assert house.counters.bytes_in == len(stream)
+    house.lose(connection)
+    assert house.counters.ended == {End.CLIENT: 1}
+    nothing_left(house)
+
+
+def test_what_version_2_tells_beside_addresses(make: Make) -> None:
+    house = make()
+    connection, _ = house.connect(PROXY)
+    tls = ClientTLS("TLSv1.3", "TLS_AES_256_GCM_SHA384", True, "Jörg\x1b")
+    header = version_2(FOUR, authority="irc.example.org", unique_id=b"\x1b\xffid", tls=tls)
+    house.feed(connection, header)
+    proxy = connection.proxy
+    assert (proxy.version, proxy.authority, proxy.unique_id) == (
+        2,
+        "irc.example.org",
+        b"\x1b\xffid",
+    )
+    assert proxy.ssl == tls
+    assert str(proxy) == (
+        r"proxy 10.0.0.1:40000 id \x1b\xffid name irc.example.org "
+        r"TLSv1.3 TLS_AES_256_GCM_SHA384 verified Jörg\x1b"
+    )
+    assert proxy.plain() == {
+        "address": "10.0.0.1:40000",
+        "version": 2,
+        "local": False,
+        "unique_id": r"\x1b\xffid",
+        "authority": "irc.example.org",
+        "tls": {
+            "version": "TLSv1.3",
+            "cipher": "TLS_AES_256_GCM_SHA384",
+            "verified": True,
+            "common_name": r"Jörg\x1b",
+        },
+    }
+
+
+def test_without_a_proxy_nothing_is_told() -> None:
+    connection, _ = House().connect()
+    assert connection.proxy is None
+
+
+@pytest.mark.parametrize(
+    ("address", "proxies", "unix"),
+    [
+        (CLIENT, TRUSTED, True),
+        (IPv6Address("TCP", "2001:db8::1", 1), TRUSTED, True),
+        (UNIXAddress(None), TRUSTED, False),
+        (PROXY, "", True),
+    ],
+)
+def test_who_is_not_trusted_is_refused_whatever_it_says(
+    make: Make, events: Any, address: Any, proxies: str, unix: bool
+) -> None:
+    """Anybody can write a header. The log names who did, not whom it named."""
+    house = make(proxies=proxies, unix=unix)
+    for _ in range(3):
+        connection, transport = house.connect(address)
+        if connection is None or transport.disconnecting:
+            assert house.layer.connections == set()
+    assert house.application.made == []
+    assert house.counters.refused == {Refusal.UNTRUSTED_PROXY: 3}
+    (event,) = events("connection.refused")
+    assert event["refusal"] == "untrusted-proxy"
+    assert event["peer"] in ("192.0.2.1:4711", "[2001:db8::1]:1", "unix", "10.0.0.1:40000")
+    assert house.tally.count == 0
+
+
+def test_an_ipv4_proxy_on_a_dual_stack_socket_is_one(make: Make) -> None:
+    house = make()
+    connection, _ = house.connect(IPv6Address("TCP", "::ffff:10.0.0.1", 40000))
+    house.feed(connection, LINE)
+    assert connection.proxy.address == PROXY
+
+
+def test_a_proxy_on_a_unix_socket(make: Make) -> None:
+    house = make(proxies="", unix=True, per_address=1)
+    connection, _ = house.connect(UNIXAddress(None))
+    house.feed(connection, LINE)
+    assert connection.peer == "192.0.2.1:4711"
+    assert house.layer.admission.busiest == 1
+    house.lose(connection)
+    nothing_left(house)
+
+
+@pytest.mark.parametrize("sent", [b"", LINE[:20]])
+def test_a_header_that_does_not_come_in_time_is_not_waited_for(
+    make: Make, events: Any, sent: bytes
+) -> None:
+    house = make(proxy_header=3.0)
+    connection, transport = house.connect(PROXY)
+    if sent:
+        house.feed(connection, sent)
+    house.clock.advance(2.9)
+    assert not transport.aborted
+    house.clock.advance(0.2)
+    assert transport.aborted
+    house.lose(connection, ConnectionLost())
+    assert house.counters.ended == {End.PROXY_TIMEOUT: 1}
+    (event,) = events("proxy.failed")
+    assert (event["fault"], event["peer"]) == ("timeout", "10.0.0.1:40000")
+    assert house.application.made == []
+    nothing_left(house)
+
+
+@pytest.mark.parametrize(
+    ("sent", "fault"),
+    [
+        (b"GET / HTTP/1.1\r\n", "no-header"),
+        (b"PROXY TCP4 1.2.3.4 1.2.3.4 1 65536\r\n", "port"),
+        (version_2(FOUR)[:12] + b"\x31", "version"),
+    ],
+)
+def test_what_is_no_header_ends_the_connection_and_is_told_once_a_burst(
+    make: Make, events: Any, sent: bytes, fault: str
+) -> None:
+    """ "abort the connection as soon as possible" (section 2.1); what it was is not repeated."""
+    house = make()
+    for _ in range(3):
+        connection, transport = house.connect(PROXY)
+        house.feed(connection, sent)
+        assert transport.aborted
+        house.feed(connection, b"more")
+        house.lose(connection, ConnectionLost())
+    assert house.counters.ended == {End.PROXY_FAILED: 3}
+    (event,) = events("proxy.failed")
+    assert event["fault"] == fault
+    assert event["since"] == 0
+    assert house.application.made == []
+    nothing_left(house)
+
+
+def test_a_header_that_is_cut_short(make: Make, events: Any) -> None:
+    """Section 2.2: "must also reject incoming connections containing partial protocol headers" """
+    house = make()
+    connection, _ = house.connect(PROXY)
+    house.feed(connection, LINE[:-1])
+    house.half_close(connection)
+    house.lose(connection)
+    assert house.counters.ended == {End.PROXY_FAILED: 1}
+    (event,) = events("proxy.failed")
+    assert event["fault"] == "cut-short"
+    nothing_left(house)
+
+
+@pytest.mark.parametrize("sent", [b"", LOCAL])
+def test_a_check_that_says_nothing_or_local_and_goes_is_nothing_to_tell(
+    make: Make, events: Any, sent: bytes
+) -> None:
+    """HAProxy's ``check`` connects and goes; with ``check-send-proxy`` it says LOCAL before."""
+    house = make(Told)
+    connection, _ = house.connect(PROXY)
+    if sent:
+        house.feed(connection, sent)
+    house.half_close(connection)
+    house.lose(connection)
+    assert house.counters.ended == {End.CLIENT: 1}
+    assert events("proxy.failed") == events("connection.refused") == []
+    nothing_left(house)
+
+
+@pytest.mark.parametrize("header", [LOCAL, version_1(None)])
+def test_the_proxy_for_itself_is_held_to_the_totals_alone(make: Make, header: bytes) -> None:
+    """Its address keeps no place from it, nor the rules of who may come: all of its clients would
+    pay."""
+    house = make(per_address=1, allow=NETWORKS.parse("192.0.2.0/24"), connections=3)
+    there = [house.connect(PROXY)[0] for _ in range(3)]
+    for connection in there:
+        house.feed(connection, header + b"hello")
+    assert [made.received for made in house.application.made] == [b"hello"] * 3
+    assert {each.peer for each in there} == {"10.0.0.1:40000"}
+    assert {each.proxy.local for each in there} == {header is LOCAL}
+    assert house.layer.admission.busiest == 0
+    house.lose(house.connect(PROXY)[0])
+    assert house.counters.refused == {Refusal.SERVICE_FULL: 1}
+    for connection in there:
+        house.lose(connection)
+    nothing_left(house)
+
+
+@pytest.mark.parametrize(("header", "told"), [(LOCAL, 0), (LINE, 1)])
+def test_a_check_that_says_nothing_is_not_told_as_misbehaviour(
+    make: Make, events: Any, localhost: certificates.Made, header: bytes, told: int
+) -> None:
+    """Else a filter that bans whom it reads in the log would ban the proxy."""
+    house = make(tls=server_tls(localhost, Clock()))
+    connection, _ = house.connect(PROXY)
+    house.feed(connection, header)
+    house.clock.advance(10.1)
+    house.lose(connection, ConnectionLost())
+    assert house.counters.ended == {End.TLS_TIMEOUT: 1}
+    assert len(events("connection.misbehaved")) == told
+
+
+def test_who_waits_for_a_header_has_a_place_in_the_totals(make: Make) -> None:
+    """Proxies that say nothing cannot be more than clients could be."""
+    house = make(connections=2)
+    waiting = [house.connect(PROXY)[0] for _ in range(2)]
+    house.lose(house.connect(PROXY)[0])
+    assert house.counters.refused == {Refusal.SERVICE_FULL: 1}
+    house.clock.advance(4.0)
+    for connection in waiting:
+        house.lose(connection, ConnectionLost())
+    nothing_left(house)
+
+
+def test_limits_of_an_address_are_those_of_the_client(make: Make, events: Any) -> None:
+    """The log names the client: a filter that bans whom it reads there bans no proxy."""
+    house = make(per_address=1, deny=NETWORKS.parse("192.0.2.9"))
+    one, _ = house.connect(PROXY)
+    house.feed(one, line("192.0.2.1"))
+    again, transport = house.connect(PROXY)
+    house.feed(again, line("192.0.2.1", 4712) + b"hello")
+    assert transport.value() == b"no: address-full"
+    assert transport.disconnecting
+    denied, transport = house.connect(PROXY)
+    house.feed(denied, line("192.0.2.9"))
+    assert transport.value() == b"no: denied"
+    other, _ = house.connect(PROXY)
+    house.feed(other, line("192.0.2.2"))
+    assert len(house.application.made) == 2
+    assert house.counters.refused == {Refusal.ADDRESS_FULL: 1, Refusal.DENIED: 1}
+    assert [event["peer"] for event in events("connection.refused")] == [
+        "192.0.2.1:4712",
+        "192.0.2.9:4711",
+    ]
+    for connection in (again, denied):
+        house.lose(connection)
+    assert house.counters.ended == {End.REFUSED: 2}
+    house.lose(one)
+    third, _ = house.connect(PROXY)
+    house.feed(third, line("192.0.2.1"))
+    assert len(house.application.made) == 3
+    for connection in (other, third):
+        house.lose(connection)
+    nothing_left(house)
+
+
+def test_bans_are_of_clients(make: Make) -> None:
+    bans = Bans(lambda: 0.0)
+    house = make(bans=bans)
+    (network,) = NETWORKS.parse("192.0.2.0/24")
+    bans.add(Ban(network, 0.0, None, "", "test"))
+    connection, transport = house.connect(PROXY)
+    house.feed(connection, LINE)
+    assert transport.value() == b"no: banned"
+    house.lose(connection)
+    assert house.counters.refused == {Refusal.BANNED: 1}
+    nothing_left(house)
+
+
+def test_a_reload_of_limits_does_not_lose_count(make: Make) -> None:
+    """Places are counted for those addresses that are let in, whoever waits."""
+    house = make(per_address=1)
+    known, _ = house.connect(PROXY)
+    house.feed(known, line("2001:db8:1::1"))
+    local, _ = house.connect(PROXY)
+    house.feed(local, LOCAL)
+    waiting, _ = house.connect(PROXY)
+    house.layer.reconfigure(PolicySettings(per_address=1, ipv6_prefix=48), 0.0)
+    house.feed(waiting, line("2001:db8:1:1::1"))
+    assert house.counters.refused == {Refusal.ADDRESS_FULL: 1}
+    for connection in (known, local, waiting):
+        house.lose(connection)
+    nothing_left(house)
+
+
+def test_the_access_log_tells_both(make: Make, events: Any) -> None:
+    house = make(access_log=True, deny=NETWORKS.parse("192.0.2.9"))
+    connection, _ = house.connect(PROXY)
+    house.feed(connection, version_2(FOUR, unique_id=b"4F2A"))
+    house.lose(connection)
+    refused, _ = house.connect(PROXY)
+    house.feed(refused, line("192.0.2.9"))
+    house.lose(refused)
+    direct = House(access_log=True)
+    connection, _ = direct.connect()
+    direct.lose(connection)
+    behind, plain = events("connection.ended")
+    assert (behind["peer"], behind["via"]) == (
+        "192.0.2.1:4711",
+        ", proxy 10.0.0.1:40000 id 4F2A",
+    )
+    assert formatEvent(behind).endswith("no TLS, proxy 10.0.0.1:40000 id 4F2A")
+    assert formatEvent(plain).endswith("no TLS")
+
+
+def test_drain_does_not_wait_for_a_header(make: Make) -> None:
+    house = make()
+    connection, transport = house.connect(PROXY)
+    house.layer.drain(End.SHUTDOWN, 10.0)
+    assert transport.aborted
+    house.lose(connection, ConnectionLost())
+    assert house.counters.ended == {End.SHUTDOWN: 1}
+    nothing_left(house)
+
+
+@pytest.mark.parametrize("size", [1, 100_000])
+def test_tls_is_behind_the_header(make: Make, localhost: certificates.Made, size: int) -> None:
+    """Header and ClientHello may come in one segment; what is cut anywhere is the same."""
+    house = make(tls=server_tls(localhost, Clock()))
+    connection, transport = house.connect(PROXY)
+    client = SSL.Connection(SSL.Context(SSL.TLS_CLIENT_METHOD))
+    client.set_connect_state()
+
+    def shake_hands() -> bytes:
+        with contextlib.suppress(SSL.WantReadError):
+            client.do_handshake()
+        with contextlib.suppress(SSL.WantReadError):
+            return client.bio_read(1 << 16)
+        return b""
+
+    def feed(data: bytes) -> None:
+        for at in range(0, len(data), size):
+            house.feed(connection, data[at : at + size])
+
+    feed(LINE + shake_hands())
+    while data := transport.empty():
+        client.bio_write(data)
+        feed(shake_hands())
+    client.send(b"hello")
+    feed(client.bio_read(1 << 16))
+    (protocol,) = house.application.made
+    assert protocol.received == b"hello"
+    known = IConnection(protocol.transport)
+    assert known is connection
+    assert (known.tls.version, known.peer) == ("TLSv1.3", "192.0.2.1:4711")
+    assert protocol.transport.getPeer() == CLIENT
+    house.lose(connection)
+    nothing_left(house)
+
+
+def test_the_handshake_has_its_own_time_after_the_header(
+    make: Make, localhost: certificates.Made
+) -> None:
+    house = make(tls=server_tls(localhost, Clock()), handshake=10.0, proxy_header=3.0)
+    connection, transport = house.connect(PROXY)
+    house.clock.advance(2.0)
+    house.feed(connection, LINE)
+    house.clock.advance(9.9)
+    assert not transport.aborted
+    house.clock.advance(0.2)
+    assert transport.aborted
+    house.lose(connection, ConnectionLost())
+    assert house.counters.ended == {End.TLS_TIMEOUT: 1}
+    nothing_left(house)
+
+
+def test_a_client_who_is_refused_in_tls_is_told_nothing(
+    make: Make, localhost: certificates.Made
+) -> None:
+    house = make(tls=server_tls(localhost, Clock()), deny=NETWORKS.parse("192.0.2.0/24"))
+    connection, transport = house.connect(PROXY)
+    house.feed(connection, LINE)
+    assert transport.disconnecting
+    assert transport.value() == b""
+    house.lose(connection)
+    nothing_left(house)
+
+
+class Curt(HalfCloseable):
+    """Says what it has to say, and goes."""
+
+    def connectionMade(self) -> None:
+        self.transport.write(b"now")  # type: ignore[union-attr]
+        self.transport.loseConnection()  # type: ignore[union-attr]
+
+
+def test_a_protocol_that_ends_at_once_hears_nothing_more(make: Make) -> None:
+    house = make(Curt)
+    connection, transport = house.connect(PROXY)
+    house.feed(connection, LINE + b"hello")
+    assert transport.value() == b"now"
+    assert transport.disconnecting
+    (protocol,) = house.application.made
+    assert protocol.received == b""
+    house.lose(connection)
+    assert house.counters.ended == {End.SERVER: 1}
+    nothing_left(house)
+
+
+def test_half_close_behind_a_header(make: Make) -> None:
+    house = make(HalfCloseable)
+    connection, _ = house.connect(PROXY)
+    house.feed(connection, LINE + b"hello")
+    house.half_close(connection)
+    (protocol,) = house.application.made
+    assert (protocol.received, protocol.half_closed) == (b"hello", 1)
+    house.lose(connection, ConnectionDone())
+    nothing_left(house)
+
+
+def test_a_reload_can_begin_or_end_to_want_headers(make: Make) -> None:
+    house = make()
+    house.factory.become(ListenerFactory(house.layer))
+    connection, _ = house.connect()
+    house.feed(connection, LINE)
+    (protocol,) = house.application.made
+    assert protocol.received == LINE
+    house.factory.become(
+        ListenerFactory(house.layer, proxies=Proxies(TrustedProxies(NETWORKS.parse(TRUSTED))))
+    )
+    house.connect()
+    assert house.counters.refused == {Refusal.UNTRUSTED_PROXY: 1}
