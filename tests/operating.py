@@ -62,6 +62,10 @@ class OperatorTransport(StringTransport):
     def __init__(self, handle: Any) -> None:
         super().__init__(peerAddress=UNIXAddress(None))
         self._handle = handle
+        self.half_closed = False
+
+    def loseWriteConnection(self) -> None:
+        self.half_closed = True
 
     def getHandle(self) -> Any:
         return self._handle

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from tcpd.ctl.client import Control, Unreachable, find_socket
-from tcpd.ctl.main import _unescape, main
+from tcpd.ctl.main import _parser, _unescape, main
+from tcpd.daemon.versions import version_of
 from tcpd.policy.passwords import verify_password
 
 
@@ -59,6 +60,9 @@ def test_where_it_looks(tmp_path: Path) -> None:
     file = tmp_path / "t.ini"
     file.write_text("[tcpd]\ncontrol = /y\n")
     assert find_socket(None, str(file), user, 7) == ["/y"]
+    file.write_text("[tcpd]\ncontrol = run/y\n")
+    assert find_socket(None, str(file), user, 7) == [f"{tmp_path}/run/y"], "from the file's place"
+    assert find_socket(None, str(tmp_path), user, 7) == [f"{tmp_path}/run/y"]
     file.write_text("[tcpd]\nstate = here\n")
     assert find_socket(None, str(file), {}, 7) == [
         "/run/tcpd/control",
@@ -222,3 +226,35 @@ def test_it_starts_without_twisted_and_tls() -> None:
     # site may have imported some before anything of ours runs
     assert "twisted" not in done.stdout
     assert "OpenSSL" not in done.stdout
+
+
+def test_a_port_out_of_range_is_told_with_what_is_right(capsys: pytest.CaptureFixture[str]) -> None:
+    for wrong in ("99999", "0", "-1", "http", "\u0665"):
+        with pytest.raises(SystemExit) as ended:
+            main(["probe", "--", "localhost", wrong])
+        assert ended.value.code == 2
+        told = capsys.readouterr().err
+        assert f"{wrong!r} is not the number of a port, which is from 1 to 65535" in told
+
+
+def test_it_tells_its_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"tcpd-ctl {version_of('tcpd')}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "timeout"),
+    [
+        (["status"], None),
+        (["--timeout", "2", "status"], 2.0),
+        (["status", "--timeout", "3"], 3.0),
+        (["--timeout", "2", "status", "--timeout", "3"], 3.0),
+        (["probe", "localhost", "7", "--timeout", "3"], 3.0),
+    ],
+)
+def test_the_timeout_stands_before_or_behind_the_command(
+    arguments: list[str], timeout: float | None
+) -> None:
+    assert _parser().parse_args(arguments).timeout == timeout

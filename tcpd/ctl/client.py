@@ -55,8 +55,6 @@ def find_socket(
     if control == NONE:
         raise Unreachable(f"{config} says control = none, so there is no control socket")
     state = values.get("state", "")
-    if state:
-        state = os.path.join(os.path.dirname(os.path.abspath(config)), state)
     if control != AUTO or not state:
         found = control_path(control, state, environ, uid)
         return [found] if control != AUTO else control_candidates(environ, uid)
@@ -76,7 +74,14 @@ def _tcpd_section(config: str) -> dict[str, str]:
     except (OSError, UnicodeDecodeError, ConfigError) as error:
         raise Unreachable(f"{config} cannot be read: {error}") from error
     section = ini.merge(documents).get("tcpd")
-    return {} if section is None else {key: value.text for key, value in section.values.items()}
+    found = {}
+    for key, value in section.values.items() if section else ():
+        found[key] = value.text
+        if key == "state" or (key == "control" and value.text not in (AUTO, NONE)):
+            # a path starts at the directory of the file that names it
+            directory = os.path.dirname(os.path.abspath(value.place.file))
+            found[key] = value.text and os.path.join(directory, value.text)
+    return found
 
 
 class Control:

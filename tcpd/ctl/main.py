@@ -10,10 +10,13 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 from tcpd.ctl.client import TIMEOUT, Control, NotAllowed, Unreachable, find_socket
 
 DONE, REFUSED, USAGE, NO_DAEMON, NOT_ALLOWED = range(5)
+
+_TIMEOUT_HELP = "how long to wait"
 
 _EPILOG = """exit status: 0 done, 1 the daemon or the probed service said no, 2 wrong usage,
 3 there is no daemon to speak to, 4 you may not"""
@@ -51,7 +54,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--config", metavar="FILE", help="find the socket by [tcpd] of this ini file or directory"
     )
-    parser.add_argument("--timeout", type=float, metavar="SECONDS", help="how long to wait")
+    parser.add_argument("--timeout", type=float, metavar="SECONDS", help=_TIMEOUT_HELP)
+    parser.add_argument("--version", action=_Version, nargs=0, help="tell the version, and end")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
 
     def add(
@@ -59,6 +63,14 @@ def _parser() -> argparse.ArgumentParser:
     ) -> argparse.ArgumentParser:
         made = commands.add_parser(name, help=help, description=f"{help[:1].upper()}{help[1:]}.")
         made.set_defaults(run=run)
+        # behind the command too; suppressed, it does not undo one that stands before it
+        made.add_argument(
+            "--timeout",
+            type=float,
+            metavar="SECONDS",
+            help=_TIMEOUT_HELP,
+            default=argparse.SUPPRESS,
+        )
         if json:
             made.add_argument("--json", action="store_true", help="one line of JSON")
         return made
@@ -97,7 +109,7 @@ def _parser() -> argparse.ArgumentParser:
     add("hash-password", "make a hash of a password for an ini file", _hash_password, json=False)
     probe = add("probe", "look at a service from outside, as a client would", _probe)
     probe.add_argument("host")
-    probe.add_argument("port", type=int)
+    probe.add_argument("port", type=_port)
     probe.add_argument("--tls", action="store_true", help="speak TLS, and verify the certificate")
     probe.add_argument("--name", help="that the certificate has to be for; default: the host")
     probe.add_argument("--ca", metavar="FILE", help="PEM file to trust; default: the system's")
@@ -105,6 +117,24 @@ def _parser() -> argparse.ArgumentParser:
     probe.add_argument("--expect", metavar="TEXT", default="", help="that has to come")
     probe.add_argument("--min-days", type=float, default=0.0, help="of the certificate")
     return parser
+
+
+class _Version(argparse.Action):
+    """Looks the version up only when it is asked for: that takes longer than all the rest."""
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: object, *_: object) -> NoReturn:
+        from tcpd.daemon.versions import version_of
+
+        _out(f"tcpd-ctl {version_of('tcpd')}")
+        parser.exit()
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 65535):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not the number of a port, which is from 1 to 65535"
+        )
+    return int(text)
 
 
 def _out(text: str) -> None:

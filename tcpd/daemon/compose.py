@@ -7,6 +7,7 @@ import os
 import re
 import secrets
 import socket
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -18,7 +19,7 @@ from tcpd.config.errors import ConfigError, SettingError
 from tcpd.config.listen import Listener
 from tcpd.config.settings import ServiceSettings, Settings
 from tcpd.daemon.context import Context
-from tcpd.daemon.internal import CONNECTIONS, DRAIN, Internal
+from tcpd.daemon.internal import DRAIN, Internal
 from tcpd.daemon.metrics import MetricsSettings
 from tcpd.net.datagram import Datagrams
 from tcpd.net.directory import ServiceEntry
@@ -67,6 +68,7 @@ class Parts:
     :param directory: tells what is served.
     :param internals: by name, the services of the daemon's own.
     :param uid: the user id that it is going to run as; ``None`` for the one it has.
+    :param gid: the group id that it is going to have beside another user id.
     """
 
     def __init__(
@@ -78,18 +80,19 @@ class Parts:
         directory: Callable[[], list[ServiceEntry]],
         internals: Mapping[str, Internal],
         uid: int | None = None,
+        gid: int | None = None,
     ) -> None:
         self.kinds = kinds
         self.internals = internals
         self.reactor = reactor
         self.uid = os.geteuid() if uid is None else uid
+        self.user = None if uid is None else (uid, gid)
         self.wall_clock = wall_clock
         self.directory = directory
         self.server_name = settings.tcpd.server_name or _host_name()
         self.started = reactor.seconds()
         self.tally = Tally(settings.tcpd.connections)
         self.bans = Bans(wall_clock)
-        self.internal_tallies = {name: Tally(CONNECTIONS) for name in internals}
         self.ids = itertools.count(1)
         self.systemd = passed_sockets(initial_environment(), os.getpid())
         self.turns = _turns(settings, reactor)
@@ -181,7 +184,8 @@ class Parts:
             factory=factory,
             policy=settings.policies[service.policy],
             idle=self.idle(service, settings),
-            tally=self.internal_tallies.get(service.name, self.tally),
+            # what the daemon may have in all does not count for its operator
+            tally=Tally(sys.maxsize) if service.name in self.internals else self.tally,
             bans=None if service.name in self.internals else self.bans,
             counters=context.counters,
             clock=self.reactor,
@@ -193,6 +197,7 @@ class Parts:
             reactor=self.reactor,
             systemd=self.systemd,
             turns=self.turns,
+            user=self.user,
             drain=self.drain(service.name, settings),
         )
 

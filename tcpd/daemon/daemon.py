@@ -88,8 +88,9 @@ class Daemon(MultiService):
         self.units: dict[str, ListeningService] = {}
         self.contexts: dict[str, Context] = {}
         uid = surroundings.owner if surroundings else None
+        gid = surroundings.group if surroundings else None
         self.parts = parts = Parts(
-            settings, kinds, reactor, wall_clock, self.directory, self.internals, uid
+            settings, kinds, reactor, wall_clock, self.directory, self.internals, uid, gid
         )
         complaints = Complaints(settings)
         parts.use_certificates(parts.load_certificates(settings, complaints))

@@ -10,8 +10,8 @@ What sets them apart:
 
 - no ``[service:...]`` may have one of their names (:data:`tcpd.config.build.RESERVED`), and the
   directory that clients see does not list them;
-- what they may take is bounded for each by itself (:data:`CONNECTIONS`) and not counted among the
-  daemon's connections: an operator has to get in just when the daemon is full;
+- what they may take is bounded for each by its policy (:data:`CONNECTIONS` at most) and not counted
+  among the daemon's connections: an operator has to get in just when the daemon is full;
 - a stop first lets all other services drain and then stops them, so that the operator can watch it;
   they themselves get :data:`DRAIN` seconds.
 """
@@ -83,5 +83,7 @@ def with_internals(settings: Settings, internals: Iterable[Internal]) -> Setting
                 policy=each.policy_name,
                 options=each.options(settings),
             )
-            policies[each.policy_name] = each.policy(settings)
+            policy = each.policy(settings)
+            most = min(policy.connections, CONNECTIONS)
+            policies[each.policy_name] = replace(policy, connections=most)
     return replace(settings, services=services, policies=policies)

@@ -158,8 +158,10 @@ class Conduit(Connection, Protocol):
 
     def loseWriteConnection(self) -> None:
         """Close the sending side once all is written: a half-close of ours."""
-        if not (self.disconnecting or self._lost):
-            transport = cast(Any, self.transport)
+        transport = cast(Any, self.transport)
+        if not ITCPTransport.providedBy(transport):
+            self.loseConnection()
+        elif not (self.disconnecting or self._lost):
             transport.writeSequence(list(self._held))
             self._drop_held()
             transport.loseWriteConnection()
@@ -179,17 +181,25 @@ class Conduit(Connection, Protocol):
     def getHandle(self) -> Any:
         return cast(Any, self.transport).getHandle()
 
+    # what is below need not be of TCP, and a protocol need not know
+
     def getTcpNoDelay(self) -> bool:
-        return bool(cast(Any, self.transport).getTcpNoDelay())
+        below: Any = self.transport
+        return ITCPTransport.providedBy(below) and bool(below.getTcpNoDelay())
 
     def setTcpNoDelay(self, enabled: bool) -> None:
-        cast(Any, self.transport).setTcpNoDelay(enabled)
+        below: Any = self.transport
+        if ITCPTransport.providedBy(below):
+            below.setTcpNoDelay(enabled)
 
     def getTcpKeepAlive(self) -> bool:
-        return bool(cast(Any, self.transport).getTcpKeepAlive())
+        below: Any = self.transport
+        return ITCPTransport.providedBy(below) and bool(below.getTcpKeepAlive())
 
     def setTcpKeepAlive(self, enabled: bool) -> None:
-        cast(Any, self.transport).setTcpKeepAlive(enabled)
+        below: Any = self.transport
+        if ITCPTransport.providedBy(below):
+            below.setTcpKeepAlive(enabled)
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
         if self.disconnecting or self._lost:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -105,6 +106,8 @@ class ListeningService(Service):
     :param systemd: the sockets that systemd passed, by name.
     :param turns: for lean transports; ``None`` for Twisted's own.
     :param drain: seconds that connections may take to end when it stops.
+    :param user: user and group id (``None`` for as it is) that the daemon is going to have: a UNIX
+        socket that root opens is theirs then, if its listener does not give it to others.
     """
 
     _log = Logger()
@@ -118,6 +121,7 @@ class ListeningService(Service):
         systemd: Mapping[str, Sequence[int]],
         drain: float,
         turns: Turns | None = None,
+        user: tuple[int, int | None] | None = None,
     ) -> None:
         self.setName(layer.service)
         self.layer = layer
@@ -127,6 +131,7 @@ class ListeningService(Service):
         self._reactor = reactor
         self._systemd = systemd
         self._turns = turns
+        self._user = user
 
     @property
     def listening(self) -> tuple[Listener, ...]:
@@ -180,10 +185,20 @@ class ListeningService(Service):
             if isinstance(server, Datagrams):
                 port = open_datagrams(self._reactor, listener, server)
             else:
-                port = open_stream(self._reactor, listener, server, self._systemd, self._turns)
+                ours = self._given_to_its_user(listener)
+                port = open_stream(self._reactor, ours, server, self._systemd, self._turns)
         except ListenError as error:
             raise ListenError(f"service {self.layer.service} {error}") from error
         return OpenPort(listener, server, port)
+
+    def _given_to_its_user(self, listener: Listener) -> Listener:
+        place = listener.place
+        if self._user is None or os.geteuid() != 0 or not isinstance(place, UnixSocket):
+            return listener
+        uid, gid = self._user
+        owner = place.owner or str(uid)
+        group = place.group or ("" if gid is None else str(gid))
+        return replace(listener, place=replace(place, owner=owner, group=group))
 
     def stopService(self) -> Deferred[None]:
         """Close the ports, then let the connections end.

@@ -277,3 +277,19 @@ def test_a_directory_without_ini_files_is_an_error(tmp_path: Path) -> None:
 def test_the_built_in_sample_is_taken_only_where_no_file_is() -> None:
     settings = load([], sample(KINDS.values(), SECTIONS), KINDS, SECTIONS)
     assert settings.place("service:word", "listen").startswith("<built-in sample>:")
+
+
+def test_the_control_socket_starts_at_the_files_directory_as_every_path() -> None:
+    """The sample says so of all paths; auto and none are no paths."""
+
+    served = "[service:a]\nprotocol = word\nlisten = 127.0.0.1:7\n"
+
+    def control(value: str) -> str:
+        document, _ = ini.read("/etc/tcpd/x.ini", f"[tcpd]\ncontrol = {value}\n{served}")
+        return build(document, KINDS, SECTIONS).tcpd.control
+
+    assert control("run/control") == "/etc/tcpd/run/control"
+    assert control("/run/control") == "/run/control"
+    assert (control("auto"), control("none")) == ("auto", "none")
+    with pytest.raises(ConfigError, match="longer than the 107 bytes"):
+        control("x" * 100)

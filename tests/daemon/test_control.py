@@ -439,11 +439,20 @@ def test_who_may_not_is_told_so_and_counted(house: House, monkeypatch: pytest.Mo
     stranger = house.operator()
     assert stranger.greeting.startswith("421 ")
     assert "may not operate this daemon" in stranger.greeting
-    assert stranger.transport.disconnecting
+    assert stranger.transport.half_closed
+    assert not stranger.transport.disconnecting, "or what it sends would reset the words"
+    stranger.protocol.writeConnectionLost()
     assert stranger.ask("STATUS") == ""
     assert stranger.context.counters.refused["denied"] == 1
     stranger.protocol.readConnectionLost()
+    assert stranger.transport.disconnecting
     stranger.protocol.connectionLost(Failure(ConnectionDone()))
+    slow = house.operator()
+    house.reactor.advance(1.9)
+    assert not slow.transport.disconnecting
+    house.reactor.advance(0.1)
+    assert slow.transport.disconnecting, "nobody is waited for without end"
+    slow.protocol.connectionLost(Failure(ConnectionDone()))
 
 
 # --- anything at all ---

@@ -19,6 +19,7 @@ from tcpd.daemon.compose import SECTIONS
 from tcpd.daemon.internal import CONNECTIONS, DRAIN
 from tcpd.daemon.metrics import figures
 from tcpd.net.listeners import ListenError
+from tcpd.policy.reasons import Refusal
 
 SITE = "[metrics]\nlisten = 127.0.0.1:9\n"
 
@@ -137,6 +138,8 @@ def test_clients_do_not_see_it_in_the_directory_nor_take_its_place() -> None:
     held = [house.connect(9) for _ in range(CONNECTIONS)]
     assert len(held) == CONNECTIONS
     assert house.reactor.ports["tcp", "127.0.0.1", 9].factory.buildProtocol(PEER) is None
+    counters = house.daemon.by_name()["metrics"].layer.counters
+    assert counters.refused == {Refusal.SERVICE_FULL: 1}, "by its own limit: the daemon's is full"
 
 
 PEER: Any = StringTransport().getPeer()

@@ -265,6 +265,7 @@ def test_each_is_a_transport_of_tcp_or_of_tls() -> None:
     assert verifyClass(INegotiated, TLSLayer, tentative=True)
 
 
+@implementer(ITCPTransport)
 class TCP(Transport):
     """A transport that is a TCP socket's."""
 
@@ -301,6 +302,16 @@ def test_a_conduit_passes_on_what_tcp_alone_knows() -> None:
     assert transport.value().endswith(b"xheld"), "what was held goes out first"
     conduit.writeConnectionLost()
     assert house.application.made[0].write_closed == 1
+
+
+def test_what_tcp_alone_knows_is_passed_over_elsewhere() -> None:
+    """twisted.web's channel sets TCP_NODELAY wherever the transport says it is of TCP."""
+    conduit, transport = House().connect()
+    conduit.setTcpNoDelay(True)
+    conduit.setTcpKeepAlive(True)
+    assert conduit.getTcpNoDelay() is conduit.getTcpKeepAlive() is False
+    conduit.loseWriteConnection()
+    assert transport.disconnecting
 
 
 def test_a_protocol_knows_its_connection(make: Make) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from twisted.internet.interfaces import IAddress
+from twisted.internet.interfaces import IAddress, IDelayedCall
 from twisted.logger import Logger
 
 from tcpd.config.listen import Listener, PrivateSocket
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 NAME = "control"
 
 _MODE = 0o660
+
+#: Seconds that who may not operate has to read why, and to hang up.
+_REFUSED_LINGER = 2.0
 
 #: Operators are not put out for being quiet: one may follow events that are rare.
 _POLICY = PolicySettings(idle=0.0)
@@ -153,6 +156,9 @@ class ControlProtocol(LineProtocol):
 
     _shared: ControlFactory
 
+    #: How long who was refused may still take; ``None`` for who was let in.
+    _patience: IDelayedCall | None = None
+
     def connectionMade(self) -> None:
         """Look who it is before a word is said."""
         transport: Any = self.transport
@@ -160,9 +166,13 @@ class ControlProtocol(LineProtocol):
         if allowed:
             super().connectionMade()
         else:
+            # only our side is closed: a socket that is closed with input unread is reset, which
+            # would cost who speaks first the words that say why
             self._closing = True
             transport.write(self._shared.refused(self._operator))
-            transport.loseConnection()
+            transport.loseWriteConnection()
+            clock = self._shared.context.clock
+            self._patience = clock.callLater(_REFUSED_LINGER, transport.loseConnection)
 
     def dataReceived(self, data: bytes) -> None:
         """As any line service, for who is let in."""
@@ -171,11 +181,20 @@ class ControlProtocol(LineProtocol):
 
     def readConnectionLost(self) -> None:
         """As any line service, for who is let in."""
-        if not self._closing:
+        if self._patience is None:
             super().readConnectionLost()
+        else:
+            cast(Any, self.transport).loseConnection()
+
+    def writeConnectionLost(self) -> None:
+        """As any line service, for who was let in."""
+        if self._patience is None:
+            super().writeConnectionLost()
 
     def connectionLost(self, reason: Any = None) -> None:
         """As any line service, for who was let in."""
+        if self._patience is not None and self._patience.active():
+            self._patience.cancel()
         if hasattr(self, "_session"):
             super().connectionLost(reason)
 

@@ -130,13 +130,12 @@ class Looking:
         for name, unit in daemon.units.items():
             layer = unit.layer
             policy = layer.policy
-            own = daemon.parts.internal_tallies.get(name)
             services.append(
                 {
                     "name": name,
                     "policy": daemon.policy_of(name),
                     "connections": layer.admission.count,
-                    "connections_limit": min(policy.connections, own.limit if own else 1 << 30),
+                    "connections_limit": policy.connections,
                     "busiest_address": layer.admission.busiest,
                     "per_address": policy.per_address,
                     "idle": layer.idle,
