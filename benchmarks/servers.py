@@ -264,6 +264,22 @@ def _haproxy(ground: Ground, kind: str, port: int) -> Commands:
     return [*_c(ground, kind, behind), [program, "-db", "-q", "-f", config]]
 
 
+def _forward(ground: Ground, kind: str, port: int) -> Commands:
+    behind = free_port()
+    text = _INI.format(
+        transport="lean",
+        state="",
+        policy="",
+        port=port,
+        protocol="forward",
+        words=" tls=bench" if kind == "tls" else "",
+        tls=f"[tls:bench]\ncertificate = {ground.pem}\n" if kind == "tls" else "",
+        keys=f"to = 127.0.0.1:{behind}\n",
+    )
+    config = _write(ground, f"forward-{port}.ini", text)
+    return [*_c(ground, kind, behind), [*_TWISTD, "--pidfile=", "tcpd", "--config", config]]
+
+
 _ECHO = frozenset({"echo"})
 _ECHOES = frozenset({"echo", "tls"})
 _ALL = frozenset({"echo", "line", "tls", "chat"})
@@ -293,4 +309,5 @@ SERVERS = (
     # each client's address: one that stands in /etc/hosts, or that is what would be measured.
     Server("xinetd", _ECHO, _xinetd, most=100, load={"connect": {"sources": 1}}),
     Server("HAProxy before C", _ECHOES, _haproxy, most=5000),
+    Server("tcpd before C", _ECHOES, _forward, most=5000),
 )

@@ -31,26 +31,10 @@ from zope.interface import implementer
 from tcpd.interfaces import IFarewell
 from tcpd.policy.reasons import End
 from tcpd.relay.forward_failures import TIMEOUT, Why, why_not_connected
-from tcpd.relay.forward_far import LINGER, FarSide, TLSFarSide, discard
+from tcpd.relay.forward_far import LINGER, FarSide, Reading, TLSFarSide, discard
 
 if TYPE_CHECKING:
     from tcpd.relay.forward import ForwardFactory
-
-
-class _Reading:
-    """A transport as the producer of the other side: it is asked to stop reading, and to go on.
-
-    What it is not asked is to close because the other transport is gone: that is decided here.
-    """
-
-    __slots__ = ("pauseProducing", "resumeProducing")
-
-    def __init__(self, transport: Any) -> None:
-        self.pauseProducing = transport.pauseProducing
-        self.resumeProducing = transport.resumeProducing
-
-    def stopProducing(self) -> None:
-        """The other transport is gone, which its protocol is told too."""
 
 
 class _Once(Factory):
@@ -150,30 +134,31 @@ class ClientSide(Protocol):
 
     # --- from the far side ---
 
-    def joined(self, far_transport: Any) -> None:
+    def joined(self) -> None:
         """The far side is there. Called by it, once."""
         self._stop_timer()
         self._attempt = None
         self._joined = True
-        assert self._far is not None
+        far = self._far
+        assert far is not None
         if self._ending:
-            self._far.abort()
+            far.abort()
             return
+        far.attach(Reading(self.transport))
         early, self._early = self._early, []
         if self._gone:
-            far, self._far = self._far, None
+            self._far = None
             for data in early:
-                far_transport.write(data)
+                far.write(data)
             far.finish(True)
             return
-        self._write = far_transport.write
-        self.transport.registerProducer(_Reading(far_transport), True)
-        far_transport.registerProducer(_Reading(self.transport), True)
+        self._write = far.write
+        self.transport.registerProducer(Reading(far.transport), True)
         self.transport.resumeProducing()
         for data in early:
-            far_transport.write(data)
+            far.write(data)
         if self._read_over:
-            self._far.end_writing()
+            far.end_writing()
 
     def far_ended(self) -> None:
         """The far side sends no more: nor do we, to the client. Called by it."""

@@ -5,7 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.error import ConnectionDone, ConnectionLost
-from twisted.internet.interfaces import IDelayedCall, IHalfCloseableProtocol, IHandshakeListener
+from twisted.internet.interfaces import (
+    IDelayedCall,
+    IHalfCloseableProtocol,
+    IHandshakeListener,
+    IPullProducer,
+)
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -29,9 +34,29 @@ def discard(data: bytes) -> None:
     """There is nobody to write it to."""
 
 
-@implementer(IHalfCloseableProtocol)
+class Reading:
+    """A transport as the producer of the other side: it is asked to stop reading, and to go on.
+
+    What it is not asked is to close because the other transport is gone: that is decided here.
+    """
+
+    __slots__ = ("pauseProducing", "resumeProducing")
+
+    def __init__(self, transport: Any) -> None:
+        self.pauseProducing = transport.pauseProducing
+        self.resumeProducing = transport.resumeProducing
+
+    def stopProducing(self) -> None:
+        """The other transport is gone, which its protocol is told too."""
+
+
+@implementer(IHalfCloseableProtocol, IPullProducer)
 class FarSide(Protocol):
     """The far side, in the clear.
+
+    What the client says is offered to the kernel at once, and Twisted's transport gets what that
+    does not take: this halves the cost of a message. While the transport has something, the client
+    is not read from, and it asks here, as of a producer, when it has sent all.
 
     :param client: whose far side it is.
     :param factory: the service's.
@@ -44,6 +69,9 @@ class FarSide(Protocol):
         self._factory = factory
         self._write = client.transport.write
         self._timer: IDelayedCall | None = None
+        self._source: Reading | None = None
+        self._send: Any = None
+        self._waiting = False  # the transport has something to send
         self._joined = False
         self._read_over = False
         self._write_over = False
@@ -97,8 +125,46 @@ class FarSide(Protocol):
 
     # --- from the client's side ---
 
+    def attach(self, source: Reading) -> None:
+        """Begin to pass bytes on. Called once, before :meth:`write`.
+
+        :param source: asked to stop reading while bytes wait here.
+        """
+        self._source = source
+        self._send = self.transport.getHandle().send
+
+    def write(self, data: bytes) -> None:
+        """Send what the client said."""
+        if self._waiting:
+            self.transport.write(data)
+            return
+        try:
+            sent = self._send(data)
+        except OSError:
+            # no room, or an end: the transport finds out which
+            sent = 0
+        if sent == len(data):
+            return
+        assert self._source is not None
+        self._source.pauseProducing()
+        self.transport.write(bytes(memoryview(data)[sent:]))
+        self.transport.registerProducer(self, False)
+        self._waiting = True
+
+    def resumeProducing(self) -> None:
+        """All that waited is sent. Called by the transport; also once when it is registered."""
+        if self._waiting:
+            self._waiting = False
+            self.transport.unregisterProducer()
+            if self._source is not None:
+                self._source.resumeProducing()
+
+    def stopProducing(self) -> None:
+        """The transport is gone, which its protocol is told too."""
+
     def end_writing(self) -> None:
         """The client sends no more: tell it so when all is sent."""
+        self._source = None
         self.transport.unregisterProducer()  # or that is what it would wait for
         self.transport.loseWriteConnection()
 
@@ -130,10 +196,11 @@ class FarSide(Protocol):
     def _join(self) -> None:
         self._joined = True
         assert self._client is not None
-        self._client.joined(self.transport)
+        self._client.joined()
 
     def _let_go(self) -> ClientSide | None:
         client, self._client = self._client, None
+        self._source = None
         self._write = discard
         return client
 
@@ -180,6 +247,14 @@ class TLSFarSide(FarSide):
             self._client.far_failed(Why(UNTRUSTED, wrong))
         else:
             self._join()
+
+    def attach(self, source: Reading) -> None:
+        """Begin to pass bytes on, all of them by the transport's TLS."""
+        self.transport.registerProducer(source, True)
+
+    def write(self, data: bytes) -> None:
+        """Send what the client said."""
+        self.transport.write(data)
 
     def end_writing(self) -> None:
         """The client sends no more: send close_notify, and read on until there is one."""

@@ -43,7 +43,9 @@ class Wire(StringTransport):
         if self.disconnecting or self.half_closing or self.gone:
             return
         super().write(data)
-        if self.producer is not None and not self.full and len(self.value()) > self.ROOM:
+        if self.producer is None or not self.streaming:
+            return
+        if not self.full and len(self.value()) > self.ROOM:
             self.full = True
             self.producer.pauseProducing()
 
@@ -54,6 +56,24 @@ class Wire(StringTransport):
     def loseConnection(self) -> None:
         assert self.producer is None, "a transport that has a producer would wait for it"
         self.disconnecting = True
+
+    def getHandle(self) -> Wire:
+        """The socket is in here too."""
+        return self
+
+    def send(self, data: bytes) -> int:
+        """The socket's: takes what there is room for."""
+        assert self.producer is None or self.streaming, "what the transport holds comes first"
+        room = self.ROOM - len(self.value())
+        if room <= 0:
+            raise BlockingIOError
+        super().write(data[:room])
+        return min(room, len(data))
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        super().registerProducer(producer, streaming)
+        if not streaming:
+            producer.resumeProducing()
 
     def abortConnection(self) -> None:
         self.aborting = self.disconnecting = True
@@ -78,6 +98,8 @@ class Wire(StringTransport):
             self.full = False
             if self.producer is not None:
                 self.producer.resumeProducing()
+        elif self.producer is not None and not self.streaming:
+            self.producer.resumeProducing()
         if self.half_closing and not self.half_closed:
             self.half_closed = True
             self.protocol.writeConnectionLost()

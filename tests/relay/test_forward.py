@@ -196,6 +196,29 @@ def test_a_side_that_does_not_read_costs_bounded_memory(slow: str) -> None:
     assert writer.reading
 
 
+def test_what_the_kernel_does_not_take_comes_before_what_is_said_later() -> None:
+    """A TLS layer hands on several pieces of one read, though it was asked to stop."""
+    pair = Pair().connect()
+    pair.side.dataReceived(b"a" * (Wire.ROOM + 1))
+    assert not pair.client.reading
+    pair.side.dataReceived(b"b")
+    assert pair.far.read() == b"a" * (Wire.ROOM + 1) + b"b"
+    assert pair.client.reading
+    assert pair.far.producer is None
+    pair.client.say(b"c")
+    assert pair.far.read() == b"c"
+
+
+def test_an_end_comes_behind_what_the_kernel_did_not_take() -> None:
+    pair = Pair().connect()
+    pair.side.dataReceived(b"a" * (Wire.ROOM + 1))
+    pair.side.readConnectionLost()
+    assert pair.far.half_closing
+    assert pair.far.read() == b"a" * (Wire.ROOM + 1)
+    assert pair.far.half_closed
+    assert not pair.client.reading  # its end has been read
+
+
 # --- the ends ---
 
 
