@@ -9,6 +9,7 @@ from tcpd.line.command import PlainFacts
 from tcpd.line.loading import load_commands
 from tcpd.line.reply import CommandError, Reply, Then, WrongArguments
 from tcpd.line.testing import MemoryContext, make_request
+from tcpd.net.credentials import Credentials
 from tcpd.net.directory import ServiceEntry
 from tcpd.net.tls import TLSFacts
 
@@ -79,6 +80,14 @@ def test_whoami_under_tls() -> None:
     """ "with TLS also cipher and its name" """
     assert whoami.call(make_request(connection=UNDER_TLS)) == Reply(
         250, ("address [2001:db8::1]:4711", "tls TLSv1.3", "cipher TLS_AES_256_GCM_SHA384")
+    )
+
+
+def test_whoami_on_a_unix_socket() -> None:
+    """ "on a UNIX socket also credentials and who connected" """
+    facts = PlainFacts("line", "unix", credentials=Credentials(11, 22, 33))
+    assert whoami.call(make_request(connection=facts)) == Reply(
+        250, ("address unix", "credentials uid 22 gid 33 pid 11", "tls none")
     )
 
 

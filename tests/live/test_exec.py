@@ -1,0 +1,209 @@
+"""``protocol = exec`` and UNIX sockets on the real daemon."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from running import PATIENCE, TWISTD, Daemon, descriptors, receive_all, receive_until
+
+pytestmark = pytest.mark.live
+
+USER = "user = root\n" if os.geteuid() == 0 else ""
+
+#: Reads a line, answers with what it was told of the connection, and with what it goes on to read.
+PYTHON = (
+    "import os, sys; line = sys.stdin.buffer.readline(); "
+    'print(sorted(n for n in os.environ if n[:3] in (\\"TCP\\", \\"SSL\\", \\"PRO\\")), '
+    "line, sys.stdin.buffer.read())"
+)
+
+
+def service(name: str, command: str, more: str = "") -> str:
+    return (
+        f"[service:{name}]\nprotocol = exec\ncommand = {command}\n{USER}{more}"
+        "listen =\n  127.0.0.1:0\n  127.0.0.1:0 tls=main\n"
+    )
+
+
+HEAD = (
+    "[tcpd]\nserver_name = test.example\ndrain = 10s\nlog_level = debug\n"
+    "[tls:main]\ncertificate = localhost.pem\nkey = localhost-key.pem\n"
+)
+
+BOTH = pytest.mark.parametrize("transport", ["lean", "stock"])
+
+
+def config(*services: str, transport: str = "lean") -> str:
+    return HEAD.replace("[tcpd]", f"[tcpd]\ntransport = {transport}") + "".join(services)
+
+
+@BOTH
+def test_a_program_for_each_connection(start: Callable[[str], Daemon], transport: str) -> None:
+    """Plain and behind TLS: cat, a shell, and a Python."""
+    daemon = start(
+        config(
+            service("cat", "/bin/cat"),
+            service("sh", "/bin/sh -c 'read a; echo \"you said $a\"; exit 3'"),
+            service("python", f'{sys.executable} -c "{PYTHON}"'),
+            transport=transport,
+        )
+    )
+    with daemon.connect("cat") as client:
+        client.sendall(b"x" * 1_000_000)
+        client.shutdown(socket.SHUT_WR)
+        assert receive_all(client) == b"x" * 1_000_000
+    with daemon.connect_tls("cat") as client:
+        client.sendall(b"secret")
+        assert receive_until(client, b"secret") == b"secret"
+    for connect in (daemon.connect, daemon.connect_tls):
+        with connect("sh") as client:
+            client.sendall(b"hi\n")
+            assert receive_all(client) == b"you said hi\n"
+    with daemon.connect("python") as client:
+        client.sendall(b"a\nb")
+        client.shutdown(socket.SHUT_WR)
+        assert receive_all(client).decode() == (
+            "['PROTO', 'TCPD_CONNECTION', 'TCPD_SERVICE', 'TCPLOCALHOST', 'TCPLOCALIP', "
+            "'TCPLOCALPORT', 'TCPREMOTEIP', 'TCPREMOTEPORT'] b'a\\n' b'b'\n"
+        )
+    daemon.wait_for(lambda line: "failed: status 3" in line, 2)
+
+
+def test_tls_is_told_to_the_program(start: Callable[[str], Daemon]) -> None:
+    daemon = start(config(service("env", "/usr/bin/env")))
+    with daemon.connect_tls("env") as client:
+        told = receive_all(client).decode()
+        cipher = client.cipher()
+    assert cipher is not None
+    assert f"SSL_CIPHER={cipher[0]}\n" in told
+    assert "SSL_PROTOCOL=TLSv1.3\n" in told
+    assert "SSL_TLS_SNI=localhost\n" in told
+
+
+def test_200_programs_leave_nothing_behind(start: Callable[[str], Daemon]) -> None:
+    """No zombie, no descriptor, and programs see three descriptors and no more."""
+    daemon = start(config(service("ls", "/bin/ls /proc/self/fd")))
+
+    def one() -> bytes:
+        with daemon.connect("ls") as client:
+            return receive_all(client)
+
+    assert one() == b"0\n1\n2\n3\n"
+    daemon.wait_for(lambda line: "ended: status 0" in line, 1)
+    before = descriptors(daemon)
+    for _ in range(200):
+        assert one() == b"0\n1\n2\n3\n"
+    daemon.wait_for(lambda line: "ended: status 0" in line, 201)
+    assert descriptors(daemon) == before
+    pid = daemon.process.pid
+    assert Path(f"/proc/{pid}/task/{pid}/children").read_text() == ""
+
+
+def test_programs_are_told_of_the_daemons_end(start: Callable[[str], Daemon]) -> None:
+    """SIGTERM to the daemon is SIGTERM to them, and their last words reach their clients."""
+    daemon = start(
+        config(
+            service(
+                "polite",
+                "/bin/sh -c 'trap \"echo bye; exit 0\" TERM; echo; while :; do sleep 0.05; done'",
+            ),
+            service(
+                "stubborn",
+                "/bin/sh -c 'trap \"\" TERM; echo $$; while :; do sleep 0.05; done'",
+                "stop = 100ms\n",
+            ),
+        )
+    )
+    with daemon.connect("polite") as polite, daemon.connect("stubborn") as stubborn:
+        receive_until(polite, b"\n")
+        pid = int(receive_until(stubborn, b"\n"))
+        daemon.process.send_signal(signal.SIGTERM)
+        assert receive_all(polite) == b"bye\n"
+        assert receive_all(stubborn) == b""
+        daemon.stop()
+    assert not os.path.exists(f"/proc/{pid}")
+    daemon.wait_for(lambda line: "stopped: status 0" in line)
+    daemon.wait_for(lambda line: "killed: SIGKILL" in line)
+
+
+@pytest.mark.parametrize(
+    ("lines", "says"),
+    [
+        ("command = /nonexistent\n" + USER, "x.ini:3: [service:x] command: /nonexistent"),
+        ("command = cat\n" + USER, "x.ini:3: [service:x] command: 'cat' is not an absolute path"),
+        ("command = /bin/cat\nuser = nobody-there\n", "x.ini:4: [service:x] user: "),
+        ("command = /bin/cat\nuser = 0\nenvironment = 1\n", "[service:x] environment: "),
+    ],
+)
+def test_check_tells_what_cannot_be_run(tmp_path: Path, lines: str, says: str) -> None:
+    (tmp_path / "x.ini").write_text(
+        f"[service:x]\nprotocol = exec\n{lines}listen = 127.0.0.1:7999\n"
+    )
+    done = subprocess.run(
+        [TWISTD, "-n", "--pidfile=", "tcpd", "--config", "x.ini", "--check"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert says in done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give itself up")
+def test_user_is_refused_where_root_is_going_to_be_given_up(tmp_path: Path) -> None:
+    """At the start, not at the first connection."""
+    (tmp_path / "x.ini").write_text(
+        "[service:x]\nprotocol = exec\ncommand = /bin/cat\nuser = root\nlisten = 127.0.0.1:0\n"
+    )
+    done = subprocess.run(
+        [TWISTD, "-n", "--pidfile=", "-u", "nobody", "tcpd", "--config", "x.ini"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "x.ini:4: [service:x] user: only root may become another user" in done.stderr
+
+
+@BOTH
+def test_who_is_on_a_unix_socket(
+    start: Callable[[str], Daemon], tmp_path: Path, transport: str
+) -> None:
+    """In WHOAMI, in the access log, in a program's environment, and for the operator."""
+    whoami, env = tmp_path / "line", tmp_path / "env"
+    who = f"uid {os.geteuid()} gid {os.getegid()} pid {os.getpid()}"
+    daemon = start(
+        f"[tcpd]\ntransport = {transport}\n[policy:default]\naccess_log = yes\n"
+        f"[service:line]\nprotocol = line\nlisten =\n  127.0.0.1:0\n  unix:{whoami} "
+        f"mode=0600 owner={os.geteuid()} group={os.getegid()}\n"
+        f"[service:env]\nprotocol = exec\ncommand = /usr/bin/env\n{USER}listen = unix:{env}\n"
+    )
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(PATIENCE)
+        client.connect(str(whoami))
+        receive_until(client, b"\n")
+        client.sendall(b"WHOAMI\n")
+        told = receive_until(client, b"tls none\r\n").decode()
+        assert f"credentials {who}\r\n" in told
+        listed = daemon.ctl("connections", "--service", "line").stdout
+        (number,) = re.findall(r"^ *(\d+) +line", listed, re.M)
+        assert who in daemon.ctl("connection", number).stdout
+    daemon.wait_for(lambda line: f"from unix ({who}) ended" in line)
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(PATIENCE)
+        client.connect(str(env))
+        told = receive_all(client).decode()
+    assert f"UNIXREMOTEPID={os.getpid()}\n" in told
+    assert f"UNIXLOCALPATH={env}\n" in told

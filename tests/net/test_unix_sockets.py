@@ -1,0 +1,156 @@
+"""UNIX sockets: whom they are given to, when, and who connected."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from twisted.internet.protocol import Factory, Protocol
+
+from tcpd.config.listen import Listener, SystemdSocket, UnixSocket, parse_listener
+from tcpd.config.owners import group_id, groups_of, user_id
+from tcpd.net import sockets
+from tcpd.net.credentials import Credentials, credentials_of
+from tcpd.net.layer import ListenerFactory
+from tcpd.net.listeners import open_stream
+from tcpd.net.service import OpenPort
+from tcpd.net.sockets import listen_unix
+
+ANY: Any = object()
+ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a file away")
+SELF = (str(os.geteuid()), str(os.getegid()))
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("unix:/x owner=root group=0", UnixSocket("/x", 0o660, "root", "0")),
+        ("unix:/x owner=4711 mode=0600", UnixSocket("/x", 0o600, "4711")),
+    ],
+)
+def test_the_words_of_a_unix_socket(text: str, place: UnixSocket) -> None:
+    listener = parse_listener(text, frozenset())
+    assert listener == Listener(place)
+    assert parse_listener(str(listener), frozenset()) == listener
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("127.0.0.1:7 owner=root", "owner= goes with unix: only"),
+        ("systemd:x group=0", "group= goes with unix: only"),
+        ("unix:/x owner=nobody-there", "owner=nobody-there: there is no user"),
+        ("unix:/x group=nobody-there", "group=nobody-there: there is no group"),
+        ("unix:/x owner=4294967295", "too great a number"),
+    ],
+)
+def test_words_that_are_wrong_are_told_when_they_are_read(text: str, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        parse_listener(text, frozenset())
+
+
+def test_users_and_groups_by_name_or_number() -> None:
+    assert (user_id("root"), user_id("4711")) == (0, 4711)
+    assert (group_id("root"), group_id("4711")) == (0, 4711)
+    assert groups_of(4_000_000, 5) == (5, [5])
+    with pytest.raises(ValueError, match="give a group"):
+        groups_of(4_000_000, None)
+
+
+@ROOT
+def test_a_socket_is_given_away_before_anybody_can_connect(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bound with no permissions for anybody, given away, opened, and only then listened to."""
+    path = tmp_path / "s"
+    seen: list[tuple[int, int, int]] = []
+    real = sockets.give
+
+    def watched(place: UnixSocket) -> None:
+        for when in (lambda: None, lambda: real(place)):
+            when()
+            found = os.stat(path)
+            seen.append((stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid))
+        with socket.socket(socket.AF_UNIX) as early, pytest.raises(ConnectionRefusedError):
+            early.connect(str(path))
+
+    monkeypatch.setattr(sockets, "give", watched)
+    listen_unix(UnixSocket(str(path), 0o620, "4711", "4712")).close()
+    assert seen == [(0, 0, 0), (0o620, 4711, 4712)]
+
+
+@ROOT
+def test_the_same_under_twisteds_transport(tmp_path: Path) -> None:
+    from tcpd.net.reactor import TcpdReactor
+
+    path = tmp_path / "s"
+    place = UnixSocket(str(path), 0o620, "4711", "4712")
+    factory: Any = Factory.forProtocol(Protocol)
+    reactor = TcpdReactor()
+    port = open_stream(reactor, Listener(place), factory, {}, None)
+    found = os.stat(path)
+    assert (stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid) == (0o620, 4711, 4712)
+    port.stopListening()
+    reactor.runUntilCurrent()
+
+
+def test_a_socket_that_cannot_be_given_away_is_not_listened_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "chown", refuse)
+    with pytest.raises(PermissionError, match="to the user 4711, which takes root"):
+        listen_unix(UnixSocket(str(tmp_path / "a"), 0o600, "4711"))
+    with pytest.raises(PermissionError, match="to the group 4712, as the daemon is not in it"):
+        listen_unix(UnixSocket(str(tmp_path / "b"), 0o600, "", "4712"))
+
+
+@ROOT
+def test_a_reload_gives_it_to_another(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    path.touch()
+    port = OpenPort(Listener(UnixSocket(str(path), 0o600)), ListenerFactory(ANY), ANY)
+    wanted = Listener(UnixSocket(str(path), 0o640, "4711", "4712"))
+    assert port.serves(wanted)
+    port.become(wanted, ListenerFactory(ANY))
+    found = os.stat(path)
+    assert (stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid) == (0o640, 4711, 4712)
+
+
+def test_who_connected() -> None:
+    """unix(7), SO_PEERCRED: "the credentials of the peer process connected to this socket" """
+    one, other = socket.socketpair()
+    with one, other:
+        wanted = Credentials(os.getpid(), os.geteuid(), os.getegid())
+        assert credentials_of(one) == wanted
+        assert str(wanted) == f"uid {wanted.uid} gid {wanted.gid} pid {wanted.pid}"
+    with socket.socket() as internet:
+        assert credentials_of(internet) is None
+    assert credentials_of(object()) is None
+
+
+@pytest.mark.parametrize("lean", [True, False])
+def test_a_unix_socket_of_systemds_is_left_as_it_is(tmp_path: Path, lean: bool) -> None:
+    """Its permissions are systemd's (SocketMode=), and so is its file when the daemon stops."""
+    from tcpd.net.reactor import TcpdReactor
+    from tcpd.net.transport import Turns
+
+    reactor = TcpdReactor()
+    path = str(tmp_path / "s")
+    layer: Any = SimpleNamespace(service="x", factory=Factory.forProtocol(Protocol))
+    factory = ListenerFactory(layer)
+    with listen_unix(UnixSocket(path, 0o600)) as passed:
+        listener = Listener(SystemdSocket("x"))
+        turns = Turns(reactor) if lean else None
+        port = open_stream(reactor, listener, factory, {"x": [passed.fileno()]}, turns)
+        assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
+        port.stopListening()
+        reactor.runUntilCurrent()
+        assert os.path.exists(path)

@@ -1,0 +1,151 @@
+"""An exec service in this process: real programs, real sockets, a reactor turned by hand."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import select
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from twisted.logger import LogEvent, globalLogPublisher
+
+from tcpd.config.settings import PolicySettings
+from tcpd.net.layer import ConnectionLayer
+from tcpd.net.transport import Turns
+from tcpd.ops.catalogue import EVENT_ID
+from tcpd.ops.counters import ServiceCounters
+from tcpd.policy.admission import Tally
+from tcpd.policy.reasons import End
+from tcpd.relay.exec import ExecFactory
+from tcpd.relay.exec_settings import COMMAND, ExecSettings
+
+#: Seconds that anything here may take before it has failed.
+PATIENCE = 30.0
+
+#: What a daemon that runs as root has to be told, and another may not be.
+USER = "root" if os.geteuid() == 0 else ""
+
+
+@dataclass
+class Context:
+    """See :class:`tcpd.interfaces.IContext`, as far as this kind asks."""
+
+    reactor: Any
+    service: str = "program"
+    server_name: str = "here.example"
+    uid: int = field(default_factory=os.geteuid)
+    counters: ServiceCounters = field(default_factory=ServiceCounters)
+
+    @property
+    def clock(self) -> Any:
+        return self.reactor
+
+
+class House:
+    """The service, and clients of it."""
+
+    def __init__(self, reactor: Any, command: str, connections: int = 1000, **keys: Any) -> None:
+        self.reactor = reactor
+        self.context = Context(reactor)
+        context: Any = self.context
+        settings = ExecSettings(command=COMMAND.parse(command), **{"user": USER, **keys})
+        self.factory = ExecFactory(settings, context)
+        self.layer = ConnectionLayer(
+            service="program",
+            factory=self.factory,
+            policy=PolicySettings(connections=connections, unsent=65536),
+            idle=0,
+            tally=Tally(100_000),
+            counters=self.context.counters,
+            clock=reactor,
+            ids=itertools.count(1),
+        )
+        self._turns = Turns(reactor)
+        self.seen: list[LogEvent] = []
+        globalLogPublisher.addObserver(self.seen.append)
+
+    def connect(self) -> socket.socket:
+        """A client; reading and writing on it never waits."""
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        self.accept(theirs)
+        return ours
+
+    def accept(self, sock: socket.socket) -> None:
+        """Take a client as a listener does."""
+        sock.setblocking(False)
+        self.layer.accept_socket(sock, "", None, None, self._turns)
+
+    def lose(self, client: socket.socket) -> None:
+        """A client is gone, beyond the doubt that a half-close would leave."""
+        client.close()
+        self.layer.cut_all(End.KICKED)
+
+    def until(self, condition: Callable[[], object]) -> None:
+        """Turn the reactor until something is so."""
+        end = time.monotonic() + PATIENCE
+        while not condition():
+            assert time.monotonic() < end, (self.words, self.seen)
+            self.turn()
+
+    def turn(self) -> None:
+        """Once, waiting no longer than a moment."""
+        self.reactor.runUntilCurrent()
+        timeout = self.reactor.timeout()
+        self.reactor.doIteration(0.02 if timeout is None else min(0.02, timeout))
+
+    def all_of(self, client: socket.socket) -> bytes:
+        """What a client gets, to the end."""
+        received = bytearray()
+
+        def ended() -> bool:
+            try:
+                data = client.recv(1 << 16)
+            except BlockingIOError:
+                return False
+            received.extend(data)
+            return not data
+
+        self.until(ended)
+        client.close()
+        return bytes(received)
+
+    def over(self) -> bool:
+        """Whether nothing runs and nobody is connected."""
+        return not (self.factory.programs or self.layer.connections)
+
+    @property
+    def words(self) -> dict[str, int]:
+        """What was counted."""
+        return dict(self.context.counters.events)
+
+    def told(self, event: str) -> list[LogEvent]:
+        """The events of one id that were reported."""
+        return [each for each in self.seen if each.get(EVENT_ID) == event]
+
+    def close(self) -> None:
+        """End it all."""
+        self.layer.cut_all(End.SHUTDOWN)
+        self.factory.kill_all()
+        self.until(self.over)
+        globalLogPublisher.removeObserver(self.seen.append)
+
+
+def readable(sock: socket.socket) -> bool:
+    """Whether something can be read from it now."""
+    return bool(select.select([sock], [], [], 0)[0])
+
+
+def descriptors() -> int:
+    """How many this process has open."""
+    return len(os.listdir("/proc/self/fd"))
+
+
+def children() -> set[int]:
+    """The processes that this one has to wait for, zombies included."""
+    with open(f"/proc/self/task/{os.getpid()}/children") as file:
+        return {int(word) for word in file.read().split()}

@@ -1,0 +1,392 @@
+"""``protocol = exec``: real programs behind a real connection layer."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from relay.execing import USER, House, children, descriptors, readable
+
+from tcpd.policy.reasons import End
+from tcpd.relay.exec_settings import ExecSettings
+
+pytest.importorskip("tcpd.net.reactor", reason="the reactor that is turned by hand needs epoll")
+
+Start = Callable[..., House]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Start services; they end with the test."""
+    from tcpd.net.reactor import TcpdReactor
+
+    houses: list[House] = []
+
+    def start(command: str, **keys: Any) -> House:
+        houses.append(House(TcpdReactor(), command, **keys))
+        return houses[-1]
+
+    yield start
+    for house in houses:
+        house.close()
+
+
+def test_a_client_talks_to_the_program(start: Start) -> None:
+    """Its input is what the client sends, and the client's half-close is its end (``nc -N``)."""
+    house = start("/bin/cat")
+    client = house.connect()
+    client.sendall(b"hello")
+    house.until(lambda: readable(client))
+    assert client.recv(100) == b"hello"
+    client.shutdown(socket.SHUT_WR)
+    assert house.all_of(client) == b""
+    house.until(house.over)
+    assert house.words == {"program-started": 1, "program-ended": 1}
+
+
+def test_output_after_the_end_is_delivered_before_the_close(start: Start) -> None:
+    """A program that has said all and is gone long before the client reads."""
+    house = start("/bin/sh -c 'head -c 100000 /dev/zero; exit 0'")
+    client = house.connect()
+    house.until(lambda: house.words.get("program-ended"))
+    assert house.all_of(client) == bytes(100000)
+
+
+def test_a_client_that_does_not_read_holds_the_program_up(start: Start) -> None:
+    """Bounded both ways: what waits is what sockets hold, however much the program would say."""
+    house = start("/bin/cat /dev/zero")
+    client = house.connect()
+    (connection,) = house.layer.connections
+    last = -1
+    while last != connection.bytes_out:
+        last = connection.bytes_out
+        for _ in range(10):
+            house.turn()
+    assert 0 < last < 4 << 20
+    client.close()
+    house.until(house.over)
+    assert house.context.counters.ended[End.SLOW_READER] == 0
+
+
+def test_a_program_that_does_not_read_holds_the_client_up(start: Start) -> None:
+    house = start("/bin/sh -c 'sleep 1000'")
+    client = house.connect()
+    (connection,) = house.layer.connections
+    sent = 0
+    for _ in range(100):
+        try:
+            sent += client.send(bytes(1 << 16))
+        except BlockingIOError:
+            house.turn()
+    before = connection.bytes_in
+    for _ in range(10):
+        house.turn()
+    assert connection.bytes_in == before < 4 << 20
+    client.close()
+
+
+def test_much_goes_through_whole(start: Start) -> None:
+    """Eight megabytes there and back, though each side is full again and again."""
+    house = start("/bin/cat")
+    client = house.connect()
+    data = os.urandom(1 << 20) * 8
+    sent = 0
+    received = bytearray()
+    while len(received) < len(data):
+        if sent < len(data):
+            with contextlib.suppress(BlockingIOError):
+                sent += client.send(data[sent : sent + (1 << 18)])
+        house.turn()
+        with contextlib.suppress(BlockingIOError):
+            received += client.recv(1 << 18)
+    assert received == data
+    client.shutdown(socket.SHUT_WR)
+    assert house.all_of(client) == b""
+
+
+def test_a_program_that_closes_its_input_is_not_in_the_way(start: Start) -> None:
+    """What the client sends to nobody is thrown away, and it still gets its answer."""
+    house = start("/bin/sh -c 'exec 0<&-; head -c 3 /dev/zero | tr \"\\0\" x'")
+    client = house.connect()
+    client.sendall(bytes(50000))
+    assert house.all_of(client) == b"xxx"
+
+
+def test_200_programs_leave_nothing_behind(start: Start) -> None:
+    """No zombie, no descriptor."""
+    house = start("/bin/true")
+    house.all_of(house.connect())
+    house.until(house.over)
+    before, alive = descriptors(), children()
+    for _ in range(200):
+        house.all_of(house.connect())
+        house.until(house.over)
+    assert (descriptors(), children()) == (before, alive)
+    assert house.words == {"program-started": 201, "program-ended": 201}
+
+
+def test_programs_inherit_no_descriptor(start: Start) -> None:
+    """Standard input, output and error, and what `ls` opens itself; whatever the daemon has."""
+    with socket.socket() as inheritable:
+        inheritable.set_inheritable(True)
+        house = start("/bin/ls -l /proc/self/fd")
+        listed = house.all_of(house.connect()).decode().splitlines()[1:]
+    links = [line.split(" ", 8)[-1].split() for line in listed]
+    found = {words[-3]: words[-1] for words in links}
+    assert sorted(found) == ["0", "1", "2", "3"]
+    assert found["0"] == found["1"]
+    assert found["0"].startswith("socket:")
+    assert found["2"].startswith("pipe:")
+    assert found["3"].startswith("/proc/")
+
+
+def test_the_environment_is_clean(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ "nothing of the daemon's own is inherited but PATH/LANG/TZ" """
+    monkeypatch.setenv("SECRET", "1")
+    monkeypatch.setenv("TZ", "Europe/Prague")
+    house = start("/usr/bin/env", environment=(("X", "a b"),))
+    lines = house.all_of(house.connect()).decode().splitlines()
+    found = dict(line.partition("=")[::2] for line in lines)
+    assert found.pop("PATH") == os.environ["PATH"]
+    found.pop("LANG", None)
+    # the client of this test is one end of a socket pair, and this very process
+    assert found == {
+        "TZ": "Europe/Prague",
+        "X": "a b",
+        "PROTO": "UNIX",
+        "UNIXREMOTEPID": str(os.getpid()),
+        "UNIXREMOTEEUID": str(os.geteuid()),
+        "UNIXREMOTEEGID": str(os.getegid()),
+        "TCPD_SERVICE": "program",
+        "TCPD_CONNECTION": "1",
+    }
+
+
+def test_the_program_gets_sigterm_when_the_client_goes(start: Start) -> None:
+    house = start("/bin/sleep 1000")
+    house.lose(house.connect())
+    house.until(house.over)
+    assert house.words == {"program-started": 1, "program-stopped": 1}
+    assert [each["status"] for each in house.told("exec.ended")] == ["SIGTERM"]
+
+
+def test_all_of_its_process_group_gets_it(start: Start) -> None:
+    """A shell's children too: the program leads a group of its own."""
+    house = start("/bin/sh -c 'sleep 1000 & echo $!; sleep 1000'")
+    client = house.connect()
+    house.until(lambda: readable(client))
+    child = int(client.recv(100))
+    house.lose(client)
+    house.until(house.over)
+    house.until(lambda: not _alive(child))
+
+
+def test_one_that_will_not_stop_is_killed(start: Start) -> None:
+    """ "SIGKILL after `stop`" """
+    house = start("/bin/sh -c 'trap \"\" TERM; echo; while :; do sleep 1000; done'", stop=0.05)
+    client = house.connect()
+    house.until(lambda: readable(client))
+    house.lose(client)
+    house.until(house.over)
+    assert house.words == {"program-started": 1, "program-killed": 1}
+    assert [each["status"] for each in house.told("exec.ended")] == ["SIGKILL"]
+
+
+def test_what_it_leaves_behind_in_its_group_ends_with_it(start: Start) -> None:
+    """The client is not kept by it: the connection ends with the program."""
+    command = "/bin/sh -c '(trap \"\" TERM; sleep 1000) & echo $!; exit 0'"
+    house = start(command, stop=0.05)
+    client = house.connect()
+    child = int(house.all_of(client))
+    house.until(house.over)
+    house.until(lambda: not _alive(child))
+
+
+def test_bad_ends_are_told_and_counted(start: Start) -> None:
+    house = start("/bin/sh -c 'read how; test $how = status && exit 3; kill -SEGV $$'")
+    for how in (b"status\n", b"signal\n"):
+        client = house.connect()
+        client.sendall(how)
+        house.all_of(client)
+        house.until(house.over)
+    assert house.words == {"program-started": 2, "program-failed": 1, "program-died": 1}
+    told = [(each["word"], each["status"]) for each in house.told("exec.ended-badly")]
+    assert told == [("failed", "status 3"), ("died", "SIGSEGV")]
+
+
+def test_standard_error_is_logged_line_by_line(start: Start) -> None:
+    """ "escaped, line by line" """
+    house = start("/bin/sh -c 'printf \"one\\n\\033[31mtwo\\nthree\" >&2'")
+    house.all_of(house.connect())
+    house.until(house.over)
+    lines = [each["line"] for each in house.told("exec.stderr")]
+    assert lines == ["one", "\\x1b[31mtwo", "three"]
+
+
+def test_standard_error_cannot_flood_the_log(start: Start) -> None:
+    """ "bounded rate": 50 at once; the rest is counted."""
+    house = start("/bin/sh -c 'seq 100000 >&2'")
+    house.all_of(house.connect())
+    house.until(house.over)
+    told = len(house.told("exec.stderr"))
+    assert 50 <= told < 500
+    assert house.words["program-stderr-lost"] == 100000 - told
+
+
+@pytest.mark.parametrize(("where", "gets"), [("client", b"oops\n"), ("none", b"")])
+def test_standard_error_elsewhere(start: Start, where: str, gets: bytes) -> None:
+    house = start("/bin/sh -c 'echo oops >&2'", stderr=where)
+    assert house.all_of(house.connect()) == gets
+    house.until(house.over)
+    assert not house.told("exec.stderr")
+
+
+def test_one_that_cannot_be_started_is_told_and_the_client_is_closed(
+    start: Start, tmp_path: Path, logged_failures: Any
+) -> None:
+    """It was there when the daemon started. The daemon lives, and so does the next client."""
+    program = tmp_path / "program"
+    program.write_text("#!/bin/sh\necho hi\n")
+    program.chmod(0o755)
+    house = start(str(program))
+    assert house.all_of(house.connect()) == b"hi\n"
+    house.until(house.over)
+    before = descriptors()
+    program.rename(tmp_path / "elsewhere")
+    assert house.all_of(house.connect()) == b""
+    assert house.all_of(house.connect()) == b""
+    house.until(house.over)
+    assert descriptors() == before
+    (told,) = house.told("exec.failed")
+    assert (told["error"], told["command"]) == ("No such file or directory", str(program))
+    assert house.words["program-start-failed"] == 2
+    logged_failures.expect("could not be started")
+    (tmp_path / "elsewhere").rename(program)
+    assert house.all_of(house.connect()) == b"hi\n"
+
+
+@pytest.mark.parametrize("name", ["socketpair", "pipe2", "pidfd_open"])
+def test_out_of_descriptors(
+    start: Start, monkeypatch: pytest.MonkeyPatch, logged_failures: Any, name: str
+) -> None:
+    """EMFILE at each step: counted, nothing left open, nothing left running."""
+    house = start("/bin/cat")
+    house.turn()
+
+    def fail(*args: Any, **named: Any) -> Any:
+        raise OSError(24, "Too many open files")
+
+    client = Client(house)
+    before, alive = descriptors(), children()
+    with monkeypatch.context() as patched:
+        patched.setattr(socket if name == "socketpair" else os, name, fail)
+        client.begin()
+    assert house.all_of(client.ours) == b""
+    house.until(house.over)
+    assert (descriptors(), children()) == (before - 2, alive)
+    assert house.words == {"program-start-failed": 1}
+    logged_failures.expect("could not be started")
+
+
+class Client:
+    """A client whose connection begins later."""
+
+    def __init__(self, house: House) -> None:
+        self.ours, self._theirs = socket.socketpair()
+        self.ours.setblocking(False)
+        self._theirs.setblocking(False)
+        self._house = house
+
+    def begin(self) -> None:
+        self._house.accept(self._theirs)
+
+
+def test_there_are_no_more_programs_than_connections(start: Start) -> None:
+    """Who comes while another's program is still ending waits for it, and is served then."""
+    house = start("/bin/sh -c 'trap \"\" TERM; echo; exec sleep 1000'", connections=1, stop=0.1)
+    first = house.connect()
+    house.until(lambda: readable(first))
+    house.lose(first)
+    house.until(lambda: not house.layer.connections)
+    assert len(house.factory.programs) == 1
+    second = house.connect()
+    house.turn()
+    assert house.words == {"program-started": 1}
+    house.until(lambda: readable(second))
+    assert house.words == {"program-started": 2, "program-killed": 1}
+    house.lose(second)
+
+
+def test_a_drain_tells_programs_and_lets_them_say_their_last_words(start: Start) -> None:
+    """ "programs are told and waited for within `drain`" """
+    house = start("/bin/sh -c 'trap \"echo bye; exit 0\" TERM; echo; while :; do sleep 0.01; done'")
+    client = house.connect()
+    house.until(lambda: readable(client))
+    ends: list[object] = []
+    house.factory.finish(20.0).addCallback(ends.append)
+    house.layer.drain(End.SHUTDOWN, 20.0).addCallback(ends.append)
+    assert house.all_of(client) == b"\nbye\n"
+    house.until(lambda: len(ends) == 2)
+    assert house.over()
+
+
+def test_a_drain_kills_those_that_do_not_end_in_time(start: Start) -> None:
+    house = start("/bin/sh -c 'trap \"\" TERM; echo; exec sleep 1000'", stop=1000.0)
+    client = house.connect()
+    house.until(lambda: readable(client))
+    ends: list[object] = []
+    house.factory.finish(0.05).addCallback(ends.append)
+    house.layer.drain(End.SHUTDOWN, 0.05).addCallback(ends.append)
+    house.until(lambda: len(ends) == 2)
+    assert house.over()
+    assert house.words == {"program-started": 1, "program-killed": 1}
+    client.close()
+
+
+def test_a_reload_changes_what_is_started_next(start: Start) -> None:
+    house = start("/bin/cat")
+    client = house.connect()
+    client.sendall(b"hi")
+    house.until(lambda: readable(client))
+    house.factory.reconfigure(ExecSettings(command=("/bin/echo", "new"), user=USER))
+    assert house.all_of(house.connect()) == b"new\n"
+    client.shutdown(socket.SHUT_WR)
+    assert house.all_of(client) == b"hi"
+
+
+def test_limits_are_the_programs(start: Start) -> None:
+    """Set before the first instruction of the program, whose process it stays."""
+    house = start(
+        f"{sys.executable} -S -c 'import resource as r, os; print(r.getrlimit(r.RLIMIT_NOFILE), "
+        "r.getrlimit(r.RLIMIT_CPU), r.getrlimit(r.RLIMIT_AS), os.getpid() == os.getsid(0))'",
+        files=50,
+        cpu=7.5,
+        memory=1 << 30,
+    )
+    assert house.all_of(house.connect()) == b"(50, 50) (8, 8) (1073741824, 1073741824) True\n"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_it_runs_as_another_user(start: Start) -> None:
+    """ "supplementary groups set right": those of the user, and none of root's."""
+    house = start("/usr/bin/id", user="nobody")
+    assert house.all_of(house.connect()) == b"uid=65534(nobody) gid=65534(nogroup) " + (
+        b"groups=65534(nogroup)\n"
+    )
+    house = start("/bin/sh -c 'id -u; id -g; id -G'", user="4711", group="4712")
+    assert house.all_of(house.connect()) == b"4711\n4712\n4712\n"
+
+
+def _alive(pid: int) -> bool:
+    """Whether a process is there and is no zombie."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
