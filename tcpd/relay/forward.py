@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from cryptography.x509 import Name
+from cryptography.x509.oid import NameOID
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.endpoints import (
     HostnameEndpoint,
@@ -19,6 +21,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from tcpd.interfaces import IConnection, IContext, IKind, IReconfigurable
+from tcpd.net.tls import TLSFacts
 from tcpd.ops import catalogue
 from tcpd.policy.admission import plain_address
 from tcpd.relay.bursts import Bursts
@@ -98,15 +101,43 @@ def _version_1(transport: Any) -> bytes:
 
 
 def _version_2(transport: Any) -> bytes:
-    connection = IConnection(transport, None)
-    facts = None if connection is None else connection.tls
-    if facts is None:
+    connection: Any = IConnection(transport, None)
+    if connection is None:
         return version_2(ends_of(transport))
+    # what a proxy before us told is passed on, where we do not know better
+    facts, proxy = connection.tls, connection.proxy
+    authority = facts.server_name if facts else None
+    tls = _client_tls(facts) if facts else None
+    if proxy is None:
+        return version_2(ends_of(transport), authority=authority, tls=tls)
     return version_2(
         ends_of(transport),
-        authority=facts.server_name,
-        tls=ClientTLS(facts.version, facts.cipher),
+        authority=authority or proxy.authority,
+        unique_id=proxy.unique_id,
+        tls=tls or proxy.ssl,
     )
+
+
+def _client_tls(facts: TLSFacts) -> ClientTLS:
+    """A client's TLS with us; a certificate that it showed has been verified."""
+    return ClientTLS(
+        facts.version, facts.cipher, facts.fingerprint is not None, common_name(facts.subject)
+    )
+
+
+def common_name(subject: str | None) -> str | None:
+    """The common name in a certificate's subject.
+
+    :param subject: as RFC 4514 writes it; ``None`` for none.
+    :return: the first; ``None`` if there is none, or the subject is not to be understood.
+    """
+    if subject is None:
+        return None
+    try:
+        found = Name.from_rfc4514_string(subject).get_attributes_for_oid(NameOID.COMMON_NAME)
+    except ValueError:
+        return None
+    return str(found[0].value) if found else None
 
 
 _HEADERS: dict[str, Callable[[Any], bytes]] = {

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from ipaddress import ip_address
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from relay.forwarding import CLIENT, Pair, Wire
+from relay.forwarding import CLIENT, SERVICE, Pair, Wire
 from twisted.internet.error import (
     ConnectError,
     ConnectionDone,
@@ -23,13 +24,16 @@ from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from zope.interface.verify import verifyObject
 
 from tcpd.config.errors import SettingError
-from tcpd.interfaces import IFarewell, IReconfigurable
+from tcpd.interfaces import IConnection, IFarewell, IReconfigurable
+from tcpd.net.proxy import ProxyFacts
+from tcpd.net.tls import TLSFacts
 from tcpd.policy.reasons import End
-from tcpd.relay.forward import kind
+from tcpd.relay.forward import common_name, kind
 from tcpd.relay.forward_far import LINGER, FarSide, TLSFarSide
 from tcpd.relay.forward_settings import ForwardSettings
 from tcpd.relay.forward_tls import FarTLS
 from tcpd.relay.target import parse_target
+from tcpd.wire.proxy_header import ClientTLS, Ends, version_2
 
 
 @pytest.fixture
@@ -381,6 +385,75 @@ def test_the_header_comes_before_the_clients_bytes(version: str, header: bytes) 
     pair.side.dataReceived(b"x")
     pair.connect()
     assert pair.far.read() == header + b"x"
+
+
+class Told(Wire):
+    """A transport whose connection knows this."""
+
+    def __init__(self, tls: TLSFacts | None, proxy: ProxyFacts | None) -> None:
+        super().__init__()
+        self.tls = tls
+        self.proxy = proxy
+
+    def __conform__(self, interface: object) -> Any:
+        return self if interface is IConnection else None
+
+
+OUR_TLS = TLSFacts("TLSv1.3", "TLS_AES_128_GCM_SHA256", "mail.example")
+PROXYS_TLS = ClientTLS("TLSv1.2", "ECDHE-RSA-AES128-GCM-SHA256", True, "ann")
+
+
+def proxied(**facts: Any) -> ProxyFacts:
+    default: dict[str, Any] = {"version": 2, "local": False, "host": SERVICE, "alpn": None}
+    return ProxyFacts(address=CLIENT, **default, **facts)
+
+
+@pytest.mark.parametrize(
+    ("tls", "proxy", "means"),
+    [
+        (None, None, {}),
+        (
+            OUR_TLS,
+            None,
+            {"authority": "mail.example", "tls": ClientTLS(OUR_TLS.version, OUR_TLS.cipher)},
+        ),
+        (
+            TLSFacts("TLSv1.3", "C", None, "ab12", "CN=ann,O=Example"),
+            None,
+            {"tls": ClientTLS("TLSv1.3", "C", True, "ann")},
+        ),
+        (
+            None,
+            proxied(authority="x.example", unique_id=b"id", ssl=PROXYS_TLS),
+            {"authority": "x.example", "unique_id": b"id", "tls": PROXYS_TLS},
+        ),
+        (
+            OUR_TLS,
+            proxied(authority="x.example", unique_id=None, ssl=PROXYS_TLS),
+            {"authority": "mail.example", "tls": ClientTLS(OUR_TLS.version, OUR_TLS.cipher)},
+        ),
+    ],
+)
+def test_version_2_tells_what_is_known_and_passes_on_what_a_proxy_told(
+    tls: TLSFacts | None, proxy: ProxyFacts | None, means: dict[str, Any]
+) -> None:
+    factory = Pair(send_proxy="v2").factory
+    ends = Ends(ip_address(CLIENT.host), CLIENT.port, ip_address(SERVICE.host), SERVICE.port)
+    assert factory.route.header(Told(tls, proxy)) == version_2(ends, **means)
+
+
+@pytest.mark.parametrize(
+    ("subject", "name"),
+    [
+        (None, None),
+        ("CN=ann", "ann"),
+        ("O=Example,C=DE", None),
+        ("CN=a\\,b,O=x", "a,b"),
+        ("nonsense", None),
+    ],
+)
+def test_the_common_name_of_a_subject(subject: str | None, name: str | None) -> None:
+    assert common_name(subject) == name
 
 
 # --- reload and settings ---
