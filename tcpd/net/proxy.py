@@ -103,7 +103,7 @@ class ProxyFacts:
         if self.authority is not None:
             words.append(f"name {escape_controls(self.authority)}")
         if self.ssl is not None:
-            words.append(escape_controls(f"{self.ssl.version} {self.ssl.cipher}"))
+            words.append(escape_controls(f"{self.ssl.version} {self.ssl.cipher}").strip())
             if self.ssl.verified:
                 words.append(f"verified {escape_controls(self.ssl.common_name or '')}".rstrip())
         return " ".join(words)
