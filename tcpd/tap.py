@@ -81,9 +81,9 @@ class Options(usage.Options):
             if self["show-config"]:
                 _leave(f"# reactor: {_reactor_name()}\n{show_config(self.settings)}")
             if self["check"]:
-                Daemon(self.settings, self.kinds, Clock(), time.time)
-                files = ", ".join(find_files(self["config"]))
-                _leave(f"{files or 'the built-in sample'}: nothing is wrong")
+                checked = Daemon(self.settings, self.kinds, Clock(), time.time)
+                files = ", ".join(find_files(self["config"])) or "the built-in sample"
+                _leave("\n".join([*checked.remarks(), f"{files}: nothing is wrong"]))
         except (ConfigError, KindError) as error:
             _fail(str(error))
 

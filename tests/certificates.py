@@ -86,5 +86,7 @@ def make(
     certificate_file = directory / f"{file}.pem"
     key_file = directory / f"{file}-key.pem"
     certificate_file.write_bytes(certificate.public_bytes(Encoding.PEM))
+    key_file.touch()
+    key_file.chmod(0o600)
     key_file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     return Made(certificate, key, certificate_file, key_file)

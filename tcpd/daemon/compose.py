@@ -94,7 +94,10 @@ class Parts:
         self.tally = Tally(settings.tcpd.connections)
         self.bans = Bans(wall_clock)
         self.ids = itertools.count(1)
-        self.systemd = passed_sockets(initial_environment(), os.getpid())
+        environment = initial_environment()
+        self.systemd = passed_sockets(environment, os.getpid())
+        #: Where systemd keeps the credentials of this service; ``None`` where it has passed none.
+        self.credentials = environment.get("CREDENTIALS_DIRECTORY")
         self.turns = _turns(settings, reactor)
         self.own_ports: set[int] = set()
         self.counters = DaemonCounters()
@@ -113,18 +116,23 @@ class Parts:
         loaded = {}
         for name, tls in settings.tls.items():
             try:
-                loaded[name] = Certificates(tls)
+                loaded[name] = Certificates(tls, self.credentials)
             except SettingError as error:
                 complaints.add(f"tls:{name}", error)
         return loaded
 
-    def use_certificates(self, loaded: Mapping[str, Certificates]) -> None:
-        """Use what was loaded for handshakes from now on."""
+    def use_certificates(self, loaded: Mapping[str, Certificates]) -> list[str]:
+        """Use what was loaded for handshakes from now on.
+
+        :return: names of those that were there before, and were others.
+        """
+        changed = []
         for name, certificates in loaded.items():
-            if name in self.certificates:
-                self.certificates[name].adopt(certificates)
-            else:
+            if name not in self.certificates:
                 self.certificates[name] = certificates
+            elif self.certificates[name].adopt(certificates):
+                changed.append(name)
+        return changed
 
     def context(self, service: str, counters: ServiceCounters | None = None) -> Context:
         """What the kind of a service gets.

@@ -14,6 +14,7 @@ from tcpd.config.diff import diff
 from tcpd.config.locations import AUTO
 from tcpd.config.settings import Settings
 from tcpd.daemon.banfile import ban_file
+from tcpd.daemon.certificates import CertificateWatch, remarks
 from tcpd.daemon.compose import Complaints, Parts
 from tcpd.daemon.context import Context
 from tcpd.daemon.control.door import control
@@ -92,6 +93,8 @@ class Daemon(MultiService):
         self.parts = parts = Parts(
             settings, kinds, reactor, wall_clock, self.directory, self.internals, uid, gid
         )
+        #: Reads certificates again when their files change.
+        self.certificates = CertificateWatch(parts, lambda: self.settings.tls)
         complaints = Complaints(settings)
         parts.use_certificates(parts.load_certificates(settings, complaints))
         factories = {}
@@ -148,6 +151,7 @@ class Daemon(MultiService):
         globalLogPublisher.addObserver(self.events)
         super().startService()
         self.lag.start()
+        self.certificates.start()
         served = self.directory()
         catalogue.DAEMON_STARTED.emit(
             self._log,
@@ -178,6 +182,7 @@ class Daemon(MultiService):
         """
         began = self.parts.reactor.seconds()
         self._stopping = True
+        self.certificates.stop()
         Service.stopService(self)  # MultiService would stop all children at once
         own = {unit for name, unit in self.units.items() if name in self.internals}
         # those that serve nobody come first: a second SIGTERM is waited for when the stop is told
@@ -209,6 +214,10 @@ class Daemon(MultiService):
             return result
 
         return stopped.addBoth(stop_own).addBoth(tell)
+
+    def remarks(self) -> list[str]:
+        """What a check has to say of settings that nothing is wrong with, a line each."""
+        return list(remarks(self.certificates.certificates, self.parts.wall_clock()))
 
     @property
     def unready(self) -> str:
@@ -267,6 +276,7 @@ class Daemon(MultiService):
         whole = with_internals(new, self.internals.values())
         report = self.take_over(self.drained.without(whole))
         self.configured = self.parts.wall_clock()
+        self.certificates.reloaded()
         return report + self.drained.reloaded(whole)
 
     def take_over(self, whole: Settings) -> list[str]:

@@ -12,11 +12,12 @@ from twisted.internet.interfaces import IProtocolFactory
 from tcpd.config.fields import option
 from tcpd.config.listen import LISTENERS, Listener
 from tcpd.config.settings import POLICY, PolicySettings, Settings
+from tcpd.daemon.certificates import shown
 from tcpd.daemon.internal import Internal
 from tcpd.daemon.versions import version_of
 from tcpd.net.datagram import Drop
 from tcpd.ops.exposition import Exposition
-from tcpd.ops.figures import Figures, Words
+from tcpd.ops.figures import CertificateFigures, Figures, Words
 from tcpd.ops.metrics import VERSIONS
 from tcpd.ops.site import Answer, OperatorSite, text
 from tcpd.policy.reasons import End, Refusal
@@ -116,6 +117,10 @@ def figures(daemon: Daemon) -> Figures:
         ready=not daemon.unready,
         versions=_VERSIONS,
         words=_WORDS,
+        certificates=[
+            CertificateFigures(each.tls, each.pair.file, each.pair.expires)
+            for each in shown(daemon.certificates.certificates)
+        ],
     )
 
 

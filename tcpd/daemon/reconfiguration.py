@@ -134,12 +134,14 @@ class Reconfiguration:
                 plan.undo()
             self.parts.certificates = known
             raise
+        swapped = [name for name in certificates if name in known]
+        others = {name: not known[name].shows_the_same(certificates[name]) for name in swapped}
+        changed = self.parts.use_certificates(certificates)
         renewed = [
-            f"tls {name}: certificate swapped"
-            for name, made in certificates.items()
-            if name in known and made.chain != known[name].chain
+            f"tls {name}: {'certificate' if others[name] else 'settings'} swapped"
+            for name in swapped
+            if name in changed
         ]
-        self.parts.use_certificates(certificates)
         return renewed + self._commit()
 
     def _reconfigurable(self, name: str) -> bool:

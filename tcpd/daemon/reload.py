@@ -78,10 +78,10 @@ class Reloader(Service):
         """
         parts = self._daemon.parts
         try:
-            Daemon(self._read(), parts.kinds, Clock(), parts.wall_clock)
+            checked = Daemon(self._read(), parts.kinds, Clock(), parts.wall_clock)
         except ConfigError as error:
             return Outcome(False, tuple(error.lines))
-        return Outcome(True, ("nothing is wrong",))
+        return Outcome(True, (*checked.remarks(), "nothing is wrong"))
 
     def _told(self, outcome: Outcome) -> Outcome:
         self._daemon.parts.counters.reloads["ok" if outcome.ok else "refused"] += 1

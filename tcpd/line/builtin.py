@@ -104,4 +104,8 @@ def whoami(request: Request) -> Reply:
         lines.append("tls none")
     else:
         lines += [f"tls {connection.tls.version}", f"cipher {connection.tls.cipher}"]
+        if connection.tls.fingerprint is not None:
+            lines.append(f"certificate {connection.tls.fingerprint}")
+            lines.append(f"subject {connection.tls.subject}")
+            lines += [f"name {name}" for name in connection.tls.client_names]
     return Reply(250, tuple(lines))

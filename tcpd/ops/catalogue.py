@@ -13,77 +13,17 @@ that are emitted, this catalogue and the page equal.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
 
-from twisted.logger import LogEvent, Logger, LogLevel
-from twisted.python.failure import Failure
+from twisted.logger import LogLevel
 
-#: Where a log event keeps the id of its catalogue entry.
-EVENT_ID = "event_id"
+from tcpd.ops.event_type import EVENT_ID, EventType
 
-
-@dataclass(frozen=True, slots=True)
-class EventType:
-    """One entry of the catalogue.
-
-    :ivar id: dotted words; stable.
-    :ivar level: a constant of :class:`twisted.logger.LogLevel`.
-    :ivar text: the sentence, a format of :mod:`twisted.logger` with ``{fields}``.
-    :ivar fields: what each field means, with its unit.
-    :ivar doc: when it happens, for the reference page.
-    """
-
-    id: str
-    level: Any
-    text: str
-    fields: Mapping[str, str]
-    doc: str
-
-    def emit(self, log: Logger, **fields: object) -> None:
-        """Report that it happened.
-
-        :param log: of the class that reports it.
-        :param fields: all of :attr:`fields`, and no other. That is not checked here; a test reads
-            the calls.
-        """
-        # as Logger.emit does it, but for a check of the level, which took a third of the time
-        fields.update(
-            log_logger=log,
-            log_level=self.level,
-            log_namespace=log.namespace,
-            log_source=log.source,
-            log_format=self.text,
-            log_time=time.time(),
-            event_id=self.id,
-        )
-        log.observer(fields)
-
-    def fail(self, log: Logger, failure: Failure | None = None, **fields: object) -> None:
-        """Report that it happened because something failed.
-
-        :param failure: what, with its traceback; left out, the exception that is being caught.
-        """
-        log.emit(
-            self.level, self.text, event_id=self.id, log_failure=failure or Failure(), **fields
-        )
-
-    def make(self, **fields: object) -> LogEvent:
-        """The event as a logger would publish it, for one who is to hear of it alone."""
-        return {
-            "log_format": self.text,
-            "log_level": self.level,
-            "log_namespace": __name__,
-            "log_time": time.time(),
-            EVENT_ID: self.id,
-            **fields,
-        }
-
+__all__ = ["CATALOGUE", "EVENT_ID", "EventType"]
 
 _SERVICE = "NAME of its [service:NAME]"
+_TLS = "NAME of its [tls:NAME]"
 _PEER = "the client: address and port, or unix"
 
 DAEMON_STARTED = EventType(
@@ -361,6 +301,49 @@ RELOAD_REFUSED = EventType(
     "reload refused, nothing has changed: {line}",
     {"line": "one thing that is wrong, with file and line where it stands in one"},
     "A reload found something wrong and left all as it was; once for each thing.",
+)
+TLS_RENEWED = EventType(
+    "tls.renewed",
+    LogLevel.info,
+    "tls {tls}: its files have changed and are in use: {certificates}",
+    {"tls": _TLS, "certificates": "each certificate: file, type of key, names, last day"},
+    "The files of certificates were replaced. Handshakes have the new ones from now on.",
+)
+TLS_STALE = EventType(
+    "tls.stale",
+    LogLevel.error,
+    "tls {tls}: its files have changed and cannot be used, the old certificates stay: {error}",
+    {"tls": _TLS, "error": "a sentence that says what to change"},
+    "The files of certificates were replaced by what is incomplete or wrong. Told once for each "
+    "change; they are tried again every few seconds.",
+)
+TLS_EXPIRING = EventType(
+    "tls.expiring",
+    LogLevel.warn,
+    "tls {tls}: {certificate} expires in {days} days, on {until}",
+    {
+        "tls": _TLS,
+        "certificate": "its file",
+        "until": "its last day, in UTC",
+        "days": "how many days it is still valid, rounded down",
+    },
+    "A certificate ends within 14 days. Told at the start and at a reload, and once a day.",
+)
+TLS_EXPIRED = EventType(
+    "tls.expired",
+    LogLevel.error,
+    "tls {tls}: {certificate} has expired on {until}, clients refuse it",
+    {"tls": _TLS, "certificate": "its file", "until": "its last day, in UTC"},
+    "A certificate has ended, and is still shown. Told as that it expires.",
+)
+TLS_KEY_EXPOSED = EventType(
+    "tls.key-exposed",
+    LogLevel.warn,
+    "tls {tls}: the private key in {file} can be read or written by every user of this system "
+    "(mode {mode}); chmod o= takes that away",
+    {"tls": _TLS, "file": "its file", "mode": "permissions of the file, in octal"},
+    "A file with a private key is open to others than its owner and its group. Told at the start "
+    "and at a reload, and once a day.",
 )
 CONTROL_UNAVAILABLE = EventType(
     "control.unavailable",

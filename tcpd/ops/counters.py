@@ -83,9 +83,12 @@ class DaemonCounters:
     """What the daemon as a whole counts.
 
     :ivar reloads: by outcome, ``ok`` or ``refused``, reloads that were asked for.
+    :ivar certificates: by outcome, as often as files of certificates were found to have changed:
+        ``ok`` if they are in use, ``refused`` if they could not be used.
     """
 
-    __slots__ = ("reloads",)
+    __slots__ = ("certificates", "reloads")
 
     def __init__(self) -> None:
+        self.certificates: Counter[str] = Counter()
         self.reloads: Counter[str] = Counter()

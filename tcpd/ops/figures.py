@@ -27,6 +27,20 @@ class Words:
     drops: Sequence[str] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class CertificateFigures:
+    """A certificate that clients are shown.
+
+    :ivar tls: NAME of its ``[tls:NAME]``.
+    :ivar file: as the ini file names it.
+    :ivar expires: until when it is valid, in seconds since 1970 UTC.
+    """
+
+    tls: str
+    file: str
+    expires: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
     """What the metrics are read from. Made by :class:`tcpd.daemon.daemon.Daemon` for each scrape.
@@ -46,6 +60,7 @@ class Figures:
     :ivar ready: whether new clients are served.
     :ivar versions: of what it is built on, by name.
     :ivar words: see there.
+    :ivar certificates: those that clients are shown.
     """
 
     services: Mapping[str, ServiceCounters]
@@ -63,3 +78,4 @@ class Figures:
     ready: bool
     versions: Mapping[str, str]
     words: Words = field(default_factory=Words)
+    certificates: Sequence[CertificateFigures] = ()

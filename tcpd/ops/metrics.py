@@ -278,6 +278,23 @@ METRICS = (
         ],
     ),
     Metric(
+        "tcpd_tls_certificate_not_after_timestamp_seconds",
+        "gauge",
+        "Until when a certificate is valid, since 1970 UTC, by [tls:NAME] and file.",
+        ("tls", "certificate"),
+        lambda figures: [((each.tls, each.file), each.expires) for each in figures.certificates],
+    ),
+    Metric(
+        "tcpd_tls_certificate_changes_total",
+        "counter",
+        "Changed files of certificates, by outcome: ok if they are in use, or refused, which "
+        "leaves the old in use.",
+        ("outcome",),
+        lambda figures: [
+            ((outcome,), figures.daemon.certificates[outcome]) for outcome in ("ok", "refused")
+        ],
+    ),
+    Metric(
         "tcpd_configuration_timestamp_seconds",
         "gauge",
         "When the configuration in force was taken over, since 1970 UTC.",

@@ -218,7 +218,7 @@ def test_many_reloads_leave_nothing_behind() -> None:
     assert not transport.disconnecting
     assert house.daemon._retiring == {}
     calls = len(house.reactor.getDelayedCalls())
-    assert calls == 2, "the one sweeper, and the look at how late the reactor is"
+    assert calls == 3, "the one sweeper, and the looks at how late the reactor is and at files"
     assert list(house.daemon) == [house.daemon.units["a"]]
     conduit.connectionLost(Failure(ConnectionDone()))
     assert house.daemon.units["a"].layer.counters.ended == {End.CLIENT: 1}

@@ -8,6 +8,7 @@ import resource
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from tcpd.daemon.certificates import Shown, shown
 from tcpd.daemon.control.answer import Told, moment, operator_command, pairs, size, span, table
 from tcpd.daemon.versions import version_of
 from tcpd.line.command import Command
@@ -58,6 +59,7 @@ class Looking:
         settings = daemon.settings
         files = dict.fromkeys(place.file for place in settings.places.values())
         reloads = parts.counters.reloads
+        certificates = shown(daemon.certificates.certificates)
         data: dict[str, Any] = {
             "server_name": parts.server_name,
             "version": version_of("tcpd"),
@@ -79,6 +81,8 @@ class Looking:
             "rooms": parts.hub.room_count,
             "log_level": daemon.log_level,
             "memory": _resident(),
+            "certificates": [self._certificate(each) for each in certificates],
+            "certificates_stale": dict(daemon.certificates.stale),
         }
         drained = f", drained: {', '.join(data['drained'])}" if data["drained"] else ""
         text = pairs(
@@ -94,9 +98,25 @@ class Looking:
                 ("bans", data["bans"]),
                 ("chat", f"people {data['members']}, rooms {data['rooms']}"),
                 ("log level", data["log_level"]),
+                *((f"tls {each.tls}", each.line(parts.wall_clock())) for each in certificates),
+                *(
+                    (f"tls {name}", f"new files cannot be used: {error}")
+                    for name, error in daemon.certificates.stale.items()
+                ),
             ]
         )
         return Told(text, data)
+
+    def _certificate(self, each: Shown) -> dict[str, Any]:
+        return {
+            "tls": each.tls,
+            "file": each.pair.file,
+            "key_type": each.pair.key_type,
+            "names": list(each.pair.names),
+            "fingerprint": each.pair.fingerprint,
+            "until": moment(each.pair.expires),
+            "days": int(each.days(self._daemon.parts.wall_clock())),
+        }
 
     def services(self, words: Sequence[str], operator: str) -> Told:
         """SERVICES."""

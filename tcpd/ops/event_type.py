@@ -1,0 +1,71 @@
+"""What an event of the catalogue is; :mod:`tcpd.ops.catalogue` has the events."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.logger import LogEvent, Logger
+from twisted.python.failure import Failure
+
+#: Where a log event keeps the id of its catalogue entry.
+EVENT_ID = "event_id"
+
+
+@dataclass(frozen=True, slots=True)
+class EventType:
+    """One entry of the catalogue.
+
+    :ivar id: dotted words; stable.
+    :ivar level: a constant of :class:`twisted.logger.LogLevel`.
+    :ivar text: the sentence, a format of :mod:`twisted.logger` with ``{fields}``.
+    :ivar fields: what each field means, with its unit.
+    :ivar doc: when it happens, for the reference page.
+    """
+
+    id: str
+    level: Any
+    text: str
+    fields: Mapping[str, str]
+    doc: str
+
+    def emit(self, log: Logger, **fields: object) -> None:
+        """Report that it happened.
+
+        :param log: of the class that reports it.
+        :param fields: all of :attr:`fields`, and no other. That is not checked here; a test reads
+            the calls.
+        """
+        # as Logger.emit does it, but for a check of the level, which took a third of the time
+        fields.update(
+            log_logger=log,
+            log_level=self.level,
+            log_namespace=log.namespace,
+            log_source=log.source,
+            log_format=self.text,
+            log_time=time.time(),
+            event_id=self.id,
+        )
+        log.observer(fields)
+
+    def fail(self, log: Logger, failure: Failure | None = None, **fields: object) -> None:
+        """Report that it happened because something failed.
+
+        :param failure: what, with its traceback; left out, the exception that is being caught.
+        """
+        log.emit(
+            self.level, self.text, event_id=self.id, log_failure=failure or Failure(), **fields
+        )
+
+    def make(self, **fields: object) -> LogEvent:
+        """The event as a logger would publish it, for one who is to hear of it alone."""
+        return {
+            "log_format": self.text,
+            "log_level": self.level,
+            "log_namespace": __name__,
+            "log_time": time.time(),
+            EVENT_ID: self.id,
+            **fields,
+        }
