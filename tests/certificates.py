@@ -22,6 +22,7 @@ from cryptography.x509.oid import NameOID
 _KEYS: Mapping[str, Callable[[], Any]] = {
     "ECDSA": lambda: ec.generate_private_key(ec.SECP256R1()),
     "RSA": lambda: rsa.generate_private_key(65537, 2048),
+    "short RSA": lambda: rsa.generate_private_key(65537, 1024),
     "Ed25519": ed25519.Ed25519PrivateKey.generate,
 }
 
@@ -55,7 +56,7 @@ def make(
     :param issuer: whose key signs it; by default its own.
     :param authority: whether it may sign others.
     :param names: its DNS names, where they are not ``name`` alone.
-    :param key_type: ``ECDSA``, ``RSA`` or ``Ed25519``.
+    :param key_type: a key of :data:`_KEYS`.
     :param days: until it expires; it began a year before.
     :param file: in the names of the files, where it is not ``name``.
     """

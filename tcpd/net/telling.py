@@ -112,7 +112,7 @@ class Telling:
             seconds=round(self._clock.seconds() - connection.opened, 3),
             bytes_in=connection.bytes_in,
             bytes_out=connection.bytes_out,
-            tls="no TLS" if tls is None else f"{tls.version} {tls.cipher}",
+            tls="no TLS" if tls is None else str(tls),
             via=via,
             end=str(end),
         )

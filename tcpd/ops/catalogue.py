@@ -156,7 +156,8 @@ CONNECTION_ENDED = EventType(
         "seconds": "how long it lasted",
         "bytes_in": "bytes received on the wire, those of TLS included",
         "bytes_out": "bytes sent, those of TLS included",
-        "tls": "version and cipher of TLS, e.g. TLSv1.3 TLS_AES_256_GCM_SHA384, or no TLS",
+        "tls": "version and cipher, e.g. TLSv1.3 TLS_AES_256_GCM_SHA384, and subject and "
+        "fingerprint of the client's certificate if it showed one; or no TLS",
         "end": "why: client, server, lost, first-byte, idle, session, slow-reader, stalled, "
         "linger, proxy-failed, proxy-timeout, tls-failed, tls-timeout, shutdown, kicked, banned",
         "via": "empty, or what a PROXY header told beside the client's address: "
@@ -342,8 +343,7 @@ TLS_KEY_EXPOSED = EventType(
     "tls {tls}: the private key in {file} can be read or written by every user of this system "
     "(mode {mode}); chmod o= takes that away",
     {"tls": _TLS, "file": "its file", "mode": "permissions of the file, in octal"},
-    "A file with a private key is open to others than its owner and its group. Told at the start "
-    "and at a reload, and once a day.",
+    "A private key is open to others than its owner and its group. Told as that it expires.",
 )
 CONTROL_UNAVAILABLE = EventType(
     "control.unavailable",

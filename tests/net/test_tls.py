@@ -30,12 +30,15 @@ def loaded(made: certificates.Made, **settings: Any) -> Certificates:
 
 
 def handshake(
-    server_side: Certificates, client: SSL.Context, session: Any = None
+    server_side: Certificates,
+    client: SSL.Context,
+    session: Any = None,
+    name: bytes | None = b"localhost",
 ) -> tuple[SSL.Connection, Any]:
     """Shake hands in memory.
 
     :param session: of an earlier handshake, to be resumed.
-
+    :param name: what the client asks for.
     :return: the server's connection, and the client's.
     :raise SSL.Error: of whichever side gave up.
     """
@@ -43,7 +46,8 @@ def handshake(
     server = server_side.serverConnectionForTLS(protocol)
     server.set_accept_state()
     connection = SSL.Connection(client)
-    connection.set_tlsext_host_name(b"localhost")
+    if name is not None:
+        connection.set_tlsext_host_name(name)
     connection.set_connect_state()
     if session is not None:
         connection.set_session(session)
@@ -227,12 +231,15 @@ def test_a_session_is_resumed_by_its_ticket(tmp_path: Path, version: int, asks: 
     assert server_flight(server, client, first.get_session()) < whole - certificate
 
 
-def server_flight(server_side: Certificates, client: SSL.Context, session: Any) -> int:
-    """How many bytes a server's first answer has."""
+def server_flight(
+    server_side: Certificates, client: SSL.Context, session: Any, name: bytes = b"localhost"
+) -> int:
+    """How many bytes a server's first answer has to who asks for a name."""
     protocol: Any = None
     server = server_side.serverConnectionForTLS(protocol)
     server.set_accept_state()
     connection = SSL.Connection(client)
+    connection.set_tlsext_host_name(name)
     connection.set_connect_state()
     if session is not None:
         connection.set_session(session)

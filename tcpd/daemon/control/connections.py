@@ -29,6 +29,7 @@ from tcpd.net.connection import Connection
 from tcpd.ops import catalogue
 from tcpd.policy.admission import IPNetwork
 from tcpd.policy.reasons import End
+from tcpd.wire.safe_text import escape_controls
 
 if TYPE_CHECKING:
     from tcpd.daemon.daemon import Daemon
@@ -173,6 +174,9 @@ class Connections:
         data = self._brief(connection)
         tls = connection.tls
         data["cipher"] = tls.cipher if tls else None
+        data["client_fingerprint"] = tls.fingerprint if tls else None
+        data["client_subject"] = tls.subject if tls else None
+        data["client_names"] = list(tls.client_names) if tls else []
         who = connection.credentials
         data["credentials"] = who and {"uid": who.uid, "gid": who.gid, "pid": who.pid}
         data["policy"] = self._daemon.policy_of(connection.service)
@@ -187,7 +191,7 @@ class Connections:
             ("quiet", "-" if data["quiet"] is None else span(data["quiet"])),
             ("bytes in", data["bytes_in"]),
             ("bytes out", data["bytes_out"]),
-            ("tls", f"{tls.version} {tls.cipher}" if tls else "none"),
+            ("tls", escape_controls(str(tls)) if tls else "none"),
             ("policy", data["policy"] or "-"),
             ("ending", "yes" if data["ending"] else "no"),
         ]

@@ -1,0 +1,330 @@
+"""Several certificates in one ``[tls:NAME]``: which one a client is shown, and that all else holds
+for whichever it is."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import ssl
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import certificates
+import pytest
+from cryptography import x509
+from net.test_tls import client_context, handshake, server_flight
+from OpenSSL import SSL
+
+from tcpd.config.errors import SettingError
+from tcpd.config.settings import TLSSettings
+from tcpd.net.tls import Certificates, facts_of
+
+VERSIONS = pytest.mark.parametrize("version", [SSL.TLS1_2_VERSION, SSL.TLS1_3_VERSION])
+
+
+def several(made: Sequence[certificates.Made], **settings: Any) -> Certificates:
+    files = {
+        "certificate": tuple(str(each.certificate_file) for each in made),
+        # in any order
+        "key": tuple(str(each.key_file) for each in reversed(made)),
+    }
+    return Certificates(TLSSettings(**{**files, **settings}))
+
+
+def shown_to(
+    server: Certificates, name: bytes | None, client: SSL.Context | None = None
+) -> x509.Certificate:
+    _, connection = handshake(server, client or client_context(), name=name)
+    found = connection.get_peer_certificate(as_cryptography=True)
+    assert found is not None
+    return found
+
+
+def only(cipher: str) -> SSL.Context:
+    """A client of TLS 1.2 that knows one type of key, as its suites tell."""
+    client = client_context(SSL.TLS1_2_VERSION)
+    client.set_cipher_list(f"ECDHE-{cipher}-AES128-GCM-SHA256".encode())
+    return client
+
+
+@VERSIONS
+@pytest.mark.parametrize(
+    ("asked", "number"),
+    [
+        (b"a.example.org", 0),
+        (b"A.Example.Org", 0),
+        (b"b.example.org", 1),
+        (b"c.example.org", 2),  # by the wildcard
+        (b"a.b.example.org", 0),  # by nothing: the first
+        (b"other.test", 0),
+        (None, 0),
+    ],
+)
+def test_the_certificate_that_has_the_name(
+    tmp_path: Path, version: int, asked: bytes | None, number: int
+) -> None:
+    """RFC 6066 section 3; the exact name before a wildcard, though that comes first."""
+    made = [
+        certificates.make(tmp_path, "a", names=["a.example.org"]),
+        certificates.make(tmp_path, "b", names=["b.example.org"]),
+        certificates.make(tmp_path, "any", names=["*.example.org"]),
+    ]
+    assert shown_to(several(made), asked, client_context(version)) == made[number].certificate
+
+
+def test_a_wildcard_that_comes_first_leaves_exact_names_to_others(tmp_path: Path) -> None:
+    made = [
+        certificates.make(tmp_path, "any", names=["*.example.org"]),
+        certificates.make(tmp_path, "a", names=["a.example.org"]),
+    ]
+    assert shown_to(several(made), b"a.example.org") == made[1].certificate
+
+
+@pytest.mark.parametrize("asked", [b"example.org", None])
+@pytest.mark.parametrize("first", ["RSA", "ECDSA"])
+def test_keys_of_two_types_for_the_same_names(
+    tmp_path: Path, asked: bytes | None, first: str
+) -> None:
+    """RFC 8446 section 4.4.2.2: the certificate suits the client's signature algorithms."""
+    second = {"RSA": "ECDSA", "ECDSA": "RSA"}[first]
+    made = {
+        each: certificates.make(tmp_path, "example.org", key_type=each, file=each)
+        for each in (first, second)
+    }
+    server = several(list(made.values()))
+    for each in ("RSA", "ECDSA"):
+        assert shown_to(server, asked, only(each)) == made[each].certificate
+
+
+@VERSIONS
+def test_who_can_use_both_gets_the_cheaper_key(tmp_path: Path, version: int) -> None:
+    made = [
+        certificates.make(tmp_path, "example.org", key_type=each, file=each)
+        for each in ("RSA", "ECDSA")
+    ]
+    server = several(made)
+    assert shown_to(server, b"example.org", client_context(version)) == made[1].certificate
+
+
+def test_each_of_two_keys_has_its_own_chain(tmp_path: Path) -> None:
+    """As authorities sign RSA keys and others by different intermediate certificates."""
+    leaves, bundle = {}, []
+    for each in ("RSA", "ECDSA"):
+        root = certificates.make(tmp_path, f"root {each}", authority=True)
+        middle = certificates.make(
+            tmp_path, f"middle {each}", issuer=root, authority=True, key_type=each
+        )
+        leaves[each] = certificates.make(tmp_path, "a", issuer=middle, key_type=each, file=each)
+        bundle.append(middle.certificate_file.read_bytes())
+    chain = tmp_path / "chains.pem"
+    chain.write_bytes(b"".join(bundle))
+    server = several(list(leaves.values()), chain=(str(chain),))
+    for each, leaf in leaves.items():
+        _, client = handshake(server, only(each), name=b"a")
+        shown = client.get_peer_cert_chain(as_cryptography=True)
+        assert [cert.subject.rfc4514_string() for cert in shown] == ["CN=a", f"CN=middle {each}"]
+        assert shown[0] == leaf.certificate
+
+
+@VERSIONS
+@pytest.mark.parametrize("asked", [b"a", b"b"], ids=["first", "switched"])
+@pytest.mark.parametrize("asks", [False, True], ids=["anybody", "client_ca"])
+def test_sessions_are_resumed_on_whichever_certificate(
+    tmp_path: Path, version: int, asked: bytes, asks: bool
+) -> None:
+    """RFC 5077 section 3.1; RFC 8446 section 4.6.1."""
+    made = [certificates.make(tmp_path, each, authority=True) for each in ("a", "b")]
+    server = several(made, client_ca=str(made[0].certificate_file) if asks else "")
+    client = client_context(version)
+    client.use_certificate_file(str(made[0].certificate_file))
+    client.use_privatekey_file(str(made[0].key_file))
+    _, first = handshake(server, client, name=asked)
+    session = first.get_session()
+    ours, _ = handshake(server, client, session, name=asked)
+    assert (facts_of(ours).fingerprint is not None) == asks, "it is in the ticket"
+    whole = server_flight(server, client, None, asked)
+    resumed = server_flight(server, client, session, asked)
+    assert resumed < whole - 300, "the certificate is what a resumed handshake leaves out"
+
+
+@pytest.mark.parametrize("asked", [b"a", b"b"], ids=["first", "switched"])
+@VERSIONS
+def test_alpn_and_versions_hold_for_whichever(tmp_path: Path, version: int, asked: bytes) -> None:
+    made = [certificates.make(tmp_path, each) for each in ("a", "b")]
+    client = client_context(version)
+    client.set_alpn_protos([b"h2", b"irc"])
+    ours, connection = handshake(several(made), client, name=asked)
+    assert connection.get_alpn_proto_negotiated() == b""
+    assert facts_of(ours).server_name == asked.decode()
+    if version == SSL.TLS1_2_VERSION:
+        with pytest.raises(SSL.Error):
+            handshake(several(made, minimum="1.3"), client, name=asked)
+
+
+@pytest.mark.parametrize("asked", [b"a", b"b"], ids=["first", "switched"])
+@VERSIONS
+@pytest.mark.parametrize("who", ["friend", "stranger", "nobody"])
+@pytest.mark.parametrize("word", ["required", "optional"])
+def test_clients_are_asked_on_whichever(
+    tmp_path: Path, version: int, asked: bytes, who: str, word: str
+) -> None:
+    made = [certificates.make(tmp_path, each, authority=True) for each in ("a", "b")]
+    ca = made[0]
+    shows = {
+        "friend": certificates.make(tmp_path, "ann", issuer=ca, names=["ann.example"]),
+        "stranger": certificates.make(tmp_path, "eve"),
+        "nobody": None,
+    }[who]
+    server = several(made, client_ca=str(ca.certificate_file), client_certificate=word)
+    client = client_context(version)
+    if shows is not None:
+        client.use_certificate_file(str(shows.certificate_file))
+        client.use_privatekey_file(str(shows.key_file))
+    refused = who == "stranger" or (who == "nobody" and word == "required")
+    with pytest.raises(SSL.Error) if refused else contextlib.nullcontext():
+        ours, _ = handshake(server, client, name=asked)
+        facts = facts_of(ours)
+        if shows is None:
+            assert (facts.fingerprint, facts.subject, facts.client_names) == (None, None, ())
+            assert "client" not in str(facts)
+        else:
+            pem = shows.certificate_file.read_text()
+            der = ssl.PEM_cert_to_DER_cert(pem)
+            assert facts.fingerprint == hashlib.sha256(der).hexdigest()
+            assert facts.subject == "CN=ann"
+            assert facts.client_names == ("ann.example", "127.0.0.1")
+            assert str(facts).endswith(f", client CN=ann sha256:{facts.fingerprint}")
+
+
+def test_old_suites_are_refused(localhost: certificates.Made) -> None:
+    """RFC 9325 section 4.1: no CBC with SHA-1, and no key exchange without forward secrecy."""
+    client = client_context(SSL.TLS1_2_VERSION)
+    client.set_cipher_list(b"ECDHE-ECDSA-AES128-SHA:AES128-GCM-SHA256:ECDHE-ECDSA-AES128-SHA256")
+    with pytest.raises(SSL.Error):
+        handshake(several([localhost]), client)
+
+
+def test_a_client_that_renegotiates_is_refused(localhost: certificates.Made) -> None:
+    """RFC 9325 section 3.5; the client is told by the alert no_renegotiation of RFC 5246."""
+    server, client = handshake(several([localhost]), client_context(SSL.TLS1_2_VERSION))
+    assert client.renegotiate()
+    with contextlib.suppress(SSL.WantReadError):
+        client.do_handshake()
+    server.bio_write(client.bio_read(65536))
+    with contextlib.suppress(SSL.WantReadError):
+        server.recv(1)
+    client.bio_write(server.bio_read(65536))
+    with pytest.raises(SSL.Error, match="no renegotiation"):
+        client.do_handshake()
+    assert server.total_renegotiations() == 0
+
+
+def test_a_renewed_certificate_is_shown_and_open_connections_live_on(tmp_path: Path) -> None:
+    old = certificates.make(tmp_path, "a")
+    server = several([old])
+    ours, theirs = handshake(server, client_context(), name=b"a")
+    new = certificates.make(tmp_path, "a")
+    assert server.adopt(several([new]))
+    assert shown_to(server, b"a") == new.certificate
+    theirs.send(b"hello")
+    ours.bio_write(theirs.bio_read(65536))
+    assert ours.recv(5) == b"hello"
+
+
+def test_what_is_the_same_is_not_taken_over(tmp_path: Path) -> None:
+    made = certificates.make(tmp_path, "a")
+    server = several([made])
+    assert not server.adopt(several([made]))
+    assert server.adopt(several([made], minimum="1.3"))
+
+
+def test_tickets_of_keys_that_were_changed_are_not_resumed(localhost: certificates.Made) -> None:
+    server = several([localhost])
+    client = client_context()
+    _, first = handshake(server, client)  # that is freed unclosed would end its session
+    session = first.get_session()
+    resumed = server_flight(server, client, session)
+    server.rotate()
+    assert server_flight(server, client, session) > resumed + 300
+
+
+# --- what does not fit together ---
+
+
+def complaint(made: Sequence[certificates.Made], **settings: Any) -> SettingError:
+    with pytest.raises(SettingError) as caught:
+        several(made, **settings)
+    return caught.value
+
+
+def test_a_key_that_is_missing(tmp_path: Path) -> None:
+    made = [certificates.make(tmp_path, each) for each in ("a", "b")]
+    error = complaint(made, key=(str(made[0].key_file),))
+    assert error.key == "key"
+    assert error.text == (
+        f"none of the files named here is the key of the certificate in {made[1].certificate_file}"
+    )
+
+
+def test_a_key_too_many(tmp_path: Path) -> None:
+    a, b, c = (certificates.make(tmp_path, each) for each in ("a", "b", "c"))
+    error = complaint([a, b], key=tuple(str(each.key_file) for each in (a, b, c)))
+    assert error.key == "key"
+    assert error.text.startswith(f"{c.key_file} is not the key of any of the certificates in ")
+
+
+def test_a_certificate_that_nobody_would_see(tmp_path: Path) -> None:
+    names = ["a.example", "b.example"]
+    a = certificates.make(tmp_path, "a", names=names)
+    b = certificates.make(tmp_path, "b", names=names[:1])
+    error = complaint([a, b])
+    assert error.key == "certificate"
+    assert error.text.startswith(f"{b.certificate_file} would never be shown")
+
+
+def test_a_chain_that_leads_on_from_nothing(tmp_path: Path) -> None:
+    a = certificates.make(tmp_path, "a")
+    stranger = certificates.make(tmp_path, "b", authority=True)
+    error = complaint([a], chain=(str(stranger.certificate_file),))
+    assert error.key == "chain"
+    assert "no certificate of whoever signed" in error.text
+
+
+def test_no_certificate_at_all() -> None:
+    with pytest.raises(SettingError, match="at least one file"):
+        Certificates(TLSSettings(certificate=()))
+
+
+def test_what_openssl_does_not_take(tmp_path: Path) -> None:
+    """Its own rules go beyond ours: a key that is too short is one of them."""
+    made = certificates.make(tmp_path, "a", key_type="short RSA")
+    error = complaint([made])
+    assert error.key == "certificate"
+    assert "is not taken by OpenSSL: ee key too small" in error.text
+
+
+# --- credentials of systemd's ---
+
+
+def test_files_that_systemd_passes(tmp_path: Path) -> None:
+    """systemd.exec(5), LoadCredential=: they are in $CREDENTIALS_DIRECTORY."""
+    made = certificates.make(tmp_path, "a")
+    server = Certificates(
+        TLSSettings(
+            certificate=(f"credential:{made.certificate_file.name}",),
+            key=(f"credential:{made.key_file.name}",),
+            client_ca=f"credential:{made.certificate_file.name}",
+            client_certificate="optional",
+        ),
+        str(tmp_path),
+    )
+    assert shown_to(server, b"a") == made.certificate
+    assert set(server.stamps) == {str(made.certificate_file), str(made.key_file)}
+
+
+def test_a_credential_where_there_are_none() -> None:
+    with pytest.raises(SettingError) as caught:
+        Certificates(TLSSettings(certificate=("credential:web.pem",)))
+    assert caught.value.key == "certificate"
+    assert "LoadCredential=web.pem:PATH" in caught.value.text
