@@ -293,15 +293,24 @@ class ExecFactory(ServerFactory):
         else:
             word = "failed" if status else "ended"
         self._count(word)
-        ended = catalogue.EXEC_ENDED_BADLY if word in ("died", "failed") else catalogue.EXEC_ENDED
-        ended.emit(
-            self._log,
-            service=self._context.service,
-            pid=program.process.pid,
-            peer=peer,
-            status=_shown(status),
-            word=word,
-        )
+        if word in ("died", "failed"):
+            catalogue.EXEC_ENDED_BADLY.emit(
+                self._log,
+                service=self._context.service,
+                pid=program.process.pid,
+                peer=peer,
+                status=_shown(status),
+                word=word,
+            )
+        else:
+            catalogue.EXEC_ENDED.emit(
+                self._log,
+                service=self._context.service,
+                pid=program.process.pid,
+                peer=peer,
+                status=_shown(status),
+                word=word,
+            )
         if self._waiting and not self._finishing:
             waiting = self._waiting.popleft()
             cast(IPushProducer, waiting.transport).resumeProducing()

@@ -403,6 +403,7 @@ class Layered(StringTransport):
     service = "line"
     peer = "[2001:db8::1]:4711"
     address = None
+    credentials = None
 
     def __init__(self, protocol_of: list[Any], starttls: bool = True) -> None:
         super().__init__()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import socket
 import stat
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,12 +17,17 @@ from twisted.internet.protocol import Factory, Protocol
 
 from tcpd.config.listen import Listener, SystemdSocket, UnixSocket, parse_listener
 from tcpd.config.owners import group_id, groups_of, user_id
+from tcpd.config.settings import PolicySettings
 from tcpd.net import sockets
 from tcpd.net.credentials import Credentials, credentials_of
-from tcpd.net.layer import ListenerFactory
+from tcpd.net.layer import ConnectionLayer, ListenerFactory
 from tcpd.net.listeners import open_stream
 from tcpd.net.service import OpenPort
 from tcpd.net.sockets import listen_unix
+from tcpd.ops.counters import ServiceCounters
+from tcpd.policy.admission import Tally
+from tcpd.policy.reasons import End
+from tcpd.small.echo import EchoFactory
 
 ANY: Any = object()
 ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a file away")
@@ -134,6 +142,51 @@ def test_who_connected() -> None:
     with socket.socket() as internet:
         assert credentials_of(internet) is None
     assert credentials_of(object()) is None
+
+
+@pytest.mark.parametrize("lean", [True, False])
+def test_a_unix_socket_of_systemds_serves(tmp_path: Path, lean: bool) -> None:
+    """And whoever connects to it is known, on either transport."""
+    from tcpd.net.reactor import TcpdReactor
+    from tcpd.net.transport import Turns
+
+    reactor = TcpdReactor()
+    path = str(tmp_path / "s")
+    made = EchoFactory()
+    layer = ConnectionLayer(
+        service="x",
+        factory=made,
+        policy=PolicySettings(),
+        idle=0,
+        tally=Tally(9),
+        counters=ServiceCounters(),
+        clock=reactor,
+        ids=itertools.count(1),
+    )
+    with listen_unix(UnixSocket(path, 0o600)) as passed, socket.socket(socket.AF_UNIX) as client:
+        listener = Listener(SystemdSocket("x"))
+        turns = Turns(reactor) if lean else None
+        sockets_of = {"x": [passed.fileno()]}
+        port = open_stream(reactor, listener, ListenerFactory(layer), sockets_of, turns)
+        client.connect(path)
+        client.sendall(b"hi")
+        client.setblocking(False)
+        end = time.monotonic() + 30
+        received = b""
+        while received != b"hi":
+            assert time.monotonic() < end
+            reactor.runUntilCurrent()
+            reactor.doIteration(0.01)
+            with contextlib.suppress(BlockingIOError):
+                received += client.recv(10)
+        (connection,) = layer.connections
+        assert connection.credentials == Credentials(os.getpid(), os.geteuid(), os.getegid())
+        port.stopListening()
+        connection.cut(End.SHUTDOWN)
+        while layer.connections:
+            assert time.monotonic() < end
+            reactor.runUntilCurrent()
+            reactor.doIteration(0.01)
 
 
 @pytest.mark.parametrize("lean", [True, False])
