@@ -112,7 +112,11 @@ class TLSLayer:
             and (data[3] << 8 | data[4]) == size - _HEADER
             and not self._header
         )
+        asked = False
         if not whole:
+            # TLS 1.2 shows what is no application data: OpenSSL may have an answer to it, such as
+            # that there is no renegotiation
+            asked = self._rest == 0 and not self._header and data[0] != _APPLICATION_DATA
             self._follow(data)
             size = _RECORD  # OpenSSL gives no more than a record's
         self._bio_write(data)
@@ -137,6 +141,8 @@ class TLSLayer:
             if self._written:
                 size, self._written = self._written, 0
                 self._flush(size)
+            elif asked and not self._over:
+                self._flush(_OVERHEAD)
 
     def connectionLost(self, reason: Failure) -> None:
         """The connection is gone."""

@@ -1,0 +1,304 @@
+"""Certificates of the real daemon, and what clients may do to its handshakes."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import certificates
+import pytest
+from running import PATIENCE, Daemon, client_context, receive_until
+
+pytestmark = pytest.mark.live
+
+needs_openssl = pytest.mark.skipif(
+    shutil.which("openssl") is None, reason="openssl is not installed"
+)
+
+LINE = "[service:line]\nprotocol = line\nlisten =\n  127.0.0.1:0 tls=main\n"
+TLS = "[tls:main]\ncertificate = localhost.pem\nkey = localhost-key.pem\n"
+
+SEVERAL = (
+    "[tls:main]\ncertificate =\n  localhost.pem\n  RSA.pem\n  other.pem\n"
+    "key =\n  other-key.pem\n  localhost-key.pem\n  RSA-key.pem\n" + LINE
+)
+
+
+def s_client(daemon: Daemon, *options: str, text: str = "QUIT\n") -> str:
+    """What ``openssl s_client`` says, which asks for localhost."""
+    done = subprocess.run(
+        [
+            *("openssl", "s_client", "-connect", f"127.0.0.1:{daemon.ports['line', 'tls=main']}"),
+            *("-servername", "localhost", *options),
+        ],
+        input=text,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    return done.stdout + done.stderr
+
+
+def several(start: Callable[[str], Daemon], tmp_path: Path) -> Daemon:
+    """A daemon with RSA and ECDSA for localhost, and another name."""
+    # the daemon starts in a directory that is made for it
+    directory = tmp_path / "certificates"
+    directory.mkdir()
+    certificates.make(directory, "localhost", key_type="RSA", file="RSA")
+    certificates.make(directory, "other.example", file="other")
+    absolute = SEVERAL
+    for name in ("RSA", "other"):
+        for end in (".pem", "-key.pem"):
+            absolute = absolute.replace(f"  {name}{end}\n", f"  {directory}/{name}{end}\n")
+    return start(absolute)
+
+
+@needs_openssl
+@pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
+@pytest.mark.parametrize(
+    ("algorithms", "shown"),
+    [("rsa_pss_rsae_sha256", "RSA-PSS"), ("ecdsa_secp256r1_sha256", "ECDSA")],
+)
+def test_the_clients_signature_algorithms_decide(
+    start: Callable[[str], Daemon], tmp_path: Path, version: str, algorithms: str, shown: str
+) -> None:
+    """RFC 8446 section 4.2.3: "which signature algorithms may be used in digital signatures"."""
+    daemon = several(start, tmp_path)
+    said = s_client(daemon, version, "-sigalgs", algorithms)
+    assert f"Peer signature type: {shown}" in said
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest.mark.parametrize("name", ["localhost", "other.example"])
+def test_sessions_resume_whichever_certificate_they_began_with(
+    start: Callable[[str], Daemon], tmp_path: Path, version: ssl.TLSVersion, name: str
+) -> None:
+    """RFC 5077 section 3.1; RFC 8446 section 4.6.1."""
+    daemon = several(start, tmp_path)
+    context = indifferent()
+    context.minimum_version = context.maximum_version = version
+
+    def visit(session: ssl.SSLSession | None) -> tuple[bool | None, ssl.SSLSession | None]:
+        with context.wrap_socket(
+            daemon.connect("line", "tls=main"), server_hostname=name, session=session
+        ) as client:
+            receive_until(client, b"\r\n")  # TLS 1.3 sends tickets behind the handshake
+            return client.session_reused, client.session
+
+    reused, session = visit(None)
+    assert not reused
+    assert visit(session)[0]
+
+
+def test_a_certificate_replaced_under_load_costs_nobody_anything(
+    start: Callable[[str], Daemon],
+) -> None:
+    """Nine times, now both files at once and now in two steps as ACME clients do: no handshake
+    fails, and no connection is lost."""
+    daemon = start(TLS + LINE)
+    done = threading.Event()
+    faults: list[object] = []
+    shown: list[set[bytes]] = [set(), set()]
+    handshakes = [0, 0]
+    context = indifferent()
+
+    def client(number: int) -> None:
+        try:
+            while not done.is_set():
+                with context.wrap_socket(daemon.connect("line", "tls=main")) as secured:
+                    receive_until(secured, b"\r\n")
+                    secured.sendall(b"PING x\n")
+                    assert receive_until(secured, b"\r\n") == b"250 PONG x\r\n"
+                    shown[number].add(secured.getpeercert(binary_form=True) or b"")
+                    handshakes[number] += 1
+        except Exception as error:
+            faults.append(error)
+
+    threads = [threading.Thread(target=client, args=(number,)) for number in range(2)]
+    with daemon.connect_tls("line") as old:
+        receive_until(old, b"\r\n")
+        for thread in threads:
+            thread.start()
+        for turn in range(8):
+            certificates.make(daemon.directory, "localhost")
+            daemon.process.send_signal(signal.SIGHUP)
+            daemon.wait_for(lambda line: "tls main: certificate swapped" in line, turn + 1)
+        beside = daemon.directory / "beside"
+        beside.mkdir()
+        new = certificates.make(beside, "localhost")
+        os.replace(new.certificate_file, daemon.directory / "localhost.pem")
+        old.sendall(b"PING between\n")
+        assert receive_until(old, b"\r\n") == b"250 PONG between\r\n"
+        os.replace(new.key_file, daemon.directory / "localhost-key.pem")
+        daemon.wait_for(lambda line: "its files have changed and are in use" in line)
+        renewed = context.wrap_socket(daemon.connect("line", "tls=main"))
+        with renewed:
+            assert renewed.getpeercert(binary_form=True) == ssl.PEM_cert_to_DER_cert(
+                (daemon.directory / "localhost.pem").read_text()
+            )
+        done.set()
+        for thread in threads:
+            thread.join(PATIENCE)
+        old.sendall(b"PING x\n")
+        assert receive_until(old, b"\r\n") == b"250 PONG x\r\n"
+    assert faults == []
+    assert min(handshakes) > 20
+    assert len(shown[0] | shown[1]) >= 3, "they were shown more than one"
+    status = json.loads(daemon.ctl("status", "--json").stdout)
+    assert status["certificates_stale"] == {}
+    assert [each["names"] for each in status["certificates"]] == [["localhost"]]
+
+
+def test_a_wrong_certificate_keeps_the_old_one_in_use(start: Callable[[str], Daemon]) -> None:
+    daemon = start(TLS + LINE)
+    right = (daemon.directory / "localhost.pem").read_bytes()
+    certificates.make(daemon.directory, "other")
+    (daemon.directory / "localhost.pem").write_bytes((daemon.directory / "other.pem").read_bytes())
+    daemon.process.send_signal(signal.SIGHUP)
+    (line,) = daemon.wait_for(lambda line: "reload refused, nothing has changed" in line)
+    assert line.endswith(
+        "tcpd.ini:3: [tls:main] key: "
+        f"{daemon.directory}/localhost-key.pem is not the key of the certificate in "
+        f"{daemon.directory}/localhost.pem"
+    )
+    # the same is found without a reload, and told by who looks
+    daemon.wait_for(lambda line: "the old certificates stay" in line)
+    status = daemon.ctl("status").stdout
+    assert "tls main       new files cannot be used: key: " in status
+    (daemon.directory / "right.pem").write_bytes(right)
+    with client_trusting(daemon.directory / "right.pem").wrap_socket(
+        daemon.connect("line", "tls=main"), server_hostname="localhost"
+    ) as client:
+        assert receive_until(client, b"\r\n").startswith(b"220 ")
+
+
+def indifferent() -> ssl.SSLContext:
+    """Trusts everybody."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def client_trusting(file: Path) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=str(file))
+
+
+def test_half_a_handshake_is_ended_in_time(start: Callable[[str], Daemon]) -> None:
+    daemon = start(TLS + LINE + "[policy:default]\nhandshake = 500ms\naccess_log = yes\n")
+    hello = client_hello()
+    half = daemon.connect("line", "tls=main")
+    silent = daemon.connect("line", "tls=main")
+    with half, silent:
+        half.sendall(hello[: len(hello) // 2])
+        for client in (half, silent):
+            assert ended(client)
+    daemon.wait_for(lambda line: ": tls-timeout, " in line, 2)
+    with daemon.connect_tls("line") as other:
+        assert receive_until(other, b"\r\n").startswith(b"220 ")
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"\0" * 4096,
+        b"\xff" * 4096,
+        b"GET / HTTP/1.0\r\n\r\n",
+        b"\x16\x03\x01\xff\xff" + b"\1" * 70000,  # a record longer than any may be
+        b"\x15\x03\x01\x00\x02\x02\x28",  # an alert before anything
+        b"\x80\x2e\x01\x00\x02" + b"\1" * 60,  # the hello of SSL 2
+    ],
+    ids=["zeros", "ones", "HTTP", "record", "alert", "SSL 2"],
+)
+def test_garbage_in_place_of_a_handshake(start: Callable[[str], Daemon], garbage: bytes) -> None:
+    daemon = start(TLS + LINE + "[policy:default]\naccess_log = yes\n")
+    with daemon.connect("line", "tls=main") as client:
+        client.sendall(garbage)
+        assert ended(client)
+    daemon.wait_for(lambda line: ": tls-failed, " in line)
+    with daemon.connect_tls("line") as other:
+        assert receive_until(other, b"\r\n").startswith(b"220 ")
+
+
+@needs_openssl
+def test_renegotiation_is_refused(start: Callable[[str], Daemon]) -> None:
+    """RFC 9325 section 3.5. ``R`` is what tells s_client to ask for it."""
+    daemon = start(TLS + LINE)
+    said = s_client(daemon, "-tls1_2", text="R\n")
+    assert "RENEGOTIATING" in said
+    assert "no renegotiation" in said
+    with daemon.connect_tls("line") as other:
+        assert receive_until(other, b"\r\n").startswith(b"220 ")
+
+
+def test_who_a_client_is_by_its_certificate(start: Callable[[str], Daemon]) -> None:
+    daemon = start(
+        TLS
+        + "client_ca = localhost.pem\nclient_certificate = optional\n"
+        + LINE
+        + "[policy:default]\naccess_log = yes\n"
+    )
+    context = client_context(daemon.directory)
+    with context.wrap_socket(
+        daemon.connect("line", "tls=main"), server_hostname="localhost"
+    ) as nobody:
+        nobody.sendall(b"WHOAMI\nQUIT\n")
+        assert b"certificate" not in receive_until(nobody, b"goodbye\r\n")
+    context.load_cert_chain(
+        daemon.directory / "localhost.pem", daemon.directory / "localhost-key.pem"
+    )
+    with context.wrap_socket(
+        daemon.connect("line", "tls=main"), server_hostname="localhost"
+    ) as somebody:
+        somebody.sendall(b"WHOAMI\nQUIT\n")
+        said = receive_until(somebody, b"goodbye\r\n").decode()
+    assert "250-subject CN=localhost\r\n" in said
+    assert "250-name localhost\r\n250 name 127.0.0.1\r\n" in said
+    fingerprint = said.partition("250-certificate ")[2][:64]
+    daemon.wait_for(lambda line: f", client CN=localhost sha256:{fingerprint}" in line)
+
+
+def test_files_that_systemd_passes(start: Callable[[str], Daemon], tmp_path: Path) -> None:
+    passed = tmp_path / "passed"
+    passed.mkdir()
+    certificates.make(passed, "localhost")
+    directory = tmp_path / "daemon"
+    directory.mkdir()
+    text = TLS.replace("= local", "= credential:local") + LINE
+    daemon = Daemon(directory, text, variables={"CREDENTIALS_DIRECTORY": str(passed)})
+    try:
+        with client_context(passed).wrap_socket(
+            daemon.connect("line", "tls=main"), server_hostname="localhost"
+        ) as client:
+            assert receive_until(client, b"\r\n").startswith(b"220 ")
+    finally:
+        daemon.stop()
+
+
+def client_hello() -> bytes:
+    """The first bytes of a client."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = ssl.create_default_context().wrap_bio(incoming, outgoing, server_hostname="localhost")
+    with pytest.raises(ssl.SSLWantReadError):
+        client.do_handshake()
+    return outgoing.read()
+
+
+def ended(client: socket.socket) -> bool:
+    """Whether the daemon ends a connection, in whatever way, and with nothing but an alert."""
+    received = b""
+    try:
+        while piece := client.recv(4096):
+            received += piece
+    except ConnectionResetError:
+        pass
+    return received[:1] in (b"", b"\x15")
