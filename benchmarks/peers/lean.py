@@ -164,6 +164,12 @@ class BareListener:
     def logPrefix(self) -> str:
         return "bare"
 
+    def must_wait(self, call: Any) -> bool:
+        return False
+
+    def turn_away(self, sock: socket.socket, address: Any) -> None:
+        sock.close()
+
     def accept_socket(self, sock: socket.socket, address: Any, turns: Turns) -> None:
         Bare(self._factory, socket_address(address), sock, turns).start()
 
