@@ -1,0 +1,203 @@
+"""The network layer's part of a saved SYN: IPv4 or IPv6, all of their headers.
+
+Sources: RFC 791 (IPv4), RFC 8200 (IPv6), RFC 6437 (flow label), RFC 2474 (DSCP), RFC 3168 (ECN),
+RFC 4302 section 2.2 (the length of an authentication header).
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+
+_TCP = 6
+
+_FRAGMENT, _AUTHENTICATION = 44, 51
+_EXTENSIONS = {
+    0: "hop-by-hop options",
+    43: "routing",
+    _FRAGMENT: "fragment",
+    _AUTHENTICATION: "authentication",
+    60: "destination options",
+    135: "mobility",
+    139: "host identity",
+    140: "shim6",
+}
+
+
+class PacketError(ValueError):
+    """The bytes are not the headers of a TCP packet; the text says at what they fail."""
+
+
+@dataclass(frozen=True, slots=True)
+class IPv4Header:
+    """RFC 791 section 3.1; the type of service as RFC 2474 and RFC 3168 divide it.
+
+    :ivar dscp: 0 to 63.
+    :ivar ecn: 0 (not capable), 1 (ECT(1)), 2 (ECT(0)) or 3 (CE).
+    :ivar total_length: bytes, this header included; also of data that was not saved.
+    :ivar identification: 0 to 65535.
+    :ivar reserved: the first of the flags, which must be zero.
+    :ivar dont_fragment: DF.
+    :ivar more_fragments: MF.
+    :ivar fragment_offset: in units of 8 bytes.
+    :ivar ttl: time to live, as it arrived.
+    :ivar checksum: of this header.
+    :ivar options: as they came; mostly empty.
+    """
+
+    dscp: int
+    ecn: int
+    total_length: int
+    identification: int
+    reserved: bool
+    dont_fragment: bool
+    more_fragments: bool
+    fragment_offset: int
+    ttl: int
+    checksum: int
+    source: IPv4Address
+    destination: IPv4Address
+    options: bytes
+
+    @property
+    def header_length(self) -> int:
+        """Bytes, 20 to 60."""
+        return 20 + len(self.options)
+
+    @property
+    def packet_length(self) -> int:
+        """Bytes of the whole packet."""
+        return self.total_length
+
+
+@dataclass(frozen=True, slots=True)
+class ExtensionHeader:
+    """RFC 8200 section 4.
+
+    :ivar kind: the number by which the header before names it.
+    :ivar data: all of it, from its own next-header byte on.
+    """
+
+    kind: int
+    data: bytes
+
+    @property
+    def name(self) -> str:
+        """What it is called, in lower-case words."""
+        return _EXTENSIONS.get(self.kind, f"header {self.kind}")
+
+
+@dataclass(frozen=True, slots=True)
+class IPv6Header:
+    """RFC 8200 section 3; the traffic class as RFC 2474 and RFC 3168 divide it.
+
+    :ivar dscp: 0 to 63.
+    :ivar ecn: 0 (not capable), 1 (ECT(1)), 2 (ECT(0)) or 3 (CE).
+    :ivar flow_label: RFC 6437, 20 bits; 0 where the sender sets none.
+    :ivar payload_length: bytes behind the fixed header; also of data that was not saved.
+    :ivar hop_limit: as it arrived.
+    :ivar extensions: the headers between this and TCP's.
+    """
+
+    dscp: int
+    ecn: int
+    flow_label: int
+    payload_length: int
+    hop_limit: int
+    source: IPv6Address
+    destination: IPv6Address
+    extensions: tuple[ExtensionHeader, ...]
+
+    @property
+    def header_length(self) -> int:
+        """Bytes, extension headers included."""
+        return 40 + sum(len(header.data) for header in self.extensions)
+
+    @property
+    def packet_length(self) -> int:
+        """Bytes of the whole packet."""
+        return 40 + self.payload_length
+
+
+def _parse_ipv4(data: bytes) -> IPv4Header:
+    length = (data[0] & 15) * 4
+    if not 20 <= length <= len(data):
+        raise PacketError(f"an IPv4 header of {length} bytes in {len(data)}")
+    _, service, total, identification, fragment, ttl, protocol, checksum, source, destination = (
+        struct.unpack_from("!BBHHHBBH4s4s", data)
+    )
+    if protocol != _TCP:
+        raise PacketError(f"IPv4 protocol {protocol} is not TCP")
+    if fragment & 0x1FFF:
+        raise PacketError("a later fragment, without a TCP header")
+    return IPv4Header(
+        dscp=service >> 2,
+        ecn=service & 3,
+        total_length=total,
+        identification=identification,
+        reserved=bool(fragment & 0x8000),
+        dont_fragment=bool(fragment & 0x4000),
+        more_fragments=bool(fragment & 0x2000),
+        fragment_offset=0,
+        ttl=ttl,
+        checksum=checksum,
+        source=IPv4Address(source),
+        destination=IPv4Address(destination),
+        options=data[20:length],
+    )
+
+
+def _parse_ipv6(data: bytes) -> IPv6Header:
+    if len(data) < 40:
+        raise PacketError(f"{len(data)} bytes are too few for an IPv6 header")
+    first, payload, following, hop_limit, source, destination = struct.unpack_from(
+        "!IHBB16s16s", data
+    )
+    extensions = []
+    at = 40
+    while following in _EXTENSIONS:
+        header = ExtensionHeader(following, data[at : at + _extension_length(following, data, at)])
+        if following == _FRAGMENT and int.from_bytes(header.data[2:4], "big") >> 3:
+            raise PacketError("a later fragment, without a TCP header")
+        extensions.append(header)
+        following = header.data[0]
+        at += len(header.data)
+    if following != _TCP:
+        raise PacketError(f"IPv6 next header {following} is not TCP")
+    return IPv6Header(
+        dscp=first >> 22 & 63,
+        ecn=first >> 20 & 3,
+        flow_label=first & 0xFFFFF,
+        payload_length=payload,
+        hop_limit=hop_limit,
+        source=IPv6Address(source),
+        destination=IPv6Address(destination),
+        extensions=tuple(extensions),
+    )
+
+
+def _extension_length(kind: int, data: bytes, at: int) -> int:
+    if at + 8 > len(data):
+        raise PacketError(f"the {_EXTENSIONS[kind]} header is cut off")
+    if kind == _FRAGMENT:
+        return 8
+    # RFC 8200 counts in units of 8 bytes behind the first, RFC 4302 in units of 4 minus 2
+    length = (data[at + 1] + 2) * 4 if kind == _AUTHENTICATION else (data[at + 1] + 1) * 8
+    if at + length > len(data):
+        raise PacketError(f"the {_EXTENSIONS[kind]} header is cut off")
+    return length
+
+
+def parse_ip(data: bytes) -> IPv4Header | IPv6Header:
+    """Read what stands in front of a TCP header.
+
+    :param data: from the first byte of the IP header on.
+    :raise PacketError: for anything that does not lead to TCP.
+    """
+    version = data[0] >> 4 if data else 0
+    if version == 4:
+        return _parse_ipv4(data)
+    if version == 6:
+        return _parse_ipv6(data)
+    raise PacketError(f"IP version {version} in a packet of {len(data)} bytes")
