@@ -52,6 +52,7 @@ def screen(command: str) -> list[str]:
 
 def masked(text: str) -> str:
     """What stays the same from run to run."""
+    text = re.sub(r"/\S*/(?=\w+\.pem)", "/DIRECTORY/", text)
     text = re.sub(r"[A-Z][a-z]+day, [A-Z][a-z]+ \d+,", "DATE", text)
     return re.sub(r"\d+", "N", text)
 

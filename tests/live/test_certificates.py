@@ -302,3 +302,35 @@ def ended(client: socket.socket) -> bool:
     except ConnectionResetError:
         pass
     return received[:1] in (b"", b"\x15")
+
+
+@pytest.mark.long
+@pytest.mark.skipif(shutil.which("testssl") is None, reason="testssl.sh is not installed")
+def test_testssl_finds_nothing_in_the_defaults(
+    start: Callable[[str], Daemon], tmp_path: Path
+) -> None:
+    """Takes a minute. What it finds in the certificates is that tests sign them by themselves; WARN
+    says that it could not tell, as where it hangs up before a ticket has come."""
+    daemon = several(start, tmp_path)
+    report = tmp_path / "report.json"
+    subprocess.run(
+        [
+            *("testssl", "--quiet", "--color", "0", "--warnings", "off"),
+            *("--protocols", "--std", "--fs", "--server-preference", "--server-defaults"),
+            *("--vulnerable", "--jsonfile", str(report)),
+            f"localhost:{daemon.ports['line', 'tls=main']}",
+        ],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=10 * PATIENCE,
+        check=False,
+    )
+    found = json.loads(report.read_text())
+    assert len(found) > 50, "it has looked"
+    worse = [
+        each
+        for each in found
+        if each["severity"] not in ("OK", "INFO", "LOW", "WARN", "DEBUG")
+        and not each["id"].startswith(("cert_", "DNS_CAArecord"))
+    ]
+    assert worse == []
