@@ -226,11 +226,22 @@ def test_a_kind_that_is_not_in_the_sample_set_is_shown_there_as_comments() -> No
 def test_show_config_tells_origins_and_is_read_back_as_the_same() -> None:
     settings = made(
         "[service:a]\nprotocol = word\nlisten =\n  *:1\n  *:1 udp\nword = x y\n[policy:p]\n"
-        "allow = 10.0.0.0/8\n[tls:t]\ncertificate = c.pem\n"
+        "allow = 10.0.0.0/8\n[tls:t]\ncertificate =\n  c.pem\n  d.pem\nkey = credential:k\n"
     )
     text = show_config(settings)
     assert "# /etc/x.ini:6\nword = x y\n# default\ntimes = 1\n" in text
     assert made(text) == settings
+
+
+def test_files_start_at_the_directory_of_the_file_that_names_them() -> None:
+    """As every path does; a credential of systemd's has its own place."""
+    settings = made(
+        "[service:a]\nprotocol = word\nlisten = *:1\n[tls:t]\ncertificate =\n  c.pem\n  /d/e.pem\n"
+        "  credential:f.pem\nclient_ca = g.pem\n"
+    )
+    tls = settings.tls["t"]
+    assert tls.certificate == ("/etc/c.pem", "/d/e.pem", "credential:f.pem")
+    assert (tls.key, tls.client_ca) == ((), "/etc/g.pem")
 
 
 def test_show_config_masks_secrets() -> None:

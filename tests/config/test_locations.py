@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tcpd.config.locations import control_candidates, control_path, state_directory
+from tcpd.config.locations import control_candidates, control_path, locate, state_directory
 
 
 @pytest.mark.parametrize(
@@ -37,3 +37,14 @@ def test_the_state_is_what_is_configured_or_systemds() -> None:
     assert state_directory("/s", {"STATE_DIRECTORY": "/t"}) == "/s"
     assert state_directory("", {"STATE_DIRECTORY": "/t:/u"}) == "/t"
     assert state_directory("", {}) == ""
+
+
+def test_where_a_file_is() -> None:
+    """systemd.exec(5), LoadCredential=: credentials are in $CREDENTIALS_DIRECTORY."""
+    assert locate("/etc/x.pem", None) == "/etc/x.pem"
+    assert locate("credential:x.pem", "/run/credentials/tcpd.service") == (
+        "/run/credentials/tcpd.service/x.pem"
+    )
+    for nowhere in (None, ""):
+        with pytest.raises(ValueError, match=r"write LoadCredential=x\.pem:PATH in the unit"):
+            locate("credential:x.pem", nowhere)
