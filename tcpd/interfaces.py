@@ -106,7 +106,11 @@ class IConnection(Interface):
         "tcpd.net.proxy.ProxyFacts | None: what a proxy told of the connection in a PROXY header, "
         "and the proxy's own address; None where there is no proxy."
     )
-    tls = Attribute("tcpd.net.tls.TLSFacts | None: None while the connection is in the clear.")
+    tls = Attribute(
+        "tcpd.net.tls.TLSFacts | None: version, cipher and server_name, and of a client that has "
+        "shown a certificate fingerprint, subject and client_names, verified; None while the "
+        "connection is in the clear."
+    )
     can_start_tls = Attribute("bool: whether start_tls() may be called now.")
 
     def start_tls():

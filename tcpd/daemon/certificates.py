@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 #: Seconds between two looks at the files: a new one is in use after two looks, ten seconds at most.
 INTERVAL = 5.0
 
+#: Seconds after which files that could not be used, and have not changed since, are tried again:
+#: what was in the way need not show in them. To check a large RSA key takes a quarter of a second.
+RETRY = 60.0
+
 #: Seconds for which tickets are made with the same keys. A client that comes back later than that
 #: pays for one whole handshake; whoever steals the keys from memory can read no older sessions of
 #: TLS 1.2 with them (RFC 9325 section 7.4 asks for a change now and then, and names a week).
@@ -110,7 +114,8 @@ class CertificateWatch:
         self._call.clock = parts.reactor
         #: By name, the state of files that have changed and may not be complete yet.
         self._seen: dict[str, Mapping[str, Stamp]] = {}
-        self._failed: dict[str, tuple[Mapping[str, Stamp], str]] = {}
+        #: By name, the state of files that could not be used, why, and when they were last tried.
+        self._failed: dict[str, tuple[Mapping[str, Stamp], str, float]] = {}
         self._told: dict[tuple[object, ...], float] = {}
         self._rotated = parts.reactor.seconds()
         self.stale: dict[str, str] = {}
@@ -164,13 +169,16 @@ class CertificateWatch:
     def _read(self, name: str, certificates: Certificates, now: Mapping[str, Stamp]) -> None:
         """Files have changed, and stood still since the last look."""
         counters = self._parts.counters.certificates
+        seconds = self._parts.reactor.seconds()
+        state, why, tried = self._failed.get(name, (None, "", 0.0))
+        if state == now and seconds - tried < RETRY:
+            return
         try:
             new = Certificates(certificates.settings, self._parts.credentials)
         except SettingError as error:
-            # tried again at each look, for what is in the way need not show in the files; told once
-            if self._failed.get(name) != (now, str(error)):
-                self._failed[name] = (now, str(error))
-                self.stale[name] = str(error)
+            self._failed[name] = (now, str(error), seconds)
+            self.stale[name] = str(error)
+            if (state, why) != (now, str(error)):
                 counters["refused"] += 1
                 catalogue.TLS_STALE.emit(self._log, tls=name, error=str(error))
             return

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -44,6 +44,8 @@ class Pair:
     :ivar key: its private key.
     :ivar names: its DNS names; see :func:`tcpd.net.tls_names.names_of`.
     :ivar key_type: a key of :data:`_KEY_TYPES`.
+    :ivar expires: until when it is valid, in seconds since 1970 UTC.
+    :ivar valid_for: all that it is valid for; of one that does not say, its subject.
     """
 
     file: str
@@ -51,11 +53,8 @@ class Pair:
     key: Any = field(repr=False, compare=False)
     names: tuple[str, ...]
     key_type: str
-
-    @property
-    def expires(self) -> float:
-        """Until when it is valid, in seconds since 1970 UTC."""
-        return self.chain[0].not_valid_after_utc.timestamp()
+    expires: float
+    valid_for: frozenset[object] = field(repr=False)
 
     @property
     def fingerprint(self) -> str:
@@ -64,7 +63,7 @@ class Pair:
 
     def covers(self, other: Pair) -> bool:
         """Whether it is valid for whatever the other is valid for, by all that they name."""
-        return _identity(self.chain[0]) >= _identity(other.chain[0])
+        return self.valid_for >= other.valid_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +144,7 @@ class _Reader:
             return x509.load_pem_x509_certificates(data)
         except ValueError as error:
             raise SettingError(
-                key, f"{file} has no PEM certificate that can be used: {error}"
+                key, f"{file} has no PEM certificate that can be used: {_line(error)}"
             ) from None
 
     def private_key(self, key: str, file: str) -> Any:
@@ -157,9 +156,9 @@ class _Reader:
             raise SettingError(
                 key, f"{file} is protected by a passphrase, which nobody could type in; remove it"
             ) from None
-        except ValueError as error:
+        except (ValueError, UnsupportedAlgorithm) as error:
             raise SettingError(
-                key, f"{file} has no PEM private key that can be used: {error}"
+                key, f"{file} has no PEM private key that can be used: {_line(error)}"
             ) from None
         # its group is the operator's affair: keys are given to one so that a daemon can read them
         if self._modes[file] & (stat.S_IROTH | stat.S_IWOTH):
@@ -185,7 +184,7 @@ def load(settings: TLSSettings, credentials: str | None) -> Loaded:
     unused = set(range(len(keys)))
     pairs = []
     for file, chain in zip(settings.certificate, chains, strict=True):
-        public = chain[0].public_key()
+        public = _public_key(file, chain[0])
         fitting = next((at for at, key in enumerate(keys) if key.public_key() == public), None)
         if fitting is None:
             key = _own_key(file, public, settings, reader)
@@ -226,7 +225,7 @@ def _issuer(signed: x509.Certificate, pool: Iterable[x509.Certificate]) -> x509.
     for each in pool:
         if each.subject == signed.issuer:
             # somebody else may have the same name, and other keys of whatever type
-            with contextlib.suppress(ValueError, TypeError, InvalidSignature):
+            with contextlib.suppress(ValueError, TypeError, UnsupportedAlgorithm, InvalidSignature):
                 signed.verify_directly_issued_by(each)
                 return each
     return None
@@ -249,8 +248,16 @@ def _own_key(file: str, public: Any, settings: TLSSettings, reader: _Reader) -> 
     return key
 
 
+def _public_key(file: str, certificate: x509.Certificate) -> Any:
+    try:
+        return certificate.public_key()
+    except (ValueError, UnsupportedAlgorithm) as error:
+        text = f"{file} has a public key that cannot be used: {_line(error)}"
+        raise SettingError("certificate", text) from None
+
+
 def _pair(file: str, chain: list[x509.Certificate], key: Any) -> Pair:
-    public = chain[0].public_key()
+    public = _public_key(file, chain[0])
     key_type = next((name for name, cls in _KEY_TYPES.items() if isinstance(public, cls)), None)
     if key_type is None:
         raise SettingError(
@@ -258,11 +265,24 @@ def _pair(file: str, chain: list[x509.Certificate], key: Any) -> Pair:
             f"{file} has a key of a type that TLS does not use; there are {', '.join(_KEY_TYPES)}",
         )
     try:
-        names = names_of(chain[0])
-    except ValueError as error:
-        text = f"{file} has names that cannot be read: {error}"
+        # what a certificate holds is parsed when it is asked for
+        return Pair(
+            file=file,
+            chain=tuple(chain),
+            key=key,
+            names=names_of(chain[0]),
+            key_type=key_type,
+            expires=chain[0].not_valid_after_utc.timestamp(),
+            valid_for=_identity(chain[0]),
+        )
+    except (ValueError, OverflowError, x509.DuplicateExtension) as error:
+        text = f"{file} has a certificate that cannot be read: {_line(error)}"
         raise SettingError("certificate", text) from None
-    return Pair(file, tuple(chain), key, names, key_type)
+
+
+def _line(error: Exception) -> str:
+    """What an error says, in one line."""
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _one_of(files: tuple[str, ...]) -> str:

@@ -316,7 +316,7 @@ TLS_STALE = EventType(
     "tls {tls}: its files have changed and cannot be used, the old certificates stay: {error}",
     {"tls": _TLS, "error": "a sentence that says what to change"},
     "The files of certificates were replaced by what is incomplete or wrong. Told once for each "
-    "change; they are tried again every few seconds.",
+    "change; they are tried again at the next, and every minute.",
 )
 TLS_EXPIRING = EventType(
     "tls.expiring",

@@ -13,7 +13,7 @@ import pytest
 from daemon.house import KINDS, Reactor, settings
 from twisted.logger import LogEvent, globalLogPublisher
 
-from tcpd.daemon.certificates import INTERVAL, ROTATION
+from tcpd.daemon.certificates import INTERVAL, RETRY, ROTATION
 from tcpd.daemon.daemon import Daemon
 from tcpd.daemon.metrics import figures
 from tcpd.net import tls_files
@@ -172,7 +172,7 @@ def test_what_is_in_the_way_is_tried_again_though_the_files_stay(
         house.look(5)
     assert ids(events) == ["tls.stale"]
     logged_failures.expect("cannot be used")
-    house.look()
+    house.look(int(RETRY / INTERVAL))
     assert house.shown == new.certificate
 
 

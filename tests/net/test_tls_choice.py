@@ -13,6 +13,9 @@ from typing import Any
 import certificates
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from hypothesis import given
+from hypothesis import strategies as st
 from net.test_tls import client_context, handshake, server_flight
 from OpenSSL import SSL
 
@@ -328,3 +331,39 @@ def test_a_credential_where_there_are_none() -> None:
         Certificates(TLSSettings(certificate=("credential:web.pem",)))
     assert caught.value.key == "certificate"
     assert "LoadCredential=web.pem:PATH" in caught.value.text
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes, bytes]:
+    """A directory, and the contents of a certificate's file (DER) and its key's."""
+    directory = tmp_path_factory.mktemp("whole")
+    made = certificates.make(directory, "a")
+    return directory, made.certificate.public_bytes(Encoding.DER), made.key_file.read_bytes()
+
+
+@given(at=st.integers(0, 600), bits=st.integers(1, 255), end=st.integers(0, 600))
+def test_a_certificate_with_any_fault_is_taken_or_told(
+    whole: tuple[Path, bytes, bytes], at: int, bits: int, end: int
+) -> None:
+    """Nothing else may come of it: what looks at the files while the daemon runs must go on."""
+    directory, der, key = whole
+    faulty = bytearray(der)
+    faulty[at % len(der)] ^= bits
+    if end < len(der) // 4:
+        del faulty[len(der) - end :]
+    base64 = ssl.DER_cert_to_PEM_cert(bytes(faulty)).encode()
+    (directory / "faulty.pem").write_bytes(base64 + key)
+    with contextlib.suppress(SettingError):
+        loaded = Certificates(TLSSettings(certificate=(str(directory / "faulty.pem"),)))
+        assert loaded.pairs[0].fingerprint
+
+
+@given(st.binary(max_size=200), st.integers(0, 2000))
+def test_half_a_file_and_other_bytes_are_taken_or_told(
+    whole: tuple[Path, bytes, bytes], other: bytes, end: int
+) -> None:
+    directory, der, key = whole
+    text = (key + ssl.DER_cert_to_PEM_cert(der).encode())[:end] + other
+    (directory / "half.pem").write_bytes(text)
+    with contextlib.suppress(SettingError):
+        Certificates(TLSSettings(certificate=(str(directory / "half.pem"),)))
