@@ -52,6 +52,7 @@ class NoServerIsn(Enum):
     OFF = "off", "[tcpd] server_isn = no"
     NOT_SUPPORTED = "not-supported", "this kernel does not tell it (TCP_REPAIR)"
     NO_CAPABILITY = "no-capability", "the daemon has not the capability CAP_NET_ADMIN"
+    TOO_EARLY = "too-early", "Twisted opened the listening socket, and it listened already"
     SYSTEMD = "systemd", "the listening socket came from systemd, already listening"
     TOO_LATE = "too-late", "it can be read only before the first byte is sent"
     UNIX = "unix", "a UNIX socket has no sequence numbers"
@@ -153,12 +154,13 @@ class Facts:
     :ivar no_server_isn: why it is not known; ``None`` if and only if it is.
     :ivar congestion: the algorithm that controls congestion (TCP_CONGESTION), e.g. ``cubic``.
     :ivar max_segment: TCP_MAXSEG, bytes.
-    :ivar interface: the name of the interface that has the local address; ``None`` = not known.
+    :ivar interface: the name of the interface that packets to the far end leave by; ``None`` = not
+        known.
     :ivar interface_mtu: its MTU, bytes.
     :ivar proxy: ``None`` where no PROXY header came.
     :ivar tls: ``None`` while the connection is in the clear.
     :ivar age: seconds since it was accepted.
-    :ivar bytes_in: from the client, as the protocol saw them (inside TLS).
+    :ivar bytes_in: from the client on the wire, those of TLS and PROXY headers included.
     :ivar bytes_out: to the client, likewise.
     :ivar service: the service's name.
     :ivar protocol: its kind, e.g. ``line``.
