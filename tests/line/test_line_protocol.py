@@ -24,6 +24,7 @@ from tcpd.line.loading import load_commands
 from tcpd.line.protocol import LineProtocol
 from tcpd.line.reply import CommandError, Reply
 from tcpd.line.testing import MemoryContext
+from tcpd.net.tls import TLSFacts
 from tcpd.policy.reasons import End, Refusal
 
 GREETING = b"220 example.net line service ready, HELP lists the commands\r\n"
@@ -418,7 +419,7 @@ class Layered(StringTransport):
         assert self.can_start_tls
         assert self.producer is None
         self.can_start_tls = False
-        self.tls = type("Facts", (), {"version": "TLSv1.3", "cipher": "TLS_AES_128_GCM_SHA256"})
+        self.tls = TLSFacts("TLSv1.3", "TLS_AES_128_GCM_SHA256", None)
         self.sent_when_started = self.value()
         [protocol] = self._protocol_of
         protocol.transport = self.inside
