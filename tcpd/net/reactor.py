@@ -11,7 +11,6 @@ Installed by ``twistd --reactor=tcpd``, and by ``twistd tcpd`` where no other wa
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import select
 from typing import Any
@@ -43,6 +42,12 @@ class IDirect(Interface):
     """
 
     direct = Attribute("True; an attribute, since asking an interface costs more.")
+
+    told_of_loss = Attribute(
+        "True for a socket that is to be told when its connection is lost (a reset, a timeout of "
+        "the kernel's) even while it neither reads nor writes: ``gone()`` is called. It must call "
+        "the reactor's ``forget`` before it is closed. May be left out."
+    )
 
     def flush():  # type: ignore[no-untyped-def]
         """Send what was written since the last flush. Called at the end of the turn, if the
@@ -137,15 +142,22 @@ class TcpdReactor(PosixReactorBase):
         if not mask & event:
             return
         mask &= ~event
-        if mask:
+        if mask or getattr(descriptor, "told_of_loss", False):
+            # epoll tells of an error whatever it was asked for
             self._poller.modify(fd, mask)
             self._masks[fd] = mask
         else:
-            del self._masks[fd]
-            del self._descriptors[fd]
-            self._direct.pop(fd, None)
-            with contextlib.suppress(FileNotFoundError):  # closed already, and so taken out
-                self._poller.unregister(fd)
+            self._take_out(fd)
+
+    def _take_out(self, fd: int) -> None:
+        del self._masks[fd]
+        del self._descriptors[fd]
+        self._direct.pop(fd, None)
+        try:
+            self._poller.unregister(fd)
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.EBADF):
+                raise  # else it was closed before, and so taken out
 
     def forget(self, descriptor: Any) -> None:
         """Remove a descriptor that is closed right after: the kernel then takes it out by itself,
@@ -205,7 +217,12 @@ class TcpdReactor(PosixReactorBase):
         if event & (_IN | _GONE) and mask & _IN:
             descriptor.doRead()
         elif event & _GONE and fd in self._descriptors:
-            descriptor.gone()
+            if mask or event & select.EPOLLERR:
+                descriptor.gone()
+            else:
+                # both sides have ended, which is no loss: what came before can still be read. Not
+                # to be told again and again, it is taken out until it reads on
+                self._take_out(fd)
 
     def _event(self, descriptor: Any, fd: int, event: int) -> None:
         """Deal with one event of an ordinary descriptor, as Twisted's own reactors do."""

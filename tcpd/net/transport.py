@@ -135,6 +135,10 @@ class LeanConnection(Connection):
     #: For :class:`tcpd.net.reactor.TcpdReactor`: nothing has to be caught around this.
     direct = True
 
+    #: For the same: whoever waits for a command, or for a rate, does not read meanwhile, and a
+    #: client that is gone by then would keep its place for as long.
+    told_of_loss = True
+
     def __init__(
         self,
         layer: ConnectionLayer,
