@@ -169,6 +169,11 @@ _SIZES = {"Q": 8, "I": 4, "H": 2}
 _UNITS = {known.name: known.metadata["unit"] for known in _FIELDS}
 
 
+def tcp_info_names() -> tuple[str, ...]:
+    """The fields of :class:`TcpInfo`, in the order of the structure."""
+    return tuple(_UNITS)
+
+
 def unit_of(name: str) -> str:
     """The unit of a field: ``us`` (microseconds), ``ms``, ``bytes``, ``segments``, ...; or empty.
 

@@ -1,0 +1,90 @@
+"""The report as plain objects for JSON. The names are stable (``docs/reference/handshake.rst``)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tcpd.handshake.hints import Hint
+from tcpd.handshake.report import Report
+from tcpd.handshake.tcp_info import TcpInfo, tcp_info_names
+from tcpd.handshake.values import Section, Value
+
+#: Goes up when a name changes its meaning or goes; new names do not change it.
+VERSION = 1
+
+
+def as_json(report: Report) -> dict[str, Any]:
+    """All of it: who is connected, the handshake, the layers, TCP_INFO and the hints."""
+    return {
+        **_connection(report),
+        "handshake": _sections(report.steps),
+        "layers": _sections(report.layers),
+        "tcpinfo": _tcpinfo(report),
+        "hints": _hints(report.hints),
+    }
+
+
+def handshake_json(report: Report) -> dict[str, Any]:
+    """The part by handshake step, with the hints."""
+    return {
+        **_connection(report),
+        "handshake": _sections(report.steps),
+        "hints": _hints(report.hints),
+    }
+
+
+def layers_json(report: Report) -> dict[str, Any]:
+    """The part by layers."""
+    return {**_connection(report), "layers": _sections(report.layers)}
+
+
+def tcpinfo_json(report: Report) -> dict[str, Any]:
+    """The part that is TCP_INFO."""
+    return {**_connection(report), "tcpinfo": _tcpinfo(report)}
+
+
+def _connection(report: Report) -> dict[str, Any]:
+    facts = report.facts
+    return {
+        "version": VERSION,
+        "transport": str(facts.transport),
+        "local": None if facts.local is None else str(facts.local),
+        "remote": None if facts.remote is None else str(facts.remote),
+        "saved_syn": facts.saved_syn is not None,
+        "no_saved_syn": None if facts.no_saved_syn is None else facts.no_saved_syn.id,
+        "no_server_isn": None if facts.no_server_isn is None else facts.no_server_isn.id,
+        "proxied": facts.proxy is not None,
+    }
+
+
+def _sections(sections: Sequence[Section]) -> dict[str, Any]:
+    return {
+        section.name: {
+            "note": section.note or None,
+            "values": {value.name: _value(value) for value in section.values},
+        }
+        for section in sections
+    }
+
+
+def _value(value: Value) -> dict[str, Any]:
+    plain = list(value.value) if isinstance(value.value, tuple) else value.value
+    return {
+        "value": plain,
+        "unit": value.unit or None,
+        "source": str(value.source),
+        "why": value.why or None,
+    }
+
+
+def _tcpinfo(report: Report) -> dict[str, Any]:
+    return {"accepted": _info(report.facts.accepted), "now": _info(report.facts.now)}
+
+
+def _info(info: TcpInfo | None) -> dict[str, Any] | None:
+    return None if info is None else {name: getattr(info, name) for name in tcp_info_names()}
+
+
+def _hints(hints: Sequence[Hint]) -> list[dict[str, str]]:
+    return [{"id": hint.id, "sentence": hint.sentence} for hint in hints]

@@ -1,0 +1,172 @@
+"""The handshake drawn: two time lines, three arrows, the numbers on them. At most 79 columns.
+
+::
+
+    |        client                            server       |
+    |-- SYN ---------------- seq 1000 ------------------->|
+    |<- SYN-ACK ----- seq 5000 ack 1001 ------------------|
+    |-- ACK --------- seq 1001 ack 5001 ----------------->|
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tcpd.handshake.derive import ttl_of
+from tcpd.handshake.facts import Facts, Transport
+from tcpd.handshake.report import Report
+from tcpd.handshake.tcp_info import InfoOptions
+from tcpd.handshake.tcp_options import MaximumSegmentSize, SackPermitted, Timestamps, WindowScale
+from tcpd.handshake.values import Source, ascii_only, duration
+
+#: The columns of the two time lines: between them 60 for an arrow, behind them 14 for the clock.
+_LEFT, _RIGHT = 3, 64
+_BETWEEN = _RIGHT - _LEFT - 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Pen:
+    line: str
+    shaft: str
+    right: str
+    left: str
+    clock_top: str
+    clock: str
+    clock_end: str
+    times: str
+
+
+_ASCII = _Pen("|", "-", ">", "<", ".", "|", "'", "x")
+_BOXES = _Pen("│", "─", "▶", "◀", "╮", "│", "╯", "×")
+
+
+def drawing(report: Report, utf8: bool = False) -> list[str]:
+    """Draw it.
+
+    :param utf8: whether box-drawing characters may be used; ASCII otherwise.
+    :return: lines of at most 79 columns; for what is no TCP, a sentence.
+    """
+    facts = report.facts
+    if facts.transport is not Transport.TCP:
+        return [f"There is no handshake to draw: {report.steps[0].note}."]
+    pen = _BOXES if utf8 else _ASCII
+    lines = [*_heads(facts), *_arrows(report, pen)]
+    return [line.rstrip() for line in (lines if utf8 else map(ascii_only, lines))]
+
+
+def _heads(facts: Facts) -> Iterator[str]:
+    names = ("client" if facts.proxy is None else "proxy (for the client)", "server")
+    ends = [str(end) if end is not None else "not known" for end in (facts.remote, facts.local)]
+    for left, right in (names, ends):
+        if len(left) + len(right) + 2 <= _RIGHT + _LEFT:
+            yield _apart(left, right)
+        else:
+            # two long IPv6 addresses do not fit beside each other
+            yield left
+            yield _apart("", right)
+
+
+def _apart(left: str, right: str) -> str:
+    # both words stand over their lines, as far as the page's edges let them
+    start = max(0, _LEFT - len(left) // 2)
+    end = min(79 - len(right), max(_RIGHT - len(right) // 2, start + len(left) + 2))
+    return f"{' ' * start}{left}".ljust(end) + right
+
+
+def _arrows(report: Report, pen: _Pen) -> Iterator[str]:
+    syn, syn_ack, ack = (_numbers(report, step) for step in range(3))
+    rtt = report.handshake.rtt
+    clock = "" if rtt is None else f"{pen.clock} {_micro(duration(rtt * 1e-6), pen)}"
+    running = "" if rtt is None else pen.clock
+    top, end = ("", "") if rtt is None else (pen.clock_top, pen.clock_end)
+    yield _row(pen, "")
+    yield _to_server(pen, f"SYN {syn}")
+    for line in _offers(report, pen):
+        yield _row(pen, line)
+    yield _row(pen, "")
+    yield _to_client(pen, f"SYN-ACK {syn_ack}", top)
+    for line in _answers(report, pen):
+        yield _row(pen, line, running)
+    yield _row(pen, "", clock)
+    yield _to_server(pen, f"ACK {ack}", end)
+    window = report.handshake.client_window
+    yield _row(pen, "" if window is None else f"window {window}")
+    yield _row(pen, "")
+
+
+def _micro(text: str, pen: _Pen) -> str:
+    return text.replace(" us", " µs") if pen is _BOXES else text
+
+
+def _numbers(report: Report, step: int) -> str:
+    texts = []
+    for name, word in (("sequence_number", "seq"), ("acknowledgment_number", "ack")):
+        value = report.steps[step].value(name)
+        if value is None:
+            continue
+        known = value.source is not Source.UNAVAILABLE
+        texts.append(f"{word}={value.value}" if known else f"{word}=?")
+    return " ".join(texts)
+
+
+def _row(pen: _Pen, text: str, clock: str = "") -> str:
+    inside = f"{'':8}{text}".ljust(_BETWEEN)
+    return f"{'':{_LEFT}}{pen.line}{inside}{pen.line} {clock}"
+
+
+def _to_server(pen: _Pen, label: str, clock: str = "") -> str:
+    shaft = f"{pen.shaft * 6} {label} ".ljust(_BETWEEN - 1, pen.shaft)
+    return f"{'':{_LEFT}}{pen.line}{shaft}{pen.right}{pen.line} {clock}"
+
+
+def _to_client(pen: _Pen, label: str, clock: str = "") -> str:
+    shaft = f"{pen.shaft * 5} {label} ".ljust(_BETWEEN - 1, pen.shaft)
+    return f"{'':{_LEFT}}{pen.line}{pen.left}{shaft}{pen.line} {clock}"
+
+
+def _offers(report: Report, pen: _Pen) -> Iterator[str]:
+    syn = report.facts.saved_syn
+    if syn is None:
+        yield "(this packet was not kept)"
+        return
+    header = syn.transport
+    mss = header.option(MaximumSegmentSize)
+    scale = header.option(WindowScale)
+    parts = [
+        "no MSS" if mss is None else f"MSS {mss.value}",
+        "SACK" if header.option(SackPermitted) else "no SACK",
+        "timestamps" if header.option(Timestamps) else "no timestamps",
+    ]
+    yield ", ".join(parts)
+    yield ", ".join(
+        [
+            f"window {header.window}",
+            _scaled(None if scale is None else scale.shift, pen),
+            f"TTL {ttl_of(syn)}",
+        ]
+    )
+
+
+def _answers(report: Report, pen: _Pen) -> Iterator[str]:
+    handshake = report.handshake
+    if handshake.agreed is None:
+        yield "(this packet was not kept)"
+        return
+    yield ", ".join(
+        [
+            f"MSS {handshake.server_mss}",
+            "SACK" if InfoOptions.SACK in handshake.agreed else "no SACK",
+            "timestamps" if InfoOptions.TIMESTAMPS in handshake.agreed else "no timestamps",
+        ]
+    )
+    parts = [_scaled(handshake.server_scale, pen)]
+    if handshake.server_window is not None:
+        parts.insert(0, f"window {handshake.server_window}")
+    if handshake.repeated:
+        parts.append(f"sent again {handshake.repeated} {pen.times}")
+    yield ", ".join(parts)
+
+
+def _scaled(shift: int | None, pen: _Pen) -> str:
+    return "not scaled" if shift is None else f"scale {shift} ({pen.times}{1 << min(shift, 14)})"

@@ -1,0 +1,56 @@
+"""What the IP header of a SYN tells, for the report's first step and for layer 3."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tcpd.handshake.derive import hops_of, ttl_of
+from tcpd.handshake.packet import IPv4Header, SavedSyn
+from tcpd.handshake.values import Value, derived, seen
+
+#: RFC 2474, 2597, 3246, 5865 and 8622: the code points that have names.
+_DSCP = {
+    1: "LE",
+    44: "VA",
+    46: "EF",
+    **{number * 8: f"CS{number}" for number in range(8)},
+    **{group * 8 + drop * 2: f"AF{group}{drop}" for group in range(1, 5) for drop in range(1, 4)},
+}
+
+_ECN = {0: "not capable", 1: "ECT(1)", 2: "ECT(0)", 3: "CE"}
+
+
+def network_values(syn: SavedSyn) -> Iterator[Value]:
+    """TTL and hops, ECN, fragmentation or flow label."""
+    network = syn.network
+    ttl = ttl_of(syn)
+    hops, initial = hops_of(ttl)
+    four = isinstance(network, IPv4Header)
+    yield seen("ttl", "TTL" if four else "hop limit", ttl)
+    yield derived(
+        "hops", "hops", hops, why=f"if it left with {initial}, the next of 64, 128 and 255"
+    )
+    yield seen(
+        "ip_ecn", "ECN field of IP", network.ecn, text=f"{network.ecn} ({_ECN[network.ecn]})"
+    )
+    if isinstance(network, IPv4Header):
+        yield seen("dont_fragment", "don't fragment", network.dont_fragment)
+    else:
+        yield seen(
+            "flow_label", "flow label", network.flow_label, text=f"{network.flow_label:#07x}"
+        )
+
+
+def more_network_values(syn: SavedSyn) -> Iterator[Value]:
+    """What only layer 3 shows: DSCP, lengths, options and extension headers."""
+    network = syn.network
+    name = _DSCP.get(network.dscp, "no standard name")
+    yield seen("dscp", "DSCP", network.dscp, text=f"{network.dscp} ({name})")
+    yield seen("packet_length", "length of the SYN", network.packet_length, "bytes")
+    if isinstance(network, IPv4Header):
+        yield seen("identification", "identification", network.identification)
+        if network.options:
+            yield seen("ip_options", "IP options", network.options.hex())
+    elif network.extensions:
+        names = tuple(header.name for header in network.extensions)
+        yield seen("extension_headers", "extension headers", names)

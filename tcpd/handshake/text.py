@@ -1,0 +1,118 @@
+"""The report as lines of text, at most 79 columns wide (characters, each one column wide).
+
+What a peer chose in them was made safe when the report was built; without ``utf8`` they are ASCII.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
+
+from tcpd.handshake.facts import Transport
+from tcpd.handshake.hints import Hint
+from tcpd.handshake.report import Report
+from tcpd.handshake.tcp_info import TcpInfo, tcp_info_names, unit_of
+from tcpd.handshake.values import Section, Source, Value, ascii_only, shown
+
+#: 80 columns less one, for terminals that wrap when the last one is written.
+WIDTH = 79
+
+_LABELS = 24
+
+
+def handshake_lines(report: Report, utf8: bool = False) -> list[str]:
+    """By handshake step, then what stands out."""
+    lines = [title_of(report, "Handshake"), *_sections(report.steps), "", *hint_lines(report.hints)]
+    return _for(lines, utf8)
+
+
+def layers_lines(report: Report, utf8: bool = False) -> list[str]:
+    """By layer of the OSI model, the physical one first."""
+    return _for([title_of(report, "Layers"), *_sections(report.layers)], utf8)
+
+
+def tcpinfo_lines(report: Report, utf8: bool = False) -> list[str]:
+    """Every field of TCP_INFO, as at accept and as now, by the kernel's names."""
+    facts = report.facts
+    lines = [title_of(report, "TCP_INFO")]
+    if facts.now is None and facts.accepted is None:
+        why = "no TCP connection" if facts.transport is not Transport.TCP else "it cannot be read"
+        return _for([*lines, f"  not available: {why}"], utf8)
+    head = f"  {'':{_LABELS}} {'at accept':>20} {'now':>20}"
+    return _for([*lines, head, *_columns(facts.accepted, facts.now)], utf8)
+
+
+def hint_lines(hints: Sequence[Hint]) -> list[str]:
+    """What stands out, each with its id; a line that says so where nothing does."""
+    if not hints:
+        return ["Nothing stands out."]
+    lines = ["What stands out:"]
+    for hint in hints:
+        lines += _wrapped(f"{hint.sentence} [{hint.id}]", "  * ", "    ")
+    return lines
+
+
+def title_of(report: Report, what: str) -> str:
+    """The first line of a rendering.
+
+    :param what: ``Handshake``, ``Layers``, ...
+    """
+    facts = report.facts
+    if facts.remote is None or facts.local is None:
+        return f"{what} of this connection"
+    title = f"{what} of {facts.remote} with {facts.local}"
+    return title if len(title) <= WIDTH else f"{what} of {facts.remote}"
+
+
+def _sections(sections: Iterable[Section]) -> Iterator[str]:
+    for section in sections:
+        yield ""
+        yield section.title
+        if section.note:
+            yield from _wrapped(f"{section.note}.", "  ", "  ")
+        for value in section.values:
+            yield from _line(value)
+
+
+def _line(value: Value) -> list[str]:
+    text = shown(value)
+    if value.source is Source.UNAVAILABLE:
+        text = f"{text}: {value.why}"
+    elif value.source is Source.DERIVED:
+        text = f"{text} (derived: {value.why})"
+    elif value.why:
+        text = f"{text} ({value.why})"
+    return _wrapped(text, f"  {value.label:{_LABELS}} ", " " * (_LABELS + 3))
+
+
+def _columns(accepted: TcpInfo | None, now: TcpInfo | None) -> Iterator[str]:
+    for name in tcp_info_names():
+        unit = unit_of(name)
+        told = [None if info is None else getattr(info, name) for info in (accepted, now)]
+        if told == [None, None]:
+            continue
+        first, second = ("-" if value is None else str(value) for value in told)
+        yield f"  {name:{_LABELS}} {first:>20} {second:>20} {unit}".rstrip()
+
+
+def _wrapped(text: str, first: str, other: str) -> list[str]:
+    return textwrap.wrap(
+        text,
+        WIDTH,
+        initial_indent=first,
+        subsequent_indent=other,
+        break_on_hyphens=False,
+    )
+
+
+def _for(lines: Iterable[str], utf8: bool) -> list[str]:
+    if utf8:
+        return list(lines)
+    # an escape is longer than what it stands for, so the few lines that have one are wrapped anew
+    plain = []
+    for line in map(ascii_only, lines):
+        if len(line) <= WIDTH:
+            plain.append(line)
+        else:
+            plain += [line[at : at + WIDTH] for at in range(0, len(line), WIDTH)]
+    return plain
