@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from tcpd.handshake.derive import handshake_of, ttl_of
+from tcpd.handshake.facts import Facts
 from tcpd.handshake.hints import Hint
 from tcpd.handshake.report import Report
 from tcpd.handshake.tcp_info import TcpInfo, tcp_info_names
+from tcpd.handshake.tcp_options import MaximumSegmentSize, SackPermitted, Timestamps, WindowScale
 from tcpd.handshake.values import Section, Value
 
 #: Goes up when a name changes its meaning or goes; new names do not change it.
@@ -42,6 +45,28 @@ def layers_json(report: Report) -> dict[str, Any]:
 def tcpinfo_json(report: Report) -> dict[str, Any]:
     """The part that is TCP_INFO."""
     return {**_connection(report), "tcpinfo": _tcpinfo(report)}
+
+
+def compact(facts: Facts) -> dict[str, int | bool | None]:
+    """The few numbers that a connection's log line has room for; ``None`` is not known, or none.
+
+    :return: ``mss`` (bytes), ``wscale`` (shift), ``sack``, ``ts``, ``ttl`` of the client's SYN, and
+        ``rtt`` of the handshake in microseconds.
+    """
+    rtt = handshake_of(facts).rtt
+    syn = facts.saved_syn
+    if syn is None:
+        return {"mss": None, "wscale": None, "sack": None, "ts": None, "ttl": None, "rtt": rtt}
+    mss = syn.transport.option(MaximumSegmentSize)
+    scale = syn.transport.option(WindowScale)
+    return {
+        "mss": None if mss is None else mss.value,
+        "wscale": None if scale is None else scale.shift,
+        "sack": syn.transport.option(SackPermitted) is not None,
+        "ts": syn.transport.option(Timestamps) is not None,
+        "ttl": ttl_of(syn),
+        "rtt": rtt,
+    }
 
 
 def _connection(report: Report) -> dict[str, Any]:

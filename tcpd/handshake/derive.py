@@ -80,7 +80,8 @@ def handshake_of(facts: Facts) -> Handshake:
     ended = info.state_name != "SYN-RECEIVED"
     stamped = _TIMESTAMPS_ALIGNED if ended and InfoOptions.TIMESTAMPS in agreed else 0
     fresh = info if info is facts.accepted or _is_untouched(info) else None
-    quiet = fresh if fresh is not None and fresh.data_segs_in == 0 else None
+    # before its end snd_wnd is still the window of the SYN
+    quiet = fresh if fresh is not None and fresh.data_segs_in == 0 and ended else None
     return Handshake(
         agreed=agreed,
         client_scale=info.snd_wscale if scaled else None,

@@ -2,18 +2,19 @@
 
 ::
 
-    |        client                            server       |
-    |-- SYN ---------------- seq 1000 ------------------->|
-    |<- SYN-ACK ----- seq 5000 ack 1001 ------------------|
-    |-- ACK --------- seq 1001 ack 5001 ----------------->|
+    client                           server
+    |------ SYN seq=1000 ---------------->|
+    |<----- SYN-ACK seq=5000 ack=1001 ----|
+    |------ ACK seq=1001 ack=5001 ------->|
 """
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tcpd.handshake.derive import ttl_of
+from tcpd.handshake.derive import EcnSetup, ecn_setup, ttl_of
 from tcpd.handshake.facts import Facts, Transport
 from tcpd.handshake.report import Report
 from tcpd.handshake.tcp_info import InfoOptions
@@ -56,22 +57,17 @@ def drawing(report: Report, utf8: bool = False) -> list[str]:
 
 
 def _heads(facts: Facts) -> Iterator[str]:
-    names = ("client" if facts.proxy is None else "proxy (for the client)", "server")
+    names = ("client" if facts.proxy is None else "proxy", "server")
     ends = [str(end) if end is not None else "not known" for end in (facts.remote, facts.local)]
     for left, right in (names, ends):
-        if len(left) + len(right) + 2 <= _RIGHT + _LEFT:
-            yield _apart(left, right)
+        # the words begin and end where the time lines are
+        start = f"{'':{_LEFT}}{left}"
+        if len(start) + 2 + len(right) <= _RIGHT + 1:
+            yield start + right.rjust(_RIGHT + 1 - len(start))
         else:
             # two long IPv6 addresses do not fit beside each other
-            yield left
-            yield _apart("", right)
-
-
-def _apart(left: str, right: str) -> str:
-    # both words stand over their lines, as far as the page's edges let them
-    start = max(0, _LEFT - len(left) // 2)
-    end = min(79 - len(right), max(_RIGHT - len(right) // 2, start + len(left) + 2))
-    return f"{' ' * start}{left}".ljust(end) + right
+            yield start
+            yield right.rjust(_RIGHT + 1)
 
 
 def _arrows(report: Report, pen: _Pen) -> Iterator[str]:
@@ -93,6 +89,25 @@ def _arrows(report: Report, pen: _Pen) -> Iterator[str]:
     window = report.handshake.client_window
     yield _row(pen, "" if window is None else f"window {window}")
     yield _row(pen, "")
+    yield ""
+    yield from _remarks(report)
+
+
+def _remarks(report: Report) -> Iterator[str]:
+    facts = report.facts
+    if facts.saved_syn is None:
+        why = "" if facts.no_saved_syn is None else f": {facts.no_saved_syn.why}"
+        yield from _wrapped(f"The SYN was not saved{why}. The rest is derived from TCP_INFO.")
+    else:
+        yield from _wrapped("The SYN is as it came; the rest is derived from it and from TCP_INFO.")
+    if facts.server_isn is None:
+        reason = "" if facts.no_server_isn is None else f": {facts.no_server_isn.why}"
+        yield from _wrapped(f"The server's sequence number (?) is not known{reason}.")
+
+
+def _wrapped(text: str) -> list[str]:
+    edge = " " * _LEFT
+    return textwrap.wrap(text, 79, initial_indent=edge, subsequent_indent=edge)
 
 
 def _micro(text: str, pen: _Pen) -> str:
@@ -111,7 +126,7 @@ def _numbers(report: Report, step: int) -> str:
 
 
 def _row(pen: _Pen, text: str, clock: str = "") -> str:
-    inside = f"{'':8}{text}".ljust(_BETWEEN)
+    inside = f"{'':7}{text}".ljust(_BETWEEN)
     return f"{'':{_LEFT}}{pen.line}{inside}{pen.line} {clock}"
 
 
@@ -139,13 +154,16 @@ def _offers(report: Report, pen: _Pen) -> Iterator[str]:
         "timestamps" if header.option(Timestamps) else "no timestamps",
     ]
     yield ", ".join(parts)
-    yield ", ".join(
-        [
-            f"window {header.window}",
-            _scaled(None if scale is None else scale.shift, pen),
-            f"TTL {ttl_of(syn)}",
-        ]
-    )
+    parts = [
+        f"window {header.window}",
+        _scaled(None if scale is None else scale.shift, pen),
+        f"TTL {ttl_of(syn)}",
+    ]
+    if ecn_setup(syn) is not EcnSetup.NONE:
+        parts.append("ECN")
+    if syn.data_length:
+        parts.append(f"data {syn.data_length}")
+    yield ", ".join(parts)
 
 
 def _answers(report: Report, pen: _Pen) -> Iterator[str]:
@@ -163,8 +181,10 @@ def _answers(report: Report, pen: _Pen) -> Iterator[str]:
     parts = [_scaled(handshake.server_scale, pen)]
     if handshake.server_window is not None:
         parts.insert(0, f"window {handshake.server_window}")
+    if InfoOptions.ECN in handshake.agreed:
+        parts.append("ECN")
     if handshake.repeated:
-        parts.append(f"sent again {handshake.repeated} {pen.times}")
+        parts.append(f"sent {handshake.repeated + 1} times")
     yield ", ".join(parts)
 
 

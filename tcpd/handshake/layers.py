@@ -8,7 +8,7 @@ from tcpd.handshake.derive import path_mtu
 from tcpd.handshake.facts import Facts, Tls, Transport
 from tcpd.handshake.network import more_network_values, network_values
 from tcpd.handshake.packet import SavedSyn
-from tcpd.handshake.tcp_info import NO_THRESHOLD, InfoOptions, TcpInfo, unit_of
+from tcpd.handshake.tcp_info import NO_MIN_RTT, NO_THRESHOLD, InfoOptions, TcpInfo, unit_of
 from tcpd.handshake.values import Section, Value, derived, known, seen, unavailable
 
 _NO_INFO = "TCP_INFO could not be read"
@@ -33,8 +33,6 @@ _TRANSPORT = (
     ("bytes_acked", "bytes acknowledged"),
     ("delivery_rate", "delivery rate"),
 )
-#: ``tcpi_min_rtt`` before anything was measured.
-_MIN_RTT_NONE = 0xFFFFFFFF
 
 
 def layers(facts: Facts) -> tuple[Section, ...]:
@@ -77,7 +75,7 @@ def _link(facts: Facts) -> Iterator[Value]:
     syn = facts.saved_syn
     if syn is not None and syn.link is not None:
         link = syn.link
-        yield seen("source", "source MAC", link.source, why="of the last router, or of the client")
+        yield seen("source", "source MAC", link.source, why="the client's or the last router's")
         yield seen("destination", "destination MAC", link.destination)
         yield seen("ethertype", "type", link.ethertype, text=f"{link.ethertype:#06x}")
         if link.vlans:
@@ -143,7 +141,7 @@ def _told(info: TcpInfo) -> Iterator[Value]:
     yield seen("congestion_state", "congestion state", info.ca_state_name)
     for name, label in _TRANSPORT:
         number: int | None = getattr(info, name)
-        if name == "min_rtt" and number == _MIN_RTT_NONE:
+        if name == "min_rtt" and number == NO_MIN_RTT:
             number = None
         why = "this kernel does not tell it, or not yet"
         yield known(name, label, number, unit_of(name), why=why)

@@ -28,7 +28,10 @@ def network_values(syn: SavedSyn) -> Iterator[Value]:
     four = isinstance(network, IPv4Header)
     yield seen("ttl", "TTL" if four else "hop limit", ttl)
     yield derived(
-        "hops", "hops", hops, why=f"if it left with {initial}, the next of 64, 128 and 255"
+        "hops",
+        "hops it suggests",
+        hops,
+        why=f"if it left with {initial}, the next of 64, 128 and 255",
     )
     yield seen(
         "ip_ecn", "ECN field of IP", network.ecn, text=f"{network.ecn} ({_ECN[network.ecn]})"

@@ -20,7 +20,7 @@ from tcpd.handshake.tcp_options import (
 from tcpd.handshake.values import Section, Value, derived, known, seen, unavailable
 
 _NOT_KEPT = "the kernel keeps the SYN only, not this packet"
-_BY_INFO = "by what the connection uses (TCP_INFO)"
+_BY_INFO = "TCP_INFO tells what is in use"
 _NO_INFO = "TCP_INFO could not be read"
 
 _ECN_SETUP = {
@@ -157,9 +157,7 @@ def _syn_ack(facts: Facts, handshake: Handshake) -> Iterator[Value]:
         )
     yield _relative("acknowledgment", by, "client")
     yield from _agreed_values(facts, handshake)
-    yield _window(
-        handshake.server_window, "tcpi_rcv_wnd while nothing has come; a SYN-ACK's is not scaled"
-    )
+    yield _window(handshake.server_window, "tcpi_rcv_wnd before data came; it is not scaled")
     if handshake.repeated is None:
         yield unavailable(
             "retransmissions", "sent again", "TCP_INFO was not read at accept, and data was sent"
@@ -181,7 +179,7 @@ def _agreed_values(facts: Facts, handshake: Handshake) -> Iterator[Value]:
             yield unavailable(name, label, _NO_INFO)
         return
     yield derived(
-        "mss", "MSS", handshake.server_mss, "bytes", why="tcpi_advmss, without timestamps"
+        "mss", "MSS", handshake.server_mss, "bytes", why="tcpi_advmss, and what timestamps take"
     )
     scale = handshake.server_scale
     yield derived(
@@ -201,7 +199,7 @@ def _agreed_values(facts: Facts, handshake: Handshake) -> Iterator[Value]:
             "timestamp_echo_reply",
             "timestamp (TSecr)",
             offered.value,
-            why="the SYN's TSval (RFC 7323 section 3.2)",
+            why="the SYN's TSval, RFC 7323",
         )
     yield derived("ecn", "ECN agreed on", InfoOptions.ECN in agreed, why=_BY_INFO)
 
@@ -225,7 +223,7 @@ def _ack(facts: Facts, handshake: Handshake) -> Iterator[Value]:
     yield _relative("sequence", by, "client")
     yield _server_isn(facts, "acknowledgment_number", "acknowledges", 1)
     yield _relative("acknowledgment", 1, "server")
-    yield _window(handshake.client_window, "tcpi_snd_wnd while nothing has come, after scaling")
+    yield _window(handshake.client_window, "tcpi_snd_wnd before data came, after scaling")
     if handshake.rtt is None:
         yield unavailable("round_trip_time", "round trip", handshake.no_rtt)
     else:
@@ -236,10 +234,10 @@ def _ack(facts: Facts, handshake: Handshake) -> Iterator[Value]:
 
 def _rtt_remark(facts: Facts, handshake: Handshake) -> str:
     if facts.no_saved_syn is Absence.COOKIES_OR_LOST:
-        return "from SYN-ACK to ACK (tcpi_rtt); with SYN cookies it can be 64 ms too long"
+        return "from SYN-ACK to ACK, tcpi_rtt; with SYN cookies it can be 64 ms too long"
     if handshake.repeated:
-        return "from SYN-ACK to ACK (tcpi_rtt), by timestamps, for it was sent again"
-    return "from SYN-ACK to ACK, the kernel's only measurement at accept (tcpi_rtt)"
+        return "from SYN-ACK to ACK, tcpi_rtt: by timestamps, for it was sent again"
+    return "from SYN-ACK to ACK: tcpi_rtt before anything else was measured"
 
 
 def _relative(which: str, number: int, whose: str) -> Value:
@@ -261,7 +259,7 @@ def _server_isn(facts: Facts, name: str, label: str, by: int) -> Value:
         reason = facts.no_server_isn
         why = "the server's ISN is not known" if reason is None else reason.why
         return unavailable(name, label, why)
-    why = "the server's ISN: the first of its queue (TCP_QUEUE_SEQ) - 1"
+    why = "TCP_QUEUE_SEQ - 1, read before anything was sent"
     return derived(
         name, label, after(facts.server_isn, by), why=why if by == 0 else "the server's ISN + 1"
     )
@@ -269,7 +267,7 @@ def _server_isn(facts: Facts, name: str, label: str, by: int) -> Value:
 
 def _scale(shift: int) -> str:
     # RFC 7323 section 2.3: a shift of more than 14 is used as 14
-    return f"{shift} (times {1 << min(shift, 14)})"
+    return f"{shift}, times {1 << min(shift, 14)}"
 
 
 def _flags(syn: SavedSyn) -> str:

@@ -21,6 +21,12 @@ _LEAST = 104
 #: ``tcpi_snd_ssthresh`` before any loss: TCP_INFINITE_SSTHRESH.
 NO_THRESHOLD = 0x7FFFFFFF
 
+#: ``tcpi_min_rtt`` before anything was measured.
+NO_MIN_RTT = 0xFFFFFFFF
+
+#: ``tcpi_pacing_rate`` and ``tcpi_max_pacing_rate`` where nothing limits them.
+NO_LIMIT = 0xFFFFFFFFFFFFFFFF
+
 #: ``enum`` in ``include/net/tcp_states.h``; the names are RFC 9293's, where it has the state.
 _STATES = {
     1: "ESTABLISHED",

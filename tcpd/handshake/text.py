@@ -11,7 +11,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from tcpd.handshake.facts import Transport
 from tcpd.handshake.hints import Hint
 from tcpd.handshake.report import Report
-from tcpd.handshake.tcp_info import TcpInfo, tcp_info_names, unit_of
+from tcpd.handshake.tcp_info import (
+    NO_LIMIT,
+    NO_MIN_RTT,
+    NO_THRESHOLD,
+    TcpInfo,
+    tcp_info_names,
+    unit_of,
+)
 from tcpd.handshake.values import Section, Source, Value, ascii_only, shown
 
 #: 80 columns less one, for terminals that wrap when the last one is written.
@@ -91,8 +98,17 @@ def _columns(accepted: TcpInfo | None, now: TcpInfo | None) -> Iterator[str]:
         told = [None if info is None else getattr(info, name) for info in (accepted, now)]
         if told == [None, None]:
             continue
-        first, second = ("-" if value is None else str(value) for value in told)
+        first, second = (_cell(name, value) for value in told)
         yield f"  {name:{_LABELS}} {first:>20} {second:>20} {unit}".rstrip()
+
+
+def _cell(name: str, value: int | None) -> str:
+    if value is None or (name == "min_rtt" and value == NO_MIN_RTT):
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    limits = {"snd_ssthresh": NO_THRESHOLD, "pacing_rate": NO_LIMIT, "max_pacing_rate": NO_LIMIT}
+    return "no limit" if value == limits.get(name) else str(value)
 
 
 def _wrapped(text: str, first: str, other: str) -> list[str]:
