@@ -65,7 +65,8 @@ def _client_of(shown: x509.Certificate) -> tuple[str, str, tuple[str, ...]]:
     fingerprint = shown.fingerprint(hashes.SHA256()).hex()
     try:
         return fingerprint, shown.subject.rfc4514_string(), _names_of_client(shown)
-    except ValueError:  # OpenSSL is content with it; for us it is somebody without a name
+    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
+        # OpenSSL is content with it; for us this is somebody without a name
         return fingerprint, "", ()
 
 

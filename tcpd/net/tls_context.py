@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from cryptography.hazmat.primitives.serialization import Encoding
-from OpenSSL import SSL
+from OpenSSL import SSL, crypto
 
 from tcpd.config.errors import SettingError
 from tcpd.config.settings import TLSSettings
@@ -79,7 +79,7 @@ def make_context(pairs: Sequence[Pair], loaded: Loaded, settings: TLSSettings) -
     for pair in pairs:
         try:
             _show(context, pair)
-        except SSL.Error as error:
+        except (SSL.Error, crypto.Error) as error:
             raise SettingError(
                 "certificate", f"{pair.file} is not taken by OpenSSL: {_reason(error)}"
             ) from None
@@ -123,7 +123,7 @@ def _in_memory(data: bytes) -> Iterator[str]:
         yield path
 
 
-def _reason(error: SSL.Error) -> str:
+def _reason(error: Exception) -> str:
     """What OpenSSL says, without where in its code."""
     queue = error.args[0] if error.args and isinstance(error.args[0], list) else []
     return "; ".join(entry[-1] for entry in queue if entry[-1]) or "it does not say why"

@@ -28,6 +28,16 @@ _KEY_TYPES: Mapping[str, type] = {
     "Ed448": ed448.Ed448PublicKey,
 }
 
+#: What reading a certificate raises where it is not as it should be.
+_UNREADABLE = (
+    ValueError,
+    OverflowError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
+
 #: A chain that is longer leads nowhere: OpenSSL follows no more than a hundred.
 _LONGEST_CHAIN = 100
 
@@ -142,7 +152,7 @@ class _Reader:
         data = self.read(key, file)
         try:
             return x509.load_pem_x509_certificates(data)
-        except ValueError as error:
+        except _UNREADABLE as error:
             raise SettingError(
                 key, f"{file} has no PEM certificate that can be used: {_line(error)}"
             ) from None
@@ -251,7 +261,7 @@ def _own_key(file: str, public: Any, settings: TLSSettings, reader: _Reader) -> 
 def _public_key(file: str, certificate: x509.Certificate) -> Any:
     try:
         return certificate.public_key()
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except _UNREADABLE as error:
         text = f"{file} has a public key that cannot be used: {_line(error)}"
         raise SettingError("certificate", text) from None
 
@@ -275,7 +285,7 @@ def _pair(file: str, chain: list[x509.Certificate], key: Any) -> Pair:
             expires=chain[0].not_valid_after_utc.timestamp(),
             valid_for=_identity(chain[0]),
         )
-    except (ValueError, OverflowError, x509.DuplicateExtension) as error:
+    except _UNREADABLE as error:
         text = f"{file} has a certificate that cannot be read: {_line(error)}"
         raise SettingError("certificate", text) from None
 

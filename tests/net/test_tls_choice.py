@@ -341,6 +341,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes, bytes]
     return directory, made.certificate.public_bytes(Encoding.DER), made.key_file.read_bytes()
 
 
+@pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")
 @given(at=st.integers(0, 600), bits=st.integers(1, 255), end=st.integers(0, 600))
 def test_a_certificate_with_any_fault_is_taken_or_told(
     whole: tuple[Path, bytes, bytes], at: int, bits: int, end: int
