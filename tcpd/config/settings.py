@@ -96,6 +96,20 @@ class TcpdSettings:
         "stock is Twisted's.",
         reloadable=False,
     )
+    handshake: bool = option(
+        BOOLEAN,
+        True,
+        "Whether the kernel keeps the SYN of each TCP connection (Linux), so that clients can be "
+        "told what their three-way handshake was like.",
+        reloadable=False,
+    )
+    server_isn: bool = option(
+        BOOLEAN,
+        False,
+        "Whether they are told the server's initial sequence number too. That takes the capability "
+        "CAP_NET_ADMIN while the ports are opened.",
+        reloadable=False,
+    )
     drain: float = option(
         DURATION,
         10.0,
@@ -225,6 +239,12 @@ class PolicySettings:
         BOOLEAN,
         False,
         "Whether the end of each connection is logged: who, how long, how much, and why it ended.",
+    )
+    log_handshake: bool = option(
+        BOOLEAN,
+        False,
+        "Whether that tells of the TCP handshake too: the client's options, TTL and round-trip "
+        "time. It means nothing without access_log, and takes handshake = yes in [tcpd].",
     )
 
 

@@ -23,6 +23,7 @@ from tcpd.daemon.internal import DRAIN, Internal
 from tcpd.daemon.metrics import MetricsSettings
 from tcpd.net.datagram import Datagrams
 from tcpd.net.directory import ServiceEntry
+from tcpd.net.kernel import Kernel
 from tcpd.net.layer import ConnectionLayer, ListenerFactory
 from tcpd.net.proxy import Proxies
 from tcpd.net.service import ListeningService, Server
@@ -99,6 +100,7 @@ class Parts:
         #: Where systemd keeps the credentials of this service; ``None`` where it has passed none.
         self.credentials = environment.get("CREDENTIALS_DIRECTORY")
         self.turns = _turns(settings, reactor)
+        self.kernel = Kernel(settings.tcpd.handshake, settings.tcpd.server_isn)
         self.own_ports: set[int] = set()
         self.counters = DaemonCounters()
         self.certificates: dict[str, Certificates] = {}
@@ -198,6 +200,8 @@ class Parts:
             counters=context.counters,
             clock=self.reactor,
             ids=self.ids,
+            protocol=service.protocol,
+            tells_handshakes=getattr(self.kind(service), "tells_handshakes", False),
         )
         return ListeningService(
             layer=layer,
@@ -207,6 +211,7 @@ class Parts:
             turns=self.turns,
             user=self.user,
             drain=self.drain(service.name, settings),
+            kernel=self.kernel,
         )
 
     def servers(

@@ -27,6 +27,8 @@ from tcpd.interfaces import IConnection
 from tcpd.net.address import plain_endpoint_address
 from tcpd.net.connection import Connection
 from tcpd.net.credentials import credentials_of
+from tcpd.net.gathering import socket_of
+from tcpd.net.kernel import UNWATCHED
 from tcpd.policy.reasons import End
 
 
@@ -78,6 +80,10 @@ class Conduit(Connection, Protocol):
             transport.setTcpKeepAlive(True)
         if self.address is None and hasattr(transport, "getHandle"):
             self.credentials = credentials_of(transport.getHandle())
+        if self.watch is not UNWATCHED:
+            below = socket_of(self)
+            if below is not None:
+                self.layer.note(self, below)
         transport.registerProducer(self._output, True)
         self.begin()
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
+from OpenSSL import SSL
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import (
     IAddress,
@@ -19,9 +20,12 @@ from twisted.internet.interfaces import (
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from tcpd.handshake.facts import Facts
 from tcpd.interfaces import IFarewell
 from tcpd.net.address import ip_of, shown
 from tcpd.net.credentials import Credentials
+from tcpd.net.gathering import gather
+from tcpd.net.kernel import UNWATCHED, Noted
 from tcpd.net.proxy import HeaderStage, ProxyFacts, facts_of
 from tcpd.net.tls import Certificates, TLSFacts
 from tcpd.net.tls import facts_of as tls_facts_of
@@ -62,6 +66,8 @@ class Connection(ABC):
     :ivar heard: what :attr:`bytes_in` was then; while it is, the client has not said a byte. -1 if
         it had said something by then.
     :ivar disconnecting: whether the end has begun.
+    :ivar watch: what the kernel was asked to keep of its handshake.
+    :ivar noted: what of that was read; ``None`` until somebody wanted to know.
     :ivar inner: what received bytes go to: the protocol or the TLS layer, or before them what waits
         for a PROXY header; ``None`` at the very beginning, and in the end.
     """
@@ -88,11 +94,13 @@ class Connection(ABC):
         "heard",
         "inner",
         "layer",
+        "noted",
         "number",
         "opened",
         "proxy",
         "quiet",
         "tls",
+        "watch",
     )
 
     def __init__(
@@ -111,6 +119,8 @@ class Connection(ABC):
         self.credentials: Credentials | None = None
         self.proxy: ProxyFacts | None = None
         self.tls: TLSFacts | None = None
+        self.watch = UNWATCHED
+        self.noted: Noted | None = None
         self.opened: float = layer.clock.seconds()
         self.began = self.opened
         self.heard = 0
@@ -149,6 +159,14 @@ class Connection(ABC):
     def of_proxy(self) -> bool:
         """Whether it is a proxy's own, such as a health check, or of a client without address."""
         return self.proxy is not None and self.proxy.host is None
+
+    @property
+    def tls_handle(self) -> SSL.Connection | None:
+        """OpenSSL's connection; ``None`` while the connection is in the clear."""
+        return None if self._tls_layer is None else self._tls_layer.getHandle()
+
+    def facts(self) -> Facts:
+        return gather(self)
 
     @property
     def in_conversation(self) -> bool:
@@ -331,6 +349,10 @@ class Connection(ABC):
     @abstractmethod
     def getHost(self) -> Any:
         """:class:`twisted.internet.interfaces.ITransport`."""
+
+    @abstractmethod
+    def getHandle(self) -> Any:
+        """:class:`twisted.internet.interfaces.ISystemHandle`: the socket, on most."""
 
     # --- TLS ---
 

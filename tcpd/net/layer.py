@@ -13,10 +13,12 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.logger import Logger
 
 from tcpd.config.settings import PolicySettings
+from tcpd.handshake.facts import Absence
 from tcpd.interfaces import IRefusing
 from tcpd.net.address import ip_of, plain_endpoint_address, shown, socket_address
 from tcpd.net.conduit import Conduit
 from tcpd.net.connection import Connection
+from tcpd.net.kernel import UNWATCHED, Watch, note
 from tcpd.net.proxy import Proxies
 from tcpd.net.sweeper import Sweeper
 from tcpd.net.telling import Telling
@@ -76,6 +78,9 @@ class ConnectionLayer:
     :param counters: the service's.
     :param clock: for timers.
     :param ids: gives a connection its number; shared by the whole daemon.
+    :param protocol: the name of the service's kind, for who asks; ``None`` where it has none.
+    :param tells_handshakes: whether the kind tells clients of their handshakes, for which the state
+        of a connection is noted when it begins.
     """
 
     _log = Logger()
@@ -92,8 +97,12 @@ class ConnectionLayer:
         counters: ServiceCounters,
         clock: IReactorTime,
         ids: Iterator[int],
+        protocol: str | None = None,
+        tells_handshakes: bool = False,
     ) -> None:
         self.service = service
+        self.protocol = protocol
+        self._tells_handshakes = tells_handshakes
         self.factory = factory
         self.policy = policy
         self.counters = counters
@@ -123,6 +132,18 @@ class ConnectionLayer:
     def _tell_by(self, policy: PolicySettings) -> None:
         self.telling.ipv6_prefix = policy.ipv6_prefix
         self.telling.access_log = policy.access_log
+        self.telling.handshakes = policy.access_log and policy.log_handshake
+        self._notes = self._tells_handshakes or self.telling.handshakes
+
+    def note(self, connection: Connection, sock: socket.socket) -> None:
+        """Read what is wanted of a connection's handshake before anything else happens on it.
+
+        :param sock: below it, and of any family.
+        """
+        watch = connection.watch
+        if watch.no_syn is not Absence.OFF and (self._notes or watch.no_isn is None):
+            logged = self.telling.handshakes
+            connection.noted = note(sock, watch, info=self._notes, syn=logged)
 
     def accept(
         self,
@@ -130,10 +151,12 @@ class ConnectionLayer:
         tls: Certificates | None,
         starttls: Certificates | None,
         proxies: Proxies | None = None,
+        watch: Watch = UNWATCHED,
     ) -> IProtocol | None:
         """Let a client in, or not. Called for each connection that a listener accepts.
 
         :param proxies: who may connect, with a PROXY header first; ``None`` where clients do.
+        :param watch: what the kernel was asked to keep of handshakes.
         :return: ``None`` to close the connection without a word.
         """
         address = plain_endpoint_address(address)
@@ -143,6 +166,7 @@ class ConnectionLayer:
             words = self._refuse(refusal, address, tls)
             return _Refused(words, self.clock) if words else None
         conduit = Conduit(self, next(self._ids), ip, address, tls, starttls)
+        conduit.watch = watch
         self._arrived(conduit, proxies)
         return conduit
 
@@ -154,6 +178,7 @@ class ConnectionLayer:
         starttls: Certificates | None,
         turns: Turns,
         proxies: Proxies | None = None,
+        watch: Watch = UNWATCHED,
     ) -> None:
         """The same for a socket that a lean port accepted, which then is the connection's.
 
@@ -178,6 +203,9 @@ class ConnectionLayer:
             sock,
             turns,
         )
+        if watch is not UNWATCHED:
+            connection.watch = watch
+            self.note(connection, sock)
         self._arrived(connection, proxies)
         connection.start()
 
@@ -301,6 +329,8 @@ class ListenerFactory(Factory):
     :param tls: for a listener that speaks TLS from the first byte.
     :param starttls: for one that may switch to it.
     :param proxies: for one that proxies connect to, with PROXY headers.
+
+    :ivar watch: what the kernel was asked to keep of handshakes; set by who opens the port.
     """
 
     noisy = False
@@ -316,6 +346,7 @@ class ListenerFactory(Factory):
         self._tls = tls
         self._starttls = starttls
         self._proxies = proxies
+        self.watch = UNWATCHED
 
     def become(self, other: ListenerFactory) -> None:
         """Serve as another would, from the next connection on: the port stays open."""
@@ -342,7 +373,9 @@ class ListenerFactory(Factory):
 
     def accept_socket(self, sock: socket.socket, address: Any, turns: Turns) -> None:
         """Take a client's socket from a lean port."""
-        self._layer.accept_socket(sock, address, self._tls, self._starttls, turns, self._proxies)
+        self._layer.accept_socket(
+            sock, address, self._tls, self._starttls, turns, self._proxies, self.watch
+        )
 
     def turn_away(self, sock: socket.socket, address: Any) -> None:
         """Take one from a lean port to close it: the process has no descriptor left for it."""
@@ -355,4 +388,4 @@ class ListenerFactory(Factory):
     def buildProtocol(self, addr: IAddress | None) -> Any:
         """:return: ``None`` to refuse without a word."""
         assert addr is not None
-        return self._layer.accept(addr, self._tls, self._starttls, self._proxies)
+        return self._layer.accept(addr, self._tls, self._starttls, self._proxies, self.watch)

@@ -25,6 +25,8 @@ from tcpd.config.listen import (
     SystemdSocket,
     UnixSocket,
 )
+from tcpd.handshake.facts import NoServerIsn
+from tcpd.net.kernel import Kernel
 from tcpd.net.layer import ListenerFactory
 from tcpd.net.port import LeanPort
 from tcpd.net.private_socket import listen_closed, open_private
@@ -45,6 +47,7 @@ def open_stream(
     factory: ListenerFactory,
     systemd: Mapping[str, Sequence[int]],
     turns: Turns | None,
+    kernel: Kernel | None = None,
 ) -> IListeningPort:
     """Open a listener for connections.
 
@@ -53,25 +56,51 @@ def open_stream(
     :param factory: makes the protocols.
     :param systemd: the sockets that systemd passed, by name.
     :param turns: for lean transports; ``None`` for Twisted's own.
+    :param kernel: is asked to keep handshakes; ``None`` where nobody wants them.
     :raise ListenError: if it could not be.
     """
     place = listener.place
+    watching = _Watching(kernel or Kernel(handshake=False), factory)
     try:
         if isinstance(place, PrivateSocket):
-            return open_private(reactor, place, factory)
+            return watching.late(open_private(reactor, place, factory))
         if turns is not None and isinstance(place, Address | UnixSocket | SystemdSocket):
-            return _open_lean(place, factory, systemd, turns)
+            return _open_lean(place, factory, systemd, turns, watching)
         if isinstance(place, Address):
-            return _open_address(reactor, place, factory)
+            if watching.wants_isn:
+                return _open_first(reactor, place, factory, watching)
+            return watching.late(_open_address(reactor, place, factory))
         if isinstance(place, UnixSocket):
-            return _open_unix(reactor, place, factory)
+            return watching.late(_open_unix(reactor, place, factory))
         if isinstance(place, SystemdSocket):
-            return _adopt(reactor, place, factory, systemd)
-        return _open_endpoint(reactor, place, factory)
+            return _adopt(reactor, place, factory, systemd, watching)
+        return watching.late(_open_endpoint(reactor, place, factory))
     except CannotListenError as error:
         raise ListenError(_why(listener, error.socketError)) from error
     except OSError as error:
         raise ListenError(_why(listener, error)) from error
+
+
+class _Watching:
+    """Has the kernel keep the handshakes of a factory's connections, which are told so."""
+
+    def __init__(self, kernel: Kernel, factory: ListenerFactory) -> None:
+        self._kernel = kernel
+        self._factory = factory
+        self.wants_isn = kernel.wants_isn
+
+    def before(self, sock: socket.socket) -> None:
+        """Called with a socket that is going to listen."""
+        self._factory.watch = self._kernel.watch(sock)
+
+    def passed(self, sock: socket.socket) -> None:
+        """Called with one of systemd's."""
+        self._factory.watch = self._kernel.watch(sock, NoServerIsn.SYSTEMD)
+
+    def late(self, port: IListeningPort) -> IListeningPort:
+        """Called with a port of Twisted's, which it returns."""
+        self._factory.watch = self._kernel.watch_port(port, NoServerIsn.TOO_EARLY)
+        return port
 
 
 def open_datagrams(reactor: Any, listener: Listener, protocol: DatagramProtocol) -> IListeningPort:
@@ -143,6 +172,15 @@ def _open_address(reactor: Any, place: Address, factory: IProtocolFactory) -> IL
     return _listen_at(place.host, listen)
 
 
+def _open_first(
+    reactor: Any, place: Address, factory: IProtocolFactory, watching: _Watching
+) -> IListeningPort:
+    """Open the port for Twisted, which would have it listen before it could be asked anything."""
+    with listen_address(place, watching.before) as sock:
+        port: IListeningPort = reactor.adoptStreamPort(sock.fileno(), sock.family, factory)
+        return port
+
+
 def _open_unix(reactor: Any, place: UnixSocket, factory: IProtocolFactory) -> IListeningPort:
     # wantPID: a lock file tells a socket that a dead daemon left behind from a live one
     if place.owner or place.group:
@@ -175,6 +213,7 @@ def _open_lean(
     factory: ListenerFactory,
     systemd: Mapping[str, Sequence[int]],
     turns: Turns,
+    watching: _Watching,
 ) -> IListeningPort:
     def opened(sock: socket.socket, closed: Callable[[], None]) -> IListeningPort:
         port = LeanPort(sock, factory, turns, closed)
@@ -182,7 +221,7 @@ def _open_lean(
         return port
 
     if isinstance(place, Address):
-        return opened(listen_address(place), lambda: None)
+        return opened(listen_address(place, watching.before), lambda: None)
     if isinstance(place, UnixSocket):
         path = place.path
 
@@ -190,11 +229,15 @@ def _open_lean(
             with contextlib.suppress(OSError):
                 os.unlink(path)
 
-        return opened(listen_unix(place), unlink)
-    return _together([opened(sock, lambda: None) for sock in _adopted(place, systemd)])
+        sock = listen_unix(place)
+        watching.before(sock)
+        return opened(sock, unlink)
+    return _together([opened(each, lambda: None) for each in _adopted(place, systemd, watching)])
 
 
-def _adopted(place: SystemdSocket, systemd: Mapping[str, Sequence[int]]) -> list[socket.socket]:
+def _adopted(
+    place: SystemdSocket, systemd: Mapping[str, Sequence[int]], watching: _Watching
+) -> list[socket.socket]:
     """Copies of the sockets that systemd passed under a name."""
     if place.name not in systemd:
         passed = ", ".join(sorted(systemd)) or "none"
@@ -202,7 +245,10 @@ def _adopted(place: SystemdSocket, systemd: Mapping[str, Sequence[int]]) -> list
             f"cannot listen on {place}: systemd passed no socket of this name (it passed: "
             f"{passed}); FileDescriptorName= in the .socket unit names it, and twistd takes -n"
         )
-    return [adopt(descriptor) for descriptor in systemd[place.name]]
+    sockets = [adopt(descriptor) for descriptor in systemd[place.name]]
+    for sock in sockets:
+        watching.passed(sock)
+    return sockets
 
 
 def _adopt(
@@ -210,9 +256,10 @@ def _adopt(
     place: SystemdSocket,
     factory: ListenerFactory,
     systemd: Mapping[str, Sequence[int]],
+    watching: _Watching,
 ) -> IListeningPort:
     ports: list[IListeningPort] = []
-    for sock in _adopted(place, systemd):
+    for sock in _adopted(place, systemd, watching):
         if sock.family == socket.AF_UNIX:
             ports.append(_adopt_unix(reactor, sock, factory))
             continue

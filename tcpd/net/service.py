@@ -15,6 +15,7 @@ from twisted.logger import Logger
 from tcpd.config.listen import Address, Listener, Place, PrivateSocket, UnixSocket
 from tcpd.interfaces import IFinishing
 from tcpd.net.datagram import Datagrams
+from tcpd.net.kernel import Kernel
 from tcpd.net.layer import ConnectionLayer, ListenerFactory
 from tcpd.net.listeners import ListenError, open_datagrams, open_stream, real_listener
 from tcpd.net.port import LeanPort
@@ -108,6 +109,7 @@ class ListeningService(Service):
     :param drain: seconds that connections may take to end when it stops.
     :param user: user and group id (``None`` for as it is) that the daemon is going to have: a UNIX
         socket that root opens is theirs then, if its listener does not give it to others.
+    :param kernel: is asked to keep handshakes; ``None`` where nobody wants them.
     """
 
     _log = Logger()
@@ -122,6 +124,7 @@ class ListeningService(Service):
         drain: float,
         turns: Turns | None = None,
         user: tuple[int, int | None] | None = None,
+        kernel: Kernel | None = None,
     ) -> None:
         self.setName(layer.service)
         self.layer = layer
@@ -132,6 +135,7 @@ class ListeningService(Service):
         self._systemd = systemd
         self._turns = turns
         self._user = user
+        self._kernel = kernel
 
     @property
     def listening(self) -> tuple[Listener, ...]:
@@ -186,7 +190,9 @@ class ListeningService(Service):
                 port = open_datagrams(self._reactor, listener, server)
             else:
                 ours = self._given_to_its_user(listener)
-                port = open_stream(self._reactor, ours, server, self._systemd, self._turns)
+                port = open_stream(
+                    self._reactor, ours, server, self._systemd, self._turns, self._kernel
+                )
         except ListenError as error:
             raise ListenError(f"service {self.layer.service} {error}") from error
         return OpenPort(listener, server, port)

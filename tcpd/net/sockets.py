@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from collections.abc import Callable
 
 from tcpd.config.listen import Address, UnixSocket
 from tcpd.net.private_socket import clear, give
@@ -17,22 +18,29 @@ BACKLOG = 1024
 _KEEPALIVE = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4))
 
 
-def listen_address(place: Address) -> socket.socket:
+def _nothing(sock: socket.socket) -> None:
+    """Ask nothing more of a socket."""
+
+
+def listen_address(
+    place: Address, before: Callable[[socket.socket], object] = _nothing
+) -> socket.socket:
     """Listen on a TCP port.
 
     ``*`` is one socket for IPv6 and IPv4, or IPv4 alone where the system has no IPv6.
 
+    :param before: called with the socket before it listens.
     :raise OSError: if it cannot be.
     """
     if place.host != "*":
         family = socket.AF_INET6 if ":" in place.host else socket.AF_INET
-        return _listen(family, place.host, place.port)
+        return _listen(family, place.host, place.port, before)
     try:
-        return _listen(socket.AF_INET6, "::", place.port)
+        return _listen(socket.AF_INET6, "::", place.port, before)
     except OSError as error:
         if error.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
             raise
-    return _listen(socket.AF_INET, "0.0.0.0", place.port)
+    return _listen(socket.AF_INET, "0.0.0.0", place.port, before)
 
 
 def listen_unix(place: UnixSocket) -> socket.socket:
@@ -74,7 +82,12 @@ def adopt(descriptor: int) -> socket.socket:
     return sock
 
 
-def _listen(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
+def _listen(
+    family: socket.AddressFamily,
+    host: str,
+    port: int,
+    before: Callable[[socket.socket], object],
+) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -84,6 +97,7 @@ def _listen(family: socket.AddressFamily, host: str, port: int) -> socket.socket
         # only getaddrinfo understands the zone of a link-local address
         found = socket.getaddrinfo(host, port, family, sock.type, 0, socket.AI_NUMERICHOST)
         sock.bind(found[0][4])
+        before(sock)
         sock.listen(BACKLOG)
         sock.setblocking(False)
     except OSError:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from tcpd.net.gathering import compact
 from tcpd.ops import catalogue
 from tcpd.policy.admission import IPV6_PREFIX, IPAddress, limit_key
 from tcpd.policy.bursts import Bursts
@@ -26,6 +27,12 @@ _MISBEHAVIOUR = frozenset(
 )
 
 
+def _is_check(connection: Connection) -> bool:
+    """Whether it was a proxy's own, and said nothing: there may be one each second."""
+    proxy = connection.proxy
+    return proxy is not None and proxy.local and connection.bytes_in == connection.heard
+
+
 class Telling:
     """Logs refusals, misbehaviour and the access log of one service.
 
@@ -38,6 +45,7 @@ class Telling:
 
     :ivar ipv6_prefix: how much of an IPv6 address counts as one address, in bits.
     :ivar access_log: whether the end of each connection is logged.
+    :ivar handshakes: whether that tells of its handshake.
     """
 
     _log = Logger()
@@ -45,6 +53,7 @@ class Telling:
     def __init__(self, service: str, clock: IReactorTime) -> None:
         self.ipv6_prefix = IPV6_PREFIX
         self.access_log = False
+        self.handshakes = False
         self._service = service
         self._clock = clock
         self._bursts = Bursts()
@@ -92,8 +101,8 @@ class Telling:
                     end=str(end),
                     since=since,
                 )
-        if self.access_log and end is not End.REFUSED:  # which is told as a refusal
-            self._access(connection, end)
+        if self.access_log and end is not End.REFUSED and not _is_check(connection):
+            self._access(connection, end)  # but for refusals, which are told as such
 
     def _access(self, connection: Connection, end: End) -> None:
         tls = connection.tls
@@ -114,6 +123,7 @@ class Telling:
             bytes_out=connection.bytes_out,
             tls="no TLS" if tls is None else str(tls),
             via=via,
+            handshake=f", {compact(connection)}" if self.handshakes else "",
             end=str(end),
         )
 

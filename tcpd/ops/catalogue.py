@@ -148,7 +148,7 @@ CONNECTION_ENDED = EventType(
     "connection.ended",
     LogLevel.info,
     "service {service}: connection {id} from {peer} ended after {seconds:.3f} s: {end}, "
-    "{bytes_in} bytes in, {bytes_out} bytes out, {tls}{via}",
+    "{bytes_in} bytes in, {bytes_out} bytes out, {tls}{via}{handshake}",
     {
         "service": _SERVICE,
         "id": "of the connection, unique while the daemon runs",
@@ -162,6 +162,9 @@ CONNECTION_ENDED = EventType(
         "linger, proxy-failed, proxy-timeout, tls-failed, tls-timeout, shutdown, kicked, banned",
         "via": "empty, or what a PROXY header told beside the client's address: "
         "', proxy 192.0.2.1:4711 id 4F2A name example.org'",
+        "handshake": "empty without log_handshake = yes, or what the client's SYN asked for and "
+        "the round-trip time of the handshake in microseconds: ', mss=1460 wscale=7 sack=yes "
+        "ts=yes ttl=64 rtt=120'; a value that is not known is a hyphen",
     },
     "A connection is over. The access log: only where the policy says access_log = yes.",
 )
@@ -344,6 +347,13 @@ TLS_KEY_EXPOSED = EventType(
     "(mode {mode}); chmod o= takes that away",
     {"tls": _TLS, "file": "its file", "mode": "permissions of the file, in octal"},
     "A private key is open to others than its owner and its group. Told as that it expires.",
+)
+KERNEL_WITHOUT = EventType(
+    "kernel.without",
+    LogLevel.warn,
+    "the kernel does not tell {what}: {why}; reports of handshakes go without",
+    {"what": "what it was asked for", "why": "the reason, by the system or in words"},
+    "This system has no such option, or the daemon may not use it. Told once for each.",
 )
 CONTROL_UNAVAILABLE = EventType(
     "control.unavailable",

@@ -274,6 +274,8 @@ def test_the_access_log_is_opt_in(access_log: str) -> None:
             "bytes_out": 5,
             "tls": "no TLS",
             "end": "shutdown",
+            "via": "",
+            "handshake": "",
         }
     house.daemon.stopService()
 
