@@ -288,7 +288,7 @@ def test_a_check_that_says_nothing_or_local_and_goes_is_nothing_to_tell(
     make: Make, events: Any, sent: bytes
 ) -> None:
     """HAProxy's ``check`` connects and goes; with ``check-send-proxy`` it says LOCAL before."""
-    house = make(Told)
+    house = make(Told, access_log=True)
     connection, _ = house.connect(PROXY)
     if sent:
         house.feed(connection, sent)
@@ -296,6 +296,7 @@ def test_a_check_that_says_nothing_or_local_and_goes_is_nothing_to_tell(
     house.lose(connection)
     assert house.counters.ended == {End.CLIENT: 1}
     assert events("proxy.failed") == events("connection.refused") == []
+    assert len(events("connection.ended")) == (not sent)
     nothing_left(house)
 
 
@@ -413,6 +414,9 @@ def test_the_access_log_tells_both(make: Make, events: Any) -> None:
     refused, _ = house.connect(PROXY)
     house.feed(refused, line("192.0.2.9"))
     house.lose(refused)
+    check, _ = house.connect(PROXY)
+    house.feed(check, LOCAL)
+    house.lose(check, ConnectionLost())
     direct = House(access_log=True)
     connection, _ = direct.connect()
     direct.lose(connection)
