@@ -1,0 +1,689 @@
+"""Attacks and faults on the running daemon, one test a row of docs/explanation/attacks.rst.
+
+The rows that have no test here have theirs where the part they are about is tested. Nothing waits
+for a fixed time: each end is waited for by the log, by a count, or by the socket itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import resource
+import select
+import signal
+import socket
+import ssl
+import struct
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from running import (
+    PATIENCE,
+    Daemon,
+    client_context,
+    descriptors,
+    receive_all,
+    receive_until,
+    resident,
+)
+
+from tcpd.wire.proxy_header import Ends, version_2
+
+pytestmark = [
+    pytest.mark.live,
+    pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs Linux's /proc"),
+]
+
+#: SO_LINGER on, for no time: a close is a reset.
+RESET = struct.pack("ii", 1, 0)
+
+GREETING = b"220 test.example line service ready, HELP lists the commands\r\n"
+
+MEBIBYTE = 1 << 20
+
+
+def config(policy: str, *kinds: str, more: str = "") -> str:
+    """Services on loopback, plain and over TLS, and the page with the counts."""
+    services = "".join(
+        f"[service:{kind}]\nprotocol = {kind}\nlisten =\n  127.0.0.1:0\n  127.0.0.1:0 tls=main\n"
+        for kind in kinds
+    )
+    return (
+        "[tcpd]\nserver_name = test.example\ndrain = 1s\n"
+        f"[policy:default]\n{policy}\n[policy:open]\nper_address = 1000\n"
+        "[tls:main]\ncertificate = localhost.pem\nkey = localhost-key.pem\n"
+        f"[metrics]\npolicy = open\nlisten =\n  127.0.0.1:0\n{services}{more}"
+    )
+
+
+def samples(daemon: Daemon, name: str, **labels: str) -> float:
+    """A count, as the daemon tells it now."""
+    url = f"http://127.0.0.1:{daemon.ports['metrics', '']}/metrics"
+    with urllib.request.urlopen(url, timeout=PATIENCE) as answer:
+        text = answer.read().decode()
+    return sum(
+        sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == name and labels.items() <= sample.labels.items()
+    )
+
+
+def until(daemon: Daemon, expected: float, name: str, **labels: str) -> None:
+    """Ask until a count is so much: the end of a connection takes the reactor a turn."""
+    deadline = time.monotonic() + PATIENCE
+    while (found := samples(daemon, name, **labels)) != expected:
+        assert time.monotonic() < deadline, f"{name} {labels} is {found}, not {expected}"
+
+
+def none_open(daemon: Daemon, service: str) -> None:
+    """Wait until a service has no connection any more."""
+    until(daemon, 0, "tcpd_connections_open", service=service)
+
+
+def no_more_descriptors(daemon: Daemon, than: int) -> bool:
+    """Whether a daemon comes to have no more descriptors than that; the page with the counts has
+    one for a moment too."""
+    deadline = time.monotonic() + PATIENCE
+    while descriptors(daemon) > than and time.monotonic() < deadline:
+        samples(daemon, "tcpd_connections_open")
+    return descriptors(daemon) <= than
+
+
+def answers(daemon: Daemon, service: str = "line", source: str = "127.0.0.1") -> bool:
+    """Whether somebody else is served."""
+    where = ("127.0.0.1", daemon.ports[service, ""])
+    with socket.create_connection(where, PATIENCE, (source, 0)) as client:
+        if receive_until(client, b"\r\n") != GREETING:
+            return False
+        client.sendall(b"PING x\r\nQUIT\r\n")
+        return b"250 PONG x\r\n" in receive_all(client)
+
+
+def closed(client: socket.socket) -> bytes:
+    """What still comes until the connection is over, by a close or a reset."""
+    received = b""
+    with contextlib.suppress(ConnectionResetError, BrokenPipeError):
+        while piece := client.recv(65536):
+            received += piece
+    return received
+
+
+def drip(client: socket.socket, data: Iterator[bytes]) -> bytes:
+    """Send a little now and then until the other side has something to say, or to end."""
+    deadline = time.monotonic() + PATIENCE
+    with contextlib.suppress(ConnectionResetError, BrokenPipeError):
+        while not select.select([client], [], [], 0.05)[0]:
+            assert time.monotonic() < deadline, "nothing ends this"
+            client.sendall(next(data))
+    return closed(client)
+
+
+def forever(data: bytes) -> Iterator[bytes]:
+    """The same again and again."""
+    while True:
+        yield data
+
+
+def hello() -> bytes:
+    """What a client says first in a TLS handshake."""
+    out = ssl.MemoryBIO()
+    context = ssl.create_default_context()
+    with contextlib.suppress(ssl.SSLWantReadError):
+        context.wrap_bio(ssl.MemoryBIO(), out, server_hostname="localhost").do_handshake()
+    return out.read()
+
+
+def reset(client: socket.socket) -> None:
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+    client.close()
+
+
+def cpu_of(daemon: Daemon) -> float:
+    """Seconds of processor time that a daemon has used, by /proc/PID/schedstat."""
+    return int(Path(f"/proc/{daemon.process.pid}/schedstat").read_text().split()[0]) / 1e9
+
+
+def fill(client: socket.socket, data: bytes, most: int = 64 * MEBIBYTE) -> int:
+    """Send until nothing is taken for a while, or the connection is cut.
+
+    :return: how much was sent.
+    """
+    client.setblocking(False)
+    sent = 0
+    with contextlib.suppress(ConnectionResetError, BrokenPipeError):
+        while sent < most and select.select([], [client], [], 0.3)[1]:
+            sent += client.send(data)
+    client.settimeout(PATIENCE)
+    return sent
+
+
+def says_it_back(client: socket.socket, data: bytes = b"hello") -> bool:
+    client.sendall(data)
+    return receive_until(client, data) == data
+
+
+# --- TLS ---
+
+
+def test_a_handshake_of_a_byte_now_and_then_buys_no_time(start: Callable[[str], Daemon]) -> None:
+    """``handshake``: "How long a client may take for the TLS handshake", not for a part of it."""
+    daemon = start(config("handshake = 0.5s\naccess_log = yes", "line"))
+    first = hello()
+    with daemon.connect("line", "tls=main") as slow:
+        assert drip(slow, (first[at : at + 1] for at in range(len(first)))) == b""
+    daemon.wait_for(
+        lambda line: re.search(r"ended after [0-4]\.\d+ s: tls-timeout", line) is not None
+    )
+
+
+def test_resets_at_any_moment_of_tls_leak_nothing(start: Callable[[str], Daemon]) -> None:
+    daemon = start(config("per_address = 1000", "line"))
+    first = hello()
+    context = client_context(daemon.directory)
+
+    def round_of_resets(times: int) -> tuple[int, int]:
+        for _ in range(times):
+            for sent in (b"", first[:50], first, b"\x16\x03\x01\xff\xff" + first):
+                client = daemon.connect("line", "tls=main")
+                client.sendall(sent)
+                reset(client)
+            secured = context.wrap_socket(
+                daemon.connect("line", "tls=main"), server_hostname="localhost"
+            )
+            secured.sendall(b"PING x\r\n")
+            reset(secured)
+        none_open(daemon, "line")
+        return descriptors(daemon), resident(daemon)
+
+    before = round_of_resets(150)
+    after = round_of_resets(450)
+    assert after[0] <= before[0] + 1
+    assert after[1] - before[1] < 2 * MEBIBYTE
+    assert answers(daemon)
+
+
+def test_a_client_that_does_not_let_tls_close_is_cut(start: Callable[[str], Daemon]) -> None:
+    """``linger``: "How long a connection that the daemon closes may take": the daemon has said
+    close_notify, and the client says nothing more."""
+    daemon = start(config("linger = 0.5s\naccess_log = yes", "line"))
+    with daemon.connect_tls("line") as client:
+        client.sendall(b"QUIT\r\n")
+        daemon.wait_for(lambda line: ": linger, " in line)
+        none_open(daemon, "line")
+
+
+# --- floods ---
+
+
+def test_a_flood_of_connections_is_refused_with_words(start: Callable[[str], Daemon]) -> None:
+    """Those who are there go on; the log has one line for all; places are given out again."""
+    daemon = start(config("connections = 50\nper_address = 1000", "line"))
+    with contextlib.ExitStack() as clients:
+        inside = [clients.enter_context(daemon.connect("line")) for _ in range(50)]
+        for client in inside:
+            receive_until(client, GREETING)
+        for _ in range(500):
+            with daemon.connect("line") as one_more:
+                assert receive_all(one_more) == (
+                    b"421 test.example this service is full, try again later\r\n"
+                )
+        for client in inside:
+            client.sendall(b"PING x\r\n")
+            assert receive_until(client, b"\r\n") == b"250 PONG x\r\n"
+        labels = {"service": "line", "reason": "service-full"}
+        assert samples(daemon, "tcpd_connections_refused_total", **labels) == 500
+        assert len(daemon.wait_for(lambda line: "refused 127.0.0.1:" in line)) <= 3
+    none_open(daemon, "line")
+    assert answers(daemon)
+
+
+def test_a_flood_may_wait_in_the_kernel_instead(start: Callable[[str], Daemon]) -> None:
+    """``full = pause`` "leaves it waiting in the kernel until somebody goes"."""
+    daemon = start(config("connections = 5\nfull = pause", "line"))
+    with contextlib.ExitStack() as clients:
+        waiting = [clients.enter_context(daemon.connect("line")) for _ in range(50)]
+        for at, client in enumerate(waiting):
+            assert receive_until(client, GREETING) == GREETING
+            assert samples(daemon, "tcpd_connections_open", service="line") <= 5
+            assert not select.select(waiting[at + 5 :], [], [], 0)[0]
+            client.sendall(b"QUIT\r\n")
+            receive_all(client)
+    assert samples(daemon, "tcpd_connections_refused_total", service="line") == 0
+
+
+@pytest.mark.parametrize(
+    ("policy", "reason"),
+    [("per_address = 10", "address-full"), ("address_rate = 1/s burst 10", "address-rate")],
+    ids=["places", "rate"],
+)
+def test_a_flood_from_one_address_shuts_out_nobody_else(
+    start: Callable[[str], Daemon], policy: str, reason: str
+) -> None:
+    daemon = start(config(policy, "line"))
+    began = time.monotonic()
+    with contextlib.ExitStack() as clients:
+        for _ in range(300):
+            receive_until(clients.enter_context(daemon.connect("line")), b"\r\n")
+        most = 10 + (time.monotonic() - began if "rate" in policy else 0)
+        assert answers(daemon, source="127.0.0.2")
+        assert 10 <= samples(daemon, "tcpd_connections_accepted_total", service="line") - 1 <= most
+    refused = samples(daemon, "tcpd_connections_refused_total", service="line", reason=reason)
+    assert refused >= 290 - (most - 10)
+    told = daemon.wait_for(lambda line: f": {reason} (" in line)
+    assert len(told) <= 2
+    assert re.search(rf"service line: refused 127\.0\.0\.1:\d+: {reason} \(0 more since", told[0])
+
+
+def test_a_service_takes_so_many_new_connections_a_second(start: Callable[[str], Daemon]) -> None:
+    """``connection_rate``; from however many addresses they come."""
+    daemon = start(config("connection_rate = 1/s burst 20", "line"))
+    began = time.monotonic()
+    served = sum(answers(daemon, source=f"127.0.0.{host}") for host in range(1, 201))
+    assert 20 <= served <= 20 + time.monotonic() - began + 1
+    until(
+        daemon,
+        200 - served,
+        "tcpd_connections_refused_total",
+        service="line",
+        reason="service-rate",
+    )
+
+
+def test_thousands_of_slow_connections_cost_others_nothing(
+    start: Callable[[str], Daemon],
+) -> None:
+    """Slow loris: each has begun a command and says a byte now and then. What others cost is
+    measured in processor time, and they cannot stay for ever: ``session``."""
+    count = min(3000, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 200)
+    policy = "per_address = 10000\nconnections = 10000\n"
+    text = config(policy, "line")
+    daemon = start(text)
+
+    def work() -> float:
+        """Processor time that a conversation of somebody else takes."""
+        with daemon.connect("line") as client:
+            receive_until(client, GREETING)
+            before = cpu_of(daemon)
+            for _ in range(1000):
+                client.sendall(b"PING x\r\n")
+                receive_until(client, b"\r\n")
+            return cpu_of(daemon) - before
+
+    alone = min(work() for _ in range(3))
+    with contextlib.ExitStack() as clients:
+        slow = [clients.enter_context(daemon.connect("line")) for _ in range(count)]
+        for client in slow:
+            client.sendall(b"PIN")
+        for client in slow:
+            receive_until(client, GREETING)
+        memory = resident(daemon)
+        among_them = min(work() for _ in range(3))
+        for _ in range(3):
+            for client in slow:
+                client.sendall(b"G")
+        assert answers(daemon)
+        assert resident(daemon) - memory < count * 1000
+        (daemon.directory / "tcpd.ini").write_text(config(policy + "session = 0.1s\n", "line"))
+        assert daemon.ctl("reload").returncode == 0
+        for client in slow:
+            assert b"421 test.example connections may not last longer" in closed(client)
+    assert among_them < alone * 1.5 + 0.02, f"{alone:.3f} s alone, {among_them:.3f} s among them"
+    none_open(daemon, "line")
+
+
+def test_probes_that_say_nothing_fill_no_log(start: Callable[[str], Daemon]) -> None:
+    daemon = start(config("per_address = 1000", "line", "echo"))
+    daemon.wait_for(lambda line: " started: " in line)
+    before = len(daemon.log)
+    for service in ("line", "echo"):
+        for words in ("", "tls=main"):
+            for at in range(100):
+                client = daemon.connect(service, words)
+                if at % 2:
+                    reset(client)
+                else:
+                    client.close()
+        none_open(daemon, service)
+    assert daemon.log[before:] == []
+
+
+# --- slow, and too much ---
+
+
+def test_a_slow_reader_is_cut(start: Callable[[str], Daemon]) -> None:
+    """``stalled``: "How long bytes may wait for a client that takes none of them"."""
+    daemon = start(config("stalled = 0.5s\naccess_log = yes", "chargen", "line"))
+    with daemon.connect("chargen") as plain, daemon.connect_tls("chargen") as secured:
+        assert plain.recv(1) == secured.recv(1) == b" "
+        daemon.wait_for(lambda line: ": stalled, " in line, 2)
+        assert answers(daemon)
+        with pytest.raises(ConnectionResetError):
+            receive_all(plain)
+    (told,) = daemon.wait_for(lambda line: "misbehaviour" in line)
+    assert re.search(r"service chargen: misbehaviour of 127\.0\.0\.1:\d+: stalled \(0 more", told)
+
+
+def test_a_slow_reader_that_others_talk_to_is_cut(start: Callable[[str], Daemon]) -> None:
+    """``unsent``: what waits for one who does not read is bounded, and a room does not wait."""
+    daemon = start(
+        config(
+            "unsent = 64KiB\naccess_log = yes",
+            "chat",
+            more="rate = 100000/s burst 100000\n",
+        )
+    )
+    with daemon.connect("chat") as ann, daemon.connect("chat") as bob:
+        bob.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        bob.sendall(b"bob\n")
+        receive_until(bob, b"(1): bob\r\n")
+        ann.sendall(b"ann\n")
+        receive_until(ann, b"(2): bob, ann\r\n")
+        before = resident(daemon)
+        turn = (b"x" * 350 + b"\n") * 100 + b"/who\n"
+        for _ in range(200):
+            ann.sendall(turn)
+            seen = b""
+            while b"In #lobby (" not in seen:
+                seen += ann.recv(65536)
+            if b"(1): ann" in seen:
+                break
+        daemon.wait_for(lambda line: ": slow-reader, " in line)
+        assert resident(daemon) - before < 8 * MEBIBYTE
+        with contextlib.suppress(ConnectionResetError):
+            receive_all(bob)
+
+
+def test_a_slow_sender_is_ended(start: Callable[[str], Daemon]) -> None:
+    """``session`` and ``first_byte``: who says a letter now and then is never idle."""
+    daemon = start(
+        config("session = 1s\nfirst_byte = 0.4s\naccess_log = yes", "line"),
+    )
+    with daemon.connect("line") as silent, daemon.connect("line") as slow:
+        receive_until(slow, GREETING)
+        assert drip(slow, forever(b"P")) == (
+            b"421 test.example connections may not last longer than this\r\n"
+        )
+        assert closed(silent) == (
+            GREETING + b"421 test.example you did not say anything in time\r\n"
+        )
+    daemon.wait_for(lambda line: ": first-byte, " in line)
+    daemon.wait_for(lambda line: ": session, 2" in line or ": session, 1" in line)
+
+
+@pytest.mark.parametrize("service", ["line", "chat"])
+def test_a_giant_line_costs_no_memory(start: Callable[[str], Daemon], service: str) -> None:
+    """256 MiB without an end; it is told once, and what comes behind its end is obeyed."""
+    daemon = start(config("", service))
+    with daemon.connect(service) as client:
+        if service == "chat":
+            client.sendall(b"ann\n")
+            receive_until(client, b"(1): ann\r\n")
+        else:
+            receive_until(client, GREETING)
+        client.sendall(b"x" * MEBIBYTE)
+        told = receive_until(client, b"\r\n")
+        before = resident(daemon)
+        for _ in range(255):
+            client.sendall(b"x" * MEBIBYTE)
+        client.sendall(b"\n/who\n" if service == "chat" else b"\nPING x\r\n")
+        answer = receive_until(client, b"\r\n")
+        assert resident(daemon) - before < 2 * MEBIBYTE
+    assert b"too long" in told or b"longer than" in told
+    assert b"ann" in answer if service == "chat" else answer == b"250 PONG x\r\n"
+
+
+@pytest.mark.parametrize("service", ["line", "chat"])
+@pytest.mark.parametrize(
+    "flood",
+    [b"\xff\xfd\x06", b"\xff\xfa" + b"x" * 4000, b"\xff", b"\r\0"],
+    ids=["requests", "subnegotiation", "escapes", "returns"],
+)
+def test_a_flood_of_telnet_commands_is_bounded(
+    start: Callable[[str], Daemon], service: str, flood: bytes
+) -> None:
+    """Answers are no longer than the requests, and one who does not read them is held up."""
+    daemon = start(config("", service, "echo"))
+    with daemon.connect(service) as client:
+        if service == "chat":
+            client.sendall(b"ann\n")
+            receive_until(client, b"(1): ann\r\n")
+        else:
+            receive_until(client, GREETING)
+        before = resident(daemon)
+        sent = fill(client, flood * (3000 // len(flood) + 1), 8 * MEBIBYTE)
+        with daemon.connect("echo") as other:
+            assert says_it_back(other)
+        assert resident(daemon) - before < 8 * MEBIBYTE
+        reset(client)
+    none_open(daemon, service)
+    received = samples(daemon, "tcpd_sent_bytes_total", service=service)
+    if flood == b"\xff\xfd\x06":
+        assert received <= sent + 10_000
+
+
+def test_half_closes_hold_nothing(start: Callable[[str], Daemon]) -> None:
+    """A client that closes its sending side, and then neither reads nor closes, has no descriptor
+    of the daemon's; in chargen, which goes on, for as long as ``stalled`` says."""
+    kinds = ("echo", "discard", "line", "chat", "chargen")
+    daemon = start(config("stalled = 0.5s\nlinger = 0.5s", *kinds))
+    none_open(daemon, "line")  # the first look at the counts opens what stays open
+    before = descriptors(daemon)
+    with contextlib.ExitStack() as clients:
+        for kind in kinds:
+            for at in range(40):
+                words = "tls=main" if at % 2 else ""
+                client = clients.enter_context(daemon.connect(kind, words))
+                if at % 4 == 0:
+                    client.sendall(b"ann\n" * 10)
+                client.shutdown(socket.SHUT_WR)
+        for kind in kinds:
+            none_open(daemon, kind)
+        assert no_more_descriptors(daemon, before)
+
+
+def test_running_out_of_descriptors_is_survived(start: Callable[[str], Daemon]) -> None:
+    """Counted, logged, told to the client; who is there goes on, and after it all is as before."""
+    daemon = start(config("per_address = 1000", "line", "echo"))
+    assert answers(daemon)
+    pid = daemon.process.pid
+    usual = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    with daemon.connect("echo") as bystander:
+        assert says_it_back(bystander)
+        before = descriptors(daemon)
+        highest = max(int(each) for each in os.listdir(f"/proc/{pid}/fd"))
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (highest + 10, usual[1]))
+        with contextlib.ExitStack() as clients:
+            told = [
+                receive_until(clients.enter_context(daemon.connect("line")), b"\r\n")
+                for _ in range(100)
+            ]
+            away = told.count(b"421 test.example this server is full, try again later\r\n")
+            assert told.count(GREETING) == 100 - away
+            assert 80 <= away < 100
+            assert says_it_back(bystander)
+        # the page with the counts needs a descriptor too
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, usual)
+        none_open(daemon, "line")
+        labels = {"service": "line", "reason": "no-descriptor"}
+        assert samples(daemon, "tcpd_connections_refused_total", **labels) == away
+        assert len(daemon.wait_for(lambda line: ": no-descriptor (" in line)) <= 2
+        assert says_it_back(bystander)
+        assert no_more_descriptors(daemon, before + 1)
+        assert answers(daemon)
+
+
+def test_who_is_gone_keeps_no_place_though_nobody_reads_from_it(
+    start: Callable[[str], Daemon],
+) -> None:
+    """Lines that wait for their turn, for hours at this rate; and a far side that never reads. A
+    reset frees the place at once, and the nickname."""
+    with socket.create_server(("127.0.0.1", 0)) as far:
+        service = (
+            f"[service:forward]\nprotocol = forward\nto = 127.0.0.1:{far.getsockname()[1]}\n"
+            "listen =\n  127.0.0.1:0\n"
+        )
+        daemon = start(config("", "chat", more=service))
+        none_open(daemon, "chat")
+        before = descriptors(daemon)
+        with daemon.connect("chat") as client:
+            client.sendall(b"ann\n")
+            receive_until(client, b"(1): ann\r\n")
+            fill(client, b"\n" * 1000, 100_000)
+            reset(client)
+        with daemon.connect("forward") as client:
+            fill(client, b"x" * 65536)
+            reset(client)
+        none_open(daemon, "chat")
+        none_open(daemon, "forward")
+        assert no_more_descriptors(daemon, before)
+        with daemon.connect("chat") as client:
+            client.sendall(b"ann\n")
+            receive_until(client, b"(1): ann\r\n")
+
+
+# --- datagrams ---
+
+
+@pytest.mark.parametrize("kind", ["echo", "chargen", "qotd", "daytime", "time"])
+def test_datagrams_cannot_be_turned_against_others(
+    start: Callable[[str], Daemon], kind: str
+) -> None:
+    """Whoever forges a victim's address gets little sent there: no more than was sent here, or so
+    few that it is not worth the trouble; the rest is counted."""
+    service = f"[service:{kind}]\nprotocol = {kind}\nlisten =\n  127.0.0.1:0 udp\n"
+    daemon = start(config("", "line", more=service))
+    began = time.monotonic()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as victim:
+        victim.connect(("127.0.0.1", daemon.ports[kind, "udp"]))
+        for sent in range(50, 501, 50):  # few at once, or the kernel drops some
+            for _ in range(50):
+                victim.send(b"x")
+            until(daemon, sent, "tcpd_datagrams_received_total", service=kind)
+        victim.setblocking(False)
+        received = []
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                received.append(len(victim.recv(65536)))
+    seconds = time.monotonic() - began
+    if kind in ("echo", "chargen"):
+        assert set(received) == {1}
+        assert len(received) <= 100 + 20 * seconds
+    else:
+        assert len(received) <= 5 + seconds
+    assert received
+    dropped = samples(daemon, "tcpd_datagrams_dropped_total", service=kind, reason="rate")
+    assert dropped == 500 - len(received)
+
+
+# --- the log ---
+
+EVIL = "\x1b[2J\r\n2026-01-01T00:00:00 service line: refused 192.0.2.66:1: denied\x07\u202e\x9b31m"
+
+
+def test_nobody_writes_lines_of_the_log_nor_to_a_terminal(start: Callable[[str], Daemon]) -> None:
+    """Text from the network is data: in the log, in what an operator sees, and in an answer."""
+    here = f"{sys.executable} -c 'import sys; sys.stderr.write(sys.stdin.readline() * 2)'"
+    user = "user = root\n" if os.geteuid() == 0 else ""
+    daemon = start(
+        config(
+            "access_log = yes",
+            "chat",
+            more="[service:line]\nprotocol = line\nlisten =\n  127.0.0.1:0 proxy=127.0.0.0/8\n"
+            f"[service:exec]\nprotocol = exec\ncommand = {here}\n{user}listen =\n  127.0.0.1:0\n",
+        )
+    )
+    seen = b""
+    ends = Ends(ip_address("192.0.2.1"), 4711, ip_address("198.51.100.7"), 7100)
+    name = EVIL.encode()[:100]
+    with daemon.connect("line", "proxy=127.0.0.0/8") as client:
+        client.sendall(version_2(ends, unique_id=name, authority=EVIL[:40]))
+        seen += receive_until(client, GREETING)
+        client.sendall(EVIL.replace("\r\n", "").encode() + b"\r\n")
+        seen += receive_until(client, b"\r\n")
+        shown = daemon.ctl("connections", "--service", "line").stdout
+        client.sendall(b"QUIT\r\n")
+        seen += receive_all(client)
+    with daemon.connect("exec") as client:
+        client.sendall(EVIL.replace("\n", "").encode() + b"\n")
+        closed(client)
+    with daemon.connect("chat") as client:
+        client.sendall(EVIL.encode() + b"\nann\n" + EVIL.encode() + b"\n/quit\n")
+        seen += receive_all(client)
+    daemon.wait_for(lambda line: "ended after" in line, 3)
+    (quoted,) = daemon.wait_for(lambda line: "proxy 127.0.0.1:" in line and "\\x1b" in line)
+    assert "refused" in quoted
+    everything = [*daemon.log, *shown.split("\n"), *seen.decode("latin-1").split("\r\n")]
+    unsafe = re.compile("[\x00-\x08\x0a-\x1f\x7f]")
+    assert [line for line in everything if unsafe.search(line)] == []
+    assert "\u202e" not in "".join([*daemon.log, shown, seen.decode()])
+    assert "\x9b" not in "".join([*daemon.log, shown, seen.decode()])
+    assert not [line for line in daemon.log if re.match(r"\S+ service line: refused", line)]
+
+
+# --- programs ---
+
+
+def test_a_program_that_forks_and_does_not_end_is_killed(start: Callable[[str], Daemon]) -> None:
+    """It and its children, which ignore SIGTERM too, ``stop`` after its client has gone."""
+    script = 'trap "" TERM; sleep 1000 & echo $! $$; while :; do sleep 0.1; done'
+    user = "user = root\n" if os.geteuid() == 0 else ""
+    service = (
+        f"[service:exec]\nprotocol = exec\ncommand = /bin/sh -c '{script}'\n"
+        f"{user}stop = 0.2s\nlisten =\n  127.0.0.1:0\n"
+    )
+    daemon = start(config("", "line", more=service))
+    none_open(daemon, "exec")  # the first look at the counts opens what stays open
+    before = descriptors(daemon)
+    clients = [daemon.connect("exec") for _ in range(5)]
+    numbers = [int(each) for client in clients for each in receive_until(client, b"\n").split()]
+    assert all(os.path.exists(f"/proc/{each}") for each in numbers)
+    for client in clients:
+        reset(client)
+    labels = {"service": "exec", "event": "program-killed"}
+    until(daemon, 5, "tcpd_protocol_events_total", **labels)
+    assert [each for each in numbers if still_runs(each)] == []
+    assert no_more_descriptors(daemon, before)
+    assert answers(daemon)
+
+
+def still_runs(pid: int) -> bool:
+    """Whether a process runs, after a moment if need be; one that only waits to be collected by
+    this machine's first process does not."""
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except (FileNotFoundError, ProcessLookupError):
+            return False
+        if state in "ZX":
+            return False
+    os.kill(pid, signal.SIGKILL)
+    return True
+
+
+def test_programs_are_no_more_than_connections(start: Callable[[str], Daemon]) -> None:
+    """A flood of clients is no fork bomb, though each goes at once and its program does not."""
+    script = 'trap "" TERM; echo; while :; do sleep 0.1; done'
+    user = "user = root\n" if os.geteuid() == 0 else ""
+    service = (
+        f"[service:exec]\nprotocol = exec\ncommand = /bin/sh -c '{script}'\n"
+        f"{user}stop = 1s\npolicy = few\nlisten =\n  127.0.0.1:0\n"
+        "[policy:few]\nconnections = 5\n"
+    )
+    daemon = start(config("", "line", more=service))
+    most = 0
+    pid = daemon.process.pid
+    children = Path(f"/proc/{pid}/task/{pid}/children")
+    for _ in range(100):
+        reset(daemon.connect("exec"))
+        most = max(most, len(children.read_text().split()))
+    assert most <= 5
+    assert answers(daemon)
