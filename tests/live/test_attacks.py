@@ -312,7 +312,7 @@ def test_thousands_of_slow_connections_cost_others_nothing(
         with daemon.connect("line") as client:
             receive_until(client, GREETING)
             before = cpu_of(daemon)
-            for _ in range(1000):
+            for _ in range(3000):
                 client.sendall(b"PING x\r\n")
                 receive_until(client, b"\r\n")
             return cpu_of(daemon) - before
@@ -335,7 +335,7 @@ def test_thousands_of_slow_connections_cost_others_nothing(
         assert daemon.ctl("reload").returncode == 0
         for client in slow:
             assert b"421 test.example connections may not last longer" in closed(client)
-    assert among_them < alone * 1.5 + 0.02, f"{alone:.3f} s alone, {among_them:.3f} s among them"
+    assert among_them < alone * 1.5 + 0.01, f"{alone:.3f} s alone, {among_them:.3f} s among them"
     none_open(daemon, "line")
 
 
