@@ -79,7 +79,7 @@ class FarSide(Protocol):
     # --- its connection ---
 
     def connectionMade(self) -> None:
-        """Tell it who the client is, if it wants to know."""
+        """Begin, if the client is still there."""
         transport = self.transport
         if self._client is None:
             transport.abortConnection()
@@ -87,9 +87,7 @@ class FarSide(Protocol):
         transport.bufferSize = _READ
         transport.setTcpNoDelay(True)
         transport.setTcpKeepAlive(True)
-        if self._client.header:
-            transport.write(self._client.header)
-        self._begin()
+        self._begin(self._client.header)
 
     def dataReceived(self, data: bytes) -> None:
         """Pass it on."""
@@ -132,6 +130,10 @@ class FarSide(Protocol):
         """
         self._source = source
         self._send = self.transport.getHandle().send
+        if self._client is not None and self._client.header:
+            # the same way as what follows: in the transport's buffer it would be overtaken, and
+            # what the client says would stand where the header belongs
+            self.write(self._client.header)
 
     def write(self, data: bytes) -> None:
         """Send what the client said."""
@@ -208,7 +210,11 @@ class FarSide(Protocol):
         if self._read_over and self._write_over:
             self.transport.loseConnection()
 
-    def _begin(self) -> None:
+    def _begin(self, header: bytes) -> None:
+        """Do what comes before the client's bytes.
+
+        :param header: tells who the client is; empty where the far side does not want to know.
+        """
         self._join()
 
     def _why_not(self, reason: Failure) -> Why:
@@ -261,7 +267,9 @@ class TLSFarSide(FarSide):
         self.transport.unregisterProducer()
         self.transport.loseConnection()
 
-    def _begin(self) -> None:
+    def _begin(self, header: bytes) -> None:
+        if header:
+            self.transport.write(header)
         self.transport.startTLS(self._handshake)
 
     def _why_not(self, reason: Failure) -> Why:

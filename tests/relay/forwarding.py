@@ -32,6 +32,7 @@ class Wire(StringTransport):
         self.gone = False
         self.full = False
         self.read_ended = False
+        self.holds = False  # written bytes, which a real one sends in its next turn
 
     def setTcpNoDelay(self, enabled: bool) -> None:
         """As a real one."""
@@ -43,6 +44,7 @@ class Wire(StringTransport):
         if self.disconnecting or self.half_closing or self.gone:
             return
         super().write(data)
+        self.holds = True
         if self.producer is None or not self.streaming:
             return
         if not self.full and len(self.value()) > self.ROOM:
@@ -64,6 +66,7 @@ class Wire(StringTransport):
     def send(self, data: bytes) -> int:
         """The socket's: takes what there is room for."""
         assert self.producer is None or self.streaming, "what the transport holds comes first"
+        assert not self.holds, "what the transport holds comes first"
         room = self.ROOM - len(self.value())
         if room <= 0:
             raise BlockingIOError
@@ -73,6 +76,7 @@ class Wire(StringTransport):
     def registerProducer(self, producer: Any, streaming: bool) -> None:
         super().registerProducer(producer, streaming)
         if not streaming:
+            self.holds = False
             producer.resumeProducing()
 
     def abortConnection(self) -> None:
@@ -93,6 +97,7 @@ class Wire(StringTransport):
     def read(self) -> bytes:
         """The other end reads all there is; what waits for that then happens."""
         data = self.value()
+        self.holds = False
         self.clear()
         if self.full:
             self.full = False
