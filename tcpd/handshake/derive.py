@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from tcpd.handshake.facts import Facts
+from tcpd.handshake.facts import Absence, Facts
 from tcpd.handshake.packet import IPv4Header, SavedSyn, TcpFlags
 from tcpd.handshake.tcp_info import InfoOptions, TcpInfo
 
@@ -76,6 +76,7 @@ def handshake_of(facts: Facts) -> Handshake:
     scaled = InfoOptions.WINDOW_SCALE in agreed
     taken = facts.saved_syn.data_length if facts.saved_syn is not None else 0
     rtt, no_rtt = _handshake_rtt(facts)
+    cookies = facts.no_saved_syn is Absence.COOKIES_OR_LOST
     # advmss loses the 12 bytes when the handshake ends (tcp_rcv_state_process)
     ended = info.state_name != "SYN-RECEIVED"
     stamped = _TIMESTAMPS_ALIGNED if ended and InfoOptions.TIMESTAMPS in agreed else 0
@@ -87,7 +88,8 @@ def handshake_of(facts: Facts) -> Handshake:
         client_scale=info.snd_wscale if scaled else None,
         server_scale=info.rcv_wscale if scaled else None,
         server_mss=info.advmss + stamped,
-        server_window=None if quiet is None else _unscaled(quiet.rcv_wnd),
+        # with SYN cookies the kernel chooses a window anew when the ACK comes
+        server_window=None if quiet is None or cookies else _unscaled(quiet.rcv_wnd),
         client_window=None if quiet is None else quiet.snd_wnd,
         acknowledged=1 + (taken if InfoOptions.SYN_DATA in agreed else 0),
         rtt=rtt,

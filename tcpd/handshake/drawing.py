@@ -50,7 +50,7 @@ def drawing(report: Report, utf8: bool = False) -> list[str]:
     """
     facts = report.facts
     if facts.transport is not Transport.TCP:
-        return [f"There is no handshake to draw: {report.steps[0].note}."]
+        return _wrapped(f"There is nothing to draw: {report.steps[0].note}.")
     pen = _BOXES if utf8 else _ASCII
     lines = [*_heads(facts), *_arrows(report, pen)]
     return [line.rstrip() for line in (lines if utf8 else map(ascii_only, lines))]

@@ -1,0 +1,175 @@
+"""What stands out: each hint where it belongs, and nothing where all is well."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from handshake import captured
+
+from tcpd.handshake.facts import Absence, Facts, Proxy, Transport
+from tcpd.handshake.hints import IDS
+from tcpd.handshake.packet import IPv4Header, TcpFlags, TcpHeader
+from tcpd.handshake.report import build
+from tcpd.handshake.tcp_info import InfoOptions
+from tcpd.handshake.tcp_options import MalformedOption, MaximumSegmentSize
+
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "handshake.rst"
+
+
+def ids(facts: Facts) -> list[str]:
+    return [hint.id for hint in build(facts).hints]
+
+
+def sentence(facts: Facts, id: str) -> str:
+    return next(hint.sentence for hint in build(facts).hints if hint.id == id)
+
+
+def with_header(facts: Facts, **changes: Any) -> Facts:
+    """The same with another TCP header in the SYN."""
+    assert facts.saved_syn is not None
+    header: TcpHeader = replace(facts.saved_syn.transport, **changes)
+    return replace(facts, saved_syn=replace(facts.saved_syn, transport=header))
+
+
+def with_ip(facts: Facts, **changes: Any) -> Facts:
+    """The same with another IPv4 header in the SYN."""
+    assert facts.saved_syn is not None
+    network = facts.saved_syn.network
+    assert isinstance(network, IPv4Header)
+    return replace(facts, saved_syn=replace(facts.saved_syn, network=replace(network, **changes)))
+
+
+def with_now(facts: Facts, **changes: Any) -> Facts:
+    assert facts.now is not None
+    return replace(facts, now=replace(facts.now, **changes))
+
+
+VETH = captured.VETH.facts(interface_mtu=1500)
+
+
+@pytest.mark.parametrize(
+    "real", [captured.VETH, captured.ECN, captured.IPV6, captured.IPV4, captured.FAST_OPEN]
+)
+def test_an_ordinary_handshake_has_nothing_that_stands_out(real: captured.Captured) -> None:
+    assert ids(real.facts()) == []
+
+
+def test_mss_below_what_the_path_allows() -> None:
+    facts = captured.CLAMPED.facts()
+    assert ids(facts) == ["mss-low", "ttl-odd"]
+    assert "MSS is 900 bytes, where the path MTU of 65535 would allow 65495" in sentence(
+        facts, "mss-low"
+    )
+
+
+def test_an_mss_above_what_the_path_allows_is_no_matter() -> None:
+    """A client with a larger MTU than ours: both ends use the smaller."""
+    options = (MaximumSegmentSize(2, b"", 8960), *VETH.saved_syn.transport.options[1:])  # type: ignore[union-attr]
+    assert ids(with_header(VETH, options=options)) == []
+
+
+def test_ipv6_headers_are_20_bytes_longer() -> None:
+    """RFC 9293 section 3.7.1: the MSS is the MTU less the fixed IP and TCP headers."""
+    facts = captured.IPV6.facts()
+    assert ids(facts) == []
+    assert "65536 would allow 65476" in sentence(
+        with_header(facts, options=(MaximumSegmentSize(2, b"", 1440),)), "mss-low"
+    )
+
+
+def test_no_options_at_all() -> None:
+    assert ids(with_header(VETH, options=())) == ["mss-missing"]
+    bare = captured.BARE.facts()
+    assert ids(bare) == ["no-sack", "no-window-scaling", "no-timestamps"]
+    assert "does not offer SACK" in sentence(bare, "no-sack")
+
+
+def test_offered_and_refused_by_this_server() -> None:
+    assert VETH.accepted is not None
+    info = replace(VETH.accepted, options=int(InfoOptions.TIMESTAMPS | InfoOptions.WINDOW_SCALE))
+    facts = replace(VETH, accepted=info, now=info)
+    assert ids(facts) == ["no-sack"]
+    assert "this server refused" in sentence(facts, "no-sack")
+
+
+def test_a_path_mtu_below_the_interfaces() -> None:
+    facts = with_now(VETH, pmtu=1400)
+    # the SYN's MSS of 1460 is more than 1360: no second hint
+    assert ids(facts) == ["path-mtu-low"]
+    assert "1400 bytes, where the interface has 1500" in sentence(facts, "path-mtu-low")
+    assert "Ethernet has 1500" in sentence(replace(facts, interface_mtu=None), "path-mtu-low")
+
+
+@pytest.mark.parametrize(("times", "words"), [(1, "once more"), (3, "3 more times")])
+def test_a_syn_ack_that_was_sent_again(times: int, words: str) -> None:
+    """tcp_minisocks.c: total_retrans of a new socket starts with the SYN-ACK's."""
+    assert VETH.accepted is not None
+    info = replace(VETH.accepted, total_retrans=times)
+    facts = replace(VETH, accepted=info, now=info)
+    assert ids(facts) == ["syn-retransmitted"]
+    assert words in sentence(facts, "syn-retransmitted")
+
+
+def test_segments_sent_again_later_are_told_apart_from_it() -> None:
+    facts = with_now(VETH, total_retrans=2, data_segs_out=9)
+    assert ids(facts) == ["segments-retransmitted"]
+    assert "2 segments were sent again" in sentence(facts, "segments-retransmitted")
+
+
+def test_syn_cookies() -> None:
+    assert ids(captured.COOKIES.facts(interface_mtu=65535)) == ["syn-cookies"]
+
+
+@pytest.mark.parametrize("absence", set(Absence) - {Absence.COOKIES_OR_LOST})
+def test_another_reason_for_no_saved_syn_is_no_hint_of_cookies(absence: Absence) -> None:
+    assert ids(captured.COOKIES.facts(no_saved_syn=absence)) == []
+
+
+def test_ecn_refused() -> None:
+    """RFC 3168 section 6.1.1: ECE and CWR in the SYN ask for it."""
+    asked = with_header(VETH, flags=TcpFlags.SYN | TcpFlags.ECE | TcpFlags.CWR)
+    assert ids(asked) == ["ecn-refused"]
+    accurate = with_header(VETH, flags=TcpFlags.SYN | TcpFlags.ECE | TcpFlags.CWR | TcpFlags.AE)
+    assert ids(accurate) == ["ecn-refused"]
+    assert ids(with_header(VETH, flags=TcpFlags.SYN | TcpFlags.ECE)) == []
+
+
+def test_ecn_bits_in_the_ip_header_of_a_syn() -> None:
+    """RFC 3168 section 6.1.1: "A host MUST NOT set ECT on SYN or SYN-ACK packets"."""
+    facts = with_ip(captured.ECN.facts(), ecn=2)
+    assert ids(facts) == ["syn-ecn-marked"]
+
+
+@pytest.mark.parametrize(
+    ("ttl", "odd"), [(64, False), (32, False), (31, True), (100, False), (90, True), (1, True)]
+)
+def test_an_odd_ttl(ttl: int, odd: bool) -> None:
+    assert ids(with_ip(VETH, ttl=ttl)) == (["ttl-odd"] if odd else [])
+
+
+def test_a_syn_that_may_be_fragmented() -> None:
+    assert ids(with_ip(VETH, dont_fragment=False)) == ["no-df"]
+
+
+def test_options_that_end_within_one() -> None:
+    assert VETH.saved_syn is not None
+    options = (*VETH.saved_syn.transport.options, MalformedOption(8, b"\x0a"))
+    assert ids(with_header(VETH, options=options)) == ["options-malformed"]
+
+
+def test_behind_a_proxy() -> None:
+    assert ids(replace(VETH, proxy=Proxy(version=1))) == ["proxy"]
+
+
+def test_what_is_no_tcp_has_no_hints_of_tcp() -> None:
+    assert ids(Facts(transport=Transport.OTHER)) == []
+    assert ids(Facts(transport=Transport.UNIX)) == ["unix-socket"]
+
+
+@pytest.mark.parametrize("id", IDS)
+def test_each_id_has_a_paragraph_in_the_reference(id: str) -> None:
+    """The ids are stable and people look them up."""
+    assert f"\n``{id}``\n" in PAGE.read_text(encoding="utf-8")

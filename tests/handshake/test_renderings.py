@@ -1,0 +1,249 @@
+"""Text, drawing and JSON of one report: width, characters, and what they look like."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import pytest
+from handshake import captured
+from handshake.captured import Captured
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tcpd.handshake.as_json import as_json, compact, handshake_json, layers_json, tcpinfo_json
+from tcpd.handshake.drawing import drawing
+from tcpd.handshake.facts import Absence, End, Facts, Proxy, Tls, Transport
+from tcpd.handshake.report import build
+from tcpd.handshake.text import handshake_lines, layers_lines, tcpinfo_lines
+from tcpd.handshake.values import duration, safe
+
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "handshake.rst"
+ALL: list[Captured] = [value for value in vars(captured).values() if isinstance(value, Captured)]
+
+ASCII = """\
+   client                                                  server
+   192.0.2.2:50158                                192.0.2.1:54939
+   |                                                            |
+   |------ SYN seq=3635525935 --------------------------------->|
+   |       MSS 1460, SACK, timestamps                           |
+   |       window 64240, scale 10 (x1024), TTL 64               |
+   |                                                            |
+   |<----- SYN-ACK seq=? ack=3635525936 ------------------------| .
+   |       MSS 1460, SACK, timestamps                           | |
+   |       window 65160, scale 10 (x1024)                       | |
+   |                                                            | | 15 us
+   |------ ACK seq=3635525936 ack=? --------------------------->| '
+   |       window 64512                                         |
+   |                                                            |
+
+   The SYN is as it came; the rest is derived from it and from TCP_INFO.
+   The server's sequence number (?) is not known: [tcpd] server_isn = no.
+"""
+
+BOXES = """\
+   client                                                  server
+   192.0.2.2:50158                                192.0.2.1:54939
+   │                                                            │
+   │────── SYN seq=3635525935 ─────────────────────────────────▶│
+   │       MSS 1460, SACK, timestamps                           │
+   │       window 64240, scale 10 (×1024), TTL 64               │
+   │                                                            │
+   │◀───── SYN-ACK seq=4294967295 ack=3635525936 ───────────────│ ╮
+   │       MSS 1460, SACK, timestamps                           │ │
+   │       window 65160, scale 10 (×1024)                       │ │
+   │                                                            │ │ 15 µs
+   │────── ACK seq=3635525936 ack=0 ───────────────────────────▶│ ╯
+   │       window 64512                                         │
+   │                                                            │
+
+   The SYN is as it came; the rest is derived from it and from TCP_INFO.
+"""
+
+
+def test_the_drawing_in_ascii() -> None:
+    assert drawing(build(captured.VETH.facts())) == ASCII.splitlines()
+
+
+def test_the_drawing_in_box_characters() -> None:
+    facts = captured.VETH.facts(server_isn=0xFFFFFFFF, no_server_isn=None)
+    assert drawing(build(facts), utf8=True) == BOXES.splitlines()
+
+
+def test_the_drawing_without_a_saved_syn() -> None:
+    lines = drawing(build(captured.COOKIES.facts()))
+    assert "   |------ SYN seq=? " in lines[3]
+    assert "(this packet was not kept)" in lines[4]
+    assert "SYN-ACK seq=? ack=? " in lines[6]
+    assert "SYN cookies" in " ".join(lines)
+
+
+def test_a_repeated_syn_ack_is_drawn() -> None:
+    info = replace(captured.VETH.tcp_info(), total_retrans=2, rtt=0)
+    lines = drawing(build(captured.VETH.facts(accepted=info, now=info)))
+    assert any("sent 3 times" in line for line in lines)
+    # no round trip, so no clock beside the line
+    assert all(line.endswith("|") for line in lines[2:14])
+
+
+def test_two_long_addresses_stand_on_two_lines() -> None:
+    long = "2001:db8:1111:2222:3333:4444:5555:6666"
+    facts = captured.IPV6.facts(
+        remote=End(ip_address(long), 50158), local=End(ip_address(long), 65535)
+    )
+    lines = drawing(build(facts))
+    assert lines[1] == f"   [{long}]:50158"
+    assert lines[2].strip() == f"[{long}]:65535"
+    assert len(lines[2]) == 65
+
+
+def test_what_has_no_handshake_is_not_drawn() -> None:
+    facts = Facts(transport=Transport.UNIX, no_saved_syn=Absence.UNIX)
+    assert drawing(build(facts)) == [
+        "   There is nothing to draw: a UNIX socket has no handshake: the kernel joins",
+        "   both ends at once.",
+    ]
+
+
+@pytest.mark.parametrize("real", ALL)
+def test_everything_fits_into_79_columns_of_ascii(real: Captured) -> None:
+    report = build(real.facts(tls=Tls(version="TLSv1.3"), age=3.0, interface_mtu=1500))
+    for lines in (
+        drawing(report),
+        handshake_lines(report),
+        layers_lines(report),
+        tcpinfo_lines(report),
+    ):
+        assert max(map(len, lines)) <= 79
+        assert all(line.isascii() and line == line.rstrip() for line in lines)
+
+
+NASTY = st.text(max_size=300)
+
+
+@given(NASTY, NASTY, NASTY, st.booleans())
+def test_no_text_of_a_peer_reaches_a_terminal_as_it_is(
+    name: str, alpn: str, account: str, utf8: bool
+) -> None:
+    """Peers choose SNI, ALPN and account: no control character, line end or width comes of it."""
+    tls = Tls(server_name=name, alpn=alpn, client=account)
+    proxy = Proxy(version=2, server_name=name, alpn=alpn, tls_cipher=account)
+    report = build(captured.VETH.facts(tls=tls, proxy=proxy, account=account, encoding=alpn))
+    lines = layers_lines(report, utf8)
+    assert all(line.isprintable() for line in lines)
+    assert max(map(len, lines)) <= 79
+    if not utf8:
+        assert all(line.isascii() for line in lines)
+    for section in report.layers:
+        for value in section.values:
+            assert not isinstance(value.value, str) or value.value.isprintable()
+
+
+def test_unsafe_characters_are_escaped_and_long_texts_cut() -> None:
+    assert safe("a\x1b[2J\u202e\U000e0001\ud800") == "a\\x1b[2J\\u202e\\U000e0001\\ud800"
+    assert safe("café") == "café"
+    assert safe("x" * 300) == "x" * 255 + "..."
+
+
+def test_text_says_where_values_come_from() -> None:
+    lines = handshake_lines(build(captured.VETH.facts()))
+    text = "\n".join(lines)
+    assert lines[0] == "Handshake of 192.0.2.2:50158 with 192.0.2.1:54939"
+    assert "  sequence number          3635525935 (the client's ISN)" in lines
+    assert "  acknowledges             3635525936 (derived: the client's ISN + 1)" in lines
+    assert "not available: [tcpd] server_isn = no" in text
+    assert lines[-1] == "Nothing stands out."
+    clamped = handshake_lines(build(captured.CLAMPED.facts()))
+    assert "What stands out:" in clamped
+    assert any(line.endswith("[mss-low]") for line in clamped)
+
+
+def test_tcp_info_in_two_columns() -> None:
+    now = replace(captured.VETH.tcp_info(), snd_cwnd=20, snd_ssthresh=12)
+    lines = tcpinfo_lines(build(captured.VETH.facts(now=now)))
+    assert lines[1].split() == ["at", "accept", "now"]
+    assert ["snd_cwnd", "10", "20", "segments"] in [line.split() for line in lines]
+    assert ["snd_ssthresh", "no", "limit", "12", "segments"] in [line.split() for line in lines]
+    assert tcpinfo_lines(build(Facts()))[1] == "  not available: it cannot be read"
+
+
+def test_json_holds_all_of_it_under_stable_names() -> None:
+    report = build(captured.VETH.facts())
+    whole = json.loads(json.dumps(as_json(report)))
+    assert whole["version"] == 1
+    assert (whole["transport"], whole["remote"]) == ("tcp", "192.0.2.2:50158")
+    assert list(whole["handshake"]) == ["syn", "syn_ack", "ack"]
+    syn = whole["handshake"]["syn"]["values"]
+    assert syn["mss"] == {"value": 1460, "unit": "bytes", "source": "seen", "why": None}
+    assert syn["options"]["value"][0] == "maximum segment size"
+    isn = whole["handshake"]["syn_ack"]["values"]["sequence_number"]
+    assert isn == {
+        "value": None,
+        "unit": None,
+        "source": "unavailable",
+        "why": "[tcpd] server_isn = no",
+    }
+    assert whole["no_server_isn"] == "off"
+    assert len(whole["layers"]) == 7
+    assert whole["tcpinfo"]["now"]["rtt"] == 15
+    assert whole["hints"] == []
+    parts: dict[str, Any] = {}
+    for part in (handshake_json(report), layers_json(report), tcpinfo_json(report)):
+        parts |= part
+    assert parts == as_json(report)
+
+
+def test_the_hints_in_json() -> None:
+    told = as_json(build(captured.CLAMPED.facts()))["hints"]
+    assert [hint["id"] for hint in told] == ["mss-low", "ttl-odd"]
+
+
+def test_each_name_in_the_json_stands_in_the_reference() -> None:
+    """The names are stable, so each is documented."""
+    page = PAGE.read_text(encoding="utf-8")
+    tls = Tls(alpn="", client="")
+    proxy = Proxy(version=2)
+    facts = [real.facts() for real in ALL]
+    facts += [real.facts(tls=tls, proxy=proxy) for real in ALL]
+    reports = [build(each) for each in facts]
+    names = {
+        value.name
+        for report in reports
+        for section in (*report.steps, *report.layers)
+        for value in section.values
+    }
+    names |= set(as_json(reports[0]))
+    assert {name for name in names if f"``{name}``" not in page} == set()
+
+
+def test_the_compact_form_for_a_log() -> None:
+    assert compact(captured.VETH.facts()) == {
+        "mss": 1460,
+        "wscale": 10,
+        "sack": True,
+        "ts": True,
+        "ttl": 64,
+        "rtt": 15,
+    }
+    bare = compact(captured.BARE.facts())
+    assert (bare["wscale"], bare["sack"], bare["ts"]) == (None, False, False)
+    assert set(compact(Facts()).values()) == {None}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0 us"),
+        (18e-6, "18 us"),
+        (0.00123, "1.23 ms"),
+        (0.2, "200 ms"),
+        (1.5, "1.5 s"),
+        (90, "2 min"),
+        (3661, "1 h 1 min"),
+    ],
+)
+def test_times_as_people_write_them(seconds: float, text: str) -> None:
+    assert duration(seconds) == text

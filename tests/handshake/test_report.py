@@ -1,0 +1,287 @@
+"""What the report says of real handshakes, and where it says that it does not know."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from ipaddress import ip_address
+from typing import Any
+
+import pytest
+from handshake import captured
+from handshake.captured import Captured
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tcpd.handshake.derive import after, hops_of
+from tcpd.handshake.facts import Absence, End, Facts, NoServerIsn, Proxy, Tls, Transport
+from tcpd.handshake.report import Report, Source, Value, build
+
+STEPS = ("syn", "syn_ack", "ack")
+
+
+def step(report: Report, name: str) -> dict[str, tuple[Any, str]]:
+    """The values of a step, and where each comes from."""
+    values = report.steps[STEPS.index(name)].values
+    return {value.name: (value.value, str(value.source)) for value in values}
+
+
+def layer(report: Report, number: int) -> dict[str, Value]:
+    return {value.name: value for value in report.layers[number - 1].values}
+
+
+def test_the_syn_is_seen() -> None:
+    told = step(build(captured.VETH.facts()), "syn")
+    expected = {
+        "source": "192.0.2.2:50158",
+        "destination": "192.0.2.1:54939",
+        "sequence_number": 0xD8B1B92F,
+        "flags": "SYN",
+        "window": 64240,
+        "mss": 1460,
+        "window_scale": 10,
+        "sack_permitted": True,
+        "timestamps": True,
+        "timestamp_value": 0x63C34C4A,
+        "ttl": 64,
+        "dont_fragment": True,
+    }
+    assert {name: told[name] for name in expected} == {
+        name: (value, "seen") for name, value in expected.items()
+    }
+    assert told["relative_sequence_number"] == (0, "derived")
+    assert told["hops"] == (0, "derived")
+
+
+def test_the_syn_ack_is_derived() -> None:
+    """A capture of the same kind of handshake showed MSS, window, scale and the TSecr like this:
+    the SYN-ACK itself is not kept."""
+    told = step(build(captured.VETH.facts()), "syn_ack")
+    assert told == {
+        "source": ("192.0.2.1:54939", "seen"),
+        "destination": ("192.0.2.2:50158", "seen"),
+        "sequence_number": (None, "unavailable"),
+        "relative_sequence_number": (0, "derived"),
+        "acknowledgment_number": (0xD8B1B930, "derived"),
+        "relative_acknowledgment_number": (1, "derived"),
+        "mss": (1460, "derived"),
+        "window_scale": (10, "derived"),
+        "sack_permitted": (True, "derived"),
+        "timestamps": (True, "derived"),
+        "timestamp_echo_reply": (0x63C34C4A, "derived"),
+        "ecn": (False, "derived"),
+        "window": (65160, "derived"),
+        "retransmissions": (0, "seen"),
+    }
+
+
+def test_the_ack() -> None:
+    told = step(build(captured.VETH.facts()), "ack")
+    assert told["sequence_number"] == (0xD8B1B930, "derived")
+    assert told["acknowledgment_number"] == (None, "unavailable")
+    assert told["relative_acknowledgment_number"] == (1, "derived")
+    assert told["window"] == (64512, "derived")
+    assert told["round_trip_time"] == (15, "seen")
+
+
+def test_the_servers_isn_where_it_is_known() -> None:
+    """RFC 9293 section 3.4: sequence numbers are unsigned, modulo 2**32."""
+    report = build(captured.VETH.facts(server_isn=0xFFFFFFFF, no_server_isn=None))
+    assert step(report, "syn_ack")["sequence_number"] == (0xFFFFFFFF, "derived")
+    assert step(report, "ack")["acknowledgment_number"] == (0, "derived")
+
+
+def test_data_in_the_syn_is_acknowledged_with_it() -> None:
+    """RFC 7413 section 3: the server "sends a SYN-ACK segment acknowledging both the SYN
+    and the data"."""
+    report = build(captured.FAST_OPEN.facts())
+    assert step(report, "syn")["data_length"] == (5, "seen")
+    assert step(report, "syn_ack")["relative_acknowledgment_number"] == (6, "derived")
+    assert step(report, "ack")["sequence_number"] == (0x205407D0 + 6, "derived")
+
+
+def test_an_unacknowledged_syn_option_is_seen_to_be_missing() -> None:
+    """None with "seen" says that there is none; with "unavailable" that it is not known."""
+    told = step(build(captured.BARE.facts()), "syn")
+    assert told["window_scale"] == (None, "seen")
+    assert told["sack_permitted"] == (False, "seen")
+    answer = step(build(captured.BARE.facts()), "syn_ack")
+    assert answer["window_scale"] == (None, "derived")
+    # no timestamps, so that advmss is the MSS itself
+    assert answer["mss"] == (65495, "derived")
+    assert "timestamp_echo_reply" not in answer
+
+
+def test_without_a_saved_syn_the_numbers_are_not_known() -> None:
+    report = build(captured.COOKIES.facts())
+    told = step(report, "syn")
+    assert told["sequence_number"] == told["mss"] == told["ttl"] == (None, "unavailable")
+    # what is agreed on was offered
+    assert told["sack_permitted"] == told["timestamps"] == (True, "derived")
+    assert told["window_scale"] == (10, "derived")
+    answer = step(report, "syn_ack")
+    assert answer["acknowledgment_number"] == (None, "unavailable")
+    # with SYN cookies the kernel forgets the window that it sent
+    assert answer["window"] == (None, "unavailable")
+    rtt = report.steps[2].value("round_trip_time")
+    assert rtt is not None
+    assert "64 ms too long" in rtt.why
+
+
+@pytest.mark.parametrize("absence", Absence)
+def test_each_absence_is_told_with_its_reason(absence: Absence) -> None:
+    facts = captured.VETH.facts(saved_syn=None, no_saved_syn=absence)
+    value = build(facts).steps[0].value("sequence_number")
+    assert value is not None
+    assert (value.source, value.why) == (Source.UNAVAILABLE, absence.why)
+
+
+@pytest.mark.parametrize("reason", NoServerIsn)
+def test_each_reason_for_no_server_isn_is_told(reason: NoServerIsn) -> None:
+    value = build(captured.VETH.facts(no_server_isn=reason)).steps[1].value("sequence_number")
+    assert value is not None
+    assert (value.source, value.why) == (Source.UNAVAILABLE, reason.why)
+
+
+def test_after_data_was_sent_the_round_trip_is_not_the_handshakes() -> None:
+    """tcpi_rtt is smoothed over all measurements: only before data it is the handshake's."""
+    now = replace(captured.VETH.tcp_info(), data_segs_out=1)
+    report = build(captured.VETH.facts(accepted=None, now=now))
+    for name, value in (("ack", "round_trip_time"), ("ack", "window"), ("syn_ack", "window")):
+        assert step(report, name)[value] == (None, "unavailable")
+    assert step(report, "syn_ack")["retransmissions"] == (None, "unavailable")
+    # these do not change
+    assert step(report, "syn_ack")["mss"] == (1460, "derived")
+
+
+def test_asked_before_data_was_sent_no_tcp_info_at_accept_is_needed() -> None:
+    report = build(captured.VETH.facts(accepted=None))
+    assert step(report, "ack")["round_trip_time"] == (15, "seen")
+    assert step(report, "syn_ack")["retransmissions"] == (0, "seen")
+
+
+def test_a_repeated_syn_ack_leaves_no_round_trip() -> None:
+    """RFC 6298 section 3: no samples from segments that were sent again."""
+    info = replace(captured.BARE.tcp_info(), rtt=0, total_retrans=2)
+    report = build(captured.BARE.facts(accepted=info, now=info))
+    value = report.steps[2].value("round_trip_time")
+    assert value is not None
+    assert value.source is Source.UNAVAILABLE
+    assert "RFC 6298" in value.why
+    assert step(report, "syn_ack")["retransmissions"] == (2, "seen")
+
+
+def test_accepted_before_the_ack() -> None:
+    """With Fast Open a connection is accepted in SYN-RECEIVED, when advmss is still whole."""
+    info = replace(captured.FAST_OPEN.tcp_info(), state=3, rtt=0, advmss=65495)
+    report = build(captured.FAST_OPEN.facts(accepted=info, now=info))
+    assert step(report, "ack")["round_trip_time"] == (None, "unavailable")
+    assert step(report, "ack")["window"] == (None, "unavailable")
+    assert step(report, "syn_ack")["mss"] == (65495, "derived")
+
+
+def test_a_unix_socket_has_no_handshake() -> None:
+    facts = Facts(transport=Transport.UNIX, no_saved_syn=Absence.UNIX, age=2.0, service="control")
+    report = build(facts)
+    assert all(not section.values and "no handshake" in section.note for section in report.steps)
+    assert [bool(section.values) for section in report.layers] == [False] * 4 + [True] * 3
+    assert [hint.id for hint in report.hints] == ["unix-socket"]
+
+
+def test_behind_a_proxy_the_handshake_is_the_proxys() -> None:
+    proxy = Proxy(version=2, client=End(ip_address("203.0.113.9"), 4711), tls_version="TLSv1.3")
+    report = build(captured.VETH.facts(proxy=proxy))
+    assert "proxy's handshake" in report.steps[0].note
+    session = layer(report, 5)
+    assert session["proxy"].value == "version 2"
+    assert session["proxy_client"].value == "203.0.113.9:4711"
+    assert session["proxy_tls_version"].value == "TLSv1.3"
+    assert session["proxy_host"].source is Source.UNAVAILABLE
+
+
+def test_layers_1_to_4() -> None:
+    facts = captured.VETH.facts(interface="hva", interface_mtu=1500, congestion="cubic")
+    report = build(facts)
+    assert [section.name for section in report.layers] == [
+        "physical",
+        "link",
+        "network",
+        "transport",
+        "session",
+        "presentation",
+        "application",
+    ]
+    assert layer(report, 1)["interface"].value == "hva"
+    assert layer(report, 1)["medium"].source is Source.UNAVAILABLE
+    assert layer(report, 2)["source"].value == "02:89:0e:ef:48:7b"
+    assert layer(report, 2)["mtu"].value == 1500
+    assert layer(report, 3)["path_mtu"].value == 1500
+    assert layer(report, 3)["dscp"].text == "0 (CS0)"
+    assert layer(report, 4)["congestion_control"].value == "cubic"
+    assert layer(report, 4)["rtt"].value == 15
+    assert layer(report, 4)["options"].value == ("timestamps", "SACK", "window scale")
+
+
+@pytest.mark.parametrize(
+    ("link_layer", "why"),
+    [(False, "this kernel keeps the SYN from IP on"), (True, "has no link-layer header")],
+)
+def test_why_there_are_no_mac_addresses(link_layer: bool, why: str) -> None:
+    facts = replace(captured.IPV4.facts(), link_layer=link_layer)
+    assert why in layer(build(facts), 2)["source"].why
+
+
+def test_tls_tells_what_is_known_what_is_none_and_what_is_not_known() -> None:
+    tls = Tls(version="TLSv1.3", cipher="TLS_AES_256_GCM_SHA384", alpn="", server_name="a.example")
+    report = build(captured.VETH.facts(tls=tls))
+    told = layer(report, 6)
+    assert told["tls_version"].value == "TLSv1.3"
+    assert (told["tls_alpn"].value, told["tls_alpn"].source) == (None, Source.SEEN)
+    assert told["tls_group"].source is Source.UNAVAILABLE
+    resumed = layer(report, 5)["tls_resumed"]
+    assert (resumed.source, "public means" in resumed.why) == (Source.UNAVAILABLE, True)
+
+
+@pytest.mark.parametrize(
+    ("ttl", "hops", "initial"),
+    [
+        (64, 0, 64),
+        (57, 7, 64),
+        (65, 63, 128),
+        (128, 0, 128),
+        (117, 11, 128),
+        (255, 0, 255),
+        (0, 64, 64),
+    ],
+)
+def test_hops_are_counted_from_the_next_usual_ttl(ttl: int, hops: int, initial: int) -> None:
+    assert hops_of(ttl) == (hops, initial)
+
+
+def test_sequence_numbers_wrap() -> None:
+    """RFC 9293 section 3.4: "all arithmetic dealing with sequence numbers must be performed
+    modulo 2^32"."""
+    assert after(0xFFFFFFFF) == 0
+    assert after(5, 3) == 8
+
+
+ALL: list[Captured] = [value for value in vars(captured).values() if isinstance(value, Captured)]
+
+
+@given(st.sampled_from(ALL), st.data())
+def test_whatever_is_missing_a_report_is_made(real: Captured, data: st.DataObject) -> None:
+    """Each fact may be unknown; a value is unavailable if and only if it has no value for us."""
+    facts = real.facts(
+        congestion="cubic", max_segment=1448, interface="eth0", tls=Tls(), age=1.0, commands=0
+    )
+    names = data.draw(st.sets(st.sampled_from(sorted(set(Facts.__slots__) - {"transport"}))))
+    gone = {name: False if name == "link_layer" else None for name in names}
+    report = build(replace(facts, **gone))  # type: ignore[arg-type]
+    for section in (*report.steps, *report.layers):
+        told = [value.name for value in section.values]
+        assert len(told) == len(set(told))
+        for value in section.values:
+            if value.source is Source.UNAVAILABLE:
+                assert value.value is None
+                assert value.why
+            if value.source is Source.DERIVED:
+                assert value.why
