@@ -168,11 +168,15 @@ class TLSLayer:
         else:
             self._open = True
             self._flush(_HANDSHAKE)
-            self._connection.secured()
+            # a close that was asked for before now comes behind what was written before it; one
+            # that is asked for from here on is begun at once
+            closing, self.disconnecting = self.disconnecting, False
             early, self._early = self._early, []
             for data in early:
                 self.write(data)
-            if self.disconnecting and not self._over:
+            self.disconnecting = closing
+            self._connection.secured()
+            if closing and not self._over:
                 self._close()
 
     def _follow(self, data: bytes) -> None:

@@ -109,7 +109,7 @@ class House:
                 self.to_server(data)
             if data := self.side.empty():
                 self.client.bio_write(data)
-        self.read()
+        self.heard = self.read()
 
     def read(self) -> bytes:
         """What the client can read by now."""
@@ -282,6 +282,52 @@ def test_what_is_written_before_a_late_handshake_is_complete_waits_for_it(
             house.client.bio_write(data)
     assert house.client.recv(100) == b"welcome"
     assert IConnection(protocol.transport) is house.connection
+
+
+def test_a_close_behind_what_was_written_before_a_late_handshake(
+    localhost: certificates.Made,
+) -> None:
+    """ "Close once all is written": the words come, and then the end."""
+    house = House(localhost, starttls=True)
+    (protocol,) = house.made
+    IConnection(protocol.transport).start_tls()
+    protocol.transport.write(b"welcome, ")
+    protocol.transport.write(b"and goodbye")
+    protocol.transport.loseConnection()
+    protocol.transport.write(b"too late")
+    house.shake_hands()
+    assert house.heard == b"welcome, and goodbye"
+    assert not house.sock.closed
+    assert house.client.get_shutdown() & SSL.RECEIVED_SHUTDOWN
+    house.client.shutdown()
+    house.to_server(house.outgoing())
+    house.reactor.end_turn()
+    assert house.sock.closed
+
+
+@BOTH
+def test_a_protocol_that_closes_as_it_begins_is_closed_as_any_other(
+    localhost: certificates.Made, version: int
+) -> None:
+    """RFC 8446 section 6.1 again; the daytime and time services close so."""
+
+    class Brief(Echo):
+        def connectionMade(self) -> None:
+            self.transport.write(b"noon")
+            self.transport.loseConnection()
+
+    house = House(localhost, version)
+    factory: Any = house.connection.layer.factory
+    factory.buildProtocol = lambda addr: Brief()
+    house.shake_hands()
+    assert house.heard == b"noon"
+    house.reactor.end_turn()
+    assert not house.sock.closed
+    house.client.shutdown()
+    house.to_server(house.outgoing())
+    house.reactor.end_turn()
+    assert house.sock.closed
+    assert house.counters.ended == {End.SERVER: 1}
 
 
 def test_a_close_before_the_handshake_cuts(localhost: certificates.Made) -> None:
