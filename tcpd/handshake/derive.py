@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypeGuard
 
 from tcpd.handshake.facts import Absence, Facts
 from tcpd.handshake.packet import IPv4Header, SavedSyn, TcpFlags
@@ -81,8 +82,7 @@ def handshake_of(facts: Facts) -> Handshake:
     ended = info.state_name != "SYN-RECEIVED"
     stamped = _TIMESTAMPS_ALIGNED if ended and InfoOptions.TIMESTAMPS in agreed else 0
     fresh = info if info is facts.accepted or _is_untouched(info) else None
-    # before its end snd_wnd is still the window of the SYN
-    quiet = fresh if fresh is not None and fresh.data_segs_in == 0 and ended else None
+    quiet = next((known for known in (facts.accepted, facts.now) if _is_quiet(known)), None)
     return Handshake(
         agreed=agreed,
         client_scale=info.snd_wscale if scaled else None,
@@ -105,6 +105,18 @@ def _unscaled(window: int | None) -> int | None:
 def _is_untouched(info: TcpInfo) -> bool:
     """Whether nothing was sent yet, so that what is counted and measured is the handshake's."""
     return info.data_segs_out == 0
+
+
+def _is_quiet(info: TcpInfo | None) -> TypeGuard[TcpInfo]:
+    """Whether no data went either way, so that the windows are those of SYN-ACK and ACK.
+
+    Before the ACK came, ``snd_wnd`` is still the window of the SYN.
+    """
+    return (
+        info is not None
+        and info.data_segs_in == info.data_segs_out == 0
+        and info.state_name != "SYN-RECEIVED"
+    )
 
 
 def _handshake_rtt(facts: Facts) -> tuple[int | None, str]:

@@ -35,6 +35,9 @@ _MOST_HOPS = 32
 #: The MTU of Ethernet: what is less is worth a word where the interface's is not known.
 _ETHERNET_MTU = 1500
 
+#: The total length of an IPv4 packet has 16 bits.
+_LONGEST_IPV4 = 0xFFFF
+
 
 @dataclass(frozen=True, slots=True)
 class Hint:
@@ -124,7 +127,8 @@ def _way(facts: Facts, handshake: Handshake) -> _Found:
             )
     mtu = path_mtu(facts)
     expected = facts.interface_mtu or _ETHERNET_MTU
-    if mtu is not None and mtu < expected:
+    # loopback has 65536, of which IPv4 can use one less
+    if mtu is not None and mtu < min(expected, _LONGEST_IPV4):
         of = "the interface has" if facts.interface_mtu else "Ethernet has"
         yield (
             "path-mtu-low",

@@ -103,6 +103,12 @@ def test_a_path_mtu_below_the_interfaces() -> None:
     assert "Ethernet has 1500" in sentence(replace(facts, interface_mtu=None), "path-mtu-low")
 
 
+def test_loopbacks_mtu_is_one_more_than_ipv4_can_use() -> None:
+    """RFC 791: the total length has 16 bits; the loopback interface says 65536."""
+    assert ids(captured.IPV4.facts(interface_mtu=65536)) == []
+    assert ids(captured.IPV6.facts(interface_mtu=65536)) == []
+
+
 @pytest.mark.parametrize(("times", "words"), [(1, "once more"), (3, "3 more times")])
 def test_a_syn_ack_that_was_sent_again(times: int, words: str) -> None:
     """tcp_minisocks.c: total_retrans of a new socket starts with the SYN-ACK's."""

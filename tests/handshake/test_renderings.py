@@ -68,6 +68,10 @@ def test_the_drawing_in_ascii() -> None:
     assert drawing(build(captured.VETH.facts())) == ASCII.splitlines()
 
 
+def test_the_drawing_in_the_reference_is_a_real_one() -> None:
+    assert ASCII in PAGE.read_text(encoding="utf-8")
+
+
 def test_the_drawing_in_box_characters() -> None:
     facts = captured.VETH.facts(server_isn=0xFFFFFFFF, no_server_isn=None)
     assert drawing(build(facts), utf8=True) == BOXES.splitlines()

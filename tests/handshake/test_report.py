@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from tcpd.handshake.derive import after, hops_of
 from tcpd.handshake.facts import Absence, End, Facts, NoServerIsn, Proxy, Tls, Transport
 from tcpd.handshake.report import Report, Source, Value, build
+from tcpd.handshake.tcp_info import parse_tcp_info
 
 STEPS = ("syn", "syn_ack", "ack")
 
@@ -157,6 +158,17 @@ def test_asked_before_data_was_sent_no_tcp_info_at_accept_is_needed() -> None:
     report = build(captured.VETH.facts(accepted=None))
     assert step(report, "ack")["round_trip_time"] == (15, "seen")
     assert step(report, "syn_ack")["retransmissions"] == (0, "seen")
+
+
+def test_a_short_tcp_info_at_accept_leaves_the_windows_to_the_present_one() -> None:
+    """The first 104 bytes hold no windows; as long as no data went either way, now has them."""
+    short = parse_tcp_info(captured.VETH.info[:104], "little")
+    told = step(build(captured.VETH.facts(accepted=short)), "syn_ack")
+    assert told["window"] == (65160, "derived")
+    heard = replace(captured.VETH.tcp_info(), data_segs_in=1)
+    report = build(captured.VETH.facts(accepted=short, now=heard))
+    assert step(report, "syn_ack")["window"] == (None, "unavailable")
+    assert step(report, "ack")["round_trip_time"] == (15, "seen")
 
 
 def test_a_repeated_syn_ack_leaves_no_round_trip() -> None:
