@@ -44,7 +44,7 @@ REAL = {
 
 
 def test_a_real_syn_over_ethernet_is_read_field_by_field() -> None:
-    """A client at 192.0.2.2 behind a veth pair; tcpdump and ss showed the same numbers."""
+    """A client at 192.0.2.2, at the far end of a veth pair; the bytes decoded by hand."""
     syn = captured.VETH.saved_syn()
     assert syn.link is not None
     assert (syn.link.source, syn.link.destination) == ("02:89:0e:ef:48:7b", "12:6d:42:3d:d4:3d")
