@@ -46,6 +46,7 @@ SANS_IO = (
     "line/command",
     "line/session",
     "line/builtin",
+    "line/handshake",
     "chat/delivery",
     "chat/hub",
     "chat/member",

@@ -85,6 +85,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     listing.add_argument("--limit", metavar="ROWS", help="default 50, at most 1000")
     add("connection", "tell all about one connection").add_argument("words", metavar="ID", nargs=1)
+    handshake = add("handshake", "tell a connection's three-way handshake, and its layers")
+    handshake.add_argument("words", metavar="ID", nargs=1)
     kick = add("kick", "end a connection, or all from an address or a network")
     kick.add_argument("words", metavar="ID|NETWORK", nargs=1)
     kick.add_argument("reason", nargs="*", help="for the log")

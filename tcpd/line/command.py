@@ -10,9 +10,12 @@ from typing import Any, Protocol
 
 from zope.interface import implementer
 
+from tcpd.handshake.facts import Absence, NoServerIsn, Transport
+from tcpd.handshake.facts import Facts as HandshakeFacts
 from tcpd.interfaces import IContext, ILineCommand
 from tcpd.line.reply import Reply, WrongArguments
 from tcpd.line.stream import Stream
+from tcpd.wire.linebuffer import LineBuffer
 
 Answer = str | Reply | Stream | Awaitable[str | Reply]
 """What a command may return: text (sent as a 250 reply), a reply, an awaitable of either, or lines
@@ -49,6 +52,9 @@ class Facts(Protocol):
     def tls(self) -> Any: ...
     @property
     def can_start_tls(self) -> bool: ...
+    def facts(self) -> HandshakeFacts:
+        """See :meth:`tcpd.interfaces.IConnection.facts`."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +66,36 @@ class PlainFacts:
     tls: Any = None
     can_start_tls: bool = False
     credentials: Any = None
+
+    def facts(self) -> HandshakeFacts:
+        """There is nothing to be known of a handshake."""
+        return HandshakeFacts(
+            transport=Transport.OTHER,
+            no_saved_syn=Absence.NOT_TCP,
+            no_server_isn=NoServerIsn.NOT_TCP,
+            service=self.service,
+        )
+
+
+class Talk:
+    """What a conversation tells of itself; kept by its session.
+
+    :ivar commands: how many it had, up to the last reply.
+    :ivar buffer: takes the lines apart; ``None`` before there is a session.
+    """
+
+    __slots__ = ("buffer", "commands")
+
+    def __init__(self) -> None:
+        self.commands = 0
+        self.buffer: LineBuffer | None = None
+
+    @property
+    def line_ending(self) -> str | None:
+        """``CRLF`` or ``LF``, as the lines had it that came last; ``None`` before there was one."""
+        if self.buffer is None or self.buffer.all_crlf is None:
+            return None
+        return "CRLF" if self.buffer.all_crlf else "LF"
 
 
 class Guesses:
@@ -91,12 +127,14 @@ class Scene:
     :ivar context: what the service may use of the rest of the daemon.
     :ivar commands: all commands of the service.
     :ivar guesses: what its typing errors may have meant.
+    :ivar talk: what the conversation tells of itself.
     """
 
     connection: Facts
     context: IContext
     commands: CommandTable
     guesses: Guesses = field(default_factory=Guesses)
+    talk: Talk = field(default_factory=Talk)
 
 
 class Request:

@@ -26,6 +26,9 @@ BUILT_IN = (
     "tcpd.line.builtin:time",
     "tcpd.line.builtin:uptime",
     "tcpd.line.builtin:whoami",
+    "tcpd.line.handshake:handshake",
+    "tcpd.line.handshake:layers",
+    "tcpd.line.handshake:tcpinfo",
 )
 
 

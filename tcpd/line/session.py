@@ -102,6 +102,7 @@ class Session:
         "_report",
         "_scene",
         "_strict_crlf",
+        "_talk",
         "command",
         "more",
         "pending",
@@ -126,6 +127,8 @@ class Session:
         self._find = scene.commands.by_word.get
         self._many = scene.commands.many_by_word.get
         self._buffer = LineBuffer(max_line, strict_crlf=strict_crlf)
+        self._talk = scene.talk
+        self._talk.buffer = self._buffer
         self._max_line = max_line
         self._strict_crlf = strict_crlf
         self._chunks: list[bytes] = []  # there is hardly ever more than one, but in a flood
@@ -266,7 +269,7 @@ class Session:
                         continue
                     if command is not previous:
                         if previous is not None:
-                            self._commands[previous.name] += run
+                            self._count(previous, run)
                         previous = command
                         run = 0
                     run += 1
@@ -280,6 +283,8 @@ class Session:
                     else:
                         self._say_texts(texts)
                         room -= self._say(command, answer)
+                        self._count(command, run)
+                        previous = None
                         if self.state is not _READY:
                             return
                     if room < 0:
@@ -301,7 +306,7 @@ class Session:
                 self._lines = iter(self._buffer.feed(chunk))
         finally:
             if previous is not None:
-                self._commands[previous.name] += run
+                self._count(previous, run)
         self._say_texts(texts)
         self.more = False
         if self._input_ended:
@@ -344,8 +349,12 @@ class Session:
         except Exception as error:  # the boundary to commands: told, and each is called by itself
             self._failed(command, error)
             return 0
-        self._commands[command.name] += count
+        self._count(command, count)
         return size
+
+    def _count(self, command: ILineCommand, times: int) -> None:
+        self._commands[command.name] += times
+        self._talk.commands += times
 
     def _say_texts(self, texts: list[str]) -> int:
         """Take results that are text, which is empty afterwards; tell its length before."""

@@ -46,8 +46,9 @@ _WITH_LINK, _WITHOUT_LINK = 2, 1
 #: and the most that Python takes.
 _LONGEST_SYN = 1024
 
-#: So much of TCP_INFO is kept from the beginning of a connection: all that a handshake settles.
-_BEGINNING = 104
+#: So much of TCP_INFO is kept from the beginning of a connection: up to both windows, which is all
+#: that a handshake settles.
+_BEGINNING = 236
 
 
 @dataclass(frozen=True, slots=True)

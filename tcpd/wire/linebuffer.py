@@ -21,15 +21,19 @@ class LineBuffer:
 
     :param limit: the longest line in bytes, its line end not counted; at least 1.
     :param strict_crlf: report a line that ends in LF alone as :attr:`Fault.BARE_LF`.
+
+    :ivar all_crlf: whether all the lines that came last ended in CRLF; ``None`` before there was
+        one.
     """
 
-    __slots__ = ("_limit", "_partial", "_skipping", "_strict_crlf")
+    __slots__ = ("_limit", "_partial", "_skipping", "_strict_crlf", "all_crlf")
 
     def __init__(self, limit: int, *, strict_crlf: bool = False) -> None:
         self._limit = limit
         self._strict_crlf = strict_crlf
         self._partial = bytearray()
         self._skipping = False
+        self.all_crlf: bool | None = None
 
     def feed(self, data: bytes) -> list[bytes | Fault]:
         """Take the next bytes of the stream.
@@ -40,7 +44,7 @@ class LineBuffer:
             return [Fault.TOO_LONG] if self._keep(data) else []
         # where all lines end in CRLF, as mostly, one split takes the ends off
         pieces = data.split(b"\r\n")
-        all_crlf = data.count(b"\n") == len(pieces) - 1
+        self.all_crlf = all_crlf = data.count(b"\n") == len(pieces) - 1
         if not all_crlf:
             pieces = data.split(b"\n")
         tail = pieces.pop()

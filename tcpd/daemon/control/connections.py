@@ -23,6 +23,9 @@ from tcpd.daemon.control.answer import (
     span,
     table,
 )
+from tcpd.handshake.as_json import as_json
+from tcpd.handshake.page import page
+from tcpd.handshake.report import build
 from tcpd.line.command import Command
 from tcpd.line.reply import CommandError, WrongArguments
 from tcpd.net.connection import Connection
@@ -123,6 +126,14 @@ class Connections:
                 at_most=1,
             ),
             operator_command(
+                "HANDSHAKE",
+                "id",
+                "Tells one connection's three-way handshake, and its layers.",
+                self.handshake,
+                at_least=1,
+                at_most=1,
+            ),
+            operator_command(
                 "KICK",
                 "id|network [reason]",
                 "Ends a connection, or all from an address or a network; each is told in the words "
@@ -196,6 +207,11 @@ class Connections:
             ("ending", "yes" if data["ending"] else "no"),
         ]
         return Told(pairs(rows), {"connection": data})
+
+    def handshake(self, words: Sequence[str], operator: str) -> Told:
+        """HANDSHAKE."""
+        report = build(self._find(words[0]).facts())
+        return Told("\n".join(page(report)), as_json(report))
 
     def kick(self, words: Sequence[str], operator: str) -> Told:
         """KICK."""
