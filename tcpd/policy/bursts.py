@@ -78,7 +78,9 @@ class Bursts:
     def _forget(self, now: float) -> None:
         """Drop those that would be told again anyway."""
         told = self._told
-        for key, (last, since) in list(told.items()):
+        while told:
+            key = next(iter(told))  # in the order they were told
+            last, since = told[key]
             if now - last < self._seconds:
                 break
             del told[key]
