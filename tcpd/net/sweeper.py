@@ -56,6 +56,7 @@ class Sweeper:
         """Look no more."""
         self._running = False
         self._watch()
+        self._waiting.clear()
 
     def reconfigure(self, policy: PolicySettings, idle: float) -> None:
         """Look for other limits from now on.

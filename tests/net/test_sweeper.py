@@ -1,0 +1,207 @@
+"""Timeouts that nobody moves a timer for: first byte, session, a reader that stalls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import certificates
+import pytest
+from net.test_layer import FULL, House, LeanHouse, flush, join, server_tls, tls_client
+from twisted.internet.task import Clock
+
+from tcpd.config.settings import PolicySettings
+from tcpd.policy.reasons import End
+
+Make = Callable[..., House]
+
+
+@pytest.fixture(params=[House, LeanHouse], ids=["conduit", "lean"])
+def make(request: pytest.FixtureRequest) -> Make:
+    """Makes a layer, begun, whose connections are of one kind or the other."""
+
+    def made(*args: Any, **more: Any) -> House:
+        house: House = request.param(*args, **more)
+        house.layer.start()
+        return house
+
+    return made
+
+
+def wait(house: House, seconds: float, step: float = 1.0) -> None:
+    """Let time pass as a reactor does, step by step."""
+    for _ in range(round(seconds / step)):
+        house.clock.advance(step)
+
+
+# --- the first byte ---
+
+
+def test_who_says_nothing_in_time_is_told_and_ended(make: Make) -> None:
+    """[policy:...] first_byte: "How long a client may take until it says something"."""
+    house = make(first_byte=8.0)
+    conduit, transport = house.connect()
+    conduit.write(b"welcome ")  # what the server says does not count
+    wait(house, 7)
+    assert not transport.disconnecting
+    wait(house, 2)
+    assert transport.value() == b"welcome bye: first-byte"
+    house.lose(conduit)
+    assert house.counters.ended == {End.FIRST_BYTE: 1}
+
+
+def test_one_byte_is_enough(make: Make) -> None:
+    house = make(first_byte=8.0)
+    conduit, transport = house.connect()
+    wait(house, 7)
+    house.feed(conduit, b".")
+    wait(house, 1000)
+    assert not transport.disconnecting
+
+
+@pytest.mark.parametrize("together", [True, False], ids=["with the handshake", "never"])
+def test_behind_tls_the_first_byte_is_one_of_the_protocols(
+    localhost: certificates.Made, together: bool
+) -> None:
+    """ "behind the TLS handshake where there is one": its own bytes do not count, and what came in
+    one piece with its end does (RFC 8446 section 2: a client may send data with its Finished)."""
+    clock = Clock()
+    house = House(tls=server_tls(localhost, clock), clock=clock, first_byte=8.0)
+    house.layer.start()
+    told, client = tls_client(clock)
+    if together:
+        told.makeConnection = lambda transport: transport.write(b"hello")  # type: ignore[method-assign]
+    conduit, pump = join(house, client)
+    flush(pump, clock)
+    assert conduit.tls is not None
+    assert [made.received for made in house.application.made] == [b"hello" if together else b""]
+    for _ in range(9):
+        clock.advance(1)
+    flush(pump, clock)
+    assert told.received == (b"" if together else b"bye: first-byte")
+    assert house.counters.ended == ({} if together else {End.FIRST_BYTE: 1})
+
+
+def test_a_handshake_has_a_timeout_of_its_own(localhost: certificates.Made) -> None:
+    house = House(tls=server_tls(localhost, Clock()), first_byte=2.0, handshake=10.0)
+    house.layer.start()
+    _, transport = house.connect()
+    wait(house, 9)
+    assert not transport.aborted
+    wait(house, 1)
+    assert transport.aborted
+
+
+def test_a_probe_of_a_tls_listener_is_a_client_that_went(localhost: certificates.Made) -> None:
+    """It is no failed handshake: nothing of it was ever said."""
+    house = House(tls=server_tls(localhost, Clock()))
+    conduit, _ = house.connect()
+    house.lose(conduit)
+    assert house.counters.ended == {End.CLIENT: 1}
+
+
+# --- the session ---
+
+
+def test_a_session_ends_however_busy(make: Make) -> None:
+    """[policy:...] session: "How long a connection may last in all, however busy"."""
+    house = make(session=80.0, idle=40.0)
+    conduit, transport = house.connect()
+    for _ in range(79):
+        wait(house, 1)
+        house.feed(conduit, b".")
+    assert not transport.disconnecting
+    wait(house, 12)
+    assert transport.value() == b"bye: session"
+    house.lose(conduit)
+    assert house.counters.ended == {End.SESSION: 1}
+
+
+# --- a reader that stalls ---
+
+
+def test_bytes_that_nobody_takes_wait_for_so_long(make: Make) -> None:
+    """[policy:...] stalled: "How long bytes may wait for a client that takes none of them". That
+    others go on writing to it does not help it, as it does against idle."""
+    house = make(stalled=80.0, unsent=10 << 20)
+    conduit, transport = house.connect()
+    conduit.write(b"x" * FULL)
+    for _ in range(79):
+        wait(house, 1)
+        conduit.write(b"more")
+    assert not transport.aborted
+    wait(house, 21)
+    assert transport.aborted, "with no words, which it would not read"
+    house.lose(conduit)
+    assert house.counters.ended == {End.STALLED: 1}
+
+
+def test_who_takes_a_little_now_and_then_is_not_stalled(make: Make) -> None:
+    house = make(stalled=16.0, unsent=10 << 20)
+    conduit, transport = house.connect()
+    for _ in range(40):
+        conduit.write(b"x" * FULL)
+    for _ in range(40):
+        wait(house, 10, 2)
+        assert conduit.pending
+        transport.empty()
+    assert not transport.aborted
+
+
+def test_nothing_that_waits_is_no_stall(make: Make) -> None:
+    house = make(stalled=16.0)
+    conduit, transport = house.connect()
+    conduit.write(b"read at once")
+    wait(house, 1000)
+    assert not transport.disconnecting
+
+
+# --- how it looks ---
+
+
+def test_where_no_limit_is_there_is_no_look_at_all() -> None:
+    house = House(stalled=0.0)
+    house.layer.start()
+    assert not house.clock.getDelayedCalls()
+    conduit, _ = house.connect()
+    assert house.layer.quiet_for(conduit) is None
+
+
+def test_however_many_there_are_there_is_one_timer(make: Make) -> None:
+    """ "found by a sweeper that reads flags, not a timer moved per message" nor per connection."""
+    house = make(first_byte=5.0, session=60.0, idle=10.0)
+    for _ in range(100):
+        house.connect()
+    assert len(house.clock.getDelayedCalls()) == 1
+
+
+def test_a_shorter_limit_makes_an_idle_connection_no_younger(make: Make) -> None:
+    """Silence is counted in sweeps, and a reload may change how long one takes."""
+    house = make(idle=80.0, stalled=0.0)
+    conduit, transport = house.connect()
+    wait(house, 60, 10)
+    assert house.layer.quiet_for(conduit) == 60
+    house.layer.reconfigure(PolicySettings(first_byte=8.0, stalled=0.0), 80.0)
+    assert house.layer.quiet_for(conduit) == 60
+    house.layer.reconfigure(PolicySettings(stalled=0.0), 70.0)
+    wait(house, 30)
+    assert transport.disconnecting
+
+
+def test_a_reload_begins_and_ends_looking(make: Make) -> None:
+    house = make(stalled=0.0)
+    _, transport = house.connect()
+    wait(house, 100)
+    house.layer.reconfigure(PolicySettings(stalled=0.0, session=50.0), 0.0)
+    wait(house, 7)
+    assert transport.disconnecting
+    house.layer.reconfigure(PolicySettings(stalled=0.0), 0.0)
+    _, later = house.connect()
+    wait(house, 1000, 100)
+    assert not later.disconnecting
+
+
+def test_a_limit_too_short_to_look_for_costs_no_more_than_ten_looks_a_second(make: Make) -> None:
+    house = make(idle=0.001, stalled=0.0)
+    looks = house.clock.getDelayedCalls()
+    assert [look.getTime() - house.clock.seconds() for look in looks] == [pytest.approx(0.1)]

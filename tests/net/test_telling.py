@@ -1,0 +1,237 @@
+"""What is logged of strangers: each address once a burst, probes never, and memory is bounded."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import certificates
+import pytest
+from net.lean import MemorySocket
+from net.test_layer import FULL, House, LeanHouse, server_tls
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.error import ConnectionLost
+from twisted.internet.task import Clock
+from twisted.logger import LogEvent, capturedLogs, formatEvent
+
+from tcpd.config.settings import PolicySettings
+from tcpd.config.values import NETWORKS, RATE
+from tcpd.policy.reasons import End, Refusal
+
+Make = Callable[..., House]
+
+
+@pytest.fixture(params=[House, LeanHouse], ids=["conduit", "lean"])
+def make(request: pytest.FixtureRequest) -> Make:
+    """Makes a layer whose connections are of one kind or the other."""
+    maker: Make = request.param
+    return maker
+
+
+@pytest.fixture
+def told() -> Iterator[Callable[[], list[str]]]:
+    """Tells the lines about refusals and misbehaviour since it was last asked."""
+    with capturedLogs() as logged:
+
+        def lines() -> list[str]:
+            events: list[LogEvent] = list(logged)
+            logged.clear()
+            return [formatEvent(each) for each in events if "event_id" in each]
+
+        yield lines
+
+
+def client(number: int, port: int = 4711) -> IPv4Address:
+    return IPv4Address("TCP", f"198.51.{number // 256}.{number % 256}", port)
+
+
+def test_a_refused_address_is_told_once_a_burst_and_each_of_them(make: Make, told: Any) -> None:
+    """fail2ban has to see every address: one that refuses in a crowd is not lost in it."""
+    house = make(deny=NETWORKS.parse("198.51.0.0/16"))
+    for number in (1, 1, 2, 1):
+        house.connect(client(number))
+    assert told() == [
+        "service test: refused 198.51.0.1:4711: denied (0 more since last told)",
+        "service test: refused 198.51.0.2:4711: denied (0 more since last told)",
+    ]
+    house.clock.advance(10)
+    house.connect(client(1, 9))
+    assert told() == ["service test: refused 198.51.0.1:9: denied (2 more since last told)"]
+    assert house.counters.refused == {Refusal.DENIED: 5}
+
+
+def test_addresses_of_one_ipv6_network_are_one(make: Make, told: Any) -> None:
+    house = make(deny=NETWORKS.parse("2001:db8::/32"), ipv6_prefix=56)
+    for address in ("2001:db8::1", "2001:db8:0:ff::1", "2001:db8:0:100::1"):
+        house.connect(IPv6Address("TCP", address, 1))
+    assert len(told()) == 2
+    house.layer.reconfigure(
+        PolicySettings(deny=NETWORKS.parse("2001:db8::/32"), ipv6_prefix=128), 0.0
+    )
+    house.connect(IPv6Address("TCP", "2001:db8:0:ff::1", 1))
+    assert len(told()) == 1
+
+
+@pytest.mark.parametrize("reason", [Refusal.SERVICE_FULL, Refusal.SERVICE_RATE])
+def test_what_is_nobodys_fault_is_one_line_for_all(make: Make, told: Any, reason: Refusal) -> None:
+    full = reason is Refusal.SERVICE_FULL
+    house = make(connections=1) if full else make(connection_rate=RATE.parse("1/h burst 1"))
+    for number in range(5):
+        house.connect(client(number))
+    assert told() == [f"service test: refused 198.51.0.1:4711: {reason} (0 more since last told)"]
+
+
+def test_of_a_thousand_addresses_each_is_told_and_of_more_how_many(make: Make, told: Any) -> None:
+    house = make(deny=NETWORKS.parse("198.51.0.0/16"))
+    for number in range(1100):
+        house.connect(client(number))
+    assert len(told()) == 1024
+    house.clock.advance(10)
+    house.connect(client(5000))
+    assert told() == [
+        "service test: 76 more were refused or misbehaved, from more addresses than are told",
+        "service test: refused 198.51.19.136:4711: denied (0 more since last told)",
+    ]
+
+
+def test_a_unix_socket_is_told_as_such(make: Make, told: Any) -> None:
+    house = make(connection_rate=RATE.parse("1/h burst 1"))
+    for _ in range(2):
+        house.connect(UNIXAddress(None))
+    assert told() == ["service test: refused unix: service-rate (0 more since last told)"]
+
+
+# --- misbehaviour ---
+
+
+def test_garbage_in_place_of_tls_is_told_once_a_burst(
+    make: Make, told: Any, localhost: certificates.Made
+) -> None:
+    house = make(tls=server_tls(localhost, Clock()))
+    for number in (1, 1, 2):
+        conduit, _ = house.connect(client(number))
+        house.feed(conduit, b"GET / HTTP/1.1\r\n\r\n")
+        house.lose(conduit)
+    assert told() == [
+        "service test: misbehaviour of 198.51.0.1:4711: tls-failed (0 more since last told)",
+        "service test: misbehaviour of 198.51.0.2:4711: tls-failed (0 more since last told)",
+    ]
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+@pytest.mark.parametrize("reset", [False, True], ids=["closed", "reset"])
+def test_of_probes_that_say_nothing_nothing_is_told(
+    make: Make, told: Any, localhost: certificates.Made, tls: bool, reset: bool
+) -> None:
+    """Issue: "Health probes that connect and say nothing do not fill the log". HAProxy's own check
+    of a server ends in a reset."""
+    house = make(tls=server_tls(localhost, Clock()) if tls else None)
+    for _ in range(3):
+        conduit, _ = house.connect()
+        house.lose(conduit, ConnectionLost() if reset else None)
+    assert told() == []
+    assert house.counters.ended == {End.LOST if reset else End.CLIENT: 3}
+
+
+def test_who_holds_a_handshake_is_told(make: Make, told: Any, localhost: certificates.Made) -> None:
+    """It was cut by the daemon: that is no probe that went by itself."""
+    house = make(tls=server_tls(localhost, Clock()))
+    conduit, _ = house.connect()
+    house.clock.advance(10)
+    house.lose(conduit)
+    assert told() == [
+        "service test: misbehaviour of 192.0.2.1:4711: tls-timeout (0 more since last told)"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("policy", "end"),
+    [
+        ({"first_byte": 8.0}, End.FIRST_BYTE),
+        ({"stalled": 8.0}, End.STALLED),
+        ({"unsent": 1 << 16}, End.SLOW_READER),
+        ({"session": 8.0}, None),
+        ({"linger": 8.0}, None),
+    ],
+)
+def test_which_ends_are_misbehaviour(
+    make: Make, told: Any, policy: dict[str, float], end: End | None
+) -> None:
+    """Ends that ordinary clients meet are counted, and told in the access log alone."""
+    house = make(**policy)
+    house.layer.start()
+    conduit, _ = house.connect()
+    if end is not End.FIRST_BYTE:
+        house.feed(conduit, b".")
+    if end is not None and end is not End.FIRST_BYTE:
+        for _ in range(4):
+            conduit.write(b"x" * FULL)
+    elif "linger" in policy:
+        conduit.write(b"x" * FULL)
+        conduit.loseConnection()
+    for _ in range(20):
+        house.clock.advance(1)
+    house.lose(conduit)
+    expected = f"service test: misbehaviour of 192.0.2.1:4711: {end} (0 more since last told)"
+    assert told() == ([] if end is None else [expected])
+    assert house.counters.ended == {end or (End.SESSION if "session" in policy else End.LINGER): 1}
+
+
+# --- a client for whom there is no descriptor, and one for whom there is no place ---
+
+
+def test_who_gets_no_descriptor_is_counted_told_and_closed(told: Any) -> None:
+    house = LeanHouse()
+    for number in range(3):
+        sock: Any = MemorySocket()
+        house.factory.turn_away(sock, (client(number).host, 4711))
+        assert sock.taken == b"no: no-descriptor"
+        assert sock.closed
+    assert house.counters.refused == {Refusal.NO_DESCRIPTOR: 3}
+    assert told() == [
+        "service test: refused 198.51.0.0:4711: no-descriptor (0 more since last told)"
+    ]
+    assert house.counters.open == house.tally.count == 0
+
+
+def test_a_full_service_lets_the_next_wait_where_its_policy_says_so() -> None:
+    """[policy:...] full: "pause leaves it waiting in the kernel until somebody goes"."""
+    house = LeanHouse(full="pause", connections=1)
+    calls = itertools.count()
+
+    def call() -> None:
+        next(calls)
+
+    assert not house.factory.must_wait(call)
+    conduit, _ = house.connect()
+    assert house.factory.must_wait(call)
+    house.lose(conduit)
+    assert next(calls) == 1
+    assert not house.factory.must_wait(call)
+
+
+def test_a_reload_begins_and_ends_pausing() -> None:
+    house = LeanHouse(connections=1)
+    house.connect()
+    called: list[bool] = []
+
+    def call() -> None:
+        called.append(house.factory.must_wait(call))
+
+    assert not house.factory.must_wait(call), "it refuses"
+    house.layer.reconfigure(PolicySettings(connections=1, full="pause"), 0.0)
+    assert house.factory.must_wait(call)
+    house.layer.reconfigure(PolicySettings(connections=1, full="pause"), 0.0)
+    assert called == [True], "nothing has changed for it"
+    house.layer.reconfigure(PolicySettings(connections=1), 0.0)
+    assert called == [True, False], "to be refused"
+
+
+def test_a_daemon_that_is_full_pauses_as_well() -> None:
+    house = LeanHouse(full="pause")
+    house.tally.limit = 0
+    called: list[int] = []
+    assert house.factory.must_wait(lambda: called.append(1))
+    house.tally.limit = 1
+    assert called == [1]
