@@ -11,7 +11,12 @@ from zope.interface import Attribute, Interface
 
 
 class IKind(Interface):
-    """What ``protocol = NAME`` in a ``[service:...]`` section names."""
+    """What ``protocol = NAME`` in a ``[service:...]`` section names.
+
+    It may have an attribute ``tells_handshakes`` as well: true where its clients are told of their
+    handshakes (:meth:`IConnection.facts`), for which each connection's state at the beginning is
+    kept, some 300 bytes.
+    """
 
     name = Attribute("str: the word in the ini file; lower-case ASCII letters and digits.")
     summary = Attribute("str: one sentence for the reference page and the annotated sample.")

@@ -25,6 +25,7 @@ BUILT_IN = {
     "qotd": "tcpd.small.qotd.kind",
     "chargen": "tcpd.small.chargen.kind",
     "time": "tcpd.small.time.kind",
+    "handshake": "tcpd.small.handshake.kind",
     "line": "tcpd.line.kind.kind",
     "chat": "tcpd.chat.text.kind.kind",
     "exec": "tcpd.relay.exec.kind",

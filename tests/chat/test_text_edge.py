@@ -21,6 +21,7 @@ from zope.interface.verify import verifyObject
 from tcpd.chat.hub import SLOW_READER
 from tcpd.chat.text.protocol import LINES_A_TURN
 from tcpd.config.values import Rate
+from tcpd.handshake.facts import Absence, Facts, Transport
 from tcpd.interfaces import IConnection, IFarewell, IRefusing
 from tcpd.policy.reasons import End, Refusal
 
@@ -231,6 +232,23 @@ class LayeredTransport(StringTransport):
 
     def end(self, reason: End) -> None:
         self.ends.append(reason)
+
+    def facts(self) -> Facts:
+        return Facts(transport=Transport.UNIX, no_saved_syn=Absence.UNIX)
+
+
+def test_handshake_tells_of_the_connection_that_asks() -> None:
+    """ "/handshake: your connection's TCP handshake" """
+    transport = LayeredTransport()
+    house = House()
+    protocol = house.factory.buildProtocol(None)
+    protocol.makeConnection(transport)  # type: ignore[arg-type]
+    protocol.dataReceived(b"ann\n/handshake\n/handshake layers\n/handshake tea\n")
+    house.clock.advance(0)
+    said = transport.value().decode()
+    assert "nothing to draw" in said
+    assert "Layer 4, transport" in said
+    assert "write it like this: /handshake [layers]" in said
 
 
 def test_a_slow_reader_is_dropped_by_the_connection_layer() -> None:

@@ -19,6 +19,9 @@ from tcpd.chat.text.parse import (
 )
 from tcpd.chat.text.render import WIDTH, columns
 from tcpd.events import Kind
+from tcpd.handshake.page import drawing_and_steps
+from tcpd.handshake.report import build
+from tcpd.handshake.text import layers_lines
 
 if TYPE_CHECKING:
     from tcpd.chat.text.session import Session
@@ -232,6 +235,20 @@ def _room_and_nick(session: Session, member: Member, rest: str) -> tuple[Room, s
     return room, nick, more
 
 
+def _handshake(session: Session, member: Member, rest: str) -> None:
+    facts = session.facts()
+    if facts is None:
+        raise _Told("nothing is known of your connection")
+    report = build(facts)
+    if rest.lower() == "layers":
+        session.reply(*layers_lines(report, utf8=True))
+    elif rest:
+        raise _Usage
+    else:
+        # who talks here has a terminal that shows UTF-8, or could not read the others either
+        session.reply(*drawing_and_steps(report, utf8=True))
+
+
 _RUN: dict[str, Callable[[Session, Member, str], None]] = {
     "help": _help,
     "nick": _nick,
@@ -248,5 +265,6 @@ _RUN: dict[str, Callable[[Session, Member, str], None]] = {
     "kick": _kick,
     "ban": _ban,
     "unban": _unban,
+    "handshake": _handshake,
     "quit": _quit,
 }

@@ -60,6 +60,13 @@ COMMANDS = (
         ("t",),
         ("/topic - takes it away.",),
     ),
+    Command(
+        "handshake",
+        "[layers]",
+        "your connection's TCP handshake, drawn",
+        (),
+        ("/handshake layers tells it layer by layer. Nobody else sees it.",),
+    ),
     Command("op", "NAME", "make somebody an operator", (), (_IN_ROOM.format("op"),)),
     Command("deop", "NAME", "make somebody an operator no longer", (), (_IN_ROOM.format("deop"),)),
     Command(

@@ -99,6 +99,7 @@ class TextProtocol(Protocol):
             self._factory.counters.events,
             self._hang_up,
             self._cut,
+            None if connection is None else connection.facts,
         )
         transport.registerProducer(self, True)
         if self._settings.nick_timeout:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import islice
 
 from tcpd.chat.hub import Hub
@@ -21,6 +22,7 @@ from tcpd.chat.text import commands
 from tcpd.chat.text.parse import Call, Unknown, find_command, parse
 from tcpd.chat.text.render import columns, describe_past, describe_sent, encode_lines
 from tcpd.events import Event, Joined, Kicked, Kind, Parted, PrivateSaid
+from tcpd.handshake.facts import Facts
 from tcpd.wire.linebuffer import Fault
 
 #: The longest line taken, in bytes: some ten messages.
@@ -45,6 +47,7 @@ class Session:
         ``dropped``.
     :param hang_up: called once when the conversation is over, with a last line in the outbox.
     :param cut: called once if the client does not read: the connection is to be ended at once.
+    :param facts: tells of the connection; ``None`` where nothing is known of it.
 
     :ivar member: ``None`` until a nickname was given.
     :ivar room: where what is typed goes; ``None`` for nowhere.
@@ -60,6 +63,7 @@ class Session:
         count: Counter[str],
         hang_up: Callable[[], None],
         cut: Callable[[], None],
+        facts: Callable[[], Facts] | None = None,
     ) -> None:
         self.hub = hub
         self.member: Member | None = None
@@ -73,6 +77,7 @@ class Session:
         self._cut = cut
         self._attempts = 0
         self._over = False
+        self._facts = facts
 
     # --- the client's side ---
 
@@ -117,6 +122,10 @@ class Session:
         self._over = True
         if self.member is not None:
             self.hub.leave(self.member, reason)
+
+    def facts(self) -> Facts | None:
+        """What is known of the client's own connection; ``None`` if nothing is."""
+        return None if self._facts is None else replace(self._facts(), encoding="UTF-8")
 
     # --- what is said to the client ---
 

@@ -1,0 +1,78 @@
+"""The kind that tells clients of their own handshakes."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from twisted.internet.testing import StringTransport
+from zope.interface import implementer
+from zope.interface.verify import verifyObject
+
+from tcpd.handshake.facts import Absence, Facts, NoServerIsn, Transport
+from tcpd.interfaces import IConnection, IContext, IKind
+from tcpd.small.handshake import HandshakeSettings, kind
+
+UNIX = Facts(
+    transport=Transport.UNIX,
+    no_saved_syn=Absence.UNIX,
+    no_server_isn=NoServerIsn.UNIX,
+    service="shake",
+)
+
+
+@implementer(IConnection)
+class Layered(StringTransport):
+    """A transport that has a connection layer."""
+
+    def facts(self) -> Facts:
+        return UNIX
+
+
+def told(context: IContext, transport: StringTransport, **keys: str) -> bytes:
+    factory = kind.make_factory(HandshakeSettings(**keys), context)
+    protocol = factory.buildProtocol(None)
+    protocol.makeConnection(transport)
+    assert transport.disconnecting
+    protocol.dataReceived(b"anything")
+    return transport.value()
+
+
+def test_it_is_a_kind() -> None:
+    verifyObject(IKind, kind)
+    assert kind.sample_listen == "127.0.0.1:7080"
+    assert kind.tells_handshakes
+
+
+def test_it_tells_of_the_connection_and_closes(context: IContext) -> None:
+    """ "connect, read drawing + report + hints, the server closes" """
+    text = told(context, Layered()).decode("ascii")
+    lines = text.split("\r\n")
+    assert "nothing to draw" in lines[0]
+    assert "Layer 7, application" in lines
+    assert "  service                  shake" in lines
+    assert max(map(len, lines)) <= 79
+
+
+def test_json_is_one_line(context: IContext) -> None:
+    said = told(context, Layered(), format="json")
+    assert said.endswith(b"\r\n")
+    assert said.count(b"\n") == 1
+    found: dict[str, Any] = json.loads(said)
+    assert {"version", "handshake", "layers", "tcpinfo", "hints"} <= set(found)
+
+
+@pytest.mark.parametrize("format", ["text", "json"])
+def test_a_transport_without_a_connection_layer_is_told_that_nothing_is_known(
+    context: IContext, format: str
+) -> None:
+    assert told(context, StringTransport(), format=format)
+
+
+def test_other_options_hold_for_who_connects_next(context: IContext) -> None:
+    factory = kind.make_factory(HandshakeSettings(), context)
+    factory.reconfigure(HandshakeSettings(format="json"))
+    transport = Layered()
+    factory.buildProtocol(None).makeConnection(transport)
+    assert transport.value().startswith(b"{")
