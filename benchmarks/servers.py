@@ -30,7 +30,7 @@ server_name = bench
 connections = 1000000
 control = none
 transport = {transport}
-{state}
+{tcpd}
 [policy:default]
 connections = 1000000
 per_address = 1000000
@@ -208,7 +208,9 @@ def _bans(directory: Path) -> None:
     (directory / "bans.json").write_text(json.dumps({"version": 1, "bans": bans}))
 
 
-def _tcpd(transport: str, *twistd: str, policy: str = "") -> Callable[[Ground, str, int], Commands]:
+def _tcpd(
+    transport: str, *twistd: str, policy: str = "", tcpd: str = ""
+) -> Callable[[Ground, str, int], Commands]:
     def commands(ground: Ground, kind: str, port: int) -> Commands:
         ini = ground.directory / f"tcpd-{port}.ini"
         state = ground.directory / f"tcpd-{port}.state"
@@ -217,7 +219,7 @@ def _tcpd(transport: str, *twistd: str, policy: str = "") -> Callable[[Ground, s
         ini.write_text(
             _INI.format(
                 transport=transport,
-                state=f"state = {state}" if policy else "",
+                tcpd=f"{tcpd}state = {state}\n" if policy else tcpd,
                 policy=policy,
                 port=port,
                 protocol="echo" if kind == "tls" else kind,
@@ -268,7 +270,7 @@ def _forward(ground: Ground, kind: str, port: int) -> Commands:
     behind = free_port()
     text = _INI.format(
         transport="lean",
-        state="",
+        tcpd="",
         policy="",
         port=port,
         protocol="forward",
@@ -300,6 +302,7 @@ SERVERS = (
         _ALL,
         _tcpd("lean", policy=f"{_ALL_POLICY}access_log = yes\n"),
     ),
+    Server("tcpd, handshake = no", _ALL, _tcpd("lean", tcpd="handshake = no\n")),
     Server("tcpd, --reactor=epoll", _ALL, _tcpd("lean", "--reactor=epoll")),
     Server(TCPD_STOCK, _ALL, _tcpd("stock")),
     Server("uvloop Protocol", _ECHOES, _loop("uvloop")),
