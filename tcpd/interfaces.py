@@ -15,7 +15,8 @@ class IKind(Interface):
 
     It may have an attribute ``tells_handshakes`` as well: true where its clients are told of their
     handshakes (:meth:`IConnection.facts`), for which each connection's state at the beginning is
-    kept, some 300 bytes.
+    kept, some 300 bytes. And it may have an attribute ``descriptors``: how many file descriptors
+    one connection takes, 1 where it has none; by it the limit of open files is raised.
     """
 
     name = Attribute("str: the word in the ini file; lower-case ASCII letters and digits.")

@@ -18,7 +18,7 @@ from tcpd.daemon.certificates import CertificateWatch, remarks
 from tcpd.daemon.compose import Complaints, Parts
 from tcpd.daemon.context import Context
 from tcpd.daemon.control.door import control
-from tcpd.daemon.descriptors import raise_descriptor_limit
+from tcpd.daemon.descriptors import needed_descriptors, raise_descriptor_limit
 from tcpd.daemon.draining import Drained
 from tcpd.daemon.internal import Internal, with_internals
 from tcpd.daemon.logs import Logs
@@ -292,6 +292,6 @@ class Daemon(MultiService):
 
     def raise_limit(self) -> None:
         """See to it that there may be as many open files as connections were promised."""
-        warning = raise_descriptor_limit(self.settings.tcpd.connections)
+        warning = raise_descriptor_limit(needed_descriptors(self.settings, self.parts.kinds))
         if warning:
             catalogue.DAEMON_DESCRIPTORS.emit(self._log, warning=warning)

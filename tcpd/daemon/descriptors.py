@@ -3,19 +3,39 @@
 from __future__ import annotations
 
 import resource
+from collections.abc import Mapping
+from typing import Any
+
+from tcpd.config.settings import Settings
 
 #: For listeners, logs, the reactor and what is refused just now.
 _RESERVE = 256
 
 
-def raise_descriptor_limit(connections: int) -> str | None:
+def needed_descriptors(settings: Settings, kinds: Mapping[str, Any]) -> int:
+    """How many descriptors the daemon has open when all its connections are used.
+
+    :param settings: checked.
+    :param kinds: by name; those of the daemon's own services may be left out.
+    """
+    everybody = settings.tcpd.connections
+    needed = everybody
+    most = 1
+    for service in settings.services.values():
+        each = getattr(kinds.get(service.protocol), "descriptors", 1)
+        if each > 1:
+            most = max(most, each)
+            needed += min(settings.policies[service.policy].connections, everybody) * (each - 1)
+    return min(needed, everybody * most) + _RESERVE
+
+
+def raise_descriptor_limit(needed: int) -> str | None:
     """Raise this process's soft limit, as far as the hard one allows and is needed.
 
-    :param connections: how many the configuration allows.
+    :param needed: how many descriptors the configuration takes.
     :return: a sentence for the log if that is not enough, else ``None``.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = connections + _RESERVE
     if soft == resource.RLIM_INFINITY or soft >= needed:
         return None
     reachable = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
@@ -24,7 +44,7 @@ def raise_descriptor_limit(connections: int) -> str | None:
     if reachable >= needed:
         return None
     return (
-        f"the system allows this process {reachable} open files, too few for [tcpd] "
-        f"connections = {connections}; raise the limit (LimitNOFILE= in a unit, ulimit -Hn) or "
-        "lower the number"
+        f"the system allows this process {reachable} open files, and [tcpd] connections takes up "
+        f"to {needed}: raise the limit (LimitNOFILE={needed} in a unit, else ulimit -Hn) or lower "
+        "the number; clients for whom there is none left are refused (no-descriptor)"
     )

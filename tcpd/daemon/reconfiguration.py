@@ -258,12 +258,12 @@ class Reconfiguration:
                 report.append(f"{title}: {', '.join(swapped)} swapped")
         if "tcpd" in self.difference.sections:
             self.parts.tally.limit = self.settings.tcpd.connections
-            self.daemon.raise_limit()
             if "log_level" in self.difference.sections["tcpd"]:
                 self.daemon.log_level = self.settings.tcpd.log_level
             for name, unit in self.daemon.units.items():
                 unit.drain = self.parts.drain(name, self.settings)
         if "chat" in self.difference.sections:
             self.parts.hub.settings = self.settings.sections["chat"]
+        self.daemon.raise_limit()
         report += [f"{title}: {key} needs a restart" for title, key in self.difference.restart]
         return report

@@ -380,6 +380,8 @@ class ExecKind:
     words: frozenset[str] = frozenset()
     idle = 600.0
     sample_listen = None
+    #: Those of the program's input and output, of its errors, and of what watches it.
+    descriptors = 4
 
     def make_factory(self, settings: ExecSettings, context: IContext) -> ExecFactory:
         """Make the factory of one service.

@@ -209,6 +209,8 @@ class ForwardKind:
     #: Half a day, as stunnel has it: what is forwarded may well be silent for hours.
     idle = 43200.0
     sample_listen = None
+    #: The far side's is the second.
+    descriptors = 2
 
     def make_factory(self, settings: ForwardSettings, context: IContext) -> ForwardFactory:
         """Make the factory of one service.
