@@ -1,0 +1,239 @@
+"""etc/fail2ban: its filter on the lines that a real daemon writes, and its action on a real one.
+
+Where fail2ban is installed its own programs are asked, too.
+"""
+
+from __future__ import annotations
+
+import configparser
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+from running import PATIENCE, Daemon
+
+from tcpd.ops import catalogue
+from tcpd.policy.reasons import End, Refusal
+
+pytestmark = pytest.mark.live
+
+FAIL2BAN = Path(__file__).resolve().parents[2] / "etc" / "fail2ban"
+FILTER = FAIL2BAN / "filter.d" / "tcpd.conf"
+ACTION = FAIL2BAN / "action.d" / "tcpd.conf"
+
+HEADER = b"PROXY TCP4 %s 127.0.0.1 4711 7100\r\n"
+
+CONFIG = """
+[tcpd]
+server_name = test.example
+drain = 1s
+log = {log}
+[policy:one]
+per_address = 1
+[policy:full]
+connections = 1
+[policy:denied]
+deny = 127.0.0.1
+[service:one]
+protocol = line
+policy = one
+listen =
+    127.0.0.1:0
+    127.0.0.1:0 proxy=127.0.0.1
+[service:full]
+protocol = line
+policy = full
+listen =
+    127.0.0.1:0 proxy=127.0.0.1
+[service:denied]
+protocol = line
+policy = denied
+listen =
+    127.0.0.1:0
+[service:stranger]
+protocol = line
+listen =
+    127.0.0.1:0 proxy=192.0.2.1
+"""
+
+
+def expressions() -> list[re.Pattern[str]]:
+    """Those of the filter, with an address where fail2ban puts one."""
+    parser = configparser.ConfigParser()
+    parser.read(FILTER)
+    lines = parser["Definition"]["failregex"].split("\n")
+    return [re.compile(line.replace("<ADDR>", r"(?P<ip>[0-9a-fA-F.:]+)")) for line in lines]
+
+
+def found(line: str) -> str | None:
+    """The address that the filter finds in a line of the log."""
+    # fail2ban takes the time out of a line before it looks
+    line = re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d{4})", "", line, count=1)
+    for expression in expressions():
+        match = expression.search(line)
+        if match:
+            return str(ip_address(match["ip"]))
+    return None
+
+
+def line_of(event: catalogue.EventType, **fields: object) -> str:
+    text = event.text.format(**fields)
+    return f"2026-11-22T20:10:03+0000 [tcpd.net.telling.Telling#warn] {text}"
+
+
+@pytest.mark.parametrize("refusal", Refusal)
+@pytest.mark.parametrize("peer", ["192.0.2.66:4711", "[2001:db8::66]:4711"])
+def test_who_is_refused_for_what_he_did_is_found(refusal: Refusal, peer: str) -> None:
+    """Nobody is banned because a service is full: before a PROXY header is read, the address in
+    that line is a proxy's. Nor is a proxy that is missing in ``proxy=``."""
+    line = line_of(
+        catalogue.CONNECTION_REFUSED, service="line", peer=peer, refusal=refusal, since=3
+    )
+    own_doing = refusal in (Refusal.DENIED, Refusal.ADDRESS_FULL, Refusal.ADDRESS_RATE)
+    assert found(line) == (peer.rpartition(":")[0].strip("[]") if own_doing else None)
+
+
+@pytest.mark.parametrize("end", End)
+def test_who_misbehaved_is_found(end: End) -> None:
+    line = line_of(
+        catalogue.CONNECTION_MISBEHAVED, service="line", peer="192.0.2.66:4711", end=end, since=0
+    )
+    expected = end in (End.FIRST_BYTE, End.TLS_FAILED, End.TLS_TIMEOUT)
+    assert found(line) == ("192.0.2.66" if expected else None)
+
+
+REFUSED = "service line: refused 192.0.2.66:4711: denied (0 more since last told)"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        line_of(
+            catalogue.EXEC_STDERR, service="x", pid=1, peer="198.51.100.1:1", line=REFUSED, lost=0
+        ),
+        line_of(
+            catalogue.PROXY_FAILED,
+            service="line",
+            peer="192.0.2.66:4711",
+            fault="no-header",
+            error="the first bytes are those of no PROXY header",
+            since=0,
+        ),
+        line_of(
+            catalogue.CONNECTION_ENDED,
+            service="line",
+            id=1,
+            peer="198.51.100.1:1",
+            seconds=1.0,
+            bytes_in=1,
+            bytes_out=1,
+            tls="no TLS",
+            end="client",
+            via=f", proxy 198.51.100.2:1 id {REFUSED}",
+            handshake="",
+        ),
+        f"\t{REFUSED}",
+        '{"time":"2026-11-22T20:10:08.913Z","level":"warn","event":"exec.stderr","message":"'
+        f'{REFUSED}","logger":"x"}}',
+    ],
+    ids=["exec", "proxy", "unique-id", "traceback", "json"],
+)
+def test_nobody_gets_somebody_else_banned(line: str) -> None:
+    """What a stranger chose may look like a line of the log: it does not begin one."""
+    assert found(line) is None
+
+
+@pytest.fixture(params=["text", "json"])
+def daemon(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Daemon]:
+    daemon = Daemon(tmp_path, CONFIG.format(log=request.param))
+    yield daemon
+    daemon.stop()
+
+
+def connect(daemon: Daemon, service: str, header: bytes = b"") -> socket.socket:
+    """Connect to a service, through a proxy if there is a header; read what it says first."""
+    word = " proxy=" if header else ""
+    pattern = re.compile(rf"service {service}: listening on 127\.0\.0\.1:(\d+){word}")
+    ports = [match[1] for line in daemon.log if (match := pattern.search(line))]
+    client = socket.create_connection(("127.0.0.1", int(ports[0])), PATIENCE)
+    client.sendall(header)
+    assert client.recv(1024)
+    return client
+
+
+def test_the_real_lines(daemon: Daemon, tmp_path: Path) -> None:
+    """ "One stable log line per burst with the address; a fail2ban filter for it in etc/, tested
+    against the real lines"."""
+    connect(daemon, "denied").close()
+    with connect(daemon, "one"):
+        connect(daemon, "one").close()
+    with connect(daemon, "one", HEADER % b"192.0.2.66"):
+        connect(daemon, "one", HEADER % b"192.0.2.66").close()
+    with connect(daemon, "full", HEADER % b"192.0.2.67"):
+        connect(daemon, "full", HEADER % b"192.0.2.68").close()
+    connect(daemon, "stranger", b"\n").close()
+    told = daemon.wait_for(lambda line: "more since last told" in line, 5)
+    assert len(told) == 5
+    banned = [address for line in daemon.log if (address := found(line))]
+    assert banned == ["127.0.0.1", "127.0.0.1", "192.0.2.66"]
+    if not (program := shutil.which("fail2ban-regex")):
+        return
+    log = tmp_path / "log"
+    log.write_text("\n".join(daemon.log) + "\n")
+    done = subprocess.run(
+        [program, "--out", "ip", str(log), str(FILTER)],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert done.stdout.split() == banned, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("family", "address", "network"),
+    [
+        ("inet4", "192.0.2.66", "192.0.2.66/32"),
+        ("inet6", "2001:db8::1:66", "2001:db8::/64"),
+    ],
+)
+@pytest.mark.parametrize("seconds", ["600", "-1"])
+def test_its_action_bans_by_the_daemon(
+    family: str, address: str, network: str, seconds: str, tmp_path: Path
+) -> None:
+    """The commands as fail2ban has them run by sh; -1 is its word for ever."""
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.read(ACTION)
+    tags = {**parser["Init"], "ctl": f"{sys.executable} -m tcpd.ctl --socket run/control"}
+    if family == "inet6":
+        tags.update(parser["Init?family=inet6"])
+    daemon = Daemon(tmp_path, CONFIG.format(log="text"))
+
+    def run(name: str) -> subprocess.CompletedProcess[str]:
+        command = parser["Definition"][name]
+        for tag in ("ctl", "net"):
+            command = command.replace(f"<{tag}>", tags[tag])
+        command = command.replace("<ip>", address).replace("<bantime>", seconds)
+        return subprocess.run(
+            ["/bin/sh", "-c", command],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+
+    done = run("actionban")
+    assert done.returncode == 0, done.stderr
+    assert network in daemon.ctl("bans").stdout
+    done = run("actionunban")
+    assert done.returncode == 0, done.stderr
+    assert network not in daemon.ctl("bans").stdout
+    assert run("actionunban").returncode == 0  # it had ended by itself
+    daemon.stop()
