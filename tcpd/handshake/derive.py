@@ -125,6 +125,10 @@ def _handshake_rtt(facts: Facts) -> tuple[int | None, str]:
         info = facts.now
     if info is None:
         return None, "TCP_INFO was not read at accept, and data has been sent since"
+    if facts.no_saved_syn is Absence.COOKIES_OR_LOST:
+        # its options are kept in the low 6 bits of the time stamp that the ACK echoes, in
+        # milliseconds (cookie_init_timestamp in syncookies.c)
+        return None, "with SYN cookies what the kernel measures can be 64 ms too long"
     if info.rtt:
         return info.rtt, ""
     if info.state_name == "SYN-RECEIVED":
@@ -134,7 +138,7 @@ def _handshake_rtt(facts: Facts) -> tuple[int | None, str]:
             "the SYN-ACK was sent more than once, and which of them was answered is not known "
             "(RFC 6298 section 3)"
         )
-    return None, "the kernel measured none, as with SYN cookies"
+    return None, "the kernel measured none"
 
 
 def ecn_setup(syn: SavedSyn) -> EcnSetup:

@@ -87,7 +87,8 @@ def _arrows(report: Report, pen: _Pen) -> Iterator[str]:
     yield _row(pen, "", clock)
     yield _to_server(pen, f"ACK {ack}", end)
     window = report.handshake.client_window
-    yield _row(pen, "" if window is None else f"window {window}")
+    if window is not None:
+        yield _row(pen, f"window {window}")
     yield _row(pen, "")
     yield ""
     yield from _remarks(report)

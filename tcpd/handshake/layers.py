@@ -216,5 +216,13 @@ def _application(facts: Facts) -> Iterator[Value]:
     yield known("protocol", "protocol", facts.protocol, why="it was not told")
     yield known("commands", "commands so far", facts.commands, why="this protocol has none")
     yield known("account", "account", facts.account, why="nobody has logged in here")
-    yield known("bytes_in", "bytes from the client", facts.bytes_in, "bytes", why="not counted")
-    yield known("bytes_out", "bytes to the client", facts.bytes_out, "bytes", why="not counted")
+    yield _count("bytes_in", "bytes from the client", facts.bytes_in, facts)
+    yield _count("bytes_out", "bytes to the client", facts.bytes_out, facts)
+
+
+def _count(name: str, label: str, number: int | None, facts: Facts) -> Value:
+    if number is None:
+        return unavailable(name, label, "not counted")
+    # counted below TLS, and so not the application's own
+    why = "" if facts.tls is None else "on the wire, with what TLS adds"
+    return seen(name, label, number, "bytes", why=why)

@@ -157,7 +157,11 @@ def _syn_ack(facts: Facts, handshake: Handshake) -> Iterator[Value]:
         )
     yield _relative("acknowledgment", by, "client")
     yield from _agreed_values(facts, handshake)
-    yield _window(handshake.server_window, "tcpi_rcv_wnd before data came; it is not scaled")
+    if facts.no_saved_syn is Absence.COOKIES_OR_LOST:
+        yield unavailable("window", "window", "with SYN cookies the kernel forgets it")
+    else:
+        why = "tcpi_rcv_wnd before data came; it is not scaled"
+        yield _window(facts, "rcv_wnd", handshake.server_window, why)
     if handshake.repeated is None:
         yield unavailable(
             "retransmissions", "sent again", "TCP_INFO was not read at accept, and data was sent"
@@ -223,18 +227,15 @@ def _ack(facts: Facts, handshake: Handshake) -> Iterator[Value]:
     yield _relative("sequence", by, "client")
     yield _server_isn(facts, "acknowledgment_number", "acknowledges", 1)
     yield _relative("acknowledgment", 1, "server")
-    yield _window(handshake.client_window, "tcpi_snd_wnd before data came, after scaling")
+    why = "tcpi_snd_wnd before data came, after scaling"
+    yield _window(facts, "snd_wnd", handshake.client_window, why)
     if handshake.rtt is None:
         yield unavailable("round_trip_time", "round trip", handshake.no_rtt)
     else:
-        yield seen(
-            "round_trip_time", "round trip", handshake.rtt, "us", why=_rtt_remark(facts, handshake)
-        )
+        yield seen("round_trip_time", "round trip", handshake.rtt, "us", why=_rtt_remark(handshake))
 
 
-def _rtt_remark(facts: Facts, handshake: Handshake) -> str:
-    if facts.no_saved_syn is Absence.COOKIES_OR_LOST:
-        return "from SYN-ACK to ACK, tcpi_rtt; with SYN cookies it can be 64 ms too long"
+def _rtt_remark(handshake: Handshake) -> str:
     if handshake.repeated:
         return "from SYN-ACK to ACK, tcpi_rtt: by timestamps, for it was sent again"
     return "from SYN-ACK to ACK: tcpi_rtt before anything else was measured"
@@ -246,12 +247,17 @@ def _relative(which: str, number: int, whose: str) -> Value:
     )
 
 
-def _window(window: int | None, why: str) -> Value:
-    if window is None:
-        return unavailable(
-            "window", "window", "it is known only from a new kernel, and before data has come"
-        )
-    return derived("window", "window", window, "bytes", why=why)
+def _window(facts: Facts, field: str, window: int | None, why: str) -> Value:
+    if window is not None:
+        return derived("window", "window", window, "bytes", why=why)
+    info = facts.accepted or facts.now
+    if info is None:
+        why = _NO_INFO
+    elif getattr(info, field) is None:
+        why = "this kernel does not tell it"
+    else:
+        why = "it is told only between the end of the handshake and the first data"
+    return unavailable("window", "window", why)
 
 
 def _server_isn(facts: Facts, name: str, label: str, by: int) -> Value:

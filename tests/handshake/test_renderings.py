@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from ipaddress import ip_address
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,13 @@ def test_the_drawing_without_a_saved_syn() -> None:
     assert "(this packet was not kept)" in lines[4]
     assert "SYN-ACK seq=? ack=? " in lines[6]
     assert "SYN cookies" in " ".join(lines)
+
+
+def test_what_is_not_known_leaves_no_gap_in_the_drawing() -> None:
+    spoke = replace(captured.VETH.tcp_info(), data_segs_in=1)
+    lines = drawing(build(captured.VETH.facts(accepted=spoke, now=spoke)))
+    assert len(lines) == len(drawing(build(captured.VETH.facts()))) - 1
+    assert all(one != other for one, other in pairwise(lines))
 
 
 def test_a_repeated_syn_ack_is_drawn() -> None:

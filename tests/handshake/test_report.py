@@ -123,9 +123,35 @@ def test_without_a_saved_syn_the_numbers_are_not_known() -> None:
     assert answer["acknowledgment_number"] == (None, "unavailable")
     # with SYN cookies the kernel forgets the window that it sent
     assert answer["window"] == (None, "unavailable")
+    # the low 6 bits of the time stamp that is echoed are the cookie's: captured were 40 ms on a
+    # path of 20 us, which is no round trip to show
+    measured = replace(captured.COOKIES.tcp_info(), rtt=40000)
+    report = build(captured.COOKIES.facts(accepted=measured, now=measured))
     rtt = report.steps[2].value("round_trip_time")
     assert rtt is not None
+    assert (rtt.source, rtt.value) == (Source.UNAVAILABLE, None)
     assert "64 ms too long" in rtt.why
+
+
+def test_why_a_window_is_not_known() -> None:
+    """A client that speaks at once is no old kernel: each is told as the reason that it is."""
+    info = captured.VETH.tcp_info()
+    spoke = replace(info, data_segs_in=1)
+    old = replace(info, rcv_wnd=None)
+    for known, why in ((spoke, "the first data"), (old, "this kernel")):
+        report = build(captured.VETH.facts(accepted=known, now=known))
+        window = report.steps[1].value("window")
+        assert window is not None
+        assert window.source is Source.UNAVAILABLE
+        assert why in window.why
+
+
+def test_bytes_below_tls_are_not_told_as_the_applications_own() -> None:
+    """Facts.bytes_in: "on the wire, those of TLS and PROXY headers included"."""
+    for tls, why in ((None, ""), (Tls(), "on the wire, with what TLS adds")):
+        value = build(captured.VETH.facts(bytes_in=416, tls=tls)).layers[6].value("bytes_in")
+        assert value is not None
+        assert (value.value, value.why) == (416, why)
 
 
 @pytest.mark.parametrize("absence", Absence)
