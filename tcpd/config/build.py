@@ -136,6 +136,8 @@ class _Builder:
                 )
             elif family in named:
                 built[title] = self.values(title, named[family])
+                if family == "tls":
+                    self._check_authorities(title, section)
         settings = {title: self.values(title, cls) for title, cls in single.items()}
         if "policy:default" not in self.document:
             built["policy:default"] = PolicySettings()
@@ -152,6 +154,21 @@ class _Builder:
             sections=settings,
             places=self.places,
         )
+
+    def _check_authorities(self, title: str, section: Section) -> None:
+        """Refuse ``client_certificate`` on its own: who writes it must not believe it does a thing.
+
+        ``client_ca =`` with nothing behind it is taken for an answer.
+        """
+        value = section.values.get("client_certificate")
+        if value is not None and "client_ca" not in section.values:
+            self.complain(
+                value.place,
+                title,
+                "client_certificate",
+                "no client is asked for a certificate without client_ca; name the file of the "
+                "authorities that sign theirs there",
+            )
 
     def _sorted_errors(self) -> list[str]:
         files: dict[str, int] = {}

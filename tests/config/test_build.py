@@ -152,6 +152,12 @@ idle = forever
             "[service:a]\nprotocol = word\nlisten =\n unix:/x\n unix:/x mode=0600\n",
             "/etc/x.ini:5: [service:a] listen: unix:/x is already taken by [service:a]",
         ),
+        (
+            "[tls:a]\ncertificate = x\nclient_certificate = required\n"
+            "[service:a]\nprotocol = word\nlisten = *:1 tls=a\n",
+            "/etc/x.ini:3: [tls:a] client_certificate: no client is asked for a certificate "
+            "without client_ca",
+        ),
     ],
 )
 def test_refuses(text: str, says: str) -> None:
