@@ -1,0 +1,334 @@
+"""What clients are told of their handshakes, compared with what tcpdump and ss saw of the same."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import certificates
+import pytest
+from running import PATIENCE, TWISTD, Daemon, receive_all, receive_until
+from wires import Capture, Packet, Wire, need, ss
+
+pytestmark = pytest.mark.live
+
+CONFIG = """
+[tcpd]
+server_name = test.example
+{tcpd}
+[policy:default]
+access_log = yes
+log_handshake = yes
+[tls:main]
+certificate = localhost.pem
+key = localhost-key.pem
+[service:line]
+protocol = line
+listen =
+    *:0
+[service:shake]
+protocol = handshake
+listen =
+    127.0.0.1:0
+    127.0.0.1:0 tls=main
+[service:program]
+protocol = handshake
+format = json
+listen =
+    127.0.0.1:0
+"""
+
+
+def name_of(client: socket.socket) -> str:
+    """The client's end, as reports and tcpdump here write it."""
+    host, port = client.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def ask(client: socket.socket, command: str) -> dict[str, Any]:
+    """A command's JSON, every value without its unit and source."""
+    client.sendall(f"{command} json\r\n".encode())
+    reply = receive_until(client, b"\r\n").decode()
+    assert reply.startswith("250 "), reply
+    told: dict[str, Any] = json.loads(reply[4:])
+    for part in ("handshake", "layers"):
+        for section, found in told.get(part, {}).items():
+            values = {name: each["value"] for name, each in found["values"].items()}
+            told[part][section] = values
+    return told
+
+
+def greeted(client: socket.socket) -> socket.socket:
+    client.settimeout(PATIENCE)
+    receive_until(client, b"\r\n")
+    return client
+
+
+def compare(told: dict[str, Any], seen: tuple[Packet, Packet, Packet]) -> None:
+    """Each number of the report against the same number of the capture."""
+    syn, syn_ack, ack = seen
+    of_syn = told["handshake"]["syn"]
+    assert (of_syn["source"], of_syn["destination"]) == (syn.source, syn.destination)
+    assert of_syn["sequence_number"] == syn.seq
+    assert of_syn["window"] == syn.window
+    assert of_syn["ttl"] == syn.ttl
+    assert of_syn["mss"] == syn.mss
+    assert of_syn["window_scale"] == syn.wscale
+    assert of_syn["sack_permitted"] == syn.sack
+    assert of_syn["timestamps"] == (syn.timestamp is not None)
+    assert of_syn.get("timestamp_value") == syn.timestamp
+    of_syn_ack = told["handshake"]["syn_ack"]
+    assert of_syn_ack["source"] == syn_ack.source
+    assert of_syn_ack["acknowledgment_number"] == syn_ack.ack == syn.seq + 1 & 0xFFFFFFFF
+    assert of_syn_ack["mss"] == syn_ack.mss
+    assert of_syn_ack["window_scale"] == syn_ack.wscale
+    assert of_syn_ack["sack_permitted"] == syn_ack.sack
+    assert of_syn_ack.get("timestamp_echo_reply") == syn_ack.echo
+    assert of_syn_ack["window"] in (syn_ack.window, None)
+    of_ack = told["handshake"]["ack"]
+    assert of_ack["source"] == ack.source
+    assert of_ack["round_trip_time"] > 0
+    if of_syn_ack["sequence_number"] is not None:
+        assert of_syn_ack["sequence_number"] == syn_ack.seq
+        assert of_ack["acknowledgment_number"] == ack.ack == syn_ack.seq + 1 & 0xFFFFFFFF
+
+
+def hints_of(told: dict[str, Any]) -> set[str]:
+    return {each["id"] for each in told["hints"]}
+
+
+@pytest.fixture(scope="module")
+def wire() -> Iterator[Wire]:
+    """Two namespaces and a wire between them."""
+    made = Wire()
+    try:
+        made.connect_up()
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture
+def line(start: Callable[[str], Daemon]) -> Daemon:
+    """A daemon that tells what it can."""
+    isn = "server_isn = yes" if os.geteuid() == 0 else ""
+    return start(CONFIG.format(tcpd=isn))
+
+
+@pytest.mark.parametrize("transport", ["lean", "stock"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_over_loopback(start: Callable[[str], Daemon], transport: str, host: str) -> None:
+    """ "Live tests compare every field with an independent witness": tcpdump; on a dual-stack
+    listener, whose IPv4 clients are told of as IPv4 (v4-mapped)."""
+    need("tcpdump")
+    if os.geteuid() != 0:
+        pytest.skip("tcpdump takes root")
+    daemon = start(CONFIG.format(tcpd=f"transport = {transport}\nserver_isn = yes"))
+    port = daemon.ports["line", ""]
+    with (
+        Capture("lo", port) as capture,
+        socket.create_connection((host, port), PATIENCE) as client,
+    ):
+        name = name_of(greeted(client))
+        told = ask(client, "HANDSHAKE")
+        layers = ask(client, "LAYERS")["layers"]
+        seen = capture.handshake(name)
+    compare(told, seen)
+    assert told["handshake"]["syn_ack"]["sequence_number"] == seen[1].seq
+    assert layers["link"]["source"] == "00:00:00:00:00:00"
+    assert layers["physical"]["interface"] == "lo"
+    assert layers["network"]["source"] == host
+    assert layers["presentation"]["encoding"] == "UTF-8"
+    assert layers["presentation"]["line_ending"] == "CRLF"
+    assert layers["application"]["commands"] == 2
+    assert layers["application"]["protocol"] == "line"
+    # the access log tells the same in short
+    daemon.wait_for(lambda text: f"mss={seen[0].mss} wscale={seen[0].wscale} sack=yes" in text)
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_over_a_wire(line: Daemon, wire: Wire, version: int) -> None:
+    """ "across a veth pair in network namespaces made by the test ... IPv6 as well": MAC
+    addresses too; what is told of TCP_INFO is what ``ss -ti`` tells."""
+    port = line.ports["line", ""]
+    with Capture(wire.here, port) as capture, wire.connect(port, version) as client:
+        name = name_of(greeted(client))
+        handshake, layers = ask(client, "HANDSHAKE"), ask(client, "LAYERS")["layers"]
+        info = ask(client, "TCPINFO")["tcpinfo"]["now"]
+        seen = capture.handshake(name)
+        witness = ss(name)
+    compare(handshake, seen)
+    assert handshake["handshake"]["syn_ack"]["sequence_number"] == seen[1].seq
+    assert layers["link"]["source"] == seen[0].source_mac == wire.mac(inside=True)
+    assert layers["link"]["destination"] == seen[0].destination_mac == wire.mac(inside=False)
+    assert layers["physical"]["interface"] == wire.here
+    assert layers["link"]["mtu"] == 1500
+    assert layers["network"]["hops"] == 0
+    assert layers["transport"]["congestion_control"] == witness["cc"]
+    assert f"{info['snd_wscale']},{info['rcv_wscale']}" == witness["wscale"]
+    assert info["snd_mss"] == int(witness["mss"])
+    assert info["pmtu"] == int(witness["pmtu"])
+    assert info["advmss"] == int(witness["advmss"])
+    assert info["bytes_received"] == int(witness["bytes_received"])
+    assert "mss-low" not in hints_of(handshake)
+
+
+def test_an_mss_that_is_clamped_is_seen_and_told(line: Daemon, wire: Wire) -> None:
+    """ "MSS clamped by nftables/iptables in the namespace is seen and hinted at" """
+    rules = (
+        "add table inet clamp",
+        "add chain inet clamp out { type filter hook output priority 0; }",
+        "add rule inet clamp out tcp flags syn tcp option maxseg size set 1200",
+    )
+    for rule in rules:
+        wire.inside("nft", rule)
+    try:
+        port = line.ports["line", ""]
+        with Capture(wire.here, port) as capture, wire.connect(port, 4) as client:
+            name = name_of(greeted(client))
+            told = ask(client, "HANDSHAKE")
+            seen = capture.handshake(name)
+    finally:
+        wire.inside("nft", "delete table inet clamp")
+    compare(told, seen)
+    assert told["handshake"]["syn"]["mss"] == 1200
+    assert "mss-low" in hints_of(told)
+
+
+@pytest.mark.parametrize(
+    ("setting", "option", "hint"),
+    [
+        ("tcp_sack", "sack_permitted", "no-sack"),
+        ("tcp_timestamps", "timestamps", "no-timestamps"),
+        ("tcp_window_scaling", "window_scale", "no-window-scaling"),
+    ],
+)
+def test_an_option_that_is_off_is_seen_and_told(
+    line: Daemon, wire: Wire, setting: str, option: str, hint: str
+) -> None:
+    """ "No SACK, no window scaling, no timestamps" """
+    proc = f"/proc/sys/net/ipv4/{setting}"
+    before = wire.inside("cat", proc).strip()
+    wire.inside("sh", "-c", f"echo 0 > {proc}")
+    try:
+        port = line.ports["line", ""]
+        with Capture(wire.here, port) as capture, wire.connect(port, 4) as client:
+            name = name_of(greeted(client))
+            told = ask(client, "HANDSHAKE")
+            seen = capture.handshake(name)
+    finally:
+        wire.inside("sh", "-c", f"echo {before} > {proc}")
+    compare(told, seen)
+    assert told["handshake"]["syn"][option] in (False, None)
+    assert hint in hints_of(told)
+
+
+def test_a_service_of_its_own(line: Daemon) -> None:
+    """ "connect and read the report, `nc host port`": drawing, steps, hints and layers."""
+    with line.connect("shake") as client:
+        text = receive_all(client).decode("ascii")
+        name = name_of(client)
+    assert max(map(len, text.split("\r\n"))) <= 79
+    number = re.search(r"SYN seq=(\d+)", text)
+    assert number is not None
+    assert f"ack={(int(number[1]) + 1) % 2**32}" in text
+    assert f"Handshake of {name} with 127.0.0.1:" in text
+    assert "Layer 7, application" in text
+
+
+def test_it_tells_of_tls(line: Daemon) -> None:
+    """ "6 presentation (TLS version, cipher, curve, ALPN, SNI...)" """
+    with line.connect_tls("shake") as client:
+        text = receive_all(client).decode("ascii")
+        version, cipher = client.version(), client.cipher()
+    assert cipher is not None
+    assert version is not None
+    assert re.search(rf"TLS version +{re.escape(version)}", text), text
+    assert re.search(rf"cipher suite +{re.escape(cipher[0])}", text), text
+    assert re.search(r"localhost", text)
+
+
+def test_as_json_and_to_operators(line: Daemon) -> None:
+    """ "JSON of all of it"; "other connections' data only to operators on the control socket" """
+    with line.connect("program") as client:
+        name = name_of(client)
+        told = json.loads(receive_all(client))
+    assert told["remote"] == name
+    with line.connect("line") as client:
+        greeted(client)
+        own = ask(client, "HANDSHAKE")
+        listed = json.loads(line.ctl("connections", "--service", "line", "--json").stdout)
+        (found,) = listed["connections"]
+        seen = json.loads(line.ctl("handshake", found["id"], "--json").stdout)
+        text = line.ctl("handshake", found["id"]).stdout
+    syn = seen["handshake"]["syn"]["values"]["sequence_number"]["value"]
+    assert syn == own["handshake"]["syn"]["sequence_number"]
+    assert f"SYN seq={syn}" in text
+    assert line.ctl("handshake", "999999").returncode == 1
+
+
+def test_a_unix_socket_and_a_proxy(start: Callable[[str], Daemon], tmp_path: Path) -> None:
+    """ "UNIX sockets (says that there is no handshake), PROXY (says that this is the proxy's
+    handshake)" """
+    path = tmp_path / "shake"
+    daemon = start(
+        "[service:shake]\nprotocol = handshake\nformat = json\n"
+        f"listen =\n    127.0.0.1:0 proxy=127.0.0.1\n    unix:{path} mode=0600\n"
+    )
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(path))
+        client.settimeout(PATIENCE)
+        told = json.loads(receive_all(client))
+    assert (told["transport"], told["no_saved_syn"]) == ("unix", "unix")
+    with daemon.connect("shake", "proxy=127.0.0.1/32") as client:
+        client.sendall(b"PROXY TCP4 192.0.2.7 192.0.2.8 4711 80\r\n")
+        told = json.loads(receive_all(client))
+        name = name_of(client)
+    assert told["proxied"] is True
+    assert told["handshake"]["syn"]["values"]["source"]["value"] == name
+    assert "proxy" in {each["id"] for each in told["hints"]}
+    assert "192.0.2.7:4711" in json.dumps(told)
+
+
+def test_switched_off_it_says_so(start: Callable[[str], Daemon]) -> None:
+    """handshake = no: the report says so in the field, nothing else changes."""
+    daemon = start(CONFIG.format(tcpd="handshake = no"))
+    with daemon.connect("line") as client:
+        told = ask(greeted(client), "HANDSHAKE")
+    assert told["no_saved_syn"] == "off"
+    assert told["handshake"]["syn"]["sequence_number"] is None
+    daemon.wait_for(lambda text: "mss=- wscale=- sack=- ts=- ttl=- rtt=-" in text)
+
+
+def test_without_the_capability_the_servers_number_is_missing_and_told_once(
+    start: Callable[[str], Daemon], tmp_path: Path
+) -> None:
+    """ "no capability: says so once in the log, the report says so in the field" """
+    need("setpriv")
+    if os.geteuid() != 0:
+        daemon = start(CONFIG.format(tcpd="server_isn = yes"))
+    else:
+        wrapped = tmp_path / "twistd"
+        words = "--bounding-set=-net_admin --inh-caps=-net_admin"
+        wrapped.write_text(f'#!/bin/sh\nexec setpriv {words} {TWISTD} "$@"\n')
+        wrapped.chmod(0o755)
+        directory = tmp_path / "daemon"
+        directory.mkdir()
+        certificates.make(directory, "localhost")
+        daemon = Daemon(directory, CONFIG.format(tcpd="server_isn = yes"), wrapped)
+    try:
+        told_once = [text for text in daemon.log if "TCP_REPAIR" in text]
+        assert len(told_once) == 1
+        assert "CAP_NET_ADMIN" in told_once[0]
+        with daemon.connect("line") as client:
+            told = ask(greeted(client), "HANDSHAKE")
+    finally:
+        daemon.stop()
+    assert told["no_server_isn"] == "no-capability"
+    assert told["handshake"]["syn_ack"]["sequence_number"] is None
+    assert told["handshake"]["syn"]["sequence_number"] is not None

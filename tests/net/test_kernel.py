@@ -1,0 +1,214 @@
+"""What the kernel is asked to keep of handshakes, on real sockets, and where it will not."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from ipaddress import ip_address
+
+import pytest
+from twisted.logger import LogEvent, globalLogPublisher
+
+from tcpd.handshake.facts import Absence, NoServerIsn
+from tcpd.handshake.tcp_info import parse_tcp_info
+from tcpd.net import kernel as module
+from tcpd.net.gathering import saved_syn
+from tcpd.net.kernel import UNWATCHED, Kernel, Noted, Watch, note, read_syn, self_test
+from tcpd.net.route import way_to
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="these options are Linux's")
+
+root = pytest.mark.skipif(os.geteuid() != 0, reason="TCP_REPAIR takes CAP_NET_ADMIN")
+
+
+class Sockets(ExitStack):
+    """Listening sockets and connections over loopback."""
+
+    def port(self, family: int = socket.AF_INET) -> socket.socket:
+        made = self.enter_context(socket.socket(family))
+        made.bind(("127.0.0.1" if family == socket.AF_INET else "::1", 0))
+        return made
+
+    def accepted(self, port: socket.socket) -> tuple[socket.socket, socket.socket]:
+        """The server's end, and the client's."""
+        client = self.enter_context(socket.create_connection(port.getsockname()[:2]))
+        server, _ = port.accept()
+        return self.enter_context(server), client
+
+
+@pytest.fixture
+def sockets() -> Iterator[Sockets]:
+    with Sockets() as made:
+        yield made
+
+
+@pytest.fixture
+def told() -> Iterator[list[LogEvent]]:
+    """The events of the catalogue that were reported."""
+    seen: list[LogEvent] = []
+
+    def observe(event: LogEvent) -> None:
+        if "event_id" in event:
+            seen.append(event)
+
+    globalLogPublisher.addObserver(observe)
+    yield seen
+    globalLogPublisher.removeObserver(observe)
+
+
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
+@pytest.mark.parametrize("listening", [False, True])
+def test_the_syn_is_kept_and_read_once(sockets: Sockets, family: int, listening: bool) -> None:
+    """ "before listen", and also on a socket of systemd's, which listens already; "The saved SYN
+    can be read once: cache it." """
+    port = sockets.port(family)
+    if listening:
+        port.listen()
+    watch = Kernel().watch(port, NoServerIsn.SYSTEMD if listening else None)
+    port.listen()
+    server, client = sockets.accepted(port)
+    noted = Noted()
+    read_syn(server, watch, noted)
+    syn, absence = saved_syn(watch, noted)
+    assert absence is None
+    assert syn is not None
+    assert watch.mode == 2
+    assert syn.link is not None
+    assert syn.network.source == ip_address(client.getsockname()[0])
+    assert syn.transport.source_port == client.getsockname()[1]
+    before = noted.syn
+    read_syn(server, watch, noted)
+    assert noted.syn is before
+    again = Noted()
+    read_syn(server, watch, again)
+    assert again.syn == b""
+    assert saved_syn(watch, again) == (None, Absence.COOKIES_OR_LOST)
+
+
+def test_what_systemd_kept_of_a_daemon_before_is_undone(sockets: Sockets) -> None:
+    """The socket outlives the daemon that asked; handshake = no means no copy in the kernel."""
+    port = sockets.port()
+    Kernel().watch(port)
+    port.listen()
+    watch = Kernel(handshake=False).watch(port, NoServerIsn.SYSTEMD)
+    assert watch == UNWATCHED
+    server, _ = sockets.accepted(port)
+    assert server.getsockopt(socket.IPPROTO_TCP, module.TCP_SAVED_SYN, 512) == b""
+
+
+def test_a_unix_socket_has_no_handshake(sockets: Sockets) -> None:
+    with socket.socket(socket.AF_UNIX) as port:
+        watch = Kernel(True, True).watch(port)
+    assert (watch.no_syn, watch.no_isn) == (Absence.UNIX, NoServerIsn.UNIX)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        assert note(ours, watch, info=True, syn=True) is None
+
+
+def test_what_is_noted_at_the_beginning(sockets: Sockets) -> None:
+    port = sockets.port()
+    watch = Kernel().watch(port)
+    port.listen()
+    server, _ = sockets.accepted(port)
+    noted = note(server, watch, info=True, syn=True)
+    assert noted is not None
+    assert noted.syn
+    assert noted.begin is not None
+    begin = parse_tcp_info(noted.begin)
+    assert begin.rtt > 0
+    assert begin.rcv_wnd is not None
+    assert noted.isn is None
+
+
+@root
+def test_the_servers_initial_sequence_number(sockets: Sockets) -> None:
+    """ "ISN = value - 1"; the other end tells the same; SO_REUSEADDR is as it was."""
+    assert self_test() is None
+    port = socket.socket()
+    with port:
+        port.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        port.bind(("127.0.0.1", 0))
+        watch = Kernel(server_isn=True).watch(port)
+        assert watch.no_isn is None
+        assert port.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR) == 1
+        port.listen()
+        server, client = sockets.accepted(port)
+        noted = note(server, watch, info=False, syn=False)
+        assert noted is not None
+        client.setsockopt(socket.IPPROTO_TCP, module.TCP_REPAIR, 1)
+        client.setsockopt(socket.IPPROTO_TCP, module.TCP_REPAIR_QUEUE, 1)
+        expected = client.getsockopt(socket.IPPROTO_TCP, module.TCP_QUEUE_SEQ) - 1 & 0xFFFFFFFF
+        client.setsockopt(socket.IPPROTO_TCP, module.TCP_REPAIR, -1)
+        assert noted.isn == expected
+        # and the connection is one like any other
+        server.sendall(b"hello")
+        assert client.recv(16) == b"hello"
+
+
+@root
+def test_a_socket_that_listens_already_has_no_such_number(
+    sockets: Sockets, told: list[LogEvent]
+) -> None:
+    """ "on sockets from systemd ... reported as not available" """
+    port = sockets.port()
+    port.listen()
+    kernel = Kernel(server_isn=True)
+    assert kernel.watch(port, NoServerIsn.SYSTEMD).no_isn is NoServerIsn.SYSTEMD
+    assert kernel.watch(port, NoServerIsn.SYSTEMD).no_isn is NoServerIsn.SYSTEMD
+    assert [each["event_id"] for each in told] == ["kernel.without"]
+
+
+@pytest.mark.parametrize(
+    ("number", "absence"),
+    [
+        (errno.EPERM, NoServerIsn.NO_CAPABILITY),
+        (errno.ENOPROTOOPT, NoServerIsn.NOT_SUPPORTED),
+        (errno.ENETUNREACH, NoServerIsn.FAILED),
+    ],
+)
+def test_a_self_test_that_fails_says_why(
+    monkeypatch: pytest.MonkeyPatch, number: int, absence: NoServerIsn
+) -> None:
+    def refuse(sock: socket.socket, option: int, value: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(module, "_set", refuse)
+    assert self_test() is absence
+
+
+@pytest.mark.parametrize(("refused", "mode", "events"), [({2}, 1, 1), ({1, 2}, 0, 1)])
+def test_a_kernel_without_an_option_is_told_once(
+    sockets: Sockets,
+    monkeypatch: pytest.MonkeyPatch,
+    told: list[LogEvent],
+    refused: set[int],
+    mode: int,
+    events: int,
+) -> None:
+    """ "Kernel without an option (older kernel, gVisor): says so once in the log, ... nothing
+    else changes." Mode 2 came with Linux 5.10."""
+    really = module._set
+
+    def refuse(sock: socket.socket, option: int, value: int) -> None:
+        if option == module.TCP_SAVE_SYN and value in refused:
+            raise OSError(errno.EINVAL, "Invalid argument")
+        really(sock, option, value)
+
+    monkeypatch.setattr(module, "_set", refuse)
+    kernel = Kernel()
+    for _ in range(3):
+        watch = kernel.watch(sockets.port())
+    assert watch == Watch(mode, None if mode else Absence.NOT_SUPPORTED, NoServerIsn.OFF)
+    assert [each["event_id"] for each in told] == ["kernel.without"] * events
+
+
+def test_the_way_to_loopback() -> None:
+    for address in ("127.0.0.1", "::1"):
+        name, mtu = way_to(ip_address(address))
+        assert name == "lo"
+        assert mtu is not None
+        assert mtu >= 1280

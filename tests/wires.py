@@ -1,0 +1,224 @@
+"""Witnesses of handshakes, tcpdump and ss; and a wire between two network namespaces."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import re
+import shutil
+import socket
+import subprocess
+import threading
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+from typing import Any
+
+import pytest
+from running import PATIENCE
+
+_CLONE_NEWNET = 0x40000000
+
+_NET = "/run/netns"
+
+
+def need(*programs: str) -> None:
+    """Skip the test where one of these is not installed."""
+    for program in programs:
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} is not installed")
+
+
+def run(*words: str) -> str:
+    """Run a program that has to succeed."""
+    done = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert done.returncode == 0, f"{' '.join(words)}: {done.stderr}"
+    return done.stdout
+
+
+@dataclass(frozen=True)
+class Packet:
+    """A packet as tcpdump tells it; what it does not tell is ``None``."""
+
+    source_mac: str | None
+    destination_mac: str | None
+    ttl: int
+    source: str
+    destination: str
+    flags: str
+    seq: int
+    ack: int | None
+    window: int
+    mss: int | None
+    sack: bool
+    timestamp: int | None
+    echo: int | None
+    wscale: int | None
+
+    @classmethod
+    def parse(cls, text: str) -> Packet:
+        def found(pattern: str) -> str | None:
+            match = re.search(pattern, text)
+            return match and match[1]
+
+        def number(pattern: str) -> int | None:
+            text = found(pattern)
+            return None if text is None else int(text)
+
+        mac = r"(?:[0-9a-f]{2}:){5}[0-9a-f]{2}"
+        ends = re.search(r"(\S+)\.(\d+) > (\S+)\.(\d+): Flags", text)
+        assert ends is not None, text
+        ttl, seq = number(r"(?:ttl|hlim) (\d+)"), number(r"seq (\d+)")
+        window = number(r"win (\d+)")
+        assert ttl is not None
+        assert window is not None
+        return cls(
+            source_mac=found(rf"({mac}) > {mac}"),
+            destination_mac=found(rf"{mac} > ({mac})"),
+            ttl=ttl,
+            source=_end(ends[1], ends[2]),
+            destination=_end(ends[3], ends[4]),
+            flags=found(r"Flags \[([^\]]*)\]") or "",
+            seq=-1 if seq is None else seq,  # tcpdump tells none of an ACK without data
+            ack=number(r" ack (\d+)"),
+            window=window,
+            mss=number(r"mss (\d+)"),
+            sack="sackOK" in text,
+            timestamp=number(r"TS val (\d+)"),
+            echo=number(r"ecr (\d+)"),
+            wscale=number(r"wscale (\d+)"),
+        )
+
+
+def _end(host: str, port: str) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+class Capture:
+    """tcpdump on an interface, for the handshakes of one port."""
+
+    def __init__(self, interface: str, port: int) -> None:
+        # -S: real sequence numbers; -l and --immediate-mode: each packet is told at once
+        options = ["-i", interface, "-n", "-e", "-vv", "-S", "-l", "--immediate-mode"]
+        self._process = subprocess.Popen(
+            ["tcpdump", *options, f"tcp port {port}"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self._timer = threading.Timer(PATIENCE, self._process.kill)
+        self._timer.start()
+        assert self._process.stderr is not None
+        said = ""
+        while "listening on" not in said:
+            said = self._process.stderr.readline()
+            assert said, "tcpdump has ended"
+
+    def __enter__(self) -> Capture:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.communicate()
+        self._timer.cancel()
+
+    def handshake(self, client: str) -> tuple[Packet, Packet, Packet]:
+        """The first three packets of a client's connection: SYN, SYN-ACK, ACK."""
+        assert self._process.stdout is not None
+        packets: list[Packet] = []
+        text = ""
+        while len(packets) < 3:
+            line = self._process.stdout.readline()
+            assert line, f"tcpdump has ended after {packets}"
+            text = f"{text} {line}"
+            if "Flags" in line:
+                packet = Packet.parse(text)
+                text = ""
+                if client in (packet.source, packet.destination):
+                    packets.append(packet)
+        syn, syn_ack, ack = packets
+        assert (syn.flags, syn_ack.flags, ack.flags) == ("S", "S.", ".")
+        return syn, syn_ack, ack
+
+
+def ss(client: str) -> dict[str, str]:
+    """What ``ss -ti`` tells of the server's end of a connection, by its words; ``cc`` is the
+    algorithm of congestion control."""
+    told = run("ss", "-tinH", "-O", "state", "established", "dst", client)
+    assert told.count("\n") == 1, told
+    _, _, _, _, algorithm, *words = told.split()
+    pairs = (word.partition(":") for word in words)
+    return {"cc": algorithm, **{name: value for name, colon, value in pairs if colon}}
+
+
+class Wire:
+    """A veth pair: the server's end is here, the client's in a network namespace of its own.
+
+    :ivar here: name of the server's interface.
+    :ivar mac: of the client's.
+    """
+
+    def __init__(self) -> None:
+        if os.geteuid() != 0:
+            pytest.skip("network namespaces take root")
+        need("ip", "nft", "tcpdump", "ss")
+        # tests of other Pythons run at the same time: each has names and networks of its own, these
+        # from what RFC 2544 and RFC 4193 set aside
+        pid = os.getpid()
+        self.space = f"tcpd-{pid}"
+        self.here, self.there = f"td{pid}a", f"td{pid}b"
+        network = int(IPv4Address("198.18.0.0")) + (pid << 2) % (1 << 17)
+        prefix = f"fd83:{pid >> 16:x}:{pid & 0xFFFF:x}:"
+        self._server = {4: str(IPv4Address(network + 1)), 6: f"{prefix}:1"}
+        self._client = {4: str(IPv4Address(network + 2)), 6: f"{prefix}:2"}
+        made = subprocess.run(["ip", "netns", "add", self.space], capture_output=True, check=False)
+        if made.returncode != 0:
+            pytest.skip(f"no network namespace can be made: {made.stderr.decode()}")
+
+    def connect_up(self) -> None:
+        """Make the pair, and give both ends their addresses."""
+        run("ip", "link", "add", self.here, "type", "veth", "peer", self.there, "netns", self.space)
+        for version in (4, 6):
+            length = 30 if version == 4 else 64
+            nodad = ["nodad"] if version == 6 else []
+            ours, theirs = f"{self._server[version]}/{length}", f"{self._client[version]}/{length}"
+            run("ip", "addr", "add", ours, "dev", self.here, *nodad)
+            self.inside("ip", "addr", "add", theirs, "dev", self.there, *nodad)
+        run("ip", "link", "set", self.here, "up")
+        self.inside("ip", "link", "set", self.there, "up")
+
+    def inside(self, *words: str) -> str:
+        """Run a program in the client's namespace."""
+        return run("ip", "netns", "exec", self.space, *words)
+
+    def mac(self, inside: bool) -> str:
+        """The hardware address of the client's interface, or of the server's."""
+        show = ["cat", f"/sys/class/net/{self.there if inside else self.here}/address"]
+        return (self.inside(*show) if inside else run(*show)).strip()
+
+    def connect(self, port: int, version: int) -> socket.socket:
+        """Connect to the server's end from the client's namespace."""
+        made: list[Any] = []
+
+        def connect() -> None:
+            try:
+                # of this thread alone; the socket stays where it was made
+                with open(f"{_NET}/{self.space}") as space:
+                    if ctypes.CDLL(None, use_errno=True).setns(space.fileno(), _CLONE_NEWNET):
+                        raise OSError(ctypes.get_errno(), "setns")
+                made.append(socket.create_connection((self._server[version], port), PATIENCE))
+            except OSError as error:
+                made.append(error)
+
+        thread = threading.Thread(target=connect)
+        thread.start()
+        thread.join(PATIENCE)
+        (result,) = made
+        if isinstance(result, OSError):
+            raise result
+        connected: socket.socket = result
+        return connected
+
+    def close(self) -> None:
+        """Take it all away again; one end of a veth pair takes the other with it."""
+        subprocess.run(["ip", "link", "del", self.here], capture_output=True, check=False)
+        subprocess.run(["ip", "netns", "del", self.space], capture_output=True, check=False)
