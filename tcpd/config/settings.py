@@ -13,6 +13,7 @@ from tcpd.config.ini import Place
 from tcpd.config.listen import Listener
 from tcpd.config.locations import AUTO, LONGEST_SOCKET_PATH, NONE
 from tcpd.config.values import (
+    ALPN,
     BOOLEAN,
     DURATION,
     FILE,
@@ -285,6 +286,13 @@ class TLSSettings:
         "required",
         "Whether clients have to show one, where client_ca is given; one that no authority of it "
         "signed is never let in.",
+    )
+    alpn: tuple[str, ...] = option(
+        ALPN,
+        (),
+        "The protocols to agree on with clients that offer some (ALPN), like imap or http/1.1, the "
+        "best first. A client that offers only others is refused, and one that offers none is "
+        "not. Empty, nothing is agreed on, whatever is offered.",
     )
 
 

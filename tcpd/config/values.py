@@ -198,6 +198,17 @@ def _parse_files(text: str) -> tuple[str, ...]:
     return tuple(_parse_file(line.strip()) for line in text.split("\n") if line.strip())
 
 
+def _parse_alpn(text: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(text.replace(",", " ").split()))
+    for name in names:
+        if len(name) > 255 or not (name.isascii() and name.isprintable()):
+            raise ValueError(
+                f"{name!r} is no name of ALPN: one has 1 to 255 printable ASCII characters, like "
+                "http/1.1"
+            )
+    return names
+
+
 TEXT: Type[str] = Type("text", _parse_text, str)
 #: A path as the operator wrote it; a relative one starts at the directory of its ini file.
 PATH: Type[str] = Type("path", _parse_text, str)
@@ -214,6 +225,8 @@ DURATION: Type[float] = Type("duration", _parse_duration, _show_duration)
 SIZE: Type[int] = Type("size", _parse_size, _show_size)
 #: A :class:`Rate`, or ``None`` for no limit.
 RATE: Type[Rate | None] = Type("rate", _parse_rate, _show_rate)
+#: A tuple of names of ALPN (RFC 7301 section 6), the best first.
+ALPN: Type[tuple[str, ...]] = Type("names, separated by commas or blanks", _parse_alpn, ", ".join)
 #: A tuple of :mod:`ipaddress` networks.
 NETWORKS: Type[tuple[Network, ...]] = Type("networks", _parse_networks, _show_networks)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -50,6 +50,23 @@ def _accept_any_protocol(connection: SSL.Connection, offered: Sequence[bytes]) -
     return SSL.NO_OVERLAPPING_PROTOCOLS
 
 
+def _choose_of(ours: Sequence[bytes]) -> Callable[[SSL.Connection, Sequence[bytes]], Any]:
+    """What chooses a protocol for a client that offers some.
+
+    :param ours: the best first.
+    """
+
+    def choose(connection: SSL.Connection, offered: Sequence[bytes]) -> Any:
+        for name in ours:
+            if name in offered:
+                return name
+        # pyOpenSSL has no other way to the alert that RFC 7301 section 3.2 asks for: a client that
+        # wants another protocol may have been sent here by somebody between (ALPACA)
+        raise SSL.Error([("", "", "the client offers none of our protocols (ALPN)")])
+
+    return choose
+
+
 def make_context(pairs: Sequence[Pair], loaded: Loaded, settings: TLSSettings) -> SSL.Context:
     """Make a context.
 
@@ -75,7 +92,8 @@ def make_context(pairs: Sequence[Pair], loaded: Loaded, settings: TLSSettings) -
     # context that a handshake begins on
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     context.set_session_id(_SESSIONS_OF)
-    context.set_alpn_select_callback(_accept_any_protocol)
+    ours = [name.encode("ascii") for name in settings.alpn]
+    context.set_alpn_select_callback(_choose_of(ours) if ours else _accept_any_protocol)
     for pair in pairs:
         try:
             _show(context, pair)

@@ -59,6 +59,8 @@ def test_takes(kind: Type[Any], text: str, value: object) -> None:
         (values.RATE, "1/s burst 0", "burst of 0"),
         (values.NETWORKS, "192.0.2.1/24", "write 192.0.2.0/24"),
         (values.NETWORKS, "example.org", "not a network"),
+        (values.ALPN, "imap, caf\u00e9", "no name of ALPN"),
+        (values.ALPN, "x" * 256, "1 to 255"),
         (values.FILE, "credential:", "names no credential"),
         (values.FILE, "credential:../shadow", "no slash"),
         (values.FILES, "a.pem\ncredential:..", "names no credential"),

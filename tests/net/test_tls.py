@@ -139,6 +139,46 @@ def test_a_client_that_offers_alpn_is_not_refused(
     assert connection.get_alpn_proto_negotiated() == b""
 
 
+@pytest.mark.parametrize("version", [SSL.TLS1_2_VERSION, SSL.TLS1_3_VERSION])
+@pytest.mark.parametrize(
+    ("offered", "agreed"),
+    [([b"http/1.1", b"x", b"imap"], b"imap"), ([b"http/1.1"], b"http/1.1"), ([], b"")],
+)
+def test_a_protocol_is_agreed_on(
+    localhost: certificates.Made, version: int, offered: list[bytes], agreed: bytes
+) -> None:
+    """RFC 7301 section 3.2: "the server selects ... the most highly preferred protocol that it
+    supports and that is also advertised by the client"."""
+    client = client_context(version)
+    if offered:
+        client.set_alpn_protos(offered)
+    server, connection = handshake(loaded(localhost, alpn=("imap", "http/1.1")), client)
+    assert connection.get_alpn_proto_negotiated() == agreed
+    assert server.get_alpn_proto_negotiated() == agreed
+
+
+@pytest.mark.parametrize("version", [SSL.TLS1_2_VERSION, SSL.TLS1_3_VERSION])
+def test_a_client_that_wants_another_protocol_is_refused(
+    localhost: certificates.Made, version: int
+) -> None:
+    """Section 3.2: "the server SHALL respond with a fatal no_application_protocol alert"."""
+    client = client_context(version)
+    client.set_alpn_protos([b"h2"])
+    protocol: Any = None
+    server = loaded(localhost, alpn=("imap",)).serverConnectionForTLS(protocol)
+    server.set_accept_state()
+    connection = SSL.Connection(client)
+    connection.set_connect_state()
+    with pytest.raises(SSL.WantReadError):
+        connection.do_handshake()
+    server.bio_write(connection.bio_read(65536))
+    with pytest.raises(SSL.Error, match="none of our protocols"):
+        server.do_handshake()
+    connection.bio_write(server.bio_read(65536))
+    with pytest.raises(SSL.Error, match="no application protocol"):
+        connection.do_handshake()
+
+
 def test_a_chain_in_the_certificates_file_or_in_its_own(tmp_path: Path) -> None:
     authority = certificates.make(tmp_path, "authority", authority=True)
     leaf = certificates.make(tmp_path, "leaf", issuer=authority)
