@@ -235,6 +235,7 @@ class Session:
         """Answer what was received until it is used up, a lot is full, or the state changes."""
         find = self._find
         scene = self._scene
+        talk = self._talk
         room = _LOT
         texts: list[str] = []  # results that are text: they become replies together
         previous: ILineCommand | None = None
@@ -269,7 +270,9 @@ class Session:
                         continue
                     if command is not previous:
                         if previous is not None:
-                            self._count(previous, run)
+                            # as _count has it, in less time
+                            self._commands[previous.name] += run
+                            talk.commands += run
                         previous = command
                         run = 0
                     run += 1
