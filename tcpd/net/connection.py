@@ -158,7 +158,7 @@ class Connection(ABC):
     @property
     def of_proxy(self) -> bool:
         """Whether it is a proxy's own, such as a health check, or of a client without address."""
-        return self.proxy is not None and self.proxy.host is None
+        return self.proxy is not None and self.proxy.address == self._endpoint_address
 
     @property
     def tls_handle(self) -> SSL.Connection | None:
@@ -200,7 +200,8 @@ class Connection(ABC):
         self.proxy, client = facts_of(header, self._endpoint_address)
         self.began = self.layer.clock.seconds()
         self.heard = self.bytes_in - len(rest)
-        if client is not None:
+        # one that names the proxy's own socket is for the proxy itself: its checks by version 1
+        if client is not None and client != self._endpoint_address:
             self._endpoint_address = client
             self.address = ip_of(client)
             words = self.layer.identify(self, self._tls_certificates)

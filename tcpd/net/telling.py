@@ -28,9 +28,9 @@ _MISBEHAVIOUR = frozenset(
 
 
 def _is_check(connection: Connection) -> bool:
-    """Whether it was a proxy's own, and said nothing: there may be one each second."""
+    """Whether it was of a proxy, and said nothing: there may be one each second."""
     proxy = connection.proxy
-    return proxy is not None and proxy.local and connection.bytes_in == connection.heard
+    return proxy is not None and connection.of_proxy and connection.bytes_in == connection.heard
 
 
 class Telling:

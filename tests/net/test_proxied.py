@@ -33,6 +33,8 @@ TRUSTED = "10.0.0.0/8"
 
 LINE = b"PROXY TCP4 192.0.2.1 198.51.100.7 4711 443\r\n"
 LOCAL = version_2(None)
+#: HAProxy's check by version 1: the client is the proxy's own socket
+SELF = b"PROXY TCP4 10.0.0.1 198.51.100.7 40000 443\r\n"
 
 
 def line(source: str, port: int = 4711) -> bytes:
@@ -283,7 +285,7 @@ def test_a_header_that_is_cut_short(make: Make, events: Any) -> None:
     nothing_left(house)
 
 
-@pytest.mark.parametrize("sent", [b"", LOCAL])
+@pytest.mark.parametrize("sent", [b"", LOCAL, SELF])
 def test_a_check_that_says_nothing_or_local_and_goes_is_nothing_to_tell(
     make: Make, events: Any, sent: bytes
 ) -> None:
@@ -300,7 +302,7 @@ def test_a_check_that_says_nothing_or_local_and_goes_is_nothing_to_tell(
     nothing_left(house)
 
 
-@pytest.mark.parametrize("header", [LOCAL, version_1(None)])
+@pytest.mark.parametrize("header", [LOCAL, version_1(None), SELF])
 def test_the_proxy_for_itself_is_held_to_the_totals_alone(make: Make, header: bytes) -> None:
     """Its address keeps no place from it, nor the rules of who may come: all of its clients would
     pay."""
@@ -319,7 +321,7 @@ def test_the_proxy_for_itself_is_held_to_the_totals_alone(make: Make, header: by
     nothing_left(house)
 
 
-@pytest.mark.parametrize(("header", "told"), [(LOCAL, 0), (LINE, 1)])
+@pytest.mark.parametrize(("header", "told"), [(LOCAL, 0), (SELF, 0), (LINE, 1)])
 def test_a_check_that_says_nothing_is_not_told_as_misbehaviour(
     make: Make, events: Any, localhost: certificates.Made, header: bytes, told: int
 ) -> None:
