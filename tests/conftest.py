@@ -59,6 +59,12 @@ def _no_skip_in_ci(report: pytest.TestReport | pytest.CollectReport) -> None:
         report.longrepr = f"skipped, though CI=true: {report.longrepr}"
 
 
+def pytest_collection_finish() -> None:
+    """What all tests share is not looked through again after each one: that took most of the time."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
