@@ -10,12 +10,15 @@ import re
 import shutil
 import socket
 import subprocess
+import sys
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from running import PATIENCE, TWISTD, Daemon
+
+from tcpd.net.kernel import TCP_SAVE_SYN
 
 README = (Path(__file__).resolve().parents[2] / "README.rst").read_text(encoding="utf-8")
 
@@ -54,7 +57,19 @@ def masked(text: str) -> str:
     """What stays the same from run to run."""
     text = re.sub(r"/\S*/(?=\w+\.pem)", "/DIRECTORY/", text)
     text = re.sub(r"[A-Z][a-z]+day, [A-Z][a-z]+ \d+,", "DATE", text)
+    # the shaft of an arrow is as long as the numbers leave it room
+    text = re.sub(r"-{3,}", "---", text)
     return re.sub(r"\d+", "N", text)
+
+
+def keeps_syns() -> bool:
+    """Whether the kernel can: Linux's can since 4.3, and its imitations mostly not."""
+    with socket.socket() as listening:
+        try:
+            listening.setsockopt(socket.IPPROTO_TCP, TCP_SAVE_SYN, 1)
+        except OSError:
+            return False
+    return sys.platform == "linux"
 
 
 class Tour:
@@ -140,6 +155,8 @@ def test_the_commands_print_what_is_shown(tour: Tour) -> None:
     ran = 0
     for command, shown in commands():
         if command.startswith((ANN, BOB, BY_HAND, DAEMON, "openssl req")):
+            continue
+        if "HANDSHAKE" in command and not keeps_syns():
             continue
         if re.search(r"\bnc\b", command):
             if nc is None:
