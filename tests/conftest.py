@@ -60,7 +60,7 @@ def _no_skip_in_ci(report: pytest.TestReport | pytest.CollectReport) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """What all tests share is not looked through again after each one: that took most of the time."""
+    """Do not look through all that the tests share after each: it took most of their time."""
     gc.collect()
     gc.freeze()
 
