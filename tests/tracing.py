@@ -34,7 +34,7 @@ def main(transport: str, name: str) -> None:
     from tcpd.config.settings import PolicySettings
     from tcpd.net.layer import ConnectionLayer, ListenerFactory
     from tcpd.net.listeners import open_stream
-    from tcpd.net.transport import Turns
+    from tcpd.net.turns import Turns
     from tcpd.ops.counters import ServiceCounters
     from tcpd.policy.admission import Tally
 

@@ -24,7 +24,8 @@ from tcpd.net import reactor as lean_reactor
 from tcpd.net.address import socket_address
 from tcpd.net.port import LeanPort
 from tcpd.net.sockets import listen_address
-from tcpd.net.transport import _READ, _ROOM, LeanConnection, Turns
+from tcpd.net.transport import _READ, _ROOM, LeanConnection
+from tcpd.net.turns import Turns
 from tcpd.small.echo import EchoFactory
 
 

@@ -10,7 +10,7 @@ class FlushSet:
 
     :param schedule: called with this object; sees to it that its :meth:`flush` is called once,
         soon, but not at once. Called again only after that was done. A door's edge gives
-        :attr:`tcpd.net.transport.Turns.soon`.
+        :attr:`tcpd.net.turns.Turns.soon`.
     """
 
     __slots__ = ("_due", "_schedule")

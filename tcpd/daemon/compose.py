@@ -29,7 +29,7 @@ from tcpd.net.proxy import Proxies
 from tcpd.net.service import ListeningService, Server
 from tcpd.net.systemd import initial_environment, passed_sockets
 from tcpd.net.tls import Certificates
-from tcpd.net.transport import Turns
+from tcpd.net.turns import Turns
 from tcpd.ops.counters import DaemonCounters, ServiceCounters
 from tcpd.policy.admission import Tally
 from tcpd.policy.bans import Bans

@@ -16,7 +16,7 @@ from tcpd.config.values import BOOLEAN, DURATION, SIZE, at_least
 from tcpd.interfaces import IContext, IReconfigurable, IRefusing
 from tcpd.line.command import CommandTable
 from tcpd.line.protocol import LineProtocol
-from tcpd.line.session import greeting, last_words
+from tcpd.line.reply import greeting, last_words
 from tcpd.ops import catalogue
 from tcpd.policy.reasons import Refusal
 from tcpd.wire.safe_text import escape_controls

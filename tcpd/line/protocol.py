@@ -17,8 +17,8 @@ from zope.interface import implementer
 
 from tcpd.interfaces import IConnection, IFarewell
 from tcpd.line.command import Facts, PlainFacts, Scene
-from tcpd.line.reply import continued
-from tcpd.line.session import Session, State, last_words
+from tcpd.line.reply import continued, last_words
+from tcpd.line.session import Session, State
 from tcpd.line.stream import Stream
 from tcpd.line.waiting import Wait
 from tcpd.policy.reasons import End

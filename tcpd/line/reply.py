@@ -102,6 +102,20 @@ def continued(text: str) -> bytes:
     return "".join(f"250-{_safe(piece)}\r\n" for piece in _LINE_END.split(text)).encode()
 
 
+def greeting(server_name: str) -> bytes:
+    """The first line of a conversation."""
+    text = f"{server_name} line service ready, HELP lists the commands"
+    return Reply(220, (text,)).encode()
+
+
+def last_words(server_name: str, sentence: str) -> bytes:
+    """The line that a client gets whose connection the server ends, or does not let in.
+
+    :param sentence: why, for people.
+    """
+    return Reply(421, (f"{server_name} {sentence}",)).encode()
+
+
 def split_lines(text: str) -> list[str]:
     """The lines of a text, by CRLF, CR or LF; one line end at its end is dropped.
 

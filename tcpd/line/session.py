@@ -483,20 +483,6 @@ def _pieces(data: bytes) -> Iterator[bytes]:
         at = end
 
 
-def greeting(server_name: str) -> bytes:
-    """The first line of a conversation."""
-    text = f"{server_name} line service ready, HELP lists the commands"
-    return Reply(220, (text,)).encode()
-
-
-def last_words(server_name: str, sentence: str) -> bytes:
-    """The line that a client gets whose connection the server ends, or does not let in.
-
-    :param sentence: why, for people.
-    """
-    return Reply(421, (f"{server_name} {sentence}",)).encode()
-
-
 def _wrong_type(answer: object) -> TypeError:
     return TypeError(
         f"a command returned {type(answer).__name__}; it may return str, Reply, "

@@ -23,7 +23,8 @@ from tcpd.net.proxy import Proxies
 from tcpd.net.sweeper import Sweeper
 from tcpd.net.telling import Telling
 from tcpd.net.tls import Certificates
-from tcpd.net.transport import LeanConnection, Turns
+from tcpd.net.transport import LeanConnection
+from tcpd.net.turns import Turns
 from tcpd.ops.counters import ServiceCounters
 from tcpd.policy.admission import Admission, IPAddress, Limits, Networks, Tally, plain_address
 from tcpd.policy.bans import Bans

@@ -31,7 +31,7 @@ from tcpd.net.layer import ListenerFactory
 from tcpd.net.port import LeanPort
 from tcpd.net.private_socket import listen_closed, open_private
 from tcpd.net.sockets import BACKLOG, adopt, listen_address, listen_unix
-from tcpd.net.transport import Turns
+from tcpd.net.turns import Turns
 
 #: No UDP datagram is larger (RFC 768: a 16 bit length).
 _MAX_DATAGRAM = 65535

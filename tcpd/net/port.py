@@ -16,7 +16,7 @@ from zope.interface import implementer
 
 from tcpd.net.address import shown, socket_address
 from tcpd.net.layer import ListenerFactory
-from tcpd.net.transport import Turns
+from tcpd.net.turns import Turns
 
 #: Clients taken at one go; more wait for the next turn.
 _MOST_CLIENTS = 64

@@ -20,7 +20,7 @@ from tcpd.net.layer import ConnectionLayer, ListenerFactory
 from tcpd.net.listeners import ListenError, open_datagrams, open_stream, real_listener
 from tcpd.net.port import LeanPort
 from tcpd.net.private_socket import give
-from tcpd.net.transport import Turns
+from tcpd.net.turns import Turns
 from tcpd.ops import catalogue
 from tcpd.policy.reasons import End
 

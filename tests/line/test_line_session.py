@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from tcpd.line.command import Command, CommandTable, PlainFacts, Request, Scene, command
 from tcpd.line.loading import load_commands
-from tcpd.line.reply import CommandError, Reply, Then
-from tcpd.line.session import Session, State, greeting, last_words
+from tcpd.line.reply import CommandError, Reply, Then, greeting, last_words
+from tcpd.line.session import Session, State
 from tcpd.line.testing import MemoryContext
 
 

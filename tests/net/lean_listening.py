@@ -33,7 +33,8 @@ from tcpd.net.port import LeanPort
 from tcpd.net.reactor import TcpdReactor
 from tcpd.net.sockets import adopt, listen_address, listen_unix
 from tcpd.net.tls_layer import TLSLayer
-from tcpd.net.transport import LeanConnection, Turns
+from tcpd.net.transport import LeanConnection
+from tcpd.net.turns import Turns
 from tcpd.ops.counters import ServiceCounters
 from tcpd.policy.admission import Tally
 

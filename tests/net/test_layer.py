@@ -37,7 +37,8 @@ from tcpd.net.conduit import Conduit
 from tcpd.net.layer import ConnectionLayer, ListenerFactory
 from tcpd.net.tls import Certificates
 from tcpd.net.tls_layer import TLSLayer
-from tcpd.net.transport import LeanConnection, Turns
+from tcpd.net.transport import LeanConnection
+from tcpd.net.turns import Turns
 from tcpd.ops.counters import ServiceCounters
 from tcpd.policy.admission import Tally
 from tcpd.policy.reasons import End, Refusal

@@ -15,7 +15,7 @@ from net.lean import MemoryReactor
 from tcpd.config.listen import Address, UnixSocket
 from tcpd.net.port import LeanPort
 from tcpd.net.sockets import adopt, listen_address, listen_unix
-from tcpd.net.transport import Turns
+from tcpd.net.turns import Turns
 
 
 class Clients:

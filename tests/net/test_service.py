@@ -17,7 +17,7 @@ from twisted.logger import LogEvent, globalLogPublisher
 from tcpd.config.listen import Listener, UnixSocket
 from tcpd.net.layer import ListenerFactory
 from tcpd.net.service import ListeningService, OpenPort
-from tcpd.net.transport import Turns
+from tcpd.net.turns import Turns
 
 ANY: Any = object()
 

@@ -22,7 +22,7 @@ from tcpd.interfaces import IConnection
 from tcpd.net.layer import ConnectionLayer, ListenerFactory
 from tcpd.net.tls import Certificates
 from tcpd.net.tls_layer import TLSLayer
-from tcpd.net.transport import Turns
+from tcpd.net.turns import Turns
 from tcpd.ops.counters import ServiceCounters
 from tcpd.policy.admission import Tally
 from tcpd.policy.reasons import End

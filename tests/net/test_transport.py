@@ -28,7 +28,8 @@ from zope.interface.verify import verifyClass
 from tcpd.config.settings import PolicySettings
 from tcpd.interfaces import IConnection
 from tcpd.net.layer import ConnectionLayer, ListenerFactory
-from tcpd.net.transport import LeanConnection, Turns
+from tcpd.net.transport import LeanConnection
+from tcpd.net.turns import Turns
 from tcpd.ops.counters import ServiceCounters
 from tcpd.policy.admission import Tally
 from tcpd.policy.reasons import End

@@ -148,7 +148,7 @@ def test_who_connected() -> None:
 def test_a_unix_socket_of_systemds_serves(tmp_path: Path, lean: bool) -> None:
     """And whoever connects to it is known, on either transport."""
     from tcpd.net.reactor import TcpdReactor
-    from tcpd.net.transport import Turns
+    from tcpd.net.turns import Turns
 
     reactor = TcpdReactor()
     path = str(tmp_path / "s")
@@ -193,7 +193,7 @@ def test_a_unix_socket_of_systemds_serves(tmp_path: Path, lean: bool) -> None:
 def test_a_unix_socket_of_systemds_is_left_as_it_is(tmp_path: Path, lean: bool) -> None:
     """Its permissions are systemd's (SocketMode=), and so is its file when the daemon stops."""
     from tcpd.net.reactor import TcpdReactor
-    from tcpd.net.transport import Turns
+    from tcpd.net.turns import Turns
 
     reactor = TcpdReactor()
     path = str(tmp_path / "s")

@@ -15,7 +15,7 @@ from twisted.logger import LogEvent, globalLogPublisher
 
 from tcpd.config.settings import PolicySettings
 from tcpd.net.layer import ConnectionLayer
-from tcpd.net.transport import Turns
+from tcpd.net.turns import Turns
 from tcpd.ops.catalogue import EVENT_ID
 from tcpd.ops.counters import ServiceCounters
 from tcpd.policy.admission import Tally

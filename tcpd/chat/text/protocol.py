@@ -31,7 +31,7 @@ from tcpd.chat.text.render import TextFormat, encode_lines
 from tcpd.chat.text.session import LINE_BYTES, Session
 from tcpd.chat.text.settings import TextSettings
 from tcpd.interfaces import IConnection, IContext, IFarewell, IReconfigurable, IRefusing
-from tcpd.net.transport import Turns
+from tcpd.net.turns import Turns
 from tcpd.ops import catalogue
 from tcpd.ops.counters import ServiceCounters
 from tcpd.policy.buckets import TokenBucket

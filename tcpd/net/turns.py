@@ -1,0 +1,51 @@
+"""The turns of the reactor, and what is done at the end of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+
+class Flushed(Protocol):
+    """What has something to do at the end of a turn."""
+
+    def flush(self) -> None:
+        """Do it. Called once each time it was asked for."""
+
+
+class Turns:
+    """The reactor, and what happens at the end of each of its turns; one for all connections.
+
+    Other things than connections, too, may have a ``flush`` and ask for it.
+
+    :param reactor: an IReactorFDSet and IReactorTime; for others than connections the latter will
+        do. One that has ``written``, as :class:`tcpd.net.reactor.TcpdReactor` has, flushes at the
+        end of its turns by itself.
+
+    :ivar soon: called with a connection that was written to or is to end; sees to it that its
+        ``flush``, which never raises, is called at the end of the turn.
+    :ivar forget: called with a connection whose socket is closed right after.
+    """
+
+    __slots__ = ("_waiting", "forget", "reactor", "soon")
+
+    def __init__(self, reactor: Any) -> None:
+        self.reactor = reactor
+        self._waiting: list[Flushed] = []
+        written = getattr(reactor, "written", None)
+        self.soon: Callable[[Flushed], None] = self._later if written is None else written.append
+        self.forget: Callable[[Any], None] = getattr(reactor, "forget", self._remove)
+
+    def _remove(self, connection: Any) -> None:
+        self.reactor.removeReader(connection)
+        self.reactor.removeWriter(connection)
+
+    def _later(self, connection: Flushed) -> None:
+        if not self._waiting:
+            self.reactor.callLater(0, self._flush)
+        self._waiting.append(connection)
+
+    def _flush(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for each in waiting:
+            each.flush()
