@@ -10,7 +10,7 @@ import ssl
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
@@ -32,6 +32,7 @@ class Daemon:
     :param config: the configuration.
     :param twistd: the program, where it is not this environment's.
     :param variables: more of the environment.
+    :param reactor: options of twistd's.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Daemon:
         config: str,
         twistd: str | Path = TWISTD,
         variables: Mapping[str, str] = MappingProxyType({}),
+        reactor: Sequence[str] = REACTOR,
     ) -> None:
         self.directory = directory
         (directory / "tcpd.ini").write_text(config)
@@ -50,7 +52,7 @@ class Daemon:
         self.log: list[str] = []
         self._more = threading.Condition()
         self.process = subprocess.Popen(
-            [twistd, "-n", "--pidfile=", *REACTOR, "tcpd", "--config", "tcpd.ini"],
+            [twistd, "-n", "--pidfile=", *reactor, "tcpd", "--config", "tcpd.ini"],
             cwd=directory,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

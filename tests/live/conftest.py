@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import certificates
 import pytest
-from running import EVERYTHING, Daemon
+from running import EVERYTHING, REACTOR, Daemon
 
 
 @pytest.fixture
@@ -15,11 +15,11 @@ def start(tmp_path: Path) -> Iterator[Callable[[str], Daemon]]:
     """Start daemons; they are stopped, and their logs checked, after the test."""
     started: list[Daemon] = []
 
-    def start(config: str) -> Daemon:
+    def start(config: str, reactor: Sequence[str] = REACTOR) -> Daemon:
         directory = tmp_path / str(len(started))
         directory.mkdir()
         certificates.make(directory, "localhost")
-        daemon = Daemon(directory, config)
+        daemon = Daemon(directory, config, reactor=reactor)
         started.append(daemon)
         return daemon
 

@@ -48,6 +48,9 @@ GREETING = b"220 test.example line service ready, HELP lists the commands\r\n"
 
 MEBIBYTE = 1 << 20
 
+#: No ``--reactor``: tcpd's own, for what holds with no other (the table says so).
+OURS: tuple[str, ...] = ()
+
 
 def config(policy: str, *kinds: str, more: str = "") -> str:
     """Services on loopback, plain and over TLS, and the page with the counts."""
@@ -298,14 +301,14 @@ def test_a_service_takes_so_many_new_connections_a_second(start: Callable[[str],
 
 
 def test_thousands_of_slow_connections_cost_others_nothing(
-    start: Callable[[str], Daemon],
+    start: Callable[..., Daemon],
 ) -> None:
     """Slow loris: each has begun a command and says a byte now and then. What others cost is
     measured in processor time, and they cannot stay for ever: ``session``."""
     count = min(3000, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 200)
     policy = "per_address = 10000\nconnections = 10000\n"
     text = config(policy, "line")
-    daemon = start(text)
+    daemon = start(text, OURS)
 
     def work() -> float:
         """Processor time that a conversation of somebody else takes."""
@@ -447,10 +450,10 @@ def test_a_giant_line_costs_no_memory(start: Callable[[str], Daemon], service: s
     ids=["requests", "subnegotiation", "escapes", "returns"],
 )
 def test_a_flood_of_telnet_commands_is_bounded(
-    start: Callable[[str], Daemon], service: str, flood: bytes
+    start: Callable[..., Daemon], service: str, flood: bytes
 ) -> None:
     """Answers are no longer than the requests, and one who does not read them is held up."""
-    daemon = start(config("", service, "echo"))
+    daemon = start(config("", service, "echo"), OURS)
     with daemon.connect(service) as client:
         if service == "chat":
             client.sendall(b"ann\n")
@@ -521,7 +524,7 @@ def test_running_out_of_descriptors_is_survived(start: Callable[[str], Daemon]) 
 
 
 def test_who_is_gone_keeps_no_place_though_nobody_reads_from_it(
-    start: Callable[[str], Daemon],
+    start: Callable[..., Daemon],
 ) -> None:
     """Lines that wait for their turn, for hours at this rate; and a far side that never reads. A
     reset frees the place at once, and the nickname."""
@@ -530,7 +533,7 @@ def test_who_is_gone_keeps_no_place_though_nobody_reads_from_it(
             f"[service:forward]\nprotocol = forward\nto = 127.0.0.1:{far.getsockname()[1]}\n"
             "listen =\n  127.0.0.1:0\n"
         )
-        daemon = start(config("", "chat", more=service))
+        daemon = start(config("", "chat", more=service), OURS)
         none_open(daemon, "chat")
         before = descriptors(daemon)
         with daemon.connect("chat") as client:
