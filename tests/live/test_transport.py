@@ -7,6 +7,7 @@ import socket
 import struct
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -69,8 +70,11 @@ def test_ten_thousand_resets_in_a_row_leak_nothing(start: Callable[[str], Daemon
     before = descriptors(daemon), resident(daemon)
     for _ in range(9000):
         reset()
+    deadline = time.monotonic() + PATIENCE
     settle()
-    assert descriptors(daemon) <= before[0] + 1
+    while descriptors(daemon) > before[0] + 1:  # the last of them are being found out just now
+        assert time.monotonic() < deadline, f"{descriptors(daemon)} open, {before[0]} before"
+        settle()
     assert resident(daemon) - before[1] < 2 << 20
 
 
