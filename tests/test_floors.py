@@ -61,7 +61,6 @@ SANS_IO = (
     "chat/text/render",
     "chat/text/session",
     "chat/text/settings",
-    "relay/bursts",
     "relay/forward_settings",
     "relay/target",
 )

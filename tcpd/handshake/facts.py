@@ -22,8 +22,24 @@ class Transport(StrEnum):
     OTHER = "other"
 
 
-class Absence(Enum):
-    """Why there is no saved SYN. The value is a stable word and a sentence without a full stop."""
+class _Reason(Enum):
+    """Why something is not known. The value is a stable word and a sentence without a full stop."""
+
+    @property
+    def id(self) -> str:
+        """The stable word."""
+        word: str = self.value[0]
+        return word
+
+    @property
+    def why(self) -> str:
+        """For people: a sentence without a capital letter and a full stop."""
+        sentence: str = self.value[1]
+        return sentence
+
+
+class Absence(_Reason):
+    """Why there is no saved SYN."""
 
     OFF = "off", "[tcpd] handshake = no: the daemon does not ask the kernel to keep it"
     NOT_SUPPORTED = "not-supported", "this kernel keeps no SYN (TCP_SAVE_SYN)"
@@ -35,19 +51,9 @@ class Absence(Enum):
     NOT_TCP = "not-tcp", "this is no TCP connection"
     FAILED = "failed", "what the kernel gave could not be read"
 
-    @property
-    def id(self) -> str:
-        """The stable word."""
-        return self.value[0]
 
-    @property
-    def why(self) -> str:
-        """For people: a sentence without a capital letter and a full stop."""
-        return self.value[1]
-
-
-class NoServerIsn(Enum):
-    """Why the server's initial sequence number is not known. The value is as :class:`Absence`'s."""
+class NoServerIsn(_Reason):
+    """Why the server's initial sequence number is not known."""
 
     OFF = "off", "[tcpd] server_isn = no"
     NOT_SUPPORTED = "not-supported", "this kernel does not tell it (TCP_REPAIR)"
@@ -58,16 +64,6 @@ class NoServerIsn(Enum):
     UNIX = "unix", "a UNIX socket has no sequence numbers"
     NOT_TCP = "not-tcp", "this is no TCP connection"
     FAILED = "failed", "the kernel did not tell it"
-
-    @property
-    def id(self) -> str:
-        """The stable word."""
-        return self.value[0]
-
-    @property
-    def why(self) -> str:
-        """For people: a sentence without a capital letter and a full stop."""
-        return self.value[1]
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,8 +28,8 @@ from tcpd.interfaces import IConnection, IContext, IFarewell, IFinishing, IKind,
 from tcpd.net.connection import Connection
 from tcpd.ops import catalogue
 from tcpd.policy.buckets import TokenBucket
+from tcpd.policy.bursts import Bursts
 from tcpd.policy.reasons import End
-from tcpd.relay.bursts import Bursts
 from tcpd.relay.exec_environment import connection_variables
 from tcpd.relay.exec_errors import Errors
 from tcpd.relay.exec_plan import make_plan

@@ -24,7 +24,7 @@ from tcpd.interfaces import IConnection, IContext, IKind, IReconfigurable
 from tcpd.net.tls import TLSFacts
 from tcpd.ops import catalogue
 from tcpd.policy.admission import plain_address
-from tcpd.relay.bursts import Bursts
+from tcpd.policy.bursts import Bursts
 from tcpd.relay.forward_client import ClientSide
 from tcpd.relay.forward_failures import Why
 from tcpd.relay.forward_settings import ForwardSettings, expected_name

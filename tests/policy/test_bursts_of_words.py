@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tcpd.relay.bursts import BURST, Bursts
+from tcpd.policy.bursts import BURST, Bursts
 
 
 def test_the_first_is_told_and_the_next_one_with_how_many_were_not() -> None:
