@@ -50,9 +50,14 @@ class Handshake:
     :ivar client_window: the window in the ACK, bytes, after scaling.
     :ivar acknowledged: how far the SYN-ACK is beyond the client's ISN: 1, and data that came in the
         SYN, if it was taken.
+    :ivar cookies: whether the kernel answered with a SYN cookie; ``None`` where that is not known.
+    :ivar no_server_window: why ``server_window`` is not known; empty where it is.
     :ivar rtt: microseconds from SYN-ACK to ACK.
     :ivar no_rtt: why that is not known; empty where it is.
-    :ivar repeated: how many more times the SYN-ACK was sent; ``None`` where that is not known.
+    :ivar repeated: how many more times the SYN-ACK was sent.
+    :ivar no_repeated: why that is not known; empty where it is.
+    :ivar retransmitted: what ``tcpi_total_retrans`` was when the handshake ended; ``None`` where
+        that is not known.
     """
 
     agreed: InfoOptions | None
@@ -62,44 +67,125 @@ class Handshake:
     server_window: int | None
     client_window: int | None
     acknowledged: int
+    cookies: bool | None
+    no_server_window: str
     rtt: int | None
     no_rtt: str
     repeated: int | None
+    no_repeated: str
+    retransmitted: int | None
+
+
+NO_INFO = "TCP_INFO could not be read"
+_TOO_LATE = "TCP_INFO was not read at accept, and data has been sent since"
+_BETWEEN = "it is told only between the end of the handshake and the first data"
+_OLD_KERNEL = "this kernel does not tell it"
+#: Without the SYN, whether a cookie was sent cannot be told.
+_PERHAPS = "without the SYN, SYN cookies cannot be ruled out, and with them "
+#: cookie_tcp_reqsk_init in syncookies.c: the request is made anew when the ACK comes.
+_NO_COUNT = "the kernel keeps no count"
+_NO_WINDOW = "the kernel forgets it"
+#: cookie_init_timestamp in syncookies.c: the cookie's options are kept in the low 6 bits of the
+#: time stamp that the ACK echoes, in milliseconds.
+_NO_TIME = "what it measures can be 64 ms too long"
 
 
 def handshake_of(facts: Facts) -> Handshake:
     """Derive what can be told of SYN-ACK and ACK."""
     info = facts.accepted or facts.now
     if info is None:
-        why = "TCP_INFO could not be read"
-        return Handshake(None, None, None, None, None, None, 1, None, why, None)
+        return _unknown(facts.no_saved_syn is Absence.COOKIES_OR_LOST or None)
     agreed = info.agreed
     scaled = InfoOptions.WINDOW_SCALE in agreed
     taken = facts.saved_syn.data_length if facts.saved_syn is not None else 0
-    rtt, no_rtt = _handshake_rtt(facts)
-    cookies = facts.no_saved_syn is Absence.COOKIES_OR_LOST
+    fresh = info if info is facts.accepted or _is_untouched(info) else None
+    cookies = _cookies(facts, fresh)
+    rtt, no_rtt = _handshake_rtt(fresh, cookies)
+    window, no_window = _server_window(facts, cookies)
+    repeated, no_repeated = _repeated(fresh, cookies)
     # advmss loses the 12 bytes when the handshake ends (tcp_rcv_state_process)
     ended = info.state_name != "SYN-RECEIVED"
     stamped = _TIMESTAMPS_ALIGNED if ended and InfoOptions.TIMESTAMPS in agreed else 0
-    fresh = info if info is facts.accepted or _is_untouched(info) else None
-    quiet = next((known for known in (facts.accepted, facts.now) if _is_quiet(known)), None)
+    quiet = _quiet(facts)
     return Handshake(
         agreed=agreed,
         client_scale=info.snd_wscale if scaled else None,
         server_scale=info.rcv_wscale if scaled else None,
         server_mss=info.advmss + stamped,
-        # with SYN cookies the kernel chooses a window anew when the ACK comes
-        server_window=None if quiet is None or cookies else _unscaled(quiet.rcv_wnd),
+        server_window=window,
         client_window=None if quiet is None else quiet.snd_wnd,
         acknowledged=1 + (taken if InfoOptions.SYN_DATA in agreed else 0),
+        cookies=cookies,
+        no_server_window=no_window,
         rtt=rtt,
         no_rtt=no_rtt,
-        repeated=None if fresh is None else fresh.total_retrans,
+        repeated=repeated,
+        no_repeated=no_repeated,
+        retransmitted=None if fresh is None else fresh.total_retrans,
     )
 
 
-def _unscaled(window: int | None) -> int | None:
-    return None if window is None else min(window, _WIDEST_UNSCALED)
+def _unknown(cookies: bool | None) -> Handshake:
+    return Handshake(
+        agreed=None,
+        client_scale=None,
+        server_scale=None,
+        server_mss=None,
+        server_window=None,
+        client_window=None,
+        acknowledged=1,
+        cookies=cookies,
+        no_server_window=NO_INFO,
+        rtt=None,
+        no_rtt=NO_INFO,
+        repeated=None,
+        no_repeated=NO_INFO,
+        retransmitted=None,
+    )
+
+
+def _cookies(facts: Facts, fresh: TcpInfo | None) -> bool | None:
+    if facts.saved_syn is not None or (fresh is not None and fresh.total_retrans):
+        # kept, or counted, by a request that the kernel had
+        return False
+    return True if facts.no_saved_syn is Absence.COOKIES_OR_LOST else None
+
+
+def _with_cookies(cookies: bool | None, effect: str) -> str:
+    """Why a value is not known with SYN cookies, or where they cannot be ruled out; or empty."""
+    if cookies:
+        return f"with SYN cookies {effect}"
+    return _PERHAPS + effect if cookies is None else ""
+
+
+def _repeated(fresh: TcpInfo | None, cookies: bool | None) -> tuple[int | None, str]:
+    why = _with_cookies(cookies, _NO_COUNT)
+    if fresh is None:
+        return None, _TOO_LATE
+    return (None, why) if why else (fresh.total_retrans, "")
+
+
+def _server_window(facts: Facts, cookies: bool | None) -> tuple[int | None, str]:
+    why = _with_cookies(cookies, _NO_WINDOW)
+    quiet = _quiet(facts)
+    if why or quiet is None or quiet.rcv_wnd is None:
+        return None, why or no_window(facts, "rcv_wnd")
+    return min(quiet.rcv_wnd, _WIDEST_UNSCALED), ""
+
+
+def no_window(facts: Facts, field: str) -> str:
+    """Why a window of the handshake is not known.
+
+    :param field: of TCP_INFO: ``rcv_wnd`` or ``snd_wnd``.
+    """
+    info = facts.accepted or facts.now
+    if info is None:
+        return NO_INFO
+    return _OLD_KERNEL if getattr(info, field) is None else _BETWEEN
+
+
+def _quiet(facts: Facts) -> TcpInfo | None:
+    return next((known for known in (facts.accepted, facts.now) if _is_quiet(known)), None)
 
 
 def _is_untouched(info: TcpInfo) -> bool:
@@ -119,16 +205,11 @@ def _is_quiet(info: TcpInfo | None) -> TypeGuard[TcpInfo]:
     )
 
 
-def _handshake_rtt(facts: Facts) -> tuple[int | None, str]:
-    info = facts.accepted
-    if info is None and facts.now is not None and _is_untouched(facts.now):
-        info = facts.now
+def _handshake_rtt(info: TcpInfo | None, cookies: bool | None) -> tuple[int | None, str]:
     if info is None:
-        return None, "TCP_INFO was not read at accept, and data has been sent since"
-    if facts.no_saved_syn is Absence.COOKIES_OR_LOST:
-        # its options are kept in the low 6 bits of the time stamp that the ACK echoes, in
-        # milliseconds (cookie_init_timestamp in syncookies.c)
-        return None, "with SYN cookies what the kernel measures can be 64 ms too long"
+        return None, _TOO_LATE
+    if why := _with_cookies(cookies, _NO_TIME):
+        return None, why
     if info.rtt:
         return info.rtt, ""
     if info.state_name == "SYN-RECEIVED":
@@ -176,6 +257,11 @@ def fixed_headers(facts: Facts) -> int | None:
     if facts.remote is not None:
         return 40 if facts.remote.address.version == 4 else 60
     return None
+
+
+def far_end(facts: Facts) -> str:
+    """Who is at the far end of the TCP connection: ``client`` or ``proxy``."""
+    return "client" if facts.proxy is None else "proxy"
 
 
 def path_mtu(facts: Facts) -> int | None:

@@ -1,4 +1,4 @@
-"""The handshake drawn: two time lines, three arrows, the numbers on them. At most 79 columns.
+"""The handshake drawn: two time lines, three arrows, the numbers on them.
 
 ::
 
@@ -14,14 +14,16 @@ import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tcpd.handshake.derive import EcnSetup, ecn_setup, ttl_of
+from tcpd.handshake.derive import EcnSetup, ecn_setup, far_end, ttl_of
 from tcpd.handshake.facts import Facts, Transport
+from tcpd.handshake.network import ttl_name
 from tcpd.handshake.report import Report
 from tcpd.handshake.tcp_info import InfoOptions
 from tcpd.handshake.tcp_options import MaximumSegmentSize, SackPermitted, Timestamps, WindowScale
+from tcpd.handshake.text import WIDTH
 from tcpd.handshake.values import Source, ascii_only, duration
 
-#: The columns of the two time lines: between them 60 for an arrow, behind them 14 for the clock.
+#: The columns of the two time lines: between them 60 for an arrow, behind them 10 for the clock.
 _LEFT, _RIGHT = 3, 64
 _BETWEEN = _RIGHT - _LEFT - 1
 
@@ -42,22 +44,23 @@ _ASCII = _Pen("|", "-", ">", "<", ".", "|", "'", "x")
 _BOXES = _Pen("│", "─", "▶", "◀", "╮", "│", "╯", "×")
 
 
-def drawing(report: Report, utf8: bool = False) -> list[str]:
+def drawing(report: Report, utf8: bool = False, width: int = WIDTH) -> list[str]:
     """Draw it.
 
     :param utf8: whether box-drawing characters may be used; ASCII otherwise.
-    :return: lines of at most 79 columns; for what is no TCP, a sentence.
+    :param width: of the sentences below it. The drawing itself has 75 columns.
+    :return: lines; for what is no TCP, a sentence.
     """
     facts = report.facts
     if facts.transport is not Transport.TCP:
-        return _wrapped(f"There is nothing to draw: {report.steps[0].note}.")
+        return _wrapped(f"There is nothing to draw: {report.steps[0].note}.", width)
     pen = _BOXES if utf8 else _ASCII
-    lines = [*_heads(facts), *_arrows(report, pen)]
+    lines = [*_heads(facts), *_arrows(report, pen), "", *_remarks(report, width)]
     return [line.rstrip() for line in (lines if utf8 else map(ascii_only, lines))]
 
 
 def _heads(facts: Facts) -> Iterator[str]:
-    names = ("client" if facts.proxy is None else "proxy", "server")
+    names = (far_end(facts), "server")
     ends = [str(end) if end is not None else "not known" for end in (facts.remote, facts.local)]
     for left, right in (names, ends):
         # the words begin and end where the time lines are
@@ -90,25 +93,27 @@ def _arrows(report: Report, pen: _Pen) -> Iterator[str]:
     if window is not None:
         yield _row(pen, f"window {window}")
     yield _row(pen, "")
-    yield ""
-    yield from _remarks(report)
 
 
-def _remarks(report: Report) -> Iterator[str]:
+def _remarks(report: Report, width: int) -> Iterator[str]:
     facts = report.facts
     if facts.saved_syn is None:
         why = "" if facts.no_saved_syn is None else f": {facts.no_saved_syn.why}"
-        yield from _wrapped(f"The SYN was not saved{why}. The rest is derived from TCP_INFO.")
+        yield from _wrapped(
+            f"The SYN was not saved{why}. The rest is derived from TCP_INFO.", width
+        )
     else:
-        yield from _wrapped("The SYN is as it came; the rest is derived from it and from TCP_INFO.")
+        yield from _wrapped(
+            "The SYN is as it came; the rest is derived from it and from TCP_INFO.", width
+        )
     if facts.server_isn is None:
         reason = "" if facts.no_server_isn is None else f": {facts.no_server_isn.why}"
-        yield from _wrapped(f"The server's sequence number (?) is not known{reason}.")
+        yield from _wrapped(f"The server's sequence number (?) is not known{reason}.", width)
 
 
-def _wrapped(text: str) -> list[str]:
+def _wrapped(text: str, width: int) -> list[str]:
     edge = " " * _LEFT
-    return textwrap.wrap(text, 79, initial_indent=edge, subsequent_indent=edge)
+    return textwrap.wrap(text, width, initial_indent=edge, subsequent_indent=edge)
 
 
 def _micro(text: str, pen: _Pen) -> str:
@@ -158,7 +163,7 @@ def _offers(report: Report, pen: _Pen) -> Iterator[str]:
     parts = [
         f"window {header.window}",
         _scaled(None if scale is None else scale.shift, pen),
-        f"TTL {ttl_of(syn)}",
+        f"{ttl_name(syn.network.source.version)} {ttl_of(syn)}",
     ]
     if ecn_setup(syn) is not EcnSetup.NONE:
         parts.append("ECN")

@@ -13,16 +13,17 @@ from tcpd.handshake.derive import (
     EcnSetup,
     Handshake,
     ecn_setup,
+    far_end,
     fixed_headers,
     hops_of,
     path_mtu,
     ttl_of,
 )
-from tcpd.handshake.facts import Absence, Facts, Transport
+from tcpd.handshake.facts import Facts, Transport
+from tcpd.handshake.network import ttl_name
 from tcpd.handshake.packet import IPv4Header, SavedSyn
 from tcpd.handshake.tcp_info import InfoOptions
 from tcpd.handshake.tcp_options import (
-    MalformedOption,
     MaximumSegmentSize,
     SackPermitted,
     Timestamps,
@@ -75,8 +76,20 @@ IDS = (
 def hints(facts: Facts, handshake: Handshake) -> tuple[Hint, ...]:
     """All that stands out, the order as in :data:`IDS`; empty where all is well."""
     if facts.transport is Transport.UNIX:
-        words = "This is a UNIX socket: there was no handshake, and no network is in between."
-        return (Hint("unix-socket", words),)
+        if facts.proxy is None:
+            words = "This is a UNIX socket: there was no handshake, and no network is in between."
+            return (Hint("unix-socket", words),)
+        return (
+            Hint(
+                "unix-socket",
+                "This is a UNIX socket: there was no handshake between the proxy and this server.",
+            ),
+            Hint(
+                "proxy",
+                "The connection comes from a proxy: nothing is known here of the client's way to "
+                "it, nor of its handshake.",
+            ),
+        )
     if facts.transport is not Transport.TCP:
         return ()
     found = dict(_all(facts, handshake))
@@ -102,7 +115,7 @@ def _way(facts: Facts, handshake: Handshake) -> _Found:
             "The connection comes from a proxy: what is told of layers 1 to 4 is the way between "
             "the proxy and this server, not the client's.",
         )
-    if facts.no_saved_syn is Absence.COOKIES_OR_LOST:
+    if handshake.cookies:
         yield (
             "syn-cookies",
             "The kernel kept no SYN although it was asked to: most likely it answered with SYN "
@@ -116,8 +129,8 @@ def _way(facts: Facts, handshake: Handshake) -> _Found:
             "the client sent its SYN again.",
         )
     now = facts.now
-    if now is not None and handshake.repeated is not None:
-        since = now.total_retrans - handshake.repeated
+    if now is not None and handshake.retransmitted is not None:
+        since = now.total_retrans - handshake.retransmitted
         if since > 0:
             counted = "segment was" if since == 1 else "segments were"
             yield (
@@ -132,8 +145,8 @@ def _way(facts: Facts, handshake: Handshake) -> _Found:
         of = "the interface has" if facts.interface_mtu else "Ethernet has"
         yield (
             "path-mtu-low",
-            f"The path MTU to the client is {mtu} bytes, where {of} {expected}: a link on the way "
-            "is narrower, such as a tunnel.",
+            f"The path MTU to the {far_end(facts)} is {mtu} bytes, where {of} {expected}: a link "
+            "on the way is narrower, such as a tunnel, or a route of this server says so (mtu).",
         )
 
 
@@ -220,13 +233,14 @@ def _marks(syn: SavedSyn, handshake: Handshake) -> _Found:
         yield (
             "syn-ecn-marked",
             f"The SYN's IP header has ECN bits set ({syn.network.ecn}), which RFC 3168 forbids: a "
-            "device on the way writes the field.",
+            "device on the way writes the field, or the client itself does.",
         )
-    if any(isinstance(option, MalformedOption) for option in syn.transport.options):
+    spoilt = [option.name for option in syn.transport.options if option.spoilt]
+    if spoilt:
         yield (
             "options-malformed",
-            "The SYN's options end in the middle of one: no ordinary system sends that, so a "
-            "device on the way has changed them.",
+            f"An option of the SYN has a length that cannot be ({spoilt[0]}): no ordinary system "
+            "sends that. A tool made the packet, or a device on the way has changed it.",
         )
 
 
@@ -234,17 +248,19 @@ def _ttl(facts: Facts, syn: SavedSyn) -> _Found:
     ttl = ttl_of(syn)
     hops, initial = hops_of(ttl)
     network = syn.network
+    name = ttl_name(network.source.version)
     if network.source.is_loopback and hops:
         yield (
             "ttl-odd",
-            f"The SYN came over loopback with a TTL of {ttl}, where nothing could take from it: "
+            f"The SYN came over loopback with a {name} of {ttl}, where nothing could take from it: "
             "the client set it so.",
         )
     elif hops > _MOST_HOPS:
         yield (
             "ttl-odd",
-            f"The SYN arrived with a TTL of {ttl}, {hops} hops from {initial}, which is more than "
-            "the Internet has: the sender started with another value, or a device rewrites it.",
+            f"The SYN arrived with a {name} of {ttl}, {hops} hops from {initial}, which is "
+            "more than the Internet has: the sender started with another value, or a device "
+            "rewrites it.",
         )
     if isinstance(network, IPv4Header) and not network.dont_fragment:
         yield (

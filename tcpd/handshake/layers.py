@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tcpd.handshake.derive import path_mtu
+from tcpd.handshake.derive import NO_INFO, path_mtu
 from tcpd.handshake.facts import Facts, Tls, Transport
-from tcpd.handshake.network import more_network_values, network_values
+from tcpd.handshake.network import more_network_values, network_values, ttl_label
 from tcpd.handshake.packet import SavedSyn
 from tcpd.handshake.tcp_info import NO_MIN_RTT, NO_THRESHOLD, InfoOptions, TcpInfo, unit_of
 from tcpd.handshake.values import Section, Value, derived, known, seen, unavailable
 
-_NO_INFO = "TCP_INFO could not be read"
 _NOT_PUBLIC = "the TLS library tells it by no public means"
 _NO_TLS = "there is no TLS on this connection"
 
@@ -37,9 +36,12 @@ _TRANSPORT = (
 
 def layers(facts: Facts) -> tuple[Section, ...]:
     """Seven sections, from layer 1 on."""
-    unix = facts.transport is Transport.UNIX
-    below = "a UNIX socket: both ends are in this machine's memory" if unix else ""
-    if facts.transport is Transport.OTHER:
+    nothing = facts.transport is not Transport.TCP
+    below = "" if facts.proxy is None else "of the way between the proxy and this server"
+    if facts.transport is Transport.UNIX:
+        whose = "both ends are" if facts.proxy is None else "the proxy and this server are both"
+        below = f"a UNIX socket: {whose} in this machine's memory"
+    elif facts.transport is Transport.OTHER:
         below = "this is no TCP connection that the kernel could tell about"
     wire: tuple[tuple[str, str, Iterator[Value]], ...] = (
         ("physical", "Layer 1, physical", _physical(facts)),
@@ -54,7 +56,7 @@ def layers(facts: Facts) -> tuple[Section, ...]:
     )
     return (
         *(
-            Section(name, title, () if below else tuple(values), below)
+            Section(name, title, () if nothing else tuple(values), below)
             for name, title, values in wire
         ),
         *(Section(name, title, tuple(values)) for name, title, values in above),
@@ -63,7 +65,8 @@ def layers(facts: Facts) -> tuple[Section, ...]:
 
 def _physical(facts: Facts) -> Iterator[Value]:
     yield known("interface", "interface", facts.interface, why="it was not looked up")
-    if facts.remote is not None and facts.remote.address.is_loopback:
+    if facts.interface == "lo" or (facts.remote is not None and facts.remote.address.is_loopback):
+        # an address of the machine's own is reached by lo, whatever interface has it
         yield derived("medium", "medium", "none", why="the loopback interface has no wire")
     else:
         yield unavailable(
@@ -110,11 +113,11 @@ def _network(facts: Facts) -> Iterator[Value]:
     for name, end in (("source", remote), ("destination", local)):
         yield known(name, name, None if end is None else str(end.address), why=why)
     if facts.saved_syn is None:
-        yield unavailable("ttl", "TTL", _no_syn(facts))
+        yield unavailable("ttl", ttl_label(facts), _no_syn(facts))
     else:
         yield from network_values(facts.saved_syn)
         yield from more_network_values(facts.saved_syn)
-    yield known("path_mtu", "path MTU", path_mtu(facts), "bytes", why=_NO_INFO)
+    yield known("path_mtu", "path MTU", path_mtu(facts), "bytes", why=NO_INFO)
 
 
 def _transport(facts: Facts) -> Iterator[Value]:
@@ -129,7 +132,7 @@ def _transport(facts: Facts) -> Iterator[Value]:
     yield known("max_segment", "TCP_MAXSEG", facts.max_segment, "bytes", why="not told")
     info = facts.now or facts.accepted
     if info is None:
-        yield unavailable("state", "state", _NO_INFO)
+        yield unavailable("state", "state", NO_INFO)
     else:
         yield from _told(info)
 

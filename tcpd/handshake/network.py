@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tcpd.handshake.derive import hops_of, ttl_of
+from tcpd.handshake.facts import Facts
 from tcpd.handshake.packet import IPv4Header, SavedSyn
 from tcpd.handshake.values import Value, derived, seen
 
@@ -20,13 +21,26 @@ _DSCP = {
 _ECN = {0: "not capable", 1: "ECT(1)", 2: "ECT(0)", 3: "CE"}
 
 
+def ttl_name(version: int) -> str:
+    """What the field is called that each router takes one from.
+
+    :param version: of IP. RFC 791 calls it time to live, RFC 8200 hop limit.
+    """
+    return "TTL" if version == 4 else "hop limit"
+
+
+def ttl_label(facts: Facts) -> str:
+    """The same for a connection whose SYN was not kept."""
+    return ttl_name(4 if facts.remote is None else facts.remote.address.version)
+
+
 def network_values(syn: SavedSyn) -> Iterator[Value]:
     """TTL and hops, ECN, fragmentation or flow label."""
     network = syn.network
     ttl = ttl_of(syn)
     hops, initial = hops_of(ttl)
     four = isinstance(network, IPv4Header)
-    yield seen("ttl", "TTL" if four else "hop limit", ttl)
+    yield seen("ttl", ttl_name(4 if four else 6), ttl)
     yield derived(
         "hops",
         "hops it suggests",

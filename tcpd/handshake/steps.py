@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tcpd.handshake.derive import EcnSetup, Handshake, after, ecn_setup
-from tcpd.handshake.facts import Absence, End, Facts, Transport
-from tcpd.handshake.network import network_values
+from tcpd.handshake.derive import NO_INFO, EcnSetup, Handshake, after, ecn_setup, far_end, no_window
+from tcpd.handshake.facts import End, Facts, Transport
+from tcpd.handshake.network import network_values, ttl_label
 from tcpd.handshake.packet import SavedSyn, TcpFlags
 from tcpd.handshake.tcp_info import InfoOptions
 from tcpd.handshake.tcp_options import (
+    MSS,
+    SACK_PERMITTED,
+    TIMESTAMPS,
+    WINDOW_SCALE,
     FastOpen,
     MaximumSegmentSize,
     Mptcp,
+    Option,
     SackPermitted,
     Timestamps,
     WindowScale,
@@ -21,7 +26,7 @@ from tcpd.handshake.values import Section, Value, derived, known, seen, unavaila
 
 _NOT_KEPT = "the kernel keeps the SYN only, not this packet"
 _BY_INFO = "TCP_INFO tells what is in use"
-_NO_INFO = "TCP_INFO could not be read"
+_SPOILT = "the option is there, of a length that it cannot have, so that it counts for nothing"
 
 _ECN_SETUP = {
     EcnSetup.NONE: "not asked for",
@@ -36,24 +41,27 @@ def steps(facts: Facts, handshake: Handshake) -> tuple[Section, ...]:
     note = _note(facts)
     if facts.transport is not Transport.TCP:
         empty: tuple[Value, ...] = ()
-        return tuple(Section(name, title, empty, note) for name, title in _TITLES)
+        return tuple(Section(name, title, empty, note) for name, title in _titles(facts))
     parts = (_syn(facts, handshake), _syn_ack(facts, handshake), _ack(facts, handshake))
     return tuple(
         Section(name, title, tuple(values), note if name == "syn" else "")
-        for (name, title), values in zip(_TITLES, parts, strict=True)
+        for (name, title), values in zip(_titles(facts), parts, strict=True)
     )
 
 
-_TITLES = (
-    ("syn", "SYN, from client to server"),
-    ("syn_ack", "SYN-ACK, from server to client"),
-    ("ack", "ACK, from client to server"),
-)
+def _titles(facts: Facts) -> tuple[tuple[str, str], ...]:
+    far = far_end(facts)
+    return (
+        ("syn", f"SYN, from {far} to server"),
+        ("syn_ack", f"SYN-ACK, from server to {far}"),
+        ("ack", f"ACK, from {far} to server"),
+    )
 
 
 def _note(facts: Facts) -> str:
     if facts.transport is Transport.UNIX:
-        return "a UNIX socket has no handshake: the kernel joins both ends at once"
+        whose = "" if facts.proxy is None else ", and this one leads to a proxy, not to the client"
+        return f"a UNIX socket has no handshake: the kernel joins both ends at once{whose}"
     if facts.transport is not Transport.TCP:
         return "this is no TCP connection that the kernel could tell about"
     if facts.proxy is not None:
@@ -92,16 +100,31 @@ def _syn_options(syn: SavedSyn) -> Iterator[Value]:
     stamps = header.option(Timestamps)
     fast_open = header.option(FastOpen)
     mptcp = header.option(Mptcp)
-    yield seen("mss", "MSS", None if mss is None else mss.value, "bytes" if mss else "")
+    spoilt = {option.kind for option in header.options if option.spoilt}
+
+    def remark(found: Option | None, kind: int) -> str:
+        return _SPOILT if found is None and kind in spoilt else ""
+
+    yield seen(
+        "mss",
+        "MSS",
+        None if mss is None else mss.value,
+        "bytes" if mss else "",
+        why=remark(mss, MSS),
+    )
     yield seen(
         "window_scale",
         "window scale",
         None if scale is None else scale.shift,
         "bits" if scale else "",
+        why=remark(scale, WINDOW_SCALE),
         text=_scale(scale.shift) if scale else "none",
     )
-    yield seen("sack_permitted", "SACK permitted", header.option(SackPermitted) is not None)
-    yield seen("timestamps", "timestamps", stamps is not None)
+    sack = header.option(SackPermitted)
+    yield seen(
+        "sack_permitted", "SACK permitted", sack is not None, why=remark(sack, SACK_PERMITTED)
+    )
+    yield seen("timestamps", "timestamps", stamps is not None, why=remark(stamps, TIMESTAMPS))
     if stamps is not None:
         yield seen("timestamp_value", "timestamp (TSval)", stamps.value)
     if fast_open is not None:
@@ -116,7 +139,7 @@ def _syn_not_kept(facts: Facts, handshake: Handshake) -> Iterator[Value]:
     why = _no_syn(facts)
     yield unavailable("sequence_number", "sequence number", why)
     yield _relative("sequence", 0, "client")
-    for name, label in (("window", "window"), ("mss", "MSS"), ("ttl", "TTL")):
+    for name, label in (("window", "window"), ("mss", "MSS"), ("ttl", ttl_label(facts))):
         yield unavailable(name, label, "no saved SYN")
     if handshake.agreed is not None:
         # only what is agreed on is certain: an end that is not answered may still have offered
@@ -157,15 +180,13 @@ def _syn_ack(facts: Facts, handshake: Handshake) -> Iterator[Value]:
         )
     yield _relative("acknowledgment", by, "client")
     yield from _agreed_values(facts, handshake)
-    if facts.no_saved_syn is Absence.COOKIES_OR_LOST:
-        yield unavailable("window", "window", "with SYN cookies the kernel forgets it")
+    if handshake.server_window is None:
+        yield unavailable("window", "window", handshake.no_server_window)
     else:
         why = "tcpi_rcv_wnd before data came; it is not scaled"
-        yield _window(facts, "rcv_wnd", handshake.server_window, why)
+        yield derived("window", "window", handshake.server_window, "bytes", why=why)
     if handshake.repeated is None:
-        yield unavailable(
-            "retransmissions", "sent again", "TCP_INFO was not read at accept, and data was sent"
-        )
+        yield unavailable("retransmissions", "sent again", handshake.no_repeated)
     else:
         yield seen(
             "retransmissions",
@@ -180,7 +201,7 @@ def _agreed_values(facts: Facts, handshake: Handshake) -> Iterator[Value]:
     agreed, syn = handshake.agreed, facts.saved_syn
     if agreed is None:
         for name, label in (("mss", "MSS"), ("window_scale", "window scale"), *_LABELS):
-            yield unavailable(name, label, _NO_INFO)
+            yield unavailable(name, label, NO_INFO)
         return
     yield derived(
         "mss", "MSS", handshake.server_mss, "bytes", why="tcpi_advmss, and what timestamps take"
@@ -227,8 +248,11 @@ def _ack(facts: Facts, handshake: Handshake) -> Iterator[Value]:
     yield _relative("sequence", by, "client")
     yield _server_isn(facts, "acknowledgment_number", "acknowledges", 1)
     yield _relative("acknowledgment", 1, "server")
-    why = "tcpi_snd_wnd before data came, after scaling"
-    yield _window(facts, "snd_wnd", handshake.client_window, why)
+    if handshake.client_window is None:
+        yield unavailable("window", "window", no_window(facts, "snd_wnd"))
+    else:
+        why = "tcpi_snd_wnd before data came, after scaling"
+        yield derived("window", "window", handshake.client_window, "bytes", why=why)
     if handshake.rtt is None:
         yield unavailable("round_trip_time", "round trip", handshake.no_rtt)
     else:
@@ -245,19 +269,6 @@ def _relative(which: str, number: int, whose: str) -> Value:
     return derived(
         f"relative_{which}_number", "- relative", number, why=f"counted from the {whose}'s ISN"
     )
-
-
-def _window(facts: Facts, field: str, window: int | None, why: str) -> Value:
-    if window is not None:
-        return derived("window", "window", window, "bytes", why=why)
-    info = facts.accepted or facts.now
-    if info is None:
-        why = _NO_INFO
-    elif getattr(info, field) is None:
-        why = "this kernel does not tell it"
-    else:
-        why = "it is told only between the end of the handshake and the first data"
-    return unavailable("window", "window", why)
 
 
 def _server_isn(facts: Facts, name: str, label: str, by: int) -> Value:

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 END, NOP, MSS, WINDOW_SCALE, SACK_PERMITTED, TIMESTAMPS = 0, 1, 2, 3, 4, 8
 MPTCP, FAST_OPEN, EXPERIMENT = 30, 34, 254
 
+_OF_KNOWN_LENGTH = frozenset({MSS, WINDOW_SCALE, SACK_PERMITTED, TIMESTAMPS, MPTCP, FAST_OPEN})
+
 #: RFC 7413 section 4.1.1 of its drafts: the experiment that became Fast Open.
 _FAST_OPEN_MAGIC = b"\xf9\x89"
 
@@ -69,6 +71,11 @@ class Option:
     def length(self) -> int:
         """Bytes in the header, kind and length byte included."""
         return 2 + len(self.data)
+
+    @property
+    def spoilt(self) -> bool:
+        """Whether its length cannot be, so that receivers take no notice of it."""
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +168,16 @@ class Mptcp(Option):
 class UnknownOption(Option):
     """One of another kind, or of a length that its kind does not have."""
 
+    @property
+    def name(self) -> str:
+        """What it is called, and what is wrong with it."""
+        return f"{name_of(self.kind)} (of a wrong length)" if self.spoilt else name_of(self.kind)
+
+    @property
+    def spoilt(self) -> bool:
+        """A kind that has a class of its own would be one of it, were it of the right length."""
+        return self.kind in _OF_KNOWN_LENGTH
+
 
 @dataclass(frozen=True, slots=True)
 class MalformedOption(Option):
@@ -168,6 +185,16 @@ class MalformedOption(Option):
 
     A receiver stops reading here too (Linux, ``tcp_parse_options``).
     """
+
+    @property
+    def name(self) -> str:
+        """What it is called, and what is wrong with it."""
+        return f"{name_of(self.kind)} (malformed)"
+
+    @property
+    def spoilt(self) -> bool:
+        """Always."""
+        return True
 
     @property
     def length(self) -> int:

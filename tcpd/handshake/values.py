@@ -124,6 +124,8 @@ def shown(value: Value) -> str:
             return ", ".join(texts)
         case int() | float() as number if value.unit in _TIMES:
             return duration(number * _TIMES[value.unit])
+        case 1 if value.unit.isalpha():
+            return f"1 {value.unit.removesuffix('s')}"
         case other:
             return f"{other} {value.unit}".rstrip()
 

@@ -11,7 +11,7 @@ from tcpd.handshake.as_json import handshake_json, layers_json, tcpinfo_json
 from tcpd.handshake.facts import Facts
 from tcpd.handshake.page import drawing_and_steps
 from tcpd.handshake.report import Report, build
-from tcpd.handshake.text import layers_lines, tcpinfo_lines
+from tcpd.handshake.text import REPLY_WIDTH, layers_lines, tcpinfo_lines
 from tcpd.line.command import Command, Request
 from tcpd.line.reply import Reply, WrongArguments
 
@@ -22,7 +22,7 @@ _FORMS = "\njson is one line of JSON; utf8 allows box-drawing characters."
 def _telling(
     name: str,
     help: str,
-    as_lines: Callable[[Report, bool], list[str]],
+    as_lines: Callable[[Report, bool, int], list[str]],
     as_json: Callable[[Report], dict[str, Any]],
 ) -> Command:
     def call(request: Request) -> Reply:
@@ -32,7 +32,7 @@ def _telling(
         report = build(_facts(request))
         if word == "json":
             return Reply(250, (json.dumps(as_json(report), separators=(",", ":")),))
-        return Reply(250, tuple(as_lines(report, word == "utf8")))
+        return Reply(250, tuple(as_lines(report, word == "utf8", REPLY_WIDTH)))
 
     return Command(name, _USAGE, help + _FORMS, call)
 

@@ -14,7 +14,7 @@ from tcpd.handshake.hints import IDS
 from tcpd.handshake.packet import IPv4Header, TcpFlags, TcpHeader
 from tcpd.handshake.report import build
 from tcpd.handshake.tcp_info import InfoOptions
-from tcpd.handshake.tcp_options import MalformedOption, MaximumSegmentSize
+from tcpd.handshake.tcp_options import MalformedOption, MaximumSegmentSize, UnknownOption
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "handshake.rst"
 
@@ -134,6 +134,21 @@ def test_another_reason_for_no_saved_syn_is_no_hint_of_cookies(absence: Absence)
     assert ids(captured.COOKIES.facts(no_saved_syn=absence)) == []
 
 
+def test_segments_sent_again_are_counted_from_none_with_cookies() -> None:
+    """syncookies.c: the request is made anew when the ACK comes, and so is its count."""
+    now = replace(captured.COOKIES.tcp_info(), total_retrans=3, data_segs_out=9)
+    facts = captured.COOKIES.facts(interface_mtu=65535, now=now)
+    assert ids(facts) == ["syn-cookies", "segments-retransmitted"]
+    assert "3 segments were sent again" in sentence(facts, "segments-retransmitted")
+
+
+def test_what_was_counted_by_the_kernel_was_no_cookie() -> None:
+    """With SYN cookies the kernel has no request, and so sends no SYN-ACK again."""
+    info = replace(captured.COOKIES.tcp_info(), total_retrans=1)
+    facts = captured.COOKIES.facts(interface_mtu=65535, accepted=info, now=info)
+    assert ids(facts) == ["syn-retransmitted"]
+
+
 def test_ecn_refused() -> None:
     """RFC 3168 section 6.1.1: ECE and CWR in the SYN ask for it."""
     asked = with_header(VETH, flags=TcpFlags.SYN | TcpFlags.ECE | TcpFlags.CWR)
@@ -163,11 +178,64 @@ def test_a_syn_that_may_be_fragmented() -> None:
 def test_options_that_end_within_one() -> None:
     assert VETH.saved_syn is not None
     options = (*VETH.saved_syn.transport.options, MalformedOption(8, b"\x0a"))
-    assert ids(with_header(VETH, options=options)) == ["options-malformed"]
+    facts = with_header(VETH, options=options)
+    assert ids(facts) == ["options-malformed"]
+    assert "timestamps (malformed)" in sentence(facts, "options-malformed")
+
+
+def test_an_option_of_a_wrong_length() -> None:
+    """RFC 7323 section 2.2: window scale has 3 bytes. Linux takes no notice of another length."""
+    assert VETH.saved_syn is not None
+    options = (*VETH.saved_syn.transport.options, UnknownOption(3, b"\x07\x07"))
+    facts = with_header(VETH, options=options)
+    assert ids(facts) == ["options-malformed"]
+    assert "window scale (of a wrong length)" in sentence(facts, "options-malformed")
+    # one that nobody knows has no length that it ought to have
+    options = (*VETH.saved_syn.transport.options, UnknownOption(77, b"\x07\x07"))
+    assert ids(with_header(VETH, options=options)) == []
+
+
+@pytest.mark.parametrize(
+    ("id", "facts", "others"),
+    [
+        ("path-mtu-low", with_now(VETH, pmtu=1400), "a route of this server says so"),
+        ("syn-ecn-marked", with_ip(captured.ECN.facts(), ecn=2), "or the client itself does"),
+        (
+            "options-malformed",
+            with_header(VETH, options=(MalformedOption(8, b"\x0a"),)),
+            "A tool made the packet",
+        ),
+    ],
+)
+def test_a_hint_names_other_causes_than_a_device_on_the_way(
+    id: str, facts: Facts, others: str
+) -> None:
+    """hints.py: "it never says more than the facts bear"."""
+    assert others in sentence(facts, id)
+
+
+def test_an_odd_hop_limit_is_called_so() -> None:
+    """RFC 8200 section 3: IPv6 has a hop limit, and no time to live."""
+    facts = captured.IPV6.facts()
+    assert facts.saved_syn is not None
+    network = replace(facts.saved_syn.network, hop_limit=60)
+    odd = replace(facts, saved_syn=replace(facts.saved_syn, network=network))
+    assert "with a hop limit of 60" in sentence(odd, "ttl-odd")
 
 
 def test_behind_a_proxy() -> None:
     assert ids(replace(VETH, proxy=Proxy(version=1))) == ["proxy"]
+    narrow = replace(with_now(VETH, pmtu=1400), proxy=Proxy(version=1))
+    assert "The path MTU to the proxy is" in sentence(narrow, "path-mtu-low")
+
+
+def test_behind_a_proxy_on_a_unix_socket_there_may_be_a_network() -> None:
+    """``listen = unix:PATH proxy=unix``: the client is somewhere beyond the proxy."""
+    facts = Facts(transport=Transport.UNIX, proxy=Proxy(version=2))
+    assert ids(facts) == ["unix-socket", "proxy"]
+    words = " ".join(hint.sentence for hint in build(facts).hints)
+    assert "no network" not in words
+    assert "between the proxy and this server" in words
 
 
 def test_what_is_no_tcp_has_no_hints_of_tcp() -> None:

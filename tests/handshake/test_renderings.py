@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from tcpd.handshake.as_json import as_json, compact, handshake_json, layers_json, tcpinfo_json
 from tcpd.handshake.drawing import drawing
 from tcpd.handshake.facts import Absence, End, Facts, Proxy, Tls, Transport
+from tcpd.handshake.page import page
 from tcpd.handshake.report import build
-from tcpd.handshake.text import handshake_lines, layers_lines, tcpinfo_lines
+from tcpd.handshake.text import REPLY_WIDTH, handshake_lines, layers_lines, tcpinfo_lines
 from tcpd.handshake.values import duration, safe
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "handshake.rst"
@@ -131,6 +132,39 @@ def test_everything_fits_into_79_columns_of_ascii(real: Captured) -> None:
     ):
         assert max(map(len, lines)) <= 79
         assert all(line.isascii() and line == line.rstrip() for line in lines)
+
+
+@pytest.mark.parametrize("real", ALL)
+@pytest.mark.parametrize("proxy", [None, Proxy(version=2, tls_version="TLSv1.3")])
+def test_behind_a_reply_code_everything_fits_into_79_columns(
+    real: Captured, proxy: Proxy | None
+) -> None:
+    """``250-`` has four of them."""
+    report = build(real.facts(tls=Tls(version="TLSv1.3"), interface_mtu=1500, proxy=proxy))
+    for lines in (
+        page(report, width=REPLY_WIDTH),
+        layers_lines(report, width=REPLY_WIDTH),
+        tcpinfo_lines(report, width=REPLY_WIDTH),
+    ):
+        assert max(len(f"250-{line}") for line in lines) <= 79
+
+
+def test_tcp_info_of_a_proxy_says_so() -> None:
+    facts = captured.VETH.facts(proxy=Proxy(version=1))
+    assert tcpinfo_lines(build(facts))[1] == "  of the way between the proxy and this server"
+
+
+def test_ipv6_is_drawn_with_a_hop_limit() -> None:
+    """RFC 8200 section 3."""
+    lines = drawing(build(captured.IPV6.facts()))
+    assert any("hop limit 64" in line for line in lines)
+    assert not any("TTL" in line for line in lines)
+
+
+def test_one_of_something_is_not_in_the_plural() -> None:
+    info = replace(captured.VETH.tcp_info(), total_retrans=1)
+    facts = captured.VETH.facts(accepted=info, now=info)
+    assert any("sent again               1 time " in line for line in handshake_lines(build(facts)))
 
 
 NASTY = st.text(max_size=300)

@@ -16,6 +16,7 @@ from tcpd.handshake.derive import after, hops_of
 from tcpd.handshake.facts import Absence, End, Facts, NoServerIsn, Proxy, Tls, Transport
 from tcpd.handshake.report import Report, Source, Value, build
 from tcpd.handshake.tcp_info import parse_tcp_info
+from tcpd.handshake.tcp_options import MalformedOption, UnknownOption
 
 STEPS = ("syn", "syn_ack", "ack")
 
@@ -131,6 +132,106 @@ def test_without_a_saved_syn_the_numbers_are_not_known() -> None:
     assert rtt is not None
     assert (rtt.source, rtt.value) == (Source.UNAVAILABLE, None)
     assert "64 ms too long" in rtt.why
+
+
+def test_with_cookies_the_kernel_counts_no_syn_ack() -> None:
+    """syncookies.c: with SYN cookies there is no request that would count how often it was sent."""
+    value = build(captured.COOKIES.facts()).steps[1].value("retransmissions")
+    assert value is not None
+    assert (value.source, value.value) == (Source.UNAVAILABLE, None)
+    assert value.why == "with SYN cookies the kernel keeps no count"
+
+
+#: Why there is no SYN, where it says nothing of SYN cookies.
+NOT_KEPT = [Absence.OFF, Absence.NOT_SUPPORTED, Absence.FAILED]
+
+
+@pytest.mark.parametrize("absence", NOT_KEPT)
+def test_where_no_syn_was_kept_cookies_cannot_be_ruled_out(absence: Absence) -> None:
+    """So what SYN cookies would spoil is not told: a guess is never shown as a fact."""
+    report = build(captured.VETH.facts(saved_syn=None, no_saved_syn=absence))
+    for number, name in ((1, "window"), (1, "retransmissions"), (2, "round_trip_time")):
+        value = report.steps[number].value(name)
+        assert value is not None
+        assert (value.source, value.value) == (Source.UNAVAILABLE, None)
+        assert value.why.startswith("without the SYN, SYN cookies cannot be ruled out")
+    # these hold with cookies and without
+    assert step(report, "syn_ack")["mss"] == (1460, "derived")
+    assert step(report, "ack")["window"] == (64512, "derived")
+
+
+@pytest.mark.parametrize("absence", [*NOT_KEPT, Absence.COOKIES_OR_LOST])
+def test_a_syn_ack_that_was_counted_rules_cookies_out(absence: Absence) -> None:
+    """tcp_minisocks.c: total_retrans starts with what the request has counted."""
+    info = replace(captured.VETH.tcp_info(), total_retrans=2)
+    facts = captured.VETH.facts(saved_syn=None, no_saved_syn=absence, accepted=info, now=info)
+    report = build(facts)
+    assert step(report, "syn_ack")["retransmissions"] == (2, "seen")
+    assert step(report, "syn_ack")["window"] == (65160, "derived")
+    assert step(report, "ack")["round_trip_time"] == (15, "seen")
+
+
+def test_an_option_that_is_spoilt_is_not_told_as_absent_without_a_word() -> None:
+    """Its name stands among the options in order, so the line that says "no" says why."""
+    facts = captured.VETH.facts()
+    assert facts.saved_syn is not None
+    header = facts.saved_syn.transport
+    options = (UnknownOption(3, b"\1\2"), UnknownOption(4, b"\1"), MalformedOption(8, b"\x0a"))
+    syn = replace(facts.saved_syn, transport=replace(header, options=options))
+    told = build(replace(facts, saved_syn=syn)).steps[0]
+    for name, value in (("window_scale", None), ("sack_permitted", False), ("timestamps", False)):
+        found = told.value(name)
+        assert found is not None
+        assert (found.value, found.source) == (value, Source.SEEN)
+        assert "the option is there, of a length that it cannot have" in found.why
+    mss = told.value("mss")
+    assert mss is not None
+    assert mss.why == ""
+    names = told.value("options")
+    assert names is not None
+    assert names.value == (
+        "window scale (of a wrong length)",
+        "SACK permitted (of a wrong length)",
+        "timestamps (malformed)",
+    )
+
+
+def test_behind_a_proxy_each_layer_of_the_wire_says_whose_it_is() -> None:
+    """A PROXY header tells of the client; what the kernel tells of is the proxy's connection."""
+    report = build(captured.VETH.facts(proxy=Proxy(version=1)))
+    notes = [section.note for section in report.layers]
+    assert notes == ["of the way between the proxy and this server"] * 4 + [""] * 3
+    assert all(section.values for section in report.layers)
+    titles = [section.title for section in report.steps]
+    assert titles == [
+        "SYN, from proxy to server",
+        "SYN-ACK, from server to proxy",
+        "ACK, from proxy to server",
+    ]
+
+
+def test_a_proxy_on_a_unix_socket() -> None:
+    report = build(Facts(transport=Transport.UNIX, proxy=Proxy(version=2)))
+    assert "leads to a proxy, not to the client" in report.steps[0].note
+    assert "the proxy and this server are both" in report.layers[0].note
+
+
+def test_an_address_of_the_machines_own_has_no_medium() -> None:
+    """Linux delivers what is sent to an address of its own by lo, whatever interface has it."""
+    own = build(captured.VETH.facts(interface="lo"))
+    assert layer(own, 1)["medium"].value == "none"
+    other = build(captured.VETH.facts(interface="eth0"))
+    assert layer(other, 1)["medium"].source is Source.UNAVAILABLE
+
+
+def test_ipv6_has_a_hop_limit_whether_the_syn_was_kept_or_not() -> None:
+    """RFC 8200 section 3."""
+    for more in ({}, {"saved_syn": None, "no_saved_syn": Absence.OFF}):
+        report = build(captured.IPV6.facts(**more))
+        assert layer(report, 3)["ttl"].label == "hop limit"
+        ttl = report.steps[0].value("ttl")
+        assert ttl is not None
+        assert ttl.label == "hop limit"
 
 
 def test_why_a_window_is_not_known() -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import socket
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -118,6 +119,26 @@ def line(start: Callable[[str], Daemon]) -> Daemon:
     """A daemon that tells what it can."""
     isn = "server_isn = yes" if os.geteuid() == 0 else ""
     return start(CONFIG.format(tcpd=isn))
+
+
+@pytest.fixture
+def own_daemon(tmp_path: Path) -> Iterator[Callable[[str, str], Daemon]]:
+    """Starts a daemon by another program's hand: its words, and keys of ``[tcpd]``."""
+    started: list[Daemon] = []
+
+    def start(wrapper: str, tcpd: str) -> Daemon:
+        wrapped = tmp_path / "twistd"
+        wrapped.write_text(f'#!/bin/sh\nexec {wrapper} {TWISTD} "$@"\n')
+        wrapped.chmod(0o755)
+        directory = tmp_path / "daemon"
+        directory.mkdir()
+        certificates.make(directory, "localhost")
+        started.append(Daemon(directory, CONFIG.format(tcpd=tcpd), wrapped))
+        return started[-1]
+
+    yield start
+    for daemon in started:
+        daemon.stop()
 
 
 @pytest.mark.parametrize("transport", ["lean", "stock"])
@@ -305,30 +326,49 @@ def test_switched_off_it_says_so(start: Callable[[str], Daemon]) -> None:
     daemon.wait_for(lambda text: "mss=- wscale=- sack=- ts=- ttl=- rtt=-" in text)
 
 
+def test_syn_cookies_leave_a_gap_and_no_guess(
+    own_daemon: Callable[[str, str], Daemon],
+) -> None:
+    """syncookies.c: nothing is kept of a SYN that a cookie answers, and nothing is counted."""
+    need("unshare", "nsenter", "nc")
+    if os.geteuid() != 0:
+        pytest.skip("only root makes a network namespace")
+    setting = "echo 2 >/proc/sys/net/ipv4/tcp_syncookies"
+    daemon = own_daemon(f"unshare -n sh -c 'ip link set lo up; {setting}; exec \"$@\"' sh", "")
+    asked = subprocess.run(
+        [
+            *("nsenter", f"--net=/proc/{daemon.process.pid}/ns/net"),
+            *("nc", "-N", "127.0.0.1", str(daemon.ports["line", ""])),
+        ],
+        input="HANDSHAKE json\r\nQUIT\r\n",
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=True,
+    )
+    told = json.loads(asked.stdout.splitlines()[1].removeprefix("250 "))
+    assert told["no_saved_syn"] == "cookies-or-lost"
+    assert "syn-cookies" in hints_of(told)
+    values = told["handshake"]["syn_ack"]["values"]
+    for name, why in (("retransmissions", "no count"), ("window", "forgets it")):
+        assert values[name]["source"] == "unavailable"
+        assert why in values[name]["why"]
+    assert told["handshake"]["ack"]["values"]["round_trip_time"]["source"] == "unavailable"
+
+
 def test_without_the_capability_the_servers_number_is_missing_and_told_once(
-    start: Callable[[str], Daemon], tmp_path: Path
+    own_daemon: Callable[[str, str], Daemon],
 ) -> None:
     """ "no capability: says so once in the log, the report says so in the field" """
     need("setpriv")
-    if os.geteuid() != 0:
-        daemon = start(CONFIG.format(tcpd="server_isn = yes"))
-    else:
-        wrapped = tmp_path / "twistd"
-        words = "--bounding-set=-net_admin --inh-caps=-net_admin"
-        wrapped.write_text(f'#!/bin/sh\nexec setpriv {words} {TWISTD} "$@"\n')
-        wrapped.chmod(0o755)
-        directory = tmp_path / "daemon"
-        directory.mkdir()
-        certificates.make(directory, "localhost")
-        daemon = Daemon(directory, CONFIG.format(tcpd="server_isn = yes"), wrapped)
-    try:
-        told_once = [text for text in daemon.log if "TCP_REPAIR" in text]
-        assert len(told_once) == 1
-        assert "CAP_NET_ADMIN" in told_once[0]
-        with daemon.connect("line") as client:
-            told = ask(greeted(client), "HANDSHAKE")
-    finally:
-        daemon.stop()
+    words = "--bounding-set=-net_admin --inh-caps=-net_admin"
+    wrapper = f"setpriv {words}" if os.geteuid() == 0 else ""
+    daemon = own_daemon(wrapper, "server_isn = yes")
+    told_once = [text for text in daemon.log if "TCP_REPAIR" in text]
+    assert len(told_once) == 1
+    assert "CAP_NET_ADMIN" in told_once[0]
+    with daemon.connect("line") as client:
+        told = ask(greeted(client), "HANDSHAKE")
     assert told["no_server_isn"] == "no-capability"
     assert told["handshake"]["syn_ack"]["sequence_number"] is None
     assert told["handshake"]["syn"]["sequence_number"] is not None

@@ -26,6 +26,7 @@ from tcpd.daemon.control.answer import (
 from tcpd.handshake.as_json import as_json
 from tcpd.handshake.page import page
 from tcpd.handshake.report import build
+from tcpd.handshake.text import REPLY_WIDTH
 from tcpd.line.command import Command
 from tcpd.line.reply import CommandError, WrongArguments
 from tcpd.net.connection import Connection
@@ -211,7 +212,7 @@ class Connections:
     def handshake(self, words: Sequence[str], operator: str) -> Told:
         """HANDSHAKE."""
         report = build(self._find(words[0]).facts())
-        return Told("\n".join(page(report)), as_json(report))
+        return Told("\n".join(page(report, width=REPLY_WIDTH)), as_json(report))
 
     def kick(self, words: Sequence[str], operator: str) -> Told:
         """KICK."""
