@@ -49,6 +49,7 @@ SANS_IO = (
     "line/handshake",
     "chat/delivery",
     "chat/hub",
+    "chat/irc/message",
     "chat/member",
     "chat/names",
     "chat/outbox",
