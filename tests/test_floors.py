@@ -50,6 +50,7 @@ SANS_IO = (
     "chat/delivery",
     "chat/hub",
     "chat/irc/message",
+    "chat/masks",
     "chat/member",
     "chat/names",
     "chat/outbox",

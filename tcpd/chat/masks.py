@@ -1,0 +1,142 @@
+"""Masks: patterns for names, and for people as ``nick!user@host``.
+
+Source: the Modern IRC Client Protocol, "Wildcard Expressions"
+(https://modern.ircdocs.horse/#wildcard-expressions): ``?`` stands for one character, ``*`` for any
+number of them. Upper and lower case are the same, as in names (:func:`tcpd.chat.names.fold`).
+
+A match takes time in proportion to the length of the pattern times that of the text, whatever the
+pattern: what lies before a ``*`` is taken where it is found first and never looked for again.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from tcpd.chat.names import fold
+
+#: Room for a nickname of the longest kind and a host, or a host and a long user name. With it a
+#: line that lists the mask, the room and who set it when still has less than 512 bytes.
+MASK_BYTES = 160
+
+_WILD = re.compile(r"([*?])")
+_WILD_OR_ESCAPED = re.compile(r"(\\[*?]|[*?])")
+
+
+class BadMask(ValueError):
+    """A mask that matches nobody. Its text is a sentence for who typed it, without a full stop."""
+
+
+def normal(text: str) -> str:
+    """A mask in full, as ``nick!user@host``.
+
+    What is left out matches anything. A word alone is a host if it has a ``.`` or a ``:``, which no
+    nickname has, and else a nickname: ``ann`` is ``ann!*@*``, ``*.example.org`` is
+    ``*!*@*.example.org``; ``a@b`` is ``*!a@b`` and ``a!b`` is ``a!b@*``.
+
+    :param text: as typed.
+    :return: the same in Normalization Form C, at most 160 bytes.
+    :raise BadMask: for what is no mask.
+    """
+    if not text:
+        raise BadMask("a mask has at least one character")
+    if " " in text:
+        raise BadMask("a mask has no spaces")
+    if not text.isprintable():
+        raise BadMask("a mask has no invisible characters")
+    mask = unicodedata.normalize("NFC", text)
+    nick, bang, rest = mask.partition("!")
+    if not bang:
+        nick, rest = "", mask
+    user, at, host = rest.rpartition("@")
+    if not at:
+        if bang:
+            user, host = rest, ""
+        elif "." in rest or ":" in rest:
+            user, host = "", rest
+        else:
+            nick, host = rest, ""
+    if "@" in nick or nick.startswith(":"):
+        raise BadMask("a mask is like nick!user@host, and no nickname has a '@' or a ':'")
+    mask = f"{nick or '*'}!{user or '*'}@{host or '*'}"
+    if len(mask.encode()) > MASK_BYTES:
+        raise BadMask(f"a mask has at most {MASK_BYTES} bytes")
+    return mask
+
+
+def person(nick: str, user: str, host: str) -> str:
+    """Somebody as :meth:`Mask.matches` takes them: folded once, held against many masks."""
+    return fold(f"{nick}!{user}@{host}")
+
+
+@dataclass(frozen=True, slots=True)
+class Mask:
+    """A pattern for ``nick!user@host``; :meth:`of` makes one. Two that match the same are equal.
+
+    A backslash is a letter here, as it is in nicknames: no nickname, user name or host has a ``*``
+    or a ``?``, so that a mask with an escaped one would match nobody, and ``ann\\*`` would
+    not find the ``ann\\away`` that it is meant for.
+
+    :ivar text: in full, as it is shown.
+    :ivar key: the same, folded.
+    """
+
+    text: str = field(compare=False)
+    key: str = field(repr=False)
+    pattern: re.Pattern[str] = field(repr=False, compare=False)
+
+    @classmethod
+    def of(cls, text: str) -> Mask:
+        """The mask that somebody types.
+
+        :raise BadMask: for what is no mask.
+        """
+        full = normal(text)
+        return cls(full, fold(full), _compiled(_WILD.split(full)))
+
+    def matches(self, folded: str) -> bool:
+        """Whether it matches somebody.
+
+        :param folded: from :func:`person`.
+        """
+        return self.pattern.match(folded) is not None
+
+
+def glob(pattern: str, text: str) -> bool:
+    """Whether a pattern of LIST or WHO matches a name.
+
+    "These two characters can be escaped using the ('\\', 0x5C) character."
+
+    :param pattern: as typed, of any kind and of bounded length.
+    :param text: not folded.
+    """
+    return _glob(pattern).match(fold(text)) is not None
+
+
+@lru_cache(maxsize=32)
+def _glob(pattern: str) -> re.Pattern[str]:
+    return _compiled(_WILD_OR_ESCAPED.split(pattern))
+
+
+def _compiled(pieces: list[str]) -> re.Pattern[str]:
+    """A pattern from literal pieces and wildcards, which take turns."""
+    # what stands between two stars, as regular expressions
+    runs = [""]
+    for place, piece in enumerate(pieces):
+        if place % 2 == 0:
+            runs[-1] += re.escape(fold(piece))
+        elif piece == "?":
+            runs[-1] += "."
+        elif piece == "*":
+            runs.append("")
+        else:
+            runs[-1] += re.escape(piece[1])
+    first, *others = runs
+    if not others:
+        return re.compile(f"{first}\\Z", re.DOTALL)
+    *middle, last = others
+    # atomic groups: the first place that fits is as good as any later one
+    found = "".join(f"(?>.*?{run})" for run in middle if run)
+    return re.compile(f"{first}{found}.*{last}\\Z", re.DOTALL)

@@ -1,0 +1,226 @@
+"""Patterns for names and for people."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tcpd.chat.masks import MASK_BYTES, BadMask, Mask, glob, normal, person
+from tcpd.chat.names import NICK_BYTES, ROOM_BYTES, fold
+
+# --- wildcards ---
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "matches"),
+    [
+        ("a?c", "abc", True),
+        ("a?c", "ac", False),
+        ("a?c", "abbc", False),
+        ("a*c", "ac", True),
+        ("a*c", "abbbc", True),
+        ("a*c", "abcd", False),
+        ("*", "", True),
+        ("?", "", False),
+        ("?", "é", True),
+        ("**", "x", True),
+        ("*?*", "", False),
+        ("", "", True),
+        ("", "a", False),
+        ("a*b*c", "a-b-b-c", True),
+        ("*ab", "aab", True),
+        ("*a?b*", "xaabx", True),
+        ("[a-c].+(x)|^$", "[a-c].+(x)|^$", True),
+        ("[a-c]", "b", False),
+        ("a*", "a\nb", True),
+        ("a", "a\n", False),
+    ],
+)
+def test_two_characters_are_wild(pattern: str, text: str, matches: bool) -> None:
+    """Modern IRC, "Wildcard Expressions": ''?' to match one and only one character, and '*' to
+    match any number of any characters'."""
+    assert glob(pattern, text) is matches
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "matches"),
+    [
+        (r"a\*c", "a*c", True),
+        (r"a\*c", "abc", False),
+        (r"a\?", "a?", True),
+        (r"a\?", "ab", False),
+        (r"a\b", r"a\b", True),
+        (r"\\*", r"\*", True),
+        (r"\\*", r"\x", False),
+        ("\\", "\\", True),
+    ],
+)
+def test_wildcards_can_be_escaped(pattern: str, text: str, matches: bool) -> None:
+    """'These two characters can be escaped using the ('\\', 0x5C) character.' Other characters
+    cannot, the backslash included: 'nowild: any octet except NUL, "*", "?"'."""
+    assert glob(pattern, text) is matches
+
+
+def test_case_does_not_matter() -> None:
+    """As in names, whose fold it is."""
+    assert glob("#TEA*", "#tea-Time")
+    assert glob("*ÉTÉ", "un été")
+    assert glob("STRASSE", "straße")
+    assert Mask.of("ÉVA").matches(person("éva", "u", "h"))
+
+
+def naive(pattern: str, text: str) -> bool:
+    if not pattern:
+        return not text
+    if pattern[0] == "*":
+        return naive(pattern[1:], text) or (bool(text) and naive(pattern, text[1:]))
+    return bool(text) and pattern[0] in ("?", text[0]) and naive(pattern[1:], text[1:])
+
+
+@given(st.text("aAb*?!", max_size=10), st.text("aAb!", max_size=10))
+def test_it_matches_as_the_plain_definition_has_it(pattern: str, text: str) -> None:
+    assert glob(pattern, text) == naive(pattern.lower(), text.lower())
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\\"), max_size=20))
+def test_a_text_matches_itself(text: str) -> None:
+    assert glob(text, text)
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [
+        "*a" * 60 + "*b",
+        "*?a" * 40 + "*b",
+        "*" * 150 + "b",
+        "*a?a?a" * 20 + "b",
+        "?*" * 60 + "b",
+    ],
+)
+def test_no_mask_takes_long(mask: str) -> None:
+    """One that tried all ways to place its stars would take longer than anybody lives."""
+    pattern = Mask.of(mask)
+    victim = person("a" * 500, "a" * 500, "a" * 500)
+    began = time.perf_counter()
+    assert not pattern.matches(victim)
+    assert time.perf_counter() - began < 0.1
+
+
+# --- masks of people ---
+
+
+@pytest.mark.parametrize(
+    ("text", "full"),
+    [
+        ("ann", "ann!*@*"),
+        ("a*", "a*!*@*"),
+        ("*", "*!*@*"),
+        ("a@b", "*!a@b"),
+        ("a!b", "a!b@*"),
+        ("a!b@c", "a!b@c"),
+        ("*!*@*", "*!*@*"),
+        ("@c", "*!*@c"),
+        ("a!", "a!*@*"),
+        ("!b@", "*!b@*"),
+        ("!@", "*!*@*"),
+        ("*.example.org", "*!*@*.example.org"),
+        ("192.0.2.7", "*!*@192.0.2.7"),
+        ("::1", "*!*@::1"),
+        ("2001:db8:*", "*!*@2001:db8:*"),
+        ("a!b@c@d", "a!b@c@d"),
+        ("a!b!c@d", "a!b!c@d"),
+        ("a\\*", "a\\*!*@*"),
+        ("e\u0301va", "éva!*@*"),
+    ],
+)
+def test_what_is_left_out_matches_anything(text: str, full: str) -> None:
+    assert normal(text) == full
+    assert normal(full) == full
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "at least one"),
+        ("a b", "no spaces"),
+        ("a\u3000b", "no invisible"),
+        ("a\x03", "no invisible"),
+        ("a\nb", "no invisible"),
+        ("\ud800", "no invisible"),
+        ("a@b!c", "like nick!user@host"),
+        (":a!b@c", "like nick!user@host"),
+        ("x" * MASK_BYTES, "at most 160 bytes"),
+        ("é" * 80, "at most 160 bytes"),
+    ],
+)
+def test_what_is_no_mask_is_told_in_a_sentence(text: str, why: str) -> None:
+    with pytest.raises(BadMask, match=why) as caught:
+        Mask.of(text)
+    assert not str(caught.value).endswith(".")
+
+
+@given(st.text(max_size=40))
+def test_a_full_mask_can_be_carried_in_a_line(text: str) -> None:
+    try:
+        full = normal(text)
+    except BadMask:
+        return
+    assert full.isprintable()
+    assert " " not in full
+    assert full[0] != ":"
+    assert len(full.encode()) <= MASK_BYTES
+    assert "!" in full
+    assert "@" in full
+
+
+def test_a_line_that_lists_a_mask_fits() -> None:
+    """'<client> <channel> <mask> [<who> <set-ts>]' behind a server's name of 63 bytes."""
+    room, nick, time_set = ROOM_BYTES, NICK_BYTES, 10
+    line = len(":") + 63 + len(" 367 ") + nick + 1 + room + 1 + MASK_BYTES + 1 + nick + 1 + time_set
+    assert line + len("\r\n") <= 512
+
+
+@pytest.mark.parametrize(
+    ("mask", "who", "matches"),
+    [
+        ("*!*@192.0.2.*", ("ann", "u", "192.0.2.7"), True),
+        ("*!*@192.0.2.*", ("ann", "u", "192.0.3.7"), False),
+        ("ann", ("Ann", "u", "h"), True),
+        ("ann", ("anna", "u", "h"), False),
+        ("?nn!?@h", ("ann", "u", "h"), True),
+        ("?nn!??@h", ("ann", "u", "h"), False),
+        ("[x]{y}", ("[X]{Y}", "u", "h"), True),
+        ("[x]", ("{x}", "u", "h"), False),
+        ("ann\\*", ("ann\\away", "u", "h"), True),
+        ("ann\\*", ("ann", "u", "h"), False),
+    ],
+)
+def test_a_mask_matches_the_whole_of_somebody(
+    mask: str, who: tuple[str, str, str], matches: bool
+) -> None:
+    """Modern IRC, "Ban Channel Mode": 'their nickmask (the combination of nick!user@host) is
+    compared with each banned client mask'."""
+    assert Mask.of(mask).matches(person(*who)) is matches
+
+
+def test_full_width_stars_are_not_wild() -> None:
+    """They fold to what is."""
+    assert fold("\uff0a\uff1f") == "*?"
+    assert not Mask.of("a\uff0a").matches(person("ab", "u", "h"))
+    assert not glob("a\uff1f", "ab")
+
+
+def test_masks_that_fold_to_the_same_are_equal() -> None:
+    assert Mask.of("ANN") == Mask.of("ann!*@*")
+    assert len({Mask.of("ANN"), Mask.of("ann"), Mask.of("bob")}) == 2
+    assert Mask.of("ann") != "ann!*@*"
+    assert Mask.of("ANN").text == "ANN!*@*"
+    assert repr(Mask.of("ann")) == "Mask(text='ann!*@*')"
+
+
+def test_a_mask_never_changes() -> None:
+    with pytest.raises(AttributeError):
+        Mask.of("ann").text = "bob"  # type: ignore[misc]
