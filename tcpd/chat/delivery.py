@@ -7,28 +7,36 @@ members see the same events in the same order, and an avalanche of drops takes n
 
 from __future__ import annotations
 
-import ipaddress
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, TypeGuard
 
 from tcpd.chat.member import Format, Member
 from tcpd.chat.names import fold
-from tcpd.chat.room import Ban, Room, Topic
+from tcpd.chat.past import Past
+from tcpd.chat.room import Rank, Room, Topic
 from tcpd.chat.settings import ChatSettings
 from tcpd.events import (
-    Banned,
+    Announced,
     Event,
+    HostChanged,
+    Invited,
     Joined,
     Kicked,
-    ModeChanged,
+    Kind,
+    Mode,
+    ModesChanged,
     Parted,
     PrivateSaid,
     Quit,
+    RealNameSet,
+    Redacted,
     Renamed,
+    RoomRenamed,
     Said,
+    SaidMore,
     TopicSet,
-    Unbanned,
+    WentAway,
 )
 from tcpd.ops.counters import ChatCounters
 
@@ -44,6 +52,10 @@ class Delivery:
     :ivar rooms: by folded name, the lobby first, then in the order of opening.
     :ivar members: by id.
     :ivar nicks: by folded nickname; for a moment a member has two, the old and the accepted one.
+    :ivar watchers: by folded nickname, who is told when somebody of that name comes and goes.
+    :ivar past: who was here.
+    :ivar server_operators: how many members are operators of the daemon.
+    :ivar invisible: how many members are invisible.
     :ivar closing: whether nobody is told any more who leaves.
     """
 
@@ -59,6 +71,10 @@ class Delivery:
         self.rooms = {lobby.key: lobby}
         self.members: dict[str, Member] = {}
         self.nicks: dict[str, Member] = {}
+        self.watchers: dict[str, dict[Member, None]] = {}
+        self.past = Past()
+        self.server_operators = 0
+        self.invisible = 0
         self.closing = False
         self._drop = drop
         self._queue: deque[Event] = deque()
@@ -67,13 +83,19 @@ class Delivery:
         self._delivery: dict[type[Event], Callable[[Any], Member | None]] = {
             Joined: self._joined,
             Parted: self._parted,
+            SaidMore: self._said_more,
             PrivateSaid: self._private_said,
+            Redacted: self._redacted,
             TopicSet: self._topic_set,
             Renamed: self._renamed,
             Kicked: self._kicked,
-            ModeChanged: self._mode_changed,
-            Banned: self._banned,
-            Unbanned: self._unbanned,
+            ModesChanged: self._modes_changed,
+            Invited: self._invited,
+            RoomRenamed: self._room_renamed,
+            WentAway: self._went_away,
+            RealNameSet: self._real_name_set,
+            HostChanged: self._host_changed,
+            Announced: self._announced,
             Quit: self._quit,
         }
 
@@ -174,10 +196,10 @@ class Delivery:
         key = fold(event.room)
         room = self.rooms.get(key)
         if room is None:
-            room = self.rooms[key] = Room(event.room, self.settings.history_kept)
-        if event.opened and not room.members and not room.house:
-            room.operators.add(member)
-        room.members[member] = None
+            room = self.rooms[key] = Room(event.room, self.settings.history_kept, event.time)
+        first = event.opened and not room.members and not room.house
+        room.members[member] = Rank.OPERATOR if first else Rank.NONE
+        room.invited.pop(member.id, None)
         member.rooms[key] = room
         self._send(event, room.members)
         return member
@@ -196,27 +218,69 @@ class Delivery:
         :param event: the first of them.
         :param events: said by the same member in the same room, and nothing between.
         """
-        found = self._place(event, event.room)
+        found = self._heard(event)
         if found is None:
             return None
         room, member = found
         room.history.extend(events)
         self.counters.messages += len(events)
-        self._send_all(events, room.members, None if member.echo else member)
+        inside = member in room.members
+        self._send_all(events, room.members, member if inside and not member.echo else None)
+        if member.echo and not inside:
+            self._send_all(events, (member,), None)
         return member
+
+    def _said_more(self, event: SaidMore) -> Member | None:
+        found = self._heard(event)
+        if found is None:
+            return None
+        room, member = found
+        everybody = event.least is None
+        if event.kind is not Kind.TAGS:
+            self.counters.messages += 1
+            if everybody:
+                room.history.append(event)
+        least = Rank.NONE if event.least is None else Rank.of(event.least)
+        audience = {each: None for each in room.members if everybody or room.rank(each) >= least}
+        if member.echo:
+            audience[member] = None
+        elif not event.speaker:
+            audience.pop(member, None)
+        self._send(event, audience)
+        return member
+
+    def _heard(self, event: Said) -> tuple[Room, Member] | None:
+        """The room and the author of what was said, as long as the one hears the other."""
+        room = self.rooms.get(fold(event.room))
+        member = self.members.get(event.who.id)
+        if room is None or member is None:
+            return None
+        if member not in room.members and Mode.NO_OUTSIDERS in room.modes.flags:
+            return None
+        return room, member
 
     def _private_said(self, event: PrivateSaid) -> Member | None:
         whom = self.members.get(event.whom.id)
         if whom is not None:
-            self.counters.private_messages += 1
+            self.counters.private_messages += event.kind is not Kind.TAGS
             self._send(event, (whom,))
         return self.members.get(event.who.id)
 
-    def _topic_set(self, event: TopicSet) -> Member | None:
-        found = self._place(event, event.room)
-        if found is None:
+    def _redacted(self, event: Redacted) -> Member | None:
+        room = self.rooms.get(fold(event.room))
+        if room is None:
             return None
-        room, member = found
+        kept = [said for said in room.history if str(said.id) != event.message]
+        room.history.clear()
+        room.history.extend(kept)
+        self._send(event, room.members)
+        return self.members.get(event.who.id)
+
+    def _topic_set(self, event: TopicSet) -> Member | None:
+        room = self.rooms.get(fold(event.room))
+        member = self.members.get(event.who.id)
+        if room is None or member is None:
+            return None
         room.topic = Topic(event.topic, event.who, event.time) if event.topic else None
         self._send(event, room.members)
         return member
@@ -231,12 +295,19 @@ class Delivery:
             return None
         if owner is not None and owner is not member:
             return None
-        if key != member.key:
-            self.nicks.pop(member.key, None)
+        before = member.key
+        if key != before:
+            self.nicks.pop(before, None)
             self.nicks[key] = member
+            self.past.add(member, member.who, event.time)
         member.nick = event.nick
         member.key = key
+        for room in member.rooms.values():
+            room.changed(member)
         self._send(event, self._neighbours(member))
+        if key != before:
+            self.gone(before, event.who.nick)
+            self.come(member)
         return member
 
     def _kicked(self, event: Kicked) -> Member | None:
@@ -248,33 +319,84 @@ class Delivery:
         self._take_out(room, whom)
         return whom
 
-    def _mode_changed(self, event: ModeChanged) -> Member | None:
+    def _modes_changed(self, event: ModesChanged) -> Member | None:
+        room = self.rooms.get(fold(event.room))
+        if room is None:
+            return None
+        for change in event.changes:
+            whom = None
+            if change.whom is not None:
+                whom = self.members.get(change.whom.id)
+                if whom is None or whom not in room.members:
+                    continue
+            room.apply(change, whom, event.who, event.time)
+        self._send(event, room.members)
+        return self.members.get(event.who.id)
+
+    def _invited(self, event: Invited) -> Member | None:
         room = self.rooms.get(fold(event.room))
         whom = self.members.get(event.whom.id)
-        if room is None or whom is None or whom not in room.members:
+        if room is None or whom is None:
             return None
-        if event.operator:
-            room.operators.add(whom)
-        else:
-            room.operators.discard(whom)
-        self._send(event, room.members)
+        room.invited.pop(whom.id, None)
+        room.invited[whom.id] = None
+        if len(room.invited) > self.settings.bans_per_room:
+            del room.invited[next(iter(room.invited))]
+        operators = [each for each in room.members if room.rank(each) >= Rank.HALF_OPERATOR]
+        self._send(event, operators)
+        if not whom.gone:
+            whom.door.happened(event)
         return self.members.get(event.who.id)
 
-    def _banned(self, event: Banned) -> Member | None:
+    def _room_renamed(self, event: RoomRenamed) -> Member | None:
         room = self.rooms.get(fold(event.room))
-        if room is None:
+        key = fold(event.name)
+        if room is None or self.rooms.get(key, room) is not room:
             return None
-        network = None if event.network is None else ipaddress.ip_network(event.network)
-        room.bans[fold(event.nick)] = Ban(event.nick, network, event.who, event.time)
+        before = room.key
+        self.rooms = {key if each is room else name: each for name, each in self.rooms.items()}
+        room.name = event.name
+        room.key = key
+        for member in room.members:
+            member.rooms = {
+                key if name == before else name: each for name, each in member.rooms.items()
+            }
         self._send(event, room.members)
-        return self.members.get(event.who.id)
+        for member in list(room.members):
+            if not member.gone:
+                member.door.happened(event)
+        return None
 
-    def _unbanned(self, event: Unbanned) -> Member | None:
-        room = self.rooms.get(fold(event.room))
-        if room is None:
+    def _went_away(self, event: WentAway) -> Member | None:
+        member = self.members.get(event.who.id)
+        if member is None:
             return None
-        room.bans.pop(fold(event.nick), None)
-        self._send(event, room.members)
+        member.away = event.message
+        audience = self._acquainted(member)
+        audience.pop(member, None)
+        self._send(event, audience)
+        return member
+
+    def _real_name_set(self, event: RealNameSet) -> Member | None:
+        member = self.members.get(event.who.id)
+        if member is None:
+            return None
+        member.real_name = event.real_name
+        self._send(event, self._acquainted(member))
+        return member
+
+    def _host_changed(self, event: HostChanged) -> Member | None:
+        member = self.members.get(event.who.id)
+        if member is None:
+            return None
+        member.host = event.host
+        for room in member.rooms.values():
+            room.changed(member)
+        self._send(event, self._acquainted(member))
+        return member
+
+    def _announced(self, event: Announced) -> Member | None:
+        self._send(event, [member for member in self.members.values() if member.wallops])
         return self.members.get(event.who.id)
 
     def _quit(self, event: Quit) -> Member | None:
@@ -282,12 +404,55 @@ class Delivery:
         if member is None:
             return None
         self.nicks.pop(member.key, None)
+        self.past.add(member, member.who, event.time)
+        self.server_operators -= member.server_operator
+        self.invisible -= member.invisible
+        self._watch_none(member)
         neighbours = {} if self.closing else self._neighbours(member)
         neighbours.pop(member, None)
         for room in list(member.rooms.values()):
             self._take_out(room, member)
         self._send(event, neighbours)
+        if not self.closing:
+            self.gone(member.key, member.nick)
         return None
+
+    def come(self, member: Member) -> None:
+        """Tell those who watch a nickname that somebody has it."""
+        for watcher in list(self.watchers.get(member.key, ())):
+            if not watcher.gone:
+                watcher.door.appeared(member.who)
+
+    def gone(self, key: str, nick: str) -> None:
+        """Tell those who watch a nickname that nobody has it any more.
+
+        :param key: it, folded.
+        """
+        for watcher in list(self.watchers.get(key, ())):
+            if not watcher.gone:
+                watcher.door.vanished(nick)
+
+    def _watch_none(self, member: Member) -> None:
+        for key in member.watched or ():
+            self.unwatch(member, key)
+        member.watched = None
+
+    def unwatch(self, member: Member, key: str) -> None:
+        """Tell a member no more of a nickname.
+
+        :param key: it, folded.
+        """
+        watchers = self.watchers.get(key)
+        if watchers is not None:
+            watchers.pop(member, None)
+            if not watchers:
+                del self.watchers[key]
+
+    def _acquainted(self, member: Member) -> dict[Member, None]:
+        """The neighbours, and those who watch the member and want to know more than that."""
+        found = self._neighbours(member)
+        found.update({each: None for each in self.watchers.get(member.key, ()) if each.distant})
+        return found
 
     def _neighbours(self, member: Member) -> dict[Member, None]:
         """The member and everybody who is in a room with them, each once."""

@@ -16,41 +16,36 @@ it.
 
 from __future__ import annotations
 
-import re
+import hmac
+import secrets
 from collections.abc import Callable, Iterable
 
 from tcpd.chat.delivery import Delivery
-from tcpd.chat.member import Address, Door, Format, Member
-from tcpd.chat.names import NICK_CHARACTERS, ROOM_CHARACTERS, BadName, fold, nickname, room_name
+from tcpd.chat.hosts import Hosts
+from tcpd.chat.member import Door, Format, Member, Profile
+from tcpd.chat.moderation import Moderating
+from tcpd.chat.names import BadName, fold, nickname, room_name
 from tcpd.chat.outbox import Outbox
+from tcpd.chat.past import Past
 from tcpd.chat.refused import Code, Refused
 from tcpd.chat.room import Room, Topic
-from tcpd.chat.settings import REASON_BYTES, TOPIC_BYTES, ChatSettings
-from tcpd.chat.split import MESSAGE_BYTES, carried, cut, is_longer
+from tcpd.chat.settings import AWAY_BYTES, REAL_NAME_BYTES, REASON_BYTES, ChatSettings
+from tcpd.chat.speaking import Speaking
+from tcpd.chat.split import carried, cut, is_longer
 from tcpd.events import (
-    Banned,
     Event,
-    EventId,
+    HostChanged,
     Joined,
-    Kicked,
-    Kind,
-    ModeChanged,
+    Mode,
     Parted,
-    PrivateSaid,
     Quit,
+    RealNameSet,
     Renamed,
-    Said,
-    TopicSet,
-    Unbanned,
-    Who,
+    WentAway,
 )
 from tcpd.ops.counters import ChatCounters
 
-SLOW_READER = "did not read what was sent"
-
-_NODE_BYTES = 32
-_NOT_IN_NODE = re.compile(r"[^A-Za-z0-9._-]", re.ASCII)
-_BOOT = re.compile(r"[A-Za-z0-9._-]{1,12}", re.ASCII)
+_SECRET_BYTES = 32
 
 
 def at_once(event: Event, deliver: Callable[[Event], None]) -> None:
@@ -58,7 +53,7 @@ def at_once(event: Event, deliver: Callable[[Event], None]) -> None:
     deliver(event)
 
 
-class Hub:
+class Hub(Moderating, Speaking):
     """The rooms and their members.
 
     :param settings: the bounds. The attribute may be replaced by a reload.
@@ -69,10 +64,14 @@ class Hub:
     :param wall_clock: seconds since 1970 UTC.
     :param order: given each accepted event and :meth:`deliver`, which it calls with the event at
         once or later, but once.
+    :param secret: what hosts are made with, the same on all nodes; ``None`` draws one, as long as
+        nothing outlives the hub.
     :raise ValueError: for a boot that breaks this rule.
 
     :ivar lobby: the room that is always there.
     :ivar counters: what happens in all rooms, counted.
+    :ivar hosts: makes hosts of addresses.
+    :ivar most_members: how many people there were at most.
     """
 
     def __init__(
@@ -82,20 +81,17 @@ class Hub:
         boot: str,
         wall_clock: Callable[[], float],
         order: Callable[[Event, Callable[[Event], None]], None] = at_once,
+        secret: bytes | None = None,
     ) -> None:
-        if not _BOOT.fullmatch(boot):
-            raise ValueError(f"{boot!r} is no boot id")
         self.counters = ChatCounters()
-        self.wall_clock = wall_clock
-        self._node = _NOT_IN_NODE.sub("-", node[:_NODE_BYTES]) or "-"
-        self._boot = boot
-        self._order = order
-        self._events = 0
+        self.hosts = Hosts(secret or secrets.token_bytes(_SECRET_BYTES), settings.hosts)
+        self.most_members = 0
         self._entered = 0
-        self.lobby = Room(settings.lobby, settings.history_kept, house=True)
+        self.lobby = Room(settings.lobby, settings.history_kept, wall_clock(), house=True)
         if settings.lobby_topic:
             self.lobby.topic = Topic(settings.lobby_topic, None, wall_clock())
-        self._state = Delivery(settings, self.lobby, self.counters, self.drop)
+        state = Delivery(settings, self.lobby, self.counters, self.drop)
+        super().__init__(state, node, boot, wall_clock, order)
 
     # --- what there is ---
 
@@ -123,6 +119,26 @@ class Hub:
         """How many people there are."""
         return len(self._state.members)
 
+    @property
+    def members(self) -> Iterable[Member]:
+        """All people, in the order of coming."""
+        return self._state.members.values()
+
+    @property
+    def invisible_count(self) -> int:
+        """How many of them are invisible."""
+        return self._state.invisible
+
+    @property
+    def operator_count(self) -> int:
+        """How many of them are operators of the daemon."""
+        return self._state.server_operators
+
+    @property
+    def past(self) -> Past:
+        """Who was here."""
+        return self._state.past
+
     def room(self, name: str) -> Room | None:
         """The room of a name, written in any way that folds to it."""
         return self._state.rooms.get(fold(name))
@@ -139,28 +155,43 @@ class Hub:
         door: Door,
         format: Format,
         outbox: Outbox,
-        address: Address | None,
-        *,
-        echo: bool = False,
+        profile: Profile,
     ) -> Member | Refused:
         """Become a member, in no room yet.
 
         :param nick: as typed.
-        :param address: for bans; ``None`` where there is none.
-        :param echo: whether to send the member what they said themselves.
+        :param profile: what else is known of who comes in.
         """
         if len(self._state.members) >= self.settings.max_members:
             return Refused(Code.HUB_FULL, "there are too many people here, try again later")
-        checked = self._free_nick(nick, None)
+        checked = self.free_nick(nick)
         if isinstance(checked, Refused):
             return checked
         self._entered += 1
         id = f"{self._node}-{self._boot}-m{self._entered}"
-        member = Member(id, checked, door, format, outbox, address, echo)
+        host = self.hosts.of(profile.address) if profile.host is None else profile.host
+        now = self.wall_clock()
+        member = Member(id, checked, host, profile, door, format, outbox, now)
         self._state.nicks[member.key] = member
         self._state.members[id] = member
+        self.most_members = max(self.most_members, len(self._state.members))
         self.counters.entered += 1
+        self._state.come(member)
         return member
+
+    def free_nick(self, nick: str, member: Member | None = None) -> str | Refused:
+        """Whether somebody may take a nickname, and how it is written.
+
+        :param nick: as typed.
+        :param member: who wants it; ``None`` for somebody who is not here yet.
+        """
+        try:
+            checked = nickname(nick)
+        except BadName as error:
+            return Refused(Code.BAD_NICK, str(error))
+        if self._state.nicks.get(fold(checked), member) is not member:
+            return Refused(Code.NICK_TAKEN, f"somebody else is called {checked}")
+        return checked
 
     def leave(self, member: Member, reason: str = "") -> None:
         """Be a member no more: they asked for it, or their connection is gone.
@@ -174,7 +205,7 @@ class Hub:
 
     def rename(self, member: Member, nick: str) -> Refused | None:
         """Take another nickname. The same one in other letters will do."""
-        checked = self._free_nick(nick, member)
+        checked = self.free_nick(nick, member)
         if isinstance(checked, Refused):
             return checked
         if checked == member.nick:
@@ -182,10 +213,12 @@ class Hub:
         self._state.nicks[fold(checked)] = member  # both are theirs until it is delivered
         return self._accept(Renamed(*self._head(member), checked))
 
-    def join(self, member: Member, name: str) -> Refused | None:
+    def join(self, member: Member, name: str, key: str = "") -> Refused | None:
         """Come into a room, which is opened if there is none of that name.
 
         Nothing happens to a member who is in it already.
+
+        :param key: the room's, if it has one.
         """
         try:
             checked = room_name(name)
@@ -195,8 +228,9 @@ class Hub:
         if room is not None:
             if member in room.members:
                 return None
-            if room.is_banned(member):
-                return Refused(Code.BANNED, f"you are banned from {room.name}")
+            closed = _closed(room, member, key)
+            if closed is not None:
+                return closed
             checked = room.name
         elif len(self._state.rooms) >= self.settings.max_rooms:
             return Refused(Code.ROOMS_FULL, "there are too many rooms, no other can be opened")
@@ -204,7 +238,10 @@ class Hub:
             return Refused(
                 Code.OWN_ROOMS_FULL, f"you are in {len(member.rooms)} rooms, leave one first"
             )
-        return self._accept(Joined(*self._head(member), checked, opened=room is None))
+        opened = room is None
+        return self._accept(
+            Joined(*self._head(member), checked, opened, member.real_name, member.away)
+        )
 
     def part(self, member: Member, name: str, reason: str = "") -> Refused | None:
         """Leave a room. An empty one is closed, but for the lobby."""
@@ -213,96 +250,69 @@ class Hub:
             return room
         return self._accept(Parted(*self._head(member), room.name, cut(reason, REASON_BYTES)))
 
-    def say(
-        self, member: Member, name: str, text: str, kind: Kind = Kind.MESSAGE
-    ) -> Refused | None:
-        """Say something in a room one is in.
+    def set_away(self, member: Member, message: str) -> None:
+        """Be away, or be back with an empty message."""
+        message = cut(message, AWAY_BYTES)
+        if message != member.away:
+            self._accept(WentAway(*self._head(member), message))
 
-        :param text: at most 400 bytes of UTF-8; see :func:`tcpd.chat.split.split_message`.
+    def set_real_name(self, member: Member, real_name: str) -> Refused | None:
+        """Call oneself otherwise, besides the nickname."""
+        if not real_name:
+            return Refused(Code.EMPTY, "a real name has at least one letter")
+        if is_longer(real_name, REAL_NAME_BYTES):
+            return Refused(Code.TOO_LONG, f"a real name has at most {REAL_NAME_BYTES} bytes")
+        return self._accept(RealNameSet(*self._head(member), carried(real_name)))
+
+    def set_host(self, member: Member, host: str) -> None:
+        """Be somewhere else, as others know it. For doors that learn a member's name in the end.
+
+        :param host: see :class:`tcpd.events.Who`.
         """
-        room = self._own_room(member, name)
-        if isinstance(room, Refused):
-            return room
-        if room.is_banned(member):
-            return Refused(Code.BANNED, f"you are banned from {room.name}")
-        refused = _unsayable(text)
-        if refused is not None:
-            return refused
-        return self._accept(Said(*self._head(member), room.name, carried(text), kind))
+        if host != member.host:
+            self._accept(HostChanged(*self._head(member), host))
 
-    def tell(
-        self, member: Member, nick: str, text: str, kind: Kind = Kind.MESSAGE
-    ) -> Refused | None:
-        """Say something to one person, in no room. It is kept in no history.
+    def set_invisible(self, member: Member, invisible: bool) -> None:
+        """Be found by those alone who share a room, or by everybody."""
+        self._state.invisible += invisible - member.invisible
+        member.invisible = invisible
 
-        :param text: as for :meth:`say`.
+    def set_server_operator(self, member: Member, operator: bool) -> None:
+        """Be an operator of the daemon, who has shown that they may; or be one no longer."""
+        self._state.server_operators += operator - member.server_operator
+        member.server_operator = operator
+
+    def put_out(self, member: Member, whom: Member, reason: str) -> None:
+        """End somebody's membership. For operators of the daemon.
+
+        :param member: who does it.
         """
-        whom = self._present(nick)
-        if isinstance(whom, Refused):
-            return whom
-        refused = _unsayable(text)
-        if refused is not None:
-            return refused
-        return self._accept(PrivateSaid(*self._head(member), whom.who, carried(text), kind))
+        if whom.gone:
+            return
+        whom.gone = True
+        reason = cut(f"Killed ({member.nick} ({reason}))", REASON_BYTES)
+        whom.door.put_out(reason)
+        self._accept(Quit(*self._head(whom), reason))
 
-    def set_topic(self, member: Member, name: str, topic: str) -> Refused | None:
-        """Give a room a topic, or take it away with an empty one. For operators."""
-        room = self._operated_room(member, name)
-        if isinstance(room, Refused):
-            return room
-        if is_longer(topic, TOPIC_BYTES):
-            return Refused(Code.TOO_LONG, f"a topic has at most {TOPIC_BYTES} bytes")
-        return self._accept(TopicSet(*self._head(member), room.name, carried(topic)))
+    def watch(self, member: Member, nick: str) -> Refused | None:
+        """Be told when somebody comes who has a nickname, and when they go."""
+        key = fold(nick)
+        if member.watched is None:
+            member.watched = {}
+        if key not in member.watched:
+            most = self.settings.watched
+            if len(member.watched) >= most:
+                return Refused(Code.TOO_MANY_WATCHED, f"you watch {most} people already")
+            member.watched[key] = None
+            self._state.watchers.setdefault(key, {})[member] = None
+        return None
 
-    def set_operator(self, member: Member, name: str, nick: str, operator: bool) -> Refused | None:
-        """Make somebody in the room an operator, or one no longer. For operators."""
-        found = self._operated_on(member, name, nick)
-        if isinstance(found, Refused):
-            return found
-        room, whom = found
-        if (whom in room.operators) is operator:
-            return None
-        return self._accept(ModeChanged(*self._head(member), room.name, whom.who, operator))
-
-    def kick(self, member: Member, name: str, nick: str, reason: str = "") -> Refused | None:
-        """Put somebody out of a room; they may come back. For operators."""
-        found = self._operated_on(member, name, nick)
-        if isinstance(found, Refused):
-            return found
-        room, whom = found
-        return self._accept(
-            Kicked(*self._head(member), room.name, whom.who, cut(reason, REASON_BYTES))
-        )
-
-    def ban(self, member: Member, name: str, nick: str) -> Refused | None:
-        """Keep a nickname out of a room, and the address of who has it now. For operators.
-
-        It puts nobody out; but who is banned and still in the room cannot speak there.
-        """
-        room = self._operated_room(member, name)
-        if isinstance(room, Refused):
-            return room
-        whom = self._state.nicks.get(fold(nick))
-        try:
-            banned = whom.nick if whom is not None else nickname(nick)
-        except BadName as error:
-            return Refused(Code.BAD_NICK, str(error))
-        if len(room.bans) >= self.settings.bans_per_room and fold(banned) not in room.bans:
-            return Refused(Code.BANS_FULL, f"{room.name} has {len(room.bans)} bans, lift one first")
-        network = whom.network if whom is not None else None
-        return self._accept(Banned(*self._head(member), room.name, banned, network))
-
-    def unban(self, member: Member, name: str, nick: str) -> Refused | None:
-        """Lift a ban, that of the address included. For operators."""
-        room = self._operated_room(member, name)
-        if isinstance(room, Refused):
-            return room
-        ban = room.bans.get(fold(nick))
-        if ban is None:
-            return Refused(
-                Code.NOT_BANNED, f"{nick[:NICK_CHARACTERS]} is not banned from {room.name}"
-            )
-        return self._accept(Unbanned(*self._head(member), room.name, ban.nick))
+    def unwatch(self, member: Member, nick: str) -> None:
+        """Be told no more of a nickname."""
+        key = fold(nick)
+        if member.watched is not None:
+            member.watched.pop(key, None)
+        self._state.unwatch(member, key)
 
     def drop(self, member: Member) -> None:
         """Put out a member whose outbox is full. Doors call it when an answer does not fit."""
@@ -312,7 +322,7 @@ class Hub:
         member.outbox.close()
         self.counters.dropped += 1
         member.door.dropped()
-        self._accept(Quit(*self._head(member), SLOW_READER))
+        self._accept(Quit(*self._head(member), member.door.slow))
 
     def close(self) -> None:
         """The daemon is about to end all connections: from now on nobody is told who leaves.
@@ -320,10 +330,6 @@ class Hub:
         Everybody does, and to tell each one of each other takes quadratic time.
         """
         self._state.closing = True
-
-    def deliver(self, event: Event) -> None:
-        """Make an event true, and tell those whom it concerns. Called by the order of events."""
-        self._state.deliver(event)
 
     def hold(self) -> None:
         """Let what is said wait until :meth:`release`, so that all of it goes out in one piece.
@@ -342,62 +348,18 @@ class Hub:
         """Deliver what waits so far, and hold on."""
         self._state.settle()
 
-    def _accept(self, event: Event) -> Refused | None:
-        self._order(event, self.deliver)
+
+def _closed(room: Room, member: Member, key: str) -> Refused | None:
+    """Why a member cannot come into a room, if they cannot."""
+    if room.is_banned(member):
+        return Refused(Code.BANNED, f"you are banned from {room.name}")
+    if member.id in room.invited:
         return None
-
-    def _head(self, member: Member) -> tuple[EventId, float, Who]:
-        self._events += 1
-        return EventId(self._node, self._boot, self._events), self.wall_clock(), member.who
-
-    def _free_nick(self, nick: str, member: Member | None) -> str | Refused:
-        try:
-            checked = nickname(nick)
-        except BadName as error:
-            return Refused(Code.BAD_NICK, str(error))
-        if self._state.nicks.get(fold(checked), member) is not member:
-            return Refused(Code.NICK_TAKEN, f"somebody else is called {checked}")
-        return checked
-
-    def _present(self, nick: str) -> Member | Refused:
-        member = self._state.nicks.get(fold(nick))
-        if member is None:
-            return Refused(Code.NO_SUCH_NICK, f"nobody here is called {nick[:NICK_CHARACTERS]}")
-        return member
-
-    def _own_room(self, member: Member, name: str) -> Room | Refused:
-        key = fold(name)
-        room = member.rooms.get(key)
-        if room is not None:
-            return room
-        room = self._state.rooms.get(key)
-        if room is None:
-            return Refused(Code.NO_SUCH_ROOM, f"there is no room {name[:ROOM_CHARACTERS]}")
-        return Refused(Code.NOT_IN_ROOM, f"you are not in {room.name}")
-
-    def _operated_room(self, member: Member, name: str) -> Room | Refused:
-        room = self._own_room(member, name)
-        if isinstance(room, Refused) or member in room.operators:
-            return room
-        if room.house:
-            return Refused(Code.NO_OPERATORS, f"{room.name} belongs to everybody, not to operators")
-        return Refused(Code.NOT_OPERATOR, f"you are not an operator of {room.name}")
-
-    def _operated_on(self, member: Member, name: str, nick: str) -> tuple[Room, Member] | Refused:
-        room = self._operated_room(member, name)
-        if isinstance(room, Refused):
-            return room
-        whom = self._present(nick)
-        if isinstance(whom, Refused):
-            return whom
-        if whom not in room.members:
-            return Refused(Code.NOT_IN_SAME_ROOM, f"{whom.nick} is not in {room.name}")
-        return room, whom
-
-
-def _unsayable(text: str) -> Refused | None:
-    if not text:
-        return Refused(Code.EMPTY, "there is nothing to say")
-    if is_longer(text, MESSAGE_BYTES):
-        return Refused(Code.TOO_LONG, f"a message has at most {MESSAGE_BYTES} bytes")
+    if room.has(Mode.INVITE_ONLY) and not room.lists_member(Mode.INVITED, member):
+        return Refused(Code.NEEDS_INVITATION, f"{room.name} takes only those who were invited")
+    modes = room.modes
+    if modes.key and not hmac.compare_digest(modes.key.encode(), key.encode(errors="replace")):
+        return Refused(Code.NEEDS_KEY, f"{room.name} has a key")
+    if modes.limit is not None and len(room.members) >= modes.limit:
+        return Refused(Code.ROOM_FULL, f"{room.name} has no place left")
     return None

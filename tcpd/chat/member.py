@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import ipaddress
+from dataclasses import dataclass
 from typing import Protocol
 
+from tcpd.chat.hosts import Address, subscriber
 from tcpd.chat.names import fold
 from tcpd.chat.outbox import Outbox
 from tcpd.chat.room import Room
 from tcpd.events import Event, Who
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+__all__ = ["Address", "Door", "Format", "Member", "Profile"]
 
 
 class Format(Protocol):
@@ -25,13 +26,31 @@ class Format(Protocol):
 
 
 class Door(Protocol):
-    """One member's side of a front door. The hub calls it; it may call the hub in turn."""
+    """One member's side of a front door. The hub calls it; it may call the hub in turn.
+
+    :ivar slow: why somebody has left who did not read what was sent, for the others.
+    """
+
+    slow: str
 
     def happened(self, event: Event) -> None:
         """Something that concerns this very member came to pass, and has been delivered to all.
 
-        It is what they did themselves (joined, left, said, ...), or that they were kicked.
-        What the door answers goes behind the event.
+        It is what they did themselves (joined, left, said, ...), that they were kicked, or that
+        they were invited, which nobody has told them yet. What the door answers goes behind the
+        event.
+        """
+
+    def appeared(self, who: Who) -> None:
+        """Somebody whom this member watches is there now (:meth:`tcpd.chat.hub.Hub.watch`)."""
+
+    def vanished(self, nick: str) -> None:
+        """Somebody whom this member watches is there no more."""
+
+    def put_out(self, reason: str) -> None:
+        """An operator of the daemon put the member out, who is a member no more.
+
+        The connection is to be ended, with the reason.
         """
 
     def dropped(self) -> None:
@@ -41,63 +60,128 @@ class Door(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What a door knows of who comes in, beside the nickname.
+
+    :ivar user: see :class:`tcpd.events.Who`.
+    :ivar real_name: what else they call themselves, at most 150 bytes of UTF-8.
+    :ivar address: where they are, for hosts and bans; ``None`` where there is none (a UNIX socket).
+    :ivar host: where they are, as others may know it; ``None`` leaves it to the hub.
+    :ivar secure: whether nobody on the way can read along.
+    :ivar echo: whether they are sent what they said themselves.
+    """
+
+    user: str = "text"
+    real_name: str = ""
+    address: Address | None = None
+    host: str | None = None
+    secure: bool = False
+    echo: bool = False
+
+
 class Member:
-    """One person in chat. Made by the hub; doors read it and change nothing.
+    """One person in chat. Made by the hub; doors read it and change nothing but what is said here.
 
     :ivar id: see :class:`tcpd.events.Who`.
     :ivar nick: the nickname as it is shown.
     :ivar key: the same, folded.
-    :ivar address: for bans; ``None`` where there is none (a UNIX socket). Never shown.
-    :ivar format: how events are written for them.
+    :ivar user: see :class:`tcpd.events.Who`.
+    :ivar host: likewise.
+    :ivar real_name: what else they call themselves.
+    :ivar address: for bans; ``None`` where there is none (a UNIX socket). Shown to operators of the
+        daemon and to themselves alone.
+    :ivar secure: whether nobody on the way can read along.
+    :ivar since: when they came, in seconds since 1970 UTC.
+    :ivar spoke: when they said something last, likewise.
+    :ivar away: why they are away; empty if they are not.
+    :ivar format: how events are written for them. Their door may replace it.
     :ivar outbox: where they are written to.
     :ivar door: their side of the front door.
-    :ivar echo: whether they are sent what they said themselves.
+    :ivar echo: whether they are sent what they said themselves. Their door may change it.
+    :ivar distant: whether they are told what those do whom they watch from afar. Likewise.
+    :ivar invisible: whether only those find them who share a room with them.
+    :ivar server_operator: whether they are an operator of the daemon.
+    :ivar wallops: whether they want to hear what those announce.
+    :ivar bot: whether they say that they are no person.
     :ivar rooms: the rooms they are in, by folded name, in the order of joining.
+    :ivar watched: folded nicknames that they watch.
     :ivar gone: whether they have left or were dropped.
     """
 
     __slots__ = (
         "_who",
         "address",
+        "away",
+        "bot",
+        "distant",
         "door",
         "echo",
         "format",
         "gone",
+        "host",
         "id",
+        "invisible",
         "key",
         "nick",
         "outbox",
+        "real_name",
         "rooms",
+        "secure",
+        "server_operator",
+        "since",
+        "spoke",
+        "user",
+        "wallops",
+        "watched",
     )
 
     def __init__(
         self,
         id: str,
         nick: str,
+        host: str,
+        profile: Profile,
         door: Door,
         format: Format,
         outbox: Outbox,
-        address: Address | None,
-        echo: bool,
+        since: float,
     ) -> None:
         self.id = id
         self.nick = nick
         self.key = fold(nick)
+        self.host = host
+        self.user = profile.user
+        self.real_name = profile.real_name
+        self.address = profile.address
+        self.secure = profile.secure
+        self.echo = profile.echo
+        self.since = self.spoke = since
+        self.away = ""
         self.door = door
         self.format = format
         self.outbox = outbox
-        self.address = address
-        self.echo = echo
+        self.distant = False
+        self.invisible = False
+        self.server_operator = False
+        self.wallops = False
+        self.bot = False
         self.rooms: dict[str, Room] = {}
+        self.watched: dict[str, None] | None = None
         self.gone = False
-        self._who = Who(id, nick)
+        self._who = Who(id, nick, self.user, host)
 
     @property
     def who(self) -> Who:
         """As events name them."""
         who = self._who
-        if who.nick is not self.nick:
-            who = self._who = Who(self.id, self.nick)
+        if (
+            who.nick is not self.nick
+            or who.host is not self.host
+            or who.user is not self.user
+            or who.bot is not self.bot
+        ):
+            who = self._who = Who(self.id, self.nick, self.user, self.host, self.bot)
         return who
 
     @property
@@ -110,5 +194,4 @@ class Member:
         address = self.address
         if address is None or address.is_loopback:
             return None
-        bits = 32 if address.version == 4 else 64
-        return str(ipaddress.ip_network((address, bits), strict=False))
+        return str(subscriber(address))

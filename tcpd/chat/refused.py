@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from tcpd.events import Change
+
 
 class Code(Enum):
     """What is in the way, for doors that answer with words or numbers of their own."""
@@ -19,8 +21,19 @@ class Code(Enum):
     NOT_OPERATOR = "not an operator"
     NO_OPERATORS = "the room can have no operators"
     BANNED = "banned"
-    NOT_BANNED = "not banned"
-    BANS_FULL = "too many bans"
+    NOT_LISTED = "not banned"
+    LIST_FULL = "too many masks in a list"
+    NEEDS_KEY = "the room has a key"
+    ROOM_FULL = "the room has no place left"
+    NEEDS_INVITATION = "one has to be invited"
+    MODERATED = "only some may speak"
+    OUTSIDER = "only those may speak who are in the room"
+    ALREADY_THERE = "somebody is in the room already"
+    ROOM_TAKEN = "there is such a room already"
+    BAD_ARGUMENT = "what stands with a mode is not what it takes"
+    NO_SUCH_MESSAGE = "no such message"
+    NOT_YOURS = "it is not yours to take back"
+    TOO_MANY_WATCHED = "too many people are watched"
     ROOMS_FULL = "too many rooms"
     OWN_ROOMS_FULL = "in too many rooms"
     HUB_FULL = "too many people"
@@ -35,7 +48,9 @@ class Refused:
     :ivar code: what is in the way.
     :ivar sentence: the same for people; no full stop at the end. It may hold what the person
         typed, so it needs the same care as any text of theirs.
+    :ivar about: what of several things it is about, as they were asked for: a change of a mode.
     """
 
     code: Code
     sentence: str
+    about: Change | None = None

@@ -4,16 +4,44 @@ from __future__ import annotations
 
 import ipaddress
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import TYPE_CHECKING
 
+from tcpd.chat.hosts import Network
+from tcpd.chat.masks import Mask
 from tcpd.chat.names import fold
-from tcpd.events import Said, Who
+from tcpd.events import LISTS, Change, Mode, Said, Who
 
 if TYPE_CHECKING:
     from tcpd.chat.member import Member
 
-_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+class Rank(IntEnum):
+    """What a member may do in a room: what those below may, and more."""
+
+    NONE = 0
+    VOICE = 1
+    HALF_OPERATOR = 2
+    OPERATOR = 4
+
+    @classmethod
+    def of(cls, mode: Mode) -> Rank:
+        """The rank that one of ``o``, ``h`` and ``v`` gives."""
+        return _RANKS[mode]
+
+
+_RANKS = {
+    Mode.OPERATOR: Rank.OPERATOR,
+    Mode.HALF_OPERATOR: Rank.HALF_OPERATOR,
+    Mode.VOICE: Rank.VOICE,
+}
+
+#: What IRC puts before a nickname, highest first.
+PREFIXES = ((Rank.OPERATOR, "@"), (Rank.HALF_OPERATOR, "%"), (Rank.VOICE, "+"))
+
+#: What holds in a room when it is opened.
+_AT_FIRST = frozenset({Mode.NO_OUTSIDERS, Mode.TOPIC_PROTECTED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,19 +59,40 @@ class Topic:
 
 
 @dataclass(frozen=True, slots=True)
-class Ban:
-    """Who is kept out.
+class Listed:
+    """Who is kept out, or let in.
 
-    :ivar nick: as it was banned.
-    :ivar network: the addresses kept out with it. Never shown.
-    :ivar who: who banned them.
+    :ivar mask: of their ``nick!user@host``.
+    :ivar network: addresses that go with it. Never shown.
+    :ivar who: who listed them.
     :ivar time: when, in seconds since 1970 UTC.
     """
 
-    nick: str
-    network: _Network | None
+    mask: Mask
+    network: Network | None
     who: Who
     time: float
+
+    def meets(self, member: Member) -> bool:
+        """Whether it is about this member."""
+        address = member.address
+        if self.network is not None and address is not None and address in self.network:
+            return True
+        return self.mask.matches(str(member.who))
+
+
+@dataclass(slots=True)
+class Modes:
+    """What holds in a room.
+
+    :ivar flags: of the modes without argument, those that are set.
+    :ivar key: which one has to know to come in; empty for none.
+    :ivar limit: how many may be in; ``None`` for no limit.
+    """
+
+    flags: frozenset[Mode] = _AT_FIRST
+    key: str = field(default="", repr=False)
+    limit: int | None = None
 
 
 class Room:
@@ -51,41 +100,126 @@ class Room:
 
     :ivar name: as its opener wrote it.
     :ivar key: the same, folded.
-    :ivar house: whether it belongs to the house: always there, without operators.
-    :ivar members: who is in it, in the order of joining.
-    :ivar operators: those of them who may set the topic, kick and ban.
+    :ivar house: whether it belongs to the house: always there, and operated by the daemon's
+        operators alone.
+    :ivar created: when it was opened, in seconds since 1970 UTC.
+    :ivar members: who is in it, in the order of joining, with the ranks they have, as a sum of
+        :class:`Rank`; see :meth:`rank`.
     :ivar topic: ``None`` for none.
-    :ivar bans: by folded nickname, oldest first.
+    :ivar modes: what holds in it.
+    :ivar lists: by mode (``b``, ``e``, ``I``) and folded mask, oldest first.
+    :ivar invited: ids of members who were asked to come, oldest first.
     :ivar history: what was said last, oldest first.
 
     :param kept: the length of the history.
     """
 
-    __slots__ = ("bans", "history", "house", "key", "members", "name", "operators", "topic")
+    __slots__ = (
+        "_verdicts",
+        "created",
+        "history",
+        "house",
+        "invited",
+        "key",
+        "lists",
+        "members",
+        "modes",
+        "name",
+        "topic",
+    )
 
-    def __init__(self, name: str, kept: int, *, house: bool = False) -> None:
+    def __init__(self, name: str, kept: int, created: float, *, house: bool = False) -> None:
         self.name = name
         self.key = fold(name)
         self.house = house
-        self.members: dict[Member, None] = {}
-        self.operators: set[Member] = set()
+        self.created = created
+        self.members: dict[Member, int] = {}
         self.topic: Topic | None = None
-        self.bans: dict[str, Ban] = {}
+        self.modes = Modes()
+        self.lists: dict[Mode, dict[str, Listed]] = {mode: {} for mode in LISTS}
+        self.invited: dict[str, None] = {}
         self.history: deque[Said] = deque(maxlen=kept)
+        self._verdicts: dict[Member, bool] = {}
+
+    @property
+    def bans(self) -> dict[str, Listed]:
+        """Who is kept out, by folded mask."""
+        return self.lists[Mode.BAN]
+
+    def has(self, mode: Mode) -> bool:
+        """Whether a mode without argument is set."""
+        return mode in self.modes.flags
+
+    def rank(self, member: Member) -> Rank:
+        """The highest that a member has here; that of the house's rooms is the daemon's to give."""
+        if self.house and member.server_operator:
+            return Rank.OPERATOR
+        ranks = self.members.get(member, 0)
+        for rank in (Rank.OPERATOR, Rank.HALF_OPERATOR, Rank.VOICE):
+            if ranks & rank:
+                return rank
+        return Rank.NONE
 
     def is_banned(self, member: Member) -> bool:
-        """Whether a member is kept out, by nickname or by address."""
-        if not self.bans:
+        """Whether a member is kept out, by mask or by address, and is not exempt."""
+        if not self.lists[Mode.BAN]:
             return False
-        if member.key in self.bans:
-            return True
-        address = member.address
-        if address is None:
-            return False
-        return any(ban.network is not None and address in ban.network for ban in self.bans.values())
+        verdict = self._verdicts.get(member)
+        if verdict is None:
+            verdict = self.lists_member(Mode.BAN, member)
+            verdict = verdict and not self.lists_member(Mode.EXEMPT, member)
+            if member in self.members:
+                self._verdicts[member] = verdict
+        return verdict
+
+    def lists_member(self, mode: Mode, member: Member) -> bool:
+        """Whether one of the lists has a member in it."""
+        return any(listed.meets(member) for listed in self.lists[mode].values())
+
+    def may_speak(self, member: Member) -> bool:
+        """Whether what a member of any sort says is let into the room, but for bans."""
+        if member not in self.members:
+            return Mode.NO_OUTSIDERS not in self.modes.flags and not self.has(Mode.MODERATED)
+        return not self.has(Mode.MODERATED) or self.rank(member) > Rank.NONE
+
+    def hides_from(self, member: Member | None) -> bool:
+        """Whether it is secret, and this member not in it."""
+        return self.has(Mode.HIDDEN) and (member is None or member not in self.members)
+
+    def apply(self, change: Change, whom: Member | None, who: Who, time: float) -> None:
+        """Make one change true. Called by a delivery alone.
+
+        :param whom: the member that it is about, who is in the room.
+        """
+        mode, modes = change.mode, self.modes
+        if mode in _RANKS:
+            assert whom is not None
+            rank = _RANKS[mode]
+            ranks = self.members[whom]
+            self.members[whom] = ranks | rank if change.adding else ranks & ~rank
+        elif mode in self.lists:
+            self._verdicts.clear()
+            mask = Mask(change.argument)
+            if change.adding:
+                network = change.network and ipaddress.ip_network(change.network)
+                self.lists[mode][mask.key] = Listed(mask, network or None, who, time)
+            else:
+                self.lists[mode].pop(mask.key, None)
+        elif mode is Mode.KEY:
+            modes.key = change.argument if change.adding else ""
+        elif mode is Mode.LIMIT:
+            modes.limit = int(change.argument) if change.adding else None
+        elif change.adding:
+            modes.flags |= {mode}
+        else:
+            modes.flags -= {mode}
+
+    def changed(self, member: Member) -> None:
+        """A member's nickname or host is another: what was found out of bans holds no more."""
+        self._verdicts.pop(member, None)
 
     def remove(self, member: Member) -> None:
         """Take a member out; does nothing for one who is not in."""
         self.members.pop(member, None)
-        self.operators.discard(member)
+        self._verdicts.pop(member, None)
         member.rooms.pop(self.key, None)

@@ -6,12 +6,17 @@ from dataclasses import dataclass
 
 from tcpd.chat.names import room_name
 from tcpd.config.fields import option
-from tcpd.config.values import SIZE, TEXT, Type, at_least, whole_number
+from tcpd.config.values import SIZE, TEXT, Type, at_least, choice, whole_number
 
 #: The longest topic, reason of leaving, and reason of a kick, in bytes of UTF-8: what fits beside
 #: prefix, command and two names into the 512 bytes of an IRC line.
 TOPIC_BYTES = 300
 REASON_BYTES = 200
+
+#: The longest key of a room, real name, and message of who is away, in bytes of UTF-8.
+KEY_BYTES = 32
+REAL_NAME_BYTES = 150
+AWAY_BYTES = 200
 
 _ROOM: Type[str] = Type("room name", room_name, str)
 
@@ -70,5 +75,17 @@ class ChatSettings:
     bans_per_room: int = option(
         whole_number(0, 10_000),
         100,
-        "How many bans a room may have.",
+        "How many bans a room may have; of exemptions and invitations by mask as many each.",
+    )
+    hosts: str = option(
+        choice("hidden", "address"),
+        "hidden",
+        "What others see of where somebody is: hidden is a name made of the address, by which it "
+        "can be banned and from which nobody finds it; address shows it.",
+        reloadable=False,
+    )
+    watched: int = option(
+        whole_number(0, 10_000),
+        100,
+        "How many nicknames one member may watch come and go.",
     )

@@ -17,7 +17,7 @@ from tcpd.chat.text.parse import (
     find_command,
     nearest_command,
 )
-from tcpd.chat.text.render import WIDTH, columns
+from tcpd.chat.text.render import WIDTH, columns, shown_mask
 from tcpd.events import Kind
 from tcpd.handshake.page import drawing_and_steps
 from tcpd.handshake.report import build
@@ -101,7 +101,7 @@ def _nick(session: Session, member: Member, rest: str) -> None:
 
 
 def _join(session: Session, member: Member, rest: str) -> None:
-    name = cut_word(_some(rest))[0]
+    name, key = cut_word(_some(rest))
     if not name.startswith("#"):
         name = f"#{name}"
     room = session.hub.room(name)
@@ -109,7 +109,7 @@ def _join(session: Session, member: Member, rest: str) -> None:
         session.room = room
         session.show_target()
     else:
-        session.answer(session.hub.join(member, name))
+        session.answer(session.hub.join(member, name, key))
 
 
 def _part(session: Session, member: Member, rest: str) -> None:
@@ -119,7 +119,7 @@ def _part(session: Session, member: Member, rest: str) -> None:
 
 
 def _rooms(session: Session, member: Member, rest: str) -> None:
-    rooms = list(session.hub.rooms)
+    rooms = [room for room in session.hub.rooms if not room.hides_from(member)]
     fullest = heapq.nlargest(ROOMS_SHOWN, rooms, key=lambda room: len(room.members))
     lines = ["  One room:" if len(rooms) == 1 else f"  {len(rooms)} rooms:"]
     for room in fullest:
@@ -136,7 +136,7 @@ def _who(session: Session, member: Member, rest: str) -> None:
     if rest:
         name = cut_word(rest)[0]
         room = session.hub.room(name if name.startswith("#") else f"#{name}")
-        if room is None:
+        if room is None or room.hides_from(member):
             raise _Told(f"there is no room {name[:50]}")
     else:
         room = _own_room(session, member, None)
@@ -210,7 +210,7 @@ def _ban(session: Session, member: Member, rest: str) -> None:
 
 
 def _show_bans(session: Session, room: Room) -> None:
-    names = [ban.nick for ban in room.bans.values()][:BANS_SHOWN]
+    names = [shown_mask(ban.mask.text) for ban in room.bans.values()][:BANS_SHOWN]
     if not names:
         session.reply(f"  Nobody is banned from {room.name}.")
         return

@@ -31,7 +31,7 @@ COMMANDS = (
     Command("nick", "NAME", "change your nickname", ("name",)),
     Command(
         "join",
-        "#ROOM",
+        "#ROOM [KEY]",
         "come into a room and talk there",
         ("j",),
         (

@@ -8,7 +8,6 @@ received is lost; what can wait here is what the transport reads in one piece.
 
 from __future__ import annotations
 
-import ipaddress
 from collections import deque
 from typing import Any
 
@@ -26,6 +25,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from tcpd.chat.hub import Hub
+from tcpd.chat.member import Profile
 from tcpd.chat.outbox import FlushSet, Outbox
 from tcpd.chat.text.render import TextFormat, encode_lines
 from tcpd.chat.text.session import LINE_BYTES, Session
@@ -84,9 +84,10 @@ class TextProtocol(Protocol):
     def connectionMade(self) -> None:
         transport: Any = self.transport
         connection: Any = IConnection(transport, None)
-        address: ipaddress.IPv4Address | ipaddress.IPv6Address | None = None
+        profile = Profile()
         if connection is not None:
-            address = connection.address
+            secure = connection.tls is not None or connection.address is None
+            profile = Profile(address=connection.address, secure=secure)
         # the outbox has collected all of the turn: a transport that would do so again need not
         write = getattr(transport, "send_now", transport.write)
         self._outbox = Outbox(self._factory.hub.settings.outbox, self._factory.flush_set, write)
@@ -94,7 +95,7 @@ class TextProtocol(Protocol):
             self._factory.hub,
             self._factory.format,
             self._outbox,
-            address,
+            profile,
             self._factory.server_name,
             self._factory.counters.events,
             self._hang_up,

@@ -9,21 +9,30 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from tcpd.events import (
-    Banned,
+    Announced,
+    Change,
     Event,
+    HostChanged,
+    Invited,
     Joined,
     Kicked,
     Kind,
-    ModeChanged,
+    Mode,
+    ModesChanged,
     Parted,
     PrivateSaid,
     Quit,
+    RealNameSet,
+    Redacted,
     Renamed,
+    RoomRenamed,
     Said,
+    SaidMore,
     TopicSet,
-    Unbanned,
+    WentAway,
 )
 from tcpd.wire.safe_text import visible
 
@@ -39,20 +48,53 @@ def encode_lines(lines: Iterable[str]) -> bytes:
 
 
 class TextFormat:
-    """How the text door writes events: one line each. See :class:`tcpd.chat.member.Format`."""
+    """How the text door writes events: a line each, most of them, and none of what is for programs.
+
+    See :class:`tcpd.chat.member.Format`.
+    """
 
     def render(self, event: Event) -> bytes:
-        return visible(describe(event)).encode() + b"\r\n"
+        if type(event) is Said:  # most are
+            return visible(describe(event)).encode() + b"\r\n"
+        return encode_lines(describe_all(event))
+
+
+def describe_all(event: Event) -> list[str]:
+    """An event as lines, as others than its author see it. Not yet safe for a terminal."""
+    match event:
+        case Said(kind=Kind.TAGS) | PrivateSaid(kind=Kind.TAGS):
+            return []
+        case SaidMore(text=text) | PrivateSaid(text=text) if "\n" in text:
+            return [describe(replace(event, text=line)) for line in text.split("\n") if line]
+        case ModesChanged(changes=changes):
+            return [_describe_change(event, change) for change in changes]
+        case _ if type(event) in _UNTOLD:
+            return []
+        case _:
+            return [describe(event)]
+
+
+#: What this door tells nobody of.
+_UNTOLD = frozenset({WentAway, RealNameSet, HostChanged, Announced})
 
 
 def describe(event: Event) -> str:
-    """An event as a line, as others than its author see it. Not yet safe for a terminal."""
+    """An event that has one line. Not yet safe for a terminal."""
     who = event.who.nick
     if type(event) is Said:  # most are, and the way through the cases takes its time
         return f"{event.room} {_speech(who, event.text, event.kind)}"
     match event:
+        case SaidMore(room=room, text=text, kind=kind, speaker=speaker, least=least):
+            prefix = "" if least is None else _PREFIXES[least]
+            return f"{prefix}{room} {_speech(speaker or who, text, kind)}"
         case PrivateSaid(text=text, kind=kind):
             return f"[private] {_speech(who, text, kind)}"
+        case Redacted(room=room, reason=reason):
+            return f"* {who} took back a message in {room}{_because(reason)}"
+        case Invited(room=room, whom=whom):
+            return f"* {who} invited {whom.nick} to {room}"
+        case RoomRenamed(room=room, name=name, reason=reason):
+            return f"* {who} renamed {room} to {name}{_because(reason)}"
         case Joined(room=room, opened=opened):
             return f"* {who} opened {room}" if opened else f"* {who} joined {room}"
         case Parted(room=room, reason=reason):
@@ -67,15 +109,51 @@ def describe(event: Event) -> str:
             return f"* {who} took away the topic of {room}"
         case Kicked(room=room, whom=whom, reason=reason):
             return f"* {who} kicked {whom.nick} out of {room}{_because(reason)}"
-        case ModeChanged(room=room, whom=whom, operator=operator):
-            if operator:
-                return f"* {who} made {whom.nick} an operator of {room}"
-            return f"* {who} made {whom.nick} an operator of {room} no longer"
-        case Banned(room=room, nick=nick):
-            return f"* {who} banned {nick} from {room}"
-        case Unbanned(room=room, nick=nick):
-            return f"* {who} lifted the ban of {nick} from {room}"
     raise TypeError(f"no line for {type(event).__name__}")
+
+
+#: What is put before a room's name for those of a rank in it; as IRC writes it.
+_PREFIXES = {Mode.OPERATOR: "@", Mode.HALF_OPERATOR: "%", Mode.VOICE: "+"}
+
+_RANKS = {
+    Mode.OPERATOR: "an operator of {}",
+    Mode.HALF_OPERATOR: "a half-operator of {}",
+    Mode.VOICE: "one who always may speak in {}",
+}
+
+#: How a change of a room itself is told: set, and taken away.
+_OF_ROOM = {
+    Mode.KEY: ("gave {} a key", "took away the key of {}"),
+    Mode.LIMIT: ("let at most {argument} into {}", "took away the limit of {}"),
+    Mode.INVITE_ONLY: ("closed {} to those who are not invited", "opened {} to everybody"),
+    Mode.MODERATED: ("let only some speak in {}", "let everybody speak in {}"),
+    Mode.NO_OUTSIDERS: ("let only those speak in {} who are in it", "let outsiders speak in {}"),
+    Mode.HIDDEN: ("hid {} from others", "hides {} no longer"),
+    Mode.TOPIC_PROTECTED: (
+        "let only operators set the topic of {}",
+        "let everybody set the topic of {}",
+    ),
+    Mode.BAN: ("banned {argument} from {}", "lifted the ban of {argument} from {}"),
+    Mode.EXEMPT: (
+        "exempted {argument} from the bans of {}",
+        "exempted {argument} from the bans of {} no longer",
+    ),
+    Mode.INVITED: ("invited all of {argument} to {}", "invited all of {argument} to {} no longer"),
+}
+
+
+def _describe_change(event: ModesChanged, change: Change) -> str:
+    who, room = event.who.nick, event.room
+    if change.whom is not None:
+        rank = _RANKS[change.mode].format(room)
+        return f"* {who} made {change.whom.nick} {rank}{'' if change.adding else ' no longer'}"
+    words = _OF_ROOM[change.mode][0 if change.adding else 1]
+    return f"* {who} " + words.format(room, argument=shown_mask(change.argument))
+
+
+def shown_mask(mask: str) -> str:
+    """A mask as people here write it: a nickname, where it is no more than that."""
+    return mask.removesuffix("!*@*")
 
 
 def _speech(who: str, text: str, kind: Kind) -> str:
@@ -92,7 +170,8 @@ def _because(reason: str) -> str:
 
 def describe_sent(event: PrivateSaid) -> str:
     """The confirmation of a private message for who sent it."""
-    return f"[private to {event.whom.nick}] {_speech(event.who.nick, event.text, event.kind)}"
+    text = event.text.replace("\n", " ")
+    return f"[private to {event.whom.nick}] {_speech(event.who.nick, text, event.kind)}"
 
 
 def describe_past(event: Said, now: float) -> str:
@@ -103,6 +182,8 @@ def describe_past(event: Said, now: float) -> str:
     then = time.gmtime(event.time)
     today = time.gmtime(now)[:3] == then[:3]
     stamp = time.strftime("%H:%M" if today else "%Y-%m-%d %H:%M", then)
+    if "\n" in event.text:
+        event = replace(event, text=event.text.replace("\n", " "))
     return f"  {stamp} {describe(event)}"
 
 

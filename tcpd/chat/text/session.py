@@ -12,16 +12,16 @@ from dataclasses import replace
 from itertools import islice
 
 from tcpd.chat.hub import Hub
-from tcpd.chat.member import Address, Format, Member
+from tcpd.chat.member import Format, Member, Profile
 from tcpd.chat.names import fold
 from tcpd.chat.outbox import Outbox
 from tcpd.chat.refused import Code, Refused
-from tcpd.chat.room import Room
+from tcpd.chat.room import PREFIXES, Room
 from tcpd.chat.split import split_message
 from tcpd.chat.text import commands
 from tcpd.chat.text.parse import Call, Unknown, find_command, parse
 from tcpd.chat.text.render import columns, describe_past, describe_sent, encode_lines
-from tcpd.events import Event, Joined, Kicked, Kind, Parted, PrivateSaid
+from tcpd.events import Event, Invited, Joined, Kicked, Kind, Parted, PrivateSaid, Who
 from tcpd.handshake.facts import Facts
 from tcpd.wire.linebuffer import Fault
 
@@ -32,6 +32,9 @@ ATTEMPTS = 10
 #: How many names one answer lists.
 NAMES_SHOWN = 100
 
+#: Why somebody has left, for the others, who did not read.
+SLOW_READER = "did not read what was sent"
+
 _MESSAGE = Kind.MESSAGE
 
 
@@ -41,7 +44,7 @@ class Session:
     :param hub: the rooms.
     :param format: how events are written; shared by all sessions of the service.
     :param outbox: where all that is said to the client goes.
-    :param address: the client's, or ``None``.
+    :param profile: what is known of the client.
     :param server_name: what the daemon calls itself.
     :param count: raised by a word: ``messages``, ``private``, ``commands``, ``bad-lines``,
         ``dropped``.
@@ -49,6 +52,7 @@ class Session:
     :param cut: called once if the client does not read: the connection is to be ended at once.
     :param facts: tells of the connection; ``None`` where nothing is known of it.
 
+    :ivar slow: see :class:`tcpd.chat.member.Door`.
     :ivar member: ``None`` until a nickname was given.
     :ivar room: where what is typed goes; ``None`` for nowhere.
     """
@@ -58,7 +62,7 @@ class Session:
         hub: Hub,
         format: Format,
         outbox: Outbox,
-        address: Address | None,
+        profile: Profile,
         server_name: str,
         count: Counter[str],
         hang_up: Callable[[], None],
@@ -66,12 +70,13 @@ class Session:
         facts: Callable[[], Facts] | None = None,
     ) -> None:
         self.hub = hub
+        self.slow = SLOW_READER
         self.member: Member | None = None
         self.room: Room | None = None
         self.count = count
         self._format = format
         self._outbox = outbox
-        self._address = address
+        self._profile = profile
         self._server_name = server_name
         self._hang_up = hang_up
         self._cut = cut
@@ -157,7 +162,7 @@ class Session:
     def show_names(self, room: Room) -> None:
         """Tell who is in a room."""
         names = [
-            f"@{member.nick}" if member in room.operators else member.nick
+            next((sign for rank, sign in PREFIXES if room.members[member] & rank), "") + member.nick
             for member in islice(room.members, NAMES_SHOWN)
         ]
         count = len(room.members)
@@ -205,8 +210,19 @@ class Session:
                 if self.room is None or self.room.key not in member.rooms:
                     self.room = next(reversed(member.rooms.values()), None)
                     self.show_target()
-            case PrivateSaid():
+            case PrivateSaid(kind=kind) if kind is not Kind.TAGS:
                 self.reply(describe_sent(event))
+            case Invited(room=name, whom=whom) if whom.id == member.id:
+                self.reply(f"* {event.who.nick} invites you: /join {name}")
+
+    def appeared(self, who: Who) -> None:
+        """Nobody is watched from here."""
+
+    def vanished(self, nick: str) -> None:
+        """Nobody is watched from here."""
+
+    def put_out(self, reason: str) -> None:
+        self.finish(f"! {reason}")
 
     def dropped(self) -> None:
         self._over = True
@@ -225,7 +241,7 @@ class Session:
         if command is not None and command.name == "nick":
             text = rest.strip()
         self._attempts += 1
-        entered = self.hub.enter(text, self, self._format, self._outbox, self._address)
+        entered = self.hub.enter(text, self, self._format, self._outbox, self._profile)
         if isinstance(entered, Member):
             self.member = entered
             self.reply(

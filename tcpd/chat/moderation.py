@@ -1,0 +1,239 @@
+"""What those do who look after a room: its topic and modes, who comes in, and who has to go."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+from tcpd.chat.accepting import Accepting
+from tcpd.chat.masks import BadMask, Mask
+from tcpd.chat.member import Member
+from tcpd.chat.names import NICK_CHARACTERS, BadName, fold, nickname, room_name
+from tcpd.chat.refused import Code, Refused
+from tcpd.chat.room import Rank, Room
+from tcpd.chat.settings import KEY_BYTES, REASON_BYTES, TOPIC_BYTES
+from tcpd.chat.split import carried, cut, is_longer
+from tcpd.events import (
+    LISTS,
+    Change,
+    Invited,
+    Kicked,
+    Mode,
+    ModesChanged,
+    RoomRenamed,
+    TopicSet,
+)
+
+#: Modes that give a rank.
+RANKS = (Mode.OPERATOR, Mode.HALF_OPERATOR, Mode.VOICE)
+
+#: Those that only an operator changes, not a half-operator.
+_FOR_OPERATORS = (Mode.OPERATOR, Mode.HALF_OPERATOR)
+
+# what JOIN can carry as a key: a parameter in the middle of a line, one of a list with commas
+_KEY = re.compile(r"[^\x00-\x20,:\x7f][^\x00-\x20,\x7f]*")
+_LIMIT = re.compile(r"0*[1-9][0-9]{0,8}", re.ASCII)
+
+
+class Moderating(Accepting):
+    """The part of the hub that rooms are looked after by."""
+
+    def set_topic(self, member: Member, name: str, topic: str) -> Refused | None:
+        """Give a room a topic, or take it away with an empty one.
+
+        For operators and half-operators where the topic is protected, as it is at first.
+        """
+        room = self._own_room(member, name)
+        if isinstance(room, Refused) or room.has(Mode.TOPIC_PROTECTED):
+            room = self._operated_room(member, name)
+        if isinstance(room, Refused):
+            return room
+        if is_longer(topic, TOPIC_BYTES):
+            return Refused(Code.TOO_LONG, f"a topic has at most {TOPIC_BYTES} bytes")
+        return self._accept(TopicSet(*self._head(member), room.name, carried(topic)))
+
+    def change_modes(
+        self, member: Member, name: str, asked: Sequence[Change]
+    ) -> list[Refused] | Refused:
+        """Change modes of a room: what may be is done, the rest is refused one by one.
+
+        For operators, and all but making and unmaking operators for half-operators.
+
+        :param asked: ``argument`` as typed; for a rank a nickname, whose ``whom`` is left out.
+        :return: a single ``Refused`` if nothing at all may be changed there; else those of single
+            changes, their ``about`` being the change as it was asked for.
+        """
+        room = self._operated_room(member, name)
+        if isinstance(room, Refused):
+            return room
+        refused = []
+        changes: list[Change] = []
+        for change in asked:
+            checked = self._checked(member, room, change, changes)
+            if isinstance(checked, Refused):
+                refused.append(replace(checked, about=change))
+            elif checked is not None:
+                changes.append(checked)
+        if changes:
+            self._accept(ModesChanged(*self._head(member), room.name, tuple(changes)))
+        return refused
+
+    def set_operator(self, member: Member, name: str, nick: str, operator: bool) -> Refused | None:
+        """Make somebody in the room an operator, or one no longer. For operators."""
+        return self._change_one(member, name, Change(operator, Mode.OPERATOR, nick))
+
+    def ban(self, member: Member, name: str, nick: str) -> Refused | None:
+        """Keep a nickname out of a room, and the address of who has it now. For operators.
+
+        It puts nobody out; but who is banned and still in the room cannot speak there.
+        """
+        room = self._operated_room(member, name)
+        if isinstance(room, Refused):
+            return room
+        whom = self._state.nicks.get(fold(nick))
+        try:
+            banned = whom.nick if whom is not None else nickname(nick)
+        except BadName as error:
+            return Refused(Code.BAD_NICK, str(error))
+        network = whom.network if whom is not None else None
+        change = Change(True, Mode.BAN, f"{banned}!*@*", network=network)
+        return self._change_one(member, name, change)
+
+    def unban(self, member: Member, name: str, nick: str) -> Refused | None:
+        """Lift a ban, that of the address included. For operators.
+
+        :param nick: a nickname, or a mask.
+        """
+        refused = self._change_one(member, name, Change(False, Mode.BAN, nick))
+        if refused is not None and refused.code is Code.BAD_ARGUMENT:
+            room = self._own_room(member, name)
+            assert isinstance(room, Room)
+            return _not_banned(nick, room)
+        return refused
+
+    def kick(self, member: Member, name: str, nick: str, reason: str = "") -> Refused | None:
+        """Put somebody out of a room; they may come back.
+
+        For operators; half-operators put out who is neither.
+        """
+        found = self._operated_on(member, name, nick)
+        if isinstance(found, Refused):
+            return found
+        room, whom = found
+        if Rank.OPERATOR > room.rank(member) <= room.rank(whom):
+            return Refused(Code.NOT_OPERATOR, f"you are not an operator of {room.name}")
+        return self._accept(
+            Kicked(*self._head(member), room.name, whom.who, cut(reason, REASON_BYTES))
+        )
+
+    def invite(self, member: Member, name: str, nick: str) -> Refused | None:
+        """Ask somebody into a room one is in: they may come in although it has a key, is full, or
+        takes nobody uninvited. For operators and half-operators where it is ``+i``."""
+        room = self._own_room(member, name)
+        if isinstance(room, Refused):
+            return room
+        if room.has(Mode.INVITE_ONLY) and room.rank(member) < Rank.HALF_OPERATOR:
+            return Refused(Code.NOT_OPERATOR, f"you are not an operator of {room.name}")
+        whom = self._present(nick)
+        if isinstance(whom, Refused):
+            return whom
+        if whom in room.members:
+            return Refused(Code.ALREADY_THERE, f"{whom.nick} is in {room.name} already")
+        return self._accept(Invited(*self._head(member), room.name, whom.who))
+
+    def rename_room(self, member: Member, name: str, new: str, reason: str = "") -> Refused | None:
+        """Give a room another name. For operators."""
+        room = self._operated_room(member, name, Rank.OPERATOR)
+        if isinstance(room, Refused):
+            return room
+        if room.house:
+            return Refused(Code.NO_OPERATORS, f"{room.name} keeps its name")
+        try:
+            checked = room_name(new)
+        except BadName as error:
+            return Refused(Code.BAD_ROOM, str(error))
+        if self._state.rooms.get(fold(checked), room) is not room:
+            return Refused(Code.ROOM_TAKEN, f"there is a room {checked} already")
+        return self._accept(
+            RoomRenamed(*self._head(member), room.name, checked, cut(reason, REASON_BYTES))
+        )
+
+    def _change_one(self, member: Member, name: str, change: Change) -> Refused | None:
+        refused = self.change_modes(member, name, (change,))
+        if isinstance(refused, Refused):
+            return refused
+        return refused[0] if refused else None
+
+    def _checked(
+        self, member: Member, room: Room, change: Change, before: Sequence[Change]
+    ) -> Change | Refused | None:
+        """A change as it can be made; ``None`` where it would change nothing.
+
+        :param before: those that are made with it, before it.
+        """
+        mode = change.mode
+        if mode in _FOR_OPERATORS and room.rank(member) < Rank.OPERATOR:
+            return Refused(Code.NOT_OPERATOR, f"you are not an operator of {room.name}")
+        if mode in RANKS:
+            return self._rank_change(room, change)
+        if mode in LISTS:
+            return self._list_change(room, change, before)
+        if mode is Mode.KEY:
+            return _key_change(room, change)
+        if mode is Mode.LIMIT:
+            return _limit_change(room, change)
+        return None if room.has(mode) is change.adding else Change(change.adding, mode)
+
+    def _rank_change(self, room: Room, change: Change) -> Change | Refused | None:
+        found = self._in_room(room, change.argument)
+        if isinstance(found, Refused):
+            return found
+        _, whom = found
+        if bool(room.members[whom] & Rank.of(change.mode)) is change.adding:
+            return None
+        return Change(change.adding, change.mode, whom=whom.who)
+
+    def _list_change(
+        self, room: Room, change: Change, before: Sequence[Change]
+    ) -> Change | Refused | None:
+        try:
+            mask = Mask(change.argument)
+        except BadMask as error:
+            return Refused(Code.BAD_ARGUMENT, str(error))
+        listed = room.lists[change.mode]
+        if not change.adding:
+            if mask.key not in listed:
+                return _not_banned(change.argument, room)
+            return replace(change, argument=listed[mask.key].mask.text)
+        more = sum(1 for other in before if other.adding and other.mode is change.mode)
+        if mask.key not in listed and len(listed) + more >= self._state.settings.bans_per_room:
+            return Refused(Code.LIST_FULL, f"{room.name} has {len(listed)} bans, lift one first")
+        if mask.key in listed and change.network is None:
+            return None
+        return replace(change, argument=mask.text)
+
+
+def _not_banned(mask: str, room: Room) -> Refused:
+    return Refused(Code.NOT_LISTED, f"{mask[:NICK_CHARACTERS]} is not banned from {room.name}")
+
+
+def _key_change(room: Room, change: Change) -> Change | Refused | None:
+    if not change.adding:
+        return Change(False, Mode.KEY, room.modes.key) if room.modes.key else None
+    key = change.argument
+    if not _KEY.fullmatch(key) or is_longer(key, KEY_BYTES):
+        return Refused(
+            Code.BAD_ARGUMENT,
+            f"a key has 1 to {KEY_BYTES} bytes, no space or comma, and no colon at its beginning",
+        )
+    return None if key == room.modes.key else Change(True, Mode.KEY, key)
+
+
+def _limit_change(room: Room, change: Change) -> Change | Refused | None:
+    if not change.adding:
+        return Change(False, Mode.LIMIT) if room.modes.limit is not None else None
+    if not _LIMIT.fullmatch(change.argument):
+        return Refused(Code.BAD_ARGUMENT, "a limit is a number from 1 on")
+    limit = int(change.argument)
+    return None if limit == room.modes.limit else Change(True, Mode.LIMIT, str(limit))

@@ -1,0 +1,177 @@
+"""What members say: in rooms, to one person, to all; and what they take back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tcpd.chat.accepting import Accepting
+from tcpd.chat.member import Member
+from tcpd.chat.names import fold
+from tcpd.chat.refused import Code, Refused
+from tcpd.chat.room import Rank, Room
+from tcpd.chat.settings import REASON_BYTES
+from tcpd.chat.split import MESSAGE_BYTES, carried, cut, is_longer
+from tcpd.events import (
+    Announced,
+    EventId,
+    Kind,
+    Line,
+    Mode,
+    PrivateSaid,
+    Redacted,
+    Said,
+    SaidMore,
+    Tags,
+    Who,
+)
+
+
+class Speaking(Accepting):
+    """The part of the hub that members speak by."""
+
+    def say(
+        self, member: Member, name: str, text: str, kind: Kind = Kind.MESSAGE
+    ) -> Refused | None:
+        """Say something in a room one is in, or that lets outsiders speak.
+
+        :param text: at most 400 bytes of UTF-8; see :func:`tcpd.chat.split.split_message`.
+        """
+        room = self._speakable(member, name)
+        if isinstance(room, Refused):
+            return room
+        refused = _unsayable(text)
+        if refused is not None:
+            return refused
+        return self._accept(Said(*self._spoken(member), room.name, carried(text), kind))
+
+    def say_more(
+        self,
+        member: Member,
+        name: str,
+        lines: Sequence[Line],
+        kind: Kind = Kind.MESSAGE,
+        *,
+        tags: Tags = (),
+        least: Mode | None = None,
+        speaker: str = "",
+    ) -> Refused | None:
+        """Say something with more to it: see :class:`tcpd.events.SaidMore`.
+
+        :param lines: one, as for :meth:`say`; or several, some of them empty; none for mere tags.
+        :param speaker: a name that no member can have; for operators and half-operators.
+        """
+        room = self._speakable(member, name) if not speaker else self._operated_room(member, name)
+        if isinstance(room, Refused):
+            return room
+        refused = _unsayable_lines(lines, kind)
+        if refused is not None:
+            return refused
+        head = self._spoken(member)
+        text, lines = _whole(lines)
+        return self._accept(SaidMore(*head, room.name, text, kind, tags, lines, least, speaker))
+
+    def tell(
+        self, member: Member, nick: str, text: str, kind: Kind = Kind.MESSAGE
+    ) -> Refused | None:
+        """Say something to one person, in no room. It is kept in no history.
+
+        :param text: as for :meth:`say`.
+        """
+        return self.tell_more(member, nick, (Line(text),), kind)
+
+    def tell_more(
+        self,
+        member: Member,
+        nick: str,
+        lines: Sequence[Line],
+        kind: Kind = Kind.MESSAGE,
+        *,
+        tags: Tags = (),
+    ) -> Refused | None:
+        """The same with more to it: see :class:`tcpd.events.PrivateSaid`.
+
+        :param lines: as for :meth:`say_more`.
+        """
+        whom = self._present(nick)
+        if isinstance(whom, Refused):
+            return whom
+        refused = _unsayable_lines(lines, kind)
+        if refused is not None:
+            return refused
+        head = self._spoken(member)
+        text, lines = _whole(lines)
+        return self._accept(PrivateSaid(*head, whom.who, text, kind, tags, lines))
+
+    def redact(self, member: Member, name: str, message: str, reason: str = "") -> Refused | None:
+        """Take back what was said in a room. For who said it, operators and half-operators.
+
+        :param message: the id of what was said.
+        """
+        room = self._own_room(member, name)
+        if isinstance(room, Refused):
+            return room
+        said = next((said for said in reversed(room.history) if str(said.id) == message), None)
+        if said is None:
+            return Refused(Code.NO_SUCH_MESSAGE, f"there is no such message in {room.name}")
+        if said.who.id != member.id and room.rank(member) < Rank.HALF_OPERATOR:
+            return Refused(Code.NOT_YOURS, "only who said it, and operators, can take it back")
+        return self._accept(
+            Redacted(*self._head(member), room.name, message, cut(reason, REASON_BYTES))
+        )
+
+    def announce(self, member: Member, text: str) -> Refused | None:
+        """Say something to all who want to hear it. For operators of the daemon.
+
+        :param text: as for :meth:`say`.
+        """
+        return _unsayable(text) or self._accept(Announced(*self._head(member), carried(text)))
+
+    def _speakable(self, member: Member, name: str) -> Room | Refused:
+        room = self._own_room(member, name)
+        if isinstance(room, Refused):
+            # some rooms let in what is said outside
+            outside = self._state.rooms.get(fold(name))
+            if outside is None or outside.has(Mode.NO_OUTSIDERS):
+                return room
+            room = outside
+        if not room.may_speak(member):
+            if room.rank(member) == Rank.NONE and member in room.members:
+                return Refused(
+                    Code.MODERATED, f"only those may speak in {room.name} who have a voice"
+                )
+            return Refused(Code.OUTSIDER, f"only those may speak in {room.name} who are in it")
+        if room.is_banned(member) and room.rank(member) == Rank.NONE:
+            return Refused(Code.BANNED, f"you are banned from {room.name}")
+        return room
+
+    def _spoken(self, member: Member) -> tuple[EventId, float, Who]:
+        head = self._head(member)
+        member.spoke = head[1]
+        return head
+
+
+def _unsayable(text: str) -> Refused | None:
+    if not text:
+        return Refused(Code.EMPTY, "there is nothing to say")
+    if is_longer(text, MESSAGE_BYTES):
+        return Refused(Code.TOO_LONG, f"a message has at most {MESSAGE_BYTES} bytes")
+    return None
+
+
+def _unsayable_lines(lines: Sequence[Line], kind: Kind) -> Refused | None:
+    if kind is Kind.TAGS:
+        return None
+    if not any(line.text for line in lines):
+        return Refused(Code.EMPTY, "there is nothing to say")
+    if any(is_longer(line.text, MESSAGE_BYTES) for line in lines):
+        return Refused(Code.TOO_LONG, f"a message has at most {MESSAGE_BYTES} bytes")
+    return None
+
+
+def _whole(lines: Sequence[Line]) -> tuple[str, tuple[Line, ...]]:
+    """All of them as one text; and them again, if they are more than one."""
+    if len(lines) == 1:
+        return carried(lines[0].text), ()
+    kept = tuple(Line(carried(line.text), line.joined) for line in lines)
+    text = "".join(f"{'' if line.joined else chr(10)}{line.text}" for line in kept)
+    return text.removeprefix("\n"), kept
