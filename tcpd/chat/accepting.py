@@ -49,8 +49,10 @@ class Accepting:
         """Make an event true, and tell those whom it concerns. Called by the order of events."""
         self._state.deliver(event)
 
-    def _accept(self, event: Event) -> None:
+    def _accept(self, event: Event) -> Refused | None:
+        """:return: ``None``, for who asked."""
         self._order(event, self.deliver)
+        return None
 
     def _head(self, member: Member) -> tuple[EventId, float, Who]:
         self._events += 1

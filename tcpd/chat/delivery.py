@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from typing import Any, TypeGuard
 
 from tcpd.chat.member import Format, Member
@@ -323,6 +324,7 @@ class Delivery:
         room = self.rooms.get(fold(event.room))
         if room is None:
             return None
+        made = []
         for change in event.changes:
             whom = None
             if change.whom is not None:
@@ -330,7 +332,9 @@ class Delivery:
                 if whom is None or whom not in room.members:
                     continue
             room.apply(change, whom, event.who, event.time)
-        self._send(event, room.members)
+            made.append(change)
+        if made:
+            self._send(replace(event, changes=tuple(made)), room.members)
         return self.members.get(event.who.id)
 
     def _invited(self, event: Invited) -> Member | None:
@@ -458,7 +462,7 @@ class Delivery:
         """The member and everybody who is in a room with them, each once."""
         found = {member: None}
         for room in member.rooms.values():
-            found.update(room.members)
+            found.update(dict.fromkeys(room.members))
         return found
 
     def _take_out(self, room: Room, member: Member) -> None:

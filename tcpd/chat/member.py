@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from tcpd.chat.hosts import Address, subscriber
+from tcpd.chat.masks import person
 from tcpd.chat.names import fold
 from tcpd.chat.outbox import Outbox
 from tcpd.chat.room import Room
@@ -183,6 +184,11 @@ class Member:
         ):
             who = self._who = Who(self.id, self.nick, self.user, self.host, self.bot)
         return who
+
+    @property
+    def folded(self) -> str:
+        """As masks are held against them."""
+        return person(self.nick, self.user, self.host)
 
     @property
     def network(self) -> str | None:

@@ -198,7 +198,7 @@ class Moderating(Accepting):
         self, room: Room, change: Change, before: Sequence[Change]
     ) -> Change | Refused | None:
         try:
-            mask = Mask(change.argument)
+            mask = Mask.of(change.argument)
         except BadMask as error:
             return Refused(Code.BAD_ARGUMENT, str(error))
         listed = room.lists[change.mode]

@@ -78,7 +78,7 @@ class Listed:
         address = member.address
         if self.network is not None and address is not None and address in self.network:
             return True
-        return self.mask.matches(str(member.who))
+        return self.mask.matches(member.folded)
 
 
 @dataclass(slots=True)
@@ -142,6 +142,11 @@ class Room:
         self._verdicts: dict[Member, bool] = {}
 
     @property
+    def operators(self) -> set[Member]:
+        """Those who are in it and its operators."""
+        return {member for member, ranks in self.members.items() if ranks & Rank.OPERATOR}
+
+    @property
     def bans(self) -> dict[str, Listed]:
         """Who is kept out, by folded mask."""
         return self.lists[Mode.BAN]
@@ -199,7 +204,7 @@ class Room:
             self.members[whom] = ranks | rank if change.adding else ranks & ~rank
         elif mode in self.lists:
             self._verdicts.clear()
-            mask = Mask(change.argument)
+            mask = Mask.of(change.argument)
             if change.adding:
                 network = change.network and ipaddress.ip_network(change.network)
                 self.lists[mode][mask.key] = Listed(mask, network or None, who, time)

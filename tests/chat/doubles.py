@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 from tcpd.chat.hub import Hub
-from tcpd.chat.member import Member
+from tcpd.chat.member import Member, Profile
 from tcpd.chat.outbox import FlushSet, Outbox
 from tcpd.chat.settings import ChatSettings
-from tcpd.events import Event
+from tcpd.events import Event, Who
 
 
 class RecordingFormat:
@@ -27,17 +27,33 @@ class RecordingFormat:
         return data
 
 
+SLOW = "was too slow"
+
+
 class RecordingDoor:
     """A member's door that notes what happened."""
 
+    slow = SLOW
+
     def __init__(self) -> None:
         self.own: list[Event] = []
+        self.presence: list[str] = []
+        self.ended: list[str] = []
         self.drops = 0
         self.react: Callable[[Event], None] = lambda event: None
 
     def happened(self, event: Event) -> None:
         self.own.append(event)
         self.react(event)
+
+    def appeared(self, who: Who) -> None:
+        self.presence.append(f"+{who.nick}")
+
+    def vanished(self, nick: str) -> None:
+        self.presence.append(f"-{nick}")
+
+    def put_out(self, reason: str) -> None:
+        self.ended.append(reason)
 
     def dropped(self) -> None:
         self.drops += 1
@@ -56,12 +72,13 @@ class Chat:
         self.sent: dict[Member, list[bytes]] = {}
 
     def enter(
-        self, nick: str, *rooms: str, address: str | None = None, echo: bool = False
+        self, nick: str, *rooms: str, address: str | None = None, echo: bool = False, **more: Any
     ) -> Member:
         written: list[bytes] = []
         outbox = Outbox(self.hub.settings.outbox, self.flush_set, written.append)
         where = None if address is None else ipaddress.ip_address(address)
-        member = self.hub.enter(nick, RecordingDoor(), self.format, outbox, where, echo=echo)
+        profile = Profile(address=where, echo=echo, **more)
+        member = self.hub.enter(nick, RecordingDoor(), self.format, outbox, profile)
         assert isinstance(member, Member), member
         self.sent[member] = written
         for room in rooms:

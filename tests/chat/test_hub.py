@@ -7,27 +7,25 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from chat.doubles import Chat, RecordingDoor, RecordingFormat
+from chat.doubles import SLOW, Chat, RecordingDoor, RecordingFormat
 
-from tcpd.chat.hub import SLOW_READER, Hub
-from tcpd.chat.member import Member
+from tcpd.chat.hub import Hub
+from tcpd.chat.member import Member, Profile
 from tcpd.chat.outbox import Outbox
 from tcpd.chat.refused import Code, Refused
 from tcpd.chat.settings import REASON_BYTES, TOPIC_BYTES, ChatSettings
 from tcpd.events import (
-    Banned,
     Event,
     Joined,
     Kicked,
     Kind,
-    ModeChanged,
+    ModesChanged,
     Parted,
     PrivateSaid,
     Quit,
     Renamed,
     Said,
     TopicSet,
-    Unbanned,
 )
 
 
@@ -117,7 +115,7 @@ def test_a_taken_nickname(nick: str) -> None:
     bob = chat.enter("bob")
     refused(Code.NICK_TAKEN, chat.hub.rename(bob, nick))
     box = Outbox(100, chat.flush_set, lambda data: None)
-    refused(Code.NICK_TAKEN, chat.hub.enter(nick, RecordingDoor(), chat.format, box, None))
+    refused(Code.NICK_TAKEN, chat.hub.enter(nick, RecordingDoor(), chat.format, box, Profile()))
 
 
 def test_renaming() -> None:
@@ -257,7 +255,7 @@ def test_operators_are_made_and_unmade() -> None:
     room = chat.hub.room("#tea")
     assert room is not None
     assert room.operators == {bob}
-    assert kinds(chat.seen(bob)) == [Joined, ModeChanged, ModeChanged]
+    assert kinds(chat.seen(bob)) == [Joined, ModesChanged, ModesChanged]
     chat.enter("eve")
     refused(Code.NOT_IN_SAME_ROOM, chat.hub.set_operator(bob, "#tea", "eve", True))
     refused(Code.NO_SUCH_NICK, chat.hub.set_operator(bob, "#tea", "zoe", True))
@@ -320,8 +318,8 @@ def test_bans_by_nickname() -> None:
     refused(Code.BANNED, chat.hub.join(again, "#tea"))
     assert chat.hub.unban(ann, "#tea", "bob") is None
     assert chat.hub.join(again, "#tea") is None
-    refused(Code.NOT_BANNED, chat.hub.unban(ann, "#tea", "bob"))
-    assert kinds(chat.seen(ann)) == [Joined, Joined, Banned, Kicked, Unbanned, Joined]
+    refused(Code.NOT_LISTED, chat.hub.unban(ann, "#tea", "bob"))
+    assert kinds(chat.seen(ann)) == [Joined, Joined, ModesChanged, Kicked, ModesChanged, Joined]
 
 
 @pytest.mark.parametrize(
@@ -401,7 +399,7 @@ def test_bounds() -> None:
     bob = chat.enter("bob", "#b")
     refused(Code.ROOMS_FULL, chat.hub.join(bob, "#c"))
     chat.hub.ban(ann, "#a", "x")
-    refused(Code.BANS_FULL, chat.hub.ban(ann, "#a", "y"))
+    refused(Code.LIST_FULL, chat.hub.ban(ann, "#a", "y"))
     assert chat.hub.ban(ann, "#a", "X") is None
     for text in "123":
         chat.hub.say(ann, "#a", text)
@@ -410,7 +408,7 @@ def test_bounds() -> None:
     assert [said.text for said in room.history] == ["2", "3"]
     chat.enter("eve")
     box = Outbox(100, chat.flush_set, lambda data: None)
-    refused(Code.HUB_FULL, chat.hub.enter("zoe", RecordingDoor(), chat.format, box, None))
+    refused(Code.HUB_FULL, chat.hub.enter("zoe", RecordingDoor(), chat.format, box, Profile()))
 
 
 @pytest.mark.parametrize(
@@ -455,7 +453,7 @@ def test_a_slow_reader_is_dropped_and_nobody_else_notices() -> None:
         texts = [event.text for event in chat.seen(other) if isinstance(event, Said)]
         assert texts == [*(str(number) for number in range(1, rounds + 1)), "after"]
         (left,) = [event for event in chat.seen(other) if isinstance(event, Quit)]
-        assert (left.who.nick, left.reason) == ("slow", SLOW_READER)
+        assert (left.who.nick, left.reason) == ("slow", SLOW)
 
 
 def test_a_thousand_are_dropped_at_once() -> None:

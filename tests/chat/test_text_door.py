@@ -157,7 +157,7 @@ def test_the_kicked_are_told_where_they_are() -> None:
         ("/xyzzy", "! there is no command /xyzzy; /help lists them"),
         ("/", "! there is no command /; /help lists them"),
         ("/help jion", "! there is no command jion; did you mean /help join?"),
-        ("/join", "! write it like this: /join #ROOM"),
+        ("/join", "! write it like this: /join #ROOM [KEY]"),
         ("/join a,b", "! a room name cannot have ',' in it"),
         ("/nick", "! write it like this: /nick NAME"),
         ("/nick bob", "! somebody else is called bob"),

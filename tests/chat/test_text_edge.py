@@ -18,8 +18,8 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from tcpd.chat.hub import SLOW_READER
 from tcpd.chat.text.protocol import LINES_A_TURN
+from tcpd.chat.text.session import SLOW_READER
 from tcpd.config.values import Rate
 from tcpd.handshake.facts import Absence, Facts, Transport
 from tcpd.interfaces import IConnection, IFarewell, IRefusing
@@ -224,6 +224,7 @@ class LayeredTransport(StringTransport):
     """A transport that has a connection layer."""
 
     address = None
+    tls = None
     peer = "192.0.2.1:4711"
 
     def __init__(self) -> None:

@@ -11,26 +11,35 @@ from tcpd.chat.text.render import (
     WIDTH,
     TextFormat,
     columns,
-    describe,
+    describe_all,
     describe_past,
     describe_sent,
     encode_lines,
 )
 from tcpd.events import (
-    Banned,
+    Announced,
+    Change,
     Event,
     EventId,
+    HostChanged,
+    Invited,
     Joined,
     Kicked,
     Kind,
-    ModeChanged,
+    Line,
+    Mode,
+    ModesChanged,
     Parted,
     PrivateSaid,
     Quit,
+    RealNameSet,
+    Redacted,
     Renamed,
+    RoomRenamed,
     Said,
+    SaidMore,
     TopicSet,
-    Unbanned,
+    WentAway,
     Who,
 )
 
@@ -83,6 +92,11 @@ def test_rooms_in_arguments() -> None:
 ANN, BOB = Who("n-b-m1", "ann"), Who("n-b-m2", "bob")
 HEAD = (EventId("n", "b", 1), 1_700_000_000.0, ANN)
 
+
+def changed(*changes: Change) -> ModesChanged:
+    return ModesChanged(*HEAD, "#tea", changes)
+
+
 LINES: list[tuple[Event, str]] = [
     (Said(*HEAD, "#lobby", "hello", Kind.MESSAGE), "#lobby <ann> hello"),
     (Said(*HEAD, "#lobby", "waves", Kind.ACTION), "#lobby * ann waves"),
@@ -97,22 +111,74 @@ LINES: list[tuple[Event, str]] = [
     (TopicSet(*HEAD, "#tea", "Assam"), "* ann set the topic of #tea: Assam"),
     (TopicSet(*HEAD, "#tea", ""), "* ann took away the topic of #tea"),
     (Kicked(*HEAD, "#tea", BOB, "spam"), "* ann kicked bob out of #tea: spam"),
-    (ModeChanged(*HEAD, "#tea", BOB, True), "* ann made bob an operator of #tea"),
-    (ModeChanged(*HEAD, "#tea", BOB, False), "* ann made bob an operator of #tea no longer"),
-    (Banned(*HEAD, "#tea", "bob", "192.0.2.1/32"), "* ann banned bob from #tea"),
-    (Unbanned(*HEAD, "#tea", "bob"), "* ann lifted the ban of bob from #tea"),
+    (changed(Change(True, Mode.OPERATOR, whom=BOB)), "* ann made bob an operator of #tea"),
+    (
+        changed(Change(False, Mode.OPERATOR, whom=BOB)),
+        "* ann made bob an operator of #tea no longer",
+    ),
+    (
+        changed(Change(True, Mode.BAN, "bob!*@*", network="192.0.2.1/32")),
+        "* ann banned bob from #tea",
+    ),
+    (changed(Change(False, Mode.BAN, "bob!*@*")), "* ann lifted the ban of bob from #tea"),
+    (changed(Change(True, Mode.BAN, "*!*@h")), "* ann banned *!*@h from #tea"),
+    (changed(Change(True, Mode.KEY, "k")), "* ann gave #tea a key"),
+    (changed(Change(False, Mode.LIMIT)), "* ann took away the limit of #tea"),
+    (changed(Change(True, Mode.LIMIT, "3")), "* ann let at most 3 into #tea"),
+    (changed(Change(True, Mode.MODERATED)), "* ann let only some speak in #tea"),
+    (Invited(*HEAD, "#tea", BOB), "* ann invited bob to #tea"),
+    (Redacted(*HEAD, "#tea", "n-b-1", "typo"), "* ann took back a message in #tea: typo"),
+    (RoomRenamed(*HEAD, "#tea", "#chai", ""), "* ann renamed #tea to #chai"),
+    (SaidMore(*HEAD, "#tea", "hi", Kind.MESSAGE, (("+a", "b"),)), "#tea <ann> hi"),
+    (SaidMore(*HEAD, "#tea", "hi", Kind.MESSAGE, least=Mode.OPERATOR), "@#tea <ann> hi"),
+    (SaidMore(*HEAD, "#tea", "hi", Kind.MESSAGE, speaker="bob/x"), "#tea <bob/x> hi"),
+]
+
+#: What is not for people, or not for those of this door.
+UNTOLD: list[Event] = [
+    WentAway(*HEAD, "out"),
+    RealNameSet(*HEAD, "Ann"),
+    HostChanged(*HEAD, "example.org"),
+    Announced(*HEAD, "hear"),
+    SaidMore(*HEAD, "#tea", "", Kind.TAGS, (("+typing", "active"),)),
+    PrivateSaid(*HEAD, BOB, "", Kind.TAGS, (("+typing", "active"),)),
 ]
 
 
 @pytest.mark.parametrize(("event", "line"), LINES)
 def test_events_as_lines(event: Event, line: str) -> None:
-    assert describe(event) == line
+    assert describe_all(event) == [line]
     assert TextFormat().render(event) == line.encode() + b"\r\n"
 
 
-def test_every_event_has_a_line() -> None:
-    shown = {type(event).__name__ for event, _ in LINES}
-    assert shown == {cls.__name__ for cls in Event.__subclasses__()}
+@pytest.mark.parametrize("event", UNTOLD)
+def test_what_is_for_programs_has_no_line(event: Event) -> None:
+    assert TextFormat().render(event) == b""
+
+
+def test_each_change_and_each_line_of_a_message_has_a_line_of_its_own() -> None:
+    both = changed(Change(True, Mode.VOICE, whom=BOB), Change(True, Mode.INVITE_ONLY))
+    assert describe_all(both) == [
+        "* ann made bob one who always may speak in #tea",
+        "* ann closed #tea to those who are not invited",
+    ]
+    lines = (Line("one"), Line(""), Line("two"))
+    said = SaidMore(*HEAD, "#tea", "one\n\ntwo", Kind.MESSAGE, (), lines)
+    assert describe_all(said) == ["#tea <ann> one", "#tea <ann> two"]
+    assert describe_past(said, HEAD[1]) == "  22:13 #tea <ann> one  two"
+    told = PrivateSaid(*HEAD, BOB, "one\ntwo", Kind.MESSAGE, (), lines)
+    assert describe_all(told) == ["[private] <ann> one", "[private] <ann> two"]
+    assert describe_sent(told) == "[private to bob] <ann> one two"
+
+
+def test_every_event_and_every_mode_has_a_line() -> None:
+    shown = {type(event).__name__ for event in [*UNTOLD, *(event for event, _ in LINES)]}
+    assert shown == {cls.__name__ for cls in (*Event.__subclasses__(), *Said.__subclasses__())}
+    for mode in Mode:
+        for adding in (True, False):
+            whom = BOB if mode in "ohv" else None
+            [line] = describe_all(changed(Change(adding, mode, "1", whom)))
+            assert line.startswith("* ann ")
 
 
 def test_what_is_sent_and_what_is_past() -> None:

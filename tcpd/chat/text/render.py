@@ -64,8 +64,9 @@ def describe_all(event: Event) -> list[str]:
     match event:
         case Said(kind=Kind.TAGS) | PrivateSaid(kind=Kind.TAGS):
             return []
-        case SaidMore(text=text) | PrivateSaid(text=text) if "\n" in text:
-            return [describe(replace(event, text=line)) for line in text.split("\n") if line]
+        case SaidMore(lines=lines) | PrivateSaid(lines=lines) if lines:
+            texts = event.text.split("\n")
+            return [describe(replace(event, text=text)) for text in texts if text]
         case ModesChanged(changes=changes):
             return [_describe_change(event, change) for change in changes]
         case _ if type(event) in _UNTOLD:
@@ -170,8 +171,8 @@ def _because(reason: str) -> str:
 
 def describe_sent(event: PrivateSaid) -> str:
     """The confirmation of a private message for who sent it."""
-    text = event.text.replace("\n", " ")
-    return f"[private to {event.whom.nick}] {_speech(event.who.nick, text, event.kind)}"
+    speech = _speech(event.who.nick, _on_one_line(event.text), event.kind)
+    return f"[private to {event.whom.nick}] {speech}"
 
 
 def describe_past(event: Said, now: float) -> str:
@@ -182,9 +183,12 @@ def describe_past(event: Said, now: float) -> str:
     then = time.gmtime(event.time)
     today = time.gmtime(now)[:3] == then[:3]
     stamp = time.strftime("%H:%M" if today else "%Y-%m-%d %H:%M", then)
-    if "\n" in event.text:
-        event = replace(event, text=event.text.replace("\n", " "))
-    return f"  {stamp} {describe(event)}"
+    return f"  {stamp} {describe(replace(event, text=_on_one_line(event.text)))}"
+
+
+def _on_one_line(text: str) -> str:
+    """A message of several lines, where there is room for one."""
+    return text.replace("\n", " ")
 
 
 def columns(words: Sequence[str], first: str, more: int) -> list[str]:
