@@ -19,7 +19,7 @@ from tcpd.handshake.derive import (
     path_mtu,
     ttl_of,
 )
-from tcpd.handshake.facts import Facts, Transport
+from tcpd.handshake.facts import Absence, Facts, Transport
 from tcpd.handshake.network import ttl_name
 from tcpd.handshake.packet import IPv4Header, SavedSyn
 from tcpd.handshake.tcp_info import InfoOptions
@@ -103,7 +103,7 @@ def _all(facts: Facts, handshake: Handshake) -> _Found:
     yield from _way(facts, handshake)
     if facts.saved_syn is not None:
         yield from _segment_size(facts, facts.saved_syn)
-        yield from _marks(facts.saved_syn, handshake)
+        yield from _marks(facts.saved_syn, handshake, far_end(facts))
         yield from _ttl(facts, facts.saved_syn)
     yield from _options(facts, handshake)
 
@@ -121,6 +121,13 @@ def _way(facts: Facts, handshake: Handshake) -> _Found:
             "The kernel kept no SYN although it was asked to: most likely it answered with SYN "
             "cookies, as it does when too many connections are half open.",
         )
+    elif handshake.cookies is None and facts.no_saved_syn is Absence.COOKIES_OR_EARLY:
+        yield (
+            "syn-cookies",
+            "The kernel kept no SYN: either the connection began before the daemon did, for "
+            "systemd's socket listened already, or the kernel answered with SYN cookies, as it "
+            "does when too many connections are half open.",
+        )
     if handshake.repeated:
         times = "once more" if handshake.repeated == 1 else f"{handshake.repeated} more times"
         yield (
@@ -135,8 +142,8 @@ def _way(facts: Facts, handshake: Handshake) -> _Found:
             counted = "segment was" if since == 1 else "segments were"
             yield (
                 "segments-retransmitted",
-                f"{since} {counted} sent again since the handshake: packets to the client, or its "
-                "acknowledgments, get lost.",
+                f"{since} {counted} sent again since the handshake: packets to the "
+                f"{far_end(facts)}, or its acknowledgments, get lost.",
             )
     mtu = path_mtu(facts)
     expected = facts.interface_mtu or _ETHERNET_MTU
@@ -157,7 +164,7 @@ def _segment_size(facts: Facts, syn: SavedSyn) -> _Found:
         # RFC 9293 section 3.7.1, MUST-15
         yield (
             "mss-missing",
-            f"The SYN tells no MSS, so that segments to the client have at most "
+            f"The SYN tells no MSS, so that segments to the {far_end(facts)} have at most "
             f"{536 if four else 1220} bytes: a device on the way may have stripped its options.",
         )
         return
@@ -168,8 +175,8 @@ def _segment_size(facts: Facts, syn: SavedSyn) -> _Found:
     yield (
         "mss-low",
         f"The SYN's MSS is {option.value} bytes, where the path MTU of {mtu} would allow "
-        f"{mtu - headers}: the client's own link has a smaller MTU, or a device on the way clamps "
-        "the MSS.",
+        f"{mtu - headers}: the {far_end(facts)}'s own link has a smaller MTU, or a device on "
+        "the way clamps the MSS.",
     )
 
 
@@ -183,8 +190,8 @@ def _options(facts: Facts, handshake: Handshake) -> _Found:
         elif facts.saved_syn.transport.option(kind) is None:
             yield (
                 id,
-                f"The SYN does not offer {_PLAIN[id]}: {effect}. The client has it off, or a "
-                "device on the way strips it.",
+                f"The SYN does not offer {_PLAIN[id]}: {effect}. The {far_end(facts)} has it off, "
+                "or a device on the way strips it.",
             )
         elif handshake.agreed is not None:
             yield id, f"The SYN offers {_PLAIN[id]}, and this server refused: {effect}."
@@ -220,7 +227,7 @@ _WANTED = (
 )
 
 
-def _marks(syn: SavedSyn, handshake: Handshake) -> _Found:
+def _marks(syn: SavedSyn, handshake: Handshake, far: str) -> _Found:
     setup = ecn_setup(syn)
     asked = setup in (EcnSetup.CLASSIC, EcnSetup.ACCURATE)
     if asked and handshake.agreed is not None and InfoOptions.ECN not in handshake.agreed:
@@ -233,7 +240,7 @@ def _marks(syn: SavedSyn, handshake: Handshake) -> _Found:
         yield (
             "syn-ecn-marked",
             f"The SYN's IP header has ECN bits set ({syn.network.ecn}), which RFC 3168 forbids: a "
-            "device on the way writes the field, or the client itself does.",
+            f"device on the way writes the field, or the {far} itself does.",
         )
     spoilt = [option.name for option in syn.transport.options if option.spoilt]
     if spoilt:
@@ -253,7 +260,7 @@ def _ttl(facts: Facts, syn: SavedSyn) -> _Found:
         yield (
             "ttl-odd",
             f"The SYN came over loopback with a {name} of {ttl}, where nothing could take from it: "
-            "the client set it so.",
+            f"the {far_end(facts)} set it so.",
         )
     elif hops > _MOST_HOPS:
         yield (
@@ -265,6 +272,6 @@ def _ttl(facts: Facts, syn: SavedSyn) -> _Found:
     if isinstance(network, IPv4Header) and not network.dont_fragment:
         yield (
             "no-df",
-            "The SYN may be fragmented (DF is not set): the client does no path MTU discovery, or "
-            "a device on the way clears the bit.",
+            f"The SYN may be fragmented (DF is not set): the {far_end(facts)} does no path MTU "
+            "discovery, or a device on the way clears the bit.",
         )

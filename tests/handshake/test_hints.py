@@ -125,11 +125,40 @@ def test_segments_sent_again_later_are_told_apart_from_it() -> None:
     assert "2 segments were sent again" in sentence(facts, "segments-retransmitted")
 
 
+_COOKIES = {Absence.COOKIES_OR_LOST, Absence.COOKIES_OR_EARLY}
+
+
+def test_on_a_socket_of_systemds_cookies_are_one_of_two_causes() -> None:
+    """A connection that waited when the daemon started has no saved SYN either."""
+    early = captured.COOKIES.facts(interface_mtu=65535, no_saved_syn=Absence.COOKIES_OR_EARLY)
+    assert ids(early) == ["syn-cookies"]
+    assert "began before the daemon did" in sentence(early, "syn-cookies")
+    info = replace(captured.COOKIES.tcp_info(), total_retrans=1)
+    assert ids(replace(early, accepted=info, now=info)) == ["syn-retransmitted"]
+
+
+def test_behind_a_proxy_hints_speak_of_it() -> None:
+    """It is the proxy's SYN that is told of, and the proxy that packets go to."""
+    facts = captured.BARE.facts(proxy=Proxy(version=2), interface_mtu=65536)
+    facts = with_now(with_ip(facts, dont_fragment=False), total_retrans=2, data_segs_out=9)
+    for id in set(ids(facts)) - {"proxy"}:
+        assert "client" not in sentence(facts, id)
+        assert "proxy" in sentence(facts, id)
+
+
+def test_with_fast_open_resent_syn_acks_are_not_told_as_lost_data() -> None:
+    """Accepted in SYN-RECEIVED, nobody knows how many of total_retrans were the SYN-ACK."""
+    began = replace(captured.FAST_OPEN.tcp_info(), state=3, rtt=0)
+    now = replace(began, state=1, total_retrans=2, data_segs_out=4)
+    facts = captured.FAST_OPEN.facts(accepted=began, now=now, interface_mtu=65536)
+    assert not {"syn-retransmitted", "segments-retransmitted"} & set(ids(facts))
+
+
 def test_syn_cookies() -> None:
     assert ids(captured.COOKIES.facts(interface_mtu=65535)) == ["syn-cookies"]
 
 
-@pytest.mark.parametrize("absence", set(Absence) - {Absence.COOKIES_OR_LOST})
+@pytest.mark.parametrize("absence", set(Absence) - _COOKIES)
 def test_another_reason_for_no_saved_syn_is_no_hint_of_cookies(absence: Absence) -> None:
     assert ids(captured.COOKIES.facts(no_saved_syn=absence)) == []
 
