@@ -24,10 +24,15 @@ from tcpd.handshake.network import ttl_name
 from tcpd.handshake.packet import IPv4Header, SavedSyn
 from tcpd.handshake.tcp_info import InfoOptions
 from tcpd.handshake.tcp_options import (
+    MSS,
+    SACK_PERMITTED,
+    TIMESTAMPS,
+    WINDOW_SCALE,
     MaximumSegmentSize,
     SackPermitted,
     Timestamps,
     WindowScale,
+    name_of,
 )
 
 #: traceroute gives up after 30 hops; hardly a path in the Internet is longer.
@@ -162,11 +167,10 @@ def _segment_size(facts: Facts, syn: SavedSyn) -> _Found:
     four = isinstance(syn.network, IPv4Header)
     if option is None:
         # RFC 9293 section 3.7.1, MUST-15
-        yield (
-            "mss-missing",
-            f"The SYN tells no MSS, so that segments to the {far_end(facts)} have at most "
-            f"{536 if four else 1220} bytes: a device on the way may have stripped its options.",
-        )
+        most = f"segments to the {far_end(facts)} have at most {536 if four else 1220} bytes"
+        stripped = "A device on the way may have stripped its options."
+        cause = _SPOILT if _has_spoilt(syn, MSS) else stripped
+        yield "mss-missing", f"The SYN tells no MSS, so that {most}. {cause}"
         return
     mtu = path_mtu(facts) or facts.interface_mtu
     headers = fixed_headers(facts)
@@ -181,20 +185,28 @@ def _segment_size(facts: Facts, syn: SavedSyn) -> _Found:
 
 
 def _options(facts: Facts, handshake: Handshake) -> _Found:
-    for id, bit, kind, name, effect in _WANTED:
+    for id, bit, kind, number, name, effect in _WANTED:
         if handshake.agreed is not None and bit in handshake.agreed:
             continue
         if facts.saved_syn is None:
             if handshake.agreed is not None:
                 yield id, f"{name} not in use: {effect}."
         elif facts.saved_syn.transport.option(kind) is None:
-            yield (
-                id,
-                f"The SYN does not offer {_PLAIN[id]}: {effect}. The {far_end(facts)} has it off, "
-                "or a device on the way strips it.",
+            cause = (
+                _SPOILT
+                if _has_spoilt(facts.saved_syn, number)
+                else f"The {far_end(facts)} has it off, or a device on the way strips it."
             )
+            yield id, f"The SYN does not offer {_PLAIN[id]}: {effect}. {cause}"
         elif handshake.agreed is not None:
             yield id, f"The SYN offers {_PLAIN[id]}, and this server refused: {effect}."
+
+
+_SPOILT = "Its option is there, of a length that it cannot have, so that it counts for nothing."
+
+
+def _has_spoilt(syn: SavedSyn, kind: int) -> bool:
+    return any(option.kind == kind and option.spoilt for option in syn.transport.options)
 
 
 _PLAIN = {
@@ -207,6 +219,7 @@ _WANTED = (
         "no-sack",
         InfoOptions.SACK,
         SackPermitted,
+        SACK_PERMITTED,
         "SACK is",
         "after a loss more is sent again than was lost",
     ),
@@ -214,6 +227,7 @@ _WANTED = (
         "no-window-scaling",
         InfoOptions.WINDOW_SCALE,
         WindowScale,
+        WINDOW_SCALE,
         "Window scaling is",
         "no more than 65535 bytes can be under way, which is slow over long distances",
     ),
@@ -221,6 +235,7 @@ _WANTED = (
         "no-timestamps",
         InfoOptions.TIMESTAMPS,
         Timestamps,
+        TIMESTAMPS,
         "Timestamps are",
         "round trips are measured less often, and old segments are recognized less well",
     ),
@@ -242,7 +257,7 @@ def _marks(syn: SavedSyn, handshake: Handshake, far: str) -> _Found:
             f"The SYN's IP header has ECN bits set ({syn.network.ecn}), which RFC 3168 forbids: a "
             f"device on the way writes the field, or the {far} itself does.",
         )
-    spoilt = [option.name for option in syn.transport.options if option.spoilt]
+    spoilt = [name_of(option.kind) for option in syn.transport.options if option.spoilt]
     if spoilt:
         yield (
             "options-malformed",

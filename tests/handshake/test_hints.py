@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from handshake import captured
 
+from tcpd.handshake.drawing import drawing
 from tcpd.handshake.facts import Absence, Facts, Proxy, Transport
 from tcpd.handshake.hints import IDS
 from tcpd.handshake.packet import IPv4Header, TcpFlags, TcpHeader
@@ -187,6 +188,17 @@ def test_ecn_refused() -> None:
     assert ids(with_header(VETH, flags=TcpFlags.SYN | TcpFlags.ECE)) == []
 
 
+def test_flags_that_ask_for_no_ecn_are_not_drawn_as_if_they_did() -> None:
+    """RFC 3168 section 6.1.1 and RFC 9768 section 3.1.1 know no AE and ECE without CWR."""
+    flags = {
+        "ECN": TcpFlags.SYN | TcpFlags.ECE | TcpFlags.CWR,
+        "": TcpFlags.SYN | TcpFlags.ECE | TcpFlags.AE,
+    }
+    for word, bits in flags.items():
+        rows = drawing(build(with_header(VETH, flags=bits)))
+        assert ("ECN" in "".join(rows)) == bool(word)
+
+
 def test_ecn_bits_in_the_ip_header_of_a_syn() -> None:
     """RFC 3168 section 6.1.1: "A host MUST NOT set ECT on SYN or SYN-ACK packets"."""
     facts = with_ip(captured.ECN.facts(), ecn=2)
@@ -209,7 +221,19 @@ def test_options_that_end_within_one() -> None:
     options = (*VETH.saved_syn.transport.options, MalformedOption(8, b"\x0a"))
     facts = with_header(VETH, options=options)
     assert ids(facts) == ["options-malformed"]
-    assert "timestamps (malformed)" in sentence(facts, "options-malformed")
+    assert "cannot be (timestamps)" in sentence(facts, "options-malformed")
+
+
+@pytest.mark.parametrize(
+    ("kind", "id"),
+    [(2, "mss-missing"), (3, "no-window-scaling"), (4, "no-sack"), (8, "no-timestamps")],
+)
+def test_an_option_that_is_there_was_not_stripped(kind: int, id: str) -> None:
+    """Nor has the client it off: the hint says what is wrong with it."""
+    facts = with_header(captured.BARE.facts(), options=(UnknownOption(kind, b"\1\2\3"),))
+    assert "Its option is there" in sentence(facts, id)
+    assert "strip" not in sentence(facts, id)
+    assert "has it off" not in sentence(facts, id)
 
 
 def test_an_option_of_a_wrong_length() -> None:
@@ -218,7 +242,7 @@ def test_an_option_of_a_wrong_length() -> None:
     options = (*VETH.saved_syn.transport.options, UnknownOption(3, b"\x07\x07"))
     facts = with_header(VETH, options=options)
     assert ids(facts) == ["options-malformed"]
-    assert "window scale (of a wrong length)" in sentence(facts, "options-malformed")
+    assert "cannot be (window scale)" in sentence(facts, "options-malformed")
     # one that nobody knows has no length that it ought to have
     options = (*VETH.saved_syn.transport.options, UnknownOption(77, b"\x07\x07"))
     assert ids(with_header(VETH, options=options)) == []
