@@ -79,7 +79,7 @@ class Handshake:
 NO_INFO = "TCP_INFO could not be read"
 _TOO_LATE = "TCP_INFO was not read at accept, and data has been sent since"
 _TOO_EARLY = "the connection was accepted before its ACK came (Fast Open)"
-_BETWEEN = "it is told only between the end of the handshake and the first data"
+_BETWEEN = "it is told only between the end of the handshake and the first data or FIN"
 _OLD_KERNEL = "this kernel does not tell it"
 #: Without the SYN, whether a cookie was sent cannot be told.
 _PERHAPS = "without the SYN, SYN cookies cannot be ruled out, and with them "
@@ -198,11 +198,13 @@ def _is_untouched(info: TcpInfo) -> bool:
 def _is_quiet(info: TcpInfo | None) -> TypeGuard[TcpInfo]:
     """Whether no data went either way, so that the windows are those of SYN-ACK and ACK.
 
-    Before the ACK came, ``snd_wnd`` is still the window of the SYN.
+    Before the ACK came, ``snd_wnd`` is still the window of the SYN. With each segment that is sent,
+    be it the acknowledgment of a FIN, ``rcv_wnd`` is chosen anew (tcp_select_window).
     """
     return (
         info is not None
         and info.data_segs_in == info.data_segs_out == 0
+        and not info.segs_out
         and info.state_name != "SYN-RECEIVED"
     )
 

@@ -254,8 +254,10 @@ def test_why_a_window_is_not_known() -> None:
     """A client that speaks at once is no old kernel: each is told as the reason that it is."""
     info = captured.VETH.tcp_info()
     spoke = replace(info, data_segs_in=1)
+    # a client that has ended by then: the window is that of the acknowledgment of its FIN
+    ended = replace(info, state=8, segs_in=3, segs_out=1, rcv_wnd=65536)
     old = replace(info, rcv_wnd=None)
-    for known, why in ((spoke, "the first data"), (old, "this kernel")):
+    for known, why in ((spoke, "the first data"), (ended, "FIN"), (old, "this kernel")):
         report = build(captured.VETH.facts(accepted=known, now=known))
         window = report.steps[1].value("window")
         assert window is not None
