@@ -39,7 +39,7 @@ TCP_SAVED_SYN = 28
 _RECEIVED, _SENT = 1, 2  # TCP_REPAIR_QUEUE
 _REPAIR, _REPAIRED = 1, -1  # TCP_REPAIR; the latter sends no window probe
 
-#: With the header of the link layer (Linux 5.10), or from IP on (Linux 4.3).
+#: With the header of the link layer (Linux 5.10), or from IP on (Linux 4.2).
 _WITH_LINK, _WITHOUT_LINK = 2, 1
 
 #: More than real headers have: Ethernet with tags 22, IPv6 with extension headers some 100, TCP 60;
