@@ -275,7 +275,7 @@ def _ttl(facts: Facts, syn: SavedSyn) -> _Found:
         yield (
             "ttl-odd",
             f"The SYN came over loopback with a {name} of {ttl}, where nothing could take from it: "
-            f"the {far_end(facts)} set it so.",
+            f"the {far_end(facts)} set it so, or a packet filter of this machine did.",
         )
     elif hops > _MOST_HOPS:
         yield (

@@ -66,7 +66,10 @@ def layers(facts: Facts) -> tuple[Section, ...]:
 
 
 def _physical(facts: Facts) -> Iterator[Value]:
-    yield known("interface", "interface", facts.interface, why="it was not looked up")
+    if facts.interface is None:
+        yield unavailable("interface", "interface", "it was not looked up")
+    else:
+        yield derived("interface", "interface", facts.interface, why="by the route to this address")
     if facts.interface == "lo" or (facts.remote is not None and facts.remote.address.is_loopback):
         # an address of the machine's own is reached by lo, whatever interface has it
         yield derived("medium", "medium", "none", why="the loopback interface has no wire")
