@@ -78,7 +78,8 @@ class Handshake:
 
 NO_INFO = "TCP_INFO could not be read"
 _TOO_LATE = "TCP_INFO was not read at accept, and data has been sent since"
-_BETWEEN = "it is told only between the end of the handshake and the first data"
+_TOO_EARLY = "the connection was accepted before its ACK came (Fast Open)"
+_BETWEEN = "it is told only between the end of the handshake and the first data or FIN"
 _OLD_KERNEL = "this kernel does not tell it"
 #: Without the SYN, whether a cookie was sent cannot be told.
 _PERHAPS = "without the SYN, SYN cookies cannot be ruled out, and with them "
@@ -98,13 +99,14 @@ def handshake_of(facts: Facts) -> Handshake:
     agreed = info.agreed
     scaled = InfoOptions.WINDOW_SCALE in agreed
     taken = facts.saved_syn.data_length if facts.saved_syn is not None else 0
-    fresh = info if info is facts.accepted or _is_untouched(info) else None
-    cookies = _cookies(facts, fresh)
-    rtt, no_rtt = _handshake_rtt(fresh, cookies)
-    window, no_window = _server_window(facts, cookies)
-    repeated, no_repeated = _repeated(fresh, cookies)
     # advmss loses the 12 bytes when the handshake ends (tcp_rcv_state_process)
     ended = info.state_name != "SYN-RECEIVED"
+    fresh = info if ended and (info is facts.accepted or _is_untouched(info)) else None
+    late = _TOO_LATE if ended else _TOO_EARLY
+    cookies = _cookies(facts, fresh)
+    rtt, no_rtt = _handshake_rtt(fresh, cookies, late)
+    window, no_window = _server_window(facts, cookies)
+    repeated, no_repeated = _repeated(fresh, cookies, late)
     stamped = _TIMESTAMPS_ALIGNED if ended and InfoOptions.TIMESTAMPS in agreed else 0
     quiet = _quiet(facts)
     return Handshake(
@@ -158,10 +160,10 @@ def _with_cookies(cookies: bool | None, effect: str) -> str:
     return _PERHAPS + effect if cookies is None else ""
 
 
-def _repeated(fresh: TcpInfo | None, cookies: bool | None) -> tuple[int | None, str]:
+def _repeated(fresh: TcpInfo | None, cookies: bool | None, late: str) -> tuple[int | None, str]:
     why = _with_cookies(cookies, _NO_COUNT)
     if fresh is None:
-        return None, _TOO_LATE
+        return None, late
     return (None, why) if why else (fresh.total_retrans, "")
 
 
@@ -196,24 +198,24 @@ def _is_untouched(info: TcpInfo) -> bool:
 def _is_quiet(info: TcpInfo | None) -> TypeGuard[TcpInfo]:
     """Whether no data went either way, so that the windows are those of SYN-ACK and ACK.
 
-    Before the ACK came, ``snd_wnd`` is still the window of the SYN.
+    Before the ACK came, ``snd_wnd`` is still the window of the SYN. With each segment that is sent,
+    be it the acknowledgment of a FIN, ``rcv_wnd`` is chosen anew (tcp_select_window).
     """
     return (
         info is not None
         and info.data_segs_in == info.data_segs_out == 0
+        and not info.segs_out
         and info.state_name != "SYN-RECEIVED"
     )
 
 
-def _handshake_rtt(info: TcpInfo | None, cookies: bool | None) -> tuple[int | None, str]:
+def _handshake_rtt(info: TcpInfo | None, cookies: bool | None, late: str) -> tuple[int | None, str]:
     if info is None:
-        return None, _TOO_LATE
+        return None, late
     if why := _with_cookies(cookies, _NO_TIME):
         return None, why
     if info.rtt:
         return info.rtt, ""
-    if info.state_name == "SYN-RECEIVED":
-        return None, "the connection was accepted before its ACK came (Fast Open)"
     if info.total_retrans:
         return None, (
             "the SYN-ACK was sent more than once, and which of them was answered is not known "

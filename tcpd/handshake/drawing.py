@@ -165,7 +165,7 @@ def _offers(report: Report, pen: _Pen) -> Iterator[str]:
         _scaled(None if scale is None else scale.shift, pen),
         f"{ttl_name(syn.network.source.version)} {ttl_of(syn)}",
     ]
-    if ecn_setup(syn) is not EcnSetup.NONE:
+    if ecn_setup(syn) in (EcnSetup.CLASSIC, EcnSetup.ACCURATE):
         parts.append("ECN")
     if syn.data_length:
         parts.append(f"data {syn.data_length}")

@@ -47,6 +47,11 @@ class Absence(_Reason):
         "cookies-or-lost",
         "the kernel was asked to keep it and kept none, as it does when it sends SYN cookies",
     )
+    COOKIES_OR_EARLY = (
+        "cookies-or-early",
+        "the kernel kept none: the connection began before the daemon did, for systemd's socket "
+        "listened already, or SYN cookies were sent",
+    )
     UNIX = "unix", "a UNIX socket has no handshake"
     NOT_TCP = "not-tcp", "this is no TCP connection"
     FAILED = "failed", "what the kernel gave could not be read"

@@ -19,15 +19,20 @@ from tcpd.handshake.derive import (
     path_mtu,
     ttl_of,
 )
-from tcpd.handshake.facts import Facts, Transport
+from tcpd.handshake.facts import Absence, Facts, Transport
 from tcpd.handshake.network import ttl_name
 from tcpd.handshake.packet import IPv4Header, SavedSyn
 from tcpd.handshake.tcp_info import InfoOptions
 from tcpd.handshake.tcp_options import (
+    MSS,
+    SACK_PERMITTED,
+    TIMESTAMPS,
+    WINDOW_SCALE,
     MaximumSegmentSize,
     SackPermitted,
     Timestamps,
     WindowScale,
+    name_of,
 )
 
 #: traceroute gives up after 30 hops; hardly a path in the Internet is longer.
@@ -103,7 +108,7 @@ def _all(facts: Facts, handshake: Handshake) -> _Found:
     yield from _way(facts, handshake)
     if facts.saved_syn is not None:
         yield from _segment_size(facts, facts.saved_syn)
-        yield from _marks(facts.saved_syn, handshake)
+        yield from _marks(facts.saved_syn, handshake, far_end(facts))
         yield from _ttl(facts, facts.saved_syn)
     yield from _options(facts, handshake)
 
@@ -121,6 +126,13 @@ def _way(facts: Facts, handshake: Handshake) -> _Found:
             "The kernel kept no SYN although it was asked to: most likely it answered with SYN "
             "cookies, as it does when too many connections are half open.",
         )
+    elif handshake.cookies is None and facts.no_saved_syn is Absence.COOKIES_OR_EARLY:
+        yield (
+            "syn-cookies",
+            "The kernel kept no SYN: either the connection began before the daemon did, for "
+            "systemd's socket listened already, or the kernel answered with SYN cookies, as it "
+            "does when too many connections are half open.",
+        )
     if handshake.repeated:
         times = "once more" if handshake.repeated == 1 else f"{handshake.repeated} more times"
         yield (
@@ -135,8 +147,8 @@ def _way(facts: Facts, handshake: Handshake) -> _Found:
             counted = "segment was" if since == 1 else "segments were"
             yield (
                 "segments-retransmitted",
-                f"{since} {counted} sent again since the handshake: packets to the client, or its "
-                "acknowledgments, get lost.",
+                f"{since} {counted} sent again since the handshake: packets to the "
+                f"{far_end(facts)}, or its acknowledgments, get lost.",
             )
     mtu = path_mtu(facts)
     expected = facts.interface_mtu or _ETHERNET_MTU
@@ -155,11 +167,10 @@ def _segment_size(facts: Facts, syn: SavedSyn) -> _Found:
     four = isinstance(syn.network, IPv4Header)
     if option is None:
         # RFC 9293 section 3.7.1, MUST-15
-        yield (
-            "mss-missing",
-            f"The SYN tells no MSS, so that segments to the client have at most "
-            f"{536 if four else 1220} bytes: a device on the way may have stripped its options.",
-        )
+        most = f"segments to the {far_end(facts)} have at most {536 if four else 1220} bytes"
+        stripped = "A device on the way may have stripped its options."
+        cause = _SPOILT if _has_spoilt(syn, MSS) else stripped
+        yield "mss-missing", f"The SYN tells no MSS, so that {most}. {cause}"
         return
     mtu = path_mtu(facts) or facts.interface_mtu
     headers = fixed_headers(facts)
@@ -168,26 +179,34 @@ def _segment_size(facts: Facts, syn: SavedSyn) -> _Found:
     yield (
         "mss-low",
         f"The SYN's MSS is {option.value} bytes, where the path MTU of {mtu} would allow "
-        f"{mtu - headers}: the client's own link has a smaller MTU, or a device on the way clamps "
-        "the MSS.",
+        f"{mtu - headers}: the {far_end(facts)}'s own link has a smaller MTU, or a device on "
+        "the way clamps the MSS.",
     )
 
 
 def _options(facts: Facts, handshake: Handshake) -> _Found:
-    for id, bit, kind, name, effect in _WANTED:
+    for id, bit, kind, number, name, effect in _WANTED:
         if handshake.agreed is not None and bit in handshake.agreed:
             continue
         if facts.saved_syn is None:
             if handshake.agreed is not None:
                 yield id, f"{name} not in use: {effect}."
         elif facts.saved_syn.transport.option(kind) is None:
-            yield (
-                id,
-                f"The SYN does not offer {_PLAIN[id]}: {effect}. The client has it off, or a "
-                "device on the way strips it.",
+            cause = (
+                _SPOILT
+                if _has_spoilt(facts.saved_syn, number)
+                else f"The {far_end(facts)} has it off, or a device on the way strips it."
             )
+            yield id, f"The SYN does not offer {_PLAIN[id]}: {effect}. {cause}"
         elif handshake.agreed is not None:
             yield id, f"The SYN offers {_PLAIN[id]}, and this server refused: {effect}."
+
+
+_SPOILT = "Its option is there, of a length that it cannot have, so that it counts for nothing."
+
+
+def _has_spoilt(syn: SavedSyn, kind: int) -> bool:
+    return any(option.kind == kind and option.spoilt for option in syn.transport.options)
 
 
 _PLAIN = {
@@ -200,6 +219,7 @@ _WANTED = (
         "no-sack",
         InfoOptions.SACK,
         SackPermitted,
+        SACK_PERMITTED,
         "SACK is",
         "after a loss more is sent again than was lost",
     ),
@@ -207,6 +227,7 @@ _WANTED = (
         "no-window-scaling",
         InfoOptions.WINDOW_SCALE,
         WindowScale,
+        WINDOW_SCALE,
         "Window scaling is",
         "no more than 65535 bytes can be under way, which is slow over long distances",
     ),
@@ -214,13 +235,14 @@ _WANTED = (
         "no-timestamps",
         InfoOptions.TIMESTAMPS,
         Timestamps,
+        TIMESTAMPS,
         "Timestamps are",
         "round trips are measured less often, and old segments are recognized less well",
     ),
 )
 
 
-def _marks(syn: SavedSyn, handshake: Handshake) -> _Found:
+def _marks(syn: SavedSyn, handshake: Handshake, far: str) -> _Found:
     setup = ecn_setup(syn)
     asked = setup in (EcnSetup.CLASSIC, EcnSetup.ACCURATE)
     if asked and handshake.agreed is not None and InfoOptions.ECN not in handshake.agreed:
@@ -233,9 +255,9 @@ def _marks(syn: SavedSyn, handshake: Handshake) -> _Found:
         yield (
             "syn-ecn-marked",
             f"The SYN's IP header has ECN bits set ({syn.network.ecn}), which RFC 3168 forbids: a "
-            "device on the way writes the field, or the client itself does.",
+            f"device on the way writes the field, or the {far} itself does.",
         )
-    spoilt = [option.name for option in syn.transport.options if option.spoilt]
+    spoilt = [name_of(option.kind) for option in syn.transport.options if option.spoilt]
     if spoilt:
         yield (
             "options-malformed",
@@ -253,7 +275,7 @@ def _ttl(facts: Facts, syn: SavedSyn) -> _Found:
         yield (
             "ttl-odd",
             f"The SYN came over loopback with a {name} of {ttl}, where nothing could take from it: "
-            "the client set it so.",
+            f"the {far_end(facts)} set it so, or a packet filter of this machine did.",
         )
     elif hops > _MOST_HOPS:
         yield (
@@ -265,6 +287,6 @@ def _ttl(facts: Facts, syn: SavedSyn) -> _Found:
     if isinstance(network, IPv4Header) and not network.dont_fragment:
         yield (
             "no-df",
-            "The SYN may be fragmented (DF is not set): the client does no path MTU discovery, or "
-            "a device on the way clears the bit.",
+            f"The SYN may be fragmented (DF is not set): the {far_end(facts)} does no path MTU "
+            "discovery, or a device on the way clears the bit.",
         )

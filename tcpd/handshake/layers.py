@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tcpd.handshake.derive import NO_INFO, path_mtu
+from tcpd.handshake.derive import NO_INFO, far_end, path_mtu
 from tcpd.handshake.facts import Facts, Tls, Transport
 from tcpd.handshake.network import more_network_values, network_values, ttl_label
 from tcpd.handshake.packet import SavedSyn
@@ -12,6 +12,8 @@ from tcpd.handshake.tcp_info import NO_MIN_RTT, NO_THRESHOLD, InfoOptions, TcpIn
 from tcpd.handshake.values import Section, Value, derived, known, seen, unavailable
 
 _NOT_PUBLIC = "the TLS library tells it by no public means"
+#: Only a service knows, and is not asked where an operator asks for a client's connection.
+_NOT_TOLD = "the service did not tell it"
 _NO_TLS = "there is no TLS on this connection"
 
 #: In the order of :class:`TcpInfo`, those that tell of the way and not of the kernel's affairs.
@@ -20,9 +22,9 @@ _TRANSPORT = (
     ("rttvar", "round trip, variation"),
     ("min_rtt", "round trip, least"),
     ("rto", "retransmission timeout"),
-    ("snd_mss", "segments to the client"),
+    ("snd_mss", "segments to the {far}"),
     ("snd_cwnd", "congestion window"),
-    ("snd_wnd", "client's window"),
+    ("snd_wnd", "{far}'s window"),
     ("rcv_wnd", "server's window"),
     ("total_retrans", "segments sent again"),
     ("lost", "segments thought lost"),
@@ -64,7 +66,10 @@ def layers(facts: Facts) -> tuple[Section, ...]:
 
 
 def _physical(facts: Facts) -> Iterator[Value]:
-    yield known("interface", "interface", facts.interface, why="it was not looked up")
+    if facts.interface is None:
+        yield unavailable("interface", "interface", "it was not looked up")
+    else:
+        yield derived("interface", "interface", facts.interface, why="by the route to this address")
     if facts.interface == "lo" or (facts.remote is not None and facts.remote.address.is_loopback):
         # an address of the machine's own is reached by lo, whatever interface has it
         yield derived("medium", "medium", "none", why="the loopback interface has no wire")
@@ -78,7 +83,9 @@ def _link(facts: Facts) -> Iterator[Value]:
     syn = facts.saved_syn
     if syn is not None and syn.link is not None:
         link = syn.link
-        yield seen("source", "source MAC", link.source, why="the client's or the last router's")
+        yield seen(
+            "source", "source MAC", link.source, why=f"the {far_end(facts)}'s or the last router's"
+        )
         yield seen("destination", "destination MAC", link.destination)
         yield seen("ethertype", "type", link.ethertype, text=f"{link.ethertype:#06x}")
         if link.vlans:
@@ -134,10 +141,10 @@ def _transport(facts: Facts) -> Iterator[Value]:
     if info is None:
         yield unavailable("state", "state", NO_INFO)
     else:
-        yield from _told(info)
+        yield from _told(info, far_end(facts))
 
 
-def _told(info: TcpInfo) -> Iterator[Value]:
+def _told(info: TcpInfo, far: str) -> Iterator[Value]:
     yield seen("state", "state", info.state_name)
     used = tuple(name for bit, name in _OPTIONS if bit in info.agreed)
     yield seen("options", "options in use", used)
@@ -147,7 +154,7 @@ def _told(info: TcpInfo) -> Iterator[Value]:
         if name == "min_rtt" and number == NO_MIN_RTT:
             number = None
         why = "this kernel does not tell it, or not yet"
-        yield known(name, label, number, unit_of(name), why=why)
+        yield known(name, label.format(far=far), number, unit_of(name), why=why)
     if info.snd_ssthresh >= NO_THRESHOLD:
         yield seen("snd_ssthresh", "slow start ends at", None, why="not set: nothing was lost yet")
     else:
@@ -201,9 +208,9 @@ def _presentation(facts: Facts) -> Iterator[Value]:
     else:
         yield seen("tls", "TLS", True)
         yield from _tls(facts.tls)
-    why = "this service does not take its bytes for text"
-    yield known("encoding", "character encoding", facts.encoding, why=why)
-    yield known("line_ending", "line ending in use", facts.line_ending, why="no line has come yet")
+    yield known("encoding", "character encoding", facts.encoding, why=_NOT_TOLD)
+    why = f"{_NOT_TOLD}, or no line has come yet"
+    yield known("line_ending", "line ending in use", facts.line_ending, why=why)
 
 
 def _tls(tls: Tls) -> Iterator[Value]:
@@ -217,8 +224,8 @@ def _tls(tls: Tls) -> Iterator[Value]:
 def _application(facts: Facts) -> Iterator[Value]:
     yield known("service", "service", facts.service, why="it was not told")
     yield known("protocol", "protocol", facts.protocol, why="it was not told")
-    yield known("commands", "commands so far", facts.commands, why="this protocol has none")
-    yield known("account", "account", facts.account, why="nobody has logged in here")
+    yield known("commands", "commands so far", facts.commands, why=_NOT_TOLD)
+    yield known("account", "account", facts.account, why=f"{_NOT_TOLD}, or nobody has logged in")
     yield _count("bytes_in", "bytes from the client", facts.bytes_in, facts)
     yield _count("bytes_out", "bytes to the client", facts.bytes_out, facts)
 
@@ -227,5 +234,9 @@ def _count(name: str, label: str, number: int | None, facts: Facts) -> Value:
     if number is None:
         return unavailable(name, label, "not counted")
     # counted below TLS, and so not the application's own
-    why = "" if facts.tls is None else "on the wire, with what TLS adds"
+    added = [
+        *(["the PROXY header"] if facts.proxy is not None and name == "bytes_in" else []),
+        *(["what TLS adds"] if facts.tls is not None else []),
+    ]
+    why = f"on the wire, with {' and '.join(added)}" if added else ""
     return seen(name, label, number, "bytes", why=why)

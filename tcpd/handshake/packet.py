@@ -106,8 +106,10 @@ class TcpHeader:
         return 20 + sum(option.length for option in self.options)
 
     def option(self, kind: type[_OptionType]) -> _OptionType | None:
-        """The first option of a class, ``None`` if there is none."""
-        return next((option for option in self.options if isinstance(option, kind)), None)
+        """The option of a class, ``None`` if there is none. Of several the last one counts, as it
+        does for Linux (``tcp_parse_options``)."""
+        found = (option for option in reversed(self.options) if isinstance(option, kind))
+        return next(found, None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,8 +83,13 @@ def _syn(facts: Facts, handshake: Handshake) -> Iterator[Value]:
         return
     syn = facts.saved_syn
     header = syn.transport
-    yield seen("sequence_number", "sequence number", header.sequence_number, why="the client's ISN")
-    yield _relative("sequence", 0, "client")
+    yield seen(
+        "sequence_number",
+        "sequence number",
+        header.sequence_number,
+        why=f"the {far_end(facts)}'s ISN",
+    )
+    yield _relative("sequence", 0, far_end(facts))
     yield seen("flags", "flags", _flags(syn))
     yield seen("window", "window", header.window, "bytes", why="a SYN's is never scaled")
     yield from _syn_options(syn)
@@ -138,7 +143,7 @@ def _syn_options(syn: SavedSyn) -> Iterator[Value]:
 def _syn_not_kept(facts: Facts, handshake: Handshake) -> Iterator[Value]:
     why = _no_syn(facts)
     yield unavailable("sequence_number", "sequence number", why)
-    yield _relative("sequence", 0, "client")
+    yield _relative("sequence", 0, far_end(facts))
     for name, label in (("window", "window"), ("mss", "MSS"), ("ttl", ttl_label(facts))):
         yield unavailable(name, label, "no saved SYN")
     if handshake.agreed is not None:
@@ -176,9 +181,10 @@ def _syn_ack(facts: Facts, handshake: Handshake) -> Iterator[Value]:
             "acknowledgment_number",
             "acknowledges",
             after(syn.transport.sequence_number, by),
-            why=f"the client's ISN + {by}" + ("" if by == 1 else ", with the data in the SYN"),
+            why=f"the {far_end(facts)}'s ISN + {by}"
+            + ("" if by == 1 else ", with the data in the SYN"),
         )
-    yield _relative("acknowledgment", by, "client")
+    yield _relative("acknowledgment", by, far_end(facts))
     yield from _agreed_values(facts, handshake)
     if handshake.server_window is None:
         yield unavailable("window", "window", handshake.no_server_window)
@@ -245,7 +251,7 @@ def _ack(facts: Facts, handshake: Handshake) -> Iterator[Value]:
             after(syn.transport.sequence_number, by),
             why="what the SYN-ACK acknowledges",
         )
-    yield _relative("sequence", by, "client")
+    yield _relative("sequence", by, far_end(facts))
     yield _server_isn(facts, "acknowledgment_number", "acknowledges", 1)
     yield _relative("acknowledgment", 1, "server")
     if handshake.client_window is None:
@@ -261,7 +267,10 @@ def _ack(facts: Facts, handshake: Handshake) -> Iterator[Value]:
 
 def _rtt_remark(handshake: Handshake) -> str:
     if handshake.repeated:
-        return "from SYN-ACK to ACK, tcpi_rtt: by timestamps, for it was sent again"
+        return (
+            "from SYN-ACK to ACK, tcpi_rtt: it was sent again, so by timestamps, which mostly "
+            "count milliseconds, and never less than one"
+        )
     return "from SYN-ACK to ACK: tcpi_rtt before anything else was measured"
 
 

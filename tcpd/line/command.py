@@ -93,9 +93,7 @@ class Talk:
     @property
     def line_ending(self) -> str | None:
         """``CRLF`` or ``LF``, as the lines had it that came last; ``None`` before there was one."""
-        if self.buffer is None or self.buffer.all_crlf is None:
-            return None
-        return "CRLF" if self.buffer.all_crlf else "LF"
+        return None if self.buffer is None else self.buffer.line_ending
 
 
 class Guesses:

@@ -69,10 +69,15 @@ def gather(connection: Connection) -> Facts:
     read_syn(sock, watch, noted)
     syn, no_syn = saved_syn(watch, noted)
     remote, zone = _end(sock.getpeername)
-    interface, mtu = way_to(remote.address, zone) if remote is not None else (None, None)
+    local = _end(sock.getsockname)[0]
+    interface, mtu = (
+        (None, None)
+        if remote is None or local is None
+        else way_to(remote.address, zone, local.address)
+    )
     return Facts(
         transport=Transport.TCP,
-        local=_end(sock.getsockname)[0],
+        local=local,
         remote=remote,
         saved_syn=syn,
         no_saved_syn=no_syn,
@@ -108,8 +113,9 @@ def socket_of(connection: Connection) -> socket.socket | None:
 def saved_syn(watch: Watch, noted: Noted) -> tuple[SavedSyn | None, Absence | None]:
     """What :func:`tcpd.net.kernel.read_syn` has read, or why there is nothing."""
     if not noted.syn:
-        lost = Absence.FAILED if noted.syn is None else Absence.COOKIES_OR_LOST
-        return None, watch.no_syn or lost
+        if watch.no_syn is not None or noted.syn is None:
+            return None, watch.no_syn or Absence.FAILED
+        return None, Absence.COOKIES_OR_EARLY if watch.listened else Absence.COOKIES_OR_LOST
     try:
         return parse_saved_syn(noted.syn, watch.mode == 2), None
     except PacketError:

@@ -39,7 +39,7 @@ TCP_SAVED_SYN = 28
 _RECEIVED, _SENT = 1, 2  # TCP_REPAIR_QUEUE
 _REPAIR, _REPAIRED = 1, -1  # TCP_REPAIR; the latter sends no window probe
 
-#: With the header of the link layer (Linux 5.10), or from IP on (Linux 4.3).
+#: With the header of the link layer (Linux 5.10), or from IP on (Linux 4.2).
 _WITH_LINK, _WITHOUT_LINK = 2, 1
 
 #: More than real headers have: Ethernet with tags 22, IPv6 with extension headers some 100, TCP 60;
@@ -58,11 +58,13 @@ class Watch:
     :ivar mode: of TCP_SAVE_SYN: 0, 1, or 2 with the header of the link layer.
     :ivar no_syn: why no SYN is kept; ``None`` if it is.
     :ivar no_isn: why the server's initial sequence number cannot be had; ``None`` if it can.
+    :ivar listened: whether clients could connect long before it was asked, as to systemd's socket.
     """
 
     mode: int = 0
     no_syn: Absence | None = Absence.OFF
     no_isn: NoServerIsn | None = NoServerIsn.OFF
+    listened: bool = False
 
 
 #: Of a listening socket that nothing was asked of.
@@ -146,7 +148,8 @@ class Kernel:
         if sock.family == socket.AF_UNIX:
             return Watch(0, Absence.UNIX, NoServerIsn.UNIX)
         mode, no_syn = self._save_syn(sock)
-        return Watch(mode, no_syn, self._choose_queue(sock, late))
+        listened = mode != 0 and late is NoServerIsn.SYSTEMD
+        return Watch(mode, no_syn, self._choose_queue(sock, late), listened)
 
     def watch_port(self, port: Any, late: NoServerIsn) -> Watch:
         """The same for a port of Twisted's that listens already.

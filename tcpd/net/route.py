@@ -11,7 +11,7 @@ from ipaddress import IPv4Address, IPv6Address
 
 _GET_ROUTE, _NEW_ROUTE = 26, 24  # RTM_GETROUTE and its answer
 _REQUEST = 1
-_DESTINATION, _OUTPUT = 1, 4  # RTA_DST, RTA_OIF
+_DESTINATION, _SOURCE, _OUTPUT = 1, 2, 4  # RTA_DST, RTA_SRC, RTA_OIF
 _HEADER = struct.Struct("=IHHII")
 _ROUTE = struct.Struct("=BBBBBBBBI")
 _ATTRIBUTE = struct.Struct("=HH")
@@ -20,14 +20,20 @@ _GET_MTU = 0x8921  # SIOCGIFMTU
 _INTERFACE = struct.Struct("=16si20x")
 
 
-def way_to(remote: IPv4Address | IPv6Address, zone: int = 0) -> tuple[str | None, int | None]:
+def way_to(
+    remote: IPv4Address | IPv6Address,
+    zone: int = 0,
+    local: IPv4Address | IPv6Address | None = None,
+) -> tuple[str | None, int | None]:
     """Ask for it. Takes two system calls or three, none of which waits.
 
     :param zone: the number of the interface that a link-local address is on; 0 for no such address.
+    :param local: the address that the packets come from, which rules of routing may look at; of the
+        same version. ``None``: whichever the kernel takes.
     :return: the interface's name and its MTU in bytes, each ``None`` where it cannot be known.
     """
     try:
-        name = socket.if_indextoname(zone or _output(remote))
+        name = socket.if_indextoname(zone or _output(remote, local))
     except (OSError, AttributeError, struct.error):  # other systems have no AF_NETLINK
         return None, None
     with suppress(OSError):
@@ -35,11 +41,12 @@ def way_to(remote: IPv4Address | IPv6Address, zone: int = 0) -> tuple[str | None
     return name, None
 
 
-def _output(remote: IPv4Address | IPv6Address) -> int:
+def _output(remote: IPv4Address | IPv6Address, local: IPv4Address | IPv6Address | None) -> int:
     family = socket.AF_INET if remote.version == 4 else socket.AF_INET6
-    address = remote.packed
-    attribute = _ATTRIBUTE.pack(_ATTRIBUTE.size + len(address), _DESTINATION) + address
-    route = _ROUTE.pack(family, remote.max_prefixlen, 0, 0, 0, 0, 0, 0, 0) + attribute
+    route = _ROUTE.pack(family, remote.max_prefixlen, local.max_prefixlen if local else 0, *[0] * 6)
+    route += _address(_DESTINATION, remote)
+    if local is not None:
+        route += _address(_SOURCE, local)
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as asking:
         asking.setblocking(False)  # the kernel answers before send returns
         asking.send(_HEADER.pack(_HEADER.size + len(route), _GET_ROUTE, _REQUEST, 1, 0) + route)
@@ -54,6 +61,10 @@ def _output(remote: IPv4Address | IPv6Address) -> int:
             break
         at += size + 3 & ~3
     raise OSError("the kernel tells no interface")
+
+
+def _address(kind: int, address: IPv4Address | IPv6Address) -> bytes:
+    return _ATTRIBUTE.pack(_ATTRIBUTE.size + len(address.packed), kind) + address.packed
 
 
 def _mtu(name: str) -> int:

@@ -77,6 +77,13 @@ class LineBuffer:
         return found
 
     @property
+    def line_ending(self) -> str | None:
+        """``CRLF`` or ``LF``, as the lines had it that came last; ``None`` before there was one."""
+        if self.all_crlf is None:
+            return None
+        return "CRLF" if self.all_crlf else "LF"
+
+    @property
     def empty(self) -> bool:
         """Whether the next byte begins a line."""
         return not (self._partial or self._skipping)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import tracemalloc
 from typing import Any
 
@@ -249,6 +250,9 @@ def test_handshake_tells_of_the_connection_that_asks() -> None:
     said = transport.value().decode()
     assert "nothing to draw" in said
     assert "Layer 4, transport" in said
+    # issue: "character encoding, line ending in use"
+    assert re.search("character encoding +UTF-8\r?\n", said)
+    assert re.search("line ending in use +LF\r?\n", said)
     assert "write it like this: /handshake [layers]" in said
 
 

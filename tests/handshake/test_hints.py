@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from handshake import captured
 
+from tcpd.handshake.drawing import drawing
 from tcpd.handshake.facts import Absence, Facts, Proxy, Transport
 from tcpd.handshake.hints import IDS
 from tcpd.handshake.packet import IPv4Header, TcpFlags, TcpHeader
@@ -125,11 +126,40 @@ def test_segments_sent_again_later_are_told_apart_from_it() -> None:
     assert "2 segments were sent again" in sentence(facts, "segments-retransmitted")
 
 
+_COOKIES = {Absence.COOKIES_OR_LOST, Absence.COOKIES_OR_EARLY}
+
+
+def test_on_a_socket_of_systemds_cookies_are_one_of_two_causes() -> None:
+    """A connection that waited when the daemon started has no saved SYN either."""
+    early = captured.COOKIES.facts(interface_mtu=65535, no_saved_syn=Absence.COOKIES_OR_EARLY)
+    assert ids(early) == ["syn-cookies"]
+    assert "began before the daemon did" in sentence(early, "syn-cookies")
+    info = replace(captured.COOKIES.tcp_info(), total_retrans=1)
+    assert ids(replace(early, accepted=info, now=info)) == ["syn-retransmitted"]
+
+
+def test_behind_a_proxy_hints_speak_of_it() -> None:
+    """It is the proxy's SYN that is told of, and the proxy that packets go to."""
+    facts = captured.BARE.facts(proxy=Proxy(version=2), interface_mtu=65536)
+    facts = with_now(with_ip(facts, dont_fragment=False), total_retrans=2, data_segs_out=9)
+    for id in set(ids(facts)) - {"proxy"}:
+        assert "client" not in sentence(facts, id)
+        assert "proxy" in sentence(facts, id)
+
+
+def test_with_fast_open_resent_syn_acks_are_not_told_as_lost_data() -> None:
+    """Accepted in SYN-RECEIVED, nobody knows how many of total_retrans were the SYN-ACK."""
+    began = replace(captured.FAST_OPEN.tcp_info(), state=3, rtt=0)
+    now = replace(began, state=1, total_retrans=2, data_segs_out=4)
+    facts = captured.FAST_OPEN.facts(accepted=began, now=now, interface_mtu=65536)
+    assert not {"syn-retransmitted", "segments-retransmitted"} & set(ids(facts))
+
+
 def test_syn_cookies() -> None:
     assert ids(captured.COOKIES.facts(interface_mtu=65535)) == ["syn-cookies"]
 
 
-@pytest.mark.parametrize("absence", set(Absence) - {Absence.COOKIES_OR_LOST})
+@pytest.mark.parametrize("absence", set(Absence) - _COOKIES)
 def test_another_reason_for_no_saved_syn_is_no_hint_of_cookies(absence: Absence) -> None:
     assert ids(captured.COOKIES.facts(no_saved_syn=absence)) == []
 
@@ -158,6 +188,17 @@ def test_ecn_refused() -> None:
     assert ids(with_header(VETH, flags=TcpFlags.SYN | TcpFlags.ECE)) == []
 
 
+def test_flags_that_ask_for_no_ecn_are_not_drawn_as_if_they_did() -> None:
+    """RFC 3168 section 6.1.1 and RFC 9768 section 3.1.1 know no AE and ECE without CWR."""
+    flags = {
+        "ECN": TcpFlags.SYN | TcpFlags.ECE | TcpFlags.CWR,
+        "": TcpFlags.SYN | TcpFlags.ECE | TcpFlags.AE,
+    }
+    for word, bits in flags.items():
+        rows = drawing(build(with_header(VETH, flags=bits)))
+        assert ("ECN" in "".join(rows)) == bool(word)
+
+
 def test_ecn_bits_in_the_ip_header_of_a_syn() -> None:
     """RFC 3168 section 6.1.1: "A host MUST NOT set ECT on SYN or SYN-ACK packets"."""
     facts = with_ip(captured.ECN.facts(), ecn=2)
@@ -180,7 +221,19 @@ def test_options_that_end_within_one() -> None:
     options = (*VETH.saved_syn.transport.options, MalformedOption(8, b"\x0a"))
     facts = with_header(VETH, options=options)
     assert ids(facts) == ["options-malformed"]
-    assert "timestamps (malformed)" in sentence(facts, "options-malformed")
+    assert "cannot be (timestamps)" in sentence(facts, "options-malformed")
+
+
+@pytest.mark.parametrize(
+    ("kind", "id"),
+    [(2, "mss-missing"), (3, "no-window-scaling"), (4, "no-sack"), (8, "no-timestamps")],
+)
+def test_an_option_that_is_there_was_not_stripped(kind: int, id: str) -> None:
+    """Nor has the client it off: the hint says what is wrong with it."""
+    facts = with_header(captured.BARE.facts(), options=(UnknownOption(kind, b"\1\2\3"),))
+    assert "Its option is there" in sentence(facts, id)
+    assert "strip" not in sentence(facts, id)
+    assert "has it off" not in sentence(facts, id)
 
 
 def test_an_option_of_a_wrong_length() -> None:
@@ -189,7 +242,7 @@ def test_an_option_of_a_wrong_length() -> None:
     options = (*VETH.saved_syn.transport.options, UnknownOption(3, b"\x07\x07"))
     facts = with_header(VETH, options=options)
     assert ids(facts) == ["options-malformed"]
-    assert "window scale (of a wrong length)" in sentence(facts, "options-malformed")
+    assert "cannot be (window scale)" in sentence(facts, "options-malformed")
     # one that nobody knows has no length that it ought to have
     options = (*VETH.saved_syn.transport.options, UnknownOption(77, b"\x07\x07"))
     assert ids(with_header(VETH, options=options)) == []

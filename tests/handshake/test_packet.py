@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import struct
+from dataclasses import replace
 from ipaddress import ip_address
 
 import pytest
@@ -119,6 +120,16 @@ def test_fast_open() -> None:
     cookie = bytes.fromhex("26a2d8853b94c0e1")
     assert used.transport.option(FastOpen) == FastOpen(34, cookie, cookie)
     assert used.data_length == len(b"hello")
+
+
+def test_of_an_option_that_is_there_twice_the_last_counts() -> None:
+    """Linux, tcp_parse_options: each overwrites the one before. So it was on the wire too: after
+    1460 and 769 it sent segments of 769 bytes."""
+    header = captured.VETH.saved_syn().transport
+    twice = replace(header, options=parse_options(bytes.fromhex("020405b402040301")))
+    mss = twice.option(MaximumSegmentSize)
+    assert mss is not None
+    assert mss.value == 769
 
 
 def test_multipath_tcp() -> None:

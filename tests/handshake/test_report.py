@@ -143,7 +143,7 @@ def test_with_cookies_the_kernel_counts_no_syn_ack() -> None:
 
 
 #: Why there is no SYN, where it says nothing of SYN cookies.
-NOT_KEPT = [Absence.OFF, Absence.NOT_SUPPORTED, Absence.FAILED]
+NOT_KEPT = [Absence.OFF, Absence.NOT_SUPPORTED, Absence.FAILED, Absence.COOKIES_OR_EARLY]
 
 
 @pytest.mark.parametrize("absence", NOT_KEPT)
@@ -210,6 +210,22 @@ def test_behind_a_proxy_each_layer_of_the_wire_says_whose_it_is() -> None:
     ]
 
 
+def test_behind_a_proxy_no_line_of_the_wire_speaks_of_the_client() -> None:
+    report = build(captured.VETH.facts(proxy=Proxy(version=1)))
+    for section in (*report.steps, *report.layers[:4]):
+        for value in section.values:
+            assert "client" not in f"{value.label} {value.why}"
+
+
+def test_what_only_the_service_knows_has_no_made_up_reason() -> None:
+    """An operator asks the connection, whose service may well count commands and know accounts."""
+    report = build(captured.VETH.facts())
+    for number, name in ((6, "encoding"), (6, "line_ending"), (7, "commands"), (7, "account")):
+        value = layer(report, number)[name]
+        assert value.source is Source.UNAVAILABLE
+        assert value.why.startswith("the service did not tell it")
+
+
 def test_a_proxy_on_a_unix_socket() -> None:
     report = build(Facts(transport=Transport.UNIX, proxy=Proxy(version=2)))
     assert "leads to a proxy, not to the client" in report.steps[0].note
@@ -238,8 +254,10 @@ def test_why_a_window_is_not_known() -> None:
     """A client that speaks at once is no old kernel: each is told as the reason that it is."""
     info = captured.VETH.tcp_info()
     spoke = replace(info, data_segs_in=1)
+    # a client that has ended by then: the window is that of the acknowledgment of its FIN
+    ended = replace(info, state=8, segs_in=3, segs_out=1, rcv_wnd=65536)
     old = replace(info, rcv_wnd=None)
-    for known, why in ((spoke, "the first data"), (old, "this kernel")):
+    for known, why in ((spoke, "the first data"), (ended, "FIN"), (old, "this kernel")):
         report = build(captured.VETH.facts(accepted=known, now=known))
         window = report.steps[1].value("window")
         assert window is not None
@@ -249,8 +267,15 @@ def test_why_a_window_is_not_known() -> None:
 
 def test_bytes_below_tls_are_not_told_as_the_applications_own() -> None:
     """Facts.bytes_in: "on the wire, those of TLS and PROXY headers included"."""
-    for tls, why in ((None, ""), (Tls(), "on the wire, with what TLS adds")):
-        value = build(captured.VETH.facts(bytes_in=416, tls=tls)).layers[6].value("bytes_in")
+    proxy = Proxy(version=2)
+    for tls, from_proxy, why in (
+        (None, None, ""),
+        (Tls(), None, "on the wire, with what TLS adds"),
+        (None, proxy, "on the wire, with the PROXY header"),
+        (Tls(), proxy, "on the wire, with the PROXY header and what TLS adds"),
+    ):
+        facts = captured.VETH.facts(bytes_in=416, tls=tls, proxy=from_proxy)
+        value = build(facts).layers[6].value("bytes_in")
         assert value is not None
         assert (value.value, value.why) == (416, why)
 
@@ -315,6 +340,8 @@ def test_accepted_before_the_ack() -> None:
     report = build(captured.FAST_OPEN.facts(accepted=info, now=info))
     assert step(report, "ack")["round_trip_time"] == (None, "unavailable")
     assert step(report, "ack")["window"] == (None, "unavailable")
+    # it may still be sent again, and no later count tells it from the data
+    assert step(report, "syn_ack")["retransmissions"] == (None, "unavailable")
     assert step(report, "syn_ack")["mss"] == (65495, "derived")
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -86,7 +88,23 @@ def test_the_syn_is_kept_and_read_once(sockets: Sockets, family: int, listening:
     again = Noted()
     read_syn(server, watch, again)
     assert again.syn == b""
-    assert saved_syn(watch, again) == (None, Absence.COOKIES_OR_LOST)
+    # one that waited when systemd started the daemon was no cookie's
+    lost = Absence.COOKIES_OR_EARLY if listening else Absence.COOKIES_OR_LOST
+    assert saved_syn(watch, again) == (None, lost)
+
+
+def test_a_connection_that_waited_when_systemd_started_the_daemon(sockets: Sockets) -> None:
+    """Its SYN came before anybody asked for it: there were no SYN cookies to speak of."""
+    port = sockets.port()
+    port.listen()
+    client = sockets.enter_context(socket.create_connection(port.getsockname()))
+    watch = Kernel().watch(port, NoServerIsn.SYSTEMD)
+    server, address = port.accept()
+    with server:
+        assert address == client.getsockname()
+        noted = note(server, watch, info=True, syn=True)
+        assert noted is not None
+        assert saved_syn(watch, noted) == (None, Absence.COOKIES_OR_EARLY)
 
 
 def test_what_systemd_kept_of_a_daemon_before_is_undone(sockets: Sockets) -> None:
@@ -206,9 +224,38 @@ def test_a_kernel_without_an_option_is_told_once(
     assert [each["event_id"] for each in told] == ["kernel.without"] * events
 
 
+@root
+def test_the_way_is_that_of_packets_from_the_own_address() -> None:
+    """ip-rule(8): a server with two links routes by where its packets come from."""
+    if not (shutil.which("unshare") and shutil.which("ip")):
+        pytest.skip("this takes unshare and ip")
+    script = """
+ip link add one type veth peer name two
+ip addr add 192.0.2.1/24 dev one
+ip link set one up; ip link set two mtu 1400 up
+ip route add 192.0.2.9 dev two
+ip rule add from 192.0.2.1 lookup 100
+ip route add 192.0.2.0/24 dev one table 100
+exec "$@"
+"""
+    asking = """
+from ipaddress import ip_address
+from tcpd.net.route import way_to
+there, here = map(ip_address, ("192.0.2.9", "192.0.2.1"))
+print(way_to(there), way_to(there, 0, here))
+"""
+    done = subprocess.run(
+        ["unshare", "-n", "sh", "-ec", script, "sh", sys.executable, "-c", asking],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "('two', 1400) ('one', 1500)\n"
+
+
 def test_the_way_to_loopback() -> None:
     for address in ("127.0.0.1", "::1"):
-        name, mtu = way_to(ip_address(address))
+        name, mtu = way_to(ip_address(address), 0, ip_address(address))
         assert name == "lo"
         assert mtu is not None
         assert mtu >= 1280

@@ -9,6 +9,8 @@ received is lost; what can wait here is what the transport reads in one piece.
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from twisted.internet.error import ConnectionDone
@@ -30,6 +32,7 @@ from tcpd.chat.outbox import FlushSet, Outbox
 from tcpd.chat.text.render import TextFormat, encode_lines
 from tcpd.chat.text.session import LINE_BYTES, Session
 from tcpd.chat.text.settings import TextSettings
+from tcpd.handshake.facts import Facts
 from tcpd.interfaces import IConnection, IContext, IFarewell, IReconfigurable, IRefusing
 from tcpd.net.turns import Turns
 from tcpd.ops import catalogue
@@ -100,12 +103,17 @@ class TextProtocol(Protocol):
             self._factory.counters.events,
             self._hang_up,
             self._cut,
-            None if connection is None else connection.facts,
+            None if connection is None else partial(self._facts, connection),
         )
         transport.registerProducer(self, True)
         if self._settings.nick_timeout:
             self._nick_timer = self._clock.callLater(self._settings.nick_timeout, self._no_nickname)
         self._session.greet()
+
+    def _facts(self, connection: Any) -> Facts:
+        """What the connection layer knows, and what only the conversation does."""
+        facts: Facts = connection.facts()
+        return replace(facts, encoding="UTF-8", line_ending=self._buffer.line_ending)
 
     def dataReceived(self, data: bytes) -> None:
         if self._over:

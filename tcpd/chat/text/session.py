@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
 from itertools import islice
 
 from tcpd.chat.hub import Hub
@@ -130,7 +129,7 @@ class Session:
 
     def facts(self) -> Facts | None:
         """What is known of the client's own connection; ``None`` if nothing is."""
-        return None if self._facts is None else replace(self._facts(), encoding="UTF-8")
+        return None if self._facts is None else self._facts()
 
     # --- what is said to the client ---
 
