@@ -19,7 +19,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from tcpd.chat.text.protocol import LINES_A_TURN
+from tcpd.chat.edge import LINES_A_TURN
 from tcpd.chat.text.session import SLOW_READER
 from tcpd.config.values import Rate
 from tcpd.handshake.facts import Absence, Facts, Transport

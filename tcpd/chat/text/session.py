@@ -22,6 +22,7 @@ from tcpd.chat.text.parse import Call, Unknown, find_command, parse
 from tcpd.chat.text.render import columns, describe_past, describe_sent, encode_lines
 from tcpd.events import Event, Invited, Joined, Kicked, Kind, Parted, PrivateSaid, Who
 from tcpd.handshake.facts import Facts
+from tcpd.policy.reasons import End
 from tcpd.wire.linebuffer import Fault
 
 #: The longest line taken, in bytes: some ten messages.
@@ -70,6 +71,7 @@ class Session:
     ) -> None:
         self.hub = hub
         self.slow = SLOW_READER
+        self.telling = False
         self.member: Member | None = None
         self.room: Room | None = None
         self.count = count
@@ -110,6 +112,21 @@ class Session:
             self._introduce(text.strip())
         else:
             self._obey(text)
+
+    def tell_more(self) -> None:
+        """All answers here are short."""
+
+    def finished(self) -> None:
+        """The client has said all it had to say."""
+        self.finish("Goodbye.")
+
+    def too_late(self) -> None:
+        """The client gave no nickname."""
+        self.finish("! you did not say who you are in time")
+
+    def last_words(self, reason: End) -> bytes:
+        """The daemon ends the connection."""
+        return encode_lines((f"* {reason.sentence}",))
 
     def finish(self, last: str, reason: str = "") -> None:
         """End the conversation with a last line.

@@ -1,0 +1,347 @@
+"""The edge of every door: a conversation in lines on a Twisted transport.
+
+Reading pauses for several reasons: lines wait for a token (flood), for the next turn, or for an
+outbox that has to be written first; or the transport has enough. There is one rule for all of them,
+:meth:`DoorProtocol._set_reading`, so that the end of one cannot undo another. Nothing that was
+received is lost; what can wait here is what the transport reads in one piece.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import replace
+from typing import Any, Protocol
+
+from twisted.internet import protocol
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import (
+    IDelayedCall,
+    IHalfCloseableProtocol,
+    IPushProducer,
+    IReactorTime,
+)
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from tcpd.chat.hub import Hub
+from tcpd.chat.member import Member
+from tcpd.chat.outbox import FlushSet, Outbox
+from tcpd.config.values import Rate
+from tcpd.handshake.facts import Facts
+from tcpd.interfaces import IConnection, IContext, IFarewell
+from tcpd.net.turns import Turns
+from tcpd.ops import catalogue
+from tcpd.ops.counters import ServiceCounters
+from tcpd.policy.buckets import TokenBucket
+from tcpd.policy.reasons import End
+from tcpd.wire.linebuffer import Fault, LineBuffer
+
+#: How many lines of one client are taken in a reactor turn, so that a turn never brings so much
+#: into a room that people with good connections fall behind.
+LINES_A_TURN = 16
+
+#: Split into lines at a time. Short lines take twenty times their bytes, and may wait for hours.
+_PIECE = 4096
+
+#: How many of them are looked at for a line in a reactor turn: telnet's commands are taken out byte
+#: by byte, and a flood of them is not to keep others waiting.
+_PIECES_A_TURN = 8
+
+
+class Conversation(Protocol):
+    """What a door says and takes, without its connection.
+
+    :ivar member: ``None`` until it is one.
+    :ivar telling: whether there is more to tell in answer to the last line than was put into the
+        outbox; see :meth:`tell_more`.
+    """
+
+    member: Member | None
+    telling: bool
+
+    def greet(self) -> None:
+        """Begin. Called once, before all else."""
+
+    def line(self, line: bytes | Fault) -> None:
+        """Take a line from the client, without its end."""
+
+    def tell_more(self) -> None:
+        """Put more of a long answer into the outbox, as much as it bears for now."""
+
+    def finished(self) -> None:
+        """The client has said all it had to say, and may still read. Called once."""
+
+    def too_late(self) -> None:
+        """The client has not become a member in time. Called at most once."""
+
+    def leave(self, reason: str) -> None:
+        """The connection is gone, or is about to go: end without a word.
+
+        :param reason: for the others; may be empty.
+        """
+
+    def last_words(self, reason: End) -> bytes:
+        """What to tell a client whose connection the daemon ends."""
+
+
+@implementer(IHalfCloseableProtocol, IFarewell, IPushProducer)
+class DoorProtocol(protocol.Protocol):
+    """One connection of a door.
+
+    :param factory: what the door's connections share.
+    """
+
+    _log = Logger()
+
+    def __init__(self, factory: DoorFactory) -> None:
+        self._factory = factory
+        self._clock = factory.clock
+        self._rate = rate = factory.rate
+        self._bucket = None if rate is None else TokenBucket(rate, self._clock.seconds())
+        self._buffer = LineBuffer(factory.line_bytes)
+        # both with the oldest last, as they are taken from there; empty, they take little memory
+        self._input: list[bytes] = []
+        self._lines: list[bytes | Fault] = []
+        self._outbox: Outbox  # made when there is a transport to write to
+        self._session: Conversation | None = None
+        self._reading = True
+        self._read_closed = False
+        self._all_split = False
+        self._over = False
+        self._pause: IDelayedCall | None = None
+        self._entry_timer: IDelayedCall | None = None
+
+    @abstractmethod
+    def converse(self, outbox: Outbox, connection: Any) -> Conversation:
+        """Make the conversation. Called once, when the connection is there.
+
+        :param connection: an :class:`tcpd.interfaces.IConnection`, or ``None``.
+        """
+
+    def strip(self, data: bytes) -> bytes:
+        """Take out of what came what is no text; by default there is nothing such."""
+        return data
+
+    # --- the transport's side ---
+
+    def connectionMade(self) -> None:
+        transport: Any = self.transport
+        factory = self._factory
+        # the outbox has collected all of the turn: a transport that would do so again need not
+        write = getattr(transport, "send_now", transport.write)
+        self._outbox = Outbox(factory.hub.settings.outbox, factory.flush_set, write)
+        self._session = self.converse(self._outbox, IConnection(transport, None))
+        transport.registerProducer(self, True)
+        if factory.entry_timeout:
+            self._entry_timer = self._clock.callLater(factory.entry_timeout, self._too_late)
+        self._session.greet()
+
+    def facts(self, connection: Any) -> Facts:
+        """What the connection layer knows, and what only the conversation does."""
+        facts: Facts = connection.facts()
+        return replace(facts, encoding="UTF-8", line_ending=self._buffer.line_ending)
+
+    def dataReceived(self, data: bytes) -> None:
+        if self._over:
+            return
+        pieces = [data[at : at + _PIECE] for at in range(0, len(data), _PIECE)]
+        self._input[:0] = reversed(pieces)
+        if self._pause is None:
+            self._work()
+
+    def readConnectionLost(self) -> None:
+        """The client has said all it has to say, and may still read."""
+        self._read_closed = True
+        if self._pause is None:
+            self._work()
+
+    def writeConnectionLost(self) -> None:
+        """Nothing of ours closes one side alone."""
+
+    def connectionLost(self, reason: Failure = protocol.connectionDone) -> None:
+        self._end()
+        if self._session is not None:
+            self._session.leave("" if reason.check(ConnectionDone) else "connection lost")
+
+    def pauseProducing(self) -> None:
+        """The transport has enough."""
+        self._outbox.pause()
+        self._set_reading()
+
+    def resumeProducing(self) -> None:
+        """The transport takes more."""
+        self._outbox.resume()
+        if self._pause is None:
+            self._work()
+
+    def stopProducing(self) -> None:
+        """The connection is gone, which ``connectionLost`` tells too."""
+
+    def farewell(self, reason: End) -> bytes:
+        """See :class:`tcpd.interfaces.IFarewell`: what waits, and the reason."""
+        waiting = self._outbox.take()
+        self._end()
+        if self._session is None:
+            return waiting
+        self._session.leave(reason.sentence if reason is End.SHUTDOWN else "")
+        return waiting + self._session.last_words(reason)
+
+    # --- lines ---
+
+    def _work(self) -> None:
+        """Take the lines that wait, as far as may be; see to it that the rest is taken later."""
+        session = self._session
+        assert session is not None
+        hub = self._factory.hub
+        hub.hold()
+        try:
+            wait = self._take_lines(session)
+        finally:
+            hub.release()
+        # behind that, so that what was said leaves before more is, on any reactor
+        if wait is not None and not self._over:
+            self._work_after(wait)
+        if self._all_split and not (self._lines or self._over or session.telling):
+            session.finished()
+        self._set_reading()
+
+    def _take_lines(self, session: Conversation) -> float | None:
+        """
+        :return: in how many seconds to go on; ``None`` for not before something comes.
+        """
+        turn = LINES_A_TURN
+        outbox = self._outbox
+        while not self._over and (session.telling or self._lines or self._split_more()):
+            if outbox.paused:
+                return None  # until it is written: resumeProducing comes back here
+            if not turn or outbox.size > outbox.limit // 4:
+                return 0.0
+            if session.telling:
+                session.tell_more()
+                continue
+            if self._bucket is not None and (wait := self._take_token(self._bucket)):
+                return wait
+            turn -= 1
+            session.line(self._lines.pop())
+            if self._entry_timer is not None and session.member is not None:
+                self._entry_timer.cancel()
+                self._entry_timer = None
+        return None
+
+    def _split_more(self) -> bool:
+        """Split what was received, as far as needed; tell whether there is a line to take."""
+        pieces = _PIECES_A_TURN
+        while not self._lines:
+            if self._input:
+                if not pieces:  # nothing but telnet's commands, or one endless line
+                    self._work_after(0)
+                    return False
+                pieces -= 1
+                self._lines = self._buffer.feed(self.strip(self._input.pop()))[::-1]
+            elif self._read_closed and not self._all_split:
+                self._all_split = True
+                self._lines = [line for line in self._buffer.feed(b"\n") if line]
+            else:
+                return False
+        return True
+
+    def _take_token(self, bucket: TokenBucket) -> float:
+        """Take a token; if there is none, tell in how many seconds there will be."""
+        if bucket.take(self._clock.seconds()):
+            return 0.0
+        rate = self._rate
+        assert rate is not None
+        self._factory.counters.events["throttled"] += 1
+        missing = 1.0 - bucket.refill(self._clock.seconds())
+        return missing / rate.per_second + 0.001  # so that rounding cannot make it come up short
+
+    def _work_after(self, seconds: float) -> None:
+        self._pause = self._clock.callLater(seconds, self._go_on)
+
+    def _go_on(self) -> None:
+        self._pause = None
+        self._work()
+
+    def _set_reading(self) -> None:
+        """Read from the client, or do not: the one place that decides it."""
+        if self._over or self._read_closed:
+            return
+        waiting = self._session is not None and self._session.telling
+        reading = not (self._lines or self._input or self._outbox.paused or waiting)
+        if reading is not self._reading:
+            self._reading = reading
+            transport: Any = self.transport
+            if reading:
+                transport.resumeProducing()
+            else:
+                transport.pauseProducing()
+
+    # --- writing, and the end ---
+
+    def _too_late(self) -> None:
+        self._entry_timer = None
+        assert self._session is not None
+        self._session.too_late()
+
+    def hang_up(self) -> None:
+        """The conversation is over: write what waits, and close."""
+        waiting = self._outbox.take()
+        self._end()
+        transport: Any = self.transport
+        transport.unregisterProducer()  # or the transport would wait for it
+        if waiting:
+            transport.write(waiting)
+        transport.loseConnection()
+
+    def cut(self) -> None:
+        """The client does not read: close without another word."""
+        self._end()
+        transport: Any = self.transport
+        connection: Any = IConnection(transport, None)
+        member = self._session.member if self._session is not None else None
+        catalogue.CHAT_MEMBER_DROPPED.emit(
+            self._log,
+            service=self._factory.service,
+            nick=member.nick if member is not None else "",
+            peer=connection.peer if connection is not None else "",
+        )
+        if connection is not None:
+            connection.end(End.SLOW_READER)
+        else:
+            transport.abortConnection()
+
+    def _end(self) -> None:
+        """Take nothing more, from anybody."""
+        self._over = True
+        self._outbox.close()
+        self._input.clear()
+        self._lines.clear()
+        for timer in (self._pause, self._entry_timer):
+            if timer is not None:
+                timer.cancel()
+        self._pause = self._entry_timer = None
+
+
+class DoorFactory(protocol.Factory):
+    """What the connections of one door share.
+
+    :param context: see :class:`tcpd.interfaces.IContext`.
+
+    :ivar rate: how many lines a client may send; ``None`` for any number.
+    :ivar entry_timeout: how many seconds a client may take to become a member; 0 for ever.
+    :ivar line_bytes: the longest line, without its end.
+    """
+
+    noisy = False
+    line_bytes = 0
+    rate: Rate | None
+    entry_timeout: float
+
+    def __init__(self, context: IContext) -> None:
+        self.clock: IReactorTime = context.clock
+        self.service: str = context.service
+        self.hub: Hub = context.hub
+        self.server_name: str = context.server_name
+        self.counters: ServiceCounters = context.counters
+        self.flush_set = FlushSet(Turns(self.clock).soon)
