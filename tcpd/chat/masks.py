@@ -13,7 +13,6 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 from tcpd.chat.names import fold
 
@@ -85,7 +84,7 @@ class Mask:
 
     text: str = field(compare=False)
     key: str = field(repr=False)
-    pattern: re.Pattern[str] = field(repr=False, compare=False)
+    _pattern: re.Pattern[str] = field(repr=False, compare=False)
 
     @classmethod
     def of(cls, text: str) -> Mask:
@@ -101,23 +100,26 @@ class Mask:
 
         :param folded: from :func:`person`.
         """
-        return self.pattern.match(folded) is not None
+        return self._pattern.match(folded) is not None
 
 
-def glob(pattern: str, text: str) -> bool:
-    """Whether a pattern of LIST or WHO matches a name.
+def pattern(text: str) -> re.Pattern[str]:
+    """A pattern of LIST or WHO, to be matched with folded names from their beginning.
 
     "These two characters can be escaped using the ('\\', 0x5C) character."
 
-    :param pattern: as typed, of any kind and of bounded length.
-    :param text: not folded.
+    :param text: as typed, of any kind and of bounded length.
     """
-    return _glob(pattern).match(fold(text)) is not None
+    return _compiled(_WILD_OR_ESCAPED.split(text))
 
 
-@lru_cache(maxsize=32)
-def _glob(pattern: str) -> re.Pattern[str]:
-    return _compiled(_WILD_OR_ESCAPED.split(pattern))
+def glob(text: str, name: str) -> bool:
+    """Whether a pattern of LIST or WHO matches one name.
+
+    :param text: see :func:`pattern`, which is for many names.
+    :param name: not folded.
+    """
+    return pattern(text).match(fold(name)) is not None
 
 
 def _compiled(pieces: list[str]) -> re.Pattern[str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -22,7 +22,7 @@ TAGS_BYTES = 4094
 
 NO_TAGS: Mapping[str, str] = MappingProxyType({})
 
-_KEY = re.compile(r"\+?(?:[A-Za-z0-9.-]+/)?[A-Za-z0-9-]+", re.ASCII)
+_KEY = re.compile(r"[^\0\r\n ;=]+")
 _ESCAPED = re.compile(r"\\(.?)", re.DOTALL)
 _UNESCAPE = {":": ";", "s": " ", "\\": "\\", "r": "\r", "n": "\n"}
 _ESCAPE = str.maketrans({";": "\\:", " ": "\\s", "\\": "\\\\", "\r": "\\r", "\n": "\\n"})
@@ -74,8 +74,9 @@ def parse(line: bytes) -> Message | None:
 
     Any number of spaces separates the parts and may stand before and behind them. The text of the
     last parameter alone keeps its spaces, from its colon on. There may be more than 15 parameters:
-    RFC 1459 allows so many, but the length of the line bounds them too. A tag whose name breaks the
-    grammar is left out, and of two tags of one name the last one holds.
+    RFC 1459 allows so many, but the length of the line bounds them too. Of two tags of one name the
+    last one holds. Any name will do: implementations "MUST NOT perform any validation that would
+    reject the message if an invalid tag key name is used".
 
     :param line: without its line end.
     :return: ``None`` for a line of nothing but spaces, which is to be ignored.
@@ -176,8 +177,8 @@ def write(
 def write_tags(tags: Mapping[str, str]) -> bytes:
     """The tags of a line for a client, from the ``@`` to the space before what they stand on.
 
-    :param tags: values by name, the server's own before those of a client: "Any server-initiated
-        tags attached to messages MUST be included before client-only tags". ``""`` for no value.
+    :param tags: values by name, the server's own before those of a client: "Any server-sent tags
+        attached to messages MUST be included before client-only tags". ``""`` for no value.
     :return: nothing for no tags.
     :raise ValueError: for a name or a value that cannot be carried: our bug.
     """
@@ -196,13 +197,19 @@ def write_tags(tags: Mapping[str, str]) -> bytes:
     return f"@{';'.join(parts)} ".encode()
 
 
-def client_only(tags: Mapping[str, str]) -> dict[str, str]:
+def client_only(tags: Mapping[str, str], denied: Collection[str] = ()) -> dict[str, str]:
     """Those of a client's tags that are for other clients, in their order.
 
     "Tags without the client-only prefix MUST be removed by the server before being relayed with any
     message to another client."
+
+    :param denied: those that are not relayed either, as the token CLIENTTAGDENY lists them: without
+        their ``+``; ``*`` for all, and ``-`` before one that is relayed all the same.
     """
-    return {key: value for key, value in tags.items() if key[0] == "+"}
+    found = {key: value for key, value in tags.items() if key[0] == "+"}
+    if "*" in denied:
+        return {key: value for key, value in found.items() if f"-{key[1:]}" in denied}
+    return {key: value for key, value in found.items() if key[1:] not in denied}
 
 
 def cut_to(line: bytes, size: int = LINE_BYTES) -> bytes:
@@ -223,7 +230,7 @@ def _read_tags(text: str) -> dict[str, str]:
     tags: dict[str, str] = {}
     for part in text.split(";"):
         key, _, value = part.partition("=")
-        if _KEY.fullmatch(key) is None:
+        if not key:
             continue
         if "\\" in value:
             value = _ESCAPED.sub(lambda found: _UNESCAPE.get(found[1], found[1]), value)

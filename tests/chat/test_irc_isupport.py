@@ -1,0 +1,139 @@
+"""RPL_ISUPPORT."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import irctokens
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tcpd.chat.irc.isupport import Limits, changed, lines, tokens, written
+from tcpd.chat.names import fold
+
+LIMITS = Limits(
+    network="Example Net",
+    rooms=20,
+    list_entries=50,
+    modes=12,
+    monitored=100,
+    targets={"PRIVMSG": 4, "NOTICE": 4, "JOIN": None},
+    nick=30,
+    room=50,
+    topic=300,
+    reason=200,
+    away=200,
+    user=10,
+    host=63,
+    real_name=100,
+    key=32,
+)
+
+#: The grammar of the document. Its letters and punct are all that ASCII prints but the space.
+TOKEN = re.compile(r"-[A-Z0-9]{1,20}|[A-Z0-9]{1,20}(=[\x21-\x7e]*)?")
+
+
+def test_the_tokens_of_the_server() -> None:
+    found = tokens(LIMITS)
+    assert found["NETWORK"] == "Example Net"
+    assert found["CHANLIMIT"] == "#:20"
+    assert found["MAXLIST"] == "beI:50"
+    assert found["TARGMAX"] == "PRIVMSG:4,NOTICE:4,JOIN:"
+    assert found["MONITOR"] == "100"
+    assert found["NICKLEN"] == "30"
+    assert "CLIENTTAGDENY" not in found
+
+
+@pytest.mark.parametrize("name", ["WHOX", "UTF8ONLY", "SAFELIST"])
+def test_some_have_no_value(name: str) -> None:
+    """'Servers supporting this specification MUST include the WHOX token in RPL_ISUPPORT without
+    any value.' 'The SAFELIST parameter MUST NOT be specified with a value.'"""
+    assert tokens(LIMITS)[name] == ""
+    assert name in written(tokens(LIMITS))
+
+
+def test_modes_of_members_are_not_listed_with_those_of_rooms() -> None:
+    """'Server MUST NOT list modes in this parameter that are also advertised in the PREFIX
+    parameter.'"""
+    found = tokens(LIMITS)
+    members, _, signs = found["PREFIX"].removeprefix("(").partition(")")
+    assert len(members) == len(signs)
+    assert not set(members) & set(found["CHANMODES"])
+    assert found["STATUSMSG"] == signs
+    kinds = found["CHANMODES"].split(",")
+    assert len(kinds) == 4
+    assert {found["EXCEPTS"], found["INVEX"]} < set(kinds[0])
+
+
+def test_the_casemapping_is_true_of_names_of_ascii() -> None:
+    """'ascii: Defines the characters a to z to be considered the lower-case equivalents of the
+    characters A to Z only.'"""
+    assert tokens(LIMITS)["CASEMAPPING"] == "ascii"
+    for code in range(128):
+        character = chr(code)
+        assert fold(character) == (character.lower() if "A" <= character <= "Z" else character)
+
+
+def test_denied_tags_are_told() -> None:
+    """'The CLIENTTAGDENY token value is a comma separated list of blocked client-only tags.'"""
+    denied = replace(LIMITS, denied_tags=("*", "-typing", "-draft/reply"))
+    assert tokens(denied)["CLIENTTAGDENY"] == "*,-typing,-draft/reply"
+
+
+def test_values_are_escaped() -> None:
+    """'The value MAY contain escape sequences: \\x20 for the space character, \\x5C for the
+    backslash character and \\x3D for the equal character.'"""
+    assert written({"NETWORK": "a b\\c=d"}) == ["NETWORK=a\\x20b\\x5Cc\\x3Dd"]
+    assert written({"NETWORK": "Café"}) == ["NETWORK=Caf\\xC3\\xA9"]
+
+
+def test_what_changed_is_told_and_what_is_gone_negated() -> None:
+    """'If the value of a parameter changes, the server SHOULD re-advertise the parameter'; 'Tokens
+    of the form -PARAMETER are used to negate a previously specified parameter.'"""
+    old = tokens(replace(LIMITS, denied_tags=("*",)))
+    assert changed(old, tokens(replace(LIMITS, nick=20))) == ["-CLIENTTAGDENY", "NICKLEN=20"]
+    assert changed(old, old) == []
+
+
+def test_a_line_has_at_most_13_tokens() -> None:
+    """'the maximum number of RPL_ISUPPORT tokens that can be advertised is 13. To counter this, a
+    server MAY issue multiple RPL_ISUPPORT numerics.'"""
+    words = written(tokens(LIMITS))
+    found = [irctokens.tokenise(line[:-2]) for line in lines(words, "irc.example.com", "ann")]
+    assert [token for line in found for token in line.params[1:-1]] == words
+    assert [len(line.params) - 2 for line in found[:-1]] == [13] * (len(found) - 1)
+    for line in found:
+        assert line.source == "irc.example.com"
+        assert line.command == "005"
+        assert line.params[0] == "ann"
+        assert line.params[-1] == "are supported by this server"
+
+
+def test_no_tokens_take_no_line() -> None:
+    assert lines([], "irc.example.com", "ann") == []
+
+
+@given(
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=60),
+    st.lists(st.text("-abc/", min_size=1, max_size=30), max_size=8),
+    st.text("a", min_size=1, max_size=64),
+)
+def test_all_tokens_fit_their_lines(network: str, denied: list[str], client: str) -> None:
+    """'Most IRC servers limit messages to 512 bytes in length', and '<1-13 tokens>' each."""
+    limits = replace(LIMITS, network=network, denied_tags=tuple(denied))
+    words = written(tokens(limits))
+    assert all(TOKEN.fullmatch(word) for word in words)
+    if max(map(len, words)) > 300:
+        return
+    found = lines(words, "irc.example.com", client)
+    assert all(len(line) <= 512 for line in found)
+    params = [irctokens.tokenise(line[:-2]).params for line in found]
+    assert all(1 <= len(some) - 2 <= 13 for some in params)
+    assert [token for some in params for token in some[1:-1]] == words
+
+
+def test_a_token_longer_than_a_line_is_a_bug_of_ours() -> None:
+    with pytest.raises(ValueError):
+        lines(["A=" + "x" * 500], "irc.example.com", "ann")

@@ -1,0 +1,171 @@
+"""What LIST and WHO are asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tcpd.chat.irc.listing import WHOX_FIELDS, Wanted, Who, wanted, who
+
+NOW = 1_000_000.0
+MINUTE = 60
+
+
+@dataclass
+class Room:
+    name: str
+    users: int = 1
+    created: float = NOW
+    topic_time: float | None = None
+
+
+ROOMS = (
+    Room("#tea", 3, NOW - 90 * MINUTE, NOW - 30 * MINUTE),
+    Room("#Teatime", 5, NOW - 30 * MINUTE),
+    Room("#coffee", 4, NOW - 60 * MINUTE, NOW - 60 * MINUTE),
+    Room("#éte", 1, NOW - 1, NOW - 1),
+)
+
+
+def listed(*params: str) -> list[str]:
+    asked = wanted(params, 10)
+    return [room.name for room in ROOMS if asked.fits(room, NOW)]
+
+
+def test_without_parameters_all_rooms_are_asked_for() -> None:
+    """'If this parameter is not given, the information about all visible channels ... is
+    returned.'"""
+    assert wanted((), 10) == Wanted()
+    assert listed() == ["#tea", "#Teatime", "#coffee", "#éte"]
+    assert listed("") == listed()
+
+
+def test_rooms_by_name() -> None:
+    """'If this parameter is given, the information for only the given channels is returned.'"""
+    assert listed("#TEATIME,#coffee,#none") == ["#Teatime", "#coffee"]
+    assert listed("#ÉTE") == ["#éte"]
+
+
+@pytest.mark.parametrize(
+    ("condition", "names"),
+    [
+        (">3", ["#Teatime", "#coffee"]),
+        ("<4", ["#tea", "#éte"]),
+        (">5", []),
+        (">0", ["#tea", "#Teatime", "#coffee", "#éte"]),
+        ("<0", []),
+        (">2,<5", ["#tea", "#coffee"]),
+    ],
+)
+def test_rooms_by_number_of_people(condition: str, names: list[str]) -> None:
+    """'U: Searching based on user count within the channel, via the "<val" and ">val" modifiers to
+    search for a channel that has less or more than val users, respectively.'"""
+    assert listed(condition) == names
+
+
+@pytest.mark.parametrize(
+    ("condition", "names"),
+    [
+        ("C<60", ["#Teatime", "#éte"]),
+        ("C>60", ["#tea"]),
+        ("c>59", ["#tea", "#coffee"]),
+        ("C>10000000000000000000", []),
+    ],
+)
+def test_rooms_by_age(condition: str, names: list[str]) -> None:
+    """'C: ... via the "C<val" and "C>val" modifiers to search for a channel that was created either
+    less than val minutes ago, or more than val minutes ago, respectively'"""
+    assert listed(condition) == names
+
+
+@pytest.mark.parametrize(
+    ("condition", "names"),
+    [("T<60", ["#tea", "#éte"]), ("t>29", ["#tea", "#coffee"]), ("T>60", [])],
+)
+def test_rooms_by_age_of_their_topic(condition: str, names: list[str]) -> None:
+    """'T: ... a topic time that was set less than val minutes ago, or more than val minutes ago,
+    respectively.' One that was never set is neither."""
+    assert listed(condition) == names
+
+
+def test_rooms_by_mask() -> None:
+    """'M: Searching based on a mask. N: Searching based on a non-matching !mask.'"""
+    assert listed("#tea*") == ["#tea", "#Teatime"]
+    assert listed("*e?") == ["#tea", "#coffee"]
+    assert listed("!#TEA*") == ["#coffee", "#éte"]
+    assert listed("!#coffee") == ["#tea", "#Teatime", "#éte"]
+    assert listed("#tea*,#coffee,!*time") == ["#tea", "#coffee"]
+
+
+def test_names_and_conditions_go_together() -> None:
+    """'the server filters the returned list of channels with the given conditions'"""
+    assert listed("#tea,#coffee,#éte", ">3") == ["#coffee"]
+    assert listed(">3", "#t*") == ["#Teatime"]
+
+
+@pytest.mark.parametrize("item", [">", "<x", "C", "C<", "T>1x", "U>1", ">²", "C=1", "=3", "C1"])
+def test_what_reads_as_no_condition_is_a_name_that_no_room_has(item: str) -> None:
+    assert listed(item) == []
+
+
+def test_only_so_many_are_read() -> None:
+    """'silently drop targets if the number of targets exceeds the limit'"""
+    asked = wanted(("#a,#b,>3", "#c"), 3)
+    assert asked.names == {"#a", "#b"}
+    assert len(asked.conditions) == 1
+
+
+@given(st.lists(st.text("#a*?!<>CTU0,9é²", max_size=12), max_size=3))
+def test_any_parameters_will_do(params: list[str]) -> None:
+    asked = wanted(params, 10)
+    for room in ROOMS:
+        asked.fits(room, NOW)
+
+
+# --- WHO ---
+
+
+@pytest.mark.parametrize(
+    ("options", "asked"),
+    [
+        ("%cuhnar", Who(fields="cuhnar")),
+        ("%afnt,42", Who(fields="tnfa", token="42")),
+        ("%tcuihsnfdlaor,123", Who(fields=WHOX_FIELDS, token="123")),
+        ("%cuhsnfdar", Who(fields="cuhsnfdar")),
+    ],
+)
+def test_fields_of_whox_come_in_their_order(options: str, asked: Who) -> None:
+    """'Servers MUST send the fields in the order specified above', which is '[token] [channel]
+    [user] [ip] [host] [server] [nick] [flags] [idle] [account] [:realname]', and 'Servers MUST NOT
+    rely on the ordering of the fields.'"""
+    assert who(options) == asked
+
+
+def test_unknown_and_repeated_fields_are_left_out() -> None:
+    """'Servers MUST ignore any non-standard field they don't support.'"""
+    assert who("%nzznQ%").fields == "n"
+    assert who("%").fields == ""
+
+
+@pytest.mark.parametrize("token", ["", "1234", "a", "-1", "²", "1 "])
+def test_a_token_has_at_most_three_digits(token: str) -> None:
+    """'The token MUST contain only digit characters and MUST contain at most 3 characters. Clients
+    MUST NOT include 't' in <fields> without specifying a token.'"""
+    assert who(f"%t,{token}") == Who(fields="t", token="0")
+    assert who("%t") == Who(fields="t", token="0")
+
+
+def test_a_who_without_a_percent_sign_is_an_ordinary_one() -> None:
+    assert who("") == Who()
+    assert who("o") == Who(operators=True)
+    assert who("x") == Who()
+
+
+def test_flags_stand_before_the_percent_sign() -> None:
+    """'Servers MAY support additional non-standard flags before the percent character.' RFC 2812
+    section 3.6.1: 'If the "o" parameter is passed only operators are returned'"""
+    assert who("o%n") == Who(operators=True, fields="n")
+    assert who("%o") == Who(fields="o")
