@@ -53,12 +53,13 @@ class Conversation(Protocol):
     """What a door says and takes, without its connection.
 
     :ivar member: ``None`` until it is one.
-    :ivar telling: whether there is more to tell in answer to the last line than was put into the
-        outbox; see :meth:`tell_more`.
     """
 
     member: Member | None
-    telling: bool
+
+    @property
+    def telling(self) -> bool:
+        """Whether there is more to tell in answer to the last line than was put into the outbox."""
 
     def greet(self) -> None:
         """Begin. Called once, before all else."""

@@ -28,6 +28,7 @@ BUILT_IN = {
     "handshake": "tcpd.small.handshake.kind",
     "line": "tcpd.line.kind.kind",
     "chat": "tcpd.chat.text.kind.kind",
+    "irc": "tcpd.chat.irc.kind.kind",
     "exec": "tcpd.relay.exec.kind",
     "forward": "tcpd.relay.forward.kind",
 }

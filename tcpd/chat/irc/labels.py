@@ -1,0 +1,99 @@
+"""Answers with a label: which line they answer.
+
+Source: https://ircv3.net/specs/extensions/labeled-response
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from tcpd.chat.irc.message import write, write_tags
+from tcpd.chat.outbox import FlushSet, Outbox
+
+#: The type of the batch that an answer of several lines is put into.
+BATCH = "labeled-response"
+
+
+class Answer:
+    """Collects what is said to a client for one line.
+
+    :param real: where it goes in the end.
+
+    :ivar outbox: what stands in its place for the time being.
+    """
+
+    def __init__(self, real: Outbox) -> None:
+        self.real = real
+        self._written: list[bytes] = []
+        self.outbox = Outbox(max(real.limit, 0), _NEVER, self._written.append)
+
+    def lines(self) -> list[bytes]:
+        """What was said, a line each, with the line ends."""
+        data = b"".join(self._written) + self.outbox.take()
+        return [line + b"\r\n" for line in data.split(b"\r\n")[:-1]]
+
+
+_NEVER = FlushSet(lambda flush_set: None)
+
+
+def tagged(line: bytes, name: str, value: str) -> bytes:
+    """A line with one tag more, before those that it has."""
+    tags = write_tags({name: value})
+    if line.startswith(b"@"):
+        return tags[:-1] + b";" + line[1:]
+    return tags + line
+
+
+def labelled(
+    lines: list[bytes],
+    more: Iterator[bytes] | None,
+    label: str,
+    batch: str,
+    server: str,
+    timed: Callable[[bytes], bytes],
+) -> Iterator[bytes]:
+    """An answer with its label.
+
+    "If the response consists of more than one message, it MUST be sent as a batch; if of none, as
+    an ACK."
+
+    :param lines: what was said at once.
+    :param more: what is said later.
+    :param batch: a name for the batch, if there is to be one.
+    :param timed: puts the time on lines.
+    """
+    if more is None and len(lines) < 2:
+        only = lines[0] if lines else timed(write("ACK", source=server))
+        yield tagged(only, "label", label)
+        return
+    if more is None and _is_one_batch(lines):
+        yield tagged(lines[0], "label", label)
+        yield from lines[1:]
+        return
+    start = timed(write("BATCH", f"+{batch}", BATCH, source=server))
+    yield tagged(start, "label", label)
+    yield from _within(lines, batch)
+    if more is not None:
+        yield from _within(more, batch)
+    yield timed(write("BATCH", f"-{batch}", source=server))
+
+
+def _within(lines: Iterable[bytes], batch: str) -> Iterator[bytes]:
+    """Lines in a batch; those that are in another one already are in it by that."""
+    for line in lines:
+        yield line if b"batch=" in line.partition(b" ")[0] else tagged(line, "batch", batch)
+
+
+def _is_one_batch(lines: list[bytes]) -> bool:
+    """Whether the lines are one batch from beginning to end."""
+    words = [_words(line) for line in (lines[0], lines[-1])]
+    (first, opened), (last, closed) = words
+    return first == last == b"BATCH" and opened[1:] == closed[1:] and opened[:1] == b"+"
+
+
+def _words(line: bytes) -> tuple[bytes, bytes]:
+    """A line's command and its first parameter."""
+    words = line.rstrip(b"\r\n").split(b" ")
+    while words and words[0][:1] in (b"@", b":"):
+        words.pop(0)
+    return words[0], words[1] if len(words) > 1 else b""

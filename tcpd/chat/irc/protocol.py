@@ -1,0 +1,154 @@
+"""The IRC door's edge: a :class:`~tcpd.chat.irc.session.Session` on a Twisted transport."""
+
+from __future__ import annotations
+
+from functools import partial
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.interfaces import IAddress, IDelayedCall
+from zope.interface import implementer
+
+from tcpd.chat.edge import DoorFactory, DoorProtocol
+from tcpd.chat.irc.message import write
+from tcpd.chat.irc.server import IrcServer
+from tcpd.chat.irc.session import LINE_BYTES, Session
+from tcpd.chat.irc.settings import IrcSettings
+from tcpd.chat.outbox import Outbox
+from tcpd.config.errors import SettingError
+from tcpd.interfaces import IContext, IReconfigurable, IRefusing
+from tcpd.policy.reasons import Refusal
+
+#: How many times in the time of a ping it is looked who is silent.
+_LOOKS = 4
+
+
+class IrcProtocol(DoorProtocol):
+    """One connection of the IRC door.
+
+    :param factory: what its connections share.
+    """
+
+    def __init__(self, factory: IrcFactory) -> None:
+        super().__init__(factory)
+        self._irc = factory
+        self._heard = True
+        self._silent = 0
+
+    def converse(self, outbox: Outbox, connection: Any) -> Session:
+        self._irc.protocols[self] = None
+        address = None if connection is None else connection.address
+        secure = connection is not None and (connection.tls is not None or address is None)
+        return Session(
+            self._irc.server,
+            outbox,
+            address,
+            secure,
+            self.hang_up,
+            self.cut,
+            None if connection is None else partial(self.facts, connection),
+        )
+
+    def dataReceived(self, data: bytes) -> None:
+        self._heard = True
+        super().dataReceived(data)
+
+    def connectionLost(self, reason: Any = None) -> None:
+        self._irc.protocols.pop(self, None)
+        super().connectionLost(reason)
+
+    def look(self) -> None:
+        """Ask whether the client is there, or end the conversation if it has not answered."""
+        session = self._session
+        if self._heard:
+            self._heard = False
+            self._silent = 0
+            return
+        self._silent += 1
+        if self._over or not isinstance(session, Session) or session.member is None:
+            return
+        if self._silent == _LOOKS:
+            session.send(write("PING", self._irc.server_name, colon=True))
+        elif self._silent >= 2 * _LOOKS:
+            seconds = round(2 * self._irc.settings.ping)
+            session.finish(f"Ping timeout: {seconds} seconds")
+
+
+@implementer(IReconfigurable, IRefusing)
+class IrcFactory(DoorFactory):
+    """What the connections of one IRC door share.
+
+    :param settings: the door's.
+    :param context: see :class:`tcpd.interfaces.IContext`.
+    :raise SettingError: for a file that cannot be read.
+    """
+
+    line_bytes = LINE_BYTES
+
+    def __init__(self, settings: IrcSettings, context: IContext) -> None:
+        super().__init__(context)
+        self.protocols: dict[IrcProtocol, None] = {}
+        self._looking: IDelayedCall | None = None
+        now = context.wall_clock()
+        self.server = IrcServer(
+            name=self.server_name,
+            version=f"tcpd-{metadata.version('tcpd')}",
+            hub=self.hub,
+            settings=settings,
+            motd=None,
+            created=now - (self.clock.seconds() - context.started),
+            wall_clock=context.wall_clock,
+            clock=self.clock.seconds,
+            count=self.counters.events,
+            reload=lambda: (),
+        )
+        self.reconfigure(settings)
+
+    def reconfigure(self, settings: IrcSettings) -> None:
+        """See :class:`tcpd.interfaces.IReconfigurable`."""
+        self.server.motd = _motd(settings.motd)
+        self.settings = self.server.settings = settings
+        self.rate = settings.rate
+        self.entry_timeout = settings.register_timeout
+        self._look_later()
+
+    def doStart(self) -> None:
+        super().doStart()
+        self._look_later()
+
+    def doStop(self) -> None:
+        super().doStop()
+        self._look_later()
+
+    def buildProtocol(self, addr: IAddress | None) -> IrcProtocol:
+        return IrcProtocol(self)
+
+    def refusal(self, reason: Refusal) -> bytes:
+        """See :class:`tcpd.interfaces.IRefusing`."""
+        return write("ERROR", f"Closing Link: {reason.sentence}", colon=True)
+
+    def _look_later(self) -> None:
+        """See to it that it is looked who is silent, as long as the door is open."""
+        if self._looking is not None and self._looking.active():
+            self._looking.cancel()
+        self._looking = None
+        if self.settings.ping and (self.numPorts or self.protocols):
+            self._looking = self.clock.callLater(self.settings.ping / _LOOKS, self._look)
+
+    def _look(self) -> None:
+        for protocol in list(self.protocols):
+            protocol.look()
+        self._look_later()
+
+
+def _motd(path: str) -> tuple[str, ...] | None:
+    if not path:
+        return None
+    try:
+        text = Path(path).read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise SettingError("motd", f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError:
+        raise SettingError("motd", f"{path} is not UTF-8; convert it") from None
+    return tuple(line.expandtabs().rstrip() for line in text.splitlines())

@@ -1,0 +1,102 @@
+"""How a client becomes a member: PASS, NICK, USER, and CAP in between."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tcpd.chat.irc import caps, numerics
+from tcpd.chat.irc.commands.about import tell_lusers, tell_motd
+from tcpd.chat.irc.commands.connection import nick_refused, tell_isupport
+from tcpd.chat.irc.server import USER_CHARACTERS
+from tcpd.chat.member import Member, Profile
+from tcpd.chat.refused import Code
+from tcpd.chat.settings import REAL_NAME_BYTES
+from tcpd.chat.split import cut
+
+if TYPE_CHECKING:
+    from tcpd.chat.irc.session import Session
+
+# what a user name may have, so that it reads as one in nick!user@host
+_USER = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")
+
+
+class Registration:
+    """What a client has said of itself so far.
+
+    :ivar nick: the nickname it wants; empty before it named one.
+    :ivar user: empty before it named one.
+    :ivar real_name: likewise.
+    :ivar password: what it gave for the server's; ``None`` for nothing.
+    :ivar negotiating: whether it talks about capabilities, so that registration waits for CAP END.
+    :ivar away: why it is away from the beginning; empty if it is not.
+    """
+
+    __slots__ = ("away", "negotiating", "nick", "password", "real_name", "user")
+
+    def __init__(self) -> None:
+        self.nick = ""
+        self.user = ""
+        self.real_name = ""
+        self.password: str | None = None
+        self.negotiating = False
+        self.away = ""
+
+    def __repr__(self) -> str:
+        return f"<Registration of {self.nick!r}>"
+
+    def negotiates(self, session: Session) -> None:
+        """The client talks about capabilities. Registered clients may, too."""
+        if session.member is None:
+            self.negotiating = True
+
+    def introduce(self, user: str, real_name: str) -> None:
+        """Take what USER said: what cannot stand in ``nick!user@host`` is left out of the name."""
+        kept = "".join(filter(_USER.__contains__, user))[: USER_CHARACTERS - 1]
+        # nobody has checked the name: "~", as where there is no ident
+        self.user = f"~{kept or 'user'}"
+        self.real_name = cut(real_name, REAL_NAME_BYTES)
+
+    def complete(self, session: Session) -> None:
+        """Register the client, if all is said that has to be."""
+        if session.member is not None or self.negotiating or not (self.nick and self.user):
+            return
+        server = session.server
+        profile = Profile(
+            self.user,
+            self.real_name,
+            session.address,
+            session.host,
+            session.secure,
+            caps.ECHO_MESSAGE in session.caps,
+        )
+        entered = server.hub.enter(
+            self.nick, session, server.formats.of(session.caps), session.outbox, profile
+        )
+        if not isinstance(entered, Member):
+            if entered.code is Code.HUB_FULL:
+                session.finish(entered.sentence)
+                return
+            nick_refused(session, self.nick, entered)
+            self.nick = ""
+            return
+        session.registered(entered)
+        if self.away:
+            server.hub.set_away(entered, self.away)
+        _welcome(session, entered)
+
+
+def _welcome(session: Session, member: Member) -> None:
+    """The burst: 001 to 005, LUSERS, MOTD."""
+    server = session.server
+    network = server.settings.network
+    session.numeric(numerics.RPL_WELCOME, text=f"Welcome to the {network} Network, {member.who}")
+    session.numeric(
+        numerics.RPL_YOURHOST, text=f"Your host is {server.name}, running version {server.version}"
+    )
+    session.numeric(numerics.RPL_CREATED, text=f"This server was created {server.created_text}")
+    session.numeric(
+        numerics.RPL_MYINFO, server.name, server.version, "Biow", "beIhiklmnostv", "beIhklov"
+    )
+    tell_isupport(session)
+    tell_lusers(session)
+    tell_motd(session)

@@ -1,0 +1,304 @@
+"""How the IRC door writes events: for each set of capabilities that makes a difference, once.
+
+Sources: the Modern IRC Client Protocol (https://modern.ircdocs.horse/), and the specifications at
+https://ircv3.net/irc/ that the capabilities are named after.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from tcpd.chat.irc import caps
+from tcpd.chat.irc.message import LINE_BYTES, cut_to, write, write_tags
+from tcpd.events import (
+    Announced,
+    Change,
+    Event,
+    HostChanged,
+    Invited,
+    Joined,
+    Kicked,
+    Kind,
+    Line,
+    Mode,
+    ModesChanged,
+    Parted,
+    PrivateSaid,
+    Quit,
+    RealNameSet,
+    Redacted,
+    Renamed,
+    RoomRenamed,
+    Said,
+    SaidMore,
+    TopicSet,
+    WentAway,
+    Who,
+)
+
+#: Those by which what is written of an event differs.
+RELEVANT = frozenset(
+    {
+        caps.MESSAGE_TAGS,
+        caps.SERVER_TIME,
+        caps.AWAY_NOTIFY,
+        caps.CHGHOST,
+        caps.EXTENDED_JOIN,
+        caps.INVITE_NOTIFY,
+        caps.SETNAME,
+        caps.BATCH,
+        caps.MULTILINE,
+        caps.MESSAGE_REDACTION,
+        caps.CHANNEL_RENAME,
+        caps.RELAYMSG,
+    }
+)
+
+STATUS = {Mode.OPERATOR: "@", Mode.HALF_OPERATOR: "%", Mode.VOICE: "+"}
+
+#: How many changes of modes stand in one line; more are told in several.
+CHANGES_A_LINE = 6
+
+_VERBS = {Kind.NOTICE: "NOTICE", Kind.TAGS: "TAGMSG"}
+
+
+def timestamp(seconds: float) -> str:
+    """A time as IRC has it: ``2026-11-29T12:00:00.000Z`` (the server-time specification).
+
+    :param seconds: since 1970 UTC.
+    """
+    whole = int(seconds)
+    text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
+    return f"{text}.{int((seconds - whole) * 1000):03}Z"
+
+
+class Formats:
+    """The formats that clients of one server use, each made once."""
+
+    def __init__(self) -> None:
+        self._made: dict[frozenset[str], IrcFormat] = {}
+        self._bodies = _Bodies()
+
+    def of(self, enabled: frozenset[str]) -> IrcFormat:
+        """The format for a client with these capabilities."""
+        key = enabled & RELEVANT
+        made = self._made.get(key)
+        if made is None:
+            made = self._made[key] = IrcFormat(key, self._bodies)
+        return made
+
+
+class IrcFormat:
+    """See :class:`tcpd.chat.member.Format`.
+
+    :param enabled: capabilities.
+    :param bodies: what all formats of a server share.
+    """
+
+    def __init__(self, enabled: frozenset[str], bodies: _Bodies) -> None:
+        self._caps = enabled
+        self._bodies = bodies
+        self._timed = caps.SERVER_TIME in enabled
+        self._tagged = caps.MESSAGE_TAGS in enabled
+        self._batched = {caps.BATCH, caps.MULTILINE} <= enabled
+        self._plain = not enabled & {caps.SERVER_TIME, caps.MESSAGE_TAGS, caps.RELAYMSG}
+
+    def render(self, event: Event) -> bytes:
+        if type(event) is Said:  # most are
+            body = self._bodies.of(event)
+            return body if self._plain else self._tags(event) + body
+        needed = _NEEDED.get(type(event))
+        if needed is not None and needed not in self._caps:
+            return b""
+        match event:
+            case Joined():
+                return self._joined(event)
+            case SaidMore(kind=Kind.TAGS) | PrivateSaid(kind=Kind.TAGS):
+                # "Servers MUST NOT deliver TAGMSG to clients that haven't negotiated the
+                # message tags capability."
+                return self._tags(event) + self._bodies.of(event) if self._tagged else b""
+            case SaidMore(lines=lines) | PrivateSaid(lines=lines) if lines:
+                return self._several(event, lines)
+            case ModesChanged():
+                tags = self._tags(event)
+                return b"".join(tags + line for line in self._bodies.modes(event))
+        return self._tags(event) + self._bodies.of(event)
+
+    def _tags(self, event: Event, msgid: bool = True, batch: str = "") -> bytes:
+        """The tags before a line of an event."""
+        if self._plain and not batch:
+            return b""
+        tags: dict[str, str] = {"batch": batch} if batch else {}
+        if self._timed:
+            tags["time"] = self._bodies.time(event)
+        if self._tagged:
+            if msgid:
+                tags["msgid"] = str(event.id)
+            if event.who.bot:
+                tags["bot"] = ""
+        if isinstance(event, SaidMore | PrivateSaid):
+            if isinstance(event, SaidMore) and event.speaker and caps.RELAYMSG in self._caps:
+                tags[caps.RELAYMSG] = event.who.nick
+            if self._tagged:
+                tags |= dict(event.tags)
+        return write_tags(tags)
+
+    def _joined(self, event: Joined) -> bytes:
+        tags = self._tags(event)
+        source = str(event.who)
+        if caps.EXTENDED_JOIN in self._caps:
+            data = write("JOIN", event.room, "*", event.real_name, source=source, colon=True)
+        else:
+            data = self._bodies.of(event)
+        if event.away and caps.AWAY_NOTIFY in self._caps:
+            # "Servers MUST also send an AWAY message when a user joins and has an away message"
+            away = write("AWAY", event.away, source=source, colon=True)
+            return tags + data + self._tags(event, msgid=False) + away
+        return tags + data
+
+    def _several(self, event: SaidMore | PrivateSaid, lines: Iterable[Line]) -> bytes:
+        """A message of several lines: a batch, or one message a line."""
+        bodies = self._bodies
+        if not self._batched:
+            texts = [line.text for line in lines if line.text]
+            # "the msgid of the batch MUST only be included on the first message"
+            return b"".join(
+                self._tags(event, msgid=number == 0) + bodies.line(event, text)
+                for number, text in enumerate(texts)
+            )
+        batch = f"m{event.id.sequence}"
+        source = str(event.who)
+        target = bodies.target(event)
+        data = self._tags(event) + write(
+            "BATCH", f"+{batch}", caps.MULTILINE, target, source=source
+        )
+        for line in lines:
+            joined = f";{caps.MULTILINE}-concat" if line.joined else ""
+            data += f"@batch={batch}{joined} ".encode() + bodies.line(event, line.text)
+        return data + write("BATCH", f"-{batch}", source=source)
+
+
+#: Events that are told to clients alone that have a capability.
+_NEEDED: dict[type[Event], str] = {
+    WentAway: caps.AWAY_NOTIFY,
+    RealNameSet: caps.SETNAME,
+    HostChanged: caps.CHGHOST,
+    Invited: caps.INVITE_NOTIFY,
+    RoomRenamed: caps.CHANNEL_RENAME,
+    Redacted: caps.MESSAGE_REDACTION,
+}
+
+
+class _Bodies:
+    """Events without tags, each written once for all formats; and the times of the tags."""
+
+    def __init__(self) -> None:
+        self._event: Event | None = None
+        self._body = b""
+        self._timed: float | None = None
+        self._time = ""
+
+    def of(self, event: Event) -> bytes:
+        """The line of an event that has one."""
+        if event is not self._event:
+            self._body = self._written(event)
+            self._event = event
+        return self._body
+
+    def time(self, event: Event) -> str:
+        """When it was, for its tag."""
+        if event.time != self._timed:
+            self._timed = event.time
+            self._time = timestamp(event.time)
+        return self._time
+
+    def target(self, event: SaidMore | PrivateSaid | Said) -> str:
+        """Whom something is said to."""
+        if isinstance(event, PrivateSaid):
+            return event.whom.nick
+        if isinstance(event, SaidMore) and event.least is not None:
+            return STATUS[event.least] + event.room
+        return event.room
+
+    def line(self, event: SaidMore | PrivateSaid | Said, text: str) -> bytes:
+        """Something that is said, or a line of it."""
+        if event.kind is Kind.TAGS:
+            return write("TAGMSG", self.target(event), source=_speaker(event))
+        if event.kind is Kind.ACTION:
+            text = f"\x01ACTION {text}\x01"
+        verb = _VERBS.get(event.kind, "PRIVMSG")
+        data = f":{_speaker(event)} {verb} {self.target(event)} :{text}\r\n".encode()
+        return data if len(data) <= LINE_BYTES else cut_to(data)
+
+    def modes(self, event: ModesChanged) -> Iterator[bytes]:
+        """The lines of changes, a few changes in each."""
+        source = str(event.who)
+        changes = event.changes
+        for at in range(0, len(changes), CHANGES_A_LINE):
+            words = change_words(changes[at : at + CHANGES_A_LINE])
+            yield write("MODE", event.room, *words, source=source)
+
+    def _written(self, event: Event) -> bytes:
+        if isinstance(event, Said | PrivateSaid):
+            return self.line(event, event.text)
+        return _LINES[type(event)](event, str(event.who))
+
+
+def change_words(changes: Iterable[Change]) -> list[str]:
+    """Changes of modes as MODE has them: ``+o-v``, ``ann``, ``bob``."""
+    letters = ""
+    sign = ""
+    arguments = []
+    for change in changes:
+        wanted = "+" if change.adding else "-"
+        if wanted != sign:
+            sign = wanted
+            letters += sign
+        letters += change.mode
+        if change.whom is not None:
+            arguments.append(change.whom.nick)
+        elif change.argument:
+            arguments.append(change.argument)
+    return [letters, *arguments]
+
+
+def _speaker(event: SaidMore | PrivateSaid | Said) -> str:
+    if isinstance(event, SaidMore) and event.speaker:
+        return str(Who("", event.speaker, event.who.user, event.who.host))
+    return str(event.who)
+
+
+_Write = Callable[[Any, str], bytes]
+_LINES: dict[type[Event], _Write] = {
+    Joined: lambda event, who: write("JOIN", event.room, source=who),
+    Parted: lambda event, who: (
+        write("PART", event.room, event.reason, source=who, colon=True)
+        if event.reason
+        else write("PART", event.room, source=who)
+    ),
+    Quit: lambda event, who: write("QUIT", event.reason, source=who, colon=True),
+    Renamed: lambda event, who: write("NICK", event.nick, source=who),
+    TopicSet: lambda event, who: write("TOPIC", event.room, event.topic, source=who, colon=True),
+    Kicked: lambda event, who: write(
+        "KICK", event.room, event.whom.nick, event.reason or event.who.nick, source=who, colon=True
+    ),
+    Invited: lambda event, who: write("INVITE", event.whom.nick, event.room, source=who),
+    RoomRenamed: lambda event, who: write(
+        "RENAME", event.room, event.name, event.reason, source=who, colon=True
+    ),
+    WentAway: lambda event, who: (
+        write("AWAY", event.message, source=who, colon=True)
+        if event.message
+        else write("AWAY", source=who)
+    ),
+    RealNameSet: lambda event, who: write("SETNAME", event.real_name, source=who, colon=True),
+    HostChanged: lambda event, who: write("CHGHOST", event.who.user, event.host, source=who),
+    Announced: lambda event, who: write("WALLOPS", event.text, source=who, colon=True),
+    Redacted: lambda event, who: (
+        write("REDACT", event.room, event.message, event.reason, source=who, colon=True)
+        if event.reason
+        else write("REDACT", event.room, event.message, source=who)
+    ),
+}

@@ -1,0 +1,112 @@
+"""What all conversations of one IRC service share."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from tcpd.chat.hub import Hub
+from tcpd.chat.irc import caps
+from tcpd.chat.irc.isupport import Limits, tokens
+from tcpd.chat.irc.render import Formats, timestamp
+from tcpd.chat.irc.settings import IrcSettings
+from tcpd.chat.names import NICK_CHARACTERS, ROOM_CHARACTERS
+from tcpd.chat.settings import AWAY_BYTES, KEY_BYTES, REAL_NAME_BYTES, REASON_BYTES, TOPIC_BYTES
+
+#: The longest user name, its ``~`` included, and host.
+USER_CHARACTERS = 12
+HOST_CHARACTERS = 63
+
+#: How many targets commands take.
+TARGETS = {
+    "PRIVMSG": 4,
+    "NOTICE": 4,
+    "TAGMSG": 4,
+    "JOIN": None,
+    "PART": None,
+    "KICK": 4,
+    "NAMES": 1,
+    "LIST": None,
+    "WHOIS": 1,
+    "MONITOR": None,
+}
+
+#: How many modes with a parameter one MODE changes.
+MODES = 6
+
+
+@dataclass(slots=True)
+class IrcServer:
+    """One service as its conversations know it.
+
+    :ivar name: what it calls itself.
+    :ivar version: of tcpd.
+    :ivar hub: the rooms.
+    :ivar settings: the service's; a reload replaces them.
+    :ivar motd: lines of the message of the day; ``None`` for none.
+    :ivar created: when the daemon started, in seconds since 1970 UTC.
+    :ivar wall_clock: seconds since 1970 UTC.
+    :ivar clock: seconds, for durations.
+    :ivar count: raised by a word; see docs/reference/metrics.rst.
+    :ivar reload: has the daemon read its configuration again; gives a sentence for each thing that
+        was done, and raises ``ValueError`` with what is wrong.
+    :ivar entering: how many clients have not registered yet.
+    """
+
+    name: str
+    version: str
+    hub: Hub
+    settings: IrcSettings
+    motd: tuple[str, ...] | None
+    created: float
+    wall_clock: Callable[[], float]
+    clock: Callable[[], float]
+    count: Counter[str]
+    reload: Callable[[], Iterable[str]]
+    formats: Formats = field(default_factory=Formats)
+    entering: int = 0
+    _now: float = 0.0
+    _stamp: str = ""
+
+    @property
+    def created_text(self) -> str:
+        """When the daemon started, for people."""
+        return time.strftime("%a %b %d %Y at %H:%M:%S UTC", time.gmtime(self.created))
+
+    @property
+    def capabilities(self) -> dict[str, str]:
+        """All there are, with their values."""
+        return dict(caps.CAPABILITIES)
+
+    def tokens(self) -> dict[str, str]:
+        """What RPL_ISUPPORT tells."""
+        bounds = self.hub.settings
+        return tokens(
+            Limits(
+                network=self.settings.network,
+                rooms=bounds.rooms_per_member,
+                list_entries=bounds.bans_per_room * 3,
+                modes=MODES,
+                monitored=bounds.watched,
+                targets=TARGETS,
+                nick=NICK_CHARACTERS,
+                room=ROOM_CHARACTERS,
+                topic=TOPIC_BYTES,
+                reason=REASON_BYTES,
+                away=AWAY_BYTES,
+                user=USER_CHARACTERS,
+                host=HOST_CHARACTERS,
+                real_name=REAL_NAME_BYTES,
+                key=KEY_BYTES,
+            )
+        )
+
+    def stamp(self) -> str:
+        """The time now, for tags."""
+        now = self.wall_clock()
+        if now != self._now:
+            self._now = now
+            self._stamp = timestamp(now)
+        return self._stamp

@@ -1,0 +1,126 @@
+"""IRC doors on memory transports, beside a text door, for tests of what clients are told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chat.texting import Client as Person
+from chat.texting import House as TextHouse
+from twisted.internet.error import ConnectionDone
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
+
+from tcpd.chat.irc.kind import kind
+from tcpd.chat.irc.protocol import IrcFactory, IrcProtocol
+
+
+class Client:
+    """One client at an IRC door."""
+
+    def __init__(self, house: House) -> None:
+        self.house = house
+        self.transport = StringTransport()
+        protocol = house.irc.buildProtocol(None)
+        assert isinstance(protocol, IrcProtocol)
+        self.protocol = protocol
+        self.protocol.makeConnection(self.transport)  # type: ignore[arg-type]
+
+    def raw(self, data: bytes) -> bytes:
+        """Send bytes; all bytes that came since the last time."""
+        self.protocol.dataReceived(data)
+        return self.read()
+
+    def read(self) -> bytes:
+        self.house.clock.advance(0)
+        data = self.transport.value()
+        self.transport.clear()
+        return data
+
+    def send(self, *lines: str) -> list[str]:
+        """Send lines; the lines that came since the last time."""
+        for line in lines:
+            self.protocol.dataReceived(line.encode() + b"\r\n")
+        return self.lines()
+
+    def lines(self) -> list[str]:
+        """The lines that came since the last time, each with its tags."""
+        text = self.read().decode()
+        assert text == "" or text.endswith("\r\n")
+        assert "\n" not in text.replace("\r\n", "")
+        for line in text.split("\r\n"):
+            assert len(line.partition(" ")[2] if line.startswith("@") else line) <= 510
+        return text.split("\r\n")[:-1]
+
+    def numerics(self, *lines: str) -> list[str]:
+        """Send lines; the numerics and commands that came, without what stands with them."""
+        return [command(line) for line in self.send(*lines)]
+
+    @property
+    def closed(self) -> bool:
+        return self.transport.disconnecting or self.transport.disconnected
+
+    def lose(self) -> None:
+        self.protocol.connectionLost(Failure(ConnectionDone()))
+
+
+def command(line: str) -> str:
+    """The command or numeric of a line."""
+    words = line.split(" ")
+    while words[0][:1] in ("@", ":"):
+        words.pop(0)
+    return words[0]
+
+
+def plain(line: str) -> str:
+    """A line without ``time`` and ``msgid``, which differ each time."""
+    if not line.startswith("@"):
+        return line
+    tags, _, rest = line[1:].partition(" ")
+    kept = [tag for tag in tags.split(";") if tag.partition("=")[0] not in ("time", "msgid")]
+    return f"@{';'.join(kept)} {rest}" if kept else rest
+
+
+class House(TextHouse):
+    """A hub with a text door and an IRC door.
+
+    :param bounds: keys of ``[chat]``.
+    :param irc: keys of the IRC service.
+    """
+
+    def __init__(
+        self,
+        *,
+        bounds: dict[str, Any] | None = None,
+        clock: Clock | None = None,
+        **irc: Any,
+    ) -> None:
+        super().__init__(bounds=bounds, clock=clock)
+        for key in ("rate", "join_rate", "nick_rate"):
+            irc.setdefault(key, None)
+        factory = kind.make_factory(kind.settings(**irc), self.context)  # type: ignore[arg-type]
+        assert isinstance(factory, IrcFactory)
+        self.irc = factory
+
+    def irc_client(self, nick: str | None = None, *caps: str, joined: str = "") -> Client:
+        """A client, registered if it has a nickname.
+
+        :param caps: capabilities that it has.
+        :param joined: rooms that it is in, with commas between.
+        """
+        client = Client(self)
+        if nick is None:
+            return client
+        if caps:
+            client.send("CAP LS 302", f"CAP REQ :{' '.join(caps)}")
+        client.send(f"NICK {nick}", f"USER {nick} 0 * :{nick.title()}")
+        if caps:
+            client.send("CAP END")
+        if joined:
+            client.send(f"JOIN {joined}")
+        client.lines()
+        return client
+
+    def person(self, nick: str) -> Person:
+        """Somebody at the text door, in the lobby."""
+        return self.client(nick)
