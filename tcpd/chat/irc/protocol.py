@@ -12,6 +12,7 @@ from zope.interface import implementer
 
 from tcpd.chat.edge import DoorFactory, DoorProtocol
 from tcpd.chat.irc.message import write
+from tcpd.chat.irc.passwords import PasswordChecks
 from tcpd.chat.irc.server import IrcServer
 from tcpd.chat.irc.session import LINE_BYTES, Session
 from tcpd.chat.irc.settings import IrcSettings
@@ -38,16 +39,17 @@ class IrcProtocol(DoorProtocol):
 
     def converse(self, outbox: Outbox, connection: Any) -> Session:
         self._irc.protocols[self] = None
-        address = None if connection is None else connection.address
-        secure = connection is not None and (connection.tls is not None or address is None)
+        if connection is None:
+            return Session(self._irc.server, outbox, None, False, self.hang_up, self.cut)
         return Session(
             self._irc.server,
             outbox,
-            address,
-            secure,
+            connection.address,
+            _is_secure(connection),
             self.hang_up,
             self.cut,
-            None if connection is None else partial(self.facts, connection),
+            partial(self.facts, connection),
+            connection.stand_for,
         )
 
     def dataReceived(self, data: bytes) -> None:
@@ -92,6 +94,7 @@ class IrcFactory(DoorFactory):
         self._looking: IDelayedCall | None = None
         now = context.wall_clock()
         self.server = IrcServer(
+            service=self.service,
             name=self.server_name,
             version=f"tcpd-{metadata.version('tcpd')}",
             hub=self.hub,
@@ -101,7 +104,8 @@ class IrcFactory(DoorFactory):
             wall_clock=context.wall_clock,
             clock=self.clock.seconds,
             count=self.counters.events,
-            reload=lambda: (),
+            passwords=PasswordChecks(context.reactor),
+            reload=context.reload,
         )
         self.reconfigure(settings)
 
@@ -140,6 +144,16 @@ class IrcFactory(DoorFactory):
         for protocol in list(self.protocols):
             protocol.look()
         self._look_later()
+
+
+def _is_secure(connection: Any) -> bool:
+    """Whether nobody on the way can read along, up to a proxy that is trusted."""
+    proxy = connection.proxy
+    return (
+        connection.tls is not None
+        or connection.address is None
+        or (proxy is not None and proxy.ssl is not None)
+    )
 
 
 def _motd(path: str) -> tuple[str, ...] | None:

@@ -27,17 +27,30 @@ class Registration:
     :ivar user: empty before it named one.
     :ivar real_name: likewise.
     :ivar password: what it gave for the server's; ``None`` for nothing.
+    :ivar held: how many things registration waits for that are being found out.
+    :ivar refused: how often the client was wrong about a password.
     :ivar negotiating: whether it talks about capabilities, so that registration waits for CAP END.
     :ivar away: why it is away from the beginning; empty if it is not.
     """
 
-    __slots__ = ("away", "negotiating", "nick", "password", "real_name", "user")
+    __slots__ = (
+        "away",
+        "held",
+        "negotiating",
+        "nick",
+        "password",
+        "real_name",
+        "refused",
+        "user",
+    )
 
     def __init__(self) -> None:
         self.nick = ""
         self.user = ""
         self.real_name = ""
         self.password: str | None = None
+        self.held = 0
+        self.refused = 0
         self.negotiating = False
         self.away = ""
 
@@ -58,7 +71,9 @@ class Registration:
 
     def complete(self, session: Session) -> None:
         """Register the client, if all is said that has to be."""
-        if session.member is not None or self.negotiating or not (self.nick and self.user):
+        if session.member is not None or self.negotiating or self.held:
+            return
+        if not (self.nick and self.user):
             return
         server = session.server
         profile = Profile(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from tcpd.chat.hub import Hub
 from tcpd.chat.irc import caps
 from tcpd.chat.irc.isupport import Limits, tokens
+from tcpd.chat.irc.passwords import PasswordChecks
 from tcpd.chat.irc.render import Formats, timestamp
 from tcpd.chat.irc.settings import IrcSettings
 from tcpd.chat.names import NICK_CHARACTERS, ROOM_CHARACTERS
@@ -41,6 +42,7 @@ MODES = 6
 class IrcServer:
     """One service as its conversations know it.
 
+    :ivar service: its name in the ini file.
     :ivar name: what it calls itself.
     :ivar version: of tcpd.
     :ivar hub: the rooms.
@@ -50,11 +52,13 @@ class IrcServer:
     :ivar wall_clock: seconds since 1970 UTC.
     :ivar clock: seconds, for durations.
     :ivar count: raised by a word; see docs/reference/metrics.rst.
-    :ivar reload: has the daemon read its configuration again; gives a sentence for each thing that
-        was done, and raises ``ValueError`` with what is wrong.
+    :ivar passwords: checks them.
+    :ivar reload: has the daemon read its configuration again; see
+        :class:`tcpd.interfaces.IContext`.
     :ivar entering: how many clients have not registered yet.
     """
 
+    service: str
     name: str
     version: str
     hub: Hub
@@ -64,7 +68,8 @@ class IrcServer:
     wall_clock: Callable[[], float]
     clock: Callable[[], float]
     count: Counter[str]
-    reload: Callable[[], Iterable[str]]
+    passwords: PasswordChecks
+    reload: Callable[[Callable[[bool, Sequence[str]], None]], None]
     formats: Formats = field(default_factory=Formats)
     entering: int = 0
     _now: float = 0.0

@@ -8,6 +8,7 @@ can be labelled as a whole.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,7 @@ from tcpd.chat.outbox import Outbox
 from tcpd.config.values import Rate
 from tcpd.events import Event, Invited, Joined, PrivateSaid, RoomRenamed, Who
 from tcpd.policy.buckets import TokenBucket
-from tcpd.policy.reasons import End
+from tcpd.policy.reasons import End, Refusal
 from tcpd.wire.linebuffer import Fault
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ class Session:
     :param hang_up: called once when the conversation is over, with a last line in the outbox.
     :param cut: called once if the client does not read: the connection is to be ended at once.
     :param facts: tells of the connection; ``None`` where nothing is known of it.
+    :param stand_for: has the client counted by another address (WEBIRC), or tells why it cannot be
+        let in.
 
     :ivar member: ``None`` until the client is registered.
     :ivar caps: the capabilities that are in use.
@@ -68,6 +71,7 @@ class Session:
         "_facts",
         "_hang_up",
         "_joins",
+        "_label",
         "_nicks",
         "_over",
         "_telling",
@@ -81,6 +85,7 @@ class Session:
         "secure",
         "server",
         "slow",
+        "stand_for",
         "version_302",
     )
 
@@ -93,6 +98,7 @@ class Session:
         hang_up: Callable[[], None],
         cut: Callable[[], None],
         facts: Callable[[], Facts] | None = None,
+        stand_for: Callable[[Address], Refusal | None] = lambda address: None,
     ) -> None:
         self.server = server
         self.outbox = outbox
@@ -108,11 +114,13 @@ class Session:
         self._batches = 0
         self._telling: Iterator[bytes] | None = None
         self._over = False
+        self._label = ""
         self._answering = False
         self._ended = False
         self._hang_up = hang_up
         self._cut = cut
         self._facts = facts
+        self.stand_for = stand_for
         self._joins: TokenBucket | None = None
         self._nicks: TokenBucket | None = None
         server.entering += 1
@@ -149,7 +157,7 @@ class Session:
             return
         label = message.tags.get("label")
         if label and caps.LABELED_RESPONSE in self.caps:
-            self._answer(label, message)
+            self._answer(label, partial(self._obey, message))
         else:
             self._obey(message)
 
@@ -331,6 +339,29 @@ class Session:
 
     # --- for commands ---
 
+    def facts(self) -> Facts | None:
+        """What is known of the client's own connection; ``None`` if nothing is."""
+        return None if self._facts is None else self._facts()
+
+    def later(self) -> Callable[[Callable[[], None]], None]:
+        """Leave the answer to the line that is being obeyed for later.
+
+        :return: has it given, by a function that is called unless the conversation is over by then;
+            with the label of the line, if it has one.
+        """
+        label, self._label = self._label, ""
+
+        def give(answer: Callable[[], None]) -> None:
+            if self._over:
+                return
+            if label:
+                self._answer(label, answer)
+            else:
+                self.server.hub.settle()
+                answer()
+
+        return give
+
     def enable(self, enabled: frozenset[str]) -> None:
         """Use these capabilities from now on."""
         self.caps = enabled
@@ -394,23 +425,28 @@ class Session:
         self.server.count["commands"] += 1
         command.call(self, message)
 
-    def _answer(self, label: str, message: Message) -> None:
+    def _answer(self, label: str, obey: Callable[[], None]) -> None:
         """Obey, and label all that is said to the client for it."""
         self.server.hub.settle()
         answer = Answer(self.outbox)
         self._answering = True
+        self._label = label
         try:
             self._redirect(answer.outbox)
-            self._obey(message)
+            obey()
             self.server.hub.settle()
         finally:
+            waits, self._label = not self._label, ""
             self._answering = False
             self._redirect(answer.real)
         self._batches += 1
         batch = f"b{self._batches}"
         server = self.server.name
         telling, self._telling = self._telling, None
-        lines = labelled(answer.lines(), telling, label, batch, server, self.timed)
+        said = answer.lines()
+        if waits and not said and telling is None:
+            return  # the answer, label and all, comes later
+        lines = labelled(said, telling, label, batch, server, self.timed)
         if telling is None or self._over:
             for line in lines:
                 self._put(line)

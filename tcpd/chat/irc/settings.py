@@ -4,8 +4,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tcpd.chat.irc.trusted import GATEWAYS, OPERATORS, Gateway, Operator
 from tcpd.config.fields import option
-from tcpd.config.values import DURATION, PATH, RATE, TEXT, Rate
+from tcpd.config.values import DURATION, PATH, RATE, TEXT, Rate, Type
+
+_ADMIN_LINES = 3
+_ADMIN_BYTES = 300
+
+
+def _parse_admin(text: str) -> tuple[str, ...]:
+    lines = tuple(line.strip() for line in text.split("\n") if line.strip())
+    if len(lines) > _ADMIN_LINES:
+        raise ValueError(f"there are {len(lines)} lines; ADMIN has at most {_ADMIN_LINES}")
+    if any(len(line.encode()) > _ADMIN_BYTES or not line.isprintable() for line in lines):
+        raise ValueError(f"a line has at most {_ADMIN_BYTES} bytes, all of them to be seen")
+    return lines
+
+
+_ADMIN: Type[tuple[str, ...]] = Type(
+    f"up to {_ADMIN_LINES} lines of text", _parse_admin, "\n    ".join
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,6 +39,25 @@ class IrcSettings:
         PATH,
         "",
         "A file of text, UTF-8, that is shown to who connects. Empty: there is none.",
+    )
+    admin: tuple[str, ...] = option(
+        _ADMIN,
+        (),
+        "Who runs the server and how to reach them, for ADMIN.",
+    )
+    operators: tuple[Operator, ...] = option(
+        OPERATORS,
+        (),
+        "Who becomes an operator of the daemon in chat by OPER: a name, and the hash of a "
+        "password. Operators put people out (KILL), operate the house's rooms, see addresses and reload.",
+        secret=True,
+    )
+    webirc: tuple[Gateway, ...] = option(
+        GATEWAYS,
+        (),
+        "Gateways, such as web clients, that tell by WEBIRC whom they stand for: the networks that "
+        "they connect from, and the hash of a password.",
+        secret=True,
     )
     register_timeout: float = option(
         DURATION,
