@@ -439,13 +439,13 @@ class Session:
             waits, self._label = not self._label, ""
             self._answering = False
             self._redirect(answer.real)
-        self._batches += 1
-        batch = f"b{self._batches}"
-        server = self.server.name
         telling, self._telling = self._telling, None
         said = answer.lines()
         if waits and not said and telling is None:
             return  # the answer, label and all, comes later
+        self._batches += 1
+        batch = f"b{self._batches}"
+        server = self.server.name
         lines = labelled(said, telling, label, batch, server, self.timed)
         if telling is None or self._over:
             for line in lines:

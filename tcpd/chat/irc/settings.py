@@ -49,7 +49,8 @@ class IrcSettings:
         OPERATORS,
         (),
         "Who becomes an operator of the daemon in chat by OPER: a name, and the hash of a "
-        "password. Operators put people out (KILL), operate the house's rooms, see addresses and reload.",
+        "password. Operators put people out (KILL), operate the house's rooms, see addresses and "
+        "reload.",
         secret=True,
     )
     webirc: tuple[Gateway, ...] = option(

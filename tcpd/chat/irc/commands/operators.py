@@ -141,6 +141,7 @@ def _wallops(session: Session, message: Message) -> None:
     text = message.params[0]
     if not text:
         session.numeric(numerics.ERR_NEEDMOREPARAMS, "WALLOPS")
+        return
     for piece in split_message(text):
         answer(session, session.server.hub.announce(member, piece), "WALLOPS")
 
