@@ -343,6 +343,7 @@ def test_tags_stand_in_front_in_the_order_given() -> None:
         (" A",),
         ("A ", "b"),
         ("A", "b", "", "c"),
+        ("A", "", "b", "c"),
         ("A", " ", "c"),
     ],
 )
