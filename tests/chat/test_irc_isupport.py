@@ -124,7 +124,9 @@ def test_tokens_keep_to_the_grammar(network: str, denied: list[str]) -> None:
     assert all(TOKEN.fullmatch(word) for word in written(tokens(limits)))
 
 
-@given(st.lists(st.integers(1, 200), max_size=30), st.text("aé", min_size=1, max_size=32))
+@given(
+    st.lists(st.integers(1, 200), min_size=1, max_size=30), st.text("aé", min_size=1, max_size=32)
+)
 def test_tokens_fill_lines_of_512_bytes(sizes: list[int], client: str) -> None:
     """'Most IRC servers limit messages to 512 bytes in length', and '<1-13 tokens>' each."""
     words = [f"A={'x' * size}" for size in sizes]
