@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -45,9 +44,7 @@ class IrcProtocol(DoorProtocol):
             outbox,
             address,
             secure,
-            self.hang_up,
-            self.cut,
-            None if connection is None else partial(self.facts, connection),
+            self,
         )
 
     def dataReceived(self, data: bytes) -> None:

@@ -7,9 +7,9 @@ can be labelled as a whole.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from tcpd.chat.irc import caps, numerics
 from tcpd.chat.irc.commands import channels
@@ -41,6 +41,19 @@ SLOW_READER = "SendQ exceeded"
 _AT_A_TIME = 16384
 
 
+class Edge(Protocol):
+    """What a conversation asks of its connection."""
+
+    def hang_up(self) -> None:
+        """The conversation is over: write what waits, and close. Called once."""
+
+    def cut(self) -> None:
+        """The client does not read: end the connection at once. Called once."""
+
+    def facts(self) -> Facts | None:
+        """What is known of the connection; ``None`` if nothing is."""
+
+
 class Session:
     """One conversation. A :class:`tcpd.chat.member.Door` for the hub.
 
@@ -48,9 +61,7 @@ class Session:
     :param outbox: where all that is said to the client goes.
     :param address: the client's, or ``None``.
     :param secure: whether nobody on the way can read along.
-    :param hang_up: called once when the conversation is over, with a last line in the outbox.
-    :param cut: called once if the client does not read: the connection is to be ended at once.
-    :param facts: tells of the connection; ``None`` where nothing is known of it.
+    :param edge: the connection.
 
     :ivar member: ``None`` until the client is registered.
     :ivar caps: the capabilities that are in use.
@@ -63,10 +74,8 @@ class Session:
     __slots__ = (
         "_answering",
         "_batches",
-        "_cut",
+        "_edge",
         "_ended",
-        "_facts",
-        "_hang_up",
         "_joins",
         "_nicks",
         "_over",
@@ -90,9 +99,7 @@ class Session:
         outbox: Outbox,
         address: Address | None,
         secure: bool,
-        hang_up: Callable[[], None],
-        cut: Callable[[], None],
-        facts: Callable[[], Facts] | None = None,
+        edge: Edge,
     ) -> None:
         self.server = server
         self.outbox = outbox
@@ -110,12 +117,14 @@ class Session:
         self._over = False
         self._answering = False
         self._ended = False
-        self._hang_up = hang_up
-        self._cut = cut
-        self._facts = facts
+        self._edge = edge
         self._joins: TokenBucket | None = None
         self._nicks: TokenBucket | None = None
         server.entering += 1
+
+    def facts(self) -> Facts | None:
+        """What is known of the client's own connection; ``None`` if nothing is."""
+        return self._edge.facts()
 
     # --- the client's side: see tcpd.chat.edge.Conversation ---
 
@@ -152,6 +161,10 @@ class Session:
             self._answer(label, message)
         else:
             self._obey(message)
+
+    def is_costly(self, line: bytes | Fault) -> bool:
+        # with tags, it may stand anywhere
+        return not isinstance(line, Fault) and b"JOIN" in line.upper()
 
     def tell_more(self) -> None:
         telling = self._telling
@@ -197,7 +210,7 @@ class Session:
         if self._answering:
             self._ended = True
         else:
-            self._hang_up()
+            self._edge.hang_up()
 
     def _error(self, why: str) -> bytes:
         return write("ERROR", f"Closing Link: {self.name} ({why})", colon=True)
@@ -327,7 +340,7 @@ class Session:
         self._over = True
         self._telling = None
         self.server.count["dropped"] += 1
-        self._cut()
+        self._edge.cut()
 
     # --- for commands ---
 
@@ -340,6 +353,7 @@ class Session:
     def registered(self, member: Member) -> None:
         """The client is a member now."""
         self.member = member
+        self.entry = _REGISTERED
         self.server.entering -= 1
         self.server.count["registered"] += 1
         self._equip(member)
@@ -415,7 +429,7 @@ class Session:
             for line in lines:
                 self._put(line)
             if self._ended:
-                self._hang_up()
+                self._edge.hang_up()
         else:
             self._telling = lines
 
@@ -440,5 +454,8 @@ class Session:
                     error.command, "INVALID_MESSAGE", text="There is a NUL or a CR in that line"
                 )
 
+
+#: What all who are registered have said of themselves, as nobody asks any more.
+_REGISTERED = Registration()
 
 _SAYING = frozenset({"PRIVMSG", "NOTICE"})
