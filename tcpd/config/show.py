@@ -262,6 +262,8 @@ Listeners
                             from a proxy in one of these networks, or it is
                             refused; on a UNIX socket ``proxy=unix``
 ``udp``                     datagrams in place of connections; with ``HOST:PORT``
+``websocket``               the protocol's lines in WebSocket messages; ``ws://``, and
+                            ``wss://`` together with ``tls=NAME``
 ``mode=0660``               the permissions of a UNIX socket, in octal
 ``owner=USER``              whom a UNIX socket is given to, by name or number
 ``group=GROUP``             the same of its group
