@@ -146,7 +146,7 @@ class Upgrade:
         if (
             # "A server MUST ignore an Upgrade header field that is received in an HTTP/1.0
             # request" (RFC 9110 section 7.8)
-            request.http_version < b"1.1"
+            request.http_version != b"1.1"
             or b"websocket" not in _tokens(headers.get(b"upgrade", ()), lower=True)
             or b"upgrade" not in _tokens(headers.get(b"connection", ()), lower=True)
         ):
