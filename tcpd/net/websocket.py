@@ -138,7 +138,7 @@ class WebSocketLayer:
         if self._ping:
             self._timer = self._clock.callLater(self._ping, self._look)
         self._connection.upgraded(more=bool(answer.rest))
-        if answer.rest:
+        if answer.rest and not self._connection.disconnecting:
             self.dataReceived(answer.rest)
 
     # --- taking messages, so many a turn ---
@@ -324,7 +324,10 @@ class WebSocketLayer:
         self.loseConnection()
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
-        self._transport.registerProducer(producer, streaming)
+        if self.disconnecting:
+            producer.stopProducing()
+        else:
+            self._transport.registerProducer(producer, streaming)
 
     def unregisterProducer(self) -> None:
         self._transport.unregisterProducer()

@@ -1,9 +1,13 @@
 """How a WebSocket begins: one HTTP request, and an answer (RFC 6455 section 4).
 
 h11 reads the request. What is no request for a WebSocket gets an answer that a person with a
-browser or curl can read. No extension is ever agreed on, permessage-deflate among them: a client
-could have lines of a few hundred bytes cost 300 KiB of memory each, and length tells of content
-where what somebody else says is compressed together with a secret (CRIME, BREACH).
+browser or curl can read.
+
+No extension is ever agreed on, permessage-deflate (RFC 7692) among them. Its streams take some 300
+KiB a connection (zlib's zconf.h: 256 to deflate, 40 to inflate); a line to a room would be
+compressed once a member in place of being written once; a small message could grow into a large
+one before any limit is asked; and where what others say is compressed together with a secret, its
+length tells of it (CRIME, BREACH).
 """
 
 from __future__ import annotations

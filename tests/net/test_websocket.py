@@ -287,6 +287,24 @@ def test_a_factory_that_makes_no_protocol(make: Make) -> None:
     assert [type(event) for event in client.read()] == [AcceptConnection, CloseConnection]
 
 
+class FailsAtOnce(Told):
+    """Cannot begin."""
+
+    def connectionMade(self) -> None:
+        raise RuntimeError("broken on purpose")
+
+
+def test_a_protocol_that_fails_to_begin_gets_nothing_more(
+    make: Make, logged_failures: LoggedFailures
+) -> None:
+    house = make(FailsAtOnce)
+    client = Browser(house, first=frames(TextMessage("hello")))
+    assert client.transport.aborted
+    assert client.protocol.received == b""
+    logged_failures.expect("broken on purpose")
+    house.lose(None if isinstance(house, LeanHouse) else client.connection)
+
+
 # --- the end ---
 
 
@@ -318,6 +336,9 @@ def test_the_protocol_closes_and_waits_for_the_client(make: Make) -> None:
     transport.loseConnection()
     transport.loseConnection()
     transport.write(b"too late\r\n")
+    late = Producer()
+    transport.registerProducer(late, False)
+    assert late.asked == ["stop"]
     said = client.read()
     assert said[:2] == [TextMessage("bye"), TextMessage("and no line end")]
     (close,) = said[2:]
