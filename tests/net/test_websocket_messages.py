@@ -273,9 +273,10 @@ def test_however_the_stream_is_cut(
 
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 127, 512, 8703, 65535, 65536, 70000])
 @pytest.mark.parametrize("frames", [None, Frames.TEXT, Frames.BINARY])
-def test_a_line_is_a_message_of_any_size(size: int, frames: Frames | None) -> None:
+@pytest.mark.parametrize("end", [b"\r\n", b"\n"])
+def test_a_line_is_a_message_of_any_size(size: int, frames: Frames | None, end: bytes) -> None:
     """Our frames are what wsproto's client reads, and what its server would have written."""
-    data = Messages(frames, LONGEST).frame(b"x" * size + b"\r\n")
+    data = Messages(frames, LONGEST).frame(b"x" * size + end)
     event: Event = BytesMessage(b"x" * size) if frames is Frames.BINARY else TextMessage("x" * size)
     assert data == bytes(Connection(ConnectionType.SERVER).send(event))
     assert heard(data)[-1:] == [event] or size > 65535
@@ -284,6 +285,11 @@ def test_a_line_is_a_message_of_any_size(size: int, frames: Frames | None) -> No
 def test_many_lines_in_one_write_are_many_messages() -> None:
     data = Messages(None, LONGEST).frame(b"one\r\ntwo\nthree\r\n")
     assert heard(data) == [TextMessage("one"), TextMessage("two"), TextMessage("three")]
+    assert heard(Messages(None, LONGEST).frame(b"a\nb\r\n")) == [
+        TextMessage("a"),
+        TextMessage("b"),
+    ]
+    assert Messages(None, LONGEST).frame(b"") == b""
 
 
 def test_what_has_no_end_yet_waits_for_it() -> None:
