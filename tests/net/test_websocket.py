@@ -287,6 +287,20 @@ def test_a_factory_that_makes_no_protocol(make: Make) -> None:
     assert [type(event) for event in client.read()] == [AcceptConnection, CloseConnection]
 
 
+def test_a_port_can_become_one_without_and_one_with(make: Make) -> None:
+    """A reload that changes the words of a listener keeps its port open."""
+    house = make()
+    client = Browser(house).shake()
+    house.factory.become(ListenerFactory(house.layer))
+    connection, _ = house.connect()
+    house.feed(connection, b"plain")
+    assert house.application.made[-1].received == b"plain"
+    client.say("who was there stays")
+    assert house.application.made[0].received == b"who was there stays\r\n"
+    house.factory.become(ListenerFactory(house.layer, websocket=True))
+    Browser(house).shake()
+
+
 class FailsAtOnce(Told):
     """Cannot begin."""
 

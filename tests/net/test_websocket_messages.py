@@ -268,6 +268,25 @@ def test_however_the_stream_is_cut(
         assert whole.all() == parts.all()
 
 
+@given(
+    pieces=st.lists(st.binary(max_size=40), max_size=6),
+    frames=st.sampled_from([None, Frames.TEXT, Frames.BINARY]),
+    closing=st.booleans(),
+)
+def test_no_bytes_do_more_than_be_a_fault(
+    pieces: list[bytes], frames: Frames | None, closing: bool
+) -> None:
+    messages = Messages(frames, LONGEST)
+    if closing:
+        messages.close(1000, "")
+    for piece in pieces:
+        messages.receive(piece)
+        taken = messages.take(100)
+        assert not (taken.fault and taken.closed)
+    messages.ping()
+    heard(messages.close(1000, ""))
+
+
 # --- to the client ---
 
 
