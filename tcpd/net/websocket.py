@@ -110,7 +110,7 @@ class WebSocketLayer:
             return
         self._heard = self._clock.seconds()
         self._messages.receive(data)
-        if self._wanted and self._later is None:
+        if self._takes and self._later is None:
             self._take()
         else:
             self._more = True
@@ -143,6 +143,11 @@ class WebSocketLayer:
 
     # --- taking messages, so many a turn ---
 
+    @property
+    def _takes(self) -> bool:
+        """Whether messages are taken: a Close has to be found, whatever the protocol wanted."""
+        return self._wanted or self.disconnecting
+
     def _take(self) -> None:
         """Hand the protocol what has come, as far as a turn goes."""
         taken = self._messages.take(_FRAMES_A_TURN)
@@ -162,11 +167,10 @@ class WebSocketLayer:
 
     def _go_on_reading(self) -> None:
         """Read from the client or not, for whatever reason; this alone decides it."""
-        # its Close has to be read, whatever the protocol wanted
-        wanted = self._wanted or self.disconnecting
-        if wanted and self._more and self._later is None:
+        takes = self._takes
+        if takes and self._more and self._later is None:
             self._later = self._clock.callLater(0, self._take_later)
-        reading = wanted and not self._more
+        reading = takes and not self._more
         if reading is not self._reading:
             self._reading = reading
             if reading:
@@ -176,7 +180,7 @@ class WebSocketLayer:
 
     def _take_later(self) -> None:
         self._later = None
-        if not (self._wanted or self.disconnecting):
+        if not self._takes:
             return
         try:
             self._take()

@@ -368,6 +368,27 @@ def test_the_protocol_closes_and_waits_for_the_client(make: Make) -> None:
     nothing_left(house)
 
 
+@pytest.mark.parametrize("lines", [(), ("one", "two")])
+def test_the_clients_close_is_found_though_the_protocol_had_enough(
+    make: Make, lines: tuple[str, ...]
+) -> None:
+    house = make()
+    client = Browser(house).shake()
+    client.protocol.transport.pauseProducing()
+    client.say(*lines)
+    client.protocol.transport.loseConnection()
+    (close,) = client.read()
+    assert isinstance(close, CloseConnection)
+    client.feed(frames(close.response()))
+    house.clock.advance(0)
+    assert client.protocol.received == b""
+    assert client.transport.disconnecting
+    if not isinstance(house, LeanHouse):
+        house.lose(client.connection)
+    assert house.counters.ended == {End.SERVER: 1}
+    nothing_left(house)
+
+
 def test_a_client_that_does_not_answer_a_close_is_cut(make: Make) -> None:
     house = make(linger=2.0)
     client = Browser(house).shake()
