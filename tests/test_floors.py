@@ -66,6 +66,9 @@ SANS_IO = (
     "chat/text/render",
     "chat/text/session",
     "chat/text/settings",
+    "net/websocket_messages",
+    "net/websocket_settings",
+    "net/websocket_upgrade",
     "relay/forward_settings",
     "relay/target",
 )

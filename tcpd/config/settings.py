@@ -208,7 +208,9 @@ class PolicySettings:
         "How long a proxy may take to send the PROXY header, on listeners that say proxy=.",
     )
     handshake: float = option(
-        at_least(DURATION, 0.1), 10.0, "How long a client may take for the TLS handshake."
+        at_least(DURATION, 0.1),
+        10.0,
+        "How long a client may take for the TLS handshake, and for that of WebSocket behind it.",
     )
     first_byte: float = option(
         DURATION,
