@@ -7,6 +7,7 @@ daemon to speak to; 4 this user may not.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -108,6 +109,15 @@ def _parser() -> argparse.ArgumentParser:
     ):
         add(name, help).add_argument("words", metavar="SERVICE", nargs=1)
     add("events", "follow what happens, a JSON object a line, until Ctrl-C", _events, json=False)
+    top = add("top", "watch rates and connections, drawn anew all the time", _top, json=False)
+    top.add_argument(
+        "--interval", type=_interval, default=2.0, metavar="SECONDS", help="default: 2"
+    )
+    top.add_argument("--once", action="store_true", help="tell once, as plain text, and end")
+    top.add_argument("--connections", action="store_true", help="connections, not services")
+    top.add_argument("--sort", metavar="COLUMN", help="like in/s")
+    top.add_argument("--reverse", action="store_true", help="the other way round")
+    top.add_argument("--filter", metavar="TEXT", default="", help="only rows with this in them")
     add("hash-password", "make a hash of a password for an ini file", _hash_password, json=False)
     probe = add("probe", "look at a service from outside, as a client would", _probe)
     probe.add_argument("host")
@@ -137,6 +147,16 @@ def _port(text: str) -> int:
             f"{text!r} is not the number of a port, which is from 1 to 65535"
         )
     return int(text)
+
+
+def _interval(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0.1 <= seconds <= 3600:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 0.1 to 3600")
+    return seconds
 
 
 def _out(text: str) -> None:
@@ -195,6 +215,25 @@ def _events(asked: argparse.Namespace) -> int:
                 _out(line)
     except KeyboardInterrupt:
         pass
+    return DONE
+
+
+def _top(asked: argparse.Namespace) -> int:
+    from tcpd.ctl.top.terminal import is_terminal
+    from tcpd.ctl.top.view import chosen
+    from tcpd.ctl.top.watch import PATIENCE, once, watch
+
+    view = chosen(asked.connections, asked.sort, asked.reverse, asked.filter)
+
+    def connect() -> Control:
+        paths = find_socket(asked.socket, asked.config, os.environ, os.geteuid())
+        return Control(paths, asked.timeout or PATIENCE)
+
+    if asked.once or not is_terminal():
+        sys.stdout.write(once(connect, view, asked.interval))
+        return DONE
+    with contextlib.suppress(KeyboardInterrupt):
+        watch(connect, view, asked.interval)
     return DONE
 
 

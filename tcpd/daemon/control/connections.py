@@ -19,8 +19,6 @@ from tcpd.daemon.control.answer import (
     moment,
     operator_command,
     pairs,
-    size,
-    span,
     table,
 )
 from tcpd.handshake.as_json import as_json
@@ -30,6 +28,7 @@ from tcpd.line.command import Command
 from tcpd.line.reply import CommandError, WrongArguments
 from tcpd.net.connection import Connection
 from tcpd.ops import catalogue
+from tcpd.ops.amounts import size, span
 from tcpd.policy.admission import IPNetwork
 from tcpd.policy.reasons import End
 from tcpd.wire.safe_text import escape_controls
