@@ -102,6 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     add("check", "have the configuration checked, and change nothing")
     log = add("log", "tell or change the log level")
     log.add_argument("words", metavar="LEVEL", nargs="?")
+    add("reopen", "have the log file opened anew, after logrotate has moved it")
     add("rooms", "list chat rooms")
     for name, help in (
         ("drain", "close the ports of a service and let its connections end"),

@@ -45,7 +45,7 @@ def test_only_operator_commands_are_there_and_the_usual_three(house: House) -> N
     names = re.findall(r"^214[- ]([A-Z]+)", operator.ask("HELP"), re.M)
     assert " ".join(names) == (
         "BAN BANS CHECK CONNECTION CONNECTIONS DRAIN EVENTS HANDSHAKE HELP KICK LIMITS LOG "
-        "PING QUIT RELOAD RESUME ROOMS SERVICES STATUS UNBAN"
+        "PING QUIT RELOAD REOPEN RESUME ROOMS SERVICES STATUS UNBAN"
     )
     assert operator.ask("PING x") == "250 PONG x"
     assert operator.ask("ECHO x").startswith("500 ")
