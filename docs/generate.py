@@ -8,6 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from tcpd.config.show import reference, sample
+from tcpd.ctl.completion import SHELLS
+from tcpd.ctl.main import _parser
 from tcpd.daemon.compose import SECTIONS
 from tcpd.daemon.registry import Kinds
 from tcpd.ops.catalogue import CATALOGUE, EventType
@@ -25,6 +27,10 @@ def generated() -> dict[Path, str]:
         ROOT / "docs" / "reference" / "events.rst": EVENTS
         + "".join(map(event, CATALOGUE.values())),
         ROOT / "docs" / "reference" / "metrics.rst": METRICS_HEAD + "".join(map(metric, METRICS)),
+        **{
+            ROOT / "etc" / "completion" / f"tcpd-ctl.{shell}": script(_parser())
+            for shell, script in SHELLS.items()
+        },
     }
 
 

@@ -120,6 +120,8 @@ def _parser() -> argparse.ArgumentParser:
     top.add_argument("--reverse", action="store_true", help="the other way round")
     top.add_argument("--filter", metavar="TEXT", default="", help="only rows with this in them")
     add("hash-password", "make a hash of a password for an ini file", _hash_password, json=False)
+    completion = add("completion", "print completion for a shell", _completion, json=False)
+    completion.add_argument("shell", choices=("bash",))
     probe = add("probe", "look at a service from outside, as a client would", _probe)
     probe.add_argument("host")
     probe.add_argument("port", type=_port)
@@ -252,6 +254,13 @@ def _hash_password(asked: argparse.Namespace) -> int:
     if not password:
         return _fail("an empty password is none", REFUSED)
     _out(hash_password(password))
+    return DONE
+
+
+def _completion(asked: argparse.Namespace) -> int:
+    from tcpd.ctl.completion import SHELLS
+
+    sys.stdout.write(SHELLS[asked.shell](_parser()))
     return DONE
 
 
