@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import runpy
 from pathlib import Path
 
 from tcpd.config.show import reference, sample
@@ -27,6 +28,9 @@ def generated() -> dict[Path, str]:
         ROOT / "docs" / "reference" / "events.rst": EVENTS
         + "".join(map(event, CATALOGUE.values())),
         ROOT / "docs" / "reference" / "metrics.rst": METRICS_HEAD + "".join(map(metric, METRICS)),
+        ROOT / "etc" / "grafana" / "tcpd.json": runpy.run_path(str(ROOT / "docs" / "dashboard.py"))[
+            "dashboard"
+        ](),
         **{
             ROOT / "etc" / "completion" / f"tcpd-ctl.{shell}": script(_parser())
             for shell, script in SHELLS.items()
