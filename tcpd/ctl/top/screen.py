@@ -38,7 +38,7 @@ def head(seen: Seen) -> list[str]:
         + f", up {span(status.uptime)}, on {status.server_name}",
         f"connections {status.connections} of {status.connections_limit}, "
         f"new {number(flow.accepted)}/s, refused {number(flow.refused)}/s, "
-        f"reactor late {_late(status.lag)}, at most {_late(status.lag_max)}",
+        f"lag {_late(status.lag)}, max {_late(status.lag_max)}",
         f"in {amount(flow.bytes_in)}/s, out {amount(flow.bytes_out)}/s, memory {memory}, "
         f"people {status.members}, rooms {status.rooms}, bans {status.bans}",
     ]

@@ -23,6 +23,7 @@ HELP = (
     "NEW/S clients let in, REF/S refused, IN/S and OUT/S bytes, all a second since",
     "the last look; - is unknown. Of very many connections 1000 are looked at: the",
     "first by the column that they are sorted by (IN/S: by IN; OUT/S: by OUT).",
+    "lag: how late the reactor is with a timer, and was at most in a minute or two.",
 )
 
 

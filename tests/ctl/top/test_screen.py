@@ -66,7 +66,7 @@ def test_the_whole_screen_at_80x24() -> None:
     """Looks right at 80x24."""
     assert shown(View()) == [
         "tcpd 0.1.0 ready, up 1h00m, on test.example",
-        "connections 3 of 10000, new 1.0/s, refused 3.0/s, reactor late 0ms, at most 12ms",
+        "connections 3 of 10000, new 1.0/s, refused 3.0/s, lag 0ms, max 12ms",
         "in 2.0K/s, out 0/s, memory 50M, people 2, rooms 1, bans 0",
         "",
         "SERVICE       PROTOCOL   STATE      OPEN  NEW/S  REF/S  IN/S  OUT/S  REFUSED",
