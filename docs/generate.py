@@ -9,7 +9,7 @@ import runpy
 from pathlib import Path
 
 from tcpd.config.show import reference, sample
-from tcpd.ctl.completion import SHELLS
+from tcpd.ctl.completion.shells import SHELLS
 from tcpd.ctl.main import _parser
 from tcpd.daemon.compose import SECTIONS
 from tcpd.daemon.registry import Kinds

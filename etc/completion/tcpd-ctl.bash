@@ -86,7 +86,7 @@ _tcpd_ctl() {
         events) values='' flags='-h --help --timeout' ;;
         top) values='' flags='-h --help --timeout --interval --once --connections --sort --reverse --filter' ;;
         hash-password) values='' flags='-h --help --timeout' ;;
-        completion) values='bash' flags='-h --help --timeout' ;;
+        completion) values='bash fish zsh' flags='-h --help --timeout' ;;
         probe) values='' flags='-h --help --timeout --json --tls --name --ca --send --expect --min-days' ;;
         esac
         ;;

@@ -121,7 +121,7 @@ def _parser() -> argparse.ArgumentParser:
     top.add_argument("--filter", metavar="TEXT", default="", help="only rows with this in them")
     add("hash-password", "make a hash of a password for an ini file", _hash_password, json=False)
     completion = add("completion", "print completion for a shell", _completion, json=False)
-    completion.add_argument("shell", choices=("bash",))
+    completion.add_argument("shell", choices=("bash", "fish", "zsh"))
     probe = add("probe", "look at a service from outside, as a client would", _probe)
     probe.add_argument("host")
     probe.add_argument("port", type=_port)
@@ -258,7 +258,7 @@ def _hash_password(asked: argparse.Namespace) -> int:
 
 
 def _completion(asked: argparse.Namespace) -> int:
-    from tcpd.ctl.completion import SHELLS
+    from tcpd.ctl.completion.shells import SHELLS
 
     sys.stdout.write(SHELLS[asked.shell](_parser()))
     return DONE

@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from running import PATIENCE, Daemon, receive_until
+from running import Daemon, receive_until
+from terminal import Screen, has
 
 pytestmark = pytest.mark.live
 
@@ -22,58 +21,6 @@ CONFIG = (
     "[service:chargen]\nprotocol = chargen\nlisten =\n  127.0.0.1:0\n"
     "[service:echo]\nprotocol = echo\nlisten =\n  127.0.0.1:0\n"
 )
-
-
-class Screen:
-    """A terminal of tmux's with a program on it.
-
-    :param directory: for tmux's socket.
-    :param command: what runs on it, by a shell that stays.
-    """
-
-    def __init__(self, directory: Path, command: str, width: int = 80, height: int = 24) -> None:
-        self._socket = str(directory / "tmux")
-        self._tmux("new-session", "-d", "-x", str(width), "-y", str(height), "sh")
-        self._tmux("send-keys", "-l", f"PS1='$ '; clear; {command}; echo ended with $?\n")
-
-    def _tmux(self, *arguments: str) -> str:
-        done = subprocess.run(
-            ["tmux", "-S", self._socket, "-f", "/dev/null", *arguments],
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            check=True,
-            env={**os.environ, "LC_ALL": "C.UTF-8", "ENV": ""},
-        )
-        return done.stdout
-
-    def lines(self) -> list[str]:
-        """What is on it."""
-        return self._tmux("capture-pane", "-p").split("\n")[:-1]
-
-    def program(self) -> int:
-        """The process id of what the shell runs."""
-        shell = self._tmux("display-message", "-p", "#{pane_pid}").strip()
-        (child,) = Path(f"/proc/{shell}/task/{shell}/children").read_text().split()
-        return int(child)
-
-    def keys(self, *keys: str) -> None:
-        self._tmux("send-keys", *keys)
-
-    def resize(self, width: int, height: int) -> None:
-        self._tmux("resize-window", "-x", str(width), "-y", str(height))
-
-    def shows(self, wanted: Callable[[list[str]], object]) -> list[str]:
-        """Wait until it does."""
-        end = time.monotonic() + PATIENCE
-        while time.monotonic() < end:
-            lines = self.lines()
-            if wanted(lines):
-                return lines
-        raise AssertionError("\n".join(lines))
-
-    def close(self) -> None:
-        self._tmux("kill-server")
 
 
 @pytest.fixture
@@ -90,10 +37,6 @@ def screen(tmp_path: Path) -> Iterator[Callable[..., Screen]]:
     yield make
     for each in opened:
         each.close()
-
-
-def has(text: str) -> Callable[[list[str]], object]:
-    return lambda lines: any(text in line for line in lines)
 
 
 def test_the_screen_is_alive(start: Callable[[str], Daemon], screen: Callable[..., Screen]) -> None:
