@@ -20,12 +20,13 @@ REFUSED = 550
 class Told:
     """An answer, in both forms.
 
-    :ivar text: for people, one line or several.
+    :ivar text: for people, one line or several; what makes it, where that takes long and programs
+        that ask for JSON would wait for nothing.
     :ivar data: for programs; its keys are documented, and stay.
     :ivar code: of the reply.
     """
 
-    text: str
+    text: str | Callable[[], str]
     data: Mapping[str, Any]
     code: int = 250
 
@@ -76,7 +77,8 @@ def operator_command(
 def _reply(told: Told, in_json: bool) -> Reply:
     if in_json:
         return Reply(told.code, (json.dumps(told.data, separators=(",", ":")),))
-    return Reply.of(told.code, told.text)
+    text = told.text if isinstance(told.text, str) else told.text()
+    return Reply.of(told.code, text)
 
 
 async def _later(told: Awaitable[Told], in_json: bool) -> Reply:

@@ -164,19 +164,11 @@ class Connections:
         else:
             shown = sorted(found, key=_SORTS[sort], reverse=True)[:limit]
         data: list[dict[str, Any]] = []
-        rows: list[tuple[str, ...]] = []
         for start in range(0, len(shown), _ROWS_A_TURN):
             if start:
                 await deferLater(self._daemon.parts.reactor, 0)
-            briefs = [self._brief(each) for each in shown[start : start + _ROWS_A_TURN]]
-            data += briefs
-            rows += map(_row, briefs)
-        text = table(["ID", "SERVICE", "PEER", ">AGE", ">QUIET", ">IN", ">OUT", "TLS"], rows)
-        if len(shown) < len(found):
-            text += f"\n{len(shown)} of {counted(len(found), 'connection')}, LIMIT= shows more"
-        elif not shown:
-            text = "no connections"
-        return Told(text, {"total": len(found), "connections": data})
+            data += map(self._brief, shown[start : start + _ROWS_A_TURN])
+        return Told(lambda: _listing(data, len(found)), {"total": len(found), "connections": data})
 
     def show(self, words: Sequence[str], operator: str) -> Told:
         """CONNECTION."""
@@ -254,6 +246,16 @@ class Connections:
             "tls": connection.tls.version if connection.tls else None,
             "proxy": connection.proxy.plain() if connection.proxy else None,
         }
+
+
+def _listing(briefs: Sequence[dict[str, Any]], total: int) -> str:
+    if not briefs:
+        return "no connections"
+    headings = ["ID", "SERVICE", "PEER", ">AGE", ">QUIET", ">IN", ">OUT", "TLS"]
+    text = table(headings, [_row(each) for each in briefs])
+    if len(briefs) < total:
+        text += f"\n{len(briefs)} of {counted(total, 'connection')}, LIMIT= shows more"
+    return text
 
 
 def _row(brief: dict[str, Any]) -> tuple[str, ...]:
