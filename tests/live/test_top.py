@@ -87,10 +87,11 @@ def test_the_screen_is_alive(start: Callable[[str], Daemon], screen: Callable[..
 
 
 def test_it_finds_the_daemon_again_after_a_restart(
-    tmp_path: Path, screen: Callable[..., Screen]
+    tmp_path: Path, screen: Callable[..., Screen], request: pytest.FixtureRequest
 ) -> None:
     """Resumes after the daemon restarts: says that it lost it, tries again."""
     daemon = Daemon(tmp_path, CONFIG)
+    request.addfinalizer(daemon.stop)
     with daemon.connect("chargen") as client:
         assert client.recv(100)
         top = screen(daemon, "--interval", "0.2")
@@ -103,11 +104,11 @@ def test_it_finds_the_daemon_again_after_a_restart(
     assert "trying again every 0.2 s" in "".join(lines)
     assert any(line.startswith("line") for line in lines)
     daemon = Daemon(tmp_path, CONFIG)
+    request.addfinalizer(daemon.stop)
     lines = top.shows(has(" ready, up "))
     assert not has("LOST")(lines)
     top.keys("C-c")
     top.shows(has("ended with 0"))
-    daemon.stop()
 
 
 def test_a_daemon_that_hangs_leaves_the_keys_working(
