@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
+import runpy
 from pathlib import Path
 
 from tcpd.config.show import reference, sample
+from tcpd.ctl.completion.shells import SHELLS
+from tcpd.ctl.main import _parser
 from tcpd.daemon.compose import SECTIONS
 from tcpd.daemon.registry import Kinds
 from tcpd.ops.catalogue import CATALOGUE, EventType
@@ -25,6 +28,13 @@ def generated() -> dict[Path, str]:
         ROOT / "docs" / "reference" / "events.rst": EVENTS
         + "".join(map(event, CATALOGUE.values())),
         ROOT / "docs" / "reference" / "metrics.rst": METRICS_HEAD + "".join(map(metric, METRICS)),
+        ROOT / "etc" / "grafana" / "tcpd.json": runpy.run_path(str(ROOT / "docs" / "dashboard.py"))[
+            "dashboard"
+        ](),
+        **{
+            ROOT / "etc" / "completion" / f"tcpd-ctl.{shell}": script(_parser())
+            for shell, script in SHELLS.items()
+        },
     }
 
 
