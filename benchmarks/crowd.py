@@ -29,10 +29,10 @@ def addresses(count: int) -> Iterator[str]:
 
 
 def connect(host: str, port: int, source: str, tls: ssl.SSLContext | None) -> socket.socket:
-    """Make one connection that was served.
+    """Make one connection, and have it answered.
 
     :param tls: what to speak TLS by, or ``None``.
-    :raise OSError: if it was refused, or nothing came back.
+    :raise OSError: if it cannot be made, or nothing came back.
     """
     made = socket.create_connection((host, port), _PATIENCE, (source, 0))
     try:
@@ -74,7 +74,7 @@ def resident(pid: int) -> int:
 
 
 def main() -> int:
-    """:return: the exit status: 1 if not all were served, or one was lost."""
+    """:return: the exit status: 1 if not all were answered, or one was put out."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.crowd", description=__doc__)
     parser.add_argument("host")
     parser.add_argument("port", type=int)
@@ -105,13 +105,13 @@ def main() -> int:
         except OSError as error:
             refused, failed = refused + 1, error
     took = time.monotonic() - began
-    tell(f"{len(crowd)} connections served in {took:.1f} s, {refused} not")
+    tell(f"{len(crowd)} connections answered in {took:.1f} s, {refused} not")
     if failed:
         tell(f"the last that was not: {failed}")
     time.sleep(asked.hold)
     lost = ended(crowd)
-    tell(f"after {asked.hold:g} s: {len(crowd) - lost} open, {lost} lost")
-    if asked.pid and crowd:
+    tell(f"after {asked.hold:g} s: {len(crowd) - lost} open, {lost} put out")
+    if asked.pid and crowd and Path(f"/proc/{asked.pid}").exists():
         after = resident(asked.pid)
         each = (after - before) / len(crowd)
         tell(f"the server: {before >> 20} MiB before, {after >> 20} MiB now, {each:.0f} bytes each")

@@ -186,8 +186,8 @@ def test_a_crowd_is_held_from_many_addresses(tmp_path: Path) -> None:
     try:
         held = crowd(20)
         assert (held.returncode, held.stderr) == (0, "")
-        assert re.match(r"20 connections served in [\d.]+ s, 0 not\n", held.stdout)
-        assert "20 open, 0 lost" in held.stdout
+        assert re.match(r"20 connections answered in [\d.]+ s, 0 not\n", held.stdout)
+        assert "20 open, 0 put out" in held.stdout
         assert re.search(r"the server: \d+ MiB before", held.stdout)
     finally:
         daemon.stop()
