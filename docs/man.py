@@ -103,6 +103,12 @@ class Translator(manpage.Translator):  # type: ignore[misc]
             raise nodes.SkipNode
         super().visit_title(node)
 
+    def visit_superscript(self, node: nodes.superscript) -> None:
+        self.body.append("^")
+
+    def depart_superscript(self, node: nodes.superscript) -> None:
+        pass
+
 
 def build(directory: Path, release: str) -> list[Path]:
     """Write the pages; return where they are.
