@@ -25,6 +25,9 @@ def generated() -> dict[Path, str]:
     return {
         ROOT / "etc" / "tcpd.ini": sample(kinds, SECTIONS).rstrip("\n") + "\n",
         ROOT / "docs" / "reference" / "configuration.rst": reference(kinds, SECTIONS),
+        ROOT / "docs" / "reference" / "tcpd-ctl.rst": runpy.run_path(
+            str(ROOT / "docs" / "tcpd_ctl.py")
+        )["page"](),
         ROOT / "docs" / "reference" / "events.rst": EVENTS
         + "".join(map(event, CATALOGUE.values())),
         ROOT / "docs" / "reference" / "metrics.rst": METRICS_HEAD + "".join(map(metric, METRICS)),
