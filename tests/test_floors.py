@@ -42,6 +42,7 @@ SANS_IO = (
     "wire",
     "handshake",
     "config",
+    "ctl",
     "line/reply",
     "line/command",
     "line/session",

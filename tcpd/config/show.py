@@ -212,6 +212,8 @@ _REFERENCE_HEAD = """\
 Configuration reference
 =======================
 
+.. manual
+
 An ini file: ``[section]``, ``key = value``, comments (``#`` or ``;``) on lines of their own, and
 values that may go on in indented lines. Nothing is interpolated. Where several files are named by
 ``--config``, what is read later wins, key by key. Every key is optional but ``protocol`` and

@@ -16,7 +16,8 @@ from tcpd.chat.irc.session import LINE_BYTES, Session
 from tcpd.chat.irc.settings import IrcSettings
 from tcpd.chat.outbox import Outbox
 from tcpd.config.errors import SettingError
-from tcpd.interfaces import IContext, IReconfigurable, IRefusing
+from tcpd.interfaces import IContext, IReconfigurable, IRefusing, IWebSocketFactory
+from tcpd.net.websocket_settings import IRCV3, WebSocketOptions
 from tcpd.policy.reasons import Refusal
 
 #: How many times in the time of a ping it is looked who is silent.
@@ -72,7 +73,7 @@ class IrcProtocol(DoorProtocol):
             session.finish(f"Ping timeout: {seconds} seconds")
 
 
-@implementer(IReconfigurable, IRefusing)
+@implementer(IReconfigurable, IRefusing, IWebSocketFactory)
 class IrcFactory(DoorFactory):
     """What the connections of one IRC door share.
 
@@ -106,6 +107,12 @@ class IrcFactory(DoorFactory):
         """See :class:`tcpd.interfaces.IReconfigurable`."""
         self.server.motd = _motd(settings.motd)
         self.settings = self.server.settings = settings
+        self.websocket = WebSocketOptions(
+            longest=LINE_BYTES,
+            subprotocols=IRCV3,
+            origins=settings.websocket_origins,
+            ping=settings.websocket_ping,
+        )
         self.rate = settings.rate
         self.entry_timeout = settings.register_timeout
         self._look_later()

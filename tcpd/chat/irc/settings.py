@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from tcpd.config.fields import option
 from tcpd.config.values import DURATION, PATH, RATE, TEXT, Rate
+from tcpd.net.websocket_settings import origins_option, ping_option
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,3 +50,5 @@ class IrcSettings:
         Rate(0.1, 5.0),
         "How often a client may change its nickname. Beyond it is told to wait.",
     )
+    websocket_origins: tuple[str, ...] = origins_option()
+    websocket_ping: float = ping_option()
