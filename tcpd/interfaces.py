@@ -27,7 +27,8 @@ class IKind(Interface):
     )
     words = Attribute(
         "frozenset[str]: the listener words that the kind understands beyond tls=NAME, "
-        "which every kind has: 'udp', 'starttls'."
+        "which every kind has: 'udp', 'starttls', 'websocket'. For the last its factory provides "
+        "IWebSocketFactory."
     )
     idle = Attribute(
         "float, seconds: the idle timeout of a policy that says `idle = auto`; 0 means none."
@@ -173,6 +174,19 @@ class IReconfigurable(Interface):
 
         :param settings: an instance of the kind's ``settings``.
         """
+
+
+class IWebSocketFactory(Interface):
+    """A factory of protocols of lines that can be reached by WebSocket too.
+
+    Its protocols need not know of it: on a listener with the word ``websocket`` their transport
+    gives them a line for each message, and sends a message for each line that they write.
+    """
+
+    websocket = Attribute(
+        "tcpd.net.websocket_settings.WebSocketOptions: looked at when a connection begins, so that "
+        "reconfigure() may replace it."
+    )
 
 
 class IRefusing(Interface):

@@ -42,6 +42,7 @@ SANS_IO = (
     "wire",
     "handshake",
     "config",
+    "ctl",
     "line/reply",
     "line/command",
     "line/session",
@@ -66,6 +67,9 @@ SANS_IO = (
     "chat/text/render",
     "chat/text/session",
     "chat/text/settings",
+    "net/websocket_messages",
+    "net/websocket_settings",
+    "net/websocket_upgrade",
     "relay/forward_settings",
     "relay/target",
 )

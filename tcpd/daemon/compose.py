@@ -248,6 +248,7 @@ class Parts:
             self.certificates[listener.tls] if listener.tls else None,
             self.certificates[listener.starttls] if listener.starttls else None,
             Proxies(listener.proxy) if listener.proxy else None,
+            listener.websocket,
         )
 
 

@@ -22,7 +22,7 @@ from tcpd.daemon.control.running import RELOADER
 from tcpd.daemon.descriptors import needed_descriptors, raise_descriptor_limit
 from tcpd.daemon.draining import Drained
 from tcpd.daemon.internal import Internal, with_internals
-from tcpd.daemon.logs import Logs
+from tcpd.daemon.logs import LogFault, Logs
 from tcpd.daemon.metrics import metrics
 from tcpd.daemon.reconfiguration import Reconfiguration
 from tcpd.daemon.surroundings import Surroundings
@@ -72,8 +72,11 @@ class Daemon(MultiService):
         self.drained = Drained(self)
         self.ban_file = ban_file(settings, surroundings, reactor)
         self._threshold = Threshold(settings.tcpd.log_level)
+        tcpd = settings.tcpd
         self._logs = (
-            None if twistd is None else Logs(settings.tcpd.log, self._threshold, twistd, reactor)
+            None
+            if twistd is None
+            else Logs(tcpd.log, tcpd.log_size, self._threshold, twistd, reactor)
         )
         #: Hands the events of the catalogue on to whoever follows them, while the daemon runs.
         self.events = Followers(escape_controls)
@@ -140,6 +143,16 @@ class Daemon(MultiService):
         if name != self._threshold.name:
             self._threshold.name = name
             catalogue.DAEMON_LOG_LEVEL.emit(self._log, threshold=name)
+
+    def reopen_log(self) -> str:
+        """Have the log file opened anew, after somebody has moved it. Called by operators.
+
+        :return: its path.
+        :raise LogFault: if the log does not go to a file, or that cannot be opened.
+        """
+        if self._logs is None:
+            raise LogFault("whoever runs the daemon sees to its log")
+        return self._logs.reopen()
 
     def privilegedStartService(self) -> None:
         """Raise the limit on open files and open all ports.

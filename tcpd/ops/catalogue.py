@@ -159,7 +159,8 @@ CONNECTION_ENDED = EventType(
         "tls": "version and cipher, e.g. TLSv1.3 TLS_AES_256_GCM_SHA384, and subject and "
         "fingerprint of the client's certificate if it showed one; or no TLS",
         "end": "why: client, server, lost, first-byte, idle, session, slow-reader, stalled, "
-        "linger, proxy-failed, proxy-timeout, tls-failed, tls-timeout, shutdown, kicked, banned",
+        "linger, proxy-failed, proxy-timeout, tls-failed, tls-timeout, websocket-failed, "
+        "websocket-timeout, ping-timeout, shutdown, kicked, banned",
         "via": "empty, or what a PROXY header told beside the client's address: "
         "', proxy 192.0.2.1:4711 id 4F2A name example.org'",
         "handshake": "empty without log_handshake = yes, or what the client's SYN asked for and "

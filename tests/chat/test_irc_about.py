@@ -185,7 +185,7 @@ def test_handshake() -> None:
     assert ann.send("HANDSHAKE") == [
         f"{SERVER} FAIL HANDSHAKE UNKNOWN :Nothing is known of your connection"
     ]
-    ann.protocol._session._facts = Facts  # type: ignore[union-attr]
+    ann.protocol.facts = Facts  # type: ignore[method-assign]
     for words in ("HANDSHAKE", "HANDSHAKE layers"):
         numbers = ann.numerics(words)
         assert set(numbers[:-1]) == {"371"}
@@ -198,7 +198,7 @@ def test_handshake() -> None:
 def test_handshake_as_json_is_cut_into_lines() -> None:
     house = House()
     ann = house.irc_client("ann")
-    ann.protocol._session._facts = Facts  # type: ignore[union-attr]
+    ann.protocol.facts = Facts  # type: ignore[method-assign]
     *lines, _ = ann.send("HANDSHAKE json")
     pieces = [line.split(" :", 1)[1] for line in lines]
     assert {len(piece) for piece in pieces[:-1]} == {JSON_PIECE}

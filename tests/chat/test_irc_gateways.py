@@ -165,6 +165,6 @@ def test_who_is_banned_is_not_let_in_by_a_gateway() -> None:
         asked.append(str(address))
         return Refusal.BANNED
 
-    client.protocol._session.stand_for = stand_for  # type: ignore[union-attr]
+    client.protocol.stand_for = stand_for  # type: ignore[method-assign]
     assert webirc(client) == [f"ERROR :Closing Link: ann ({Refusal.BANNED.sentence})"]
     assert asked == ["198.51.100.7"]

@@ -134,8 +134,7 @@ def test_a_certificate_is_told_to_oneself() -> None:
     house = House()
     ann = house.irc_client("ann")
     bob = house.irc_client("bob")
-    session = bob.protocol._session
-    session._facts = lambda: Facts(tls=Tls(client="CN=bob"))  # type: ignore[union-attr]
+    bob.protocol.facts = lambda: Facts(tls=Tls(client="CN=bob"))  # type: ignore[method-assign]
     assert by_number(bob.send("WHOIS bob"))["276"] == "bob :shows the certificate CN=bob"
     assert "276" not in by_number(ann.send("WHOIS bob"))
 

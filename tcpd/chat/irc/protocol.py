@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from twisted.internet.interfaces import IAddress, IDelayedCall
 from zope.interface import implementer
 
 from tcpd.chat.edge import DoorFactory, DoorProtocol
+from tcpd.chat.hosts import Address
 from tcpd.chat.irc.message import write
 from tcpd.chat.irc.passwords import PasswordChecks
 from tcpd.chat.irc.server import IrcServer
@@ -18,7 +18,8 @@ from tcpd.chat.irc.session import LINE_BYTES, Session
 from tcpd.chat.irc.settings import IrcSettings
 from tcpd.chat.outbox import Outbox
 from tcpd.config.errors import SettingError
-from tcpd.interfaces import IContext, IReconfigurable, IRefusing
+from tcpd.interfaces import IConnection, IContext, IReconfigurable, IRefusing, IWebSocketFactory
+from tcpd.net.websocket_settings import IRCV3, WebSocketOptions
 from tcpd.policy.reasons import Refusal
 
 #: How many times in the time of a ping it is looked who is silent.
@@ -39,18 +40,19 @@ class IrcProtocol(DoorProtocol):
 
     def converse(self, outbox: Outbox, connection: Any) -> Session:
         self._irc.protocols[self] = None
-        if connection is None:
-            return Session(self._irc.server, outbox, None, False, self.hang_up, self.cut)
         return Session(
             self._irc.server,
             outbox,
-            connection.address,
-            _is_secure(connection),
-            self.hang_up,
-            self.cut,
-            partial(self.facts, connection),
-            connection.stand_for,
+            None if connection is None else connection.address,
+            connection is not None and _is_secure(connection),
+            self,
         )
+
+    def stand_for(self, address: Address) -> Refusal | None:
+        """See :class:`tcpd.chat.irc.session.Edge`."""
+        connection: Any = IConnection(self.transport, None)
+        refusal: Refusal | None = None if connection is None else connection.stand_for(address)
+        return refusal
 
     def dataReceived(self, data: bytes) -> None:
         self._heard = True
@@ -77,7 +79,7 @@ class IrcProtocol(DoorProtocol):
             session.finish(f"Ping timeout: {seconds} seconds")
 
 
-@implementer(IReconfigurable, IRefusing)
+@implementer(IReconfigurable, IRefusing, IWebSocketFactory)
 class IrcFactory(DoorFactory):
     """What the connections of one IRC door share.
 
@@ -113,6 +115,12 @@ class IrcFactory(DoorFactory):
         """See :class:`tcpd.interfaces.IReconfigurable`."""
         self.server.motd = _motd(settings.motd)
         self.settings = self.server.settings = settings
+        self.websocket = WebSocketOptions(
+            longest=LINE_BYTES,
+            subprotocols=IRCV3,
+            origins=settings.websocket_origins,
+            ping=settings.websocket_ping,
+        )
         self.rate = settings.rate
         self.entry_timeout = settings.register_timeout
         self._look_later()

@@ -28,7 +28,6 @@ class Registration:
     :ivar real_name: likewise.
     :ivar password: what it gave for the server's; ``None`` for nothing.
     :ivar held: how many things registration waits for that are being found out.
-    :ivar refused: how often the client was wrong about a password.
     :ivar negotiating: whether it talks about capabilities, so that registration waits for CAP END.
     :ivar away: why it is away from the beginning; empty if it is not.
     """
@@ -40,7 +39,6 @@ class Registration:
         "nick",
         "password",
         "real_name",
-        "refused",
         "user",
     )
 
@@ -50,7 +48,6 @@ class Registration:
         self.real_name = ""
         self.password: str | None = None
         self.held = 0
-        self.refused = 0
         self.negotiating = False
         self.away = ""
 

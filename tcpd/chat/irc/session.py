@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from tcpd.chat.irc import caps, numerics
 from tcpd.chat.irc.commands import channels
@@ -42,6 +42,22 @@ SLOW_READER = "SendQ exceeded"
 _AT_A_TIME = 16384
 
 
+class Edge(Protocol):
+    """What a conversation asks of its connection."""
+
+    def hang_up(self) -> None:
+        """The conversation is over: write what waits, and close. Called once."""
+
+    def cut(self) -> None:
+        """The client does not read: end the connection at once. Called once."""
+
+    def facts(self) -> Facts | None:
+        """What is known of the connection; ``None`` if nothing is."""
+
+    def stand_for(self, address: Address) -> Refusal | None:
+        """Have the client counted by another address (WEBIRC), or tell why it is not let in."""
+
+
 class Session:
     """One conversation. A :class:`tcpd.chat.member.Door` for the hub.
 
@@ -49,16 +65,13 @@ class Session:
     :param outbox: where all that is said to the client goes.
     :param address: the client's, or ``None``.
     :param secure: whether nobody on the way can read along.
-    :param hang_up: called once when the conversation is over, with a last line in the outbox.
-    :param cut: called once if the client does not read: the connection is to be ended at once.
-    :param facts: tells of the connection; ``None`` where nothing is known of it.
-    :param stand_for: has the client counted by another address (WEBIRC), or tells why it cannot be
-        let in.
+    :param edge: the connection.
 
     :ivar member: ``None`` until the client is registered.
     :ivar caps: the capabilities that are in use.
     :ivar version_302: whether the client has told CAP LS so, and is told values.
     :ivar entry: what the client has said of itself before.
+    :ivar refused: how often it was wrong about an operator's password.
     :ivar host: where it is, if others than its address tell; ``None`` leaves it to the hub.
     :ivar telling: see :class:`tcpd.chat.edge.Conversation`.
     """
@@ -66,10 +79,8 @@ class Session:
     __slots__ = (
         "_answering",
         "_batches",
-        "_cut",
+        "_edge",
         "_ended",
-        "_facts",
-        "_hang_up",
         "_joins",
         "_label",
         "_nicks",
@@ -82,10 +93,10 @@ class Session:
         "member",
         "multiline",
         "outbox",
+        "refused",
         "secure",
         "server",
         "slow",
-        "stand_for",
         "version_302",
     )
 
@@ -95,10 +106,7 @@ class Session:
         outbox: Outbox,
         address: Address | None,
         secure: bool,
-        hang_up: Callable[[], None],
-        cut: Callable[[], None],
-        facts: Callable[[], Facts] | None = None,
-        stand_for: Callable[[Address], Refusal | None] = lambda address: None,
+        edge: Edge,
     ) -> None:
         self.server = server
         self.outbox = outbox
@@ -108,6 +116,7 @@ class Session:
         self.member: Member | None = None
         self.caps = caps.NONE
         self.version_302 = False
+        self.refused = 0
         self.entry = Registration()
         self.host: str | None = None
         self.multiline: object | None = None
@@ -117,13 +126,14 @@ class Session:
         self._label = ""
         self._answering = False
         self._ended = False
-        self._hang_up = hang_up
-        self._cut = cut
-        self._facts = facts
-        self.stand_for = stand_for
+        self._edge = edge
         self._joins: TokenBucket | None = None
         self._nicks: TokenBucket | None = None
         server.entering += 1
+
+    def facts(self) -> Facts | None:
+        """What is known of the client's own connection; ``None`` if nothing is."""
+        return self._edge.facts()
 
     # --- the client's side: see tcpd.chat.edge.Conversation ---
 
@@ -160,6 +170,10 @@ class Session:
             self._answer(label, partial(self._obey, message))
         else:
             self._obey(message)
+
+    def is_costly(self, line: bytes | Fault) -> bool:
+        # with tags, it may stand anywhere
+        return not isinstance(line, Fault) and b"JOIN" in line.upper()
 
     def tell_more(self) -> None:
         telling = self._telling
@@ -205,10 +219,14 @@ class Session:
         if self._answering:
             self._ended = True
         else:
-            self._hang_up()
+            self._edge.hang_up()
 
     def _error(self, why: str) -> bytes:
         return write("ERROR", f"Closing Link: {self.name} ({why})", colon=True)
+
+    def stand_for(self, address: Address) -> Refusal | None:
+        """See :class:`Edge`."""
+        return self._edge.stand_for(address)
 
     # --- what is said to the client ---
 
@@ -335,13 +353,9 @@ class Session:
         self._over = True
         self._telling = None
         self.server.count["dropped"] += 1
-        self._cut()
+        self._edge.cut()
 
     # --- for commands ---
-
-    def facts(self) -> Facts | None:
-        """What is known of the client's own connection; ``None`` if nothing is."""
-        return None if self._facts is None else self._facts()
 
     def later(self) -> Callable[[Callable[[], None]], None]:
         """Leave the answer to the line that is being obeyed for later.
@@ -371,6 +385,7 @@ class Session:
     def registered(self, member: Member) -> None:
         """The client is a member now."""
         self.member = member
+        self.entry = _REGISTERED
         self.server.entering -= 1
         self.server.count["registered"] += 1
         self._equip(member)
@@ -451,7 +466,7 @@ class Session:
             for line in lines:
                 self._put(line)
             if self._ended:
-                self._hang_up()
+                self._edge.hang_up()
         else:
             self._telling = lines
 
@@ -476,5 +491,8 @@ class Session:
                     error.command, "INVALID_MESSAGE", text="There is a NUL or a CR in that line"
                 )
 
+
+#: What all who are registered have said of themselves, as nobody asks any more.
+_REGISTERED = Registration()
 
 _SAYING = frozenset({"PRIVMSG", "NOTICE"})

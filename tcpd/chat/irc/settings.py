@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from tcpd.chat.irc.trusted import GATEWAYS, OPERATORS, Gateway, Operator
 from tcpd.config.fields import option
 from tcpd.config.values import DURATION, PATH, RATE, TEXT, Rate, Type
+from tcpd.net.websocket_settings import origins_option, ping_option
 
 _ADMIN_LINES = 3
 _ADMIN_BYTES = 300
@@ -87,3 +88,5 @@ class IrcSettings:
         Rate(0.1, 5.0),
         "How often a client may change its nickname. Beyond it is told to wait.",
     )
+    websocket_origins: tuple[str, ...] = origins_option()
+    websocket_ping: float = ping_option()

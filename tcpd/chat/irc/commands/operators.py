@@ -92,8 +92,8 @@ def _note_refused(session: Session, name: str) -> None:
 
 def _refuse_operator(session: Session) -> None:
     session.numeric(numerics.ERR_PASSWDMISMATCH)
-    session.entry.refused += 1
-    if session.entry.refused >= ATTEMPTS:
+    session.refused += 1
+    if session.refused >= ATTEMPTS:
         session.finish("Too many wrong passwords")
 
 
