@@ -22,7 +22,8 @@ EXTENDED_MONITOR = "extended-monitor"
 INVITE_NOTIFY = "invite-notify"
 SETNAME = "setname"
 STANDARD_REPLIES = "standard-replies"
-NO_IMPLICIT_NAMES = "draft/no-implicit-names"
+NO_IMPLICIT_NAMES = "no-implicit-names"
+NO_IMPLICIT_NAMES_DRAFT = "draft/no-implicit-names"
 EXTENDED_ISUPPORT = "draft/extended-isupport"
 PRE_AWAY = "draft/pre-away"
 MULTILINE = "draft/multiline"
@@ -56,6 +57,7 @@ CAPABILITIES: Mapping[str, str] = {
     SETNAME: "",
     STANDARD_REPLIES: "",
     NO_IMPLICIT_NAMES: "",
+    NO_IMPLICIT_NAMES_DRAFT: "",
     EXTENDED_ISUPPORT: "",
     PRE_AWAY: "",
     MULTILINE: f"max-bytes={MULTILINE_BYTES},max-lines={MULTILINE_LINES}",
@@ -66,8 +68,18 @@ CAPABILITIES: Mapping[str, str] = {
 
 NONE: frozenset[str] = frozenset()
 
+#: What answers are labelled by, and what a message of several lines is sent by: both of them each.
+LABELS = frozenset({LABELED_RESPONSE, BATCH})
+LINES = frozenset({MULTILINE, BATCH})
 
-def requested(words: str, enabled: frozenset[str], known: Iterable[str]) -> frozenset[str] | None:
+#: With any of these a client that comes into a room is not told who is there. The specification is
+#: final since 2026, and clients still ask for it by the name it had before.
+NAMELESS = frozenset({NO_IMPLICIT_NAMES, NO_IMPLICIT_NAMES_DRAFT})
+
+
+def requested(
+    words: Iterable[str], enabled: frozenset[str], known: Iterable[str]
+) -> frozenset[str] | None:
     """What is enabled after a REQ, all of which is taken over or nothing.
 
     :param words: names, with a ``-`` before those that are to be switched off.
@@ -77,7 +89,7 @@ def requested(words: str, enabled: frozenset[str], known: Iterable[str]) -> froz
     """
     known = set(known) - {STS}  # "Clients MUST NOT request this capability with CAP REQ."
     wanted = set(enabled)
-    for word in words.split():
+    for word in words:
         name = word.removeprefix("-")
         if name not in known:
             return None

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from tcpd.chat.hub import Hub
-from tcpd.chat.irc import caps
+from tcpd.chat.irc import caps, sts
 from tcpd.chat.irc.isupport import Limits, tokens
+from tcpd.chat.irc.passwords import PasswordChecks
 from tcpd.chat.irc.render import Formats, timestamp
 from tcpd.chat.irc.settings import IrcSettings
 from tcpd.chat.names import NICK_CHARACTERS, ROOM_CHARACTERS
@@ -52,6 +53,8 @@ class IrcServer:
     :ivar count: raised by a word; see docs/reference/metrics.rst.
     :ivar reload: has the daemon read its configuration again; gives a sentence for each thing that
         was done, and raises ``ValueError`` with what is wrong.
+    :ivar passwords: checks those that clients say.
+    :ivar tls_port: tells the port where clients can speak TLS; ``None`` for none.
     :ivar entering: how many clients have not registered yet.
     """
 
@@ -65,6 +68,8 @@ class IrcServer:
     clock: Callable[[], float]
     count: Counter[str]
     reload: Callable[[], Iterable[str]]
+    passwords: PasswordChecks = field(default_factory=PasswordChecks)
+    tls_port: Callable[[], int | None] = lambda: None
     formats: Formats = field(default_factory=Formats)
     entering: int = 0
     _now: float = 0.0
@@ -75,10 +80,19 @@ class IrcServer:
         """When the daemon started, for people."""
         return time.strftime("%a %b %d %Y at %H:%M:%S UTC", time.gmtime(self.created))
 
-    @property
-    def capabilities(self) -> dict[str, str]:
-        """All there are, with their values."""
-        return dict(caps.CAPABILITIES)
+    def capabilities(self, secure: bool | None) -> dict[str, str]:
+        """All there are, with their values.
+
+        :param secure: whether the client who asks speaks TLS; ``None`` for one for whom that is no
+            question.
+        """
+        found = dict(caps.CAPABILITIES)
+        duration = self.settings.sts
+        if duration is not None and secure is not None:
+            policy = sts.policy(duration, secure, self.tls_port())
+            if policy:
+                found[caps.STS] = policy
+        return found
 
     def tokens(self) -> dict[str, str]:
         """What RPL_ISUPPORT tells."""
@@ -100,6 +114,7 @@ class IrcServer:
                 host=HOST_CHARACTERS,
                 real_name=REAL_NAME_BYTES,
                 key=KEY_BYTES,
+                denied_tags=self.settings.deny_tags,
             )
         )
 

@@ -8,13 +8,14 @@ can be labelled as a whole.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING
 
 from tcpd.chat.irc import caps, numerics
-from tcpd.chat.irc.commands import channels
+from tcpd.chat.irc.commands import channels, multiline
 from tcpd.chat.irc.commands.table import COMMANDS
-from tcpd.chat.irc.labels import Answer, labelled, tagged
+from tcpd.chat.irc.labels import LABEL_BYTES, Answer, labelled, tagged
 from tcpd.chat.irc.message import Fault as Unreadable
 from tcpd.chat.irc.message import Message, ParseError, parse, write
 from tcpd.chat.irc.registration import Registration
@@ -57,6 +58,7 @@ class Session:
     :ivar version_302: whether the client has told CAP LS so, and is told values.
     :ivar entry: what the client has said of itself before.
     :ivar host: where it is, if others than its address tell; ``None`` leaves it to the hub.
+    :ivar multiline: the message of several lines that the client is sending, if it is.
     :ivar telling: see :class:`tcpd.chat.edge.Conversation`.
     """
 
@@ -104,11 +106,11 @@ class Session:
         self.version_302 = False
         self.entry = Registration()
         self.host: str | None = None
-        self.multiline: object | None = None
+        self.multiline: multiline.Batch | None = None
         self._batches = 0
         self._telling: Iterator[bytes] | None = None
         self._over = False
-        self._answering = False
+        self._answering: Answer | None = None
         self._ended = False
         self._hang_up = hang_up
         self._cut = cut
@@ -124,6 +126,11 @@ class Session:
         return self._telling is not None
 
     @property
+    def over(self) -> bool:
+        """Whether the conversation has ended."""
+        return self._over
+
+    @property
     def name(self) -> str:
         """What the client is called in what it is told: ``*`` before it has a name."""
         if self.member is not None:
@@ -136,6 +143,9 @@ class Session:
     def line(self, line: bytes | Fault) -> None:
         if self._over:
             return
+        if self.member is None and not self.entry.one_more_line():
+            self.finish("too many lines before registration")
+            return
         if isinstance(line, Fault):
             self.server.count["bad-lines"] += 1
             self.finish("a line was longer than 16 KiB")
@@ -143,15 +153,18 @@ class Session:
         try:
             message = parse(line)
         except ParseError as error:
-            self._unreadable(error)
+            self.answer(error.tags.get("label"), partial(self._unreadable, error))
             return
         if message is None:
             return
-        label = message.tags.get("label")
-        if label and caps.LABELED_RESPONSE in self.caps:
-            self._answer(label, message)
-        else:
+        tags = message.tags
+        if (self.multiline is not None or "batch" in tags) and multiline.takes(self, message):
+            return
+        label = tags.get("label")
+        if label is None or message.command == "BATCH":  # which is answered when it is complete
             self._obey(message)
+        else:
+            self.answer(label, partial(self._obey, message))
 
     def tell_more(self) -> None:
         telling = self._telling
@@ -168,7 +181,9 @@ class Session:
         self.finish("Client Quit")
 
     def too_late(self) -> None:
-        self.finish("you did not register in time")
+        # it may be one since the last line: a password takes its time
+        if self.member is None:
+            self.finish("you did not register in time")
 
     def last_words(self, reason: End) -> bytes:
         return self._error(reason.sentence)
@@ -194,7 +209,7 @@ class Session:
 
     def _close(self, why: str) -> None:
         self.outbox.put(self._error(why))
-        if self._answering:
+        if self._answering is not None:
             self._ended = True
         else:
             self._hang_up()
@@ -267,13 +282,16 @@ class Session:
         """Say anything else."""
         self.send(write(command, *params, source=self.server.name, colon=colon))
 
-    def fail(self, command: str, code: str, *context: str, text: str) -> None:
+    def fail(self, command: str, code: str, *context: str, text: str, known: bool = False) -> None:
         """Tell what went wrong, in words for programs and for people.
 
         Source: https://ircv3.net/specs/extensions/standard-replies. Clients that do not know these
         are told as a NOTICE.
+
+        :param known: whether the specification of what the client has sent has this reply: it is
+            then sent to all.
         """
-        if caps.STANDARD_REPLIES in self.caps:
+        if known or caps.STANDARD_REPLIES in self.caps:
             self.from_server("FAIL", command, code, *context, text, colon=True)
         else:
             self.from_server("NOTICE", self.name, f"{command}: {text}", colon=True)
@@ -305,8 +323,11 @@ class Session:
         match event:
             case Joined(room=name):
                 channels.joined(self, member, name)
-            case PrivateSaid() if member.echo:
-                self._put(member.format.render(event))
+            case PrivateSaid():
+                if self._answering is not None and event.whom.id == member.id:
+                    self._answering.leave_out(member.format.render(event))
+                if member.echo:
+                    self._put(member.format.render(event))
             case Invited():
                 channels.invited(self, member, event)
             case RoomRenamed():
@@ -330,6 +351,41 @@ class Session:
         self._cut()
 
     # --- for commands ---
+
+    def answer(self, label: str | None, act: Callable[[], None]) -> None:
+        """Do what a client has asked for, and label all that is said to it for that.
+
+        Source: https://ircv3.net/specs/extensions/labeled-response. "This specification depends on
+        the batch capability which MUST be negotiated to use labeled responses."
+
+        :param label: the client's; ``None`` for none.
+        """
+        if not (label and self.caps >= caps.LABELS and len(label.encode()) <= LABEL_BYTES):
+            act()
+            return
+        self.server.hub.settle()
+        answer = self._answering = Answer(self.outbox)
+        try:
+            self._redirect(answer.outbox)
+            act()
+            self.server.hub.settle()
+        finally:
+            self._answering = None
+            self._redirect(answer.real)
+        self._batches += 1
+        telling, self._telling = self._telling, None
+        unlabelled, said = answer.lines()
+        name = f"b{self._batches}"
+        for line in unlabelled:
+            self._put(line)
+        lines = labelled(said, telling, label, name, self.server.name, self.timed)
+        if telling is None or self._over:
+            for line in lines:
+                self._put(line)
+            if self._ended:
+                self._hang_up()
+        else:
+            self._telling = lines
 
     def enable(self, enabled: frozenset[str]) -> None:
         """Use these capabilities from now on."""
@@ -385,7 +441,8 @@ class Session:
                 self.unknown(message)
             return
         if self.member is None and not command.early:
-            self.numeric(numerics.ERR_NOTREGISTERED)
+            if message.command != "NOTICE":
+                self.numeric(numerics.ERR_NOTREGISTERED)
             return
         if len(message.params) < command.least:
             if message.command != "NOTICE":
@@ -394,37 +451,13 @@ class Session:
         self.server.count["commands"] += 1
         command.call(self, message)
 
-    def _answer(self, label: str, message: Message) -> None:
-        """Obey, and label all that is said to the client for it."""
-        self.server.hub.settle()
-        answer = Answer(self.outbox)
-        self._answering = True
-        try:
-            self._redirect(answer.outbox)
-            self._obey(message)
-            self.server.hub.settle()
-        finally:
-            self._answering = False
-            self._redirect(answer.real)
-        self._batches += 1
-        batch = f"b{self._batches}"
-        server = self.server.name
-        telling, self._telling = self._telling, None
-        lines = labelled(answer.lines(), telling, label, batch, server, self.timed)
-        if telling is None or self._over:
-            for line in lines:
-                self._put(line)
-            if self._ended:
-                self._hang_up()
-        else:
-            self._telling = lines
-
     def _redirect(self, outbox: Outbox) -> None:
         self.outbox = outbox
         if self.member is not None:
             self.member.outbox = outbox
 
     def _unreadable(self, error: ParseError) -> None:
+        self.server.hub.settle()
         self.server.count["bad-lines"] += 1
         match error.fault:
             case Unreadable.TOO_LONG:
@@ -434,6 +467,7 @@ class Session:
                     error.command,
                     "INVALID_UTF8",
                     text="That line is not UTF-8, which is all that is spoken here",
+                    known=True,
                 )
             case Unreadable.CONTROL:
                 self.fail(
