@@ -100,15 +100,15 @@ def requested(
     return frozenset(wanted)
 
 
-def listed(capabilities: Mapping[str, str], with_values: bool, room: int) -> list[str]:
-    """Capabilities as they stand in LS and LIST, cut into pieces that fit a line.
+def listed(words: Iterable[str], room: int) -> list[str]:
+    """Names as they stand in LS, LIST and ACK, cut into pieces that fit a line.
 
+    :param words: with their values, if they are to be told.
     :param room: bytes that a piece may have.
     :return: one empty piece for none.
     """
     pieces = [""]
-    for name, value in capabilities.items():
-        word = f"{name}={value}" if value and with_values else name
+    for word in words:
         if pieces[-1] and len(pieces[-1]) + 1 + len(word) > room:
             pieces.append("")
         pieces[-1] += f" {word}" if pieces[-1] else word

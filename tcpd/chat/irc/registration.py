@@ -104,8 +104,8 @@ class Registration:
             if entered.code is Code.HUB_FULL:
                 session.finish(entered.sentence)
                 return
-            nick_refused(session, self.nick, entered)
-            self.nick = ""
+            nick, self.nick = self.nick, ""
+            nick_refused(session, nick, entered)
             return
         session.registered(entered)
         if self.away:

@@ -45,19 +45,19 @@ def _cap_ls(session: Session, argument: str) -> None:
     latest = version >= _VALUES
     # one on a UNIX socket has no use for TLS, and one that is told no values none for its policy
     secure = session.secure if latest and session.address is not None else None
-    _cap_list_of(session, "LS", session.server.capabilities(secure), latest, latest)
+    there_are = session.server.capabilities(secure).items()
+    words = [f"{name}={value}" if value and latest else name for name, value in there_are]
+    _cap_list_of(session, "LS", words, latest)
 
 
 def _cap_list(session: Session, argument: str) -> None:
-    enabled = {name: "" for name in caps.CAPABILITIES if name in session.caps}
-    _cap_list_of(session, "LIST", enabled, False, session.version_302)
+    enabled = [name for name in caps.CAPABILITIES if name in session.caps]
+    _cap_list_of(session, "LIST", enabled, session.version_302)
 
 
-def _cap_list_of(
-    session: Session, subcommand: str, capabilities: dict[str, str], values: bool, several: bool
-) -> None:
+def _cap_list_of(session: Session, subcommand: str, words: list[str], several: bool) -> None:
     room = _cap_room(session, subcommand, "*")
-    *first, last = caps.listed(capabilities, values, room)
+    *first, last = caps.listed(words, room)
     if not several and first:
         # "If a client has not indicated support for CAP LS 302 features, the server MUST NOT send
         # these new features": such a client gets what fits
@@ -86,7 +86,7 @@ def _cap_req(session: Session, argument: str) -> None:
         enabled |= {caps.CAP_NOTIFY}
     room = _cap_room(session, "ACK")
     fits = len(argument.encode()) <= room
-    for piece in [argument] if fits else caps.listed(dict.fromkeys(words, ""), False, room):
+    for piece in [argument] if fits else caps.listed(words, room):
         # "a server MUST NOT change the capabilities of the client until the last ACK of the set
         # has been sent"
         session.from_server("CAP", session.name, "ACK", piece, colon=True)

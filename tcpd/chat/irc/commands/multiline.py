@@ -75,6 +75,8 @@ def takes(session: Session, message: Message) -> bool:
         return False
     if not batch.failed and session.server.clock() - batch.since > MOST_SECONDS:
         _fail(session, batch, "TIMEOUT", batch.name, text="The batch was left open for too long")
+    if message.command == "BATCH":
+        return False
     if part:
         if not batch.failed:
             _take(session, batch, message)
