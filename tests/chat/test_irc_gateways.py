@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from chat.ircing import Client, House
 from chat.test_irc_who import member
+from chat.threads import house_with_threads
 
 from tcpd.chat.irc.trusted import GATEWAYS
 from tcpd.policy.passwords import hash_password
@@ -40,7 +41,7 @@ def webirc(client: Client, words: str = "gw host.example.org 198.51.100.7 :secur
 
 def test_the_client_is_where_the_gateway_says(events: Any) -> None:
     """WEBIRC: 'the server will use the hostname and IP' of the user; registration waits for it."""
-    house = House(**GATED, bounds={"hosts": "address"})
+    house = house_with_threads(**GATED, bounds={"hosts": "address"})
     ann = gateway(house)
     told = webirc(ann)
     assert told[0].endswith(" :Welcome to the tcpd Network, ann!~ann@host.example.org")
@@ -52,7 +53,7 @@ def test_the_client_is_where_the_gateway_says(events: Any) -> None:
 
 
 def test_hosts_stay_hidden_where_they_are() -> None:
-    house = House(**GATED)
+    house = house_with_threads(**GATED)
     webirc(gateway(house))
     found = member(house, "ann")
     assert found.host == house.hub.hosts.of(ipaddress.ip_address("198.51.100.7"))
@@ -70,7 +71,7 @@ def test_hosts_stay_hidden_where_they_are() -> None:
 )
 def test_secure(options: str, secure: bool) -> None:
     """'secure: the client connects to the gateway by a secure connection'."""
-    house = House(**GATED)
+    house = house_with_threads(**GATED)
     webirc(gateway(house), f"gw host 198.51.100.7{options}")
     assert member(house, "ann").secure is secure
 
@@ -85,14 +86,14 @@ def test_secure(options: str, secure: bool) -> None:
 )
 def test_ipv6(text: str, address: str) -> None:
     """'If the IPv6 address starts with a colon, it MUST be prepended with a zero.'"""
-    house = House(**GATED)
+    house = house_with_threads(**GATED)
     webirc(gateway(house), f"gw host {text}")
     assert member(house, "ann").address == ipaddress.ip_address(address)
 
 
 @pytest.mark.parametrize("name", ["-x", "x" * 64, "ö.example", "x!y@z"])
 def test_a_host_that_is_none_is_not_shown(name: str) -> None:
-    house = House(**GATED, bounds={"hosts": "address"})
+    house = house_with_threads(**GATED, bounds={"hosts": "address"})
     client = gateway(house)
     client.send(f"WEBIRC {SECRET} gw {name} 198.51.100.7")
     for _ in range(3):
@@ -115,7 +116,7 @@ def test_who_is_no_gateway_is_told_and_let_go(
     address: str | None, secure: bool, words: str, why: str, events: Any
 ) -> None:
     """'ERROR and close otherwise'; the log says so, and never the password."""
-    house = House(**GATED)
+    house = house_with_threads(**GATED)
     client = gateway(house, address and ipaddress.ip_address(address), secure)
     told = webirc(client, words)
     if why:
@@ -129,7 +130,7 @@ def test_who_is_no_gateway_is_told_and_let_go(
 
 
 def test_a_wrong_password() -> None:
-    house = House(**GATED)
+    house = house_with_threads(**GATED)
     client = gateway(house)
     told = client.send("WEBIRC wrong gw h 198.51.100.7", "NICK ann", "USER ann 0 * :Ann")
     for _ in range(4):
@@ -141,7 +142,7 @@ def test_a_wrong_password() -> None:
 
 def test_once_and_before_all_else() -> None:
     """'The WEBIRC command MUST be the first command sent'; ERR_ALREADYREGISTERED behind."""
-    house = House(**GATED)
+    house = house_with_threads(**GATED)
     client = gateway(house)
     client.send("NICK ann")
     assert client.send(f"WEBIRC {SECRET} gw h 198.51.100.7") == [
@@ -157,7 +158,7 @@ def test_once_and_before_all_else() -> None:
 
 def test_who_is_banned_is_not_let_in_by_a_gateway() -> None:
     """Bans and limits are the client's, not the gateway's."""
-    house = House(**GATED)
+    house = house_with_threads(**GATED)
     client = gateway(house)
     asked = []
 

@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 from chat.ircing import Client, House
 from chat.test_irc_who import member
-from chat.texting import Threads
-from twisted.internet.task import Clock
+from chat.threads import house_with_threads
 
-from tcpd.chat.irc.passwords import AT_A_TIME, WAITING, PasswordChecks
+from tcpd.chat.irc.passwords import AT_ONCE, WAITING, PasswordChecks
 from tcpd.chat.irc.trusted import GATEWAYS, OPERATORS
 from tcpd.policy.passwords import PasswordHash, hash_password
 
@@ -35,7 +34,7 @@ def operating(house: House, nick: str, *caps: str) -> Client:
 
 def test_oper(events: Any) -> None:
     """Modern IRC, "OPER message": RPL_YOUREOPER, 'The client will also receive a MODE message'."""
-    house = House(**OPERATED)
+    house = house_with_threads(**OPERATED)
     ann = house.irc_client("ann")
     assert oper(ann) == [
         ":ann!~ann@localhost MODE ann +o",
@@ -51,7 +50,7 @@ def test_oper(events: Any) -> None:
 @pytest.mark.parametrize(("name", "known"), [("root", "root"), ("rooot", ""), (SECRET, "")])
 def test_a_wrong_password_is_told_like_a_wrong_name(name: str, known: str, events: Any) -> None:
     """ERR_PASSWDMISMATCH. In the log stands what the ini file has, never what was typed."""
-    house = House(**OPERATED)
+    house = house_with_threads(**OPERATED)
     ann = house.irc_client("ann")
     password = f"wrong {SECRET}"
     assert oper(ann, name.split()[0], password) == [f"{SERVER} 464 ann :Password incorrect"]
@@ -63,7 +62,7 @@ def test_a_wrong_password_is_told_like_a_wrong_name(name: str, known: str, event
 
 
 def test_three_times_is_enough() -> None:
-    house = House(**OPERATED)
+    house = house_with_threads(**OPERATED)
     ann = house.irc_client("ann")
     oper(ann, password="x")
     oper(ann, password="x")
@@ -84,7 +83,7 @@ def test_without_operators_there_is_no_place_for_one() -> None:
 def test_passwords_are_not_taken_in_the_clear() -> None:
     """DESIGN section 7: 'Passwords are refused on a connection that is neither TLS nor loopback nor
     a UNIX socket.'"""
-    house = House(**OPERATED)
+    house = house_with_threads(**OPERATED)
     ann = house.irc_client("ann")
     session = ann.protocol._session
     for address, secure, taken in (
@@ -103,7 +102,7 @@ def test_passwords_are_not_taken_in_the_clear() -> None:
 
 def test_the_answer_to_oper_has_its_label() -> None:
     """labeled-response, though it comes later than the answers to other lines."""
-    house = House(**OPERATED)
+    house = house_with_threads(**OPERATED)
     ann = house.irc_client("ann", "labeled-response", "batch")
     ann.protocol.dataReceived(f"@label=x OPER root :{SECRET}\r\nPING y\r\n".encode())
     house.clock.advance(0)
@@ -121,7 +120,7 @@ def test_the_answer_to_oper_has_its_label() -> None:
 
 
 def test_who_has_left_becomes_no_operator(events: Any) -> None:
-    house = House(**OPERATED)
+    house = house_with_threads(**OPERATED)
     ann = house.irc_client("ann")
     ann.protocol.dataReceived(f"OPER root :{SECRET}\r\n".encode())
     ann.lose()
@@ -140,7 +139,7 @@ def test_who_has_left_becomes_no_operator(events: Any) -> None:
 @pytest.mark.parametrize("line", ["KILL bob :x", "KILL ann", "WALLOPS :x", "REHASH"])
 def test_privileges(line: str) -> None:
     """Modern IRC, ERR_NOPRIVILEGES: '<client> :Permission Denied- You're not an IRC operator'."""
-    house = House(**OPERATED)
+    house = house_with_threads(**OPERATED)
     ann = house.irc_client("ann")
     bob = house.irc_client("bob")
     told = f"{SERVER} 481 ann :Permission Denied- You're not an IRC operator"
@@ -151,7 +150,7 @@ def test_privileges(line: str) -> None:
 
 def test_kill(events: Any) -> None:
     """Modern IRC, "KILL message": the connection is closed with ERROR, and others see a QUIT."""
-    house = House(**OPERATED)
+    house = house_with_threads(**OPERATED)
     ann = operating(house, "ann")
     bob = house.irc_client("bob", joined="#tea")
     carl = house.irc_client("carl", joined="#tea")
@@ -164,7 +163,7 @@ def test_kill(events: Any) -> None:
 
 
 def test_people_at_the_text_door_can_be_put_out_too() -> None:
-    house = House(**OPERATED)
+    house = house_with_threads(**OPERATED)
     ann = operating(house, "ann")
     zoe = house.person("zoe")
     zoe.screen()
@@ -174,7 +173,7 @@ def test_people_at_the_text_door_can_be_put_out_too() -> None:
 
 
 def test_kill_oneself() -> None:
-    house = House(**OPERATED)
+    house = house_with_threads(**OPERATED)
     ann = operating(house, "ann", "labeled-response", "batch")
     told = ann.send("@label=x KILL ann :done")
     assert told == ["@label=x ERROR :Closing Link: ann (Killed (ann (done)))"]
@@ -183,7 +182,7 @@ def test_kill_oneself() -> None:
 
 def test_kill_nobody() -> None:
     """ERR_NOSUCHNICK; ERR_CANTKILLSERVER for the server's name; ERR_NEEDMOREPARAMS."""
-    ann = operating(House(**OPERATED), "ann")
+    ann = operating(house_with_threads(**OPERATED), "ann")
     assert ann.send("KILL bob x") == [f"{SERVER} 401 ann bob :No such nick/channel"]
     assert ann.send("KILL CHAT.example.net x") == [f"{SERVER} 483 ann :You cant kill a server!"]
     assert ann.numerics("KILL") == ["461"]
@@ -191,7 +190,7 @@ def test_kill_nobody() -> None:
 
 def test_wallops() -> None:
     """Modern IRC, "WALLOPS message": 'to all users who have set the w user mode'."""
-    house = House(**OPERATED)
+    house = house_with_threads(**OPERATED)
     ann = operating(house, "ann")
     bob = house.irc_client("bob")
     carl = house.irc_client("carl")
@@ -206,7 +205,7 @@ def test_wallops() -> None:
 
 def test_rehash(events: Any) -> None:
     """Modern IRC, RPL_REHASHING: '<client> <config file> :Rehashing'; then what was done."""
-    house = House(**OPERATED)
+    house = house_with_threads(**OPERATED)
     ann = operating(house, "ann")
     assert ann.send("REHASH") == [f"{SERVER} 382 ann tcpd.ini :Rehashing"]
     assert events.texts()[-1] == "operator ann at unix by chat: REHASH"
@@ -226,7 +225,7 @@ def test_rehash(events: Any) -> None:
 
 def test_the_lobby_is_operated_by_the_operators_of_the_daemon() -> None:
     """'House rooms are operated by server operators', wherever they are; and by nobody else."""
-    house = House(**OPERATED)
+    house = house_with_threads(**OPERATED)
     ann = house.irc_client("ann", joined="#lobby")
     zoe = house.person("zoe")
     ann.lines()
@@ -276,24 +275,18 @@ def test_gateways_in_the_ini_file() -> None:
 # --- passwords ---
 
 
-class Pool:
-    """A reactor and its threads, whose work waits until a test lets it be done."""
+class Threads:
+    """Does the work when a test lets it."""
 
     def __init__(self) -> None:
-        self.working: list[tuple[Any, Any, Any]] = []
+        self.working: list[tuple[Any, Any]] = []
 
-    def getThreadPool(self) -> Pool:
-        return self
-
-    def callInThreadWithCallback(self, told: Any, call: Any, *arguments: Any) -> None:
-        self.working.append((told, call, arguments))
-
-    def callFromThread(self, call: Any, *arguments: Any) -> None:
-        call(*arguments)
+    def __call__(self, work: Any, done: Any) -> None:
+        self.working.append((work, done))
 
     def work(self) -> None:
-        told, call, arguments = self.working.pop(0)
-        told(True, call(*arguments))
+        work, done = self.working.pop(0)
+        done(work())
 
 
 CHEAP = PasswordHash(1, 1, 1, b"salt", b"hash" * 8)
@@ -301,40 +294,36 @@ CHEAP = PasswordHash(1, 1, 1, b"salt", b"hash" * 8)
 
 def test_checks_are_bounded() -> None:
     """'Bounded in number at once': few take memory, some wait, and the rest is refused."""
-    pool = Pool()
-    checks = PasswordChecks(pool)
+    threads = Threads()
+    checks = PasswordChecks(threads)
     told: list[bool] = []
-    for _ in range(AT_A_TIME + WAITING):
+    for _ in range(AT_ONCE + WAITING):
         assert checks.check(CHEAP, "x", told.append)
     assert not checks.check(CHEAP, "x", told.append)
-    assert len(pool.working) == AT_A_TIME
-    pool.work()
+    assert len(threads.working) == AT_ONCE
+    threads.work()
     assert told == [False]
-    assert len(pool.working) == AT_A_TIME
+    assert len(threads.working) == AT_ONCE
     assert checks.check(CHEAP, "x", told.append)
-    while pool.working:
-        pool.work()
-    assert len(told) == AT_A_TIME + WAITING + 1
+    while threads.working:
+        threads.work()
+    assert len(told) == AT_ONCE + WAITING + 1
 
 
 def test_too_many_checks_are_told_to_try_again() -> None:
     """RPL_TRYAGAIN: '<client> <command> :Please wait a while and try again.'"""
-    house = House(**OPERATED)
+    house = house_with_threads(**OPERATED)
     ann = house.irc_client("ann")
-    house.irc.server.passwords = PasswordChecks(Pool())
-    for _ in range(AT_A_TIME + WAITING):
+    house.irc.server.passwords = PasswordChecks(Threads())
+    for _ in range(AT_ONCE + WAITING):
         ann.protocol.dataReceived(b"OPER root x\r\n")
     assert ann.send("OPER root x") == [f"{SERVER} 263 ann OPER :Please wait a while and try again."]
 
 
 def test_a_check_that_fails_lets_nobody_in(logged_failures: Any) -> None:
-    class Broken:
-        def fits(self, password: str) -> bool:
-            raise MemoryError
-
-    clock = Clock()
-    told: list[bool] = []
-    PasswordChecks(Threads(clock)).check(Broken(), "x", told.append)  # type: ignore[arg-type]
-    clock.advance(0)
-    assert told == [False]
-    logged_failures.expect("MemoryError")
+    house = house_with_threads(**OPERATED)
+    ann = house.irc_client("ann")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PasswordHash, "fits", lambda self, password: 1 // 0)
+        assert oper(ann) == [f"{SERVER} 464 ann :Password incorrect"]
+    logged_failures.expect("ZeroDivisionError")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from functools import partial
 from typing import Any
 
 from twisted.internet.error import ConnectionDone
@@ -20,36 +19,18 @@ from tcpd.interfaces import IContext
 from tcpd.ops.counters import ServiceCounters
 
 
-class Threads:
-    """A reactor's threads, whose work a test does when it advances the clock."""
-
-    def __init__(self, clock: Clock) -> None:
-        self.callFromThread = partial(clock.callLater, 0)
-
-    def getThreadPool(self) -> Threads:
-        return self
-
-    def callInThreadWithCallback(self, told: Any, call: Any, *arguments: Any) -> None:
-        try:
-            result = True, call(*arguments)
-        except Exception:
-            result = False, Failure()
-        self.callFromThread(told, *result)
-
-
 @implementer(IContext)
 class PlainContext:
     """A context of plain attributes."""
 
     def __init__(self, hub: Hub, clock: Clock) -> None:
         self.service = "chat"
-        self.clock = clock
+        self.clock = self.reactor = clock
         self.wall_clock = hub.wall_clock
         self.server_name = "chat.example.net"
         self.started = 0.0
         self.hub = hub
         self.counters = ServiceCounters()
-        self.reactor = Threads(clock)
         self.reloads: list[Any] = []
         self.reload = self.reloads.append
 

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.interfaces import IAddress, IDelayedCall
+from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorThreads
+from twisted.internet.threads import deferToThreadPool
+from twisted.logger import Logger
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from tcpd.chat.edge import DoorFactory, DoorProtocol
 from tcpd.chat.hosts import Address
 from tcpd.chat.irc.message import write
-from tcpd.chat.irc.passwords import PasswordChecks
+from tcpd.chat.irc.passwords import PasswordChecks, Run, at_once
 from tcpd.chat.irc.server import IrcServer
 from tcpd.chat.irc.session import LINE_BYTES, Session
 from tcpd.chat.irc.settings import IrcSettings
+from tcpd.chat.irc.sts import tls_port
 from tcpd.chat.outbox import Outbox
 from tcpd.config.errors import SettingError
 from tcpd.interfaces import IConnection, IContext, IReconfigurable, IRefusing, IWebSocketFactory
 from tcpd.net.websocket_settings import IRCV3, WebSocketOptions
 from tcpd.policy.reasons import Refusal
+
+_log = Logger()
 
 #: How many times in the time of a ping it is looked who is silent.
 _LOOKS = 4
@@ -49,7 +57,7 @@ class IrcProtocol(DoorProtocol):
         )
 
     def stand_for(self, address: Address) -> Refusal | None:
-        """See :class:`tcpd.chat.irc.session.Edge`."""
+        """See :class:`tcpd.chat.irc.edge.Edge`."""
         connection: Any = IConnection(self.transport, None)
         refusal: Refusal | None = None if connection is None else connection.stand_for(address)
         return refusal
@@ -106,8 +114,9 @@ class IrcFactory(DoorFactory):
             wall_clock=context.wall_clock,
             clock=self.clock.seconds,
             count=self.counters.events,
-            passwords=PasswordChecks(context.reactor),
+            passwords=PasswordChecks(_elsewhere(context.reactor)),
             reload=context.reload,
+            tls_port=partial(_tls_port, context),
         )
         self.reconfigure(settings)
 
@@ -162,6 +171,30 @@ def _is_secure(connection: Any) -> bool:
         or connection.address is None
         or (proxy is not None and proxy.ssl is not None)
     )
+
+
+def _elsewhere(reactor: Any) -> Run:
+    """What runs work in a thread."""
+    if not IReactorThreads.providedBy(reactor):
+        return at_once
+
+    def run(work: Callable[[], bool], done: Callable[[bool], None]) -> None:
+        def failed(failure: Failure) -> None:
+            _log.failure("a password could not be checked", failure)
+            done(False)
+
+        running = deferToThreadPool(reactor, reactor.getThreadPool(), work)
+        running.addCallbacks(done, failed)
+        running.addErrback(lambda failure: _log.failure("a client could not be let in", failure))
+
+    return run
+
+
+def _tls_port(context: IContext) -> int | None:
+    for entry in context.directory():
+        if entry.name == context.service:
+            return tls_port(entry.listeners)
+    return None
 
 
 def _motd(path: str) -> tuple[str, ...] | None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from tcpd.chat.hub import Hub
-from tcpd.chat.irc import caps
+from tcpd.chat.irc import caps, sts
 from tcpd.chat.irc.isupport import Limits, tokens
 from tcpd.chat.irc.passwords import PasswordChecks
 from tcpd.chat.irc.render import Formats, timestamp
@@ -52,9 +52,10 @@ class IrcServer:
     :ivar wall_clock: seconds since 1970 UTC.
     :ivar clock: seconds, for durations.
     :ivar count: raised by a word; see docs/reference/metrics.rst.
-    :ivar passwords: checks them.
+    :ivar passwords: checks those that clients say.
     :ivar reload: has the daemon read its configuration again; see
         :class:`tcpd.interfaces.IContext`.
+    :ivar tls_port: tells the port where clients can speak TLS; ``None`` for none.
     :ivar entering: how many clients have not registered yet.
     """
 
@@ -70,6 +71,7 @@ class IrcServer:
     count: Counter[str]
     passwords: PasswordChecks
     reload: Callable[[Callable[[bool, Sequence[str]], None]], None]
+    tls_port: Callable[[], int | None] = lambda: None
     formats: Formats = field(default_factory=Formats)
     entering: int = 0
     _now: float = 0.0
@@ -80,10 +82,19 @@ class IrcServer:
         """When the daemon started, for people."""
         return time.strftime("%a %b %d %Y at %H:%M:%S UTC", time.gmtime(self.created))
 
-    @property
-    def capabilities(self) -> dict[str, str]:
-        """All there are, with their values."""
-        return dict(caps.CAPABILITIES)
+    def capabilities(self, secure: bool | None) -> dict[str, str]:
+        """All there are, with their values.
+
+        :param secure: whether the client who asks speaks TLS; ``None`` for one for whom that is no
+            question.
+        """
+        found = dict(caps.CAPABILITIES)
+        duration = self.settings.sts
+        if duration is not None and secure is not None:
+            policy = sts.policy(duration, secure, self.tls_port())
+            if policy:
+                found[caps.STS] = policy
+        return found
 
     def tokens(self) -> dict[str, str]:
         """What RPL_ISUPPORT tells."""
@@ -105,6 +116,7 @@ class IrcServer:
                 host=HOST_CHARACTERS,
                 real_name=REAL_NAME_BYTES,
                 key=KEY_BYTES,
+                denied_tags=self.settings.deny_tags,
             )
         )
 

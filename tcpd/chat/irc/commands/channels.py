@@ -42,7 +42,7 @@ def joined(session: Session, member: Member, name: str) -> None:
     room = member.rooms[fold(name)]
     if room.topic is not None:
         tell_topic(session, room)
-    if caps.NO_IMPLICIT_NAMES not in session.caps:
+    if not session.caps & caps.NAMELESS:
         tell_names(session, room)
 
 

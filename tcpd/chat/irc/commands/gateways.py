@@ -15,8 +15,10 @@ from twisted.logger import Logger
 from tcpd.chat.hosts import Address
 from tcpd.chat.irc import numerics
 from tcpd.chat.irc.commands.command import Command
-from tcpd.chat.irc.commands.operators import address_of, is_private
+from tcpd.chat.irc.commands.operators import address_of
+from tcpd.chat.irc.labels import later
 from tcpd.chat.irc.message import Message
+from tcpd.chat.irc.passwords import may_be_said
 from tcpd.chat.irc.server import HOST_CHARACTERS
 from tcpd.chat.irc.trusted import Gateway
 from tcpd.ops import catalogue
@@ -46,7 +48,7 @@ def _webirc(session: Session, message: Message) -> None:
     if session.entry.nick or session.entry.user or session.entry.held:
         _refuse(session, "WEBIRC comes once, before NICK and USER")
         return
-    if not is_private(session):
+    if not may_be_said(session):
         _refuse(session, "WEBIRC is taken over TLS alone")
         return
     address = _address(text)
@@ -70,7 +72,7 @@ def _check(
 ) -> None:
     """Try the password of one gateway after the other."""
     gateway, *others = gateways
-    give = session.later()
+    give = later(session)
 
     def checked(fits: bool) -> None:
         if fits:

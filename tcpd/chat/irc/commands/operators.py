@@ -14,7 +14,9 @@ from twisted.logger import Logger
 from tcpd.chat.irc import numerics
 from tcpd.chat.irc.commands.command import Command
 from tcpd.chat.irc.commands.refusals import answer, middle
+from tcpd.chat.irc.labels import later
 from tcpd.chat.irc.message import Message, write
+from tcpd.chat.irc.passwords import may_be_said
 from tcpd.chat.split import split_message
 from tcpd.ops import catalogue
 from tcpd.policy.passwords import PasswordHash
@@ -33,11 +35,6 @@ ATTEMPTS = 3
 _DECOY = PasswordHash(15, 8, 1, bytes(16), bytes(32))
 
 
-def is_private(session: Session) -> bool:
-    """Whether a password may be said on a connection: with TLS, or on this very machine."""
-    return session.secure or session.address is None or session.address.is_loopback
-
-
 def address_of(session: Session) -> str:
     """Where a client is, for the log."""
     return "unix" if session.address is None else str(session.address)
@@ -50,13 +47,13 @@ def _oper(session: Session, message: Message) -> None:
     if not operators:
         session.numeric(numerics.ERR_NOOPERHOST)
         return
-    if not is_private(session):
+    if not may_be_said(session):
         session.numeric(
             numerics.ERR_NOOPERHOST, text="Operators' passwords are taken over TLS alone"
         )
         return
     operator = operators.get(name)
-    give = session.later()
+    give = later(session)
 
     def checked(fits: bool) -> None:
         if fits and operator is not None:
