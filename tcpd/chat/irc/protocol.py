@@ -18,6 +18,7 @@ from tcpd.chat.edge import DoorFactory, DoorProtocol
 from tcpd.chat.hosts import Address
 from tcpd.chat.irc.message import write
 from tcpd.chat.irc.passwords import PasswordChecks, Run, at_once
+from tcpd.chat.irc.reverse import ReverseNames
 from tcpd.chat.irc.server import IrcServer
 from tcpd.chat.irc.session import LINE_BYTES, Session
 from tcpd.chat.irc.settings import IrcSettings
@@ -48,13 +49,32 @@ class IrcProtocol(DoorProtocol):
 
     def converse(self, outbox: Outbox, connection: Any) -> Session:
         self._irc.protocols[self] = None
-        return Session(
+        session = Session(
             self._irc.server,
             outbox,
             None if connection is None else connection.address,
             connection is not None and _is_secure(connection),
             self,
         )
+        self._ask_name(session)
+        return session
+
+    def _ask_name(self, session: Session) -> None:
+        """Have the client shown by the name of its address, if that is wanted."""
+        address = session.address
+        shown = self._irc.hub.hosts.shown == "address"
+        if address is None or address.is_loopback or not (shown and self._irc.settings.resolve):
+            return
+
+        def told(name: str) -> None:
+            # a gateway may have told meanwhile that the client is elsewhere
+            if session.over or session.address != address:
+                return
+            session.host = name
+            if session.member is not None:
+                self._irc.hub.set_host(session.member, name)
+
+        self._irc.names.ask(address, told)
 
     def stand_for(self, address: Address) -> Refusal | None:
         """See :class:`tcpd.chat.irc.edge.Edge`."""
@@ -118,6 +138,7 @@ class IrcFactory(DoorFactory):
             reload=context.reload,
             tls_port=partial(_tls_port, context),
         )
+        self.names = ReverseNames(context.reactor, self.clock.seconds)
         self.reconfigure(settings)
 
     def reconfigure(self, settings: IrcSettings) -> None:

@@ -51,7 +51,9 @@ class IrcServer:
     :ivar created: when the daemon started, in seconds since 1970 UTC.
     :ivar wall_clock: seconds since 1970 UTC.
     :ivar clock: seconds, for durations.
-    :ivar count: raised by a word; see docs/reference/metrics.rst.
+    :ivar count: raised by a word: ``registered``, ``commands``, ``unknown-commands``,
+        ``bad-lines``, ``bad-passwords``, ``operators``, ``operators-refused``, ``gateways``,
+        ``gateways-refused``, ``throttled``, ``dropped``.
     :ivar passwords: checks those that clients say.
     :ivar reload: has the daemon read its configuration again; see
         :class:`tcpd.interfaces.IContext`.

@@ -126,6 +126,12 @@ class IrcSettings:
         "Tags of clients that are not passed on, without their +, such as typing; * for all, and "
         "a - before one that is passed on all the same.",
     )
+    resolve: bool = option(
+        BOOLEAN,
+        False,
+        "Whether clients are shown by the names of their addresses, where [chat] says hosts = "
+        "address. Nobody waits for a name: one that comes late is told as a change.",
+    )
     register_timeout: float = option(
         DURATION,
         60.0,

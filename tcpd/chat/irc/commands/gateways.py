@@ -6,7 +6,6 @@ Source: https://ircv3.net/specs/extensions/webirc
 from __future__ import annotations
 
 import ipaddress
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -19,7 +18,7 @@ from tcpd.chat.irc.commands.operators import address_of
 from tcpd.chat.irc.labels import later
 from tcpd.chat.irc.message import Message
 from tcpd.chat.irc.passwords import may_be_said
-from tcpd.chat.irc.server import HOST_CHARACTERS
+from tcpd.chat.irc.reverse import is_name
 from tcpd.chat.irc.trusted import Gateway
 from tcpd.ops import catalogue
 
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
     from tcpd.chat.irc.session import Session
 
 _log = Logger()
-
-_HOST = re.compile(rf"[A-Za-z0-9][A-Za-z0-9.-]{{0,{HOST_CHARACTERS - 1}}}")
 
 
 def _webirc(session: Session, message: Message) -> None:
@@ -94,7 +91,7 @@ def _stand_for(session: Session, address: Address, hostname: str, secure: bool) 
     session.address = address
     session.secure = secure
     shown = session.server.hub.hosts.shown == "address"
-    session.host = hostname if shown and _HOST.fullmatch(hostname) else None
+    session.host = hostname if shown and is_name(hostname) else None
     session.server.count["gateways"] += 1
     session.entry.held -= 1
     session.entry.complete(session)
