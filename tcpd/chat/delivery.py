@@ -342,15 +342,17 @@ class Delivery:
         whom = self.members.get(event.whom.id)
         if room is None or whom is None:
             return None
-        room.invited.pop(whom.id, None)
-        room.invited[whom.id] = None
-        if len(room.invited) > self.settings.bans_per_room:
-            del room.invited[next(iter(room.invited))]
+        member = self.members.get(event.who.id)
         operators = [each for each in room.members if room.rank(each) >= Rank.HALF_OPERATOR]
-        self._send(event, operators)
+        if member in operators and whom not in room.members:
+            room.invited.pop(whom.id, None)
+            room.invited[whom.id] = None
+            if len(room.invited) > self.settings.bans_per_room:
+                del room.invited[next(iter(room.invited))]
+        self._send(event, [each for each in operators if each is not member])
         if not whom.gone:
             whom.door.happened(event)
-        return self.members.get(event.who.id)
+        return member
 
     def _room_renamed(self, event: RoomRenamed) -> Member | None:
         room = self.rooms.get(fold(event.room))
