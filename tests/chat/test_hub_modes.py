@@ -217,7 +217,7 @@ def test_ranks_are_kept_beside_each_other() -> None:
 
 
 def test_what_half_operators_may() -> None:
-    chat, ann, (bob, carol, dave) = opened("bob", "carol", "dave")
+    chat, ann, (bob, _, dave) = opened("bob", "carol", "dave")
     set_modes(chat, ann, "#tea", "+h bob", "+h carol", "+v dave")
     assert set_modes(chat, bob, "#tea", "+m", "+b x", "-v dave", "+k y", "+l 9") == []
     assert (
