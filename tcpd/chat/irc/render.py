@@ -157,7 +157,7 @@ class IrcFormat:
         else:
             data = self._bodies.of(event)
         if event.away and caps.AWAY_NOTIFY in self._caps:
-            # "Servers MUST also send an AWAY message when a user joins and has an away message"
+            # "as well as when a user joins and has an away message set": away-notify
             away = write("AWAY", event.away, source=source, colon=True)
             return tags + data + self._tags(event, msgid=False) + away
         return tags + data

@@ -28,7 +28,7 @@ TARGETS = {
     "PART": None,
     "KICK": 4,
     "NAMES": 1,
-    "LIST": None,
+    "LIST": 20,
     "WHOIS": 1,
     "MONITOR": None,
 }

@@ -12,7 +12,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from tcpd.chat.irc import caps, numerics
-from tcpd.chat.irc.commands import channels
+from tcpd.chat.irc.commands import channels, operating
 from tcpd.chat.irc.commands.table import COMMANDS
 from tcpd.chat.irc.labels import Answer, labelled, tagged
 from tcpd.chat.irc.message import Fault as Unreadable
@@ -273,10 +273,14 @@ class Session:
         Source: https://ircv3.net/specs/extensions/standard-replies. Clients that do not know these
         are told as a NOTICE.
         """
-        if caps.STANDARD_REPLIES in self.caps:
+        if caps.STANDARD_REPLIES in self.caps or caps.FAILING.get(command) in self.caps:
             self.from_server("FAIL", command, code, *context, text, colon=True)
         else:
             self.from_server("NOTICE", self.name, f"{command}: {text}", colon=True)
+
+    def show(self, event: Event) -> None:
+        """Say an event that is about this very client."""
+        self._put(self.server.formats.of(self.caps).told(event))
 
     def timed(self, line: bytes) -> bytes:
         """A line with the time, if the client wants it."""
@@ -308,9 +312,9 @@ class Session:
             case PrivateSaid() if member.echo:
                 self._put(member.format.render(event))
             case Invited():
-                channels.invited(self, member, event)
+                operating.invited(self, member, event)
             case RoomRenamed():
-                channels.room_renamed(self, member, event)
+                operating.room_renamed(self, member, event)
 
     def appeared(self, who: Who) -> None:
         self.numeric(numerics.RPL_MONONLINE, text=str(who))
