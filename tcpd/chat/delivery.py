@@ -198,6 +198,8 @@ class Delivery:
         room = self.rooms.get(key)
         if room is None:
             room = self.rooms[key] = Room(event.room, self.settings.history_kept, event.time)
+        elif member in room.members:  # they asked twice before the first was delivered
+            return None
         first = event.opened and not room.members and not room.house
         room.members[member] = Rank.OPERATOR if first else Rank.NONE
         room.invited.pop(member.id, None)

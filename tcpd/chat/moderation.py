@@ -180,6 +180,8 @@ class Moderating(Accepting):
         mode = change.mode
         if mode in _FOR_OPERATORS and room.rank(member) < Rank.OPERATOR:
             return Refused(Code.NOT_OPERATOR, f"you are not an operator of {room.name}")
+        if mode in _FOR_OPERATORS and room.house and change.adding:
+            return Refused(Code.NO_OPERATORS, f"{room.name} has no operators but the daemon's")
         if mode in RANKS:
             return self._rank_change(room, change, before)
         if mode in LISTS:

@@ -245,7 +245,9 @@ def test_the_house_is_looked_after_by_operators_of_the_daemon() -> None:
     assert code(chat.hub.change_modes(ann, "#lobby", [])) is Code.NO_OPERATORS
     chat.hub.set_server_operator(bob, True)
     assert set_modes(chat, bob, "#lobby", "+m") == [], "wherever they are"
-    assert made(chat, ann) == ["+m"]
+    assert set_modes(chat, bob, "#lobby", "+v ann") == []
+    assert made(chat, ann) == ["+m", "+v ann"]
+    assert set_modes(chat, bob, "#lobby", "+o ann", "+h ann") == [Code.NO_OPERATORS] * 2
     assert code(chat.hub.rename_room(bob, "#lobby", "#hall")) is Code.NO_OPERATORS
     chat.enter("carol", "#tea")
     assert code(chat.hub.change_modes(bob, "#tea", [])) is Code.NOT_IN_ROOM, "but no other room"
