@@ -7,7 +7,7 @@ from typing import Any
 from chat.doubles import Chat
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from tcpd.chat.member import Member
 from tcpd.chat.names import fold
@@ -17,12 +17,18 @@ from tcpd.events import LISTS, Change, Event, Line, Mode
 
 NICKS = st.sampled_from(["ann", "bob", "ANN", "Ольга", "оЛЬГА", "a b"])
 ROOMS = st.sampled_from(["#tea", "#lobby", "#TEA", "#чай", "#x", "#a b"])
-CHANGES = st.builds(
-    Change,
-    st.booleans(),
-    st.sampled_from(Mode),
-    st.sampled_from(
-        ["ann", "bob", "оЛЬГА", "*!*@*", "a?n!*@*", "*.hidden", "1", "2", "sesame", ""]
+CHANGES = st.one_of(
+    st.builds(
+        Change,
+        st.booleans(),
+        st.sampled_from(Mode),
+        st.sampled_from(["ann", "bob", "оЛЬГА", "1", "2", "sesame", ""]),
+    ),
+    st.builds(
+        Change,
+        st.booleans(),
+        st.sampled_from(LISTS),
+        st.sampled_from(["ann", "a?n!*@*", "*.hidden", "*!*@*", "*!text@*"]),
     ),
 )
 KEYS = st.sampled_from(["", "sesame"])
@@ -55,6 +61,12 @@ class HubMachine(RuleBasedStateMachine):
         member = data.draw(st.sampled_from(self.members))
         assert isinstance(member, Member)
         return member
+
+    @initialize(joined=st.booleans())
+    def begin(self, joined: bool) -> None:
+        """Some have come already, so that more can happen."""
+        for nick in ("ann", "bob") if joined else ():
+            self.members.append(self.chat.enter(nick, "#tea"))
 
     @rule(nick=NICKS, address=st.sampled_from([None, "127.0.0.1", "192.0.2.1", "2001:db8::1"]))
     def enter(self, nick: str, address: str | None) -> None:
@@ -127,9 +139,10 @@ class HubMachine(RuleBasedStateMachine):
         assert may or isinstance(answer, Refused), "only operators may"
 
     @precondition(lambda self: self.members)
-    @rule(data=st.data(), name=ROOMS, changes=st.lists(CHANGES, max_size=6))
-    def change_modes(self, data: Any, name: str, changes: list[Change]) -> None:
-        member = self.pick(data)
+    @rule(data=st.data(), changes=st.lists(CHANGES, max_size=6))
+    def change_modes(self, data: Any, changes: list[Change]) -> None:
+        able = [(each, room.name) for room in self.hub.rooms for each in room.operators]
+        member, name = data.draw(st.sampled_from([*able, (self.members[0], "#tea")]))
         room = self.hub.room(name)
         rank = Rank.NONE if room is None else room.rank(member)
         answer = self.hub.change_modes(member, name, changes)
