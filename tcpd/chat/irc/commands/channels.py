@@ -11,7 +11,7 @@ from tcpd.chat.irc.commands.command import Command
 from tcpd.chat.irc.commands.refusals import answer_in_room, middle
 from tcpd.chat.irc.listing import Wanted, wanted
 from tcpd.chat.irc.message import LINE_BYTES, Message
-from tcpd.chat.irc.server import TARGETS
+from tcpd.chat.irc.server import LIST_TARGETS
 from tcpd.chat.member import Member
 from tcpd.chat.names import fold
 from tcpd.chat.refused import Code
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 # "ERR_BADCHANMASK indicates the supplied channel name is not a valid. This is similar to, but
 # stronger than, ERR_NOSUCHCHANNEL, which indicates that the channel does not exist"
 _OF_JOIN = {Code.BAD_ROOM: numerics.ERR_BADCHANMASK}
-
-_MOST_LISTED = TARGETS["LIST"]
 
 
 def _join(session: Session, message: Message) -> None:
@@ -80,7 +78,7 @@ def _topic(session: Session, message: Message) -> None:
 
 
 def _names(session: Session, message: Message) -> None:
-    # "Servers MAY only return information about the first <channel>": see TARGETS
+    # "Servers MAY only return information about the first <channel>": TARGMAX says so
     name = message.params[0].split(",")[0] if message.params else ""
     room = session.server.hub.room(name)
     if room is None or room.hides_from(session.member):
@@ -90,8 +88,7 @@ def _names(session: Session, message: Message) -> None:
 
 
 def _list(session: Session, message: Message) -> None:
-    assert _MOST_LISTED is not None
-    asked = wanted(message.params, _MOST_LISTED)
+    asked = wanted(message.params, LIST_TARGETS)
     # a copy: they may be opened and closed before all are told
     session.tell(_listed(session, asked, list(session.server.hub.rooms)))
 
