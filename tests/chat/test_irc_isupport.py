@@ -47,8 +47,8 @@ def test_the_tokens_of_the_server() -> None:
 
 
 def test_each_list_has_a_bound_of_its_own() -> None:
-    """'MAXLIST=b:60,e:60,I:60 ... indicates that a client may set up to 60 "b" modes, "e" modes, and
-    60 "I" modes'; 'beI:25' would be 'the maximum number of entries that all of the modes in
+    """'MAXLIST=b:60,e:60,I:60 ... indicates that a client may set up to 60 "b" modes, "e" modes,
+    and 60 "I" modes'; 'beI:25' would be 'the maximum number of entries that all of the modes in
     <modes>, combined, may set'."""
     bounds = [pair.split(":") for pair in tokens(LIMITS)["MAXLIST"].split(",")]
     assert bounds == [[mode, "50"] for mode in tokens(LIMITS)["CHANMODES"].split(",")[0]]
