@@ -20,6 +20,9 @@ from tcpd.chat.settings import AWAY_BYTES, KEY_BYTES, REAL_NAME_BYTES, REASON_BY
 USER_CHARACTERS = 12
 HOST_CHARACTERS = 63
 
+#: How many rooms, masks and conditions a LIST takes.
+LIST_TARGETS = 20
+
 #: How many targets commands take.
 TARGETS = {
     "PRIVMSG": 4,
@@ -29,7 +32,7 @@ TARGETS = {
     "PART": None,
     "KICK": 4,
     "NAMES": 1,
-    "LIST": None,
+    "LIST": LIST_TARGETS,
     "WHOIS": 1,
     "MONITOR": None,
 }
@@ -105,7 +108,7 @@ class IrcServer:
             Limits(
                 network=self.settings.network,
                 rooms=bounds.rooms_per_member,
-                list_entries=bounds.bans_per_room * 3,
+                list_entries=bounds.bans_per_room,
                 modes=MODES,
                 monitored=bounds.watched,
                 targets=TARGETS,

@@ -13,7 +13,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from tcpd.chat.irc import caps, numerics
-from tcpd.chat.irc.commands import channels, multiline
+from tcpd.chat.irc.commands import channels, multiline, operating
 from tcpd.chat.irc.commands.table import COMMANDS
 from tcpd.chat.irc.edge import Edge
 from tcpd.chat.irc.labels import LABEL_BYTES, Answer, labelled, tagged
@@ -302,10 +302,14 @@ class Session:
         :param known: whether the specification of what the client has sent has this reply: it is
             then sent to all.
         """
-        if known or caps.STANDARD_REPLIES in self.caps:
+        if known or self.caps & {caps.STANDARD_REPLIES, caps.FAILING.get(command)}:
             self.from_server("FAIL", command, code, *context, text, colon=True)
         else:
             self.from_server("NOTICE", self.name, f"{command}: {text}", colon=True)
+
+    def show(self, event: Event) -> None:
+        """Say an event that is about this very client."""
+        self._put(self.server.formats.of(self.caps).told(event))
 
     def timed(self, line: bytes) -> bytes:
         """A line with the time, if the client wants it."""
@@ -340,9 +344,9 @@ class Session:
                 if member.echo:
                     self._put(member.format.render(event))
             case Invited():
-                channels.invited(self, member, event)
+                operating.invited(self, member, event)
             case RoomRenamed():
-                channels.room_renamed(self, member, event)
+                operating.room_renamed(self, member, event)
 
     def appeared(self, who: Who) -> None:
         self.numeric(numerics.RPL_MONONLINE, text=str(who))
