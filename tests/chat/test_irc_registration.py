@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -402,3 +403,21 @@ def test_isupport_is_told_to_all_who_are_registered() -> None:
     messages" """
     told = House().irc_client("ann").numerics("ISUPPORT")
     assert set(told) == {"005"}
+
+
+def test_tokens_that_a_reload_changes_are_told() -> None:
+    """ "the server MAY send updates to the key-value entries via subsequent RPL_ISUPPORT
+    messages"; Modern IRC: "-" before a token that is gone."""
+    house = House(deny_tags=("typing",))
+    client = house.irc_client()
+    client.send("NICK bob")
+    ann = house.irc_client("ann")
+    cid = house.irc_client("cid", "batch", "draft/extended-isupport")
+    settings = house.irc.settings
+    house.irc.reconfigure(replace(settings, deny_tags=(), network="Other Net"))
+    line = "005 {} -CLIENTTAGDENY NETWORK=Other\\x20Net :are supported by this server"
+    assert ann.lines() == [f":chat.example.net {line.format('ann')}"]
+    assert [command(line) for line in cid.lines()] == ["BATCH", "005", "BATCH"]
+    assert client.lines() == []
+    house.irc.reconfigure(house.irc.settings)
+    assert ann.lines() == []

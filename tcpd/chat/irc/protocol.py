@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from importlib import metadata
 from pathlib import Path
@@ -16,6 +16,8 @@ from zope.interface import implementer
 
 from tcpd.chat.edge import DoorFactory, DoorProtocol
 from tcpd.chat.hosts import Address
+from tcpd.chat.irc.commands.connection import tell_tokens
+from tcpd.chat.irc.isupport import changed
 from tcpd.chat.irc.message import write
 from tcpd.chat.irc.passwords import PasswordChecks, Run, at_once
 from tcpd.chat.irc.reverse import ReverseNames
@@ -90,6 +92,12 @@ class IrcProtocol(DoorProtocol):
         self._irc.protocols.pop(self, None)
         super().connectionLost(reason)
 
+    def tell_tokens(self, words: Iterable[str]) -> None:
+        """Tell the client of tokens that have changed."""
+        session = self._session
+        if isinstance(session, Session) and session.member is not None and not self._over:
+            tell_tokens(session, words)
+
     def look(self) -> None:
         """Ask whether the client is there, or end the conversation if it has not answered."""
         session = self._session
@@ -144,6 +152,7 @@ class IrcFactory(DoorFactory):
     def reconfigure(self, settings: IrcSettings) -> None:
         """See :class:`tcpd.interfaces.IReconfigurable`."""
         self.server.motd = _motd(settings.motd)
+        before = self.server.tokens()
         self.settings = self.server.settings = settings
         self.websocket = WebSocketOptions(
             longest=LINE_BYTES,
@@ -151,6 +160,9 @@ class IrcFactory(DoorFactory):
             origins=settings.websocket_origins,
             ping=settings.websocket_ping,
         )
+        if news := changed(before, self.server.tokens()):
+            for protocol in list(self.protocols):
+                protocol.tell_tokens(news)
         self.rate = settings.rate
         self.entry_timeout = settings.register_timeout
         self._look_later()

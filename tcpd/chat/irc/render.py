@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from typing import Any
 
 from tcpd.chat.irc import caps
@@ -70,8 +71,12 @@ def timestamp(seconds: float) -> str:
     :param seconds: since 1970 UTC.
     """
     whole = int(seconds)
-    text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
-    return f"{text}.{int((seconds - whole) * 1000):03}Z"
+    return f"{_second(whole)}.{int((seconds - whole) * 1000):03}Z"
+
+
+@lru_cache(maxsize=4)
+def _second(whole: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
 
 
 class Formats:
@@ -108,7 +113,7 @@ class IrcFormat:
     def render(self, event: Event) -> bytes:
         if type(event) is Said:  # most are
             body = self._bodies.of(event)
-            return body if self._plain else self._tags(event) + body
+            return body if self._plain else self._stamp(event) + body
         needed = _NEEDED.get(type(event))
         if needed is not None and needed not in self._caps:
             return b""
@@ -129,6 +134,15 @@ class IrcFormat:
                 tags = self._tags(event)
                 return b"".join(tags + line for line in self._bodies.modes(event))
         return self._tags(event) + self._bodies.of(event)
+
+    def _stamp(self, event: Said) -> bytes:
+        """The same as :meth:`_tags`, written out for what has no tags of its own."""
+        tags = f"@time={self._bodies.time(event)}" if self._timed else ""
+        if self._tagged:
+            tags += f"{';' if tags else '@'}msgid={event.id}"
+            if event.who.bot:
+                tags += ";bot"
+        return f"{tags} ".encode() if tags else b""
 
     def _tags(self, event: Event, msgid: bool = True, batch: str = "") -> bytes:
         """The tags before a line of an event."""

@@ -26,7 +26,7 @@ from tcpd.chat.outbox import Outbox
 from tcpd.config.values import Rate
 from tcpd.events import Event, Invited, Joined, PrivateSaid, RoomRenamed, Who
 from tcpd.policy.buckets import TokenBucket
-from tcpd.policy.reasons import End, Refusal
+from tcpd.policy.reasons import End
 from tcpd.wire.linebuffer import Fault
 
 if TYPE_CHECKING:
@@ -66,7 +66,6 @@ class Session:
     __slots__ = (
         "_answering",
         "_batches",
-        "_edge",
         "_ended",
         "_joins",
         "_nicks",
@@ -74,6 +73,7 @@ class Session:
         "_telling",
         "address",
         "caps",
+        "edge",
         "entry",
         "host",
         "label",
@@ -113,14 +113,14 @@ class Session:
         self.label: str | None = None
         self._answering: Answer | None = None
         self._ended = False
-        self._edge = edge
+        self.edge = edge
         self._joins: TokenBucket | None = None
         self._nicks: TokenBucket | None = None
         server.entering += 1
 
     def facts(self) -> Facts | None:
         """What is known of the client's own connection; ``None`` if nothing is."""
-        return self._edge.facts()
+        return self.edge.facts()
 
     # --- the client's side: see tcpd.chat.edge.Conversation ---
 
@@ -219,14 +219,10 @@ class Session:
         if self._answering is not None:
             self._ended = True
         else:
-            self._edge.hang_up()
+            self.edge.hang_up()
 
     def _error(self, why: str) -> bytes:
         return write("ERROR", f"Closing Link: {self.name} ({why})", colon=True)
-
-    def stand_for(self, address: Address) -> Refusal | None:
-        """See :class:`Edge`."""
-        return self._edge.stand_for(address)
 
     # --- what is said to the client ---
 
@@ -363,7 +359,7 @@ class Session:
         self._over = True
         self._telling = None
         self.server.count["dropped"] += 1
-        self._edge.cut()
+        self.edge.cut()
 
     # --- for commands ---
 
@@ -402,7 +398,7 @@ class Session:
             for line in lines:
                 self._put(line)
             if self._ended:
-                self._edge.hang_up()
+                self.edge.hang_up()
         else:
             self._telling = lines
 

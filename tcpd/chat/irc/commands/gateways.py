@@ -84,7 +84,7 @@ def _check(
 
 
 def _stand_for(session: Session, address: Address, hostname: str, secure: bool) -> None:
-    refusal = session.stand_for(address)
+    refusal = session.edge.stand_for(address)
     if refusal is not None:
         session.finish(refusal.sentence)
         return

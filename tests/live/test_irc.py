@@ -1,0 +1,59 @@
+"""The IRC door of the real daemon."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Callable
+
+import pytest
+from running import Daemon, receive_all, receive_until
+
+from tcpd.policy.passwords import hash_password
+
+pytestmark = pytest.mark.live
+
+CONFIG = f"""
+[tls:main]
+certificate = localhost.pem
+key = localhost-key.pem
+[service:irc]
+protocol = irc
+password = {hash_password("sesame")}
+sts = 1d
+listen =
+  127.0.0.1:0
+  127.0.0.1:0 tls=main
+"""
+
+
+def register(client: socket.socket, password: str) -> None:
+    client.sendall(f"CAP LS 302\r\nPASS {password}\r\nNICK ann\r\nUSER a 0 * :A\r\n".encode())
+
+
+def test_a_password_is_checked_beside_the_rest(start: Callable[[str], Daemon]) -> None:
+    """While a thread checks it, PING is answered; then comes the burst."""
+    daemon = start(CONFIG)
+    client = daemon.connect_tls("irc")
+    with client:
+        register(client, "sesame")
+        capabilities = receive_until(client, b"\r\n")
+        assert b" sts=duration=86400\r\n" in capabilities
+        client.sendall(b"CAP END\r\nPING token\r\n")
+        told = receive_until(client, b" :MOTD File is missing\r\n").decode().split("\r\n")
+        assert told[0].endswith(" :token")
+        assert re.search(r" 001 ann :Welcome to the tcpd Network, ann!~a@", told[1])
+    hashed = CONFIG.partition("password = ")[2].partition("\n")[0]
+    assert not [line for line in daemon.log if hashed in line or "sesame" in line]
+
+
+def test_a_wrong_password_is_the_end(start: Callable[[str], Daemon]) -> None:
+    daemon = start(CONFIG)
+    with daemon.connect("irc") as client:
+        register(client, "wrong")
+        client.sendall(b"CAP END\r\n")
+        told = receive_all(client).decode()
+        port = daemon.ports["irc", "tls=main"]
+        assert f" sts=port={port}\r\n" in told
+        assert " 464 ann :Password incorrect\r\n" in told
+        assert told.endswith("ERROR :Closing Link: ann (wrong password)\r\n")
