@@ -12,7 +12,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from tcpd.chat.irc import caps, numerics
-from tcpd.chat.irc.commands import channels, operating
+from tcpd.chat.irc.commands import operating
 from tcpd.chat.irc.commands.table import COMMANDS
 from tcpd.chat.irc.labels import Answer, labelled, tagged
 from tcpd.chat.irc.message import Fault as Unreadable
@@ -267,13 +267,16 @@ class Session:
         """Say anything else."""
         self.send(write(command, *params, source=self.server.name, colon=colon))
 
-    def fail(self, command: str, code: str, *context: str, text: str) -> None:
+    def fail(self, command: str, code: str, *context: str, text: str, known: bool = False) -> None:
         """Tell what went wrong, in words for programs and for people.
 
         Source: https://ircv3.net/specs/extensions/standard-replies. Clients that do not know these
         are told as a NOTICE.
+
+        :param known: whether the specification of what the client has sent has this reply: it is
+            then sent to all.
         """
-        if caps.STANDARD_REPLIES in self.caps or caps.FAILING.get(command) in self.caps:
+        if known or caps.STANDARD_REPLIES in self.caps:
             self.from_server("FAIL", command, code, *context, text, colon=True)
         else:
             self.from_server("NOTICE", self.name, f"{command}: {text}", colon=True)
@@ -307,14 +310,10 @@ class Session:
         if member is None:
             return
         match event:
-            case Joined(room=name):
-                channels.joined(self, member, name)
+            case Joined() | Invited() | RoomRenamed():
+                operating.happened(self, member, event)
             case PrivateSaid() if member.echo:
                 self._put(member.format.render(event))
-            case Invited():
-                operating.invited(self, member, event)
-            case RoomRenamed():
-                operating.room_renamed(self, member, event)
 
     def appeared(self, who: Who) -> None:
         self.numeric(numerics.RPL_MONONLINE, text=str(who))
