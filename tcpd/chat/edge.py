@@ -233,7 +233,10 @@ class DoorProtocol(protocol.Protocol):
             if not turn or outbox.size > outbox.limit // 4:
                 return 0.0
             if session.telling:
+                size = outbox.size
                 session.tell_more()
+                if session.telling and outbox.size == size:
+                    return 0.0  # it looks for what to tell, and others are to have their turn
                 continue
             if self._bucket is not None and (wait := self._take_token(self._bucket)):
                 return wait

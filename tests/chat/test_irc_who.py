@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from chat.ircing import Client, House
+from chat.ircing import Client, House, command
 
+from tcpd.chat.irc.commands import who
 from tcpd.chat.member import Member
 from tcpd.events import Mode
 
@@ -186,6 +187,32 @@ def test_a_long_answer_is_streamed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(nicks(told)) == 201
     assert told[-1].split(" ")[1] == "315"
     assert not ann.closed
+
+
+@pytest.mark.parametrize("caps", [(), ("server-time",), ("labeled-response", "batch")])
+def test_a_long_search_lets_others_have_their_turn(
+    caps: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To hold a mask against ten thousand people takes some 60 ms: it is done bit by bit, and what
+    the client sends meanwhile waits for its end."""
+    monkeypatch.setattr(who, "_IN_A_TURN", 10)
+    house = House()
+    ann = house.irc_client("ann", *caps)
+    for number in range(45):
+        house.irc_client(f"bob{number:02}")
+    ann.lines()
+    label = "@label=x " if "labeled-response" in caps else ""
+    ann.protocol.dataReceived(f"{label}WHO *nobody\r\nPING x\r\n".encode())
+    turns = 0
+    while ann.protocol._session.telling:  # type: ignore[union-attr]
+        pause = ann.protocol._pause
+        assert pause is not None
+        pause.cancel()
+        ann.protocol._go_on()
+        turns += 1
+    assert turns >= 4
+    told = [command(line) for line in ann.lines()]
+    assert told == (["BATCH", "315", "BATCH"] if label else ["315"]) + ["PONG"]
 
 
 def test_a_label_holds_all_of_it() -> None:

@@ -60,7 +60,9 @@ _NEVER = FlushSet(lambda flush_set: None)
 
 
 def tagged(line: bytes, name: str, value: str) -> bytes:
-    """A line with one tag more, before those that it has."""
+    """A line with one tag more, before those that it has. An empty one is left so."""
+    if not line:
+        return line
     tags = write_tags({name: value})
     if line.startswith(b"@"):
         return tags[:-1] + b";" + line[1:]

@@ -181,6 +181,8 @@ class Session:
             if line is None:
                 self._telling = None
                 return
+            if not line:
+                return
             size += len(line)
             self._put(line)
 
@@ -255,7 +257,8 @@ class Session:
 
         Nothing of the client's is taken before all of it is said.
 
-        :param lines: without tags. Asked for a line when there is room for it, maybe turns later.
+        :param lines: without tags. Asked for a line when there is room for it, maybe turns later;
+            an empty one is not said, and lets others have their turn first.
         """
         more = map(self.timed, lines)
         if self._telling is not None:
@@ -309,7 +312,7 @@ class Session:
 
     def timed(self, line: bytes) -> bytes:
         """A line with the time, if the client wants it."""
-        if caps.SERVER_TIME in self.caps:
+        if line and caps.SERVER_TIME in self.caps:
             return b"@time=%s %s" % (self.server.stamp().encode(), line)
         return line
 

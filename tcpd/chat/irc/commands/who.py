@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 #: What stands for an address that is not the asker's to know, as WHOX has it.
 _NO_ADDRESS = "255.255.255.255"
 
+#: How many people a mask is held against in a reactor turn, which takes a millisecond or two.
+_IN_A_TURN = 256
+
 #: What stands for the level of an operator, which nobody has here.
 _NO_LEVEL = "n/a"
 
@@ -71,17 +74,22 @@ def _answer(session: Session, mask: str, asked: listing.Who) -> Iterator[bytes]:
     assert member is not None
     room, found = _found(session, member, mask)
     for whom in found:
-        if whom.gone or (asked.operators and not whom.server_operator):
+        if whom is None:
+            yield b""
+        elif whom.gone or (asked.operators and not whom.server_operator):
             continue
-        if asked.fields is None:
+        elif asked.fields is None:
             yield _reply(session, whom, room)
         else:
             yield _fields(session, whom, room, asked.fields, asked.token)
     yield session.numeric_line(numerics.RPL_ENDOFWHO, middle(mask))
 
 
-def _found(session: Session, member: Member, mask: str) -> tuple[Room | None, Iterable[Member]]:
-    """Those who are asked for; and the room, if it is one."""
+def _found(
+    session: Session, member: Member, mask: str
+) -> tuple[Room | None, Iterable[Member | None]]:
+    """Those who are asked for, and ``None`` where others are to have their turn; and the room, if
+    it is one."""
     hub = session.server.hub
     if not mask:
         return None, ()
@@ -96,19 +104,22 @@ def _found(session: Session, member: Member, mask: str) -> tuple[Room | None, It
     if exact is not None:
         return None, (exact,) if is_visible(member, exact) else ()
     # "0" is everybody by RFC 2812 section 3.6.1
-    fits = pattern("*" if mask == "0" else mask).match
-    return None, (
-        whom
-        for whom in list(hub.members)
-        if is_visible(member, whom)
-        and (
+    return None, _matching(session, member, "*" if mask == "0" else mask)
+
+
+def _matching(session: Session, member: Member, mask: str) -> Iterator[Member | None]:
+    fits = pattern(mask).match
+    for number, whom in enumerate(list(session.server.hub.members), 1):
+        if number % _IN_A_TURN == 0:
+            yield None
+        if is_visible(member, whom) and (
             fits(whom.key)
             or fits(fold(whom.user))
             or fits(fold(whom.host))
             or fits(fold(whom.real_name))
             or fits(whom.folded)
-        )
-    )
+        ):
+            yield whom
 
 
 def _reply(session: Session, whom: Member, room: Room | None) -> bytes:
