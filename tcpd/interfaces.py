@@ -81,6 +81,11 @@ class IContext(Interface):
     started = Attribute("float: clock.seconds() when the daemon started.")
     hub = Attribute("tcpd.chat.hub.Hub: the one set of rooms, shared by all doors.")
     counters = Attribute("tcpd.ops.counters.ServiceCounters: this service's counters.")
+    reload = Attribute(
+        "Callable[[Callable[[bool, Sequence[str]], None]], None]: has the daemon read its "
+        "configuration again, in another turn of the reactor, and tells then whether it was taken "
+        "over, and what was done, or is wrong, a line each. For who may ask for that."
+    )
 
     def directory():
         """Tell what the daemon serves.
@@ -137,6 +142,16 @@ class IConnection(Interface):
         ``dataReceived`` is next called with the first bytes from inside TLS.
 
         :raise RuntimeError: where :attr:`can_start_tls` is false.
+        """
+
+    def stand_for(address):
+        """The client is a gateway whom the protocol trusts, and has said for whom it connects.
+
+        From now on it is counted by that address, and :attr:`address` and :attr:`peer` are its.
+
+        :param address: ``ipaddress.IPv4Address`` or ``ipaddress.IPv6Address``.
+        :return: ``None``, or the :class:`tcpd.policy.reasons.Refusal` of who is not let in, which
+            is logged and counted; the protocol is then to end the connection.
         """
 
     def end(reason):

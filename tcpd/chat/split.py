@@ -3,6 +3,15 @@
 from __future__ import annotations
 
 import unicodedata
+from typing import TYPE_CHECKING
+
+from tcpd.events import Kind
+
+if TYPE_CHECKING:
+    from tcpd.chat.member import Member
+
+#: An IRC line (RFC 2812 section 2.3).
+_LINE_BYTES = 512
 
 #: The longest message, in bytes of UTF-8. An IRC line has 512 bytes (RFC 2812 section 2.3), of
 #: which prefix, command, target and line end take up to 112.
@@ -15,6 +24,22 @@ _BACK = 16
 # what would end a line, or a string, on its way through some door
 _NOT_CARRIED = str.maketrans({"\0": "\ufffd", "\r": "\ufffd", "\n": "\ufffd"})
 _ZERO_WIDTH_JOINER = "\u200d"
+
+
+def room_for(member: Member, target: str, kind: Kind = Kind.MESSAGE, speaker: str = "") -> int:
+    """How long a message may be so that others get all of it in one line of IRC.
+
+    :param member: who says it.
+    :param target: the room, or the person, as others are told.
+    :param speaker: in whose name; empty for their own.
+    :return: bytes of UTF-8, at most :data:`MESSAGE_BYTES`.
+    """
+    source = f"{speaker or member.nick}!{member.user}@{member.host}"
+    verb = "NOTICE" if kind is Kind.NOTICE else "PRIVMSG"
+    taken = len(f":{source} {verb} {target} :\r\n".encode())
+    if kind is Kind.ACTION:
+        taken += len("\x01ACTION \x01")
+    return min(MESSAGE_BYTES, _LINE_BYTES - taken)
 
 
 def split_message(text: str, limit: int = MESSAGE_BYTES) -> list[str]:

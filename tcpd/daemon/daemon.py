@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from twisted.application.service import MultiService, Service
@@ -18,6 +18,7 @@ from tcpd.daemon.certificates import CertificateWatch, remarks
 from tcpd.daemon.compose import Complaints, Parts
 from tcpd.daemon.context import Context
 from tcpd.daemon.control.door import control
+from tcpd.daemon.control.running import RELOADER
 from tcpd.daemon.descriptors import needed_descriptors, raise_descriptor_limit
 from tcpd.daemon.draining import Drained
 from tcpd.daemon.internal import Internal, with_internals
@@ -94,7 +95,15 @@ class Daemon(MultiService):
         uid = surroundings.owner if surroundings else None
         gid = surroundings.group if surroundings else None
         self.parts = parts = Parts(
-            settings, kinds, reactor, wall_clock, self.directory, self.internals, uid, gid
+            settings,
+            kinds,
+            reactor,
+            wall_clock,
+            self.directory,
+            self.reload,
+            self.internals,
+            uid,
+            gid,
         )
         #: Reads certificates again when their files change.
         self.certificates = CertificateWatch(parts, lambda: self.settings.tls)
@@ -291,6 +300,19 @@ class Daemon(MultiService):
         self.configured = self.parts.wall_clock()
         self.certificates.reloaded()
         return report + self.drained.reloaded(whole)
+
+    def reload(self, told: Callable[[bool, Sequence[str]], None]) -> None:
+        """Read the configuration again, in another turn: for a service, which it may change.
+
+        :param told: called then, with whether it was taken over, and what was done or is wrong.
+        """
+        reloader: Any = self.getServiceNamed(RELOADER)
+
+        def reload() -> None:
+            outcome = reloader.reload()
+            told(outcome.ok, outcome.lines)
+
+        self.parts.reactor.callLater(0, reload)
 
     def take_over(self, whole: Settings) -> list[str]:
         """:meth:`reconfigure`, to settings that have the daemon's own services in them."""

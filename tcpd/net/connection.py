@@ -22,7 +22,7 @@ from twisted.python.failure import Failure
 
 from tcpd.handshake.facts import Facts
 from tcpd.interfaces import IFarewell
-from tcpd.net.address import ip_of, shown
+from tcpd.net.address import at, ip_of, shown
 from tcpd.net.credentials import Credentials
 from tcpd.net.gathering import gather
 from tcpd.net.kernel import UNWATCHED, Noted
@@ -33,7 +33,7 @@ from tcpd.net.tls_layer import TLSLayer
 from tcpd.net.websocket import WebSocketLayer
 from tcpd.ops import catalogue
 from tcpd.policy.admission import IPAddress
-from tcpd.policy.reasons import End
+from tcpd.policy.reasons import End, Refusal
 from tcpd.wire.proxy import Header
 
 if TYPE_CHECKING:
@@ -221,6 +221,13 @@ class Connection(ABC):
         self._begin()
         if rest and not (self.disconnecting or self._lost):
             self.inner.dataReceived(rest)
+
+    def stand_for(self, address: IPAddress) -> Refusal | None:
+        refusal = self.layer.hand_on(self, address)
+        if refusal is None:
+            self.address = address
+            self._endpoint_address = at(address)
+        return refusal
 
     def _begin(self) -> None:
         """Begin TLS, or WebSocket, or make the protocol."""

@@ -15,7 +15,7 @@ from twisted.logger import Logger
 from tcpd.config.settings import PolicySettings
 from tcpd.handshake.facts import Absence
 from tcpd.interfaces import IRefusing
-from tcpd.net.address import ip_of, plain_endpoint_address, shown, socket_address
+from tcpd.net.address import at, ip_of, plain_endpoint_address, shown, socket_address
 from tcpd.net.conduit import Conduit
 from tcpd.net.connection import Connection
 from tcpd.net.kernel import UNWATCHED, Watch, note
@@ -262,6 +262,21 @@ class ConnectionLayer:
             connection.admitted = address
             return None
         return self._refuse(refusal, connection.getPeer(), tls, connection.speaks_websocket)
+
+    def hand_on(self, connection: Connection, address: IPAddress) -> Refusal | None:
+        """Give a connection's place to another address, if that is let in. Called by it.
+
+        :return: why it is not.
+        """
+        if address == connection.admitted:
+            return None
+        refusal = self._admission.identify(address)
+        if refusal is not None:
+            self._refuse(refusal, at(address), None, False)
+            return refusal
+        self._admission.forget(connection.admitted)
+        connection.admitted = address
+        return None
 
     def _arrived(self, connection: Connection, proxies: Proxies | None) -> None:
         if proxies is not None:

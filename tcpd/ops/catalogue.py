@@ -219,6 +219,26 @@ CHAT_MEMBER_DROPPED = EventType(
     {"service": _SERVICE, "nick": "their nickname, or empty", "peer": _PEER},
     "So much waited for a chat member who did not read that they were put out.",
 )
+CHAT_OPERATOR_REFUSED = EventType(
+    "chat.operator-refused",
+    LogLevel.warn,
+    "service {service}: {address} is not operator {name}: the name or the password is wrong",
+    {
+        "service": _SERVICE,
+        "name": "of the operator, as the ini file has it; empty if there is none of that name",
+        "address": "the client's, or unix",
+    },
+    "An IRC client wanted to become an operator (OPER) and could not. After three times its "
+    "connection is ended.",
+)
+CHAT_GATEWAY_REFUSED = EventType(
+    "chat.gateway-refused",
+    LogLevel.warn,
+    "service {service}: {address} is no gateway: {why}",
+    {"service": _SERVICE, "address": "the client's, or unix", "why": "a sentence"},
+    "An IRC client said that it connects for another (WEBIRC), was not believed, and its "
+    "connection was ended.",
+)
 FORWARD_FAILED = EventType(
     "forward.failed",
     LogLevel.warn,
@@ -368,7 +388,8 @@ OPERATOR_COMMAND = EventType(
     LogLevel.info,
     "operator {operator}: {command}",
     {
-        "operator": "user id and process id of who asked, as the system knows them",
+        "operator": "user id and process id of who asked, as the system knows them; of an operator "
+        "in chat the nickname, the address and the service",
         "command": "what was asked, with its arguments",
     },
     "An operator gave a command that changes something, and it was done.",

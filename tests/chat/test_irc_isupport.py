@@ -39,11 +39,19 @@ def test_the_tokens_of_the_server() -> None:
     found = tokens(LIMITS)
     assert found["NETWORK"] == "Example Net"
     assert found["CHANLIMIT"] == "#:20"
-    assert found["MAXLIST"] == "beI:50"
+    assert found["MAXLIST"] == "b:50,e:50,I:50"
     assert found["TARGMAX"] == "PRIVMSG:4,NOTICE:4,JOIN:"
     assert found["MONITOR"] == "100"
     assert found["NICKLEN"] == "30"
     assert "CLIENTTAGDENY" not in found
+
+
+def test_each_list_has_a_bound_of_its_own() -> None:
+    """'MAXLIST=b:60,e:60,I:60 ... indicates that a client may set up to 60 "b" modes, "e" modes,
+    and 60 "I" modes'; 'beI:25' would be 'the maximum number of entries that all of the modes in
+    <modes>, combined, may set'."""
+    bounds = [pair.split(":") for pair in tokens(LIMITS)["MAXLIST"].split(",")]
+    assert bounds == [[mode, "50"] for mode in tokens(LIMITS)["CHANMODES"].split(",")[0]]
 
 
 @pytest.mark.parametrize("name", ["WHOX", "UTF8ONLY", "SAFELIST"])

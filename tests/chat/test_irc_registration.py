@@ -1,8 +1,46 @@
-"""How a client registers: what it is told, in which order."""
+"""How a client registers: what it is told, in which order.
+
+Sources: the Modern IRC Client Protocol, "Connection Messages"
+(https://modern.ircdocs.horse/#connection-messages), and RFC 2812 section 3.1.
+"""
 
 from __future__ import annotations
 
-from chat.ircing import House, command
+import ipaddress
+import itertools
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from chat.ircing import Client, House, command, plain
+from twisted.internet.interfaces import IReactorThreads
+from zope.interface import alsoProvides
+
+from tcpd.chat.irc.passwords import AT_ONCE, WAITING, PasswordChecks
+from tcpd.chat.irc.protocol import _elsewhere
+from tcpd.chat.irc.registration import MOST_LINES
+from tcpd.policy.passwords import PasswordHash, hash_password
+
+HASH = hash_password("sesame", b"0123456789abcdef")
+
+#: The hash of the same password, cheap to check.
+CHEAP = "$scrypt$ln=1,r=1,p=1$MDEyMzQ1Njc4OWFiY2RlZg$"
+
+
+def from_afar(client: Client, secure: bool = False) -> Client:
+    """Let a client come from somewhere else."""
+    session: Any = client.protocol._session
+    session.address = ipaddress.ip_address("192.0.2.7")
+    session.secure = secure
+    return client
+
+
+def cheap_hash() -> str:
+    import base64
+    import hashlib
+
+    made = hashlib.scrypt(b"sesame", salt=b"0123456789abcdef", n=2, r=1, p=1, dklen=32)
+    return CHEAP + base64.b64encode(made).decode().rstrip("=")
 
 
 def test_the_burst() -> None:
@@ -24,3 +62,362 @@ def test_both_doors_lead_into_the_same_rooms() -> None:
     assert bob.screen()[-1] == "#lobby <ann> hello from IRC"
     bob.type("hello from nc")
     assert ann.lines() == [":bob!text@localhost PRIVMSG #lobby :hello from nc"]
+
+
+@pytest.mark.parametrize(
+    "lines", list(itertools.permutations(["PASS sesame", "NICK ann", "USER ann 0 * :Ann"]))
+)
+def test_any_order_will_do_while_capabilities_are_talked_about(lines: tuple[str, ...]) -> None:
+    client = House(password=PasswordHash.parse(cheap_hash())).irc_client()
+    assert client.numerics("CAP LS 302", *lines)[1:] == []
+    assert client.numerics("CAP END")[0] == "001"
+
+
+@pytest.mark.parametrize("lines", list(itertools.permutations(["NICK ann", "USER ann 0 * :Ann"])))
+def test_nick_and_user_come_in_any_order(lines: tuple[str, ...]) -> None:
+    client = House().irc_client()
+    assert client.send(lines[0]) == []
+    assert client.numerics(lines[1])[0] == "001"
+
+
+def test_ping_is_answered_before_registration() -> None:
+    """ "When receiving a PING message, clients or servers must reply to it with a PONG message
+    with the same <token> value." """
+    client = House().irc_client()
+    assert client.send("PING :to ken") == [":chat.example.net PONG chat.example.net :to ken"]
+    assert client.send("CAP LS 302", "NICK ann", "PING 17")[-1].endswith(
+        " PONG chat.example.net :17"
+    )
+
+
+@pytest.mark.parametrize("line", ["PING", "PING :"])
+def test_a_ping_without_token(line: str) -> None:
+    """ "Numeric Replies: ERR_NEEDMOREPARAMS, ERR_NOORIGIN" """
+    assert House().irc_client("ann").numerics(line) == ["409"]
+
+
+def test_quit_before_registration() -> None:
+    """ "The server acknowledges this by replying with an ERROR message and closing the connection
+    to the client." """
+    house = House()
+    client = house.irc_client()
+    assert client.send("NICK ann", "QUIT :bye") == ["ERROR :Closing Link: ann (Quit: bye)"]
+    assert client.closed
+    assert house.irc.server.entering == 0
+
+
+def test_quit_tells_the_others() -> None:
+    """ "servers SHOULD prepend <reason> with the ASCII string "Quit: " when sending QUIT messages
+    to other clients ... This applies even if <reason> is empty" """
+    house = House()
+    bob = house.irc_client("bob", joined="#c")
+    ann = house.irc_client("ann", joined="#c")
+    cid = house.irc_client("cid", joined="#c")
+    bob.lines()
+    ann.send("QUIT :tea")
+    cid.send("QUIT")
+    assert bob.lines() == [
+        ":ann!~ann@localhost QUIT :Quit: tea",
+        ":cid!~cid@localhost QUIT :Quit: ",
+    ]
+
+
+def test_two_who_register_with_one_name() -> None:
+    """ "If the server receives a NICK command from a client where the desired nickname is already
+    in use on the network, it should issue an ERR_NICKNAMEINUSE numeric" """
+    house = House()
+    first, second = house.irc_client(), house.irc_client()
+    assert first.send("NICK ann") == second.send("NICK Ann") == []
+    assert first.numerics("USER a 0 * :A")[0] == "001"
+    assert second.send("USER b 0 * :B") == [
+        ":chat.example.net 433 * Ann :Nickname is already in use"
+    ]
+    assert second.numerics("NICK bob")[0] == "001"
+
+
+@pytest.mark.parametrize(
+    ("line", "answer"),
+    [
+        ("NICK", "431 * :No nickname given"),
+        ("NICK :", "431 * :No nickname given"),
+        ("NICK 1st", "432 * 1st :Erroneus nickname: "),
+        ("NICK :with space", "432 * with :Erroneus nickname: "),
+        ("NICK ann", "433 * ann :Nickname is already in use"),
+        ("USER a 0 *", "461 * USER :Not enough parameters"),
+        ("USER a 0 * :", "461 * USER :Not enough parameters"),
+        ("USER :", "461 * USER :Not enough parameters"),
+        ("USER a!b 0 * :A", "468 * :Your username is not valid"),
+        ("USER a@b 0 * :A", "468 * :Your username is not valid"),
+        ("JOIN #c", "451 * :You have not registered"),
+        ("NOSUCH", "451 * :You have not registered"),
+        ("AWAY :gone", "451 * :You have not registered"),
+        ("ISUPPORT", "451 * :You have not registered"),
+        ("PASS", "461 * PASS :Not enough parameters"),
+        ("CAP", "461 * CAP :Not enough parameters"),
+    ],
+)
+def test_errors_before_registration(line: str, answer: str) -> None:
+    house = House()
+    house.irc_client("ann")
+    told = house.irc_client().send(line)
+    assert len(told) == 1
+    assert told[0].startswith(f":chat.example.net {answer}")
+
+
+@pytest.mark.parametrize("line", ["USER ann 0 * :Ann", "PASS sesame"])
+def test_nobody_registers_twice(line: str) -> None:
+    """ "462: Returned when a client tries to change a detail that can only be set during
+    registration" """
+    told = House().irc_client("ann").send(line)
+    assert told == [":chat.example.net 462 ann :You may not reregister"]
+
+
+def test_no_error_is_the_answer_to_a_notice() -> None:
+    """ "they must not send any error back to the client on receipt of a NOTICE command" """
+    assert House().irc_client().send("NOTICE ann :hi") == []
+
+
+@pytest.mark.parametrize(
+    ("typed", "user"), [("a" * 40, "~" + "a" * 11), ("дом", "~user"), ("x~$y", "~xy")]
+)
+def test_user_names_are_made_to_fit(typed: str, user: str) -> None:
+    """ "If this length is advertised, the username MUST be silently truncated to the given length
+    before being used." """
+    client = House().irc_client()
+    welcome = client.send("NICK ann", f"USER {typed} 0 * :Ann")[0]
+    assert f"ann!{user}@localhost" in welcome
+
+
+def test_who_does_not_register_in_time() -> None:
+    house = House(register_timeout=60.0)
+    client = house.irc_client()
+    client.send("NICK ann")
+    house.clock.advance(60)
+    assert client.lines() == ["ERROR :Closing Link: ann (you did not register in time)"]
+    assert client.closed
+
+
+def test_lines_before_registration_are_bounded() -> None:
+    client = House().irc_client()
+    told = client.send(*["PING x"] * MOST_LINES)
+    house = client.house
+    for _ in range(MOST_LINES):  # a turn takes some of them
+        house.clock.advance(0)
+    assert len(told) + len(client.lines()) == MOST_LINES
+    assert client.send("PING x") == ["ERROR :Closing Link: * (too many lines before registration)"]
+
+
+def test_text_that_is_no_utf8() -> None:
+    """UTF8ONLY: "Servers publishing this token MUST NOT relay content ... containing non-UTF-8
+    data to clients." "FAIL PRIVMSG INVALID_UTF8" """
+    house = House()
+    bob = house.irc_client("bob", joined="#c")
+    ann = house.irc_client("ann", joined="#c")
+    bob.lines()
+    told = ann.raw(b"PRIVMSG #c :hi\xaa\r\n").decode()
+    assert told.startswith(":chat.example.net FAIL PRIVMSG INVALID_UTF8 :")
+    assert bob.lines() == []
+
+
+@pytest.mark.parametrize(
+    "line", ["PRIVMSG #c :" + "x" * 500, "@+a=" + "x" * 4100 + " PRIVMSG #c :hi"]
+)
+def test_lines_that_are_too_long(line: str) -> None:
+    """ "Servers MUST reply with the ERR_INPUTTOOLONG (417) error numeric" and the connection
+    stays."""
+    ann = House().irc_client("ann", joined="#c")
+    assert ann.send(line) == [":chat.example.net 417 ann :Input line was too long"]
+    assert ann.numerics("PING x") == ["PONG"]
+
+
+# --- the server's password ---
+
+
+@pytest.mark.parametrize("said", ["PASS wrong", "PING x"])
+def test_a_wrong_password(said: str) -> None:
+    """ "If the password supplied does not match the password expected by the server, then the
+    server SHOULD send ERR_PASSWDMISMATCH and MAY then close the connection with ERROR." """
+    house = House(password=PasswordHash.parse(cheap_hash()))
+    client = house.irc_client()
+    client.send(said)
+    told = client.send("NICK ann", "USER ann 0 * :Ann")
+    assert told[0] == ":chat.example.net 464 ann :Password incorrect"
+    assert command(told[1]) == "ERROR"
+    assert client.closed
+    assert house.hub.member_count == 0
+    assert house.irc.server.count["bad-passwords"] == 1
+
+
+def test_the_last_password_counts() -> None:
+    """ "It is possible to send multiple PASS commands before registering but only the last one
+    sent is used for verification" """
+    client = House(password=PasswordHash.parse(cheap_hash())).irc_client()
+    assert client.numerics("PASS a", "PASS sesame", "NICK ann", "USER a 0 * :A")[0] == "001"
+
+
+def test_a_password_after_the_names_is_too_late() -> None:
+    """ "This requires that clients send a PASS command before sending the NICK / USER
+    combination." """
+    client = House(password=PasswordHash.parse(cheap_hash())).irc_client()
+    assert client.numerics("NICK ann", "USER a 0 * :A", "PASS sesame") == ["464", "ERROR"]
+
+
+def test_a_password_that_nobody_asked_for_does_not_matter() -> None:
+    client = House().irc_client()
+    assert client.numerics("PASS x", "NICK ann", "USER a 0 * :A")[0] == "001"
+
+
+@pytest.mark.parametrize(
+    ("secure", "plain_passwords", "let_in"),
+    [(False, False, False), (True, False, True), (False, True, True)],
+)
+def test_passwords_that_others_could_read(
+    secure: bool, plain_passwords: bool, let_in: bool
+) -> None:
+    """Passwords are refused on a connection that is neither TLS nor loopback nor a UNIX socket,
+    unless configured otherwise."""
+    house = House(password=PasswordHash.parse(cheap_hash()), plain_passwords=plain_passwords)
+    client = from_afar(house.irc_client(), secure)
+    told = client.numerics("PASS sesame", "NICK ann", "USER a 0 * :A")
+    assert told[:2] == (["001", "002"] if let_in else ["464", "ERROR"])
+
+
+def test_nobody_waits_for_a_password_but_who_said_it() -> None:
+    house = House(password=PasswordHash.parse(cheap_hash()))
+    waiting: list[Any] = []
+    house.irc.server.passwords = PasswordChecks(lambda work, done: waiting.append((work, done)))
+    client = house.irc_client()
+    assert client.send("PASS sesame", "NICK ann", "USER a 0 * :A") == []
+    assert client.numerics("PING x") == ["PONG"]
+    [(work, done)] = waiting
+    done(work())
+    assert command(client.lines()[0]) == "001"
+    house.clock.advance(61)  # it is registered: no timeout
+    assert not client.closed
+
+
+def test_who_leaves_before_the_password_was_checked() -> None:
+    house = House(password=PasswordHash.parse(cheap_hash()))
+    waiting: list[Any] = []
+    house.irc.server.passwords = PasswordChecks(lambda work, done: waiting.append((work, done)))
+    client = house.irc_client()
+    client.send("PASS sesame", "NICK ann", "USER a 0 * :A", "QUIT")
+    waiting[0][1](True)
+    assert house.hub.member_count == 0
+    assert house.irc.server.entering == 0
+
+
+def test_few_passwords_are_checked_at_once_and_few_wait() -> None:
+    waiting: list[Any] = []
+    checks = PasswordChecks(lambda work, done: waiting.append(done))
+    hash = PasswordHash.parse(cheap_hash())
+    found: list[bool] = []
+    for _ in range(AT_ONCE + WAITING):
+        assert checks.check(hash, "x", found.append)
+    assert not checks.check(hash, "x", found.append)
+    assert len(waiting) == AT_ONCE
+    waiting.pop(0)(False)
+    assert len(waiting) == AT_ONCE
+    assert found == [False]
+    while waiting:
+        waiting.pop(0)(True)
+    assert len(found) == AT_ONCE + WAITING
+
+
+def test_passwords_are_checked_in_a_thread_of_the_reactor() -> None:
+    class Reactor:
+        done: Any = None
+
+        def getThreadPool(self) -> Any:
+            return self
+
+        def callInThreadWithCallback(self, onResult: Any, func: Any, *args: Any, **kw: Any) -> None:
+            self.done = lambda: onResult(True, func(*args, **kw))
+
+        def callFromThread(self, call: Any, *args: Any) -> None:
+            call(*args)
+
+    reactor = Reactor()
+    alsoProvides(reactor, IReactorThreads)  # type: ignore[misc]
+    found: list[bool] = []
+    _elsewhere(reactor)(lambda: True, found.append)
+    assert found == []
+    reactor.done()
+    assert found == [True]
+
+
+def test_a_real_hash_opens() -> None:
+    client = House(password=PasswordHash.parse(HASH)).irc_client()
+    assert client.numerics("PASS :sesame", "NICK ann", "USER a 0 * :A")[0] == "001"
+
+
+# --- draft/pre-away ---
+
+
+def test_away_before_registration() -> None:
+    """ "If the capability has been negotiated, servers MUST accept the AWAY command before
+    connection registration has completed." """
+    house = House()
+    watcher = house.irc_client("bob")
+    client = house.irc_client()
+    client.send("CAP REQ draft/pre-away", "NICK ann")
+    assert client.send("AWAY :at lunch") == [
+        ":chat.example.net 306 ann :You have been marked as being away"
+    ]
+    client.send("USER a 0 * :A", "CAP END")
+    assert watcher.send("PRIVMSG ann :hi") == [":chat.example.net 301 bob ann :at lunch"]
+
+
+def test_back_before_registration() -> None:
+    """ "Similarly, AWAY with no parameters indicates that the user is present." """
+    house = House()
+    client = house.irc_client()
+    client.send("CAP REQ draft/pre-away", "NICK ann", "AWAY *")
+    assert client.numerics("AWAY") == ["305"]
+    client.send("USER a 0 * :A", "CAP END")
+    ann = house.hub.member("ann")
+    assert ann is not None
+    assert ann.away == ""
+
+
+# --- draft/extended-isupport ---
+
+
+def test_isupport_before_registration() -> None:
+    """ "the server MUST accept ISUPPORT commands before connection registration completes" and
+    "MUST group all RPL_ISUPPORT messages inside a draft/isupport batch" """
+    client = House().irc_client()
+    client.send("CAP REQ :batch draft/extended-isupport")
+    first, *tokens, last = client.send("ISUPPORT")
+    assert first == ":chat.example.net BATCH +b1 draft/isupport"
+    assert last == ":chat.example.net BATCH -b1"
+    assert tokens
+    assert all(line.startswith("@batch=b1 :chat.example.net 005 * ") for line in tokens)
+    client.send("NICK ann", "USER a 0 * :A")
+    burst = [plain(line) for line in client.send("CAP END")]
+    assert all(line.startswith("@batch=") for line in burst if command(line) == "005")
+
+
+def test_isupport_is_told_to_all_who_are_registered() -> None:
+    """ "When receiving this command, the server MUST reply with one or more RPL_ISUPPORT
+    messages" """
+    told = House().irc_client("ann").numerics("ISUPPORT")
+    assert set(told) == {"005"}
+
+
+def test_tokens_that_a_reload_changes_are_told() -> None:
+    """ "the server MAY send updates to the key-value entries via subsequent RPL_ISUPPORT
+    messages"; Modern IRC: "-" before a token that is gone."""
+    house = House(deny_tags=("typing",))
+    client = house.irc_client()
+    client.send("NICK bob")
+    ann = house.irc_client("ann")
+    cid = house.irc_client("cid", "batch", "draft/extended-isupport")
+    settings = house.irc.settings
+    house.irc.reconfigure(replace(settings, deny_tags=(), network="Other Net"))
+    line = "005 {} -CLIENTTAGDENY NETWORK=Other\\x20Net :are supported by this server"
+    assert ann.lines() == [f":chat.example.net {line.format('ann')}"]
+    assert [command(line) for line in cid.lines()] == ["BATCH", "005", "BATCH"]
+    assert client.lines() == []
+    house.irc.reconfigure(house.irc.settings)
+    assert ann.lines() == []

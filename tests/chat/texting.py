@@ -25,12 +25,14 @@ class PlainContext:
 
     def __init__(self, hub: Hub, clock: Clock) -> None:
         self.service = "chat"
-        self.clock = clock
+        self.clock = self.reactor = clock
         self.wall_clock = hub.wall_clock
         self.server_name = "chat.example.net"
         self.started = 0.0
         self.hub = hub
         self.counters = ServiceCounters()
+        self.reloads: list[Any] = []
+        self.reload = self.reloads.append
 
     def directory(self) -> list[Any]:
         return []

@@ -22,7 +22,8 @@ EXTENDED_MONITOR = "extended-monitor"
 INVITE_NOTIFY = "invite-notify"
 SETNAME = "setname"
 STANDARD_REPLIES = "standard-replies"
-NO_IMPLICIT_NAMES = "draft/no-implicit-names"
+NO_IMPLICIT_NAMES = "no-implicit-names"
+NO_IMPLICIT_NAMES_DRAFT = "draft/no-implicit-names"
 EXTENDED_ISUPPORT = "draft/extended-isupport"
 PRE_AWAY = "draft/pre-away"
 MULTILINE = "draft/multiline"
@@ -56,6 +57,7 @@ CAPABILITIES: Mapping[str, str] = {
     SETNAME: "",
     STANDARD_REPLIES: "",
     NO_IMPLICIT_NAMES: "",
+    NO_IMPLICIT_NAMES_DRAFT: "",
     EXTENDED_ISUPPORT: "",
     PRE_AWAY: "",
     MULTILINE: f"max-bytes={MULTILINE_BYTES},max-lines={MULTILINE_LINES}",
@@ -64,10 +66,31 @@ CAPABILITIES: Mapping[str, str] = {
     RELAYMSG: RELAY_SEPARATOR,
 }
 
+#: By command, the capability whose own specification has FAIL for it: clients that have that one
+#: understand it even without standard-replies, which is for "arbitrary standard replies other than
+#: ones enabled by a specific specification".
+FAILING: Mapping[str, str] = {
+    "BATCH": MULTILINE,
+    "REDACT": MESSAGE_REDACTION,
+    "RELAYMSG": RELAYMSG,
+    "RENAME": CHANNEL_RENAME,
+    "SETNAME": SETNAME,
+}
+
 NONE: frozenset[str] = frozenset()
 
+#: What answers are labelled by, and what a message of several lines is sent by: both of them each.
+LABELS = frozenset({LABELED_RESPONSE, BATCH})
+LINES = frozenset({MULTILINE, BATCH})
 
-def requested(words: str, enabled: frozenset[str], known: Iterable[str]) -> frozenset[str] | None:
+#: With any of these a client that comes into a room is not told who is there. The specification is
+#: final since 2026, and clients still ask for it by the name it had before.
+NAMELESS = frozenset({NO_IMPLICIT_NAMES, NO_IMPLICIT_NAMES_DRAFT})
+
+
+def requested(
+    words: Iterable[str], enabled: frozenset[str], known: Iterable[str]
+) -> frozenset[str] | None:
     """What is enabled after a REQ, all of which is taken over or nothing.
 
     :param words: names, with a ``-`` before those that are to be switched off.
@@ -77,7 +100,7 @@ def requested(words: str, enabled: frozenset[str], known: Iterable[str]) -> froz
     """
     known = set(known) - {STS}  # "Clients MUST NOT request this capability with CAP REQ."
     wanted = set(enabled)
-    for word in words.split():
+    for word in words:
         name = word.removeprefix("-")
         if name not in known:
             return None
@@ -88,15 +111,15 @@ def requested(words: str, enabled: frozenset[str], known: Iterable[str]) -> froz
     return frozenset(wanted)
 
 
-def listed(capabilities: Mapping[str, str], with_values: bool, room: int) -> list[str]:
-    """Capabilities as they stand in LS and LIST, cut into pieces that fit a line.
+def listed(words: Iterable[str], room: int) -> list[str]:
+    """Names as they stand in LS, LIST and ACK, cut into pieces that fit a line.
 
+    :param words: with their values, if they are to be told.
     :param room: bytes that a piece may have.
     :return: one empty piece for none.
     """
     pieces = [""]
-    for name, value in capabilities.items():
-        word = f"{name}={value}" if value and with_values else name
+    for word in words:
         if pieces[-1] and len(pieces[-1]) + 1 + len(word) > room:
             pieces.append("")
         pieces[-1] += f" {word}" if pieces[-1] else word

@@ -6,9 +6,16 @@ Source: https://ircv3.net/specs/extensions/labeled-response
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from tcpd.chat.irc.message import write, write_tags
 from tcpd.chat.outbox import FlushSet, Outbox
+
+if TYPE_CHECKING:
+    from tcpd.chat.irc.session import Session
+
+#: The longest label: "The value MUST NOT exceed 64 bytes." A longer one is none.
+LABEL_BYTES = 64
 
 #: The type of the batch that an answer of several lines is put into.
 BATCH = "labeled-response"
@@ -25,12 +32,28 @@ class Answer:
     def __init__(self, real: Outbox) -> None:
         self.real = real
         self._written: list[bytes] = []
+        self._left_out: list[bytes] = []
         self.outbox = Outbox(max(real.limit, 0), _NEVER, self._written.append)
 
-    def lines(self) -> list[bytes]:
-        """What was said, a line each, with the line ends."""
-        data = b"".join(self._written) + self.outbox.take()
-        return [line + b"\r\n" for line in data.split(b"\r\n")[:-1]]
+    def leave_out(self, data: bytes) -> None:
+        """Something that was said to the client is no answer.
+
+        "When a client sends a message to itself, the server MUST NOT include the label tag, except
+        for any acknowledgment sent with the echo-message mechanism."
+        """
+        self._left_out += _lines(data)
+
+    def lines(self) -> tuple[list[bytes], list[bytes]]:
+        """What is no answer, and what is one; a line each, with the line ends."""
+        lines = _lines(b"".join(self._written) + self.outbox.take())
+        for line in self._left_out:
+            if line in lines:  # a client that does not read gets nothing any more
+                lines.remove(line)
+        return self._left_out, lines
+
+
+def _lines(data: bytes) -> list[bytes]:
+    return [line + b"\r\n" for line in data.split(b"\r\n")[:-1]]
 
 
 _NEVER = FlushSet(lambda flush_set: None)
@@ -97,3 +120,18 @@ def _words(line: bytes) -> tuple[bytes, bytes]:
     while words and words[0][:1] in (b"@", b":"):
         words.pop(0)
     return words[0], words[1] if len(words) > 1 else b""
+
+
+def later(session: Session) -> Callable[[Callable[[], None]], None]:
+    """Leave the answer to the line that is being obeyed for later: something is waited for.
+
+    :return: called with what gives the answer, has it given, with the label of the line if it has
+        one; unless the conversation is over by then.
+    """
+    label, session.label = session.label, None
+
+    def give(answer: Callable[[], None]) -> None:
+        if not session.over:
+            session.answer(label, answer)
+
+    return give

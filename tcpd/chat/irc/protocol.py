@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.interfaces import IAddress, IDelayedCall
+from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorThreads
+from twisted.internet.threads import deferToThreadPool
+from twisted.logger import Logger
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from tcpd.chat.edge import DoorFactory, DoorProtocol
+from tcpd.chat.hosts import Address
+from tcpd.chat.irc.commands.connection import tell_tokens
+from tcpd.chat.irc.isupport import changed
 from tcpd.chat.irc.message import write
+from tcpd.chat.irc.passwords import PasswordChecks, Run, at_once
+from tcpd.chat.irc.reverse import ReverseNames
 from tcpd.chat.irc.server import IrcServer
 from tcpd.chat.irc.session import LINE_BYTES, Session
 from tcpd.chat.irc.settings import IrcSettings
+from tcpd.chat.irc.sts import tls_port
 from tcpd.chat.outbox import Outbox
 from tcpd.config.errors import SettingError
-from tcpd.interfaces import IContext, IReconfigurable, IRefusing, IWebSocketFactory
+from tcpd.interfaces import IConnection, IContext, IReconfigurable, IRefusing, IWebSocketFactory
 from tcpd.net.websocket_settings import IRCV3, WebSocketOptions
 from tcpd.policy.reasons import Refusal
+
+_log = Logger()
 
 #: How many times in the time of a ping it is looked who is silent.
 _LOOKS = 4
@@ -38,15 +51,38 @@ class IrcProtocol(DoorProtocol):
 
     def converse(self, outbox: Outbox, connection: Any) -> Session:
         self._irc.protocols[self] = None
-        address = None if connection is None else connection.address
-        secure = connection is not None and (connection.tls is not None or address is None)
-        return Session(
+        session = Session(
             self._irc.server,
             outbox,
-            address,
-            secure,
+            None if connection is None else connection.address,
+            connection is not None and _is_secure(connection),
             self,
         )
+        self._ask_name(session)
+        return session
+
+    def _ask_name(self, session: Session) -> None:
+        """Have the client shown by the name of its address, if that is wanted."""
+        address = session.address
+        shown = self._irc.hub.hosts.shown == "address"
+        if address is None or address.is_loopback or not (shown and self._irc.settings.resolve):
+            return
+
+        def told(name: str) -> None:
+            # a gateway may have told meanwhile that the client is elsewhere
+            if session.over or session.address != address:
+                return
+            session.host = name
+            if session.member is not None:
+                self._irc.hub.set_host(session.member, name)
+
+        self._irc.names.ask(address, told)
+
+    def stand_for(self, address: Address) -> Refusal | None:
+        """See :class:`tcpd.chat.irc.edge.Edge`."""
+        connection: Any = IConnection(self.transport, None)
+        refusal: Refusal | None = None if connection is None else connection.stand_for(address)
+        return refusal
 
     def dataReceived(self, data: bytes) -> None:
         self._heard = True
@@ -55,6 +91,12 @@ class IrcProtocol(DoorProtocol):
     def connectionLost(self, reason: Any = None) -> None:
         self._irc.protocols.pop(self, None)
         super().connectionLost(reason)
+
+    def tell_tokens(self, words: Iterable[str]) -> None:
+        """Tell the client of tokens that have changed."""
+        session = self._session
+        if isinstance(session, Session) and session.member is not None and not self._over:
+            tell_tokens(session, words)
 
     def look(self) -> None:
         """Ask whether the client is there, or end the conversation if it has not answered."""
@@ -90,6 +132,7 @@ class IrcFactory(DoorFactory):
         self._looking: IDelayedCall | None = None
         now = context.wall_clock()
         self.server = IrcServer(
+            service=self.service,
             name=self.server_name,
             version=f"tcpd-{metadata.version('tcpd')}",
             hub=self.hub,
@@ -99,13 +142,17 @@ class IrcFactory(DoorFactory):
             wall_clock=context.wall_clock,
             clock=self.clock.seconds,
             count=self.counters.events,
-            reload=lambda: (),
+            passwords=PasswordChecks(_elsewhere(context.reactor)),
+            reload=context.reload,
+            tls_port=partial(_tls_port, context),
         )
+        self.names = ReverseNames(context.reactor, self.clock.seconds)
         self.reconfigure(settings)
 
     def reconfigure(self, settings: IrcSettings) -> None:
         """See :class:`tcpd.interfaces.IReconfigurable`."""
         self.server.motd = _motd(settings.motd)
+        before = self.server.tokens()
         self.settings = self.server.settings = settings
         self.websocket = WebSocketOptions(
             longest=LINE_BYTES,
@@ -113,6 +160,9 @@ class IrcFactory(DoorFactory):
             origins=settings.websocket_origins,
             ping=settings.websocket_ping,
         )
+        if news := changed(before, self.server.tokens()):
+            for protocol in list(self.protocols):
+                protocol.tell_tokens(news)
         self.rate = settings.rate
         self.entry_timeout = settings.register_timeout
         self._look_later()
@@ -144,6 +194,40 @@ class IrcFactory(DoorFactory):
         for protocol in list(self.protocols):
             protocol.look()
         self._look_later()
+
+
+def _is_secure(connection: Any) -> bool:
+    """Whether nobody on the way can read along, up to a proxy that is trusted."""
+    proxy = connection.proxy
+    return (
+        connection.tls is not None
+        or connection.address is None
+        or (proxy is not None and proxy.ssl is not None)
+    )
+
+
+def _elsewhere(reactor: Any) -> Run:
+    """What runs work in a thread."""
+    if not IReactorThreads.providedBy(reactor):
+        return at_once
+
+    def run(work: Callable[[], bool], done: Callable[[bool], None]) -> None:
+        def failed(failure: Failure) -> None:
+            _log.failure("a password could not be checked", failure)
+            done(False)
+
+        running = deferToThreadPool(reactor, reactor.getThreadPool(), work)
+        running.addCallbacks(done, failed)
+        running.addErrback(lambda failure: _log.failure("a client could not be let in", failure))
+
+    return run
+
+
+def _tls_port(context: IContext) -> int | None:
+    for entry in context.directory():
+        if entry.name == context.service:
+            return tls_port(entry.listeners)
+    return None
 
 
 def _motd(path: str) -> tuple[str, ...] | None:

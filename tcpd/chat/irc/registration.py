@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from tcpd.chat.irc import caps, numerics
 from tcpd.chat.irc.commands.about import tell_lusers, tell_motd
 from tcpd.chat.irc.commands.connection import nick_refused, tell_isupport
+from tcpd.chat.irc.passwords import may_be_said, refuse
 from tcpd.chat.irc.server import USER_CHARACTERS
 from tcpd.chat.member import Member, Profile
 from tcpd.chat.refused import Code
 from tcpd.chat.settings import REAL_NAME_BYTES
 from tcpd.chat.split import cut
+from tcpd.policy.passwords import PasswordHash
 
 if TYPE_CHECKING:
     from tcpd.chat.irc.session import Session
+
+#: How many lines a client may send before it is registered: it has no more to say than its names,
+#: a password and what it can do.
+MOST_LINES = 100
 
 # what a user name may have, so that it reads as one in nick!user@host
 _USER = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")
@@ -27,22 +34,43 @@ class Registration:
     :ivar user: empty before it named one.
     :ivar real_name: likewise.
     :ivar password: what it gave for the server's; ``None`` for nothing.
+    :ivar held: how many things registration waits for that are being found out.
     :ivar negotiating: whether it talks about capabilities, so that registration waits for CAP END.
     :ivar away: why it is away from the beginning; empty if it is not.
     """
 
-    __slots__ = ("away", "negotiating", "nick", "password", "real_name", "user")
+    __slots__ = (
+        "_checking",
+        "_lines",
+        "_passed",
+        "away",
+        "held",
+        "negotiating",
+        "nick",
+        "password",
+        "real_name",
+        "user",
+    )
 
     def __init__(self) -> None:
         self.nick = ""
         self.user = ""
         self.real_name = ""
         self.password: str | None = None
+        self.held = 0
         self.negotiating = False
         self.away = ""
+        self._lines = 0
+        self._checking = False
+        self._passed = False
 
     def __repr__(self) -> str:
         return f"<Registration of {self.nick!r}>"
+
+    def one_more_line(self) -> bool:
+        """Count a line; tell whether it may still be one."""
+        self._lines += 1
+        return self._lines <= MOST_LINES
 
     def negotiates(self, session: Session) -> None:
         """The client talks about capabilities. Registered clients may, too."""
@@ -58,9 +86,14 @@ class Registration:
 
     def complete(self, session: Session) -> None:
         """Register the client, if all is said that has to be."""
-        if session.member is not None or self.negotiating or not (self.nick and self.user):
+        if session.member is not None or self.negotiating or self.held:
+            return
+        if not (self.nick and self.user):
             return
         server = session.server
+        if server.settings.password is not None and not self._passed:
+            self._check(session, server.settings.password)
+            return
         profile = Profile(
             self.user,
             self.real_name,
@@ -76,13 +109,47 @@ class Registration:
             if entered.code is Code.HUB_FULL:
                 session.finish(entered.sentence)
                 return
-            nick_refused(session, self.nick, entered)
-            self.nick = ""
+            nick, self.nick = self.nick, ""
+            nick_refused(session, nick, entered)
             return
         session.registered(entered)
         if self.away:
             server.hub.set_away(entered, self.away)
         _welcome(session, entered)
+
+    def _check(self, session: Session, wanted: PasswordHash) -> None:
+        """See whether the password is right, and go on when that is known."""
+        if self._checking:
+            return
+        password, self.password = self.password, None
+        if not may_be_said(session):
+            refuse(session)
+        elif password is None:
+            _mismatch(session, "no password")
+        else:
+            self._checking = True
+            checks = session.server.passwords
+            if not checks.check(wanted, password, partial(self._checked, session)):
+                session.finish("too many are coming in right now, try again in a moment")
+
+    def _checked(self, session: Session, fits: bool) -> None:
+        self._checking = False
+        if session.over:
+            return
+        if fits:
+            self._passed = True
+            self.complete(session)
+        else:
+            _mismatch(session, "wrong password")
+
+
+def _mismatch(session: Session, why: str) -> None:
+    """ "If the password supplied does not match the password expected by the server, then the
+    server SHOULD send ERR_PASSWDMISMATCH and MAY then close the connection with ERROR."
+    """
+    session.server.count["bad-passwords"] += 1
+    session.numeric(numerics.ERR_PASSWDMISMATCH)
+    session.finish(why)
 
 
 def _welcome(session: Session, member: Member) -> None:

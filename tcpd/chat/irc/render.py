@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from typing import Any
 
 from tcpd.chat.irc import caps
@@ -58,8 +59,8 @@ RELEVANT = frozenset(
 
 STATUS = {Mode.OPERATOR: "@", Mode.HALF_OPERATOR: "%", Mode.VOICE: "+"}
 
-#: How many changes of modes stand in one line; more are told in several.
-CHANGES_A_LINE = 6
+#: How many changes of modes stand in one line at most, for RFC 1459 has 15 parameters in it.
+_CHANGES_A_LINE = 12
 
 _VERBS = {Kind.NOTICE: "NOTICE", Kind.TAGS: "TAGMSG"}
 
@@ -70,8 +71,12 @@ def timestamp(seconds: float) -> str:
     :param seconds: since 1970 UTC.
     """
     whole = int(seconds)
-    text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
-    return f"{text}.{int((seconds - whole) * 1000):03}Z"
+    return f"{_second(whole)}.{int((seconds - whole) * 1000):03}Z"
+
+
+@lru_cache(maxsize=4)
+def _second(whole: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
 
 
 class Formats:
@@ -108,10 +113,14 @@ class IrcFormat:
     def render(self, event: Event) -> bytes:
         if type(event) is Said:  # most are
             body = self._bodies.of(event)
-            return body if self._plain else self._tags(event) + body
+            return body if self._plain else self._stamp(event) + body
         needed = _NEEDED.get(type(event))
         if needed is not None and needed not in self._caps:
             return b""
+        return self.told(event)
+
+    def told(self, event: Event) -> bytes:
+        """Write an event for whom it is about, whatever else they are told."""
         match event:
             case Joined():
                 return self._joined(event)
@@ -125,6 +134,15 @@ class IrcFormat:
                 tags = self._tags(event)
                 return b"".join(tags + line for line in self._bodies.modes(event))
         return self._tags(event) + self._bodies.of(event)
+
+    def _stamp(self, event: Said) -> bytes:
+        """The same as :meth:`_tags`, written out for what has no tags of its own."""
+        tags = f"@time={self._bodies.time(event)}" if self._timed else ""
+        if self._tagged:
+            tags += f"{';' if tags else '@'}msgid={event.id}"
+            if event.who.bot:
+                tags += ";bot"
+        return f"{tags} ".encode() if tags else b""
 
     def _tags(self, event: Event, msgid: bool = True, batch: str = "") -> bytes:
         """The tags before a line of an event."""
@@ -153,7 +171,7 @@ class IrcFormat:
         else:
             data = self._bodies.of(event)
         if event.away and caps.AWAY_NOTIFY in self._caps:
-            # "Servers MUST also send an AWAY message when a user joins and has an away message"
+            # "as well as when a user joins and has an away message set": away-notify
             away = write("AWAY", event.away, source=source, colon=True)
             return tags + data + self._tags(event, msgid=False) + away
         return tags + data
@@ -233,12 +251,20 @@ class _Bodies:
         return data if len(data) <= LINE_BYTES else cut_to(data)
 
     def modes(self, event: ModesChanged) -> Iterator[bytes]:
-        """The lines of changes, a few changes in each."""
+        """The lines of changes: one, or as many as it takes to carry them."""
         source = str(event.who)
-        changes = event.changes
-        for at in range(0, len(changes), CHANGES_A_LINE):
-            words = change_words(changes[at : at + CHANGES_A_LINE])
-            yield write("MODE", event.room, *words, source=source)
+        space = LINE_BYTES - len(f":{source} MODE {event.room} \r\n".encode())
+        chunk: list[Change] = []
+        left = space
+        for change in event.changes:
+            # the sign, the letter, and a space before the argument
+            size = 3 + len(_argument(change).encode())
+            if chunk and (size > left or len(chunk) == _CHANGES_A_LINE):
+                yield write("MODE", event.room, *change_words(chunk), source=source)
+                chunk, left = [], space
+            chunk.append(change)
+            left -= size
+        yield write("MODE", event.room, *change_words(chunk), source=source)
 
     def _written(self, event: Event) -> bytes:
         if isinstance(event, Said | PrivateSaid):
@@ -257,11 +283,13 @@ def change_words(changes: Iterable[Change]) -> list[str]:
             sign = wanted
             letters += sign
         letters += change.mode
-        if change.whom is not None:
-            arguments.append(change.whom.nick)
-        elif change.argument:
-            arguments.append(change.argument)
+        if argument := _argument(change):
+            arguments.append(argument)
     return [letters, *arguments]
+
+
+def _argument(change: Change) -> str:
+    return change.argument if change.whom is None else change.whom.nick
 
 
 def _speaker(event: SaidMore | PrivateSaid | Said) -> str:

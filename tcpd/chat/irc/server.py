@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from tcpd.chat.hub import Hub
-from tcpd.chat.irc import caps
+from tcpd.chat.irc import caps, sts
 from tcpd.chat.irc.isupport import Limits, tokens
+from tcpd.chat.irc.passwords import PasswordChecks
 from tcpd.chat.irc.render import Formats, timestamp
 from tcpd.chat.irc.settings import IrcSettings
 from tcpd.chat.names import NICK_CHARACTERS, ROOM_CHARACTERS
@@ -18,6 +19,9 @@ from tcpd.chat.settings import AWAY_BYTES, KEY_BYTES, REAL_NAME_BYTES, REASON_BY
 #: The longest user name, its ``~`` included, and host.
 USER_CHARACTERS = 12
 HOST_CHARACTERS = 63
+
+#: How many rooms, masks and conditions a LIST takes.
+LIST_TARGETS = 20
 
 #: How many targets commands take.
 TARGETS = {
@@ -28,7 +32,7 @@ TARGETS = {
     "PART": None,
     "KICK": 4,
     "NAMES": 1,
-    "LIST": None,
+    "LIST": LIST_TARGETS,
     "WHOIS": 1,
     "MONITOR": None,
 }
@@ -41,6 +45,7 @@ MODES = 6
 class IrcServer:
     """One service as its conversations know it.
 
+    :ivar service: its name in the ini file.
     :ivar name: what it calls itself.
     :ivar version: of tcpd.
     :ivar hub: the rooms.
@@ -49,12 +54,17 @@ class IrcServer:
     :ivar created: when the daemon started, in seconds since 1970 UTC.
     :ivar wall_clock: seconds since 1970 UTC.
     :ivar clock: seconds, for durations.
-    :ivar count: raised by a word; see docs/reference/metrics.rst.
-    :ivar reload: has the daemon read its configuration again; gives a sentence for each thing that
-        was done, and raises ``ValueError`` with what is wrong.
+    :ivar count: raised by a word: ``registered``, ``commands``, ``unknown-commands``,
+        ``bad-lines``, ``bad-passwords``, ``operators``, ``operators-refused``, ``gateways``,
+        ``gateways-refused``, ``throttled``, ``dropped``.
+    :ivar passwords: checks those that clients say.
+    :ivar reload: has the daemon read its configuration again; see
+        :class:`tcpd.interfaces.IContext`.
+    :ivar tls_port: tells the port where clients can speak TLS; ``None`` for none.
     :ivar entering: how many clients have not registered yet.
     """
 
+    service: str
     name: str
     version: str
     hub: Hub
@@ -64,7 +74,9 @@ class IrcServer:
     wall_clock: Callable[[], float]
     clock: Callable[[], float]
     count: Counter[str]
-    reload: Callable[[], Iterable[str]]
+    passwords: PasswordChecks
+    reload: Callable[[Callable[[bool, Sequence[str]], None]], None]
+    tls_port: Callable[[], int | None] = lambda: None
     formats: Formats = field(default_factory=Formats)
     entering: int = 0
     _now: float = 0.0
@@ -75,10 +87,19 @@ class IrcServer:
         """When the daemon started, for people."""
         return time.strftime("%a %b %d %Y at %H:%M:%S UTC", time.gmtime(self.created))
 
-    @property
-    def capabilities(self) -> dict[str, str]:
-        """All there are, with their values."""
-        return dict(caps.CAPABILITIES)
+    def capabilities(self, secure: bool | None) -> dict[str, str]:
+        """All there are, with their values.
+
+        :param secure: whether the client who asks speaks TLS; ``None`` for one for whom that is no
+            question.
+        """
+        found = dict(caps.CAPABILITIES)
+        duration = self.settings.sts
+        if duration is not None and secure is not None:
+            policy = sts.policy(duration, secure, self.tls_port())
+            if policy:
+                found[caps.STS] = policy
+        return found
 
     def tokens(self) -> dict[str, str]:
         """What RPL_ISUPPORT tells."""
@@ -87,7 +108,7 @@ class IrcServer:
             Limits(
                 network=self.settings.network,
                 rooms=bounds.rooms_per_member,
-                list_entries=bounds.bans_per_room * 3,
+                list_entries=bounds.bans_per_room,
                 modes=MODES,
                 monitored=bounds.watched,
                 targets=TARGETS,
@@ -100,6 +121,7 @@ class IrcServer:
                 host=HOST_CHARACTERS,
                 real_name=REAL_NAME_BYTES,
                 key=KEY_BYTES,
+                denied_tags=self.settings.deny_tags,
             )
         )
 

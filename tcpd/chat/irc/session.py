@@ -7,14 +7,16 @@ can be labelled as a whole.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from tcpd.chat.irc import caps, numerics
-from tcpd.chat.irc.commands import channels
+from tcpd.chat.irc.commands import channels, multiline, operating
 from tcpd.chat.irc.commands.table import COMMANDS
-from tcpd.chat.irc.labels import Answer, labelled, tagged
+from tcpd.chat.irc.edge import Edge
+from tcpd.chat.irc.labels import LABEL_BYTES, Answer, labelled, tagged
 from tcpd.chat.irc.message import Fault as Unreadable
 from tcpd.chat.irc.message import Message, ParseError, parse, write
 from tcpd.chat.irc.registration import Registration
@@ -41,19 +43,6 @@ SLOW_READER = "SendQ exceeded"
 _AT_A_TIME = 16384
 
 
-class Edge(Protocol):
-    """What a conversation asks of its connection."""
-
-    def hang_up(self) -> None:
-        """The conversation is over: write what waits, and close. Called once."""
-
-    def cut(self) -> None:
-        """The client does not read: end the connection at once. Called once."""
-
-    def facts(self) -> Facts | None:
-        """What is known of the connection; ``None`` if nothing is."""
-
-
 class Session:
     """One conversation. A :class:`tcpd.chat.member.Door` for the hub.
 
@@ -67,14 +56,16 @@ class Session:
     :ivar caps: the capabilities that are in use.
     :ivar version_302: whether the client has told CAP LS so, and is told values.
     :ivar entry: what the client has said of itself before.
+    :ivar refused: how often it was wrong about an operator's password.
     :ivar host: where it is, if others than its address tell; ``None`` leaves it to the hub.
+    :ivar label: of the line that is being obeyed; :func:`tcpd.chat.irc.labels.later` takes it.
+    :ivar multiline: the message of several lines that the client is sending, if it is.
     :ivar telling: see :class:`tcpd.chat.edge.Conversation`.
     """
 
     __slots__ = (
         "_answering",
         "_batches",
-        "_edge",
         "_ended",
         "_joins",
         "_nicks",
@@ -82,11 +73,14 @@ class Session:
         "_telling",
         "address",
         "caps",
+        "edge",
         "entry",
         "host",
+        "label",
         "member",
         "multiline",
         "outbox",
+        "refused",
         "secure",
         "server",
         "slow",
@@ -109,28 +103,35 @@ class Session:
         self.member: Member | None = None
         self.caps = caps.NONE
         self.version_302 = False
+        self.refused = 0
         self.entry = Registration()
         self.host: str | None = None
-        self.multiline: object | None = None
+        self.multiline: multiline.Batch | None = None
         self._batches = 0
         self._telling: Iterator[bytes] | None = None
         self._over = False
-        self._answering = False
+        self.label: str | None = None
+        self._answering: Answer | None = None
         self._ended = False
-        self._edge = edge
+        self.edge = edge
         self._joins: TokenBucket | None = None
         self._nicks: TokenBucket | None = None
         server.entering += 1
 
     def facts(self) -> Facts | None:
         """What is known of the client's own connection; ``None`` if nothing is."""
-        return self._edge.facts()
+        return self.edge.facts()
 
     # --- the client's side: see tcpd.chat.edge.Conversation ---
 
     @property
     def telling(self) -> bool:
         return self._telling is not None
+
+    @property
+    def over(self) -> bool:
+        """Whether the conversation has ended."""
+        return self._over
 
     @property
     def name(self) -> str:
@@ -145,6 +146,9 @@ class Session:
     def line(self, line: bytes | Fault) -> None:
         if self._over:
             return
+        if self.member is None and not self.entry.one_more_line():
+            self.finish("too many lines before registration")
+            return
         if isinstance(line, Fault):
             self.server.count["bad-lines"] += 1
             self.finish("a line was longer than 16 KiB")
@@ -152,15 +156,18 @@ class Session:
         try:
             message = parse(line)
         except ParseError as error:
-            self._unreadable(error)
+            self.answer(error.tags.get("label"), partial(self._unreadable, error))
             return
         if message is None:
             return
-        label = message.tags.get("label")
-        if label and caps.LABELED_RESPONSE in self.caps:
-            self._answer(label, message)
-        else:
+        tags = message.tags
+        if (self.multiline is not None or "batch" in tags) and multiline.takes(self, message):
+            return
+        label = tags.get("label")
+        if label is None or message.command == "BATCH":  # which is answered when it is complete
             self._obey(message)
+        else:
+            self.answer(label, partial(self._obey, message))
 
     def is_costly(self, line: bytes | Fault) -> bool:
         # with tags, it may stand anywhere
@@ -181,7 +188,9 @@ class Session:
         self.finish("Client Quit")
 
     def too_late(self) -> None:
-        self.finish("you did not register in time")
+        # it may be one since the last line: a password takes its time
+        if self.member is None:
+            self.finish("you did not register in time")
 
     def last_words(self, reason: End) -> bytes:
         return self._error(reason.sentence)
@@ -207,10 +216,10 @@ class Session:
 
     def _close(self, why: str) -> None:
         self.outbox.put(self._error(why))
-        if self._answering:
+        if self._answering is not None:
             self._ended = True
         else:
-            self._edge.hang_up()
+            self.edge.hang_up()
 
     def _error(self, why: str) -> bytes:
         return write("ERROR", f"Closing Link: {self.name} ({why})", colon=True)
@@ -280,16 +289,23 @@ class Session:
         """Say anything else."""
         self.send(write(command, *params, source=self.server.name, colon=colon))
 
-    def fail(self, command: str, code: str, *context: str, text: str) -> None:
+    def fail(self, command: str, code: str, *context: str, text: str, known: bool = False) -> None:
         """Tell what went wrong, in words for programs and for people.
 
         Source: https://ircv3.net/specs/extensions/standard-replies. Clients that do not know these
         are told as a NOTICE.
+
+        :param known: whether the specification of what the client has sent has this reply: it is
+            then sent to all.
         """
-        if caps.STANDARD_REPLIES in self.caps:
+        if known or self.caps & {caps.STANDARD_REPLIES, caps.FAILING.get(command)}:
             self.from_server("FAIL", command, code, *context, text, colon=True)
         else:
             self.from_server("NOTICE", self.name, f"{command}: {text}", colon=True)
+
+    def show(self, event: Event) -> None:
+        """Say an event that is about this very client."""
+        self._put(self.server.formats.of(self.caps).told(event))
 
     def timed(self, line: bytes) -> bytes:
         """A line with the time, if the client wants it."""
@@ -318,12 +334,15 @@ class Session:
         match event:
             case Joined(room=name):
                 channels.joined(self, member, name)
-            case PrivateSaid() if member.echo:
-                self._put(member.format.render(event))
+            case PrivateSaid():
+                if self._answering is not None and event.whom.id == member.id:
+                    self._answering.leave_out(member.format.render(event))
+                if member.echo:
+                    self._put(member.format.render(event))
             case Invited():
-                channels.invited(self, member, event)
+                operating.invited(self, member, event)
             case RoomRenamed():
-                channels.room_renamed(self, member, event)
+                operating.room_renamed(self, member, event)
 
     def appeared(self, who: Who) -> None:
         self.numeric(numerics.RPL_MONONLINE, text=str(who))
@@ -340,9 +359,48 @@ class Session:
         self._over = True
         self._telling = None
         self.server.count["dropped"] += 1
-        self._edge.cut()
+        self.edge.cut()
 
     # --- for commands ---
+
+    def answer(self, label: str | None, act: Callable[[], None]) -> None:
+        """Do what a client has asked for, and label all that is said to it for that.
+
+        Source: https://ircv3.net/specs/extensions/labeled-response. "This specification depends on
+        the batch capability which MUST be negotiated to use labeled responses."
+
+        :param label: the client's; ``None`` for none.
+        """
+        if not (label and self.caps >= caps.LABELS and len(label.encode()) <= LABEL_BYTES):
+            act()
+            return
+        self.server.hub.settle()
+        answer = self._answering = Answer(self.outbox)
+        self.label = label
+        try:
+            self._redirect(answer.outbox)
+            act()
+            self.server.hub.settle()
+        finally:
+            later = self.label is None
+            self.label = self._answering = None
+            self._redirect(answer.real)
+        telling, self._telling = self._telling, None
+        unlabelled, said = answer.lines()
+        for line in unlabelled:
+            self._put(line)
+        if later and not said and telling is None:
+            return
+        self._batches += 1
+        name = f"b{self._batches}"
+        lines = labelled(said, telling, label, name, self.server.name, self.timed)
+        if telling is None or self._over:
+            for line in lines:
+                self._put(line)
+            if self._ended:
+                self.edge.hang_up()
+        else:
+            self._telling = lines
 
     def enable(self, enabled: frozenset[str]) -> None:
         """Use these capabilities from now on."""
@@ -399,7 +457,8 @@ class Session:
                 self.unknown(message)
             return
         if self.member is None and not command.early:
-            self.numeric(numerics.ERR_NOTREGISTERED)
+            if message.command != "NOTICE":
+                self.numeric(numerics.ERR_NOTREGISTERED)
             return
         if len(message.params) < command.least:
             if message.command != "NOTICE":
@@ -408,37 +467,13 @@ class Session:
         self.server.count["commands"] += 1
         command.call(self, message)
 
-    def _answer(self, label: str, message: Message) -> None:
-        """Obey, and label all that is said to the client for it."""
-        self.server.hub.settle()
-        answer = Answer(self.outbox)
-        self._answering = True
-        try:
-            self._redirect(answer.outbox)
-            self._obey(message)
-            self.server.hub.settle()
-        finally:
-            self._answering = False
-            self._redirect(answer.real)
-        self._batches += 1
-        batch = f"b{self._batches}"
-        server = self.server.name
-        telling, self._telling = self._telling, None
-        lines = labelled(answer.lines(), telling, label, batch, server, self.timed)
-        if telling is None or self._over:
-            for line in lines:
-                self._put(line)
-            if self._ended:
-                self._edge.hang_up()
-        else:
-            self._telling = lines
-
     def _redirect(self, outbox: Outbox) -> None:
         self.outbox = outbox
         if self.member is not None:
             self.member.outbox = outbox
 
     def _unreadable(self, error: ParseError) -> None:
+        self.server.hub.settle()
         self.server.count["bad-lines"] += 1
         match error.fault:
             case Unreadable.TOO_LONG:
@@ -448,6 +483,7 @@ class Session:
                     error.command,
                     "INVALID_UTF8",
                     text="That line is not UTF-8, which is all that is spoken here",
+                    known=True,
                 )
             case Unreadable.CONTROL:
                 self.fail(

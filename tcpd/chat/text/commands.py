@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tcpd.chat.member import Member
 from tcpd.chat.room import Room
-from tcpd.chat.split import split_message
+from tcpd.chat.split import MESSAGE_BYTES, room_for, split_message
 from tcpd.chat.text.parse import (
     COMMANDS,
     Command,
@@ -145,12 +145,18 @@ def _who(session: Session, member: Member, rest: str) -> None:
 
 def _msg(session: Session, member: Member, rest: str) -> None:
     nick, text = cut_word(_some(rest))
-    for piece in split_message(_some(text)):
+    whom = session.hub.member(nick)
+    target = nick if whom is None else whom.nick
+    # to nobody, it is refused as a whole
+    room = MESSAGE_BYTES if whom is None else room_for(member, target)
+    for piece in split_message(_some(text), room):
         refused = session.hub.tell(member, nick, piece)
         if refused is not None:
             session.answer(refused)
             return
         session.count["private"] += 1
+    if whom is not None and whom.away:
+        session.reply(f"  {whom.nick} is away: {whom.away}")
 
 
 def _me(session: Session, member: Member, rest: str) -> None:

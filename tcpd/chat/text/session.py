@@ -16,7 +16,7 @@ from tcpd.chat.names import fold
 from tcpd.chat.outbox import Outbox
 from tcpd.chat.refused import Code, Refused
 from tcpd.chat.room import PREFIXES, Room
-from tcpd.chat.split import split_message
+from tcpd.chat.split import room_for, split_message
 from tcpd.chat.text import commands
 from tcpd.chat.text.parse import Call, Unknown, find_command, parse
 from tcpd.chat.text.render import columns, describe_past, describe_sent, encode_lines
@@ -301,7 +301,7 @@ class Session:
         if self.room is None:
             self.show_target()
             return
-        for piece in split_message(text):
+        for piece in split_message(text, room_for(self.member, self.room.name, kind)):
             refused = self.hub.say(self.member, self.room.name, piece, kind)
             if refused is not None:
                 self.error(refused.sentence)

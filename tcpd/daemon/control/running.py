@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tcpd.daemon.reload import Outcome, Reloader
 
 #: What the reloader is called among the daemon's children.
-_RELOADER = "reloader"
+RELOADER = "reloader"
 
 
 class Running:
@@ -153,7 +153,7 @@ class Running:
         )
 
     def _reloader(self) -> Reloader:
-        found: Reloader = self._daemon.getServiceNamed(_RELOADER)
+        found: Reloader = self._daemon.getServiceNamed(RELOADER)
         return found
 
     @staticmethod

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from tcpd.chat.irc import caps, numerics
+from tcpd.chat.irc import caps, numerics, passwords
 from tcpd.chat.irc.commands.command import Command
+from tcpd.chat.irc.commands.refusals import middle
 from tcpd.chat.irc.isupport import lines, written
-from tcpd.chat.irc.message import LINE_BYTES, Message
+from tcpd.chat.irc.message import LINE_BYTES, Message, write
 from tcpd.chat.refused import Code, Refused
 
 if TYPE_CHECKING:
@@ -16,57 +18,78 @@ if TYPE_CHECKING:
 #: From this version on of CAP LS clients are told values, and have cap-notify.
 _VALUES = 302
 
-#: What CAP LS takes of a line besides the capabilities: names, numeric-like prefix and asterisks.
-_CAP_HEAD = 120
+_ISUPPORT_BATCH = "draft/isupport"
+
+# what would make nick!user@host read as something else
+_NOT_IN_USER = frozenset("!@ ")
 
 
 def _cap(session: Session, message: Message) -> None:
     subcommand, *rest = message.params
-    word = subcommand.upper()
-    call = _CAP.get(word)
+    call = _CAP.get(subcommand.upper())
     if call is None:
-        session.numeric(numerics.ERR_INVALIDCAPCMD, subcommand)
+        session.numeric(numerics.ERR_INVALIDCAPCMD, middle(subcommand))
         return
-    call(session, rest[0] if rest else "")
+    # the colon before several names is easily forgotten; the specifications' examples do, too
+    call(session, " ".join(rest))
 
 
 def _cap_ls(session: Session, argument: str) -> None:
     session.entry.negotiates(session)
     version = int(argument) if argument.isascii() and argument.isdigit() else 0
     if version >= _VALUES:
-        # "the client implicitly enables cap-notify"
+        # "This capability MUST be implicitly enabled if the client requests CAP LS with a version
+        # of 302 or newer"
         session.version_302 = True
         session.enable(session.caps | {caps.CAP_NOTIFY})
-    _cap_list_of(session, "LS", session.server.capabilities, version >= _VALUES)
+    latest = version >= _VALUES
+    # one on a UNIX socket has no use for TLS, and one that is told no values none for its policy
+    secure = session.secure if latest and session.address is not None else None
+    there_are = session.server.capabilities(secure).items()
+    words = [f"{name}={value}" if value and latest else name for name, value in there_are]
+    _cap_list_of(session, "LS", words, latest)
 
 
 def _cap_list(session: Session, argument: str) -> None:
-    enabled = {name: "" for name in session.server.capabilities if name in session.caps}
-    _cap_list_of(session, "LIST", enabled, False)
+    enabled = [name for name in caps.CAPABILITIES if name in session.caps]
+    _cap_list_of(session, "LIST", enabled, session.version_302)
 
 
-def _cap_list_of(
-    session: Session, subcommand: str, capabilities: dict[str, str], values: bool
-) -> None:
-    *first, last = caps.listed(capabilities, values, LINE_BYTES - _CAP_HEAD)
-    if not session.version_302 and first:
-        # "the multiline format is for clients of version 302": others get what fits
+def _cap_list_of(session: Session, subcommand: str, words: list[str], several: bool) -> None:
+    room = _cap_room(session, subcommand, "*")
+    *first, last = caps.listed(words, room)
+    if not several and first:
+        # "If a client has not indicated support for CAP LS 302 features, the server MUST NOT send
+        # these new features": such a client gets what fits
         first, last = [], first[0]
     for piece in first:
         session.from_server("CAP", session.name, subcommand, "*", piece, colon=True)
     session.from_server("CAP", session.name, subcommand, last, colon=True)
 
 
+def _cap_room(session: Session, *words: str) -> int:
+    """How many bytes the names may have in a line."""
+    source = session.server.name
+    return LINE_BYTES - len(write("CAP", session.name, *words, "", source=source, colon=True))
+
+
 def _cap_req(session: Session, argument: str) -> None:
     session.entry.negotiates(session)
-    enabled = caps.requested(argument, session.caps, session.server.capabilities)
+    words = argument.split()
+    enabled = caps.requested(words, session.caps, caps.CAPABILITIES)
     if enabled is None:
         session.from_server("CAP", session.name, "NAK", argument, colon=True)
         return
     if session.version_302:
+        # "servers MUST NOT disable the cap-notify capability if the client requests CAP LS with a
+        # version of 302 or newer"
         enabled |= {caps.CAP_NOTIFY}
-    # by the capabilities from before: the answer is the last line of them
-    session.from_server("CAP", session.name, "ACK", argument, colon=True)
+    room = _cap_room(session, "ACK")
+    fits = len(argument.encode()) <= room
+    for piece in [argument] if fits else caps.listed(words, room):
+        # "a server MUST NOT change the capabilities of the client until the last ACK of the set
+        # has been sent"
+        session.from_server("CAP", session.name, "ACK", piece, colon=True)
     session.enable(enabled)
 
 
@@ -83,7 +106,12 @@ def _pass(session: Session, message: Message) -> None:
     if session.member is not None:
         session.numeric(numerics.ERR_ALREADYREGISTERED)
         return
-    session.entry.password = message.params[0]
+    if session.server.settings.password is None:
+        return
+    if passwords.may_be_said(session):
+        session.entry.password = message.params[0]
+    else:
+        passwords.refuse(session)
 
 
 def _nick(session: Session, message: Message) -> None:
@@ -110,7 +138,7 @@ def _nick(session: Session, message: Message) -> None:
 
 def nick_refused(session: Session, nick: str, refused: Refused) -> None:
     """Answer a nickname that cannot be had."""
-    shown = nick.split(" ")[0].lstrip(":") or "*"
+    shown = middle(nick)
     if refused.code is Code.NICK_TAKEN:
         session.numeric(numerics.ERR_NICKNAMEINUSE, shown)
     else:
@@ -125,8 +153,12 @@ def _user(session: Session, message: Message) -> None:
         return
     user, _, _, real_name = message.params[:4]
     if not user or not real_name:
-        # "If the server ... the parameter is empty, it SHOULD reply ERR_NEEDMOREPARAMS"
+        # "If it is empty, the server SHOULD reject the command with ERR_NEEDMOREPARAMS (even if an
+        # empty parameter is provided)"
         session.numeric(numerics.ERR_NEEDMOREPARAMS, "USER")
+        return
+    if not user.isprintable() or _NOT_IN_USER & set(user):
+        session.numeric(numerics.ERR_INVALIDUSERNAME)
         return
     session.entry.introduce(user, real_name)
     session.entry.complete(session)
@@ -150,17 +182,30 @@ def _quit(session: Session, message: Message) -> None:
 
 
 def _isupport(session: Session, message: Message) -> None:
-    if caps.EXTENDED_ISUPPORT not in session.caps:
-        session.unknown(message)
+    # "When the draft/extended-isupport capability is enabled by the client, the server MUST accept
+    # ISUPPORT commands before connection registration completes"
+    if session.member is None and caps.EXTENDED_ISUPPORT not in session.caps:
+        session.numeric(numerics.ERR_NOTREGISTERED)
         return
     tell_isupport(session)
 
 
 def tell_isupport(session: Session) -> None:
-    """Tell what there is here: in a batch, for those who know it."""
-    told = lines(written(session.server.tokens()), session.server.name, session.name)
+    """Tell what there is here."""
+    tell_tokens(session, written(session.server.tokens()))
+
+
+def tell_tokens(session: Session, words: Iterable[str]) -> None:
+    """Tell tokens.
+
+    "The server MUST group all RPL_ISUPPORT messages inside a draft/isupport batch when the batch
+    and draft/extended-isupport capabilities are enabled."
+
+    :param words: from :mod:`tcpd.chat.irc.isupport`.
+    """
     batch = {caps.EXTENDED_ISUPPORT, caps.BATCH} <= session.caps
-    session.send_all(told, caps.EXTENDED_ISUPPORT if batch else "")
+    told = lines(words, session.server.name, session.name)
+    session.send_all(told, _ISUPPORT_BATCH if batch else "")
 
 
 COMMANDS = {

@@ -1,0 +1,264 @@
+"""Capabilities: https://ircv3.net/specs/extensions/capability-negotiation and .../sts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from chat.ircing import Client, House, command
+from chat.test_irc_registration import from_afar
+
+from tcpd.chat.irc import caps
+from tcpd.chat.irc.sts import tls_port
+from tcpd.net.directory import ServiceEntry
+
+
+def names(line: str) -> list[str]:
+    return line.partition(" :")[2].split()
+
+
+def test_ls_suspends_registration_until_end() -> None:
+    """ "If a server receives an LS subcommand while client registration is in progress, it MUST
+    suspend registration until an END subcommand is received from the client." """
+    client = House().irc_client()
+    told = client.numerics("CAP LS 302", "NICK ann", "USER ann 0 * :Ann")
+    assert set(told) == {"CAP"}
+    assert client.numerics("CAP END")[0] == "001"
+
+
+def test_req_suspends_registration_too() -> None:
+    """ "If a server receives a REQ subcommand while client registration is in progress, it MUST
+    suspend registration until an END subcommand is received." """
+    client = House().irc_client()
+    assert client.numerics("CAP REQ multi-prefix", "NICK ann", "USER ann 0 * :Ann") == ["CAP"]
+    assert client.numerics("CAP END")[0] == "001"
+
+
+@pytest.mark.parametrize("line", ["CAP LIST", "CAP NOSUCH"])
+def test_others_do_not(line: str) -> None:
+    client = House().irc_client()
+    assert "001" in client.numerics(line, "NICK ann", "USER ann 0 * :Ann")
+
+
+@pytest.mark.parametrize(
+    "wanted", ["foo qux bar baz qux quux", "foo multi-prefix bar", "multi-prefix bar", "sts"]
+)
+def test_a_request_is_taken_as_a_whole_or_not_at_all(wanted: str) -> None:
+    """ "The capability identifier set must be accepted as a whole, or rejected entirely." """
+    client = House().irc_client()
+    assert client.send(f"CAP REQ :{wanted}") == [f":chat.example.net CAP * NAK :{wanted}"]
+    assert client.send("CAP LIST") == [":chat.example.net CAP * LIST :"]
+
+
+@pytest.mark.parametrize(
+    "wanted", ["server-time", " batch  server-time ", "-batch", "-batch batch"]
+)
+def test_a_request_is_echoed(wanted: str) -> None:
+    client = House().irc_client()
+    told = client.send(f"CAP REQ :{wanted}")
+    assert told == [f":chat.example.net CAP * ACK :{wanted}"]
+
+
+def test_a_request_without_its_colon() -> None:
+    """The specification of extended-isupport has "CAP REQ batch draft/extended-isupport"."""
+    client = House().irc_client()
+    assert client.send("CAP REQ batch server-time") == [
+        ":chat.example.net CAP * ACK :batch server-time"
+    ]
+
+
+def test_an_acknowledgement_that_fits_no_line() -> None:
+    """ "a server MUST NOT change the capabilities of the client until the last ACK of the set has
+    been sent": none of the lines has the time yet."""
+    client = House().irc_client()
+    wanted = " ".join([*["multi-prefix"] * 37, "server-time"])
+    told = client.send(f"CAP REQ :{wanted}")
+    assert len(told) == 2
+    assert [line.startswith(":chat.example.net CAP * ACK :") for line in told] == [True, True]
+    assert " ".join(line.partition(" :")[2] for line in told) == wanted
+    assert "time=" in client.send("CAP LIST")[0]
+
+
+def test_capabilities_can_be_given_back() -> None:
+    """ "Each capability identifier may be prefixed with a dash (-) to designate that the
+    capability should be disabled." """
+    client = House().irc_client("ann", "server-time", "echo-message")
+    assert client.send("PING x")[0].startswith("@time=")
+    client.send("CAP REQ -server-time")
+    assert names(client.send("CAP LIST")[0]) == ["echo-message", "cap-notify"]
+    assert client.send("PING x") == [":chat.example.net PONG chat.example.net :x"]
+
+
+def test_an_unknown_subcommand() -> None:
+    """ "numeric 410 (ERR_INVALIDCAPCMD) should be sent" """
+    client = House().irc_client()
+    assert client.send("CAP FOO") == [":chat.example.net 410 * FOO :Invalid CAP command"]
+    assert client.send("CAP :a b") == [":chat.example.net 410 * a :Invalid CAP command"]
+    assert client.send("CAP ACK batch") == [":chat.example.net 410 * ACK :Invalid CAP command"]
+
+
+def test_what_clients_of_version_301_are_told() -> None:
+    """ "If a client has not indicated support for CAP LS 302 features, the server MUST NOT send
+    these new features to the client." """
+    client = House(sts=3600.0).irc_client()
+    [line] = client.send("CAP LS")
+    assert line.startswith(":chat.example.net CAP * LS :")
+    assert "=" not in line
+    assert set(names(line)) == set(caps.CAPABILITIES)
+
+
+def test_all_names_fit_the_one_line_of_version_301() -> None:
+    house = House()
+    house.irc.server.name = "a" * 40 + ".example.net"
+    client = house.irc_client("n" * 30)
+    [line] = client.send("CAP LS")
+    assert set(names(line)) == set(caps.CAPABILITIES)
+
+
+def test_what_clients_of_version_302_are_told() -> None:
+    """ "all but the last reply MUST have a parameter containing only an asterisk (*)" """
+    client = House().irc_client()
+    told = client.send("CAP LS 307")
+    assert all(line.startswith(":chat.example.net CAP * LS * :") for line in told[:-1])
+    assert told[-1].startswith(":chat.example.net CAP * LS :")
+    words = [word for line in told for word in names(line)]
+    assert words == [
+        f"{name}={value}" if value else name for name, value in caps.CAPABILITIES.items()
+    ]
+
+
+def test_a_long_list_is_cut() -> None:
+    house = House()
+    house.irc.server.name = "a" * 200 + ".example"
+    client = house.irc_client()
+    told = client.send("CAP LS 302")
+    assert len(told) > 1
+    assert [line.split(" ")[4] for line in told] == ["*"] * (len(told) - 1) + [
+        told[-1].split(" ")[4]
+    ]
+    assert {word.partition("=")[0] for line in told for word in names(line)} == set(
+        caps.CAPABILITIES
+    )
+
+
+def test_a_lower_version_changes_nothing() -> None:
+    """ "servers SHOULD return a CAP LS reply consistent with the request's version, but keep
+    storing the original (higher) version." """
+    client = House().irc_client()
+    client.send("CAP LS 302")
+    [line] = client.send("CAP LS")
+    assert "=" not in line
+    client.send("CAP REQ -cap-notify")
+    assert names(client.send("CAP LIST")[0]) == ["cap-notify"]
+
+
+def test_cap_notify_comes_with_version_302_and_stays() -> None:
+    """ "servers MUST NOT disable the cap-notify capability if the client requests CAP LS with a
+    version of 302 or newer" """
+    client = House().irc_client()
+    client.send("CAP LS 302")
+    assert names(client.send("CAP LIST")[0]) == ["cap-notify"]
+    assert command(client.send("CAP REQ -cap-notify")[0]) == "CAP"
+    assert names(client.send("CAP LIST")[0]) == ["cap-notify"]
+
+
+def test_older_clients_may_switch_it_off() -> None:
+    """ "Such clients MAY explicitly disable the capability, and servers MUST allow these clients
+    to do so." """
+    client = House().irc_client()
+    client.send("CAP REQ cap-notify")
+    assert names(client.send("CAP LIST")[0]) == ["cap-notify"]
+    client.send("CAP REQ -cap-notify")
+    assert names(client.send("CAP LIST")[0]) == []
+
+
+def test_cap_after_registration() -> None:
+    """ "The server MUST accept the CAP command at any time, including after registration." """
+    client = House().irc_client("ann")
+    assert client.send("CAP REQ echo-message") == [":chat.example.net CAP ann ACK :echo-message"]
+    assert set(client.numerics("CAP LS 302")) == {"CAP"}
+    # "If the client is already registered, this command MUST be ignored by the server."
+    assert client.send("CAP END") == []
+    client.send("JOIN #c")
+    assert client.send("PRIVMSG #c :hi") == [":ann!~ann@localhost PRIVMSG #c :hi"]
+
+
+@pytest.mark.parametrize("name", sorted(caps.NAMELESS))
+def test_no_implicit_names(name: str) -> None:
+    """ "When negotiated, servers MUST NOT send an implicit NAMES reply after sending a JOIN
+    message." """
+    client = House().irc_client("ann", name)
+    assert client.send("JOIN #c") == [":ann!~ann@localhost JOIN #c"]
+
+
+# --- sts ---
+
+
+def sts(client: Client, line: str = "CAP LS 302") -> str | None:
+    words = [word for line in client.send(line) for word in names(line)]
+    return next((word for word in words if word.partition("=")[0] == "sts"), None)
+
+
+def listening(house: House, *listeners: str) -> None:
+    entries = [
+        ServiceEntry("echo", "echo", "", ("*:7 tls=main",)),
+        ServiceEntry(house.context.service, "irc", "", listeners),
+    ]
+    context: Any = house.context
+    context.directory = lambda: entries
+
+
+def test_plain_clients_are_told_where_to_go() -> None:
+    """ "An STS capability advertised on an insecure connection with at least a port key present
+    expresses an STS upgrade policy" """
+    house = House(sts=86400.0)
+    listening(house, "*:6667", "*:6697 tls=main")
+    assert sts(from_afar(house.irc_client())) == "sts=port=6697"
+
+
+def test_clients_on_tls_are_told_for_how_long() -> None:
+    """ "The value of this key MUST be given as a single integer which represents the number of
+    seconds until the persistence policy expires." """
+    house = House(sts=86400.0)
+    listening(house, "*:6667", "*:6697 tls=main")
+    client = from_afar(house.irc_client(), secure=True)
+    assert sts(client) == "sts=duration=86400"
+    # "Clients MUST NOT request this capability"
+    assert client.send("CAP REQ sts") == [":chat.example.net CAP * NAK :sts"]
+
+
+def test_a_policy_is_taken_back() -> None:
+    """ "A duration value of 0 indicates an immediate expiry of the STS persistence policy." """
+    house = House(sts=0.0)
+    listening(house, "*:6667", "*:6697 tls=main")
+    assert sts(from_afar(house.irc_client(), secure=True)) == "sts=duration=0"
+    assert sts(from_afar(house.irc_client())) is None
+
+
+def test_where_there_is_no_policy() -> None:
+    house = House()
+    listening(house, "*:6697 tls=main")
+    assert sts(from_afar(house.irc_client())) is None
+    house = House(sts=86400.0)
+    listening(house, "*:6667")
+    assert sts(from_afar(house.irc_client())) is None
+    listening(house, "*:6697 tls=main")
+    assert sts(house.irc_client()) is None  # on a UNIX socket
+    assert sts(from_afar(house.irc_client()), "CAP LS") is None  # it would get no value
+
+
+@pytest.mark.parametrize(
+    ("listeners", "port"),
+    [
+        (["127.0.0.1:7667"], None),
+        (["127.0.0.1:7667", "127.0.0.1:7697 tls=main"], 7697),
+        (["[2001:db8::1]:6697 tls=main"], 6697),
+        (["*:443 tls=main websocket", "*:6697 tls=main"], 6697),
+        (["*:6697 tls=main proxy=10.0.0.0/8"], None),
+        (["unix:/run/irc.sock tls=main", "systemd:6697 tls=main"], None),
+        (["endpoint:tcp:6697"], None),
+        ([], None),
+    ],
+)
+def test_the_port_of_tls(listeners: list[str], port: int | None) -> None:
+    assert tls_port(listeners) == port

@@ -1,0 +1,182 @@
+"""Answers with a label: https://ircv3.net/specs/extensions/labeled-response."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from chat.ircing import Client, House, command, plain
+from chat.test_irc_talking import SERVER, tags
+
+from tcpd.chat.irc.labels import LABEL_BYTES, Answer
+from tcpd.chat.irc.message import write
+from tcpd.chat.outbox import FlushSet, Outbox
+
+CAPS = ("labeled-response", "batch")
+
+
+def labelled(line: str) -> str:
+    return f"@label=x {line}"
+
+
+@pytest.mark.parametrize(
+    ("line", "answer"),
+    [
+        ("PING y", "PONG chat.example.net :y"),
+        ("NOSUCH", "421 ann NOSUCH :Unknown command"),
+        ("PRIVMSG", "411 ann :No recipient given (PRIVMSG)"),
+        ("PRIVMSG eve :hi", "401 ann eve :nobody here is called eve"),
+        ("NICK", "431 ann :No nickname given"),
+        ("CAP LIST", "CAP ann LIST :"),
+        ("AWAY :x", "306 ann :You have been marked as being away"),
+        ("PRIVMSG #c :" + "x" * 500, "417 ann :Input line was too long"),
+        ("REDACT #c x", "FAIL REDACT UNKNOWN_MSGID #c x :"),
+        ("SETNAME :", "FAIL SETNAME INVALID_REALNAME :"),
+    ],
+)
+def test_an_answer_of_one_line_has_the_label(line: str, answer: str) -> None:
+    """ "the server MUST include the same tag and value in any response produced from this
+    message" """
+    ann = House().irc_client("ann", *CAPS, joined="#c")
+    [told] = ann.send(labelled(line))
+    assert told.startswith(f"@label=x {SERVER} {answer}")
+
+
+def test_a_line_that_is_no_utf8() -> None:
+    """ "This message SHOULD also be given a label, if one was provided by the client" """
+    ann = House().irc_client("ann", *CAPS, joined="#c")
+    told = ann.raw(b"@label=x PRIVMSG #c hi\xaa\r\n").decode()
+    assert told.startswith(f"@label=x {SERVER} FAIL PRIVMSG INVALID_UTF8 :")
+
+
+@pytest.mark.parametrize(
+    "line", ["PONG x", "PRIVMSG #c :hi", "PRIVMSG bob :hi", "NOTICE eve :hi", "CAP END", "NOTICE"]
+)
+def test_no_answer_is_acknowledged(line: str) -> None:
+    """ "Servers MUST respond with a labeled ACK message when a client sends a labeled command that
+    normally produces no response." """
+    house = House()
+    house.irc_client("bob")
+    ann = house.irc_client("ann", *CAPS, joined="#c")
+    assert ann.send(labelled(line)) == [f"@label=x {SERVER} ACK"]
+
+
+def test_an_answer_of_several_lines_is_a_batch() -> None:
+    """ "If a response consists of more than one message, a batch MUST be used to group them into a
+    single logical response. The start of the batch MUST be tagged with the label tag." """
+    ann = House().irc_client("ann", *CAPS, "server-time", "message-tags")
+    first, *lines, last = ann.send(labelled("JOIN #c"))
+    assert plain(first).startswith(f"@label=x {SERVER} BATCH +")
+    assert first.endswith(" labeled-response")
+    name = first.split(" ")[3].removeprefix("+")
+    assert plain(last) == f"{SERVER} BATCH -{name}"
+    assert [command(line) for line in lines] == ["JOIN", "353", "366"]
+    assert {tags(line)["batch"] for line in lines} == {name}
+    # "Servers MUST include the tag in exactly one logical message."
+    assert not any("label" in tags(line) for line in (*lines, last))
+
+
+def test_an_answer_that_is_a_batch_of_its_own() -> None:
+    """ "The batch type MUST be one of: An existing type applicable to the entire response" """
+    ann = House().irc_client("ann", *CAPS, "draft/extended-isupport")
+    told = ann.send(labelled("ISUPPORT"))
+    assert told[0].startswith(f"@label=x {SERVER} BATCH +")
+    assert told[0].endswith(" draft/isupport")
+    assert sum("BATCH" in line for line in told) == 2
+
+
+@pytest.mark.parametrize("verb", ["PRIVMSG", "NOTICE", "TAGMSG"])
+def test_echoes_have_the_label(verb: str) -> None:
+    house = House()
+    ann = house.irc_client("ann", *CAPS, "echo-message", "message-tags", joined="#c")
+    bob = house.irc_client("bob", *CAPS, "echo-message", "message-tags", joined="#c")
+    ann.lines()
+    bob.lines()
+    for target in ("#c", "bob"):
+        [told] = ann.send(f"@label=12345;+draft/reply=123 {verb} {target} :hi")
+        assert tags(told).pop("label") == "12345"
+        [heard] = bob.lines()
+        assert told.replace("label=12345;", "") == heard
+    told_all = ann.send(labelled(f"{verb} bob,#c :hi"))
+    assert [command(line) for line in told_all] == ["BATCH", verb, verb, "BATCH"]
+
+
+@pytest.mark.parametrize("verb", ["PRIVMSG", "NOTICE", "TAGMSG"])
+def test_a_message_to_oneself(verb: str) -> None:
+    """ "When a client sends a message to itself, the server MUST NOT include the label tag, except
+    for any acknowledgment sent with the echo-message mechanism." """
+    house = House()
+    ann = house.irc_client("ann", *CAPS, "echo-message", "message-tags")
+    told = ann.send(labelled(f"{verb} ann :hi"))
+    assert [command(line) for line in told] == [verb, verb]
+    assert [tags(line).get("label") for line in told] == [None, "x"]
+    bob = house.irc_client("bob", *CAPS, "message-tags")
+    told = bob.send(labelled(f"{verb} bob :hi"))
+    assert [command(line) for line in told] == [verb, "ACK"]
+    assert [tags(line).get("label") for line in told] == [None, "x"]
+
+
+def test_a_message_to_oneself_and_others() -> None:
+    house = House()
+    house.irc_client("bob")
+    ann = house.irc_client("ann", *CAPS, "echo-message")
+    told = ann.send(labelled("PRIVMSG bob,ann :hi"))
+    assert [command(line) for line in told] == ["PRIVMSG", "BATCH", "PRIVMSG", "PRIVMSG", "BATCH"]
+    assert tags(told[0]) == {}
+
+
+def test_quit() -> None:
+    ann = House().irc_client("ann", *CAPS)
+    assert ann.send(labelled("QUIT")) == ["@label=x ERROR :Closing Link: ann (Client Quit)"]
+    assert ann.closed
+
+
+@pytest.mark.parametrize("wanted", [(), ("labeled-response",), ("batch",)])
+def test_who_has_not_asked_for_labels(wanted: tuple[str, ...]) -> None:
+    """ "This specification depends on the batch capability which MUST be negotiated to use labeled
+    responses." """
+    ann = House().irc_client("ann", *wanted)
+    assert ann.send(labelled("PING y")) == [f"{SERVER} PONG chat.example.net :y"]
+
+
+@pytest.mark.parametrize(("size", "kept"), [(LABEL_BYTES, True), (LABEL_BYTES + 1, False)])
+def test_the_longest_label(size: int, kept: bool) -> None:
+    """ "The value MUST NOT exceed 64 bytes." """
+    ann = House().irc_client("ann", *CAPS)
+    [told] = ann.send(f"@label={'x' * size} PING y")
+    assert ("label" in tags(told)) == kept
+
+
+def test_an_empty_label_is_none() -> None:
+    """ "This specification adds the label message tag, which has a required value." """
+    ann = House().irc_client("ann", *CAPS)
+    assert tags(ann.send("@label PING y")[0]) == {}
+
+
+def test_a_label_with_characters_that_are_escaped() -> None:
+    ann = House().irc_client("ann", *CAPS)
+    assert ann.send("@label=a\\sb\\:c PING y")[0].startswith("@label=a\\sb\\:c ")
+
+
+def test_a_long_answer_is_labelled_as_a_whole() -> None:
+    house = House()
+    for number in range(900):
+        member: Client = house.irc_client(f"n{number:025}")
+        member.send("JOIN #c")
+    ann = house.irc_client("ann", *CAPS)
+    told = ann.send(labelled("JOIN #c"))
+    for _ in range(10):
+        house.clock.advance(0)
+        told += ann.lines()
+    assert [command(line) for line in (told[0], *told[-2:])] == ["BATCH", "366", "BATCH"]
+    assert tags(told[0]) == {"label": "x"}
+    assert all("batch" in tags(line) for line in told[1:-1])
+
+
+def test_a_client_that_does_not_read_has_nothing_left_out() -> None:
+    flush_set = FlushSet(lambda flush_set: None)
+    written: list[Any] = []
+    answer = Answer(Outbox(1000, flush_set, written.append))
+    answer.outbox.put(write("PING", "x"))
+    answer.leave_out(write("PING", "y"))
+    assert answer.lines() == ([b"PING y\r\n"], [b"PING x\r\n"])

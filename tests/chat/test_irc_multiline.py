@@ -1,0 +1,253 @@
+"""Messages of several lines: https://ircv3.net/specs/extensions/multiline and .../client-batch."""
+
+from __future__ import annotations
+
+import pytest
+from chat.ircing import Client, House, command, plain
+from chat.test_irc_talking import SERVER, tags
+
+from tcpd.chat.irc import caps
+from tcpd.chat.irc.commands.multiline import MOST_SECONDS
+
+BASE = ("message-tags", "batch", "echo-message", "server-time", "labeled-response")
+ALL = (*BASE, "draft/multiline")
+
+OPEN = "BATCH +1 draft/multiline #c"
+
+
+def people(house: House) -> tuple[Client, Client, Client]:
+    """Ann and Bob know several lines, Cid does not."""
+    ann = house.irc_client("ann", *ALL, joined="#c")
+    bob = house.irc_client("bob", *ALL, joined="#c")
+    cid = house.irc_client("cid", *BASE, joined="#c")
+    for client in (ann, bob, cid):
+        client.lines()
+    return ann, bob, cid
+
+
+def test_several_lines_are_one_message() -> None:
+    house = House()
+    ann, bob, cid = people(house)
+    dan = house.person("dan")
+    dan.type("/join #c")
+    old = house.irc_client("old", joined="#c")
+    for client in (ann, bob, cid):
+        client.lines()
+    dan.screen()
+    assert (
+        ann.send(
+            f"@label=xyz;+own=1;other=2 {OPEN}",
+            "@batch=1 PRIVMSG #c hello",
+            "@batch=1 PRIVMSG #c :",
+            "@batch=1 privmsg #C :how is ",
+            "@batch=1;draft/multiline-concat PRIVMSG #c :everyone?",
+        )
+        == []
+    )
+    echo = ann.send("BATCH -1")
+    told = bob.lines()
+    # "Servers MUST only include the label tag on the opening BATCH command"
+    assert tags(echo[0]).pop("label") == "xyz"
+    assert [tags(line).get("label") for line in echo[1:]] == [None] * 5
+    assert echo[0].replace("label=xyz;", "") == told[0]
+    assert echo[1:] == told[1:]
+    assert set(tags(told[0])) == {"time", "msgid", "+own"}
+    name = told[0].split(" ")[3].removeprefix("+")
+    assert [plain(line) for line in told] == [
+        f"@+own=1 :ann!~ann@localhost BATCH +{name} draft/multiline #c",
+        f"@batch={name} :ann!~ann@localhost PRIVMSG #c :hello",
+        f"@batch={name} :ann!~ann@localhost PRIVMSG #c :",
+        f"@batch={name} :ann!~ann@localhost PRIVMSG #c :how is ",
+        f"@batch={name};draft/multiline-concat :ann!~ann@localhost PRIVMSG #c :everyone?",
+        f":ann!~ann@localhost BATCH -{name}",
+    ]
+    # "Servers MUST NOT send blank lines to clients that have not negotiated the multiline
+    # capability."
+    fallback = cid.lines()
+    assert [line.partition(" :")[2].partition(" :")[2] for line in fallback] == [
+        "hello",
+        "how is ",
+        "everyone?",
+    ]
+    # "Servers MUST only include a message ID on the first message of a batch when sending a
+    # fallback"
+    assert [tags(line).get("msgid") for line in fallback] == [tags(told[0])["msgid"], None, None]
+    assert {tags(line)["time"] for line in fallback} == {tags(told[0])["time"]}
+    assert len(old.lines()) == 3
+    assert dan.screen() == ["#c <ann> hello", "#c <ann> how is everyone?"]
+    room = house.hub.room("#c")
+    assert room is not None
+    assert [said.text for said in room.history] == ["hello\n\nhow is everyone?"]
+
+
+def test_to_one_person() -> None:
+    ann, bob, _ = people(House())
+    bob.send("AWAY :at lunch")
+    ann.send("BATCH +1 draft/multiline bob", "@batch=1 PRIVMSG bob a", "@batch=1 PRIVMSG bob b")
+    assert [command(line) for line in ann.send("BATCH -1")] == [
+        "BATCH",
+        "PRIVMSG",
+        "PRIVMSG",
+        "BATCH",
+        "301",
+    ]
+    assert [command(line) for line in bob.lines()] == ["BATCH", "PRIVMSG", "PRIVMSG", "BATCH"]
+
+
+def test_one_line_is_a_message_like_others() -> None:
+    ann, bob, _ = people(House())
+    ann.send(OPEN, "@batch=1 PRIVMSG #c a", "BATCH -1")
+    assert [plain(line) for line in bob.lines()] == [":ann!~ann@localhost PRIVMSG #c :a"]
+
+
+def test_lines_that_others_could_not_read_whole_are_cut() -> None:
+    house = House()
+    ann, bob, _ = people(house)
+    for member in list(house.hub.members):
+        house.hub.set_host(member, "h" * 63)
+    bob.lines()
+    ann.send(OPEN, "@batch=1 PRIVMSG #c :" + "x" * 480, "@batch=1 PRIVMSG #c y", "BATCH -1")
+    _, *lines, _ = bob.lines()
+    assert ["draft/multiline-concat" in tags(line) for line in lines] == [False, True, False]
+
+
+def fails(client: Client, *lines: str) -> list[str]:
+    told = client.send(*lines)
+    assert {command(line) for line in told} <= {"FAIL"}
+    return [plain(line).removeprefix(f"{SERVER} FAIL BATCH ").partition(" :")[0] for line in told]
+
+
+LINE = "@batch=1 PRIVMSG #c hi"
+
+
+@pytest.mark.parametrize(
+    ("lines", "code"),
+    [
+        ([OPEN, "@batch=2 PRIVMSG #c hi"], "MULTILINE_INVALID"),
+        ([OPEN, LINE, "@batch=1;draft/multiline-concat PRIVMSG #c :"], "MULTILINE_INVALID"),
+        ([OPEN, "@batch=1;draft/multiline-concat PRIVMSG #c :x"], "MULTILINE_INVALID"),
+        ([OPEN, "@batch=1 PRIVMSG #d hi"], "MULTILINE_INVALID_TARGET #c #d"),
+        ([OPEN, "@batch=1 PRIVMSG"], "MULTILINE_INVALID_TARGET #c *"),
+        ([OPEN, "@batch=1 NOTICE #c hi"], "MULTILINE_INVALID"),
+        ([OPEN, "@batch=1 TAGMSG #c"], "MULTILINE_INVALID"),
+        ([OPEN, "@batch=1 JOIN #d"], "MULTILINE_INVALID"),
+        ([OPEN, LINE, "BATCH +2 draft/multiline #c"], "MULTILINE_INVALID"),
+        ([OPEN, LINE, "@batch=1 BATCH +2 draft/multiline #c"], "MULTILINE_INVALID"),
+        ([OPEN, LINE, "BATCH -2"], "MULTILINE_INVALID"),
+        ([OPEN, "BATCH -1"], "MULTILINE_INVALID"),
+        ([OPEN, "@batch=1 PRIVMSG #c :", "@batch=1 PRIVMSG #c :", "BATCH -1"], "MULTILINE_INVALID"),
+        ([OPEN, *[LINE] * (caps.MULTILINE_LINES + 3)], "MULTILINE_MAX_LINES 24"),
+        ([OPEN, *["@batch=1 PRIVMSG #c " + "x" * 420] * 12], "MULTILINE_MAX_BYTES 4096"),
+        (["BATCH +1 nosuch #c"], "MULTILINE_INVALID"),
+        (["BATCH +1 draft/multiline"], "MULTILINE_INVALID"),
+        (["BATCH +1 draft/multiline :"], "MULTILINE_INVALID"),
+        (["BATCH"], "MULTILINE_INVALID"),
+        (["BATCH +"], "MULTILINE_INVALID"),
+        (["BATCH -1"], "MULTILINE_INVALID"),
+        ([LINE], "MULTILINE_INVALID"),
+    ],
+)
+def test_what_is_wrong_is_told_once_and_nothing_is_said(lines: list[str], code: str) -> None:
+    """ "Servers MUST use FAIL messages from the standard replies framework to notify clients of
+    errors with multiline batches." """
+    house = House()
+    ann, bob, cid = people(house)
+    assert fails(ann, *lines) == [code]
+    if lines[0] == OPEN and "BATCH -1" not in lines:
+        assert ann.send(LINE, LINE, "BATCH -1") == []
+    assert bob.lines() == cid.lines() == []
+    # and the next one is right
+    assert [command(line) for line in ann.send(OPEN, LINE, LINE, "BATCH -1")] == [
+        "BATCH",
+        "PRIVMSG",
+        "PRIVMSG",
+        "BATCH",
+    ]
+
+
+def test_the_limits_are_reached() -> None:
+    ann, bob, _ = people(House())
+    ann.send(OPEN, *[LINE] * caps.MULTILINE_LINES, "BATCH -1")
+    assert len(bob.lines()) == caps.MULTILINE_LINES + 2
+    # each line feed counts one byte
+    size = caps.MULTILINE_BYTES // 16 - 1
+    lines = [f"@batch=1 PRIVMSG #c {'x' * size}"] * 15 + [f"@batch=1 PRIVMSG #c {'x' * (size + 1)}"]
+    ann.send(OPEN, *lines, "BATCH -1")
+    assert len(bob.lines()) == 16 + 2
+
+
+def test_other_lines_end_a_batch() -> None:
+    """ "Once a client has opened a batch, it MUST NOT send any messages that are not part of the
+    batch, until it is closed" """
+    ann, bob, _ = people(House())
+    told = ann.send(OPEN, LINE, "PING a", "PRIVMSG #c :other")
+    assert [command(line) for line in told] == ["PONG", "FAIL", "PRIVMSG"]
+    assert ann.send(LINE, "BATCH -1") == []
+    assert [plain(line) for line in bob.lines()] == [":ann!~ann@localhost PRIVMSG #c :other"]
+
+
+def test_a_batch_that_is_left_open() -> None:
+    """ "TIMEOUT <reference-tag>: the batch was left open for too long, all past and future
+    messages in this batch will be ignored." """
+    house = House(ping=0.0)
+    ann, bob, _ = people(house)
+    ann.send(f"@label=x {OPEN}", LINE)
+    house.clock.advance(MOST_SECONDS + 1)
+    [told] = ann.send(LINE)
+    assert plain(told).startswith(f"@label=x {SERVER} FAIL BATCH TIMEOUT 1 :")
+    assert ann.send(LINE, "BATCH -1") == []
+    assert bob.lines() == []
+    ann.send(OPEN, LINE)
+    house.clock.advance(MOST_SECONDS + 1)
+    assert fails(ann, "BATCH -1") == ["TIMEOUT 1"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "answer"),
+    [
+        (["BATCH +1 nosuch #c"], "FAIL BATCH MULTILINE_INVALID"),
+        ([OPEN, LINE, "@batch=1 PRIVMSG #d x"], "FAIL BATCH MULTILINE_INVALID_TARGET"),
+        ([OPEN, "BATCH -1"], "FAIL BATCH MULTILINE_INVALID"),
+    ],
+)
+def test_errors_have_the_label(lines: list[str], answer: str) -> None:
+    ann, _, _ = people(House())
+    told = ann.send(f"@label=x {lines[0]}", *lines[1:])
+    assert [plain(line).startswith(f"@label=x {SERVER} {answer}") for line in told] == [True]
+
+
+@pytest.mark.parametrize("target", ["#nowhere", "nobody"])
+def test_where_nobody_is(target: str) -> None:
+    ann, _, _ = people(House())
+    [told] = ann.send(
+        f"@label=x BATCH +1 draft/multiline {target}", f"@batch=1 PRIVMSG {target} x", "BATCH -1"
+    )
+    assert command(told) in ("401", "403")
+    assert tags(told)["label"] == "x"
+
+
+def test_without_echo_the_label_comes_with_an_acknowledgement() -> None:
+    house = House()
+    ann = house.irc_client("ann", "batch", "draft/multiline", "labeled-response", joined="#c")
+    assert ann.send(f"@label=x {OPEN}", LINE, LINE) == []
+    assert ann.send("BATCH -1") == [f"@label=x {SERVER} ACK"]
+
+
+def test_who_has_not_asked_for_it() -> None:
+    """ "This specification depends on the batch capability which MUST be negotiated" """
+    house = House()
+    for nick, wanted in (("ann", ()), ("bob", ("draft/multiline",)), ("cid", ("batch",))):
+        client = house.irc_client(nick, *wanted, joined="#c")
+        assert client.numerics(OPEN) == ["421"]
+        assert client.send(LINE) == []  # the tag means nothing, and is no reason to lose the text
+    room = house.hub.room("#c")
+    assert room is not None
+    assert len(room.history) == 3
+
+
+def test_a_status_message_of_several_lines() -> None:
+    house = House()
+    ann, bob, _ = people(house)
+    bob.send("BATCH +1 draft/multiline @#c", "@batch=1 PRIVMSG @#c a", "@batch=1 PRIVMSG @#c b")
+    bob.send("BATCH -1")
+    assert plain(ann.lines()[0]).endswith(" draft/multiline @#c")

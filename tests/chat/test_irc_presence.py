@@ -1,0 +1,94 @@
+"""AWAY and SETNAME.
+
+Sources: the Modern IRC Client Protocol, "AWAY message" (https://modern.ircdocs.horse/#away-message),
+and the IRCv3 specifications away-notify and setname.
+"""
+
+from __future__ import annotations
+
+from chat.ircing import House
+from chat.test_irc_talking import SERVER, three
+
+
+def test_away_and_back() -> None:
+    """ "RPL_NOWAWAY (306)" and "RPL_UNAWAY (305)" """
+    house = House()
+    ann = house.irc_client("ann")
+    away = [f"{SERVER} 306 ann :You have been marked as being away"]
+    assert ann.send("AWAY :at lunch") == away
+    assert ann.send("AWAY :at lunch") == away
+    assert ann.send("AWAY") == [f"{SERVER} 305 ann :You are no longer marked as being away"]
+    ann.send("AWAY :x")
+    assert ann.numerics("AWAY :") == ["305"]
+
+
+def test_who_wants_to_know_is_told() -> None:
+    """ "the server MUST send clients an AWAY message when a user sharing a channel ... sets or
+    removes their away message" """
+    house = House()
+    ann, bob, _ = three(house, "away-notify")
+    old = house.irc_client("old", joined="#c")
+    dan = house.person("dan")
+    dan.type("/join #c")
+    for client in (ann, bob, old):
+        client.lines()
+    # "Clients will not receive AWAY messages for themselves": the answer is the numeric
+    assert [line.split(" ")[1] for line in ann.send("AWAY :at lunch")] == ["306"]
+    ann.send("AWAY")
+    assert bob.lines() == [
+        ":ann!~ann@localhost AWAY :at lunch",
+        ":ann!~ann@localhost AWAY",
+    ]
+    assert old.lines() == []
+    assert dan.type("/who")[-1].startswith("  In #c")
+
+
+def test_who_joins_while_away() -> None:
+    """ "Servers MUST also send the AWAY message to clients when a user joins and has an away
+    message set." """
+    house = House()
+    _, bob, cid = three(house, "away-notify")
+    old = house.irc_client("old", joined="#c")
+    eve = house.irc_client("eve")
+    eve.send("AWAY :busy", "JOIN #c")
+    joined, away = bob.lines()[-2:]
+    assert joined == ":eve!~eve@localhost JOIN #c"
+    assert away == ":eve!~eve@localhost AWAY :busy"
+    assert cid.lines()[-2:] == [joined, away]
+    assert old.lines() == [joined]
+
+
+def test_a_long_message_is_cut() -> None:
+    house = House()
+    house.irc_client("ann").send("AWAY :" + "ü" * 200)
+    ann = house.hub.member("ann")
+    assert ann is not None
+    assert ann.away == "ü" * 100
+
+
+def test_setname() -> None:
+    """ "they MUST send the server-to-client version of the SETNAME message to all clients in
+    common channels, as well as to the client from which it originated" and "MUST NOT be sent to
+    clients which do not have the setname capability negotiated" """
+    house = House()
+    ann, bob, _ = three(house, "setname")
+    old = house.irc_client("old", joined="#c")
+    for client in (ann, bob):
+        client.lines()
+    line = ":ann!~ann@localhost SETNAME :Bruce Wayne <bruce@wayne.enterprises>"
+    assert ann.send("SETNAME :Bruce Wayne <bruce@wayne.enterprises>") == [line]
+    assert bob.lines() == [line]
+    assert old.lines() == []
+    # "If a client sends a SETNAME command without having negotiated the capability, the server
+    # SHOULD handle it silently"
+    assert old.send("SETNAME Batman") == []
+    assert bob.lines() == [":old!~old@localhost SETNAME :Batman"]
+
+
+def test_real_names_that_cannot_be() -> None:
+    """ "FAIL SETNAME INVALID_REALNAME :Realname is not valid" """
+    ann = House().irc_client("ann", "setname")
+    for name in ("", "x" * 151):
+        [told] = ann.send(f"SETNAME :{name}")
+        assert told.startswith(f"{SERVER} FAIL SETNAME INVALID_REALNAME :")
+    assert ann.numerics("SETNAME") == ["461"]

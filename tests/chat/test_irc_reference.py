@@ -1,0 +1,79 @@
+"""The page on IRC tells what the code does."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from chat.ircing import House, command
+
+from tcpd.chat.irc import caps
+from tcpd.chat.irc.commands.multiline import MOST_SECONDS
+from tcpd.chat.irc.commands.table import COMMANDS
+from tcpd.chat.irc.labels import LABEL_BYTES
+from tcpd.chat.irc.passwords import AT_ONCE, WAITING
+from tcpd.chat.irc.registration import MOST_LINES
+
+PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "irc.rst").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_commands_are_described(name: str) -> None:
+    usage, *meaning = COMMANDS[name].help
+    entry = f"``{usage}``\n    {' '.join(meaning)}"
+    assert f"\n``{usage}``\n    " in PAGE, f"docs/reference/irc.rst, Commands, lacks\n\n{entry}\n"
+
+
+@pytest.mark.parametrize("name", [*caps.CAPABILITIES, caps.STS])
+def test_capabilities_are_described(name: str) -> None:
+    value = caps.CAPABILITIES.get(name)
+    word = f"{name}={value}" if value else name
+    section = PAGE.partition("\nCapabilities\n---")[2].partition("\nNumerics\n---")[0]
+    assert re.search(rf"^(``\S+``, )?``{re.escape(word)}``", section, re.MULTILINE)
+
+
+def test_no_capability_is_described_that_there_is_not() -> None:
+    section = PAGE.partition("\nCapabilities\n---")[2].partition("\nMessages of several")[0]
+    names = {
+        word.partition("=")[0]
+        for line in re.findall(r"^``\S+``.*$", section, re.MULTILINE)
+        for word in re.findall(r"``(\S+?)``", line)
+    }
+    assert names == {*caps.CAPABILITIES, caps.STS}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        f"lines before registration              {MOST_LINES};",
+        f"a label                                {LABEL_BYTES} bytes",
+        f"{caps.MULTILINE_LINES} lines, {caps.MULTILINE_BYTES} bytes",
+        f"{AT_ONCE}; {WAITING} wait",
+        f"One batch may be open, for {MOST_SECONDS:.0f} seconds",
+    ],
+)
+def test_the_limits_are_right(words: str) -> None:
+    assert words in PAGE
+
+
+def test_the_transcript_is_real() -> None:
+    """Typed is what the page has behind '>', and told what it has besides, but for the burst."""
+    house = House(network="example")
+    house.irc.server.name = "irc.example.net"
+    client = house.irc_client()
+    came: list[str] = []
+    blocks = re.findall(r"::\n\n((?:    .*\n)+)", PAGE)[:2]
+    lines = [line.removeprefix("    ") for line in "".join(blocks).splitlines()]
+    for line in lines:
+        if line.startswith("> "):
+            assert came == []
+            came = [each for each in client.send(line[2:]) if command(each) not in _BURST]
+        else:
+            assert came.pop(0) == line
+    assert came == []
+    assert client.closed
+
+
+#: What follows 001 and is left out on the page.
+_BURST = {f"{number:03}" for number in (*range(2, 6), *range(251, 267), 422)}

@@ -1,0 +1,239 @@
+"""How events are written, for each set of capabilities.
+
+Sources: https://modern.ircdocs.horse/ and the IRCv3 specifications that the capabilities are named
+after.
+"""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tcpd.chat.irc import caps
+from tcpd.chat.irc.message import parse
+from tcpd.chat.irc.render import RELEVANT, Formats, timestamp
+from tcpd.events import (
+    Announced,
+    Change,
+    Event,
+    EventId,
+    HostChanged,
+    Invited,
+    Joined,
+    Kicked,
+    Kind,
+    Line,
+    Mode,
+    ModesChanged,
+    Parted,
+    PrivateSaid,
+    Quit,
+    RealNameSet,
+    Redacted,
+    Renamed,
+    RoomRenamed,
+    Said,
+    SaidMore,
+    TopicSet,
+    WentAway,
+    Who,
+)
+
+ANN = Who("m1", "ann", "~ann", "there")
+BOB = Who("m2", "bob", "~bob", "here")
+BOT = Who("m3", "bot", "~bot", "there", bot=True)
+HEAD = (EventId("node", "boot", 7), 1_700_000_000.25, ANN)
+SOURCE = ":ann!~ann@there"
+
+TIME = "time=2023-11-14T22:13:20.250Z"
+MSGID = "msgid=node-boot-7"
+TAGS = (("+draft/reply", "x y"), ("+z", ""))
+LINES = (Line("one"), Line(""), Line("two"), Line(" more", joined=True))
+
+#: Each event, the capability that it is told to clients of alone, and its lines without tags.
+EVENTS: list[tuple[Event, str | None, list[str]]] = [
+    (Said(*HEAD, "#c", "hi", Kind.MESSAGE), None, [f"{SOURCE} PRIVMSG #c :hi"]),
+    (Said(*HEAD, "#c", "hi", Kind.NOTICE), None, [f"{SOURCE} NOTICE #c :hi"]),
+    (Said(*HEAD, "#c", "hi", Kind.ACTION), None, [f"{SOURCE} PRIVMSG #c :\x01ACTION hi\x01"]),
+    (
+        SaidMore(*HEAD, "#c", "hi", Kind.MESSAGE, least=Mode.VOICE),
+        None,
+        [f"{SOURCE} PRIVMSG +#c :hi"],
+    ),
+    (SaidMore(*HEAD, "#c", "hi", Kind.NOTICE, tags=TAGS), None, [f"{SOURCE} NOTICE #c :hi"]),
+    (SaidMore(*HEAD, "#c", "", Kind.TAGS, tags=TAGS), caps.MESSAGE_TAGS, [f"{SOURCE} TAGMSG #c"]),
+    (
+        SaidMore(*HEAD, "#c", "hi", Kind.MESSAGE, speaker="a/b"),
+        None,
+        [":a/b!~ann@there PRIVMSG #c :hi"],
+    ),
+    (PrivateSaid(*HEAD, BOB, "hi", Kind.MESSAGE), None, [f"{SOURCE} PRIVMSG bob :hi"]),
+    (PrivateSaid(*HEAD, BOB, "", Kind.TAGS, TAGS), caps.MESSAGE_TAGS, [f"{SOURCE} TAGMSG bob"]),
+    (Joined(*HEAD, "#c", False, "Ann"), None, [f"{SOURCE} JOIN #c"]),
+    (Parted(*HEAD, "#c", ""), None, [f"{SOURCE} PART #c"]),
+    (Parted(*HEAD, "#c", "bye"), None, [f"{SOURCE} PART #c :bye"]),
+    (Quit(*HEAD, "Quit: "), None, [f"{SOURCE} QUIT :Quit: "]),
+    (Renamed(*HEAD, "eve"), None, [f"{SOURCE} NICK eve"]),
+    (TopicSet(*HEAD, "#c", "tea"), None, [f"{SOURCE} TOPIC #c :tea"]),
+    (TopicSet(*HEAD, "#c", ""), None, [f"{SOURCE} TOPIC #c :"]),
+    (Kicked(*HEAD, "#c", BOB, ""), None, [f"{SOURCE} KICK #c bob :ann"]),
+    (Kicked(*HEAD, "#c", BOB, "why"), None, [f"{SOURCE} KICK #c bob :why"]),
+    (
+        ModesChanged(
+            *HEAD,
+            "#c",
+            (
+                Change(True, Mode.OPERATOR, whom=BOB),
+                Change(True, Mode.MODERATED),
+                Change(False, Mode.BAN, "*!*@x"),
+            ),
+        ),
+        None,
+        [f"{SOURCE} MODE #c +om-b bob *!*@x"],
+    ),
+    (Invited(*HEAD, "#c", BOB), caps.INVITE_NOTIFY, [f"{SOURCE} INVITE bob #c"]),
+    (RoomRenamed(*HEAD, "#c", "#d", "y"), caps.CHANNEL_RENAME, [f"{SOURCE} RENAME #c #d :y"]),
+    (WentAway(*HEAD, "tea"), caps.AWAY_NOTIFY, [f"{SOURCE} AWAY :tea"]),
+    (WentAway(*HEAD, ""), caps.AWAY_NOTIFY, [f"{SOURCE} AWAY"]),
+    (RealNameSet(*HEAD, "Ann B"), caps.SETNAME, [f"{SOURCE} SETNAME :Ann B"]),
+    (HostChanged(*HEAD, "new"), caps.CHGHOST, [f"{SOURCE} CHGHOST ~ann new"]),
+    (Announced(*HEAD, "hear"), None, [f"{SOURCE} WALLOPS :hear"]),
+    (Redacted(*HEAD, "#c", "id", "y"), caps.MESSAGE_REDACTION, [f"{SOURCE} REDACT #c id :y"]),
+    (Redacted(*HEAD, "#c", "id", ""), caps.MESSAGE_REDACTION, [f"{SOURCE} REDACT #c id"]),
+]
+
+
+def rendered(event: Event, *enabled: str) -> list[str]:
+    data = Formats().of(frozenset(enabled)).render(event).decode()
+    assert data == "" or data.endswith("\r\n")
+    return data.split("\r\n")[:-1]
+
+
+@pytest.mark.parametrize(("event", "needed", "lines"), EVENTS)
+def test_each_event(event: Event, needed: str | None, lines: list[str]) -> None:
+    assert rendered(event) == ([] if needed else lines)
+    if needed == caps.MESSAGE_TAGS:
+        return
+    own = () if needed is None else (needed,)
+    assert rendered(event, *own) == lines
+    assert rendered(event, *own, caps.SERVER_TIME) == [f"@{TIME} {line}" for line in lines]
+
+
+@pytest.mark.parametrize(("event", "needed", "lines"), EVENTS)
+def test_each_event_with_tags(event: Event, needed: str | None, lines: list[str]) -> None:
+    """Message tags: server-initiated tags "MUST be included before client-only tags"."""
+    own = (
+        ""
+        if not isinstance(event, SaidMore | PrivateSaid)
+        else "".join(
+            {"+draft/reply": ";+draft/reply=x\\sy", "+z": ";+z"}[name] for name, _ in event.tags
+        )
+    )
+    enabled = {caps.SERVER_TIME, caps.MESSAGE_TAGS} | ({needed} if needed else set())
+    assert rendered(event, *enabled) == [f"@{TIME};{MSGID}{own} {line}" for line in lines]
+
+
+def test_a_bot_is_marked() -> None:
+    """bot-mode: "servers MUST add the bot tag to messages from bots", which is a matter of
+    message-tags."""
+    event = Said(*HEAD[:2], BOT, "#c", "hi", Kind.MESSAGE)
+    line = ":bot!~bot@there PRIVMSG #c :hi"
+    assert rendered(event) == [line]
+    assert rendered(event, caps.SERVER_TIME) == [f"@{TIME} {line}"]
+    assert rendered(event, caps.MESSAGE_TAGS) == [f"@{MSGID};bot {line}"]
+    joined = Joined(*HEAD[:2], BOT, "#c", False)
+    assert rendered(joined, caps.MESSAGE_TAGS) == [f"@{MSGID};bot :bot!~bot@there JOIN #c"]
+
+
+def test_extended_join() -> None:
+    """ ":nick!user@host JOIN #channelname accountname :Real Name", with "*" for no account."""
+    event = Joined(*HEAD, "#c", False, "Ann B")
+    assert rendered(event, caps.EXTENDED_JOIN) == [f"{SOURCE} JOIN #c * :Ann B"]
+
+
+def test_who_joins_while_away() -> None:
+    """away-notify: the join, and then the message."""
+    event = Joined(*HEAD, "#c", False, "Ann", "tea")
+    assert rendered(event) == [f"{SOURCE} JOIN #c"]
+    told = rendered(event, caps.AWAY_NOTIFY, caps.EXTENDED_JOIN, caps.MESSAGE_TAGS)
+    assert told == [f"@{MSGID} {SOURCE} JOIN #c * :Ann", f"{SOURCE} AWAY :tea"]
+
+
+def test_whose_words_are_passed_on() -> None:
+    event = SaidMore(*HEAD, "#c", "hi", Kind.MESSAGE, speaker="a/b", tags=TAGS)
+    assert rendered(event, caps.RELAYMSG) == ["@draft/relaymsg=ann :a/b!~ann@there PRIVMSG #c :hi"]
+    assert rendered(event, caps.RELAYMSG, caps.MESSAGE_TAGS) == [
+        f"@{MSGID};draft/relaymsg=ann;+draft/reply=x\\sy;+z :a/b!~ann@there PRIVMSG #c :hi"
+    ]
+
+
+@pytest.mark.parametrize("wanted", [(), (caps.MULTILINE,), (caps.BATCH,)])
+def test_several_lines_for_others(wanted: tuple[str, ...]) -> None:
+    event = SaidMore(*HEAD, "#c", "one\n\ntwo more", Kind.MESSAGE, lines=LINES)
+    assert rendered(event, *wanted) == [
+        f"{SOURCE} PRIVMSG #c :{text}" for text in ("one", "two", " more")
+    ]
+
+
+def test_several_lines() -> None:
+    event = PrivateSaid(*HEAD, BOB, "one\n\ntwo more", Kind.MESSAGE, TAGS, LINES)
+    told = rendered(event, caps.BATCH, caps.MULTILINE, caps.SERVER_TIME, caps.MESSAGE_TAGS)
+    assert told == [
+        f"@{TIME};{MSGID};+draft/reply=x\\sy;+z {SOURCE} BATCH +m7 draft/multiline bob",
+        f"@batch=m7 {SOURCE} PRIVMSG bob :one",
+        f"@batch=m7 {SOURCE} PRIVMSG bob :",
+        f"@batch=m7 {SOURCE} PRIVMSG bob :two",
+        f"@batch=m7;draft/multiline-concat {SOURCE} PRIVMSG bob : more",
+        f"{SOURCE} BATCH -m7",
+    ]
+
+
+def test_many_modes_take_several_lines() -> None:
+    """MODES=6"""
+    changes = tuple(Change(True, Mode.BAN, f"n{number}!*@*") for number in range(13))
+    told = rendered(ModesChanged(*HEAD, "#c", changes))
+    assert [line.count("!*@*") for line in told] == [6, 6, 1]
+    assert told[0].startswith(f"{SOURCE} MODE #c +bbbbbb n0!*@*")
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.frozensets(st.sampled_from(sorted(RELEVANT))), st.sampled_from(EVENTS))
+def test_every_format_writes_what_its_clients_understand(
+    enabled: frozenset[str], case: tuple[Event, str | None, list[str]]
+) -> None:
+    event, needed, _ = case
+    told = rendered(event, *enabled)
+    assert bool(told) == (needed is None or needed in enabled)
+    for line in told:
+        message = parse(line.encode())
+        assert message is not None
+        assert message.source is not None
+        allowed = set()
+        if caps.SERVER_TIME in enabled:
+            allowed |= {"time"}
+        if caps.RELAYMSG in enabled:
+            allowed |= {caps.RELAYMSG}
+        if caps.MESSAGE_TAGS in enabled:
+            allowed |= {"msgid", "bot", "+draft/reply", "+z"}
+        assert set(message.tags) <= allowed
+
+
+def test_formats_are_made_once() -> None:
+    """What makes no difference to what is written makes no other format."""
+    formats = Formats()
+    assert formats.of(frozenset()) is formats.of(frozenset({caps.MULTI_PREFIX}))
+    assert formats.of(frozenset()) is not formats.of(frozenset({caps.SERVER_TIME}))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.0, "1970-01-01T00:00:00.000Z"),
+        (1.9999, "1970-01-01T00:00:01.999Z"),
+        (1_700_000_000.25, "2023-11-14T22:13:20.250Z"),
+    ],
+)
+def test_times(seconds: float, text: str) -> None:
+    """server-time: "YYYY-MM-DDThh:mm:ss.sssZ" """
+    assert timestamp(seconds) == text

@@ -1,0 +1,223 @@
+"""What holds for any bytes from a client: nothing raises, all that is told is well-formed, it does
+not matter how the stream was cut, and a PING is answered last."""
+
+from __future__ import annotations
+
+import pytest
+from chat.ircing import Client, House, command
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tcpd.chat.irc import caps
+from tcpd.chat.irc.commands.table import COMMANDS
+
+#: Words that mean something to some command.
+_WORDS = """#c #d @#c #lobby ann bob eve ann,bob #c,#d a/b LS LIST REQ END 302 batch -batch +1 -1
+echo-message draft/multiline +o +b -k 0 * x :x hi :hi : , + @ # \u00e9 \u202e"""
+WORDS = st.sampled_from(_WORDS.split())
+TEXTS = st.one_of(
+    WORDS,
+    st.text(st.characters(codec="utf-8", exclude_characters="\r\n\0"), max_size=20),
+    st.sampled_from(["\x01ACTION waves\x01", "x" * 450, "é" * 220, "node-boot-1", " a  b "]),
+)
+TAGS = st.lists(
+    st.sampled_from(
+        [
+            "label=a",
+            "label=b",
+            "batch=1",
+            "batch=2",
+            "draft/multiline-concat",
+            "+x=1",
+            "+y",
+            "z=\\s",
+            "+=",
+            "label",
+        ]
+    ),
+    max_size=3,
+)
+NAMES = st.sampled_from([*COMMANDS, "NOSUCH", "privmsg", "1", ""])
+
+
+@st.composite
+def _line(draw: st.DrawFn) -> bytes:
+    tags = draw(TAGS)
+    words = [
+        draw(NAMES),
+        *draw(st.lists(TEXTS.map(lambda text: text.replace(" ", "")), max_size=4)),
+    ]
+    if draw(st.booleans()):
+        words.append(f":{draw(TEXTS)}")
+    head = f"@{';'.join(tags)} " if tags else ""
+    return (head + " ".join(words)).encode()
+
+
+LINE = st.one_of(
+    _line(),
+    st.binary(max_size=60).map(lambda data: data.replace(b"\n", b"")),
+)
+#: Lines that matter often come one after another.
+SEVERAL = st.sampled_from(
+    [
+        [
+            b"BATCH +1 draft/multiline #c",
+            b"@batch=1 PRIVMSG #c a",
+            b"@batch=1 PRIVMSG #c b",
+            b"BATCH -1",
+        ],
+        [b"PRIVMSG #c :one", b"PRIVMSG #c :two", b"PRIVMSG #d :three"],
+        [b"@label=q PRIVMSG ann,bob,#c :hi", b"PING x"],
+    ]
+)
+LINES = st.lists(st.one_of(LINE.map(lambda line: [line]), SEVERAL), max_size=12).map(
+    lambda several: [line for lines in several for line in lines]
+)
+WANTED = st.frozensets(st.sampled_from(sorted(caps.CAPABILITIES)), max_size=8)
+
+
+def scene(wanted: frozenset[str]) -> tuple[House, Client, Client]:
+    house = House(ping=0.0)
+    ann = house.irc_client("ann", *sorted(wanted), joined="#c")
+    bob = house.irc_client("bob", *caps.CAPABILITIES, joined="#c")
+    ann.lines()
+    return house, ann, bob
+
+
+def settle(house: House, *clients: Client) -> list[bytes]:
+    """Let turns pass until nothing comes any more; what came, by client."""
+    told = [b""] * len(clients)
+    while True:
+        more = [client.read() for client in clients]
+        told = [a + b for a, b in zip(told, more, strict=True)]
+        if not any(more) and not house.clock.getDelayedCalls():
+            return told
+        house.clock.advance(0)
+        if not any(more) and all(
+            call.getTime() > house.clock.seconds() for call in house.clock.getDelayedCalls()
+        ):
+            return told
+
+
+def well_formed(data: bytes) -> None:
+    assert data == b"" or data.endswith(b"\r\n")
+    for line in data.split(b"\r\n")[:-1]:
+        text = line.decode()
+        assert "\n" not in text
+        assert "\r" not in text
+        assert "\0" not in text
+        tags, _, rest = line.partition(b" ") if line.startswith(b"@") else (b"", b"", line)
+        assert len(rest) <= 510
+        assert len(tags) <= 8191
+        assert command(text)
+
+
+@settings(max_examples=150, deadline=None)
+@given(LINES, WANTED)
+def test_any_lines_get_well_formed_answers(lines: list[bytes], wanted: frozenset[str]) -> None:
+    house, ann, bob = scene(wanted)
+    dan = house.person("dan")
+    dan.type("/join #c")
+    ann.protocol.dataReceived(b"".join(line + b"\r\n" for line in lines))
+    for data in settle(house, ann, bob):
+        well_formed(data)
+    dan.screen()
+    assert bob.numerics("PING x")[-1] == "PONG"
+
+
+@settings(max_examples=75, deadline=None)
+@given(LINES)
+def test_any_lines_before_registration(lines: list[bytes]) -> None:
+    house = House(ping=0.0)
+    client = house.irc_client()
+    client.protocol.dataReceived(b"".join(line + b"\r\n" for line in lines))
+    well_formed(settle(house, client)[0])
+    assert house.irc.server.entering >= 0
+
+
+@settings(max_examples=75, deadline=None)
+@given(
+    LINES,
+    WANTED,
+    st.lists(st.integers(1, 40), min_size=1, max_size=20),
+    st.sampled_from([b"\n", b"\r\n"]),
+)
+def test_it_does_not_matter_how_the_stream_is_cut(
+    lines: list[bytes], wanted: frozenset[str], sizes: list[int], end: bytes
+) -> None:
+    stream = b"".join(line + end for line in lines)
+    house, ann, bob = scene(wanted)
+    ann.protocol.dataReceived(stream)
+    whole = settle(house, ann, bob)
+    house, ann, bob = scene(wanted)
+    at = 0
+    pieces = []
+    while at < len(stream):
+        size = sizes[len(pieces) % len(sizes)]
+        pieces.append(stream[at : at + size])
+        at += size
+    told = [b"", b""]
+    for piece in pieces:
+        ann.protocol.dataReceived(piece)
+        told = [a + b for a, b in zip(told, settle(house, ann, bob), strict=True)]
+    assert told == whole
+
+
+#: Commands and what others get to see of them.
+SEEN = [
+    ("PRIVMSG #c :hi", "PRIVMSG"),
+    ("NOTICE #c :hi", "NOTICE"),
+    ("PRIVMSG bob :hi", "PRIVMSG"),
+    ("PRIVMSG @#c,bob :hi", "PRIVMSG"),
+    ("@+x TAGMSG #c", "TAGMSG"),
+    ("JOIN #d", "JOIN"),
+    ("AWAY :x", "AWAY"),
+    ("SETNAME :x", "SETNAME"),
+    ("NICK eve", "NICK"),
+    ("RELAYMSG #c a/b :hi", "PRIVMSG"),
+    ("@label=q PRIVMSG #c :hi", "PRIVMSG"),
+]
+
+
+@pytest.mark.parametrize(("line", "seen"), SEEN)
+def test_a_ping_is_answered_last(line: str, seen: str) -> None:
+    """All output caused by a command, to everybody, comes before the answer to the same client's
+    next PING."""
+    house = House()
+    ann = house.irc_client("ann", *caps.CAPABILITIES, joined="#c,#d")
+    bob = house.irc_client("bob", *caps.CAPABILITIES, joined="#c,#d")
+    if line.startswith("JOIN"):
+        house.hub.part(house.hub.member("ann"), "#d")  # type: ignore[arg-type]
+    ann.lines()
+    bob.lines()
+    told = ann.raw(f"{line}\r\nPING x\r\n".encode()).decode().split("\r\n")[:-1]
+    assert command(told[-1]) == "PONG"
+    assert [command(each) for each in told].count("PONG") == 1
+    # bob has it without another turn of the reactor
+    assert seen in [command(each) for each in bob.transport.value().decode().split("\r\n")[:-1]]
+    bob.lines()
+    assert settle(house, ann, bob) == [b"", b""]
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_every_command_is_answered_before_a_ping(name: str) -> None:
+    house, ann, bob = scene(frozenset(caps.CAPABILITIES))
+    ann.protocol.dataReceived(f"{name} #c bob x\r\nPING last\r\n".encode())
+    told, _ = settle(house, ann, bob)
+    lines = told.decode().split("\r\n")[:-1]
+    if name in ("QUIT", "SQUIT"):
+        assert command(lines[-1]) == "ERROR"
+    else:
+        assert lines[-1].endswith(" PONG chat.example.net :last")
+
+
+def test_a_long_answer_comes_before_a_ping() -> None:
+    house = House()
+    for number in range(900):
+        house.irc_client(f"n{number:025}", joined="#c")
+    ann = house.irc_client("ann")
+    ann.protocol.dataReceived(b"JOIN #c\r\nPING x\r\n")
+    told, *_ = settle(house, ann)
+    numbers = [command(line) for line in told.decode().split("\r\n")[:-1]]
+    assert numbers[-2:] == ["366", "PONG"]
+    assert numbers.count("353") > 40

@@ -1,0 +1,515 @@
+"""PRIVMSG, NOTICE, TAGMSG, REDACT and RELAYMSG, over both doors.
+
+Sources: the Modern IRC Client Protocol, "Sending Messages"
+(https://modern.ircdocs.horse/#sending-messages), and the IRCv3 specifications message-tags,
+echo-message, message-redaction and relaymsg.
+"""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from chat.ircing import Client, House, command, plain
+
+from tcpd.chat.irc.commands.talking import Target
+from tcpd.chat.member import Member
+from tcpd.chat.split import MESSAGE_BYTES, room_for
+from tcpd.events import Change, Kind, Mode
+
+SERVER = ":chat.example.net"
+
+
+def tags(line: str) -> dict[str, str]:
+    if not line.startswith("@"):
+        return {}
+    words = line[1:].partition(" ")[0].split(";")
+    return {word.partition("=")[0]: word.partition("=")[2] for word in words}
+
+
+def three(house: House, *caps: str) -> tuple[Client, Client, Client]:
+    """Ann, who is an operator, and Bob and Cid, in one room."""
+    ann, bob, cid = (house.irc_client(nick, *caps, joined="#c") for nick in ("ann", "bob", "cid"))
+    for client in (ann, bob):
+        client.lines()
+    return ann, bob, cid
+
+
+# --- targets ---
+
+
+def test_several_targets() -> None:
+    """ "PRIVMSG <target>{,<target>} <text to be sent>" """
+    house = House()
+    ann, bob, cid = three(house)
+    dan = house.person("dan")
+    dan.screen()
+    assert ann.send("PRIVMSG bob,#c,,dan :hi all") == []
+    assert bob.lines() == [
+        ":ann!~ann@localhost PRIVMSG bob :hi all",
+        ":ann!~ann@localhost PRIVMSG #c :hi all",
+    ]
+    assert cid.lines() == [":ann!~ann@localhost PRIVMSG #c :hi all"]
+    assert dan.screen() == ["[private] <ann> hi all"]
+
+
+@pytest.mark.parametrize("verb", ["PRIVMSG", "TAGMSG"])
+def test_too_many_targets(verb: str) -> None:
+    """TARGMAX, and RFC 2812: ERR_TOOMANYTARGETS "<target> :<error code> recipients. <abort
+    message>" """
+    ann, bob, _ = three(House(), "message-tags")
+    told = ann.send(f"{verb} #c,bob,cid,ann,bob :hi")
+    assert told == [f"{SERVER} 407 ann bob :At most 4 targets. Your message was not delivered"]
+    assert bob.lines() == []
+    assert ann.send("NOTICE #c,bob,cid,ann,bob :hi") == []
+    assert bob.lines() == []
+
+
+@pytest.mark.parametrize(
+    ("line", "answer"),
+    [
+        ("PRIVMSG", "411 ann :No recipient given (PRIVMSG)"),
+        ("PRIVMSG , :hi", "411 ann :No recipient given (PRIVMSG)"),
+        ("PRIVMSG bob", "412 ann :No text to send"),
+        ("PRIVMSG bob :", "412 ann :No text to send"),
+        ("PRIVMSG eve :hi", "401 ann eve :nobody here is called eve"),
+        ("PRIVMSG #nowhere :hi", "403 ann #nowhere :there is no room #nowhere"),
+        ("PRIVMSG #other :hi", "404 ann #other :you are not in #other"),
+        ("PRIVMSG @bob :hi", "401 ann @bob :nobody here is called @bob"),
+        ("TAGMSG", "411 ann :No recipient given (TAGMSG)"),
+        ("TAGMSG eve", "401 ann eve :nobody here is called eve"),
+        ("TAGMSG #other", "404 ann #other :you are not in #other"),
+    ],
+)
+def test_what_cannot_be_said(line: str, answer: str) -> None:
+    house = House()
+    house.irc_client("bob", joined="#other")
+    ann = house.irc_client("ann", "message-tags")
+    [told] = ann.send(line)
+    assert told.startswith(f"{SERVER} {answer}")
+
+
+@pytest.mark.parametrize(
+    "rest", ["", " ,", " bob", " bob :", " eve :hi", " #nowhere :hi", " #other :hi"]
+)
+def test_no_error_is_the_answer_to_a_notice(rest: str) -> None:
+    """ "they must not send any error back to the client on receipt of a NOTICE command" """
+    house = House()
+    house.irc_client("bob", joined="#other")
+    assert house.irc_client("ann").send(f"NOTICE{rest}") == []
+
+
+def test_a_room_that_will_not_hear() -> None:
+    """ "If a message cannot be delivered to a channel, the server SHOULD respond with an
+    ERR_CANNOTSENDTOCHAN" """
+    house = House()
+    ann, bob, _ = three(house)
+    change(house, Change(True, Mode.MODERATED))
+    bob.lines()
+    [told] = bob.send("PRIVMSG #c :hi")
+    assert told.startswith(f"{SERVER} 404 bob #c :")
+    assert bob.send("NOTICE #c :hi") == []
+    assert [line for line in ann.lines() if "PRIVMSG" in line] == []
+
+
+def change(house: House, *changes: Change) -> None:
+    """Ann changes modes of #c."""
+    ann = house.hub.member("ann")
+    assert ann is not None
+    house.hub.change_modes(ann, "#c", changes)
+
+
+def test_an_error_comes_behind_what_was_said_before() -> None:
+    ann, _, _ = three(House(), "echo-message")
+    told = ann.raw(
+        b"PRIVMSG #c :one\r\nPRIVMSG #x :two\r\nPRIVMSG #c :\xff\r\nPRIVMSG #c :four\r\n"
+    )
+    assert [command(line) for line in told.decode().split("\r\n")[:-1]] == [
+        "PRIVMSG",
+        "403",
+        "FAIL",
+        "PRIVMSG",
+    ]
+
+
+# --- STATUSMSG ---
+
+
+@pytest.mark.parametrize(
+    ("prefix", "shown", "hearers"),
+    [
+        ("@", "@", {"ann"}),
+        ("%", "%", {"ann", "bob"}),
+        ("+", "+", {"ann", "bob", "cid"}),
+        ("@%", "%", {"ann", "bob"}),
+        ("+@", "+", {"ann", "bob", "cid"}),
+    ],
+)
+def test_statusmsg(prefix: str, shown: str, hearers: set[str]) -> None:
+    """ "the message will be delivered only to the members of that channel with the given or higher
+    status in the channel"; "PRIVMSG @%#bunny ... is functionally identical" to %#bunny."""
+    house = House()
+    ann, bob, cid = three(house)
+    dan = house.irc_client("dan", joined="#c")
+    eve = house.irc_client("eve", joined="#c")
+    change(
+        house,
+        Change(True, Mode.HALF_OPERATOR, argument="bob"),
+        Change(True, Mode.VOICE, argument="cid"),
+    )
+    clients = {"ann": ann, "bob": bob, "cid": cid, "dan": dan, "eve": eve}
+    for client in clients.values():
+        client.lines()
+    assert eve.send(f"PRIVMSG {prefix}#c :psst") == []
+    heard = {nick: client.lines() for nick, client in clients.items()}
+    assert {nick for nick, lines in heard.items() if lines} == hearers
+    assert heard["ann"] == [f":eve!~eve@localhost PRIVMSG {shown}#c :psst"]
+
+
+def test_a_person_among_the_operators_hears_it_too() -> None:
+    house = House()
+    dan = house.person("dan")
+    dan.type("/join #c")
+    bob = house.irc_client("bob", joined="#c")
+    dan.screen()
+    bob.send("PRIVMSG @#c :psst")
+    assert dan.screen() == ["@#c <bob> psst"]
+
+
+@pytest.mark.parametrize("word", ["#c", "@#c", "@+#c", "nick", "@nick", "", "@", "+%@#c"])
+def test_targets(word: str) -> None:
+    target = Target.of(word)
+    assert target.is_room == ("#" in word)
+    assert target.name == (word.lstrip("@%+") if target.is_room else word)
+
+
+# --- CTCP ---
+
+
+def test_actions_are_the_same_at_both_doors() -> None:
+    """CTCP ACTION: "PRIVMSG #c :\\x01ACTION writes some specs!\\x01" """
+    house = House()
+    ann, bob, _ = three(house)
+    dan = house.person("dan")
+    dan.type("/join #c")
+    bob.lines()
+    ann.send("PRIVMSG #c :\x01ACTION pours tea\x01", "PRIVMSG #c :\x01ACTION sips")
+    assert dan.screen() == ["#c * ann pours tea", "#c * ann sips"]
+    assert bob.lines() == [
+        ":ann!~ann@localhost PRIVMSG #c :\x01ACTION pours tea\x01",
+        ":ann!~ann@localhost PRIVMSG #c :\x01ACTION sips\x01",
+    ]
+    dan.type("/me waves")
+    assert bob.lines() == [":dan!text@localhost PRIVMSG #c :\x01ACTION waves\x01"]
+
+
+@pytest.mark.parametrize("text", ["\x01VERSION\x01", "\x01ACTION\x01", "\x01ACTION \x01"])
+def test_other_requests_pass_as_they_are(text: str) -> None:
+    ann, bob, _ = three(House())
+    ann.send(f"PRIVMSG bob :{text}", f"NOTICE bob :{text}")
+    assert bob.lines() == [
+        f":ann!~ann@localhost PRIVMSG bob :{text}",
+        f":ann!~ann@localhost NOTICE bob :{text}",
+    ]
+
+
+# --- RPL_AWAY ---
+
+
+def test_who_writes_to_somebody_away_is_told() -> None:
+    """ "If <target> is a user and that user has been set as away, the server may reply with an
+    RPL_AWAY (301) numeric and the command will continue." """
+    house = House()
+    ann, bob, _ = three(house, "message-tags")
+    dan = house.person("dan")
+    bob.send("AWAY :at lunch")
+    assert ann.send("PRIVMSG bob :hi") == [f"{SERVER} 301 ann bob :at lunch"]
+    assert ann.send("NOTICE bob :hi", "@+typing=done TAGMSG bob", "PRIVMSG #c :hi") == []
+    assert len(bob.lines()) == 4
+    dan.screen()
+    assert dan.type("/msg bob hi") == ["[private to bob] <dan> hi", "  bob is away: at lunch"]
+
+
+# --- length ---
+
+
+@pytest.mark.parametrize("text", ["x" * 480, "ü" * 240, "\x01ACTION " + "y" * 470 + "\x01"])
+@pytest.mark.parametrize("target", ["#" + "r" * 30, "b" * 30])
+def test_all_of_a_long_message_arrives(text: str, target: str) -> None:
+    """Every line has at most 512 bytes, as others get it (RFC 2812 section 2.3)."""
+    house = House()
+    bob = house.irc_client("b" * 30)
+    ann = house.irc_client("a" * 30)
+    person = house.person("p" * 30)
+    host = "h" * 63
+    for member in list(house.hub.members):
+        house.hub.set_host(member, host)
+    if target.startswith("#"):
+        bob.send(f"JOIN {target}")
+        ann.send(f"JOIN {target}")
+        person.type(f"/join {target}")
+        bob.lines()
+        ann.lines()
+    line = f"PRIVMSG {target} :{text}"
+    line = line.encode()[:510].decode(errors="ignore")
+    said = line.partition(" :")[2].removeprefix("\x01ACTION ").removesuffix("\x01")
+    assert ann.send(line) == []
+    got = [re.sub("\x01(ACTION )?", "", each.partition(" :")[2]) for each in bob.lines()]
+    assert len(got) > 1
+    assert "".join(got) == said
+    if target.startswith("#"):
+        person.screen()
+        person.type(text)
+    else:
+        person.type(f"/msg {target} {text}")
+    got = [each.partition(" :")[2] for each in bob.lines()]
+    assert "".join(got).replace("\x01", "") == text.replace("\x01", "")
+
+
+def test_there_is_always_room() -> None:
+    """The longest names leave some of the 512 bytes."""
+    house = House()
+    house.irc_client("ann")
+    member = house.hub.member("ann")
+    assert isinstance(member, Member)
+    assert room_for(member, "#c") == MESSAGE_BYTES
+    member.nick = "ü" * 32
+    member.user = "u" * 12
+    member.host = "h" * 63
+    for kind in Kind:
+        assert room_for(member, "@#" + "r" * 100, kind, "ü" * 32) >= 200
+
+
+# --- tags ---
+
+
+def test_tags_of_clients_are_passed_on() -> None:
+    """ "Client-only tags are client-initiated tags that servers MUST attach as-is to any relevant
+    message relayed to other clients"; "Tags without the client-only prefix MUST be removed" """
+    house = House()
+    ann = house.irc_client("ann", "message-tags", joined="#c")
+    bob = house.irc_client("bob", "message-tags", "server-time", joined="#c")
+    cid = house.irc_client("cid", joined="#c")
+    bob.lines()
+    ann.lines()
+    ann.send("@+draft/reply=1;own=2;+x=a\\sb PRIVMSG #c :hi", "@+x NOTICE bob :ho")
+    first, second = bob.lines()
+    # "Any server-initiated tags attached to messages MUST be included before client-only tags"
+    assert list(tags(first)) == ["time", "msgid", "+draft/reply", "+x"]
+    assert tags(first)["+x"] == "a\\sb"
+    assert list(tags(second)) == ["time", "msgid", "+x"]
+    assert cid.lines() == [":ann!~ann@localhost PRIVMSG #c :hi"]
+
+
+def test_tagmsg() -> None:
+    """ "This message MUST be delivered to targets in the same way as PRIVMSG and NOTICE messages";
+    "Servers MUST NOT deliver TAGMSG to clients that haven't negotiated the message tags
+    capability." """
+    house = House()
+    ann = house.irc_client("ann", "message-tags", "echo-message", joined="#c")
+    bob = house.irc_client("bob", "message-tags", joined="#c")
+    cid = house.irc_client("cid", joined="#c")
+    dan = house.person("dan")
+    dan.type("/join #c")
+    for client in (ann, bob, cid):
+        client.lines()
+    echo = ann.send("@+typing=active TAGMSG #c")
+    told = bob.lines()
+    assert echo == told
+    assert plain(told[0]) == "@+typing=active :ann!~ann@localhost TAGMSG #c"
+    assert cid.lines() == []
+    assert dan.screen() == []
+    assert cid.send("TAGMSG #c") == [f"{SERVER} 421 cid TAGMSG :Unknown command"]
+    # "The server removes the tag before relaying the message"
+    ann.send("@unknown-tag TAGMSG @#c")
+    assert bob.lines() == []
+    ann.send("@unknown-tag TAGMSG bob")
+    assert [plain(line) for line in bob.lines()] == [":ann!~ann@localhost TAGMSG bob"]
+
+
+@pytest.mark.parametrize(
+    ("denied", "passed"), [(("typing",), "+draft/react"), (("*", "-typing"), "+typing")]
+)
+def test_tags_that_are_denied(denied: tuple[str, ...], passed: str) -> None:
+    """CLIENTTAGDENY"""
+    house = House(deny_tags=denied)
+    ann, bob, _ = three(house, "message-tags", "labeled-response", "batch")
+    assert any(f"CLIENTTAGDENY={','.join(denied)}" in line for line in ann.send("ISUPPORT"))
+    ann.send("@+typing=active;+draft/react=1 TAGMSG #c")
+    [line] = bob.lines()
+    assert set(tags(line)) == {"msgid", passed}
+    other = {"+typing", "+draft/react"} - {passed}
+    assert ann.send(f"@label=x;{other.pop()} TAGMSG #c") == [f"@label=x {SERVER} ACK"]
+    assert bob.lines() == []
+
+
+# --- echo-message ---
+
+
+def test_messages_are_echoed() -> None:
+    """ "servers MUST send PRIVMSG and NOTICE messages back to the client that sent them" """
+    house = House()
+    ann, bob, _ = three(house, "echo-message", "message-tags", "server-time")
+    for line in (
+        "PRIVMSG #c :hi",
+        "NOTICE #c :hi",
+        "@+x=1 PRIVMSG #c :hi",
+        "@+x TAGMSG #c",
+        "PRIVMSG bob :hi",
+        "NOTICE bob :hi",
+        "@+x TAGMSG bob",
+        "PRIVMSG +#c :hi",
+    ):
+        echo = ann.send(line)
+        assert len(echo) == 1
+        if "+#c" not in line:
+            # the same time and msgid for all
+            assert echo == bob.lines()
+        assert {"time", "msgid"} <= set(tags(echo[0]))
+
+
+def test_a_message_to_oneself_comes_as_sent_and_as_received() -> None:
+    """ "When a client sends a private message to its own nick, echo-message will result in
+    duplicate messages being sent by the server" """
+    house = House()
+    ann = house.irc_client("ann", "echo-message")
+    assert ann.send("PRIVMSG ann :hi") == [":ann!~ann@localhost PRIVMSG ann :hi"] * 2
+    bob = house.irc_client("bob")
+    assert bob.send("PRIVMSG bob :hi") == [":bob!~bob@localhost PRIVMSG bob :hi"]
+
+
+def test_who_speaks_from_outside_hears_it_once() -> None:
+    house = House()
+    house.irc_client("ann", joined="#c")
+    change(house, Change(False, Mode.NO_OUTSIDERS))
+    out = house.irc_client("out", "echo-message")
+    assert out.send("PRIVMSG #c :hi") == [":out!~out@localhost PRIVMSG #c :hi"]
+
+
+# --- msgid ---
+
+
+def test_the_msgid_is_the_same_for_all() -> None:
+    house = House()
+    ann, bob, cid = three(house, "echo-message", "message-tags")
+    echo = ann.send("PRIVMSG #c,bob :hi")
+    first, second = bob.lines()
+    assert [tags(line)["msgid"] for line in echo] == [
+        tags(line)["msgid"] for line in (first, second)
+    ]
+    assert tags(first)["msgid"] == tags(cid.lines()[0])["msgid"] != tags(second)["msgid"]
+
+
+# --- draft/message-redaction ---
+
+REDACTING = ("message-tags", "echo-message", "draft/message-redaction")
+
+
+def msgid(client: Client, line: str) -> str:
+    return tags(client.send(line)[-1])["msgid"]
+
+
+def test_what_was_said_is_taken_back() -> None:
+    """ "SHOULD forward this REDACT, with an appropriate prefix, to the target recipients that have
+    negotiated the draft/message-redaction capability ... MUST not forward this REDACT to target
+    recipients that have not" """
+    house = House()
+    ann, bob, cid = three(house, *REDACTING)
+    old = house.irc_client("old", joined="#c")
+    dan = house.person("dan")
+    dan.type("/join #c")
+    id = msgid(bob, "PRIVMSG #c :oops")
+    for client in (ann, bob, cid, old):
+        client.lines()
+    dan.screen()
+    told = bob.send(f"REDACT #c {id} :wrong room")
+    assert [plain(line) for line in told] == [f":bob!~bob@localhost REDACT #c {id} :wrong room"]
+    assert ann.lines() == cid.lines() == told
+    assert old.lines() == []
+    assert dan.screen() == ["* bob took back a message in #c: wrong room"]
+    room = house.hub.room("#c")
+    assert room is not None
+    assert not room.history
+
+
+def test_operators_take_back_what_others_said() -> None:
+    house = House()
+    ann, bob, _ = three(house, *REDACTING)
+    id = msgid(bob, "PRIVMSG #c :spam")
+    ann.lines()
+    told = ann.send(f"REDACT #c {id}")
+    assert [plain(line) for line in told] == [f":ann!~ann@localhost REDACT #c {id}"]
+
+
+def test_what_cannot_be_taken_back() -> None:
+    """FAIL REDACT INVALID_TARGET, REDACT_FORBIDDEN, UNKNOWN_MSGID"""
+    house = House()
+    ann, bob, _ = three(house, *REDACTING)
+    house.irc_client("dan", joined="#d")
+    id = msgid(ann, "PRIVMSG #c :hi")
+    private = msgid(bob, "PRIVMSG ann :hi")
+    bob.lines()
+    for line, answer in (
+        (f"REDACT #c {id}", f"REDACT_FORBIDDEN #c {id}"),
+        ("REDACT #c nosuch", "UNKNOWN_MSGID #c nosuch"),
+        ("REDACT #c :no such :x", "UNKNOWN_MSGID #c no"),
+        (f"REDACT #d {id}", "INVALID_TARGET #d"),
+        (f"REDACT #nowhere {id}", "INVALID_TARGET #nowhere"),
+        # what is said in private is kept nowhere: whose it was, nobody could tell
+        (f"REDACT ann {private}", "INVALID_TARGET ann"),
+    ):
+        [told] = bob.send(line)
+        assert told.startswith(f"{SERVER} FAIL REDACT {answer} :")
+    assert bob.numerics("REDACT #c") == ["461"]
+
+
+# --- draft/relaymsg ---
+
+
+def test_relayed_messages() -> None:
+    """ "the IRCd will translate the message to a PRIVMSG: @relaymsg=<botnick>
+    :spoofednick!<ident>@<host> PRIVMSG <channel> :<message>" """
+    house = House()
+    ann = house.irc_client("ann", "draft/relaymsg", "echo-message", joined="#c")
+    bob = house.irc_client("bob", "draft/relaymsg", joined="#c")
+    cid = house.irc_client("cid", joined="#c")
+    dan = house.person("dan")
+    dan.type("/join #c")
+    for client in (ann, bob, cid):
+        client.lines()
+    told = ann.send("RELAYMSG #c smt/discord :hi there")
+    line = ":smt/discord!~ann@localhost PRIVMSG #c :hi there"
+    assert told == bob.lines() == [f"@draft/relaymsg=ann {line}"]
+    assert cid.lines() == [line]
+    assert dan.screen() == ["#c <smt/discord> hi there"]
+
+
+@pytest.mark.parametrize(
+    ("line", "answer"),
+    [
+        ("RELAYMSG #c regular :hi", "FAIL RELAYMSG INVALID_NICK :"),
+        ("RELAYMSG #c in!valid/x :hi", "FAIL RELAYMSG INVALID_NICK :"),
+        ("RELAYMSG #c in\u00a0valid/x :hi", "FAIL RELAYMSG INVALID_NICK :"),
+        ("RELAYMSG #c in\x02valid/x :hi", "FAIL RELAYMSG INVALID_NICK :"),
+        (f"RELAYMSG #c {'x' * 30}/ :hi", "FAIL RELAYMSG INVALID_NICK :"),
+        ("RELAYMSG #c a/b :", "412 bob :No text to send"),
+        ("RELAYMSG #c a/b :hi", "FAIL RELAYMSG PRIVS_NEEDED :"),
+        ("RELAYMSG #lobby a/b :hi", "442 bob #lobby :"),
+        ("RELAYMSG #nowhere a/b :hi", "403 bob #nowhere :"),
+        ("RELAYMSG #c a/b", "461 bob RELAYMSG :"),
+    ],
+)
+def test_what_cannot_be_relayed(line: str, answer: str) -> None:
+    """ "Servers MUST also sanitize or reject nicks that contain reserved IRC characters" and
+    "should take steps to verify that the caller is authorized" """
+    ann, bob, _ = three(House(), "draft/relaymsg")
+    [told] = bob.send(line)
+    assert told.startswith(f"{SERVER} {answer}")
+    assert ann.lines() == []
+
+
+def test_long_relayed_messages_arrive() -> None:
+    house = House()
+    ann, bob, _ = three(house)
+    ann.send(f"RELAYMSG #c {'ü' * 20}/x :{'y' * 440}")
+    assert "".join(line.partition(" :")[2] for line in bob.lines()) == "y" * 440
