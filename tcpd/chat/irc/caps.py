@@ -66,17 +66,6 @@ CAPABILITIES: Mapping[str, str] = {
     RELAYMSG: RELAY_SEPARATOR,
 }
 
-#: By command, the capability whose own specification has FAIL for it: clients that have that one
-#: understand it even without standard-replies, which is for "arbitrary standard replies other than
-#: ones enabled by a specific specification".
-FAILING: Mapping[str, str] = {
-    "BATCH": MULTILINE,
-    "REDACT": MESSAGE_REDACTION,
-    "RELAYMSG": RELAYMSG,
-    "RENAME": CHANNEL_RENAME,
-    "SETNAME": SETNAME,
-}
-
 NONE: frozenset[str] = frozenset()
 
 #: What answers are labelled by, and what a message of several lines is sent by: both of them each.

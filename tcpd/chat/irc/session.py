@@ -13,7 +13,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from tcpd.chat.irc import caps, numerics
-from tcpd.chat.irc.commands import channels, multiline, operating
+from tcpd.chat.irc.commands import multiline, operating
 from tcpd.chat.irc.commands.table import COMMANDS
 from tcpd.chat.irc.edge import Edge
 from tcpd.chat.irc.labels import LABEL_BYTES, Answer, labelled, tagged
@@ -332,17 +332,13 @@ class Session:
         if member is None:
             return
         match event:
-            case Joined(room=name):
-                channels.joined(self, member, name)
+            case Joined() | Invited() | RoomRenamed():
+                operating.happened(self, member, event)
             case PrivateSaid():
                 if self._answering is not None and event.whom.id == member.id:
                     self._answering.leave_out(member.format.render(event))
                 if member.echo:
                     self._put(member.format.render(event))
-            case Invited():
-                operating.invited(self, member, event)
-            case RoomRenamed():
-                operating.room_renamed(self, member, event)
 
     def appeared(self, who: Who) -> None:
         self.numeric(numerics.RPL_MONONLINE, text=str(who))

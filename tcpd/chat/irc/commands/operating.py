@@ -13,7 +13,7 @@ from tcpd.chat.irc.message import Message, write
 from tcpd.chat.irc.server import TARGETS
 from tcpd.chat.member import Member
 from tcpd.chat.refused import Code
-from tcpd.events import Invited, RoomRenamed
+from tcpd.events import Invited, Joined, RoomRenamed
 
 if TYPE_CHECKING:
     from tcpd.chat.irc.session import Session
@@ -66,7 +66,18 @@ def _invitations(session: Session, member: Member) -> Iterator[bytes]:
     yield session.numeric_line(numerics.RPL_ENDOFINVITELIST)
 
 
-def invited(session: Session, member: Member, event: Invited) -> None:
+def happened(session: Session, member: Member, event: Joined | Invited | RoomRenamed) -> None:
+    """Answer what came to pass with the client and a room; called behind the event."""
+    match event:
+        case Joined():
+            channels.joined(session, member, event.room)
+        case Invited():
+            _invited(session, member, event)
+        case RoomRenamed():
+            _renamed(session, member, event)
+
+
+def _invited(session: Session, member: Member, event: Invited) -> None:
     """The client was invited, or has invited somebody."""
     if event.whom.id == member.id:
         session.show(event)
@@ -83,19 +94,22 @@ def _rename(session: Session, message: Message) -> None:
     old, new = message.params[:2]
     reason = message.params[2] if len(message.params) > 2 else ""
     named = middle(old), middle(new)
+    known = caps.CHANNEL_RENAME in session.caps
     if not session.may_rename():
         # "a per-channel cooldown ... to prevent abuse. For example flooding large channels with
         # the fallback burst"; here it is the client that has to wait
-        session.fail("RENAME", "CANNOT_RENAME", *named, text="You rename too often, wait a moment")
+        text = "You rename too often, wait a moment"
+        session.fail("RENAME", "CANNOT_RENAME", *named, text=text, known=known)
         return
     refused = session.server.hub.rename_room(member, old, new, reason)
     if refused is not None and refused.code in _OF_RENAME:
-        session.fail("RENAME", _OF_RENAME[refused.code], *named, text=refused.sentence)
+        reply = _OF_RENAME[refused.code]
+        session.fail("RENAME", reply, *named, text=refused.sentence, known=known)
         return
     answer_in_room(session, refused, old)
 
 
-def room_renamed(session: Session, member: Member, event: RoomRenamed) -> None:
+def _renamed(session: Session, member: Member, event: RoomRenamed) -> None:
     """A room that the client is in has another name: tell who has no word for that."""
     if caps.CHANNEL_RENAME in session.caps:
         return
