@@ -1,0 +1,56 @@
+"""docs/howto/install.rst, word for word: by its first section the other tests' boxes are made."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import boxes
+import installing
+import pytest
+from box.conftest import build_wheel
+from box.page import commands
+from boxes import Box
+
+pytestmark = pytest.mark.box
+
+
+@pytest.mark.parametrize(
+    ("title", "most"),
+    [("From nothing to a running unit", 5), ("Upgrade", 4), ("Uninstall", 4)],
+)
+def test_it_takes_few_commands(title: str, most: int) -> None:
+    assert 3 <= len(commands(title)) <= most
+
+
+def test_low_ports_upgrade_and_uninstall(directory: Path, installed: Path) -> None:
+    """One machine's life: what was edited survives the upgrade, and nothing the uninstall."""
+    box = Box(boxes.copy(installed, directory / "page"))
+    try:
+        assert box.show("ActiveState", "UnitFileState") == "active\nenabled"
+        box.must("sed -i 's/^listen = 127.0.0.1:7007/listen = systemd:echo/' /etc/tcpd/tcpd.ini")
+        for command in commands("Low ports, and restarts that refuse nobody"):
+            box.must(command)
+        assert box.must("printf hi | nc -N 127.0.0.1 7") == "hi"
+
+        later = installing.copy_checkout(directory / "later")
+        setup = later / "setup.cfg"
+        setup.write_text(setup.read_text().replace("version = 0.1.0", "version = 0.1.1"))
+        build_wheel(later, box.root / "root" / "wheels")
+        before = box.show("MainPID")
+        for command in commands("Upgrade"):
+            box.must(command)
+        assert box.show("ActiveState") == "active"
+        assert box.show("MainPID") != before
+        assert ", tcpd 0.1.1" in box.must("/opt/tcpd/bin/tcpd-ctl status")
+        assert "Unable to write" not in box.log()
+        assert box.must("printf hi | nc -N 127.0.0.1 7") == "hi"
+
+        for command in commands("Uninstall"):
+            box.must(command)
+        assert box.run("systemctl cat tcpd.service tcpd.socket").returncode != 0
+        left = "find / -xdev -name '*tcpd*' -not -path '/root/*' -not -path '/proc/*'"
+        assert box.must(f"{left}; getent passwd tcpd || true").strip() == ""
+    finally:
+        box.close()
+        shutil.rmtree(box.root)
