@@ -53,12 +53,15 @@ def copy(root: Path, to: Path) -> Path:
 
 
 def wheels(directory: Path) -> str:
-    """Fetch wheels for the Python of the box of what tcpd requires; return what went wrong."""
+    """Fetch wheels, for the Python of the box, of what tcpd requires and of what builds it.
+
+    :return: what went wrong.
+    """
     done = subprocess.run(
         [
             *(sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet"),
             *("--only-binary", ":all:", "--python-version", PYTHON, "--dest", str(directory)),
-            *installing.requirements(),
+            *("setuptools>=77", *installing.requirements()),
         ],
         capture_output=True,
         text=True,
@@ -90,6 +93,12 @@ class Box:
             self.close()
             raise AssertionError(f"the box is not up: {' '.join(told)} {rest}")
         self._pid = told[1]
+
+    def __enter__(self) -> Box:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """End it, and all that is in it."""

@@ -62,25 +62,21 @@ def installed(directory: Path, pristine: Path, wheelhouse: Path) -> Path:
     shutil.copytree(wheelhouse, root / "root" / "wheels")
     # the box has no network: its package index is a directory
     (root / "etc" / "pip.conf").write_text("[global]\nno-index = true\nfind-links = /root/wheels\n")
-    box = Box(root)
-    try:
+    with Box(root) as box:
         for command in commands("From nothing to a running unit"):
             box.must(command)
         assert box.show("ActiveState", "SubState") == "active\nrunning"
         assert "rror" not in box.log()
-    finally:
-        box.close()
     return root
 
 
 @pytest.fixture(scope="session")
 def shared(directory: Path, installed: Path) -> Iterator[Box]:
     """A box that was booted with tcpd installed. Tests ask for :func:`configure`."""
-    box = Box(boxes.copy(installed, directory / "shared"))
-    box.must("ln -s /opt/tcpd/bin/tcpd-ctl /usr/local/bin/")
-    box.must("systemctl enable /opt/tcpd/share/tcpd/etc/systemd/tcpd.socket")
-    yield box
-    box.close()
+    with Box(boxes.copy(installed, directory / "shared")) as box:
+        box.must("ln -s /opt/tcpd/bin/tcpd-ctl /usr/local/bin/")
+        box.must("systemctl enable /opt/tcpd/share/tcpd/etc/systemd/tcpd.socket")
+        yield box
 
 
 @pytest.fixture

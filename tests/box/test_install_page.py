@@ -25,8 +25,7 @@ def test_it_takes_few_commands(title: str, most: int) -> None:
 
 def test_low_ports_upgrade_and_uninstall(directory: Path, installed: Path) -> None:
     """One machine's life: what was edited survives the upgrade, and nothing the uninstall."""
-    box = Box(boxes.copy(installed, directory / "page"))
-    try:
+    with Box(boxes.copy(installed, directory / "page")) as box:
         assert box.show("ActiveState", "UnitFileState") == "active\nenabled"
         box.must("sed -i 's/^listen = 127.0.0.1:7007/listen = systemd:echo/' /etc/tcpd/tcpd.ini")
         for command in commands("Low ports, and restarts that refuse nobody"):
@@ -51,6 +50,4 @@ def test_low_ports_upgrade_and_uninstall(directory: Path, installed: Path) -> No
         assert box.run("systemctl cat tcpd.service tcpd.socket").returncode != 0
         left = "find / -xdev -name '*tcpd*' -not -path '/root/*' -not -path '/proc/*'"
         assert box.must(f"{left}; getent passwd tcpd || true").strip() == ""
-    finally:
-        box.close()
-        shutil.rmtree(box.root)
+    shutil.rmtree(box.root)
