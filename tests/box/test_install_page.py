@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import boxes
 import installing
 import pytest
 from box.conftest import build_wheel
-from box.page import commands
+from box.page import PAGE, commands
 from boxes import Box
 
 pytestmark = pytest.mark.box
@@ -23,10 +24,19 @@ def test_it_takes_few_commands(title: str, most: int) -> None:
     assert 3 <= len(commands(title)) <= most
 
 
+def masked(text: str) -> list[str]:
+    """Lines, without what is another each time."""
+    text = re.sub(r"since .*", "since", text)
+    return [re.sub(r"\d+", "N", line).strip() for line in text.splitlines()]
+
+
 def test_low_ports_upgrade_and_uninstall(directory: Path, installed: Path) -> None:
     """One machine's life: what was edited survives the upgrade, and nothing the uninstall."""
     with Box(boxes.copy(installed, directory / "page")) as box:
         assert box.show("ActiveState", "UnitFileState") == "active\nenabled"
+        (shown,) = re.findall(r"\$ systemctl status tcpd\n((?: {4}.*\n)+)", PAGE)
+        for line in masked(shown):
+            assert line in masked(box.must("systemctl status --no-pager tcpd"))
         box.must("sed -i 's/^listen = 127.0.0.1:7007/listen = systemd:echo/' /etc/tcpd/tcpd.ini")
         for command in commands("Low ports, and restarts that refuse nobody"):
             box.must(command)
