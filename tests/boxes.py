@@ -43,7 +43,8 @@ def make(root: Path) -> str:
     """Make the file system of a box; return what went wrong."""
     command = [str(TOOL), "make", str(root)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=MAKING, check=False)
-    return (done.stdout + done.stderr)[-2000:] if done.returncode else ""
+    told = (done.stdout + done.stderr)[-2000:]
+    return f"exit status {done.returncode}: {told}" if done.returncode else ""
 
 
 def copy(root: Path, to: Path) -> Path:
@@ -68,7 +69,13 @@ def wheels(directory: Path) -> str:
         timeout=installing.PIP_PATIENCE,
         check=False,
     )
-    return done.stderr[-2000:] if done.returncode else ""
+    return f"exit status {done.returncode}: {done.stderr[-2000:]}" if done.returncode else ""
+
+
+def build_wheel(tree: Path, wheels: Path) -> None:
+    """Build tcpd's own wheel, of a tree that gets littered; needs a package index."""
+    pip = (sys.executable, "-m", "pip", "--disable-pip-version-check")
+    installing.run(*pip, "wheel", "--quiet", "--no-deps", "-w", wheels, tree, cwd=tree)
 
 
 class Box:

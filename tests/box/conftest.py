@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -45,14 +44,8 @@ def wheelhouse(directory: Path) -> Path:
     error = boxes.wheels(wheels)
     if error:
         pytest.skip(f"no package index gave what tcpd requires: {error}")
-    build_wheel(installing.copy_checkout(directory / "checkout"), wheels)
+    boxes.build_wheel(installing.copy_checkout(directory / "checkout"), wheels)
     return wheels
-
-
-def build_wheel(tree: Path, wheels: Path) -> None:
-    """Build tcpd's own wheel, of a tree that gets littered."""
-    pip = (sys.executable, "-m", "pip", "--disable-pip-version-check")
-    installing.run(*pip, "wheel", "--quiet", "--no-deps", "-w", wheels, tree, cwd=tree)
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,6 @@ from pathlib import Path
 import boxes
 import installing
 import pytest
-from box.conftest import build_wheel
 from box.page import PAGE, commands
 from boxes import Box
 
@@ -45,7 +44,7 @@ def test_low_ports_upgrade_and_uninstall(directory: Path, installed: Path) -> No
         later = installing.copy_checkout(directory / "later")
         setup = later / "setup.cfg"
         setup.write_text(setup.read_text().replace("version = 0.1.0", "version = 0.1.1"))
-        build_wheel(later, box.root / "root" / "wheels")
+        boxes.build_wheel(later, box.root / "root" / "wheels")
         before = box.show("MainPID")
         for command in commands("Upgrade"):
             box.must(command)
