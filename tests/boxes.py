@@ -34,9 +34,12 @@ def why_not() -> str:
     for program in ("debootstrap", "unshare", "nsenter", "pivot_root", "ip"):
         if shutil.which(program) is None:
             return f"a box takes {program}, which is not installed"
-    probe = ("unshare", "--mount", "--pid", "--net", "--cgroup", "--fork", "true")
+    probe = (
+        *("unshare", "--mount", "--pid", "--net", "--cgroup", "--fork"),
+        *("mount", "-t", "cgroup2", "cgroup2", "/mnt"),
+    )
     done = subprocess.run(probe, capture_output=True, text=True, check=False)
-    return f"this root may have no namespaces: {done.stderr}" if done.returncode else ""
+    return f"no namespaces, or no cgroup2, for this root: {done.stderr}" if done.returncode else ""
 
 
 def make(root: Path) -> str:

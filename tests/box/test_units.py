@@ -73,6 +73,23 @@ def test_a_low_port_and_activation_by_it(configure: Configure) -> None:
     assert box.show("ActiveState") == "active"
 
 
+def test_each_name_is_a_socket_unit_of_its_own(configure: Configure) -> None:
+    """A copy of tcpd.socket with another name and another port, as its comment has it."""
+    box = configure(ECHO)
+    copy = "/etc/systemd/system/tcpd-line.socket"
+    changes = (
+        "s/^FileDescriptorName=.*/FileDescriptorName=line/; s/^ListenStream=.*/ListenStream=17/"
+    )
+    box.must(f"sed '{changes}' /opt/tcpd/share/tcpd/etc/systemd/tcpd.socket >{copy}")
+    box.must("systemctl enable tcpd-line.socket")
+    try:
+        configure(ECHO + "[service:line]\n    protocol = line\n    listen = systemd:line\n")
+        assert box.must("printf hi | nc -N 127.0.0.1 7") == "hi"
+        assert "220 " in box.must("printf 'QUIT\\r\\n' | nc -N 127.0.0.1 17")
+    finally:
+        box.must(f"systemctl disable --now tcpd-line.socket; rm {copy}")
+
+
 def test_a_restart_under_load_refuses_nobody(configure: Configure) -> None:
     box = configure(ECHO)
     box.write("/root/load.py", LOAD)
@@ -188,7 +205,8 @@ def test_a_stop_may_drain_for_longer_than_the_unit_says(configure: Configure) ->
 
 
 def test_programs_and_far_sides_are_reached_from_within(configure: Configure) -> None:
-    """protocol = exec with a limit, and protocol = forward, in all that the unit keeps it from."""
+    """protocol = exec with a limit, and protocol = forward to a name, which is looked up without
+    netlink, in all that the unit keeps it from."""
     box = configure(
         """\
         [service:exec]
@@ -199,10 +217,11 @@ def test_programs_and_far_sides_are_reached_from_within(configure: Configure) ->
         listen = 127.0.0.1:7998
         [service:forward]
         protocol = forward
-        to = 127.0.0.1:7998
+        to = far.example:7998
         listen = 127.0.0.1:7999
         """
     )
+    box.write("/etc/hosts", "127.0.0.1 far.example\n")
     user, files, *errors = box.must("nc -N 127.0.0.1 7999 </dev/null").splitlines()
     assert (user, files) == ("tcpd", "77")
     assert any("/home" in line for line in errors)
