@@ -298,7 +298,7 @@ class Session:
         :param known: whether the specification of what the client has sent has this reply: it is
             then sent to all.
         """
-        if known or self.caps & {caps.STANDARD_REPLIES, caps.FAILING.get(command)}:
+        if known or caps.STANDARD_REPLIES in self.caps:
             self.from_server("FAIL", command, code, *context, text, colon=True)
         else:
             self.from_server("NOTICE", self.name, f"{command}: {text}", colon=True)
