@@ -25,6 +25,7 @@ from tcpd.daemon.internal import Internal, with_internals
 from tcpd.daemon.logs import LogFault, Logs
 from tcpd.daemon.metrics import metrics
 from tcpd.daemon.reconfiguration import Reconfiguration
+from tcpd.daemon.supervision import Load, Supervision
 from tcpd.daemon.surroundings import Surroundings
 from tcpd.daemon.versions import version_of
 from tcpd.net.directory import ServiceEntry
@@ -90,6 +91,8 @@ class Daemon(MultiService):
         #: When it was made, and when it took over the configuration in force: seconds since 1970.
         self.began = self.configured = wall_clock()
         self.lag = ReactorLag(reactor)
+        environ = surroundings.environ if surroundings else {}
+        self._supervision = Supervision(environ, reactor, self._load)
         self.units: dict[str, ListeningService] = {}
         self.contexts: dict[str, Context] = {}
         uid = surroundings.owner if surroundings else None
@@ -183,6 +186,7 @@ class Daemon(MultiService):
             pid=os.getpid(),
             uid=os.geteuid(),
         )
+        self._supervision.ready()
 
     def directory(self) -> list[ServiceEntry]:
         """What is served now, as clients may know it: the daemon's own services are not in it."""
@@ -213,6 +217,7 @@ class Daemon(MultiService):
         catalogue.DAEMON_STOPPING.emit(
             self._log, connections=self._open(), drain=self.settings.tcpd.drain
         )
+        self._supervision.stopping(self.settings.tcpd.drain)
         # else each farewell would be told to all the others in the room
         self.parts.hub.close()
         ended += [
@@ -232,6 +237,7 @@ class Daemon(MultiService):
             seconds = round(self.parts.reactor.seconds() - began, 3)
             catalogue.DAEMON_STOPPED.emit(self._log, seconds=seconds)
             self.lag.stop()
+            self._supervision.stop()
             globalLogPublisher.removeObserver(self.events)
             return result
 
@@ -268,6 +274,20 @@ class Daemon(MultiService):
     def _open(self) -> int:
         """How many connections there are."""
         return sum(len(unit.layer.connections) for unit in [*self.units.values(), *self._retiring])
+
+    def _load(self) -> Load:
+        """What the service manager is told: the daemon's own services are not in it."""
+        counters = [
+            context.counters
+            for name, context in self.contexts.items()
+            if name not in self.internals
+        ]
+        return Load(
+            services=len(self.directory()),
+            connections=self.parts.tally.count,
+            accepted=sum(each.accepted for each in counters),
+            refused=sum(each.refused.total() for each in counters),
+        )
 
     def cut(self) -> None:
         """End all connections at once; a stop that waits for them then waits no longer."""

@@ -13,6 +13,7 @@ from chat.ircing import Client, House, command, plain
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tcpd.chat.irc.caps import CAPABILITIES
 from tcpd.config.values import Rate
 
 S = ":chat.example.net"
@@ -476,7 +477,9 @@ _WORDS = st.one_of(
     _TARGETS,
     _MODES,
     st.text(st.characters(exclude_characters="\0\r\n", codec="utf-8"), max_size=30),
+    st.sampled_from(["x" * 300, "ж" * 150, ":", "::", ",,,", "*!*@*", "C<5", "ann,bob"]),
 )
+_ALL = [name for name in CAPABILITIES if name != "sts"]
 
 
 @settings(max_examples=300, deadline=None)
@@ -494,10 +497,13 @@ def test_whatever_is_sent_all_that_comes_is_well_formed(
     house, ann, (bob,) = in_tea("bob")
     dave = house.person("dave")
     dave.type("/join #tea")
+    erin = house.irc_client("erin", *_ALL, joined="#tea")
     for name, first, more in typed:
-        ann.send(" ".join((name, first, *more)))
-        ann.send(f"{name} {first} :{' '.join(more)}")
+        for client in (ann, erin):
+            client.send(" ".join((name, first, *more)))
+            client.send(f"@label=x {name} {first} :{' '.join(more)}")
         bob.lines()
         dave.screen()
-    assert ann.numerics("PING x")[-1] == "PONG"
-    assert not bob.closed
+    for client in (ann, bob, erin):
+        assert client.numerics("PING x")[-1] == "PONG"
+        assert not client.closed

@@ -190,8 +190,7 @@ def test_several_lines() -> None:
 
 
 def test_many_modes_take_several_lines() -> None:
-    """Twelve in each at most: more than a client may ask for at once, and 15 parameters with room
-    to spare."""
+    """RFC 1459 section 2.3: a line has 15 parameters, so 13 arguments beside room and letters."""
     changes = tuple(Change(True, Mode.BAN, f"n{number}!*@*") for number in range(13))
     told = rendered(ModesChanged(*HEAD, "#c", changes))
     assert [line.count("!*@*") for line in told] == [12, 1]

@@ -158,7 +158,9 @@ def _named(session: Session, room: Room) -> Iterator[bytes]:
     for member, ranks in list(room.members.items()):
         if member.gone or (member.invisible and not inside):
             continue
-        word = prefixes(ranks, every) + (str(member.who) if full else member.nick)
+        word = str(member.who) if full else member.nick
+        if ranks:
+            word = prefixes(ranks, every) + word
         size = len(word.encode()) + 1
         if size > left + 1:
             yield session.numeric_line(numerics.RPL_NAMREPLY, symbol, name, text=" ".join(words))
@@ -176,8 +178,14 @@ def prefixes(ranks: int, every: bool) -> str:
     :param ranks: a sum of :class:`tcpd.chat.room.Rank`.
     :param every: all of them, or the highest alone.
     """
-    found = "".join(sign for rank, sign in PREFIXES if ranks & rank)
-    return found if every else found[:1]
+    return _SIGNS[ranks] if every else _SIGNS[ranks][:1]
+
+
+# by sum of ranks: rooms have thousands of members, and each who comes in is told of all of them
+_SIGNS = tuple(
+    "".join(sign for rank, sign in PREFIXES if ranks & rank)
+    for ranks in range(2 * max(rank for rank, _ in PREFIXES))
+)
 
 
 COMMANDS = {
