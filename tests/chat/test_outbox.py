@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tcpd.chat.outbox import FlushSet, Outbox
+from tcpd.chat.outbox import AT_A_TIME, FlushSet, Outbox
 
 
 class Turn:
@@ -109,3 +109,43 @@ def test_closed_it_takes_nothing_and_complains_of_nothing() -> None:
     turn.end()
     assert not written
     assert not box.chunks
+
+
+def test_of_very_many_some_wait_for_the_next_turns() -> None:
+    """ "Who was told of what others do may wait for some turns, if they are very many." """
+    turns: list[FlushSet] = []
+    flush_set = FlushSet(turns.append)
+    written: list[int] = []
+    for number in range(2 * AT_A_TIME + 1):
+        outbox = Outbox(1000, flush_set, lambda data, number=number: written.append(number))  # type: ignore[misc]
+        outbox.chunks.append(b"x")
+        outbox.awaited = True
+        flush_set.add(outbox)
+    for turn in range(1, 4):
+        assert len(turns) == turn, "asked for once a turn"
+        turns[-1].flush()
+        assert written == list(range(min(turn * AT_A_TIME, 2 * AT_A_TIME + 1)))
+    assert len(turns) == 3
+
+
+def test_who_was_answered_comes_first() -> None:
+    """ "Who was answered comes first": all that waits for them, in its order, and once."""
+    turns: list[FlushSet] = []
+    flush_set = FlushSet(turns.append)
+    written: list[bytes] = []
+    for _ in range(AT_A_TIME):
+        told = Outbox(1000, flush_set, lambda data: None)
+        told.chunks.append(b"x")
+        told.awaited = True
+        flush_set.add(told)
+    outbox = Outbox(1000, flush_set, written.append)
+    outbox.chunks.append(b"told ")
+    outbox.size = 5
+    outbox.awaited = True
+    flush_set.add(outbox)
+    outbox.put(b"answered")
+    turns.pop().flush()
+    assert written == [b"told answered"]
+    turns.pop().flush()
+    assert written == [b"told answered"]
+    assert not turns
