@@ -7,7 +7,7 @@ and the IRCv3 specifications away-notify and setname.
 from __future__ import annotations
 
 from chat.ircing import House
-from chat.test_irc_talking import SERVER, three
+from chat.test_irc_talking import SERVER, tags, three
 
 
 def test_away_and_back() -> None:
@@ -92,3 +92,30 @@ def test_real_names_that_cannot_be() -> None:
         [told] = ann.send(f"SETNAME :{name}")
         assert told.startswith(f"{SERVER} FAIL SETNAME INVALID_REALNAME :")
     assert ann.numerics("SETNAME") == ["461"]
+
+
+def test_somebody_is_somewhere_else() -> None:
+    """chghost: ":nick!old_user@old_host.local CHGHOST new_user new_host.goes.here" """
+    house = House()
+    ann, bob, _ = three(house, "chghost")
+    old = house.irc_client("old", joined="#c")
+    for client in (ann, bob):
+        client.lines()
+    member = house.hub.member("ann")
+    assert member is not None
+    house.hub.set_host(member, "cloak.example")
+    line = ":ann!~ann@localhost CHGHOST ~ann cloak.example"
+    assert [ann.lines(), bob.lines(), old.lines()] == [[line], [line], []]
+    ann.send("PRIVMSG #c :hi")
+    assert bob.lines() == [":ann!~ann@cloak.example PRIVMSG #c :hi"]
+
+
+def test_what_programs_say_is_marked() -> None:
+    """bot-mode: "servers MUST add a bot tag" to what a bot sends."""
+    house = House()
+    ann, bob, _ = three(house, "message-tags")
+    member = house.hub.member("ann")
+    assert member is not None
+    member.bot = True
+    ann.send("PRIVMSG #c :hi", "@+x TAGMSG #c", "NOTICE bob :hi", "AWAY :x")
+    assert ["bot" in tags(line) for line in bob.lines()] == [True, True, True]

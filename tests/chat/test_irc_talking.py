@@ -119,6 +119,19 @@ def change(house: House, *changes: Change) -> None:
     house.hub.change_modes(ann, "#c", changes)
 
 
+def test_of_a_long_message_the_first_part_has_the_tags() -> None:
+    ann, bob, _ = three(House(), "message-tags")
+    ann.send("@+draft/reply=1 PRIVMSG #c :" + "x" * 450)
+    assert ["+draft/reply" in tags(line) for line in bob.lines()] == [True, False]
+
+
+@pytest.mark.parametrize("bad", [b"PRIVMSG #c :\xff", b"PRIVMSG #c :" + b"x" * 510, b"NOSUCH"])
+def test_what_cannot_be_read_is_answered_behind_what_was_said_before(bad: bytes) -> None:
+    ann, _, _ = three(House(), "echo-message")
+    told = ann.raw(b"PRIVMSG #c :one\r\nPRIVMSG #c :two\r\n" + bad + b"\r\n").decode()
+    assert [command(line) for line in told.split("\r\n")[:2]] == ["PRIVMSG", "PRIVMSG"]
+
+
 def test_an_error_comes_behind_what_was_said_before() -> None:
     ann, _, _ = three(House(), "echo-message")
     told = ann.raw(
