@@ -14,7 +14,7 @@ from chat.ircing import Client, House, command, plain
 
 from tcpd.chat.irc.commands.talking import Target
 from tcpd.chat.member import Member
-from tcpd.chat.split import MESSAGE_BYTES, room_for
+from tcpd.chat.split import ALWAYS_FITS, MESSAGE_BYTES, room_for
 from tcpd.events import Change, Kind, Mode
 
 SERVER = ":chat.example.net"
@@ -290,7 +290,7 @@ def test_there_is_always_room() -> None:
     member.user = "u" * 12
     member.host = "h" * 63
     for kind in Kind:
-        assert room_for(member, "@#" + "r" * 100, kind, "ü" * 32) >= 200
+        assert room_for(member, "@#" + "r" * 100, kind, "ü" * 32) >= ALWAYS_FITS
 
 
 # --- tags ---

@@ -18,7 +18,7 @@ from tcpd.config.values import (
 )
 from tcpd.policy.passwords import PasswordHash
 
-_TAG = re.compile(r"\*|-?[^\0\r\n ;=,+-][^\0\r\n ;=,]*")
+_TAG = re.compile(r"\*|-?[^\0\r\n ;=,+*-][^\0\r\n ;=,]*")
 
 
 def _parse_tags(text: str) -> tuple[str, ...]:
