@@ -265,3 +265,13 @@ def test_a_status_message_of_several_lines() -> None:
     bob.send("BATCH +1 draft/multiline @#c", "@batch=1 PRIVMSG @#c a", "@batch=1 PRIVMSG @#c b")
     bob.send("BATCH -1")
     assert plain(ann.lines()[0]).endswith(" draft/multiline @#c")
+
+
+def test_it_is_taken_back_as_a_whole() -> None:
+    house = House()
+    ann = house.irc_client("ann", *ALL, "draft/message-redaction", joined="#c")
+    id = tags(ann.send(OPEN, LINE, LINE, "BATCH -1")[0])["msgid"]
+    assert [command(line) for line in ann.send(f"REDACT #c {id}")] == ["REDACT"]
+    room = house.hub.room("#c")
+    assert room is not None
+    assert not room.history

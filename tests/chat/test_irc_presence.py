@@ -23,8 +23,8 @@ def test_away_and_back() -> None:
 
 
 def test_who_wants_to_know_is_told() -> None:
-    """ "the server MUST send clients an AWAY message when a user sharing a channel ... sets or
-    removes their away message" """
+    """ "clients will be sent an AWAY message when a user sharing a channel with them sets, changes
+    or removes their away state" """
     house = House()
     ann, bob, _ = three(house, "away-notify")
     old = house.irc_client("old", joined="#c")
@@ -32,7 +32,7 @@ def test_who_wants_to_know_is_told() -> None:
     dan.type("/join #c")
     for client in (ann, bob, old):
         client.lines()
-    # "Clients will not receive AWAY messages for themselves": the answer is the numeric
+    # one is not told of oneself: the answer is the numeric
     assert [line.split(" ")[1] for line in ann.send("AWAY :at lunch")] == ["306"]
     ann.send("AWAY")
     assert bob.lines() == [
@@ -44,8 +44,7 @@ def test_who_wants_to_know_is_told() -> None:
 
 
 def test_who_joins_while_away() -> None:
-    """ "Servers MUST also send the AWAY message to clients when a user joins and has an away
-    message set." """
+    """ "as well as when a user joins and has an away message set" """
     house = House()
     _, bob, cid = three(house, "away-notify")
     old = house.irc_client("old", joined="#c")
@@ -95,7 +94,7 @@ def test_real_names_that_cannot_be() -> None:
 
 
 def test_somebody_is_somewhere_else() -> None:
-    """chghost: ":nick!old_user@old_host.local CHGHOST new_user new_host.goes.here" """
+    """chghost: ":nick!old_user@old_host.local CHGHOST new_user new_host.local" """
     house = House()
     ann, bob, _ = three(house, "chghost")
     old = house.irc_client("old", joined="#c")
@@ -111,7 +110,7 @@ def test_somebody_is_somewhere_else() -> None:
 
 
 def test_what_programs_say_is_marked() -> None:
-    """bot-mode: "servers MUST add a bot tag" to what a bot sends."""
+    """bot-mode: "This tag SHOULD be added by the server to all commands sent by a bot"."""
     house = House()
     ann, bob, _ = three(house, "message-tags")
     member = house.hub.member("ann")

@@ -200,7 +200,7 @@ def test_targets(word: str) -> None:
 
 
 def test_actions_are_the_same_at_both_doors() -> None:
-    """CTCP ACTION: "PRIVMSG #c :\\x01ACTION writes some specs!\\x01" """
+    """CTCP ACTION is what the text door has as /me."""
     house = House()
     ann, bob, _ = three(house)
     dan = house.person("dan")
@@ -526,3 +526,18 @@ def test_long_relayed_messages_arrive() -> None:
     ann, bob, _ = three(house)
     ann.send(f"RELAYMSG #c {'ü' * 20}/x :{'y' * 440}")
     assert "".join(line.partition(" :")[2] for line in bob.lines()) == "y" * 440
+
+
+# --- server-time ---
+
+
+def test_everything_has_its_time() -> None:
+    """server-time: "Servers MAY include the timestamp in messages when they see fit": in all."""
+    house = House()
+    ann = house.irc_client()
+    ann.send("CAP LS 302", "CAP REQ :server-time batch draft/extended-isupport labeled-response")
+    told = ann.send("FOO", "PING x", "NICK ann", "USER a 0 * :A", "CAP END", "JOIN #c")
+    told += ann.send("PRIVMSG #x :hi", "@label=x ISUPPORT", "@label=y PONG x", "PRIVMSG ann :hi")
+    told += ann.raw(b"\xff\r\nQUIT\r\n").decode().split("\r\n")[:-1]
+    assert [line for line in told if "time" not in tags(line)] == []
+    assert command(told[-1]) == "ERROR"

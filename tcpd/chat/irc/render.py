@@ -167,7 +167,8 @@ class IrcFormat:
         else:
             data = self._bodies.of(event)
         if event.away and caps.AWAY_NOTIFY in self._caps:
-            # "Servers MUST also send an AWAY message when a user joins and has an away message"
+            # "clients will be sent an AWAY message ... when a user joins and has an away message
+            # set"
             away = write("AWAY", event.away, source=source, colon=True)
             return tags + data + self._tags(event, msgid=False) + away
         return tags + data
@@ -177,7 +178,8 @@ class IrcFormat:
         bodies = self._bodies
         if not self._batched:
             texts = [line.text for line in lines if line.text]
-            # "the msgid of the batch MUST only be included on the first message"
+            # "Servers MUST only include a message ID on the first message of a batch when sending
+            # a fallback to non-supporting clients."
             return b"".join(
                 self._tags(event, msgid=number == 0) + bodies.line(event, text)
                 for number, text in enumerate(texts)

@@ -215,7 +215,7 @@ class Session:
             self._hang_up()
 
     def _error(self, why: str) -> bytes:
-        return write("ERROR", f"Closing Link: {self.name} ({why})", colon=True)
+        return self.timed(write("ERROR", f"Closing Link: {self.name} ({why})", colon=True))
 
     # --- what is said to the client ---
 
