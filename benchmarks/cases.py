@@ -13,7 +13,7 @@ class Case:
 
     :ivar name: for ``--case``.
     :ivar title: for people.
-    :ivar kind: what the server serves: echo, line, tls, chat.
+    :ivar kind: what the server serves: echo, line, tls, chat, irc.
     :ivar program: the load's source.
     :ivar arguments: the load's.
     :ivar operation: what is counted.
@@ -50,6 +50,12 @@ def _chat(name: str, members: int, title: str, window: int) -> Case:
     arguments: dict[str, str | int] = {"case": "chat", "conns": members, "window": window}
     title = f"text chat, {members} members, {title}"
     return Case(name, title, "chat", "load.c", arguments, "delivery", TCPD_STOCK)
+
+
+def _irc(name: str, members: int, title: str, window: int) -> Case:
+    arguments: dict[str, str | int] = {"case": "irc", "conns": members, "window": window}
+    title = f"IRC, {members} members, {title}"
+    return Case(name, title, "irc", "load.c", arguments, "delivery", TCPD_STOCK)
 
 
 def _handshakes(suffix: str, title: str, version: int, key: str) -> tuple[Case, Case]:
@@ -92,6 +98,19 @@ CASES = (
     _chat("chat-1000-flood", 1000, "flood", 256),
     _chat("chat-100-window4", 100, "window 4", 4),
     _chat("chat-1000-window4", 1000, "window 4", 4),
+    _irc("irc-100-flood", 100, "flood", 256),
+    _irc("irc-1000-flood", 1000, "flood", 256),
+    _irc("irc-100-window4", 100, "window 4", 4),
+    _irc("irc-1000-window4", 1000, "window 4", 4),
+    Case(
+        "irc-joins",
+        "IRC, 10,000 come into one room at once, and one who is not in it asks PING all the while",
+        "irc",
+        "load.c",
+        {"case": "joins", "conns": 10_000},
+        "join",
+        TCPD_STOCK,
+    ),
     Case(
         "tls-echo",
         "TLS, echo, 64 connections, 64 bytes",
@@ -106,6 +125,7 @@ CASES = (
 )
 
 IDLE = "idle"
+IDLE_IRC = "irc-idle"
 START = "start"
 
-NAMES = (*(case.name for case in CASES), IDLE, START)
+NAMES = (*(case.name for case in CASES), IDLE, IDLE_IRC, START)

@@ -9,6 +9,10 @@
  *   connect  connect, send size bytes, read them back, close; conns at a time, from sources addresses
  *   chat     conns members of the text door's lobby; senders of them say something, each with at
  *            most window messages that not everybody has got
+ *   irc      the same by IRC, in #lobby
+ *   joins    conns IRC clients come into #lobby at once, and one who is not in it asks all the while
+ *            whether the server is there (PING)
+ *   members  register conns IRC clients, and hold them
  *   idle     open conns connections, have one message echoed on each, and hold them
  *
  * It connects, warms up, prints "ready", and waits for a line on its standard input. Then it works
@@ -41,7 +45,7 @@
 #define WARM 0.3 /* seconds */
 #define PATIENCE 20 /* seconds for what is under way to come back */
 
-enum { ECHO, LINE, CONNECT, CHAT, IDLE };
+enum { ECHO, LINE, CONNECT, CHAT, IDLE, IRC, JOINS, MEMBERS };
 
 struct conn {
     int fd;
@@ -52,7 +56,7 @@ struct conn {
     char *partial;         /* chat: a line that has not ended */
     size_t held;
     uint64_t *next;        /* chat: the number that is due, by sender */
-    int joined;
+    int registered, joined;
 };
 
 static int kind, port, conns = 64, depth = 1, size = 64, window = 4, senders = 1, sources = 200, mixed;
@@ -293,14 +297,28 @@ static void connect_go(void)
 
 /* --- chat --- */
 
+static int in_lines(void)
+{
+    return kind == CHAT || kind >= IRC;
+}
+
+static void turn(void);
+
 #define SLOWEST 200000 /* in units of 10 microseconds */
 static const char PADDING[] = "the quick brown fox jumps over it";
 static uint64_t said[16], heard_by_all[16];
 static uint32_t *hearers[16];
 static double *said_at[16];
 static uint32_t *delays;
-static double arrived;
-static int joined;
+static double arrived, asked, longest;
+static int joined, registered;
+
+static void tell(struct conn *c, const char *line)
+{
+    ssize_t length = strlen(line);
+    if (send(c->fd, line, length, MSG_NOSIGNAL) != length)
+        fail("a line does not fit into the socket's buffer");
+}
 
 static void chat_say(int sender)
 {
@@ -310,16 +328,55 @@ static void chat_say(int sender)
         uint64_t number = said[sender]++;
         said_at[sender][number % window] = t;
         hearers[sender][number % window] = 0;
-        length += sprintf(buffer + length, "%012llx %s\r\n", (unsigned long long)number, PADDING);
+        length += sprintf(buffer + length, "%s%012llx %s\r\n", kind == IRC ? "PRIVMSG #lobby :" : "",
+                          (unsigned long long)number, PADDING);
     }
     if (length && send(all[sender].fd, buffer, length, MSG_NOSIGNAL) != (ssize_t)length)
         fail("what a member says does not fit into the socket's buffer");
 }
 
+/* whether a line of IRC is something said in the room: it is then cut down to what the text door has */
+static char *irc_line(struct conn *c, char *line, size_t *length)
+{
+    int me = (int)(c - all);
+    char command[16] = "", *text;
+    if (!strncmp(line, "PING ", 5)) {
+        char answer[600];
+        snprintf(answer, sizeof answer, "PONG %s\r\n", line + 5);
+        tell(c, answer);
+        return NULL;
+    }
+    sscanf(line, "%*s %15s", command);
+    if (!c->registered && (!strcmp(command, "376") || !strcmp(command, "422"))) {
+        c->registered = 1, registered++;
+        if (kind == IRC)
+            tell(c, "JOIN #lobby\r\n");
+    } else if (!strcmp(command, "366") && !c->joined)
+        c->joined = 1, joined++;
+    else if (!strcmp(command, "PONG") && me == conns) {
+        double delay = (arrived - asked) * 1e5;
+        delays[delay >= SLOWEST ? SLOWEST - 1 : (int)delay]++;
+        if (arrived - asked > longest)
+            longest = arrived - asked;
+        asked = now();
+        tell(c, "PING x\r\n");
+    } else if (!strcmp(command, "ERROR") || !strncmp(line, "ERROR", 5) || command[0] == '4')
+        fail("member %d: %s", me, line);
+    if (kind != IRC || !c->joined || strcmp(command, "PRIVMSG") || !(text = strstr(line, " :")))
+        return NULL;
+    /* :m00000!~m@host PRIVMSG #lobby :000000000000 the quick... */
+    static char cut[600];
+    *length = sprintf(cut, "#lobby <%.6s> %.500s", line + 1, text + 2);
+    return cut;
+}
+
 static void chat_line(struct conn *c, char *line, size_t length)
 {
     int me = (int)(c - all);
-    if (!c->joined) {
+    if (kind != CHAT) {
+        if (!(line = irc_line(c, line, &length)))
+            return;
+    } else if (!c->joined) {
         char own[40];
         sprintf(own, "* m%05d joined #lobby", me);
         if (!strcmp(line, own))
@@ -377,16 +434,23 @@ static void chat_open(void)
         hearers[s] = room_for(window, sizeof **hearers);
         said_at[s] = room_for(window, sizeof **said_at);
     }
-    for (int i = 0; i < conns; i++) {
+    for (int i = 0; i < conns + (kind == JOINS); i++) {
         struct conn *c = &all[i];
         char nick[20];
         c->partial = room_for(1, 4097);
         c->next = room_for(senders, sizeof *c->next);
         open_conn(c, 1);
         watch(c, EPOLL_CTL_ADD, EPOLLIN);
-        int length = sprintf(nick, "m%05d\r\n", i);
-        if (send(c->fd, nick, length, MSG_NOSIGNAL) != length)
-            fail("send: %s", strerror(errno));
+        if (kind == CHAT) {
+            sprintf(nick, "m%05d\r\n", i);
+            tell(c, nick);
+        } else {
+            char lines[80];
+            sprintf(lines, "NICK m%05d\r\nUSER m 0 * :m\r\n", i);
+            tell(c, lines);
+        }
+        if (i % 64 == 63)
+            turn();
     }
 }
 
@@ -417,14 +481,14 @@ static void turn(void)
     int n = epoll_wait(poller, events, EVENTS, 100);
     for (int i = 0; i < n; i++) {
         struct conn *c = events[i].data.ptr;
-        if (kind == CHAT)
+        if (in_lines())
             chat_event(c, events[i].events);
         else if (kind == CONNECT)
             connect_event(c, events[i].events);
         else
             stream_event(c, events[i].events);
     }
-    if (kind == CHAT && joined == conns)
+    if ((kind == CHAT || kind == IRC) && joined == conns)
         for (int s = 0; s < senders; s++)
             if (said[s] - heard_by_all[s] <= (uint64_t)window / 2)
                 chat_say(s);
@@ -432,7 +496,10 @@ static void turn(void)
 
 static int busy(void)
 {
-    return kind == CHAT ? chat_busy() : kind == CONNECT ? under_way > 0 : stream_busy();
+    return kind == JOINS ? joined < conns
+           : in_lines()  ? chat_busy()
+           : kind == CONNECT ? under_way > 0
+                             : stream_busy();
 }
 
 static double run_for(double time)
@@ -441,12 +508,12 @@ static double run_for(double time)
     stopping = 0;
     if (kind == CONNECT)
         connect_go();
-    else if (kind != CHAT)
+    else if (!in_lines())
         stream_go();
     while (now() < start + time)
         turn();
     stopping = 1;
-    late = now() + PATIENCE;
+    late = now() + (kind == JOINS ? 10 * PATIENCE : PATIENCE);
     while (busy()) {
         turn();
         if (now() > late)
@@ -465,7 +532,7 @@ static void await_line(void)
 
 static void read_arguments(int count, char **arguments)
 {
-    static const char *names[] = {"echo", "line", "connect", "chat", "idle"};
+    static const char *names[] = {"echo", "line", "connect", "chat", "idle", "irc", "joins", "members"};
     kind = -1;
     for (int i = 1; i < count; i++) {
         char *value = strchr(arguments[i], '=');
@@ -474,7 +541,7 @@ static void read_arguments(int count, char **arguments)
         *value++ = 0;
         const char *name = arguments[i];
         if (!strcmp(name, "case")) {
-            for (int k = 0; k < 5; k++)
+            for (int k = 0; k < 8; k++)
                 if (!strcmp(value, names[k]))
                     kind = k;
         } else if (!strcmp(name, "seconds"))
@@ -493,7 +560,7 @@ static void read_arguments(int count, char **arguments)
                 fail("what is %s=%s?", name, value);
         }
     }
-    if (kind < 0 || !port || senders > 16 || senders >= conns + (kind != CHAT) || seconds <= 0)
+    if (kind < 0 || !port || senders > 16 || senders >= conns + (kind != CHAT && kind != IRC) || seconds <= 0)
         fail("usage: at the head of load.c");
     if (kind == CONNECT && size > 4096)
         fail("connect takes small messages");
@@ -503,41 +570,61 @@ int main(int count, char **arguments)
 {
     struct rlimit files;
     read_arguments(count, arguments);
-    alarm((unsigned)(seconds + WARM + 4 * PATIENCE));
+    alarm((unsigned)(seconds + WARM + (kind == JOINS ? 20 : 4) * PATIENCE));
     getrlimit(RLIMIT_NOFILE, &files);
     files.rlim_cur = files.rlim_max;
     setrlimit(RLIMIT_NOFILE, &files);
     poller = epoll_create1(EPOLL_CLOEXEC);
-    all = room_for(conns, sizeof *all);
-    if (kind == CHAT) {
+    all = room_for(conns + 1, sizeof *all);
+    if (in_lines()) {
+        int wanted = conns + (kind == JOINS);
+        stopping = 1;
         chat_open();
         double late = now() + 3 * PATIENCE;
-        stopping = 1;
-        while (joined < conns) {
+        while ((kind == JOINS || kind == MEMBERS ? registered : joined) < wanted) {
             turn();
             if (now() > late)
-                fail("only %d of %d have joined", joined, conns);
+                fail("only %d of %d have joined", kind == CHAT || kind == IRC ? joined : registered, wanted);
         }
     } else if (kind == CONNECT)
         make_patterns();
     else
         stream_open();
-    if (kind == IDLE) {
+    if (kind == JOINS) {
+        printf("ready\n");
+        await_line();
+        asked = now();
+        double begun = asked;
+        tell(&all[conns], "PING x\r\n");
+        for (int i = 0; i < conns; i++) {
+            tell(&all[i], "JOIN #lobby\r\n");
+            if (i % 16 == 15)
+                turn();
+        }
         run_for(0);
+        double took = now() - begun;
+        printf("{\"operations\": %d, \"seconds\": %.6f, \"p50_ms\": %.2f, \"p99_ms\": %.2f, \"longest_ms\": %.2f}\n",
+               conns, took, quantile(0.5), quantile(0.99), longest * 1e3);
+        await_line();
+        return 0;
+    }
+    if (kind == IDLE || kind == MEMBERS) {
+        if (kind == IDLE)
+            run_for(0);
         printf("ready\n");
         await_line();
         printf("{\"operations\": %d}\n", conns);
         return 0;
     }
     run_for(WARM < seconds ? WARM : seconds);
-    if (kind == CHAT)
+    if (in_lines())
         memset(delays, 0, SLOWEST * sizeof *delays);
     printf("ready\n");
     await_line();
     done = 0;
     double took = run_for(seconds);
     printf("{\"operations\": %llu, \"seconds\": %.6f", (unsigned long long)done, took);
-    if (kind == CHAT)
+    if (in_lines())
         printf(", \"p50_ms\": %.2f, \"p99_ms\": %.2f", quantile(0.5), quantile(0.99));
     printf("}\n");
     await_line();

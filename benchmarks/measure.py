@@ -8,11 +8,11 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 
-from benchmarks.cases import CASES, IDLE, START, Case
+from benchmarks.cases import CASES, IDLE, IDLE_IRC, START, Case
 from benchmarks.ground import Ground, Skipped
 from benchmarks.process import Child, raise_files
 from benchmarks.report import Table
-from benchmarks.servers import SERVERS, STOCK, Running, Server
+from benchmarks.servers import SERVERS, STOCK, TCPD_STOCK, Running, Server
 
 #: Seconds in which a server that has lost its clients comes to rest.
 _REST = 0.3
@@ -121,14 +121,22 @@ def measure_load(
     return table
 
 
-def measure_idle(ground: Ground, rounds: int, only: Sequence[str]) -> Table:
-    """How much memory an idle connection takes, after one message."""
+def measure_idle(ground: Ground, rounds: int, only: Sequence[str], irc: bool) -> Table:
+    """How much memory an idle connection takes, after one message.
+
+    :param irc: of registered IRC clients, in no room; otherwise of an echo.
+    """
     count = min(_IDLE, raise_files() - 200)
-    table = Table(IDLE, f"{count:,} idle connections", "connection", STOCK)
-    case = Case(IDLE, "", "echo", "load.c", {"case": "idle", "conns": count})
-    few = Case(IDLE, "", "echo", "load.c", {"case": "idle", "conns": 100})
+    if irc:
+        name, kind, load, unit = IDLE_IRC, "irc", "members", TCPD_STOCK
+        table = Table(name, f"{count:,} idle IRC clients", "client", unit)
+    else:
+        name, kind, load = IDLE, "echo", "idle"
+        table = Table(name, f"{count:,} idle connections", "connection", STOCK)
+    case = Case(name, "", kind, "load.c", {"case": load, "conns": count})
+    few = Case(name, "", kind, "load.c", {"case": load, "conns": 100})
     for round_ in range(rounds):
-        for server in _chosen(only, "echo"):
+        for server in _chosen(only, kind):
             if server.name in table.skipped:
                 continue
             try:
@@ -138,12 +146,12 @@ def measure_idle(ground: Ground, rounds: int, only: Sequence[str]) -> Table:
                 table.skipped[server.name] = str(why)
                 continue
             table.add(server.name, round_, {"bytes": used / count})
-        _say(f"{IDLE}: round {round_ + 1} of {rounds}")
+        _say(f"{name}: round {round_ + 1} of {rounds}")
     return table
 
 
 def _idle_once(ground: Ground, server: Server, few: Case, many: Case) -> int:
-    running = Running(server, ground, "echo")
+    running = Running(server, ground, many.kind)
     try:
         with _load(ground, few, running, 1) as load:
             if load.read_line() != b"ready\n":
@@ -188,7 +196,9 @@ def measure(
         if case.name in names:
             yield measure_load(ground, case, rounds, seconds, only)
     if IDLE in names:
-        yield measure_idle(ground, rounds, only)
+        yield measure_idle(ground, rounds, only, irc=False)
+    if IDLE_IRC in names:
+        yield measure_idle(ground, rounds, only, irc=True)
     if START in names:
         yield measure_start(ground, rounds, only)
 

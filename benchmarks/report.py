@@ -70,6 +70,9 @@ class Table:
         chat = any("p99_ms" in result for result in self._flat())
         if chat:
             heading += ["p50 ms", "p99 ms", "disturbed"]
+        longest = any("longest_ms" in result for result in self._flat())
+        if longest:
+            heading.append("longest ms")
         rows = [Row(tuple(heading))]
         for server, rounds in self.results.items():
             found = list(rounds.values())
@@ -88,6 +91,8 @@ class Table:
             if chat:
                 cells += [f"{median(r[key] for r in found):.1f}" for key in ("p50_ms", "p99_ms")]
                 cells.append(f"{median(r['disturbed'] for r in found):.0%}")
+            if longest:
+                cells.append(f"{median(r['longest_ms'] for r in found):.1f}")
             rows.append(Row(tuple(cells)))
         return rows
 

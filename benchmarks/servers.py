@@ -62,6 +62,12 @@ unsent = 64MiB
 linger = 5s
 """
 
+#: What a kind is not held back by.
+_UNTHROTTLED = {
+    "chat": "rate = none\n",
+    "irc": "rate = none\njoin_rate = none\nnick_rate = none\n",
+}
+
 #: Bans beside it: so many addresses, and a network of each of a few lengths.
 _BANNED_ADDRESSES = 1000
 _BANNED_NETWORKS = ("192.0.2.0/24", "198.18.0.0/15", "2001:db8::/32", "2001:db8:1::/64")
@@ -100,12 +106,47 @@ listen echo
 """
 
 
+_NGIRCD = """\
+[Global]
+    Name = bench.example
+    Info = bench
+    Listen = 127.0.0.1
+    Ports = {port}
+[Limits]
+    MaxConnections = 0
+    MaxConnectionsIP = 0
+    MaxJoins = 0
+    MaxPenaltyTime = 0
+    PingTimeout = 600
+    PongTimeout = 600
+[Options]
+    DNS = no
+    Ident = no
+    PAM = no
+    SyslogFacility = local1
+"""
+
+_INSPIRCD = """\
+<server name="bench.example" description="bench" network="bench" id="001">
+<admin name="bench" nick="bench" email="bench@bench.example">
+<bind address="127.0.0.1" port="{port}" type="clients">
+<connect allow="*" timeout="60" pingfreq="10m" hardsendq="64M" softsendq="64M" recvq="1M"
+    threshold="1000000" commandrate="1000000000" fakelag="no" localmax="1000000"
+    globalmax="1000000" useident="no" resolvehostnames="no" limit="1000000" maxchans="100"
+    useconnectban="no" useconnflood="no">
+<performance quietbursts="yes" somaxconn="4096" netbuffersize="65534" timeskipwarn="0">
+<options defaultmodes="nt" moronbanner="bye">
+<pid file="{pid}">
+<path configdir="{directory}" datadir="{directory}" logdir="{directory}">
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Server:
     """One of those that are measured.
 
     :ivar name: as in the tables.
-    :ivar kinds: what it can serve: echo, line, tls (an echo) or chat.
+    :ivar kinds: what it can serve: echo, line, tls (an echo), chat or irc.
     :ivar commands: what to run to serve a kind on a port; raises Skipped if that cannot be.
     :ivar most: how many connections it is burdened with at most.
     :ivar load: by the name of a case, arguments of the load that are other for it.
@@ -225,7 +266,7 @@ def _tcpd(
                 protocol="echo" if kind == "tls" else kind,
                 words=" tls=bench" if kind == "tls" else "",
                 tls=f"[tls:bench]\ncertificate = {ground.pem}\n" if kind == "tls" else "",
-                keys="rate = none\n" if kind == "chat" else "",
+                keys=_UNTHROTTLED.get(kind, ""),
             )
         )
         return [[*_TWISTD, "--pidfile=", *twistd, "tcpd", "--config", str(ini)]]
@@ -257,6 +298,20 @@ def _xinetd(ground: Ground, kind: str, port: int) -> Commands:
     return [[program, "-dontfork", "-f", config, "-pidfile", pidfile]]
 
 
+def _ngircd(ground: Ground, kind: str, port: int) -> Commands:
+    program = _find("ngircd", "ngircd")
+    config = _write(ground, f"ngircd-{port}.conf", _NGIRCD.format(port=port))
+    return [[program, "-n", "-f", config]]
+
+
+def _inspircd(ground: Ground, kind: str, port: int) -> Commands:
+    program = _find("inspircd", "inspircd")
+    pid = ground.directory / f"inspircd-{port}.pid"
+    text = _INSPIRCD.format(port=port, pid=pid, directory=ground.directory)
+    config = _write(ground, f"inspircd-{port}.conf", text)
+    return [[program, "--nofork", "--nolog", "--runasroot", f"--config={config}"]]
+
+
 def _haproxy(ground: Ground, kind: str, port: int) -> Commands:
     program = _find("haproxy", "haproxy")
     behind = free_port()
@@ -284,7 +339,8 @@ def _forward(ground: Ground, kind: str, port: int) -> Commands:
 
 _ECHO = frozenset({"echo"})
 _ECHOES = frozenset({"echo", "tls"})
-_ALL = frozenset({"echo", "line", "tls", "chat"})
+_ALL = frozenset({"echo", "line", "tls", "chat", "irc"})
+_IRC = frozenset({"irc"})
 
 STOCK = "stock Twisted"
 BARE = "lean, no policy"
@@ -308,6 +364,8 @@ SERVERS = (
     Server("uvloop Protocol", _ECHOES, _loop("uvloop")),
     Server("asyncio Protocol", _ECHOES, _loop("asyncio")),
     Server("C, epoll", frozenset({"echo", "chat"}), _c),
+    Server("ngIRCd", _IRC, _ngircd),
+    Server("InspIRCd", _IRC, _inspircd),
     # A process for each connection, so not too many of them. It asks the resolver for the name of
     # each client's address: one that stands in /etc/hosts, or that is what would be measured.
     Server("xinetd", _ECHO, _xinetd, most=100, load={"connect": {"sources": 1}}),

@@ -6,7 +6,8 @@ project = "tcpd"
 author = "the tcpd authors"
 release = metadata.version("tcpd")
 extensions = ["sphinx.ext.autodoc"]
-exclude_patterns = ["_build"]
+# what docs/man.py builds the manual from
+exclude_patterns = ["_build", "man"]
 html_theme = "alabaster"
 # interfaces of zope: what follows self in them is described, not typed
 autodoc_member_order = "bysource"

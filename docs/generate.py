@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
+import runpy
 from pathlib import Path
 
 from tcpd.config.show import reference, sample
+from tcpd.ctl.completion.shells import SHELLS
+from tcpd.ctl.main import _parser
 from tcpd.daemon.compose import SECTIONS
 from tcpd.daemon.registry import Kinds
 from tcpd.ops.catalogue import CATALOGUE, EventType
@@ -22,9 +25,19 @@ def generated() -> dict[Path, str]:
     return {
         ROOT / "etc" / "tcpd.ini": sample(kinds, SECTIONS).rstrip("\n") + "\n",
         ROOT / "docs" / "reference" / "configuration.rst": reference(kinds, SECTIONS),
+        ROOT / "docs" / "reference" / "tcpd-ctl.rst": runpy.run_path(
+            str(ROOT / "docs" / "tcpd_ctl.py")
+        )["page"](),
         ROOT / "docs" / "reference" / "events.rst": EVENTS
         + "".join(map(event, CATALOGUE.values())),
         ROOT / "docs" / "reference" / "metrics.rst": METRICS_HEAD + "".join(map(metric, METRICS)),
+        ROOT / "etc" / "grafana" / "tcpd.json": runpy.run_path(str(ROOT / "docs" / "dashboard.py"))[
+            "dashboard"
+        ](),
+        **{
+            ROOT / "etc" / "completion" / f"tcpd-ctl.{shell}": script(_parser())
+            for shell, script in SHELLS.items()
+        },
     }
 
 

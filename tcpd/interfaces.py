@@ -27,7 +27,8 @@ class IKind(Interface):
     )
     words = Attribute(
         "frozenset[str]: the listener words that the kind understands beyond tls=NAME, "
-        "which every kind has: 'udp', 'starttls'."
+        "which every kind has: 'udp', 'starttls', 'websocket'. For the last its factory provides "
+        "IWebSocketFactory."
     )
     idle = Attribute(
         "float, seconds: the idle timeout of a policy that says `idle = auto`; 0 means none."
@@ -80,6 +81,11 @@ class IContext(Interface):
     started = Attribute("float: clock.seconds() when the daemon started.")
     hub = Attribute("tcpd.chat.hub.Hub: the one set of rooms, shared by all doors.")
     counters = Attribute("tcpd.ops.counters.ServiceCounters: this service's counters.")
+    reload = Attribute(
+        "Callable[[Callable[[bool, Sequence[str]], None]], None]: has the daemon read its "
+        "configuration again, in another turn of the reactor, and tells then whether it was taken "
+        "over, and what was done, or is wrong, a line each. For who may ask for that."
+    )
 
     def directory():
         """Tell what the daemon serves.
@@ -138,6 +144,16 @@ class IConnection(Interface):
         :raise RuntimeError: where :attr:`can_start_tls` is false.
         """
 
+    def stand_for(address):
+        """The client is a gateway whom the protocol trusts, and has said for whom it connects.
+
+        From now on it is counted by that address, and :attr:`address` and :attr:`peer` are its.
+
+        :param address: ``ipaddress.IPv4Address`` or ``ipaddress.IPv6Address``.
+        :return: ``None``, or the :class:`tcpd.policy.reasons.Refusal` of who is not let in, which
+            is logged and counted; the protocol is then to end the connection.
+        """
+
     def end(reason):
         """End the connection for a reason that is logged and counted.
 
@@ -158,6 +174,19 @@ class IReconfigurable(Interface):
 
         :param settings: an instance of the kind's ``settings``.
         """
+
+
+class IWebSocketFactory(Interface):
+    """A factory of protocols of lines that can be reached by WebSocket too.
+
+    Its protocols need not know of it: on a listener with the word ``websocket`` their transport
+    gives them a line for each message, and sends a message for each line that they write.
+    """
+
+    websocket = Attribute(
+        "tcpd.net.websocket_settings.WebSocketOptions: looked at when a connection begins, so that "
+        "reconfigure() may replace it."
+    )
 
 
 class IRefusing(Interface):

@@ -49,7 +49,7 @@ def download(directory: Path) -> str:
         [
             sys.executable,
             *("-m", "pip", "--disable-pip-version-check", "download", "--quiet"),
-            *("--dest", str(directory), "setuptools>=77", *requirements()),
+            *("--dest", str(directory), "setuptools>=77", "docutils>=0.19", *requirements()),
         ],
         capture_output=True,
         text=True,

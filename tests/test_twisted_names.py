@@ -1,4 +1,4 @@
-"""What tcpd uses of Twisted and pyOpenSSL is public; what is not is one name, in one place."""
+"""What tcpd uses of libraries is public; what is not is one name, in one place."""
 
 from __future__ import annotations
 
@@ -22,7 +22,16 @@ TREES = {path.relative_to(ROOT): ast.parse(path.read_text()) for path in ROOT.rg
 #: there is no public way to ask a PosixReactorBase for these.
 KNOWN = {Path("net/reactor.py"): {"_internalReaders"}}
 
-LIBRARIES = ("twisted", "OpenSSL", "zope", "cryptography", "service_identity", "prometheus_client")
+LIBRARIES = (
+    "twisted",
+    "OpenSSL",
+    "zope",
+    "cryptography",
+    "service_identity",
+    "prometheus_client",
+    "wsproto",
+    "h11",
+)
 
 
 def private(name: str) -> bool:

@@ -198,6 +198,8 @@ class Delivery:
         room = self.rooms.get(key)
         if room is None:
             room = self.rooms[key] = Room(event.room, self.settings.history_kept, event.time)
+        elif member in room.members:  # they asked twice before the first was delivered
+            return None
         first = event.opened and not room.members and not room.house
         room.members[member] = Rank.OPERATOR if first else Rank.NONE
         room.invited.pop(member.id, None)
@@ -342,15 +344,17 @@ class Delivery:
         whom = self.members.get(event.whom.id)
         if room is None or whom is None:
             return None
-        room.invited.pop(whom.id, None)
-        room.invited[whom.id] = None
-        if len(room.invited) > self.settings.bans_per_room:
-            del room.invited[next(iter(room.invited))]
+        member = self.members.get(event.who.id)
         operators = [each for each in room.members if room.rank(each) >= Rank.HALF_OPERATOR]
-        self._send(event, operators)
+        if member in operators and whom not in room.members:
+            room.invited.pop(whom.id, None)
+            room.invited[whom.id] = None
+            if len(room.invited) > self.settings.bans_per_room:
+                del room.invited[next(iter(room.invited))]
+        self._send(event, [each for each in operators if each is not member])
         if not whom.gone:
             whom.door.happened(event)
-        return self.members.get(event.who.id)
+        return member
 
     def _room_renamed(self, event: RoomRenamed) -> Member | None:
         room = self.rooms.get(fold(event.room))

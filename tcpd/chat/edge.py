@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import replace
+from functools import partial
 from typing import Any, Protocol
 
 from twisted.internet import protocol
@@ -27,6 +28,7 @@ from zope.interface import implementer
 from tcpd.chat.hub import Hub
 from tcpd.chat.member import Member
 from tcpd.chat.outbox import FlushSet, Outbox
+from tcpd.chat.turnstile import Turnstile
 from tcpd.config.values import Rate
 from tcpd.handshake.facts import Facts
 from tcpd.interfaces import IConnection, IContext, IFarewell
@@ -66,6 +68,10 @@ class Conversation(Protocol):
 
     def line(self, line: bytes | Fault) -> None:
         """Take a line from the client, without its end."""
+
+    def is_costly(self, line: bytes | Fault) -> bool:
+        """Whether it takes long to take a line, as many are told of it, or much. A guess will do:
+        such a line may have to wait a turn."""
 
     def tell_more(self) -> None:
         """Put more of a long answer into the outbox, as much as it bears for now."""
@@ -110,6 +116,7 @@ class DoorProtocol(protocol.Protocol):
         self._read_closed = False
         self._all_split = False
         self._over = False
+        self._queued = False
         self._pause: IDelayedCall | None = None
         self._entry_timer: IDelayedCall | None = None
 
@@ -138,8 +145,12 @@ class DoorProtocol(protocol.Protocol):
             self._entry_timer = self._clock.callLater(factory.entry_timeout, self._too_late)
         self._session.greet()
 
-    def facts(self, connection: Any) -> Facts:
-        """What the connection layer knows, and what only the conversation does."""
+    def facts(self) -> Facts | None:
+        """What the connection layer knows, and what only the conversation does; ``None`` where
+        nothing is known."""
+        connection: Any = IConnection(self.transport, None)
+        if connection is None:
+            return None
         facts: Facts = connection.facts()
         return replace(facts, encoding="UTF-8", line_ending=self._buffer.line_ending)
 
@@ -163,7 +174,8 @@ class DoorProtocol(protocol.Protocol):
     def connectionLost(self, reason: Failure = protocol.connectionDone) -> None:
         self._end()
         if self._session is not None:
-            self._session.leave("" if reason.check(ConnectionDone) else "connection lost")
+            why = "" if reason.check(ConnectionDone) else "connection lost"
+            self._factory.turnstile.run(partial(self._session.leave, why))
 
     def pauseProducing(self) -> None:
         """The transport has enough."""
@@ -203,7 +215,7 @@ class DoorProtocol(protocol.Protocol):
         # behind that, so that what was said leaves before more is, on any reactor
         if wait is not None and not self._over:
             self._work_after(wait)
-        if self._all_split and not (self._lines or self._over or session.telling):
+        if self._all_split and not (self._lines or self._over or self._queued or session.telling):
             session.finished()
         self._set_reading()
 
@@ -211,6 +223,8 @@ class DoorProtocol(protocol.Protocol):
         """
         :return: in how many seconds to go on; ``None`` for not before something comes.
         """
+        if self._queued:
+            return None
         turn = LINES_A_TURN
         outbox = self._outbox
         while not self._over and (session.telling or self._lines or self._split_more()):
@@ -224,11 +238,24 @@ class DoorProtocol(protocol.Protocol):
             if self._bucket is not None and (wait := self._take_token(self._bucket)):
                 return wait
             turn -= 1
-            session.line(self._lines.pop())
+            line = self._lines.pop()
+            if not session.is_costly(line):
+                session.line(line)
+            elif not self._factory.turnstile.run(partial(self._take_costly, session, line)):
+                self._queued = True
+                return None  # until it was taken: it comes back here
             if self._entry_timer is not None and session.member is not None:
                 self._entry_timer.cancel()
                 self._entry_timer = None
         return None
+
+    def _take_costly(self, session: Conversation, line: bytes | Fault) -> None:
+        if not self._over:
+            session.line(line)
+        if self._queued:
+            self._queued = False
+            if not self._over and self._pause is None:
+                self._work()
 
     def _split_more(self) -> bool:
         """Split what was received, as far as needed; tell whether there is a line to take."""
@@ -269,6 +296,7 @@ class DoorProtocol(protocol.Protocol):
         if self._over or self._read_closed:
             return
         waiting = self._session is not None and self._session.telling
+        waiting = waiting or self._queued
         reading = not (self._lines or self._input or self._outbox.paused or waiting)
         if reading is not self._reading:
             self._reading = reading
@@ -346,3 +374,4 @@ class DoorFactory(protocol.Factory):
         self.server_name: str = context.server_name
         self.counters: ServiceCounters = context.counters
         self.flush_set = FlushSet(Turns(self.clock).soon)
+        self.turnstile = Turnstile(self.clock)

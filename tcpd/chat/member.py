@@ -103,8 +103,8 @@ class Member:
     :ivar distant: whether they are told what those do whom they watch from afar. Likewise.
     :ivar invisible: whether only those find them who share a room with them.
     :ivar server_operator: whether they are an operator of the daemon.
-    :ivar wallops: whether they want to hear what those announce.
-    :ivar bot: whether they say that they are no person.
+    :ivar wallops: whether they want to hear what those announce. Their door may change it.
+    :ivar bot: whether they say that they are no person. Likewise.
     :ivar rooms: the rooms they are in, by folded name, in the order of joining.
     :ivar watched: folded nicknames that they watch.
     :ivar gone: whether they have left or were dropped.

@@ -109,7 +109,7 @@ class Moderating(Accepting):
         if refused is not None and refused.code is Code.BAD_ARGUMENT:
             room = self._own_room(member, name)
             assert isinstance(room, Room)
-            return _not_banned(nick, room)
+            return _not_listed(Change(False, Mode.BAN, nick), room)
         return refused
 
     def kick(self, member: Member, name: str, nick: str, reason: str = "") -> Refused | None:
@@ -128,8 +128,11 @@ class Moderating(Accepting):
         )
 
     def invite(self, member: Member, name: str, nick: str) -> Refused | None:
-        """Ask somebody into a room one is in: they may come in although it has a key, is full, or
-        takes nobody uninvited. For operators and half-operators where it is ``+i``."""
+        """Ask somebody into a room one is in. For operators and half-operators where it is ``+i``.
+
+        Who was asked by one of these may come in although it has a key, is full, or takes nobody
+        uninvited; from others it is no more than a message.
+        """
         room = self._own_room(member, name)
         if isinstance(room, Refused):
             return room
@@ -153,6 +156,8 @@ class Moderating(Accepting):
             checked = room_name(new)
         except BadName as error:
             return Refused(Code.BAD_ROOM, str(error))
+        if checked == room.name:
+            return None
         if self._state.rooms.get(fold(checked), room) is not room:
             return Refused(Code.ROOM_TAKEN, f"there is a room {checked} already")
         return self._accept(
@@ -175,24 +180,30 @@ class Moderating(Accepting):
         mode = change.mode
         if mode in _FOR_OPERATORS and room.rank(member) < Rank.OPERATOR:
             return Refused(Code.NOT_OPERATOR, f"you are not an operator of {room.name}")
+        if mode in _FOR_OPERATORS and room.house and change.adding:
+            return Refused(Code.NO_OPERATORS, f"{room.name} has no operators but the daemon's")
         if mode in RANKS:
-            return self._rank_change(room, change)
+            return self._rank_change(room, change, before)
         if mode in LISTS:
             return self._list_change(room, change, before)
+        last = _last(before, mode)
         if mode is Mode.KEY:
-            return _key_change(room, change)
+            return _key_change(change, room.modes.key, last)
         if mode is Mode.LIMIT:
-            return _limit_change(room, change)
-        return None if room.has(mode) is change.adding else Change(change.adding, mode)
+            return _limit_change(change, room.modes.limit, last)
+        is_set = room.has(mode) if last is None else last.adding
+        return None if is_set is change.adding else Change(change.adding, mode)
 
-    def _rank_change(self, room: Room, change: Change) -> Change | Refused | None:
+    def _rank_change(
+        self, room: Room, change: Change, before: Sequence[Change]
+    ) -> Change | Refused | None:
         found = self._in_room(room, change.argument)
         if isinstance(found, Refused):
             return found
         _, whom = found
-        if bool(room.members[whom] & Rank.of(change.mode)) is change.adding:
-            return None
-        return Change(change.adding, change.mode, whom=whom.who)
+        last = _last(before, change.mode, whom.id)
+        has = bool(room.members[whom] & Rank.of(change.mode)) if last is None else last.adding
+        return None if has is change.adding else Change(change.adding, change.mode, whom=whom.who)
 
     def _list_change(
         self, room: Room, change: Change, before: Sequence[Change]
@@ -201,39 +212,82 @@ class Moderating(Accepting):
             mask = Mask.of(change.argument)
         except BadMask as error:
             return Refused(Code.BAD_ARGUMENT, str(error))
-        listed = room.lists[change.mode]
+        mode = change.mode
+        listed = room.lists[mode]
+        last = _last(before, mode, mask.key)
+        is_listed = mask.key in listed if last is None else last.adding
         if not change.adding:
-            if mask.key not in listed:
-                return _not_banned(change.argument, room)
-            return replace(change, argument=listed[mask.key].mask.text)
-        more = sum(1 for other in before if other.adding and other.mode is change.mode)
-        if mask.key not in listed and len(listed) + more >= self._state.settings.bans_per_room:
-            return Refused(Code.LIST_FULL, f"{room.name} has {len(listed)} bans, lift one first")
-        if mask.key in listed and change.network is None:
-            return None
+            if not is_listed:
+                return _not_listed(change, room)
+            text = listed[mask.key].mask.text if last is None else last.argument
+            return replace(change, argument=text)
+        if is_listed:
+            return None if change.network is None else replace(change, argument=mask.text)
+        size = len(listed) + sum(1 if each.adding else -1 for each in before if each.mode is mode)
+        if size >= self._state.settings.bans_per_room:
+            return Refused(
+                Code.LIST_FULL, f"{room.name} has {size} {_LISTED[mode]}, take away one first"
+            )
         return replace(change, argument=mask.text)
 
 
-def _not_banned(mask: str, room: Room) -> Refused:
-    return Refused(Code.NOT_LISTED, f"{mask[:NICK_CHARACTERS]} is not banned from {room.name}")
+_LISTED = {Mode.BAN: "bans", Mode.EXEMPT: "exemptions", Mode.INVITED: "standing invitations"}
 
 
-def _key_change(room: Room, change: Change) -> Change | Refused | None:
+def _last(before: Sequence[Change], mode: Mode, about: str = "") -> Change | None:
+    """The last of some changes that is of this mode, and about this person or mask.
+
+    :param about: a member's id or a folded mask; empty for modes of the room itself.
+    """
+    for change in reversed(before):
+        if change.mode is mode and _about(change) == about:
+            return change
+    return None
+
+
+def _about(change: Change) -> str:
+    if change.whom is not None:
+        return change.whom.id
+    return fold(change.argument) if change.mode in LISTS else ""
+
+
+def _not_listed(change: Change, room: Room) -> Refused:
+    mask = change.argument[:NICK_CHARACTERS]
+    if change.mode is Mode.BAN:
+        return Refused(Code.NOT_LISTED, f"{mask} is not banned from {room.name}")
+    return Refused(
+        Code.NOT_LISTED, f"{mask} is not among the {_LISTED[change.mode]} of {room.name}"
+    )
+
+
+def _key_change(change: Change, now: str, last: Change | None) -> Change | Refused | None:
+    """
+    :param now: the key that there is; empty for none.
+    :param last: what is made of it before.
+    """
+    if last is not None:
+        now = last.argument if last.adding else ""
     if not change.adding:
-        return Change(False, Mode.KEY, room.modes.key) if room.modes.key else None
+        return Change(False, Mode.KEY, now) if now else None
     key = change.argument
     if not _KEY.fullmatch(key) or is_longer(key, KEY_BYTES):
         return Refused(
             Code.BAD_ARGUMENT,
             f"a key has 1 to {KEY_BYTES} bytes, no space or comma, and no colon at its beginning",
         )
-    return None if key == room.modes.key else Change(True, Mode.KEY, key)
+    return None if key == now else Change(True, Mode.KEY, key)
 
 
-def _limit_change(room: Room, change: Change) -> Change | Refused | None:
+def _limit_change(change: Change, now: int | None, last: Change | None) -> Change | Refused | None:
+    """
+    :param now: the limit that there is; ``None`` for none.
+    :param last: what is made of it before.
+    """
+    if last is not None:
+        now = int(last.argument) if last.adding else None
     if not change.adding:
-        return Change(False, Mode.LIMIT) if room.modes.limit is not None else None
+        return Change(False, Mode.LIMIT) if now is not None else None
     if not _LIMIT.fullmatch(change.argument):
         return Refused(Code.BAD_ARGUMENT, "a limit is a number from 1 on")
     limit = int(change.argument)
-    return None if limit == room.modes.limit else Change(True, Mode.LIMIT, str(limit))
+    return None if limit == now else Change(True, Mode.LIMIT, str(limit))

@@ -108,7 +108,7 @@ class Room:
     :ivar topic: ``None`` for none.
     :ivar modes: what holds in it.
     :ivar lists: by mode (``b``, ``e``, ``I``) and folded mask, oldest first.
-    :ivar invited: ids of members who were asked to come, oldest first.
+    :ivar invited: ids of members who were asked to come by one who may, oldest first.
     :ivar history: what was said last, oldest first.
 
     :param kept: the length of the history.

@@ -21,7 +21,13 @@ from typing import Any
 from tcpd.config.owners import group_id, user_id
 from tcpd.config.values import NETWORKS, Network, Type
 
-_WORD_NAMES = ("tls", "starttls", "udp", "proxy", "mode", "owner", "group")
+_WORD_NAMES = ("tls", "starttls", "udp", "websocket", "proxy", "mode", "owner", "group")
+
+#: Those that stand alone.
+_FLAGS = ("udp", "websocket")
+
+#: Those that only some kinds of service understand.
+_OF_KINDS = ("starttls", *_FLAGS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +125,7 @@ class Listener:
     :ivar starttls: NAME of the ``[tls:NAME]`` that a client may switch to.
     :ivar udp: datagrams in place of connections.
     :ivar proxy: who may connect, each with a PROXY header first; ``None`` where clients do.
+    :ivar websocket: the protocol's lines go in WebSocket messages.
     """
 
     place: Place
@@ -126,6 +133,7 @@ class Listener:
     starttls: str | None = None
     udp: bool = False
     proxy: TrustedProxies | None = None
+    websocket: bool = False
 
     def __str__(self) -> str:
         words = [str(self.place)]
@@ -141,6 +149,8 @@ class Listener:
             words.append(f"proxy={self.proxy}")
         if self.udp:
             words.append("udp")
+        if self.websocket:
+            words.append("websocket")
         return " ".join(words)
 
     def at(self, host: str, port: int) -> Listener:
@@ -231,30 +241,33 @@ def parse_listener(text: str, words: Set[str]) -> Listener:
     """Read one line.
 
     :param text: the line; surrounding blanks do not matter.
-    :param words: which of ``udp`` and ``starttls`` the service's kind understands.
+    :param words: which of ``udp``, ``starttls`` and ``websocket`` the service's kind understands.
     :raise ValueError: with a sentence on what is wrong.
     """
     place_text, *rest = text.split()
     unix: dict[str, int | str] = {}
     tls: str | None = None
     starttls: str | None = None
-    udp = False
+    flags = set()
     proxy: TrustedProxies | None = None
     for word in rest:
         name, equals, value = word.partition("=")
-        if name not in _WORD_NAMES or bool(equals) == (name == "udp") or (equals and not value):
+        if name not in _WORD_NAMES or bool(equals) == (name in _FLAGS) or (equals and not value):
             raise ValueError(
                 f"{word!r} is not a word of a listener; there are tls=NAME, starttls=NAME, "
-                "proxy=NETWORK, udp and, behind unix:PATH, mode=0660, owner=USER and group=GROUP"
+                "proxy=NETWORK, udp, websocket and, behind unix:PATH, mode=0660, owner=USER and "
+                "group=GROUP"
             )
-        if name in ("udp", "starttls") and name not in words:
-            takes = " and ".join(f"{word}=NAME" if word == "starttls" else word for word in words)
+        if name in _OF_KINDS and name not in words:
+            takes = " and ".join(
+                f"{word}=NAME" if word == "starttls" else word for word in sorted(words)
+            )
             raise ValueError(
                 f"{name!r} is not for this protocol, whose listeners take tls=NAME"
                 + (f" and {takes}" if takes else "")
             )
-        if name == "udp":
-            udp = True
+        if name in _FLAGS:
+            flags.add(name)
         elif name == "tls":
             tls = value
         elif name == "starttls":
@@ -266,9 +279,15 @@ def parse_listener(text: str, words: Set[str]) -> Listener:
     place = _parse_place(place_text, unix)
     if tls and starttls:
         raise ValueError("tls= and starttls= exclude each other on one listener")
+    udp, websocket = "udp" in flags, "websocket" in flags
     if udp and (tls or starttls or proxy or not isinstance(place, Address)):
         raise ValueError("udp takes an address and a port, and no TLS or PROXY header")
-    return Listener(place, tls, starttls, udp, proxy)
+    if websocket and (udp or starttls):
+        raise ValueError(
+            "websocket goes over TCP, and over TLS with tls=NAME; it does not go with udp or "
+            "starttls="
+        )
+    return Listener(place, tls, starttls, udp, proxy, websocket)
 
 
 def _parse_listeners(text: str) -> tuple[Listener, ...]:

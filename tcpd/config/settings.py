@@ -124,6 +124,13 @@ class TcpdSettings:
         "to log; or to journald with fields. A --logger of twistd's overrides it.",
         reloadable=False,
     )
+    log_size: int = option(
+        SIZE,
+        1 << 20,
+        "When a log file has so many bytes it is renamed to NAME.1, the one before to NAME.2 and "
+        "so on, and a new one is begun. 0 leaves that to others, such as logrotate.",
+        reloadable=False,
+    )
     log_level: str = option(
         choice("debug", "info", "warn", "error", "critical"),
         "info",
@@ -208,7 +215,9 @@ class PolicySettings:
         "How long a proxy may take to send the PROXY header, on listeners that say proxy=.",
     )
     handshake: float = option(
-        at_least(DURATION, 0.1), 10.0, "How long a client may take for the TLS handshake."
+        at_least(DURATION, 0.1),
+        10.0,
+        "How long a client may take for the TLS handshake, and for that of WebSocket behind it.",
     )
     first_byte: float = option(
         DURATION,

@@ -162,8 +162,8 @@ def sample(kinds: Iterable[KindOptions], sections: Mapping[str, type]) -> str:
         "Services. listen takes one listener a line: HOST:PORT, [V6]:PORT, *:PORT (every address, "
         "IPv6 and IPv4), unix:PATH mode=0660, systemd:NAME, or endpoint: and any endpoint string "
         "of Twisted; then words: tls=NAME for any protocol, udp for the small services, "
-        "starttls=NAME for line. policy = NAME puts a service behind another policy than the "
-        "default one."
+        "starttls=NAME for line, websocket for what browsers are to reach. policy = NAME puts a "
+        "service behind another policy than the default one."
     )
     out.lines.append("")
     for kind in kinds:
@@ -211,6 +211,8 @@ _REFERENCE_HEAD = """\
 
 Configuration reference
 =======================
+
+.. manual
 
 An ini file: ``[section]``, ``key = value``, comments (``#`` or ``;``) on lines of their own, and
 values that may go on in indented lines. Nothing is interpolated. Where several files are named by
@@ -262,6 +264,8 @@ Listeners
                             from a proxy in one of these networks, or it is
                             refused; on a UNIX socket ``proxy=unix``
 ``udp``                     datagrams in place of connections; with ``HOST:PORT``
+``websocket``               the protocol's lines in WebSocket messages; ``ws://``, and
+                            ``wss://`` together with ``tls=NAME``
 ``mode=0660``               the permissions of a UNIX socket, in octal
 ``owner=USER``              whom a UNIX socket is given to, by name or number
 ``group=GROUP``             the same of its group

@@ -7,6 +7,7 @@ daemon to speak to; 4 this user may not.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -101,6 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     add("check", "have the configuration checked, and change nothing")
     log = add("log", "tell or change the log level")
     log.add_argument("words", metavar="LEVEL", nargs="?")
+    add("reopen", "have the log file opened anew, after logrotate has moved it")
     add("rooms", "list chat rooms")
     for name, help in (
         ("drain", "close the ports of a service and let its connections end"),
@@ -108,7 +110,18 @@ def _parser() -> argparse.ArgumentParser:
     ):
         add(name, help).add_argument("words", metavar="SERVICE", nargs=1)
     add("events", "follow what happens, a JSON object a line, until Ctrl-C", _events, json=False)
+    top = add("top", "watch rates and connections, drawn anew all the time", _top, json=False)
+    top.add_argument(
+        "--interval", type=_interval, default=2.0, metavar="SECONDS", help="default: 2"
+    )
+    top.add_argument("--once", action="store_true", help="tell once, as plain text, and end")
+    top.add_argument("--connections", action="store_true", help="connections, not services")
+    top.add_argument("--sort", metavar="COLUMN", help="like in/s")
+    top.add_argument("--reverse", action="store_true", help="the other way round")
+    top.add_argument("--filter", metavar="TEXT", default="", help="only rows with this in them")
     add("hash-password", "make a hash of a password for an ini file", _hash_password, json=False)
+    completion = add("completion", "print completion for a shell", _completion, json=False)
+    completion.add_argument("shell", choices=("bash", "fish", "zsh"))
     probe = add("probe", "look at a service from outside, as a client would", _probe)
     probe.add_argument("host")
     probe.add_argument("port", type=_port)
@@ -137,6 +150,16 @@ def _port(text: str) -> int:
             f"{text!r} is not the number of a port, which is from 1 to 65535"
         )
     return int(text)
+
+
+def _interval(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0.1 <= seconds <= 3600:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 0.1 to 3600")
+    return seconds
 
 
 def _out(text: str) -> None:
@@ -198,6 +221,25 @@ def _events(asked: argparse.Namespace) -> int:
     return DONE
 
 
+def _top(asked: argparse.Namespace) -> int:
+    from tcpd.ctl.top.terminal import is_terminal
+    from tcpd.ctl.top.view import chosen
+    from tcpd.ctl.top.watch import PATIENCE, once, watch
+
+    view = chosen(asked.connections, asked.sort, asked.reverse, asked.filter)
+
+    def connect() -> Control:
+        paths = find_socket(asked.socket, asked.config, os.environ, os.geteuid())
+        return Control(paths, asked.timeout or PATIENCE)
+
+    if asked.once or not is_terminal():
+        sys.stdout.write(once(connect, view, asked.interval))
+        return DONE
+    with contextlib.suppress(KeyboardInterrupt):
+        watch(connect, view, asked.interval)
+    return DONE
+
+
 def _hash_password(asked: argparse.Namespace) -> int:
     from tcpd.policy.passwords import hash_password
 
@@ -212,6 +254,13 @@ def _hash_password(asked: argparse.Namespace) -> int:
     if not password:
         return _fail("an empty password is none", REFUSED)
     _out(hash_password(password))
+    return DONE
+
+
+def _completion(asked: argparse.Namespace) -> int:
+    from tcpd.ctl.completion.shells import SHELLS
+
+    sys.stdout.write(SHELLS[asked.shell](_parser()))
     return DONE
 
 

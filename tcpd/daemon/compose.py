@@ -8,7 +8,7 @@ import re
 import secrets
 import socket
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from twisted.internet.interfaces import IProtocolFactory, IReactorFDSet
@@ -67,6 +67,7 @@ class Parts:
     :param reactor: opens ports and keeps time.
     :param wall_clock: seconds since 1970, UTC.
     :param directory: tells what is served.
+    :param reload: see :class:`tcpd.interfaces.IContext`.
     :param internals: by name, the services of the daemon's own.
     :param uid: the user id that it is going to run as; ``None`` for the one it has.
     :param gid: the group id that it is going to have beside another user id.
@@ -79,6 +80,7 @@ class Parts:
         reactor: Any,
         wall_clock: Callable[[], float],
         directory: Callable[[], list[ServiceEntry]],
+        reload: Callable[[Callable[[bool, Sequence[str]], None]], None],
         internals: Mapping[str, Internal],
         uid: int | None = None,
         gid: int | None = None,
@@ -90,6 +92,7 @@ class Parts:
         self.user = None if uid is None else (uid, gid)
         self.wall_clock = wall_clock
         self.directory = directory
+        self.reload = reload
         self.server_name = settings.tcpd.server_name or _host_name()
         self.started = reactor.seconds()
         self.tally = Tally(settings.tcpd.connections)
@@ -151,6 +154,7 @@ class Parts:
             started=self.started,
             hub=self.hub,
             counters=counters or ServiceCounters(),
+            reload=self.reload,
             directory=self.directory,
         )
 
@@ -244,6 +248,7 @@ class Parts:
             self.certificates[listener.tls] if listener.tls else None,
             self.certificates[listener.starttls] if listener.starttls else None,
             Proxies(listener.proxy) if listener.proxy else None,
+            listener.websocket,
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,4 +28,5 @@ class Context:
     started: float
     hub: Any
     counters: ServiceCounters
+    reload: Callable[[Callable[[bool, Sequence[str]], None]], None]
     directory: Callable[[], list[ServiceEntry]]

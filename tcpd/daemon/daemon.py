@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from twisted.application.service import MultiService, Service
@@ -18,12 +18,14 @@ from tcpd.daemon.certificates import CertificateWatch, remarks
 from tcpd.daemon.compose import Complaints, Parts
 from tcpd.daemon.context import Context
 from tcpd.daemon.control.door import control
+from tcpd.daemon.control.running import RELOADER
 from tcpd.daemon.descriptors import needed_descriptors, raise_descriptor_limit
 from tcpd.daemon.draining import Drained
 from tcpd.daemon.internal import Internal, with_internals
-from tcpd.daemon.logs import Logs
+from tcpd.daemon.logs import LogFault, Logs
 from tcpd.daemon.metrics import metrics
 from tcpd.daemon.reconfiguration import Reconfiguration
+from tcpd.daemon.supervision import Load, Supervision
 from tcpd.daemon.surroundings import Surroundings
 from tcpd.daemon.versions import version_of
 from tcpd.net.directory import ServiceEntry
@@ -71,8 +73,11 @@ class Daemon(MultiService):
         self.drained = Drained(self)
         self.ban_file = ban_file(settings, surroundings, reactor)
         self._threshold = Threshold(settings.tcpd.log_level)
+        tcpd = settings.tcpd
         self._logs = (
-            None if twistd is None else Logs(settings.tcpd.log, self._threshold, twistd, reactor)
+            None
+            if twistd is None
+            else Logs(tcpd.log, tcpd.log_size, self._threshold, twistd, reactor)
         )
         #: Hands the events of the catalogue on to whoever follows them, while the daemon runs.
         self.events = Followers(escape_controls)
@@ -86,12 +91,22 @@ class Daemon(MultiService):
         #: When it was made, and when it took over the configuration in force: seconds since 1970.
         self.began = self.configured = wall_clock()
         self.lag = ReactorLag(reactor)
+        environ = surroundings.environ if surroundings else {}
+        self._supervision = Supervision(environ, reactor, self._load)
         self.units: dict[str, ListeningService] = {}
         self.contexts: dict[str, Context] = {}
         uid = surroundings.owner if surroundings else None
         gid = surroundings.group if surroundings else None
         self.parts = parts = Parts(
-            settings, kinds, reactor, wall_clock, self.directory, self.internals, uid, gid
+            settings,
+            kinds,
+            reactor,
+            wall_clock,
+            self.directory,
+            self.reload,
+            self.internals,
+            uid,
+            gid,
         )
         #: Reads certificates again when their files change.
         self.certificates = CertificateWatch(parts, lambda: self.settings.tls)
@@ -132,6 +147,16 @@ class Daemon(MultiService):
             self._threshold.name = name
             catalogue.DAEMON_LOG_LEVEL.emit(self._log, threshold=name)
 
+    def reopen_log(self) -> str:
+        """Have the log file opened anew, after somebody has moved it. Called by operators.
+
+        :return: its path.
+        :raise LogFault: if the log does not go to a file, or that cannot be opened.
+        """
+        if self._logs is None:
+            raise LogFault("whoever runs the daemon sees to its log")
+        return self._logs.reopen()
+
     def privilegedStartService(self) -> None:
         """Raise the limit on open files and open all ports.
 
@@ -161,6 +186,7 @@ class Daemon(MultiService):
             pid=os.getpid(),
             uid=os.geteuid(),
         )
+        self._supervision.ready()
 
     def directory(self) -> list[ServiceEntry]:
         """What is served now, as clients may know it: the daemon's own services are not in it."""
@@ -191,6 +217,7 @@ class Daemon(MultiService):
         catalogue.DAEMON_STOPPING.emit(
             self._log, connections=self._open(), drain=self.settings.tcpd.drain
         )
+        self._supervision.stopping(self.settings.tcpd.drain)
         # else each farewell would be told to all the others in the room
         self.parts.hub.close()
         ended += [
@@ -210,6 +237,7 @@ class Daemon(MultiService):
             seconds = round(self.parts.reactor.seconds() - began, 3)
             catalogue.DAEMON_STOPPED.emit(self._log, seconds=seconds)
             self.lag.stop()
+            self._supervision.stop()
             globalLogPublisher.removeObserver(self.events)
             return result
 
@@ -247,6 +275,20 @@ class Daemon(MultiService):
         """How many connections there are."""
         return sum(len(unit.layer.connections) for unit in [*self.units.values(), *self._retiring])
 
+    def _load(self) -> Load:
+        """What the service manager is told: the daemon's own services are not in it."""
+        counters = [
+            context.counters
+            for name, context in self.contexts.items()
+            if name not in self.internals
+        ]
+        return Load(
+            services=len(self.directory()),
+            connections=self.parts.tally.count,
+            accepted=sum(each.accepted for each in counters),
+            refused=sum(each.refused.total() for each in counters),
+        )
+
     def cut(self) -> None:
         """End all connections at once; a stop that waits for them then waits no longer."""
         catalogue.DAEMON_CUT.emit(self._log, connections=self._open())
@@ -278,6 +320,19 @@ class Daemon(MultiService):
         self.configured = self.parts.wall_clock()
         self.certificates.reloaded()
         return report + self.drained.reloaded(whole)
+
+    def reload(self, told: Callable[[bool, Sequence[str]], None]) -> None:
+        """Read the configuration again, in another turn: for a service, which it may change.
+
+        :param told: called then, with whether it was taken over, and what was done or is wrong.
+        """
+        reloader: Any = self.getServiceNamed(RELOADER)
+
+        def reload() -> None:
+            outcome = reloader.reload()
+            told(outcome.ok, outcome.lines)
+
+        self.parts.reactor.callLater(0, reload)
 
     def take_over(self, whole: Settings) -> list[str]:
         """:meth:`reconfigure`, to settings that have the daemon's own services in them."""

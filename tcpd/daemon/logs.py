@@ -16,10 +16,10 @@ from typing import Any
 
 from twisted.logger import ILogObserver, LogEvent
 from twisted.python.components import Componentized
-from twisted.python.logfile import LogFile
 from twisted.python.syslog import SyslogObserver
 from zope.interface import implementer
 
+from tcpd.daemon.logfile import OpenedLog
 from tcpd.ops.journal import JOURNAL, Journal
 from tcpd.ops.levels import Threshold, filtered
 from tcpd.ops.outputs import Output, Writable, as_json, as_text
@@ -36,25 +36,33 @@ _SYSLOG_PRIORITIES = {
 
 
 class LogFault(Exception):
-    """The log cannot be opened; its text is a sentence for the operator."""
+    """The log cannot be opened, or not anew; its text is a sentence for the operator."""
 
 
 class Logs:
     """The log of one daemon.
 
     :param form: ``text``, ``json`` or ``journald``.
+    :param most: bytes at which a log file is rotated; 0 leaves that to others.
     :param threshold: what is below it is left out.
     :param twistd: twistd's options; empty, where the daemon runs without twistd.
     :param reactor: rotates a log file in its own thread when SIGUSR1 says so.
     """
 
     def __init__(
-        self, form: str, threshold: Threshold, twistd: Mapping[str, Any], reactor: Any
+        self,
+        form: str,
+        most: int,
+        threshold: Threshold,
+        twistd: Mapping[str, Any],
+        reactor: Any,
     ) -> None:
         self._form = form
+        self._most = most
         self._threshold = threshold
         self._twistd = twistd
         self._reactor = reactor
+        self._file: OpenedLog | None = None
 
     def install(self, application: Any) -> None:
         """Have an application log so. Called before twistd opens the log.
@@ -91,14 +99,32 @@ class Logs:
             raise LogFault("a daemon has no standard output to log to; give --logfile a file")
         name = name or "twistd.log"
         try:
-            file: Any = LogFile.fromFullPath(name)
+            file = OpenedLog(name, self._most)
         except OSError as error:
             raise LogFault(f"the log {name} cannot be opened: {error.strerror}") from None
         # as twistd does with a file that it opens itself
         if not signal.getsignal(signal.SIGUSR1):
             signal.signal(signal.SIGUSR1, lambda *_: self._reactor.callFromThread(file.rotate))
-        opened: Writable = file
-        return opened
+        self._file = file
+        return file
+
+    def reopen(self) -> str:
+        """Have a log file that somebody has moved opened anew, by its name. Called by operators.
+
+        :return: its path.
+        :raise LogFault: if the log goes elsewhere, or the file cannot be opened; nothing has
+            changed then.
+        """
+        if self._file is None:
+            raise LogFault("the log does not go to a file that the daemon has opened")
+        try:
+            self._file.reopen()
+        except OSError as error:
+            raise LogFault(
+                f"the log {self._file.path} cannot be opened: {error.strerror}; it goes on where "
+                "it was"
+            ) from None
+        return self._file.path
 
 
 @implementer(ILogObserver)

@@ -14,6 +14,7 @@ from twisted.logger import Logger
 
 from tcpd.config.errors import ConfigError
 from tcpd.config.settings import Settings
+from tcpd.daemon.control.running import RELOADER
 from tcpd.daemon.daemon import Daemon
 from tcpd.net.listeners import ListenError
 from tcpd.ops import catalogue
@@ -42,7 +43,7 @@ class Reloader(Service):
     _log = Logger()
 
     def __init__(self, daemon: Daemon, read: Callable[[], Settings], reactor: Any) -> None:
-        self.setName("reloader")  # whom operators ask for
+        self.setName(RELOADER)  # whom operators ask for
         self._daemon = daemon
         self._read = read
         self._reactor = reactor

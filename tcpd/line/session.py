@@ -300,7 +300,7 @@ class Session:
                 if len(chunk) >= _ALIKE:
                     self._say_texts(texts)
                     size = self._answer_alike(chunk)
-                    if size:
+                    if size is not None:
                         room -= size
                         if room < 0:
                             self.more = True
@@ -315,43 +315,44 @@ class Session:
         if self._input_ended:
             self.state = State.CLOSED
 
-    def _answer_alike(self, chunk: bytes) -> int:
+    def _answer_alike(self, chunk: bytes) -> int | None:
         """Answer a chunk of nothing but whole requests for one command that takes many at once.
 
-        :return: how many characters the answers have; 0 if it is not so, and nothing was done.
+        :return: how many characters the answers have, which may be none; ``None`` if it is not so,
+            and nothing was done.
         """
         start = chunk.find(b" ") + 1
         found = self._many(chunk[: start - 1]) if start else None
         if found is None or not self._buffer.empty:
-            return 0
+            return None
         if chunk.endswith(b"\r\n"):
             end = b"\r\n"
         elif chunk.endswith(b"\n") and not self._strict_crlf and b"\r" not in chunk:
             end = b"\n"
         else:
-            return 0
+            return None
         between = end + chunk[:start]
         count = chunk.count(b"\n")
         if chunk.count(between) != count - 1:
-            return 0
+            return None
         try:
             arguments = chunk[start : -len(end)].decode().split(between.decode())
         except UnicodeDecodeError:
-            return 0
+            return None
         longest = self._max_line - start
         if len(chunk) > longest and not (chunk.isascii() and max(map(len, arguments)) <= longest):
-            return 0
+            return None
         command, many = found
         try:
             texts = many(arguments)
             if texts is None:
-                return 0
+                return None
             if len(texts) != count:
                 raise ValueError(f"{len(texts)} texts for {count} requests")
             size = self._say_texts(texts)
         except Exception as error:  # the boundary to commands: told, and each is called by itself
             self._failed(command, error)
-            return 0
+            return None
         self._count(command, count)
         return size
 

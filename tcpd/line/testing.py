@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,6 +38,10 @@ class MemoryContext:
     def wall_clock(self) -> float:
         """Seconds since 1970 UTC."""
         return self.epoch + self.clock.seconds()
+
+    def reload(self, told: Callable[[bool, Sequence[str]], None]) -> None:
+        """Refuse: there is no configuration."""
+        told(False, ("there is no configuration",))
 
     def directory(self) -> list[ServiceEntry]:
         """A copy of :attr:`services`."""

@@ -21,6 +21,13 @@ def plain_endpoint_address(address: IAddress) -> IAddress:
     return address
 
 
+def at(address: IPAddress) -> IPv4Address | IPv6Address:
+    """An address of which no port is known, as Twisted tells it: with port 0."""
+    if address.version == 4:
+        return IPv4Address("TCP", str(address), 0)
+    return IPv6Address("TCP", str(address), 0)
+
+
 def ip_of(address: IAddress) -> IPAddress | None:
     """The IP address in it; ``None`` for a UNIX socket's."""
     if isinstance(address, IPv4Address | IPv6Address):

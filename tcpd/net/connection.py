@@ -22,7 +22,7 @@ from twisted.python.failure import Failure
 
 from tcpd.handshake.facts import Facts
 from tcpd.interfaces import IFarewell
-from tcpd.net.address import ip_of, shown
+from tcpd.net.address import at, ip_of, shown
 from tcpd.net.credentials import Credentials
 from tcpd.net.gathering import gather
 from tcpd.net.kernel import UNWATCHED, Noted
@@ -30,9 +30,10 @@ from tcpd.net.proxy import HeaderStage, ProxyFacts, facts_of
 from tcpd.net.tls import Certificates, TLSFacts
 from tcpd.net.tls import facts_of as tls_facts_of
 from tcpd.net.tls_layer import TLSLayer
+from tcpd.net.websocket import WebSocketLayer
 from tcpd.ops import catalogue
 from tcpd.policy.admission import IPAddress
-from tcpd.policy.reasons import End
+from tcpd.policy.reasons import End, Refusal
 from tcpd.wire.proxy import Header
 
 if TYPE_CHECKING:
@@ -68,8 +69,10 @@ class Connection(ABC):
     :ivar disconnecting: whether the end has begun.
     :ivar watch: what the kernel was asked to keep of its handshake.
     :ivar noted: what of that was read; ``None`` until somebody wanted to know.
-    :ivar inner: what received bytes go to: the protocol or the TLS layer, or before them what waits
-        for a PROXY header; ``None`` at the very beginning, and in the end.
+    :ivar inner: what received bytes go to: the protocol, or the lowest layer under it, TLS or
+        WebSocket, or before them what waits for a PROXY header; ``None`` at the very beginning, and
+        in the end.
+    :ivar speaks_websocket: whether the protocol is to be reached by WebSocket; set by the layer.
     """
 
     __slots__ = (
@@ -84,6 +87,7 @@ class Connection(ABC):
         "_timer",
         "_tls_certificates",
         "_tls_layer",
+        "_websocket",
         "address",
         "admitted",
         "began",
@@ -99,6 +103,7 @@ class Connection(ABC):
         "opened",
         "proxy",
         "quiet",
+        "speaks_websocket",
         "tls",
         "watch",
     )
@@ -128,12 +133,14 @@ class Connection(ABC):
         self.bytes_out = 0
         self.quiet = 0
         self.disconnecting = False
+        self.speaks_websocket = False
         self.inner: Any = None
         self._counters = layer.counters
         self._endpoint_address = endpoint_address
         self._tls_certificates = tls
         self._starttls_certificates = starttls
         self._tls_layer: TLSLayer | None = None
+        self._websocket: WebSocketLayer | None = None
         self._application: Any = None
         self._producer: Any = None
         self._end: End | None = None
@@ -215,8 +222,15 @@ class Connection(ABC):
         if rest and not (self.disconnecting or self._lost):
             self.inner.dataReceived(rest)
 
+    def stand_for(self, address: IPAddress) -> Refusal | None:
+        refusal = self.layer.hand_on(self, address)
+        if refusal is None:
+            self.address = address
+            self._endpoint_address = at(address)
+        return refusal
+
     def _begin(self) -> None:
-        """Begin TLS, or make the protocol."""
+        """Begin TLS, or WebSocket, or make the protocol."""
         if self._tls_certificates is None:
             self._build_application(self)
             return
@@ -224,7 +238,7 @@ class Connection(ABC):
             self._begin_tls(self._tls_certificates)
         except Exception:
             self.inner = self._tls_layer = None  # half made, it cannot be told of the end
-            self._broken("beginning TLS")
+            self.broken("beginning TLS")
 
     def finish(self, reason: Failure) -> None:
         """The connection is gone: tell whom it concerns. Called once, by a subclass."""
@@ -249,7 +263,7 @@ class Connection(ABC):
             if inner is not None:
                 inner.connectionLost(reason)
         finally:
-            self.inner = self._application = self._tls_layer = None
+            self.inner = self._application = self._tls_layer = self._websocket = None
             self.layer.gone(self, self._end)
 
     @property
@@ -267,28 +281,29 @@ class Connection(ABC):
         if producer is None:
             return
         self.unregisterProducer()
-        if producer is not self and producer is not self._tls_layer:
+        if producer is not self and producer not in (self._tls_layer, self._websocket):
             try:
                 producer.stopProducing()
             except Exception:
-                self._broken("stopping its producer")
+                self.broken("stopping its producer")
 
     def read_ended(self) -> None:
         """The client will send nothing more; it may still read (a half-close)."""
         self._read_ended = not self.disconnecting
         application = self._application
-        if self._tls_layer is None and IHalfCloseableProtocol.providedBy(application):
+        if self.inner is application and IHalfCloseableProtocol.providedBy(application):
             application.readConnectionLost()
         else:
-            # TLS has a close of its own (RFC 8446 section 6.1), and a protocol that does not know
-            # of half-close is done: what it has said so far still goes out
+            # TLS has a close of its own (RFC 8446 section 6.1), as has WebSocket (RFC 6455 section
+            # 7.1.2), and a protocol that does not know of half-close is done: what it has said so
+            # far still goes out
             self._end = self._end or End.CLIENT
             self.loseConnection()
 
     def write_ended(self) -> None:
         """Our side is closed, as the protocol asked by ``loseWriteConnection``."""
         application = self._application
-        if self._tls_layer is None and IHalfCloseableProtocol.providedBy(application):
+        if self.inner is application and IHalfCloseableProtocol.providedBy(application):
             application.writeConnectionLost()
 
     def getPeer(self) -> Any:
@@ -383,34 +398,54 @@ class Connection(ABC):
         self.tls = tls_facts_of(layer.getHandle())
         self.layer.counters.tls[self.tls.version] += 1
         if self._application is None:
-            self.began = self.layer.clock.seconds()
-            self.heard = -1 if layer.has_more() else self.bytes_in
+            self._turn_of_client(layer.has_more())
             self._build_application(layer)
+
+    def _turn_of_client(self, more: bool) -> None:
+        """It may speak to the protocol from now on, or has done so already."""
+        self.began = self.layer.clock.seconds()
+        self.heard = -1 if more else self.bytes_in
 
     def _begin_tls(self, certificates: Certificates) -> None:
         self.cut_after(self.layer.policy.handshake, End.TLS_TIMEOUT)
         self.inner = self._tls_layer = TLSLayer(self, certificates)
 
+    def upgraded(self, *, more: bool) -> None:
+        """The WebSocket is there, with something to read or without: the protocol takes its place.
+        Called once, by its layer."""
+        self._stop_timer()
+        self._turn_of_client(more)
+        self._build_application(self._websocket)
+
     # --- the end ---
 
+    def ending(self, reason: End) -> None:
+        """Note why it is going to end, unless that is known."""
+        self._end = self._end or reason
+
     def end(self, reason: End) -> None:
+        transport: Any = self._websocket or self._tls_layer or self
         if self.disconnecting or self._lost:
             return
-        self._end = self._end or reason
         application = self._application
         if reason in _NOT_READING or application is None:
-            self.abortConnection()
+            self.cut(reason)
             return
-        transport: Any = self._tls_layer or self
+        if transport.disconnecting:
+            return  # that is bounded
+        self.ending(reason)
         try:
             words = application.farewell(reason) if IFarewell.providedBy(application) else b""
             if words is None and reason is End.SHUTDOWN:
                 return  # it closes by itself, or is cut off with the rest
             if words:
                 transport.write(words)
-            transport.loseConnection()
+            if self._websocket is None:
+                transport.loseConnection()
+            else:
+                self._websocket.close_for(reason)
         except Exception:
-            self._broken("saying farewell")
+            self.broken("saying farewell")
 
     def begin_linger(self) -> None:
         """Bound the wait for a close that has begun; also called by the TLS layer above."""
@@ -421,7 +456,7 @@ class Connection(ABC):
 
     def cut(self, reason: End) -> None:
         """End the connection at once, with no words."""
-        self._end = self._end or reason
+        self.ending(reason)
         self.abortConnection()
 
     def cut_after(self, seconds: float, reason: End) -> None:
@@ -438,21 +473,27 @@ class Connection(ABC):
             self._timer = None
 
     def _build_application(self, transport: Any) -> None:
+        """Make what is to be above a transport: the protocol, or before it WebSocket."""
+        factory: Any = self.layer.factory
+        above: Any
         try:
-            application = self.layer.factory.buildProtocol(self._endpoint_address)
-            if application is None:
-                self.loseConnection()
-                return
-            self._application = application
-            if transport is self:
-                self.inner = application
+            if self.speaks_websocket and self._websocket is None:
+                above = self._websocket = WebSocketLayer(self, factory.websocket)
             else:
-                transport.protocol = application
-            application.makeConnection(transport)
+                above = self._application = factory.buildProtocol(self._endpoint_address)
+            if above is None:
+                transport.loseConnection()
+                return
+            if transport is self:
+                self.inner = above
+            else:
+                transport.protocol = above
+            above.makeConnection(transport)
         except Exception:
-            self._broken("beginning")
+            self.broken("beginning")
 
-    def _broken(self, doing: str) -> None:
+    def broken(self, doing: str) -> None:
+        """Log the exception being caught, which is the protocol's, and cut the connection."""
         catalogue.CONNECTION_FAILED.fail(
             _log,
             service=self.service,

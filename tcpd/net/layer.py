@@ -15,7 +15,7 @@ from twisted.logger import Logger
 from tcpd.config.settings import PolicySettings
 from tcpd.handshake.facts import Absence
 from tcpd.interfaces import IRefusing
-from tcpd.net.address import ip_of, plain_endpoint_address, shown, socket_address
+from tcpd.net.address import at, ip_of, plain_endpoint_address, shown, socket_address
 from tcpd.net.conduit import Conduit
 from tcpd.net.connection import Connection
 from tcpd.net.kernel import UNWATCHED, Watch, note
@@ -25,6 +25,7 @@ from tcpd.net.telling import Telling
 from tcpd.net.tls import Certificates
 from tcpd.net.transport import LeanConnection
 from tcpd.net.turns import Turns
+from tcpd.net.websocket_upgrade import answer
 from tcpd.ops.counters import ServiceCounters
 from tcpd.policy.admission import Admission, IPAddress, Limits, Networks, Tally, plain_address
 from tcpd.policy.bans import Bans
@@ -153,21 +154,24 @@ class ConnectionLayer:
         starttls: Certificates | None,
         proxies: Proxies | None = None,
         watch: Watch = UNWATCHED,
+        websocket: bool = False,
     ) -> IProtocol | None:
         """Let a client in, or not. Called for each connection that a listener accepts.
 
         :param proxies: who may connect, with a PROXY header first; ``None`` where clients do.
         :param watch: what the kernel was asked to keep of handshakes.
+        :param websocket: whether the protocol is to be reached by WebSocket.
         :return: ``None`` to close the connection without a word.
         """
         address = plain_endpoint_address(address)
         ip = ip_of(address)
         refusal = self._admit(ip, proxies)
         if refusal is not None:
-            words = self._refuse(refusal, address, tls)
+            words = self._refuse(refusal, address, tls, websocket)
             return _Refused(words, self.clock) if words else None
         conduit = Conduit(self, next(self._ids), ip, address, tls, starttls)
         conduit.watch = watch
+        conduit.speaks_websocket = websocket
         self._arrived(conduit, proxies)
         return conduit
 
@@ -180,6 +184,7 @@ class ConnectionLayer:
         turns: Turns,
         proxies: Proxies | None = None,
         watch: Watch = UNWATCHED,
+        websocket: bool = False,
     ) -> None:
         """The same for a socket that a lean port accepted, which then is the connection's.
 
@@ -192,7 +197,7 @@ class ConnectionLayer:
         ip = plain_address(address[0]) if address.__class__ is tuple else None
         refusal = self._admit(ip, proxies)
         if refusal is not None:
-            self._send_away(sock, self._refuse(refusal, endpoint_address, tls))
+            self._send_away(sock, self._refuse(refusal, endpoint_address, tls, websocket))
             return
         connection = LeanConnection(
             self,
@@ -207,13 +212,21 @@ class ConnectionLayer:
         if watch is not UNWATCHED:
             connection.watch = watch
             self.note(connection, sock)
+        connection.speaks_websocket = websocket
         self._arrived(connection, proxies)
         connection.start()
 
-    def turn_away(self, sock: socket.socket, address: Any, tls: Certificates | None) -> None:
+    def turn_away(
+        self,
+        sock: socket.socket,
+        address: Any,
+        tls: Certificates | None,
+        websocket: bool = False,
+    ) -> None:
         """Close the connection of a client for whom the process has no descriptor left."""
         endpoint_address = plain_endpoint_address(socket_address(address))
-        self._send_away(sock, self._refuse(Refusal.NO_DESCRIPTOR, endpoint_address, tls))
+        words = self._refuse(Refusal.NO_DESCRIPTOR, endpoint_address, tls, websocket)
+        self._send_away(sock, words)
 
     def _send_away(self, sock: socket.socket, words: bytes) -> None:
         with sock, contextlib.suppress(OSError):
@@ -248,7 +261,22 @@ class ConnectionLayer:
         if refusal is None:
             connection.admitted = address
             return None
-        return self._refuse(refusal, connection.getPeer(), tls)
+        return self._refuse(refusal, connection.getPeer(), tls, connection.speaks_websocket)
+
+    def hand_on(self, connection: Connection, address: IPAddress) -> Refusal | None:
+        """Give a connection's place to another address, if that is let in. Called by it.
+
+        :return: why it is not.
+        """
+        if address == connection.admitted:
+            return None
+        refusal = self._admission.identify(address)
+        if refusal is not None:
+            self._refuse(refusal, at(address), None, False)
+            return refusal
+        self._admission.forget(connection.admitted)
+        connection.admitted = address
+        return None
 
     def _arrived(self, connection: Connection, proxies: Proxies | None) -> None:
         if proxies is not None:
@@ -309,13 +337,17 @@ class ConnectionLayer:
         for conduit in list(self.connections):
             conduit.cut(reason)
 
-    def _refuse(self, refusal: Refusal, address: IAddress, tls: Certificates | None) -> bytes:
+    def _refuse(
+        self, refusal: Refusal, address: IAddress, tls: Certificates | None, websocket: bool
+    ) -> bytes:
         """Count and log a refusal.
 
         :return: what to tell the client; empty where it could not read it, or there are no words.
         """
         self.counters.refused[refusal] += 1
         self.telling.refused(refusal, shown(address), ip_of(address))
+        if tls is None and websocket:
+            return answer(503, f"{refusal.sentence.capitalize()}.")
         if tls is None and IRefusing.providedBy(self.factory):
             factory: Any = self.factory
             words: bytes = factory.refusal(refusal)
@@ -330,6 +362,7 @@ class ListenerFactory(Factory):
     :param tls: for a listener that speaks TLS from the first byte.
     :param starttls: for one that may switch to it.
     :param proxies: for one that proxies connect to, with PROXY headers.
+    :param websocket: for one whose protocol is reached by WebSocket.
 
     :ivar watch: what the kernel was asked to keep of handshakes; set by who opens the port.
     """
@@ -342,11 +375,13 @@ class ListenerFactory(Factory):
         tls: Certificates | None = None,
         starttls: Certificates | None = None,
         proxies: Proxies | None = None,
+        websocket: bool = False,
     ) -> None:
         self._layer = layer
         self._tls = tls
         self._starttls = starttls
         self._proxies = proxies
+        self._websocket = websocket
         self.watch = UNWATCHED
 
     def become(self, other: ListenerFactory) -> None:
@@ -355,6 +390,7 @@ class ListenerFactory(Factory):
         self._tls = other._tls
         self._starttls = other._starttls
         self._proxies = other._proxies
+        self._websocket = other._websocket
         if before is not self._layer and self.numPorts:
             self._layer.factory.doStart()
             before.factory.doStop()
@@ -375,12 +411,19 @@ class ListenerFactory(Factory):
     def accept_socket(self, sock: socket.socket, address: Any, turns: Turns) -> None:
         """Take a client's socket from a lean port."""
         self._layer.accept_socket(
-            sock, address, self._tls, self._starttls, turns, self._proxies, self.watch
+            sock,
+            address,
+            self._tls,
+            self._starttls,
+            turns,
+            self._proxies,
+            self.watch,
+            self._websocket,
         )
 
     def turn_away(self, sock: socket.socket, address: Any) -> None:
         """Take one from a lean port to close it: the process has no descriptor left for it."""
-        self._layer.turn_away(sock, address, self._tls)
+        self._layer.turn_away(sock, address, self._tls, self._websocket)
 
     def must_wait(self, call: Callable[[], None]) -> bool:
         """See :meth:`ConnectionLayer.must_wait`. Asked by a lean port before each client."""
@@ -389,4 +432,6 @@ class ListenerFactory(Factory):
     def buildProtocol(self, addr: IAddress | None) -> Any:
         """:return: ``None`` to refuse without a word."""
         assert addr is not None
-        return self._layer.accept(addr, self._tls, self._starttls, self._proxies, self.watch)
+        return self._layer.accept(
+            addr, self._tls, self._starttls, self._proxies, self.watch, self._websocket
+        )

@@ -159,7 +159,8 @@ CONNECTION_ENDED = EventType(
         "tls": "version and cipher, e.g. TLSv1.3 TLS_AES_256_GCM_SHA384, and subject and "
         "fingerprint of the client's certificate if it showed one; or no TLS",
         "end": "why: client, server, lost, first-byte, idle, session, slow-reader, stalled, "
-        "linger, proxy-failed, proxy-timeout, tls-failed, tls-timeout, shutdown, kicked, banned",
+        "linger, proxy-failed, proxy-timeout, tls-failed, tls-timeout, websocket-failed, "
+        "websocket-timeout, ping-timeout, shutdown, kicked, banned",
         "via": "empty, or what a PROXY header told beside the client's address: "
         "', proxy 192.0.2.1:4711 id 4F2A name example.org'",
         "handshake": "empty without log_handshake = yes, or what the client's SYN asked for and "
@@ -217,6 +218,26 @@ CHAT_MEMBER_DROPPED = EventType(
     "service {service}: {nick} from {peer} did not read, and was dropped",
     {"service": _SERVICE, "nick": "their nickname, or empty", "peer": _PEER},
     "So much waited for a chat member who did not read that they were put out.",
+)
+CHAT_OPERATOR_REFUSED = EventType(
+    "chat.operator-refused",
+    LogLevel.warn,
+    "service {service}: {address} is not operator {name}: the name or the password is wrong",
+    {
+        "service": _SERVICE,
+        "name": "of the operator, as the ini file has it; empty if there is none of that name",
+        "address": "the client's, or unix",
+    },
+    "An IRC client wanted to become an operator (OPER) and could not. After three times its "
+    "connection is ended.",
+)
+CHAT_GATEWAY_REFUSED = EventType(
+    "chat.gateway-refused",
+    LogLevel.warn,
+    "service {service}: {address} is no gateway: {why}",
+    {"service": _SERVICE, "address": "the client's, or unix", "why": "a sentence"},
+    "An IRC client said that it connects for another (WEBIRC), was not believed, and its "
+    "connection was ended.",
 )
 FORWARD_FAILED = EventType(
     "forward.failed",
@@ -367,7 +388,8 @@ OPERATOR_COMMAND = EventType(
     LogLevel.info,
     "operator {operator}: {command}",
     {
-        "operator": "user id and process id of who asked, as the system knows them",
+        "operator": "user id and process id of who asked, as the system knows them; of an operator "
+        "in chat the nickname, the address and the service",
         "command": "what was asked, with its arguments",
     },
     "An operator gave a command that changes something, and it was done.",

@@ -309,6 +309,14 @@ class Admission:
         :param address: the one that was let in; ``None`` where none was.
         """
         self._count -= 1
+        self.forget(address)
+        self._tally.leave()
+
+    def forget(self, address: IPAddress | None) -> None:
+        """Take back what was granted to an address, but for the place, which is another's now.
+
+        :param address: the one that was let in; ``None`` where none was.
+        """
         if address is not None:
             key = limit_key(address, self._limits.ipv6_prefix)
             left = self._by_address[key] - 1
@@ -316,4 +324,3 @@ class Admission:
                 self._by_address[key] = left
             else:
                 del self._by_address[key]
-        self._tally.leave()

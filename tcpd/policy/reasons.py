@@ -41,6 +41,9 @@ class End(StrEnum):
     PROXY_TIMEOUT = "proxy-timeout"
     TLS_FAILED = "tls-failed"
     TLS_TIMEOUT = "tls-timeout"
+    WEBSOCKET_FAILED = "websocket-failed"
+    WEBSOCKET_TIMEOUT = "websocket-timeout"
+    PING_TIMEOUT = "ping-timeout"
     SHUTDOWN = "shutdown"
     KICKED = "kicked"
     BANNED = "banned"
@@ -78,6 +81,9 @@ _ENDS = {
     End.PROXY_TIMEOUT: "the proxy took too long to say whom it stands for",
     End.TLS_FAILED: "the TLS handshake failed",
     End.TLS_TIMEOUT: "the TLS handshake took too long",
+    End.WEBSOCKET_FAILED: "this is not the WebSocket that is spoken here",
+    End.WEBSOCKET_TIMEOUT: "you took too long to ask for a WebSocket",
+    End.PING_TIMEOUT: "you did not answer a ping",
     End.SHUTDOWN: "the server is shutting down",
     End.KICKED: "an operator ended the connection",
     End.BANNED: "your address is banned",

@@ -5,17 +5,20 @@ from __future__ import annotations
 import inspect
 import json
 import os
+import re
 import select
 import shutil
 import socket
 import subprocess
 import sys
 import threading
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
-from running import PATIENCE
+from running import PATIENCE, Daemon
 
+from benchmarks.crowd import addresses, ended
 from benchmarks.ground import Ground
 from benchmarks.report import Table, spread
 from tcpd.net.transport import LeanConnection
@@ -155,3 +158,52 @@ def test_the_load_fails_for_a_byte_that_is_not_as_it_was_sent(tmp_path: Path) ->
         thread.join()
     assert done.returncode == 1
     assert "not what was to come" in done.stderr
+
+
+@pytest.mark.live
+def test_a_crowd_is_held_from_many_addresses(tmp_path: Path) -> None:
+    """20 connections from 10 addresses, where an address may have two."""
+    daemon = Daemon(
+        tmp_path,
+        "[policy:default]\nper_address = 2\n"
+        "[service:line]\nprotocol = line\nlisten =\n    127.0.0.1:0\n",
+    )
+
+    def crowd(connections: int) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [
+                *(sys.executable, "-m", "benchmarks.crowd", "127.0.0.1"),
+                *(str(daemon.ports["line", ""]), "--connections", str(connections)),
+                *("--addresses", "10", "--hold", "0", "--pid", str(daemon.process.pid)),
+            ],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+
+    try:
+        held = crowd(20)
+        assert (held.returncode, held.stderr) == (0, "")
+        assert re.match(r"20 connections answered in [\d.]+ s, 0 not\n", held.stdout)
+        assert "20 open, 0 put out" in held.stdout
+        assert re.search(r"the server: \d+ MiB before", held.stdout)
+    finally:
+        daemon.stop()
+
+
+def test_a_crowd_notices_who_is_put_out() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.setblocking(False)
+        theirs.sendall(b"unread")
+        assert ended([ours]) == 0
+        theirs.close()
+        assert ended([ours]) == 1
+
+
+def test_a_crowd_comes_from_addresses_that_are_all_different() -> None:
+    found = list(addresses(70_000))
+    assert len({*found}) == 70_000
+    assert all(ip_address(each).is_loopback for each in found)

@@ -536,6 +536,17 @@ def test_two_who_open_the_same_room_at_once() -> None:
     assert room.operators == {ann}, "whose opening came first"
 
 
+def test_who_asks_twice_comes_in_once() -> None:
+    queue: list[Callable[[], None]] = []
+    chat = Chat(order=late(queue))
+    ann = chat.enter("ann", "#tea", "#tea")
+    settle(queue)
+    assert kinds(chat.seen(ann)) == [Joined]
+    room = chat.hub.room("#tea")
+    assert room is not None
+    assert room.operators == {ann}
+
+
 def test_a_nickname_is_taken_from_the_moment_it_is_accepted() -> None:
     queue: list[Callable[[], None]] = []
     chat = Chat(order=late(queue))

@@ -7,16 +7,33 @@ from typing import Any
 from chat.doubles import Chat
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from tcpd.chat.member import Member
 from tcpd.chat.names import fold
 from tcpd.chat.refused import Refused
-from tcpd.events import Event
+from tcpd.chat.room import Rank
+from tcpd.events import LISTS, Change, Event, Line, Mode
 
 NICKS = st.sampled_from(["ann", "bob", "ANN", "Ольга", "оЛЬГА", "a b"])
 ROOMS = st.sampled_from(["#tea", "#lobby", "#TEA", "#чай", "#x", "#a b"])
+CHANGES = st.one_of(
+    st.builds(
+        Change,
+        st.booleans(),
+        st.sampled_from(Mode),
+        st.sampled_from(["ann", "bob", "оЛЬГА", "1", "2", "sesame", ""]),
+    ),
+    st.builds(
+        Change,
+        st.booleans(),
+        st.sampled_from(LISTS),
+        st.sampled_from(["ann", "a?n!*@*", "*.hidden", "*!*@*", "*!text@*"]),
+    ),
+)
+KEYS = st.sampled_from(["", "sesame"])
 BOUNDS = {
+    "watched": 2,
     "max_members": 5,
     "max_rooms": 3,
     "rooms_per_member": 2,
@@ -36,10 +53,20 @@ class HubMachine(RuleBasedStateMachine):
         self.members: list[Member] = []
         self.logs: dict[Member, list[Event]] = {}
 
+    @property
+    def here(self) -> list[Member]:
+        return [member for member in self.members if not member.gone]
+
     def pick(self, data: Any) -> Member:
         member = data.draw(st.sampled_from(self.members))
         assert isinstance(member, Member)
         return member
+
+    @initialize(joined=st.booleans())
+    def begin(self, joined: bool) -> None:
+        """Some have come already, so that more can happen."""
+        for nick in ("ann", "bob") if joined else ():
+            self.members.append(self.chat.enter(nick, "#tea"))
 
     @rule(nick=NICKS, address=st.sampled_from([None, "127.0.0.1", "192.0.2.1", "2001:db8::1"]))
     def enter(self, nick: str, address: str | None) -> None:
@@ -53,7 +80,7 @@ class HubMachine(RuleBasedStateMachine):
     @rule(data=st.data(), name=ROOMS)
     def join(self, data: Any, name: str) -> None:
         member = self.pick(data)
-        if self.hub.join(member, name) is None and not member.gone:
+        if self.hub.join(member, name, data.draw(KEYS)) is None and not member.gone:
             assert fold(name) in member.rooms
 
     @precondition(lambda self: self.members)
@@ -90,13 +117,16 @@ class HubMachine(RuleBasedStateMachine):
         data=st.data(),
         name=ROOMS,
         nick=NICKS,
-        what=st.sampled_from(["op", "deop", "kick", "ban", "unban", "topic"]),
+        what=st.sampled_from(["op", "deop", "kick", "ban", "unban", "topic", "rename"]),
     )
     def operate(self, data: Any, name: str, nick: str, what: str) -> None:
         hub = self.hub
         member = self.pick(data)
         room = hub.room(name)
-        may = room is not None and member in room.operators
+        least = Rank.OPERATOR if what in ("op", "deop", "rename") else Rank.HALF_OPERATOR
+        may = room is not None and room.rank(member) >= least
+        if what == "topic" and room is not None and not room.has(Mode.TOPIC_PROTECTED):
+            may = may or member in room.members
         answer = {
             "op": lambda: hub.set_operator(member, name, nick, True),
             "deop": lambda: hub.set_operator(member, name, nick, False),
@@ -104,8 +134,65 @@ class HubMachine(RuleBasedStateMachine):
             "ban": lambda: hub.ban(member, name, nick),
             "unban": lambda: hub.unban(member, name, nick),
             "topic": lambda: hub.set_topic(member, name, nick),
+            "rename": lambda: hub.rename_room(member, name, f"#{nick}"),
         }[what]()
         assert may or isinstance(answer, Refused), "only operators may"
+
+    @precondition(lambda self: self.members)
+    @rule(data=st.data(), changes=st.lists(CHANGES, max_size=6))
+    def change_modes(self, data: Any, changes: list[Change]) -> None:
+        able = [(each, room.name) for room in self.hub.rooms for each in room.operators]
+        member, name = data.draw(st.sampled_from([*able, (self.members[0], "#tea")]))
+        room = self.hub.room(name)
+        rank = Rank.NONE if room is None else room.rank(member)
+        answer = self.hub.change_modes(member, name, changes)
+        assert isinstance(answer, Refused) is (rank < Rank.HALF_OPERATOR)
+        if not isinstance(answer, Refused):
+            assert all(refused.about in changes for refused in answer)
+
+    @precondition(lambda self: self.members)
+    @rule(data=st.data(), name=ROOMS, nick=NICKS)
+    def invite(self, data: Any, name: str, nick: str) -> None:
+        member = self.pick(data)
+        room = self.hub.room(name)
+        if self.hub.invite(member, name, nick) is None and not member.gone:
+            assert room is not None
+            whom = self.hub.member(nick)
+            if whom is not None and room.rank(member) >= Rank.HALF_OPERATOR:
+                assert whom.id in room.invited
+
+    @precondition(lambda self: self.members)
+    @rule(data=st.data(), name=ROOMS, least=st.sampled_from([None, Mode.OPERATOR, Mode.VOICE]))
+    def say_to_some(self, data: Any, name: str, least: Mode | None) -> None:
+        self.hub.say_more(self.pick(data), name, [Line("a"), Line("b")], least=least)
+
+    @precondition(lambda self: self.members)
+    @rule(data=st.data(), nick=NICKS, watched=st.booleans(), distant=st.booleans())
+    def watch(self, data: Any, nick: str, watched: bool, distant: bool) -> None:
+        member = self.pick(data)
+        member.distant = distant
+        if watched:
+            self.hub.watch(member, nick)
+        else:
+            self.hub.unwatch(member, nick)
+
+    @precondition(lambda self: self.members)
+    @rule(
+        data=st.data(),
+        what=st.sampled_from(["away", "real name", "host", "invisible", "operator", "put out"]),
+        yes=st.booleans(),
+    )
+    def be(self, data: Any, what: str, yes: bool) -> None:
+        hub = self.hub
+        member = self.pick(data)
+        {
+            "away": lambda: hub.set_away(member, "lunch" if yes else ""),
+            "real name": lambda: hub.set_real_name(member, "Ann" if yes else "Other"),
+            "host": lambda: hub.set_host(member, "x.hidden" if yes else "localhost"),
+            "invisible": lambda: hub.set_invisible(member, yes),
+            "operator": lambda: hub.set_server_operator(member, yes),
+            "put out": lambda: hub.put_out(member, self.pick(data), "enough"),
+        }[what]()
 
     @precondition(lambda self: self.members)
     @rule(data=st.data())
@@ -162,13 +249,43 @@ class HubMachine(RuleBasedStateMachine):
         assert len(rooms) <= BOUNDS["max_rooms"]
         for room in rooms:
             assert room.house or room.members, "an empty room vanishes"
-            assert len(room.bans) <= BOUNDS["bans_per_room"]
+            for listed in (*room.lists.values(), room.invited):
+                assert len(listed) <= BOUNDS["bans_per_room"]
             assert len(room.history) <= BOUNDS["history_kept"]
             assert not (room.house and room.operators)
         for member in self.members:
             assert len(member.rooms) <= BOUNDS["rooms_per_member"]
             assert member.outbox.size <= BOUNDS["outbox"]
             assert member.outbox.size == sum(map(len, member.outbox.chunks))
+
+    @invariant()
+    def bans_are_what_the_lists_say(self) -> None:
+        """What is remembered of who is banned is what would be found out anew."""
+        for room in self.hub.rooms:
+            for mode in LISTS:
+                assert all(mask.key == key for key, mask in self.masks(room.lists[mode]))
+            for member in self.here:
+                banned = room.lists_member(Mode.BAN, member)
+                exempt = room.lists_member(Mode.EXEMPT, member)
+                assert room.is_banned(member) is (banned and not exempt)
+
+    @staticmethod
+    def masks(listed: Any) -> list[Any]:
+        return [(key, each.mask) for key, each in listed.items()]
+
+    @invariant()
+    def those_who_watch_are_known_from_both_sides(self) -> None:
+        watchers = self.hub._state.watchers
+        from_members = {(key, member) for member in self.here for key in member.watched or ()}
+        assert {(key, each) for key, them in watchers.items() for each in them} == from_members
+        assert all(watchers.values()), "nobody is kept for nothing"
+        for member in self.here:
+            assert len(member.watched or ()) <= BOUNDS["watched"]
+
+    @invariant()
+    def counts_are_right(self) -> None:
+        assert self.hub.invisible_count == sum(each.invisible for each in self.here)
+        assert self.hub.operator_count == sum(each.server_operator for each in self.here)
 
     @invariant()
     def all_see_the_same_order(self) -> None:

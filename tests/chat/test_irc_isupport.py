@@ -39,11 +39,19 @@ def test_the_tokens_of_the_server() -> None:
     found = tokens(LIMITS)
     assert found["NETWORK"] == "Example Net"
     assert found["CHANLIMIT"] == "#:20"
-    assert found["MAXLIST"] == "beI:50"
+    assert found["MAXLIST"] == "b:50,e:50,I:50"
     assert found["TARGMAX"] == "PRIVMSG:4,NOTICE:4,JOIN:"
     assert found["MONITOR"] == "100"
     assert found["NICKLEN"] == "30"
     assert "CLIENTTAGDENY" not in found
+
+
+def test_each_list_has_a_bound_of_its_own() -> None:
+    """'MAXLIST=b:60,e:60,I:60 ... indicates that a client may set up to 60 "b" modes, "e" modes,
+    and 60 "I" modes'; 'beI:25' would be 'the maximum number of entries that all of the modes in
+    <modes>, combined, may set'."""
+    bounds = [pair.split(":") for pair in tokens(LIMITS)["MAXLIST"].split(",")]
+    assert bounds == [[mode, "50"] for mode in tokens(LIMITS)["CHANMODES"].split(",")[0]]
 
 
 @pytest.mark.parametrize("name", ["WHOX", "UTF8ONLY", "SAFELIST"])
@@ -117,21 +125,28 @@ def test_no_tokens_take_no_line() -> None:
 
 @given(
     st.text(st.characters(exclude_categories=["Cs"]), max_size=60),
-    st.lists(st.text("-abc/", min_size=1, max_size=30), max_size=8),
-    st.text("a", min_size=1, max_size=64),
+    st.lists(st.text("-abc/é", min_size=1, max_size=30), max_size=8),
 )
-def test_all_tokens_fit_their_lines(network: str, denied: list[str], client: str) -> None:
-    """'Most IRC servers limit messages to 512 bytes in length', and '<1-13 tokens>' each."""
+def test_tokens_keep_to_the_grammar(network: str, denied: list[str]) -> None:
     limits = replace(LIMITS, network=network, denied_tags=tuple(denied))
-    words = written(tokens(limits))
-    assert all(TOKEN.fullmatch(word) for word in words)
-    if max(map(len, words)) > 300:
-        return
+    assert all(TOKEN.fullmatch(word) for word in written(tokens(limits)))
+
+
+@given(
+    st.lists(st.integers(1, 200), min_size=1, max_size=30), st.text("aé", min_size=1, max_size=32)
+)
+def test_tokens_fill_lines_of_512_bytes(sizes: list[int], client: str) -> None:
+    """'Most IRC servers limit messages to 512 bytes in length', and '<1-13 tokens>' each."""
+    words = [f"A={'x' * size}" for size in sizes]
     found = lines(words, "irc.example.com", client)
-    assert all(len(line) <= 512 for line in found)
-    params = [irctokens.tokenise(line[:-2]).params for line in found]
-    assert all(1 <= len(some) - 2 <= 13 for some in params)
-    assert [token for some in params for token in some[1:-1]] == words
+    chunks = [irctokens.tokenise(line[:-2]).params[1:-1] for line in found]
+    assert [token for chunk in chunks for token in chunk] == words
+    assert all(line.endswith(b" :are supported by this server\r\n") for line in found)
+    for line, chunk, following in zip(found, chunks, [*chunks[1:], None], strict=True):
+        assert len(line) <= 512
+        assert 1 <= len(chunk) <= 13
+        if following is not None:
+            assert len(chunk) == 13 or len(line) + len(" ") + len(following[0]) > 512
 
 
 def test_a_token_longer_than_a_line_is_a_bug_of_ours() -> None:

@@ -276,6 +276,8 @@ def test_nul_cr_and_lf_are_refused(line: bytes, byte: bytes) -> None:
         (b"@label=\xff PRIVMSG #tea :hi", "PRIVMSG", {}),
         (b"@label=7 PRIVMSG #tea :" + b"x" * 510, "PRIVMSG", {"label": "7"}),
         (b"@label=7;+a=" + b"x" * 4094 + b" PRIVMSG #tea :x", "*", {}),
+        ("@label=é PRIVMSG #tea ".encode() + b"\xff", "PRIVMSG", {"label": "é"}),
+        (b"@label=\0 PRIVMSG #tea :hi", "PRIVMSG", {}),
         (b"\xff\xfe", "*", {}),
         (b":ann", "*", {}),
         (b"@label=7", "*", {"label": "7"}),
@@ -343,6 +345,7 @@ def test_tags_stand_in_front_in_the_order_given() -> None:
         (" A",),
         ("A ", "b"),
         ("A", "b", "", "c"),
+        ("A", "", "b", "c"),
         ("A", " ", "c"),
     ],
 )
@@ -512,10 +515,12 @@ def test_irctokens_reads_what_is_written(
 
 
 @given(st.binary(max_size=600) | st.binary(max_size=60).map(lambda line: b"@" + line))
+@example(b"@a=\0 PING x")
+@example(b"@a\r PING x")
 def test_any_line_is_read_or_refused(line: bytes) -> None:
     try:
         message = parse(line)
     except ParseError as error:
-        assert error.command
+        write("FAIL", error.command, "CODE", "text", tags=error.tags)
         return
     assert message is None or message.command

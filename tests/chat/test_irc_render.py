@@ -190,11 +190,11 @@ def test_several_lines() -> None:
 
 
 def test_many_modes_take_several_lines() -> None:
-    """MODES=6"""
+    """RFC 1459 section 2.3: a line has 15 parameters, so 13 arguments beside room and letters."""
     changes = tuple(Change(True, Mode.BAN, f"n{number}!*@*") for number in range(13))
     told = rendered(ModesChanged(*HEAD, "#c", changes))
-    assert [line.count("!*@*") for line in told] == [6, 6, 1]
-    assert told[0].startswith(f"{SOURCE} MODE #c +bbbbbb n0!*@*")
+    assert [line.count("!*@*") for line in told] == [12, 1]
+    assert told[0].startswith(f"{SOURCE} MODE #c +bbbbbbbbbbbb n0!*@*")
 
 
 @settings(max_examples=300, deadline=None)

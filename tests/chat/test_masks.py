@@ -37,6 +37,7 @@ from tcpd.chat.names import NICK_BYTES, ROOM_BYTES, fold
         ("[a-c]", "b", False),
         ("a*", "a\nb", True),
         ("a", "a\n", False),
+        ("a*b", "ab\n", False),
     ],
 )
 def test_two_characters_are_wild(pattern: str, text: str, matches: bool) -> None:

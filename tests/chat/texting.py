@@ -31,6 +31,8 @@ class PlainContext:
         self.started = 0.0
         self.hub = hub
         self.counters = ServiceCounters()
+        self.reloads: list[Any] = []
+        self.reload = self.reloads.append
 
     def directory(self) -> list[Any]:
         return []

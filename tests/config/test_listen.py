@@ -18,7 +18,7 @@ from tcpd.config.listen import (
     parse_listener,
 )
 
-WORDS = frozenset({"udp", "starttls"})
+WORDS = frozenset({"udp", "starttls", "websocket"})
 
 
 @pytest.mark.parametrize(
@@ -29,6 +29,16 @@ WORDS = frozenset({"udp", "starttls"})
         ("*:6697 tls=main", Listener(Address("*", 6697), tls="main")),
         ("*:7100 starttls=main", Listener(Address("*", 7100), starttls="main")),
         ("*:7 udp", Listener(Address("*", 7), udp=True)),
+        ("*:7 websocket", Listener(Address("*", 7), websocket=True)),
+        (
+            "*:7 tls=main websocket proxy=192.0.2.0/24",
+            Listener(
+                Address("*", 7),
+                tls="main",
+                websocket=True,
+                proxy=TrustedProxies((ip_network("192.0.2.0/24"),)),
+            ),
+        ),
         ("unix:/run/x", Listener(UnixSocket("/run/x", 0o660))),
         ("unix:/run/x mode=0600 tls=a", Listener(UnixSocket("/run/x", 0o600), tls="a")),
         (
@@ -84,7 +94,10 @@ def test_takes_and_shows(text: str, listener: Listener) -> None:
         ("*:7 proxy=unix", "write the proxies' networks"),
         ("unix:/x proxy=10.0.0.0/8", "write proxy=unix"),
         ("*:7 udp proxy=10.0.0.0/8", "no TLS or PROXY header"),
-        ("*:7 websocket", "not a word of a listener"),
+        ("*:7 websockets", "not a word of a listener"),
+        ("*:7 websocket=yes", "not a word of a listener"),
+        ("*:7 websocket udp", "does not go with udp"),
+        ("*:7 websocket starttls=a", "does not go with udp or starttls="),
         ("*:7 tls=a starttls=b", "exclude each other"),
         ("*:7 udp tls=a", "no TLS"),
         ("systemd:", "needs the name"),
@@ -100,6 +113,12 @@ def test_refuses_with_a_sentence(text: str, says: str) -> None:
 def test_a_word_that_the_kind_does_not_know_is_refused() -> None:
     with pytest.raises(ValueError, match="'udp' is not for this protocol"):
         parse_listener("*:7 udp", frozenset())
+    with pytest.raises(ValueError) as caught:
+        parse_listener("*:7 websocket", frozenset({"udp", "starttls"}))
+    assert str(caught.value) == (
+        "'websocket' is not for this protocol, whose listeners take tls=NAME and starttls=NAME "
+        "and udp"
+    )
 
 
 @given(st.text(min_size=1).filter(str.strip))

@@ -20,7 +20,7 @@ from tcpd.config.listen import PrivateSocket
 from tcpd.config.settings import TcpdSettings
 from tcpd.daemon.banfile import BanFile, BanFileError
 from tcpd.daemon.control.access import Peer, may_operate
-from tcpd.daemon.control.answer import size, span, table
+from tcpd.daemon.control.answer import table
 from tcpd.daemon.control.connections import end_gently
 from tcpd.daemon.control.door import control
 from tcpd.daemon.surroundings import Surroundings
@@ -45,7 +45,7 @@ def test_only_operator_commands_are_there_and_the_usual_three(house: House) -> N
     names = re.findall(r"^214[- ]([A-Z]+)", operator.ask("HELP"), re.M)
     assert " ".join(names) == (
         "BAN BANS CHECK CONNECTION CONNECTIONS DRAIN EVENTS HANDSHAKE HELP KICK LIMITS LOG "
-        "PING QUIT RELOAD RESUME ROOMS SERVICES STATUS UNBAN"
+        "PING QUIT RELOAD REOPEN RESUME ROOMS SERVICES STATUS UNBAN"
     )
     assert operator.ask("PING x") == "250 PONG x"
     assert operator.ask("ECHO x").startswith("500 ")
@@ -488,22 +488,6 @@ def test_whatever_is_sent_the_daemon_goes_on(lines: list[bytes]) -> None:
 
 
 # --- small things ---
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0, "0s"), (59.9, "59s"), (192, "3m12s"), (18060, "5h01m"), (1047600, "12d03h"), (-1, "0s")],
-)
-def test_spans(seconds: float, text: str) -> None:
-    assert span(seconds) == text
-
-
-@pytest.mark.parametrize(
-    ("count", "text"),
-    [(0, "0"), (999, "999"), (1000, "1.0K"), (20 << 20, "20M"), (5 << 40, "5.0T")],
-)
-def test_sizes(count: int, text: str) -> None:
-    assert size(count) == text
 
 
 def test_tables() -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import socket
+import sys
 import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,7 +21,7 @@ from zope.interface import implementer
 from tcpd.config import ini
 from tcpd.config.build import build
 from tcpd.config.settings import Settings
-from tcpd.daemon import logs
+from tcpd.daemon import logfile, logs
 from tcpd.daemon.compose import SECTIONS
 from tcpd.daemon.daemon import Daemon
 from tcpd.daemon.logs import LogFault, Logs
@@ -49,11 +51,12 @@ def closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
         return make_and_note
 
-    monkeypatch.setattr(logs.LogFile, "fromFullPath", noting(logs.LogFile.fromFullPath))
+    monkeypatch.setattr(logfile.LogFile, "fromFullPath", noting(logfile.LogFile.fromFullPath))
     monkeypatch.setattr(logs, "Journal", noting(logs.Journal))
     yield
     for each in opened:
-        each.close()
+        if not getattr(each, "closed", False):
+            each.close()
 
 
 @pytest.fixture
@@ -75,7 +78,7 @@ class Reactor(MemoryReactorClock):
 def log_of(form: str, twistd: dict[str, Any], threshold: Threshold | None = None) -> Logger | None:
     """Install a log as twistd would find it; ``None`` if it finds none."""
     application: Any = Application("tcpd")
-    Logs(form, threshold or Threshold(), twistd, Reactor()).install(application)
+    Logs(form, 1 << 20, threshold or Threshold(), twistd, Reactor()).install(application)
     observer = application.getComponent(ILogObserver, None)
     return None if observer is None else Logger("test", observer=observer)
 
@@ -138,6 +141,56 @@ def test_a_log_that_cannot_be_opened_stops_the_start(twistd: dict[str, Any], sen
     assert str(caught.value) == sentence
 
 
+@pytest.mark.parametrize("most", [0, 100])
+def test_a_log_file_is_rotated_at_the_size_that_is_asked_for(most: int, tmp_path: Path) -> None:
+    path = tmp_path / "tcpd.log"
+    file = logfile.OpenedLog(str(path), most)
+    for number in range(7):
+        file.write(f"{number} {'x' * 47}\n")
+    names = ["tcpd.log", "tcpd.log.1", "tcpd.log.2", "tcpd.log.3"]
+    assert sorted(each.name for each in tmp_path.iterdir()) == (names if most else names[:1])
+    found = "".join(each.read_text() for each in tmp_path.iterdir())
+    assert sorted(re.findall(r"\d", found)) == list("0123456")
+
+
+def test_a_log_file_that_was_moved_is_opened_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("logs").mkdir()
+    opened = Logs("text", 0, Threshold(), {"logfile": "logs/tcpd.log"}, Reactor())
+    file = opened.open(sys.stdout)
+    monkeypatch.chdir("/")  # as a daemon does
+    file.write("one\n")
+    (tmp_path / "logs/tcpd.log").rename(tmp_path / "logs/old")
+    file.write("two\n")
+    assert opened.reopen() == str(tmp_path / "logs/tcpd.log")
+    file.write("three\n")
+    assert (tmp_path / "logs/old").read_text() == "one\ntwo\n"
+    assert (tmp_path / "logs/tcpd.log").read_text() == "three\n"
+    # again, with nothing moved: it goes on behind what is there
+    opened.reopen()
+    file.write("four\n")
+    assert (tmp_path / "logs/tcpd.log").read_text() == "three\nfour\n"
+
+
+def test_a_log_that_cannot_be_opened_anew_goes_on_where_it_was(tmp_path: Path) -> None:
+    opened = Logs("text", 0, Threshold(), {"logfile": str(tmp_path / "logs/x")}, Reactor())
+    (tmp_path / "logs").mkdir()
+    file = opened.open(sys.stdout)
+    (tmp_path / "logs").rename(tmp_path / "moved")
+    with pytest.raises(LogFault, match="No such file or directory; it goes on where it was"):
+        opened.reopen()
+    file.write("still here\n")
+    assert (tmp_path / "moved/x").read_text() == "still here\n"
+
+
+def test_what_is_no_file_is_not_opened_anew() -> None:
+    for twistd in ({"nodaemon": True}, {"syslog": True}):
+        with pytest.raises(LogFault, match="does not go to a file"):
+            Logs("text", 0, Threshold(), twistd, Reactor()).reopen()
+
+
 def test_logger_of_twistd_wins() -> None:
     assert log_of("json", {"nodaemon": True, "logger": "some.factory"}) is None
 
@@ -148,9 +201,9 @@ def test_an_observer_that_an_application_has_is_left_alone() -> None:
 
     application: Any = Application("tcpd")
     application.setComponent(ILogObserver, mine)
-    Logs("json", Threshold(), {"nodaemon": True}, Reactor()).install(application)
+    Logs("json", 0, Threshold(), {"nodaemon": True}, Reactor()).install(application)
     assert application.getComponent(ILogObserver) is mine
-    Logs("json", Threshold(), {"nodaemon": True}, Reactor()).install(MultiService())
+    Logs("json", 0, Threshold(), {"nodaemon": True}, Reactor()).install(MultiService())
 
 
 def test_the_level_holds_for_what_is_installed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 from daemon.house import House, service, settings
@@ -43,3 +43,17 @@ def test_a_hang_up_before_the_start_is_over_is_heard() -> None:
     reloader.setServiceParent(house.daemon)
     house.daemon.privilegedStartService()
     assert signal.getsignal(signal.SIGHUP) == reloader._hang_up
+
+
+def test_a_service_may_ask_for_a_reload() -> None:
+    """It comes in another turn, for the service itself may be another then."""
+    house = House(service("a", "1"))
+    reloader = Reloader(house.daemon, lambda: settings(service("a", "1, 2")), house.reactor)
+    reloader.setServiceParent(house.daemon)
+    told: list[tuple[bool, Sequence[str]]] = []
+    house.daemon.contexts["a"].reload(lambda ok, lines: told.append((ok, lines)))
+    assert told == []
+    assert house.open == {"tcp 127.0.0.1:1"}
+    house.reactor.advance(0)
+    assert house.open == {"tcp 127.0.0.1:1", "tcp 127.0.0.1:2"}
+    assert told == [(True, ("service a: listening on 127.0.0.1:2",))]

@@ -36,7 +36,7 @@ def distributions(tmp_path_factory: pytest.TempPathFactory, wheelhouse: Path) ->
     """Build all three, each in a tree of its own."""
     top = tmp_path_factory.mktemp("build")
     builder = Environment(top, wheelhouse)
-    builder.pip("install", "--quiet", "setuptools>=77")
+    builder.pip("install", "--quiet", "setuptools>=77", "docutils>=0.19")
     wheel = builder.build("wheel", installing.copy_checkout(top / "for-wheel"), top / "wheel")
     sdist = builder.build("sdist", installing.copy_checkout(top / "for-sdist"), top / "sdist")
     (top / "unpacked").mkdir()

@@ -34,7 +34,7 @@ def files_in(checkout: Path, directory: str) -> dict[str, bytes]:
     }
 
 
-def test_a_wheel_holds_the_package_the_plugin_and_the_samples(
+def test_a_wheel_holds_the_package_the_plugin_the_samples_and_the_manual(
     distributions: Distributions, checkout: Path
 ) -> None:
     expected = files_in(checkout, "tcpd") | files_in(checkout, "twisted")
@@ -46,6 +46,8 @@ def test_a_wheel_holds_the_package_the_plugin_and_the_samples(
     for name, content in files_in(checkout, "etc").items():
         expected[f"data/share/tcpd/{name}"] = content
     held = files_of_wheel(distributions.wheel)
+    manual = [held.pop(name) for name in [*held] if name.startswith("data/share/man/man")]
+    assert len(manual) == len(files_in(checkout, "docs/man"))
     assert held.keys() == expected.keys()  # first, for a difference of contents takes long to tell
     assert held == expected
 

@@ -53,8 +53,10 @@ def test_a_wheel_installs_and_leaves_twisted_alone(
     version = distributions.wheel.name.split("-")[1]
     told = environment.run("twistd", "tcpd", "--version")
     assert told.startswith(f"tcpd {version}, Twisted ")
+    page = environment.directory / "share" / "man" / "man5" / "tcpd.ini.5"
     sample = environment.directory / "share" / "tcpd" / "etc" / "tcpd.ini"
     assert sample.read_bytes() == (installing.ROOT / "etc" / "tcpd.ini").read_bytes()
+    assert "tcpd.ini - " in page.read_text("utf-8").replace("\\-", "-")
 
     environment.pip("uninstall", "--quiet", "--yes", "tcpd")
     left = environment.run("twistd", "--help")
@@ -62,6 +64,7 @@ def test_a_wheel_installs_and_leaves_twisted_alone(
     assert "\n    web " in left
     assert_twisted_is_whole(environment)
     assert not sample.exists()
+    assert not page.exists()
     assert not list(environment.directory.glob("lib/python*/site-packages/tcpd*"))
 
 

@@ -141,6 +141,8 @@ def test_a_daemon_that_is_not_root_stays_who_it_is() -> None:
 
 def test_the_path_is_there_even_where_the_daemon_has_none() -> None:
     assert "/usr/bin" in clean_environment({}, ())["PATH"].split(":")
+    manager = {"NOTIFY_SOCKET": "/run/systemd/notify", "WATCHDOG_USEC": "30000000"}
+    assert clean_environment(manager, ()).keys() == {"PATH"}, "a program is not the daemon"
     assert clean_environment({"PATH": "/a", "LANG": "C", "HOME": "/h"}, (("LANG", "x"),)) == {
         "PATH": "/a",
         "LANG": "x",

@@ -31,6 +31,7 @@ class Context:
     reactor: object = None
     uid: int = 1000
     counters: ServiceCounters = field(default_factory=ServiceCounters)
+    reload: object = None
 
     def directory(self) -> list[ServiceEntry]:
         return []

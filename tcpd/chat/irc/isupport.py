@@ -31,7 +31,7 @@ class Limits:
 
     :ivar network: the name of the network; any text.
     :ivar rooms: how many rooms one may be in.
-    :ivar list_entries: how many entries the lists of a room, ``b``, ``e`` and ``I``, have together.
+    :ivar list_entries: how many entries each of the lists of a room has, ``b``, ``e`` and ``I``.
     :ivar modes: how many modes with a parameter one MODE changes.
     :ivar monitored: how many names one may monitor.
     :ivar targets: how many targets a command takes, ``None`` for any number; by command.
@@ -82,7 +82,8 @@ def tokens(limits: Limits) -> dict[str, str]:
         "EXCEPTS": "e",
         "INVEX": "I",
         "MODES": str(limits.modes),
-        "MAXLIST": f"beI:{limits.list_entries}",
+        # "beI:100" would be 100 for all of them together
+        "MAXLIST": ",".join(f"{mode}:{limits.list_entries}" for mode in "beI"),
         "CHANLIMIT": f"#:{limits.rooms}",
         "TARGMAX": ",".join(targets),
         "NICKLEN": str(limits.nick),

@@ -17,7 +17,7 @@ class IrcKind:
     name = "irc"
     summary = "The same rooms for IRC clients."
     settings = IrcSettings
-    words: frozenset[str] = frozenset()
+    words: frozenset[str] = frozenset({"websocket"})
     idle = 0.0
     sample_listen = "127.0.0.1:7667"
     tells_handshakes = True

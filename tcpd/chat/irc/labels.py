@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from tcpd.chat.irc.message import write, write_tags
 from tcpd.chat.outbox import FlushSet, Outbox
+
+if TYPE_CHECKING:
+    from tcpd.chat.irc.session import Session
 
 #: The longest label: "The value MUST NOT exceed 64 bytes." A longer one is none.
 LABEL_BYTES = 64
@@ -121,3 +125,18 @@ def _words(line: bytes) -> tuple[bytes, bytes]:
     while words and words[0][:1] in (b"@", b":"):
         words.pop(0)
     return words[0], words[1] if len(words) > 1 else b""
+
+
+def later(session: Session) -> Callable[[Callable[[], None]], None]:
+    """Leave the answer to the line that is being obeyed for later: something is waited for.
+
+    :return: called with what gives the answer, has it given, with the label of the line if it has
+        one; unless the conversation is over by then.
+    """
+    label, session.label = session.label, None
+
+    def give(answer: Callable[[], None]) -> None:
+        if not session.over:
+            session.answer(label, answer)
+
+    return give

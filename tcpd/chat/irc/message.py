@@ -23,6 +23,7 @@ TAGS_BYTES = 4094
 NO_TAGS: Mapping[str, str] = MappingProxyType({})
 
 _KEY = re.compile(r"[^\0\r\n ;=]+")
+_CONTROL = re.compile(r"[\0\r\n]")
 _ESCAPED = re.compile(r"\\(.?)", re.DOTALL)
 _UNESCAPE = {":": ";", "s": " ", "\\": "\\", "r": "\r", "n": "\n"}
 _ESCAPE = str.maketrans({";": "\\:", " ": "\\s", "\\": "\\\\", "\r": "\\r", "\n": "\\n"})
@@ -99,7 +100,7 @@ def parse(line: bytes) -> Message | None:
     if "\0" in text or "\r" in text or "\n" in text:
         raise ParseError(Fault.CONTROL, line)
     if tagged:
-        if "\0" in tagged or "\r" in tagged or "\n" in tagged:
+        if _CONTROL.search(tagged) is not None:
             raise ParseError(Fault.CONTROL, line)
         tags = _read_tags(tagged[1:])
     text = text.lstrip(" ")
@@ -244,8 +245,9 @@ def _what_can_be_told(line: bytes) -> tuple[Mapping[str, str], str]:
         data, _, line = line.partition(b" ")
         if len(data) - 1 > TAGS_BYTES:
             return tags, "*"
-        if data.isascii():
-            tags = _read_tags(data[1:].decode())
+        text = data.decode(errors="replace")
+        if "\ufffd" not in text and _CONTROL.search(text) is None:
+            tags = _read_tags(text[1:])
     words = [word for word in line[:LINE_BYTES].split(b" ") if word]
     if words and words[0][:1] == b":":
         words = words[1:]

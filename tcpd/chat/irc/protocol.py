@@ -15,17 +15,20 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from tcpd.chat.edge import DoorFactory, DoorProtocol
+from tcpd.chat.hosts import Address
 from tcpd.chat.irc.commands.connection import tell_tokens
 from tcpd.chat.irc.isupport import changed
 from tcpd.chat.irc.message import write
 from tcpd.chat.irc.passwords import PasswordChecks, Run, at_once
+from tcpd.chat.irc.reverse import ReverseNames
 from tcpd.chat.irc.server import IrcServer
 from tcpd.chat.irc.session import LINE_BYTES, Session
 from tcpd.chat.irc.settings import IrcSettings
 from tcpd.chat.irc.sts import tls_port
 from tcpd.chat.outbox import Outbox
 from tcpd.config.errors import SettingError
-from tcpd.interfaces import IContext, IReconfigurable, IRefusing
+from tcpd.interfaces import IConnection, IContext, IReconfigurable, IRefusing, IWebSocketFactory
+from tcpd.net.websocket_settings import IRCV3, WebSocketOptions
 from tcpd.policy.reasons import Refusal
 
 _log = Logger()
@@ -48,17 +51,38 @@ class IrcProtocol(DoorProtocol):
 
     def converse(self, outbox: Outbox, connection: Any) -> Session:
         self._irc.protocols[self] = None
-        address = None if connection is None else connection.address
-        secure = connection is not None and (connection.tls is not None or address is None)
-        return Session(
+        session = Session(
             self._irc.server,
             outbox,
-            address,
-            secure,
-            self.hang_up,
-            self.cut,
-            None if connection is None else partial(self.facts, connection),
+            None if connection is None else connection.address,
+            connection is not None and _is_secure(connection),
+            self,
         )
+        self._ask_name(session)
+        return session
+
+    def _ask_name(self, session: Session) -> None:
+        """Have the client shown by the name of its address, if that is wanted."""
+        address = session.address
+        shown = self._irc.hub.hosts.shown == "address"
+        if address is None or address.is_loopback or not (shown and self._irc.settings.resolve):
+            return
+
+        def told(name: str) -> None:
+            # a gateway may have told meanwhile that the client is elsewhere
+            if session.over or session.address != address:
+                return
+            session.host = name
+            if session.member is not None:
+                self._irc.hub.set_host(session.member, name)
+
+        self._irc.names.ask(address, told)
+
+    def stand_for(self, address: Address) -> Refusal | None:
+        """See :class:`tcpd.chat.irc.edge.Edge`."""
+        connection: Any = IConnection(self.transport, None)
+        refusal: Refusal | None = None if connection is None else connection.stand_for(address)
+        return refusal
 
     def dataReceived(self, data: bytes) -> None:
         self._heard = True
@@ -91,7 +115,7 @@ class IrcProtocol(DoorProtocol):
             session.finish(f"Ping timeout: {seconds} seconds")
 
 
-@implementer(IReconfigurable, IRefusing)
+@implementer(IReconfigurable, IRefusing, IWebSocketFactory)
 class IrcFactory(DoorFactory):
     """What the connections of one IRC door share.
 
@@ -108,6 +132,7 @@ class IrcFactory(DoorFactory):
         self._looking: IDelayedCall | None = None
         now = context.wall_clock()
         self.server = IrcServer(
+            service=self.service,
             name=self.server_name,
             version=f"tcpd-{metadata.version('tcpd')}",
             hub=self.hub,
@@ -117,10 +142,11 @@ class IrcFactory(DoorFactory):
             wall_clock=context.wall_clock,
             clock=self.clock.seconds,
             count=self.counters.events,
-            reload=lambda: (),
             passwords=PasswordChecks(_elsewhere(context.reactor)),
+            reload=context.reload,
             tls_port=partial(_tls_port, context),
         )
+        self.names = ReverseNames(context.reactor, self.clock.seconds)
         self.reconfigure(settings)
 
     def reconfigure(self, settings: IrcSettings) -> None:
@@ -128,6 +154,12 @@ class IrcFactory(DoorFactory):
         self.server.motd = _motd(settings.motd)
         before = self.server.tokens()
         self.settings = self.server.settings = settings
+        self.websocket = WebSocketOptions(
+            longest=LINE_BYTES,
+            subprotocols=IRCV3,
+            origins=settings.websocket_origins,
+            ping=settings.websocket_ping,
+        )
         if news := changed(before, self.server.tokens()):
             for protocol in list(self.protocols):
                 protocol.tell_tokens(news)
@@ -162,6 +194,16 @@ class IrcFactory(DoorFactory):
         for protocol in list(self.protocols):
             protocol.look()
         self._look_later()
+
+
+def _is_secure(connection: Any) -> bool:
+    """Whether nobody on the way can read along, up to a proxy that is trusted."""
+    proxy = connection.proxy
+    return (
+        connection.tls is not None
+        or connection.address is None
+        or (proxy is not None and proxy.ssl is not None)
+    )
 
 
 def _elsewhere(reactor: Any) -> Run:

@@ -34,6 +34,7 @@ class Registration:
     :ivar user: empty before it named one.
     :ivar real_name: likewise.
     :ivar password: what it gave for the server's; ``None`` for nothing.
+    :ivar held: how many things registration waits for that are being found out.
     :ivar negotiating: whether it talks about capabilities, so that registration waits for CAP END.
     :ivar away: why it is away from the beginning; empty if it is not.
     """
@@ -43,6 +44,7 @@ class Registration:
         "_lines",
         "_passed",
         "away",
+        "held",
         "negotiating",
         "nick",
         "password",
@@ -55,6 +57,7 @@ class Registration:
         self.user = ""
         self.real_name = ""
         self.password: str | None = None
+        self.held = 0
         self.negotiating = False
         self.away = ""
         self._lines = 0
@@ -83,7 +86,9 @@ class Registration:
 
     def complete(self, session: Session) -> None:
         """Register the client, if all is said that has to be."""
-        if session.member is not None or self.negotiating or not (self.nick and self.user):
+        if session.member is not None or self.negotiating or self.held:
+            return
+        if not (self.nick and self.user):
             return
         server = session.server
         if server.settings.password is not None and not self._passed:

@@ -59,8 +59,8 @@ RELEVANT = frozenset(
 
 STATUS = {Mode.OPERATOR: "@", Mode.HALF_OPERATOR: "%", Mode.VOICE: "+"}
 
-#: How many changes of modes stand in one line; more are told in several.
-CHANGES_A_LINE = 6
+#: How many changes of modes stand in one line at most, for RFC 1459 has 15 parameters in it.
+_CHANGES_A_LINE = 12
 
 _VERBS = {Kind.NOTICE: "NOTICE", Kind.TAGS: "TAGMSG"}
 
@@ -117,6 +117,10 @@ class IrcFormat:
         needed = _NEEDED.get(type(event))
         if needed is not None and needed not in self._caps:
             return b""
+        return self.told(event)
+
+    def told(self, event: Event) -> bytes:
+        """Write an event for whom it is about, whatever else they are told."""
         match event:
             case Joined():
                 return self._joined(event)
@@ -167,8 +171,7 @@ class IrcFormat:
         else:
             data = self._bodies.of(event)
         if event.away and caps.AWAY_NOTIFY in self._caps:
-            # "clients will be sent an AWAY message ... when a user joins and has an away message
-            # set"
+            # "as well as when a user joins and has an away message set": away-notify
             away = write("AWAY", event.away, source=source, colon=True)
             return tags + data + self._tags(event, msgid=False) + away
         return tags + data
@@ -249,12 +252,20 @@ class _Bodies:
         return data if len(data) <= LINE_BYTES else cut_to(data)
 
     def modes(self, event: ModesChanged) -> Iterator[bytes]:
-        """The lines of changes, a few changes in each."""
+        """The lines of changes: one, or as many as it takes to carry them."""
         source = str(event.who)
-        changes = event.changes
-        for at in range(0, len(changes), CHANGES_A_LINE):
-            words = change_words(changes[at : at + CHANGES_A_LINE])
-            yield write("MODE", event.room, *words, source=source)
+        space = LINE_BYTES - len(f":{source} MODE {event.room} \r\n".encode())
+        chunk: list[Change] = []
+        left = space
+        for change in event.changes:
+            # the sign, the letter, and a space before the argument
+            size = 3 + len(_argument(change).encode())
+            if chunk and (size > left or len(chunk) == _CHANGES_A_LINE):
+                yield write("MODE", event.room, *change_words(chunk), source=source)
+                chunk, left = [], space
+            chunk.append(change)
+            left -= size
+        yield write("MODE", event.room, *change_words(chunk), source=source)
 
     def _written(self, event: Event) -> bytes:
         if isinstance(event, Said | PrivateSaid):
@@ -273,11 +284,13 @@ def change_words(changes: Iterable[Change]) -> list[str]:
             sign = wanted
             letters += sign
         letters += change.mode
-        if change.whom is not None:
-            arguments.append(change.whom.nick)
-        elif change.argument:
-            arguments.append(change.argument)
+        if argument := _argument(change):
+            arguments.append(argument)
     return [letters, *arguments]
+
+
+def _argument(change: Change) -> str:
+    return change.argument if change.whom is None else change.whom.nick
 
 
 def _speaker(event: SaidMore | PrivateSaid | Said) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from tcpd.chat.hub import Hub
@@ -20,6 +20,9 @@ from tcpd.chat.settings import AWAY_BYTES, KEY_BYTES, REAL_NAME_BYTES, REASON_BY
 USER_CHARACTERS = 12
 HOST_CHARACTERS = 63
 
+#: How many rooms, masks and conditions a LIST takes.
+LIST_TARGETS = 20
+
 #: How many targets commands take.
 TARGETS = {
     "PRIVMSG": 4,
@@ -29,7 +32,7 @@ TARGETS = {
     "PART": None,
     "KICK": 4,
     "NAMES": 1,
-    "LIST": None,
+    "LIST": LIST_TARGETS,
     "WHOIS": 1,
     "MONITOR": None,
 }
@@ -42,6 +45,7 @@ MODES = 6
 class IrcServer:
     """One service as its conversations know it.
 
+    :ivar service: its name in the ini file.
     :ivar name: what it calls itself.
     :ivar version: of tcpd.
     :ivar hub: the rooms.
@@ -50,14 +54,17 @@ class IrcServer:
     :ivar created: when the daemon started, in seconds since 1970 UTC.
     :ivar wall_clock: seconds since 1970 UTC.
     :ivar clock: seconds, for durations.
-    :ivar count: raised by a word; see docs/reference/metrics.rst.
-    :ivar reload: has the daemon read its configuration again; gives a sentence for each thing that
-        was done, and raises ``ValueError`` with what is wrong.
+    :ivar count: raised by a word: ``registered``, ``commands``, ``unknown-commands``,
+        ``bad-lines``, ``bad-passwords``, ``operators``, ``operators-refused``, ``gateways``,
+        ``gateways-refused``, ``throttled``, ``dropped``.
     :ivar passwords: checks those that clients say.
+    :ivar reload: has the daemon read its configuration again; see
+        :class:`tcpd.interfaces.IContext`.
     :ivar tls_port: tells the port where clients can speak TLS; ``None`` for none.
     :ivar entering: how many clients have not registered yet.
     """
 
+    service: str
     name: str
     version: str
     hub: Hub
@@ -67,8 +74,8 @@ class IrcServer:
     wall_clock: Callable[[], float]
     clock: Callable[[], float]
     count: Counter[str]
-    reload: Callable[[], Iterable[str]]
-    passwords: PasswordChecks = field(default_factory=PasswordChecks)
+    passwords: PasswordChecks
+    reload: Callable[[Callable[[bool, Sequence[str]], None]], None]
     tls_port: Callable[[], int | None] = lambda: None
     formats: Formats = field(default_factory=Formats)
     entering: int = 0
@@ -101,7 +108,7 @@ class IrcServer:
             Limits(
                 network=self.settings.network,
                 rooms=bounds.rooms_per_member,
-                list_entries=bounds.bans_per_room * 3,
+                list_entries=bounds.bans_per_room,
                 modes=MODES,
                 monitored=bounds.watched,
                 targets=TARGETS,

@@ -13,8 +13,9 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from tcpd.chat.irc import caps, numerics
-from tcpd.chat.irc.commands import channels, multiline
+from tcpd.chat.irc.commands import multiline, operating
 from tcpd.chat.irc.commands.table import COMMANDS
+from tcpd.chat.irc.edge import Edge
 from tcpd.chat.irc.labels import LABEL_BYTES, Answer, labelled, tagged
 from tcpd.chat.irc.message import Fault as Unreadable
 from tcpd.chat.irc.message import Message, ParseError, parse, write
@@ -49,15 +50,15 @@ class Session:
     :param outbox: where all that is said to the client goes.
     :param address: the client's, or ``None``.
     :param secure: whether nobody on the way can read along.
-    :param hang_up: called once when the conversation is over, with a last line in the outbox.
-    :param cut: called once if the client does not read: the connection is to be ended at once.
-    :param facts: tells of the connection; ``None`` where nothing is known of it.
+    :param edge: the connection.
 
     :ivar member: ``None`` until the client is registered.
     :ivar caps: the capabilities that are in use.
     :ivar version_302: whether the client has told CAP LS so, and is told values.
     :ivar entry: what the client has said of itself before.
+    :ivar refused: how often it was wrong about an operator's password.
     :ivar host: where it is, if others than its address tell; ``None`` leaves it to the hub.
+    :ivar label: of the line that is being obeyed; :func:`tcpd.chat.irc.labels.later` takes it.
     :ivar multiline: the message of several lines that the client is sending, if it is.
     :ivar telling: see :class:`tcpd.chat.edge.Conversation`.
     """
@@ -65,21 +66,21 @@ class Session:
     __slots__ = (
         "_answering",
         "_batches",
-        "_cut",
         "_ended",
-        "_facts",
-        "_hang_up",
         "_joins",
         "_nicks",
         "_over",
         "_telling",
         "address",
         "caps",
+        "edge",
         "entry",
         "host",
+        "label",
         "member",
         "multiline",
         "outbox",
+        "refused",
         "secure",
         "server",
         "slow",
@@ -92,9 +93,7 @@ class Session:
         outbox: Outbox,
         address: Address | None,
         secure: bool,
-        hang_up: Callable[[], None],
-        cut: Callable[[], None],
-        facts: Callable[[], Facts] | None = None,
+        edge: Edge,
     ) -> None:
         self.server = server
         self.outbox = outbox
@@ -104,20 +103,24 @@ class Session:
         self.member: Member | None = None
         self.caps = caps.NONE
         self.version_302 = False
+        self.refused = 0
         self.entry = Registration()
         self.host: str | None = None
         self.multiline: multiline.Batch | None = None
         self._batches = 0
         self._telling: Iterator[bytes] | None = None
         self._over = False
+        self.label: str | None = None
         self._answering: Answer | None = None
         self._ended = False
-        self._hang_up = hang_up
-        self._cut = cut
-        self._facts = facts
+        self.edge = edge
         self._joins: TokenBucket | None = None
         self._nicks: TokenBucket | None = None
         server.entering += 1
+
+    def facts(self) -> Facts | None:
+        """What is known of the client's own connection; ``None`` if nothing is."""
+        return self.edge.facts()
 
     # --- the client's side: see tcpd.chat.edge.Conversation ---
 
@@ -166,6 +169,10 @@ class Session:
         else:
             self.answer(label, partial(self._obey, message))
 
+    def is_costly(self, line: bytes | Fault) -> bool:
+        # with tags, it may stand anywhere
+        return not isinstance(line, Fault) and b"JOIN" in line.upper()
+
     def tell_more(self) -> None:
         telling = self._telling
         size = 0
@@ -212,7 +219,7 @@ class Session:
         if self._answering is not None:
             self._ended = True
         else:
-            self._hang_up()
+            self.edge.hang_up()
 
     def _error(self, why: str) -> bytes:
         return self.timed(write("ERROR", f"Closing Link: {self.name} ({why})", colon=True))
@@ -296,6 +303,10 @@ class Session:
         else:
             self.from_server("NOTICE", self.name, f"{command}: {text}", colon=True)
 
+    def show(self, event: Event) -> None:
+        """Say an event that is about this very client."""
+        self._put(self.server.formats.of(self.caps).told(event))
+
     def timed(self, line: bytes) -> bytes:
         """A line with the time, if the client wants it."""
         if caps.SERVER_TIME in self.caps:
@@ -321,17 +332,13 @@ class Session:
         if member is None:
             return
         match event:
-            case Joined(room=name):
-                channels.joined(self, member, name)
+            case Joined() | Invited() | RoomRenamed():
+                operating.happened(self, member, event)
             case PrivateSaid():
                 if self._answering is not None and event.whom.id == member.id:
                     self._answering.leave_out(member.format.render(event))
                 if member.echo:
                     self._put(member.format.render(event))
-            case Invited():
-                channels.invited(self, member, event)
-            case RoomRenamed():
-                channels.room_renamed(self, member, event)
 
     def appeared(self, who: Who) -> None:
         self.numeric(numerics.RPL_MONONLINE, text=str(who))
@@ -348,7 +355,7 @@ class Session:
         self._over = True
         self._telling = None
         self.server.count["dropped"] += 1
-        self._cut()
+        self.edge.cut()
 
     # --- for commands ---
 
@@ -365,25 +372,29 @@ class Session:
             return
         self.server.hub.settle()
         answer = self._answering = Answer(self.outbox)
+        self.label = label
         try:
             self._redirect(answer.outbox)
             act()
             self.server.hub.settle()
         finally:
-            self._answering = None
+            later = self.label is None
+            self.label = self._answering = None
             self._redirect(answer.real)
-        self._batches += 1
         telling, self._telling = self._telling, None
         unlabelled, said = answer.lines()
-        name = f"b{self._batches}"
         for line in unlabelled:
             self._put(line)
+        if later and not said and telling is None:
+            return
+        self._batches += 1
+        name = f"b{self._batches}"
         lines = labelled(said, telling, label, name, self.server.name, self.timed)
         if telling is None or self._over:
             for line in lines:
                 self._put(line)
             if self._ended:
-                self._hang_up()
+                self.edge.hang_up()
         else:
             self._telling = lines
 
@@ -396,6 +407,7 @@ class Session:
     def registered(self, member: Member) -> None:
         """The client is a member now."""
         self.member = member
+        self.entry = _REGISTERED
         self.server.entering -= 1
         self.server.count["registered"] += 1
         self._equip(member)
@@ -474,5 +486,8 @@ class Session:
                     error.command, "INVALID_MESSAGE", text="There is a NUL or a CR in that line"
                 )
 
+
+#: What all who are registered have said of themselves, as nobody asks any more.
+_REGISTERED = Registration()
 
 _SAYING = frozenset({"PRIVMSG", "NOTICE"})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from tcpd.chat.irc.trusted import GATEWAYS, OPERATORS, Gateway, Operator
 from tcpd.config.fields import option
 from tcpd.config.values import (
     BOOLEAN,
@@ -16,7 +17,25 @@ from tcpd.config.values import (
     Type,
     or_word,
 )
+from tcpd.net.websocket_settings import origins_option, ping_option
 from tcpd.policy.passwords import PasswordHash
+
+_ADMIN_LINES = 3
+_ADMIN_BYTES = 300
+
+
+def _parse_admin(text: str) -> tuple[str, ...]:
+    lines = tuple(line.strip() for line in text.split("\n") if line.strip())
+    if len(lines) > _ADMIN_LINES:
+        raise ValueError(f"there are {len(lines)} lines; ADMIN has at most {_ADMIN_LINES}")
+    if any(len(line.encode()) > _ADMIN_BYTES or not line.isprintable() for line in lines):
+        raise ValueError(f"a line has at most {_ADMIN_BYTES} bytes, all of them to be seen")
+    return lines
+
+
+_ADMIN: Type[tuple[str, ...]] = Type(
+    f"up to {_ADMIN_LINES} lines of text", _parse_admin, "\n    ".join
+)
 
 _TAG = re.compile(r"\*|-?[^\0\r\n ;=,+*-][^\0\r\n ;=,]*")
 
@@ -61,6 +80,26 @@ class IrcSettings:
         "",
         "A file of text, UTF-8, that is shown to who connects. Empty: there is none.",
     )
+    admin: tuple[str, ...] = option(
+        _ADMIN,
+        (),
+        "Who runs the server and how to reach them, for ADMIN.",
+    )
+    operators: tuple[Operator, ...] = option(
+        OPERATORS,
+        (),
+        "Who becomes an operator of the daemon in chat by OPER: a name, and the hash of a "
+        "password. Operators put people out (KILL), operate the house's rooms, see addresses and "
+        "reload.",
+        secret=True,
+    )
+    webirc: tuple[Gateway, ...] = option(
+        GATEWAYS,
+        (),
+        "Gateways, such as web clients, that tell by WEBIRC whom they stand for: the networks that "
+        "they connect from, and the hash of a password.",
+        secret=True,
+    )
     password: PasswordHash | None = option(
         PASSWORD,
         None,
@@ -86,6 +125,12 @@ class IrcSettings:
         (),
         "Tags of clients that are not passed on, without their +, such as typing; * for all, and "
         "a - before one that is passed on all the same.",
+    )
+    resolve: bool = option(
+        BOOLEAN,
+        False,
+        "Whether clients are shown by the names of their addresses, where [chat] says hosts = "
+        "address. Nobody waits for a name: one that comes late is told as a change.",
     )
     register_timeout: float = option(
         DURATION,
@@ -114,3 +159,5 @@ class IrcSettings:
         Rate(0.1, 5.0),
         "How often a client may change its nickname. Beyond it is told to wait.",
     )
+    websocket_origins: tuple[str, ...] = origins_option()
+    websocket_ping: float = ping_option()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 from twisted.internet.interfaces import IAddress
@@ -45,7 +44,7 @@ class TextProtocol(DoorProtocol):
             factory.counters.events,
             self.hang_up,
             self.cut,
-            None if connection is None else partial(self.facts, connection),
+            self.facts,
         )
 
     def strip(self, data: bytes) -> bytes:

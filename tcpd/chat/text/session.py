@@ -50,7 +50,7 @@ class Session:
         ``dropped``.
     :param hang_up: called once when the conversation is over, with a last line in the outbox.
     :param cut: called once if the client does not read: the connection is to be ended at once.
-    :param facts: tells of the connection; ``None`` where nothing is known of it.
+    :param facts: tells of the connection, or ``None`` if nothing is known of it.
 
     :ivar slow: see :class:`tcpd.chat.member.Door`.
     :ivar member: ``None`` until a nickname was given.
@@ -67,7 +67,7 @@ class Session:
         count: Counter[str],
         hang_up: Callable[[], None],
         cut: Callable[[], None],
-        facts: Callable[[], Facts] | None = None,
+        facts: Callable[[], Facts | None] = lambda: None,
     ) -> None:
         self.hub = hub
         self.slow = SLOW_READER
@@ -113,6 +113,12 @@ class Session:
         else:
             self._obey(text)
 
+    def is_costly(self, line: bytes | Fault) -> bool:
+        """Whoever comes into a room is told to all in it: a nickname at first, then /join."""
+        return self.member is None or (
+            isinstance(line, bytes) and line.lstrip()[:2].lower() == b"/j"
+        )
+
     def tell_more(self) -> None:
         """All answers here are short."""
 
@@ -146,7 +152,7 @@ class Session:
 
     def facts(self) -> Facts | None:
         """What is known of the client's own connection; ``None`` if nothing is."""
-        return None if self._facts is None else self._facts()
+        return self._facts()
 
     # --- what is said to the client ---
 

@@ -20,12 +20,13 @@ REFUSED = 550
 class Told:
     """An answer, in both forms.
 
-    :ivar text: for people, one line or several.
+    :ivar text: for people, one line or several; what makes it, where that takes long and programs
+        that ask for JSON would wait for nothing.
     :ivar data: for programs; its keys are documented, and stay.
     :ivar code: of the reply.
     """
 
-    text: str
+    text: str | Callable[[], str]
     data: Mapping[str, Any]
     code: int = 250
 
@@ -76,7 +77,8 @@ def operator_command(
 def _reply(told: Told, in_json: bool) -> Reply:
     if in_json:
         return Reply(told.code, (json.dumps(told.data, separators=(",", ":")),))
-    return Reply.of(told.code, told.text)
+    text = told.text if isinstance(told.text, str) else told.text()
+    return Reply.of(told.code, text)
 
 
 async def _later(told: Awaitable[Told], in_json: bool) -> Reply:
@@ -110,28 +112,6 @@ def pairs(rows: Sequence[tuple[str, object]]) -> str:
 def moment(seconds: float) -> str:
     """Seconds since 1970 as RFC 3339 has it, in UTC."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def span(seconds: float) -> str:
-    """A time that something lasts, short: ``7s``, ``3m12s``, ``5h01m``, ``12d03h``."""
-    whole = max(0, int(seconds))
-    if whole < 60:
-        return f"{whole}s"
-    if whole < 3600:
-        return f"{whole // 60}m{whole % 60:02}s"
-    if whole < 86400:
-        return f"{whole // 3600}h{whole % 3600 // 60:02}m"
-    return f"{whole // 86400}d{whole % 86400 // 3600:02}h"
-
-
-def size(count: int) -> str:
-    """So many bytes, short: ``512``, ``1.5K``, ``20M``."""
-    value = float(count)
-    for unit in ("", "K", "M", "G"):
-        if value < 1000:
-            return f"{value:.1f}{unit}" if unit and value < 10 else f"{value:.0f}{unit}"
-        value /= 1024
-    return f"{value:.1f}T" if value < 10 else f"{value:.0f}T"
 
 
 def counted(count: int, noun: str) -> str:

@@ -14,13 +14,13 @@ from tcpd.daemon.control.answer import (
     counted,
     moment,
     operator_command,
-    span,
     table,
 )
 from tcpd.daemon.control.connections import Connections, end_gently, in_network, parse_network
 from tcpd.line.command import Command
 from tcpd.line.reply import CommandError, WrongArguments
 from tcpd.ops import catalogue
+from tcpd.ops.amounts import span
 from tcpd.policy.bans import Ban
 from tcpd.policy.reasons import End
 

@@ -19,8 +19,6 @@ from tcpd.daemon.control.answer import (
     moment,
     operator_command,
     pairs,
-    size,
-    span,
     table,
 )
 from tcpd.handshake.as_json import as_json
@@ -31,6 +29,7 @@ from tcpd.line.command import Command
 from tcpd.line.reply import CommandError, WrongArguments
 from tcpd.net.connection import Connection
 from tcpd.ops import catalogue
+from tcpd.ops.amounts import size, span
 from tcpd.policy.admission import IPNetwork
 from tcpd.policy.reasons import End
 from tcpd.wire.safe_text import escape_controls
@@ -166,19 +165,11 @@ class Connections:
         else:
             shown = sorted(found, key=_SORTS[sort], reverse=True)[:limit]
         data: list[dict[str, Any]] = []
-        rows: list[tuple[str, ...]] = []
         for start in range(0, len(shown), _ROWS_A_TURN):
             if start:
                 await deferLater(self._daemon.parts.reactor, 0)
-            briefs = [self._brief(each) for each in shown[start : start + _ROWS_A_TURN]]
-            data += briefs
-            rows += map(_row, briefs)
-        text = table(["ID", "SERVICE", "PEER", ">AGE", ">QUIET", ">IN", ">OUT", "TLS"], rows)
-        if len(shown) < len(found):
-            text += f"\n{len(shown)} of {counted(len(found), 'connection')}, LIMIT= shows more"
-        elif not shown:
-            text = "no connections"
-        return Told(text, {"total": len(found), "connections": data})
+            data += map(self._brief, shown[start : start + _ROWS_A_TURN])
+        return Told(lambda: _listing(data, len(found)), {"total": len(found), "connections": data})
 
     def show(self, words: Sequence[str], operator: str) -> Told:
         """CONNECTION."""
@@ -256,6 +247,16 @@ class Connections:
             "tls": connection.tls.version if connection.tls else None,
             "proxy": connection.proxy.plain() if connection.proxy else None,
         }
+
+
+def _listing(briefs: Sequence[dict[str, Any]], total: int) -> str:
+    if not briefs:
+        return "no connections"
+    headings = ["ID", "SERVICE", "PEER", ">AGE", ">QUIET", ">IN", ">OUT", "TLS"]
+    text = table(headings, [_row(each) for each in briefs])
+    if len(briefs) < total:
+        text += f"\n{len(briefs)} of {counted(total, 'connection')}, LIMIT= shows more"
+    return text
 
 
 def _row(brief: dict[str, Any]) -> tuple[str, ...]:

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tcpd.daemon.certificates import Shown, shown
-from tcpd.daemon.control.answer import Told, moment, operator_command, pairs, size, span, table
+from tcpd.daemon.control.answer import Told, moment, operator_command, pairs, table
 from tcpd.daemon.versions import version_of
 from tcpd.line.command import Command
+from tcpd.ops.amounts import size, span
 from tcpd.wire.safe_text import escape_controls
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ class Looking:
             "pid": os.getpid(),
             "uid": os.geteuid(),
             "ready": not daemon.unready,
+            "unready": daemon.unready or None,
             "started": moment(daemon.began),
             "uptime": round(parts.wall_clock() - daemon.began, 3),
             "configured": moment(daemon.configured),
@@ -81,6 +83,8 @@ class Looking:
             "rooms": parts.hub.room_count,
             "log_level": daemon.log_level,
             "memory": _resident(),
+            "reactor_lag": round(daemon.lag.last, 6),
+            "reactor_lag_max": round(daemon.lag.largest, 6),
             "certificates": [self._certificate(each) for each in certificates],
             "certificates_stale": dict(daemon.certificates.stale),
         }
@@ -97,6 +101,7 @@ class Looking:
                 ("services", f"{data['services']}{drained}"),
                 ("bans", data["bans"]),
                 ("chat", f"people {data['members']}, rooms {data['rooms']}"),
+                ("reactor", _lateness(daemon.lag.largest)),
                 ("log level", data["log_level"]),
                 *((f"tls {each.tls}", each.line(parts.wall_clock())) for each in certificates),
                 *(
@@ -239,6 +244,10 @@ class Looking:
             "bytes_in": counters.bytes_in if counters else 0,
             "bytes_out": counters.bytes_out if counters else 0,
         }
+
+
+def _lateness(seconds: float) -> str:
+    return f"at most {seconds * 1000:.1f} ms late in the last minute or two"
 
 
 def _short(topic: str) -> str:

@@ -1,4 +1,4 @@
-"""RELOAD, CHECK, LOG, DRAIN and RESUME: what changes how the daemon runs."""
+"""RELOAD, CHECK, LOG, REOPEN, DRAIN and RESUME: what changes how the daemon runs."""
 
 from __future__ import annotations
 
@@ -9,18 +9,20 @@ from twisted.logger import Logger
 
 from tcpd.config.errors import ConfigError
 from tcpd.daemon.control.answer import REFUSED, Told, counted, operator_command
+from tcpd.daemon.logs import LogFault
 from tcpd.line.command import Command
 from tcpd.line.reply import CommandError, WrongArguments
 from tcpd.net.listeners import ListenError
 from tcpd.ops import catalogue
 from tcpd.ops.levels import LEVELS
+from tcpd.wire.safe_text import escape_controls
 
 if TYPE_CHECKING:
     from tcpd.daemon.daemon import Daemon
     from tcpd.daemon.reload import Outcome, Reloader
 
 #: What the reloader is called among the daemon's children.
-_RELOADER = "reloader"
+RELOADER = "reloader"
 
 
 class Running:
@@ -57,6 +59,14 @@ class Running:
                 f"restart: {', '.join(LEVELS)}.",
                 self.log,
                 at_most=1,
+            ),
+            operator_command(
+                "REOPEN",
+                "",
+                "Opens the log file anew, by its name, after somebody such as logrotate has moved "
+                "it.",
+                self.reopen,
+                at_most=0,
             ),
             operator_command(
                 "DRAIN",
@@ -99,6 +109,16 @@ class Running:
             daemon.log_level = level
         return Told(f"the log level is {daemon.log_level}", {"log_level": daemon.log_level})
 
+    def reopen(self, words: Sequence[str], operator: str) -> Told:
+        """REOPEN."""
+        try:
+            path = self._daemon.reopen_log()
+        except LogFault as error:
+            raise CommandError(REFUSED, str(error)) from None
+        # told in the new file, so that it is seen to be written
+        catalogue.OPERATOR_COMMAND.emit(self._log, operator=operator, command="REOPEN")
+        return Told(f"the log goes on in {escape_controls(path)}", {"log": path})
+
     def drain(self, words: Sequence[str], operator: str) -> Told:
         """DRAIN."""
         daemon, name = self._daemon, words[0]
@@ -133,7 +153,7 @@ class Running:
         )
 
     def _reloader(self) -> Reloader:
-        found: Reloader = self._daemon.getServiceNamed(_RELOADER)
+        found: Reloader = self._daemon.getServiceNamed(RELOADER)
         return found
 
     @staticmethod

@@ -1,29 +1,39 @@
-"""Commands about rooms: coming in, leaving, and who is there."""
+"""Commands about rooms: coming in, leaving, what they are about, and who is there."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tcpd.chat.irc import caps, numerics
 from tcpd.chat.irc.commands.command import Command
-from tcpd.chat.irc.commands.refusals import answer
-from tcpd.chat.irc.message import LINE_BYTES, Message, write
+from tcpd.chat.irc.commands.refusals import answer_in_room, middle
+from tcpd.chat.irc.listing import Wanted, wanted
+from tcpd.chat.irc.message import LINE_BYTES, Message
+from tcpd.chat.irc.server import LIST_TARGETS
 from tcpd.chat.member import Member
 from tcpd.chat.names import fold
+from tcpd.chat.refused import Code
 from tcpd.chat.room import PREFIXES, Room
-from tcpd.events import Invited, RoomRenamed
+from tcpd.chat.settings import TOPIC_BYTES
+from tcpd.chat.split import cut
 
 if TYPE_CHECKING:
     from tcpd.chat.irc.session import Session
+
+# "ERR_BADCHANMASK indicates the supplied channel name is not a valid. This is similar to, but
+# stronger than, ERR_NOSUCHCHANNEL, which indicates that the channel does not exist"
+_OF_JOIN = {Code.BAD_ROOM: numerics.ERR_BADCHANMASK}
 
 
 def _join(session: Session, message: Message) -> None:
     member = session.member
     assert member is not None
+    hub = session.server.hub
     if message.params[0] == "0":
         for room in list(member.rooms.values()):
-            session.server.hub.part(member, room.name)
+            hub.part(member, room.name)
         return
     names = message.params[0].split(",")
     keys = message.params[1].split(",") if len(message.params) > 1 else []
@@ -31,10 +41,81 @@ def _join(session: Session, message: Message) -> None:
         if not name:
             continue
         if fold(name) not in member.rooms and not session.may_join():
-            session.fail("JOIN", "RATE_LIMITED", name, text="You join too fast, wait a moment")
+            session.fail(
+                "JOIN", "RATE_LIMITED", middle(name), text="You join too fast, wait a moment"
+            )
             continue
         key = keys[place] if place < len(keys) else ""
-        answer(session, session.server.hub.join(member, name, key), name)
+        answer_in_room(session, hub.join(member, name, key), name, numbers=_OF_JOIN)
+
+
+def _part(session: Session, message: Message) -> None:
+    member = session.member
+    assert member is not None
+    reason = message.params[1] if len(message.params) > 1 else ""
+    for name in message.params[0].split(","):
+        if name:
+            answer_in_room(session, session.server.hub.part(member, name, reason), name)
+
+
+def _topic(session: Session, message: Message) -> None:
+    member = session.member
+    assert member is not None
+    hub = session.server.hub
+    name = message.params[0]
+    if len(message.params) > 1:
+        # what is longer than TOPICLEN is cut, as servers do
+        topic = cut(message.params[1], TOPIC_BYTES)
+        answer_in_room(session, hub.set_topic(member, name, topic), name)
+        return
+    room = hub.room(name)
+    if room is None:
+        session.numeric(numerics.ERR_NOSUCHCHANNEL, middle(name))
+    elif room.hides_from(member):
+        session.numeric(numerics.ERR_NOTONCHANNEL, room.name)
+    else:
+        tell_topic(session, room)
+
+
+def _names(session: Session, message: Message) -> None:
+    # "Servers MAY only return information about the first <channel>": TARGMAX says so
+    name = message.params[0].split(",")[0] if message.params else ""
+    room = session.server.hub.room(name)
+    if room is None or room.hides_from(session.member):
+        session.numeric(numerics.RPL_ENDOFNAMES, middle(name))
+    else:
+        tell_names(session, room)
+
+
+def _list(session: Session, message: Message) -> None:
+    asked = wanted(message.params, LIST_TARGETS)
+    # a copy: they may be opened and closed before all are told
+    session.tell(_listed(session, asked, list(session.server.hub.rooms)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """See :class:`tcpd.chat.irc.listing.Listed`."""
+
+    name: str
+    users: int
+    created: float
+    topic_time: float | None
+
+
+def _listed(session: Session, asked: Wanted, rooms: Sequence[Room]) -> Iterator[bytes]:
+    hub = session.server.hub
+    now = session.server.wall_clock()
+    yield session.numeric_line(numerics.RPL_LISTSTART, "Channel")
+    for room in rooms:
+        if hub.room(room.name) is not room or room.hides_from(session.member):
+            continue
+        topic = room.topic
+        text, since = ("", None) if topic is None else (topic.text, topic.time)
+        users = len(room.members)
+        if asked.fits(_Seen(room.name, users, room.created, since), now):
+            yield session.numeric_line(numerics.RPL_LIST, room.name, str(users), text=text)
+    yield session.numeric_line(numerics.RPL_LISTEND)
 
 
 def joined(session: Session, member: Member, name: str) -> None:
@@ -59,35 +140,36 @@ def tell_topic(session: Session, room: Room) -> None:
 
 def tell_names(session: Session, room: Room) -> None:
     """Tell who is in a room."""
-    session.tell(_names(session, room))
+    session.tell(_named(session, room))
 
 
-def _names(session: Session, room: Room) -> Iterator[bytes]:
+def _named(session: Session, room: Room) -> Iterator[bytes]:
     every = caps.MULTI_PREFIX in session.caps
     full = caps.USERHOST_IN_NAMES in session.caps
     inside = session.member in room.members
+    # the room may get another, longer name before all are told
+    name = room.name
     # "@" is for secret rooms, "=" for all others
     symbol = "@" if room.hides_from(None) else "="
-    empty = session.numeric_line(numerics.RPL_NAMREPLY, symbol, room.name, text="")
-    space = LINE_BYTES - len(empty)
+    space = LINE_BYTES - len(session.numeric_line(numerics.RPL_NAMREPLY, symbol, name, text=""))
     words: list[str] = []
     left = space
     # a copy: they may come and go before all are told
     for member, ranks in list(room.members.items()):
-        if member.invisible and not inside:
+        if member.gone or (member.invisible and not inside):
             continue
-        word = prefixes(ranks, every) + (str(member.who) if full else member.nick)
+        word = str(member.who) if full else member.nick
+        if ranks:
+            word = prefixes(ranks, every) + word
         size = len(word.encode()) + 1
         if size > left + 1:
-            yield session.numeric_line(
-                numerics.RPL_NAMREPLY, symbol, room.name, text=" ".join(words)
-            )
+            yield session.numeric_line(numerics.RPL_NAMREPLY, symbol, name, text=" ".join(words))
             words, left = [], space
         words.append(word)
         left -= size
     if words:
-        yield session.numeric_line(numerics.RPL_NAMREPLY, symbol, room.name, text=" ".join(words))
-    yield session.numeric_line(numerics.RPL_ENDOFNAMES, room.name)
+        yield session.numeric_line(numerics.RPL_NAMREPLY, symbol, name, text=" ".join(words))
+    yield session.numeric_line(numerics.RPL_ENDOFNAMES, name)
 
 
 def prefixes(ranks: int, every: bool) -> str:
@@ -96,22 +178,31 @@ def prefixes(ranks: int, every: bool) -> str:
     :param ranks: a sum of :class:`tcpd.chat.room.Rank`.
     :param every: all of them, or the highest alone.
     """
-    found = "".join(sign for rank, sign in PREFIXES if ranks & rank)
-    return found if every else found[:1]
+    return _SIGNS[ranks] if every else _SIGNS[ranks][:1]
 
 
-def invited(session: Session, member: Member, event: Invited) -> None:
-    """The client was invited, or has invited somebody."""
-    if event.whom.id == member.id:
-        session.send(write("INVITE", member.nick, event.room, source=str(event.who)))
-    else:
-        session.numeric(numerics.RPL_INVITING, event.whom.nick, event.room)
-
-
-def room_renamed(session: Session, member: Member, event: RoomRenamed) -> None:
-    """A room that the client is in has another name."""
+# by sum of ranks: rooms have thousands of members, and each who comes in is told of all of them
+_SIGNS = tuple(
+    "".join(sign for rank, sign in PREFIXES if ranks & rank)
+    for ranks in range(2 * max(rank for rank, _ in PREFIXES))
+)
 
 
 COMMANDS = {
     "JOIN": Command(_join, 1, help=("JOIN <room>{,<room>} [<key>{,<key>}]", "Comes into rooms.")),
+    "PART": Command(_part, 1, help=("PART <room>{,<room>} [:<reason>]", "Leaves rooms.")),
+    "TOPIC": Command(
+        _topic, 1, help=("TOPIC <room> [:<topic>]", "Tells, sets or takes away a room's topic.")
+    ),
+    "NAMES": Command(_names, 0, help=("NAMES <room>", "Tells who is in a room.")),
+    "LIST": Command(
+        _list,
+        0,
+        help=(
+            "LIST [<room>{,<room>}] [<condition>{,<condition>}]",
+            "Tells which rooms there are. Rooms may be masks (#t*), !masks are left out.",
+            "Conditions: >9 and <9 for how many are in it; C>9, C<9 for how many minutes ago it",
+            "was opened; T>9, T<9 for how many minutes ago its topic was set.",
+        ),
+    ),
 }

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from tcpd.chat.irc import numerics
 from tcpd.chat.refused import Code, Refused
+from tcpd.chat.split import cut
 
 if TYPE_CHECKING:
     from tcpd.chat.irc.session import Session
@@ -47,6 +49,39 @@ def answer(session: Session, refused: Refused | None, *about: str) -> None:
     session.numeric(number, *map(middle, about), text=refused.sentence)
 
 
+def answer_in_room(
+    session: Session,
+    refused: Refused | None,
+    room: str,
+    nick: str = "",
+    numbers: Mapping[Code, str] = NUMERICS,
+) -> None:
+    """The same for what is asked of a room, or of somebody there: names what the numeric is about.
+
+    :param room: as typed.
+    :param nick: likewise.
+    :param numbers: of a command that has some of its own.
+    """
+    if refused is None:
+        return
+    number = numbers.get(refused.code, NUMERICS.get(refused.code))
+    if number is None:
+        answer(session, refused, room)
+    elif number == numerics.ERR_NOSUCHNICK:
+        session.numeric(number, middle(nick))
+    elif number in _ABOUT_BOTH:
+        session.numeric(number, middle(nick), middle(room))
+    else:
+        session.numeric(number, middle(room), text=refused.sentence)
+
+
+_ABOUT_BOTH = frozenset({numerics.ERR_USERNOTINCHANNEL, numerics.ERR_USERONCHANNEL})
+
+#: The most that is repeated of what a client named, in bytes: more than the longest name or mask,
+#: and little enough that what is said of it has room behind it.
+_NAMED_BYTES = 200
+
+
 def middle(text: str) -> str:
     """A text that a client sent, as a parameter in the middle of a line; ``*`` for none."""
-    return text.split(" ")[0].lstrip(":") or "*"
+    return cut(text.split(" ")[0].lstrip(":"), _NAMED_BYTES) or "*"

@@ -1,0 +1,122 @@
+"""``python -m benchmarks.crowd HOST PORT``: holds many connections to a server that runs already.
+
+They come from many addresses of the loopback network, as a crowd does, and each has said a line and
+been answered. docs/howto/tuning.rst shows what for.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import selectors
+import socket
+import ssl
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmarks.process import raise_files
+
+_PATIENCE = 10.0
+_OWN_FILES = 50
+
+
+def addresses(count: int) -> Iterator[str]:
+    """So many of 127.0.0.0/8, beginning with 127.0.1.1."""
+    for number in range(count):
+        yield f"127.{number // 62500}.{number // 250 % 250 + 1}.{number % 250 + 1}"
+
+
+def connect(host: str, port: int, source: str, tls: ssl.SSLContext | None) -> socket.socket:
+    """Make one connection, and have it answered.
+
+    :param tls: what to speak TLS by, or ``None``.
+    :raise OSError: if it cannot be made, or nothing came back.
+    """
+    made = socket.create_connection((host, port), _PATIENCE, (source, 0))
+    try:
+        if tls:
+            made = tls.wrap_socket(made)
+        made.sendall(b"ping\r\n")
+        if not made.recv(4096):
+            raise ConnectionError("closed without a word")
+    except OSError:
+        made.close()
+        raise
+    made.setblocking(False)
+    return made
+
+
+def ended(crowd: list[socket.socket]) -> int:
+    """How many of them the server has closed, or reset."""
+    count = 0
+    with selectors.DefaultSelector() as selector:
+        for each in crowd:
+            selector.register(each, selectors.EVENT_READ)
+        for key, _ in selector.select(0):
+            try:
+                while data := key.fileobj.recv(4096):  # type: ignore[union-attr]
+                    pass
+            except (BlockingIOError, ssl.SSLWantReadError):
+                continue
+            except OSError:
+                data = b""
+            count += not data
+    return count
+
+
+def resident(pid: int) -> int:
+    """Bytes of memory of a process, as /proc tells."""
+    status = Path(f"/proc/{pid}/status").read_text("ascii", "replace")
+    (line,) = (line for line in status.splitlines() if line.startswith("VmRSS:"))
+    return int(line.split()[1]) * 1024
+
+
+def main() -> int:
+    """:return: the exit status: 1 if not all were answered, or one was put out."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.crowd", description=__doc__)
+    parser.add_argument("host")
+    parser.add_argument("port", type=int)
+    parser.add_argument("--connections", type=int, default=20000)
+    parser.add_argument("--addresses", type=int, default=200, help="how many to come from")
+    parser.add_argument("--hold", type=float, default=10.0, help="seconds, once all are there")
+    parser.add_argument("--tls", action="store_true", help="by TLS, whatever the certificate")
+    parser.add_argument("--pid", type=int, help="of the server: tells what it takes of memory")
+    asked = parser.parse_args()
+    allowed = raise_files() - _OWN_FILES
+    if asked.connections > allowed:
+        parser.error(f"the system allows this process {allowed} connections (ulimit -Hn)")
+
+    def tell(text: str) -> None:
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
+
+    tls = ssl._create_unverified_context() if asked.tls else None
+    before = resident(asked.pid) if asked.pid else 0
+    crowd: list[socket.socket] = []
+    failed: OSError | None = None
+    refused = 0
+    began = time.monotonic()
+    sources = itertools.cycle(addresses(asked.addresses))
+    for source in itertools.islice(sources, asked.connections):
+        try:
+            crowd.append(connect(asked.host, asked.port, source, tls))
+        except OSError as error:
+            refused, failed = refused + 1, error
+    took = time.monotonic() - began
+    tell(f"{len(crowd)} connections answered in {took:.1f} s, {refused} not")
+    if failed:
+        tell(f"the last that was not: {failed}")
+    time.sleep(asked.hold)
+    lost = ended(crowd)
+    tell(f"after {asked.hold:g} s: {len(crowd) - lost} open, {lost} put out")
+    if asked.pid and crowd and Path(f"/proc/{asked.pid}").exists():
+        after = resident(asked.pid)
+        each = (after - before) / len(crowd)
+        tell(f"the server: {before >> 20} MiB before, {after >> 20} MiB now, {each:.0f} bytes each")
+    return 1 if refused or lost else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

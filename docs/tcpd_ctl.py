@@ -1,0 +1,101 @@
+"""The reference page of tcpd-ctl's command line, from its parser. docs/generate.py calls it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Iterator
+
+from tcpd.ctl.main import _parser
+
+PAGE = """\
+.. Made from the declarations in the code by docs/generate.py; a test keeps it so.
+
+The commands of tcpd-ctl
+========================
+
+:doc:`control` tells what it speaks to, who may use it, and what its exit status means.
+
+.. manual
+
+Synopsis
+--------
+
+**tcpd-ctl** [*options*] *COMMAND* [*options of the command*] [*ARGUMENT*]...
+
+.. end of synopsis
+
+Options
+-------
+
+{options}These stand behind a command as well:
+
+{common}Commands
+--------
+
+{commands}
+"""
+
+
+def page() -> str:
+    """All of it."""
+    parser = _parser()
+    (commands,) = (each for each in parser._actions if isinstance(each.choices, dict))
+    told = {each.dest: each.help for each in commands._get_subactions()}
+    both = [
+        {tuple(a.option_strings): a for a in made._actions} for made in commands.choices.values()
+    ]
+    # what every command has beside its own
+    common = [("--json",), ("--timeout",)]
+    return (
+        PAGE.format(
+            options="".join(options(parser._actions)),
+            common="".join(options(both[0][names] for names in common)),
+            commands="".join(
+                command(
+                    name,
+                    told[name] or "",
+                    [a for a in made._actions if tuple(a.option_strings) not in common],
+                )
+                for name, made in commands.choices.items()
+            ),
+        ).rstrip("\n")
+        + "\n"
+    )
+
+
+def command(name: str, help: str, actions: list[argparse.Action]) -> str:
+    """One command with its arguments and options, as an item of a list."""
+    words = [argument(each) for each in actions if not each.option_strings]
+    about = [
+        f"*{each.metavar or each.dest.upper()}*: {each.help}"
+        for each in actions
+        if not each.option_strings and each.help
+    ]
+    told = ". ".join([sentence(help), *map(sentence, about)])
+    text = f"``{' '.join([name, *words])}``\n    {told}.\n\n"
+    return text + "".join(
+        f"    {line}" if line.strip() else line
+        for option in options(actions)
+        for line in option.splitlines(True)
+    )
+
+
+def argument(action: argparse.Action) -> str:
+    """A positional argument as in a synopsis."""
+    name = str(action.metavar or "|".join(action.choices or ()) or action.dest.upper())
+    return {"?": f"[{name}]", "*": f"[{name} ...]"}.get(str(action.nargs), name)
+
+
+def options(actions: Iterable[argparse.Action]) -> Iterator[str]:
+    """Each option, as an item of a list."""
+    for each in actions:
+        if not each.option_strings or each.dest == "help":
+            continue
+        value = each.metavar or "|".join(each.choices or ()) or each.dest.upper()
+        names = [name if each.nargs == 0 else f"{name} {value}" for name in each.option_strings]
+        yield f"{', '.join(f'``{name}``' for name in names)}\n    {sentence(each.help or '')}.\n\n"
+
+
+def sentence(text: str) -> str:
+    """It begins with a capital letter."""
+    return (text[:1].upper() + text[1:]).replace("\\", "\\\\")

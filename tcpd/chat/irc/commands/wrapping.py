@@ -1,0 +1,34 @@
+"""Words in as many lines as they take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from tcpd.chat.irc.message import LINE_BYTES
+
+if TYPE_CHECKING:
+    from tcpd.chat.irc.session import Session
+
+
+def wrapped(
+    session: Session, number: str, *params: str, words: Iterable[str], between: str = " "
+) -> Iterator[bytes]:
+    """Lines of a numeric whose last parameter is words, each line as full as it may be.
+
+    :param words: each short enough for a line.
+    :param between: stands between two of them.
+    :return: no line for no words.
+    """
+    space = LINE_BYTES - len(session.numeric_line(number, *params, text=""))
+    held: list[str] = []
+    left = space
+    for word in words:
+        size = len(word.encode()) + len(between)
+        if held and size > left + len(between):
+            yield session.numeric_line(number, *params, text=between.join(held))
+            held, left = [], space
+        held.append(word)
+        left -= size
+    if held:
+        yield session.numeric_line(number, *params, text=between.join(held))

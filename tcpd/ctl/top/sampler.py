@@ -1,0 +1,89 @@
+"""Asks the daemon again and again, in a thread of its own.
+
+So a daemon that hangs, which is when people look, leaves the keys working.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tcpd.ctl.client import Control, NotAllowed, Unreachable
+from tcpd.ctl.top.sample import Sample, take
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The daemon cannot be asked. :ivar why: in words."""
+
+    why: str
+
+
+class Sampler:
+    """Holds the latest sample; an older one that nobody took is dropped.
+
+    :param control: a conversation with the daemon, already begun.
+    :param connect: begins another one; raises :class:`~tcpd.ctl.client.Unreachable` or
+        :class:`~tcpd.ctl.client.NotAllowed`.
+    :param interval: seconds between two samples, and two attempts to connect.
+    :param wake: called, in the thread, when there is something new.
+    """
+
+    def __init__(
+        self,
+        control: Control,
+        connect: Callable[[], Control],
+        interval: float,
+        wake: Callable[[], None],
+    ) -> None:
+        self._control: Control | None = control
+        self._connect = connect
+        self._interval = interval
+        self._wake = wake
+        self._request = ""
+        self._asked = threading.Event()
+        self._lock = threading.Lock()
+        self._latest: Sample | Lost | None = None
+        # it ends with the process: it may be waiting for a daemon that does not answer
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def ask(self, request: str) -> None:
+        """Say which connections to ask for from now on, at once if that is new.
+
+        :param request: a line for the daemon; empty for none.
+        """
+        if request != self._request:
+            self._request = request
+            self._asked.set()
+
+    def latest(self) -> Sample | Lost | None:
+        """Take what is new; ``None`` if nothing is."""
+        with self._lock:
+            latest, self._latest = self._latest, None
+        return latest
+
+    def _run(self) -> None:
+        while True:
+            found = self._once()
+            with self._lock:
+                self._latest = found
+            self._wake()
+            self._asked.wait(self._interval)
+            self._asked.clear()
+
+    def _once(self) -> Sample | Lost:
+        try:
+            if self._control is None:
+                self._control = self._connect()
+            return take(self._control, time.monotonic(), self._request)
+        except (Unreachable, NotAllowed) as error:
+            if self._control is not None:
+                self._control.close()
+                self._control = None
+            return Lost(str(error))

@@ -1,0 +1,359 @@
+"""WebSocket between a connection, or its TLS, and a protocol of lines that does not know of it.
+
+A message that comes in is a line for the protocol; a line that the protocol writes is a message.
+The protocol is made when the WebSocket is there: what asks for a web page, or for nothing, costs
+none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.interfaces import IConsumer, IDelayedCall, IPushProducer, ITCPTransport
+from twisted.python.failure import Failure
+from wsproto.frame_protocol import CloseReason
+from zope.interface import implementer
+
+from tcpd.interfaces import IConnection
+from tcpd.net.websocket_messages import Fault, Messages
+from tcpd.net.websocket_settings import WebSocketOptions
+from tcpd.net.websocket_upgrade import Refused, Upgrade
+from tcpd.policy.reasons import End
+
+if TYPE_CHECKING:
+    from tcpd.net.connection import Connection
+
+#: Frames of one client looked at in a reactor turn, about a millisecond's worth: 40,000 empty ones
+#: fit into what a transport reads in one piece.
+_FRAMES_A_TURN = 100
+
+
+@implementer(ITCPTransport, IConsumer, IPushProducer)
+class WebSocketLayer:
+    """The server's side of WebSocket on one connection. To its protocol it is the transport.
+
+    ``IConnection(layer)`` is the connection below.
+
+    :param connection: below.
+    :param options: of the service.
+
+    :ivar protocol: above; ``None`` until the client has shaken hands.
+    :ivar disconnecting: whether a close has begun.
+    """
+
+    __slots__ = (
+        "_clock",
+        "_connection",
+        "_counted",
+        "_heard",
+        "_later",
+        "_longest",
+        "_messages",
+        "_more",
+        "_over",
+        "_ping",
+        "_pinged",
+        "_reading",
+        "_send_now",
+        "_timer",
+        "_transport",
+        "_upgrade",
+        "_wanted",
+        "disconnecting",
+        "protocol",
+    )
+
+    def __init__(self, connection: Connection, options: WebSocketOptions) -> None:
+        self._connection = connection
+        self._transport: Any
+        self._send_now: Callable[[bytes], object]
+        self._clock = connection.layer.clock
+        self._counted = connection.layer.counters.events
+        self._ping = options.ping
+        self._upgrade: Upgrade | None = Upgrade(options)
+        self._longest = options.longest
+        self._messages: Messages
+        self._over = False  # nothing more is taken from the client
+        self._more = False  # it may have sent what was not yet taken
+        self._wanted = True  # the protocol takes more
+        self._reading = True
+        self._later: IDelayedCall | None = None
+        self._timer: IDelayedCall | None = None
+        self._heard = 0.0
+        self._pinged: float | None = None
+        self.protocol: Any = None
+        self.disconnecting = False
+
+    def __conform__(self, interface: Any) -> Any:
+        """Adapt to the connection, which is not this object's to stand for."""
+        return self._connection if interface is IConnection else None
+
+    # --- from below: a protocol ---
+
+    def makeConnection(self, transport: Any) -> None:
+        """Wait for the client's request.
+
+        :param transport: right below: the connection, or its TLS.
+        """
+        self._transport = transport
+        self._send_now = getattr(transport, "send_now", transport.write)
+        connection = self._connection
+        connection.cut_after(connection.layer.policy.handshake, End.WEBSOCKET_TIMEOUT)
+
+    def dataReceived(self, data: bytes) -> None:
+        """Take what came over the wire, or out of TLS."""
+        if self._over:
+            return
+        if self._upgrade is not None:
+            self._shake_hands(self._upgrade, data)
+            return
+        self._heard = self._clock.seconds()
+        self._messages.receive(data)
+        if self._takes and self._later is None:
+            self._take()
+        else:
+            self._more = True
+
+    def connectionLost(self, reason: Failure) -> None:
+        """The connection is gone."""
+        self._over = self.disconnecting = True
+        self._stop_timers()
+        protocol, self.protocol = self.protocol, None  # or only the garbage collector finds both
+        if protocol is not None:
+            protocol.connectionLost(reason)
+
+    def _shake_hands(self, upgrade: Upgrade, data: bytes) -> None:
+        answer = upgrade.feed(data)
+        if answer is None:
+            return
+        self._upgrade = None
+        self._transport.write(answer.response)
+        if isinstance(answer, Refused):
+            self._hang_up(answer.why)
+            return
+        self._messages = Messages(answer.frames, self._longest)
+        self._counted["websocket"] += 1
+        self._heard = self._clock.seconds()
+        if self._ping:
+            self._timer = self._clock.callLater(self._ping, self._look)
+        self._connection.upgraded(more=bool(answer.rest))
+        if answer.rest and not self._connection.disconnecting:
+            self.dataReceived(answer.rest)
+
+    # --- taking messages, so many a turn ---
+
+    @property
+    def _takes(self) -> bool:
+        """Whether messages are taken: a Close has to be found, whatever the protocol wanted."""
+        return self._wanted or self.disconnecting
+
+    def _take(self) -> None:
+        """Hand the protocol what has come, as far as a turn goes."""
+        taken = self._messages.take(_FRAMES_A_TURN)
+        self._more = taken.more
+        if taken.answers:
+            self._transport.write(taken.answers)
+        if taken.lines and not self.disconnecting and self.protocol is not None:
+            self.protocol.dataReceived(taken.lines)
+        if self._over:
+            return
+        if taken.closed:
+            self._closed_by_client()
+        elif taken.fault is not None:
+            self._fail(taken.fault)
+        else:
+            self._go_on_reading()
+
+    def _go_on_reading(self) -> None:
+        """Read from the client or not, for whatever reason; this alone decides it."""
+        takes = self._takes
+        if takes and self._more and self._later is None:
+            self._later = self._clock.callLater(0, self._take_later)
+        reading = takes and not self._more
+        if reading is not self._reading:
+            self._reading = reading
+            if reading:
+                self._transport.resumeProducing()
+            else:
+                self._transport.pauseProducing()
+
+    def _take_later(self) -> None:
+        self._later = None
+        if not self._takes:
+            return
+        try:
+            self._take()
+        except Exception:  # the boundary to the protocol: below it nobody would hear of it
+            self._connection.broken("reading")
+
+    # --- whether the client is there ---
+
+    def _look(self) -> None:
+        """Ping a client that is silent, and let go one that was pinged and still is.
+
+        One timer, which a message does not move.
+        """
+        now = self._clock.seconds()
+        if not self._reading:
+            self._heard = now  # its answer would not be heard
+        wait = self._heard + self._ping - now
+        if self._pinged is not None and self._heard < self._pinged:
+            self._timer = None
+            self._connection.end(End.PING_TIMEOUT)
+            return
+        self._pinged = None
+        if wait <= 0:
+            self._pinged = now
+            self._transport.write(self._messages.ping())
+            wait = self._ping
+        self._timer = self._clock.callLater(wait, self._look)
+
+    # --- the end ---
+
+    def close(self, code: int, reason: str) -> None:
+        """Send a Close frame and wait for the client's; that wait is bounded.
+
+        :param code: of RFC 6455 section 7.4.1.
+        :param reason: a sentence; no more than 123 bytes of it are sent.
+        """
+        if self.disconnecting or self._over:
+            return
+        self.disconnecting = True
+        self._stop_ping()
+        self._connection.let_go()
+        self._connection.begin_linger()
+        self._say_close(code, reason)
+        self._go_on_reading()
+
+    def close_for(self, reason: End) -> None:
+        """The same, as a reason asks for that the daemon ends the connection for."""
+        going = reason is End.SHUTDOWN
+        code = CloseReason.GOING_AWAY if going else CloseReason.POLICY_VIOLATION
+        self.close(code, reason.sentence)
+
+    def _say_close(self, code: int, reason: str) -> None:
+        self._transport.write(self._messages.rest() + self._messages.close(code, reason))
+
+    def _closed_by_client(self) -> None:
+        """Answer its Close, or have ours answered, and close (RFC 6455 section 7.1.1)."""
+        self._over = True
+        self._stop_timers()
+        if not self.disconnecting:
+            self.disconnecting = True
+            self._connection.ending(End.CLIENT)
+            self._say_close(CloseReason.NORMAL_CLOSURE, "")
+        self._transport.loseConnection()
+
+    def _fail(self, fault: Fault) -> None:
+        """The client has broken the rules (RFC 6455 section 7.1.7)."""
+        if not self.disconnecting:
+            self._say_close(fault.code, fault.sentence)
+        self._hang_up(fault)
+
+    def _hang_up(self, why: str) -> None:
+        """Close behind what was written, for a fault of the client's.
+
+        What the client still sends is thrown away: a socket that is closed with input unread is
+        reset, which may cost the client the last words.
+        """
+        self._over = self.disconnecting = True
+        self._stop_timers()
+        self._counted[f"websocket-{why}"] += 1
+        self._connection.ending(End.WEBSOCKET_FAILED)
+        self._connection.let_go()
+        self._connection.begin_linger()
+        self._transport.resumeProducing()
+        self._transport.loseWriteConnection()
+
+    def _stop_ping(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _stop_timers(self) -> None:
+        self._stop_ping()
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
+
+    # --- from the protocol: a transport ---
+
+    def write(self, data: bytes) -> None:
+        """Send lines, a message each.
+
+        :param data: any number of them, with their ends, CRLF or LF.
+        """
+        if not self.disconnecting:
+            self._transport.write(self._messages.frame(data))
+
+    def send_now(self, data: bytes) -> None:
+        """As :meth:`write`, for who has collected all of a turn elsewhere.
+
+        :param data: ``bytes`` and nothing else; not empty.
+        """
+        if not self.disconnecting:
+            framed = self._messages.frame(data)
+            if framed:
+                self._send_now(framed)
+
+    def writeSequence(self, iovec: Iterable[bytes]) -> None:
+        self.write(b"".join(iovec))
+
+    def loseConnection(self) -> None:
+        """Close as WebSocket does: see :meth:`close`."""
+        self.close(CloseReason.NORMAL_CLOSURE, "")
+
+    def loseWriteConnection(self) -> None:
+        """As :meth:`loseConnection`: there is no half of a WebSocket."""
+        self.loseConnection()
+
+    def abortConnection(self) -> None:
+        """Cut the connection at once."""
+        self._over = self.disconnecting = True
+        self._stop_timers()
+        self._transport.abortConnection()
+
+    def pauseProducing(self) -> None:
+        """Give the protocol no more lines, until :meth:`resumeProducing`."""
+        self._wanted = False
+        self._go_on_reading()
+
+    def resumeProducing(self) -> None:
+        self._wanted = True
+        if not self._over:
+            self._go_on_reading()
+
+    def stopProducing(self) -> None:
+        self.loseConnection()
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        if self.disconnecting:
+            producer.stopProducing()
+        else:
+            self._transport.registerProducer(producer, streaming)
+
+    def unregisterProducer(self) -> None:
+        self._transport.unregisterProducer()
+
+    def getPeer(self) -> Any:
+        return self._connection.getPeer()
+
+    def getHost(self) -> Any:
+        return self._connection.getHost()
+
+    def getTcpNoDelay(self) -> bool:
+        return self._connection.getTcpNoDelay()
+
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        self._connection.setTcpNoDelay(enabled)
+
+    def getTcpKeepAlive(self) -> bool:
+        return self._connection.getTcpKeepAlive()
+
+    def setTcpKeepAlive(self, enabled: bool) -> None:
+        self._connection.setTcpKeepAlive(enabled)
+
+    def getHandle(self) -> Any:
+        """What the transport below has: the socket, or OpenSSL's connection."""
+        return self._transport.getHandle()

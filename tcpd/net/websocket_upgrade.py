@@ -1,0 +1,225 @@
+"""How a WebSocket begins: one HTTP request, and an answer (RFC 6455 section 4).
+
+h11 reads the request. What is no request for a WebSocket gets an answer that a person with a
+browser or curl can read.
+
+No extension is ever agreed on, permessage-deflate (RFC 7692) among them. Its streams take some 300
+KiB a connection (zlib's zconf.h: 256 to deflate, 40 to inflate); a line to a room would be
+compressed once a member in place of being written once; a small message could grow into a large
+one before any limit is asked; and where what others say is compressed together with a secret, its
+length tells of it (CRIME, BREACH).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import h11
+from wsproto.utilities import generate_accept_token
+
+from tcpd.net.websocket_settings import Frames, WebSocketOptions, allows
+
+#: The longest request in bytes: what h11 and Node.js take. Cookies are the bulk of it.
+LONGEST = 16384
+
+_END = re.compile(rb"\n\r?\n")
+_REQUEST_LINE = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+ [!-~]+ HTTP/[0-9]\.[0-9]\r?\n")
+
+_VERSION = b"13"
+
+_REASONS = {
+    400: b"Bad Request",
+    403: b"Forbidden",
+    426: b"Upgrade Required",
+    431: b"Request Header Fields Too Large",
+    503: b"Service Unavailable",
+}
+
+_HERE = "This port speaks WebSocket (RFC 6455)"
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The client is there.
+
+    :ivar response: what to send it.
+    :ivar frames: those agreed on; ``None`` where no subprotocol was.
+    :ivar rest: what came behind the request.
+    """
+
+    response: bytes
+    frames: Frames | None
+    rest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """There will be no WebSocket.
+
+    :ivar response: what to send before the connection is closed.
+    :ivar why: a word for counters.
+    """
+
+    response: bytes
+    why: str
+
+
+def answer(status: int, words: str, *headers: bytes, body: bool = True) -> bytes:
+    """An HTTP response that says something to people, and that nothing comes after.
+
+    :param words: a sentence or two, without line end.
+    :param headers: more of them, each ``Name: value``.
+    :param body: false where the request was HEAD.
+    """
+    text = words.encode() + b"\n"
+    lines = [
+        b"HTTP/1.1 %d %s" % (status, _REASONS[status]),
+        b"Content-Type: text/plain; charset=utf-8",
+        b"X-Content-Type-Options: nosniff",
+        b"Content-Length: %d" % len(text),
+        *(headers or (b"Connection: close",)),
+    ]
+    return b"\r\n".join([*lines, b"", text if body else b""])
+
+
+class Upgrade:
+    """Takes the request of one connection.
+
+    :param options: of the service.
+    """
+
+    __slots__ = ("_buffer", "_line_known", "_looked", "_options")
+
+    def __init__(self, options: WebSocketOptions) -> None:
+        self._options = options
+        self._buffer = bytearray()
+        self._looked = 0
+        self._line_known = False
+
+    def feed(self, data: bytes) -> Accepted | Refused | None:
+        """Take the next bytes; not called again once it has answered.
+
+        :return: ``None`` while the request is not complete.
+        """
+        buffer = self._buffer
+        buffer += data
+        if not self._line_known and not self._is_request():
+            # somebody who speaks IRC, or TLS, may never send the end of a request
+            return Refused(answer(400, f"{_HERE}, and this is no HTTP request."), "not-http")
+        end = _END.search(buffer, max(0, self._looked - 2))
+        if end is not None and end.end() <= LONGEST:
+            head, rest = bytes(buffer[: end.end()]), bytes(buffer[end.end() :])
+            buffer.clear()
+            return self._answer(head, rest)
+        if len(buffer) > LONGEST:
+            words = f"The request is longer than {LONGEST} bytes."
+            return Refused(answer(431, words), "bad-request")
+        self._looked = len(buffer)
+        return None
+
+    def _is_request(self) -> bool:
+        """Whether the request line may be one, as far as it has come."""
+        at = self._buffer.find(b"\n", 0, LONGEST)
+        if at < 0:
+            return self._buffer[:1].isalpha()
+        self._line_known = True
+        return _REQUEST_LINE.fullmatch(self._buffer, 0, at + 1) is not None
+
+    def _answer(self, head: bytes, rest: bytes) -> Accepted | Refused:
+        http = h11.Connection(h11.SERVER, max_incomplete_event_size=LONGEST)
+        http.receive_data(head)
+        try:
+            request = http.next_event()
+        except h11.RemoteProtocolError:
+            request = h11.NEED_DATA
+        if not isinstance(request, h11.Request):
+            return Refused(answer(400, f"{_HERE}, and this request is malformed."), "bad-request")
+        headers: dict[bytes, list[bytes]] = {}
+        for name, value in request.headers:
+            headers.setdefault(name, []).append(value)
+        return self._check(request, headers) or self._accept(headers, rest)
+
+    def _check(self, request: h11.Request, headers: dict[bytes, list[bytes]]) -> Refused | None:
+        """RFC 6455 section 4.2.1, in the order that tells most."""
+        body = request.method != b"HEAD"
+        version = headers.get(b"sec-websocket-version", [])
+        if (
+            # "A server MUST ignore an Upgrade header field that is received in an HTTP/1.0
+            # request" (RFC 9110 section 7.8)
+            request.http_version != b"1.1"
+            or b"websocket" not in _tokens(headers.get(b"upgrade", ()), lower=True)
+            or b"upgrade" not in _tokens(headers.get(b"connection", ()), lower=True)
+        ):
+            words = f"{_HERE}: connect to it with a ws:// or wss:// address."
+            return Refused(_upgrade_required(words, body), "plain-http")
+        if version != [_VERSION]:
+            return Refused(_upgrade_required(f"{_HERE}, version 13.", body), "bad-request")
+        if request.method != b"GET" or b"transfer-encoding" in headers or _has_body(headers):
+            return Refused(
+                answer(400, "A WebSocket begins with a GET request without a body.", body=body),
+                "bad-request",
+            )
+        if not _is_key(headers.get(b"sec-websocket-key", [])):
+            return Refused(
+                answer(400, "Sec-WebSocket-Key has to be 16 bytes in base64."), "bad-request"
+            )
+        origin = headers.get(b"origin", [])
+        if origin and (len(origin) > 1 or not self._allows(origin[0], headers[b"host"][0])):
+            words = (
+                "Pages of this origin are not let in here. Those that are, the operator names in "
+                "websocket_origins."
+            )
+            return Refused(answer(403, words), "origin")
+        return None
+
+    def _allows(self, origin: bytes, host: bytes) -> bool:
+        return allows(self._options.origins, origin.decode("latin-1"), host.decode("latin-1"))
+
+    def _accept(self, headers: dict[bytes, list[bytes]], rest: bytes) -> Accepted:
+        lines = [
+            b"HTTP/1.1 101 Switching Protocols",
+            b"Upgrade: websocket",
+            b"Connection: Upgrade",
+            b"Sec-WebSocket-Accept: " + generate_accept_token(headers[b"sec-websocket-key"][0]),
+        ]
+        frames = None
+        # "in order of preference": the client's first that we have
+        for offered in _tokens(headers.get(b"sec-websocket-protocol", ())):
+            frames = self._options.subprotocols.get(offered.decode("latin-1"))
+            if frames is not None:
+                lines.append(b"Sec-WebSocket-Protocol: " + offered)
+                break
+        return Accepted(b"\r\n".join([*lines, b"", b""]), frames, rest)
+
+
+def _upgrade_required(words: str, body: bool) -> bytes:
+    # RFC 9110 sections 7.8 and 15.5.22, RFC 6455 section 4.4
+    return answer(
+        426,
+        words,
+        b"Upgrade: websocket",
+        b"Connection: Upgrade, close",
+        b"Sec-WebSocket-Version: " + _VERSION,
+        body=body,
+    )
+
+
+def _tokens(values: Iterable[bytes], *, lower: bool = False) -> list[bytes]:
+    """The elements of a list that may be spread over several header fields."""
+    whole = b",".join(values)
+    return [token.strip() for token in (whole.lower() if lower else whole).split(b",")]
+
+
+def _has_body(headers: dict[bytes, list[bytes]]) -> bool:
+    return headers.get(b"content-length", [b"0"]) != [b"0"]
+
+
+def _is_key(values: list[bytes]) -> bool:
+    try:
+        return [len(base64.b64decode(value, validate=True)) for value in values] == [16]
+    except binascii.Error:
+        return False

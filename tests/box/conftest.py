@@ -1,0 +1,91 @@
+"""A box, made once, in which tcpd was installed by the commands of docs/howto/install.rst."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import boxes
+import installing
+import pytest
+from box.page import commands
+from boxes import Box
+
+
+@pytest.fixture(scope="session")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where boxes are kept while they are needed: each is 300 MB."""
+    made = tmp_path_factory.mktemp("box")
+    yield made
+    shutil.rmtree(made, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def pristine(directory: Path) -> Path:
+    """The file system of a box without tcpd. TCPD_TEST_BOX names one that is there already."""
+    why = boxes.why_not()
+    if why:
+        pytest.skip(why)
+    if "TCPD_TEST_BOX" in os.environ:
+        return Path(os.environ["TCPD_TEST_BOX"])
+    root = directory / "pristine"
+    error = boxes.make(root)
+    if error:
+        pytest.skip(f"debootstrap made no box: {error}")
+    return root
+
+
+@pytest.fixture(scope="session")
+def wheelhouse(directory: Path) -> Path:
+    """Wheels of all that tcpd requires, for the Python of the box, and of tcpd itself."""
+    wheels = directory / "wheels"
+    error = boxes.wheels(wheels)
+    if error:
+        pytest.skip(f"no package index gave what tcpd requires: {error}")
+    boxes.build_wheel(installing.copy_checkout(directory / "checkout"), wheels)
+    return wheels
+
+
+@pytest.fixture(scope="session")
+def installed(directory: Path, pristine: Path, wheelhouse: Path) -> Path:
+    """The file system of a box with tcpd, as the page has it installed."""
+    root = boxes.copy(pristine, directory / "installed")
+    shutil.copytree(wheelhouse, root / "root" / "wheels")
+    # the box has no network: its package index is a directory
+    (root / "etc" / "pip.conf").write_text("[global]\nno-index = true\nfind-links = /root/wheels\n")
+    with Box(root) as box:
+        for command in commands("From nothing to a running unit"):
+            box.must(command)
+        assert box.show("ActiveState", "SubState") == "active\nrunning"
+        assert "rror" not in box.log()
+    return root
+
+
+@pytest.fixture(scope="session")
+def shared(directory: Path, installed: Path) -> Iterator[Box]:
+    """A box that was booted with tcpd installed. Tests ask for :func:`configure`."""
+    with Box(boxes.copy(installed, directory / "shared")) as box:
+        box.must("ln -s /opt/tcpd/bin/tcpd-ctl /usr/local/bin/")
+        box.must("systemctl enable /opt/tcpd/share/tcpd/etc/systemd/tcpd.socket")
+        yield box
+
+
+@pytest.fixture
+def configure(shared: Box) -> Callable[..., Box]:
+    """Start tcpd anew with an ini file, a drop-in for its unit and one for its socket."""
+
+    def configure(ini: str, service: str = "", socket: str = "") -> Box:
+        shared.write("/etc/tcpd/tcpd.ini", ini, 0o640)
+        shared.must("chgrp tcpd /etc/tcpd/tcpd.ini")
+        shared.write("/etc/systemd/system/tcpd.service.d/test.conf", f"[Service]\n{service}")
+        shared.write("/etc/systemd/system/tcpd.socket.d/test.conf", f"[Socket]\n{socket}")
+        started = shared.run(
+            "systemctl stop tcpd.socket tcpd.service; systemctl reset-failed;"
+            "systemctl daemon-reload && systemctl start tcpd.service"
+        )
+        assert started.returncode == 0, started.stdout + shared.log()
+        return shared
+
+    return configure

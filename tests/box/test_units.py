@@ -1,0 +1,241 @@
+"""etc/systemd under a real systemd: tests that start tcpd there, and look at it from outside."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+
+import pytest
+from boxes import Box
+
+pytestmark = pytest.mark.box
+
+Configure = Callable[..., Box]
+
+ECHO = """\
+    [tcpd]
+    log = journald
+    [service:echo]
+    protocol = echo
+    listen = systemd:echo
+    """
+
+#: Connects, and talks, until /run/enough is there; says how often it was answered, and what else.
+LOAD = """\
+    import collections, json, os, socket
+    seen = collections.Counter()
+    while not os.path.exists("/run/enough"):
+        try:
+            with socket.create_connection(("127.0.0.1", 7), 30) as client:
+                client.sendall(b"hello")
+                seen["answered" if client.recv(5) == b"hello" else "closed"] += 1
+        except OSError as error:
+            seen[type(error).__name__] += 1
+    print(json.dumps(seen))
+    """
+
+
+def test_it_is_ready_when_it_has_started(configure: Configure) -> None:
+    """Type=notify: systemctl start returns when READY=1 was told, and then clients are served."""
+    box = configure("[service:echo]\nprotocol = echo\nlisten = 127.0.0.1:7007\n")
+    assert box.must("printf hi | nc -N 127.0.0.1 7007") == "hi"
+    assert box.show("Type", "NotifyAccess") == "notify\nmain"
+    box.wait_for("systemctl status tcpd | grep -q '1 accepted, 0 refused'")
+    assert 'Status: "serving 1 service: ' in box.must("systemctl status tcpd")
+
+
+def test_systemd_finds_nothing_wrong_with_the_units(configure: Configure) -> None:
+    told = configure(ECHO).must("systemd-analyze verify --man=no tcpd.service tcpd.socket")
+    assert told == ""
+
+
+def test_what_it_may(configure: Configure) -> None:
+    """No more than 1.5 of 10 by systemd's own count, a user of its own, and no capability."""
+    box = configure(ECHO)
+    told = box.must("systemd-analyze security --no-pager tcpd.service")
+    found = re.search(r"Overall exposure level for tcpd.service: (\S+)", told)
+    assert found, told
+    assert float(found[1]) <= 1.5, told
+    status = box.must("cat /proc/$(systemctl show -p MainPID --value tcpd)/status")
+    fields = dict(re.findall(r"^(\w+):\t(.*)$", status, re.M))
+    assert fields["Uid"].split() == [box.must("id -u tcpd").strip()] * 4
+    assert {fields[name] for name in ("CapEff", "CapPrm", "CapBnd", "CapAmb")} == {"0" * 16}
+    assert (fields["NoNewPrivs"], fields["Seccomp"]) == ("1", "2")
+
+
+def test_a_low_port_and_activation_by_it(configure: Configure) -> None:
+    """Who connects starts the daemon, which has port 7 and neither root nor a capability."""
+    box = configure(ECHO)
+    box.must("systemctl stop tcpd.socket tcpd.service; systemctl start tcpd.socket")
+    assert box.show("ActiveState") == "inactive"
+    assert box.must("printf hi | nc -N 127.0.0.1 7") == "hi"
+    assert box.show("ActiveState") == "active"
+
+
+def test_each_name_is_a_socket_unit_of_its_own(configure: Configure) -> None:
+    """A copy of tcpd.socket with another name and another port, as its comment has it."""
+    box = configure(ECHO)
+    copy = "/etc/systemd/system/tcpd-line.socket"
+    changes = (
+        "s/^FileDescriptorName=.*/FileDescriptorName=line/; s/^ListenStream=.*/ListenStream=17/"
+    )
+    box.must(f"sed '{changes}' /opt/tcpd/share/tcpd/etc/systemd/tcpd.socket >{copy}")
+    box.must("systemctl enable tcpd-line.socket")
+    try:
+        configure(ECHO + "[service:line]\n    protocol = line\n    listen = systemd:line\n")
+        assert box.must("printf hi | nc -N 127.0.0.1 7") == "hi"
+        assert "220 " in box.must("printf 'QUIT\\r\\n' | nc -N 127.0.0.1 17")
+    finally:
+        box.must(f"systemctl disable --now tcpd-line.socket; rm {copy}")
+
+
+def test_a_restart_under_load_refuses_nobody(configure: Configure) -> None:
+    box = configure(ECHO)
+    box.write("/root/load.py", LOAD)
+    told = box.must(
+        "rm -f /run/enough; for i in 1 2 3 4; do python3 /root/load.py & done; sleep 0.3\n"
+        "for i in 1 2 3; do systemctl restart tcpd; sleep 0.2; done; touch /run/enough; wait"
+    )
+    seen = [json.loads(line) for line in told.splitlines()]
+    assert len(seen) == 4
+    for each in seen:
+        assert each.pop("answered") > 100
+        # who was being served when the stop began
+        assert sum(each.values()) <= 3
+        assert each.keys() <= {"closed", "ConnectionResetError", "BrokenPipeError"}, each
+
+
+def test_a_stuck_process_is_started_anew(configure: Configure) -> None:
+    """WatchdogSec=: no sign of life for so long, and it is killed."""
+    box = configure(ECHO, "WatchdogSec=1s")
+    before = box.show("MainPID")
+    box.must(f"sleep 2; test {before} = $(systemctl show -p MainPID --value tcpd)")
+    box.must(f"kill -STOP {before}")
+    box.wait_for("systemctl show tcpd | grep -q ^NRestarts=1 && systemctl is-active tcpd")
+    assert box.show("MainPID") != before
+    assert "Watchdog timeout" in box.log()
+    assert box.must("printf hi | nc -N 127.0.0.1 7") == "hi"
+
+
+def test_a_reload_reports_how_it_went(configure: Configure) -> None:
+    box = configure(ECHO)
+    before = box.show("MainPID")
+    box.must("printf '    127.0.0.1:7007\\n' >>/etc/tcpd/tcpd.ini; systemctl reload tcpd")
+    assert box.must("printf hi | nc -N 127.0.0.1 7007") == "hi"
+    box.must("echo 'lisen = 127.0.0.1:7008' >>/etc/tcpd/tcpd.ini")
+    failed = box.run("systemctl reload tcpd")
+    assert failed.returncode != 0
+    assert "lisen: there is no such key; did you mean listen?" in box.log()
+    assert box.must("printf hi | nc -N 127.0.0.1 7007") == "hi"
+    assert box.show("MainPID", "ActiveState") == f"{before}\nactive"
+
+
+def test_keys_that_only_root_may_read_come_as_credentials(configure: Configure) -> None:
+    box = configure(ECHO)
+    box.must(
+        "cd /etc/tcpd; openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem "
+        "-subj /CN=localhost -addext subjectAltName=DNS:localhost 2>/dev/null; chmod 0600 key.pem"
+    )
+    ini = "[tls:main]\ncertificate = {}cert.pem\nkey = {}key.pem\n[service:echo]\n{}"
+    listen = "protocol = echo\nlisten = 127.0.0.1:7443 tls=main\n"
+    loaded = "LoadCredential=cert.pem:/etc/tcpd/cert.pem\nLoadCredential=key.pem:/etc/tcpd/key.pem"
+    configure(ini.format("credential:", "credential:", listen), loaded)
+    client = (
+        "import socket, ssl; context = ssl.create_default_context(cafile='/etc/tcpd/cert.pem');"
+        "c = context.wrap_socket(socket.create_connection(('127.0.0.1', 7443), 10),"
+        " server_hostname='localhost'); c.sendall(b'hi'); print(c.recv(2))"
+    )
+    assert box.must(f'python3 -c "{client}"') == "b'hi'\n"
+    with pytest.raises(AssertionError, match=r"key: /etc/tcpd/key.pem cannot be read"):
+        configure(ini.format("/etc/tcpd/", "/etc/tcpd/", listen))
+
+
+def test_the_journal_has_its_fields(configure: Configure) -> None:
+    box = configure(ECHO)
+    pid = box.show("MainPID")
+    told = box.must(f"journalctl -u tcpd -o json TCPD_EVENT=service.listening _PID={pid}")
+    (record,) = [
+        found for line in told.splitlines() if (found := json.loads(line))["TCPD_SERVICE"] == "echo"
+    ]
+    assert record["TCPD_LISTENER"] == "systemd:echo"
+    assert record["MESSAGE"] == "service echo: listening on systemd:echo"
+    assert (record["PRIORITY"], record["SYSLOG_IDENTIFIER"]) == ("6", "tcpd")
+
+
+def test_operators_are_the_members_of_the_group(configure: Configure) -> None:
+    box = configure(ECHO)
+    box.must("id ann || useradd -G tcpd ann; id bob || useradd bob")
+    assert "services       1" in box.must("setpriv --reuid ann --init-groups tcpd-ctl status")
+    assert "services       1" in box.must(
+        "setpriv --reuid ann --regid ann --init-groups tcpd-ctl status"
+    )
+    refused = box.run("setpriv --reuid bob --regid bob --init-groups tcpd-ctl status")
+    assert refused.returncode == 4, refused.stdout
+
+
+def test_another_group_may_operate_and_not_read_the_ini_file(configure: Configure) -> None:
+    """control_group and SupplementaryGroups=, as docs/howto/install.rst has it."""
+    configure(ECHO).must("getent group operators || groupadd operators")
+    ini = ECHO.replace("[tcpd]\n", "[tcpd]\n    control_group = operators\n")
+    box = configure(ini, "SupplementaryGroups=operators")
+    box.must("id eve || useradd -G operators eve")
+    become = "setpriv --reuid eve --regid eve --init-groups"
+    assert "ready          yes" in box.must(f"{become} tcpd-ctl status")
+    assert "Permission denied" in box.run(f"{become} cat /etc/tcpd/tcpd.ini").stdout
+
+
+def test_a_stop_may_drain_for_longer_than_the_unit_says(configure: Configure) -> None:
+    """EXTEND_TIMEOUT_USEC: TimeoutStopSec= is for a stop that hangs."""
+    box = configure(
+        "[tcpd]\ndrain = 4s\n[service:chargen]\nprotocol = chargen\nlisten = 127.0.0.1:7019\n",
+        "TimeoutStopSec=1s",
+    )
+    told = box.must(
+        # it reads nothing of what it is sent
+        'python3 -c \'import socket, time; s = socket.create_connection(("127.0.0.1", 7019));'
+        "print(flush=True); time.sleep(60)' & client=$!\n"
+        "sleep 1; systemctl stop --no-block tcpd; sleep 2\n"
+        "systemctl show tcpd -p ActiveState,StatusText; kill $client; wait $client || true\n"
+    )
+    assert "ActiveState=deactivating" in told
+    assert re.search(r"StatusText=stopping: 1 connection left, for \d s at most", told)
+    box.wait_for("systemctl show tcpd -p ActiveState | grep -q inactive")
+    assert box.show("Result") == "success"
+
+
+def test_programs_and_far_sides_are_reached_from_within(configure: Configure) -> None:
+    """protocol = exec with a limit, and protocol = forward to a name, which is looked up without
+    netlink, in all that the unit keeps it from."""
+    box = configure(
+        """\
+        [service:exec]
+        protocol = exec
+        command = /bin/sh -c "id -un; ulimit -n; ls /home; touch /var/tmp/x /usr/x"
+        files = 77
+        stderr = client
+        listen = 127.0.0.1:7998
+        [service:forward]
+        protocol = forward
+        to = far.example:7998
+        listen = 127.0.0.1:7999
+        """
+    )
+    box.write("/etc/hosts", "127.0.0.1 far.example\n")
+    user, files, *errors = box.must("nc -N 127.0.0.1 7999 </dev/null").splitlines()
+    assert (user, files) == ("tcpd", "77")
+    assert any("/home" in line for line in errors)
+    assert any("/usr/x" in line and "Read-only" in line for line in errors)
+
+
+def test_the_drop_in_for_the_servers_number(configure: Configure) -> None:
+    """[tcpd] server_isn takes CAP_NET_ADMIN, in the two lines that the unit's comment has."""
+    ini = (
+        "[tcpd]\nserver_isn = yes\n"
+        "[service:handshake]\nprotocol = handshake\nformat = json\nlisten = 127.0.0.1:7080\n"
+    )
+    given = "AmbientCapabilities=CAP_NET_ADMIN\nCapabilityBoundingSet=CAP_NET_ADMIN"
+    without = json.loads(configure(ini).must("nc -N 127.0.0.1 7080 </dev/null"))
+    told = json.loads(configure(ini, given).must("nc -N 127.0.0.1 7080 </dev/null"))
+    assert without["no_server_isn"] == "no-capability"
+    assert told["no_server_isn"] is None

@@ -1,0 +1,568 @@
+"""What the hub makes of modes, ranks, lists, invitations and renamed rooms, whatever the door."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from chat.doubles import Chat, RecordingDoor
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tcpd.chat.masks import BadMask, Mask
+from tcpd.chat.member import Member
+from tcpd.chat.refused import Code, Refused
+from tcpd.chat.room import Rank, Room
+from tcpd.events import (
+    Change,
+    HostChanged,
+    Invited,
+    Joined,
+    Mode,
+    ModesChanged,
+    RealNameSet,
+    RoomRenamed,
+    WentAway,
+)
+
+
+def code(answer: object) -> Code | None:
+    """What was refused, if anything was."""
+    if isinstance(answer, list):
+        (answer,) = answer or [None]
+    return answer.code if isinstance(answer, Refused) else None
+
+
+def set_modes(chat: Chat, member: Member, name: str, *words: str) -> list[Code]:
+    """Change modes as ``+o ann``, each by itself; what was refused."""
+    changes = []
+    for word in words:
+        modes, _, argument = word.partition(" ")
+        changes.append(Change(modes[0] == "+", Mode(modes[1]), argument))
+    answer = chat.hub.change_modes(member, name, changes)
+    assert isinstance(answer, list), answer
+    assert [refused.about in changes for refused in answer] == [True] * len(answer)
+    return [refused.code for refused in answer]
+
+
+def made(chat: Chat, member: Member) -> list[str]:
+    """The changes that a member was told of since the last time."""
+    told = [event for event in chat.news(member) if isinstance(event, ModesChanged)]
+    return [
+        f"{'+' if change.adding else '-'}{change.mode}"
+        f" {change.argument if change.whom is None else change.whom.nick}".rstrip()
+        for event in told
+        for change in event.changes
+    ]
+
+
+def tea(chat: Chat) -> Room:
+    room = chat.hub.room("#tea")
+    assert room is not None
+    return room
+
+
+def opened(*more: str, **bounds: Any) -> tuple[Chat, Member, list[Member]]:
+    """A room, who opened it, and others in it."""
+    chat = Chat(**bounds)
+    ann = chat.enter("ann", "#tea")
+    others = [chat.enter(nick, "#tea") for nick in more]
+    for member in (ann, *others):
+        chat.news(member)
+    return chat, ann, others
+
+
+# --- modes of a room ---
+
+
+def test_a_new_room_keeps_outsiders_out_and_its_topic_safe() -> None:
+    """Modern IRC: 'newly-created channels have then protected topic "+t" and no external messages
+    "+n" modes enabled'."""
+    chat, _, _ = opened()
+    assert tea(chat).modes.flags == {Mode.NO_OUTSIDERS, Mode.TOPIC_PROTECTED}
+
+
+def test_what_changes_nothing_is_not_told() -> None:
+    chat, ann, (bob,) = opened("bob")
+    assert set_modes(chat, ann, "#tea", "+n", "-i", "-k x", "-l", "-v bob", "+o ann") == []
+    assert chat.news(bob) == []
+    assert set_modes(chat, ann, "#tea", "+n", "+m") == []
+    assert made(chat, bob) == ["+m"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        (["+i", "-i"], ["+i", "-i"]),
+        (["-n", "+n"], ["-n", "+n"]),
+        (["+v bob", "-v bob"], ["+v bob", "-v bob"]),
+        (["+b x", "-b X"], ["+b x!*@*", "-b x!*@*"]),
+        (["+b x", "+b X!*@*"], ["+b x!*@*"]),
+        (["+b x", "-b x", "+b x"], ["+b x!*@*", "-b x!*@*", "+b x!*@*"]),
+        (["+k a", "+k a", "-k"], ["+k a", "-k a"]),
+        (["+l 5", "+l 05", "-l", "-l"], ["+l 5", "-l"]),
+    ],
+)
+def test_changes_made_at_once_are_made_one_after_the_other(
+    asked: list[str], told: list[str]
+) -> None:
+    """What comes later in a list of changes is judged by what came before it."""
+    chat, ann, (bob,) = opened("bob")
+    before = (tea(chat).modes.flags, tea(chat).modes.key, tea(chat).modes.limit)
+    assert set_modes(chat, ann, "#tea", *asked) == []
+    assert made(chat, bob) == told
+    if told[-1][0] == "-":
+        assert (tea(chat).modes.flags, tea(chat).modes.key, tea(chat).modes.limit) == before
+        assert tea(chat).bans == {}
+        assert tea(chat).rank(bob) is Rank.NONE
+
+
+def test_one_bad_change_spoils_no_other() -> None:
+    chat, ann, (bob,) = opened("bob")
+    answer = chat.hub.change_modes(
+        ann,
+        "#tea",
+        [
+            Change(True, Mode.INVITE_ONLY),
+            Change(True, Mode.LIMIT, "many"),
+            Change(True, Mode.VOICE, "nobody"),
+            Change(True, Mode.VOICE, "bob"),
+        ],
+    )
+    assert isinstance(answer, list)
+    assert [refused.code for refused in answer] == [Code.BAD_ARGUMENT, Code.NO_SUCH_NICK]
+    assert [refused.about for refused in answer] == [
+        Change(True, Mode.LIMIT, "many"),
+        Change(True, Mode.VOICE, "nobody"),
+    ]
+    assert made(chat, bob) == ["+i", "+v bob"]
+
+
+@pytest.mark.parametrize("limit", ["0", "-1", "", "abc", "1.5", "٣", "1" * 10])
+def test_a_limit_is_a_number_from_1_on(limit: str) -> None:
+    chat, ann, _ = opened()
+    assert set_modes(chat, ann, "#tea", f"+l {limit}") == [Code.BAD_ARGUMENT]
+    assert tea(chat).modes.limit is None
+
+
+@pytest.mark.parametrize("key", ["", "a b", "a,b", ":a", "a" * 33, "ä" * 17, "a\x01"])
+def test_a_key_that_no_join_could_carry(key: str) -> None:
+    chat, ann, _ = opened()
+    assert set_modes(chat, ann, "#tea", f"+k {key}") == [Code.BAD_ARGUMENT]
+    assert tea(chat).modes.key == ""
+
+
+def test_a_key_is_in_no_repr() -> None:
+    chat, ann, _ = opened()
+    set_modes(chat, ann, "#tea", "+k sesame")
+    assert "sesame" not in repr(tea(chat).modes)
+
+
+def test_key_limit_and_invitation_keep_out() -> None:
+    chat, ann, _ = opened()
+    bob = chat.enter("bob")
+    set_modes(chat, ann, "#tea", "+k sesame", "+l 1", "+i")
+    assert code(chat.hub.join(bob, "#tea", "sesame")) is Code.NEEDS_INVITATION
+    set_modes(chat, ann, "#tea", "-i")
+    assert code(chat.hub.join(bob, "#tea", "Sesame")) is Code.NEEDS_KEY
+    assert code(chat.hub.join(bob, "#tea", "sésame")) is Code.NEEDS_KEY
+    assert code(chat.hub.join(bob, "#tea", "sesame")) is Code.ROOM_FULL
+    set_modes(chat, ann, "#tea", "+l 2")
+    assert chat.hub.join(bob, "#tea", "sesame") is None
+    set_modes(chat, ann, "#tea", "+l 1")
+    assert bob in tea(chat).members, "a lower limit puts nobody out"
+
+
+def test_moderated() -> None:
+    """Modern IRC: 'If this mode is set on a channel, only users who have channel privileges may
+    send messages to that channel.'"""
+    chat, ann, (bob, carol) = opened("bob", "carol")
+    set_modes(chat, ann, "#tea", "+m", "+v carol")
+    assert code(chat.hub.say(bob, "#tea", "hello")) is Code.MODERATED
+    assert chat.hub.say(carol, "#tea", "hello") is None
+    assert chat.hub.say(ann, "#tea", "hello") is None
+
+
+def test_outsiders() -> None:
+    chat, ann, _ = opened()
+    bob = chat.enter("bob")
+    assert code(chat.hub.say(bob, "#tea", "hello")) is Code.NOT_IN_ROOM
+    set_modes(chat, ann, "#tea", "-n")
+    assert chat.hub.say(bob, "#tea", "hello") is None
+    set_modes(chat, ann, "#tea", "+m")
+    assert code(chat.hub.say(bob, "#tea", "hello")) is Code.OUTSIDER
+
+
+def test_a_topic_that_anybody_may_set() -> None:
+    """Modern IRC: 'In a channel that does not have this mode enabled, anyone may set the topic'."""
+    chat, ann, (bob,) = opened("bob")
+    assert code(chat.hub.set_topic(bob, "#tea", "mine")) is Code.NOT_OPERATOR
+    set_modes(chat, ann, "#tea", "-t")
+    assert chat.hub.set_topic(bob, "#tea", "mine") is None
+    carol = chat.enter("carol")
+    assert code(chat.hub.set_topic(carol, "#tea", "hers")) is Code.NOT_IN_ROOM
+
+
+# --- ranks ---
+
+
+def test_ranks_are_kept_beside_each_other() -> None:
+    chat, ann, (bob,) = opened("bob")
+    set_modes(chat, ann, "#tea", "+v bob", "+h bob", "+o bob")
+    assert tea(chat).rank(bob) is Rank.OPERATOR
+    set_modes(chat, ann, "#tea", "-o bob")
+    assert tea(chat).rank(bob) is Rank.HALF_OPERATOR
+    set_modes(chat, ann, "#tea", "-h bob")
+    assert tea(chat).rank(bob) is Rank.VOICE
+
+
+def test_what_half_operators_may() -> None:
+    chat, ann, (bob, _, dave) = opened("bob", "carol", "dave")
+    set_modes(chat, ann, "#tea", "+h bob", "+h carol", "+v dave")
+    assert set_modes(chat, bob, "#tea", "+m", "+b x", "-v dave", "+k y", "+l 9") == []
+    assert (
+        set_modes(chat, bob, "#tea", "+o bob", "-o ann", "+h dave", "-h carol")
+        == [Code.NOT_OPERATOR] * 4
+    )
+    for nick in ("ann", "carol", "bob"):
+        assert code(chat.hub.kick(bob, "#tea", nick)) is Code.NOT_OPERATOR
+    assert chat.hub.kick(bob, "#tea", "dave") is None
+    assert code(chat.hub.rename_room(bob, "#tea", "#coffee")) is Code.NOT_OPERATOR
+    assert chat.hub.set_topic(bob, "#tea", "hot") is None
+    assert dave not in tea(chat).members
+
+
+def test_the_voiced_may_nothing_of_that() -> None:
+    chat, ann, (bob,) = opened("bob")
+    set_modes(chat, ann, "#tea", "+v bob")
+    assert code(chat.hub.change_modes(bob, "#tea", [])) is Code.NOT_OPERATOR
+    assert code(chat.hub.kick(bob, "#tea", "ann")) is Code.NOT_OPERATOR
+
+
+def test_the_house_is_looked_after_by_operators_of_the_daemon() -> None:
+    chat = Chat()
+    ann, bob = chat.enter("ann", "#lobby"), chat.enter("bob")
+    assert code(chat.hub.change_modes(ann, "#lobby", [])) is Code.NO_OPERATORS
+    chat.hub.set_server_operator(bob, True)
+    assert set_modes(chat, bob, "#lobby", "+m") == [], "wherever they are"
+    assert set_modes(chat, bob, "#lobby", "+v ann") == []
+    assert made(chat, ann) == ["+m", "+v ann"]
+    assert set_modes(chat, bob, "#lobby", "+o ann", "+h ann") == [Code.NO_OPERATORS] * 2
+    assert code(chat.hub.rename_room(bob, "#lobby", "#hall")) is Code.NO_OPERATORS
+    chat.enter("carol", "#tea")
+    assert code(chat.hub.change_modes(bob, "#tea", [])) is Code.NOT_IN_ROOM, "but no other room"
+
+
+# --- lists ---
+
+
+def test_exempt_from_bans() -> None:
+    """Modern IRC: 'they will not be blocked from joining due to the ban mode'."""
+    chat, ann, _ = opened()
+    bob = chat.enter("bob")
+    set_modes(chat, ann, "#tea", "+b b*!*@*")
+    assert code(chat.hub.join(bob, "#tea")) is Code.BANNED
+    set_modes(chat, ann, "#tea", "+e BOB")
+    assert chat.hub.join(bob, "#tea") is None
+    assert chat.hub.say(bob, "#tea", "hello") is None
+    set_modes(chat, ann, "#tea", "-e bob!*@*")
+    assert code(chat.hub.say(bob, "#tea", "hello")) is Code.BANNED
+
+
+def test_a_ban_follows_who_takes_another_name_or_host() -> None:
+    chat, ann, (bob,) = opened("bob")
+    set_modes(chat, ann, "#tea", "+b rob", "+b *.example.net")
+    assert chat.hub.say(bob, "#tea", "hello") is None
+    assert chat.hub.rename(bob, "Rob") is None
+    assert code(chat.hub.say(bob, "#tea", "hello")) is Code.BANNED
+    assert chat.hub.rename(bob, "bob") is None
+    assert chat.hub.say(bob, "#tea", "hello") is None
+    chat.hub.set_host(bob, "b.example.net")
+    assert code(chat.hub.say(bob, "#tea", "hello")) is Code.BANNED
+
+
+def test_invited_by_mask() -> None:
+    """Modern IRC: 'they do not need to require an INVITE in order to join the channel'."""
+    chat, ann, _ = opened()
+    bob = chat.enter("bob")
+    set_modes(chat, ann, "#tea", "+i", "+I b?b", "+k sesame")
+    assert code(chat.hub.join(bob, "#tea")) is Code.NEEDS_KEY, "it stands for +i alone"
+    assert chat.hub.join(bob, "#tea", "sesame") is None
+
+
+@pytest.mark.parametrize("mode", ["b", "e", "I"])
+def test_lists_are_bounded(mode: str) -> None:
+    chat, ann, _ = opened(bans_per_room=2)
+    assert set_modes(chat, ann, "#tea", f"+{mode} x", f"+{mode} y", f"+{mode} z") == [
+        Code.LIST_FULL
+    ]
+    assert set_modes(chat, ann, "#tea", f"-{mode} x", f"+{mode} z") == [], "there is place again"
+    assert list(tea(chat).lists[Mode(mode)]) == ["y!*@*", "z!*@*"]
+    assert set_modes(chat, ann, "#tea", f"-{mode} x") == [Code.NOT_LISTED]
+
+
+@given(st.text(max_size=30))
+def test_a_mask_in_full_is_the_same_mask(text: str) -> None:
+    """What one node has checked, another makes true from the text in the event."""
+    try:
+        mask = Mask.of(text)
+    except BadMask:
+        return
+    assert Mask.of(mask.text) == mask
+    assert Mask.of(mask.text).text == mask.text
+
+
+# --- invitations ---
+
+
+def test_an_invitation_lets_in_once() -> None:
+    chat, ann, _ = opened()
+    bob = chat.enter("bob")
+    set_modes(chat, ann, "#tea", "+i", "+k sesame", "+l 1")
+    assert chat.hub.invite(ann, "#tea", "bob") is None
+    assert [type(event) for event in _own(bob)] == [Invited]
+    assert chat.hub.join(bob, "#tea") is None
+    chat.hub.kick(ann, "#tea", "bob")
+    assert code(chat.hub.join(bob, "#tea")) is Code.NEEDS_INVITATION
+
+
+def test_a_ban_is_stronger_than_an_invitation() -> None:
+    """Modern IRC: 'If they match one of these banned masks, they will receive an
+    ERR_BANNEDFROMCHAN reply and the JOIN command will fail.'"""
+    chat, ann, _ = opened()
+    bob = chat.enter("bob")
+    chat.hub.invite(ann, "#tea", "bob")
+    set_modes(chat, ann, "#tea", "+b bob")
+    assert code(chat.hub.join(bob, "#tea")) is Code.BANNED
+
+
+def test_an_invitation_by_just_anybody_opens_no_lock() -> None:
+    chat, ann, (carol,) = opened("carol")
+    bob = chat.enter("bob")
+    set_modes(chat, ann, "#tea", "+l 1")
+    assert chat.hub.invite(carol, "#tea", "bob") is None
+    assert [type(event) for event in _own(bob)] == [Invited], "they are told all the same"
+    assert code(chat.hub.join(bob, "#tea")) is Code.ROOM_FULL
+    set_modes(chat, ann, "#tea", "-l", "+i")
+    assert code(chat.hub.join(bob, "#tea")) is Code.NEEDS_INVITATION
+    assert code(chat.hub.invite(carol, "#tea", "bob")) is Code.NOT_OPERATOR
+
+
+def test_who_cannot_be_invited_and_who_cannot_invite() -> None:
+    chat, ann, (carol,) = opened("carol")
+    bob = chat.enter("bob")
+    assert code(chat.hub.invite(ann, "#nowhere", "bob")) is Code.NO_SUCH_ROOM
+    assert code(chat.hub.invite(bob, "#tea", "bob")) is Code.NOT_IN_ROOM
+    assert code(chat.hub.invite(ann, "#tea", "nobody")) is Code.NO_SUCH_NICK
+    assert code(chat.hub.invite(ann, "#tea", "CAROL")) is Code.ALREADY_THERE
+    assert carol.id not in tea(chat).invited
+
+
+def test_invitations_are_bounded_the_oldest_goes() -> None:
+    chat, ann, _ = opened(bans_per_room=2)
+    others = [chat.enter(nick) for nick in ("bob", "carol", "dave")]
+    for other in (others[0], *others):
+        chat.hub.invite(ann, "#tea", other.nick)
+    assert list(tea(chat).invited) == [others[1].id, others[2].id]
+
+
+def test_those_who_may_invite_are_told_of_it_but_not_who_did() -> None:
+    chat, ann, (carol, dave) = opened("carol", "dave")
+    chat.enter("bob")
+    set_modes(chat, ann, "#tea", "+h carol")
+    for member in (ann, carol, dave):
+        chat.news(member)
+    chat.hub.invite(ann, "#tea", "bob")
+    assert [type(event) for event in chat.news(carol)] == [Invited]
+    assert chat.news(ann) == chat.news(dave) == []
+    assert [type(event) for event in _own(ann)][-1] is Invited
+
+
+def _own(member: Member) -> list[Any]:
+    door = member.door
+    assert isinstance(door, RecordingDoor)
+    return door.own
+
+
+# --- rooms that get another name ---
+
+
+def test_a_renamed_room_is_the_same_room() -> None:
+    """draft/channel-rename: 'A channel rename preserves all channel state, such as membership,
+    mode and topic.'"""
+    chat, ann, (bob,) = opened("bob")
+    chat.hub.set_topic(ann, "#tea", "hot")
+    set_modes(chat, ann, "#tea", "+b x", "+v bob")
+    room = tea(chat)
+    chat.news(bob)
+    assert chat.hub.rename_room(ann, "#TEA", "#Coffee", "tastes better") is None
+    (event,) = chat.news(bob)
+    assert isinstance(event, RoomRenamed)
+    assert (event.room, event.name, event.reason) == ("#tea", "#Coffee", "tastes better")
+    assert chat.hub.room("#coffee") is room
+    assert chat.hub.room("#tea") is None
+    assert room.name == "#Coffee"
+    assert room.topic is not None
+    assert list(room.bans) == ["x!*@*"]
+    assert list(ann.rooms) == list(bob.rooms) == ["#coffee"]
+    assert next(iter(chat.hub.rooms)) is chat.hub.lobby
+    assert chat.hub.say(bob, "#coffee", "hello") is None
+    assert chat.hub.part(bob, "#coffee") is None
+    assert chat.hub.part(ann, "#coffee") is None
+    assert chat.hub.room("#coffee") is None
+    assert chat.enter("carol", "#tea") in tea(chat).operators, "the old name is free"
+
+
+def test_names_that_a_room_cannot_get() -> None:
+    chat, ann, (bob,) = opened("bob")
+    chat.enter("carol", "#coffee")
+    assert code(chat.hub.rename_room(ann, "#tea", "#COFFEE")) is Code.ROOM_TAKEN
+    assert code(chat.hub.rename_room(ann, "#tea", "tea")) is Code.BAD_ROOM
+    assert code(chat.hub.rename_room(bob, "#tea", "#x")) is Code.NOT_OPERATOR
+    assert code(chat.hub.rename_room(ann, "#coffee", "#x")) is Code.NOT_IN_ROOM
+    chat.news(bob)
+    assert chat.hub.rename_room(ann, "#tea", "#tea") is None
+    assert chat.news(bob) == [], "there is nothing to tell"
+    assert chat.hub.rename_room(ann, "#tea", "#TEA") is None
+    assert tea(chat).name == "#TEA"
+
+
+# --- away, real names, hosts ---
+
+
+def test_being_away_is_told_to_neighbours_once_and_at_joining() -> None:
+    chat, ann, (bob,) = opened("bob")
+    chat.hub.set_away(ann, "lunch")
+    chat.hub.set_away(ann, "lunch")
+    assert [type(event) for event in chat.news(bob)] == [WentAway]
+    assert chat.news(ann) == [], "their door answers them"
+    chat.enter("carol", "#x")
+    chat.hub.join(ann, "#x")
+    (event,) = [event for event in chat.news(ann) if isinstance(event, Joined)]
+    assert event.away == "lunch"
+    chat.hub.set_away(ann, "")
+    (back,) = [event for event in chat.news(bob) if isinstance(event, WentAway)]
+    assert back.message == ""
+
+
+def test_real_names_and_hosts() -> None:
+    chat, ann, (bob,) = opened("bob")
+    assert chat.hub.set_real_name(ann, "Ann Other") is None
+    assert code(chat.hub.set_real_name(ann, "")) is Code.EMPTY
+    assert code(chat.hub.set_real_name(ann, "x" * 151)) is Code.TOO_LONG
+    chat.hub.set_host(ann, "ann.example.net")
+    chat.hub.set_host(ann, "ann.example.net")
+    first, second = chat.news(bob)
+    assert isinstance(first, RealNameSet)
+    assert isinstance(second, HostChanged)
+    assert (second.who.host, second.host) == ("localhost", "ann.example.net")
+    assert ann.who.host == "ann.example.net"
+
+
+@pytest.mark.parametrize(
+    ("address", "host"), [(None, "localhost"), ("127.0.0.1", "localhost"), ("::1", "localhost")]
+)
+def test_the_host_of_who_is_here(address: str | None, host: str) -> None:
+    assert Chat().enter("ann", address=address).host == host
+
+
+def test_a_hidden_host_is_the_subscribers_and_tells_no_address() -> None:
+    chat = Chat()
+    hosts = [
+        chat.enter(f"m{number}", address=address).host
+        for number, address in enumerate(
+            ["192.0.2.1", "192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8::2", "2001:db8:0:1::"]
+        )
+    ]
+    assert hosts[0] == hosts[1] != hosts[2]
+    assert hosts[3] == hosts[4] != hosts[5]
+    assert all(host.endswith(".hidden") and "192" not in host for host in hosts)
+    shown = Chat(hosts="address")
+    assert shown.enter("ann", address="192.0.2.1").host == "192.0.2.1"
+
+
+# --- those who watch, and the past ---
+
+
+def test_watching() -> None:
+    chat = Chat(watched=2)
+    ann = chat.enter("ann")
+    assert isinstance(ann.door, RecordingDoor)
+    assert chat.hub.watch(ann, "BOB") is None
+    assert chat.hub.watch(ann, "bob") is None, "one is watched once"
+    assert chat.hub.watch(ann, "rob") is None
+    assert code(chat.hub.watch(ann, "carol")) is Code.TOO_MANY_WATCHED
+    bob = chat.enter("bob")
+    chat.hub.rename(bob, "Bob")
+    chat.hub.rename(bob, "rob")
+    chat.hub.leave(bob)
+    assert ann.door.presence == ["+bob", "-Bob", "+rob", "-rob"]
+    chat.hub.unwatch(ann, "bob")
+    chat.enter("bob")
+    assert ann.door.presence == ["+bob", "-Bob", "+rob", "-rob"]
+
+
+def test_who_leaves_watches_nobody() -> None:
+    chat = Chat()
+    ann = chat.enter("ann")
+    chat.hub.watch(ann, "bob")
+    chat.hub.leave(ann)
+    chat.enter("bob")
+    assert isinstance(ann.door, RecordingDoor)
+    assert ann.door.presence == []
+    assert chat.hub._state.watchers == {}
+
+
+def test_those_who_watch_from_afar_are_told_more_if_they_want() -> None:
+    chat = Chat()
+    ann, bob, carol = (chat.enter(nick) for nick in ("ann", "bob", "carol"))
+    ann.distant = True
+    for watcher in (ann, carol):
+        chat.hub.watch(watcher, "bob")
+    chat.hub.set_away(bob, "lunch")
+    assert [type(event) for event in chat.news(ann)] == [WentAway]
+    assert chat.news(carol) == []
+
+
+def test_the_past_remembers_nicknames_that_were_given_up() -> None:
+    chat = Chat()
+    ann = chat.enter("ann", address="192.0.2.1", real_name="Ann")
+    chat.hub.rename(ann, "annie")
+    chat.hub.leave(ann)
+    chat.enter("ANN")
+    (gone,) = chat.hub.past.of("Ann")
+    assert (gone.who.nick, gone.real_name, str(gone.address)) == ("ann", "Ann", "192.0.2.1")
+    assert [gone.who.nick for gone in chat.hub.past.of("annie")] == ["annie"]
+    for number in range(7):
+        bob = chat.enter("bob")
+        bob.real_name = str(number)
+        chat.hub.leave(bob)
+    assert [gone.real_name for gone in chat.hub.past.of("bob")] == ["6", "5", "4", "3", "2"]
+
+
+# --- operators of the daemon ---
+
+
+def test_who_is_put_out() -> None:
+    chat, ann, (bob,) = opened("bob")
+    chat.hub.put_out(ann, bob, "spam")
+    chat.hub.put_out(ann, bob, "spam")
+    assert bob.gone
+    assert isinstance(bob.door, RecordingDoor)
+    assert bob.door.ended == ["Killed (ann (spam))"]
+    (event,) = chat.news(ann)
+    assert getattr(event, "reason", "") == "Killed (ann (spam))"
+    assert bob not in tea(chat).members
+
+
+def test_the_invisible_and_the_operators_are_counted() -> None:
+    chat = Chat()
+    ann, bob = chat.enter("ann"), chat.enter("bob")
+    for member in (ann, bob):
+        chat.hub.set_invisible(member, True)
+        chat.hub.set_invisible(member, True)
+        chat.hub.set_server_operator(member, True)
+    assert (chat.hub.invisible_count, chat.hub.operator_count) == (2, 2)
+    chat.hub.leave(bob)
+    chat.hub.set_invisible(ann, False)
+    assert (chat.hub.invisible_count, chat.hub.operator_count) == (0, 1)

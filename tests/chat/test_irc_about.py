@@ -1,0 +1,233 @@
+"""Questions about the server, HELP, and HANDSHAKE."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from chat.ircing import House, command
+from chat.test_irc_who import member
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tcpd.chat.irc.commands.handshaking import JSON_PIECE
+from tcpd.chat.irc.commands.table import COMMANDS
+from tcpd.config.errors import SettingError
+from tcpd.handshake.as_json import handshake_json
+from tcpd.handshake.facts import Facts
+from tcpd.handshake.report import build
+
+SERVER = ":chat.example.net"
+
+
+@pytest.mark.parametrize(
+    ("line", "last"),
+    [
+        ("LUSERS *", "266"),
+        ("MOTD", "422"),
+        ("VERSION", "005"),
+        ("ADMIN", "423"),
+        ("INFO", "374"),
+        ("TIME", "391"),
+        ("USERS", "446"),
+        ("STATS u", "219"),
+        ("LINKS *", "365"),
+    ],
+)
+def test_a_server_may_be_named(line: str, last: str) -> None:
+    """Modern IRC: 'If <target> is given, ... to the server it names'; ERR_NOSUCHSERVER for another.
+    There is but this one, and nicknames stand for it too."""
+    ann = House().irc_client("ann")
+    assert ann.numerics(line)[-1] == last
+    # LINKS alone has the server first, and then needs the mask
+    before, _, mask = line.partition(" *") if line.startswith("LINKS") else (line, "", "")
+    behind = " *" if before != line else mask
+    for server in ("chat.example.net", "*.example.net", "ann"):
+        assert ann.numerics(f"{before} {server}{behind}")[-1] == last
+    assert ann.send(f"{before} irc.example.org{behind}") == [
+        f"{SERVER} 402 ann irc.example.org :No such server"
+    ]
+
+
+def test_lusers() -> None:
+    """Modern IRC, "LUSERS message": 251, 255, 265 and 266, with people of both doors."""
+    house = House()
+    ann = house.irc_client("ann", joined="#tea")
+    house.person("zoe")
+    house.irc_client()
+    house.hub.set_server_operator(member(house, "ann"), True)
+    house.hub.set_invisible(member(house, "ann"), True)
+    assert ann.send("LUSERS") == [
+        f"{SERVER} 251 ann :There are 1 users and 1 invisible on 1 servers",
+        f"{SERVER} 252 ann 1 :operator(s) online",
+        f"{SERVER} 253 ann 1 :unknown connection(s)",
+        f"{SERVER} 254 ann 2 :channels formed",
+        f"{SERVER} 255 ann :I have 2 clients and 0 servers",
+        f"{SERVER} 265 ann 2 2 :Current local users 2, max 2",
+        f"{SERVER} 266 ann 2 2 :Current global users 2, max 2",
+    ]
+
+
+def test_motd(tmp_path: Path) -> None:
+    """Modern IRC: RPL_MOTDSTART, RPL_MOTD for each line, RPL_ENDOFMOTD."""
+    file = tmp_path / "motd"
+    file.write_text("Welcome.\n\n\tBe kind. ☕\n", encoding="utf-8")
+    ann = House(motd=str(file)).irc_client("ann")
+    assert ann.send("MOTD") == [
+        f"{SERVER} 375 ann :- chat.example.net Message of the day - ",
+        f"{SERVER} 372 ann :- Welcome.",
+        f"{SERVER} 372 ann :- ",
+        f"{SERVER} 372 ann :-         Be kind. ☕",
+        f"{SERVER} 376 ann :End of /MOTD command.",
+    ]
+
+
+def test_a_motd_that_cannot_be_read_is_an_error_of_the_configuration(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match="cannot read"):
+        House(motd=str(tmp_path / "none"))
+    (tmp_path / "latin").write_bytes(b"caf\xe9")
+    with pytest.raises(SettingError, match="is not UTF-8"):
+        House(motd=str(tmp_path / "latin"))
+
+
+def test_version() -> None:
+    """Modern IRC, RPL_VERSION: '<client> <version> <server> :<comments>', and RPL_ISUPPORT."""
+    house = House(network="Teanet")
+    ann = house.irc_client("ann")
+    first, *others = ann.send("VERSION")
+    assert first == f"{SERVER} 351 ann {house.irc.server.version} chat.example.net :Teanet"
+    assert {command(line) for line in others} == {"005"}
+
+
+def test_admin() -> None:
+    """Modern IRC: 256 to 259, or ERR_NOADMININFO: '<client> <server> :No administrative info'."""
+    ann = House(admin=("Ann", "the attic", "ann@example.net")).irc_client("ann")
+    assert ann.send("ADMIN") == [
+        f"{SERVER} 256 ann chat.example.net :Administrative info",
+        f"{SERVER} 257 ann :Ann",
+        f"{SERVER} 258 ann :the attic",
+        f"{SERVER} 259 ann :ann@example.net",
+    ]
+    bob = House().irc_client("bob")
+    assert bob.send("ADMIN") == [
+        f"{SERVER} 423 bob chat.example.net :No administrative info available"
+    ]
+
+
+def test_info_and_time() -> None:
+    """RPL_TIME: '<client> <server> [...] :<human-readable time>'."""
+    ann = House().irc_client("ann")
+    assert ann.numerics("INFO") == ["371", "371", "371", "374"]
+    assert ann.send("TIME") == [
+        f"{SERVER} 391 ann chat.example.net :Tuesday November 14 2023 -- 22:13:20 UTC"
+    ]
+
+
+def test_stats() -> None:
+    """RPL_STATSUPTIME, and RPL_ENDOFSTATS with the letter, whatever it is."""
+    house = House()
+    ann = house.irc_client("ann")
+    house.irc.server.created -= 90061
+    assert ann.send("STATS u") == [
+        f"{SERVER} 242 ann :Server Up 1 days 1:01:01",
+        f"{SERVER} 219 ann u :End of /STATS report",
+    ]
+    assert ann.send("STATS o") == [f"{SERVER} 219 ann o :End of /STATS report"]
+    assert ann.send("STATS ::") == [f"{SERVER} 219 ann * :End of /STATS report"]
+    assert ann.numerics("STATS") == ["461"]
+
+
+def test_links() -> None:
+    """RFC 1459 section 4.3.3: RPL_LINKS for each server that the mask fits, and RPL_ENDOFLINKS."""
+    ann = House().irc_client("ann")
+    end = "End of /LINKS list"
+    assert ann.send("LINKS") == [
+        f"{SERVER} 364 ann chat.example.net chat.example.net :0 tcpd",
+        f"{SERVER} 365 ann * :{end}",
+    ]
+    assert ann.send("LINKS *.org") == [f"{SERVER} 365 ann *.org :{end}"]
+
+
+@pytest.mark.parametrize("word", ["HELP", "HELPOP"])
+def test_help(word: str) -> None:
+    """Modern IRC, "HELP message": RPL_HELPSTART, RPL_HELPTXT, RPL_ENDOFHELP, each with the subject;
+    ERR_HELPNOTFOUND for what is none, where it 'MUST be *' if it cannot be a parameter."""
+    ann = House().irc_client("ann")
+    assert ann.send(f"{word} stats") == [
+        f"{SERVER} 704 ann STATS :STATS <query> [<server>]",
+        f"{SERVER} 705 ann STATS :With u it tells how long the server runs.",
+        f"{SERVER} 706 ann STATS :End of help",
+    ]
+    for subject, shown in (("x", "x"), (":::", "*"), ("ꜱtats", "ꜱtats")):
+        assert ann.send(f"{word} {subject}") == [
+            f"{SERVER} 524 ann {shown} :No help available on this topic"
+        ]
+
+
+def test_the_index_of_help_has_all_commands() -> None:
+    """And each of them is explained, in lines that people can read."""
+    ann = House().irc_client("ann")
+    start, *lines, end = ann.send("HELP")
+    assert [command(line) for line in (start, end)] == ["704", "706"]
+    told = [word for line in lines for word in line.split(" :")[1].split(" ")]
+    assert told == sorted(COMMANDS)
+    for name, each in COMMANDS.items():
+        assert each.help[0].startswith(name) or name == "HELPOP"
+        assert len(each.help) > 1
+        assert all(len(line) <= 90 for line in each.help)
+
+
+def test_handshake() -> None:
+    """'... and IRC': ordinary clients are told of their own connection."""
+    house = House()
+    ann = house.irc_client("ann", "standard-replies")
+    assert ann.send("HANDSHAKE") == [
+        f"{SERVER} FAIL HANDSHAKE UNKNOWN :Nothing is known of your connection"
+    ]
+    ann.protocol.facts = Facts  # type: ignore[method-assign]
+    for words in ("HANDSHAKE", "HANDSHAKE layers"):
+        numbers = ann.numerics(words)
+        assert set(numbers[:-1]) == {"371"}
+        assert numbers[-1] == "374"
+    assert ann.send("HANDSHAKE x") == [
+        f"{SERVER} FAIL HANDSHAKE UNKNOWN_FORM x :HANDSHAKE takes layers or json"
+    ]
+
+
+def test_handshake_as_json_is_cut_into_lines() -> None:
+    house = House()
+    ann = house.irc_client("ann")
+    ann.protocol.facts = Facts  # type: ignore[method-assign]
+    *lines, _ = ann.send("HANDSHAKE json")
+    pieces = [line.split(" :", 1)[1] for line in lines]
+    assert {len(piece) for piece in pieces[:-1]} == {JSON_PIECE}
+    assert json.loads("".join(pieces)) == handshake_json(build(Facts()))
+
+
+_WORDS = st.text(
+    st.characters(exclude_categories=("Cs",), exclude_characters="\r\n\0"), max_size=30
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(sorted(COMMANDS)),
+            st.lists(st.sampled_from(["ann", "#tea", "*", "+", "%tn,1", ":"]) | _WORDS, max_size=5),
+        ),
+        min_size=1,
+        max_size=4,
+    ),
+    st.booleans(),
+)
+def test_anything_may_be_asked(lines: list[tuple[str, list[str]]], operator: bool) -> None:
+    """Whatever a client sends, what it is told can be written: the harness reads each line."""
+    house = House()
+    ann = house.irc_client("ann", "labeled-response", "batch", "server-time", joined="#tea")
+    house.hub.set_server_operator(member(house, "ann"), operator)
+    for name, words in lines:
+        ann.raw(f"@label=x {name} {' '.join(words)}\r\n".encode())
+        ann.send(f"{name} {' '.join(words)}"[:400])
+    assert ann.closed or "PONG" in ann.send("PING x")[-1]

@@ -1,0 +1,509 @@
+"""Coming into rooms, leaving them, their topics, and what there is: JOIN PART TOPIC NAMES LIST.
+
+Unless it is said otherwise the sentences are those of the Modern IRC Client Protocol
+(https://modern.ircdocs.horse/).
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from chat.ircing import Client, House, command, plain
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tcpd.chat.irc.caps import CAPABILITIES
+from tcpd.config.values import Rate
+
+S = ":chat.example.net"
+ANN = ":ann!~ann@localhost"
+BOB = ":bob!~bob@localhost"
+
+
+def in_tea(*more: str) -> tuple[House, Client, list[Client]]:
+    """A house, who opened #tea, and others who are in it."""
+    house = House()
+    ann = house.irc_client("ann", joined="#tea")
+    others = [house.irc_client(nick, joined="#tea") for nick in more]
+    for client in (ann, *others):
+        client.lines()
+    return house, ann, others
+
+
+# --- JOIN ---
+
+
+def test_join_topic_names_in_this_order() -> None:
+    """'they receive a JOIN message from the server with their client as the message source and the
+    channel they have joined as the first parameter of the message. After this, they are sent the
+    channel's topic (with RPL_TOPIC) ... They are also sent a list of users'; 'If RPL_TOPIC is
+    returned to the client sending this command, RPL_TOPICWHOTIME SHOULD also be sent'."""
+    house, ann, _ = in_tea()
+    ann.send("TOPIC #tea :Darjeeling, please")
+    bob = house.irc_client("bob")
+    assert bob.send("JOIN #TEA") == [
+        f"{BOB} JOIN #tea",
+        f"{S} 332 bob #tea :Darjeeling, please",
+        f"{S} 333 bob #tea ann!~ann@localhost :1700000000",
+        f"{S} 353 bob = #tea :@ann bob",
+        f"{S} 366 bob #tea :End of /NAMES list",
+    ]
+    assert ann.lines()[-1] == f"{BOB} JOIN #tea"
+
+
+def test_no_topic_is_not_told() -> None:
+    """'and no message if the channel does not have a topic'."""
+    assert House().irc_client("ann").numerics("JOIN #tea") == ["JOIN", "353", "366"]
+
+
+def test_the_first_is_operator() -> None:
+    """'the first client who joins a normal channel is made a channel operator'."""
+    assert f"{S} 353 ann = #tea :@ann" in House().irc_client("ann").send("JOIN #tea")
+
+
+def test_who_is_in_already_is_told_nothing() -> None:
+    _, ann, (bob,) = in_tea("bob")
+    assert ann.send("JOIN #tea", "JOIN #TEA", "JOIN #tea wrongkey") == []
+    assert bob.lines() == []
+
+
+def test_several_rooms_with_keys() -> None:
+    """'with the first key being used for the first channel, the second key being used for the
+    second channel, etc.'; 'SHOULD distribute these multiple-channel JOIN messages as a series of
+    messages with a single channel name on each'."""
+    house = House()
+    ann = house.irc_client("ann", joined="#a,#b,#c")
+    ann.send("MODE #a +k one", "MODE #b +k two")
+    bob = house.irc_client("bob")
+    told = bob.send("JOIN #c,,#a,#b x,,one,two")
+    assert [line for line in told if command(line) not in ("353", "366")] == [
+        f"{BOB} JOIN #c",
+        f"{BOB} JOIN #a",
+        f"{BOB} JOIN #b",
+    ]
+    carol = house.irc_client("carol")
+    assert carol.numerics("JOIN #a,#b one") == ["JOIN", "353", "366", "475"]
+
+
+def test_join_0_leaves_all() -> None:
+    """'The server will process this command as though the client had sent a PART command for each
+    channel they are a member of.'"""
+    house = House()
+    ann = house.irc_client("ann", joined="#a,#b")
+    assert ann.send("JOIN 0") == [f"{ANN} PART #a", f"{ANN} PART #b"]
+    assert house.hub.room_count == 1
+    assert ann.send("JOIN 0") == []
+
+
+@pytest.mark.parametrize(
+    ("mode", "number", "text"),
+    [
+        ("+b bob", "474", "you are banned from #tea"),
+        ("+i", "473", "#tea takes only those who were invited"),
+        ("+k sesame", "475", "#tea has a key"),
+        ("+l 1", "471", "#tea has no place left"),
+    ],
+)
+def test_what_keeps_out(mode: str, number: str, text: str) -> None:
+    """'The key, client limit, ban - exemption, invite-only - exemption ... channel modes affect
+    whether or not a given client may join a channel.'"""
+    house, ann, _ = in_tea()
+    ann.send(f"MODE #tea {mode}")
+    bob = house.irc_client("bob")
+    assert bob.send("JOIN #tea wrong") == [f"{S} {number} bob #tea :{text}"]
+    assert ann.lines() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("tea", "tea"),
+        ("&tea", "&tea"),
+        ("#", "#"),
+        (":#a b", "#a"),
+        ("::", "*"),
+        ("#\x07", "#\x07"),
+    ],
+)
+def test_names_that_no_room_has(name: str, shown: str) -> None:
+    """'ERR_BADCHANMASK: Indicates the supplied channel name is not a valid. This is similar to, but
+    stronger than, ERR_NOSUCHCHANNEL'."""
+    (line,) = House().irc_client("ann").send(f"JOIN {name}")
+    assert line.startswith(f"{S} 476 ann {shown} :")
+
+
+def test_too_many_rooms() -> None:
+    """'If the client cannot join this channel because they would be over their limit, they will
+    receive an ERR_TOOMANYCHANNELS reply and the command will fail.'"""
+    ann = House(bounds={"rooms_per_member": 2, "max_rooms": 3}).irc_client("ann", joined="#a,#b")
+    assert ann.numerics("JOIN #lobby") == ["405"]
+    bob = ann.house.irc_client("bob")
+    assert bob.send("JOIN #c") == [
+        f"{S} 405 bob #c :there are too many rooms, no other can be opened"
+    ]
+
+
+def test_who_joins_too_fast_waits() -> None:
+    house = House(join_rate=Rate(1.0, 2.0))
+    ann = house.irc_client("ann", "standard-replies")
+    assert ann.numerics("JOIN #a,#b", "JOIN #a") == ["JOIN", "353", "366"] * 2
+    assert ann.send("JOIN #c") == [
+        f"{S} FAIL JOIN RATE_LIMITED #c :You join too fast, wait a moment"
+    ]
+    assert ann.numerics("JOIN ::x")[0] == "FAIL"
+    house.clock.advance(1)
+    assert ann.numerics("JOIN #c") == ["JOIN", "353", "366"]
+
+
+def test_no_implicit_names() -> None:
+    """no-implicit-names: 'servers MUST NOT send an implicit NAMES reply after sending a JOIN
+    message. Servers MUST reply to explicit NAMES commands sent by the client as usual.'"""
+    ann = House().irc_client("ann", "draft/no-implicit-names")
+    assert ann.numerics("JOIN #tea") == ["JOIN"]
+    assert ann.numerics("NAMES #tea") == ["353", "366"]
+
+
+def test_extended_join() -> None:
+    """extended-join: ':nick!user@host JOIN #channelname * :Real Name ... This message represents
+    that the user has not logged in to an account'."""
+    house = House()
+    ann = house.irc_client("ann", "extended-join", joined="#tea")
+    bob = house.irc_client("bob")
+    assert bob.send("JOIN #tea")[0] == f"{BOB} JOIN #tea"
+    assert ann.lines() == [f"{BOB} JOIN #tea * :Bob"]
+    house.person("carol").type("/join #tea")
+    assert ann.lines() == [":carol!text@localhost JOIN #tea * :"]
+
+
+def test_who_joins_while_away_is_told_to_be() -> None:
+    """away-notify: 'clients will be sent an AWAY message ... when a user joins and has an away
+    message set.'"""
+    house = House()
+    ann = house.irc_client("ann", "away-notify", joined="#tea")
+    carol = house.irc_client("carol", joined="#tea")
+    ann.lines()
+    bob = house.irc_client("bob")
+    member = house.hub.member("bob")
+    assert member is not None
+    house.hub.set_away(member, "lunch")
+    bob.send("JOIN #tea")
+    assert ann.lines() == [f"{BOB} JOIN #tea", f"{BOB} AWAY :lunch"]
+    assert carol.lines() == [f"{BOB} JOIN #tea"]
+
+
+def test_people_at_the_text_door_see_it_all() -> None:
+    house = House()
+    dave = house.person("dave")
+    dave.type("/join #tea")
+    ann = house.irc_client("ann", joined="#tea")
+    assert dave.screen() == ["* ann joined #tea"]
+    ann.send("PART #tea :bye")
+    assert dave.screen() == ["* ann left #tea: bye"]
+    assert f"{S} 353 ann = #tea :@dave ann" in ann.send("JOIN #tea")
+
+
+# --- PART ---
+
+
+def test_part() -> None:
+    """'the user will receive a PART message from the server for each channel they have been removed
+    from'; 'reason (if it exists) should be on each of these messages.'"""
+    house = House()
+    ann = house.irc_client("ann", joined="#a,#b")
+    bob = house.irc_client("bob", joined="#a,#b,#c")
+    ann.lines()
+    assert ann.send("PART #A,#b :to bed") == [f"{ANN} PART #a :to bed", f"{ANN} PART #b :to bed"]
+    assert bob.lines() == [f"{ANN} PART #a :to bed", f"{ANN} PART #b :to bed"]
+    assert bob.send("PART #c") == [f"{BOB} PART #c"]
+
+
+def test_part_from_where_one_is_not() -> None:
+    """'if the channel exists and the client is not joined to it, they will receive an
+    ERR_NOTONCHANNEL reply and that channel will be ignored. If the channel does not exist, the
+    client will receive an ERR_NOSUCHCHANNEL reply'."""
+    house, ann, _ = in_tea()
+    bob = house.irc_client("bob", joined="#x")
+    assert bob.send("PART #tea,#nowhere,tea,#x :bye") == [
+        f"{S} 442 bob #tea :you are not in #tea",
+        f"{S} 403 bob #nowhere :there is no room #nowhere",
+        f"{S} 403 bob tea :there is no room tea",
+        f"{BOB} PART #x :bye",
+    ]
+    assert ann.lines() == []
+
+
+@pytest.mark.parametrize(
+    "typed", ["JOIN", "PART", "TOPIC", "KICK", "KICK #tea", "MODE", "RENAME #a"]
+)
+def test_too_few_parameters(typed: str) -> None:
+    ann = House().irc_client("ann")
+    name = typed.split()[0]
+    assert ann.send(typed) == [f"{S} 461 ann {name} :Not enough parameters"]
+
+
+# --- TOPIC ---
+
+
+def test_topic_is_told_set_and_taken_away() -> None:
+    """'If topic is not given, either RPL_TOPIC or RPL_NOTOPIC is returned ... If topic is an empty
+    string, the topic for the channel will be cleared'; 'every client in that channel (including the
+    author of the topic change) will receive a TOPIC command with the new topic as argument (or an
+    empty argument if the topic was cleared)'."""
+    _, ann, (bob,) = in_tea("bob")
+    assert ann.send("TOPIC #TEA") == [f"{S} 331 ann #tea :No topic is set"]
+    assert ann.send("TOPIC #tea :Green :)") == [f"{ANN} TOPIC #tea :Green :)"]
+    assert bob.lines() == [f"{ANN} TOPIC #tea :Green :)"]
+    assert bob.send("TOPIC #tea") == [
+        f"{S} 332 bob #tea :Green :)",
+        f"{S} 333 bob #tea ann!~ann@localhost :1700000000",
+    ]
+    assert ann.send("TOPIC #tea :") == [f"{ANN} TOPIC #tea :"]
+    assert bob.send("TOPIC #tea") == [f"{ANN} TOPIC #tea :", f"{S} 331 bob #tea :No topic is set"]
+
+
+def test_a_protected_topic() -> None:
+    """'If a client does not have appropriate channel permissions and tries to change the topic, the
+    ERR_CHANOPRIVSNEEDED numeric is returned and the command will fail.'"""
+    _, ann, (bob,) = in_tea("bob")
+    assert bob.send("TOPIC #tea :mine") == [f"{S} 482 bob #tea :you are not an operator of #tea"]
+    ann.send("MODE #tea -t")
+    assert bob.send("TOPIC #tea :mine")[-1] == f"{BOB} TOPIC #tea :mine"
+
+
+def test_topics_from_outside() -> None:
+    """'If the client sending this command is not joined to the given channel, and tries to view
+    its' topic, the server MAY return the ERR_NOTONCHANNEL numeric': for a secret one."""
+    house, ann, _ = in_tea()
+    ann.send("TOPIC #tea :Green")
+    bob = house.irc_client("bob")
+    assert bob.numerics("TOPIC #tea") == ["332", "333"]
+    assert bob.send("TOPIC #tea :mine") == [f"{S} 442 bob #tea :you are not in #tea"]
+    assert bob.send("TOPIC #no") == [f"{S} 403 bob #no :No such channel"]
+    ann.send("MODE #tea +s")
+    assert bob.send("TOPIC #tea") == [f"{S} 442 bob #tea :You're not on that channel"]
+
+
+def test_a_topic_is_cut_to_topiclen() -> None:
+    _, ann, _ = in_tea()
+    (line,) = ann.send("TOPIC #tea :" + "ä" * 200)
+    assert line == f"{ANN} TOPIC #tea :" + "ä" * 150
+
+
+def test_the_lobbys_topic() -> None:
+    ann = House().irc_client("ann", joined="#lobby")
+    assert ann.send("TOPIC #lobby") == [
+        f"{S} 332 ann #lobby :Talk about anything",
+        f"{S} 333 ann #lobby chat.example.net :1700000000",
+    ]
+    assert ann.numerics("TOPIC #lobby :mine") == ["482"]
+
+
+# --- NAMES ---
+
+
+def test_names_with_all_prefixes_and_hosts() -> None:
+    """multi-prefix: 'These prefixes MUST be in order of 'rank', from highest to lowest.'
+    userhost-in-names: 'to contain the full hostmask (nick!user@host) of every user listed.'"""
+    house, ann, _ = in_tea("bob", "carol")
+    ann.send("MODE #tea +vh ann bob", "MODE #tea +v bob")
+    plainly = house.irc_client("dave", joined="#tea")
+    assert plainly.send("NAMES #tea")[0] == f"{S} 353 dave = #tea :@ann %bob carol dave"
+    multi = house.irc_client("erin", "multi-prefix", joined="#tea")
+    assert multi.send("NAMES #tea")[0] == f"{S} 353 erin = #tea :@+ann %+bob carol dave erin"
+    full = house.irc_client("frank", "userhost-in-names")
+    assert full.send("NAMES #tea")[0].startswith(
+        f"{S} 353 frank = #tea :@ann!~ann@localhost %bob!~bob@localhost carol!~carol@localhost"
+    )
+
+
+@pytest.mark.parametrize(
+    ("asked", "shown"),
+    [("#nowhere", "#nowhere"), ("invalid", "invalid"), (":#a b", "#a"), ("", "*"), (":", "*")],
+)
+def test_names_of_what_is_not_there(asked: str, shown: str) -> None:
+    """'If the channel name is invalid or the channel does not exist, one RPL_ENDOFNAMES numeric
+    containing the given channel name should be returned'; 'If no parameter is given for this
+    command, servers SHOULD return one RPL_ENDOFNAMES numeric with the channel parameter set to an
+    asterisk'."""
+    ann = House().irc_client("ann")
+    assert ann.send(f"NAMES {asked}") == [f"{S} 366 ann {shown} :End of /NAMES list"]
+
+
+def test_names_of_a_secret_room() -> None:
+    """'If the given channel has the secret channel mode set and the user is not joined to that
+    channel, one RPL_ENDOFNAMES numeric is returned.'"""
+    house, ann, _ = in_tea()
+    ann.send("MODE #tea +s")
+    bob = house.irc_client("bob")
+    assert bob.send("NAMES #tea") == [f"{S} 366 bob #tea :End of /NAMES list"]
+    assert ann.send("NAMES #tea")[0] == f"{S} 353 ann @ #tea :@ann"
+
+
+def test_names_of_the_invisible() -> None:
+    """'Users with the invisible user mode set are not shown in channel responses unless the
+    requesting client is also joined to that channel.'"""
+    house, ann, (bob,) = in_tea("bob")
+    bob.send("MODE bob +i")
+    carol = house.irc_client("carol")
+    assert carol.send("NAMES #tea")[0] == f"{S} 353 carol = #tea :@ann"
+    assert ann.send("NAMES #tea")[0] == f"{S} 353 ann = #tea :@ann bob"
+
+
+def test_names_of_the_first_room_alone() -> None:
+    """'Servers MAY only return information about the first channel and silently ignore the
+    others.'"""
+    ann = House().irc_client("ann", joined="#a,#b")
+    assert ann.numerics("NAMES #a,#b") == ["353", "366"]
+
+
+def test_many_names_take_several_lines_and_none_is_lost() -> None:
+    house = House()
+    nicks = [f"{'x' * 20}{number}" for number in range(60)]
+    clients = [house.irc_client(nick, joined="#tea") for nick in nicks]
+    told = clients[0].send("NAMES #tea")[-5:]
+    words = [line.partition(" #tea :")[2].split(" ") for line in told if command(line) == "353"]
+    assert sum(map(len, words)) == 60
+    assert {word.lstrip("@") for word in itertools.chain(*words)} == set(nicks)
+    assert command(told[-1]) == "366"
+
+
+# --- LIST ---
+
+
+def test_list() -> None:
+    """'the server MAY send one RPL_LISTSTART numeric, MUST send back zero or more RPL_LIST
+    numerics, and MUST send back one RPL_LISTEND numeric.'"""
+    house, ann, _ = in_tea("bob")
+    ann.send("TOPIC #tea :Green")
+    carol = house.irc_client("carol", joined="#x")
+    assert carol.send("LIST") == [
+        f"{S} 321 carol Channel :Users  Name",
+        f"{S} 322 carol #lobby 0 :Talk about anything",
+        f"{S} 322 carol #tea 2 :Green",
+        f"{S} 322 carol #x 1 :",
+        f"{S} 323 carol :End of /LIST",
+    ]
+
+
+def test_list_of_secret_rooms() -> None:
+    """'A channel that is set to secret will not show up in responses to the LIST or NAMES command
+    unless the client sending the command is joined to the channel.'"""
+    house, ann, _ = in_tea()
+    ann.send("MODE #tea +s")
+    assert listed(ann, "LIST #tea") == ["#tea"]
+    assert listed(house.irc_client("bob"), "LIST #tea") == []
+    assert listed(house.irc_client("carol"), "LIST") == ["#lobby"]
+
+
+def listed(client: Client, typed: str) -> list[str]:
+    told = client.send(typed)
+    assert command(told[0]) == "321"
+    assert command(told[-1]) == "323"
+    return [line.split(" ")[3] for line in told[1:-1]]
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ("#TEA", ["#tea"]),
+        ("#tea,#no,#x", ["#tea", "#x"]),
+        ("*e*", ["#tea"]),
+        ("!*e*", ["#lobby", "#x"]),
+        (">1", ["#tea"]),
+        ("<1", ["#lobby"]),
+        ("#* >0,<2", ["#x"]),
+        ("C<5", ["#x"]),
+        ("C>5", ["#lobby", "#tea"]),
+        ("T<5", ["#x"]),
+        ("T>5", ["#lobby"]),
+        ("nonsense", []),
+    ],
+)
+def test_list_by_conditions(asked: str, found: list[str]) -> None:
+    """ELIST=CMNTU: 'Searching based on channel creation time ... a mask ... a non-matching mask ...
+    topic set time ... user count'."""
+    house, _, _ = in_tea("bob")
+    house.now = itertools.repeat(1_700_000_600.0)
+    carol = house.irc_client("carol", joined="#x")
+    carol.send("TOPIC #x :x")
+    house.now = itertools.repeat(1_700_000_660.0)
+    assert listed(carol, f"LIST {asked}") == found
+
+
+def test_a_long_list_is_told_as_it_is_read() -> None:
+    """SAFELIST: 'the server ensures that a client may perform the LIST command without being
+    disconnected due to the large volume of data the LIST command generates.'"""
+    house = House(bounds={"outbox": 16384, "max_rooms": 2000, "rooms_per_member": 2000})
+    ann = house.irc_client("ann")
+    for number in range(0, 1000, 25):
+        ann.send("JOIN " + ",".join(f"#room-{each}" for each in range(number, number + 25)))
+    bob = house.irc_client("bob")
+    bob.transport.producerState = "producing"
+    found = listed_all(bob)
+    assert len(found) == 1001
+    assert not bob.closed
+
+
+def listed_all(client: Client) -> list[str]:
+    told = client.send("LIST", "PING end")
+    for _ in range(100):
+        if command(told[-1]) == "PONG":
+            break
+        told += client.lines()
+    assert command(told[-2]) == "323", "and what is asked after it is answered after it"
+    return [line.split(" ")[3] for line in told if command(line) == "322"]
+
+
+def test_an_answer_with_a_label_is_one_batch() -> None:
+    """labeled-response: 'If the response consists of more than one message, it MUST be sent as a
+    batch'."""
+    ann = House().irc_client("ann", "labeled-response", "batch", joined="#tea")
+    told = [plain(line) for line in ann.send("@label=x NAMES #tea")]
+    assert told[0].startswith("@label=x :chat.example.net BATCH +")
+    assert [command(line) for line in told] == ["BATCH", "353", "366", "BATCH"]
+    (line,) = ann.send("@label=y PART #nowhere")
+    assert line.startswith("@label=y :chat.example.net 403 ann #nowhere ")
+    (line,) = ann.send("@label=z JOIN #tea")
+    assert plain(line) == "@label=z :chat.example.net ACK"
+
+
+# --- whatever is sent ---
+
+_COMMANDS = ["JOIN", "PART", "TOPIC", "NAMES", "LIST", "KICK", "INVITE", "RENAME", "MODE"]
+_TARGETS = st.sampled_from(["#tea", "#TEA", "#x", "ann", "bob", "0", "#tea,#x", "nobody"])
+_MODES = st.text("+-beIklimnstovhwBzZ", max_size=20)
+_WORDS = st.one_of(
+    _TARGETS,
+    _MODES,
+    st.text(st.characters(exclude_characters="\0\r\n", codec="utf-8"), max_size=30),
+    st.sampled_from(["x" * 300, "ж" * 150, ":", "::", ",,,", "*!*@*", "C<5", "ann,bob"]),
+)
+_ALL = [name for name in CAPABILITIES if name != "sts"]
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(_COMMANDS), _WORDS, st.lists(_WORDS, max_size=4)),
+        min_size=1,
+        max_size=8,
+    )
+)
+def test_whatever_is_sent_all_that_comes_is_well_formed(
+    typed: list[tuple[str, str, list[str]]],
+) -> None:
+    """No line of a client's raises anything, or makes a line that none can carry."""
+    house, ann, (bob,) = in_tea("bob")
+    dave = house.person("dave")
+    dave.type("/join #tea")
+    erin = house.irc_client("erin", *_ALL, joined="#tea")
+    for name, first, more in typed:
+        for client in (ann, erin):
+            client.send(" ".join((name, first, *more)))
+            client.send(f"@label=x {name} {first} :{' '.join(more)}")
+        bob.lines()
+        dave.screen()
+    for client in (ann, bob, erin):
+        assert client.numerics("PING x")[-1] == "PONG"
+        assert not client.closed

@@ -1,0 +1,294 @@
+"""The IRC door's edge: who is silent, and where clients are."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from typing import Any
+
+import pytest
+from chat.ircing import Client, House
+from chat.test_irc_who import member
+from chat.threads import Threads
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+from zope.interface import implementer
+
+from tcpd.chat.irc.reverse import AT_ONCE, LONGEST, WAITING, ReverseNames, name_of
+from tcpd.chat.irc.session import Session
+from tcpd.handshake.facts import Facts
+from tcpd.interfaces import IConnection
+from tcpd.policy.reasons import Refusal
+
+
+class Clients(Client):
+    """A client whose transport knows its connection."""
+
+    def __init__(self, house: House, transport: StringTransport) -> None:
+        self.house = house
+        self.transport = transport
+        self.protocol = house.irc.buildProtocol(None)
+        self.protocol.makeConnection(transport)  # type: ignore[arg-type]
+
+
+@implementer(IConnection)
+class Connected(StringTransport):
+    """A transport with as much of a connection as the door asks for."""
+
+    def __init__(self, address: str | None, tls: bool = False, proxy: Any = None) -> None:
+        super().__init__()
+        self.address = address and ipaddress.ip_address(address)
+        self.tls = object() if tls else None
+        self.proxy = proxy
+        self.stood_for: list[str] = []
+
+    def facts(self) -> Facts:
+        return Facts(service="irc")
+
+    def stand_for(self, address: Any) -> Refusal | None:
+        self.stood_for.append(str(address))
+        return None
+
+
+class Proxy:
+    def __init__(self, ssl: object) -> None:
+        self.ssl = ssl
+
+
+def entered(transport: Connected) -> tuple[House, Client]:
+    house = House(bounds={"hosts": "address"})
+    client = Clients(house, transport)
+    client.send("NICK ann", "USER ann 0 * :Ann")
+    return house, client
+
+
+@pytest.mark.parametrize(
+    ("address", "host"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("2001:db8::1", "2001:db8::1"),
+        ("::ffff:0:1", "0::ffff:0:1"),
+        ("::1", "localhost"),
+        (None, "localhost"),
+    ],
+)
+def test_clients_are_where_the_connection_layer_says(address: str | None, host: str) -> None:
+    """Which has it from the proxy, where there is one."""
+    house, _ = entered(Connected(address))
+    assert member(house, "ann").host == host
+
+
+@pytest.mark.parametrize(
+    ("transport", "secure"),
+    [
+        (Connected("192.0.2.1"), False),
+        (Connected("192.0.2.1", tls=True), True),
+        (Connected(None), True),
+        (Connected("192.0.2.1", proxy=Proxy(None)), False),
+        (Connected("192.0.2.1", proxy=Proxy(object())), True),
+    ],
+)
+def test_who_is_secure(transport: Connected, secure: bool) -> None:
+    """RPL_WHOISSECURE is for those whose words nobody on the way reads, up to a proxy that is
+    trusted and says so."""
+    house, _ = entered(transport)
+    assert member(house, "ann").secure is secure
+
+
+def resolving(find: Any, **chat: str) -> House:
+    house = House(bounds={"hosts": "address"} | chat, resolve=True)
+    house.irc.names = ReverseNames(Threads(house.clock), house.clock.seconds, find)
+    return house
+
+
+def test_a_name_that_comes_in_time_is_the_host() -> None:
+    """'The name becomes the host if it arrives before registration completes.'"""
+    house = resolving({ipaddress.ip_address("192.0.2.1"): "ann.example.org"}.get)
+    ann = Clients(house, Connected("192.0.2.1"))
+    ann.lines()
+    ann.lines()
+    ann.send("NICK ann", "USER ann 0 * :Ann")
+    assert member(house, "ann").host == "ann.example.org"
+
+
+def test_a_name_that_comes_late_is_told_as_a_change() -> None:
+    """CHGHOST, to those who know it."""
+    house = resolving(lambda address: "ann.example.org")
+    bob = house.irc_client("bob", "chghost", joined="#tea")
+    ann = Clients(house, Connected("192.0.2.1"))
+    for line in ("NICK ann", "USER ann 0 * :Ann", "JOIN #tea"):
+        ann.protocol.dataReceived(line.encode() + b"\n")
+    told = bob.lines() + bob.lines() + bob.lines()
+    assert told == [
+        ":ann!~ann@192.0.2.1 JOIN #tea",
+        ":ann!~ann@192.0.2.1 CHGHOST ~ann ann.example.org",
+    ]
+
+
+@pytest.mark.parametrize("address", [None, "127.0.0.1", "::1"])
+def test_local_clients_have_no_names(address: str | None) -> None:
+    house = resolving(lambda address: 1 // 0)
+    Clients(house, Connected(address)).lines()
+
+
+def test_where_hosts_are_hidden_no_name_is_asked_for() -> None:
+    house = resolving(lambda address: 1 // 0, hosts="hidden")
+    Clients(house, Connected("192.0.2.1")).lines()
+
+
+def test_a_gateways_name_is_not_its_clients() -> None:
+    house = resolving(lambda address: "gateway.example.org")
+    ann = Clients(house, Connected("192.0.2.1"))
+    session = ann.protocol._session
+    assert isinstance(session, Session)
+    session.address = ipaddress.ip_address("198.51.100.7")
+    for _ in range(3):
+        ann.lines()
+    ann.send("NICK ann", "USER ann 0 * :Ann")
+    assert member(house, "ann").host == "198.51.100.7"
+
+
+class SlowThreads(Threads):
+    """Threads whose work waits until a test lets it be done."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(clock)
+        self.working: list[Any] = []
+
+    def callInThreadWithCallback(self, *arguments: Any) -> None:
+        self.working.append(arguments)
+
+    def work(self, clock: Clock) -> None:
+        working, self.working = self.working, []
+        for arguments in working:
+            super().callInThreadWithCallback(*arguments)
+        clock.advance(0)
+
+
+def test_names_are_bounded_in_number_and_time(logged_failures: Any) -> None:
+    """And a failure of one is nobody else's."""
+    clock = Clock()
+    threads = SlowThreads(clock)
+    answers = iter([RuntimeError("no"), *["a.example"] * 10])
+
+    def find(address: Any) -> str:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    names = ReverseNames(threads, clock.seconds, find)
+    told: list[str] = []
+    address = ipaddress.ip_address("192.0.2.1")
+    for _ in range(AT_ONCE + WAITING + 10):
+        names.ask(address, told.append)
+    assert len(threads.working) == AT_ONCE
+    threads.work(clock)
+    assert told == ["a.example"] * (AT_ONCE - 1)
+    assert len(threads.working) == AT_ONCE
+    clock.advance(LONGEST)
+    threads.work(clock)
+    # those under way came too late, and the others are not asked for any more
+    assert told == ["a.example"] * (AT_ONCE - 1)
+    assert threads.working == []
+    names.ask(address, told.append)
+    threads.work(clock)
+    assert len(told) == AT_ONCE
+    logged_failures.expect("RuntimeError")
+
+
+@pytest.mark.parametrize(
+    ("name", "addresses", "found"),
+    [
+        ("a.example.", ["192.0.2.1"], "a.example"),
+        ("a.example", ["192.0.2.9", "::ffff:192.0.2.1"], "a.example"),
+        ("a.example", ["192.0.2.9"], ""),
+        ("a.example", [], ""),
+        ("x" * 64, ["192.0.2.1"], ""),
+        ("a!b.example", ["192.0.2.1"], ""),
+        ("192.0.2.7", ["192.0.2.1"], ""),
+        (OSError("no"), [], ""),
+    ],
+)
+def test_names_are_confirmed(
+    name: Any, addresses: list[str], found: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Forward-confirmed: the address is among those of its name."""
+
+    def reverse(address: str) -> tuple[str, list[str], list[str]]:
+        if isinstance(name, OSError):
+            raise name
+        return name, [], [address]
+
+    monkeypatch.setattr(socket, "gethostbyaddr", reverse)
+    answers = [(0, 0, 0, "", (address, 0)) for address in addresses]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: answers)
+    assert name_of(ipaddress.ip_address("192.0.2.1")) == found
+
+
+def test_what_is_known_of_a_connection_is_told() -> None:
+    _, client = entered(Connected("192.0.2.1"))
+    assert client.numerics("HANDSHAKE")[-1] == "374"
+
+
+def test_who_a_gateway_stands_for_is_told_to_the_connection_layer() -> None:
+    transport = Connected("192.0.2.1")
+    house, client = entered(transport)
+    assert client.protocol.stand_for(ipaddress.ip_address("198.51.100.7")) is None
+    assert transport.stood_for == ["198.51.100.7"]
+    assert house.irc_client().protocol.stand_for(ipaddress.ip_address("198.51.100.7")) is None
+
+
+def test_who_is_silent_is_asked_and_let_go() -> None:
+    """'After so long a silence a client is asked whether it is there, and has as long again to
+    answer.'"""
+    house = House(ping=100.0)
+    house.irc.doStart()
+    ann = house.irc_client("ann", joined="#tea")
+    bob = house.irc_client("bob", joined="#tea")
+    ann.lines()
+    passed = 0
+    while not (told := bob.lines()):
+        house.clock.advance(25)
+        passed += 25
+        ann.send("PING x")
+    assert told == ["PING :chat.example.net"]
+    assert 100 <= passed <= 150
+    while not bob.closed:
+        house.clock.advance(25)
+        passed += 25
+        told = ann.send("PING x")
+    assert 200 <= passed <= 250
+    assert bob.lines() == ["ERROR :Closing Link: bob (Ping timeout: 200 seconds)"]
+    assert told[0] == ":bob!~bob@localhost QUIT :Ping timeout: 200 seconds"
+    assert not ann.closed
+
+
+def test_any_line_is_an_answer() -> None:
+    house = House(ping=100.0)
+    house.irc.doStart()
+    ann = house.irc_client("ann")
+    for _ in range(20):
+        house.clock.advance(75)
+        ann.send("PONG :chat.example.net")
+    assert not ann.closed
+
+
+def test_nobody_is_asked_where_there_is_no_ping() -> None:
+    house = House(ping=0.0)
+    house.irc.doStart()
+    ann = house.irc_client("ann")
+    house.clock.advance(1e6)
+    assert ann.lines() == []
+    assert not ann.closed
+    assert not house.clock.getDelayedCalls()
+
+
+def test_a_door_that_is_closed_looks_no_more() -> None:
+    house = House(ping=100.0)
+    house.irc.doStart()
+    ann = house.irc_client("ann")
+    house.irc.doStop()
+    ann.lose()
+    house.clock.advance(1000)
+    assert not house.clock.getDelayedCalls()

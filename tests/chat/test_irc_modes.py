@@ -1,0 +1,478 @@
+"""MODE, for rooms and for oneself.
+
+Unless it is said otherwise the sentences are those of the Modern IRC Client Protocol
+(https://modern.ircdocs.horse/), most of them from "MODE message".
+"""
+
+from __future__ import annotations
+
+import pytest
+from chat.ircing import Client, House, command, plain
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tcpd.chat.irc.commands.modes import USER_MODES
+from tcpd.events import LISTS, Mode
+
+S = ":chat.example.net"
+ANN = ":ann!~ann@localhost"
+
+
+def in_tea(*more: str) -> tuple[House, Client, list[Client]]:
+    """A house, who opened #tea, and others who are in it."""
+    house = House()
+    ann = house.irc_client("ann", joined="#tea")
+    others = [house.irc_client(nick, joined="#tea") for nick in more]
+    for client in (ann, *others):
+        client.lines()
+    return house, ann, others
+
+
+# --- which there are ---
+
+
+def test_all_lists_of_modes_agree() -> None:
+    """What 004 and 005 tell is what MODE takes."""
+    house = House()
+    told = house.irc_client().send("NICK ann", "USER ann 0 * :Ann")
+    (myinfo,) = (line.split(" ") for line in told if command(line) == "004")
+    user_modes, room_modes, with_argument = myinfo[5:]
+    tokens = dict(
+        word.partition("=")[::2] for line in told if command(line) == "005" for word in line.split()
+    )
+    lists, always, when_set, never = tokens["CHANMODES"].split(",")
+    ranks, prefixes = tokens["PREFIX"][1:].split(")")
+    assert set(user_modes) == set(USER_MODES) == set(user_modes)
+    assert sorted(room_modes) == sorted(lists + always + when_set + never + ranks)
+    assert sorted(with_argument) == sorted(lists + always + when_set + ranks)
+    assert set(room_modes) == {mode.value for mode in Mode}
+    assert set(lists) == set(LISTS)
+    assert tokens["STATUSMSG"] == prefixes == "@%+"
+    assert (tokens["EXCEPTS"], tokens["INVEX"], tokens["BOT"]) == ("e", "I", "B")
+    for letter in room_modes:
+        assert "472" not in House().irc_client("x", joined="#x").numerics(f"MODE #x +{letter} x")
+
+
+# --- what holds in a room ---
+
+
+def test_the_modes_of_a_room() -> None:
+    """'If modestring is not given, the RPL_CHANNELMODEIS numeric is returned. Servers MAY choose to
+    hide sensitive information such as channel keys when sending the current modes. Servers MAY also
+    return the RPL_CREATIONTIME numeric following RPL_CHANNELMODEIS.'"""
+    house, ann, _ = in_tea()
+    assert ann.send("MODE #TEA") == [
+        f"{S} 324 ann #tea +nt",
+        f"{S} 329 ann #tea 1700000000",
+    ]
+    ann.send("MODE #tea +lkim 9 sesame")
+    assert ann.send("MODE #tea")[0] == f"{S} 324 ann #tea +imntkl sesame 9"
+    bob = house.irc_client("bob")
+    assert bob.send("MODE #tea")[0] == f"{S} 324 bob #tea +imntkl * 9"
+    ann.send("MODE #tea -ntimlk *")
+    assert ann.send("MODE #tea")[0] == f"{S} 324 ann #tea +"
+    assert ann.numerics("MODE #tea :") == ["324", "329"]
+
+
+def test_the_modes_of_a_secret_room_are_not_for_outsiders() -> None:
+    house, ann, _ = in_tea()
+    ann.send("MODE #tea +s")
+    bob = house.irc_client("bob")
+    assert bob.numerics("MODE #tea") == ["442"]
+    assert bob.numerics("MODE #tea b") == ["442"]
+    assert bob.numerics("MODE #tea -s") == ["442"]
+
+
+def test_no_such_room() -> None:
+    """'If target is a channel that does not exist on the network, the ERR_NOSUCHCHANNEL numeric is
+    returned.'"""
+    ann = House().irc_client("ann")
+    for typed in ("MODE #no", "MODE #no +o ann", "MODE #no b"):
+        assert ann.send(typed) == [f"{S} 403 ann #no :No such channel"]
+
+
+# --- changes ---
+
+
+def test_several_changes_in_one_line() -> None:
+    """'When the server is done processing the modes, a MODE command is sent to all members of the
+    channel containing the mode changes.'"""
+    _, ann, (bob,) = in_tea("bob")
+    told = f"{ANN} MODE #tea +ovb-t+kl bob bob *!*@192.168.0.1 sesame 5"
+    assert ann.send("MODE #TEA +ovb-t+kl BOB bob *@192.168.0.1 sesame 05 spurious") == [told]
+    assert bob.lines() == [told]
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ("im", "+im"),
+        ("+-+i", "+i"),
+        ("--n++i", "-n+i"),
+        ("+i-i+i", "+i"),
+        ("+i-i", None),
+        ("n", None),
+        ("-k", None),
+        ("-l+i", "+i"),
+        ("+v bob", "+v bob"),
+        ("-t+v-n bob more", "-t+v-n bob"),
+        ("-v bob", None),
+        ("+b-b x x", "+b-b x!*@* x!*@*"),
+        ("+", None),
+    ],
+)
+def test_runs_of_signs(typed: str, told: str | None) -> None:
+    """'modestring starts with a plus or minus character'; some clients leave the plus out. What
+    changes nothing is not told."""
+    _, ann, (_,) = in_tea("bob")
+    assert ann.send(f"MODE #tea {typed}") == ([] if told is None else [f"{ANN} MODE #tea {told}"])
+
+
+def test_no_more_arguments_than_modes_says() -> None:
+    """MODES in 005 is how many modes with a parameter one MODE changes; others do not count."""
+    _, ann, _ = in_tea(*(f"m{number}" for number in range(8)))
+    nicks = " ".join(f"m{number}" for number in range(8))
+    assert ann.send(f"MODE #tea +vvvvvvvvi {nicks}") == [
+        f"{ANN} MODE #tea +vvvvvvi m0 m1 m2 m3 m4 m5"
+    ]
+
+
+def test_changes_that_fit_no_line_are_told_in_several() -> None:
+    """Lines are 'limited to 512 bytes'; no change is cut off for it."""
+    house = House()
+    ann = house.irc_client("ann", joined="#" + "t" * 49)
+    ann.send("NICK " + "a" * 30)
+    masks = [f"{'x' * 60}{number}" for number in range(6)]
+    told = ann.send(f"MODE #{'t' * 49} +bbbbbb {' '.join(masks)}")
+    assert len(told) > 1
+    words = [line.split(" ")[3:] for line in told if command(line) == "MODE"]
+    assert [mask for _, *some in words for mask in some] == [f"{mask}!*@*" for mask in masks]
+    assert "".join(letters for letters, *_ in words).replace("+", "") == "bbbbbb"
+
+
+def test_not_an_operator() -> None:
+    """'If a user does not have appropriate privileges to change modes on the target channel, the
+    server MUST not process the message, and ERR_CHANOPRIVSNEEDED numeric is returned.'"""
+    house, ann, (bob,) = in_tea("bob")
+    refusal = [f"{S} 482 bob #tea :you are not an operator of #tea"]
+    assert bob.send("MODE #tea +o bob") == refusal
+    assert bob.send("MODE #tea +imb-o x ann") == refusal
+    assert house.irc_client("carol").numerics("MODE #tea +i") == ["442"]
+    assert ann.lines() == []
+
+
+def test_half_operators_make_no_operators() -> None:
+    _, ann, (bob, carol) = in_tea("bob", "carol")
+    ann.send("MODE #tea +h bob")
+    bob.lines()
+    assert bob.send("MODE #tea +oohvm bob carol carol carol") == [
+        ":bob!~bob@localhost MODE #tea +vm carol",
+        f"{S} 482 bob #tea :you are not an operator of #tea",
+    ]
+    assert carol.lines()[-1] == ":bob!~bob@localhost MODE #tea +vm carol"
+
+
+def test_the_lobby_has_no_operators() -> None:
+    ann = House().irc_client("ann", joined="#lobby")
+    assert ann.send("MODE #lobby +m") == [
+        f"{S} 482 ann #lobby :#lobby belongs to everybody, not to operators"
+    ]
+    assert ann.numerics("MODE #lobby") == ["324", "329"]
+
+
+def test_ranks_of_who_is_not_there() -> None:
+    """ERR_NOSUCHNICK and ERR_USERNOTINCHANNEL; the rest of the line is done."""
+    house, ann, _ = in_tea()
+    house.irc_client("carol")
+    assert ann.send("MODE #tea +oovi nobody carol ann") == [
+        f"{ANN} MODE #tea +vi ann",
+        f"{S} 401 ann nobody :No such nick/channel",
+        f"{S} 441 ann carol #tea :They aren't on that channel",
+    ]
+
+
+def test_unknown_modes() -> None:
+    """ERR_UNKNOWNMODE: '"<client> <modechar> :is unknown mode char to me"'; those known are set."""
+    _, ann, _ = in_tea()
+    assert ann.send("MODE #tea +Zi-ZY:") == [
+        f"{ANN} MODE #tea +i",
+        f"{S} 472 ann Z :is unknown mode char to me",
+        f"{S} 472 ann Y :is unknown mode char to me",
+        f"{S} 472 ann * :is unknown mode char to me",
+    ]
+    told = ann.numerics("MODE #tea ABCDEFGHJKLMNOPQRSTUVWXYZ")
+    assert told == ["472"] * 10, "there is an end to it"
+
+
+def test_modes_without_their_argument() -> None:
+    """'If a type B or C mode does not have a parameter when being set, the server MUST ignore that
+    mode'; RFC 2812 section 3.2.3 has ERR_NEEDMOREPARAMS."""
+    _, ann, _ = in_tea()
+    for letter in "klohv":
+        assert ann.send(f"MODE #tea +{letter}m") == [
+            f"{ANN} MODE #tea +m",
+            f"{S} 461 ann MODE :Not enough parameters",
+        ]
+        ann.send("MODE #tea -m")
+    assert ann.numerics("MODE #tea -o") == ["461"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "argument", "shown"),
+    [
+        ("k", "a b", "*"),
+        ("k", "a,b", "*"),
+        ("k", "", "*"),
+        ("k", "long" * 100, "*"),
+        ("l", "0", "0"),
+        ("l", "-1", "-1"),
+        ("l", "", "*"),
+        ("l", "many more", "many"),
+        ("b", "a b", "a"),
+        ("e", "a@b!c@d", "a@b!c@d"),
+        ("I", "x" * 300, "x" * 200),
+    ],
+)
+def test_arguments_that_cannot_be(mode: str, argument: str, shown: str) -> None:
+    """ERR_INVALIDMODEPARAM: '"<client> <target chan/user> <mode char> <parameter>
+    :<description>"'; 'If the value is invalid, they SHOULD return ERR_INVALIDMODEPARAM'."""
+    _, ann, _ = in_tea()
+    (line,) = ann.send(f"MODE #tea +{mode} :{argument}")
+    assert line.startswith(f"{S} 696 ann #tea {mode} {shown} :")
+    assert ann.send("MODE #tea")[0] == f"{S} 324 ann #tea +nt"
+
+
+@pytest.mark.parametrize("typed", ["-k sesame", "-k wrong", "-k *", "-k"])
+def test_a_key_is_taken_away_by_whoever_may(typed: str) -> None:
+    """'Type B: These modes MUST always have a parameter', when sent by the server at least."""
+    _, ann, _ = in_tea()
+    ann.send("MODE #tea +k sesame")
+    assert ann.send(f"MODE #tea {typed}") == [f"{ANN} MODE #tea -k sesame"]
+    assert ann.send(f"MODE #tea {typed}") == []
+
+
+def test_an_argument_of_a_key_is_no_other_modes() -> None:
+    _, ann, (_,) = in_tea("bob")
+    ann.send("MODE #tea +kl sesame 5")
+    assert ann.send("MODE #tea -klo+v x bob bob") == [f"{ANN} MODE #tea -kl+v sesame bob"]
+
+
+def test_a_limit_is_taken_away_without_an_argument() -> None:
+    """'Type C: These modes MUST have a parameter when being set, and MUST NOT have a parameter when
+    being unset.'"""
+    _, ann, (_,) = in_tea("bob")
+    assert ann.send("MODE #tea +l 7") == [f"{ANN} MODE #tea +l 7"]
+    assert ann.send("MODE #tea -lv+v bob bob") == [f"{ANN} MODE #tea -l+v bob"]
+
+
+# --- lists ---
+
+
+def test_bans_are_folded_and_written_in_full() -> None:
+    house, ann, _ = in_tea()
+    assert ann.send("MODE #tea +b BOB") == [f"{ANN} MODE #tea +b BOB!*@*"]
+    assert ann.send("MODE #tea +b bob!*@*") == []
+    bob = house.irc_client("Bob")
+    assert bob.numerics("JOIN #tea") == ["474"]
+    assert ann.send("MODE #tea -b bob") == [f"{ANN} MODE #tea -b BOB!*@*"]
+    assert ann.send("MODE #tea -b bob") == [], "it is as they want it"
+    assert bob.numerics("JOIN #tea")[0] == "JOIN"
+
+
+def test_exempt_from_a_ban() -> None:
+    """'they will not be blocked from joining due to the ban mode.'"""
+    house, ann, _ = in_tea()
+    ann.send("MODE #tea +be *!*@* *!~bob@*")
+    assert house.irc_client("bob").numerics("JOIN #tea")[0] == "JOIN"
+    assert house.irc_client("carol").numerics("JOIN #tea") == ["474"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "entry", "end", "text"),
+    [
+        ("b", "367", "368", "End of channel ban list"),
+        ("e", "348", "349", "End of channel exception list"),
+        ("I", "346", "347", "End of Channel Invite Exception List"),
+    ],
+)
+def test_lists_are_told(mode: str, entry: str, end: str, text: str) -> None:
+    """'If a type A mode has been sent without an argument, the contents of the list MUST be sent to
+    the user, unless it contains sensitive information the user is not allowed to access.'"""
+    house, ann, (bob,) = in_tea("bob")
+    ann.send(f"MODE #tea +{mode}{mode} x@y carol")
+    bob.lines()
+    for typed in (f"MODE #tea {mode}", f"MODE #TEA +{mode}", f"MODE #tea -{mode}{mode}"):
+        assert bob.send(typed) == [
+            f"{S} {entry} bob #tea *!x@y ann 1700000000",
+            f"{S} {entry} bob #tea carol!*@* ann 1700000000",
+            f"{S} {end} bob #tea :{text}",
+        ]
+    assert house.irc_client("dave").send(f"MODE #tea {mode}") == [
+        f"{S} 442 dave #tea :You're not on that channel"
+    ]
+
+
+def test_lists_and_changes_in_one_line() -> None:
+    _, ann, _ = in_tea()
+    assert [command(line) for line in ann.send("MODE #tea +beiI x!*@*")] == [
+        "MODE",
+        "349",
+        "347",
+    ]
+
+
+def test_the_line_of_the_longest_mask_is_whole() -> None:
+    house = House()
+    name = "#" + "ж" * 49
+    ann = house.irc_client("ж" * 30, joined=name)
+    mask = "x" * 156
+    ann.send(f"MODE {name} +b {mask}")
+    entry, end = ann.send(f"MODE {name} b")
+    assert entry.split(" ")[4:] == [f"{mask}!*@*", "ж" * 30, "1700000000"]
+    assert command(end) == "368"
+
+
+def test_a_list_that_is_full() -> None:
+    """RFC 2812 section 5.2: '478 ERR_BANLISTFULL "<channel> <char> :Channel list is full"'."""
+    house = House(bounds={"bans_per_room": 2})
+    ann = house.irc_client("ann", joined="#tea")
+    told = ann.send("MODE #tea +bbb x y z")
+    assert told == [
+        f"{ANN} MODE #tea +bb x!*@* y!*@*",
+        f"{S} 478 ann #tea b :#tea has 2 bans, take away one first",
+    ]
+
+
+def test_bans_of_the_text_door_are_seen_here_and_the_other_way_round() -> None:
+    house = House()
+    dave = house.person("dave")
+    dave.type("/join #tea")
+    ann = house.irc_client("ann", joined="#tea")
+    dave.type("/ban eve")
+    assert ann.lines() == [":dave!text@localhost MODE #tea +b eve!*@*"]
+    assert ann.send("MODE #tea b")[0] == f"{S} 367 ann #tea eve!*@* dave 1700000000"
+    dave.type("/op ann")
+    dave.screen()
+    ann.send("MODE #tea -b+mv eve dave")
+    assert dave.screen() == [
+        "* ann lifted the ban of eve from #tea",
+        "* ann let only some speak in #tea",
+        "* ann made dave one who always may speak in #tea",
+    ]
+
+
+# --- oneself ---
+
+
+def test_ones_own_modes() -> None:
+    """'If modestring is not given, the RPL_UMODEIS numeric is sent back'; 'If modestring is given,
+    the supplied modes will be applied, and a MODE message will be sent to the user containing the
+    changed modes.'"""
+    ann = House().irc_client("ann")
+    assert ann.send("MODE ANN") == [f"{S} 221 ann +"]
+    assert ann.send("MODE ann +iwB") == [f"{ANN} MODE ann +Biw"]
+    assert ann.send("MODE ann") == [f"{S} 221 ann +Biw"]
+    assert ann.send("MODE ann i+w") == []
+    assert ann.send("MODE ann -iw+i") == [f"{ANN} MODE ann -w"]
+    assert ann.send("MODE ann +w-B") == [f"{ANN} MODE ann +w-B"]
+    assert ann.send("MODE ann") == [f"{S} 221 ann +iw"]
+
+
+def test_nobody_makes_themselves_an_operator() -> None:
+    """RFC 2812 section 3.1.5: 'If a user attempts to make themselves an operator using the "+o" or
+    "+O" flag, the attempt SHOULD be ignored ... There is no restriction, however, on anyone
+    deopping themselves'."""
+    house = House()
+    ann = house.irc_client("ann")
+    assert ann.send("MODE ann +o") == []
+    member = house.hub.member("ann")
+    assert member is not None
+    assert not member.server_operator
+    house.hub.set_server_operator(member, True)
+    assert ann.send("MODE ann") == [f"{S} 221 ann +o"]
+    assert ann.send("MODE ann -o+o") == [f"{ANN} MODE ann -o"]
+    assert house.hub.operator_count == 0
+
+
+def test_unknown_modes_of_oneself() -> None:
+    """'If one or more modes sent are not implemented on the server, the server MUST apply the modes
+    that are implemented, and then send the ERR_UMODEUNKNOWNFLAG in reply along with the MODE
+    message.'"""
+    ann = House().irc_client("ann")
+    assert ann.send("MODE ann +ZiY") == [
+        f"{ANN} MODE ann +i",
+        f"{S} 501 ann :Unknown MODE flag",
+    ]
+
+
+def test_modes_of_others() -> None:
+    """'If target is a nickname that does not exist on the network, the ERR_NOSUCHNICK numeric is
+    returned. If target is a different nick than the user who sent the command, the
+    ERR_USERSDONTMATCH numeric is returned.'"""
+    house = House()
+    ann = house.irc_client("ann")
+    house.irc_client("bob")
+    for more in ("", " +i"):
+        assert ann.send(f"MODE bob{more}") == [f"{S} 502 ann :Cant change mode for other users"]
+        assert ann.send(f"MODE nobody{more}") == [f"{S} 401 ann nobody :No such nick/channel"]
+
+
+def test_a_bot_is_told_to_be_one() -> None:
+    """bot-mode: 'servers may include the bot tag on that client's outgoing messages.'"""
+    house = House()
+    ann = house.irc_client("ann", joined="#tea")
+    bob = house.irc_client("bob", "message-tags", joined="#tea")
+    ann.send("MODE ann +B", "PRIVMSG #tea :beep")
+    assert [plain(line) for line in bob.lines()] == [f"@bot {ANN} PRIVMSG #tea :beep"]
+    ann.send("MODE ann -B", "PRIVMSG #tea :hello")
+    assert [plain(line) for line in bob.lines()] == [f"{ANN} PRIVMSG #tea :hello"]
+
+
+def test_the_invisible_are_counted_apart() -> None:
+    house = House()
+    ann = house.irc_client("ann")
+    ann.send("MODE ann +i")
+    assert house.hub.invisible_count == 1
+    ann.send("QUIT")
+    assert house.hub.invisible_count == 0
+
+
+# --- whatever is typed ---
+
+
+@given(
+    st.text("+-beIklimnstovhZ", max_size=30),
+    st.lists(st.sampled_from(["ann", "bob", "x", "x!y@z", "5", "07", "sesame", "*"]), max_size=9),
+)
+def test_a_client_that_follows_mode_lines_knows_what_holds(letters: str, words: list[str]) -> None:
+    """Who applies all MODE lines in their order, as 005 says they are to be read, ends with what
+    RPL_CHANNELMODEIS and the list of bans tell."""
+    _, ann, (bob,) = in_tea("bob")
+    flags, arguments, bans = set("nt"), {}, set()
+    ann.send(f"MODE #tea {letters} {' '.join(words)}")
+    ann.send(f"MODE #tea {letters[::-1]} {' '.join(words)}")
+    for line in bob.lines():
+        _, name, _, modes, *more = line.split(" ")
+        assert name == "MODE"
+        adding = True
+        for letter in modes:
+            if letter in "+-":
+                adding = letter == "+"
+            elif letter in "beIohvk" or (letter == "l" and adding):
+                argument = more.pop(0)
+                if letter == "b":
+                    (bans.add if adding else bans.remove)(argument)
+                elif letter in "kl":
+                    arguments[letter] = argument if adding else ""
+            elif letter == "l":
+                arguments.pop("l")
+            else:
+                assert (letter in flags) is not adding, "what changes nothing is not told"
+                (flags.add if adding else flags.remove)(letter)
+        assert more == []
+    told = [line.split(" ") for line in bob.send("MODE #tea", "MODE #tea b")]
+    _, _, _, _, modes, *more = told[0]
+    shown = {letter: more.pop(0) for letter in "kl" if letter in modes}
+    assert set(modes) - set("+kl") == flags
+    assert shown == {letter: value for letter, value in arguments.items() if value}
+    assert {words[4] for words in told if words[1] == "367"} == bans

@@ -1,0 +1,132 @@
+"""MONITOR, and extended-monitor."""
+
+from __future__ import annotations
+
+import pytest
+from chat.ircing import House
+from chat.test_irc_who import member
+
+SERVER = ":chat.example.net"
+
+
+def test_those_who_are_here_and_those_who_are_not() -> None:
+    """MONITOR +: 'If any of the targets being added are online, the server will generate
+    RPL_MONONLINE numerics listing those targets that are online', and likewise offline."""
+    house = House()
+    ann = house.irc_client("ann")
+    house.person("zoe")
+    assert ann.send("MONITOR + Zoe,bob,Zoe") == [
+        f"{SERVER} 730 ann :zoe!text@localhost",
+        f"{SERVER} 731 ann :bob",
+    ]
+
+
+def test_comings_and_goings() -> None:
+    """Of people at both doors, and by another nickname."""
+    house = House()
+    ann = house.irc_client("ann")
+    ann.send("MONITOR + bob,zoe")
+    bob = house.irc_client("bob")
+    assert ann.lines() == [f"{SERVER} 730 ann :bob!~bob@localhost"]
+    bob.send("NICK Bob")
+    assert ann.lines() == []
+    bob.send("NICK carl")
+    assert ann.lines() == [f"{SERVER} 731 ann :Bob"]
+    zoe = house.person("zoe")
+    assert ann.lines() == [f"{SERVER} 730 ann :zoe!text@localhost"]
+    zoe.type("/quit")
+    assert ann.lines() == [f"{SERVER} 731 ann :zoe"]
+
+
+def test_no_more() -> None:
+    """MONITOR - and MONITOR C: 'No output will be returned for use of this command.'"""
+    house = House()
+    ann = house.irc_client("ann")
+    ann.send("MONITOR + bob,carl,dan")
+    assert ann.send("MONITOR - BOB") == []
+    house.irc_client("bob")
+    assert ann.send("MONITOR L") == [
+        f"{SERVER} 732 ann :carl,dan",
+        f"{SERVER} 733 ann :End of MONITOR list",
+    ]
+    assert ann.send("MONITOR C") == []
+    assert ann.send("MONITOR L") == [f"{SERVER} 733 ann :End of MONITOR list"]
+    house.irc_client("carl")
+    assert ann.lines() == []
+    assert ann.send("MONITOR -", "MONITOR +") == []
+
+
+def test_the_status() -> None:
+    """MONITOR S: 'Outputs for each target in the list being monitored, whether the client is online
+    or offline.'"""
+    house = House()
+    ann = house.irc_client("ann")
+    assert ann.send("MONITOR S") == []
+    ann.send("MONITOR + bob,carl")
+    house.irc_client("bob")
+    ann.lines()
+    assert ann.send("monitor s") == [
+        f"{SERVER} 730 ann :bob!~bob@localhost",
+        f"{SERVER} 731 ann :carl",
+    ]
+
+
+def test_the_list_is_bounded() -> None:
+    """ERR_MONLISTFULL: '<nick> <limit> <targets> :Monitor list is full.', 'the list of targets that
+    cannot be added'; what was added before is told."""
+    house = House(bounds={"watched": 2})
+    ann = house.irc_client("ann")
+    assert ann.send("MONITOR + bob,carl,dan,eve") == [
+        f"{SERVER} 731 ann :bob,carl",
+        f"{SERVER} 734 ann 2 dan,eve :Monitor list is full.",
+    ]
+    assert ann.send("MONITOR + bob") == [f"{SERVER} 731 ann :bob"]
+
+
+def test_a_long_list_takes_several_lines() -> None:
+    house = House()
+    ann = house.irc_client("ann")
+    names = [f"n{number:02}{'x' * 25}" for number in range(90)]
+    for at in range(0, 90, 10):
+        ann.send(f"MONITOR + {','.join(names[at : at + 10])}")
+    *lines, _ = ann.send("MONITOR L")
+    assert len(lines) > 4
+    assert [name for line in lines for name in line.split(" :")[1].split(",")] == names
+
+
+@pytest.mark.parametrize("target", ["*!user@localhost", "bo*", "#tea", ":x y"])
+def test_nicknames_alone(target: str) -> None:
+    """'target' MUST be a valid nick as determined by the IRC daemon.'"""
+    house = House()
+    ann = house.irc_client("ann")
+    assert ann.send(f"MONITOR + {target}") == []
+    assert ann.numerics("MONITOR L") == ["733"]
+
+
+def test_unknown_subcommands() -> None:
+    house = House()
+    ann = house.irc_client("ann", "standard-replies")
+    assert ann.send("MONITOR x") == [
+        f"{SERVER} FAIL MONITOR UNKNOWN_SUBCOMMAND x :MONITOR takes +, -, C, L and S"
+    ]
+    assert ann.numerics("MONITOR") == ["461"]
+
+
+@pytest.mark.parametrize("extended", [True, False])
+def test_extended_monitor(extended: bool) -> None:
+    """extended-monitor: 'the server MUST send' AWAY, CHGHOST and SETNAME 'for nicks that are being
+    monitored', to clients with these capabilities."""
+    house = House()
+    caps = ["away-notify", "chghost", "setname", *["extended-monitor"] * extended]
+    ann = house.irc_client("ann", *caps)
+    house.person("zoe")
+    ann.send("MONITOR + zoe")
+    zoe = member(house, "zoe")
+    house.hub.set_away(zoe, "gone")
+    house.hub.set_host(zoe, "example.org")
+    house.hub.set_real_name(zoe, "Zoe Z")
+    assert ann.lines() == extended * [
+        ":zoe!text@localhost AWAY :gone",
+        ":zoe!text@localhost CHGHOST text example.org",
+        ":zoe!text@example.org SETNAME :Zoe Z",
+    ]

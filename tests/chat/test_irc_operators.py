@@ -1,0 +1,329 @@
+"""OPER, KILL, WALLOPS, REHASH; and passwords that are checked beside the reactor."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Any
+
+import pytest
+from chat.ircing import Client, House
+from chat.test_irc_who import member
+from chat.threads import house_with_threads
+
+from tcpd.chat.irc.passwords import AT_ONCE, WAITING, PasswordChecks
+from tcpd.chat.irc.trusted import GATEWAYS, OPERATORS
+from tcpd.policy.passwords import PasswordHash, hash_password
+
+SERVER = ":chat.example.net"
+SECRET = "correct horse"
+HASH = hash_password(SECRET)
+OPERATED = {"operators": OPERATORS.parse(f"root {HASH}\nann {hash_password('other')}")}
+
+
+def oper(client: Client, name: str = "root", password: str = SECRET) -> list[str]:
+    return client.send(f"OPER {name} :{password}") + client.lines() + client.lines()
+
+
+def operating(house: House, nick: str, *caps: str) -> Client:
+    """A client that is an operator of the daemon."""
+    client = house.irc_client(nick, *caps)
+    assert oper(client)
+    client.lines()
+    return client
+
+
+def test_oper(events: Any) -> None:
+    """Modern IRC, "OPER message": RPL_YOUREOPER, 'The client will also receive a MODE message'."""
+    house = house_with_threads(**OPERATED)
+    ann = house.irc_client("ann")
+    assert oper(ann) == [
+        ":ann!~ann@localhost MODE ann +o",
+        f"{SERVER} 381 ann :You are now an IRC operator",
+    ]
+    assert member(house, "ann").server_operator
+    assert house.hub.operator_count == 1
+    assert events.ids() == ["operator.command"]
+    assert events.texts() == ["operator ann at unix by chat: OPER root"]
+    assert oper(ann) == [f"{SERVER} 381 ann :You are now an IRC operator"]
+
+
+@pytest.mark.parametrize(("name", "known"), [("root", "root"), ("rooot", ""), (SECRET, "")])
+def test_a_wrong_password_is_told_like_a_wrong_name(name: str, known: str, events: Any) -> None:
+    """ERR_PASSWDMISMATCH. In the log stands what the ini file has, never what was typed."""
+    house = house_with_threads(**OPERATED)
+    ann = house.irc_client("ann")
+    password = f"wrong {SECRET}"
+    assert oper(ann, name.split()[0], password) == [f"{SERVER} 464 ann :Password incorrect"]
+    assert not member(house, "ann").server_operator
+    assert events.texts() == [
+        f"service chat: unix is not operator {known}: the name or the password is wrong"
+    ]
+    assert house.counted["operators-refused"] == 1
+
+
+def test_three_times_is_enough() -> None:
+    house = house_with_threads(**OPERATED)
+    ann = house.irc_client("ann")
+    oper(ann, password="x")
+    oper(ann, password="x")
+    assert oper(ann, password="x") == [
+        f"{SERVER} 464 ann :Password incorrect",
+        "ERROR :Closing Link: ann (Too many wrong passwords)",
+    ]
+    assert ann.closed
+
+
+def test_without_operators_there_is_no_place_for_one() -> None:
+    """ERR_NOOPERHOST: the client 'is not allowed to become an operator'; ERR_NEEDMOREPARAMS."""
+    ann = House().irc_client("ann")
+    assert oper(ann) == [f"{SERVER} 491 ann :No O-lines for your host"]
+    assert ann.numerics("OPER root") == ["461"]
+
+
+def test_passwords_are_not_taken_in_the_clear() -> None:
+    """DESIGN section 7: 'Passwords are refused on a connection that is neither TLS nor loopback nor
+    a UNIX socket.'"""
+    house = house_with_threads(**OPERATED)
+    ann = house.irc_client("ann")
+    session = ann.protocol._session
+    for address, secure, taken in (
+        ("192.0.2.1", False, False),
+        ("192.0.2.1", True, True),
+        ("127.0.0.1", False, True),
+        ("::1", False, True),
+    ):
+        session.address = ipaddress.ip_address(address)  # type: ignore[union-attr]
+        session.secure = secure  # type: ignore[union-attr]
+        told = oper(ann)
+        assert (told[-1].split(" ")[1] == "381") is taken, told
+        if not taken:
+            assert told == [f"{SERVER} 491 ann :Operators' passwords are taken over TLS alone"]
+
+
+def test_the_answer_to_oper_has_its_label() -> None:
+    """labeled-response, though it comes later than the answers to other lines."""
+    house = house_with_threads(**OPERATED)
+    ann = house.irc_client("ann", "labeled-response", "batch")
+    ann.protocol.dataReceived(f"@label=x OPER root :{SECRET}\r\nPING y\r\n".encode())
+    house.clock.advance(0)
+    house.clock.advance(0)
+    told = ann.lines() + ann.lines()
+    assert told[0] == f"{SERVER} PONG chat.example.net :y"
+    assert told[1:] == [
+        f"@label=x {SERVER} BATCH +b1 labeled-response",
+        "@batch=b1 :ann!~ann@localhost MODE ann +o",
+        f"@batch=b1 {SERVER} 381 ann :You are now an IRC operator",
+        f"{SERVER} BATCH -b1",
+    ]
+    told = ann.send("@label=z OPER root x") + ann.lines()
+    assert told == [f"@label=z {SERVER} 464 ann :Password incorrect"]
+
+
+def test_who_has_left_becomes_no_operator(events: Any) -> None:
+    house = house_with_threads(**OPERATED)
+    ann = house.irc_client("ann")
+    ann.protocol.dataReceived(f"OPER root :{SECRET}\r\n".encode())
+    ann.lose()
+    house.clock.advance(0)
+    house.clock.advance(0)
+    assert house.hub.operator_count == 0
+    bob = house.irc_client("bob")
+    bob.protocol.dataReceived(b"OPER root x\r\n")
+    bob.lose()
+    house.clock.advance(0)
+    house.clock.advance(0)
+    # it was tried all the same
+    assert events.ids() == ["chat.operator-refused"]
+
+
+@pytest.mark.parametrize("line", ["KILL bob :x", "KILL ann", "WALLOPS :x", "REHASH"])
+def test_privileges(line: str) -> None:
+    """Modern IRC, ERR_NOPRIVILEGES: '<client> :Permission Denied- You're not an IRC operator'."""
+    house = house_with_threads(**OPERATED)
+    ann = house.irc_client("ann")
+    bob = house.irc_client("bob")
+    told = f"{SERVER} 481 ann :Permission Denied- You're not an IRC operator"
+    assert ann.send(line) == [told]
+    assert not bob.closed
+    assert house.context.reloads == []
+
+
+def test_kill(events: Any) -> None:
+    """Modern IRC, "KILL message": the connection is closed with ERROR, and others see a QUIT."""
+    house = house_with_threads(**OPERATED)
+    ann = operating(house, "ann")
+    bob = house.irc_client("bob", joined="#tea")
+    carl = house.irc_client("carl", joined="#tea")
+    bob.lines()
+    ann.send("KILL BOB :no reason at all")
+    assert bob.lines() == ["ERROR :Closing Link: bob (Killed (ann (no reason at all)))"]
+    assert bob.closed
+    assert carl.lines() == [":bob!~bob@localhost QUIT :Killed (ann (no reason at all))"]
+    assert events.texts()[-1] == ("operator ann at unix by chat: KILL bob no reason at all")
+
+
+def test_people_at_the_text_door_can_be_put_out_too() -> None:
+    house = house_with_threads(**OPERATED)
+    ann = operating(house, "ann")
+    zoe = house.person("zoe")
+    zoe.screen()
+    ann.send("KILL zoe")
+    assert zoe.screen()[-1].endswith("Killed (ann (No reason))")
+    assert zoe.transport.disconnecting
+
+
+def test_kill_oneself() -> None:
+    house = house_with_threads(**OPERATED)
+    ann = operating(house, "ann", "labeled-response", "batch")
+    told = ann.send("@label=x KILL ann :done")
+    assert told == ["@label=x ERROR :Closing Link: ann (Killed (ann (done)))"]
+    assert ann.closed
+
+
+def test_kill_nobody() -> None:
+    """ERR_NOSUCHNICK; ERR_CANTKILLSERVER for the server's name; ERR_NEEDMOREPARAMS."""
+    ann = operating(house_with_threads(**OPERATED), "ann")
+    assert ann.send("KILL bob x") == [f"{SERVER} 401 ann bob :No such nick/channel"]
+    assert ann.send("KILL CHAT.example.net x") == [f"{SERVER} 483 ann :You cant kill a server!"]
+    assert ann.numerics("KILL") == ["461"]
+
+
+def test_wallops() -> None:
+    """Modern IRC, "WALLOPS message": 'to all users who have set the w user mode'."""
+    house = house_with_threads(**OPERATED)
+    ann = operating(house, "ann")
+    bob = house.irc_client("bob")
+    carl = house.irc_client("carl")
+    member(house, "bob").wallops = True
+    ann.send("WALLOPS :all is well")
+    assert bob.lines() == [":ann!~ann@localhost WALLOPS :all is well"]
+    assert carl.lines() == []
+    assert ann.numerics("WALLOPS :") == ["461"]
+    ann.send(f"WALLOPS :{'x' * 480}")
+    assert "".join(line.split(" :")[1] for line in bob.lines()) == "x" * 480
+
+
+def test_rehash(events: Any) -> None:
+    """Modern IRC, RPL_REHASHING: '<client> <config file> :Rehashing'; then what was done."""
+    house = house_with_threads(**OPERATED)
+    ann = operating(house, "ann")
+    assert ann.send("REHASH") == [f"{SERVER} 382 ann tcpd.ini :Rehashing"]
+    assert events.texts()[-1] == "operator ann at unix by chat: REHASH"
+    (told,) = house.context.reloads
+    told(True, ("service echo: listening on 127.0.0.1:7", "and \x1b[31m more"))
+    assert ann.lines() == [
+        f"{SERVER} NOTICE ann :Reloaded: service echo: listening on 127.0.0.1:7",
+        f"{SERVER} NOTICE ann :Reloaded: and \\x1b[31m more",
+    ]
+    told(False, ("tcpd.ini:3: it is wrong",))
+    assert ann.lines() == [
+        f"{SERVER} NOTICE ann :Refused, nothing has changed: tcpd.ini:3: it is wrong"
+    ]
+    ann.lose()
+    told(True, ("nothing has changed",))
+
+
+def test_the_lobby_is_operated_by_the_operators_of_the_daemon() -> None:
+    """'House rooms are operated by server operators', wherever they are; and by nobody else."""
+    house = house_with_threads(**OPERATED)
+    ann = house.irc_client("ann", joined="#lobby")
+    zoe = house.person("zoe")
+    ann.lines()
+    hub = house.hub
+    assert hub.set_topic(member(house, "ann"), "#lobby", "tea") is not None
+    oper(ann)
+    assert hub.set_topic(member(house, "ann"), "#lobby", "tea") is None
+    assert hub.kick(member(house, "ann"), "#lobby", "zoe") is None
+    assert any("kicked" in line for line in zoe.screen())
+
+
+# --- the ini file ---
+
+
+def test_operators_in_the_ini_file() -> None:
+    text = f"root {HASH}\n  ann.b-c_1\t {HASH}"
+    found = OPERATORS.parse(text.replace("\t", ""))
+    assert [each.name for each in found] == ["root", "ann.b-c_1"]
+    assert OPERATORS.parse(OPERATORS.show(found)) == found
+    assert HASH not in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        (HASH, "a line is one word; write NAME HASH"),
+        (f"root {HASH} x", "a line goes on behind the hash"),
+        ("root secret", "behind root: it is not a password hash; tcpd-ctl hash-password makes one"),
+        (f"ro!ot {HASH}", "'ro!ot' is no name of an operator"),
+        (f"root {HASH}\nroot {HASH}", "there are two operators root"),
+    ],
+)
+def test_what_is_wrong_with_operators_is_told_without_the_hash(text: str, error: str) -> None:
+    with pytest.raises(ValueError, match=error) as raised:
+        OPERATORS.parse(text)
+    assert "$scrypt" not in str(raised.value)
+
+
+def test_gateways_in_the_ini_file() -> None:
+    found = GATEWAYS.parse(f"192.0.2.1, 2001:db8::/32 {HASH}\n127.0.0.1 {HASH}")
+    assert [len(each.networks) for each in found] == [2, 1]
+    assert GATEWAYS.parse(GATEWAYS.show(found)) == found
+    with pytest.raises(ValueError, match="is not a network"):
+        GATEWAYS.parse(f"gateway {HASH}")
+
+
+# --- passwords ---
+
+
+class Threads:
+    """Does the work when a test lets it."""
+
+    def __init__(self) -> None:
+        self.working: list[tuple[Any, Any]] = []
+
+    def __call__(self, work: Any, done: Any) -> None:
+        self.working.append((work, done))
+
+    def work(self) -> None:
+        work, done = self.working.pop(0)
+        done(work())
+
+
+CHEAP = PasswordHash(1, 1, 1, b"salt", b"hash" * 8)
+
+
+def test_checks_are_bounded() -> None:
+    """'Bounded in number at once': few take memory, some wait, and the rest is refused."""
+    threads = Threads()
+    checks = PasswordChecks(threads)
+    told: list[bool] = []
+    for _ in range(AT_ONCE + WAITING):
+        assert checks.check(CHEAP, "x", told.append)
+    assert not checks.check(CHEAP, "x", told.append)
+    assert len(threads.working) == AT_ONCE
+    threads.work()
+    assert told == [False]
+    assert len(threads.working) == AT_ONCE
+    assert checks.check(CHEAP, "x", told.append)
+    while threads.working:
+        threads.work()
+    assert len(told) == AT_ONCE + WAITING + 1
+
+
+def test_too_many_checks_are_told_to_try_again() -> None:
+    """RPL_TRYAGAIN: '<client> <command> :Please wait a while and try again.'"""
+    house = house_with_threads(**OPERATED)
+    ann = house.irc_client("ann")
+    house.irc.server.passwords = PasswordChecks(Threads())
+    for _ in range(AT_ONCE + WAITING):
+        ann.protocol.dataReceived(b"OPER root x\r\n")
+    assert ann.send("OPER root x") == [f"{SERVER} 263 ann OPER :Please wait a while and try again."]
+
+
+def test_a_check_that_fails_lets_nobody_in(logged_failures: Any) -> None:
+    house = house_with_threads(**OPERATED)
+    ann = house.irc_client("ann")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PasswordHash, "fits", lambda self, password: 1 // 0)
+        assert oper(ann) == [f"{SERVER} 464 ann :Password incorrect"]
+    logged_failures.expect("ZeroDivisionError")

@@ -1,0 +1,204 @@
+"""WHO and WHOX."""
+
+from __future__ import annotations
+
+import pytest
+from chat.ircing import Client, House
+
+from tcpd.chat.member import Member
+from tcpd.events import Mode
+
+END = "End of WHO list"
+
+
+def flags(lines: list[str]) -> dict[str, str]:
+    """Of RPL_WHOREPLY, the flags by nickname."""
+    words = [line.split(" ") for line in lines if line.split(" ")[1] == "352"]
+    return {each[7]: each[8] for each in words}
+
+
+def nicks(lines: list[str]) -> list[str]:
+    return list(flags(lines))
+
+
+def member(house: House, nick: str) -> Member:
+    found = house.hub.member(nick)
+    assert found is not None
+    return found
+
+
+def test_a_room() -> None:
+    """Modern IRC, RPL_WHOREPLY: '<client> <channel> <username> <host> <server> <nick> <flags>
+    :<hopcount> <realname>'; of a room the channel is that very room."""
+    house = House()
+    ann = house.irc_client("ann", joined="#tea,#coffee")
+    house.irc_client("bob", joined="#tea,#coffee")
+    ann.lines()
+    for name in ("#tea", "#coffee"):
+        assert ann.send(f"WHO {name}") == [
+            f":chat.example.net 352 ann {name} ~ann localhost chat.example.net ann H@ :0 Ann",
+            f":chat.example.net 352 ann {name} ~bob localhost chat.example.net bob H :0 Bob",
+            f":chat.example.net 315 ann {name} :{END}",
+        ]
+
+
+def test_who_is_at_the_text_door_is_found_too() -> None:
+    house = House()
+    ann = house.irc_client("ann", joined="#lobby")
+    house.person("zoe")
+    ann.lines()
+    assert ann.send("WHO zoe") == [
+        ":chat.example.net 352 ann * text localhost chat.example.net zoe H :0 ",
+        f":chat.example.net 315 ann zoe :{END}",
+    ]
+
+
+@pytest.mark.parametrize("mask", ["ann", "ANN", "an*", "?nn", "*!~ann@*", "~ann", "A*n", "ann!*"])
+def test_masks(mask: str) -> None:
+    """Modern IRC: "mask: ... if the mask is not a channel, ... matched against" names; and
+    RPL_ENDOFWHO: 'MUST be exactly the <mask> parameter sent by the client'."""
+    house = House()
+    house.irc_client("ann")
+    bob = house.irc_client("bob")
+    told = bob.send(f"WHO {mask}")
+    assert nicks(told) == ["ann"]
+    assert told[-1] == f":chat.example.net 315 bob {mask} :{END}"
+
+
+def test_real_names_and_hosts_are_masks_too() -> None:
+    house = House()
+    ann = house.irc_client("ann")
+    house.irc_client("bob")
+    assert nicks(ann.send("WHO :?OB")) == ["bob"]
+    assert nicks(ann.send("WHO localhost")) == ["ann", "bob"]
+    assert nicks(ann.send("WHO 0")) == ["ann", "bob"]
+    assert nicks(ann.send("WHO *")) == ["ann", "bob"]
+
+
+@pytest.mark.parametrize("mask", ["nobody", "#nowhere", ":", ":#", ":::", "[", "*" * 400 + "x"])
+def test_nobody_is_just_the_end(mask: str) -> None:
+    """Modern IRC: a nickname that does not exist is answered by RPL_ENDOFWHO alone."""
+    house = House()
+    house.person("zoe")
+    assert house.irc_client("ann").numerics(f"WHO {mask}") == ["315"]
+
+
+def test_flags() -> None:
+    """H or G; * of operators; B of bots; and of a room the prefixes, all of them for those with
+    multi-prefix: 'the server MUST send all prefixes in order of rank'."""
+    house = House()
+    ann = house.irc_client("ann", joined="#tea")
+    bob = house.irc_client("bob", "multi-prefix", joined="#tea")
+    house.hub.set_away(member(house, "ann"), "gone")
+    house.hub.set_server_operator(member(house, "ann"), True)
+    member(house, "ann").bot = True
+    house.hub.room("#tea").members[member(house, "ann")] = 5  # type: ignore[union-attr]
+    assert flags(bob.send("WHO #tea")) == {"ann": "G*B@+", "bob": "H"}
+    assert flags(ann.send("WHO #tea")) == {"ann": "G*B@", "bob": "H"}
+    assert flags(ann.send("WHO ann")) == {"ann": "G*B"}
+
+
+def test_operators_alone() -> None:
+    """Modern IRC: '<o>: only operators are returned'."""
+    house = House()
+    ann = house.irc_client("ann", joined="#tea")
+    house.irc_client("bob", joined="#tea")
+    house.hub.set_server_operator(member(house, "bob"), True)
+    assert nicks(ann.send("WHO #tea o")) == ["bob"]
+    assert nicks(ann.send("WHO * o")) == ["bob"]
+    assert nicks(ann.send("WHO ann o")) == []
+
+
+def test_who_is_invisible_is_found_by_those_who_share_a_room() -> None:
+    """Modern IRC, mode i: 'will not show up in commands such as WHO or NAMES unless they share a
+    channel with the person that submitted the command'."""
+    house = House()
+    ann = house.irc_client("ann", joined="#tea")
+    bob = house.irc_client("bob")
+    house.hub.set_invisible(member(house, "ann"), True)
+    for mask in ("ann", "*", "#tea"):
+        assert "ann" not in nicks(bob.send(f"WHO {mask}"))
+        assert "ann" in nicks(ann.send(f"WHO {mask}"))
+    house.hub.set_server_operator(member(house, "bob"), True)
+    assert nicks(bob.send("WHO ann")) == ["ann"]
+    house.hub.set_server_operator(member(house, "bob"), False)
+    bob.send("JOIN #tea")
+    for mask in ("ann", "*", "#tea"):
+        assert "ann" in nicks(bob.send(f"WHO {mask}"))
+
+
+def test_a_secret_room_is_told_to_those_alone_who_are_in_it() -> None:
+    """Modern IRC, mode s: not shown to those who are not in it."""
+    house = House()
+    ann = house.irc_client("ann", joined="#tea")
+    bob = house.irc_client("bob")
+    hide(house, "#tea")
+    assert nicks(ann.send("WHO #tea")) == ["ann"]
+    assert nicks(bob.send("WHO #tea")) == []
+
+
+def hide(house: House, name: str) -> None:
+    room = house.hub.room(name)
+    assert room is not None
+    room.modes.flags |= {Mode.HIDDEN}
+
+
+def test_whox_has_all_fields_in_its_own_order() -> None:
+    """WHOX: '<client> [token] [channel] [user] [ip] [host] [server] [nick] [flags] [hopcount]
+    [idle] [account] [oplevel] [:realname]', and 0 for who has no account."""
+    house = House()
+    ann = house.irc_client("ann", joined="#tea")
+    told = ann.send("WHO #tea %roaldfnshiuct,123")
+    assert told == [
+        ":chat.example.net 354 ann 123 #tea ~ann 255.255.255.255 localhost chat.example.net ann"
+        " H@ 0 0 0 n/a :Ann",
+        f":chat.example.net 315 ann #tea :{END}",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ("%n", "ann"),
+        ("%tn,321", "321 ann"),
+        ("%nt", "0 ann"),
+        ("%tn,1234", "0 ann"),
+        ("%na", "ann 0"),
+        ("%zn", "ann"),
+    ],
+)
+def test_whox_has_the_fields_that_are_asked_for(options: str, words: str) -> None:
+    house = House()
+    ann = house.irc_client("ann")
+    assert ann.send(f"WHO ann {options}")[0] == f":chat.example.net 354 ann {words}"
+
+
+def test_a_long_answer_is_streamed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No answer makes more wait than an outbox bears."""
+    house = House(bounds={"outbox": 16384})
+    ann = house.irc_client("ann", joined="#tea")
+    for number in range(200):
+        house.irc_client(f"bob{number:03}", joined="#tea")
+        ann.lines()
+    told: list[str] = ann.send("WHO #tea")
+    for _ in range(100):
+        told += ann.lines()
+    assert len(nicks(told)) == 201
+    assert told[-1].split(" ")[1] == "315"
+    assert not ann.closed
+
+
+def test_a_label_holds_all_of_it() -> None:
+    """labeled-response: several lines are one batch."""
+    house = House()
+    ann = house.irc_client("ann", "labeled-response", "batch", joined="#tea")
+    told = ann.send("@label=x WHO #tea")
+    assert told[0] == "@label=x :chat.example.net BATCH +b1 labeled-response"
+    assert all(line.startswith("@batch=b1 ") for line in told[1:-1])
+    assert told[-1] == ":chat.example.net BATCH -b1"
+
+
+def test_it_wants_a_mask() -> None:
+    """Modern IRC: ERR_NEEDMOREPARAMS."""
+    client: Client = House().irc_client("ann")
+    assert client.numerics("WHO") == ["461"]

@@ -1,0 +1,218 @@
+"""WHOIS, WHOWAS, USERHOST, ISON."""
+
+from __future__ import annotations
+
+import ipaddress
+
+import pytest
+from chat.ircing import House, command
+from chat.test_irc_who import hide, member
+
+from tcpd.handshake.facts import Facts, Tls
+
+SERVER = ":chat.example.net"
+
+
+def by_number(lines: list[str]) -> dict[str, str]:
+    """What stands behind the asker's name, by numeric."""
+    return {command(line): line.split(" ", 3)[3] for line in lines}
+
+
+def test_whois() -> None:
+    """Modern IRC, "WHOIS message": RPL_WHOISUSER first here, RPL_ENDOFWHOIS at the end."""
+    house = House()
+    ann = house.irc_client("ann")
+    house.irc_client("bob", joined="#tea,#coffee")
+    assert ann.send("WHOIS bob") == [
+        f"{SERVER} 311 ann bob ~bob localhost * :Bob",
+        f"{SERVER} 319 ann bob :@#tea @#coffee",
+        f"{SERVER} 312 ann bob chat.example.net :tcpd",
+        f"{SERVER} 317 ann bob 0 1700000000 :seconds idle, signon time",
+        f"{SERVER} 318 ann bob :End of /WHOIS list",
+    ]
+
+
+@pytest.mark.parametrize("server", ["chat.example.net", "CHAT.example.net", "*.net", "bob"])
+def test_whois_may_name_this_server(server: str) -> None:
+    """RFC 2812 section 3.6.2: WHOIS [<target>] <mask>; clients write WHOIS nick nick."""
+    house = House()
+    ann = house.irc_client("ann")
+    house.irc_client("bob")
+    assert ann.numerics(f"WHOIS {server} BOB")[0] == "311"
+
+
+def test_whois_of_another_server() -> None:
+    """Modern IRC, ERR_NOSUCHSERVER: '<client> <server name> :No such server'."""
+    ann = House().irc_client("ann")
+    assert ann.send("WHOIS irc.example.org ann") == [
+        f"{SERVER} 402 ann irc.example.org :No such server"
+    ]
+
+
+def test_whois_of_nobody() -> None:
+    """ERR_NOSUCHNICK, and the end as always, with the nickname that was asked for."""
+    ann = House().irc_client("ann")
+    assert ann.send("WHOIS Nobody,ann") == [
+        f"{SERVER} 401 ann Nobody :No such nick/channel",
+        f"{SERVER} 318 ann Nobody :End of /WHOIS list",
+    ]
+    assert ann.numerics("WHOIS") == ["431"]
+    assert ann.numerics("WHOIS :") == ["431"]
+    assert ann.numerics("WHOIS ::x y") == ["401", "318"]
+
+
+def test_whois_tells_what_somebody_is() -> None:
+    """RPL_AWAY, RPL_WHOISOPERATOR, RPL_WHOISBOT, RPL_WHOISSECURE."""
+    house = House()
+    ann = house.irc_client("ann")
+    house.person("zoe")
+    zoe = member(house, "zoe")
+    house.hub.set_away(zoe, "to lunch")
+    house.hub.set_server_operator(zoe, True)
+    zoe.bot = zoe.secure = True
+    told = by_number(ann.send("WHOIS zoe"))
+    assert told["301"] == "zoe :to lunch"
+    assert told["313"] == "zoe :is an IRC operator"
+    assert told["335"] == "zoe :is a bot"
+    assert told["671"] == "zoe :is using a secure connection"
+    assert told["319"] == "zoe :#lobby"
+
+
+def test_secret_rooms_are_told_to_those_alone_who_are_in_them() -> None:
+    """Modern IRC, RPL_WHOISCHANNELS: 'the server MAY hide' rooms; those of mode s are."""
+    house = House()
+    ann = house.irc_client("ann")
+    bob = house.irc_client("bob", joined="#tea,#den")
+    hide(house, "#den")
+    assert by_number(ann.send("WHOIS bob"))["319"] == "bob :@#tea"
+    assert by_number(bob.send("WHOIS bob"))["319"] == "bob :@#tea @#den"
+
+
+def test_of_who_is_invisible_rooms_are_told_to_those_who_share_one() -> None:
+    """Modern IRC, mode i: 'some servers hide all channels from the WHOIS reply of an invisible user
+    they do not share with the person'."""
+    house = House()
+    ann = house.irc_client("ann")
+    house.irc_client("bob", joined="#tea,#coffee")
+    house.hub.set_invisible(member(house, "bob"), True)
+    assert "319" not in by_number(ann.send("WHOIS bob"))
+    ann.send("JOIN #tea")
+    assert by_number(ann.send("WHOIS bob"))["319"] == "bob :@#tea @#coffee"
+
+
+def test_all_ranks_for_who_has_multi_prefix() -> None:
+    house = House()
+    ann = house.irc_client("ann", "multi-prefix")
+    bob = house.irc_client("bob", joined="#tea")
+    house.hub.room("#tea").members[member(house, "bob")] = 5  # type: ignore[union-attr]
+    assert by_number(ann.send("WHOIS bob"))["319"] == "bob :@+#tea"
+    assert by_number(bob.send("WHOIS bob"))["319"] == "bob :@#tea"
+
+
+def test_addresses_are_told_to_oneself_and_to_operators() -> None:
+    """Members' addresses are 'shown to operators of the daemon and to themselves alone'."""
+    house = House()
+    ann = house.irc_client("ann")
+    bob = house.irc_client("bob")
+    member(house, "bob").address = ipaddress.ip_address("::ffff:0:1")
+    asked = "WHO bob %i"
+    assert "338" not in by_number(ann.send("WHOIS bob"))
+    assert ann.send(asked)[0].endswith(" 255.255.255.255")
+    told = "bob 0::ffff:0:1 :Is actually using host"
+    assert by_number(bob.send("WHOIS bob"))["338"] == told
+    assert bob.send(asked)[0].endswith(" 0::ffff:0:1")
+    house.hub.set_server_operator(member(house, "ann"), True)
+    assert by_number(ann.send("WHOIS bob"))["338"] == told
+    bob.send("QUIT")
+    assert by_number(ann.send("WHOWAS bob"))["338"] == told
+    house.hub.set_server_operator(member(house, "ann"), False)
+    assert "338" not in by_number(ann.send("WHOWAS bob"))
+
+
+def test_a_certificate_is_told_to_oneself() -> None:
+    """RPL_WHOISCERTFP."""
+    house = House()
+    ann = house.irc_client("ann")
+    bob = house.irc_client("bob")
+    bob.protocol.facts = lambda: Facts(tls=Tls(client="CN=bob"))  # type: ignore[method-assign]
+    assert by_number(bob.send("WHOIS bob"))["276"] == "bob :shows the certificate CN=bob"
+    assert "276" not in by_number(ann.send("WHOIS bob"))
+
+
+def test_many_rooms_take_several_lines() -> None:
+    """Each of at most 512 bytes, and no name is cut."""
+    house = House()
+    ann = house.irc_client("ann")
+    names = [f"#{number:02}{'x' * 46}" for number in range(20)]
+    bob = house.irc_client("bob")
+    for name in names:
+        bob.send(f"JOIN {name}")
+    lines = [line for line in ann.send("WHOIS bob") if command(line) == "319"]
+    assert len(lines) > 1
+    told = [word for line in lines for word in line.split(" :", 1)[1].split(" ")]
+    assert told == [f"@{name}" for name in names]
+
+
+def test_whowas() -> None:
+    """RFC 2812 section 3.6.3: 'The history is searched backward, returning the most recent entry
+    first.' RPL_WHOWASUSER: '<client> <nick> <username> <host> * :<realname>'."""
+    house = House()
+    ann = house.irc_client("ann")
+    house.irc_client("bob").send("NICK carl")
+    house.irc_client("bob").lose()
+    house.irc_client("bob").lose()
+    when = "Tue Nov 14 22:13:20 2023 UTC"
+    told = ann.send("WHOWAS BOB 1")
+    assert told == [
+        f"{SERVER} 314 ann bob ~bob localhost * :Bob",
+        f"{SERVER} 312 ann bob chat.example.net :{when}",
+        f"{SERVER} 369 ann BOB :End of WHOWAS",
+    ]
+    assert ann.numerics("WHOWAS bob 2") == ["314", "312"] * 2 + ["369"]
+
+
+@pytest.mark.parametrize("count", ["", " 0", " -1", " x", " 99999999999999999999"])
+def test_whowas_all(count: str) -> None:
+    """'If a non-positive number is passed as being <count>, then a full search is done.'"""
+    house = House()
+    ann = house.irc_client("ann")
+    for _ in range(3):
+        house.irc_client("bob").lose()
+    assert ann.numerics(f"WHOWAS bob{count}") == ["314", "312"] * 3 + ["369"]
+
+
+def test_whowas_nobody() -> None:
+    """'At the end of all reply batches, there must be RPL_ENDOFWHOWAS (even if there was only one
+    reply and it was an error).'"""
+    ann = House().irc_client("ann")
+    assert ann.send("WHOWAS bob") == [
+        f"{SERVER} 406 ann bob :There was no such nickname",
+        f"{SERVER} 369 ann bob :End of WHOWAS",
+    ]
+    assert ann.numerics("WHOWAS") == ["431"]
+    assert ann.numerics("WHOWAS bob 1 irc.example.org") == ["402"]
+
+
+def test_userhost() -> None:
+    """Modern IRC, RPL_USERHOST: 'reply = nickname [ isop ] "=" isaway hostname'; five at most."""
+    house = House()
+    ann = house.irc_client("ann")
+    house.person("zoe")
+    house.hub.set_away(member(house, "zoe"), "gone")
+    house.hub.set_server_operator(member(house, "ann"), True)
+    assert ann.send("USERHOST ANN nobody zoe") == [
+        f"{SERVER} 302 ann :ann*=+~ann@localhost zoe=-text@localhost"
+    ]
+    assert ann.send("USERHOST nobody") == [f"{SERVER} 302 ann :"]
+    assert ann.send("USERHOST a b c d e ann") == [f"{SERVER} 302 ann :"]
+    assert ann.numerics("USERHOST") == ["461"]
+
+
+def test_ison() -> None:
+    """RPL_ISON lists those of the nicknames that are here, each as it is written."""
+    house = House()
+    ann = house.irc_client("ann")
+    house.person("Zoe")
+    assert ann.send("ISON zoe nobody :ANN ann") == [f"{SERVER} 303 ann :Zoe ann"]
+    assert ann.send("ISON nobody") == [f"{SERVER} 303 ann :"]
+    assert ann.numerics("ISON") == ["461"]

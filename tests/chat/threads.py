@@ -1,0 +1,46 @@
+"""A reactor's threads, whose work is done when a test advances the clock."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from chat.ircing import House
+from twisted.internet.interfaces import IReactorThreads
+from twisted.internet.task import Clock
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from tcpd.chat.irc.passwords import PasswordChecks
+from tcpd.chat.irc.protocol import _elsewhere
+
+
+@implementer(IReactorThreads)
+class Threads:
+    """As much of a reactor as checks of passwords need."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.callFromThread = partial(clock.callLater, 0)
+
+    def callInThread(self, *arguments: Any) -> None:
+        raise NotImplementedError
+
+    def suggestThreadPoolSize(self, size: int) -> None:
+        raise NotImplementedError
+
+    def getThreadPool(self) -> Threads:
+        return self
+
+    def callInThreadWithCallback(self, told: Any, call: Any, *arguments: Any) -> None:
+        try:
+            result = True, call(*arguments)
+        except Exception:
+            result = False, Failure()
+        self.callFromThread(told, *result)
+
+
+def house_with_threads(**settings: Any) -> House:
+    """A house that checks passwords in threads, as a daemon does."""
+    house = House(**settings)
+    house.irc.server.passwords = PasswordChecks(_elsewhere(Threads(house.clock)))
+    return house

@@ -1,0 +1,293 @@
+"""WebSocket on the real daemon, with other people's clients: websockets, and curl."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import certificates
+import over_websocket
+import pytest
+from running import PATIENCE, Daemon, client_context, receive_all, receive_until
+from websockets.exceptions import ConnectionClosedError, ConnectionClosedOK, InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+from wires import need
+from wsproto import ConnectionType, WSConnection
+from wsproto.connection import Connection
+from wsproto.events import CloseConnection, Request, TextMessage
+
+pytestmark = pytest.mark.live
+
+CONFIG = """
+[tcpd]
+server_name = test.example
+drain = 2s
+[tls:main]
+certificate = localhost.pem
+key = localhost-key.pem
+[policy:default]
+per_address = 1000
+access_log = yes
+linger = 1s
+handshake = 1s
+[service:chat]
+protocol = chat
+listen =
+    127.0.0.1:0
+[service:talk]
+protocol = talk
+listen =
+    127.0.0.1:0 websocket
+    127.0.0.1:0 tls=main websocket
+    127.0.0.1:0 proxy=127.0.0.0/8 websocket
+[service:much]
+protocol = much
+listen =
+    127.0.0.1:0 websocket
+"""
+
+SUBPROTOCOLS: Any = ["text.ircv3.net"]
+
+
+@pytest.fixture
+def launch(tmp_path: Path) -> Iterator[Callable[[str], Daemon]]:
+    """Starts daemons that have kinds with WebSocket."""
+    started: list[Daemon] = []
+    site = tmp_path / "site"
+    site.mkdir()
+    path = over_websocket.installed(site)
+
+    def launch(config: str) -> Daemon:
+        directory = tmp_path / str(len(started))
+        directory.mkdir()
+        certificates.make(directory, "localhost")
+        started.append(Daemon(directory, config, variables={"PYTHONPATH": path}))
+        return started[-1]
+
+    try:
+        yield launch
+    finally:
+        for daemon in started:
+            daemon.stop()
+
+
+@pytest.fixture
+def daemon(launch: Callable[[str], Daemon]) -> Daemon:
+    """One with the configuration above."""
+    return launch(CONFIG)
+
+
+def browse(daemon: Daemon, words: str = "websocket", service: str = "talk", **more: Any) -> Any:
+    """Connect a client of websockets, as a context."""
+    scheme = "ws"
+    if words.startswith("tls"):
+        scheme = "wss"
+        context = client_context(daemon.directory)
+        context.set_alpn_protocols(["h2", "http/1.1"])
+        more = {"ssl": context, "server_hostname": "localhost", **more}
+    more = {"subprotocols": SUBPROTOCOLS, "open_timeout": PATIENCE, "proxy": None, **more}
+    return connect(f"{scheme}://127.0.0.1:{daemon.ports[service, words]}/", **more)
+
+
+def hear_to_end(client: ClientConnection) -> None:
+    """Read on: it ends with the exception of websockets for a close."""
+    while True:
+        client.recv(PATIENCE)
+
+
+def hear(client: ClientConnection, word: str) -> str:
+    """Read messages until one has a word in it."""
+    while word not in (message := client.recv(PATIENCE)):
+        assert isinstance(message, str)
+        assert "\n" not in message
+    return str(message)
+
+
+@pytest.mark.parametrize("words", ["websocket", "tls=main websocket"])
+def test_a_browser_and_nc_are_in_one_room(daemon: Daemon, words: str) -> None:
+    """A browser's client that offers HTTP/2 first by ALPN is among them."""
+    with browse(daemon, words) as client, daemon.connect("chat") as other:
+        assert client.subprotocol == "text.ircv3.net"
+        assert client.response.headers.get("Sec-WebSocket-Extensions") is None
+        client.send("wéb")
+        hear(client, "wéb")
+        client.send("hello all")
+        other.sendall(b"netcat\n")
+        assert "netcat" in hear(client, "netcat")
+        other.sendall("grüße\n".encode())
+        assert "grüße" in hear(client, "grüße")
+        client.send("and to you")
+        receive_until(other, "<wéb> and to you\r\n".encode())
+
+
+def test_who_asks_for_no_subprotocol_gets_none(daemon: Daemon) -> None:
+    with browse(daemon, subprotocols=None) as client:
+        assert client.subprotocol is None
+        assert isinstance(client.recv(PATIENCE), str)
+
+
+def test_who_asks_for_binary_gets_binary(daemon: Daemon) -> None:
+    with browse(daemon, subprotocols=["binary.ircv3.net"]) as client:
+        assert isinstance(client.recv(PATIENCE), bytes)
+
+
+def test_behind_a_proxy(daemon: Daemon) -> None:
+    sock = daemon.connect("talk", "proxy=127.0.0.0/8 websocket")
+    sock.sendall(b"PROXY TCP4 198.51.100.9 198.51.100.7 4711 443\r\n")
+    with connect("ws://chat.example/", sock=sock, proxy=None) as client:
+        client.send("joe")
+        hear(client, "joe")
+    daemon.wait_for(lambda line: "198.51.100.9:4711 ended after" in line)
+
+
+def test_the_close_of_a_client_is_answered(daemon: Daemon) -> None:
+    with browse(daemon) as client:
+        client.close(1001)
+        assert client.close_code == 1001
+    daemon.wait_for(lambda line: " s: client, " in line)
+
+
+@pytest.mark.parametrize(
+    ("message", "code"), [("x" * 2001, 1009), ("one\ntwo", 1008), (b"binary", 1003)]
+)
+def test_what_is_against_the_rules_is_told(daemon: Daemon, message: str | bytes, code: int) -> None:
+    with browse(daemon) as client:
+        client.send(message)
+        with pytest.raises(ConnectionClosedError) as caught:
+            hear_to_end(client)
+        assert caught.value.rcvd is not None
+        assert caught.value.rcvd.code == code
+    daemon.wait_for(lambda line: " s: websocket-failed, " in line)
+
+
+def test_a_message_without_end_is_cut_off_at_the_limit(daemon: Daemon) -> None:
+    """Before it is complete: it is said to have 2 ** 40 bytes."""
+    ws = WSConnection(ConnectionType.CLIENT)
+    with daemon.connect("talk", "websocket") as client:
+        client.sendall(ws.send(Request(host="x", target="/")))
+        client.sendall(b"\x81\xff" + (1 << 40).to_bytes(8, "big") + b"\0\0\0\0" + b"x" * 2003)
+        ws.receive_data(receive_all(client))
+    close = list(ws.events())[-1]
+    assert isinstance(close, CloseConnection)
+    assert close.code == 1009
+
+
+def test_pages_of_other_origins_until_a_reload_lets_them_in(
+    launch: Callable[[str], Daemon],
+) -> None:
+    daemon = launch(CONFIG)
+    with pytest.raises(InvalidStatus) as caught:
+        browse(daemon, origin="https://chat.example")
+    assert caught.value.response.status_code == 403
+    assert b"websocket_origins" in (caught.value.response.body or b"")
+    text = CONFIG.replace(
+        "protocol = talk", "protocol = talk\nwebsocket_origins = https://chat.example"
+    )
+    (daemon.directory / "tcpd.ini").write_text(text)
+    daemon.process.send_signal(signal.SIGHUP)
+    daemon.wait_for(lambda line: "reload: service talk: websocket_origins swapped" in line)
+    with browse(daemon, origin="https://chat.example") as client:
+        client.recv(PATIENCE)
+
+
+def test_a_stop_says_goodbye(daemon: Daemon) -> None:
+    """RFC 6455 section 7.4.1: 1001, "such as a server going down"."""
+    with browse(daemon) as client:
+        client.recv(PATIENCE)
+        daemon.process.send_signal(signal.SIGTERM)
+        with pytest.raises(ConnectionClosedOK) as caught:
+            hear_to_end(client)
+    assert caught.value.rcvd is not None
+    assert (caught.value.rcvd.code, caught.value.rcvd.reason) == (
+        1001,
+        "the server is shutting down",
+    )
+
+
+def test_one_that_answers_no_ping_is_let_go(launch: Callable[[str], Daemon]) -> None:
+    daemon = launch(CONFIG.replace("protocol = talk", "protocol = talk\nwebsocket_ping = 300ms"))
+    ws = WSConnection(ConnectionType.CLIENT)
+    with browse(daemon) as other, daemon.connect("talk", "websocket") as client:
+        client.sendall(ws.send(Request(host="x", target="/")))
+        daemon.wait_for(lambda line: " s: ping-timeout, " in line)
+        # this one answers by itself
+        other.send("joe")
+        hear(other, "joe")
+
+
+def test_half_a_request_is_cut(daemon: Daemon) -> None:
+    with daemon.connect("talk", "websocket") as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n")
+        with pytest.raises(ConnectionResetError):
+            receive_all(client)
+    daemon.wait_for(lambda line: " s: websocket-timeout, " in line)
+
+
+def peak(daemon: Daemon) -> int:
+    """The most memory in bytes that a daemon has had, by Linux's /proc."""
+    status = Path(f"/proc/{daemon.process.pid}/status").read_text()
+    (line,) = [line for line in status.splitlines() if line.startswith("VmHWM:")]
+    return int(line.split()[1]) << 10
+
+
+def test_a_client_that_does_not_read_costs_bounded_memory(daemon: Daemon) -> None:
+    """``unsent``: 1 MiB may wait for it, and then it is cut. It asks for 400 MB."""
+    ws = WSConnection(ConnectionType.CLIENT)
+    before = peak(daemon)
+    with daemon.connect("much", "websocket") as client:
+        client.sendall(ws.send(Request(host="x", target="/")))
+        line = ws_line("x" * 2000)
+        with contextlib.suppress(OSError):  # it is cut while it still asks
+            for _ in range(2000):
+                client.sendall(line)
+        daemon.wait_for(lambda line: " s: slow-reader, " in line)
+    assert peak(daemon) - before < 20 << 20
+
+
+def ws_line(text: str) -> bytes:
+    """A text frame of a client that has shaken hands."""
+    return bytes(Connection(ConnectionType.CLIENT).send(TextMessage(text)))
+
+
+# --- a person with curl ---
+
+
+def curl(daemon: Daemon, words: str, *more: str) -> subprocess.CompletedProcess[str]:
+    need("curl")
+    scheme = "https" if words.startswith("tls") else "http"
+    return subprocess.run(
+        [
+            *("curl", "-sS", "-i", "--noproxy", "*", "--max-time", "20"),
+            *("--cacert", str(daemon.directory / "localhost.pem")),
+            *more,
+            f"{scheme}://localhost:{daemon.ports['talk', words]}/",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("words", ["websocket", "tls=main websocket"])
+def test_curl_is_told_to_upgrade(daemon: Daemon, words: str) -> None:
+    """RFC 9110 section 15.5.22. Over TLS curl offers HTTP/2 and HTTP/1.1 by ALPN."""
+    done = curl(daemon, words)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("HTTP/1.1 426 Upgrade Required\n")
+    assert done.stdout.endswith(
+        "\nThis port speaks WebSocket (RFC 6455): connect to it with a ws:// or wss:// address.\n"
+    )
+
+
+@pytest.mark.parametrize("words", ["websocket", "tls=main websocket"])
+def test_an_upload_does_not_lose_the_answer(daemon: Daemon, words: str) -> None:
+    """A socket closed with input unread would be reset, and the answer perhaps with it."""
+    upload = daemon.directory / "upload"
+    upload.write_bytes(b"x" * 5_000_000)
+    done = curl(daemon, words, "-H", "Expect:", "--data-binary", f"@{upload}")
+    assert done.stdout.startswith("HTTP/1.1 426 Upgrade Required\n"), done.stderr

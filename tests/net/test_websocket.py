@@ -1,0 +1,820 @@
+"""WebSocket on connections of both kinds, its clients wsproto's: protocols know nothing of it."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any
+
+import certificates
+import pytest
+from conftest import LoggedFailures
+from net.test_layer import (
+    CLIENT,
+    FULL,
+    HalfCloseable,
+    House,
+    LeanHouse,
+    Producer,
+    Told,
+    flush,
+    join,
+    server_tls,
+    tls_client,
+)
+from twisted.internet.address import IPv4Address
+from twisted.internet.interfaces import ITCPTransport
+from twisted.internet.protocol import Protocol
+from twisted.internet.task import Clock
+from wsproto import ConnectionType, WSConnection
+from wsproto.connection import Connection
+from wsproto.events import (
+    AcceptConnection,
+    BytesMessage,
+    CloseConnection,
+    Event,
+    Ping,
+    Pong,
+    RejectConnection,
+    RejectData,
+    Request,
+    TextMessage,
+)
+from zope.interface.verify import verifyClass
+
+from tcpd.config.listen import TrustedProxies
+from tcpd.config.values import NETWORKS
+from tcpd.interfaces import IConnection
+from tcpd.net.layer import ListenerFactory
+from tcpd.net.proxy import Proxies
+from tcpd.net.websocket import WebSocketLayer
+from tcpd.net.websocket_settings import IRCV3, WebSocketOptions
+from tcpd.policy.reasons import End
+
+OPTIONS = WebSocketOptions(longest=50, subprotocols=IRCV3, ping=0)
+
+Make = Callable[..., Any]
+
+
+@pytest.fixture(params=[House, LeanHouse], ids=["conduit", "lean"])
+def make(request: pytest.FixtureRequest) -> Make:
+    """Makes a layer with a WebSocket listener, whose connections are of one kind or the other."""
+
+    def made(
+        protocol: type[Protocol] = Told,
+        options: WebSocketOptions = OPTIONS,
+        proxies: Proxies | None = None,
+        **more: Any,
+    ) -> House:
+        house: House = request.param(protocol, **more)
+        house.application.websocket = options  # type: ignore[attr-defined]
+        house.factory = ListenerFactory(house.layer, more.get("tls"), None, proxies, websocket=True)
+        return house
+
+    return made
+
+
+class Browser:
+    """A client in memory.
+
+    :param subprotocols: those that it asks for.
+    :param first: more that it sends in one segment with its request.
+    """
+
+    def __init__(
+        self,
+        house: Any,
+        subprotocols: Iterable[str] = (),
+        origin: str | None = None,
+        first: bytes = b"",
+        before: bytes = b"",
+    ) -> None:
+        self.house = house
+        self.ws = WSConnection(ConnectionType.CLIENT)
+        self.connection, self.transport = house.connect()
+        headers = [] if origin is None else [(b"Origin", origin.encode())]
+        request = Request(
+            host="chat.example",
+            target="/",
+            subprotocols=list(subprotocols),
+            extra_headers=headers,
+        )
+        self.feed(before + self.ws.send(request) + first)
+
+    def feed(self, data: bytes) -> None:
+        self.house.feed(self.connection, data)
+
+    def send(self, *events: Event) -> None:
+        self.feed(b"".join(self.ws.send(event) for event in events))
+
+    def say(self, *lines: str) -> None:
+        self.send(*(TextMessage(line) for line in lines))
+
+    def read(self) -> list[Event]:
+        """What it has been sent since it last read."""
+        while data := self.transport.empty():
+            self.ws.receive_data(data)
+        return list(self.ws.events())
+
+    def shake(self) -> Browser:
+        (answer,) = self.read()
+        assert isinstance(answer, AcceptConnection)
+        return self
+
+    @property
+    def protocol(self) -> Any:
+        return self.house.application.made[-1]
+
+
+def frames(*events: Event) -> bytes:
+    """What a client that has shaken hands sends."""
+    client = Connection(ConnectionType.CLIENT)
+    return b"".join(bytes(client.send(event)) for event in events)
+
+
+def nothing_left(house: Any) -> None:
+    """No place and no timer stays behind."""
+    assert house.tally.count == house.counters.open == 0
+    assert not [call for call in house.clock.getDelayedCalls() if call.active()]
+
+
+def test_it_is_a_transport_of_tcp() -> None:
+    assert verifyClass(ITCPTransport, WebSocketLayer, tentative=True)
+
+
+def test_lines_pass_both_ways(make: Make) -> None:
+    house = make()
+    client = Browser(house, ["text.ircv3.net"]).shake()
+    client.say("NICK joe", "USER joe 0 * :Joe")
+    protocol = client.protocol
+    assert protocol.received == b"NICK joe\r\nUSER joe 0 * :Joe\r\n"
+    protocol.transport.write(b":a 001 joe :hello\r\n:a 002 joe :you\r\n")
+    protocol.transport.writeSequence([b":a 003 joe", b" :too\r\n"])
+    assert client.read() == [
+        TextMessage(":a 001 joe :hello"),
+        TextMessage(":a 002 joe :you"),
+        TextMessage(":a 003 joe :too"),
+    ]
+    connection = IConnection(protocol.transport, None)
+    assert connection is client.connection
+    assert protocol.transport.getPeer() == CLIENT
+    assert house.counters.events == {"websocket": 1}
+
+
+def test_binary_is_for_who_asks_for_it(make: Make) -> None:
+    client = Browser(make(), ["binary.ircv3.net", "text.ircv3.net"]).shake()
+    client.send(BytesMessage(b"caf\xe9"))
+    assert client.protocol.received == b"caf\xe9\r\n"
+    client.protocol.transport.write(b"caf\xe9\r\n")
+    assert client.read() == [BytesMessage(b"caf\xe9")]
+
+
+def test_frames_that_come_with_the_request_are_not_lost(make: Make) -> None:
+    house = make()
+    client = Browser(house, first=frames(TextMessage("NICK joe"), Ping(b"?")))
+    assert client.protocol.received == b"NICK joe\r\n"
+    assert [type(event) for event in client.read()] == [AcceptConnection, Pong]
+
+
+def test_a_byte_at_a_time(make: Make) -> None:
+    house = make()
+    connection, transport = house.connect()
+    ws = WSConnection(ConnectionType.CLIENT)
+    data = ws.send(Request(host="chat.example", target="/"))
+    for byte in data + frames(TextMessage("NICK joe"), CloseConnection(1000)):
+        house.feed(connection, bytes([byte]))
+    assert house.application.made[0].received == b"NICK joe\r\n"
+    ws.receive_data(transport.empty())
+    assert [type(event) for event in ws.events()] == [AcceptConnection, CloseConnection]
+    assert transport.disconnecting
+
+
+# --- who is not let in ---
+
+
+def test_a_request_for_a_page_is_answered_and_makes_no_protocol(make: Make) -> None:
+    house = make(linger=2.0)
+    connection, transport = house.connect()
+    house.feed(connection, b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n")
+    assert transport.empty().startswith(b"HTTP/1.1 426 Upgrade Required\r\n")
+    if isinstance(house, LeanHouse):
+        # its socket would be reset if it were closed before all was read, and the answer be lost
+        assert transport.sock.shut
+        assert not transport.sock.closed
+        house.feed(connection, b"x" * 1000)
+        house.half_close(connection)
+    else:
+        house.lose(connection)
+    assert transport.disconnecting
+    assert not house.application.made
+    assert house.counters.ended == {End.WEBSOCKET_FAILED: 1}
+    assert house.counters.events == {"websocket-plain-http": 1}
+    nothing_left(house)
+
+
+def test_one_who_does_not_go_after_the_answer_is_cut(make: Make) -> None:
+    house = make(linger=2.0)
+    connection, transport = house.connect()
+    house.feed(connection, b"NICK joe\r\n")
+    assert transport.empty().startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    house.clock.advance(1.9)
+    assert not transport.aborted
+    house.clock.advance(0.2)
+    assert transport.aborted
+    house.lose(None if isinstance(house, LeanHouse) else connection)
+    assert house.counters.ended == {End.WEBSOCKET_FAILED: 1}
+    nothing_left(house)
+
+
+@pytest.mark.parametrize("data", [b"", b"GET / HTTP/1.1\r\nHost: x\r\n"])
+def test_half_a_request_is_cut_in_time(make: Make, data: bytes) -> None:
+    """However many bytes come: they buy no time."""
+    house = make(handshake=3.0)
+    connection, transport = house.connect()
+    house.clock.advance(2.9)
+    house.feed(connection, data) if data else None
+    assert not transport.aborted
+    house.clock.advance(0.2)
+    assert transport.aborted
+    house.lose(None if isinstance(house, LeanHouse) else connection)
+    assert house.counters.ended == {End.WEBSOCKET_TIMEOUT: 1}
+    assert not house.application.made
+
+
+def test_a_page_of_another_origin_is_refused_and_the_options_are_the_newest(make: Make) -> None:
+    house = make()
+    client = Browser(house, origin="https://evil.example")
+    answer, *_ = client.read()
+    assert isinstance(answer, RejectConnection)
+    assert answer.status_code == 403
+    assert house.counters.events == {"websocket-origin": 1}
+    house.application.websocket = replace(OPTIONS, origins=("any",))
+    Browser(house, origin="https://evil.example").shake()
+    assert isinstance(Browser(house, origin="null").read()[0], AcceptConnection)
+
+
+def test_a_refusal_by_the_policy_is_http_too(make: Make) -> None:
+    house = make(per_address=1)
+    house.connect()
+    _, transport = house.connect()
+    ws = WSConnection(ConnectionType.CLIENT)
+    ws.send(Request(host="chat.example", target="/"))
+    ws.receive_data(transport.value())
+    answer, body, *_ = ws.events()
+    assert isinstance(answer, RejectConnection)
+    assert answer.status_code == 503
+    assert isinstance(body, RejectData)
+    assert body.data == b"Too many connections from your address.\n"
+
+
+def test_a_factory_that_has_no_options_costs_a_connection(
+    make: Make, logged_failures: LoggedFailures
+) -> None:
+    house = make()
+    del house.application.websocket
+    connection, transport = house.connect()
+    assert transport.aborted
+    logged_failures.expect("websocket")
+    house.lose(None if isinstance(house, LeanHouse) else connection)
+
+
+def test_a_factory_that_makes_no_protocol(make: Make) -> None:
+    house = make()
+    house.application.buildProtocol = lambda address: None
+    client = Browser(house, first=frames(TextMessage("hello")))
+    assert [type(event) for event in client.read()] == [AcceptConnection, CloseConnection]
+
+
+def test_a_port_can_become_one_without_and_one_with(make: Make) -> None:
+    """A reload that changes the words of a listener keeps its port open."""
+    house = make()
+    client = Browser(house).shake()
+    house.factory.become(ListenerFactory(house.layer))
+    connection, _ = house.connect()
+    house.feed(connection, b"plain")
+    assert house.application.made[-1].received == b"plain"
+    client.say("who was there stays")
+    assert house.application.made[0].received == b"who was there stays\r\n"
+    house.factory.become(ListenerFactory(house.layer, websocket=True))
+    Browser(house).shake()
+
+
+class FailsAtOnce(Told):
+    """Cannot begin."""
+
+    def connectionMade(self) -> None:
+        raise RuntimeError("broken on purpose")
+
+
+def test_a_protocol_that_fails_to_begin_gets_nothing_more(
+    make: Make, logged_failures: LoggedFailures
+) -> None:
+    house = make(FailsAtOnce)
+    client = Browser(house, first=frames(TextMessage("hello")))
+    assert client.transport.aborted
+    assert client.protocol.received == b""
+    logged_failures.expect("broken on purpose")
+    house.lose(None if isinstance(house, LeanHouse) else client.connection)
+
+
+# --- the end ---
+
+
+def test_the_client_closes(make: Make) -> None:
+    """RFC 6455 section 5.5.1: "the endpoint MUST send a Close frame in response"."""
+    house = make()
+    client = Browser(house).shake()
+    client.send(TextMessage("QUIT"), CloseConnection(1001, "away"))
+    assert client.protocol.received == b"QUIT\r\n"
+    (close,) = client.read()
+    assert isinstance(close, CloseConnection)
+    assert close.code == 1001
+    assert client.transport.disconnecting
+    client.protocol.transport.write(b"too late\r\n")
+    client.protocol.transport.loseConnection()
+    if not isinstance(house, LeanHouse):
+        house.lose(client.connection)
+    assert client.protocol.lost is not None
+    assert house.counters.ended == {End.CLIENT: 1}
+    nothing_left(house)
+
+
+def test_the_protocol_closes_and_waits_for_the_client(make: Make) -> None:
+    """RFC 6455 section 7.1.1: closed when both have sent a Close frame, by the server first."""
+    house = make()
+    client = Browser(house).shake()
+    transport = client.protocol.transport
+    transport.write(b"bye\r\nand no line end")
+    transport.loseConnection()
+    transport.loseConnection()
+    transport.write(b"too late\r\n")
+    late = Producer()
+    transport.registerProducer(late, False)
+    assert late.asked == ["stop"]
+    said = client.read()
+    assert said[:2] == [TextMessage("bye"), TextMessage("and no line end")]
+    (close,) = said[2:]
+    assert isinstance(close, CloseConnection)
+    assert close.code == 1000
+    assert not client.transport.disconnecting
+    client.feed(frames(TextMessage("crossed the close"), close.response()))
+    assert client.protocol.received == b""
+    assert client.transport.disconnecting
+    if not isinstance(house, LeanHouse):
+        house.lose(client.connection)
+    assert house.counters.ended == {End.SERVER: 1}
+    nothing_left(house)
+
+
+@pytest.mark.parametrize("lines", [(), ("one", "two")])
+def test_the_clients_close_is_found_though_the_protocol_had_enough(
+    make: Make, lines: tuple[str, ...]
+) -> None:
+    house = make()
+    client = Browser(house).shake()
+    client.protocol.transport.pauseProducing()
+    if lines:
+        client.say(*lines)
+    client.protocol.transport.loseConnection()
+    (close,) = client.read()
+    assert isinstance(close, CloseConnection)
+    client.feed(frames(close.response()))
+    house.clock.advance(0)
+    assert client.protocol.received == b""
+    assert client.transport.disconnecting
+    if not isinstance(house, LeanHouse):
+        house.lose(client.connection)
+    assert house.counters.ended == {End.SERVER: 1}
+    nothing_left(house)
+
+
+def test_a_client_that_does_not_answer_a_close_is_cut(make: Make) -> None:
+    house = make(linger=2.0)
+    client = Browser(house).shake()
+    client.protocol.transport.pauseProducing()
+    client.protocol.transport.loseWriteConnection()
+    house.clock.advance(1.9)
+    client.say("still here")
+    assert not client.transport.aborted
+    house.clock.advance(0.2)
+    assert client.transport.aborted
+    house.lose(None if isinstance(house, LeanHouse) else client.connection)
+    assert house.counters.ended == {End.LINGER: 1}
+    nothing_left(house)
+
+
+class Quits(Told):
+    """Hangs up when it is told to quit."""
+
+    transport: Any
+
+    def dataReceived(self, data: bytes) -> None:
+        self.transport.write(b"ERROR :bye\r\n")
+        self.transport.loseConnection()
+
+
+def test_both_close_at_once(make: Make) -> None:
+    house = make(Quits)
+    client = Browser(house).shake()
+    client.send(TextMessage("QUIT"), CloseConnection(1000))
+    message, close = client.read()
+    assert message == TextMessage("ERROR :bye")
+    assert isinstance(close, CloseConnection)
+    assert client.transport.disconnecting
+    if not isinstance(house, LeanHouse):
+        house.lose(client.connection)
+    nothing_left(house)
+
+
+@pytest.mark.parametrize(
+    ("data", "code", "word"),
+    [
+        (frames(TextMessage("x" * 51)), 1009, "too-long"),
+        (frames(TextMessage("a\nb")), 1008, "not-a-line"),
+        (frames(BytesMessage(b"x")), 1003, "wrong-type"),
+        (b"\x81\x81\0\0\0\0\xff", 1007, "not-utf8"),
+        (b"\x81\x01x", 1002, "protocol"),
+    ],
+)
+def test_a_breach_of_the_rules_is_told_counted_and_the_end(
+    make: Make, data: bytes, code: int, word: str
+) -> None:
+    house = make(linger=2.0)
+    client = Browser(house, ["text.ircv3.net"]).shake()
+    client.feed(frames(TextMessage("before")) + data + frames(TextMessage("after")))
+    assert client.protocol.received == b"before\r\n"
+    (close,) = client.read()
+    assert isinstance(close, CloseConnection)
+    assert (close.code, bool(close.reason)) == (code, True)
+    client.feed(b"whatever")
+    client.protocol.transport.write(b"too late\r\n")
+    house.clock.advance(2.1)
+    assert client.transport.aborted
+    house.lose(None if isinstance(house, LeanHouse) else client.connection)
+    assert client.protocol.lost is not None
+    assert house.counters.ended == {End.WEBSOCKET_FAILED: 1}
+    assert house.counters.events[f"websocket-{word}"] == 1
+    nothing_left(house)
+
+
+@pytest.mark.parametrize(
+    ("reason", "code"), [(End.SHUTDOWN, 1001), (End.KICKED, 1008), (End.IDLE, 1008)]
+)
+def test_the_daemon_ends_it_with_the_protocols_farewell(make: Make, reason: End, code: int) -> None:
+    """RFC 6455 section 7.4.1: 1001 "such as a server going down"."""
+    house = make()
+    client = Browser(house).shake()
+    client.connection.end(reason)
+    client.connection.end(End.SESSION)
+    farewell, close = client.read()
+    assert farewell == TextMessage(f"bye: {reason}")
+    assert isinstance(close, CloseConnection)
+    assert (close.code, close.reason) == (code, reason.sentence)
+    client.feed(frames(close.response()))
+    if not isinstance(house, LeanHouse):
+        house.lose(client.connection)
+    assert house.counters.ended == {reason: 1}
+    nothing_left(house)
+
+
+def test_a_half_close_is_the_end(make: Make) -> None:
+    house = make(HalfCloseable)
+    client = Browser(house).shake()
+    client.protocol.transport.write(b"on its way\r\n")
+    house.half_close(client.connection)
+    assert client.read() == [TextMessage("on its way")]
+    assert client.transport.disconnecting
+    house.lose(None if isinstance(house, LeanHouse) else client.connection)
+    assert client.protocol.half_closed == client.protocol.write_closed == 0
+    assert client.protocol.lost is not None
+    assert house.counters.ended == {End.CLIENT: 1}
+
+
+def test_abort_cuts_at_once(make: Make) -> None:
+    house = make()
+    client = Browser(house).shake()
+    client.protocol.transport.abortConnection()
+    assert client.transport.aborted
+
+
+def test_a_lost_connection_leaves_nothing_behind(make: Make) -> None:
+    house = make(options=replace(OPTIONS, ping=30.0))
+    client = Browser(house).shake()
+    client.feed(frames(*(TextMessage(str(n)) for n in range(150))))
+    there = weakref.ref(client.protocol)
+    gc.collect()
+    gc.disable()
+    try:
+        house.lose(client.connection, ConnectionResetError())
+        nothing_left(house)
+        house.application.made.clear()
+        del client
+        assert there() is None, "only the garbage collector would find it"
+    finally:
+        gc.enable()
+
+
+# --- time ---
+
+
+def test_a_silent_client_is_pinged_and_lives_if_it_answers(make: Make) -> None:
+    house = make(options=replace(OPTIONS, ping=30.0))
+    client = Browser(house).shake()
+    house.clock.advance(20)
+    client.say("hello")
+    for _ in range(2):  # 20 s, 30 s after the start
+        house.clock.advance(10)
+        assert client.read() == []
+    house.clock.advance(20)
+    (ping,) = client.read()
+    assert isinstance(ping, Ping)
+    house.clock.advance(29)
+    client.feed(frames(ping.response()))
+    for _ in range(2):
+        house.clock.advance(15)
+    (ping,) = client.read()
+    assert isinstance(ping, Ping)
+    assert not client.transport.disconnecting
+
+
+def test_one_that_does_not_answer_is_let_go(make: Make) -> None:
+    house = make(options=replace(OPTIONS, ping=30.0), linger=2.0)
+    client = Browser(house).shake()
+    house.clock.advance(30)
+    house.clock.advance(29)
+    assert [type(event) for event in client.read()] == [Ping]
+    house.clock.advance(1)
+    farewell, close = client.read()
+    assert farewell == TextMessage("bye: ping-timeout")
+    assert isinstance(close, CloseConnection)
+    house.clock.advance(2)
+    assert client.transport.aborted, "it is not there to answer the close either"
+    house.lose(None if isinstance(house, LeanHouse) else client.connection)
+    assert house.counters.ended == {End.PING_TIMEOUT: 1}
+    nothing_left(house)
+
+
+def test_one_whose_answer_is_not_read_is_not_blamed(make: Make) -> None:
+    house = make(options=replace(OPTIONS, ping=30.0))
+    client = Browser(house).shake()
+    client.protocol.transport.pauseProducing()
+    for _ in range(9):
+        house.clock.advance(30)
+    assert client.read() == []
+    client.protocol.transport.resumeProducing()
+    house.clock.advance(30)
+    house.clock.advance(30)
+    assert not client.transport.disconnecting
+
+
+def test_the_first_word_counts_from_the_handshake(make: Make) -> None:
+    """``first_byte``: "behind the TLS handshake where there is one", and behind this one."""
+    house = make(first_byte=10.0, handshake=60.0)
+    house.layer.start()
+    connection, transport = house.connect()
+    house.clock.advance(9)
+    ws = WSConnection(ConnectionType.CLIENT)
+    house.feed(connection, ws.send(Request(host="chat.example", target="/")))
+    for _ in range(9):
+        house.clock.advance(1)
+    ws.receive_data(transport.empty())
+    assert [type(event) for event in ws.events()] == [AcceptConnection]
+    for _ in range(3):
+        house.clock.advance(1)
+    ws.receive_data(transport.empty())
+    assert [type(event) for event in ws.events()] == [TextMessage, CloseConnection]
+    house.lose(connection)
+    assert house.counters.ended == {End.FIRST_BYTE: 1}
+    house.layer.drain(End.SHUTDOWN, 0)
+
+
+# --- flow ---
+
+
+def test_a_client_that_does_not_read_is_bounded(make: Make) -> None:
+    house = make(unsent=100_000)
+    client = Browser(house).shake()
+    producer = Producer()
+    transport = client.protocol.transport
+    transport.registerProducer(producer, True)
+    held = 0
+    for _ in range(1000):
+        transport.write(b"x" * 1000 + b"\r\n")
+        held = max(held, client.connection.pending)
+    assert producer.asked[0] == "pause"
+    assert held < FULL
+    assert client.transport.aborted
+    house.lose(None if isinstance(house, LeanHouse) else client.connection)
+    assert house.counters.ended == {End.SLOW_READER: 1}
+
+
+class Throttled(Told):
+    """Its transport is its own producer, as echo's is; it echoes."""
+
+    transport: Any
+
+    def connectionMade(self) -> None:
+        self.transport.registerProducer(self.transport, True)
+
+    def dataReceived(self, data: bytes) -> None:
+        super().dataReceived(data)
+        self.transport.write(data)
+
+
+def test_one_that_asks_more_than_it_reads_is_read_no_more(make: Make) -> None:
+    house = make(Throttled, options=replace(OPTIONS, longest=60_000))
+    client = Browser(house).shake()
+    for _ in range(9):
+        if isinstance(house, LeanHouse) and client.connection not in house.reactor.readers:
+            break
+        if not isinstance(house, LeanHouse) and client.transport.producerState == "paused":
+            break
+        client.say("x" * 50_000)
+    else:
+        pytest.fail("it is read on and on")
+    said = len(client.protocol.received)
+    heard = client.read()
+    assert sum(len(event.data) + 2 for event in heard if isinstance(event, TextMessage)) == said
+    client.say("more")
+    assert client.read() == [TextMessage("more")]
+    client.protocol.transport.loseConnection()
+    assert isinstance(client.read()[-1], CloseConnection)
+
+
+class TakesAFew(Told):
+    """Pauses after each piece."""
+
+    transport: Any
+
+    def dataReceived(self, data: bytes) -> None:
+        super().dataReceived(data)
+        self.transport.pauseProducing()
+
+
+def test_while_the_protocol_has_enough_lines_wait(make: Make) -> None:
+    house = make(TakesAFew)
+    client = Browser(house).shake()
+    client.say("one")
+    client.say("two")  # as what a TLS record still held
+    assert client.protocol.received == b"one\r\n"
+    client.protocol.transport.resumeProducing()
+    assert client.protocol.received == b"one\r\n", "not from within"
+    house.clock.advance(0)
+    assert client.protocol.received == b"one\r\ntwo\r\n"
+
+
+class Counts(Told):
+    """Remembers how many lines came at a time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pieces: list[int] = []
+
+    def dataReceived(self, data: bytes) -> None:
+        super().dataReceived(data)
+        self.pieces.append(data.count(b"\n"))
+
+
+def test_a_flood_of_small_frames_takes_many_turns_and_is_not_read_on_meanwhile(
+    make: Make,
+) -> None:
+    house = make(Counts)
+    client = Browser(house).shake()
+    lines = [str(n) for n in range(450)]
+    client.feed(frames(*map(TextMessage, lines)))
+    assert client.protocol.received.count(b"\n") == 100
+    if isinstance(house, LeanHouse):
+        assert client.connection not in house.reactor.readers
+    else:
+        assert client.transport.producerState == "paused"
+    house.clock.advance(0)  # which runs what is asked for meanwhile too, as no reactor does
+    assert client.protocol.pieces == [100, 100, 100, 100, 50]
+    assert client.protocol.received == "".join(f"{line}\r\n" for line in lines).encode()
+    if isinstance(house, LeanHouse):
+        assert client.connection in house.reactor.readers
+    else:
+        assert client.transport.producerState == "producing"
+
+
+class Breaks(Told):
+    """Fails at the word."""
+
+    def dataReceived(self, data: bytes) -> None:
+        super().dataReceived(data)
+        if b"break" in data:
+            raise RuntimeError("broken on purpose")
+
+
+def test_a_protocol_that_fails_in_a_later_turn_loses_its_own_connection(
+    make: Make, logged_failures: LoggedFailures
+) -> None:
+    house = make(Breaks)
+    client, other = Browser(house).shake(), Browser(house).shake()
+    client.feed(frames(*[TextMessage("")] * 100, TextMessage("break")))
+    house.clock.advance(0)
+    assert client.transport.aborted
+    assert not other.transport.aborted
+    logged_failures.expect("broken on purpose")
+    house.lose(None if isinstance(house, LeanHouse) else client.connection)
+
+
+def test_pings_are_answered_as_they_come(make: Make) -> None:
+    client = Browser(make()).shake()
+    client.send(Ping(b"1"), TextMessage("x"), Ping(b"2"), Pong(b"unasked"))
+    assert client.read() == [Pong(b"1"), Pong(b"2")]
+
+
+def test_what_was_collected_elsewhere_goes_out_at_once() -> None:
+    house: Any = LeanHouse()
+    house.application.websocket = OPTIONS
+    house.factory = ListenerFactory(house.layer, websocket=True)
+    client = Browser(house).shake()
+    before = client.transport.sock.sends
+    client.protocol.transport.send_now(b"one\r\ntwo\r\n")
+    client.protocol.transport.send_now(b"no end")
+    assert client.transport.sock.sends == before + 1
+    assert client.read() == [TextMessage("one"), TextMessage("two")]
+    client.protocol.transport.loseConnection()
+    client.protocol.transport.send_now(b"too late\r\n")
+    assert [type(event) for event in client.read()] == [TextMessage, CloseConnection]
+
+
+# --- over TLS, and behind a proxy ---
+
+
+@pytest.mark.parametrize("alpn", [None, [b"h2", b"http/1.1"]])
+def test_over_tls(localhost: certificates.Made, alpn: list[bytes] | None) -> None:
+    """A browser that offers HTTP/2 by ALPN first gets the handshake all the same: where nothing
+    is agreed on, HTTP/1.1 is what is spoken (RFC 7301 section 3.2, RFC 9113 section 3.3)."""
+    clock = Clock()
+    house: Any = House(tls=(tls := server_tls(localhost, clock)), clock=clock, linger=2.0)
+    house.application.websocket = replace(OPTIONS, ping=30.0)
+    house.factory = ListenerFactory(house.layer, tls, websocket=True)
+    told, client = tls_client(clock, alpn)
+    conduit, pump = join(house, client)
+    flush(pump, clock)
+    assert not house.application.made, "a handshake of TLS alone makes no protocol"
+    ws = WSConnection(ConnectionType.CLIENT)
+    transport: Any = told.transport
+    transport.write(ws.send(Request(host="chat.example", target="/")))
+    flush(pump, clock)
+    (protocol,) = house.application.made
+    assert IConnection(protocol.transport, None) is conduit
+    assert conduit.tls.version == "TLSv1.3"
+    transport.write(frames(TextMessage("hello")))
+    protocol.transport.write(b"welcome\r\n")
+    protocol.transport.send_now(b"at once\r\n")
+    flush(pump, clock)
+    assert protocol.received == b"hello\r\n"
+    protocol.transport.loseConnection()
+    flush(pump, clock)
+    ws.receive_data(told.received)
+    accepted, *messages, close = ws.events()
+    assert isinstance(accepted, AcceptConnection)
+    assert messages == [TextMessage("welcome"), TextMessage("at once")]
+    assert isinstance(close, CloseConnection)
+    transport.write(frames(close.response()))
+    flush(pump, clock)
+    assert protocol.lost is not None
+    assert told.lost is not None
+    assert house.counters.ended == {End.SERVER: 1}
+    nothing_left(house)
+
+
+def test_a_request_for_a_page_over_tls(localhost: certificates.Made) -> None:
+    clock = Clock()
+    house: Any = House(tls=(tls := server_tls(localhost, clock)), clock=clock)
+    house.application.websocket = OPTIONS
+    house.factory = ListenerFactory(house.layer, tls, websocket=True)
+    told, client = tls_client(clock)
+    _, pump = join(house, client)
+    flush(pump, clock)
+    transport: Any = told.transport
+    transport.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    flush(pump, clock)
+    assert told.received.startswith(b"HTTP/1.1 426 ")
+    assert told.lost is not None
+    assert house.counters.ended == {End.WEBSOCKET_FAILED: 1}
+    nothing_left(house)
+
+
+def test_behind_a_proxy(make: Make) -> None:
+    proxies = Proxies(TrustedProxies(NETWORKS.parse("192.0.2.0/24"), False))
+    house = make(proxies=proxies)
+    client = Browser(
+        house,
+        before=b"PROXY TCP4 198.51.100.1 198.51.100.7 4711 443\r\n",
+        first=frames(TextMessage("hello")),
+    ).shake()
+    assert client.protocol.received == b"hello\r\n"
+    assert client.protocol.transport.getPeer() == IPv4Address("TCP", "198.51.100.1", 4711)
+
+
+def test_who_a_proxy_names_and_is_not_let_in_is_told_by_http(make: Make) -> None:
+    proxies = Proxies(TrustedProxies(NETWORKS.parse("192.0.2.0/24"), False))
+    house = make(proxies=proxies, deny=NETWORKS.parse("198.51.100.0/24"))
+    connection, transport = house.connect()
+    house.feed(connection, b"PROXY TCP4 198.51.100.1 198.51.100.7 4711 443\r\n")
+    assert transport.empty().startswith(b"HTTP/1.1 503 Service Unavailable\r\n")

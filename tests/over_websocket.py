@@ -1,0 +1,119 @@
+"""Kinds that can be reached by WebSocket, for a daemon that a test starts: the text door of the
+rooms, and one that says too much. Neither protocol knows what carries its lines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.interfaces import IAddress
+from twisted.internet.protocol import Factory, Protocol
+from zope.interface import implementer
+
+from tcpd.chat.text.kind import ChatKind
+from tcpd.chat.text.protocol import TextFactory
+from tcpd.chat.text.settings import TextSettings
+from tcpd.interfaces import IKind, IWebSocketFactory
+from tcpd.net.websocket_settings import IRCV3, WebSocketOptions, origins_option, ping_option
+
+ENTRY_POINTS = """\
+[tcpd.protocols]
+talk = over_websocket:talk
+much = over_websocket:much
+"""
+
+
+def installed(site: Path) -> str:
+    """Make the kinds visible as if they were installed.
+
+    :param site: an empty directory.
+    :return: what to put into ``PYTHONPATH``.
+    """
+    info = site / "over_websocket-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: over-websocket\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(ENTRY_POINTS)
+    (site / "over_websocket.py").symlink_to(Path(__file__).resolve())
+    return str(site)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TalkSettings(TextSettings):
+    """Those of the text door, and of WebSocket."""
+
+    websocket_origins: tuple[str, ...] = origins_option()
+    websocket_ping: float = ping_option()
+
+
+@implementer(IWebSocketFactory)
+class TalkFactory(TextFactory):
+    """The text door."""
+
+    @property
+    def websocket(self) -> WebSocketOptions:
+        settings: Any = self.settings
+        return WebSocketOptions(
+            longest=2000,
+            subprotocols=IRCV3,
+            origins=settings.websocket_origins,
+            ping=settings.websocket_ping,
+        )
+
+
+@implementer(IKind)
+class TalkKind(ChatKind):
+    """The same rooms as ``protocol = chat``."""
+
+    name = "talk"
+    settings = TalkSettings
+    words = frozenset({"websocket"})
+    sample_listen: Any = None
+
+    def make_factory(self, settings: Any, context: Any) -> TalkFactory:
+        return TalkFactory(settings, context)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MuchSettings:
+    """No keys."""
+
+
+class Much(Protocol):
+    """Says each line a hundred times, whether it is read or not."""
+
+    transport: Any
+
+    def dataReceived(self, data: bytes) -> None:
+        for line in data.splitlines(keepends=True):
+            self.transport.write(line * 100)
+
+
+@implementer(IWebSocketFactory)
+class MuchFactory(Factory):
+    """Makes them."""
+
+    noisy = False
+    websocket = WebSocketOptions(longest=2000, subprotocols=IRCV3)
+
+    def buildProtocol(self, addr: IAddress | None) -> Much:
+        return Much()
+
+
+@implementer(IKind)
+class MuchKind:
+    """Never reads back what it writes."""
+
+    name = "much"
+    summary = "Says too much."
+    settings = MuchSettings
+    words = frozenset({"websocket"})
+    idle = 0.0
+    sample_listen = None
+
+    def make_factory(self, settings: Any, context: Any) -> MuchFactory:
+        return MuchFactory()
+
+
+talk = TalkKind()
+much = MuchKind()

@@ -1,0 +1,63 @@
+"""Samples of a daemon that is not there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tcpd.ctl.top.sample import Connection, Sample, Service, Status
+
+STATUS = Status(
+    server_name="test.example",
+    version="0.1.0",
+    began=(7, "2026-11-29T10:00:00Z"),
+    unready="",
+    uptime=3600.0,
+    connections=3,
+    connections_limit=10_000,
+    members=2,
+    rooms=1,
+    bans=0,
+    memory=50 << 20,
+    lag=0.0004,
+    lag_max=0.012,
+)
+
+
+def service(name: str, **counts: Any) -> Service:
+    """A service that has counted nothing else."""
+    values: dict[str, Any] = {
+        "protocol": name,
+        "state": "open",
+        "own": False,
+        "connections": 0,
+        "accepted": 0,
+        "refused": 0,
+        "bytes_in": 0,
+        "bytes_out": 0,
+    }
+    return Service(name=name, **(values | counts))
+
+
+def connection(id: str, **facts: Any) -> Connection:
+    """A connection of ten seconds."""
+    values: dict[str, Any] = {
+        "service": "echo",
+        "peer": f"192.0.2.{id}:4711",
+        "seconds": 10.0,
+        "quiet": 1.0,
+        "bytes_in": 0,
+        "bytes_out": 0,
+        "tls": "-",
+    }
+    return Connection(id=id, **(values | facts))
+
+
+def sample(
+    at: float,
+    *services: Service,
+    connections: tuple[Connection, ...] | None = None,
+    total: int = 0,
+    status: Status = STATUS,
+) -> Sample:
+    """A sample of these."""
+    return Sample(at, status, services, connections, total or len(connections or ()))
