@@ -21,6 +21,9 @@ MESSAGE_BYTES = 400
 #: heap of marks is cut anyway.
 _BACK = 16
 
+#: So much fits a line however long the names are that stand before it.
+ALWAYS_FITS = 200
+
 # what would end a line, or a string, on its way through some door
 _NOT_CARRIED = str.maketrans({"\0": "\ufffd", "\r": "\ufffd", "\n": "\ufffd"})
 _ZERO_WIDTH_JOINER = "\u200d"

@@ -125,6 +125,33 @@ def test_a_message_to_oneself_and_others() -> None:
     assert tags(told[0]) == {}
 
 
+def test_a_tag_of_a_client_does_not_pass_for_a_batch() -> None:
+    """ "The batched events MUST use batch message tag referring to the batch's reference tag." """
+    house = House()
+    house.irc_client("bob")
+    ann = house.irc_client("ann", *CAPS, "echo-message", "message-tags", joined="#c")
+    told = ann.send("@label=x;+batch=1;+y=batch= PRIVMSG bob,#c :hi")
+    assert [command(line) for line in told] == ["BATCH", "PRIVMSG", "PRIVMSG", "BATCH"]
+    assert all("batch" in tags(line) for line in told[1:-1])
+
+
+def test_a_batch_within_an_answer() -> None:
+    """ "Start and end messages of one batch MAY refer to another batch. If they do, they both MUST
+    have batch tag, and they MUST refer to the same batch." """
+    house = House()
+    house.irc_client("bob").send("AWAY :tea")
+    ann = house.irc_client("ann", *CAPS, "echo-message", "draft/multiline")
+    ann.send("@label=x BATCH +1 draft/multiline bob", "@batch=1 PRIVMSG bob a")
+    told = ann.send("@batch=1 PRIVMSG bob b", "BATCH -1")
+    outer = told[0].split(" ")[3].removeprefix("+")
+    assert [command(line) for line in told] == [
+        *("BATCH", "BATCH", "PRIVMSG", "PRIVMSG", "BATCH", "301", "BATCH")
+    ]
+    assert [tags(told[number]).get("batch") for number in (1, 4, 5)] == [outer] * 3
+    assert {tags(told[number])["batch"] for number in (2, 3)} != {outer}
+    assert tags(told[0]) == {"label": "x"}
+
+
 def test_quit() -> None:
     ann = House().irc_client("ann", *CAPS)
     assert ann.send(labelled("QUIT")) == ["@label=x ERROR :Closing Link: ann (Client Quit)"]

@@ -103,12 +103,19 @@ def test_one_line_is_a_message_like_others() -> None:
 def test_lines_that_others_could_not_read_whole_are_cut() -> None:
     house = House()
     ann, bob, _ = people(house)
+    target = "#" + "r" * 49
+    for client in (ann, bob):
+        client.send(f"JOIN {target}")
+    ann.send("NICK " + "n" * 30)
     for member in list(house.hub.members):
         house.hub.set_host(member, "h" * 63)
     bob.lines()
-    ann.send(OPEN, "@batch=1 PRIVMSG #c :" + "x" * 480, "@batch=1 PRIVMSG #c y", "BATCH -1")
+    text = "".join(chr(ord("a") + number % 26) for number in range(430))
+    line = f"@batch=1 PRIVMSG {target}"
+    ann.send(f"BATCH +1 draft/multiline {target}", f"{line} :{text}", f"{line} y", "BATCH -1")
     _, *lines, _ = bob.lines()
     assert ["draft/multiline-concat" in tags(line) for line in lines] == [False, True, False]
+    assert "".join(line.partition(" :")[2].partition(" :")[2] for line in lines) == text + "y"
 
 
 def fails(client: Client, *lines: str) -> list[str]:
@@ -171,8 +178,15 @@ def test_the_limits_are_reached() -> None:
     assert len(bob.lines()) == caps.MULTILINE_LINES + 2
     # each line feed counts one byte
     size = caps.MULTILINE_BYTES // 16 - 1
-    lines = [f"@batch=1 PRIVMSG #c {'x' * size}"] * 15 + [f"@batch=1 PRIVMSG #c {'x' * (size + 1)}"]
-    ann.send(OPEN, *lines, "BATCH -1")
+    lines = [f"@batch=1 PRIVMSG #c {'x' * size}"] * 15
+    most = [*lines, f"@batch=1 PRIVMSG #c {'x' * (size + 1)}"]
+    ann.send(OPEN, *most, "BATCH -1")
+    assert len(bob.lines()) == 16 + 2
+    more = [*lines, f"@batch=1 PRIVMSG #c {'x' * (size + 2)}"]
+    assert fails(ann, OPEN, *more, "BATCH -1") == ["MULTILINE_MAX_BYTES 4096"]
+    # lines that go on from the one before have no line feed between
+    more[-1] = more[-1].replace("@batch=1 ", "@batch=1;draft/multiline-concat ")
+    ann.send(OPEN, *more, "BATCH -1")
     assert len(bob.lines()) == 16 + 2
 
 
@@ -251,3 +265,13 @@ def test_a_status_message_of_several_lines() -> None:
     bob.send("BATCH +1 draft/multiline @#c", "@batch=1 PRIVMSG @#c a", "@batch=1 PRIVMSG @#c b")
     bob.send("BATCH -1")
     assert plain(ann.lines()[0]).endswith(" draft/multiline @#c")
+
+
+def test_it_is_taken_back_as_a_whole() -> None:
+    house = House()
+    ann = house.irc_client("ann", *ALL, "draft/message-redaction", joined="#c")
+    id = tags(ann.send(OPEN, LINE, LINE, "BATCH -1")[0])["msgid"]
+    assert [command(line) for line in ann.send(f"REDACT #c {id}")] == ["REDACT"]
+    room = house.hub.room("#c")
+    assert room is not None
+    assert not room.history

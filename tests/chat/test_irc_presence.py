@@ -7,7 +7,7 @@ and the IRCv3 specifications away-notify and setname.
 from __future__ import annotations
 
 from chat.ircing import House
-from chat.test_irc_talking import SERVER, three
+from chat.test_irc_talking import SERVER, tags, three
 
 
 def test_away_and_back() -> None:
@@ -23,8 +23,8 @@ def test_away_and_back() -> None:
 
 
 def test_who_wants_to_know_is_told() -> None:
-    """ "the server MUST send clients an AWAY message when a user sharing a channel ... sets or
-    removes their away message" """
+    """ "clients will be sent an AWAY message when a user sharing a channel with them sets, changes
+    or removes their away state" """
     house = House()
     ann, bob, _ = three(house, "away-notify")
     old = house.irc_client("old", joined="#c")
@@ -32,7 +32,7 @@ def test_who_wants_to_know_is_told() -> None:
     dan.type("/join #c")
     for client in (ann, bob, old):
         client.lines()
-    # "Clients will not receive AWAY messages for themselves": the answer is the numeric
+    # one is not told of oneself: the answer is the numeric
     assert [line.split(" ")[1] for line in ann.send("AWAY :at lunch")] == ["306"]
     ann.send("AWAY")
     assert bob.lines() == [
@@ -44,8 +44,7 @@ def test_who_wants_to_know_is_told() -> None:
 
 
 def test_who_joins_while_away() -> None:
-    """ "Servers MUST also send the AWAY message to clients when a user joins and has an away
-    message set." """
+    """ "as well as when a user joins and has an away message set" """
     house = House()
     _, bob, cid = three(house, "away-notify")
     old = house.irc_client("old", joined="#c")
@@ -92,3 +91,30 @@ def test_real_names_that_cannot_be() -> None:
         [told] = ann.send(f"SETNAME :{name}")
         assert told.startswith(f"{SERVER} FAIL SETNAME INVALID_REALNAME :")
     assert ann.numerics("SETNAME") == ["461"]
+
+
+def test_somebody_is_somewhere_else() -> None:
+    """chghost: ":nick!old_user@old_host.local CHGHOST new_user new_host.local" """
+    house = House()
+    ann, bob, _ = three(house, "chghost")
+    old = house.irc_client("old", joined="#c")
+    for client in (ann, bob):
+        client.lines()
+    member = house.hub.member("ann")
+    assert member is not None
+    house.hub.set_host(member, "cloak.example")
+    line = ":ann!~ann@localhost CHGHOST ~ann cloak.example"
+    assert [ann.lines(), bob.lines(), old.lines()] == [[line], [line], []]
+    ann.send("PRIVMSG #c :hi")
+    assert bob.lines() == [":ann!~ann@cloak.example PRIVMSG #c :hi"]
+
+
+def test_what_programs_say_is_marked() -> None:
+    """bot-mode: "This tag SHOULD be added by the server to all commands sent by a bot"."""
+    house = House()
+    ann, bob, _ = three(house, "message-tags")
+    member = house.hub.member("ann")
+    assert member is not None
+    member.bot = True
+    ann.send("PRIVMSG #c :hi", "@+x TAGMSG #c", "NOTICE bob :hi", "AWAY :x")
+    assert ["bot" in tags(line) for line in bob.lines()] == [True, True, True]

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from chat.ircing import House, command
 
+import tcpd.chat.irc
 from tcpd.chat.irc import caps
 from tcpd.chat.irc.commands.multiline import MOST_SECONDS
 from tcpd.chat.irc.commands.table import COMMANDS
@@ -31,6 +32,15 @@ def test_capabilities_are_described(name: str) -> None:
     word = f"{name}={value}" if value else name
     section = PAGE.partition("\nCapabilities\n---")[2].partition("\nNumerics\n---")[0]
     assert re.search(rf"^(``\S+``, )?``{re.escape(word)}``", section, re.MULTILINE)
+
+
+def test_what_is_counted_is_described() -> None:
+    sources = (Path(tcpd.chat.irc.__file__).parent).rglob("*.py")
+    code = "".join(source.read_text(encoding="utf-8") for source in sources)
+    words = set(re.findall(r'count\["(\S+?)"\]', code))
+    assert words
+    section = PAGE.partition("\nWhat is counted\n---")[2].partition("\nWhat there is not")[0]
+    assert words == set(re.findall(r"``([a-z-]+)``", section))
 
 
 def test_no_capability_is_described_that_there_is_not() -> None:

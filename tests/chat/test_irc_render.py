@@ -135,8 +135,8 @@ def test_each_event_with_tags(event: Event, needed: str | None, lines: list[str]
 
 
 def test_a_bot_is_marked() -> None:
-    """bot-mode: "servers MUST add the bot tag to messages from bots", which is a matter of
-    message-tags."""
+    """bot-mode: "This tag SHOULD be added by the server to all commands sent by a bot ... This tag
+    MUST only be sent to users who have requested the message-tags capability." """
     event = Said(*HEAD[:2], BOT, "#c", "hi", Kind.MESSAGE)
     line = ":bot!~bot@there PRIVMSG #c :hi"
     assert rendered(event) == [line]

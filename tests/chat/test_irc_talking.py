@@ -14,7 +14,7 @@ from chat.ircing import Client, House, command, plain
 
 from tcpd.chat.irc.commands.talking import Target
 from tcpd.chat.member import Member
-from tcpd.chat.split import MESSAGE_BYTES, room_for
+from tcpd.chat.split import ALWAYS_FITS, MESSAGE_BYTES, room_for
 from tcpd.events import Change, Kind, Mode
 
 SERVER = ":chat.example.net"
@@ -119,6 +119,19 @@ def change(house: House, *changes: Change) -> None:
     house.hub.change_modes(ann, "#c", changes)
 
 
+def test_of_a_long_message_the_first_part_has_the_tags() -> None:
+    ann, bob, _ = three(House(), "message-tags")
+    ann.send("@+draft/reply=1 PRIVMSG #c :" + "x" * 450)
+    assert ["+draft/reply" in tags(line) for line in bob.lines()] == [True, False]
+
+
+@pytest.mark.parametrize("bad", [b"PRIVMSG #c :\xff", b"PRIVMSG #c :" + b"x" * 510, b"NOSUCH"])
+def test_what_cannot_be_read_is_answered_behind_what_was_said_before(bad: bytes) -> None:
+    ann, _, _ = three(House(), "echo-message")
+    told = ann.raw(b"PRIVMSG #c :one\r\nPRIVMSG #c :two\r\n" + bad + b"\r\n").decode()
+    assert [command(line) for line in told.split("\r\n")[:2]] == ["PRIVMSG", "PRIVMSG"]
+
+
 def test_an_error_comes_behind_what_was_said_before() -> None:
     ann, _, _ = three(House(), "echo-message")
     told = ann.raw(
@@ -187,7 +200,7 @@ def test_targets(word: str) -> None:
 
 
 def test_actions_are_the_same_at_both_doors() -> None:
-    """CTCP ACTION: "PRIVMSG #c :\\x01ACTION writes some specs!\\x01" """
+    """CTCP ACTION is what the text door has as /me."""
     house = House()
     ann, bob, _ = three(house)
     dan = house.person("dan")
@@ -277,7 +290,7 @@ def test_there_is_always_room() -> None:
     member.user = "u" * 12
     member.host = "h" * 63
     for kind in Kind:
-        assert room_for(member, "@#" + "r" * 100, kind, "ü" * 32) >= 200
+        assert room_for(member, "@#" + "r" * 100, kind, "ü" * 32) >= ALWAYS_FITS
 
 
 # --- tags ---
@@ -513,3 +526,18 @@ def test_long_relayed_messages_arrive() -> None:
     ann, bob, _ = three(house)
     ann.send(f"RELAYMSG #c {'ü' * 20}/x :{'y' * 440}")
     assert "".join(line.partition(" :")[2] for line in bob.lines()) == "y" * 440
+
+
+# --- server-time ---
+
+
+def test_everything_has_its_time() -> None:
+    """server-time: "Servers MAY include the timestamp in messages when they see fit": in all."""
+    house = House()
+    ann = house.irc_client()
+    ann.send("CAP LS 302", "CAP REQ :server-time batch draft/extended-isupport labeled-response")
+    told = ann.send("FOO", "PING x", "NICK ann", "USER a 0 * :A", "CAP END", "JOIN #c")
+    told += ann.send("PRIVMSG #x :hi", "@label=x ISUPPORT", "@label=y PONG x", "PRIVMSG ann :hi")
+    told += ann.raw(b"\xff\r\nQUIT\r\n").decode().split("\r\n")[:-1]
+    assert [line for line in told if "time" not in tags(line)] == []
+    assert command(told[-1]) == "ERROR"

@@ -5,6 +5,7 @@ Source: https://ircv3.net/specs/extensions/labeled-response
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
@@ -56,6 +57,9 @@ def _lines(data: bytes) -> list[bytes]:
     return [line + b"\r\n" for line in data.split(b"\r\n")[:-1]]
 
 
+# among the tags of a line, and not a tag of a client's that ends so, nor in a value
+_BATCH_TAG = re.compile(rb"@([^ ]*;)?batch=")
+
 _NEVER = FlushSet(lambda flush_set: None)
 
 
@@ -79,8 +83,9 @@ def labelled(
 ) -> Iterator[bytes]:
     """An answer with its label.
 
-    "If the response consists of more than one message, it MUST be sent as a batch; if of none, as
-    an ACK."
+    "If a response consists of more than one message, a batch MUST be used to group them into a
+    single logical response." "Servers MUST respond with a labeled ACK message when a client sends a
+    labeled command that normally produces no response."
 
     :param lines: what was said at once.
     :param more: what is said later.
@@ -106,7 +111,7 @@ def labelled(
 def _within(lines: Iterable[bytes], batch: str) -> Iterator[bytes]:
     """Lines in a batch; those that are in another one already are in it by that."""
     for line in lines:
-        yield line if b"batch=" in line.partition(b" ")[0] else tagged(line, "batch", batch)
+        yield line if _BATCH_TAG.match(line) else tagged(line, "batch", batch)
 
 
 def _is_one_batch(lines: list[bytes]) -> bool:

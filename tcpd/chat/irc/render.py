@@ -181,7 +181,8 @@ class IrcFormat:
         bodies = self._bodies
         if not self._batched:
             texts = [line.text for line in lines if line.text]
-            # "the msgid of the batch MUST only be included on the first message"
+            # "Servers MUST only include a message ID on the first message of a batch when sending
+            # a fallback to non-supporting clients."
             return b"".join(
                 self._tags(event, msgid=number == 0) + bodies.line(event, text)
                 for number, text in enumerate(texts)

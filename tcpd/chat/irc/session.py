@@ -224,7 +224,7 @@ class Session:
             self.edge.hang_up()
 
     def _error(self, why: str) -> bytes:
-        return write("ERROR", f"Closing Link: {self.name} ({why})", colon=True)
+        return self.timed(write("ERROR", f"Closing Link: {self.name} ({why})", colon=True))
 
     # --- what is said to the client ---
 

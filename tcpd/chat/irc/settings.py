@@ -37,7 +37,7 @@ _ADMIN: Type[tuple[str, ...]] = Type(
     f"up to {_ADMIN_LINES} lines of text", _parse_admin, "\n    ".join
 )
 
-_TAG = re.compile(r"\*|-?[^\0\r\n ;=,+-][^\0\r\n ;=,]*")
+_TAG = re.compile(r"\*|-?[^\0\r\n ;=,+*-][^\0\r\n ;=,]*")
 
 
 def _parse_tags(text: str) -> tuple[str, ...]:

@@ -154,7 +154,12 @@ def _end(session: Session, batch: Batch) -> None:
 
 def _deliver(session: Session, batch: Batch) -> None:
     target = talking.Target.of(batch.target)
-    refused = talking.say(session, target, batch.lines, Kind.MESSAGE, batch.tags)
+    lines = [
+        Line(piece, line.joined or number > 0)
+        for line in batch.lines
+        for number, piece in enumerate(talking.pieces(session, target, line.text, Kind.MESSAGE))
+    ]
+    refused = talking.say(session, target, lines, Kind.MESSAGE, batch.tags)
     if refused is not None:
         talking.unheard(session, batch.target, refused)
     else:

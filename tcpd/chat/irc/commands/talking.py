@@ -6,7 +6,7 @@ message-redaction and relaymsg.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from tcpd.chat.irc import caps, numerics
@@ -17,7 +17,7 @@ from tcpd.chat.irc.server import TARGETS
 from tcpd.chat.member import Member
 from tcpd.chat.names import NICK_CHARACTERS
 from tcpd.chat.refused import Code, Refused
-from tcpd.chat.split import room_for, split_message
+from tcpd.chat.split import ALWAYS_FITS, is_longer, room_for, split_message
 from tcpd.events import Kind, Line, Mode, Tags
 
 if TYPE_CHECKING:
@@ -52,6 +52,8 @@ class Target(NamedTuple):
     @classmethod
     def of(cls, word: str) -> Target:
         """``#room``, ``@#room``, ``@+#room`` or ``nick``."""
+        if word[:1] == "#":  # as most
+            return cls(word, True, None)
         name = word.lstrip("@%+")
         if not name.startswith("#"):
             return cls(word, False, None)
@@ -61,27 +63,30 @@ class Target(NamedTuple):
 
 
 def say(
-    session: Session, target: Target, lines: Iterable[Line], kind: Kind, tags: Tags = ()
+    session: Session, target: Target, lines: Sequence[Line], kind: Kind, tags: Tags = ()
 ) -> Refused | None:
-    """Say something in as many lines as others can read.
+    """Say something.
 
-    :param lines: one, or several that are one message; none for mere tags.
+    :param lines: one, or several that are one message, of :func:`pieces`; none for mere tags.
     :return: why the hub will not have it.
     """
     hub = session.server.hub
     member = session.member
     assert member is not None
-    room = room_for(member, _shown(session, target), kind)
-    pieces = [
-        Line(piece, line.joined or number > 0)
-        for line in lines
-        for number, piece in enumerate(split_message(line.text, room))
-    ]
     if not target.is_room:
-        return hub.tell_more(member, target.name, pieces, kind, tags=tags)
-    if len(pieces) == 1 and not tags and target.least is None:
-        return hub.say(member, target.name, pieces[0].text, kind)
-    return hub.say_more(member, target.name, pieces, kind, tags=tags, least=target.least)
+        return hub.tell_more(member, target.name, lines, kind, tags=tags)
+    if len(lines) == 1 and not tags and target.least is None:
+        return hub.say(member, target.name, lines[0].text, kind)
+    return hub.say_more(member, target.name, lines, kind, tags=tags, least=target.least)
+
+
+def pieces(session: Session, target: Target, text: str, kind: Kind) -> list[str]:
+    """Cut a text so that others can read all of it."""
+    if not is_longer(text, ALWAYS_FITS):  # as most
+        return [text]
+    member = session.member
+    assert member is not None
+    return split_message(text, room_for(member, _shown(session, target), kind))
 
 
 def _shown(session: Session, target: Target) -> str:
@@ -163,10 +168,8 @@ def _targets(session: Session, message: Message) -> list[str]:
 
 def _say_to(session: Session, word: str, text: str, kind: Kind, tags: Tags) -> None:
     target = Target.of(word)
-    member = session.member
-    assert member is not None
     # each piece is a message of its own; the tags are about the first, or all of them
-    for piece in split_message(text, room_for(member, _shown(session, target), kind)):
+    for piece in pieces(session, target, text, kind):
         refused = say(session, target, (Line(piece),), kind, tags)
         if refused is not None:
             if kind is not Kind.NOTICE:

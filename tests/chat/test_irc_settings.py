@@ -1,0 +1,64 @@
+"""The keys of the IRC service that are more than a number or a path."""
+
+from __future__ import annotations
+
+import pytest
+
+from tcpd.chat.irc.kind import kind
+from tcpd.chat.irc.settings import IrcSettings
+from tcpd.config.fields import options_of
+from tcpd.policy.passwords import hash_password
+
+TYPES = {item.name: item for item in options_of(IrcSettings)}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("", ()),
+        ("typing", ("typing",)),
+        ("typing, draft/react example.com/x", ("typing", "draft/react", "example.com/x")),
+        ("*, -typing", ("*", "-typing")),
+        ("typing,typing", ("typing",)),
+    ],
+)
+def test_tags_that_are_not_passed_on(text: str, value: tuple[str, ...]) -> None:
+    deny_tags = TYPES["deny_tags"].type
+    assert deny_tags.parse(text) == value
+    assert deny_tags.parse(deny_tags.show(value)) == value
+
+
+@pytest.mark.parametrize("text", ["+typing", "a=b", "--x", "a;b", "тег", "*x", "x" * 400])
+def test_what_names_no_tag(text: str) -> None:
+    with pytest.raises(ValueError, match=r"tag|characters"):
+        TYPES["deny_tags"].type.parse(text)
+
+
+def test_the_most_tags_fit_the_tokens() -> None:
+    """A list of them is one token, which has to fit a line."""
+    from chat.ircing import House
+
+    text = ",".join(f"{number:03}{'x' * 26}" for number in range(10))
+    house = House(deny_tags=TYPES["deny_tags"].type.parse(text))
+    assert any(
+        f"CLIENTTAGDENY={text} " in line for line in house.irc_client("n" * 30).send("ISUPPORT")
+    )
+
+
+def test_a_password_is_a_hash_and_is_shown_nowhere() -> None:
+    password = TYPES["password"]
+    assert password.secret
+    assert password.type.parse("") is None
+    hashed = hash_password("sesame")
+    parsed = password.type.parse(hashed)
+    assert parsed.fits("sesame")
+    assert password.type.parse(password.type.show(parsed)) == parsed
+    assert hashed.rpartition("$")[2] not in repr(kind.settings(password=parsed))
+    with pytest.raises(ValueError, match="tcpd-ctl hash-password makes one") as caught:
+        password.type.parse("sesame")
+    assert "sesame" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("text", "value"), [("off", None), ("0", 0.0), ("30d", 30 * 86400.0)])
+def test_sts(text: str, value: float | None) -> None:
+    assert TYPES["sts"].type.parse(text) == value
