@@ -122,22 +122,24 @@ class Capture:
         self._timer.cancel()
 
     def handshake(self, client: str) -> tuple[Packet, Packet, Packet]:
-        """The first three packets of a client's connection: SYN, SYN-ACK, ACK."""
+        """The first three packets of a client's connection: SYN, SYN-ACK, ACK.
+
+        The two ends' packets may be captured on two processors, and told in another order then.
+        """
         assert self._process.stdout is not None
-        packets: list[Packet] = []
+        packets: dict[str, Packet] = {}
         text = ""
-        while len(packets) < 3:
+        while not {"S", "S.", "."} <= packets.keys():
             line = self._process.stdout.readline()
             assert line, f"tcpdump has ended after {packets}"
             text = f"{text} {line}"
             if "Flags" in line:
                 packet = Packet.parse(text)
                 text = ""
-                if client in (packet.source, packet.destination):
-                    packets.append(packet)
-        syn, syn_ack, ack = packets
-        assert (syn.flags, syn_ack.flags, ack.flags) == ("S", "S.", ".")
-        return syn, syn_ack, ack
+                theirs = packet.source == client
+                if theirs or (packet.destination == client and packet.flags != "."):
+                    packets.setdefault(packet.flags, packet)
+        return packets["S"], packets["S."], packets["."]
 
 
 def ss(client: str) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 import re
 import select
@@ -311,7 +312,11 @@ def test_a_port_in_use_stops_a_daemon_too(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert f"service a cannot listen on 127.0.0.1:{port}" in done.stderr
     assert "Traceback" not in (tmp_path / "twistd.log").read_text()
-    assert not (tmp_path / "twistd.pid").exists()
+    pidfile = tmp_path / "twistd.pid"
+    # the parent is told before the daemon has ended
+    with contextlib.suppress(OSError), os.fdopen(os.pidfd_open(int(pidfile.read_text()))) as ending:
+        select.select([ending], [], [], PATIENCE)
+    assert not pidfile.exists()
 
 
 def test_show_config_tells_where_a_value_comes_from(tmp_path: Path) -> None:
