@@ -446,7 +446,8 @@ static void chat_open(void)
             tell(c, nick);
         } else {
             char lines[80];
-            sprintf(lines, "NICK m%05d\r\nUSER m 0 * :m\r\n", i);
+            char letter = kind == IRC ? 'm' : 'a' + getpid() % 26;
+            sprintf(lines, "NICK %c%05d\r\nUSER m 0 * :m\r\n", letter, i);
             tell(c, lines);
         }
         if (i % 64 == 63)

@@ -31,6 +31,7 @@ from tcpd.daemon.surroundings import Surroundings
 from tcpd.daemon.versions import version_of
 from tcpd.net.listeners import ListenError
 from tcpd.ops import catalogue
+from tcpd.ops.garbage import settle
 
 _log = Logger()
 
@@ -125,6 +126,7 @@ def makeService(options: Options) -> IService:
         _fail(str(error))
     Reloader(daemon, options.read, reactor).setServiceParent(daemon)
     sys.excepthook = _tell_start_errors
+    settle()
     return daemon
 
 

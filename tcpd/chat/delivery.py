@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Any, TypeGuard
 
-from tcpd.chat.member import Format, Member
+from tcpd.chat.member import NO_DOOR, Format, Member
 from tcpd.chat.names import fold
 from tcpd.chat.past import Past
 from tcpd.chat.room import Rank, Room, Topic
@@ -423,6 +423,7 @@ class Delivery:
         self._send(event, neighbours)
         if not self.closing:
             self.gone(member.key, member.nick)
+        member.door = NO_DOOR
         return None
 
     def come(self, member: Member) -> None:

@@ -173,9 +173,11 @@ class DoorProtocol(protocol.Protocol):
 
     def connectionLost(self, reason: Failure = protocol.connectionDone) -> None:
         self._end()
-        if self._session is not None:
+        # each has the other, which only the garbage collector would find out
+        session, self._session = self._session, None
+        if session is not None:
             why = "" if reason.check(ConnectionDone) else "connection lost"
-            self._factory.turnstile.run(partial(self._session.leave, why))
+            self._factory.turnstile.run(partial(session.leave, why))
 
     def pauseProducing(self) -> None:
         """The transport has enough."""
@@ -205,7 +207,8 @@ class DoorProtocol(protocol.Protocol):
     def _work(self) -> None:
         """Take the lines that wait, as far as may be; see to it that the rest is taken later."""
         session = self._session
-        assert session is not None
+        if session is None:
+            return  # the connection is lost
         hub = self._factory.hub
         hub.hold()
         try:

@@ -61,6 +61,31 @@ class Door(Protocol):
         """
 
 
+class NoDoor:
+    """What stands in place of the door of who has left. Each of the two had the other, which only
+    the garbage collector would find out."""
+
+    slow = ""
+
+    def happened(self, event: Event) -> None:
+        """Nobody is there any more."""
+
+    def appeared(self, who: Who) -> None:
+        """Nobody is there any more."""
+
+    def vanished(self, nick: str) -> None:
+        """Nobody is there any more."""
+
+    def put_out(self, reason: str) -> None:
+        """Nobody is there any more."""
+
+    def dropped(self) -> None:
+        """Nobody is there any more."""
+
+
+NO_DOOR = NoDoor()
+
+
 @dataclass(frozen=True, slots=True)
 class Profile:
     """What a door knows of who comes in, beside the nickname.

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 #: How many of those that were only told of something are written out in a turn: each takes a
 #: system call, and ten thousand of them keep others waiting. The rest has the next turns.
-AT_A_TIME = 2000
+AT_A_TIME = 500
 
 
 class FlushSet:

@@ -74,10 +74,11 @@ class LineProtocol(TwistedProtocol):
         shared = self._shared
         connection = IConnection(self.transport, None)
         self._connection = connection
-        self._peer: str = _peer_of(self.transport) if connection is None else connection.peer
+        self._peer = peer = _peer_of(self.transport) if connection is None else connection.peer
         self._session = Session(
             Scene(self.facts(connection), shared.context, shared.commands),
-            self._report,
+            # not a method of ours: each would have the other, when the connection is gone
+            lambda command, error: shared.report(command, peer, error),
             shared.context.counters,
             max_line=shared.settings.max_line,
             strict_crlf=shared.settings.strict_crlf,
@@ -273,9 +274,6 @@ class LineProtocol(TwistedProtocol):
         if self._rest is not None:
             self._rest.cancel()
             self._rest = None
-
-    def _report(self, command: str, error: BaseException) -> str:
-        return self._shared.report(command, self._peer, error)
 
 
 def _peer_of(wire: Wire) -> str:

@@ -70,6 +70,8 @@ class Chat:
         more = {} if order is None else {"order": order}
         self.hub = Hub(ChatSettings(**bounds), "node", "boot", lambda: self.now, **more)
         self.sent: dict[Member, list[bytes]] = {}
+        #: Also of those who have left, whose members know of no door any more.
+        self.doors: dict[Member, RecordingDoor] = {}
 
     def enter(
         self, nick: str, *rooms: str, address: str | None = None, echo: bool = False, **more: Any
@@ -78,18 +80,19 @@ class Chat:
         outbox = Outbox(self.hub.settings.outbox, self.flush_set, written.append)
         where = None if address is None else ipaddress.ip_address(address)
         profile = Profile(address=where, echo=echo, **more)
-        member = self.hub.enter(nick, RecordingDoor(), self.format, outbox, profile)
+        door = RecordingDoor()
+        member = self.hub.enter(nick, door, self.format, outbox, profile)
         assert isinstance(member, Member), member
         self.sent[member] = written
+        self.doors[member] = door
         for room in rooms:
             assert self.hub.join(member, room) is None
         return member
 
     def turn(self) -> None:
-        """Let a reactor turn end."""
-        calls, self.flushes[:] = self.flushes[:], []
-        for call in calls:
-            call.flush()
+        """Let reactor turns end, until nothing waits."""
+        while self.flushes:
+            self.flushes.pop(0).flush()
 
     def seen(self, member: Member) -> list[Event]:
         """All events that a member was sent so far."""

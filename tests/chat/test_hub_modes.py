@@ -487,7 +487,6 @@ def test_a_hidden_host_is_the_subscribers_and_tells_no_address() -> None:
 def test_watching() -> None:
     chat = Chat(watched=2)
     ann = chat.enter("ann")
-    assert isinstance(ann.door, RecordingDoor)
     assert chat.hub.watch(ann, "BOB") is None
     assert chat.hub.watch(ann, "bob") is None, "one is watched once"
     assert chat.hub.watch(ann, "rob") is None
@@ -496,10 +495,10 @@ def test_watching() -> None:
     chat.hub.rename(bob, "Bob")
     chat.hub.rename(bob, "rob")
     chat.hub.leave(bob)
-    assert ann.door.presence == ["+bob", "-Bob", "+rob", "-rob"]
+    assert chat.doors[ann].presence == ["+bob", "-Bob", "+rob", "-rob"]
     chat.hub.unwatch(ann, "bob")
     chat.enter("bob")
-    assert ann.door.presence == ["+bob", "-Bob", "+rob", "-rob"]
+    assert chat.doors[ann].presence == ["+bob", "-Bob", "+rob", "-rob"]
 
 
 def test_who_leaves_watches_nobody() -> None:
@@ -508,8 +507,7 @@ def test_who_leaves_watches_nobody() -> None:
     chat.hub.watch(ann, "bob")
     chat.hub.leave(ann)
     chat.enter("bob")
-    assert isinstance(ann.door, RecordingDoor)
-    assert ann.door.presence == []
+    assert chat.doors[ann].presence == []
     assert chat.hub._state.watchers == {}
 
 
@@ -548,8 +546,7 @@ def test_who_is_put_out() -> None:
     chat.hub.put_out(ann, bob, "spam")
     chat.hub.put_out(ann, bob, "spam")
     assert bob.gone
-    assert isinstance(bob.door, RecordingDoor)
-    assert bob.door.ended == ["Killed (ann (spam))"]
+    assert chat.doors[bob].ended == ["Killed (ann (spam))"]
     (event,) = chat.news(ann)
     assert getattr(event, "reason", "") == "Killed (ann (spam))"
     assert bob not in tea(chat).members

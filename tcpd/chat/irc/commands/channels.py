@@ -154,9 +154,12 @@ def _named(session: Session, room: Room) -> Iterator[bytes]:
     space = LINE_BYTES - len(session.numeric_line(numerics.RPL_NAMREPLY, symbol, name, text=""))
     words: list[str] = []
     left = space
-    # a copy: they may come and go before all are told
-    for member, ranks in list(room.members.items()):
-        if member.gone or (member.invisible and not inside):
+    # a copy, for they may come and go before all are told; not one of pairs, as thousands of new
+    # tuples have the garbage collector look at everything there is
+    members = room.members
+    for member in list(members):
+        ranks = members.get(member)
+        if ranks is None or member.gone or (member.invisible and not inside):
             continue
         word = str(member.who) if full else member.nick
         if ranks:

@@ -1,0 +1,51 @@
+"""What connections have is gone with them, so that the garbage collector has little to do."""
+
+from __future__ import annotations
+
+import gc
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+from chat.ircing import House
+from running import PATIENCE
+
+from tcpd.chat.edge import DoorProtocol
+from tcpd.chat.irc.session import Session as IrcSession
+from tcpd.chat.member import Member
+from tcpd.chat.text.session import Session as TextSession
+
+
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    """Nothing but counts of references takes objects away."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def conversations() -> int:
+    kinds = (DoorProtocol, IrcSession, TextSession, Member)
+    return sum(isinstance(each, kinds) for each in gc.get_objects())
+
+
+@pytest.mark.usefixtures("no_collector")
+def test_a_conversation_is_gone_with_its_connection() -> None:
+    """ "What they have is gone with them, by its count of references." """
+    before = conversations()
+    house = House()
+    clients = [house.irc_client("ann", joined="#tea"), house.client("bob")]
+    assert conversations() == before + 6
+    while clients:
+        clients.pop().lose()
+    assert conversations() == before
+
+
+def test_what_was_there_at_the_start_is_looked_at_no_more() -> None:
+    code = (
+        "import gc; from tcpd.ops.garbage import settle; settle(); "
+        "assert gc.get_freeze_count() > 1000; assert gc.get_threshold()[0] > 700"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=PATIENCE)
