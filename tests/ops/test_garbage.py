@@ -40,6 +40,7 @@ def test_a_conversation_is_gone_with_its_connection() -> None:
     assert conversations() == before + 6
     while clients:
         clients.pop().lose()
+    house.clock.advance(0)
     assert conversations() == before
 
 
