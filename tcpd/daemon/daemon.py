@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 from twisted.logger import Logger, globalLogPublisher
 
 from tcpd.config.diff import diff
+from tcpd.config.listen import SystemdSocket
 from tcpd.config.locations import AUTO
 from tcpd.config.settings import Settings
 from tcpd.daemon.banfile import ban_file
@@ -164,6 +165,7 @@ class Daemon(MultiService):
         :raise BanFileError: if the bans cannot be read.
         """
         self.raise_limit()
+        self.tell_unused_sockets()
         self.ban_file.load(self.parts.bans)
         tcpd = self.settings.tcpd
         if self._surroundings and tcpd.control == AUTO and "control" not in self.units:
@@ -350,3 +352,17 @@ class Daemon(MultiService):
         warning = raise_descriptor_limit(needed_descriptors(self.settings, self.parts.kinds))
         if warning:
             catalogue.DAEMON_DESCRIPTORS.emit(self._log, warning=warning)
+
+    def tell_unused_sockets(self) -> None:
+        """Warn of sockets that systemd opened and that nobody takes clients from.
+
+        A service that an operator has drained is to come back, and counts as one that does.
+        """
+        used = {
+            listener.place.name
+            for service in (*self.settings.services.values(), *self.drained.services.values())
+            for listener in service.listen
+            if isinstance(listener.place, SystemdSocket)
+        }
+        for name in sorted(self.parts.systemd.keys() - used):
+            catalogue.DAEMON_SOCKET_UNUSED.emit(self._log, name=name)

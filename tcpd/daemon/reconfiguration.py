@@ -265,5 +265,6 @@ class Reconfiguration:
         if "chat" in self.difference.sections:
             self.parts.hub.settings = self.settings.sections["chat"]
         self.daemon.raise_limit()
+        self.daemon.tell_unused_sockets()
         report += [f"{title}: {key} needs a restart" for title, key in self.difference.restart]
         return report

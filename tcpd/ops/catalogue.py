@@ -53,6 +53,14 @@ DAEMON_DESCRIPTORS = EventType(
     {"warning": "a sentence with the limit and what to do about it"},
     "The system allows fewer open files than the configuration promises connections.",
 )
+DAEMON_SOCKET_UNUSED = EventType(
+    "daemon.socket-unused",
+    LogLevel.warn,
+    "systemd holds a socket {name}, and no service has listen = systemd:{name}: who connects to it "
+    "waits and is never answered; stop and disable its .socket unit, or listen on it",
+    {"name": "its FileDescriptorName="},
+    "At a start or a reload no service takes a socket that systemd opened.",
+)
 DAEMON_LOG_LEVEL = EventType(
     "daemon.log-level",
     LogLevel.info,

@@ -54,6 +54,28 @@ def test_low_ports_upgrade_and_uninstall(directory: Path, installed: Path) -> No
         assert "Unable to write" not in box.log()
         assert box.must("printf hi | nc -N 127.0.0.1 7") == "hi"
 
+        # what an operator has made besides, by the same page
+        box.must(
+            "ln -s /opt/tcpd/bin/tcpd-ctl /usr/local/bin/; man -M /opt/tcpd/share/man tcpd.ini"
+        )
+        box.write(
+            "/etc/systemd/system/tcpd.service.d/override.conf",
+            "[Service]\nExecReload=\n"
+            "ExecReload=/opt/tcpd/bin/tcpd-ctl --socket /run/tcpd/other reload\n",
+        )
+        box.must("sed -i 's|^#control = auto|control = /run/tcpd/other|' /etc/tcpd/tcpd.ini")
+        box.write(
+            "/etc/systemd/system/tcpd.socket.d/override.conf",
+            "[Socket]\nListenStream=\nListenStream=127.0.0.1:77\n",
+        )
+        box.must("systemctl daemon-reload; systemctl restart tcpd.socket tcpd")
+        box.must("grep -q ^control /etc/tcpd/tcpd.ini; systemctl reload tcpd")
+        assert box.must("printf hi | nc -N 127.0.0.1 77") == "hi"
+        assert "holds a socket" not in box.log()
+        box.must("sed -i 's/^listen = systemd:echo/listen = 127.0.0.1:7007/' /etc/tcpd/tcpd.ini")
+        box.must("systemctl reload tcpd")
+        assert "systemd holds a socket echo, and no service has listen = systemd:echo" in box.log()
+
         for command in commands("Uninstall"):
             box.must(command)
         assert box.run("systemctl cat tcpd.service tcpd.socket").returncode != 0

@@ -35,6 +35,17 @@ LOAD = """\
     print(json.dumps(seen))
     """
 
+#: A command that holds the reactor up.
+STUCK = """\
+    import time
+    from tcpd.line.command import command
+
+    @command("STICK", help="Never returns.")
+    def stick(request):
+        while True:
+            time.sleep(1)
+    """
+
 
 def test_it_is_ready_when_it_has_started(configure: Configure) -> None:
     """Type=notify: systemctl start returns when READY=1 was told, and then clients are served."""
@@ -107,15 +118,26 @@ def test_a_restart_under_load_refuses_nobody(configure: Configure) -> None:
 
 
 def test_a_stuck_process_is_started_anew(configure: Configure) -> None:
-    """WatchdogSec=: no sign of life for so long, and it is killed."""
-    box = configure(ECHO, "WatchdogSec=1s")
-    before = box.show("MainPID")
-    box.must(f"sleep 2; test {before} = $(systemctl show -p MainPID --value tcpd)")
-    box.must(f"kill -STOP {before}")
-    box.wait_for("systemctl show tcpd | grep -q ^NRestarts=1 && systemctl is-active tcpd")
-    assert box.show("MainPID") != before
-    assert "Watchdog timeout" in box.log()
-    assert box.must("printf hi | nc -N 127.0.0.1 7") == "hi"
+    """WatchdogSec=: no sign of life for so long, and it is killed. What is stuck is the reactor,
+    in a command of another package that never returns; the process is alive."""
+    box = configure(ECHO)
+    packages = "/opt/tcpd/lib/python3.11/site-packages"
+    box.write(f"{packages}/stuck.py", STUCK)
+    box.write(f"{packages}/stuck-1.dist-info/METADATA", "Name: stuck\nVersion: 1\n")
+    points = "[tcpd.line.commands]\nstick = stuck:stick\n"
+    box.write(f"{packages}/stuck-1.dist-info/entry_points.txt", points)
+    try:
+        line = "[service:line]\n    protocol = line\n    listen = 127.0.0.1:7100\n"
+        configure(ECHO + line, "WatchdogSec=1s")
+        before = box.show("MainPID")
+        box.must(f"sleep 2; test {before} = $(systemctl show -p MainPID --value tcpd)")
+        box.must("printf 'STICK\\r\\n' | timeout 30 nc 127.0.0.1 7100 >/dev/null || true")
+        box.wait_for("systemctl show tcpd | grep -q ^NRestarts=1 && systemctl is-active tcpd")
+        assert box.show("MainPID") != before
+        assert "Watchdog timeout" in box.log()
+        assert box.must("printf hi | nc -N 127.0.0.1 7") == "hi"
+    finally:
+        box.must(f"rm -r {packages}/stuck.py {packages}/stuck-1.dist-info")
 
 
 def test_a_reload_reports_how_it_went(configure: Configure) -> None:

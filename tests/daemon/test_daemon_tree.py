@@ -8,6 +8,7 @@ from typing import Any
 import certificates
 import pytest
 from twisted.internet.testing import MemoryReactorClock
+from twisted.logger import LogEvent, globalLogPublisher
 
 from tcpd.config import ini
 from tcpd.config.build import build
@@ -86,3 +87,26 @@ def test_one_tally_for_the_whole_daemon() -> None:
     tallies = {service.layer._admission._tally for service in daemon}  # type: ignore[attr-defined]
     assert {tally.limit for tally in tallies} == {7}
     assert len(tallies) == 1
+
+
+def test_a_socket_of_systemds_that_nobody_serves_is_told() -> None:
+    """Who connects to one waits in the kernel's queue, and sees no error."""
+    told: list[str] = []
+
+    def observe(event: LogEvent) -> None:
+        if event.get("event_id") == "daemon.socket-unused":
+            told.append(event["name"])
+
+    daemon = composed("[service:a]\nprotocol = echo\nlisten =\n  systemd:a\n  systemd:b\n")
+    globalLogPublisher.addObserver(observe)
+    try:
+        daemon.tell_unused_sockets()
+        assert told == []
+        daemon.parts.systemd.update({"b": [3], "d": [4, 5], "c": [6]})
+        daemon.tell_unused_sockets()
+        assert told == ["c", "d"]
+        daemon.drained.drain("a")
+        daemon.tell_unused_sockets()
+        assert told == ["c", "d"] * 2, "a service that was drained comes back"
+    finally:
+        globalLogPublisher.removeObserver(observe)

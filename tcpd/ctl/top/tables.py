@@ -177,7 +177,15 @@ CONNECTIONS = Table(
         ),
         _of_connection("SERVICE", "service", 8, is_text=True, gives=True),
         _of_connection("PEER", "peer", 15, is_text=True, gives=True),
-        _of_connection("AGE", "seconds", 6, span, leaves=1),
+        # numbers are given in the order of coming; ages are rounded, and rows of those that came
+        # together would change places at each look
+        Column(
+            "AGE",
+            lambda row: -_number_of(row.connection.id),
+            lambda row: span(row.connection.seconds),
+            6,
+            leaves=1,
+        ),
         _of_connection("QUIET", "quiet", 6, _quiet, leaves=3, asked="idle"),
         Column("IN/S", _in, lambda row: amount(_in(row)), 4, asked="in"),
         Column("OUT/S", _out, lambda row: amount(_out(row)), 5, asked="out"),

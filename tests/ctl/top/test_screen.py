@@ -125,6 +125,16 @@ def test_sorted_by_another_column_and_the_other_way_round() -> None:
     assert shown(view)[-2] == "3 services, by REFUSED"
 
 
+def test_who_came_together_keeps_places() -> None:
+    """Their ages are told to the millisecond, each a moment after the one before it."""
+    view = press(View(), "c")
+    ages = {"9": 10.001, "10": 10.002, "11": 10.001}
+    rows = tuple(connection(id, seconds=age) for id, age in ages.items())
+    seen = compare(None, sample(0.0, connections=rows))
+    assert [line.split()[0] for line in shown(view, seen)[5:8]] == ["9", "10", "11"]
+    assert [line.split()[0] for line in shown(press(view, "r"), seen)[5:8]] == ["11", "10", "9"]
+
+
 def test_what_is_unknown_comes_last_either_way() -> None:
     seen = compare(BEFORE, replace(AFTER, services=(service("new"), *AFTER.services)))
     view = press(View(), "7")
