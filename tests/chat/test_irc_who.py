@@ -85,8 +85,10 @@ def test_nobody_is_just_the_end(mask: str) -> None:
 
 
 def test_flags() -> None:
-    """H or G; * of operators; B of bots; and of a room the prefixes, all of them for those with
-    multi-prefix: 'the server MUST send all prefixes in order of rank'."""
+    """Modern IRC, RPL_WHOREPLY: '<flags> contains the following characters, in this order': H or G,
+    '*', 'the highest channel membership prefix that the client has in <channel>', and 'one or more
+    user mode characters and other arbitrary server-specific flags', as B of bots is. All prefixes
+    for those with multi-prefix: 'the server MUST send all prefixes in order of rank'."""
     house = House()
     ann = house.irc_client("ann", joined="#tea")
     bob = house.irc_client("bob", "multi-prefix", joined="#tea")
@@ -94,8 +96,8 @@ def test_flags() -> None:
     house.hub.set_server_operator(member(house, "ann"), True)
     member(house, "ann").bot = True
     house.hub.room("#tea").members[member(house, "ann")] = 5  # type: ignore[union-attr]
-    assert flags(bob.send("WHO #tea")) == {"ann": "G*B@+", "bob": "H"}
-    assert flags(ann.send("WHO #tea")) == {"ann": "G*B@", "bob": "H"}
+    assert flags(bob.send("WHO #tea")) == {"ann": "G*@+B", "bob": "H"}
+    assert flags(ann.send("WHO #tea")) == {"ann": "G*@B", "bob": "H"}
     assert flags(ann.send("WHO ann")) == {"ann": "G*B"}
 
 

@@ -136,14 +136,14 @@ def _reply(session: Session, whom: Member, room: Room | None) -> bytes:
 
 
 def _flags(session: Session, whom: Member, room: Room | None) -> str:
-    """``H`` for here or ``G`` for gone, ``*`` for an operator, ``B`` for a bot, and prefixes."""
+    """``H`` for here or ``G`` for gone, ``*`` for an operator, prefixes, and ``B`` for a bot."""
     flags = "G" if whom.away else "H"
     if whom.server_operator:
         flags += "*"
-    if whom.bot:
-        flags += "B"
     if room is not None:
         flags += prefixes(room.members.get(whom, 0), caps.MULTI_PREFIX in session.caps)
+    if whom.bot:
+        flags += "B"
     return flags
 
 
