@@ -303,7 +303,7 @@ class Hub(Moderating, Speaking):
             most = self.settings.watched
             if len(member.watched) >= most:
                 return Refused(Code.TOO_MANY_WATCHED, f"you watch {most} people already")
-            member.watched[key] = None
+            member.watched[key] = nick
             self._state.watchers.setdefault(key, {})[member] = None
         return None
 

@@ -106,7 +106,7 @@ class Member:
     :ivar wallops: whether they want to hear what those announce. Their door may change it.
     :ivar bot: whether they say that they are no person. Likewise.
     :ivar rooms: the rooms they are in, by folded name, in the order of joining.
-    :ivar watched: folded nicknames that they watch.
+    :ivar watched: the nicknames that they watch, as they wrote them, by the folded ones.
     :ivar gone: whether they have left or were dropped.
     """
 
@@ -168,7 +168,7 @@ class Member:
         self.wallops = False
         self.bot = False
         self.rooms: dict[str, Room] = {}
-        self.watched: dict[str, None] | None = None
+        self.watched: dict[str, str] | None = None
         self.gone = False
         self._who = Who(id, nick, self.user, host)
 

@@ -71,6 +71,18 @@ def test_the_status() -> None:
     ]
 
 
+def test_names_are_told_as_they_were_given() -> None:
+    """MONITOR L: 'Outputs the list of targets currently being monitored.' By CASEMAPPING, clients
+    fold ASCII alone, and would not know a name that was folded further."""
+    ann = House().irc_client("ann")
+    assert ann.send("MONITOR + Émile,Weiß") == [f"{SERVER} 731 ann :Émile,Weiß"]
+    assert ann.send("MONITOR + émile,weiss") == [f"{SERVER} 731 ann :émile,weiss"]
+    assert ann.send("MONITOR L")[0] == f"{SERVER} 732 ann :Émile,Weiß"
+    assert ann.send("MONITOR S") == [f"{SERVER} 731 ann :Émile,Weiß"]
+    ann.send("MONITOR - WEISS")
+    assert ann.send("MONITOR L")[0] == f"{SERVER} 732 ann :Émile"
+
+
 def test_the_list_is_bounded() -> None:
     """ERR_MONLISTFULL: '<nick> <limit> <targets> :Monitor list is full.', 'the list of targets that
     cannot be added'; what was added before is told."""

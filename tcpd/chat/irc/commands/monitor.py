@@ -78,7 +78,7 @@ def _status(session: Session, targets: list[str]) -> None:
 def _watched(session: Session) -> list[str]:
     member = session.member
     assert member is not None
-    return list(member.watched or ())
+    return list((member.watched or {}).values())
 
 
 def _tell_status(session: Session, targets: Iterable[str]) -> None:
