@@ -237,6 +237,37 @@ def test_the_lobby_is_operated_by_the_operators_of_the_daemon() -> None:
     assert any("kicked" in line for line in zoe.screen())
 
 
+def test_operators_outside_see_what_they_do() -> None:
+    """ "the house's rooms are the daemon's operators' to look after, wherever they are"; and they are
+    answered: "Servers MUST respond with a labeled ACK message when a client sends a labeled command
+    that normally produces no response", and these do produce one."""
+    house = house_with_threads(**OPERATED)
+    ann = operating(house, "ann", "labeled-response", "batch", "draft/message-redaction")
+    bob = house.irc_client("bob", "draft/message-redaction", "message-tags", joined="#lobby")
+    bob.send("CAP REQ echo-message")
+    msgid = bob.send("PRIVMSG #lobby :spam")[0].partition(" ")[0].removeprefix("@msgid=")
+    lines = [
+        f"REDACT #lobby {msgid} :spam",
+        "MODE #lobby +m",
+        "TOPIC #lobby :tea",
+        "KICK #lobby bob :spam",
+    ]
+    source = ":ann!~ann@localhost"
+    for line in lines:
+        assert ann.send(f"@label=1 {line}") == [f"@label=1 {source} {line}"]
+        assert bob.lines()[-1].partition(" ")[2] == f"{source} {line}"
+
+
+def test_operators_outside_pass_nothing_on() -> None:
+    """relaymsg: "servers should take steps ... This may include ... Checking that the sender is in
+    the target channel"."""
+    house = house_with_threads(**OPERATED)
+    ann = operating(house, "ann")
+    assert ann.send("RELAYMSG #lobby cid/x :hi") == [
+        f"{SERVER} 442 ann #lobby :you are not in #lobby"
+    ]
+
+
 # --- the ini file ---
 
 
