@@ -119,15 +119,26 @@ def test_who_is_invisible_is_found_by_those_who_share_a_room() -> None:
     ann = house.irc_client("ann", joined="#tea")
     bob = house.irc_client("bob")
     house.hub.set_invisible(member(house, "ann"), True)
-    for mask in ("ann", "*", "#tea"):
+    for mask in ("an*", "*", "#tea"):
         assert "ann" not in nicks(bob.send(f"WHO {mask}"))
         assert "ann" in nicks(ann.send(f"WHO {mask}"))
     house.hub.set_server_operator(member(house, "bob"), True)
-    assert nicks(bob.send("WHO ann")) == ["ann"]
+    assert nicks(bob.send("WHO an*")) == ["ann"]
     house.hub.set_server_operator(member(house, "bob"), False)
     bob.send("JOIN #tea")
-    for mask in ("ann", "*", "#tea"):
+    for mask in ("an*", "*", "#tea"):
         assert "ann" in nicks(bob.send(f"WHO {mask}"))
+
+
+def test_who_is_invisible_is_found_by_their_very_nickname() -> None:
+    """Modern IRC, "WHO message": 'An exact nickname, in which case a single user is returned. A
+    mask pattern, in which case all visible users whose nickname matches are listed.'"""
+    house = House()
+    house.irc_client("ann")
+    bob = house.irc_client("bob")
+    house.hub.set_invisible(member(house, "ann"), True)
+    assert nicks(bob.send("WHO ANN")) == ["ann"]
+    assert nicks(bob.send("WHO ?nn")) == []
 
 
 def test_a_secret_room_is_told_to_those_alone_who_are_in_it() -> None:

@@ -102,7 +102,8 @@ def _found(
         return room, (whom for whom in people if is_visible(member, whom))
     exact = hub.member(mask)
     if exact is not None:
-        return None, (exact,) if is_visible(member, exact) else ()
+        # "An exact nickname, in which case a single user is returned": as WHOIS tells it, too
+        return None, (exact,)
     # "0" is everybody by RFC 2812 section 3.6.1
     return None, _matching(session, member, "*" if mask == "0" else mask)
 
