@@ -48,10 +48,14 @@ class Door(Protocol):
     def vanished(self, nick: str) -> None:
         """Somebody whom this member watches is there no more."""
 
-    def put_out(self, reason: str) -> None:
+    def put_out(self, by: Who, comment: str, reason: str) -> None:
         """An operator of the daemon put the member out, who is a member no more.
 
         The connection is to be ended, with the reason.
+
+        :param by: the operator.
+        :param comment: theirs.
+        :param reason: of both, as others are told.
         """
 
     def dropped(self) -> None:
