@@ -95,6 +95,17 @@ def test_the_list_is_bounded() -> None:
     assert ann.send("MONITOR + bob") == [f"{SERVER} 731 ann :bob"]
 
 
+@pytest.mark.parametrize("size", [2, 7, 8, 9, 30])
+def test_all_are_named_that_do_not_fit_the_list(size: int) -> None:
+    """ERR_MONLISTFULL: 'the <targets> parameter is the list of targets, as the client sent them,
+    that cannot be added'; all of it, in as many lines as that takes."""
+    ann = House(bounds={"watched": 1}).irc_client("a" * 30)
+    names = [letter * size for letter in "abcdefghijklmnopqrstuvwxyz"[: 480 // (size + 1)]]
+    told = ann.send(f"MONITOR + {','.join(names)}")[1:]
+    assert all(line.endswith(" :Monitor list is full.") for line in told)
+    assert [name for line in told for name in line.split(" ")[4].split(",")] == names[1:]
+
+
 def test_a_long_list_takes_several_lines() -> None:
     house = House()
     ann = house.irc_client("ann")
