@@ -150,6 +150,13 @@ class Delivery:
     def _send(self, event: Event, audience: Collection[Member]) -> None:
         self._send_all((event,), audience, None)
 
+    def _send_room(self, event: Event, room: Room) -> None:
+        """Tell those in a room, and who did it, who may be outside: an operator of the daemon."""
+        self._send(event, room.members)
+        member = self.members.get(event.who.id)
+        if member is not None and member not in room.members:
+            self._send(event, (member,))
+
     def _send_all(
         self, events: Sequence[Event], audience: Collection[Member], skipped: Member | None
     ) -> None:
@@ -276,7 +283,7 @@ class Delivery:
         kept = [said for said in room.history if str(said.id) != event.message]
         room.history.clear()
         room.history.extend(kept)
-        self._send(event, room.members)
+        self._send_room(event, room)
         return self.members.get(event.who.id)
 
     def _topic_set(self, event: TopicSet) -> Member | None:
@@ -285,7 +292,7 @@ class Delivery:
         if room is None or member is None:
             return None
         room.topic = Topic(event.topic, event.who, event.time) if event.topic else None
-        self._send(event, room.members)
+        self._send_room(event, room)
         return member
 
     def _renamed(self, event: Renamed) -> Member | None:
@@ -318,7 +325,7 @@ class Delivery:
         whom = self.members.get(event.whom.id)
         if room is None or whom is None or whom not in room.members:
             return None
-        self._send(event, room.members)
+        self._send_room(event, room)
         self._take_out(room, whom)
         return whom
 
@@ -336,7 +343,7 @@ class Delivery:
             room.apply(change, whom, event.who, event.time)
             made.append(change)
         if made:
-            self._send(replace(event, changes=tuple(made)), room.members)
+            self._send_room(replace(event, changes=tuple(made)), room)
         return self.members.get(event.who.id)
 
     def _invited(self, event: Invited) -> Member | None:

@@ -282,16 +282,17 @@ class Hub(Moderating, Speaking):
         self._state.server_operators += operator - member.server_operator
         member.server_operator = operator
 
-    def put_out(self, member: Member, whom: Member, reason: str) -> None:
+    def put_out(self, member: Member, whom: Member, comment: str) -> None:
         """End somebody's membership. For operators of the daemon.
 
         :param member: who does it.
+        :param comment: why.
         """
         if whom.gone:
             return
         whom.gone = True
-        reason = cut(f"Killed ({member.nick} ({reason}))", REASON_BYTES)
-        whom.door.put_out(reason)
+        reason = cut(f"Killed ({member.nick} ({comment}))", REASON_BYTES)
+        whom.door.put_out(member.who, cut(comment, REASON_BYTES), reason)
         self._accept(Quit(*self._head(whom), reason))
 
     def watch(self, member: Member, nick: str) -> Refused | None:
@@ -303,7 +304,7 @@ class Hub(Moderating, Speaking):
             most = self.settings.watched
             if len(member.watched) >= most:
                 return Refused(Code.TOO_MANY_WATCHED, f"you watch {most} people already")
-            member.watched[key] = None
+            member.watched[key] = nick
             self._state.watchers.setdefault(key, {})[member] = None
         return None
 

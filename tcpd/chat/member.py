@@ -48,10 +48,14 @@ class Door(Protocol):
     def vanished(self, nick: str) -> None:
         """Somebody whom this member watches is there no more."""
 
-    def put_out(self, reason: str) -> None:
+    def put_out(self, by: Who, comment: str, reason: str) -> None:
         """An operator of the daemon put the member out, who is a member no more.
 
         The connection is to be ended, with the reason.
+
+        :param by: the operator.
+        :param comment: theirs.
+        :param reason: of both, as others are told.
         """
 
     def dropped(self) -> None:
@@ -131,7 +135,7 @@ class Member:
     :ivar wallops: whether they want to hear what those announce. Their door may change it.
     :ivar bot: whether they say that they are no person. Likewise.
     :ivar rooms: the rooms they are in, by folded name, in the order of joining.
-    :ivar watched: folded nicknames that they watch.
+    :ivar watched: the nicknames that they watch, as they wrote them, by the folded ones.
     :ivar gone: whether they have left or were dropped.
     """
 
@@ -193,7 +197,7 @@ class Member:
         self.wallops = False
         self.bot = False
         self.rooms: dict[str, Room] = {}
-        self.watched: dict[str, None] | None = None
+        self.watched: dict[str, str] | None = None
         self.gone = False
         self._who = Who(id, nick, self.user, host)
 

@@ -63,6 +63,8 @@ class Speaking(Accepting):
         room = self._speakable(member, name) if not speaker else self._operated_room(member, name)
         if isinstance(room, Refused):
             return room
+        if speaker and member not in room.members:
+            return Refused(Code.NOT_IN_ROOM, f"you are not in {room.name}")
         refused = _unsayable_lines(lines, kind)
         if refused is not None:
             return refused
@@ -108,6 +110,8 @@ class Speaking(Accepting):
         :param message: the id of what was said.
         """
         room = self._own_room(member, name)
+        if isinstance(room, Refused):
+            room = self._operated_room(member, name)
         if isinstance(room, Refused):
             return room
         said = next((said for said in reversed(room.history) if str(said.id) == message), None)

@@ -52,7 +52,7 @@ class RecordingDoor:
     def vanished(self, nick: str) -> None:
         self.presence.append(f"-{nick}")
 
-    def put_out(self, reason: str) -> None:
+    def put_out(self, by: Who, comment: str, reason: str) -> None:
         self.ended.append(reason)
 
     def dropped(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -233,6 +234,29 @@ def test_a_policy_is_taken_back() -> None:
     listening(house, "*:6667", "*:6697 tls=main")
     assert sts(from_afar(house.irc_client(), secure=True)) == "sts=duration=0"
     assert sts(from_afar(house.irc_client())) is None
+
+
+def test_a_policy_that_a_reload_changes_is_told() -> None:
+    """ "the server MUST notify the client about all new capabilities"; of sts, "Servers MUST NOT
+    send CAP DEL to disable this capability"."""
+    house = House()
+    listening(house, "*:6667", "*:6697 tls=main")
+    plain, tls = from_afar(house.irc_client()), from_afar(house.irc_client(), secure=True)
+    old, local = from_afar(house.irc_client()), house.irc_client()
+    for client in (plain, tls, local):
+        client.send("CAP LS 302")
+    old.send("CAP LS", "CAP REQ cap-notify")
+
+    def told(duration: float | None) -> list[list[str]]:
+        house.irc.reconfigure(replace(house.irc.settings, sts=duration))
+        return [client.lines() for client in (plain, tls, old, local)]
+
+    new = ":chat.example.net CAP * NEW :sts="
+    assert told(60.0) == [[f"{new}port=6697"], [f"{new}duration=60"], [], []]
+    assert told(90.0) == [[], [f"{new}duration=90"], [], []]
+    assert told(0.0) == [[], [f"{new}duration=0"], [], []]
+    assert told(0.0) == [[], [], [], []]
+    assert told(None) == [[], [], [], []]
 
 
 def test_where_there_is_no_policy() -> None:

@@ -71,6 +71,18 @@ def test_the_status() -> None:
     ]
 
 
+def test_names_are_told_as_they_were_given() -> None:
+    """MONITOR L: 'Outputs the list of targets currently being monitored.' By CASEMAPPING, clients
+    fold ASCII alone, and would not know a name that was folded further."""
+    ann = House().irc_client("ann")
+    assert ann.send("MONITOR + Émile,Weiß") == [f"{SERVER} 731 ann :Émile,Weiß"]
+    assert ann.send("MONITOR + émile,weiss") == [f"{SERVER} 731 ann :émile,weiss"]
+    assert ann.send("MONITOR L")[0] == f"{SERVER} 732 ann :Émile,Weiß"
+    assert ann.send("MONITOR S") == [f"{SERVER} 731 ann :Émile,Weiß"]
+    ann.send("MONITOR - WEISS")
+    assert ann.send("MONITOR L")[0] == f"{SERVER} 732 ann :Émile"
+
+
 def test_the_list_is_bounded() -> None:
     """ERR_MONLISTFULL: '<nick> <limit> <targets> :Monitor list is full.', 'the list of targets that
     cannot be added'; what was added before is told."""
@@ -81,6 +93,17 @@ def test_the_list_is_bounded() -> None:
         f"{SERVER} 734 ann 2 dan,eve :Monitor list is full.",
     ]
     assert ann.send("MONITOR + bob") == [f"{SERVER} 731 ann :bob"]
+
+
+@pytest.mark.parametrize("size", [2, 7, 8, 9, 30])
+def test_all_are_named_that_do_not_fit_the_list(size: int) -> None:
+    """ERR_MONLISTFULL: 'the <targets> parameter is the list of targets, as the client sent them,
+    that cannot be added'; all of it, in as many lines as that takes."""
+    ann = House(bounds={"watched": 1}).irc_client("a" * 30)
+    names = [letter * size for letter in "abcdefghijklmnopqrstuvwxyz"[: 480 // (size + 1)]]
+    told = ann.send(f"MONITOR + {','.join(names)}")[1:]
+    assert all(line.endswith(" :Monitor list is full.") for line in told)
+    assert [name for line in told for name in line.split(" ")[4].split(",")] == names[1:]
 
 
 def test_a_long_list_takes_several_lines() -> None:

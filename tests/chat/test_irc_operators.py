@@ -149,14 +149,21 @@ def test_privileges(line: str) -> None:
 
 
 def test_kill(events: Any) -> None:
-    """Modern IRC, "KILL message": the connection is closed with ERROR, and others see a QUIT."""
+    """Modern IRC, "KILL message": 'the client being killed receives the KILL message, and the
+    <source> of the message SHOULD be the operator who performed the command. The user being killed
+    and every user sharing a channel with them receives a QUIT message'; 'The user being killed then
+    receives the ERROR message'; 'After this, their connection is closed.'"""
     house = house_with_threads(**OPERATED)
     ann = operating(house, "ann")
     bob = house.irc_client("bob", joined="#tea")
     carl = house.irc_client("carl", joined="#tea")
     bob.lines()
     ann.send("KILL BOB :no reason at all")
-    assert bob.lines() == ["ERROR :Closing Link: bob (Killed (ann (no reason at all)))"]
+    assert bob.lines() == [
+        ":ann!~ann@localhost KILL bob :no reason at all",
+        ":bob!~bob@localhost QUIT :Killed (ann (no reason at all))",
+        "ERROR :Closing Link: bob (Killed (ann (no reason at all)))",
+    ]
     assert bob.closed
     assert carl.lines() == [":bob!~bob@localhost QUIT :Killed (ann (no reason at all))"]
     assert events.texts()[-1] == ("operator ann at unix by chat: KILL bob no reason at all")
@@ -176,7 +183,13 @@ def test_kill_oneself() -> None:
     house = house_with_threads(**OPERATED)
     ann = operating(house, "ann", "labeled-response", "batch")
     told = ann.send("@label=x KILL ann :done")
-    assert told == ["@label=x ERROR :Closing Link: ann (Killed (ann (done)))"]
+    assert told == [
+        "@label=x :chat.example.net BATCH +b1 labeled-response",
+        "@batch=b1 :ann!~ann@localhost KILL ann :done",
+        "@batch=b1 :ann!~ann@localhost QUIT :Killed (ann (done))",
+        "@batch=b1 ERROR :Closing Link: ann (Killed (ann (done)))",
+        ":chat.example.net BATCH -b1",
+    ]
     assert ann.closed
 
 
@@ -235,6 +248,37 @@ def test_the_lobby_is_operated_by_the_operators_of_the_daemon() -> None:
     assert hub.set_topic(member(house, "ann"), "#lobby", "tea") is None
     assert hub.kick(member(house, "ann"), "#lobby", "zoe") is None
     assert any("kicked" in line for line in zoe.screen())
+
+
+def test_operators_outside_see_what_they_do() -> None:
+    """They look after the house's rooms wherever they are, and are told like those inside what has
+    come of it. Modern IRC, "KICK message": 'Servers MUST send a KICK message to the kicked user,
+    and to all other users in the channel'; who kicks is one of them as a rule."""
+    house = house_with_threads(**OPERATED)
+    ann = operating(house, "ann", "labeled-response", "batch", "draft/message-redaction")
+    bob = house.irc_client("bob", "draft/message-redaction", "message-tags", joined="#lobby")
+    bob.send("CAP REQ echo-message")
+    msgid = bob.send("PRIVMSG #lobby :spam")[0].partition(" ")[0].removeprefix("@msgid=")
+    lines = [
+        f"REDACT #lobby {msgid} :spam",
+        "MODE #lobby +m",
+        "TOPIC #lobby :tea",
+        "KICK #lobby bob :spam",
+    ]
+    source = ":ann!~ann@localhost"
+    for line in lines:
+        assert ann.send(f"@label=1 {line}") == [f"@label=1 {source} {line}"]
+        assert bob.lines()[-1].partition(" ")[2] == f"{source} {line}"
+
+
+def test_operators_outside_pass_nothing_on() -> None:
+    """relaymsg: "servers should take steps ... This may include ... Checking that the sender is in
+    the target channel"."""
+    house = house_with_threads(**OPERATED)
+    ann = operating(house, "ann")
+    assert ann.send("RELAYMSG #lobby cid/x :hi") == [
+        f"{SERVER} 442 ann #lobby :you are not in #lobby"
+    ]
 
 
 # --- the ini file ---

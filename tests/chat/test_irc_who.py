@@ -85,8 +85,10 @@ def test_nobody_is_just_the_end(mask: str) -> None:
 
 
 def test_flags() -> None:
-    """H or G; * of operators; B of bots; and of a room the prefixes, all of them for those with
-    multi-prefix: 'the server MUST send all prefixes in order of rank'."""
+    """Modern IRC, RPL_WHOREPLY: '<flags> contains the following characters, in this order': H or G,
+    '*', 'the highest channel membership prefix that the client has in <channel>', and 'one or more
+    user mode characters and other arbitrary server-specific flags', as B of bots is. All prefixes
+    for those with multi-prefix: 'the server MUST send all prefixes in order of rank'."""
     house = House()
     ann = house.irc_client("ann", joined="#tea")
     bob = house.irc_client("bob", "multi-prefix", joined="#tea")
@@ -94,8 +96,8 @@ def test_flags() -> None:
     house.hub.set_server_operator(member(house, "ann"), True)
     member(house, "ann").bot = True
     house.hub.room("#tea").members[member(house, "ann")] = 5  # type: ignore[union-attr]
-    assert flags(bob.send("WHO #tea")) == {"ann": "G*B@+", "bob": "H"}
-    assert flags(ann.send("WHO #tea")) == {"ann": "G*B@", "bob": "H"}
+    assert flags(bob.send("WHO #tea")) == {"ann": "G*@+B", "bob": "H"}
+    assert flags(ann.send("WHO #tea")) == {"ann": "G*@B", "bob": "H"}
     assert flags(ann.send("WHO ann")) == {"ann": "G*B"}
 
 
@@ -117,15 +119,26 @@ def test_who_is_invisible_is_found_by_those_who_share_a_room() -> None:
     ann = house.irc_client("ann", joined="#tea")
     bob = house.irc_client("bob")
     house.hub.set_invisible(member(house, "ann"), True)
-    for mask in ("ann", "*", "#tea"):
+    for mask in ("an*", "*", "#tea"):
         assert "ann" not in nicks(bob.send(f"WHO {mask}"))
         assert "ann" in nicks(ann.send(f"WHO {mask}"))
     house.hub.set_server_operator(member(house, "bob"), True)
-    assert nicks(bob.send("WHO ann")) == ["ann"]
+    assert nicks(bob.send("WHO an*")) == ["ann"]
     house.hub.set_server_operator(member(house, "bob"), False)
     bob.send("JOIN #tea")
-    for mask in ("ann", "*", "#tea"):
+    for mask in ("an*", "*", "#tea"):
         assert "ann" in nicks(bob.send(f"WHO {mask}"))
+
+
+def test_who_is_invisible_is_found_by_their_very_nickname() -> None:
+    """Modern IRC, "WHO message": 'An exact nickname, in which case a single user is returned. A
+    mask pattern, in which case all visible users whose nickname matches are listed.'"""
+    house = House()
+    house.irc_client("ann")
+    bob = house.irc_client("bob")
+    house.hub.set_invisible(member(house, "ann"), True)
+    assert nicks(bob.send("WHO ANN")) == ["ann"]
+    assert nicks(bob.send("WHO ?nn")) == []
 
 
 def test_a_secret_room_is_told_to_those_alone_who_are_in_it() -> None:

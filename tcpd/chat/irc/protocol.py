@@ -16,7 +16,7 @@ from zope.interface import implementer
 
 from tcpd.chat.edge import DoorFactory, DoorProtocol
 from tcpd.chat.hosts import Address
-from tcpd.chat.irc.commands.connection import tell_tokens
+from tcpd.chat.irc.commands.connection import tell_policy, tell_tokens
 from tcpd.chat.irc.isupport import changed
 from tcpd.chat.irc.message import write
 from tcpd.chat.irc.passwords import PasswordChecks, Run, at_once
@@ -98,6 +98,12 @@ class IrcProtocol(DoorProtocol):
         if isinstance(session, Session) and session.member is not None and not self._over:
             tell_tokens(session, words)
 
+    def tell_policy(self, before: float | None) -> None:
+        """Tell the client of another policy of strict transport security."""
+        session = self._session
+        if isinstance(session, Session) and not self._over:
+            tell_policy(session, before)
+
     def look(self) -> None:
         """Ask whether the client is there, or end the conversation if it has not answered."""
         session = self._session
@@ -152,7 +158,7 @@ class IrcFactory(DoorFactory):
     def reconfigure(self, settings: IrcSettings) -> None:
         """See :class:`tcpd.interfaces.IReconfigurable`."""
         self.server.motd = _motd(settings.motd)
-        before = self.server.tokens()
+        before, policy = self.server.tokens(), self.server.settings.sts
         self.settings = self.server.settings = settings
         self.websocket = WebSocketOptions(
             longest=LINE_BYTES,
@@ -163,6 +169,9 @@ class IrcFactory(DoorFactory):
         if news := changed(before, self.server.tokens()):
             for protocol in list(self.protocols):
                 protocol.tell_tokens(news)
+        if settings.sts != policy:
+            for protocol in list(self.protocols):
+                protocol.tell_policy(policy)
         self.rate = settings.rate
         self.entry_timeout = settings.register_timeout
         self._look_later()

@@ -349,7 +349,10 @@ class Session:
     def vanished(self, nick: str) -> None:
         self.numeric(numerics.RPL_MONOFFLINE, text=nick)
 
-    def put_out(self, reason: str) -> None:
+    def put_out(self, by: Who, comment: str, reason: str) -> None:
+        self.send(write("KILL", self.name, comment, source=str(by), colon=True))
+        if self.member is not None:
+            self.send(write("QUIT", reason, source=str(self.member.who), colon=True))
         self._over = True
         self._telling = None
         self._close(reason)

@@ -243,7 +243,7 @@ class Session:
     def vanished(self, nick: str) -> None:
         """Nobody is watched from here."""
 
-    def put_out(self, reason: str) -> None:
+    def put_out(self, by: Who, comment: str, reason: str) -> None:
         self.finish(f"! {reason}")
 
     def dropped(self) -> None:

@@ -43,11 +43,29 @@ def _cap_ls(session: Session, argument: str) -> None:
         session.version_302 = True
         session.enable(session.caps | {caps.CAP_NOTIFY})
     latest = version >= _VALUES
-    # one on a UNIX socket has no use for TLS, and one that is told no values none for its policy
-    secure = session.secure if latest and session.address is not None else None
-    there_are = session.server.capabilities(secure).items()
+    # one that is told no values has no use for the policy
+    there_are = session.server.capabilities(_speaks_tls(session) if latest else None).items()
     words = [f"{name}={value}" if value and latest else name for name, value in there_are]
     _cap_list_of(session, "LS", words, latest)
+
+
+def _speaks_tls(session: Session) -> bool | None:
+    """Whether a client does; ``None`` for one on a UNIX socket, which has no use for it."""
+    return None if session.address is None else session.secure
+
+
+def tell_policy(session: Session, before: float | None) -> None:
+    """Tell a client that there is another policy of strict transport security now.
+
+    "When enabled, the server MUST notify the client about all new capabilities". That it is there
+    no more is not told: "Servers MUST NOT send CAP DEL to disable this capability".
+
+    :param before: the setting as it was.
+    """
+    server, secure = session.server, _speaks_tls(session)
+    policy = server.policy(server.settings.sts, secure)
+    if session.version_302 and policy and policy != server.policy(before, secure):
+        session.from_server("CAP", session.name, "NEW", f"{caps.STS}={policy}", colon=True)
 
 
 def _cap_list(session: Session, argument: str) -> None:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from tcpd.chat.irc import numerics
 from tcpd.chat.irc.commands.command import Command
 from tcpd.chat.irc.commands.refusals import middle
-from tcpd.chat.irc.commands.wrapping import wrapped
-from tcpd.chat.irc.message import Message
+from tcpd.chat.irc.commands.wrapping import packed, wrapped
+from tcpd.chat.irc.message import LINE_BYTES, Message
 from tcpd.chat.names import BadName, nickname
 from tcpd.chat.refused import Refused
 
@@ -49,9 +49,10 @@ def _add(session: Session, targets: list[str]) -> None:
         else:
             watched.append(target)
     _tell_status(session, watched)
-    if left_out:
-        most = str(session.server.hub.settings.watched)
-        session.numeric(numerics.ERR_MONLISTFULL, most, ",".join(left_out))
+    most = str(session.server.hub.settings.watched)
+    space = LINE_BYTES - len(session.numeric_line(numerics.ERR_MONLISTFULL, most, "*")) + 1
+    for piece in packed(left_out, space, ","):
+        session.numeric(numerics.ERR_MONLISTFULL, most, piece)
 
 
 def _remove(session: Session, targets: list[str]) -> None:
@@ -78,7 +79,7 @@ def _status(session: Session, targets: list[str]) -> None:
 def _watched(session: Session) -> list[str]:
     member = session.member
     assert member is not None
-    return list(member.watched or ())
+    return list((member.watched or {}).values())
 
 
 def _tell_status(session: Session, targets: Iterable[str]) -> None:

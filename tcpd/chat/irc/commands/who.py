@@ -102,7 +102,8 @@ def _found(
         return room, (whom for whom in people if is_visible(member, whom))
     exact = hub.member(mask)
     if exact is not None:
-        return None, (exact,) if is_visible(member, exact) else ()
+        # "An exact nickname, in which case a single user is returned": as WHOIS tells it, too
+        return None, (exact,)
     # "0" is everybody by RFC 2812 section 3.6.1
     return None, _matching(session, member, "*" if mask == "0" else mask)
 
@@ -136,14 +137,14 @@ def _reply(session: Session, whom: Member, room: Room | None) -> bytes:
 
 
 def _flags(session: Session, whom: Member, room: Room | None) -> str:
-    """``H`` for here or ``G`` for gone, ``*`` for an operator, ``B`` for a bot, and prefixes."""
+    """``H`` for here or ``G`` for gone, ``*`` for an operator, prefixes, and ``B`` for a bot."""
     flags = "G" if whom.away else "H"
     if whom.server_operator:
         flags += "*"
-    if whom.bot:
-        flags += "B"
     if room is not None:
         flags += prefixes(room.members.get(whom, 0), caps.MULTI_PREFIX in session.caps)
+    if whom.bot:
+        flags += "B"
     return flags
 
 

@@ -21,14 +21,25 @@ def wrapped(
     :return: no line for no words.
     """
     space = LINE_BYTES - len(session.numeric_line(number, *params, text=""))
+    for piece in packed(words, space, between):
+        yield session.numeric_line(number, *params, text=piece)
+
+
+def packed(words: Iterable[str], space: int, between: str) -> Iterator[str]:
+    """Words in pieces that are as long as they may be, and none for no words.
+
+    :param words: each short enough for a piece.
+    :param space: bytes that a piece may have.
+    :param between: stands between two words.
+    """
     held: list[str] = []
     left = space
     for word in words:
         size = len(word.encode()) + len(between)
         if held and size > left + len(between):
-            yield session.numeric_line(number, *params, text=between.join(held))
+            yield between.join(held)
             held, left = [], space
         held.append(word)
         left -= size
     if held:
-        yield session.numeric_line(number, *params, text=between.join(held))
+        yield between.join(held)
