@@ -140,6 +140,9 @@ class Delivery:
                 else:
                     events = (event,)
                     concerned = self._delivery[type(event)](event)
+                author = self.members.get(event.who.id)
+                if author is not None:
+                    author.outbox.follow()
                 if concerned is not None:
                     for event in events:
                         if not concerned.gone:

@@ -73,6 +73,10 @@ class Conversation(Protocol):
         """Whether it takes long to take a line, as many are told of it, or much. A guess will do:
         such a line may have to wait a turn."""
 
+    def asks_for_all(self, line: bytes | Fault) -> bool:
+        """Whether the answer to a line says that all is done that was asked for before it: then
+        others have to be told of it first."""
+
     def tell_more(self) -> None:
         """Put more of a long answer into the outbox, as much as it bears for now."""
 
@@ -241,6 +245,10 @@ class DoorProtocol(protocol.Protocol):
                 if session.telling and outbox.size == size:
                     return 0.0  # it looks for what to tell, and others are to have their turn
                 continue
+            if session.asks_for_all(self._lines[-1]):
+                self._factory.hub.settle()
+                if not outbox.followed:
+                    return 0.0
             if self._bucket is not None and (wait := self._take_token(self._bucket)):
                 return wait
             turn -= 1
@@ -379,5 +387,9 @@ class DoorFactory(protocol.Factory):
         self.hub: Hub = context.hub
         self.server_name: str = context.server_name
         self.counters: ServiceCounters = context.counters
-        self.flush_set = FlushSet(Turns(self.clock).soon)
-        self.turnstile = Turnstile(self.clock)
+        # the same for all doors: what one of them causes is written at the others, too
+        if self.hub.flush_set is None:
+            self.hub.flush_set = FlushSet(Turns(self.clock).soon)
+            self.hub.turnstile = Turnstile(self.clock)
+        self.flush_set: FlushSet = self.hub.flush_set
+        self.turnstile: Turnstile = self.hub.turnstile

@@ -19,6 +19,7 @@ from __future__ import annotations
 import hmac
 import secrets
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from tcpd.chat.delivery import Delivery
 from tcpd.chat.hosts import Hosts
@@ -72,6 +73,8 @@ class Hub(Moderating, Speaking):
     :ivar counters: what happens in all rooms, counted.
     :ivar hosts: makes hosts of addresses.
     :ivar most_members: how many people there were at most.
+    :ivar flush_set: a :class:`tcpd.chat.outbox.FlushSet` that all doors share; the first makes it.
+    :ivar turnstile: a :class:`tcpd.chat.turnstile.Turnstile`, likewise.
     """
 
     def __init__(
@@ -86,6 +89,8 @@ class Hub(Moderating, Speaking):
         self.counters = ChatCounters()
         self.hosts = Hosts(secret or secrets.token_bytes(_SECRET_BYTES), settings.hosts)
         self.most_members = 0
+        self.flush_set: Any = None
+        self.turnstile: Any = None
         self._entered = 0
         self.lobby = Room(settings.lobby, settings.history_kept, wall_clock(), house=True)
         if settings.lobby_topic:

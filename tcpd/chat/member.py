@@ -80,7 +80,7 @@ class NoDoor:
     def vanished(self, nick: str) -> None:
         """Nobody is there any more."""
 
-    def put_out(self, reason: str) -> None:
+    def put_out(self, by: Who, comment: str, reason: str) -> None:
         """Nobody is there any more."""
 
     def dropped(self) -> None:

@@ -13,20 +13,24 @@ class FlushSet:
     """The outboxes with something to write, written out together at the end of a reactor turn.
 
     Who was answered comes first; who was told of what others do may wait for some turns, if they
-    are very many. In a room of thousands, that also saves writes.
+    are very many. In a room of thousands, that also saves writes. One set serves all doors: a place
+    in its queue then tells whether all were written to who were told of something.
+
+    :ivar done: how many of those who were told have been written to.
 
     :param schedule: called with this object; sees to it that its :meth:`flush` is called once,
         soon, but not at once. Called again only after that was done. A door's edge gives
         :attr:`tcpd.net.turns.Turns.soon`.
     """
 
-    __slots__ = ("_due", "_first", "_schedule", "_scheduled")
+    __slots__ = ("_due", "_first", "_schedule", "_scheduled", "done")
 
     def __init__(self, schedule: Callable[[FlushSet], object]) -> None:
         self._schedule = schedule
         self._scheduled = False
         self._due: list[Outbox] = []
         self._first: list[Outbox] = []
+        self.done = 0
 
     def add(self, outbox: Outbox) -> None:
         """Have an outbox flushed soon. Called by the hub."""
@@ -43,6 +47,11 @@ class FlushSet:
             self._schedule(self)
         self._first.append(outbox)
 
+    @property
+    def told(self) -> int:
+        """What :attr:`done` will be when all were written to who wait now."""
+        return self.done + len(self._due)
+
     def flush(self) -> None:
         """Write out all of them, or as many as may be. Called at the end of a turn."""
         self._scheduled = False
@@ -58,6 +67,7 @@ class FlushSet:
             self._schedule(self)
         else:
             self._due = []
+        self.done += len(due)
         for outbox in due:
             # as Outbox.flush has it, written out here where it is done for each member
             if outbox.paused:
@@ -87,6 +97,8 @@ class Outbox:
     :ivar awaited: whether a flush is coming without anybody asking for one: it is in the flush set,
         or paused.
     :ivar answering: whether that is to be at the end of this turn.
+    :ivar behind: what ``done`` of the flush set is when all were written to who were told of what
+        the owner has caused.
     :ivar flush_set: where to ask for a flush.
     :ivar paused: whether the transport has enough.
     :ivar write: called with all that waits.
@@ -96,7 +108,17 @@ class Outbox:
         turn, as a rule. It may call :meth:`pause`.
     """
 
-    __slots__ = ("answering", "awaited", "chunks", "flush_set", "limit", "paused", "size", "write")
+    __slots__ = (
+        "answering",
+        "awaited",
+        "behind",
+        "chunks",
+        "flush_set",
+        "limit",
+        "paused",
+        "size",
+        "write",
+    )
 
     def __init__(self, limit: int, flush_set: FlushSet, write: Callable[[bytes], None]) -> None:
         self.limit = limit
@@ -104,9 +126,19 @@ class Outbox:
         self.chunks: list[bytes] = []
         self.awaited = False
         self.answering = False
+        self.behind = 0
         self.flush_set = flush_set
         self.write = write
         self.paused = False
+
+    def follow(self) -> None:
+        """Its owner has caused what others were told just now. Called by the hub."""
+        self.behind = self.flush_set.told
+
+    @property
+    def followed(self) -> bool:
+        """Whether all were written to who were told of what the owner has caused."""
+        return self.flush_set.done >= self.behind
 
     @property
     def closed(self) -> bool:

@@ -8,6 +8,7 @@ from chat.ircing import Client, House, command
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tcpd.chat import outbox
 from tcpd.chat.irc import caps
 from tcpd.chat.irc.commands.table import COMMANDS
 
@@ -221,3 +222,28 @@ def test_a_long_answer_comes_before_a_ping() -> None:
     numbers = [command(line) for line in told.decode().split("\r\n")[:-1]]
     assert numbers[-2:] == ["366", "PONG"]
     assert numbers.count("353") > 40
+
+
+@pytest.mark.parametrize("ping", ["PING x", "@label=1 PING x"])
+@pytest.mark.parametrize("line", ["PRIVMSG #c :hi", "@label=2 PRIVMSG #c :hi", "TOPIC #c :tea"])
+def test_a_ping_is_answered_behind_very_many_who_are_told(
+    monkeypatch: pytest.MonkeyPatch, line: str, ping: str
+) -> None:
+    """The same where so many are told that some have to wait for the next turns, those at the text
+    door too."""
+    monkeypatch.setattr(outbox, "AT_A_TIME", 20)
+    house = House()
+    ann = house.irc_client("ann", "labeled-response", "batch", "message-tags", joined="#c")
+    others = [house.irc_client(f"n{number}", joined="#c") for number in range(50)]
+    person = house.client("bob")
+    person.type("/join #c")
+    settle(house, ann, *others)
+    person.screen()
+    written: list[tuple[object, bytes]] = []
+    for who in (ann, person, *others):
+        box = who.protocol._outbox
+        box.write = lambda data, who=who: written.append((who, data))  # type: ignore[misc]
+    ann.protocol.dataReceived(f"{line}\r\n{ping}\r\n".encode())
+    house.clock.advance(0)
+    pong = next(place for place, (who, data) in enumerate(written) if b"PONG" in data)
+    assert {who for who, _ in written[:pong]} >= {person, *others}

@@ -39,7 +39,10 @@ def test_a_conversation_is_gone_with_its_connection() -> None:
     clients = [house.irc_client("ann", joined="#tea"), house.client("bob")]
     assert conversations() == before + 6
     while clients:
-        clients.pop().lose()
+        client = clients.pop()
+        client.transport.unregisterProducer()  # which this transport would keep
+        client.lose()
+    del client
     house.clock.advance(0)
     assert conversations() == before
 

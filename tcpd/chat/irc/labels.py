@@ -60,7 +60,20 @@ def _lines(data: bytes) -> list[bytes]:
 # among the tags of a line, and not a tag of a client's that ends so, nor in a value
 _BATCH_TAG = re.compile(rb"@([^ ]*;)?batch=")
 
-_NEVER = FlushSet(lambda flush_set: None)
+
+class _Never(FlushSet):
+    """What is collected for an answer is taken from it, and not written."""
+
+    __slots__ = ()
+
+    def add(self, outbox: Outbox) -> None:
+        """Nothing is to be done."""
+
+    def add_first(self, outbox: Outbox) -> None:
+        """Nothing is to be done."""
+
+
+_NEVER = _Never(lambda flush_set: None)
 
 
 def tagged(line: bytes, name: str, value: str) -> bytes:

@@ -17,10 +17,10 @@ from tcpd.chat.irc.commands import multiline, operating
 from tcpd.chat.irc.commands.table import COMMANDS
 from tcpd.chat.irc.edge import Edge
 from tcpd.chat.irc.labels import LABEL_BYTES, Answer, labelled, tagged
-from tcpd.chat.irc.message import Fault as Unreadable
 from tcpd.chat.irc.message import Message, ParseError, parse, write
 from tcpd.chat.irc.registration import Registration
 from tcpd.chat.irc.server import IrcServer
+from tcpd.chat.irc.unreadable import tell_unreadable
 from tcpd.chat.member import Address, Member
 from tcpd.chat.outbox import Outbox
 from tcpd.config.values import Rate
@@ -156,7 +156,7 @@ class Session:
         try:
             message = parse(line)
         except ParseError as error:
-            self.answer(error.tags.get("label"), partial(self._unreadable, error))
+            self.answer(error.tags.get("label"), partial(tell_unreadable, self, error))
             return
         if message is None:
             return
@@ -172,6 +172,11 @@ class Session:
     def is_costly(self, line: bytes | Fault) -> bool:
         # with tags, it may stand anywhere
         return not isinstance(line, Fault) and b"JOIN" in line.upper()
+
+    def asks_for_all(self, line: bytes | Fault) -> bool:
+        return not isinstance(line, Fault) and (
+            line[:4].upper() == b"PING" or (line[:1] == b"@" and b"PING" in line.upper())
+        )
 
     def tell_more(self) -> None:
         telling = self._telling
@@ -387,6 +392,7 @@ class Session:
             later = self.label is None
             self.label = self._answering = None
             self._redirect(answer.real)
+            answer.real.follow()
         telling, self._telling = self._telling, None
         unlabelled, said = answer.lines()
         for line in unlabelled:
@@ -473,24 +479,6 @@ class Session:
         self.outbox = outbox
         if self.member is not None:
             self.member.outbox = outbox
-
-    def _unreadable(self, error: ParseError) -> None:
-        self.server.hub.settle()
-        self.server.count["bad-lines"] += 1
-        match error.fault:
-            case Unreadable.TOO_LONG:
-                self.numeric(numerics.ERR_INPUTTOOLONG)
-            case Unreadable.NOT_UTF8:
-                self.fail(
-                    error.command,
-                    "INVALID_UTF8",
-                    text="That line is not UTF-8, which is all that is spoken here",
-                    known=True,
-                )
-            case Unreadable.CONTROL:
-                self.fail(
-                    error.command, "INVALID_MESSAGE", text="There is a NUL or a CR in that line"
-                )
 
 
 #: What all who are registered have said of themselves, as nobody asks any more.

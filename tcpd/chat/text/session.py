@@ -119,6 +119,10 @@ class Session:
             isinstance(line, bytes) and line.lstrip()[:2].lower() == b"/j"
         )
 
+    def asks_for_all(self, line: bytes | Fault) -> bool:
+        """No answer here says so."""
+        return False
+
     def tell_more(self) -> None:
         """All answers here are short."""
 
