@@ -198,11 +198,7 @@ class Session:
         return self._error(reason.sentence)
 
     def leave(self, reason: str) -> None:
-        if not self._over:
-            self._over = True
-            self._telling = None
-            if self.member is None:
-                self.server.entering -= 1
+        self._stop()
         if self.member is not None:
             self.server.hub.leave(self.member, reason)
 
@@ -215,6 +211,12 @@ class Session:
         if not self._over:
             self.leave(why if reason is None else reason)
             self._close(why)
+
+    def _stop(self) -> None:
+        if not self._over:
+            self._over = True
+            self._telling = None
+            self.server.entering -= self.member is None
 
     def _close(self, why: str) -> None:
         self.outbox.put(self._error(why))
@@ -350,13 +352,11 @@ class Session:
         self.numeric(numerics.RPL_MONOFFLINE, text=nick)
 
     def put_out(self, reason: str) -> None:
-        self._over = True
-        self._telling = None
+        self._stop()
         self._close(reason)
 
     def dropped(self) -> None:
-        self._over = True
-        self._telling = None
+        self._stop()
         self.server.count["dropped"] += 1
         self.edge.cut()
 
