@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from chat.ircing import Client, House, command, plain
+from chat.ircing import Client, House, command, in_tea, plain
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,16 +20,6 @@ from tcpd.config.values import Rate
 S = ":chat.example.net"
 ANN = ":ann!~ann@localhost"
 BOB = ":bob!~bob@localhost"
-
-
-def in_tea(*more: str) -> tuple[House, Client, list[Client]]:
-    """A house, who opened #tea, and others who are in it."""
-    house = House()
-    ann = house.irc_client("ann", joined="#tea")
-    others = [house.irc_client(nick, joined="#tea") for nick in more]
-    for client in (ann, *others):
-        client.lines()
-    return house, ann, others
 
 
 # --- JOIN ---
