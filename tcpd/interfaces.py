@@ -176,6 +176,16 @@ class IReconfigurable(Interface):
         """
 
 
+class IRereading(IReconfigurable):
+    """A factory that has read files that its settings name, and takes over what else they say.
+
+    At each reload one is made to see what they say now; where that is something else,
+    ``reconfigure()`` is called, be the settings the same.
+    """
+
+    read = Attribute("what the files said, in any form that can be compared.")
+
+
 class IWebSocketFactory(Interface):
     """A factory of protocols of lines that can be reached by WebSocket too.
 

@@ -253,8 +253,9 @@ class Delivery:
             self.counters.messages += 1
             if everybody:
                 room.history.append(event)
-        least = Rank.NONE if event.least is None else Rank.of(event.least)
-        audience = {each: None for each in room.members if everybody or room.rank(each) >= least}
+        audience = dict.fromkeys(
+            room.members if event.least is None else room.ranked(Rank.of(event.least))
+        )
         if member.echo:
             audience[member] = None
         elif not event.speaker:
@@ -355,7 +356,7 @@ class Delivery:
         if room is None or whom is None:
             return None
         member = self.members.get(event.who.id)
-        operators = [each for each in room.members if room.rank(each) >= Rank.HALF_OPERATOR]
+        operators = room.ranked(Rank.HALF_OPERATOR)
         if member in operators and whom not in room.members:
             room.invited.pop(whom.id, None)
             room.invited[whom.id] = None

@@ -9,6 +9,7 @@ received is lost; what can wait here is what the transport reads in one piece.
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol
@@ -265,11 +266,40 @@ class DoorProtocol(protocol.Protocol):
 
     def _take_costly(self, session: Conversation, line: bytes | Fault) -> None:
         if not self._over:
-            session.line(line)
+            self._do(partial(session.line, line))
         if self._queued:
             self._queued = False
             if not self._over and self._pause is None:
-                self._work()
+                self._do(self._work)
+
+    def when_there_is_time(self, call: Callable[[], None]) -> None:
+        """Do what takes long and this client has not asked for, such as a long list: it has no line
+        to wait with. Called within an event, too."""
+        self._factory.turnstile.run(partial(self._tell_unasked, call))
+
+    def _tell_unasked(self, call: Callable[[], None]) -> None:
+        if not self._over:
+            self._do(call)
+        # the rest of it, and not here: others may be about to be told of the same event
+        if not self._over and self._pause is None:
+            self._work_after(0)
+
+    def _do(self, call: Callable[[], None]) -> None:
+        """Do what the transport is not there to see fail, and cut the connection if it does."""
+        try:
+            call()
+        except Exception:
+            connection: Any = IConnection(self.transport, None)
+            catalogue.CONNECTION_FAILED.fail(
+                self._log,
+                service=self._factory.service,
+                id="" if connection is None else connection.id,
+                peer="" if connection is None else connection.peer,
+                doing="taking a line",
+            )
+            self._end()
+            transport: Any = self.transport
+            transport.abortConnection()
 
     def _split_more(self) -> bool:
         """Split what was received, as far as needed; tell whether there is a line to take."""
@@ -303,7 +333,7 @@ class DoorProtocol(protocol.Protocol):
 
     def _go_on(self) -> None:
         self._pause = None
-        self._work()
+        self._do(self._work)
 
     def _set_reading(self) -> None:
         """Read from the client, or do not: the one place that decides it."""

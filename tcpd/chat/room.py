@@ -165,6 +165,19 @@ class Room:
                 return rank
         return Rank.NONE
 
+    def ranked(self, least: Rank) -> list[Member]:
+        """Those who are in it with this rank or a higher one, found quickly among thousands.
+
+        :param least: not ``NONE``.
+        """
+        wanted = sum(rank.value for rank in Rank if rank >= least)
+        house = self.house
+        return [
+            member
+            for member, ranks in self.members.items()
+            if ranks & wanted or (house and member.server_operator)
+        ]
+
     def is_banned(self, member: Member) -> bool:
         """Whether a member is kept out, by mask or by address, and is not exempt."""
         if not self.lists[Mode.BAN]:

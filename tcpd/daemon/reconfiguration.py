@@ -10,7 +10,7 @@ from tcpd.config.diff import Difference, ServiceChange
 from tcpd.config.listen import Listener
 from tcpd.daemon.compose import Complaints
 from tcpd.daemon.context import Context
-from tcpd.interfaces import IReconfigurable
+from tcpd.interfaces import IReconfigurable, IRereading
 from tcpd.net.listeners import ListenError
 from tcpd.net.service import ListeningService, OpenPort, Server
 
@@ -103,6 +103,7 @@ class Reconfiguration:
             for change in difference.changed
             if change.replaced or (change.options and not self._reconfigurable(change.name))
         }
+        self.reread: list[str] = []
         self.contexts: dict[str, Context] = {}
         self.fresh: dict[str, ListeningService] = {}
         self.plans: list[_Plan] = []
@@ -159,7 +160,21 @@ class Reconfiguration:
                 context = self.parts.context(name, context.counters if context else None)
             self.contexts[name] = context
             made[name] = self.parts.factory(self.settings.services[name], context, complaints)
+        self.reread = [
+            name
+            for name in self.daemon.units
+            if name not in made and self._reads_otherwise(name, complaints)
+        ]
         return made
+
+    def _reads_otherwise(self, name: str, complaints: Complaints) -> bool:
+        """Whether the files say something else that a service's unchanged options name."""
+        factory: Any = self.daemon.units[name].layer.factory
+        service = self.settings.services.get(name)
+        if service is None or not IRereading.providedBy(factory):
+            return False
+        made: Any = self.parts.factory(service, self.daemon.contexts[name], complaints)
+        return made is not None and made.read != factory.read
 
     def _prepare(self, factories: dict[str, IProtocolFactory | None]) -> None:
         units = self.daemon.units
@@ -219,6 +234,10 @@ class Reconfiguration:
         for change in self.difference.changed:
             if change.name not in self.replaced:
                 report += self._swap(change, self.before[change.name])
+        for name in self.reread:
+            factory: Any = daemon.units[name].layer.factory
+            factory.reconfigure(self.settings.services[name].options)
+            report.append(f"service {name}: files reread")
         report += self._sections()
         # in the order of the file, which is the order they are shown in
         daemon.units = {name: daemon.units[name] for name in self.settings.services}

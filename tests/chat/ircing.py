@@ -124,3 +124,13 @@ class House(TextHouse):
     def person(self, nick: str) -> Person:
         """Somebody at the text door, in the lobby."""
         return self.client(nick)
+
+
+def in_tea(*more: str) -> tuple[House, Client, list[Client]]:
+    """A house, who opened #tea, and others who are in it."""
+    house = House()
+    ann = house.irc_client("ann", joined="#tea")
+    others = [house.irc_client(nick, joined="#tea") for nick in more]
+    for client in (ann, *others):
+        client.lines()
+    return house, ann, others

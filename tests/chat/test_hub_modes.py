@@ -563,3 +563,17 @@ def test_the_invisible_and_the_operators_are_counted() -> None:
     chat.hub.leave(bob)
     chat.hub.set_invisible(ann, False)
     assert (chat.hub.invisible_count, chat.hub.operator_count) == (0, 1)
+
+
+@pytest.mark.parametrize("house", [False, True])
+def test_who_has_a_rank_is_found_among_all(house: bool) -> None:
+    """:meth:`Room.ranked` is :meth:`Room.rank`, asked of everybody at once."""
+    chat = Chat()
+    room = chat.hub.lobby if house else Room("#tea", 0, 0.0)
+    for ranks in range(8):
+        for operator in (False, True):
+            member = chat.enter(f"m{ranks}{operator:d}")
+            chat.hub.set_server_operator(member, operator)
+            room.members[member] = ranks
+    for least in (Rank.VOICE, Rank.HALF_OPERATOR, Rank.OPERATOR):
+        assert room.ranked(least) == [each for each in room.members if room.rank(each) >= least]

@@ -89,6 +89,13 @@ def test_a_motd_that_cannot_be_read_is_an_error_of_the_configuration(tmp_path: P
     (tmp_path / "latin").write_bytes(b"caf\xe9")
     with pytest.raises(SettingError, match="is not UTF-8"):
         House(motd=str(tmp_path / "latin"))
+    (tmp_path / "nul").write_bytes(b"a\0b")
+    with pytest.raises(SettingError, match="has a NUL in it"):
+        House(motd=str(tmp_path / "nul"))
+    for text in ("a\n" * 201, "a" * 8193):
+        (tmp_path / "long").write_text(text)
+        with pytest.raises(SettingError, match="is longer than 200 lines"):
+            House(motd=str(tmp_path / "long"))
 
 
 def test_version() -> None:

@@ -9,26 +9,17 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from chat.ircing import Client, House, command, plain
+from chat.ircing import Client, House, command, in_tea, plain
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tcpd.chat.irc.caps import CAPABILITIES
+from tcpd.chat.irc.commands import channels
 from tcpd.config.values import Rate
 
 S = ":chat.example.net"
 ANN = ":ann!~ann@localhost"
 BOB = ":bob!~bob@localhost"
-
-
-def in_tea(*more: str) -> tuple[House, Client, list[Client]]:
-    """A house, who opened #tea, and others who are in it."""
-    house = House()
-    ann = house.irc_client("ann", joined="#tea")
-    others = [house.irc_client(nick, joined="#tea") for nick in more]
-    for client in (ann, *others):
-        client.lines()
-    return house, ann, others
 
 
 # --- JOIN ---
@@ -369,6 +360,26 @@ def test_many_names_take_several_lines_and_none_is_lost() -> None:
 
 
 # --- LIST ---
+
+
+def test_a_long_search_of_rooms_lets_others_have_their_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(channels, "_IN_A_TURN", 10)
+    house = House(bounds={"rooms_per_member": 100})
+    ann = house.irc_client("ann", joined=",".join(f"#{number}" for number in range(95)))
+    bob = house.irc_client("bob")
+    bob.protocol.dataReceived(b"LIST *nothing\r\nPING x\r\n")
+    turns = 0
+    while bob.protocol._session.telling:  # type: ignore[union-attr]
+        pause = bob.protocol._pause
+        assert pause is not None
+        pause.cancel()
+        bob.protocol._go_on()
+        turns += 1
+    assert turns >= 6
+    assert bob.numerics() == ["321", "323", "PONG"]
+    assert ann.lines() == []
 
 
 def test_list() -> None:

@@ -231,6 +231,50 @@ def test_what_is_known_of_a_connection_is_told() -> None:
     assert client.numerics("HANDSHAKE")[-1] == "374"
 
 
+def test_a_command_that_fails_in_a_later_turn_ends_its_connection_alone(
+    monkeypatch: pytest.MonkeyPatch, logged_failures: Any
+) -> None:
+    """A bug of ours is logged, and nobody is left in a connection that is not read any more."""
+    house = House()
+    ann, bob, cat = (house.irc_client(nick) for nick in ("ann", "bob", "cat"))
+    line = Session.line
+
+    def broken(session: Session, data: bytes) -> None:
+        if session is ann.protocol._session:
+            raise RuntimeError("a bug")
+        line(session, data)
+
+    def take_long() -> None:
+        house.clock.rightNow += 1.0
+
+    monkeypatch.setattr(Session, "line", broken)
+    assert house.irc.turnstile.run(take_long)
+    for client in (ann, bob):
+        client.protocol.dataReceived(b"JOIN #tea\r\n")
+    house.clock.advance(0)
+    logged_failures.expect("a bug")
+    assert ann.transport.disconnected or ann.transport.disconnecting
+    ann.lose()
+    assert bob.numerics() == ["JOIN", "353", "366"]
+    assert house.hub.member("ann") is None
+    assert cat.numerics("PING x") == ["PONG"]
+
+
+def test_who_is_dropped_before_registering_is_no_longer_counted() -> None:
+    """Modern IRC, RPL_LUSERUNKNOWN: 'the number of connections to the server that are currently in
+    an unknown state'."""
+    house = House()
+    client = Client(house)
+    assert house.irc.server.entering == 1
+    client.protocol.pauseProducing()
+    session = client.protocol._session
+    assert isinstance(session, Session)
+    while not session.over:
+        session.send(b"x" * 400 + b"\r\n")
+    client.lose()
+    assert house.irc.server.entering == 0
+
+
 def test_who_a_gateway_stands_for_is_told_to_the_connection_layer() -> None:
     transport = Connected("192.0.2.1")
     house, client = entered(transport)

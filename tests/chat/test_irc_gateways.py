@@ -109,6 +109,7 @@ def test_a_host_that_is_none_is_not_shown(name: str) -> None:
         (None, True, "gw h 198.51.100.7", "This address is no gateway's"),
         ("192.0.2.1", False, "gw h 198.51.100.7", "WEBIRC is taken over TLS alone"),
         ("192.0.2.1", True, "gw h example.org", "WEBIRC without an IP address"),
+        ("192.0.2.1", True, "gw h :fe80::1%a b", "WEBIRC without an IP address"),
         ("192.0.2.1", True, "gw", ""),
     ],
 )

@@ -7,7 +7,7 @@ Unless it is said otherwise the sentences are those of the Modern IRC Client Pro
 from __future__ import annotations
 
 import pytest
-from chat.ircing import Client, House, command, plain
+from chat.ircing import House, command, in_tea, plain
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,16 +16,6 @@ from tcpd.events import LISTS, Mode
 
 S = ":chat.example.net"
 ANN = ":ann!~ann@localhost"
-
-
-def in_tea(*more: str) -> tuple[House, Client, list[Client]]:
-    """A house, who opened #tea, and others who are in it."""
-    house = House()
-    ann = house.irc_client("ann", joined="#tea")
-    others = [house.irc_client(nick, joined="#tea") for nick in more]
-    for client in (ann, *others):
-        client.lines()
-    return house, ann, others
 
 
 # --- which there are ---

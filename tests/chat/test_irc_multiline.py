@@ -216,6 +216,15 @@ def test_a_batch_that_is_left_open() -> None:
     assert fails(ann, "BATCH -1") == ["TIMEOUT 1"]
 
 
+def test_a_batch_of_a_name_that_no_line_can_carry_is_left_open() -> None:
+    """Modern IRC: a parameter that begins with a colon can only be the last one of a line."""
+    house = House(ping=0.0)
+    ann, _, _ = people(house)
+    ann.send("BATCH +:1 draft/multiline #c")
+    house.clock.advance(MOST_SECONDS + 1)
+    assert fails(ann, "@batch=:1 PRIVMSG #c :x") == ["TIMEOUT 1"]
+
+
 @pytest.mark.parametrize(
     ("lines", "answer"),
     [

@@ -7,23 +7,13 @@ Unless it is said otherwise the sentences are those of the Modern IRC Client Pro
 from __future__ import annotations
 
 import pytest
-from chat.ircing import Client, House, command, plain
+from chat.ircing import Client, House, command, in_tea, plain
 
 from tcpd.config.values import Rate
 
 S = ":chat.example.net"
 ANN = ":ann!~ann@localhost"
 BOB = ":bob!~bob@localhost"
-
-
-def in_tea(*more: str) -> tuple[House, Client, list[Client]]:
-    """A house, who opened #tea, and others who are in it."""
-    house = House()
-    ann = house.irc_client("ann", joined="#tea")
-    others = [house.irc_client(nick, joined="#tea") for nick in more]
-    for client in (ann, *others):
-        client.lines()
-    return house, ann, others
 
 
 # --- KICK ---
@@ -284,6 +274,30 @@ def test_who_renames_without_the_capability() -> None:
     _, ann, (bob,) = in_tea("bob")
     assert ann.numerics("RENAME #tea #coffee") == ["PART", "JOIN", "353", "366"]
     assert [command(line) for line in bob.lines()] == ["PART", "JOIN", "353", "366"]
+
+
+def test_a_rename_of_many_has_nobody_wait() -> None:
+    """To tell a thousand people of a thousand each takes seconds: they are told a little in each
+    turn, without saying anything themselves."""
+    house, ann, (bob, carol) = in_tea("bob", "carol")
+    for number in range(600):
+        house.irc_client(f"somebody-with-a-long-name-{number}", joined="#tea")
+    for client in (ann, bob, carol):
+        client.lines()
+
+    def take_long() -> None:
+        house.clock.rightNow += 1.0
+
+    assert house.irc.turnstile.run(take_long)
+    ann.protocol.dataReceived(b"RENAME #tea #coffee\r\n")
+    carol.protocol.dataReceived(b"PART #coffee\r\n")
+    house.irc.flush_set.flush()
+    told = bob.transport.value().decode().split("\r\n")
+    assert [command(line) for line in told[:3]] == ["PART", "JOIN", "PART"]
+    assert told[3:] == [""]
+    names = [line.partition(" :")[2].split() for line in bob.lines() if command(line) == "353"]
+    assert sum(map(len, names)) == 602
+    assert "353" not in [command(line) for line in carol.lines()]
 
 
 def test_rename_in_other_letters() -> None:

@@ -189,6 +189,25 @@ def test_a_file_that_cannot_be_used_leaves_all_as_it_was(tmp_path: Path) -> None
     assert house.daemon.parts.certificates["t"]._context is not context, "reread each time"
 
 
+def test_files_that_options_name_are_reread(tmp_path: Path) -> None:
+    """The message of the day, 'read at the start and at each reload'."""
+    motd = tmp_path / "motd.txt"
+    motd.write_text("tea")
+    same = service("i", "1", "irc", f"motd = {motd}")
+    house = House(same, tmp_path)
+    factory = house.daemon.units["i"].layer.factory
+    assert house.reload(same) == []
+    motd.write_text("coffee")
+    assert house.reload(same) == ["service i: files reread"]
+    assert house.daemon.units["i"].layer.factory is factory
+    assert factory.server.motd == ("coffee",)
+    motd.unlink()
+    with pytest.raises(ConfigError) as caught:
+        house.reload(same)
+    assert "[service:i] motd: cannot read" in caught.value.lines[0]
+    assert factory.server.motd == ("coffee",)
+
+
 def test_a_new_certificate_name_can_be_used_at_once(tmp_path: Path) -> None:
     certificates.make(tmp_path, "one")
     house = House(service("a", "1"), tmp_path)

@@ -13,6 +13,7 @@ from tcpd.config.errors import ConfigError
 from tcpd.config.load import load
 from tcpd.daemon.compose import SECTIONS
 from tcpd.daemon.registry import Kinds
+from tcpd.policy.passwords import PasswordHash
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
@@ -52,3 +53,13 @@ def test_an_example_is_understood(page: str, text: str, tmp_path: Path) -> None:
     except ConfigError as error:
         faults = [line for line in str(error).splitlines() if not ELSEWHERE.search(line)]
     assert faults == []
+
+
+def test_the_passwords_on_the_page_of_irc_are_those_of_its_hashes() -> None:
+    """Who follows it word for word becomes an operator, and a gateway."""
+    text = (DOCS / "howto" / "irc.rst").read_text("utf-8")
+    operator, gateway = map(PasswordHash.parse, re.findall(r"\$scrypt\$\S+", text))
+    (said,) = re.findall(r"^ +/oper ann (\S+)$", text, re.M)
+    assert operator.fits(said)
+    (said,) = re.findall(r"^ +WEBIRC (\S+) ", text, re.M)
+    assert gateway.fits(said)

@@ -46,6 +46,8 @@ def test_an_operator_reloads_and_puts_somebody_out(start: Callable[[str], Daemon
         ann.sendall(b"LINKS\r\nKILL bob :enough\r\n")
         assert b" :0 Teanet\r\n" in receive_until(ann, b" :End of /LINKS list\r\n")
         assert receive_all(bob).endswith(b"ERROR :Closing Link: bob (Killed (ann (enough)))\r\n")
+    # the log is read by a thread of its own
+    daemon.wait_for(lambda line: "KILL" in line)
     refused, granted, *others = (
         line for line in daemon.log if "is not operator" in line or "operator ann" in line
     )

@@ -27,7 +27,7 @@ from zope.interface import implementer
 from tcpd.config.listen import Address, UnixSocket
 from tcpd.config.settings import PolicySettings
 from tcpd.interfaces import IConnection
-from tcpd.net import connection, layer
+from tcpd.net import layer, stages
 from tcpd.net.layer import ConnectionLayer, ListenerFactory
 from tcpd.net.port import LeanPort
 from tcpd.net.reactor import TcpdReactor
@@ -195,4 +195,4 @@ def install() -> None:
 
 
 layer.LeanConnection = NamedConnection  # type: ignore[misc]
-connection.TLSLayer = NamedLayer  # type: ignore[misc]
+stages.TLSLayer = NamedLayer  # type: ignore[misc]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from tcpd.chat.member import Address
@@ -19,6 +20,10 @@ class Edge(Protocol):
 
     def cut(self) -> None:
         """The client does not read: end the connection at once. Called once."""
+
+    def when_there_is_time(self, call: Callable[[], None]) -> None:
+        """Do what takes long and this client has not asked for, a little in each reactor turn for
+        all; never once the conversation is over."""
 
     def facts(self) -> Facts | None:
         """What is known of the connection; ``None`` if nothing is."""

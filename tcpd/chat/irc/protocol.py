@@ -27,11 +27,15 @@ from tcpd.chat.irc.settings import IrcSettings
 from tcpd.chat.irc.sts import tls_port
 from tcpd.chat.outbox import Outbox
 from tcpd.config.errors import SettingError
-from tcpd.interfaces import IConnection, IContext, IReconfigurable, IRefusing, IWebSocketFactory
+from tcpd.interfaces import IConnection, IContext, IRefusing, IRereading, IWebSocketFactory
 from tcpd.net.websocket_settings import IRCV3, WebSocketOptions
 from tcpd.policy.reasons import Refusal
 
 _log = Logger()
+
+#: The longest message of the day: everybody is told it in one go, whose outbox has to bear it.
+_MOTD_LINES = 200
+_MOTD_CHARACTERS = 8192
 
 #: How many times in the time of a ping it is looked who is silent.
 _LOOKS = 4
@@ -121,7 +125,7 @@ class IrcProtocol(DoorProtocol):
             session.finish(f"Ping timeout: {seconds} seconds")
 
 
-@implementer(IReconfigurable, IRefusing, IWebSocketFactory)
+@implementer(IRereading, IRefusing, IWebSocketFactory)
 class IrcFactory(DoorFactory):
     """What the connections of one IRC door share.
 
@@ -154,6 +158,11 @@ class IrcFactory(DoorFactory):
         )
         self.names = ReverseNames(context.reactor, self.clock.seconds)
         self.reconfigure(settings)
+
+    @property
+    def read(self) -> tuple[str, ...] | None:
+        """See :class:`tcpd.interfaces.IRereading`: the message of the day."""
+        return self.server.motd
 
     def reconfigure(self, settings: IrcSettings) -> None:
         """See :class:`tcpd.interfaces.IReconfigurable`."""
@@ -248,4 +257,13 @@ def _motd(path: str) -> tuple[str, ...] | None:
         raise SettingError("motd", f"cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError:
         raise SettingError("motd", f"{path} is not UTF-8; convert it") from None
-    return tuple(line.expandtabs().rstrip() for line in text.splitlines())
+    lines = tuple(line.expandtabs().rstrip() for line in text.splitlines())
+    if "\0" in text:
+        raise SettingError("motd", f"{path} has a NUL in it, which no line of IRC can carry")
+    if len(text) > _MOTD_CHARACTERS or len(lines) > _MOTD_LINES:
+        raise SettingError(
+            "motd",
+            f"{path} is longer than {_MOTD_LINES} lines or {_MOTD_CHARACTERS} characters, and "
+            "whoever connects is told all of it",
+        )
+    return lines

@@ -203,11 +203,7 @@ class Session:
         return self._error(reason.sentence)
 
     def leave(self, reason: str) -> None:
-        if not self._over:
-            self._over = True
-            self._telling = None
-            if self.member is None:
-                self.server.entering -= 1
+        self._stop()
         if self.member is not None:
             self.server.hub.leave(self.member, reason)
 
@@ -220,6 +216,12 @@ class Session:
         if not self._over:
             self.leave(why if reason is None else reason)
             self._close(why)
+
+    def _stop(self) -> None:
+        if not self._over:
+            self._over = True
+            self._telling = None
+            self.server.entering -= self.member is None
 
     def _close(self, why: str) -> None:
         self.outbox.put(self._error(why))
@@ -358,13 +360,11 @@ class Session:
         self.send(write("KILL", self.name, comment, source=str(by), colon=True))
         if self.member is not None:
             self.send(write("QUIT", reason, source=str(self.member.who), colon=True))
-        self._over = True
-        self._telling = None
+        self._stop()
         self._close(reason)
 
     def dropped(self) -> None:
-        self._over = True
-        self._telling = None
+        self._stop()
         self.server.count["dropped"] += 1
         self.edge.cut()
 

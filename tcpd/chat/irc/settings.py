@@ -78,7 +78,8 @@ class IrcSettings:
     motd: str = option(
         PATH,
         "",
-        "A file of text, UTF-8, that is shown to who connects. Empty: there is none.",
+        "A file of text, UTF-8, that is shown to who connects, read at the start and at each "
+        "reload; at most 200 lines. Empty: there is none.",
     )
     admin: tuple[str, ...] = option(
         _ADMIN,

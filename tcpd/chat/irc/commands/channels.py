@@ -12,7 +12,6 @@ from tcpd.chat.irc.commands.refusals import answer_in_room, middle
 from tcpd.chat.irc.listing import Wanted, wanted
 from tcpd.chat.irc.message import LINE_BYTES, Message
 from tcpd.chat.irc.server import LIST_TARGETS
-from tcpd.chat.member import Member
 from tcpd.chat.names import fold
 from tcpd.chat.refused import Code
 from tcpd.chat.room import PREFIXES, Room
@@ -25,6 +24,9 @@ if TYPE_CHECKING:
 # "ERR_BADCHANMASK indicates the supplied channel name is not a valid. This is similar to, but
 # stronger than, ERR_NOSUCHCHANNEL, which indicates that the channel does not exist"
 _OF_JOIN = {Code.BAD_ROOM: numerics.ERR_BADCHANMASK}
+
+#: How many rooms a LIST looks at in a reactor turn: with many masks that takes some milliseconds.
+_IN_A_TURN = 256
 
 
 def _join(session: Session, message: Message) -> None:
@@ -107,7 +109,9 @@ def _listed(session: Session, asked: Wanted, rooms: Sequence[Room]) -> Iterator[
     hub = session.server.hub
     now = session.server.wall_clock()
     yield session.numeric_line(numerics.RPL_LISTSTART, "Channel")
-    for room in rooms:
+    for number, room in enumerate(rooms, 1):
+        if number % _IN_A_TURN == 0:
+            yield b""
         if hub.room(room.name) is not room or room.hides_from(session.member):
             continue
         topic = room.topic
@@ -118,11 +122,20 @@ def _listed(session: Session, asked: Wanted, rooms: Sequence[Room]) -> Iterator[
     yield session.numeric_line(numerics.RPL_LISTEND)
 
 
-def joined(session: Session, member: Member, name: str) -> None:
+def joined(session: Session, room: Room) -> None:
     """The client has come into a room: tell its topic and who is there."""
-    room = member.rooms[fold(name)]
+    tell_first_topic(session, room)
+    tell_first_names(session, room)
+
+
+def tell_first_topic(session: Session, room: Room) -> None:
+    """Tell the topic of a room to a client that has come into it."""
     if room.topic is not None:
         tell_topic(session, room)
+
+
+def tell_first_names(session: Session, room: Room) -> None:
+    """Tell a client that has come into a room who is there, unless it wants to ask for it."""
     if not session.caps & caps.NAMELESS:
         tell_names(session, room)
 
@@ -154,11 +167,10 @@ def _named(session: Session, room: Room) -> Iterator[bytes]:
     space = LINE_BYTES - len(session.numeric_line(numerics.RPL_NAMREPLY, symbol, name, text=""))
     words: list[str] = []
     left = space
-    # a copy, for they may come and go before all are told; not one of pairs, as thousands of new
-    # tuples have the garbage collector look at everything there is
-    members = room.members
-    for member in list(members):
-        ranks = members.get(member)
+    # a copy, for they may come and go before all are told, and of no more than has to be: a client
+    # that does not read keeps it, and thousands of new tuples set off the garbage collector
+    for member in list(room.members):
+        ranks = room.members.get(member)
         if ranks is None or member.gone or (member.invisible and not inside):
             continue
         word = str(member.who) if full else member.nick

@@ -111,9 +111,10 @@ def _address(text: str) -> Address | None:
         address = ipaddress.ip_address(text)
     except ValueError:
         return None
-    if address.version == 6 and address.ipv4_mapped is not None:
-        return address.ipv4_mapped
-    return address
+    if address.version == 4:
+        return address
+    # a zone may be any text, and means something on one machine alone
+    return address.ipv4_mapped or (None if address.scope_id else address)
 
 
 COMMANDS = {

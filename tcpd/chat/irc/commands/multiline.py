@@ -74,7 +74,8 @@ def takes(session: Session, message: Message) -> bool:
             return True
         return False
     if not batch.failed and session.server.clock() - batch.since > MOST_SECONDS:
-        _fail(session, batch, "TIMEOUT", batch.name, text="The batch was left open for too long")
+        text = "The batch was left open for too long"
+        _fail(session, batch, "TIMEOUT", middle(batch.name), text=text)
     if message.command == "BATCH":
         return False
     if part:

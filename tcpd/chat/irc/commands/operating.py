@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 from tcpd.chat.irc import caps, numerics
@@ -12,7 +13,9 @@ from tcpd.chat.irc.commands.refusals import answer_in_room, middle
 from tcpd.chat.irc.message import Message, write
 from tcpd.chat.irc.server import TARGETS
 from tcpd.chat.member import Member
+from tcpd.chat.names import fold
 from tcpd.chat.refused import Code
+from tcpd.chat.room import Room
 from tcpd.events import Invited, Joined, RoomRenamed
 
 if TYPE_CHECKING:
@@ -70,7 +73,7 @@ def happened(session: Session, member: Member, event: Joined | Invited | RoomRen
     """Answer what came to pass with the client and a room; called behind the event."""
     match event:
         case Joined():
-            channels.joined(session, member, event.room)
+            channels.joined(session, member.rooms[fold(event.room)])
         case Invited():
             _invited(session, member, event)
         case RoomRenamed():
@@ -122,7 +125,18 @@ def _renamed(session: Session, member: Member, event: RoomRenamed) -> None:
     session.send(write("PART", event.room, *reason, source=who, colon=bool(reason)))
     more = ("*", member.real_name) if caps.EXTENDED_JOIN in session.caps else ()
     session.send(write("JOIN", event.name, *more, source=who, colon=bool(more)))
-    channels.joined(session, member, event.name)
+    room = member.rooms[fold(event.name)]
+    if event.who.id == member.id:
+        channels.joined(session, room)
+        return
+    # each of a room is told of all of them, who may be thousands
+    channels.tell_first_topic(session, room)
+    session.edge.when_there_is_time(partial(_tell_names, session, member, room))
+
+
+def _tell_names(session: Session, member: Member, room: Room) -> None:
+    if member in room.members:
+        channels.tell_first_names(session, room)
 
 
 COMMANDS = {
