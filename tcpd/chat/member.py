@@ -179,7 +179,8 @@ class Member:
     ) -> None:
         self.id = id
         self.nick = nick
-        self.key = fold(nick)
+        key = fold(nick)
+        self.key = nick if key == nick else key
         self.host = host
         self.user = profile.user
         self.real_name = profile.real_name
