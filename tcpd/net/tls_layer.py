@@ -147,9 +147,12 @@ class TLSLayer:
     def connectionLost(self, reason: Failure) -> None:
         """The connection is gone."""
         self._over = True
-        protocol, self.protocol = self.protocol, None  # or only the garbage collector finds both
+        # or only the garbage collector finds them: a failure has the frames that it came up in, and
+        # those have this layer
+        protocol, self.protocol = self.protocol, None
+        own, self._reason = self._reason, None
         if protocol is not None:
-            protocol.connectionLost(self._reason or reason)
+            protocol.connectionLost(own or reason)
 
     def has_more(self) -> bool:
         """Whether the end of the handshake came together with words for the protocol."""
