@@ -11,8 +11,8 @@ from __future__ import annotations
 import gc
 
 #: How many more objects were made than taken away before the youngest are looked at; how often that
-#: is done before those who outlived it are, and that before all are. What does leave cycles, such as
-#: the far side of ``forward`` with a dozen objects a connection, then waits in some ten megabytes.
+#: is done before those who outlived it are, and that before all are. What does leave cycles (the
+#: far side of ``forward``: a dozen objects a connection) then waits in some ten megabytes.
 _YOUNG, _MIDDLE, _OLD = 5_000, 10, 4
 
 
