@@ -252,7 +252,8 @@ class Delivery:
         if event.kind is not Kind.TAGS:
             self.counters.messages += 1
             if everybody:
-                room.history.append(event)
+                # what clients tell each other beside it is of no use later, and may be long
+                room.history.append(replace(event, tags=()) if event.tags else event)
         audience = dict.fromkeys(
             room.members if event.least is None else room.ranked(Rank.of(event.least))
         )

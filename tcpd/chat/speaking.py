@@ -68,7 +68,7 @@ class Speaking(Accepting):
         refused = _unsayable_lines(lines, kind)
         if refused is not None:
             return refused
-        head = self._spoken(member)
+        head = self._spoken(member, kind)
         text, lines = _whole(lines)
         return self._accept(SaidMore(*head, room.name, text, kind, tags, lines, least, speaker))
 
@@ -100,7 +100,7 @@ class Speaking(Accepting):
         refused = _unsayable_lines(lines, kind)
         if refused is not None:
             return refused
-        head = self._spoken(member)
+        head = self._spoken(member, kind)
         text, lines = _whole(lines)
         return self._accept(PrivateSaid(*head, whom.who, text, kind, tags, lines))
 
@@ -148,9 +148,10 @@ class Speaking(Accepting):
             return Refused(Code.BANNED, f"you are banned from {room.name}")
         return room
 
-    def _spoken(self, member: Member) -> tuple[EventId, float, Who]:
+    def _spoken(self, member: Member, kind: Kind = Kind.MESSAGE) -> tuple[EventId, float, Who]:
         head = self._head(member)
-        member.spoke = head[1]
+        if kind is not Kind.TAGS:  # that somebody types is told by a program
+            member.spoke = head[1]
         return head
 
 

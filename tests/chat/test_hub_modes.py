@@ -18,10 +18,13 @@ from tcpd.events import (
     HostChanged,
     Invited,
     Joined,
+    Kind,
+    Line,
     Mode,
     ModesChanged,
     RealNameSet,
     RoomRenamed,
+    SaidMore,
     WentAway,
 )
 
@@ -577,3 +580,25 @@ def test_who_has_a_rank_is_found_among_all(house: bool) -> None:
             room.members[member] = ranks
     for least in (Rank.VOICE, Rank.HALF_OPERATOR, Rank.OPERATOR):
         assert room.ranked(least) == [each for each in room.members if room.rank(each) >= least]
+
+
+def test_that_somebody_types_is_nothing_that_they_say() -> None:
+    """WHOIS tells for how long somebody has said nothing."""
+    chat = Chat()
+    ann = chat.enter("ann", "#tea")
+    chat.now += 60
+    typing = (("+typing", "active"),)
+    assert chat.hub.say_more(ann, "#tea", (), Kind.TAGS, tags=typing) is None
+    assert ann.spoke == chat.now - 60
+    assert chat.hub.say_more(ann, "#tea", (Line("hi"),), tags=typing) is None
+    assert ann.spoke == chat.now
+
+
+def test_tags_are_not_kept_with_what_was_said() -> None:
+    """Each message may have 4 KB of them."""
+    chat = Chat()
+    ann = chat.enter("ann", "#tea")
+    assert chat.hub.say_more(ann, "#tea", (Line("hi"),), tags=(("+x", "y"),)) is None
+    (said,) = ann.rooms["#tea"].history
+    assert isinstance(said, SaidMore)
+    assert (said.text, said.tags) == ("hi", ())
