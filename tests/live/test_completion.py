@@ -205,10 +205,11 @@ def zsh(tmp_path: Path) -> Iterator[Screen]:
 
 
 def zsh_makes(zsh: Screen, line: str, wanted: str) -> None:
-    """Type a line and Tab, see what becomes of it, and take it back."""
+    """Type a line and Tab, see what becomes of it, and take it back: by C-u, for C-c would throw away
+    what is typed before it has been dealt with."""
     zsh.type(f"tcpd-ctl {line}\t")
     zsh.shows(lambda lines: any(each.strip() == f"$ tcpd-ctl {wanted}" for each in lines))
-    zsh.keys("C-c")
+    zsh.keys("C-u")
     zsh.type("clear\n")
     zsh.shows(lambda lines: not has("tcpd-ctl")(lines))
 
@@ -226,12 +227,12 @@ def test_zsh_knows_every_command_and_its_options(zsh: Screen) -> None:
     zsh.type("tcpd-ctl \t")
     lines = zsh.shows(has("probe"))
     assert all(any(line.split()[:1] == [name] for line in lines) for name in NAMES)
-    zsh.keys("C-c")
+    zsh.keys("C-u")
     for command in COMMANDS:
         zsh.type(f"clear\ntcpd-ctl {command.name} -\t")
         flags = {flag for option in command.options for flag in option.flags}
         zsh.shows(lambda lines, flags=flags: flags <= set(" ".join(lines).split()))
-        zsh.keys("C-c")
+        zsh.keys("C-u")
 
 
 def test_zsh_asks_the_daemon_for_names(zsh: Screen, start: Callable[[str], Daemon]) -> None:
