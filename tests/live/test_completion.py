@@ -205,8 +205,8 @@ def zsh(tmp_path: Path) -> Iterator[Screen]:
 
 
 def zsh_makes(zsh: Screen, line: str, wanted: str) -> None:
-    """Type a line and Tab, see what becomes of it, and take it back: by C-u, for C-c would throw away
-    what is typed before it has been dealt with."""
+    """Type a line and Tab, see what becomes of it, and take it back: by C-u, for C-c would throw
+    away what is typed before it has been dealt with."""
     zsh.type(f"tcpd-ctl {line}\t")
     zsh.shows(lambda lines: any(each.strip() == f"$ tcpd-ctl {wanted}" for each in lines))
     zsh.keys("C-u")
