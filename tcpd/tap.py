@@ -28,10 +28,10 @@ from tcpd.daemon.logs import LogFault
 from tcpd.daemon.registry import KindError, Kinds
 from tcpd.daemon.reload import Reloader
 from tcpd.daemon.surroundings import Surroundings
-from tcpd.daemon.versions import version_of
 from tcpd.net.listeners import ListenError
 from tcpd.ops import catalogue
 from tcpd.ops.garbage import settle
+from tcpd.ops.versions import version_of
 
 _log = Logger()
 

@@ -16,7 +16,7 @@ import pytest
 
 from tcpd.ctl.client import Control, Unreachable, find_socket
 from tcpd.ctl.main import _parser, _unescape, main
-from tcpd.daemon.versions import version_of
+from tcpd.ops.versions import version_of
 from tcpd.policy.passwords import verify_password
 
 

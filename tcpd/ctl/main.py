@@ -138,7 +138,7 @@ class _Version(argparse.Action):
     """Looks the version up only when it is asked for: that takes longer than all the rest."""
 
     def __call__(self, parser: argparse.ArgumentParser, namespace: object, *_: object) -> NoReturn:
-        from tcpd.daemon.versions import version_of
+        from tcpd.ops.versions import version_of
 
         _out(f"tcpd-ctl {version_of('tcpd')}")
         parser.exit()

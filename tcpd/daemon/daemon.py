@@ -28,7 +28,6 @@ from tcpd.daemon.metrics import metrics
 from tcpd.daemon.reconfiguration import Reconfiguration
 from tcpd.daemon.supervision import Load, Supervision
 from tcpd.daemon.surroundings import Surroundings
-from tcpd.daemon.versions import version_of
 from tcpd.net.directory import ServiceEntry
 from tcpd.net.layer import ConnectionLayer
 from tcpd.net.service import ListeningService
@@ -36,6 +35,7 @@ from tcpd.ops import catalogue
 from tcpd.ops.follow import Followers
 from tcpd.ops.lag import ReactorLag
 from tcpd.ops.levels import Threshold
+from tcpd.ops.versions import version_of
 from tcpd.policy.reasons import End
 from tcpd.wire.safe_text import escape_controls
 

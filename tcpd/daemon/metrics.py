@@ -14,12 +14,12 @@ from tcpd.config.listen import LISTENERS, Listener
 from tcpd.config.settings import POLICY, PolicySettings, Settings
 from tcpd.daemon.certificates import shown
 from tcpd.daemon.internal import Internal
-from tcpd.daemon.versions import version_of
 from tcpd.net.datagram import Drop
 from tcpd.ops.exposition import Exposition
 from tcpd.ops.figures import CertificateFigures, Figures, Words
 from tcpd.ops.metrics import VERSIONS
 from tcpd.ops.site import Answer, OperatorSite, text
+from tcpd.ops.versions import version_of
 from tcpd.policy.reasons import End, Refusal
 
 if TYPE_CHECKING:

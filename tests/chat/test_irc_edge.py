@@ -67,7 +67,7 @@ def entered(transport: Connected) -> tuple[House, Client]:
     [
         ("192.0.2.1", "192.0.2.1"),
         ("2001:db8::1", "2001:db8::1"),
-        ("::ffff:0:1", "0::ffff:0:1"),
+        ("::abcd", "0::abcd"),
         ("::1", "localhost"),
         (None, "localhost"),
     ],

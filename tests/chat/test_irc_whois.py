@@ -114,13 +114,13 @@ def test_addresses_are_told_to_oneself_and_to_operators() -> None:
     house = House()
     ann = house.irc_client("ann")
     bob = house.irc_client("bob")
-    member(house, "bob").address = ipaddress.ip_address("::ffff:0:1")
+    member(house, "bob").address = ipaddress.ip_address("::abcd")
     asked = "WHO bob %i"
     assert "338" not in by_number(ann.send("WHOIS bob"))
     assert ann.send(asked)[0].endswith(" 255.255.255.255")
-    told = "bob 0::ffff:0:1 :Is actually using host"
+    told = "bob 0::abcd :Is actually using host"
     assert by_number(bob.send("WHOIS bob"))["338"] == told
-    assert bob.send(asked)[0].endswith(" 0::ffff:0:1")
+    assert bob.send(asked)[0].endswith(" 0::abcd")
     house.hub.set_server_operator(member(house, "ann"), True)
     assert by_number(ann.send("WHOIS bob"))["338"] == told
     bob.send("QUIT")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ from tcpd.chat.outbox import Outbox
 from tcpd.config.errors import SettingError
 from tcpd.interfaces import IConnection, IContext, IRefusing, IRereading, IWebSocketFactory
 from tcpd.net.websocket_settings import IRCV3, WebSocketOptions
+from tcpd.ops.versions import version_of
 from tcpd.policy.reasons import Refusal
 
 _log = Logger()
@@ -144,7 +144,7 @@ class IrcFactory(DoorFactory):
         self.server = IrcServer(
             service=self.service,
             name=self.server_name,
-            version=f"tcpd-{metadata.version('tcpd')}",
+            version=f"tcpd-{version_of('tcpd')}",
             hub=self.hub,
             settings=settings,
             motd=None,

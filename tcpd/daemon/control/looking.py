@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from tcpd.daemon.certificates import Shown, shown
 from tcpd.daemon.control.answer import Told, moment, operator_command, pairs, table
-from tcpd.daemon.versions import version_of
 from tcpd.line.command import Command
 from tcpd.ops.amounts import size, span
+from tcpd.ops.versions import version_of
 from tcpd.wire.safe_text import escape_controls
 
 if TYPE_CHECKING:
