@@ -209,7 +209,7 @@ def test_a_stop_says_goodbye(daemon: Daemon) -> None:
 
 
 def test_one_that_answers_no_ping_is_let_go(launch: Callable[[str], Daemon]) -> None:
-    daemon = launch(CONFIG.replace("protocol = talk", "protocol = talk\nwebsocket_ping = 300ms"))
+    daemon = launch(CONFIG.replace("protocol = talk", "protocol = talk\nwebsocket_ping = 2s"))
     ws = WSConnection(ConnectionType.CLIENT)
     with browse(daemon) as other, daemon.connect("talk", "websocket") as client:
         client.sendall(ws.send(Request(host="x", target="/")))
