@@ -42,10 +42,23 @@ def test_whois_may_name_this_server(server: str) -> None:
 
 
 def test_whois_of_another_server() -> None:
-    """Modern IRC, ERR_NOSUCHSERVER: '<client> <server name> :No such server'."""
+    """Modern IRC, ERR_NOSUCHSERVER: '<client> <server name> :No such server'. The end follows, for
+    which clients wait."""
     ann = House().irc_client("ann")
     assert ann.send("WHOIS irc.example.org ann") == [
-        f"{SERVER} 402 ann irc.example.org :No such server"
+        f"{SERVER} 402 ann irc.example.org :No such server",
+        f"{SERVER} 318 ann ann :End of /WHOIS list",
+    ]
+
+
+@pytest.mark.parametrize("line", ["WHOIS nope nope", "WHOIS NOPE nope", "WHOIS nope nope,ann"])
+def test_whois_of_nobody_on_their_own_server(line: str) -> None:
+    """Clients write WHOIS nick nick to ask the server that the person is on. With nobody of that
+    name, it is the nickname that does not exist: ERR_NOSUCHNICK, and the end."""
+    ann = House().irc_client("ann")
+    assert ann.send(line) == [
+        f"{SERVER} 401 ann nope :No such nick/channel",
+        f"{SERVER} 318 ann nope :End of /WHOIS list",
     ]
 
 
@@ -190,7 +203,7 @@ def test_whowas_nobody() -> None:
         f"{SERVER} 369 ann bob :End of WHOWAS",
     ]
     assert ann.numerics("WHOWAS") == ["431"]
-    assert ann.numerics("WHOWAS bob 1 irc.example.org") == ["402"]
+    assert ann.numerics("WHOWAS bob 1 irc.example.org") == ["402", "369"]
 
 
 def test_userhost() -> None:

@@ -61,11 +61,13 @@ def is_here(session: Session, name: str) -> bool:
 
 
 def _of_server(
-    tell: Callable[[Session], None], place: int = 0
+    tell: Callable[[Session], None], place: int = 0, end: str | None = None
 ) -> Callable[[Session, Message], None]:
     """A command that may name a server, and there is but this one.
 
     :param place: which parameter names it.
+    :param end: the numeric that ends the answer in any case; ``None`` where ERR_NOSUCHSERVER
+        stands for all of it.
     """
 
     def call(session: Session, message: Message) -> None:
@@ -74,6 +76,8 @@ def _of_server(
             session.numeric(numerics.ERR_NOSUCHSERVER, middle(name))
         else:
             tell(session)
+        if end is not None:
+            session.numeric(end)
 
     return call
 
@@ -106,7 +110,6 @@ def _info(session: Session) -> None:
         "HELP lists the commands.",
     ):
         session.numeric(numerics.RPL_INFO, text=line)
-    session.numeric(numerics.RPL_ENDOFINFO)
 
 
 def _time(session: Session) -> None:
@@ -126,8 +129,7 @@ def _links(session: Session, message: Message) -> None:
     *asked, mask = message.params[:2] or ("*",)
     if asked and not is_here(session, asked[0]):
         session.numeric(numerics.ERR_NOSUCHSERVER, middle(asked[0]))
-        return
-    if glob(mask, server.name):
+    elif glob(mask, server.name):
         name = server.name
         session.numeric(numerics.RPL_LINKS, name, name, text=f"0 {server.settings.network}")
     session.numeric(numerics.RPL_ENDOFLINKS, middle(mask))
@@ -136,11 +138,10 @@ def _links(session: Session, message: Message) -> None:
 def _stats(session: Session, message: Message) -> None:
     """STATS <query> [<server>]: ``u``, how long the server runs. The rest is the operator's."""
     query, *asked = message.params[:2]
+    letter = middle(query)[:1]
     if asked and not is_here(session, asked[0]):
         session.numeric(numerics.ERR_NOSUCHSERVER, middle(asked[0]))
-        return
-    letter = middle(query)[:1]
-    if letter == "u":
+    elif letter == "u":
         server = session.server
         minutes, seconds = divmod(max(0, int(server.wall_clock() - server.created)), 60)
         hours, minutes = divmod(minutes, 60)
@@ -166,7 +167,10 @@ COMMANDS = {
         help=("VERSION [<server>]", "Tells the version of the server, and what there is here."),
     ),
     "ADMIN": Command(_of_server(_admin), help=("ADMIN [<server>]", "Tells who runs the server.")),
-    "INFO": Command(_of_server(_info), help=("INFO [<server>]", "Tells what the server is.")),
+    "INFO": Command(
+        _of_server(_info, end=numerics.RPL_ENDOFINFO),
+        help=("INFO [<server>]", "Tells what the server is."),
+    ),
     "TIME": Command(_of_server(_time), help=("TIME [<server>]", "Tells the server's time.")),
     "USERS": Command(
         _of_server(_users),

@@ -24,6 +24,7 @@ from tcpd.chat.irc.commands.who import (
 from tcpd.chat.irc.commands.wrapping import wrapped
 from tcpd.chat.irc.message import Message
 from tcpd.chat.member import Member
+from tcpd.chat.names import fold
 from tcpd.chat.past import Gone
 
 if TYPE_CHECKING:
@@ -40,11 +41,11 @@ def _whois(session: Session, message: Message) -> None:
     if not nick:
         session.numeric(numerics.ERR_NONICKNAMEGIVEN)
         return
-    if server and not is_here(session, server[0]):
-        session.numeric(numerics.ERR_NOSUCHSERVER, middle(server[0]))
-        return
     whom = session.server.hub.member(nick)
-    if whom is None:
+    # "WHOIS nick nick" asks the server that the nickname is on, which is this one or none
+    if server and not is_here(session, server[0]) and fold(server[0]) != fold(nick):
+        session.numeric(numerics.ERR_NOSUCHSERVER, middle(server[0]))
+    elif whom is None:
         session.numeric(numerics.ERR_NOSUCHNICK, middle(nick))
     else:
         session.tell(_told(session, whom))
@@ -106,14 +107,17 @@ def _whowas(session: Session, message: Message) -> None:
         return
     if len(message.params) > 2 and not is_here(session, message.params[2]):
         session.numeric(numerics.ERR_NOSUCHSERVER, middle(message.params[2]))
-        return
+    else:
+        _tell_past(session, nick, _count(message.params[1]) if len(message.params) > 1 else None)
+    session.numeric(numerics.RPL_ENDOFWHOWAS, middle(nick))
+
+
+def _tell_past(session: Session, nick: str, most: int | None) -> None:
     found = session.server.hub.past.of(nick)
-    most = _count(message.params[1]) if len(message.params) > 1 else None
     for gone in found[:most]:
         _tell_gone(session, gone)
     if not found:
         session.numeric(numerics.ERR_WASNOSUCHNICK, middle(nick))
-    session.numeric(numerics.RPL_ENDOFWHOWAS, middle(nick))
 
 
 def _count(text: str) -> int | None:
