@@ -124,6 +124,10 @@ class IConnection(Interface):
         "connection is in the clear."
     )
     can_start_tls = Attribute("bool: whether start_tls() may be called now.")
+    ended = Attribute(
+        "tcpd.policy.reasons.End | None: why the connection ends or has ended; None before. Known "
+        "when connectionLost() is called."
+    )
 
     def facts():
         """Gather all that is known of the connection, its three-way handshake included.

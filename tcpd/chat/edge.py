@@ -15,7 +15,6 @@ from functools import partial
 from typing import Any, Protocol
 
 from twisted.internet import protocol
-from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import (
     IDelayedCall,
     IHalfCloseableProtocol,
@@ -29,6 +28,7 @@ from zope.interface import implementer
 from tcpd.chat.hub import Hub
 from tcpd.chat.member import Member
 from tcpd.chat.outbox import FlushSet, Outbox
+from tcpd.chat.quitting import ended_for, lost_by
 from tcpd.chat.turnstile import Turnstile
 from tcpd.config.values import Rate
 from tcpd.handshake.facts import Facts
@@ -186,7 +186,8 @@ class DoorProtocol(protocol.Protocol):
         # each has the other, which only the garbage collector would find out
         session, self._session = self._session, None
         if session is not None:
-            why = "" if reason.check(ConnectionDone) else "connection lost"
+            connection: Any = IConnection(self.transport, None)
+            why = lost_by(None if connection is None else connection.ended, reason)
             self._factory.turnstile.run(partial(session.leave, why))
 
     def pauseProducing(self) -> None:
@@ -209,7 +210,7 @@ class DoorProtocol(protocol.Protocol):
         self._end()
         if self._session is None:
             return waiting
-        self._session.leave(reason.sentence if reason is End.SHUTDOWN else "")
+        self._session.leave(ended_for(reason))
         return waiting + self._session.last_words(reason)
 
     # --- lines ---

@@ -126,6 +126,10 @@ class Connection(Stages):
         """Whether it is a proxy's own, such as a health check, or of a client without address."""
         return self.proxy is not None and self.proxy.address == self._endpoint_address
 
+    @property
+    def ended(self) -> End | None:
+        return self._end
+
     def facts(self) -> Facts:
         return gather(self)
 

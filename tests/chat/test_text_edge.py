@@ -299,7 +299,11 @@ def test_a_client_that_closes_its_side_is_served_to_the_end() -> None:
     screen = ann.screen()
     assert screen[-2:] == ["  In #lobby (2): bob, ann", "Goodbye."]
     assert ann.transport.disconnecting
-    assert bob.screen() == ["* ann joined #lobby", "#lobby <ann> hello", "* ann left the chat"]
+    assert bob.screen() == [
+        "* ann joined #lobby",
+        "#lobby <ann> hello",
+        "* ann left the chat: Connection closed",
+    ]
 
 
 def test_a_last_line_without_its_end_counts() -> None:
@@ -308,7 +312,7 @@ def test_a_last_line_without_its_end_counts() -> None:
     ann = house.client("ann")
     ann.send(b"hello")
     ann.protocol.readConnectionLost()
-    assert bob.screen()[-2:] == ["#lobby <ann> hello", "* ann left the chat"]
+    assert bob.screen()[-2:] == ["#lobby <ann> hello", "* ann left the chat: Connection closed"]
 
 
 def test_half_close_in_a_flood() -> None:
@@ -320,7 +324,11 @@ def test_half_close_in_a_flood() -> None:
     for _ in range(5):
         house.clock.advance(1.1)
     assert ann.transport.disconnecting
-    assert bob.screen()[-3:] == ["#lobby <ann> one", "#lobby <ann> two", "* ann left the chat"]
+    assert bob.screen()[-3:] == [
+        "#lobby <ann> one",
+        "#lobby <ann> two",
+        "* ann left the chat: Connection closed",
+    ]
 
 
 def test_half_close_without_a_nickname() -> None:
@@ -337,11 +345,11 @@ def test_a_lost_connection() -> None:
     ann, bob = house.client("ann"), house.client("bob")
     ann.screen()
     bob.protocol.connectionLost(Failure(ConnectionLost()))
-    assert ann.screen() == ["* bob left the chat: connection lost"]
+    assert ann.screen() == ["* bob left the chat: Read error: connection lost"]
     again = house.client("bob")
     ann.screen()
     again.lose()
-    assert ann.screen() == ["* bob left the chat"]
+    assert ann.screen() == ["* bob left the chat: Connection closed"]
 
 
 def test_the_farewell() -> None:

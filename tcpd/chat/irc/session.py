@@ -23,6 +23,7 @@ from tcpd.chat.irc.server import IrcServer
 from tcpd.chat.irc.unreadable import tell_unreadable
 from tcpd.chat.member import Address, Member
 from tcpd.chat.outbox import Outbox
+from tcpd.chat.quitting import CLOSED
 from tcpd.config.values import Rate
 from tcpd.events import Event, Invited, Joined, PrivateSaid, RoomRenamed, Who
 from tcpd.policy.buckets import TokenBucket
@@ -192,7 +193,7 @@ class Session:
             self._put(line)
 
     def finished(self) -> None:
-        self.finish("Client Quit")
+        self.finish(CLOSED)
 
     def too_late(self) -> None:
         # it may be one since the last line: a password takes its time

@@ -14,6 +14,7 @@ from tcpd.chat.hub import Hub
 from tcpd.chat.member import Format, Member, Profile
 from tcpd.chat.names import fold
 from tcpd.chat.outbox import Outbox
+from tcpd.chat.quitting import CLOSED
 from tcpd.chat.refused import Code, Refused
 from tcpd.chat.room import PREFIXES, Room
 from tcpd.chat.split import room_for, split_message
@@ -128,7 +129,7 @@ class Session:
 
     def finished(self) -> None:
         """The client has said all it had to say."""
-        self.finish("Goodbye.")
+        self.finish("Goodbye.", CLOSED)
 
     def too_late(self) -> None:
         """The client gave no nickname."""

@@ -1,0 +1,99 @@
+"""Why somebody has left who did not say so, as the others read it."""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import Any
+
+import pytest
+from chat.ircing import House
+from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
+from twisted.python.failure import Failure
+
+from tcpd.chat.quitting import ended_for, lost_by
+from tcpd.policy.reasons import End
+
+
+def lost(cause: OSError | None = None) -> Failure:
+    error = ConnectionLost()
+    error.__cause__ = cause
+    return Failure(error)
+
+
+RESET = OSError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
+
+
+@pytest.mark.parametrize(
+    ("reason", "failure", "said"),
+    [
+        (None, Failure(ConnectionDone()), "Connection closed"),
+        (End.CLIENT, Failure(ConnectionDone()), "Connection closed"),
+        (End.SERVER, Failure(ConnectionDone()), "Connection closed"),
+        (None, lost(), "Read error: connection lost"),
+        (End.LOST, lost(), "Read error: connection lost"),
+        (None, lost(RESET), "Read error: Connection reset by peer"),
+        (End.LOST, lost(RESET), "Read error: Connection reset by peer"),
+        (End.SERVER, Failure(ValueError("of TLS")), "Read error: connection lost"),
+        (End.STALLED, Failure(ConnectionAborted()), "Write timeout"),
+        (End.SLOW_READER, Failure(ConnectionAborted()), "SendQ exceeded"),
+    ],
+)
+def test_what_the_others_read_of_a_connection_that_is_gone(
+    reason: End | None, failure: Failure, said: str
+) -> None:
+    assert lost_by(reason, failure) == said
+
+
+#: Those that end a connection before there is a member.
+_BEFORE = {
+    End.FIRST_BYTE,
+    End.REFUSED,
+    End.PROXY_FAILED,
+    End.PROXY_TIMEOUT,
+    End.TLS_FAILED,
+    End.TLS_TIMEOUT,
+    End.WEBSOCKET_TIMEOUT,
+    End.LOST,
+}
+
+
+@pytest.mark.parametrize("reason", sorted(set(End) - _BEFORE))
+def test_no_reason_speaks_to_who_has_left(reason: End) -> None:
+    """The sentences of :class:`End` say "you" to the client; the others read of a third person."""
+    assert "you" not in ended_for(reason).split()
+
+
+@pytest.mark.parametrize(
+    ("end", "said"),
+    [
+        (lambda ann: ann.protocol.readConnectionLost(), "Connection closed"),
+        (lambda ann: ann.lose(), "Connection closed"),
+        (
+            lambda ann: ann.protocol.connectionLost(lost(RESET)),
+            "Read error: Connection reset by peer",
+        ),
+        (lambda ann: ann.protocol.farewell(End.SHUTDOWN), "the server is shutting down"),
+        (lambda ann: ann.protocol.farewell(End.KICKED), "Disconnected by an operator"),
+        (lambda ann: ann.protocol.farewell(End.PING_TIMEOUT), "Ping timeout"),
+        (lambda ann: ann.send("QUIT"), "Quit: "),
+    ],
+)
+def test_the_others_read_what_happened(end: Any, said: str) -> None:
+    """Modern IRC, "QUIT message": "When connections are terminated by a client-sent QUIT command,
+    servers SHOULD prepend <reason> with the ASCII string "Quit: "": nothing else looks like it."""
+    house = House()
+    bob = house.irc_client("bob", joined="#tea")
+    ann = house.irc_client("ann", joined="#tea")
+    bob.lines()
+    end(ann)
+    ann.lose()
+    assert bob.lines() == [f":ann!~ann@localhost QUIT :{said}"]
+
+
+def test_the_end_of_the_stream_is_said_to_the_client_too() -> None:
+    house = House()
+    ann = house.irc_client("ann")
+    ann.protocol.readConnectionLost()
+    assert ann.lines() == ["ERROR :Closing Link: ann (Connection closed)"]
+    assert ann.closed
