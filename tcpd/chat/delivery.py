@@ -346,6 +346,8 @@ class Delivery:
                 if whom is None or whom not in room.members:
                     continue
             room.apply(change, whom, event.who, event.time)
+            if change.adding and change.mode is Mode.BAN:
+                room.take_back_invitations(change, self.members)
             made.append(change)
         if made:
             self._send_room(replace(event, changes=tuple(made)), room)
@@ -354,11 +356,11 @@ class Delivery:
     def _invited(self, event: Invited) -> Member | None:
         room = self.rooms.get(fold(event.room))
         whom = self.members.get(event.whom.id)
-        if room is None or whom is None:
+        if whom is None:
             return None
         member = self.members.get(event.who.id)
-        operators = room.ranked(Rank.HALF_OPERATOR)
-        if member in operators and whom not in room.members:
+        operators = [] if room is None else room.ranked(Rank.HALF_OPERATOR)
+        if room is not None and member in operators and whom not in room.members:
             room.invited.pop(whom.id, None)
             room.invited[whom.id] = None
             if len(room.invited) > self.settings.bans_per_room:

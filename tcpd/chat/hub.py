@@ -357,10 +357,10 @@ class Hub(Moderating, Speaking):
 
 def _closed(room: Room, member: Member, key: str) -> Refused | None:
     """Why a member cannot come into a room, if they cannot."""
-    if room.is_banned(member):
-        return Refused(Code.BANNED, f"you are banned from {room.name}")
     if member.id in room.invited:
         return None
+    if room.is_banned(member):
+        return Refused(Code.BANNED, f"you are banned from {room.name}")
     if room.has(Mode.INVITE_ONLY) and not room.lists_member(Mode.INVITED, member):
         return Refused(Code.NEEDS_INVITATION, f"{room.name} takes only those who were invited")
     modes = room.modes

@@ -130,20 +130,27 @@ class Moderating(Accepting):
     def invite(self, member: Member, name: str, nick: str) -> Refused | None:
         """Ask somebody into a room one is in. For operators and half-operators where it is ``+i``.
 
-        Who was asked by one of these may come in although it has a key, is full, or takes nobody
-        uninvited; from others it is no more than a message.
+        An invitation by one of these lets in once, whatever bars the way; from others it is only a
+        message. So is one into a room that does not exist (RFC 2812 section 3.2.7).
         """
         room = self._own_room(member, name)
         if isinstance(room, Refused):
-            return room
-        if room.has(Mode.INVITE_ONLY) and room.rank(member) < Rank.HALF_OPERATOR:
-            return Refused(Code.NOT_OPERATOR, f"you are not an operator of {room.name}")
+            if room.code is not Code.NO_SUCH_ROOM:
+                return room
+            try:
+                shown = room_name(name)
+            except BadName as error:
+                return Refused(Code.BAD_ROOM, str(error))
+        else:
+            shown = room.name
+            if room.has(Mode.INVITE_ONLY) and room.rank(member) < Rank.HALF_OPERATOR:
+                return Refused(Code.NOT_OPERATOR, f"you are not an operator of {shown}")
         whom = self._present(nick)
         if isinstance(whom, Refused):
             return whom
-        if whom in room.members:
-            return Refused(Code.ALREADY_THERE, f"{whom.nick} is in {room.name} already")
-        return self._accept(Invited(*self._head(member), room.name, whom.who))
+        if isinstance(room, Room) and whom in room.members:
+            return Refused(Code.ALREADY_THERE, f"{whom.nick} is in {shown} already")
+        return self._accept(Invited(*self._head(member), shown, whom.who))
 
     def rename_room(self, member: Member, name: str, new: str, reason: str = "") -> Refused | None:
         """Give a room another name. For operators."""

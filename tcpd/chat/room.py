@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING
@@ -231,6 +232,18 @@ class Room:
             modes.flags |= {mode}
         else:
             modes.flags -= {mode}
+
+    def take_back_invitations(self, ban: Change, members: Mapping[str, Member]) -> None:
+        """Forget the invitations of those whom a new ban keeps out: the later word holds.
+
+        :param ban: just applied.
+        :param members: by id; an invitation of who has left goes, too.
+        """
+        listed = self.bans[Mask.of(ban.argument).key]
+        for id in list(self.invited):
+            whom = members.get(id)
+            if whom is None or listed.meets(whom):
+                del self.invited[id]
 
     def changed(self, member: Member) -> None:
         """A member's nickname or host is another: what was found out of bans holds no more."""

@@ -156,9 +156,8 @@ class HubMachine(RuleBasedStateMachine):
         member = self.pick(data)
         room = self.hub.room(name)
         if self.hub.invite(member, name, nick) is None and not member.gone:
-            assert room is not None
             whom = self.hub.member(nick)
-            if whom is not None and room.rank(member) >= Rank.HALF_OPERATOR:
+            if room is not None and whom is not None and room.rank(member) >= Rank.HALF_OPERATOR:
                 assert whom.id in room.invited
 
     @precondition(lambda self: self.members)

@@ -329,14 +329,56 @@ def test_an_invitation_lets_in_once() -> None:
     assert code(chat.hub.join(bob, "#tea")) is Code.NEEDS_INVITATION
 
 
-def test_a_ban_is_stronger_than_an_invitation() -> None:
+def test_an_invitation_lets_in_a_banned_member_once() -> None:
+    """As Ergo and InspIRCd (``invitebypassmodes``) have it, and irctest's testInviteExemptsFromBan:
+    the invitation of an operator is the later word."""
+    chat, ann, _ = opened()
+    bob = chat.enter("bob")
+    set_modes(chat, ann, "#tea", "+b bob")
+    assert code(chat.hub.join(bob, "#tea")) is Code.BANNED
+    chat.hub.invite(ann, "#tea", "bob")
+    assert chat.hub.join(bob, "#tea") is None
+    assert code(chat.hub.say(bob, "#tea", "hello")) is Code.BANNED, "and does not let them speak"
+    chat.hub.kick(ann, "#tea", "bob")
+    assert code(chat.hub.join(bob, "#tea")) is Code.BANNED
+
+
+def test_a_later_ban_takes_back_an_invitation() -> None:
     """Modern IRC: 'If they match one of these banned masks, they will receive an
     ERR_BANNEDFROMCHAN reply and the JOIN command will fail.'"""
     chat, ann, _ = opened()
-    bob = chat.enter("bob")
-    chat.hub.invite(ann, "#tea", "bob")
-    set_modes(chat, ann, "#tea", "+b bob")
+    bob, carol = chat.enter("bob"), chat.enter("carol")
+    dave = chat.enter("dave")
+    for whom in (bob, carol, dave):
+        chat.hub.invite(ann, "#tea", whom.nick)
+    chat.hub.leave(dave)
+    set_modes(chat, ann, "#tea", "+i", "+b bob")
     assert code(chat.hub.join(bob, "#tea")) is Code.BANNED
+    assert list(tea(chat).invited) == [carol.id], "who has left is forgotten with it"
+    assert chat.hub.join(carol, "#tea") is None
+
+
+def test_the_invitation_of_who_is_no_operator_does_not_lift_a_ban() -> None:
+    chat, ann, (carol,) = opened("carol")
+    bob = chat.enter("bob")
+    set_modes(chat, ann, "#tea", "+b bob")
+    assert chat.hub.invite(carol, "#tea", "bob") is None
+    assert code(chat.hub.join(bob, "#tea")) is Code.BANNED
+
+
+def test_an_invitation_into_a_room_that_does_not_exist_is_passed_on() -> None:
+    """RFC 2812 section 3.2.7: 'There is no requirement that the channel the target user is being
+    invited to must exist or be a valid channel.' It is no more than a message."""
+    chat, ann, _ = opened()
+    bob = chat.enter("bob")
+    assert chat.hub.invite(ann, "#nowhere", "bob") is None
+    assert [type(event) for event in _own(bob)] == [Invited]
+    assert chat.hub.room("#nowhere") is None
+    carol = chat.enter("carol", "#nowhere")
+    set_modes(chat, carol, "#nowhere", "+i")
+    assert code(chat.hub.join(bob, "#nowhere")) is Code.NEEDS_INVITATION
+    assert code(chat.hub.invite(ann, "nowhere", "bob")) is Code.BAD_ROOM
+    assert code(chat.hub.invite(ann, "#later", "nobody")) is Code.NO_SUCH_NICK
 
 
 def test_an_invitation_by_just_anybody_opens_no_lock() -> None:
@@ -354,7 +396,6 @@ def test_an_invitation_by_just_anybody_opens_no_lock() -> None:
 def test_who_cannot_be_invited_and_who_cannot_invite() -> None:
     chat, ann, (carol,) = opened("carol")
     bob = chat.enter("bob")
-    assert code(chat.hub.invite(ann, "#nowhere", "bob")) is Code.NO_SUCH_ROOM
     assert code(chat.hub.invite(bob, "#tea", "bob")) is Code.NOT_IN_ROOM
     assert code(chat.hub.invite(ann, "#tea", "nobody")) is Code.NO_SUCH_NICK
     assert code(chat.hub.invite(ann, "#tea", "CAROL")) is Code.ALREADY_THERE

@@ -137,12 +137,12 @@ def test_invited_by_mask() -> None:
 
 
 def test_invitations_that_cannot_be() -> None:
-    """'Otherwise, the server SHOULD reject the command with the ERR_NOSUCHCHANNEL numeric. ...
+    """Modern IRC, 'INVITE message': 'the server MUST reject the command with the
     ERR_NOTONCHANNEL ... they SHOULD reject it when the channel has invite-only mode set, and the
     user is not a channel operator ... ERR_USERONCHANNEL'."""
     house, ann, (carol,) = in_tea("carol")
     bob = house.irc_client("bob")
-    assert ann.send("INVITE bob #no") == [f"{S} 403 ann #no :there is no room #no"]
+    assert ann.numerics("INVITE bob nowhere") == ["403"]
     assert bob.send("INVITE ann #tea") == [f"{S} 442 bob #tea :you are not in #tea"]
     assert ann.send("INVITE nobody #tea") == [f"{S} 401 ann nobody :No such nick/channel"]
     assert ann.send("INVITE carol #tea") == [f"{S} 443 ann carol #tea :is already on channel"]
@@ -152,6 +152,34 @@ def test_invitations_that_cannot_be() -> None:
     assert carol.send("INVITE bob #tea")[-1] == (
         f"{S} 482 carol #tea :you are not an operator of #tea"
     )
+
+
+def test_an_invitation_into_a_room_that_does_not_exist_is_passed_on() -> None:
+    """RFC 2812 section 3.2.7: 'There is no requirement that the channel the target user is being
+    invited to must exist'; 'Only the user inviting and the user being invited will receive
+    notification of the invitation.'"""
+    house, ann, (carol,) = in_tea("carol")
+    bob = house.irc_client("bob")
+    assert ann.send("INVITE BOB #Later") == [f"{S} 341 ann bob #Later"]
+    assert bob.lines() == [f"{ANN} INVITE bob #Later"]
+    assert carol.lines() == []
+    assert bob.send("INVITE") == [f"{S} 337 bob :End of /INVITE list"]
+    dave = house.person("dave")
+    ann.send("INVITE dave #later")
+    assert dave.screen() == ["* ann invites you: /join #later"]
+
+
+def test_an_invitation_lets_in_a_banned_member() -> None:
+    """irctest, testInviteExemptsFromBan: 'INVITE should override a +b ban', and 'INVITE gets "used
+    up" after one JOIN'."""
+    house, ann, _ = in_tea()
+    ann.send("MODE #tea +b bob!*@*")
+    bob = house.irc_client("bob")
+    assert bob.numerics("JOIN #tea") == ["474"]
+    ann.send("INVITE bob #tea")
+    assert bob.numerics("JOIN #tea") == ["INVITE", "JOIN", "353", "366"]
+    ann.send("KICK #tea bob")
+    assert bob.numerics("JOIN #tea") == ["KICK", "474"]
 
 
 def test_who_is_invited_while_away() -> None:
