@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 from twisted.application import app
 from twisted.application.service import IService
+from twisted.internet.interfaces import IReactorPluggableNameResolver
 from twisted.internet.task import Clock
 from twisted.logger import Logger
 from twisted.python import usage
@@ -29,6 +30,8 @@ from tcpd.daemon.registry import KindError, Kinds
 from tcpd.daemon.reload import Reloader
 from tcpd.daemon.surroundings import Surroundings
 from tcpd.net.listeners import ListenError
+from tcpd.net.lookups import Lookups
+from tcpd.net.names import NameResolver
 from tcpd.ops import catalogue
 from tcpd.ops.garbage import settle
 from tcpd.ops.versions import version_of
@@ -124,6 +127,8 @@ def makeService(options: Options) -> IService:
         )
     except ConfigError as error:
         _fail(str(error))
+    if IReactorPluggableNameResolver.providedBy(reactor):
+        reactor.installNameResolver(NameResolver(Lookups(reactor)))
     Reloader(daemon, options.read, reactor).setServiceParent(daemon)
     sys.excepthook = _tell_start_errors
     settle()

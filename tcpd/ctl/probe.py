@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
+import queue
 import select
 import socket
+import threading
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -75,13 +77,7 @@ class Probe:
         """
         end = time.monotonic() + self.timeout
         began = time.monotonic()
-        try:
-            plain = socket.create_connection((self.host, self.port), self.timeout)
-        except OSError as error:
-            raise ProbeFailed(
-                f"cannot connect to {self.host} port {self.port}: {error.strerror or error}"
-            ) from error
-        with plain:
+        with self._connect(end) as plain:
             found.times["connect"] = time.monotonic() - began
             host, port = plain.getpeername()[:2]
             found.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
@@ -90,6 +86,53 @@ class Probe:
             if self.tls:
                 wire.stream = self._handshake(wire, found)
             self._converse(wire, found)
+
+    def _connect(self, end: float) -> socket.socket:
+        """Connect to the first address that takes it, in the order of ``getaddrinfo(3)``."""
+        fault: OSError | None = None
+        for family, place in self._addresses():
+            plain = socket.socket(family)
+            try:
+                plain.settimeout(max(end - time.monotonic(), 0.001))
+                plain.connect(place)
+            except OSError as error:
+                plain.close()
+                fault = error
+            else:
+                return plain
+        assert fault is not None  # getaddrinfo gives one address or raises
+        raise self._unconnected(fault) from fault
+
+    def _addresses(self) -> list[tuple[int, Any]]:
+        """Look the host up in a thread: a resolver whose name servers are silent cannot be
+        interrupted, by Ctrl-C neither."""
+        answers: queue.SimpleQueue[list[tuple[int, Any]] | Exception] = queue.SimpleQueue()
+
+        def look_up() -> None:
+            try:
+                found = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
+                answers.put([(family, place) for family, *_, place in found])
+            except Exception as error:
+                answers.put(error)
+
+        threading.Thread(target=look_up, daemon=True).start()
+        try:
+            answer = answers.get(timeout=self.timeout)
+        except queue.Empty:
+            raise ProbeFailed(
+                f"cannot look up {self.host}: the system's resolver has not answered in "
+                f"{self.timeout:g} s; do the name servers in /etc/resolv.conf answer?"
+            ) from None
+        if isinstance(answer, OSError):
+            raise self._unconnected(answer) from answer
+        if isinstance(answer, Exception):
+            raise ProbeFailed(f"{self.host!r} is no name of a host: {answer}") from answer
+        return answer
+
+    def _unconnected(self, error: OSError) -> ProbeFailed:
+        return ProbeFailed(
+            f"cannot connect to {self.host} port {self.port}: {error.strerror or error}"
+        )
 
     def _converse(self, wire: _Wire, found: Found) -> None:
         began = time.monotonic()

@@ -10,7 +10,6 @@ from cryptography.x509 import Name
 from cryptography.x509.oid import NameOID
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.endpoints import (
-    HostnameEndpoint,
     TCP4ClientEndpoint,
     TCP6ClientEndpoint,
     UNIXClientEndpoint,
@@ -21,6 +20,8 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from tcpd.interfaces import IConnection, IContext, IKind, IReconfigurable
+from tcpd.net.lookups import Lookups
+from tcpd.net.names import NameEndpoint
 from tcpd.net.tls import TLSFacts
 from tcpd.ops import catalogue
 from tcpd.policy.admission import plain_address
@@ -51,10 +52,11 @@ class Route:
     header: Callable[[Any], bytes]
 
 
-def make_route(settings: ForwardSettings, reactor: Any) -> Route:
+def make_route(settings: ForwardSettings, reactor: Any, lookups: Lookups) -> Route:
     """Make it, and read the files that it needs.
 
-    :param reactor: IReactorTCP, IReactorUNIX and IReactorPluggableNameResolver.
+    :param reactor: IReactorTCP, IReactorUNIX and IReactorTime.
+    :param lookups: the service's.
     :raise SettingError: for what cannot be used.
     """
     name = expected_name(settings)
@@ -62,19 +64,19 @@ def make_route(settings: ForwardSettings, reactor: Any) -> Route:
     timeout = settings.connect_timeout
     return Route(
         settings.to,
-        _endpoint(settings.to, timeout, reactor),
+        _endpoint(settings.to, timeout, reactor, lookups),
         timeout,
         tls,
         _HEADERS[settings.send_proxy],
     )
 
 
-def _endpoint(to: Target, timeout: float, reactor: Any) -> Any:
+def _endpoint(to: Target, timeout: float, reactor: Any, lookups: Lookups) -> Any:
     if isinstance(to, UnixPath):
         return UNIXClientEndpoint(reactor, to.path, timeout=timeout)
     address = to.address
     if address is None:
-        return HostnameEndpoint(reactor, to.name, to.port, timeout=timeout)
+        return NameEndpoint(reactor, to.name, to.port, timeout, lookups)
     make = TCP4ClientEndpoint if address.version == 4 else TCP6ClientEndpoint
     return make(reactor, to.name, to.port, timeout=timeout)
 
@@ -155,6 +157,7 @@ class ForwardFactory(ServerFactory):
     :param context: see :class:`tcpd.interfaces.IContext`.
     :raise SettingError: for what cannot be used.
 
+    :ivar lookups: of the far side's name.
     :ivar route: where the next connection goes.
     :ivar clock: for timers.
     """
@@ -163,14 +166,15 @@ class ForwardFactory(ServerFactory):
     noisy = False
 
     def __init__(self, settings: ForwardSettings, context: IContext) -> None:
-        self.route = make_route(settings, context.reactor)
+        self.lookups = Lookups(context.reactor)
+        self.route = make_route(settings, context.reactor, self.lookups)
         self.clock = context.clock
         self._context = context
         self._bursts = Bursts()
 
     def reconfigure(self, settings: ForwardSettings) -> None:
         """See :class:`tcpd.interfaces.IReconfigurable`: new connections go the new way."""
-        self.route = make_route(settings, self._context.reactor)
+        self.route = make_route(settings, self._context.reactor, self.lookups)
 
     def buildProtocol(self, addr: IAddress | None) -> ClientSide:
         """Make the protocol of one connection."""

@@ -203,6 +203,8 @@ class ClientSide(Protocol):
 
     def _timed_out(self) -> None:
         self._timer = None
+        if self._attempt is not None:
+            self._attempt.cancel()  # a look-up fails with a sentence on the resolver
         self.far_failed(Why(TIMEOUT, "it does not answer"))
 
     def _give_up(self) -> None:

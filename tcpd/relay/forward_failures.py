@@ -10,6 +10,8 @@ from OpenSSL import SSL
 from twisted.internet import error
 from twisted.python.failure import Failure
 
+from tcpd.net.lookups import LookupFailed
+
 #: The words, and what they mean to the operator.
 REFUSED = "refused"
 UNREACHABLE = "unreachable"
@@ -41,10 +43,12 @@ def why_not_connected(failure: Failure) -> Why:
     :param failure: of :meth:`twisted.internet.interfaces.IStreamClientEndpoint.connect`.
     """
     value = failure.value
-    if isinstance(value, error.DNSLookupError | error.UnknownHostError):
-        return Why(UNRESOLVED, "its name cannot be looked up")
-    # the endpoint's timeout, and the kernel's
-    if isinstance(value, error.TimeoutError | error.TCPTimedOutError):
+    if isinstance(value, LookupFailed):
+        return Why(UNRESOLVED, str(value))
+    # the endpoint's timeout, the kernel's, and the service's
+    if isinstance(
+        value, error.TimeoutError | error.TCPTimedOutError | error.ConnectingCancelledError
+    ):
         return Why(TIMEOUT, "it does not answer")
     number = getattr(value, "osError", None)
     if isinstance(value, error.NoRouteError) or number in _NO_WAY:

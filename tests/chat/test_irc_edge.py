@@ -14,10 +14,11 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from zope.interface import implementer
 
-from tcpd.chat.irc.reverse import AT_ONCE, LONGEST, WAITING, ReverseNames, name_of
+from tcpd.chat.irc.reverse import ReverseNames, name_of
 from tcpd.chat.irc.session import Session
 from tcpd.handshake.facts import Facts
 from tcpd.interfaces import IConnection
+from tcpd.net.lookups import MOST, TIMEOUT, WAITING, Lookups
 from tcpd.policy.reasons import Refusal
 
 
@@ -97,8 +98,13 @@ def test_who_is_secure(transport: Connected, secure: bool) -> None:
 
 def resolving(find: Any, **chat: str) -> House:
     house = House(bounds={"hosts": "address"} | chat, resolve=True)
-    house.irc.names = ReverseNames(Threads(house.clock), house.clock.seconds, find)
+    house.irc.names = ReverseNames(at_once(house.clock), find)
     return house
+
+
+def at_once(clock: Clock) -> Lookups:
+    """Look-ups whose threads are done when a test advances the clock."""
+    return Lookups(Threads(clock), start=lambda run: run())
 
 
 def test_a_name_that_comes_in_time_is_the_host() -> None:
@@ -148,53 +154,34 @@ def test_a_gateways_name_is_not_its_clients() -> None:
     assert member(house, "ann").host == "198.51.100.7"
 
 
-class SlowThreads(Threads):
-    """Threads whose work waits until a test lets it be done."""
-
-    def __init__(self, clock: Clock) -> None:
-        super().__init__(clock)
-        self.working: list[Any] = []
-
-    def callInThreadWithCallback(self, *arguments: Any) -> None:
-        self.working.append(arguments)
-
-    def work(self, clock: Clock) -> None:
-        working, self.working = self.working, []
-        for arguments in working:
-            super().callInThreadWithCallback(*arguments)
-        clock.advance(0)
-
-
-def test_names_are_bounded_in_number_and_time(logged_failures: Any) -> None:
-    """And a failure of one is nobody else's."""
+def test_a_name_that_cannot_be_found_or_used_is_nobody_elses_trouble(logged_failures: Any) -> None:
     clock = Clock()
-    threads = SlowThreads(clock)
-    answers = iter([RuntimeError("no"), *["a.example"] * 10])
+    answers: list[Any] = [RuntimeError("no"), "", "a.example", "b.example"]
 
     def find(address: Any) -> str:
-        answer = next(answers)
+        answer = answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
-        return answer
+        return str(answer)
 
-    names = ReverseNames(threads, clock.seconds, find)
-    told: list[str] = []
+    names = ReverseNames(at_once(clock), find)
+    named: list[str] = []
     address = ipaddress.ip_address("192.0.2.1")
-    for _ in range(AT_ONCE + WAITING + 10):
-        names.ask(address, told.append)
-    assert len(threads.working) == AT_ONCE
-    threads.work(clock)
-    assert told == ["a.example"] * (AT_ONCE - 1)
-    assert len(threads.working) == AT_ONCE
-    clock.advance(LONGEST)
-    threads.work(clock)
-    # those under way came too late, and the others are not asked for any more
-    assert told == ["a.example"] * (AT_ONCE - 1)
-    assert threads.working == []
-    names.ask(address, told.append)
-    threads.work(clock)
-    assert len(told) == AT_ONCE
+    for use in (named.append, named.append, lambda name: 1 // 0, named.append):
+        names.ask(address, use)
+        clock.advance(0)
+    assert named == ["b.example"]
     logged_failures.expect("RuntimeError")
+    logged_failures.expect("ZeroDivisionError")
+
+
+def test_a_resolver_that_hangs_gives_no_name_and_no_line_of_the_log() -> None:
+    clock = Clock()
+    names = ReverseNames(Lookups(clock, start=lambda run: None), lambda address: 1 // 0)
+    for number in range(2 * (MOST + WAITING)):
+        names.ask(ipaddress.ip_address(0xC0000200 + number), lambda name: 1 // 0)
+    clock.advance(TIMEOUT)
+    assert not clock.getDelayedCalls()
 
 
 @pytest.mark.parametrize(

@@ -17,10 +17,12 @@ from tcpd.chat.irc.protocol import _elsewhere
 
 @implementer(IReactorThreads)
 class Threads:
-    """As much of a reactor as checks of passwords need."""
+    """As much of a reactor as threads need."""
 
     def __init__(self, clock: Clock) -> None:
         self.callFromThread = partial(clock.callLater, 0)
+        self.callLater = clock.callLater
+        self.seconds = clock.seconds
 
     def callInThread(self, *arguments: Any) -> None:
         raise NotImplementedError

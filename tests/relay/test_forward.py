@@ -15,7 +15,6 @@ from twisted.internet.error import (
     ConnectionDone,
     ConnectionLost,
     ConnectionRefusedError,
-    DNSLookupError,
     NoRouteError,
     TCPTimedOutError,
 )
@@ -25,6 +24,7 @@ from zope.interface.verify import verifyObject
 
 from tcpd.config.errors import SettingError
 from tcpd.interfaces import IConnection, IFarewell, IReconfigurable
+from tcpd.net.lookups import LookupFailed
 from tcpd.net.proxy import ProxyFacts
 from tcpd.net.tls import TLSFacts
 from tcpd.policy.reasons import End
@@ -118,7 +118,7 @@ def test_a_client_that_was_ended_before_the_far_side_was_there() -> None:
         (TCPTimedOutError(osError=110), "timeout"),
         (NoRouteError(osError=113), "unreachable"),
         (ConnectError(osError=101), "unreachable"),
-        (DNSLookupError("no"), "unresolved"),
+        (LookupFailed("no"), "unresolved"),
         (ConnectError(osError=24), "failed"),
         (RuntimeError("x"), "failed"),
     ],
@@ -163,6 +163,28 @@ def test_a_far_side_that_does_not_answer_in_time(told: list[LogEvent]) -> None:
     assert pair.reactor.connectors[-1].stoppedConnecting
     assert pair.counted == {"far-timeout": 1}
     assert [event["reason"] for event in told] == ["timeout"]
+
+
+@pytest.mark.parametrize("timeout", [3.0, 30.0])
+def test_a_resolver_that_does_not_answer_is_not_blamed_on_the_far_side(
+    told: list[LogEvent], monkeypatch: pytest.MonkeyPatch, timeout: float
+) -> None:
+    """The look-up ends with ``connect_timeout``, and after 10 s at the latest."""
+    threads: list[Any] = []
+    monkeypatch.setattr("threading.Thread.start", lambda thread: threads.append(thread))
+    pair = Pair(to="mail.example:25", connect_timeout=timeout)
+    pair.reactor.advance(2.9)
+    assert not pair.client.disconnecting
+    pair.reactor.advance(min(timeout, 10.0) - 2.9)
+    assert pair.client.disconnecting
+    assert pair.counted == {"far-unresolved": 1}
+    assert pair.timers == 0
+    assert len(threads) == 1
+    assert pair.reactor.tcpClients == []
+    assert formatEvent(told[0]).startswith(
+        "service mail: mail.example:25 cannot be reached for unknown: unresolved: the system's "
+        f"resolver has not answered in {min(timeout, 10.0)} s; do the name servers in "
+    )
 
 
 # --- both ways ---

@@ -27,6 +27,7 @@ from tcpd.chat.irc.sts import tls_port
 from tcpd.chat.outbox import Outbox
 from tcpd.config.errors import SettingError
 from tcpd.interfaces import IConnection, IContext, IRefusing, IRereading, IWebSocketFactory
+from tcpd.net.lookups import Lookups
 from tcpd.net.websocket_settings import IRCV3, WebSocketOptions
 from tcpd.ops.versions import version_of
 from tcpd.policy.reasons import Refusal
@@ -156,7 +157,7 @@ class IrcFactory(DoorFactory):
             reload=context.reload,
             tls_port=partial(_tls_port, context),
         )
-        self.names = ReverseNames(context.reactor, self.clock.seconds)
+        self.names = ReverseNames(Lookups(context.reactor))
         self.reconfigure(settings)
 
     @property

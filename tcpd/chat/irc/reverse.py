@@ -1,4 +1,4 @@
-"""Names of addresses: asked for in threads, and nobody waits for them.
+"""Names of addresses. Nobody waits for them: who has none in time keeps the address.
 
 A name counts if the address is among its own (forward-confirmed): whoever has an address may give
 it any name, but not put the address into somebody else's zone.
@@ -8,29 +8,18 @@ from __future__ import annotations
 
 import re
 import socket
-from collections import deque
 from collections.abc import Callable
-from typing import Any
+from functools import partial
 
-from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from tcpd.chat.hosts import Address
 from tcpd.chat.irc.server import HOST_CHARACTERS
+from tcpd.net.lookups import LookupFailed, Lookups
 from tcpd.policy.admission import plain_address
 
-#: How many are asked for at once: each has a thread of the pool for as long as the system's
-#: resolver takes.
-AT_ONCE = 4
-#: How many may wait for that; more go without a name.
-WAITING = 256
-#: Seconds: who has no name by then keeps the address, however late one comes.
-LONGEST = 10.0
-
 _NAME = re.compile(rf"(?=.*[A-Za-z])[A-Za-z0-9][A-Za-z0-9.-]{{0,{HOST_CHARACTERS - 1}}}")
-
-_Told = Callable[[str], None]
 
 
 def is_name(text: str) -> bool:
@@ -52,51 +41,25 @@ def name_of(address: Address) -> str:
 class ReverseNames:
     """Finds names, a few at a time.
 
-    :param reactor: an ``IReactorThreads``, in whose pool it is waited.
-    :param clock: seconds.
+    :param lookups: the door's.
     :param find: finds one: :func:`name_of`, but for tests.
     """
 
     _log = Logger()
 
-    def __init__(
-        self,
-        reactor: Any,
-        clock: Callable[[], float],
-        find: Callable[[Address], str] = name_of,
-    ) -> None:
-        self._reactor = reactor
-        self._clock = clock
+    def __init__(self, lookups: Lookups, find: Callable[[Address], str] = name_of) -> None:
+        self._lookups = lookups
         self._find = find
-        self._under_way = 0
-        self._waiting: deque[tuple[float, Address, _Told]] = deque()
 
-    def ask(self, address: Address, told: _Told) -> None:
+    def ask(self, address: Address, named: Callable[[str], None]) -> None:
         """Ask for the name of an address.
 
-        :param told: called once if there is one, and it comes in time.
+        :param named: called once with the name, if there is one and it comes in time.
         """
-        if len(self._waiting) < WAITING:
-            self._waiting.append((self._clock() + LONGEST, address, told))
-            self._start()
+        found = self._lookups.ask(address, partial(self._find, address))
+        found.addCallback(lambda name: named(name) if name else None)
+        found.addErrback(self._failed)
 
-    def _start(self) -> None:
-        while self._waiting and self._under_way < AT_ONCE:
-            until, address, told = self._waiting.popleft()
-            if self._clock() >= until:
-                continue
-            self._under_way += 1
-            pool = self._reactor.getThreadPool()
-            asked = deferToThreadPool(self._reactor, pool, self._find, address)
-            asked.addBoth(self._found, until, told)
-
-    def _found(self, name: str | Failure, until: float, told: _Told) -> None:
-        self._under_way -= 1
-        if isinstance(name, Failure):
-            self._log.failure("a name could not be asked for", name)
-        elif name and self._clock() < until:
-            try:
-                told(name)
-            except Exception:
-                self._log.failure("a name could not be told")
-        self._start()
+    def _failed(self, failure: Failure) -> None:
+        if not failure.check(LookupFailed):
+            self._log.failure("the name of an address cannot be used", failure)

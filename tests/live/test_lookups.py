@@ -1,0 +1,114 @@
+"""A resolver whose name server never answers: who waits, and who does not."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import certificates
+import pytest
+from running import PATIENCE, TWISTD, Daemon, receive_all
+
+from tcpd.policy.passwords import hash_password
+
+pytestmark = [
+    pytest.mark.live,
+    pytest.mark.skipif(os.geteuid() != 0, reason="only root may replace /etc/resolv.conf"),
+]
+
+#: Longer than any test waits: a look-up takes 150 s.
+RESOLV = "nameserver 127.0.0.77\noptions timeout:30 attempts:5\n"
+
+
+@pytest.fixture
+def there(tmp_path: Path) -> Iterator[str]:
+    """A program that runs another where the name server never answers, and /etc/hosts is asked
+    first."""
+    files = {
+        "resolv.conf": RESOLV,
+        "nsswitch.conf": "hosts: files dns\npasswd: files\ngroup: files\n",
+        "hosts": "127.0.0.1 localhost healthy.example\n",
+    }
+    mounts = ""
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+        mounts += f"mount --bind {tmp_path / name} /etc/{name} && "
+    script = tmp_path / "there"
+    script.write_text(f"""#!/bin/sh\nexec unshare --mount sh -c '{mounts} exec "$@"' sh "$@"\n""")
+    script.chmod(0o755)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.77", 53))
+        yield str(script)
+
+
+def make_daemon(directory: Path, there: str, config: str) -> Daemon:
+    directory.mkdir()
+    certificates.make(directory, "localhost")
+    twistd = directory / "twistd"
+    twistd.write_text(f'#!/bin/sh\nexec {there} {TWISTD} "$@"\n')
+    twistd.chmod(0o755)
+    return Daemon(directory, config, twistd=twistd)
+
+
+def test_a_name_server_that_never_answers(tmp_path: Path, there: str) -> None:
+    """'Look-ups have a bound of their own, cannot exhaust a pool that others need, and never delay
+    the end of the process.'"""
+    far = socket.create_server(("127.0.0.1", 0))
+    forwards = "".join(
+        f"[service:{name}]\nprotocol = forward\nlisten =\n    127.0.0.1:0\n"
+        f"to = {to}\nconnect_timeout = {timeout}\n"
+        for name, to, timeout in (
+            ("sick", "silent.example:25", "1s"),
+            ("well", f"healthy.example:{far.getsockname()[1]}", "20s"),
+        )
+    )
+    daemon = make_daemon(
+        tmp_path / "d",
+        there,
+        f"[policy:default]\nper_address = 100\n{forwards}"
+        "[service:irc]\nprotocol = irc\nlisten =\n    127.0.0.1:0\n"
+        f"password = {hash_password('sesame')}\n",
+    )
+    tasks = Path(f"/proc/{daemon.process.pid}/task")
+    with far:
+        before = len(os.listdir(tasks))
+        clients = [daemon.connect("sick") for _ in range(60)]
+        with daemon.connect("well") as client:
+            connection, _ = far.accept()
+            connection.sendall(b"hello")
+            connection.close()
+            assert receive_all(client) == b"hello"
+        with daemon.connect("irc") as client:
+            client.sendall(b"PASS sesame\r\nNICK ann\r\nUSER ann 0 * :Ann\r\n")
+            received = b""
+            while b" 001 " not in received:
+                piece = client.recv(65536)
+                assert piece, received
+                received += piece
+        # a password's check takes a thread of the reactor's pool, a look-up one each
+        assert len(os.listdir(tasks)) <= before + 1 + 2 + 2
+        for client in clients:
+            with client:
+                assert receive_all(client) == b""
+    (told, *_) = daemon.wait_for(lambda line: "silent.example:25 cannot be reached" in line)
+    assert "unresolved: the system's resolver has not answered in 1.0 s" in told
+    clients = [daemon.connect("sick") for _ in range(5)]
+    assert daemon.stop() == -15, "SIGTERM, as twistd ends"
+    for client in clients:
+        client.close()
+
+
+def test_a_probe_ends_in_time(tmp_path: Path, there: str) -> None:
+    words = ["-m", "tcpd.ctl", "--timeout", "0.5", "probe", "silent.example", "25"]
+    done = subprocess.run(
+        [there, sys.executable, *words], capture_output=True, text=True, timeout=PATIENCE
+    )
+    assert done.returncode == 1
+    assert done.stderr == (
+        "tcpd-ctl: cannot look up silent.example: the system's resolver has not answered in "
+        "0.5 s; do the name servers in /etc/resolv.conf answer?\n"
+    )
