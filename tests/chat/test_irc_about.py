@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -240,3 +241,28 @@ def test_anything_may_be_asked(lines: list[tuple[str, list[str]]], operator: boo
         ann.raw(f"@label=x {name} {' '.join(words)}\r\n".encode())
         ann.send(f"{name} {' '.join(words)}"[:400])
     assert ann.closed or "PONG" in ann.send("PING x")[-1]
+
+
+def test_the_server_s_description() -> None:
+    """RFC 2812 section 5.1, RPL_LINKS: '<mask> <server> :<hopcount> <server info>'; Modern IRC,
+    RPL_WHOISSERVER: '<client> <nick> <server> :<server info>', RPL_YOURHOST, RPL_VERSION and INFO.
+    A reload changes it."""
+    house = House(network="Teanet", server_description="Ann's attic")
+    client = house.irc_client()
+    welcome = client.send("NICK ann", "USER ann 0 * :Ann")
+    version = house.irc.server.version
+    assert welcome[1] == (
+        f"{SERVER} 002 ann :Your host is chat.example.net, running version {version} (Ann's attic)"
+    )
+    assert client.send("LINKS")[0] == (
+        f"{SERVER} 364 ann chat.example.net chat.example.net :0 Ann's attic"
+    )
+    assert f"{SERVER} 312 ann ann chat.example.net :Ann's attic" in client.send("WHOIS ann")
+    assert client.send("VERSION")[0] == f"{SERVER} 351 ann {version} chat.example.net :Ann's attic"
+    assert client.send("INFO")[0] == f"{SERVER} 371 ann :Ann's attic"
+    house.irc.reconfigure(replace(house.irc.settings, server_description="the cellar"))
+    assert client.send("LINKS")[0].endswith(":0 the cellar")
+    house.irc.reconfigure(replace(house.irc.settings, server_description=""))
+    assert client.send("LINKS")[0].endswith(":0 Teanet")
+    bob = house.irc_client()
+    assert bob.send("NICK bob", "USER bob 0 * :Bob")[1].endswith(version)

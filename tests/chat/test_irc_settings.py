@@ -62,3 +62,19 @@ def test_a_password_is_a_hash_and_is_shown_nowhere() -> None:
 @pytest.mark.parametrize(("text", "value"), [("off", None), ("0", 0.0), ("30d", 30 * 86400.0)])
 def test_sts(text: str, value: float | None) -> None:
     assert TYPES["sts"].type.parse(text) == value
+
+
+@pytest.mark.parametrize("key", ["network", "server_description"])
+def test_what_the_server_calls_itself_fits_a_line(key: str) -> None:
+    """RFC 1459 section 2.3.1: no parameter holds NUL, CR or LF; 2.3: a line has 512 bytes."""
+    from chat.ircing import House
+
+    item = TYPES[key]
+    longest = "é" * 50
+    assert item.type.parse(longest) == longest
+    house = House(**{key: longest})
+    client = house.irc_client("n" * 30)
+    assert client.send("LINKS")[0].endswith(f":0 {longest}")
+    for wrong in ("two\nlines", "a\x1b[1m", "a\u202eb", "é" * 51):
+        with pytest.raises(ValueError, match="one line|more than 100 bytes"):
+            item.type.parse(wrong)

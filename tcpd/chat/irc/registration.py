@@ -157,8 +157,11 @@ def _welcome(session: Session, member: Member) -> None:
     server = session.server
     network = server.settings.network
     session.numeric(numerics.RPL_WELCOME, text=f"Welcome to the {network} Network, {member.who}")
+    description = server.settings.server_description
     session.numeric(
-        numerics.RPL_YOURHOST, text=f"Your host is {server.name}, running version {server.version}"
+        numerics.RPL_YOURHOST,
+        text=f"Your host is {server.name}, running version {server.version}"
+        + (f" ({description})" if description else ""),
     )
     session.numeric(numerics.RPL_CREATED, text=f"This server was created {server.created_text}")
     session.numeric(

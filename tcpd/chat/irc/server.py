@@ -83,6 +83,11 @@ class IrcServer:
     _stamp: str = ""
 
     @property
+    def description(self) -> str:
+        """What the server is, for people."""
+        return self.settings.server_description or self.settings.network
+
+    @property
     def created_text(self) -> str:
         """When the daemon started, for people."""
         return time.strftime("%a %b %d %Y at %H:%M:%S UTC", time.gmtime(self.created))

@@ -12,7 +12,6 @@ from tcpd.config.values import (
     DURATION,
     PATH,
     RATE,
-    TEXT,
     Rate,
     Type,
     or_word,
@@ -31,6 +30,23 @@ def _parse_admin(text: str) -> tuple[str, ...]:
     if any(len(line.encode()) > _ADMIN_BYTES or not line.isprintable() for line in lines):
         raise ValueError(f"a line has at most {_ADMIN_BYTES} bytes, all of them to be seen")
     return lines
+
+
+#: The longest name of a network, and description of a server, in bytes of UTF-8: what fits the
+#: lines that carry them, the escapes of RPL_ISUPPORT included.
+_SHOWN_BYTES = 100
+
+
+def _parse_shown(text: str) -> str:
+    if "\n" in text or not text.isprintable():
+        raise ValueError("it is one line, without control characters")
+    if len(text.encode()) > _SHOWN_BYTES:
+        raise ValueError(f"it has more than {_SHOWN_BYTES} bytes, which no line of IRC can carry")
+    return text
+
+
+#: Text that stands in the server's replies.
+_SHOWN: Type[str] = Type("text of one line", _parse_shown, str)
 
 
 _ADMIN: Type[tuple[str, ...]] = Type(
@@ -71,9 +87,15 @@ class IrcSettings:
     """How the IRC door calls itself and treats its clients."""
 
     network: str = option(
-        TEXT,
+        _SHOWN,
         "tcpd",
-        "The name of the network, as clients show it.",
+        "The name of the network, as clients show it; at most 100 bytes.",
+    )
+    server_description: str = option(
+        _SHOWN,
+        "",
+        "What the server is, in words for people: LINKS, WHOIS, VERSION, INFO and the second line of "
+        "the welcome show it; at most 100 bytes. Empty: they show the name of the network.",
     )
     motd: str = option(
         PATH,

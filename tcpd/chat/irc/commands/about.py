@@ -84,7 +84,7 @@ def _of_server(
 
 def _version(session: Session) -> None:
     server = session.server
-    session.numeric(numerics.RPL_VERSION, server.version, server.name, text=server.settings.network)
+    session.numeric(numerics.RPL_VERSION, server.version, server.name, text=server.description)
     tell_isupport(session)
 
 
@@ -104,7 +104,9 @@ _ADMIN = (numerics.RPL_ADMINLOC1, numerics.RPL_ADMINLOC2, numerics.RPL_ADMINEMAI
 
 def _info(session: Session) -> None:
     server = session.server
+    description = server.settings.server_description
     for line in (
+        *((description,) if description else ()),
         f"{server.version}: the same rooms for IRC clients and for people with nc",
         f"It runs since {server.created_text}.",
         "HELP lists the commands.",
@@ -131,7 +133,7 @@ def _links(session: Session, message: Message) -> None:
         session.numeric(numerics.ERR_NOSUCHSERVER, middle(asked[0]))
     elif glob(mask, server.name):
         name = server.name
-        session.numeric(numerics.RPL_LINKS, name, name, text=f"0 {server.settings.network}")
+        session.numeric(numerics.RPL_LINKS, name, name, text=f"0 {server.description}")
     session.numeric(numerics.RPL_ENDOFLINKS, middle(mask))
 
 

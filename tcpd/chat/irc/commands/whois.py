@@ -60,7 +60,7 @@ def _told(session: Session, whom: Member) -> Iterator[bytes]:
     yield line(numerics.RPL_WHOISUSER, nick, whom.user, whom.host, "*", text=whom.real_name)
     rooms = _room_words(session, member, whom)
     yield from wrapped(session, numerics.RPL_WHOISCHANNELS, nick, words=rooms)
-    yield line(numerics.RPL_WHOISSERVER, nick, server.name, text=server.settings.network)
+    yield line(numerics.RPL_WHOISSERVER, nick, server.name, text=server.description)
     if whom.away:
         yield line(numerics.RPL_AWAY, nick, text=whom.away)
     if whom.server_operator:
