@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tcpd.chat.irc.caps import CAPABILITIES
-from tcpd.chat.irc.commands import channels
+from tcpd.chat.irc.commands import channels, names
+from tcpd.chat.irc.session import Session
 from tcpd.config.values import Rate
 
 S = ":chat.example.net"
@@ -310,15 +311,79 @@ def test_names_with_all_prefixes_and_hosts() -> None:
 
 @pytest.mark.parametrize(
     ("asked", "shown"),
-    [("#nowhere", "#nowhere"), ("invalid", "invalid"), (":#a b", "#a"), ("", "*"), (":", "*")],
+    [("#nowhere", "#nowhere"), ("invalid", "invalid"), (":#a b", "#a")],
 )
 def test_names_of_what_is_not_there(asked: str, shown: str) -> None:
     """'If the channel name is invalid or the channel does not exist, one RPL_ENDOFNAMES numeric
-    containing the given channel name should be returned'; 'If no parameter is given for this
-    command, servers SHOULD return one RPL_ENDOFNAMES numeric with the channel parameter set to an
-    asterisk'."""
+    containing the given channel name should be returned.'"""
     ann = House().irc_client("ann")
     assert ann.send(f"NAMES {asked}") == [f"{S} 366 ann {shown} :End of /NAMES list"]
+
+
+@pytest.mark.parametrize("line", ["NAMES", "NAMES :", "NAMES ,"])
+def test_names_without_a_room(line: str) -> None:
+    """RFC 2812 section 3.2.5: 'a list of all channels and their occupants is returned. At the end
+    of this list, a list of users who are visible but either not on any channel or not on a visible
+    channel are listed as being on `channel' "*".'"""
+    house, ann, _ = in_tea("bob")
+    carol = house.irc_client("carol", joined="#den")
+    carol.send("MODE #den +s")
+    dave = house.irc_client("dave")
+    house.irc_client("erin").send("MODE erin +i")
+    house.irc_client("frank", joined="#tea").send("MODE frank +i")
+    end = "* :End of /NAMES list"
+    for client in (ann, carol, dave):
+        client.lines()
+    assert dave.send(line) == [
+        f"{S} 353 dave = #tea :@ann bob",
+        f"{S} 353 dave * * :carol dave",
+        f"{S} 366 dave {end}",
+    ]
+    assert carol.send(line) == [
+        f"{S} 353 carol = #tea :@ann bob",
+        f"{S} 353 carol @ #den :@carol",
+        f"{S} 353 carol * * :dave",
+        f"{S} 366 carol {end}",
+    ]
+    assert ann.send(line)[0] == f"{S} 353 ann = #tea :@ann bob frank"
+    full = house.irc_client("gil", "userhost-in-names")
+    assert full.send(line)[1] == (
+        f"{S} 353 gil * * :carol!~carol@localhost dave!~dave@localhost gil!~gil@localhost"
+    )
+
+
+def test_names_without_a_room_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """ERR_TOOMANYMATCHES (https://defs.ircdocs.horse/defs/numerics.html): what is beyond the bound
+    is left out, and the client is told so."""
+    house, ann, _ = in_tea("bob", "carol")
+    for most, shown, more in (
+        (4, ["@ann bob carol", "dave"], False),
+        (3, ["@ann bob carol"], True),
+        (2, ["@ann bob"], True),
+        (0, [], True),
+    ):
+        monkeypatch.setattr("tcpd.chat.irc.commands.names.NAMES_MOST", most)
+        house.irc_client("dave")
+        told = ann.send("NAMES")
+        assert [line.rpartition(":")[2] for line in told if command(line) == "353"] == shown
+        assert ("416" in map(command, told)) is more
+        assert command(told[-1]) == "366"
+
+
+def test_names_without_a_room_let_others_have_their_turn() -> None:
+    """Session.tell: 'an empty one is not said, and lets others have their turn first.' So there is
+    one after each 256 rooms or members, whether or not they are listed."""
+    house = House(bounds={"rooms_per_member": 1000})
+    ann = house.irc_client("ann")
+    ann.send("JOIN " + ",".join(f"#{number}" for number in range(80)))
+    for first in range(80, 600, 80):
+        ann.send("JOIN " + ",".join(f"#{number}" for number in range(first, first + 80)))
+    bob = house.irc_client("bob")
+    session = bob.protocol._session
+    assert isinstance(session, Session)
+    told = list(names._all_lines(session))
+    assert sum(b" 353 " in line for line in told) == house.hub.room_count
+    assert [number for number, line in enumerate(told) if not line] == [254, 511]
 
 
 def test_names_of_a_secret_room() -> None:

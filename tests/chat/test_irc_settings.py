@@ -76,5 +76,5 @@ def test_what_the_server_calls_itself_fits_a_line(key: str) -> None:
     client = house.irc_client("n" * 30)
     assert client.send("LINKS")[0].endswith(f":0 {longest}")
     for wrong in ("two\nlines", "a\x1b[1m", "a\u202eb", "é" * 51):
-        with pytest.raises(ValueError, match="one line|more than 100 bytes"):
+        with pytest.raises(ValueError, match=r"one line|more than 100 bytes"):
             item.type.parse(wrong)

@@ -136,6 +136,7 @@ ERR_NOORIGIN = "409"
 ERR_INVALIDCAPCMD = "410"  # https://ircv3.net/specs/extensions/capability-negotiation
 ERR_NORECIPIENT = "411"
 ERR_NOTEXTTOSEND = "412"
+ERR_TOOMANYMATCHES = "416"  # https://defs.ircdocs.horse/defs/numerics.html
 ERR_INPUTTOOLONG = "417"
 ERR_UNKNOWNCOMMAND = "421"
 ERR_NOMOTD = "422"
@@ -220,6 +221,7 @@ TEXT = {
     ERR_NOORIGIN: "No origin specified",
     ERR_INVALIDCAPCMD: "Invalid CAP command",
     ERR_NOTEXTTOSEND: "No text to send",
+    ERR_TOOMANYMATCHES: "The list is too long, here is only its beginning",
     ERR_INPUTTOOLONG: "Input line was too long",
     ERR_UNKNOWNCOMMAND: "Unknown command",
     ERR_NOMOTD: "MOTD File is missing",

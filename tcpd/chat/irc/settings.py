@@ -94,8 +94,8 @@ class IrcSettings:
     server_description: str = option(
         _SHOWN,
         "",
-        "What the server is, in words for people: LINKS, WHOIS, VERSION, INFO and the second line of "
-        "the welcome show it; at most 100 bytes. Empty: they show the name of the network.",
+        "What the server is, in words for people: LINKS, WHOIS, VERSION, INFO and the second line "
+        "of the welcome show it; at most 100 bytes. Empty: they show the name of the network.",
     )
     motd: str = option(
         PATH,

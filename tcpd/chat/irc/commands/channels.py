@@ -1,4 +1,4 @@
-"""Commands about rooms: coming in, leaving, what they are about, and who is there."""
+"""Commands about rooms: JOIN, PART, TOPIC and LIST."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 from tcpd.chat.irc import caps, numerics
 from tcpd.chat.irc.commands.command import Command
+from tcpd.chat.irc.commands.names import tell_names
 from tcpd.chat.irc.commands.refusals import answer_in_room, middle
 from tcpd.chat.irc.listing import Wanted, wanted
-from tcpd.chat.irc.message import LINE_BYTES, Message
+from tcpd.chat.irc.message import Message
 from tcpd.chat.irc.server import LIST_TARGETS
 from tcpd.chat.names import fold
 from tcpd.chat.refused import Code
-from tcpd.chat.room import PREFIXES, Room
+from tcpd.chat.room import Room
 from tcpd.chat.settings import TOPIC_BYTES
 from tcpd.chat.split import cut
 
@@ -79,16 +80,6 @@ def _topic(session: Session, message: Message) -> None:
         tell_topic(session, room)
 
 
-def _names(session: Session, message: Message) -> None:
-    # "Servers MAY only return information about the first <channel>": TARGMAX says so
-    name = message.params[0].split(",")[0] if message.params else ""
-    room = session.server.hub.room(name)
-    if room is None or room.hides_from(session.member):
-        session.numeric(numerics.RPL_ENDOFNAMES, middle(name))
-    else:
-        tell_names(session, room)
-
-
 def _list(session: Session, message: Message) -> None:
     asked = wanted(message.params, LIST_TARGETS)
     # a copy: they may be opened and closed before all are told
@@ -151,65 +142,12 @@ def tell_topic(session: Session, room: Room) -> None:
     session.numeric(numerics.RPL_TOPICWHOTIME, room.name, who, text=str(int(topic.time)))
 
 
-def tell_names(session: Session, room: Room) -> None:
-    """Tell who is in a room."""
-    session.tell(_named(session, room))
-
-
-def _named(session: Session, room: Room) -> Iterator[bytes]:
-    every = caps.MULTI_PREFIX in session.caps
-    full = caps.USERHOST_IN_NAMES in session.caps
-    inside = session.member in room.members
-    # the room may get another, longer name before all are told
-    name = room.name
-    # "@" is for secret rooms, "=" for all others
-    symbol = "@" if room.hides_from(None) else "="
-    space = LINE_BYTES - len(session.numeric_line(numerics.RPL_NAMREPLY, symbol, name, text=""))
-    words: list[str] = []
-    left = space
-    # a copy, for they may come and go before all are told, and of no more than has to be: a client
-    # that does not read keeps it, and thousands of new tuples set off the garbage collector
-    for member in list(room.members):
-        ranks = room.members.get(member)
-        if ranks is None or member.gone or (member.invisible and not inside):
-            continue
-        word = str(member.who) if full else member.nick
-        if ranks:
-            word = prefixes(ranks, every) + word
-        size = len(word.encode()) + 1
-        if size > left + 1:
-            yield session.numeric_line(numerics.RPL_NAMREPLY, symbol, name, text=" ".join(words))
-            words, left = [], space
-        words.append(word)
-        left -= size
-    if words:
-        yield session.numeric_line(numerics.RPL_NAMREPLY, symbol, name, text=" ".join(words))
-    yield session.numeric_line(numerics.RPL_ENDOFNAMES, name)
-
-
-def prefixes(ranks: int, every: bool) -> str:
-    """What stands before the nickname of a member with these ranks.
-
-    :param ranks: a sum of :class:`tcpd.chat.room.Rank`.
-    :param every: all of them, or the highest alone.
-    """
-    return _SIGNS[ranks] if every else _SIGNS[ranks][:1]
-
-
-# by sum of ranks: rooms have thousands of members, and each who comes in is told of all of them
-_SIGNS = tuple(
-    "".join(sign for rank, sign in PREFIXES if ranks & rank)
-    for ranks in range(2 * max(rank for rank, _ in PREFIXES))
-)
-
-
 COMMANDS = {
     "JOIN": Command(_join, 1, help=("JOIN <room>{,<room>} [<key>{,<key>}]", "Comes into rooms.")),
     "PART": Command(_part, 1, help=("PART <room>{,<room>} [:<reason>]", "Leaves rooms.")),
     "TOPIC": Command(
         _topic, 1, help=("TOPIC <room> [:<topic>]", "Tells, sets or takes away a room's topic.")
     ),
-    "NAMES": Command(_names, 0, help=("NAMES <room>", "Tells who is in a room.")),
     "LIST": Command(
         _list,
         0,

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from tcpd.chat.hosts import Address
 from tcpd.chat.irc import caps, listing, numerics
-from tcpd.chat.irc.commands.channels import prefixes
 from tcpd.chat.irc.commands.command import Command
+from tcpd.chat.irc.commands.names import is_visible, prefixes
 from tcpd.chat.irc.commands.refusals import middle
 from tcpd.chat.irc.message import Message
 from tcpd.chat.masks import pattern
@@ -32,19 +32,6 @@ _IN_A_TURN = 256
 
 #: What stands for the level of an operator, which nobody has here.
 _NO_LEVEL = "n/a"
-
-
-def is_visible(member: Member, whom: Member) -> bool:
-    """Whether one is found by another who does not ask for their very nickname.
-
-    Who is invisible is found by those who share a room, and by operators of the daemon.
-    """
-    return not whom.invisible or whom is member or member.server_operator or shares(member, whom)
-
-
-def shares(member: Member, whom: Member) -> bool:
-    """Whether there is a room that both are in."""
-    return not member.rooms.keys().isdisjoint(whom.rooms)
 
 
 def may_know_address(member: Member, whom: Member) -> bool:

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from tcpd.chat.irc import caps, numerics
 from tcpd.chat.irc.commands.about import is_here
-from tcpd.chat.irc.commands.channels import prefixes
 from tcpd.chat.irc.commands.command import Command
+from tcpd.chat.irc.commands.names import prefixes, shares
 from tcpd.chat.irc.commands.refusals import middle
 from tcpd.chat.irc.commands.who import (
     address_word,
     idle_seconds,
     may_know_address,
-    shares,
 )
 from tcpd.chat.irc.commands.wrapping import wrapped
 from tcpd.chat.irc.message import Message
