@@ -241,7 +241,8 @@ class IFinishing(Interface):
 class ILineCommand(Interface):
     """A command of the line protocol. :class:`tcpd.line.command.Command` provides it.
 
-    It may have an attribute ``many`` as well: :data:`tcpd.line.command.Many`, or ``None``.
+    It may have two more attributes, described at :class:`tcpd.line.command.Command`: ``many``, a
+    :data:`tcpd.line.command.Many` or ``None``; and ``usable``, which HELP asks.
     """
 
     name = Attribute("str: upper-case ASCII letters, digits and '-', starting with a letter.")

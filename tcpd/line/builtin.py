@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from tcpd.line.command import LONGEST_GUESS, Request, command, synopsis
+from tcpd.line.command import LONGEST_GUESS, Facts, Request, command, is_usable, synopsis
 from tcpd.line.reply import CommandError, Reply, Then, WrongArguments, split_lines
 
 
@@ -21,15 +21,18 @@ def echo(request: Request) -> str:
 @command("HELP", "[command]", help="Lists the commands, or tells about one.", at_most=1)
 def help_(request: Request) -> Reply:
     """HELP [command]."""
+    connection = request.connection
     if not request.words:
-        listed = (synopsis(each) for each in request.commands)
+        listed = (synopsis(each) for each in request.commands.usable(connection))
         return Reply(214, ("commands, HELP and a name tells more:", *listed))
     [word] = request.words
     found = request.commands.find(word)
     if found is None:
-        near = request.scene.guesses.near(word, request.commands)
+        near = request.scene.guesses.near(word, request.commands.usable(connection))
         hint = f"did you mean {near}?" if near else "HELP lists the commands"
         raise CommandError(501, f"{word[:LONGEST_GUESS]} is not a command, {hint}")
+    if not is_usable(found, connection):
+        raise CommandError(502, f"{found.name} is not available here")
     return Reply(214, (synopsis(found), *split_lines(found.help)))
 
 
@@ -69,7 +72,16 @@ def services(request: Request) -> str:
     )
 
 
-@command("STARTTLS", help="Continues under TLS; wait for the reply to it.", at_most=0)
+def _can_start_tls(connection: Facts) -> bool:
+    return connection.can_start_tls
+
+
+@command(
+    "STARTTLS",
+    help="Continues under TLS; wait for the reply to it.",
+    at_most=0,
+    usable=_can_start_tls,
+)
 def starttls(request: Request) -> Reply:
     """STARTTLS, after RFC 3207; the session throws away what was sent behind it in the clear."""
     if request.connection.tls is not None:

@@ -108,12 +108,15 @@ class Guesses:
     def __init__(self) -> None:
         self._left = 16
 
-    def near(self, word: str, commands: CommandTable) -> str | None:
-        """The name most like a word; ``None`` if none is, or no guess is left."""
+    def near(self, word: str, commands: Iterable[ILineCommand]) -> str | None:
+        """The name most like a word; ``None`` if none is, or no guess is left.
+
+        :param commands: those that the client may use.
+        """
         if not self._left or len(word) > LONGEST_GUESS:
             return None
         self._left -= 1
-        found = difflib.get_close_matches(word.upper(), commands.names, 1)
+        found = difflib.get_close_matches(word.upper(), [each.name for each in commands], 1)
         return found[0] if found else None
 
 
@@ -184,6 +187,8 @@ class Command:
     :ivar call: does it; see :meth:`tcpd.interfaces.ILineCommand.call`.
     :ivar many: what a command may have whose answer depends on nothing but the argument: it answers
         what a client sent in one go several times as fast. ``call`` has to come to the same.
+    :ivar usable: whether a connection can use it now, for HELP and for guesses; ``None`` for a
+        command that every connection can use.
     :raise ValueError: for a name that no request could have.
     """
 
@@ -192,6 +197,7 @@ class Command:
     help: str
     call: Callable[[Request], Answer]
     many: Many | None = None
+    usable: Callable[[Facts], bool] | None = None
 
     def __post_init__(self) -> None:
         check_name(self.name)
@@ -205,6 +211,7 @@ def command(
     at_least: int = 0,
     at_most: int | None = None,
     many: Many | None = None,
+    usable: Callable[[Facts], bool] | None = None,
 ) -> Callable[[Callable[[Request], Answer]], Command]:
     """Make a :class:`Command` of the function that follows.
 
@@ -214,11 +221,12 @@ def command(
     :param at_least: fewer words than this are answered with 501 and the usage, without a call.
     :param at_most: the same for more words than this; ``None`` for no limit.
     :param many: see :class:`Command`; it counts the words of its arguments itself.
+    :param usable: see :class:`Command`.
     """
 
     def decorate(function: Callable[[Request], Answer]) -> Command:
         if at_least == 0 and at_most is None:
-            return Command(name, usage, help, function, many)
+            return Command(name, usage, help, function, many, usable)
 
         def counted(request: Request) -> Answer:
             count = len(request.words)
@@ -226,7 +234,7 @@ def command(
                 raise WrongArguments
             return function(request)
 
-        return Command(name, usage, help, counted, many)
+        return Command(name, usage, help, counted, many, usable)
 
     return decorate
 
@@ -246,6 +254,12 @@ def check_name(name: object) -> None:
 def synopsis(command: ILineCommand) -> str:
     """A command and its arguments, on one line."""
     return f"{command.name} {command.usage}".rstrip()
+
+
+def is_usable(command: ILineCommand, connection: Facts) -> bool:
+    """Whether a connection can use a command now."""
+    usable = getattr(command, "usable", None)
+    return usable is None or usable(connection)
 
 
 class CommandTable:
@@ -288,6 +302,10 @@ class CommandTable:
     def find(self, word: str) -> ILineCommand | None:
         """The command of that name, however its ASCII letters are cased."""
         return self._by_name.get(word.upper()) if word.isascii() else None
+
+    def usable(self, connection: Facts) -> list[ILineCommand]:
+        """Those that a connection can use now, sorted by name."""
+        return [each for each in self if is_usable(each, connection)]
 
     def __iter__(self) -> Iterator[ILineCommand]:
         return iter(self._by_name[name] for name in self.names)

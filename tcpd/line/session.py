@@ -410,7 +410,8 @@ class Session:
     def _unknown(self, word: str) -> Reply:
         if len(word) > LONGEST_GUESS:
             return Reply(500, (f"{word[:LONGEST_GUESS]}... is not a command, HELP lists them",))
-        near = self._scene.guesses.near(word, self._scene.commands)
+        scene = self._scene
+        near = scene.guesses.near(word, scene.commands.usable(scene.connection))
         if near:
             return Reply(500, (f"{word} is not a command, did you mean {near}?",))
         return Reply(500, (f"{word} is not a command, HELP lists them",))

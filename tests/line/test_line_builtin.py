@@ -14,14 +14,15 @@ from tcpd.net.directory import ServiceEntry
 from tcpd.net.tls import TLSFacts
 
 COMMANDS = load_commands(points=())
+MAY_START_TLS = PlainFacts("line", "192.0.2.1:4711", can_start_tls=True)
 UNDER_TLS = PlainFacts(
     "line", "[2001:db8::1]:4711", TLSFacts("TLSv1.3", "TLS_AES_256_GCM_SHA384", None)
 )
 
 
 def test_help_lists_all_commands() -> None:
-    """ "214 and all commands with their arguments" """
-    assert help_.call(make_request(commands=COMMANDS)) == Reply(
+    """ "214 and all commands that the connection can use, with their arguments" """
+    assert help_.call(make_request(commands=COMMANDS, connection=MAY_START_TLS)) == Reply(
         214,
         (
             "commands, HELP and a name tells more:",
@@ -39,6 +40,21 @@ def test_help_lists_all_commands() -> None:
             "WHOAMI",
         ),
     )
+
+
+@pytest.mark.parametrize("connection", [None, UNDER_TLS], ids=["no starttls=", "TLS is on"])
+def test_help_does_not_list_what_cannot_be_used(connection: PlainFacts | None) -> None:
+    """ "STARTTLS is listed where it would be answered with 220" """
+    reply = help_.call(make_request(commands=COMMANDS, connection=connection))
+    assert isinstance(reply, Reply)
+    assert len(reply.lines) == len(list(COMMANDS))  # a heading more, STARTTLS less
+    assert "STARTTLS" not in reply.lines
+    with pytest.raises(CommandError) as caught:
+        help_.call(make_request("starttls", commands=COMMANDS, connection=connection))
+    assert (caught.value.code, caught.value.text) == (502, "STARTTLS is not available here")
+    with pytest.raises(CommandError) as caught:
+        help_.call(make_request("starttsl", commands=COMMANDS, connection=connection))
+    assert caught.value.text == "starttsl is not a command, HELP lists the commands"
 
 
 def test_help_about_one_command() -> None:

@@ -173,7 +173,8 @@ def test_a_line_without_end_is_no_request() -> None:
     ("line", "hint"),
     [
         (b"PIGN x", b"PIGN is not a command, did you mean PING?"),
-        (b"starttsl", b"starttsl is not a command, did you mean STARTTLS?"),
+        (b"tcpimfo", b"tcpimfo is not a command, did you mean TCPINFO?"),
+        (b"starttsl", b"starttsl is not a command, HELP lists them"),  # it would be answered 502
         (b"XYZZY", b"XYZZY is not a command, HELP lists them"),
         (b"\x1b[A", b"\\x1b[A is not a command, HELP lists them"),
         (b"x" * 1000, b"x" * 32 + b"... is not a command, HELP lists them"),
