@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import os
 import pwd
+import re
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, NoReturn
 
@@ -26,7 +28,7 @@ from tcpd.daemon.banfile import BanFileError
 from tcpd.daemon.compose import SECTIONS
 from tcpd.daemon.daemon import Daemon
 from tcpd.daemon.logs import LogFault
-from tcpd.daemon.registry import KindError, Kinds
+from tcpd.daemon.registry import BUILT_IN, KindError, Kinds
 from tcpd.daemon.reload import Reloader
 from tcpd.daemon.surroundings import Surroundings
 from tcpd.net.listeners import ListenError
@@ -35,6 +37,7 @@ from tcpd.net.names import NameResolver
 from tcpd.ops import catalogue
 from tcpd.ops.garbage import settle
 from tcpd.ops.versions import version_of
+from tcpd.wire.output import discard_output, use_utf8
 
 _log = Logger()
 
@@ -48,9 +51,9 @@ class Options(usage.Options):
 
     synopsis = "[options]"
     longdesc = (
-        "Serves echo and the other small services, a line command protocol and chat rooms. "
-        "Reads /etc/tcpd/tcpd.ini, or the files named by --config; with neither it serves a "
-        "sample set on 127.0.0.1."
+        "Serves small TCP services, each declared in an ini file. The protocols are "
+        f"{', '.join(BUILT_IN)}. Reads /etc/tcpd/tcpd.ini, or the files named by --config; with "
+        "neither it serves a sample set on 127.0.0.1."
     )
     optFlags = [
         ["check", None, "Check the configuration, say what is wrong with it, and exit."],
@@ -69,6 +72,34 @@ class Options(usage.Options):
         self["config"].append(path)
 
     opt_c = opt_config
+
+    def parseOptions(self, options: Sequence[str] | None = None) -> None:
+        """Parse the command line. Called by twistd.
+
+        :raise usage.UsageError: for a wrong one, with the nearest right option.
+        """
+        use_utf8()
+        try:
+            super().parseOptions(options)
+        except usage.UsageError as error:
+            unknown = re.search(r"--(\S+) not recognized", str(error))
+            hint = self._nearest(unknown[1]) if unknown else ""
+            raise usage.UsageError(f"{error}{hint}") from None
+
+    def parseArgs(self, *words: str) -> None:
+        """Refuse words that are no options."""
+        if words:
+            hint = self._nearest(words[0]) or "; tcpd-ctl has the commands for a running daemon"
+            raise usage.UsageError(f"tcpd takes options only, and not {words[0]!r}{hint}")
+
+    def _nearest(self, word: str) -> str:
+        names = [name.rstrip("=") for name in self.longOpt]
+        near = difflib.get_close_matches(word, names, 1)
+        return f"; did you mean --{near[0]}?" if near else ""
+
+    def opt_help(self) -> None:
+        """Display this help and exit."""
+        _leave(str(self))
 
     def opt_version(self) -> None:
         """Display the versions of tcpd and Twisted, and exit."""
@@ -159,12 +190,23 @@ def _reactor_name() -> str:
 
 
 def _leave(text: str) -> NoReturn:
-    sys.stdout.write(text.rstrip("\n") + "\n")
+    """Print a text and exit."""
+    try:
+        sys.stdout.write(text.rstrip("\n") + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader has seen enough of it
+        discard_output()
+    except OSError as error:
+        discard_output()
+        _fail(f"standard output cannot be written: {error.strerror}")
     sys.exit(0)
 
 
 def _fail(text: str) -> NoReturn:
-    sys.stderr.write(text.rstrip("\n") + "\n")
+    """Print what is wrong and exit."""
+    with contextlib.suppress(OSError):
+        sys.stderr.write(text.rstrip("\n") + "\n")
+        sys.stderr.flush()
     sys.exit(1)
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import shlex
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -207,6 +209,76 @@ def test_usage_errors_end_with_2() -> None:
         with pytest.raises(SystemExit) as caught:
             main(arguments)
         assert caught.value.code == 2
+
+
+def test_bare_it_prints_its_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    """Somebody who does not know what to type is shown what there is; the status is 2."""
+    with pytest.raises(SystemExit) as ended:
+        main([])
+    assert ended.value.code == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("usage: tcpd-ctl ")
+    for command in _parser()._commands():
+        assert f"\n    {command} " in printed.err
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("stauts", "there is no command stauts; did you mean status?"),
+        ("RELAOD", "there is no command RELAOD; did you mean reload?"),
+        ("help", "there is no command help; tcpd-ctl --help lists them"),
+        ("--sokcet /x status", "there is no option --sokcet; did you mean --socket?"),
+        ("status --jsno", "there is no option --jsno of status; did you mean --json?"),
+        (
+            "connections --servcie=x",
+            "there is no option --servcie of connections; did you mean --service?",
+        ),
+        ("bans all", "there is no argument all of bans"),
+        ("completion bsh", "; did you mean bash?"),
+        ("connections --sort agee", "; did you mean age?"),
+    ],
+)
+def test_a_wrong_word_is_answered_with_the_usage_and_the_nearest(
+    line: str, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(line.split())
+    assert ended.value.code == 2
+    printed = capsys.readouterr().err
+    assert printed.startswith("usage: tcpd-ctl ")
+    assert printed.endswith(f"{says}\n")
+
+
+def ctl(*arguments: str, **streams: Any) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-m", "tcpd.ctl", *arguments], **streams)
+
+
+@pytest.mark.parametrize("arguments", [["completion", "zsh"], ["--help"], ["--version"]])
+def test_a_reader_that_has_seen_enough_costs_no_words(arguments: list[str]) -> None:
+    """``tcpd-ctl ... | head``: no traceback, and nothing from Python at its end."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with ctl(*arguments, stdout=writing, stderr=subprocess.PIPE) as process:
+        os.close(writing)
+        _, errors = process.communicate()
+    assert (process.returncode, errors) == (0, b"")
+
+
+def test_a_full_disk_is_an_error_and_no_traceback() -> None:
+    with open("/dev/full", "wb") as full:
+        process = ctl("completion", "bash", stdout=full, stderr=subprocess.PIPE)
+        with process:
+            _, errors = process.communicate()
+    assert process.returncode == 1
+    assert errors == b"tcpd-ctl: standard output: No space left on device\n"
+
+
+def test_without_a_standard_output_it_ends_as_usual() -> None:
+    script = f"exec {shlex.quote(sys.executable)} -m tcpd.ctl completion bash >&-"
+    done = subprocess.run(["sh", "-c", script], capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_it_starts_without_twisted_and_tls() -> None:

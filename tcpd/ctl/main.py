@@ -13,9 +13,12 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
+from tcpd.ctl.arguments import USAGE, Parser
 from tcpd.ctl.client import TIMEOUT, Control, NotAllowed, Unreachable, find_socket
+from tcpd.wire.output import discard_output, use_utf8
 
-DONE, REFUSED, USAGE, NO_DAEMON, NOT_ALLOWED = range(5)
+DONE, REFUSED = 0, 1
+NO_DAEMON, NOT_ALLOWED = 3, 4
 
 _TIMEOUT_HELP = "how long to wait"
 
@@ -29,6 +32,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     :param arguments: of the command line; by default those of the process.
     :return: the exit status.
     """
+    use_utf8()
+    try:
+        try:
+            return _run(arguments)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:  # the reader of the output has seen enough
+        discard_output()
+        return DONE
+    except OSError as error:
+        discard_output()
+        what = error.filename or "standard output"
+        return _fail(f"{what}: {error.strerror or error}", REFUSED)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     asked = _parser().parse_args(arguments)
     run: Callable[[argparse.Namespace], int] = asked.run
     try:
@@ -39,25 +58,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(str(error), NOT_ALLOWED)
     except ValueError as error:
         return _fail(str(error), USAGE)
-    except BrokenPipeError:
-        # whoever read the output has had enough; Python would complain once more at its end
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return DONE
     except KeyboardInterrupt:
         return 130
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="tcpd-ctl", description="Operates a running tcpd.", epilog=_EPILOG
-    )
+def _parser() -> Parser:
+    parser = Parser(prog="tcpd-ctl", description="Operates a running tcpd.", epilog=_EPILOG)
     parser.add_argument("--socket", metavar="PATH", help="the daemon's control socket")
     parser.add_argument(
         "--config", metavar="FILE", help="find the socket by [tcpd] of this ini file or directory"
     )
     parser.add_argument("--timeout", type=float, metavar="SECONDS", help=_TIMEOUT_HELP)
     parser.add_argument("--version", action=_Version, nargs=0, help="tell the version, and end")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
 
     def add(
         name: str, help: str, run: Callable[[argparse.Namespace], int] = _ask, json: bool = True

@@ -4,7 +4,7 @@ from twisted.application.service import ServiceMaker
 tcpd = ServiceMaker(
     "tcpd",
     "tcpd.tap",
-    "Echo and the other small services, a line command protocol and chat rooms, from an ini file.",
+    "Small TCP services from ini files: echo and its kin, line, chat, irc, forward, exec.",
     "tcpd",
 )
 

@@ -1,0 +1,76 @@
+"""The command line behind ``twistd tcpd``: what it prints, and what it says of a wrong one."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+from running import PATIENCE, TWISTD
+from twisted.python import usage
+
+from tcpd.daemon.registry import BUILT_IN
+from tcpd.tap import Options
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--chekc"], "option --chekc not recognized; did you mean --check?"),
+        (["--confg=x.ini"], "option --confg not recognized; did you mean --config?"),
+        (["--frobnicate"], "option --frobnicate not recognized"),
+        (["check"], "tcpd takes options only, and not 'check'; did you mean --check?"),
+        (
+            ["reload"],
+            "tcpd takes options only, and not 'reload'; tcpd-ctl has the commands for a running "
+            "daemon",
+        ),
+    ],
+)
+def test_a_wrong_word_is_answered_with_the_nearest(arguments: list[str], says: str) -> None:
+    with pytest.raises(usage.UsageError) as caught:
+        Options().parseOptions(arguments)
+    assert str(caught.value) == says
+
+
+def test_help_names_every_protocol(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        Options().parseOptions(["--help"])
+    assert ended.value.code == 0
+    words = capsys.readouterr().out.replace(",", " ").replace(".", " ").split()
+    assert set(BUILT_IN) <= set(words)
+
+
+def twistd(*arguments: str, stdout: int) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [sys.executable, TWISTD, "-n", "tcpd", *arguments],
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("option", ["--print-config", "--help"])
+def test_a_reader_that_has_seen_enough_costs_no_words(option: str) -> None:
+    """``twistd tcpd --print-config | head``: no traceback, and nothing from Python at its end."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = twistd(option, stdout=writing)
+    finally:
+        os.close(writing)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.live
+def test_a_full_disk_is_an_error_and_no_traceback() -> None:
+    full = os.open("/dev/full", os.O_WRONLY)
+    try:
+        done = twistd("--print-config", stdout=full)
+    finally:
+        os.close(full)
+    assert done.returncode == 1
+    assert done.stderr == b"standard output cannot be written: No space left on device\n"
