@@ -74,6 +74,30 @@ def test_a_directory_installs(environment: Environment, checkout: Path) -> None:
     serves(environment)
 
 
+def test_a_directory_installs_again_without_what_was_deleted(
+    environment: Environment, checkout: Path
+) -> None:
+    """A module that is gone from the directory is gone from the next install, though build/ is
+    still there."""
+    gone = [checkout / "tcpd" / "gone.py", checkout / "tcpd" / "lost" / "__init__.py"]
+    gone.append(checkout / "twisted" / "plugins" / "tcpd_gone.py")
+    for file in gone:
+        file.parent.mkdir(exist_ok=True)
+        file.touch()
+    program = (
+        "import importlib.util\n"
+        "names = ('tcpd.gone', 'tcpd.lost', 'twisted.plugins.tcpd_gone', 'tcpd.tap')\n"
+        "print([name for name in names if importlib.util.find_spec(name)])"
+    )
+    environment.pip("install", "--quiet", checkout)
+    assert "lost" in environment.run("python", "-c", program)
+    for file in gone:
+        file.unlink()
+    (checkout / "tcpd" / "lost").rmdir()
+    environment.pip("install", "--quiet", "--force-reinstall", "--no-deps", checkout)
+    assert environment.run("python", "-c", program) == "['tcpd.tap']\n"
+
+
 def test_a_directory_installs_editable(environment: Environment, checkout: Path) -> None:
     environment.pip("install", "--quiet", "--editable", checkout)
     serves(environment)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
+import shutil
 import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
 
+import installing
 import pytest
 from running import PATIENCE, TWISTD
 
@@ -45,3 +48,27 @@ def test_no_program_is_called_tcpd() -> None:
     """TCP Wrappers has one, in /usr/sbin."""
     scripts = metadata.entry_points(group="console_scripts")
     assert "tcpd" not in scripts.names
+
+
+#: Environments of Python 3.12 and later have no setuptools; the long tests build with the real pip.
+if importlib.util.find_spec("setuptools"):
+
+    def test_a_build_begins_empty(tmp_path: Path) -> None:
+        """A module that was deleted since the last build is not built again."""
+        for name in ("setup.py", "setup.cfg", "README.rst"):
+            shutil.copy(installing.ROOT / name, tmp_path)
+        for directory in ("tcpd", "build/lib/tcpd", "mine/tcpd"):
+            (tmp_path / directory).mkdir(parents=True)
+        for file in ("tcpd/__init__.py", "build/lib/tcpd/gone.py", "mine/tcpd/kept.py"):
+            (tmp_path / file).touch()
+
+        def build(*options: str) -> None:
+            command = [sys.executable, "-W", "ignore", "setup.py", "-q", "build_py", *options]
+            subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=PATIENCE, check=True)
+
+        build()
+        build("--build-lib", "mine")
+        built = tmp_path / "build" / "lib" / "tcpd"
+        assert (built / "__init__.py").exists()
+        assert not (built / "gone.py").exists()
+        assert (tmp_path / "mine" / "tcpd" / "kept.py").exists()
