@@ -7,9 +7,13 @@ Ctrl-C a client throws away its input until its DO TIMING-MARK (RFC 860) is answ
 
 from __future__ import annotations
 
+import re
 from enum import Enum, auto
 
+_EOF = 236
 _SE = 240
+_EC = 247
+_EL = 248
 _SB = 250
 _WILL = 251
 _WONT = 252
@@ -17,15 +21,22 @@ _DO = 253
 _DONT = 254
 _IAC = 255
 
+#: Commands that stand for a key: end of file (RFC 1184), erase character, erase line.
+_KEYS = {_EOF: b"\x04", _EC: b"\b", _EL: b"\x15"}
+
 #: The longest subnegotiation that is skipped, in bytes. Those in use (NAWS, terminal type, the
 #: environment) have some 10 to 500. What claims to be longer is taken to be over, so that no stray
 #: bytes can make the rest of a connection vanish.
 SUBNEGOTIATION_BYTES = 1024
 
 
+_RETURN = re.compile(rb"\r[\n\0]?")
+_BEHIND_CR = b"\n\0"
+
+
 class _State(Enum):
     DATA = auto()
-    CR = auto()  # the last byte of data was a carriage return
+    CR = auto()  # the last byte of data was a carriage return, which came out as CR LF
     COMMAND = auto()  # behind IAC
     OPTION = auto()  # behind IAC and WILL, WONT, DO or DONT
     SUBNEGOTIATION = auto()  # behind IAC SB
@@ -42,7 +53,9 @@ class TelnetFilter:
     - WILL is answered with DONT, DO with WONT; WONT and DONT ask for nothing. Each request is
       answered by itself, at most 3 bytes for 3.
     - IAC SB ... IAC SE is skipped, up to :data:`SUBNEGOTIATION_BYTES`.
-    - CR NUL, a client's Return key (RFC 1123 section 3.3.1), comes out as CR LF.
+    - CR NUL, a client's Return key (RFC 1123 section 3.3.1), comes out as CR LF. So does CR alone,
+      the Return key of a raw terminal.
+    - EC, EL and EOF come out as Backspace, Ctrl-U and Ctrl-D.
     - All other commands are skipped.
     """
 
@@ -58,9 +71,9 @@ class TelnetFilter:
 
         :return: the data among them, and the answers to send back.
         """
-        if self._state is _State.DATA and b"\xff" not in data and b"\r\0" not in data:
-            if data.endswith(b"\r"):
-                self._state = _State.CR
+        plain = self._state is _State.DATA and b"\xff" not in data
+        # most streams have no CR, or all of their CRs in a CR LF
+        if plain and (b"\r" not in data or data.count(b"\r") == data.count(b"\r\n")):
             return data, b""
         kept: list[bytes] = []
         answers = bytearray()
@@ -75,9 +88,9 @@ class TelnetFilter:
     def _data(self, data: bytes, start: int, kept: list[bytes]) -> int:
         """Take data up to the next command; tell how far that is."""
         end = data.find(_IAC, start)
-        # a command may stand between CR and NUL, which then are two characters
-        piece = data[start : end if end >= 0 else None].replace(b"\r\0", b"\r\n")
-        kept.append(piece)
+        # a command may stand between CR and what follows it, which then are two line ends
+        piece = data[start : end if end >= 0 else None]
+        kept.append(_RETURN.sub(b"\r\n", piece))
         if end >= 0:
             self._state = _State.COMMAND
             return end + 1
@@ -90,10 +103,8 @@ class TelnetFilter:
         state = self._state
         if state is _State.CR:
             self._state = _State.DATA
-            if byte != 0:
-                return 0
-            kept.append(b"\n")
-        elif state is _State.COMMAND:
+            return 1 if byte in _BEHIND_CR else 0
+        if state is _State.COMMAND:
             self._command(byte, kept)
         elif state is _State.OPTION:
             if self._verb == _DO:
@@ -115,6 +126,8 @@ class TelnetFilter:
         else:
             if byte == _IAC:
                 kept.append(b"\xff")
+            elif byte in _KEYS:
+                kept.append(_KEYS[byte])
             self._state = _State.DATA
 
     def _subnegotiation(self, byte: int) -> None:

@@ -10,7 +10,6 @@ from chat.ircing import Client, House, command
 from chat.test_irc_registration import from_afar
 
 from tcpd.chat.irc import caps
-from tcpd.chat.irc.sts import tls_port
 from tcpd.net.directory import ServiceEntry
 
 
@@ -269,20 +268,3 @@ def test_where_there_is_no_policy() -> None:
     listening(house, "*:6697 tls=main")
     assert sts(house.irc_client()) is None  # on a UNIX socket
     assert sts(from_afar(house.irc_client()), "CAP LS") is None  # it would get no value
-
-
-@pytest.mark.parametrize(
-    ("listeners", "port"),
-    [
-        (["127.0.0.1:7667"], None),
-        (["127.0.0.1:7667", "127.0.0.1:7697 tls=main"], 7697),
-        (["[2001:db8::1]:6697 tls=main"], 6697),
-        (["*:443 tls=main websocket", "*:6697 tls=main"], 6697),
-        (["*:6697 tls=main proxy=10.0.0.0/8"], None),
-        (["unix:/run/irc.sock tls=main", "systemd:6697 tls=main"], None),
-        (["endpoint:tcp:6697"], None),
-        ([], None),
-    ],
-)
-def test_the_port_of_tls(listeners: list[str], port: int | None) -> None:
-    assert tls_port(listeners) == port

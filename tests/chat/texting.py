@@ -16,6 +16,7 @@ from tcpd.chat.settings import ChatSettings
 from tcpd.chat.text.kind import kind
 from tcpd.chat.text.protocol import TextFactory, TextProtocol
 from tcpd.interfaces import IContext
+from tcpd.net.directory import ServiceEntry
 from tcpd.ops.counters import ServiceCounters
 
 
@@ -34,8 +35,10 @@ class PlainContext:
         self.reloads: list[Any] = []
         self.reload = self.reloads.append
 
-    def directory(self) -> list[Any]:
-        return []
+        self.services: list[ServiceEntry] = []
+
+    def directory(self) -> list[ServiceEntry]:
+        return self.services
 
 
 class Client:

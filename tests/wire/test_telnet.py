@@ -45,7 +45,11 @@ CASES = [
     pytest.param(b"hi\r\0ho\r\0", b"hi\r\nho\r\n", b"", id="CR NUL is the Return key (RFC 1123)"),
     pytest.param(b"hi\r\nho\0", b"hi\r\nho\0", b"", id="other NULs are data"),
     pytest.param(b"a" + IAC + b"\xf1" + IAC + b"\xf6b", b"ab", b"", id="NOP, AYT are skipped"),
-    pytest.param(b"a\r" + IAC + b"\xf1\0", b"a\r\0", b"", id="a command parts CR and NUL"),
+    pytest.param(b"a\r" + IAC + b"\xf1\0", b"a\r\n\0", b"", id="a command parts CR and NUL"),
+    pytest.param(b"a\rb\r\rc\r\n", b"a\r\nb\r\n\r\nc\r\n", b"", id="CR is a raw Return key"),
+    pytest.param(
+        b"a" + IAC + b"\xf7" + IAC + b"\xf8" + IAC + b"\xec", b"a\b\x15\x04", b"", id="EC, EL, EOF"
+    ),
 ]
 
 
@@ -85,11 +89,21 @@ def test_however_the_stream_is_cut(pieces: list[bytes]) -> None:
     assert fed(pieces) == whole
     assert len(whole[1]) <= len(stream), "no more is answered than was sent"
     data, answers = whole
-    assert len(data) <= len(stream)
+    assert len(data) <= 2 * len(stream)
     assert len(answers) % 3 == 0
 
 
 @given(st.text().map(lambda text: text.encode()))
 def test_text_goes_through(data: bytes) -> None:
     """UTF-8 has no byte 255: who types into nc is not disturbed."""
-    assert fed([data]) == (data.replace(b"\r\0", b"\r\n"), b"")
+    lines = data.replace(b"\r\n", b"\r").replace(b"\r\0", b"\r")
+    assert fed([data]) == (lines.replace(b"\r", b"\r\n"), b"")
+
+
+def test_a_return_key_acts_at_once() -> None:
+    """'So does CR alone, the Return key of a raw terminal.'"""
+    found = TelnetFilter()
+    assert found.feed(b"hi\r") == (b"hi\r\n", b"")
+    assert found.feed(b"\n") == (b"", b"")
+    assert found.feed(b"ho\r") == (b"ho\r\n", b"")
+    assert found.feed(b"\0") == (b"", b"")

@@ -23,10 +23,10 @@ from tcpd.chat.irc.reverse import ReverseNames
 from tcpd.chat.irc.server import IrcServer
 from tcpd.chat.irc.session import LINE_BYTES, Session
 from tcpd.chat.irc.settings import IrcSettings
-from tcpd.chat.irc.sts import tls_port
 from tcpd.chat.outbox import Outbox
 from tcpd.config.errors import SettingError
 from tcpd.interfaces import IConnection, IContext, IRefusing, IRereading, IWebSocketFactory
+from tcpd.net.directory import ServiceEntry, stream_port
 from tcpd.net.lookups import Lookups
 from tcpd.net.websocket_settings import IRCV3, WebSocketOptions
 from tcpd.ops.versions import version_of
@@ -156,6 +156,7 @@ class IrcFactory(DoorFactory):
             passwords=PasswordChecks(_elsewhere(context.reactor)),
             reload=context.reload,
             tls_port=partial(_tls_port, context),
+            text_port=lambda: stream_port(context.directory(), "chat", tls=False),
         )
         self.names = ReverseNames(Lookups(context.reactor))
         self.reconfigure(settings)
@@ -243,10 +244,9 @@ def _elsewhere(reactor: Any) -> Run:
 
 
 def _tls_port(context: IContext) -> int | None:
-    for entry in context.directory():
-        if entry.name == context.service:
-            return tls_port(entry.listeners)
-    return None
+    entries: list[ServiceEntry] = context.directory()
+    own = (entry for entry in entries if entry.name == context.service)
+    return next((entry.stream_port(tls=True) for entry in own), None)
 
 
 def _motd(path: str) -> tuple[str, ...] | None:

@@ -61,6 +61,7 @@ class IrcServer:
     :ivar reload: has the daemon read its configuration again; see
         :class:`tcpd.interfaces.IContext`.
     :ivar tls_port: tells the port where clients can speak TLS; ``None`` for none.
+    :ivar text_port: tells the port of the text frontend; ``None`` for none.
     :ivar entering: how many clients have not registered yet.
     """
 
@@ -77,6 +78,7 @@ class IrcServer:
     passwords: PasswordChecks
     reload: Callable[[Callable[[bool, Sequence[str]], None]], None]
     tls_port: Callable[[], int | None] = lambda: None
+    text_port: Callable[[], int | None] = lambda: None
     formats: Formats = field(default_factory=Formats)
     entering: int = 0
     _now: float = 0.0

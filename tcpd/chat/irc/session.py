@@ -462,6 +462,7 @@ class Session:
         if command is None:
             if self.member is None:
                 self.numeric(numerics.ERR_NOTREGISTERED)
+                self._point_to_text()
             else:
                 self.unknown(message)
             return
@@ -475,6 +476,16 @@ class Session:
             return
         self.server.count["commands"] += 1
         command.call(self, message)
+
+    def _point_to_text(self) -> None:
+        """Tell a person with nc or telnet, who has sent nothing of IRC, which port to use."""
+        entry = self.entry
+        if entry.nick or entry.user or entry.negotiating:
+            return
+        port = self.server.text_port()
+        if port is not None:
+            sentence = f"This port is for IRC clients; with nc or telnet, use port {port}"
+            self.from_server("NOTICE", "*", sentence, colon=True)
 
     def _redirect(self, outbox: Outbox) -> None:
         self.outbox = outbox

@@ -5,26 +5,6 @@ Source: https://ircv3.net/specs/extensions/sts
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
-
-_PORT = re.compile(r"(?!unix:|systemd:|endpoint:)(?:\[[^]]*\]|[^:\s]+):(\d{1,5})", re.ASCII)
-
-
-def tls_port(listeners: Iterable[str]) -> int | None:
-    """The port of the first listener that speaks TLS with clients themselves.
-
-    :param listeners: as :class:`tcpd.net.directory.ServiceEntry` has them.
-    :return: ``None`` for none.
-    """
-    for listener in listeners:
-        place, *words = listener.split()
-        found = _PORT.fullmatch(place)
-        kinds = {word.partition("=")[0] for word in words}
-        if found and "tls" in kinds and not kinds & {"proxy", "websocket"}:
-            return int(found[1])
-    return None
-
 
 def policy(duration: float | None, secure: bool, port: int | None) -> str:
     """The value of the capability; empty for who is not to be told of it.

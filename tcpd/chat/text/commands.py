@@ -7,7 +7,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from tcpd.chat.member import Member
-from tcpd.chat.room import Room
+from tcpd.chat.names import fold
+from tcpd.chat.refused import Code
+from tcpd.chat.room import Rank, Room
 from tcpd.chat.split import MESSAGE_BYTES, room_for, split_message
 from tcpd.chat.text.parse import (
     COMMANDS,
@@ -22,6 +24,7 @@ from tcpd.events import Kind
 from tcpd.handshake.page import drawing_and_steps
 from tcpd.handshake.report import build
 from tcpd.handshake.text import layers_lines
+from tcpd.wire.formatting import plain
 
 if TYPE_CHECKING:
     from tcpd.chat.text.session import Session
@@ -73,14 +76,20 @@ def _own_room(session: Session, member: Member, name: str | None) -> Room:
     return room
 
 
-def _help(session: Session, member: Member, rest: str) -> None:
+def show_help(session: Session, rest: str) -> None:
+    """List the commands, or describe one.
+
+    :param session: of a client that need not have a nickname yet.
+    :param rest: the command's name; empty for the list.
+    """
     if rest:
         word = cut_word(rest)[0]
         command = find_command(word)
         if command is None:
             nearest = nearest_command(word)
             hint = f"did you mean /help {nearest}?" if nearest else "/help lists them"
-            raise _Told(f"there is no command {word[:20]}; {hint}")
+            session.error(f"there is no command {word[:20]}; {hint}")
+            return
         lines = [f"  /{command.name} {command.usage}".rstrip(), f"    {command.help}"]
         lines += [f"    {sentence}" for sentence in command.more]
         if command.aliases:
@@ -96,8 +105,15 @@ def _help(session: Session, member: Member, rest: str) -> None:
     )
 
 
+def _help(session: Session, member: Member, rest: str) -> None:
+    show_help(session, rest)
+
+
 def _nick(session: Session, member: Member, rest: str) -> None:
-    session.answer(session.hub.rename(member, _some(rest)))
+    if session.hub.free_nick(_some(rest), member) == member.nick:
+        session.reply(f"  You are already called {member.nick}.")
+    else:
+        session.answer(session.hub.rename(member, rest))
 
 
 def _join(session: Session, member: Member, rest: str) -> None:
@@ -108,8 +124,13 @@ def _join(session: Session, member: Member, rest: str) -> None:
     if room is not None and member in room.members:
         session.room = room
         session.show_target()
-    else:
-        session.answer(session.hub.join(member, name, key))
+        return
+    refused = session.hub.join(member, name, key)
+    if refused is not None and refused.code is Code.NEEDS_KEY:
+        if key:
+            raise _Told(f"that is not the key of {name}")
+        raise _Told(f"{refused.sentence}; write it behind the name: /join {name} KEY")
+    session.answer(refused)
 
 
 def _part(session: Session, member: Member, rest: str) -> None:
@@ -124,7 +145,7 @@ def _rooms(session: Session, member: Member, rest: str) -> None:
     lines = ["  One room:" if len(rooms) == 1 else f"  {len(rooms)} rooms:"]
     for room in fullest:
         people = len(room.members)
-        topic = room.topic.text if room.topic is not None else ""
+        topic = plain(room.topic.text) if room.topic is not None else ""
         line = f"  {room.name:<20} {people:>5} {'person' if people == 1 else 'people':<8}{topic}"
         lines.append(line.rstrip()[:WIDTH])
     if len(fullest) < len(rooms):
@@ -145,6 +166,9 @@ def _who(session: Session, member: Member, rest: str) -> None:
 
 def _msg(session: Session, member: Member, rest: str) -> None:
     nick, text = cut_word(_some(rest))
+    if nick.startswith("#"):
+        _say_in(session, nick, _some(text))
+        return
     whom = session.hub.member(nick)
     target = nick if whom is None else whom.nick
     # to nobody, it is refused as a whole
@@ -157,6 +181,14 @@ def _msg(session: Session, member: Member, rest: str) -> None:
         session.count["private"] += 1
     if whom is not None and whom.away:
         session.reply(f"  {whom.nick} is away: {whom.away}")
+
+
+def _say_in(session: Session, name: str, text: str) -> None:
+    room = session.hub.room(name)
+    if room is not None:
+        name = room.name
+    if session.talk(text, Kind.MESSAGE, name) and room is not session.room:
+        session.reply(f"  You said that in {name}.")
 
 
 def _me(session: Session, member: Member, rest: str) -> None:
@@ -186,13 +218,23 @@ def _topic(session: Session, member: Member, rest: str) -> None:
 
 
 def _op(session: Session, member: Member, rest: str) -> None:
-    room, nick, _ = _room_and_nick(session, member, rest)
-    session.answer(session.hub.set_operator(member, room.name, nick, True))
+    _set_operator(session, member, rest, True)
 
 
 def _deop(session: Session, member: Member, rest: str) -> None:
+    _set_operator(session, member, rest, False)
+
+
+def _set_operator(session: Session, member: Member, rest: str, operator: bool) -> None:
     room, nick, _ = _room_and_nick(session, member, rest)
-    session.answer(session.hub.set_operator(member, room.name, nick, False))
+    whom = session.hub.member(nick)
+    was = whom is not None and bool(room.members.get(whom, 0) & Rank.OPERATOR)
+    refused = session.hub.set_operator(member, room.name, nick, operator)
+    if refused is not None:
+        session.answer(refused)
+    elif whom is not None and was is operator:
+        state = "is already" if operator else "is not"
+        session.reply(f"  {whom.nick} {state} an operator of {room.name}.")
 
 
 def _kick(session: Session, member: Member, rest: str) -> None:
@@ -206,13 +248,16 @@ def _ban(session: Session, member: Member, rest: str) -> None:
         _show_bans(session, _own_room(session, member, name))
         return
     room, nick, reason = _room_and_nick(session, member, rest)
+    whom = session.hub.member(nick)
+    mask = f"{fold(nick)}!*@*"
+    listed = mask in room.bans
     refused = session.hub.ban(member, room.name, nick)
     if refused is not None:
         session.answer(refused)
-        return
-    whom = session.hub.member(nick)
-    if whom is not None and whom in room.members:
+    elif whom is not None and whom in room.members:
         session.answer(session.hub.kick(member, room.name, nick, reason))
+    elif listed:
+        session.reply(f"  {nick} is already banned from {room.name}.")
 
 
 def _show_bans(session: Session, room: Room) -> None:

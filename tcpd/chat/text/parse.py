@@ -49,7 +49,10 @@ COMMANDS = (
         "NAME TEXT",
         "say something to one person alone",
         ("m", "tell", "query"),
-        ("It is kept in no history.",),
+        (
+            "It is kept in no history.",
+            "With the name of a room, as in /msg #tea hello, it is said to all in there.",
+        ),
     ),
     Command("me", "TEXT", "say what you do: * ann waves"),
     Command("history", "[NUMBER] [#ROOM]", "what was said last", ("last",)),

@@ -45,6 +45,7 @@ class TextProtocol(DoorProtocol):
             self.hang_up,
             self.cut,
             self.facts,
+            factory.directory,
         )
 
     def strip(self, data: bytes) -> bytes:
@@ -68,6 +69,7 @@ class TextFactory(DoorFactory):
     def __init__(self, settings: TextSettings, context: IContext) -> None:
         super().__init__(context)
         self.format = TextFormat()
+        self.directory = context.directory
         self.reconfigure(settings)
 
     def reconfigure(self, settings: TextSettings) -> None:

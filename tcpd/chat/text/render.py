@@ -34,6 +34,7 @@ from tcpd.events import (
     TopicSet,
     WentAway,
 )
+from tcpd.wire.formatting import plain
 from tcpd.wire.safe_text import visible
 
 #: Columns of the plainest terminal, less one: some wrap at the last.
@@ -43,8 +44,8 @@ _MESSAGE = Kind.MESSAGE
 
 
 def encode_lines(lines: Iterable[str]) -> bytes:
-    """Lines as bytes for the wire: UTF-8, CRLF, made safe for terminals."""
-    return b"".join([visible(line).encode() + b"\r\n" for line in lines])
+    """Lines as bytes for the wire: UTF-8, CRLF, without IRC's formatting, safe for terminals."""
+    return b"".join([visible(plain(line)).encode() + b"\r\n" for line in lines])
 
 
 class TextFormat:
@@ -55,7 +56,7 @@ class TextFormat:
 
     def render(self, event: Event) -> bytes:
         if type(event) is Said:  # most are
-            return visible(describe(event)).encode() + b"\r\n"
+            return visible(plain(describe(event))).encode() + b"\r\n"
         return encode_lines(describe_all(event))
 
 
@@ -101,6 +102,9 @@ def describe(event: Event) -> str:
         case Parted(room=room, reason=reason):
             return f"* {who} left {room}{_because(reason)}"
         case Quit(reason=reason):
+            # servers and clients put it before what a person has said
+            while reason.startswith("Quit:"):
+                reason = reason.removeprefix("Quit:").strip()
             return f"* {who} left the chat{_because(reason)}"
         case Renamed(nick=nick):
             return f"* {who} is now {nick}"
@@ -158,11 +162,22 @@ def shown_mask(mask: str) -> str:
 
 
 def _speech(who: str, text: str, kind: Kind) -> str:
+    if text[:1] == "\x01":
+        return _ctcp(who, text, kind)
     if kind is _MESSAGE:
         return f"<{who}> {text}"
     if kind is Kind.ACTION:
         return f"* {who} {text}"
     return f"-{who}- {text}"
+
+
+def _ctcp(who: str, text: str, kind: Kind) -> str:
+    """A message between programs: https://modern.ircdocs.horse/ctcp."""
+    command, _, rest = text.strip("\x01").partition(" ")
+    if command.upper() == "ACTION" or kind is Kind.ACTION:
+        return f"* {who} {rest}"
+    what = "a CTCP reply" if kind is Kind.NOTICE else "a CTCP request"
+    return f"* {who} sent {what}: {command} {rest}".rstrip()
 
 
 def _because(reason: str) -> str:

@@ -7,7 +7,7 @@ what is said to the client goes to its outbox, where the hub puts events too.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import islice
 
 from tcpd.chat.hub import Hub
@@ -18,12 +18,14 @@ from tcpd.chat.quitting import CLOSED
 from tcpd.chat.refused import Code, Refused
 from tcpd.chat.room import PREFIXES, Room
 from tcpd.chat.split import room_for, split_message
-from tcpd.chat.text import commands
-from tcpd.chat.text.parse import Call, Unknown, find_command, parse
+from tcpd.chat.text import commands, hints
+from tcpd.chat.text.parse import Call, Unknown, parse
 from tcpd.chat.text.render import columns, describe_past, describe_sent, encode_lines
 from tcpd.events import Event, Invited, Joined, Kicked, Kind, Parted, PrivateSaid, Who
 from tcpd.handshake.facts import Facts
+from tcpd.net.directory import ServiceEntry
 from tcpd.policy.reasons import End
+from tcpd.wire.formatting import typed
 from tcpd.wire.linebuffer import Fault
 
 #: The longest line taken, in bytes: some ten messages.
@@ -52,6 +54,7 @@ class Session:
     :param hang_up: called once when the conversation is over, with a last line in the outbox.
     :param cut: called once if the client does not read: the connection is to be ended at once.
     :param facts: tells of the connection, or ``None`` if nothing is known of it.
+    :param directory: lists what the daemon serves.
 
     :ivar slow: see :class:`tcpd.chat.member.Door`.
     :ivar member: ``None`` until a nickname was given.
@@ -69,6 +72,7 @@ class Session:
         hang_up: Callable[[], None],
         cut: Callable[[], None],
         facts: Callable[[], Facts | None] = lambda: None,
+        directory: Callable[[], Sequence[ServiceEntry]] = list,
     ) -> None:
         self.hub = hub
         self.slow = SLOW_READER
@@ -85,6 +89,7 @@ class Session:
         self._attempts = 0
         self._over = False
         self._facts = facts
+        self._directory = directory
 
     # --- the client's side ---
 
@@ -109,10 +114,13 @@ class Session:
             self.count["bad-lines"] += 1
             self.error("that line is not UTF-8, set your terminal to it; nothing was sent")
             return
-        if self.member is None:
-            self._introduce(text.strip())
+        meant = typed(text)
+        if meant is None:
+            self.finish("Goodbye.")
+        elif self.member is None:
+            self._introduce(meant.strip())
         else:
-            self._obey(text)
+            self._obey(meant)
 
     def is_costly(self, line: bytes | Fault) -> bool:
         """Whoever comes into a room is told to all in it: a nickname at first, then /join."""
@@ -260,14 +268,28 @@ class Session:
 
     def _introduce(self, text: str) -> None:
         """Take a line while the client has no nickname yet."""
-        word, _, rest = text.partition(" ")
-        command = find_command(word) if word.startswith("/") else None
-        if command is not None and command.name == "quit":
+        if hints.is_irc(text):
+            where = hints.where_irc_is(self._directory())
+            self.finish(f"ERROR :Closing Link: this port takes plain lines, not IRC; {where}")
+            return
+        line = parse(text)
+        command = line.command.name if isinstance(line, Call) else None
+        if command == "quit":
             self.finish("Goodbye.")
             return
-        if command is not None and command.name == "nick":
-            text = rest.strip()
+        if isinstance(line, Call) and command == "help":
+            commands.show_help(self, line.rest)
+            return
         self._attempts += 1
+        if isinstance(line, Call) and command == "nick":
+            text = line.rest
+        elif isinstance(line, Call | Unknown):
+            self._ask_again("say who you are first: type the nickname you want to go by")
+            return
+        elif hint := hints.at_prompt(text):
+            by_nick = f"; to be called {text}, type /nick {text}" if text.isalpha() else ""
+            self._ask_again(f"{hint}{by_nick}")
+            return
         entered = self.hub.enter(text, self, self._format, self._outbox, self._profile)
         if isinstance(entered, Member):
             self.member = entered
@@ -281,15 +303,21 @@ class Session:
             return
         if entered.code is Code.HUB_FULL:
             self.finish(f"! {entered.sentence}")
-        elif self._attempts >= ATTEMPTS:
-            self.finish(f"! {entered.sentence}; that was one try too many")
         else:
-            self.error(f"{entered.sentence}; try another")
+            self._ask_again(entered.sentence, "; try another")
+
+    def _ask_again(self, sentence: str, more: str = "") -> None:
+        if self._attempts >= ATTEMPTS:
+            self.finish(f"! {sentence}; that was one try too many")
+        else:
+            self.error(f"{sentence}{more}")
 
     def _obey(self, text: str) -> None:
         line = parse(text)
         if type(line) is str:
-            self.talk(line, _MESSAGE)
+            hint = hints.in_room(line)
+            if self.talk(line, _MESSAGE) and hint is not None and self.room is not None:
+                self.reply(f"  You said that to all in {self.room.name}; {hint}.")
             return
         self.hub.settle()
         match line:
@@ -300,15 +328,22 @@ class Session:
                 hint = f"did you mean /{nearest}?" if nearest else "/help lists them"
                 self.error(f"there is no command /{word[:20]}; {hint}")
 
-    def talk(self, text: str, kind: Kind) -> None:
-        """Say something in the current room, in several messages if it is long."""
+    def talk(self, text: str, kind: Kind, name: str | None = None) -> bool:
+        """Say something in a room, in several messages if it is long.
+
+        :param name: the room's; ``None`` for the current one.
+        :return: whether all of it was said.
+        """
         assert self.member is not None
-        if self.room is None:
-            self.show_target()
-            return
-        for piece in split_message(text, room_for(self.member, self.room.name, kind)):
-            refused = self.hub.say(self.member, self.room.name, piece, kind)
+        if name is None:
+            if self.room is None:
+                self.show_target()
+                return False
+            name = self.room.name
+        for piece in split_message(text, room_for(self.member, name, kind)):
+            refused = self.hub.say(self.member, name, piece, kind)
             if refused is not None:
                 self.error(refused.sentence)
-                return
+                return False
             self.count["messages"] += 1
+        return True

@@ -1,0 +1,335 @@
+"""What the text frontend says to people and programs that mean something else."""
+
+from __future__ import annotations
+
+import pytest
+from chat.ircing import House
+from chat.texting import Client
+
+from tcpd.chat.text.session import ATTEMPTS
+from tcpd.net.directory import ServiceEntry
+
+PROMPT = [
+    "Welcome to the chat on chat.example.net.",
+    "Type the nickname you want to go by, and press Enter.",
+]
+
+
+def at_prompt(house: House | None = None) -> Client:
+    client = (house or House()).client()
+    assert client.screen() == PROMPT
+    return client
+
+
+def two() -> tuple[House, Client, Client]:
+    house = House()
+    ann, bob = house.client("ann"), house.client("bob")
+    ann.screen()
+    bob.screen()
+    return house, ann, bob
+
+
+# --- text from IRC ---
+
+
+@pytest.mark.parametrize(
+    ("sent", "shown"),
+    [
+        (
+            "PRIVMSG #lobby :\x02\x0304,01red\x03\x02 \x1dand\x1d \x04ff8800more\x0f",
+            "<eve> red and more",
+        ),
+        ("PRIVMSG #lobby :\x01ACTION \x02waves\x02\x01", "* eve waves"),
+        ("PRIVMSG #lobby :\x01ACTION waves", "* eve waves"),
+        ("PRIVMSG #lobby :\x01action waves\x01", "* eve waves"),
+        ("NOTICE #lobby :\x01ACTION waves\x01", "* eve waves"),
+        ("PRIVMSG #lobby :\x01VERSION\x01", "* eve sent a CTCP request: VERSION"),
+        ("PRIVMSG #lobby :\x01PING 123 45\x01", "* eve sent a CTCP request: PING 123 45"),
+        ("NOTICE #lobby :\x01VERSION HexChat 2\x01", "* eve sent a CTCP reply: VERSION HexChat 2"),
+        ("PRIVMSG #lobby :\x01\x01", "* eve sent a CTCP request:"),
+        ("PRIVMSG #lobby :a \x01b\x01", "<eve> a b"),
+        ("PRIVMSG #lobby :\x1b[2Jboo", "<eve> \ufffd[2Jboo"),
+    ],
+)
+def test_formatting_and_ctcp_are_clean_text(sent: str, shown: str) -> None:
+    """'IRC's colours, bold and CTCP are shown as clean text, not as replacement characters.'"""
+    house, ann, _ = two()
+    eve = house.irc_client("eve", joined="#lobby")
+    ann.screen()
+    eve.send(sent)
+    assert ann.screen() == [f"#lobby {shown}"]
+    assert any(line.endswith(f" #lobby {shown}") for line in house.client().type("zoe")), "history"
+    eve.send(sent.replace("#lobby", "ann"))
+    assert ann.screen()[-1] == f"[private] {shown}"
+
+
+def test_formatting_in_topics_and_reasons() -> None:
+    house, ann, _ = two()
+    eve = house.irc_client("eve", joined="#tea")
+    ann.type("/join #tea")
+    eve.send("TOPIC #tea :\x0312Assam\x03, \x02please")
+    eve.send("PART #tea :\x02bye\x02", "JOIN #tea", "QUIT :\x1dgone\x1d")
+    assert ann.screen() == [
+        "* eve set the topic of #tea: Assam, please",
+        "* eve left #tea: bye",
+        "* eve joined #tea",
+        "* eve left the chat: gone",
+    ]
+    assert ann.type("/rooms")[-1].endswith(" Assam, please")
+    assert ann.type("/topic") == ["  Topic: Assam, please"]
+
+
+@pytest.mark.parametrize(
+    ("quit", "shown"),
+    [
+        ("QUIT :Leaving", "* eve left the chat: Leaving"),
+        ("QUIT", "* eve left the chat"),
+        ("QUIT :", "* eve left the chat"),
+        ("QUIT :Quit: Leaving", "* eve left the chat: Leaving"),
+        ("QUIT :Quit:", "* eve left the chat"),
+    ],
+)
+def test_the_prefix_of_a_quit_reason_is_not_shown(quit: str, shown: str) -> None:
+    """'A left-over "Quit: " prefix is not shown.'"""
+    house, ann, _ = two()
+    eve = house.irc_client("eve", joined="#lobby")
+    ann.screen()
+    eve.send(quit)
+    assert ann.screen() == [shown]
+
+
+# --- keys ---
+
+
+def test_keys_of_a_raw_terminal() -> None:
+    """'Ctrl-D and backspace from character-mode telnet work or are ignored.'"""
+    house = House()
+    bob = house.client("bob")
+    ann = house.client()
+    for key in b"anm\x7fn\r":
+        ann.send(bytes((key,)))
+    assert ann.screen()[2].startswith("Hello ann.")
+    bob.screen()
+    ann.send(b"\x1b[A\x1b[Bheloo\b\x7flo\x04\r\0")
+    ann.send(b"wrong\xff\xf8righ\xff\xf7ht\r\n")
+    assert bob.screen() == ["#lobby <ann> hello", "#lobby <ann> right"]
+    ann.send(b"\x04")
+    assert not ann.transport.disconnecting
+    ann.send(b"\r")
+    assert ann.screen() == ["Goodbye."]
+    assert ann.transport.disconnecting
+    assert bob.screen() == ["* ann left the chat"]
+
+
+def test_ctrl_d_at_the_prompt() -> None:
+    client = at_prompt()
+    client.send(b"\x04\n")
+    assert client.screen() == ["Goodbye."]
+    assert client.transport.disconnecting
+
+
+def test_nobody_types_a_ctcp() -> None:
+    """Ctrl-A is the key for the start of a line; before a text it would make a CTCP of it."""
+    house, ann, _ = two()
+    eve = house.irc_client("eve", joined="#lobby")
+    ann.type("\x01VERSION\x01")
+    assert eve.lines()[-1].endswith("PRIVMSG #lobby :VERSION")
+
+
+# --- words for commands ---
+
+
+@pytest.mark.parametrize(
+    ("typed", "hint"),
+    [
+        ("quit", "to leave, type /quit"),
+        ("EXIT", "to leave, type /quit"),
+        ("bye", "to leave, type /quit"),
+        ("logout", "to leave, type /quit"),
+        (":q!", "to leave, type /quit"),
+        ("help", "for help, type /help"),
+        ("?", "for help, type /help"),
+        ("who", "commands begin with a slash, as /who"),
+        ("list", "commands begin with a slash, as /rooms"),
+        ("join #tea", "commands begin with a slash, as /join #ROOM"),
+        ("nick", "commands begin with a slash, as /nick NAME"),
+    ],
+)
+def test_a_command_without_its_slash_is_said_and_hinted_at(typed: str, hint: str) -> None:
+    """'quit, help, exit typed as a line get a hint.'"""
+    _, ann, bob = two()
+    assert ann.type(typed) == [f"  You said that to all in #lobby; {hint}."]
+    assert bob.screen() == [f"#lobby <ann> {typed}"]
+
+
+@pytest.mark.parametrize(
+    "typed", ["quit smoking", "help me", "who is there", "goodbye", "join us", "part #", "//quit"]
+)
+def test_speech_gets_no_hint(typed: str) -> None:
+    _, ann, bob = two()
+    said = ann.type(typed)
+    assert said == ([] if typed != "part #" else said)
+    assert len(bob.screen()) == 1
+
+
+def test_no_hint_for_what_was_not_said() -> None:
+    _, ann, _ = two()
+    ann.type("/part")
+    assert ann.type("quit") == ["  You are in no room now; /join #lobby takes you back."]
+
+
+# --- the prompt ---
+
+
+@pytest.mark.parametrize("typed", ["/help", "/?", "/H", "/help join"])
+def test_help_at_the_prompt(typed: str) -> None:
+    """'/help works at the nickname prompt.'"""
+    house, ann, _ = two()
+    client = at_prompt(house)
+    shown = client.type(typed)
+    assert shown == ann.type(typed)
+    assert not any(line.startswith("!") for line in shown)
+    assert client.type("zoe")[0].startswith("Hello zoe.")
+
+
+@pytest.mark.parametrize(
+    ("typed", "answer"),
+    [
+        ("quit", "! to leave, type /quit; to be called quit, type /nick quit"),
+        ("Exit", "! to leave, type /quit; to be called Exit, type /nick Exit"),
+        ("help", "! for help, type /help; to be called help, type /nick help"),
+        ("?", "! for help, type /help"),
+        ("/who", "! say who you are first: type the nickname you want to go by"),
+        ("/xyzzy", "! say who you are first: type the nickname you want to go by"),
+        ("/msg bob hi", "! say who you are first: type the nickname you want to go by"),
+        ("/help jion", "! there is no command jion; did you mean /help join?"),
+    ],
+)
+def test_other_words_at_the_prompt(typed: str, answer: str) -> None:
+    client = at_prompt()
+    assert client.type(typed) == [answer]
+    assert client.type("/nick help")[0].startswith("Hello help.")
+
+
+@pytest.mark.parametrize("typed", ["/quit", "/Exit", "/q", "/bye now"])
+def test_quit_at_the_prompt(typed: str) -> None:
+    client = at_prompt()
+    assert client.type(typed) == ["Goodbye."]
+    assert client.transport.disconnecting
+
+
+@pytest.mark.parametrize("typed", ["/who", "quit"])
+def test_words_at_the_prompt_are_tries(typed: str) -> None:
+    client = at_prompt()
+    for _ in range(ATTEMPTS - 1):
+        client.type(typed)
+    assert client.type(typed)[0].endswith("; that was one try too many")
+    assert client.transport.disconnecting
+
+
+# --- commands that were silent, or said the wrong thing ---
+
+
+def test_a_message_to_a_room() -> None:
+    """'/msg #room says something in the room or explains.'"""
+    _, ann, bob = two()
+    ann.type("/join #Tea")
+    bob.type("/join #tea", "/join #lobby")
+    bob.screen()
+    ann.screen()
+    assert ann.type("/msg #tea hello there") == [], "it goes there anyway"
+    assert ann.type("/m #lobby hi") == ["  You said that in #lobby."]
+    assert bob.screen() == ["#Tea <ann> hello there", "#lobby <ann> hi"]
+    assert ann.type("/msg #nope hi") == ["! there is no room #nope"]
+    assert ann.type("/msg #tea") == ["! write it like this: /msg NAME TEXT"]
+    bob.type("/part #tea")
+    ann.screen()
+    assert bob.type("/msg #tea hi") == ["! you are not in #Tea"]
+    assert ann.screen() == []
+
+
+def test_a_wrong_key_is_told_as_wrong() -> None:
+    house, _, bob = two()
+    eve = house.irc_client("eve", joined="#tea")
+    eve.send("MODE #tea +k sesame")
+    assert bob.type("/join #tea") == ["! #tea has a key; write it behind the name: /join #tea KEY"]
+    assert bob.type("/join #tea simsim") == ["! that is not the key of #tea"]
+    assert bob.type("/join #tea sesame")[0] == "* bob joined #tea"
+
+
+def test_commands_that_change_nothing_answer() -> None:
+    """'/nick to one's own name answers', and so does all else that changes nothing."""
+    _, ann, bob = two()
+    ann.type("/join #tea")
+    bob.type("/join #tea")
+    ann.screen()
+    assert ann.type("/nick ann") == ["  You are already called ann."]
+    assert ann.type("/nick Ann") == ["* ann is now Ann"]
+    assert ann.type("/join #tea") == ["  What you type goes to #tea now."]
+    assert ann.type("/op ann") == ["  Ann is already an operator of #tea."]
+    assert ann.type("/deop bob") == ["  bob is not an operator of #tea."]
+    ann.type("/ban zoe")
+    assert ann.type("/ban zoe") == ["  zoe is already banned from #tea."]
+    assert bob.type("/op ann")[-1] == "! you are not an operator of #tea"
+
+
+# --- clients at the wrong port ---
+
+
+def services(*pairs: tuple[str, tuple[str, ...]]) -> list[ServiceEntry]:
+    return [ServiceEntry(protocol, protocol, "", listeners) for protocol, listeners in pairs]
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        "CAP LS 302",
+        "cap ls",
+        "PASS secret",
+        "NICK ann",
+        "NICK :ann",
+        "USER ann 0 * :Ann",
+        "user ann a b :Ann",
+        ":ann NICK ann",
+        "@label=1 CAP LS 302",
+        "STARTTLS",
+        "WEBIRC secret gateway host 192.0.2.1",
+        "SERVER irc.example.net 1 :Server",
+    ],
+)
+@pytest.mark.parametrize(
+    ("listeners", "where"),
+    [
+        (("*:6667", "*:6697 tls=main"), "IRC is at port 6667, and with TLS at port 6697"),
+        (("*:6667",), "IRC is at port 6667"),
+        (("*:6697 tls=main",), "IRC is at port 6697, with TLS"),
+        ((), "this server has no port for IRC"),
+    ],
+)
+def test_an_irc_client_is_told_the_port(first: str, listeners: tuple[str, ...], where: str) -> None:
+    """'An IRC client that comes to this door is told the IRC port', in a line that it shows."""
+    house = House()
+    house.context.services = services(("echo", ("*:7",)), ("irc", listeners))
+    client = at_prompt(house)
+    assert client.type(first) == [
+        f"ERROR :Closing Link: this port takes plain lines, not IRC; {where}"
+    ]
+    assert client.transport.disconnecting
+
+
+@pytest.mark.parametrize("nick", ["cap", "user", "NICK", "Pass", "server", "nickname"])
+def test_names_that_look_like_irc(nick: str) -> None:
+    assert at_prompt().type(nick)[0].startswith(f"Hello {nick}.")
+
+
+def test_a_person_at_the_port_of_irc_is_told_the_other() -> None:
+    house = House()
+    house.context.services = services(("chat", ("*:7200",)))
+    client = house.irc_client()
+    notice = (
+        ":chat.example.net NOTICE * :This port is for IRC clients; with nc or telnet, use port 7200"
+    )
+    assert notice in client.send("hello")
+    assert notice not in client.send("", "PING x", "NICK ann", "HELLO")
+    house.context.services = []
+    assert len(house.irc_client().send("hello")) == 1
