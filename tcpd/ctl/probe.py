@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import queue
+import re
 import select
 import socket
 import threading
@@ -24,6 +25,8 @@ _FAULTS = {
     20: "its issuer is not known; --ca names a file of what to trust, or the chain is not sent",
     21: "the first certificate cannot be verified, or the chain is not sent",
 }
+
+_NAME = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*")
 
 
 class ProbeFailed(Exception):
@@ -173,9 +176,9 @@ class Probe:
             raise ProbeFailed(f"{self.ca} has no certificates in PEM, or cannot be read") from None
         stream = SSL.Connection(context, wire.plain)
         stream.set_connect_state()
-        is_address = _is_address(self.name)
+        name, is_address = _expected(self.name)
         if not is_address:
-            stream.set_tlsext_host_name(self.name.encode("idna"))
+            stream.set_tlsext_host_name(name.encode("ascii"))
         began = time.monotonic()
         try:
             wire.retry(stream.do_handshake)
@@ -199,7 +202,7 @@ class Probe:
             name=self.name,
         )
         try:
-            (verify_ip_address if is_address else verify_hostname)(stream, self.name)
+            (verify_ip_address if is_address else verify_hostname)(stream, name)
         except VerificationError as error:
             raise ProbeFailed(f"the certificate is not for {self.name}") from error
         if days < self.min_days:
@@ -264,12 +267,26 @@ class _Wire:
         return received
 
 
-def _is_address(name: str) -> bool:
+def _expected(name: str) -> tuple[str, bool]:
+    """What a certificate has to be for: A-labels without a dot at the end (RFC 6066 section 3,
+    RFC 9525 section 6.3) or an address, and whether it is an address.
+
+    :raise ProbeFailed: for a name that no certificate can be for.
+    """
+    plain = name.removesuffix(".")
     try:
-        ipaddress.ip_address(name)
+        ipaddress.ip_address(plain)
     except ValueError:
-        return False
-    return True
+        pass
+    else:
+        return plain, True
+    try:
+        encoded = plain.encode("idna").decode("ascii").removesuffix(".")
+    except UnicodeError:
+        encoded = ""
+    if _NAME.fullmatch(encoded) is None:
+        raise ProbeFailed(f"{name!r} is not a name that a certificate can be for; --name gives one")
+    return encoded, False
 
 
 def _reason(error: Exception) -> str:

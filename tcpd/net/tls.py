@@ -25,7 +25,8 @@ class TLSFacts:
 
     :ivar version: e.g. ``TLSv1.3``.
     :ivar cipher: by OpenSSL's name, e.g. ``TLS_AES_256_GCM_SHA384``.
-    :ivar server_name: the name the client asked for (SNI), or ``None``. It is the peer's text.
+    :ivar server_name: the name the client asked for (SNI), or ``None``. It is the peer's text, but
+        for a dot at its end, which is left out (RFC 6066 section 3: "without a trailing dot").
     :ivar fingerprint: SHA-256 of the client's certificate in hexadecimal digits; ``None`` if it
         showed none. One that was shown has been verified against ``client_ca``.
     :ivar subject: who the client is by its certificate, as RFC 4514 writes it, like
@@ -56,7 +57,7 @@ def facts_of(connection: SSL.Connection) -> TLSFacts:
     return TLSFacts(
         connection.get_protocol_version_name(),
         connection.get_cipher_name() or "unknown",
-        name.decode("ascii", "backslashreplace") if name else None,
+        (name or b"").decode("ascii", "backslashreplace").removesuffix(".") or None,
         *(() if client is None else _client_of(client)),
     )
 

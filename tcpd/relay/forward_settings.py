@@ -74,7 +74,7 @@ def expected_name(settings: ForwardSettings) -> str:
     if settings.tls_name:
         return settings.tls_name
     if isinstance(settings.to, Host):
-        return settings.to.name.rstrip(".")
+        return settings.to.name
     raise SettingError(
         "tls_name", "a UNIX socket has no name that a certificate could be for; give one here"
     )

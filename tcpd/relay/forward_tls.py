@@ -16,6 +16,7 @@ from twisted.internet.ssl import CertificateOptions, TLSVersion
 from zope.interface import implementer
 
 from tcpd.config.errors import SettingError
+from tcpd.relay.target import is_host_name
 
 #: What OpenSSL's X509_V_ERR_ numbers say (x509_vfy.h), as far as operators meet them; pyOpenSSL has
 #: no public way to ask.
@@ -34,7 +35,9 @@ _UNTRUSTED = {
 class FarTLS:
     """One service's TLS with its far side. Made at start and at each reload that changes it.
 
-    :param name: the name or IP address that the certificate must be for.
+    :param name: the name or IP address that the certificate must be for. A dot at its end marks an
+        absolute name in DNS; neither a certificate nor SNI has it (RFC 9525 section 6.3, RFC 6066
+        section 3).
     :param ca: the path of a PEM file of authorities; empty for the system's.
     :param certificate: the path of a PEM file with a certificate to show; empty for none.
     :param key: the path of its key's; empty if that is in the same file.
@@ -42,9 +45,9 @@ class FarTLS:
     """
 
     def __init__(self, name: str, ca: str, certificate: str, key: str) -> None:
-        self.name = name
-        self._address = _address(name)
-        self._server_name = b"" if self._address else _encoded(name)
+        self.name = name.removesuffix(".")
+        self._address = _address(self.name)
+        self._host = "" if self._address else _encoded(name)
         own: dict[str, Any] = {}
         if certificate:
             own = _own(certificate, key)
@@ -63,15 +66,15 @@ class FarTLS:
 
     def _connection(self) -> SSL.Connection:
         connection = SSL.Connection(self._context)
-        if self._server_name:
-            connection.set_tlsext_host_name(self._server_name)
+        if self._host:
+            connection.set_tlsext_host_name(self._host.encode("ascii"))
         return connection
 
     def _verify(self, connection: SSL.Connection) -> None:
         if self._address:
             verify_ip_address(connection, self.name)
         else:
-            verify_hostname(connection, self.name)
+            verify_hostname(connection, self._host)
 
 
 @implementer(IOpenSSLClientConnectionCreator)
@@ -130,12 +133,16 @@ def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         return None
 
 
-def _encoded(name: str) -> bytes:
-    """As a certificate and SNI have it (RFC 6066 section 3)."""
+def _encoded(name: str) -> str:
+    """The name as certificates and SNI have it: A-labels (RFC 6066 section 3)."""
     try:
-        return name.encode("ascii") if name.isascii() else name.encode("idna")
+        encoded = name if name.isascii() else name.encode("idna").decode("ascii")
     except UnicodeError:
-        raise SettingError("tls_name", f"{name!r} is not a host name") from None
+        encoded = ""
+    encoded = encoded.removesuffix(".")  # IDNA has other dots than ASCII's
+    if encoded.endswith(".") or not is_host_name(encoded):
+        raise SettingError("tls_name", f"{name!r} is not a host name")
+    return encoded
 
 
 def _read(key: str, path: str) -> bytes:

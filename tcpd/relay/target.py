@@ -81,9 +81,14 @@ def parse_target(text: str) -> Target:
             return Host(str(ipaddress.IPv4Address(name)), int(port))
         except ValueError:
             raise ValueError(f"{text!r}: {name!r} is not an IPv4 address") from None
-    if _NAME.fullmatch(name) is None or len(name) > _LONGEST_NAME:
+    if not is_host_name(name):
         raise ValueError(f"{text!r}: {name!r} is not a host name")
     return Host(name, int(port))
+
+
+def is_host_name(name: str) -> bool:
+    """Whether a text can be a host's name in DNS, in ASCII; a dot at the end is allowed."""
+    return _NAME.fullmatch(name) is not None and len(name) <= _LONGEST_NAME
 
 
 def _path(path: str) -> str:

@@ -309,6 +309,8 @@ def test_a_probe_sees_what_a_client_sees(everything: Daemon) -> None:
     assert "days left" in told
     found = json.loads(said(daemon, *tls, "--json"))
     assert (found["ok"], found["tls"]["name"]) == (True, "localhost")
+    assert "TLSv1.3" in said(daemon, *tls[:-1], "localhost.")  # RFC 6066 section 3: SNI has no dot
+    assert "'a b' is not a name" in said(daemon, *tls[:-1], "a b", status=1)
     assert "is not for other" in said(daemon, *tls[:-1], "other.example", status=1)
     assert "self-signed" in said(daemon, *tls[:4], "--name", "localhost", status=1)
     assert "less than 9999" in said(daemon, *tls, "--min-days", "9999", status=1)

@@ -373,6 +373,29 @@ def test_to_tls_that_is_who_it_should_be(
             assert receive_until(client, b"\n") == b"niaga\n"
 
 
+def test_a_dot_at_the_end_of_a_name_is_for_dns_alone(
+    start: Callable[[str], Daemon], far: Callable[..., Far], pki: Path
+) -> None:
+    """RFC 6066 section 3: SNI is "without a trailing dot"; so is a certificate's name."""
+    asked = []
+    context = server_context(pki)
+    context.sni_callback = lambda _connection, name, _context: asked.append(name)
+
+    def serve(connection: socket.socket) -> None:
+        with context.wrap_socket(connection, server_side=True) as tls:
+            tls.sendall(b"hello")
+
+    server = far(serve)
+    daemon = start(
+        config(
+            server.to, "tls = yes", "tls_name = far.example.", f"ca = {pki}/authority.example.pem"
+        )
+    )
+    with daemon.connect("mail") as client:
+        assert receive_until(client, b"hello") == b"hello"
+    assert asked == ["far.example"]
+
+
 def test_an_address_is_a_name_too(start: Callable[[str], Daemon], pki: Path) -> None:
     """RFC 9525 section 6.5: an iPAddress in the certificate; no tls_name is needed for it."""
     with s_server(pki, *FAR_CERTIFICATE) as to:

@@ -86,6 +86,17 @@ def test_facts_of_a_handshake(localhost: certificates.Made) -> None:
 
 
 @pytest.mark.parametrize(
+    ("asked", "known"), [(b"localhost.", "localhost"), (b".", None), (b"a..", "a.")]
+)
+def test_a_dot_at_the_end_of_the_name_that_a_client_asks_for_is_left_out(
+    localhost: certificates.Made, asked: bytes, known: str | None
+) -> None:
+    """RFC 6066 section 3: "without a trailing dot" """
+    server, _ = handshake(loaded(localhost), client_context(), name=asked)
+    assert facts_of(server).server_name == known
+
+
+@pytest.mark.parametrize(
     ("offered", "agreed"),
     [
         # RFC 8446 section 9.1: "MUST implement the TLS_AES_128_GCM_SHA256 [GCM] cipher suite"

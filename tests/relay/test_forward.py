@@ -30,7 +30,7 @@ from tcpd.net.tls import TLSFacts
 from tcpd.policy.reasons import End
 from tcpd.relay.forward import common_name, kind
 from tcpd.relay.forward_far import LINGER, FarSide, TLSFarSide
-from tcpd.relay.forward_settings import ForwardSettings
+from tcpd.relay.forward_settings import ForwardSettings, expected_name
 from tcpd.relay.forward_tls import FarTLS
 from tcpd.relay.target import parse_target
 from tcpd.wire.proxy_header import ClientTLS, Ends, version_2
@@ -519,6 +519,10 @@ def setting_error(**settings: Any) -> SettingError:
         ({"tls": True, "key": "x"}, "key", "say certificate = FILE"),
         ({"tls": True, "to": "unix:/x"}, "tls_name", "give one here"),
         ({"tls": True, "tls_name": "\u2028." * 70}, "tls_name", "is not a host name"),
+        ({"tls": True, "tls_name": "."}, "tls_name", "is not a host name"),
+        ({"tls": True, "tls_name": "x.."}, "tls_name", "is not a host name"),
+        ({"tls": True, "tls_name": "*.example"}, "tls_name", "is not a host name"),
+        ({"tls": True, "tls_name": "a b"}, "tls_name", "is not a host name"),
         ({"tls": True, "ca": "/nowhere/x"}, "ca", "No such file"),
         ({"tls": True, "ca": "\0"}, "ca", "null byte"),
         ({"tls": True, "certificate": "/nowhere/x"}, "certificate", "No such file"),
@@ -528,6 +532,26 @@ def test_settings_that_cannot_be_meant(settings: Any, key: str, says: str) -> No
     error = setting_error(**settings)
     assert error.key == key
     assert says in error.text
+
+
+@pytest.mark.parametrize(
+    ("settings", "name", "server_name"),
+    [
+        ({"tls_name": "far.example."}, "far.example", b"far.example"),
+        ({"to": "far.example.:443"}, "far.example", b"far.example"),
+        ({"tls_name": "b\u00fccher.example."}, "b\u00fccher.example", b"xn--bcher-kva.example"),
+        ({"tls_name": "b\u00fccher.example\u3002"}, None, b"xn--bcher-kva.example"),
+        ({"tls_name": "192.0.2.1."}, "192.0.2.1", None),
+    ],
+)
+def test_a_dot_at_the_end_of_a_name_is_for_dns_alone(
+    settings: Any, name: str | None, server_name: bytes | None
+) -> None:
+    """RFC 6066 section 3: "without a trailing dot" """
+    settings["to"] = parse_target(settings.get("to", "192.0.2.9:25"))
+    tls = FarTLS(expected_name(ForwardSettings(tls=True, **settings)), "", "", "")
+    assert tls.name == (name or settings["tls_name"])
+    assert tls.connect().clientConnectionForTLS(None).get_servername() == server_name
 
 
 def test_files_that_are_something_else(localhost: Any, tmp_path: Any) -> None:
