@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _WORDS = Words(
     refusals=tuple(Refusal),
     ends=tuple(End),
-    tls_failures=(End.TLS_FAILED, End.TLS_TIMEOUT),
+    tls_failures=(End.TLS_FAILED, End.TLS_REFUSED, End.TLS_TIMEOUT),
     tls_versions=("TLSv1.2", "TLSv1.3"),
     drops=tuple(Drop),
 )

@@ -150,9 +150,11 @@ class Connection(Stages):
         self._lost = True
         self._stop_timer()
         self.let_go()
+        why = ""
         if self._end is None:
             if self._tls_layer is not None and self.tls is None and self._spoken:
-                self._end = End.TLS_FAILED
+                fault = self._tls_layer.fault
+                self._end, why = fault.end, fault.reason
             elif not isinstance(reason.value, ConnectionDone):
                 self._end = End.LOST
             else:
@@ -169,7 +171,7 @@ class Connection(Stages):
                 inner.connectionLost(reason)
         finally:
             self.inner = self._application = self._tls_layer = self._websocket = None
-            self.layer.gone(self, self._end)
+            self.layer.gone(self, self._end, why)
 
     @property
     def _spoken(self) -> bool:

@@ -285,13 +285,16 @@ class ConnectionLayer:
         self.counters.open += 1
         self.connections.add(connection)
 
-    def gone(self, connection: Connection, end: End) -> None:
-        """A connection is over. Called by it, once."""
+    def gone(self, connection: Connection, end: End, why: str = "") -> None:
+        """A connection is over. Called by it, once.
+
+        :param why: a TLS handshake failed.
+        """
         self.connections.discard(connection)
         self._admission.release(connection.admitted)
         self.counters.open -= 1
         self.counters.ended[end] += 1
-        self.telling.ended(connection, end)
+        self.telling.ended(connection, end, why)
         if self._empty is not None and not self.connections:
             empty, self._empty = self._empty, None
             empty.callback(None)

@@ -87,8 +87,11 @@ class Telling:
                 since=since,
             )
 
-    def ended(self, connection: Connection, end: End) -> None:
-        """A connection is over."""
+    def ended(self, connection: Connection, end: End, why: str = "") -> None:
+        """A connection is over.
+
+        :param why: a TLS handshake failed, in OpenSSL's words; else empty.
+        """
         if end is End.PROXY_TIMEOUT:
             self.header_failed(connection, "timeout", "it did not come in time")
         elif end in _MISBEHAVIOUR and not connection.of_proxy:
@@ -99,13 +102,24 @@ class Telling:
                     service=self._service,
                     peer=connection.peer,
                     end=str(end),
+                    why=f": {why}" if why else "",
+                    since=since,
+                )
+        elif end is End.TLS_REFUSED and not connection.of_proxy:
+            since = self._happened(why, None)
+            if since is not None:
+                catalogue.TLS_REFUSED.emit(
+                    self._log,
+                    service=self._service,
+                    peer=connection.peer,
+                    reason=why,
                     since=since,
                 )
         if self.access_log and end is not End.REFUSED and not _is_check(connection):
-            self._access(connection, end)  # but for refusals, which are told as such
+            self._access(connection, end, why)  # but for refusals, which are told as such
 
-    def _access(self, connection: Connection, end: End) -> None:
-        tls = connection.tls
+    def _access(self, connection: Connection, end: End, why: str) -> None:
+        no_tls = f"no TLS: {why}" if why else "no TLS"
         peer = connection.peer
         via = "" if connection.proxy is None else f", {connection.proxy}"
         if connection.credentials is not None:  # of the proxy, where there is one
@@ -121,7 +135,7 @@ class Telling:
             seconds=round(self._clock.seconds() - connection.opened, 3),
             bytes_in=connection.bytes_in,
             bytes_out=connection.bytes_out,
-            tls="no TLS" if tls is None else str(tls),
+            tls=no_tls if connection.tls is None else str(connection.tls),
             via=via,
             handshake=f", {compact(connection)}" if self.handshakes else "",
             end=str(end),

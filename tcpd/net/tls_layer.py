@@ -20,6 +20,7 @@ from zope.interface import implementer
 
 from tcpd.interfaces import IConnection
 from tcpd.net.tls import Certificates
+from tcpd.net.tls_faults import TLSFault, handshake_fault
 
 if TYPE_CHECKING:
     from tcpd.net.connection import Connection
@@ -153,6 +154,11 @@ class TLSLayer:
         own, self._reason = self._reason, None
         if protocol is not None:
             protocol.connectionLost(own or reason)
+
+    @property
+    def fault(self) -> TLSFault:
+        """Why the handshake is not complete. Until :meth:`connectionLost` is called."""
+        return handshake_fault(self._reason.value if self._reason else None, self._tls)
 
     def has_more(self) -> bool:
         """Whether the end of the handshake came together with words for the protocol."""

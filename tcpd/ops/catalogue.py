@@ -133,16 +133,32 @@ CONNECTION_REFUSED = EventType(
 CONNECTION_MISBEHAVED = EventType(
     "connection.misbehaved",
     LogLevel.warn,
-    "service {service}: misbehaviour of {peer}: {end} ({since} more since last told)",
+    "service {service}: misbehaviour of {peer}: {end}{why} ({since} more since last told)",
     {
         "service": _SERVICE,
         "peer": _PEER,
         "end": "first-byte, slow-reader, stalled, tls-failed or tls-timeout",
+        "why": "for tls-failed, a colon, a space and OpenSSL's reason; else empty",
         "since": "connections from the same address that ended so and were not told of since the "
         "last such event",
     },
     "A connection was ended for what its client did, or did not do. It is told every 10 seconds at "
     "most for each service, address and reason; never of who connects and goes without a byte.",
+)
+TLS_REFUSED = EventType(
+    "tls.refused",
+    LogLevel.warn,
+    "service {service}: no TLS with {peer}: {reason} ({since} more since last told)",
+    {
+        "service": _SERVICE,
+        "peer": _PEER,
+        "reason": "OpenSSL's, such as 'tlsv1 alert unknown ca' for an alert that the client sent, "
+        "or 'no shared cipher'; or that the connection was closed in the handshake",
+        "since": "connections with the same reason and not told of since the last such event",
+    },
+    "A client sent a TLS hello, and the handshake did not come to its end: the client distrusts "
+    "the certificate, or has no version or cipher in common with the server. That is no "
+    "misbehaviour. It is told every 10 seconds at most for each service and reason.",
 )
 CONNECTION_UNTOLD = EventType(
     "connection.untold",
@@ -165,10 +181,11 @@ CONNECTION_ENDED = EventType(
         "bytes_in": "bytes received on the wire, those of TLS included",
         "bytes_out": "bytes sent, those of TLS included",
         "tls": "version and cipher, e.g. TLSv1.3 TLS_AES_256_GCM_SHA384, and subject and "
-        "fingerprint of the client's certificate if it showed one; or no TLS",
+        "fingerprint of the client's certificate if it showed one; or no TLS, and why a handshake "
+        "failed: no TLS: http request",
         "end": "why: client, server, lost, first-byte, idle, session, slow-reader, stalled, "
-        "linger, proxy-failed, proxy-timeout, tls-failed, tls-timeout, websocket-failed, "
-        "websocket-timeout, ping-timeout, shutdown, kicked, banned",
+        "linger, proxy-failed, proxy-timeout, tls-failed, tls-refused, tls-timeout, "
+        "websocket-failed, websocket-timeout, ping-timeout, shutdown, kicked, banned",
         "via": "empty, or what a PROXY header told beside the client's address: "
         "', proxy 192.0.2.1:4711 id 4F2A name example.org'",
         "handshake": "empty without log_handshake = yes, or what the client's SYN asked for and "

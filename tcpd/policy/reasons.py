@@ -40,6 +40,7 @@ class End(StrEnum):
     PROXY_FAILED = "proxy-failed"
     PROXY_TIMEOUT = "proxy-timeout"
     TLS_FAILED = "tls-failed"
+    TLS_REFUSED = "tls-refused"
     TLS_TIMEOUT = "tls-timeout"
     WEBSOCKET_FAILED = "websocket-failed"
     WEBSOCKET_TIMEOUT = "websocket-timeout"
@@ -80,6 +81,7 @@ _ENDS = {
     End.PROXY_FAILED: "the proxy said wrongly whom it stands for",
     End.PROXY_TIMEOUT: "the proxy took too long to say whom it stands for",
     End.TLS_FAILED: "the TLS handshake failed",
+    End.TLS_REFUSED: "the two sides did not agree on TLS",
     End.TLS_TIMEOUT: "the TLS handshake took too long",
     End.WEBSOCKET_FAILED: "this is not the WebSocket that is spoken here",
     End.WEBSOCKET_TIMEOUT: "you took too long to ask for a WebSocket",

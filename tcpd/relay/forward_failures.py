@@ -6,11 +6,11 @@ import errno
 import os
 from dataclasses import dataclass
 
-from OpenSSL import SSL
 from twisted.internet import error
 from twisted.python.failure import Failure
 
 from tcpd.net.lookups import LookupFailed
+from tcpd.net.tls_faults import reasons_of
 
 #: The words, and what they mean to the operator.
 REFUSED = "refused"
@@ -60,17 +60,9 @@ def why_not_connected(failure: Failure) -> Why:
 
 def why_no_tls(failure: Failure) -> Why:
     """What the end of a connection within its TLS handshake means, or TLS going wrong later."""
-    if isinstance(failure.value, SSL.Error):
-        reasons = [each[-1] for each in _queue(failure.value) if each[-1]]
-        if reasons:
-            return Why(TLS_FAILED, f"TLS failed: {', '.join(reasons)}")
+    if reasons := reasons_of(failure.value):
+        return Why(TLS_FAILED, f"TLS failed: {', '.join(reasons)}")
     return Why(TLS_FAILED, "it closed the connection in the TLS handshake")
-
-
-def _queue(value: SSL.Error) -> list[tuple[str, ...]]:
-    """OpenSSL's errors: library, function, reason, all of them its own words."""
-    queue = value.args[0] if value.args else []
-    return queue if isinstance(queue, list) else []
 
 
 def _told(number: int | None) -> str:

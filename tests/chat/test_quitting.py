@@ -52,6 +52,7 @@ _BEFORE = {
     End.PROXY_FAILED,
     End.PROXY_TIMEOUT,
     End.TLS_FAILED,
+    End.TLS_REFUSED,
     End.TLS_TIMEOUT,
     End.WEBSOCKET_TIMEOUT,
     End.LOST,

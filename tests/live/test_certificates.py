@@ -229,6 +229,16 @@ def test_garbage_in_place_of_a_handshake(start: Callable[[str], Daemon], garbage
         assert receive_until(other, b"\r\n").startswith(b"220 ")
 
 
+def test_a_client_that_distrusts_the_certificate(start: Callable[[str], Daemon]) -> None:
+    """It is logged with OpenSSL's reason, and as no misbehaviour."""
+    daemon = start(TLS + LINE)
+    with daemon.connect("line", "tls=main") as client, pytest.raises(ssl.SSLError):
+        ssl.create_default_context().wrap_socket(client, server_hostname="localhost")
+    (line,) = daemon.wait_for(lambda line: "service line: no TLS with 127.0.0.1:" in line)
+    assert line.endswith(": tlsv1 alert unknown ca (0 more since last told)")
+    assert not [line for line in daemon.log if "misbehaviour" in line]
+
+
 @needs_openssl
 def test_renegotiation_is_refused(start: Callable[[str], Daemon]) -> None:
     """RFC 9325 section 3.5. ``R`` is what tells s_client to ask for it."""

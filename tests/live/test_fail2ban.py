@@ -9,12 +9,14 @@ import configparser
 import re
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
 from ipaddress import ip_address
 from pathlib import Path
 
+import certificates
 import pytest
 from running import PATIENCE, Daemon
 
@@ -56,6 +58,14 @@ protocol = line
 policy = denied
 listen =
     127.0.0.1:0
+[tls:main]
+certificate = expired.pem
+key = expired-key.pem
+[service:tls]
+protocol = line
+listen =
+    127.0.0.1:0 tls=main
+    127.0.0.1:0 tls=main proxy=127.0.0.1
 [service:stranger]
 protocol = line
 listen =
@@ -102,10 +112,24 @@ def test_who_is_refused_for_what_he_did_is_found(refusal: Refusal, peer: str) ->
 @pytest.mark.parametrize("end", End)
 def test_who_misbehaved_is_found(end: End) -> None:
     line = line_of(
-        catalogue.CONNECTION_MISBEHAVED, service="line", peer="192.0.2.66:4711", end=end, since=0
+        catalogue.CONNECTION_MISBEHAVED,
+        service="line",
+        peer="192.0.2.66:4711",
+        end=end,
+        why=": record layer failure, ssl/tls what's wrong" if end is End.TLS_FAILED else "",
+        since=0,
     )
     expected = end in (End.FIRST_BYTE, End.TLS_FAILED, End.TLS_TIMEOUT)
     assert found(line) == ("192.0.2.66" if expected else None)
+
+
+def test_who_distrusts_our_certificate_is_not_found() -> None:
+    """ "With an expired certificate honest clients would be banned"."""
+    reason = "tlsv1 alert certificate expired"
+    line = line_of(
+        catalogue.TLS_REFUSED, service="line", peer="192.0.2.66:4711", reason=reason, since=0
+    )
+    assert found(line) is None
 
 
 REFUSED = "service line: refused 192.0.2.66:4711: denied (0 more since last told)"
@@ -151,17 +175,22 @@ def test_nobody_gets_somebody_else_banned(line: str) -> None:
 
 @pytest.fixture(params=["text", "json"])
 def daemon(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Daemon]:
+    certificates.make(tmp_path, "localhost", days=-1, file="expired")
     daemon = Daemon(tmp_path, CONFIG.format(log=request.param))
     yield daemon
     daemon.stop()
 
 
+def port_of(daemon: Daemon, service: str, words: str) -> int:
+    """The port of a listener, by the log of either form."""
+    pattern = re.compile(rf"service {service}: listening on 127\.0\.0\.1:(\d+){words}")
+    return int(next(match[1] for line in daemon.log if (match := pattern.search(line))))
+
+
 def connect(daemon: Daemon, service: str, header: bytes = b"") -> socket.socket:
     """Connect to a service, through a proxy if there is a header; read what it says first."""
-    word = " proxy=" if header else ""
-    pattern = re.compile(rf"service {service}: listening on 127\.0\.0\.1:(\d+){word}")
-    ports = [match[1] for line in daemon.log if (match := pattern.search(line))]
-    client = socket.create_connection(("127.0.0.1", int(ports[0])), PATIENCE)
+    words = " proxy=" if header else ""
+    client = socket.create_connection(("127.0.0.1", port_of(daemon, service, words)), PATIENCE)
     client.sendall(header)
     assert client.recv(1024)
     return client
@@ -178,10 +207,22 @@ def test_the_real_lines(daemon: Daemon, tmp_path: Path) -> None:
     with connect(daemon, "full", HEADER % b"192.0.2.67"):
         connect(daemon, "full", HEADER % b"192.0.2.68").close()
     connect(daemon, "stranger", b"\n").close()
-    told = daemon.wait_for(lambda line: "more since last told" in line, 5)
-    assert len(told) == 5
+    port = port_of(daemon, "tls", " tls=main proxy=")
+    with socket.create_connection(("127.0.0.1", port), PATIENCE) as client:
+        client.sendall(HEADER % b"192.0.2.69" + b"GET / HTTP/1.1\r\n\r\n")
+        client.recv(1024)
+    trusting = ssl.create_default_context(cafile=str(tmp_path / "expired.pem"))
+    with (
+        socket.create_connection(("127.0.0.1", port_of(daemon, "tls", " tls=main"))) as client,
+        pytest.raises(ssl.SSLCertVerificationError, match="has expired"),
+    ):
+        trusting.wrap_socket(client, server_hostname="localhost")
+    (refused,) = daemon.wait_for(lambda line: "no TLS with 127.0.0.1:" in line)
+    assert "alert certificate expired" in refused
+    told = daemon.wait_for(lambda line: "more since last told" in line, 7)
+    assert len(told) == 7
     banned = [address for line in daemon.log if (address := found(line))]
-    assert banned == ["127.0.0.1", "127.0.0.1", "192.0.2.66"]
+    assert banned == ["127.0.0.1", "127.0.0.1", "192.0.2.66", "192.0.2.69"]
     if not (program := shutil.which("fail2ban-regex")):
         return
     log = tmp_path / "log"
@@ -213,6 +254,7 @@ def test_its_action_bans_by_the_daemon(
     tags = {**parser["Init"], "ctl": f"{sys.executable} -m tcpd.ctl --socket run/control"}
     if family == "inet6":
         tags.update(parser["Init?family=inet6"])
+    certificates.make(tmp_path, "localhost", days=-1, file="expired")
     daemon = Daemon(tmp_path, CONFIG.format(log="text"))
 
     def run(name: str) -> subprocess.CompletedProcess[str]:

@@ -10,6 +10,7 @@ import certificates
 import pytest
 from net.lean import MemorySocket
 from net.test_layer import FULL, House, LeanHouse, server_tls
+from OpenSSL import SSL
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.error import ConnectionLost
 from twisted.internet.task import Clock
@@ -114,9 +115,35 @@ def test_garbage_in_place_of_tls_is_told_once_a_burst(
         house.feed(conduit, b"GET / HTTP/1.1\r\n\r\n")
         house.lose(conduit)
     assert told() == [
-        "service test: misbehaviour of 198.51.0.1:4711: tls-failed (0 more since last told)",
-        "service test: misbehaviour of 198.51.0.2:4711: tls-failed (0 more since last told)",
+        f"service test: misbehaviour of 198.51.0.{number}:4711: tls-failed: http request "
+        "(0 more since last told)"
+        for number in (1, 2)
     ]
+
+
+def test_a_client_that_refuses_tls_is_one_line_for_all_and_no_misbehaviour(
+    make: Make, told: Any, localhost: certificates.Made
+) -> None:
+    """With an expired certificate every client sends an alert: the operator reads one line, and
+    nobody is banned. The access log has the reason, too."""
+    house = make(tls=server_tls(localhost, Clock()), access_log=True)
+    for number in (1, 2):
+        context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+        context.set_max_proto_version(SSL.TLS1_2_VERSION)
+        peer = SSL.Connection(context)
+        peer.set_connect_state()
+        with pytest.raises(SSL.WantReadError):
+            peer.do_handshake()
+        conduit, _ = house.connect(client(number))
+        house.feed(conduit, peer.bio_read(1 << 16))
+        house.feed(conduit, b"\x15\x03\x03\x00\x02\x02\x2d")  # fatal, certificate_expired
+        house.lose(conduit)
+    refused, ended, _ = told()
+    reason = refused.removeprefix("service test: no TLS with 198.51.0.1:4711: ")
+    assert reason.endswith("alert certificate expired (0 more since last told)")
+    assert "bytes out, no TLS: " in ended
+    assert ended.endswith("alert certificate expired")
+    assert house.counters.ended == {End.TLS_REFUSED: 2}
 
 
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
