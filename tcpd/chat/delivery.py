@@ -46,7 +46,7 @@ class Delivery:
     """The rooms and members as all events so far have left them. Belongs to a hub.
 
     :param settings: the bounds; may be replaced.
-    :param lobby: the room that is always there.
+    :param lobby: the room that is always there; ``None`` for none.
     :param counters: of what happens in all rooms.
     :param drop: called for a member whose outbox is full.
 
@@ -63,13 +63,13 @@ class Delivery:
     def __init__(
         self,
         settings: ChatSettings,
-        lobby: Room,
+        lobby: Room | None,
         counters: ChatCounters,
         drop: Callable[[Member], None],
     ) -> None:
         self.settings = settings
         self.counters = counters
-        self.rooms = {lobby.key: lobby}
+        self.rooms: dict[str, Room] = {} if lobby is None else {lobby.key: lobby}
         self.members: dict[str, Member] = {}
         self.nicks: dict[str, Member] = {}
         self.watchers: dict[str, dict[Member, None]] = {}

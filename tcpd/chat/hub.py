@@ -69,7 +69,7 @@ class Hub(Moderating, Speaking):
         nothing outlives the hub.
     :raise ValueError: for a boot that breaks this rule.
 
-    :ivar lobby: the room that is always there.
+    :ivar lobby: the room that is always there; ``None`` for none.
     :ivar counters: what happens in all rooms, counted.
     :ivar hosts: makes hosts of addresses.
     :ivar most_members: how many people there were at most.
@@ -92,9 +92,11 @@ class Hub(Moderating, Speaking):
         self.flush_set: Any = None
         self.turnstile: Any = None
         self._entered = 0
-        self.lobby = Room(settings.lobby, settings.history_kept, wall_clock(), house=True)
-        if settings.lobby_topic:
-            self.lobby.topic = Topic(settings.lobby_topic, None, wall_clock())
+        self.lobby: Room | None = None
+        if settings.lobby:
+            self.lobby = Room(settings.lobby, settings.history_kept, wall_clock(), house=True)
+            if settings.lobby_topic:
+                self.lobby.topic = Topic(settings.lobby_topic, None, wall_clock())
         state = Delivery(settings, self.lobby, self.counters, self.drop)
         super().__init__(state, node, boot, wall_clock, order)
 

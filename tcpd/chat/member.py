@@ -95,7 +95,8 @@ class Profile:
     """What a door knows of who comes in, beside the nickname.
 
     :ivar user: see :class:`tcpd.events.Who`.
-    :ivar real_name: what else they call themselves, at most 150 bytes of UTF-8.
+    :ivar real_name: what else they call themselves, at most 150 bytes of UTF-8; empty for their
+        nickname.
     :ivar address: where they are, for hosts and bans; ``None`` where there is none (a UNIX socket).
     :ivar host: where they are, as others may know it; ``None`` leaves it to the hub.
     :ivar secure: whether nobody on the way can read along.
@@ -183,7 +184,7 @@ class Member:
         self.key = nick if key == nick else key
         self.host = host
         self.user = profile.user
-        self.real_name = profile.real_name
+        self.real_name = profile.real_name or nick
         self.address = profile.address
         self.secure = profile.secure
         self.echo = profile.echo

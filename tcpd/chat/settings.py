@@ -18,7 +18,7 @@ KEY_BYTES = 32
 REAL_NAME_BYTES = 150
 AWAY_BYTES = 200
 
-_ROOM: Type[str] = Type("room name", room_name, str)
+_LOBBY: Type[str] = Type("room name, or nothing", lambda text: room_name(text) if text else "", str)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,10 +29,11 @@ class ChatSettings:
     """
 
     lobby: str = option(
-        _ROOM,
+        _LOBBY,
         "#lobby",
         "The room that is always there, belongs to nobody, and where people of the text door find "
-        "themselves at first.",
+        "themselves at first. With nothing behind the = there is none: the text door then asks "
+        "for a room.",
         reloadable=False,
     )
     lobby_topic: str = option(

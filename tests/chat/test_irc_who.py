@@ -49,7 +49,7 @@ def test_who_is_at_the_text_door_is_found_too() -> None:
     house.person("zoe")
     ann.lines()
     assert ann.send("WHO zoe") == [
-        ":chat.example.net 352 ann * text localhost chat.example.net zoe H :0 ",
+        ":chat.example.net 352 ann * text localhost chat.example.net zoe H :0 zoe",
         f":chat.example.net 315 ann zoe :{END}",
     ]
 

@@ -68,7 +68,7 @@ def _own_room(session: Session, member: Member, name: str | None) -> Room:
     """The room that was named, or else the current one; the member is in it."""
     if name is None:
         if session.room is None:
-            raise _Told(f"you are in no room; /join {session.hub.lobby.name} takes you back")
+            raise _Told(f"you are in no room; /join {session.way_back}")
         return session.room
     room = session.hub.room(name)
     if room is None or member not in room.members:

@@ -92,6 +92,9 @@ COMMANDS = (
 
 _BY_WORD = {word: command for command in COMMANDS for word in (command.name, *command.aliases)}
 
+#: What the name of a room stands for where the frontend asks for it.
+JOIN = _BY_WORD["join"]
+
 
 @dataclass(frozen=True, slots=True)
 class Call:

@@ -19,9 +19,9 @@ from tcpd.chat.refused import Code, Refused
 from tcpd.chat.room import PREFIXES, Room
 from tcpd.chat.split import room_for, split_message
 from tcpd.chat.text import commands, hints
-from tcpd.chat.text.parse import Call, Unknown, parse
+from tcpd.chat.text.parse import JOIN, Call, Unknown, cut_word, parse
 from tcpd.chat.text.render import columns, describe_past, describe_sent, encode_lines
-from tcpd.events import Event, Invited, Joined, Kicked, Kind, Parted, PrivateSaid, Who
+from tcpd.events import Event, Invited, Joined, Kicked, Kind, Parted, PrivateSaid, Renamed, Who
 from tcpd.handshake.facts import Facts
 from tcpd.net.directory import ServiceEntry
 from tcpd.policy.reasons import End
@@ -88,6 +88,7 @@ class Session:
         self._cut = cut
         self._attempts = 0
         self._over = False
+        self._asks_room = False  # there is no lobby, and no room was named yet
         self._facts = facts
         self._directory = directory
 
@@ -124,8 +125,10 @@ class Session:
 
     def is_costly(self, line: bytes | Fault) -> bool:
         """Whoever comes into a room is told to all in it: a nickname at first, then /join."""
-        return self.member is None or (
-            isinstance(line, bytes) and line.lstrip()[:2].lower() == b"/j"
+        return (
+            self.member is None
+            or self._asks_room
+            or (isinstance(line, bytes) and line.lstrip()[:2].lower() == b"/j")
         )
 
     def asks_for_all(self, line: bytes | Fault) -> bool:
@@ -189,10 +192,15 @@ class Session:
     def show_target(self) -> None:
         """Tell where what is typed goes."""
         if self.room is None:
-            lobby = self.hub.lobby.name
-            self.reply(f"  You are in no room now; /join {lobby} takes you back.")
+            self.reply(f"  You are in no room now; /join {self.way_back}.")
         else:
             self.reply(f"  What you type goes to {self.room.name} now.")
+
+    @property
+    def way_back(self) -> str:
+        """What goes behind ``/join`` for who is in no room."""
+        lobby = self.hub.lobby
+        return "#ROOM takes you into one" if lobby is None else f"{lobby.name} takes you back"
 
     def show_names(self, room: Room) -> None:
         """Tell who is in a room."""
@@ -234,6 +242,7 @@ class Session:
             case Joined(room=name):
                 room = member.rooms[fold(name)]
                 self.room = room
+                self._asks_room = False
                 if room.topic is not None:
                     self.show_topic(room)
                 if room.history:
@@ -241,6 +250,9 @@ class Session:
                 self.show_names(room)
                 if len(member.rooms) > 1:
                     self.show_target()
+            case Renamed(nick=nick):
+                # nobody says another real name here
+                self.hub.set_real_name(member, nick)
             case Parted() | Kicked():
                 if self.room is None or self.room.key not in member.rooms:
                     self.room = next(reversed(member.rooms.values()), None)
@@ -299,7 +311,15 @@ class Session:
                 "/help lists the commands, /quit says goodbye.",
                 "",
             )
-            self.answer(self.hub.join(entered, self.hub.lobby.name))
+            if self.hub.lobby is not None:
+                self.answer(self.hub.join(entered, self.hub.lobby.name))
+            else:
+                self._asks_room = True
+                self.reply(
+                    "Which room do you want to talk in? Type its name, such as #tea, and press"
+                    " Enter.",
+                    "/rooms lists those that there are; any other is opened for you.",
+                )
             return
         if entered.code is Code.HUB_FULL:
             self.finish(f"! {entered.sentence}")
@@ -312,9 +332,25 @@ class Session:
         else:
             self.error(f"{sentence}{more}")
 
+    def _name_room(self, text: str) -> None:
+        """Take a line while the client has not named a room yet, and there is no lobby."""
+        hint = hints.in_room(text)
+        word, rest = cut_word(text)
+        if hint is not None:
+            self.error(hint)
+            return
+        if rest and not word.startswith("#"):
+            self.error("you are in no room yet, and the name of a room is one word, like #tea")
+            return
+        self.hub.settle()
+        commands.run(self, JOIN, text)
+
     def _obey(self, text: str) -> None:
         line = parse(text)
         if type(line) is str:
+            if self._asks_room:
+                self._name_room(line)
+                return
             hint = hints.in_room(line)
             if self.talk(line, _MESSAGE) and hint is not None and self.room is not None:
                 self.reply(f"  You said that to all in {self.room.name}; {hint}.")

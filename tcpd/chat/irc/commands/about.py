@@ -31,7 +31,9 @@ def tell_lusers(session: Session) -> None:
     )
     session.numeric(numerics.RPL_LUSEROP, str(hub.operator_count))
     session.numeric(numerics.RPL_LUSERUNKNOWN, str(server.entering))
-    session.numeric(numerics.RPL_LUSERCHANNELS, str(hub.room_count))
+    # a lobby that nobody is in is no channel that has formed
+    empty = hub.lobby is not None and not hub.lobby.members
+    session.numeric(numerics.RPL_LUSERCHANNELS, str(hub.room_count - empty))
     session.numeric(numerics.RPL_LUSERME, text=f"I have {hub.member_count} clients and 0 servers")
     for number, which in (
         (numerics.RPL_LOCALUSERS, "local"),

@@ -108,6 +108,8 @@ def _listed(session: Session, asked: Wanted, rooms: Sequence[Room]) -> Iterator[
         topic = room.topic
         text, since = ("", None) if topic is None else (topic.text, topic.time)
         users = len(room.members)
+        if not users and fold(room.name) not in asked.names:
+            continue  # the lobby: in IRC, a channel with nobody in it does not exist
         if asked.fits(_Seen(room.name, users, room.created, since), now):
             yield session.numeric_line(numerics.RPL_LIST, room.name, str(users), text=text)
     yield session.numeric_line(numerics.RPL_LISTEND)
