@@ -1,0 +1,249 @@
+"""What a page shows: its literal blocks, the commands in them, and what each command prints.
+
+A page is README.rst or a file of docs. Its blocks are the literal ones, after ``::`` and after
+``.. code-block:: LANGUAGE``. What a block is, its text and the words before it say:
+
+* a line that begins with ``$`` and a space is a command of a user, one with ``#`` is a command of
+  root; the lines below it are what it prints. A backslash at a line's end continues a command. A
+  block has one kind of prompt, that of its first line.
+* words before it that end in "the file NAME:", where NAME is in double backquotes: the content of a
+  file.
+* a comment before it says the same where the words do not: ``.. file: NAME``; or ``.. log``: lines
+  that the daemon logs; or ``.. command``: one command without a prompt, to be copied whole.
+* words before it that say "stop ... Ctrl-C": the program that was started last is stopped first.
+
+Of the lines that a program prints, ``...`` stands for any number, and :func:`masked` takes out what
+differs from run to run.
+"""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+#: Pages whose commands are run.
+PAGES = [
+    "README.rst",
+    *sorted(
+        path.relative_to(ROOT).as_posix()
+        for directory in ("tutorial", "howto")
+        for path in (ROOT / "docs" / directory).glob("*.rst")
+    ),
+]
+
+_INDENT = r"(?P<indent> *(?:[*-] )*)"
+_BLOCK = re.compile(rf"{_INDENT}(?:\.\. code-block:: *(?P<language>\w+)|(?!\.\. ).*::)\s*$")
+_FILE = re.compile(r"\bfile ``([^`]+)``[^`.]*:$")
+_DIRECTION = re.compile(r" *(?:[*-] )*\.\. (?:test-)?(file|log|command)(?:: (.*))?$")
+_STOP = re.compile(r"\b[Ss]top\b[^.]*\bCtrl-C\b")
+
+#: Languages in which ``#`` begins a comment and ``$`` is no prompt.
+_NO_COMMANDS = {"ini", "python", "text", "yaml", "toml", "json"}
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command of a page.
+
+    :ivar prompt: ``$`` or ``#``.
+    :ivar text: the command, on one line.
+    :ivar shown: the lines that the page shows below it.
+    """
+
+    prompt: str
+    text: str
+    shown: tuple[str, ...]
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.prompt} {self.text}"
+
+
+@dataclass(frozen=True)
+class Block:
+    """A literal block.
+
+    :ivar language: of ``code-block``; ``""`` after ``::``.
+    :ivar section: the title above it.
+    :ivar line: the number of its first line in the page.
+    :ivar file: the file whose content it is; ``""`` if it is none.
+    :ivar is_log: whether it shows what the daemon logs.
+    :ivar is_command: whether it is one command without a prompt.
+    :ivar stops: whether the words before it stop the program that was started last.
+    """
+
+    text: str
+    language: str
+    section: str
+    line: int
+    file: str
+    is_log: bool
+    is_command: bool
+    stops: bool
+
+    @cached_property
+    def commands(self) -> list[Command]:
+        """Those in it, in order."""
+        if self.is_command:
+            return [Command("$", self.text.strip(), (), self.line)]
+        if self.language in _NO_COMMANDS or self.file:
+            return []
+        if self.text[:2] not in ("$ ", "# "):
+            return []
+        pieces = re.split(rf"^(?={re.escape(self.text[:2])})", self.text, flags=re.M)
+        return list(self._commands(pieces[1:], self.line))
+
+    def _commands(self, pieces: Sequence[str], line: int) -> Iterator[Command]:
+        for piece in pieces:
+            found = re.match(r"([$#]) ((?:.*\\\n)*.*)(?:\n|\Z)", piece)
+            assert found
+            text = re.sub(r"\\\n\s*", "", found[2]).strip()
+            yield Command(found[1], text, tuple(piece[found.end() :].rstrip().splitlines()), line)
+            line += piece.count("\n")
+
+
+class Page:
+    """A page.
+
+    :param name: its path, from the root of the tree.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.text = (ROOT / name).read_text(encoding="utf-8")
+
+    @cached_property
+    def blocks(self) -> list[Block]:
+        """Its literal blocks, in order."""
+        return list(self._blocks(self.text.splitlines()))
+
+    @property
+    def commands(self) -> list[Command]:
+        """All commands of it, in order."""
+        return [command for block in self.blocks for command in block.commands]
+
+    def section(self, title: str) -> list[Command]:
+        """The commands below a title.
+
+        :raise AssertionError: if there is no such title.
+        """
+        assert re.search(rf"^{re.escape(title)}\n[-=~]+$", self.text, re.M), title
+        return [
+            command for block in self.blocks if block.section == title for command in block.commands
+        ]
+
+    def _blocks(self, lines: Sequence[str]) -> Iterator[Block]:
+        section, paragraph, stops = "", "", False
+        directions: dict[str, str] = {}
+        number = 0
+        while number < len(lines):
+            line = lines[number]
+            following = lines[number + 1] if number + 1 < len(lines) else ""
+            number += 1
+            if line and re.fullmatch(r"([-=~])\1{3,}", following):
+                section, paragraph, directions = line, "", {}
+                continue
+            if direction := _DIRECTION.match(line):
+                directions[direction[1]] = direction[2] or ""
+                continue
+            if line.strip():
+                paragraph = f"{paragraph} {line.strip()}"
+            elif number < len(lines) and not _BLOCK.match(lines[number]):
+                # a paragraph counts until the next one begins
+                paragraph = ""
+            stops = stops or bool(_STOP.search(paragraph))
+            found = _BLOCK.match(line)
+            if not found:
+                continue
+            least = len(found["indent"]) + 1
+            first = number
+            while number < len(lines) and (
+                not lines[number].strip()
+                or len(lines[number]) - len(lines[number].lstrip()) >= least
+            ):
+                number += 1
+            content = textwrap.dedent("\n".join(lines[first:number]))
+            text = content.strip("\n")
+            if text:
+                first += len(content) - len(content.lstrip("\n"))
+                words = re.sub(r"\.\. code-block.*|:(?=:$)", "", paragraph).strip()
+                named = _FILE.search(words)
+                yield Block(
+                    text=text + "\n",
+                    language=found["language"] or "",
+                    section=section,
+                    line=first + 1,
+                    file=directions.get("file") or (named[1] if named else ""),
+                    is_log="log" in directions,
+                    is_command="command" in directions,
+                    stops=stops,
+                )
+                stops = False
+            paragraph, directions = "", {}
+
+
+_MASKS = [
+    (re.compile(pattern), replacement)
+    for pattern, replacement in (
+        # dates and times of day
+        (r"[A-Z][a-z]+day, [A-Z][a-z]+ \d+, \d{4} \d\d:\d\d:\d\d-UTC", "DATE"),
+        (r"[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT", "DATE"),
+        (r"\d{4}-\d\d-\d\d(?:T\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d{4}))?", "DATE"),
+        # durations, as 1m29s and as 0.003 s
+        (r"\b(?:\d+[dhms])+\b", "TIME"),
+        (r"\b\d+(?:\.\d+)? (s|ms|us)\b", "TIME"),
+        (r'"(seconds|pid|uid)":[\d.]+', r'"\1":N'),
+        # ports that the kernel chose (net.ipv4.ip_local_port_range), after an address
+        (r"(?<=[\d\]]:)(?:3[2-9]|[45]\d|6[0-5])\d{3}\b", "PORT"),
+        # sequence numbers, process ids, hashes
+        (r"\b(seq|ack)=\d+", r"\1=N"),
+        (r"\b(pid|uid|user|process) +\d+", r"\1 N"),
+        (r"\b[0-9a-f]{32,}\b", "HASH"),
+        # amounts of bytes
+        (r"\b\d+(?:\.\d+)?[KM]\b", "SIZE"),
+        (r"\b\d+ bytes", "N bytes"),
+        # what is aligned to these
+        (r"-{3,}", "---"),
+        (r" {2,}", " "),
+    )
+]
+
+
+def masked(line: str) -> str:
+    """A line without what differs from run to run."""
+    for pattern, replacement in _MASKS:
+        line = pattern.sub(replacement, line)
+    return line.strip()
+
+
+def difference(shown: Sequence[str], printed: Sequence[str]) -> str:
+    """How what a program printed differs from what a page shows; ``""`` if it does not.
+
+    ``...`` on a line of the page stands for any number of lines, and at the end of a line for any
+    text.
+    """
+    pattern = "".join(
+        r"(?:.*\n)*?" if line.strip() == "..." else _line_pattern(line) for line in shown
+    )
+    text = "".join(f"{masked(line)}\n" for line in printed)
+    if re.fullmatch(pattern, text):
+        return ""
+    return (
+        "the page shows:\n"
+        + "".join(f"    {masked(line)}\n" for line in shown)
+        + "but printed was:\n"
+        + textwrap.indent(text, "    ")
+    )
+
+
+def _line_pattern(line: str) -> str:
+    kept = masked(line)
+    if kept.endswith("..."):
+        return re.escape(kept[:-3].strip()) + r".*\n"
+    return re.escape(kept) + r"\n"

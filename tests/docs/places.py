@@ -1,0 +1,80 @@
+"""Where commands of pages are run, what a page's machine has, and what is not typed as shown.
+
+A command that is in no table here is typed on a stage by tests/docs/test_commands.py, as it stands.
+"""
+
+from __future__ import annotations
+
+import re
+
+from docs.commands import Command, Page
+
+#: Tests that run commands on another machine than a stage.
+BOX, INSTALL, NOWHERE = "box", "install", "nowhere"
+
+#: Page, regular expression of the whole command, where it is run instead, and why.
+ELSEWHERE = [
+    (
+        "README.rst",
+        r".*\.venv/bin/pytest",
+        NOWHERE,
+        ".ci/run runs it: it is the command of these tests",
+    ),
+    (
+        "docs/tutorial/first-service.rst",
+        r"python3 -m venv .venv|.venv/bin/pip install \.|man .*",
+        INSTALL,
+        "pip takes a package index, and brings the manual",
+    ),
+    ("docs/howto/logs.rst", r"journalctl .*", BOX, "journald is systemd's"),
+    ("docs/howto/install.rst", r".*", BOX, "it sets up units of systemd"),
+]
+
+#: Page, part of a command, what is typed instead, and why. It is not so where pip installs.
+SUBSTITUTED = [
+    (
+        "README.rst",
+        "python3 -m venv .venv && .venv/bin/pip install . && ",
+        "",
+        "pip takes a package index",
+    ),
+]
+
+#: What the machine of a page has before the first command; a script of root.
+SCENES: dict[str, str] = {
+    "docs/howto/operate.rst": """
+        usermod -a -G adm ann
+        mkdir -p /usr/share/bash-completion/completions
+        """,
+    "docs/howto/low-ports.rst": "useradd --system --user-group tcpd",
+}
+
+
+def place_of(page: Page, command: Command) -> str:
+    """Where a command is run instead of on a stage; ``""`` if it is run there."""
+    for name, pattern, place, _ in ELSEWHERE:
+        if name == page.name and re.fullmatch(pattern, command.text):
+            return place
+    return ""
+
+
+def typed_for(page: Page, command: Command) -> str | None:
+    """What is typed on a stage for a command; ``None`` if it is run elsewhere."""
+    if place_of(page, command):
+        return None
+    text = command.text
+    for name, old, new, _ in SUBSTITUTED:
+        if name == page.name:
+            text = text.replace(old, new)
+    return text
+
+
+def unknown(name: str) -> list[str]:
+    """Lines of the tables about a page that are about none of its commands."""
+    texts = [command.text for command in Page(name).commands]
+    patterns = [row[1] for row in ELSEWHERE if row[0] == name]
+    parts = [row[1] for row in SUBSTITUTED if row[0] == name]
+    return [
+        *(each for each in patterns if not any(re.fullmatch(each, text) for text in texts)),
+        *(each for each in parts if not any(each in text for text in texts)),
+    ]

@@ -1,0 +1,240 @@
+"""A reader, who types a page from its top to its bottom, word for word, on a stage."""
+
+from __future__ import annotations
+
+import re
+import signal
+import threading
+import time
+from collections.abc import Callable
+
+from docs.commands import Command, Page, difference, masked
+from docs.stage import PATIENCE, Program, Stage
+
+#: Who types what stands behind which prompt.
+USERS = {"$": "ann", "#": "root"}
+
+#: Commands that go on until they are stopped.
+_DAEMON = re.compile(
+    r"\btwistd (?=.*-n\b)(?=.*\btcpd\b)(?!.*--(?:check|show-|print-|version|help))"
+)
+_GOES_ON = re.compile(r"(?:socat .*LISTEN.*|tcpd-ctl events)")
+#: How to see that such a program has begun.
+_BEGUN = {
+    # a connection that has sent something, beside that which asks
+    "tcpd-ctl events": "[ $(tcpd-ctl connections --service control | awk '$6 > 0' | wc -l) -gt 2 ]",
+}
+#: Commands that somebody types into.
+_CONVERSATION = re.compile(r"(?:nc|openssl s_client|telnet) [^|<>]*(?:2>/dev/null)?")
+
+#: Lines that a server says; in a conversation, the others are typed.
+_SAID = re.compile(
+    r"\d{3}[ -]"  # line
+    r"|:\S+ |PING |ERROR "  # IRC
+    r"|Welcome to the chat|Type the nickname|Hello |/help lists|Goodbye"  # chat
+    r"|\* |  |#\S+ [<*]|\[private|! "
+    r"|depth=|verify |\.\.\.$|$"
+)
+_JOINED = re.compile(r"\* (\S+) joined ")
+
+
+class Conversation:
+    """What somebody types into a client, and reads there, line by line.
+
+    It is held in a thread: two people in a room wait for each other.
+    """
+
+    def __init__(self, program: Program, command: Command) -> None:
+        self._program = program
+        self._command = command
+        self._failure = ""
+        #: Set when the next line has to wait for somebody else, and at the end.
+        self.waits = threading.Event()
+        self._thread = threading.Thread(target=self._hold, daemon=True)
+        self._thread.start()
+
+    def _hold(self) -> None:
+        try:
+            self._follow()
+        except AssertionError as error:
+            self._failure = str(error)
+        finally:
+            self.waits.set()
+
+    def _follow(self) -> None:
+        typed: list[str] = []
+        skips, number = False, 0
+        for expected in self._command.shown:
+            if expected == "...":
+                skips = True
+                continue
+            if not _SAID.match(expected):
+                self._program.type(expected)
+                typed.append(expected)
+                continue
+            joined = _JOINED.match(expected)
+            if joined and joined[1] not in typed:
+                self.waits.set()
+            if skips:
+                number = self._program.wait_for(lambda line, e=expected: same(e, line), number)
+                skips = False
+            line = self._program.line(number)
+            assert line is not None, f"it ended before: {expected}"
+            assert same(expected, line), difference([expected], [line])
+            number += 1
+        if self._program.ended and not skips:
+            assert self._program.lines[number:] == [], "it says more than the page shows"
+
+    def hear_out(self) -> None:
+        """Wait until all that the page shows was said.
+
+        :raise AssertionError: if it went another way than the page shows.
+        """
+        self._thread.join(PATIENCE)
+        assert not self._failure, f"line {self._command.line}: {self._command}\n{self._failure}"
+
+    def close(self) -> None:
+        """Close the client, if it is still there."""
+        self._program.stop(signal.SIGTERM)
+
+
+def assert_shows(program: Program, shown: tuple[str, ...]) -> None:
+    """Wait until a program has printed these lines, in this order."""
+    number = 0
+    for line in shown:
+        if line != "...":
+            number = program.wait_for(lambda said, line=line: same(line, said), number) + 1
+
+
+def same(shown: str, line: str) -> bool:
+    """Whether a line of a page shows this line."""
+    return not difference([shown], [line])
+
+
+class Reader:
+    """Somebody who follows a page.
+
+    :param typed: gives what is typed for a command; ``None`` leaves it out.
+    """
+
+    def __init__(self, stage: Stage, typed: Callable[[Command], str | None]) -> None:
+        self._stage = stage
+        self._typed = typed
+        self._programs: list[tuple[Program, tuple[str, ...]]] = []
+        self._conversations: list[Conversation] = []
+        self._log: Callable[[], list[str]] = list
+
+    def follow(self, page: Page) -> None:
+        """Type all of a page, and compare what it shows with what comes.
+
+        :raise AssertionError: where it differs, with the page and the line.
+        """
+        for block in page.blocks:
+            try:
+                if block.stops:
+                    self._stop_last()
+                if block.file:
+                    self._write(block.file, block.text)
+                elif block.is_log:
+                    self._find(block.text.splitlines())
+                for command in block.commands:
+                    self._type(command)
+            except AssertionError as error:
+                raise AssertionError(f"{page.name}:{block.line}: {error}") from None
+        self._end_conversations()
+        while self._programs:
+            self._stop_last()
+
+    def _write(self, path: str, text: str) -> None:
+        user = USERS["#" if path.startswith("/") and not path.startswith("/tmp/") else "$"]
+        self._stage.write(path, text, user)
+
+    def _type(self, command: Command) -> None:
+        text = self._typed(command)
+        if text is None:
+            return
+        user = USERS[command.prompt]
+        before, and_then, last = text.rpartition("&& ")
+        if _DAEMON.search(last):
+            if and_then:
+                self._stage.must(before.rstrip("& "), user)
+            self._start_daemon(last, user, command.shown)
+        elif _GOES_ON.fullmatch(text):
+            self._start(text, user, command.shown)
+        elif _CONVERSATION.fullmatch(text):
+            conversation = Conversation(self._stage.start(text, user), command)
+            self._conversations.append(conversation)
+            conversation.waits.wait(PATIENCE)
+        else:
+            for conversation in self._conversations:
+                conversation.hear_out()
+            self._run(text, user, command)
+
+    def _run(self, text: str, user: str, command: Command) -> None:
+        stopping = re.fullmatch(r"kill \$\(cat (\S+)\)", text)
+        process = self._stage.must(f"cat {stopping[1]}", user).strip() if stopping else ""
+        status, printed = self._stage.run(text, user)
+        if command.shown:
+            wrong = difference(command.shown, printed.splitlines())
+            assert not wrong, f"{command}\n{wrong}"
+        else:
+            assert status == 0, f"{command}\nexit status {status}\n{printed}"
+        if process:
+            self._wait(lambda: self._stage.run(f"kill -0 {process}", user)[0] != 0, text)
+        if log := re.search(r"\btwistd .*-l (\S+) .*\btcpd\b", text):
+            self._log = lambda: self._stage.must(f"cat {log[1]}").splitlines()
+
+    def _start(self, text: str, user: str, shown: tuple[str, ...]) -> None:
+        """Start what shows its lines later, while other commands are typed."""
+        self._programs.append((self._stage.start(text, user), shown))
+        begun = _BEGUN[text]
+        self._wait(lambda: self._stage.run(begun, user)[0] == 0, text)
+
+    def _start_daemon(self, text: str, user: str, shown: tuple[str, ...]) -> None:
+        program = self._stage.start(text, user)
+        self._programs.append((program, ()))
+        self._log = lambda: program.lines
+        if shown:
+            assert_shows(program, shown)
+        else:
+            program.wait_for(lambda line: " started: services " in line)
+
+    def _find(self, shown: list[str]) -> None:
+        """Wait until all these lines are in the log; the time and the logger may be left out."""
+
+        def missing() -> list[str]:
+            logged = [masked(line) for line in self._log()]
+            return [
+                line
+                for line in shown
+                if line != "..." and not any(each.endswith(masked(line)) for each in logged)
+            ]
+
+        end = time.monotonic() + PATIENCE
+        while missing():
+            log = "\n".join(self._log())
+            assert time.monotonic() < end, f"not logged: {missing()}; the log is:\n{log}"
+            time.sleep(0.02)
+
+    def _wait(self, done: Callable[[], bool], what: str) -> None:
+        end = time.monotonic() + PATIENCE
+        while not done():
+            assert time.monotonic() < end, f"{what}: it goes on"
+            time.sleep(0.02)
+
+    def _end_conversations(self) -> None:
+        for conversation in self._conversations:
+            conversation.hear_out()
+        while self._conversations:
+            self._conversations.pop().close()
+
+    def _stop_last(self) -> None:
+        """Press Ctrl-C."""
+        self._end_conversations()
+        assert self._programs, "there is nothing to stop"
+        program, shown = self._programs.pop()
+        assert_shows(program, shown)
+        program.stop(signal.SIGINT)
+        log = "\n".join(program.lines)
+        assert "Traceback" not in log, log
+        assert "Unhandled" not in log, log
