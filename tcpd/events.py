@@ -81,6 +81,8 @@ class Mode(StrEnum):
     LIMIT = "l"
     INVITE_ONLY = "i"
     MODERATED = "m"
+    #: nobody sends CTCP to it, but for actions
+    NO_CTCP = "C"
     #: nobody speaks who is not in the room
     NO_OUTSIDERS = "n"
     #: only those know of it who are in the room (IRC: secret)

@@ -317,8 +317,6 @@ class Delivery:
             self.past.add(member, member.who, event.time)
         member.nick = event.nick
         member.key = key
-        for room in member.rooms.values():
-            room.changed(member)
         self._send(event, self._neighbours(member))
         if key != before:
             self.gone(before, event.who.nick)
@@ -412,8 +410,6 @@ class Delivery:
         if member is None:
             return None
         member.host = event.host
-        for room in member.rooms.values():
-            room.changed(member)
         self._send(event, self._acquainted(member))
         return member
 

@@ -6,6 +6,9 @@ number of them. Upper and lower case are the same, as in names (:func:`tcpd.chat
 
 A match takes time in proportion to the length of the pattern times that of the text, whatever the
 pattern: what lies before a ``*`` is taken where it is found first and never looked for again.
+
+A mask in a list is kept as text alone: a compiled pattern takes ten times the memory, and a client
+can have thousands of masks listed.
 """
 
 from __future__ import annotations
@@ -20,7 +23,6 @@ from tcpd.chat.names import fold
 #: line that lists the mask, the room and who set it when still has less than 512 bytes.
 MASK_BYTES = 160
 
-_WILD = re.compile(r"([*?])")
 _WILD_OR_ESCAPED = re.compile(r"(\\[*?]|[*?])")
 
 
@@ -70,6 +72,11 @@ def person(nick: str, user: str, host: str) -> str:
     return fold(f"{nick}!{user}@{host}")
 
 
+#: What stands before a mask of whom a room does not hear, as the token EXTBAN tells clients. Ergo
+#: and InspIRCd use the same letter for it.
+MUTE = "m"
+
+
 @dataclass(frozen=True, slots=True)
 class Mask:
     """A pattern for ``nick!user@host``; :meth:`of` makes one. Two that match the same are equal.
@@ -78,13 +85,12 @@ class Mask:
     or a ``?``, so that a mask with an escaped one would match nobody, and ``ann\\*`` would
     not find the ``ann\\away`` that it is meant for.
 
-    :ivar text: in full, as it is shown.
+    :ivar text: in full, as it is shown; ``m:`` before one that mutes.
     :ivar key: the same, folded.
     """
 
     text: str = field(compare=False)
     key: str = field(repr=False)
-    _pattern: re.Pattern[str] = field(repr=False, compare=False)
 
     @classmethod
     def of(cls, text: str) -> Mask:
@@ -92,15 +98,64 @@ class Mask:
 
         :raise BadMask: for what is no mask.
         """
-        full = normal(text)
-        return cls(full, fold(full), _compiled(_WILD.split(full)))
+        mute, colon, rest = text.partition(":")
+        # no nickname has a colon, and no address begins so
+        full = f"{MUTE}:{normal(rest)}" if colon and mute == MUTE else normal(text)
+        key = fold(full)
+        if key.count("*") != full.count("*") or key.count("?") != full.count("?"):
+            raise BadMask("the wildcards of a mask are the ASCII characters * and ?")
+        return cls(full, full if key == full else key)
+
+    @property
+    def mutes(self) -> bool:
+        """Whether it is about speaking alone, and not about coming in."""
+        return self.key.startswith(f"{MUTE}:")
 
     def matches(self, folded: str) -> bool:
         """Whether it matches somebody.
 
         :param folded: from :func:`person`.
         """
-        return self._pattern.match(folded) is not None
+        first, *others = self.key.removeprefix(f"{MUTE}:").split("*")
+        at, end = len(first), len(folded)
+        if not others:
+            return at == end and _stands(first, folded, 0)
+        *middle, last = others
+        end -= len(last)
+        if end < at or not (_stands(first, folded, 0) and _stands(last, folded, end)):
+            return False
+        for piece in middle:
+            place = _find(piece, folded, at, end)
+            if place < 0:
+                return False
+            at = place + len(piece)
+        return True
+
+
+def _stands(piece: str, text: str, at: int) -> bool:
+    """Whether a piece without ``*`` stands in a text at a place; all of it fits there."""
+    if "?" not in piece:
+        return text.startswith(piece, at)
+    for run in piece.split("?"):
+        if not text.startswith(run, at):
+            return False
+        at += len(run) + 1
+    return True
+
+
+def _find(piece: str, text: str, at: int, end: int) -> int:
+    """The first place where a piece without ``*`` stands between two places; -1 for none."""
+    if "?" not in piece:
+        return text.find(piece, at, end)
+    run = max(piece.split("?"), key=len)
+    if not run:
+        return at if at + len(piece) <= end else -1
+    before = piece.index(run)
+    latest = end - len(piece) + before + len(run)
+    place = text.find(run, at + before, latest)
+    while place >= 0 and not _stands(piece, text, place - before):
+        place = text.find(run, place + 1, latest)
+    return place - before if place >= 0 else -1
 
 
 def pattern(text: str) -> re.Pattern[str]:

@@ -220,6 +220,8 @@ class Moderating(Accepting):
         except BadMask as error:
             return Refused(Code.BAD_ARGUMENT, str(error))
         mode = change.mode
+        if mask.mutes and mode is Mode.INVITED:
+            return Refused(Code.BAD_ARGUMENT, "a mute stands among bans and exemptions alone")
         listed = room.lists[mode]
         last = _last(before, mode, mask.key)
         is_listed = mask.key in listed if last is None else last.adding

@@ -23,6 +23,8 @@ class Code(Enum):
     BANNED = "banned"
     NOT_LISTED = "not banned"
     LIST_FULL = "too many masks in a list"
+    MUTED = "muted"
+    NO_CTCP = "the room takes no CTCP"
     NEEDS_KEY = "the room has a key"
     ROOM_FULL = "the room has no place left"
     NEEDS_INVITATION = "one has to be invited"

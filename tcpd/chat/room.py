@@ -41,6 +41,10 @@ _RANKS = {
 #: What IRC puts before a nickname, highest first.
 PREFIXES = ((Rank.OPERATOR, "@"), (Rank.HALF_OPERATOR, "%"), (Rank.VOICE, "+"))
 
+#: Of how many beside its members a room remembers whether they are banned: it costs some
+#: microseconds a mask to find out.
+_STRANGERS = 64
+
 #: What holds in a room when it is opened.
 _AT_FIRST = frozenset({Mode.NO_OUTSIDERS, Mode.TOPIC_PROTECTED})
 
@@ -74,12 +78,15 @@ class Listed:
     who: Who
     time: float
 
-    def meets(self, member: Member) -> bool:
-        """Whether it is about this member."""
+    def meets(self, member: Member, folded: str) -> bool:
+        """Whether it is about this member.
+
+        :param folded: of the member, computed once for many entries.
+        """
         address = member.address
         if self.network is not None and address is not None and address in self.network:
             return True
-        return self.mask.matches(member.folded)
+        return self.mask.matches(folded)
 
 
 @dataclass(slots=True)
@@ -140,7 +147,7 @@ class Room:
         self.lists: dict[Mode, dict[str, Listed]] = {mode: {} for mode in LISTS}
         self.invited: dict[str, None] = {}
         self.history: deque[Said] = deque(maxlen=kept)
-        self._verdicts: dict[Member, bool] = {}
+        self._verdicts: dict[Who, tuple[bool, bool]] = {}
 
     @property
     def operators(self) -> set[Member]:
@@ -181,19 +188,38 @@ class Room:
 
     def is_banned(self, member: Member) -> bool:
         """Whether a member is kept out, by mask or by address, and is not exempt."""
-        if not self.lists[Mode.BAN]:
-            return False
-        verdict = self._verdicts.get(member)
+        return bool(self.lists[Mode.BAN]) and self._verdict(member)[0]
+
+    def is_muted(self, member: Member) -> bool:
+        """Whether a member is not heard, by a mask for that, and is not exempt by such a mask."""
+        return bool(self.lists[Mode.BAN]) and self._verdict(member)[1]
+
+    def _verdict(self, member: Member) -> tuple[bool, bool]:
+        """Whether a member is banned, and whether muted."""
+        who = member.who
+        verdict = self._verdicts.get(who)
         if verdict is None:
-            verdict = self.lists_member(Mode.BAN, member)
-            verdict = verdict and not self.lists_member(Mode.EXEMPT, member)
-            if member in self.members:
-                self._verdicts[member] = verdict
+            # bounded, for strangers ask too; and who has another name or host is somebody else
+            if len(self._verdicts) >= _STRANGERS + len(self.members):
+                self._verdicts.clear()
+            verdict = self._verdicts[who] = (self._bars(member, False), self._bars(member, True))
         return verdict
 
-    def lists_member(self, mode: Mode, member: Member) -> bool:
-        """Whether one of the lists has a member in it."""
-        return any(listed.meets(member) for listed in self.lists[mode].values())
+    def _bars(self, member: Member, mutes: bool) -> bool:
+        return self.lists_member(Mode.BAN, member, mutes) and not self.lists_member(
+            Mode.EXEMPT, member, mutes
+        )
+
+    def lists_member(self, mode: Mode, member: Member, mutes: bool = False) -> bool:
+        """Whether one of the lists has a member in it.
+
+        :param mutes: whether the entries count that are about speaking, or all others.
+        """
+        folded = member.folded
+        return any(
+            listed.mask.mutes is mutes and listed.meets(member, folded)
+            for listed in self.lists[mode].values()
+        )
 
     def may_speak(self, member: Member) -> bool:
         """Whether what a member of any sort says is let into the room, but for bans."""
@@ -240,17 +266,12 @@ class Room:
         :param members: by id; an invitation of who has left goes, too.
         """
         listed = self.bans[Mask.of(ban.argument).key]
-        for id in list(self.invited):
+        for id in () if listed.mask.mutes else list(self.invited):
             whom = members.get(id)
-            if whom is None or listed.meets(whom):
+            if whom is None or listed.meets(whom, whom.folded):
                 del self.invited[id]
-
-    def changed(self, member: Member) -> None:
-        """A member's nickname or host is another: what was found out of bans holds no more."""
-        self._verdicts.pop(member, None)
 
     def remove(self, member: Member) -> None:
         """Take a member out; does nothing for one who is not in."""
         self.members.pop(member, None)
-        self._verdicts.pop(member, None)
         member.rooms.pop(self.key, None)

@@ -39,7 +39,7 @@ class Speaking(Accepting):
         room = self._speakable(member, name)
         if isinstance(room, Refused):
             return room
-        refused = _unsayable(text)
+        refused = _unsayable(text) or _unwanted(room, text)
         if refused is not None:
             return refused
         return self._accept(Said(*self._spoken(member), room.name, carried(text), kind))
@@ -65,7 +65,7 @@ class Speaking(Accepting):
             return room
         if speaker and member not in room.members:
             return Refused(Code.NOT_IN_ROOM, f"you are not in {room.name}")
-        refused = _unsayable_lines(lines, kind)
+        refused = _unsayable_lines(lines, kind) or _unwanted(room, *(line.text for line in lines))
         if refused is not None:
             return refused
         head = self._spoken(member, kind)
@@ -144,8 +144,11 @@ class Speaking(Accepting):
                     Code.MODERATED, f"only those may speak in {room.name} who have a voice"
                 )
             return Refused(Code.OUTSIDER, f"only those may speak in {room.name} who are in it")
-        if room.is_banned(member) and room.rank(member) == Rank.NONE:
-            return Refused(Code.BANNED, f"you are banned from {room.name}")
+        if room.bans and room.rank(member) == Rank.NONE:
+            if room.is_banned(member):
+                return Refused(Code.BANNED, f"you are banned from {room.name}")
+            if room.is_muted(member):
+                return Refused(Code.MUTED, f"you are muted in {room.name}")
         return room
 
     def _spoken(self, member: Member, kind: Kind = Kind.MESSAGE) -> tuple[EventId, float, Who]:
@@ -153,6 +156,16 @@ class Speaking(Accepting):
         if kind is not Kind.TAGS:  # that somebody types is told by a program
             member.spoke = head[1]
         return head
+
+
+def _unwanted(room: Room, *texts: str) -> Refused | None:
+    """Refuse the Client-to-Client Protocol (https://modern.ircdocs.horse/ctcp) where the room takes
+    none, but for actions, which are words."""
+    if room.has(Mode.NO_CTCP):
+        for text in texts:
+            if text[:1] == "\x01" and not text.startswith("\x01ACTION "):
+                return Refused(Code.NO_CTCP, f"{room.name} takes no CTCP but ACTION")
+    return None
 
 
 def _unsayable(text: str) -> Refused | None:

@@ -284,6 +284,97 @@ def test_a_ban_follows_who_takes_another_name_or_host() -> None:
     assert code(chat.hub.say(bob, "#tea", "hello")) is Code.BANNED
 
 
+def test_a_mute_lets_in_and_hears_nothing() -> None:
+    """As Ergo and InspIRCd have ``+b m:mask``: who has a rank is heard, and so is who is exempt by
+    ``+e m:mask``; a plain exemption is about bans."""
+    chat, ann, _ = opened()
+    set_modes(chat, ann, "#tea", "+b m:BOB")
+    bob = chat.enter("bob", "#tea", user="bee")
+    assert code(chat.hub.say(bob, "#tea", "hello")) is Code.MUTED
+    assert code(chat.hub.say_more(bob, "#tea", (), Kind.TAGS)) is Code.MUTED
+    assert code(chat.hub.say_more(bob, "#tea", [Line("a")], least=Mode.OPERATOR)) is Code.MUTED
+    set_modes(chat, ann, "#tea", "+v bob")
+    assert chat.hub.say(bob, "#tea", "hello") is None
+    set_modes(chat, ann, "#tea", "-v bob", "+e *!bee@*")
+    assert code(chat.hub.say(bob, "#tea", "hello")) is Code.MUTED
+    set_modes(chat, ann, "#tea", "+e m:*!bee@*")
+    assert chat.hub.say(bob, "#tea", "hello") is None
+    set_modes(chat, ann, "#tea", "-e m:*!bee@*", "-b m:bob")
+    assert chat.hub.say(bob, "#tea", "hello") is None
+    assert set_modes(chat, ann, "#tea", "+I m:bob") == [Code.BAD_ARGUMENT]
+
+
+def test_an_exemption_from_mutes_lifts_no_ban() -> None:
+    chat, ann, _ = opened()
+    set_modes(chat, ann, "#tea", "+b bob", "+b m:bob", "+e m:bob")
+    bob = chat.enter("bob")
+    assert code(chat.hub.join(bob, "#tea")) is Code.BANNED
+    set_modes(chat, ann, "#tea", "-n", "-b bob")
+    assert chat.hub.say(bob, "#tea", "from outside") is None
+    set_modes(chat, ann, "#tea", "-e m:bob")
+    assert code(chat.hub.say(bob, "#tea", "from outside")) is Code.MUTED
+
+
+def test_a_mute_takes_back_no_invitation() -> None:
+    chat, ann, _ = opened()
+    bob = chat.enter("bob")
+    set_modes(chat, ann, "#tea", "+i")
+    chat.hub.invite(ann, "#tea", "bob")
+    set_modes(chat, ann, "#tea", "+b m:bob")
+    assert chat.hub.join(bob, "#tea") is None
+
+
+def test_a_mute_follows_who_takes_another_name() -> None:
+    chat, ann, (bob,) = opened("bob")
+    set_modes(chat, ann, "#tea", "+b m:troll")
+    assert chat.hub.say(bob, "#tea", "hello") is None
+    chat.hub.rename(bob, "troll")
+    assert code(chat.hub.say(bob, "#tea", "hello")) is Code.MUTED
+    chat.hub.rename(bob, "bob")
+    assert chat.hub.say(bob, "#tea", "hello") is None
+
+
+def test_verdicts_of_strangers_are_remembered_to_a_bound() -> None:
+    """Whoever asks to come in costs a look at all masks once; what is remembered is bounded."""
+    chat, ann, _ = opened()
+    set_modes(chat, ann, "#tea", "+b nobody")
+    bob = chat.enter("bob")
+    for number in range(200):
+        chat.hub.rename(bob, f"bob{number}")
+        assert chat.hub.join(bob, "#tea") is None
+        chat.hub.part(bob, "#tea")
+    assert len(tea(chat)._verdicts) <= 65
+
+
+@pytest.mark.parametrize("kind", [Kind.MESSAGE, Kind.NOTICE])
+@pytest.mark.parametrize(
+    ("text", "taken"),
+    [
+        ("\x01VERSION\x01", False),
+        ("\x01PING 1", False),
+        ("\x01ACTION\x01", False),
+        ("\x01ACTION waves\x01", True),
+        ("words \x01VERSION\x01", True),
+        ("words", True),
+    ],
+)
+def test_a_room_that_takes_no_ctcp(kind: Kind, text: str, taken: bool) -> None:
+    """irctest, no_ctcp.py: +C refuses PING and lets ACTION through. A NOTICE is a reply by CTCP."""
+    chat, ann, (bob,) = opened("bob")
+    set_modes(chat, ann, "#tea", "+C")
+    for member in (ann, bob):
+        assert (chat.hub.say(member, "#tea", text, kind) is None) is taken
+        lines = [Line("first"), Line(text)]
+        assert (chat.hub.say_more(member, "#tea", lines, kind) is None) is taken
+    assert chat.hub.tell(bob, "ann", text, kind) is None
+    assert chat.hub.say(ann, "#tea", "waves", Kind.ACTION) is None
+    assert code(chat.hub.say(ann, "#tea", "\x01PING\x01", Kind.ACTION)) is Code.NO_CTCP
+    more = chat.hub.say_more(ann, "#tea", [Line(text)], kind, speaker="x/y")
+    assert (more is None) is taken
+    set_modes(chat, ann, "#tea", "-C")
+    assert chat.hub.say(bob, "#tea", text, kind) is None
+
+
 def test_invited_by_mask() -> None:
     """Modern IRC: 'they do not need to require an INVITE in order to join the channel'."""
     chat, ann, _ = opened()

@@ -190,7 +190,7 @@ def test_unknown_modes() -> None:
         f"{S} 472 ann Y :is unknown mode char to me",
         f"{S} 472 ann * :is unknown mode char to me",
     ]
-    told = ann.numerics("MODE #tea ABCDEFGHJKLMNOPQRSTUVWXYZ")
+    told = ann.numerics("MODE #tea ABDEFGHJKLMNOPQRSTUVWXYZ")
     assert told == ["472"] * 10, "there is an end to it"
 
 
@@ -267,6 +267,54 @@ def test_bans_are_folded_and_written_in_full() -> None:
     assert ann.send("MODE #tea -b bob") == [f"{ANN} MODE #tea -b BOB!*@*"]
     assert ann.send("MODE #tea -b bob") == [], "it is as they want it"
     assert bob.numerics("JOIN #tea")[0] == "JOIN"
+
+
+def test_a_mute() -> None:
+    """irctest, mute_extban.py: the list shows the mask with its type, 404 answers who is muted, and
+    -b takes it in any letters."""
+    _, ann, (bob,) = in_tea("bob")
+    assert any(" EXTBAN=,m " in line for line in ann.send("ISUPPORT"))
+    assert ann.send("MODE #tea +b m:BOB") == [f"{ANN} MODE #tea +b m:BOB!*@*"]
+    bob.lines()
+    assert bob.send("PRIVMSG #tea :hi") == [f"{S} 404 bob #tea :you are muted in #tea"]
+    assert bob.send("NOTICE #tea :hi") == []
+    assert ann.lines() == []
+    assert bob.send("MODE #tea b")[0].startswith(f"{S} 367 bob #tea m:BOB!*@* ann ")
+    assert ann.send("MODE #tea -b m:bob!*@*") == [f"{ANN} MODE #tea -b m:BOB!*@*"]
+    bob.send("PRIVMSG #tea :hi again")
+    assert ann.lines() == [":bob!~bob@localhost PRIVMSG #tea :hi again"]
+    assert ann.numerics("MODE #tea +I m:bob") == ["696"]
+
+
+def test_mutes_at_the_text_door() -> None:
+    house, ann, _ = in_tea()
+    dave = house.person("dave")
+    dave.type("/join #tea")
+    ann.send("MODE #tea +b m:dave")
+    assert dave.screen()[-1] == "* ann muted dave in #tea"
+    assert dave.type("hello") == ["! you are muted in #tea"]
+    ann.send("MODE #tea +o dave")
+    dave.screen()
+    assert dave.type("/ban") == ["  Muted in #tea (1): m:dave"]
+    assert dave.type("/unban m:dave") == ["* dave lifted the mute of dave in #tea"]
+    assert dave.type("/ban") == ["  Nobody is banned from #tea."]
+
+
+def test_no_ctcp_in_a_room() -> None:
+    """irctest, no_ctcp.py: 'Test Ergo's +C channel mode that blocks CTCPs': 404, and not ACTION."""
+    _, ann, (bob,) = in_tea("bob")
+    assert ann.send("MODE #tea +C") == [f"{ANN} MODE #tea +C"]
+    assert ann.send("MODE #tea")[0] == f"{S} 324 ann #tea +Cnt"
+    bob.lines()
+    assert bob.send("PRIVMSG #tea :\x01PING 1 2\x01") == [
+        f"{S} 404 bob #tea :#tea takes no CTCP but ACTION"
+    ]
+    assert bob.send("NOTICE #tea :\x01PING 1 2\x01") == []
+    bob.send("PRIVMSG #tea :\x01ACTION waves\x01", "PRIVMSG ann :\x01PING 1\x01")
+    assert ann.lines() == [
+        ":bob!~bob@localhost PRIVMSG #tea :\x01ACTION waves\x01",
+        ":bob!~bob@localhost PRIVMSG ann :\x01PING 1\x01",
+    ]
 
 
 def test_exempt_from_a_ban() -> None:

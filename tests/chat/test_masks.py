@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -86,6 +87,25 @@ def test_it_matches_as_the_plain_definition_has_it(pattern: str, text: str) -> N
     assert glob(pattern, text) == naive(pattern.lower(), text.lower())
 
 
+@given(st.text("aAb*?", min_size=1, max_size=12), st.text("ab", max_size=12))
+def test_a_mask_matches_as_the_plain_definition_has_it(mask: str, nick: str) -> None:
+    full = f"{mask}!*b?@*"
+    who = person(nick, "ab", "h")
+    assert Mask.of(full).matches(who) == naive(full.lower(), who)
+    assert Mask.of("m:" + full).matches(who) == naive(full.lower(), who)
+
+
+def test_a_mask_that_is_kept_is_little_more_than_its_text() -> None:
+    """A room has 300 masks by default: a compiled pattern takes some 3,000 bytes for each."""
+    masks = [f"*{'?a*b' * 25}{number:05}!*@*" for number in range(300)]
+    tracemalloc.start()
+    kept = [Mask.of(mask) for mask in masks]
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(kept) == 300
+    assert taken < 300 * 500
+
+
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\\"), max_size=20))
 def test_a_text_matches_itself(text: str) -> None:
     assert glob(text, text)
@@ -99,6 +119,8 @@ def test_a_text_matches_itself(text: str) -> None:
         "*" * 150 + "b",
         "*a?a?a" * 20 + "b",
         "?*" * 60 + "b",
+        "*" + "a?" * 75 + "b*",
+        "*" + "?" * 150 + "b*",
     ],
 )
 def test_no_mask_takes_long(mask: str) -> None:
@@ -135,6 +157,7 @@ def test_no_mask_takes_long(mask: str) -> None:
         ("a!b!c@d", "a!b!c@d"),
         ("a\\*", "a\\*!*@*"),
         ("e\u0301va", "éva!*@*"),
+        ("M:ann", "*!*@M:ann"),
     ],
 )
 def test_what_is_left_out_matches_anything(text: str, full: str) -> None:
@@ -197,6 +220,9 @@ def test_a_line_that_lists_a_mask_fits() -> None:
         ("[x]", ("{x}", "u", "h"), False),
         ("ann\\*", ("ann\\away", "u", "h"), True),
         ("ann\\*", ("ann", "u", "h"), False),
+        ("m:ann", ("Ann", "u", "h"), True),
+        ("m:ann", ("anna", "u", "h"), False),
+        ("m:*.example.net", ("ann", "u", "a.example.net"), True),
     ],
 )
 def test_a_mask_matches_the_whole_of_somebody(
@@ -208,9 +234,11 @@ def test_a_mask_matches_the_whole_of_somebody(
 
 
 def test_full_width_stars_are_not_wild() -> None:
-    """They fold to what is."""
+    """They fold to what is: a mask with one is refused, for no name has such a character."""
     assert fold("\uff0a\uff1f") == "*?"
-    assert not Mask.of("a\uff0a").matches(person("ab", "u", "h"))
+    for mask in ("a\uff0a", "m:a\uff1f"):
+        with pytest.raises(BadMask, match="ASCII"):
+            Mask.of(mask)
     assert not glob("a\uff1f", "ab")
 
 
@@ -220,6 +248,24 @@ def test_masks_that_fold_to_the_same_are_equal() -> None:
     assert Mask.of("ann") != "ann!*@*"
     assert Mask.of("ANN").text == "ANN!*@*"
     assert repr(Mask.of("ann")) == "Mask(text='ann!*@*')"
+
+
+@pytest.mark.parametrize(
+    ("text", "full"), [("m:Ann", "m:Ann!*@*"), ("m:*@h", "m:*!*@h"), ("m:a!b@c", "m:a!b@c")]
+)
+def test_a_mask_that_mutes(text: str, full: str) -> None:
+    """Modern IRC, the token EXTBAN: what stands behind the type is completed like any mask."""
+    mask = Mask.of(text)
+    assert (mask.text, mask.key, mask.mutes) == (full, full.lower(), True)
+    assert Mask.of(full) == mask
+    assert mask != Mask.of(text.removeprefix("m:"))
+    assert not Mask.of(text.removeprefix("m:")).mutes
+
+
+@pytest.mark.parametrize("text", ["m:", "m:a b", "m:m:ann@b!c", "m:" + "x" * MASK_BYTES])
+def test_what_mutes_nobody(text: str) -> None:
+    with pytest.raises(BadMask):
+        Mask.of(text)
 
 
 def test_a_mask_never_changes() -> None:

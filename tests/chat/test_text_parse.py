@@ -122,6 +122,13 @@ LINES: list[tuple[Event, str]] = [
     ),
     (changed(Change(False, Mode.BAN, "bob!*@*")), "* ann lifted the ban of bob from #tea"),
     (changed(Change(True, Mode.BAN, "*!*@h")), "* ann banned *!*@h from #tea"),
+    (changed(Change(True, Mode.BAN, "m:bob!*@*")), "* ann muted bob in #tea"),
+    (changed(Change(False, Mode.BAN, "m:bob!*@*")), "* ann lifted the mute of bob in #tea"),
+    (
+        changed(Change(True, Mode.EXEMPT, "m:*!*@h")),
+        "* ann exempted *!*@h from the mutes of #tea",
+    ),
+    (changed(Change(True, Mode.NO_CTCP)), "* ann takes no CTCP in #tea but actions"),
     (changed(Change(True, Mode.KEY, "k")), "* ann gave #tea a key"),
     (changed(Change(False, Mode.LIMIT)), "* ann took away the limit of #tea"),
     (changed(Change(True, Mode.LIMIT, "3")), "* ann let at most 3 into #tea"),

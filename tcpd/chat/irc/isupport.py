@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from tcpd.chat.irc import numerics
 from tcpd.chat.irc.message import LINE_BYTES, write
+from tcpd.chat.masks import MUTE
 
 #: RFC 1459 has 15 parameters in a line, of which the client's name and the text behind the tokens
 #: are two.
@@ -78,7 +79,9 @@ def tokens(limits: Limits) -> dict[str, str]:
         "CHANTYPES": "#",
         "PREFIX": "(ohv)@%+",
         "STATUSMSG": "@%+",
-        "CHANMODES": "beI,k,l,imnst",
+        "CHANMODES": "beI,k,l,Cimnst",
+        # no prefix, as of Ergo and InspIRCd: "Format: EXTBAN=[<prefix>],<types>"
+        "EXTBAN": f",{MUTE}",
         "EXCEPTS": "e",
         "INVEX": "I",
         "MODES": str(limits.modes),

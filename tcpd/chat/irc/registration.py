@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 from tcpd.chat.irc import caps, numerics
 from tcpd.chat.irc.commands.about import tell_lusers, tell_motd
 from tcpd.chat.irc.commands.connection import nick_refused, tell_isupport
+from tcpd.chat.irc.commands.modes import USER_MODES, WITH_ARGUMENT
 from tcpd.chat.irc.passwords import may_be_said, refuse
 from tcpd.chat.irc.server import USER_CHARACTERS
 from tcpd.chat.member import Member, Profile
 from tcpd.chat.refused import Code
 from tcpd.chat.settings import REAL_NAME_BYTES
 from tcpd.chat.split import cut
+from tcpd.events import Mode
 from tcpd.policy.passwords import PasswordHash
 
 if TYPE_CHECKING:
@@ -164,8 +166,9 @@ def _welcome(session: Session, member: Member) -> None:
         + (f" ({description})" if description else ""),
     )
     session.numeric(numerics.RPL_CREATED, text=f"This server was created {server.created_text}")
+    modes = "".join(sorted(Mode))
     session.numeric(
-        numerics.RPL_MYINFO, server.name, server.version, "Biow", "beIhiklmnostv", "beIhklov"
+        numerics.RPL_MYINFO, server.name, server.version, USER_MODES, modes, WITH_ARGUMENT
     )
     tell_isupport(session)
     tell_lusers(session)

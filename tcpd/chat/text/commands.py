@@ -261,12 +261,15 @@ def _ban(session: Session, member: Member, rest: str) -> None:
 
 
 def _show_bans(session: Session, room: Room) -> None:
-    names = [shown_mask(ban.mask.text) for ban in room.bans.values()][:BANS_SHOWN]
-    if not names:
+    masks = [ban.mask for ban in room.bans.values()]
+    if not masks:
         session.reply(f"  Nobody is banned from {room.name}.")
-        return
-    count = len(room.bans)
-    session.reply(*columns(names, f"  Banned from {room.name} ({count}):", count - len(names)))
+    for mutes, head in ((False, "Banned from"), (True, "Muted in")):
+        names = [shown_mask(mask.text) for mask in masks if mask.mutes is mutes]
+        if names:
+            more = len(names) - BANS_SHOWN
+            shown = names[:BANS_SHOWN]
+            session.reply(*columns(shown, f"  {head} {room.name} ({len(names)}):", max(more, 0)))
 
 
 def _unban(session: Session, member: Member, rest: str) -> None:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from tcpd.chat.masks import MUTE
 from tcpd.events import (
     Announced,
     Change,
@@ -132,6 +133,7 @@ _OF_ROOM = {
     Mode.LIMIT: ("let at most {argument} into {}", "took away the limit of {}"),
     Mode.INVITE_ONLY: ("closed {} to those who are not invited", "opened {} to everybody"),
     Mode.MODERATED: ("let only some speak in {}", "let everybody speak in {}"),
+    Mode.NO_CTCP: ("takes no CTCP in {} but actions", "takes CTCP in {} again"),
     Mode.NO_OUTSIDERS: ("let only those speak in {} who are in it", "let outsiders speak in {}"),
     Mode.HIDDEN: ("hid {} from others", "hides {} no longer"),
     Mode.TOPIC_PROTECTED: (
@@ -146,14 +148,27 @@ _OF_ROOM = {
     Mode.INVITED: ("invited all of {argument} to {}", "invited all of {argument} to {} no longer"),
 }
 
+_MUTE = f"{MUTE}:"
+
+#: The same for entries of these lists that are about speaking.
+_OF_MUTES = {
+    Mode.BAN: ("muted {argument} in {}", "lifted the mute of {argument} in {}"),
+    Mode.EXEMPT: (
+        "exempted {argument} from the mutes of {}",
+        "exempted {argument} from the mutes of {} no longer",
+    ),
+}
+
 
 def _describe_change(event: ModesChanged, change: Change) -> str:
     who, room = event.who.nick, event.room
     if change.whom is not None:
         rank = _RANKS[change.mode].format(room)
         return f"* {who} made {change.whom.nick} {rank}{'' if change.adding else ' no longer'}"
-    words = _OF_ROOM[change.mode][0 if change.adding else 1]
-    return f"* {who} " + words.format(room, argument=shown_mask(change.argument))
+    mutes = change.mode in _OF_MUTES and change.argument.startswith(_MUTE)
+    words = (_OF_MUTES if mutes else _OF_ROOM)[change.mode][0 if change.adding else 1]
+    mask = change.argument.removeprefix(_MUTE) if mutes else change.argument
+    return f"* {who} " + words.format(room, argument=shown_mask(mask))
 
 
 def shown_mask(mask: str) -> str:

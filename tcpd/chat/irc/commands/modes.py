@@ -38,6 +38,9 @@ _UNKNOWN = 10
 #: What a user can be: operator of the daemon, invisible, told of WALLOPS, no person.
 USER_MODES = "Biow"
 
+#: The modes of rooms that take an argument, for RPL_MYINFO.
+WITH_ARGUMENT = "".join((*LISTS, *RANKS, Mode.KEY, Mode.LIMIT))
+
 
 def _mode(session: Session, message: Message) -> None:
     if message.params[0].startswith("#"):
@@ -262,7 +265,8 @@ COMMANDS = {
             "MODE <room> [<modes> [<argument>...]]",
             "Tells or changes the modes of a room: b e I (lists of masks), k (key), l (limit),",
             "i (by invitation), m (moderated), n (no outsiders), s (secret), t (topic protected),",
-            "o h v (operator, half-operator, voice).",
+            "C (no CTCP but ACTION), o h v (operator, half-operator, voice). A ban or an exemption",
+            "m:<mask> is about speaking alone.",
             "MODE <nickname> [<modes>]",
             "Tells or changes your own: i (invisible), w (hears WALLOPS), B (bot).",
         ),

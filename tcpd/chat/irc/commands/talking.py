@@ -31,7 +31,9 @@ _STATUS = {"@": Mode.OPERATOR, "%": Mode.HALF_OPERATOR, "+": Mode.VOICE}
 _ACTION = "\x01ACTION "
 
 #: What the room will not hear; by other numerics than where one wants to come in or do something.
-_UNHEARD = frozenset({Code.NOT_IN_ROOM, Code.OUTSIDER, Code.MODERATED, Code.BANNED})
+_UNHEARD = frozenset(
+    {Code.NOT_IN_ROOM, Code.OUTSIDER, Code.MODERATED, Code.BANNED, Code.MUTED, Code.NO_CTCP}
+)
 
 # "Servers MUST also sanitize or reject nicks that contain reserved IRC characters"
 _NOT_IN_SPEAKER = frozenset("!+%@&#$:'\"?*,.")
