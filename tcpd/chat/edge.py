@@ -137,9 +137,9 @@ class DoorProtocol(protocol.Protocol):
         :param connection: an :class:`tcpd.interfaces.IConnection`, or ``None``.
         """
 
-    def strip(self, data: bytes) -> bytes:
-        """Take out of what came what is no text; by default there is nothing such."""
-        return data
+    def split(self, data: bytes) -> list[bytes | Fault]:
+        """Split what the client has sent into lines, without their ends."""
+        return self._buffer.feed(data)
 
     # --- the transport's side ---
 
@@ -318,7 +318,7 @@ class DoorProtocol(protocol.Protocol):
                     self._work_after(0)
                     return False
                 pieces -= 1
-                self._lines = self._buffer.feed(self.strip(self._input.pop()))[::-1]
+                self._lines = self.split(self._input.pop())[::-1]
             elif self._read_closed and not self._all_split:
                 self._all_split = True
                 self._lines = [line for line in self._buffer.feed(b"\n") if line]

@@ -385,7 +385,8 @@ class Session:
             else:
                 self._refuse("bare-lf", "500 the line ends in LF alone, end it in CRLF\r\n")
             return None, b""
-        line = line.lstrip(b" \t")
+        # a CR may be left of a line end that is written LF CR
+        line = line.lstrip(b" \t" if self._strict_crlf else b" \t\r")
         if not line:
             return None, b""
         space = line.find(b" ")

@@ -19,6 +19,7 @@ from zope.interface import alsoProvides
 from tcpd.chat.irc.passwords import AT_ONCE, WAITING, PasswordChecks
 from tcpd.chat.irc.protocol import _elsewhere
 from tcpd.chat.irc.registration import MOST_LINES
+from tcpd.config.values import Rate
 from tcpd.policy.passwords import PasswordHash, hash_password
 
 HASH = hash_password("sesame", b"0123456789abcdef")
@@ -421,3 +422,42 @@ def test_tokens_that_a_reload_changes_are_told() -> None:
     assert client.lines() == []
     house.irc.reconfigure(house.irc.settings)
     assert ann.lines() == []
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\n\r", "\r\r\n", "\r\n\r\n\r\n", "\n\n\r"])
+def test_any_line_end_ends_a_line(end: str) -> None:
+    """RFC 2812 section 2.3.1: "The current solution is to designate two characters, CR and LF, as
+    message separators. Empty messages are silently ignored"."""
+    for whole in (True, False):
+        client = House().irc_client()
+        stream = f"NICK x{end}USER x 0 * :X{end}PING y{end}".encode()
+        for piece in [stream] if whole else [bytes([byte]) for byte in stream]:
+            client.protocol.dataReceived(piece)
+        told = [command(line) for line in client.lines()]
+        assert told[0] == "001"
+        assert told[-1] == "PONG"
+
+
+def test_line_ends_may_be_mixed() -> None:
+    client = House().irc_client()
+    told = client.raw(b"NICK x\n\rUSER x 0 * :X\rJOIN #a\nPART #a\r\r\n\rPING y\r").decode()
+    commands = [command(line) for line in told.split("\r\n")[:-1]]
+    assert commands[0] == "001"
+    assert commands[-5:] == ["JOIN", "353", "366", "PART", "PONG"]
+
+
+def test_empty_lines_cost_nothing_but_their_bytes() -> None:
+    """They are no lines before registration, and take no tokens of the rate beside others."""
+    house = House(rate=Rate(1.0, 6.0))
+    client = house.irc_client()
+    client.protocol.dataReceived(b"\r\n" * 500 + b"NICK x\n\rUSER x 0 * :X\n\rPING 1\n\rPING 2\n\r")
+    assert [command(line) for line in client.lines()[-2:]] == ["PONG", "PONG"]
+
+
+def test_a_flood_of_empty_lines_waits_for_its_rate() -> None:
+    """'It is read no further until they were taken.'"""
+    house = House(rate=Rate(1.0, 2.0))
+    client = house.irc_client("ann")
+    for _ in range(4):
+        client.protocol.dataReceived(b"\n" * 4096)
+    assert client.transport.producerState == "paused"

@@ -141,7 +141,7 @@ def test_any_lines_before_registration(lines: list[bytes]) -> None:
     LINES,
     WANTED,
     st.lists(st.integers(1, 40), min_size=1, max_size=20),
-    st.sampled_from([b"\n", b"\r\n"]),
+    st.sampled_from([b"\n", b"\r\n", b"\r", b"\n\r", b"\r\r\n\n"]),
 )
 def test_it_does_not_matter_how_the_stream_is_cut(
     lines: list[bytes], wanted: frozenset[str], sizes: list[int], end: bytes

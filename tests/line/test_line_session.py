@@ -135,6 +135,7 @@ def every_way(stream: bytes, **how: Any) -> bytes:
         (b"ping a\n", b"250 PONG a\r\n"),
         (b"pInG a\n", b"250 PONG a\r\n"),
         (b" \t PING a\n", b"250 PONG a\r\n"),
+        (b"PING a\n\rPING b\n\r", b"250 PONG a\r\n250 PONG b\r\n"),
         (b"PING\ta\n", b"250 PONG a\r\n"),
         (b"PING  a \n", b"250 PONG a\r\n"),
         (b"PING a b\n", b"501 usage: PING [token]\r\n"),

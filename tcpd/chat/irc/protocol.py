@@ -31,6 +31,8 @@ from tcpd.net.lookups import Lookups
 from tcpd.net.websocket_settings import IRCV3, WebSocketOptions
 from tcpd.ops.versions import version_of
 from tcpd.policy.reasons import Refusal
+from tcpd.wire.linebuffer import Fault
+from tcpd.wire.lineends import LineEnds
 
 _log = Logger()
 
@@ -51,6 +53,7 @@ class IrcProtocol(DoorProtocol):
     def __init__(self, factory: IrcFactory) -> None:
         super().__init__(factory)
         self._irc = factory
+        self._ends = LineEnds()
         self._heard = True
         self._silent = 0
 
@@ -92,6 +95,17 @@ class IrcProtocol(DoorProtocol):
     def dataReceived(self, data: bytes) -> None:
         self._heard = True
         super().dataReceived(data)
+
+    def split(self, data: bytes) -> list[bytes | Fault]:
+        """The same, with CR alone as a line end, too, and without empty lines.
+
+        RFC 2812 section 2.3.1: "Empty messages are silently ignored". Where there is nothing else,
+        one is left, so that a flood of them waits for its rate.
+        """
+        lines = super().split(self._ends.feed(data))
+        if b"" in lines:
+            return [line for line in lines if line] or lines[:1]
+        return lines
 
     def connectionLost(self, reason: Any = None) -> None:
         self._irc.protocols.pop(self, None)

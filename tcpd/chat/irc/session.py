@@ -147,7 +147,7 @@ class Session:
     def line(self, line: bytes | Fault) -> None:
         if self._over:
             return
-        if self.member is None and not self.entry.one_more_line():
+        if self.member is None and line and not self.entry.one_more_line():
             self.finish("too many lines before registration")
             return
         if isinstance(line, Fault):

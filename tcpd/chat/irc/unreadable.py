@@ -24,5 +24,5 @@ def tell_unreadable(session: Session, error: ParseError) -> None:
     elif error.fault is Fault.TOO_LONG:
         session.numeric(numerics.ERR_INPUTTOOLONG)
     elif error.fault is Fault.CONTROL:
-        text = "There is a NUL or a CR in that line"
+        text = "There is a NUL in that line"
         session.fail(error.command, "INVALID_MESSAGE", text=text)

@@ -15,6 +15,7 @@ from tcpd.chat.text.session import LINE_BYTES, Session
 from tcpd.chat.text.settings import TextSettings
 from tcpd.interfaces import IContext, IReconfigurable, IRefusing
 from tcpd.policy.reasons import Refusal
+from tcpd.wire.linebuffer import Fault
 from tcpd.wire.telnet import TelnetFilter
 
 
@@ -48,12 +49,12 @@ class TextProtocol(DoorProtocol):
             factory.directory,
         )
 
-    def strip(self, data: bytes) -> bytes:
-        """Answer telnet's commands, and take them out."""
+    def split(self, data: bytes) -> list[bytes | Fault]:
+        """The same, with telnet's commands answered and taken out before."""
         data, answers = self._telnet.feed(data)
         if answers:
             self._outbox.put(answers)
-        return data
+        return super().split(data)
 
 
 @implementer(IReconfigurable, IRefusing)
