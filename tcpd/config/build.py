@@ -5,13 +5,21 @@ from __future__ import annotations
 import difflib
 import os.path
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 
 from tcpd.config.errors import ConfigError
 from tcpd.config.fields import Option, options_of
-from tcpd.config.ini import Document, Place, Section, Value
-from tcpd.config.listen import LISTENERS, Address, Listener, UnixSocket, parse_listener
+from tcpd.config.ini import Document, Fault, Place, Section, Value
+from tcpd.config.listen import (
+    KIND_WORDS,
+    LISTENERS,
+    Address,
+    Listener,
+    ListenerError,
+    UnixSocket,
+    parse_listener,
+)
 from tcpd.config.locations import CREDENTIAL
 from tcpd.config.settings import (
     POLICY,
@@ -30,6 +38,9 @@ _NAME = re.compile(r"[a-z0-9](?:[a-z0-9_.-]{0,62})")
 #: counters mean two things by one name.
 RESERVED = frozenset({"control", "metrics"})
 
+#: How many characters of a section's name a complaint shows.
+_SHOWN = 80
+
 #: Keys that every service has, beside its kind's own: (name, type, default, meaning).
 SERVICE_KEYS = (
     ("protocol", "name of a protocol", None, "The kind of service."),
@@ -44,22 +55,41 @@ def _did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 class _Builder:
-    """Collects settings and complaints in one walk over a document."""
+    """Collects settings and complaints in one walk over a document.
+
+    One fault hides no other: what does not depend on a faulty value is checked all the same.
+    """
 
     def __init__(
-        self, document: Document, kinds: Mapping[str, KindOptions], sections: Mapping[str, type]
+        self,
+        document: Document,
+        kinds: Mapping[str, KindOptions],
+        sections: Mapping[str, type],
+        faults: Sequence[Fault],
     ) -> None:
         self.document = document
         self.kinds = kinds
         self.sections = sections
-        self.errors: list[tuple[Place, str]] = []
+        self.errors = list(faults)
+        # what is missing may stand in a line, or a file, that could not be read
+        self.complete = not faults
+        self.misnamed: set[str] = set()
         self.places: dict[tuple[str, str], Place] = {}
         # who listens where: by host, port and whether it is for datagrams, the title of a section
         self.taken: dict[tuple[str, bool], str] = {}
 
     def complain(self, place: Place, title: str, key: str, text: str) -> None:
-        where = f"[{title}] {key}" if key else f"[{title}]"
-        self.errors.append((place, f"{place}: {where}: {text}"))
+        shown = title if len(title) <= _SHOWN else f"{title[:_SHOWN]}..."
+        where = f"[{shown}] {key}" if key else f"[{shown}]"
+        self.errors.append(Fault(place, f"{where}: {text}"))
+
+    def missing(self, place: Place, title: str, key: str, text: str) -> None:
+        """Complain of something that is not there, where all could be read.
+
+        A section that has to be named anew gets no complaints but of what stands in it.
+        """
+        if self.complete and title not in self.misnamed:
+            self.complain(place, title, key, text)
 
     def values(self, title: str, cls: type, skip: frozenset[str] = frozenset()) -> Any:
         """Make ``cls`` from a section; ``None`` if that cannot be done."""
@@ -80,12 +110,14 @@ class _Builder:
             self.places[title, key] = value.place
             try:
                 given[key] = self._parse(item, value)
+            except ListenerError:
+                complete = False  # _check_section complains, line by line
             except ValueError as error:
                 self.complain(value.place, title, key, str(error))
                 complete = False
         for item in options.values():
             if item.required and item.name not in section.values:
-                self.complain(section.place, title, item.name, "this key must be given")
+                self.missing(section.place, title, item.name, "this key must be given")
                 complete = False
         return cls(**given) if complete else None
 
@@ -118,15 +150,11 @@ class _Builder:
             if title in single:
                 continue
             if not colon or (family != "service" and family not in named):
-                families = [*named, "service"]
-                known = [*single, *(f"{word}:NAME" for word in families)]
-                near = difflib.get_close_matches(family, families if colon else single, 1)
-                if near:
-                    hint = f"; did you mean [{near[0]}{colon}{name}]?"
-                else:
-                    hint = f"; there are {', '.join(known)}"
+                hint = _section_hint(title, [*single], [*named, "service"])
                 self.complain(section.place, title, "", f"there is no such section{hint}")
-            elif _NAME.fullmatch(name) is None:
+                continue
+            if _NAME.fullmatch(name) is None:
+                self.misnamed.add(title)
                 self.complain(
                     section.place,
                     title,
@@ -134,7 +162,7 @@ class _Builder:
                     "a name has lower-case letters, digits, dots, hyphens and underscores, "
                     "at most 63, and begins with a letter or digit",
                 )
-            elif family in named:
+            if family in named:
                 built[title] = self.values(title, named[family])
                 if family == "tls":
                     self._check_authorities(title, section)
@@ -176,32 +204,31 @@ class _Builder:
             files.setdefault(section.place.file, len(files))
             for value in section.values.values():
                 files.setdefault(value.place.file, len(files))
-        files.setdefault("", len(files))
-        self.errors.sort(key=lambda found: (files[found[0].file], found[0].line))
-        return [text for _, text in self.errors]
+        for fault in self.errors:
+            files.setdefault(fault.place.file, len(files))
+        self.errors.sort(key=lambda fault: (files[fault.place.file], fault.place.line))
+        return [str(fault) for fault in self.errors]
 
     def _services(self, built: Mapping[str, Any]) -> dict[str, ServiceSettings]:
         services: dict[str, ServiceSettings] = {}
         for title, section in self.document.items():
-            family, _, name = title.partition(":")
-            if family != "service" or _NAME.fullmatch(name) is None:
+            family, colon, name = title.partition(":")
+            if family != "service" or not colon:
                 continue
             if name in RESERVED:
+                self.misnamed.add(title)
                 text = f"{name} is what the daemon calls a service of its own; take another name"
                 self.complain(section.place, title, "", text)
-                continue
             service = self._service(title, name, section, built)
             if service is not None:
                 services[name] = service
-        if not any(title.startswith("service:") for title in self.document):
+        if self.complete and not any(title.startswith("service:") for title in self.document):
             place = next((section.place for section in self.document.values()), Place("", 0))
-            self.errors.append(
-                (
-                    place,
-                    f"{place.file or 'configuration'}: there is no [service:NAME] section, so "
-                    "nothing would be served; `twistd tcpd --print-config` shows some",
-                )
+            text = (
+                "there is no [service:NAME] section, so nothing would be served; "
+                "`twistd tcpd --print-config` shows some"
             )
+            self.errors.append(Fault(Place(place.file or "configuration", 0), text))
         return services
 
     def _service(
@@ -214,6 +241,22 @@ class _Builder:
         for key, _type, _default, _doc in SERVICE_KEYS:
             if key in section.values:
                 self.places[title, key] = section.values[key].place
+        kind = self._kind(title, section)
+        if kind is not None:
+            skip = frozenset(key for key, *_ in SERVICE_KEYS)
+            options = self.values(title, kind.settings, skip)
+        # without a kind, its keys cannot be checked, and what every service has can
+        listen = self._listeners(title, section, kind.words if kind else KIND_WORDS, built)
+        policy = section.values.get("policy")
+        policy_name = policy.text if policy else "default"
+        if policy is not None:
+            self._check_policy(title, policy, built)
+        if kind is None:
+            return None
+        return ServiceSettings(name, kind.name, listen, policy_name, options)
+
+    def _kind(self, title: str, section: Section) -> KindOptions | None:
+        """The kind that ``protocol`` names; ``None`` behind a complaint where it names none."""
         protocol = section.values.get("protocol")
         if protocol is None:
             # a mistyped key is told where it stands; without a kind no other key can be
@@ -222,47 +265,39 @@ class _Builder:
             )
             place = section.values[near].place if near else section.place
             hint = f"; did you mean protocol where it says {near}?" if near else ""
-            self.complain(place, title, "protocol", f"this key must be given{hint}")
+            self.missing(place, title, "protocol", f"this key must be given{hint}")
             return None
         try:
-            kind = self.kinds[protocol.text]
+            return self.kinds[protocol.text]
         except KeyError:
             hint = _did_you_mean(protocol.text, self.kinds)
             if not hint:
                 hint = f"; there are {', '.join(sorted(self.kinds))}"
-            self.complain(
-                protocol.place, title, "protocol", f"there is no protocol {protocol.text!r}{hint}"
-            )
-            return None
+            text = f"there is no protocol {protocol.text!r}{hint}"
         except ValueError as error:  # it is there, but cannot be loaded
-            self.complain(protocol.place, title, "protocol", str(error))
-            return None
-        options = self.values(title, kind.settings, frozenset(key for key, *_ in SERVICE_KEYS))
-        listen = self._listeners(title, section, kind, built)
-        policy = section.values.get("policy")
-        policy_name = policy.text if policy else "default"
-        if policy is not None:
-            self._check_policy(title, policy, built)
-        return ServiceSettings(name, protocol.text, listen, policy_name, options)
+            text = str(error)
+        self.complain(protocol.place, title, "protocol", text)
+        return None
 
     def _listeners(
         self,
         title: str,
         section: Section,
-        kind: KindOptions,
+        words: Set[str],
         built: Mapping[str, Any],
     ) -> tuple[Listener, ...]:
         value = section.values.get("listen")
         if value is None or not value.lines:
             place = value.place if value else section.place
-            self.complain(place, title, "listen", "at least one listener must be given")
+            self.missing(place, title, "listen", "at least one listener must be given")
             return ()
         listeners = []
         for line, place in value.lines:
             try:
-                listener = parse_listener(line, kind.words)
-            except ValueError as error:
-                self.complain(place, title, "listen", str(error))
+                listener = parse_listener(line, words)
+            except ListenerError as error:
+                for sentence in error.sentences:
+                    self.complain(place, title, "listen", sentence)
                 continue
             listeners.append(listener)
             self._check_listener(title, listener, place, built)
@@ -281,17 +316,18 @@ class _Builder:
                 for line, place in value.lines:
                     try:
                         (listener,) = item.type.parse(line)
-                    except ValueError:
-                        continue  # that has been told
+                    except ListenerError as error:
+                        for sentence in error.sentences:
+                            self.complain(place, title, item.name, sentence)
+                        continue
                     self._check_listener(title, listener, place, built)
 
     def _check_policy(self, title: str, policy: Value, built: Mapping[str, Any]) -> None:
         if f"policy:{policy.text}" not in built:
             names = [other.partition(":")[2] for other in built if other.startswith("policy:")]
             hint = _did_you_mean(policy.text, names)
-            self.complain(
-                policy.place, title, "policy", f"there is no [policy:{policy.text}]{hint}"
-            )
+            text = f"there is no [policy:{policy.text}]{hint}"
+            self.missing(policy.place, title, "policy", text)
 
     def _check_listener(
         self, title: str, listener: Listener, place: Place, built: Mapping[str, Any]
@@ -300,7 +336,7 @@ class _Builder:
             if word and f"tls:{word}" not in built:
                 names = [other.partition(":")[2] for other in built if other.startswith("tls:")]
                 hint = _did_you_mean(word, names)
-                self.complain(place, title, "listen", f"there is no [tls:{word}]{hint}")
+                self.missing(place, title, "listen", f"there is no [tls:{word}]{hint}")
         where = listener.place
         if isinstance(where, UnixSocket) or (isinstance(where, Address) and where.port):
             spot = (str(where), listener.udp)
@@ -320,14 +356,37 @@ def _family(built: Mapping[str, Any], family: str) -> dict[str, Any]:
     return found
 
 
+def _section_hint(title: str, single: list[str], families: list[str]) -> str:
+    """What a section may have been meant to be."""
+    family, colon, name = title.strip().partition(":")
+    family = family.strip().lower()
+    if colon:
+        near = difflib.get_close_matches(family, families, 1)
+        if near:
+            return f"; did you mean [{near[0]}:{name[:_SHOWN]}]?"
+    near = difflib.get_close_matches(family, single, 1)
+    if near:
+        return f"; did you mean [{near[0]}]?"
+    near = difflib.get_close_matches(family, families, 1)
+    if near:
+        return f"; did you mean [{near[0]}:NAME]?"
+    known = [*single, *(f"{word}:NAME" for word in families)]
+    return f"; there are {', '.join(known)}"
+
+
 def build(
-    document: Document, kinds: Mapping[str, KindOptions], sections: Mapping[str, type]
+    document: Document,
+    kinds: Mapping[str, KindOptions],
+    sections: Mapping[str, type],
+    faults: Sequence[Fault] = (),
 ) -> Settings:
     """Make settings from a document.
 
     :param kinds: by name; looked up only for the names that the document uses. Its ``[]`` raises
         :class:`ValueError` with a sentence for a kind that is there and cannot be loaded.
     :param sections: by title, further sections and their settings dataclasses.
+    :param faults: what was wrong with the text of the document; where there is any, nothing is said
+        of what is missing, for it may stand where the fault is.
     :raise ConfigError: with all that is wrong, in the order of files and lines.
     """
-    return _Builder(document, kinds, sections).build()
+    return _Builder(document, kinds, sections, faults).build()

@@ -2,6 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+#: Characters that are shown of the beginning and of the end of a line that has more than both.
+_HEAD, _TAIL = 700, 300
+
+
+def _printable(line: str) -> str:
+    if len(line) > _HEAD + _TAIL:
+        line = f"{line[:_HEAD]} [...] {line[-_TAIL:]}"
+    if line.isprintable():
+        return line
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode() for each in line
+    )
+
 
 class SettingError(Exception):
     """A value that parses and still cannot be used, such as a file that cannot be read.
@@ -22,12 +37,13 @@ class SettingError(Exception):
 class ConfigError(Exception):
     """All that is wrong with a configuration.
 
-    :ivar lines: one sentence each, ``FILE:LINE: [section] key: what is wrong``.
+    :ivar lines: one sentence each, ``FILE:LINE: [section] key: what is wrong``. What cannot be
+        printed of a name or a value is escaped, and what is very long is cut.
     """
 
-    def __init__(self, lines: list[str]) -> None:
-        super().__init__(*lines)
-        self.lines = lines
+    def __init__(self, lines: Iterable[str]) -> None:
+        self.lines = [_printable(line) for line in lines]
+        super().__init__(*self.lines)
 
     def __str__(self) -> str:
         return "\n".join(self.lines)

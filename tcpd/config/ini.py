@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import configparser
 import re
 from dataclasses import dataclass, field
 
@@ -30,7 +29,7 @@ class Value:
     :ivar place: where the key stands.
     """
 
-    lines: tuple[tuple[str, Place], ...]
+    lines: list[tuple[str, Place]]
     place: Place
 
     @property
@@ -53,86 +52,127 @@ class Section:
 
 Document = dict[str, Section]
 
-_HEADER = re.compile(r"\[(?P<name>.+)\]")
 
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something that is wrong with a configuration.
 
-def _scan(name: str, text: str) -> tuple[dict[str, Place], dict[tuple[str, str], list[Place]]]:
-    """Find the line of each section, and of each line of each value, as configparser takes them.
-
-    configparser reads files well and tells lines only in its errors. Its rules in the form we use
-    (``=`` only, comments on lines of their own, a value goes on while lines are indented deeper
-    than its key) are few.
+    :ivar place: where.
+    :ivar text: what, as one sentence without the place.
     """
-    sections: dict[str, Place] = {}
-    lines: dict[tuple[str, str], list[Place]] = {}
-    section = ""
-    current: list[Place] | None = None
-    depth = 0
-    for number, line in enumerate(text.split("\n"), 1):
+
+    place: Place
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.text}"
+
+
+# a section's name, and what stands behind the bracket
+_HEADER = re.compile(r"\[([^\[\]]+)\]\s*(.*)")
+
+_COMMENT = ("#", ";")
+
+
+class _Reader:
+    """Takes the lines of one file, and keeps all that is wrong with them.
+
+    The rules are configparser's, with ``=`` alone between key and value: a line whose first
+    character is ``#`` or ``;`` is a comment, and a value goes on while lines are indented deeper
+    than its key. What configparser passes over in silence behind a header is an error here.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.document: Document = {}
+        self.faults: list[Fault] = []
+        self._name = name
+        self._section: Section | None = None
+        self._title = ""
+        self._depth = 0
+        # where lines go that go on a value
+        self._lines: list[tuple[str, Place]] | None = None  # None behind a header
+
+    def line(self, number: int, line: str) -> None:
+        """Take the next line."""
         bare = line.strip()
-        if not bare or bare[0] in "#;":
-            continue
-        place = Place(name, number)
+        if not bare or bare.startswith(_COMMENT):
+            return
+        place = Place(self._name, number)
+        if "\0" in bare:
+            self._wrong(place, "this line has a NUL character; a configuration is UTF-8 text")
+            return
         indent = len(line) - len(line.lstrip())
-        if current is not None and indent > depth:
-            current.append(place)
-            continue
-        depth = indent
-        header = _HEADER.match(bare)
-        if header is not None:
-            section = header["name"]
-            sections.setdefault(section, place)
-            current = None
-            continue
-        key, equals, _value = bare.partition("=")
-        if equals and section:
-            # the key's own line comes first, whether or not anything stands behind the sign
-            current = lines.setdefault((section, key.rstrip()), [])
-            current.append(place)
-    return sections, lines
+        if self._lines is not None and indent > self._depth:
+            self._lines.append((bare, place))
+            return
+        self._depth = indent
+        if bare.startswith("["):
+            self._header(bare, place)
+        else:
+            self._key(bare, place)
+
+    def _header(self, bare: str, place: Place) -> None:
+        self._lines = None
+        found = _HEADER.fullmatch(bare)
+        if found is None:
+            self._wrong(place, "a section begins with its name in brackets, like [service:echo]")
+            # the keys that follow are its, as far as its name can be known
+            self._title = bare.strip("[]").partition("]")[0]
+        else:
+            self._title, behind = found[1], found[2]
+            if behind and not behind.startswith(_COMMENT):
+                self._wrong(
+                    place,
+                    f"[{self._title}]: only a comment may stand behind the name of a section; "
+                    f"write {behind!r} on a line of its own",
+                )
+            elif self._title in self.document:
+                self._wrong(place, f"[{self._title}]: this section stands here twice")
+        if not self._title.isprintable():
+            self._wrong(place, f"[{self._title}]: a section's name has no control characters")
+        elif self._title:
+            self._section = self.document.setdefault(self._title, Section(place))
+            return
+        self._section = Section(place)
+
+    def _key(self, bare: str, place: Place) -> None:
+        key, equals, value = bare.partition("=")
+        key, value = key.rstrip(), value.strip()
+        # lines that go on a faulty one are not looked at
+        self._lines = []
+        if not equals or not key:
+            self._wrong(
+                place,
+                "neither a [section] nor key = value; "
+                "a value that goes on in the next line is indented",
+            )
+            return
+        if self._section is None:
+            self._wrong(place, "a [section] must come before the first key")
+            self._section = Section(place)
+            return
+        if key in self._section.values:
+            self._wrong(place, f"[{self._title}] {key}: this key stands here twice")
+        if value:
+            self._lines.append((value, place))
+        self._section.values[key] = Value(self._lines, place)
+
+    def _wrong(self, place: Place, text: str) -> None:
+        self.faults.append(Fault(place, text))
 
 
-def read(name: str, text: str) -> tuple[Document, list[str]]:
+def read(name: str, text: str) -> tuple[Document, list[Fault]]:
     """Read one file.
 
     :param name: what to call it in places and errors.
     :param text: its content.
-    :return: the sections, and what is wrong as ``FILE:LINE: sentence``; the document
-        is empty then.
+    :return: the sections, and all that is wrong. Where something is, the sections are what can be
+        made of the rest, so that it can be checked as well.
     """
-    parser = configparser.ConfigParser(
-        delimiters=("=",), interpolation=None, strict=True, default_section="\0"
-    )
-    parser.optionxform = str  # type: ignore[assignment,method-assign]
-    # other ways to end a line would let configparser and an editor count lines differently
-    text = text.replace("\r\n", "\n")
-    try:
-        parser.read_file(text.split("\n"), name)
-    except configparser.DuplicateSectionError as error:
-        return {}, [f"{name}:{error.lineno}: [{error.section}]: this section stands here twice"]
-    except configparser.DuplicateOptionError as error:
-        return {}, [
-            f"{name}:{error.lineno}: [{error.section}] {error.option}: this key stands here twice"
-        ]
-    except configparser.MissingSectionHeaderError as error:
-        return {}, [f"{name}:{error.lineno}: a [section] must come before the first key"]
-    except configparser.ParsingError as error:
-        return {}, [
-            f"{name}:{line}: neither a [section] nor key = value; "
-            "a value that goes on in the next line is indented"
-            for line, _ in error.errors
-        ]
-    sections, places = _scan(name, text)
-    document: Document = {}
-    for title in parser.sections():
-        section = document[title] = Section(sections[title])
-        for key, whole in parser.items(title):
-            lines = places[title, key]
-            head, *more = whole.split("\n")
-            pieces = [(head.strip(), lines[0])] if head.strip() else []
-            pieces += zip((line.strip() for line in more if line.strip()), lines[1:], strict=True)
-            section.values[key] = Value(tuple(pieces), lines[0])
-    return document, []
+    reader = _Reader(name)
+    for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), 1):
+        reader.line(number, line)
+    return reader.document, reader.faults
 
 
 def merge(documents: list[Document]) -> Document:

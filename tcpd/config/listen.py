@@ -2,7 +2,7 @@
 
 ==========================  ==========================================================
 ``HOST:PORT``               an IPv4 address
-``[V6]:PORT``               an IPv6 address
+``[V6]:PORT``               an IPv6 address; a link-local one with its interface, ``%eth0``
 ``*:PORT``                  every address, IPv6 and IPv4, by one socket
 ``unix:PATH mode=0660``     a UNIX socket; mode, owner= and group= are optional
 ``systemd:NAME``            a socket that systemd holds, by its FileDescriptorName=
@@ -23,11 +23,14 @@ from tcpd.config.values import NETWORKS, Network, Type
 
 _WORD_NAMES = ("tls", "starttls", "udp", "websocket", "proxy", "mode", "owner", "group")
 
+#: Those that go with ``unix:`` only.
+_OF_UNIX = ("mode", "owner", "group")
+
 #: Those that stand alone.
 _FLAGS = ("udp", "websocket")
 
 #: Those that only some kinds of service understand.
-_OF_KINDS = ("starttls", *_FLAGS)
+KIND_WORDS = frozenset({"starttls", *_FLAGS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +161,17 @@ class Listener:
         return replace(self, place=Address(host, port))
 
 
+class ListenerError(ValueError):
+    """A line of ``listen`` that is wrong.
+
+    :ivar sentences: all that is wrong with it.
+    """
+
+    def __init__(self, sentences: list[str]) -> None:
+        super().__init__("; ".join(sentences))
+        self.sentences = sentences
+
+
 def _parse_port(text: str, whole: str) -> int:
     if not re.fullmatch(r"[0-9]{1,5}", text) or int(text) > 65535:
         raise ValueError(f"{whole!r}: {text!r} is not a port from 0 to 65535")
@@ -177,6 +191,22 @@ def _parse_unix_word(name: str, value: str) -> int | str:
     return value
 
 
+def _parse_ipv6(text: str, whole: str) -> str:
+    try:
+        address = ipaddress.IPv6Address(text)
+    except ipaddress.AddressValueError:
+        raise ValueError(f"{whole!r}: {text!r} is not an IPv6 address") from None
+    if address.ipv4_mapped is not None:  # RFC 4291 section 2.5.5.2; sockets for IPv6 refuse it
+        return str(address.ipv4_mapped)
+    if address.is_link_local and not address.scope_id:
+        raise ValueError(
+            f"{whole!r}: a link-local address needs its network interface, like [{text}%eth0]"
+        )
+    if address.scope_id and not address.is_link_local:
+        raise ValueError(f"{whole!r}: only a link-local address (fe80::) has an interface behind %")
+    return str(address)
+
+
 def _parse_place(text: str, unix: Mapping[str, Any]) -> Place:
     if text.startswith("unix:"):
         path = text.removeprefix("unix:")
@@ -187,8 +217,6 @@ def _parse_place(text: str, unix: Mapping[str, Any]) -> Place:
         if len(path.encode()) > 107:
             raise ValueError(f"{text!r}: the path is longer than the 107 bytes the system allows")
         return UnixSocket(path, **{"mode": 0o660, **unix})
-    for name in unix:
-        raise ValueError(f"{name}= goes with unix: only")
     if text.startswith("systemd:"):
         if text == "systemd:":
             raise ValueError("systemd: needs the name of a socket, its FileDescriptorName=")
@@ -203,10 +231,7 @@ def _parse_place(text: str, unix: Mapping[str, Any]) -> Place:
     if host == "*":
         return Address("*", _parse_port(port, text))
     if host.startswith("[") and host.endswith("]"):
-        try:
-            return Address(str(ipaddress.IPv6Address(host[1:-1])), _parse_port(port, text))
-        except ipaddress.AddressValueError:
-            raise ValueError(f"{text!r}: {host[1:-1]!r} is not an IPv6 address") from None
+        return Address(_parse_ipv6(host[1:-1], text), _parse_port(port, text))
     try:
         return Address(str(ipaddress.IPv4Address(host)), _parse_port(port, text))
     except ipaddress.AddressValueError:
@@ -237,56 +262,69 @@ def _parse_proxy(value: str, place: str) -> TrustedProxies:
     return TrustedProxies(networks, unix)
 
 
+def _parse_word(word: str, place: str, words: Set[str]) -> tuple[str, Any]:
+    """Read one word behind a place: its name, and what it says."""
+    name, equals, value = word.partition("=")
+    if name not in _WORD_NAMES or bool(equals) == (name in _FLAGS) or (equals and not value):
+        raise ValueError(
+            f"{word!r} is not a word of a listener; there are tls=NAME, starttls=NAME, "
+            "proxy=NETWORK, udp, websocket and, behind unix:PATH, mode=0660, owner=USER and "
+            "group=GROUP"
+        )
+    if name in KIND_WORDS and name not in words:
+        takes = " and ".join(
+            f"{word}=NAME" if word == "starttls" else word for word in sorted(words)
+        )
+        raise ValueError(
+            f"{name!r} is not for this protocol, whose listeners take tls=NAME"
+            + (f" and {takes}" if takes else "")
+        )
+    if name == "proxy":
+        return name, _parse_proxy(value, place)
+    if name in _OF_UNIX:
+        return name, _parse_unix_word(name, value)
+    return name, value or True
+
+
 def parse_listener(text: str, words: Set[str]) -> Listener:
     """Read one line.
 
     :param text: the line; surrounding blanks do not matter.
-    :param words: which of ``udp``, ``starttls`` and ``websocket`` the service's kind understands.
-    :raise ValueError: with a sentence on what is wrong.
+    :param words: which of :data:`KIND_WORDS` the service's kind understands.
+    :raise ListenerError: with a sentence for each thing that is wrong.
     """
     place_text, *rest = text.split()
-    unix: dict[str, int | str] = {}
-    tls: str | None = None
-    starttls: str | None = None
-    flags = set()
-    proxy: TrustedProxies | None = None
+    wrong: list[str] = []
+    said: dict[str, Any] = {}
     for word in rest:
-        name, equals, value = word.partition("=")
-        if name not in _WORD_NAMES or bool(equals) == (name in _FLAGS) or (equals and not value):
-            raise ValueError(
-                f"{word!r} is not a word of a listener; there are tls=NAME, starttls=NAME, "
-                "proxy=NETWORK, udp, websocket and, behind unix:PATH, mode=0660, owner=USER and "
-                "group=GROUP"
-            )
-        if name in _OF_KINDS and name not in words:
-            takes = " and ".join(
-                f"{word}=NAME" if word == "starttls" else word for word in sorted(words)
-            )
-            raise ValueError(
-                f"{name!r} is not for this protocol, whose listeners take tls=NAME"
-                + (f" and {takes}" if takes else "")
-            )
-        if name in _FLAGS:
-            flags.add(name)
-        elif name == "tls":
-            tls = value
-        elif name == "starttls":
-            starttls = value
-        elif name == "proxy":
-            proxy = _parse_proxy(value, place_text)
-        else:
-            unix[name] = _parse_unix_word(name, value)
-    place = _parse_place(place_text, unix)
+        try:
+            name, value = _parse_word(word, place_text, words)
+        except ValueError as error:
+            wrong.append(str(error))
+            continue
+        if name in said:
+            wrong.append(f"{name!r} stands here twice")
+        said[name] = value
+    if not place_text.startswith("unix:"):
+        wrong += [f"{name}= goes with unix: only" for name in _OF_UNIX if name in said]
+    place: Place | None = None
+    try:
+        place = _parse_place(place_text, {name: said[name] for name in _OF_UNIX if name in said})
+    except ValueError as error:
+        wrong.append(str(error))
+    tls, starttls, proxy = said.get("tls"), said.get("starttls"), said.get("proxy")
+    udp, websocket = "udp" in said, "websocket" in said
     if tls and starttls:
-        raise ValueError("tls= and starttls= exclude each other on one listener")
-    udp, websocket = "udp" in flags, "websocket" in flags
-    if udp and (tls or starttls or proxy or not isinstance(place, Address)):
-        raise ValueError("udp takes an address and a port, and no TLS or PROXY header")
+        wrong.append("tls= and starttls= exclude each other on one listener")
+    if udp and (tls or starttls or proxy or not isinstance(place, Address | None)):
+        wrong.append("udp takes an address and a port, and no TLS or PROXY header")
     if websocket and (udp or starttls):
-        raise ValueError(
+        wrong.append(
             "websocket goes over TCP, and over TLS with tls=NAME; it does not go with udp or "
             "starttls="
         )
+    if wrong or place is None:
+        raise ListenerError(wrong)
     return Listener(place, tls, starttls, udp, proxy, websocket)
 
 

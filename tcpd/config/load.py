@@ -61,24 +61,28 @@ def load(
     :raise ConfigError: with all that is wrong.
     """
     documents: list[ini.Document] = []
-    errors: list[str] = []
-    for name in files:
-        try:
-            with open(name, encoding="utf-8-sig") as file:
-                text = file.read()
-        except OSError as error:
-            errors.append(f"{name}: cannot be read: {error.strerror}")
-            continue
-        except UnicodeDecodeError as error:
-            errors.append(f"{name}: is not UTF-8 text (at byte {error.start})")
-            continue
-        document, wrong = ini.read(name, text)
-        documents.append(document)
-        errors += wrong
+    faults: list[ini.Fault] = []
     if not files:
-        document, wrong = ini.read(BUILT_IN, sample)
+        document, faults = ini.read(BUILT_IN, sample)
         documents.append(document)
-        errors += wrong
-    if errors:
-        raise ConfigError(errors)
-    return build(ini.merge(documents), kinds, sections)
+    for name in files:
+        document, wrong = read_file(name)
+        documents.append(document)
+        faults += wrong
+    return build(ini.merge(documents), kinds, sections, faults)
+
+
+def read_file(name: str) -> tuple[ini.Document, list[ini.Fault]]:
+    """Read one file; see :func:`tcpd.config.ini.read`. One that cannot be read is a fault too."""
+    try:
+        with open(name, "rb") as file:
+            data = file.read()
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        why = getattr(error, "strerror", None) or str(error)
+        return {}, [ini.Fault(ini.Place(name, 0), f"cannot be read: {why}")]
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        return {}, [ini.Fault(ini.Place(name, line), "this line is not UTF-8 text")]
+    return ini.read(name, text.replace("\r\n", "\n").replace("\r", "\n"))

@@ -140,8 +140,8 @@ def sample(kinds: Iterable[KindOptions], sections: Mapping[str, type]) -> str:
     )
     out.lines.append("#")
     out.comment(
-        "A comment has a line of its own. A value may go on in indented lines. Durations take ms, "
-        "s, min, h or d; sizes B, KiB, MiB or GiB; rates look like 10/s burst 30, with /s, /min or "
+        "A comment has a line of its own, or stands behind the name of a section. A value may go "
+        "on in indented lines. Durations take ms, s, min, h or d; sizes B, KiB, MiB or GiB; rates look like 10/s burst 30, with /s, /min or "
         "/h, or are none. Paths start at the directory of the file that names them."
     )
     out.lines += [
@@ -214,8 +214,9 @@ Configuration reference
 
 .. manual
 
-An ini file: ``[section]``, ``key = value``, comments (``#`` or ``;``) on lines of their own, and
-values that may go on in indented lines. Nothing is interpolated. Where several files are named by
+An ini file: ``[section]``, ``key = value``, comments (``#`` or ``;``) on lines of their own or
+behind the name of a section, and values that may go on in indented lines. Anything else behind the
+name of a section is an error. Nothing is interpolated. Where several files are named by
 ``--config``, what is read later wins, key by key. Every key is optional but ``protocol`` and
 ``listen`` of a service and ``certificate`` of a ``[tls:NAME]``, and so is every section but one
 ``[service:NAME]``. What stands here is also printed as an annotated sample, by

@@ -64,15 +64,17 @@ def find_socket(
 def _tcpd_section(config: str) -> dict[str, str]:
     from tcpd.config import ini
     from tcpd.config.errors import ConfigError
-    from tcpd.config.load import find_files
+    from tcpd.config.load import find_files, read_file
 
+    documents = []
     try:
-        documents = []
         for name in find_files([config]):
-            with open(name, encoding="utf-8-sig") as file:
-                documents.append(ini.read(name, file.read())[0])
-    except (OSError, UnicodeDecodeError, ConfigError) as error:
-        raise Unreachable(f"{config} cannot be read: {error}") from error
+            document, faults = read_file(name)
+            if not document and faults:
+                raise Unreachable(str(faults[0]))
+            documents.append(document)
+    except ConfigError as error:
+        raise Unreachable(str(error)) from error
     section = ini.merge(documents).get("tcpd")
     found = {}
     for key, value in section.values.items() if section else ():

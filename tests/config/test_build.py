@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from tcpd.config import ini
 from tcpd.config.build import build
 from tcpd.config.errors import ConfigError
 from tcpd.config.fields import option, options_of
+from tcpd.config.listen import LISTENERS, Listener
 from tcpd.config.load import find_files, load
 from tcpd.config.settings import Settings
 from tcpd.config.show import sample, show_config
@@ -105,6 +108,7 @@ idle = forever
         "/etc/x.ini:3: [tcpd] connections: 'many' is not a whole number from 1 to 1000000",
         "/etc/x.ini:5: [service:a] protocol: there is no protocol 'wrod'; did you mean word?",
         "/etc/x.ini:10: [service:b] listen: there is no [tls:mian]; did you mean main?",
+        "/etc/x.ini:10: [service:b] listen: *:1 is already taken by [service:a]",
         "/etc/x.ini:11: [service:b] listen: '127.0.0.1:99999': '99999' is not a port "
         "from 0 to 65535",
         "/etc/x.ini:12: [service:b] listen: 'starttls' is not for this protocol, whose listeners "
@@ -122,12 +126,144 @@ idle = forever
     ]
 
 
+def test_one_fault_hides_no_other() -> None:
+    """A name, a protocol or a line that is wrong costs nothing else its check."""
+    assert wrong(
+        """\
+[service:a]
+protocol = wrod
+listen =
+    *:1 tls=mian
+    *:2 frob udp udp tls=main
+    127.0.0.1:99999 mode=0660
+policy = pubilc
+[service:B]
+protocol = word
+tims = 2
+listen = *:x
+[service:control]
+protocol = word
+times = 10
+listen = *:3
+[service:d]
+listen = *:y
+policy = main
+[policy:MAIN]
+idel = 3s
+"""
+    ) == [
+        "/etc/x.ini:2: [service:a] protocol: there is no protocol 'wrod'; did you mean word?",
+        "/etc/x.ini:4: [service:a] listen: there is no [tls:mian]",
+        "/etc/x.ini:5: [service:a] listen: 'frob' is not a word of a listener; there are tls=NAME, "
+        "starttls=NAME, proxy=NETWORK, udp, websocket and, behind unix:PATH, mode=0660, owner=USER "
+        "and group=GROUP",
+        "/etc/x.ini:5: [service:a] listen: 'udp' stands here twice",
+        "/etc/x.ini:5: [service:a] listen: udp takes an address and a port, and no TLS or PROXY "
+        "header",
+        "/etc/x.ini:6: [service:a] listen: mode= goes with unix: only",
+        "/etc/x.ini:6: [service:a] listen: '127.0.0.1:99999': '99999' is not a port "
+        "from 0 to 65535",
+        "/etc/x.ini:7: [service:a] policy: there is no [policy:pubilc]",
+        "/etc/x.ini:8: [service:B]: a name has lower-case letters, digits, dots, hyphens and "
+        "underscores, at most 63, and begins with a letter or digit",
+        "/etc/x.ini:10: [service:B] tims: there is no such key; did you mean times?",
+        "/etc/x.ini:11: [service:B] listen: '*:x': 'x' is not a port from 0 to 65535",
+        "/etc/x.ini:12: [service:control]: control is what the daemon calls a service of its own; "
+        "take another name",
+        "/etc/x.ini:14: [service:control] times: '10' is not a whole number from 1 to 9",
+        "/etc/x.ini:16: [service:d] protocol: this key must be given",
+        "/etc/x.ini:17: [service:d] listen: '*:y': 'y' is not a port from 0 to 65535",
+        "/etc/x.ini:18: [service:d] policy: there is no [policy:main]",
+        "/etc/x.ini:19: [policy:MAIN]: a name has lower-case letters, digits, dots, hyphens and "
+        "underscores, at most 63, and begins with a letter or digit",
+        "/etc/x.ini:20: [policy:MAIN] idel: there is no such key; did you mean idle?",
+    ]
+
+
+def test_each_line_of_a_sections_listeners_is_told_where_it_stands() -> None:
+    @dataclass(frozen=True, slots=True, kw_only=True)
+    class Site:
+        listen: tuple[Listener, ...] = option(LISTENERS, (), "Where.")
+
+    document, _ = ini.read("x.ini", f"{GOOD}[site]\nlisten =\n *:x\n *:2 tls=y\n z:3\n")
+    with pytest.raises(ConfigError) as caught:
+        build(document, KINDS, {"site": Site})
+    assert [line.partition(" ")[0] for line in caught.value.lines] == [
+        "x.ini:6:",
+        "x.ini:7:",
+        "x.ini:8:",
+    ]
+
+
+def test_what_cannot_be_read_does_not_hide_what_can() -> None:
+    """Of what is missing nothing is said then: it may stand where the fault is."""
+    document, faults = ini.read(
+        "x.ini", "[service:a]\nprotocol word\nlisten = *:x\npolicy = p\n[policy:p] deny = 1\n"
+    )
+    with pytest.raises(ConfigError) as caught:
+        build(document, KINDS, SECTIONS, faults)
+    assert caught.value.lines == [
+        "x.ini:2: neither a [section] nor key = value; a value that goes on in the next line is "
+        "indented",
+        "x.ini:3: [service:a] listen: '*:x': 'x' is not a port from 0 to 65535",
+        "x.ini:5: [policy:p]: only a comment may stand behind the name of a section; write "
+        "'deny = 1' on a line of its own",
+    ]
+
+
+GOOD = "[service:a]\nprotocol = word\nlisten = *:1\n"
+
+
+@pytest.mark.parametrize(
+    ("title", "says"),
+    [
+        ("DEFAULT", "there are tcpd, room, policy:NAME, tls:NAME, service:NAME"),
+        ("TCPD", "did you mean [tcpd]?"),
+        (" tcpd ", "did you mean [tcpd]?"),
+        ("tcpd:main", "did you mean [tcpd]?"),
+        ("service", "did you mean [service:NAME]?"),
+        ("Service:a", "did you mean [service:a]?"),
+        ("polcy:x", "did you mean [policy:x]?"),
+        (":", "there is no such section"),
+        (":x", "there is no such section"),
+        ("x" * 5000, "there is no such section"),
+        ("service:", "a name has lower-case letters"),
+        ("service: a", "a name has lower-case letters"),
+        ("service:A", "a name has lower-case letters"),
+        ("service:a:b", "a name has lower-case letters"),
+        ("service:" + "x" * 5000, "a name has lower-case letters"),
+        ("policy:" + "x" * 64, "a name has lower-case letters"),
+        ("tls:\u0661", "a name has lower-case letters"),
+        ("service:metrics", "take another name"),
+    ],
+)
+def test_odd_sections_are_refused_in_one_line_that_can_be_read(title: str, says: str) -> None:
+    (line,) = wrong(f"{GOOD}[{title}]\n")
+    assert line.startswith("/etc/x.ini:4: [")
+    assert says in line
+    assert line.isprintable()
+    assert len(line) < 1100
+
+
+@given(st.text(max_size=30), st.text(max_size=20), st.text(max_size=20))
+@example("\0", "x", "y")
+@example("a\x1b", "x", "y")
+@example("service:\ud800", "x", "\ud800")
+def test_no_section_key_or_value_does_more_than_a_config_error(
+    title: str, key: str, value: str
+) -> None:
+    document, faults = ini.read("x.ini", f"{GOOD}[{title}]\n{key} = {value}\n")
+    try:
+        build(document, KINDS, SECTIONS, faults)
+    except ConfigError as error:
+        assert all(line.isprintable() for line in error.lines)
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
         ("", "there is no [service:NAME] section"),
         ("[tcpd]\n", "there is no [service:NAME] section"),
-        ("[service:a]\n", "[service:a] protocol: this key must be given"),
         ("[service:a]\nprotocol = word\n", "[service:a] listen: at least one listener"),
         (
             "[service:a]\nlisten = *:1\nprotocl = word\n",
@@ -281,7 +417,7 @@ def test_files_that_cannot_be_read_are_told_all_at_once(tmp_path: Path) -> None:
         load(files, "", KINDS, SECTIONS)
     assert caught.value.lines == [
         f"{files[0]}: cannot be read: No such file or directory",
-        f"{files[1]}: is not UTF-8 text (at byte 8)",
+        f"{files[1]}:2: this line is not UTF-8 text",
         f"{files[2]}:1: a [section] must come before the first key",
     ]
 

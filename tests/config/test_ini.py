@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import re
 
 import pytest
 from hypothesis import example, given
@@ -30,10 +31,10 @@ def test_each_line_of_a_value_knows_its_place() -> None:
     document, errors = ini.read("x.ini", TEXT)
     assert not errors
     listen = document["service:irc"].values["listen"]
-    assert listen.lines == (
+    assert listen.lines == [
         ("*:6667", Place("x.ini", 5)),
         ("*:6697 tls=main", Place("x.ini", 8)),
-    )
+    ]
     assert str(listen.place) == "x.ini:4"
     assert document["tcpd"].place.line == 9
     assert document["tcpd"].values["drain"].text == "3s"
@@ -48,12 +49,51 @@ def test_each_line_of_a_value_knows_its_place() -> None:
         ("x = 1\n", "x.ini:1: a [section] must come before the first key"),
         ("[a]\nnonsense\n", "x.ini:2: neither a [section] nor key = value"),
         ("[a]\nx: 1\n", "x.ini:2: neither a [section] nor key = value"),
+        ("[a]\n= 1\n", "x.ini:2: neither a [section] nor key = value"),
+        (
+            "[policy:default] deny = 127.0.0.0/8\n",
+            "x.ini:1: [policy:default]: only a comment may stand behind the name of a section; "
+            "write 'deny = 127.0.0.0/8' on a line of its own",
+        ),
+        ("[a] = b\n", "x.ini:1: [a]: only a comment may stand behind the name of a section"),
+        ("[a]b\n", "x.ini:1: [a]: only a comment may stand behind the name of a section"),
+        ("[a] [b]\n", "x.ini:1: [a]: only a comment may stand behind the name of a section"),
+        ("[a]]\n", "x.ini:1: [a]: only a comment may stand behind the name of a section"),
+        ("  [a] x = 1\n", "x.ini:1: [a]: only a comment may stand behind the name of a section"),
+        ("[a\nx = 1\n", "x.ini:1: a section begins with its name in brackets"),
+        ("[]\nx = 1\n", "x.ini:1: a section begins with its name in brackets"),
+        ("[[a]]\nx = 1\n", "x.ini:1: a section begins with its name in brackets"),
+        ("[a = 1\n", "x.ini:1: a section begins with its name in brackets"),
+        ("[a]\nx = \0\n", "x.ini:2: this line has a NUL character"),
+        ("[\0]\n", "x.ini:1: this line has a NUL character"),
+        ("[a\x1b]\n", "x.ini:1: [a\x1b]: a section's name has no control characters"),
+        ("[\u202ea]\n", "x.ini:1: [\u202ea]: a section's name has no control characters"),
     ],
 )
 def test_what_cannot_be_read_is_told_with_its_line(text: str, says: str) -> None:
-    document, errors = ini.read("x.ini", text)
-    assert document == {}
-    assert errors[0].startswith(says)
+    """ "only a comment may stand behind the name of a section": nothing is passed over."""
+    _, (fault,) = ini.read("x.ini", text)
+    assert str(fault).startswith(says)
+
+
+@pytest.mark.parametrize("header", ["[a] # why", "[a]; why", "[a]\t;", "[a]  ", "[a]#"])
+def test_a_comment_may_stand_behind_a_header(header: str) -> None:
+    """ "Comments (# or ;) have lines of their own, or stand behind the name of a section" """
+    document, faults = ini.read("x.ini", f"{header}\nx = 1 # not a comment\n")
+    assert not faults
+    assert document["a"].values["x"].text == "1 # not a comment"
+
+
+def test_one_fault_hides_no_other_and_the_rest_is_read() -> None:
+    document, faults = ini.read(
+        "x.ini", "y\nx = 1\n[a] # b\nx: 2\n  [more]\nx = 3\nx = 4\n[b\nz = 5\n[a]\nw = 6\n"
+    )
+    assert [fault.place.line for fault in faults] == [1, 2, 4, 7, 8, 10]
+    read = {
+        title: {key: value.text for key, value in section.values.items()}
+        for title, section in document.items()
+    }
+    assert read == {"a": {"x": "4", "w": "6"}, "b": {"z": "5"}}
 
 
 def test_nothing_is_inherited_or_interpolated() -> None:
@@ -90,9 +130,12 @@ _LINES = st.lists(
 @given(_LINES)
 @example(["[a]", "x = 1", "  [b]", "  y = 2"])
 @example(["[a]", "\xa0", "=1"])
+@example(["[a] b"])
+@example(["[a]b]"])
 @example(["[a]", "  x = 1", "  y = 2", "    more", "\tz =", "  [b]"])
 def test_places_agree_with_what_configparser_reads(lines: list[str]) -> None:
-    """However odd the file: the same keys, and as many places as lines, which hold those lines."""
+    """However odd the file: the same keys and values, and the lines that hold them; or a fault,
+    where configparser has one or passes over something behind a header."""
     text = "\n".join(lines)
     document, errors = ini.read("x.ini", text)
     parser = configparser.ConfigParser(
@@ -104,11 +147,18 @@ def test_places_agree_with_what_configparser_reads(lines: list[str]) -> None:
     except configparser.Error:
         assert errors
         return
-    assert not errors
     whole = text.replace("\r\n", "\n").split("\n")
+    if errors:
+        for fault in errors:
+            line = whole[fault.place.line - 1].strip()
+            assert line.startswith("[")
+            assert re.fullmatch(r"\[[^][]+\]\s*([#;].*)?", line) is None or not line.isprintable()
+        return
     assert list(document) == parser.sections()
     for title in parser.sections():
         assert list(document[title].values) == list(parser[title])
-        for value in document[title].values.values():
+        for key, value in document[title].values.items():
+            pieces = (piece.strip() for piece in parser[title][key].split("\n"))
+            assert value.text == "\n".join(piece for piece in pieces if piece)
             for line, place in value.lines:
                 assert line in whole[place.line - 1]

@@ -26,6 +26,8 @@ WORDS = frozenset({"udp", "starttls", "websocket"})
     [
         ("127.0.0.1:7007", Listener(Address("127.0.0.1", 7007))),
         ("[::1]:7007", Listener(Address("::1", 7007))),
+        ("[fe80::1%eth0]:7", Listener(Address("fe80::1%eth0", 7))),
+        ("[::ffff:192.0.2.1]:7", Listener(Address("192.0.2.1", 7))),  # no socket for IPv6 takes it
         ("*:6697 tls=main", Listener(Address("*", 6697), tls="main")),
         ("*:7100 starttls=main", Listener(Address("*", 7100), starttls="main")),
         ("*:7 udp", Listener(Address("*", 7), udp=True)),
@@ -100,6 +102,11 @@ def test_takes_and_shows(text: str, listener: Listener) -> None:
         ("*:7 websocket starttls=a", "does not go with udp or starttls="),
         ("*:7 tls=a starttls=b", "exclude each other"),
         ("*:7 udp tls=a", "no TLS"),
+        ("*:7 tls=a tls=a", "'tls' stands here twice"),
+        ("[fe80::1]:7", "a link-local address needs its network interface, like [fe80::1%eth0]"),
+        ("[2001:db8::1%eth0]:7", "only a link-local address"),
+        ("[::%eth0]:7", "only a link-local address"),
+        ("[fe80::1%]:7", "not an IPv6 address"),
         ("systemd:", "needs the name"),
         ("endpoint:", "needs a description"),
     ],
