@@ -142,7 +142,8 @@ def sample(kinds: Iterable[KindOptions], sections: Mapping[str, type]) -> str:
     out.comment(
         "A comment has a line of its own, or stands behind the name of a section. A value may go "
         "on in indented lines. Durations take ms, s, min, h or d; sizes B, KiB, MiB or GiB; rates "
-        "look like 10/s burst 30, with /s, /min or /h, or are none. Paths start at the directory of the file that names them."
+        "look like 10/s burst 30, with /s, /min or /h, or are none. Paths start at the directory "
+        "of the file that names them."
     )
     out.lines += [
         "#",
