@@ -6,13 +6,21 @@ that say so (:class:`IDirect`): their ``doRead`` is called with nothing around i
 written to them by others is sent once, at the end of the turn. docs/explanation has the
 measurements.
 
+The kernel reports events by descriptor number, many at a time. An event handled early may close a
+descriptor, and an object made in the same batch may get its number. Each registration has a
+generation, therefore, and an event goes to nobody who registered after the poll that returned it.
+What is skipped so is not lost: the next poll reports it again, to whom it concerns. A descriptor
+that fails is logged and ends; the other events of the batch are handled all the same.
+
 Installed by ``twistd --reactor=tcpd``, and by ``twistd tcpd`` where no other was asked for.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import select
+from collections.abc import Iterator
 from typing import Any
 
 from twisted.internet.error import ConnectionDone, ConnectionFdescWentAway, ConnectionLost
@@ -68,7 +76,11 @@ class TcpdReactor(PosixReactorBase):
         self._poller = select.epoll()
         self._masks: dict[int, int] = {}
         self._descriptors: dict[int, Any] = {}
+        #: Of these the direct ones that read.
         self._direct: dict[int, Any] = {}
+        #: By number, the generation of its registration; the latest generation there is.
+        self._generations: dict[int, int] = {}
+        self._latest = 0
         self._always_reading: dict[int, Any] = {}
         self._always_writing: dict[int, Any] = {}
         self.written: list[Any] = []
@@ -110,10 +122,17 @@ class TcpdReactor(PosixReactorBase):
     def _add(self, descriptor: Any, event: int, always: dict[int, Any]) -> None:
         fd = descriptor.fileno()
         mask = self._masks.get(fd)
+        if mask is not None and self._descriptors[fd] is not descriptor:
+            # its owner closed it without removing it, and the number belongs to another by now
+            self._take_out(fd)
+            mask = None
         try:
             if mask is None:
                 self._poller.register(fd, event)
                 self._masks[fd] = event
+                self._descriptors[fd] = descriptor
+                self._latest += 1
+                self._generations[fd] = self._latest
             elif mask & event:
                 return
             else:
@@ -124,8 +143,7 @@ class TcpdReactor(PosixReactorBase):
                 raise
             always[fd] = descriptor  # a file on disk is always ready, and epoll will not have it
             return
-        self._descriptors[fd] = descriptor
-        if getattr(descriptor, "direct", False):
+        if event == _IN and getattr(descriptor, "direct", False):
             self._direct[fd] = descriptor
 
     def _remove(self, descriptor: Any, event: int, always: dict[int, Any]) -> None:
@@ -133,12 +151,12 @@ class TcpdReactor(PosixReactorBase):
         if fd == -1:
             # it was closed before it was removed, which Twisted tolerates
             fd = next((fd for fd, one in self._descriptors.items() if one is descriptor), -1)
-        mask = self._masks.get(fd)
-        if mask is None:
-            for fd, one in list(always.items()):
-                if one is descriptor:
+        if self._descriptors.get(fd) is not descriptor:
+            if always:
+                for fd in [fd for fd, one in always.items() if one is descriptor]:
                     del always[fd]
             return
+        mask = self._masks[fd]
         if not mask & event:
             return
         mask &= ~event
@@ -146,6 +164,8 @@ class TcpdReactor(PosixReactorBase):
             # epoll tells of an error whatever it was asked for
             self._poller.modify(fd, mask)
             self._masks[fd] = mask
+            if event == _IN:
+                self._direct.pop(fd, None)
         else:
             self._take_out(fd)
 
@@ -163,7 +183,8 @@ class TcpdReactor(PosixReactorBase):
         """Remove a descriptor that is closed right after: the kernel then takes it out by itself,
         which saves a call."""
         fd = descriptor.fileno()
-        if self._masks.pop(fd, None) is not None:
+        if self._descriptors.get(fd) is descriptor:
+            del self._masks[fd]
             del self._descriptors[fd]
             self._direct.pop(fd, None)
 
@@ -178,21 +199,7 @@ class TcpdReactor(PosixReactorBase):
             self._flush_written()  # what timers wrote
         if self.written or self._always_reading or self._always_writing:
             delay = 0
-        direct = self._direct
-        descriptor: Any
-        for fd, event in self._poller.poll(delay, _MOST_EVENTS):
-            if event == _IN:
-                descriptor = direct.get(fd)
-                if descriptor is not None:
-                    descriptor.doRead()
-                    continue
-            descriptor = self._descriptors.get(fd)
-            if descriptor is None:
-                continue  # removed by what was dealt with before it
-            if getattr(descriptor, "direct", False):
-                self._direct_event(descriptor, fd, event)
-            else:
-                log.callWithLogger(descriptor, self._event, descriptor, fd, event)
+        self._deal_with(iter(self._poller.poll(delay, _MOST_EVENTS)))
         if self._always_reading or self._always_writing:
             self._always()
         if self.written:
@@ -200,23 +207,58 @@ class TcpdReactor(PosixReactorBase):
 
     doPoll = doIteration
 
+    def _deal_with(self, events: Iterator[tuple[int, int]]) -> None:
+        """Hand the events of one poll to their descriptors."""
+        direct = self._direct
+        generations = self._generations
+        latest = self._latest
+        descriptor: Any = None
+        while True:  # once, and once more behind each descriptor that failed
+            try:
+                for fd, event in events:
+                    if self._latest != latest and generations.get(fd, 0) > latest:
+                        continue  # it is of a former owner of that number
+                    if event == _IN:
+                        descriptor = direct.get(fd)
+                        if descriptor is not None:
+                            descriptor.doRead()
+                            continue
+                    descriptor = self._descriptors.get(fd)
+                    if descriptor is None:
+                        continue  # removed by what was dealt with before it
+                    if getattr(descriptor, "direct", False):
+                        self._direct_event(descriptor, fd, event)
+                    else:
+                        log.callWithLogger(descriptor, self._event, descriptor, fd, event)
+                return
+            except BaseException as error:
+                self._failed(descriptor, error)
+
     def _flush_written(self) -> None:
         # what a flush causes to be written waits for the next turn: other events come between
-        written = self.written
-        count = len(written)
-        for transport in written[:count]:
-            transport.flush()
-        del written[:count]
+        waiting = self.written[:]
+        self.written.clear()
+        for transport in waiting:
+            try:
+                transport.flush()
+            except BaseException as error:
+                self._failed(transport, error)
+
+    def _asks_for(self, descriptor: Any, fd: int) -> int:
+        """What a descriptor is registered for now; 0 if its number is another's by now."""
+        return self._masks[fd] if self._descriptors.get(fd) is descriptor else 0
 
     def _direct_event(self, descriptor: Any, fd: int, event: int) -> None:
-        if event & _OUT:
+        if event & _OUT and self._masks[fd] & _OUT:
             descriptor.doWrite()
+            if self._descriptors.get(fd) is not descriptor:
+                return
         # an error or hang-up is found by reading; one that does not read is told, or it would
         # be reported again and again
-        mask = self._masks.get(fd, 0)
+        mask = self._masks[fd]
         if event & (_IN | _GONE) and mask & _IN:
             descriptor.doRead()
-        elif event & _GONE and fd in self._descriptors:
+        elif event & _GONE:
             if mask or event & select.EPOLLERR:
                 descriptor.gone()
             else:
@@ -230,25 +272,36 @@ class TcpdReactor(PosixReactorBase):
         reading = False
         if event & _GONE and not event & _IN:
             # all input has been read; a descriptor that reads was closed, another one was lost
-            reading = bool(self._masks.get(fd, 0) & _IN)
+            reading = self._reads(descriptor, fd)
             why = ConnectionDone() if reading else ConnectionLost()
         else:
             try:
                 if descriptor.fileno() == -1:
                     why = ConnectionFdescWentAway("File descriptor lost")
                 else:
-                    if event & _IN:
+                    if event & _IN and self._reads(descriptor, fd):
                         reading = True
                         why = descriptor.doRead()
-                    if why is None and event & _OUT:
+                    # reading may have ended it, and its number may be another's by now
+                    if why is None and event & _OUT and self._writes(descriptor, fd):
                         reading = False
                         why = descriptor.doWrite()
             except BaseException as error:
-                # the boundary to other people's code: logged, and the end of that descriptor
-                self._failures.failure("a descriptor's handling failed")
-                why = error
+                self._failed(descriptor, error)
         if why is not None:
             self._disconnect(descriptor, why, reading)
+
+    def _reads(self, descriptor: Any, fd: int) -> bool:
+        """Whether a descriptor is registered for reading, under this number."""
+        if self._descriptors.get(fd) is descriptor:
+            return bool(self._masks[fd] & _IN)
+        return self._always_reading.get(fd) is descriptor
+
+    def _writes(self, descriptor: Any, fd: int) -> bool:
+        """The same for writing."""
+        if self._descriptors.get(fd) is descriptor:
+            return bool(self._masks[fd] & _OUT)
+        return self._always_writing.get(fd) is descriptor
 
     def _disconnect(self, descriptor: Any, why: BaseException, reading: bool) -> None:
         self.removeReader(descriptor)
@@ -263,12 +316,38 @@ class TcpdReactor(PosixReactorBase):
         descriptor.connectionLost(Failure(why))
 
     def _always(self) -> None:
-        for fd, descriptor in list(self._always_reading.items()):
-            if self._always_reading.get(fd) is descriptor:
-                log.callWithLogger(descriptor, self._event, descriptor, fd, _IN)
-        for fd, descriptor in list(self._always_writing.items()):
-            if self._always_writing.get(fd) is descriptor:
-                log.callWithLogger(descriptor, self._event, descriptor, fd, _OUT)
+        for event, always in ((_IN, self._always_reading), (_OUT, self._always_writing)):
+            for fd, descriptor in list(always.items()):
+                try:
+                    if always.get(fd) is descriptor:
+                        log.callWithLogger(descriptor, self._event, descriptor, fd, event)
+                except BaseException as error:
+                    self._failed(descriptor, error)
+
+    def _failed(self, descriptor: Any, error: BaseException) -> None:
+        """End a descriptor that failed where it must not. Never raises.
+
+        It is the boundary to code of others: the failure is logged, and costs that descriptor
+        alone.
+        """
+        try:
+            self._failures.failure("a descriptor's handling failed", Failure(error))
+            # without the reactor's own no signal arrives; what is only flushed has no connection
+            if descriptor not in self._internalReaders and hasattr(descriptor, "connectionLost"):
+                self._disconnect(descriptor, error, False)
+        except BaseException as another:
+            self._give_up(descriptor, another)
+
+    def _give_up(self, descriptor: Any, error: BaseException) -> None:
+        """Take out a descriptor whose end failed, too. Never raises."""
+        with contextlib.suppress(BaseException):
+            self._failures.failure("a descriptor's end failed", Failure(error))
+        with contextlib.suppress(BaseException):
+            for always in (self._always_reading, self._always_writing):
+                for fd in [fd for fd, one in always.items() if one is descriptor]:
+                    del always[fd]
+            for fd in [fd for fd, one in self._descriptors.items() if one is descriptor]:
+                self._take_out(fd)
 
 
 def install() -> None:

@@ -1,0 +1,440 @@
+"""The events of one poll: whom they reach, and what one failure costs the others."""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+if not hasattr(select, "epoll"):
+    pytest.skip("our reactor needs epoll", allow_module_level=True)
+
+from conftest import LoggedFailures
+from twisted.internet.interfaces import IReadWriteDescriptor
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from tcpd.net.reactor import TcpdReactor
+
+IN, OUT, HUP, ERR = select.EPOLLIN, select.EPOLLOUT, select.EPOLLHUP, select.EPOLLERR
+
+
+def nothing() -> None:
+    """What a descriptor does when it is called, where a test has no more in mind."""
+
+
+@implementer(IReadWriteDescriptor)
+class Ordinary:
+    """A descriptor as Twisted's are; it notes its calls.
+
+    :param fd: its number.
+    :param does: called in each ``doRead`` and ``doWrite``.
+    """
+
+    def __init__(self, fd: int, does: Callable[[], None] = nothing) -> None:
+        self.fd = fd
+        self.does = does
+        self.calls: list[str] = []
+
+    def fileno(self) -> int:
+        return self.fd
+
+    def logPrefix(self) -> str:
+        return "test"
+
+    def doRead(self) -> None:
+        self.calls.append("read")
+        self.does()
+
+    def doWrite(self) -> None:
+        self.calls.append("write")
+        self.does()
+
+    def connectionLost(self, reason: Failure) -> None:
+        self.calls.append("lost")
+
+
+class Direct(Ordinary):
+    """One whose methods are called with nothing around them."""
+
+    direct = True
+
+    def gone(self) -> None:
+        self.calls.append("gone")
+
+    def flush(self) -> None:
+        self.calls.append("flush")
+        self.does()
+
+
+class Watched(Direct):
+    """One that the reactor keeps registered while it neither reads nor writes."""
+
+    told_of_loss = True
+
+
+KINDS = pytest.mark.parametrize("kind", [Ordinary, Direct, Watched])
+
+
+class Batch:
+    """Stands for the epoll object of a reactor: each poll returns the events that it was given."""
+
+    def __init__(self) -> None:
+        self.masks: dict[int, int] = {}
+        self.events: list[tuple[int, int]] = []
+
+    def register(self, fd: int, mask: int) -> None:
+        assert fd not in self.masks
+        self.masks[fd] = mask
+
+    def modify(self, fd: int, mask: int) -> None:
+        assert fd in self.masks
+        self.masks[fd] = mask
+
+    def unregister(self, fd: int) -> None:
+        del self.masks[fd]
+
+    def poll(self, delay: float | None, most: int) -> list[tuple[int, int]]:
+        events, self.events = self.events, []
+        return events
+
+
+@pytest.fixture
+def reactor() -> Iterator[TcpdReactor]:
+    made = TcpdReactor()
+    real = made._poller
+    try:
+        yield made
+    finally:
+        real.close()
+        for each in list(made._internalReaders):
+            each.connectionLost(None)
+
+
+@pytest.fixture
+def batch(reactor: TcpdReactor) -> Batch:
+    """The events of a poll, in an order that a test chooses."""
+    made: Any = Batch()
+    made.masks = dict(reactor._masks)
+    reactor._poller = made
+    return made
+
+
+@pytest.mark.parametrize("event", [IN, OUT, IN | OUT, HUP, ERR, IN | HUP, OUT | ERR | HUP])
+@KINDS
+@pytest.mark.parametrize("old", [Ordinary, Direct])
+def test_no_event_reaches_who_has_the_number_since_the_poll(
+    reactor: TcpdReactor, batch: Batch, old: type[Ordinary], kind: type[Ordinary], event: int
+) -> None:
+    """ "No event may reach an object that was registered after the poll." """
+    new = kind(901)
+
+    def replace() -> None:
+        reactor.removeReader(before)
+        reactor.addReader(new)
+
+    first, before = old(900, replace), old(901)
+    reactor.addReader(first)
+    reactor.addReader(before)
+    batch.events = [(900, IN), (901, event)]
+    reactor.doIteration(0)
+    assert (first.calls, before.calls, new.calls) == (["read"], [], [])
+    batch.events = [(901, IN)]
+    reactor.doIteration(0)
+    assert new.calls == ["read"]
+
+
+@KINDS
+def test_what_registers_anew_gets_no_event_of_before(
+    reactor: TcpdReactor, batch: Batch, kind: type[Ordinary]
+) -> None:
+    """The same object counts as another one when it was taken out and came back: its descriptor
+    may be another one by then."""
+    second = kind(901)
+
+    def again() -> None:
+        reactor.forget(second)
+        batch.unregister(901)  # as the kernel does at the close
+        reactor.addReader(second)
+
+    first = kind(900, again)
+    reactor.addReader(first)
+    reactor.addReader(second)
+    batch.events = [(900, IN), (901, IN)]
+    reactor.doIteration(0)
+    assert second.calls == []
+
+
+@KINDS
+@pytest.mark.parametrize(("asked", "other"), [(IN, OUT), (OUT, IN)])
+def test_nobody_gets_an_event_that_it_asks_for_no_more(
+    reactor: TcpdReactor, batch: Batch, kind: type[Ordinary], asked: int, other: int
+) -> None:
+    """A paused connection is not read from, although its event stands later in the batch."""
+    second = kind(901)
+    add = {IN: reactor.addReader, OUT: reactor.addWriter}
+    remove = {IN: reactor.removeReader, OUT: reactor.removeWriter}
+
+    first = kind(900, lambda: remove[asked](second))
+    reactor.addReader(first)
+    add[asked](second)
+    add[other](second)
+    batch.events = [(900, IN), (901, asked)]
+    reactor.doIteration(0)
+    assert (first.calls, second.calls) == (["read"], [])
+
+
+def test_an_end_while_reading_takes_the_writing_with_it(reactor: TcpdReactor, batch: Batch) -> None:
+    """One event may say both; the number may be another's between the two."""
+    new = Ordinary(901)
+
+    def replace() -> None:
+        reactor.removeReader(before)
+        reactor.removeWriter(before)
+        reactor.addWriter(new)
+
+    before = Ordinary(901, replace)
+    reactor.addReader(before)
+    reactor.addWriter(before)
+    batch.events = [(901, IN | OUT)]
+    reactor.doIteration(0)
+    assert (before.calls, new.calls) == (["read"], [])
+
+
+def test_an_end_while_writing_takes_the_reading_with_it(reactor: TcpdReactor, batch: Batch) -> None:
+    """The same where the reactor lets a descriptor write first."""
+    new = Direct(901)
+
+    def replace() -> None:
+        reactor.removeReader(before)
+        reactor.removeWriter(before)
+        reactor.addReader(new)
+
+    before = Direct(901, replace)
+    reactor.addReader(before)
+    reactor.addWriter(before)
+    batch.events = [(901, IN | OUT | HUP)]
+    reactor.doIteration(0)
+    assert (before.calls, new.calls) == (["write"], [])
+
+
+def test_a_turn_within_a_turn_leaves_the_outer_ones_events_to_their_owners(
+    reactor: TcpdReactor, batch: Batch
+) -> None:
+    """A callback may run a turn of the reactor; what registers in it is new to the outer batch."""
+    new = Direct(901)
+
+    def turn() -> None:
+        first.does = nothing
+        reactor.removeReader(before)
+        batch.events = [(902, IN)]
+        reactor.doIteration(0)
+
+    first, before = Direct(900, turn), Direct(901)
+    third = Direct(902, lambda: reactor.addReader(new))
+    for each in (first, before, third):
+        reactor.addReader(each)
+    batch.events = [(900, IN), (901, IN)]
+    reactor.doIteration(0)
+    assert (before.calls, third.calls, new.calls) == ([], ["read"], [])
+
+
+@KINDS
+@pytest.mark.parametrize("error", [ValueError, MemoryError, KeyboardInterrupt, SystemExit])
+def test_who_fails_costs_nobody_else_a_turn(
+    reactor: TcpdReactor,
+    batch: Batch,
+    logged_failures: LoggedFailures,
+    kind: type[Ordinary],
+    error: type[BaseException],
+) -> None:
+    """ "One failing descriptor never costs the others their turn." """
+
+    def fail() -> None:
+        raise error("it broke")
+
+    first, second, third = kind(900, fail), kind(901, fail), kind(902)
+    for each in (first, second, third):
+        reactor.addReader(each)
+    batch.events = [(900, IN), (901, IN), (902, IN)]
+    reactor.doIteration(0)
+    assert first.calls == second.calls == ["read", "lost"]
+    assert third.calls == ["read"]
+    logged_failures.expect("it broke", 2)
+    assert not {first, second} & set(reactor.getReaders())
+
+
+@KINDS
+def test_who_fails_in_its_end_is_taken_out_all_the_same(
+    reactor: TcpdReactor, batch: Batch, logged_failures: LoggedFailures, kind: type[Ordinary]
+) -> None:
+    """Else the kernel would report it again and again."""
+
+    class Failing(kind):  # type: ignore[valid-type, misc]
+        def connectionLost(self, reason: Failure) -> None:
+            raise ValueError("its end broke")
+
+    def fail() -> None:
+        raise ValueError("it broke")
+
+    first, second = Failing(900, fail), kind(901)
+    reactor.addReader(first)
+    reactor.addReader(second)
+    batch.events = [(900, IN), (901, IN)]
+    reactor.doIteration(0)
+    assert second.calls == ["read"]
+    assert 900 not in batch.masks
+    logged_failures.expect("it broke")
+    logged_failures.expect("its end broke")
+
+
+def test_a_flush_that_fails_costs_no_other_its_own(
+    reactor: TcpdReactor, batch: Batch, logged_failures: LoggedFailures
+) -> None:
+    """What was written by others leaves at the end of the turn, whoever fails in it; and only
+    once."""
+
+    def fail() -> None:
+        raise ValueError("it broke")
+
+    class Queue:
+        """What is flushed and is no connection."""
+
+        def flush(self) -> None:
+            raise ValueError("the queue broke")
+
+    first, second = Direct(900, fail), Direct(901)
+    reactor.written += [first, Queue(), second]
+    reactor.doIteration(0)
+    assert (first.calls, second.calls) == (["flush", "lost"], ["flush"])
+    logged_failures.expect("it broke")
+    logged_failures.expect("the queue broke")
+    reactor.doIteration(0)
+    assert second.calls == ["flush"]
+
+
+def test_the_reactors_own_waker_survives_its_failure(
+    reactor: TcpdReactor,
+    batch: Batch,
+    logged_failures: LoggedFailures,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Without it no signal would arrive any more."""
+
+    def fail() -> None:
+        raise MemoryError("none left")
+
+    monkeypatch.setattr(reactor.waker, "doRead", fail)
+    batch.events = [(reactor.waker.fileno(), IN)]
+    reactor.doIteration(0)
+    assert reactor.waker in reactor.getReaders()
+    logged_failures.expect("none left")
+
+
+def test_always_ready_ones_do_not_cost_each_other_a_turn(
+    reactor: TcpdReactor, tmp_path: Any, logged_failures: LoggedFailures
+) -> None:
+    """Files on disk, which epoll refuses; each is called in each turn."""
+
+    def fail() -> None:
+        raise ValueError("it broke")
+
+    class Nameless(Ordinary):
+        """One that breaks even Twisted's call of it."""
+
+        def logPrefix(self) -> str:
+            raise KeyboardInterrupt("no name")
+
+    paths = [tmp_path / name for name in "abc"]
+    for path in paths:
+        path.write_text("x")
+    files = [path.open("rb") for path in paths]
+    try:
+        first = Nameless(files[0].fileno(), fail)
+        second = Ordinary(files[1].fileno(), fail)
+        third = Ordinary(files[2].fileno())
+        for each in (first, second, third):
+            reactor.addReader(each)
+            reactor.addWriter(each)
+        reactor.doIteration(0)
+        assert (first.calls, second.calls) == (["lost"], ["read", "lost"])
+        assert third.calls == ["read", "write"]
+        assert set(reactor.getReaders()) - reactor._internalReaders == {third}
+    finally:
+        for each in files:
+            each.close()
+    logged_failures.expect("it broke")
+    logged_failures.expect("no name")
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        yield ours, theirs
+
+
+@KINDS
+def test_a_number_that_the_kernel_gives_again_at_once(
+    reactor: TcpdReactor, pair: tuple[socket.socket, socket.socket], kind: type[Ordinary]
+) -> None:
+    """The same with the real epoll: one of two that are ready closes the other and opens a third,
+    which gets its number."""
+    ends: list[int] = []
+    made: list[Ordinary] = []
+    both: list[Ordinary] = []
+
+    def swap() -> None:
+        for each in both:
+            each.does = nothing
+        if made:
+            return
+        other = next(each for each in both if not each.calls)
+        reactor.removeReader(other)
+        reading, writing = os.pipe()
+        os.dup2(reading, other.fd)
+        os.close(reading)
+        ends.append(writing)
+        made.append(kind(other.fd))
+        reactor.addReader(made[0])
+
+    one, two = socket.socketpair()
+    with one, two:
+        both += [kind(pair[0].fileno(), swap), kind(one.fileno(), swap)]
+        for each in both:
+            reactor.addReader(each)
+        pair[1].send(b"x")
+        two.send(b"x")
+        reactor.doIteration(1)
+        assert [len(each.calls) for each in both] in ([0, 1], [1, 0])
+        assert made[0].calls == []
+        os.write(ends[0], b"x")
+        reactor.doIteration(1)
+        assert made[0].calls == ["read"]
+        os.close(ends[0])
+
+
+@KINDS
+def test_who_closes_without_a_word_does_not_keep_its_number(
+    reactor: TcpdReactor, kind: type[Ordinary]
+) -> None:
+    """A descriptor that was closed and not removed is not there any more for the kernel: who gets
+    its number is registered, and its owner's late removal does not concern it."""
+    reading, writing = os.pipe()
+    before = kind(reading)
+    reactor.addReader(before)
+    os.close(reading)
+    again, other = os.pipe()
+    assert again == reading
+    after = kind(again)
+    reactor.addReader(after)
+    reactor.removeReader(before)
+    os.write(other, b"x")
+    reactor.doIteration(1)
+    assert (before.calls, after.calls) == ([], ["read"])
+    for fd in (again, writing, other):
+        os.close(fd)
