@@ -53,12 +53,13 @@ class FlushSet:
         return self.done + len(self._due)
 
     def flush(self) -> None:
-        """Write out all of them, or as many as may be. Called at the end of a turn."""
+        """Write out all of them, or as many as may be. Called at the end of a turn.
+
+        :raise Exception: what the last write to fail raised, when all others were made; its owner
+            is dropped, see :meth:`Outbox.spoil`.
+        """
         self._scheduled = False
         first, self._first = self._first, []
-        for outbox in first:
-            outbox.answering = False
-            outbox.flush()
         due = self._due
         if len(due) > AT_A_TIME:
             self._due = due[AT_A_TIME:]
@@ -68,20 +69,34 @@ class FlushSet:
         else:
             self._due = []
         self.done += len(due)
-        for outbox in due:
-            # as Outbox.flush has it, written out here where it is done for each member
-            if outbox.paused:
-                continue
-            outbox.awaited = False
-            chunks = outbox.chunks
-            if not chunks:  # it was answered meanwhile
-                continue
-            if len(chunks) == 1:  # as a rule: it is then the very object that all others get
-                outbox.size = 0
-                if data := chunks.pop():
-                    outbox.write(data)
-            else:
-                outbox.flush()
+        failed: Exception | None = None
+        outbox: Outbox
+        answered, told = iter(first), iter(due)
+        while True:  # once, and once more behind each that failed
+            try:
+                for outbox in answered:
+                    outbox.answering = False
+                    outbox.flush()
+                for outbox in told:
+                    # as Outbox.flush has it, written out here where it is done for each member
+                    if outbox.paused:
+                        continue
+                    outbox.awaited = False
+                    chunks = outbox.chunks
+                    if not chunks:  # it was answered meanwhile
+                        continue
+                    if len(chunks) == 1:  # as a rule: it is then the very object that others get
+                        outbox.size = 0
+                        if data := chunks.pop():
+                            outbox.write(data)
+                    else:
+                        outbox.flush()
+                break
+            except Exception as error:
+                outbox.spoil()
+                failed = error
+        if failed is not None:
+            raise failed
 
 
 class Outbox:
@@ -204,6 +219,13 @@ class Outbox:
         """The transport takes more."""
         self.paused = False
         self.flush()
+
+    def spoil(self) -> None:
+        """Something was lost on its way: whatever comes next does not fit, and the owner is dropped
+        then as one that does not read."""
+        if not self.closed:
+            self.limit = 0
+            self.paused = self.awaited = True
 
     def close(self) -> None:
         """Forget what waits and take nothing more."""

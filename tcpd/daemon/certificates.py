@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from tcpd.config.errors import SettingError
 from tcpd.net.tls import Certificates
@@ -110,7 +109,7 @@ class CertificateWatch:
     def __init__(self, parts: Parts, names: Callable[[], Mapping[str, object]]) -> None:
         self._parts = parts
         self._names = names
-        self._call = LoopingCall(self.look)
+        self._call = LoopingCall(self._look_again)
         self._call.clock = parts.reactor
         #: By name, the state of files that have changed and may not be complete yet.
         self._seen: dict[str, Mapping[str, Stamp]] = {}
@@ -123,15 +122,18 @@ class CertificateWatch:
     def start(self) -> None:
         """Begin to look. Called when the daemon starts."""
         self._rotated = self._parts.reactor.seconds()
-        self._call.start(INTERVAL).addErrback(self._stopped)
+        self._call.start(INTERVAL)
 
     def stop(self) -> None:
         """Look no more. Does nothing where it was never started."""
         if self._call.running:
             self._call.stop()
 
-    def _stopped(self, failure: Failure) -> None:
-        self._log.failure("certificates are not looked at any more", failure=failure)
+    def _look_again(self) -> None:
+        try:
+            self.look()
+        except Exception:  # a LoopingCall that fails is over
+            self._log.failure("certificates cannot be looked at")
 
     @property
     def certificates(self) -> dict[str, Certificates]:

@@ -146,10 +146,28 @@ class Connection(Stages):
         return refusal
 
     def finish(self, reason: Failure) -> None:
-        """The connection is gone: tell whom it concerns. Called once, by a subclass."""
+        """The connection is gone: its protocol is called back, and its place is free. Called once,
+        by a subclass."""
         self._lost = True
-        self._stop_timer()
-        self.let_go()
+        inner = self.inner
+        why = ""
+        try:
+            self._stop_timer()
+            self.let_go()
+            why = self._note_end(reason, inner)
+        finally:
+            try:
+                if inner is not None:
+                    inner.connectionLost(reason)
+            finally:
+                self.inner = self._application = self._tls_layer = self._websocket = None
+                self.layer.gone(self, self._end or End.LOST, why)
+
+    def _note_end(self, reason: Failure, inner: Any) -> str:
+        """Find out why it is gone, unless that is known.
+
+        :return: why a TLS handshake failed; ``""`` for any other end.
+        """
         why = ""
         if self._end is None:
             if self._tls_layer is not None and self.tls is None and self._spoken:
@@ -162,16 +180,10 @@ class Connection(Stages):
                 # of half-close then closes ours
                 first = self.disconnecting and not self._read_ended
                 self._end = End.SERVER if first else End.CLIENT
-        inner = self.inner
         if self._end is End.CLIENT and isinstance(inner, HeaderStage) and inner.cut_short:
             self._end = End.PROXY_FAILED
             self.layer.telling.header_failed(self, "cut-short", "it ends before its end")
-        try:
-            if inner is not None:
-                inner.connectionLost(reason)
-        finally:
-            self.inner = self._application = self._tls_layer = self._websocket = None
-            self.layer.gone(self, self._end, why)
+        return why
 
     @property
     def _spoken(self) -> bool:
@@ -331,6 +343,17 @@ class Connection(Stages):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def log_failure(self, error: BaseException, doing: str = "") -> None:
+        """Log what code of others raised while the connection was dealt with."""
+        _log.failure(
+            "service {service}: connection {id} from {peer} failed{doing}",
+            failure=Failure(error),
+            service=self.service,
+            id=self.id,
+            peer=self.peer,
+            doing=doing,
+        )
 
     def broken(self, doing: str) -> None:
         """Log the exception being caught, which is the protocol's, and cut the connection."""

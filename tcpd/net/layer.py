@@ -199,21 +199,26 @@ class ConnectionLayer:
         if refusal is not None:
             self._send_away(sock, self._refuse(refusal, endpoint_address, tls, websocket))
             return
-        connection = LeanConnection(
-            self,
-            next(self._ids),
-            ip,
-            endpoint_address,
-            tls,
-            starttls,
-            sock,
-            turns,
-        )
-        if watch is not UNWATCHED:
-            connection.watch = watch
-            self.note(connection, sock)
-        connection.speaks_websocket = websocket
-        self._arrived(connection, proxies)
+        try:
+            connection = LeanConnection(
+                self,
+                next(self._ids),
+                ip,
+                endpoint_address,
+                tls,
+                starttls,
+                sock,
+                turns,
+            )
+            if watch is not UNWATCHED:
+                connection.watch = watch
+                self.note(connection, sock)
+            connection.speaks_websocket = websocket
+            self._arrived(connection, proxies)
+        except BaseException:
+            # its place is free again; from here on the connection sees to that by itself
+            self._admission.release(ip if proxies is None else None)
+            raise
         connection.start()
 
     def turn_away(
@@ -281,9 +286,9 @@ class ConnectionLayer:
     def _arrived(self, connection: Connection, proxies: Proxies | None) -> None:
         if proxies is not None:
             connection.behind_proxy()
+        self.connections.add(connection)
         self.counters.accepted += 1
         self.counters.open += 1
-        self.connections.add(connection)
 
     def gone(self, connection: Connection, end: End, why: str = "") -> None:
         """A connection is over. Called by it, once.
@@ -294,10 +299,12 @@ class ConnectionLayer:
         self._admission.release(connection.admitted)
         self.counters.open -= 1
         self.counters.ended[end] += 1
-        self.telling.ended(connection, end, why)
-        if self._empty is not None and not self.connections:
-            empty, self._empty = self._empty, None
-            empty.callback(None)
+        try:
+            self.telling.ended(connection, end, why)
+        finally:
+            if self._empty is not None and not self.connections:
+                empty, self._empty = self._empty, None
+                empty.callback(None)
 
     @property
     def admission(self) -> Admission:

@@ -16,7 +16,7 @@ from zope.interface import implementer
 
 from tcpd.net.address import shown, socket_address
 from tcpd.net.layer import ListenerFactory
-from tcpd.net.turns import Turns
+from tcpd.net.turns import Turns, between_polls
 
 #: Clients taken at one go; more wait for the next turn.
 _MOST_CLIENTS = 64
@@ -60,6 +60,7 @@ class LeanPort:
         self._factory = factory
         self._turns = turns
         self._reactor = turns.reactor
+        self._between_polls = between_polls(turns.reactor)
         self._closed = closed
         self._reserve = -1
         self._open = False
@@ -110,25 +111,32 @@ class LeanPort:
         """A listening socket is not lost while nobody reads from it."""
 
     def doRead(self) -> None:
-        """Accept who is waiting. Never raises, and returns nothing."""
-        accept = self._socket.accept
+        """Clients are waiting. Never raises, and returns nothing."""
+        self._between_polls(self._accept)
+
+    def _accept(self) -> None:
         must_wait = self._factory.must_wait
         for _ in range(_MOST_CLIENTS):
-            if must_wait(self._go_on):
-                self._reactor.removeReader(self)
+            if not self._open:
                 return
             try:
-                client, address = accept()
+                if must_wait(self._go_on):
+                    self._reactor.removeReader(self)
+                    return
+                client, address = self._socket.accept()
             except BlockingIOError:
                 return
             except OSError as error:
                 if error.errno in _OUT_OF_FILES and self._turn_away():
                     continue
                 if error.errno in (*_OUT_OF_FILES, *_NO_MEMORY):
-                    self._breathe(error)
+                    self._breathe(error.strerror or str(error))
                     return
                 # else the client has gone already (ECONNABORTED and its like, accept(2))
                 continue
+            except MemoryError:
+                self._breathe(os.strerror(errno.ENOMEM))
+                return
             client.setblocking(False)
             try:
                 self._factory.accept_socket(client, address, self._turns)
@@ -139,8 +147,6 @@ class LeanPort:
                     failure=Failure(error),
                     prefix=self.logPrefix(),
                 )
-            if not self._open:
-                return
 
     def _go_on(self) -> None:
         """There may be a place for who waits."""
@@ -164,15 +170,15 @@ class LeanPort:
             self._reserve = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         return True
 
-    def _breathe(self, error: OSError) -> None:
+    def _breathe(self, error: str) -> None:
         """Nothing can be accepted: do not ask again at once, which would take all the time."""
+        self._reactor.callLater(_BREATH, self._resume)
+        self._reactor.removeReader(self)
         self._log.error(
             "{prefix} no connection can be accepted: {error}",
             prefix=self.logPrefix(),
-            error=error.strerror,
+            error=error,
         )
-        self._reactor.removeReader(self)
-        self._reactor.callLater(_BREATH, self._resume)
 
     def _resume(self) -> None:
         if self._open:

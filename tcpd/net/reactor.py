@@ -24,7 +24,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from twisted.internet.error import ConnectionDone, ConnectionFdescWentAway, ConnectionLost
-from twisted.internet.interfaces import IHalfCloseableDescriptor, IReactorFDSet
+from twisted.internet.interfaces import IHalfCloseableDescriptor, IListeningPort, IReactorFDSet
 from twisted.internet.main import installReactor
 from twisted.internet.posixbase import PosixReactorBase
 from twisted.logger import Logger
@@ -332,8 +332,11 @@ class TcpdReactor(PosixReactorBase):
         """
         try:
             self._failures.failure("a descriptor's handling failed", Failure(error))
-            # without the reactor's own no signal arrives; what is only flushed has no connection
-            if descriptor not in self._internalReaders and hasattr(descriptor, "connectionLost"):
+            if descriptor in self._internalReaders:
+                return  # without these no signal arrives
+            if isinstance(error, MemoryError) and IListeningPort.providedBy(descriptor):
+                return  # it would be closed to all who come later
+            if hasattr(descriptor, "connectionLost"):  # what is only flushed has none
                 self._disconnect(descriptor, error, False)
         except BaseException as another:
             self._give_up(descriptor, another)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from typing import TYPE_CHECKING
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
 
 from tcpd.config.settings import PolicySettings
 from tcpd.policy.reasons import End
@@ -22,6 +23,8 @@ _SWEEPS = 8
 _SHORTEST = 0.1
 
 _NEVER = math.inf
+
+_log = Logger()
 
 
 class Sweeper:
@@ -38,7 +41,7 @@ class Sweeper:
     def __init__(self, connections: Set[Connection], clock: IReactorTime) -> None:
         self._connections = connections
         self._clock = clock
-        self._loop = LoopingCall(self.sweep)
+        self._loop = LoopingCall(self._sweep_again)
         self._loop.clock = clock
         self._running = False
         self._period = 0.0
@@ -91,32 +94,41 @@ class Sweeper:
         if self._running and self._period:
             self._loop.start(self._period, now=False)
 
+    def _sweep_again(self) -> None:
+        try:
+            self.sweep()
+        except Exception:  # a LoopingCall that fails is over, and no limit would hold any more
+            _log.failure("a sweep failed")
+
     def sweep(self) -> None:
-        """End those for whom it is time."""
+        """End those for whom it is time. One that cannot be ended costs no other its own."""
         now = self._clock.seconds()
-        idle = self._idle_sweeps
-        # those that began then or earlier
-        session = now - self._session
-        first_byte = now - self._first_byte
-        before, waiting = self._waiting, {}
+        before, self._waiting = self._waiting, {}
         for connection in list(self._connections):
-            connection.quiet += 1
-            if connection.quiet > idle:
-                connection.end(End.IDLE)
-            elif connection.opened <= session:
-                connection.end(End.SESSION)
-            elif (
-                connection.began <= first_byte
-                and connection.bytes_in == connection.heard
-                and connection.in_conversation
-            ):
-                connection.end(End.FIRST_BYTE)
-            elif pending := connection.pending:
-                taken = connection.bytes_out - pending
-                seen = before.get(connection)
-                if seen is None or seen[0] != taken:
-                    seen = (taken, now)
-                elif now - seen[1] >= self._stalled:
-                    connection.end(End.STALLED)
-                waiting[connection] = seen
-        self._waiting = waiting
+            try:
+                self._look_at(connection, now, before)
+            except Exception:
+                _log.failure("a connection cannot be ended")
+
+    def _look_at(
+        self, connection: Connection, now: float, before: Mapping[Connection, tuple[int, float]]
+    ) -> None:
+        connection.quiet += 1
+        if connection.quiet > self._idle_sweeps:
+            connection.end(End.IDLE)
+        elif connection.opened <= now - self._session:  # it began then or earlier
+            connection.end(End.SESSION)
+        elif (
+            connection.began <= now - self._first_byte
+            and connection.bytes_in == connection.heard
+            and connection.in_conversation
+        ):
+            connection.end(End.FIRST_BYTE)
+        elif pending := connection.pending:
+            taken = connection.bytes_out - pending
+            seen = before.get(connection)
+            if seen is None or seen[0] != taken:
+                seen = (taken, now)
+            elif now - seen[1] >= self._stalled:
+                connection.end(End.STALLED)
+            self._waiting[connection] = seen

@@ -25,7 +25,6 @@ from twisted.internet.interfaces import (
     ITCPTransport,
     IWriteDescriptor,
 )
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -40,8 +39,6 @@ from tcpd.policy.reasons import End
 
 if TYPE_CHECKING:
     from tcpd.net.layer import ConnectionLayer
-
-_log = Logger()
 
 #: Bytes asked for at a time: large ones make bulk twice as fast.
 _READ = 256 * 1024
@@ -160,6 +157,9 @@ class LeanConnection(Connection):
         except OSError:
             self._close(Failure(ConnectionLost()))
             return
+        except MemoryError as error:
+            self._failed(error)
+            return
         if not data:
             self._input_ended()
             return
@@ -173,7 +173,7 @@ class LeanConnection(Connection):
             self.inner.dataReceived(data)
         except BaseException as error:
             self._within = False
-            self._application_failed(error)
+            self._failed(error)
             return
         self._within = False
         if self._out or self.disconnecting:
@@ -181,15 +181,21 @@ class LeanConnection(Connection):
 
     def doWrite(self) -> None:
         """The kernel has room again. Never raises."""
-        self._send_out()
-        self._settle()
+        try:
+            self._send_out()
+            self._settle()
+        except BaseException as error:
+            self._failed(error)
 
     def flush(self) -> None:
         """Send what was written. Called at the end of a turn, or of reading. Never raises."""
         self._queued = False
-        if self._out and not self._blocked and not self._aborting:
-            self._send_out()
-        self._settle()
+        try:
+            if self._out and not self._blocked and not self._aborting:
+                self._send_out()
+            self._settle()
+        except BaseException as error:
+            self._failed(error)
 
     def connectionLost(self, reason: Failure) -> None:
         """The reactor found the connection gone, or is stopping."""
@@ -357,12 +363,14 @@ class LeanConnection(Connection):
 
     def _send_out(self) -> None:
         out = self._out
-        data = out[0] if len(out) == 1 else b"".join(out)
         try:
+            data = out[0] if len(out) == 1 else b"".join(out)
             sent = self._socket.send(data)
         except BlockingIOError:
             sent = 0
-        except OSError:
+        except (OSError, MemoryError) as error:
+            if isinstance(error, MemoryError):
+                self.log_failure(error)
             # found out at once or never: the protocol is told as from a turn of its own
             out.clear()
             self._pending = 0
@@ -423,7 +431,7 @@ class LeanConnection(Connection):
         try:
             method()
         except BaseException as error:
-            self._application_failed(error)
+            self._failed(error)
 
     def _linger(self) -> None:
         if not self._lingering:
@@ -443,7 +451,7 @@ class LeanConnection(Connection):
             call()
         except BaseException as error:
             self._within = False
-            self._application_failed(error)
+            self._failed(error)
             return
         self._within = False
         if self._out or self.disconnecting:
@@ -458,15 +466,17 @@ class LeanConnection(Connection):
             return
         self._within_reach(self.write_ended)
 
-    def _application_failed(self, error: BaseException) -> None:
-        _log.failure(
-            "service {service}: connection {id} from {peer} failed",
-            failure=Failure(error),
-            service=self.service,
-            id=self.id,
-            peer=self.peer,
-        )
-        self._close(Failure(error))
+    def _failed(self, error: BaseException) -> None:
+        """What it was given to do failed: the boundary to code of others, and the end of it alone.
+
+        Where there is no memory for the log either, it is closed all the same.
+        """
+        if self._pending:
+            self._aborting = True  # what is cut short does not end as what is whole
+        try:
+            self.log_failure(error)
+        finally:
+            self._close(Failure(error))
 
     def _close(self, reason: Failure) -> None:
         if self._lost:
@@ -476,17 +486,10 @@ class LeanConnection(Connection):
         self._forget(self)
         self._out.clear()
         self._pending = 0
-        sock = self._socket
-        if self._aborting:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-        sock.close()
+        with self._socket as sock:  # which closes it, whatever fails
+            if self._aborting:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         try:
             self.finish(reason)
         except BaseException as error:
-            _log.failure(
-                "service {service}: connection {id} from {peer} failed in ending",
-                failure=Failure(error),
-                service=self.service,
-                id=self.id,
-                peer=self.peer,
-            )
+            self.log_failure(error, " in ending")

@@ -5,12 +5,32 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from twisted.logger import Logger
+
+_log = Logger()
+
 
 class Flushed(Protocol):
     """What has something to do at the end of a turn."""
 
     def flush(self) -> None:
-        """Do it. Called once each time it was asked for."""
+        """Do it. Called once each time it was asked for; what it raises is logged, and costs no
+        other its own."""
+
+
+def between_polls(reactor: Any) -> Callable[[Callable[[], None]], object]:
+    """How to call what opens descriptors and registers them with a reactor.
+
+    Twisted's poll and epoll reactors find descriptors by number: an event late in a batch reaches
+    whoever has its number by then. What is opened between two polls gets no such event.
+
+    :param reactor: an IReactorFDSet and IReactorTime.
+    :return: takes a callable; calls it at once on :class:`tcpd.net.reactor.TcpdReactor`, whose
+        registrations have generations, and before the next poll on any other.
+    """
+    if hasattr(reactor, "forget"):
+        return lambda call: call()
+    return lambda call: reactor.callLater(0, call)
 
 
 class Turns:
@@ -48,4 +68,7 @@ class Turns:
     def _flush(self) -> None:
         waiting, self._waiting = self._waiting, []
         for each in waiting:
-            each.flush()
+            try:
+                each.flush()
+            except Exception:
+                _log.failure("a flush failed")

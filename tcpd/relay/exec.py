@@ -26,6 +26,7 @@ from zope.interface import implementer
 from tcpd.config.values import Rate
 from tcpd.interfaces import IConnection, IContext, IFarewell, IFinishing, IKind, IReconfigurable
 from tcpd.net.connection import Connection
+from tcpd.net.turns import between_polls
 from tcpd.ops import catalogue
 from tcpd.policy.buckets import TokenBucket
 from tcpd.policy.bursts import Bursts
@@ -172,6 +173,8 @@ class ExecFactory(ServerFactory):
         self._plan = make_plan(settings, context.uid, os.environ)
         self.programs: dict[Program, str] = {}
         self._waiting: deque[ExecProtocol] = deque()
+        self._starting: set[ExecProtocol] = set()
+        self._between_polls = between_polls(context.reactor)
         self._bursts = Bursts()
         self._lines = TokenBucket(_ERRORS, context.clock.seconds())
         self._lines_lost = 0
@@ -192,22 +195,33 @@ class ExecFactory(ServerFactory):
         """Somebody wants a program."""
         connection = IConnection(protocol.transport, None)
         if isinstance(connection, Connection) and (
-            len(self.programs) >= connection.layer.policy.connections
+            len(self.programs) + len(self._starting) >= connection.layer.policy.connections
         ):
             self._waiting.append(protocol)
             protocol.wait()
             return
-        self._start(protocol)
+        self._start_soon(protocol)
 
     def left(self, protocol: ExecProtocol) -> None:
         """Somebody is gone."""
+        self._starting.discard(protocol)
         with contextlib.suppress(ValueError):
             self._waiting.remove(protocol)
 
     # --- programs ---
 
+    def _start_soon(self, protocol: ExecProtocol) -> None:
+        self._starting.add(protocol)
+        self._between_polls(lambda: self._start(protocol))
+
     def _start(self, protocol: ExecProtocol) -> None:
+        if protocol not in self._starting:
+            return  # it has left meanwhile
+        self._starting.remove(protocol)
         transport: Any = protocol.transport
+        if self._finishing:
+            transport.loseConnection()
+            return
         connection = IConnection(transport, None)
         peer = "unknown" if connection is None else connection.peer
         variables = connection_variables(transport, connection, self._context.server_name)
@@ -314,7 +328,7 @@ class ExecFactory(ServerFactory):
         if self._waiting and not self._finishing:
             waiting = self._waiting.popleft()
             cast(IPushProducer, waiting.transport).resumeProducing()
-            self._start(waiting)
+            self._start_soon(waiting)
         if self._finished is not None and not self.programs:
             finished, self._finished = self._finished, None
             finished.callback(None)

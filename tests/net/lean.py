@@ -80,6 +80,10 @@ class MemoryReactor(Clock):
     def removeWriter(self, writer: Any) -> None:
         self.writers.discard(writer)
 
+    def forget(self, descriptor: Any) -> None:
+        self.readers.discard(descriptor)
+        self.writers.discard(descriptor)
+
     def end_turn(self) -> None:
         while self.written:
             self.written.pop(0).flush()

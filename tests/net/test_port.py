@@ -54,8 +54,8 @@ class Clients:
 class House:
     """A port on a real socket, its reactor in memory."""
 
-    def __init__(self, sock: socket.socket) -> None:
-        self.reactor = MemoryReactor()
+    def __init__(self, sock: socket.socket, reactor: MemoryReactor | None = None) -> None:
+        self.reactor = reactor or MemoryReactor()
         self.clients = Clients()
         self.closed: list[bool] = []
         clients: Any = self.clients
@@ -88,6 +88,34 @@ def test_all_who_wait_are_taken_in_one_go(house: House) -> None:
     house.port.doRead()
     assert len(house.clients.taken) == 5
     assert all(not sock.getblocking() for sock in house.clients.taken)
+
+
+class OtherReactor(MemoryReactor):
+    """One without generations, as Twisted's own."""
+
+    forget = None  # type: ignore[assignment]
+
+    def __getattribute__(self, name: str) -> Any:
+        if name == "forget":
+            raise AttributeError(name)
+        return super().__getattribute__(name)
+
+
+def test_clients_are_accepted_between_polls_on_other_reactors() -> None:
+    """ "No event may reach an object that was registered after the poll": Twisted's poll and epoll
+    reactors find descriptors by number, so nothing is opened while they deal with a batch."""
+    house = House(listen_address(Address("127.0.0.1", 0)), OtherReactor())
+    house.connect()
+    house.port.doRead()
+    assert house.clients.taken == []
+    house.reactor.advance(0)
+    assert len(house.clients.taken) == 1
+    house.connect()
+    house.port.doRead()
+    house.port.stopListening()
+    house.reactor.advance(0)
+    assert len(house.clients.taken) == 1
+    house.close()
 
 
 def test_accepted_sockets_have_no_delay_and_keep_alive(house: House) -> None:

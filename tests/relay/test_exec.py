@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 from relay.execing import USER, House, children, descriptors, readable
+from twisted.internet.error import ConnectionDone
+from twisted.python.failure import Failure
 
 from tcpd.policy.reasons import End
 from tcpd.relay.exec_settings import ExecSettings
@@ -321,6 +323,52 @@ def test_there_are_no_more_programs_than_connections(start: Start) -> None:
     house.until(lambda: readable(second))
     assert house.words == {"program-started": 2, "program-killed": 1}
     house.lose(second)
+
+
+@pytest.fixture
+def other() -> Iterator[House]:
+    """A service on a reactor that finds descriptors by number: one program at a time."""
+    from twisted.internet.epollreactor import EPollReactor
+
+    house = House(EPollReactor(), "/bin/cat", connections=1)
+    yield house
+    house.close()
+
+
+def test_programs_start_between_polls_on_other_reactors(other: House) -> None:
+    """ "No event may reach an object that was registered after the poll": what is opened between
+    two polls has a number that no event of a batch has."""
+    client = other.connect()
+    client.sendall(b"early")
+    assert not other.factory.programs
+    other.until(lambda: readable(client))
+    assert client.recv(100) == b"early"
+    other.lose(client)
+    other.until(other.over)
+
+
+def test_who_leaves_before_its_program_starts_leaves_its_place(other: House) -> None:
+    """Nothing is started for it; who comes next is served."""
+    first = other.connect()
+    (connection,) = other.layer.connections
+    connection.connectionLost(Failure(ConnectionDone()))
+    first.close()
+    second = other.connect()
+    second.sendall(b"mine")
+    other.until(lambda: readable(second))
+    assert other.words == {"program-started": 1}
+    other.lose(second)
+    other.until(other.over)
+
+
+def test_no_program_starts_once_the_service_is_ending(other: House) -> None:
+    """Nobody would wait for its end."""
+    client = other.connect()
+    ends: list[object] = []
+    other.factory.finish(20.0).addCallback(ends.append)
+    assert other.all_of(client) == b""
+    assert ends == [None]
+    assert other.words == {}
 
 
 def test_a_drain_tells_programs_and_lets_them_say_their_last_words(start: Start) -> None:

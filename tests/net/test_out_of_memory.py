@@ -1,0 +1,221 @@
+"""One connection's failure costs that connection, be it that there is no memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from conftest import LoggedFailures
+from net.lean import MemoryReactor, MemorySocket
+from net.test_port import House as PortHouse
+from net.test_sweeper import Make, make, wait  # noqa: F401
+from net.test_transport import House
+
+from tcpd.chat.outbox import FlushSet, Outbox
+from tcpd.config.listen import Address
+from tcpd.net.kernel import UNWATCHED
+from tcpd.net.sockets import listen_address
+from tcpd.net.turns import Turns
+from tcpd.policy.reasons import End
+
+
+def no_memory(*_: object) -> Any:
+    raise MemoryError("none left")
+
+
+class Poor:
+    """Something with a method that fails; all else is as it was."""
+
+    def __init__(self, whole: Any, method: str) -> None:
+        self._whole = whole
+        self._method = method
+
+    def __getattr__(self, name: str) -> Any:
+        return no_memory if name == self._method else getattr(self._whole, name)
+
+    def __enter__(self) -> Any:
+        return self._whole.__enter__()
+
+    def __exit__(self, *problem: object) -> Any:
+        return self._whole.__exit__(*problem)
+
+
+def test_no_memory_to_read_into_ends_the_connection(logged_failures: LoggedFailures) -> None:
+    """ "One descriptor aborting each turn": it would be reported as readable for ever."""
+    house = House()
+    house.connection._receive = no_memory
+    house.connection.doRead()
+    assert house.sock.closed
+    assert not house.layer.connections
+    assert house.protocol.events[-1] is MemoryError
+    logged_failures.expect("none left")
+
+
+@pytest.mark.parametrize("method", ["flush", "doWrite"])
+def test_no_memory_to_send_from_resets_the_connection(
+    logged_failures: LoggedFailures, method: str
+) -> None:
+    """What is cut short does not end as what is whole."""
+    house = House()
+    house.sock.room = 3
+    house.connection.write(b"hello")
+    house.reactor.end_turn()
+    house.connection._socket = Poor(house.sock, "send")
+    house.connection._blocked = method == "doWrite"
+    getattr(house.connection, method)()
+    house.reactor.end_turn()
+    assert (house.sock.closed, house.sock.reset) == (True, True)
+    assert house.counters.ended == {End.LOST: 1}
+    logged_failures.expect("none left")
+
+
+def test_a_connection_is_closed_though_its_failure_cannot_be_logged(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The log takes memory, too."""
+    house = House()
+    house.connection._receive = no_memory
+    with monkeypatch.context() as patched:
+        patched.setattr(type(house.connection), "log_failure", no_memory)
+        with pytest.raises(MemoryError):
+            house.connection.doRead()
+    assert house.sock.closed
+    assert not house.layer.connections
+
+
+@pytest.mark.parametrize("what", ["_stop_timer", "let_go", "_note_end"])
+def test_a_place_is_free_though_the_end_fails(
+    logged_failures: LoggedFailures, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """Nobody else would have it until a restart; and the protocol knows that it is over."""
+    house = House()
+    monkeypatch.setattr(type(house.connection), what, no_memory)
+    house.connection.gone()
+    assert not house.layer.connections
+    assert house.layer.admission.count == 0
+    assert len(house.protocol.events) == 2
+    logged_failures.expect("none left")
+
+
+def test_a_drain_ends_though_the_last_end_cannot_be_logged(
+    logged_failures: LoggedFailures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the stop of the daemon would wait for ever."""
+    house = House()
+    ends: list[object] = []
+    monkeypatch.setattr(house.layer.telling, "ended", no_memory)
+    house.layer.drain(End.SHUTDOWN, 5.0).addCallback(ends.append)
+    house.reactor.end_turn()
+    assert ends == [None]
+    logged_failures.expect("none left")
+
+
+@pytest.mark.parametrize("what", ["note", "_arrived"])
+def test_a_client_that_cannot_be_begun_leaves_no_place_taken(
+    monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    house = House()
+    house.connection.gone()
+    monkeypatch.setattr(house.layer, what, no_memory)
+    sock: Any = MemorySocket()
+    watch: Any = object() if what == "note" else UNWATCHED
+    with pytest.raises(MemoryError):
+        house.layer.accept_socket(
+            sock, ("192.0.2.1", 1), None, None, Turns(house.reactor), watch=watch
+        )
+    assert house.layer.admission.count == 0
+    assert not house.layer.connections
+    assert house.counters.open == 0
+
+
+@pytest.fixture
+def port() -> Iterator[PortHouse]:
+    made = PortHouse(listen_address(Address("127.0.0.1", 0)))
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("where", ["accept", "must_wait"])
+def test_a_port_that_has_no_memory_to_accept_waits_a_moment(
+    port: PortHouse, logged_failures: LoggedFailures, where: str
+) -> None:
+    """It is no reason to close it, and trying again at once would take all the time."""
+    client = port.connect()
+    sock, must_wait = port.port._socket, port.clients.must_wait
+    if where == "accept":
+        port.port._socket = Poor(sock, "accept")  # type: ignore[assignment]
+    else:
+        port.clients.must_wait = no_memory  # type: ignore[method-assign]
+    port.port.doRead()
+    assert not port.reactor.readers
+    port.port._socket, port.clients.must_wait = sock, must_wait  # type: ignore[method-assign]
+    port.reactor.advance(1)
+    assert port.reactor.readers == {port.port}
+    port.port.doRead()
+    assert port.clients.taken[0].getpeername() == client.getsockname()
+    logged_failures.expect("no connection can be accepted")
+
+
+class Flushed:
+    """Waits for the end of a turn."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def flush(self) -> None:
+        self.count += 1
+
+
+def test_a_failed_flush_costs_no_other_its_own_on_any_reactor(
+    logged_failures: LoggedFailures,
+) -> None:
+    """Where the reactor does not flush by itself, a timer does."""
+    reactor: Any = MemoryReactor()
+    reactor.written = None
+    turns = Turns(reactor)
+    poor: Any = Poor(None, "flush")
+    first, second = Flushed(), Flushed()
+    for each in (first, poor, second):
+        turns.soon(each)
+    reactor.pump([0])
+    assert (first.count, second.count) == (1, 1)
+    logged_failures.expect("none left")
+
+
+@pytest.mark.parametrize("answered", [True, False], ids=["answered", "told"])
+def test_one_member_that_cannot_be_written_to_costs_no_other_its_message(answered: bool) -> None:
+    """All others get it in the same turn; the one is dropped with the next, for it missed one."""
+    due: list[FlushSet] = []
+    flush_set = FlushSet(due.append)
+    written: list[bytes] = []
+    boxes = [Outbox(100, flush_set, no_memory if name == "b" else written.append) for name in "abc"]
+    for box in boxes:
+        if answered:
+            box.put(b"hello")
+        else:
+            box.chunks.append(b"hello")
+            flush_set.add(box)
+    with pytest.raises(MemoryError):
+        due.pop().flush()
+    assert written == [b"hello"] * 2
+    assert [box.put(b".") for box in boxes] == [True, False, True]
+
+
+def test_a_sweep_goes_on_behind_who_cannot_be_ended(
+    make: Make,  # noqa: F811
+    logged_failures: LoggedFailures,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No limit would hold any more, for nobody, if the sweeper ended with it."""
+    house = make(first_byte=8.0)
+    connections = [house.connect() for _ in range(2)]
+    with monkeypatch.context() as patched:
+        patched.setattr(house.layer._sweeper, "_look_at", no_memory)
+        wait(house, 1)
+    with monkeypatch.context() as patched:
+        patched.setattr(type(house.layer._sweeper), "sweep", no_memory)
+        wait(house, 1)
+    wait(house, 8)
+    assert all(transport.disconnecting for _, transport in connections)
+    logged_failures.expect("none left", 3)
