@@ -330,6 +330,15 @@ SECTIONS = {
             },
         ),
         graph(
+            "History of rooms",
+            "Bytes that the messages kept of all rooms take; dropped for their size, a second.",
+            "bytes",
+            {
+                "{{instance}} kept": f"tcpd_chat_history_bytes{{{_DAEMON}}}",
+                "dropped, {{bound}}": _rate("tcpd_chat_history_dropped_total", "bound", _DAEMON),
+            },
+        ),
+        graph(
             "Replies of the line protocol",
             "A second, by code.",
             "ops",

@@ -12,11 +12,13 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Any, TypeGuard
 
+from tcpd.chat.history import forget_oldest
 from tcpd.chat.member import NO_DOOR, Format, Member
 from tcpd.chat.names import fold
 from tcpd.chat.past import Past
 from tcpd.chat.room import Rank, Room, Topic
 from tcpd.chat.settings import ChatSettings
+from tcpd.chat.watching import Watching
 from tcpd.events import (
     Announced,
     Event,
@@ -53,7 +55,9 @@ class Delivery:
     :ivar rooms: by folded name, the lobby first, then in the order of opening.
     :ivar members: by id.
     :ivar nicks: by folded nickname; for a moment a member has two, the old and the accepted one.
-    :ivar watchers: by folded nickname, who is told when somebody of that name comes and goes.
+    :ivar watching: who is told when somebody of a nickname comes and goes.
+    :ivar history_size: what the histories of all rooms take, in bytes.
+    :ivar listed: how many entries the lists of all rooms have.
     :ivar past: who was here.
     :ivar server_operators: how many members are operators of the daemon.
     :ivar invisible: how many members are invisible.
@@ -72,7 +76,9 @@ class Delivery:
         self.rooms: dict[str, Room] = {} if lobby is None else {lobby.key: lobby}
         self.members: dict[str, Member] = {}
         self.nicks: dict[str, Member] = {}
-        self.watchers: dict[str, dict[Member, None]] = {}
+        self.watching = Watching()
+        self.history_size = 0
+        self.listed = 0
         self.past = Past()
         self.server_operators = 0
         self.invisible = 0
@@ -235,7 +241,7 @@ class Delivery:
         if found is None:
             return None
         room, member = found
-        room.history.extend(events)
+        self._remember(room, events)
         self.counters.messages += len(events)
         inside = member in room.members
         self._send_all(events, room.members, member if inside and not member.echo else None)
@@ -253,7 +259,7 @@ class Delivery:
             self.counters.messages += 1
             if everybody:
                 # what clients tell each other beside it is of no use later, and may be long
-                room.history.append(replace(event, tags=()) if event.tags else event)
+                self._remember(room, (replace(event, tags=()) if event.tags else event,))
         audience = dict.fromkeys(
             room.members if event.least is None else room.ranked(Rank.of(event.least))
         )
@@ -263,6 +269,20 @@ class Delivery:
             audience.pop(member, None)
         self._send(event, audience)
         return member
+
+    def _remember(self, room: Room, events: Sequence[Said]) -> None:
+        """Keep what was said in a room, within the bounds of one room and of all."""
+        settings, history, counters = self.settings, room.history, self.counters
+        before = history.size
+        counters.forgotten["room"] += history.add(events, settings.history_bytes)
+        self.history_size += history.size - before
+        excess = self.history_size - settings.history_in_all
+        if excess > 0:
+            # somewhat more than has to go: to find the oldest, all rooms are looked at
+            excess += settings.history_in_all // 16
+            every = [each.history for each in self.rooms.values()]
+            counters.forgotten["all"] += forget_oldest(every, excess)
+            self.history_size = sum(each.size for each in every)
 
     def _heard(self, event: Said) -> tuple[Room, Member] | None:
         """The room and the author of what was said, as long as the one hears the other."""
@@ -285,9 +305,9 @@ class Delivery:
         room = self.rooms.get(fold(event.room))
         if room is None:
             return None
-        kept = [said for said in room.history if str(said.id) != event.message]
-        room.history.clear()
-        room.history.extend(kept)
+        before = room.history.size
+        room.history.take_back(event.message)
+        self.history_size += room.history.size - before
         self._send_room(event, room)
         return self.members.get(event.who.id)
 
@@ -319,8 +339,8 @@ class Delivery:
         member.key = key
         self._send(event, self._neighbours(member))
         if key != before:
-            self.gone(before, event.who.nick)
-            self.come(member)
+            self.watching.gone(before, event.who.nick)
+            self.watching.come(member)
         return member
 
     def _kicked(self, event: Kicked) -> Member | None:
@@ -343,7 +363,9 @@ class Delivery:
                 whom = self.members.get(change.whom.id)
                 if whom is None or whom not in room.members:
                     continue
+            before = room.listed
             room.apply(change, whom, event.who, event.time)
+            self.listed += room.listed - before
             if change.adding and change.mode is Mode.BAN:
                 room.take_back_invitations(change, self.members)
             made.append(change)
@@ -425,52 +447,21 @@ class Delivery:
         self.past.add(member, member.who, event.time)
         self.server_operators -= member.server_operator
         self.invisible -= member.invisible
-        self._watch_none(member)
+        self.watching.leave(member)
         neighbours = {} if self.closing else self._neighbours(member)
         neighbours.pop(member, None)
         for room in list(member.rooms.values()):
             self._take_out(room, member)
         self._send(event, neighbours)
         if not self.closing:
-            self.gone(member.key, member.nick)
+            self.watching.gone(member.key, member.nick)
         member.door = NO_DOOR
         return None
-
-    def come(self, member: Member) -> None:
-        """Tell those who watch a nickname that somebody has it."""
-        for watcher in list(self.watchers.get(member.key, ())):
-            if not watcher.gone:
-                watcher.door.appeared(member.who)
-
-    def gone(self, key: str, nick: str) -> None:
-        """Tell those who watch a nickname that nobody has it any more.
-
-        :param key: it, folded.
-        """
-        for watcher in list(self.watchers.get(key, ())):
-            if not watcher.gone:
-                watcher.door.vanished(nick)
-
-    def _watch_none(self, member: Member) -> None:
-        for key in member.watched or ():
-            self.unwatch(member, key)
-        member.watched = None
-
-    def unwatch(self, member: Member, key: str) -> None:
-        """Tell a member no more of a nickname.
-
-        :param key: it, folded.
-        """
-        watchers = self.watchers.get(key)
-        if watchers is not None:
-            watchers.pop(member, None)
-            if not watchers:
-                del self.watchers[key]
 
     def _acquainted(self, member: Member) -> dict[Member, None]:
         """The neighbours, and those who watch the member and want to know more than that."""
         found = self._neighbours(member)
-        found.update({each: None for each in self.watchers.get(member.key, ()) if each.distant})
+        found.update({each: None for each in self.watching.of(member.key) if each.distant})
         return found
 
     def _neighbours(self, member: Member) -> dict[Member, None]:
@@ -484,6 +475,8 @@ class Delivery:
         room.remove(member)
         if not room.members and not room.house:
             self.rooms.pop(room.key, None)
+            self.history_size -= room.history.size
+            self.listed -= room.listed
 
 
 def _goes_with(event: Event, first: Said) -> TypeGuard[Said]:

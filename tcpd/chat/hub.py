@@ -30,7 +30,7 @@ from tcpd.chat.outbox import Outbox
 from tcpd.chat.past import Past
 from tcpd.chat.refused import Code, Refused
 from tcpd.chat.room import Room, Topic
-from tcpd.chat.settings import AWAY_BYTES, REAL_NAME_BYTES, REASON_BYTES, ChatSettings
+from tcpd.chat.settings import ALWAYS, AWAY_BYTES, REAL_NAME_BYTES, REASON_BYTES, ChatSettings
 from tcpd.chat.speaking import Speaking
 from tcpd.chat.split import carried, cut, is_longer
 from tcpd.events import (
@@ -142,6 +142,11 @@ class Hub(Moderating, Speaking):
         return self._state.server_operators
 
     @property
+    def history_size(self) -> int:
+        """What the messages that are kept of all rooms take, in bytes: an estimate."""
+        return self._state.history_size
+
+    @property
     def past(self) -> Past:
         """Who was here."""
         return self._state.past
@@ -183,7 +188,7 @@ class Hub(Moderating, Speaking):
         self._state.members[id] = member
         self.most_members = max(self.most_members, len(self._state.members))
         self.counters.entered += 1
-        self._state.come(member)
+        self._state.watching.come(member)
         return member
 
     def free_nick(self, nick: str, member: Member | None = None) -> str | Refused:
@@ -304,23 +309,20 @@ class Hub(Moderating, Speaking):
 
     def watch(self, member: Member, nick: str) -> Refused | None:
         """Be told when somebody comes who has a nickname, and when they go."""
-        key = fold(nick)
-        if member.watched is None:
-            member.watched = {}
-        if key not in member.watched:
-            most = self.settings.watched
-            if len(member.watched) >= most:
-                return Refused(Code.TOO_MANY_WATCHED, f"you watch {most} people already")
-            member.watched[key] = nick
-            self._state.watchers.setdefault(key, {})[member] = None
+        watched = member.watched or {}
+        if fold(nick) in watched:
+            return None
+        settings = self.settings
+        if len(watched) >= settings.watched:
+            return Refused(Code.TOO_MANY_WATCHED, f"you watch {settings.watched} people already")
+        if self._state.watching.count >= settings.watched_in_all and len(watched) >= ALWAYS:
+            return Refused(Code.TOO_MANY_WATCHED, "too many people are watched here")
+        self._state.watching.add(member, nick)
         return None
 
     def unwatch(self, member: Member, nick: str) -> None:
         """Be told no more of a nickname."""
-        key = fold(nick)
-        if member.watched is not None:
-            member.watched.pop(key, None)
-        self._state.unwatch(member, key)
+        self._state.watching.remove(member, nick)
 
     def drop(self, member: Member) -> None:
         """Put out a member whose outbox is full. Doors call it when an answer does not fit."""

@@ -12,7 +12,7 @@ from tcpd.chat.member import Member
 from tcpd.chat.names import NICK_CHARACTERS, BadName, fold, nickname, room_name
 from tcpd.chat.refused import Code, Refused
 from tcpd.chat.room import Rank, Room
-from tcpd.chat.settings import KEY_BYTES, REASON_BYTES, TOPIC_BYTES
+from tcpd.chat.settings import ALWAYS, KEY_BYTES, REASON_BYTES, TOPIC_BYTES
 from tcpd.chat.split import carried, cut, is_longer
 from tcpd.events import (
     LISTS,
@@ -107,9 +107,9 @@ class Moderating(Accepting):
         """
         refused = self._change_one(member, name, Change(False, Mode.BAN, nick))
         if refused is not None and refused.code is Code.BAD_ARGUMENT:
-            room = self._own_room(member, name)
-            assert isinstance(room, Room)
-            return _not_listed(Change(False, Mode.BAN, nick), room)
+            room = self._operated_room(member, name)
+            if isinstance(room, Room):
+                return _not_listed(Change(False, Mode.BAN, nick), room)
         return refused
 
     def kick(self, member: Member, name: str, nick: str, reason: str = "") -> Refused | None:
@@ -233,10 +233,14 @@ class Moderating(Accepting):
         if is_listed:
             return None if change.network is None else replace(change, argument=mask.text)
         size = len(listed) + sum(1 if each.adding else -1 for each in before if each.mode is mode)
-        if size >= self._state.settings.bans_per_room:
+        settings = self._state.settings
+        if size >= settings.bans_per_room:
             return Refused(
                 Code.LIST_FULL, f"{room.name} has {size} {_LISTED[mode]}, take away one first"
             )
+        more = sum(1 if each.adding else -1 for each in before if each.mode in LISTS)
+        if self._state.listed + more >= settings.bans_in_all and room.listed + more >= ALWAYS:
+            return Refused(Code.LIST_FULL, "there are too many bans in all rooms together")
         return replace(change, argument=mask.text)
 
 

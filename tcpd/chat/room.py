@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import ipaddress
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
+from tcpd.chat.history import History
 from tcpd.chat.hosts import Network
 from tcpd.chat.masks import Mask
 from tcpd.chat.names import fold
-from tcpd.events import LISTS, Change, Mode, Said, Who
+from tcpd.events import LISTS, Change, Mode, Who
 
 if TYPE_CHECKING:
     from tcpd.chat.member import Member
@@ -146,7 +146,7 @@ class Room:
         self.modes = Modes()
         self.lists: dict[Mode, dict[str, Listed]] = {mode: {} for mode in LISTS}
         self.invited: dict[str, None] = {}
-        self.history: deque[Said] = deque(maxlen=kept)
+        self.history = History(kept)
         self._verdicts: dict[Who, tuple[bool, bool]] = {}
 
     @property
@@ -158,6 +158,11 @@ class Room:
     def bans(self) -> dict[str, Listed]:
         """Who is kept out, by folded mask."""
         return self.lists[Mode.BAN]
+
+    @property
+    def listed(self) -> int:
+        """How many entries its lists have together."""
+        return sum(map(len, self.lists.values()))
 
     def has(self, mode: Mode) -> bool:
         """Whether a mode without argument is set."""

@@ -18,6 +18,10 @@ KEY_BYTES = 32
 REAL_NAME_BYTES = 150
 AWAY_BYTES = 200
 
+#: So many entries a room's lists may have, and nicknames a member may watch, however many there are
+#: in all: who has made so many that the bounds in all are reached takes away nobody's first ones.
+ALWAYS = 10
+
 _LOBBY: Type[str] = Type("room name, or nothing", lambda text: room_name(text) if text else "", str)
 
 
@@ -58,6 +62,17 @@ class ChatSettings:
         "How many of a room's last messages are kept, in memory, while the room exists. "
         "For rooms opened from now on.",
     )
+    history_bytes: int = option(
+        SIZE,
+        128 * 1024,
+        "What the messages that are kept of a room may take in memory; the oldest are dropped. "
+        "Each counts some 400 bytes besides its text.",
+    )
+    history_in_all: int = option(
+        SIZE,
+        64 * 1024 * 1024,
+        "The same for all rooms together; the oldest of all are dropped.",
+    )
     max_members: int = option(
         whole_number(1, 1_000_000),
         10_000,
@@ -78,6 +93,12 @@ class ChatSettings:
         100,
         "How many bans a room may have; of exemptions and invitations by mask as many each.",
     )
+    bans_in_all: int = option(
+        whole_number(0, 10_000_000),
+        20_000,
+        "How many of these there may be in all rooms together. A room that has fewer than "
+        f"{ALWAYS} may always have another.",
+    )
     hosts: str = option(
         choice("hidden", "address"),
         "hidden",
@@ -89,4 +110,10 @@ class ChatSettings:
         whole_number(0, 10_000),
         100,
         "How many nicknames one member may watch come and go.",
+    )
+    watched_in_all: int = option(
+        whole_number(0, 100_000_000),
+        100_000,
+        "How many all members together may watch. Who watches fewer than "
+        f"{ALWAYS} may always watch another.",
     )

@@ -108,6 +108,7 @@ def figures(daemon: Daemon) -> Figures:
         chat=parts.hub.counters,
         members=parts.hub.member_count,
         rooms=parts.hub.room_count,
+        history=parts.hub.history_size,
         daemon=parts.counters,
         followers=len(daemon.events),
         events_dropped=daemon.events.dropped,

@@ -67,9 +67,11 @@ class ChatCounters:
     :ivar deliveries: events put into somebody's outbox: one message to a room of ten makes up to
         ten.
     :ivar dropped: people put out because they did not read what was sent.
+    :ivar forgotten: by bound, ``room`` or ``all``, messages of rooms that were dropped from memory
+        for their size.
     """
 
-    __slots__ = ("deliveries", "dropped", "entered", "messages", "private_messages")
+    __slots__ = ("deliveries", "dropped", "entered", "forgotten", "messages", "private_messages")
 
     def __init__(self) -> None:
         self.entered = 0
@@ -77,6 +79,7 @@ class ChatCounters:
         self.private_messages = 0
         self.deliveries = 0
         self.dropped = 0
+        self.forgotten = {"room": 0, "all": 0}
 
 
 class DaemonCounters:

@@ -51,6 +51,7 @@ class Figures:
     :ivar chat: the rooms' counters.
     :ivar members: people in chat now.
     :ivar rooms: rooms now.
+    :ivar history: what the messages that are kept of all rooms take, in bytes.
     :ivar daemon: the daemon's own counters.
     :ivar followers: those who follow events now.
     :ivar events_dropped: how many events followers have missed.
@@ -69,6 +70,7 @@ class Figures:
     chat: ChatCounters
     members: int
     rooms: int
+    history: int
     daemon: DaemonCounters
     followers: int
     events_dropped: int

@@ -255,6 +255,21 @@ METRICS = (
         _single(lambda figures: figures.chat.dropped),
     ),
     Metric(
+        "tcpd_chat_history_bytes",
+        "gauge",
+        "What the messages that are kept of all rooms take in memory, in bytes: an estimate.",
+        (),
+        _single(lambda figures: figures.history),
+    ),
+    Metric(
+        "tcpd_chat_history_dropped_total",
+        "counter",
+        "Messages of rooms dropped from memory for their size, by the bound that was reached: "
+        "history_bytes (room) or history_in_all (all).",
+        ("bound",),
+        lambda figures: [((bound,), count) for bound, count in figures.chat.forgotten.items()],
+    ),
+    Metric(
         "tcpd_listeners_open",
         "gauge",
         "Listeners that are open now, those for datagrams included.",

@@ -9,6 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from tcpd.chat.history import size_of
 from tcpd.chat.member import Member
 from tcpd.chat.names import fold
 from tcpd.chat.refused import Refused
@@ -39,6 +40,8 @@ BOUNDS = {
     "rooms_per_member": 2,
     "bans_per_room": 2,
     "history_kept": 3,
+    "history_bytes": 1500,
+    "history_in_all": 2500,
     "outbox": 16384,
 }
 
@@ -274,10 +277,11 @@ class HubMachine(RuleBasedStateMachine):
 
     @invariant()
     def those_who_watch_are_known_from_both_sides(self) -> None:
-        watchers = self.hub._state.watchers
+        watchers = self.hub._state.watching.by_nick
         from_members = {(key, member) for member in self.here for key in member.watched or ()}
         assert {(key, each) for key, them in watchers.items() for each in them} == from_members
         assert all(watchers.values()), "nobody is kept for nothing"
+        assert self.hub._state.watching.count == len(from_members)
         for member in self.here:
             assert len(member.watched or ()) <= BOUNDS["watched"]
 
@@ -285,6 +289,12 @@ class HubMachine(RuleBasedStateMachine):
     def counts_are_right(self) -> None:
         assert self.hub.invisible_count == sum(each.invisible for each in self.here)
         assert self.hub.operator_count == sum(each.server_operator for each in self.here)
+        rooms = list(self.hub.rooms)
+        assert self.hub._state.listed == sum(room.listed for room in rooms)
+        assert self.hub.history_size == sum(room.history.size for room in rooms)
+        assert self.hub.history_size <= BOUNDS["history_in_all"]
+        for room in rooms:
+            assert room.history.size == sum(map(size_of, room.history)) <= BOUNDS["history_bytes"]
 
     @invariant()
     def all_see_the_same_order(self) -> None:

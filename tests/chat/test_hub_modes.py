@@ -259,6 +259,14 @@ def test_the_house_is_looked_after_by_operators_of_the_daemon() -> None:
 # --- lists ---
 
 
+def test_what_is_no_mask_is_not_banned_from_the_house_either() -> None:
+    """The daemon's operators look after the house's rooms from outside."""
+    chat = Chat()
+    root = chat.enter("root")
+    chat.hub.set_server_operator(root, True)
+    assert code(chat.hub.unban(root, "#lobby", "a b")) is Code.NOT_LISTED
+
+
 def test_exempt_from_bans() -> None:
     """Modern IRC: 'they will not be blocked from joining due to the ban mode'."""
     chat, ann, _ = opened()
@@ -393,6 +401,23 @@ def test_lists_are_bounded(mode: str) -> None:
     assert set_modes(chat, ann, "#tea", f"-{mode} x", f"+{mode} z") == [], "there is place again"
     assert list(tea(chat).lists[Mode(mode)]) == ["y!*@*", "z!*@*"]
     assert set_modes(chat, ann, "#tea", f"-{mode} x") == [Code.NOT_LISTED]
+
+
+def test_lists_of_all_rooms_are_bounded_together() -> None:
+    """bans_in_all: 'A room that has fewer than 10 may always have another.'"""
+    chat = Chat(bans_in_all=15)
+    ann = chat.enter("ann", "#a", "#b")
+    assert set_modes(chat, ann, "#a", *(f"+{'beI'[n % 3]} a{n}" for n in range(15))) == []
+    assert set_modes(chat, ann, "#a", "+e more") == [Code.LIST_FULL]
+    assert set_modes(chat, ann, "#b", *(f"+b b{n}" for n in range(9))) == []
+    assert set_modes(chat, ann, "#b", "+b one", "+b two") == [Code.LIST_FULL]
+    assert set_modes(chat, ann, "#b", "+b one") == [], "it is there already"
+    assert set_modes(chat, ann, "#b", "-b b1", "+b two", "+b three") == [Code.LIST_FULL]
+    assert set_modes(chat, ann, "#a", *(f"-b a{n}" for n in range(0, 15, 3))) == []
+    assert chat.hub._state.listed == 10 + 10
+    for room in ("#a", "#b"):
+        chat.hub.part(ann, room)
+    assert chat.hub._state.listed == 0
 
 
 @given(st.text(max_size=30))
@@ -636,6 +661,24 @@ def test_watching() -> None:
     assert chat.doors[ann].presence == ["+bob", "-Bob", "+rob", "-rob"]
 
 
+def test_what_all_watch_is_bounded_together() -> None:
+    """watched_in_all: 'Who watches fewer than 10 may always watch another.'"""
+    chat = Chat(watched_in_all=15)
+    ann, bob = chat.enter("ann"), chat.enter("bob")
+    for number in range(15):
+        assert chat.hub.watch(ann, f"a{number}") is None
+    assert code(chat.hub.watch(ann, "more")) is Code.TOO_MANY_WATCHED
+    assert chat.hub.watch(ann, "A1") is None, "it is watched already"
+    for number in range(10):
+        assert chat.hub.watch(bob, f"b{number}") is None
+    assert code(chat.hub.watch(bob, "more")) is Code.TOO_MANY_WATCHED
+    chat.hub.leave(ann)
+    assert chat.hub.watch(bob, "more") is None
+    chat.hub.unwatch(bob, "MORE")
+    chat.hub.unwatch(bob, "nobody")
+    assert chat.hub._state.watching.count == 10
+
+
 def test_who_leaves_watches_nobody() -> None:
     chat = Chat()
     ann = chat.enter("ann")
@@ -643,7 +686,7 @@ def test_who_leaves_watches_nobody() -> None:
     chat.hub.leave(ann)
     chat.enter("bob")
     assert chat.doors[ann].presence == []
-    assert chat.hub._state.watchers == {}
+    assert chat.hub._state.watching.by_nick == {}
 
 
 def test_those_who_watch_from_afar_are_told_more_if_they_want() -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tcpd.chat.settings import ChatSettings
+from tcpd.config.fields import options_of
 from tcpd.policy.reasons import End, Refusal
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "howto" / "limits.rst"
@@ -22,3 +24,18 @@ def test_each_refusal_has_its_row(refusal: Refusal) -> None:
 @pytest.mark.parametrize("end", End)
 def test_each_end_is_told(end: End) -> None:
     assert f"``{end}``" in PAGE.read_text("utf-8").partition("Connections that are ended")[2]
+
+
+def test_what_chat_remembers_is_named_with_its_keys() -> None:
+    """Each bound of ``[chat]`` on what a client can have remembered, with its default."""
+    text = PAGE.read_text("utf-8").partition("What it takes of memory")[2]
+    names = {item.name for item in options_of(ChatSettings)}
+    bounds = {name for name in names if name.endswith(("_in_all", "_kept", "_bytes"))}
+    bounds |= {"bans_per_room", "rooms_per_member", "watched", "max_rooms", "max_members", "outbox"}
+    assert bounds <= names
+    for name in bounds:
+        assert f"``{name}``" in text, name
+    defaults = ChatSettings()
+    assert f"{defaults.bans_in_all:,} entries" in text
+    assert f"{defaults.watched_in_all:,} entries" in text
+    assert f"{defaults.history_in_all >> 20} MiB" in text

@@ -472,6 +472,39 @@ def test_a_flood_of_telnet_commands_is_bounded(
         assert received <= sent + 10_000
 
 
+def test_rooms_full_of_words_and_masks_stay_within_their_bounds(
+    start: Callable[..., Daemon],
+) -> None:
+    """Messages of several lines took 3.4 MB a room, and lists of masks 1 MB, before there were
+    bounds in bytes and in all."""
+    more = (
+        "join_rate = none\nrate = none\n"
+        "[chat]\nhistory_bytes = 64KiB\nhistory_in_all = 512KiB\nbans_in_all = 1000\n"
+    )
+    daemon = start(config("", "irc", more=more), OURS)
+    with daemon.connect("irc") as client:
+        client.sendall(b"CAP REQ :batch draft/multiline\nNICK ann\nUSER ann 0 * :a\nCAP END\n")
+        receive_until(client, b"MOTD File is missing\r\n")
+        client.sendall(b"".join(b"JOIN #room%d\n" % room for room in range(20)) + b"PING 1\n")
+        receive_until(client, b"PONG test.example :1\r\n")
+        before = resident(daemon)
+        for room in range(20):
+            line = b"@batch=1 PRIVMSG #room%d :%s\n" % (room, b"x" * 160)
+            said = b"BATCH +1 draft/multiline #room%d\n" % room + line * 24 + b"BATCH -1\n"
+            client.sendall(said * 100)
+            for number in range(100):
+                mask = b"%d%s" % (number, b"?a*" * 45)
+                client.sendall(b"MODE #room%d +beI %s %s %s\n" % (room, mask, mask, mask))
+            client.sendall(b"PING 2\n")
+            receive_until(client, b"PONG test.example :2\r\n")
+        assert resident(daemon) - before < 16 * MEBIBYTE
+        assert 0 < samples(daemon, "tcpd_chat_history_bytes") <= 512 * 1024
+        assert samples(daemon, "tcpd_chat_history_dropped_total", bound="room") > 0
+        assert samples(daemon, "tcpd_chat_history_dropped_total", bound="all") > 0
+        client.sendall(b"MODE #room1 +b again\nPING 3\n")
+        assert b" 478 " in receive_until(client, b"PONG test.example :3\r\n")
+
+
 def test_half_closes_hold_nothing(start: Callable[[str], Daemon]) -> None:
     """A client that closes its sending side, and then neither reads nor closes, has no descriptor
     of the daemon's; in chargen, which goes on, for as long as ``stalled`` says."""

@@ -43,6 +43,7 @@ def figures(**services: ServiceCounters) -> Figures:
         chat=ChatCounters(),
         members=3,
         rooms=2,
+        history=1234,
         daemon=DaemonCounters(),
         followers=1,
         events_dropped=9,
