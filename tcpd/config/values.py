@@ -254,6 +254,19 @@ def at_least(kind: Type[T], low: T) -> Type[T]:
     return Type(f"{kind.name}, at least {kind.show(low)}", parse, kind.show)
 
 
+def between(kind: Type[T], low: T, high: T) -> Type[T]:
+    """The same type, with values under ``low`` and over ``high`` refused."""
+    least = at_least(kind, low)
+
+    def parse(text: str) -> T:
+        value = least.parse(text)
+        if value > high:  # type: ignore[operator]
+            raise ValueError(f"{text!r} is too much; {kind.show(high)} is the most")
+        return value
+
+    return Type(f"{kind.name} from {kind.show(low)} to {kind.show(high)}", parse, kind.show)
+
+
 def choice(*words: str) -> Type[str]:
     """One of a few words."""
 

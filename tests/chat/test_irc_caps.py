@@ -122,9 +122,8 @@ def test_what_clients_of_version_302_are_told() -> None:
     assert all(line.startswith(":chat.example.net CAP * LS * :") for line in told[:-1])
     assert told[-1].startswith(":chat.example.net CAP * LS :")
     words = [word for line in told for word in names(line)]
-    assert words == [
-        f"{name}={value}" if value else name for name, value in caps.CAPABILITIES.items()
-    ]
+    values = {**caps.CAPABILITIES, "draft/multiline": "max-bytes=4096,max-lines=32"}
+    assert words == [f"{name}={value}" if value else name for name, value in values.items()]
 
 
 def test_a_long_list_is_cut() -> None:
@@ -256,6 +255,46 @@ def test_a_policy_that_a_reload_changes_is_told() -> None:
     assert told(0.0) == [[], [f"{new}duration=0"], [], []]
     assert told(0.0) == [[], [], [], []]
     assert told(None) == [[], [], [], []]
+
+
+def test_limits_that_a_reload_changes_are_told() -> None:
+    """multiline: 'max-bytes' and 'max-lines' are the value of the capability; cap-notify: "the
+    server MUST notify the client about all new capabilities and about existing capabilities that
+    are no longer available", "Servers MUST cancel any capability-specific behavior"."""
+    house = House()
+    ann = house.irc_client("ann", "batch", "draft/multiline")
+    old = house.irc_client("old")
+    old.send("CAP REQ :cap-notify batch draft/multiline")
+    bob = house.irc_client("bob")
+    bob.send("CAP REQ :batch draft/multiline")
+    assert "draft/multiline=max-bytes=4096,max-lines=32" in " ".join(ann.send("CAP LS 302"))
+
+    def told(**changes: int) -> list[list[str]]:
+        house.irc.reconfigure(replace(house.irc.settings, **changes))
+        return [client.lines() for client in (ann, old, bob)]
+
+    def cap(nick: str, words: str) -> list[str]:
+        return [f":chat.example.net CAP {nick} {words}"]
+
+    new = "NEW :draft/multiline=max-bytes=8192,max-lines=2"
+    assert told(multiline_bytes=8192, multiline_lines=2) == [cap("ann", new), [], []]
+    assert told(ping=60) == [[], [], []]
+    line = "@batch=1 PRIVMSG ann :x"
+    three = ("BATCH +1 draft/multiline ann", line, line, line, "BATCH -1")
+    assert "MULTILINE_MAX_LINES 2 " in ann.send(*three)[0]
+    ann.send(*three[:2])
+    gone = "DEL :draft/multiline"
+    assert told(multiline_lines=0) == [cap("ann", gone), cap("old", gone), []]
+    assert "MULTILINE_MAX_LINES 0 " in ann.send(line)[0]
+    assert ann.send("BATCH -1") == []
+    for client in (ann, old, bob):
+        assert client.numerics("BATCH +1 draft/multiline ann") == ["421"]
+        assert "draft/multiline" not in client.send("CAP LIST")[0]
+        assert " NAK " in client.send("CAP REQ draft/multiline")[0]
+        assert "draft/multiline" not in client.send("CAP LS")[0]
+    new = "NEW :draft/multiline"
+    value = "=max-bytes=8192,max-lines=9"
+    assert told(multiline_lines=9) == [cap("ann", new + value), cap("old", new), []]
 
 
 def test_where_there_is_no_policy() -> None:

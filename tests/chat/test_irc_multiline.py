@@ -6,13 +6,15 @@ import pytest
 from chat.ircing import Client, House, command, plain
 from chat.test_irc_talking import SERVER, tags
 
-from tcpd.chat.irc import caps
 from tcpd.chat.irc.commands.multiline import MOST_SECONDS
+from tcpd.chat.irc.settings import IrcSettings
 
 BASE = ("message-tags", "batch", "echo-message", "server-time", "labeled-response")
 ALL = (*BASE, "draft/multiline")
 
 OPEN = "BATCH +1 draft/multiline #c"
+
+LINES, BYTES = IrcSettings().multiline_lines, IrcSettings().multiline_bytes
 
 
 def people(house: House) -> tuple[Client, Client, Client]:
@@ -143,7 +145,7 @@ LINE = "@batch=1 PRIVMSG #c hi"
         ([OPEN, LINE, "BATCH -2"], "MULTILINE_INVALID"),
         ([OPEN, "BATCH -1"], "MULTILINE_INVALID"),
         ([OPEN, "@batch=1 PRIVMSG #c :", "@batch=1 PRIVMSG #c :", "BATCH -1"], "MULTILINE_INVALID"),
-        ([OPEN, *[LINE] * (caps.MULTILINE_LINES + 3)], "MULTILINE_MAX_LINES 24"),
+        ([OPEN, *[LINE] * (LINES + 3)], "MULTILINE_MAX_LINES 32"),
         ([OPEN, *["@batch=1 PRIVMSG #c " + "x" * 420] * 12], "MULTILINE_MAX_BYTES 4096"),
         (["BATCH +1 nosuch #c"], "MULTILINE_INVALID"),
         (["BATCH +1 draft/multiline"], "MULTILINE_INVALID"),
@@ -174,10 +176,10 @@ def test_what_is_wrong_is_told_once_and_nothing_is_said(lines: list[str], code: 
 
 def test_the_limits_are_reached() -> None:
     ann, bob, _ = people(House())
-    ann.send(OPEN, *[LINE] * caps.MULTILINE_LINES, "BATCH -1")
-    assert len(bob.lines()) == caps.MULTILINE_LINES + 2
+    ann.send(OPEN, *[LINE] * LINES, "BATCH -1")
+    assert len(bob.lines()) == LINES + 2
     # each line feed counts one byte
-    size = caps.MULTILINE_BYTES // 16 - 1
+    size = BYTES // 16 - 1
     lines = [f"@batch=1 PRIVMSG #c {'x' * size}"] * 15
     most = [*lines, f"@batch=1 PRIVMSG #c {'x' * (size + 1)}"]
     ann.send(OPEN, *most, "BATCH -1")

@@ -15,6 +15,7 @@ from tcpd.chat.irc.commands.table import COMMANDS
 from tcpd.chat.irc.labels import LABEL_BYTES
 from tcpd.chat.irc.passwords import AT_ONCE, WAITING
 from tcpd.chat.irc.registration import MOST_LINES
+from tcpd.chat.irc.settings import IrcSettings
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "irc.rst").read_text(encoding="utf-8")
 
@@ -28,7 +29,7 @@ def test_commands_are_described(name: str) -> None:
 
 @pytest.mark.parametrize("name", [*caps.CAPABILITIES, caps.STS])
 def test_capabilities_are_described(name: str) -> None:
-    value = caps.CAPABILITIES.get(name)
+    value = House().irc.server.capabilities(None).get(name)
     word = f"{name}={value}" if value else name
     section = PAGE.partition("\nCapabilities\n---")[2].partition("\nNumerics\n---")[0]
     assert re.search(rf"^(``\S+``, )?``{re.escape(word)}``", section, re.MULTILINE)
@@ -58,7 +59,7 @@ def test_no_capability_is_described_that_there_is_not() -> None:
     [
         f"lines before registration              {MOST_LINES};",
         f"a label                                {LABEL_BYTES} bytes",
-        f"{caps.MULTILINE_LINES} lines, {caps.MULTILINE_BYTES} bytes",
+        f"32 lines, {IrcSettings().multiline_bytes} bytes",
         f"{AT_ONCE}; {WAITING} wait",
         f"One batch may be open, for {MOST_SECONDS:.0f} seconds",
     ],

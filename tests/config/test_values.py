@@ -22,6 +22,8 @@ from tcpd.config.values import Rate, Type
         (values.DURATION, "0", 0.0),
         (values.SIZE, "64KiB", 65536),
         (values.SIZE, "512", 512),
+        (values.between(values.SIZE, 512, 4096), "512", 512),
+        (values.between(values.SIZE, 512, 4096), "4KiB", 4096),
         (values.SIZE, "3 MiB", 3 << 20),
         (values.BOOLEAN, "Yes", True),
         (values.BOOLEAN, "off", False),
@@ -68,6 +70,8 @@ def test_takes(kind: Type[Any], text: str, value: object) -> None:
         (values.whole_number(1, 9), "\u0663", "from 1 to 9"),
         (values.whole_number(1, 9), "9" * 5000, "from 1 to 9"),
         (values.at_least(values.SIZE, 1024), "1", "1KiB is the least"),
+        (values.between(values.SIZE, 512, 4096), "511", "too little; 512B is the least"),
+        (values.between(values.SIZE, 512, 4096), "5KiB", "too much; 4KiB is the most"),
         (values.choice("a", "b"), "c", "none of: a, b"),
     ],
 )

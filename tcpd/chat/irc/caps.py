@@ -32,14 +32,11 @@ CHANNEL_RENAME = "draft/channel-rename"
 RELAYMSG = "draft/relaymsg"
 STS = "sts"
 
-#: The most bytes that the lines of a draft/multiline batch may have together, and the most lines.
-MULTILINE_BYTES = 4096
-MULTILINE_LINES = 24
-
 #: What must be in the name that draft/relaymsg speaks in, and in no nickname.
 RELAY_SEPARATOR = "/"
 
-#: By name, in the order in which they are listed; with their values, for clients of version 302.
+#: By name, in the order in which they are listed; with their values, for clients of version 302. A
+#: server fills in what its settings say (:meth:`tcpd.chat.irc.server.IrcServer.capabilities`).
 CAPABILITIES: Mapping[str, str] = {
     MESSAGE_TAGS: "",
     SERVER_TIME: "",
@@ -60,7 +57,7 @@ CAPABILITIES: Mapping[str, str] = {
     NO_IMPLICIT_NAMES_DRAFT: "",
     EXTENDED_ISUPPORT: "",
     PRE_AWAY: "",
-    MULTILINE: f"max-bytes={MULTILINE_BYTES},max-lines={MULTILINE_LINES}",
+    MULTILINE: "",
     MESSAGE_REDACTION: "",
     CHANNEL_RENAME: "",
     RELAYMSG: RELAY_SEPARATOR,

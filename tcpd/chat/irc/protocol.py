@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from zope.interface import implementer
 
 from tcpd.chat.edge import DoorFactory, DoorProtocol
 from tcpd.chat.hosts import Address
-from tcpd.chat.irc.commands.connection import tell_policy, tell_tokens
+from tcpd.chat.irc.commands.connection import tell_capabilities, tell_tokens
 from tcpd.chat.irc.isupport import changed
 from tcpd.chat.irc.message import write
 from tcpd.chat.irc.passwords import PasswordChecks, Run, at_once
@@ -117,11 +117,11 @@ class IrcProtocol(DoorProtocol):
         if isinstance(session, Session) and session.member is not None and not self._over:
             tell_tokens(session, words)
 
-    def tell_policy(self, before: float | None) -> None:
-        """Tell the client of another policy of strict transport security."""
+    def tell_capabilities(self, before: Mapping[bool | None, Mapping[str, str]]) -> None:
+        """Tell the client of capabilities that have changed."""
         session = self._session
         if isinstance(session, Session) and not self._over:
-            tell_policy(session, before)
+            tell_capabilities(session, before)
 
     def look(self) -> None:
         """Ask whether the client is there, or end the conversation if it has not answered."""
@@ -183,7 +183,7 @@ class IrcFactory(DoorFactory):
     def reconfigure(self, settings: IrcSettings) -> None:
         """See :class:`tcpd.interfaces.IReconfigurable`."""
         self.server.motd = _motd(settings.motd)
-        before, policy = self.server.tokens(), self.server.settings.sts
+        tokens, capabilities = self.server.tokens(), self._capabilities()
         self.settings = self.server.settings = settings
         self.websocket = WebSocketOptions(
             longest=LINE_BYTES,
@@ -191,12 +191,12 @@ class IrcFactory(DoorFactory):
             origins=settings.websocket_origins,
             ping=settings.websocket_ping,
         )
-        if news := changed(before, self.server.tokens()):
+        if news := changed(tokens, self.server.tokens()):
             for protocol in list(self.protocols):
                 protocol.tell_tokens(news)
-        if settings.sts != policy:
+        if capabilities != self._capabilities():
             for protocol in list(self.protocols):
-                protocol.tell_policy(policy)
+                protocol.tell_capabilities(capabilities)
         self.rate = settings.rate
         self.entry_timeout = settings.register_timeout
         self._look_later()
@@ -215,6 +215,10 @@ class IrcFactory(DoorFactory):
     def refusal(self, reason: Refusal) -> bytes:
         """See :class:`tcpd.interfaces.IRefusing`."""
         return write("ERROR", f"Closing Link: {reason.sentence}", colon=True)
+
+    def _capabilities(self) -> dict[bool | None, dict[str, str]]:
+        """By who asks, as :meth:`tcpd.chat.irc.server.IrcServer.capabilities` has it."""
+        return {secure: self.server.capabilities(secure) for secure in (None, False, True)}
 
     def _look_later(self) -> None:
         """See to it that it is looked who is silent, as long as the door is open."""

@@ -101,20 +101,17 @@ class IrcServer:
             question.
         """
         found = dict(caps.CAPABILITIES)
-        policy = self.policy(self.settings.sts, secure)
-        if policy:
-            found[caps.STS] = policy
+        settings = self.settings
+        if settings.multiline_lines:
+            most = f"max-bytes={settings.multiline_bytes},max-lines={settings.multiline_lines}"
+            found[caps.MULTILINE] = most
+        else:
+            del found[caps.MULTILINE]
+        if settings.sts is not None and secure is not None:
+            policy = sts.policy(settings.sts, secure, self.tls_port())
+            if policy:
+                found[caps.STS] = policy
         return found
-
-    def policy(self, duration: float | None, secure: bool | None) -> str:
-        """The value of ``sts``; empty for who is not to be told of it.
-
-        :param duration: see :attr:`tcpd.chat.irc.settings.IrcSettings.sts`.
-        :param secure: as for :meth:`capabilities`.
-        """
-        if duration is None or secure is None:
-            return ""
-        return sts.policy(duration, secure, self.tls_port())
 
     def tokens(self) -> dict[str, str]:
         """What RPL_ISUPPORT tells."""

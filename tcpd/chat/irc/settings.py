@@ -12,9 +12,12 @@ from tcpd.config.values import (
     DURATION,
     PATH,
     RATE,
+    SIZE,
     Rate,
     Type,
+    between,
     or_word,
+    whole_number,
 )
 from tcpd.net.websocket_settings import origins_option, ping_option
 from tcpd.policy.passwords import PasswordHash
@@ -142,6 +145,16 @@ class IrcSettings:
         "For how long clients that connected by TLS are to do so each time; those that did not are "
         "told the port of a listener of this service that has tls. 0 takes back what was said "
         "before; off says nothing. It holds for all that such a client finds on this host.",
+    )
+    multiline_bytes: int = option(
+        between(SIZE, 512, 64 * 1024),
+        4096,
+        "How many bytes a message of several lines may have (draft/multiline).",
+    )
+    multiline_lines: int = option(
+        whole_number(0, 1000),
+        32,
+        "How many lines one may have; 0 for no such messages.",
     )
     deny_tags: tuple[str, ...] = option(
         _TAGS,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from tcpd.chat.irc import caps, numerics, passwords
@@ -54,18 +54,31 @@ def _speaks_tls(session: Session) -> bool | None:
     return None if session.address is None else session.secure
 
 
-def tell_policy(session: Session, before: float | None) -> None:
-    """Tell a client that there is another policy of strict transport security now.
+def tell_capabilities(session: Session, before: Mapping[bool | None, Mapping[str, str]]) -> None:
+    """Tell a client of the capabilities, and the values, that a reload has changed.
 
-    "When enabled, the server MUST notify the client about all new capabilities". That it is there
-    no more is not told: "Servers MUST NOT send CAP DEL to disable this capability".
+    "When enabled, the server MUST notify the client about all new capabilities and about existing
+    capabilities that are no longer available." Those that are gone are switched off for all.
 
-    :param before: the setting as it was.
+    :param before: what there was, by the parameter of
+        :meth:`tcpd.chat.irc.server.IrcServer.capabilities`.
     """
-    server, secure = session.server, _speaks_tls(session)
-    policy = server.policy(server.settings.sts, secure)
-    if session.version_302 and policy and policy != server.policy(before, secure):
-        session.from_server("CAP", session.name, "NEW", f"{caps.STS}={policy}", colon=True)
+    secure = _speaks_tls(session)
+    now, then = session.server.capabilities(secure), before[secure]
+    # of sts, "Servers MUST NOT send CAP DEL to disable this capability"
+    gone = [name for name in then if name not in now and name != caps.STS]
+    if session.version_302:
+        words = [f"{name}={now[name]}" for name in now if now[name] and now[name] != then.get(name)]
+        new = [*words, *(name for name in now if not now[name] and name not in then)]
+    else:
+        # without values it has no use for the policy, nor for another value
+        new = [name for name in now if name not in then and name != caps.STS]
+    if caps.CAP_NOTIFY in session.caps:
+        for subcommand, names in (("DEL", gone), ("NEW", new)):
+            if names:
+                line = " ".join(names)
+                session.from_server("CAP", session.name, subcommand, line, colon=True)
+    session.enable(session.caps - set(gone))
 
 
 def _cap_list(session: Session, argument: str) -> None:
@@ -94,7 +107,7 @@ def _cap_room(session: Session, *words: str) -> int:
 def _cap_req(session: Session, argument: str) -> None:
     session.entry.negotiates(session)
     words = argument.split()
-    enabled = caps.requested(words, session.caps, caps.CAPABILITIES)
+    enabled = caps.requested(words, session.caps, session.server.capabilities(None))
     if enabled is None:
         session.from_server("CAP", session.name, "NAK", argument, colon=True)
         return

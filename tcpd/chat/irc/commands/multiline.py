@@ -110,19 +110,20 @@ def _add(session: Session, batch: Batch, line: Line) -> None:
     feed = bool(batch.lines) and not line.joined
     batch.size += len(line.text.encode()) + feed
     batch.lines.append(line)
-    if len(batch.lines) > caps.MULTILINE_LINES:
-        most = caps.MULTILINE_LINES
+    settings = session.server.settings
+    if len(batch.lines) > settings.multiline_lines:
+        most = settings.multiline_lines
         text = f"A message has at most {most} lines"
         _fail(session, batch, "MULTILINE_MAX_LINES", str(most), text=text)
-    elif batch.size > caps.MULTILINE_BYTES:
-        most = caps.MULTILINE_BYTES
+    elif batch.size > settings.multiline_bytes:
+        most = settings.multiline_bytes
         text = f"A message has at most {most} bytes"
         _fail(session, batch, "MULTILINE_MAX_BYTES", str(most), text=text)
 
 
 def _batch(session: Session, message: Message) -> None:
     label = message.tags.get("label")
-    if not session.caps >= caps.LINES:
+    if not session.caps >= caps.LINES and session.multiline is None:
         session.answer(label, partial(session.unknown, message))
         return
     first, kind, target = (*message.params, "", "", "")[:3]
