@@ -77,7 +77,8 @@ of Prometheus.
 The values of labels are words of the program and names from the ini files, never what a client
 sent. ``service`` is the NAME of ``[service:NAME]``, or what the daemon calls a service of its own,
 such as ``metrics``. What a service has counted outlives a reload, as long as the service is in the
-files. Reasons are the words that the log has, too.
+files. The page is written once a second at most: who asks more often gets the same. Reasons are the
+words that the log has, too.
 
 Beside these there are those that every Python program has which uses Prometheus's own library:
 ``process_cpu_seconds_total``, ``process_resident_memory_bytes``, ``process_virtual_memory_bytes``,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -10,9 +11,14 @@ import ssl
 import subprocess
 import sys
 import threading
+import time
+import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
+
+from tcpd.ctl.client import Control
 
 #: Seconds that anything here may take before it has failed.
 PATIENCE = 30.0
@@ -50,6 +56,7 @@ class Daemon:
             for block in re.findall(r"^listen =((?:\n[ \t]+.*)+)", config, re.M)
         )
         self.log: list[str] = []
+        self.metrics = ""  # the last text of :func:`metrics`
         self._more = threading.Condition()
         self.process = subprocess.Popen(
             [twistd, "-n", "--pidfile=", *reactor, "tcpd", "--config", "tcpd.ini"],
@@ -136,6 +143,13 @@ class Daemon:
             check=False,
         )
 
+    def counts(self, service: str) -> Mapping[str, Any]:
+        """What SERVICES of the control socket says of a service, as it is now."""
+        with Control([str(self.control)], PATIENCE) as control:
+            found = json.loads(" ".join(control.ask("SERVICES json").lines))["services"]
+        (service_,) = [each for each in found if each["name"] == service]
+        return service_
+
     def stop(self) -> int:
         """Send SIGTERM, wait for the end, and check the log."""
         if self.process.poll() is None:
@@ -148,6 +162,21 @@ class Daemon:
         assert "Traceback" not in log, log
         assert "Unhandled" not in log, log
         return status
+
+
+def metrics(daemon: Daemon) -> str:
+    """The metrics of a daemon as they are now. It writes them once a second at most, and a text
+    that was read before is no answer; each differs, for the page counts its own connections."""
+    url = f"http://127.0.0.1:{daemon.ports['metrics', '']}/metrics"
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        with urllib.request.urlopen(url, timeout=PATIENCE) as answer:
+            text: str = answer.read().decode()
+        if text != daemon.metrics:
+            daemon.metrics = text
+            return text
+        assert time.monotonic() < deadline, "the metrics stay as they are"
+        time.sleep(0.02)
 
 
 def resident(daemon: Daemon) -> int:

@@ -58,16 +58,17 @@ class _Kind:
 
     def __init__(self, daemon: Daemon) -> None:
         self._daemon = daemon
-        self._exposition = Exposition(lambda: figures(daemon))
 
     def make_factory(self, settings: object, context: Any) -> IProtocolFactory:
+        exposition = Exposition(lambda: figures(self._daemon), context.clock.seconds)
+
+        def metrics(accept: str) -> Answer:
+            return (200, *exposition.scrape(accept))
+
         return OperatorSite(
-            {"/metrics": self._metrics, "/healthz": self._health, "/readyz": self._readiness},
+            {"/metrics": metrics, "/healthz": self._health, "/readyz": self._readiness},
             context.clock,
         )
-
-    def _metrics(self, accept: str) -> Answer:
-        return (200, *self._exposition.scrape(accept))
 
     def _health(self, accept: str) -> Answer:
         return text(200, "ok")  # that it is said at all is what it says

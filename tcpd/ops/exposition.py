@@ -23,6 +23,8 @@ OPENMETRICS_TYPE = f"{OPENMETRICS}; version=1.0.0; charset=utf-8"
 #: What all others get.
 TEXT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
+_WRITERS: Mapping[str, Any] = {OPENMETRICS_TYPE: write_openmetrics, TEXT_TYPE: write_text}
+
 _FAMILIES: Mapping[str, Any] = {"counter": CounterMetricFamily, "gauge": GaugeMetricFamily}
 
 
@@ -45,13 +47,23 @@ class _Metrics(Collector):
             yield family
 
 
+#: Seconds that a text is good for. Writing it takes a millisecond and more.
+FRESH = 1.0
+
+
 class Exposition:
     """Reads the counters and writes them out, both in the thread that raises them.
 
+    A text is written once a second at most in each format: what is asked for more often is the
+    same.
+
     :param figures: what is to be read.
+    :param clock: seconds.
     """
 
-    def __init__(self, figures: Callable[[], Figures]) -> None:
+    def __init__(self, figures: Callable[[], Figures], clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._written: dict[str, tuple[float, bytes]] = {}
         self._registry = CollectorRegistry()
         self._registry.register(_Metrics(figures))
         self._registry.register(ProcessFigures())
@@ -64,9 +76,14 @@ class Exposition:
         :param accept: the scraper's Accept header; may be empty, or nonsense.
         :return: the content type and the text.
         """
-        if _accepts_openmetrics(accept):
-            return OPENMETRICS_TYPE, write_openmetrics(self._registry)
-        return TEXT_TYPE, write_text(self._registry)
+        form = OPENMETRICS_TYPE if _accepts_openmetrics(accept) else TEXT_TYPE
+        now = self._clock()
+        written = self._written.get(form)
+        if written is not None and now - written[0] < FRESH:
+            return form, written[1]
+        text: bytes = _WRITERS[form](self._registry)
+        self._written[form] = (now, text)
+        return form, text
 
 
 def _accepts_openmetrics(accept: str) -> bool:

@@ -1,17 +1,22 @@
 """The small web site of the daemon's operator: metrics and health, on twisted.web.
 
-Everything is answered at once, in the reactor's thread, which is the one that counts. Whoever is
-served gets bounded resources: a request has :data:`REQUEST_SECONDS` to come, however slowly its
-bytes drop in, 16 KiB of headers (twisted.web's own bound), and its body is thrown away unread.
+Requests are answered in the reactor's thread, which counts what they ask for. A client gets bounded
+resources: a request has :data:`REQUEST_SECONDS` to arrive, however slowly its bytes drop in, 16 KiB
+of headers (twisted.web's bound), and :data:`BODY_BYTES` of a body, which is thrown away unread.
+
+:data:`AT_ONCE` requests of all connections together are answered in a turn of the reactor. A
+connection has one of them at most, and the next when that answer is written: pipelined requests
+hold up nobody.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from io import BytesIO
 from typing import Any
 
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.web.http import HTTPChannel
 from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
@@ -19,6 +24,14 @@ from twisted.web.server import Request, Site
 #: Seconds that a request may take to come, counted from the connection or the answer before.
 #: Longer than a scraper usually waits between two scrapes, so that it may keep its connection.
 REQUEST_SECONDS = 75.0
+
+#: Bytes that the body of a request may have. No page wants one.
+BODY_BYTES = 64 * 1024
+
+#: Requests that are answered in a turn of the reactor. One takes a quarter of a millisecond.
+AT_ONCE = 4
+
+_TOO_LARGE = b"HTTP/1.1 413 Content Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
 Answer = tuple[int, str, bytes]
 """Status, content type, body."""
@@ -36,10 +49,48 @@ def text(status: int, body: str) -> Answer:
 
 class _Channel(HTTPChannel):
     """One connection. Its timer runs from request to request: more bytes do not put it off, as
-    they do for a file that is uploaded."""
+    they do for a file that is uploaded.
+
+    twisted.web itself keeps later requests back while one is not answered, and stops reading when
+    more than 16 KiB of them wait.
+    """
+
+    site: OperatorSite
+    _full = False
+    _over = False
+    _next: _Request | None = None
 
     def resetTimeout(self) -> None:
         pass
+
+    def dataReceived(self, data: bytes) -> None:
+        if not self._over:
+            super().dataReceived(data)
+
+    def pauseProducing(self) -> None:
+        self._full = True
+        super().pauseProducing()
+
+    def resumeProducing(self) -> None:
+        self._full = False
+        super().resumeProducing()
+        request, self._next = self._next, None
+        if request is not None:
+            self.site.answer(request)
+
+    def answer(self, request: _Request) -> None:
+        """Have a request answered in its turn, and not before the answers before are written."""
+        if self._full:
+            self._next = request
+        elif not self._over:
+            self.site.answer(request)
+
+    def refuse_body(self) -> None:
+        """Close without reading on: more came than a body may have."""
+        if not self._over:
+            self._over = True
+            self.write(_TOO_LARGE)
+            self.loseConnection()
 
     def timeoutConnection(self) -> None:
         # the connection layer bounds the close; and there is nothing to tell
@@ -49,16 +100,28 @@ class _Channel(HTTPChannel):
 class _Request(Request):
     """A request whose body, if it has one, goes nowhere."""
 
+    channel: Any
+    _body_left = BODY_BYTES
+
     def gotLength(self, length: int | None) -> None:
         self.content = BytesIO()
+        if length is not None and length > BODY_BYTES:
+            self.channel.refuse_body()
 
     def handleContentChunk(self, data: bytes) -> None:
-        pass
+        self._body_left -= len(data)
+        if self._body_left < 0:
+            self.channel.refuse_body()
 
     def process(self) -> None:
         if self.path == b"*":
             self.path = b"/*"  # or twisted.web would answer by itself, and tell its version
-        super().process()
+        self.channel.answer(self)
+
+    def process_now(self) -> None:
+        """Answer, unless the connection is gone meanwhile."""
+        if self.channel is not None:
+            super().process()
 
 
 class _Pages(Resource):
@@ -104,6 +167,23 @@ class OperatorSite(Site):
         super().__init__(
             _Pages(pages), requestFactory=_Request, timeout=REQUEST_SECONDS, reactor=clock
         )
+        self._clock = clock
+        self._waiting: deque[_Request] = deque()
+        self._turn: IDelayedCall | None = None
+
+    def answer(self, request: _Request) -> None:
+        """Answer a request in one of the next turns, in the order of this call. Called by its
+        connection, which waits for the answer."""
+        self._waiting.append(request)
+        if self._turn is None:
+            self._turn = self._clock.callLater(0, self._answer)
+
+    def _answer(self) -> None:
+        self._turn = None
+        for _ in range(min(AT_ONCE, len(self._waiting))):
+            self._waiting.popleft().process_now()
+        if self._waiting and self._turn is None:
+            self._turn = self._clock.callLater(0, self._answer)
 
     def startFactory(self) -> None:
         """No access log of its own, and so no clock for one."""

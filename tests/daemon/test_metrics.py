@@ -28,6 +28,7 @@ def ask(house: House, path: str, method: str = "GET") -> str:
     """Ask the site for a page; the connection is closed behind it."""
     conduit, transport = house.connect(9)
     conduit.dataReceived(f"{method} {path} HTTP/1.1\r\nConnection: close\r\n\r\n".encode())
+    house.reactor.advance(0)
     assert transport.disconnecting
     conduit.connectionLost(Failure(ConnectionDone()))
     return transport.value().decode()

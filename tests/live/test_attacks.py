@@ -17,7 +17,6 @@ import ssl
 import struct
 import sys
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from ipaddress import ip_address
 from pathlib import Path
@@ -29,6 +28,7 @@ from running import (
     Daemon,
     client_context,
     descriptors,
+    metrics,
     receive_all,
     receive_until,
     resident,
@@ -68,12 +68,9 @@ def config(policy: str, *kinds: str, more: str = "") -> str:
 
 def samples(daemon: Daemon, name: str, **labels: str) -> float:
     """A count, as the daemon tells it now."""
-    url = f"http://127.0.0.1:{daemon.ports['metrics', '']}/metrics"
-    with urllib.request.urlopen(url, timeout=PATIENCE) as answer:
-        text = answer.read().decode()
     return sum(
         sample.value
-        for family in text_string_to_metric_families(text)
+        for family in text_string_to_metric_families(metrics(daemon))
         for sample in family.samples
         if sample.name == name and labels.items() <= sample.labels.items()
     )
@@ -88,7 +85,9 @@ def until(daemon: Daemon, expected: float, name: str, **labels: str) -> None:
 
 def none_open(daemon: Daemon, service: str) -> None:
     """Wait until a service has no connection any more."""
-    until(daemon, 0, "tcpd_connections_open", service=service)
+    deadline = time.monotonic() + PATIENCE
+    while found := daemon.counts(service)["connections"]:
+        assert time.monotonic() < deadline, f"{service} has {found} connections"
 
 
 def no_more_descriptors(daemon: Daemon, than: int) -> bool:
@@ -96,7 +95,7 @@ def no_more_descriptors(daemon: Daemon, than: int) -> bool:
     one for a moment too."""
     deadline = time.monotonic() + PATIENCE
     while descriptors(daemon) > than and time.monotonic() < deadline:
-        samples(daemon, "tcpd_connections_open")
+        daemon.counts("control")
     return descriptors(daemon) <= than
 
 
@@ -255,7 +254,7 @@ def test_a_flood_may_wait_in_the_kernel_instead(start: Callable[[str], Daemon]) 
         waiting = [clients.enter_context(daemon.connect("line")) for _ in range(50)]
         for at, client in enumerate(waiting):
             assert receive_until(client, GREETING) == GREETING
-            assert samples(daemon, "tcpd_connections_open", service="line") <= 5
+            assert daemon.counts("line")["connections"] <= 5
             assert not select.select(waiting[at + 5 :], [], [], 0)[0]
             client.sendall(b"QUIT\r\n")
             receive_all(client)
@@ -277,7 +276,7 @@ def test_a_flood_from_one_address_shuts_out_nobody_else(
             receive_until(clients.enter_context(daemon.connect("line")), b"\r\n")
         most = 10 + (time.monotonic() - began if "rate" in policy else 0)
         assert answers(daemon, source="127.0.0.2")
-        assert 10 <= samples(daemon, "tcpd_connections_accepted_total", service="line") - 1 <= most
+        assert 10 <= daemon.counts("line")["accepted"] - 1 <= most
     refused = samples(daemon, "tcpd_connections_refused_total", service="line", reason=reason)
     assert refused >= 290 - (most - 10)
     told = daemon.wait_for(lambda line: f": {reason} (" in line)
@@ -602,7 +601,8 @@ def test_datagrams_cannot_be_turned_against_others(
         for sent in range(50, 501, 50):  # few at once, or the kernel drops some
             for _ in range(50):
                 victim.send(b"x")
-            until(daemon, sent, "tcpd_datagrams_received_total", service=kind)
+            while daemon.counts(kind)["bytes_in"] < sent:
+                assert time.monotonic() < began + PATIENCE
         victim.setblocking(False)
         received = []
         with contextlib.suppress(BlockingIOError):

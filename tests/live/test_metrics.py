@@ -16,7 +16,15 @@ from email.message import Message
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as read_text
-from running import EVERYTHING, PATIENCE, Daemon, client_context, receive_all, receive_until
+from running import (
+    EVERYTHING,
+    PATIENCE,
+    Daemon,
+    client_context,
+    metrics,
+    receive_all,
+    receive_until,
+)
 
 pytestmark = pytest.mark.live
 
@@ -51,11 +59,9 @@ def fetch(
 
 
 def scrape(daemon: Daemon) -> Samples:
-    status, _, text = fetch(daemon, "/metrics")
-    assert status == 200
     return {
         (sample.name, frozenset(sample.labels.items())): sample.value
-        for family in read_text(text)
+        for family in read_text(metrics(daemon))
         for sample in family.samples
     }
 
@@ -66,7 +72,7 @@ def get(samples: Samples, name: str, **labels: str) -> float:
 
 def scraped_until(daemon: Daemon, name: str, expected: float, **labels: str) -> Samples:
     """Scrape until a value is there: the end of a connection takes the reactor a turn."""
-    for _ in range(200):
+    for _ in range(20):
         samples = scrape(daemon)
         if samples.get((name, frozenset(labels.items()))) == expected:
             return samples
@@ -273,6 +279,28 @@ def test_slow_clients_and_garbage_hurt_nobody(watched: Daemon) -> None:
     assert get(scrape(watched), "tcpd_connections_open", service="metrics") >= 21
     for client in (*slow, never_reads):
         client.close()
+
+
+def test_pipelined_requests_hold_up_nobody(watched: Daemon) -> None:
+    """'One request at a time on a connection, the next when its answer is written': there are turns
+    for others between them. HEAD, so that the answers need nobody to read them."""
+    request = b"HEAD /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
+    flood = [watched.connect("metrics") for _ in range(10)]
+    for client in flood:
+        client.sendall(request * 2000)
+    with watched.connect("echo") as other:
+        for _ in range(20):
+            other.sendall(b"x")
+            assert other.recv(1) == b"x"
+    answered = b"".join(client.recv(1 << 20) for client in flood).count(b"HTTP/1.1 200 ")
+    assert answered < 10_000, "echo had its turns before the flood was half over"
+    for client in flood[1:]:
+        client.close()
+    received = b""
+    with flood[0] as client:
+        client.shutdown(socket.SHUT_WR)
+        received = receive_all(client)
+    assert b"HTTP/1.1 200 " in received
 
 
 def test_not_ready_while_it_drains(start: Callable[[str], Daemon]) -> None:

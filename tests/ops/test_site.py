@@ -11,18 +11,30 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
-from tcpd.ops.site import REQUEST_SECONDS, Answer, OperatorSite, text
+from tcpd.ops.site import AT_ONCE, BODY_BYTES, REQUEST_SECONDS, Answer, OperatorSite, text
+
+
+class TurnClock(Clock):
+    """A clock with the turns of a reactor: a call that is made without delay waits for the next."""
+
+    def turn(self) -> None:
+        due = [call for call in self.calls if call.getTime() <= self.seconds()]
+        for call in due:
+            self.calls.remove(call)
+            call.called = 1
+            call.func(*call.args, **call.kw)
 
 
 class Visit:
     """One connection to a site of two pages."""
 
-    def __init__(self) -> None:
-        self.clock = Clock()
+    def __init__(self, beside: Visit | None = None) -> None:
+        self.clock = beside.clock if beside else TurnClock()
         self.accepted: list[str] = []
         site = OperatorSite({"/a": self._a, "/b": lambda _: text(503, "not now")}, self.clock)
-        site.doStart()
-        self.protocol: Any = site.buildProtocol(IPv4Address("TCP", "192.0.2.1", 4711))
+        self.site = beside.site if beside else site
+        self.site.doStart()
+        self.protocol: Any = self.site.buildProtocol(IPv4Address("TCP", "192.0.2.1", 4711))
         self.transport = StringTransport()
         self.transport.protocol = self.protocol
         self.protocol.makeConnection(self.transport)
@@ -35,6 +47,7 @@ class Visit:
         """Send, and return what comes."""
         self.transport.clear()
         self.protocol.dataReceived(data)
+        self.clock.advance(0)
         return self.transport.value()
 
     def get(self, path: str, method: str = "GET", headers: str = "") -> tuple[bytes, bytes]:
@@ -131,13 +144,89 @@ def test_garbage_ends_the_connection_and_is_logged_by_nobody(data: bytes) -> Non
 def test_a_body_is_thrown_away(kind: str) -> None:
     """Neither memory nor a temporary file holds what a stranger uploads."""
     visit = Visit()
-    head = f"POST /a HTTP/1.1\r\nContent-Type: {kind}\r\nContent-Length: 10000000\r\n\r\n"
+    head = f"POST /a HTTP/1.1\r\nContent-Type: {kind}\r\nContent-Length: {BODY_BYTES}\r\n\r\n"
     assert visit.say(head.encode()) == b""
-    for _ in range(100):
-        said = visit.say(b"x" * 100_000)
+    for _ in range(64):
+        said = visit.say(b"x" * (BODY_BYTES // 64))
     (content,) = {request.content for request in visit.protocol.requests} or {None}
     assert content is None or content.getvalue() == b""
     assert said.startswith((b"HTTP/1.1 405 ", b"HTTP/1.1 400 "))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"Content-Length: %d\r\n\r\n" % (BODY_BYTES + 1),
+        b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n"
+        % (BODY_BYTES + 1, b"x" * (BODY_BYTES + 1)),
+    ],
+    ids=["length", "chunked"],
+)
+def test_a_body_that_is_too_long_is_not_read_to_its_end(body: bytes) -> None:
+    """RFC 9110 section 15.5.14: "The server MAY terminate the request"."""
+    visit = Visit()
+    said = visit.say(b"POST /a HTTP/1.1\r\n" + body)
+    assert said.startswith(b"HTTP/1.1 413 ")
+    assert visit.transport.disconnecting
+    assert visit.say(b"x" * 100_000 + b"GET /a HTTP/1.1\r\n\r\n") == b""
+
+
+GET = b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+def test_of_pipelined_requests_one_is_answered_a_turn() -> None:
+    """RFC 9112 section 9.3.2: "A server MAY process a sequence of pipelined requests in parallel":
+    here it does not, and others have their turn between two."""
+    visit = Visit()
+    visit.protocol.dataReceived(GET * 2000)
+    assert visit.accepted == []
+    visit.clock.turn()
+    assert len(visit.accepted) == 1
+    other = Visit(visit)
+    other.protocol.dataReceived(GET)
+    visit.clock.turn()
+    visit.clock.turn()
+    assert other.transport.value().endswith(b"page a")
+    for _ in range(2000):
+        visit.clock.turn()
+    assert visit.transport.value().count(b"page a") == 2000
+    assert visit.clock.getDelayedCalls() == other.clock.getDelayedCalls()
+
+
+def test_of_all_connections_a_few_requests_are_answered_a_turn() -> None:
+    visit = Visit()
+    visits = [visit, *(Visit(visit) for _ in range(99))]
+    for each in visits:
+        each.protocol.dataReceived(GET * 3)
+    for turn in range(1, 76):
+        visit.clock.turn()
+        assert len(visit.accepted) == turn * AT_ONCE
+    assert all(each.transport.value().count(b"page a") == 3 for each in visits)
+
+
+def test_a_client_that_does_not_read_is_not_answered_on() -> None:
+    """What waits for it is one answer, and what the transport holds."""
+    visit = Visit()
+    visit.protocol.dataReceived(GET * 100)
+    visit.clock.turn()
+    visit.protocol.pauseProducing()  # as a full transport asks
+    for _ in range(10):
+        visit.clock.turn()
+    answered = len(visit.accepted)
+    assert answered <= 2
+    visit.protocol.resumeProducing()
+    for _ in range(100):
+        visit.clock.turn()
+    assert len(visit.accepted) == 100
+
+
+def test_who_is_gone_is_not_answered() -> None:
+    visit = Visit()
+    visit.protocol.dataReceived(GET * 2)
+    visit.protocol.connectionLost(Failure(ConnectionDone()))
+    visit.clock.advance(0)
+    assert visit.accepted == []
+    assert visit.clock.getDelayedCalls() == []
 
 
 def test_a_request_has_its_time_however_its_bytes_drop_in() -> None:
