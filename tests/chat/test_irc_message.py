@@ -191,7 +191,7 @@ def test_of_two_tags_of_one_name_the_last_holds() -> None:
 @pytest.mark.parametrize(
     "key", ["+", "a_b", "aé", "/a", "a/", "a/b/c", "++a", "ex*/a", "\x01", "\t"]
 )
-def test_any_name_of_a_tag_is_taken_and_handed_on(key: str) -> None:
+def test_any_name_of_a_tag_is_taken(key: str) -> None:
     """'Implementations MUST treat tag key names as case-sensitive opaque identifiers and MUST NOT
     perform any validation that would reject the message if an invalid tag key name is used. This
     allows future modifications to the tag key name format.'"""
@@ -215,6 +215,39 @@ def test_client_only_tags_are_for_others_and_keep_their_order() -> None:
     tags = read("@+z=1;label=7;+a;time=x PRIVMSG #tea hi").tags
     assert list(client_only(tags).items()) == [("+z", "1"), ("+a", "")]
     assert client_only(NO_TAGS) == {}
+
+
+@pytest.mark.parametrize(
+    ("key", "relayed"),
+    [
+        ("+typing", True),
+        ("+draft/react", True),
+        ("+example.com/Foo-1", True),
+        ("+x-y.example.com/1", True),
+        ("+1", True),
+        ("+", False),
+        ("+a_b", False),
+        ("+aé", False),
+        ("+/a", False),
+        ("+a/", False),
+        ("+a/b/c", False),
+        ("++a", False),
+        ("+ex*/a", False),
+        ("+.a/b", False),
+        ("+a-/b", False),
+        ("+\x01", False),
+        ("+\x1b[1m", False),
+        ("+a\u202e", False),
+        ("+a:b", False),
+    ],
+)
+def test_names_of_tags_that_are_relayed(key: str, relayed: bool) -> None:
+    """'<key> ::= [ <client_prefix> ] [ <vendor> "/" ] <key_name>', '<key_name> ::= <non-empty
+    sequence of ascii letters, digits, hyphens ("-")>', '<vendor> ::= <host>'. The message itself is
+    not refused."""
+    tags = read(f"@{key}=1;+last PRIVMSG #tea hi").tags
+    assert list(client_only(tags)) == [*([key] if relayed else []), "+last"]
+    assert list(client_only(tags, ("*", f"-{key[1:]}"))) == ([key] if relayed else [])
 
 
 @pytest.mark.parametrize(

@@ -192,6 +192,28 @@ def test_the_limits_are_reached() -> None:
     assert len(bob.lines()) == 16 + 2
 
 
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        (b"@batch=1 PRIVMSG #c :\xff", ["FAIL", "FAIL"]),
+        (b"@batch=1 PRIVMSG #c :a\0b", ["FAIL", "FAIL"]),
+        (b"@batch=1 PRIVMSG #c :" + b"x" * 600, ["417", "FAIL"]),
+        (b"@batch=1;a=" + b"x" * 5000 + b" PRIVMSG #c :x", ["417", "FAIL"]),
+    ],
+    ids=["not UTF-8", "NUL", "long", "tags"],
+)
+def test_a_line_that_cannot_be_read_spoils_its_batch(wrong: bytes, told: list[str]) -> None:
+    """Nobody is to read a message that lacks a line, and not know it."""
+    ann, bob, cid = people(House())
+    ann.send("CAP REQ standard-replies", OPEN, LINE)
+    answer = ann.raw(wrong + b"\r\n").decode()
+    assert [command(line) for line in answer.split("\r\n")[:-1]] == told
+    assert ann.send(LINE, "BATCH -1") == []
+    assert bob.lines() == cid.lines() == []
+    ann.send(OPEN, LINE, LINE, "BATCH -1")
+    assert len(bob.lines()) == 4
+
+
 def test_other_lines_end_a_batch() -> None:
     """ "Once a client has opened a batch, it MUST NOT send any messages that are not part of the
     batch, until it is closed" """

@@ -356,6 +356,35 @@ def test_tags_that_are_denied(denied: tuple[str, ...], passed: str) -> None:
     assert bob.lines() == []
 
 
+def test_tags_with_wrong_names_are_not_passed_on() -> None:
+    """message-tags, "Rules for naming message tags"; the message they stand on is."""
+    house = House()
+    ann, bob, _ = three(house, "message-tags", "labeled-response", "batch")
+    ann.send("@+ok=1;+\x1b[31m=2;+a_b=3;+ex*/a PRIVMSG #c :hi")
+    [line] = bob.lines()
+    assert line.endswith(" PRIVMSG #c :hi")
+    assert {name: value for name, value in tags(line).items() if name[0] == "+"} == {"+ok": "1"}
+    assert ann.send("@label=x;+a_b=3 TAGMSG #c") == [f"@label=x {SERVER} ACK"]
+    assert bob.lines() == []
+
+
+@pytest.mark.parametrize("size", [4095, 8192, 16000])
+@pytest.mark.parametrize("line", ["PRIVMSG #c :hi", "TAGMSG #c", "NOTICE #c :hi", "PING x"])
+def test_more_tags_than_allowed(line: str, size: int) -> None:
+    """message-tags: 'Servers MUST reply with the ERR_INPUTTOOLONG (417) error numeric if a client
+    sends a message with more tag data than the allowed limit.' Nothing of it is said, and the
+    connection stays."""
+    ann, bob, _ = three(House(), "message-tags")
+    data = f"+a={'x' * (size - 3)}"
+    assert ann.send(f"@{data} {line}") == [f"{SERVER} 417 ann :Input line was too long"]
+    assert bob.lines() == []
+    most = f"+a={'x' * 4091}"
+    ann.send(f"@{most} PRIVMSG #c :hi")
+    [told] = bob.lines()
+    assert f"+a={'x' * 4091}" in told
+    assert len(told.partition(" ")[0]) + 1 <= 8191
+
+
 # --- echo-message ---
 
 

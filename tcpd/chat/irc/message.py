@@ -23,6 +23,8 @@ TAGS_BYTES = 4094
 NO_TAGS: Mapping[str, str] = MappingProxyType({})
 
 _KEY = re.compile(r"[^\0\r\n ;=]+")
+# <client_prefix> [<vendor> '/'] <key_name>: the vendor is a host
+_CLIENT_KEY = re.compile(r"\+(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?/)?[A-Za-z0-9-]+")
 _CONTROL = re.compile(r"[\0\r\n]")
 _ESCAPED = re.compile(r"\\(.?)", re.DOTALL)
 _UNESCAPE = {":": ";", "s": " ", "\\": "\\", "r": "\r", "n": "\n"}
@@ -202,12 +204,13 @@ def client_only(tags: Mapping[str, str], denied: Collection[str] = ()) -> dict[s
     """Those of a client's tags that are for other clients, in their order.
 
     "Tags without the client-only prefix MUST be removed by the server before being relayed with any
-    message to another client."
+    message to another client." So are those whose name is not of the specification's grammar: what
+    it would mean to another client's parser, nobody knows.
 
     :param denied: those that are not relayed either, as the token CLIENTTAGDENY lists them: without
         their ``+``; ``*`` for all, and ``-`` before one that is relayed all the same.
     """
-    found = {key: value for key, value in tags.items() if key[0] == "+"}
+    found = {key: value for key, value in tags.items() if _CLIENT_KEY.fullmatch(key) is not None}
     if "*" in denied:
         return {key: value for key, value in found.items() if f"-{key[1:]}" in denied}
     return {key: value for key, value in found.items() if key[1:] not in denied}

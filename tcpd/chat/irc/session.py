@@ -158,6 +158,7 @@ class Session:
             message = parse(line)
         except ParseError as error:
             self.answer(error.tags.get("label"), partial(tell_unreadable, self, error))
+            multiline.spoil(self)
             return
         if message is None:
             return

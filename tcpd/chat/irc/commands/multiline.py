@@ -87,6 +87,13 @@ def takes(session: Session, message: Message) -> bool:
     return False
 
 
+def spoil(session: Session) -> None:
+    """A line could not be read, which may have been one of a batch: nothing of that is said."""
+    batch = session.multiline
+    if batch is not None and not batch.failed:
+        _invalid(session, batch, "A line in the batch could not be read")
+
+
 def _take(session: Session, batch: Batch, message: Message) -> None:
     target, text = (*message.params, "", "")[:2]
     joined = _CONCAT in message.tags

@@ -188,8 +188,8 @@ def _tagmsg(session: Session, message: Message) -> None:
         session.unknown(message)
         return
     tags = relayed_tags(session, message)
-    if not tags and client_only(message.tags):
-        return  # all that it said was denied
+    if not tags and any(key[0] == "+" for key in message.tags):
+        return  # nothing of what it said is passed on
     for word in _targets(session, message):
         refused = say(session, Target.of(word), (), Kind.TAGS, tags)
         if refused is not None:
