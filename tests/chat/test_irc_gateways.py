@@ -48,6 +48,9 @@ def test_the_client_is_where_the_gateway_says(events: Any) -> None:
     found = member(house, "ann")
     assert found.address == ipaddress.ip_address("198.51.100.7")
     assert found.secure
+    assert (":chat.example.net 338 ann ann 198.51.100.7 :Is actually using host") in ann.send(
+        "WHOIS ann"
+    )
     assert house.counted["gateways"] == 1
     assert events.ids() == []
 

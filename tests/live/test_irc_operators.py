@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
-from running import Daemon, receive_all, receive_until
+from running import PATIENCE, Daemon, receive_all, receive_until
 
 from tcpd.policy.passwords import hash_password
 
@@ -75,3 +76,47 @@ def test_bans_reach_those_behind_a_gateway(start: Callable[[str], Daemon]) -> No
         with daemon.connect("irc") as again:
             again.sendall(b"WEBIRC gate gw host 192.0.2.9\r\nNICK ann\r\nUSER ann 0 * :x\r\n")
             assert b"ERROR :Closing Link: ann (" in receive_all(again)
+
+
+@pytest.mark.parametrize("unix", [False, True], ids=["TCP", "UNIX"])
+def test_whois_has_the_address_behind_a_proxy(
+    start: Callable[[str], Daemon], tmp_path: Path, unix: bool
+) -> None:
+    """Modern IRC, RPL_WHOISACTUALLY (338): the address that the PROXY header names, to the person
+    themselves and to operators; others are told none."""
+    path = tmp_path / "irc.sock"
+    listener = f"unix:{path} proxy=unix" if unix else "127.0.0.1:0 proxy=127.0.0.0/8"
+    daemon = start(CONFIG + f"  {listener}\n")
+
+    def behind_a_proxy(nick: str, address: str) -> socket.socket:
+        if unix:
+            client = socket.socket(socket.AF_UNIX)
+            client.settimeout(PATIENCE)
+            client.connect(str(path))
+        else:
+            client = daemon.connect("irc", "proxy=127.0.0.0/8")
+        family = "TCP6" if ":" in address else "TCP4"
+        other = "2001:db8::2" if ":" in address else "192.0.2.2"
+        client.sendall(f"PROXY {family} {address} {other} 4000 6667\r\n".encode())
+        register(client, nick)
+        return client
+
+    def whois(client: socket.socket, nick: str) -> list[bytes]:
+        client.sendall(f"WHOIS {nick}\r\n".encode())
+        told = receive_until(client, b" :End of /WHOIS list\r\n")
+        return [line.split(b" ", 3)[3] for line in told.split(b"\r\n") if b" 338 " in line]
+
+    with (
+        behind_a_proxy("ann", "192.0.2.7") as ann,
+        behind_a_proxy("bob", "2001:db8::7") as bob,
+        daemon.connect("irc") as root,
+    ):
+        register(root, "root")
+        own = b"ann 192.0.2.7 :Is actually using host"
+        assert whois(ann, "ann") == [own]
+        assert whois(bob, "bob") == [b"bob 2001:db8::7 :Is actually using host"]
+        assert whois(bob, "ann") == whois(root, "ann") == []
+        root.sendall(b"OPER root :open sesame\r\n")
+        receive_until(root, b" 381 root :You are now an IRC operator\r\n")
+        assert whois(root, "ann") == [own]
+        assert whois(root, "bob") == [b"bob 2001:db8::7 :Is actually using host"]
