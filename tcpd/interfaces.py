@@ -70,7 +70,10 @@ class IContext(Interface):
     """What a kind gets from the rest of the daemon, built by ``tcpd.daemon.compose``."""
 
     service = Attribute("str: the service's name, NAME of [service:NAME].")
-    clock = Attribute("twisted.internet.interfaces.IReactorTime: for timers and durations.")
+    clock = Attribute(
+        "twisted.internet.interfaces.IReactorTime: for timers and durations. Its seconds() are "
+        "monotonic, and no time of day."
+    )
     reactor = Attribute(
         "IReactorTCP, IReactorUNIX, IReactorPluggableNameResolver and IReactorProcess: for kinds "
         "that open connections or start programs; the others need no more than clock."

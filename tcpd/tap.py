@@ -31,6 +31,7 @@ from tcpd.daemon.logs import LogFault
 from tcpd.daemon.registry import BUILT_IN, KindError, Kinds
 from tcpd.daemon.reload import Reloader
 from tcpd.daemon.surroundings import Surroundings
+from tcpd.net.clock import use_monotonic_clock
 from tcpd.net.listeners import ListenError
 from tcpd.net.lookups import Lookups
 from tcpd.net.names import NameResolver
@@ -144,6 +145,7 @@ def makeService(options: Options) -> IService:
     """Build what ``twistd`` runs. Called by it, as root if it was started so."""
     from twisted.internet import reactor
 
+    use_monotonic_clock(reactor)
     if (_twistd(options) or {}).get("rundir", ".") != ".":
         # twistd is going to change its directory; a reload has to find the files all the same
         options["config"] = [os.path.abspath(path) for path in options["config"]]

@@ -24,6 +24,7 @@ class Accepting:
     :param node: this node's name; see :class:`tcpd.chat.hub.Hub`.
     :param boot: differs in each run of the node.
     :param wall_clock: seconds since 1970 UTC.
+    :param clock: seconds of a clock that nobody sets, for durations.
     :param order: given each accepted event and :meth:`deliver`.
     :raise ValueError: for a boot that breaks its rule.
     """
@@ -34,11 +35,13 @@ class Accepting:
         node: str,
         boot: str,
         wall_clock: Callable[[], float],
+        clock: Callable[[], float],
         order: Callable[[Event, Callable[[Event], None]], None],
     ) -> None:
         if not _BOOT.fullmatch(boot):
             raise ValueError(f"{boot!r} is no boot id")
         self.wall_clock = wall_clock
+        self.clock = clock
         self._state = state
         self._node = _NOT_IN_NODE.sub("-", node[:_NODE_BYTES]) or "-"
         self._boot = boot

@@ -63,6 +63,7 @@ class Hub(Moderating, Speaking):
         that of any other node.
     :param boot: differs in each run of the node; 1 to 12 of these characters.
     :param wall_clock: seconds since 1970 UTC.
+    :param clock: seconds of a clock that nobody sets, for durations.
     :param order: given each accepted event and :meth:`deliver`, which it calls with the event at
         once or later, but once.
     :param secret: what hosts are made with, the same on all nodes; ``None`` draws one, as long as
@@ -83,6 +84,7 @@ class Hub(Moderating, Speaking):
         node: str,
         boot: str,
         wall_clock: Callable[[], float],
+        clock: Callable[[], float],
         order: Callable[[Event, Callable[[Event], None]], None] = at_once,
         secret: bytes | None = None,
     ) -> None:
@@ -98,7 +100,7 @@ class Hub(Moderating, Speaking):
             if settings.lobby_topic:
                 self.lobby.topic = Topic(settings.lobby_topic, None, wall_clock())
         state = Delivery(settings, self.lobby, self.counters, self.drop)
-        super().__init__(state, node, boot, wall_clock, order)
+        super().__init__(state, node, boot, wall_clock, clock, order)
 
     # --- what there is ---
 
@@ -182,8 +184,8 @@ class Hub(Moderating, Speaking):
         self._entered += 1
         id = f"{self._node}-{self._boot}-m{self._entered}"
         host = self.hosts.of(profile.address) if profile.host is None else profile.host
-        now = self.wall_clock()
-        member = Member(id, checked, host, profile, door, format, outbox, now)
+        times = self.wall_clock(), self.clock()
+        member = Member(id, checked, host, profile, door, format, outbox, *times)
         self._state.nicks[member.key] = member
         self._state.members[id] = member
         self.most_members = max(self.most_members, len(self._state.members))

@@ -124,7 +124,7 @@ class Member:
         daemon and to themselves alone.
     :ivar secure: whether nobody on the way can read along.
     :ivar since: when they came, in seconds since 1970 UTC.
-    :ivar spoke: when they said something last, likewise.
+    :ivar spoke: when they said something last, in seconds of the hub's clock.
     :ivar away: why they are away; empty if they are not.
     :ivar format: how events are written for them. Their door may replace it.
     :ivar outbox: where they are written to.
@@ -177,6 +177,7 @@ class Member:
         format: Format,
         outbox: Outbox,
         since: float,
+        spoke: float,
     ) -> None:
         self.id = id
         self.nick = nick
@@ -188,7 +189,8 @@ class Member:
         self.address = profile.address
         self.secure = profile.secure
         self.echo = profile.echo
-        self.since = self.spoke = since
+        self.since = since
+        self.spoke = spoke
         self.away = ""
         self.door = door
         self.format = format

@@ -154,7 +154,7 @@ class Speaking(Accepting):
     def _spoken(self, member: Member, kind: Kind = Kind.MESSAGE) -> tuple[EventId, float, Who]:
         head = self._head(member)
         if kind is not Kind.TAGS:  # that somebody types is told by a program
-            member.spoke = head[1]
+            member.spoke = self.clock()
         return head
 
 

@@ -112,6 +112,7 @@ class Parts:
             node=self.server_name[:32],
             boot=secrets.token_hex(4),
             wall_clock=wall_clock,
+            clock=reactor.seconds,
         )
 
     def load_certificates(

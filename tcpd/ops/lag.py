@@ -53,7 +53,7 @@ class ReactorLag:
 
     def _look(self) -> None:
         now = self._clock.seconds()
-        self.last = max(0.0, now - self._due)  # a reactor's clock can be set back
+        self.last = max(0.0, now - self._due)  # some timers are a moment early
         if now - self._since >= WINDOW:
             self._since = now
             self._before = self._largest

@@ -68,7 +68,8 @@ class Chat:
         self.flushes: list[FlushSet] = []
         self.flush_set = FlushSet(self.flushes.append)
         more = {} if order is None else {"order": order}
-        self.hub = Hub(ChatSettings(**bounds), "node", "boot", lambda: self.now, **more)
+        settings = ChatSettings(**bounds)
+        self.hub = Hub(settings, "node", "boot", lambda: self.now, lambda: self.now, **more)
         self.sent: dict[Member, list[bytes]] = {}
         #: Also of those who have left, whose members know of no door any more.
         self.doors: dict[Member, RecordingDoor] = {}

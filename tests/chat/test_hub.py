@@ -93,7 +93,7 @@ def test_event_ids_count_up() -> None:
 )
 def test_any_node_name_fits_into_a_msgid(node: str, shown: str) -> None:
     chat = Chat()
-    chat.hub = Hub(ChatSettings(), node, "boot", lambda: 0.0)
+    chat.hub = Hub(ChatSettings(), node, "boot", lambda: 0.0, lambda: 0.0)
     ann = chat.enter("ann", "#lobby")
     assert str(chat.seen(ann)[0].id) == f"{shown}-boot-1"
 
@@ -101,7 +101,7 @@ def test_any_node_name_fits_into_a_msgid(node: str, shown: str) -> None:
 @pytest.mark.parametrize("boot", ["", "b" * 13, "a b"])
 def test_a_boot_id_fits_into_a_msgid(boot: str) -> None:
     with pytest.raises(ValueError, match="is no boot id"):
-        Hub(ChatSettings(), "node", boot, lambda: 0.0)
+        Hub(ChatSettings(), "node", boot, lambda: 0.0, lambda: 0.0)
 
 
 # --- nicknames ---

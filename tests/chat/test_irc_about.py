@@ -138,7 +138,7 @@ def test_stats() -> None:
     """RPL_STATSUPTIME, and RPL_ENDOFSTATS with the letter, whatever it is."""
     house = House()
     ann = house.irc_client("ann")
-    house.irc.server.created -= 90061
+    house.irc.server.started -= 90061
     assert ann.send("STATS u") == [
         f"{SERVER} 242 ann :Server Up 1 days 1:01:01",
         f"{SERVER} 219 ann u :End of /STATS report",

@@ -95,7 +95,13 @@ class House:
     ) -> None:
         self.clock = clock or Clock()
         self.now = itertools.repeat(1_700_000_000.0)
-        self.hub = Hub(ChatSettings(**bounds or {}), "node", "boot", lambda: next(self.now))
+        self.hub = Hub(
+            ChatSettings(**bounds or {}),
+            "node",
+            "boot",
+            lambda: next(self.now),
+            self.clock.seconds,
+        )
         self.context = PlainContext(self.hub, self.clock)
         settings.setdefault("rate", None)
         factory = kind.make_factory(kind.settings(**settings), self.context)  # type: ignore[arg-type]

@@ -25,7 +25,7 @@ def test_what_holds_the_reactor_up_is_seen_and_remembered_for_a_while() -> None:
     assert lag.largest == 0.0
 
 
-def test_a_clock_that_is_set_back_makes_no_lag() -> None:
+def test_a_timer_that_is_early_makes_no_lag() -> None:
     clock = Clock()
     lag = ReactorLag(clock)
     lag.start()

@@ -164,6 +164,7 @@ class IrcFactory(DoorFactory):
             settings=settings,
             motd=None,
             created=now - (self.clock.seconds() - context.started),
+            started=context.started,
             wall_clock=context.wall_clock,
             clock=self.clock.seconds,
             count=self.counters.events,

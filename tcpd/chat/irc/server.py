@@ -52,6 +52,7 @@ class IrcServer:
     :ivar settings: the service's; a reload replaces them.
     :ivar motd: lines of the message of the day; ``None`` for none.
     :ivar created: when the daemon started, in seconds since 1970 UTC.
+    :ivar started: the same, in seconds of ``clock``.
     :ivar wall_clock: seconds since 1970 UTC.
     :ivar clock: seconds, for durations.
     :ivar count: raised by a word: ``registered``, ``commands``, ``unknown-commands``,
@@ -72,6 +73,7 @@ class IrcServer:
     settings: IrcSettings
     motd: tuple[str, ...] | None
     created: float
+    started: float
     wall_clock: Callable[[], float]
     clock: Callable[[], float]
     count: Counter[str]

@@ -70,7 +70,7 @@ class Looking:
             "ready": not daemon.unready,
             "unready": daemon.unready or None,
             "started": moment(daemon.began),
-            "uptime": round(parts.wall_clock() - daemon.began, 3),
+            "uptime": round(parts.reactor.seconds() - parts.started, 3),
             "configured": moment(daemon.configured),
             "configuration": list(files),
             "reloads": {"ok": reloads["ok"], "refused": reloads["refused"]},

@@ -147,7 +147,7 @@ def _stats(session: Session, message: Message) -> None:
         session.numeric(numerics.ERR_NOSUCHSERVER, middle(asked[0]))
     elif letter == "u":
         server = session.server
-        minutes, seconds = divmod(max(0, int(server.wall_clock() - server.created)), 60)
+        minutes, seconds = divmod(int(server.clock() - server.started), 60)
         hours, minutes = divmod(minutes, 60)
         days, hours = divmod(hours, 24)
         session.numeric(

@@ -47,7 +47,7 @@ def address_word(address: Address) -> str:
 
 def idle_seconds(session: Session, whom: Member) -> int:
     """How long somebody has said nothing."""
-    return max(0, int(session.server.wall_clock() - whom.spoke))
+    return max(0, int(session.server.clock() - whom.spoke))
 
 
 def _who(session: Session, message: Message) -> None:

@@ -1,0 +1,21 @@
+"""The clock of a reactor: one that nobody sets."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from twisted.internet.base import ReactorBase
+
+
+def use_monotonic_clock(reactor: Any) -> None:
+    """Have a reactor of Twisted's measure its timers by ``time.monotonic``.
+
+    By default they measure by the wall clock: where that is set back, no timer runs for as long,
+    and where it is set forward, all run at once. What people read is never taken from here. Call
+    it before there is any timer.
+
+    :param reactor: the process's; one that is not made on Twisted's ReactorBase keeps its clock.
+    """
+    if isinstance(reactor, ReactorBase):
+        reactor.seconds = time.monotonic
