@@ -6,6 +6,7 @@ import gc
 import os
 from collections.abc import Generator, Iterator
 
+import alone
 import certificates
 import pytest
 from twisted.logger import LogEvent, LogLevel, globalLogPublisher
@@ -44,7 +45,10 @@ def logged_failures() -> Iterator[LoggedFailures]:
     globalLogPublisher.addObserver(observe)
     try:
         yield seen
-        gc.collect()  # a Deferred whose failure nobody handled logs it when it is collected
+        # A Deferred whose failure nobody handled logs it when it is collected. What survives is
+        # frozen: looking through it again after each later test took most of the suite's time.
+        gc.collect()
+        gc.freeze()
     finally:
         globalLogPublisher.removeObserver(observe)
     assert not seen, "unexpected failures were logged:\n" + "\n".join(
@@ -63,6 +67,12 @@ def pytest_collection_finish() -> None:
     """Do not look through all that the tests share after each: it took most of their time."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    with alone.running(alone=item.get_closest_marker("serial") is not None):
+        return (yield)
 
 
 @pytest.hookimpl(wrapper=True)

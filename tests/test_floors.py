@@ -7,6 +7,7 @@ sans-IO knows nothing of twisted.
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -113,6 +114,7 @@ MODULES = sorted(
 )
 
 
+@cache
 def imported(module: str) -> set[str]:
     """The modules that a module imports anywhere in it, those for types only included."""
     tree = ast.parse((ROOT / f"{module}.py").read_text(encoding="utf-8"))
