@@ -301,6 +301,7 @@ def test_operators_in_the_ini_file() -> None:
         (f"ro!ot {HASH}", "'ro!ot' is no name of an operator"),
         (f"root {HASH}\nroot {HASH}", "there are two operators root"),
     ],
+    ids=["no name", "a third word", "no hash", "odd name", "twice"],
 )
 def test_what_is_wrong_with_operators_is_told_without_the_hash(text: str, error: str) -> None:
     with pytest.raises(ValueError, match=error) as raised:

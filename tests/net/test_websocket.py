@@ -437,6 +437,7 @@ def test_both_close_at_once(make: Make) -> None:
         (b"\x81\x81\0\0\0\0\xff", 1007, "not-utf8"),
         (b"\x81\x01x", 1002, "protocol"),
     ],
+    ids=["too-long", "not-a-line", "wrong-type", "not-utf8", "protocol"],
 )
 def test_a_breach_of_the_rules_is_told_counted_and_the_end(
     make: Make, data: bytes, code: int, word: str
