@@ -7,6 +7,7 @@ import os
 from collections.abc import Generator, Iterator
 
 import alone
+import amounts
 import certificates
 import pytest
 from twisted.logger import LogEvent, LogLevel, globalLogPublisher
@@ -61,6 +62,10 @@ def _no_skip_in_ci(report: pytest.TestReport | pytest.CollectReport) -> None:
     if report.skipped and not hasattr(report, "wasxfail") and os.environ.get("CI") == "true":
         report.outcome = "failed"
         report.longrepr = f"skipped, though CI=true: {report.longrepr}"
+
+
+def pytest_configure() -> None:
+    amounts.load_profile()
 
 
 def pytest_collection_finish() -> None:

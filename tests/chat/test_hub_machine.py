@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from amounts import examples
 from chat.doubles import Chat
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -307,4 +308,4 @@ class HubMachine(RuleBasedStateMachine):
 
 
 TestHub = HubMachine.TestCase
-TestHub.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestHub.settings = settings(max_examples=examples(150), stateful_step_count=40, deadline=None)

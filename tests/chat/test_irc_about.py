@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from amounts import examples
 from chat.ircing import House, command
 from chat.test_irc_who import member
 from hypothesis import given, settings
@@ -220,7 +221,7 @@ _WORDS = st.text(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(
     st.lists(
         st.tuples(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
+from amounts import examples
 from chat.ircing import Client, House, command, in_tea, plain
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -558,7 +559,7 @@ _WORDS = st.one_of(
 _ALL = [name for name in CAPABILITIES if name != "sts"]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(
     st.lists(
         st.tuples(st.sampled_from(_COMMANDS), _WORDS, st.lists(_WORDS, max_size=4)),

@@ -7,6 +7,7 @@ after.
 from __future__ import annotations
 
 import pytest
+from amounts import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -197,7 +198,7 @@ def test_many_modes_take_several_lines() -> None:
     assert told[0].startswith(f"{SOURCE} MODE #c +bbbbbbbbbbbb n0!*@*")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.frozensets(st.sampled_from(sorted(RELEVANT))), st.sampled_from(EVENTS))
 def test_every_format_writes_what_its_clients_understand(
     enabled: frozenset[str], case: tuple[Event, str | None, list[str]]

@@ -4,6 +4,7 @@ not matter how the stream was cut, and a PING is answered last."""
 from __future__ import annotations
 
 import pytest
+from amounts import examples
 from chat.ircing import Client, House, command
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -113,7 +114,7 @@ def well_formed(data: bytes) -> None:
         assert command(text)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(LINES, WANTED)
 def test_any_lines_get_well_formed_answers(lines: list[bytes], wanted: frozenset[str]) -> None:
     house, ann, bob = scene(wanted)
@@ -126,7 +127,7 @@ def test_any_lines_get_well_formed_answers(lines: list[bytes], wanted: frozenset
     assert bob.numerics("PING x")[-1] == "PONG"
 
 
-@settings(max_examples=75, deadline=None)
+@settings(max_examples=examples(75), deadline=None)
 @given(LINES)
 def test_any_lines_before_registration(lines: list[bytes]) -> None:
     house = House(ping=0.0)
@@ -136,7 +137,7 @@ def test_any_lines_before_registration(lines: list[bytes]) -> None:
     assert house.irc.server.entering >= 0
 
 
-@settings(max_examples=75, deadline=None)
+@settings(max_examples=examples(75), deadline=None)
 @given(
     LINES,
     WANTED,

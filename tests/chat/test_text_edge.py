@@ -8,6 +8,7 @@ import tracemalloc
 from typing import Any
 
 import pytest
+from amounts import examples
 from chat.texting import Client, House
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -438,7 +439,7 @@ def test_a_script_byte_by_byte() -> None:
     assert whole[1].endswith(b"* zoe left the chat: bye\r\n")
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(st.lists(st.integers(0, len(SCRIPT)), max_size=8))
 def test_a_script_cut_anywhere(cuts: list[int]) -> None:
     edges = [0, *sorted(cuts), len(SCRIPT)]
@@ -455,7 +456,7 @@ NOISE = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.lists(NOISE, max_size=40), st.booleans())
 def test_random_bytes_at_the_door(pieces: list[bytes], introduced: bool) -> None:
     """Nothing a client sends raises, or puts a control character on another's screen."""

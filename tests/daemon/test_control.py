@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from amounts import examples
 from conftest import LoggedFailures
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -467,7 +468,7 @@ ANY = (
 WORDS = st.sampled_from(ANY.split())
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(
     st.lists(
         st.one_of(

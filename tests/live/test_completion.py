@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -103,10 +102,8 @@ def test_names_of_services_are_asked_of_the_daemon(start: Callable[[str], Daemon
     assert complete(*socket, "drain", "$(exit 1)") == []
 
 
-def test_without_a_daemon_it_is_quick_and_silent(tmp_path: Path) -> None:
-    began = time.monotonic()
+def test_without_a_daemon_it_is_silent(tmp_path: Path) -> None:
     assert complete("--socket", str(tmp_path / "none"), "drain", "") == []
-    assert time.monotonic() - began < 10
 
 
 def test_what_the_daemon_is_called_stays_a_word(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import select
 import signal
 import socket
 import stat
@@ -325,66 +324,30 @@ def test_a_probe_sees_what_a_client_sees(everything: Daemon) -> None:
 
 
 @pytest.mark.long
-def test_an_operator_command_is_quick_with_10000_connections_open(
+def test_operators_are_answered_with_10000_connections_open(
     start: Callable[[str], Daemon],
 ) -> None:
-    """An operator command costs under 10 ms with 10,000 connections open."""
+    """An answer about 1,000 of 10,000 connections takes several turns: another operator's PING is
+    answered before it is complete."""
     daemon = start(
         "[tcpd]\nconnections = 20000\n[policy:default]\nper_address = 20000\nconnections = 20000\n"
         "[service:discard]\nprotocol = discard\nlisten =\n  127.0.0.1:0\n"
     )
     clients = [daemon.connect("discard") for _ in range(10_000)]
-    with attach(daemon.control) as operator:
+    with attach(daemon.control) as operator, attach(daemon.control) as other:
         receive_until(operator, b"\r\n")
+        receive_until(other, b"\r\n")
         while b'"connections":10000,' not in ask(operator, b"STATUS json"):
             pass
-        took: dict[str, float] = {}
-        for line in (
-            "PING",
-            "STATUS",
-            "SERVICES",
-            "LIMITS",
-            "CONNECTIONS",
-            "CONNECTIONS ADDRESS=127.0.0.0/8",
-            "CONNECTION 5000",
-            "BAN 192.0.2.0/24",
-            "UNBAN 192.0.2.0/24",
-            "BANS",
-            "LOG",
-            "ROOMS",
-            "CHECK",
-            "RELOAD",
-        ):
-            times = []
-            for _ in range(9):
-                began = time.perf_counter()
-                ask(operator, line.encode())
-                times.append(time.perf_counter() - began)
-            took[line] = sorted(times)[4] * 1000
-        answered = select.poll()  # select() knows no descriptor above 1,023
-        answered.register(operator, select.POLLIN)
-        # answers that take several turns of the reactor: how long does another client wait?
-        for line in ("CONNECTIONS SORT=in LIMIT=1000", "CONNECTIONS json LIMIT=1000"):
-            times = []
-            with attach(daemon.control) as other:
-                receive_until(other, b"\r\n")
-                for _ in range(9):
-                    operator.sendall(line.encode() + b"\n")
-                    longest = 0.0
-                    finished = False
-                    while not finished:
-                        began = time.perf_counter()
-                        ask(other, b"PING")
-                        longest = max(longest, time.perf_counter() - began)
-                        finished = bool(answered.poll(0))
-                    receive_reply(operator)
-                    times.append(longest)
-            took[line] = sorted(times)[4] * 1000
-    for line, milliseconds in took.items():
-        sys.stderr.write(f"{line:32} {milliseconds:7.2f} ms\n")
+        for line in ("SERVICES", "LIMITS", "CONNECTIONS ADDRESS=127.0.0.0/8", "CONNECTION 5000"):
+            assert ask(operator, line.encode()).startswith(b"2")
+        for line in (b"CONNECTIONS SORT=in LIMIT=1000\n", b"CONNECTIONS json LIMIT=1000\n"):
+            operator.sendall(line)
+            began = operator.recv(1)
+            assert ask(other, b"PING").startswith(b"2")
+            assert (began + receive_reply(operator)).startswith(b"2")
     for client in clients:
         client.close()
-    assert max(took.values()) < 10
 
 
 def ask(operator: socket.socket, line: bytes) -> bytes:

@@ -17,9 +17,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from amounts import soak
 from running import PATIENCE, TWISTD, Daemon, client_context, receive_all, receive_until
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.reactor]
 
 BOTH = pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
 
@@ -211,6 +212,7 @@ def test_random_bytes_leave_the_daemon_serving(everything: Daemon, service: str)
         receive_until(bystander, b"witness\r\n")
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(
     "service", ["echo", "discard", "daytime", "time", "qotd", "chargen", "line", "chat"]
 )
@@ -218,11 +220,11 @@ def test_a_hundred_thousand_random_strings(everything: Daemon, service: str) -> 
     """100,000 random byte strings into each service leave the daemon serving."""
     source = random.Random(service)
     sent = 0
-    while sent < 100_000:
+    while sent < soak(100_000):
         with everything.connect(service) as client, contextlib.suppress(OSError):
             if service == "chat":
                 client.sendall(f"nick{sent}\n".encode())  # else it is all bad nicknames
-            for _ in range(1000):
+            for _ in range(soak(1000)):
                 readable, writable, _ = select.select([client], [client], [], PATIENCE)
                 assert readable or writable, "neither reads nor writes"
                 if readable and not client.recv(1 << 20):

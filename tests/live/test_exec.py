@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from running import PATIENCE, TWISTD, Daemon, descriptors, receive_all, receive_until
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.reactor]
 
 USER = "user = root\n" if os.geteuid() == 0 else ""
 

@@ -21,7 +21,7 @@ import certificates
 import pytest
 from running import PATIENCE, Daemon, receive_all, receive_until, resident
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.reactor]
 
 #: More than all buffers on the way hold together, so that an end really waits behind bytes.
 MUCH = 16 << 20

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import certificates
 import pytest
+from amounts import soak
 from running import PATIENCE, TWISTD, Daemon, descriptors, receive_all, receive_until, resident
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.reactor]
 
 GOOD = "[service:line]\nprotocol = line\nlisten =\n  127.0.0.1:0\n"
 
@@ -60,6 +61,7 @@ def test_a_certificate_replaced_on_disk_is_served_after_a_reload(
                 assert client.recv(2) == b"hi"
 
 
+@pytest.mark.soak
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs Linux's /proc")
 def test_a_thousand_reloads_under_load_lose_nobody_and_leak_nothing(
     start: Callable[[str], Daemon],
@@ -80,12 +82,13 @@ def test_a_thousand_reloads_under_load_lose_nobody_and_leak_nothing(
     for client in clients:
         receive_until(client, b"\r\n")
     warm: tuple[int, int] | None = None
-    for turn in range(1000):
+    turns = soak(1000)
+    for turn in range(turns):
         reload(daemon, texts[turn % len(texts)])
         client = clients[turn % len(clients)]
         client.sendall(b"PING %d\n" % turn)
         assert receive_until(client, b"\r\n") == b"250 PONG %d\r\n" % turn
-        if turn == 200:
+        if turn == turns // 5:
             reload(daemon, GOOD)
             warm = descriptors(daemon), resident(daemon)
     reload(daemon, GOOD)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from running import PATIENCE, Daemon, descriptors, receive_until, resident
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.reactor]
 
 TRACING = Path(__file__).parent.parent / "tracing.py"
 

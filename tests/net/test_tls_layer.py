@@ -10,6 +10,7 @@ from typing import Any
 
 import certificates
 import pytest
+from amounts import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from net.lean import Client, MemoryReactor, MemorySocket
@@ -147,7 +148,7 @@ def test_a_message_is_one_record_each_way_and_one_send(
 
 @BOTH
 @given(data=st.data())
-@settings(deadline=None, max_examples=25, suppress_health_check=list(HealthCheck))
+@settings(deadline=None, max_examples=examples(25), suppress_health_check=list(HealthCheck))
 def test_however_the_stream_is_cut_the_bytes_are_the_same(
     localhost: certificates.Made, version: int, data: st.DataObject
 ) -> None:
