@@ -16,7 +16,7 @@ BOX, INSTALL, NOWHERE = "box", "install", "nowhere"
 ELSEWHERE = [
     (
         "README.rst",
-        r".*\.venv/bin/pytest",
+        r".*\.venv/bin/pytest -n auto",
         NOWHERE,
         ".ci/run runs it: it is the command of these tests",
     ),
