@@ -161,6 +161,14 @@ class IConnection(Interface):
             is logged and counted; the protocol is then to end the connection.
         """
 
+    def refuse(reason):
+        """Count and log that the client is refused, who was let in and speaks another protocol.
+
+        The protocol then says so and closes the connection.
+
+        :param tcpd.policy.reasons.Refusal reason: why.
+        """
+
     def end(reason):
         """End the connection for a reason that is logged and counted.
 

@@ -37,8 +37,9 @@ from tcpd.net.turns import Turns
 from tcpd.ops import catalogue
 from tcpd.ops.counters import ServiceCounters
 from tcpd.policy.buckets import TokenBucket
-from tcpd.policy.reasons import End
+from tcpd.policy.reasons import End, Refusal
 from tcpd.wire.linebuffer import Fault, LineBuffer
+from tcpd.wire.opening import Opening
 
 #: How many lines of one client are taken in a reactor turn, so that a turn never brings so much
 #: into a room that people with good connections fall behind.
@@ -120,6 +121,7 @@ class DoorProtocol(protocol.Protocol):
         # both with the oldest last, as they are taken from there
         self._input: list[bytes] = _NOTHING
         self._lines: list[bytes | Fault] = _NOTHING
+        self._opening: Opening | None = Opening(any_case=factory.no_method_is_a_name)
         self._outbox: Outbox  # made when there is a transport to write to
         self._session: Conversation | None = None
         self._reading = True
@@ -165,12 +167,29 @@ class DoorProtocol(protocol.Protocol):
         return replace(facts, encoding="UTF-8", line_ending=self._buffer.line_ending)
 
     def dataReceived(self, data: bytes) -> None:
-        if self._over:
+        if self._over or (self._opening is not None and self._is_foreign(self._opening, data)):
             return
         pieces = [data[at : at + _PIECE] for at in range(0, len(data), _PIECE)]
         self._input = [*reversed(pieces), *self._input]
         if self._pause is None:
             self._work()
+
+    def _is_foreign(self, opening: Opening, data: bytes) -> bool:
+        """See whether the client speaks another protocol, and send it away if so."""
+        foreign = opening.feed(data)
+        if opening.over:
+            self._opening = None
+        if foreign is None:
+            return False
+        reason = Refusal[foreign.name]
+        connection: Any = IConnection(self.transport, None)
+        if connection is not None:
+            connection.refuse(reason)
+        self._outbox.put(self._factory.refusal(reason))
+        if self._session is not None:
+            self._session.leave("")
+        self.hang_up()
+        return True
 
     def readConnectionLost(self) -> None:
         """The client has said all it has to say, and may still read."""
@@ -412,12 +431,18 @@ class DoorFactory(protocol.Factory):
     :ivar rate: how many lines a client may send; ``None`` for any number.
     :ivar entry_timeout: how many seconds a client may take to become a member; 0 for ever.
     :ivar line_bytes: the longest line, without its end.
+    :ivar no_method_is_a_name: whether a client never opens with a word like HTTP's methods.
     """
 
     noisy = False
     line_bytes = 0
+    no_method_is_a_name = False
     rate: Rate | None
     entry_timeout: float
+
+    @abstractmethod
+    def refusal(self, reason: Refusal) -> bytes:
+        """See :class:`tcpd.interfaces.IRefusing`."""
 
     def __init__(self, context: IContext) -> None:
         self.clock: IReactorTime = context.clock

@@ -21,7 +21,8 @@ from tcpd.line.reply import continued, last_words
 from tcpd.line.session import Session, State
 from tcpd.line.stream import Stream
 from tcpd.line.waiting import Wait
-from tcpd.policy.reasons import End
+from tcpd.policy.reasons import End, Refusal
+from tcpd.wire.opening import Opening
 
 if TYPE_CHECKING:
     from tcpd.line.factory import LineFactory
@@ -66,6 +67,8 @@ class LineProtocol(TwistedProtocol):
         self._advancing = False
         self._input_ended = False
         self._closing = False
+        commands = factory.commands
+        self._opening: Opening | None = Opening(knows=lambda word: commands.find(word) is not None)
 
     # --- from the transport ---
 
@@ -98,9 +101,25 @@ class LineProtocol(TwistedProtocol):
 
     def dataReceived(self, data: bytes) -> None:
         """Answer what is complete, unless something has to be waited for."""
+        if self._opening is not None and self._is_foreign(self._opening, data):
+            return
         self._session.receive(data)
         self._end_stream()
         self._advance()
+
+    def _is_foreign(self, opening: Opening, data: bytes) -> bool:
+        """See whether the client speaks another protocol, and send it away if so."""
+        foreign = opening.feed(data)
+        if opening.over:
+            self._opening = None
+        if foreign is None:
+            return False
+        reason = Refusal[foreign.name]
+        if self._connection is not None:
+            self._connection.refuse(reason)
+        self.transport.write(self._shared.refusal(reason))
+        self._close()
+        return True
 
     def readConnectionLost(self) -> None:
         """The client sends nothing more (a half-close): answer what is left, then close."""

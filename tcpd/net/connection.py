@@ -145,6 +145,10 @@ class Connection(Stages):
             self._endpoint_address = at(address)
         return refusal
 
+    def refuse(self, reason: Refusal) -> None:
+        self.ending(End.REFUSED)
+        self.layer.refuse(self, reason)
+
     def finish(self, reason: Failure) -> None:
         """The connection is gone: its protocol is called back, and its place is free. Called once,
         by a subclass."""

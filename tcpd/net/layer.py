@@ -283,6 +283,10 @@ class ConnectionLayer:
         connection.admitted = address
         return None
 
+    def refuse(self, connection: Connection, refusal: Refusal) -> None:
+        """Count and log that a client is refused who was let in. Called by its connection."""
+        self._refuse(refusal, connection.getPeer(), None, False)
+
     def _arrived(self, connection: Connection, proxies: Proxies | None) -> None:
         if proxies is not None:
             connection.behind_proxy()

@@ -121,8 +121,8 @@ CONNECTION_REFUSED = EventType(
     {
         "service": _SERVICE,
         "peer": _PEER,
-        "refusal": "denied, banned, untrusted-proxy, address-rate, address-full, service-rate, "
-        "service-full, daemon-full or no-descriptor",
+        "refusal": "denied, banned, untrusted-proxy, address-rate, address-full, http, tls, "
+        "service-rate, service-full, daemon-full or no-descriptor",
         "since": "clients refused for the same reason (but the last four: from the same address) "
         "and not told of since the last such event",
     },

@@ -15,6 +15,8 @@ class Refusal(StrEnum):
     DAEMON_FULL = "daemon-full"
     UNTRUSTED_PROXY = "untrusted-proxy"
     ADDRESS_RATE = "address-rate"
+    HTTP = "http"
+    TLS = "tls"
     SERVICE_RATE = "service-rate"
     NO_DESCRIPTOR = "no-descriptor"
 
@@ -63,6 +65,8 @@ _REFUSALS = {
     Refusal.DAEMON_FULL: "this server is full, try again later",
     Refusal.UNTRUSTED_PROXY: "this port is for proxies that are known to it",
     Refusal.ADDRESS_RATE: "too many new connections from your address, try again later",
+    Refusal.HTTP: "HTTP is not spoken here",
+    Refusal.TLS: "TLS is not spoken on this port",
     Refusal.SERVICE_RATE: "too many new connections, try again later",
     Refusal.NO_DESCRIPTOR: "this server is full, try again later",
 }

@@ -510,3 +510,34 @@ def test_kind() -> None:
     }
     assert defaults == {"max_line": "4KiB", "strict_crlf": "no", "command_timeout": "30s"}
     assert all(option.doc for option in options_of(LineSettings))
+
+
+@pytest.mark.parametrize("cut", [False, True])
+@pytest.mark.parametrize(
+    ("opening", "sentence"),
+    [
+        (b"POST / HTTP/1.1\r\nHost: localhost:7100\r\n\r\n", b"HTTP is not spoken here"),
+        (b"\r\n  get / http/1.1\r\n", b"HTTP is not spoken here"),
+        (b"NOW / HTTP/1.1\r\nHost: localhost:7100\r\n\r\n", b"HTTP is not spoken here"),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"HTTP is not spoken here"),
+        (b"GET /" + b"x" * 20_000 + b" HTTP/1.1\r\n", b"HTTP is not spoken here"),
+        (b"\x16\x03\x01\x02\x00\x01\r\n", b"TLS is not spoken on this port"),
+    ],
+)
+def test_what_a_browser_sends_ends_the_connection(
+    opening: bytes, sentence: bytes, cut: bool
+) -> None:
+    """'An HTTP method as the first command ends the connection', before any of its lines acts."""
+    line = Line()
+    stream = opening + b"NOW x\r\n"
+    for piece in [bytes([byte]) for byte in stream] if cut else [stream]:
+        line.protocol.dataReceived(piece)
+    assert line.transport.value() == b"421 example.net " + sentence + b"\r\n"
+    assert line.transport.disconnecting
+
+
+def test_a_method_behind_another_command_is_a_line_like_any_other() -> None:
+    line = Line()
+    line.protocol.dataReceived(b"NOW x\r\nGET / HTTP/1.1\r\n")
+    assert line.transport.value().startswith(b"250 now x\r\n500 GET is not a command")
+    assert not line.transport.disconnecting

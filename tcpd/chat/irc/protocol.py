@@ -150,6 +150,7 @@ class IrcFactory(DoorFactory):
     """
 
     line_bytes = LINE_BYTES
+    no_method_is_a_name = True
 
     def __init__(self, settings: IrcSettings, context: IContext) -> None:
         super().__init__(context)

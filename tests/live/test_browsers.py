@@ -1,0 +1,119 @@
+"""Web pages that have a browser talk to chat, IRC and the line service: the real daemon."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import socket
+import ssl
+import urllib.request
+from collections.abc import Callable
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from running import PATIENCE, Daemon, client_context, receive_all, receive_until
+
+pytestmark = pytest.mark.live
+
+CONFIG = """
+[tls:main]
+certificate = localhost.pem
+key = localhost-key.pem
+[service:chat]
+protocol = chat
+listen =
+  127.0.0.1:0
+  127.0.0.1:0 tls=main
+[service:irc]
+protocol = irc
+listen =
+  127.0.0.1:0
+  127.0.0.1:0 tls=main
+[service:line]
+protocol = line
+listen =
+  127.0.0.1:0
+  127.0.0.1:0 tls=main
+[metrics]
+listen =
+  127.0.0.1:0
+"""
+
+#: What a page puts into the body of a request, for each.
+BODIES = {
+    "chat": "eve\r\nspam\r\n",
+    "irc": "NICK eve\r\nUSER eve 0 * :Eve\r\nJOIN #lobby\r\nPRIVMSG #lobby :spam\r\n",
+    "line": "ECHO spam\r\n",
+}
+
+HEADERS = {
+    "User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+    "Accept": "*/*",
+    "Content-Type": "text/plain;charset=UTF-8",
+    "Origin": "https://page.example",
+    "Connection": "keep-alive",
+}
+
+
+def refused(daemon: Daemon, service: str, reason: str) -> float:
+    port = daemon.ports["metrics", ""]
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE) as page:
+        text = page.read().decode()
+    return sum(
+        sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == "tcpd_connections_refused_total"
+        and sample.labels == {"service": service, "reason": reason}
+    )
+
+
+def context_of_a_browser(daemon: Daemon) -> ssl.SSLContext:
+    context = client_context(daemon.directory)
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    return context
+
+
+@pytest.mark.parametrize("service", BODIES)
+def test_no_page_talks_through_a_browser(start: Callable[[str], Daemon], service: str) -> None:
+    """'A web page must not be able to make a visitor's browser talk here': by whatever method, in
+    the clear, over TLS, or with a TLS handshake in the clear, whose ticket it may choose."""
+    daemon = start(CONFIG)
+    with daemon.connect("chat") as ann:
+        receive_until(ann, b"Enter.\r\n")
+        ann.sendall(b"ann\r\n")
+        receive_until(ann, b"In #lobby (1): ann\r\n")
+        for count, method in enumerate(("POST", "OPTIONS", "NICK", "ECHO"), 1):
+            for words in ("", "tls=main"):
+                port = daemon.ports[service, words]
+                if words:
+                    secure = context_of_a_browser(daemon)
+                    browser: http.client.HTTPConnection = http.client.HTTPSConnection(
+                        "localhost", port, timeout=PATIENCE, context=secure
+                    )
+                else:
+                    browser = http.client.HTTPConnection("localhost", port, timeout=PATIENCE)
+                browser.request(method, "/", BODIES[service], HEADERS)
+                with pytest.raises((http.client.HTTPException, OSError)):
+                    browser.getresponse()
+                browser.close()
+            assert refused(daemon, service, "http") == 2 * count
+        with daemon.connect(service) as client:
+            hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\r\n"
+            client.sendall(hello + BODIES[service].encode())
+            with contextlib.suppress(ConnectionResetError):
+                receive_all(client)
+        assert refused(daemon, service, "tls") == 1
+        ann.sendall(b"/who\r\n/quit\r\n")
+        assert receive_all(ann) == b"  In #lobby (1): ann\r\nGoodbye.\r\n"
+    start_of_line = f"service {service}: refused 127.0.0.1:"
+    daemon.wait_for(lambda line: start_of_line in line and ": http (" in line)
+
+
+def test_who_speaks_the_protocol_is_let_in(start: Callable[[str], Daemon]) -> None:
+    """Over TLS with ALPN, too."""
+    daemon = start(CONFIG)
+    raw = socket.create_connection(("127.0.0.1", daemon.ports["irc", "tls=main"]), PATIENCE)
+    with context_of_a_browser(daemon).wrap_socket(raw, server_hostname="localhost") as client:
+        client.sendall(BODIES["irc"].encode())
+        assert b" 001 eve " in receive_until(client, b":End of /NAMES list\r\n")
