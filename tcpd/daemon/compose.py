@@ -19,7 +19,7 @@ from tcpd.config.errors import ConfigError, SettingError
 from tcpd.config.listen import Listener
 from tcpd.config.settings import ServiceSettings, Settings
 from tcpd.daemon.context import Context
-from tcpd.daemon.internal import DRAIN, Internal
+from tcpd.daemon.internal import DRAIN, SPARES, Internal
 from tcpd.daemon.metrics import MetricsSettings
 from tcpd.net.datagram import Datagrams
 from tcpd.net.directory import ServiceEntry
@@ -207,6 +207,7 @@ class Parts:
             ids=self.ids,
             protocol=service.protocol,
             tells_handshakes=getattr(self.kind(service), "tells_handshakes", False),
+            spares=SPARES if service.name in self.internals else 0,
         )
         return ListeningService(
             layer=layer,

@@ -35,6 +35,7 @@ from tcpd.ops import catalogue
 from tcpd.ops.follow import Followers
 from tcpd.ops.lag import ReactorLag
 from tcpd.ops.levels import Threshold
+from tcpd.ops.process import Process
 from tcpd.ops.versions import version_of
 from tcpd.policy.reasons import End
 from tcpd.wire.safe_text import escape_controls
@@ -92,6 +93,7 @@ class Daemon(MultiService):
         #: When it was made, and when it took over the configuration in force: seconds since 1970.
         self.began = self.configured = wall_clock()
         self.lag = ReactorLag(reactor)
+        self.process = Process()
         environ = surroundings.environ if surroundings else {}
         self._supervision = Supervision(environ, reactor, self._load)
         self.units: dict[str, ListeningService] = {}
@@ -177,6 +179,7 @@ class Daemon(MultiService):
         """Serve. Root, if the daemon was started so, has been given up by now."""
         globalLogPublisher.addObserver(self.events)
         super().startService()
+        self.process.keep()
         self.lag.start()
         self.certificates.start()
         served = self.directory()
@@ -238,6 +241,7 @@ class Daemon(MultiService):
         def tell(result: object) -> object:
             seconds = round(self.parts.reactor.seconds() - began, 3)
             catalogue.DAEMON_STOPPED.emit(self._log, seconds=seconds)
+            self.process.close()
             self.lag.stop()
             self._supervision.stop()
             globalLogPublisher.removeObserver(self.events)

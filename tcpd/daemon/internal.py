@@ -29,6 +29,9 @@ from tcpd.config.settings import PolicySettings, ServiceSettings, Settings
 #: :mod:`tcpd.daemon.descriptors`.
 CONNECTIONS = 64
 
+#: How many of their clients come in although there is no descriptor left.
+SPARES = 4
+
 #: Seconds that their clients have to take their last bytes when the daemon stops.
 DRAIN = 1.0
 

@@ -60,7 +60,8 @@ class _Kind:
         self._daemon = daemon
 
     def make_factory(self, settings: object, context: Any) -> IProtocolFactory:
-        exposition = Exposition(lambda: figures(self._daemon), context.clock.seconds)
+        daemon = self._daemon
+        exposition = Exposition(lambda: figures(daemon), context.clock.seconds, daemon.process)
 
         def metrics(accept: str) -> Answer:
             return (200, *exposition.scrape(accept))

@@ -20,6 +20,7 @@ from tcpd.net.conduit import Conduit
 from tcpd.net.connection import Connection
 from tcpd.net.kernel import UNWATCHED, Watch, note
 from tcpd.net.proxy import Proxies
+from tcpd.net.spares import Spares
 from tcpd.net.sweeper import Sweeper
 from tcpd.net.telling import Telling
 from tcpd.net.tls import Certificates
@@ -83,6 +84,7 @@ class ConnectionLayer:
     :param protocol: the name of the service's kind, for who asks; ``None`` where it has none.
     :param tells_handshakes: whether the kind tells clients of their handshakes, for which the state
         of a connection is noted when it begins.
+    :param spares: how many descriptors are kept for its clients when there are none left.
     """
 
     _log = Logger()
@@ -101,6 +103,7 @@ class ConnectionLayer:
         ids: Iterator[int],
         protocol: str | None = None,
         tells_handshakes: bool = False,
+        spares: int = 0,
     ) -> None:
         self.service = service
         self.protocol = protocol
@@ -116,11 +119,14 @@ class ConnectionLayer:
         self._sweeper = Sweeper(self.connections, clock)
         self._sweeper.reconfigure(policy, idle)
         self._empty: Deferred[None] | None = None
+        #: Descriptors for its clients when there are none left.
+        self.spares = Spares(spares)
         self.telling = Telling(service, clock)
         self._tell_by(policy)
 
     def start(self) -> None:
         """Begin to look for those who stay too long. Called when the service starts."""
+        self.spares.refill()
         self._sweeper.start()
 
     def reconfigure(self, policy: PolicySettings, idle: float) -> None:
@@ -300,6 +306,7 @@ class ConnectionLayer:
         :param why: a TLS handshake failed.
         """
         self.connections.discard(connection)
+        self.spares.refill()
         self._admission.release(connection.admitted)
         self.counters.open -= 1
         self.counters.ended[end] += 1
@@ -331,6 +338,7 @@ class ConnectionLayer:
         :return: fires with ``None`` when the last is gone; never fails.
         """
         self._sweeper.stop()
+        self.spares.close()
         if not self.connections:
             return succeed(None)
         done: Deferred[None] = Deferred()
@@ -438,6 +446,13 @@ class ListenerFactory(Factory):
     def turn_away(self, sock: socket.socket, address: Any) -> None:
         """Take one from a lean port to close it: the process has no descriptor left for it."""
         self._layer.turn_away(sock, address, self._tls, self._websocket)
+
+    def give_up_spare(self) -> bool:
+        """Let go of a descriptor that is kept for its clients. Asked by a lean port.
+
+        :return: whether there was one.
+        """
+        return self._layer.spares.give_up()
 
     def must_wait(self, call: Callable[[], None]) -> bool:
         """See :meth:`ConnectionLayer.must_wait`. Asked by a lean port before each client."""

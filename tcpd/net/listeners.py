@@ -29,7 +29,7 @@ from tcpd.handshake.facts import NoServerIsn
 from tcpd.net.kernel import Kernel
 from tcpd.net.layer import ListenerFactory
 from tcpd.net.port import LeanPort
-from tcpd.net.private_socket import listen_closed, open_private
+from tcpd.net.private_socket import listen_closed, make_its_directory, open_private
 from tcpd.net.sockets import BACKLOG, adopt, listen_address, listen_unix
 from tcpd.net.turns import Turns
 
@@ -63,7 +63,9 @@ def open_stream(
     watching = _Watching(kernel or Kernel(handshake=False), factory)
     try:
         if isinstance(place, PrivateSocket):
-            return watching.late(open_private(reactor, place, factory))
+            if turns is None:
+                return watching.late(open_private(reactor, place, factory))
+            make_its_directory(place)
         if turns is not None and isinstance(place, Address | UnixSocket | SystemdSocket):
             return _open_lean(place, factory, systemd, turns, watching)
         if isinstance(place, Address):
@@ -279,6 +281,7 @@ class _HandingOver:
         self.logPrefix = factory.logPrefix
         self.must_wait = factory.must_wait
         self.turn_away = factory.turn_away
+        self.give_up_spare = factory.give_up_spare
 
     def accept_socket(self, sock: socket.socket, address: Any, turns: Turns) -> None:
         with sock:  # Twisted makes a copy of its own

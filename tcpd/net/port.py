@@ -127,7 +127,9 @@ class LeanPort:
             except BlockingIOError:
                 return
             except OSError as error:
-                if error.errno in _OUT_OF_FILES and self._turn_away():
+                if error.errno in _OUT_OF_FILES and (
+                    self._factory.give_up_spare() or self._turn_away()
+                ):
                     continue
                 if error.errno in (*_OUT_OF_FILES, *_NO_MEMORY):
                     self._breathe(error.strerror or str(error))

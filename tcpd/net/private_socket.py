@@ -31,11 +31,19 @@ def open_private(reactor: Any, place: PrivateSocket, factory: IProtocolFactory) 
     :param reactor: provides :class:`twisted.internet.interfaces.IReactorUNIX`.
     :raise OSError: with a reason in words, if it cannot be.
     """
+    make_its_directory(place)
+    clear(place.path)
+    return listen_closed(reactor, place, factory, backlog=_BACKLOG)
+
+
+def make_its_directory(place: PrivateSocket) -> None:
+    """Make the directory of such a socket, if it is not there.
+
+    :raise OSError: with a reason in words, if it cannot be.
+    """
     owner, group = _ids(place)
     directory = os.path.dirname(place.path)
     make_directory(directory, _DIRECTORY_MODE, None if owner < 0 else owner, group)
-    clear(place.path)
-    return listen_closed(reactor, place, factory, backlog=_BACKLOG)
 
 
 def listen_closed(

@@ -14,7 +14,7 @@ from prometheus_client.registry import Collector
 
 from tcpd.ops.figures import Figures
 from tcpd.ops.metrics import METRICS
-from tcpd.ops.process import ProcessFigures
+from tcpd.ops.process import Process, ProcessFigures
 
 #: What a scraper that can read OpenMetrics says in its Accept header, and what it then gets.
 OPENMETRICS = "application/openmetrics-text"
@@ -59,14 +59,17 @@ class Exposition:
 
     :param figures: what is to be read.
     :param clock: seconds.
+    :param process: this one.
     """
 
-    def __init__(self, figures: Callable[[], Figures], clock: Callable[[], float]) -> None:
+    def __init__(
+        self, figures: Callable[[], Figures], clock: Callable[[], float], process: Process
+    ) -> None:
         self._clock = clock
         self._written: dict[str, tuple[float, bytes]] = {}
         self._registry = CollectorRegistry()
         self._registry.register(_Metrics(figures))
-        self._registry.register(ProcessFigures())
+        self._registry.register(ProcessFigures(process))
         PlatformCollector(registry=self._registry)
         GCCollector(registry=self._registry)
 

@@ -6,6 +6,7 @@ with 10,000 connections open, in which nobody is served. The kernel can just tel
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 from collections.abc import Iterator
@@ -15,21 +16,89 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
+#: Fields of proc_pid_stat(5), counted from the third; the text of all is shorter than that.
+_STARTTIME, _VSIZE, _RSS = 19, 20, 21
+_LONGEST_STAT = 4096
+
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
-class ProcessFigures(Collector):
-    """CPU, memory, descriptors and start of this process, as far as the system tells.
+class Process:
+    """This process, by proc(5).
 
     :param proc: where the process file system is.
     """
 
     def __init__(self, proc: Path = Path("/proc")) -> None:
         self._proc = proc
+        self._kept: int | None = None
+        self._boot: float | None = None
+
+    def keep(self) -> None:
+        """Keep open what is read, so that it can be read when no descriptor is left. Called once,
+        in the process that the daemon stays in: the file is that of who opens it."""
+        with contextlib.suppress(OSError):
+            self._kept = os.open(self._proc / "self" / "stat", os.O_RDONLY | os.O_CLOEXEC)
+        with contextlib.suppress(OSError):
+            self.boot()
+
+    def close(self) -> None:
+        """Let go of that. May be called again."""
+        if self._kept is not None:
+            os.close(self._kept)
+            self._kept = None
+
+    def stat(self) -> list[bytes]:
+        """The fields of proc_pid_stat(5) from the third on.
+
+        :raise OSError: if they cannot be read.
+        """
+        if self._kept is None:
+            text = (self._proc / "self" / "stat").read_bytes()
+        else:
+            text = os.pread(self._kept, _LONGEST_STAT, 0)
+        # the name of the program, in parentheses, may hold anything
+        return text.rpartition(b")")[2].split()
+
+    def resident(self) -> int | None:
+        """Bytes of memory; ``None`` where they cannot be read."""
+        try:
+            return int(self.stat()[_RSS]) * _PAGE
+        except OSError:
+            return None
+
+    def boot(self) -> float:
+        """When the machine started, in seconds since 1970 UTC.
+
+        :raise OSError: if it cannot be read.
+        """
+        if self._boot is None:
+            lines = (self._proc / "stat").read_bytes().splitlines()
+            (self._boot,) = [float(line.split()[1]) for line in lines if line.startswith(b"btime ")]
+        return self._boot
+
+    def open_descriptors(self) -> int:
+        """How many there are.
+
+        :raise OSError: if they cannot be counted: before Linux 6.2 that takes one more.
+        """
+        directory = self._proc / "self" / "fd"
+        # proc_pid_fd(5): "since Linux 6.2, stat(2) returns the number of open files as st_size"
+        return directory.stat().st_size or len(os.listdir(directory))
+
+
+class ProcessFigures(Collector):
+    """CPU, memory, descriptors and start of this process, as far as the system tells.
+
+    :param process: read at each scrape.
+    """
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
 
     def describe(self) -> list[Family]:
-        """Nothing is promised: what is not told is left out."""
+        """Nothing is promised: what cannot be read is left out."""
         return []
 
     def collect(self) -> Iterator[Family]:
@@ -45,35 +114,27 @@ class ProcessFigures(Collector):
             "Maximum number of open file descriptors.",
             resource.getrlimit(resource.RLIMIT_NOFILE)[0],
         )
-        try:
-            # proc_pid_stat(5); the name of the program, in parentheses, may hold anything
-            stat = (self._proc / "self" / "stat").read_bytes().rpartition(b")")[2].split()
-            boot = next(
-                line.split()[1]
-                for line in (self._proc / "stat").read_bytes().splitlines()
-                if line.startswith(b"btime ")
+        process = self._process
+        with contextlib.suppress(OSError):
+            yield GaugeMetricFamily(
+                "process_open_fds",
+                "Number of open file descriptors.",
+                float(process.open_descriptors()),
             )
-            open_fds = self._open_fds()
-        except (OSError, StopIteration):
-            return
-        yield GaugeMetricFamily(
-            "process_open_fds", "Number of open file descriptors.", float(open_fds)
-        )
-        yield GaugeMetricFamily(
-            "process_virtual_memory_bytes", "Virtual memory size in bytes.", float(stat[20])
-        )
-        yield GaugeMetricFamily(
-            "process_resident_memory_bytes",
-            "Resident memory size in bytes.",
-            float(stat[21]) * _PAGE,
-        )
-        yield GaugeMetricFamily(
-            "process_start_time_seconds",
-            "Start time of the process since unix epoch in seconds.",
-            float(boot) + float(stat[19]) / _TICKS,
-        )
-
-    def _open_fds(self) -> int:
-        directory = self._proc / "self" / "fd"
-        # proc_pid_fd(5): "since Linux 6.2, stat(2) returns the number of open files as st_size"
-        return directory.stat().st_size or len(os.listdir(directory))
+        with contextlib.suppress(OSError):
+            stat = process.stat()
+            yield GaugeMetricFamily(
+                "process_virtual_memory_bytes",
+                "Virtual memory size in bytes.",
+                float(stat[_VSIZE]),
+            )
+            yield GaugeMetricFamily(
+                "process_resident_memory_bytes",
+                "Resident memory size in bytes.",
+                float(stat[_RSS]) * _PAGE,
+            )
+            yield GaugeMetricFamily(
+                "process_start_time_seconds",
+                "Start time of the process since unix epoch in seconds.",
+                process.boot() + float(stat[_STARTTIME]) / _TICKS,
+            )

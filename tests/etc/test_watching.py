@@ -14,7 +14,7 @@ from running import PATIENCE
 from watching import ROOT, RULES, alerts, conditions, dashboard, filled_in, queries
 
 from tcpd.ops.metrics import METRICS
-from tcpd.ops.process import ProcessFigures
+from tcpd.ops.process import Process, ProcessFigures
 from tcpd.policy.reasons import Refusal
 
 TESTS_OF_RULES = Path(__file__).with_name("tcpd.rules.test.yml")
@@ -27,7 +27,7 @@ def catalogue() -> dict[str, tuple[str, ...]]:
     """All metrics that are exported, and their labels."""
     found = {each.name: (*each.labels, "job", "instance") for each in METRICS}
     registry = CollectorRegistry()
-    registry.register(ProcessFigures())
+    registry.register(ProcessFigures(Process()))
     for line in generate_latest(registry).decode().splitlines():
         if not line.startswith("#"):
             found[line.split()[0]] = ("job", "instance")

@@ -7,6 +7,7 @@ for a fixed time: each end is waited for by the log, by a count, or by the socke
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import resource
@@ -544,7 +545,15 @@ def test_running_out_of_descriptors_is_survived(start: Callable[[str], Daemon]) 
             assert told.count(GREETING) == 100 - away
             assert 80 <= away < 100
             assert says_it_back(bystander)
-        # the page with the counts needs a descriptor too
+            # an operator comes in, as often as need be, and so does the page with the counts
+            for _ in range(6):
+                status = daemon.ctl("status", "--json")
+                assert status.returncode == 0, status.stderr
+                assert json.loads(status.stdout)["memory"] > MEBIBYTE
+                assert daemon.ctl("connections").returncode == 0
+                labels = {"service": "line", "reason": "no-descriptor"}
+                assert samples(daemon, "tcpd_connections_refused_total", **labels) == away
+                assert samples(daemon, "process_resident_memory_bytes") > MEBIBYTE
         resource.prlimit(pid, resource.RLIMIT_NOFILE, usual)
         none_open(daemon, "line")
         labels = {"service": "line", "reason": "no-descriptor"}

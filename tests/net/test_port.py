@@ -15,6 +15,7 @@ from net.lean import MemoryReactor
 from tcpd.config.listen import Address, UnixSocket
 from tcpd.net.port import LeanPort
 from tcpd.net.sockets import adopt, listen_address, listen_unix
+from tcpd.net.spares import Spares
 from tcpd.net.turns import Turns
 
 
@@ -26,6 +27,7 @@ class Clients:
         self.running = 0
         self.turned_away: list[Any] = []
         self.room: int | None = None
+        self.spares = Spares(0)
         self.waiting: list[Callable[[], None]] = []
 
     def accept_socket(self, sock: socket.socket, address: Any, turns: Turns) -> None:
@@ -34,6 +36,9 @@ class Clients:
     def turn_away(self, sock: socket.socket, address: Any) -> None:
         self.turned_away.append(address)
         sock.close()
+
+    def give_up_spare(self) -> bool:
+        return self.spares.give_up()
 
     def must_wait(self, call: Callable[[], None]) -> bool:
         if self.room is None or len(self.taken) < self.room:
@@ -188,6 +193,30 @@ def test_out_of_descriptors_a_client_is_closed_by_the_one_in_reserve(house: Hous
     )
     assert house.port._reserve >= 0, "there is one in reserve again"
     del taken
+
+
+def test_out_of_descriptors_an_operator_is_accepted_by_one_that_is_kept(house: House) -> None:
+    """As many as there are spares; they are opened again when connections have ended."""
+    house.clients.spares = Spares(1)
+    house.clients.spares.refill()
+    clients = [house.connect() for _ in range(2)]
+    sock: Any = Failing(house.port._socket, [errno.EMFILE])
+    house.port._socket = sock
+    house.port.doRead()
+    assert len(house.clients.taken) == 2
+    house.connect()
+    sock._plan.append(errno.EMFILE)
+    house.port.doRead()
+    assert len(house.clients.turned_away) == 1
+    house.clients.spares.refill()
+    house.connect()
+    sock._plan.append(errno.EMFILE)
+    house.port.doRead()
+    assert len(house.clients.taken) == 3
+    house.clients.spares.close()
+    house.clients.spares.refill()
+    assert not house.clients.spares.give_up()
+    del clients
 
 
 def test_who_has_no_place_waits_in_the_kernel_until_there_is_one(house: House) -> None:

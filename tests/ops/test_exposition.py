@@ -18,6 +18,7 @@ from tcpd.ops.exposition import OPENMETRICS_TYPE, TEXT_TYPE, Exposition
 from tcpd.ops.figures import Figures, Words
 from tcpd.ops.lag import ReactorLag
 from tcpd.ops.metrics import MAX_WORDS, METRICS, VERSIONS
+from tcpd.ops.process import Process
 
 WORDS = Words(
     refusals=("denied", "daemon-full"),
@@ -58,7 +59,7 @@ def figures(**services: ServiceCounters) -> Figures:
 
 def scraped(what: Figures) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
     """All samples, by name and labels, as a scraper reads them."""
-    _, text = Exposition(lambda: what, Clock().seconds).scrape("")
+    _, text = Exposition(lambda: what, Clock().seconds, Process()).scrape("")
     return {
         (sample.name, frozenset(sample.labels.items())): sample.value
         for family in read_text(text.decode())
@@ -123,7 +124,7 @@ def test_each_figure_is_read_as_it_is(name: str, labels: dict[str, str], expecte
 
 
 def test_what_is_declared_is_what_is_exposed() -> None:
-    text = Exposition(busy, Clock().seconds).scrape("")[1].decode()
+    text = Exposition(busy, Clock().seconds, Process()).scrape("")[1].decode()
     exposed = set(re.findall(r"^# TYPE (tcpd_\S+) (\S+)$", text, re.M))
     assert exposed == {(metric.name, metric.type) for metric in METRICS}
     for (name, labels), _ in scraped(busy()).items():
@@ -142,7 +143,7 @@ def test_names_follow_the_conventions() -> None:
 
 
 def test_a_scraper_that_asks_for_openmetrics_gets_it() -> None:
-    content_type, text = Exposition(busy, Clock().seconds).scrape(PROMETHEUS)
+    content_type, text = Exposition(busy, Clock().seconds, Process()).scrape(PROMETHEUS)
     assert content_type == OPENMETRICS_TYPE
     assert text.endswith(b"# EOF\n")
     families = {family.name for family in read_openmetrics(text.decode())}
@@ -163,14 +164,14 @@ def test_a_scraper_that_asks_for_openmetrics_gets_it() -> None:
     ],
 )
 def test_all_others_get_the_text_format(accept: str) -> None:
-    content_type, text = Exposition(busy, Clock().seconds).scrape(accept)
+    content_type, text = Exposition(busy, Clock().seconds, Process()).scrape(accept)
     assert content_type == TEXT_TYPE
     assert list(read_text(text.decode()))
 
 
 @pytest.mark.parametrize("accept", ["application/openmetrics-text;version=zero.oh", PROMETHEUS])
 def test_whatever_version_is_asked_for_the_one_that_is_written_is_named(accept: str) -> None:
-    assert Exposition(busy, Clock().seconds).scrape(accept)[0] == OPENMETRICS_TYPE
+    assert Exposition(busy, Clock().seconds, Process()).scrape(accept)[0] == OPENMETRICS_TYPE
 
 
 def test_a_kind_that_counts_without_end_makes_no_series_without_end() -> None:
@@ -198,7 +199,7 @@ def test_names_of_other_packages_are_quoted() -> None:
 def test_promtool_finds_nothing_to_say() -> None:
     done = subprocess.run(
         ["promtool", "check", "metrics"],
-        input=Exposition(busy, Clock().seconds).scrape("")[1],
+        input=Exposition(busy, Clock().seconds, Process()).scrape("")[1],
         capture_output=True,
         check=False,
         timeout=30,
@@ -214,7 +215,7 @@ def test_a_text_is_written_once_a_second_in_each_format() -> None:
         read.append(busy())
         return read[-1]
 
-    exposition = Exposition(figures, clock.seconds)
+    exposition = Exposition(figures, clock.seconds, Process())
     for _ in range(3):
         first = exposition.scrape("")
         assert exposition.scrape(PROMETHEUS)[0] == OPENMETRICS_TYPE

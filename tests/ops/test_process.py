@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
 import pytest
 from prometheus_client import ProcessCollector
 
-from tcpd.ops.process import ProcessFigures
+from tcpd.ops.process import Process, ProcessFigures
 
 needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs Linux's /proc")
 
@@ -22,7 +23,7 @@ def values(collector: ProcessCollector | ProcessFigures) -> dict[str, tuple[str,
 
 @needs_proc
 def test_the_same_figures_by_the_same_names() -> None:
-    ours, theirs = values(ProcessFigures()), values(ProcessCollector(registry=None))
+    ours, theirs = values(ProcessFigures(Process())), values(ProcessCollector(registry=None))
     assert ours.keys() == theirs.keys()
     for name, (kind, help_text, value) in theirs.items():
         assert ours[name][:2] == (kind, help_text)
@@ -30,11 +31,34 @@ def test_the_same_figures_by_the_same_names() -> None:
 
 
 @needs_proc
+def test_figures_are_there_when_no_descriptor_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """ "STATUS fails when descriptors are out": what is read is kept open."""
+
+    def none_left(*_: object, **__: object) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    process = Process()
+    process.keep()
+    names = values(ProcessFigures(process)).keys()
+    monkeypatch.setattr(os, "open", none_left)
+    monkeypatch.setattr(Path, "read_bytes", none_left)
+    monkeypatch.setattr(os, "listdir", none_left)
+    resident = process.resident()
+    assert resident is not None
+    assert resident > 1 << 20
+    assert values(ProcessFigures(process)).keys() == names
+    process.close()
+    process.close()
+    assert process.resident() is None
+    assert "process_open_fds" in values(ProcessFigures(process))
+
+
+@needs_proc
 def test_descriptors_are_counted() -> None:
-    before = values(ProcessFigures())["process_open_fds"][2]
+    before = values(ProcessFigures(Process()))["process_open_fds"][2]
     opened = [os.open(os.devnull, os.O_RDONLY) for _ in range(50)]
     try:
-        assert values(ProcessFigures())["process_open_fds"][2] == before + 50
+        assert values(ProcessFigures(Process()))["process_open_fds"][2] == before + 50
     finally:
         for each in opened:
             os.close(each)
@@ -48,12 +72,12 @@ def test_a_kernel_that_does_not_tell_how_many_has_them_listed(
     (tmp_path / "self" / "stat").write_bytes(b"7 (a) b) S" + b" 0" * 50)
     for name in "012":
         (tmp_path / "self" / "fd" / name).touch()
-    figures = ProcessFigures(tmp_path)
+    figures = ProcessFigures(Process(tmp_path))
     monkeypatch.setattr(Path, "stat", lambda _: os.stat_result([0] * 10))
     assert values(figures)["process_open_fds"][2] == 3
     assert values(figures)["process_start_time_seconds"][2] == 1000
 
 
 def test_without_proc_there_is_what_the_system_calls_tell(tmp_path: Path) -> None:
-    found = values(ProcessFigures(tmp_path / "gone"))
+    found = values(ProcessFigures(Process(tmp_path / "gone")))
     assert set(found) == {"process_cpu_seconds", "process_max_fds"}

@@ -12,6 +12,7 @@ not tell.
 
 from __future__ import annotations
 
+import functools
 import grp
 import os
 import pwd
@@ -88,12 +89,20 @@ def may_operate(peer: Peer | None, group: str) -> bool:
 
 
 def group_id(name: str) -> int:
-    """The number of a group; that of the daemon's own for no name; -1 for one that is not there."""
+    """The number of a group; that of the daemon's own for no name; -1 for one that is not there.
+
+    What was found is remembered: to look takes a descriptor, and there may be none left.
+    """
     if not name:
         return os.getegid()
     if name.isascii() and name.isdigit():
         return int(name)
     try:
-        return grp.getgrnam(name).gr_gid
-    except KeyError:
+        return _by_name(name)
+    except (KeyError, OSError):
         return -1
+
+
+@functools.cache
+def _by_name(name: str) -> int:
+    return grp.getgrnam(name).gr_gid

@@ -10,7 +10,7 @@ from twisted.logger import Logger
 from tcpd.config.listen import Listener, PrivateSocket
 from tcpd.config.locations import AUTO, control_path
 from tcpd.config.settings import PolicySettings, TcpdSettings
-from tcpd.daemon.control.access import Peer, may_operate, peer_of
+from tcpd.daemon.control.access import Peer, group_id, may_operate, peer_of
 from tcpd.daemon.control.banning import Banning
 from tcpd.daemon.control.connections import Connections
 from tcpd.daemon.control.following import following
@@ -111,6 +111,7 @@ class ControlFactory(LineFactory):
     def __init__(self, daemon: Daemon, context: IContext) -> None:
         super().__init__(LineSettings(), context, operator_commands(daemon))
         self._daemon = daemon
+        group_id(daemon.settings.tcpd.control_group)  # while there is a descriptor to look with
 
     def buildProtocol(self, addr: IAddress | None) -> LineProtocol:
         """One for each who connects; whether it is an operator is found out then."""

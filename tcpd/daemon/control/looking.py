@@ -82,7 +82,7 @@ class Looking:
             "members": parts.hub.member_count,
             "rooms": parts.hub.room_count,
             "log_level": daemon.log_level,
-            "memory": _resident(),
+            "memory": daemon.process.resident(),
             "reactor_lag": round(daemon.lag.last, 6),
             "reactor_lag_max": round(daemon.lag.largest, 6),
             "certificates": [self._certificate(each) for each in certificates],
@@ -92,7 +92,7 @@ class Looking:
         text = pairs(
             [
                 ("server", f"{data['server_name']}, tcpd {data['version']}"),
-                ("process", f"{data['pid']} as uid {data['uid']}, {size(data['memory'])} resident"),
+                ("process", f"{data['pid']} as uid {data['uid']}, {_memory(data['memory'])}"),
                 ("running", f"{span(data['uptime'])}, since {data['started']}"),
                 ("ready", "yes" if data["ready"] else f"no, {daemon.unready}"),
                 ("configuration", f"{', '.join(files)}, taken over {data['configured']}"),
@@ -255,10 +255,5 @@ def _short(topic: str) -> str:
     return topic if len(topic) <= _LONGEST_TOPIC else topic[: _LONGEST_TOPIC - 3] + "..."
 
 
-def _resident() -> int | None:
-    """Bytes of memory that the process has; ``None`` where there is no /proc."""
-    try:
-        with open("/proc/self/statm", "rb") as file:
-            return int(file.read().split()[1]) * resource.getpagesize()
-    except OSError:
-        return None
+def _memory(resident: int | None) -> str:
+    return "memory unknown" if resident is None else f"{size(resident)} resident"
