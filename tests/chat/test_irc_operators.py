@@ -10,8 +10,8 @@ from chat.ircing import Client, House
 from chat.test_irc_who import member
 from chat.threads import house_with_threads
 
-from tcpd.chat.irc.passwords import AT_ONCE, WAITING, PasswordChecks
 from tcpd.chat.irc.trusted import GATEWAYS, OPERATORS
+from tcpd.policy.checks import AT_ONCE, EACH, Checks
 from tcpd.policy.passwords import PasswordHash, hash_password
 
 SERVER = ":chat.example.net"
@@ -320,47 +320,12 @@ def test_gateways_in_the_ini_file() -> None:
 # --- passwords ---
 
 
-class Threads:
-    """Does the work when a test lets it."""
-
-    def __init__(self) -> None:
-        self.working: list[tuple[Any, Any]] = []
-
-    def __call__(self, work: Any, done: Any) -> None:
-        self.working.append((work, done))
-
-    def work(self) -> None:
-        work, done = self.working.pop(0)
-        done(work())
-
-
-CHEAP = PasswordHash(1, 1, 1, b"salt", b"hash" * 8)
-
-
-def test_checks_are_bounded() -> None:
-    """'Bounded in number at once': few take memory, some wait, and the rest is refused."""
-    threads = Threads()
-    checks = PasswordChecks(threads)
-    told: list[bool] = []
-    for _ in range(AT_ONCE + WAITING):
-        assert checks.check(CHEAP, "x", told.append)
-    assert not checks.check(CHEAP, "x", told.append)
-    assert len(threads.working) == AT_ONCE
-    threads.work()
-    assert told == [False]
-    assert len(threads.working) == AT_ONCE
-    assert checks.check(CHEAP, "x", told.append)
-    while threads.working:
-        threads.work()
-    assert len(told) == AT_ONCE + WAITING + 1
-
-
 def test_too_many_checks_are_told_to_try_again() -> None:
     """RPL_TRYAGAIN: '<client> <command> :Please wait a while and try again.'"""
     house = house_with_threads(**OPERATED)
     ann = house.irc_client("ann")
-    house.irc.server.passwords = PasswordChecks(Threads())
-    for _ in range(AT_ONCE + WAITING):
+    house.irc.server.passwords = Checks(lambda work, done: None, house.clock.seconds)
+    for _ in range(AT_ONCE + EACH):
         ann.protocol.dataReceived(b"OPER root x\r\n")
     assert ann.send("OPER root x") == [f"{SERVER} 263 ann OPER :Please wait a while and try again."]
 

@@ -13,9 +13,9 @@ from tcpd.chat.irc import caps
 from tcpd.chat.irc.commands.multiline import MOST_SECONDS
 from tcpd.chat.irc.commands.table import COMMANDS
 from tcpd.chat.irc.labels import LABEL_BYTES
-from tcpd.chat.irc.passwords import AT_ONCE, WAITING
 from tcpd.chat.irc.registration import MOST_LINES
 from tcpd.chat.irc.settings import IrcSettings
+from tcpd.policy.checks import AT_ONCE, EACH, LONGEST, WAITING
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "irc.rst").read_text(encoding="utf-8")
 
@@ -60,7 +60,7 @@ def test_no_capability_is_described_that_there_is_not() -> None:
         f"lines before registration              {MOST_LINES};",
         f"a label                                {LABEL_BYTES} bytes",
         f"32 lines, {IrcSettings().multiline_bytes} bytes",
-        f"{AT_ONCE}; {WAITING} wait",
+        f"{AT_ONCE}; {EACH} of an address wait and {WAITING} of all, {LONGEST:.0f} seconds",
         f"One batch may be open, for {MOST_SECONDS:.0f} seconds",
     ],
 )

@@ -16,10 +16,10 @@ from chat.ircing import Client, House, command, plain
 from twisted.internet.interfaces import IReactorThreads
 from zope.interface import alsoProvides
 
-from tcpd.chat.irc.passwords import AT_ONCE, WAITING, PasswordChecks
 from tcpd.chat.irc.protocol import _elsewhere
 from tcpd.chat.irc.registration import MOST_LINES
 from tcpd.config.values import Rate
+from tcpd.policy.checks import AT_ONCE, EACH, Checks
 from tcpd.policy.passwords import PasswordHash, hash_password
 
 HASH = hash_password("sesame", b"0123456789abcdef")
@@ -234,6 +234,11 @@ def test_lines_that_are_too_long(line: str) -> None:
 # --- the server's password ---
 
 
+def in_threads(house: House, waiting: list[Any]) -> Checks:
+    """Checks in threads that do nothing before a test says so."""
+    return Checks(lambda work, done: waiting.append((work, done)), house.clock.seconds)
+
+
 @pytest.mark.parametrize("said", ["PASS wrong", "PING x"])
 def test_a_wrong_password(said: str) -> None:
     """ "If the password supplied does not match the password expected by the server, then the
@@ -286,7 +291,7 @@ def test_passwords_that_others_could_read(
 def test_nobody_waits_for_a_password_but_who_said_it() -> None:
     house = House(password=PasswordHash.parse(cheap_hash()))
     waiting: list[Any] = []
-    house.irc.server.passwords = PasswordChecks(lambda work, done: waiting.append((work, done)))
+    house.irc.server.passwords = in_threads(house, waiting)
     client = house.irc_client()
     assert client.send("PASS sesame", "NICK ann", "USER a 0 * :A") == []
     assert client.numerics("PING x") == ["PONG"]
@@ -300,7 +305,7 @@ def test_nobody_waits_for_a_password_but_who_said_it() -> None:
 def test_who_leaves_before_the_password_was_checked() -> None:
     house = House(password=PasswordHash.parse(cheap_hash()))
     waiting: list[Any] = []
-    house.irc.server.passwords = PasswordChecks(lambda work, done: waiting.append((work, done)))
+    house.irc.server.passwords = in_threads(house, waiting)
     client = house.irc_client()
     client.send("PASS sesame", "NICK ann", "USER a 0 * :A", "QUIT")
     waiting[0][1](True)
@@ -308,21 +313,21 @@ def test_who_leaves_before_the_password_was_checked() -> None:
     assert house.irc.server.entering == 0
 
 
-def test_few_passwords_are_checked_at_once_and_few_wait() -> None:
+def test_who_is_one_too_many_is_told_to_come_again() -> None:
+    house = House(password=PasswordHash.parse(cheap_hash()))
     waiting: list[Any] = []
-    checks = PasswordChecks(lambda work, done: waiting.append(done))
-    hash = PasswordHash.parse(cheap_hash())
-    found: list[bool] = []
-    for _ in range(AT_ONCE + WAITING):
-        assert checks.check(hash, "x", found.append)
-    assert not checks.check(hash, "x", found.append)
-    assert len(waiting) == AT_ONCE
-    waiting.pop(0)(False)
-    assert len(waiting) == AT_ONCE
-    assert found == [False]
-    while waiting:
-        waiting.pop(0)(True)
-    assert len(found) == AT_ONCE + WAITING
+    house.irc.server.passwords = in_threads(house, waiting)
+    clients = [house.irc_client() for _ in range(AT_ONCE + EACH + 1)]
+    told = [
+        client.send("PASS sesame", f"NICK ann{number}", "USER a 0 * :A")
+        for number, client in enumerate(clients)
+    ]
+    assert told[:-1] == [[]] * (AT_ONCE + EACH)
+    why = "too many are coming in right now, try again in a moment"
+    assert told[-1] == [f"ERROR :Closing Link: ann{AT_ONCE + EACH} ({why})"]
+    assert clients[-1].closed
+    assert house.counted["unchecked"] == 1
+    assert not any(client.closed for client in clients[:-1])
 
 
 def test_passwords_are_checked_in_a_thread_of_the_reactor() -> None:

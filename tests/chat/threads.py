@@ -11,8 +11,8 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from tcpd.chat.irc.passwords import PasswordChecks
 from tcpd.chat.irc.protocol import _elsewhere
+from tcpd.policy.checks import Checks
 
 
 @implementer(IReactorThreads)
@@ -44,5 +44,5 @@ class Threads:
 def house_with_threads(**settings: Any) -> House:
     """A house that checks passwords in threads, as a daemon does."""
     house = House(**settings)
-    house.irc.server.passwords = PasswordChecks(_elsewhere(Threads(house.clock)))
+    house.irc.server.passwords = Checks(_elsewhere(Threads(house.clock)), house.clock.seconds)
     return house

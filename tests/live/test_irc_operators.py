@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -120,3 +121,38 @@ def test_whois_has_the_address_behind_a_proxy(
         receive_until(root, b" 381 root :You are now an IRC operator\r\n")
         assert whois(root, "ann") == [own]
         assert whois(root, "bob") == [b"bob 2001:db8::7 :Is actually using host"]
+
+
+def test_one_address_locks_out_nobody_with_wrong_passwords(
+    start: Callable[[str], Daemon],
+) -> None:
+    """Log-ins from elsewhere, and an operator's OPER, are checked while one address has as many
+    wrong passwords waiting as it may."""
+    config = CONFIG.replace("irc\n", f"irc\npassword = {hash_password('right')}\n", 1)
+    daemon = start(f"[policy:default]\naddress_rate = none\n{config}")
+    port = daemon.ports["irc", ""]
+
+    def say(source: str, nick: str, password: str) -> socket.socket:
+        client = socket.create_connection(("127.0.0.1", port), PATIENCE, (source, 0))
+        client.settimeout(PATIENCE)
+        client.sendall(f"PASS {password}\r\nNICK {nick}\r\nUSER {nick} 0 * :x\r\n".encode())
+        return client
+
+    crowd = [say("127.0.0.2", f"x{number}", "wrong") for number in range(80)]
+    for number in range(5):
+        with say("127.0.0.3", f"ann{number}", "right") as ann:
+            receive_until(ann, b" :MOTD File is missing\r\n")
+            ann.sendall(b"OPER root :open sesame\r\n")
+            receive_until(ann, b" :You are now an IRC operator\r\n")
+        # those that were answered come again
+        told, _, _ = select.select(crowd, (), (), 0)
+        for each in told:
+            assert b" (wrong password)\r\n" in (said := receive_all(each)) or b"too many" in said
+            each.close()
+            crowd.remove(each)
+            crowd.append(say("127.0.0.2", "x", "wrong"))
+    assert len(crowd) == 80
+    waiting = [each for each in crowd if not select.select([each], (), (), 0)[0]]
+    assert waiting, "the attack was over before the others were let in"
+    for each in crowd:
+        each.close()

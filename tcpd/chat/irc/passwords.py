@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -11,19 +10,6 @@ from tcpd.policy.passwords import PasswordHash
 
 if TYPE_CHECKING:
     from tcpd.chat.irc.session import Session
-
-#: How many are checked at once: each takes 32 MiB and the better part of a core.
-AT_ONCE = 2
-#: How many may wait for that: a few seconds' worth.
-WAITING = 64
-
-#: Does some work elsewhere, and calls with the outcome when it is done.
-Run = Callable[[Callable[[], bool], Callable[[bool], None]], None]
-
-
-def at_once(work: Callable[[], bool], done: Callable[[bool], None]) -> None:
-    """Do the work here, where there are no threads."""
-    done(work())
 
 
 def may_be_said(session: Session) -> bool:
@@ -41,38 +27,20 @@ def refuse(session: Session) -> None:
     session.finish("a password is taken over TLS alone")
 
 
-class PasswordChecks:
-    """Checks passwords a few at a time, as it takes some 80 ms, for which nobody is to wait.
+def check(
+    session: Session, hash: PasswordHash, password: str, checked: Callable[[bool | None], None]
+) -> None:
+    """Check a password beside everything else.
 
-    :param run: does one check.
+    :param checked: called once with the outcome, now or later, and with ``None`` if it was not
+        checked, for too many wait; not called once the conversation is over, unless the check was
+        under way.
     """
 
-    def __init__(self, run: Run = at_once) -> None:
-        self._run = run
-        self._under_way = 0
-        self._waiting: deque[tuple[Callable[[], bool], Callable[[bool], None]]] = deque()
+    def done(fits: bool | None) -> None:
+        session.server.count["unchecked"] += fits is None
+        checked(fits)
 
-    def check(self, hash: PasswordHash, password: str, done: Callable[[bool], None]) -> bool:
-        """Check one.
-
-        :param done: called once with the outcome, now or later.
-        :return: whether it will be: too many may wait already.
-        """
-        if len(self._waiting) >= WAITING:
-            return False
-        self._waiting.append((lambda: hash.fits(password), done))
-        self._start()
-        return True
-
-    def _start(self) -> None:
-        while self._waiting and self._under_way < AT_ONCE:
-            work, done = self._waiting.popleft()
-            self._under_way += 1
-            self._run(work, lambda fits, done=done: self._finished(fits, done))  # type: ignore[misc]
-
-    def _finished(self, fits: bool, done: Callable[[bool], None]) -> None:
-        self._under_way -= 1
-        try:
-            done(fits)
-        finally:
-            self._start()
+    session.server.passwords.ask(
+        session.address, lambda: hash.fits(password), done, lambda: not session.over
+    )

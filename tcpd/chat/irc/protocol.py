@@ -18,7 +18,6 @@ from tcpd.chat.hosts import Address
 from tcpd.chat.irc.commands.connection import tell_capabilities, tell_tokens
 from tcpd.chat.irc.isupport import changed
 from tcpd.chat.irc.message import write
-from tcpd.chat.irc.passwords import PasswordChecks, Run, at_once
 from tcpd.chat.irc.reverse import ReverseNames
 from tcpd.chat.irc.server import IrcServer
 from tcpd.chat.irc.session import LINE_BYTES, Session
@@ -30,6 +29,7 @@ from tcpd.net.directory import ServiceEntry, stream_port
 from tcpd.net.lookups import Lookups
 from tcpd.net.websocket_settings import IRCV3, WebSocketOptions
 from tcpd.ops.versions import version_of
+from tcpd.policy.checks import Checks, Run, at_once
 from tcpd.policy.reasons import Refusal
 from tcpd.wire.linebuffer import Fault
 from tcpd.wire.lineends import LineEnds
@@ -169,7 +169,7 @@ class IrcFactory(DoorFactory):
             wall_clock=context.wall_clock,
             clock=self.clock.seconds,
             count=self.counters.events,
-            passwords=PasswordChecks(_elsewhere(context.reactor)),
+            passwords=Checks(_elsewhere(context.reactor), self.clock.seconds),
             reload=context.reload,
             tls_port=partial(_tls_port, context),
             text_port=lambda: stream_port(context.directory(), "chat", tls=False),

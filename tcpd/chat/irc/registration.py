@@ -9,7 +9,7 @@ from tcpd.chat.irc import caps, numerics
 from tcpd.chat.irc.commands.about import tell_lusers, tell_motd
 from tcpd.chat.irc.commands.connection import nick_refused, tell_isupport
 from tcpd.chat.irc.commands.modes import USER_MODES, WITH_ARGUMENT
-from tcpd.chat.irc.passwords import may_be_said, refuse
+from tcpd.chat.irc.passwords import check, may_be_said, refuse
 from tcpd.chat.irc.server import USER_CHARACTERS
 from tcpd.chat.member import Member, Profile
 from tcpd.chat.refused import Code
@@ -130,15 +130,15 @@ class Registration:
             _mismatch(session, "no password")
         else:
             self._checking = True
-            checks = session.server.passwords
-            if not checks.check(wanted, password, partial(self._checked, session)):
-                session.finish("too many are coming in right now, try again in a moment")
+            check(session, wanted, password, partial(self._checked, session))
 
-    def _checked(self, session: Session, fits: bool) -> None:
+    def _checked(self, session: Session, fits: bool | None) -> None:
         self._checking = False
         if session.over:
             return
-        if fits:
+        if fits is None:
+            session.finish("too many are coming in right now, try again in a moment")
+        elif fits:
             self._passed = True
             self.complete(session)
         else:

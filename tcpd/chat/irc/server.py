@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from tcpd.chat.hub import Hub
 from tcpd.chat.irc import caps, sts
 from tcpd.chat.irc.isupport import Limits, tokens
-from tcpd.chat.irc.passwords import PasswordChecks
 from tcpd.chat.irc.render import Formats, timestamp
 from tcpd.chat.irc.settings import IrcSettings
 from tcpd.chat.names import NICK_CHARACTERS, ROOM_CHARACTERS
 from tcpd.chat.settings import AWAY_BYTES, KEY_BYTES, REAL_NAME_BYTES, REASON_BYTES, TOPIC_BYTES
+from tcpd.policy.checks import Checks
 
 #: The longest user name, its ``~`` included, and host.
 USER_CHARACTERS = 12
@@ -57,7 +57,7 @@ class IrcServer:
     :ivar clock: seconds, for durations.
     :ivar count: raised by a word: ``registered``, ``commands``, ``unknown-commands``,
         ``bad-lines``, ``bad-passwords``, ``operators``, ``operators-refused``, ``gateways``,
-        ``gateways-refused``, ``throttled``, ``dropped``.
+        ``gateways-refused``, ``unchecked``, ``throttled``, ``dropped``.
     :ivar passwords: checks those that clients say.
     :ivar reload: has the daemon read its configuration again; see
         :class:`tcpd.interfaces.IContext`.
@@ -77,7 +77,7 @@ class IrcServer:
     wall_clock: Callable[[], float]
     clock: Callable[[], float]
     count: Counter[str]
-    passwords: PasswordChecks
+    passwords: Checks
     reload: Callable[[Callable[[bool, Sequence[str]], None]], None]
     tls_port: Callable[[], int | None] = lambda: None
     text_port: Callable[[], int | None] = lambda: None

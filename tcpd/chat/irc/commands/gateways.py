@@ -17,7 +17,7 @@ from tcpd.chat.irc.commands.command import Command
 from tcpd.chat.irc.commands.operators import address_of
 from tcpd.chat.irc.labels import later
 from tcpd.chat.irc.message import Message
-from tcpd.chat.irc.passwords import may_be_said
+from tcpd.chat.irc.passwords import check, may_be_said
 from tcpd.chat.irc.reverse import is_name
 from tcpd.chat.irc.trusted import Gateway
 from tcpd.ops import catalogue
@@ -71,16 +71,17 @@ def _check(
     gateway, *others = gateways
     give = later(session)
 
-    def checked(fits: bool) -> None:
-        if fits:
+    def checked(fits: bool | None) -> None:
+        if fits is None:
+            give(lambda: session.finish("Too many passwords are being checked, try again later"))
+        elif fits:
             give(lambda: _stand_for(session, address, hostname, secure))
         elif others:
             give(lambda: _check(session, others, password, address, hostname, secure))
         else:
             give(lambda: _refuse(session, "The gateway's password is wrong"))
 
-    if not session.server.passwords.check(gateway.hash, password, checked):
-        session.finish("Too many passwords are being checked, try again later")
+    check(session, gateway.hash, password, checked)
 
 
 def _stand_for(session: Session, address: Address, hostname: str, secure: bool) -> None:

@@ -16,7 +16,7 @@ from tcpd.chat.irc.commands.command import Command
 from tcpd.chat.irc.commands.refusals import answer, middle
 from tcpd.chat.irc.labels import later
 from tcpd.chat.irc.message import Message, write
-from tcpd.chat.irc.passwords import may_be_said
+from tcpd.chat.irc.passwords import check, may_be_said
 from tcpd.chat.split import split_message
 from tcpd.ops import catalogue
 from tcpd.policy.passwords import PasswordHash
@@ -55,8 +55,10 @@ def _oper(session: Session, message: Message) -> None:
     operator = operators.get(name)
     give = later(session)
 
-    def checked(fits: bool) -> None:
-        if fits and operator is not None:
+    def checked(fits: bool | None) -> None:
+        if fits is None:
+            give(lambda: session.numeric(numerics.RPL_TRYAGAIN, "OPER"))
+        elif fits and operator is not None:
             give(lambda: _become_operator(session, operator.name))
         else:
             # even if the client has gone meanwhile: it has tried
@@ -64,8 +66,7 @@ def _oper(session: Session, message: Message) -> None:
             give(lambda: _refuse_operator(session))
 
     hash = _DECOY if operator is None else operator.hash
-    if not server.passwords.check(hash, password, checked):
-        give(lambda: session.numeric(numerics.RPL_TRYAGAIN, "OPER"))
+    check(session, hash, password, checked)
 
 
 def _become_operator(session: Session, name: str) -> None:
