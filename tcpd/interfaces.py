@@ -86,8 +86,9 @@ class IContext(Interface):
     counters = Attribute("tcpd.ops.counters.ServiceCounters: this service's counters.")
     reload = Attribute(
         "Callable[[Callable[[bool, Sequence[str]], None]], None]: has the daemon read its "
-        "configuration again, in another turn of the reactor, and tells then whether it was taken "
-        "over, and what was done, or is wrong, a line each. For who may ask for that."
+        "configuration again, in another turn of the reactor, and calls back with whether it was "
+        "taken over, and with what was done, a line each, or the places (FILE:LINE) where "
+        "something is wrong: what is wrong there is in the log. For who may ask for that."
     )
 
     def directory():

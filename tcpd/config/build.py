@@ -38,6 +38,9 @@ _NAME = re.compile(r"[a-z0-9](?:[a-z0-9_.-]{0,62})")
 #: counters mean two things by one name.
 RESERVED = frozenset({"control", "metrics"})
 
+# what is long enough to be known again
+_PIECE = re.compile(r"[^\s,;:=/@'\"]{3,}")
+
 #: How many characters of a section's name a complaint shows.
 _SHOWN = 80
 
@@ -52,6 +55,13 @@ SERVICE_KEYS = (
 def _did_you_mean(word: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(word, list(known), 1)
     return f"; did you mean {near[0]}?" if near else ""
+
+
+def _unquoted(item: Option, value: Value, sentence: str) -> str:
+    """What is wrong with a secret, if nothing of it stands in there."""
+    if any(piece in sentence for piece in _PIECE.findall(value.text)):
+        return f"what stands here is not {item.type.name}; it is not shown, for it is a secret"
+    return sentence
 
 
 class _Builder:
@@ -113,7 +123,8 @@ class _Builder:
             except ListenerError:
                 complete = False  # _check_section complains, line by line
             except ValueError as error:
-                self.complain(value.place, title, key, str(error))
+                text = _unquoted(item, value, str(error)) if item.secret else str(error)
+                self.complain(value.place, title, key, text)
                 complete = False
         for item in options.values():
             if item.required and item.name not in section.values:
@@ -173,7 +184,8 @@ class _Builder:
         for title, cls in single.items():
             self._check_section(title, cls, built)
         if self.errors:
-            raise ConfigError(self._sorted_errors())
+            self._sort_errors()
+            raise ConfigError(map(str, self.errors), (str(fault.place) for fault in self.errors))
         return Settings(
             tcpd=settings.pop("tcpd"),
             services=services,
@@ -198,7 +210,7 @@ class _Builder:
                 "authorities that sign theirs there",
             )
 
-    def _sorted_errors(self) -> list[str]:
+    def _sort_errors(self) -> None:
         files: dict[str, int] = {}
         for section in self.document.values():
             files.setdefault(section.place.file, len(files))
@@ -207,7 +219,6 @@ class _Builder:
         for fault in self.errors:
             files.setdefault(fault.place.file, len(files))
         self.errors.sort(key=lambda fault: (files[fault.place.file], fault.place.line))
-        return [str(fault) for fault in self.errors]
 
     def _services(self, built: Mapping[str, Any]) -> dict[str, ServiceSettings]:
         services: dict[str, ServiceSettings] = {}

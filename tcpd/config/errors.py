@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 #: Characters that are shown of the beginning and of the end of a line that has more than both.
 _HEAD, _TAIL = 700, 300
+
+
+# a password's hash, wherever it stands by mistake
+_HASH = re.compile(r"\$scrypt\$[^\s'\"]*")
+
+
+def _without_hashes(line: str) -> str:
+    return _HASH.sub("$scrypt$(hidden)", line)
 
 
 def _printable(line: str) -> str:
@@ -39,10 +48,13 @@ class ConfigError(Exception):
 
     :ivar lines: one sentence each, ``FILE:LINE: [section] key: what is wrong``. What cannot be
         printed of a name or a value is escaped, and what is very long is cut.
+    :ivar places: ``FILE:LINE`` alone, each once, for those who may not read the configuration: what
+        is wrong there may quote a value.
     """
 
-    def __init__(self, lines: Iterable[str]) -> None:
-        self.lines = [_printable(line) for line in lines]
+    def __init__(self, lines: Iterable[str], places: Iterable[str] = ()) -> None:
+        self.lines = [_printable(_without_hashes(line)) for line in lines]
+        self.places = list(dict.fromkeys(map(_printable, places)))
         super().__init__(*self.lines)
 
     def __str__(self) -> str:

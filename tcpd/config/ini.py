@@ -121,10 +121,13 @@ class _Reader:
         else:
             self._title, behind = found[1], found[2]
             if behind and not behind.startswith(_COMMENT):
+                # without the value, which may be a secret
+                key, equals, _ = behind.partition("=")
+                shown = f"{key.rstrip()} = ..." if equals and key.strip() else "it"
                 self._wrong(
                     place,
                     f"[{self._title}]: only a comment may stand behind the name of a section; "
-                    f"write {behind!r} on a line of its own",
+                    f"write {shown} on a line of its own",
                 )
             elif self._title in self.document:
                 self._wrong(place, f"[{self._title}]: this section stands here twice")

@@ -47,16 +47,18 @@ class Complaints:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._lines: list[str] = []
+        self._places: list[str] = []
 
     def add(self, section: str, error: SettingError) -> None:
         """Note what a part found."""
         place = self._settings.place(section, error.key)
         self._lines.append(f"{place}: [{section}] {error}")
+        self._places.append(str(place))
 
     def check(self) -> None:
         """:raise ConfigError: if there is any."""
         if self._lines:
-            raise ConfigError(self._lines)
+            raise ConfigError(self._lines, self._places)
 
 
 class Parts:

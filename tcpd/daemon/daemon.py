@@ -330,13 +330,14 @@ class Daemon(MultiService):
     def reload(self, told: Callable[[bool, Sequence[str]], None]) -> None:
         """Read the configuration again, in another turn: for a service, which it may change.
 
-        :param told: called then, with whether it was taken over, and what was done or is wrong.
+        :param told: called then, with whether it was taken over, and what was done, or where
+            something is wrong: what is wrong there may quote a value, and values may be secrets.
         """
         reloader: Any = self.getServiceNamed(RELOADER)
 
         def reload() -> None:
             outcome = reloader.reload()
-            told(outcome.ok, outcome.lines)
+            told(outcome.ok, outcome.lines if outcome.ok else outcome.places)
 
         self.parts.reactor.callLater(0, reload)
 

@@ -25,11 +25,13 @@ class Outcome:
     """How a reload went.
 
     :ivar ok: whether the new configuration is in force; if not, the old one is, whole.
-    :ivar lines: what was done, or what is wrong; for the log and for whoever asked.
+    :ivar lines: what was done, or what is wrong; for the log and for operators of the host.
+    :ivar places: where something is wrong, ``FILE:LINE``; empty if that cannot be told.
     """
 
     ok: bool
     lines: tuple[str, ...]
+    places: tuple[str, ...] = ()
 
 
 class Reloader(Service):
@@ -67,7 +69,7 @@ class Reloader(Service):
         try:
             lines = self._daemon.reconfigure(self._read())
         except ConfigError as error:
-            return self._told(Outcome(False, tuple(error.lines)))
+            return self._told(Outcome(False, tuple(error.lines), tuple(error.places)))
         except ListenError as error:
             return self._told(Outcome(False, (str(error),)))
         return self._told(Outcome(True, tuple(lines or ["nothing has changed"])))

@@ -228,10 +228,21 @@ def test_rehash(events: Any) -> None:
         f"{SERVER} NOTICE ann :Reloaded: service echo: listening on 127.0.0.1:7",
         f"{SERVER} NOTICE ann :Reloaded: and \\x1b[31m more",
     ]
-    told(False, ("tcpd.ini:3: it is wrong",))
+    told(False, ("tcpd.ini:3", "conf.d/\x07irc.ini:9"))
+    refused = f"{SERVER} NOTICE ann :Refused, nothing has changed: "
     assert ann.lines() == [
-        f"{SERVER} NOTICE ann :Refused, nothing has changed: tcpd.ini:3: it is wrong"
+        f"{refused}something is wrong at tcpd.ini:3",
+        f"{refused}something is wrong at conf.d/\\x07irc.ini:9",
+        f"{refused}what is wrong is in the log, and tcpd-ctl check shows it",
     ]
+    told(False, [f"tcpd.ini:{number}" for number in range(1000)])
+    assert [line.rpartition(": ")[2] for line in ann.lines()[-3:]] == [
+        "something is wrong at tcpd.ini:19",
+        "and 980 more",
+        "what is wrong is in the log, and tcpd-ctl check shows it",
+    ]
+    told(True, [f"service s{number}: stopped" for number in range(1000)])
+    assert ann.lines()[-1] == f"{SERVER} NOTICE ann :Reloaded: and 980 more"
     ann.lose()
     told(True, ("nothing has changed",))
 
@@ -297,24 +308,28 @@ def test_operators_in_the_ini_file() -> None:
     [
         (HASH, "a line is one word; write NAME HASH"),
         (f"root {HASH} x", "a line goes on behind the hash"),
-        ("root secret", "behind root: it is not a password hash; tcpd-ctl hash-password makes one"),
-        (f"ro!ot {HASH}", "'ro!ot' is no name of an operator"),
-        (f"root {HASH}\nroot {HASH}", "there are two operators root"),
+        ("root hunter2", "line 1 of it is not NAME HASH: it is not a password hash"),
+        ("hunter2 root", "line 1 of it is not NAME HASH: it is not a password hash"),
+        (f"my hunter2! {HASH}", "line 1 of it begins with no name of an operator"),
+        (f"root {HASH}\nhunter2 {HASH}\nhunter2 {HASH}", "line 3 of it has the name of another"),
     ],
-    ids=["no name", "a third word", "no hash", "odd name", "twice"],
+    ids=["no name", "a third word", "no hash", "the wrong way round", "odd name", "twice"],
 )
 def test_what_is_wrong_with_operators_is_told_without_the_hash(text: str, error: str) -> None:
     with pytest.raises(ValueError, match=error) as raised:
         OPERATORS.parse(text)
     assert "$scrypt" not in str(raised.value)
+    assert "hunter2" not in str(raised.value)
 
 
 def test_gateways_in_the_ini_file() -> None:
     found = GATEWAYS.parse(f"192.0.2.1, 2001:db8::/32 {HASH}\n127.0.0.1 {HASH}")
     assert [len(each.networks) for each in found] == [2, 1]
     assert GATEWAYS.parse(GATEWAYS.show(found)) == found
-    with pytest.raises(ValueError, match="is not a network"):
-        GATEWAYS.parse(f"gateway {HASH}")
+    for wrong in (f"hunter2 {HASH}", "192.0.2.1 hunter2", f"192.0.2.1, hunter2 {HASH}"):
+        with pytest.raises(ValueError, match="line 1 of it") as raised:
+            GATEWAYS.parse(wrong)
+        assert "hunter2" not in str(raised.value)
 
 
 # --- passwords ---

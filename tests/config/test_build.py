@@ -207,7 +207,7 @@ def test_what_cannot_be_read_does_not_hide_what_can() -> None:
         "indented",
         "x.ini:3: [service:a] listen: '*:x': 'x' is not a port from 0 to 65535",
         "x.ini:5: [policy:p]: only a comment may stand behind the name of a section; write "
-        "'deny = 1' on a line of its own",
+        "deny = ... on a line of its own",
     ]
 
 
@@ -446,3 +446,58 @@ def test_the_control_socket_starts_at_the_files_directory_as_every_path() -> Non
     assert (control("auto"), control("none")) == ("auto", "none")
     with pytest.raises(ConfigError, match="longer than the 107 bytes"):
         control("x" * 100)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[service:a]\nprotocol = word\nlisten = *:1\npin = hunter2\n",
+        "[service:a]\nprotocol = word\nlisten = *:1\npin = 1, hunter2\n  and more\n",
+        "[service:a] pin = hunter2\nprotocol = word\nlisten = *:1\n",
+        "[service:a]\nprotocol = word\nlisten = *:1\nword hunter2\n",
+        "[service:a]\nprotocol = word\nlisten = *:1\nnosuch = hunter2\n",
+        "[service:a]\nprotocol = word\nlisten = *:1\npin = 1\nhunter2\n",
+    ],
+    ids=["value", "part", "behind a header", "no equals sign", "no such key", "not indented"],
+)
+def test_no_fault_quotes_a_secret(text: str) -> None:
+    """DESIGN section 4: 'no secret in a log'. All that is wrong goes there."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Pinned:
+        pin: int = option(whole_number(0, 9999), 0, "Nobody sees it.", secret=True)
+
+    class Pin:
+        name = "word"
+        settings = Pinned
+        words = frozenset({"tls"})
+
+    document, faults = ini.read("x.ini", text)
+    with pytest.raises(ConfigError) as caught:
+        build(document, {"word": Pin()}, {}, faults)
+    assert "hunter2" not in str(caught.value)
+    assert len(caught.value.places) == 1
+    assert caught.value.places[0].startswith("x.ini:")
+
+
+def test_a_hash_of_a_password_is_shown_nowhere() -> None:
+    """Not even where another key has it by mistake."""
+    hashed = "$scrypt$ln=15,r=8,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNoaGFzaA"
+    document, faults = ini.read("x.ini", f"{GOOD}[policy:default]\nidle = {hashed}\n")
+    with pytest.raises(ConfigError) as caught:
+        build(document, KINDS, SECTIONS, faults)
+    assert caught.value.lines == [
+        "x.ini:5: [policy:default] idle: '$scrypt$(hidden)' is not a duration; write a number "
+        "with ms, s, min, h or d, like 30s"
+    ]
+
+
+def test_the_places_of_faults() -> None:
+    """For who may not read what is wrong: each line once, in their order."""
+    document, faults = ini.read(
+        "x.ini", "[policy:default]\nidle = x\nnosuch = 1\n[service:a]\nlisten = y z\n"
+    )
+    with pytest.raises(ConfigError) as caught:
+        build(document, KINDS, SECTIONS, faults)
+    assert caught.value.places[:2] == ["x.ini:2", "x.ini:3"]
+    assert len(set(caught.value.places)) == len(caught.value.places)

@@ -61,6 +61,34 @@ def test_an_operator_reloads_and_puts_somebody_out(start: Callable[[str], Daemon
     assert not any("sesame" in line for line in daemon.log)
 
 
+def test_an_operator_of_the_chat_reads_no_secret_by_a_reload(
+    start: Callable[[str], Daemon],
+) -> None:
+    """A password in the wrong place is a faulty value: REHASH says where, and no more; the log
+    shows no value of a key that holds a secret."""
+    daemon = start(CONFIG)
+    with daemon.connect("irc") as ann:
+        register(ann, "ann")
+        ann.sendall(b"OPER root :open sesame\r\n")
+        receive_until(ann, b" 381 ann :You are now an IRC operator\r\n")
+        text = CONFIG.replace("protocol = irc\n", "protocol = irc\npassword = hunter2\nping = x\n")
+        (daemon.directory / "tcpd.ini").write_text(text)
+        ann.sendall(b"REHASH\r\n")
+        told = receive_until(ann, b"shows it\r\n").decode()
+        shown = [
+            line.partition(" changed: ")[2] for line in told.split("\r\n") if "changed" in line
+        ]
+        assert shown == [
+            "something is wrong at tcpd.ini:4",
+            "something is wrong at tcpd.ini:5",
+            "what is wrong is in the log, and tcpd-ctl check shows it",
+        ]
+        asked = daemon.ctl("check")
+        assert "ping: 'x' is not a duration" in asked.stdout + asked.stderr
+        daemon.wait_for(lambda line: "[service:irc] password: it is not a password hash" in line)
+        assert "hunter2" not in "\n".join([*daemon.log, told, asked.stdout, asked.stderr])
+
+
 def test_bans_reach_those_behind_a_gateway(start: Callable[[str], Daemon]) -> None:
     """An operator bans the client, and the gateway serves others on."""
     daemon = start(CONFIG)

@@ -50,31 +50,39 @@ def _lines(text: str, form: str) -> list[tuple[str, str]]:
     return found
 
 
-def _hash(text: str, whose: str) -> PasswordHash:
+def _hash(text: str, number: int, form: str) -> PasswordHash:
     try:
         return PasswordHash.parse(text)
     except ValueError as error:
-        raise ValueError(f"behind {whose}: {error}") from None
+        raise ValueError(f"line {number} of it is not {form}: {error}") from None
 
 
 def _parse_operators(text: str) -> tuple[Operator, ...]:
     found: dict[str, Operator] = {}
-    for name, hash in _lines(text, "NAME HASH"):
+    for number, (name, hash) in enumerate(_lines(text, "NAME HASH"), 1):
+        # what stands there is not quoted: it may be the password
         if _NAME.fullmatch(name) is None:
             raise ValueError(
-                f"{name!r} is no name of an operator: one has 1 to 32 letters, digits, dots, "
-                "hyphens and underscores"
+                f"line {number} of it begins with no name of an operator: one has 1 to 32 letters, "
+                "digits, dots, hyphens and underscores"
             )
         if name in found:
-            raise ValueError(f"there are two operators {name}")
-        found[name] = Operator(name, _hash(hash, name))
+            raise ValueError(f"line {number} of it has the name of another line")
+        found[name] = Operator(name, _hash(hash, number, "NAME HASH"))
     return tuple(found.values())
 
 
 def _parse_gateways(text: str) -> tuple[Gateway, ...]:
     found = []
-    for networks, hash in _lines(text, "NETWORKS HASH"):
-        found.append(Gateway(NETWORKS.parse(networks), _hash(hash, networks)))
+    for number, (networks, hash) in enumerate(_lines(text, "NETWORKS HASH"), 1):
+        try:
+            parsed = NETWORKS.parse(networks)
+        except ValueError:
+            raise ValueError(
+                f"line {number} of it begins with no networks; write addresses or ADDRESS/PREFIX, "
+                "separated by commas, before the hash"
+            ) from None
+        found.append(Gateway(parsed, _hash(hash, number, "NETWORKS HASH")))
     return tuple(found)
 
 

@@ -30,6 +30,9 @@ _log = Logger()
 #: How often one connection may be wrong about an operator's password before it is ended.
 ATTEMPTS = 3
 
+#: How many lines of what a reload has done, or of where something is wrong, REHASH shows.
+REHASH_LINES = 20
+
 #: Checked where there is no operator of a name: whether there is one is not told by the time that
 #: the answer takes. Nobody knows its password.
 _DECOY = PasswordHash(15, 8, 1, bytes(16), bytes(32))
@@ -151,10 +154,17 @@ def _rehash(session: Session, message: Message) -> None:
     def told(ok: bool, lines: Sequence[str]) -> None:
         if session.member is None or session.member.gone:
             return
+        shown = [escape_controls(line) for line in lines[:REHASH_LINES]]
+        if not ok:
+            # the places alone: operators of the chat may not read the configuration's secrets
+            shown = [f"something is wrong at {place}" for place in shown]
+        if len(lines) > REHASH_LINES:
+            shown.append(f"and {len(lines) - REHASH_LINES} more")
+        if not ok:
+            shown.append("what is wrong is in the log, and tcpd-ctl check shows it")
         head = "Reloaded" if ok else "Refused, nothing has changed"
-        for line in lines:
-            text = f"{head}: {escape_controls(line)}"
-            session.from_server("NOTICE", session.name, text, colon=True)
+        for line in shown:
+            session.from_server("NOTICE", session.name, f"{head}: {line}", colon=True)
 
     session.server.reload(told)
 
@@ -180,8 +190,8 @@ COMMANDS = {
         _privileged(_rehash),
         help=(
             "REHASH",
-            "Has the configuration read again, all of it or nothing, and tells what was done.",
-            "For operators of the server.",
+            "Has the configuration read again, all of it or nothing, and tells what was done, or",
+            "where something is wrong. For operators of the server.",
         ),
     ),
 }
