@@ -239,6 +239,18 @@ class IFarewell(Interface):
         """
 
 
+class IBusy(Interface):
+    """A protocol that does not always read from its client, since it has work to do first.
+
+    Such time is no silence of the client: it does not count towards ``idle`` and ``first_byte``.
+    """
+
+    busy = Attribute(
+        "bool: whether it is at work for the client and reads nothing meanwhile. That has a bound: "
+        "the client need not be able to end it."
+    )
+
+
 class IFinishing(Interface):
     """A factory that has more to bring to an end than its connections, such as programs."""
 

@@ -32,7 +32,7 @@ from tcpd.chat.quitting import ended_for, lost_by
 from tcpd.chat.turnstile import Turnstile
 from tcpd.config.values import Rate
 from tcpd.handshake.facts import Facts
-from tcpd.interfaces import IConnection, IContext, IFarewell
+from tcpd.interfaces import IBusy, IConnection, IContext, IFarewell
 from tcpd.net.turns import Turns
 from tcpd.ops import catalogue
 from tcpd.ops.counters import ServiceCounters
@@ -52,6 +52,8 @@ _PIECE = 4096
 #: by byte, and a flood of them is not to keep others waiting.
 _PIECES_A_TURN = 8
 
+#: Seconds after which it is looked again whether a client has entered that waits for a check.
+_CHECKING = 1.0
 
 #: Stands for lists that are empty, of which thousands of silent clients have two each. Nothing is
 #: ever put into it: they are replaced, not added to.
@@ -69,6 +71,10 @@ class Conversation(Protocol):
     @property
     def telling(self) -> bool:
         """Whether there is more to tell in answer to the last line than was put into the outbox."""
+
+    @property
+    def checking(self) -> bool:
+        """Whether the client waits for a check before it becomes a member, as of a password."""
 
     def greet(self) -> None:
         """Begin. Called once, before all else."""
@@ -103,7 +109,7 @@ class Conversation(Protocol):
         """What to tell a client whose connection the daemon ends."""
 
 
-@implementer(IHalfCloseableProtocol, IFarewell, IPushProducer)
+@implementer(IBusy, IHalfCloseableProtocol, IFarewell, IPushProducer)
 class DoorProtocol(protocol.Protocol):
     """One connection of a door.
 
@@ -125,6 +131,9 @@ class DoorProtocol(protocol.Protocol):
         self._outbox: Outbox  # made when there is a transport to write to
         self._session: Conversation | None = None
         self._reading = True
+        self._stopped_reading = False  # since somebody looked
+        self._unread = 0.0  # seconds in which it was not read from, while the entry timer runs
+        self._unread_since = 0.0
         self._read_closed = False
         self._all_split = False
         self._over = False
@@ -208,6 +217,11 @@ class DoorProtocol(protocol.Protocol):
             connection: Any = IConnection(self.transport, None)
             why = lost_by(None if connection is None else connection.ended, reason)
             self._factory.turnstile.run(partial(session.leave, why))
+
+    @property
+    def busy(self) -> bool:
+        """See :class:`tcpd.interfaces.IBusy`."""
+        return not (self._reading or self._outbox.paused or self._over or self._read_closed)
 
     def pauseProducing(self) -> None:
         """The transport has enough."""
@@ -371,18 +385,39 @@ class DoorProtocol(protocol.Protocol):
         reading = not (self._lines or self._input or self._outbox.paused or waiting)
         if reading is not self._reading:
             self._reading = reading
+            if self._entry_timer is not None:
+                self._count_unread(reading)
             transport: Any = self.transport
             if reading:
                 transport.resumeProducing()
             else:
+                self._stopped_reading = True
                 transport.pauseProducing()
 
     # --- writing, and the end ---
 
+    def _count_unread(self, reading: bool) -> None:
+        """Count the time in which the client is not read from: it cannot enter in it."""
+        now = self._clock.seconds()
+        if reading:
+            self._unread += now - self._unread_since
+        else:
+            self._unread_since = now
+
     def _too_late(self) -> None:
         self._entry_timer = None
-        assert self._session is not None
-        self._session.too_late()
+        session = self._session
+        assert session is not None
+        if not self._reading:
+            self._count_unread(True)
+            self._count_unread(False)
+        more, self._unread = self._unread, 0.0
+        if session.checking:
+            more = max(more, _CHECKING)
+        if more:
+            self._entry_timer = self._clock.callLater(more, self._too_late)
+        else:
+            session.too_late()
 
     def hang_up(self) -> None:
         """The conversation is over: write what waits, and close."""

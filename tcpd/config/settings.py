@@ -206,8 +206,9 @@ class PolicySettings:
     idle: float | None = option(
         or_word(DURATION, "auto"),
         None,
-        "A connection that is silent for so long, both ways, is ended; 0 never. auto is what the "
-        "protocol asks for: of tcpd's own 10min, 12h for forward, and never for chat.",
+        "A connection that is silent for so long, both ways, is ended; 0 never. Time in which "
+        "the server works at a command, or has lines wait for their rate, does not count. auto is "
+        "what the protocol asks for: of tcpd's own 10min, 12h for forward, and never for chat.",
     )
     proxy_header: float = option(
         at_least(DURATION, 0.1),

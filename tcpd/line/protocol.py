@@ -15,7 +15,7 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from tcpd.interfaces import IConnection, IFarewell
+from tcpd.interfaces import IBusy, IConnection, IFarewell
 from tcpd.line.command import Facts, PlainFacts, Scene
 from tcpd.line.reply import continued, last_words
 from tcpd.line.session import Session, State
@@ -43,7 +43,7 @@ class Wire(Protocol):
 _READY = State.READY
 
 
-@implementer(IPushProducer, IHalfCloseableProtocol, IFarewell)
+@implementer(IBusy, IPushProducer, IHalfCloseableProtocol, IFarewell)
 class LineProtocol(TwistedProtocol):
     """One connection of a line service.
 
@@ -120,6 +120,11 @@ class LineProtocol(TwistedProtocol):
         self.transport.write(self._shared.refusal(reason))
         self._close()
         return True
+
+    @property
+    def busy(self) -> bool:
+        """See :class:`tcpd.interfaces.IBusy`: a command takes its time."""
+        return self._wait is not None
 
     def readConnectionLost(self) -> None:
         """The client sends nothing more (a half-close): answer what is left, then close."""

@@ -100,6 +100,11 @@ class Stages(ABC):
         return cast("Connection", self)
 
     @property
+    def busy(self) -> bool:
+        """See :class:`tcpd.interfaces.IBusy`."""
+        return bool(getattr(self._application, "busy", False))
+
+    @property
     def tls_handle(self) -> SSL.Connection | None:
         """OpenSSL's connection; ``None`` while the connection is in the clear."""
         return None if self._tls_layer is None else self._tls_layer.getHandle()

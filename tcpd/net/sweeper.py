@@ -113,7 +113,10 @@ class Sweeper:
     def _look_at(
         self, connection: Connection, now: float, before: Mapping[Connection, tuple[int, float]]
     ) -> None:
-        connection.quiet += 1
+        if connection.busy:
+            connection.began += self._period  # it is the client's turn when that is done
+        else:
+            connection.quiet += 1
         if connection.quiet > self._idle_sweeps:
             connection.end(End.IDLE)
         elif connection.opened <= now - self._session:  # it began then or earlier

@@ -174,6 +174,7 @@ class WebSocketLayer:
         if reading is not self._reading:
             self._reading = reading
             if reading:
+                self._heard = self._clock.seconds()  # until now its answer would not be heard
                 self._transport.resumeProducing()
             else:
                 self._transport.pauseProducing()

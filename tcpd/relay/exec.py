@@ -24,7 +24,15 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from tcpd.config.values import Rate
-from tcpd.interfaces import IConnection, IContext, IFarewell, IFinishing, IKind, IReconfigurable
+from tcpd.interfaces import (
+    IBusy,
+    IConnection,
+    IContext,
+    IFarewell,
+    IFinishing,
+    IKind,
+    IReconfigurable,
+)
 from tcpd.net.connection import Connection
 from tcpd.net.turns import between_polls
 from tcpd.ops import catalogue
@@ -45,7 +53,7 @@ _ERRORS = Rate(10, 50)
 _GONE = 1.0
 
 
-@implementer(IPushProducer, IHalfCloseableProtocol, IFarewell)
+@implementer(IBusy, IPushProducer, IHalfCloseableProtocol, IFarewell)
 class ExecProtocol(Protocol):
     """A client, and the program that it talks to.
 
@@ -66,6 +74,11 @@ class ExecProtocol(Protocol):
         self._input_ended = False
         self._output_ended = False
         self.program: Program | None = None
+
+    @property
+    def busy(self) -> bool:
+        """See :class:`tcpd.interfaces.IBusy`: it waits for its program, as for those of others."""
+        return self.program is None
 
     def connectionMade(self) -> None:
         """Have a program started."""

@@ -28,7 +28,7 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from tcpd.interfaces import IFarewell
+from tcpd.interfaces import IBusy, IFarewell
 from tcpd.policy.reasons import End
 from tcpd.relay.forward_failures import TIMEOUT, Why, why_not_connected
 from tcpd.relay.forward_far import LINGER, FarSide, Reading, TLSFarSide, discard
@@ -49,7 +49,7 @@ class _Once(Factory):
         return self._made
 
 
-@implementer(IHalfCloseableProtocol, IFarewell)
+@implementer(IBusy, IHalfCloseableProtocol, IFarewell)
 class ClientSide(Protocol):
     """The client's side. It begins by connecting to the far side, and reads nothing until then.
 
@@ -78,6 +78,11 @@ class ClientSide(Protocol):
         self._gone = False
 
     # --- the client's connection ---
+
+    @property
+    def busy(self) -> bool:
+        """See :class:`tcpd.interfaces.IBusy`: the far side is not there yet."""
+        return not self._joined
 
     def connectionMade(self) -> None:
         """Go for the far side, and leave what the client says in the kernel until it is there."""

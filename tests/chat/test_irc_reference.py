@@ -61,7 +61,7 @@ def test_no_capability_is_described_that_there_is_not() -> None:
         f"a label                                {LABEL_BYTES} bytes",
         f"32 lines, {IrcSettings().multiline_bytes} bytes",
         f"{AT_ONCE}; {EACH} of an address wait and {WAITING} of all, {LONGEST:.0f} seconds",
-        f"One batch may be open, for {MOST_SECONDS:.0f} seconds",
+        f"One batch may be open, and its next line may take {MOST_SECONDS:.0f} seconds",
     ],
 )
 def test_the_limits_are_right(words: str) -> None:

@@ -16,7 +16,7 @@ from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from tcpd.config.fields import options_of
-from tcpd.interfaces import IConnection, IFarewell, IKind, IRefusing
+from tcpd.interfaces import IBusy, IConnection, IFarewell, IKind, IRefusing
 from tcpd.line.command import Request, command
 from tcpd.line.factory import LineFactory, LineSettings
 from tcpd.line.kind import kind
@@ -541,3 +541,15 @@ def test_a_method_behind_another_command_is_a_line_like_any_other() -> None:
     line.protocol.dataReceived(b"NOW x\r\nGET / HTTP/1.1\r\n")
     assert line.transport.value().startswith(b"250 now x\r\n500 GET is not a command")
     assert not line.transport.disconnecting
+
+
+def test_a_command_that_takes_its_time_is_no_silence_of_the_client() -> None:
+    """IBusy: "it is at work for the client and reads nothing meanwhile"; command_timeout is its
+    bound."""
+    line = Line()
+    assert verifyObject(IBusy, line.protocol)
+    assert not line.protocol.busy
+    line.say(b"WAIT\n")
+    assert line.protocol.busy
+    line.wait.callback("done")
+    assert not line.protocol.busy

@@ -7,10 +7,12 @@ from typing import Any
 
 import certificates
 import pytest
-from net.test_layer import FULL, House, LeanHouse, flush, join, server_tls, tls_client
+from net.test_layer import FULL, House, LeanHouse, Told, flush, join, server_tls, tls_client
 from twisted.internet.task import Clock
+from zope.interface import implementer
 
 from tcpd.config.settings import PolicySettings
+from tcpd.interfaces import IBusy
 from tcpd.policy.reasons import End
 
 Make = Callable[..., House]
@@ -115,6 +117,36 @@ def test_a_session_ends_however_busy(make: Make) -> None:
     assert transport.value() == b"bye: session"
     house.lose(conduit)
     assert house.counters.ended == {End.SESSION: 1}
+
+
+@implementer(IBusy)
+class AtWork(Told):
+    """Reads nothing as long as it is at work."""
+
+    busy = True
+
+
+def test_time_in_which_the_protocol_is_at_work_is_no_silence(make: Make) -> None:
+    """IBusy: "Such time is no silence of the client: it does not count towards idle and
+    first_byte"; all of the client's own time comes behind it."""
+    for limits in ({"idle": 8.0}, {"first_byte": 8.0}):
+        house = make(AtWork, stalled=0.0, **limits)
+        _, transport = house.connect()
+        wait(house, 100)
+        assert not transport.disconnecting
+        (protocol,) = house.application.made
+        protocol.busy = False
+        wait(house, 7)
+        assert not transport.disconnecting
+        wait(house, 3)
+        assert transport.disconnecting
+
+
+def test_a_session_ends_however_busy_the_protocol_is(make: Make) -> None:
+    house = make(AtWork, session=80.0)
+    _, transport = house.connect()
+    wait(house, 91)
+    assert transport.disconnecting
 
 
 # --- a reader that stalls ---

@@ -570,6 +570,22 @@ def test_one_whose_answer_is_not_read_is_not_blamed(make: Make) -> None:
     assert not client.transport.disconnecting
 
 
+def test_one_that_was_not_read_for_a_while_has_all_of_its_time_again(make: Make) -> None:
+    """Its Pong may wait in the kernel when the timer comes before the socket is read."""
+    house = make(options=replace(OPTIONS, ping=30.0))
+    client = Browser(house).shake()
+    house.clock.advance(30)
+    (ping,) = client.read()
+    client.protocol.transport.pauseProducing()
+    house.clock.advance(29)
+    client.protocol.transport.resumeProducing()
+    house.clock.advance(1)
+    assert not client.transport.disconnecting
+    client.feed(frames(ping.response()))
+    house.clock.advance(29)
+    assert not client.transport.disconnecting
+
+
 def test_the_first_word_counts_from_the_handshake(make: Make) -> None:
     """``first_byte``: "behind the TLS handshake where there is one", and behind this one."""
     house = make(first_byte=10.0, handshake=60.0)

@@ -126,10 +126,13 @@ class IrcProtocol(DoorProtocol):
     def look(self) -> None:
         """Ask whether the client is there, or end the conversation if it has not answered."""
         session = self._session
-        if self._heard:
-            self._heard = False
+        heard, self._heard = self._heard, False
+        stopped, self._stopped_reading = self._stopped_reading, not self._reading
+        if heard:
             self._silent = 0
             return
+        if stopped or not self._reading:
+            return  # its answer may wait where it is not read
         self._silent += 1
         if self._over or not isinstance(session, Session) or session.member is None:
             return

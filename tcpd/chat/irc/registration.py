@@ -66,6 +66,11 @@ class Registration:
         self._checking = False
         self._passed = False
 
+    @property
+    def checking(self) -> bool:
+        """Whether something is being found out that registration waits for."""
+        return self._checking or self.held > 0
+
     def __repr__(self) -> str:
         return f"<Registration of {self.nick!r}>"
 

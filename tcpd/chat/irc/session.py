@@ -130,6 +130,10 @@ class Session:
         return self._telling is not None
 
     @property
+    def checking(self) -> bool:
+        return self.entry.checking
+
+    @property
     def over(self) -> bool:
         """Whether the conversation has ended."""
         return self._over

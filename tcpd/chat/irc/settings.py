@@ -177,7 +177,7 @@ class IrcSettings:
         DURATION,
         120.0,
         "After so long a silence a client is asked whether it is there, and has as long again to "
-        "answer; 0 for never.",
+        "answer; 0 for never. Time in which its lines wait, as for their rate, does not count.",
     )
     rate: Rate | None = option(
         RATE,

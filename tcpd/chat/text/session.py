@@ -76,7 +76,7 @@ class Session:
     ) -> None:
         self.hub = hub
         self.slow = SLOW_READER
-        self.telling = False
+        self.telling = self.checking = False
         self.member: Member | None = None
         self.room: Room | None = None
         self.count = count

@@ -21,7 +21,7 @@ from tcpd.events import Kind, Line, Tags
 if TYPE_CHECKING:
     from tcpd.chat.irc.session import Session
 
-#: How long a batch may take, in seconds.
+#: How long a batch may wait for its next line, in seconds; all of it may wait for the rate.
 MOST_SECONDS = 60.0
 
 _TYPE = caps.MULTILINE
@@ -39,7 +39,7 @@ class Batch:
     :ivar target: whom it is for, as written.
     :ivar label: the client's label for the answer to all of it; ``None`` for none, or once used.
     :ivar tags: what others are told with it.
-    :ivar since: when it began, by the clock of the server.
+    :ivar since: when its last line was taken, by the clock of the server.
     :ivar lines: so far.
     :ivar size: of them, in bytes, with the line feeds between them.
     :ivar failed: whether the client was told that it is wrong.
@@ -79,6 +79,7 @@ def takes(session: Session, message: Message) -> bool:
     if message.command == "BATCH":
         return False
     if part:
+        batch.since = session.server.clock()
         if not batch.failed:
             _take(session, batch, message)
         return True
