@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import Any
@@ -199,19 +200,24 @@ class Wire:
 
     def connect(self, port: int, version: int) -> socket.socket:
         """Connect to the server's end from the client's namespace."""
+        address = (self._server[version], port)
+        return self.make_inside(lambda: socket.create_connection(address, PATIENCE))
+
+    def make_inside(self, make: Callable[[], socket.socket]) -> socket.socket:
+        """Make a socket in the client's namespace, and return it."""
         made: list[Any] = []
 
-        def connect() -> None:
+        def run() -> None:
             try:
                 # of this thread alone; the socket stays where it was made
                 with open(f"{_NET}/{self.space}") as space:
                     if ctypes.CDLL(None, use_errno=True).setns(space.fileno(), _CLONE_NEWNET):
                         raise OSError(ctypes.get_errno(), "setns")
-                made.append(socket.create_connection((self._server[version], port), PATIENCE))
+                made.append(make())
             except OSError as error:
                 made.append(error)
 
-        thread = threading.Thread(target=connect)
+        thread = threading.Thread(target=run)
         thread.start()
         thread.join(PATIENCE)
         (result,) = made
@@ -219,6 +225,33 @@ class Wire:
             raise result
         connected: socket.socket = result
         return connected
+
+    def index_inside(self, interface: str) -> int:
+        """The number of an interface of the client's namespace."""
+        return int(self.inside("cat", f"/sys/class/net/{interface}/ifindex"))
+
+    def more_addresses(self) -> list[str]:
+        """Give the server's end two more addresses of each family, if it has not got them.
+
+        :return: all that it has, as the client reaches them: the link-local one with the client's
+            interface.
+        """
+        network = int(IPv4Address(self._server[4])) & ~3
+        for version in (4, 6):
+            for number in (1, 2):
+                more = self._extra(version, number, network)
+                length, nodad = (32, []) if version == 4 else (64, ["nodad"])
+                run("ip", "addr", "replace", f"{more}/{length}", "dev", self.here, *nodad)
+                if version == 4:
+                    self.inside("ip", "route", "replace", f"{more}/32", "dev", self.there)
+        text = run("ip", "-o", "addr", "show", "dev", self.here)
+        found = re.findall(r"inet6? ([^/ ]+)/", text)
+        return [f"{each}%{self.there}" if each.startswith("fe80") else each for each in found]
+
+    def _extra(self, version: int, number: int, network: int) -> str:
+        if version == 6:
+            return f"{self._server[6]}0{number}"
+        return str(IPv4Address(network + (1 << 17) + number))
 
     def close(self) -> None:
         """Take it all away again; one end of a veth pair takes the other with it."""

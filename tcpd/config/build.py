@@ -14,13 +14,14 @@ from tcpd.config.ini import Document, Fault, Place, Section, Value
 from tcpd.config.listen import (
     KIND_WORDS,
     LISTENERS,
-    Address,
     Listener,
     ListenerError,
     UnixSocket,
     parse_listener,
 )
-from tcpd.config.locations import CREDENTIAL
+from tcpd.config.listen import Place as ListenPlace
+from tcpd.config.locations import AUTO, CREDENTIAL, NONE
+from tcpd.config.overlap import Spot, overlap, spot_of
 from tcpd.config.settings import (
     POLICY,
     KindOptions,
@@ -85,8 +86,8 @@ class _Builder:
         self.complete = not faults
         self.misnamed: set[str] = set()
         self.places: dict[tuple[str, str], Place] = {}
-        # who listens where: by host, port and whether it is for datagrams, the title of a section
-        self.taken: dict[tuple[str, bool], str] = {}
+        # who listens where
+        self.taken: dict[Spot, list[tuple[ListenPlace, str, Place]]] = {}
 
     def complain(self, place: Place, title: str, key: str, text: str) -> None:
         shown = title if len(title) <= _SHOWN else f"{title[:_SHOWN]}..."
@@ -181,6 +182,7 @@ class _Builder:
         if "policy:default" not in self.document:
             built["policy:default"] = PolicySettings()
         services = self._services(built)
+        self._take_control(settings["tcpd"])
         for title, cls in single.items():
             self._check_section(title, cls, built)
         if self.errors:
@@ -333,6 +335,12 @@ class _Builder:
                         continue
                     self._check_listener(title, listener, place, built)
 
+    def _take_control(self, tcpd: TcpdSettings | None) -> None:
+        """Note the path of the control socket, where it is given."""
+        value = self.document.get("tcpd", Section(Place("", 0))).values.get("control")
+        if value is not None and tcpd is not None and tcpd.control not in (AUTO, NONE):
+            self._take("tcpd", "control", Listener(UnixSocket(tcpd.control, 0)), value.place)
+
     def _check_policy(self, title: str, policy: Value, built: Mapping[str, Any]) -> None:
         if f"policy:{policy.text}" not in built:
             names = [other.partition(":")[2] for other in built if other.startswith("policy:")]
@@ -348,14 +356,25 @@ class _Builder:
                 names = [other.partition(":")[2] for other in built if other.startswith("tls:")]
                 hint = _did_you_mean(word, names)
                 self.missing(place, title, "listen", f"there is no [tls:{word}]{hint}")
+        self._take(title, "listen", listener, place)
+
+    def _take(self, title: str, key: str, listener: Listener, place: Place) -> None:
+        """Note where something listens; complain if that cannot be, beside what is noted."""
+        spot = spot_of(listener)
+        if spot is None:
+            return
         where = listener.place
-        if isinstance(where, UnixSocket) or (isinstance(where, Address) and where.port):
-            spot = (str(where), listener.udp)
-            if spot in self.taken:
-                other = self.taken[spot]
-                self.complain(place, title, "listen", f"{where} is already taken by [{other}]")
-            else:
-                self.taken[spot] = title
+        taken = self.taken.setdefault(spot, [])
+        for other, section, at in taken:
+            if str(other) == str(where):
+                self.complain(place, title, key, f"{where} is already taken by [{section}]")
+                return
+            why = overlap(other, where)
+            if why:
+                text = f"{where} cannot be open beside {other} of [{section}] ({at}): {why}"
+                self.complain(place, title, key, text)
+                return
+        taken.append((where, title, place))
 
 
 def _family(built: Mapping[str, Any], family: str) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """The grammar of ``listen``: one listener a line, a place and then words.
 
 ==========================  ==========================================================
-``HOST:PORT``               an IPv4 address
-``[V6]:PORT``               an IPv6 address; a link-local one with its interface, ``%eth0``
+``HOST:PORT``               an IPv4 address; ``0.0.0.0`` is every one
+``[V6]:PORT``               an IPv6 address; ``[::]`` is every one, and no IPv4 address; a
+                            link-local one has its interface, ``[fe80::1%eth0]``
 ``*:PORT``                  every address, IPv6 and IPv4, by one socket
 ``unix:PATH mode=0660``     a UNIX socket; mode, owner= and group= are optional
 ``systemd:NAME``            a socket that systemd holds, by its FileDescriptorName=

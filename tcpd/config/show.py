@@ -161,8 +161,8 @@ def sample(kinds: Iterable[KindOptions], sections: Mapping[str, type]) -> str:
     out.keys("[tls:main]", TLSSettings)
     out.comment(
         "Services. listen takes one listener a line: HOST:PORT, [V6]:PORT, *:PORT (every address, "
-        "IPv6 and IPv4), unix:PATH mode=0660, systemd:NAME, or endpoint: and any endpoint string "
-        "of Twisted; then words: tls=NAME for any protocol, udp for the small services, "
+        "IPv6 and IPv4; [::] is IPv6 alone), unix:PATH mode=0660, systemd:NAME, or endpoint: and "
+        "any endpoint string of Twisted; then words: tls=NAME for any protocol, udp for the small services, "
         "starttls=NAME for line, websocket for what browsers are to reach. policy = NAME puts a "
         "service behind another policy than the default one."
     )
@@ -251,8 +251,9 @@ Listeners
 ``listen`` takes one listener a line: a place, and then words.
 
 =========================== ====================================================
-``HOST:PORT``               an IPv4 address
-``[V6]:PORT``               an IPv6 address
+``HOST:PORT``               an IPv4 address; ``0.0.0.0`` is every IPv4 address
+``[V6]:PORT``               an IPv6 address; ``[::]`` is every IPv6 address, and no IPv4
+                            address; a link-local one has its interface, ``[fe80::1%eth0]``
 ``*:PORT``                  every address, IPv6 and IPv4, by one socket
 ``unix:PATH``               a UNIX socket; the path is absolute
 ``systemd:NAME``            a socket that systemd holds, by ``FileDescriptorName=``
@@ -274,6 +275,10 @@ Listeners
 =========================== ====================================================
 
 Port 0 lets the system choose; the log tells which it was.
+
+Two listeners that have an address of a port in common cannot be open at once, and are an error:
+``*:7000`` and ``127.0.0.1:7000``, say. ``0.0.0.0:7000`` may stand beside ``[::]:7000``, and ``udp``
+beside TCP. A reload may go from ``127.0.0.1:7000`` to ``*:7000`` and back.
 """
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.interfaces import IProtocolFactory
@@ -57,23 +58,21 @@ class _Plan:
             try:
                 self.opened.append(self.unit.open(listener, server))
                 continue
-            except ListenError:
+            except ListenError as error:
                 in_the_way = [port for port in spare if port.stands_in_the_way_of(listener)]
-                if not in_the_way:
+                # what fails for another reason would fail again, and so would the way back
+                if not in_the_way or not error.in_use:
                     raise
             for port in in_the_way:
                 spare.remove(port)
                 self.closed.append(port)
-                port.close()
+                port.make_way()
             self.opened.append(self.unit.open(listener, server))
 
     def undo(self) -> None:
-        """Close what was opened, and open again what was closed for it."""
+        """Close what was opened."""
         while self.opened:
             self.opened.pop().close()
-        while self.closed:
-            port = self.closed.pop()
-            port.port = self.unit.open(port.listener, port.server).port
 
     def commit(self) -> None:
         """Make it so."""
@@ -130,11 +129,9 @@ class Reconfiguration:
         )
         try:
             self._prepare(factories)
-        except ListenError:
-            for plan in self.plans:
-                plan.undo()
+        except ListenError as error:
             self.parts.certificates = known
-            raise
+            raise self._undo(error) from error
         swapped = [name for name in certificates if name in known]
         others = {name: not known[name].shows_the_same(certificates[name]) for name in swapped}
         changed = self.parts.use_certificates(certificates)
@@ -144,6 +141,34 @@ class Reconfiguration:
             if name in changed
         ]
         return renewed + self._commit()
+
+    def _undo(self, error: ListenError) -> ListenError:
+        """Have the ports as they were.
+
+        :param error: why there is no other way.
+        :return: that error, and what was lost by it.
+        """
+        for plan in self.plans:
+            plan.undo()
+        lost = []
+        for plan in self.plans:
+            for port in plan.closed:
+                try:
+                    port.port = plan.unit.open(port.listener, port.server).port
+                except ListenError as another:  # somebody else has its address now
+                    lost.append(str(another))
+                    self._give_up(port)
+        return ListenError("; and ".join([str(error), *lost])) if lost else error
+
+    def _give_up(self, port: OpenPort) -> None:
+        """Go on without a port; the settings in force say so, for the next reload to open it."""
+        services = dict(self.daemon.settings.services)
+        for name, unit in self.daemon.units.items():
+            if port in unit.ports:
+                unit.ports.remove(port)
+                listen = tuple(each.listener for each in unit.ports)
+                services[name] = replace(services[name], listen=listen)
+        self.daemon.settings = replace(self.daemon.settings, services=services)
 
     def _reconfigurable(self, name: str) -> bool:
         return IReconfigurable.providedBy(self.daemon.units[name].layer.factory)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from typing import Any
+from typing import Any, Literal
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.interfaces import IAddress
@@ -44,17 +44,19 @@ def shown(address: IAddress) -> str:
     return "unix"
 
 
-def socket_address(address: Any) -> IPv4Address | IPv6Address | UNIXAddress:
-    """What a stream socket says of itself or its peer, as Twisted tells it.
+def socket_address(
+    address: Any, kind: Literal["TCP", "UDP"] = "TCP"
+) -> IPv4Address | IPv6Address | UNIXAddress:
+    """What a socket says of itself or its peer, as Twisted tells it.
 
     :param address: from ``accept``, ``getsockname`` or ``getpeername``.
     """
     if isinstance(address, tuple):
         if len(address) == 2:
-            return IPv4Address("TCP", *address)
+            return IPv4Address(kind, *address)
         host, *rest = address
         if rest[2]:  # a link-local address means nothing without its zone (RFC 4007 section 11)
             with contextlib.suppress(OSError):
                 host = f"{host}%{socket.if_indextoname(rest[2])}"
-        return IPv6Address("TCP", host, *rest)
+        return IPv6Address(kind, host, *rest)
     return UNIXAddress(address or None)

@@ -11,8 +11,8 @@ made to send to strangers. Two old abuses shape this module:
   chargen never answer with more than they were sent; a kind that must, because its RFC has it
   answer the empty datagram, has a low rate.
 
-Whom a datagram was sent *to* is not known here: a listener on every address also hears what is
-broadcast. It answers its sender alone, like any other datagram.
+A listener on every address also hears what is broadcast. It answers its sender alone, like any
+other datagram. :mod:`tcpd.net.datagram_port` has the socket.
 """
 
 from __future__ import annotations
@@ -20,16 +20,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import StrEnum
 from ipaddress import IPv6Address, ip_address
+from typing import Any
 
-from twisted.internet.error import MessageLengthError
-from twisted.internet.interfaces import IReactorTime, IUDPTransport
-from twisted.internet.protocol import DatagramProtocol
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from tcpd.config.values import Rate
 from tcpd.ops import catalogue
 from tcpd.ops.counters import ServiceCounters
 from tcpd.policy.buckets import CAPACITY, Buckets
+
+#: Where a datagram came from, as sockets give it: host and port, and for IPv6 flow and scope.
+Address = tuple[Any, ...]
 
 #: From the payload of a datagram to that of its answer; ``None`` for no answer.
 Responder = Callable[[bytes], bytes | None]
@@ -79,13 +81,14 @@ def source_key(host: str) -> bytes | None:
     return packed if 0 < packed[0] < 224 else None
 
 
-class Datagrams(DatagramProtocol):
+class Datagrams:
     """Answers the datagrams of one service's ``udp`` listener.
 
     Each datagram received is counted in ``counters.datagrams_in`` and then either in
     ``datagrams_out`` or, by :class:`Drop`, in ``datagrams_dropped``. ``bytes_in`` and ``bytes_out``
     grow by payloads.
 
+    :ivar service: its name.
     :param service: its name.
     :param responder: answers one payload; what it raises is logged once in the life of the
         listener, counted each time, and costs that datagram alone.
@@ -97,8 +100,6 @@ class Datagrams(DatagramProtocol):
     :param capacity: how many addresses to remember at once.
     """
 
-    noisy = False
-    transport: IUDPTransport
     _log = Logger()
 
     def __init__(
@@ -112,7 +113,7 @@ class Datagrams(DatagramProtocol):
         own_ports: set[int],
         capacity: int = CAPACITY,
     ) -> None:
-        self._service = service
+        self.service = service
         self._responder = responder
         self._counters = counters
         self._clock = clock
@@ -127,25 +128,48 @@ class Datagrams(DatagramProtocol):
         self._buckets = other._buckets
         self._failure_logged = False
 
-    def startProtocol(self) -> None:
-        """The port is open. Called by Twisted."""
-        self._own_ports.add(self.transport.getHost().port)
+    def opened(self, port: int) -> None:
+        """A port of this number is open. Called once it is."""
+        self._own_ports.add(port)
 
-    def datagramReceived(self, datagram: bytes, addr: tuple[str, int]) -> None:
-        """Answer a datagram, or count why not. Called by the reactor's port."""
+    def received(self, datagram: bytes, address: Address) -> bytes | None:
+        """Take a datagram. Never raises.
+
+        :param datagram: its payload.
+        :param address: where it came from.
+        :return: the answer, of which :meth:`sent` or :meth:`unsent` has to be called then; ``None``
+            for none, which is counted.
+        """
         counters = self._counters
         counters.datagrams_in += 1
         counters.bytes_in += len(datagram)
-        dropped = self._refusal(addr) or self._answer(datagram, addr)
-        if dropped:
-            counters.datagrams_dropped[dropped] += 1
+        dropped = self._refusal(address[0], address[1])
+        if dropped is None:
+            try:
+                answer = self._responder(datagram)
+            except Exception:
+                dropped = Drop.FAILED
+                if not self._failure_logged:
+                    self._failure_logged = True
+                    catalogue.DATAGRAM_FAILED.fail(self._log, service=self.service)
+            else:
+                if answer is not None:
+                    return answer
+                dropped = Drop.NO_ANSWER
+        counters.datagrams_dropped[dropped] += 1
+        return None
 
-    def connectionRefused(self) -> None:
-        """Nobody listens where an answer went: no concern of ours."""
+    def sent(self, size: int) -> None:
+        """An answer of so many bytes is on its way."""
+        self._counters.datagrams_out += 1
+        self._counters.bytes_out += size
 
-    def _refusal(self, addr: tuple[str, int]) -> Drop | None:
+    def unsent(self) -> None:
+        """An answer could not be sent."""
+        self._counters.datagrams_dropped[Drop.UNSENT] += 1
+
+    def _refusal(self, host: str, port: int) -> Drop | None:
         """Tell why a source may not be answered at all; take a token if it may."""
-        host, port = addr
         if port < _FIRST_CLIENT_PORT or port in self._own_ports:
             return Drop.PORT
         key = source_key(host)
@@ -153,25 +177,4 @@ class Datagrams(DatagramProtocol):
             return Drop.ADDRESS
         if self._buckets is not None and not self._buckets.take(key, self._clock.seconds()):
             return Drop.RATE
-        return None
-
-    def _answer(self, datagram: bytes, addr: tuple[str, int]) -> Drop | None:
-        """Answer, or tell why not."""
-        try:
-            answer = self._responder(datagram)
-        except Exception:
-            if not self._failure_logged:
-                self._failure_logged = True
-                catalogue.DATAGRAM_FAILED.fail(self._log, service=self._service)
-            return Drop.FAILED
-        if answer is None:
-            return Drop.NO_ANSWER
-        try:
-            self.transport.write(answer, addr)
-        except (OSError, MessageLengthError, ValueError):
-            # A full socket buffer, no route, a broadcast address, an answer too long, an address of
-            # the wrong family (InvalidAddressError): datagrams get lost, and that is no event.
-            return Drop.UNSENT
-        self._counters.datagrams_out += 1
-        self._counters.bytes_out += len(answer)
         return None

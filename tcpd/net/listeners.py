@@ -13,7 +13,6 @@ from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory
-from twisted.internet.protocol import DatagramProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -26,19 +25,27 @@ from tcpd.config.listen import (
     UnixSocket,
 )
 from tcpd.handshake.facts import NoServerIsn
+from tcpd.net.datagram import Datagrams
+from tcpd.net.datagram_port import DatagramPort
 from tcpd.net.kernel import Kernel
 from tcpd.net.layer import ListenerFactory
 from tcpd.net.port import LeanPort
 from tcpd.net.private_socket import listen_closed, make_its_directory, open_private
-from tcpd.net.sockets import BACKLOG, adopt, listen_address, listen_unix
+from tcpd.net.sockets import BACKLOG, adopt, bind_datagrams, listen_address, listen_unix
 from tcpd.net.turns import Turns
 
-#: No UDP datagram is larger (RFC 768: a 16 bit length).
-_MAX_DATAGRAM = 65535
+_WILDCARDS = ("*", "::")
 
 
 class ListenError(Exception):
-    """A listener could not be opened; its text is a sentence for the operator."""
+    """A listener could not be opened; its text is a sentence for the operator.
+
+    :ivar in_use: whether another socket is in the way.
+    """
+
+    def __init__(self, sentence: str, in_use: bool = False) -> None:
+        super().__init__(sentence)
+        self.in_use = in_use
 
 
 def open_stream(
@@ -69,7 +76,8 @@ def open_stream(
         if turns is not None and isinstance(place, Address | UnixSocket | SystemdSocket):
             return _open_lean(place, factory, systemd, turns, watching)
         if isinstance(place, Address):
-            if watching.wants_isn:
+            # Twisted takes what the system chooses for IPV6_V6ONLY
+            if watching.wants_isn or place.host in _WILDCARDS:
                 return _open_first(reactor, place, factory, watching)
             return watching.late(_open_address(reactor, place, factory))
         if isinstance(place, UnixSocket):
@@ -78,9 +86,9 @@ def open_stream(
             return _adopt(reactor, place, factory, systemd, watching)
         return watching.late(_open_endpoint(reactor, place, factory))
     except CannotListenError as error:
-        raise ListenError(_why(listener, error.socketError)) from error
+        raise _failed(listener, error.socketError) from error
     except OSError as error:
-        raise ListenError(_why(listener, error)) from error
+        raise _failed(listener, error) from error
 
 
 class _Watching:
@@ -105,21 +113,16 @@ class _Watching:
         return port
 
 
-def open_datagrams(reactor: Any, listener: Listener, protocol: DatagramProtocol) -> IListeningPort:
+def open_datagrams(reactor: Any, listener: Listener, server: Datagrams) -> IListeningPort:
     """Open a listener for datagrams; parameters and errors as :func:`open_stream` has them."""
     place = listener.place
     assert isinstance(place, Address)
-
-    def listen(interface: str) -> IListeningPort:
-        port: IListeningPort = reactor.listenUDP(
-            place.port, protocol, interface=interface, maxPacketSize=_MAX_DATAGRAM
-        )
-        return port
-
     try:
-        return _listen_at(place.host, listen)
-    except CannotListenError as error:
-        raise ListenError(_why(listener, error.socketError)) from error
+        port = DatagramPort(bind_datagrams(place), server, reactor)
+    except OSError as error:
+        raise _failed(listener, error) from error
+    port.startListening()
+    return port
 
 
 def real_listener(listener: Listener, port: IListeningPort) -> Listener:
@@ -129,6 +132,28 @@ def real_listener(listener: Listener, port: IListeningPort) -> Listener:
         host: Any = port.getHost()
         return listener.at(place.host, host.port)
     return listener
+
+
+def close(port: IListeningPort) -> Deferred[Any]:
+    """Close a port: another can have its address within this turn."""
+    closed: Deferred[Any] = maybeDeferred(port.stopListening)
+    # a port of Twisted's closes its socket in the next turn; shut down, it listens no more
+    sock: socket.socket | None = getattr(port, "socket", None)
+    if sock is not None:
+        with contextlib.suppress(OSError):
+            sock.shutdown(socket.SHUT_RDWR)
+    return closed
+
+
+def take_waiting(port: IListeningPort) -> None:
+    """Accept the clients and read the datagrams that wait in the kernel: the port will close."""
+    if isinstance(port, LeanPort | DatagramPort):
+        port.take_waiting()
+
+
+def _failed(listener: Listener, error: Any) -> ListenError:
+    in_use = getattr(error, "errno", None) == errno.EADDRINUSE
+    return ListenError(_why(listener, error), in_use)
 
 
 def _why(listener: Listener, error: Any) -> str:
@@ -142,36 +167,11 @@ def _why(listener: Listener, error: Any) -> str:
     return sentence
 
 
-def _everywhere() -> str:
-    """The interface that stands for every address: IPv6's takes IPv4 too, where there is IPv6."""
-    if socket.has_ipv6:
-        try:
-            socket.socket(socket.AF_INET6, socket.SOCK_STREAM).close()
-        except OSError:
-            return ""
-        return "::"
-    return ""
-
-
-def _listen_at(host: str, listen: Callable[[str], IListeningPort]) -> IListeningPort:
-    """Open a port at a host as a listener has it; ``listen`` is given Twisted's name for it."""
-    interface = _everywhere() if host == "*" else host
-    try:
-        return listen(interface)
-    except CannotListenError as error:
-        if host != "*" or interface != "::" or error.socketError.errno != errno.EADDRNOTAVAIL:
-            raise
-        return listen("")  # a kernel that knows IPv6 and has no address of it
-
-
 def _open_address(reactor: Any, place: Address, factory: IProtocolFactory) -> IListeningPort:
-    def listen(interface: str) -> IListeningPort:
-        port: IListeningPort = reactor.listenTCP(
-            place.port, factory, backlog=BACKLOG, interface=interface
-        )
-        return port
-
-    return _listen_at(place.host, listen)
+    port: IListeningPort = reactor.listenTCP(
+        place.port, factory, backlog=BACKLOG, interface=place.host
+    )
+    return port
 
 
 def _open_first(

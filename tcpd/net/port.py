@@ -16,6 +16,7 @@ from zope.interface import implementer
 
 from tcpd.net.address import shown, socket_address
 from tcpd.net.layer import ListenerFactory
+from tcpd.net.sockets import BACKLOG
 from tcpd.net.turns import Turns, between_polls
 
 #: Clients taken at one go; more wait for the next turn.
@@ -64,6 +65,7 @@ class LeanPort:
         self._closed = closed
         self._reserve = -1
         self._open = False
+        self._most = _MOST_CLIENTS
 
     def startListening(self) -> None:
         """Begin to accept."""
@@ -110,13 +112,18 @@ class LeanPort:
     def gone(self) -> None:
         """A listening socket is not lost while nobody reads from it."""
 
+    def take_waiting(self) -> None:
+        """Accept all clients that the kernel has, for a port that is going to be closed."""
+        self._most = BACKLOG
+        self._accept()
+
     def doRead(self) -> None:
         """Clients are waiting. Never raises, and returns nothing."""
         self._between_polls(self._accept)
 
     def _accept(self) -> None:
         must_wait = self._factory.must_wait
-        for _ in range(_MOST_CLIENTS):
+        for _ in range(self._most):
             if not self._open:
                 return
             try:

@@ -13,12 +13,19 @@ from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
 
 from tcpd.config.listen import Address, Listener, Place, PrivateSocket, UnixSocket
+from tcpd.config.overlap import overlap, spot_of
 from tcpd.interfaces import IFinishing
 from tcpd.net.datagram import Datagrams
 from tcpd.net.kernel import Kernel
 from tcpd.net.layer import ConnectionLayer, ListenerFactory
-from tcpd.net.listeners import ListenError, open_datagrams, open_stream, real_listener
-from tcpd.net.port import LeanPort
+from tcpd.net.listeners import (
+    ListenError,
+    close,
+    open_datagrams,
+    open_stream,
+    real_listener,
+    take_waiting,
+)
 from tcpd.net.private_socket import give
 from tcpd.net.turns import Turns
 from tcpd.ops import catalogue
@@ -51,15 +58,12 @@ class OpenPort:
         )
 
     def stands_in_the_way_of(self, listener: Listener) -> bool:
-        """Whether it has the port that a listener wants, at another address, and can be closed
-        within a turn. Twisted's ports are closed in the next."""
-        ours, theirs = real_listener(self.listener, self.port).place, listener.place
+        """Whether a listener, at another address of its port, can be opened only without it."""
+        ours = real_listener(self.listener, self.port)
         return (
-            isinstance(self.port, LeanPort)
-            and isinstance(ours, Address)
-            and isinstance(theirs, Address)
-            and ours.port == theirs.port
-            and not listener.udp
+            isinstance(ours.place, Address)
+            and spot_of(ours) == spot_of(listener)
+            and bool(overlap(ours.place, listener.place))
         )
 
     def become(self, listener: Listener, server: Server) -> None:
@@ -85,8 +89,14 @@ class OpenPort:
                 error=error.strerror or str(error),
             )
 
+    def make_way(self) -> None:
+        """Close it for another listener: who waits in the kernel is taken first."""
+        take_waiting(self.port)
+        self.close()
+
     def close(self) -> Deferred[Any]:
-        closed = maybeDeferred(self.port.stopListening)
+        """Close it, at once; what it returns fires when all of it is gone."""
+        closed = close(self.port)
         if isinstance(self.listener.place, PrivateSocket):
             # who gave up root may not be able to take the file away; the next start does
             closed.addErrback(lambda failure: failure.trap(OSError) and None)
@@ -194,7 +204,7 @@ class ListeningService(Service):
                     self._reactor, ours, server, self._systemd, self._turns, self._kernel
                 )
         except ListenError as error:
-            raise ListenError(f"service {self.layer.service} {error}") from error
+            raise ListenError(f"service {self.layer.service} {error}", error.in_use) from error
         return OpenPort(listener, server, port)
 
     def _given_to_its_user(self, listener: Listener) -> Listener:

@@ -11,10 +11,13 @@ from twisted.internet.testing import MemoryReactorClock, StringTransport
 
 from tcpd.config import ini
 from tcpd.config.build import build
+from tcpd.config.listen import Address, Listener
+from tcpd.config.overlap import overlap
 from tcpd.config.settings import Settings
 from tcpd.daemon.compose import SECTIONS
 from tcpd.daemon.daemon import Daemon
 from tcpd.daemon.registry import Kinds
+from tcpd.net.datagram import Datagrams
 
 KINDS = Kinds([])
 
@@ -43,7 +46,12 @@ class Reactor(MemoryReactorClock):
 
     def _open(self, kind: str, number: int, factory: Any, interface: str) -> Port:
         address = (kind, interface, number)
-        if address in self.ports:
+        taken = (
+            Address(host, port)
+            for other, host, port in self.ports
+            if (other, port) == (kind, number)
+        )
+        if any(overlap(each, Address(interface, number)) for each in taken):
             raise CannotListenError(interface, number, OSError(98, "Address already in use"))
         port = self.ports[address] = Port(self, factory, address)
         return port
@@ -52,10 +60,9 @@ class Reactor(MemoryReactorClock):
         factory.doStart()
         return self._open("tcp", port, factory, interface)
 
-    def listenUDP(
-        self, port: int, protocol: Any, interface: str = "", maxPacketSize: int = 8192
-    ) -> Any:
-        return self._open("udp", port, protocol, interface)
+    def open_datagrams(self, listener: Listener, server: Datagrams) -> Any:
+        place: Any = listener.place
+        return self._open("udp", place.port, server, place.host)
 
 
 def settings(text: str, directory: Path = Path("/etc")) -> Settings:

@@ -7,6 +7,7 @@ from typing import Any
 
 import certificates
 import pytest
+from daemon.house import Reactor
 from twisted.internet.testing import MemoryReactorClock
 from twisted.logger import LogEvent, globalLogPublisher
 
@@ -32,19 +33,19 @@ def composed(text: str, reactor: Any = None, directory: Path = Path("/etc")) -> 
 
 
 def test_every_listener_is_opened_before_privileges_are_dropped() -> None:
-    reactor = MemoryReactorClock()
+    reactor = Reactor()
     daemon = composed(
         "[service:a]\nprotocol = echo\nlisten =\n  127.0.0.1:7\n  [::1]:7\n  unix:/run/a\n"
         "  127.0.0.1:7 udp\n[service:b]\nprotocol = line\nlisten = 127.0.0.1:8\n",
         reactor,
     )
-    reactor.listenUDP = lambda *args, **kwargs: None
-    assert reactor.tcpServers == []
+    assert not reactor.ports
     daemon.privilegedStartService()
-    assert [(server[0], server[3]) for server in reactor.tcpServers] == [
-        (7, "127.0.0.1"),
-        (7, "::1"),
-        (8, "127.0.0.1"),
+    assert list(reactor.ports) == [
+        ("tcp", "127.0.0.1", 7),
+        ("tcp", "::1", 7),
+        ("udp", "127.0.0.1", 7),
+        ("tcp", "127.0.0.1", 8),
     ]
     assert reactor.unixServers[0][0] == "/run/a"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import certificates
 import pytest
 from daemon.house import House, Port, service
-from twisted.internet.error import ConnectionDone
+from twisted.internet.error import CannotListenError, ConnectionDone
 from twisted.python.failure import Failure
 
 from tcpd.config.errors import ConfigError
@@ -170,6 +170,65 @@ def test_a_port_that_cannot_be_opened_leaves_all_as_it_was() -> None:
     assert house.daemon.settings.policies["default"].per_address == 100
     assert house.daemon.units["a"].layer.policy.per_address == 100
     assert house.reload(service("a", "1, 2")) == ["service a: listening on 127.0.0.1:2"]
+
+
+def at(*listeners: str) -> str:
+    return "[service:a]\nprotocol = line\nlisten =\n" + "".join(f"  {each}\n" for each in listeners)
+
+
+def test_an_address_is_widened_and_narrowed() -> None:
+    house = House(at("127.0.0.1:1"))
+    assert house.reload(at("0.0.0.0:1")) == [
+        "service a: listens on 127.0.0.1:1 no more",
+        "service a: listening on 0.0.0.0:1",
+    ]
+    assert house.open == {"tcp 0.0.0.0:1"}
+    house.reload(at("127.0.0.1:1", "127.0.0.2:1"))
+    assert house.open == {"tcp 127.0.0.1:1", "tcp 127.0.0.2:1"}
+
+
+def test_a_port_is_not_closed_for_one_that_may_not_be_opened_anyway(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Who gave up root cannot open a port below 1024 again: the one that is open is kept."""
+    house = House(at("127.0.0.1:1"))
+    before = dict(house.reactor.ports)
+
+    def refuse(*_: object) -> None:
+        raise CannotListenError("", 1, PermissionError(13, "Permission denied"))
+
+    monkeypatch.setattr(house.reactor, "_open", refuse)
+    with pytest.raises(ListenError, match="Permission denied"):
+        house.reload(at("0.0.0.0:1"))
+    assert house.reactor.ports == before
+    monkeypatch.undo()
+    assert house.reload(at("0.0.0.0:1"))
+
+
+def test_a_port_that_cannot_be_opened_again_is_told_and_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Somebody else may take an address in the moment that it is free."""
+    house = House(at("127.0.0.1:1", "127.0.0.1:3"))
+    opens = house.reactor._open
+
+    def snatch(kind: str, number: int, factory: object, interface: str) -> object:
+        if (number, interface) == (1, "127.0.0.1") or number == 2:
+            raise CannotListenError(interface, number, OSError(98, "Address already in use"))
+        return opens(kind, number, factory, interface)
+
+    monkeypatch.setattr(house.reactor, "_open", snatch)
+    with pytest.raises(ListenError) as caught:
+        house.reload(at("0.0.0.0:1", "127.0.0.1:2"))
+    assert str(caught.value) == (
+        "service a cannot listen on 127.0.0.1:2: Address already in use; and service a cannot "
+        "listen on 127.0.0.1:1: Address already in use"
+    )
+    assert house.open == {"tcp 127.0.0.1:3"}
+    assert [str(each) for each in house.daemon.units["a"].listening] == ["127.0.0.1:3"]
+    monkeypatch.undo()
+    assert house.reload(at("127.0.0.1:1", "127.0.0.1:3")) == ["service a: listening on 127.0.0.1:1"]
+    assert house.open == {"tcp 127.0.0.1:1", "tcp 127.0.0.1:3"}
 
 
 def test_a_file_that_cannot_be_used_leaves_all_as_it_was(tmp_path: Path) -> None:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import errno
+import socket
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from twisted.internet.error import CannotListenError
-from twisted.internet.protocol import DatagramProtocol, Factory, Protocol
+from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.testing import MemoryReactorClock
 
 from tcpd.config.listen import Address, EndpointString, Listener
+from tcpd.config.overlap import overlap, spot_of
 from tcpd.net.listeners import ListenError, open_datagrams, open_stream
+from tcpd.net.sockets import bind_datagrams, listen_address
+from tcpd.net.turns import Turns
+
+ANY: Any = object()
 
 FACTORY: Any = Factory.forProtocol(Protocol)
 
@@ -55,44 +61,97 @@ def test_what_a_port_of_an_endpoint_raises_is_told_too() -> None:
         )
 
 
-class _WithoutIPv6(MemoryReactorClock):
-    """Refuses IPv6 as a kernel does that knows it and has no address of it."""
+class _WithoutIPv6(socket.socket):
+    """Refuses IPv6 as a kernel does that does not know it, or has no address of it."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.asked: list[str] = []
+    error = errno.EADDRNOTAVAIL
 
-    def _listen(self, port: int, interface: str) -> Any:
-        self.asked.append(interface)
-        if interface == "::":
-            reason = OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address")
-            raise CannotListenError(interface, port, reason)
-        return "a port"
+    def __init__(self, family: int = -1, *words: int, **named: Any) -> None:
+        if family == socket.AF_INET6 and self.error == errno.EAFNOSUPPORT:
+            raise OSError(self.error, "Address family not supported by protocol")
+        super().__init__(family, *words, **named)
 
-    def listenUDP(self, port: int, *args: Any, interface: str = "", **named: Any) -> Any:
-        return self._listen(port, interface)
+    def bind(self, address: Any) -> None:
+        if self.family == socket.AF_INET6:
+            raise OSError(self.error, "Cannot assign requested address")
+        super().bind(address)
 
-    def listenTCP(self, port: int, *args: Any, interface: str = "", **named: Any) -> Any:
-        return self._listen(port, interface)
+
+@pytest.mark.parametrize("error", [errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT])
+@pytest.mark.parametrize("open_one", [bind_datagrams, listen_address])
+def test_every_address_is_ipv4_alone_where_there_is_no_ipv6(
+    open_one: Callable[[Address], socket.socket], error: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """docs: "``*:PORT``: every address, IPv6 and IPv4, by one socket"."""
+    monkeypatch.setattr(_WithoutIPv6, "error", error)
+    monkeypatch.setattr("socket.socket", _WithoutIPv6)
+    with open_one(Address("*", 0)) as sock:
+        assert sock.getsockname()[0] == "0.0.0.0"
+    with pytest.raises(OSError) as caught:
+        open_one(Address("::", 0))
+    assert caught.value.errno == error
 
 
 @pytest.mark.parametrize("udp", [False, True])
-def test_every_address_is_ipv4_alone_where_there_is_no_ipv6(
-    udp: bool, monkeypatch: pytest.MonkeyPatch
+def test_an_interface_that_is_not_there_is_told_by_its_name(udp: bool) -> None:
+    listener = Listener(Address("fe80::1%nosuch0", 7), udp=udp)
+    reactor = MemoryReactorClock()
+    turns = Turns(reactor)
+
+    def open_one() -> object:
+        if udp:
+            return open_datagrams(reactor, listener, ANY)
+        return open_stream(reactor, listener, FACTORY, {}, turns)
+
+    with pytest.raises(ListenError) as caught:
+        open_one()
+    assert str(caught.value) == (
+        f"cannot listen on {listener}: there is no network interface nosuch0"
+    )
+
+
+@pytest.mark.parametrize("open_one", [bind_datagrams, listen_address])
+def test_each_wildcard_is_what_the_reference_says(
+    open_one: Callable[[Address], socket.socket],
 ) -> None:
-    """docs: "``*:PORT``: every address, IPv6 and IPv4, by one socket"."""
-    monkeypatch.setattr("tcpd.net.listeners._everywhere", lambda: "::")
-    reactor = _WithoutIPv6()
-    listener = Listener(Address("*", 7), udp=udp)
-    opened: Any
-    if udp:
-        opened = open_datagrams(reactor, listener, DatagramProtocol())
-    else:
-        opened = open_stream(reactor, listener, FACTORY, {}, None)
-    assert opened == "a port"
-    assert reactor.asked == ["::", ""]
+    """docs: "``0.0.0.0:PORT``: every IPv4 address"; "``[::]:PORT``: every IPv6 address, and no IPv4
+    address"; "``*:PORT``: every address, IPv6 and IPv4, by one socket"."""
+    with open_one(Address("::", 0)) as six:
+        port = six.getsockname()[1]
+        with open_one(Address("0.0.0.0", port)):
+            pass
+        with pytest.raises(OSError, match="in use"):
+            open_one(Address("*", port))
+        with pytest.raises(OSError, match="in use"):
+            open_one(Address("::1", port))
+        with open_one(Address("127.0.0.1", port)), open_one(Address("127.0.0.2", port)):
+            pass
+    with open_one(Address("*", 0)) as both:
+        port = both.getsockname()[1]
+        for host in ("0.0.0.0", "::", "127.0.0.1", "::1"):
+            with pytest.raises(OSError, match="in use"):
+                open_one(Address(host, port))
 
 
-def test_an_ipv6_address_that_is_not_here_stays_an_error() -> None:
-    with pytest.raises(ListenError, match="Cannot assign"):
-        open_datagrams(_WithoutIPv6(), Listener(Address("::", 7), udp=True), DatagramProtocol())
+# --- the kernel has the last word on what tcpd.config.overlap says ---
+
+_HOSTS = ["*", "0.0.0.0", "::", "127.0.0.1", "127.0.0.2", "::1"]
+
+
+@pytest.mark.parametrize("udp", [False, True])
+@pytest.mark.parametrize("one", _HOSTS)
+@pytest.mark.parametrize("other", _HOSTS)
+def test_what_overlaps_is_what_the_kernel_refuses(one: str, other: str, udp: bool) -> None:
+    """Two listeners that listen cannot have an address of a port both, SO_REUSEADDR or not."""
+    open_one = bind_datagrams if udp else listen_address
+    with open_one(Address(one, 0)) as first:
+        port = first.getsockname()[1]
+        wanted = Listener(Address(one, port), udp=udp), Listener(Address(other, port), udp=udp)
+        assert spot_of(wanted[0]) == spot_of(wanted[1])
+        try:
+            open_one(Address(other, port)).close()
+        except OSError as error:
+            refused = error.errno == errno.EADDRINUSE
+        else:
+            refused = False
+        assert bool(overlap(wanted[0].place, wanted[1].place)) == refused

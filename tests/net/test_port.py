@@ -123,6 +123,14 @@ def test_clients_are_accepted_between_polls_on_other_reactors() -> None:
     house.close()
 
 
+def test_a_port_that_makes_way_takes_all_who_wait(house: House) -> None:
+    """Who has connected before a reload is served, and not reset when the port is closed."""
+    for _ in range(200):
+        house.connect()
+    house.port.take_waiting()
+    assert len(house.clients.taken) == 200
+
+
 def test_accepted_sockets_have_no_delay_and_keep_alive(house: House) -> None:
     """tcp(7): they inherit it from the listening socket, which costs no call."""
     house.connect()

@@ -1,0 +1,317 @@
+"""The socket of a listener for datagrams: where answers leave from, and that nothing stops it."""
+
+from __future__ import annotations
+
+import errno
+import select
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.task import Clock
+
+from tcpd.config.listen import Address
+from tcpd.net.datagram import Datagrams
+from tcpd.net.datagram_port import Ancillary, DatagramPort, answer_source
+from tcpd.net.sockets import bind_datagrams
+from tcpd.ops.counters import ServiceCounters
+
+PATIENCE = 10.0
+
+
+class Reactor(Clock):
+    """Knows who reads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.readers: list[Any] = []
+
+    def addReader(self, reader: Any) -> None:
+        self.readers.append(reader)
+
+    def removeReader(self, reader: Any) -> None:
+        if reader in self.readers:
+            self.readers.remove(reader)
+
+
+class House:
+    """A port, and what it counts."""
+
+    def __init__(self, sock: Any, responder: Callable[[bytes], bytes | None] | None = None) -> None:
+        self.reactor = Reactor()
+        self.counters = ServiceCounters()
+        self.server = Datagrams(
+            service="test",
+            responder=responder or (lambda datagram: datagram),
+            counters=self.counters,
+            clock=Clock(),
+            rate=None,
+            own_ports=set(),
+        )
+        self.port = DatagramPort(sock, self.server, self.reactor)
+        self.port.startListening()
+
+    @property
+    def number(self) -> int:
+        host: Any = self.port.getHost()
+        number: int = host.port
+        return number
+
+    def turn(self) -> None:
+        """Wait for a datagram and have it read."""
+        assert select.select([self.port], [], [], PATIENCE)[0]
+        self.port.doRead()
+
+
+Open = Callable[..., House]
+
+
+@pytest.fixture
+def house() -> Iterator[Open]:
+    opened: list[House] = []
+
+    def at(host: str, responder: Callable[[bytes], bytes | None] | None = None) -> House:
+        opened.append(House(bind_datagrams(Address(host, 0)), responder))
+        return opened[-1]
+
+    yield at
+    for each in opened:
+        each.port.stopListening()
+
+
+def asked(house: House, host: str) -> bytes:
+    """Ask an address, and be answered from there: a connected socket takes no other datagram."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as client:
+        client.settimeout(PATIENCE)
+        client.connect((host, house.number))
+        client.send(host.encode())
+        house.turn()
+        return client.recv(1000)
+
+
+@pytest.mark.parametrize(
+    ("listens", "hosts"),
+    [
+        ("0.0.0.0", ["127.0.0.1", "127.0.0.5", "127.9.9.9"]),
+        ("*", ["127.0.0.1", "127.0.0.5", "127.9.9.9", "::1", "::ffff:127.0.0.6"]),
+        ("::", ["::1"]),
+        ("127.0.0.5", ["127.0.0.5"]),
+        ("::1", ["::1"]),
+    ],
+)
+def test_an_answer_leaves_from_the_address_that_was_asked(
+    listens: str, hosts: list[str], house: Open
+) -> None:
+    """RFC 1122 section 4.1.3.5: "When a host sends a UDP datagram, the source address MUST be (one
+    of) the IP address(es) of the host"; a client that asked one address takes no other's answer."""
+    port = house(listens)
+    for host in hosts:
+        assert asked(port, host) == host.encode()
+    counters = port.counters
+    assert counters.datagrams_in == counters.datagrams_out == len(hosts)
+    assert counters.bytes_in == counters.bytes_out == sum(map(len, hosts))
+
+
+def test_ipv6_alone_hears_no_ipv4(house: Open) -> None:
+    """docs: "``[::]:PORT``: every IPv6 address, and no IPv4 address" """
+    port = house("::")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.settimeout(PATIENCE)
+        client.connect(("127.0.0.1", port.number))
+        client.send(b"x")
+        with pytest.raises(ConnectionRefusedError):
+            client.recv(10)
+    assert port.counters.datagrams_in == 0
+
+
+def test_it_knows_where_it_is_and_closes_at_once(house: Open) -> None:
+    port = house("127.0.0.5")
+    number = port.number
+    assert port.port.getHost() == IPv4Address("UDP", "127.0.0.5", number)
+    assert repr(port.port) == f"<DatagramPort 127.0.0.5:{number}>"
+    assert port.reactor.readers == [port.port]
+    closed: list[object] = []
+    port.port.stopListening().addCallback(closed.append)
+    assert closed == [None]
+    assert port.reactor.readers == []
+    bind_datagrams(Address("127.0.0.5", number)).close()
+    port.port.stopListening()  # it is closed already
+    assert repr(port.port) == "<DatagramPort closed>"
+    six = house("::")
+    assert six.port.getHost() == IPv6Address("UDP", "::", six.number)
+
+
+def test_a_turn_takes_a_bounded_number(house: Open) -> None:
+    """Others have their turn, whatever is sent; nothing is lost by that."""
+    port = house("127.0.0.1", lambda datagram: None)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.connect(("127.0.0.1", port.number))
+        for _ in range(100):
+            client.send(b"x")
+        port.turn()
+        assert port.counters.datagrams_in == 64
+        port.turn()
+    assert port.counters.datagrams_in == 100
+
+
+def test_a_port_that_makes_way_answers_all_that_waits(house: Open) -> None:
+    port = house("127.0.0.1", lambda datagram: None)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.connect(("127.0.0.1", port.number))
+        for _ in range(200):
+            client.send(b"x")
+        port.port.take_waiting()
+    assert port.counters.datagrams_in == 200
+
+
+def test_an_empty_datagram_and_the_largest_are_answered_whole(house: Open) -> None:
+    port = house("127.0.0.1")
+    for payload in (b"", b"x" * 65507):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.settimeout(PATIENCE)
+            client.connect(("127.0.0.1", port.number))
+            client.send(payload)
+            port.turn()
+            assert client.recv(70000) == payload
+
+
+def test_an_answer_that_is_too_long_is_counted(house: Open) -> None:
+    port = house("127.0.0.1", lambda datagram: b"x" * 65508)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.connect(("127.0.0.1", port.number))
+        client.send(b"x")
+        port.turn()
+    assert port.counters.datagrams_dropped == {"unsent": 1}
+
+
+class Sockets:
+    """A socket that has one datagram, and errors."""
+
+    def __init__(self, receiving: int | None, sending: int | None) -> None:
+        self._receiving, self._sending = receiving, sending
+        self.waiting = 1
+
+    def getsockname(self) -> tuple[str, int]:
+        return ("127.0.0.1", 7)
+
+    def recvmsg_into(self, buffers: list[bytearray], room: int) -> Any:
+        if self._receiving is not None:
+            error, self._receiving = self._receiving, None
+            raise OSError(error, "an error of the last answer")
+        if not self.waiting:
+            raise BlockingIOError
+        self.waiting -= 1
+        buffers[0][:1] = b"x"
+        return 1, [], 0, ("192.0.2.1", 4711)
+
+    def sendmsg(self, *_: Any) -> None:
+        if self._sending is not None:
+            raise OSError(self._sending, "it cannot be sent")
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        errno.EAGAIN,
+        errno.ENETUNREACH,
+        errno.ECONNREFUSED,
+        errno.EACCES,  # a broadcast address
+        errno.EPERM,  # a packet filter
+        errno.EMSGSIZE,
+        errno.EINVAL,  # an address that was taken from the interface meanwhile
+        errno.ENOBUFS,
+    ],
+)
+def test_what_cannot_be_sent_is_counted_and_never_raised(error: int) -> None:
+    house = House(Sockets(None, error))
+    house.port.doRead()
+    counters = house.counters
+    assert counters.datagrams_dropped == {"unsent": 1}
+    assert counters.datagrams_out == counters.bytes_out == 0
+
+
+def test_an_icmp_error_is_no_event() -> None:
+    """Nobody listens where an answer went: that is no concern of the next who asks."""
+    house = House(Sockets(errno.ECONNREFUSED, None))
+    house.port.doRead()
+    assert house.counters.datagrams_out == 1
+
+
+def test_without_memory_it_takes_a_breath() -> None:
+    """The reactor has other things to do than to fail at the same datagram again and again."""
+
+    class WithoutMemory(Sockets):
+        def recvmsg_into(self, buffers: list[bytearray], room: int) -> Any:
+            raise MemoryError
+
+    house = House(WithoutMemory(None, None))
+    house.port.doRead()
+    assert house.reactor.readers == []
+    house.reactor.advance(1.0)
+    assert house.reactor.readers == [house.port]
+    house.port.doRead()
+    house.port.stopListening()
+    house.reactor.advance(1.0)
+    assert house.reactor.readers == []
+
+
+IPV4 = (socket.IPPROTO_IP, 8)
+IPV6 = (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO)
+
+
+def packed(host: str, index: int) -> bytes:
+    return socket.inet_pton(socket.AF_INET6, host) + index.to_bytes(4, sys.byteorder)
+
+
+def packed4(index: int, local: str, destination: str) -> bytes:
+    return b"".join(
+        [index.to_bytes(4, sys.byteorder), socket.inet_aton(local), socket.inet_aton(destination)]
+    )
+
+
+@pytest.mark.parametrize(
+    ("received", "said"),
+    [
+        ([], []),
+        # a broadcast to 192.0.2.255 on an interface that has 192.0.2.1
+        (
+            [(*IPV4, packed4(3, "192.0.2.1", "192.0.2.255"))],
+            [(*IPV4, packed4(0, "192.0.2.1", "0.0.0.0"))],
+        ),
+        # the same on a socket for both families, in both orders
+        (
+            [
+                (*IPV6, packed("::ffff:192.0.2.255", 3)),
+                (*IPV4, packed4(3, "192.0.2.1", "192.0.2.255")),
+            ],
+            [(*IPV4, packed4(0, "192.0.2.1", "0.0.0.0"))],
+        ),
+        ([(*IPV6, packed("2001:db8::1", 3))], [(*IPV6, packed("2001:db8::1", 0))]),
+        # RFC 4007 section 6: a link-local address means something in its zone alone
+        ([(*IPV6, packed("fe80::1", 3))], [(*IPV6, packed("fe80::1", 3))]),
+        ([(*IPV6, packed("febf::1", 3))], [(*IPV6, packed("febf::1", 3))]),
+        # a multicast address is no source (RFC 4291 section 2.7)
+        ([(*IPV6, packed("ff02::1", 3))], [(*IPV6, packed("::", 3))]),
+        ([(*IPV4, b"short")], []),
+        ([(*IPV6, b"short")], []),
+        ([(socket.SOL_SOCKET, 1, b"something else")], []),
+    ],
+)
+def test_where_an_answer_leaves_from(received: Ancillary, said: Ancillary) -> None:
+    assert answer_source(received) == said
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([0, 41]), st.sampled_from([8, 50]), st.binary(max_size=24)))
+)
+def test_nothing_that_the_kernel_says_raises(received: Ancillary) -> None:
+    assert len(answer_source(received)) <= 1
