@@ -162,9 +162,9 @@ def sample(kinds: Iterable[KindOptions], sections: Mapping[str, type]) -> str:
     out.comment(
         "Services. listen takes one listener a line: HOST:PORT, [V6]:PORT, *:PORT (every address, "
         "IPv6 and IPv4; [::] is IPv6 alone), unix:PATH mode=0660, systemd:NAME, or endpoint: and "
-        "any endpoint string of Twisted; then words: tls=NAME for any protocol, udp for the small services, "
-        "starttls=NAME for line, websocket for what browsers are to reach. policy = NAME puts a "
-        "service behind another policy than the default one."
+        "any endpoint string of Twisted; then words: tls=NAME for any protocol, udp for the small "
+        "services, starttls=NAME for line, websocket for what browsers are to reach. policy = NAME "
+        "puts a service behind another policy than the default one."
     )
     out.lines.append("")
     for kind in kinds:
