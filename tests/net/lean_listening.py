@@ -161,8 +161,10 @@ class LeanListening(TcpdReactor):
         return next((connection._application for connection in own.connections), None)
 
     def _listen_at(self, port: int, factory: Any, interface: str, tls: Any) -> IListeningPort:
+        # Twisted's :: takes IPv4 as well
+        host = {"": "0.0.0.0", "::": "*"}.get(interface, interface)
         try:
-            sock = listen_address(Address(interface or "0.0.0.0", port))
+            sock = listen_address(Address(host, port))
         except OSError as error:
             raise CannotListenError(interface, port, error) from error
         return self._open(sock, factory, tls)
