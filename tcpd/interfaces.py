@@ -262,6 +262,14 @@ class IFinishing(Interface):
         """
 
 
+class IHurrying(IFinishing):
+    """A factory that can cut off at once what it was told to finish."""
+
+    def hurry():
+        """Cut off what is left. Called when the operator asks for the end of the daemon a second
+        time; the Deferred of ``finish()`` is to fire within a second."""
+
+
 class ILineCommand(Interface):
     """A command of the line protocol. :class:`tcpd.line.command.Command` provides it.
 

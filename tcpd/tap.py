@@ -27,6 +27,7 @@ from tcpd.config.show import sample, show_config
 from tcpd.daemon.banfile import BanFileError
 from tcpd.daemon.compose import SECTIONS
 from tcpd.daemon.daemon import Daemon
+from tcpd.daemon.ending import Ending
 from tcpd.daemon.logs import LogFault
 from tcpd.daemon.registry import BUILT_IN, KindError, Kinds
 from tcpd.daemon.reload import Reloader
@@ -35,6 +36,7 @@ from tcpd.net.clock import use_monotonic_clock
 from tcpd.net.listeners import ListenError
 from tcpd.net.lookups import Lookups
 from tcpd.net.names import NameResolver
+from tcpd.net.threads import use_daemon_threads
 from tcpd.ops import catalogue
 from tcpd.ops.garbage import settle
 from tcpd.ops.versions import version_of
@@ -146,6 +148,7 @@ def makeService(options: Options) -> IService:
     from twisted.internet import reactor
 
     use_monotonic_clock(reactor)
+    use_daemon_threads(reactor)
     if (_twistd(options) or {}).get("rundir", ".") != ".":
         # twistd is going to change its directory; a reload has to find the files all the same
         options["config"] = [os.path.abspath(path) for path in options["config"]]
@@ -163,6 +166,7 @@ def makeService(options: Options) -> IService:
     if IReactorPluggableNameResolver.providedBy(reactor):
         reactor.installNameResolver(NameResolver(Lookups(reactor)))
     Reloader(daemon, options.read, reactor).setServiceParent(daemon)
+    Ending(daemon, reactor, (_twistd(options) or {}).get("pidfile") or "").setServiceParent(daemon)
     sys.excepthook = _tell_start_errors
     settle()
     return daemon

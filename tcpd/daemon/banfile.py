@@ -7,7 +7,12 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from twisted.internet.defer import DeferredLock, maybeDeferred
+from twisted.internet.defer import (
+    Deferred,
+    DeferredLock,
+    maybeDeferred,
+    succeed,
+)
 from twisted.internet.interfaces import IReactorThreads
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
@@ -86,6 +91,18 @@ class BanFile:
                 "to start without bans"
             ) from error
         bans.forget_expired()
+
+    def written(self, seconds: float) -> Deferred[None]:
+        """Wait for what is being written. Called when the daemon stops.
+
+        :param seconds: how long at most.
+        :return: fires with ``None``, also when it is cancelled; never fails.
+        """
+        if not self._lock.locked:
+            return succeed(None)
+        done: Deferred[None] = self._lock.run(lambda: None)
+        done.addTimeout(seconds, self._reactor)
+        return done.addErrback(lambda _: None)
 
     async def save(self, bans: Bans) -> str:
         """Write all that hold now.

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from twisted.application.service import MultiService, Service
-from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.logger import Logger, globalLogPublisher
 
 from tcpd.config.diff import diff
@@ -37,7 +37,6 @@ from tcpd.ops.lag import ReactorLag
 from tcpd.ops.levels import Threshold
 from tcpd.ops.process import Process
 from tcpd.ops.versions import version_of
-from tcpd.policy.reasons import End
 from tcpd.wire.safe_text import escape_controls
 
 
@@ -90,6 +89,8 @@ class Daemon(MultiService):
         self.settings = settings = with_internals(settings, self.internals.values())
         self._retiring: dict[ListeningService, Deferred[Any]] = {}
         self._stopping = False
+        self._hurried = False
+        self._saving: Deferred[None] | None = None
         #: When it was made, and when it took over the configuration in force: seconds since 1970.
         self.began = self.configured = wall_clock()
         self.lag = ReactorLag(reactor)
@@ -222,7 +223,10 @@ class Daemon(MultiService):
         catalogue.DAEMON_STOPPING.emit(
             self._log, connections=self._open(), drain=self.settings.tcpd.drain
         )
-        self._supervision.stopping(self.settings.tcpd.drain)
+        drain = self.settings.tcpd.drain
+        self._supervision.stopping(drain)
+        self._saving = self.ban_file.written(drain)
+        ended.append(self._saving)
         # else each farewell would be told to all the others in the room
         self.parts.hub.close()
         ended += [
@@ -230,13 +234,17 @@ class Daemon(MultiService):
             for child in reversed(self.services)
             if child not in own and child not in others
         ]
-        stopped: Deferred[Any] = gatherResults(
+        stopped: Deferred[Any] = DeferredList(
             [*ended, *self._retiring.values()], consumeErrors=True
         )
+        if self._hurried:
+            self._cut_all()
 
         def stop_own(result: object) -> Deferred[Any]:
             last = [maybeDeferred(unit.stopService) for unit in own]
-            return gatherResults(last, consumeErrors=True).addCallback(lambda _: result)
+            if self._hurried:
+                self._cut_all()
+            return DeferredList(last, consumeErrors=True)
 
         def tell(result: object) -> object:
             seconds = round(self.parts.reactor.seconds() - began, 3)
@@ -296,10 +304,21 @@ class Daemon(MultiService):
         )
 
     def cut(self) -> None:
-        """End all connections at once; a stop that waits for them then waits no longer."""
+        """End all connections and programs at once; a stop then waits for nothing any more."""
+        self._hurried = True
         catalogue.DAEMON_CUT.emit(self._log, connections=self._open())
+        self._cut_all()
+
+    def _cut_all(self) -> None:
+        if self._saving is not None:
+            self._saving.cancel()
         for unit in [*self.units.values(), *self._retiring]:
-            unit.layer.cut_all(End.SHUTDOWN)
+            unit.cut()
+
+    def kill_programs(self) -> None:
+        """Kill what services have beside connections. Called when nothing is waited for."""
+        for unit in [*self.units.values(), *self._retiring]:
+            unit.hurry()
 
     def retire(self, unit: ListeningService) -> None:
         """Take a service out of the tree: it says farewell to its connections, and drains."""

@@ -21,7 +21,8 @@ class OpenedLog:
         self.path = os.path.abspath(name)
         self._most = most
         self._file = self._open()
-        self._lock = threading.Lock()
+        #: A signal's handler may log in the middle of a write of the same thread.
+        self._lock = threading.RLock()
 
     def _open(self) -> Any:
         return LogFile.fromFullPath(self.path, self._most or None)

@@ -35,7 +35,7 @@ class Outcome:
 
 
 class Reloader(Service):
-    """Reloads on SIGHUP and when asked to; ends at once on a second SIGTERM or SIGINT.
+    """Reloads on SIGHUP and when asked to.
 
     :param daemon: what is to be reconfigured.
     :param read: reads the configuration anew; raises :class:`~tcpd.config.errors.ConfigError`.
@@ -54,12 +54,6 @@ class Reloader(Service):
         """Take over SIGHUP before anything is served: until then it would end the process."""
         super().privilegedStartService()
         signal.signal(signal.SIGHUP, self._hang_up)
-
-    def stopService(self) -> None:
-        """The daemon drains from now on; whoever cannot wait for that may say so twice."""
-        super().stopService()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._hurry)
 
     def reload(self) -> Outcome:
         """Read the configuration and take it over, all of it or nothing. Called by operators."""
@@ -97,6 +91,3 @@ class Reloader(Service):
 
     def _hang_up(self, _number: int, _frame: FrameType | None) -> None:
         self._reactor.callFromThread(self.reload)
-
-    def _hurry(self, _number: int, _frame: FrameType | None) -> None:
-        self._reactor.callFromThread(self._daemon.cut)

@@ -14,7 +14,7 @@ from twisted.logger import Logger
 
 from tcpd.config.listen import Address, Listener, Place, PrivateSocket, UnixSocket
 from tcpd.config.overlap import overlap, spot_of
-from tcpd.interfaces import IFinishing
+from tcpd.interfaces import IFinishing, IHurrying
 from tcpd.net.datagram import Datagrams
 from tcpd.net.kernel import Kernel
 from tcpd.net.layer import ConnectionLayer, ListenerFactory
@@ -230,6 +230,18 @@ class ListeningService(Service):
         ends.append(self.layer.drain(End.SHUTDOWN, self.drain))
         done: Deferred[Any] = gatherResults(ends, consumeErrors=True)
         return done.addCallback(self._told)
+
+    def cut(self) -> None:
+        """End its connections at once, and what else it has to bring to an end; a stop that waits
+        for them then waits no longer."""
+        self.layer.cut_all(End.SHUTDOWN)
+        self.hurry()
+
+    def hurry(self) -> None:
+        """End what it has beside connections at once."""
+        factory: Any = self.layer.factory
+        if IHurrying.providedBy(factory):
+            factory.hurry()
 
     def _told(self, _: object) -> None:
         counters = self.layer.counters

@@ -14,6 +14,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import (
     IAddress,
     IConsumer,
+    IDelayedCall,
     IHalfCloseableProtocol,
     IPushProducer,
     ITransport,
@@ -29,7 +30,7 @@ from tcpd.interfaces import (
     IConnection,
     IContext,
     IFarewell,
-    IFinishing,
+    IHurrying,
     IKind,
     IReconfigurable,
 )
@@ -164,7 +165,7 @@ class ExecProtocol(Protocol):
         cast(IPushProducer, self.transport).resumeProducing()
 
 
-@implementer(IReconfigurable, IFinishing)
+@implementer(IReconfigurable, IHurrying)
 class ExecFactory(ServerFactory):
     """One service that runs programs.
 
@@ -193,6 +194,7 @@ class ExecFactory(ServerFactory):
         self._lines_lost = 0
         self._finishing = False
         self._finished: Deferred[None] | None = None
+        self._giving_up: IDelayedCall | None = None
 
     def reconfigure(self, settings: ExecSettings) -> None:
         """See :class:`tcpd.interfaces.IReconfigurable`: programs from now on are started so."""
@@ -361,7 +363,7 @@ class ExecFactory(ServerFactory):
         clock = self._context.clock
         kill = clock.callLater(seconds, self.kill_all)
         # a program that became another user cannot be killed, and is not waited for
-        give_up = clock.callLater(seconds + _GONE, self._give_up)
+        self._giving_up = give_up = clock.callLater(seconds + _GONE, self._give_up)
 
         def tidy(result: None) -> None:
             for timer in (kill, give_up):
@@ -369,6 +371,12 @@ class ExecFactory(ServerFactory):
                     timer.cancel()
 
         return done.addCallback(tidy)
+
+    def hurry(self) -> None:
+        """See :class:`tcpd.interfaces.IHurrying`."""
+        self.kill_all()
+        if self._giving_up is not None and self._giving_up.active():
+            self._giving_up.reset(_GONE)
 
     def kill_all(self) -> None:
         """Kill all programs."""

@@ -1,0 +1,208 @@
+"""SIGTERM once, twice and three times; and what may not hold the end of the process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import LoggedFailures
+from daemon.house import House, service
+from twisted.internet.defer import Deferred
+from twisted.internet.selectreactor import SelectReactor
+from twisted.internet.task import Clock
+from zope.interface import implementer
+
+from tcpd.daemon.ending import PATIENCE, Ending
+from tcpd.interfaces import IHurrying
+from tcpd.net.threads import DaemonThreads, use_daemon_threads
+
+NUMBERS = (signal.SIGTERM, signal.SIGINT, signal.SIGALRM)
+
+
+@pytest.fixture(autouse=True)
+def signals() -> Iterator[None]:
+    """Puts back who handles the signals."""
+    before = {number: signal.getsignal(number) for number in NUMBERS}
+    yield
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+class Bed:
+    """Something that ends, and what was done to it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, pidfile: str = "") -> None:
+        self.done: list[object] = []
+        reactor: Any = self
+        daemon: Any = self
+        monkeypatch.setattr(os, "kill", lambda pid, number: self.done.append(("kill", number)))
+        self.ending = Ending(daemon, reactor, pidfile)
+
+    def callWhenRunning(self, call: Any) -> None:
+        call()
+
+    def callFromThread(self, call: Any) -> None:
+        call()
+
+    def cut(self) -> None:
+        self.done.append("cut")
+
+    def kill_programs(self) -> None:
+        self.done.append("programs killed")
+        raise MemoryError
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_each_signal_is_heard(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, number: signal.Signals
+) -> None:
+    """ "The second SIGTERM ends everything at once"; the third ends the process as it is."""
+    pidfile = tmp_path / "pid"
+    pidfile.write_text("1")
+    bed = Bed(monkeypatch, str(pidfile))
+    for each in NUMBERS[:2]:
+        signal.signal(each, lambda number, frame: bed.done.append(("reactor", number)))
+    bed.ending.startService()
+    signal.raise_signal(number)
+    assert bed.done == [("reactor", number)]
+    signal.raise_signal(number)
+    assert bed.done[1:] == ["cut"]
+    assert 0 < signal.getitimer(signal.ITIMER_REAL)[0] <= PATIENCE
+    assert pidfile.exists()
+    signal.raise_signal(number)
+    assert bed.done[2:] == ["programs killed", ("kill", number)]
+    assert signal.getsignal(number) == signal.SIG_DFL
+    assert not pidfile.exists()
+
+
+def test_a_cut_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody need send the third."""
+    bed = Bed(monkeypatch)
+    signal.signal(signal.SIGTERM, lambda number, frame: None)
+    bed.ending.startService()
+    signal.raise_signal(signal.SIGTERM)
+    signal.raise_signal(signal.SIGTERM)
+    signal.raise_signal(signal.SIGALRM)
+    assert bed.done == ["cut", "programs killed", ("kill", signal.SIGTERM)]
+
+
+def test_what_is_ignored_stays_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """nohup(1), and shells for what runs in the background."""
+    bed = Bed(monkeypatch)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    bed.ending.startService()
+    signal.raise_signal(signal.SIGINT)
+    assert bed.done == []
+
+
+@implementer(IHurrying)
+class Slow:
+    """Takes the place of a factory that has programs to end."""
+
+    def __init__(self, factory: Any) -> None:
+        self._factory = factory
+        self.finished: Deferred[None] = Deferred()
+        self.hurried = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._factory, name)
+
+    def finish(self, seconds: float) -> Deferred[None]:
+        return self.finished
+
+    def hurry(self) -> None:
+        self.hurried += 1
+        if not self.finished.called:
+            self.finished.callback(None)
+
+
+@pytest.mark.parametrize("early", [True, False], ids=["before it begins", "while it waits"])
+def test_a_cut_ends_what_services_have_beside_connections(early: bool) -> None:
+    house = House(service("a", "1"))
+    layer = house.daemon.units["a"].layer
+    slow: Any = Slow(layer.factory)
+    layer.factory = slow
+    ends: list[object] = []
+    if early:
+        house.daemon.cut()
+    house.daemon.stopService().addCallback(ends.append)
+    if not early:
+        assert ends == []
+        house.daemon.cut()
+    assert slow.hurried
+    assert len(ends) == 1
+
+
+def test_a_stop_waits_for_all_though_one_fails(logged_failures: LoggedFailures) -> None:
+    house = House(service("a", "1") + service("b", "2"))
+    failing, waiting = house.daemon.units["a"], house.daemon.units["b"]
+    last: Deferred[None] = Deferred()
+
+    def fail() -> None:
+        raise ValueError("it broke")
+
+    failing.stopService = fail  # type: ignore[method-assign, assignment]
+    waiting.stopService = lambda: last  # type: ignore[method-assign]
+    ends: list[object] = []
+    house.daemon.stopService().addCallback(ends.append)
+    assert ends == []
+    last.callback(None)
+    assert len(ends) == 1
+
+
+@pytest.mark.parametrize("how", ["written", "late", "cut"])
+def test_a_stop_waits_for_the_bans_that_are_being_written(how: str) -> None:
+    """The thread that does it is not waited for at the end of the process. A disk may hang."""
+    house = House("[tcpd]\ndrain = 20s\n" + service("a", "1"))
+    lock = house.daemon.ban_file._lock
+    lock.acquire()
+    ends: list[object] = []
+    house.daemon.stopService().addCallback(ends.append)
+    house.reactor.advance(19)
+    assert ends == []
+    if how == "written":
+        lock.release()
+    elif how == "late":
+        house.reactor.advance(1)
+    else:
+        house.daemon.cut()
+    assert len(ends) == 1
+
+
+def test_the_end_waits_for_no_thread() -> None:
+    """ "Nothing may hold the process's end": not a thread that hangs, and not what is queued."""
+    reactor = SelectReactor()
+    use_daemon_threads(reactor)
+    pool = reactor.getThreadPool()
+    assert isinstance(pool, DaemonThreads)
+    go_on, done = threading.Event(), threading.Event()
+    pool.start()
+    for _ in range(30):
+        pool.callInThread(go_on.wait)
+    pool.callInThread(done.set)
+    threads = list(pool.threads)
+    assert threads
+    assert all(thread.daemon for thread in threads)
+    pool.stop()  # would wait for all of it
+    assert not done.is_set()
+    go_on.set()
+    for thread in threads:
+        thread.join(30)
+    for each in list(reactor._internalReaders):
+        each.connectionLost(None)
+
+
+def test_a_pool_that_is_there_stays() -> None:
+    reactor = SelectReactor()
+    pool = reactor.getThreadPool()
+    use_daemon_threads(reactor)
+    assert reactor.getThreadPool() is pool
+    use_daemon_threads(Clock())
+    for each in list(reactor._internalReaders):
+        each.connectionLost(None)
