@@ -19,6 +19,7 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
 from typing import Any
 
+from tcpd.config.files import check_path
 from tcpd.config.owners import group_id, user_id
 from tcpd.config.values import NETWORKS, Network, Type
 
@@ -213,8 +214,7 @@ def _parse_place(text: str, unix: Mapping[str, Any]) -> Place:
         path = text.removeprefix("unix:")
         if not path.startswith("/"):
             raise ValueError(f"{text!r}: the path of a UNIX socket must be absolute")
-        if "\0" in path:
-            raise ValueError(f"{text!r}: a path has no NUL in it")
+        check_path(path)
         if len(path.encode()) > 107:
             raise ValueError(f"{text!r}: the path is longer than the 107 bytes the system allows")
         return UnixSocket(path, **{"mode": 0o660, **unix})

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from tcpd.config.fields import option
+from tcpd.config.files import check_path
 from tcpd.config.ini import Place
 from tcpd.config.listen import Listener
 from tcpd.config.locations import AUTO, LONGEST_SOCKET_PATH, NONE
@@ -50,7 +51,7 @@ _HOST_NAME: Type[str] = Type("host name", _parse_host_name, str)
 def _parse_control(text: str) -> str:
     if not text:
         raise ValueError(f"it is neither {AUTO} nor {NONE} nor a path")
-    return text
+    return check_path(text)
 
 
 def _place_control(text: str, directory: str) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from tcpd.config.files import check_path
 from tcpd.config.locations import CREDENTIAL
 
 T = TypeVar("T")
@@ -191,7 +192,7 @@ def _parse_file(text: str) -> str:
             f"{text!r} names no credential: one has letters, digits, dots, hyphens, underscores "
             "and @, at most 255, and no slash"
         )
-    return text
+    return check_path(text)
 
 
 def _parse_files(text: str) -> tuple[str, ...]:
@@ -211,7 +212,7 @@ def _parse_alpn(text: str) -> tuple[str, ...]:
 
 TEXT: Type[str] = Type("text", _parse_text, str)
 #: A path as the operator wrote it; a relative one starts at the directory of its ini file.
-PATH: Type[str] = Type("path", _parse_text, str)
+PATH: Type[str] = Type("path", check_path, str)
 #: The same, or ``credential:NAME``; see :func:`tcpd.config.locations.locate`.
 FILE: Type[str] = Type("path, or credential:NAME", _parse_file, str)
 #: A tuple of these.

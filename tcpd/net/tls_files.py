@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from tcpd.config.errors import SettingError
+from tcpd.config.files import Unreadable, read_file
 from tcpd.config.locations import locate
 from tcpd.config.settings import TLSSettings
 from tcpd.net.tls_names import names_of
@@ -114,7 +115,7 @@ def stamp_of(path: str) -> Stamp:
     """The state of a file, or of what a symbolic link leads to. Costs a system call."""
     try:
         found = os.stat(path)
-    except OSError:
+    except (OSError, ValueError):
         return ()
     return (found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino, found.st_dev)
 
@@ -139,11 +140,9 @@ class _Reader:
             raise SettingError(key, str(error)) from None
         self.stamps[path] = stamp_of(path)
         try:
-            with open(path, "rb") as opened:
-                self._modes[file] = os.fstat(opened.fileno()).st_mode
-                data = opened.read()
-        except OSError as error:
-            raise SettingError(key, f"{file} cannot be read: {error.strerror}") from None
+            data, self._modes[file] = read_file(path)
+        except Unreadable as error:
+            raise SettingError(key, f"{file} cannot be read: {error}") from None
         self._read[file] = data
         return data
 

@@ -7,6 +7,7 @@ import shlex
 from dataclasses import dataclass
 
 from tcpd.config.fields import option
+from tcpd.config.files import check_path
 from tcpd.config.values import (
     DURATION,
     PATH,
@@ -32,8 +33,9 @@ def _parse_command(text: str) -> tuple[str, ...]:
         raise ValueError(f"{text!r} cannot be split into words: {error}") from None
     if not words:
         raise ValueError("there is no program in it; write its path and its arguments")
-    if any("\n" in word or "\0" in word for word in words):
-        raise ValueError("an argument has a line end or a NUL in it, which cannot be passed on")
+    if any("\n" in word for word in words):
+        raise ValueError("an argument has a line end in it, which cannot be passed on")
+    check_path(text)
     if not words[0].startswith("/"):
         raise ValueError(
             f"{words[0]!r} is not an absolute path; no shell and no PATH looks for the program"
@@ -57,9 +59,7 @@ def _parse_environment(text: str) -> tuple[tuple[str, str], ...]:
             raise ValueError(f"{name} is set by tcpd for each connection; take another name")
         if name in found:
             raise ValueError(f"{name} is given twice")
-        if "\0" in value:
-            raise ValueError(f"{name} has a NUL in it, which no variable can hold")
-        found[name] = value
+        found[name] = check_path(value)
     return tuple(found.items())
 
 

@@ -16,6 +16,7 @@ from twisted.internet.ssl import CertificateOptions, TLSVersion
 from zope.interface import implementer
 
 from tcpd.config.errors import SettingError
+from tcpd.config.files import Unreadable, read_file
 from tcpd.relay.target import is_host_name
 
 #: What OpenSSL's X509_V_ERR_ numbers say (x509_vfy.h), as far as operators meet them; pyOpenSSL has
@@ -147,12 +148,10 @@ def _encoded(name: str) -> str:
 
 def _read(key: str, path: str) -> bytes:
     try:
-        with open(path, "rb") as file:
-            return file.read()
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        why = (isinstance(error, OSError) and error.strerror) or str(error)
+        return read_file(path)[0]
+    except Unreadable as error:
         raise SettingError(
-            key, f"{path} cannot be read ({why}); name a file that the daemon may read"
+            key, f"{path} cannot be read ({error}); name a file that the daemon may read"
         ) from None
 
 

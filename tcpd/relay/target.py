@@ -6,6 +6,7 @@ import ipaddress
 import re
 from dataclasses import dataclass
 
+from tcpd.config.files import check_path
 from tcpd.config.locations import LONGEST_SOCKET_PATH
 from tcpd.config.values import Type
 
@@ -94,6 +95,7 @@ def is_host_name(name: str) -> bool:
 def _path(path: str) -> str:
     if not path.startswith("/"):
         raise ValueError(f"'unix:{path}': the path of a UNIX socket is absolute")
+    check_path(path)
     if len(path.encode()) > LONGEST_SOCKET_PATH:
         raise ValueError(
             f"'unix:{path}' is longer than the {LONGEST_SOCKET_PATH} bytes that the system allows"

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
-from pathlib import Path
 from random import Random
 
 from zope.interface import implementer
 
 from tcpd.config.errors import SettingError
 from tcpd.config.fields import option
+from tcpd.config.files import Unreadable, read_file
 from tcpd.config.values import PATH, RATE, Rate
 from tcpd.interfaces import IContext, IDatagramKind
 from tcpd.small.announcement import AnnouncementFactory
@@ -95,13 +95,12 @@ def load_quotes(path: str) -> tuple[bytes, ...]:
     """
     try:
         if path:
-            content = Path(path).read_bytes()
+            content, _ = read_file(path)
         else:
             content = (resources.files("tcpd.small") / "quotes.txt").read_bytes()
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        why = (isinstance(error, OSError) and error.strerror) or str(error)
+    except Unreadable as error:
         raise SettingError(
-            "quotes", f"{path} cannot be read ({why}); name a file that the daemon may read"
+            "quotes", f"{path} cannot be read ({error}); name a file that the daemon may read"
         ) from None
     try:
         return parse_quotes(content)

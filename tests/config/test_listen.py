@@ -82,7 +82,7 @@ def test_takes_and_shows(text: str, listener: Listener) -> None:
         ("127.0.0.1:7 mode=0600", "unix: only"),
         ("unix:x", "absolute"),
         ("unix:/" + "x" * 200, "107 bytes"),
-        ("unix:/a\0b", "no NUL"),
+        ("unix:/a\0b", "NUL character"),
         ("unix:/x mode=9", "octal"),
         ("unix:/x udp", "udp takes an address"),
         ("*:7 tls", "not a word of a listener"),

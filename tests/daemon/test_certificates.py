@@ -13,6 +13,7 @@ import pytest
 from daemon.house import KINDS, Reactor, settings
 from twisted.logger import LogEvent, globalLogPublisher
 
+from tcpd.config.files import Unreadable
 from tcpd.daemon.certificates import INTERVAL, RETRY, ROTATION
 from tcpd.daemon.daemon import Daemon
 from tcpd.daemon.metrics import figures
@@ -168,7 +169,7 @@ def test_what_is_in_the_way_is_tried_again_though_the_files_stay(
     house.start()
     new = certificates.make(tmp_path, "localhost")
     with monkeypatch.context() as patch:
-        patch.setattr(tls_files, "open", full, raising=False)
+        patch.setattr(tls_files, "read_file", full)
         house.look(5)
     assert ids(events) == ["tls.stale"]
     logged_failures.expect("cannot be used")
@@ -176,9 +177,9 @@ def test_what_is_in_the_way_is_tried_again_though_the_files_stay(
     assert house.shown == new.certificate
 
 
-def full(path: str, mode: str) -> Any:
-    """As open() is where the limit on open files has been reached."""
-    raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+def full(path: str) -> Any:
+    """As read_file() is where the limit on open files has been reached."""
+    raise Unreadable(os.strerror(errno.EMFILE))
 
 
 def test_the_same_content_in_new_files_changes_nothing(

@@ -524,7 +524,7 @@ def setting_error(**settings: Any) -> SettingError:
         ({"tls": True, "tls_name": "*.example"}, "tls_name", "is not a host name"),
         ({"tls": True, "tls_name": "a b"}, "tls_name", "is not a host name"),
         ({"tls": True, "ca": "/nowhere/x"}, "ca", "No such file"),
-        ({"tls": True, "ca": "\0"}, "ca", "null byte"),
+        ({"tls": True, "ca": "\0"}, "ca", "NUL character"),
         ({"tls": True, "certificate": "/nowhere/x"}, "certificate", "No such file"),
     ],
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorThreads
@@ -24,6 +23,7 @@ from tcpd.chat.irc.session import LINE_BYTES, Session
 from tcpd.chat.irc.settings import IrcSettings
 from tcpd.chat.outbox import Outbox
 from tcpd.config.errors import SettingError
+from tcpd.config.files import Unreadable, read_file
 from tcpd.interfaces import IConnection, IContext, IRefusing, IRereading, IWebSocketFactory
 from tcpd.net.directory import ServiceEntry, stream_port
 from tcpd.net.lookups import Lookups
@@ -276,9 +276,9 @@ def _motd(path: str) -> tuple[str, ...] | None:
     if not path:
         return None
     try:
-        text = Path(path).read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise SettingError("motd", f"cannot read {path}: {error.strerror}") from error
+        text = read_file(path)[0].decode("utf-8-sig")
+    except Unreadable as error:
+        raise SettingError("motd", f"cannot read {path}: {error}") from None
     except UnicodeDecodeError:
         raise SettingError("motd", f"{path} is not UTF-8; convert it") from None
     lines = tuple(line.expandtabs().rstrip() for line in text.splitlines())

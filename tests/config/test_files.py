@@ -1,0 +1,106 @@
+"""Paths and files that an ini file names: odd ones end in a sentence, and none blocks."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tcpd.chat.irc.protocol import _motd
+from tcpd.config.errors import SettingError
+from tcpd.config.files import LONGEST, Unreadable, check_path, read_file
+from tcpd.config.settings import TLSSettings
+from tcpd.config.values import FILE, FILES, PATH
+from tcpd.net.tls_files import load
+from tcpd.relay.exec_settings import COMMAND, ENVIRONMENT
+from tcpd.relay.forward_tls import FarTLS
+from tcpd.relay.target import TARGET
+from tcpd.small.qotd import load_quotes
+
+
+def test_a_file_and_its_mode(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"x\0y")
+    file.chmod(0o640)
+    data, mode = read_file(str(file))
+    assert data == b"x\0y"
+    assert mode & 0o7777 == 0o640
+
+
+def odd(directory: Path) -> dict[str, str]:
+    """Paths of which each system has some, by why they cannot be read."""
+    os.mkfifo(directory / "fifo")
+    os.symlink("loop", directory / "loop")
+    with open(directory / "large", "wb") as file:
+        file.truncate(LONGEST + 1)
+    return {
+        f"{directory}/fifo": "it is no regular file",
+        f"{directory}": "Is a directory",
+        "/dev/zero": "it is no regular file",
+        f"{directory}/none": "No such file or directory",
+        f"{directory}/loop": "Too many levels of symbolic links",
+        f"{directory}/{'x' * 300}": "File name too long",
+        f"{directory}/a\0b": "it has a NUL character",
+        f"{directory}/large": "it has more than the 16 MiB that such a file may have",
+        "": "No such file or directory",
+    }
+
+
+def test_what_cannot_be_read(tmp_path: Path) -> None:
+    descriptors = len(os.listdir("/proc/self/fd"))
+    for path, why in odd(tmp_path).items():
+        with pytest.raises(Unreadable) as caught:
+            read_file(path)
+        assert str(caught.value) == why
+    assert len(os.listdir("/proc/self/fd")) == descriptors
+
+
+def test_whoever_reads_a_file_says_so_with_the_key(tmp_path: Path) -> None:
+    for path, why in odd(tmp_path).items():
+        if not path:
+            continue
+        for key, read in (
+            ("certificate", lambda path: load(TLSSettings(certificate=(path,)), None)),
+            ("motd", _motd),
+            ("quotes", load_quotes),
+            ("ca", lambda path: FarTLS("a.example", path, "", "")),
+        ):
+            with pytest.raises(SettingError, match="cannot") as caught:
+                read(path)
+            assert caught.value.key == key
+            assert why in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        (PATH, "/a\0b"),
+        (FILE, "/a\0b"),
+        (FILES, "/a\n/a\0b"),
+        (TARGET, "unix:/a\0b"),
+        (COMMAND, "/bin/cat 'a\0b'"),
+        (ENVIRONMENT, "A=a\0b"),
+    ],
+)
+def test_no_value_for_the_system_has_a_nul(kind: object, text: str) -> None:
+    with pytest.raises(ValueError, match="it has a NUL character"):
+        kind.parse(text)  # type: ignore[attr-defined]
+
+
+def test_a_path_that_the_locale_cannot_write() -> None:
+    """The names of files are bytes: which ones, the locale says, and this one has no Japanese."""
+    assert check_path("/日本") == "/日本"
+    code = "from tcpd.config.values import PATH\nPATH.parse('/\\u65e5')"
+    done = subprocess.run(
+        [sys.executable, "-X", "utf8=0", "-c", code],
+        env={"LC_ALL": "POSIX", "PYTHONCOERCECLOCALE": "0"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr.endswith(
+        "it has a character that this locale cannot write; set LC_ALL=C.UTF-8\n"
+    )
