@@ -40,6 +40,7 @@ from tcpd.net.threads import use_daemon_threads
 from tcpd.ops import catalogue
 from tcpd.ops.garbage import settle
 from tcpd.ops.versions import version_of
+from tcpd.wire.safe_text import escape_controls
 from tcpd.wire.output import discard_output, use_utf8
 
 _log = Logger()
@@ -226,6 +227,6 @@ def _tell_start_errors(
         catalogue.DAEMON_START_FAILED.emit(_log, error=str(error))
         # sys.stderr itself goes to the log by now
         if sys.__stderr__ is not None:
-            sys.__stderr__.write(f"tcpd: {error}\n")
+            sys.__stderr__.write(f"tcpd: {escape_controls(str(error))}\n")
     else:
         sys.__excepthook__(kind, error, traceback)
