@@ -330,3 +330,25 @@ def test_the_timeout_stands_before_or_behind_the_command(
     arguments: list[str], timeout: float | None
 ) -> None:
     assert _parser().parse_args(arguments).timeout == timeout
+
+
+def test_a_probe_shows_no_control_characters_of_a_certificate(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever answers at the port may have anything in it."""
+    from tcpd.ctl.probe import Found, Probe, ProbeFailed
+
+    def run(self: Probe, found: Found) -> None:
+        found.address = "127.0.0.1:1"
+        found.times.update(connect=0.001, tls=0.001)
+        found.tls.update(
+            version="TLSv1.3", cipher="X", days_left=1.0, not_after="soon", subject="CN=a\n\x1b[2J"
+        )
+        raise ProbeFailed("what came was \x1b[31m")
+
+    monkeypatch.setattr(Probe, "run", run)
+    assert main(["probe", "127.0.0.1", "1"]) != 0
+    shown = capsys.readouterr()
+    assert r"certificate of CN=a\x0a\x1b[2J, 1.0 days left" in shown.out
+    assert r"what came was \x1b[31m" in shown.err
+    assert "\x1b" not in shown.out + shown.err

@@ -32,7 +32,7 @@ from tcpd.chat.refused import Code, Refused
 from tcpd.chat.room import Room, Topic
 from tcpd.chat.settings import ALWAYS, AWAY_BYTES, REAL_NAME_BYTES, REASON_BYTES, ChatSettings
 from tcpd.chat.speaking import Speaking
-from tcpd.chat.split import carried, cut, is_longer
+from tcpd.chat.split import is_longer, tidied
 from tcpd.events import (
     Event,
     HostChanged,
@@ -215,7 +215,7 @@ class Hub(Moderating, Speaking):
         if member.gone:
             return
         member.gone = True
-        self._accept(Quit(*self._head(member), cut(reason, REASON_BYTES)))
+        self._accept(Quit(*self._head(member), tidied(reason, REASON_BYTES)))
 
     def rename(self, member: Member, nick: str) -> Refused | None:
         """Take another nickname. The same one in other letters will do."""
@@ -262,11 +262,11 @@ class Hub(Moderating, Speaking):
         room = self._own_room(member, name)
         if isinstance(room, Refused):
             return room
-        return self._accept(Parted(*self._head(member), room.name, cut(reason, REASON_BYTES)))
+        return self._accept(Parted(*self._head(member), room.name, tidied(reason, REASON_BYTES)))
 
     def set_away(self, member: Member, message: str) -> None:
         """Be away, or be back with an empty message."""
-        message = cut(message, AWAY_BYTES)
+        message = tidied(message, AWAY_BYTES)
         if message != member.away:
             self._accept(WentAway(*self._head(member), message))
 
@@ -276,7 +276,7 @@ class Hub(Moderating, Speaking):
             return Refused(Code.EMPTY, "a real name has at least one letter")
         if is_longer(real_name, REAL_NAME_BYTES):
             return Refused(Code.TOO_LONG, f"a real name has at most {REAL_NAME_BYTES} bytes")
-        return self._accept(RealNameSet(*self._head(member), carried(real_name)))
+        return self._accept(RealNameSet(*self._head(member), tidied(real_name, REAL_NAME_BYTES)))
 
     def set_host(self, member: Member, host: str) -> None:
         """Be somewhere else, as others know it. For doors that learn a member's name in the end.
@@ -305,8 +305,8 @@ class Hub(Moderating, Speaking):
         if whom.gone:
             return
         whom.gone = True
-        reason = cut(f"Killed ({member.nick} ({comment}))", REASON_BYTES)
-        whom.door.put_out(member.who, cut(comment, REASON_BYTES), reason)
+        reason = tidied(f"Killed ({member.nick} ({comment}))", REASON_BYTES)
+        whom.door.put_out(member.who, tidied(comment, REASON_BYTES), reason)
         self._accept(Quit(*self._head(whom), reason))
 
     def watch(self, member: Member, nick: str) -> Refused | None:

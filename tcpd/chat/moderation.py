@@ -13,7 +13,7 @@ from tcpd.chat.names import NICK_CHARACTERS, BadName, fold, nickname, room_name
 from tcpd.chat.refused import Code, Refused
 from tcpd.chat.room import Rank, Room
 from tcpd.chat.settings import ALWAYS, KEY_BYTES, REASON_BYTES, TOPIC_BYTES
-from tcpd.chat.split import carried, cut, is_longer
+from tcpd.chat.split import carried, is_longer, tidied
 from tcpd.events import (
     LISTS,
     Change,
@@ -124,7 +124,7 @@ class Moderating(Accepting):
         if Rank.OPERATOR > room.rank(member) <= room.rank(whom):
             return Refused(Code.NOT_OPERATOR, f"you are not an operator of {room.name}")
         return self._accept(
-            Kicked(*self._head(member), room.name, whom.who, cut(reason, REASON_BYTES))
+            Kicked(*self._head(member), room.name, whom.who, tidied(reason, REASON_BYTES))
         )
 
     def invite(self, member: Member, name: str, nick: str) -> Refused | None:
@@ -168,7 +168,7 @@ class Moderating(Accepting):
         if self._state.rooms.get(fold(checked), room) is not room:
             return Refused(Code.ROOM_TAKEN, f"there is a room {checked} already")
         return self._accept(
-            RoomRenamed(*self._head(member), room.name, checked, cut(reason, REASON_BYTES))
+            RoomRenamed(*self._head(member), room.name, checked, tidied(reason, REASON_BYTES))
         )
 
     def _change_one(self, member: Member, name: str, change: Change) -> Refused | None:

@@ -10,7 +10,7 @@ from tcpd.chat.names import fold
 from tcpd.chat.refused import Code, Refused
 from tcpd.chat.room import Rank, Room
 from tcpd.chat.settings import REASON_BYTES
-from tcpd.chat.split import MESSAGE_BYTES, carried, cut, is_longer
+from tcpd.chat.split import MESSAGE_BYTES, carried, is_longer, tidied
 from tcpd.events import (
     Announced,
     EventId,
@@ -120,7 +120,7 @@ class Speaking(Accepting):
         if said.who.id != member.id and room.rank(member) < Rank.HALF_OPERATOR:
             return Refused(Code.NOT_YOURS, "only who said it, and operators, can take it back")
         return self._accept(
-            Redacted(*self._head(member), room.name, message, cut(reason, REASON_BYTES))
+            Redacted(*self._head(member), room.name, message, tidied(reason, REASON_BYTES))
         )
 
     def announce(self, member: Member, text: str) -> Refused | None:

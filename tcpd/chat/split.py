@@ -6,6 +6,7 @@ import unicodedata
 from typing import TYPE_CHECKING
 
 from tcpd.events import Kind
+from tcpd.wire.formatting import tidy
 
 if TYPE_CHECKING:
     from tcpd.chat.member import Member
@@ -105,5 +106,14 @@ def carried(text: str) -> str:
 
 
 def cut(text: str, size: int) -> str:
-    """A reason, no longer than it may be."""
+    """The beginning of a text, in so many bytes."""
     return carried(text).encode(errors="replace")[:size].decode(errors="ignore")
+
+
+def tidied(text: str, size: int) -> str:
+    """What somebody says of themselves or of what they do: a real name, a reason, an away message.
+
+    What others are told beside what is said has no control characters in it but IRC's formatting,
+    and no more bytes than it may.
+    """
+    return cut(tidy(text), size)

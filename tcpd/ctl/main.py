@@ -16,6 +16,7 @@ from typing import NoReturn
 from tcpd.ctl.arguments import USAGE, Parser
 from tcpd.ctl.client import TIMEOUT, Control, NotAllowed, Unreachable, find_socket
 from tcpd.wire.output import discard_output, use_utf8
+from tcpd.wire.safe_text import escape_controls
 
 DONE, REFUSED = 0, 1
 NO_DAEMON, NOT_ALLOWED = 3, 4
@@ -319,12 +320,12 @@ def _probe(asked: argparse.Namespace) -> int:
     if found.tls:
         _out(f"{found.tls['version']}, {found.tls['cipher']}, handshake in {took['tls']}")
         _out(
-            f"certificate of {found.tls['subject']}, {found.tls['days_left']} days left, "
-            f"until {found.tls['not_after']}"
+            f"certificate of {escape_controls(found.tls['subject'])}, "
+            f"{found.tls['days_left']} days left, until {found.tls['not_after']}"
         )
     if "expect" in took:
         _out(f"what was expected came in {took['expect']}")
-    return _fail(fault, REFUSED) if fault else DONE
+    return _fail(escape_controls(fault), REFUSED) if fault else DONE
 
 
 def _unescape(text: str) -> bytes:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from tcpd.line.command import LONGEST_GUESS, Facts, Request, command, is_usable, synopsis
 from tcpd.line.reply import CommandError, Reply, Then, WrongArguments, split_lines
+from tcpd.wire.safe_text import escape_controls
 
 
 def _echo_many(arguments: list[str]) -> list[str]:
@@ -118,6 +119,8 @@ def whoami(request: Request) -> Reply:
         lines += [f"tls {connection.tls.version}", f"cipher {connection.tls.cipher}"]
         if connection.tls.fingerprint is not None:
             lines.append(f"certificate {connection.tls.fingerprint}")
-            lines.append(f"subject {connection.tls.subject}")
-            lines += [f"name {name}" for name in connection.tls.client_names]
+            # escaped here: a line end in one would make a line of the reply
+            names = map(escape_controls, connection.tls.client_names)
+            lines.append(f"subject {escape_controls(connection.tls.subject or '')}")
+            lines += [f"name {name}" for name in names]
     return Reply(250, tuple(lines))

@@ -1,4 +1,4 @@
-"""IRC's formatting codes taken out of text, and the keys of a raw terminal applied to it.
+"""IRC's formatting codes told apart from other control characters, and the keys of a raw terminal.
 
 Sources: https://modern.ircdocs.horse/formatting for the codes; ECMA-48 section 5.4 for control
 sequences; termios(3) for the editing keys.
@@ -7,6 +7,9 @@ sequences; termios(3) for the editing keys.
 from __future__ import annotations
 
 import re
+from itertools import zip_longest
+
+from tcpd.wire.safe_text import visible
 
 _CODES = re.compile(
     "\x03(?:[0-9]{1,2}(?:,[0-9]{1,2})?)?"  # a colour of the palette, and of the background
@@ -37,6 +40,20 @@ def plain(text: str) -> str:
     :param text: without a line end.
     """
     return text if text.isprintable() else _CODES.sub("", text).replace("\x01", "")
+
+
+def tidy(text: str) -> str:
+    """Make a text about a person fit for other people's screens.
+
+    As :func:`tcpd.wire.safe_text.visible` does, but IRC's formatting codes stay.
+
+    :param text: any text, lone surrogates included.
+    """
+    if _CODES.search(text) is None:
+        return visible(text)
+    codes = _CODES.findall(text)
+    pieces = map(visible, _CODES.split(text))
+    return "".join(piece + code for piece, code in zip_longest(pieces, codes, fillvalue=""))
 
 
 def typed(line: str) -> str | None:

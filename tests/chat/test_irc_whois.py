@@ -7,7 +7,11 @@ import ipaddress
 import pytest
 from chat.ircing import House, command
 from chat.test_irc_who import hide, member
+from hypothesis import given
+from hypothesis import strategies as st
 
+from tcpd.chat.irc import numerics
+from tcpd.chat.irc.session import Session
 from tcpd.handshake.facts import Facts, Tls
 
 SERVER = ":chat.example.net"
@@ -150,6 +154,61 @@ def test_a_certificate_is_told_to_oneself() -> None:
     bob.protocol.facts = lambda: Facts(tls=Tls(client="CN=bob"))  # type: ignore[method-assign]
     assert by_number(bob.send("WHOIS bob"))["276"] == "bob :shows the certificate CN=bob"
     assert "276" not in by_number(ann.send("WHOIS bob"))
+
+
+def test_what_stands_in_a_certificate_ends_no_conversation() -> None:
+    """An authority may have signed any characters: CR, LF, escapes of terminals, bidi controls."""
+    house = House()
+    root = house.irc_client("root")
+    bob = house.irc_client("bob")
+    house.hub.set_server_operator(member(house, "root"), True)
+    subject = "CN=b\r\nQUIT :x\0\x1b[31m\x9b\u202e\ud800\u2028"
+    bob.protocol.facts = lambda: Facts(tls=Tls(client=subject))  # type: ignore[method-assign]
+    told = r"bob :shows the certificate CN=b\x0d\x0aQUIT :x\x00\x1b[31m\x9b\u202e\ud800\u2028"
+    for client in (root, bob):
+        assert by_number(client.send("WHOIS bob"))["276"] == told
+        assert client.numerics("PING x") == ["PONG"]
+        assert not client.closed
+
+
+@given(st.text(st.characters(exclude_categories=[]), max_size=60))
+def test_no_text_of_a_numeric_ends_a_conversation(text: str) -> None:
+    ann = House().irc_client("ann")
+    session = ann.protocol._session
+    assert isinstance(session, Session)
+    session.numeric(numerics.RPL_INFO, text=text.encode(errors="replace").decode())
+    [line] = ann.lines()
+    assert line.startswith(f"{SERVER} 371 ann :")
+    assert ann.numerics("PING x") == ["PONG"]
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("\x02bold\x0f \x0304,01red \x1f_", "\x02bold\x0f \x0304,01red \x1f_"),
+        ("\x1b[31mred", "\ufffd[31mred"),
+        ("a\x9bb\x7f\u202ec\u200bd", "a\ufffdb\ufffd\ufffdc\ufffdd"),
+        ("a\tb\x07", "a b\ufffd"),
+        ("\x01ACTION\x01", "\ufffdACTION\ufffd"),
+    ],
+)
+def test_what_people_say_of_themselves_has_no_control_characters(said: str, shown: str) -> None:
+    """Real names, away messages and reasons: IRC's formatting alone stays."""
+    house = House()
+    ann = house.irc_client("ann", "setname", "extended-join", "away-notify", joined="#tea")
+    bob = house.irc_client()
+    bob.send("NICK bob", f"USER bob 0 * :{said}", "JOIN #tea")
+    assert ann.lines()[0] == f":bob!~bob@localhost JOIN #tea * :{shown}"
+    assert by_number(ann.send("WHOIS bob"))["311"] == f"bob ~bob localhost * :{shown}"
+    bob.send("CAP REQ setname", f"SETNAME :x{said}", f"AWAY :{said}")
+    assert ann.lines() == [
+        f":bob!~bob@localhost SETNAME :x{shown}",
+        f":bob!~bob@localhost AWAY :{shown}",
+    ]
+    bob.send(f"PART #tea :{said}", "JOIN #tea", f"QUIT :{said}")
+    told = ann.lines()
+    assert told[0] == f":bob!~bob@localhost PART #tea :{shown}"
+    assert told[-1] == f":bob!~bob@localhost QUIT :Quit: {shown}"
 
 
 def test_many_rooms_take_several_lines() -> None:

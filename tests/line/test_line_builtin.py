@@ -146,3 +146,11 @@ def test_no_arguments_wanted(name: str) -> None:
     assert found is not None
     with pytest.raises(WrongArguments):
         found.call(make_request("some"))
+
+
+def test_whoami_shows_a_certificate_in_escapes() -> None:
+    """A line end in the subject makes no line of the reply."""
+    tls = TLSFacts("TLSv1.3", "X", None, "ab", "CN=a\r\n250 x\x1b[1m", ("b\n",))
+    reply = whoami.call(make_request(connection=PlainFacts("line", "192.0.2.1:1", tls)))
+    assert isinstance(reply, Reply)
+    assert reply.lines[-2:] == (r"subject CN=a\x0d\x0a250 x\x1b[1m", r"name b\x0a")

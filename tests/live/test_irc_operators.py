@@ -7,8 +7,9 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
+import certificates
 import pytest
-from running import PATIENCE, Daemon, receive_all, receive_until
+from running import PATIENCE, Daemon, client_context, receive_all, receive_until
 
 from tcpd.policy.passwords import hash_password
 
@@ -184,3 +185,45 @@ def test_one_address_locks_out_nobody_with_wrong_passwords(
     assert waiting, "the attack was over before the others were let in"
     for each in crowd:
         each.close()
+
+
+def test_what_stands_in_a_certificate_reaches_no_screen_as_it_is(
+    start: Callable[[str], Daemon], tmp_path: Path
+) -> None:
+    """An authority may sign any characters: WHOIS, WHOAMI, tcpd-ctl and the log show escapes."""
+    authority = certificates.make(tmp_path, "authority", authority=True)
+    name = "bob\r\nQUIT :x\x1b[31m\x9b\u202e"
+    shown = r"CN=bob\x0d\x0aQUIT :x\x1b[31m\x9b\u202e"
+    bobs = certificates.make(tmp_path, name, authority, names=["bob.example"], file="bob")
+    daemon = start(
+        f"[tls:main]\ncertificate = localhost.pem\nkey = localhost-key.pem\n"
+        f"client_ca = {authority.certificate_file}\n"
+        f"[policy:default]\naccess_log = yes\n{CONFIG}  127.0.0.1:0 tls=main\n"
+        "[service:line]\nprotocol = line\nlisten =\n  127.0.0.1:0 tls=main\n"
+    )
+    context = client_context(daemon.directory)
+    context.load_cert_chain(bobs.certificate_file, bobs.key_file)
+
+    def connect(service: str) -> socket.socket:
+        plain = daemon.connect(service, "tls=main")
+        return context.wrap_socket(plain, server_hostname="localhost")
+
+    with connect("irc") as bob, daemon.connect("irc") as root, connect("line") as line:
+        register(bob, "bob")
+        register(root, "root")
+        root.sendall(b"OPER root :open sesame\r\n")
+        receive_until(root, b" 381 root :You are now an IRC operator\r\n")
+        root.sendall(b"WHOIS bob\r\nPING x\r\n")
+        told = receive_until(root, b" :x\r\n").decode()
+        assert f" 276 root bob :shows the certificate {shown}\r\n" in told
+        line.sendall(b"WHOAMI\r\nQUIT\r\n")
+        assert f"250-subject {shown}\r\n" in receive_all(line).decode()
+        told = daemon.ctl("connections").stdout
+        for row in told.splitlines():
+            if "TLSv1" in row:
+                told += daemon.ctl("connection", row.split()[0]).stdout
+        assert shown in told
+    daemon.wait_for(lambda line: f"client {shown} sha256:" in line, 2)
+    for text in (told, "\n".join(daemon.log)):
+        assert not any(each in text for each in "\r\x1b\x9b\u202e")
+        assert "\nQUIT" not in text

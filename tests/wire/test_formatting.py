@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tcpd.wire.formatting import plain, typed
+from tcpd.wire.formatting import plain, tidy, typed
+from tcpd.wire.safe_text import offends
 
 
 @pytest.mark.parametrize(
@@ -96,3 +99,26 @@ def test_a_long_line_takes_linear_time(unit: str) -> None:
     line = unit * (1_000_000 // len(unit))
     plain(line)
     typed(line)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain", "plain"),
+        ("\x02b\x02 \x0312,4c\x03 \x04ff0000d\x04", "\x02b\x02 \x0312,4c\x03 \x04ff0000d\x04"),
+        ("\x1b[1m\x02x", "\ufffd[1m\x02x"),
+        ("\x02\u202e\x9b\x00", "\x02\ufffd\ufffd\ufffd"),
+        ("\x03\x1b4", "\x03\ufffd4"),
+        ("", ""),
+    ],
+)
+def test_formatting_codes_alone_stay(text: str, shown: str) -> None:
+    assert tidy(text) == shown
+
+
+@given(st.text(st.characters(exclude_categories=[])))
+def test_a_tidy_text_has_no_other_control_characters(text: str) -> None:
+    shown = tidy(text)
+    assert len(shown) == len(text)
+    assert tidy(shown) == shown
+    assert not any(map(offends, re.sub("[\x02\x03\x04\x0f\x11\x16\x1d\x1e\x1f]", "", shown)))

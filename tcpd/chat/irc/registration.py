@@ -14,7 +14,7 @@ from tcpd.chat.irc.server import USER_CHARACTERS
 from tcpd.chat.member import Member, Profile
 from tcpd.chat.refused import Code
 from tcpd.chat.settings import REAL_NAME_BYTES
-from tcpd.chat.split import cut
+from tcpd.chat.split import tidied
 from tcpd.events import Mode
 from tcpd.policy.passwords import PasswordHash
 
@@ -89,7 +89,7 @@ class Registration:
         kept = "".join(filter(_USER.__contains__, user))[: USER_CHARACTERS - 1]
         # nobody has checked the name: "~", as where there is no ident
         self.user = f"~{kept or 'user'}"
-        self.real_name = cut(real_name, REAL_NAME_BYTES)
+        self.real_name = tidied(real_name, REAL_NAME_BYTES)
 
     def complete(self, session: Session) -> None:
         """Register the client, if all is said that has to be."""

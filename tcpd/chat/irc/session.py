@@ -24,6 +24,7 @@ from tcpd.chat.irc.unreadable import tell_unreadable
 from tcpd.chat.member import Address, Member
 from tcpd.chat.outbox import Outbox
 from tcpd.chat.quitting import CLOSED
+from tcpd.chat.split import carried
 from tcpd.config.values import Rate
 from tcpd.events import Event, Invited, Joined, PrivateSaid, RoomRenamed, Who
 from tcpd.policy.buckets import TokenBucket
@@ -291,7 +292,8 @@ class Session:
         """A numeric as a line, for :meth:`tell`."""
         if text is None:
             text = numerics.TEXT.get(number)
-        last = () if text is None else (text,)
+        # whatever stands in it: to tell something never ends the conversation
+        last = () if text is None else (carried(text),)
         return write(
             number,
             self.name,

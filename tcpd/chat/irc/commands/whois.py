@@ -25,6 +25,7 @@ from tcpd.chat.irc.message import Message
 from tcpd.chat.member import Member
 from tcpd.chat.names import fold
 from tcpd.chat.past import Gone
+from tcpd.wire.safe_text import escape_controls
 
 if TYPE_CHECKING:
     from tcpd.chat.irc.session import Session
@@ -96,7 +97,8 @@ def _certificate(whom: Member) -> str:
     """Who somebody is by the certificate that they connected with; empty for none."""
     ask: Any = getattr(whom.door, "facts", None)
     facts = None if ask is None else ask()
-    return "" if facts is None or facts.tls is None else facts.tls.client or ""
+    client = "" if facts is None or facts.tls is None else facts.tls.client or ""
+    return escape_controls(client)  # an authority may have signed any characters
 
 
 def _whowas(session: Session, message: Message) -> None:
