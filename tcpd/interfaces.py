@@ -170,6 +170,13 @@ class IConnection(Interface):
         :param tcpd.policy.reasons.Refusal reason: why.
         """
 
+    def give_up_place():
+        """Count no longer among the connections that the service and the daemon may have.
+
+        For a client that is not let in and takes a while to read why: it keeps nobody out. Whoever
+        calls this bounds how many there are.
+        """
+
     def end(reason):
         """End the connection for a reason that is logged and counted.
 

@@ -40,8 +40,8 @@ from tcpd.net.threads import use_daemon_threads
 from tcpd.ops import catalogue
 from tcpd.ops.garbage import settle
 from tcpd.ops.versions import version_of
-from tcpd.wire.safe_text import escape_controls
 from tcpd.wire.output import discard_output, use_utf8
+from tcpd.wire.safe_text import escape_controls
 
 _log = Logger()
 

@@ -111,18 +111,18 @@ class House:
             protocol.makeConnection(transport)
         return protocol, transport
 
-    def operator(self) -> Operator:
-        """One more operator comes in."""
-        return Operator(self)
+    def operator(self, beside: Operator | None = None) -> Operator:
+        """One more operator comes in, by the socket of another or by one of its own."""
+        return Operator(self, beside and beside.factory)
 
 
 class Operator:
     """A conversation with the daemon."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: House, factory: ControlFactory | None = None) -> None:
         self.house = house
         self.context = MemoryContext(clock=house.reactor)
-        self.factory = ControlFactory(house.daemon, self.context)
+        self.factory = factory or ControlFactory(house.daemon, self.context)
         self.sockets = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         self.transport = OperatorTransport(self.sockets[0])
         self.protocol: Any = self.factory.buildProtocol(None)

@@ -149,6 +149,10 @@ class Connection(Stages):
         self.ending(End.REFUSED)
         self.layer.refuse(self, reason)
 
+    def give_up_place(self) -> None:
+        if not self._lost:
+            self.layer.release(self)
+
     def finish(self, reason: Failure) -> None:
         """The connection is gone: its protocol is called back, and its place is free. Called once,
         by a subclass."""

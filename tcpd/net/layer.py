@@ -119,6 +119,7 @@ class ConnectionLayer:
         self._sweeper = Sweeper(self.connections, clock)
         self._sweeper.reconfigure(policy, idle)
         self._empty: Deferred[None] | None = None
+        self._released: set[Connection] = set()  # those that gave up their place
         #: Descriptors for its clients when there are none left.
         self.spares = Spares(spares)
         self.telling = Telling(service, clock)
@@ -300,6 +301,12 @@ class ConnectionLayer:
         self.counters.accepted += 1
         self.counters.open += 1
 
+    def release(self, connection: Connection) -> None:
+        """Give a connection's place to others while it ends. Called by it."""
+        if connection not in self._released:
+            self._released.add(connection)
+            self._admission.release(connection.admitted)
+
     def gone(self, connection: Connection, end: End, why: str = "") -> None:
         """A connection is over. Called by it, once.
 
@@ -307,7 +314,8 @@ class ConnectionLayer:
         """
         self.connections.discard(connection)
         self.spares.refill()
-        self._admission.release(connection.admitted)
+        self.release(connection)
+        self._released.discard(connection)
         self.counters.open -= 1
         self.counters.ended[end] += 1
         try:

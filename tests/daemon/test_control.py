@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from operating import NOW, House
 from twisted.internet.error import ConnectionDone
-from twisted.logger import globalLogPublisher
+from twisted.logger import capturedLogs, globalLogPublisher
 from twisted.python.failure import Failure
 
 from tcpd.config.listen import PrivateSocket
@@ -455,6 +455,19 @@ def test_who_may_not_is_told_so_and_counted(house: House, monkeypatch: pytest.Mo
     house.reactor.advance(0.1)
     assert slow.transport.disconnecting, "nobody is waited for without end"
     slow.protocol.connectionLost(Failure(ConnectionDone()))
+
+
+def test_those_who_are_refused_are_few(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever may connect, as the mode of the file was left open, cannot fill the socket."""
+    monkeypatch.setattr("tcpd.daemon.control.door.may_operate", lambda peer, group: False)
+    with capturedLogs() as logged:
+        strangers = [first := house.operator(), *(house.operator(first) for _ in range(99))]
+    assert all(each.greeting.startswith("421 ") for each in strangers)
+    assert [each for each in strangers if not each.transport.disconnecting] == strangers[-32:]
+    told = [event for event in logged if event.get("event_id") == "connection.refused"]
+    assert len(told) == 1, "one line a burst for each user"
+    for each in strangers:
+        each.protocol.connectionLost(Failure(ConnectionDone()))
 
 
 # --- anything at all ---

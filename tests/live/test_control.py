@@ -146,6 +146,44 @@ def test_somebody_else_is_refused_though_the_file_lets_him(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_peers_that_are_refused_keep_no_operator_out(start: Callable[[str], Daemon]) -> None:
+    """A socket that was left 0666 has room for operators, however many others connect, and each
+    of those is told why though it speaks first."""
+    daemon = start(CONFIG)
+    daemon.control.chmod(0o666)
+    daemon.control.parent.chmod(0o755)
+    script = (
+        "import os, socket, sys\n"
+        "os.chdir(sys.argv[1])\n"
+        "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
+        "told = 0\n"
+        "clients = []\n"
+        "for _ in range(200):\n"
+        "    client = socket.socket(socket.AF_UNIX); client.settimeout(30)\n"
+        "    client.connect('control')\n"
+        "    client.sendall(b'status\\r\\n' * 5)\n"
+        "    told += client.recv(9999).startswith(b'421 ')\n"
+        "    clients.append(client)\n"
+        "print(told, flush=True)\n"
+        "sys.stdin.readline()\n"
+    )
+    strangers = subprocess.Popen(
+        [sys.executable, "-c", script, str(daemon.control.parent)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with strangers:
+        assert strangers.stdout is not None
+        assert strangers.stdout.readline() == "200\n"
+        assert "ready          yes" in said(daemon, "status")
+        counts = daemon.counts("control")
+        assert counts["refused"] == 200
+        assert counts["connections"] <= 34
+        strangers.communicate("\n", timeout=PATIENCE)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 def test_who_is_in_the_group_may(start: Callable[[str], Daemon]) -> None:
     """By a group beside the primary one too, as the process has it."""
     daemon = start("[tcpd]\ncontrol_group = 54321\n" + CONFIG)

@@ -18,13 +18,14 @@ from tcpd.daemon.control.looking import Looking
 from tcpd.daemon.control.running import Running
 from tcpd.daemon.internal import Internal
 from tcpd.daemon.surroundings import Surroundings
-from tcpd.interfaces import IContext
+from tcpd.interfaces import IConnection, IContext
 from tcpd.line.builtin import help_, ping, quit_
 from tcpd.line.command import CommandTable, Facts, PlainFacts
 from tcpd.line.factory import LineFactory, LineSettings
 from tcpd.line.protocol import LineProtocol
 from tcpd.line.reply import Reply
 from tcpd.ops import catalogue
+from tcpd.policy.bursts import Bursts
 from tcpd.policy.reasons import Refusal
 
 if TYPE_CHECKING:
@@ -34,8 +35,11 @@ NAME = "control"
 
 _MODE = 0o660
 
-#: Seconds that who may not operate has to read why, and to hang up.
+#: Seconds that a peer that may not operate has to read why, and to hang up.
 _REFUSED_LINGER = 2.0
+
+#: Such peers at a time: with one more the oldest is cut. They take no places of operators.
+_REFUSED_MOST = 32
 
 #: Operators are not put out for being quiet: one may follow events that are rare.
 _POLICY = PolicySettings(idle=0.0)
@@ -111,6 +115,8 @@ class ControlFactory(LineFactory):
     def __init__(self, daemon: Daemon, context: IContext) -> None:
         super().__init__(LineSettings(), context, operator_commands(daemon))
         self._daemon = daemon
+        self._bursts = Bursts()
+        self._lingering: dict[ControlProtocol, None] = {}
         group_id(daemon.settings.tcpd.control_group)  # while there is a descriptor to look with
 
     def buildProtocol(self, addr: IAddress | None) -> LineProtocol:
@@ -133,14 +139,26 @@ class ControlFactory(LineFactory):
         allowed = may_operate(peer, group)
         if not allowed:
             self.context.counters.refused[Refusal.DENIED] += 1
-            catalogue.CONNECTION_REFUSED.emit(
-                self._log,
-                service=self.context.service,
-                peer=str(peer),
-                refusal=str(Refusal.DENIED),
-                since=0,
-            )
+            since = self._bursts.happened(peer and peer.uid, self.context.clock.seconds())
+            if since is not None:
+                catalogue.CONNECTION_REFUSED.emit(
+                    self._log,
+                    service=self.context.service,
+                    peer=str(peer),
+                    refusal=str(Refusal.DENIED),
+                    since=since,
+                )
         return peer, allowed
+
+    def linger(self, refused: ControlProtocol) -> None:
+        """Let a refused peer read why, and cut the one that has had the longest time for it."""
+        self._lingering[refused] = None
+        if len(self._lingering) > _REFUSED_MOST:
+            next(iter(self._lingering)).cut()
+
+    def forget(self, refused: ControlProtocol) -> None:
+        """A refused peer is gone."""
+        self._lingering.pop(refused, None)
 
     def refused(self, peer: Peer | None) -> bytes:
         """The words for who is not let in."""
@@ -173,7 +191,16 @@ class ControlProtocol(LineProtocol):
             transport.write(self._shared.refused(self._operator))
             transport.loseWriteConnection()
             clock = self._shared.context.clock
-            self._patience = clock.callLater(_REFUSED_LINGER, transport.loseConnection)
+            self._patience = clock.callLater(_REFUSED_LINGER, self.cut)
+            connection: Any = IConnection(transport, None)
+            if connection is not None:
+                connection.give_up_place()
+            self._shared.linger(self)
+
+    def cut(self) -> None:
+        """End the connection of a peer that was refused. It has had its time to read why."""
+        self._shared.forget(self)
+        cast(Any, self.transport).loseConnection()
 
     def dataReceived(self, data: bytes) -> None:
         """As any line service, for who is let in."""
@@ -194,6 +221,7 @@ class ControlProtocol(LineProtocol):
 
     def connectionLost(self, reason: Any = None) -> None:
         """As any line service, for who was let in."""
+        self._shared.forget(self)
         if self._patience is not None and self._patience.active():
             self._patience.cancel()
         if hasattr(self, "_session"):
