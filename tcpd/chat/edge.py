@@ -29,11 +29,11 @@ from tcpd.chat.hub import Hub
 from tcpd.chat.member import Member
 from tcpd.chat.outbox import FlushSet, Outbox
 from tcpd.chat.quitting import ended_for, lost_by
-from tcpd.chat.turnstile import Turnstile
 from tcpd.config.values import Rate
 from tcpd.handshake.facts import Facts
 from tcpd.interfaces import IBusy, IConnection, IContext, IFarewell
 from tcpd.net.turns import Turns
+from tcpd.net.turnstile import Turnstile
 from tcpd.ops import catalogue
 from tcpd.ops.counters import ServiceCounters
 from tcpd.policy.buckets import TokenBucket

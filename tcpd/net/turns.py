@@ -18,7 +18,7 @@ class Flushed(Protocol):
         other its own."""
 
 
-def between_polls(reactor: Any) -> Callable[[Callable[[], None]], object]:
+def between_polls(reactor: Any) -> Callable[[Callable[[], object]], object]:
     """How to call what opens descriptors and registers them with a reactor.
 
     Twisted's poll and epoll reactors find descriptors by number: an event late in a batch reaches

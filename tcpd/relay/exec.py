@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 from collections import deque
+from functools import partial
 from typing import Any, cast
 
 from twisted.internet.defer import Deferred, succeed
@@ -36,6 +37,7 @@ from tcpd.interfaces import (
 )
 from tcpd.net.connection import Connection
 from tcpd.net.turns import between_polls
+from tcpd.net.turnstile import Turnstile
 from tcpd.ops import catalogue
 from tcpd.policy.buckets import TokenBucket
 from tcpd.policy.bursts import Bursts
@@ -170,7 +172,8 @@ class ExecFactory(ServerFactory):
     """One service that runs programs.
 
     There are no more of them than the policy's ``connections``: who comes while those of others
-    that have gone are still ending waits for its own.
+    that have gone are still ending waits for its own. A start takes a millisecond and more, for
+    which the reactor waits; so a few are started a turn, and other connections have the next.
 
     :param settings: its keys.
     :param context: see :class:`tcpd.interfaces.IContext`.
@@ -189,6 +192,7 @@ class ExecFactory(ServerFactory):
         self._waiting: deque[ExecProtocol] = deque()
         self._starting: set[ExecProtocol] = set()
         self._between_polls = between_polls(context.reactor)
+        self._turnstile = Turnstile(context.clock)
         self._bursts = Bursts()
         self._lines = TokenBucket(_ERRORS, context.clock.seconds())
         self._lines_lost = 0
@@ -227,7 +231,7 @@ class ExecFactory(ServerFactory):
 
     def _start_soon(self, protocol: ExecProtocol) -> None:
         self._starting.add(protocol)
-        self._between_polls(lambda: self._start(protocol))
+        self._between_polls(lambda: self._turnstile.run(partial(self._start, protocol)))
 
     def _start(self, protocol: ExecProtocol) -> None:
         if protocol not in self._starting:

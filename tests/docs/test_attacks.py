@@ -14,7 +14,7 @@ PAGE = (ROOT / "docs" / "explanation" / "attacks.rst").read_text(encoding="utf-8
 NAMED = re.findall(r"``(tests/\S+?\.py)::(\w+)``", PAGE)
 
 #: Shown on the part that keeps the bound, and not on the running daemon.
-NOT_LIVE = {"tests/daemon", "tests/net", "tests/policy"}
+NOT_LIVE = {"tests/daemon", "tests/net", "tests/policy", "tests/relay"}
 
 
 @pytest.fixture(scope="module")

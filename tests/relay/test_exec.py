@@ -7,6 +7,7 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +132,22 @@ def test_200_programs_leave_nothing_behind(start: Start) -> None:
         house.until(house.over)
     assert (descriptors(), children()) == (before, alive)
     assert house.words == {"program-started": 201, "program-ended": 201}
+
+
+def test_programs_are_started_a_few_a_turn(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A start is a fork, for which the reactor waits: others have their turns in between."""
+    monkeypatch.setattr("tcpd.net.turnstile.SECONDS_A_TURN", 1e-9)
+    house = start("/bin/true")
+    clients = [house.connect() for _ in range(20)]
+    leaving = clients.pop()
+    started = [house.words["program-started"]]
+    leaving.close()
+    while started[-1] < len(clients):
+        house.turn()
+        started.append(house.words["program-started"])
+    assert started[0] == 1
+    assert all(after - before <= 1 for before, after in pairwise(started))
+    assert [house.all_of(client) for client in clients] == [b""] * len(clients)
 
 
 def test_programs_inherit_no_descriptor(start: Start) -> None:

@@ -7,7 +7,7 @@ from functools import partial
 
 from chat.texting import House
 
-from tcpd.chat.turnstile import SECONDS_A_TURN, Turnstile
+from tcpd.net.turnstile import SECONDS_A_TURN, Turnstile
 
 
 class Slow:
