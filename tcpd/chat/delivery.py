@@ -272,16 +272,17 @@ class Delivery:
 
     def _remember(self, room: Room, events: Sequence[Said]) -> None:
         """Keep what was said in a room, within the bounds of one room and of all."""
-        settings, history, counters = self.settings, room.history, self.counters
+        settings, history = self.settings, room.history
         before = history.size
-        counters.forgotten["room"] += history.add(events, settings.history_bytes)
+        if forgotten := history.add(events, settings.history_bytes):
+            self.counters.forgotten["room"] += forgotten
         self.history_size += history.size - before
         excess = self.history_size - settings.history_in_all
         if excess > 0:
             # somewhat more than has to go: to find the oldest, all rooms are looked at
             excess += settings.history_in_all // 16
             every = [each.history for each in self.rooms.values()]
-            counters.forgotten["all"] += forget_oldest(every, excess)
+            self.counters.forgotten["all"] += forget_oldest(every, excess)
             self.history_size = sum(each.size for each in every)
 
     def _heard(self, event: Said) -> tuple[Room, Member] | None:

@@ -23,8 +23,9 @@ def size_of(said: Said) -> int:
     Text counts as CPython keeps it, a byte for an ASCII character; where there is any other
     character in it, as four for each.
     """
-    size = _MESSAGE_BYTES + _width(said.text)
-    if isinstance(said, SaidMore):
+    text = said.text
+    size = _MESSAGE_BYTES + (len(text) if text.isascii() else 4 * len(text))
+    if type(said) is SaidMore:  # few are
         size += _width(said.speaker)
         for line in said.lines:
             size += _LINE_BYTES + _width(line.text)
@@ -70,15 +71,16 @@ class History:
         :param most: bytes, as :func:`size_of` counts.
         :return: how many were forgotten for their size.
         """
-        said, forgotten = self._said, 0
+        said, size, forgotten = self._said, self.size, 0
         for event in events:
             said.append(event)
-            self.size += size_of(event)
-        while len(said) > self._kept:
-            self.forget()
-        while self.size > most and said:
-            self.forget()
+            size += size_of(event)
+        for _ in range(len(said) - self._kept):
+            size -= size_of(said.popleft())
+        while size > most and said:
+            size -= size_of(said.popleft())
             forgotten += 1
+        self.size = size
         return forgotten
 
     def forget(self) -> None:
