@@ -466,3 +466,12 @@ def test_a_flood_of_empty_lines_waits_for_its_rate() -> None:
     for _ in range(4):
         client.protocol.dataReceived(b"\n" * 4096)
     assert client.transport.producerState == "paused"
+
+
+@pytest.mark.parametrize("nick", [":a b", "::x", ":"])
+def test_a_nickname_that_comes_too_fast_may_be_any_text(nick: str) -> None:
+    """It is named in the answer, in the middle of a line, and the conversation goes on."""
+    ann = House(nick_rate=Rate(0.1, 1.0)).irc_client("ann", "standard-replies")
+    ann.send("NICK bob")
+    assert ann.numerics(f"NICK {nick}")[0] in ("FAIL", "431")
+    assert ann.numerics("PING x") == ["PONG"]

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from tcpd.chat import outbox
 from tcpd.chat.irc import caps
 from tcpd.chat.irc.commands.table import COMMANDS
+from tcpd.config.values import Rate
 
 #: Words that mean something to some command.
 _WORDS = """#c #d @#c #lobby ann bob eve ann,bob #c,#d a/b LS LIST REQ END 302 batch -batch +1 -1
-echo-message draft/multiline +o +b -k 0 * x :x hi :hi : , + @ # \u00e9 \u202e"""
+echo-message draft/multiline +o +b -b +e +C m:ann *!*@* -k 0 * x :x hi :hi : , + @ # \u00e9 \u202e"""
 WORDS = st.sampled_from(_WORDS.split())
 TEXTS = st.one_of(
     WORDS,
@@ -78,8 +79,20 @@ LINES = st.lists(st.one_of(LINE.map(lambda line: [line]), SEVERAL), max_size=12)
 WANTED = st.frozensets(st.sampled_from(sorted(caps.CAPABILITIES)), max_size=8)
 
 
-def scene(wanted: frozenset[str]) -> tuple[House, Client, Client]:
-    house = House(ping=0.0)
+#: Rates and bounds that are reached at once.
+TIGHT = {"join_rate": Rate(0.001, 1.0), "nick_rate": Rate(0.001, 1.0)}
+LITTLE = {
+    "history_bytes": 2000,
+    "history_in_all": 3000,
+    "bans_per_room": 3,
+    "bans_in_all": 4,
+    "watched": 3,
+    "watched_in_all": 4,
+}
+
+
+def scene(wanted: frozenset[str], tight: bool = False) -> tuple[House, Client, Client]:
+    house = House(ping=0.0, bounds=LITTLE, **TIGHT) if tight else House(ping=0.0)
     ann = house.irc_client("ann", *sorted(wanted), joined="#c")
     bob = house.irc_client("bob", *caps.CAPABILITIES, joined="#c")
     ann.lines()
@@ -115,9 +128,11 @@ def well_formed(data: bytes) -> None:
 
 
 @settings(max_examples=examples(150), deadline=None)
-@given(LINES, WANTED)
-def test_any_lines_get_well_formed_answers(lines: list[bytes], wanted: frozenset[str]) -> None:
-    house, ann, bob = scene(wanted)
+@given(LINES, WANTED, st.booleans())
+def test_any_lines_get_well_formed_answers(
+    lines: list[bytes], wanted: frozenset[str], tight: bool
+) -> None:
+    house, ann, bob = scene(wanted, tight)
     dan = house.person("dan")
     dan.type("/join #c")
     ann.protocol.dataReceived(b"".join(line + b"\r\n" for line in lines))

@@ -160,7 +160,9 @@ def _nick(session: Session, message: Message) -> None:
         session.entry.complete(session)
         return
     if nick != member.nick and not session.may_rename():
-        session.fail("NICK", "RATE_LIMITED", nick, text="You change your nickname too often, wait")
+        session.fail(
+            "NICK", "RATE_LIMITED", middle(nick), text="You change your nickname too often, wait"
+        )
         return
     refused = session.server.hub.rename(member, nick)
     if refused is not None:
