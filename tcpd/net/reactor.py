@@ -267,13 +267,15 @@ class TcpdReactor(PosixReactorBase):
                 self._take_out(fd)
 
     def _event(self, descriptor: Any, fd: int, event: int) -> None:
-        """Deal with one event of an ordinary descriptor, as Twisted's own reactors do."""
+        """Deal with one event of an ordinary descriptor."""
         why: BaseException | None = None
         reading = False
+        if event & _GONE and self._reads(descriptor, fd):
+            # reading finds what is left, and whether it was closed or reset. Twisted's own reactors
+            # take it for closed where it was not read from at the time of the poll
+            event |= _IN
         if event & _GONE and not event & _IN:
-            # all input has been read; a descriptor that reads was closed, another one was lost
-            reading = self._reads(descriptor, fd)
-            why = ConnectionDone() if reading else ConnectionLost()
+            why = ConnectionLost()
         else:
             try:
                 if descriptor.fileno() == -1:

@@ -438,3 +438,27 @@ def test_who_closes_without_a_word_does_not_keep_its_number(
     assert (before.calls, after.calls) == ([], ["read"])
     for fd in (again, writing, other):
         os.close(fd)
+
+
+@pytest.mark.parametrize("event", [HUP, HUP | ERR, HUP | OUT])
+def test_who_has_begun_to_read_finds_out_by_reading_how_it_ended(
+    reactor: TcpdReactor, batch: Batch, event: int
+) -> None:
+    """An event of somebody who has paused says nothing of input, but there may be some. Taken for
+    an orderly end, it would hide bytes and a reset."""
+    second = Ordinary(901)
+    first = Ordinary(900, lambda: reactor.addReader(second))
+    reactor.addReader(first)
+    reactor.addWriter(second)
+    batch.events = [(900, IN), (901, event)]
+    reactor.doIteration(0)
+    assert second.calls[0] == "read"
+    assert "lost" not in second.calls
+
+
+def test_who_does_not_read_is_lost_by_a_hang_up(reactor: TcpdReactor, batch: Batch) -> None:
+    second = Ordinary(901)
+    reactor.addWriter(second)
+    batch.events = [(901, HUP | OUT)]
+    reactor.doIteration(0)
+    assert second.calls == ["lost"]
