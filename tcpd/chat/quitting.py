@@ -19,6 +19,7 @@ _LOST = "Read error: connection lost"
 _ENDS = {
     End.CLIENT: CLOSED,
     End.SERVER: CLOSED,
+    End.TRUNCATED: CLOSED,  # as many clients close TLS
     End.IDLE: "Idle timeout",
     End.SESSION: "Session time limit",
     End.SLOW_READER: "SendQ exceeded",

@@ -8,6 +8,7 @@ costs about as much as a small system call.
 
 from __future__ import annotations
 
+import socket
 from collections import deque
 from collections.abc import Iterable
 from typing import Any, cast
@@ -27,6 +28,7 @@ from tcpd.interfaces import IConnection
 from tcpd.net.address import plain_endpoint_address
 from tcpd.net.connection import Connection
 from tcpd.net.credentials import credentials_of
+from tcpd.net.delivery import reset_when_delivered
 from tcpd.net.gathering import socket_of
 from tcpd.net.kernel import UNWATCHED
 from tcpd.policy.reasons import End
@@ -95,8 +97,14 @@ class Conduit(Connection, Protocol):
         self.inner.dataReceived(data)
 
     def readConnectionLost(self) -> None:
-        """The client will send nothing more."""
-        self.read_ended()
+        """The client will send nothing more, or it has reset the connection: some reactors take
+        the kernel's EPOLLHUP for an end."""
+        below = socket_of(self)
+        if below is not None and below.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            self.ending(End.LOST)
+            self.abortConnection()
+        else:
+            self.read_ended()
 
     def writeConnectionLost(self) -> None:
         """Nothing more can be sent."""
@@ -164,12 +172,14 @@ class Conduit(Connection, Protocol):
 
     def loseWriteConnection(self) -> None:
         """Close the sending side once all is written: a half-close of ours."""
-        transport = cast(Any, self.transport)
-        if not ITCPTransport.providedBy(transport):
+        if not ITCPTransport.providedBy(self.transport):
             self.loseConnection()
         elif not (self.disconnecting or self._lost):
+            transport = cast(Any, self.transport)
+            transport.unregisterProducer()  # a transport that has paused one would forget the rest
             transport.writeSequence(list(self._held))
             self._drop_held()
+            self._full = self._pulling = False
             transport.loseWriteConnection()
 
     def abortConnection(self) -> None:
@@ -178,6 +188,18 @@ class Conduit(Connection, Protocol):
         self.disconnecting = True
         self._drop_held()
         cast(Any, self.transport).abortConnection()
+
+    def resetConnection(self) -> None:
+        if self.disconnecting or self._lost:
+            return
+        self.disconnecting = True
+        self.begin_linger()
+        transport = cast(Any, self.transport)
+        self.let_go()
+        transport.unregisterProducer()
+        transport.writeSequence(list(self._held))
+        self._drop_held()
+        reset_when_delivered(transport, self.layer.clock)
 
     def getHost(self) -> Any:
         if self.proxy is not None and self.proxy.host is not None:

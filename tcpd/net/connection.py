@@ -215,22 +215,34 @@ class Connection(Stages):
                 self.broken("stopping its producer")
 
     def read_ended(self) -> None:
-        """The client will send nothing more; it may still read (a half-close)."""
-        self._read_ended = not self.disconnecting
+        """The client has closed its sending side, and may still read (a half-close)."""
+        if self._tls_layer is not None:
+            self._tls_layer.read_ended()
+            return
+        self.input_ended()
         application = self._application
         if self.inner is application and IHalfCloseableProtocol.providedBy(application):
             application.readConnectionLost()
         else:
-            # TLS has a close of its own (RFC 8446 section 6.1), as has WebSocket (RFC 6455 section
-            # 7.1.2), and a protocol that does not know of half-close is done: what it has said so
-            # far still goes out
+            # WebSocket has a close of its own (RFC 6455 section 7.1.2), and a protocol that does
+            # not know of half-close is done: what it has said so far still goes out
             self._end = self._end or End.CLIENT
             self.loseConnection()
+
+    def input_ended(self) -> None:
+        """The client has ended its direction in good order; by close_notify, in TLS."""
+        self._read_ended = not (self._tls_layer or self).disconnecting
+
+    def truncated(self) -> None:
+        """The client closed its sending side without close_notify. Called by the TLS layer."""
+        self.ending(End.TRUNCATED)
 
     def write_ended(self) -> None:
         """Our side is closed, as the protocol asked by ``loseWriteConnection``."""
         application = self._application
-        if self.inner is application and IHalfCloseableProtocol.providedBy(application):
+        if self._tls_layer is not None:
+            self._tls_layer.write_ended()
+        elif self.inner is application and IHalfCloseableProtocol.providedBy(application):
             application.writeConnectionLost()
 
     def getPeer(self) -> Any:
@@ -256,6 +268,18 @@ class Connection(Stages):
     @abstractmethod
     def abortConnection(self) -> None:
         """Cut the connection at once; what waits is lost."""
+
+    @abstractmethod
+    def loseWriteConnection(self) -> None:
+        """Close the sending side once all is written: a half-close of ours."""
+
+    @abstractmethod
+    def resetConnection(self) -> None:
+        """Reset the connection once all that was written is delivered, at most ``linger`` later.
+
+        So a client sees that the stream was cut, and still has what came before. UNIX sockets know
+        no reset: there the client sees an end.
+        """
 
     @abstractmethod
     def registerProducer(self, producer: Any, streaming: bool) -> None:

@@ -202,7 +202,9 @@ class Stages(ABC):
 
     def _begin_tls(self, certificates: Certificates) -> None:
         self.cut_after(self.layer.policy.handshake, End.TLS_TIMEOUT)
-        self.inner = self._tls_layer = TLSLayer(self._whole, certificates)
+        tls = certificates.serverConnectionForTLS(None)
+        tls.set_accept_state()
+        self.inner = self._tls_layer = TLSLayer(self._whole, tls)
 
     def upgraded(self, *, more: bool) -> None:
         """The WebSocket is there, with something to read or without: the protocol takes its place.

@@ -10,20 +10,22 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from OpenSSL import SSL
 from twisted.internet.error import ConnectionLost
-from twisted.internet.interfaces import IConsumer, INegotiated, IPushProducer, ISSLTransport
+from twisted.internet.interfaces import (
+    IConsumer,
+    IHalfCloseableProtocol,
+    INegotiated,
+    IPushProducer,
+    ISSLTransport,
+)
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from tcpd.interfaces import IConnection
-from tcpd.net.tls import Certificates
 from tcpd.net.tls_faults import TLSFault, handshake_fault
-
-if TYPE_CHECKING:
-    from tcpd.net.connection import Connection
 
 #: The plain text of a record, at the most (RFC 8446 section 5.1).
 _RECORD = 1 << 14
@@ -39,14 +41,84 @@ _HEADER = 5
 _APPLICATION_DATA = 23
 
 
+class Below(Protocol):
+    """The connection under a TLS layer: a transport of TCP, and what the layer has to report."""
+
+    def write(self, data: bytes) -> None:
+        """Send what OpenSSL has for the peer."""
+
+    def loseConnection(self) -> None:
+        """Close once all is written."""
+
+    def loseWriteConnection(self) -> None:
+        """Close the sending side once all is written; :meth:`TLSLayer.write_ended` follows."""
+
+    def abortConnection(self) -> None:
+        """Reset the connection at once."""
+
+    def resetConnection(self) -> None:
+        """Reset the connection once all is delivered."""
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        """See IConsumer."""
+
+    def unregisterProducer(self) -> None:
+        """See IConsumer."""
+
+    def pauseProducing(self) -> None:
+        """Stop reading."""
+
+    def resumeProducing(self) -> None:
+        """Read again."""
+
+    def getPeer(self) -> Any:
+        """See ITransport."""
+
+    def getHost(self) -> Any:
+        """See ITransport."""
+
+    def getTcpNoDelay(self) -> bool:
+        """See ITCPTransport."""
+
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        """See ITCPTransport."""
+
+    def getTcpKeepAlive(self) -> bool:
+        """See ITCPTransport."""
+
+    def setTcpKeepAlive(self, enabled: bool) -> None:
+        """See ITCPTransport."""
+
+    def let_go(self) -> None:
+        """Unregister the producer: the end has begun."""
+
+    def begin_linger(self) -> None:
+        """Bound the wait for the end."""
+
+    def secured(self) -> None:
+        """The handshake is complete."""
+
+    def input_ended(self) -> None:
+        """The peer has ended its direction by close_notify."""
+
+    def truncated(self) -> None:
+        """The peer closed its sending side without close_notify."""
+
+
 @implementer(ISSLTransport, INegotiated, IConsumer, IPushProducer)
 class TLSLayer:
-    """The server's side of TLS on one connection. To its protocol it is the transport.
+    """TLS on one connection, either side of it. To its protocol it is the transport.
 
-    ``IConnection(layer)`` is the connection below.
+    Each direction ends by itself (RFC 8446 section 6.1). The peer's close_notify ends what it
+    sends: a protocol that provides ``IHalfCloseableProtocol`` may go on writing, another is closed.
+    :meth:`loseWriteConnection` ends our direction. A connection that ends without the peer's
+    close_notify may have been cut by anybody: the protocol's ``connectionLost`` gets a
+    ``ConnectionLost`` then, as after a reset.
+
+    ``IConnection(layer)`` is the connection below, if that is one.
 
     :param connection: below.
-    :param certificates: what to show the client.
+    :param tls: OpenSSL's connection, of either side, with nothing done yet.
 
     :ivar protocol: above; ``None`` until the handshake is complete, unless TLS was begun later in
         a conversation.
@@ -57,6 +129,7 @@ class TLSLayer:
         "_bio_read",
         "_bio_write",
         "_connection",
+        "_deaf",
         "_early",
         "_header",
         "_open",
@@ -67,15 +140,15 @@ class TLSLayer:
         "_send",
         "_tls",
         "_within",
+        "_write_over",
         "_written",
         "disconnecting",
         "protocol",
     )
 
-    def __init__(self, connection: Connection, certificates: Certificates) -> None:
+    def __init__(self, connection: Below, tls: SSL.Connection) -> None:
         self._connection = connection
-        self._tls = tls = certificates.serverConnectionForTLS(None)
-        tls.set_accept_state()
+        self._tls = tls
         # pyOpenSSL looks for an attribute in two ways, which would be paid for with each message
         self._bio_read = tls.bio_read
         self._bio_write = tls.bio_write
@@ -84,6 +157,8 @@ class TLSLayer:
         self._early: list[bytes] = []  # written before the handshake was complete
         self._open = False
         self._over = False
+        self._deaf = False  # what comes is ignored: it is over, or the peer has ended its direction
+        self._write_over = False  # close_notify is sent, or will be behind the handshake
         self._reason: Failure | None = None
         self._rest = 0  # bytes that the last record still lacks
         self._header = b""  # of the next one, as far as it has come
@@ -94,14 +169,18 @@ class TLSLayer:
 
     def __conform__(self, interface: Any) -> Any:
         """Adapt to the connection, which is not this object's to stand for."""
-        return self._connection if interface is IConnection else None
+        return IConnection(self._connection, None) if interface is IConnection else None
+
+    def begin(self) -> None:
+        """Begin the handshake. Called by a client, which speaks first."""
+        self._shake_hands()
 
     # --- from the connection: a protocol ---
 
     def dataReceived(self, data: bytes) -> None:
         """Take what came over the wire."""
-        if self._over:
-            return
+        if self._deaf:
+            return  # what comes after close_notify "MUST be ignored" (RFC 8446 section 6.1)
         # Most messages are one whole record of application data that begins where the one before
         # ended: to know that spares asking OpenSSL for more. Nor are the buffers that it fills
         # free, which are made for each call.
@@ -127,7 +206,7 @@ class TLSLayer:
                 return
         self._within = True
         try:
-            while not self._over:
+            while not self._deaf:
                 try:
                     text = self._recv(size)
                 except SSL.Error as error:
@@ -140,14 +219,28 @@ class TLSLayer:
         finally:
             self._within = False
             if self._written:
-                size, self._written = self._written, 0
-                self._flush(size)
+                self._flush_written()
             elif asked and not self._over:
                 self._flush(_OVERHEAD)
 
+    def read_ended(self) -> None:
+        """The connection below has been closed by the peer, at least its sending side."""
+        if self._deaf and not self._over:
+            return  # it said so by close_notify, and may still read
+        if self._open and not (self._over or self.disconnecting):
+            self._reason = Failure(ConnectionLost("TLS ended without close_notify"))
+            self._connection.truncated()
+        self._over = self._deaf = True
+        self._connection.loseConnection()
+
+    def write_ended(self) -> None:
+        """Our close_notify was sent, and our sending side below is closed."""
+        if IHalfCloseableProtocol.providedBy(self.protocol):
+            self.protocol.writeConnectionLost()
+
     def connectionLost(self, reason: Failure) -> None:
         """The connection is gone."""
-        self._over = True
+        self._over = self._deaf = True
         # or only the garbage collector finds them: a failure has the frames that it came up in, and
         # those have this layer
         protocol, self.protocol = self.protocol, None
@@ -181,12 +274,15 @@ class TLSLayer:
             # that is asked for from here on is begun at once
             closing, self.disconnecting = self.disconnecting, False
             early, self._early = self._early, []
+            ending, self._write_over = self._write_over, False
             for data in early:
                 self.write(data)
             self.disconnecting = closing
             self._connection.secured()
             if closing and not self._over:
                 self._close()
+            elif ending:
+                self.loseWriteConnection()
 
     def _follow(self, data: bytes) -> None:
         """Note where the next record begins, for data that is not just one."""
@@ -207,19 +303,25 @@ class TLSLayer:
         if isinstance(error, SSL.WantReadError):
             return
         if isinstance(error, SSL.ZeroReturnError):
-            self._ended_by_client()
+            self._input_ended()
         else:
             self._fail()
 
-    def _ended_by_client(self) -> None:
-        """The client has sent close_notify: answer it, and close (RFC 8446 section 6.1)."""
-        self._over = True
-        self._shut_down()
-        self._connection.loseConnection()
+    def _input_ended(self) -> None:
+        """The peer has sent close_notify (RFC 8446 section 6.1)."""
+        self._deaf = True
+        self._connection.input_ended()
+        if self.disconnecting:  # so did we
+            self._over = True
+            self._connection.loseConnection()
+        elif IHalfCloseableProtocol.providedBy(self.protocol):
+            self.protocol.readConnectionLost()
+        else:
+            self.loseConnection()
 
     def _fail(self) -> None:
         """TLS has gone wrong: the alert goes out, and the protocol will hear why."""
-        self._over = True
+        self._over = self._deaf = True
         self._reason = self._reason or _failure()
         self._flush()
         self._connection.loseConnection()
@@ -227,7 +329,7 @@ class TLSLayer:
     # --- from the protocol: a transport ---
 
     def write(self, data: bytes) -> None:
-        if self.disconnecting or self._over or not data:
+        if self.disconnecting or self._over or self._write_over or not data:
             return
         if not self._open:
             self._early.append(bytes(data))
@@ -250,7 +352,7 @@ class TLSLayer:
         self.write(b"".join(iovec))
 
     def loseConnection(self) -> None:
-        """Close as TLS does, which waits for the client's answer; that wait is bounded."""
+        """Send close_notify and wait for the peer's, unless that is here; the wait is bounded."""
         if self.disconnecting or self._over:
             return
         self.disconnecting = True
@@ -263,12 +365,23 @@ class TLSLayer:
 
     def abortConnection(self) -> None:
         """Cut the connection at once."""
-        self._over = self.disconnecting = True
+        self._over = self._deaf = self.disconnecting = True
         self._connection.abortConnection()
 
+    def resetConnection(self) -> None:
+        """Cut the connection, without close_notify, once all that was written is delivered."""
+        if not (self.disconnecting or self._over):
+            self._flush_written()
+            self._over = self._deaf = self.disconnecting = True
+            self._connection.resetConnection()
+
     def loseWriteConnection(self) -> None:
-        """As :meth:`loseConnection`: a client that is told the end of TLS answers with its own."""
-        self.loseConnection()
+        """Send close_notify behind what was written, and go on reading."""
+        if not (self.disconnecting or self._over or self._write_over):
+            self._write_over = True
+            if self._open:
+                self._shut_down()
+                self._connection.loseWriteConnection()
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
         self._connection.registerProducer(producer, streaming)
@@ -324,18 +437,27 @@ class TLSLayer:
                 self._flush()  # what waits in OpenSSL is in nobody's count
 
     def _close(self) -> None:
-        """Send close_notify; if the client's is here already, that was all."""
+        """Send close_notify; if the peer's is here already, that was all."""
         if self._shut_down():
-            self._over = True
+            self._over = self._deaf = True
             self._connection.loseConnection()
 
     def _shut_down(self) -> bool:
+        """Send close_notify, once; whether both directions have ended."""
+        if self._tls.get_shutdown() & SSL.SENT_SHUTDOWN:
+            return self._deaf
         try:
             done = self._tls.shutdown()
         except SSL.Error:
             done = True
         self._flush(_OVERHEAD)
         return bool(done)
+
+    def _flush_written(self) -> None:
+        """Hand over what the protocol wrote while it was given bytes."""
+        size, self._written = self._written, 0
+        if size:
+            self._flush(size)
 
     def _flush(self, expected: int = _READ) -> None:
         """Hand what OpenSSL has for the client to the connection.

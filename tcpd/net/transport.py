@@ -11,6 +11,7 @@ any reactor that is an IReactorFDSet, and a little faster on :mod:`tcpd.net.reac
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import struct
 from collections.abc import Callable, Iterable
@@ -32,6 +33,7 @@ from tcpd.interfaces import IConnection
 from tcpd.net.address import plain_endpoint_address, socket_address
 from tcpd.net.connection import Connection
 from tcpd.net.credentials import credentials_of
+from tcpd.net.delivery import when_delivered
 from tcpd.net.tls import Certificates
 from tcpd.net.turns import Turns
 from tcpd.policy.admission import IPAddress
@@ -67,6 +69,8 @@ class LeanConnection(Connection):
     __slots__ = (
         "_aborting",
         "_blocked",
+        "_delivering",
+        "_failure",
         "_forget",
         "_lingering",
         "_out",
@@ -78,6 +82,7 @@ class LeanConnection(Connection):
         "_read_over",
         "_reading",
         "_receive",
+        "_resetting",
         "_shut",
         "_shutting",
         "_socket",
@@ -124,6 +129,9 @@ class LeanConnection(Connection):
         self._shutting = False  # nothing more will be written
         self._shut = False  # and the client was told so
         self._aborting = False
+        self._resetting = False  # it will be, when all is delivered
+        self._delivering = False  # all is written, and may not have arrived
+        self._failure: Failure | None = None  # that sending met
 
     def start(self) -> None:
         """Begin to read, and make the protocol. Called once, by the port."""
@@ -154,8 +162,8 @@ class LeanConnection(Connection):
             data = self._receive(_READ)
         except BlockingIOError:
             return
-        except OSError:
-            self._close(Failure(ConnectionLost()))
+        except OSError as error:
+            self._close(_lost_by(error))
             return
         except MemoryError as error:
             self._failed(error)
@@ -255,10 +263,12 @@ class LeanConnection(Connection):
         self.quiet = 0
         try:
             sent = self._socket.send(data)
-        except OSError:
+        except BlockingIOError:
             sent = 0
+        except OSError as error:
+            self._send_failed(error)
+            return
         if sent != size:
-            # no room, or an end: to ask once more finds out which
             self._out.append(memoryview(data)[sent:])
             self._pending = size - sent
             self._send_out()
@@ -289,6 +299,11 @@ class LeanConnection(Connection):
         self._out.clear()
         self._pending = 0
         self._wake()
+
+    def resetConnection(self) -> None:
+        if not (self.disconnecting or self._lost):
+            self._resetting = True
+            self.loseConnection()
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
         if self.disconnecting or self._lost:
@@ -368,15 +383,12 @@ class LeanConnection(Connection):
             sent = self._socket.send(data)
         except BlockingIOError:
             sent = 0
-        except (OSError, MemoryError) as error:
-            if isinstance(error, MemoryError):
-                self.log_failure(error)
-            # found out at once or never: the protocol is told as from a turn of its own
-            out.clear()
-            self._pending = 0
-            self._aborting = self.disconnecting = True
-            self._end = self._end or End.LOST
-            self._wake()
+        except OSError as error:
+            self._send_failed(error)
+            return
+        except MemoryError as error:
+            self.log_failure(error)
+            self._send_failed(error)
             return
         if sent == self._pending:
             out.clear()
@@ -391,12 +403,24 @@ class LeanConnection(Connection):
             self._blocked = True
             self._reactor.addWriter(self)
 
+    def _send_failed(self, error: OSError | MemoryError) -> None:
+        """The connection is lost, and the kernel says so only once.
+
+        The protocol hears it in a turn of its own.
+        """
+        self._out.clear()
+        self._pending = 0
+        self._aborting = self.disconnecting = True
+        self._failure = _lost_by(error)
+        self._end = self._end or End.LOST
+        self._wake()
+
     def _settle(self) -> None:
         """After sending: tell the producer, or go on with the end."""
         if self._lost:
             return
         if self._aborting:
-            self._close(Failure(ConnectionAborted()))
+            self._close(self._failure or Failure(ConnectionAborted()))
         elif self._pending:
             if self.disconnecting:
                 self.pauseProducing()
@@ -404,7 +428,13 @@ class LeanConnection(Connection):
             else:
                 self._tell_full()
         elif self.disconnecting:
-            self._close(_DONE)
+            if not self._resetting:
+                self._close(_DONE)
+            elif not self._delivering:
+                self._delivering = True
+                self.pauseProducing()
+                self._linger()
+                when_delivered(self._reactor, self._socket, self.abortConnection)
         elif self._shutting and not self._shut:
             self._shut_down()
         elif self._paused:
@@ -461,8 +491,8 @@ class LeanConnection(Connection):
         self._shut = True
         try:
             self._socket.shutdown(socket.SHUT_WR)
-        except OSError:
-            self._close(Failure(ConnectionLost()))
+        except OSError as error:
+            self._close(_lost_by(error))
             return
         self._within_reach(self.write_ended)
 
@@ -482,6 +512,7 @@ class LeanConnection(Connection):
         if self._lost:
             return
         self._lost = True
+        self._failure = None
         self._reading = self._blocked = False
         self._forget(self)
         self._out.clear()
@@ -489,7 +520,18 @@ class LeanConnection(Connection):
         with self._socket as sock:  # which closes it, whatever fails
             if self._aborting:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            elif reason is _DONE and not self._read_over:
+                # with input unread it would be reset, which may cost the client our last bytes
+                with contextlib.suppress(OSError, MemoryError):
+                    self._receive(_READ)
         try:
             self.finish(reason)
         except BaseException as error:
             self.log_failure(error, " in ending")
+
+
+def _lost_by(error: OSError | MemoryError) -> Failure:
+    """A lost connection, for a protocol; the system's error is the cause."""
+    lost = ConnectionLost()
+    lost.__cause__ = error.with_traceback(None)  # whose frames have the connection
+    return Failure(lost)

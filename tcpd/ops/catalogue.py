@@ -183,8 +183,8 @@ CONNECTION_ENDED = EventType(
         "tls": "version and cipher, e.g. TLSv1.3 TLS_AES_256_GCM_SHA384, and subject and "
         "fingerprint of the client's certificate if it showed one; or no TLS, and why a handshake "
         "failed: no TLS: http request",
-        "end": "why: client, server, lost, first-byte, idle, session, slow-reader, stalled, "
-        "linger, proxy-failed, proxy-timeout, tls-failed, tls-refused, tls-timeout, "
+        "end": "why: client, server, lost, truncated, first-byte, idle, session, slow-reader, "
+        "stalled, linger, proxy-failed, proxy-timeout, tls-failed, tls-refused, tls-timeout, "
         "websocket-failed, websocket-timeout, ping-timeout, shutdown, kicked, banned",
         "via": "empty, or what a PROXY header told beside the client's address: "
         "', proxy 192.0.2.1:4711 id 4F2A name example.org'",

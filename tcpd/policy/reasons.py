@@ -32,6 +32,7 @@ class End(StrEnum):
     CLIENT = "client"
     SERVER = "server"
     LOST = "lost"
+    TRUNCATED = "truncated"
     FIRST_BYTE = "first-byte"
     IDLE = "idle"
     SESSION = "session"
@@ -75,6 +76,7 @@ _ENDS = {
     End.CLIENT: "you closed the connection",
     End.SERVER: "the conversation is over",
     End.LOST: "the connection was lost",
+    End.TRUNCATED: "you ended TLS without close_notify",
     End.FIRST_BYTE: "you did not say anything in time",
     End.IDLE: "you were silent for too long",
     End.SESSION: "connections may not last longer than this",

@@ -156,11 +156,18 @@ class ExecProtocol(Protocol):
         """The program wrote something."""
         self.transport.write(data)
 
-    def output_ended(self) -> None:
-        """The program says nothing more: close, once the client has it all."""
+    def output_ended(self, cut: bool) -> None:
+        """The program says nothing more: close, once the client has it all.
+
+        :param cut: what it said may not be all, and must not look so: the connection is reset.
+        """
         self._output_ended = True
-        cast(IConsumer, self.transport).unregisterProducer()
-        self.transport.loseConnection()
+        transport: Any = self.transport
+        transport.unregisterProducer()
+        if cut:
+            transport.resetConnection()
+        else:
+            transport.loseConnection()
 
     def input_taken(self) -> None:
         """The program has room for more."""

@@ -30,6 +30,12 @@ from zope.interface import implementer
 #: Bytes read of a program's output at a time, which is all that is kept of it.
 _READ = 65536
 
+#: Seconds to wait for the status of a program whose output has ended: the kernel closes the
+#: descriptors of a process before it reports its end.
+_STATUS = 0.25
+
+_BY_SIGNAL = (os.CLD_KILLED, os.CLD_DUMPED)
+
 
 class Watcher(Protocol):
     """Who is told of a program: the protocol of its connection."""
@@ -37,8 +43,11 @@ class Watcher(Protocol):
     def output(self, data: bytes) -> None:
         """It wrote this."""
 
-    def output_ended(self) -> None:
-        """Nothing more will come of it. Called once."""
+    def output_ended(self, cut: bool) -> None:
+        """Nothing more will come of it. Called once.
+
+        :param cut: it died of a signal that is not ours, and may have had more to say.
+        """
 
     def input_taken(self) -> None:
         """It has taken all it was given, or will never take it."""
@@ -105,6 +114,7 @@ class Program:
 
     :ivar told: whether it was sent SIGTERM while it ran.
     :ivar killed: whether it was sent SIGKILL.
+    :ivar died: whether it ended by a signal that tcpd has not sent.
     """
 
     direct = True
@@ -121,6 +131,7 @@ class Program:
         self.process = process
         self.told = False
         self.killed = False
+        self.died = False
         self._reactor = reactor
         self._socket = sock
         self._watcher: Watcher | None = watcher
@@ -135,6 +146,7 @@ class Program:
         self._exited = False
         self._waited_for = False
         self._timer: IDelayedCall | None = None
+        self._status: IDelayedCall | None = None  # it closed its output, and may have ended
         self._end = ReadEnd(reactor, os.pidfd_open(process.pid), self._found_ended)
         self.resume()
 
@@ -235,6 +247,8 @@ class Program:
             self._end_output()
 
     def _end_output(self) -> None:
+        if self._status is not None and self._status.active():
+            self._status.cancel()
         if not self._ended_output:
             self._ended_output = True
             if self._waited_for:
@@ -242,7 +256,7 @@ class Program:
             else:
                 self.resume()  # for the end of who else has the socket
             if self._watcher is not None:
-                self._watcher.output_ended()
+                self._watcher.output_ended(self.died)
 
     def _socket_over(self) -> None:
         """Nobody has the other end of the socket any more."""
@@ -250,9 +264,11 @@ class Program:
             return
         self._drop_input()
         self._close()
-        self._end_output()
         if self._exited:
+            self._end_output()
             self._wait()
+        else:
+            self._status = self._reactor.callLater(_STATUS, self._end_output)
 
     # --- its end ---
 
@@ -266,9 +282,13 @@ class Program:
         self._watcher = None
         self._ended_output = True
         self._pending.clear()
+        if self._status is not None and self._status.active():
+            self._status.cancel()
         if self._waited_for:
             self._close()
         elif self._socket.fileno() >= 0:
+            # before the end of its input: what was cut must not be taken for all there is
+            self.terminate()
             self._reactor.removeWriter(self)
             self._shut_input()
             self.resume()
@@ -305,12 +325,16 @@ class Program:
 
     def _found_ended(self) -> None:
         """It has ended, it seems; it stays a zombie until all of its group were told."""
-        if os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+        found = os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        if found is None:
             return  # the reactor is stopping
         self._end.close()
         self._exited = True
+        self.died = found.si_code in _BY_SIGNAL and not (self.told or self.killed)
         if self._socket.fileno() < 0 or self.killed:
             self._signal(signal.SIGTERM)
+            if self._socket.fileno() < 0:
+                self._end_output()
             self._wait()
             return
         if not self.told:

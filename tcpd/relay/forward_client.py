@@ -7,11 +7,10 @@ the two directions are passed on by themselves::
     client closes its sending side   ->  so does the far side's connection, when all is written
     far side closes its sending side ->  so does the client's connection, when all is written
     both have                        ->  both connections are closed
-    one is reset or cut              ->  the other is reset
+    one is reset or cut              ->  the other is reset, behind what came before
 
-TLS tells the end of a direction by close_notify (RFC 8446 section 6.1). Towards the far side that
-is passed on, and what it still says is read. A client in TLS is closed as the connection layer
-closes TLS.
+In TLS the end of a direction is close_notify (RFC 8446 section 6.1), on either side. A TLS stream
+that ends without it was cut.
 """
 
 from __future__ import annotations
@@ -31,10 +30,15 @@ from zope.interface import implementer
 from tcpd.interfaces import IBusy, IFarewell
 from tcpd.policy.reasons import End
 from tcpd.relay.forward_failures import TIMEOUT, Why, why_not_connected
-from tcpd.relay.forward_far import LINGER, FarSide, Reading, TLSFarSide, discard
+from tcpd.relay.forward_far import LINGER, FarSide, Reading, discard
+from tcpd.relay.forward_wire import TLSFarSide
 
 if TYPE_CHECKING:
     from tcpd.relay.forward import ForwardFactory
+
+#: Seconds until an attempt to connect is given up whose client has gone. A far side that is there
+#: by then sees a reset, as it does where a client connects to it directly.
+GRACE = 0.05
 
 
 class _Once(Factory):
@@ -42,10 +46,10 @@ class _Once(Factory):
 
     noisy = False
 
-    def __init__(self, protocol: FarSide) -> None:
+    def __init__(self, protocol: Protocol) -> None:
         self._made = protocol
 
-    def buildProtocol(self, addr: IAddress | None) -> FarSide:
+    def buildProtocol(self, addr: IAddress | None) -> Protocol:
         return self._made
 
 
@@ -74,6 +78,7 @@ class ClientSide(Protocol):
         self._read_over = False
         self._write_ending = False
         self._write_over = False
+        self._undelivered = False  # the far side took no more, and the client said more
         self._ending = False  # by us: the connection will be closed or is
         self._gone = False
 
@@ -92,7 +97,7 @@ class ClientSide(Protocol):
         far = FarSide(self, factory) if tls is None else TLSFarSide(self, factory, tls)
         self._far = far
         self._timer = factory.clock.callLater(self.route.timeout, self._timed_out)
-        self._attempt = self.route.endpoint.connect(_Once(far))
+        self._attempt = self.route.endpoint.connect(_Once(far.wire))
         self._attempt.addErrback(self._not_connected)
 
     def dataReceived(self, data: bytes) -> None:
@@ -119,16 +124,16 @@ class ClientSide(Protocol):
         assert reason is not None
         self._gone = True
         self._write = discard
-        orderly = isinstance(reason.value, ConnectionDone)
+        done = isinstance(reason.value, ConnectionDone)
         if not self._joined:
-            if orderly and self._early and not self._ending:
+            if done and self._early and not self._ending:
                 return  # it said all it had to say, and that is still passed on
             self._give_up()
             return
         self._stop_timer()
         far, self._far = self._far, None
         if far is not None:
-            far.finish(orderly)
+            far.finish(done or self._read_over)
 
     def farewell(self, reason: End) -> bytes:
         """Have no last words: the client does not know that there is anybody here."""
@@ -172,17 +177,22 @@ class ClientSide(Protocol):
             self.transport.unregisterProducer()
             self.transport.loseWriteConnection()
 
-    def far_gone(self, *, reset: bool) -> None:
+    def far_deaf(self) -> None:
+        """The far side takes no more of what the client says. Called by it."""
+        self._undelivered = True
+
+    def far_gone(self, *, reset: bool = False, deaf: bool = False) -> None:
         """The far side is gone, after it was joined. Called by it.
 
-        :param reset: whether to pass that on as a reset.
+        :param reset: whether what it sent was cut.
+        :param deaf: whether it may not have taken all that the client said.
         """
         self._far = None
-        self._write = discard
+        self._write = self._throw_away if deaf else discard
         if self._gone:
             return
         if reset:
-            self.transport.abortConnection()
+            self.transport.resetConnection()
         elif self._write_over:
             self.writeConnectionLost()
         else:
@@ -196,14 +206,18 @@ class ClientSide(Protocol):
             return
         self._factory.failed(why, self)
         self._give_up()
-        if not self._gone:
+        if self._gone:
+            return
+        if why.reset:
+            self.transport.abortConnection()
+        else:
             self._close()
 
     # --- inside ---
 
     def _not_connected(self, failure: Failure) -> None:
         self._attempt = None
-        if self._far is not None and not self._far.connected:
+        if self._far is not None and not self._far.wire.connected:
             self.far_failed(why_not_connected(failure))
 
     def _timed_out(self) -> None:
@@ -222,7 +236,8 @@ class ClientSide(Protocol):
         if far is not None:
             far.abort()
         if attempt is not None:
-            attempt.cancel()
+            # cancelled at once, what the kernel has just connected would be closed in good order
+            self._factory.clock.callLater(GRACE, attempt.cancel)
 
     def _close_if_over(self) -> None:
         if self._read_over and self._write_over:
@@ -231,8 +246,15 @@ class ClientSide(Protocol):
     def _close(self) -> None:
         self._ending = True
         self._stop_timer()
-        if not self._gone:
+        if self._gone:
+            return
+        if self._undelivered:
+            self.transport.resetConnection()
+        else:
             self.transport.loseConnection()
+
+    def _throw_away(self, data: bytes) -> None:
+        self._undelivered = True
 
     def _stop_timer(self) -> None:
         timer, self._timer = self._timer, None

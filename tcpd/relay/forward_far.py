@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
+import errno
+import socket
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.error import ConnectionDone, ConnectionLost
-from twisted.internet.interfaces import (
-    IDelayedCall,
-    IHalfCloseableProtocol,
-    IHandshakeListener,
-    IPullProducer,
-)
+from twisted.internet.interfaces import IDelayedCall, IHalfCloseableProtocol, IPullProducer
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from tcpd.relay.forward_failures import FAILED, UNTRUSTED, Why, why_no_tls
-from tcpd.relay.forward_tls import FarTLS
+from tcpd.net.delivery import reset_when_delivered
+from tcpd.relay.forward_failures import FAILED, Why
 
 if TYPE_CHECKING:
     from tcpd.relay.forward import ForwardFactory
@@ -50,6 +47,21 @@ class Reading:
         """The other transport is gone, which its protocol is told too."""
 
 
+def prepare(transport: Any) -> None:
+    """Set up a connection to a far side."""
+    transport.bufferSize = _READ
+    transport.setTcpNoDelay(True)
+    transport.setTcpKeepAlive(True)
+
+
+def was_reset(transport: Any) -> bool:
+    """Whether the kernel knows of an error on a connection that seems to have ended.
+
+    Some reactors take EPOLLHUP for an end; a reset has it too.
+    """
+    return bool(transport.getHandle().getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+
+
 @implementer(IHalfCloseableProtocol, IPullProducer)
 class FarSide(Protocol):
     """The far side, in the clear.
@@ -58,13 +70,20 @@ class FarSide(Protocol):
     does not take: this halves the cost of a message. While the transport has something, the client
     is not read from, and it asks here, as of a producer, when it has sent all.
 
+    The kernel reports the reset of a connection once, and an end from then on. Here that is mostly
+    when sending; what the far side sent before can be read all the same, and the end behind it
+    then is none.
+
     :param client: whose far side it is.
     :param factory: the service's.
+
+    :ivar wire: the protocol to be connected.
     """
 
     transport: Any
 
     def __init__(self, client: ClientSide, factory: ForwardFactory) -> None:
+        self.wire: Protocol = self
         self._client: ClientSide | None = client
         self._factory = factory
         self._write = client.transport.write
@@ -73,6 +92,8 @@ class FarSide(Protocol):
         self._send: Any = None
         self._waiting = False  # the transport has something to send
         self._joined = False
+        self._deaf = False  # sending failed: it takes nothing more
+        self._cut = False  # what it sends will end by a reset, though the kernel has forgotten
         self._read_over = False
         self._write_over = False
 
@@ -80,24 +101,29 @@ class FarSide(Protocol):
 
     def connectionMade(self) -> None:
         """Begin, if the client is still there."""
-        transport = self.transport
         if self._client is None:
-            transport.abortConnection()
+            self.transport.abortConnection()
             return
-        transport.bufferSize = _READ
-        transport.setTcpNoDelay(True)
-        transport.setTcpKeepAlive(True)
-        self._begin(self._client.header)
+        prepare(self.transport)
+        self._join()
 
     def dataReceived(self, data: bytes) -> None:
         """Pass it on."""
         self._write(data)
 
     def readConnectionLost(self) -> None:
-        """It sends no more."""
+        """It sends no more, or was reset."""
+        if self._cut or was_reset(self.transport):
+            client = self._let_go()
+            self.transport.abortConnection()
+            if client is not None:
+                self._lost(client)
+            return
         self._read_over = True
         if self._client is not None:
             self._client.far_ended()
+        if self._deaf:
+            self._close()
         self._close_if_over()
 
     def writeConnectionLost(self) -> None:
@@ -115,11 +141,11 @@ class FarSide(Protocol):
             return
         if not self._joined:
             client.far_failed(self._why_not(reason))
-        elif isinstance(reason.value, ConnectionDone):
-            client.far_gone(reset=False)
+        elif isinstance(reason.value, ConnectionDone) and not self._deaf:
+            client.far_gone()
         else:
-            self._factory.count("lost")
-            client.far_gone(reset=self._is_reset(reason, client))
+            self._note(reason, client)
+            self._lost(client)
 
     # --- from the client's side ---
 
@@ -142,9 +168,11 @@ class FarSide(Protocol):
             return
         try:
             sent = self._send(data)
-        except OSError:
-            # no room, or an end: the transport finds out which
+        except BlockingIOError:
             sent = 0
+        except OSError as error:
+            self._send_failed(error)
+            return
         if sent == len(data):
             return
         assert self._source is not None
@@ -152,6 +180,16 @@ class FarSide(Protocol):
         self.transport.write(bytes(memoryview(data)[sent:]))
         self.transport.registerProducer(self, False)
         self._waiting = True
+
+    def _send_failed(self, error: OSError) -> None:
+        self._deaf = True
+        # EPIPE says that its own end came first, and so is whole (tcp_reset() in Linux)
+        self._cut = self._cut or error.errno != errno.EPIPE
+        self._send = len
+        if self._client is not None:
+            self._client.far_deaf()
+        if self._read_over:
+            self._close()
 
     def resumeProducing(self) -> None:
         """All that waited is sent. Called by the transport; also once when it is registered."""
@@ -175,17 +213,18 @@ class FarSide(Protocol):
         self.transport.pauseProducing()
 
     def finish(self, orderly: bool) -> None:
-        """The client is gone.
+        """The client is gone. What it said is still delivered, if that does not take too long.
 
-        :param orderly: whether what it sent is still to be delivered.
+        :param orderly: whether the client had ended what it sends; else a reset is behind it.
         """
         self._let_go()
+        self._waiting = False
         self.transport.unregisterProducer()
+        self._timer = self._factory.clock.callLater(LINGER, self.transport.abortConnection)
         if orderly:
-            self._timer = self._factory.clock.callLater(LINGER, self.transport.abortConnection)
             self.transport.loseConnection()
         else:
-            self.transport.abortConnection()
+            self._reset()
 
     def abort(self) -> None:
         """Nobody wants it any more."""
@@ -206,78 +245,32 @@ class FarSide(Protocol):
         self._write = discard
         return client
 
+    def _lost(self, client: ClientSide) -> None:
+        """The client is told of a loss.
+
+        What the far side sent before it ended its direction is whole, and still to be delivered.
+        """
+        self._factory.count("lost")
+        client.far_gone(reset=not self._read_over, deaf=True)
+
+    def _close(self) -> None:
+        """It has closed, and what it sent has been read to the end."""
+        client = self._let_go()
+        self.transport.loseConnection()
+        if client is not None:
+            self._lost(client)
+
     def _close_if_over(self) -> None:
         if self._read_over and self._write_over:
             self.transport.loseConnection()
 
-    def _begin(self, header: bytes) -> None:
-        """Do what comes before the client's bytes.
+    def _reset(self) -> None:
+        reset_when_delivered(self.transport, self._factory.clock)
 
-        :param header: tells who the client is; empty where the far side does not want to know.
-        """
-        self._join()
+    def _note(self, reason: Failure, client: ClientSide) -> None:
+        """Log why it was lost, where that is of interest."""
 
     def _why_not(self, reason: Failure) -> Why:
         """Why it is gone before it was joined, which takes more than a connection."""
-        return Why(FAILED, "it closed the connection")
-
-    def _is_reset(self, reason: Failure, client: ClientSide) -> bool:
-        """Whether the client is to see a reset.
-
-        What it sent before it ended its direction is whole, and still to be delivered.
-        """
-        return not self._read_over
-
-
-@implementer(IHandshakeListener)
-class TLSFarSide(FarSide):
-    """The far side where it speaks TLS.
-
-    A class of its own, for Twisted's endpoints do not let a protocol provide both interfaces: the
-    last one counts. TLS tells the end of a direction by itself, and needs no half-close below it.
-
-    :param tls: the service's.
-    """
-
-    def __init__(self, client: ClientSide, factory: ForwardFactory, tls: FarTLS) -> None:
-        super().__init__(client, factory)
-        self._handshake = tls.connect()
-
-    def handshakeCompleted(self) -> None:
-        """Somebody whom an authority vouches for is there. Nothing of the client's has been said
-        yet, nor will it be if that is another than was meant."""
-        if self._client is None:
-            return
-        wrong = self._handshake.wrong_name(self.transport.getHandle())
-        if wrong:
-            self._client.far_failed(Why(UNTRUSTED, wrong))
-        else:
-            self._join()
-
-    def attach(self, source: Reading) -> None:
-        """Begin to pass bytes on, all of them by the transport's TLS."""
-        self.transport.registerProducer(source, True)
-
-    def write(self, data: bytes) -> None:
-        """Send what the client said."""
-        self.transport.write(data)
-
-    def end_writing(self) -> None:
-        """The client sends no more: send close_notify, and read on until there is one."""
-        self.transport.unregisterProducer()
-        self.transport.loseConnection()
-
-    def _begin(self, header: bytes) -> None:
-        if header:
-            self.transport.write(header)
-        self.transport.startTLS(self._handshake)
-
-    def _why_not(self, reason: Failure) -> Why:
-        untrusted = self._handshake.untrusted
-        return Why(UNTRUSTED, untrusted) if untrusted else why_no_tls(reason)
-
-    def _is_reset(self, reason: Failure, client: ClientSide) -> bool:
-        if isinstance(reason.value, ConnectionLost):
-            return False  # many servers close without close_notify
-        self._factory.failed(why_no_tls(reason), client)
-        return True
+        reset = isinstance(reason.value, ConnectionLost)
+        return Why(FAILED, "it closed the connection", reset)

@@ -11,9 +11,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from OpenSSL import SSL
 from service_identity import CertificateError, VerificationError
 from service_identity.pyopenssl import verify_hostname, verify_ip_address
-from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 from twisted.internet.ssl import CertificateOptions, TLSVersion
-from zope.interface import implementer
 
 from tcpd.config.errors import SettingError
 from tcpd.config.files import Unreadable, read_file
@@ -78,7 +76,6 @@ class FarTLS:
             verify_hostname(connection, self._host)
 
 
-@implementer(IOpenSSLClientConnectionCreator)
 class FarHandshake:
     """One handshake with the far side.
 
@@ -89,10 +86,11 @@ class FarHandshake:
         self.error = 0
         self._tls = tls
 
-    def clientConnectionForTLS(self, protocol: Any) -> SSL.Connection:
-        """Make the connection object. Called by Twisted's TLS."""
+    def connection(self) -> SSL.Connection:
+        """Make OpenSSL's connection of it."""
         connection = self._tls._connection()
         connection.set_verify(SSL.VERIFY_PEER, self._noted)
+        connection.set_connect_state()
         return connection
 
     def wrong_name(self, connection: SSL.Connection) -> str:

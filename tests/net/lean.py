@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import socket
 from typing import Any
 
 from twisted.internet.task import Clock
+
+#: More than a process has descriptors.
+_NUMBERS = itertools.count(1 << 30)
 
 
 class MemorySocket:
@@ -19,9 +23,10 @@ class MemorySocket:
         self.reset = False
         self.shut = False
         self.sends = 0
+        self._number = next(_NUMBERS)
 
     def fileno(self) -> int:
-        return -1 if self.closed else id(self)
+        return -1 if self.closed else self._number
 
     def recv(self, size: int) -> bytes:
         if not self.incoming:

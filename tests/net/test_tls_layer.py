@@ -15,8 +15,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from net.lean import Client, MemoryReactor, MemorySocket
 from OpenSSL import SSL
+from twisted.internet.error import ConnectionLost
+from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from tcpd.config.settings import PolicySettings, TLSSettings
 from tcpd.interfaces import IConnection
@@ -48,12 +51,35 @@ class Echo(Protocol):
         self.lost = reason
 
 
+@implementer(IHalfCloseableProtocol)
+class HalfCloseable(Echo):
+    """Knows that each direction ends by itself; answers when it is asked to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ends: list[str] = []
+
+    def dataReceived(self, data: bytes) -> None:
+        self.received += data
+
+    def readConnectionLost(self) -> None:
+        self.ends.append("read")
+
+    def writeConnectionLost(self) -> None:
+        self.ends.append("write")
+
+
 class House:
     """A lean connection with TLS, and OpenSSL as its client."""
 
     def __init__(
-        self, made: certificates.Made, version: int = SSL.TLS1_3_VERSION, starttls: bool = False
+        self,
+        made: certificates.Made,
+        version: int = SSL.TLS1_3_VERSION,
+        starttls: bool = False,
+        protocol: type[Echo] = Echo,
     ) -> None:
+        self._protocol = protocol
         self.reactor = MemoryReactor()
         self.counters = ServiceCounters()
         self.made: list[Echo] = []
@@ -88,12 +114,17 @@ class House:
         self.client.set_connect_state()
 
     def _build(self, addr: object) -> Echo:
-        self.made.append(Echo())
+        self.made.append(self._protocol())
         return self.made[-1]
 
     def to_server(self, data: bytes) -> None:
         self.sock.incoming.append(data)
         self.connection.doRead()  # type: ignore[attr-defined]
+
+    def end_of_wire(self) -> None:
+        """The client closes the sending side of its socket."""
+        self.to_server(b"")
+        self.reactor.end_turn()
 
     def outgoing(self) -> bytes:
         """What the client has for the server."""
@@ -335,4 +366,183 @@ def test_a_close_before_the_handshake_cuts(localhost: certificates.Made) -> None
     IConnection(protocol.transport).start_tls()
     protocol.transport.loseConnection()
     house.reactor.end_turn()
+    assert house.sock.reset
+
+
+# --- each direction ends by itself ---
+
+
+def half_closing(
+    made: certificates.Made, version: int = SSL.TLS1_3_VERSION
+) -> tuple[House, HalfCloseable]:
+    """A conversation whose protocol knows of half-close."""
+    house = House(made, version, protocol=HalfCloseable)
+    house.shake_hands()
+    (protocol,) = house.made
+    assert isinstance(protocol, HalfCloseable)
+    return house, protocol
+
+
+def say_and_end(house: House, text: bytes) -> None:
+    """The client says it, and close_notify behind it."""
+    house.client.send(text)
+    house.client.shutdown()
+    house.to_server(house.outgoing())
+
+
+@BOTH
+@pytest.mark.parametrize("fin", [False, True], ids=["close_notify", "and FIN"])
+def test_who_has_sent_close_notify_may_still_be_answered(
+    localhost: certificates.Made, version: int, fin: bool
+) -> None:
+    """RFC 8446 section 6.1: closing one direction "does not have any effect on its read side"."""
+    house, protocol = half_closing(localhost, version)
+    say_and_end(house, b"question")
+    if fin:
+        house.end_of_wire()
+    assert (protocol.received, protocol.ends) == (b"question", ["read"])
+    assert not house.sock.closed
+    protocol.transport.write(b"ans")
+    assert house.read() == b"ans"
+    protocol.transport.write(b"wer")
+    protocol.transport.loseConnection()
+    house.reactor.end_turn()
+    assert house.sock.closed
+    assert not house.sock.reset
+    assert house.read() == b"wer"
+    assert house.client.get_shutdown() & SSL.RECEIVED_SHUTDOWN
+    assert house.counters.ended == {End.CLIENT: 1}
+    assert protocol.lost is not None
+    assert protocol.lost.check(ConnectionLost) is None
+
+
+@BOTH
+def test_what_comes_behind_close_notify_is_ignored(
+    localhost: certificates.Made, version: int
+) -> None:
+    """RFC 8446 section 6.1: "Any data received after a closure alert has been received MUST be
+    ignored." """
+    house, protocol = half_closing(localhost, version)
+    say_and_end(house, b"all")
+    house.to_server(b"anything")
+    assert (protocol.received, protocol.ends) == (b"all", ["read"])
+    assert not house.sock.closed
+    protocol.transport.write(b"answer")
+    assert house.read() == b"answer"
+
+
+@BOTH
+def test_our_close_notify_ends_our_direction_alone(
+    localhost: certificates.Made, version: int
+) -> None:
+    """RFC 8446 section 6.1: "Each party MUST send a "close_notify" alert before closing its write
+    side of the connection"."""
+    house, protocol = half_closing(localhost, version)
+    protocol.transport.write(b"last")
+    protocol.transport.loseWriteConnection()
+    protocol.transport.write(b"too late")
+    assert house.read() == b"last"
+    assert house.client.get_shutdown() & SSL.RECEIVED_SHUTDOWN
+    assert protocol.ends == ["write"]
+    assert not house.sock.closed
+    house.client.send(b"still here")
+    house.to_server(house.outgoing())
+    assert protocol.received == b"still here"
+    house.client.shutdown()
+    house.to_server(house.outgoing())
+    assert protocol.ends == ["write", "read"]
+    protocol.transport.loseConnection()
+    house.reactor.end_turn()
+    assert house.sock.closed
+    assert not house.reactor.getDelayedCalls(), "nothing of it stays behind"
+
+
+def test_a_half_close_before_a_late_handshake_comes_behind_what_was_written(
+    localhost: certificates.Made,
+) -> None:
+    house = House(localhost, starttls=True, protocol=HalfCloseable)
+    (protocol,) = house.made
+    IConnection(protocol.transport).start_tls()
+    protocol.transport.write(b"welcome")
+    protocol.transport.loseWriteConnection()
+    house.shake_hands()
+    assert house.heard == b"welcome"
+    assert house.client.get_shutdown() & SSL.RECEIVED_SHUTDOWN
+    assert not house.sock.closed
+
+
+@BOTH
+@pytest.mark.parametrize("protocol", [Echo, HalfCloseable])
+@pytest.mark.parametrize("cut", [0, 1, 4, 20], ids=lambda cut: f"{cut} bytes short")
+def test_an_end_without_close_notify_is_told_apart(
+    localhost: certificates.Made, version: int, protocol: type[Echo], cut: int
+) -> None:
+    """RFC 8446 section 6.1: close_notify is there "to avoid truncation attacks"."""
+    house = House(localhost, version, protocol=protocol)
+    house.shake_hands()
+    house.client.send(b"pay ann 100")
+    house.to_server(house.outgoing())
+    house.client.send(b" euros, or rather 10")
+    wire = house.outgoing()
+    if cut:
+        house.to_server(wire[:-cut])
+    house.end_of_wire()
+    (made,) = house.made
+    assert made.received == b"pay ann 100"
+    assert getattr(made, "ends", []) == []
+    assert made.lost is not None
+    assert made.lost.check(ConnectionLost)
+    assert house.counters.ended == {End.TRUNCATED: 1}
+
+
+def test_a_client_that_only_closes_its_socket_after_ours_is_not_cut(
+    localhost: certificates.Made,
+) -> None:
+    """RFC 8446 section 6.1: our close_notify came first, and nothing more was wanted of it."""
+    house = House(localhost)
+    house.shake_hands()
+    (made,) = house.made
+    made.transport.loseConnection()
+    house.end_of_wire()
+    assert house.sock.closed
+    assert made.lost is not None
+    assert made.lost.check(ConnectionLost) is None
+    assert End.TRUNCATED not in house.counters.ended
+
+
+@BOTH
+def test_a_stream_that_is_broken_off_is_whole_so_far_and_has_no_close_notify(
+    localhost: certificates.Made, version: int
+) -> None:
+    """Truncation is never a clean close."""
+    house, protocol = half_closing(localhost, version)
+    house.sock.room = 1000
+    protocol.transport.write(b"x" * 5000)
+    protocol.transport.resetConnection()
+    protocol.transport.write(b"too late")
+    house.reactor.end_turn()
+    assert not house.sock.closed
+    received = b""
+    while not house.sock.closed:
+        received += house.read()
+    received += house.read()
+    assert received == b"x" * 5000
+    assert house.sock.reset
+    assert not house.client.get_shutdown() & SSL.RECEIVED_SHUTDOWN
+
+
+def test_a_stream_that_is_broken_off_within_reading_is_whole_so_far(
+    localhost: certificates.Made,
+) -> None:
+    class Curt(HalfCloseable):
+        def dataReceived(self, data: bytes) -> None:
+            self.transport.write(data)
+            self.transport.resetConnection()
+
+    house = House(localhost, protocol=Curt)
+    house.shake_hands()
+    house.client.send(b"hello")
+    house.to_server(house.outgoing())
+    house.reactor.end_turn()
+    assert house.read() == b"hello"
     assert house.sock.reset

@@ -457,3 +457,70 @@ def test_on_other_reactors_a_turn_ends_by_a_timer() -> None:
     assert len(house.reactor.getDelayedCalls()) == 1
     house.reactor.advance(0)
     assert (one.flushed, two.flushed) == (1, 1)
+
+
+# --- the ends that are no clean ends ---
+
+
+@pytest.mark.parametrize("send", ["write", "send_now"])
+def test_the_error_that_sending_met_is_the_cause_of_the_end(send: str) -> None:
+    """The kernel reports it once: asked again, it would know no more than "broken pipe"."""
+    house = House()
+    asked: list[bytes] = []
+    reasons: list[Failure] = []
+
+    def broken(data: bytes) -> int:
+        asked.append(data)
+        raise ConnectionResetError(errno.ECONNRESET, "reset")
+
+    house.sock.send = broken  # type: ignore[method-assign]
+    house.protocol.connectionLost = reasons.append
+    getattr(house.connection, send)(b"x")
+    house.reactor.end_turn()
+    (reason,) = reasons
+    assert len(asked) == 1
+    assert reason.check(ConnectionLost)
+    assert isinstance(reason.value.__cause__, ConnectionResetError)
+    assert house.sock.reset
+
+
+def test_a_reset_of_ours_comes_behind_what_was_written() -> None:
+    """Truncation is never a clean close, and what came before it is not lost."""
+    house = House()
+    house.sock.room = 1000
+    house.connection.write(b"x" * 3000)
+    house.connection.resetConnection()
+    house.connection.write(b"too late")
+    house.reactor.end_turn()
+    assert house.connection not in house.reactor.readers
+    taken = b""
+    while not house.sock.closed:
+        assert not house.sock.reset
+        taken += house.client.empty()
+    taken += house.sock.taken
+    assert taken == b"x" * 3000
+    assert house.sock.reset
+
+
+def test_a_reset_of_ours_does_not_wait_for_ever() -> None:
+    """``linger``: "How long a connection that the daemon closes may take"."""
+    house = House(linger=5.0)
+    house.sock.room = 1000
+    house.connection.write(b"x" * 3000)
+    house.connection.resetConnection()
+    house.reactor.advance(4.9)
+    assert not house.sock.closed
+    house.reactor.advance(0.2)
+    assert house.sock.reset
+    assert house.counters.ended == {End.LINGER: 1}
+
+
+def test_what_nobody_has_read_does_not_make_a_close_a_reset() -> None:
+    """RFC 9293 section 3.10.4, and RFC 1122 section 4.2.2.13: a socket that is closed with input
+    unread is reset, which may cost the client what it was sent last."""
+    house = House()
+    house.protocol.react = lambda data: house.connection.loseConnection()
+    house.sock.incoming.append(b"and more")
+    house.receive(b"x")
+    assert house.sock.closed
+    assert house.sock.incoming == []

@@ -33,6 +33,8 @@ class Wire(StringTransport):
         self.full = False
         self.read_ended = False
         self.holds = False  # written bytes, which a real one sends in its next turn
+        self.send_error: OSError | None = None
+        self.error = 0  # that the kernel knows of
 
     def setTcpNoDelay(self, enabled: bool) -> None:
         """As a real one."""
@@ -67,11 +69,21 @@ class Wire(StringTransport):
         """The socket's: takes what there is room for."""
         assert self.producer is None or self.streaming, "what the transport holds comes first"
         assert not self.holds, "what the transport holds comes first"
+        if self.send_error is not None:
+            raise self.send_error
         room = self.ROOM - len(self.value())
         if room <= 0:
             raise BlockingIOError
         super().write(data[:room])
         return min(room, len(data))
+
+    def getsockopt(self, level: int, name: int) -> int:
+        """The socket's SO_ERROR."""
+        return self.error
+
+    def resetConnection(self) -> None:
+        """As a connection of a listener's: all is delivered here at once."""
+        self.abortConnection()
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
         super().registerProducer(producer, streaming)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from ipaddress import ip_address
 from typing import Any
@@ -18,7 +19,7 @@ from twisted.internet.error import (
     NoRouteError,
     TCPTimedOutError,
 )
-from twisted.internet.interfaces import IHalfCloseableProtocol, IHandshakeListener
+from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from zope.interface.verify import verifyObject
 
@@ -29,9 +30,11 @@ from tcpd.net.proxy import ProxyFacts
 from tcpd.net.tls import TLSFacts
 from tcpd.policy.reasons import End
 from tcpd.relay.forward import common_name, kind
-from tcpd.relay.forward_far import LINGER, FarSide, TLSFarSide
+from tcpd.relay.forward_client import GRACE
+from tcpd.relay.forward_far import LINGER, FarSide
 from tcpd.relay.forward_settings import ForwardSettings, expected_name
 from tcpd.relay.forward_tls import FarTLS
+from tcpd.relay.forward_wire import TLSFarSide
 from tcpd.relay.target import parse_target
 from tcpd.wire.proxy_header import ClientTLS, Ends, version_2
 
@@ -56,7 +59,9 @@ def test_its_interfaces() -> None:
     verifyObject(IFarewell, pair.side)
     verifyObject(IReconfigurable, pair.factory)
     verifyObject(IHalfCloseableProtocol, FarSide(pair.side, pair.factory))
-    verifyObject(IHandshakeListener, TLSFarSide(pair.side, pair.factory, FarTLS("x", "", "", "")))
+    far = TLSFarSide(pair.side, pair.factory, FarTLS("x", "", "", ""))
+    verifyObject(IHalfCloseableProtocol, far)
+    verifyObject(IHalfCloseableProtocol, far.wire)
 
 
 # --- until the far side is there ---
@@ -95,9 +100,20 @@ def test_a_client_that_went_before_the_far_side_was_there(error: Exception) -> N
     """No connection is made for nobody."""
     pair = Pair()
     pair.client.lose(error)
+    pair.reactor.advance(GRACE)
     assert pair.reactor.connectors[-1].stoppedConnecting
     assert pair.timers == 0
     assert not pair.counted
+
+
+def test_a_far_side_that_is_there_just_as_the_client_goes_sees_a_reset() -> None:
+    """As it does where the client connects to it directly: what the client said is lost."""
+    pair = Pair()
+    pair.client.lose(ConnectionLost())
+    pair.connect()
+    assert pair.far.aborting
+    pair.reactor.advance(GRACE)
+    assert pair.timers == 0
 
 
 def test_a_client_that_was_ended_before_the_far_side_was_there() -> None:
@@ -106,6 +122,7 @@ def test_a_client_that_was_ended_before_the_far_side_was_there() -> None:
     pair.side.dataReceived(b"x")
     assert pair.side.farewell(End.KICKED) == b""
     pair.client.lose(ConnectionDone())
+    pair.reactor.advance(GRACE)
     assert pair.reactor.connectors[-1].stoppedConnecting
     assert pair.timers == 0
 
@@ -137,6 +154,20 @@ def test_a_far_side_that_cannot_be_reached_is_told_and_counted(
     assert formatEvent(event).startswith(
         f"service mail: 192.0.2.9:25 cannot be reached for unknown: {word}: "
     )
+    pair.client.lose(ConnectionDone())
+
+
+@pytest.mark.parametrize(
+    ("number", "reset"), [(errno.ECONNRESET, True), (errno.ECONNREFUSED, False), (24, False)]
+)
+def test_a_far_side_that_resets_as_it_is_reached_resets_the_client(
+    number: int, reset: bool
+) -> None:
+    """It accepted, and was gone before the reactor saw that: an answer that is cut to nothing."""
+    pair = Pair()
+    pair.refuse(ConnectError(osError=number))
+    assert pair.client.disconnecting
+    assert pair.client.aborting is reset
     pair.client.lose(ConnectionDone())
 
 
@@ -357,6 +388,62 @@ def test_the_same_with_the_answer_read_before() -> None:
     assert pair.timers == 0
 
 
+def test_a_reset_that_only_sending_found_is_a_reset_of_the_client() -> None:
+    """The kernel reports it once: to who reads on, it says that this is the end."""
+    pair = Pair().connect()
+    pair.far.say(b"half an ans")
+    pair.far.send_error = ConnectionResetError(errno.ECONNRESET, "reset")
+    pair.client.say(b"more")
+    assert not pair.client.disconnecting
+    pair.far.say(b"wer")  # it was there before the reset
+    pair.far.end()
+    assert pair.client.aborting
+    assert pair.client.value() == b"half an answer"
+    assert pair.far.aborting
+    assert pair.counted == {"far-lost": 1}
+
+
+def test_an_end_behind_a_reset_that_the_reactor_has_not_seen_is_none() -> None:
+    """Twisted's epoll reactor takes EPOLLHUP for an end; SO_ERROR says what it was."""
+    pair = Pair().connect()
+    pair.far.say(b"half")
+    pair.far.error = errno.ECONNRESET
+    pair.far.end()
+    assert pair.client.aborting
+    assert pair.far.aborting
+
+
+def test_a_far_side_that_has_closed_before_it_was_told_all_has_still_answered() -> None:
+    """EPIPE: its end came first, and is whole. What the client said is not: no clean end there."""
+    pair = Pair().connect()
+    pair.far.send_error = BrokenPipeError(errno.EPIPE, "closed")
+    pair.client.say(b"more")
+    pair.far.say(b"413 too much")
+    assert not pair.client.half_closing
+    pair.far.end()
+    assert pair.client.half_closing
+    assert pair.far.disconnecting
+    assert pair.client.read() == b"413 too much"
+    assert not pair.client.disconnecting
+    pair.client.end()
+    assert pair.client.aborting
+    pair.client.read()
+    pair.far.read()
+    assert pair.timers == 0
+
+
+def test_a_client_that_has_said_it_all_and_is_then_lost_has_still_said_it() -> None:
+    """It closed, and the answer to it was a reset: what it said before its end is whole."""
+    pair = Pair().connect()
+    pair.client.say(b"last words")
+    pair.client.end()
+    pair.client.lose(ConnectionLost())
+    assert pair.far.disconnecting
+    assert not pair.far.aborting
+    assert pair.far.read() == b"last words"
+    assert pair.timers == 0
+
+
 def test_a_client_that_closed_leaves_the_far_side_some_time_to_read() -> None:
     """As when the connection layer closes it, or TLS."""
     pair = Pair().connect()
@@ -551,7 +638,7 @@ def test_a_dot_at_the_end_of_a_name_is_for_dns_alone(
     settings["to"] = parse_target(settings.get("to", "192.0.2.9:25"))
     tls = FarTLS(expected_name(ForwardSettings(tls=True, **settings)), "", "", "")
     assert tls.name == (name or settings["tls_name"])
-    assert tls.connect().clientConnectionForTLS(None).get_servername() == server_name
+    assert tls.connect().connection().get_servername() == server_name
 
 
 def test_files_that_are_something_else(localhost: Any, tmp_path: Any) -> None:

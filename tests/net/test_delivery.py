@@ -1,0 +1,87 @@
+"""Resets that wait until the peer has what was sent before them."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from twisted.internet.task import Clock
+
+from tcpd.net.delivery import reset_when_delivered, undelivered, when_delivered
+
+Ends = tuple[socket.socket, socket.socket]
+
+
+@pytest.fixture
+def ends() -> Iterator[Ends]:
+    """A TCP connection, of which one end takes little before it is read from."""
+    with socket.create_server(("127.0.0.1", 0)) as port:
+        port.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        ours = socket.create_connection(port.getsockname())
+        theirs, _ = port.accept()
+    ours.setblocking(False)
+    theirs.settimeout(30)
+    with ours, theirs:
+        yield ours, theirs
+
+
+def fill(sock: socket.socket) -> int:
+    sent = 0
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            sent += sock.send(bytes(65536))
+    return sent
+
+
+def test_what_the_peer_has_not_taken_is_waited_for(ends: Ends) -> None:
+    """SIOCOUTQ, tcp(7): "the amount of unsent data in the socket send queue" """
+    ours, theirs = ends
+    clock = Clock()
+    called: list[int] = []
+    left = fill(ours)
+    assert undelivered(ours) > 0
+    when_delivered(clock, ours, lambda: called.append(left))
+    clock.pump([0.25] * 100)
+    assert not called
+    while left:
+        left -= len(theirs.recv(65536))
+        clock.advance(0.25)
+    while not called:  # the last acknowledgement is on its way
+        clock.advance(0.25)
+    assert called == [0]
+    assert not clock.getDelayedCalls()
+
+
+def test_what_was_delivered_is_not_waited_for() -> None:
+    ours, theirs = socket.socketpair()
+    called: list[bool] = []
+    with ours, theirs:
+        when_delivered(Clock(), ours, lambda: called.append(True))
+    assert called == [True]
+
+
+def test_a_socket_that_is_closed_meanwhile_is_the_end_of_it(ends: Ends) -> None:
+    ours, _ = ends
+    clock = Clock()
+    called: list[bool] = []
+    fill(ours)
+    when_delivered(clock, ours, lambda: called.append(True))
+    ours.close()
+    clock.advance(0.25)
+    assert not called
+    assert not clock.getDelayedCalls()
+
+
+def test_a_transport_on_no_socket_is_reset_at_once() -> None:
+    class Transport:
+        aborted = False
+
+        def abortConnection(self) -> None:
+            self.aborted = True
+
+    transport: Any = Transport()
+    reset_when_delivered(transport, Clock())
+    assert transport.aborted
