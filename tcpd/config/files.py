@@ -44,22 +44,26 @@ def read_file(path: str) -> tuple[bytes, int]:
     return data, mode
 
 
-def check_path(path: str) -> str:
-    """A path, or another text for a system call. :raise ValueError: for one that no call takes."""
-    try:
-        encoded = os.fsencode(path)
-    except UnicodeEncodeError as error:
-        raise ValueError(f"{path!r}: {why_not(error)}") from None
-    if b"\0" in encoded:
-        raise ValueError(f"{path!r}: {why_not(ValueError())}")
-    return path
+def to_system(text: str) -> str:
+    """A path of an ini file, or another text of it, as Python takes it for system calls.
+
+    Python encodes such text as the locale has it, and a file that was named in UTF-8 has a name in
+    UTF-8 in every locale. In a UTF-8 locale the result is the same text.
+
+    :raise ValueError: for what no call takes: a NUL.
+    """
+    if "\0" in text:
+        raise ValueError(f"{text!r}: {why_not(ValueError())}")
+    return os.fsdecode(text.encode("utf-8", "surrogateescape"))
+
+
+def from_system(text: str) -> str:
+    """The reverse, to show it. What is not UTF-8 has surrogates in it, as Python has them."""
+    return os.fsencode(text).decode("utf-8", "surrogateescape")
 
 
 def why_not(error: OSError | ValueError) -> str:
-    """Why a path cannot be used. Python raises ``ValueError`` for a NUL, and for a character that
-    the locale's encoding does not have."""
-    if isinstance(error, UnicodeEncodeError):
-        return "it has a character that this locale cannot write; set LC_ALL=C.UTF-8"
+    """Why a path cannot be used. Python raises ``ValueError`` for a NUL."""
     if isinstance(error, OSError):
         return error.strerror or str(error)
     return "it has a NUL character"

@@ -14,12 +14,14 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tcpd.config.files import check_path
+from tcpd.config.files import from_system, to_system
+from tcpd.config.locations import LONGEST_SOCKET_PATH
 from tcpd.config.owners import group_id, user_id
 from tcpd.config.values import NETWORKS, Network, Type
 
@@ -67,7 +69,7 @@ class UnixSocket:
     group: str = ""
 
     def __str__(self) -> str:
-        return f"unix:{self.path}"
+        return f"unix:{from_system(self.path)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,7 @@ class PrivateSocket(UnixSocket):
     required: bool = True
 
     def __str__(self) -> str:
-        return f"unix:{self.path}"
+        return f"unix:{from_system(self.path)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,9 +216,12 @@ def _parse_place(text: str, unix: Mapping[str, Any]) -> Place:
         path = text.removeprefix("unix:")
         if not path.startswith("/"):
             raise ValueError(f"{text!r}: the path of a UNIX socket must be absolute")
-        check_path(path)
-        if len(path.encode()) > 107:
-            raise ValueError(f"{text!r}: the path is longer than the 107 bytes the system allows")
+        path = to_system(path)
+        if len(os.fsencode(path)) > LONGEST_SOCKET_PATH:
+            raise ValueError(
+                f"{text!r}: the path is longer than the {LONGEST_SOCKET_PATH} bytes the system "
+                "allows"
+            )
         return UnixSocket(path, **{"mode": 0o660, **unix})
     if text.startswith("systemd:"):
         if text == "systemd:":

@@ -7,6 +7,8 @@ import os
 import pwd
 import re
 
+from tcpd.config.files import to_system
+
 #: One more is -1 as an unsigned number, which chown(2) and setresuid(2) take for "leave it".
 _HIGHEST = 2**32 - 2
 
@@ -21,7 +23,7 @@ def user_id(text: str) -> int:
     if number is not None:
         return number
     try:
-        return pwd.getpwnam(text).pw_uid
+        return pwd.getpwnam(to_system(text)).pw_uid
     except KeyError:
         raise ValueError(f"there is no user {text!r} on this system") from None
 
@@ -32,7 +34,7 @@ def group_id(text: str) -> int:
     if number is not None:
         return number
     try:
-        return grp.getgrnam(text).gr_gid
+        return grp.getgrnam(to_system(text)).gr_gid
     except KeyError:
         raise ValueError(f"there is no group {text!r} on this system") from None
 

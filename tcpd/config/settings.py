@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from tcpd.config.fields import option
-from tcpd.config.files import check_path
+from tcpd.config.files import from_system, to_system
 from tcpd.config.ini import Place
 from tcpd.config.listen import Listener
 from tcpd.config.locations import AUTO, LONGEST_SOCKET_PATH, NONE
@@ -51,21 +51,24 @@ _HOST_NAME: Type[str] = Type("host name", _parse_host_name, str)
 def _parse_control(text: str) -> str:
     if not text:
         raise ValueError(f"it is neither {AUTO} nor {NONE} nor a path")
-    return check_path(text)
+    return to_system(text)
 
 
 def _place_control(text: str, directory: str) -> str:
     if text in (AUTO, NONE):
         return text
     path = os.path.join(directory, text)
-    if len(path.encode()) > LONGEST_SOCKET_PATH:
+    if len(os.fsencode(path)) > LONGEST_SOCKET_PATH:
         raise ValueError(
-            f"{path!r} is longer than the {LONGEST_SOCKET_PATH} bytes that the system allows"
+            f"{from_system(path)!r} is longer than the {LONGEST_SOCKET_PATH} bytes that the "
+            "system allows"
         )
     return path
 
 
-_CONTROL: Type[str] = Type(f"path, {AUTO} or {NONE}", _parse_control, str, place=_place_control)
+_CONTROL: Type[str] = Type(
+    f"path, {AUTO} or {NONE}", _parse_control, from_system, place=_place_control
+)
 
 
 class KindOptions(Protocol):

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from tcpd.config.files import check_path
+from tcpd.config.files import from_system, to_system
 from tcpd.config.locations import CREDENTIAL
 
 T = TypeVar("T")
@@ -192,7 +192,7 @@ def _parse_file(text: str) -> str:
             f"{text!r} names no credential: one has letters, digits, dots, hyphens, underscores "
             "and @, at most 255, and no slash"
         )
-    return check_path(text)
+    return to_system(text)
 
 
 def _parse_files(text: str) -> tuple[str, ...]:
@@ -212,12 +212,14 @@ def _parse_alpn(text: str) -> tuple[str, ...]:
 
 TEXT: Type[str] = Type("text", _parse_text, str)
 #: A path as the operator wrote it; a relative one starts at the directory of its ini file.
-PATH: Type[str] = Type("path", check_path, str)
+PATH: Type[str] = Type("path", to_system, from_system)
 #: The same, or ``credential:NAME``; see :func:`tcpd.config.locations.locate`.
-FILE: Type[str] = Type("path, or credential:NAME", _parse_file, str)
+FILE: Type[str] = Type("path, or credential:NAME", _parse_file, from_system)
 #: A tuple of these.
 FILES: Type[tuple[str, ...]] = Type(
-    "paths, or credential:NAME, one a line", _parse_files, "\n    ".join
+    "paths, or credential:NAME, one a line",
+    _parse_files,
+    lambda files: "\n    ".join(map(from_system, files)),
 )
 BOOLEAN: Type[bool] = Type("yes or no", _parse_boolean, lambda value: "yes" if value else "no")
 #: Seconds, as a float.

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from tcpd.config.locations import AUTO, NONE, control_candidates, control_path
+from tcpd.wire.output import typed
 from tcpd.wire.safe_text import escape_controls
 
 #: Seconds that a reply may take; a reload of many certificates takes a few.
@@ -64,6 +65,7 @@ def find_socket(
 def _tcpd_section(config: str) -> dict[str, str]:
     from tcpd.config import ini
     from tcpd.config.errors import ConfigError
+    from tcpd.config.files import to_system
     from tcpd.config.load import find_files, read_file
 
     documents = []
@@ -82,7 +84,7 @@ def _tcpd_section(config: str) -> dict[str, str]:
         if key == "state" or (key == "control" and value.text not in (AUTO, NONE)):
             # a path starts at the directory of the file that names it
             directory = os.path.dirname(os.path.abspath(value.place.file))
-            found[key] = value.text and os.path.join(directory, value.text)
+            found[key] = value.text and os.path.join(directory, to_system(value.text))
     return found
 
 
@@ -174,7 +176,7 @@ class Control:
         if "\n" in request or "\r" in request:
             raise ValueError("an argument must not hold a line end")
         try:
-            self._socket.sendall(request.encode("utf-8", "replace") + b"\r\n")
+            self._socket.sendall(typed(request).encode("utf-8", "replace") + b"\r\n")
         except OSError as error:
             raise Unreachable(f"{self.path}: {error}") from error
 
@@ -215,7 +217,7 @@ def _present(paths: list[str]) -> str:
 
 
 def _nowhere(paths: list[str]) -> str:
-    tried = " nor ".join(paths)
+    tried = " nor ".join(map(typed, paths))
     return (
         f"there is no control socket at {tried}: is the daemon running? --socket names "
         "another, and [tcpd] control in the ini file says where the daemon opens it"

@@ -15,7 +15,7 @@ from typing import NoReturn
 
 from tcpd.ctl.arguments import USAGE, Parser
 from tcpd.ctl.client import TIMEOUT, Control, NotAllowed, Unreachable, find_socket
-from tcpd.wire.output import discard_output, use_utf8
+from tcpd.wire.output import discard_output, typed, use_utf8
 from tcpd.wire.safe_text import escape_controls
 
 DONE, REFUSED = 0, 1
@@ -267,7 +267,7 @@ def _hash_password(asked: argparse.Namespace) -> int:
         password = sys.stdin.readline().rstrip("\r\n")
     if not password:
         return _fail("an empty password is none", REFUSED)
-    _out(hash_password(password))
+    _out(hash_password(typed(password)))
     return DONE
 
 
@@ -337,7 +337,7 @@ def _unescape(text: str) -> bytes:
     def piece(match: re.Match[str]) -> bytes:
         escape = match[1]
         if escape is None:
-            return match[0].encode("utf-8", "surrogateescape")
+            return os.fsencode(match[0])
         return known[escape] if escape in known else bytes([int(escape[1:], 16)])
 
     pieces = re.finditer(r"\\(r|n|t|\\|x[0-9a-fA-F]{2})|.", text, re.S)

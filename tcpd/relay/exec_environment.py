@@ -14,6 +14,7 @@ from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 
+from tcpd.config.files import to_system
 from tcpd.wire.safe_text import visible
 
 #: What a program inherits of the daemon's own environment.
@@ -95,5 +96,5 @@ def _tls(facts: Any) -> dict[str, str]:
         ("SSL_CLIENT_FINGERPRINT", getattr(facts, "fingerprint", None)),
     ):
         if value:
-            found[name] = visible(str(value))
+            found[name] = to_system(visible(str(value)))
     return found

@@ -7,7 +7,7 @@ import shlex
 from dataclasses import dataclass
 
 from tcpd.config.fields import option
-from tcpd.config.files import check_path
+from tcpd.config.files import from_system, to_system
 from tcpd.config.values import (
     DURATION,
     PATH,
@@ -35,16 +35,19 @@ def _parse_command(text: str) -> tuple[str, ...]:
         raise ValueError("there is no program in it; write its path and its arguments")
     if any("\n" in word for word in words):
         raise ValueError("an argument has a line end in it, which cannot be passed on")
-    check_path(text)
     if not words[0].startswith("/"):
         raise ValueError(
             f"{words[0]!r} is not an absolute path; no shell and no PATH looks for the program"
         )
-    return tuple(words)
+    return tuple(map(to_system, words))
+
+
+def _show_command(words: tuple[str, ...]) -> str:
+    return shlex.join(map(from_system, words))
 
 
 #: A program and its arguments, in quotes where there are blanks in one; never through a shell.
-COMMAND: Type[tuple[str, ...]] = Type("program and arguments", _parse_command, shlex.join)
+COMMAND: Type[tuple[str, ...]] = Type("program and arguments", _parse_command, _show_command)
 
 
 def _parse_environment(text: str) -> tuple[tuple[str, str], ...]:
@@ -59,12 +62,12 @@ def _parse_environment(text: str) -> tuple[tuple[str, str], ...]:
             raise ValueError(f"{name} is set by tcpd for each connection; take another name")
         if name in found:
             raise ValueError(f"{name} is given twice")
-        found[name] = check_path(value)
+        found[name] = to_system(value)
     return tuple(found.items())
 
 
 def _show_environment(variables: tuple[tuple[str, str], ...]) -> str:
-    return "\n    ".join(f"{name}={value}" for name, value in variables)
+    return "\n    ".join(f"{name}={from_system(value)}" for name, value in variables)
 
 
 #: Variables and their values, in order.

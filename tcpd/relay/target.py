@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 from dataclasses import dataclass
 
-from tcpd.config.files import check_path
+from tcpd.config.files import from_system, to_system
 from tcpd.config.locations import LONGEST_SOCKET_PATH
 from tcpd.config.values import Type
 
@@ -52,7 +53,7 @@ class UnixPath:
     path: str
 
     def __str__(self) -> str:
-        return f"unix:{self.path}"
+        return f"unix:{from_system(self.path)}"
 
 
 Target = Host | UnixPath
@@ -95,10 +96,11 @@ def is_host_name(name: str) -> bool:
 def _path(path: str) -> str:
     if not path.startswith("/"):
         raise ValueError(f"'unix:{path}': the path of a UNIX socket is absolute")
-    check_path(path)
-    if len(path.encode()) > LONGEST_SOCKET_PATH:
+    path = to_system(path)
+    if len(os.fsencode(path)) > LONGEST_SOCKET_PATH:
         raise ValueError(
-            f"'unix:{path}' is longer than the {LONGEST_SOCKET_PATH} bytes that the system allows"
+            f"'unix:{from_system(path)}' is longer than the {LONGEST_SOCKET_PATH} bytes that the "
+            "system allows"
         )
     return path
 

@@ -1,4 +1,4 @@
-"""Standard output and standard error: UTF-8 in every locale, and a reader that may have gone."""
+"""What a person types and reads: UTF-8 in every locale, and a reader that may have gone."""
 
 from __future__ import annotations
 
@@ -20,6 +20,17 @@ def use_utf8() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+
+
+def typed(text: str) -> str:
+    """What Python has read from the command line or a terminal, taken for UTF-8 if it can be.
+
+    Python reads it as the locale has it; terminals send UTF-8, mostly, whatever the locale.
+    """
+    try:
+        return os.fsencode(text).decode("utf-8")
+    except UnicodeError:
+        return text
 
 
 def discard_output() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from tcpd.chat.irc.protocol import _motd
 from tcpd.config.errors import SettingError
-from tcpd.config.files import LONGEST, Unreadable, check_path, read_file
+from tcpd.config.files import LONGEST, Unreadable, read_file, to_system
 from tcpd.config.settings import TLSSettings
 from tcpd.config.values import FILE, FILES, PATH
 from tcpd.net.tls_files import load
@@ -90,17 +90,27 @@ def test_no_value_for_the_system_has_a_nul(kind: object, text: str) -> None:
         kind.parse(text)  # type: ignore[attr-defined]
 
 
-def test_a_path_that_the_locale_cannot_write() -> None:
-    """The names of files are bytes: which ones, the locale says, and this one has no Japanese."""
-    assert check_path("/日本") == "/日本"
-    code = "from tcpd.config.values import PATH\nPATH.parse('/\\u65e5')"
+def test_a_file_has_its_name_in_utf_8_in_every_locale(tmp_path: Path) -> None:
+    """The names of files are bytes. An ini file is UTF-8, and so are the names in it."""
+    assert to_system("/日本") == "/日本"
+    (tmp_path / "日本").write_text("here")
+    code = (
+        "import sys\n"
+        "from tcpd.config.files import read_file\n"
+        "from tcpd.config.values import PATH\n"
+        "from tcpd.relay.exec_settings import COMMAND\n"
+        "path = PATH.parse('\\u65e5\\u672c')\n"
+        "assert PATH.show(path) == '\\u65e5\\u672c'\n"
+        "assert COMMAND.show(COMMAND.parse('/bin/\\xe4 \\u65e5')) == \"'/bin/\\xe4' '\\u65e5'\"\n"
+        "print(sys.getfilesystemencoding(), read_file(path))"
+    )
     done = subprocess.run(
         [sys.executable, "-X", "utf8=0", "-c", code],
+        cwd=tmp_path,
         env={"LC_ALL": "POSIX", "PYTHONCOERCECLOCALE": "0"},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.stderr.endswith(
-        "it has a character that this locale cannot write; set LC_ALL=C.UTF-8\n"
-    )
+    assert done.stderr == ""
+    assert done.stdout.startswith("ascii (b'here', ")
