@@ -16,7 +16,8 @@ from tcpd.config.values import Rate
 
 #: Words that mean something to some command.
 _WORDS = """#c #d @#c #lobby ann bob eve ann,bob #c,#d a/b LS LIST REQ END 302 batch -batch +1 -1
-echo-message draft/multiline +o +b -b +e +C m:ann *!*@* -k 0 * x :x hi :hi : , + @ # \u00e9 \u202e"""
+echo-message draft/multiline +o +b -b +e +C m:ann *!*@* -k 0 * x :x hi :hi : , + @ # \u00e9
+\u202e"""
 WORDS = st.sampled_from(_WORDS.split())
 TEXTS = st.one_of(
     WORDS,
