@@ -121,7 +121,7 @@ Tags = tuple[tuple[str, str], ...]
 class Line:
     """One of several lines that are one message.
 
-    :ivar text: at most 400 bytes of UTF-8; may be empty.
+    :ivar text: what fits a line of IRC, less than 500 bytes of UTF-8; may be empty.
     :ivar joined: whether it goes on from the line before it, without a line end between.
     """
 
@@ -174,7 +174,7 @@ class Parted(Event):
 class Said(Event):
     """Somebody said something in a room.
 
-    :ivar text: 1 to 400 bytes of UTF-8.
+    :ivar text: what fits a line of IRC, less than 500 bytes of UTF-8; not empty.
     """
 
     room: str
@@ -204,7 +204,7 @@ class PrivateSaid(Event):
     """Somebody said something to one person.
 
     :ivar whom: the person.
-    :ivar text: 1 to 400 bytes of UTF-8; of several lines, all of them; of mere tags, empty.
+    :ivar text: as of :class:`Said`; of several lines, all of them; of mere tags, empty.
     :ivar tags: for clients.
     :ivar lines: the message's lines if it has several.
     """
@@ -333,7 +333,7 @@ class HostChanged(Event):
 class Announced(Event):
     """An operator of the daemon said something to all who want to hear it (IRC's WALLOPS).
 
-    :ivar text: 1 to 400 bytes of UTF-8.
+    :ivar text: what fits a line of IRC, less than 500 bytes of UTF-8; not empty.
     """
 
     text: str

@@ -12,8 +12,8 @@ from tcpd.chat.member import Member
 from tcpd.chat.names import NICK_CHARACTERS, BadName, fold, nickname, room_name
 from tcpd.chat.refused import Code, Refused
 from tcpd.chat.room import Rank, Room
-from tcpd.chat.settings import ALWAYS, KEY_BYTES, REASON_BYTES, TOPIC_BYTES
-from tcpd.chat.split import carried, is_longer, tidied
+from tcpd.chat.settings import ALWAYS, KEY_BYTES, REASON_BYTES
+from tcpd.chat.split import carried, is_longer, room_for_topic, tidied
 from tcpd.events import (
     LISTS,
     Change,
@@ -49,8 +49,9 @@ class Moderating(Accepting):
             room = self._operated_room(member, name)
         if isinstance(room, Refused):
             return room
-        if is_longer(topic, TOPIC_BYTES):
-            return Refused(Code.TOO_LONG, f"a topic has at most {TOPIC_BYTES} bytes")
+        most = room_for_topic(room.name)
+        if is_longer(topic, most):
+            return Refused(Code.TOO_LONG, f"a topic of {room.name} has at most {most} bytes")
         return self._accept(TopicSet(*self._head(member), room.name, carried(topic)))
 
     def change_modes(

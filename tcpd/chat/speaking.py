@@ -10,7 +10,7 @@ from tcpd.chat.names import fold
 from tcpd.chat.refused import Code, Refused
 from tcpd.chat.room import Rank, Room
 from tcpd.chat.settings import REASON_BYTES
-from tcpd.chat.split import MESSAGE_BYTES, carried, is_longer, tidied
+from tcpd.chat.split import ALWAYS_FITS, carried, is_longer, room_for, room_for_all, tidied
 from tcpd.events import (
     Announced,
     EventId,
@@ -34,12 +34,12 @@ class Speaking(Accepting):
     ) -> Refused | None:
         """Say something in a room one is in, or that lets outsiders speak.
 
-        :param text: at most 400 bytes of UTF-8; see :func:`tcpd.chat.split.split_message`.
+        :param text: what others get in one line of IRC: see :func:`tcpd.chat.split.room_for`.
         """
         room = self._speakable(member, name)
         if isinstance(room, Refused):
             return room
-        refused = _unsayable(text) or _unwanted(room, text)
+        refused = _unsayable(member, room.name, kind, text) or _unwanted(room, text)
         if refused is not None:
             return refused
         return self._accept(Said(*self._spoken(member), room.name, carried(text), kind))
@@ -65,7 +65,10 @@ class Speaking(Accepting):
             return room
         if speaker and member not in room.members:
             return Refused(Code.NOT_IN_ROOM, f"you are not in {room.name}")
-        refused = _unsayable_lines(lines, kind) or _unwanted(room, *(line.text for line in lines))
+        target = room.name if least is None else f"@{room.name}"
+        texts = [line.text for line in lines]
+        refused = _unsayable(member, target, kind, *texts, speaker=speaker)
+        refused = refused or _unwanted(room, *texts)
         if refused is not None:
             return refused
         head = self._spoken(member, kind)
@@ -97,7 +100,7 @@ class Speaking(Accepting):
         whom = self._present(nick)
         if isinstance(whom, Refused):
             return whom
-        refused = _unsayable_lines(lines, kind)
+        refused = _unsayable(member, whom.nick, kind, *(line.text for line in lines))
         if refused is not None:
             return refused
         head = self._spoken(member, kind)
@@ -126,9 +129,14 @@ class Speaking(Accepting):
     def announce(self, member: Member, text: str) -> Refused | None:
         """Say something to all who want to hear it. For operators of the daemon.
 
-        :param text: as for :meth:`say`.
+        :param text: as for :meth:`say`, by :func:`tcpd.chat.split.room_for_all`.
         """
-        return _unsayable(text) or self._accept(Announced(*self._head(member), carried(text)))
+        if not text:
+            return Refused(Code.EMPTY, "there is nothing to say")
+        room = room_for_all(member)
+        if is_longer(text, room):
+            return _too_long(room)
+        return self._accept(Announced(*self._head(member), carried(text)))
 
     def _speakable(self, member: Member, name: str) -> Room | Refused:
         room = self._own_room(member, name)
@@ -168,22 +176,27 @@ def _unwanted(room: Room, *texts: str) -> Refused | None:
     return None
 
 
-def _unsayable(text: str) -> Refused | None:
-    if not text:
-        return Refused(Code.EMPTY, "there is nothing to say")
-    if is_longer(text, MESSAGE_BYTES):
-        return Refused(Code.TOO_LONG, f"a message has at most {MESSAGE_BYTES} bytes")
-    return None
+def _unsayable(
+    member: Member, target: str, kind: Kind, *texts: str, speaker: str = ""
+) -> Refused | None:
+    """Why nobody could be told these lines, if so.
 
-
-def _unsayable_lines(lines: Sequence[Line], kind: Kind) -> Refused | None:
+    :param target: as others are told.
+    """
     if kind is Kind.TAGS:
         return None
-    if not any(line.text for line in lines):
+    if not any(texts):
         return Refused(Code.EMPTY, "there is nothing to say")
-    if any(is_longer(line.text, MESSAGE_BYTES) for line in lines):
-        return Refused(Code.TOO_LONG, f"a message has at most {MESSAGE_BYTES} bytes")
+    for text in texts:
+        if is_longer(text, ALWAYS_FITS):  # else it fits, as most do
+            room = room_for(member, target, kind, speaker)
+            if is_longer(text, room):
+                return _too_long(room)
     return None
+
+
+def _too_long(room: int) -> Refused:
+    return Refused(Code.TOO_LONG, f"others get {room} bytes in a line, and this has more")
 
 
 def _whole(lines: Sequence[Line]) -> tuple[str, tuple[Line, ...]]:

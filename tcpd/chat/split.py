@@ -5,24 +5,25 @@ from __future__ import annotations
 import unicodedata
 from typing import TYPE_CHECKING
 
+from tcpd.chat.names import NICK_BYTES
+from tcpd.chat.settings import TOPIC_BYTES
 from tcpd.events import Kind
 from tcpd.wire.formatting import tidy
 
 if TYPE_CHECKING:
     from tcpd.chat.member import Member
 
-#: An IRC line (RFC 2812 section 2.3).
+#: An IRC line with its prefix and its end, but without its tags (RFC 2812 section 2.3).
 _LINE_BYTES = 512
 
-#: The longest message, in bytes of UTF-8. An IRC line has 512 bytes (RFC 2812 section 2.3), of
-#: which prefix, command, target and line end take up to 112.
-MESSAGE_BYTES = 400
+# :nick!user@host, and more than the :server and nickname of a numeric
+_LONGEST_SOURCE = 1 + NICK_BYTES + 1 + 12 + 1 + 63
 
 #: How far to move a cut back in order to keep marks with their letter, in characters. A longer
 #: heap of marks is cut anyway.
 _BACK = 16
 
-#: So much fits a line however long the names are that stand before it.
+#: So many bytes fit a line however long the names are that stand before it.
 ALWAYS_FITS = 200
 
 # what would end a line, or a string, on its way through some door
@@ -36,17 +37,33 @@ def room_for(member: Member, target: str, kind: Kind = Kind.MESSAGE, speaker: st
     :param member: who says it.
     :param target: the room, or the person, as others are told.
     :param speaker: in whose name; empty for their own.
-    :return: bytes of UTF-8, at most :data:`MESSAGE_BYTES`.
+    :return: bytes of UTF-8; at least :data:`ALWAYS_FITS`.
     """
-    source = f"{speaker or member.nick}!{member.user}@{member.host}"
     verb = "NOTICE" if kind is Kind.NOTICE else "PRIVMSG"
-    taken = len(f":{source} {verb} {target} :\r\n".encode())
-    if kind is Kind.ACTION:
-        taken += len("\x01ACTION \x01")
-    return min(MESSAGE_BYTES, _LINE_BYTES - taken)
+    room = _room_behind(member, f"{verb} {target}", speaker)
+    return room - len("\x01ACTION \x01") if kind is Kind.ACTION else room
 
 
-def split_message(text: str, limit: int = MESSAGE_BYTES) -> list[str]:
+def room_for_all(member: Member) -> int:
+    """The same for what is said to all who want to hear it."""
+    return _room_behind(member, "WALLOPS", "")
+
+
+def room_for_topic(room: str) -> int:
+    """How long the topic of a room may be so that all clients get all of it in one line of IRC.
+
+    :param room: its name.
+    :return: bytes of UTF-8, at most :data:`~tcpd.chat.settings.TOPIC_BYTES`.
+    """
+    return min(TOPIC_BYTES, _LINE_BYTES - _LONGEST_SOURCE - len(f" TOPIC {room} :\r\n".encode()))
+
+
+def _room_behind(member: Member, words: str, speaker: str) -> int:
+    source = f"{speaker or member.nick}!{member.user}@{member.host}"
+    return _LINE_BYTES - len(f":{source} {words} :\r\n".encode())
+
+
+def split_message(text: str, limit: int) -> list[str]:
     """Cut a text into pieces that give the text again when they are joined.
 
     A piece ends between two characters, where possible not before a combining mark, nor around a

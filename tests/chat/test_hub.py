@@ -14,6 +14,7 @@ from tcpd.chat.member import Member, Profile
 from tcpd.chat.outbox import Outbox
 from tcpd.chat.refused import Code, Refused
 from tcpd.chat.settings import REASON_BYTES, TOPIC_BYTES, ChatSettings
+from tcpd.chat.split import room_for
 from tcpd.events import (
     Event,
     Joined,
@@ -377,7 +378,7 @@ def test_private_messages() -> None:
     assert chat.doors[ann].own[-1] is event
     assert not chat.hub.lobby.history
     refused(Code.NO_SUCH_NICK, chat.hub.tell(ann, "zoe", "psst"))
-    refused(Code.TOO_LONG, chat.hub.tell(ann, "bob", "x" * 401))
+    refused(Code.TOO_LONG, chat.hub.tell(ann, "bob", "x" * 490))
 
 
 # --- bounds ---
@@ -410,7 +411,7 @@ def test_bounds() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "code"), [("", Code.EMPTY), ("x" * 401, Code.TOO_LONG), ("é" * 201, Code.TOO_LONG)]
+    ("text", "code"), [("", Code.EMPTY), ("x" * 490, Code.TOO_LONG), ("é" * 245, Code.TOO_LONG)]
 )
 def test_messages_that_cannot_be(text: str, code: Code) -> None:
     chat = Chat()
@@ -418,10 +419,16 @@ def test_messages_that_cannot_be(text: str, code: Code) -> None:
     refused(code, chat.hub.say(ann, "#lobby", text))
 
 
-def test_a_message_of_400_bytes_is_carried() -> None:
+def test_a_message_that_fits_a_line_of_irc_is_carried() -> None:
+    """'Its text is what others get in one line of IRC.'"""
     chat = Chat()
     ann = chat.enter("ann", "#lobby")
-    assert chat.hub.say(ann, "#lobby", "é" * 200) is None
+    room = room_for(ann, "#lobby")
+    assert room == 512 - len(f":{ann.who} PRIVMSG #lobby :\r\n")
+    assert chat.hub.say(ann, "#lobby", "x" * room) is None
+    refused(Code.TOO_LONG, chat.hub.say(ann, "#lobby", "x" * (room + 1)))
+    refused(Code.TOO_LONG, chat.hub.say(ann, "#lobby", "x" * room, Kind.ACTION))
+    assert chat.hub.say(ann, "#lobby", "x" * (room + 1), Kind.NOTICE) is None
 
 
 # --- slow readers ---

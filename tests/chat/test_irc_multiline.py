@@ -102,22 +102,20 @@ def test_one_line_is_a_message_like_others() -> None:
     assert [plain(line) for line in bob.lines()] == [":ann!~ann@localhost PRIVMSG #c :a"]
 
 
-def test_lines_that_others_could_not_read_whole_are_cut() -> None:
+def test_lines_that_others_could_not_read_whole_spoil_their_batch() -> None:
+    """A line that fits the line as others get it arrives whole; of one that does not, and of its
+    batch, nothing is said."""
     house = House()
-    ann, bob, _ = people(house)
-    target = "#" + "r" * 49
-    for client in (ann, bob):
-        client.send(f"JOIN {target}")
-    ann.send("NICK " + "n" * 30)
-    for member in list(house.hub.members):
-        house.hub.set_host(member, "h" * 63)
-    bob.lines()
-    text = "".join(chr(ord("a") + number % 26) for number in range(430))
-    line = f"@batch=1 PRIVMSG {target}"
-    ann.send(f"BATCH +1 draft/multiline {target}", f"{line} :{text}", f"{line} y", "BATCH -1")
-    _, *lines, _ = bob.lines()
-    assert ["draft/multiline-concat" in tags(line) for line in lines] == [False, True, False]
-    assert "".join(line.partition(" :")[2].partition(" :")[2] for line in lines) == text + "y"
+    ann, bob, cid = people(house)
+    room = 510 - len(":ann!~ann@localhost PRIVMSG #c :")
+    line = f"@batch=1 PRIVMSG #c :{'x' * room}"
+    ann.send("CAP REQ standard-replies", OPEN, LINE, line, "BATCH -1")
+    assert [plain(each).endswith(" :" + "x" * room) for each in bob.lines()][1:3] == [False, True]
+    assert plain(cid.lines()[-1]).endswith(" :" + "x" * room)
+    told = ann.send(f"@label=x {OPEN}", LINE, line + "x", LINE, "BATCH -1")
+    assert [command(each) for each in told] == ["417", "FAIL"]
+    assert plain(told[1]).startswith(f"@label=x {SERVER} FAIL BATCH MULTILINE_INVALID :")
+    assert bob.lines() == cid.lines() == []
 
 
 def fails(client: Client, *lines: str) -> list[str]:

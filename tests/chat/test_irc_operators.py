@@ -212,8 +212,12 @@ def test_wallops() -> None:
     assert bob.lines() == [":ann!~ann@localhost WALLOPS :all is well"]
     assert carl.lines() == []
     assert ann.numerics("WALLOPS :") == ["461"]
-    ann.send(f"WALLOPS :{'x' * 480}")
-    assert "".join(line.split(" :")[1] for line in bob.lines()) == "x" * 480
+    room = 510 - len(":ann!~ann@localhost WALLOPS :")
+    ann.send(f"WALLOPS :{'x' * room}")
+    (line,) = bob.lines()
+    assert line.endswith(" :" + "x" * room)
+    assert ann.numerics(f"WALLOPS :{'x' * (room + 1)}") == ["417"]
+    assert bob.lines() == []
 
 
 def test_rehash(events: Any) -> None:

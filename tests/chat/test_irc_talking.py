@@ -7,14 +7,15 @@ echo-message, message-redaction and relaymsg.
 
 from __future__ import annotations
 
-import re
+from typing import Any
 
 import pytest
 from chat.ircing import Client, House, command, plain
+from chat.test_irc_who import member
 
 from tcpd.chat.irc.commands.talking import Target
 from tcpd.chat.member import Member
-from tcpd.chat.split import ALWAYS_FITS, MESSAGE_BYTES, room_for
+from tcpd.chat.split import ALWAYS_FITS, room_for
 from tcpd.events import Change, Kind, Mode
 
 SERVER = ":chat.example.net"
@@ -117,12 +118,6 @@ def change(house: House, *changes: Change) -> None:
     ann = house.hub.member("ann")
     assert ann is not None
     house.hub.change_modes(ann, "#c", changes)
-
-
-def test_of_a_long_message_the_first_part_has_the_tags() -> None:
-    ann, bob, _ = three(House(), "message-tags")
-    ann.send("@+draft/reply=1 PRIVMSG #c :" + "x" * 450)
-    assert ["+draft/reply" in tags(line) for line in bob.lines()] == [True, False]
 
 
 @pytest.mark.parametrize("bad", [b"PRIVMSG #c :\xff", b"PRIVMSG #c :" + b"x" * 510, b"NOSUCH"])
@@ -246,37 +241,130 @@ def test_who_writes_to_somebody_away_is_told() -> None:
 # --- length ---
 
 
-@pytest.mark.parametrize("text", ["x" * 480, "ü" * 240, "\x01ACTION " + "y" * 470 + "\x01"])
-@pytest.mark.parametrize("target", ["#" + "r" * 30, "b" * 30])
-def test_all_of_a_long_message_arrives(text: str, target: str) -> None:
-    """Every line has at most 512 bytes, as others get it (RFC 2812 section 2.3)."""
+LONG_NICK, LONG_HOST = "a" * 30, "h" * 63
+
+
+def people_with_long_names(house: House, *caps: str) -> tuple[Client, Client, Any]:
+    """Who speaks, who hears it as IRC, and as text, in #c; the first two are operators."""
+    bob = house.irc_client("bob", *caps, joined="#c")
+    ann = house.irc_client(LONG_NICK, *caps, joined="#c")
+    bob.send(f"MODE #c +o {LONG_NICK}")
+    dan = house.person("dan")
+    dan.type("/join #c")
+    for each in list(house.hub.members):
+        house.hub.set_host(each, LONG_HOST)
+    for client in (ann, bob):
+        client.lines()
+    dan.screen()
+    return ann, bob, dan
+
+
+@pytest.mark.parametrize(
+    ("said", "told", "wrapped"),
+    [
+        ("PRIVMSG #C :", "PRIVMSG #c :", "{}"),
+        ("NOTICE #c :", "NOTICE #c :", "{}"),
+        ("PRIVMSG @#c :", "PRIVMSG @#c :", "{}"),
+        ("NOTICE +#c :", "NOTICE +#c :", "{}"),
+        ("PRIVMSG bob :", "PRIVMSG bob :", "{}"),
+        ("@+x=y PRIVMSG #c :", "PRIVMSG #c :", "{}"),
+        ("PRIVMSG #c :", "PRIVMSG #c :", "\x01ACTION {}\x01"),
+        ("PRIVMSG bob :", "PRIVMSG bob :", "\x01ACTION {}\x01"),
+        ("PRIVMSG bob :", "PRIVMSG bob :", "\x01PING {}\x01"),
+        ("NOTICE bob :", "NOTICE bob :", "\x01ACTION {}\x01"),
+    ],
+)
+@pytest.mark.parametrize("letter", ["x", "ü", "茶", "😀"])
+def test_what_fits_the_line_as_others_get_it_arrives_whole(
+    said: str, told: str, wrapped: str, letter: str
+) -> None:
+    """RFC 2812 section 2.3: "IRC messages ... SHALL NOT exceed 512 characters in length, counting
+    all characters including the trailing CR-LF". A byte more than that is refused: Modern IRC,
+    ERR_INPUTTOOLONG, "Indicates a given line does not follow the specified size limits"."""
     house = House()
-    bob = house.irc_client("b" * 30)
-    ann = house.irc_client("a" * 30)
-    person = house.person("p" * 30)
-    host = "h" * 63
-    for member in list(house.hub.members):
-        house.hub.set_host(member, host)
-    if target.startswith("#"):
-        bob.send(f"JOIN {target}")
-        ann.send(f"JOIN {target}")
-        person.type(f"/join {target}")
-        bob.lines()
-        ann.lines()
-    line = f"PRIVMSG {target} :{text}"
-    line = line.encode()[:510].decode(errors="ignore")
-    said = line.partition(" :")[2].removeprefix("\x01ACTION ").removesuffix("\x01")
-    assert ann.send(line) == []
-    got = [re.sub("\x01(ACTION )?", "", each.partition(" :")[2]) for each in bob.lines()]
+    ann, bob, dan = people_with_long_names(house, "message-tags")
+    head = f":{LONG_NICK}!~{'a' * 11}@{LONG_HOST} {told}"
+    room = 510 - len((head + wrapped.format("")).encode())
+    text = letter * (room // len(letter.encode()))
+    text += "." * (room - len(text.encode()))
+    assert ann.send(said + wrapped.format(text)) == []
+    (line,) = bob.lines()
+    assert plain(line).rpartition("@+x=y ")[2] == head + wrapped.format(text)
+    heard = dan.screen()
+    assert len(heard) == (told.split()[1] == "#c")
+    quiet = told.startswith("NOTICE")
+    assert ann.numerics(said + wrapped.format(text + ".")) == ([] if quiet else ["417"])
+    assert bob.lines() == []
+    assert dan.screen() == []
+
+
+def test_what_does_not_fit_for_one_target_is_said_to_none() -> None:
+    """Nobody would know who has heard it."""
+    house = House()
+    ann, bob, _ = people_with_long_names(house)
+    cid = house.irc_client("c" * 30)
+    room = room_for(member(house, LONG_NICK), "bob")
+    assert ann.numerics(f"PRIVMSG bob,{'c' * 30} :{'x' * room}") == ["417"]
+    assert bob.lines() == cid.lines() == []
+    assert ann.numerics(f"PRIVMSG bob,nobody :{'x' * room}") == ["401"]
+    assert len(bob.lines()) == 1
+
+
+def test_a_refusal_has_the_label() -> None:
+    house = House()
+    ann, bob, _ = people_with_long_names(house, "batch", "labeled-response")
+    assert plain(*ann.send(f"@label=x PRIVMSG #c :{'x' * 450}")).startswith(
+        f"@label=x {SERVER} 417 {LONG_NICK} :Input line was too long"
+    )
+    assert bob.lines() == []
+
+
+def test_of_an_action_without_its_end_the_end_counts_too() -> None:
+    """It is passed on with one, and has to fit so."""
+    house = House()
+    ann, bob, _ = people_with_long_names(house)
+    room = room_for(member(house, LONG_NICK), "bob", Kind.ACTION)
+    assert ann.numerics(f"PRIVMSG bob :\x01ACTION {'x' * (room + 1)}") == ["417"]
+    assert ann.send(f"PRIVMSG bob :\x01ACTION {'x' * room}") == []
+    (line,) = bob.lines()
+    assert line.endswith(" :\x01ACTION " + "x" * room + "\x01")
+    assert len(line.encode()) == 510
+
+
+@pytest.mark.parametrize("letter", ["x", "é", "茶", "e\u0301"])
+@pytest.mark.parametrize("command", ["", "/me ", "/msg bob ", "/msg #c "])
+def test_the_text_frontend_splits_what_does_not_fit(command: str, letter: str) -> None:
+    """'The text door goes on splitting (its lines have no such bound)'; what somebody does arrives
+    as CTCP ACTION in each piece."""
+    house = House()
+    _, bob, dan = people_with_long_names(house)
+    text = letter * 700
+    dan.type(command + text)
+    got = [line.partition(" :")[2] for line in bob.lines()]
     assert len(got) > 1
-    assert "".join(got) == said
-    if target.startswith("#"):
-        person.screen()
-        person.type(text)
+    if command == "/me ":
+        assert all(piece.startswith("\x01ACTION ") and piece[-1] == "\x01" for piece in got)
+        got = [piece[8:-1] for piece in got]
     else:
-        person.type(f"/msg {target} {text}")
-    got = [each.partition(" :")[2] for each in bob.lines()]
-    assert "".join(got).replace("\x01", "") == text.replace("\x01", "")
+        assert not any("\x01" in piece for piece in got)
+    assert "".join(got) == text
+
+
+def test_names_that_change_change_the_room() -> None:
+    """CHGHOST and NICK: the prefix is the one that others get by then."""
+    house = House()
+    ann = house.irc_client("ann", joined="#c")
+    bob = house.irc_client("bob", joined="#c")
+    ann.lines()
+    text = "x" * (510 - len(":ann!~ann@localhost PRIVMSG #c :"))
+    assert ann.send(f"PRIVMSG #c :{text}") == []
+    house.hub.set_host(member(house, "ann"), "localhost.")
+    assert ann.numerics(f"PRIVMSG #c :{text}") == ["417"]
+    house.hub.set_host(member(house, "ann"), "localhos")
+    assert ann.send(f"PRIVMSG #c :{text}.") == []
+    ann.send("NICK annie")
+    assert ann.numerics(f"PRIVMSG #c :{text}") == ["417"]
+    assert [len(line) for line in bob.lines() if " PRIVMSG " in line] == [510, 510]
 
 
 def test_there_is_always_room() -> None:
@@ -285,7 +373,7 @@ def test_there_is_always_room() -> None:
     house.irc_client("ann")
     member = house.hub.member("ann")
     assert isinstance(member, Member)
-    assert room_for(member, "#c") == MESSAGE_BYTES
+    assert room_for(member, "#c") == 512 - len(":ann!~ann@localhost PRIVMSG #c :\r\n")
     member.nick = "ü" * 32
     member.user = "u" * 12
     member.host = "h" * 63
@@ -550,11 +638,17 @@ def test_what_cannot_be_relayed(line: str, answer: str) -> None:
     assert ann.lines() == []
 
 
-def test_long_relayed_messages_arrive() -> None:
+def test_relayed_messages_that_fit_arrive_whole() -> None:
+    """By the name that others get them under. What does not fit is refused with 417."""
     house = House()
     ann, bob, _ = three(house)
-    ann.send(f"RELAYMSG #c {'ü' * 20}/x :{'y' * 440}")
-    assert "".join(line.partition(" :")[2] for line in bob.lines()) == "y" * 440
+    speaker = "ü" * 20 + "/x"
+    room = 510 - len(f":{speaker}!~ann@localhost PRIVMSG #c :".encode())
+    assert ann.numerics(f"RELAYMSG #c {speaker} :{'y' * (room + 1)}") == ["417"]
+    assert bob.lines() == []
+    ann.send(f"RELAYMSG #c {speaker} :{'y' * room}")
+    (line,) = bob.lines()
+    assert line.endswith(f" :{'y' * room}")
 
 
 # --- server-time ---

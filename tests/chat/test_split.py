@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tcpd.chat.split import MESSAGE_BYTES, split_message
+from tcpd.chat.split import room_for_topic, split_message
 
 
 def test_a_short_message_is_one() -> None:
-    assert split_message("hello") == ["hello"]
-    assert split_message("x" * MESSAGE_BYTES) == ["x" * MESSAGE_BYTES]
-    assert split_message("") == [""]
+    assert split_message("hello", 400) == ["hello"]
+    assert split_message("x" * 400, 400) == ["x" * 400]
+    assert split_message("", 400) == [""]
 
 
-def test_a_long_message_is_cut_at_400_bytes_on_a_character_boundary() -> None:
-    """'Every door splits a message longer than 400 bytes on a character boundary.'"""
-    assert split_message("x" * 401) == ["x" * 400, "x"]
-    pieces = split_message("€" * 200)  # 3 bytes each
+def test_a_long_message_is_cut_on_a_character_boundary() -> None:
+    assert split_message("x" * 401, 400) == ["x" * 400, "x"]
+    pieces = split_message("€" * 200, 400)  # 3 bytes each
     assert [len(piece.encode()) for piece in pieces] == [399, 201]
 
 
@@ -27,12 +27,12 @@ def test_marks_stay_with_their_letter() -> None:
 
 def test_joined_emoji_stay_together() -> None:
     family = "👩\u200d👩\u200d👧"
-    assert split_message("x" * 390 + family) == ["x" * 390, family]
+    assert split_message("x" * 390 + family, 400) == ["x" * 390, family]
 
 
 def test_a_heap_of_marks_is_cut_all_the_same() -> None:
     text = "e" + "\u0301" * 500
-    pieces = split_message(text)
+    pieces = split_message(text, 400)
     assert "".join(pieces) == text
     assert len(pieces) == 3
 
@@ -48,3 +48,14 @@ def test_pieces_are_the_text(text: str, limit: int) -> None:
     assert "".join(pieces) == text
     assert all(len(piece.encode()) <= limit for piece in pieces)
     assert all(pieces) or text == ""
+
+
+@pytest.mark.parametrize(
+    ("room", "most"), [("#tea", 300), ("#" + "茶" * 19, 300), ("#" + "茶" * 33, 259)]
+)
+def test_a_topic_fits_every_line_that_tells_it(room: str, most: int) -> None:
+    """TOPIC from whoever has the longest of names, and 332 for them."""
+    assert room_for_topic(room) == most
+    who = f"{'n' * 64}!{'u' * 12}@{'h' * 63}"
+    for head in (f":{who} TOPIC {room} :", f":{'s' * 63} 332 {'n' * 64} {room} :"):
+        assert len(head.encode()) + most + 2 <= 512

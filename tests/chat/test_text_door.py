@@ -308,10 +308,11 @@ def test_a_long_line_becomes_several_messages() -> None:
     ann, bob = house.client("ann"), house.client("bob")
     bob.screen()
     ann.type("é" * 500)
+    room = (510 - len(":ann!text@localhost PRIVMSG #lobby :")) // 2
     assert bob.screen() == [
-        "#lobby <ann> " + "é" * 200,
-        "#lobby <ann> " + "é" * 200,
-        "#lobby <ann> " + "é" * 100,
+        "#lobby <ann> " + "é" * room,
+        "#lobby <ann> " + "é" * room,
+        "#lobby <ann> " + "é" * (500 - 2 * room),
     ]
 
 

@@ -10,7 +10,7 @@ from tcpd.chat.member import Member
 from tcpd.chat.names import fold
 from tcpd.chat.refused import Code
 from tcpd.chat.room import Rank, Room
-from tcpd.chat.split import MESSAGE_BYTES, room_for, split_message
+from tcpd.chat.split import ALWAYS_FITS, room_for, split_message
 from tcpd.chat.text.parse import (
     COMMANDS,
     Command,
@@ -172,7 +172,7 @@ def _msg(session: Session, member: Member, rest: str) -> None:
     whom = session.hub.member(nick)
     target = nick if whom is None else whom.nick
     # to nobody, it is refused as a whole
-    room = MESSAGE_BYTES if whom is None else room_for(member, target)
+    room = ALWAYS_FITS if whom is None else room_for(member, target)
     for piece in split_message(_some(text), room):
         refused = session.hub.tell(member, nick, piece)
         if refused is not None:

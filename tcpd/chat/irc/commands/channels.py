@@ -16,8 +16,7 @@ from tcpd.chat.irc.server import LIST_TARGETS
 from tcpd.chat.names import fold
 from tcpd.chat.refused import Code
 from tcpd.chat.room import Room
-from tcpd.chat.settings import TOPIC_BYTES
-from tcpd.chat.split import cut
+from tcpd.chat.split import cut, room_for_topic
 
 if TYPE_CHECKING:
     from tcpd.chat.irc.session import Session
@@ -66,12 +65,12 @@ def _topic(session: Session, message: Message) -> None:
     assert member is not None
     hub = session.server.hub
     name = message.params[0]
+    room = hub.room(name)
     if len(message.params) > 1:
         # what is longer than TOPICLEN is cut, as servers do
-        topic = cut(message.params[1], TOPIC_BYTES)
+        topic = cut(message.params[1], room_for_topic(name if room is None else room.name))
         answer_in_room(session, hub.set_topic(member, name, topic), name)
         return
-    room = hub.room(name)
     if room is None:
         session.numeric(numerics.ERR_NOSUCHCHANNEL, middle(name))
     elif room.hides_from(member):

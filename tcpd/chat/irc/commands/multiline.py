@@ -116,6 +116,10 @@ def _take(session: Session, batch: Batch, message: Message) -> None:
 def _add(session: Session, batch: Batch, line: Line) -> None:
     # "Each line feed used to join line messages contributes one byte towards the max-bytes limit."
     feed = bool(batch.lines) and not line.joined
+    if not talking.fits(session, talking.Target.of(batch.target), line.text, Kind.MESSAGE):
+        talking.too_long(session)
+        _invalid(session, batch, "A line in the batch is too long to be passed on")
+        return
     batch.size += len(line.text.encode()) + feed
     batch.lines.append(line)
     settings = session.server.settings
@@ -164,12 +168,7 @@ def _end(session: Session, batch: Batch) -> None:
 
 def _deliver(session: Session, batch: Batch) -> None:
     target = talking.Target.of(batch.target)
-    lines = [
-        Line(piece, line.joined or number > 0)
-        for line in batch.lines
-        for number, piece in enumerate(talking.pieces(session, target, line.text, Kind.MESSAGE))
-    ]
-    refused = talking.say(session, target, lines, Kind.MESSAGE, batch.tags)
+    refused = talking.say(session, target, batch.lines, Kind.MESSAGE, batch.tags)
     if refused is not None:
         talking.unheard(session, batch.target, refused)
     else:

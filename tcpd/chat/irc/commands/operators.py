@@ -14,10 +14,11 @@ from twisted.logger import Logger
 from tcpd.chat.irc import numerics
 from tcpd.chat.irc.commands.command import Command
 from tcpd.chat.irc.commands.refusals import answer, middle
+from tcpd.chat.irc.commands.talking import too_long
 from tcpd.chat.irc.labels import later
 from tcpd.chat.irc.message import Message, write
 from tcpd.chat.irc.passwords import check, may_be_said
-from tcpd.chat.split import split_message
+from tcpd.chat.refused import Code
 from tcpd.ops import catalogue
 from tcpd.policy.passwords import PasswordHash
 from tcpd.wire.safe_text import escape_controls
@@ -143,8 +144,11 @@ def _wallops(session: Session, message: Message) -> None:
     if not text:
         session.numeric(numerics.ERR_NEEDMOREPARAMS, "WALLOPS")
         return
-    for piece in split_message(text):
-        answer(session, session.server.hub.announce(member, piece), "WALLOPS")
+    refused = session.server.hub.announce(member, text)
+    if refused is not None and refused.code is Code.TOO_LONG:
+        too_long(session)
+    else:
+        answer(session, refused, "WALLOPS")
 
 
 def _rehash(session: Session, message: Message) -> None:

@@ -14,10 +14,9 @@ from tcpd.chat.irc.commands.command import Command
 from tcpd.chat.irc.commands.refusals import answer, middle
 from tcpd.chat.irc.message import Message, client_only
 from tcpd.chat.irc.server import TARGETS
-from tcpd.chat.member import Member
 from tcpd.chat.names import NICK_CHARACTERS
 from tcpd.chat.refused import Code, Refused
-from tcpd.chat.split import ALWAYS_FITS, is_longer, room_for, split_message
+from tcpd.chat.split import ALWAYS_FITS, is_longer, room_for
 from tcpd.events import Kind, Line, Mode, Tags
 
 if TYPE_CHECKING:
@@ -69,7 +68,7 @@ def say(
 ) -> Refused | None:
     """Say something.
 
-    :param lines: one, or several that are one message, of :func:`pieces`; none for mere tags.
+    :param lines: one, or several that are one message; none for mere tags.
     :return: why the hub will not have it.
     """
     hub = session.server.hub
@@ -82,23 +81,22 @@ def say(
     return hub.say_more(member, target.name, lines, kind, tags=tags, least=target.least)
 
 
-def pieces(session: Session, target: Target, text: str, kind: Kind) -> list[str]:
-    """Cut a text so that others can read all of it."""
+def fits(session: Session, target: Target, text: str, kind: Kind) -> bool:
+    """Whether others get all of a text in one line. If there is no such target, nobody minds."""
     if not is_longer(text, ALWAYS_FITS):  # as most
-        return [text]
+        return True
     member = session.member
     assert member is not None
-    return split_message(text, room_for(member, _shown(session, target), kind))
-
-
-def _shown(session: Session, target: Target) -> str:
-    """The target as others are told of it. One that there is not is as good as a short one."""
     hub = session.server.hub
-    if target.is_room:
-        room = hub.room(target.name)
-        return "" if room is None else f"@{room.name}"
-    whom = hub.member(target.name)
-    return "" if whom is None else whom.nick
+    place = hub.room(target.name) if target.is_room else None
+    whom = None if target.is_room else hub.member(target.name)
+    if place is not None:
+        shown = place.name if target.least is None else f"@{place.name}"
+    elif whom is not None:
+        shown = whom.nick
+    else:
+        return True
+    return not is_longer(text, room_for(member, shown, kind))
 
 
 def unheard(session: Session, word: str, refused: Refused) -> None:
@@ -107,8 +105,19 @@ def unheard(session: Session, word: str, refused: Refused) -> None:
     session.server.hub.settle()
     if refused.code in _UNHEARD:
         session.numeric(numerics.ERR_CANNOTSENDTOCHAN, middle(word), text=refused.sentence)
+    elif refused.code is Code.TOO_LONG:
+        too_long(session)
     else:
         answer(session, refused, word)
+
+
+def too_long(session: Session) -> None:
+    """Tell that a text does not fit the line that others would get."""
+    session.server.hub.settle()
+    session.numeric(
+        numerics.ERR_INPUTTOOLONG,
+        text="Input line was too long: with your name before it nobody would get all of it",
+    )
 
 
 def tell_away(session: Session, target: Target) -> None:
@@ -142,8 +151,14 @@ def _privmsg(session: Session, message: Message) -> None:
         if action:
             kind, text = Kind.ACTION, action
     tags = relayed_tags(session, message)
-    for word in words:
-        _say_to(session, word, text, kind, tags)
+    targets = [Target.of(word) for word in words]
+    # of what does not fit for one of them nothing is said: nobody would know who has heard it
+    if not all(fits(session, target, text, kind) for target in targets):
+        if not quiet:
+            too_long(session)
+        return
+    for word, target in zip(words, targets, strict=True):
+        _say_to(session, word, target, text, kind, tags)
 
 
 def _targets(session: Session, message: Message) -> list[str]:
@@ -168,17 +183,13 @@ def _targets(session: Session, message: Message) -> list[str]:
     return []
 
 
-def _say_to(session: Session, word: str, text: str, kind: Kind, tags: Tags) -> None:
-    target = Target.of(word)
-    # each piece is a message of its own; the tags are about the first, or all of them
-    for piece in pieces(session, target, text, kind):
-        refused = say(session, target, (Line(piece),), kind, tags)
-        if refused is not None:
-            if kind is not Kind.NOTICE:
-                unheard(session, word, refused)
-            return
-        tags = ()
-    if kind is not Kind.NOTICE:
+def _say_to(session: Session, word: str, target: Target, text: str, kind: Kind, tags: Tags) -> None:
+    refused = say(session, target, (Line(text),), kind, tags)
+    if kind is Kind.NOTICE:
+        return
+    if refused is not None:
+        unheard(session, word, refused)
+    else:
         tell_away(session, target)
 
 
@@ -235,17 +246,15 @@ def _relaymsg(session: Session, message: Message) -> None:
         session.numeric(numerics.ERR_NOTEXTTOSEND)
         return
     tags = relayed_tags(session, message)
-    for piece in split_message(text, _room_for_speaker(session, member, name, speaker)):
-        refused = session.server.hub.say_more(
-            member, name, (Line(piece),), tags=tags, speaker=speaker
-        )
-        if refused is not None:
-            if refused.code in (Code.NOT_OPERATOR, Code.NO_OPERATORS):
-                session.fail("RELAYMSG", "PRIVS_NEEDED", text=refused.sentence, known=True)
-            else:
-                answer(session, refused, name)
-            return
-        tags = ()
+    refused = session.server.hub.say_more(member, name, (Line(text),), tags=tags, speaker=speaker)
+    if refused is None:
+        return
+    if refused.code in (Code.NOT_OPERATOR, Code.NO_OPERATORS):
+        session.fail("RELAYMSG", "PRIVS_NEEDED", text=refused.sentence, known=True)
+    elif refused.code is Code.TOO_LONG:
+        too_long(session)
+    else:
+        answer(session, refused, name)
 
 
 def _may_speak_as(name: str) -> bool:
@@ -256,10 +265,6 @@ def _may_speak_as(name: str) -> bool:
         and not any(map(str.isspace, name))
         and not _NOT_IN_SPEAKER & set(name)
     )
-
-
-def _room_for_speaker(session: Session, member: Member, name: str, speaker: str) -> int:
-    return room_for(member, _shown(session, Target(name, True, None)), Kind.MESSAGE, speaker)
 
 
 COMMANDS = {
