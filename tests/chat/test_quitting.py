@@ -98,3 +98,24 @@ def test_the_end_of_the_stream_is_said_to_the_client_too() -> None:
     ann.protocol.readConnectionLost()
     assert ann.lines() == ["ERROR :Closing Link: ann (Connection closed)"]
     assert ann.closed
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("/quit", "Quit: "),
+        ("/quit see you", "Quit: see you"),
+        ("/quit Ping timeout", "Quit: Ping timeout"),
+    ],
+)
+def test_who_says_goodbye_at_the_text_frontend_is_no_other_end(typed: str, said: str) -> None:
+    """Modern IRC, as above: nobody can pretend that something else happened."""
+    house = House()
+    bob = house.irc_client("bob", joined="#lobby")
+    ann, zoe = house.person("ann"), house.person("zoe")
+    bob.lines()
+    zoe.screen()
+    ann.type(typed)
+    assert bob.lines() == [f":ann!text@localhost QUIT :{said}"]
+    reason = typed.removeprefix("/quit").strip()
+    assert zoe.screen() == [f"* ann left the chat{': ' if reason else ''}{reason}"]

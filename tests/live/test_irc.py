@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+import struct
 from collections.abc import Callable
 
 import pytest
@@ -57,3 +58,29 @@ def test_a_wrong_password_is_the_end(start: Callable[[str], Daemon]) -> None:
         assert f" sts=port={port}\r\n" in told
         assert " 464 ann :Password incorrect\r\n" in told
         assert told.endswith("ERROR :Closing Link: ann (wrong password)\r\n")
+
+
+def test_the_others_read_how_a_connection_ended(start: Callable[[str], Daemon]) -> None:
+    """'EOF without QUIT ...: say what happened (connection closed, read error, ping timeout).'"""
+    daemon = start(CONFIG.replace("password = ", "#"))
+    with daemon.connect("irc") as bob:
+        bob.sendall(b"NICK bob\r\nUSER b 0 * :B\r\nJOIN #tea\r\n")
+        receive_until(bob, b":End of /NAMES list\r\n")
+        for end, said in (
+            (lambda ann: ann.shutdown(socket.SHUT_WR), "Connection closed"),
+            (lambda ann: ann.close(), "Connection closed"),
+            (reset, "Read error: Connection reset by peer"),
+            (lambda ann: ann.sendall(b"QUIT :bye\r\n"), "Quit: bye"),
+        ):
+            with daemon.connect("irc") as ann:
+                ann.sendall(b"NICK ann\r\nUSER a 0 * :A\r\nJOIN #tea\r\n")
+                receive_until(ann, b":End of /NAMES list\r\n")
+                receive_until(bob, b" JOIN #tea\r\n")
+                end(ann)
+                told = receive_until(bob, b"\r\n").decode()
+                assert told.endswith(f" QUIT :{said}\r\n")
+
+
+def reset(client: socket.socket) -> None:
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.close()

@@ -278,7 +278,8 @@ def _unban(session: Session, member: Member, rest: str) -> None:
 
 
 def _quit(session: Session, member: Member, rest: str) -> None:
-    session.finish("Goodbye.", rest)
+    # as IRC has it: no other end of a conversation looks like one that somebody asked for
+    session.finish("Goodbye.", f"Quit: {rest}")
 
 
 def _room_and_nick(session: Session, member: Member, rest: str) -> tuple[Room, str, str]:
