@@ -1,0 +1,385 @@
+"""A long run of structured inputs over all frontends of the real daemon.
+
+``TCPD_SOAK_INPUTS`` says how many (200,000 where it is not set), ``TCPD_SOAK_SEED`` which. Run it
+with ``pytest -m soak -s``: the seed is printed, and the same seed makes the same inputs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import socket
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import certificates
+import pytest
+from running import PATIENCE, Daemon, client_context, descriptors, resident
+from soak import inputs
+from soak.driving import Conversation, Ending, drive
+from twisted.internet.task import Clock
+
+from tcpd.config import ini
+from tcpd.config.build import build
+from tcpd.config.errors import ConfigError
+from tcpd.config.settings import Settings
+from tcpd.config.show import sample, show_config
+from tcpd.daemon.compose import SECTIONS
+from tcpd.daemon.daemon import Daemon as Composed
+from tcpd.daemon.registry import Kinds
+from tcpd.wire.proxy import Header, HeaderReader, ProxyError
+
+pytestmark = [
+    pytest.mark.soak,
+    pytest.mark.live,
+    pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs Linux's /proc"),
+]
+
+INPUTS = int(os.environ.get("TCPD_SOAK_INPUTS", "200000"))
+SEED = os.environ.get("TCPD_SOAK_SEED") or str(random.SystemRandom().randrange(10**9))
+
+#: Conversations held at the same time.
+AT_ONCE = 60
+
+#: What the daemon's memory may grow by between the end of the warm-up and the end of the run.
+#: Caches of bounded size (whowas, safe characters) fill for longer than the warm-up takes.
+GROWTH = 24 << 20
+
+#: The share of the inputs that warms the daemon up.
+WARM = 0.3
+
+CONFIG = """
+[tcpd]
+server_name = test.example
+drain = 2s
+[policy:default]
+per_address = 10000
+[tls:main]
+certificate = localhost.pem
+key = localhost-key.pem
+[metrics]
+listen =
+  127.0.0.1:0
+[service:line]
+protocol = line
+listen =
+  127.0.0.1:0
+  127.0.0.1:0 tls=main
+  127.0.0.1:0 starttls=main
+  127.0.0.1:0 proxy=127.0.0.0/8
+  127.0.0.1:0 tls=main proxy=127.0.0.0/8
+[service:chat]
+protocol = chat
+rate = none
+listen =
+  127.0.0.1:0
+  127.0.0.1:0 tls=main
+[service:irc]
+protocol = irc
+rate = none
+join_rate = none
+nick_rate = none
+listen =
+  127.0.0.1:0
+  127.0.0.1:0 tls=main
+  127.0.0.1:0 websocket
+  127.0.0.1:0 tls=main websocket
+[service:spare]
+protocol = discard
+listen =
+  127.0.0.1:0
+[service:echo]
+protocol = echo
+udp_rate = none
+listen =
+  127.0.0.1:0
+  127.0.0.1:0 tls=main
+  127.0.0.1:0 udp
+  unix:{directory}/echo
+[service:forward]
+protocol = forward
+to = unix:{directory}/echo
+listen =
+  127.0.0.1:0
+  127.0.0.1:0 tls=main
+[service:exec]
+protocol = exec
+command = /bin/cat
+{user}
+listen =
+  127.0.0.1:0
+""" + "".join(
+    f"[service:{kind}]\nprotocol = {kind}\nlisten =\n  127.0.0.1:0\n  127.0.0.1:0 udp\n"
+    for kind in ("discard", "daytime", "time", "qotd", "chargen")
+)
+
+
+class Frontend(NamedTuple):
+    """What is sent where.
+
+    :ivar weight: how often, beside the others.
+    :ivar generate: makes the inputs of one conversation.
+    :ivar service: and the words of its listener.
+    :ivar tls: whether TLS is spoken around the inputs.
+    """
+
+    weight: int
+    generate: inputs.Generator
+    service: str
+    words: str = ""
+    tls: bool = False
+
+
+FRONTENDS = {
+    "line": Frontend(10, inputs.lines, "line"),
+    "line by TLS": Frontend(4, inputs.lines, "line", "tls=main", True),
+    "line with STARTTLS": Frontend(4, inputs.lines, "line", "starttls=main"),
+    "text": Frontend(16, inputs.text, "chat"),
+    "text by TLS": Frontend(3, inputs.text, "chat", "tls=main", True),
+    "IRC": Frontend(18, inputs.irc, "irc"),
+    "IRC by TLS": Frontend(3, inputs.irc, "irc", "tls=main", True),
+    "IRC by WebSocket": Frontend(14, inputs.websocket, "irc", "websocket"),
+    "IRC by WebSocket and TLS": Frontend(2, inputs.websocket, "irc", "tls=main websocket", True),
+    "PROXY": Frontend(10, inputs.proxied, "line", "proxy=127.0.0.0/8"),
+    "PROXY before TLS": Frontend(2, inputs.proxied, "line", "tls=main proxy=127.0.0.0/8"),
+    "TLS records": Frontend(8, inputs.tls_records, "echo", "tls=main"),
+    "control": Frontend(5, inputs.control, "control"),
+    "metrics": Frontend(3, inputs.http, "metrics"),
+    "echo": Frontend(2, inputs.octets, "echo"),
+    "forward": Frontend(2, inputs.octets, "forward"),
+    "exec": Frontend(1, inputs.octets, "exec"),
+    "discard": Frontend(1, inputs.octets, "discard"),
+    "daytime": Frontend(1, inputs.octets, "daytime"),
+}
+
+#: Services whose conversations are cut short by their nature; nothing is expected of their end.
+DATAGRAMS = ("echo", "discard", "daytime", "time", "qotd", "chargen")
+
+
+class Soak:
+    """The run.
+
+    :param seed: what all chance comes from.
+
+    :ivar counts: how many inputs were sent, by frontend.
+    :ivar started: how many connections were made.
+    """
+
+    def __init__(self, daemon: Daemon, seed: str) -> None:
+        self.daemon = daemon
+        self.seed = seed
+        self.counts: Counter[str] = Counter()
+        self._chance = random.Random(seed)
+        self._names = list(FRONTENDS)
+        self._weights = [frontend.weight for frontend in FRONTENDS.values()]
+        self.started = 0
+        self._tls = client_context(daemon.directory)
+        self._udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._udp.setblocking(False)
+
+    def run(self, count: int) -> None:
+        """Send so many inputs, and wait until all connections are over."""
+        until = self.counts.total() + count
+        looked = 0
+        for ended in drive(self._conversations(until), AT_ONCE):
+            name = ended.name.partition(" #")[0]
+            self.counts[name] += ended.sent
+            if self.counts.total() - looked > 2000:
+                looked = self.counts.total()
+                self.look()
+
+    def _conversations(self, until: int) -> Iterator[Conversation]:
+        while self.counts.total() < until:
+            if self._chance.random() < 0.05:
+                self._send_datagrams()
+                continue
+            (name,) = self._chance.choices(self._names, self._weights)
+            self.started += 1
+            yield self._conversation(name, self.started)
+
+    def _conversation(self, name: str, number: int) -> Conversation:
+        frontend = FRONTENDS[name]
+        chance = random.Random(f"{self.seed}/{number}")
+        endings = (Ending.HALF_CLOSE,) * 6 + (Ending.CLOSE, Ending.RESET, Ending.DEAF)
+        return Conversation(
+            f"{name} #{number}",
+            lambda: self._connect(frontend),
+            frontend.generate(chance, chance.randint(2, 60)),
+            chance.choice(endings),
+            chance,
+            self._tls if frontend.tls else None,
+        )
+
+    def _connect(self, frontend: Frontend) -> socket.socket:
+        if frontend.service == "control":
+            client = socket.socket(socket.AF_UNIX)
+            client.connect(str(self.daemon.control))
+            return client
+        return self.daemon.connect(frontend.service, frontend.words)
+
+    def _send_datagrams(self) -> None:
+        chance = self._chance
+        port = self.daemon.ports[chance.choice(DATAGRAMS), "udp"]
+        for payload in inputs.datagrams(chance, 20):
+            try:
+                self._udp.sendto(payload, ("127.0.0.1", port))
+                self.counts["UDP"] += 1
+            except BlockingIOError:
+                pass
+        # answers are thrown away, so that they do not fill the socket's buffer for good
+        try:
+            while self._udp.recv(1 << 16):
+                pass
+        except BlockingIOError:
+            pass
+
+    def look(self) -> None:
+        """The daemon lives, serves others, and has logged no traceback."""
+        log = "\n".join(self.daemon.log)
+        assert "Traceback" not in log, f"seed {self.seed}, after {self.counts}: {log[-20000:]}"
+        assert self.daemon.process.poll() is None, (
+            f"seed {self.seed}: the daemon is dead: {log[-5000:]}"
+        )
+        self._expect("echo", b"probe", b"probe")
+        self._expect("line", b"PING probe\r\n", b"250 PONG probe\r\n")
+        self._expect("chat", b"/nick probe1\n/who\n", b"probe1")
+        self._expect("irc", b"NICK probe2\r\nUSER p 0 * :p\r\nPING probe\r\n", b"probe\r\n")
+        self._expect("forward", b"probe", b"probe")
+
+    def _expect(self, service: str, said: bytes, answer: bytes) -> None:
+        with self.daemon.connect(service) as client:
+            client.sendall(said)
+            received = b""
+            while answer not in received:
+                piece = client.recv(65536)
+                assert piece, f"seed {self.seed}: {service} closed after {received[-2000:]!r}"
+                received += piece
+
+    def close(self) -> None:
+        """Close what it has open itself."""
+        self._udp.close()
+
+    def settle(self) -> None:
+        """Wait until the daemon has no connection left."""
+        end = time.monotonic() + PATIENCE
+        while (left := self._open()) and time.monotonic() < end:
+            time.sleep(0.05)
+        assert not left, f"seed {self.seed}: connections that nobody has: {left}"
+
+    def _open(self) -> list[str]:
+        rows = json.loads(self.daemon.ctl("connections", "--json").stdout)["connections"]
+        asking = [row for row in rows if row["service"] == "control"][-1]
+        return [str(row) for row in rows if row is not asking]
+
+
+def test_structured_inputs_over_all_frontends(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """'0 tracebacks, 0 stuck connections, no growth.'"""
+    user = "user = root" if os.geteuid() == 0 else ""
+    certificates.make(tmp_path, "localhost")
+    daemon = Daemon(tmp_path, CONFIG.format(directory=tmp_path, user=user))
+    try:
+        held = soaked(daemon)
+    finally:
+        daemon.stop()
+    with capfd.disabled():
+        print(f"\nseed {SEED}: {held}")
+
+
+def soaked(daemon: Daemon) -> str:
+    """Run it, and say what was held."""
+    soak = Soak(daemon, SEED)
+    begun = time.monotonic()
+    soak.look()
+    soak.settle()
+    open_at_first = descriptors(daemon)
+    soak.run(round(INPUTS * WARM))
+    soak.settle()
+    warm = resident(daemon)
+    soak.run(INPUTS - soak.counts.total())
+    soak.look()
+    soak.settle()
+    grown = resident(daemon) - warm
+    counts = ", ".join(f"{name} {count:,}" for name, count in soak.counts.most_common())
+    soak.close()
+    held = (
+        f"{soak.counts.total():,} inputs in {soak.started:,} connections, "
+        f"{time.monotonic() - begun:.0f} s; memory {warm >> 20} MiB warm, "
+        f"{grown / (1 << 20):+.1f} MiB since ({counts})"
+    )
+    assert descriptors(daemon) <= open_at_first, f"seed {SEED}: {held}"
+    assert grown < GROWTH, f"seed {SEED}: {held}"
+    return held
+
+
+def test_structured_ini_files(localhost: certificates.Made) -> None:
+    """A file is understood, or refused with sentences: nothing else is raised. What is understood
+    is shown as a file that means the same."""
+    kinds = Kinds(entry_points=())
+    good = good_file(localhost, kinds)
+    Composed(read(good, kinds), kinds, Clock(), time.time)
+    understood = 0
+    for number in range(max(1, INPUTS // 20)):
+        text = inputs.ini(random.Random(f"{SEED}/ini/{number}"), good).decode(errors="replace")
+        try:
+            settings = read(text, kinds)
+            Composed(settings, kinds, Clock(), time.time)
+        except ConfigError as error:
+            assert error.lines
+        except Exception as error:
+            raise AssertionError(f"seed {SEED}, ini {number}:\n{text}") from error
+        else:
+            understood += 1
+            assert read(show_config(settings), kinds) == settings, f"seed {SEED}, ini {number}"
+    assert understood
+
+
+def good_file(localhost: certificates.Made, kinds: Kinds) -> str:
+    """The sample, with all sections and keys set that a service must have."""
+    good = sample(kinds.built_in(), SECTIONS)
+    good = re.sub(r"^#(?=\[|(protocol|listen|to) = )", "", good, flags=re.MULTILINE)
+    good = good.replace("#certificate =", f"certificate = {localhost.certificate_file}", 1)
+    good = good.replace("#key =", f"key = {localhost.key_file}", 1)
+    if os.geteuid() == 0:
+        good = good.replace("#user =", "user = root")
+    good = good.replace("#command =", "command = /bin/cat")
+    good = good.replace("127.0.0.1:7000", "127.0.0.1:7001", 1)  # the port of the other relay
+    return good
+
+
+def read(text: str, kinds: Kinds) -> Settings:
+    document, wrong = ini.read("/etc/tcpd/tcpd.ini", text)
+    if wrong:
+        raise ConfigError(wrong)
+    return build(ini.merge([document]), kinds, SECTIONS)
+
+
+def test_structured_proxy_headers() -> None:
+    """'However the stream is cut, the result is the same', and never another exception."""
+
+    def result(pieces: list[bytes]) -> object:
+        reader = HeaderReader()
+        for piece in pieces:
+            try:
+                header = reader.feed(piece)
+            except ProxyError as error:
+                return error.fault
+            if header is not None:
+                return header
+        return None
+
+    understood = 0
+    for number in range(max(1, INPUTS // 10)):
+        chance = random.Random(f"{SEED}/proxy/{number}")
+        data = inputs.proxy_header(chance, 0.3)
+        whole = result([data])
+        understood += isinstance(whole, Header)
+        cut = chance.randint(0, len(data))
+        assert result([data[:cut], data[cut:]]) == whole, f"seed {SEED}, header {number}: {data!r}"
+    assert understood
