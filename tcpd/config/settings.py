@@ -49,7 +49,7 @@ _HOST_NAME: Type[str] = Type("host name", _parse_host_name, str)
 
 
 def _parse_control(text: str) -> str:
-    if not text:
+    if not text or "\n" in text:
         raise ValueError(f"it is neither {AUTO} nor {NONE} nor a path")
     return to_system(text)
 

@@ -47,6 +47,8 @@ def _literal(text: str) -> str:
 
 
 def _assignment(key: str, value: str) -> str:
+    # a line that goes on a value is indented
+    value = re.sub(r"\n\s*", "\n    ", value)
     return f"{key} = {value}".rstrip()
 
 

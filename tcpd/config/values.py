@@ -55,6 +55,8 @@ def _number(value: float) -> str:
 
 
 def _parse_text(text: str) -> str:
+    if "\n" in text:
+        raise ValueError("it has several lines; write it in one, or do not indent the next key")
     return text
 
 
@@ -186,7 +188,7 @@ _CREDENTIAL_NAME = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9_.@-]{1,255}")
 
 
 def _parse_file(text: str) -> str:
-    name = text.removeprefix(CREDENTIAL)
+    name = _parse_text(text).removeprefix(CREDENTIAL)
     if name != text and _CREDENTIAL_NAME.fullmatch(name) is None:
         raise ValueError(
             f"{text!r} names no credential: one has letters, digits, dots, hyphens, underscores "

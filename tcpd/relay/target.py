@@ -94,8 +94,10 @@ def is_host_name(name: str) -> bool:
 
 
 def _path(path: str) -> str:
-    if not path.startswith("/"):
-        raise ValueError(f"'unix:{path}': the path of a UNIX socket is absolute")
+    if not path.startswith("/") or "\n" in path:
+        raise ValueError(
+            f"{f'unix:{path}'!r}: the path of a UNIX socket is absolute and has one line"
+        )
     path = to_system(path)
     if len(os.fsencode(path)) > LONGEST_SOCKET_PATH:
         raise ValueError(

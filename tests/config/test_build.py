@@ -18,7 +18,7 @@ from tcpd.config.listen import LISTENERS, Listener
 from tcpd.config.load import find_files, load
 from tcpd.config.settings import Settings
 from tcpd.config.show import sample, show_config
-from tcpd.config.values import DURATION, PATH, TEXT, whole_number
+from tcpd.config.values import DURATION, PATH, TEXT, Type, whole_number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +28,7 @@ class WordSettings:
     word: str = option(TEXT, "hi", "What to say.")
     times: int = option(whole_number(1, 9), 1, "How often.")
     file: str = option(PATH, "", "Where more is.")
+    lines: str = option(Type("lines", str, str), "", "Several of them.")
     password: str = option(TEXT, "", "What nobody may see.", secret=True)
 
 
@@ -373,6 +374,12 @@ def test_show_config_tells_origins_and_is_read_back_as_the_same() -> None:
     text = show_config(settings)
     assert "# /etc/x.ini:6\nword = x y\n# default\ntimes = 1\n" in text
     assert made(text) == settings
+
+
+def test_a_value_of_several_lines_is_shown_and_read_back_as_the_same() -> None:
+    """As a script for the shell is, in ``command = /bin/sh -c '...'``."""
+    settings = made("[service:a]\nprotocol = word\nlisten = *:1\nlines = a = 1\n  [b]\n  c\n")
+    assert made(show_config(settings)) == settings
 
 
 def test_files_start_at_the_directory_of_the_file_that_names_them() -> None:

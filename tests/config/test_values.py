@@ -12,6 +12,13 @@ from tcpd.config import values
 from tcpd.config.values import Rate, Type
 
 
+@pytest.mark.parametrize("kind", [values.TEXT, values.PATH, values.FILE])
+def test_a_value_of_one_line(kind: Type[str]) -> None:
+    """A next key that is indented by mistake belongs to the value before it."""
+    with pytest.raises(ValueError, match="several lines"):
+        kind.parse("/var/lib/tcpd\ncontrol = none")
+
+
 @pytest.mark.parametrize(
     ("kind", "text", "value"),
     [

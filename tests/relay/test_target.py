@@ -43,6 +43,7 @@ def test_what_is_understood(text: str, target: Target) -> None:
         ("-x:80", "'-x' is not a host name"),
         (f"{'a.' * 127}:80", "is not a host name"),
         ("unix:run/x", "is absolute"),
+        ("unix:/run/x\nstderr = none", "is absolute and has one line"),
         (f"unix:/{'x' * 107}", "longer than the 107 bytes"),
     ],
 )
