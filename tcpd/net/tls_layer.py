@@ -358,6 +358,8 @@ class TLSLayer:
         self.disconnecting = True
         self._connection.let_go()
         self._connection.begin_linger()
+        # the answer would not be read from a client whose lines wait
+        self._connection.resumeProducing()
         if self._open:
             self._close()
         elif not self._early:
