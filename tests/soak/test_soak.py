@@ -1,7 +1,8 @@
 """A long run of structured inputs over all frontends of the real daemon.
 
-``TCPD_SOAK_INPUTS`` says how many (200,000 where it is not set), ``TCPD_SOAK_SEED`` which. Run it
-with ``pytest -m soak -s``: the seed is printed, and the same seed makes the same inputs.
+There are 200,000; ``TCPD_TEST_SOAK`` scales that (see :mod:`amounts`), ``TCPD_SOAK_INPUTS`` sets
+it. ``TCPD_SOAK_SEED`` says which: a seed makes the same inputs each time. It is printed, also at
+a failure.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import amounts
 import certificates
 import pytest
 from running import PATIENCE, Daemon, client_context, descriptors, resident
@@ -36,10 +38,11 @@ from tcpd.wire.proxy import Header, HeaderReader, ProxyError
 pytestmark = [
     pytest.mark.soak,
     pytest.mark.live,
+    pytest.mark.serial,
     pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs Linux's /proc"),
 ]
 
-INPUTS = int(os.environ.get("TCPD_SOAK_INPUTS", "200000"))
+INPUTS = int(os.environ.get("TCPD_SOAK_INPUTS") or amounts.soak(200_000))
 SEED = os.environ.get("TCPD_SOAK_SEED") or str(random.SystemRandom().randrange(10**9))
 
 #: Conversations held at the same time.
