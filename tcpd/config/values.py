@@ -60,6 +60,10 @@ def _parse_text(text: str) -> str:
     return text
 
 
+def _parse_path(text: str) -> str:
+    return to_system(_parse_text(text))
+
+
 def _parse_boolean(text: str) -> bool:
     word = text.lower()
     if word in ("yes", "true", "on", "1"):
@@ -214,7 +218,7 @@ def _parse_alpn(text: str) -> tuple[str, ...]:
 
 TEXT: Type[str] = Type("text", _parse_text, str)
 #: A path as the operator wrote it; a relative one starts at the directory of its ini file.
-PATH: Type[str] = Type("path", to_system, from_system)
+PATH: Type[str] = Type("path", _parse_path, from_system)
 #: The same, or ``credential:NAME``; see :func:`tcpd.config.locations.locate`.
 FILE: Type[str] = Type("path, or credential:NAME", _parse_file, from_system)
 #: A tuple of these.
