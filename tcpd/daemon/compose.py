@@ -208,6 +208,7 @@ class Parts:
             clock=self.reactor,
             ids=self.ids,
             protocol=service.protocol,
+            server_name=self.server_name,
             tells_handshakes=getattr(self.kind(service), "tells_handshakes", False),
             spares=SPARES if service.name in self.internals else 0,
         )

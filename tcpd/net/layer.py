@@ -82,6 +82,7 @@ class ConnectionLayer:
     :param clock: for timers.
     :param ids: gives a connection its number; shared by the whole daemon.
     :param protocol: the name of the service's kind, for who asks; ``None`` where it has none.
+    :param server_name: by which the daemon knows itself.
     :param tells_handshakes: whether the kind tells clients of their handshakes, for which the state
         of a connection is noted when it begins.
     :param spares: how many descriptors are kept for its clients when there are none left.
@@ -102,11 +103,13 @@ class ConnectionLayer:
         clock: IReactorTime,
         ids: Iterator[int],
         protocol: str | None = None,
+        server_name: str = "",
         tells_handshakes: bool = False,
         spares: int = 0,
     ) -> None:
         self.service = service
         self.protocol = protocol
+        self.server_name = server_name
         self._tells_handshakes = tells_handshakes
         self.factory = factory
         self.policy = policy

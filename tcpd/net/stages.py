@@ -110,6 +110,11 @@ class Stages(ABC):
         return None if self._tls_layer is None else self._tls_layer.getHandle()
 
     @property
+    def listener_certificates(self) -> Certificates | None:
+        """Those of its listener; ``None`` where that does not begin with TLS."""
+        return self._tls_certificates
+
+    @property
     def in_conversation(self) -> bool:
         """Whether there is a protocol: what comes before it has timeouts of its own."""
         return self._application is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -112,6 +113,15 @@ class Certificates:
         """By path, the state of each file that was read, just before; see
         :func:`tcpd.net.tls_files.stamp_of`."""
         return self._loaded.stamps
+
+    def has_name(self, name: str) -> bool:
+        """Whether a certificate has a DNS name, by itself or by a wildcard."""
+        names = [(each, True) for pair in self.pairs for each in pair.names]
+        return bool(NameTable(names).find(name.encode("utf-8")))
+
+    def has_address(self, address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+        """Whether a certificate is for an IP address."""
+        return any(x509.IPAddress(address) in pair.valid_for for pair in self.pairs)
 
     def shows_the_same(self, other: Certificates) -> bool:
         """Whether clients see no difference in the certificates themselves."""

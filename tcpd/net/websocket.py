@@ -8,6 +8,7 @@ none.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.interfaces import IConsumer, IDelayedCall, IPushProducer, ITCPTransport
@@ -16,6 +17,7 @@ from wsproto.frame_protocol import CloseReason
 from zope.interface import implementer
 
 from tcpd.interfaces import IConnection
+from tcpd.net.own_names import is_own
 from tcpd.net.websocket_messages import Fault, Messages
 from tcpd.net.websocket_settings import WebSocketOptions
 from tcpd.net.websocket_upgrade import Refused, Upgrade
@@ -71,7 +73,7 @@ class WebSocketLayer:
         self._clock = connection.layer.clock
         self._counted = connection.layer.counters.events
         self._ping = options.ping
-        self._upgrade: Upgrade | None = Upgrade(options)
+        self._upgrade: Upgrade | None = Upgrade(options, partial(is_own, connection))
         self._longest = options.longest
         self._messages: Messages
         self._over = False  # nothing more is taken from the client

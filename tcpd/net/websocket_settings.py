@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from types import MappingProxyType
@@ -89,12 +89,14 @@ ORIGINS: Type[tuple[str, ...]] = Type(
 )
 
 
-def allows(origins: tuple[str, ...], origin: str, host: str) -> bool:
+def allows(origins: tuple[str, ...], origin: str, host: str, is_own: Callable[[str], bool]) -> bool:
     """Whether pages of an origin are let in.
 
     :param origins: of :data:`ORIGINS`.
     :param origin: the request's ``Origin``.
-    :param host: its ``Host``: what the page thinks that it connects to.
+    :param host: its ``Host``: what the page thinks that it connects to. A page whose name was
+        pointed here (DNS rebinding) has the same name in both.
+    :param is_own: tells of a host without its port whether the daemon knows itself by it.
     """
     if "any" in origins:
         return True
@@ -106,7 +108,8 @@ def allows(origins: tuple[str, ...], origin: str, host: str) -> bool:
     # the scheme is not compared: a proxy in front may have taken the TLS off
     scheme, name, port = split
     asked = host.lower().removesuffix(f":{_DEFAULT_PORTS.get(scheme, '')}")
-    return "same" in origins and asked == (f"{name}:{port}" if port else name)
+    same = asked == (f"{name}:{port}" if port else name)
+    return "same" in origins and same and is_own(name)
 
 
 def origins_option() -> Any:
@@ -116,7 +119,8 @@ def origins_option() -> Any:
         ("same",),
         "The pages that may connect to listeners with the word websocket, by their origins: "
         "https://chat.example, one with a port where the page has one; same for pages of the host "
-        "and port that they connect to; null for pages from files; any for every page there is. "
+        "and port that they connect to, if the host is server_name, a name in the certificate, or "
+        "the address that is connected to; null for pages from files; any for every page there is. "
         "Programs, which tell no origin, always may.",
     )
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import h11
@@ -90,12 +90,14 @@ class Upgrade:
     """Takes the request of one connection.
 
     :param options: of the service.
+    :param is_own: tells of the host that a page is from whether the daemon knows itself by it.
     """
 
-    __slots__ = ("_buffer", "_line_known", "_looked", "_options")
+    __slots__ = ("_buffer", "_is_own", "_line_known", "_looked", "_options")
 
-    def __init__(self, options: WebSocketOptions) -> None:
+    def __init__(self, options: WebSocketOptions, is_own: Callable[[str], bool]) -> None:
         self._options = options
+        self._is_own = is_own
         self._buffer = bytearray()
         self._looked = 0
         self._line_known = False
@@ -171,13 +173,19 @@ class Upgrade:
         if origin and (len(origin) > 1 or not self._allows(origin[0], headers[b"host"][0])):
             words = (
                 "Pages of this origin are not let in here. Those that are, the operator names in "
-                "websocket_origins."
+                "websocket_origins; same, the default, is for pages of server_name, of a name in "
+                "the certificate, and of the address that is connected to."
             )
             return Refused(answer(403, words), "origin")
         return None
 
     def _allows(self, origin: bytes, host: bytes) -> bool:
-        return allows(self._options.origins, origin.decode("latin-1"), host.decode("latin-1"))
+        return allows(
+            self._options.origins,
+            origin.decode("latin-1"),
+            host.decode("latin-1"),
+            self._is_own,
+        )
 
     def _accept(self, headers: dict[bytes, list[bytes]], rest: bytes) -> Accepted:
         lines = [

@@ -194,6 +194,25 @@ def test_pages_of_other_origins_until_a_reload_lets_them_in(
         client.recv(PATIENCE)
 
 
+def test_a_page_whose_name_was_made_to_lead_here(daemon: Daemon) -> None:
+    """DNS rebinding: the page and the WebSocket have one name, which is another's. The browser says
+    it in Origin and in Host; pages of ``server_name``, ``localhost`` and the address are let in."""
+    port = daemon.ports["talk", "websocket"]
+    for name, status in (
+        ("evil.example", b"403"),
+        ("127.0.0.1.evil.example", b"403"),
+        ("127.0.0.2", b"403"),
+        ("127.0.0.1", b"101"),
+        ("localhost", b"101"),
+        ("test.example", b"101"),
+    ):
+        ws = WSConnection(ConnectionType.CLIENT)
+        page = [(b"Origin", f"http://{name}:{port}".encode())]
+        with daemon.connect("talk", "websocket") as client:
+            client.sendall(ws.send(Request(host=f"{name}:{port}", target="/", extra_headers=page)))
+            assert client.recv(4096).split(b" ", 2)[1] == status, name
+
+
 def test_a_stop_says_goodbye(daemon: Daemon) -> None:
     """RFC 6455 section 7.4.1: 1001, "such as a server going down"."""
     with browse(daemon) as client:

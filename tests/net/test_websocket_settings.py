@@ -68,7 +68,22 @@ def test_what_is_no_origin_is_refused_with_an_example(text: str) -> None:
     ],
 )
 def test_who_is_let_in(origins: tuple[str, ...], origin: str, host: str, allowed: bool) -> None:
-    assert allows(origins, origin, host) is allowed
+    assert allows(origins, origin, host, lambda name: True) is allowed
+
+
+def test_the_same_host_is_let_in_by_the_name_that_the_daemon_knows() -> None:
+    """A page that had its own name point here has that name in Origin and Host."""
+    asked: list[str] = []
+
+    def is_own(name: str) -> bool:
+        asked.append(name)
+        return name == "chat.example"
+
+    for host, allowed in (("chat.example:7668", True), ("evil.example:7668", False)):
+        assert allows(SAME, f"http://{host}", host, is_own) is allowed
+    assert asked == ["chat.example", "evil.example"]
+    evil = ("https://evil.example",)
+    assert allows(evil, "https://evil.example", "evil.example", is_own), "it was named"
 
 
 def test_a_kind_declares_the_keys_among_its_own() -> None:

@@ -17,6 +17,11 @@ from tcpd.net.websocket_upgrade import LONGEST, Accepted, Refused, Upgrade
 
 OPTIONS = WebSocketOptions(longest=100, subprotocols=IRCV3)
 
+
+def is_own(host: str) -> bool:
+    return host == "chat.example"
+
+
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 
 #: RFC 6455 section 1.3: the answer to that key.
@@ -40,7 +45,7 @@ def request(line: str = "GET / HTTP/1.1", *more: str, **changed: str | None) -> 
 
 
 def answered(data: bytes, options: WebSocketOptions = OPTIONS) -> Accepted | Refused:
-    answer = Upgrade(options).feed(data)
+    answer = Upgrade(options, is_own).feed(data)
     assert answer is not None
     return answer
 
@@ -213,7 +218,7 @@ def test_a_refusal_is_http_to_a_client() -> None:
 
 def fed(pieces: Iterable[bytes]) -> tuple[Any, bytes]:
     """What was answered, and all that came behind the request."""
-    upgrade = Upgrade(OPTIONS)
+    upgrade = Upgrade(OPTIONS, is_own)
     answer: Accepted | Refused | None = None
     rest = b""
     for piece in pieces:
@@ -252,12 +257,12 @@ def test_however_the_stream_is_cut(data: bytes, cuts: list[int]) -> None:
 @given(st.binary(max_size=400))
 def test_no_bytes_do_more_than_be_refused(data: bytes) -> None:
     for whole in (data, b"GET / HTTP/1.1\r\n" + data + b"\r\n\r\n"):
-        answer = Upgrade(OPTIONS).feed(whole)
+        answer = Upgrade(OPTIONS, is_own).feed(whole)
         assert answer is None or isinstance(answer, Refused)
 
 
 def test_a_byte_at_a_time_costs_no_quadratic_time() -> None:
-    upgrade = Upgrade(OPTIONS)
+    upgrade = Upgrade(OPTIONS, is_own)
     data = request("GET / HTTP/1.1", "x: " + "y" * 16000)
     answers = [upgrade.feed(data[at : at + 1]) for at in range(len(data))]
     assert answers[:-1] == [None] * (len(data) - 1)
