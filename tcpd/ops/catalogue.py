@@ -310,6 +310,15 @@ EXEC_STDERR = EventType(
     "A program wrote a line to its standard error. All programs of a service together get 10 lines "
     "a second into the log, and 50 at once.",
 )
+EXEC_STDERR_LOST = EventType(
+    "exec.stderr-lost",
+    LogLevel.warn,
+    "service {service}: {lost} lines that programs wrote to their standard error are not in the "
+    "log",
+    {"service": _SERVICE, "lost": "lines; those that an exec.stderr reported do not count"},
+    "Programs of a service wrote more to their standard error than the log takes, and nothing for "
+    "10 seconds that it took.",
+)
 EXEC_ENDED = EventType(
     "exec.ended",
     LogLevel.debug,

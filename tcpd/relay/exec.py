@@ -25,7 +25,6 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from tcpd.config.values import Rate
 from tcpd.interfaces import (
     IBusy,
     IConnection,
@@ -39,18 +38,13 @@ from tcpd.net.connection import Connection
 from tcpd.net.turns import between_polls
 from tcpd.net.turnstile import Turnstile
 from tcpd.ops import catalogue
-from tcpd.policy.buckets import TokenBucket
 from tcpd.policy.bursts import Bursts
 from tcpd.policy.reasons import End
 from tcpd.relay.exec_environment import connection_variables
-from tcpd.relay.exec_errors import Errors
+from tcpd.relay.exec_errors import ErrorLog, Errors
 from tcpd.relay.exec_plan import make_plan
 from tcpd.relay.exec_program import Program
 from tcpd.relay.exec_settings import ExecSettings
-from tcpd.wire.safe_text import escape_controls
-
-#: Lines of standard error that a service's programs together get into the log.
-_ERRORS = Rate(10, 50)
 
 #: Seconds that programs have to be gone after they were killed, when the service stops.
 _GONE = 1.0
@@ -201,8 +195,7 @@ class ExecFactory(ServerFactory):
         self._between_polls = between_polls(context.reactor)
         self._turnstile = Turnstile(context.clock)
         self._bursts = Bursts()
-        self._lines = TokenBucket(_ERRORS, context.clock.seconds())
-        self._lines_lost = 0
+        self._errors = ErrorLog(context, self._log)
         self._finishing = False
         self._finished: Deferred[None] | None = None
         self._giving_up: IDelayedCall | None = None
@@ -299,26 +292,10 @@ class ExecFactory(ServerFactory):
             program = Program(reactor, process, ours, protocol, plan.stop, over)
             if reading >= 0:
                 errors.append(
-                    Errors(reactor, reading, lambda line: self._complained(pid, peer, line))
+                    Errors(reactor, reading, self._errors, partial(self._errors.line, pid, peer))
                 )
             on_failure.pop_all()
         return program
-
-    def _complained(self, pid: int, peer: str, line: str) -> None:
-        """A program wrote a line to its standard error."""
-        if not self._lines.take(self._context.clock.seconds()):
-            self._lines_lost += 1
-            self._count("stderr-lost")
-            return
-        lost, self._lines_lost = self._lines_lost, 0
-        catalogue.EXEC_STDERR.emit(
-            self._log,
-            service=self._context.service,
-            pid=pid,
-            peer=peer,
-            line=escape_controls(line),
-            lost=lost,
-        )
 
     def _over(self, program: Program) -> None:
         """A program has ended."""
@@ -368,6 +345,7 @@ class ExecFactory(ServerFactory):
         """See :class:`tcpd.interfaces.IFinishing`."""
         self._finishing = True
         if not self.programs:
+            self._errors.stop()
             return succeed(None)
         done: Deferred[None] = Deferred()
         self._finished = done
@@ -380,6 +358,7 @@ class ExecFactory(ServerFactory):
             for timer in (kill, give_up):
                 if timer.active():
                     timer.cancel()
+            self._errors.stop()
 
         return done.addCallback(tidy)
 

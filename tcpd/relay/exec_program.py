@@ -89,6 +89,14 @@ class ReadEnd:
         """The same, as other reactors tell it."""
         self._ready()
 
+    def pause(self) -> None:
+        """Ask for nothing until :meth:`resume`."""
+        self._reactor.removeReader(self)
+
+    def resume(self) -> None:
+        """Ask again."""
+        self._reactor.addReader(self)
+
     def close(self) -> None:
         """Let go of it. May be called again."""
         if self._fd >= 0:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import resource
 from typing import Any
@@ -16,7 +15,6 @@ from tcpd.config.errors import SettingError
 from tcpd.net.credentials import Credentials
 from tcpd.net.tls import TLSFacts
 from tcpd.relay.exec_environment import clean_environment, connection_variables
-from tcpd.relay.exec_errors import LONGEST, ErrorLines
 from tcpd.relay.exec_plan import Identity, make_plan
 from tcpd.relay.exec_settings import COMMAND, ENVIRONMENT, ExecSettings
 
@@ -211,34 +209,3 @@ def test_tls_as_mod_ssl_names_it() -> None:
     assert found["SSL_PROTOCOL"] == "TLSv1.3"
     assert found["SSL_CIPHER"] == "TLS_AES_256_GCM_SHA384"
     assert found["SSL_TLS_SNI"] == "a\ufffd[31m\ufffdb"
-
-
-def lines_of(pieces: list[bytes]) -> list[str]:
-    told: list[str] = []
-    lines = ErrorLines(told.append)
-    for piece in pieces:
-        lines.feed(piece)
-    lines.end()
-    return told
-
-
-@given(st.binary(max_size=4000).map(lambda data: data.replace(b"x", b"\n")), st.data())
-def test_lines_do_not_depend_on_how_they_were_cut(content: bytes, data: st.DataObject) -> None:
-    cuts = sorted(data.draw(st.lists(st.integers(0, len(content)), max_size=8)))
-    edges = [0, *cuts, len(content)]
-    pieces = [content[begin:end] for begin, end in itertools.pairwise(edges)]
-    assert lines_of(pieces) == lines_of([content])
-
-
-@pytest.mark.parametrize(
-    ("written", "lines"),
-    [
-        (b"a\r\nb\n\nc", ["a", "b", "c"]),
-        (b"\xff\n", ["\ufffd"]),
-        (b"x" * LONGEST + b"\ny\n", ["x" * LONGEST, "y"]),
-        (b"x" * 100_000 + b"\ny\n", ["x" * LONGEST, "y"]),
-        (b"", []),
-    ],
-)
-def test_lines_are_bounded(written: bytes, lines: list[str]) -> None:
-    assert lines_of([written]) == lines
