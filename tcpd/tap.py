@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import difflib
 import os
@@ -167,7 +168,9 @@ def makeService(options: Options) -> IService:
     if IReactorPluggableNameResolver.providedBy(reactor):
         reactor.installNameResolver(NameResolver(Lookups(reactor)))
     Reloader(daemon, options.read, reactor).setServiceParent(daemon)
-    Ending(daemon, reactor, (_twistd(options) or {}).get("pidfile") or "").setServiceParent(daemon)
+    ending = Ending(daemon, reactor, (_twistd(options) or {}).get("pidfile") or "")
+    ending.setServiceParent(daemon)
+    atexit.register(ending.check)
     sys.excepthook = _tell_start_errors
     settle()
     return daemon

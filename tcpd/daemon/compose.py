@@ -31,6 +31,7 @@ from tcpd.net.systemd import initial_environment, passed_sockets
 from tcpd.net.tls import Certificates
 from tcpd.net.turns import Turns
 from tcpd.ops.counters import DaemonCounters, ServiceCounters
+from tcpd.ops.memory import MemoryGuard
 from tcpd.policy.admission import Tally
 from tcpd.policy.bans import Bans
 
@@ -105,6 +106,10 @@ class Parts:
         #: Where systemd keeps the credentials of this service; ``None`` where it has passed none.
         self.credentials = environment.get("CREDENTIALS_DIRECTORY")
         self.turns = _turns(settings, reactor)
+        #: What fails for want of memory is reported here.
+        self.memory = MemoryGuard(reactor)
+        if hasattr(reactor, "no_memory"):
+            reactor.no_memory = self.memory.failed
         self.kernel = Kernel(settings.tcpd.handshake, settings.tcpd.server_isn)
         self.own_ports: set[int] = set()
         self.counters = DaemonCounters()
@@ -210,6 +215,7 @@ class Parts:
             protocol=service.protocol,
             server_name=self.server_name,
             tells_handshakes=getattr(self.kind(service), "tells_handshakes", False),
+            no_memory=self.memory.failed,
             spares=SPARES if service.name in self.internals else 0,
         )
         return ListeningService(

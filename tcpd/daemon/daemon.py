@@ -179,6 +179,8 @@ class Daemon(MultiService):
     def startService(self) -> None:
         """Serve. Root, if the daemon was started so, has been given up by now."""
         globalLogPublisher.addObserver(self.events)
+        globalLogPublisher.addObserver(self.parts.memory)
+        self.parts.memory.start()
         super().startService()
         self.process.keep()
         self.lag.start()
@@ -253,6 +255,8 @@ class Daemon(MultiService):
             self.lag.stop()
             self._supervision.stop()
             globalLogPublisher.removeObserver(self.events)
+            globalLogPublisher.removeObserver(self.parts.memory)
+            self.parts.memory.stop()
             return result
 
         return stopped.addBoth(stop_own).addBoth(tell)

@@ -15,11 +15,18 @@ from types import FrameType
 from typing import Any
 
 from twisted.application.service import Service
+from twisted.logger import Logger
 
 from tcpd.daemon.daemon import Daemon
+from tcpd.ops import catalogue
 
 #: Seconds that the end may take once all was cut.
 PATIENCE = 5.0
+
+#: Seconds that it may take when ``drain`` is over.
+MARGIN = 30.0
+
+_MOMENT = 0.1
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -32,11 +39,14 @@ class Ending(Service):
     :param pidfile: removed at the third; empty for none.
     """
 
+    _log = Logger()
+
     def __init__(self, daemon: Daemon, reactor: Any, pidfile: str) -> None:
         self._daemon = daemon
         self._reactor = reactor
         self._pidfile = pidfile
         self._count = 0
+        self._serving = False
         self._first: dict[int, Callable[[int, FrameType | None], object]] = {}
 
     def startService(self) -> None:
@@ -44,7 +54,16 @@ class Ending(Service):
         super().startService()
         self._reactor.callWhenRunning(self._take_over)
 
+    def stopService(self) -> None:
+        """The end was asked for."""
+        super().stopService()
+        self._serving = False
+
     def _take_over(self) -> None:
+        self._serving = True
+        self._daemon.parts.memory.exhausted = self.give_up
+        if hasattr(self._reactor, "exhausted"):
+            self._reactor.exhausted = self.give_up
         for number in _SIGNALS:
             handler = signal.getsignal(number)
             if callable(handler):  # else it is ignored, as nohup(1) has it
@@ -54,21 +73,51 @@ class Ending(Service):
     def _asked(self, number: int, frame: FrameType | None) -> None:
         self._count += 1
         if self._count == 1:
-            self._first[number](number, frame)
+            # what was asked for once, too, comes to its end in any case
+            self._end_after(self._daemon.settings.tcpd.drain + MARGIN, number)
+            try:
+                self._first[number](number, frame)
+            except BaseException:  # out of memory: ask once more, a moment later
+                self._count = 0
+                signal.signal(signal.SIGALRM, lambda *_: self._asked(number, None))
+                signal.setitimer(signal.ITIMER_REAL, _MOMENT)
         elif self._count == 2:
-            signal.signal(signal.SIGALRM, lambda *_: self._end(number))
-            signal.setitimer(signal.ITIMER_REAL, PATIENCE)
+            self._end_after(PATIENCE, number)
             self._reactor.callFromThread(self._daemon.cut)
         else:
             self._end(number)
 
+    def _end_after(self, seconds: float, number: int) -> None:
+        signal.signal(signal.SIGALRM, lambda *_: self._end(number))
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+
     def _end(self, number: int) -> None:
         """End the process, whatever it is at. It may be in the middle of a line of the log, so that
         none is written."""
-        with contextlib.suppress(Exception):
-            self._daemon.kill_programs()
-        if self._pidfile:
-            with contextlib.suppress(OSError):
-                os.unlink(self._pidfile)
+        self._leave_nothing()
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
+
+    def give_up(self, why: str) -> None:
+        """End the process with status 1, for it cannot go on.
+
+        :param why: a sentence, for the log and for standard error.
+        """
+        with contextlib.suppress(BaseException):
+            catalogue.DAEMON_GAVE_UP.emit(self._log, error=why)
+        with contextlib.suppress(BaseException):
+            os.write(2, f"tcpd: {why}\n".encode())
+        self._leave_nothing()
+        os._exit(1)
+
+    def _leave_nothing(self) -> None:
+        with contextlib.suppress(BaseException):
+            self._daemon.kill_programs()
+        with contextlib.suppress(BaseException):
+            if self._pidfile:
+                os.unlink(self._pidfile)
+
+    def check(self) -> None:
+        """The interpreter ends. If nobody has asked for that, the main loop has failed."""
+        if self._serving:
+            self.give_up("the main loop has ended, which nobody asked for")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from twisted.internet.interfaces import (
@@ -21,6 +22,7 @@ from tcpd.line.reply import continued, last_words
 from tcpd.line.session import Session, State
 from tcpd.line.stream import Stream
 from tcpd.line.waiting import Wait
+from tcpd.net.connection import Connection
 from tcpd.policy.reasons import End, Refusal
 from tcpd.wire.opening import Opening
 
@@ -209,9 +211,19 @@ class LineProtocol(TwistedProtocol):
             if self._full or self._paused or self._wait or self._rest:
                 self._steer()
 
+    def _go_on(self, do: Callable[[], None] = lambda: None) -> None:
+        """Do something and go on, where the transport is not there to see it fail."""
+        try:
+            do()
+            self._advance()
+        except Exception:
+            if not isinstance(self._connection, Connection):
+                raise
+            self._connection.broken("answering")
+
     def _rested(self) -> None:
         self._rest = None
-        self._advance()
+        self._go_on()
 
     def _steer(self) -> None:
         """Read, unless there is a reason not to."""
@@ -251,20 +263,17 @@ class LineProtocol(TwistedProtocol):
 
     def _settled(self, answer: object) -> None:
         self._wait = None
-        self._session.settle(answer)
-        self._advance()
+        self._go_on(lambda: self._session.settle(answer))
 
     def _rejected(self, failure: Failure) -> None:
         self._wait = None
         error = failure.value
         assert error is not None
-        self._session.reject(error)
-        self._advance()
+        self._go_on(lambda: self._session.reject(error))
 
     def _expired(self) -> None:
         self._wait = None
-        self._session.expire(self._seconds)
-        self._advance()
+        self._go_on(lambda: self._session.expire(self._seconds))
 
     def _start_tls(self) -> None:
         """Begin TLS at once behind the reply: nothing may come between (RFC 3207 section 5)."""

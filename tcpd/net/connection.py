@@ -9,6 +9,7 @@ differ in how bytes go and agree in everything here.
 
 from __future__ import annotations
 
+import sys
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,7 @@ from tcpd.net.kernel import UNWATCHED, Noted
 from tcpd.net.proxy import HeaderStage
 from tcpd.net.stages import Stages
 from tcpd.net.tls import Certificates
+from tcpd.net.tls_faults import is_no_memory
 from tcpd.ops import catalogue
 from tcpd.policy.admission import IPAddress
 from tcpd.policy.reasons import End, Refusal
@@ -378,6 +380,10 @@ class Connection(Stages):
 
     def log_failure(self, error: BaseException, doing: str = "") -> None:
         """Log what code of others raised while the connection was dealt with."""
+        if is_no_memory(error):
+            self.ending(End.NO_MEMORY)
+            self.layer.no_memory(error)
+            return
         _log.failure(
             "service {service}: connection {id} from {peer} failed{doing}",
             failure=Failure(error),
@@ -389,6 +395,11 @@ class Connection(Stages):
 
     def broken(self, doing: str) -> None:
         """Log the exception being caught, which is the protocol's, and cut the connection."""
+        error = sys.exception()
+        if error is not None and is_no_memory(error):
+            self.log_failure(error)
+            self.abortConnection()
+            return
         catalogue.CONNECTION_FAILED.fail(
             _log,
             service=self.service,

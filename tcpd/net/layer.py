@@ -85,6 +85,7 @@ class ConnectionLayer:
     :param server_name: by which the daemon knows itself.
     :param tells_handshakes: whether the kind tells clients of their handshakes, for which the state
         of a connection is noted when it begins.
+    :param no_memory: called with each error of a connection that failed for want of memory.
     :param spares: how many descriptors are kept for its clients when there are none left.
     """
 
@@ -106,6 +107,7 @@ class ConnectionLayer:
         server_name: str = "",
         tells_handshakes: bool = False,
         spares: int = 0,
+        no_memory: Callable[[BaseException], None] = lambda error: None,
     ) -> None:
         self.service = service
         self.protocol = protocol
@@ -125,6 +127,7 @@ class ConnectionLayer:
         self._released: set[Connection] = set()  # those that gave up their place
         #: Descriptors for its clients when there are none left.
         self.spares = Spares(spares)
+        self.no_memory = no_memory
         self.telling = Telling(service, clock)
         self._tell_by(policy)
 
@@ -457,6 +460,10 @@ class ListenerFactory(Factory):
     def turn_away(self, sock: socket.socket, address: Any) -> None:
         """Take one from a lean port to close it: the process has no descriptor left for it."""
         self._layer.turn_away(sock, address, self._tls, self._websocket)
+
+    def no_memory(self, error: BaseException) -> None:
+        """A client could not be accepted for want of memory. Called by a lean port."""
+        self._layer.no_memory(error)
 
     def give_up_spare(self) -> bool:
         """Let go of a descriptor that is kept for its clients. Asked by a lean port.

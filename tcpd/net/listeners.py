@@ -282,6 +282,7 @@ class _HandingOver:
         self.must_wait = factory.must_wait
         self.turn_away = factory.turn_away
         self.give_up_spare = factory.give_up_spare
+        self.no_memory = factory.no_memory
 
     def accept_socket(self, sock: socket.socket, address: Any, turns: Turns) -> None:
         with sock:  # Twisted makes a copy of its own

@@ -143,14 +143,18 @@ class LeanPort:
                     return
                 # else the client has gone already (ECONNABORTED and its like, accept(2))
                 continue
-            except MemoryError:
+            except MemoryError as error:
                 self._breathe(os.strerror(errno.ENOMEM))
+                self._factory.no_memory(error)
                 return
             client.setblocking(False)
             try:
                 self._factory.accept_socket(client, address, self._turns)
             except BaseException as error:
                 client.close()
+                if isinstance(error, MemoryError):
+                    self._factory.no_memory(error)
+                    continue
                 self._log.failure(
                     "{prefix} a connection could not be begun",
                     failure=Failure(error),

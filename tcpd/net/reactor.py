@@ -17,10 +17,10 @@ Installed by ``twistd --reactor=tcpd``, and by ``twistd tcpd`` where no other wa
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import select
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from twisted.internet.error import ConnectionDone, ConnectionFdescWentAway, ConnectionLost
@@ -41,6 +41,11 @@ _GONE = select.EPOLLHUP | select.EPOLLERR
 
 #: How many events one turn takes; more wait for the next.
 _MOST_EVENTS = 1024
+
+
+#: Turns that may fail one after the other, and seconds to wait after each: some ten in all.
+_MOST_FAILED = 200
+_BREATH = 0.05
 
 
 class IDirect(Interface):
@@ -68,6 +73,8 @@ class TcpdReactor(PosixReactorBase):
 
     :ivar written: lean transports that were written to in this turn, each at most once; they put
         themselves in.
+    :ivar no_memory: called with each MemoryError that is caught here; may be set.
+    :ivar exhausted: called with a sentence when no turn succeeds any more; may be set.
     """
 
     _failures = Logger()
@@ -84,6 +91,10 @@ class TcpdReactor(PosixReactorBase):
         self._always_reading: dict[int, Any] = {}
         self._always_writing: dict[int, Any] = {}
         self.written: list[Any] = []
+        self.no_memory: Callable[[BaseException], None] = self._log_failure
+        self.exhausted: Callable[[str], None] = self._failures.critical
+        self._failing = False  # in this turn
+        self._failed_turns = 0
         super().__init__()
 
     # --- IReactorFDSet ---
@@ -195,17 +206,65 @@ class TcpdReactor(PosixReactorBase):
 
         :param delay: seconds to wait at most; ``None`` for ever.
         """
-        if self.written:
-            self._flush_written()  # what timers wrote
-        if self.written or self._always_reading or self._always_writing:
-            delay = 0
-        self._deal_with(iter(self._poller.poll(delay, _MOST_EVENTS)))
-        if self._always_reading or self._always_writing:
-            self._always()
-        if self.written:
-            self._flush_written()
+        try:
+            if self.written:
+                self._flush_written()  # what timers wrote
+            if self.written or self._always_reading or self._always_writing:
+                delay = 0
+            self._deal_with(iter(self._poller.poll(delay, _MOST_EVENTS)))
+            if self._always_reading or self._always_writing:
+                self._always()
+            if self.written:
+                self._flush_written()
+        except BaseException as error:
+            self._turn_failed(error)
+        if self._failing:
+            self._breathe()
+        else:
+            self._failed_turns = 0
 
     doPoll = doIteration
+
+    def runUntilCurrent(self) -> None:
+        """Call what is due. What it raises would end the main loop, and all else with it."""
+        try:
+            super().runUntilCurrent()
+        except BaseException as error:
+            self._turn_failed(error)
+
+    def timeout(self) -> float | None:
+        """How long to wait for events, in seconds; ``None`` for ever."""
+        try:
+            return super().timeout()
+        except BaseException as error:
+            self._turn_failed(error)
+            return 0.0
+
+    def _turn_failed(self, error: BaseException) -> None:
+        self._failing = True
+        self._report(error)
+
+    def _report(self, error: BaseException) -> None:
+        """Log a failure, or count it; where even that fails, this is no good turn."""
+        try:
+            if isinstance(error, MemoryError):
+                self.no_memory(error)
+            else:
+                self._log_failure(error)
+        except BaseException:
+            self._failing = True
+
+    def _log_failure(self, error: BaseException) -> None:
+        self._failures.failure("a descriptor's handling failed", Failure(error))
+
+    def _breathe(self) -> None:
+        """Wait a moment after a turn that failed, for its reason is likely to last; give up when
+        that has gone on for long."""
+        self._failing = False
+        self._failed_turns += 1
+        if self._failed_turns >= _MOST_FAILED:
+            self.exhausted("the main loop cannot go on, most likely for want of memory")
+        time.sleep(_BREATH)
 
     def _deal_with(self, events: Iterator[tuple[int, int]]) -> None:
         """Hand the events of one poll to their descriptors."""
@@ -332,27 +391,35 @@ class TcpdReactor(PosixReactorBase):
         It is the boundary to code of others: the failure is logged, and costs that descriptor
         alone.
         """
+        self._report(error)
         try:
-            self._failures.failure("a descriptor's handling failed", Failure(error))
-            if descriptor in self._internalReaders:
-                return  # without these no signal arrives
-            if isinstance(error, MemoryError) and IListeningPort.providedBy(descriptor):
-                return  # it would be closed to all who come later
+            if self._stays(descriptor, error):
+                return
             if hasattr(descriptor, "connectionLost"):  # what is only flushed has none
                 self._disconnect(descriptor, error, False)
         except BaseException as another:
-            self._give_up(descriptor, another)
+            self._report(another)
+            self._take_out_failed(descriptor, error)
 
-    def _give_up(self, descriptor: Any, error: BaseException) -> None:
+    def _stays(self, descriptor: Any, error: BaseException) -> bool:
+        """Whether a descriptor is to have another turn, whatever it did in this one."""
+        if descriptor in self._internalReaders:
+            return True  # without these no signal arrives
+        # a port would be closed to all who come later
+        return isinstance(error, MemoryError) and IListeningPort.providedBy(descriptor)
+
+    def _take_out_failed(self, descriptor: Any, error: BaseException) -> None:
         """Take out a descriptor whose end failed, too. Never raises."""
-        with contextlib.suppress(BaseException):
-            self._failures.failure("a descriptor's end failed", Failure(error))
-        with contextlib.suppress(BaseException):
+        try:
+            if self._stays(descriptor, error):
+                return
             for always in (self._always_reading, self._always_writing):
                 for fd in [fd for fd, one in always.items() if one is descriptor]:
                     del always[fd]
             for fd in [fd for fd, one in self._descriptors.items() if one is descriptor]:
                 self._take_out(fd)
+        except BaseException as another:
+            self._report(another)
 
 
 def install() -> None:

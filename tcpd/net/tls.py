@@ -19,6 +19,9 @@ from tcpd.net.tls_context import make_context
 from tcpd.net.tls_files import Exposed, Loaded, Pair, Stamp, load
 from tcpd.net.tls_names import NameTable
 
+#: What SSL_state_string_long(3) says of no connection.
+_NONE = b"error"
+
 
 @dataclass(frozen=True, slots=True)
 class TLSFacts:
@@ -150,7 +153,19 @@ class Certificates:
 
     def serverConnectionForTLS(self, protocol: Any) -> SSL.Connection:
         """Make the connection object of a new handshake."""
-        return SSL.Connection(self._context)
+        return new_connection(self._context)
+
+
+def new_connection(context: SSL.Context) -> SSL.Connection:
+    """Make an OpenSSL connection.
+
+    :raise MemoryError: if OpenSSL has made none; pyOpenSSL does not look, and what is done with it
+        would end the process.
+    """
+    connection = SSL.Connection(context)
+    if connection.get_state_string() == _NONE:
+        raise MemoryError("OpenSSL has no memory for a connection")
+    return connection
 
 
 def _contexts(loaded: Loaded, settings: TLSSettings) -> SSL.Context:

@@ -28,6 +28,9 @@ _NOTHING_IN_COMMON = frozenset(
 #: "tlsv1 unrecognized name".
 _ALERTS = ("ssl/tls alert ", "sslv3 alert ", "tls alert ", "tlsv1 ", "tlsv13 ")
 
+#: OpenSSL's ERR_R_MALLOC_FAILURE.
+_NO_MEMORY = "malloc failure"
+
 #: OpenSSL's state while it has not read a whole hello.
 _NO_HELLO = b"before SSL initialization"
 
@@ -36,8 +39,8 @@ _NO_HELLO = b"before SSL initialization"
 class TLSFault:
     """What became of a handshake.
 
-    :ivar end: ``TLS_REFUSED`` if the client does not want to go on or has nothing in common with
-        us, ``TLS_FAILED`` if what it sent is no handshake.
+    :ivar end: ``NO_MEMORY`` if it is our fault, ``TLS_REFUSED`` if the client does not want to go
+        on or has nothing in common with us, ``TLS_FAILED`` if what it sent is no handshake.
     :ivar reason: OpenSSL's own words, or that the connection was closed; no text of a peer's.
     """
 
@@ -52,6 +55,11 @@ def reasons_of(error: BaseException | None) -> list[str]:
     return [each[-1] for each in queue if each[-1]] if isinstance(queue, list) else []
 
 
+def is_no_memory(error: BaseException | None) -> bool:
+    """Whether something failed for want of memory, by Python's word or OpenSSL's."""
+    return isinstance(error, MemoryError) or _NO_MEMORY in reasons_of(error)
+
+
 def handshake_fault(error: BaseException | None, tls: SSL.Connection) -> TLSFault:
     """Judge a handshake that is over and not complete.
 
@@ -59,6 +67,8 @@ def handshake_fault(error: BaseException | None, tls: SSL.Connection) -> TLSFaul
     :param tls: the server's side.
     """
     reasons = reasons_of(error)
+    if is_no_memory(error):
+        return TLSFault(End.NO_MEMORY, ", ".join(reasons))
     if not reasons:
         # a client that closes on our certificate without an alert, as some do
         refused = tls.get_state_string() != _NO_HELLO

@@ -183,12 +183,16 @@ class WebSocketLayer:
 
     def _take_later(self) -> None:
         self._later = None
-        if not self._takes:
-            return
+        if self._takes:
+            self._do(self._take, "reading")
+
+    def _do(self, call: Callable[[], None], doing: str) -> None:
+        """Do what a timer is for: the boundary to the protocol, below which nobody would see it
+        fail."""
         try:
-            self._take()
-        except Exception:  # the boundary to the protocol: below it nobody would hear of it
-            self._connection.broken("reading")
+            call()
+        except Exception:
+            self._connection.broken(doing)
 
     # --- whether the client is there ---
 
@@ -197,6 +201,9 @@ class WebSocketLayer:
 
         One timer, which a message does not move.
         """
+        self._do(self._look_now, "pinging")
+
+    def _look_now(self) -> None:
         now = self._clock.seconds()
         if not self._reading:
             self._heard = now  # its answer would not be heard

@@ -89,6 +89,27 @@ DAEMON_STOPPED = EventType(
     {"seconds": "since it was told to stop"},
     "All services have ended; the process does so now.",
 )
+DAEMON_MEMORY = EventType(
+    "daemon.memory",
+    LogLevel.error,
+    "out of memory: what failed is ended, connections one by one",
+    {},
+    "Something failed for want of memory; more that fail are counted until there is memory again.",
+)
+DAEMON_MEMORY_BACK = EventType(
+    "daemon.memory-back",
+    LogLevel.warn,
+    "there is memory again, after {count} failures",
+    {"count": "what failed, connections for the most part"},
+    "The reserve that was given up at the first failure could be had again.",
+)
+DAEMON_GAVE_UP = EventType(
+    "daemon.gave-up",
+    LogLevel.critical,
+    "{error}; the process ends with status 1",
+    {"error": "a sentence"},
+    "The daemon cannot go on: memory is out, or the main loop has ended. A supervisor restarts it.",
+)
 SERVICE_LISTENING = EventType(
     "service.listening",
     LogLevel.info,

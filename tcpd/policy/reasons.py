@@ -39,6 +39,7 @@ class End(StrEnum):
     SLOW_READER = "slow-reader"
     STALLED = "stalled"
     LINGER = "linger"
+    NO_MEMORY = "no-memory"
     REFUSED = "refused"
     PROXY_FAILED = "proxy-failed"
     PROXY_TIMEOUT = "proxy-timeout"
@@ -83,6 +84,7 @@ _ENDS = {
     End.SLOW_READER: "you do not read what you are sent",
     End.STALLED: "you do not read what you are sent",
     End.LINGER: "you did not let the connection close",
+    End.NO_MEMORY: "this server is out of memory",
     End.REFUSED: "you are not let in",
     End.PROXY_FAILED: "the proxy said wrongly whom it stands for",
     End.PROXY_TIMEOUT: "the proxy took too long to say whom it stands for",

@@ -15,6 +15,7 @@ from twisted.internet.ssl import CertificateOptions, TLSVersion
 
 from tcpd.config.errors import SettingError
 from tcpd.config.files import Unreadable, read_file
+from tcpd.net.tls import new_connection
 from tcpd.relay.target import is_host_name
 
 #: What OpenSSL's X509_V_ERR_ numbers say (x509_vfy.h), as far as operators meet them; pyOpenSSL has
@@ -64,7 +65,7 @@ class FarTLS:
         return FarHandshake(self)
 
     def _connection(self) -> SSL.Connection:
-        connection = SSL.Connection(self._context)
+        connection = new_connection(self._context)
         if self._host:
             connection.set_tlsext_host_name(self._host.encode("ascii"))
         return connection

@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from twisted.internet.selectreactor import SelectReactor
 from twisted.internet.task import Clock
 from zope.interface import implementer
 
-from tcpd.daemon.ending import PATIENCE, Ending
+from tcpd.daemon.ending import MARGIN, PATIENCE, Ending
 from tcpd.interfaces import IHurrying
 from tcpd.net.threads import DaemonThreads, use_daemon_threads
 
@@ -42,10 +43,22 @@ class Bed:
         reactor: Any = self
         daemon: Any = self
         monkeypatch.setattr(os, "kill", lambda pid, number: self.done.append(("kill", number)))
+        monkeypatch.setattr(os, "_exit", lambda status: self.done.append(("exit", status)))
+        monkeypatch.setattr(os, "write", lambda fd, data: self.done.append((fd, data)))
         self.ending = Ending(daemon, reactor, pidfile)
 
     def callWhenRunning(self, call: Any) -> None:
         call()
+
+    @property
+    def settings(self) -> Any:
+        return SimpleNamespace(tcpd=SimpleNamespace(drain=7.0))
+
+    @property
+    def parts(self) -> Any:
+        return SimpleNamespace(memory=self)
+
+    exhausted: Any = None
 
     def callFromThread(self, call: Any) -> None:
         call()
@@ -71,6 +84,7 @@ def test_each_signal_is_heard(
     bed.ending.startService()
     signal.raise_signal(number)
     assert bed.done == [("reactor", number)]
+    assert 7 < signal.getitimer(signal.ITIMER_REAL)[0] <= 7 + MARGIN
     signal.raise_signal(number)
     assert bed.done[1:] == ["cut"]
     assert 0 < signal.getitimer(signal.ITIMER_REAL)[0] <= PATIENCE
@@ -90,6 +104,55 @@ def test_a_cut_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> 
     signal.raise_signal(signal.SIGTERM)
     signal.raise_signal(signal.SIGALRM)
     assert bed.done == ["cut", "programs killed", ("kill", signal.SIGTERM)]
+
+
+def test_a_signal_that_cannot_be_dealt_with_is_dealt_with_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """ "SIGTERM is ignored": the reactor logs it first, which may fail for want of memory."""
+    bed = Bed(monkeypatch)
+    fails = iter([True, False])
+
+    def poor(number: int, frame: object) -> None:
+        if next(fails):
+            raise MemoryError
+        bed.done.append("stop")
+
+    signal.signal(signal.SIGTERM, poor)
+    bed.ending.startService()
+    signal.raise_signal(signal.SIGTERM)
+    assert bed.done == []
+    assert 0 < signal.getitimer(signal.ITIMER_REAL)[0] < 1
+    signal.raise_signal(signal.SIGALRM)
+    assert bed.done == ["stop"]
+    signal.raise_signal(signal.SIGTERM)
+    assert bed.done == ["stop", "cut"]
+
+
+def test_what_cannot_go_on_ends_with_a_sentence_and_a_status(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, logged_failures: LoggedFailures
+) -> None:
+    """ "The process ends with a sentence and a status, so that its supervisor restarts it." """
+    pidfile = tmp_path / "pid"
+    pidfile.write_text("1")
+    bed = Bed(monkeypatch, str(pidfile))
+    bed.ending.check()
+    bed.ending.startService()
+    assert bed.exhausted == bed.ending.give_up
+    assert bed.done == []
+    bed.ending.check()
+    sentence = "the main loop has ended, which nobody asked for"
+    assert bed.done == [
+        (2, f"tcpd: {sentence}\n".encode()),
+        "programs killed",
+        ("exit", 1),
+    ]
+    assert not pidfile.exists()
+    logged_failures.expect("process ends with status 1")
+    bed.done.clear()
+    bed.ending.stopService()
+    bed.ending.check()
+    assert bed.done == []
 
 
 def test_what_is_ignored_stays_ignored(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,17 +11,27 @@ from net.lean import MemoryReactor, MemorySocket
 from net.test_port import House as PortHouse
 from net.test_sweeper import Make, make, wait  # noqa: F401
 from net.test_transport import House
+from OpenSSL import SSL
 
 from tcpd.chat.outbox import FlushSet, Outbox
 from tcpd.config.listen import Address
 from tcpd.net.kernel import UNWATCHED
 from tcpd.net.sockets import listen_address
+from tcpd.net.tls import new_connection
+from tcpd.net.tls_faults import handshake_fault, is_no_memory
 from tcpd.net.turns import Turns
 from tcpd.policy.reasons import End
 
 
-def no_memory(*_: object) -> Any:
+def no_memory(*_: object, **__: object) -> Any:
     raise MemoryError("none left")
+
+
+def watched(house: Any) -> list[BaseException]:
+    """What a layer reports."""
+    reported: list[BaseException] = []
+    house.layer.no_memory = reported.append
+    return reported
 
 
 class Poor:
@@ -41,23 +51,61 @@ class Poor:
         return self._whole.__exit__(*problem)
 
 
-def test_no_memory_to_read_into_ends_the_connection(logged_failures: LoggedFailures) -> None:
+def test_no_memory_to_read_into_ends_the_connection() -> None:
     """ "One descriptor aborting each turn": it would be reported as readable for ever."""
     house = House()
+    reported = watched(house)
     house.connection._receive = no_memory
     house.connection.doRead()
     assert house.sock.closed
     assert not house.layer.connections
     assert house.protocol.events[-1] is MemoryError
-    logged_failures.expect("none left")
+    assert house.counters.ended == {End.NO_MEMORY: 1}
+    assert len(reported) == 1
+
+
+class Broken(SSL.Error):
+    """As pyOpenSSL raises it."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__([("common libcrypto routines", "", reason)])
+
+
+@pytest.mark.parametrize(
+    ("error", "poor"),
+    [
+        (MemoryError(), True),
+        (Broken("malloc failure"), True),
+        (Broken("wrong version number"), False),
+        (SSL.Error(), False),
+        (ValueError("malloc failure"), False),
+        (None, False),
+    ],
+)
+def test_openssl_has_words_for_it(error: BaseException | None, poor: bool) -> None:
+    """ERR_R_MALLOC_FAILURE; a client whose handshake fails so has done nothing wrong."""
+    assert is_no_memory(error) is poor
+    if isinstance(error, SSL.Error):
+        tls = SSL.Connection(SSL.Context(SSL.TLS_METHOD))
+        assert (handshake_fault(error, tls).end is End.NO_MEMORY) is poor
+
+
+def test_no_connection_of_openssls_is_used_where_it_has_made_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """pyOpenSSL does not look whether SSL_new(3) returned NULL, and the process would end."""
+    context = SSL.Context(SSL.TLS_METHOD)
+    assert new_connection(context).get_state_string() == b"before SSL initialization"
+    monkeypatch.setattr(SSL.Connection, "get_state_string", lambda _: b"error")
+    with pytest.raises(MemoryError):
+        new_connection(context)
 
 
 @pytest.mark.parametrize("method", ["flush", "doWrite"])
-def test_no_memory_to_send_from_resets_the_connection(
-    logged_failures: LoggedFailures, method: str
-) -> None:
+def test_no_memory_to_send_from_resets_the_connection(method: str) -> None:
     """What is cut short does not end as what is whole."""
     house = House()
+    reported = watched(house)
     house.sock.room = 3
     house.connection.write(b"hello")
     house.reactor.end_turn()
@@ -66,8 +114,8 @@ def test_no_memory_to_send_from_resets_the_connection(
     getattr(house.connection, method)()
     house.reactor.end_turn()
     assert (house.sock.closed, house.sock.reset) == (True, True)
-    assert house.counters.ended == {End.LOST: 1}
-    logged_failures.expect("none left")
+    assert house.counters.ended == {End.NO_MEMORY: 1}
+    assert len(reported) == 1
 
 
 def test_a_connection_is_closed_though_its_failure_cannot_be_logged(
@@ -85,30 +133,30 @@ def test_a_connection_is_closed_though_its_failure_cannot_be_logged(
 
 
 @pytest.mark.parametrize("what", ["_stop_timer", "let_go", "_note_end"])
-def test_a_place_is_free_though_the_end_fails(
-    logged_failures: LoggedFailures, monkeypatch: pytest.MonkeyPatch, what: str
-) -> None:
+def test_a_place_is_free_though_the_end_fails(monkeypatch: pytest.MonkeyPatch, what: str) -> None:
     """Nobody else would have it until a restart; and the protocol knows that it is over."""
     house = House()
+    reported = watched(house)
     monkeypatch.setattr(type(house.connection), what, no_memory)
     house.connection.gone()
     assert not house.layer.connections
     assert house.layer.admission.count == 0
     assert len(house.protocol.events) == 2
-    logged_failures.expect("none left")
+    assert len(reported) == 1
 
 
 def test_a_drain_ends_though_the_last_end_cannot_be_logged(
-    logged_failures: LoggedFailures, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Else the stop of the daemon would wait for ever."""
     house = House()
+    reported = watched(house)
     ends: list[object] = []
     monkeypatch.setattr(house.layer.telling, "ended", no_memory)
     house.layer.drain(End.SHUTDOWN, 5.0).addCallback(ends.append)
     house.reactor.end_turn()
     assert ends == [None]
-    logged_failures.expect("none left")
+    assert len(reported) == 1
 
 
 @pytest.mark.parametrize("what", ["note", "_arrived"])
@@ -149,12 +197,22 @@ def test_a_port_that_has_no_memory_to_accept_waits_a_moment(
         port.clients.must_wait = no_memory  # type: ignore[method-assign]
     port.port.doRead()
     assert not port.reactor.readers
+    assert len(port.clients.poor) == 1
     port.port._socket, port.clients.must_wait = sock, must_wait  # type: ignore[method-assign]
     port.reactor.advance(1)
     assert port.reactor.readers == {port.port}
     port.port.doRead()
     assert port.clients.taken[0].getpeername() == client.getsockname()
     logged_failures.expect("no connection can be accepted")
+
+
+def test_a_client_that_there_is_no_memory_for_is_no_fault(port: PortHouse) -> None:
+    """It is closed and counted; a traceback for each would take what others need."""
+    client = port.connect()
+    port.clients.accept_socket = no_memory  # type: ignore[method-assign]
+    port.port.doRead()
+    assert client.recv(1) == b""
+    assert len(port.clients.poor) == 1
 
 
 class Flushed:

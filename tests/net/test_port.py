@@ -28,6 +28,7 @@ class Clients:
         self.turned_away: list[Any] = []
         self.room: int | None = None
         self.spares = Spares(0)
+        self.poor: list[BaseException] = []
         self.waiting: list[Callable[[], None]] = []
 
     def accept_socket(self, sock: socket.socket, address: Any, turns: Turns) -> None:
@@ -36,6 +37,9 @@ class Clients:
     def turn_away(self, sock: socket.socket, address: Any) -> None:
         self.turned_away.append(address)
         sock.close()
+
+    def no_memory(self, error: BaseException) -> None:
+        self.poor.append(error)
 
     def give_up_spare(self) -> bool:
         return self.spares.give_up()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import socket
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,7 +15,8 @@ if not hasattr(select, "epoll"):
     pytest.skip("our reactor needs epoll", allow_module_level=True)
 
 from conftest import LoggedFailures
-from twisted.internet.interfaces import IReadWriteDescriptor
+from twisted.internet.interfaces import IListeningPort, IReadWriteDescriptor
+from twisted.internet.posixbase import PosixReactorBase
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -462,3 +464,120 @@ def test_who_does_not_read_is_lost_by_a_hang_up(reactor: TcpdReactor, batch: Bat
     batch.events = [(901, HUP | OUT)]
     reactor.doIteration(0)
     assert second.calls == ["lost"]
+
+
+@pytest.fixture
+def poor(reactor: TcpdReactor, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What a reactor reports that has no memory even to report it."""
+    said: list[str] = []
+
+    def no_memory(error: BaseException) -> None:
+        raise MemoryError("none left for this either")
+
+    reactor.no_memory = no_memory
+    reactor.exhausted = said.append
+    monkeypatch.setattr(time, "sleep", lambda seconds: said.append("a moment"))
+    return said
+
+
+@KINDS
+def test_failures_for_want_of_memory_are_counted_elsewhere(
+    reactor: TcpdReactor, batch: Batch, kind: type[Ordinary]
+) -> None:
+    """A traceback for each would take what others need."""
+
+    def fail() -> None:
+        raise MemoryError("none left")
+
+    reported: list[BaseException] = []
+    reactor.no_memory = reported.append
+    first = kind(900, fail)
+    reactor.addReader(first)
+    batch.events = [(900, IN)]
+    reactor.doIteration(0)
+    assert first.calls == ["read", "lost"]
+    assert [type(each) for each in reported] == [MemoryError]
+
+
+@implementer(IListeningPort)
+class Port(Direct):
+    """One that accepts connections."""
+
+    def __init__(self, fd: int) -> None:
+        super().__init__(fd, self.fail)
+
+    def fail(self) -> None:
+        raise MemoryError("none left")
+
+
+def test_a_port_and_the_waker_stay_whatever_fails(
+    reactor: TcpdReactor, batch: Batch, poor: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the daemon would be deaf to clients, and to signals, for as long as it runs."""
+    port = Port(900)
+    reactor.addReader(port)
+    monkeypatch.setattr(reactor.waker, "doRead", port.fail)
+    batch.events = [(900, IN), (reactor.waker.fileno(), IN)]
+    reactor.doIteration(0)
+    assert port.calls == ["read"]
+    assert {port, reactor.waker} <= set(reactor.getReaders())
+    assert poor == ["a moment"]
+
+
+@pytest.mark.parametrize("what", ["poll", "_flush_written", "_always"])
+def test_a_turn_that_fails_is_not_the_end_of_the_main_loop(
+    reactor: TcpdReactor,
+    batch: Batch,
+    poor: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    what: str,
+) -> None:
+    """ "The main loop ends while ports stay open and SIGTERM is ignored": each turn is followed by
+    another, after a moment; when none succeeds for some ten seconds, the process is to end."""
+
+    def fail(*_: object) -> None:
+        raise MemoryError("none left")
+
+    monkeypatch.setattr(batch if what == "poll" else reactor, what, fail)
+    reactor.written.append(Direct(900))
+    reactor._always_reading[900] = Direct(900)
+    for _ in range(199):
+        reactor.doIteration(0)
+    assert poor == ["a moment"] * 199
+    reactor.doIteration(0)
+    assert poor[199].startswith("the main loop cannot go on")
+
+
+def test_a_good_turn_ends_the_count(
+    reactor: TcpdReactor, batch: Batch, poor: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(300):
+        with monkeypatch.context() as patched:
+            patched.setattr(batch, "poll", lambda *_: reactor.no_memory(MemoryError()))
+            reactor.doIteration(0)
+        reactor.doIteration(0)
+    assert poor == ["a moment"] * 300
+
+
+@pytest.mark.parametrize("error", [MemoryError, KeyboardInterrupt, SystemExit])
+def test_what_is_due_cannot_end_the_main_loop(
+    reactor: TcpdReactor,
+    batch: Batch,
+    poor: list[str],
+    logged_failures: LoggedFailures,
+    monkeypatch: pytest.MonkeyPatch,
+    error: type[BaseException],
+) -> None:
+    """Twisted catches what a timer raises and logs it; where it cannot, it raises that."""
+
+    def fail(*_: object) -> None:
+        raise error("it broke")
+
+    monkeypatch.setattr(PosixReactorBase, "runUntilCurrent", fail)
+    monkeypatch.setattr(PosixReactorBase, "timeout", fail)
+    reactor.runUntilCurrent()
+    assert reactor.timeout() == 0.0
+    reactor.doIteration(0)
+    assert poor == ["a moment"]
+    if error is not MemoryError:
+        logged_failures.expect("it broke", 2)

@@ -124,7 +124,11 @@ class IrcProtocol(DoorProtocol):
             tell_capabilities(session, before)
 
     def look(self) -> None:
-        """Ask whether the client is there, or end the conversation if it has not answered."""
+        """Ask whether the client is there, or end the conversation if it has not answered. What
+        fails in that costs this client alone."""
+        self._do(self._look)
+
+    def _look(self) -> None:
         session = self._session
         heard, self._heard = self._heard, False
         stopped, self._stopped_reading = self._stopped_reading, not self._reading
@@ -234,9 +238,9 @@ class IrcFactory(DoorFactory):
             self._looking = self.clock.callLater(self.settings.ping / _LOOKS, self._look)
 
     def _look(self) -> None:
+        self._look_later()
         for protocol in list(self.protocols):
             protocol.look()
-        self._look_later()
 
 
 def _is_secure(connection: Any) -> bool:
