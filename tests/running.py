@@ -69,6 +69,7 @@ class Daemon:
                 "PYTHONUNBUFFERED": "1",
                 # each daemon its own control socket, whoever runs the tests
                 "RUNTIME_DIRECTORY": str(directory / "run"),
+                "XDG_STATE_HOME": str(directory / "run"),
                 **variables,
             },
         )

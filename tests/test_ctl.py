@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from tcpd.config.locations import control_candidates
 from tcpd.ctl.client import Control, Unreachable, find_socket
 from tcpd.ctl.main import _parser, _unescape, main
 from tcpd.ops.versions import version_of
@@ -58,7 +59,7 @@ def test_where_it_looks(tmp_path: Path) -> None:
     """tcpd-ctl finds it by the same rules without reading the ini, or by --socket or --config."""
     user = {"XDG_RUNTIME_DIR": "/u"}
     assert find_socket("/x", "ignored", {}, 7) == ["/x"]
-    assert find_socket(None, None, user, 7) == ["/u/tcpd/control", "/run/tcpd/control"]
+    assert find_socket(None, None, user, 7) == control_candidates(user, 7)
     file = tmp_path / "t.ini"
     file.write_text("[tcpd]\ncontrol = /y\n")
     assert find_socket(None, str(file), user, 7) == ["/y"]
@@ -66,10 +67,9 @@ def test_where_it_looks(tmp_path: Path) -> None:
     assert find_socket(None, str(file), user, 7) == [f"{tmp_path}/run/y"], "from the file's place"
     assert find_socket(None, str(tmp_path), user, 7) == [f"{tmp_path}/run/y"]
     file.write_text("[tcpd]\nstate = here\n")
-    assert find_socket(None, str(file), {}, 7) == [
-        "/run/tcpd/control",
-        f"{tmp_path}/here/control",
-    ]
+    found = find_socket(None, str(file), {}, 7)
+    assert found == control_candidates({}, 7, f"{tmp_path}/here")
+    assert f"{tmp_path}/here/control" in found
     file.write_text("[tcpd]\ncontrol = none\n")
     with pytest.raises(Unreachable, match="control = none"):
         find_socket(None, str(file), {}, 7)
@@ -87,6 +87,19 @@ def test_without_a_daemon_it_says_where_it_looked_and_ends_with_3(
         dead.bind(str(path))
     assert main(["--socket", str(path), "status"]) == 3
     assert f"nobody listens on {path}" in capsys.readouterr().err
+
+
+def test_a_socket_that_a_dead_daemon_left_keeps_nobody_from_a_live_one(
+    tmp_path: Path, impostors: list[Impostor]
+) -> None:
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(tmp_path / "dead"))
+    impostors.append(Impostor(tmp_path / "live", b"220 hi\r\n", []))
+    paths = [str(tmp_path / each) for each in ("gone", "dead", "live")]
+    with Control(paths, 10.0) as control:
+        assert control.path == paths[2]
+    with pytest.raises(Unreachable, match=f"nobody listens on {tmp_path}/dead"):
+        Control(paths[:2], 10.0)
 
 
 def test_what_is_no_control_socket_is_told_so(

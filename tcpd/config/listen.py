@@ -77,9 +77,11 @@ class PrivateSocket(UnixSocket):
     """A UNIX socket of the daemon's own, for operators; no line of ``listen`` makes one.
 
     :ivar required: whether there is to be no daemon without it.
+    :ivar closed: whether its directory is made, parents included, for its owner alone.
     """
 
     required: bool = True
+    closed: bool = False
 
     def __str__(self) -> str:
         return f"unix:{from_system(self.path)}"

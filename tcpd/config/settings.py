@@ -144,7 +144,8 @@ class TcpdSettings:
         PATH,
         "",
         "A directory for what outlives a restart, such as bans; it is made if need be. Empty, it "
-        "is the StateDirectory= of systemd's unit, or else there is none.",
+        "is the StateDirectory= of systemd's unit, or else tcpd in the user's $XDG_STATE_HOME, "
+        "which is ~/.local/state; root has none then.",
         reloadable=False,
     )
     control: str = option(
@@ -152,7 +153,7 @@ class TcpdSettings:
         AUTO,
         "The socket that tcpd-ctl speaks to. auto is control in systemd's RuntimeDirectory=, or "
         "/run/tcpd/control when started as root, or tcpd/control in the user's $XDG_RUNTIME_DIR, "
-        "or control in state. none is no socket.",
+        "or control in state, or in /tmp/tcpd-UID; the log says where it is. none is no socket.",
         reloadable=False,
     )
     control_group: str = option(

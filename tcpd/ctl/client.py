@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from tcpd.config.locations import AUTO, NONE, control_candidates, control_path
+from tcpd.config.locations import AUTO, NONE, control_candidates
 from tcpd.wire.output import typed
 from tcpd.wire.safe_text import escape_controls
 
@@ -56,10 +56,7 @@ def find_socket(
     if control == NONE:
         raise Unreachable(f"{config} says control = none, so there is no control socket")
     state = values.get("state", "")
-    if control != AUTO or not state:
-        found = control_path(control, state, environ, uid)
-        return [found] if control != AUTO else control_candidates(environ, uid)
-    return [*control_candidates(environ, uid), os.path.join(state, "control")]
+    return [control] if control != AUTO else control_candidates(environ, uid, state)
 
 
 def _tcpd_section(config: str) -> dict[str, str]:
@@ -91,18 +88,15 @@ def _tcpd_section(config: str) -> dict[str, str]:
 class Control:
     """A conversation with a daemon.
 
-    :param paths: from :func:`find_socket`; the first that is there is taken.
+    :param paths: from :func:`find_socket`; the first that a daemon listens on is taken.
     :param timeout: seconds.
     :raise Unreachable: if nobody answers.
     :raise NotAllowed: if this user may not.
     """
 
     def __init__(self, paths: list[str], timeout: float = TIMEOUT) -> None:
-        self.path = _present(paths)
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._socket.settimeout(timeout)
+        self.path, self._socket = _connect(paths, timeout)
         try:
-            self._connect(paths)
             self._file: BinaryIO = self._socket.makefile("rb")
             try:
                 self._greeted(self._read())
@@ -112,20 +106,6 @@ class Control:
         except BaseException:
             self._socket.close()
             raise
-
-    def _connect(self, paths: list[str]) -> None:
-        try:
-            self._socket.connect(self.path)
-        except FileNotFoundError:
-            raise Unreachable(_nowhere(paths)) from None
-        except ConnectionRefusedError:
-            raise Unreachable(
-                f"nobody listens on {self.path}: the daemon that made this socket is gone"
-            ) from None
-        except PermissionError:
-            raise NotAllowed(_not_allowed(self.path)) from None
-        except OSError as error:
-            raise Unreachable(f"{self.path}: {error.strerror or error}") from error
 
     def _greeted(self, greeting: Answer) -> None:
         text = " ".join(greeting.lines)
@@ -204,16 +184,32 @@ class Control:
         return int(code), mark == b" ", escape_controls(text.decode("utf-8", "replace"))
 
 
-def _present(paths: list[str]) -> str:
+def _connect(paths: list[str], timeout: float) -> tuple[str, socket.socket]:
+    """Connect to the first of these that a daemon listens on: where it is, and the connection.
+
+    A socket that a dead daemon left behind does not keep from the others.
+    """
+    fault: Exception | None = None
+    found: Exception | None
     for path in paths:
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        sock.settimeout(timeout)
         try:
-            os.stat(path)
-        except FileNotFoundError:
-            continue
-        except OSError:
-            pass  # not even looking is allowed: connecting will say so
-        return path
-    raise Unreachable(_nowhere(paths))
+            sock.connect(path)
+            return path, sock
+        except (FileNotFoundError, NotADirectoryError):
+            found = None
+        except ConnectionRefusedError:
+            found = Unreachable(
+                f"nobody listens on {path}: the daemon that made this socket is gone"
+            )
+        except PermissionError:
+            found = NotAllowed(_not_allowed(path))
+        except OSError as error:
+            found = Unreachable(f"{path}: {error.strerror or error}")
+        sock.close()
+        fault = fault or found
+    raise fault or Unreachable(_nowhere(paths))
 
 
 def _nowhere(paths: list[str]) -> str:

@@ -17,10 +17,10 @@ from twisted.internet.interfaces import IReactorThreads
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
-from tcpd.config.locations import state_directory
+from tcpd.config.locations import own_directories, state_directory
 from tcpd.config.settings import Settings
 from tcpd.daemon.surroundings import Surroundings
-from tcpd.net.private_socket import make_directory
+from tcpd.net.private_socket import make_closed, make_directory
 from tcpd.ops import catalogue
 from tcpd.policy.bans import Ban, Bans
 
@@ -36,8 +36,10 @@ def ban_file(settings: Settings, surroundings: Surroundings | None, reactor: Any
     """The file of a daemon; one that keeps nothing where there is no state directory."""
     if surroundings is None:
         return BanFile("", reactor)
-    directory = state_directory(settings.tcpd.state, surroundings.environ)
-    return BanFile(directory, reactor, surroundings.owner)
+    environ, uid = surroundings.environ, surroundings.uid
+    directory = state_directory(settings.tcpd.state, environ, uid)
+    own = directory in own_directories(environ, uid) and not settings.tcpd.state
+    return BanFile(directory, reactor, surroundings.owner, own)
 
 
 class BanFile:
@@ -49,15 +51,20 @@ class BanFile:
     :param directory: the state directory; ``""`` for none.
     :param reactor: has threads, if it provides :class:`IReactorThreads`.
     :param owner: the user id to give a new directory to; ``None`` for that of the process.
+    :param own: whether the directory is the user's own, which nobody has asked for: it is made,
+        parents included, when there is a ban to write.
     """
 
     _log = Logger()
 
-    def __init__(self, directory: str, reactor: Any, owner: int | None = None) -> None:
+    def __init__(
+        self, directory: str, reactor: Any, owner: int | None = None, own: bool = False
+    ) -> None:
         self._directory = directory
         self._path = os.path.join(directory, _NAME) if directory else ""
         self._reactor = reactor
         self._owner = owner
+        self._own = own
         self._lock = DeferredLock()
 
     @property
@@ -73,7 +80,8 @@ class BanFile:
         if not self._path:
             return
         try:
-            make_directory(self._directory, 0o700, self._owner)
+            if not self._own:
+                make_directory(self._directory, 0o700, self._owner)
             with open(self._path, encoding="utf-8") as file:
                 plain = json.load(file)
             if not isinstance(plain, dict) or plain.get("version") != _VERSION:
@@ -129,6 +137,8 @@ class BanFile:
         return ""
 
     def _write(self, bans: Sequence[Ban]) -> None:
+        if self._own:
+            make_closed(self._directory, self._owner)
         text = json.dumps({"version": _VERSION, "bans": [ban.plain() for ban in bans]}, indent=1)
         beside = f"{self._path}.new"
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)

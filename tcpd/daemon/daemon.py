@@ -172,7 +172,7 @@ class Daemon(MultiService):
         self.ban_file.load(self.parts.bans)
         tcpd = self.settings.tcpd
         if self._surroundings and tcpd.control == AUTO and "control" not in self.units:
-            why = "neither $RUNTIME_DIRECTORY nor $XDG_RUNTIME_DIR nor [tcpd] state gives a place"
+            why = "this user has no directory for it; name one: [tcpd] control = PATH"
             catalogue.CONTROL_UNAVAILABLE.emit(self._log, error=why)
         super().privilegedStartService()
 

@@ -43,6 +43,9 @@ def make_its_directory(place: PrivateSocket) -> None:
     """
     owner, group = _ids(place)
     directory = os.path.dirname(place.path)
+    if place.closed:
+        make_closed(directory, None if owner < 0 else owner)
+        return
     make_directory(directory, _DIRECTORY_MODE, None if owner < 0 else owner, group)
 
 
@@ -102,6 +105,25 @@ def make_directory(directory: str, mode: int, owner: int | None, group: int = -1
         raise OSError(f"there is no directory {os.path.dirname(directory)}; make it") from None
     os.chown(directory, -1 if owner is None else owner, group)
     os.chmod(directory, mode)
+
+
+def make_closed(directory: str, owner: int | None) -> None:
+    """Make a directory for its owner alone, parents included; or find it to be so.
+
+    Where anybody can make a directory, such as ``/tmp``, somebody else may have been first.
+
+    :param owner: user id to give a new one to; ``None`` for the one of the process.
+    :raise OSError: with a reason in words, if it is somebody else's, or cannot be made.
+    """
+    os.makedirs(os.path.dirname(directory), 0o700, exist_ok=True)
+    make_directory(directory, 0o700, owner)
+    found = os.lstat(directory)
+    if not stat.S_ISDIR(found.st_mode):
+        raise OSError(f"{directory} is no directory; take it away")
+    if found.st_uid != (os.geteuid() if owner is None else owner):
+        raise OSError(f"{directory} belongs to another user")
+    if stat.S_IMODE(found.st_mode) & 0o077:
+        os.chmod(directory, 0o700)
 
 
 def _ids(place: UnixSocket) -> tuple[int, int]:

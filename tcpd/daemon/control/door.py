@@ -8,7 +8,7 @@ from twisted.internet.interfaces import IAddress, IDelayedCall
 from twisted.logger import Logger
 
 from tcpd.config.listen import Listener, PrivateSocket
-from tcpd.config.locations import AUTO, control_path
+from tcpd.config.locations import AUTO, control_path, is_own
 from tcpd.config.settings import PolicySettings, TcpdSettings
 from tcpd.daemon.control.access import Peer, group_id, may_operate, peer_of
 from tcpd.daemon.control.banning import Banning
@@ -54,12 +54,15 @@ def control(daemon: Daemon, settings: TcpdSettings, surroundings: Surroundings) 
     :param settings: those that it starts with.
     :param surroundings: what it was started in.
     """
-    path = control_path(settings.control, settings.state, surroundings.environ, surroundings.uid)
+    environ, uid = surroundings.environ, surroundings.uid
+    path = control_path(settings.control, settings.state, environ, uid)
+    auto = settings.control == AUTO
     group = settings.control_group
     if not group and surroundings.group is not None:
         group = str(surroundings.group)
     owner = "" if surroundings.owner is None else str(surroundings.owner)
-    place = PrivateSocket(path, _MODE, owner, group, required=settings.control != AUTO)
+    closed = auto and is_own(path, environ, uid)
+    place = PrivateSocket(path, _MODE, owner, group, required=not auto, closed=closed)
     listeners = (Listener(place),) if path else ()
     return Internal(
         name=NAME,
