@@ -39,7 +39,9 @@ class Speaking(Accepting):
         room = self._speakable(member, name)
         if isinstance(room, Refused):
             return room
-        refused = _unsayable(member, room.name, kind, text) or _unwanted(room, text)
+        refused = _unwanted(room, text)
+        if not text or is_longer(text, ALWAYS_FITS):  # else it fits, as most do
+            refused = _unsayable(member, room.name, kind, text) or refused
         if refused is not None:
             return refused
         return self._accept(Said(*self._spoken(member), room.name, carried(text), kind))
@@ -188,7 +190,7 @@ def _unsayable(
     if not any(texts):
         return Refused(Code.EMPTY, "there is nothing to say")
     for text in texts:
-        if is_longer(text, ALWAYS_FITS):  # else it fits, as most do
+        if is_longer(text, ALWAYS_FITS):
             room = room_for(member, target, kind, speaker)
             if is_longer(text, room):
                 return _too_long(room)

@@ -114,7 +114,9 @@ def _clings(character: str) -> bool:
 def is_longer(text: str, size: int) -> bool:
     """Whether a text has more bytes of UTF-8 than so many."""
     # a character takes at most 4 bytes, so that most need not be encoded to know
-    return len(text) * 4 > size and len(text.encode(errors="replace")) > size
+    if len(text) * 4 <= size:
+        return False
+    return len(text if text.isascii() else text.encode(errors="replace")) > size
 
 
 def carried(text: str) -> str:

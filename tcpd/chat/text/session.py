@@ -117,7 +117,7 @@ class Session:
             return
         meant = typed(text)
         if meant is None:
-            self.finish("Goodbye.")
+            self.finish("Goodbye.", "Quit: ")
         elif self.member is None:
             self._introduce(meant.strip())
         else:

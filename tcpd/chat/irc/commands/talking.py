@@ -151,14 +151,13 @@ def _privmsg(session: Session, message: Message) -> None:
         if action:
             kind, text = Kind.ACTION, action
     tags = relayed_tags(session, message)
-    targets = [Target.of(word) for word in words]
     # of what does not fit for one of them nothing is said: nobody would know who has heard it
-    if not all(fits(session, target, text, kind) for target in targets):
+    if len(words) > 1 and not all(fits(session, Target.of(word), text, kind) for word in words):
         if not quiet:
             too_long(session)
         return
-    for word, target in zip(words, targets, strict=True):
-        _say_to(session, word, target, text, kind, tags)
+    for word in words:
+        _say_to(session, word, text, kind, tags)
 
 
 def _targets(session: Session, message: Message) -> list[str]:
@@ -183,7 +182,8 @@ def _targets(session: Session, message: Message) -> list[str]:
     return []
 
 
-def _say_to(session: Session, word: str, target: Target, text: str, kind: Kind, tags: Tags) -> None:
+def _say_to(session: Session, word: str, text: str, kind: Kind, tags: Tags) -> None:
+    target = Target.of(word)
     refused = say(session, target, (Line(text),), kind, tags)
     if kind is Kind.NOTICE:
         return
