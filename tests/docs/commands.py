@@ -205,12 +205,15 @@ _MASKS = [
         (r"\b(seq|ack)=\d+", r"\1=N"),
         (r"\b(pid|uid|user|process) +\d+", r"\1 N"),
         (r"\b[0-9a-f]{32,}\b", "HASH"),
+        (r"\bid [0-9A-F-]{8,}", "id HASH"),
+        # numbers of connections, of which health checks have some
+        (r"^id +\d+|\bconnection \d+ from\b", "connection N"),
         # amounts of bytes
         (r"\b\d+(?:\.\d+)?[KM]\b", "SIZE"),
         (r"\b\d+ bytes", "N bytes"),
         # what is aligned to these
         (r"-{3,}", "---"),
-        (r" {2,}", " "),
+        (r"\s+", " "),
     )
 ]
 

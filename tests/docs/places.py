@@ -33,6 +33,12 @@ ELSEWHERE = [
 #: Page, part of a command, what is typed instead, and why. It is not so where pip installs.
 SUBSTITUTED = [
     (
+        "docs/howto/haproxy.rst",
+        "tcpd-ctl connection 3",
+        "tcpd-ctl connection $(tcpd-ctl connections --service line | awk '$2 == \"line\" {print $1; exit}')",
+        "HAProxy's health checks are connections, too",
+    ),
+    (
         "README.rst",
         "python3 -m venv .venv && .venv/bin/pip install . && ",
         "",
@@ -47,6 +53,33 @@ SCENES: dict[str, str] = {
         mkdir -p /usr/share/bash-completion/completions
         """,
     "docs/howto/low-ports.rst": "useradd --system --user-group tcpd",
+    # far sides on another host, the names and addresses of the page
+    "docs/howto/forward.rst": """
+        ip netns add far
+        ip link add name near type veth peer name far netns far
+        ip address add 192.0.2.1/24 dev near
+        ip link set near up
+        ip -n far address add 192.0.2.10/24 dev far
+        ip -n far address add 192.0.2.20/24 dev far
+        ip -n far link set far up
+        echo '192.0.2.10 db.example.org' >>/etc/hosts
+        mkdir /run/postgresql
+        serve() { setsid "$@" </dev/null >/dev/null 2>&1 & }
+        serve ip netns exec far socat TCP-LISTEN:25,fork SYSTEM:'echo 220 mail.example.org ESMTP'
+        serve ip netns exec far socat TCP-LISTEN:389,fork EXEC:cat
+        serve ip netns exec far socat TCP-LISTEN:5432,fork EXEC:cat
+        serve socat UNIX-LISTEN:/run/postgresql/.s.PGSQL.5432,fork,mode=777 EXEC:cat
+        until [ $(ip netns exec far ss -Hlnt | wc -l) = 3 ]; do sleep 0.02; done
+        """,
+    "docs/howto/xinetd.rst": """
+        useradd --system --user-group --create-home --home-dir /srv/git git
+        runuser -u git -- sh -ec '
+            git init -q --bare -b main /srv/git/repo.git
+            cd /srv/git/repo.git
+            made=$(git -c user.name=x -c user.email=x commit-tree -m x $(git mktree </dev/null))
+            git update-ref refs/heads/main $made
+        '
+        """,
 }
 
 

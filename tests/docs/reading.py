@@ -18,8 +18,12 @@ USERS = {"$": "ann", "#": "root"}
 _DAEMON = re.compile(
     r"\btwistd (?=.*-n\b)(?=.*\btcpd\b)(?!.*--(?:check|show-|print-|version|help))"
 )
-_GOES_ON = re.compile(r"(?:socat .*LISTEN.*|tcpd-ctl events)")
-#: How to see that such a program has begun.
+_GOES_ON = re.compile(
+    r"socat .*LISTEN.*|stunnel \S+|python3 -m http\.server .*|tcpd-ctl events"
+)
+#: Commands that return before their daemon has opened its ports.
+_HASTY = re.compile(r"xinetd .*|haproxy -D .*")
+#: How to see that a program that goes on has begun, if not by a port or socket that it opens.
 _BEGUN = {
     # a connection that has sent something, beside that which asks
     "tcpd-ctl events": "[ $(tcpd-ctl connections --service control | awk '$6 > 0' | wc -l) -gt 2 ]",
@@ -173,7 +177,11 @@ class Reader:
     def _run(self, text: str, user: str, command: Command) -> None:
         stopping = re.fullmatch(r"kill \$\(cat (\S+)\)", text)
         process = self._stage.must(f"cat {stopping[1]}", user).strip() if stopping else ""
+        hasty = _HASTY.fullmatch(text)
+        listening = self._listening() if hasty else 0
         status, printed = self._stage.run(text, user)
+        if hasty and not status:
+            self._wait(lambda: self._listening() > listening, text)
         if command.shown:
             wrong = difference(command.shown, printed.splitlines())
             assert not wrong, f"{command}\n{wrong}"
@@ -186,9 +194,16 @@ class Reader:
 
     def _start(self, text: str, user: str, shown: tuple[str, ...]) -> None:
         """Start what shows its lines later, while other commands are typed."""
+        listening = self._listening()
         self._programs.append((self._stage.start(text, user), shown))
-        begun = _BEGUN[text]
-        self._wait(lambda: self._stage.run(begun, user)[0] == 0, text)
+        if begun := _BEGUN.get(text):
+            self._wait(lambda: self._stage.run(begun, user)[0] == 0, text)
+        else:
+            self._wait(lambda: self._listening() > listening, text)
+
+    def _listening(self) -> int:
+        """How many sockets listen on the stage."""
+        return int(self._stage.must("ss -Hlntx | wc -l"))
 
     def _start_daemon(self, text: str, user: str, shown: tuple[str, ...]) -> None:
         program = self._stage.start(text, user)
