@@ -202,15 +202,19 @@ _MASKS = [
         # ports that the kernel chose (net.ipv4.ip_local_port_range), after an address
         (r"(?<=[\d\]]:)(?:3[2-9]|[45]\d|6[0-5])\d{3}\b", "PORT"),
         # sequence numbers, process ids, hashes
-        (r"\b(seq|ack)=\d+", r"\1=N"),
+        (r"\b(seq|ack|rtt)=\d+", r"\1=N"),
         (r"\b(pid|uid|user|process) +\d+", r"\1 N"),
         (r"\b[0-9a-f]{32,}\b", "HASH"),
         (r"\bid [0-9A-F-]{8,}", "id HASH"),
+        (r"\b(window|scale) \d+(?: \(x\d+\))?|\bwscale=\d+", r"\1 N"),
         # numbers of connections, of which health checks have some
         (r"^id +\d+|\bconnection \d+ from\b", "connection N"),
         # amounts of bytes
-        (r"\b\d+(?:\.\d+)?[KM]\b", "SIZE"),
+        (r"\b\d+(?:\.\d+)?[KM]\b|\b\d+ MiB\b", "SIZE"),
         (r"\b\d+ bytes", "N bytes"),
+        # rates, and the kernel's counts of sockets
+        (r"\b\d+(?:\.\d+)?[KM]?/s", "RATE"),
+        (r"\b(inuse|orphan|tw|alloc|mem) \d+", r"\1 N"),
         # what is aligned to these
         (r"-{3,}", "---"),
         (r"\s+", " "),

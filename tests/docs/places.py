@@ -6,6 +6,7 @@ A command that is in no table here is typed on a stage by tests/docs/test_comman
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from docs.commands import Command, Page
 
@@ -30,8 +31,13 @@ ELSEWHERE = [
     ("docs/howto/install.rst", r".*", BOX, "it sets up units of systemd"),
 ]
 
-#: Page, part of a command, what is typed instead, and why. It is not so where pip installs.
+#: Page, part of a command or of what it prints, what stands there instead, and why. It is not so
+#: where pip installs.
 SUBSTITUTED = [
+    ("docs/howto/tuning.rst", "19700", "150", "a test has not the time, and not the descriptors"),
+    ("docs/howto/tuning.rst", "99  100  1h00m", "1  100  1h00m", "of so few, each has its address"),
+    ("docs/howto/tuning.rst", "--hold 20", "--hold 3", "a test has not the time"),
+    ("docs/howto/tuning.rst", "--tls --", "--tls --hold 0 --", "a test has not the time"),
     (
         "docs/howto/haproxy.rst",
         "tcpd-ctl connection 3",
@@ -53,6 +59,15 @@ SCENES: dict[str, str] = {
         mkdir -p /usr/share/bash-completion/completions
         """,
     "docs/howto/low-ports.rst": "useradd --system --user-group tcpd",
+    "docs/howto/tls.rst": """
+        mkdir /etc/tcpd
+        cd /etc/tcpd
+        openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -days 10 \\
+            -subj /CN=chat.example.org -addext subjectAltName=DNS:chat.example.org \\
+            -keyout privkey.pem -out fullchain.pem
+        """,
+    # Debian enables a jail for sshd, which takes this log
+    "docs/howto/fail2ban.rst": "touch /var/log/auth.log; fail2ban-client start",
     # far sides on another host, the names and addresses of the page
     "docs/howto/forward.rst": """
         ip netns add far
@@ -91,21 +106,22 @@ def place_of(page: Page, command: Command) -> str:
     return ""
 
 
-def typed_for(page: Page, command: Command) -> str | None:
-    """What is typed on a stage for a command; ``None`` if it is run elsewhere."""
+def typed_for(page: Page, command: Command) -> Command | None:
+    """The command that is typed on a stage, and what it prints; ``None`` if it is run elsewhere."""
     if place_of(page, command):
         return None
-    text = command.text
+    text, shown = command.text, "\n".join(command.shown)
     for name, old, new, _ in SUBSTITUTED:
         if name == page.name:
-            text = text.replace(old, new)
-    return text
+            text, shown = text.replace(old, new), shown.replace(old, new)
+    return replace(command, text=text, shown=tuple(shown.splitlines()))
 
 
 def unknown(name: str) -> list[str]:
     """Lines of the tables about a page that are about none of its commands."""
     texts = [command.text for command in Page(name).commands]
     patterns = [row[1] for row in ELSEWHERE if row[0] == name]
+    texts += ["\n".join(command.shown) for command in Page(name).commands]
     parts = [row[1] for row in SUBSTITUTED if row[0] == name]
     return [
         *(each for each in patterns if not any(re.fullmatch(each, text) for text in texts)),

@@ -20,6 +20,7 @@ _DAEMON = re.compile(
 )
 _GOES_ON = re.compile(
     r"socat .*LISTEN.*|stunnel \S+|python3 -m http\.server .*|tcpd-ctl events"
+    r"|python -m benchmarks.crowd .*--hold [1-9].*"
 )
 #: Commands that return before their daemon has opened its ports.
 _HASTY = re.compile(r"xinetd .*|haproxy -D .*")
@@ -118,10 +119,10 @@ def same(shown: str, line: str) -> bool:
 class Reader:
     """Somebody who follows a page.
 
-    :param typed: gives what is typed for a command; ``None`` leaves it out.
+    :param typed: gives what is typed for a command of the page; ``None`` leaves it out.
     """
 
-    def __init__(self, stage: Stage, typed: Callable[[Command], str | None]) -> None:
+    def __init__(self, stage: Stage, typed: Callable[[Command], Command | None]) -> None:
         self._stage = stage
         self._typed = typed
         self._programs: list[tuple[Program, tuple[str, ...]]] = []
@@ -153,10 +154,11 @@ class Reader:
         user = USERS["#" if path.startswith("/") and not path.startswith("/tmp/") else "$"]
         self._stage.write(path, text, user)
 
-    def _type(self, command: Command) -> None:
-        text = self._typed(command)
-        if text is None:
+    def _type(self, shown: Command) -> None:
+        command = self._typed(shown)
+        if command is None:
             return
+        text = command.text
         user = USERS[command.prompt]
         before, and_then, last = text.rpartition("&& ")
         if _DAEMON.search(last):
@@ -172,10 +174,14 @@ class Reader:
         else:
             for conversation in self._conversations:
                 conversation.hear_out()
-            self._run(text, user, command)
+            self._run(command, user)
 
-    def _run(self, text: str, user: str, command: Command) -> None:
+    def _run(self, command: Command, user: str) -> None:
+        text = command.text
         stopping = re.fullmatch(r"kill \$\(cat (\S+)\)", text)
+        if stopping:
+            for program, shown in self._programs:
+                assert_shows(program, shown)
         process = self._stage.must(f"cat {stopping[1]}", user).strip() if stopping else ""
         hasty = _HASTY.fullmatch(text)
         listening = self._listening() if hasty else 0
@@ -195,8 +201,11 @@ class Reader:
     def _start(self, text: str, user: str, shown: tuple[str, ...]) -> None:
         """Start what shows its lines later, while other commands are typed."""
         listening = self._listening()
-        self._programs.append((self._stage.start(text, user), shown))
-        if begun := _BEGUN.get(text):
+        program = self._stage.start(text, user)
+        self._programs.append((program, shown))
+        if "benchmarks.crowd" in text:
+            program.wait_for(lambda line: "connections answered" in line)
+        elif begun := _BEGUN.get(text):
             self._wait(lambda: self._stage.run(begun, user)[0] == 0, text)
         else:
             self._wait(lambda: self._listening() > listening, text)

@@ -72,8 +72,8 @@ def test_a_page_that_installs_tcpd(name: str, bare_layer: Path, tmp_path: Path) 
     """The same on a machine that has no tcpd before: pip installs it, from wheels."""
     page = Page(name)
 
-    def typed(command: Command) -> str | None:
-        return command.text if place_of(page, command) == INSTALL else typed_for(page, command)
+    def typed(command: Command) -> Command | None:
+        return command if place_of(page, command) == INSTALL else typed_for(page, command)
 
     with Stage(bare_layer, tmp_path) as stage:
         stage.must(SCENES.get(name, "true"))
