@@ -195,6 +195,8 @@ _MASKS = [
         (r"[A-Z][a-z]+day, [A-Z][a-z]+ \d+, \d{4} \d\d:\d\d:\d\d-UTC", "DATE"),
         (r"[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT", "DATE"),
         (r"\d{4}-\d\d-\d\d(?:T\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d{4}))?", "DATE"),
+        (r"\b[A-Z][a-z]{2} [ \d]\d \d\d:\d\d\b", "DATE"),
+        (r"\b\d+ days left", "N days left"),
         # durations, as 1m29s and as 0.003 s
         (r"\b(?:\d+[dhms])+\b", "TIME"),
         (r"\b\d+(?:\.\d+)? (s|ms|us)\b", "TIME"),
