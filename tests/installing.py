@@ -43,13 +43,16 @@ def requirements() -> list[str]:
     return setup["options"]["install_requires"].split()
 
 
-def download(directory: Path) -> str:
-    """Fetch wheels of what tcpd requires and of what builds it; return what went wrong."""
+def download(directory: Path, *more: str) -> str:
+    """Fetch wheels of what tcpd requires and of what builds it; return what went wrong.
+
+    :param more: requirements besides.
+    """
     done = subprocess.run(
         [
             sys.executable,
             *("-m", "pip", "--disable-pip-version-check", "download", "--quiet"),
-            *("--dest", str(directory), "setuptools>=77", "docutils>=0.19", *requirements()),
+            *("--dest", str(directory), "setuptools>=77", "docutils>=0.19", *requirements(), *more),
         ],
         capture_output=True,
         text=True,

@@ -6,10 +6,12 @@ A page is README.rst or a file of docs. Its blocks are the literal ones, after `
 * a line that begins with ``$`` and a space is a command of a user, one with ``#`` is a command of
   root; the lines below it are what it prints. A backslash at a line's end continues a command. A
   block has one kind of prompt, that of its first line.
-* words before it that end in "the file NAME:", where NAME is in double backquotes: the content of a
-  file.
+* words before it whose last sentence has "file NAME" and ends in a colon, where NAME is in double
+  backquotes: the content of a file.
 * a comment before it says the same where the words do not: ``.. file: NAME``; or ``.. log``: lines
   that the daemon logs; or ``.. command``: one command without a prompt, to be copied whole.
+* ``.. screen: PROGRAM`` before it: what is typed into a program that has the whole terminal, and
+  what is seen there.
 * words before it that say "stop ... Ctrl-C": the program that was started last is stopped first.
 
 Of the lines that a program prints, ``...`` stands for any number, and :func:`masked` takes out what
@@ -39,8 +41,8 @@ PAGES = [
 
 _INDENT = r"(?P<indent> *(?:[*-] )*)"
 _BLOCK = re.compile(rf"{_INDENT}(?:\.\. code-block:: *(?P<language>\w+)|(?!\.\. ).*::)\s*$")
-_FILE = re.compile(r"\bfile ``([^`]+)``[^`.]*:$")
-_DIRECTION = re.compile(r" *(?:[*-] )*\.\. (?:test-)?(file|log|command)(?:: (.*))?$")
+_FILE = re.compile(r"\bfile ``([^`]+)``(?:(?!\bfile ``|\. ).)*:$")
+_DIRECTION = re.compile(r" *(?:[*-] )*\.\. (?:test-)?(file|log|command|screen)(?:: (.*))?$")
 _STOP = re.compile(r"\b[Ss]top\b[^.]*\bCtrl-C\b")
 
 #: Languages in which ``#`` begins a comment and ``$`` is no prompt.
@@ -73,6 +75,7 @@ class Block:
     :ivar section: the title above it.
     :ivar line: the number of its first line in the page.
     :ivar file: the file whose content it is; ``""`` if it is none.
+    :ivar screen: the program into which it is typed; ``""`` if it is not.
     :ivar is_log: whether it shows what the daemon logs.
     :ivar is_command: whether it is one command without a prompt.
     :ivar stops: whether the words before it stop the program that was started last.
@@ -83,6 +86,7 @@ class Block:
     section: str
     line: int
     file: str
+    screen: str
     is_log: bool
     is_command: bool
     stops: bool
@@ -92,7 +96,7 @@ class Block:
         """Those in it, in order."""
         if self.is_command:
             return [Command("$", self.text.strip(), (), self.line)]
-        if self.language in _NO_COMMANDS or self.file:
+        if self.language in _NO_COMMANDS or self.file or self.screen:
             return []
         if self.text[:2] not in ("$ ", "# "):
             return []
@@ -180,6 +184,7 @@ class Page:
                     section=section,
                     line=first + 1,
                     file=directions.get("file") or (named[1] if named else ""),
+                    screen=directions.get("screen", ""),
                     is_log="log" in directions,
                     is_command="command" in directions,
                     stops=stops,
@@ -195,8 +200,11 @@ _MASKS = [
         (r"[A-Z][a-z]+day, [A-Z][a-z]+ \d+, \d{4} \d\d:\d\d:\d\d-UTC", "DATE"),
         (r"[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT", "DATE"),
         (r"\d{4}-\d\d-\d\d(?:T\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d{4}))?", "DATE"),
-        (r"\b[A-Z][a-z]{2} [ \d]\d \d\d:\d\d\b", "DATE"),
         (r"\b\d+ days left", "N days left"),
+        (r"(?:[A-Z][a-z]{2}, )?\b\d+ [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d", "DATE"),
+        (r"[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4}", "DATE"),
+        (r"\b[A-Z][a-z]{2} [ \d]\d \d\d:\d\d\b", "DATE"),
+        (r"\b\d+ \d{10} :seconds", "N N :seconds"),
         # durations, as 1m29s and as 0.003 s
         (r"\b(?:\d+[dhms])+\b", "TIME"),
         (r"\b\d+(?:\.\d+)? (s|ms|us)\b", "TIME"),
@@ -206,7 +214,7 @@ _MASKS = [
         # sequence numbers, process ids, hashes
         (r"\b(seq|ack|rtt)=\d+", r"\1=N"),
         (r"\b(pid|uid|user|process) +\d+", r"\1 N"),
-        (r"\b[0-9a-f]{32,}\b", "HASH"),
+        (r"\b[0-9a-f]{32,}\b|\$scrypt\$\S+|\b[a-z0-9]{16}\.hidden\b", "HASH"),
         (r"\bid [0-9A-F-]{8,}", "id HASH"),
         (r"\b(window|scale) \d+(?: \(x\d+\))?|\bwscale=\d+", r"\1 N"),
         # numbers of connections, of which health checks have some

@@ -9,6 +9,7 @@ import re
 from dataclasses import replace
 
 from docs.commands import Command, Page
+from docs.stage import CHECKOUT
 
 #: Tests that run commands on another machine than a stage.
 BOX, INSTALL, NOWHERE = "box", "install", "nowhere"
@@ -27,24 +28,30 @@ ELSEWHERE = [
         INSTALL,
         "pip takes a package index, and brings the manual",
     ),
+    ("docs/howto/add-a-command.rst", r".*", INSTALL, "pip takes a package index"),
+    ("docs/howto/add-a-protocol.rst", r".*", INSTALL, "pip takes a package index"),
     ("docs/howto/acme.rst", r"acme\.sh .*", NOWHERE, "no Debian package has acme.sh"),
     ("docs/howto/logs.rst", r"journalctl .*", BOX, "journald is systemd's"),
     ("docs/howto/install.rst", r".*", BOX, "it sets up units of systemd"),
 ]
 
-#: Page, part of a command or of what it prints, what stands there instead, and why. It is not so
-#: where pip installs.
+#: Page, part of a command or of what it prints, what stands there instead, and why.
 SUBSTITUTED = [
     ("docs/howto/tuning.rst", "19700", "150", "a test has not the time, and not the descriptors"),
     ("docs/howto/tuning.rst", "99  100  1h00m", "1  100  1h00m", "of so few, each has its address"),
+    ("docs/howto/add-a-command.rst", "250 4", "...", "a die"),
     ("docs/howto/tuning.rst", "--hold 20", "--hold 3", "a test has not the time"),
     ("docs/howto/tuning.rst", "--tls --", "--tls --hold 0 --", "a test has not the time"),
     (
         "docs/howto/haproxy.rst",
         "tcpd-ctl connection 3",
-        "tcpd-ctl connection $(tcpd-ctl connections --service line | awk '$2 == \"line\" {print $1; exit}')",
+        "tcpd-ctl connection $(tcpd-ctl connections --service line | awk 'NR == 2 {print $1}')",
         "HAProxy's health checks are connections, too",
     ),
+]
+
+#: The same, but not where pip installs tcpd.
+WITHOUT_PIP = [
     (
         "README.rst",
         "python3 -m venv .venv && .venv/bin/pip install . && ",
@@ -66,6 +73,17 @@ SCENES: dict[str, str] = {
         openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -days 10 \\
             -subj /CN=chat.example.org -addext subjectAltName=DNS:chat.example.org \\
             -keyout privkey.pem -out fullchain.pem
+        """,
+    # a name and a certificate that clients trust
+    "docs/howto/irc.rst": f"""
+        echo '127.0.0.1 irc.example.net' >>/etc/hosts
+        cd {CHECKOUT}
+        openssl req -x509 -newkey rsa:2048 -noenc -days 30 -subj /CN=irc.example.net \\
+            -addext subjectAltName=DNS:irc.example.net \\
+            -keyout irc.example.net.key -out irc.example.net.pem
+        chown ann irc.example.net.key irc.example.net.pem
+        cat irc.example.net.pem >>/etc/ssl/certs/ca-certificates.crt
+        cp irc.example.net.pem /etc/ssl/certs/$(openssl x509 -noout -hash -in irc.example.net.pem).0
         """,
     # an authority that clients take for Let's Encrypt
     "docs/howto/acme.rst": """
@@ -141,12 +159,22 @@ def place_of(page: Page, command: Command) -> str:
     return ""
 
 
-def typed_for(page: Page, command: Command) -> Command | None:
-    """The command that is typed on a stage, and what it prints; ``None`` if it is run elsewhere."""
-    if place_of(page, command):
+def installs(name: str) -> bool:
+    """Whether pip installs something on a page."""
+    rows = [*ELSEWHERE, *((*row, INSTALL) for row in WITHOUT_PIP)]
+    return any(row[0] == name and INSTALL in row for row in rows)
+
+
+def typed_for(page: Page, command: Command, with_pip: bool = False) -> Command | None:
+    """The command that is typed on a stage, and what it prints; ``None`` if it is run elsewhere.
+
+    :param with_pip: on a stage where pip installs tcpd.
+    """
+    place = place_of(page, command)
+    if place and not (place == INSTALL and with_pip):
         return None
     text, shown = command.text, "\n".join(command.shown)
-    for name, old, new, _ in SUBSTITUTED:
+    for name, old, new, _ in SUBSTITUTED if with_pip else (*SUBSTITUTED, *WITHOUT_PIP):
         if name == page.name:
             text, shown = text.replace(old, new), shown.replace(old, new)
     return replace(command, text=text, shown=tuple(shown.splitlines()))
@@ -157,7 +185,7 @@ def unknown(name: str) -> list[str]:
     texts = [command.text for command in Page(name).commands]
     patterns = [row[1] for row in ELSEWHERE if row[0] == name]
     texts += ["\n".join(command.shown) for command in Page(name).commands]
-    parts = [row[1] for row in SUBSTITUTED if row[0] == name]
+    parts = [row[1] for row in (*SUBSTITUTED, *WITHOUT_PIP) if row[0] == name]
     return [
         *(each for each in patterns if not any(re.fullmatch(each, text) for text in texts)),
         *(each for each in parts if not any(each in text for text in texts)),

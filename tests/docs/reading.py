@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import shlex
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from docs.commands import Command, Page, difference, masked
-from docs.stage import PATIENCE, Program, Stage
+from docs.stage import CHECKOUT, PATIENCE, Program, Stage, Terminal
 
 #: Who types what stands behind which prompt.
 USERS = {"$": "ann", "#": "root"}
@@ -29,8 +30,18 @@ _BEGUN = {
     # a connection that has sent something, beside that which asks
     "tcpd-ctl events": "[ $(tcpd-ctl connections --service control | awk '$6 > 0' | wc -l) -gt 2 ]",
 }
+#: Commands that ask on a terminal; what they ask, and the answers.
+_ASKS = {
+    "tcpd-ctl hash-password": [
+        ("Password:", "correct-horse-battery"),
+        ("Again:", "correct-horse-battery"),
+    ]
+}
 #: Commands that somebody types into.
 _CONVERSATION = re.compile(r"(?:nc|openssl s_client|telnet) [^|<>]*(?:2>/dev/null)?")
+
+#: What is on the screen of such a program when it takes input.
+_READY = {"irssi": "[(status)]", "weechat": "Plugins loaded:"}
 
 #: Lines that a server says; in a conversation, the others are typed.
 _SAID = re.compile(
@@ -41,6 +52,69 @@ _SAID = re.compile(
     r"|depth=|verify |\.\.\.$|$"
 )
 _JOINED = re.compile(r"\* (\S+) joined ")
+
+
+class Screen:
+    """What somebody types into a program that has the whole terminal, and sees there.
+
+    Lines of a page that begin with a slash are typed, and those that begin with a small letter and
+    have no bar. The others are parts of lines of the screen, in any order.
+    """
+
+    def __init__(self, terminal: Terminal, program: str) -> None:
+        self._terminal = terminal
+        self._tmux = f"tmux -S /tmp/{program.split()[0]}.tmux -f /dev/null"
+        self._failure = ""
+        self._thread = threading.Thread(target=list)
+        #: Always set: nobody waits for somebody else with a screen.
+        self.waits = threading.Event()
+        self.waits.set()
+        self._do(f"new-session -d -x 120 -y 70 {shlex.quote(program)}")
+        self._until("its start", lambda screen: has(screen, _READY[program]))
+
+    def _do(self, command: str) -> str:
+        status, printed = self._terminal.run(f"{self._tmux} {command}")
+        assert status == 0, printed
+        return printed
+
+    def follow(self, shown: Sequence[str]) -> None:
+        """Begin to type, and to look for, these lines."""
+        self.hear_out()
+        self._thread = threading.Thread(target=self._follow, args=[shown], daemon=True)
+        self._thread.start()
+
+    def _follow(self, shown: Sequence[str]) -> None:
+        try:
+            for line in shown:
+                if re.match(r"/|[a-z][^|]*$", line):
+                    self._type(line)
+                elif line.strip() not in ("", "..."):
+                    self._until(line, lambda screen, line=line: has(screen, line))
+        except AssertionError as error:
+            self._failure = str(error)
+
+    def _type(self, line: str) -> None:
+        self._do(f"send-keys -l {shlex.quote(line)}")
+        # where it is typed is the last line of the screen; more at once would look as if pasted
+        self._until(line, lambda screen: line[:60] in screen.rstrip().splitlines()[-1])
+        self._do("send-keys Enter")
+        self._until(line, lambda screen: line[:60] not in screen.rstrip().splitlines()[-1])
+
+    def _until(self, line: str, wanted: Callable[[str], bool]) -> None:
+        end = time.monotonic() + PATIENCE
+        while not wanted(screen := self._do("capture-pane -p")):
+            assert time.monotonic() < end, f"the screen does not show: {line}\n{screen}"
+            time.sleep(0.05)
+
+    def hear_out(self) -> None:
+        """Wait until all that the page shows was seen."""
+        if self._thread.ident:
+            self._thread.join()
+        assert not self._failure, self._failure
+
+    def close(self) -> None:
+        """End the program."""
+        self._do("kill-server")
 
 
 class Conversation:
@@ -95,7 +169,8 @@ class Conversation:
 
         :raise AssertionError: if it went another way than the page shows.
         """
-        self._thread.join(PATIENCE)
+        self._thread.join(PATIENCE + 1)
+        assert not self._thread.is_alive(), "nothing more comes"
         assert not self._failure, f"line {self._command.line}: {self._command}\n{self._failure}"
 
     def close(self) -> None:
@@ -109,6 +184,11 @@ def assert_shows(program: Program, shown: tuple[str, ...]) -> None:
     for line in shown:
         if line != "...":
             number = program.wait_for(lambda said, line=line: same(line, said), number) + 1
+
+
+def has(screen: str, line: str) -> bool:
+    """Whether a line of a screen has this line of a page in it."""
+    return any(masked(line) in masked(each) for each in screen.splitlines())
 
 
 def same(shown: str, line: str) -> bool:
@@ -126,7 +206,8 @@ class Reader:
         self._stage = stage
         self._typed = typed
         self._programs: list[tuple[Program, tuple[str, ...]]] = []
-        self._conversations: list[Conversation] = []
+        self._conversations: list[Conversation | Screen] = []
+        self._screens: dict[str, Screen] = {}
         self._log: Callable[[], list[str]] = list
 
     def follow(self, page: Page) -> None:
@@ -134,6 +215,7 @@ class Reader:
 
         :raise AssertionError: where it differs, with the page and the line.
         """
+        self._stage.must(f"cd {CHECKOUT}", USERS["$"])
         for block in page.blocks:
             try:
                 if block.stops:
@@ -142,6 +224,8 @@ class Reader:
                     self._write(block.file, block.text)
                 elif block.is_log:
                     self._find(block.text.splitlines())
+                elif block.screen:
+                    self._look(block.screen, block.text.splitlines())
                 for command in block.commands:
                     self._type(command)
             except AssertionError as error:
@@ -165,6 +249,8 @@ class Reader:
             if and_then:
                 self._stage.must(before.rstrip("& "), user)
             self._start_daemon(last, user, command.shown)
+        elif text in _ASKS:
+            self._answer(command, user)
         elif _GOES_ON.fullmatch(text):
             self._start(text, user, command.shown)
         elif _CONVERSATION.fullmatch(text):
@@ -175,6 +261,26 @@ class Reader:
             for conversation in self._conversations:
                 conversation.hear_out()
             self._run(command, user)
+
+    def _look(self, program: str, shown: Sequence[str]) -> None:
+        for screen in self._screens.values():
+            screen.hear_out()
+        if program not in self._screens:
+            screen = Screen(self._stage.open_terminal(USERS["$"]), program)
+            self._screens[program] = screen
+            self._conversations.append(screen)
+        self._screens[program].follow(shown)
+
+    def _answer(self, command: Command, user: str) -> None:
+        """Run a command that asks on a terminal."""
+        script = f"script -qfec {shlex.quote(command.text)} /dev/null"
+        program = self._stage.start(script, user)
+        for prompt, answer in _ASKS[command.text]:
+            program.wait_for_prompt(prompt)
+            program.type(answer)
+        program.wait_for_end()
+        wrong = difference(command.shown, program.lines)
+        assert not wrong, f"{command}\n{wrong}"
 
     def _run(self, command: Command, user: str) -> None:
         text = command.text
@@ -251,6 +357,7 @@ class Reader:
             conversation.hear_out()
         while self._conversations:
             self._conversations.pop().close()
+        self._screens.clear()
 
     def _stop_last(self) -> None:
         """Press Ctrl-C."""

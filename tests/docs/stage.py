@@ -25,7 +25,7 @@ import installing
 TOOL = Path(__file__).with_name("stage.sh")
 
 #: Seconds that a command, or whatever is waited for, may take.
-PATIENCE = 60.0
+PATIENCE = 120.0
 
 #: The person who types what stands behind ``$``, and where: in a checkout.
 USER, HOME = "ann", "/home/ann"
@@ -88,7 +88,7 @@ def make_layer(directory: Path, wheelhouse: Path | None = None) -> Path:
         if not (installing.ROOT / "twisted" / "plugins" / "dropin.cache").exists():
             installing.run(Path(sys.prefix, "bin", "twistd"), "--help", cwd=directory)
     else:
-        shutil.copytree(wheelhouse, directory / "srv" / "wheels")
+        shutil.copytree(wheelhouse, directory / "srv" / "wheels").chmod(0o755)
         (etc / "pip.conf").write_text("[global]\nno-index = true\nfind-links = /srv/wheels\n")
     for path in (home, *home.rglob("*")):
         os.chown(path, number, number, follow_symlinks=False)
@@ -119,10 +119,12 @@ class Program:
     """A program that goes on: a daemon, or what somebody types into.
 
     :ivar lines: what it has printed.
+    :ivar rest: what it has printed behind the last line end, such as a prompt.
     """
 
     def __init__(self, command: list[str], environment: dict[str, str]) -> None:
         self.lines: list[str] = []
+        self.rest = ""
         self.ended = False
         self._more = threading.Condition()
         self._process = subprocess.Popen(
@@ -130,8 +132,6 @@ class Program:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
             env=environment,
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -139,11 +139,16 @@ class Program:
 
     def _read(self) -> None:
         assert self._process.stdout is not None
-        for line in self._process.stdout:
+        waiting = b""
+        while piece := os.read(self._process.stdout.fileno(), 65536):
+            *lines, waiting = (waiting + piece).split(b"\n")
             with self._more:
-                self.lines.append(line.rstrip("\r\n"))
+                self.lines += [line.decode(errors="replace").rstrip("\r") for line in lines]
+                self.rest = waiting.decode(errors="replace")
                 self._more.notify_all()
         with self._more:
+            if self.rest:
+                self.lines.append(self.rest)
             self.ended = True
             self._more.notify_all()
 
@@ -164,6 +169,12 @@ class Program:
         assert number is not None, f"{'it ended' if self.ended else 'no such line'}:\n{shown}"
         return number
 
+    def wait_for_prompt(self, prompt: str) -> None:
+        """Wait until it asks so."""
+        with self._more:
+            self._more.wait_for(lambda: self.rest.startswith(prompt) or self.ended, PATIENCE)
+        assert self.rest.startswith(prompt), f"it does not ask: {prompt}"
+
     def line(self, number: int) -> str | None:
         """Wait for the line of this number; ``None`` if the program ends before."""
         with self._more:
@@ -173,11 +184,17 @@ class Program:
         assert self.ended, "no further line after:\n" + "\n".join(self.lines)
         return None
 
+    def wait_for_end(self) -> None:
+        """Wait until it has ended."""
+        with self._more:
+            self._more.wait_for(lambda: self.ended, PATIENCE)
+        assert self.ended, "it goes on"
+
     def type(self, line: str) -> None:
         """Type a line."""
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.write(f"{line}\n")
+            self._process.stdin.write(f"{line}\n".encode())
             self._process.stdin.flush()
 
     def _inside(self) -> Iterator[int]:
@@ -277,6 +294,7 @@ class Stage:
         programs = f"{CHECKOUT}/.venv/bin:{sys.base_prefix}/bin:{_PATH}"
         self._environment = {**os.environ, "STAGE_PATH": programs}
         self._terminals: dict[str, Terminal] = {}
+        self._opened: list[Terminal] = []
         self._programs: list[Program] = []
 
     def _enter(self, user: str, *command: str) -> list[str]:
@@ -285,10 +303,15 @@ class Stage:
     def terminal(self, user: str) -> Terminal:
         """The shell of a user, in the checkout."""
         if user not in self._terminals:
-            opened = Terminal(self._enter(user, "bash"), self._environment)
-            self._terminals[user] = opened
-            opened.run(f"cd {CHECKOUT}")
+            self._terminals[user] = self.open_terminal(user)
         return self._terminals[user]
+
+    def open_terminal(self, user: str) -> Terminal:
+        """One more shell of a user, in the checkout."""
+        opened = Terminal(self._enter(user, "bash"), self._environment)
+        self._opened.append(opened)
+        opened.run(f"cd {CHECKOUT}")
+        return opened
 
     def run(self, command: str, user: str = USER) -> tuple[int, str]:
         """Run a command in a user's shell; see :meth:`Terminal.run`."""
@@ -319,7 +342,7 @@ class Stage:
         assert self._process.stdout is not None
         # process 1 of the stage ends, and the kernel ends all the others
         self._process.stdin.close()
-        for each in (*self._terminals.values(), *self._programs):
+        for each in (*self._opened, *self._programs):
             each.close()
         self._process.wait(PATIENCE)
         self._process.stdout.close()

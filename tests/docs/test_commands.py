@@ -4,29 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import installing
 import pytest
-from docs.commands import PAGES, Command, Page
-from docs.places import INSTALL, SCENES, place_of, typed_for, unknown
+from docs.commands import PAGES, Page
+from docs.places import SCENES, installs, typed_for, unknown
 from docs.reading import Reader
 from docs.stage import Stage, make_layer, why_not
 
-#: Pages that were not typed yet.
-PENDING = {
-    f"docs/howto/{name}.rst"
-    for name in (
-        *("acme", "add-a-command", "add-a-protocol", "fail2ban", "forward", "handshake", "haproxy"),
-        *("irc", "metrics", "monitor", "stunnel", "tls", "tuning", "xinetd", "run"),
-    )
-}
+#: Pages that take more than ten seconds.
+LONG = {"docs/howto/acme.rst"}
 
-#: Those that are typed on a machine without tcpd, where pip installs it.
-INSTALLING = [
-    name
-    for name in PAGES
-    if any(place_of(Page(name), command) == INSTALL for command in Page(name).commands)
-]
+
+def pages() -> Iterator[Any]:
+    """Pages of which something is typed on a stage where tcpd is installed already."""
+    for name in PAGES:
+        page = Page(name)
+        if any(typed_for(page, command) for command in page.commands):
+            yield pytest.param(name, marks=pytest.mark.long if name in LONG else ())
 
 
 @pytest.fixture(scope="session")
@@ -43,7 +39,7 @@ def bare_layer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if why := why_not():
         pytest.skip(why)
     wheelhouse = tmp_path_factory.mktemp("wheelhouse")
-    if error := installing.download(wheelhouse):
+    if error := installing.download(wheelhouse, "pytest"):
         pytest.skip(f"no package index gave what tcpd requires: {error[-500:]}")
     return make_layer(tmp_path_factory.mktemp("bare-layer"), wheelhouse)
 
@@ -55,9 +51,7 @@ def stage(layer: Path, tmp_path: Path) -> Iterator[Stage]:
 
 
 @pytest.mark.live
-@pytest.mark.parametrize(
-    "name", [name for name in PAGES if Page(name).commands and name not in PENDING]
-)
+@pytest.mark.parametrize("name", list(pages()))
 def test_a_page_does_what_it_shows(name: str, stage: Stage) -> None:
     """From its top to its bottom, on a machine of its own, as a reader types it."""
     page = Page(name)
@@ -67,17 +61,13 @@ def test_a_page_does_what_it_shows(name: str, stage: Stage) -> None:
 
 @pytest.mark.live
 @pytest.mark.long
-@pytest.mark.parametrize("name", INSTALLING)
-def test_a_page_that_installs_tcpd(name: str, bare_layer: Path, tmp_path: Path) -> None:
-    """The same on a machine that has no tcpd before: pip installs it, from wheels."""
-    page = Page(name)
-
-    def typed(command: Command) -> Command | None:
-        return command if place_of(page, command) == INSTALL else typed_for(page, command)
-
+def test_the_pages_that_install(bare_layer: Path, tmp_path: Path) -> None:
+    """On a machine that has no tcpd before: pip installs it, from wheels, by README first."""
     with Stage(bare_layer, tmp_path) as stage:
-        stage.must(SCENES.get(name, "true"))
-        Reader(stage, typed).follow(page)
+        for name in filter(installs, PAGES):
+            page = Page(name)
+            stage.must(SCENES.get(name, "true"))
+            Reader(stage, lambda each, page=page: typed_for(page, each, with_pip=True)).follow(page)
 
 
 @pytest.mark.parametrize("name", PAGES)

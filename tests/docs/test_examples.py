@@ -13,7 +13,6 @@ from tcpd.config.errors import ConfigError
 from tcpd.config.load import load
 from tcpd.daemon.compose import SECTIONS
 from tcpd.daemon.registry import Kinds
-from tcpd.policy.passwords import PasswordHash
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
@@ -22,7 +21,7 @@ ELSEWHERE = re.compile(r"there is no \[(tls|policy):|no \[service:|no services?\
 
 
 def examples() -> Iterator[tuple[str, str]]:
-    """The page and the text of each that is tcpd's; units of systemd's are ini files, too."""
+    """The page and the text of each that is tcpd's; units of systemd's and setup.cfg are ini files, too."""
     for page in sorted(DOCS.rglob("*.rst")):
         blocks = re.findall(
             r"^( *)(?:   - )?(?:\* - )?\.\. code-block:: ini\n\n((?:\1 +.*\n|\n)+)",
@@ -31,7 +30,9 @@ def examples() -> Iterator[tuple[str, str]]:
         )
         for _, block in blocks:
             text = textwrap.dedent(block).strip() + "\n"
-            if text.startswith("[") and not re.search(r"^\[(Unit|Service|Socket|Install)\]", text):
+            if text.startswith("[") and not re.search(
+                r"^\[(Unit|Service|Socket|Install|metadata)\]", text
+            ):
                 yield page.relative_to(DOCS).as_posix(), text
 
 
@@ -53,13 +54,3 @@ def test_an_example_is_understood(page: str, text: str, tmp_path: Path) -> None:
     except ConfigError as error:
         faults = [line for line in str(error).splitlines() if not ELSEWHERE.search(line)]
     assert faults == []
-
-
-def test_the_passwords_on_the_page_of_irc_are_those_of_its_hashes() -> None:
-    """Who follows it word for word becomes an operator, and a gateway."""
-    text = (DOCS / "howto" / "irc.rst").read_text("utf-8")
-    operator, gateway = map(PasswordHash.parse, re.findall(r"\$scrypt\$\S+", text))
-    (said,) = re.findall(r"^ +/oper ann (\S+)$", text, re.M)
-    assert operator.fits(said)
-    (said,) = re.findall(r"^ +WEBIRC (\S+) ", text, re.M)
-    assert gateway.fits(said)

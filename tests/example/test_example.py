@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import configparser
+import inspect
+import re
 import sys
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
+import over_websocket
 import pytest
+from docs.commands import Page
 from example.installed import installed
 from twisted.internet.testing import StringTransport
 from zope.interface.verify import verifyObject
@@ -21,7 +26,6 @@ from tcpd.line.loading import load_commands
 from tcpd.line.testing import MemoryContext
 
 HERE = Path(__file__).parent
-ROOT = HERE.parent.parent
 
 
 @pytest.fixture
@@ -34,34 +38,60 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def conversation(context: MemoryContext, *lines: str) -> str:
-    """What a client sees, with what it sends, as the how-to page shows it."""
-    protocol = line_kind.make_factory(LineSettings(), context).buildProtocol(None)
-    transport = StringTransport()
-    protocol.makeConnection(transport)
-    shown = f"S: {transport.value().decode()}"
-    for line in lines:
-        transport.clear()
-        protocol.dataReceived(f"{line}\r\n".encode())
-        context.clock.advance(30)
-        said = transport.value().decode().splitlines()
-        shown += f"C: {line}\n" + "".join(f"S: {each}\n" for each in said)
-    return shown.replace("\r\n", "\n")
+def shown_by(page: str, file: str) -> str:
+    """What a page shows as the content of a file."""
+    (text,) = [block.text for block in Page(f"docs/howto/{page}").blocks if block.file == file]
+    return text
+
+
+@pytest.mark.parametrize(
+    ("page", "file"),
+    [
+        ("add-a-command.rst", "tcpd_example/commands.py"),
+        ("add-a-command.rst", "pyproject.toml"),
+        ("add-a-protocol.rst", "tcpd_example/shout.py"),
+        ("add-a-protocol.rst", "pyproject.toml"),
+    ],
+)
+def test_a_page_shows_the_files_of_the_example(page: str, file: str) -> None:
+    assert shown_by(page, file) == (HERE / file).read_text()
+
+
+@pytest.mark.parametrize("page", ["add-a-command.rst", "add-a-protocol.rst"])
+def test_a_page_shows_the_example_s_setup_as_far_as_it_concerns_it(page: str) -> None:
+    ours, shown = configparser.ConfigParser(), configparser.ConfigParser()
+    ours.read(HERE / "setup.cfg")
+    shown.read_string(shown_by(page, "setup.cfg"))
+    assert shown["options"] == ours["options"]
+    assert {*shown["metadata"]} == {*ours["metadata"]}
+    (group,) = shown["options.entry_points"].items()
+    assert group in ours["options.entry_points"].items()
+
+
+def test_the_page_shows_how_lines_go_over_websocket() -> None:
+    page = Page("docs/howto/add-a-protocol.rst")
+    (shown,) = [block.text for block in page.blocks if "IWebSocketFactory" in block.text]
+    classes = (over_websocket.TalkSettings, over_websocket.TalkFactory)
+    assert shown == "\n\n".join(map(inspect.getsource, classes))
 
 
 def test_the_conversation_of_the_how_to(site: Path) -> None:
     """docs/howto/add-a-command.rst shows this conversation, but for the luck of the dice."""
-    page = (ROOT / "docs/howto/add-a-command.rst").read_text()
-    block = page.split("S: 220")[1].split("\n\n")[0]
-    expected = ["S: 220" + block.splitlines()[0]]
-    expected += [line.strip() for line in block.splitlines()[1:]]
-    sent = [line.removeprefix("C: ") for line in expected if line.startswith("C: ")]
+    commands = Page("docs/howto/add-a-command.rst").commands
+    (shown,) = [command.shown for command in commands if command.text.startswith("nc ")]
     context = MemoryContext()
-    said = conversation(context, *sent).splitlines()
-    rolled = said.index("C: ROLL") + 1
-    assert said[rolled].removeprefix("S: 250 ") in "123456"
-    said[rolled] = "S: 250 4"
-    assert said == expected
+    protocol = line_kind.make_factory(LineSettings(), context).buildProtocol(None)
+    transport = StringTransport()
+    protocol.makeConnection(transport)
+    for line in shown:
+        if not re.match(r"\d{3}[ -]", line):
+            protocol.dataReceived(f"{line}\r\n".encode())
+            context.clock.advance(30)
+    said = transport.value().decode().splitlines()
+    expected = [line for line in shown if re.match(r"\d{3}[ -]", line)]
+    assert [re.sub(r"^250 \d$", "250 N", line) for line in said] == [
+        re.sub(r"^250 \d$", "250 N", line).replace("debian", "example.net") for line in expected
+    ]
 
 
 def test_roll_keeps_to_its_sides(site: Path) -> None:
