@@ -206,7 +206,7 @@ _MASKS = [
         (r"\b[A-Z][a-z]{2} [ \d]\d \d\d:\d\d\b", "DATE"),
         (r"\b\d+ \d{10} :seconds", "N N :seconds"),
         # durations, as 1m29s and as 0.003 s
-        (r"\b(?:\d+[dhms])+\b", "TIME"),
+        (r"\b(?:\d+(?:ms|[dhms]))+\b", "TIME"),
         (r"\b\d+(?:\.\d+)? (s|ms|us)\b", "TIME"),
         (r'"(seconds|pid|uid)":[\d.]+', r'"\1":N'),
         # ports that the kernel chose (net.ipv4.ip_local_port_range), after an address

@@ -31,6 +31,12 @@ ELSEWHERE = [
     ("docs/howto/add-a-command.rst", r".*", INSTALL, "pip takes a package index"),
     ("docs/howto/add-a-protocol.rst", r".*", INSTALL, "pip takes a package index"),
     ("docs/howto/acme.rst", r"acme\.sh .*", NOWHERE, "no Debian package has acme.sh"),
+    (
+        "docs/howto/run.rst",
+        "twistd .*second.pid.*",
+        NOWHERE,
+        "in the background twistd cuts the sentence off",
+    ),
     ("docs/howto/logs.rst", r"journalctl .*", BOX, "journald is systemd's"),
     ("docs/howto/install.rst", r".*", BOX, "it sets up units of systemd"),
 ]
@@ -157,6 +163,23 @@ def place_of(page: Page, command: Command) -> str:
         if name == page.name and re.fullmatch(pattern, command.text):
             return place
     return ""
+
+
+#: Programs of others that pages start; the machine of the tests may lack some.
+PROGRAMS = {
+    *("certbot", "curl", "fail2ban-client", "git", "haproxy", "irssi", "lego", "logrotate", "man"),
+    *("nc", "nft", "nstat", "openssl", "pebble", "pgrep", "promtool", "script", "setpriv", "socat"),
+    *("ss", "stunnel", "sysctl", "systemd-socket-activate", "tmux", "weechat", "xinetd"),
+}
+
+
+def programs(page: Page) -> set[str]:
+    """Those that are started on the stage of a page."""
+    typed = [found.text for each in page.commands if (found := typed_for(page, each))]
+    scene = SCENES.get(page.name, "")
+    words = {word for text in (*typed, scene) for word in re.findall(r"[\w-]+", text)}
+    screens = {block.screen for block in page.blocks if block.screen}
+    return PROGRAMS & (words | screens | ({"tmux"} if screens else set()))
 
 
 def installs(name: str) -> bool:

@@ -328,6 +328,8 @@ class Reader:
             assert_shows(program, shown)
         else:
             program.wait_for(lambda line: " started: services " in line)
+            # the reactor takes over signals a moment later
+            self._wait(lambda: program.catches(signal.SIGTERM), text)
 
     def _find(self, shown: list[str]) -> None:
         """Wait until all these lines are in the log; the time and the logger may be left out."""

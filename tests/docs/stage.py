@@ -204,6 +204,15 @@ class Program:
             children = Path(f"/proc/{number}/task/{number}/children").read_text()
             yield from map(int, children.split())
 
+    def catches(self, signal: int) -> bool:
+        """Whether it has a handler for a signal, or has ended."""
+        for number in self._inside():
+            with contextlib.suppress(OSError):
+                status = Path(f"/proc/{number}/status").read_text()
+                caught = int(status.partition("SigCgt:")[2].split()[0], 16)
+                return bool(caught >> (signal - 1) & 1)
+        return True
+
     def stop(self, signal: int) -> None:
         """Send a signal to it, and wait for its end."""
         if self._process.poll() is None:

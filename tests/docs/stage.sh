@@ -13,7 +13,7 @@ set -euo pipefail
 if [ "$1" = enter ]; then
     pid=$2 user=$3
     shift 3
-    IFS=: read -r _ _ uid gid _ home _ < <(grep "^$user:" "/proc/$pid/root/etc/passwd")
+    IFS=: read -r _ _ uid gid _ home _ <<<"$(grep "^$user:" "/proc/$pid/root/etc/passwd")"
     variables=(HOME="$home" USER="$user" LOGNAME="$user" LANG=C.UTF-8 TERM=dumb SHELL=/bin/bash)
     [ "$uid" = 0 ] || variables+=(XDG_RUNTIME_DIR="/run/user/$uid")
     exec nsenter -t "$pid" -p -m -n -u -i -r -w env -i "${variables[@]}" PATH="$STAGE_PATH" \

@@ -9,12 +9,13 @@ from typing import Any
 import installing
 import pytest
 from docs.commands import PAGES, Page
-from docs.places import SCENES, installs, typed_for, unknown
+from docs.places import SCENES, installs, programs, typed_for, unknown
 from docs.reading import Reader
 from docs.stage import Stage, make_layer, why_not
+from wires import need
 
 #: Pages that take more than ten seconds.
-LONG = {"docs/howto/acme.rst"}
+LONG = {"docs/howto/acme.rst", "docs/howto/irc.rst"}
 
 
 def pages() -> Iterator[Any]:
@@ -55,6 +56,7 @@ def stage(layer: Path, tmp_path: Path) -> Iterator[Stage]:
 def test_a_page_does_what_it_shows(name: str, stage: Stage) -> None:
     """From its top to its bottom, on a machine of its own, as a reader types it."""
     page = Page(name)
+    need(*programs(page))
     stage.must(SCENES.get(name, "true"))
     Reader(stage, lambda command: typed_for(page, command)).follow(page)
 

@@ -17,11 +17,17 @@ from tcpd.daemon.registry import Kinds
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 #: What stands in another example, or in a package of the reader's own.
-ELSEWHERE = re.compile(r"there is no \[(tls|policy):|no \[service:|no services?\b|protocol 'shout'")
+ELSEWHERE = re.compile(
+    r"there is no \[(tls|policy):|no \[service:|no services?\b|protocol 'shout'"
+    r"|at least one listener must be given"
+)
+
+#: Sections of units of systemd's, and of setup.cfg.
+NOT_OURS = re.compile(r"^\[(Unit|Service|Socket|Install|metadata)\]", re.M)
 
 
 def examples() -> Iterator[tuple[str, str]]:
-    """The page and the text of each that is tcpd's; units of systemd's and setup.cfg are ini files, too."""
+    """The page and the text of each that is tcpd's; units of systemd's are ini files, too."""
     for page in sorted(DOCS.rglob("*.rst")):
         blocks = re.findall(
             r"^( *)(?:   - )?(?:\* - )?\.\. code-block:: ini\n\n((?:\1 +.*\n|\n)+)",
@@ -30,9 +36,7 @@ def examples() -> Iterator[tuple[str, str]]:
         )
         for _, block in blocks:
             text = textwrap.dedent(block).strip() + "\n"
-            if text.startswith("[") and not re.search(
-                r"^\[(Unit|Service|Socket|Install|metadata)\]", text
-            ):
+            if text.startswith("[") and not NOT_OURS.search(text):
                 yield page.relative_to(DOCS).as_posix(), text
 
 
