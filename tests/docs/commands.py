@@ -222,6 +222,8 @@ _MASKS = [
         # amounts of bytes
         (r"\b\d+(?:\.\d+)?[KM]\b|\b\d+ MiB\b", "SIZE"),
         (r"\b\d+ bytes", "N bytes"),
+        # who has closed first is a race where both do, as at the end of HTTP over TLS
+        (r"\b(client|server|lost)(?=, N bytes in, N bytes out, TLS)", "END"),
         # rates, and the kernel's counts of sockets
         (r"\b\d+(?:\.\d+)?[KM]?/s", "RATE"),
         (r"\b(inuse|orphan|tw|alloc|mem) \d+", r"\1 N"),
