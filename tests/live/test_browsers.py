@@ -6,12 +6,11 @@ import contextlib
 import http.client
 import socket
 import ssl
-import urllib.request
 from collections.abc import Callable
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from running import PATIENCE, Daemon, client_context, receive_all, receive_until
+from running import PATIENCE, Daemon, client_context, metrics, receive_all, receive_until
 
 pytestmark = pytest.mark.live
 
@@ -46,6 +45,9 @@ BODIES = {
     "line": "ECHO spam\r\n",
 }
 
+#: The last two by DNS rebinding.
+METHODS = ("POST", "OPTIONS", "NICK", "ECHO")
+
 HEADERS = {
     "User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
     "Accept": "*/*",
@@ -56,12 +58,9 @@ HEADERS = {
 
 
 def refused(daemon: Daemon, service: str, reason: str) -> float:
-    port = daemon.ports["metrics", ""]
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE) as page:
-        text = page.read().decode()
     return sum(
         sample.value
-        for family in text_string_to_metric_families(text)
+        for family in text_string_to_metric_families(metrics(daemon))
         for sample in family.samples
         if sample.name == "tcpd_connections_refused_total"
         and sample.labels == {"service": service, "reason": reason}
@@ -83,7 +82,7 @@ def test_no_page_talks_through_a_browser(start: Callable[[str], Daemon], service
         receive_until(ann, b"Enter.\r\n")
         ann.sendall(b"ann\r\n")
         receive_until(ann, b"In #lobby (1): ann\r\n")
-        for count, method in enumerate(("POST", "OPTIONS", "NICK", "ECHO"), 1):
+        for method in METHODS:
             for words in ("", "tls=main"):
                 port = daemon.ports[service, words]
                 if words:
@@ -97,15 +96,15 @@ def test_no_page_talks_through_a_browser(start: Callable[[str], Daemon], service
                 with pytest.raises((http.client.HTTPException, OSError)):
                     browser.getresponse()
                 browser.close()
-            assert refused(daemon, service, "http") == 2 * count
         with daemon.connect(service) as client:
             hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\r\n"
             client.sendall(hello + BODIES[service].encode())
             with contextlib.suppress(ConnectionResetError):
                 receive_all(client)
-        assert refused(daemon, service, "tls") == 1
         ann.sendall(b"/who\r\n/quit\r\n")
         assert receive_all(ann) == b"  In #lobby (1): ann\r\nGoodbye.\r\n"
+    assert refused(daemon, service, "http") == 2 * len(METHODS)
+    assert refused(daemon, service, "tls") == 1
     start_of_line = f"service {service}: refused 127.0.0.1:"
     daemon.wait_for(lambda line: start_of_line in line and ": http (" in line)
 
