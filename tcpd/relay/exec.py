@@ -45,6 +45,7 @@ from tcpd.relay.exec_errors import ErrorLog, Errors
 from tcpd.relay.exec_plan import make_plan
 from tcpd.relay.exec_program import Program
 from tcpd.relay.exec_settings import ExecSettings
+from tcpd.relay.presence import Presence
 
 #: Seconds that programs have to be gone after they were killed, when the service stops.
 _GONE = 1.0
@@ -67,6 +68,7 @@ class ExecProtocol(Protocol):
     def __init__(self, factory: ExecFactory) -> None:
         self._factory = factory
         self._paused = False
+        self._presence: Presence | None = None
         self._input: list[bytes] = []  # that came before there was a program
         self._input_ended = False
         self._output_ended = False
@@ -104,6 +106,9 @@ class ExecProtocol(Protocol):
         if self.program is None:
             self._input.append(data)
         elif not self.program.write(data):
+            if self._presence is None:
+                self._presence = Presence(self.transport, self._factory.clock)
+            self._presence.pause()
             cast(IPushProducer, self.transport).pauseProducing()
 
     def readConnectionLost(self) -> None:
@@ -118,6 +123,8 @@ class ExecProtocol(Protocol):
     def connectionLost(self, reason: Failure | None = None) -> None:
         """The client is gone, so the program has to go."""
         self._output_ended = True
+        if self._presence is not None:
+            self._presence.stop()
         self._factory.left(self)
         if self.program is not None:
             self.program.abandon()
@@ -165,6 +172,8 @@ class ExecProtocol(Protocol):
 
     def input_taken(self) -> None:
         """The program has room for more."""
+        if self._presence is not None:
+            self._presence.resume()
         cast(IPushProducer, self.transport).resumeProducing()
 
 
@@ -180,6 +189,7 @@ class ExecFactory(ServerFactory):
     :param context: see :class:`tcpd.interfaces.IContext`.
     :raise SettingError: for what cannot be run, or not so.
 
+    :ivar clock: for timers.
     :ivar programs: that run, those included whose connection is gone.
     """
 
@@ -188,6 +198,7 @@ class ExecFactory(ServerFactory):
 
     def __init__(self, settings: ExecSettings, context: IContext) -> None:
         self._context = context
+        self.clock = context.clock
         self._plan = make_plan(settings, context.uid, os.environ)
         self.programs: dict[Program, str] = {}
         self._waiting: deque[ExecProtocol] = deque()

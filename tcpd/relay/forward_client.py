@@ -32,6 +32,7 @@ from tcpd.policy.reasons import End
 from tcpd.relay.forward_failures import TIMEOUT, Why, why_not_connected
 from tcpd.relay.forward_far import LINGER, FarSide, Reading, discard
 from tcpd.relay.forward_wire import TLSFarSide
+from tcpd.relay.presence import Presence
 
 if TYPE_CHECKING:
     from tcpd.relay.forward import ForwardFactory
@@ -39,6 +40,26 @@ if TYPE_CHECKING:
 #: Seconds until an attempt to connect is given up whose client has gone. A far side that is there
 #: by then sees a reset, as it does where a client connects to it directly.
 GRACE = 0.05
+
+
+class _Source(Reading):
+    """The client as the far side's producer.
+
+    :param transport: the client's.
+    :param presence: looks after a client that is not read from.
+    """
+
+    def __init__(self, transport: Any, presence: Presence) -> None:
+        super().__init__(transport)
+        self._presence = presence
+
+    def pauseProducing(self) -> None:
+        self._presence.pause()
+        super().pauseProducing()
+
+    def resumeProducing(self) -> None:
+        self._presence.resume()
+        super().resumeProducing()
 
 
 class _Once(Factory):
@@ -91,6 +112,7 @@ class ClientSide(Protocol):
 
     def connectionMade(self) -> None:
         """Go for the far side, and leave what the client says in the kernel until it is there."""
+        self._presence = Presence(self.transport, self._factory.clock)
         self.transport.pauseProducing()
         self.header = self.route.header(self.transport)  # a transport that is gone may not know
         factory, tls = self._factory, self.route.tls
@@ -107,6 +129,7 @@ class ClientSide(Protocol):
     def readConnectionLost(self) -> None:
         """The client sends no more: nor do we, to the far side."""
         self._read_over = True
+        self._presence.end()
         if self._joined and self._far is not None:
             self._far.end_writing()
         self._close_if_over()
@@ -123,6 +146,7 @@ class ClientSide(Protocol):
         """The client is gone."""
         assert reason is not None
         self._gone = True
+        self._presence.stop()
         self._write = discard
         done = isinstance(reason.value, ConnectionDone)
         if not self._joined:
@@ -154,7 +178,7 @@ class ClientSide(Protocol):
         if self._ending:
             far.abort()
             return
-        far.attach(Reading(self.transport))
+        far.attach(_Source(self.transport, self._presence))
         early, self._early = self._early, []
         if self._gone:
             self._far = None

@@ -37,11 +37,16 @@ class Reading:
     What it is not asked is to close because the other transport is gone: that is decided here.
     """
 
-    __slots__ = ("pauseProducing", "resumeProducing")
-
     def __init__(self, transport: Any) -> None:
-        self.pauseProducing = transport.pauseProducing
-        self.resumeProducing = transport.resumeProducing
+        self._transport = transport
+
+    def pauseProducing(self) -> None:
+        """Stop reading."""
+        self._transport.pauseProducing()
+
+    def resumeProducing(self) -> None:
+        """Read on."""
+        self._transport.resumeProducing()
 
     def stopProducing(self) -> None:
         """The other transport is gone, which its protocol is told too."""

@@ -13,13 +13,14 @@ import ssl
 import struct
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import certificates
 import pytest
 from OpenSSL import SSL
-from running import PATIENCE, Daemon, client_context, receive_all, receive_until
+from running import PATIENCE, Daemon, client_context, descriptors, receive_all, receive_until
 
 pytestmark = [pytest.mark.live, pytest.mark.reactor]
 
@@ -240,6 +241,38 @@ def test_a_client_that_resets_after_it_has_read_any_number_of_bytes(
                     while True:
                         server.sendall(bytes(65536))
                 thread.join(PATIENCE)
+
+
+def fill(client: socket.socket) -> None:
+    """Send until that has not been possible for a while."""
+    client.settimeout(0.3)
+    with contextlib.suppress(TimeoutError):
+        while True:
+            client.sendall(bytes(1 << 16))
+
+
+@BOTH
+@pytest.mark.parametrize("words", CLIENTS, ids=["plain", "tls"])
+def test_a_client_that_resets_while_nobody_reads_from_it_keeps_no_descriptor(
+    start: Callable[[str], Daemon], transport: str, words: str
+) -> None:
+    """The far side, or a program, reads nothing."""
+    far = Far(None)
+    daemon = start(head(transport) + forward("mail", far.port) + program("idle", "/bin/sleep 1000"))
+    daemon.ctl("status")  # it has started, and has all descriptors that it will keep
+    before = descriptors(daemon)
+    for service in ("mail", "idle"):
+        client = connect(daemon, service, words)
+        fill(client)
+        reset(client)
+    daemon.wait_for(lambda line: ": lost, " in line, 2)
+    with far.accept() as server:
+        assert ending(server)[1] == "cut"
+    deadline = time.monotonic() + PATIENCE
+    while descriptors(daemon) > before:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    far.close()
 
 
 # --- TLS that ends without close_notify ---
