@@ -151,6 +151,11 @@ class Daemon(MultiService):
             self._threshold.name = name
             catalogue.DAEMON_LOG_LEVEL.emit(self._log, threshold=name)
 
+    @property
+    def log_lost(self) -> int:
+        """How many lines of the log could not be written."""
+        return 0 if self._logs is None else self._logs.lost
+
     def reopen_log(self) -> str:
         """Have the log file opened anew, after somebody has moved it. Called by operators.
 

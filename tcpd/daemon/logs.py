@@ -22,7 +22,7 @@ from zope.interface import implementer
 from tcpd.daemon.logfile import OpenedLog
 from tcpd.ops.journal import JOURNAL, Journal
 from tcpd.ops.levels import Threshold, filtered
-from tcpd.ops.outputs import Output, Writable, as_json, as_text
+from tcpd.ops.outputs import Output, Render, Sink, Stream, as_json, as_text
 from tcpd.ops.records import level_of, message_of, traceback_of
 from tcpd.wire.safe_text import escape_controls
 
@@ -63,6 +63,12 @@ class Logs:
         self._twistd = twistd
         self._reactor = reactor
         self._file: OpenedLog | None = None
+        self._outputs: list[Output | Journal] = []
+
+    @property
+    def lost(self) -> int:
+        """Lines and records that could not be written, in all."""
+        return sum(each.lost for each in self._outputs)
 
     def install(self, application: Any) -> None:
         """Have an application log so. Called before twistd opens the log.
@@ -81,11 +87,18 @@ class Logs:
         if self._twistd.get("syslog"):
             return _Syslog(self._twistd.get("prefix") or "tcpd")
         if self._form == "journald":
-            return Journal(escape_controls, _Late(self, sys.stdout), JOURNAL)
-        render = as_json if self._form == "json" else as_text
-        return Output(self.open(sys.stdout), render, escape_controls)
+            journal = Journal(escape_controls, _Late(self, sys.stdout), JOURNAL)
+            self._outputs.append(journal)
+            return journal
+        return self.output(as_json if self._form == "json" else as_text, sys.stdout)
 
-    def open(self, stdout: Writable) -> Writable:
+    def output(self, render: Render, stdout: Any) -> Output:
+        """Make what writes text. :raise LogFault: as :meth:`open`."""
+        output = Output(self.open(stdout), render, escape_controls)
+        self._outputs.append(output)
+        return output
+
+    def open(self, stdout: Any) -> Sink:
         """Open what twistd would log to.
 
         :param stdout: the standard output that the process was started with.
@@ -94,7 +107,7 @@ class Logs:
         name: str = self._twistd.get("logfile") or ""
         nodaemon = self._twistd.get("nodaemon")
         if nodaemon and name in ("", "-"):
-            return stdout
+            return Stream(stdout)
         if name == "-":
             raise LogFault("a daemon has no standard output to log to; give --logfile a file")
         name = name or "twistd.log"
@@ -131,7 +144,7 @@ class Logs:
 class _Late:
     """Text to where it would go without a journal, opened when it is first needed."""
 
-    def __init__(self, logs: Logs, stdout: Writable) -> None:
+    def __init__(self, logs: Logs, stdout: Any) -> None:
         self._logs = logs
         # once logging has begun sys.stdout leads back into the log
         self._stdout = stdout
@@ -139,7 +152,7 @@ class _Late:
 
     def __call__(self, event: LogEvent) -> None:
         if self._output is None:
-            self._output = Output(self._logs.open(self._stdout), as_text, escape_controls)
+            self._output = self._logs.output(as_text, self._stdout)
         self._output(event)
 
 

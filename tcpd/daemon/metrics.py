@@ -114,6 +114,7 @@ def figures(daemon: Daemon) -> Figures:
         daemon=parts.counters,
         followers=len(daemon.events),
         events_dropped=daemon.events.dropped,
+        log_lost=daemon.log_lost,
         lag=daemon.lag,
         started=daemon.began,
         configured=daemon.configured,

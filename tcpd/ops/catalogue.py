@@ -473,9 +473,14 @@ LOG_FALLBACK = EventType(
 LOG_LOST = EventType(
     "log.lost",
     LogLevel.warn,
-    "{count} log records were lost, for journald did not take them in time",
-    {"count": "how many"},
-    "With log = journald: its queue was full, and the daemon does not wait for it.",
+    "{count} log records were lost: {error}",
+    {
+        "count": "how many, since the last such event",
+        "error": "why: what the system says, such as No space left on device, or that journald did "
+        "not take them in time",
+    },
+    "The log could not be written, and can be again: a disk was full, or the journal's queue, for "
+    "which the daemon does not wait.",
 )
 
 

@@ -55,6 +55,7 @@ class Figures:
     :ivar daemon: the daemon's own counters.
     :ivar followers: those who follow events now.
     :ivar events_dropped: how many events followers have missed.
+    :ivar log_lost: how many lines of the log could not be written.
     :ivar lag: the reactor's.
     :ivar started: when the daemon started, in seconds since 1970 UTC.
     :ivar configured: when the configuration in force was taken over, in seconds since 1970 UTC.
@@ -74,6 +75,7 @@ class Figures:
     daemon: DaemonCounters
     followers: int
     events_dropped: int
+    log_lost: int
     lag: ReactorLag
     started: float
     configured: float

@@ -36,6 +36,8 @@ _PRIORITIES = {"debug": 7, "info": 6, "warn": 4, "error": 3, "critical": 2}
 
 _LONGEST_NAME = 64
 
+_SLOW = "journald did not take them in time"
+
 
 def field_name(name: str) -> str:
     """The journal's name of an event's field: ``bytes_in`` is ``TCPD_BYTES_IN``."""
@@ -93,6 +95,8 @@ class Journal:
     :param escape: makes text safe to print; see :mod:`tcpd.ops.records`.
     :param fallback: gets the log while the journal cannot be reached.
     :param path: the journal's socket.
+
+    :ivar lost: records, in all.
     """
 
     def __init__(self, escape: Escape, fallback: ILogObserver, path: str = JOURNAL) -> None:
@@ -100,7 +104,8 @@ class Journal:
         self._fallback = fallback
         self._path = path
         self._away = False
-        self._lost = 0
+        self._unreported = 0
+        self.lost = 0
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
         self._socket.setblocking(False)
 
@@ -109,12 +114,13 @@ class Journal:
         self._socket.close()
 
     def __call__(self, event: LogEvent) -> None:
-        if self._lost:
-            count, self._lost = self._lost, 0
-            if not self._send(LOG_LOST.make(count=count)):
-                self._lost += count
+        if self._unreported:
+            count, self._unreported = self._unreported, 0
+            if not self._send(LOG_LOST.make(count=count, error=_SLOW)):
+                self._unreported += count
         if not self._send(event):
-            self._lost += 1
+            self._unreported += 1
+            self.lost += 1
 
     def _send(self, event: LogEvent) -> bool:
         """Send it on, wherever it can go; ``False`` if the journal is there and takes nothing."""

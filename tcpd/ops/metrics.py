@@ -331,6 +331,13 @@ METRICS = (
         _single(lambda figures: figures.events_dropped),
     ),
     Metric(
+        "tcpd_log_lost_total",
+        "counter",
+        "Lines of the log that could not be written, as on a full disk.",
+        (),
+        _single(lambda figures: figures.log_lost),
+    ),
+    Metric(
         "tcpd_reactor_lag_seconds",
         "gauge",
         "How late the reactor was with a timer that it looks at twice a second.",

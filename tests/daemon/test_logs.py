@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import socket
@@ -24,6 +25,7 @@ from tcpd.config.settings import Settings
 from tcpd.daemon import logfile, logs
 from tcpd.daemon.compose import SECTIONS
 from tcpd.daemon.daemon import Daemon
+from tcpd.daemon.logfile import OpenedLog
 from tcpd.daemon.logs import LogFault, Logs
 from tcpd.daemon.registry import Kinds
 from tcpd.ops.levels import Threshold
@@ -51,12 +53,12 @@ def closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
         return make_and_note
 
-    monkeypatch.setattr(logfile.LogFile, "fromFullPath", noting(logfile.LogFile.fromFullPath))
+    for module in (logfile, logs):
+        monkeypatch.setattr(module, "OpenedLog", noting(OpenedLog))
     monkeypatch.setattr(logs, "Journal", noting(logs.Journal))
     yield
     for each in opened:
-        if not getattr(each, "closed", False):
-            each.close()
+        each.close()
 
 
 @pytest.fixture
@@ -146,11 +148,57 @@ def test_a_log_file_is_rotated_at_the_size_that_is_asked_for(most: int, tmp_path
     path = tmp_path / "tcpd.log"
     file = logfile.OpenedLog(str(path), most)
     for number in range(7):
-        file.write(f"{number} {'x' * 47}\n")
+        assert file.write_line(f"{number} {'x' * 47}")
     names = ["tcpd.log", "tcpd.log.1", "tcpd.log.2", "tcpd.log.3"]
     assert sorted(each.name for each in tmp_path.iterdir()) == (names if most else names[:1])
     found = "".join(each.read_text() for each in tmp_path.iterdir())
     assert sorted(re.findall(r"\d", found)) == list("0123456")
+
+
+def test_a_file_that_ends_within_a_line_gets_its_end_first(tmp_path: Path) -> None:
+    """The daemon before was killed while the disk was full, or the machine lost its power."""
+    path = tmp_path / "tcpd.log"
+    path.write_text("whole\ntor")
+    file = logfile.OpenedLog(str(path), 0)
+    assert file.write_line("next")
+    assert path.read_text() == "whole\ntor\nnext\n"
+    path.unlink()
+    path.write_text("tor")
+    file.reopen()
+    file.rotate()
+    assert file.write_line("next")
+    assert path.read_text() == "next\n", "and a new file begins with no blank line"
+
+
+def test_a_rotation_that_cannot_be_costs_no_line(tmp_path: Path) -> None:
+    """Somebody has moved the file, and has not said so."""
+    path = tmp_path / "tcpd.log"
+    file = logfile.OpenedLog(str(path), 100)
+    path.rename(tmp_path / "moved")
+    for _ in range(10):
+        assert file.write_line("x" * 49)
+    assert (tmp_path / "moved").read_text() == ("x" * 49 + "\n") * 10
+
+
+def test_the_mode_of_a_log_outlives_its_rotation(tmp_path: Path) -> None:
+    path = tmp_path / "tcpd.log"
+    path.touch()
+    path.chmod(0o604)
+    file = logfile.OpenedLog(str(path), 0)
+    file.rotate()
+    assert path.stat().st_mode & 0o777 == 0o604
+
+
+def test_what_is_no_file_on_disk_is_neither_rotated_nor_waited_for(tmp_path: Path) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    file = logfile.OpenedLog(str(fifo), 10)
+    written = 0
+    while file.write_line("x" * 999):
+        written += 1
+        assert written < 10_000
+    file.rotate()
+    assert [each.name for each in tmp_path.iterdir()] == ["fifo"]
 
 
 def test_a_log_file_that_was_moved_is_opened_anew(
@@ -161,16 +209,16 @@ def test_a_log_file_that_was_moved_is_opened_anew(
     opened = Logs("text", 0, Threshold(), {"logfile": "logs/tcpd.log"}, Reactor())
     file = opened.open(sys.stdout)
     monkeypatch.chdir("/")  # as a daemon does
-    file.write("one\n")
+    assert file.write_line("one")
     (tmp_path / "logs/tcpd.log").rename(tmp_path / "logs/old")
-    file.write("two\n")
+    assert file.write_line("two")
     assert opened.reopen() == str(tmp_path / "logs/tcpd.log")
-    file.write("three\n")
+    assert file.write_line("three")
     assert (tmp_path / "logs/old").read_text() == "one\ntwo\n"
     assert (tmp_path / "logs/tcpd.log").read_text() == "three\n"
     # again, with nothing moved: it goes on behind what is there
     opened.reopen()
-    file.write("four\n")
+    assert file.write_line("four")
     assert (tmp_path / "logs/tcpd.log").read_text() == "three\nfour\n"
 
 
@@ -181,7 +229,7 @@ def test_a_log_that_cannot_be_opened_anew_goes_on_where_it_was(tmp_path: Path) -
     (tmp_path / "logs").rename(tmp_path / "moved")
     with pytest.raises(LogFault, match="No such file or directory; it goes on where it was"):
         opened.reopen()
-    file.write("still here\n")
+    assert file.write_line("still here")
     assert (tmp_path / "moved/x").read_text() == "still here\n"
 
 

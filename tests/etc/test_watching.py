@@ -89,6 +89,7 @@ def test_every_metric_that_matters_is_on_the_dashboard() -> None:
         "tcpd_configuration_timestamp_seconds",
         "tcpd_events_followers",
         "tcpd_events_dropped_total",
+        "tcpd_log_lost_total",
     }
     assert {each.name for each in METRICS} - shown == left_out
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -9,6 +10,8 @@ import select
 import signal
 import socket
 import subprocess
+import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -230,3 +233,73 @@ def test_a_log_that_cannot_be_opened_is_one_sentence(tmp_path: Path) -> None:
     assert done.stderr == (
         "tcpd: the log gone/some.log cannot be opened: No such file or directory\n"
     )
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes a small disk")
+@pytest.mark.parametrize("form", ["text", "json"])
+@pytest.mark.parametrize("where", ["logfile", "stdout"])
+def test_a_full_disk_loses_no_line_in_silence(tmp_path: Path, form: str, where: str) -> None:
+    """'How many lines were lost is told and counted when writing works again; the torn line is not
+    glued to the next.' On a disk of 32 KiB of its own, in a namespace of its own."""
+    (tmp_path / "tcpd.ini").write_text(
+        f"[tcpd]\nlog = {form}\n[metrics]\nlisten = 127.0.0.1:0\n[policy:default]\n"
+        "access_log = yes\n[service:echo]\nprotocol = echo\nlisten = 127.0.0.1:0\n"
+    )
+    (tmp_path / "disk").mkdir()
+    options = "--logfile=disk/log" if where == "logfile" else "-n >disk/log"
+    script = (
+        "mount -t tmpfs -o size=32k none disk && touch disk/log && "
+        f"exec {TWISTD} -n --pidfile= {options} tcpd --config tcpd.ini"
+    )
+    daemon = subprocess.Popen(
+        ["unshare", "--mount", "sh", "-c", script],
+        cwd=tmp_path,
+        env={**os.environ, **own(tmp_path)},
+    )
+    # the disk as the daemon sees it
+    disk = Path(f"/proc/{daemon.pid}/root/{tmp_path}/disk")
+    deadline = time.monotonic() + PATIENCE
+
+    def lines_until(condition: Callable[[str], bool]) -> list[str]:
+        log = disk / "log"  # not there before the disk is mounted
+        while not condition(text := log.read_text() if log.exists() else ""):
+            assert daemon.poll() is None
+            assert time.monotonic() < deadline, text
+            time.sleep(0.02)
+        return text.splitlines()
+
+    try:
+        text = "\n".join(lines_until(lambda text: "control: listening" in text))
+        found = re.findall(r"service (\w+): listening on 127\.0\.0\.1:(\d+)", text)
+        ports = {name: int(number) for name, number in found}
+        with open(disk / "filler", "wb", buffering=0) as filler, contextlib.suppress(OSError):
+            while True:
+                filler.write(bytes(4096))
+        for _ in range(100):
+            talk(ports["echo"])
+        while "\ntcpd_log_lost_total 0.0" in (page := metrics_of(ports["metrics"])):
+            talk(ports["echo"])
+        assert "\ntcpd_log_lost_total " in page
+        (disk / "filler").unlink()
+        talk(ports["echo"], b"last")
+        lines = lines_until(lambda text: "4 bytes in" in text)
+    finally:
+        daemon.terminate()
+        daemon.wait(PATIENCE)
+    (told,) = [line for line in lines if "log records were lost: No space left on device" in line]
+    count = int(told.partition(" log records were lost")[0].split()[-1].rpartition('"')[2])
+    end = "}" if form == "json" else "bytes out, no TLS"
+    whole = [line for line in lines if "ended after" in line and line.endswith(end)]
+    ids = [int(found[1]) for line in whole if (found := re.search(r"connection (\d+) from", line))]
+    assert count > 0
+    assert len(ids) + count == ids[-1], "each connection has its line, or is counted"
+    torn = [line for line in lines if "ended after" in line and line not in whole]
+    assert len(torn) <= 1
+    if form == "json":
+        assert all(json.loads(line) for line in lines if line not in torn)
+
+
+def metrics_of(port: int) -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE) as answer:
+        text: str = answer.read().decode()
+    return text

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
-from io import StringIO
+from io import BytesIO
 from typing import Any
 
 import pytest
@@ -15,7 +15,7 @@ from twisted.logger import LogEvent, Logger, LogLevel, LogPublisher, eventAsText
 from twisted.python.failure import Failure
 
 from tcpd.ops import catalogue
-from tcpd.ops.outputs import Output, as_json, as_text
+from tcpd.ops.outputs import Output, Stream, as_json, as_text
 from tcpd.ops.records import CUT, LONGEST_FIELD, json_line, rfc3339
 from tcpd.wire.safe_text import escape_controls
 
@@ -42,9 +42,9 @@ def failed(text: str) -> Failure:
 
 
 def written(event: LogEvent, render: Any) -> str:
-    file = StringIO()
-    Output(file, render, escape_controls)(event)
-    return file.getvalue()
+    file = BytesIO()
+    Output(Stream(file), render, escape_controls)(event)
+    return file.getvalue().decode()
 
 
 def test_time_is_utc_with_milliseconds() -> None:
