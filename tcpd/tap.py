@@ -10,8 +10,7 @@ import pwd
 import re
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from types import TracebackType
+from collections.abc import MutableMapping, Sequence
 from typing import Any, NoReturn
 
 from twisted.application import app
@@ -25,24 +24,21 @@ from tcpd.config.errors import ConfigError
 from tcpd.config.load import find_files, load
 from tcpd.config.settings import Settings
 from tcpd.config.show import sample, show_config
-from tcpd.daemon.banfile import BanFileError
 from tcpd.daemon.compose import SECTIONS
 from tcpd.daemon.daemon import Daemon
 from tcpd.daemon.ending import Ending
-from tcpd.daemon.logs import LogFault
+from tcpd.daemon.pidfile import PidFile
 from tcpd.daemon.registry import BUILT_IN, KindError, Kinds
 from tcpd.daemon.reload import Reloader
+from tcpd.daemon.starting import Terminal, show_start_errors
 from tcpd.daemon.surroundings import Surroundings
 from tcpd.net.clock import use_monotonic_clock
-from tcpd.net.listeners import ListenError
 from tcpd.net.lookups import Lookups
 from tcpd.net.names import NameResolver
 from tcpd.net.threads import use_daemon_threads
-from tcpd.ops import catalogue
 from tcpd.ops.garbage import settle
 from tcpd.ops.versions import version_of
 from tcpd.wire.output import discard_output, use_utf8
-from tcpd.wire.safe_text import escape_controls
 
 _log = Logger()
 
@@ -168,10 +164,15 @@ def makeService(options: Options) -> IService:
     if IReactorPluggableNameResolver.providedBy(reactor):
         reactor.installNameResolver(NameResolver(Lookups(reactor)))
     Reloader(daemon, options.read, reactor).setServiceParent(daemon)
-    ending = Ending(daemon, reactor, (_twistd(options) or {}).get("pidfile") or "")
+    twistd = _twistd(options) or {}
+    ending = Ending(daemon, reactor, twistd.get("pidfile") or "")
     ending.setServiceParent(daemon)
     atexit.register(ending.check)
-    sys.excepthook = _tell_start_errors
+    PidFile(twistd, twistd.get("uid")).setServiceParent(daemon)
+    terminal = Terminal(background=bool(twistd) and not twistd.get("nodaemon"))
+    daemon.start_failed = terminal.failed
+    reactor.callWhenRunning(terminal.close)
+    sys.excepthook = show_start_errors
     settle()
     return daemon
 
@@ -186,7 +187,7 @@ def _surroundings(options: Options) -> Surroundings:
     return Surroundings(os.environ, os.geteuid(), owner, group)
 
 
-def _twistd(options: Options) -> Mapping[str, Any] | None:
+def _twistd(options: Options) -> MutableMapping[str, Any] | None:
     """The options of twistd that stand before the word tcpd; ``None`` under ``twist``."""
     above: Any = options.parent
     return above if isinstance(above, app.ServerOptions) else None
@@ -218,18 +219,3 @@ def _fail(text: str) -> NoReturn:
         sys.stderr.write(text.rstrip("\n") + "\n")
         sys.stderr.flush()
     sys.exit(1)
-
-
-def _tell_start_errors(
-    kind: type[BaseException], error: BaseException, traceback: TracebackType | None
-) -> None:
-    """End a failed start with a sentence; ``twistd`` itself would let Python show a traceback."""
-    if isinstance(error, LogFault):
-        sys.stderr.write(f"tcpd: {error}\n")
-    elif isinstance(error, ListenError | BanFileError):
-        catalogue.DAEMON_START_FAILED.emit(_log, error=str(error))
-        # sys.stderr itself goes to the log by now
-        if sys.__stderr__ is not None:
-            sys.__stderr__.write(f"tcpd: {escape_controls(str(error))}\n")
-    else:
-        sys.__excepthook__(kind, error, traceback)

@@ -80,6 +80,8 @@ class Daemon(MultiService):
             if twistd is None
             else Logs(tcpd.log, tcpd.log_size, self._threshold, twistd, reactor)
         )
+        #: Called with why the daemon cannot start; set by who can tell the operator.
+        self.start_failed: Callable[[Exception], None] = lambda error: None
         #: Hands the events of the catalogue on to whoever follows them, while the daemon runs.
         self.events = Followers(escape_controls)
         #: The services of the daemon's own. What they need of it they ask for when they need it.
@@ -172,6 +174,13 @@ class Daemon(MultiService):
         :raise ListenError: if one cannot be opened.
         :raise BanFileError: if the bans cannot be read.
         """
+        try:
+            self._open_all()
+        except Exception as error:
+            self.start_failed(error)
+            raise
+
+    def _open_all(self) -> None:
         self.raise_limit()
         self.tell_unused_sockets()
         self.ban_file.load(self.parts.bans)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pwd
 import random
 import re
 import select
 import shutil
+import signal
 import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -297,7 +300,8 @@ def test_a_port_in_use_stops_the_start_with_a_sentence(tmp_path: Path) -> None:
 
 
 def test_a_port_in_use_stops_a_daemon_too(tmp_path: Path) -> None:
-    """Never a daemon that runs deaf: the parent, which waits, fails with the sentence."""
+    """Never a daemon that runs deaf: the parent, which waits, fails; and "the sentence must come
+    whole in both modes"."""
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         (tmp_path / "x.ini").write_text(
@@ -312,13 +316,77 @@ def test_a_port_in_use_stops_a_daemon_too(tmp_path: Path) -> None:
             check=False,
         )
     assert done.returncode == 1
-    assert f"service a cannot listen on 127.0.0.1:{port}" in done.stderr
-    assert "Traceback" not in (tmp_path / "twistd.log").read_text()
+    sentence = f"service a cannot listen on 127.0.0.1:{port}: Address already in use"
+    # what is behind it is Twisted's, which has 100 bytes for it
+    assert done.stderr == (
+        f"tcpd: {sentence}\n"
+        "An error has occurred: b'tcpd.daemon.starting.StartFailed: see above'\n"
+        "Please look at log file for more information.\n"
+    )
+    log = (tmp_path / "twistd.log").read_text()
+    assert sentence in log
+    assert "Traceback" not in log
     pidfile = tmp_path / "twistd.pid"
     # the parent is told before the daemon has ended
     with contextlib.suppress(OSError), os.fdopen(os.pidfd_open(int(pidfile.read_text()))) as ending:
         select.select([ending], [], [], PATIENCE)
     assert not pidfile.exists()
+
+
+class Background:
+    """A daemon that twistd sent into the background."""
+
+    def __init__(self, directory: Path, *options: str) -> None:
+        (directory / "x.ini").write_text(
+            "[tcpd]\ncontrol = none\n[service:a]\nprotocol = echo\nlisten = 127.0.0.1:0\n"
+        )
+        self.pidfile = directory / "twistd.pid"
+        command = [TWISTD, *options, "tcpd", "--config", "x.ini"]
+        # it ends when nobody holds its output any more: the daemon does not
+        self.done = subprocess.run(
+            command, cwd=directory, capture_output=True, text=True, timeout=PATIENCE, check=False
+        )
+        assert self.done.returncode == 0, self.done.stderr
+        self.pid = int(self.pidfile.read_text())
+        self._watch = os.pidfd_open(self.pid)
+
+    def end(self, number: signal.Signals) -> None:
+        """Have it end, and wait until it has, and who waits for it too."""
+        signal.pidfd_send_signal(self._watch, number)
+        assert select.select([self._watch], [], [], PATIENCE)[0]
+        os.close(self._watch)
+        deadline = time.monotonic() + PATIENCE
+        while self.pidfile.exists():
+            assert time.monotonic() < deadline, "a stale pidfile"
+
+
+def test_a_daemon_lets_go_of_the_terminal(tmp_path: Path) -> None:
+    daemon = Background(tmp_path)
+    assert daemon.done.stdout == daemon.done.stderr == ""
+    daemon.end(signal.SIGTERM)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives up root")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_daemon_that_gave_up_root_leaves_no_pidfile(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    """ "`twistd -u nobody` leaves a stale pidfile": the directory is root's."""
+    daemon = Background(tmp_path, "-u", "nobody")
+    children = Path(f"/proc/{daemon.pid}/task/{daemon.pid}/children").read_text().split()
+    assert len(children) == 1
+    daemon.end(number)
+    if number == signal.SIGTERM:
+        assert "No permission to delete pid file" not in (tmp_path / "twistd.log").read_text()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives up root")
+def test_nobody_waits_for_a_pidfile_that_its_user_may_remove() -> None:
+    with tempfile.TemporaryDirectory() as directory:  # pytest's cannot be reached by others
+        os.chown(directory, pwd.getpwnam("nobody").pw_uid, -1)
+        daemon = Background(Path(directory), "-u", "nobody")
+        assert Path(f"/proc/{daemon.pid}/task/{daemon.pid}/children").read_text() == ""
+        daemon.end(signal.SIGTERM)
 
 
 def test_show_config_tells_where_a_value_comes_from(tmp_path: Path) -> None:

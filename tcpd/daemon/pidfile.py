@@ -1,0 +1,93 @@
+"""The pidfile of a daemon that gives up root: somebody has to remove it in the end.
+
+Who may remove a file is said by its directory. Where that is root's, such as /run, the user that
+``twistd -u`` names may not, and the file would be left: its number is another process's one day,
+and no daemon would start then. So a shell that stays root waits for the daemon to end, however it
+ends, and removes the file. It reads from nothing but a pipe that nobody writes to.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import subprocess
+from collections.abc import MutableMapping
+from pathlib import Path
+from typing import Any
+
+from twisted.application.service import Service
+
+#: Removes the file $1 at the end of its input, if $2 is in it still.
+_SCRIPT = 'trap "" HUP INT TERM; read -r _; [ "$(cat "$1")" = "$2" ] && rm -f "$1"'
+
+
+def may_remove(directory: str, uid: int) -> bool:
+    """Whether a user may remove root's files from a directory; group permissions count as none.
+
+    :param directory: absolute.
+    """
+    found = os.stat(directory)
+    if found.st_uid == uid:
+        may = bool(found.st_mode & stat.S_IWUSR)
+    else:
+        may = bool(found.st_mode & stat.S_IWOTH) and not found.st_mode & stat.S_ISVTX
+    return may and all(_may_pass(path, uid) for path in (Path(directory), *Path(directory).parents))
+
+
+def _may_pass(directory: Path, uid: int) -> bool:
+    """Whether a user may reach what is in a directory."""
+    found = os.stat(directory)
+    return bool(found.st_mode & (stat.S_IXUSR if found.st_uid == uid else stat.S_IXOTH))
+
+
+class PidFile(Service):
+    """See the head of this module.
+
+    :param twistd: twistd's options; its ``pidfile`` is emptied where twistd is not to remove it.
+    :param owner: the user id that the daemon is going to have; ``None`` for the one it has.
+    """
+
+    def __init__(self, twistd: MutableMapping[str, Any], owner: int | None) -> None:
+        self._twistd = twistd
+        self._owner = owner
+        self._end: int | None = None
+
+    def privilegedStartService(self) -> None:
+        """Start the shell, if it is needed, while the process may still be root."""
+        super().privilegedStartService()
+        path = os.path.abspath(self._twistd.get("pidfile") or "/")
+        with contextlib.suppress(OSError):  # in a chroot there is no shell, and twistd has said so
+            if (
+                self._owner
+                and os.geteuid() == 0
+                and os.path.isfile(path)
+                and not may_remove(os.path.dirname(path), self._owner)
+            ):
+                self._end = self._watch(path)
+
+    def _watch(self, path: str) -> int:
+        """:return: the end of the pipe that the daemon holds as long as it lives."""
+        reading, writing = os.pipe()
+        try:
+            subprocess.Popen(
+                ["/bin/sh", "-c", _SCRIPT, "tcpd-pidfile", path, str(os.getpid())],
+                stdin=reading,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env={"PATH": "/usr/bin:/bin"},
+                cwd="/",
+                start_new_session=True,
+            )
+        except OSError:
+            os.close(writing)
+            raise
+        finally:
+            os.close(reading)
+        return writing
+
+    def startService(self) -> None:
+        """The daemon has started: twistd has nothing to remove, where the shell does."""
+        super().startService()
+        if self._end is not None:
+            self._twistd["pidfile"] = ""

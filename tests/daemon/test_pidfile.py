@@ -1,0 +1,100 @@
+"""Who may remove a pidfile, and who says why a daemon did not start."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tcpd.daemon.pidfile import PidFile, may_remove
+from tcpd.daemon.starting import StartFailed, Terminal
+from tcpd.net.listeners import ListenError
+
+ELSE = 4711  # a user id that nobody has
+
+
+@pytest.fixture
+def directory() -> Iterator[Path]:
+    """One that everybody can reach, unlike pytest's."""
+    with tempfile.TemporaryDirectory() as made:
+        path = Path(made)
+        path.chmod(0o755)
+        yield path
+        path.chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    ("mode", "owner", "other"),
+    [
+        (0o755, True, False),
+        (0o555, False, False),
+        (0o777, True, True),
+        (0o1777, True, False),  # sticky: only who owns a file removes it (inode(7))
+    ],
+)
+def test_the_directory_says_who_may_remove_a_file(
+    directory: Path, mode: int, owner: bool, other: bool
+) -> None:
+    directory.chmod(mode)
+    assert may_remove(str(directory), os.getuid()) is owner
+    assert may_remove(str(directory), ELSE) is other
+
+
+def test_so_do_those_above_it(directory: Path) -> None:
+    """Who cannot reach it cannot remove anything from it."""
+    below = directory / "below"
+    below.mkdir()
+    below.chmod(0o777)
+    assert may_remove(str(below), ELSE)
+    directory.chmod(0o700)
+    assert not may_remove(str(below), ELSE)
+    assert may_remove(str(below), os.getuid())
+
+
+@pytest.mark.parametrize("owner", [None, 0, ELSE])
+def test_without_a_pidfile_nobody_waits(tmp_path: Path, owner: int | None) -> None:
+    for path in ("", str(tmp_path / "gone")):
+        twistd = {"pidfile": path}
+        service = PidFile(twistd, owner)
+        service.privilegedStartService()
+        service.startService()
+        assert twistd["pidfile"] == path
+        assert service._end is None
+
+
+@pytest.fixture
+def standard_error(monkeypatch: pytest.MonkeyPatch) -> int:
+    """The other end of what a terminal takes for standard error."""
+    reading, writing = os.pipe()
+    monkeypatch.setattr(os, "dup", lambda _: writing)
+    return reading
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (ListenError("service a cannot listen: \x1b"), "service a cannot listen: \\x1b"),
+        (ValueError("what\nnow"), "ValueError: what\\x0anow"),
+    ],
+)
+def test_a_daemon_in_the_background_says_why_it_cannot_start(
+    standard_error: int, error: Exception, words: str
+) -> None:
+    """Whole, and where it was started: twistd's parent gets 100 bytes."""
+    terminal = Terminal(background=True)
+    with pytest.raises(StartFailed) as raised:
+        terminal.failed(error)
+    assert raised.value.__cause__ is error
+    assert os.read(standard_error, 1000) == f"tcpd: {words}\n".encode()
+    assert os.read(standard_error, 1) == b"", "it was let go of"
+    os.close(standard_error)
+    terminal.failed(error)
+
+
+def test_in_the_foreground_there_is_nothing_to_keep() -> None:
+    terminal = Terminal(background=False)
+    terminal.failed(ListenError("x"))
+    terminal.close()
