@@ -4,7 +4,7 @@ Two sockets of one port exclude each other where an address belongs to both: the
 one of them is a wildcard of the other's family. ``*`` is every address of both families,
 ``0.0.0.0`` of IPv4 and ``::`` of IPv6 alone. SO_REUSEADDR changes nothing between sockets that
 listen (socket(7)). TCP and UDP have ports of their own. A UNIX socket excludes another with the
-same path.
+same path, and one of systemd's serves one listener: each client would come to either of two.
 """
 
 from __future__ import annotations
@@ -13,11 +13,18 @@ import os.path
 import re
 import socket
 
-from tcpd.config.listen import Address, EndpointString, Listener, Place, UnixSocket
+from tcpd.config.listen import (
+    Address,
+    EndpointString,
+    Listener,
+    Place,
+    SystemdSocket,
+    UnixSocket,
+)
 
 _EVERY = {"*": "every address", "0.0.0.0": "every IPv4 address", "::": "every IPv6 address"}
 
-#: What can be said of where a listener is: a transport's name and a port, or ``unix`` and a path.
+#: Where a listener is: a transport and a port, ``unix`` and a path, or ``systemd`` and a name.
 Spot = tuple[str, int | str]
 
 
@@ -29,6 +36,8 @@ def spot_of(listener: Listener) -> Spot | None:
     place = _plain(listener.place)
     if isinstance(place, Address) and place.port:
         return ("udp" if listener.udp else "tcp", place.port)
+    if isinstance(place, SystemdSocket):
+        return "systemd", place.name
     if isinstance(place, UnixSocket):
         directory, name = os.path.split(place.path)
         return "unix", os.path.join(os.path.realpath(directory), name)

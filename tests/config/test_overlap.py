@@ -44,6 +44,7 @@ def excludes(one: str, other: str) -> str:
         ("endpoint:haproxy:tcp:7", "192.0.2.1:7", "0.0.0.0:7 is every IPv4 address"),
         ("endpoint:unix:/run/a", "unix:/run/a mode=0600", "it is the same socket"),
         ("unix:/run/../run/a", "unix:/run/a", "it is the same socket"),
+        ("systemd:a", "systemd:a proxy=unix", "it is the same socket"),
     ],
 )
 def test_these_cannot_be_open_at_once(one: str, other: str, why: str) -> None:
@@ -65,7 +66,8 @@ def test_these_cannot_be_open_at_once(one: str, other: str, why: str) -> None:
         ("endpoint:frob:7", "*:7"),
         ("endpoint:tcp:x", "*:7"),
         ("unix:/run/a", "unix:/run/b"),
-        ("systemd:a", "systemd:a"),  # what systemd has opened is not known here
+        ("systemd:a", "systemd:b"),
+        ("systemd:a", "*:7"),  # what systemd has opened is not known here
     ],
 )
 def test_these_can(one: str, other: str) -> None:
