@@ -256,11 +256,18 @@ class PolicySettings:
         False,
         "Whether the end of each connection is logged: who, how long, how much, and why it ended.",
     )
+    log_start: bool = option(
+        BOOLEAN,
+        False,
+        "Whether the start of each connection is logged too, when its client is known: behind its "
+        "PROXY header, before TLS. It means nothing without access_log.",
+    )
     log_handshake: bool = option(
         BOOLEAN,
         False,
-        "Whether that tells of the TCP handshake too: the client's options, TTL and round-trip "
-        "time. It means nothing without access_log, and takes handshake = yes in [tcpd].",
+        "Whether the line of the end tells of the TCP handshake too: the client's options, TTL and "
+        "round-trip time. It means nothing without access_log, and takes handshake = yes in "
+        "[tcpd].",
     )
 
 

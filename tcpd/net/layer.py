@@ -147,6 +147,7 @@ class ConnectionLayer:
     def _tell_by(self, policy: PolicySettings) -> None:
         self.telling.ipv6_prefix = policy.ipv6_prefix
         self.telling.access_log = policy.access_log
+        self.telling.starts = policy.access_log and policy.log_start
         self.telling.handshakes = policy.access_log and policy.log_handshake
         self._notes = self._tells_handshakes or self.telling.handshakes
 

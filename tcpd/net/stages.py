@@ -160,6 +160,8 @@ class Stages(ABC):
 
     def _begin(self) -> None:
         """Begin TLS, or WebSocket, or make the protocol."""
+        if self.layer.telling.starts:
+            self.layer.telling.started(self._whole)
         if self._tls_certificates is None:
             self._build_application(self)
             return

@@ -33,6 +33,18 @@ def _is_check(connection: Connection) -> bool:
     return proxy is not None and connection.of_proxy and connection.bytes_in == connection.heard
 
 
+def _who(connection: Connection) -> tuple[str, str]:
+    """The client, and what a PROXY header told beside its address, for people."""
+    peer = connection.peer
+    via = "" if connection.proxy is None else f", {connection.proxy}"
+    if connection.credentials is not None:  # of the proxy, where there is one
+        if via:
+            via = f"{via} ({connection.credentials})"
+        else:
+            peer = f"{peer} ({connection.credentials})"
+    return peer, via
+
+
 class Telling:
     """Logs refusals, misbehaviour and the access log of one service.
 
@@ -45,6 +57,7 @@ class Telling:
 
     :ivar ipv6_prefix: how much of an IPv6 address counts as one address, in bits.
     :ivar access_log: whether the end of each connection is logged.
+    :ivar starts: whether the start of each connection is logged.
     :ivar handshakes: whether that tells of its handshake.
     """
 
@@ -53,6 +66,7 @@ class Telling:
     def __init__(self, service: str, clock: IReactorTime) -> None:
         self.ipv6_prefix = IPV6_PREFIX
         self.access_log = False
+        self.starts = False
         self.handshakes = False
         self._service = service
         self._clock = clock
@@ -87,6 +101,15 @@ class Telling:
                 since=since,
             )
 
+    def started(self, connection: Connection) -> None:
+        """A client is there, and known. Called where :attr:`starts` is true."""
+        if connection.of_proxy:
+            return
+        peer, via = _who(connection)
+        catalogue.CONNECTION_STARTED.emit(
+            self._log, service=self._service, id=connection.id, peer=peer, via=via
+        )
+
     def ended(self, connection: Connection, end: End, why: str = "") -> None:
         """A connection is over.
 
@@ -120,13 +143,7 @@ class Telling:
 
     def _access(self, connection: Connection, end: End, why: str) -> None:
         no_tls = f"no TLS: {why}" if why else "no TLS"
-        peer = connection.peer
-        via = "" if connection.proxy is None else f", {connection.proxy}"
-        if connection.credentials is not None:  # of the proxy, where there is one
-            if via:
-                via = f"{via} ({connection.credentials})"
-            else:
-                peer = f"{peer} ({connection.credentials})"
+        peer, via = _who(connection)
         catalogue.CONNECTION_ENDED.emit(
             self._log,
             service=self._service,

@@ -189,6 +189,21 @@ CONNECTION_UNTOLD = EventType(
     "So many addresses were refused or misbehaved within 10 seconds that not each is told: 1024 "
     "are, for each service. All are counted.",
 )
+CONNECTION_STARTED = EventType(
+    "connection.started",
+    LogLevel.info,
+    "service {service}: connection {id} from {peer} started{via}",
+    {
+        "service": _SERVICE,
+        "id": "of the connection, unique while the daemon runs; connection.ended has it too",
+        "peer": _PEER + "; on a UNIX socket with who connected: unix (uid 0 gid 0 pid 4711)",
+        "via": "empty, or what a PROXY header told beside the client's address: "
+        "', proxy 192.0.2.1:4711 id 4F2A name example.org'",
+    },
+    "A client was let in: after its PROXY header, where there is one, and before its TLS "
+    "handshake. Only where the policy says access_log = yes and log_start = yes; not for a proxy's "
+    "own connections, such as health checks.",
+)
 CONNECTION_ENDED = EventType(
     "connection.ended",
     LogLevel.info,

@@ -431,6 +431,25 @@ def test_the_access_log_tells_both(make: Make, events: Any) -> None:
     assert formatEvent(plain).endswith("no TLS")
 
 
+def test_the_access_log_has_the_start_of_a_client_that_is_known(make: Make, events: Any) -> None:
+    """Not of who is refused by its header, nor of a proxy's check of us."""
+    house = make(access_log=True, log_start=True, deny=NETWORKS.parse("192.0.2.9"))
+    connection, _ = house.connect(PROXY)
+    assert events("connection.started") == []
+    house.feed(connection, version_2(FOUR, unique_id=b"4F2A"))
+    for header in (line("192.0.2.9"), LOCAL):
+        other, _ = house.connect(PROXY)
+        house.feed(other, header)
+        house.lose(other, ConnectionLost())
+    (started,) = events("connection.started")
+    assert formatEvent(started) == (
+        "service test: connection 1 from 192.0.2.1:4711 started, proxy 10.0.0.1:40000 id 4F2A"
+    )
+    house.lose(connection)
+    (ended,) = events("connection.ended")
+    assert ended["id"] == started["id"]
+
+
 def test_drain_does_not_wait_for_a_header(make: Make) -> None:
     house = make()
     connection, transport = house.connect(PROXY)

@@ -103,6 +103,44 @@ def test_a_unix_socket_is_told_as_such(make: Make, told: Any) -> None:
     assert told() == ["service test: refused unix: service-rate (0 more since last told)"]
 
 
+# --- starts ---
+
+
+@pytest.mark.parametrize(
+    ("policy", "logged"),
+    [
+        ({"access_log": True, "log_start": True}, 1),
+        ({"access_log": True}, 0),
+        ({"log_start": True}, 0),
+        ({}, 0),
+    ],
+)
+@pytest.mark.parametrize("tls", [False, True])
+def test_the_start_of_a_connection_is_logged_where_the_policy_says_so(
+    make: Make,
+    told: Any,
+    localhost: certificates.Made,
+    policy: dict[str, Any],
+    logged: int,
+    tls: bool,
+) -> None:
+    """HAProxy issue 1091: a session of hours is in the log when it begins, not when it is over.
+    Before TLS, so that one whose handshake fails has its line, too."""
+    house = make(tls=server_tls(localhost, Clock()) if tls else None, **policy)
+    conduit, _ = house.connect(client(1))
+    assert told() == ["service test: connection 1 from 198.51.0.1:4711 started"] * logged
+    house.lose(conduit)
+    assert [" ended after " in line for line in told()] == [True] * ("access_log" in policy)
+
+
+def test_a_reload_switches_starts_for_who_comes_then(make: Make, told: Any) -> None:
+    house = make()
+    house.connect(client(1))
+    house.layer.reconfigure(PolicySettings(access_log=True, log_start=True), 0.0)
+    house.connect(client(2))
+    assert told() == ["service test: connection 2 from 198.51.0.2:4711 started"]
+
+
 # --- misbehaviour ---
 
 
