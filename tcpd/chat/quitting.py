@@ -13,6 +13,9 @@ from tcpd.policy.reasons import End
 #: The client has closed its side, or the whole connection, and has not said goodbye.
 CLOSED = "Connection closed"
 
+#: What stands before a member's own reason: no other end looks like one that somebody asked for.
+SAID_GOODBYE = "Quit: "
+
 _LOST = "Read error: connection lost"
 
 #: For each reason for which the daemon ends a connection whose client may be a member.

@@ -64,7 +64,8 @@ def typed(line: str) -> str | None:
     stay. The time it takes is linear in the length of the line.
 
     :param line: without its end.
-    :return: the line as its author meant it; ``None`` for Ctrl-D on an empty line.
+    :return: the line as its author meant it, empty where nothing but formatting codes is left, such
+        as that of Ctrl-C; ``None`` for Ctrl-D on an empty line.
     """
     if line.isprintable():
         return line
@@ -86,4 +87,5 @@ def typed(line: str) -> str | None:
     kept += line[start:]
     if not kept and _END_OF_INPUT in line:
         return None
-    return "".join(kept)
+    meant = "".join(kept)
+    return meant if plain(meant).strip() else ""

@@ -106,6 +106,7 @@ def test_the_end_of_the_stream_is_said_to_the_client_too() -> None:
         ("/quit", "Quit: "),
         ("/quit see you", "Quit: see you"),
         ("/quit Ping timeout", "Quit: Ping timeout"),
+        ("\x04", "Quit: "),  # Ctrl-D
     ],
 )
 def test_who_says_goodbye_at_the_text_frontend_is_no_other_end(typed: str, said: str) -> None:
@@ -117,5 +118,5 @@ def test_who_says_goodbye_at_the_text_frontend_is_no_other_end(typed: str, said:
     zoe.screen()
     ann.type(typed)
     assert bob.lines() == [f":ann!text@localhost QUIT :{said}"]
-    reason = typed.removeprefix("/quit").strip()
+    reason = said.removeprefix("Quit: ")
     assert zoe.screen() == [f"* ann left the chat{': ' if reason else ''}{reason}"]

@@ -69,10 +69,16 @@ def test_formatting_is_removed(sent: str, shown: str) -> None:
         ("a\tb", "a\tb"),
         ("\x02b\x02 \x034,5c\x03 \x04ff0000d\x0f", "\x02b\x02 \x034,5c\x03 \x04ff0000d\x0f"),
         ("", ""),
+        ("\x03", ""),  # Ctrl-C
+        ("\x02\x0f \x0304", ""),
+        ("abc\x17\x02", ""),
     ],
 )
 def test_keys_edit_the_line(keys: str, line: str | None) -> None:
-    """'Backspace and Delete erase a character, Ctrl-W a word, Ctrl-U the line.'"""
+    """'Backspace and Delete erase a character, Ctrl-W a word, Ctrl-U the line.'
+
+    And 'empty where nothing but formatting codes is left': nothing is said that nobody sees.
+    """
     assert typed(keys) == line
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from tcpd.chat.member import Member
 from tcpd.chat.names import fold
+from tcpd.chat.quitting import SAID_GOODBYE
 from tcpd.chat.refused import Code
 from tcpd.chat.room import Rank, Room
 from tcpd.chat.split import ALWAYS_FITS, room_for, split_message
@@ -278,8 +279,7 @@ def _unban(session: Session, member: Member, rest: str) -> None:
 
 
 def _quit(session: Session, member: Member, rest: str) -> None:
-    # as IRC has it: no other end of a conversation looks like one that somebody asked for
-    session.finish("Goodbye.", f"Quit: {rest}")
+    session.finish("Goodbye.", f"{SAID_GOODBYE}{rest}")
 
 
 def _room_and_nick(session: Session, member: Member, rest: str) -> tuple[Room, str, str]:

@@ -14,7 +14,7 @@ from tcpd.chat.hub import Hub
 from tcpd.chat.member import Format, Member, Profile
 from tcpd.chat.names import fold
 from tcpd.chat.outbox import Outbox
-from tcpd.chat.quitting import CLOSED
+from tcpd.chat.quitting import CLOSED, SAID_GOODBYE
 from tcpd.chat.refused import Code, Refused
 from tcpd.chat.room import PREFIXES, Room
 from tcpd.chat.split import room_for, split_message
@@ -117,7 +117,7 @@ class Session:
             return
         meant = typed(text)
         if meant is None:
-            self.finish("Goodbye.", "Quit: ")
+            self.finish("Goodbye.", SAID_GOODBYE)
         elif self.member is None:
             self._introduce(meant.strip())
         else:

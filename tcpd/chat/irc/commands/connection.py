@@ -10,6 +10,7 @@ from tcpd.chat.irc.commands.command import Command
 from tcpd.chat.irc.commands.refusals import middle
 from tcpd.chat.irc.isupport import lines, written
 from tcpd.chat.irc.message import LINE_BYTES, Message, write
+from tcpd.chat.quitting import SAID_GOODBYE
 from tcpd.chat.refused import Code, Refused
 
 if TYPE_CHECKING:
@@ -211,7 +212,8 @@ def _pong(session: Session, message: Message) -> None:
 
 def _quit(session: Session, message: Message) -> None:
     reason = message.params[0] if message.params else ""
-    session.finish("Client Quit" if not reason else f"Quit: {reason}", f"Quit: {reason}")
+    said = f"{SAID_GOODBYE}{reason}"
+    session.finish(said if reason else "Client Quit", said)
 
 
 def _isupport(session: Session, message: Message) -> None:
