@@ -176,14 +176,17 @@ class Connection(Stages):
     def _note_end(self, reason: Failure, inner: Any) -> str:
         """Find out why it is gone, unless that is known.
 
-        :return: why a TLS handshake failed; ``""`` for any other end.
+        :return: why TLS failed; ``""`` for any other end.
         """
-        why = ""
+        tls_layer = self._tls_layer
+        why = "" if tls_layer is None else tls_layer.error
         if self._end is None:
-            if self._tls_layer is not None and self.tls is None and self._spoken:
-                fault = self._tls_layer.fault
+            if tls_layer is not None and self.tls is None and self._spoken:
+                fault = tls_layer.fault
                 self._end, why = fault.end, fault.reason
-            elif not isinstance(reason.value, ConnectionDone):
+            elif (self._tls_layer is not None and (why := self._tls_layer.error)) or not isinstance(
+                reason.value, ConnectionDone
+            ):
                 self._end = End.LOST
             else:
                 # a client that closed its side first is who ended it, though a protocol that knows

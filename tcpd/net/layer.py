@@ -317,7 +317,7 @@ class ConnectionLayer:
     def gone(self, connection: Connection, end: End, why: str = "") -> None:
         """A connection is over. Called by it, once.
 
-        :param why: a TLS handshake failed.
+        :param why: TLS failed.
         """
         self.connections.discard(connection)
         self.spares.refill()

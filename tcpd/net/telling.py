@@ -113,7 +113,7 @@ class Telling:
     def ended(self, connection: Connection, end: End, why: str = "") -> None:
         """A connection is over.
 
-        :param why: a TLS handshake failed, in OpenSSL's words; else empty.
+        :param why: TLS failed, in OpenSSL's words; else empty.
         """
         if end is End.PROXY_TIMEOUT:
             self.header_failed(connection, "timeout", "it did not come in time")
@@ -142,7 +142,7 @@ class Telling:
             self._access(connection, end, why)  # but for refusals, which are told as such
 
     def _access(self, connection: Connection, end: End, why: str) -> None:
-        no_tls = f"no TLS: {why}" if why else "no TLS"
+        tls = "no TLS" if connection.tls is None else str(connection.tls)
         peer, via = _who(connection)
         catalogue.CONNECTION_ENDED.emit(
             self._log,
@@ -152,7 +152,7 @@ class Telling:
             seconds=round(self._clock.seconds() - connection.opened, 3),
             bytes_in=connection.bytes_in,
             bytes_out=connection.bytes_out,
-            tls=no_tls if connection.tls is None else str(connection.tls),
+            tls=f"{tls}: {why}" if why else tls,
             via=via,
             handshake=f", {compact(connection)}" if self.handshakes else "",
             end=str(end),

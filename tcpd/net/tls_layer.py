@@ -25,7 +25,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from tcpd.interfaces import IConnection
-from tcpd.net.tls_faults import TLSFault, handshake_fault
+from tcpd.net.tls_faults import TLSFault, handshake_fault, reasons_of
 
 #: The plain text of a record, at the most (RFC 8446 section 5.1).
 _RECORD = 1 << 14
@@ -252,6 +252,12 @@ class TLSLayer:
     def fault(self) -> TLSFault:
         """Why the handshake is not complete. Until :meth:`connectionLost` is called."""
         return handshake_fault(self._reason.value if self._reason else None, self._tls)
+
+    @property
+    def error(self) -> str:
+        """OpenSSL's reason for the end of TLS; ``""`` for an orderly end. Until
+        :meth:`connectionLost` is called."""
+        return ", ".join(reasons_of(self._reason.value if self._reason else None))
 
     def has_more(self) -> bool:
         """Whether the end of the handshake came together with words for the protocol."""

@@ -217,8 +217,8 @@ CONNECTION_ENDED = EventType(
         "bytes_in": "bytes received on the wire, those of TLS included",
         "bytes_out": "bytes sent, those of TLS included",
         "tls": "version and cipher, e.g. TLSv1.3 TLS_AES_256_GCM_SHA384, and subject and "
-        "fingerprint of the client's certificate if it showed one; or no TLS, and why a handshake "
-        "failed: no TLS: http request",
+        "fingerprint of the client's certificate if it showed one; or no TLS. Where TLS failed, a "
+        "colon and OpenSSL's reason: no TLS: http request",
         "end": "why: client, server, lost, truncated, first-byte, idle, session, slow-reader, "
         "stalled, linger, proxy-failed, proxy-timeout, tls-failed, tls-refused, tls-timeout, "
         "websocket-failed, websocket-timeout, ping-timeout, shutdown, kicked, banned",

@@ -13,6 +13,7 @@ import certificates
 import pytest
 from running import PATIENCE, TWISTD, Daemon, receive_all
 
+from tcpd.net.lookups import MOST
 from tcpd.policy.passwords import hash_password
 
 pytestmark = [
@@ -69,9 +70,11 @@ def test_a_name_server_that_never_answers(tmp_path: Path, there: str) -> None:
     daemon = make_daemon(
         tmp_path / "d",
         there,
-        f"[policy:default]\nper_address = 100\n{forwards}"
+        f"[policy:default]\nper_address = 100\n[chat]\nhosts = address\n{forwards}"
         "[service:irc]\nprotocol = irc\nlisten =\n    127.0.0.1:0\n"
-        f"password = {hash_password('sesame')}\n",
+        f"password = {hash_password('sesame')}\n"
+        "[service:names]\nprotocol = irc\nresolve = yes\nlisten =\n"
+        "    127.0.0.1:0 proxy=127.0.0.1/32\n",
     )
     tasks = Path(f"/proc/{daemon.process.pid}/task")
     with far:
@@ -82,15 +85,24 @@ def test_a_name_server_that_never_answers(tmp_path: Path, there: str) -> None:
             connection.sendall(b"hello")
             connection.close()
             assert receive_all(client) == b"hello"
-        with daemon.connect("irc") as client:
-            client.sendall(b"PASS sesame\r\nNICK ann\r\nUSER ann 0 * :Ann\r\n")
+        # the addresses of twenty are looked up, and nobody waits for that
+        chatting = [daemon.connect("names", "proxy=127.0.0.1/32") for _ in range(20)]
+        for number, client in enumerate(chatting):
+            client.sendall(
+                b"PROXY TCP4 192.0.2.%d 127.0.0.1 4711 6667\r\n"
+                b"NICK ann%d\r\nUSER ann 0 * :Ann\r\n" % (number, number)
+            )
+        chatting.append(daemon.connect("irc"))
+        chatting[-1].sendall(b"PASS sesame\r\nNICK bob\r\nUSER bob 0 * :Bob\r\n")
+        for client in chatting:
             received = b""
             while b" 001 " not in received:
                 piece = client.recv(65536)
                 assert piece, received
                 received += piece
-        # a password's check takes a thread of the reactor's pool, a look-up one each
-        assert len(os.listdir(tasks)) <= before + 1 + 2 + 2
+            client.close()
+        # the reactor's pool, for passwords, and at most four of each service's look-ups
+        assert len(os.listdir(tasks)) <= before + 10 + 3 * MOST
         for client in clients:
             with client:
                 assert receive_all(client) == b""

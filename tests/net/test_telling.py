@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import certificates
 import pytest
 from net.lean import MemorySocket
-from net.test_layer import FULL, House, LeanHouse, server_tls
+from net.test_layer import FULL, House, LeanHouse, read_all, server_tls
 from OpenSSL import SSL
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.error import ConnectionLost
@@ -182,6 +183,32 @@ def test_a_client_that_refuses_tls_is_one_line_for_all_and_no_misbehaviour(
     assert "bytes out, no TLS: " in ended
     assert ended.endswith("alert certificate expired")
     assert house.counters.ended == {End.TLS_REFUSED: 2}
+
+
+@pytest.mark.parametrize(
+    ("last", "reason"),
+    [
+        (b"\x17\x03\x03\x00\x20" + bytes(32), "decryption failed or bad record mac"),
+        (b"GET / HTTP/1.1\r\n\r\n", "bad record type"),
+    ],
+)
+def test_tls_that_fails_later_is_a_loss_with_its_reason(
+    make: Make, told: Any, localhost: certificates.Made, last: bytes, reason: str
+) -> None:
+    house = make(tls=server_tls(localhost, Clock()), access_log=True)
+    peer = SSL.Connection(SSL.Context(SSL.TLS_CLIENT_METHOD))
+    peer.set_connect_state()
+    conduit, transport = house.connect(client(1))
+    for _ in range(2):
+        with contextlib.suppress(SSL.WantReadError):
+            peer.do_handshake()
+        house.feed(conduit, peer.bio_read(1 << 16))
+        peer.bio_write(read_all(transport))
+    house.feed(conduit, last)
+    house.lose(conduit)
+    (ended,) = told()
+    assert " ended after 0.000 s: lost, " in ended
+    assert f"SHA256: {reason}" in ended
 
 
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
