@@ -31,12 +31,6 @@ ELSEWHERE = [
     ("docs/howto/add-a-command.rst", r".*", INSTALL, "pip takes a package index"),
     ("docs/howto/add-a-protocol.rst", r".*", INSTALL, "pip takes a package index"),
     ("docs/howto/acme.rst", r"acme\.sh .*", NOWHERE, "no Debian package has acme.sh"),
-    (
-        "docs/howto/run.rst",
-        "twistd .*second.pid.*",
-        NOWHERE,
-        "in the background twistd cuts the sentence off",
-    ),
     ("docs/howto/logs.rst", r"journalctl .*", BOX, "journald is systemd's"),
     ("docs/howto/install.rst", r".*", BOX, "it sets up units of systemd"),
 ]

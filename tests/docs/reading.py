@@ -301,7 +301,8 @@ class Reader:
             assert status == 0, f"{command}\nexit status {status}\n{printed}"
         if process:
             self._wait(lambda: self._stage.run(f"kill -0 {process}", user)[0] != 0, text)
-        if log := re.search(r"\btwistd .*-l (\S+) .*\btcpd\b", text):
+        log = re.search(r"\btwistd .*-l (\S+) .*\btcpd\b", text)
+        if log and status == 0:
             self._log = lambda: self._stage.must(f"cat {log[1]}").splitlines()
 
     def _start(self, text: str, user: str, shown: tuple[str, ...]) -> None:
