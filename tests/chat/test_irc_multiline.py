@@ -112,9 +112,14 @@ def test_lines_that_others_could_not_read_whole_spoil_their_batch() -> None:
     ann.send("CAP REQ standard-replies", OPEN, LINE, line, "BATCH -1")
     assert [plain(each).endswith(" :" + "x" * room) for each in bob.lines()][1:3] == [False, True]
     assert plain(cid.lines()[-1]).endswith(" :" + "x" * room)
-    told = ann.send(f"@label=x {OPEN}", LINE, line + "x", LINE, "BATCH -1")
+    told = ann.send(OPEN, LINE, line + "x", LINE, "BATCH -1")
     assert [command(each) for each in told] == ["417", "FAIL"]
-    assert plain(told[1]).startswith(f"@label=x {SERVER} FAIL BATCH MULTILINE_INVALID :")
+    assert plain(told[1]).startswith(f"{SERVER} FAIL BATCH MULTILINE_INVALID :")
+    # "If a response consists of more than one message, a batch MUST be used to group them"
+    told = ann.send(f"@label=x {OPEN}", LINE, line + "x", LINE, "BATCH -1")
+    assert [command(each) for each in told] == ["BATCH", "417", "FAIL", "BATCH"]
+    assert [tags(each).get("label") for each in told] == ["x", None, None, None]
+    assert tags(told[1])["batch"] == tags(told[2])["batch"]
     assert bob.lines() == cid.lines() == []
 
 

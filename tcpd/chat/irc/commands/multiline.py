@@ -117,8 +117,8 @@ def _add(session: Session, batch: Batch, line: Line) -> None:
     # "Each line feed used to join line messages contributes one byte towards the max-bytes limit."
     feed = bool(batch.lines) and not line.joined
     if not talking.fits(session, talking.Target.of(batch.target), line.text, Kind.MESSAGE):
-        talking.too_long(session)
-        _invalid(session, batch, "A line in the batch is too long to be passed on")
+        text = "A line in the batch is too long to be passed on"
+        _fail(session, batch, "MULTILINE_INVALID", text=text, too_long=True)
         return
     batch.size += len(line.text.encode()) + feed
     batch.lines.append(line)
@@ -183,13 +183,24 @@ def _refuse(session: Session, text: str) -> None:
     session.fail("BATCH", "MULTILINE_INVALID", text=text, known=True)
 
 
-def _fail(session: Session, batch: Batch, code: str, *context: str, text: str) -> None:
-    """Tell what is wrong with a batch, as the answer to all of it."""
+def _fail(
+    session: Session, batch: Batch, code: str, *context: str, text: str, too_long: bool = False
+) -> None:
+    """Reply with what is wrong with a batch, as the answer to all of it.
+
+    :param too_long: send 417 before, within the same answer.
+    """
     batch.failed = True
     batch.lines.clear()
     label, batch.label = batch.label, None
     session.server.hub.settle()
-    session.answer(label, partial(session.fail, "BATCH", code, *context, text=text, known=True))
+
+    def fail() -> None:
+        if too_long:
+            talking.too_long(session)
+        session.fail("BATCH", code, *context, text=text, known=True)
+
+    session.answer(label, fail)
 
 
 COMMANDS = {
