@@ -320,7 +320,8 @@ class ConnectionLayer:
         :param why: TLS failed.
         """
         self.connections.discard(connection)
-        self.spares.refill()
+        if self.spares.wanted:
+            self.spares.refill()
         self.release(connection)
         self._released.discard(connection)
         self.counters.open -= 1

@@ -17,7 +17,7 @@ from zope.interface import implementer
 from tcpd.net.address import shown, socket_address
 from tcpd.net.layer import ListenerFactory
 from tcpd.net.sockets import BACKLOG
-from tcpd.net.turns import Turns, between_polls
+from tcpd.net.turns import Turns, has_generations
 
 #: Clients taken at one go; more wait for the next turn.
 _MOST_CLIENTS = 64
@@ -61,7 +61,8 @@ class LeanPort:
         self._factory = factory
         self._turns = turns
         self._reactor = turns.reactor
-        self._between_polls = between_polls(turns.reactor)
+        if has_generations(turns.reactor):
+            self.doRead = self._accept  # type: ignore[method-assign]
         self._closed = closed
         self._reserve = -1
         self._open = False
@@ -119,7 +120,8 @@ class LeanPort:
 
     def doRead(self) -> None:
         """Clients are waiting. Never raises, and returns nothing."""
-        self._between_polls(self._accept)
+        # see tcpd.net.turns.between_polls; where that is at once this is _accept itself
+        self._reactor.callLater(0, self._accept)
 
     def _accept(self) -> None:
         must_wait = self._factory.must_wait

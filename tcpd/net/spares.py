@@ -13,16 +13,17 @@ class Spares:
     descriptor.
 
     :param count: how many.
+
+    :ivar wanted: whether there are to be any.
     """
 
     def __init__(self, count: int) -> None:
         self._count = count
         self._kept: list[int] = []
+        self.wanted = count > 0
 
     def refill(self) -> None:
         """Open what is missing, as far as the system has it."""
-        if len(self._kept) == self._count:
-            return
         with contextlib.suppress(OSError):
             while len(self._kept) < self._count:
                 self._kept.append(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))

@@ -28,9 +28,14 @@ def between_polls(reactor: Any) -> Callable[[Callable[[], object]], object]:
     :return: takes a callable; calls it at once on :class:`tcpd.net.reactor.TcpdReactor`, whose
         registrations have generations, and before the next poll on any other.
     """
-    if hasattr(reactor, "forget"):
+    if has_generations(reactor):
         return lambda call: call()
     return lambda call: reactor.callLater(0, call)
+
+
+def has_generations(reactor: Any) -> bool:
+    """Whether a reactor gives events only to who was registered when it polled."""
+    return hasattr(reactor, "forget")
 
 
 class Turns:
