@@ -270,7 +270,7 @@ class IFinishing(Interface):
 
 
 class IHurrying(IFinishing):
-    """A factory that can cut off at once what it was told to finish."""
+    """A factory that can cut off at once what it is finishing."""
 
     def hurry():
         """Cut off what is left. Called when the operator asks for the end of the daemon a second

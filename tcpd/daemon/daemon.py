@@ -80,7 +80,7 @@ class Daemon(MultiService):
             if twistd is None
             else Logs(tcpd.log, tcpd.log_size, self._threshold, twistd, reactor)
         )
-        #: Called with why the daemon cannot start; set by who can tell the operator.
+        #: Called with why the daemon cannot start; whoever can show it to the operator sets it.
         self.start_failed: Callable[[Exception], None] = lambda error: None
         #: Hands the events of the catalogue on to whoever follows them, while the daemon runs.
         self.events = Followers(escape_controls)

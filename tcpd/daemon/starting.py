@@ -1,4 +1,4 @@
-"""Why a daemon could not start, told where it was started."""
+"""Why a daemon could not start, printed where it was started."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ measurements.
 The kernel reports events by descriptor number, many at a time. An event handled early may close a
 descriptor, and an object made in the same batch may get its number. Each registration has a
 generation, therefore, and an event goes to nobody who registered after the poll that returned it.
-What is skipped so is not lost: the next poll reports it again, to whom it concerns. A descriptor
+A skipped event is not lost: the next poll reports it again, to its owner. A descriptor
 that fails is logged and ends; the other events of the batch are handled all the same.
 
 Installed by ``twistd --reactor=tcpd``, and by ``twistd tcpd`` where no other was asked for.

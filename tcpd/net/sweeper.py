@@ -101,7 +101,7 @@ class Sweeper:
             _log.failure("a sweep failed")
 
     def sweep(self) -> None:
-        """End those for whom it is time. One that cannot be ended costs no other its own."""
+        """End the connections whose time is over. A failure costs no other connection its turn."""
         now = self._clock.seconds()
         before, self._waiting = self._waiting, {}
         for connection in list(self._connections):

@@ -20,7 +20,7 @@ class _DaemonThread(Thread):
 class DaemonThreads(ThreadPool):
     """A pool whose threads neither a stop nor the end of the interpreter waits for.
 
-    Twisted's own joins them: one that hangs, or a queue of work, holds the end of the process. What
+    Twisted's own pool joins its threads: a thread that hangs, or queued work, holds the end. What
     has to be whole at the end (a file that is written) is waited for by who asked for it.
     """
 
@@ -35,8 +35,8 @@ class DaemonThreads(ThreadPool):
 def use_daemon_threads(reactor: Any) -> None:
     """Have a reactor of Twisted's use such a pool. Call it before it runs.
 
-    :param reactor: the process's; one that is not made on Twisted's ReactorBase, or that has a pool
-        by now, keeps its own.
+    :param reactor: the process's. A reactor that is not made on Twisted's ReactorBase, or that has
+        a pool by now, keeps it.
     """
     if isinstance(reactor, ReactorBase) and reactor.threadpool is None:
         pool = DaemonThreads(0, _MOST, "tcpd")

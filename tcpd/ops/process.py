@@ -89,7 +89,7 @@ class Process:
 
 
 class ProcessFigures(Collector):
-    """CPU, memory, descriptors and start of this process, as far as the system tells.
+    """CPU, memory, descriptors and start of this process, as far as they can be read.
 
     :param process: read at each scrape.
     """

@@ -54,7 +54,7 @@ listen =
 class Wall:
     """The daemon's wall clock.
 
-    :param directory: for the file it is told by, and for the module that reads it.
+    :param directory: for the file that sets it, and for the module that reads the file.
     """
 
     def __init__(self, directory: Path) -> None:
