@@ -221,8 +221,8 @@ class Outbox:
         self.flush()
 
     def spoil(self) -> None:
-        """Something was lost on its way. The next event does not fit, and the owner is dropped then as
-        a slow reader."""
+        """Something was lost on its way. The next event does not fit, and its owner is dropped then
+        as a slow reader."""
         if not self.closed:
             self.limit = 0
             self.paused = self.awaited = True
