@@ -241,6 +241,7 @@ def test_a_message_to_a_room() -> None:
     assert ann.type("/m #lobby hi") == ["  You said that in #lobby."]
     assert bob.screen() == ["#Tea <ann> hello there", "#lobby <ann> hi"]
     assert ann.type("/msg #nope hi") == ["! there is no room #nope"]
+    assert ann.type(f"/msg #{'n' * 600} {'hi ' * 200}") == ["! there is no room #" + "n" * 49]
     assert ann.type("/msg #tea") == ["! write it like this: /msg NAME TEXT"]
     bob.type("/part #tea")
     ann.screen()

@@ -7,6 +7,7 @@ a failure.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -243,7 +244,9 @@ class Soak:
     def look(self) -> None:
         """The daemon lives, serves others, and has logged no traceback."""
         log = "\n".join(self.daemon.log)
-        assert "Traceback" not in log, f"seed {self.seed}, after {self.counts}: {log[-20000:]}"
+        found = log.find("Traceback")
+        about = log[max(0, found - 1000) : found + 4000]
+        assert found < 0, f"seed {self.seed}, after {self.counts.total()} inputs: {about}"
         assert self.daemon.process.poll() is None, (
             f"seed {self.seed}: the daemon is dead: {log[-5000:]}"
         )
@@ -288,8 +291,11 @@ def test_structured_inputs_over_all_frontends(
     daemon = Daemon(tmp_path, CONFIG.format(directory=tmp_path, user=user))
     try:
         held = soaked(daemon)
-    finally:
-        daemon.stop()
+    except BaseException:
+        with contextlib.suppress(AssertionError):
+            daemon.stop()
+        raise
+    daemon.stop()
     with capfd.disabled():
         print(f"\nseed {SEED}: {held}")
 

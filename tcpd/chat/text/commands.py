@@ -186,10 +186,10 @@ def _msg(session: Session, member: Member, rest: str) -> None:
 
 def _say_in(session: Session, name: str, text: str) -> None:
     room = session.hub.room(name)
-    if room is not None:
-        name = room.name
-    if session.talk(text, Kind.MESSAGE, name) and room is not session.room:
-        session.reply(f"  You said that in {name}.")
+    if room is None:
+        raise _Told(f"there is no room {name[:50]}")
+    if session.talk(text, Kind.MESSAGE, room) and room is not session.room:
+        session.reply(f"  You said that in {room.name}.")
 
 
 def _me(session: Session, member: Member, rest: str) -> None:

@@ -364,20 +364,19 @@ class Session:
                 hint = f"did you mean /{nearest}?" if nearest else "/help lists them"
                 self.error(f"there is no command /{word[:20]}; {hint}")
 
-    def talk(self, text: str, kind: Kind, name: str | None = None) -> bool:
+    def talk(self, text: str, kind: Kind, room: Room | None = None) -> bool:
         """Say something in a room, in several messages if it is long.
 
-        :param name: the room's; ``None`` for the current one.
+        :param room: ``None`` for the current one.
         :return: whether all of it was said.
         """
         assert self.member is not None
-        if name is None:
-            if self.room is None:
-                self.show_target()
-                return False
-            name = self.room.name
-        for piece in split_message(text, room_for(self.member, name, kind)):
-            refused = self.hub.say(self.member, name, piece, kind)
+        room = room or self.room
+        if room is None:
+            self.show_target()
+            return False
+        for piece in split_message(text, room_for(self.member, room.name, kind)):
+            refused = self.hub.say(self.member, room.name, piece, kind)
             if refused is not None:
                 self.error(refused.sentence)
                 return False
