@@ -47,7 +47,7 @@ def test_a_test_that_the_table_names_is_there(
 ) -> None:
     """ "Each row is a test that runs against the live daemon", but for those that say otherwise."""
     kind = "part" if str(Path(file).parent) in NOT_LIVE else "live"
-    assert (kind == "live") is file.startswith("tests/live/")
+    assert (kind == "live") is file.startswith(("tests/live/", "tests/soak/"))
     assert f"{file}::{name}" in collected[kind]
 
 

@@ -66,3 +66,21 @@ def test_clients_at_each_others_ports(start: Callable[[str], Daemon]) -> None:
     with daemon.connect("irc") as client:
         client.sendall(b"hello\n")
         receive_until(client, b"with nc or telnet, use port %d\r\n" % chat)
+
+
+def test_formatting_from_irc_is_clean_text(start: Callable[[str], Daemon]) -> None:
+    """'IRC's colours, bold and CTCP are shown as clean text, not as replacement characters.'"""
+    daemon = start(CONFIG)
+    with daemon.connect("chat") as ann, daemon.connect("irc") as bob:
+        ann.sendall(b"ann\n")
+        receive_until(ann, b"(1): ann\r\n")
+        bob.sendall(b"NICK bob\r\nUSER b 0 * :B\r\nJOIN #lobby\r\n")
+        receive_until(ann, b"* bob joined #lobby\r\n")
+        for said, shown in (
+            (b"\x02bold\x02 \x0304,12red\x03 \x1f\x1dboth\x0f", b"<bob> bold red both"),
+            (b"\x01ACTION \x02waves\x02\x01", b"* bob waves"),
+            (b"\x01VERSION\x01", b"* bob sent a CTCP request: VERSION"),
+            (b"\x1b[2Jescape", b"<bob> \xef\xbf\xbd[2Jescape"),
+        ):
+            bob.sendall(b"PRIVMSG #lobby :%s\r\n" % said)
+            assert receive_until(ann, b"\r\n") == b"#lobby %s\r\n" % shown

@@ -115,6 +115,9 @@ def _text_arguments(chance: Chance) -> str:
     return " ".join([*parts, words(chance, 3)])
 
 
+#: What the operator ``oper`` of the daemon says to become one.
+OPER_PASSWORD = "sesame"
+
 _CAPS = (
     "message-tags",
     "batch labeled-response echo-message",
@@ -172,6 +175,8 @@ def irc(chance: Chance, count: int) -> list[bytes]:
         registration.append("CAP END")
     if chance.random() < 0.1:
         chance.shuffle(registration)
+    if chance.random() < 0.03:
+        registration.append(f"OPER oper {chance.choice((OPER_PASSWORD, OPER_PASSWORD, 'wrong'))}")
     registration.append(f"JOIN {room(chance)}")
     inputs = [line(chance, said, rude / 5) for said in registration]
     while len(inputs) < count:

@@ -34,6 +34,7 @@ from tcpd.config.show import sample, show_config
 from tcpd.daemon.compose import SECTIONS
 from tcpd.daemon.daemon import Daemon as Composed
 from tcpd.daemon.registry import Kinds
+from tcpd.policy.passwords import hash_password
 from tcpd.wire.proxy import Header, HeaderReader, ProxyError
 
 pytestmark = [
@@ -51,7 +52,7 @@ AT_ONCE = 60
 
 #: What the daemon's memory may grow by between the end of the warm-up and the end of the run.
 #: Caches of bounded size (whowas, safe characters) fill for longer than the warm-up takes.
-GROWTH = 24 << 20
+GROWTH = 12 << 20
 
 #: The share of the inputs that warms the daemon up.
 WARM = 0.3
@@ -59,9 +60,16 @@ WARM = 0.3
 CONFIG = """
 [tcpd]
 server_name = test.example
+transport = {transport}
 drain = 2s
 [policy:default]
 per_address = 10000
+# no time-out ends a connection that is stuck
+linger = 1h
+handshake = 1h
+proxy_header = 1h
+idle = 0
+stalled = 0
 [tls:main]
 certificate = localhost.pem
 key = localhost-key.pem
@@ -76,15 +84,21 @@ listen =
   127.0.0.1:0 starttls=main
   127.0.0.1:0 proxy=127.0.0.0/8
   127.0.0.1:0 tls=main proxy=127.0.0.0/8
+  unix:{directory}/line tls=main proxy=unix
 [service:chat]
 protocol = chat
 rate = none
+nick_timeout = 0
 listen =
   127.0.0.1:0
   127.0.0.1:0 tls=main
 [service:irc]
 protocol = irc
 rate = none
+operators = oper {oper}
+register_timeout = 0
+ping = 0
+websocket_ping = 0
 join_rate = none
 nick_rate = none
 listen =
@@ -110,6 +124,15 @@ to = unix:{directory}/echo
 listen =
   127.0.0.1:0
   127.0.0.1:0 tls=main
+[service:far]
+protocol = forward
+to = unix:{directory}/line
+tls = yes
+tls_name = localhost
+ca = localhost.pem
+send_proxy = v2
+listen =
+  127.0.0.1:0
 [service:exec]
 protocol = exec
 command = /bin/cat
@@ -119,6 +142,16 @@ listen =
 """ + "".join(
     f"[service:{kind}]\nprotocol = {kind}\nlisten =\n  127.0.0.1:0\n  127.0.0.1:0 udp\n"
     for kind in ("discard", "daytime", "time", "qotd", "chargen")
+)
+
+#: What is put behind that from time to time, for those who reload.
+MORE = (
+    "[service:more]\nprotocol = echo\nlisten =\n  127.0.0.1:0\n  127.0.0.1:0 udp\n",
+    "[service:more]\nprotocol = irc\nnetwork = More\nlisten = 127.0.0.1:0 tls=main websocket\n",
+    "[service:handshake]\nprotocol = handshake\npolicy = p\nlisten = 127.0.0.1:0\n[policy:p]\n",
+    "[chat]\nhistory_kept = 5\nlobby_topic = More\n",
+    "[service:more]\nprotocol = nope\n",
+    "rubbish\n",
 )
 
 
@@ -155,6 +188,8 @@ FRONTENDS = {
     "metrics": Frontend(3, inputs.http, "metrics"),
     "echo": Frontend(2, inputs.octets, "echo"),
     "forward": Frontend(2, inputs.octets, "forward"),
+    "forward by TLS": Frontend(2, inputs.octets, "forward", "tls=main", True),
+    "forward to PROXY and TLS": Frontend(2, inputs.lines, "far"),
     "exec": Frontend(1, inputs.octets, "exec"),
     "discard": Frontend(1, inputs.octets, "discard"),
     "daytime": Frontend(1, inputs.octets, "daytime"),
@@ -182,6 +217,7 @@ class Soak:
         self._weights = [frontend.weight for frontend in FRONTENDS.values()]
         self.started = 0
         self._tls = client_context(daemon.directory)
+        self._config = (daemon.directory / "tcpd.ini").read_text()
         self._udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._udp.setblocking(False)
 
@@ -201,6 +237,9 @@ class Soak:
             if self._chance.random() < 0.05:
                 self._send_datagrams()
                 continue
+            if self._chance.random() < 0.02:
+                more = self._chance.choice(("", *MORE))
+                (self.daemon.directory / "tcpd.ini").write_text(self._config + more)
             (name,) = self._chance.choices(self._names, self._weights)
             self.started += 1
             yield self._conversation(name, self.started)
@@ -255,6 +294,7 @@ class Soak:
         self._expect("chat", b"/nick probe1\n/who\n", b"probe1")
         self._expect("irc", b"NICK probe2\r\nUSER p 0 * :p\r\nPING probe\r\n", b"probe\r\n")
         self._expect("forward", b"probe", b"probe")
+        self._expect("far", b"PING probe\r\n", b"250 PONG probe\r\n")
 
     def _expect(self, service: str, said: bytes, answer: bytes) -> None:
         with self.daemon.connect(service) as client:
@@ -266,7 +306,10 @@ class Soak:
                 received += piece
 
     def close(self) -> None:
-        """Close what it has open itself."""
+        """Close what it has open itself, and have the daemon serve what it served at first."""
+        (self.daemon.directory / "tcpd.ini").write_text(self._config)
+        reloaded = self.daemon.ctl("reload")
+        assert reloaded.returncode == 0, reloaded.stdout + reloaded.stderr
         self._udp.close()
 
     def settle(self) -> None:
@@ -282,13 +325,19 @@ class Soak:
         return [str(row) for row in rows if row is not asking]
 
 
+@pytest.mark.parametrize("transport", ["lean", "stock"])
 def test_structured_inputs_over_all_frontends(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    transport: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """'0 tracebacks, 0 stuck connections, no growth.'"""
-    user = "user = root" if os.geteuid() == 0 else ""
     certificates.make(tmp_path, "localhost")
-    daemon = Daemon(tmp_path, CONFIG.format(directory=tmp_path, user=user))
+    config = CONFIG.format(
+        directory=tmp_path,
+        transport=transport,
+        user="user = root" if os.geteuid() == 0 else "",
+        oper=hash_password(inputs.OPER_PASSWORD),
+    )
+    daemon = Daemon(tmp_path, config)
     try:
         held = soaked(daemon)
     except BaseException:
@@ -297,7 +346,7 @@ def test_structured_inputs_over_all_frontends(
         raise
     daemon.stop()
     with capfd.disabled():
-        print(f"\nseed {SEED}: {held}")
+        print(f"\nseed {SEED}, {transport}: {held}")
 
 
 def soaked(daemon: Daemon) -> str:
@@ -321,7 +370,10 @@ def soaked(daemon: Daemon) -> str:
         f"{time.monotonic() - begun:.0f} s; memory {warm >> 20} MiB warm, "
         f"{grown / (1 << 20):+.1f} MiB since ({counts})"
     )
-    assert descriptors(daemon) <= open_at_first, f"seed {SEED}: {held}"
+    end = time.monotonic() + PATIENCE
+    while (left := descriptors(daemon) - open_at_first) > 0 and time.monotonic() < end:
+        time.sleep(0.05)  # the connection that asked for the reload is on its way out
+    assert left <= 0, f"seed {SEED}: {left} descriptors more; {held}"
     assert grown < GROWTH, f"seed {SEED}: {held}"
     return held
 
