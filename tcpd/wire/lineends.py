@@ -20,7 +20,7 @@ class LineEnds:
 
     def feed(self, data: bytes) -> bytes:
         """Take the next bytes of the stream."""
-        if self._after_cr:
+        if self._after_cr and data:
             self._after_cr = False
             if data[:1] == b"\n":
                 data = data[1:]
