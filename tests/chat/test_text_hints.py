@@ -334,3 +334,14 @@ def test_a_person_at_the_port_of_irc_is_told_the_other() -> None:
     assert notice not in client.send("", "PING x", "NICK ann", "HELLO")
     house.context.services = []
     assert len(house.irc_client().send("hello")) == 1
+
+
+@pytest.mark.parametrize(
+    "opening", ["STARTTLS", "AUTHENTICATE PLAIN", "PROTOCTL NAMESX", "SERVER a"]
+)
+def test_a_program_at_the_port_of_irc_is_no_person(opening: str) -> None:
+    """Modern IRC, ERR_NOTREGISTERED alone: 'programs send these before they register'."""
+    house = House()
+    house.context.services = services(("chat", ("*:7200",)))
+    told = house.irc_client().send(opening)
+    assert told == [":chat.example.net 451 * :You have not registered"]

@@ -21,6 +21,7 @@ from tcpd.chat.irc.message import Message, ParseError, parse, write
 from tcpd.chat.irc.registration import Registration
 from tcpd.chat.irc.server import IrcServer
 from tcpd.chat.irc.unreadable import tell_unreadable
+from tcpd.chat.irc.visitors import point_to_text
 from tcpd.chat.member import Address, Member
 from tcpd.chat.outbox import Outbox
 from tcpd.chat.quitting import CLOSED
@@ -469,7 +470,7 @@ class Session:
         if command is None:
             if self.member is None:
                 self.numeric(numerics.ERR_NOTREGISTERED)
-                self._point_to_text()
+                point_to_text(self, message)
             else:
                 self.unknown(message)
             return
@@ -483,16 +484,6 @@ class Session:
             return
         self.server.count["commands"] += 1
         command.call(self, message)
-
-    def _point_to_text(self) -> None:
-        """Tell a person with nc or telnet, who has sent nothing of IRC, which port to use."""
-        entry = self.entry
-        if entry.nick or entry.user or entry.negotiating:
-            return
-        port = self.server.text_port()
-        if port is not None:
-            sentence = f"This port is for IRC clients; with nc or telnet, use port {port}"
-            self.from_server("NOTICE", "*", sentence, colon=True)
 
     def _redirect(self, outbox: Outbox) -> None:
         self.outbox = outbox
