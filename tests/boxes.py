@@ -75,12 +75,6 @@ def wheels(directory: Path) -> str:
     return f"exit status {done.returncode}: {done.stderr[-2000:]}" if done.returncode else ""
 
 
-def build_wheel(tree: Path, wheels: Path) -> None:
-    """Build tcpd's own wheel, of a tree that gets littered; needs a package index."""
-    pip = (sys.executable, "-m", "pip", "--disable-pip-version-check")
-    installing.run(*pip, "wheel", "--quiet", "--no-deps", "-w", wheels, tree, cwd=tree)
-
-
 class Box:
     """One that is up.
 

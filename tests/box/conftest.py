@@ -10,7 +10,7 @@ from pathlib import Path
 import boxes
 import installing
 import pytest
-from box.page import commands
+from box.page import CHECKOUT, INSTALL, USER, type_into
 from boxes import Box
 
 
@@ -39,12 +39,11 @@ def pristine(directory: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def wheelhouse(directory: Path) -> Path:
-    """Wheels of all that tcpd requires, for the Python of the box, and of tcpd itself."""
+    """Wheels of all that tcpd requires, for the Python of the box."""
     wheels = directory / "wheels"
     error = boxes.wheels(wheels)
     if error:
         pytest.skip(f"no package index gave what tcpd requires: {error}")
-    boxes.build_wheel(installing.copy_checkout(directory / "checkout"), wheels)
     return wheels
 
 
@@ -52,12 +51,13 @@ def wheelhouse(directory: Path) -> Path:
 def installed(directory: Path, pristine: Path, wheelhouse: Path) -> Path:
     """The file system of a box with tcpd, as the page has it installed."""
     root = boxes.copy(pristine, directory / "installed")
-    shutil.copytree(wheelhouse, root / "root" / "wheels")
+    shutil.copytree(wheelhouse, root / "srv" / "wheels").chmod(0o755)
     # the box has no network: its package index is a directory
-    (root / "etc" / "pip.conf").write_text("[global]\nno-index = true\nfind-links = /root/wheels\n")
+    (root / "etc" / "pip.conf").write_text("[global]\nno-index = true\nfind-links = /srv/wheels\n")
+    installing.copy_checkout(root / CHECKOUT.lstrip("/"))
     with Box(root) as box:
-        for command in commands("From nothing to a running unit"):
-            box.must(command)
+        box.must(f"useradd {USER}; chown -R {USER}: /home/{USER}")
+        type_into(box, *INSTALL.section("From nothing to a running unit"))
         assert box.show("ActiveState", "SubState") == "active\nrunning"
         assert "rror" not in box.log()
     return root

@@ -1,19 +1,34 @@
-"""The commands of docs/howto/install.rst."""
+"""Typing commands of pages in a box."""
 
 from __future__ import annotations
 
-import re
-import textwrap
-from pathlib import Path
+import shlex
 
-PAGE = (Path(__file__).parents[2] / "docs" / "howto" / "install.rst").read_text(encoding="utf-8")
+from boxes import Box
+from docs.commands import Command, Page, difference
+
+INSTALL = Page("docs/howto/install.rst")
+LOGS = Page("docs/howto/logs.rst")
+
+#: Pages of which a test types commands in a box.
+PAGES = [INSTALL, LOGS]
+
+#: Whose checkout a box has, and who types what stands behind ``$``.
+USER, CHECKOUT = "ann", "/home/ann/tcpd"
 
 
-def commands(title: str) -> list[str]:
-    """Those of a section that root is to type, as they stand there, lines that go on joined."""
-    head = rf"^{re.escape(title)}\n-+\n"
-    found = re.search(rf"{head}((?:.*\n)*?)(?=^.+\n-{{4,}}\n|\Z)", PAGE, re.M)
-    assert found, f"the page has no section {title!r}"
-    blocks = re.findall(r"::\n\n((?:(?: {4}.*)?\n)+)", found[1])
-    lines = textwrap.dedent("\n".join(blocks)).replace("\\\n", " ").splitlines()
-    return [line.removeprefix("# ") for line in lines if line.startswith("# ")]
+def type_into(box: Box, *commands: Command) -> None:
+    """Type commands in the checkout, each as the user of its prompt.
+
+    :raise AssertionError: if one prints something else than the page shows, or fails.
+    """
+    for command in commands:
+        script = f"cd {CHECKOUT}\n{command.text}"
+        if command.prompt == "$":
+            script = f"runuser -u {USER} -- bash -c {shlex.quote(script)}"
+        done = box.run(script)
+        if command.shown:
+            wrong = difference(command.shown, done.stdout.splitlines())
+            assert not wrong, f"{command}\n{wrong}"
+        else:
+            assert done.returncode == 0, f"{command}\n{done.stdout}"

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from pathlib import Path
 
 import boxes
-import installing
 import pytest
-from box.page import PAGE, commands
+from box.page import CHECKOUT, INSTALL, type_into
 from boxes import Box
 
 pytestmark = pytest.mark.box
@@ -17,37 +15,38 @@ pytestmark = pytest.mark.box
 
 @pytest.mark.parametrize(
     ("title", "most"),
-    [("From nothing to a running unit", 5), ("Upgrade", 4), ("Uninstall", 4)],
+    [("From nothing to a running unit", 6), ("Upgrade", 4), ("Uninstall", 4)],
 )
 def test_it_takes_few_commands(title: str, most: int) -> None:
-    assert 3 <= len(commands(title)) <= most
+    assert 3 <= len(INSTALL.section(title)) <= most
 
 
-def masked(text: str) -> list[str]:
-    """Lines, without what is another each time."""
-    text = re.sub(r"since .*", "since", text)
-    return [re.sub(r"\d+", "N", line).strip() for line in text.splitlines()]
-
-
-def test_low_ports_upgrade_and_uninstall(directory: Path, installed: Path) -> None:
+def test_the_rest_of_the_page(directory: Path, installed: Path) -> None:
     """One machine's life: what was edited survives the upgrade, and nothing the uninstall."""
+    left = INSTALL.commands[len(INSTALL.section("From nothing to a running unit")) :]
+
+    def type_section(title: str) -> None:
+        commands = INSTALL.section(title)
+        type_into(box, *commands)
+        # no command of the page is left out, and none comes before its time
+        assert left[: len(commands)] == commands
+        del left[: len(commands)]
+
     with Box(boxes.copy(installed, directory / "page")) as box:
         assert box.show("ActiveState", "UnitFileState") == "active\nenabled"
-        (shown,) = re.findall(r"\$ systemctl status tcpd\n((?: {4}.*\n)+)", PAGE)
-        for line in masked(shown):
-            assert line in masked(box.must("systemctl status --no-pager tcpd"))
-        box.must("sed -i 's/^listen = 127.0.0.1:7007/listen = systemd:echo/' /etc/tcpd/tcpd.ini")
-        for command in commands("Low ports, and restarts that refuse nobody"):
-            box.must(command)
+        box.must("sed -i 's/^listen = 127.0.0.1:7007/listen = 127.0.0.1:7008/' /etc/tcpd/tcpd.ini")
+        type_section("Make it yours")
+        assert box.must("printf hi | nc -N 127.0.0.1 7008") == "hi"
+        box.must("runuser -u ann -- /opt/tcpd/bin/tcpd-ctl status")
+
+        box.must("sed -i 's/^listen = 127.0.0.1:7008/listen = systemd:echo/' /etc/tcpd/tcpd.ini")
+        type_section("Low ports, and restarts that refuse nobody")
         assert box.must("printf hi | nc -N 127.0.0.1 7") == "hi"
 
-        later = installing.copy_checkout(directory / "later")
-        setup = later / "setup.cfg"
+        setup = box.root / CHECKOUT.lstrip("/") / "setup.cfg"
         setup.write_text(setup.read_text().replace("version = 0.1.0", "version = 0.1.1"))
-        boxes.build_wheel(later, box.root / "root" / "wheels")
         before = box.show("MainPID")
-        for command in commands("Upgrade"):
-            box.must(command)
+        type_section("Upgrade")
         assert box.show("ActiveState") == "active"
         assert box.show("MainPID") != before
         assert ", tcpd 0.1.1" in box.must("/opt/tcpd/bin/tcpd-ctl status")
@@ -76,9 +75,13 @@ def test_low_ports_upgrade_and_uninstall(directory: Path, installed: Path) -> No
         box.must("systemctl reload tcpd")
         assert "systemd holds a socket echo, and no service has listen = systemd:echo" in box.log()
 
-        for command in commands("Uninstall"):
-            box.must(command)
-        assert box.run("systemctl cat tcpd.service tcpd.socket").returncode != 0
-        left = "find / -xdev -name '*tcpd*' -not -path '/root/*' -not -path '/proc/*'"
-        assert box.must(f"{left}; getent passwd tcpd || true").strip() == ""
+        type_section("Uninstall")
+        remains = "find / -xdev -name '*tcpd*' -not -path '/home/*' -not -path '/proc/*'"
+        assert box.must(f"{remains}; getent passwd tcpd || true").strip() == ""
+
+        setup.write_text(setup.read_text().replace("version = 0.1.1", "version = 0.1.0"))
+        type_section("As a Debian package")
+        assert box.show("ActiveState", "UnitFileState") == "active\nenabled"
+        assert box.must("printf hi | nc -N 127.0.0.1 7007") == "hi"
+        assert not left
     shutil.rmtree(box.root)

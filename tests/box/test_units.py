@@ -7,7 +7,9 @@ import re
 from collections.abc import Callable
 
 import pytest
+from box.page import LOGS
 from boxes import Box
+from docs.places import BOX, place_of
 
 pytestmark = pytest.mark.box
 
@@ -183,6 +185,15 @@ def test_the_journal_has_its_fields(configure: Configure) -> None:
     assert record["TCPD_LISTENER"] == "systemd:echo"
     assert record["MESSAGE"] == "service echo: listening on systemd:echo"
     assert (record["PRIORITY"], record["SYSLOG_IDENTIFIER"]) == ("6", "tcpd")
+
+
+def test_a_query_of_the_journal(configure: Configure) -> None:
+    """What docs/howto/logs.rst asks journald for, when somebody was refused."""
+    refusing = "[policy:default]\n    deny = 127.0.0.0/8\n    [service:line]\n    protocol = line\n"
+    box = configure(f"{ECHO}    {refusing}    listen = 127.0.0.1:7100\n")
+    box.must("nc -N 127.0.0.1 7100 </dev/null")
+    (command,) = (each for each in LOGS.commands if place_of(LOGS, each) == BOX)
+    box.wait_for(f"{command.text} | grep 'service line: refused 127.0.0.1:.*: denied'")
 
 
 def test_operators_are_the_members_of_the_group(configure: Configure) -> None:

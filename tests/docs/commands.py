@@ -197,6 +197,7 @@ _MASKS = [
     (re.compile(pattern), replacement)
     for pattern, replacement in (
         # dates and times of day
+        (r"\b[A-Z][a-z]{2} \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", "DATE"),
         (r"[A-Z][a-z]+day, [A-Z][a-z]+ \d+, \d{4} \d\d:\d\d:\d\d-UTC", "DATE"),
         (r"[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT", "DATE"),
         (r"\d{4}-\d\d-\d\d(?:T\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d{4}))?", "DATE"),
@@ -213,7 +214,7 @@ _MASKS = [
         (r"(?<=[\d\]]:)(?:3[2-9]|[45]\d|6[0-5])\d{3}\b", "PORT"),
         # sequence numbers, process ids, hashes
         (r"\b(seq|ack|rtt)=\d+", r"\1=N"),
-        (r"\b(pid|uid|user|process) +\d+", r"\1 N"),
+        (r"\b(pid|uid|user|process|Main PID:) +\d+", r"\1 N"),
         (r"\b[0-9a-f]{32,}\b|\$scrypt\$\S+|\b[a-z0-9]{16}\.hidden\b", "HASH"),
         (r"\bid [0-9A-F-]{8,}", "id HASH"),
         (r"\b(window|scale) \d+(?: \(x\d+\))?|\bwscale=\d+", r"\1 N"),

@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
+import importlib.util
+import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import installing
 import pytest
-from docs.commands import PAGES, Page
-from docs.places import SCENES, installs, programs, typed_for, unknown
+from box.page import PAGES as BOX_PAGES
+from docs.commands import PAGES, ROOT, Page
+from docs.places import (
+    BOX,
+    INSTALL,
+    NOWHERE,
+    PROGRAMS,
+    SCENES,
+    installs,
+    place_of,
+    programs,
+    typed_for,
+    unknown,
+)
 from docs.reading import Reader
 from docs.stage import Stage, make_layer, why_not
 from wires import need
+
+from tcpd.ctl import main as ctl
 
 #: Pages that take more than ten seconds.
 LONG = {"docs/howto/acme.rst", "docs/howto/irc.rst"}
@@ -75,3 +92,52 @@ def test_the_pages_that_install(bare_layer: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", PAGES)
 def test_the_tables_are_about_commands_that_there_are(name: str) -> None:
     assert unknown(name) == []
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_no_page_has_a_command_that_nothing_runs(name: str) -> None:
+    """Each is typed on a stage, where pip installs, or in a box; else there is a reason."""
+    page = Page(name)
+    for command in page.commands:
+        place = place_of(page, command)
+        assert place in ("", INSTALL, BOX, NOWHERE)
+        if place == BOX:
+            assert name in {each.name for each in BOX_PAGES}, command
+    for block in page.blocks:
+        if block.commands or block.file or block.screen or block.language:
+            continue
+        for line in block.text.splitlines():
+            word = line.split(" ")[0]
+            assert word not in PROGRAMS, f"line {block.line}: a command without a prompt: {line}"
+            assert not re.match(r"(\.venv/bin/|twistd |tcpd-ctl |pip )", line), line
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_commands_within_a_sentence_are_understood(name: str) -> None:
+    """tcpd-ctl has each, and takes its arguments; the name alone may stand for it."""
+    parser = ctl._parser()
+    (commands,) = (each.choices for each in parser._actions if isinstance(each.choices, dict))
+    text = " ".join(Page(name).text.split())
+    for found in re.findall(r"``(?:\S*/)?tcpd-ctl ([a-z][^`]*)``", text):
+        command, *words = shlex.split(re.sub(r"\b(NETWORK|ADDRESS)\b", "192.0.2.1", found))
+        assert command in commands, found
+        words = ["1" if word in ("ID", "PORT") else word for word in words if word[0] != "["]
+        if words:
+            parser.parse_args([command, *words])
+
+
+def test_loggers_of_log_lines_are_there() -> None:
+    """A line of the log names the class, or the module, that logged it."""
+    loggers = {
+        found
+        for path in (ROOT / "docs").rglob("*.rst")
+        for found in re.findall(
+            r"[\[\"](tcpd(?:\.\w+)+)(?=#(?:debug|info|warn|error)\]|\",\"fields\")",
+            path.read_text("utf-8"),
+        )
+    }
+    assert len(loggers) > 3
+    for logger in loggers:
+        module, _, name = logger.rpartition(".")
+        found = getattr(importlib.import_module(module), name, None)
+        assert found or importlib.util.find_spec(logger), logger
