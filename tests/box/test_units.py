@@ -190,7 +190,7 @@ def test_the_journal_has_its_fields(configure: Configure) -> None:
 def test_a_query_of_the_journal(configure: Configure) -> None:
     """What docs/howto/logs.rst asks journald for, when somebody was refused."""
     refusing = "[policy:default]\n    deny = 127.0.0.0/8\n    [service:line]\n    protocol = line\n"
-    box = configure(f"{ECHO}    {refusing}    listen = 127.0.0.1:7100\n")
+    box = configure(f"{ECHO}{refusing}    listen = 127.0.0.1:7100\n")
     box.must("nc -N 127.0.0.1 7100 </dev/null")
     (command,) = (each for each in LOGS.commands if place_of(LOGS, each) == BOX)
     box.wait_for(f"{command.text} | grep 'service line: refused 127.0.0.1:.*: denied'")
@@ -198,7 +198,7 @@ def test_a_query_of_the_journal(configure: Configure) -> None:
 
 def test_operators_are_the_members_of_the_group(configure: Configure) -> None:
     box = configure(ECHO)
-    box.must("id ann || useradd -G tcpd ann; id bob || useradd bob")
+    box.must("usermod -a -G tcpd ann; id bob || useradd bob")
     assert "services       1" in box.must("setpriv --reuid ann --init-groups tcpd-ctl status")
     assert "services       1" in box.must(
         "setpriv --reuid ann --regid ann --init-groups tcpd-ctl status"
