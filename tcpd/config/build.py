@@ -54,8 +54,13 @@ SERVICE_KEYS = (
 
 
 def _did_you_mean(word: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(word, list(known), 1)
+    near = difflib.get_close_matches(word.lower(), list(known), 1)
     return f"; did you mean {near[0]}?" if near else ""
+
+
+def _meant_as_protocol(section: Section) -> str:
+    """The key that is a mistyped ``protocol``; empty for none."""
+    return next((key for key in section.values if _did_you_mean(key, ["protocol"])), "")
 
 
 def _unquoted(item: Option, value: Value, sentence: str) -> str:
@@ -258,7 +263,9 @@ class _Builder:
         if kind is not None:
             skip = frozenset(key for key, *_ in SERVICE_KEYS)
             options = self.values(title, kind.settings, skip)
-        # without a kind, its keys cannot be checked, and what every service has can
+        else:
+            self._check_keys(title, section)
+        # what every service has is checked without a kind, too
         listen = self._listeners(title, section, kind.words if kind else KIND_WORDS, built)
         policy = section.values.get("policy")
         policy_name = policy.text if policy else "default"
@@ -273,9 +280,7 @@ class _Builder:
         protocol = section.values.get("protocol")
         if protocol is None:
             # a mistyped key is told where it stands; without a kind no other key can be
-            near = next(
-                (key for key in section.values if difflib.get_close_matches(key, ["protocol"])), ""
-            )
+            near = _meant_as_protocol(section)
             place = section.values[near].place if near else section.place
             hint = f"; did you mean protocol where it says {near}?" if near else ""
             self.missing(place, title, "protocol", f"this key must be given{hint}")
@@ -291,6 +296,24 @@ class _Builder:
             text = str(error)
         self.complain(protocol.place, title, "protocol", text)
         return None
+
+    def _check_keys(self, title: str, section: Section) -> None:
+        """Complain of keys that no kind has, in a service without one.
+
+        Nobody knows the keys of a kind that cannot be loaded: beside such a kind, any key may be
+        right.
+        """
+        known = {key for key, *_ in SERVICE_KEYS}
+        try:
+            for name in self.kinds:
+                known.update(item.name for item in options_of(self.kinds[name].settings))
+        except ValueError:
+            return
+        reported = "" if "protocol" in section.values else _meant_as_protocol(section)
+        for key, value in section.values.items():
+            if key not in known and key != reported:
+                hint = _did_you_mean(key, sorted(known))
+                self.complain(value.place, title, key, f"there is no such key{hint}")
 
     def _listeners(
         self,

@@ -181,6 +181,43 @@ idel = 3s
     ]
 
 
+@pytest.mark.parametrize(
+    ("lines", "says"),
+    [
+        (
+            "protocol = wrod\nlisten = *:1\ntimes = 3\ntims = 3",
+            [
+                "2: [service:a] protocol: there is no protocol 'wrod'; did you mean word?",
+                "5: [service:a] tims: there is no such key; did you mean times?",
+            ],
+        ),
+        (
+            "protocol = WORD\nlisten = *:1",
+            ["2: [service:a] protocol: there is no protocol 'WORD'; did you mean word?"],
+        ),
+        (
+            "listen = *:1\nfoo = 1",
+            [
+                "1: [service:a] protocol: this key must be given",
+                "3: [service:a] foo: there is no such key",
+            ],
+        ),
+        (
+            "PROTOCOL = word\nListen = *:1",
+            [
+                "1: [service:a] listen: at least one listener must be given",
+                "2: [service:a] protocol: this key must be given; did you mean protocol where it "
+                "says PROTOCOL?",
+                "3: [service:a] Listen: there is no such key; did you mean listen?",
+            ],
+        ),
+    ],
+)
+def test_without_a_kind_keys_that_no_kind_has_are_faults(lines: str, says: list[str]) -> None:
+    """An unknown ``protocol`` does not hide the service's other errors, mistyped keys included."""
+    assert wrong(f"[service:a]\n{lines}\n") == [f"/etc/x.ini:{line}" for line in says]
+
+
 def test_each_line_of_a_sections_listeners_is_told_where_it_stands() -> None:
     @dataclass(frozen=True, slots=True, kw_only=True)
     class Site:
@@ -312,9 +349,9 @@ def test_a_kind_that_cannot_be_loaded_says_why() -> None:
         def __getitem__(self, name: str) -> WordKind:
             raise ValueError("protocol 'x' cannot be used: no module y")
 
-    document, _ = ini.read("x.ini", "[service:a]\nprotocol = x\nlisten = *:1\n")
+    document, _ = ini.read("x.ini", "[service:a]\nprotocol = x\nlisten = *:1\nits = own\n")
     with pytest.raises(ConfigError) as caught:
-        build(document, Broken(), {})
+        build(document, Broken(x=WordKind()), {})
     assert caught.value.lines == [
         "x.ini:2: [service:a] protocol: protocol 'x' cannot be used: no module y"
     ]
@@ -451,6 +488,9 @@ def test_the_control_socket_starts_at_the_files_directory_as_every_path() -> Non
     assert control("run/control") == "/etc/tcpd/run/control"
     assert control("/run/control") == "/run/control"
     assert (control("auto"), control("none")) == ("auto", "none")
+    # as a listener is written, it would be a relative path that nobody means
+    with pytest.raises(ConfigError, match=r"control: it takes a path without unix:; write /run/x$"):
+        control("unix:/run/x")
     with pytest.raises(ConfigError, match="longer than the 107 bytes"):
         control("x" * 100)
 
