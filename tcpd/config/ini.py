@@ -77,6 +77,19 @@ _HEADER = re.compile(r"\[([^\[\]]+)\]\s*(.*)")
 _COMMENT = ("#", ";")
 
 
+# a byte that is not UTF-8, as the error handler surrogateescape decodes it
+_NO_UTF_8 = re.compile("[\ud800-\udfff]")
+
+
+def _unreadable(line: str) -> str:
+    """What keeps a line from being read; ``""`` if nothing does."""
+    if _NO_UTF_8.search(line):
+        return "this line is not UTF-8 text"
+    if "\0" in line:
+        return "this line has a NUL character; a configuration is UTF-8 text"
+    return ""
+
+
 class _Reader:
     """Takes the lines of one file, and keeps all that is wrong with them.
 
@@ -98,14 +111,18 @@ class _Reader:
     def line(self, number: int, line: str) -> None:
         """Take the next line."""
         bare = line.strip()
-        if not bare or bare.startswith(_COMMENT):
+        if not bare or (bare.startswith(_COMMENT) and not _NO_UTF_8.search(bare)):
             return
         place = Place(self._name, number)
-        if "\0" in bare:
-            self._wrong(place, "this line has a NUL character; a configuration is UTF-8 text")
-            return
         indent = len(line) - len(line.lstrip())
-        if self._lines is not None and indent > self._depth:
+        goes_on = self._lines is not None and indent > self._depth
+        if unreadable := _unreadable(bare):
+            self._wrong(place, unreadable)
+            if bare.startswith("[") and not goes_on:
+                # the keys that follow belong to no section that is known
+                self._title, self._section, self._lines = "", Section(place), None
+            return
+        if self._lines is not None and goes_on:
             self._lines.append((bare, place))
             return
         self._depth = indent
@@ -171,7 +188,7 @@ def read(name: str, text: str) -> tuple[Document, list[Fault]]:
     """Read one file.
 
     :param name: what to call it in places and errors.
-    :param text: its content.
+    :param text: its content; lines with bytes decoded by ``surrogateescape`` are faults.
     :return: the sections, and all that is wrong. Where something is, the sections are what can be
         made of the rest, so that it can be checked as well.
     """

@@ -83,6 +83,8 @@ def read_file(name: str) -> tuple[ini.Document, list[ini.Fault]]:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        return {}, [ini.Fault(ini.Place(name, line), "this line is not UTF-8 text")]
+        if b"\0" in data:  # UTF-16, or no text: one fault is enough
+            line = data.count(b"\n", 0, error.start) + 1
+            return {}, [ini.Fault(ini.Place(name, line), "this line is not UTF-8 text")]
+        text = data.decode("utf-8-sig", "surrogateescape")
     return ini.read(name, text.replace("\r\n", "\n").replace("\r", "\n"))

@@ -454,15 +454,19 @@ def test_later_files_win_and_a_directory_means_its_ini_files_in_order(tmp_path: 
 
 
 def test_files_that_cannot_be_read_are_told_all_at_once(tmp_path: Path) -> None:
-    (tmp_path / "latin").write_bytes(b"[a]\nx = \xe4\n")
+    (tmp_path / "latin").write_bytes(b"[room]\nx = \xe4\ny = 1\n# \xe4\n")
     (tmp_path / "broken").write_text("x = 1\n")
-    files = [str(tmp_path / name) for name in ("gone", "latin", "broken")]
+    (tmp_path / "utf-16").write_bytes("\ufeff[room]\nx = 1\n".encode("utf-16-le"))
+    files = [str(tmp_path / name) for name in ("latin", "gone", "broken", "utf-16")]
     with pytest.raises(ConfigError) as caught:
         load(files, "", KINDS, SECTIONS)
     assert caught.value.lines == [
-        f"{files[0]}: cannot be read: No such file or directory",
-        f"{files[1]}:2: this line is not UTF-8 text",
+        f"{files[0]}:2: this line is not UTF-8 text",
+        f"{files[0]}:3: [room] y: there is no such key",
+        f"{files[0]}:4: this line is not UTF-8 text",
+        f"{files[1]}: cannot be read: No such file or directory",
         f"{files[2]}:1: a [section] must come before the first key",
+        f"{files[3]}:1: this line is not UTF-8 text",
     ]
 
 

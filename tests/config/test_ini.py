@@ -76,6 +76,21 @@ def test_what_cannot_be_read_is_told_with_its_line(text: str, says: str) -> None
     assert str(fault).startswith(says)
 
 
+@pytest.mark.parametrize("odd", ["\0", "\udcff"])
+def test_keys_behind_a_header_that_cannot_be_read_are_nobody_elses(odd: str) -> None:
+    """One fault hides no other, and makes no other."""
+    document, faults = ini.read("x.ini", f"[a]\nx = 1\n[b{odd}]\nx = 2\ny\n[c]\nx = 3\n")
+    assert [fault.place.line for fault in faults] == [3, 5]
+    read = {title: section.values["x"].text for title, section in document.items()}
+    assert read == {"a": "1", "c": "3"}
+
+
+def test_a_line_that_goes_on_and_cannot_be_read_ends_no_section() -> None:
+    document, faults = ini.read("x.ini", "[a]\nx = 1\n  [\0]\ny = 2\n# \udcff\n")
+    assert [fault.place.line for fault in faults] == [3, 5]
+    assert {key: value.text for key, value in document["a"].values.items()} == {"x": "1", "y": "2"}
+
+
 @pytest.mark.parametrize("header", ["[a] # why", "[a]; why", "[a]\t;", "[a]  ", "[a]#"])
 def test_a_comment_may_stand_behind_a_header(header: str) -> None:
     """ "Comments (# or ;) have lines of their own, or stand behind the name of a section" """
