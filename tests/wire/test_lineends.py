@@ -6,7 +6,7 @@ import itertools
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tcpd.wire.linebuffer import LineBuffer
@@ -43,6 +43,7 @@ def test_lines(stream: bytes, lines: list[bytes]) -> None:
     stream=st.lists(st.sampled_from([b"a", b"bcd", b"\r", b"\n", b"\r\n"])).map(b"".join),
     cuts=st.lists(st.integers(0, 60)),
 )
+@example(stream=b"a\r\n", cuts=[2, 2])
 def test_cutting_changes_nothing(stream: bytes, cuts: list[int]) -> None:
     places = [0, *sorted(min(cut, len(stream)) for cut in cuts), len(stream)]
     pieces = [stream[a:b] for a, b in itertools.pairwise(places)]
