@@ -15,7 +15,6 @@ import socket
 import sys
 from typing import Any
 
-from twisted.internet.error import ConnectionLost
 from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.python.failure import Failure
 
@@ -24,7 +23,7 @@ from tcpd.net import reactor as lean_reactor
 from tcpd.net.address import socket_address
 from tcpd.net.port import LeanPort
 from tcpd.net.sockets import listen_address
-from tcpd.net.transport import _READ, _ROOM, LeanConnection
+from tcpd.net.transport import _READ, _ROOM, LeanConnection, _lost_by
 from tcpd.net.turns import Turns
 from tcpd.small.echo import EchoFactory
 
@@ -68,6 +67,9 @@ class Bare(LeanConnection):
         self._shutting = False  # nothing more will be written
         self._shut = False  # and the client was told so
         self._aborting = False
+        self._resetting = False  # it will be, when all is delivered
+        self._delivering = False  # all is written, and may not have arrived
+        self._failure: Failure | None = None  # that sending met
 
     def logPrefix(self) -> str:
         return "bare"
@@ -84,8 +86,11 @@ class Bare(LeanConnection):
             data = self._receive(_READ)
         except BlockingIOError:
             return
-        except OSError:
-            self._close(Failure(ConnectionLost()))
+        except OSError as error:
+            self._close(_lost_by(error))
+            return
+        except MemoryError as error:
+            self._failed(error)
             return
         if not data:
             self._input_ended()
@@ -96,7 +101,7 @@ class Bare(LeanConnection):
             self.inner.dataReceived(data)
         except BaseException as error:
             self._within = False
-            self._application_failed(error)
+            self._failed(error)
             return
         self._within = False
         if self._out or self.disconnecting:
@@ -146,7 +151,7 @@ class Bare(LeanConnection):
     def _broken(self, doing: str) -> None:
         self.abortConnection()
 
-    def _application_failed(self, error: BaseException) -> None:
+    def _failed(self, error: BaseException) -> None:
         self._close(Failure(error))
 
 

@@ -100,6 +100,7 @@ def test_the_peer_without_policy_begins_as_tcpds_transport_does() -> None:
 
 
 @pytest.mark.live
+@pytest.mark.long
 @needs_compiler
 def test_the_real_daemon_is_measured_beside_a_peer(tmp_path: Path) -> None:
     results = tmp_path / "results.json"

@@ -141,6 +141,7 @@ def own_daemon(tmp_path: Path) -> Iterator[Callable[[str, str], Daemon]]:
         daemon.stop()
 
 
+@pytest.mark.serial
 @pytest.mark.parametrize("transport", ["lean", "stock"])
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 def test_over_loopback(start: Callable[[str], Daemon], transport: str, host: str) -> None:
@@ -172,6 +173,7 @@ def test_over_loopback(start: Callable[[str], Daemon], transport: str, host: str
     daemon.wait_for(lambda text: f"mss={seen[0].mss} wscale={seen[0].wscale} sack=yes" in text)
 
 
+@pytest.mark.serial
 @pytest.mark.parametrize("version", [4, 6])
 def test_over_a_wire(line: Daemon, wire: Wire, version: int) -> None:
     """ "across a veth pair in network namespaces made by the test ... IPv6 as well": MAC
@@ -199,6 +201,7 @@ def test_over_a_wire(line: Daemon, wire: Wire, version: int) -> None:
     assert "mss-low" not in hints_of(handshake)
 
 
+@pytest.mark.serial
 def test_an_mss_that_is_clamped_is_seen_and_told(line: Daemon, wire: Wire) -> None:
     """ "MSS clamped by nftables/iptables in the namespace is seen and hinted at" """
     rules = (
@@ -221,6 +224,7 @@ def test_an_mss_that_is_clamped_is_seen_and_told(line: Daemon, wire: Wire) -> No
     assert "mss-low" in hints_of(told)
 
 
+@pytest.mark.serial
 @pytest.mark.parametrize(
     ("setting", "option", "hint"),
     [

@@ -124,7 +124,9 @@ def test_who_there_is_no_memory_for_is_closed_and_nobody_else(daemon: Daemon) ->
     failures = re.search(r"after (\d+) failures", line)
     assert failures
     log = "\n".join(daemon.log)
-    assert log.count("out of memory: ") == log.count("Traceback") == log.count("memory again")
+    assert log.count("memory again") == 1
+    # a line each 10 seconds at most
+    assert log.count("out of memory: ") == log.count("Traceback") < int(failures[1])
     daemon.process.send_signal(signal.SIGTERM)
     assert daemon.process.wait(PATIENCE) == -signal.SIGTERM
 
