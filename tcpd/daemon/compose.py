@@ -251,6 +251,7 @@ class Parts:
                 responder=self.kind(service).make_responder(service.options, context),
                 counters=context.counters,
                 clock=self.reactor,
+                allows=layer.allows,
                 rate=service.options.udp_rate,
                 own_ports=self.own_ports,
             )

@@ -49,6 +49,8 @@ class Drop(StrEnum):
     PORT = "port"
     #: It claims to come from an address that is no single host's.
     ADDRESS = "address"
+    #: The policy's ``allow`` and ``deny`` shut its address out.
+    DENIED = "denied"
     #: Its address has had its share of answers.
     RATE = "rate"
     #: The service has no answer to it (discard never has).
@@ -94,6 +96,8 @@ class Datagrams:
         listener, counted each time, and costs that datagram alone.
     :param counters: the service's.
     :param clock: for the rate.
+    :param allows: from a source address, whether the policy's networks let it in; asked each time,
+        for a reload changes them.
     :param rate: how many answers one address gets (IPv6: one /64); ``None`` for no limit.
     :param own_ports: the ports of all the daemon's own ``udp`` listeners, a set that they share and
         each adds its own to; none of them is answered at any address.
@@ -109,6 +113,7 @@ class Datagrams:
         responder: Responder,
         counters: ServiceCounters,
         clock: IReactorTime,
+        allows: Callable[[str], bool],
         rate: Rate | None,
         own_ports: set[int],
         capacity: int = CAPACITY,
@@ -117,6 +122,7 @@ class Datagrams:
         self._responder = responder
         self._counters = counters
         self._clock = clock
+        self._allows = allows
         self._buckets = None if rate is None else Buckets(rate, capacity)
         self._own_ports = own_ports
         self._failure_logged = False
@@ -125,6 +131,7 @@ class Datagrams:
         """Answer as another would, from the next datagram on: the port stays open."""
         self._responder = other._responder
         self._counters = other._counters
+        self._allows = other._allows
         self._buckets = other._buckets
         self._failure_logged = False
 
@@ -175,6 +182,8 @@ class Datagrams:
         key = source_key(host)
         if key is None:
             return Drop.ADDRESS
+        if not self._allows(host):
+            return Drop.DENIED
         if self._buckets is not None and not self._buckets.take(key, self._clock.seconds()):
             return Drop.RATE
         return None

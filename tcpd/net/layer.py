@@ -131,6 +131,10 @@ class ConnectionLayer:
         self.telling = Telling(service, clock)
         self._tell_by(policy)
 
+    def allows(self, host: str) -> bool:
+        """Whether the policy's ``allow`` and ``deny`` let an address in, as a socket tells it."""
+        return self._admission.allows(plain_address(host))
+
     def start(self) -> None:
         """Begin to look for those who stay too long. Called when the service starts."""
         self.spares.refill()

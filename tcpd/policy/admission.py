@@ -216,6 +216,10 @@ class Admission:
         rate = self._limits.address_rate
         return None if rate is None else Buckets(rate, _ADDRESSES)
 
+    def allows(self, address: IPAddress) -> bool:
+        """Whether the networks let an address in. Bans and bounds are not looked at."""
+        return self._limits.networks.allows(address)
+
     @property
     def full(self) -> Refusal | None:
         """Why there is no place just now, for anybody; ``None`` if there is one."""

@@ -12,6 +12,8 @@ import pytest
 from running import PATIENCE, TWISTD, Daemon, receive_until
 from wires import Wire
 
+from tcpd.ctl.client import Control
+
 pytestmark = pytest.mark.live
 
 ECHO = "[service:echo]\nprotocol = echo\nudp_rate = none\nlisten =\n"
@@ -44,6 +46,29 @@ def refuses(host: str, port: int) -> None:
         echoes(host, port)
     with pytest.raises(ConnectionRefusedError):
         ask(host, port)
+
+
+def test_a_policys_networks_hold_for_datagrams_and_through_a_reload(
+    start: Callable[[str], Daemon],
+) -> None:
+    """docs: "the policy's ``allow`` and ``deny`` shut its address out" """
+    text = listens("*:0 udp") + "[policy:default]\ndeny = {}\n"
+    daemon = start(text.format("127.0.0.5"))
+    port = daemon.ports["echo", "udp"]
+    for denied, allowed in (("127.0.0.5", "127.0.0.6"), ("127.0.0.6", "127.0.0.5")):
+        (daemon.directory / "tcpd.ini").write_text(text.format(denied))
+        with Control([str(daemon.control)]) as control:
+            control.ask("RELOAD")
+        ours = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2)]
+        for client, host in zip(ours, (denied, allowed), strict=True):
+            client.bind((host, 0))
+        with ours[0] as shut_out:
+            shut_out.sendto(b"x", ("127.0.0.1", port))
+            # what is sent later is answered, by one socket that takes its datagrams in order
+            ask("127.0.0.1", port, ours[1])
+            shut_out.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                shut_out.recv(10)
 
 
 # --- the source of datagrams ---

@@ -33,12 +33,14 @@ class Listener:
         self.clock = Clock()
         self.counters = ServiceCounters()
         self.own_ports: set[int] = set()
+        self.shut_out: set[str] = set()
         self.protocol = Datagrams(
             service="test",
             responder=responder,
             counters=self.counters,
             clock=self.clock,
             rate=rate,
+            allows=lambda host: host not in self.shut_out,
             own_ports=self.own_ports,
             capacity=capacity,
         )
@@ -123,6 +125,17 @@ def test_what_is_no_single_host_is_not_answered(host: str) -> None:
     listener = Listener()
     assert listener.receive(b"x", (host, 40000)) is None
     assert listener.dropped == {Drop.ADDRESS: 1}
+
+
+def test_an_address_that_the_policy_shuts_out_is_not_answered_and_takes_no_token() -> None:
+    """docs: "the policy's ``allow`` and ``deny`` shut its address out" """
+    listener = Listener(rate=Rate(1.0, 1))
+    listener.shut_out.add(CLIENT[0])
+    assert listener.receive(b"x") is None
+    assert listener.dropped == {Drop.DENIED: 1}
+    listener.shut_out.clear()
+    assert listener.receive(b"x") == b"x"
+    listener.check_sum()
 
 
 def test_keys() -> None:

@@ -51,6 +51,7 @@ class House:
             counters=self.counters,
             clock=Clock(),
             rate=None,
+            allows=lambda host: True,
             own_ports=set(),
         )
         self.port = DatagramPort(sock, self.server, self.reactor)
