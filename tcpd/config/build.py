@@ -300,16 +300,19 @@ class _Builder:
     def _check_keys(self, title: str, section: Section) -> None:
         """Complain of keys that no kind has, in a service without one.
 
-        Nobody knows the keys of a kind that cannot be loaded: beside such a kind, any key may be
-        right.
+        Nobody knows the keys of a kind that is not installed or cannot be loaded: any key may be
+        right then.
         """
+        protocol = section.values.get("protocol")
+        if protocol is not None and not _did_you_mean(protocol.text, self.kinds):
+            return
         known = {key for key, *_ in SERVICE_KEYS}
         try:
             for name in self.kinds:
                 known.update(item.name for item in options_of(self.kinds[name].settings))
         except ValueError:
             return
-        reported = "" if "protocol" in section.values else _meant_as_protocol(section)
+        reported = "" if protocol is not None else _meant_as_protocol(section)
         for key, value in section.values.items():
             if key not in known and key != reported:
                 hint = _did_you_mean(key, sorted(known))

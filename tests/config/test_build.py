@@ -191,6 +191,10 @@ idel = 3s
                 "5: [service:a] tims: there is no such key; did you mean times?",
             ],
         ),
+        (  # of a package that is not installed
+            "protocol = shout\nlisten = *:1\nemphasis = 3",
+            ["2: [service:a] protocol: there is no protocol 'shout'; there are word"],
+        ),
         (
             "protocol = WORD\nlisten = *:1",
             ["2: [service:a] protocol: there is no protocol 'WORD'; did you mean word?"],
