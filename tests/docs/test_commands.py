@@ -30,6 +30,7 @@ from docs.stage import Stage, make_layer, why_not
 from wires import need
 
 from tcpd.ctl import main as ctl
+from tcpd.ops import catalogue
 
 #: What README's command for the tests types; CI types all pages, which takes minutes.
 SHORT = {"README.rst", "docs/howto/limits.rst"}
@@ -141,3 +142,23 @@ def test_loggers_of_log_lines_are_there() -> None:
         module, _, name = logger.rpartition(".")
         found = getattr(importlib.import_module(module), name, None)
         assert found or importlib.util.find_spec(logger), logger
+
+
+def _event_patterns() -> Iterator[re.Pattern[str]]:
+    for event in catalogue.CATALOGUE.values():
+        pieces = re.split(r"\{[^{}]*\}", event.text)
+        if len("".join(pieces)) > 8:  # what is all fields would be any line
+            yield re.compile(".*".join(map(re.escape, pieces)))
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_messages_of_the_log_are_worded_so(name: str) -> None:
+    """A line that a page shows of the log is an event of the catalogue, typed page or not."""
+    patterns = list(_event_patterns())
+    for block in Page(name).blocks:
+        if block.commands or block.file or block.screen or block.language:
+            continue
+        for line in block.text.splitlines():
+            message = re.sub(r"^(\S+ )?\[tcpd\S+#\w+\] ", "", line)
+            if re.match(r"(service|tls) \S+: |operator |reload |systemd holds ", message):
+                assert any(pattern.fullmatch(message) for pattern in patterns), message
