@@ -13,6 +13,20 @@ LOGS = Page("docs/howto/logs.rst")
 #: Pages of which a test types commands in a box.
 PAGES = [INSTALL, LOGS]
 
+#: What stands within sentences of the first, and is typed, too.
+INLINE = [
+    "journalctl -u tcpd",
+    "systemctl restart tcpd",
+    "ln -s /opt/tcpd/bin/tcpd-ctl /usr/local/bin/",
+    "man -M /opt/tcpd/share/man tcpd.ini",
+    "systemctl stop tcpd.socket tcpd",
+    "systemd-analyze security tcpd",
+    "python3 -m venv --clear /opt/tcpd",
+    "systemctl disable --now tcpd-line.socket",
+    "groupdel tcpd",
+    "systemctl enable tcpd.socket",
+]
+
 #: Whose checkout a box has, and who types what stands behind ``$``.
 USER, CHECKOUT = "ann", "/home/ann/tcpd"
 

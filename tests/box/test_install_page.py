@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
 import boxes
 import pytest
-from box.page import CHECKOUT, INSTALL, type_into
+from box.page import CHECKOUT, INLINE, INSTALL, type_into
 from boxes import Box
 
 pytestmark = pytest.mark.box
@@ -24,6 +25,7 @@ def test_it_takes_few_commands(title: str, most: int) -> None:
 def test_the_rest_of_the_page(directory: Path, installed: Path) -> None:
     """One machine's life: what was edited survives the upgrade, and nothing the uninstall."""
     left = INSTALL.commands[len(INSTALL.section("From nothing to a running unit")) :]
+    left_inline = [*INLINE]
 
     def type_section(title: str) -> None:
         commands = INSTALL.section(title)
@@ -32,16 +34,38 @@ def test_the_rest_of_the_page(directory: Path, installed: Path) -> None:
         assert left[: len(commands)] == commands
         del left[: len(commands)]
 
+    def type_inline(command: str) -> str:
+        assert command in INSTALL.inline
+        left_inline.remove(command)
+        return box.must(command)
+
     with Box(boxes.copy(installed, directory / "page")) as box:
         assert box.show("ActiveState", "UnitFileState") == "active\nenabled"
         box.must("sed -i 's/^listen = 127.0.0.1:7007/listen = 127.0.0.1:7008/' /etc/tcpd/tcpd.ini")
         type_section("Make it yours")
         assert box.must("printf hi | nc -N 127.0.0.1 7008") == "hi"
-        box.must("runuser -u ann -- /opt/tcpd/bin/tcpd-ctl status")
+        type_inline("ln -s /opt/tcpd/bin/tcpd-ctl /usr/local/bin/")
+        box.must("runuser -u ann -- tcpd-ctl status")
+        assert "certificate" in type_inline("man -M /opt/tcpd/share/man tcpd.ini")
+        assert "reload: service echo: listening on" in type_inline("journalctl -u tcpd")
+        type_inline("systemctl restart tcpd")
 
         box.must("sed -i 's/^listen = 127.0.0.1:7008/listen = systemd:echo/' /etc/tcpd/tcpd.ini")
         type_section("Low ports, and restarts that refuse nobody")
         assert box.must("printf hi | nc -N 127.0.0.1 7") == "hi"
+        told = type_inline("systemd-analyze security tcpd")
+        (level,) = re.findall(r"exposure level for tcpd.service: (\S+)", told)
+        assert f"says {level} of 10" in INSTALL.text
+        line = "/etc/systemd/system/tcpd-line.socket"
+        box.must(
+            "sed 's/Name=.*/Name=line/; s/^ListenStream=.*/ListenStream=17/' "
+            f"/opt/tcpd/share/tcpd/etc/systemd/tcpd.socket >{line}\n"
+            "systemctl enable tcpd-line.socket"
+        )
+        type_inline("systemctl stop tcpd.socket tcpd")
+        assert box.show("ActiveState") == "inactive"
+        type_inline("systemctl disable --now tcpd-line.socket")
+        box.must(f"rm {line}; systemctl start tcpd.socket tcpd")
 
         setup = box.root / CHECKOUT.lstrip("/") / "setup.cfg"
         setup.write_text(setup.read_text().replace("version = 0.1.0", "version = 0.1.1"))
@@ -53,10 +77,10 @@ def test_the_rest_of_the_page(directory: Path, installed: Path) -> None:
         assert "Unable to write" not in box.log()
         assert box.must("printf hi | nc -N 127.0.0.1 7") == "hi"
 
+        type_inline("python3 -m venv --clear /opt/tcpd")
+        box.must(f"cd {CHECKOUT}; /opt/tcpd/bin/pip install .; systemctl restart tcpd")
+
         # what an operator has made besides, by the same page
-        box.must(
-            "ln -s /opt/tcpd/bin/tcpd-ctl /usr/local/bin/; man -M /opt/tcpd/share/man tcpd.ini"
-        )
         box.write(
             "/etc/systemd/system/tcpd.service.d/override.conf",
             "[Service]\nExecReload=\n"
@@ -76,6 +100,7 @@ def test_the_rest_of_the_page(directory: Path, installed: Path) -> None:
         assert "systemd holds a socket echo, and no service has listen = systemd:echo" in box.log()
 
         type_section("Uninstall")
+        type_inline("groupdel tcpd")
         remains = "find / -xdev -name '*tcpd*' -not -path '/home/*' -not -path '/proc/*'"
         assert box.must(f"{remains}; getent passwd tcpd || true").strip() == ""
 
@@ -83,5 +108,7 @@ def test_the_rest_of_the_page(directory: Path, installed: Path) -> None:
         type_section("As a Debian package")
         assert box.show("ActiveState", "UnitFileState") == "active\nenabled"
         assert box.must("printf hi | nc -N 127.0.0.1 7007") == "hi"
+        type_inline("systemctl enable tcpd.socket")
         assert not left
+        assert not left_inline
     shutil.rmtree(box.root)

@@ -42,6 +42,10 @@ PAGES = [
 _INDENT = r"(?P<indent> *(?:[*-] )*)"
 _BLOCK = re.compile(rf"{_INDENT}(?:\.\. code-block:: *(?P<language>\w+)|(?!\.\. ).*::)\s*$")
 _FILE = re.compile(r"\bfile ``([^`]+)``(?:(?!\bfile ``|\. ).)*:$")
+_INLINE = re.compile(
+    r"(?:\S*/)?(?:twistd|nc|openssl|irssi|pip|python3?|man|sphinx-build|systemctl|systemd-analyze"
+    r"|journalctl|apt|ln|rm|groupdel|certbot|setpriv|socat|kill) (?!-\S+$)"
+)
 _DIRECTION = re.compile(r" *(?:[*-] )*\.\. (?:test-)?(file|log|command|screen)(?:: (.*))?$")
 _STOP = re.compile(r"\b[Ss]top\b[^.]*\bCtrl-C\b")
 
@@ -131,6 +135,13 @@ class Page:
     def commands(self) -> list[Command]:
         """All commands of it, in order."""
         return [command for block in self.blocks for command in block.commands]
+
+    @property
+    def inline(self) -> list[str]:
+        """Commands with arguments within its sentences; none with words to be replaced."""
+        text = " ".join(self.text.split())
+        found = re.findall(r"``([^`]+)``", text)
+        return [each for each in found if _INLINE.match(each) and not re.search("[A-Z]{3}", each)]
 
     def section(self, title: str) -> list[Command]:
         """The commands below a title.

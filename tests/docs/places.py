@@ -35,6 +35,33 @@ ELSEWHERE = [
     ("docs/howto/install.rst", r".*", BOX, "it sets up units of systemd"),
 ]
 
+#: Page, command within a sentence, and what runs it, or why nothing does.
+INLINE = [
+    ("README.rst", "irssi -c localhost -p 7667", "irc.rst types into irssi"),
+    (
+        "README.rst",
+        ".venv/bin/pip install -e '.[docs]' && .venv/bin/sphinx-build docs docs/_build",
+        "test_pages.py builds the pages",
+    ),
+    ("README.rst", "nc localhost 7080", "handshake.rst types it"),
+    ("README.rst", "man twistd-tcpd", "test_man.py shows each page of the manual"),
+    ("README.rst", "twistd tcpd --print-config", "install.rst types it"),
+    ("docs/howto/acme.rst", "systemctl restart tcpd", "install.rst types it"),
+    ("docs/howto/low-ports.rst", "systemctl edit tcpd", "it opens an editor"),
+    ("docs/howto/tls.rst", "openssl x509 -fingerprint -sha256", "it names options"),
+    ("docs/howto/xinetd.rst", "systemctl stop xinetd", "the page starts xinetd without systemd"),
+    (
+        "docs/tutorial/first-service.rst",
+        "apt install netcat-openbsd openssl",
+        "it takes a mirror of Debian; .ci/run installs both",
+    ),
+    ("docs/howto/install.rst", "pip wheel --no-deps .", "tests/install installs a wheel"),
+    ("docs/howto/install.rst", "systemctl edit tcpd", "it opens an editor"),
+    ("docs/howto/install.rst", "systemctl edit tcpd.socket", "it opens an editor"),
+    ("docs/howto/install.rst", "apt remove", "tests/box/test_debian_package.py removes it"),
+    ("docs/howto/install.rst", "apt purge", "tests/box/test_debian_package.py purges it"),
+]
+
 #: Page, part of a command or of what it prints, what stands there instead, and why.
 SUBSTITUTED = [
     ("docs/howto/tuning.rst", "19700", "150", "a test has not the time, and not the descriptors"),
@@ -203,7 +230,9 @@ def unknown(name: str) -> list[str]:
     patterns = [row[1] for row in ELSEWHERE if row[0] == name]
     texts += ["\n".join(command.shown) for command in Page(name).commands]
     parts = [row[1] for row in (*SUBSTITUTED, *WITHOUT_PIP) if row[0] == name]
+    inline = [row[1] for row in INLINE if row[0] == name]
     return [
+        *(each for each in inline if each not in Page(name).inline),
         *(each for each in patterns if not any(re.fullmatch(each, text) for text in texts)),
         *(each for each in parts if not any(each in text for text in texts)),
     ]

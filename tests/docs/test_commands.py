@@ -11,10 +11,13 @@ from typing import Any
 
 import installing
 import pytest
+from box.page import INLINE as INLINE_IN_BOX
+from box.page import INSTALL as BOX_INSTALL
 from box.page import PAGES as BOX_PAGES
 from docs.commands import PAGES, ROOT, Page
 from docs.places import (
     BOX,
+    INLINE,
     INSTALL,
     NOWHERE,
     PROGRAMS,
@@ -111,6 +114,17 @@ def test_no_page_has_a_command_that_nothing_runs(name: str) -> None:
             word = line.split(" ")[0]
             assert word not in PROGRAMS, f"line {block.line}: a command without a prompt: {line}"
             assert not re.match(r"(\.venv/bin/|twistd |tcpd-ctl |pip )", line), line
+
+
+def test_no_sentence_has_a_command_that_nothing_runs() -> None:
+    """It is part of a command that is typed, a box types it, or a table says what runs it."""
+    typed = [command.text for name in PAGES for command in Page(name).commands]
+    known = {(name, text) for name, text, _ in INLINE} | {
+        (BOX_INSTALL.name, each) for each in INLINE_IN_BOX
+    }
+    for name in PAGES:
+        for text in Page(name).inline:
+            assert (name, text) in known or any(text in each for each in typed), (name, text)
 
 
 @pytest.mark.parametrize("name", PAGES)
