@@ -6,6 +6,7 @@ Each stage makes way for the next when it has done its part, and the last one fo
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from OpenSSL import SSL
@@ -106,7 +107,8 @@ class Stages(ABC):
 
     @property
     def tls_handle(self) -> SSL.Connection | None:
-        """OpenSSL's connection; ``None`` while the connection is in the clear."""
+        """OpenSSL's connection; ``None`` while the connection is in the clear, and until a
+        handshake has begun."""
         return None if self._tls_layer is None else self._tls_layer.getHandle()
 
     @property
@@ -164,12 +166,8 @@ class Stages(ABC):
             self.layer.telling.started(self._whole)
         if self._tls_certificates is None:
             self._build_application(self)
-            return
-        try:
+        else:
             self._begin_tls(self._tls_certificates)
-        except Exception:
-            self.inner = self._tls_layer = None  # half made, it cannot be told of the end
-            self.broken("beginning TLS")
 
     # --- TLS and WebSocket ---
 
@@ -196,7 +194,9 @@ class Stages(ABC):
         self._stop_timer()
         layer = self._tls_layer
         assert layer is not None
-        self.tls = tls_facts_of(layer.getHandle())
+        handle = layer.getHandle()
+        assert handle is not None
+        self.tls = tls_facts_of(handle)
         self.layer.counters.tls[self.tls.version] += 1
         if self._application is None:
             self._turn_of_client(layer.has_more())
@@ -209,9 +209,7 @@ class Stages(ABC):
 
     def _begin_tls(self, certificates: Certificates) -> None:
         self.cut_after(self.layer.policy.handshake, End.TLS_TIMEOUT)
-        tls = certificates.serverConnectionForTLS(None)
-        tls.set_accept_state()
-        self.inner = self._tls_layer = TLSLayer(self._whole, tls)
+        self.inner = self._tls_layer = TLSLayer(self._whole, partial(_accepting, certificates))
 
     def upgraded(self, *, more: bool) -> None:
         """The WebSocket is there, with something to read or without: the protocol takes its place.
@@ -261,3 +259,10 @@ class Stages(ABC):
     @abstractmethod
     def _stop_timer(self) -> None:
         """What was waited for has come."""
+
+
+def _accepting(certificates: Certificates) -> SSL.Connection:
+    """Make the server's side of a handshake."""
+    made = certificates.serverConnectionForTLS(None)
+    made.set_accept_state()
+    return made

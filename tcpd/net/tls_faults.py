@@ -60,18 +60,18 @@ def is_no_memory(error: BaseException | None) -> bool:
     return isinstance(error, MemoryError) or _NO_MEMORY in reasons_of(error)
 
 
-def handshake_fault(error: BaseException | None, tls: SSL.Connection) -> TLSFault:
+def handshake_fault(error: BaseException | None, tls: SSL.Connection | None) -> TLSFault:
     """Judge a handshake that is over and not complete.
 
     :param error: OpenSSL's; ``None`` where the connection went before that.
-    :param tls: the server's side.
+    :param tls: the server's side; ``None`` where not even a first record was whole.
     """
     reasons = reasons_of(error)
     if is_no_memory(error):
         return TLSFault(End.NO_MEMORY, ", ".join(reasons))
     if not reasons:
         # a client that closes on our certificate without an alert, as some do
-        refused = tls.get_state_string() != _NO_HELLO
+        refused = tls is not None and tls.get_state_string() != _NO_HELLO
         reason = "the connection was closed in the handshake"
     else:
         refused = reasons[0] in _NOTHING_IN_COMMON or reasons[0].startswith(_ALERTS)

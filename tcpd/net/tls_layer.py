@@ -9,8 +9,8 @@ while it is given bytes leaves as one piece.
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from OpenSSL import SSL
 from twisted.internet.error import ConnectionLost
@@ -25,6 +25,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from tcpd.interfaces import IConnection
+from tcpd.net.tls_below import Below
 from tcpd.net.tls_faults import TLSFault, handshake_fault, reasons_of
 
 #: The plain text of a record, at the most (RFC 8446 section 5.1).
@@ -38,71 +39,11 @@ _HANDSHAKE = 1 << 12
 _OVERHEAD = 256
 
 _HEADER = 5
+_HANDSHAKE_RECORD = 22
 _APPLICATION_DATA = 23
 
-
-class Below(Protocol):
-    """The connection under a TLS layer: a transport of TCP, and what the layer has to report."""
-
-    def write(self, data: bytes) -> None:
-        """Send what OpenSSL has for the peer."""
-
-    def loseConnection(self) -> None:
-        """Close once all is written."""
-
-    def loseWriteConnection(self) -> None:
-        """Close the sending side once all is written; :meth:`TLSLayer.write_ended` follows."""
-
-    def abortConnection(self) -> None:
-        """Reset the connection at once."""
-
-    def resetConnection(self) -> None:
-        """Reset the connection once all is delivered."""
-
-    def registerProducer(self, producer: Any, streaming: bool) -> None:
-        """See IConsumer."""
-
-    def unregisterProducer(self) -> None:
-        """See IConsumer."""
-
-    def pauseProducing(self) -> None:
-        """Stop reading."""
-
-    def resumeProducing(self) -> None:
-        """Read again."""
-
-    def getPeer(self) -> Any:
-        """See ITransport."""
-
-    def getHost(self) -> Any:
-        """See ITransport."""
-
-    def getTcpNoDelay(self) -> bool:
-        """See ITCPTransport."""
-
-    def setTcpNoDelay(self, enabled: bool) -> None:
-        """See ITCPTransport."""
-
-    def getTcpKeepAlive(self) -> bool:
-        """See ITCPTransport."""
-
-    def setTcpKeepAlive(self, enabled: bool) -> None:
-        """See ITCPTransport."""
-
-    def let_go(self) -> None:
-        """Unregister the producer: the end has begun."""
-
-    def begin_linger(self) -> None:
-        """Bound the wait for the end."""
-
-    def secured(self) -> None:
-        """The handshake is complete."""
-
-    def input_ended(self) -> None:
-        """The peer has ended its direction by close_notify."""
-
-    def truncated(self) -> None:
-        """The peer closed its sending side without close_notify."""
+#: The first byte of each version of TLS that a record can name.
+_MAJOR = b"\x03"
 
 
 @implementer(ISSLTransport, INegotiated, IConsumer, IPushProducer)
@@ -117,8 +58,12 @@ class TLSLayer:
 
     ``IConnection(layer)`` is the connection below, if that is one.
 
+    OpenSSL has nothing to do with a connection until its first record is whole: what it keeps for
+    each, 20 to 60 KB, is only for who begins a handshake.
+
     :param connection: below.
-    :param tls: OpenSSL's connection, of either side, with nothing done yet.
+    :param make: makes OpenSSL's connection, of either side. Called at the first record, or by
+        :meth:`begin`.
 
     :ivar protocol: above; ``None`` until the handshake is complete, unless TLS was begun later in
         a conversation.
@@ -131,7 +76,10 @@ class TLSLayer:
         "_connection",
         "_deaf",
         "_early",
+        "_first",
         "_header",
+        "_input_over",
+        "_make",
         "_open",
         "_over",
         "_reason",
@@ -146,18 +94,21 @@ class TLSLayer:
         "protocol",
     )
 
-    def __init__(self, connection: Below, tls: SSL.Connection) -> None:
+    _bio_read: Callable[[int], bytes]
+    _bio_write: Callable[[bytes], int]
+    _recv: Callable[..., bytes]
+    _send: Callable[[bytes | memoryview], int]
+    _tls: SSL.Connection
+
+    def __init__(self, connection: Below, make: Callable[[], SSL.Connection]) -> None:
         self._connection = connection
-        self._tls = tls
-        # pyOpenSSL looks for an attribute in two ways, which would be paid for with each message
-        self._bio_read = tls.bio_read
-        self._bio_write = tls.bio_write
-        self._recv = tls.recv
-        self._send = tls.send
+        self._make: Callable[[], SSL.Connection] | None = make  # until it was called
+        self._first = b""  # of the first record, as far as it has come
         self._early: list[bytes] = []  # written before the handshake was complete
         self._open = False
         self._over = False
-        self._deaf = False  # what comes is ignored: it is over, or the peer has ended its direction
+        self._input_over = False  # the peer has ended its direction
+        self._deaf = True  # what comes is not for OpenSSL: not yet, or not any more
         self._write_over = False  # close_notify is sent, or will be behind the handshake
         self._reason: Failure | None = None
         self._rest = 0  # bytes that the last record still lacks
@@ -173,6 +124,7 @@ class TLSLayer:
 
     def begin(self) -> None:
         """Begin the handshake. Called by a client, which speaks first."""
+        self._make_tls()
         self._shake_hands()
 
     # --- from the connection: a protocol ---
@@ -180,7 +132,14 @@ class TLSLayer:
     def dataReceived(self, data: bytes) -> None:
         """Take what came over the wire."""
         if self._deaf:
-            return  # what comes after close_notify "MUST be ignored" (RFC 8446 section 6.1)
+            # what comes after close_notify "MUST be ignored" (RFC 8446 section 6.1)
+            if self._make is None or self._over:
+                return
+            self._first = data = self._first + data
+            if not _begins(data):
+                return
+            self._first = b""
+            self._make_tls()
         # Most messages are one whole record of application data that begins where the one before
         # ended: to know that spares asking OpenSSL for more. Nor are the buffers that it fills
         # free, which are made for each call.
@@ -225,7 +184,7 @@ class TLSLayer:
 
     def read_ended(self) -> None:
         """The connection below has been closed by the peer, at least its sending side."""
-        if self._deaf and not self._over:
+        if self._input_over and not self._over:
             return  # it said so by close_notify, and may still read
         if self._open and not (self._over or self.disconnecting):
             self._reason = Failure(ConnectionLost("TLS ended without close_notify"))
@@ -251,7 +210,8 @@ class TLSLayer:
     @property
     def fault(self) -> TLSFault:
         """Why the handshake is not complete. Until :meth:`connectionLost` is called."""
-        return handshake_fault(self._reason.value if self._reason else None, self._tls)
+        error = self._reason.value if self._reason else None
+        return handshake_fault(error, self._tls if self._make is None else None)
 
     @property
     def error(self) -> str:
@@ -265,6 +225,18 @@ class TLSLayer:
             return bool(self._tls.recv(1, socket.MSG_PEEK))
         except SSL.Error:
             return False
+
+    def _make_tls(self) -> None:
+        """Make OpenSSL's connection: there is something for it."""
+        assert self._make is not None
+        self._tls = tls = self._make()
+        self._make = None
+        self._deaf = False
+        # pyOpenSSL looks for an attribute in two ways, which would be paid for with each message
+        self._bio_read = tls.bio_read
+        self._bio_write = tls.bio_write
+        self._recv = tls.recv
+        self._send = tls.send
 
     def _shake_hands(self) -> None:
         try:
@@ -315,7 +287,7 @@ class TLSLayer:
 
     def _input_ended(self) -> None:
         """The peer has sent close_notify (RFC 8446 section 6.1)."""
-        self._deaf = True
+        self._deaf = self._input_over = True
         self._connection.input_ended()
         if self.disconnecting:  # so did we
             self._over = True
@@ -424,18 +396,18 @@ class TLSLayer:
     def setTcpKeepAlive(self, enabled: bool) -> None:
         self._connection.setTcpKeepAlive(enabled)
 
-    def getHandle(self) -> SSL.Connection:
-        """OpenSSL's connection."""
-        return self._tls
+    def getHandle(self) -> SSL.Connection | None:
+        """OpenSSL's connection; ``None`` before the handshake has begun."""
+        return self._tls if self._make is None else None
 
     def getPeerCertificate(self) -> Any:
         """The client's certificate, as pyOpenSSL tells it; ``None`` if it showed none."""
-        return self._tls.get_peer_certificate()
+        return self._tls.get_peer_certificate() if self._open else None
 
     @property
     def negotiatedProtocol(self) -> bytes | None:
         """What ALPN agreed on."""
-        return self._tls.get_alpn_proto_negotiated() or None
+        return (self._tls.get_alpn_proto_negotiated() or None) if self._open else None
 
     def _send_records(self, data: bytes) -> None:
         view = memoryview(data)
@@ -453,7 +425,7 @@ class TLSLayer:
     def _shut_down(self) -> bool:
         """Send close_notify, once; whether both directions have ended."""
         if self._tls.get_shutdown() & SSL.SENT_SHUTDOWN:
-            return self._deaf
+            return self._input_over
         try:
             done = self._tls.shutdown()
         except SSL.Error:
@@ -483,6 +455,19 @@ class TLSLayer:
                 size = _READ
         except SSL.WantReadError:
             pass
+
+
+def _begins(data: bytes) -> bool:
+    """Whether a handshake can be begun with what has come, or refused.
+
+    What does not look like the beginning of one is for OpenSSL to judge: it has a reason for each.
+    """
+    if data[0] != _HANDSHAKE_RECORD or data[1:2] not in (b"", _MAJOR):
+        return True
+    if len(data) < _HEADER:
+        return False
+    size = data[3] << 8 | data[4]
+    return size > _RECORD or len(data) >= _HEADER + size
 
 
 def _failure() -> Failure:

@@ -86,7 +86,7 @@ class TLSFarSide(FarSide):
 
 @implementer(IHalfCloseableProtocol)
 class Wire(Protocol):
-    """A far side's connection below its TLS: a :class:`tcpd.net.tls_layer.Below`.
+    """A far side's connection below its TLS: a :class:`tcpd.net.tls_below.Below`.
 
     :param far: above.
     :param handshake: not begun.
@@ -115,7 +115,7 @@ class Wire(Protocol):
         prepare(transport)
         if self._header:
             transport.write(self._header)
-        self._tls = tls = TLSLayer(self, self._handshake.connection())
+        self._tls = tls = TLSLayer(self, self._handshake.connection)
         tls.protocol = self._far
         tls.begin()
 
@@ -151,7 +151,7 @@ class Wire(Protocol):
         self._far.makeConnection(self._tls)
 
     def write(self, data: bytes) -> None:
-        """See :class:`~tcpd.net.tls_layer.Below`, as for those that follow."""
+        """See :class:`~tcpd.net.tls_below.Below`, as for those that follow."""
         self.transport.write(data)
 
     def loseConnection(self) -> None:
