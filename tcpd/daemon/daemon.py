@@ -33,6 +33,7 @@ from tcpd.net.layer import ConnectionLayer
 from tcpd.net.service import ListeningService
 from tcpd.ops import catalogue
 from tcpd.ops.follow import Followers
+from tcpd.ops.heap import Heap
 from tcpd.ops.lag import ReactorLag
 from tcpd.ops.levels import Threshold
 from tcpd.ops.process import Process
@@ -95,8 +96,8 @@ class Daemon(MultiService):
         self._saving: Deferred[None] | None = None
         #: When it was made, and when it took over the configuration in force: seconds since 1970.
         self.began = self.configured = wall_clock()
-        self.lag = ReactorLag(reactor)
         self.process = Process()
+        self.lag = ReactorLag(reactor, Heap(reactor, self.process.resident).look)
         environ = surroundings.environ if surroundings else {}
         self._supervision = Supervision(environ, reactor, self._load)
         self.units: dict[str, ListeningService] = {}

@@ -43,15 +43,15 @@ def when_delivered(clock: IReactorTime, sock: Any, call: Callable[[], None]) -> 
     :param sock: connected.
     :param call: may be called at once.
     """
+    _look(clock, sock, call, _SOON)
 
-    def look(wait: float) -> None:
-        if sock.fileno() >= 0:
-            if undelivered(sock):
-                clock.callLater(wait, look, min(2 * wait, _LATER))
-            else:
-                call()
 
-    look(_SOON)
+def _look(clock: IReactorTime, sock: Any, call: Callable[[], None], wait: float) -> None:
+    if sock.fileno() >= 0:
+        if undelivered(sock):
+            clock.callLater(wait, _look, clock, sock, call, min(2 * wait, _LATER))
+        else:
+            call()
 
 
 @implementer(IPullProducer)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 #: Seconds between two looks.
@@ -18,12 +20,14 @@ class ReactorLag:
     ask must not take it away from each other.
 
     :param clock: what is watched.
+    :param also: called at each look, for others who look now and then.
 
     :ivar last: seconds, at the last look.
     """
 
-    def __init__(self, clock: IReactorTime) -> None:
+    def __init__(self, clock: IReactorTime, also: Callable[[], None] = lambda: None) -> None:
         self._clock = clock
+        self._also = also
         self._call: IDelayedCall | None = None
         self._due = 0.0
         self._since = 0.0
@@ -60,3 +64,4 @@ class ReactorLag:
             self._largest = 0.0
         self._largest = max(self._largest, self.last)
         self._again()
+        self._also()

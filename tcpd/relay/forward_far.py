@@ -81,14 +81,11 @@ class FarSide(Protocol):
 
     :param client: whose far side it is.
     :param factory: the service's.
-
-    :ivar wire: the protocol to be connected.
     """
 
     transport: Any
 
     def __init__(self, client: ClientSide, factory: ForwardFactory) -> None:
-        self.wire: Protocol = self
         self._client: ClientSide | None = client
         self._factory = factory
         self._write = client.transport.write
@@ -101,6 +98,11 @@ class FarSide(Protocol):
         self._cut = False  # what it sends will end by a reset, though the kernel has forgotten
         self._read_over = False
         self._write_over = False
+
+    @property
+    def wire(self) -> Protocol:
+        """The protocol to be connected."""
+        return self
 
     # --- its connection ---
 

@@ -30,7 +30,12 @@ class TLSFarSide(FarSide):
     def __init__(self, client: ClientSide, factory: ForwardFactory, tls: FarTLS) -> None:
         super().__init__(client, factory)
         self._handshake = tls.connect()
-        self.wire = Wire(self, self._handshake, client.header, factory.clock)
+        self._wire = Wire(self, self._handshake, client.header, factory.clock)
+
+    @property
+    def wire(self) -> Protocol:
+        """The protocol to be connected."""
+        return self._wire
 
     @property
     def wanted(self) -> bool:
@@ -68,9 +73,8 @@ class TLSFarSide(FarSide):
     def abort(self) -> None:
         """Nobody wants it any more, however far it has come."""
         self._let_go()
-        transport: Any = self.wire.transport
-        if self.wire.connected:
-            transport.abortConnection()
+        if self._wire.connected:
+            self._wire.transport.abortConnection()
 
     def _reset(self) -> None:
         self.transport.resetConnection()
@@ -97,7 +101,7 @@ class Wire(Protocol):
     transport: Any
 
     def __init__(self, far: TLSFarSide, handshake: FarHandshake, header: bytes, clock: Any) -> None:
-        self._far = far
+        self._far: TLSFarSide | None = far  # until the connection is lost
         self._handshake = handshake
         self._header = header
         self._clock = clock
@@ -109,14 +113,16 @@ class Wire(Protocol):
     def connectionMade(self) -> None:
         """Begin TLS, if the client is still there."""
         transport = self.transport
-        if not self._far.wanted:
+        far = self._far
+        assert far is not None
+        if not far.wanted:
             transport.abortConnection()
             return
         prepare(transport)
         if self._header:
             transport.write(self._header)
         self._tls = tls = TLSLayer(self, self._handshake.connection)
-        tls.protocol = self._far
+        tls.protocol = far
         tls.begin()
 
     def dataReceived(self, data: bytes) -> None:
@@ -140,6 +146,7 @@ class Wire(Protocol):
         """It is gone."""
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
+        self._far = None  # each has the other, which only the garbage collector would find
         tls, self._tls = self._tls, None
         if tls is not None:
             tls.connectionLost(reason)
@@ -148,6 +155,7 @@ class Wire(Protocol):
 
     def secured(self) -> None:
         """The handshake is complete."""
+        assert self._far is not None
         self._far.makeConnection(self._tls)
 
     def write(self, data: bytes) -> None:

@@ -35,6 +35,7 @@ from running import (
     resident,
 )
 
+from tcpd.ops.heap import glibc
 from tcpd.wire.proxy_header import Ends, version_2
 
 pytestmark = [
@@ -185,6 +186,53 @@ def test_a_handshake_of_a_byte_now_and_then_buys_no_time(start: Callable[[str], 
     daemon.wait_for(
         lambda line: re.search(r"ended after [0-4]\.\d+ s: tls-timeout", line) is not None
     )
+
+
+@pytest.mark.serial
+def test_who_never_begins_a_handshake_costs_little(start: Callable[[str], Daemon]) -> None:
+    """OpenSSL would keep 20 KB for who says nothing, and 50 KB for who says half a record."""
+    daemon = start(config("per_address = 10000", "line"))
+    first = hello()
+    with contextlib.ExitStack() as clients:
+
+        def crowd(size: int) -> None:
+            for at in range(size):
+                client = clients.enter_context(daemon.connect("line", "tls=main"))
+                client.sendall(first[:-1] if at % 2 else b"")
+
+        crowd(10)
+        until(daemon, 10, "tcpd_connections_open", service="line")
+        before = resident(daemon)
+        crowd(1000)
+        until(daemon, 1010, "tcpd_connections_open", service="line")
+        assert resident(daemon) - before < 5 * MEBIBYTE
+
+
+@pytest.mark.serial
+def test_what_abandoned_handshakes_took_is_given_back(start: Callable[[str], Daemon]) -> None:
+    """malloc_trim(3): the C library would keep it all behind one small block that is needed."""
+    if glibc() is None:
+        pytest.skip("another C library, or one before glibc 2.33")
+    daemon = start(config("per_address = 10000", "line"))
+    first = hello()
+
+    def crowd(size: int) -> int:
+        """The daemon's memory while so many stop behind their hello."""
+        with contextlib.ExitStack() as clients:
+            for _ in range(size):
+                client = clients.enter_context(daemon.connect("line", "tls=main"))
+                client.sendall(first)
+                assert client.recv(5)
+            return resident(daemon)
+
+    crowd(5)
+    before = resident(daemon)
+    full = crowd(800)
+    assert full - before > 20 * MEBIBYTE, "they cost nothing worth giving back"
+    deadline = time.monotonic() + PATIENCE
+    while resident(daemon) - before > 6 * MEBIBYTE:
+        assert time.monotonic() < deadline, resident(daemon) - before
+        time.sleep(0.1)
 
 
 def test_resets_at_any_moment_of_tls_leak_nothing(start: Callable[[str], Daemon]) -> None:

@@ -411,7 +411,7 @@ def test_tls_that_cannot_begin_is_logged_and_cut_and_counted_out(
             raise ValueError("no memory for TLS")
 
     house = make(tls=Broken())
-    conduit, transport = house.connect()
+    conduit, _ = house.connect()
     if make is LeanHouse:
         house.feed(conduit, b"\x16\x03\x01\x00\x01x")
         logged_failures.expect("no memory for TLS")
