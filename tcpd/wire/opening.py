@@ -107,7 +107,10 @@ class Opening:
         )
 
     def _has_method(self, line: bytes) -> bool:
-        method = line.split(maxsplit=1)[0].decode("ascii", "replace")
+        words = line.split(maxsplit=1)
+        if not words:  # nothing but what Python takes for a blank, such as a vertical tab
+            return False
+        method = words[0].decode("ascii", "replace")
         return method.upper() in METHODS and not self._knows(method)
 
 

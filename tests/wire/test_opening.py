@@ -65,6 +65,8 @@ def test_http(line: bytes, before: bytes, end: bytes) -> None:
 @pytest.mark.parametrize(
     "line",
     [
+        b"\x0b",
+        b"\x0c\x0b",
         b"NICK ann",
         b"CAP LS 302",
         b"USER ann 0 * :a friend of HTTP/1.1",
