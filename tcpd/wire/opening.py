@@ -116,5 +116,5 @@ class Opening:
 
 def _to_path(line: bytes) -> bool:
     """Whether the second word of a line is what a request is for."""
-    _, *rest = line.split(maxsplit=1)
+    _, *rest = line.split(maxsplit=1) or [b""]
     return bool(rest) and (rest[0][:1] in (b"/", b"*") or b"://" in rest[0])
