@@ -13,7 +13,7 @@ import sys
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.error import ConnectionDone
+from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import (
     IAddress,
     IDelayedCall,
@@ -184,8 +184,10 @@ class Connection(Stages):
             if tls_layer is not None and self.tls is None and self._spoken:
                 fault = tls_layer.fault
                 self._end, why = fault.end, fault.reason
-            elif (self._tls_layer is not None and (why := self._tls_layer.error)) or not isinstance(
-                reason.value, ConnectionDone
+            elif (tls_layer is not None and (why := tls_layer.error)) or not (
+                isinstance(reason.value, ConnectionDone)
+                # a reset behind our close_notify: a client that had no use for it
+                or (tls_layer is not None and tls_layer.has_ended and reason.check(ConnectionLost))
             ):
                 self._end = End.LOST
             else:

@@ -219,6 +219,11 @@ class TLSLayer:
         :meth:`connectionLost` is called."""
         return ", ".join(reasons_of(self._reason.value if self._reason else None))
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether close_notify was sent. Until :meth:`connectionLost` is called."""
+        return self._open and bool(self._tls.get_shutdown() & SSL.SENT_SHUTDOWN)
+
     def has_more(self) -> bool:
         """Whether the end of the handshake came together with words for the protocol."""
         try:

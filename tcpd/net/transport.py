@@ -515,8 +515,10 @@ class LeanConnection(Connection):
         self._failure = None
         self._reading = self._blocked = False
         self._forget(self)
-        self._out.clear()
-        self._pending = 0
+        if self._pending:
+            self._end = self._end or End.LOST
+            self._out.clear()
+            self._pending = 0
         with self._socket as sock:  # which closes it, whatever fails
             if self._aborting:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)

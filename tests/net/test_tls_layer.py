@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import itertools
 import weakref
@@ -508,6 +509,27 @@ def test_a_client_that_only_closes_its_socket_after_ours_is_not_cut(
     assert made.lost is not None
     assert made.lost.check(ConnectionLost) is None
     assert End.TRUNCATED not in house.counters.ended
+
+
+@pytest.mark.parametrize("says_goodbye", [True, False])
+def test_a_reset_behind_our_close_notify_is_an_orderly_end(
+    localhost: certificates.Made, says_goodbye: bool
+) -> None:
+    """A client that has all it wants closes with our close_notify unread: the kernel then sends a
+    reset (RFC 9293 section 3.10.4)."""
+    house, protocol = half_closing(localhost)
+    protocol.transport.write(b"all of it")
+    protocol.transport.loseWriteConnection()
+    house.reactor.end_turn()
+    if says_goodbye:
+        house.client.shutdown()
+        house.to_server(house.outgoing())
+    house.sock.incoming.append(ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"))
+    house.connection.doRead()
+    assert house.sock.closed
+    assert protocol.lost is not None
+    assert protocol.lost.check(ConnectionLost)
+    assert house.counters.ended == {End.CLIENT: 1}
 
 
 @BOTH
