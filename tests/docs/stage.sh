@@ -2,7 +2,7 @@
 # A copy of this machine, to try commands in. Needs root. Writes go to memory and are lost at the end.
 #
 #   stage.sh LAYER DIRECTORY [PATH...]   make it: LAYER is laid over /, DIRECTORY is an empty directory,
-#                                        each PATH is on another file system and is shown read-only.
+#                                        each PATH is shown read-only: it is on another file system, or in /tmp.
 #                                        Prints "up PID" and keeps the stage until standard input ends.
 #   stage.sh enter PID USER COMMAND...   run a command in it
 #
@@ -32,16 +32,16 @@ enter_stage() {
     cp -a "$layer" "$top/upper"
     root=$top/root
     mount -t overlay -o "lowerdir=/,upperdir=$top/upper,workdir=$top/work" overlay "$root"
-    for path in ${paths[@]+"${paths[@]}"}; do
-        mkdir -p "$root$path"
-        mount --bind "$path" "$root$path"
-        mount -o remount,bind,ro "$root$path"
-    done
     mount -t proc proc "$root/proc"
     mount --bind /sys "$root/sys"
     mount --rbind /dev "$root/dev"
     mount -t tmpfs -o mode=0755 tmpfs "$root/run"
     mount -t tmpfs -o mode=1777 tmpfs "$root/tmp"
+    for path in ${paths[@]+"${paths[@]}"}; do
+        mkdir -p "$root$path"
+        mount --bind "$path" "$root$path"
+        mount -o remount,bind,ro "$root$path"
+    done
     cp -a "$layer/run/." "$root/run/"
     rm -rf "$root/etc/tcpd" "$root/var/lib/tcpd"
     ip link set lo up
