@@ -18,7 +18,7 @@ BOX, INSTALL, NOWHERE = "box", "install", "nowhere"
 ELSEWHERE = [
     (
         "README.rst",
-        r".*\.venv/bin/pytest -n auto",
+        r".*\.venv/bin/pytest -n 4",
         NOWHERE,
         ".ci/run runs it: it is the command of these tests",
     ),
