@@ -324,6 +324,13 @@ class WebSocketLayer:
         self._stop_timers()
         self._transport.abortConnection()
 
+    def resetConnection(self) -> None:
+        """Cut the connection, without a Close frame, once all that was written is delivered."""
+        if not self.disconnecting:
+            self._over = self.disconnecting = True
+            self._stop_timers()
+            self._transport.resetConnection()
+
     def pauseProducing(self) -> None:
         """Give the protocol no more lines, until :meth:`resumeProducing`."""
         self._wanted = False

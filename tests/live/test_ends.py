@@ -243,6 +243,27 @@ def test_a_client_that_resets_after_it_has_read_any_number_of_bytes(
                 thread.join(PATIENCE)
 
 
+@BOTH
+def test_a_far_side_on_a_unix_socket_that_closes_with_input_unread(
+    start: Callable[[str], Daemon], tmp_path: Path, transport: str
+) -> None:
+    """unix(7): its other end then gets ECONNRESET, behind what was sent before."""
+    with socket.socket(socket.AF_UNIX) as far:
+        far.bind(str(tmp_path / "far"))
+        far.listen()
+        far.settimeout(PATIENCE)
+        text = forward("mail", 0).replace("127.0.0.1:0\n", f"unix:{tmp_path}/far\n", 1)
+        daemon = start(head(transport) + text)
+        for words in CLIENTS:
+            with connect(daemon, "mail", words) as client:
+                client.sendall(b"question")
+                server, _ = far.accept()
+                assert server.recv(1) == b"q"
+                server.sendall(b"half an ans")
+                server.close()
+                assert ending(client) == (b"half an ans", "cut")
+
+
 def fill(client: socket.socket) -> None:
     """Send until that has not been possible for a while."""
     client.settimeout(0.3)

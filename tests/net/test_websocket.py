@@ -493,6 +493,19 @@ def test_a_half_close_is_the_end(make: Make) -> None:
     assert house.counters.ended == {End.CLIENT: 1}
 
 
+def test_a_reset_comes_behind_what_was_written(make: Make) -> None:
+    """RFC 6455 section 7.1.5: an end without a Close frame is no clean one, 1006."""
+    house = make()
+    client = Browser(house).shake()
+    client.protocol.transport.write(b"half an ans\r\n")
+    client.protocol.transport.resetConnection()
+    client.protocol.transport.write(b"too late\r\n")
+    assert client.read() == [TextMessage("half an ans")]
+    assert client.transport.aborted
+    house.lose(None if isinstance(house, LeanHouse) else client.connection)
+    nothing_left(house)
+
+
 def test_abort_cuts_at_once(make: Make) -> None:
     house = make()
     client = Browser(house).shake()
