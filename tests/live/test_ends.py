@@ -296,6 +296,23 @@ def test_a_client_that_resets_while_nobody_reads_from_it_keeps_no_descriptor(
     far.close()
 
 
+@BOTH
+def test_tls_clients_that_never_read_are_cut(
+    start: Callable[[str], Daemon], transport: str
+) -> None:
+    """``stalled``; it holds for a client, too, that has ended its direction."""
+    text = head(transport).replace("access_log", "stalled = 500ms\naccess_log")
+    services = "[service:chargen]\nprotocol = chargen\nlisten =\n  127.0.0.1:0 tls=main\n"
+    daemon = start(text + services + program("much", "/bin/head -c 100000000 /dev/zero"))
+    context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+    names = ("chargen", "chargen", "much")
+    clients = [End(daemon.connect(name, "tls=main"), context, server=False) for name in names]
+    clients[0].end()
+    daemon.wait_for(lambda line: ": stalled, " in line, len(clients))
+    for client in clients:
+        client.close()
+
+
 # --- TLS that ends without close_notify ---
 
 
