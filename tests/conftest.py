@@ -76,6 +76,8 @@ def pytest_collection_finish() -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    if item.get_closest_marker("box") is not None:
+        return (yield)  # a box takes minutes, and a serial test would wait for it
     with alone.running(alone=item.get_closest_marker("serial") is not None):
         return (yield)
 
