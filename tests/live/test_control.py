@@ -381,9 +381,9 @@ def test_operators_are_answered_with_10000_connections_open(
             assert ask(operator, line.encode()).startswith(b"2")
         for line in (b"CONNECTIONS SORT=in LIMIT=1000\n", b"CONNECTIONS json LIMIT=1000\n"):
             operator.sendall(line)
-            began = operator.recv(1)
+            operator.recv(1, socket.MSG_PEEK)  # it has begun
             assert ask(other, b"PING").startswith(b"2")
-            assert (began + receive_reply(operator)).startswith(b"2")
+            assert receive_reply(operator).startswith(b"2")
     for client in clients:
         client.close()
 
