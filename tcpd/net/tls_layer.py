@@ -340,13 +340,15 @@ class TLSLayer:
             return
         self.disconnecting = True
         self._connection.let_go()
+        if self._open:
+            if self._close():
+                return
+        elif not self._early:
+            self.abortConnection()
+            return
         self._connection.begin_linger()
         # the answer would not be read from a client whose lines wait
         self._connection.resumeProducing()
-        if self._open:
-            self._close()
-        elif not self._early:
-            self.abortConnection()
 
     def abortConnection(self) -> None:
         """Cut the connection at once."""
@@ -421,16 +423,19 @@ class TLSLayer:
             if not begin % (4 * _RECORD):
                 self._flush()  # what waits in OpenSSL is in nobody's count
 
-    def _close(self) -> None:
-        """Send close_notify; if the peer's is here already, that was all."""
-        if self._shut_down():
+    def _close(self) -> bool:
+        """Send close_notify, unless that was done.
+
+        :return: whether the peer's is here, too: the connection below is closed then.
+        """
+        done = self._input_over if self._write_over else self._shut_down()
+        if done:
             self._over = self._deaf = True
             self._connection.loseConnection()
+        return done
 
     def _shut_down(self) -> bool:
-        """Send close_notify, once; whether both directions have ended."""
-        if self._tls.get_shutdown() & SSL.SENT_SHUTDOWN:
-            return self._input_over
+        """Send close_notify; whether the peer's was here before. Called once."""
         try:
             done = self._tls.shutdown()
         except SSL.Error:

@@ -45,6 +45,9 @@ if TYPE_CHECKING:
 #: Bytes asked for at a time: large ones make bulk twice as fast.
 _READ = 256 * 1024
 
+#: Bytes that may be left unread at a close, and are thrown away then.
+_UNREAD = 64 * 1024
+
 #: A producer is asked to pause when more bytes wait, as on Twisted's own transports.
 _ROOM = 64 * 1024
 
@@ -522,10 +525,10 @@ class LeanConnection(Connection):
         with self._socket as sock:  # which closes it, whatever fails
             if self._aborting:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-            elif reason is _DONE and not self._read_over:
+            elif reason is _DONE and not (self._read_over or self._read_ended):
                 # with input unread it would be reset, which may cost the client our last bytes
                 with contextlib.suppress(OSError, MemoryError):
-                    self._receive(_READ)
+                    self._receive(_UNREAD)
         try:
             self.finish(reason)
         except BaseException as error:
