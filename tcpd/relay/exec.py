@@ -50,6 +50,10 @@ from tcpd.relay.presence import Presence
 #: Seconds that programs have to be gone after they were killed, when the service stops.
 _GONE = 1.0
 
+#: Looks at a client that closed a UNIX socket until its program is stopped. This is one minute, as
+#: with TCP (tcp_fin_timeout in tcp(7)): the program may be working on what the client sent.
+_LOOKS = 12
+
 
 @implementer(IBusy, IPushProducer, IHalfCloseableProtocol, IFarewell)
 class ExecProtocol(Protocol):
@@ -106,16 +110,20 @@ class ExecProtocol(Protocol):
         if self.program is None:
             self._input.append(data)
         elif not self.program.write(data):
-            if self._presence is None:
-                self._presence = Presence(self.transport, self._factory.clock)
-            self._presence.pause()
+            self._look_after_client().pause()
             cast(IPushProducer, self.transport).pauseProducing()
 
     def readConnectionLost(self) -> None:
         """The client sends no more: the program reads the end of its input."""
         self._input_ended = True
+        self._look_after_client().end()
         if self.program is not None:
             self.program.end_input()
+
+    def _look_after_client(self) -> Presence:
+        if self._presence is None:
+            self._presence = Presence(self.transport, self._factory.clock, _LOOKS)
+        return self._presence
 
     def writeConnectionLost(self) -> None:
         """Nothing to do: only who closes the sending side alone is told this, and we don't."""

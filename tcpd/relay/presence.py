@@ -38,13 +38,24 @@ class Presence:
 
     :param transport: the client's.
     :param clock: for a timer.
+    :param looks: how many looks a client has that sent all and then closed a UNIX socket.
     """
 
-    __slots__ = ("_clock", "_ended", "_last_looks", "_paused", "_probed", "_timer", "_transport")
+    __slots__ = (
+        "_clock",
+        "_ended",
+        "_last_looks",
+        "_looks",
+        "_paused",
+        "_probed",
+        "_timer",
+        "_transport",
+    )
 
-    def __init__(self, transport: Any, clock: IReactorTime) -> None:
+    def __init__(self, transport: Any, clock: IReactorTime, looks: int = 1) -> None:
         self._transport = transport
         self._clock = clock
+        self._looks = looks
         self._paused = False
         self._ended = False
         self._probed = False
@@ -85,9 +96,12 @@ class Presence:
             return
         events = _events(sock)
         # a hang-up alone: both directions have ended, or a UNIX socket was closed
-        waiting = self._paused and not events & select.POLLERR
+        if events & select.POLLERR:
+            looks = 1
+        else:
+            looks = max(self._looks, _LAST_LOOKS if self._paused else 1)
         self._last_looks = self._last_looks + 1 if events else 0
-        if events and not (waiting and self._last_looks < _LAST_LOOKS):
+        if self._last_looks >= looks:
             connection.cut(End.LOST)
             return
         if not self._probed:
@@ -97,6 +111,7 @@ class Presence:
 
 
 def _probe(sock: socket.socket) -> None:
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # an endpoint's may not have it
     for name, value in _PROBES:
         option = getattr(socket, name, None)
         if option is not None:

@@ -18,6 +18,7 @@ from twisted.python.failure import Failure
 
 from tcpd.policy.reasons import End
 from tcpd.relay.exec_settings import ExecSettings
+from tcpd.relay.presence import _events as events
 
 pytest.importorskip("tcpd.net.reactor", reason="the reactor that is turned by hand needs epoll")
 
@@ -193,6 +194,66 @@ def test_the_program_gets_sigterm_when_the_client_goes(start: Start) -> None:
     house.until(house.over)
     assert house.words == {"program-started": 1, "program-stopped": 1}
     assert [each["status"] for each in house.told("exec.ended")] == ["SIGTERM"]
+
+
+#: They do not notice that their client is gone: they never write to it.
+_QUIET = [
+    pytest.param("/bin/sleep 1000", id="sleeps"),
+    pytest.param("/bin/sh -c 'while :; do echo x >&2; sleep 0.05; done'", id="writes errors"),
+]
+
+
+@pytest.mark.parametrize("command", _QUIET)
+def test_a_program_that_is_silent_ends_when_its_client_has_closed(
+    start: Start, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    """ "a program [...] does not outlive its client by more": keepalive probes (RFC 1122 section
+    4.2.3.6) find a client whose kernel has forgotten the connection (TCP_LINGER2 in tcp(7))."""
+    monkeypatch.setattr("tcpd.relay.presence.LOOK", 0.01)
+    probes = (("TCP_KEEPIDLE", 1), ("TCP_KEEPINTVL", 1), ("TCP_KEEPCNT", 5))
+    monkeypatch.setattr("tcpd.relay.presence._PROBES", probes)
+    house = start(command)
+    with socket.create_server(("127.0.0.1", 0)) as port:
+        client = socket.create_connection(port.getsockname())
+        house.accept(port.accept()[0])
+    house.until(lambda: house.factory.programs)
+    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_LINGER2, 1)  # seconds in FIN-WAIT-2
+    client.close()
+    house.until(house.over)
+    assert house.words["program-stopped"] == 1
+    assert house.context.counters.ended == {End.LOST: 1}
+
+
+@pytest.mark.parametrize("command", _QUIET)
+def test_a_client_that_closed_a_unix_socket_has_one_minute(
+    start: Start, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    """ "A client that closed a UNIX socket also has one minute": 12 looks, one in 5 s."""
+    monkeypatch.setattr("tcpd.relay.presence.LOOK", 0.01)
+    looks: list[int] = []
+    monkeypatch.setattr("tcpd.relay.presence._events", lambda sock: looks.append(1) or events(sock))
+    house = start(command)
+    house.connect().close()
+    house.until(house.over)
+    assert house.words["program-stopped"] == 1
+    assert house.context.counters.ended == {End.LOST: 1}
+    assert len(looks) * 5 == 60
+
+
+def test_a_client_that_waits_for_its_answer_is_not_taken_for_gone(
+    start: Start, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """ "closes its sending side [...] the rest of the output is still delivered" """
+    monkeypatch.setattr("tcpd.relay.presence.LOOK", 0.01)
+    looks: list[int] = []
+    monkeypatch.setattr("tcpd.relay.presence._events", lambda sock: looks.append(1) or events(sock))
+    go = tmp_path / "go"
+    house = start(f"/bin/sh -c 'cat >/dev/null; until test -e {go}; do sleep 0.01; done; echo yes'")
+    client = house.connect()
+    client.shutdown(socket.SHUT_WR)
+    house.until(lambda: len(looks) > 20)
+    go.touch()
+    assert house.all_of(client) == b"yes\n"
 
 
 def test_all_of_its_process_group_gets_it(start: Start) -> None:

@@ -118,6 +118,7 @@ def test_its_kernel_is_asked_by_keepalive_probes(come: Come) -> None:
     visit.presence.pause()
     assert visit.option(socket.TCP_KEEPIDLE) == before
     visit.reactor.advance(LOOK)
+    assert visit.ours.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
     assert visit.option(socket.TCP_KEEPIDLE) == 15
     assert visit.option(socket.TCP_KEEPINTVL) == 15
     assert visit.option(socket.TCP_KEEPCNT) == 5
