@@ -42,7 +42,6 @@ NOT_YET_FREE_OF_CYCLES = {
     "daemon",
     "line",
     "net",
-    "policy",
     "relay",
 }
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.interfaces import IAddress
 
-from tcpd.policy.admission import IPAddress, plain_address
+from tcpd.policy.addresses import IPAddress, plain_address
 
 
 def plain_endpoint_address(address: IAddress) -> IAddress:

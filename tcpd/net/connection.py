@@ -33,7 +33,7 @@ from tcpd.net.stages import Stages
 from tcpd.net.tls import Certificates
 from tcpd.net.tls_faults import is_no_memory
 from tcpd.ops import catalogue
-from tcpd.policy.admission import IPAddress
+from tcpd.policy.addresses import IPAddress
 from tcpd.policy.reasons import End, Refusal
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from tcpd.net.kernel import TCP_INFO, Noted, Watch, read_syn
 from tcpd.net.proxy import ProxyFacts
 from tcpd.net.route import way_to
 from tcpd.net.tls import TLSFacts
-from tcpd.policy.admission import plain_address
+from tcpd.policy.addresses import plain_address
 
 if TYPE_CHECKING:
     from tcpd.net.connection import Connection

@@ -28,7 +28,8 @@ from tcpd.net.transport import LeanConnection
 from tcpd.net.turns import Turns
 from tcpd.net.websocket_upgrade import answer
 from tcpd.ops.counters import ServiceCounters
-from tcpd.policy.admission import Admission, IPAddress, Limits, Networks, Tally, plain_address
+from tcpd.policy.addresses import IPAddress, plain_address
+from tcpd.policy.admission import Admission, Limits, Networks, Tally
 from tcpd.policy.bans import Bans
 from tcpd.policy.reasons import End, Refusal
 

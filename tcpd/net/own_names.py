@@ -6,7 +6,7 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING, Any
 
-from tcpd.policy.admission import plain_address
+from tcpd.policy.addresses import plain_address
 
 if TYPE_CHECKING:
     from tcpd.net.connection import Connection

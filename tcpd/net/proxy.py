@@ -11,7 +11,8 @@ from twisted.python.failure import Failure
 
 from tcpd.config.listen import TrustedProxies
 from tcpd.net.address import plain_endpoint_address, shown
-from tcpd.policy.admission import IPAddress, Networks
+from tcpd.policy.addresses import IPAddress
+from tcpd.policy.admission import Networks
 from tcpd.policy.reasons import End
 from tcpd.wire.proxy import Header, HeaderReader, ProxyError
 from tcpd.wire.proxy_header import ClientTLS

@@ -18,7 +18,7 @@ from tcpd.net.tls import Certificates, TLSFacts
 from tcpd.net.tls import facts_of as tls_facts_of
 from tcpd.net.tls_layer import TLSLayer
 from tcpd.net.websocket import WebSocketLayer
-from tcpd.policy.admission import IPAddress
+from tcpd.policy.addresses import IPAddress
 from tcpd.policy.reasons import End
 from tcpd.wire.proxy import Header
 

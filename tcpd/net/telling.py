@@ -9,7 +9,7 @@ from twisted.logger import Logger
 
 from tcpd.net.gathering import compact
 from tcpd.ops import catalogue
-from tcpd.policy.admission import IPV6_PREFIX, IPAddress, limit_key
+from tcpd.policy.addresses import IPV6_PREFIX, IPAddress, limit_key
 from tcpd.policy.bursts import Bursts
 from tcpd.policy.reasons import End, Refusal
 

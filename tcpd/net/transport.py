@@ -36,7 +36,7 @@ from tcpd.net.credentials import credentials_of
 from tcpd.net.delivery import when_delivered
 from tcpd.net.tls import Certificates
 from tcpd.net.turns import Turns
-from tcpd.policy.admission import IPAddress
+from tcpd.policy.addresses import IPAddress
 from tcpd.policy.reasons import End
 
 if TYPE_CHECKING:

@@ -2,52 +2,17 @@
 
 from __future__ import annotations
 
-import functools
-import ipaddress
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from tcpd.policy.addresses import IPV6_PREFIX, IPAddress, IPNetwork, limit_key
+from tcpd.policy.bans import Bans
 from tcpd.policy.buckets import Buckets, RateLike, TokenBucket
 from tcpd.policy.reasons import Refusal
-
-if TYPE_CHECKING:
-    from tcpd.policy.bans import Bans
-
-IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
-IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-#: IPv6 clients own a /64 at least (RFC 6177 section 2), so a limit for one address counts those.
-IPV6_PREFIX = 64
 
 # How many addresses a service remembers for address_rate. An address is forgotten as soon as it
 # would have its whole burst again, so this is for those that connected in the last seconds.
 _ADDRESSES = 32768
-
-
-@functools.lru_cache(4096)  # reading one takes longer than all the rest of admission
-def plain_address(text: str) -> IPAddress:
-    """Read an address as a socket tells it.
-
-    An IPv4 client of a dual-stack socket (``::ffff:192.0.2.1``, RFC 4291 section 2.5.5.2) is an
-    IPv4 address; the zone of a link-local one (``%eth0``) is dropped, for no network holds it.
-
-    :raise ValueError: if it is not an address.
-    """
-    address = ipaddress.ip_address(text.partition("%")[0])
-    if address.version == 6 and address.ipv4_mapped is not None:
-        return address.ipv4_mapped
-    return address
-
-
-def limit_key(address: IPAddress, ipv6_prefix: int = IPV6_PREFIX) -> int:
-    """What a limit for one address counts: an IPv4 address, or the network of an IPv6 one.
-
-    :param ipv6_prefix: how long that network's prefix is, in bits: 1 to 128.
-    """
-    if address.version == 4:
-        return -1 - int(address)  # an address object takes longer to hash
-    return int(address) >> (128 - ipv6_prefix)
 
 
 class Networks:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from tcpd.policy.admission import IPAddress, IPNetwork
+from tcpd.policy.addresses import IPAddress, IPNetwork
 
 #: The end of the year 9999, behind which no date can be written.
 _LATEST = 253402300799

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
 
-from tcpd.policy.admission import limit_key
+from tcpd.policy.addresses import limit_key
 
 #: How many are under way at once: each takes 32 MiB and the better part of a core.
 AT_ONCE = 2

@@ -24,7 +24,7 @@ from tcpd.net.lookups import Lookups
 from tcpd.net.names import NameEndpoint
 from tcpd.net.tls import TLSFacts
 from tcpd.ops import catalogue
-from tcpd.policy.admission import plain_address
+from tcpd.policy.addresses import plain_address
 from tcpd.policy.bursts import Bursts
 from tcpd.relay.forward_client import ClientSide
 from tcpd.relay.forward_failures import Why

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tcpd.policy.admission import Admission, Limits, Networks, Tally, limit_key, plain_address
+from tcpd.policy.addresses import limit_key, plain_address
+from tcpd.policy.admission import Admission, Limits, Networks, Tally
 from tcpd.policy.reasons import End, Refusal
 
 EVERYBODY = Networks((), ())

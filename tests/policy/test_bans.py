@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tcpd.policy.admission import Admission, Limits, Networks, Tally, plain_address
+from tcpd.policy.addresses import plain_address
+from tcpd.policy.admission import Admission, Limits, Networks, Tally
 from tcpd.policy.bans import Ban, Bans
 from tcpd.policy.reasons import Refusal
 

@@ -11,15 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tcpd.config.values import Rate
-from tcpd.policy.admission import (
-    Admission,
-    IPAddress,
-    Limits,
-    Networks,
-    Tally,
-    limit_key,
-    plain_address,
-)
+from tcpd.policy.addresses import IPAddress, limit_key, plain_address
+from tcpd.policy.admission import Admission, Limits, Networks, Tally
 from tcpd.policy.bursts import Bursts
 from tcpd.policy.reasons import Refusal
 

@@ -17,7 +17,7 @@ from twisted.python.failure import Failure
 from tcpd.chat.hosts import Address
 from tcpd.chat.irc.server import HOST_CHARACTERS
 from tcpd.net.lookups import LookupFailed, Lookups
-from tcpd.policy.admission import plain_address
+from tcpd.policy.addresses import plain_address
 
 _NAME = re.compile(rf"(?=.*[A-Za-z])[A-Za-z0-9][A-Za-z0-9.-]{{0,{HOST_CHARACTERS - 1}}}")
 

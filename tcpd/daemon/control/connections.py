@@ -30,7 +30,7 @@ from tcpd.line.reply import CommandError, WrongArguments
 from tcpd.net.connection import Connection
 from tcpd.ops import catalogue
 from tcpd.ops.amounts import size, span
-from tcpd.policy.admission import IPNetwork
+from tcpd.policy.addresses import IPNetwork
 from tcpd.policy.reasons import End
 from tcpd.wire.safe_text import escape_controls
 
