@@ -42,7 +42,6 @@ NOT_YET_FREE_OF_CYCLES = {
     "daemon",
     "line",
     "net",
-    "relay",
 }
 
 #: These import no twisted: packages, and modules of packages that have a Twisted edge.

@@ -2,18 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
-
-from cryptography.x509 import Name
-from cryptography.x509.oid import NameOID
-from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.endpoints import (
-    TCP4ClientEndpoint,
-    TCP6ClientEndpoint,
-    UNIXClientEndpoint,
-)
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import ServerFactory
 from twisted.logger import Logger
@@ -21,137 +9,18 @@ from zope.interface import implementer
 
 from tcpd.interfaces import IConnection, IContext, IKind, IReconfigurable
 from tcpd.net.lookups import Lookups
-from tcpd.net.names import NameEndpoint
-from tcpd.net.tls import TLSFacts
 from tcpd.ops import catalogue
-from tcpd.policy.addresses import plain_address
 from tcpd.policy.bursts import Bursts
 from tcpd.relay.forward_client import ClientSide
 from tcpd.relay.forward_failures import Why
-from tcpd.relay.forward_settings import ForwardSettings, expected_name
-from tcpd.relay.forward_tls import FarTLS
-from tcpd.relay.target import Target, UnixPath
-from tcpd.wire.proxy_header import ClientTLS, Ends, version_1, version_2
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """Where connections go, and how.
-
-    :ivar to: as the operator wrote it.
-    :ivar endpoint: connects to it; an IStreamClientEndpoint.
-    :ivar timeout: seconds until it must be there.
-    :ivar tls: for TLS with it; ``None`` in the clear.
-    :ivar header: from a client's transport, what the far side is sent first.
-    """
-
-    to: Target
-    endpoint: Any
-    timeout: float
-    tls: FarTLS | None
-    header: Callable[[Any], bytes]
-
-
-def make_route(settings: ForwardSettings, reactor: Any, lookups: Lookups) -> Route:
-    """Make it, and read the files that it needs.
-
-    :param reactor: IReactorTCP, IReactorUNIX and IReactorTime.
-    :param lookups: the service's.
-    :raise SettingError: for what cannot be used.
-    """
-    name = expected_name(settings)
-    tls = FarTLS(name, settings.ca, settings.certificate, settings.key) if name else None
-    timeout = settings.connect_timeout
-    return Route(
-        settings.to,
-        _endpoint(settings.to, timeout, reactor, lookups),
-        timeout,
-        tls,
-        _HEADERS[settings.send_proxy],
-    )
-
-
-def _endpoint(to: Target, timeout: float, reactor: Any, lookups: Lookups) -> Any:
-    if isinstance(to, UnixPath):
-        return UNIXClientEndpoint(reactor, to.path, timeout=timeout)
-    address = to.address
-    if address is None:
-        return NameEndpoint(reactor, to.name, to.port, timeout, lookups)
-    make = TCP4ClientEndpoint if address.version == 4 else TCP6ClientEndpoint
-    return make(reactor, to.name, to.port, timeout=timeout)
-
-
-def ends_of(transport: Any) -> Ends | None:
-    """A client's connection as the PROXY protocol tells of it; ``None`` without IP addresses.
-
-    :param transport: the client's; where a proxy told of the client, it has those addresses.
-    """
-    peer, host = transport.getPeer(), transport.getHost()
-    if not isinstance(peer, IPv4Address | IPv6Address) or not isinstance(
-        host, IPv4Address | IPv6Address
-    ):
-        return None
-    return Ends(plain_address(peer.host), peer.port, plain_address(host.host), host.port)
-
-
-def _no_header(transport: Any) -> bytes:
-    return b""
-
-
-def _version_1(transport: Any) -> bytes:
-    return version_1(ends_of(transport))
-
-
-def _version_2(transport: Any) -> bytes:
-    connection: Any = IConnection(transport, None)
-    if connection is None:
-        return version_2(ends_of(transport))
-    # what a proxy before us told is passed on, where we do not know better
-    facts, proxy = connection.tls, connection.proxy
-    authority = facts.server_name if facts else None
-    tls = _client_tls(facts) if facts else None
-    if proxy is None:
-        return version_2(ends_of(transport), authority=authority, tls=tls)
-    return version_2(
-        ends_of(transport),
-        authority=authority or proxy.authority,
-        unique_id=proxy.unique_id,
-        tls=tls or proxy.ssl,
-    )
-
-
-def _client_tls(facts: TLSFacts) -> ClientTLS:
-    """A client's TLS with us; a certificate that it showed has been verified."""
-    return ClientTLS(
-        facts.version, facts.cipher, facts.fingerprint is not None, common_name(facts.subject)
-    )
-
-
-def common_name(subject: str | None) -> str | None:
-    """The common name in a certificate's subject.
-
-    :param subject: as RFC 4514 writes it; ``None`` for none.
-    :return: the first; ``None`` if there is none, or the subject is not to be understood.
-    """
-    if subject is None:
-        return None
-    try:
-        found = Name.from_rfc4514_string(subject).get_attributes_for_oid(NameOID.COMMON_NAME)
-    except ValueError:
-        return None
-    return str(found[0].value) if found else None
-
-
-_HEADERS: dict[str, Callable[[Any], bytes]] = {
-    "none": _no_header,
-    "v1": _version_1,
-    "v2": _version_2,
-}
+from tcpd.relay.forward_route import make_route
+from tcpd.relay.forward_settings import ForwardSettings
+from tcpd.relay.forward_sides import Client
 
 
 @implementer(IReconfigurable)
 class ForwardFactory(ServerFactory):
-    """One service that forwards.
+    """One service that forwards. It provides :class:`tcpd.relay.forward_sides.Forwarding`.
 
     :param settings: its keys.
     :param context: see :class:`tcpd.interfaces.IContext`.
@@ -181,11 +50,10 @@ class ForwardFactory(ServerFactory):
         return ClientSide(self)
 
     def count(self, word: str) -> None:
-        """Count something about far sides."""
+        """See :class:`tcpd.relay.forward_sides.Forwarding`, as for the next."""
         self._context.counters.events[f"far-{word}"] += 1
 
-    def failed(self, why: Why, client: ClientSide) -> None:
-        """Count and log that a client had no far side. Called by its protocol."""
+    def failed(self, why: Why, client: Client) -> None:
         self.count(why.word)
         since = self._bursts.happened(why.word, self.clock.seconds())
         if since is None:

@@ -15,7 +15,7 @@ that ends without it was cut.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import (
@@ -31,11 +31,9 @@ from tcpd.interfaces import IBusy, IFarewell
 from tcpd.policy.reasons import End
 from tcpd.relay.forward_failures import TIMEOUT, Why, why_not_connected
 from tcpd.relay.forward_far import LINGER, FarSide, Reading, discard
+from tcpd.relay.forward_sides import Forwarding
 from tcpd.relay.forward_wire import TLSFarSide
 from tcpd.relay.presence import Presence
-
-if TYPE_CHECKING:
-    from tcpd.relay.forward import ForwardFactory
 
 #: Seconds until an attempt to connect is given up whose client has gone. A far side that is there
 #: by then sees a reset, as it does where a client connects to it directly.
@@ -78,15 +76,14 @@ class _Once(Factory):
 class ClientSide(Protocol):
     """The client's side. It begins by connecting to the far side, and reads nothing until then.
 
-    :param factory: the service's.
+    It provides :class:`tcpd.relay.forward_sides.Client`, whose attributes are described there.
 
-    :ivar route: where it is forwarded, and how.
-    :ivar header: what the far side is told first.
+    :param factory: the service's.
     """
 
     transport: Any
 
-    def __init__(self, factory: ForwardFactory) -> None:
+    def __init__(self, factory: Forwarding) -> None:
         self._factory = factory
         self.route = factory.route  # as it is now: a reload changes it for others
         self.header = b""
@@ -169,7 +166,7 @@ class ClientSide(Protocol):
     # --- from the far side ---
 
     def joined(self) -> None:
-        """The far side is there. Called by it, once."""
+        """See :class:`tcpd.relay.forward_sides.Client`, as for those that follow."""
         self._stop_timer()
         self._attempt = None
         self._joined = True
@@ -195,22 +192,15 @@ class ClientSide(Protocol):
             far.end_writing()
 
     def far_ended(self) -> None:
-        """The far side sends no more: nor do we, to the client. Called by it."""
         if not (self._gone or self._write_ending):
             self._write_ending = True
             self.transport.unregisterProducer()
             self.transport.loseWriteConnection()
 
     def far_deaf(self) -> None:
-        """The far side takes no more of what the client says. Called by it."""
         self._undelivered = True
 
     def far_gone(self, *, reset: bool = False, deaf: bool = False) -> None:
-        """The far side is gone, after it was joined. Called by it.
-
-        :param reset: whether what it sent was cut.
-        :param deaf: whether it may not have taken all that the client said.
-        """
         self._far = None
         self._write = self._throw_away if deaf else discard
         if self._gone:
@@ -225,7 +215,6 @@ class ClientSide(Protocol):
             self.far_ended()
 
     def far_failed(self, why: Why) -> None:
-        """The far side cannot be had. Called by it; what follows from it is ignored."""
         if self._ending or self._joined:
             return
         self._factory.failed(why, self)

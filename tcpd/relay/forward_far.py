@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IDelayedCall, IHalfCloseableProtocol, IPullProducer
@@ -14,10 +14,7 @@ from zope.interface import implementer
 
 from tcpd.net.delivery import reset_when_delivered
 from tcpd.relay.forward_failures import FAILED, Why
-
-if TYPE_CHECKING:
-    from tcpd.relay.forward import ForwardFactory
-    from tcpd.relay.forward_client import ClientSide
+from tcpd.relay.forward_sides import Client, Forwarding
 
 #: Bytes that are read from the far side at a time, as from clients.
 _READ = 256 * 1024
@@ -85,8 +82,8 @@ class FarSide(Protocol):
 
     transport: Any
 
-    def __init__(self, client: ClientSide, factory: ForwardFactory) -> None:
-        self._client: ClientSide | None = client
+    def __init__(self, client: Client, factory: Forwarding) -> None:
+        self._client: Client | None = client
         self._factory = factory
         self._write = client.transport.write
         self._timer: IDelayedCall | None = None
@@ -246,13 +243,13 @@ class FarSide(Protocol):
         assert self._client is not None
         self._client.joined()
 
-    def _let_go(self) -> ClientSide | None:
+    def _let_go(self) -> Client | None:
         client, self._client = self._client, None
         self._source = None
         self._write = discard
         return client
 
-    def _lost(self, client: ClientSide) -> None:
+    def _lost(self, client: Client) -> None:
         """The client is told of a loss.
 
         What the far side sent before it ended its direction is whole, and still to be delivered.
@@ -274,7 +271,7 @@ class FarSide(Protocol):
     def _reset(self) -> None:
         reset_when_delivered(self.transport, self._factory.clock)
 
-    def _note(self, reason: Failure, client: ClientSide) -> None:
+    def _note(self, reason: Failure, client: Client) -> None:
         """Log why it was lost, where that is of interest."""
 
     def _why_not(self, reason: Failure) -> Why:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from twisted.internet.error import ConnectionLost
 from twisted.internet.interfaces import IDelayedCall, IHalfCloseableProtocol
@@ -14,11 +14,8 @@ from tcpd.net.delivery import reset_when_delivered
 from tcpd.net.tls_layer import TLSLayer
 from tcpd.relay.forward_failures import UNTRUSTED, Why, why_no_tls
 from tcpd.relay.forward_far import LINGER, FarSide, Reading, prepare, was_reset
+from tcpd.relay.forward_sides import Client, Forwarding
 from tcpd.relay.forward_tls import FarHandshake, FarTLS
-
-if TYPE_CHECKING:
-    from tcpd.relay.forward import ForwardFactory
-    from tcpd.relay.forward_client import ClientSide
 
 
 class TLSFarSide(FarSide):
@@ -27,7 +24,7 @@ class TLSFarSide(FarSide):
     :param tls: the service's.
     """
 
-    def __init__(self, client: ClientSide, factory: ForwardFactory, tls: FarTLS) -> None:
+    def __init__(self, client: Client, factory: Forwarding, tls: FarTLS) -> None:
         super().__init__(client, factory)
         self._handshake = tls.connect()
         self._wire = Wire(self, self._handshake, client.header, factory.clock)
@@ -83,7 +80,7 @@ class TLSFarSide(FarSide):
         untrusted = self._handshake.untrusted
         return Why(UNTRUSTED, untrusted) if untrusted else why_no_tls(reason)
 
-    def _note(self, reason: Failure, client: ClientSide) -> None:
+    def _note(self, reason: Failure, client: Client) -> None:
         if not isinstance(reason.value, ConnectionLost):
             self._factory.failed(why_no_tls(reason), client)
 

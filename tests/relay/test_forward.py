@@ -29,9 +29,10 @@ from tcpd.net.lookups import LookupFailed
 from tcpd.net.proxy import ProxyFacts
 from tcpd.net.tls import TLSFacts
 from tcpd.policy.reasons import End
-from tcpd.relay.forward import common_name, kind
+from tcpd.relay.forward import kind
 from tcpd.relay.forward_client import GRACE
 from tcpd.relay.forward_far import LINGER, FarSide
+from tcpd.relay.forward_route import common_name
 from tcpd.relay.forward_settings import ForwardSettings, expected_name
 from tcpd.relay.forward_tls import FarTLS
 from tcpd.relay.forward_wire import TLSFarSide
