@@ -40,7 +40,6 @@ FLOORS = {
 NOT_YET_FREE_OF_CYCLES = {
     "chat",
     "daemon",
-    "line",
     "net",
 }
 

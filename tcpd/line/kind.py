@@ -5,8 +5,9 @@ from __future__ import annotations
 from zope.interface import implementer
 
 from tcpd.interfaces import IContext, IKind
-from tcpd.line.factory import LineFactory, LineSettings
+from tcpd.line.factory import LineFactory
 from tcpd.line.loading import load_commands
+from tcpd.line.settings import LineSettings
 
 
 @implementer(IKind)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import Any, Protocol, cast
 
 from twisted.internet.interfaces import (
     IAddress,
@@ -16,18 +16,44 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from tcpd.interfaces import IBusy, IConnection, IFarewell
-from tcpd.line.command import Facts, PlainFacts, Scene
+from tcpd.interfaces import IBusy, IConnection, IContext, IFarewell
+from tcpd.line.command import CommandTable, Facts, PlainFacts, Scene
 from tcpd.line.reply import continued, last_words
 from tcpd.line.session import Session, State
+from tcpd.line.settings import LineSettings
 from tcpd.line.stream import Stream
 from tcpd.line.waiting import Wait
 from tcpd.net.connection import Connection
 from tcpd.policy.reasons import End, Refusal
 from tcpd.wire.opening import Opening
 
-if TYPE_CHECKING:
-    from tcpd.line.factory import LineFactory
+
+class Shared(Protocol):
+    """What the connections of one service share: a :class:`tcpd.line.factory.LineFactory`.
+
+    :ivar settings: the service's. They may be replaced; a connection keeps those it began with.
+    :ivar context: the rest of the daemon.
+    :ivar commands: the commands that clients can send.
+    """
+
+    settings: LineSettings
+    context: IContext
+    commands: CommandTable
+
+    def greeting(self) -> bytes:
+        """The first line of a connection."""
+
+    def refusal(self, reason: Refusal) -> bytes:
+        """The reply for a client that is refused, before its connection is closed."""
+
+    def report(self, command: str, peer: str, error: BaseException) -> str:
+        """Log that a command failed.
+
+        :param command: its name.
+        :param peer: the client.
+        :param error: what it raised.
+        :return: a reference for the log and the reply.
+        """
 
 
 class Wire(Protocol):
@@ -59,7 +85,7 @@ class LineProtocol(TwistedProtocol):
 
     transport: Wire  # type: ignore[assignment]
 
-    def __init__(self, factory: LineFactory) -> None:
+    def __init__(self, factory: Shared) -> None:
         self._shared = factory
         self._wait: Wait | None = None
         self._rest: IDelayedCall | None = None

@@ -20,9 +20,9 @@ from zope.interface.verify import verifyObject
 from tcpd.config.errors import SettingError
 from tcpd.config.fields import options_of
 from tcpd.interfaces import IKind
-from tcpd.line.factory import LineSettings
 from tcpd.line.kind import kind as line_kind
 from tcpd.line.loading import load_commands
+from tcpd.line.settings import LineSettings
 from tcpd.line.testing import MemoryContext
 
 HERE = Path(__file__).parent

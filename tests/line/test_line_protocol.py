@@ -18,11 +18,12 @@ from zope.interface.verify import verifyObject
 from tcpd.config.fields import options_of
 from tcpd.interfaces import IBusy, IConnection, IFarewell, IKind, IRefusing
 from tcpd.line.command import Request, command
-from tcpd.line.factory import LineFactory, LineSettings
+from tcpd.line.factory import LineFactory
 from tcpd.line.kind import kind
 from tcpd.line.loading import load_commands
 from tcpd.line.protocol import LineProtocol
 from tcpd.line.reply import CommandError, Reply
+from tcpd.line.settings import LineSettings
 from tcpd.line.testing import MemoryContext
 from tcpd.net.tls import TLSFacts
 from tcpd.policy.reasons import End, Refusal

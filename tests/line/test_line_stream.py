@@ -11,8 +11,9 @@ from twisted.python.failure import Failure
 
 from tcpd.line.builtin import ping, quit_
 from tcpd.line.command import Command, CommandTable
-from tcpd.line.factory import LineFactory, LineSettings
+from tcpd.line.factory import LineFactory
 from tcpd.line.protocol import LineProtocol
+from tcpd.line.settings import LineSettings
 from tcpd.line.stream import Stream
 from tcpd.line.testing import MemoryContext
 from tcpd.policy.reasons import End

@@ -21,9 +21,10 @@ from tcpd.daemon.surroundings import Surroundings
 from tcpd.interfaces import IConnection, IContext
 from tcpd.line.builtin import help_, ping, quit_
 from tcpd.line.command import CommandTable, Facts, PlainFacts
-from tcpd.line.factory import LineFactory, LineSettings
+from tcpd.line.factory import LineFactory
 from tcpd.line.protocol import LineProtocol
 from tcpd.line.reply import Reply
+from tcpd.line.settings import LineSettings
 from tcpd.ops import catalogue
 from tcpd.policy.bursts import Bursts
 from tcpd.policy.reasons import Refusal
