@@ -137,8 +137,10 @@ class Options(usage.Options):
 
         :raise ConfigError: with all that is wrong.
         """
-        built_in = sample(self.kinds.built_in(), SECTIONS)
-        return load(find_files(self["config"]), built_in, self.kinds, SECTIONS)
+        files = find_files(self["config"])
+        # making the sample loads every kind, of which most configurations serve two or three
+        built_in = "" if files else sample(self.kinds.built_in(), SECTIONS)
+        return load(files, built_in, self.kinds, SECTIONS)
 
 
 def makeService(options: Options) -> IService:

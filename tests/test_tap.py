@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from running import PATIENCE, TWISTD
@@ -74,3 +75,52 @@ def test_a_full_disk_is_an_error_and_no_traceback() -> None:
         os.close(full)
     assert done.returncode == 1
     assert done.stderr == b"standard output cannot be written: No space left on device\n"
+
+
+_MODULES_OF_A_START = """\
+import sys
+from pathlib import Path
+from tcpd.tap import Options, makeService
+options = Options()
+options.parseOptions(["--config", sys.argv[1]])
+makeService(options)
+print(*sys.modules, sep="\\n")
+"""
+
+
+@pytest.mark.live
+@pytest.mark.parametrize(
+    ("more", "loaded"),
+    [
+        ("", set()),
+        ("[metrics]\nlisten = 127.0.0.1:0\n", {"prometheus_client", "twisted.web"}),
+        (
+            "[service:web]\nprotocol = irc\nlisten = 127.0.0.1:0 websocket\n",
+            {"wsproto", "h11", "tcpd.chat.irc"},
+        ),
+    ],
+)
+def test_a_start_loads_what_is_configured_and_no_more(
+    more: str, loaded: set[str], tmp_path: Path
+) -> None:
+    config = tmp_path / "tcpd.ini"
+    config.write_text(f"[service:echo]\nprotocol = echo\nlisten = 127.0.0.1:0\n{more}")
+    names = subprocess.run(
+        [sys.executable, "-c", _MODULES_OF_A_START, str(config)],
+        stdout=subprocess.PIPE,
+        timeout=PATIENCE,
+        check=True,
+        text=True,
+        env={**os.environ, "XDG_STATE_HOME": str(tmp_path), "RUNTIME_DIRECTORY": str(tmp_path)},
+    ).stdout.split()
+    costly = {
+        "prometheus_client",
+        "twisted.web",
+        "wsproto",
+        "h11",
+        "tcpd.chat.irc",
+        "tcpd.chat.text",
+        "tcpd.relay.exec",
+        "tcpd.relay.forward",
+    }
+    assert costly.intersection(names) == loaded

@@ -18,6 +18,7 @@ from tcpd.interfaces import IRefusing
 from tcpd.net.address import at, ip_of, plain_endpoint_address, shown, socket_address
 from tcpd.net.conduit import Conduit
 from tcpd.net.connection import Connection
+from tcpd.net.http_answer import answer
 from tcpd.net.kernel import UNWATCHED, Watch, note
 from tcpd.net.proxy import Proxies
 from tcpd.net.spares import Spares
@@ -26,7 +27,6 @@ from tcpd.net.telling import Telling
 from tcpd.net.tls import Certificates
 from tcpd.net.transport import LeanConnection
 from tcpd.net.turns import Turns
-from tcpd.net.websocket_upgrade import answer
 from tcpd.ops.counters import ServiceCounters
 from tcpd.policy.addresses import IPAddress, plain_address
 from tcpd.policy.admission import Admission, Limits, Networks, Tally
@@ -426,6 +426,8 @@ class ListenerFactory(Factory):
         self._proxies = proxies
         self._websocket = websocket
         self.watch = UNWATCHED
+        if websocket:  # with the configuration, and not when the first client comes
+            import tcpd.net.websocket  # noqa: F401
 
     def become(self, other: ListenerFactory) -> None:
         """Serve as another would, from the next connection on: the port stays open."""

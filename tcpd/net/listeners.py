@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
-from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 from twisted.python.failure import Failure
@@ -305,6 +304,9 @@ def _together(ports: Sequence[IListeningPort]) -> IListeningPort:
 def _open_endpoint(
     reactor: Any, place: EndpointString, factory: IProtocolFactory
 ) -> IListeningPort:
+    # which loads what all of them need; hardly any configuration has one
+    from twisted.internet.endpoints import serverFromString
+
     results: list[Any] = []
     try:
         listening: Deferred[IListeningPort] = serverFromString(reactor, place.description).listen(

@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import HostnameEndpoint
 from twisted.internet.interfaces import (
     IAddress,
     IHostnameResolver,
@@ -88,6 +87,8 @@ class NameEndpoint:
         return found.addCallback(self._connect, protocolFactory)
 
     def _connect(self, addresses: Addresses, factory: IProtocolFactory) -> Deferred[IProtocol]:
+        from twisted.internet.endpoints import HostnameEndpoint
+
         # it takes names with an underscore for wrong, and does not need the name any more
         known = _Known(self._reactor, addresses)
         endpoint = HostnameEndpoint(known, "known", self._port, timeout=self._timeout)

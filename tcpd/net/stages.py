@@ -17,7 +17,6 @@ from tcpd.net.proxy import HeaderStage, ProxyFacts, facts_of
 from tcpd.net.tls import Certificates, TLSFacts
 from tcpd.net.tls import facts_of as tls_facts_of
 from tcpd.net.tls_layer import TLSLayer
-from tcpd.net.websocket import WebSocketLayer
 from tcpd.policy.addresses import IPAddress
 from tcpd.policy.reasons import End
 from tcpd.wire.proxy import Header
@@ -25,6 +24,7 @@ from tcpd.wire.proxy import Header
 if TYPE_CHECKING:
     from tcpd.net.connection import Connection
     from tcpd.net.layer import ConnectionLayer
+    from tcpd.net.websocket import WebSocketLayer
 
 
 class Stages(ABC):
@@ -224,6 +224,8 @@ class Stages(ABC):
         above: Any
         try:
             if self.speaks_websocket and self._websocket is None:
+                from tcpd.net.websocket import WebSocketLayer
+
                 above = self._websocket = WebSocketLayer(self._whole, factory.websocket)
             else:
                 above = self._application = factory.buildProtocol(self._endpoint_address)

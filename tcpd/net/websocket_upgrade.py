@@ -21,6 +21,7 @@ from dataclasses import dataclass
 import h11
 from wsproto.utilities import generate_accept_token
 
+from tcpd.net.http_answer import answer
 from tcpd.net.websocket_settings import Frames, WebSocketOptions, allows
 
 #: The longest request in bytes: what h11 and Node.js take. Cookies are the bulk of it.
@@ -30,14 +31,6 @@ _END = re.compile(rb"\n\r?\n")
 _REQUEST_LINE = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+ [!-~]+ HTTP/[0-9]\.[0-9]\r?\n")
 
 _VERSION = b"13"
-
-_REASONS = {
-    400: b"Bad Request",
-    403: b"Forbidden",
-    426: b"Upgrade Required",
-    431: b"Request Header Fields Too Large",
-    503: b"Service Unavailable",
-}
 
 _HERE = "This port speaks WebSocket (RFC 6455)"
 
@@ -66,24 +59,6 @@ class Refused:
 
     response: bytes
     why: str
-
-
-def answer(status: int, words: str, *headers: bytes, body: bool = True) -> bytes:
-    """An HTTP response that says something to people, and that nothing comes after.
-
-    :param words: a sentence or two, without line end.
-    :param headers: more of them, each ``Name: value``.
-    :param body: false where the request was HEAD.
-    """
-    text = words.encode() + b"\n"
-    lines = [
-        b"HTTP/1.1 %d %s" % (status, _REASONS[status]),
-        b"Content-Type: text/plain; charset=utf-8",
-        b"X-Content-Type-Options: nosniff",
-        b"Content-Length: %d" % len(text),
-        *(headers or (b"Connection: close",)),
-    ]
-    return b"\r\n".join([*lines, b"", text if body else b""])
 
 
 class Upgrade:

@@ -14,7 +14,8 @@ from prometheus_client.registry import Collector
 
 from tcpd.ops.figures import Figures
 from tcpd.ops.metrics import METRICS
-from tcpd.ops.process import Process, ProcessFigures
+from tcpd.ops.process import Process
+from tcpd.ops.process_figures import ProcessFigures
 
 #: What a scraper that can read OpenMetrics says in its Accept header, and what it then gets.
 OPENMETRICS = "application/openmetrics-text"

@@ -1,4 +1,4 @@
-"""What the process takes, under the names that Prometheus's libraries give it.
+"""What the process takes, by proc(5).
 
 prometheus_client has a collector for this, which lists all open descriptors to count them: 8 ms
 with 10,000 connections open, in which nobody is served. The kernel can just tell their number.
@@ -8,20 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-import resource
-from collections.abc import Iterator
 from pathlib import Path
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
-from prometheus_client.metrics_core import Metric as Family
-from prometheus_client.registry import Collector
-
 #: Fields of proc_pid_stat(5), counted from the third; the text of all is shorter than that.
-_STARTTIME, _VSIZE, _RSS = 19, 20, 21
+STARTTIME, VSIZE, RSS = 19, 20, 21
 _LONGEST_STAT = 4096
 
-_TICKS = os.sysconf("SC_CLK_TCK")
-_PAGE = os.sysconf("SC_PAGE_SIZE")
+#: Bytes of a page of memory.
+PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class Process:
@@ -64,7 +58,7 @@ class Process:
     def resident(self) -> int | None:
         """Bytes of memory; ``None`` where they cannot be read."""
         try:
-            return int(self.stat()[_RSS]) * _PAGE
+            return int(self.stat()[RSS]) * PAGE
         except OSError:
             return None
 
@@ -86,55 +80,3 @@ class Process:
         directory = self._proc / "self" / "fd"
         # proc_pid_fd(5): "since Linux 6.2, stat(2) returns the number of open files as st_size"
         return directory.stat().st_size or len(os.listdir(directory))
-
-
-class ProcessFigures(Collector):
-    """CPU, memory, descriptors and start of this process, as far as they can be read.
-
-    :param process: read at each scrape.
-    """
-
-    def __init__(self, process: Process) -> None:
-        self._process = process
-
-    def describe(self) -> list[Family]:
-        """Nothing is promised: what cannot be read is left out."""
-        return []
-
-    def collect(self) -> Iterator[Family]:
-        """Read it. Called at each scrape."""
-        usage = resource.getrusage(resource.RUSAGE_SELF)
-        yield CounterMetricFamily(
-            "process_cpu_seconds_total",
-            "Total user and system CPU time spent in seconds.",
-            usage.ru_utime + usage.ru_stime,
-        )
-        yield GaugeMetricFamily(
-            "process_max_fds",
-            "Maximum number of open file descriptors.",
-            resource.getrlimit(resource.RLIMIT_NOFILE)[0],
-        )
-        process = self._process
-        with contextlib.suppress(OSError):
-            yield GaugeMetricFamily(
-                "process_open_fds",
-                "Number of open file descriptors.",
-                float(process.open_descriptors()),
-            )
-        with contextlib.suppress(OSError):
-            stat = process.stat()
-            yield GaugeMetricFamily(
-                "process_virtual_memory_bytes",
-                "Virtual memory size in bytes.",
-                float(stat[_VSIZE]),
-            )
-            yield GaugeMetricFamily(
-                "process_resident_memory_bytes",
-                "Resident memory size in bytes.",
-                float(stat[_RSS]) * _PAGE,
-            )
-            yield GaugeMetricFamily(
-                "process_start_time_seconds",
-                "Start time of the process since unix epoch in seconds.",
-                process.boot() + float(stat[_STARTTIME]) / _TICKS,
-            )

@@ -16,7 +16,7 @@ from twisted.logger import LogEvent, globalLogPublisher
 from tcpd.config.files import Unreadable
 from tcpd.daemon.certificates import INTERVAL, RETRY, ROTATION
 from tcpd.daemon.daemon import Daemon
-from tcpd.daemon.metrics import figures
+from tcpd.daemon.metrics_site import figures
 from tcpd.net import tls_files
 
 DAY = 86400.0

@@ -17,7 +17,7 @@ from tcpd.config.errors import ConfigError
 from tcpd.config.show import show_config
 from tcpd.daemon.compose import SECTIONS
 from tcpd.daemon.internal import CONNECTIONS, DRAIN
-from tcpd.daemon.metrics import figures
+from tcpd.daemon.metrics_site import figures
 from tcpd.net.listeners import ListenError
 from tcpd.policy.reasons import Refusal
 

@@ -14,7 +14,8 @@ from running import PATIENCE
 from watching import ROOT, RULES, alerts, conditions, dashboard, filled_in, queries
 
 from tcpd.ops.metrics import METRICS
-from tcpd.ops.process import Process, ProcessFigures
+from tcpd.ops.process import Process
+from tcpd.ops.process_figures import ProcessFigures
 from tcpd.policy.reasons import Refusal
 
 TESTS_OF_RULES = Path(__file__).with_name("tcpd.rules.test.yml")

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from prometheus_client import ProcessCollector
 
-from tcpd.ops.process import Process, ProcessFigures
+from tcpd.ops.process import Process
+from tcpd.ops.process_figures import ProcessFigures
 
 needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs Linux's /proc")
 
