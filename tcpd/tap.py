@@ -16,7 +16,6 @@ from typing import Any, NoReturn
 from twisted.application import app
 from twisted.application.service import IService
 from twisted.internet.interfaces import IReactorPluggableNameResolver
-from twisted.internet.task import Clock
 from twisted.logger import Logger
 from twisted.python import usage
 
@@ -24,6 +23,7 @@ from tcpd.config.errors import ConfigError
 from tcpd.config.load import find_files, load
 from tcpd.config.settings import Settings
 from tcpd.config.show import sample, show_config
+from tcpd.daemon.check import check
 from tcpd.daemon.compose import SECTIONS
 from tcpd.daemon.daemon import Daemon
 from tcpd.daemon.ending import Ending
@@ -117,9 +117,9 @@ class Options(usage.Options):
             if self["show-config"]:
                 _leave(f"# reactor: {_reactor_name()}\n{show_config(self.settings)}")
             if self["check"]:
-                checked = Daemon(self.settings, self.kinds, Clock(), time.time)
+                remarks = check(self.settings, self.kinds, time.time, _surroundings(self))
                 files = ", ".join(find_files(self["config"])) or "the built-in sample"
-                _leave("\n".join([*checked.remarks(), f"{files}: nothing is wrong"]))
+                _leave("\n".join([*remarks, f"{files}: nothing is wrong"]))
         except (ConfigError, KindError) as error:
             _fail(str(error))
 

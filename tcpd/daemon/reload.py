@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,13 +10,15 @@ from types import FrameType
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.task import Clock
 from twisted.logger import Logger
 
 from tcpd.config.errors import ConfigError
+from tcpd.config.listen import UnixSocket
 from tcpd.config.settings import Settings
+from tcpd.daemon.check import check
 from tcpd.daemon.control.running import RELOADER
 from tcpd.daemon.daemon import Daemon
+from tcpd.daemon.surroundings import Surroundings
 from tcpd.net.listeners import ListenError
 from tcpd.ops import catalogue
 
@@ -74,11 +77,20 @@ class Reloader(Service):
         Called by operators.
         """
         parts = self._daemon.parts
+        settings = self._daemon.settings
+        known = {
+            place.path
+            for service in settings.services.values()
+            for listener in service.listen
+            if isinstance(place := listener.place, UnixSocket)
+        }
+        known.add(settings.tcpd.state)
+        surroundings = Surroundings(os.environ, os.geteuid())
         try:
-            checked = Daemon(self._read(), parts.kinds, Clock(), parts.wall_clock)
+            remarks = check(self._read(), parts.kinds, parts.wall_clock, surroundings, known)
         except ConfigError as error:
             return Outcome(False, tuple(error.lines))
-        return Outcome(True, (*checked.remarks(), "nothing is wrong"))
+        return Outcome(True, (*remarks, "nothing is wrong"))
 
     def _told(self, outcome: Outcome) -> Outcome:
         self._daemon.parts.counters.reloads["ok" if outcome.ok else "refused"] += 1

@@ -89,6 +89,11 @@ def test_reload_says_how_it_went_and_its_status_too(start: Callable[[str], Daemo
     wrong = "tcpd.ini:9: [service:chat] nonsense: there is no such key"
     assert wrong in said(daemon, "reload", status=1)
     assert wrong in said(daemon, "check", status=1)
+    gone = f"{daemon.directory}/gone/socket"
+    another = f"[service:another]\nprotocol = echo\nlisten = unix:{gone}\n"
+    (daemon.directory / "tcpd.ini").write_text(CONFIG + another)
+    assert f"listen: '{gone}': there is no directory" in said(daemon, "check", status=1)
+    (daemon.directory / "tcpd.ini").write_text(CONFIG + "nonsense = 7\n")
     done = daemon.ctl("reload", "--json")
     assert (done.returncode, json.loads(done.stdout)["ok"]) == (1, False)
 

@@ -285,6 +285,28 @@ def test_check_reads_the_files_that_the_settings_name(tmp_path: Path) -> None:
         )
 
 
+def test_check_finds_directories_that_are_missing_with_all_else_that_is_wrong(
+    tmp_path: Path,
+) -> None:
+    """ "the files that the configuration names (certificates, quotes), and the directories of
+    UNIX sockets and of the state" """
+    (tmp_path / "x.ini").write_text(
+        f"[tcpd]\ncontrol = {tmp_path}/a/b/control\n"
+        "[service:a]\nprotocol = echo\nlisten = 127.0.0.1:0 tls=t\n"
+        "[tls:t]\ncertificate = gone.pem\n"
+    )
+    done = run("--config", "x.ini", "--check", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"x.ini:7: [tls:t] certificate: {tmp_path}/gone.pem cannot be read: "
+        "No such file or directory\n"
+        f"x.ini:2: [tcpd] control: '{tmp_path}/a/b/control': there is no directory {tmp_path}/a; "
+        "make it\n"
+    )
+    done = run("--config", "x.ini", cwd=tmp_path)
+    assert done.returncode == 1, "and the start fails"
+
+
 def test_a_port_in_use_stops_the_start_with_a_sentence(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]

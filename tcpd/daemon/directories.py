@@ -1,0 +1,175 @@
+"""Checks the directories of UNIX sockets and of the state before a start, without making any."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import stat
+from collections.abc import Container, Iterator
+from pathlib import PurePath
+
+from tcpd.config.errors import SettingError
+from tcpd.config.files import from_system
+from tcpd.config.listen import UnixSocket
+from tcpd.config.locations import AUTO, NONE
+from tcpd.config.owners import group_id, groups_of, user_id
+from tcpd.config.settings import Settings
+from tcpd.daemon.compose import Complaints
+from tcpd.daemon.surroundings import Surroundings
+
+#: Directories below these are made while the system starts, or with the daemon
+#: (RuntimeDirectory= in systemd.exec(5)): a missing one may be there when it is needed.
+_MADE_AT_START = ("/run/", "/var/run/")
+
+
+def check_directories(
+    settings: Settings,
+    surroundings: Surroundings,
+    complaints: Complaints,
+    known: Container[str] = (),
+) -> list[str]:
+    """Find what would end a start, or a reload, of a daemon in these surroundings.
+
+    :param settings: without the daemon's own services.
+    :param complaints: gets what would end it.
+    :param known: paths that are not looked at: the daemon that runs has them already.
+    :return: warnings, a line each: of what may change until a start, and of what fails later.
+    """
+    check = _Check(settings, surroundings, complaints, known)
+    check.run()
+    return check.warnings
+
+
+class _Check:
+    def __init__(
+        self,
+        settings: Settings,
+        surroundings: Surroundings,
+        complaints: Complaints,
+        known: Container[str],
+    ) -> None:
+        self._settings = settings
+        self._surroundings = surroundings
+        self._complaints = complaints
+        self._known = known
+        self.warnings: list[str] = []
+
+    def run(self) -> None:
+        tcpd = self._settings.tcpd
+        if tcpd.control not in (AUTO, NONE) and tcpd.control not in self._known:
+            control = UnixSocket(tcpd.control, 0, group=tcpd.control_group)
+            self._look_at("tcpd", "control", control, made=True)
+        if tcpd.state and tcpd.state not in self._known:
+            self._look_into("tcpd", "state", tcpd.state, made=True)
+        for section, place in self._listening():
+            if place.path not in self._known:
+                self._look_at(section, "listen", place)
+
+    def _listening(self) -> Iterator[tuple[str, UnixSocket]]:
+        for section, listeners in (
+            *((f"service:{each.name}", each.listen) for each in self._settings.services.values()),
+            ("metrics", self._settings.sections["metrics"].listen),
+        ):
+            for listener in listeners:
+                if isinstance(listener.place, UnixSocket):
+                    yield section, listener.place
+
+    def _look_at(self, section: str, key: str, place: UnixSocket, made: bool = False) -> None:
+        """Check the directory of a socket, and what is at its path now."""
+        directory = os.path.dirname(place.path)
+        if not self._look_into(section, key, directory, made, place.path):
+            return
+        if os.path.lexists(place.path) and not stat.S_ISSOCK(os.lstat(place.path).st_mode):
+            why = "there is a file there that is not a socket; take it away"
+        else:
+            why = _not_given(place, self._surroundings.uid)
+        if why:
+            self._complain(section, key, place.path, why)
+
+    def _look_into(
+        self, section: str, key: str, directory: str, made: bool, path: str = ""
+    ) -> bool:
+        """Check a directory.
+
+        :param made: the daemon makes it where the one above it is there.
+        :param path: what is going to be in it; by default it is about the directory itself.
+        :return: whether it can be used.
+        """
+        above = os.path.dirname(directory)
+        missing = made and not os.path.lexists(directory)
+        why = _unusable(above if missing else directory, self._surroundings.uid)
+        path = path or directory
+        if not why:
+            owner = self._surroundings.owner
+            if owner is not None and not missing and not _may_write(directory, self._surroundings):
+                why = f"{from_system(directory)} cannot be written by {_name(owner)}"
+                self._warn(section, key, path, f"{why}, which the daemon becomes")
+            return True
+        if directory.startswith(_MADE_AT_START) and not os.path.lexists(directory):
+            self._warn(section, key, path, f"{why}, unless systemd does (RuntimeDirectory=)")
+        else:
+            self._complain(section, key, path, why)
+        return False
+
+    def _complain(self, section: str, key: str, path: str, why: str) -> None:
+        self._complaints.add(section, SettingError(key, f"{from_system(path)!r}: {why}"))
+
+    def _warn(self, section: str, key: str, path: str, why: str) -> None:
+        place = self._settings.place(section, key)
+        self.warnings.append(f"warning: {place}: [{section}] {key}: {from_system(path)!r}: {why}")
+
+
+def _unusable(directory: str, uid: int) -> str:
+    """Why this process cannot make anything in a directory; ``""`` if it can."""
+    shown = from_system(directory)
+    try:
+        found = os.stat(directory)
+    except FileNotFoundError:
+        return f"there is no directory {shown}; make it"
+    except OSError as error:
+        return f"{shown}: {error.strerror}"
+    if not stat.S_ISDIR(found.st_mode):
+        return f"{shown} is no directory"
+    if not os.access(directory, os.W_OK | os.X_OK, effective_ids=True):
+        return f"{shown} cannot be written by {_name(uid)}"
+    return ""
+
+
+def _may_write(directory: str, surroundings: Surroundings) -> bool:
+    """Whether the user that the daemon becomes may make files in a directory, by its mode."""
+    uid = surroundings.owner
+    assert uid is not None
+    try:
+        _, groups = groups_of(uid, surroundings.group)
+    except ValueError:  # a user that the system's database does not have
+        groups = []
+
+    def allows(path: str, wanted: int) -> bool:
+        found = os.stat(path)
+        shift = 6 if uid == found.st_uid else 3 if found.st_gid in groups else 0
+        return (found.st_mode >> shift) & wanted == wanted
+
+    path = os.path.realpath(directory)
+    above = [str(each) for each in PurePath(path).parents]
+    return uid == 0 or (allows(path, 0o3) and all(allows(each, 0o1) for each in above))
+
+
+def _not_given(place: UnixSocket, uid: int) -> str:
+    """Why a socket cannot be given to its owner and group; ``""`` if it can."""
+    try:
+        owner = user_id(place.owner) if place.owner else uid
+        group = group_id(place.group) if place.group else os.getegid()
+    except ValueError as error:
+        return str(error)
+    if uid != 0 and owner != uid:
+        return f"it cannot be given to the user {place.owner}, which takes root"
+    if uid != 0 and group not in (os.getegid(), *os.getgroups()):
+        return f"it cannot be given to the group {place.group}, as the daemon is not in it"
+    return ""
+
+
+def _name(uid: int) -> str:
+    try:
+        return f"the user {pwd.getpwuid(uid).pw_name}"
+    except KeyError:
+        return f"the user {uid}"

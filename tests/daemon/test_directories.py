@@ -1,0 +1,165 @@
+"""``--check``: "Say what is wrong with the configuration", the directories of UNIX sockets too."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from daemon.house import settings
+
+from tcpd.config.errors import ConfigError
+from tcpd.daemon.compose import Complaints
+from tcpd.daemon.directories import check_directories
+from tcpd.daemon.surroundings import Surroundings
+
+NOBODY = 65534
+
+#: The daemon makes these themselves, but no directory above them.
+MADE = "[tcpd]\n{key} = {path}\n"
+LISTENING = "[service:a]\nprotocol = echo\nlisten = unix:{path}\n"
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A directory that every user can look into."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        os.chmod(name, 0o755)
+        yield Path(name)
+
+
+def check(text: str, owner: int | None = None, known: tuple[str, ...] = ()) -> list[str]:
+    """Check a configuration: the warnings, without their places.
+
+    :raise ConfigError: with what would end the start.
+    """
+    found = settings(text + "\n[service:b]\nprotocol = echo\nlisten = 127.0.0.1:0\n")
+    complaints = Complaints(found)
+    surroundings = Surroundings({}, os.geteuid(), owner, owner)
+    warnings = check_directories(found, surroundings, complaints, known)
+    complaints.check()
+    return [warning.partition("]")[2].strip() for warning in warnings]
+
+
+def wrong(text: str) -> list[str]:
+    """What is wrong with a configuration, without the places."""
+    with pytest.raises(ConfigError) as caught:
+        check(text)
+    assert all(place.startswith("/etc/x.ini:") for place in caught.value.places)
+    return [line.partition("]")[2].strip() for line in caught.value.lines]
+
+
+@contextlib.contextmanager
+def an_ordinary_user() -> Iterator[None]:
+    """Root may write everywhere."""
+    before = os.geteuid()
+    if before == 0:
+        os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(before)
+
+
+@pytest.mark.parametrize("key", ["control", "state"])
+def test_the_directory_above_the_one_that_the_daemon_makes_has_to_be_there(
+    place: Path, key: str
+) -> None:
+    """ "/run/tcpd/control", "A directory for what outlives a restart [...] made if need be": one
+    level, as the start has it."""
+    file = "control" if key == "control" else ""
+    assert check(MADE.format(key=key, path=place / "new" / file)) == []
+    path = place / "gone" / "new" / file
+    (line,) = wrong(MADE.format(key=key, path=path))
+    assert line == f"{key}: {str(path)!r}: there is no directory {place / 'gone'}; make it"
+    assert list(place.iterdir()) == [], "a check makes nothing"
+
+
+def test_the_directory_of_a_listener_has_to_be_there(place: Path) -> None:
+    """Nobody makes it. [metrics] has listeners, too."""
+    path = place / "gone" / "socket"
+    sentence = f"listen: {str(path)!r}: there is no directory {path.parent}; make it"
+    assert wrong(LISTENING.format(path=path)) == [sentence]
+    assert wrong(f"[metrics]\nlisten = unix:{path}\n") == [sentence]
+
+
+def test_a_directory_that_is_made_at_the_start_may_be_missing_now() -> None:
+    """RuntimeDirectory= in systemd.exec(5): "directories [...] will be created [...] when the unit
+    is started, and removed when the unit is stopped"."""
+    path = "/run/tcpd-of-no-unit/socket"
+    assert check(LISTENING.format(path=path)) == [
+        f"listen: {path!r}: there is no directory /run/tcpd-of-no-unit; make it, unless systemd "
+        "does (RuntimeDirectory=)"
+    ]
+
+
+@pytest.mark.parametrize(
+    "text", [MADE.format(key="control", path="{path}"), LISTENING], ids=["control", "listen"]
+)
+def test_something_else_is_in_the_way(place: Path, text: str) -> None:
+    """ "a socket that nobody listens to any more is replaced", and nothing else is."""
+    path = place / "file"
+    path.touch()
+    (line,) = wrong(text.format(path=path))
+    assert line.endswith("there is a file there that is not a socket; take it away")
+    (line,) = wrong(text.format(path=path / "below"))
+    assert line.endswith(f"{path} is no directory")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        MADE.format(key="control", path="{path}/socket"),
+        MADE.format(key="control", path="{path}/new/socket"),
+        MADE.format(key="state", path="{path}"),
+        LISTENING.format(path="{path}/socket"),
+    ],
+)
+def test_a_directory_that_cannot_be_written(place: Path, text: str) -> None:
+    """By who starts the daemon."""
+    place.chmod(0o555)
+    with an_ordinary_user():
+        (line,) = wrong(text.format(path=place))
+    assert f"{place} cannot be written by the user " in line
+
+
+def test_a_directory_that_the_user_of_twistd_cannot_write(place: Path) -> None:
+    """``twistd -u``: root opens the sockets, and the user that it becomes removes them."""
+    text = (MADE + LISTENING).format(key="control", path=place / "socket")
+    text = text.replace(f"unix:{place}/socket", f"unix:{place}/another")
+    warnings = check(text, owner=NOBODY)
+    assert [warning.partition(":")[0] for warning in warnings] == ["control", "listen"]
+    assert all(
+        f"{place} cannot be written by the user nobody, which the daemon becomes" in warning
+        for warning in warnings
+    )
+    place.chmod(0o777)
+    assert check(text, owner=NOBODY) == []
+    (place / "closed").mkdir(0o700)
+    (place / "closed" / "open").mkdir()
+    (place / "closed" / "open").chmod(0o777)
+    text = LISTENING.format(path=place / "closed" / "open" / "socket")
+    assert len(check(text, owner=NOBODY)) == 1, "nor can it get there"
+
+
+def test_a_socket_that_cannot_be_given_to_its_group(place: Path) -> None:
+    """ "control_group: The group whose members may use the control socket" """
+    text = MADE.format(key="control", path=place / "socket") + "control_group = {group}\n"
+    assert check(text.format(group=os.getegid())) == []
+    (line,) = wrong(text.format(group="no-such-group"))
+    assert line.endswith("there is no group 'no-such-group' on this system")
+    place.chmod(0o777)
+    with an_ordinary_user():
+        (line,) = wrong(text.format(group=4_000_000))
+        assert line.endswith("cannot be given to the group 4000000, as the daemon is not in it")
+        (line,) = wrong(LISTENING.format(path=f"{place}/a owner=4000000"))
+        assert line.endswith("cannot be given to the user 4000000, which takes root")
+
+
+def test_what_the_daemon_that_runs_has_is_not_looked_at(place: Path) -> None:
+    """``tcpd-ctl check``: root opened it, and has been given up."""
+    path = str(place / "gone" / "socket")
+    assert check(LISTENING.format(path=path), known=(path,)) == []
