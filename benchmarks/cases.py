@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from benchmarks.servers import STOCK, TCPD_STOCK
+from benchmarks.servers import STOCK, TCPD
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +49,13 @@ def _line(name: str, depth: int, title: str = "PING", **more: int) -> Case:
 def _chat(name: str, members: int, title: str, window: int) -> Case:
     arguments: dict[str, str | int] = {"case": "chat", "conns": members, "window": window}
     title = f"text chat, {members} members, {title}"
-    return Case(name, title, "chat", "load.c", arguments, "delivery", TCPD_STOCK)
+    return Case(name, title, "chat", "load.c", arguments, "delivery", TCPD)
 
 
 def _irc(name: str, members: int, title: str, window: int) -> Case:
     arguments: dict[str, str | int] = {"case": "irc", "conns": members, "window": window}
     title = f"IRC, {members} members, {title}"
-    return Case(name, title, "irc", "load.c", arguments, "delivery", TCPD_STOCK)
+    return Case(name, title, "irc", "load.c", arguments, "delivery", TCPD)
 
 
 def _handshakes(suffix: str, title: str, version: int, key: str) -> tuple[Case, Case]:
@@ -109,7 +109,7 @@ CASES = (
         "load.c",
         {"case": "joins", "conns": 10_000},
         "join",
-        TCPD_STOCK,
+        TCPD,
     ),
     Case(
         "tls-echo",

@@ -12,7 +12,7 @@ from benchmarks.cases import CASES, IDLE, IDLE_IRC, START, Case
 from benchmarks.ground import Ground, Skipped
 from benchmarks.process import Child, raise_files
 from benchmarks.report import Table
-from benchmarks.servers import SERVERS, STOCK, TCPD_STOCK, Running, Server
+from benchmarks.servers import SERVERS, STOCK, TCPD, Running, Server
 
 #: Seconds in which a server that has lost its clients comes to rest.
 _REST = 0.3
@@ -128,7 +128,7 @@ def measure_idle(ground: Ground, rounds: int, only: Sequence[str], irc: bool) ->
     """
     count = min(_IDLE, raise_files() - 200)
     if irc:
-        name, kind, load, unit = IDLE_IRC, "irc", "members", TCPD_STOCK
+        name, kind, load, unit = IDLE_IRC, "irc", "members", TCPD
         table = Table(name, f"{count:,} idle IRC clients", "client", unit)
     else:
         name, kind, load = IDLE, "echo", "idle"

@@ -29,7 +29,6 @@ _INI = """\
 server_name = bench
 connections = 1000000
 control = none
-transport = {transport}
 {tcpd}
 [policy:default]
 connections = 1000000
@@ -249,9 +248,7 @@ def _bans(directory: Path) -> None:
     (directory / "bans.json").write_text(json.dumps({"version": 1, "bans": bans}))
 
 
-def _tcpd(
-    transport: str, *twistd: str, policy: str = "", tcpd: str = ""
-) -> Callable[[Ground, str, int], Commands]:
+def _tcpd(*twistd: str, policy: str = "", tcpd: str = "") -> Callable[[Ground, str, int], Commands]:
     def commands(ground: Ground, kind: str, port: int) -> Commands:
         ini = ground.directory / f"tcpd-{port}.ini"
         state = ground.directory / f"tcpd-{port}.state"
@@ -259,7 +256,6 @@ def _tcpd(
             _bans(state)
         ini.write_text(
             _INI.format(
-                transport=transport,
                 tcpd=f"{tcpd}state = {state}\n" if policy else tcpd,
                 policy=policy,
                 port=port,
@@ -324,7 +320,6 @@ def _haproxy(ground: Ground, kind: str, port: int) -> Commands:
 def _forward(ground: Ground, kind: str, port: int) -> Commands:
     behind = free_port()
     text = _INI.format(
-        transport="lean",
         tcpd="",
         policy="",
         port=port,
@@ -345,22 +340,20 @@ _IRC = frozenset({"irc"})
 STOCK = "stock Twisted"
 BARE = "lean, no policy"
 TCPD = "tcpd"
-TCPD_STOCK = "tcpd, transport = stock"
 
 #: In the order of the tables.
 SERVERS = (
     Server(STOCK, frozenset({"echo", "line", "tls"}), _stock),
     Server(BARE, _ECHO, _bare),
-    Server(TCPD, _ALL, _tcpd("lean")),
-    Server("tcpd, all policy", _ALL, _tcpd("lean", policy=_ALL_POLICY)),
+    Server(TCPD, _ALL, _tcpd()),
+    Server("tcpd, all policy", _ALL, _tcpd(policy=_ALL_POLICY)),
     Server(
         "tcpd, all policy, access log",
         _ALL,
-        _tcpd("lean", policy=f"{_ALL_POLICY}access_log = yes\n"),
+        _tcpd(policy=f"{_ALL_POLICY}access_log = yes\n"),
     ),
-    Server("tcpd, handshake = no", _ALL, _tcpd("lean", tcpd="handshake = no\n")),
-    Server("tcpd, --reactor=epoll", _ALL, _tcpd("lean", "--reactor=epoll")),
-    Server(TCPD_STOCK, _ALL, _tcpd("stock")),
+    Server("tcpd, handshake = no", _ALL, _tcpd(tcpd="handshake = no\n")),
+    Server("tcpd, --reactor=epoll", _ALL, _tcpd("--reactor=epoll")),
     Server("uvloop Protocol", _ECHOES, _loop("uvloop")),
     Server("asyncio Protocol", _ECHOES, _loop("asyncio")),
     Server("C, epoll", frozenset({"echo", "chat"}), _c),

@@ -124,9 +124,9 @@ class Options(usage.Options):
             _fail(str(error))
 
     def _choose_reactor(self) -> None:
-        """Install the reactor of lean transports, unless there is another by now (--reactor)."""
-        if self.settings.tcpd.transport == "lean" and "twisted.internet.reactor" not in sys.modules:
-            # where there is no epoll, lean transports run on the reactor that Twisted chooses
+        """Install tcpd's own reactor, unless there is another by now (--reactor)."""
+        if "twisted.internet.reactor" not in sys.modules:
+            # without epoll, tcpd runs on the reactor that Twisted chooses
             with contextlib.suppress(ImportError):
                 from tcpd.net.reactor import install
 

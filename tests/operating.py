@@ -97,7 +97,7 @@ class House:
         self.daemon.startService()
 
     def read(self) -> Settings:
-        head = "[tcpd]\ncontrol = none\ntransport = stock\n"
+        head = "[tcpd]\ncontrol = none\n"
         document, errors = ini.read("/etc/x.ini", head + self.text)
         assert not errors
         return build(document, KINDS, SECTIONS)

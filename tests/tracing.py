@@ -1,6 +1,6 @@
-"""What protocols are told, in order, on one transport and reactor; run as a child process.
+"""What protocols are told, in order, on one path and reactor; run as a child process.
 
-``python tracing.py lean|stock REACTOR`` plays one script of events against a real listener and
+``python tracing.py own|endpoint REACTOR`` plays one script of events against a real listener and
 prints what each protocol was told, as JSON.
 """
 
@@ -20,7 +20,7 @@ PATIENCE = 20.0
 wrote = threading.Event()
 
 
-def main(transport: str, name: str) -> None:
+def main(path: str, name: str) -> None:
     from twisted.application.reactors import installReactor
 
     reactor: Any = installReactor(name)
@@ -30,7 +30,7 @@ def main(transport: str, name: str) -> None:
     from twisted.python.failure import Failure
     from zope.interface import implementer
 
-    from tcpd.config.listen import Address, Listener
+    from tcpd.config.listen import Address, EndpointString, Listener
     from tcpd.config.settings import PolicySettings
     from tcpd.net.layer import ConnectionLayer, ListenerFactory
     from tcpd.net.listeners import open_stream
@@ -106,9 +106,9 @@ def main(transport: str, name: str) -> None:
         clock=reactor,
         ids=itertools.count(1),
     )
-    turns = Turns(reactor) if transport == "lean" else None
-    listener = Listener(Address("127.0.0.1", 0))
-    port: Any = open_stream(reactor, listener, ListenerFactory(layer), {}, turns)
+    twisteds = EndpointString("tcp:0:interface=127.0.0.1")
+    listener = Listener(twisteds if path == "endpoint" else Address("127.0.0.1", 0))
+    port: Any = open_stream(reactor, listener, ListenerFactory(layer), {}, Turns(reactor))
     failures: list[BaseException] = []
 
     def play() -> None:

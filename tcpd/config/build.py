@@ -52,6 +52,11 @@ SERVICE_KEYS = (
     ("policy", "name of a policy", "default", "NAME of the [policy:NAME] that it stands behind."),
 )
 
+#: Keys of earlier versions: (section, key), and what the complaint says.
+_REMOVED_KEYS = {
+    ("tcpd", "transport"): "it was removed; delete the line",
+}
+
 
 def _did_you_mean(word: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(word.lower(), list(known), 1)
@@ -118,10 +123,9 @@ class _Builder:
                 continue
             item = options.get(key)
             if item is None:
-                known = [*options, *skip]
-                self.complain(
-                    value.place, title, key, f"there is no such key{_did_you_mean(key, known)}"
-                )
+                removed = _REMOVED_KEYS.get((title, key))
+                hint = f"; {removed}" if removed else _did_you_mean(key, [*options, *skip])
+                self.complain(value.place, title, key, f"there is no such key{hint}")
                 continue
             self.places[title, key] = value.place
             try:

@@ -96,13 +96,6 @@ class TcpdSettings:
     connections: int = option(
         whole_number(1, 1_000_000), 10_000, "How many connections all services together may have."
     )
-    transport: str = option(
-        choice("lean", "stock"),
-        "lean",
-        "What carries the bytes of connections: lean is tcpd's own, two system calls a message; "
-        "stock is Twisted's.",
-        reloadable=False,
-    )
     handshake: bool = option(
         BOOLEAN,
         True,
@@ -207,8 +200,7 @@ class PolicySettings:
         "refuse",
         "What the next client meets when connections, or those of [tcpd], are used up: refuse "
         "closes its connection, with the protocol's words if it has any; pause leaves it waiting "
-        "in the kernel until somebody goes. Listeners of Twisted's (endpoint:, and all with "
-        "transport = stock) always refuse.",
+        "in the kernel until somebody goes. A listener of Twisted's (endpoint:) always refuses.",
     )
     idle: float | None = option(
         or_word(DURATION, "auto"),

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from twisted.internet.interfaces import IProtocolFactory, IReactorFDSet
+from twisted.internet.interfaces import IProtocolFactory
 
 from tcpd.chat.hub import Hub
 from tcpd.chat.settings import ChatSettings
@@ -105,7 +105,7 @@ class Parts:
         self.systemd = passed_sockets(environment, os.getpid())
         #: Where systemd keeps the credentials of this service; ``None`` where it has passed none.
         self.credentials = environment.get("CREDENTIALS_DIRECTORY")
-        self.turns = _turns(settings, reactor)
+        self.turns = Turns(reactor)
         #: What fails for want of memory is reported here.
         self.memory = MemoryGuard(reactor)
         if hasattr(reactor, "no_memory"):
@@ -262,13 +262,6 @@ class Parts:
             Proxies(listener.proxy) if listener.proxy else None,
             listener.websocket,
         )
-
-
-def _turns(settings: Settings, reactor: Any) -> Turns | None:
-    """What lean transports need of the reactor; ``None`` where Twisted's own are used."""
-    if settings.tcpd.transport == "stock":
-        return None
-    return Turns(reactor) if IReactorFDSet.providedBy(reactor) else None
 
 
 def _host_name() -> str:

@@ -133,12 +133,6 @@ class Kernel:
         self._told: set[str] = set()
         self._tested: list[NoServerIsn | None] = []
 
-    @property
-    def wants_isn(self) -> bool:
-        """Whether a listening socket is to be given to :meth:`watch` before it listens, for the
-        server's initial sequence number."""
-        return self._server_isn and self._without_isn() is None
-
     def watch(self, sock: socket.socket, late: NoServerIsn | None = None) -> Watch:
         """Ask it, for the connections that a socket will accept.
 

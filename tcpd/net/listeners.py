@@ -29,11 +29,9 @@ from tcpd.net.datagram_port import DatagramPort
 from tcpd.net.kernel import Kernel
 from tcpd.net.layer import ListenerFactory
 from tcpd.net.port import LeanPort
-from tcpd.net.private_socket import listen_closed, make_its_directory, open_private
-from tcpd.net.sockets import BACKLOG, adopt, bind_datagrams, listen_address, listen_unix
+from tcpd.net.private_socket import make_its_directory
+from tcpd.net.sockets import adopt, bind_datagrams, listen_address, listen_unix
 from tcpd.net.turns import Turns
-
-_WILDCARDS = ("*", "::")
 
 
 class ListenError(Exception):
@@ -52,38 +50,27 @@ def open_stream(
     listener: Listener,
     factory: ListenerFactory,
     systemd: Mapping[str, Sequence[int]],
-    turns: Turns | None,
+    turns: Turns,
     kernel: Kernel | None = None,
 ) -> IListeningPort:
     """Open a listener for connections.
 
-    :param reactor: provides IReactorTCP, IReactorUNIX and IReactorSocket as far as they are used.
+    :param reactor: opens endpoints of Twisted's.
     :param listener: where; not one for datagrams.
     :param factory: makes the protocols.
     :param systemd: the sockets that systemd passed, by name.
-    :param turns: for lean transports; ``None`` for Twisted's own.
+    :param turns: for tcpd's own transports.
     :param kernel: is asked to keep handshakes; ``None`` where nobody wants them.
     :raise ListenError: if it could not be.
     """
     place = listener.place
     watching = _Watching(kernel or Kernel(handshake=False), factory)
     try:
+        if isinstance(place, EndpointString):
+            return watching.late(_open_endpoint(reactor, place, factory))
         if isinstance(place, PrivateSocket):
-            if turns is None:
-                return watching.late(open_private(reactor, place, factory))
             make_its_directory(place)
-        if turns is not None and isinstance(place, Address | UnixSocket | SystemdSocket):
-            return _open_lean(place, factory, systemd, turns, watching)
-        if isinstance(place, Address):
-            # Twisted takes what the system chooses for IPV6_V6ONLY
-            if watching.wants_isn or place.host in _WILDCARDS:
-                return _open_first(reactor, place, factory, watching)
-            return watching.late(_open_address(reactor, place, factory))
-        if isinstance(place, UnixSocket):
-            return watching.late(_open_unix(reactor, place, factory))
-        if isinstance(place, SystemdSocket):
-            return _adopt(reactor, place, factory, systemd, watching)
-        return watching.late(_open_endpoint(reactor, place, factory))
+        return _open_lean(place, factory, systemd, turns, watching)
     except CannotListenError as error:
         raise _failed(listener, error.socketError) from error
     except OSError as error:
@@ -96,7 +83,6 @@ class _Watching:
     def __init__(self, kernel: Kernel, factory: ListenerFactory) -> None:
         self._kernel = kernel
         self._factory = factory
-        self.wants_isn = kernel.wants_isn
 
     def before(self, sock: socket.socket) -> None:
         """Called with a socket that is going to listen."""
@@ -166,32 +152,6 @@ def _why(listener: Listener, error: Any) -> str:
     return sentence
 
 
-def _open_address(reactor: Any, place: Address, factory: IProtocolFactory) -> IListeningPort:
-    port: IListeningPort = reactor.listenTCP(
-        place.port, factory, backlog=BACKLOG, interface=place.host
-    )
-    return port
-
-
-def _open_first(
-    reactor: Any, place: Address, factory: IProtocolFactory, watching: _Watching
-) -> IListeningPort:
-    """Open the port for Twisted, which would have it listen before it could be asked anything."""
-    with listen_address(place, watching.before) as sock:
-        port: IListeningPort = reactor.adoptStreamPort(sock.fileno(), sock.family, factory)
-        return port
-
-
-def _open_unix(reactor: Any, place: UnixSocket, factory: IProtocolFactory) -> IListeningPort:
-    # wantPID: a lock file tells a socket that a dead daemon left behind from a live one
-    if place.owner or place.group:
-        return listen_closed(reactor, place, factory, backlog=BACKLOG, wantPID=True)
-    port: IListeningPort = reactor.listenUNIX(  # it has its mode before it listens
-        place.path, factory, backlog=BACKLOG, mode=place.mode, wantPID=True
-    )
-    return port
-
-
 @implementer(IListeningPort)
 class _Together:
     """Several ports as one."""
@@ -250,51 +210,6 @@ def _adopted(
     for sock in sockets:
         watching.passed(sock)
     return sockets
-
-
-def _adopt(
-    reactor: Any,
-    place: SystemdSocket,
-    factory: ListenerFactory,
-    systemd: Mapping[str, Sequence[int]],
-    watching: _Watching,
-) -> IListeningPort:
-    ports: list[IListeningPort] = []
-    for sock in _adopted(place, systemd, watching):
-        if sock.family == socket.AF_UNIX:
-            ports.append(_adopt_unix(reactor, sock, factory))
-            continue
-        with sock:  # Twisted makes a copy of its own
-            ports.append(reactor.adoptStreamPort(sock.fileno(), sock.family, factory))
-    return _together(ports)
-
-
-class _HandingOver:
-    """Stands for a factory to a lean port, whose clients get transports of Twisted's."""
-
-    def __init__(self, reactor: Any, factory: ListenerFactory) -> None:
-        self._reactor = reactor
-        self._factory = factory
-        self.doStart = factory.doStart
-        self.doStop = factory.doStop
-        self.logPrefix = factory.logPrefix
-        self.must_wait = factory.must_wait
-        self.turn_away = factory.turn_away
-        self.give_up_spare = factory.give_up_spare
-        self.no_memory = factory.no_memory
-
-    def accept_socket(self, sock: socket.socket, address: Any, turns: Turns) -> None:
-        with sock:  # Twisted makes a copy of its own
-            self._reactor.adoptStreamConnection(sock.fileno(), socket.AF_UNIX, self._factory)
-
-
-def _adopt_unix(reactor: Any, sock: socket.socket, factory: ListenerFactory) -> IListeningPort:
-    # Twisted's port for it makes the socket's file 0666, and takes it away in the end; it is
-    # systemd's to do either
-    handing: Any = _HandingOver(reactor, factory)
-    port = LeanPort(sock, handing, Turns(reactor), lambda: None)
-    port.startListening()
-    return port
 
 
 def _together(ports: Sequence[IListeningPort]) -> IListeningPort:

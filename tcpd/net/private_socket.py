@@ -12,28 +12,11 @@ from __future__ import annotations
 import os
 import socket
 import stat
-from typing import Any
-
-from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 
 from tcpd.config.listen import PrivateSocket, UnixSocket
 from tcpd.config.owners import group_id, user_id
 
-#: Connections that may wait to be accepted; operators are few.
-_BACKLOG = 64
-
 _DIRECTORY_MODE = 0o750
-
-
-def open_private(reactor: Any, place: PrivateSocket, factory: IProtocolFactory) -> IListeningPort:
-    """Open it.
-
-    :param reactor: provides :class:`twisted.internet.interfaces.IReactorUNIX`.
-    :raise OSError: with a reason in words, if it cannot be.
-    """
-    make_its_directory(place)
-    clear(place.path)
-    return listen_closed(reactor, place, factory, backlog=_BACKLOG)
 
 
 def make_its_directory(place: PrivateSocket) -> None:
@@ -47,28 +30,6 @@ def make_its_directory(place: PrivateSocket) -> None:
         make_closed(directory, None if owner < 0 else owner)
         return
     make_directory(directory, _DIRECTORY_MODE, None if owner < 0 else owner, group)
-
-
-def listen_closed(
-    reactor: Any, place: UnixSocket, factory: IProtocolFactory, **options: Any
-) -> IListeningPort:
-    """Have a reactor listen, and let nobody in before the socket has its owner, group and mode.
-
-    :param reactor: provides :class:`twisted.internet.interfaces.IReactorUNIX`.
-    :param options: more for its ``listenUNIX``.
-    :raise OSError: with a reason in words, if it cannot be.
-    """
-    before = os.umask(0o177)
-    try:
-        port: IListeningPort = reactor.listenUNIX(place.path, factory, mode=0o600, **options)
-    finally:
-        os.umask(before)
-    try:
-        give(place)
-    except OSError:
-        port.stopListening()
-        raise
-    return port
 
 
 def give(place: UnixSocket) -> None:

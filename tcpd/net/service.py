@@ -115,7 +115,7 @@ class ListeningService(Service):
     :param wanted: its listeners, each with what is to serve it.
     :param reactor: opens ports.
     :param systemd: the sockets that systemd passed, by name.
-    :param turns: for lean transports; ``None`` for Twisted's own.
+    :param turns: for tcpd's own transports.
     :param drain: seconds that connections may take to end when it stops.
     :param user: user and group id (``None`` for as it is) that the daemon is going to have: a UNIX
         socket that root opens is theirs then, if its listener does not give it to others.
@@ -132,7 +132,7 @@ class ListeningService(Service):
         reactor: Any,
         systemd: Mapping[str, Sequence[int]],
         drain: float,
-        turns: Turns | None = None,
+        turns: Turns,
         user: tuple[int, int | None] | None = None,
         kernel: Kernel | None = None,
     ) -> None:

@@ -127,6 +127,13 @@ idle = forever
     ]
 
 
+def test_a_key_of_an_earlier_version_is_a_fault_that_says_so() -> None:
+    """NEWS: "A configuration that still has the key is refused with file and line"."""
+    assert wrong("[tcpd]\ntransport = stock\n[service:a]\nprotocol = word\nlisten = *:1\n") == [
+        "/etc/x.ini:2: [tcpd] transport: there is no such key; it was removed; delete the line"
+    ]
+
+
 def test_one_fault_hides_no_other() -> None:
     """A name, a protocol or a line that is wrong costs nothing else its check."""
     assert wrong(

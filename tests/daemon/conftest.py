@@ -6,9 +6,17 @@ from typing import Any
 
 import pytest
 from daemon.house import Reactor
+from in_memory import listeners_in_memory
 
 from tcpd.config.listen import Listener
 from tcpd.net.datagram import Datagrams
+
+__all__ = ["listeners_in_memory"]
+
+
+@pytest.fixture(autouse=True)
+def no_sockets_for_connections(listeners_in_memory: None) -> None:
+    """Have the reactor in memory open ports for connections."""
 
 
 @pytest.fixture(autouse=True)

@@ -68,9 +68,6 @@ class Reactor(MemoryReactorClock):
 def settings(text: str, directory: Path = Path("/etc")) -> Settings:
     document, errors = ini.read(str(directory / "x.ini"), text)
     assert not errors
-    # a reactor in memory opens no sockets
-    stock, _ = ini.read("stock.ini", "[tcpd]\ntransport = stock\n")
-    document = ini.merge([stock, document])
     return build(document, KINDS, SECTIONS)
 
 

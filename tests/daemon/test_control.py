@@ -282,10 +282,10 @@ def test_a_reload_that_is_refused_says_all_that_is_wrong(
     house.text = CONFIG + "[policy:default]\nper_address = 0\nunsent = x\n"
     said = operator.ask("RELOAD").splitlines()
     assert said[0] == "550-refused, nothing has changed:"
-    assert said[1].startswith("550-/etc/x.ini:11: [policy:default] per_address: ")
-    assert said[2].startswith("550 /etc/x.ini:12: [policy:default] unsent: ")
+    assert said[1].startswith("550-/etc/x.ini:10: [policy:default] per_address: ")
+    assert said[2].startswith("550 /etc/x.ini:11: [policy:default] unsent: ")
     told = operator.ask("RELOAD json")
-    assert told.startswith('550 {"ok":false,"lines":["/etc/x.ini:11')
+    assert told.startswith('550 {"ok":false,"lines":["/etc/x.ini:10')
     logged_failures.expect("reload refused", 4)
 
 
@@ -293,7 +293,7 @@ def test_a_check_reads_all_and_changes_nothing(house: House) -> None:
     operator = house.operator()
     assert operator.ask("CHECK") == "250 nothing is wrong"
     house.text = CONFIG + "[tls:a]\ncertificate = /gone.pem\n"
-    assert operator.ask("CHECK").startswith("550 /etc/x.ini:11: [tls:a] certificate: /gone.pem ")
+    assert operator.ask("CHECK").startswith("550 /etc/x.ini:10: [tls:a] certificate: /gone.pem ")
     house.text = CONFIG.replace(":1", ":9")
     assert operator.ask("CHECK") == "250 nothing is wrong"
     assert list(house.reactor.ports) == [1, 2]

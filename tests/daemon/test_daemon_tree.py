@@ -25,9 +25,6 @@ KINDS = Kinds([])
 def composed(text: str, reactor: Any = None, directory: Path = Path("/etc")) -> Daemon:
     document, errors = ini.read(str(directory / "x.ini"), text)
     assert not errors
-    # a reactor in memory opens no sockets
-    stock, _ = ini.read("stock.ini", "[tcpd]\ntransport = stock\n")
-    document = ini.merge([stock, document])
     settings = build(document, KINDS, SECTIONS)
     return Daemon(settings, KINDS, reactor or MemoryReactorClock(), lambda: 0.0)
 

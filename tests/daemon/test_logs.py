@@ -35,7 +35,7 @@ ONE = "[service:echo]\nprotocol = echo\nlisten = 127.0.0.1:7\n"
 
 
 def settings(text: str) -> Settings:
-    whole = "[tcpd]\ncontrol = none\ntransport = stock\n" + text.removeprefix("[tcpd]\n")
+    whole = "[tcpd]\ncontrol = none\n" + text.removeprefix("[tcpd]\n")
     document, errors = ini.read("/etc/x.ini", whole)
     assert not errors
     return build(document, KINDS, SECTIONS)

@@ -19,9 +19,9 @@ pytestmark = pytest.mark.live
 ECHO = "[service:echo]\nprotocol = echo\nudp_rate = none\nlisten =\n"
 
 
-def listens(*listeners: str, transport: str = "lean") -> str:
+def listens(*listeners: str) -> str:
     lines = "".join(f"  {each}\n" for each in listeners)
-    return f"[tcpd]\ntransport = {transport}\n{ECHO}{lines}"
+    return f"{ECHO}{lines}"
 
 
 def ask(host: str, port: int, client: socket.socket | None = None) -> None:
@@ -74,7 +74,6 @@ def test_a_policys_networks_hold_for_datagrams_and_through_a_reload(
 # --- the source of datagrams ---
 
 
-@pytest.mark.parametrize("transport", ["lean", "stock"])
 @pytest.mark.parametrize(
     ("host", "hosts"),
     [
@@ -85,10 +84,10 @@ def test_a_policys_networks_hold_for_datagrams_and_through_a_reload(
     ],
 )
 def test_a_datagram_is_answered_from_the_address_that_was_asked(
-    start: Callable[[str], Daemon], host: str, hosts: list[str], transport: str
+    start: Callable[[str], Daemon], host: str, hosts: list[str]
 ) -> None:
     """docs: "An answer leaves from the address that the client asked" """
-    daemon = start(listens(f"{host}:0 udp", transport=transport))
+    daemon = start(listens(f"{host}:0 udp"))
     for each in hosts:
         ask(each, daemon.ports["echo", "udp"])
 
@@ -159,13 +158,10 @@ def test_a_link_local_address_is_listened_to_and_answers(
 # --- wildcards ---
 
 
-@pytest.mark.parametrize("transport", ["lean", "stock"])
-def test_each_family_alone_and_both_beside_each_other(
-    start: Callable[[str], Daemon], transport: str
-) -> None:
+def test_each_family_alone_and_both_beside_each_other(start: Callable[[str], Daemon]) -> None:
     """docs: "``[::]:PORT``: every IPv6 address, and no IPv4 address"; "``0.0.0.0:PORT`` may stand
     beside it"."""
-    daemon = start(listens("[::]:0", transport=transport))
+    daemon = start(listens("[::]:0"))
     port = daemon.ports["echo", ""]
     echoes("::1", port)
     refuses("127.0.0.1", port)
@@ -174,7 +170,6 @@ def test_each_family_alone_and_both_beside_each_other(
         f"0.0.0.0:{port}",
         f"[::]:{port} udp",
         f"0.0.0.0:{port} udp",
-        transport=transport,
     )
     change(daemon, text)
     for host in ("127.0.0.1", "127.0.0.5", "::1"):
@@ -205,22 +200,21 @@ LAYOUTS = [
 ]
 
 
-@pytest.mark.parametrize("transport", ["lean", "stock"])
 @pytest.mark.parametrize("words", ["", " udp"])
 def test_a_reload_goes_from_each_layout_to_the_next_and_back(
-    start: Callable[[str], Daemon], words: str, transport: str
+    start: Callable[[str], Daemon], words: str
 ) -> None:
     """Ports move, addresses widen and narrow, and a client that is connected stays so."""
     first = [f"127.0.0.1:0{words}", "127.0.0.1:0 tls=main"]
-    daemon = start(listens(*first, transport=transport) + TLS)
+    daemon = start(listens(*first) + TLS)
     port = daemon.ports["echo", words.strip()]
     every = {host for _, hosts in LAYOUTS for host in hosts}
     with daemon.connect_tls("echo") as before:
-        sequence = [*LAYOUTS, *(reversed(LAYOUTS) if transport == "lean" else ())]
+        sequence = [*LAYOUTS, *reversed(LAYOUTS)]
         for (_, _), (layout, hosts) in pairwise(sequence):
             lines = [f"{host}:{port}{words}" for host in layout]
             more = f"127.0.0.1:{daemon.ports['echo', 'tls=main']} tls=main"
-            change(daemon, listens(*lines, more, transport=transport) + TLS)
+            change(daemon, listens(*lines, more) + TLS)
             for host in every:
                 reach = ask if words else echoes
                 if host in hosts:

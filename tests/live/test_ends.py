@@ -24,8 +24,6 @@ from running import PATIENCE, Daemon, client_context, descriptors, receive_all, 
 
 pytestmark = [pytest.mark.live, pytest.mark.reactor]
 
-BOTH = pytest.mark.parametrize("transport", ["lean", "stock"])
-
 USER = "user = root\n" if os.geteuid() == 0 else ""
 
 RESET = struct.pack("ii", 1, 0)
@@ -108,9 +106,9 @@ def far(request: pytest.FixtureRequest, pki: Path) -> Iterator[Far]:
     made.close()
 
 
-def head(transport: str) -> str:
+def head() -> str:
     return (
-        f"[tcpd]\ndrain = 2s\ntransport = {transport}\n[policy:default]\naccess_log = yes\n"
+        "[tcpd]\ndrain = 2s\n[policy:default]\naccess_log = yes\n"
         "[tls:main]\ncertificate = localhost.pem\nkey = localhost-key.pem\n"
     )
 
@@ -146,14 +144,13 @@ CLIENTS = ("", "tls=main")
 # --- resets ---
 
 
-@BOTH
 @pytest.mark.parametrize("say", [b"", b"and?"], ids=["silent", "talking"])
 def test_a_far_side_that_resets_after_any_number_of_bytes(
-    start: Callable[[str], Daemon], far: Far, transport: str, say: bytes
+    start: Callable[[str], Daemon], far: Far, say: bytes
 ) -> None:
     """Truncation is never a clean close: the client sees a reset too, or no close_notify. It need
     not get all that came before."""
-    daemon = start(head(transport) + forward("mail", far.port, far.keys))
+    daemon = start(head() + forward("mail", far.port, far.keys))
     for words in CLIENTS:
         for count in COUNTS:
             with connect(daemon, "mail", words) as client:
@@ -172,11 +169,10 @@ def test_a_far_side_that_resets_after_any_number_of_bytes(
                 assert received == bytes(len(received))
 
 
-@BOTH
 def test_a_far_side_that_resets_after_it_has_read_any_number_of_bytes(
-    start: Callable[[str], Daemon], far: Far, transport: str
+    start: Callable[[str], Daemon], far: Far
 ) -> None:
-    daemon = start(head(transport) + forward("mail", far.port, far.keys))
+    daemon = start(head() + forward("mail", far.port, far.keys))
     for words in CLIENTS:
         for count in COUNTS:
             with connect(daemon, "mail", words) as client:
@@ -197,11 +193,10 @@ def test_a_far_side_that_resets_after_it_has_read_any_number_of_bytes(
                 assert (words, count, how) == (words, count, "cut")
 
 
-@BOTH
 def test_a_client_that_resets_after_any_number_of_bytes(
-    start: Callable[[str], Daemon], far: Far, transport: str
+    start: Callable[[str], Daemon], far: Far
 ) -> None:
-    daemon = start(head(transport) + forward("mail", far.port, far.keys))
+    daemon = start(head() + forward("mail", far.port, far.keys))
     for words in CLIENTS:
         for count in COUNTS:
             client = connect(daemon, "mail", words)
@@ -220,11 +215,10 @@ def test_a_client_that_resets_after_any_number_of_bytes(
                 assert (words, count, how) == (words, count, "cut")
 
 
-@BOTH
 def test_a_client_that_resets_after_it_has_read_any_number_of_bytes(
-    start: Callable[[str], Daemon], far: Far, transport: str
+    start: Callable[[str], Daemon], far: Far
 ) -> None:
-    daemon = start(head(transport) + forward("mail", far.port, far.keys))
+    daemon = start(head() + forward("mail", far.port, far.keys))
     for words in CLIENTS:
         for count in COUNTS:
             client = connect(daemon, "mail", words)
@@ -243,9 +237,8 @@ def test_a_client_that_resets_after_it_has_read_any_number_of_bytes(
                 thread.join(PATIENCE)
 
 
-@BOTH
 def test_a_far_side_on_a_unix_socket_that_closes_with_input_unread(
-    start: Callable[[str], Daemon], tmp_path: Path, transport: str
+    start: Callable[[str], Daemon], tmp_path: Path
 ) -> None:
     """unix(7): its other end then gets ECONNRESET, behind what was sent before."""
     with socket.socket(socket.AF_UNIX) as far:
@@ -253,7 +246,7 @@ def test_a_far_side_on_a_unix_socket_that_closes_with_input_unread(
         far.listen()
         far.settimeout(PATIENCE)
         text = forward("mail", 0).replace("127.0.0.1:0\n", f"unix:{tmp_path}/far\n", 1)
-        daemon = start(head(transport) + text)
+        daemon = start(head() + text)
         for words in CLIENTS:
             with connect(daemon, "mail", words) as client:
                 client.sendall(b"question")
@@ -272,14 +265,13 @@ def fill(client: socket.socket) -> None:
             client.sendall(bytes(1 << 16))
 
 
-@BOTH
 @pytest.mark.parametrize("words", CLIENTS, ids=["plain", "tls"])
 def test_a_client_that_resets_while_nobody_reads_from_it_keeps_no_descriptor(
-    start: Callable[[str], Daemon], transport: str, words: str
+    start: Callable[[str], Daemon], words: str
 ) -> None:
     """The far side, or a program, reads nothing."""
     far = Far(None)
-    daemon = start(head(transport) + forward("mail", far.port) + program("idle", "/bin/sleep 1000"))
+    daemon = start(head() + forward("mail", far.port) + program("idle", "/bin/sleep 1000"))
     daemon.ctl("status")  # it has started, and has all descriptors that it will keep
     before = descriptors(daemon)
     for service in ("mail", "idle"):
@@ -296,12 +288,9 @@ def test_a_client_that_resets_while_nobody_reads_from_it_keeps_no_descriptor(
     far.close()
 
 
-@BOTH
-def test_tls_clients_that_never_read_are_cut(
-    start: Callable[[str], Daemon], transport: str
-) -> None:
+def test_tls_clients_that_never_read_are_cut(start: Callable[[str], Daemon]) -> None:
     """``stalled``; it holds for a client, too, that has ended its direction."""
-    text = head(transport).replace("access_log", "stalled = 500ms\naccess_log")
+    text = head().replace("access_log", "stalled = 500ms\naccess_log")
     services = "[service:chargen]\nprotocol = chargen\nlisten =\n  127.0.0.1:0 tls=main\n"
     daemon = start(text + services + program("much", "/bin/head -c 100000000 /dev/zero"))
     context = SSL.Context(SSL.TLS_CLIENT_METHOD)
@@ -316,13 +305,12 @@ def test_tls_clients_that_never_read_are_cut(
 # --- TLS that ends without close_notify ---
 
 
-@BOTH
 def test_tls_of_the_far_side_that_ends_without_close_notify(
-    start: Callable[[str], Daemon], pki: Path, transport: str
+    start: Callable[[str], Daemon], pki: Path
 ) -> None:
     """RFC 8446 section 6.1. All that came is delivered; the end is no clean one."""
     far = Far(pki)
-    daemon = start(head(transport) + forward("mail", far.port, far.keys))
+    daemon = start(head() + forward("mail", far.port, far.keys))
     for words in CLIENTS:
         for count in (0, 1000, 1_000_000):
             with connect(daemon, "mail", words) as client:
@@ -339,12 +327,11 @@ def test_tls_of_the_far_side_that_ends_without_close_notify(
     far.close()
 
 
-@BOTH
 def test_tls_of_the_client_that_ends_without_close_notify(
-    start: Callable[[str], Daemon], far: Far, transport: str
+    start: Callable[[str], Daemon], far: Far
 ) -> None:
     """The same the other way round; the access log has a word of its own for it."""
-    daemon = start(head(transport) + forward("mail", far.port, far.keys))
+    daemon = start(head() + forward("mail", far.port, far.keys))
     for count in (0, 1000, 1_000_000):
         client = connect(daemon, "mail", "tls=main")
         with far.accept() as server:
@@ -406,15 +393,14 @@ VERSIONS = pytest.mark.parametrize(
 MUCH = 4 << 20
 
 
-@BOTH
 @VERSIONS
 def test_each_direction_of_tls_ends_by_itself(
-    start: Callable[[str], Daemon], pki: Path, transport: str, version: int
+    start: Callable[[str], Daemon], pki: Path, version: int
 ) -> None:
     """RFC 8446 section 6.1: "This does not have any effect on its read side." Through forward, by
     our server's side and our client's, whoever ends first."""
     far = Far(None)
-    daemon = start(head(transport) + forward("mail", far.port, far_keys(pki)))
+    daemon = start(head() + forward("mail", far.port, far_keys(pki)))
     theirs = SSL.Context(SSL.TLS_SERVER_METHOD)
     theirs.use_certificate_file(str(pki / "far.example.pem"))
     theirs.use_privatekey_file(str(pki / "far.example-key.pem"))
@@ -495,15 +481,14 @@ def by_stunnel(directory: Path, port: int, version: str) -> bytes:
             process.kill()
 
 
-@BOTH
 @pytest.mark.parametrize("version", ["1.2", "1.3"])
 def test_real_clients_that_end_their_direction_get_the_answer(
-    start: Callable[[str], Daemon], pki: Path, tmp_path: Path, transport: str, version: str
+    start: Callable[[str], Daemon], pki: Path, tmp_path: Path, version: str
 ) -> None:
     """``printf 'b\\na\\n' | socat -t2 - OPENSSL:...`` to sort, to forward with TLS in front of it,
     and to forward with TLS on both sides."""
     need("socat", "stunnel", "gnutls-cli", "sort")
-    text = head(transport) + (
+    text = head() + (
         f"[tls:far]\ncertificate = {pki}/far.example.pem\nkey = {pki}/far.example-key.pem\n"
     )
     sort = program("sort", shutil.which("sort") or "").replace("tls=main", "tls=far")
@@ -527,17 +512,14 @@ def test_real_clients_that_end_their_direction_get_the_answer(
         assert receive_all(client) == b"a\nb\n"
 
 
-@BOTH
-def test_who_sends_close_notify_and_stays_holds_nothing(
-    start: Callable[[str], Daemon], transport: str
-) -> None:
+def test_who_sends_close_notify_and_stays_holds_nothing(start: Callable[[str], Daemon]) -> None:
     """Each of these protocols is done when its client is; that the client answers our close_notify
     or closes its socket is not waited for."""
     services = "".join(
         f"[service:{kind}]\nprotocol = {kind}\nlisten =\n  127.0.0.1:0 tls=main\n"
         for kind in ("echo", "discard", "line", "chat")
     )
-    daemon = start(head(transport) + services + program("cat", shutil.which("cat") or ""))
+    daemon = start(head() + services + program("cat", shutil.which("cat") or ""))
     context = SSL.Context(SSL.TLS_CLIENT_METHOD)
     clients = []
     for kind in ("echo", "discard", "line", "chat", "cat"):
@@ -552,13 +534,10 @@ def test_who_sends_close_notify_and_stays_holds_nothing(
 # --- programs ---
 
 
-@BOTH
-def test_a_program_that_dies_of_a_signal_is_no_clean_end(
-    start: Callable[[str], Daemon], transport: str
-) -> None:
+def test_a_program_that_dies_of_a_signal_is_no_clean_end(start: Callable[[str], Daemon]) -> None:
     """Its output may have been cut; what it wrote is delivered. A status is its own to give."""
     daemon = start(
-        head(transport)
+        head()
         + program("killed", "/bin/sh -c 'head -c 300000 /dev/zero; kill -9 $$'")
         + program("failed", "/bin/sh -c 'head -c 300000 /dev/zero; exit 1'")
         + program("stopped", "/bin/sh -c 'head -c 300000 /dev/zero; exec 0<&- 1>&-; sleep 0.1'")
@@ -569,14 +548,13 @@ def test_a_program_that_dies_of_a_signal_is_no_clean_end(
                 assert (service, *ending(client)) == (service, bytes(300_000), how)
 
 
-@BOTH
 @pytest.mark.parametrize("words", CLIENTS, ids=["plain", "tls"])
 def test_a_program_does_not_take_input_that_was_cut_for_all_there_is(
-    start: Callable[[str], Daemon], tmp_path: Path, transport: str, words: str
+    start: Callable[[str], Daemon], tmp_path: Path, words: str
 ) -> None:
     """``cat > file && mv file done`` is a common way to be sure of that."""
     command = f"/bin/sh -c 'cat > {tmp_path}/file && mv {tmp_path}/file {tmp_path}/done'"
-    daemon = start(head(transport) + program("store", command))
+    daemon = start(head() + program("store", command))
     client = connect(daemon, "store", words)
     client.sendall(bytes(100_000))
     reset(client)

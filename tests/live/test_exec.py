@@ -38,22 +38,18 @@ HEAD = (
     "[tls:main]\ncertificate = localhost.pem\nkey = localhost-key.pem\n"
 )
 
-BOTH = pytest.mark.parametrize("transport", ["lean", "stock"])
+
+def config(*services: str) -> str:
+    return HEAD + "".join(services)
 
 
-def config(*services: str, transport: str = "lean") -> str:
-    return HEAD.replace("[tcpd]", f"[tcpd]\ntransport = {transport}") + "".join(services)
-
-
-@BOTH
-def test_a_program_for_each_connection(start: Callable[[str], Daemon], transport: str) -> None:
+def test_a_program_for_each_connection(start: Callable[[str], Daemon]) -> None:
     """Plain and behind TLS: cat, a shell, and a Python."""
     daemon = start(
         config(
             service("cat", "/bin/cat"),
             service("sh", "/bin/sh -c 'read a; echo \"you said $a\"; exit 3'"),
             service("python", f'{sys.executable} -c "{PYTHON}"'),
-            transport=transport,
         )
     )
     with daemon.connect("cat") as client:
@@ -177,15 +173,12 @@ def test_user_is_refused_where_root_is_going_to_be_given_up(tmp_path: Path) -> N
     assert "x.ini:4: [service:x] user: only root may become another user" in done.stderr
 
 
-@BOTH
-def test_who_is_on_a_unix_socket(
-    start: Callable[[str], Daemon], tmp_path: Path, transport: str
-) -> None:
+def test_who_is_on_a_unix_socket(start: Callable[[str], Daemon], tmp_path: Path) -> None:
     """In WHOAMI, in the access log, in a program's environment, and for the operator."""
     whoami, env = tmp_path / "line", tmp_path / "env"
     who = f"uid {os.geteuid()} gid {os.getegid()} pid {os.getpid()}"
     daemon = start(
-        f"[tcpd]\ntransport = {transport}\n[policy:default]\naccess_log = yes\n"
+        "[policy:default]\naccess_log = yes\n"
         f"[service:line]\nprotocol = line\nlisten =\n  127.0.0.1:0\n  unix:{whoami} "
         f"mode=0600 owner={os.geteuid()} group={os.getegid()}\n"
         f"[service:env]\nprotocol = exec\ncommand = /usr/bin/env\n{USER}listen = unix:{env}\n"

@@ -85,12 +85,10 @@ def far() -> Iterator[Callable[..., Far]]:
         each.stop()
 
 
-def config(
-    to: str, *keys: str, transport: str = "lean", policy: str = "", tls: bool = False
-) -> str:
+def config(to: str, *keys: str, policy: str = "", tls: bool = False) -> str:
     listen = "    127.0.0.1:0 tls=main\n" if tls else ""
     return (
-        f"[tcpd]\ndrain = 2s\ntransport = {transport}\n[policy:default]\n{policy}\n"
+        f"[tcpd]\ndrain = 2s\n[policy:default]\n{policy}\n"
         "[tls:main]\ncertificate = localhost.pem\nkey = localhost-key.pem\n"
         f"[service:mail]\nprotocol = forward\nlisten =\n    127.0.0.1:0\n{listen}"
         f"to = {to}\n" + "".join(f"{key}\n" for key in keys)
@@ -116,12 +114,10 @@ def both_ways(connection: socket.socket, data: bytes, pause: float) -> bytes:
 
 
 @pytest.mark.parametrize("unix", [False, True], ids=["tcp", "unix"])
-@pytest.mark.parametrize("transport", ["lean", "stock"])
 def test_much_both_ways_at_once_and_each_direction_ends_by_itself(
     start: Callable[[str], Daemon],
     far: Callable[..., Far],
     tmp_path: Path,
-    transport: str,
     unix: bool,
 ) -> None:
     up, down = os.urandom(MUCH), os.urandom(MUCH)
@@ -130,28 +126,26 @@ def test_much_both_ways_at_once_and_each_direction_ends_by_itself(
         lambda connection: received.append(both_ways(connection, down, 0.3)),
         str(tmp_path / "far") if unix else "",
     )
-    daemon = start(config(server.to, transport=transport))
+    daemon = start(config(server.to))
     with daemon.connect("mail") as client:
         assert both_ways(client, up, 0.5) == down
     server.stop()
     assert received == [up]
 
 
-@pytest.mark.parametrize("transport", ["lean", "stock"])
 def test_a_client_that_ends_first_gets_its_answer(
-    start: Callable[[str], Daemon], far: Callable[..., Far], transport: str
+    start: Callable[[str], Daemon], far: Callable[..., Far]
 ) -> None:
     """As ``nc -N`` does, and HTTP/1.0 with a body that ends with the connection."""
     server = far(lambda connection: send_then_end(connection, receive_all(connection)[::-1]))
-    daemon = start(config(server.to, transport=transport))
+    daemon = start(config(server.to))
     with daemon.connect("mail") as client:
         send_then_end(client, b"hello" * 100_000)
         assert receive_all(client) == b"olleh" * 100_000
 
 
-@pytest.mark.parametrize("transport", ["lean", "stock"])
 def test_a_far_side_that_ends_first_still_reads(
-    start: Callable[[str], Daemon], far: Callable[..., Far], transport: str
+    start: Callable[[str], Daemon], far: Callable[..., Far]
 ) -> None:
     received = []
 
@@ -160,7 +154,7 @@ def test_a_far_side_that_ends_first_still_reads(
         received.append(receive_all(connection))
 
     server = far(serve)
-    daemon = start(config(server.to, transport=transport))
+    daemon = start(config(server.to))
     with daemon.connect("mail") as client:
         assert receive_all(client) == b"220 hello\r\n"
         send_then_end(client, bytes(MUCH))
@@ -199,9 +193,8 @@ def fill(connection: socket.socket) -> int:
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs Linux's /proc")
 @pytest.mark.parametrize("slow", ["far", "client"])
-@pytest.mark.parametrize("transport", ["lean", "stock"])
 def test_a_side_that_never_reads_costs_bounded_memory(
-    start: Callable[[str], Daemon], far: Callable[..., Far], transport: str, slow: str
+    start: Callable[[str], Daemon], far: Callable[..., Far], slow: str
 ) -> None:
     over = threading.Event()
     filled: list[int] = []
@@ -212,7 +205,7 @@ def test_a_side_that_never_reads_costs_bounded_memory(
         over.wait(PATIENCE)
 
     server = far(serve)
-    daemon = start(config(server.to, transport=transport))
+    daemon = start(config(server.to))
     with daemon.connect("mail") as client:
         before = resident(daemon)
         if slow == "far":
@@ -240,10 +233,7 @@ def reset(connection: socket.socket) -> None:
     connection.close()
 
 
-@pytest.mark.parametrize("transport", ["lean", "stock"])
-def test_a_reset_is_passed_on(
-    start: Callable[[str], Daemon], far: Callable[..., Far], transport: str
-) -> None:
+def test_a_reset_is_passed_on(start: Callable[[str], Daemon], far: Callable[..., Far]) -> None:
     seen = []
 
     def serve(connection: socket.socket) -> None:
@@ -254,7 +244,7 @@ def test_a_reset_is_passed_on(
             seen.append(closed_how(connection))
 
     server = far(serve)
-    daemon = start(config(server.to, transport=transport))
+    daemon = start(config(server.to))
     with daemon.connect("mail") as client:
         client.sendall(b"r")
         assert closed_how(client) == "reset"
@@ -349,11 +339,10 @@ def pki(tmp_path: Path) -> Path:
 FAR_CERTIFICATE = ("-cert", "far.example.pem", "-key", "far.example-key.pem")
 
 
-@pytest.mark.parametrize("transport", ["lean", "stock"])
 @pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
 @pytest.mark.parametrize("client_words", ["", "tls=main"], ids=["plain", "tls"])
 def test_to_tls_that_is_who_it_should_be(
-    start: Callable[[str], Daemon], pki: Path, transport: str, version: str, client_words: str
+    start: Callable[[str], Daemon], pki: Path, version: str, client_words: str
 ) -> None:
     with s_server(pki, *FAR_CERTIFICATE, version) as to:
         daemon = start(
@@ -362,7 +351,6 @@ def test_to_tls_that_is_who_it_should_be(
                 "tls = yes",
                 "tls_name = far.example",
                 f"ca = {pki}/authority.example.pem",
-                transport=transport,
                 tls=True,
             )
         )

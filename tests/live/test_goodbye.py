@@ -15,8 +15,6 @@ from tcpd.chat.edge import LINES_A_TURN
 pytestmark = [pytest.mark.live, pytest.mark.reactor]
 
 CONFIG = """
-[tcpd]
-transport = {transport}
 [policy:default]
 linger = 10min
 [tls:main]
@@ -36,14 +34,13 @@ SAID = {
 }
 
 
-@pytest.mark.parametrize("transport", ["lean", "stock"])
 @pytest.mark.parametrize("service", list(SAID))
 def test_who_quits_before_the_last_line_is_gone(
-    start: Callable[[str], Daemon], service: str, transport: str
+    start: Callable[[str], Daemon], service: str
 ) -> None:
     """The lines behind QUIT are not taken, so that reading is paused; the client's close_notify and
     its end are read all the same, and the connection does not stay until ``linger`` is over."""
-    daemon = start(CONFIG.format(transport=transport))
+    daemon = start(CONFIG)
     with daemon.connect_tls(service) as client:
         client.sendall(SAID[service])
         while client.recv(65536):

@@ -142,15 +142,14 @@ def own_daemon(tmp_path: Path) -> Iterator[Callable[[str, str], Daemon]]:
 
 
 @pytest.mark.serial
-@pytest.mark.parametrize("transport", ["lean", "stock"])
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
-def test_over_loopback(start: Callable[[str], Daemon], transport: str, host: str) -> None:
+def test_over_loopback(start: Callable[[str], Daemon], host: str) -> None:
     """ "Live tests compare every field with an independent witness": tcpdump; on a dual-stack
     listener, whose IPv4 clients are told of as IPv4 (v4-mapped)."""
     need("tcpdump")
     if os.geteuid() != 0:
         pytest.skip("tcpdump takes root")
-    daemon = start(CONFIG.format(tcpd=f"transport = {transport}\nserver_isn = yes"))
+    daemon = start(CONFIG.format(tcpd="server_isn = yes"))
     port = daemon.ports["line", ""]
     with (
         Capture("lo", port) as capture,

@@ -31,10 +31,10 @@ CLIENT = Ends(ip_address("192.0.2.1"), 4711, ip_address("198.51.100.7"), 7100)
 POLICY = "access_log = yes"
 
 
-def config(*listeners: str, policy: str = POLICY, transport: str = "lean") -> str:
+def config(*listeners: str, policy: str = POLICY) -> str:
     lines = "".join(f"    {listener}\n" for listener in listeners)
     return (
-        f"[tcpd]\ndrain = 2s\nserver_name = test.example\ntransport = {transport}\n"
+        "[tcpd]\ndrain = 2s\nserver_name = test.example\n"
         f"[policy:default]\n{policy}\n"
         "[tls:main]\ncertificate = localhost.pem\nkey = localhost-key.pem\n"
         f"[service:line]\nprotocol = line\nlisten =\n{lines}"
@@ -137,12 +137,11 @@ def port(daemon: Daemon, words: str = "proxy=127.0.0.0/8") -> str:
     return f"127.0.0.1:{daemon.ports['line', words]}"
 
 
-@pytest.mark.parametrize("transport", ["lean", "stock"])
 @pytest.mark.parametrize("words", ["send-proxy", "send-proxy-v2"])
 def test_haproxy_tells_who_the_client_is(
-    start: Callable[[str], Daemon], haproxy: Callable[..., HAProxy], words: str, transport: str
+    start: Callable[[str], Daemon], haproxy: Callable[..., HAProxy], words: str
 ) -> None:
-    daemon = start(config("127.0.0.1:0 proxy=127.0.0.0/8", transport=transport))
+    daemon = start(config("127.0.0.1:0 proxy=127.0.0.0/8"))
     proxy = haproxy(f"{port(daemon)} {words}")
     with proxy.connect() as client:
         receive_until(client, GREETING)
@@ -196,13 +195,12 @@ def test_what_else_haproxy_tells(
     )
 
 
-@pytest.mark.parametrize("transport", ["lean", "stock"])
 @pytest.mark.parametrize("words", ["send-proxy", "send-proxy-v2"])
 def test_tls_behind_the_header(
-    start: Callable[[str], Daemon], haproxy: Callable[..., HAProxy], words: str, transport: str
+    start: Callable[[str], Daemon], haproxy: Callable[..., HAProxy], words: str
 ) -> None:
     """HAProxy passes the client's TLS on, which is the daemon's."""
-    daemon = start(config("127.0.0.1:0 tls=main proxy=127.0.0.0/8", transport=transport))
+    daemon = start(config("127.0.0.1:0 tls=main proxy=127.0.0.0/8"))
     proxy = haproxy(f"{port(daemon, 'tls=main proxy=127.0.0.0/8')} {words}")
     with client_context(daemon.directory).wrap_socket(
         proxy.connect(), server_hostname="localhost"
@@ -261,15 +259,12 @@ def accepted(daemon: Daemon) -> int:
 # --- who is no proxy, or a bad one ---
 
 
-@pytest.mark.parametrize("transport", ["lean", "stock"])
 @pytest.mark.parametrize("header", [version_1(CLIENT), version_2(CLIENT)], ids=["v1", "v2"])
 def test_a_header_of_who_is_not_trusted_is_not_believed(
-    start: Callable[[str], Daemon], header: bytes, transport: str
+    start: Callable[[str], Daemon], header: bytes
 ) -> None:
     """Else anybody could be anybody: allowed, unlimited, and somebody else banned for it."""
-    daemon = start(
-        config("127.0.0.1:0 proxy=192.0.2.0/24", policy="allow = 192.0.2.1", transport=transport)
-    )
+    daemon = start(config("127.0.0.1:0 proxy=192.0.2.0/24", policy="allow = 192.0.2.1"))
     with daemon.connect("line", "proxy=192.0.2.0/24") as client:
         own = shown(client.getsockname())
         with contextlib.suppress(ConnectionError):
@@ -282,11 +277,10 @@ def test_a_header_of_who_is_not_trusted_is_not_believed(
     assert connections(daemon) == []
 
 
-@pytest.mark.parametrize("transport", ["lean", "stock"])
 def test_a_header_where_none_is_expected_is_the_client_s_words(
-    start: Callable[[str], Daemon], transport: str
+    start: Callable[[str], Daemon],
 ) -> None:
-    daemon = start(config("127.0.0.1:0", transport=transport))
+    daemon = start(config("127.0.0.1:0"))
     with daemon.connect("line") as client:
         receive_until(client, GREETING)
         client.sendall(version_1(CLIENT))
@@ -295,11 +289,10 @@ def test_a_header_where_none_is_expected_is_the_client_s_words(
         assert (told["peer"], told["proxy"]) == (shown(client.getsockname()), None)
 
 
-@pytest.mark.parametrize("transport", ["lean", "stock"])
-def test_a_proxy_that_sends_no_header(start: Callable[[str], Daemon], transport: str) -> None:
+def test_a_proxy_that_sends_no_header(start: Callable[[str], Daemon]) -> None:
     """Of three that do it wrong one line a fault is told; others are served all the while."""
     policy = f"proxy_header = 0.3s\n{POLICY}"
-    daemon = start(config("127.0.0.1:0 proxy=127.0.0.1", policy=policy, transport=transport))
+    daemon = start(config("127.0.0.1:0 proxy=127.0.0.1", policy=policy))
     words = "proxy=127.0.0.1/32"
     with daemon.connect("line", words) as silent, daemon.connect("line", words) as other:
         for _ in range(3):
@@ -350,18 +343,9 @@ os.execv("{twistd}", ["{twistd}", *sys.argv[1:]])
 """
 
 
-@pytest.mark.parametrize(
-    ("place", "transport"),
-    [
-        ("unix:", "lean"),
-        ("unix:", "stock"),
-        ("endpoint:unix:", "lean"),
-        ("systemd:", "lean"),
-        ("systemd:", "stock"),
-    ],
-)
+@pytest.mark.parametrize("place", ["unix:", "endpoint:unix:", "systemd:"])
 @pytest.mark.parametrize("tls", [False, True], ids=["clear", "tls"])
-def test_every_listener_takes_it(tmp_path: Path, place: str, transport: str, tls: bool) -> None:
+def test_every_listener_takes_it(tmp_path: Path, place: str, tls: bool) -> None:
     path = tmp_path / "line"
     words = "proxy=unix tls=main" if tls else "proxy=unix"
     where = "line" if place == "systemd:" else path
@@ -371,7 +355,7 @@ def test_every_listener_takes_it(tmp_path: Path, place: str, transport: str, tls
     certificates.make(tmp_path, "localhost")
     daemon = Daemon(
         tmp_path,
-        config(f"{place}{where} {words}", transport=transport),
+        config(f"{place}{where} {words}"),
         twistd if place == "systemd:" else TWISTD,
     )
     try:

@@ -1,4 +1,4 @@
-"""The lean transport against Twisted's own, and against clients that behave badly."""
+"""tcpd's own transport against Twisted's, and against clients that behave badly."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ pytestmark = [pytest.mark.live, pytest.mark.reactor]
 TRACING = Path(__file__).parent.parent / "tracing.py"
 
 
-def traced(transport: str, reactor: str) -> list[list[str]]:
+def traced(path: str, reactor: str) -> list[list[str]]:
     done = subprocess.run(
-        [sys.executable, str(TRACING), transport, reactor],
+        [sys.executable, str(TRACING), path, reactor],
         capture_output=True,
         text=True,
         timeout=PATIENCE,
@@ -33,12 +33,12 @@ def traced(transport: str, reactor: str) -> list[list[str]]:
 
 
 @pytest.mark.parametrize("reactor", ["tcpd", "epoll", "select", "poll", "asyncio"])
-def test_a_protocol_is_told_the_same_in_the_same_order_as_on_twisteds_transport(
+def test_a_protocol_gets_the_same_events_in_the_same_order_as_on_an_endpoint(
     reactor: str,
 ) -> None:
-    stock = traced("stock", "epoll")
-    assert len(stock) == 7
-    assert traced("lean", reactor) == stock
+    endpoint = traced("endpoint", "epoll")
+    assert len(endpoint) == 7
+    assert traced("own", reactor) == endpoint
 
 
 needs_proc = pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs Linux's /proc")

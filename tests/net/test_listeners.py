@@ -41,7 +41,7 @@ def test_an_endpoint_that_is_none_is_told_in_a_sentence(
     monkeypatch.setattr("twisted.internet.endpoints.StandardIOEndpoint._stdio", stdio)
     listener = Listener(EndpointString(description))
     with pytest.raises(ListenError) as caught:
-        open_stream(MemoryReactorClock(), listener, FACTORY, {}, None)
+        open_stream(MemoryReactorClock(), listener, FACTORY, {}, ANY)
     assert str(caught.value).startswith(f"cannot listen on endpoint:{description}: ")
     assert says in str(caught.value)
 
@@ -57,7 +57,7 @@ def test_what_a_port_of_an_endpoint_raises_is_told_too() -> None:
             Listener(EndpointString("tcp:99999")),
             FACTORY,
             {},
-            None,
+            ANY,
         )
 
 

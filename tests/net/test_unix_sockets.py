@@ -92,21 +92,6 @@ def test_a_socket_is_given_away_before_anybody_can_connect(
     assert seen == [(0, 0, 0), (0o620, 4711, 4712)]
 
 
-@ROOT
-def test_the_same_under_twisteds_transport(tmp_path: Path) -> None:
-    from tcpd.net.reactor import TcpdReactor
-
-    path = tmp_path / "s"
-    place = UnixSocket(str(path), 0o620, "4711", "4712")
-    factory: Any = Factory.forProtocol(Protocol)
-    reactor = TcpdReactor()
-    port = open_stream(reactor, Listener(place), factory, {}, None)
-    found = os.stat(path)
-    assert (stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid) == (0o620, 4711, 4712)
-    port.stopListening()
-    reactor.runUntilCurrent()
-
-
 def test_a_socket_that_cannot_be_given_away_is_not_listened_to(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -144,9 +129,8 @@ def test_who_connected() -> None:
     assert credentials_of(object()) is None
 
 
-@pytest.mark.parametrize("lean", [True, False])
-def test_a_unix_socket_of_systemds_serves(tmp_path: Path, lean: bool) -> None:
-    """And whoever connects to it is known, on either transport."""
+def test_a_unix_socket_of_systemds_serves(tmp_path: Path) -> None:
+    """And whoever connects to it is known."""
     from tcpd.net.reactor import TcpdReactor
     from tcpd.net.turns import Turns
 
@@ -165,9 +149,8 @@ def test_a_unix_socket_of_systemds_serves(tmp_path: Path, lean: bool) -> None:
     )
     with listen_unix(UnixSocket(path, 0o600)) as passed, socket.socket(socket.AF_UNIX) as client:
         listener = Listener(SystemdSocket("x"))
-        turns = Turns(reactor) if lean else None
         sockets_of = {"x": [passed.fileno()]}
-        port = open_stream(reactor, listener, ListenerFactory(layer), sockets_of, turns)
+        port = open_stream(reactor, listener, ListenerFactory(layer), sockets_of, Turns(reactor))
         client.connect(path)
         client.sendall(b"hi")
         client.setblocking(False)
@@ -189,8 +172,7 @@ def test_a_unix_socket_of_systemds_serves(tmp_path: Path, lean: bool) -> None:
             reactor.doIteration(0.01)
 
 
-@pytest.mark.parametrize("lean", [True, False])
-def test_a_unix_socket_of_systemds_is_left_as_it_is(tmp_path: Path, lean: bool) -> None:
+def test_a_unix_socket_of_systemds_is_left_as_it_is(tmp_path: Path) -> None:
     """Its permissions are systemd's (SocketMode=), and so is its file when the daemon stops."""
     from tcpd.net.reactor import TcpdReactor
     from tcpd.net.turns import Turns
@@ -201,8 +183,7 @@ def test_a_unix_socket_of_systemds_is_left_as_it_is(tmp_path: Path, lean: bool) 
     factory = ListenerFactory(layer)
     with listen_unix(UnixSocket(path, 0o600)) as passed:
         listener = Listener(SystemdSocket("x"))
-        turns = Turns(reactor) if lean else None
-        port = open_stream(reactor, listener, factory, {"x": [passed.fileno()]}, turns)
+        port = open_stream(reactor, listener, factory, {"x": [passed.fileno()]}, Turns(reactor))
         assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
         port.stopListening()
         reactor.runUntilCurrent()

@@ -60,7 +60,6 @@ WARM = 0.3
 CONFIG = """
 [tcpd]
 server_name = test.example
-transport = {transport}
 drain = 2s
 [policy:default]
 per_address = 10000
@@ -325,15 +324,13 @@ class Soak:
         return [str(row) for row in rows if row is not asking]
 
 
-@pytest.mark.parametrize("transport", ["lean", "stock"])
 def test_structured_inputs_over_all_frontends(
-    transport: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """'0 tracebacks, 0 stuck connections, no growth.'"""
     certificates.make(tmp_path, "localhost")
     config = CONFIG.format(
         directory=tmp_path,
-        transport=transport,
         user="user = root" if os.geteuid() == 0 else "",
         oper=hash_password(inputs.OPER_PASSWORD),
     )
@@ -346,7 +343,7 @@ def test_structured_inputs_over_all_frontends(
         raise
     daemon.stop()
     with capfd.disabled():
-        print(f"\nseed {SEED}, {transport}: {held}")
+        print(f"\nseed {SEED}: {held}")
 
 
 def soaked(daemon: Daemon) -> str:

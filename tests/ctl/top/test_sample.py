@@ -98,6 +98,7 @@ class InMemory:
         return Answer(int(code), (text,))
 
 
+@pytest.mark.usefixtures("listeners_in_memory")
 def test_the_real_daemon_says_all_of_it() -> None:
     """Every field that is read is one that the daemon has."""
     house = House("[service:echo]\nprotocol = echo\nlisten = 127.0.0.1:7\n")

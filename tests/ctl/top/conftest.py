@@ -1,0 +1,7 @@
+"""What the tests of ``tcpd-ctl top`` share."""
+
+from __future__ import annotations
+
+from in_memory import listeners_in_memory
+
+__all__ = ["listeners_in_memory"]

@@ -1,0 +1,45 @@
+"""Listeners of a daemon on a reactor in memory."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import pytest
+from twisted.internet.error import CannotListenError
+
+from tcpd.config.listen import Address, Listener, UnixSocket
+from tcpd.net.kernel import Kernel
+from tcpd.net.layer import ListenerFactory
+from tcpd.net.listeners import ListenError
+from tcpd.net.turns import Turns
+
+
+@pytest.fixture
+def listeners_in_memory() -> Iterator[None]:
+    """The reactor in memory opens all listeners of services, which open sockets otherwise."""
+
+    def open_stream(
+        reactor: Any,
+        listener: Listener,
+        factory: ListenerFactory,
+        systemd: Mapping[str, Sequence[int]],
+        turns: Turns,
+        kernel: Kernel | None = None,
+    ) -> Any:
+        place = listener.place
+        try:
+            if isinstance(place, Address):
+                return reactor.listenTCP(place.port, factory, interface=place.host)
+            assert isinstance(place, UnixSocket)
+            return reactor.listenUNIX(place.path, factory)
+        except CannotListenError as error:
+            sentence = f"cannot listen on {listener}: {error.socketError.strerror}"
+            in_use = error.socketError.errno == errno.EADDRINUSE
+            raise ListenError(sentence, in_use) from error
+
+    # a context of its own: tests undo what they have patched
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("tcpd.net.service.open_stream", open_stream)
+        yield
