@@ -27,6 +27,10 @@ from tcpd.net.websocket_settings import Frames, WebSocketOptions, allows
 #: The longest request in bytes: what h11 and Node.js take. Cookies are the bulk of it.
 LONGEST = 16384
 
+#: Empty lines that may stand before the request (RFC 9112 section 2.2: "at least one").
+_EMPTY_LINES = 8
+
+_LINE_END = re.compile(rb"\r?\n")
 _END = re.compile(rb"\n\r?\n")
 _REQUEST_LINE = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+ [!-~]+ HTTP/[0-9]\.[0-9]\r?\n")
 
@@ -68,7 +72,7 @@ class Upgrade:
     :param is_own: tells of the host that a page is from whether the daemon knows itself by it.
     """
 
-    __slots__ = ("_buffer", "_is_own", "_line_known", "_looked", "_options")
+    __slots__ = ("_buffer", "_empty_lines", "_is_own", "_line_known", "_looked", "_options")
 
     def __init__(self, options: WebSocketOptions, is_own: Callable[[str], bool]) -> None:
         self._options = options
@@ -76,6 +80,7 @@ class Upgrade:
         self._buffer = bytearray()
         self._looked = 0
         self._line_known = False
+        self._empty_lines = 0
 
     def feed(self, data: bytes) -> Accepted | Refused | None:
         """Take the next bytes; not called again once it has answered.
@@ -100,9 +105,12 @@ class Upgrade:
 
     def _is_request(self) -> bool:
         """Whether the request line may be one, as far as it has come."""
+        while self._empty_lines < _EMPTY_LINES and (found := _LINE_END.match(self._buffer)):
+            del self._buffer[: found.end()]
+            self._empty_lines += 1
         at = self._buffer.find(b"\n", 0, LONGEST)
         if at < 0:
-            return self._buffer[:1].isalpha()
+            return self._buffer[:1].isalpha() or bytes(self._buffer[:2]) in (b"", b"\r")
         self._line_known = True
         return _REQUEST_LINE.fullmatch(self._buffer, 0, at + 1) is not None
 

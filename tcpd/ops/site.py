@@ -28,6 +28,9 @@ REQUEST_SECONDS = 75.0
 #: Bytes that the body of a request may have. No page wants one.
 BODY_BYTES = 64 * 1024
 
+#: Empty lines that may stand before a request (RFC 9112 section 2.2: "at least one").
+EMPTY_LINES = 8
+
 #: Requests that are answered in a turn of the reactor. One takes a quarter of a millisecond.
 AT_ONCE = 4
 
@@ -59,6 +62,7 @@ class _Channel(HTTPChannel):
     _full = False
     _over = False
     _next: _Request | None = None
+    _empty_lines = 0
 
     def resetTimeout(self) -> None:
         pass
@@ -66,6 +70,13 @@ class _Channel(HTTPChannel):
     def dataReceived(self, data: bytes) -> None:
         if not self._over:
             super().dataReceived(data)
+
+    def lineReceived(self, line: bytes) -> None:
+        # twisted.web ignores one
+        if not line and not self.requests and self._empty_lines < EMPTY_LINES - 1:
+            self._empty_lines += 1
+            return
+        super().lineReceived(line)
 
     def pauseProducing(self) -> None:
         self._full = True
@@ -80,6 +91,7 @@ class _Channel(HTTPChannel):
 
     def answer(self, request: _Request) -> None:
         """Have a request answered in its turn, and not before the answers before are written."""
+        self._empty_lines = 0
         if self._full:
             self._next = request
         elif not self._over:

@@ -162,7 +162,6 @@ def test_the_answer_to_head_has_no_body() -> None:
     [
         (b"NICK joe\r\n", 400, "not-http"),
         (b"\x16\x03\x01\x02\x00", 400, "not-http"),
-        (b"\r\n", 400, "not-http"),
         (b"GET  / HTTP/1.1\r\n", 400, "not-http"),
         (b"GET / HTTP/1.1\r\nnonsense\r\n\r\n", 400, "bad-request"),
         (request(Host=None), 400, "bad-request"),
@@ -198,6 +197,14 @@ def test_what_is_wrong_is_refused(data: bytes, status: int, why: str) -> None:
 )
 def test_odd_but_harmless_headers_do_no_harm(more: dict[str, str]) -> None:
     assert isinstance(answered(request(**more)), Accepted)
+
+
+def test_empty_lines_before_the_request_are_ignored() -> None:
+    """RFC 9112 section 2.2: "a server that is expecting to receive and parse a request-line SHOULD
+    ignore at least one empty line (CRLF) received prior to the request-line." """
+    for empty in (b"\r\n", b"\n", b"\r\n" * 8):
+        assert answered(empty + request()) == answered(request())
+    assert refused(b"\r\n" * 9 + request())[:2] == (400, "not-http"), "they are bounded"
 
 
 def test_a_page_of_the_same_origin_and_a_program_are_let_in() -> None:
@@ -239,6 +246,9 @@ def fed(pieces: Iterable[bytes]) -> tuple[Any, bytes]:
             request() + b"frames",
             request("GET / HTTP/1.1", "Sec-WebSocket-Protocol: text.ircv3.net") + b"\n\r\n\n",
             request().replace(b"\r\n", b"\n") + b"\r\n",
+            b"\r\n\n\r\n" + request() + b"frames",
+            b"\n" * 9 + request(),
+            b"\r\r\n" + request(),
             request(Origin="https://evil.example"),
             b"GET / HTTP/1.1\r\n\r\n",
             b"NICK joe\r\nUSER joe 0 * :Joe\r\n",

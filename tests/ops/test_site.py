@@ -11,7 +11,15 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
-from tcpd.ops.site import AT_ONCE, BODY_BYTES, REQUEST_SECONDS, Answer, OperatorSite, text
+from tcpd.ops.site import (
+    AT_ONCE,
+    BODY_BYTES,
+    EMPTY_LINES,
+    REQUEST_SECONDS,
+    Answer,
+    OperatorSite,
+    text,
+)
 
 
 class TurnClock(Clock):
@@ -112,6 +120,19 @@ def test_a_connection_may_be_kept() -> None:
     visit = Visit()
     assert visit.get("/a")[1] == visit.get("/a")[1] == b"page a"
     assert not visit.transport.disconnecting
+
+
+def test_empty_lines_before_a_request_are_ignored() -> None:
+    """RFC 9112 section 2.2: "a server that is expecting to receive and parse a request-line SHOULD
+    ignore at least one empty line (CRLF) received prior to the request-line." """
+    visit = Visit()
+    for count in (1, 2, EMPTY_LINES):
+        assert visit.say(b"\r\n" * count + GET).endswith(b"page a")
+    for byte in (b"\r", b"\n", b"\r"):
+        assert visit.say(byte) == b""
+    assert visit.say(b"\n" + GET).endswith(b"page a")
+    assert visit.say(b"\r\n" * (EMPTY_LINES + 1) + GET).startswith(b"HTTP/1.1 400 ")
+    assert visit.transport.disconnecting, "they are bounded"
 
 
 @pytest.mark.parametrize(
