@@ -2,7 +2,10 @@
 
 The first SIGTERM or SIGINT stops the daemon: its services drain. The second ends all that is left
 at once, programs of ``exec`` included. The third ends the process as it is, and so does
-:data:`PATIENCE` after the second: whatever hangs, an operator needs no SIGKILL.
+:data:`PATIENCE` after the second: whatever hangs, an operator needs no SIGKILL. Two that come at
+the same instant are one: the kernel does not queue them (signal(7)).
+
+During the start the first one waits for the reactor, and the second ends the process as it is.
 """
 
 from __future__ import annotations
@@ -48,16 +51,44 @@ class Ending(Service):
         self._count = 0
         self._serving = False
         self._first: dict[int, Callable[[int, FrameType | None], object]] = {}
+        self._before: dict[int, Any] = {}  # the handlers when the start began
+        self._early = 0  # a signal that came before the reactor ran
+        self._mask: set[int] = set()
+
+    def privilegedStartService(self) -> None:
+        """Note signals until the reactor runs. Python's own handlers would print a traceback, or
+        end the process and leave the pidfile."""
+        super().privilegedStartService()
+        for number in _SIGNALS:
+            handler = signal.getsignal(number)
+            if handler != signal.SIG_IGN:
+                self._before[number] = handler
+                signal.signal(number, self._asked_early)
 
     def startService(self) -> None:
         """Take over once the reactor has its handlers."""
         super().startService()
+        if self._before:
+            self._reactor.addSystemEventTrigger("before", "startup", self._hand_over)
         self._reactor.callWhenRunning(self._take_over)
 
     def stopService(self) -> None:
         """The end was asked for."""
         super().stopService()
         self._serving = False
+
+    def _asked_early(self, number: int, frame: FrameType | None) -> None:
+        if self._early:
+            self._end(number)
+        else:
+            self._early = number
+
+    def _hand_over(self) -> None:
+        """Let the reactor set its handlers: it sets none for SIGINT where one is set already.
+        Signals wait in the kernel meanwhile."""
+        self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
     def _take_over(self) -> None:
         self._serving = True
@@ -69,6 +100,10 @@ class Ending(Service):
             if callable(handler):  # else it is ignored, as nohup(1) has it
                 self._first[number] = handler
                 signal.signal(number, self._asked)
+        if self._early:
+            self._asked(self._early, None)
+        if self._before:
+            signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
 
     def _asked(self, number: int, frame: FrameType | None) -> None:
         self._count += 1

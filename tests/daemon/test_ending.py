@@ -40,6 +40,8 @@ class Bed:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, pidfile: str = "") -> None:
         self.done: list[object] = []
+        self.runs = True
+        self.startup: list[Any] = []
         reactor: Any = self
         daemon: Any = self
         monkeypatch.setattr(os, "kill", lambda pid, number: self.done.append(("kill", number)))
@@ -48,7 +50,28 @@ class Bed:
         self.ending = Ending(daemon, reactor, pidfile)
 
     def callWhenRunning(self, call: Any) -> None:
-        call()
+        if self.runs:
+            call()
+        else:
+            self.startup.append(call)
+
+    def addSystemEventTrigger(self, phase: str, event: str, call: Any) -> None:
+        assert (phase, event) == ("before", "startup")
+        self.startup.append(call)
+
+    def run(self, *between: signal.Signals) -> None:
+        """The reactor starts, and signals come after it has set its handlers."""
+        before, after = self.startup
+        before()
+        if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
+            signal.signal(signal.SIGINT, self.first)
+        signal.signal(signal.SIGTERM, self.first)
+        for number in between:
+            signal.raise_signal(number)
+        after()
+
+    def first(self, number: int, frame: object) -> None:
+        self.done.append(("reactor", number))
 
     @property
     def settings(self) -> Any:
@@ -93,6 +116,54 @@ def test_each_signal_is_heard(
     assert bed.done[2:] == ["programs killed", ("kill", number)]
     assert signal.getsignal(number) == signal.SIG_DFL
     assert not pidfile.exists()
+
+
+@pytest.fixture
+def starting(monkeypatch: pytest.MonkeyPatch) -> Bed:
+    """A daemon whose ports are being opened; the reactor does not run yet."""
+    bed = Bed(monkeypatch)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    bed.runs = False
+    bed.ending.privilegedStartService()
+    return bed
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_during_the_start_waits_for_the_reactor(
+    starting: Bed, number: signal.Signals
+) -> None:
+    """ "During the start the first one waits for the reactor": Ctrl-C gives no traceback, and
+    SIGTERM from a supervisor that knows the daemon is ready leaves no pidfile."""
+    signal.raise_signal(number)
+    starting.ending.startService()
+    assert starting.done == []
+    starting.run()
+    assert starting.done == [("reactor", number)]
+    signal.raise_signal(number)
+    assert starting.done[1:] == ["cut"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_while_the_reactor_sets_its_handlers_is_counted(
+    starting: Bed, number: signal.Signals
+) -> None:
+    """It waits in the kernel. "A signal may be blocked, which means that it will not be delivered
+    until it is later unblocked" (signal(7))."""
+    starting.ending.startService()
+    starting.run(number)
+    assert starting.done == [("reactor", number)]
+    signal.raise_signal(number)
+    assert starting.done[1:] == ["cut"]
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, ()) & {signal.SIGTERM, signal.SIGINT}
+
+
+def test_the_second_signal_ends_a_start_that_hangs(starting: Bed) -> None:
+    """ "the second ends the process as it is" """
+    signal.raise_signal(signal.SIGTERM)
+    assert starting.done == []
+    signal.raise_signal(signal.SIGINT)
+    assert starting.done == ["programs killed", ("kill", signal.SIGINT)]
 
 
 def test_a_cut_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,6 +230,8 @@ def test_what_is_ignored_stays_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     """nohup(1), and shells for what runs in the background."""
     bed = Bed(monkeypatch)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    bed.ending.privilegedStartService()
+    signal.raise_signal(signal.SIGINT)
     bed.ending.startService()
     signal.raise_signal(signal.SIGINT)
     assert bed.done == []

@@ -54,6 +54,17 @@ tcpd.daemon.daemon.Daemon.cut = cut
 """
 
 
+#: Somebody is quicker than the reactor, which has no handlers yet.
+EARLY = """
+import os, tcpd.daemon.supervision
+ready = tcpd.daemon.supervision.Supervision.ready
+def early(self):
+    ready(self)
+    os.kill(os.getpid(), {number})
+tcpd.daemon.supervision.Supervision.ready = early
+"""
+
+
 def start(directory: Path, config: str, patch: str = "", reactor: list[str] = REACTOR) -> Daemon:
     """Start a daemon in which something is otherwise."""
     (directory / "sitecustomize.py").write_text(patch)
@@ -98,6 +109,23 @@ def test_the_second_sigterm_ends_programs_that_ignore_it(
         assert time.monotonic() - began < PATIENCE
     assert all(gone(pid) for pid in pids)
     assert daemon.stop() == -signal.SIGTERM
+
+
+@pytest.mark.parametrize("reactor", [REACTOR, ["--reactor=epoll"]], ids=["", "epoll"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_before_the_reactor_runs_stops_the_daemon(
+    tmp_path: Path, number: signal.Signals, reactor: list[str]
+) -> None:
+    """Ctrl-C right behind "started", and SIGTERM from systemd, which was told READY=1."""
+    daemon = start(tmp_path, ECHO, EARLY.format(number=int(number)), reactor=reactor)
+    assert daemon.process.wait(PATIENCE) == -number
+    daemon.stop()
+    log = "\n".join(daemon.log)
+    assert " started: " in log
+    assert "Traceback" not in log
+    daemon.wait_for(lambda line: f"Received {number.name}, shutting down." in line)
+    daemon.wait_for(lambda line: "stopped after" in line)
+    assert not daemon.control.exists(), "and nothing is left behind"
 
 
 def gone_now(pid: int) -> bool:
