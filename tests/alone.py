@@ -20,6 +20,10 @@ _RUNNING = Path(__file__)
 _QUEUE = Path(__file__).with_name("conftest.py")
 
 
+#: Whether the test that runs is a serial one.
+is_alone = False
+
+
 @contextmanager
 def running(alone: bool) -> Iterator[None]:
     """Hold the lock of a running test.
@@ -30,4 +34,6 @@ def running(alone: bool) -> Iterator[None]:
         with _QUEUE.open() as queue:
             fcntl.flock(queue, fcntl.LOCK_EX)
             fcntl.flock(held, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        global is_alone
+        is_alone = alone
         yield

@@ -18,6 +18,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import alone
+import forking
+
 from tcpd.ctl.client import Control
 
 #: Seconds that anything here may take before it has failed.
@@ -58,21 +61,27 @@ class Daemon:
         self.log: list[str] = []
         self.metrics = ""  # the last text of :func:`metrics`
         self._more = threading.Condition()
-        self.process = subprocess.Popen(
-            [twistd, "-n", "--pidfile=", *reactor, "tcpd", "--config", "tcpd.ini"],
-            cwd=directory,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env={
-                **os.environ,
-                "PYTHONUNBUFFERED": "1",
-                # each daemon its own control socket, whoever runs the tests
-                "RUNTIME_DIRECTORY": str(directory / "run"),
-                "XDG_STATE_HOME": str(directory / "run"),
-                **variables,
-            },
-        )
+        arguments = ["-n", "--pidfile=", *reactor, "tcpd", "--config", "tcpd.ini"]
+        environ = {
+            **os.environ,
+            "PYTHONUNBUFFERED": "1",
+            # each daemon its own control socket, whoever runs the tests
+            "RUNTIME_DIRECTORY": str(directory / "run"),
+            "XDG_STATE_HOME": str(directory / "run"),
+            **variables,
+        }
+        self.process: forking.Forked | subprocess.Popen[str]
+        if twistd == TWISTD and not variables and not alone.is_alone:
+            self.process = forking.start("twistd", arguments, directory, environ)
+        else:
+            self.process = subprocess.Popen(
+                [twistd, *arguments],
+                cwd=directory,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                env=environ,
+            )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         self.ports: dict[tuple[str, str], int] = {}
@@ -135,14 +144,8 @@ class Daemon:
 
         :param text: for its standard input.
         """
-        return subprocess.run(
-            [sys.executable, "-m", "tcpd.ctl", "--socket", str(self.control), *arguments],
-            input=text,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            check=False,
-        )
+        words = ["--socket", str(self.control), *arguments]
+        return forking.run("tcpd-ctl", words, text, timeout=PATIENCE)
 
     def counts(self, service: str) -> Mapping[str, Any]:
         """What SERVICES of the control socket says of a service, as it is now."""
