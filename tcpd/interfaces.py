@@ -84,6 +84,10 @@ class IContext(Interface):
     started = Attribute("float: clock.seconds() when the daemon started.")
     hub = Attribute("tcpd.chat.hub.Hub: the one set of rooms, shared by all doors.")
     counters = Attribute("tcpd.ops.counters.ServiceCounters: this service's counters.")
+    work = Attribute(
+        "tcpd.policy.workqueue.WorkQueue: the one queue of the work that clients cause; what takes "
+        "more than some tens of microseconds goes through it."
+    )
     reload = Attribute(
         "Callable[[Callable[[bool, Sequence[str]], None]], None]: has the daemon read its "
         "configuration again, in another turn of the reactor, and calls back with whether it was "
@@ -183,6 +187,14 @@ class IConnection(Interface):
         The protocol's farewell (:class:`IFarewell`) is sent, except to a peer that does not read.
 
         :param tcpd.policy.reasons.End reason: why.
+        """
+
+    def broken(doing):
+        """Log the exception that is being handled, which is the protocol's, and cut the connection.
+
+        For a protocol that works where the transport does not see it fail.
+
+        :param str doing: at what it failed, for the log.
         """
 
 

@@ -26,6 +26,7 @@ FLOORS = {
     "handshake": 1,
     "config": 2,
     "net": 3,
+    "lines": 3,
     "small": 4,
     "relay": 4,
     "line": 4,

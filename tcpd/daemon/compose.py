@@ -29,7 +29,7 @@ from tcpd.net.proxy import Proxies
 from tcpd.net.service import ListeningService, Server
 from tcpd.net.systemd import initial_environment, passed_sockets
 from tcpd.net.tls import Certificates
-from tcpd.net.turns import Turns
+from tcpd.net.turns import Turns, work_queue
 from tcpd.ops.counters import DaemonCounters, ServiceCounters
 from tcpd.ops.memory import MemoryGuard
 from tcpd.policy.admission import Tally
@@ -106,6 +106,7 @@ class Parts:
         #: Where systemd keeps the credentials of this service; ``None`` where it has passed none.
         self.credentials = environment.get("CREDENTIALS_DIRECTORY")
         self.turns = Turns(reactor)
+        self.work = work_queue(reactor)
         #: What fails for want of memory is reported here.
         self.memory = MemoryGuard(reactor)
         if hasattr(reactor, "no_memory"):
@@ -162,6 +163,7 @@ class Parts:
             started=self.started,
             hub=self.hub,
             counters=counters or ServiceCounters(),
+            work=self.work,
             reload=self.reload,
             directory=self.directory,
         )

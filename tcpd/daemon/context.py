@@ -12,6 +12,7 @@ from zope.interface import implementer
 from tcpd.interfaces import IContext
 from tcpd.net.directory import ServiceEntry
 from tcpd.ops.counters import ServiceCounters
+from tcpd.policy.workqueue import WorkQueue
 
 
 @implementer(IContext)
@@ -28,5 +29,6 @@ class Context:
     started: float
     hub: Any
     counters: ServiceCounters
+    work: WorkQueue
     reload: Callable[[Callable[[bool, Sequence[str]], None]], None]
     directory: Callable[[], list[ServiceEntry]]

@@ -1,4 +1,4 @@
-"""One conversation of the line protocol: bytes in, bytes out; no I/O, no clock, no waiting.
+"""One conversation of the line protocol: bytes in, bytes out; no I/O, no waiting.
 
 Theory of operation. Whoever owns the connection gives what it reads to :meth:`Session.receive` and
 writes what :meth:`Session.answer` returns; then it looks at :attr:`Session.state`:
@@ -29,6 +29,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator
 from enum import Enum
 from inspect import isawaitable, iscoroutine
+from itertools import islice
+from math import inf
+from operator import length_hint
 
 from tcpd.interfaces import ILineCommand
 from tcpd.line.command import LONGEST_GUESS, Request, Scene, synopsis
@@ -49,6 +52,8 @@ _ALIKE = 64
 # Split into lines at a time. Short lines take twenty times their bytes, and what waits because its
 # client does not read is better not split yet.
 _PIECE = 32 * 1024
+# Text costs little to make, as a rule: the clock is read once for so many lines answered with it.
+_LINES = 32
 # What a line counts for that is no request, in characters of the lot; a refusal has some fifty.
 _NO_REQUEST = 64
 _NOT_UTF8 = "500 the line is not valid UTF-8\r\n"
@@ -83,6 +88,7 @@ class Session:
     :param counters: commands, replies and events are counted here.
     :param max_line: the longest line in bytes.
     :param strict_crlf: refuse lines that end in LF alone.
+    :param now: the clock of the deadlines that :meth:`answer` is given.
     """
 
     __slots__ = (
@@ -98,6 +104,7 @@ class Session:
         "_lines",
         "_many",
         "_max_line",
+        "_now",
         "_out",
         "_report",
         "_scene",
@@ -118,7 +125,9 @@ class Session:
         *,
         max_line: int = 4096,
         strict_crlf: bool = False,
+        now: Callable[[], float] = float,
     ) -> None:
+        self._now = now
         self._scene = scene
         self._report = report
         self._events = counters.events
@@ -160,14 +169,14 @@ class Session:
         """The client sends nothing more: CLOSED once :meth:`answer` has nothing left to answer."""
         self._input_ended = True
 
-    def answer(self) -> bytes:
+    def answer(self, deadline: float = inf) -> bytes:
         """The replies that are due, in order; the state may be another one afterwards.
 
         Call it again while :attr:`more` is true and the state is READY: it returns about 64 KiB at
-        a time.
+        a time, and less when the deadline has passed.
         """
         if self.state is _READY:
-            self._answer_lines()
+            self._answer_lines(deadline)
         out = self._out
         if not out or self._gone:
             return b""
@@ -231,9 +240,11 @@ class Session:
         self.pending = self.command = self.stream = None
         self._forget_input()
 
-    def _answer_lines(self) -> None:
-        """Answer what was received until it is used up, a lot is full, or the state changes."""
+    def _answer_lines(self, deadline: float) -> None:
+        """Answer what was received until it is used up, a lot is full, the deadline has passed, or
+        the state changes."""
         find = self._find
+        now = self._now
         scene = self._scene
         talk = self._talk
         room = _LOT
@@ -242,7 +253,7 @@ class Session:
         run = 0  # how often the previous command was called, one time after the other
         try:
             while True:
-                for line in self._lines:
+                for line in islice(self._lines, _LINES):
                     command = None
                     if type(line) is bytes:
                         word, _, rest = line.partition(b" ")
@@ -252,7 +263,7 @@ class Session:
                         command, rest = self._look_closer(line)
                         if command is None:
                             room -= _NO_REQUEST
-                            if room < 0:
+                            if room < 0 or now() >= deadline:
                                 self.more = True
                                 return
                             continue
@@ -290,10 +301,19 @@ class Session:
                         previous = None
                         if self.state is not _READY:
                             return
+                        if now() >= deadline:
+                            self.more = True
+                            return
                     if room < 0:
                         self._say_texts(texts)
                         self.more = True
                         return
+                if length_hint(self._lines):
+                    if now() >= deadline:
+                        self._say_texts(texts)
+                        self.more = True
+                        return
+                    continue
                 if not self._chunks:
                     break
                 chunk = self._chunks.pop(0)
@@ -302,7 +322,7 @@ class Session:
                     size = self._answer_alike(chunk)
                     if size is not None:
                         room -= size
-                        if room < 0:
+                        if room < 0 or (self._chunks and now() >= deadline):
                             self.more = True
                             return
                         continue

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +15,12 @@ from tcpd.interfaces import IContext
 from tcpd.line.command import CommandTable, Facts, PlainFacts, Request, Scene
 from tcpd.net.directory import ServiceEntry
 from tcpd.ops.counters import ServiceCounters
+from tcpd.policy.workqueue import WorkQueue
+
+
+def _unbounded() -> WorkQueue:
+    """A queue in which nothing waits: the time of a turn is never used up."""
+    return WorkQueue(time.monotonic, lambda _: None, lambda: None, math.inf)
 
 
 @implementer(IContext)
@@ -22,6 +30,7 @@ class MemoryContext:
 
     :ivar epoch: what the wall clock says when ``clock`` says 0.
     :ivar services: what the directory lists.
+    :ivar work: all work is done at once.
     """
 
     service: str = "line"
@@ -32,6 +41,7 @@ class MemoryContext:
     reactor: Any = None
     uid: int = 1000
     counters: ServiceCounters = field(default_factory=ServiceCounters)
+    work: WorkQueue = field(default_factory=_unbounded)
     epoch: float = 1772384709.0
     services: list[ServiceEntry] = field(default_factory=list)
 

@@ -7,6 +7,8 @@ from typing import Any, Protocol
 
 from twisted.logger import Logger
 
+from tcpd.policy.workqueue import WorkQueue
+
 _log = Logger()
 
 
@@ -77,3 +79,11 @@ class Turns:
                 each.flush()
             except Exception:
                 _log.failure("a flush failed")
+
+
+def work_queue(reactor: Any) -> WorkQueue:
+    """Make the queue of the work that clients cause; the daemon has one.
+
+    :param reactor: an IReactorTime whose clock is monotonic.
+    """
+    return WorkQueue(reactor.seconds, Turns(reactor).soon, lambda: _log.failure("work failed"))

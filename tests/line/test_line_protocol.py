@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer
-from twisted.internet.task import deferLater
+from twisted.internet.task import Clock, deferLater
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -26,7 +27,9 @@ from tcpd.line.reply import CommandError, Reply
 from tcpd.line.settings import LineSettings
 from tcpd.line.testing import MemoryContext
 from tcpd.net.tls import TLSFacts
+from tcpd.net.turns import work_queue
 from tcpd.policy.reasons import End, Refusal
+from tcpd.policy.workqueue import SECONDS_A_TURN
 
 GREETING = b"220 example.net line service ready, HELP lists the commands\r\n"
 
@@ -79,8 +82,10 @@ class Commands:
 class Line:
     """A protocol on a transport."""
 
-    def __init__(self, transport: Any = None, **settings: Any) -> None:
-        self.context = MemoryContext()
+    def __init__(
+        self, transport: Any = None, context: MemoryContext | None = None, **settings: Any
+    ) -> None:
+        self.context = context or MemoryContext()
         self.commands = Commands()
         self.factory = LineFactory(
             LineSettings(**settings), self.context, load_commands(self.commands.all, points=())
@@ -272,30 +277,73 @@ def test_a_flood_of_long_replies_stops_when_the_output_is_full() -> None:
     assert (said + line.read()).count(b"\r\n214 ") == 10_000
 
 
+class Ticking(Clock):
+    """A clock that goes on each time it is read."""
+
+    def seconds(self) -> float:
+        self.rightNow += SECONDS_A_TURN / 10
+        return float(self.rightNow)
+
+    def turn(self) -> None:
+        """A turn of the reactor: what is scheduled now, and not what that schedules."""
+        due, self.calls = self.calls, []
+        for call in due:
+            call.func()
+
+
+def crowd(count: int) -> list[Any]:
+    """Clients of one service, each of which has a turn's time used up by few readings."""
+    context = MemoryContext(clock=Ticking())
+    context.work = work_queue(context.clock)
+    return [Line(context=context) for _ in range(count)]
+
+
 @pytest.mark.parametrize(
     "request_", [b"TIME\n", b"x\n", b"PING \xff\n", b"\xff\n", b"HELP x\n", b"PING a b\n"]
 )
 def test_a_flood_leaves_others_their_turns(request_: bytes) -> None:
-    """However much came at once, about a lot of it is answered in a turn of the reactor, and no
-    more is read before all of it is."""
-    line = Line()
+    """However much came at once, the time of a turn bounds how much of it is answered, and no more
+    is read before all of it is."""
+    line, other = crowd(2)
     count = 20_000
     line.protocol.dataReceived(request_ * count)
-    said = line.read()
-    assert len(said) < 100_000
-    replies = said.count(b"\r\n")
-    assert replies < count / 5
+    replies = line.read().count(b"\r\n")
+    assert 0 < replies < count / 5
     assert not line.reads
-    line.context.clock.advance(0)
+    assert line.protocol.busy
+    assert other.say(b"PING\n") == b""
+    while not other.reads:
+        line.context.clock.turn()
+    assert other.read() == b"250 PONG\r\n"
+    assert not line.reads
+    while not line.reads:
+        line.context.clock.turn()
     assert replies + line.read().count(b"\r\n") == count
-    assert line.reads
 
 
 def test_a_client_that_leaves_in_the_middle_of_a_flood() -> None:
-    line = Line()
+    [line] = crowd(1)
     line.protocol.dataReceived(b"TIME\n" * 20_000)
+    assert len(line.context.work) == 1
     line.protocol.connectionLost()
-    assert not line.context.clock.getDelayedCalls()
+    assert len(line.context.work) == 0
+
+
+def test_a_failure_in_a_later_turn_costs_that_connection_alone(logged_failures: Any) -> None:
+    line, other = crowd(2)
+    line.protocol.dataReceived(b"TIME\n" * 20_000)
+    other.say(b"PING\n")
+
+    def fail(deadline: float) -> bytes:
+        raise ZeroDivisionError("a bug")
+
+    line.protocol._session = SimpleNamespace(answer=fail)
+    while not other.reads:
+        line.context.clock.turn()
+    [event] = logged_failures.expect("a bug")
+    assert event["event_id"] == "connection.failed"
+    assert line.transport.disconnected
+    assert other.read() == b"250 PONG\r\n"
 
 
 def test_half_close_gets_all_replies() -> None:

@@ -191,7 +191,7 @@ class ControlProtocol(LineProtocol):
         else:
             # only our side is closed: a socket that is closed with input unread is reset, which
             # would cost who speaks first the words that say why
-            self._closing = True
+            self.finish()
             transport.write(self._shared.refused(self._operator))
             transport.loseWriteConnection()
             clock = self._shared.context.clock
@@ -208,7 +208,7 @@ class ControlProtocol(LineProtocol):
 
     def dataReceived(self, data: bytes) -> None:
         """As any line service, for who is let in."""
-        if not self._closing:
+        if not self.over:
             super().dataReceived(data)
 
     def readConnectionLost(self) -> None:

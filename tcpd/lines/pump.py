@@ -1,0 +1,299 @@
+"""The edge of a protocol of lines: when to work, and when to read from the client.
+
+The client is read from while nothing stops that. Each reason to stop is a bit of one number, so the
+end of one reason cannot undo another:
+
+=========  ==============================================  =====================================
+reason     it begins                                       it ends
+=========  ==============================================  =====================================
+FULL       the transport calls ``pauseProducing``          the transport calls
+                                                           ``resumeProducing``
+WAITING    a request is open: :meth:`LinePump.wait`        it completes: :meth:`LinePump.go_on`
+RESTING    input is left that may be taken later only:     then
+           the rate allows no more now
+QUEUED     input is left, and others have their turn       the work queue runs this connection
+OVER       the conversation has ended                      never
+=========  ==============================================  =====================================
+
+While any of them holds, no work is done for the client either. What was received by then waits, and
+is at most what the transport reads in one piece.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Hashable
+from typing import Any
+
+from twisted.internet.interfaces import (
+    IDelayedCall,
+    IHalfCloseableProtocol,
+    IPushProducer,
+    IReactorTime,
+)
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from tcpd.interfaces import IBusy, IConnection, IFarewell
+from tcpd.ops import catalogue
+from tcpd.policy.reasons import End, Refusal
+from tcpd.policy.workqueue import BACKGROUND, WorkQueue, share_of
+from tcpd.wire.opening import Opening
+
+#: Reasons to do nothing; see the head of this module.
+FULL, WAITING, RESTING, QUEUED, OVER = 1, 2, 4, 8, 16
+
+#: Work is under way: not to be begun again within itself.
+RUNNING = 32
+
+_log = Logger()
+
+
+@implementer(IBusy, IPushProducer, IHalfCloseableProtocol, IFarewell)
+class LinePump(Protocol):
+    """One connection. It registers as the producer of its own transport.
+
+    A subclass keeps what it receives, and does one client's work in :meth:`step`.
+
+    :param service: the service's name.
+    :param clock: for the rate.
+    :param queue: the daemon's.
+    :param opening: looks for another protocol; ``None`` for nothing to look for.
+    """
+
+    def __init__(
+        self, service: str, clock: IReactorTime, queue: WorkQueue, opening: Opening | None
+    ) -> None:
+        self._service = service
+        self._clock = clock
+        self._queue = queue
+        self._opening = opening
+        self._stops = 0
+        self._reading = True
+        self._input_ended = False
+        self._departing = False
+        self._rest: IDelayedCall | None = None
+        self._connection: Any = None
+
+    # --- for a subclass to provide ---
+
+    @abstractmethod
+    def begin(self) -> None:
+        """Greet. Called once, when the transport is there."""
+
+    @abstractmethod
+    def receive(self, data: bytes) -> None:
+        """Keep what the client has sent, for :meth:`step`. Called often: it costs little."""
+
+    @abstractmethod
+    def input_ended(self) -> None:
+        """The client sends nothing more. Called once; a :meth:`step` follows."""
+
+    @abstractmethod
+    def step(self, deadline: float) -> float | None:
+        """Work on what was received, until it is used up or something stops it.
+
+        At least one piece is done, and no further one after the deadline. A step that needs no
+        look at the clock (a hundred microseconds) may do without.
+
+        :param deadline: by the queue's clock.
+        :return: ``None`` if nothing is left, or something stops the work; 0 if work is left and
+            the time is used up; or in how many seconds work can go on.
+        """
+
+    @abstractmethod
+    def gone(self, reason: Failure) -> None:
+        """The connection is lost: let go of what is under way. Called once."""
+
+    def depart(self) -> None:
+        """Do what takes long once the connection is lost, such as leaving rooms; see
+        :meth:`depart_later`."""
+
+    @abstractmethod
+    def farewell(self, reason: End) -> bytes:
+        """See :class:`tcpd.interfaces.IFarewell`. It calls :meth:`finish`."""
+
+    @abstractmethod
+    def refusal(self, reason: Refusal) -> bytes:
+        """The last words to a client that speaks another protocol."""
+
+    # --- from the transport ---
+
+    def connectionMade(self) -> None:
+        transport: Any = self.transport
+        self._connection = IConnection(transport, None)
+        transport.registerProducer(self, True)
+        self.begin()
+
+    def dataReceived(self, data: bytes) -> None:
+        if self._opening is not None and self._is_foreign(self._opening, data):
+            return
+        self.receive(data)
+        if not (self._stops or self._queue.run(self)):
+            self._stops = QUEUED
+            self._steer()
+
+    def readConnectionLost(self) -> None:
+        """The client sends nothing more, and may still read (a half-close)."""
+        if not self._input_ended:
+            self._input_ended = True
+            self.input_ended()
+            self.go_on(0)
+
+    def writeConnectionLost(self) -> None:
+        """Nothing of ours closes one side alone."""
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.finish()
+        self.gone(reason)
+
+    def pauseProducing(self) -> None:
+        """The transport has enough."""
+        self._stops |= FULL
+        if not self._stops & RUNNING:
+            self._steer()
+
+    def resumeProducing(self) -> None:
+        """The transport takes more."""
+        self.go_on(FULL)
+
+    def stopProducing(self) -> None:
+        """The connection is gone, which ``connectionLost`` tells too."""
+
+    @property
+    def busy(self) -> bool:
+        """See :class:`tcpd.interfaces.IBusy`: it works for the client, and reads nothing."""
+        return not self._reading and not self._stops & (FULL | OVER)
+
+    # --- from the queue ---
+
+    @property
+    def share(self) -> Hashable:
+        """See :class:`tcpd.policy.workqueue.Source`."""
+        if self._departing:
+            return BACKGROUND
+        connection = self._connection
+        return share_of(None if connection is None else connection.address, self)
+
+    def work(self, deadline: float) -> bool:
+        """See :class:`tcpd.policy.workqueue.Source`. What fails costs this connection alone."""
+        stops = self._stops = self._stops & ~QUEUED
+        try:
+            if stops:
+                if self._departing:
+                    self._departing = False
+                    self.depart()
+                return False
+            self._stops = RUNNING
+            left = self.step(deadline)
+        except Exception:
+            self._stops |= OVER
+            self.broken("answering")
+            return False
+        stops = self._stops = self._stops & ~RUNNING
+        if left is not None and not stops:
+            if left:
+                self._stops = RESTING
+                self._rest = self._clock.callLater(left, self._rested)
+            else:
+                self._stops = QUEUED
+        if stops or not self._reading or left is not None:
+            self._steer()
+        return left == 0 and self._stops == QUEUED
+
+    # --- for a subclass to use ---
+
+    def wait(self) -> None:
+        """A request is open: take nothing more from the client until :meth:`go_on`."""
+        self._stops |= WAITING
+        if not self._stops & RUNNING:
+            self._steer()
+
+    def go_on(self, reason: int = WAITING) -> None:
+        """A reason to stop has ended. Never works within the work of another."""
+        stops = self._stops = self._stops & ~reason
+        if not (stops or self._queue.run(self)):
+            self._stops = QUEUED
+            self._steer()
+
+    def attempt(self, call: Callable[[], object], doing: str = "answering") -> None:
+        """Call what the transport is not there to see fail, and cut the connection if it does."""
+        try:
+            call()
+        except Exception:
+            self.broken(doing)
+
+    def broken(self, doing: str) -> None:
+        """Log the exception that is being handled, and cut the connection."""
+        self.finish()
+        connection = self._connection
+        if connection is not None:
+            connection.broken(doing)
+            return
+        catalogue.CONNECTION_FAILED.fail(_log, service=self._service, id="", peer="", doing=doing)
+        transport: Any = self.transport
+        transport.abortConnection()
+
+    def depart_later(self) -> None:
+        """Have :meth:`depart` called, when there is time for it. Called when it is over."""
+        self._departing = True
+        self._queue.run(self)
+
+    def finish(self) -> None:
+        """The conversation is over: take nothing more from the client."""
+        self._opening = None
+        if self._stops & QUEUED:
+            self._queue.remove(self)
+        if self._rest is not None:
+            self._rest.cancel()
+            self._rest = None
+        self._stops = (self._stops | OVER) & ~(QUEUED | RESTING)
+
+    def close(self) -> None:
+        """The conversation is over: close once all is written."""
+        if not self._stops & OVER:
+            self.finish()
+            transport: Any = self.transport
+            transport.unregisterProducer()  # a transport that has a producer waits for it
+            transport.loseConnection()
+
+    @property
+    def over(self) -> bool:
+        """Whether the conversation has ended: nothing that comes is looked at."""
+        return self._stops & OVER != 0
+
+    # --- inside ---
+
+    def _rested(self) -> None:
+        self._rest = None
+        self.go_on(RESTING)
+
+    def _steer(self) -> None:
+        """Read from the client, or do not: the one place that decides it."""
+        stops = self._stops
+        reading = not stops & ~RUNNING
+        if reading is self._reading or stops & OVER:
+            return
+        self._reading = reading
+        transport: Any = self.transport
+        if not reading:
+            transport.pauseProducing()
+        elif not self._input_ended:  # reading on would find the end once more
+            transport.resumeProducing()
+
+    def _is_foreign(self, opening: Opening, data: bytes) -> bool:
+        """See whether the client speaks another protocol, and send it away if so."""
+        foreign = opening.feed(data)
+        if opening.over:
+            self._opening = None
+        if foreign is None:
+            return False
+        reason = Refusal[foreign.name]
+        if self._connection is not None:
+            self._connection.refuse(reason)
+        transport: Any = self.transport
+        transport.write(self.refusal(reason))
+        self.close()
+        return True

@@ -1,0 +1,254 @@
+"""One fair queue of the work that clients cause."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Hashable
+from ipaddress import ip_address
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tcpd.policy.workqueue import (
+    BACKGROUND,
+    SECONDS_A_SHARE,
+    SECONDS_A_TURN,
+    WorkQueue,
+    share_of,
+)
+
+
+class Turns:
+    """A reactor's clock and turns; time passes only where work takes some."""
+
+    def __init__(self, seconds: float = SECONDS_A_TURN) -> None:
+        self.now = 0.0
+        self.failures = 0
+        self.due: list[WorkQueue] = []
+        self.done: list[tuple[str, int]] = []
+        self.queue = WorkQueue(lambda: self.now, self.due.append, self.failed, seconds)
+
+    def failed(self) -> None:
+        self.failures += 1
+
+    def turn(self) -> float:
+        """End the turn; return how long work took in it."""
+        begun = self.now
+        due = self.due[:]
+        self.due.clear()
+        for each in due:
+            each.flush()
+        return self.now - begun
+
+    def client(self, name: str, share: Hashable, *steps: float) -> Client:
+        return Client(self, name, share, *steps)
+
+
+class Client:
+    """A source whose steps take so many seconds each."""
+
+    def __init__(self, turns: Turns, name: str, share: Hashable, *steps: float) -> None:
+        self.turns = turns
+        self.name = name
+        self.share = share
+        self.steps = list(steps)
+        self.number = 0
+        self.runs = 0
+        self.meanwhile: Callable[[], object] = lambda: None
+
+    def add(self, *steps: float) -> None:
+        self.steps += steps
+        self.turns.queue.run(self)
+
+    def work(self, deadline: float) -> bool:
+        self.runs += 1
+        while self.steps:
+            self.turns.now += self.steps.pop(0)
+            self.number += 1
+            self.turns.done.append((self.name, self.number))
+            self.meanwhile()
+            if self.turns.now >= deadline:
+                break
+        return bool(self.steps)
+
+
+def test_work_is_done_at_once_while_nobody_waits() -> None:
+    """ "Runs sources: at once if the turn has time left and nobody waits" """
+    turns = Turns()
+    for name in "abc":
+        turns.client(name, name).add(0.001)
+    assert turns.done == [("a", 1), ("b", 1), ("c", 1)]
+    assert len(turns.due) == 1
+    assert turns.turn() == 0.0
+    assert not turns.due
+
+
+def test_work_beyond_the_time_of_a_turn_waits_and_what_was_written_leaves_first() -> None:
+    turns = Turns()
+    flood = turns.client("flood", 1)
+    flood.add(*[0.001] * 12)
+    assert len(turns.done) == 5
+    turns.client("late", 2).add(0.001)
+    assert len(turns.queue) == 2
+    assert turns.turn() == 0.0  # transports flush in the same turn
+    assert turns.turn() == pytest.approx(SECONDS_A_TURN, abs=0.001)
+    assert ("late", 1) in turns.done
+    while turns.due:
+        turns.turn()
+    assert [number for name, number in turns.done if name == "flood"] == list(range(1, 13))
+
+
+def test_round_robin_by_address_then_by_client() -> None:
+    turns = Turns()
+    turns.client("busy", 0).add(1.0)
+    for name in ("a1", "a2", "a3"):
+        turns.client(name, "a").add(*[SECONDS_A_SHARE] * 2)
+    turns.client("b1", "b").add(*[SECONDS_A_SHARE] * 3)
+    turns.client("c1", "c").add(SECONDS_A_SHARE)
+    while turns.due:
+        turns.turn()
+    names = [name for name, _ in turns.done]
+    assert names == ["busy", "a1", "b1", "c1", "a2", "b1", "a3", "b1", "a1", "a2", "a3"]
+
+
+def test_who_is_alone_has_the_whole_turn() -> None:
+    turns = Turns()
+    alone = turns.client("alone", 0)
+    alone.add(1.0, *[SECONDS_A_SHARE] * 8)
+    turns.turn()
+    turns.turn()
+    assert not alone.steps
+    assert alone.runs == 2
+
+
+def test_a_source_is_removed_at_once() -> None:
+    turns = Turns()
+    turns.client("busy", 0).add(1.0)
+    gone, other = turns.client("gone", 1), turns.client("other", 1)
+    gone.add(0.001)
+    other.add(0.001)
+    turns.queue.remove(gone)
+    turns.queue.remove(gone)
+    while turns.due:
+        turns.turn()
+    assert [name for name, _ in turns.done] == ["busy", "other"]
+
+
+def test_a_source_that_raises_costs_no_other_its_turn() -> None:
+    class Broken:
+        share = 1
+
+        def work(self, deadline: float) -> bool:
+            raise ZeroDivisionError
+
+    turns = Turns()
+    turns.client("busy", 0).add(1.0)
+    turns.queue.run(Broken())
+    turns.client("other", 2).add(0.001)
+    while turns.due:
+        turns.turn()
+    assert turns.failures == 1
+    assert [name for name, _ in turns.done] == ["busy", "other"]
+
+    with pytest.raises(ZeroDivisionError):
+        turns.queue.run(Broken())
+    turns.client("next", 2).add(0.001)
+    assert turns.done[-1] == ("next", 1)
+
+
+def test_work_caused_by_work_is_not_done_within_it() -> None:
+    turns = Turns()
+    first, second = turns.client("first", 1), turns.client("second", 2)
+    order: list[str] = []
+
+    def cause() -> None:
+        second.add(0.001)
+        order.append("first has gone on")
+
+    first.meanwhile = cause
+    second.meanwhile = lambda: order.append("second")
+    first.add(0.001)
+    while turns.due:
+        turns.turn()
+    assert order == ["first has gone on", "second"]
+
+
+def test_without_a_bound_nothing_waits() -> None:
+    turns = Turns(math.inf)
+    turns.client("long", 0).add(1.0, 1.0)
+    turns.client("other", 1).add(1.0)
+    assert len(turns.done) == 3
+
+
+def test_shares() -> None:
+    """ "its IPv4 address, or its /64" """
+    one, another = object(), object()
+    here, there = ip_address("192.0.2.1"), ip_address("192.0.2.2")
+    assert share_of(here, one) == share_of(here, another)
+    assert share_of(here, one) != share_of(there, one)
+    near = share_of(ip_address("2001:db8::1"), one)
+    assert near == share_of(ip_address("2001:db8::ffff:1"), another)
+    assert near != share_of(ip_address("2001:db8:0:1::1"), one)
+    assert share_of(None, one) != share_of(None, another)
+    assert share_of(here, one) != BACKGROUND
+
+
+STEPS = st.lists(st.sampled_from([0.0, 0.0001, 0.0004, 0.001, 0.004, 0.02]), max_size=30)
+LONGEST = 0.02
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 3), STEPS), min_size=1, max_size=12),
+    st.lists(st.tuples(st.integers(0, 11), STEPS), max_size=12),
+)
+def test_a_turn_is_bounded_no_client_starves_and_its_order_is_kept(
+    begun: list[tuple[int, list[float]]], more: list[tuple[int, list[float]]]
+) -> None:
+    turns = Turns()
+    clients = [
+        turns.client(str(number), share, *steps) for number, (share, steps) in enumerate(begun)
+    ]
+    sizes = [len(client.steps) for client in clients]
+    for client in clients:
+        turns.queue.run(client)
+    later = list(more)
+    while turns.due:
+        if later:
+            number, steps = later.pop(0)
+            client = clients[number % len(clients)]
+            sizes[number % len(clients)] += len(steps)
+            waiting = len(turns.queue)
+            before = turns.now
+            client.add(*steps)
+            assert not waiting or turns.now == before  # nobody overtakes those who wait
+        runs = {client: client.runs for client in clients if client in turns.queue._waiting}
+        drains = turns.queue._draining
+        # no further step begins after the deadline
+        assert turns.turn() < SECONDS_A_TURN + LONGEST
+        assert not drains or not runs or any(each.runs > n for each, n in runs.items())
+    for client, size in zip(clients, sizes, strict=True):
+        assert [n for name, n in turns.done if name == client.name] == list(range(1, size + 1))
+
+
+@given(st.lists(st.integers(0, 4), min_size=2, max_size=20))
+def test_between_two_turns_of_a_client_each_other_has_no_more_than_its_share(
+    shares: list[int],
+) -> None:
+    """With everybody always busy, each address has as many turns as any other, and within it each
+    client; give or take the one that is under way."""
+    turns = Turns()
+    endless = [SECONDS_A_SHARE] * 10_000
+    clients = [turns.client(str(n), share, *endless) for n, share in enumerate(shares)]
+    turns.client("busy", "busy").add(1.0)
+    for client in clients:
+        turns.queue.run(client)
+    for _ in range(40):
+        turns.turn()
+    by_share: dict[int, list[int]] = {}
+    for client in clients:
+        by_share.setdefault(client.share, []).append(client.runs)  # type: ignore[arg-type]
+    totals = [sum(runs) for runs in by_share.values()]
+    assert max(totals) - min(totals) <= 1
+    for runs in by_share.values():
+        assert max(runs) - min(runs) <= 1
