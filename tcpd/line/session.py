@@ -141,7 +141,7 @@ class Session:
         self._max_line = max_line
         self._strict_crlf = strict_crlf
         self._chunks: list[bytes] = []  # there is hardly ever more than one, but in a flood
-        self._lines: Iterator[bytes | Fault] = iter(())
+        self._lines: Iterator[bytes | Fault] | None = None
         self._cut = False
         self._input_ended = False
         self._gone = False
@@ -214,9 +214,11 @@ class Session:
     @property
     def has_input(self) -> bool:
         """Whether anything has come behind what was answered last, or nothing more will."""
-        rest = list(self._lines)
-        self._lines = iter(rest)
-        return bool(rest or self._chunks or self._cut or self._input_ended)
+        return bool(self._lines_left or self._chunks or self._cut or self._input_ended)
+
+    @property
+    def _lines_left(self) -> bool:
+        return self._lines is not None and length_hint(self._lines) > 0
 
     def end_stream(self, last: str) -> None:
         """STREAMING is over.
@@ -253,67 +255,70 @@ class Session:
         run = 0  # how often the previous command was called, one time after the other
         try:
             while True:
-                for line in islice(self._lines, _LINES):
-                    command = None
-                    if type(line) is bytes:
-                        word, _, rest = line.partition(b" ")
-                        command = find(word)
-                    if command is None:
-                        self._say_texts(texts)
-                        command, rest = self._look_closer(line)
+                lines = self._lines
+                if lines is not None:
+                    for line in islice(lines, _LINES):
+                        command = None
+                        if type(line) is bytes:
+                            word, _, rest = line.partition(b" ")
+                            command = find(word)
                         if command is None:
+                            self._say_texts(texts)
+                            command, rest = self._look_closer(line)
+                            if command is None:
+                                room -= _NO_REQUEST
+                                if room < 0 or now() >= deadline:
+                                    self.more = True
+                                    return
+                                continue
+                        request = Request()
+                        request.scene = scene
+                        try:
+                            request.argument = rest.decode()
+                        except UnicodeDecodeError:
+                            self._say_texts(texts)
+                            self._refuse("not-utf8", _NOT_UTF8)
                             room -= _NO_REQUEST
-                            if room < 0 or now() >= deadline:
+                            if room < 0:
                                 self.more = True
                                 return
                             continue
-                    request = Request()
-                    request.scene = scene
-                    try:
-                        request.argument = rest.decode()
-                    except UnicodeDecodeError:
-                        self._say_texts(texts)
-                        self._refuse("not-utf8", _NOT_UTF8)
-                        room -= _NO_REQUEST
+                        if command is not previous:
+                            if previous is not None:
+                                # as _count has it, in less time
+                                self._commands[previous.name] += run
+                                talk.commands += run
+                            previous = command
+                            run = 0
+                        run += 1
+                        try:
+                            answer = command.call(request)
+                        except Exception as error:  # the boundary to commands: answered 451
+                            answer = self._failed(command, error)
+                        if type(answer) is str:
+                            texts.append(answer)
+                            room -= len(answer)
+                        else:
+                            self._say_texts(texts)
+                            room -= self._say(command, answer)
+                            self._count(command, run)
+                            previous = None
+                            if self.state is not _READY:
+                                return
+                            if now() >= deadline:
+                                self.more = True
+                                return
                         if room < 0:
+                            self._say_texts(texts)
+                            self.more = True
+                            return
+                    if length_hint(lines):
+                        if now() >= deadline:
+                            self._say_texts(texts)
                             self.more = True
                             return
                         continue
-                    if command is not previous:
-                        if previous is not None:
-                            # as _count has it, in less time
-                            self._commands[previous.name] += run
-                            talk.commands += run
-                        previous = command
-                        run = 0
-                    run += 1
-                    try:
-                        answer = command.call(request)
-                    except Exception as error:  # the boundary to commands: answered 451
-                        answer = self._failed(command, error)
-                    if type(answer) is str:
-                        texts.append(answer)
-                        room -= len(answer)
-                    else:
-                        self._say_texts(texts)
-                        room -= self._say(command, answer)
-                        self._count(command, run)
-                        previous = None
-                        if self.state is not _READY:
-                            return
-                        if now() >= deadline:
-                            self.more = True
-                            return
-                    if room < 0:
-                        self._say_texts(texts)
-                        self.more = True
-                        return
-                if length_hint(self._lines):
-                    if now() >= deadline:
-                        self._say_texts(texts)
-                        self.more = True
-                        return
-                    continue
+                    self._lines = None
                 if not self._chunks:
                     break
                 chunk = self._chunks.pop(0)
@@ -469,7 +474,7 @@ class Session:
         if then is Then.START_TLS:
             self._events["starttls"] += 1
             # RFC 3207 section 5: what was sent in the clear behind STARTTLS is not ours to answer
-            if self._cut or self._chunks or next(self._lines, None) is not None:
+            if self._cut or self._chunks or self._lines_left:
                 self._events["starttls-discarded"] += 1
         self._forget_input()
 
@@ -490,7 +495,7 @@ class Session:
 
     def _forget_input(self) -> None:
         self._chunks.clear()
-        for _ in self._lines:  # used up, so that a loop that is under way ends too
+        for _ in self._lines or ():  # used up, so that a loop that is under way ends too
             pass
         self._buffer.clear()
         self._cut = False

@@ -179,29 +179,28 @@ class LinePump(Protocol):
 
     def work(self, deadline: float) -> bool:
         """See :class:`tcpd.policy.workqueue.Source`. What fails costs this connection alone."""
-        stops = self._stops = self._stops & ~QUEUED
+        if self._stops and not self._is_due():
+            return False
+        self._stops = RUNNING
         try:
-            if stops:
-                if self._departing:
-                    self._departing = False
-                    self.depart()
-                return False
-            self._stops = RUNNING
             left = self.step(deadline)
         except Exception:
             self._stops |= OVER
             self.broken("answering")
             return False
-        stops = self._stops = self._stops & ~RUNNING
-        if left is not None and not stops:
+        self._stops ^= RUNNING
+        if left is None:
+            if self._stops or not self._reading:
+                self._steer()
+            return False
+        if not self._stops:
             if left:
                 self._stops = RESTING
                 self._rest = self._clock.callLater(left, self._rested)
             else:
                 self._stops = QUEUED
-        if stops or not self._reading or left is not None:
-            self._steer()
-        return left == 0 and self._stops == QUEUED
+        self._steer()
+        return self._stops == QUEUED
 
     # --- for a subclass to use ---
 
@@ -265,6 +264,14 @@ class LinePump(Protocol):
         return self._stops & OVER != 0
 
     # --- inside ---
+
+    def _is_due(self) -> bool:
+        """The turn of this connection has come; tell whether there is a step to do."""
+        self._stops &= ~QUEUED
+        if self._departing:
+            self._departing = False
+            self.attempt(self.depart, "leaving")
+        return not self._stops
 
     def _rested(self) -> None:
         self._rest = None
