@@ -1,4 +1,4 @@
-"""The door that ``twistd tcpd`` comes in by."""
+"""``twistd tcpd``: its options, and the Service that it runs."""
 
 from __future__ import annotations
 
@@ -23,15 +23,12 @@ from tcpd.config.errors import ConfigError
 from tcpd.config.load import find_files, load
 from tcpd.config.settings import Settings
 from tcpd.config.show import sample, show_config
-from tcpd.daemon.check import check
-from tcpd.daemon.compose import SECTIONS
-from tcpd.daemon.daemon import Daemon
+from tcpd.daemon.compose import SECTIONS, check, make_daemon
 from tcpd.daemon.ending import Ending
 from tcpd.daemon.pidfile import PidFile
 from tcpd.daemon.registry import BUILT_IN, KindError, Kinds
-from tcpd.daemon.reload import Reloader
 from tcpd.daemon.starting import Terminal, show_start_errors
-from tcpd.daemon.surroundings import Surroundings
+from tcpd.daemon.startup_environment import StartupEnvironment
 from tcpd.net.clock import use_monotonic_clock
 from tcpd.net.lookups import Lookups
 from tcpd.net.names import NameResolver
@@ -117,7 +114,7 @@ class Options(usage.Options):
             if self["show-config"]:
                 _leave(f"# reactor: {_reactor_name()}\n{show_config(self.settings)}")
             if self["check"]:
-                remarks = check(self.settings, self.kinds, time.time, _surroundings(self))
+                remarks = check(self.settings, self.kinds, time.time, _environment(self))
                 files = ", ".join(find_files(self["config"])) or "the built-in sample"
                 _leave("\n".join([*remarks, f"{files}: nothing is wrong"]))
         except (ConfigError, KindError) as error:
@@ -153,19 +150,19 @@ def makeService(options: Options) -> IService:
         # twistd is going to change its directory; a reload has to find the files all the same
         options["config"] = [os.path.abspath(path) for path in options["config"]]
     try:
-        daemon = Daemon(
+        daemon = make_daemon(
             options.settings,
             options.kinds,
             reactor,
             time.time,
-            _twistd(options),
-            _surroundings(options),
+            read=options.read,
+            twistd=_twistd(options),
+            environment=_environment(options),
         )
     except ConfigError as error:
         _fail(str(error))
     if IReactorPluggableNameResolver.providedBy(reactor):
         reactor.installNameResolver(NameResolver(Lookups(reactor)))
-    Reloader(daemon, options.read, reactor).setServiceParent(daemon)
     twistd = _twistd(options) or {}
     ending = Ending(daemon, reactor, twistd.get("pidfile") or "")
     ending.setServiceParent(daemon)
@@ -179,14 +176,14 @@ def makeService(options: Options) -> IService:
     return daemon
 
 
-def _surroundings(options: Options) -> Surroundings:
-    """What the process was started in, and who it is going to be."""
+def _environment(options: Options) -> StartupEnvironment:
+    """The environment of the process, and the user that it changes to."""
     twistd = _twistd(options) or {}
     owner, group = twistd.get("uid"), twistd.get("gid")
     if owner is not None and group is None:
-        with contextlib.suppress(KeyError):  # twistd itself tells that
+        with contextlib.suppress(KeyError):  # twistd reports it
             group = pwd.getpwuid(owner).pw_gid
-    return Surroundings(os.environ, os.geteuid(), owner, group)
+    return StartupEnvironment(os.environ, os.geteuid(), owner, group)
 
 
 def _twistd(options: Options) -> MutableMapping[str, Any] | None:

@@ -13,12 +13,10 @@ from twisted.internet.testing import MemoryReactorClock, StringTransport
 from tcpd.config import ini
 from tcpd.config.build import build
 from tcpd.config.settings import Settings
-from tcpd.daemon.compose import SECTIONS
-from tcpd.daemon.control.door import ControlFactory
-from tcpd.daemon.daemon import Daemon
+from tcpd.daemon.compose import SECTIONS, make_daemon
+from tcpd.daemon.control.server import ControlFactory
 from tcpd.daemon.registry import Kinds
-from tcpd.daemon.reload import Reloader
-from tcpd.daemon.surroundings import Surroundings
+from tcpd.daemon.startup_environment import StartupEnvironment
 from tcpd.line.testing import MemoryContext
 
 KINDS = Kinds([])
@@ -84,15 +82,15 @@ class House:
         self.now = NOW
         variables = {**(environ or {}), **({"STATE_DIRECTORY": str(state)} if state else {})}
         # none is the socket; who operates here comes in by another way
-        self.daemon = Daemon(
+        self.daemon = make_daemon(
             self.read(),
             KINDS,
             self.reactor,
             lambda: self.now,
-            surroundings=Surroundings(variables, 0),
+            read=self.read,
+            environment=StartupEnvironment(variables, 0),
         )
-        self.reloader = Reloader(self.daemon, self.read, self.reactor)
-        self.reloader.setServiceParent(self.daemon)
+        self.services = self.daemon.running_services
         self.daemon.privilegedStartService()
         self.daemon.startService()
 
@@ -111,6 +109,13 @@ class House:
             protocol.makeConnection(transport)
         return protocol, transport
 
+    def control_factory(self, context: MemoryContext) -> ControlFactory:
+        """Make the factory of the control socket."""
+        internals = self.daemon.configuration.internals
+        (kind,) = (each.kind for each in internals if each.name == "control")
+        factory: ControlFactory = kind.make_factory(None, context)
+        return factory
+
     def operator(self, beside: Operator | None = None) -> Operator:
         """One more operator comes in, by the socket of another or by one of its own."""
         return Operator(self, beside and beside.factory)
@@ -122,7 +127,7 @@ class Operator:
     def __init__(self, house: House, factory: ControlFactory | None = None) -> None:
         self.house = house
         self.context = MemoryContext(clock=house.reactor)
-        self.factory = factory or ControlFactory(house.daemon, self.context)
+        self.factory = factory or house.control_factory(self.context)
         self.sockets = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         self.transport = OperatorTransport(self.sockets[0])
         self.protocol: Any = self.factory.buildProtocol(None)

@@ -19,7 +19,7 @@ from twisted.logger import Logger
 
 from tcpd.config.locations import own_directories, state_directory
 from tcpd.config.settings import Settings
-from tcpd.daemon.surroundings import Surroundings
+from tcpd.daemon.startup_environment import StartupEnvironment
 from tcpd.net.private_socket import make_closed, make_directory
 from tcpd.ops import catalogue
 from tcpd.policy.bans import Ban, Bans
@@ -32,14 +32,14 @@ class BanFileError(Exception):
     """The file is there and cannot be used; its text is a sentence for the operator."""
 
 
-def ban_file(settings: Settings, surroundings: Surroundings | None, reactor: Any) -> BanFile:
-    """The file of a daemon; one that keeps nothing where there is no state directory."""
-    if surroundings is None:
+def ban_file(settings: Settings, environment: StartupEnvironment | None, reactor: Any) -> BanFile:
+    """The ban file of a daemon; without a state directory it stores nothing."""
+    if environment is None:
         return BanFile("", reactor)
-    environ, uid = surroundings.environ, surroundings.uid
+    environ, uid = environment.environ, environment.uid
     directory = state_directory(settings.tcpd.state, environ, uid)
     own = directory in own_directories(environ, uid) and not settings.tcpd.state
-    return BanFile(directory, reactor, surroundings.owner, own)
+    return BanFile(directory, reactor, environment.owner, own)
 
 
 class BanFile:

@@ -1,27 +1,26 @@
-"""Looking after certificates while the daemon runs: new files, new ticket keys, the last days.
+"""Certificates while the daemon runs: new files, new ticket keys, warnings before they expire.
 
-ACME clients replace files whenever they like, in several steps (the certificate before its key, a
-symbolic link after another). So what has changed is read once it has stood still for a moment, and
-what cannot be used then leaves the old in use, and is told.
+ACME clients replace files at any time, in several steps (the certificate before its key, one
+symbolic link after another). So files that have changed are read once they have stayed the same for
+a moment. Files that cannot be used then leave the old certificates in use, and are logged.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import Any
 
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from tcpd.config.errors import SettingError
+from tcpd.daemon.certificate_store import CertificateStore
 from tcpd.net.tls import Certificates
 from tcpd.net.tls_files import Pair, Stamp, stamp_of
 from tcpd.ops import catalogue
-
-if TYPE_CHECKING:
-    from tcpd.daemon.compose import Parts
 
 #: Seconds between two looks at the files: a new one is in use after two looks, ten seconds at most.
 INTERVAL = 5.0
@@ -95,33 +94,46 @@ def remarks(certificates: Mapping[str, Certificates], now: float) -> Iterator[st
 
 
 class CertificateWatch:
-    """Reads certificates again when their files have changed, and tells when they end.
+    """Reads certificates again when their files have changed, and warns before they expire.
 
-    :param parts: whose certificates.
-    :param names: tells which ``[tls:NAME]`` are in force; others may be left from a configuration
-        before, for connections that drain.
+    :param store: the certificates in use.
+    :param names: returns which ``[tls:NAME]`` are in force; the store may have others of an earlier
+        configuration, for connections that drain.
+    :param reactor: its clock is used.
+    :param wall_clock: seconds since 1970, UTC.
+    :param outcomes: counts changed files by ``ok`` and ``refused``.
 
-    :ivar stale: by name, what is wrong with new files, for those that cannot be used.
+    :ivar stale: by name, what is wrong with new files that cannot be used.
     """
 
     _log = Logger()
 
-    def __init__(self, parts: Parts, names: Callable[[], Mapping[str, object]]) -> None:
-        self._parts = parts
+    def __init__(
+        self,
+        store: CertificateStore,
+        names: Callable[[], Mapping[str, object]],
+        reactor: Any,
+        wall_clock: Callable[[], float],
+        outcomes: Counter[str],
+    ) -> None:
+        self._store = store
         self._names = names
+        self._reactor = reactor
+        self._wall_clock = wall_clock
+        self._outcomes = outcomes
         self._call = LoopingCall(self._look_again)
-        self._call.clock = parts.reactor
+        self._call.clock = reactor
         #: By name, the state of files that have changed and may not be complete yet.
         self._seen: dict[str, Mapping[str, Stamp]] = {}
         #: By name, the state of files that could not be used, why, and when they were last tried.
         self._failed: dict[str, tuple[Mapping[str, Stamp], str, float]] = {}
         self._told: dict[tuple[object, ...], float] = {}
-        self._rotated = parts.reactor.seconds()
+        self._rotated = self._reactor.seconds()
         self.stale: dict[str, str] = {}
 
     def start(self) -> None:
         """Begin to look. Called when the daemon starts."""
-        self._rotated = self._parts.reactor.seconds()
+        self._rotated = self._reactor.seconds()
         self._call.start(INTERVAL)
 
     def stop(self) -> None:
@@ -138,7 +150,7 @@ class CertificateWatch:
     @property
     def certificates(self) -> dict[str, Certificates]:
         """Those in force, by name."""
-        return {name: self._parts.certificates[name] for name in self._names()}
+        return {name: self._store.in_use[name] for name in self._names()}
 
     def reloaded(self) -> None:
         """A reload has read all files: what was told before is told again. Called by the daemon."""
@@ -161,7 +173,7 @@ class CertificateWatch:
                 self._seen[name] = now  # somebody may still be writing
             else:
                 self._read(name, certificates, now)
-        seconds = self._parts.reactor.seconds()
+        seconds = self._reactor.seconds()
         if seconds - self._rotated >= ROTATION:
             self._rotated = seconds
             for certificates in self.certificates.values():
@@ -170,33 +182,32 @@ class CertificateWatch:
 
     def _read(self, name: str, certificates: Certificates, now: Mapping[str, Stamp]) -> None:
         """Files have changed, and stood still since the last look."""
-        counters = self._parts.counters.certificates
-        seconds = self._parts.reactor.seconds()
+        seconds = self._reactor.seconds()
         state, why, tried = self._failed.get(name, (None, "", 0.0))
         if state == now and seconds - tried < RETRY:
             return
         try:
-            new = Certificates(certificates.settings, self._parts.credentials)
+            new = Certificates(certificates.settings, self._store.credentials)
         except SettingError as error:
             self._failed[name] = (now, str(error), seconds)
             self.stale[name] = str(error)
             if (state, why) != (now, str(error)):
-                counters["refused"] += 1
+                self._outcomes["refused"] += 1
                 catalogue.TLS_STALE.emit(self._log, tls=name, error=str(error))
             return
         self._seen.pop(name, None)
         self._failed.pop(name, None)
         self.stale.pop(name, None)
         if certificates.adopt(new):
-            counters["ok"] += 1
-            clock = self._parts.wall_clock()
+            self._outcomes["ok"] += 1
+            clock = self._wall_clock()
             lines = [Shown(name, pair).line(clock) for pair in certificates.pairs]
             catalogue.TLS_RENEWED.emit(self._log, tls=name, certificates="; ".join(lines))
 
     def _tell(self) -> None:
         """Tell of what is about to end, and of keys that are open to others, once a day."""
-        now = self._parts.wall_clock()
-        seconds = self._parts.reactor.seconds()
+        now = self._wall_clock()
+        seconds = self._reactor.seconds()
         for each in shown(self.certificates):
             days = each.days(now)
             if days >= WARN_DAYS:

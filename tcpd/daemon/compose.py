@@ -1,271 +1,195 @@
-"""Settings to parts, and parts to the daemon. This module alone knows all the parts."""
+"""Composition: settings to the daemon. This module alone knows all the components."""
 
 from __future__ import annotations
 
-import itertools
 import os
-import re
-import secrets
-import socket
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any
 
-from twisted.internet.interfaces import IProtocolFactory
+from twisted.application.service import IService
+from twisted.internet.task import Clock
 
-from tcpd.chat.hub import Hub
 from tcpd.chat.settings import ChatSettings
-from tcpd.config.errors import ConfigError, SettingError
-from tcpd.config.listen import Listener
-from tcpd.config.settings import ServiceSettings, Settings
-from tcpd.daemon.context import Context
-from tcpd.daemon.internal import DRAIN, SPARES, Internal
-from tcpd.daemon.metrics import MetricsSettings
-from tcpd.net.datagram import Datagrams
-from tcpd.net.directory import ServiceEntry
-from tcpd.net.kernel import Kernel
-from tcpd.net.layer import ConnectionLayer, ListenerFactory
-from tcpd.net.proxy import Proxies
-from tcpd.net.service import ListeningService, Server
-from tcpd.net.systemd import initial_environment, passed_sockets
-from tcpd.net.tls import Certificates
-from tcpd.net.turns import Turns, work_queue
-from tcpd.ops.counters import DaemonCounters, ServiceCounters
-from tcpd.ops.memory import MemoryGuard
-from tcpd.policy.admission import Tally
-from tcpd.policy.bans import Bans
+from tcpd.config.errors import ConfigError
+from tcpd.config.settings import Settings
+from tcpd.daemon.banfile import ban_file
+from tcpd.daemon.certificates import CertificateWatch
+from tcpd.daemon.components import Components
+from tcpd.daemon.control.bans import BanCommands
+from tcpd.daemon.control.connections import ConnectionCommands
+from tcpd.daemon.control.events import event_commands
+from tcpd.daemon.control.operations import OperationCommands
+from tcpd.daemon.control.server import control, operator_commands
+from tcpd.daemon.control.status import StatusCommands
+from tcpd.daemon.daemon import Daemon
+from tcpd.daemon.directories import check_directories
+from tcpd.daemon.internal import with_internals
+from tcpd.daemon.live_configuration import LiveConfiguration
+from tcpd.daemon.log_control import LogControl
+from tcpd.daemon.logs import Logs
+from tcpd.daemon.metrics import MetricsSettings, metrics
+from tcpd.daemon.metrics_sources import MetricsSources
+from tcpd.daemon.problems import SettingProblems
+from tcpd.daemon.reload import Reloader
+from tcpd.daemon.running_services import RunningServices
+from tcpd.daemon.service_builder import ServiceBuilder
+from tcpd.daemon.startup_environment import StartupEnvironment
+from tcpd.daemon.status import DaemonStatus
+from tcpd.line.command import CommandTable
+from tcpd.ops.follow import Followers
+from tcpd.ops.levels import Threshold
+from tcpd.wire.safe_text import escape_controls
 
-#: The sections that other parts of the daemon declare.
+#: Sections of the ini file beside those of services, policies and TLS.
 SECTIONS: Mapping[str, type] = {"chat": ChatSettings, "metrics": MetricsSettings}
 
 
-class Complaints:
-    """What is wrong with settings that are well formed, collected to be told at once.
+def make_daemon(
+    settings: Settings,
+    kinds: Mapping[str, Any],
+    reactor: Any,
+    wall_clock: Callable[[], float],
+    *,
+    read: Callable[[], Settings] | None = None,
+    twistd: Mapping[str, Any] | None = None,
+    environment: StartupEnvironment | None = None,
+    shared_services: Sequence[IService] = (),
+) -> Daemon:
+    """Build the daemon. No port is opened; the files that the settings name are read.
 
-    :param settings: for the places of sections and keys.
-    """
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._lines: list[str] = []
-        self._places: list[str] = []
-
-    def add(self, section: str, error: SettingError) -> None:
-        """Note what a part found."""
-        place = self._settings.place(section, error.key)
-        self._lines.append(f"{place}: [{section}] {error}")
-        self._places.append(str(place))
-
-    def check(self) -> None:
-        """:raise ConfigError: if there is any."""
-        if self._lines:
-            raise ConfigError(self._lines, self._places)
-
-
-class Parts:
-    """What lives as long as the daemon, and the making of what does not.
-
-    :param settings: those that it starts with.
-    :param kinds: by name.
-    :param reactor: opens ports and keeps time.
+    :param settings: checked settings.
+    :param kinds: by name, at least those that the settings use.
+    :param reactor: opens ports and provides the clock; a :class:`twisted.internet.task.Clock` is
+        enough to find out whether the daemon can be built.
     :param wall_clock: seconds since 1970, UTC.
-    :param directory: tells what is served.
-    :param reload: see :class:`tcpd.interfaces.IContext`.
-    :param internals: by name, the services of the daemon's own.
-    :param uid: the user id that it is going to run as; ``None`` for the one it has.
-    :param gid: the group id that it is going to have beside another user id.
+    :param read: reads the configuration again; ``None`` for a daemon that is never reloaded.
+    :param twistd: the options of twistd, which say where the log goes; ``None`` where another
+        program sets that.
+    :param environment: ``None`` leaves out the control socket and the state directory.
+    :param shared_services: services that the frontends use. They start before the frontends, in
+        this order, and stop after them, in the reverse order.
+    :raise ConfigError: with all settings that cannot be used.
     """
+    tcpd = settings.tcpd
+    threshold = Threshold(tcpd.log_level)
+    log = LogControl(
+        threshold,
+        None if twistd is None else Logs(tcpd.log, tcpd.log_size, threshold, twistd, reactor),
+    )
+    components = Components(
+        settings,
+        kinds,
+        reactor,
+        wall_clock,
+        environment.owner if environment else None,
+        environment.group if environment else None,
+    )
+    bans = ban_file(settings, environment, reactor)
+    followers = Followers(escape_controls)
+    status = DaemonStatus(reactor, wall_clock)
+    services = RunningServices(settings, kinds)
+    certificates = CertificateWatch(
+        components.certificates,
+        lambda: services.settings.tls,
+        reactor,
+        wall_clock,
+        components.counters.certificates,
+    )
 
-    def __init__(
-        self,
-        settings: Settings,
-        kinds: Mapping[str, Any],
-        reactor: Any,
-        wall_clock: Callable[[], float],
-        directory: Callable[[], list[ServiceEntry]],
-        reload: Callable[[Callable[[bool, Sequence[str]], None]], None],
-        internals: Mapping[str, Internal],
-        uid: int | None = None,
-        gid: int | None = None,
-    ) -> None:
-        self.kinds = kinds
-        self.internals = internals
-        self.reactor = reactor
-        self.uid = os.geteuid() if uid is None else uid
-        self.user = None if uid is None else (uid, gid)
-        self.wall_clock = wall_clock
-        self.directory = directory
-        self.reload = reload
-        self.server_name = settings.tcpd.server_name or _host_name()
-        self.started = reactor.seconds()
-        self.tally = Tally(settings.tcpd.connections)
-        self.bans = Bans(wall_clock)
-        self.ids = itertools.count(1)
-        environment = initial_environment()
-        self.systemd = passed_sockets(environment, os.getpid())
-        #: Where systemd keeps the credentials of this service; ``None`` where it has passed none.
-        self.credentials = environment.get("CREDENTIALS_DIRECTORY")
-        self.turns = Turns(reactor)
-        self.work = work_queue(reactor)
-        #: What fails for want of memory is reported here.
-        self.memory = MemoryGuard(reactor)
-        if hasattr(reactor, "no_memory"):
-            reactor.no_memory = self.memory.failed
-        self.kernel = Kernel(settings.tcpd.handshake, settings.tcpd.server_isn)
-        self.own_ports: set[int] = set()
-        self.counters = DaemonCounters()
-        self.certificates: dict[str, Certificates] = {}
-        self.hub = Hub(
-            settings.sections["chat"],
-            node=self.server_name[:32],
-            boot=secrets.token_hex(4),
-            wall_clock=wall_clock,
-            clock=reactor.seconds,
+    def commands() -> CommandTable:
+        """Make the operators' commands. Called for the control socket, once all below is made."""
+        return operator_commands(
+            StatusCommands(components, services, log, status, certificates),
+            ConnectionCommands(services, reactor, wall_clock),
+            BanCommands(services, components.bans, bans, reactor, wall_clock),
+            OperationCommands(services, configuration.draining, reloader, log),
+            event_commands(followers),
         )
 
-    def load_certificates(
-        self, settings: Settings, complaints: Complaints
-    ) -> dict[str, Certificates]:
-        """Read the certificates that settings name, all of them, and change nothing."""
-        loaded = {}
-        for name, tls in settings.tls.items():
-            try:
-                loaded[name] = Certificates(tls, self.credentials)
-            except SettingError as error:
-                complaints.add(f"tls:{name}", error)
-        return loaded
+    def check_again(new: Settings) -> list[str]:
+        """Check another configuration for this daemon, in its present environment."""
+        here = StartupEnvironment(os.environ, os.geteuid())
+        known = {*services.socket_paths(), services.settings.tcpd.state}
+        return check(new, kinds, wall_clock, here, known)
 
-    def use_certificates(self, loaded: Mapping[str, Certificates]) -> list[str]:
-        """Use what was loaded for handshakes from now on.
-
-        :return: names of those that were there before, and were others.
-        """
-        changed = []
-        for name, certificates in loaded.items():
-            if name not in self.certificates:
-                self.certificates[name] = certificates
-            elif self.certificates[name].adopt(certificates):
-                changed.append(name)
-        return changed
-
-    def context(self, service: str, counters: ServiceCounters | None = None) -> Context:
-        """What the kind of a service gets.
-
-        :param counters: to go on with; by default new ones.
-        """
-        return Context(
-            service=service,
-            clock=self.reactor,
-            reactor=self.reactor,
-            uid=self.uid,
-            wall_clock=self.wall_clock,
-            server_name=self.server_name,
-            started=self.started,
-            hub=self.hub,
-            counters=counters or ServiceCounters(),
-            work=self.work,
-            reload=self.reload,
-            directory=self.directory,
-        )
-
-    def factory(
-        self, service: ServiceSettings, context: Context, complaints: Complaints
-    ) -> IProtocolFactory | None:
-        """Make the factory of a service; ``None`` if its kind complained."""
-        try:
-            made: IProtocolFactory = self.kind(service).make_factory(service.options, context)
-        except SettingError as error:
-            internal = self.internals.get(service.name)
-            complaints.add(internal.section if internal else f"service:{service.name}", error)
-            return None
-        return made
-
-    def kind(self, service: ServiceSettings) -> Any:
-        """The kind of a service, those of the daemon's own included."""
-        internal = self.internals.get(service.name)
-        return internal.kind if internal else self.kinds[service.protocol]
-
-    def drain(self, name: str, settings: Settings) -> float:
-        """How many seconds a service's connections may take to end when it stops."""
-        return min(DRAIN, settings.tcpd.drain) if name in self.internals else settings.tcpd.drain
-
-    def idle(self, service: ServiceSettings, settings: Settings) -> float:
-        """The idle timeout of a service, in seconds: its policy's, or what its kind asks for."""
-        idle = settings.policies[service.policy].idle
-        asked: float = self.kind(service).idle
-        return asked if idle is None else idle
-
-    def unit(
-        self,
-        service: ServiceSettings,
-        settings: Settings,
-        context: Context,
-        factory: IProtocolFactory,
-    ) -> ListeningService:
-        """Make a service, with its connection layer; it opens no port yet."""
-        layer = ConnectionLayer(
-            service=service.name,
-            factory=factory,
-            policy=settings.policies[service.policy],
-            idle=self.idle(service, settings),
-            # what the daemon may have in all does not count for its operator
-            tally=Tally(sys.maxsize) if service.name in self.internals else self.tally,
-            bans=None if service.name in self.internals else self.bans,
-            counters=context.counters,
-            clock=self.reactor,
-            ids=self.ids,
-            protocol=service.protocol,
-            server_name=self.server_name,
-            tells_handshakes=getattr(self.kind(service), "tells_handshakes", False),
-            no_memory=self.memory.failed,
-            spares=SPARES if service.name in self.internals else 0,
-        )
-        return ListeningService(
-            layer=layer,
-            wanted=self.servers(service, context, layer),
-            reactor=self.reactor,
-            systemd=self.systemd,
-            turns=self.turns,
-            user=self.user,
-            drain=self.drain(service.name, settings),
-            kernel=self.kernel,
-        )
-
-    def servers(
-        self, service: ServiceSettings, context: Context, layer: ConnectionLayer
-    ) -> list[tuple[Listener, Server]]:
-        """Make what serves each listener of a service."""
-        return [
-            (listener, self._server(listener, service, context, layer))
-            for listener in service.listen
-        ]
-
-    def _server(
-        self,
-        listener: Listener,
-        service: ServiceSettings,
-        context: Context,
-        layer: ConnectionLayer,
-    ) -> Server:
-        if listener.udp:
-            return Datagrams(
-                service=service.name,
-                responder=self.kind(service).make_responder(service.options, context),
-                counters=context.counters,
-                clock=self.reactor,
-                allows=layer.allows,
-                rate=service.options.udp_rate,
-                own_ports=self.own_ports,
+    internals = [
+        metrics(
+            MetricsSources(
+                components=components,
+                services=services,
+                followers=followers,
+                log=log,
+                status=status,
+                certificates=certificates,
             )
-        return ListenerFactory(
-            layer,
-            self.certificates[listener.tls] if listener.tls else None,
-            self.certificates[listener.starttls] if listener.starttls else None,
-            Proxies(listener.proxy) if listener.proxy else None,
-            listener.websocket,
         )
+    ]
+    if environment is not None:
+        internals.append(control(tcpd, environment, commands))
+    services.settings = with_internals(settings, internals)
+    builder = ServiceBuilder(
+        components,
+        internals,
+        services.directory,
+        lambda callback: reloader.reload_soon(callback),
+    )
+    configuration = LiveConfiguration(
+        components, services, builder, internals, certificates, log, status
+    )
+    reloader = Reloader(
+        read or (lambda: settings),
+        configuration.reconfigure,
+        check_again,
+        components.counters.reloads,
+        reactor,
+    )
+    configuration.build_services()
+    return Daemon(
+        components=components,
+        services=services,
+        shared_services=shared_services,
+        # else each farewell would be broadcast to all the others in its room
+        before_stop=components.hub.close,
+        configuration=configuration,
+        reloader=None if read is None else reloader,
+        certificates=certificates,
+        ban_file=bans,
+        log=log,
+        followers=followers,
+        status=status,
+        environment=environment,
+    )
 
 
-def _host_name() -> str:
-    """What the system calls itself, less what a protocol's greeting could not carry."""
-    return re.sub(r"[^A-Za-z0-9.-]+", "-", socket.gethostname())[:63].strip(".-") or "localhost"
+def check(
+    settings: Settings,
+    kinds: Mapping[str, Any],
+    wall_clock: Callable[[], float],
+    environment: StartupEnvironment,
+    known: Container[str] = (),
+) -> list[str]:
+    """Check settings, the files that they name, and the directories of UNIX sockets and the state.
+
+    Nothing is opened or changed.
+
+    :param known: see :func:`tcpd.daemon.directories.check_directories`.
+    :return: remarks on settings that can be used, a line each.
+    :raise ConfigError: with all that is wrong.
+    """
+    problems = SettingProblems(settings)
+    remarks = check_directories(settings, environment, problems, known)
+    errors: list[ConfigError] = []
+    try:
+        remarks += make_daemon(settings, kinds, Clock(), wall_clock).remarks()
+    except ConfigError as error:
+        errors.append(error)
+    try:
+        problems.check()
+    except ConfigError as error:
+        errors.append(error)
+    if errors:
+        raise ConfigError(
+            [line for error in errors for line in error.lines],
+            [place for error in errors for place in error.places],
+        )
+    return remarks

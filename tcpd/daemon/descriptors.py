@@ -1,4 +1,4 @@
-"""File descriptors: as many as the configuration promises connections."""
+"""File descriptors: the process's limit follows the number of connections configured."""
 
 from __future__ import annotations
 
@@ -6,7 +6,12 @@ import resource
 from collections.abc import Mapping
 from typing import Any
 
+from twisted.logger import Logger
+
 from tcpd.config.settings import Settings
+from tcpd.ops import catalogue
+
+_log = Logger()
 
 #: For listeners, logs, the reactor and what is refused just now.
 _RESERVE = 256
@@ -27,6 +32,17 @@ def needed_descriptors(settings: Settings, kinds: Mapping[str, Any]) -> int:
             most = max(most, each)
             needed += min(settings.policies[service.policy].connections, everybody) * (each - 1)
     return min(needed, everybody * most) + _RESERVE
+
+
+def provide_descriptors(settings: Settings, kinds: Mapping[str, Any]) -> None:
+    """Raise the limit of open files to what the settings need, and log where that fails.
+
+    :param settings: checked.
+    :param kinds: by name.
+    """
+    warning = raise_descriptor_limit(needed_descriptors(settings, kinds))
+    if warning:
+        catalogue.DAEMON_DESCRIPTORS.emit(_log, warning=warning)
 
 
 def raise_descriptor_limit(needed: int) -> str | None:

@@ -14,8 +14,8 @@ from tcpd.config.listen import UnixSocket
 from tcpd.config.locations import AUTO, NONE
 from tcpd.config.owners import group_id, groups_of, user_id
 from tcpd.config.settings import Settings
-from tcpd.daemon.compose import Complaints
-from tcpd.daemon.surroundings import Surroundings
+from tcpd.daemon.problems import SettingProblems
+from tcpd.daemon.startup_environment import StartupEnvironment
 
 #: Directories below these are made while the system starts, or with the daemon
 #: (RuntimeDirectory= in systemd.exec(5)): a missing one may be there when it is needed.
@@ -24,18 +24,18 @@ _MADE_AT_START = ("/run/", "/var/run/")
 
 def check_directories(
     settings: Settings,
-    surroundings: Surroundings,
-    complaints: Complaints,
+    environment: StartupEnvironment,
+    problems: SettingProblems,
     known: Container[str] = (),
 ) -> list[str]:
-    """Find what would end a start, or a reload, of a daemon in these surroundings.
+    """Find what would end a start, or a reload, of a daemon in this environment.
 
     :param settings: without the daemon's own services.
-    :param complaints: gets what would end it.
+    :param problems: gets what would end it.
     :param known: paths that are not looked at: the daemon that runs has them already.
     :return: warnings, a line each: of what may change until a start, and of what fails later.
     """
-    check = _Check(settings, surroundings, complaints, known)
+    check = _Check(settings, environment, problems, known)
     check.run()
     return check.warnings
 
@@ -44,13 +44,13 @@ class _Check:
     def __init__(
         self,
         settings: Settings,
-        surroundings: Surroundings,
-        complaints: Complaints,
+        environment: StartupEnvironment,
+        problems: SettingProblems,
         known: Container[str],
     ) -> None:
         self._settings = settings
-        self._surroundings = surroundings
-        self._complaints = complaints
+        self._environment = environment
+        self._problems = problems
         self._known = known
         self.warnings: list[str] = []
 
@@ -82,7 +82,7 @@ class _Check:
         if os.path.lexists(place.path) and not stat.S_ISSOCK(os.lstat(place.path).st_mode):
             why = "there is a file there that is not a socket; take it away"
         else:
-            why = _not_given(place, self._surroundings.uid)
+            why = _not_given(place, self._environment.uid)
         if why:
             self._complain(section, key, place.path, why)
 
@@ -97,11 +97,11 @@ class _Check:
         """
         above = os.path.dirname(directory)
         missing = made and not os.path.lexists(directory)
-        why = _unusable(above if missing else directory, self._surroundings.uid)
+        why = _unusable(above if missing else directory, self._environment.uid)
         path = path or directory
         if not why:
-            owner = self._surroundings.owner
-            if owner is not None and not missing and not _may_write(directory, self._surroundings):
+            owner = self._environment.owner
+            if owner is not None and not missing and not _may_write(directory, self._environment):
                 why = f"{from_system(directory)} cannot be written by {_name(owner)}"
                 self._warn(section, key, path, f"{why}, which the daemon becomes")
             return True
@@ -112,7 +112,7 @@ class _Check:
         return False
 
     def _complain(self, section: str, key: str, path: str, why: str) -> None:
-        self._complaints.add(section, SettingError(key, f"{from_system(path)!r}: {why}"))
+        self._problems.add(section, SettingError(key, f"{from_system(path)!r}: {why}"))
 
     def _warn(self, section: str, key: str, path: str, why: str) -> None:
         place = self._settings.place(section, key)
@@ -135,12 +135,12 @@ def _unusable(directory: str, uid: int) -> str:
     return ""
 
 
-def _may_write(directory: str, surroundings: Surroundings) -> bool:
+def _may_write(directory: str, environment: StartupEnvironment) -> bool:
     """Whether the user that the daemon becomes may make files in a directory, by its mode."""
-    uid = surroundings.owner
+    uid = environment.owner
     assert uid is not None
     try:
-        _, groups = groups_of(uid, surroundings.group)
+        _, groups = groups_of(uid, environment.group)
     except ValueError:  # a user that the system's database does not have
         groups = []
 

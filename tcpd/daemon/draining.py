@@ -1,80 +1,80 @@
-"""Services that an operator has taken out for a while, and how they come back.
+"""Services that an operator has drained, and how they come back.
 
-A service that is drained is one that the settings in force do not have: it is taken out of them,
-its ports close, and its connections are told and have ``drain`` seconds to end. It stays out
-through reloads, since those come from elsewhere too (a renewed certificate, a deployment) and must
-not undo what an operator does just now; a restart brings it back, as does a resume.
+A service that is drained is absent from the settings in force: its ports close, and its
+connections have ``drain`` seconds to end. It stays out through reloads, because those have other
+causes too (a renewed certificate, a deployment) and must not undo what an operator does at the
+moment. A restart brings it back, as does RESUME.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
-from tcpd.config.settings import ServiceSettings, Settings
-
-if TYPE_CHECKING:
-    from tcpd.daemon.daemon import Daemon
+from tcpd.config.settings import Settings
+from tcpd.daemon.running_services import RunningServices
 
 
-class Drained:
-    """Those services, by name; their counters stay where they are.
+class Draining:
+    """Drains services and resumes them. Their counters are kept meanwhile.
 
-    :param daemon: whose settings in force they are taken out of and put into.
+    :param services: the settings in force are changed there.
+    :param take_over: changes to other settings, all of them or none, and returns a report.
     """
 
-    def __init__(self, daemon: Daemon) -> None:
-        self._daemon = daemon
-        self.services: dict[str, ServiceSettings] = {}
+    def __init__(
+        self, services: RunningServices, take_over: Callable[[Settings], list[str]]
+    ) -> None:
+        self._services = services
+        self._take_over = take_over
 
     def drain(self, name: str) -> int:
-        """Take a service out. Called by operators.
+        """Take a service out of force. Called by operators.
 
         :param name: of a service that is in force and not one of the daemon's own.
         :return: how many connections are left to end.
         """
-        daemon = self._daemon
-        services = dict(daemon.settings.services)
-        self.services[name] = services.pop(name)
-        daemon.settings = replace(daemon.settings, services=services)
-        unit = daemon.units.pop(name)
-        left = len(unit.layer.connections)
-        daemon.retire(unit)
+        running = self._services
+        services = dict(running.settings.services)
+        running.drained[name] = services.pop(name)
+        running.settings = replace(running.settings, services=services)
+        left = len(running.units[name].layer.connections)
+        running.retire(name)
         return left
 
     def resume(self, name: str) -> list[str]:
-        """Put a service back, as the last reload left it. Called by operators.
+        """Bring a service back, with the settings of the last reload. Called by operators.
 
         :return: what was done, a line each.
-        :raise ConfigError: if what it needs cannot be used by now; it stays drained.
+        :raise ConfigError: if what it needs is not usable any more; it stays drained.
         :raise ListenError: if a port cannot be opened; it stays drained.
         """
-        daemon = self._daemon
-        services = {**daemon.settings.services, name: self.services[name]}
-        report = daemon.take_over(replace(daemon.settings, services=services))
-        del self.services[name]
+        running = self._services
+        services = {**running.settings.services, name: running.drained[name]}
+        report = self._take_over(replace(running.settings, services=services))
+        del running.drained[name]
         return report
 
-    def without(self, settings: Settings) -> Settings:
-        """Settings that were read anew, less what is drained.
-
-        :param settings: those of a reload.
-        """
+    def without_drained(self, settings: Settings) -> Settings:
+        """The settings of a reload, less the services that are drained."""
         services = {
             name: service
             for name, service in settings.services.items()
-            if name not in self.services
+            if name not in self._services.drained
         }
         return replace(settings, services=services)
 
     def reloaded(self, settings: Settings) -> list[str]:
-        """A reload succeeded: what is drained comes back as it says, or not at all.
+        """Keep the new settings of drained services, and forget those that are gone.
 
-        :param settings: those of the reload, what is drained included.
-        :return: a line for each that stays drained.
+        Called after a reload has succeeded.
+
+        :param settings: those of the reload, drained services included.
+        :return: a line for each service that stays drained.
         """
-        for name in [name for name in self.services if name not in settings.services]:
-            del self.services[name]
-            self._daemon.contexts.pop(name, None)
-        self.services = {name: settings.services[name] for name in self.services}
-        return [f"service {name}: stays drained" for name in self.services]
+        running = self._services
+        for name in [name for name in running.drained if name not in settings.services]:
+            del running.drained[name]
+            running.contexts.pop(name, None)
+        running.drained = {name: settings.services[name] for name in running.drained}
+        return [f"service {name}: stays drained" for name in running.drained]

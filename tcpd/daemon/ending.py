@@ -92,7 +92,7 @@ class Ending(Service):
 
     def _take_over(self) -> None:
         self._serving = True
-        self._daemon.parts.memory.exhausted = self.give_up
+        self._daemon.components.memory.exhausted = self.give_up
         if hasattr(self._reactor, "exhausted"):
             self._reactor.exhausted = self.give_up
         for number in _SIGNALS:
@@ -109,7 +109,7 @@ class Ending(Service):
         self._count += 1
         if self._count == 1:
             # what was asked for once, too, comes to its end in any case
-            self._end_after(self._daemon.settings.tcpd.drain + MARGIN, number)
+            self._end_after(self._daemon.running_services.settings.tcpd.drain + MARGIN, number)
             try:
                 self._first[number](number, frame)
             except BaseException:  # out of memory: ask once more, a moment later
@@ -147,7 +147,7 @@ class Ending(Service):
 
     def _leave_nothing(self) -> None:
         with contextlib.suppress(BaseException):
-            self._daemon.kill_programs()
+            self._daemon.running_services.hurry()
         with contextlib.suppress(BaseException):
             if self._pidfile:
                 os.unlink(self._pidfile)

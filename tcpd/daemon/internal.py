@@ -43,7 +43,7 @@ class NoOptions:
 
 @dataclass(frozen=True, slots=True)
 class Internal:
-    """One internal service. Made by :class:`tcpd.daemon.daemon.Daemon`, for its whole life.
+    """One internal service. It lives as long as the daemon.
 
     :ivar name: of the unit, in logs and in the label ``service`` of its counters. It stands in
         :data:`tcpd.config.build.RESERVED`.

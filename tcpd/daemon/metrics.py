@@ -1,9 +1,9 @@
-"""The metrics and health pages as a service of the daemon's own: ``[metrics]``."""
+"""The metrics and health pages, one of the daemon's own services: ``[metrics]``."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from twisted.internet.interfaces import IProtocolFactory
 
@@ -11,9 +11,7 @@ from tcpd.config.fields import option
 from tcpd.config.listen import LISTENERS, Listener
 from tcpd.config.settings import POLICY, PolicySettings, Settings
 from tcpd.daemon.internal import Internal
-
-if TYPE_CHECKING:
-    from tcpd.daemon.daemon import Daemon
+from tcpd.daemon.metrics_sources import MetricsSources
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,24 +30,24 @@ class MetricsSettings:
 
 
 class _Kind:
-    """Makes the site. The part of :class:`tcpd.interfaces.IKind` that a service of the daemon's own
+    """Makes the site. It has the part of :class:`tcpd.interfaces.IKind` that an internal service
     needs."""
 
-    #: The site has a timeout of its own.
+    #: The site has its own timeout.
     idle = 0.0
 
-    def __init__(self, daemon: Daemon) -> None:
-        self._daemon = daemon
+    def __init__(self, sources: MetricsSources) -> None:
+        self.sources = sources
 
     def make_factory(self, settings: object, context: Any) -> IProtocolFactory:
         # twisted.web and prometheus_client take a quarter of a start, and most have no [metrics]
         from tcpd.daemon.metrics_site import metrics_site
 
-        return metrics_site(self._daemon, context.clock)
+        return metrics_site(self.sources, context.clock)
 
 
-def metrics(daemon: Daemon) -> Internal:
-    """Describe the service. Called by the daemon when it is made."""
+def metrics(sources: MetricsSources) -> Internal:
+    """Describe the service."""
 
     def listen(settings: Settings) -> tuple[Listener, ...]:
         found: tuple[Listener, ...] = settings.sections["metrics"].listen
@@ -62,7 +60,7 @@ def metrics(daemon: Daemon) -> Internal:
         name="metrics",
         section="metrics",
         keys=frozenset({"listen", "policy"}),
-        kind=_Kind(daemon),
+        kind=_Kind(sources),
         listen=listen,
         policy=policy,
     )

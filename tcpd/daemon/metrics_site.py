@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import platform
-from typing import TYPE_CHECKING
 
 from OpenSSL import SSL
 from twisted.internet.interfaces import IReactorTime
 
 from tcpd.daemon.certificates import shown
+from tcpd.daemon.metrics_sources import MetricsSources
 from tcpd.net.datagram import Drop
 from tcpd.ops.exposition import Exposition
 from tcpd.ops.figures import CertificateFigures, Figures, Words
@@ -16,9 +16,6 @@ from tcpd.ops.metrics import VERSIONS
 from tcpd.ops.site import Answer, OperatorSite, text
 from tcpd.ops.versions import version_of
 from tcpd.policy.reasons import End, Refusal
-
-if TYPE_CHECKING:
-    from tcpd.daemon.daemon import Daemon
 
 _WORDS = Words(
     refusals=tuple(Refusal),
@@ -29,48 +26,49 @@ _WORDS = Words(
 )
 
 
-def metrics_site(daemon: Daemon, clock: IReactorTime) -> OperatorSite:
+def metrics_site(sources: MetricsSources, clock: IReactorTime) -> OperatorSite:
     """Make the site, with the paths ``/metrics``, ``/healthz`` and ``/readyz``."""
-    exposition = Exposition(lambda: figures(daemon), clock.seconds, daemon.process)
+    exposition = Exposition(lambda: figures(sources), clock.seconds, sources.status.process)
 
     def metrics(accept: str) -> Answer:
         return (200, *exposition.scrape(accept))
 
     def health(accept: str) -> Answer:
-        return text(200, "ok")  # that it is said at all is what it says
+        return text(200, "ok")  # an answer at all is the sign of health
 
     def readiness(accept: str) -> Answer:
-        why = daemon.unready
+        why = sources.status.unready
         return text(503, why) if why else text(200, "ready")
 
     return OperatorSite({"/metrics": metrics, "/healthz": health, "/readyz": readiness}, clock)
 
 
-def figures(daemon: Daemon) -> Figures:
-    """What the metrics are read from, as it is now."""
-    parts = daemon.parts
-    units = daemon.by_name()
+def figures(sources: MetricsSources) -> Figures:
+    """Read all values."""
+    components, status = sources.components, sources.status
+    hub = components.hub
+    units = sources.services.by_name()
     return Figures(
         services={name: unit.layer.counters for name, unit in units.items()},
         listeners={name: len(unit.ports) for name, unit in units.items()},
-        connections_limit=parts.tally.limit,
-        chat=parts.hub.counters,
-        members=parts.hub.member_count,
-        rooms=parts.hub.room_count,
-        history=parts.hub.history_size,
-        daemon=parts.counters,
-        followers=len(daemon.events),
-        events_dropped=daemon.events.dropped,
-        log_lost=daemon.log_lost,
-        lag=daemon.lag,
-        started=daemon.began,
-        configured=daemon.configured,
-        ready=not daemon.unready,
+        connections_limit=components.tally.limit,
+        chat=hub.counters,
+        members=hub.member_count,
+        rooms=hub.room_count,
+        history=hub.history_size,
+        daemon=components.counters,
+        followers=len(sources.followers),
+        events_dropped=sources.followers.dropped,
+        log_lost=sources.log.lost,
+        lag=status.lag,
+        started=status.began,
+        configured=status.configured,
+        ready=not status.unready,
         versions=_VERSIONS,
         words=_WORDS,
         certificates=[
             CertificateFigures(each.tls, each.pair.file, each.pair.expires)
-            for each in shown(daemon.certificates.certificates)
+            for each in shown(sources.certificates.certificates)
         ],
     )
 

@@ -1,22 +1,24 @@
-"""One change of the running daemon from its settings to others: all of it, or nothing."""
+"""One change of the running services from their settings to others: all of it, or nothing."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from twisted.internet.interfaces import IProtocolFactory
 
 from tcpd.config.diff import Difference, ServiceChange
 from tcpd.config.listen import Listener
-from tcpd.daemon.compose import Complaints
+from tcpd.daemon.components import Components
 from tcpd.daemon.context import Context
+from tcpd.daemon.descriptors import provide_descriptors
+from tcpd.daemon.problems import SettingProblems
+from tcpd.daemon.running_services import RunningServices
+from tcpd.daemon.service_builder import ServiceBuilder
+from tcpd.daemon.unused_sockets import warn_of_unused_sockets
 from tcpd.interfaces import IReconfigurable, IRereading
 from tcpd.net.listeners import ListenError
 from tcpd.net.service import ListeningService, OpenPort, Server
-
-if TYPE_CHECKING:
-    from tcpd.daemon.daemon import Daemon
 
 
 class _Plan:
@@ -83,19 +85,31 @@ class _Plan:
 
 
 class Reconfiguration:
-    """Takes a daemon from its settings to others. Made for one change, and run once.
+    """Changes the services from the settings in force to others. Made for one change, run once.
 
-    Whatever can fail comes first and changes nothing that is in use. Then everything is changed
-    within one turn of the reactor.
+    Whatever can fail comes first and changes nothing that is in use. Then everything changes in one
+    turn of the reactor.
 
-    :param daemon: whose settings, units and contexts it changes.
+    :param components: limits of theirs follow the settings.
+    :param services: their settings, units and contexts change.
+    :param builder: builds new services.
     :param difference: from the settings in force to the new ones.
+    :param own_keys: keys of sections whose changes the daemon's own services report.
     """
 
-    def __init__(self, daemon: Daemon, difference: Difference) -> None:
-        self.daemon = daemon
-        self.parts = daemon.parts
+    def __init__(
+        self,
+        components: Components,
+        services: RunningServices,
+        builder: ServiceBuilder,
+        difference: Difference,
+        own_keys: frozenset[tuple[str, str]],
+    ) -> None:
+        self.components = components
+        self.services = services
+        self.builder = builder
         self.difference = difference
+        self.own_keys = own_keys
         self.settings = difference.settings
         self.replaced = {
             change.name: change.replaced
@@ -108,7 +122,7 @@ class Reconfiguration:
         self.plans: list[_Plan] = []
         self.spare: list[OpenPort] = []
         self.before = {
-            name: [str(each) for each in unit.listening] for name, unit in daemon.units.items()
+            name: [str(each) for each in unit.listening] for name, unit in services.units.items()
         }
 
     def run(self) -> list[str]:
@@ -118,23 +132,22 @@ class Reconfiguration:
         :raise ConfigError: if something in the settings cannot be used.
         :raise ListenError: if a port cannot be opened. In both cases nothing has changed.
         """
-        complaints = Complaints(self.settings)
-        certificates = self.parts.load_certificates(self.settings, complaints)
-        factories = self._factories(complaints)
-        complaints.check()
-        known = dict(self.parts.certificates)
+        store = self.components.certificates
+        problems = SettingProblems(self.settings)
+        certificates = store.read(self.settings, problems)
+        factories = self._factories(problems)
+        problems.check()
+        known = dict(store.in_use)
         # new names are needed to prepare listeners; those in use change with everything else
-        self.parts.use_certificates(
-            {name: made for name, made in certificates.items() if name not in known}
-        )
+        store.use({name: made for name, made in certificates.items() if name not in known})
         try:
             self._prepare(factories)
         except ListenError as error:
-            self.parts.certificates = known
+            store.in_use = known
             raise self._undo(error) from error
         swapped = [name for name in certificates if name in known]
         others = {name: not known[name].shows_the_same(certificates[name]) for name in swapped}
-        changed = self.parts.use_certificates(certificates)
+        changed = store.use(certificates)
         renewed = [
             f"tls {name}: {'certificate' if others[name] else 'settings'} swapped"
             for name in swapped
@@ -162,54 +175,54 @@ class Reconfiguration:
 
     def _give_up(self, port: OpenPort) -> None:
         """Go on without a port; the settings in force say so, for the next reload to open it."""
-        services = dict(self.daemon.settings.services)
-        for name, unit in self.daemon.units.items():
+        services = dict(self.services.settings.services)
+        for name, unit in self.services.units.items():
             if port in unit.ports:
                 unit.ports.remove(port)
                 listen = tuple(each.listener for each in unit.ports)
                 services[name] = replace(services[name], listen=listen)
-        self.daemon.settings = replace(self.daemon.settings, services=services)
+        self.services.settings = replace(self.services.settings, services=services)
 
     def _reconfigurable(self, name: str) -> bool:
-        return IReconfigurable.providedBy(self.daemon.units[name].layer.factory)
+        return IReconfigurable.providedBy(self.services.units[name].layer.factory)
 
-    def _factories(self, complaints: Complaints) -> dict[str, IProtocolFactory | None]:
+    def _factories(self, problems: SettingProblems) -> dict[str, IProtocolFactory | None]:
         """Make the factories that are new; also those made only to find what is wrong."""
         made = {}
         changed = [change.name for change in self.difference.changed if change.options]
         for name in dict.fromkeys([*self.difference.added, *self.replaced, *changed]):
             new = name in self.difference.added or name in self.replaced
-            context = self.daemon.contexts.get(name)
+            context = self.services.contexts.get(name)
             if new or context is None:
                 # what a service has counted outlives its restart
-                context = self.parts.context(name, context.counters if context else None)
+                context = self.builder.context(name, context.counters if context else None)
             self.contexts[name] = context
-            made[name] = self.parts.factory(self.settings.services[name], context, complaints)
+            made[name] = self.builder.factory(self.settings.services[name], context, problems)
         self.reread = [
             name
-            for name in self.daemon.units
-            if name not in made and self._reads_otherwise(name, complaints)
+            for name in self.services.units
+            if name not in made and self._reads_otherwise(name, problems)
         ]
         return made
 
-    def _reads_otherwise(self, name: str, complaints: Complaints) -> bool:
+    def _reads_otherwise(self, name: str, problems: SettingProblems) -> bool:
         """Whether the files say something else that a service's unchanged options name."""
-        factory: Any = self.daemon.units[name].layer.factory
+        factory: Any = self.services.units[name].layer.factory
         service = self.settings.services.get(name)
         if service is None or not IRereading.providedBy(factory):
             return False
-        made: Any = self.parts.factory(service, self.daemon.contexts[name], complaints)
+        made: Any = self.builder.factory(service, self.services.contexts[name], problems)
         return made is not None and made.read != factory.read
 
     def _prepare(self, factories: dict[str, IProtocolFactory | None]) -> None:
-        units = self.daemon.units
+        units = self.services.units
         for name in self.difference.removed:
             self.spare += units[name].ports
         for name in [*self.difference.added, *self.replaced]:
             factory = factories[name]
             assert factory is not None
             service = self.settings.services[name]
-            unit = self.parts.unit(service, self.settings, self.contexts[name], factory)
+            unit = self.builder.unit(service, self.settings, self.contexts[name], factory)
             self.fresh[name] = unit
             own = list(units[name].ports) if name in units else []
             self._plan(unit, list(unit.wanted), own)
@@ -217,8 +230,8 @@ class Reconfiguration:
             if change.name not in self.replaced and (change.listen or change.options):
                 unit = units[change.name]
                 service = self.settings.services[change.name]
-                context = self.daemon.contexts[change.name]
-                wanted = self.parts.servers(service, context, unit.layer)
+                context = self.services.contexts[change.name]
+                wanted = self.builder.servers(service, context, unit.layer)
                 self._plan(unit, wanted, list(unit.ports))
         for plan in self.plans:
             plan.take(self.spare)
@@ -234,38 +247,36 @@ class Reconfiguration:
         self.plans.append(plan)
 
     def _commit(self) -> list[str]:
-        daemon = self.daemon
+        services = self.services
         report: list[str] = []
-        gone = {name: daemon.units[name] for name in [*self.difference.removed, *self.replaced]}
+        gone = {name: services.units[name] for name in [*self.difference.removed, *self.replaced]}
         for unit in gone.values():
             unit.ports = []  # what is not taken over is spare, and closed below
         for plan in self.plans:
             plan.commit()
         for port in self.spare:
             port.close()
-        daemon.settings = self.settings
-        daemon.contexts.update(self.contexts)
-        for name, unit in gone.items():
-            daemon.retire(unit)
-            del daemon.units[name]
+        services.settings = self.settings
+        services.contexts.update(self.contexts)
+        for name in gone:
+            services.retire(name)
             if name in self.difference.removed:
-                del daemon.contexts[name]
+                del services.contexts[name]
                 report.append(f"service {name}: removed")
         for name, unit in self.fresh.items():
-            daemon.units[name] = unit
-            unit.setServiceParent(daemon)
+            services.add(name, unit)
             why = self._why_replaced(name)
             report.append(f"service {name}: {f'{why} changed: restarted' if why else 'added'}")
         for change in self.difference.changed:
             if change.name not in self.replaced:
                 report += self._swap(change, self.before[change.name])
         for name in self.reread:
-            factory: Any = daemon.units[name].layer.factory
+            factory: Any = services.units[name].layer.factory
             factory.reconfigure(self.settings.services[name].options)
             report.append(f"service {name}: files reread")
         report += self._sections()
         # in the order of the file, which is the order they are shown in
-        daemon.units = {name: daemon.units[name] for name in self.settings.services}
+        services.units = {name: services.units[name] for name in self.settings.services}
         return report
 
     def _why_replaced(self, name: str) -> str:
@@ -275,7 +286,7 @@ class Reconfiguration:
         return ""
 
     def _swap(self, change: ServiceChange, before: list[str]) -> list[str]:
-        unit = self.daemon.units[change.name]
+        unit = self.services.units[change.name]
         service = self.settings.services[change.name]
         prefix = f"service {change.name}:"
         report = []
@@ -285,7 +296,7 @@ class Reconfiguration:
             report.append(f"{prefix} {', '.join(change.options)} swapped")
         if change.policy:
             policy = self.settings.policies[service.policy]
-            unit.layer.reconfigure(policy, self.parts.idle(service, self.settings))
+            unit.layer.reconfigure(policy, self.builder.idle(service, self.settings))
             report.append(f"{prefix} policy swapped")
         if change.listen:
             now = [str(each) for each in unit.listening]
@@ -295,20 +306,17 @@ class Reconfiguration:
 
     def _sections(self) -> list[str]:
         report = []
-        told = {(each.section, key) for each in self.parts.internals.values() for key in each.keys}
         for title, keys in self.difference.sections.items():
-            swapped = [key for key in keys if (title, key) not in told]
+            swapped = [key for key in keys if (title, key) not in self.own_keys]
             if swapped:
                 report.append(f"{title}: {', '.join(swapped)} swapped")
         if "tcpd" in self.difference.sections:
-            self.parts.tally.limit = self.settings.tcpd.connections
-            if "log_level" in self.difference.sections["tcpd"]:
-                self.daemon.log_level = self.settings.tcpd.log_level
-            for name, unit in self.daemon.units.items():
-                unit.drain = self.parts.drain(name, self.settings)
+            self.components.tally.limit = self.settings.tcpd.connections
+            for name, unit in self.services.units.items():
+                unit.drain = self.builder.drain(name, self.settings)
         if "chat" in self.difference.sections:
-            self.parts.hub.settings = self.settings.sections["chat"]
-        self.daemon.raise_limit()
-        self.daemon.tell_unused_sockets()
+            self.components.hub.settings = self.settings.sections["chat"]
+        provide_descriptors(self.settings, self.components.kinds)
+        warn_of_unused_sockets(self.components.systemd, self.services)
         report += [f"{title}: {key} needs a restart" for title, key in self.difference.restart]
         return report

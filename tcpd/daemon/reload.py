@@ -1,10 +1,10 @@
-"""Reading the configuration again, and what a signal has to do with it."""
+"""Reading the configuration again, on SIGHUP and on request."""
 
 from __future__ import annotations
 
-import os
 import signal
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any
@@ -13,23 +13,18 @@ from twisted.application.service import Service
 from twisted.logger import Logger
 
 from tcpd.config.errors import ConfigError
-from tcpd.config.listen import UnixSocket
 from tcpd.config.settings import Settings
-from tcpd.daemon.check import check
-from tcpd.daemon.control.running import RELOADER
-from tcpd.daemon.daemon import Daemon
-from tcpd.daemon.surroundings import Surroundings
 from tcpd.net.listeners import ListenError
 from tcpd.ops import catalogue
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a reload went.
+    """The result of a reload.
 
-    :ivar ok: whether the new configuration is in force; if not, the old one is, whole.
+    :ivar ok: whether the new configuration is in force; if not, the old one is, unchanged.
     :ivar lines: what was done, or what is wrong; for the log and for operators of the host.
-    :ivar places: where something is wrong, ``FILE:LINE``; empty if that cannot be told.
+    :ivar places: where something is wrong, ``FILE:LINE``; empty if that is not known.
     """
 
     ok: bool
@@ -38,23 +33,36 @@ class Outcome:
 
 
 class Reloader(Service):
-    """Reloads on SIGHUP and when asked to.
+    """Reloads on SIGHUP and on request.
 
-    :param daemon: what is to be reconfigured.
-    :param read: reads the configuration anew; raises :class:`~tcpd.config.errors.ConfigError`.
-    :param reactor: calls back in its own thread, from wherever a signal arrived.
+    :param read: reads the configuration; raises :class:`~tcpd.config.errors.ConfigError`.
+    :param reconfigure: takes it over, all of it or nothing, and returns a line for each change;
+        raises :class:`~tcpd.config.errors.ConfigError` and
+        :class:`~tcpd.net.listeners.ListenError`.
+    :param check: reads all files that settings name, changes nothing, and returns remarks; raises
+        :class:`~tcpd.config.errors.ConfigError`.
+    :param outcomes: counts reloads by ``ok`` and ``refused``.
+    :param reactor: runs a reload in its own thread, wherever a signal arrives.
     """
 
     _log = Logger()
 
-    def __init__(self, daemon: Daemon, read: Callable[[], Settings], reactor: Any) -> None:
-        self.setName(RELOADER)  # whom operators ask for
-        self._daemon = daemon
+    def __init__(
+        self,
+        read: Callable[[], Settings],
+        reconfigure: Callable[[Settings], list[str]],
+        check: Callable[[Settings], list[str]],
+        outcomes: Counter[str],
+        reactor: Any,
+    ) -> None:
         self._read = read
+        self._reconfigure = reconfigure
+        self._check = check
+        self._outcomes = outcomes
         self._reactor = reactor
 
     def privilegedStartService(self) -> None:
-        """Take over SIGHUP before anything is served: until then it would end the process."""
+        """Handle SIGHUP before any client is served: its default action ends the process."""
         super().privilegedStartService()
         signal.signal(signal.SIGHUP, self._hang_up)
 
@@ -62,38 +70,42 @@ class Reloader(Service):
         """Read the configuration and take it over, all of it or nothing. Called by operators."""
         if not self.running:
             # a stop that has begun would not close what a reload opens now
-            return self._told(Outcome(False, ("the daemon is stopping",)))
+            return self._report(Outcome(False, ("the daemon is stopping",)))
         try:
-            lines = self._daemon.reconfigure(self._read())
+            lines = self._reconfigure(self._read())
         except ConfigError as error:
-            return self._told(Outcome(False, tuple(error.lines), tuple(error.places)))
+            return self._report(Outcome(False, tuple(error.lines), tuple(error.places)))
         except ListenError as error:
-            return self._told(Outcome(False, (str(error),)))
-        return self._told(Outcome(True, tuple(lines or ["nothing has changed"])))
+            return self._report(Outcome(False, (str(error),)))
+        return self._report(Outcome(True, tuple(lines or ["nothing has changed"])))
+
+    def reload_soon(self, callback: Callable[[bool, Sequence[str]], None]) -> None:
+        """Reload in another turn of the reactor: for a service, which the reload may replace.
+
+        :param callback: called then, with whether the configuration was taken over, and what was
+            done, or the places where something is wrong. What is wrong may quote a value, and
+            values may be secrets.
+        """
+
+        def reload() -> None:
+            outcome = self.reload()
+            callback(outcome.ok, outcome.lines if outcome.ok else outcome.places)
+
+        self._reactor.callLater(0, reload)
 
     def check(self) -> Outcome:
         """Read the configuration and all files that it names, and change nothing.
 
         Called by operators.
         """
-        parts = self._daemon.parts
-        settings = self._daemon.settings
-        known = {
-            place.path
-            for service in settings.services.values()
-            for listener in service.listen
-            if isinstance(place := listener.place, UnixSocket)
-        }
-        known.add(settings.tcpd.state)
-        surroundings = Surroundings(os.environ, os.geteuid())
         try:
-            remarks = check(self._read(), parts.kinds, parts.wall_clock, surroundings, known)
+            remarks = self._check(self._read())
         except ConfigError as error:
             return Outcome(False, tuple(error.lines))
         return Outcome(True, (*remarks, "nothing is wrong"))
 
-    def _told(self, outcome: Outcome) -> Outcome:
-        self._daemon.parts.counters.reloads["ok" if outcome.ok else "refused"] += 1
+    def _report(self, outcome: Outcome) -> Outcome:
+        self._outcomes["ok" if outcome.ok else "refused"] += 1
         for line in outcome.lines:
             if outcome.ok:
                 catalogue.RELOAD_DONE.emit(self._log, line=line)

@@ -14,10 +14,12 @@ from tcpd.config.build import build
 from tcpd.config.listen import Address, Listener
 from tcpd.config.overlap import overlap
 from tcpd.config.settings import Settings
-from tcpd.daemon.compose import SECTIONS
+from tcpd.daemon.compose import SECTIONS, make_daemon
 from tcpd.daemon.daemon import Daemon
+from tcpd.daemon.metrics_site import figures as read_figures
 from tcpd.daemon.registry import Kinds
 from tcpd.net.datagram import Datagrams
+from tcpd.ops.figures import Figures
 
 KINDS = Kinds([])
 
@@ -71,19 +73,30 @@ def settings(text: str, directory: Path = Path("/etc")) -> Settings:
     return build(document, KINDS, SECTIONS)
 
 
+def figures(daemon: Daemon) -> Figures:
+    """What the metrics of a daemon say."""
+    (kind,) = (each.kind for each in daemon.configuration.internals if each.name == "metrics")
+    return read_figures(kind.sources)
+
+
 class House:
     """A running daemon."""
 
-    def __init__(self, text: str, directory: Path = Path("/etc"), *, start: bool = True) -> None:
+    def __init__(
+        self, text: str, directory: Path = Path("/etc"), *, start: bool = True, **more: Any
+    ) -> None:
         self.directory = directory
         self.reactor = Reactor()
-        self.daemon = Daemon(settings(text, directory), KINDS, self.reactor, lambda: 0.0)
+        self.daemon = make_daemon(
+            settings(text, directory), KINDS, self.reactor, lambda: 0.0, **more
+        )
+        self.services = self.daemon.running_services
         if start:
             self.daemon.privilegedStartService()
             self.daemon.startService()
 
     def reload(self, text: str) -> list[str]:
-        return self.daemon.reconfigure(settings(text, self.directory))
+        return self.daemon.configuration.reconfigure(settings(text, self.directory))
 
     @property
     def open(self) -> set[str]:

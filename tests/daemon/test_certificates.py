@@ -10,13 +10,13 @@ from typing import Any
 
 import certificates
 import pytest
-from daemon.house import KINDS, Reactor, settings
+from daemon.house import KINDS, Reactor, figures, settings
 from twisted.logger import LogEvent, globalLogPublisher
 
 from tcpd.config.files import Unreadable
+from tcpd.config.settings import Settings
 from tcpd.daemon.certificates import INTERVAL, RETRY, ROTATION
-from tcpd.daemon.daemon import Daemon
-from tcpd.daemon.metrics_site import figures
+from tcpd.daemon.compose import make_daemon
 from tcpd.net import tls_files
 
 DAY = 86400.0
@@ -39,7 +39,7 @@ class House:
         self.made = certificates.make(directory, "localhost", days=days)
         self.now = self.made.certificate.not_valid_after_utc.timestamp() - days * DAY
         self.reactor = Reactor()
-        self.daemon = Daemon(settings(text, directory), KINDS, self.reactor, lambda: self.now)
+        self.daemon = make_daemon(settings(text, directory), KINDS, self.reactor, lambda: self.now)
 
     def start(self) -> None:
         self.daemon.privilegedStartService()
@@ -51,14 +51,18 @@ class House:
 
     @property
     def shown(self) -> Any:
-        return self.daemon.parts.certificates["main"].pairs[0].chain[0]
+        return self.daemon.components.certificates.in_use["main"].pairs[0].chain[0]
 
     @property
     def context(self) -> Any:
-        return self.daemon.parts.certificates["main"].serverConnectionForTLS(None).get_context()
+        loaded = self.daemon.components.certificates.in_use["main"]
+        return loaded.serverConnectionForTLS(None).get_context()
+
+    def reconfigure(self, to: Settings) -> list[str]:
+        return self.daemon.configuration.reconfigure(to)
 
     def counted(self) -> dict[str, int]:
-        return dict(self.daemon.parts.counters.certificates)
+        return dict(self.daemon.components.counters.certificates)
 
 
 @pytest.fixture
@@ -196,7 +200,7 @@ def test_the_same_content_in_new_files_changes_nothing(
     house.look(3)
     assert house.context is context
     assert events == []
-    assert house.daemon.reconfigure(settings(TEXT, tmp_path)) == []
+    assert house.reconfigure(settings(TEXT, tmp_path)) == []
     assert house.context is context
 
 
@@ -220,7 +224,7 @@ def test_the_last_days_are_told_of_once_a_day(tmp_path: Path, events: list[LogEv
         house.reactor.advance(DAY / 2)
     assert ids(events) == ["tls.expiring"] * 2
     assert [event["days"] for event in events] == [13, 12]
-    house.daemon.reconfigure(settings(TEXT, tmp_path))
+    house.reconfigure(settings(TEXT, tmp_path))
     assert ids(events) == ["tls.expiring"] * 3, "at a reload too"
 
 
@@ -257,7 +261,7 @@ def test_a_key_that_everybody_can_read(
 def test_a_check_tells_how_many_days_are_left(tmp_path: Path) -> None:
     house = House(tmp_path, days=30.5)
     house.made.key_file.chmod(0o600)
-    [line] = Daemon(settings(TEXT, tmp_path), KINDS, Reactor(), lambda: house.now).remarks()
+    [line] = make_daemon(settings(TEXT, tmp_path), KINDS, Reactor(), lambda: house.now).remarks()
     until = house.made.certificate.not_valid_after_utc.strftime("%Y-%m-%d")
     assert line == (
         f"[tls:main] {tmp_path}/localhost.pem (ECDSA: localhost) until {until}, 30 days left"
@@ -269,7 +273,9 @@ def test_metrics_tell_until_when(tmp_path: Path) -> None:
     [each] = figures(house.daemon).certificates
     assert (each.tls, each.file) == ("main", f"{tmp_path}/localhost.pem")
     assert each.expires == house.made.certificate.not_valid_after_utc.timestamp()
-    house.daemon.reconfigure(settings("[service:echo]\nprotocol = echo\nlisten = *:2\n", tmp_path))
+    house.daemon.configuration.reconfigure(
+        settings("[service:echo]\nprotocol = echo\nlisten = *:2\n", tmp_path)
+    )
     assert figures(house.daemon).certificates == [], "what is not in force any more is not told of"
 
 
@@ -286,8 +292,6 @@ def test_a_reload_says_whether_it_was_the_certificate(tmp_path: Path) -> None:
     house = House(tmp_path)
     house.start()
     stricter = TEXT.replace("[tls:main]", "[tls:main]\nminimum = 1.3")
-    assert house.daemon.reconfigure(settings(stricter, tmp_path)) == ["tls main: settings swapped"]
+    assert house.reconfigure(settings(stricter, tmp_path)) == ["tls main: settings swapped"]
     certificates.make(tmp_path, "localhost")
-    assert house.daemon.reconfigure(settings(stricter, tmp_path)) == [
-        "tls main: certificate swapped"
-    ]
+    assert house.reconfigure(settings(stricter, tmp_path)) == ["tls main: certificate swapped"]

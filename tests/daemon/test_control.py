@@ -21,10 +21,11 @@ from tcpd.config.listen import PrivateSocket
 from tcpd.config.settings import TcpdSettings
 from tcpd.daemon.banfile import BanFile, BanFileError
 from tcpd.daemon.control.access import Peer, may_operate
-from tcpd.daemon.control.answer import table
+from tcpd.daemon.control.command import table
 from tcpd.daemon.control.connections import end_gently
-from tcpd.daemon.control.door import control
-from tcpd.daemon.surroundings import Surroundings
+from tcpd.daemon.control.server import control
+from tcpd.daemon.startup_environment import StartupEnvironment
+from tcpd.line.command import CommandTable
 from tcpd.policy.bans import Bans
 from tcpd.policy.reasons import End
 
@@ -181,7 +182,7 @@ def test_a_ban_ends_what_is_there_and_refuses_what_comes_until_it_expires(house:
     conduit.connectionLost(Failure(ConnectionDone()))
     _, late = house.connect(1)
     assert late.value().endswith(b" your address is banned\r\n")
-    counters = house.daemon.units["line"].layer.counters
+    counters = house.services.units["line"].layer.counters
     assert (counters.refused["banned"], counters.ended[End.BANNED]) == (1, 1)
     (ban,) = operator.json("BANS")["bans"]
     assert (ban["network"], ban["reason"]) == ("192.0.2.0/24", "far too loud")
@@ -330,7 +331,7 @@ def test_a_drained_service_is_out_until_it_is_resumed_and_the_rest_goes_on(house
     line = operator.json("SERVICES")["services"][-1]
     # what a service has counted outlives its restart
     assert (line["name"], line["accepted"]) == ("line", 2)
-    assert house.daemon.units["line"].layer.policy.per_address == 3
+    assert house.services.units["line"].layer.policy.per_address == 3
     assert operator.ask("RESUME line").startswith("550 service line is not drained")
     assert operator.ask("DRAIN gone").startswith("550 there is no service gone")
 
@@ -395,7 +396,7 @@ def test_one_who_follows_and_does_not_read_costs_nobody_anything(house: House) -
     # and one who goes away is forgotten
     stuck.ask("EVENTS")
     stuck.protocol.connectionLost(Failure(ConnectionDone()))
-    assert len(house.daemon.events) == 0
+    assert len(house.daemon.followers) == 0
 
 
 # --- who may ---
@@ -437,7 +438,7 @@ def test_root_the_daemons_user_and_the_group_may_and_nobody_else(
 
 
 def test_who_may_not_is_told_so_and_counted(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tcpd.daemon.control.door.may_operate", lambda peer, group: False)
+    monkeypatch.setattr("tcpd.daemon.control.server.may_operate", lambda peer, group: False)
     stranger = house.operator()
     assert stranger.greeting.startswith("421 ")
     assert "may not operate this daemon" in stranger.greeting
@@ -459,7 +460,7 @@ def test_who_may_not_is_told_so_and_counted(house: House, monkeypatch: pytest.Mo
 
 def test_those_who_are_refused_are_few(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever may connect, as the mode of the file was left open, cannot fill the socket."""
-    monkeypatch.setattr("tcpd.daemon.control.door.may_operate", lambda peer, group: False)
+    monkeypatch.setattr("tcpd.daemon.control.server.may_operate", lambda peer, group: False)
     with capturedLogs() as logged:
         strangers = [first := house.operator(), *(house.operator(first) for _ in range(99))]
     assert all(each.greeting.startswith("421 ") for each in strangers)
@@ -509,11 +510,11 @@ def test_tables() -> None:
     assert table(["A", ">B"], [("long", 1), ("x", 22)]) == "A      B\nlong   1\nx     22"
 
 
-def test_the_socket_is_for_who_the_daemon_is_going_to_be(house: House) -> None:
+def test_the_socket_belongs_to_the_user_that_the_daemon_changes_to(house: House) -> None:
     """reference/control.rst: it belongs to the daemon's user and group."""
-    surroundings = Surroundings({}, 0, owner=123, group=456)
+    environment = StartupEnvironment({}, 0, owner=123, group=456)
     for group, wanted in (("", "456"), ("adm", "adm")):
         tcpd = TcpdSettings(control="/run/x", control_group=group)
-        (listener,) = control(house.daemon, tcpd, surroundings).listen(house.daemon.settings)
+        (listener,) = control(tcpd, environment, CommandTable).listen(house.services.settings)
         assert isinstance(listener.place, PrivateSocket)
         assert (listener.place.owner, listener.place.group) == ("123", wanted)

@@ -14,9 +14,10 @@ from twisted.logger import LogEvent, globalLogPublisher
 from tcpd.config import ini
 from tcpd.config.build import build
 from tcpd.config.errors import ConfigError
-from tcpd.daemon.compose import SECTIONS
+from tcpd.daemon.compose import SECTIONS, make_daemon
 from tcpd.daemon.daemon import Daemon
 from tcpd.daemon.registry import Kinds
+from tcpd.daemon.unused_sockets import warn_of_unused_sockets
 from tcpd.net.service import ListeningService
 
 KINDS = Kinds([])
@@ -26,7 +27,7 @@ def composed(text: str, reactor: Any = None, directory: Path = Path("/etc")) -> 
     document, errors = ini.read(str(directory / "x.ini"), text)
     assert not errors
     settings = build(document, KINDS, SECTIONS)
-    return Daemon(settings, KINDS, reactor or MemoryReactorClock(), lambda: 0.0)
+    return make_daemon(settings, KINDS, reactor or MemoryReactorClock(), lambda: 0.0)
 
 
 def test_every_listener_is_opened_before_privileges_are_dropped() -> None:
@@ -56,7 +57,7 @@ def test_the_idle_time_is_the_policys_or_what_the_kind_asks_for() -> None:
     )
     idle = {}
     for name in "abc":
-        service = daemon.getServiceNamed(name)
+        service = daemon.running_services.getServiceNamed(name)
         assert isinstance(service, ListeningService)
         idle[name] = service.layer._idle
     assert idle == {"a": 600.0, "b": 0.0, "c": 5.0}
@@ -82,7 +83,7 @@ def test_one_tally_for_the_whole_daemon() -> None:
         "[tcpd]\nconnections = 7\n[service:a]\nprotocol = echo\nlisten = *:1\n"
         "[service:b]\nprotocol = echo\nlisten = *:2\n"
     )
-    tallies = {service.layer._admission._tally for service in daemon}  # type: ignore[attr-defined]
+    tallies = {service.layer._admission._tally for service in daemon.running_services}  # type: ignore[attr-defined]
     assert {tally.limit for tally in tallies} == {7}
     assert len(tallies) == 1
 
@@ -98,13 +99,13 @@ def test_a_socket_of_systemds_that_nobody_serves_is_told() -> None:
     daemon = composed("[service:a]\nprotocol = echo\nlisten =\n  systemd:a\n  systemd:b\n")
     globalLogPublisher.addObserver(observe)
     try:
-        daemon.tell_unused_sockets()
+        warn_of_unused_sockets(daemon.components.systemd, daemon.running_services)
         assert told == []
-        daemon.parts.systemd.update({"b": [3], "d": [4, 5], "c": [6]})
-        daemon.tell_unused_sockets()
+        daemon.components.systemd.update({"b": [3], "d": [4, 5], "c": [6]})
+        warn_of_unused_sockets(daemon.components.systemd, daemon.running_services)
         assert told == ["c", "d"]
-        daemon.drained.drain("a")
-        daemon.tell_unused_sockets()
+        daemon.configuration.draining.drain("a")
+        warn_of_unused_sockets(daemon.components.systemd, daemon.running_services)
         assert told == ["c", "d"] * 2, "a service that was drained comes back"
     finally:
         globalLogPublisher.removeObserver(observe)

@@ -12,9 +12,9 @@ import pytest
 from daemon.house import settings
 
 from tcpd.config.errors import ConfigError
-from tcpd.daemon.compose import Complaints
 from tcpd.daemon.directories import check_directories
-from tcpd.daemon.surroundings import Surroundings
+from tcpd.daemon.problems import SettingProblems
+from tcpd.daemon.startup_environment import StartupEnvironment
 
 NOBODY = 65534
 
@@ -37,10 +37,10 @@ def check(text: str, owner: int | None = None, known: tuple[str, ...] = ()) -> l
     :raise ConfigError: with what would end the start.
     """
     found = settings(text + "\n[service:b]\nprotocol = echo\nlisten = 127.0.0.1:0\n")
-    complaints = Complaints(found)
-    surroundings = Surroundings({}, os.geteuid(), owner, owner)
-    warnings = check_directories(found, surroundings, complaints, known)
-    complaints.check()
+    problems = SettingProblems(found)
+    environment = StartupEnvironment({}, os.geteuid(), owner, owner)
+    warnings = check_directories(found, environment, problems, known)
+    problems.check()
     return [warning.partition("]")[2].strip() for warning in warnings]
 
 

@@ -13,9 +13,12 @@ from typing import Any
 import pytest
 from conftest import LoggedFailures
 from daemon.house import House, service
+from twisted.application.service import Service
 from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone
 from twisted.internet.selectreactor import SelectReactor
 from twisted.internet.task import Clock
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from tcpd.daemon.ending import MARGIN, PATIENCE, Ending
@@ -74,11 +77,12 @@ class Bed:
         self.done.append(("reactor", number))
 
     @property
-    def settings(self) -> Any:
-        return SimpleNamespace(tcpd=SimpleNamespace(drain=7.0))
+    def running_services(self) -> Any:
+        settings = SimpleNamespace(tcpd=SimpleNamespace(drain=7.0))
+        return SimpleNamespace(settings=settings, hurry=self.kill_programs)
 
     @property
-    def parts(self) -> Any:
+    def components(self) -> Any:
         return SimpleNamespace(memory=self)
 
     exhausted: Any = None
@@ -261,7 +265,7 @@ class Slow:
 @pytest.mark.parametrize("early", [True, False], ids=["before it begins", "while it waits"])
 def test_a_cut_ends_what_services_have_beside_connections(early: bool) -> None:
     house = House(service("a", "1"))
-    layer = house.daemon.units["a"].layer
+    layer = house.services.units["a"].layer
     slow: Any = Slow(layer.factory)
     layer.factory = slow
     ends: list[object] = []
@@ -277,7 +281,7 @@ def test_a_cut_ends_what_services_have_beside_connections(early: bool) -> None:
 
 def test_a_stop_waits_for_all_though_one_fails(logged_failures: LoggedFailures) -> None:
     house = House(service("a", "1") + service("b", "2"))
-    failing, waiting = house.daemon.units["a"], house.daemon.units["b"]
+    failing, waiting = house.services.units["a"], house.services.units["b"]
     last: Deferred[None] = Deferred()
 
     def fail() -> None:
@@ -290,6 +294,87 @@ def test_a_stop_waits_for_all_though_one_fails(logged_failures: LoggedFailures) 
     assert ends == []
     last.callback(None)
     assert len(ends) == 1
+
+
+class Shared(Service):
+    """A service that frontends use, and that takes its time to stop."""
+
+    def __init__(self, name: str, calls: list[str]) -> None:
+        self.setName(name)
+        self.calls = calls
+        self.stopped: Deferred[None] = Deferred()
+
+    def privilegedStartService(self) -> None:
+        self.calls.append(f"{self.name} prepares")
+
+    def startService(self) -> None:
+        super().startService()
+        frontends: Any = self.parent
+        self.calls.append(f"{self.name} starts, frontends {frontends.running_services.running}")
+
+    def stopService(self) -> Deferred[None]:
+        super().stopService()
+        self.calls.append(f"{self.name} stops")
+        return self.stopped
+
+
+METRICS = "[metrics]\nlisten = 127.0.0.1:9\n"
+
+
+def test_shared_services_start_before_the_frontends_and_stop_after_them() -> None:
+    """ "They start before the frontends, in this order, and stop after them, in the reverse order"
+    (make_daemon). The daemon's own services stop last: operators watch the others until then."""
+    calls: list[str] = []
+    shared = [Shared("store", calls), Shared("chat", calls)]
+    house = House(service("a", "1") + METRICS, shared_services=shared)
+    assert calls == [
+        *("store prepares", "chat prepares"),
+        *("store starts, frontends 0", "chat starts, frontends 0"),
+    ]
+    calls.clear()
+    conduit, transport = house.connect(1)
+    ends: list[object] = []
+    house.daemon.stopService().addCallback(ends.append)
+    assert transport.disconnecting
+    assert calls == [], "connections drain first"
+    conduit.connectionLost(Failure(ConnectionDone()))
+    assert calls == ["chat stops"]
+    shared[1].stopped.callback(None)
+    assert calls == ["chat stops", "store stops"]
+    assert ends == []
+    assert house.open == {"tcp 127.0.0.1:9"}
+    shared[0].stopped.callback(None)
+    assert house.open == set()
+    assert len(ends) == 1
+
+
+def test_a_second_signal_does_not_cut_a_shared_service_short() -> None:
+    """What it writes is whole; only the end of the process is faster."""
+    calls: list[str] = []
+    shared = Shared("store", calls)
+    house = House(service("a", "1"), shared_services=[shared])
+    ends: list[object] = []
+    house.daemon.stopService().addCallback(ends.append)
+    house.daemon.cut()
+    assert calls[-1] == "store stops"
+    assert ends == []
+    shared.stopped.callback(None)
+    assert len(ends) == 1
+
+
+def test_a_shared_service_that_fails_to_stop_is_logged_and_the_rest_stops(
+    logged_failures: LoggedFailures,
+) -> None:
+    calls: list[str] = []
+    shared = [Shared("store", calls), Shared("chat", calls)]
+    house = House(service("a", "1") + METRICS, shared_services=shared)
+    ends: list[object] = []
+    house.daemon.stopService().addCallback(ends.append)
+    shared[1].stopped.errback(ValueError("disk full"))
+    shared[0].stopped.callback(None)
+    assert len(ends) == 1
+    assert house.open == set()
+    logged_failures.expect("a service has failed to stop")
 
 
 @pytest.mark.parametrize("how", ["written", "late", "cut"])

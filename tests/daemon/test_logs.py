@@ -23,8 +23,7 @@ from tcpd.config import ini
 from tcpd.config.build import build
 from tcpd.config.settings import Settings
 from tcpd.daemon import logfile, logs
-from tcpd.daemon.compose import SECTIONS
-from tcpd.daemon.daemon import Daemon
+from tcpd.daemon.compose import SECTIONS, make_daemon
 from tcpd.daemon.logfile import OpenedLog
 from tcpd.daemon.logs import LogFault, Logs
 from tcpd.daemon.registry import Kinds
@@ -311,9 +310,9 @@ class House:
 
     def __init__(self, text: str) -> None:
         self.reactor = MemoryReactorClock()
-        self.daemon = Daemon(settings(text), KINDS, self.reactor, lambda: 0.0)
+        self.daemon = make_daemon(settings(text), KINDS, self.reactor, lambda: 0.0)
         self.lines: list[Any] = []
-        self.daemon.events.follow(lambda line: self.lines.append(json.loads(line)))
+        self.daemon.followers.follow(lambda line: self.lines.append(json.loads(line)))
         self.daemon.privilegedStartService()
         self.daemon.startService()
 
@@ -384,7 +383,7 @@ def test_the_access_log_is_opt_in(access_log: str) -> None:
 def test_a_reload_switches_the_access_log_for_who_is_there() -> None:
     house = House(ONE)
     protocol, _ = house.connect()
-    house.daemon.reconfigure(settings(f"[policy:default]\naccess_log = yes\n{ONE}"))
+    house.daemon.configuration.reconfigure(settings(f"[policy:default]\naccess_log = yes\n{ONE}"))
     house.told()
     protocol.connectionLost()
     assert house.told() == ["connection.ended"]
@@ -394,23 +393,23 @@ def test_a_reload_switches_the_access_log_for_who_is_there() -> None:
 def test_the_level_can_be_set_while_it_runs() -> None:
     house = House("[tcpd]\nlog_level = warn\n" + ONE)
     daemon = house.daemon
-    assert daemon.log_level == "warn"
+    assert daemon.log.level == "warn"
     house.told()
-    daemon.log_level = "debug"
-    daemon.log_level = "debug"
+    daemon.log.level = "debug"
+    daemon.log.level = "debug"
     assert house.told() == ["daemon.log-level"]
     with pytest.raises(ValueError, match="'all' is no log level"):
-        daemon.log_level = "all"
-    assert daemon.reconfigure(settings("[tcpd]\nlog_level = error\n" + ONE)) == [
+        daemon.log.level = "all"
+    assert daemon.configuration.reconfigure(settings("[tcpd]\nlog_level = error\n" + ONE)) == [
         "tcpd: log_level swapped"
     ]
-    assert daemon.log_level == "error"
+    assert daemon.log.level == "error"
     daemon.stopService()
 
 
 def test_the_form_of_the_log_takes_a_restart() -> None:
     house = House(ONE)
-    assert house.daemon.reconfigure(settings("[tcpd]\nlog = json\n" + ONE)) == [
+    assert house.daemon.configuration.reconfigure(settings("[tcpd]\nlog = json\n" + ONE)) == [
         "tcpd: log needs a restart"
     ]
     house.daemon.stopService()

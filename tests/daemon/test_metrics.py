@@ -8,7 +8,7 @@ from typing import Any
 
 import certificates
 import pytest
-from daemon.house import House, service, settings
+from daemon.house import House, figures, service, settings
 from twisted.internet.error import ConnectionDone
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
@@ -17,7 +17,6 @@ from tcpd.config.errors import ConfigError
 from tcpd.config.show import show_config
 from tcpd.daemon.compose import SECTIONS
 from tcpd.daemon.internal import CONNECTIONS, DRAIN
-from tcpd.daemon.metrics_site import figures
 from tcpd.net.listeners import ListenError
 from tcpd.policy.reasons import Refusal
 
@@ -122,7 +121,7 @@ def test_it_can_have_tls_and_a_policy(tmp_path: Path) -> None:
         + "[metrics]\nlisten = 127.0.0.1:9 tls=t\npolicy = p\n",
         tmp_path,
     )
-    unit = house.daemon.units["metrics"]
+    unit = house.services.units["metrics"]
     assert [str(each) for each in unit.listening] == ["127.0.0.1:9 tls=t"]
     assert unit.layer._admission.admit(ip_address("192.0.2.1")) == "denied"
 
@@ -130,16 +129,16 @@ def test_it_can_have_tls_and_a_policy(tmp_path: Path) -> None:
 def test_clients_do_not_see_it_in_the_directory_nor_take_its_place() -> None:
     """An operator has to get in just when the daemon is full."""
     house = House("[tcpd]\nconnections = 1\n" + service("a", "1") + SITE)
-    assert [entry.name for entry in house.daemon.directory()] == ["a"]
+    assert [entry.name for entry in house.services.directory()] == ["a"]
     house.connect(1)
     _, refused = house.connect(1)
     assert refused.value().startswith(b"421 ")
     assert ask(house, "/metrics").startswith("HTTP/1.1 200 ")
-    assert house.daemon.parts.tally.count == 1
+    assert house.daemon.components.tally.count == 1
     held = [house.connect(9) for _ in range(CONNECTIONS)]
     assert len(held) == CONNECTIONS
     assert house.reactor.ports["tcp", "127.0.0.1", 9].factory.buildProtocol(PEER) is None
-    counters = house.daemon.by_name()["metrics"].layer.counters
+    counters = house.services.by_name()["metrics"].layer.counters
     assert counters.refused == {Refusal.SERVICE_FULL: 1}, "by its own limit: the daemon's is full"
 
 

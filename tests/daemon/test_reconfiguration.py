@@ -30,7 +30,7 @@ def test_a_service_is_added_and_one_removed_says_farewell() -> None:
     assert report == ["service a: removed", "service b: added"]
     assert house.open == {"tcp 127.0.0.1:2"}
     assert transport.value().startswith(b"421 ")
-    assert [entry.name for entry in house.daemon.directory()] == ["b"]
+    assert [entry.name for entry in house.services.directory()] == ["b"]
     conduit.connectionLost(Failure(ConnectionDone()))
     stopped = house.daemon.stopService()
     assert stopped.called
@@ -96,7 +96,7 @@ def test_another_protocol_takes_the_port_over_and_the_old_one_says_farewell() ->
     conduit, echo = house.connect(1)
     conduit.dataReceived(b"hi")
     assert echo.value() == b"hi"
-    assert house.daemon.units["a"].layer.counters.accepted == 2, "counters outlive a restart"
+    assert house.services.units["a"].layer.counters.accepted == 2, "counters outlive a restart"
 
 
 def test_a_port_moves_from_one_service_to_another_without_being_closed() -> None:
@@ -147,9 +147,9 @@ def test_sections_are_swapped_and_what_takes_a_restart_is_told() -> None:
         "chat: outbox swapped",
         "tcpd: server_name needs a restart",
     ]
-    assert house.daemon.parts.tally.limit == 7
-    assert house.daemon.units["a"].drain == 3.0
-    assert house.daemon.parts.hub.settings.outbox == 32768
+    assert house.daemon.components.tally.limit == 7
+    assert house.services.units["a"].drain == 3.0
+    assert house.daemon.components.hub.settings.outbox == 32768
 
 
 # --- all or nothing ---
@@ -167,8 +167,8 @@ def test_a_port_that_cannot_be_opened_leaves_all_as_it_was() -> None:
     assert house.reactor.ports == before
     assert not transport.disconnecting
     house.connect(1)
-    assert house.daemon.settings.policies["default"].per_address == 100
-    assert house.daemon.units["a"].layer.policy.per_address == 100
+    assert house.services.settings.policies["default"].per_address == 100
+    assert house.services.units["a"].layer.policy.per_address == 100
     assert house.reload(service("a", "1, 2")) == ["service a: listening on 127.0.0.1:2"]
 
 
@@ -225,7 +225,7 @@ def test_a_port_that_cannot_be_opened_again_is_told_and_given_up(
         "listen on 127.0.0.1:1: Address already in use"
     )
     assert house.open == {"tcp 127.0.0.1:3"}
-    assert [str(each) for each in house.daemon.units["a"].listening] == ["127.0.0.1:3"]
+    assert [str(each) for each in house.services.units["a"].listening] == ["127.0.0.1:3"]
     monkeypatch.undo()
     assert house.reload(at("127.0.0.1:1", "127.0.0.1:3")) == ["service a: listening on 127.0.0.1:1"]
     assert house.open == {"tcp 127.0.0.1:1", "tcp 127.0.0.1:3"}
@@ -235,17 +235,18 @@ def test_a_file_that_cannot_be_used_leaves_all_as_it_was(tmp_path: Path) -> None
     certificates.make(tmp_path, "one")
     tls = "[tls:t]\ncertificate = one.pem\nkey = one-key.pem\n"
     house = House(service("a", "1 tls=t") + service("q", "2", "qotd") + tls, tmp_path)
-    context = house.daemon.parts.certificates["t"]._context
+    in_use = house.daemon.components.certificates.in_use
+    context = in_use["t"]._context
     (tmp_path / "one.pem").write_text("broken")
     with pytest.raises(ConfigError) as caught:
         house.reload(service("a", "1 tls=t") + service("q", "2", "qotd", "quotes = gone") + tls)
     first, second = caught.value.lines
     assert "[tls:t] certificate:" in first
     assert "[service:q] quotes:" in second
-    assert house.daemon.parts.certificates["t"]._context is context
+    assert in_use["t"]._context is context
     certificates.make(tmp_path, "one")
     house.reload(service("a", "1 tls=t") + service("q", "2", "qotd") + tls)
-    assert house.daemon.parts.certificates["t"]._context is not context, "reread each time"
+    assert in_use["t"]._context is not context, "reread each time"
 
 
 def test_files_that_options_name_are_reread(tmp_path: Path) -> None:
@@ -254,11 +255,11 @@ def test_files_that_options_name_are_reread(tmp_path: Path) -> None:
     motd.write_text("tea")
     same = service("i", "1", "irc", f"motd = {motd}")
     house = House(same, tmp_path)
-    factory = house.daemon.units["i"].layer.factory
+    factory = house.services.units["i"].layer.factory
     assert house.reload(same) == []
     motd.write_text("coffee")
     assert house.reload(same) == ["service i: files reread"]
-    assert house.daemon.units["i"].layer.factory is factory
+    assert house.services.units["i"].layer.factory is factory
     assert factory.server.motd == ("coffee",)
     motd.unlink()
     with pytest.raises(ConfigError) as caught:
@@ -294,9 +295,9 @@ def test_many_reloads_leave_nothing_behind() -> None:
     house.reload(service("a", "1"))
     assert house.open == {"tcp 127.0.0.1:1"}
     assert not transport.disconnecting
-    assert house.daemon._retiring == {}
+    assert house.services._retiring == {}
     calls = len(house.reactor.getDelayedCalls())
     assert calls == 3, "the one sweeper, and the looks at how late the reactor is and at files"
-    assert list(house.daemon) == [house.daemon.units["a"]]
+    assert list(house.services) == [house.services.units["a"]]
     conduit.connectionLost(Failure(ConnectionDone()))
-    assert house.daemon.units["a"].layer.counters.ended == {End.CLIENT: 1}
+    assert house.services.units["a"].layer.counters.ended == {End.CLIENT: 1}

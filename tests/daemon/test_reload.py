@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 from daemon.house import House, service, settings
-from twisted.internet.testing import MemoryReactorClock
 
 from tcpd.daemon.reload import Reloader
 
@@ -22,13 +21,16 @@ def signals() -> Iterator[None]:
         signal.signal(number, handler)
 
 
+def reloader_of(house: House) -> Reloader:
+    (reloader,) = (child for child in house.daemon if isinstance(child, Reloader))
+    return reloader
+
+
 def test_a_reload_while_the_daemon_stops_opens_nothing(logged_failures: object) -> None:
-    house = House(service("a", "1"))
-    reloader = Reloader(house.daemon, lambda: settings(service("a", "1, 2")), MemoryReactorClock())
-    reloader.startService()
+    house = House(service("a", "1"), read=lambda: settings(service("a", "1, 2")))
+    reloader = reloader_of(house)
     assert reloader.reload().ok
     assert house.open == {"tcp 127.0.0.1:1", "tcp 127.0.0.1:2"}
-    reloader.stopService()
     house.daemon.stopService()
     outcome = reloader.reload()
     assert (outcome.ok, outcome.lines) == (False, ("the daemon is stopping",))
@@ -38,20 +40,16 @@ def test_a_reload_while_the_daemon_stops_opens_nothing(logged_failures: object) 
 
 def test_a_hang_up_before_the_start_is_over_is_heard() -> None:
     """It would end the process else: its default is to (signal(7))."""
-    house = House(service("a", "1"), start=False)
-    reloader = Reloader(house.daemon, lambda: settings(service("a", "1")), house.reactor)
-    reloader.setServiceParent(house.daemon)
+    house = House(service("a", "1"), read=lambda: settings(service("a", "1")), start=False)
     house.daemon.privilegedStartService()
-    assert signal.getsignal(signal.SIGHUP) == reloader._hang_up
+    assert signal.getsignal(signal.SIGHUP) == reloader_of(house)._hang_up
 
 
 def test_a_service_may_ask_for_a_reload() -> None:
     """It comes in another turn, for the service itself may be another then."""
-    house = House(service("a", "1"))
-    reloader = Reloader(house.daemon, lambda: settings(service("a", "1, 2")), house.reactor)
-    reloader.setServiceParent(house.daemon)
+    house = House(service("a", "1"), read=lambda: settings(service("a", "1, 2")))
     told: list[tuple[bool, Sequence[str]]] = []
-    house.daemon.contexts["a"].reload(lambda ok, lines: told.append((ok, lines)))
+    house.services.contexts["a"].reload(lambda ok, lines: told.append((ok, lines)))
     assert told == []
     assert house.open == {"tcp 127.0.0.1:1"}
     house.reactor.advance(0)

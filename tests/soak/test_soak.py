@@ -25,14 +25,12 @@ import pytest
 from running import PATIENCE, Daemon, client_context, descriptors, resident
 from soak import inputs
 from soak.driving import Conversation, Ending, drive
-from twisted.internet.task import Clock
 
 from tcpd.config.errors import ConfigError
 from tcpd.config.load import load
 from tcpd.config.settings import Settings
 from tcpd.config.show import sample, show_config
-from tcpd.daemon.compose import SECTIONS
-from tcpd.daemon.daemon import Daemon as Composed
+from tcpd.daemon.compose import SECTIONS, make_daemon
 from tcpd.daemon.registry import Kinds
 from tcpd.policy.passwords import hash_password
 from tcpd.wire.proxy import Header, HeaderReader, ProxyError
@@ -388,7 +386,7 @@ def test_structured_ini_files(localhost: certificates.Made, tmp_path: Path) -> N
         data = inputs.ini(random.Random(f"{SEED}/ini/{number}"), good)
         try:
             settings = read(file, data, kinds)
-            Composed(settings, kinds, Clock(), time.time)
+            make_daemon(settings, kinds, Clock(), time.time)
         except ConfigError as error:
             assert str(error), name
             continue

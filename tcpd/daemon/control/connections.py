@@ -1,26 +1,27 @@
-"""CONNECTIONS, CONNECTION and KICK: who is there, and who has to go."""
+"""CONNECTIONS, CONNECTION, HANDSHAKE and KICK: lists connections and ends them."""
 
 from __future__ import annotations
 
 import heapq
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from tcpd.config.values import NETWORKS
-from tcpd.daemon.control.answer import (
+from tcpd.daemon.control.command import (
     REFUSED,
-    Told,
+    CommandResult,
     counted,
     moment,
     operator_command,
     pairs,
     table,
 )
+from tcpd.daemon.running_services import RunningServices
 from tcpd.handshake.as_json import as_json
 from tcpd.handshake.page import page
 from tcpd.handshake.report import build
@@ -33,9 +34,6 @@ from tcpd.ops.amounts import size, span
 from tcpd.policy.addresses import IPNetwork
 from tcpd.policy.reasons import End
 from tcpd.wire.safe_text import escape_controls
-
-if TYPE_CHECKING:
-    from tcpd.daemon.daemon import Daemon
 
 #: Rows, where nothing else is asked for, and at most.
 _ROWS = 50
@@ -98,13 +96,22 @@ def _end_some(clock: IReactorTime, connections: list[Connection], reason: End) -
         clock.callLater(0, _end_some, clock, connections, reason)
 
 
-class Connections:
-    """These commands, on a daemon."""
+class ConnectionCommands:
+    """The commands of this group.
+
+    :param services: those that run.
+    :param clock: the reactor.
+    :param wall_clock: seconds since 1970, UTC.
+    """
 
     _log = Logger()
 
-    def __init__(self, daemon: Daemon) -> None:
-        self._daemon = daemon
+    def __init__(
+        self, services: RunningServices, clock: IReactorTime, wall_clock: Callable[[], float]
+    ) -> None:
+        self._services = services
+        self._clock = clock
+        self._wall_clock = wall_clock
 
     def commands(self) -> list[Command]:
         """All of this group."""
@@ -144,19 +151,16 @@ class Connections:
             ),
         ]
 
-    async def list(self, words: Sequence[str], operator: str) -> Told:
+    async def list(self, words: Sequence[str], operator: str) -> CommandResult:
         """CONNECTIONS; many rows are made in several turns of the reactor."""
         asked = _options(words, ("SERVICE", "ADDRESS", "SORT", "LIMIT"))
         sort = asked.get("SORT", "age").lower()
         if sort not in _SORTS:
             raise WrongArguments(f"{sort!r} is no key to sort by; there are {', '.join(_SORTS)}")
         limit = _number(asked.get("LIMIT", str(_ROWS)), 1, _MOST_ROWS)
-        found: list[Connection] = []
-        for layer in self._daemon.layers():
-            if asked.get("SERVICE", layer.service) == layer.service:
-                found += layer.connections
         service = asked.get("SERVICE")
-        if service is not None and not found and service not in self._daemon.known_services():
+        found = list(self._services.connections(service))
+        if service is not None and not found and service not in self._services.known():
             raise CommandError(REFUSED, f"there is no service {service}; SERVICES lists them")
         if "ADDRESS" in asked:
             found = in_network(found, parse_network(asked["ADDRESS"]))
@@ -167,11 +171,13 @@ class Connections:
         data: list[dict[str, Any]] = []
         for start in range(0, len(shown), _ROWS_A_TURN):
             if start:
-                await deferLater(self._daemon.parts.reactor, 0)
+                await deferLater(self._clock, 0)
             data += map(self._brief, shown[start : start + _ROWS_A_TURN])
-        return Told(lambda: _listing(data, len(found)), {"total": len(found), "connections": data})
+        return CommandResult(
+            lambda: _listing(data, len(found)), {"total": len(found), "connections": data}
+        )
 
-    def show(self, words: Sequence[str], operator: str) -> Told:
+    def show(self, words: Sequence[str], operator: str) -> CommandResult:
         """CONNECTION."""
         connection = self._find(words[0])
         data = self._brief(connection)
@@ -182,7 +188,7 @@ class Connections:
         data["client_names"] = list(tls.client_names) if tls else []
         who = connection.credentials
         data["credentials"] = who and {"uid": who.uid, "gid": who.gid, "pid": who.pid}
-        data["policy"] = self._daemon.policy_of(connection.service)
+        data["policy"] = self._services.policy_of(connection.service)
         data["ending"] = connection.disconnecting
         rows = [
             ("id", data["id"]),
@@ -198,48 +204,42 @@ class Connections:
             ("policy", data["policy"] or "-"),
             ("ending", "yes" if data["ending"] else "no"),
         ]
-        return Told(pairs(rows), {"connection": data})
+        return CommandResult(pairs(rows), {"connection": data})
 
-    def handshake(self, words: Sequence[str], operator: str) -> Told:
+    def handshake(self, words: Sequence[str], operator: str) -> CommandResult:
         """HANDSHAKE."""
         report = build(self._find(words[0]).facts())
-        return Told("\n".join(page(report, width=REPLY_WIDTH)), as_json(report))
+        return CommandResult("\n".join(page(report, width=REPLY_WIDTH)), as_json(report))
 
-    def kick(self, words: Sequence[str], operator: str) -> Told:
+    def kick(self, words: Sequence[str], operator: str) -> CommandResult:
         """KICK."""
         who, *reason = words
         if re.fullmatch(r"[0-9]+", who):
             found = [self._find(who)]
         else:
-            found = in_network(self.everybody(), parse_network(who))
+            found = in_network(self._services.connections(), parse_network(who))
             if not found:
                 raise CommandError(REFUSED, f"there is no connection from {who}")
         catalogue.OPERATOR_COMMAND.emit(
             self._log, operator=operator, command=" ".join(["KICK", who, *reason])
         )
-        end_gently(self._daemon.parts.reactor, found, End.KICKED)
-        return Told(f"{counted(len(found), 'connection')} ended", {"ended": len(found)})
-
-    def everybody(self) -> Iterator[Connection]:
-        """All connections, those of services that drain included."""
-        for layer in self._daemon.layers():
-            yield from layer.connections
+        end_gently(self._clock, found, End.KICKED)
+        return CommandResult(f"{counted(len(found), 'connection')} ended", {"ended": len(found)})
 
     def _find(self, id: str) -> Connection:
-        for connection in self.everybody():
+        for connection in self._services.connections():
             if connection.id == id:
                 return connection
         raise CommandError(REFUSED, f"there is no connection {id[:32]}; it may have ended")
 
     def _brief(self, connection: Connection) -> dict[str, Any]:
-        parts = self._daemon.parts
-        seconds = parts.reactor.seconds() - connection.opened
+        seconds = self._clock.seconds() - connection.opened
         quiet = connection.layer.quiet_for(connection)
         return {
             "id": connection.id,
             "service": connection.service,
             "peer": connection.peer,
-            "opened": moment(parts.wall_clock() - seconds),
+            "opened": moment(self._wall_clock() - seconds),
             "seconds": round(seconds, 3),
             "quiet": None if quiet is None else round(quiet, 3),
             "bytes_in": connection.bytes_in,

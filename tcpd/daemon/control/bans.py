@@ -2,43 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import Any
 
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from tcpd.config.values import DURATION
-from tcpd.daemon.control.answer import (
+from tcpd.daemon.banfile import BanFile
+from tcpd.daemon.control.command import (
     REFUSED,
-    Told,
+    CommandResult,
     counted,
     moment,
     operator_command,
     table,
 )
-from tcpd.daemon.control.connections import Connections, end_gently, in_network, parse_network
+from tcpd.daemon.control.connections import end_gently, in_network, parse_network
+from tcpd.daemon.running_services import RunningServices
 from tcpd.line.command import Command
 from tcpd.line.reply import CommandError, WrongArguments
 from tcpd.ops import catalogue
 from tcpd.ops.amounts import span
-from tcpd.policy.bans import Ban
+from tcpd.policy.bans import Ban, Bans
 from tcpd.policy.reasons import End
-
-if TYPE_CHECKING:
-    from tcpd.daemon.daemon import Daemon
 
 #: The longest reason that is kept, in characters.
 _LONGEST_REASON = 200
 
 
-class Banning:
-    """These commands, on a daemon."""
+class BanCommands:
+    """The commands of this group.
+
+    :param services: connections of theirs end when their address is banned.
+    :param bans: those in force.
+    :param ban_file: stores them.
+    :param clock: the reactor.
+    :param wall_clock: seconds since 1970, UTC.
+    """
 
     _log = Logger()
 
-    def __init__(self, daemon: Daemon) -> None:
-        self._daemon = daemon
-        self._connections = Connections(daemon)
+    def __init__(
+        self,
+        services: RunningServices,
+        bans: Bans,
+        ban_file: BanFile,
+        clock: IReactorTime,
+        wall_clock: Callable[[], float],
+    ) -> None:
+        self._services = services
+        self._bans = bans
+        self._ban_file = ban_file
+        self._clock = clock
+        self._wall_clock = wall_clock
 
     def commands(self) -> list[Command]:
         """All of this group."""
@@ -63,7 +80,7 @@ class Banning:
             operator_command("BANS", "", "Lists the bans that hold.", self.list, at_most=0),
         ]
 
-    async def ban(self, words: Sequence[str], operator: str) -> Told:
+    async def ban(self, words: Sequence[str], operator: str) -> CommandResult:
         """BAN."""
         network = parse_network(words[0])
         seconds, reason = 0.0, list(words[1:])
@@ -75,8 +92,7 @@ class Banning:
                 raise WrongArguments(
                     f"{error}; before a reason that begins with a digit write 0, which is for good"
                 ) from None
-        parts = self._daemon.parts
-        now = parts.wall_clock()
+        now = self._wall_clock()
         ban = Ban(
             network=network,
             since=now,
@@ -84,47 +100,46 @@ class Banning:
             reason=" ".join(reason)[:_LONGEST_REASON],
             by=operator,
         )
-        parts.bans.forget_expired()
-        parts.bans.add(ban)
+        self._bans.forget_expired()
+        self._bans.add(ban)
         catalogue.OPERATOR_COMMAND.emit(
             self._log, operator=operator, command=" ".join(["BAN", str(network), *words[1:]])
         )
-        ended = in_network(self._connections.everybody(), network)
-        end_gently(parts.reactor, ended, End.BANNED)
-        fault = await self._daemon.ban_file.save(parts.bans)
+        ended = in_network(self._services.connections(), network)
+        end_gently(self._clock, ended, End.BANNED)
+        fault = await self._ban_file.save(self._bans)
         until = f"until {moment(ban.until)}" if ban.until is not None else "for good"
         said = f"{network} is banned {until}; {counted(len(ended), 'connection')} ended"
-        return Told(
+        return CommandResult(
             f"{said}\n{_warning(fault)}" if fault else said,
             {"ban": _plain(ban), "ended": len(ended), "kept": not fault},
         )
 
-    async def unban(self, words: Sequence[str], operator: str) -> Told:
+    async def unban(self, words: Sequence[str], operator: str) -> CommandResult:
         """UNBAN."""
         network = parse_network(words[0])
-        bans = self._daemon.parts.bans
+        bans = self._bans
         ban = bans.remove(network)
         if ban is None:
             wider = bans.find(network.network_address)
             hint = f", but {wider.network} is, which holds it" if wider else "; BANS lists them"
             raise CommandError(REFUSED, f"{network} is not banned{hint}")
         catalogue.OPERATOR_COMMAND.emit(self._log, operator=operator, command=f"UNBAN {network}")
-        fault = await self._daemon.ban_file.save(bans)
+        fault = await self._ban_file.save(bans)
         said = f"{network} is banned no more"
-        return Told(
+        return CommandResult(
             f"{said}\n{_warning(fault)}" if fault else said,
             {"ban": _plain(ban), "kept": not fault},
         )
 
-    def list(self, words: Sequence[str], operator: str) -> Told:
+    def list(self, words: Sequence[str], operator: str) -> CommandResult:
         """BANS."""
-        parts = self._daemon.parts
-        parts.bans.forget_expired()
-        bans = list(parts.bans)
-        now = parts.wall_clock()
-        data = {"bans": [_plain(ban) for ban in bans], "kept": self._daemon.ban_file.keeps}
+        self._bans.forget_expired()
+        bans = list(self._bans)
+        now = self._wall_clock()
+        data = {"bans": [_plain(ban) for ban in bans], "kept": self._ban_file.keeps}
         if not bans:
-            return Told("no bans", data)
+            return CommandResult("no bans", data)
         text = table(
             ["NETWORK", ">LEFT", "SINCE", "BY", "REASON"],
             [
@@ -138,7 +153,7 @@ class Banning:
                 for ban in bans
             ],
         )
-        return Told(text, data)
+        return CommandResult(text, data)
 
 
 def _warning(fault: str) -> str:

@@ -1,4 +1,4 @@
-"""What operators' commands are made of: words in; out a table for people, or JSON for programs."""
+"""Operators' commands: words as arguments; the result is text for people or JSON for programs."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from tcpd.line.command import Command, Request
 from tcpd.line.reply import Reply, WrongArguments
 from tcpd.line.stream import Stream
 
-#: As code of a reply: what was asked for cannot be done, as things are.
+#: Reply code: the command cannot be done in the present state.
 REFUSED = 550
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """An answer, in both forms.
+class CommandResult:
+    """The result of a command, in both forms.
 
-    :ivar text: for people, one line or several; what makes it, where that takes long and programs
-        that ask for JSON would wait for nothing.
+    :ivar text: for people, one line or several; or a function that makes it, where that takes long
+        and JSON does not need it.
     :ivar data: for programs; its keys are documented, and stay.
     :ivar code: of the reply.
     """
@@ -31,8 +31,8 @@ class Told:
     code: int = 250
 
 
-Function = Callable[[list[str], str], Told | Stream | Awaitable[Told]]
-"""Does a command; gets its words, ``json`` taken out, and the operator, for people to read."""
+Function = Callable[[list[str], str], CommandResult | Stream | Awaitable[CommandResult]]
+"""Runs a command. Arguments: its words without ``json``, and who the operator is, as text."""
 
 
 def operator_command(
@@ -50,10 +50,10 @@ def operator_command(
     :param name: upper-case.
     :param usage: the arguments as HELP shows them, without ``[json]``.
     :param help: what it does.
-    :param function: does it.
+    :param function: runs it.
     :param at_least: fewer words are answered with 501 and the usage.
     :param at_most: the same for more words; ``None`` for no limit.
-    :param free_text: its last words are the operator's own, so ``json`` counts as the first only.
+    :param free_text: its last words are free text, so ``json`` is recognized as the first only.
     """
 
     def call(request: Request) -> Any:
@@ -66,29 +66,33 @@ def operator_command(
             del words[-1]
         if len(words) < at_least or (at_most is not None and len(words) > at_most):
             raise WrongArguments
-        told = function(words, request.connection.peer)
-        if isinstance(told, Stream):
-            return told
-        return _reply(told, in_json) if isinstance(told, Told) else _later(told, in_json)
+        result = function(words, request.connection.peer)
+        if isinstance(result, Stream):
+            return result
+        return (
+            _reply(result, in_json)
+            if isinstance(result, CommandResult)
+            else _await(result, in_json)
+        )
 
     return Command(name, f"[json] {usage}".rstrip(), help, call)
 
 
-def _reply(told: Told, in_json: bool) -> Reply:
+def _reply(result: CommandResult, in_json: bool) -> Reply:
     if in_json:
-        return Reply(told.code, (json.dumps(told.data, separators=(",", ":")),))
-    text = told.text if isinstance(told.text, str) else told.text()
-    return Reply.of(told.code, text)
+        return Reply(result.code, (json.dumps(result.data, separators=(",", ":")),))
+    text = result.text if isinstance(result.text, str) else result.text()
+    return Reply.of(result.code, text)
 
 
-async def _later(told: Awaitable[Told], in_json: bool) -> Reply:
-    return _reply(await told, in_json)
+async def _await(result: Awaitable[CommandResult], in_json: bool) -> Reply:
+    return _reply(await result, in_json)
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Columns as wide as what is in them. One whose heading begins with ``>`` is set to the right.
+    """Format columns. One whose heading begins with ``>`` is aligned to the right.
 
-    What peers have sent has to be escaped before; a reply does that once more, line by line.
+    The caller escapes text from peers, so that widths are right; a reply escapes each line again.
     """
     right = [heading.startswith(">") for heading in headings]
     lines = [[heading.lstrip(">") for heading in headings]]
@@ -104,16 +108,16 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 
 def pairs(rows: Sequence[tuple[str, object]]) -> str:
-    """A name and a value on each line."""
+    """Format a name and a value on each line."""
     width = max(len(name) for name, _ in rows)
     return "\n".join(f"{name.ljust(width)}  {value}" for name, value in rows)
 
 
 def moment(seconds: float) -> str:
-    """Seconds since 1970 as RFC 3339 has it, in UTC."""
+    """Format seconds since 1970 as RFC 3339 says, in UTC."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def counted(count: int, noun: str) -> str:
-    """``1 connection``, ``2 connections``."""
+    """Format a number with a noun: ``1 connection``, ``2 connections``."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

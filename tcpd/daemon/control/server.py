@@ -1,8 +1,10 @@
-"""The control socket as a service of the daemon's own: where it is, and who may come in."""
+"""The control socket, one of the daemon's own services: its path, and who may use it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+import itertools
+from collections.abc import Callable
+from typing import Any, Protocol, cast
 
 from twisted.internet.interfaces import IAddress, IDelayedCall
 from twisted.logger import Logger
@@ -11,16 +13,11 @@ from tcpd.config.listen import Listener, PrivateSocket
 from tcpd.config.locations import AUTO, control_path, is_own
 from tcpd.config.settings import PolicySettings, TcpdSettings
 from tcpd.daemon.control.access import Peer, group_id, may_operate, peer_of
-from tcpd.daemon.control.banning import Banning
-from tcpd.daemon.control.connections import Connections
-from tcpd.daemon.control.following import following
-from tcpd.daemon.control.looking import Looking
-from tcpd.daemon.control.running import Running
 from tcpd.daemon.internal import Internal
-from tcpd.daemon.surroundings import Surroundings
+from tcpd.daemon.startup_environment import StartupEnvironment
 from tcpd.interfaces import IConnection, IContext
 from tcpd.line.builtin import help_, ping, quit_
-from tcpd.line.command import CommandTable, Facts, PlainFacts
+from tcpd.line.command import Command, CommandTable, Facts, PlainFacts
 from tcpd.line.factory import LineFactory
 from tcpd.line.protocol import LineProtocol
 from tcpd.line.reply import Reply
@@ -29,39 +26,52 @@ from tcpd.ops import catalogue
 from tcpd.policy.bursts import Bursts
 from tcpd.policy.reasons import Refusal
 
-if TYPE_CHECKING:
-    from tcpd.daemon.daemon import Daemon
-
 NAME = "control"
 
 _MODE = 0o660
 
-#: Seconds that a peer that may not operate has to read why, and to hang up.
+#: Seconds that a refused peer has to read why and to close.
 _REFUSED_LINGER = 2.0
 
-#: Such peers at a time: with one more the oldest is cut. They take no places of operators.
+#: Refused peers at a time; one more cuts the oldest. They do not count as connections.
 _REFUSED_MOST = 32
 
-#: Operators are not put out for being quiet: one may follow events that are rare.
+#: No idle timeout: an operator may follow events that are rare.
 _POLICY = PolicySettings(idle=0.0)
 
 
-def control(daemon: Daemon, settings: TcpdSettings, surroundings: Surroundings) -> Internal:
-    """Describe it. Called by the daemon, whose parts are looked at only when a command needs them.
+class HasCommands(Protocol):
+    """A group of operators' commands."""
 
-    Where the socket is and whose does not change while the daemon runs: root may have been given
-    up, and whoever asks for the reload would be cut off by it.
+    def commands(self) -> list[Command]:
+        """The commands of the group."""
 
-    :param settings: those that it starts with.
-    :param surroundings: what it was started in.
+
+def operator_commands(*groups: HasCommands | list[Command]) -> CommandTable:
+    """The commands of the control socket: those of some groups, and HELP, PING and QUIT."""
+    lists = (group if isinstance(group, list) else group.commands() for group in groups)
+    return CommandTable([help_, ping, quit_, *itertools.chain.from_iterable(lists)])
+
+
+def control(
+    settings: TcpdSettings, environment: StartupEnvironment, commands: Callable[[], CommandTable]
+) -> Internal:
+    """Describe the service.
+
+    The path of the socket and its owner do not change while the daemon runs: root privileges may
+    have been dropped, and a reload would cut off the operator who asked for it.
+
+    :param settings: those at the start.
+    :param environment: that of the process.
+    :param commands: makes the commands, when the service is made.
     """
-    environ, uid = surroundings.environ, surroundings.uid
+    environ, uid = environment.environ, environment.uid
     path = control_path(settings.control, settings.state, environ, uid)
     auto = settings.control == AUTO
     group = settings.control_group
-    if not group and surroundings.group is not None:
-        group = str(surroundings.group)
-    owner = "" if surroundings.owner is None else str(surroundings.owner)
+    if not group and environment.group is not None:
+        group = str(environment.group)
+    owner = "" if environment.owner is None else str(environment.owner)
     closed = auto and is_own(path, environ, uid)
     place = PrivateSocket(path, _MODE, owner, group, required=not auto, closed=closed)
     listeners = (Listener(place),) if path else ()
@@ -69,62 +79,49 @@ def control(daemon: Daemon, settings: TcpdSettings, surroundings: Surroundings) 
         name=NAME,
         section="tcpd",
         keys=frozenset(),
-        kind=ControlKind(daemon),
+        kind=ControlKind(commands, settings.control_group),
         listen=lambda _: listeners,
         policy=lambda _: _POLICY,
     )
 
 
 class ControlKind:
-    """What stands behind the socket.
+    """The kind of the service.
 
-    :param daemon: that is operated.
+    :param commands: makes the commands.
+    :param group: ``[tcpd] control_group``.
     """
 
     idle = 0.0
 
-    def __init__(self, daemon: Daemon) -> None:
-        self._daemon = daemon
+    def __init__(self, commands: Callable[[], CommandTable], group: str) -> None:
+        self._commands = commands
+        self._group = group
 
     def make_factory(self, settings: object, context: IContext) -> ControlFactory:
         """See :meth:`tcpd.interfaces.IKind.make_factory`."""
-        return ControlFactory(self._daemon, context)
-
-
-def operator_commands(daemon: Daemon) -> CommandTable:
-    """All that an operator can ask of a daemon, and nothing else."""
-    return CommandTable(
-        [
-            help_,
-            ping,
-            quit_,
-            *Looking(daemon).commands(),
-            *Connections(daemon).commands(),
-            *Banning(daemon).commands(),
-            *Running(daemon).commands(),
-            *following(daemon),
-        ]
-    )
+        return ControlFactory(context, self._commands(), self._group)
 
 
 class ControlFactory(LineFactory):
-    """Makes the conversations with operators.
+    """Makes the protocols of operators' connections.
 
-    :param daemon: that is operated.
     :param context: of the service.
+    :param commands: of operators.
+    :param group: the group whose members are operators; empty for the daemon's own group.
     """
 
     _log = Logger()
 
-    def __init__(self, daemon: Daemon, context: IContext) -> None:
-        super().__init__(LineSettings(), context, operator_commands(daemon))
-        self._daemon = daemon
+    def __init__(self, context: IContext, commands: CommandTable, group: str) -> None:
+        super().__init__(LineSettings(), context, commands)
+        self._group = group
         self._bursts = Bursts()
         self._lingering: dict[ControlProtocol, None] = {}
-        group_id(daemon.settings.tcpd.control_group)  # while there is a descriptor to look with
+        group_id(group)  # looked up now, while there is a descriptor for it
 
     def buildProtocol(self, addr: IAddress | None) -> LineProtocol:
-        """One for each who connects; whether it is an operator is found out then."""
+        """Make the protocol of a connection, which finds out whether the peer is an operator."""
         return ControlProtocol(self)
 
     def greeting(self) -> bytes:
@@ -132,15 +129,14 @@ class ControlFactory(LineFactory):
         text = f"{self.context.server_name} tcpd control ready, HELP lists the commands"
         return Reply(220, (text,)).encode()
 
-    def look(self, handle: Any) -> tuple[Peer | None, bool]:
-        """See who is there.
+    def identify(self, handle: Any) -> tuple[Peer | None, bool]:
+        """Find out who the peer is, and count and log one that is refused.
 
         :param handle: the connected socket.
-        :return: who it is, as far as the system tells, and whether to let them in.
+        :return: the peer, ``None`` where it is unknown, and whether it is an operator.
         """
         peer = peer_of(handle)
-        group = self._daemon.settings.tcpd.control_group
-        allowed = may_operate(peer, group)
+        allowed = may_operate(peer, self._group)
         if not allowed:
             self.context.counters.refused[Refusal.DENIED] += 1
             since = self._bursts.happened(peer and peer.uid, self.context.clock.seconds())
@@ -155,18 +151,18 @@ class ControlFactory(LineFactory):
         return peer, allowed
 
     def linger(self, refused: ControlProtocol) -> None:
-        """Let a refused peer read why, and cut the one that has had the longest time for it."""
+        """Give a refused peer time to read why; cut the oldest one if there are too many."""
         self._lingering[refused] = None
         if len(self._lingering) > _REFUSED_MOST:
             next(iter(self._lingering)).cut()
 
     def forget(self, refused: ControlProtocol) -> None:
-        """A refused peer is gone."""
+        """Remove a refused peer whose connection is lost."""
         self._lingering.pop(refused, None)
 
     def refused(self, peer: Peer | None) -> bytes:
-        """The words for who is not let in."""
-        group = self._daemon.settings.tcpd.control_group or "the daemon's own"
+        """The reply for a peer that is refused."""
+        group = self._group or "the daemon's own"
         text = (
             f"{self.context.server_name} you ({peer}) may not operate this daemon; root may, "
             f"its own user, and members of the group [tcpd] control_group names ({group})"
@@ -175,22 +171,22 @@ class ControlFactory(LineFactory):
 
 
 class ControlProtocol(LineProtocol):
-    """One conversation with an operator."""
+    """One connection of an operator."""
 
     _shared: ControlFactory
 
-    #: How long who was refused may still take; ``None`` for who was let in.
+    #: Cuts a peer that was refused; ``None`` for an operator.
     _patience: IDelayedCall | None = None
 
     def connectionMade(self) -> None:
-        """Look who it is before a word is said."""
+        """Find out who the peer is before anything is sent."""
         transport: Any = self.transport
-        self._operator, allowed = self._shared.look(transport.getHandle())
+        self._operator, allowed = self._shared.identify(transport.getHandle())
         if allowed:
             super().connectionMade()
         else:
-            # only our side is closed: a socket that is closed with input unread is reset, which
-            # would cost who speaks first the words that say why
+            # half-close: a socket that is closed with input unread is reset, and a peer that sends
+            # first would lose the reply that says why
             self.finish()
             transport.write(self._shared.refused(self._operator))
             transport.loseWriteConnection()
@@ -202,29 +198,29 @@ class ControlProtocol(LineProtocol):
             self._shared.linger(self)
 
     def cut(self) -> None:
-        """End the connection of a peer that was refused. It has had its time to read why."""
+        """Close the connection of a peer that was refused. It has had time to read why."""
         self._shared.forget(self)
         cast(Any, self.transport).loseConnection()
 
     def dataReceived(self, data: bytes) -> None:
-        """As any line service, for who is let in."""
+        """Pass input of operators on; ignore that of refused peers."""
         if not self.over:
             super().dataReceived(data)
 
     def readConnectionLost(self) -> None:
-        """As any line service, for who is let in."""
+        """Pass input of operators on; ignore that of refused peers."""
         if self._patience is None:
             super().readConnectionLost()
         else:
             cast(Any, self.transport).loseConnection()
 
     def writeConnectionLost(self) -> None:
-        """As any line service, for who was let in."""
+        """Pass it on for operators."""
         if self._patience is None:
             super().writeConnectionLost()
 
     def connectionLost(self, reason: Any = None) -> None:
-        """As any line service, for who was let in."""
+        """Pass it on for operators."""
         self._shared.forget(self)
         if self._patience is not None and self._patience.active():
             self._patience.cancel()
@@ -232,6 +228,6 @@ class ControlProtocol(LineProtocol):
             super().connectionLost(reason)
 
     def facts(self, connection: Any) -> Facts:
-        """Commands are told who the operator is, for the log."""
+        """Show commands who the operator is, for the log."""
         who = "an operator" if self._operator is None else str(self._operator)
         return PlainFacts(self._shared.context.service, who)

@@ -1,34 +1,30 @@
-"""EVENTS: the events of the catalogue as they happen, and nobody waits for who follows them."""
+"""EVENTS: the events of the catalogue as they happen. A slow operator delays nobody."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
-from tcpd.daemon.control.answer import counted, operator_command
+from tcpd.daemon.control.command import counted, operator_command
 from tcpd.line.command import Command
 from tcpd.line.stream import Stream
 from tcpd.ops.follow import Follower, Followers
 
-if TYPE_CHECKING:
-    from tcpd.daemon.daemon import Daemon
 
-
-def following(daemon: Daemon) -> list[Command]:
+def event_commands(followers: Followers) -> list[Command]:
     """The commands of this group."""
     return [
         operator_command(
             "EVENTS",
             "",
             "Follows the events of the daemon, a JSON object a line, until you send anything.",
-            lambda words, operator: Following(daemon.events),
+            lambda words, operator: Following(followers),
             at_most=0,
         )
     ]
 
 
 class Following(Stream):
-    """What one operator sees of the events; what an operator does not read in time is counted.
+    """The events that one operator sees. Those that it does not read in time are counted.
 
     :param followers: the daemon's.
     """

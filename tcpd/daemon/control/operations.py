@@ -1,15 +1,18 @@
-"""RELOAD, CHECK, LOG, REOPEN, DRAIN and RESUME: what changes how the daemon runs."""
+"""RELOAD, CHECK, LOG, REOPEN, DRAIN and RESUME: changes how the daemon runs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from twisted.logger import Logger
 
 from tcpd.config.errors import ConfigError
-from tcpd.daemon.control.answer import REFUSED, Told, counted, operator_command
+from tcpd.daemon.control.command import REFUSED, CommandResult, counted, operator_command
+from tcpd.daemon.draining import Draining
+from tcpd.daemon.log_control import LogControl
 from tcpd.daemon.logs import LogFault
+from tcpd.daemon.reload import Outcome, Reloader
+from tcpd.daemon.running_services import RunningServices, is_own
 from tcpd.line.command import Command
 from tcpd.line.reply import CommandError, WrongArguments
 from tcpd.net.listeners import ListenError
@@ -17,21 +20,29 @@ from tcpd.ops import catalogue
 from tcpd.ops.levels import LEVELS
 from tcpd.wire.safe_text import escape_controls
 
-if TYPE_CHECKING:
-    from tcpd.daemon.daemon import Daemon
-    from tcpd.daemon.reload import Outcome, Reloader
 
-#: What the reloader is called among the daemon's children.
-RELOADER = "reloader"
+class OperationCommands:
+    """The commands of this group.
 
-
-class Running:
-    """These commands, on a daemon."""
+    :param services: those that run.
+    :param draining: drains services and resumes them.
+    :param reloader: reads the configuration.
+    :param log: its level can be set, and its file opened again.
+    """
 
     _log = Logger()
 
-    def __init__(self, daemon: Daemon) -> None:
-        self._daemon = daemon
+    def __init__(
+        self,
+        services: RunningServices,
+        draining: Draining,
+        reloader: Reloader,
+        log: LogControl,
+    ) -> None:
+        self._services = services
+        self._draining = draining
+        self._reloader = reloader
+        self._log_control = log
 
     def commands(self) -> list[Command]:
         """All of this group."""
@@ -39,7 +50,7 @@ class Running:
             operator_command(
                 "RELOAD",
                 "",
-                "Reads the configuration and takes it over, all of it or nothing; tells what was "
+                "Reads the configuration and takes it over, all of it or nothing; reports what was "
                 "done, or what is wrong.",
                 self.reload,
                 at_most=0,
@@ -87,18 +98,18 @@ class Running:
             ),
         ]
 
-    def reload(self, words: Sequence[str], operator: str) -> Told:
+    def reload(self, words: Sequence[str], operator: str) -> CommandResult:
         """RELOAD."""
         catalogue.OPERATOR_COMMAND.emit(self._log, operator=operator, command="RELOAD")
-        return self._told(self._reloader().reload(), "refused, nothing has changed:")
+        return self._result(self._reloader.reload(), "refused, nothing has changed:")
 
-    def check(self, words: Sequence[str], operator: str) -> Told:
+    def check(self, words: Sequence[str], operator: str) -> CommandResult:
         """CHECK."""
-        return self._told(self._reloader().check(), "")
+        return self._result(self._reloader.check(), "")
 
-    def log(self, words: Sequence[str], operator: str) -> Told:
+    def log(self, words: Sequence[str], operator: str) -> CommandResult:
         """LOG."""
-        daemon = self._daemon
+        log = self._log_control
         if words:
             level = words[0].lower()
             if level not in LEVELS:
@@ -106,59 +117,55 @@ class Running:
                     f"{words[0][:32]!r} is no level; there are {', '.join(LEVELS)}"
                 )
             catalogue.OPERATOR_COMMAND.emit(self._log, operator=operator, command=f"LOG {level}")
-            daemon.log_level = level
-        return Told(f"the log level is {daemon.log_level}", {"log_level": daemon.log_level})
+            log.level = level
+        return CommandResult(f"the log level is {log.level}", {"log_level": log.level})
 
-    def reopen(self, words: Sequence[str], operator: str) -> Told:
+    def reopen(self, words: Sequence[str], operator: str) -> CommandResult:
         """REOPEN."""
         try:
-            path = self._daemon.reopen_log()
+            path = self._log_control.reopen()
         except LogFault as error:
             raise CommandError(REFUSED, str(error)) from None
-        # told in the new file, so that it is seen to be written
+        # logged in the new file, which shows that it is written
         catalogue.OPERATOR_COMMAND.emit(self._log, operator=operator, command="REOPEN")
-        return Told(f"the log goes on in {escape_controls(path)}", {"log": path})
+        return CommandResult(f"the log goes on in {escape_controls(path)}", {"log": path})
 
-    def drain(self, words: Sequence[str], operator: str) -> Told:
+    def drain(self, words: Sequence[str], operator: str) -> CommandResult:
         """DRAIN."""
-        daemon, name = self._daemon, words[0]
-        if name in daemon.drained.services:
+        services, name = self._services, words[0]
+        if name in services.drained:
             raise CommandError(REFUSED, f"service {name} is drained already")
-        if name in daemon.internals:
+        if is_own(name):
             raise CommandError(REFUSED, f"{name} is the daemon's own and cannot be drained")
-        if name not in daemon.units:
+        if name not in services.units:
             raise CommandError(REFUSED, f"there is no service {name}; SERVICES lists them")
         catalogue.OPERATOR_COMMAND.emit(self._log, operator=operator, command=f"DRAIN {name}")
-        left = daemon.drained.drain(name)
-        return Told(
+        left = self._draining.drain(name)
+        return CommandResult(
             f"service {name}: ports closed, {counted(left, 'connection')} to end within "
-            f"{daemon.settings.tcpd.drain:g} seconds",
+            f"{services.settings.tcpd.drain:g} seconds",
             {"service": name, "connections": left},
         )
 
-    def resume(self, words: Sequence[str], operator: str) -> Told:
+    def resume(self, words: Sequence[str], operator: str) -> CommandResult:
         """RESUME."""
-        daemon, name = self._daemon, words[0]
-        if name not in daemon.drained.services:
+        services, name = self._services, words[0]
+        if name not in services.drained:
             raise CommandError(REFUSED, f"service {name} is not drained; SERVICES lists them")
         catalogue.OPERATOR_COMMAND.emit(self._log, operator=operator, command=f"RESUME {name}")
         try:
-            daemon.drained.resume(name)
+            self._draining.resume(name)
         except (ConfigError, ListenError) as error:
             raise CommandError(REFUSED, f"service {name} stays drained: {error}") from None
-        listeners = [str(each) for each in daemon.units[name].listening]
-        return Told(
+        listeners = [str(each) for each in services.units[name].listening]
+        return CommandResult(
             f"service {name}: listening on {', '.join(listeners)}",
             {"service": name, "listeners": listeners},
         )
 
-    def _reloader(self) -> Reloader:
-        found: Reloader = self._daemon.getServiceNamed(RELOADER)
-        return found
-
     @staticmethod
-    def _told(outcome: Outcome, head: str) -> Told:
+    def _result(outcome: Outcome, head: str) -> CommandResult:
         data = {"ok": outcome.ok, "lines": list(outcome.lines)}
         if outcome.ok:
-            return Told("\n".join(outcome.lines), data)
-        return Told("\n".join([*([head] if head else []), *outcome.lines]), data, REFUSED)
+            return CommandResult("\n".join(outcome.lines), data)
+        return CommandResult("\n".join([*([head] if head else []), *outcome.lines]), data, REFUSED)

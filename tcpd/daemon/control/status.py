@@ -1,4 +1,4 @@
-"""STATUS, SERVICES, LIMITS and ROOMS: what there is, and how full it is."""
+"""STATUS, SERVICES, LIMITS and ROOMS: the daemon's state, and how full it is."""
 
 from __future__ import annotations
 
@@ -6,29 +6,48 @@ import heapq
 import os
 import resource
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from tcpd.daemon.certificates import Shown, shown
-from tcpd.daemon.control.answer import Told, moment, operator_command, pairs, table
+from tcpd.daemon.certificates import CertificateWatch, Shown, shown
+from tcpd.daemon.components import Components
+from tcpd.daemon.control.command import CommandResult, moment, operator_command, pairs, table
+from tcpd.daemon.log_control import LogControl
+from tcpd.daemon.running_services import RunningServices, is_own
+from tcpd.daemon.status import DaemonStatus
 from tcpd.line.command import Command
 from tcpd.ops.amounts import size, span
 from tcpd.ops.versions import version_of
 from tcpd.wire.safe_text import escape_controls
 
-if TYPE_CHECKING:
-    from tcpd.daemon.daemon import Daemon
-
-#: The fullest of the rooms are shown, no more than these.
+#: ROOMS shows so many rooms at most, the fullest.
 _ROOMS = 200
 
 _LONGEST_TOPIC = 60
 
 
-class Looking:
-    """These commands, on a daemon."""
+class StatusCommands:
+    """The commands of this group.
 
-    def __init__(self, daemon: Daemon) -> None:
-        self._daemon = daemon
+    :param components: those that live as long as the daemon.
+    :param services: those that run.
+    :param log: its level is shown.
+    :param status: of the daemon as a whole.
+    :param certificates: those in force.
+    """
+
+    def __init__(
+        self,
+        components: Components,
+        services: RunningServices,
+        log: LogControl,
+        status: DaemonStatus,
+        certificates: CertificateWatch,
+    ) -> None:
+        self._components = components
+        self._services = services
+        self._log = log
+        self._status = status
+        self._certificates = certificates
 
     def commands(self) -> list[Command]:
         """All of this group."""
@@ -53,40 +72,40 @@ class Looking:
             ),
         ]
 
-    def status(self, words: Sequence[str], operator: str) -> Told:
+    def status(self, words: Sequence[str], operator: str) -> CommandResult:
         """STATUS."""
-        daemon = self._daemon
-        parts = daemon.parts
-        settings = daemon.settings
-        files = dict.fromkeys(place.file for place in settings.places.values())
-        reloads = parts.counters.reloads
-        certificates = shown(daemon.certificates.certificates)
+        components, services, status = self._components, self._services, self._status
+        lag = status.lag
+        files = dict.fromkeys(place.file for place in services.settings.places.values())
+        reloads = components.counters.reloads
+        certificates = shown(self._certificates.certificates)
+        stale = self._certificates.stale
         data: dict[str, Any] = {
-            "server_name": parts.server_name,
+            "server_name": components.server_name,
             "version": version_of("tcpd"),
             "twisted": version_of("twisted"),
             "pid": os.getpid(),
             "uid": os.geteuid(),
-            "ready": not daemon.unready,
-            "unready": daemon.unready or None,
-            "started": moment(daemon.began),
-            "uptime": round(parts.reactor.seconds() - parts.started, 3),
-            "configured": moment(daemon.configured),
+            "ready": not status.unready,
+            "unready": status.unready or None,
+            "started": moment(status.began),
+            "uptime": round(components.reactor.seconds() - components.started, 3),
+            "configured": moment(status.configured),
             "configuration": list(files),
             "reloads": {"ok": reloads["ok"], "refused": reloads["refused"]},
-            "connections": parts.tally.count,
-            "connections_limit": parts.tally.limit,
-            "services": len(daemon.directory()),
-            "drained": list(daemon.drained.services),
-            "bans": len(parts.bans),
-            "members": parts.hub.member_count,
-            "rooms": parts.hub.room_count,
-            "log_level": daemon.log_level,
-            "memory": daemon.process.resident(),
-            "reactor_lag": round(daemon.lag.last, 6),
-            "reactor_lag_max": round(daemon.lag.largest, 6),
+            "connections": components.tally.count,
+            "connections_limit": components.tally.limit,
+            "services": len(services.directory()),
+            "drained": list(services.drained),
+            "bans": len(components.bans),
+            "members": components.hub.member_count,
+            "rooms": components.hub.room_count,
+            "log_level": self._log.level,
+            "memory": status.process.resident(),
+            "reactor_lag": round(lag.last, 6),
+            "reactor_lag_max": round(lag.largest, 6),
             "certificates": [self._certificate(each) for each in certificates],
-            "certificates_stale": dict(daemon.certificates.stale),
+            "certificates_stale": dict(stale),
         }
         drained = f", drained: {', '.join(data['drained'])}" if data["drained"] else ""
         text = pairs(
@@ -94,23 +113,23 @@ class Looking:
                 ("server", f"{data['server_name']}, tcpd {data['version']}"),
                 ("process", f"{data['pid']} as uid {data['uid']}, {_memory(data['memory'])}"),
                 ("running", f"{span(data['uptime'])}, since {data['started']}"),
-                ("ready", "yes" if data["ready"] else f"no, {daemon.unready}"),
+                ("ready", "yes" if data["ready"] else f"no, {status.unready}"),
                 ("configuration", f"{', '.join(files)}, taken over {data['configured']}"),
                 ("reloads", f"{reloads['ok']} done, {reloads['refused']} refused"),
-                ("connections", f"{parts.tally.count} of {parts.tally.limit}"),
+                ("connections", f"{components.tally.count} of {components.tally.limit}"),
                 ("services", f"{data['services']}{drained}"),
                 ("bans", data["bans"]),
                 ("chat", f"people {data['members']}, rooms {data['rooms']}"),
-                ("reactor", _lateness(daemon.lag.largest)),
+                ("reactor", _lateness(lag.largest)),
                 ("log level", data["log_level"]),
-                *((f"tls {each.tls}", each.line(parts.wall_clock())) for each in certificates),
+                *((f"tls {each.tls}", each.line(components.wall_clock())) for each in certificates),
                 *(
                     (f"tls {name}", f"new files cannot be used: {error}")
-                    for name, error in daemon.certificates.stale.items()
+                    for name, error in stale.items()
                 ),
             ]
         )
-        return Told(text, data)
+        return CommandResult(text, data)
 
     def _certificate(self, each: Shown) -> dict[str, Any]:
         return {
@@ -120,12 +139,12 @@ class Looking:
             "names": list(each.pair.names),
             "fingerprint": each.pair.fingerprint,
             "until": moment(each.pair.expires),
-            "days": int(each.days(self._daemon.parts.wall_clock())),
+            "days": int(each.days(self._components.wall_clock())),
         }
 
-    def services(self, words: Sequence[str], operator: str) -> Told:
+    def services(self, words: Sequence[str], operator: str) -> CommandResult:
         """SERVICES."""
-        data = [self._service(name) for name in self._daemon.known_services()]
+        data = [self._service(name) for name in self._services.known()]
         rows: list[tuple[object, ...]] = []
         for each in data:
             first, *more = each["listeners"] or ["-"]
@@ -144,21 +163,20 @@ class Looking:
         text = table(
             ["SERVICE", "PROTOCOL", "STATE", ">OPEN", ">ACCEPTED", ">REFUSED", "LISTENERS"], rows
         )
-        return Told(text, {"services": data})
+        return CommandResult(text, {"services": data})
 
-    def limits(self, words: Sequence[str], operator: str) -> Told:
+    def limits(self, words: Sequence[str], operator: str) -> CommandResult:
         """LIMITS."""
-        daemon = self._daemon
-        tally = daemon.parts.tally
+        tally = self._components.tally
         files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         services: list[dict[str, Any]] = []
-        for name, unit in daemon.units.items():
+        for name, unit in self._services.units.items():
             layer = unit.layer
             policy = layer.policy
             services.append(
                 {
                     "name": name,
-                    "policy": daemon.policy_of(name),
+                    "policy": self._services.policy_of(name),
                     "connections": layer.admission.count,
                     "connections_limit": policy.connections,
                     "busiest_address": layer.admission.busiest,
@@ -190,11 +208,11 @@ class Looking:
                 for each in services
             ],
         )
-        return Told(head + text, data)
+        return CommandResult(head + text, data)
 
-    def rooms(self, words: Sequence[str], operator: str) -> Told:
+    def rooms(self, words: Sequence[str], operator: str) -> CommandResult:
         """ROOMS."""
-        hub = self._daemon.parts.hub
+        hub = self._components.hub
         rooms = heapq.nlargest(_ROOMS, hub.rooms, key=lambda room: len(room.members))
         data: list[dict[str, Any]] = [
             {
@@ -220,23 +238,23 @@ class Looking:
         )
         if len(data) < hub.room_count:
             text += f"\n{len(data)} of {hub.room_count} rooms"
-        return Told(text, {"total": hub.room_count, "rooms": data})
+        return CommandResult(text, {"total": hub.room_count, "rooms": data})
 
     def _service(self, name: str) -> dict[str, Any]:
-        daemon = self._daemon
-        unit = daemon.by_name().get(name)
-        settings = daemon.settings.services.get(name) or daemon.drained.services.get(name)
-        counters = daemon.contexts[name].counters if name in daemon.contexts else None
-        if name in daemon.units:
+        services = self._services
+        unit = services.by_name().get(name)
+        settings = services.settings_of(name)
+        counters = services.contexts[name].counters if name in services.contexts else None
+        if name in services.units:
             state = "open"
         else:
             state = "draining" if unit is not None else "drained"
         return {
             "name": name,
             "protocol": settings.protocol if settings else None,
-            "policy": daemon.policy_of(name),
+            "policy": services.policy_of(name),
             "state": state,
-            "own": name in daemon.internals,
+            "own": is_own(name),
             "listeners": [str(each) for each in unit.listening] if unit else [],
             "connections": len(unit.layer.connections) if unit else 0,
             "accepted": counters.accepted if counters else 0,

@@ -1,0 +1,54 @@
+"""The state of the daemon as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+from typing import Any
+
+from tcpd.ops.heap import Heap
+from tcpd.ops.lag import ReactorLag
+from tcpd.ops.process import Process
+
+
+class Phase(Enum):
+    """Where the daemon is between its start and its stop. The value says why it is not ready."""
+
+    STARTING = "starting: not all listeners are open"
+    SERVING = ""
+    STOPPING = "stopping: connections are being drained"
+
+
+class DaemonStatus:
+    """The phase, and what is measured of the process.
+
+    :param reactor: its turns are measured.
+    :param wall_clock: seconds since 1970, UTC.
+
+    :ivar phase: set by the daemon.
+    :ivar began: when the daemon was created, in seconds since 1970.
+    :ivar configured: when the configuration in force was taken over, in seconds since 1970.
+    :ivar process: memory and descriptors.
+    :ivar lag: how late the reactor runs its timers.
+    """
+
+    def __init__(self, reactor: Any, wall_clock: Callable[[], float]) -> None:
+        self.phase = Phase.STARTING
+        self.began = self.configured = wall_clock()
+        self.process = Process()
+        self.lag = ReactorLag(reactor, Heap(reactor, self.process.resident).look)
+
+    @property
+    def unready(self) -> str:
+        """Why new clients are not served now; ``""`` if they are."""
+        return self.phase.value
+
+    def start(self) -> None:
+        """Begin to measure. Called when the daemon starts."""
+        self.process.keep()
+        self.lag.start()
+
+    def stop(self) -> None:
+        """Measure no more. Called when the daemon has stopped."""
+        self.process.close()
+        self.lag.stop()
