@@ -25,6 +25,7 @@ import pytest
 from running import PATIENCE, Daemon, client_context, descriptors, resident
 from soak import inputs
 from soak.driving import Conversation, Ending, drive
+from twisted.internet.task import Clock
 
 from tcpd.config.errors import ConfigError
 from tcpd.config.load import load
