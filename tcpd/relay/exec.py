@@ -153,11 +153,14 @@ class ExecProtocol(Protocol):
         """The connection is gone, which ``connectionLost`` tells too."""
 
     def farewell(self, reason: End) -> bytes | None:
-        """When the service stops the program is told, and its last words are the client's."""
-        if reason is not End.SHUTDOWN or self.program is None or self._output_ended:
-            return b""
-        self.program.terminate()
-        return None
+        """When the service stops the program is told, and its last words are the client's.
+        Output that is cut off is no clean end."""
+        if reason is End.SHUTDOWN and self.program is not None and not self._output_ended:
+            self.program.terminate()
+            return None
+        if not self._output_ended:
+            cast(Any, self.transport).resetConnection()
+        return b""
 
     # --- from the program ---
 
@@ -258,7 +261,7 @@ class ExecFactory(ServerFactory):
         self._starting.remove(protocol)
         transport: Any = protocol.transport
         if self._finishing:
-            transport.loseConnection()
+            transport.abortConnection()
             return
         connection = IConnection(transport, None)
         peer = "unknown" if connection is None else connection.peer
@@ -277,7 +280,7 @@ class ExecFactory(ServerFactory):
                     error=(isinstance(error, OSError) and error.strerror) or str(error),
                     since=since,
                 )
-            transport.loseConnection()
+            transport.abortConnection()  # a clean end would look like a program that said nothing
             return
         self._count("started")
         self.programs[program] = peer

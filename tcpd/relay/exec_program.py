@@ -46,7 +46,7 @@ class Watcher(Protocol):
     def output_ended(self, cut: bool) -> None:
         """Nothing more will come of it. Called once.
 
-        :param cut: it died of a signal that is not ours, and may have had more to say.
+        :param cut: it died of a signal, and may have had more to say.
         """
 
     def input_taken(self) -> None:
@@ -122,7 +122,7 @@ class Program:
 
     :ivar told: whether it was sent SIGTERM while it ran.
     :ivar killed: whether it was sent SIGKILL.
-    :ivar died: whether it ended by a signal that tcpd has not sent.
+    :ivar died: whether it ended by a signal.
     """
 
     direct = True
@@ -338,7 +338,7 @@ class Program:
             return  # the reactor is stopping
         self._end.close()
         self._exited = True
-        self.died = found.si_code in _BY_SIGNAL and not (self.told or self.killed)
+        self.died = found.si_code in _BY_SIGNAL
         if self._socket.fileno() < 0 or self.killed:
             self._signal(signal.SIGTERM)
             if self._socket.fileno() < 0:

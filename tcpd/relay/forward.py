@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from twisted.internet.interfaces import IAddress
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IAddress, IDelayedCall
 from twisted.internet.protocol import ServerFactory
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from tcpd.interfaces import IConnection, IContext, IKind, IReconfigurable
+from tcpd.interfaces import IConnection, IContext, IHurrying, IKind, IReconfigurable
 from tcpd.net.lookups import Lookups
 from tcpd.ops import catalogue
 from tcpd.policy.bursts import Bursts
@@ -15,10 +16,10 @@ from tcpd.relay.forward_client import ClientSide
 from tcpd.relay.forward_failures import Why
 from tcpd.relay.forward_route import make_route
 from tcpd.relay.forward_settings import ForwardSettings
-from tcpd.relay.forward_sides import Client
+from tcpd.relay.forward_sides import Client, Far
 
 
-@implementer(IReconfigurable)
+@implementer(IReconfigurable, IHurrying)
 class ForwardFactory(ServerFactory):
     """One service that forwards. It provides :class:`tcpd.relay.forward_sides.Forwarding`.
 
@@ -40,6 +41,9 @@ class ForwardFactory(ServerFactory):
         self.clock = context.clock
         self._context = context
         self._bursts = Bursts()
+        self._far_sides: set[Far] = set()
+        self._finished: Deferred[None] | None = None
+        self._cut: IDelayedCall | None = None
 
     def reconfigure(self, settings: ForwardSettings) -> None:
         """See :class:`tcpd.interfaces.IReconfigurable`: new connections go the new way."""
@@ -49,8 +53,38 @@ class ForwardFactory(ServerFactory):
         """Make the protocol of one connection."""
         return ClientSide(self)
 
-    def count(self, word: str) -> None:
+    # --- the end of the service ---
+
+    def finish(self, seconds: float) -> Deferred[None]:
+        """Wait until the far sides have what their clients said. See
+        :class:`tcpd.interfaces.IFinishing`."""
+        if not self._far_sides:
+            return succeed(None)
+        self._finished = Deferred()
+        self._cut = self.clock.callLater(seconds, self.hurry)
+        return self._finished
+
+    def hurry(self) -> None:
+        """See :class:`tcpd.interfaces.IHurrying`."""
+        for far in list(self._far_sides):
+            far.abort()
+
+    # --- from the sides ---
+
+    def far_opened(self, far: Far) -> None:
         """See :class:`tcpd.relay.forward_sides.Forwarding`, as for the next."""
+        self._far_sides.add(far)
+
+    def far_closed(self, far: Far) -> None:
+        self._far_sides.discard(far)
+        if self._far_sides or self._finished is None:
+            return
+        if self._cut is not None and self._cut.active():
+            self._cut.cancel()
+        finished, self._finished = self._finished, None
+        finished.callback(None)
+
+    def count(self, word: str) -> None:
         self._context.counters.events[f"far-{word}"] += 1
 
     def failed(self, why: Why, client: Client) -> None:

@@ -145,9 +145,9 @@ class ClientSide(Protocol):
         self._gone = True
         self._presence.stop()
         self._write = discard
-        done = isinstance(reason.value, ConnectionDone)
+        done = isinstance(reason.value, ConnectionDone) and not self._ending
         if not self._joined:
-            if done and self._early and not self._ending:
+            if done and self._early:
                 return  # it said all it had to say, and that is still passed on
             self._give_up()
             return
@@ -157,10 +157,13 @@ class ClientSide(Protocol):
             far.finish(done or self._read_over)
 
     def farewell(self, reason: End) -> bytes:
-        """Have no last words: the client does not know that there is anybody here."""
+        """No last words: the client does not know that there is anybody here. What is cut off is
+        no clean end, for the far side neither."""
         self._ending = True
         if self._joined and self._far is not None:
             self._far.stop_reading()
+        if not self._write_ending:
+            self.transport.resetConnection()
         return b""
 
     # --- from the far side ---
@@ -219,12 +222,9 @@ class ClientSide(Protocol):
             return
         self._factory.failed(why, self)
         self._give_up()
-        if self._gone:
-            return
-        if why.reset:
+        if not self._gone:
+            # a clean end would look like an answer of no bytes, and as if all had been delivered
             self.transport.abortConnection()
-        else:
-            self._close()
 
     # --- inside ---
 

@@ -31,12 +31,10 @@ class Why:
 
     :ivar word: one of this module's.
     :ivar sentence: for the log, without a full stop; no text of a peer's.
-    :ivar reset: whether it was there, and reset the connection.
     """
 
     word: str
     sentence: str
-    reset: bool = False
 
 
 def why_not_connected(failure: Failure) -> Why:
@@ -57,17 +55,14 @@ def why_not_connected(failure: Failure) -> Why:
         return Why(UNREACHABLE, _told(number) or "there is no way to it")
     if isinstance(value, error.ConnectionRefusedError) or number in _NOBODY:
         return Why(REFUSED, _told(number) or "nobody listens there")
-    # it accepted, and is gone before the reactor has seen that
-    reset = number == errno.ECONNRESET
-    return Why(FAILED, _told(number) or type(value).__name__, reset)
+    return Why(FAILED, _told(number) or type(value).__name__)
 
 
 def why_no_tls(failure: Failure) -> Why:
     """What the end of a connection within its TLS handshake means, or TLS going wrong later."""
     if reasons := reasons_of(failure.value):
         return Why(TLS_FAILED, f"TLS failed: {', '.join(reasons)}")
-    reset = isinstance(failure.value, error.ConnectionLost)
-    return Why(TLS_FAILED, "it closed the connection in the TLS handshake", reset)
+    return Why(TLS_FAILED, "it closed the connection in the TLS handshake")
 
 
 def _told(number: int | None) -> str:

@@ -6,7 +6,7 @@ import errno
 import socket
 from typing import Any
 
-from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IDelayedCall, IHalfCloseableProtocol, IPullProducer
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
@@ -138,6 +138,7 @@ class FarSide(Protocol):
     def connectionLost(self, reason: Failure | None = None) -> None:
         """It is gone."""
         assert reason is not None
+        self._factory.far_closed(self)
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
         client = self._let_go()
@@ -240,6 +241,7 @@ class FarSide(Protocol):
 
     def _join(self) -> None:
         self._joined = True
+        self._factory.far_opened(self)
         assert self._client is not None
         self._client.joined()
 
@@ -276,5 +278,4 @@ class FarSide(Protocol):
 
     def _why_not(self, reason: Failure) -> Why:
         """Why it is gone before it was joined, which takes more than a connection."""
-        reset = isinstance(reason.value, ConnectionLost)
-        return Why(FAILED, "it closed the connection", reset)
+        return Why(FAILED, "it closed the connection")

@@ -44,6 +44,13 @@ class Client(Protocol):
         """The far side cannot be connected. Called by it; later calls are ignored."""
 
 
+class Far(Protocol):
+    """The far side, as the service sees it."""
+
+    def abort(self) -> None:
+        """Reset its connection."""
+
+
 class Forwarding(Protocol):
     """The service, as both sides see it.
 
@@ -55,6 +62,12 @@ class Forwarding(Protocol):
     @property
     def route(self) -> Route:
         """Where the next connection goes."""
+
+    def far_opened(self, far: Far) -> None:
+        """A far side is connected, its TLS included."""
+
+    def far_closed(self, far: Far) -> None:
+        """A far side's connection has ended. It may never have been complete."""
 
     def count(self, word: str) -> None:
         """Count an event about far sides."""

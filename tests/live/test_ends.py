@@ -549,6 +549,58 @@ def test_a_program_that_dies_of_a_signal_is_no_clean_end(start: Callable[[str], 
 
 
 @pytest.mark.parametrize("words", CLIENTS, ids=["plain", "tls"])
+def test_a_stream_that_the_policy_ends_is_no_clean_end(
+    start: Callable[[str], Daemon], far: Far, words: str
+) -> None:
+    """ "A stream that was cut never looks complete": what came is delivered, and a reset is behind
+    it, for the client and for the far side."""
+    text = head().replace("access_log", "session = 500ms\naccess_log")
+    command = "/bin/sh -c 'head -c 1000 /dev/zero; exec sleep 1000'"
+    daemon = start(text + forward("mail", far.port, far.keys) + program("slow", command))
+    with connect(daemon, "mail", words) as client, far.accept() as server:
+        client.sendall(b"question")
+        server.sendall(b"answer")
+        assert ending(client) == (b"answer", "cut")
+        assert ending(server) == (b"question", "cut")
+    with connect(daemon, "slow", words) as client:
+        assert ending(client) == (bytes(1000), "cut")
+    daemon.wait_for(lambda line: ": session, " in line, 2)
+
+
+@pytest.mark.parametrize("words", CLIENTS, ids=["plain", "tls"])
+def test_a_stream_that_cannot_begin_is_no_clean_end(
+    start: Callable[[str], Daemon], words: str
+) -> None:
+    """An end in good order would be an answer of no bytes: curl's (52) Empty reply from server in
+    place of (56) Connection reset by peer."""
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    daemon = start(head() + forward("mail", port) + forward("secure", port, "tls = yes\n"))
+    for service in ("mail", "secure"):
+        for say in (b"", b"GET / HTTP/1.0\r\n\r\n"):
+            plain = daemon.connect(service, words)
+            assert _refused(daemon, plain, words, say) == (b"", "cut")
+
+
+def _refused(daemon: Daemon, plain: socket.socket, words: str, say: bytes) -> tuple[bytes, str]:
+    """Say something to a service that may be quicker to close: in the handshake of TLS, too."""
+    with contextlib.ExitStack() as stack:
+        client = stack.enter_context(plain)
+        try:
+            if words:
+                context = client_context(daemon.directory)
+                client = stack.enter_context(
+                    context.wrap_socket(
+                        plain, server_hostname="localhost", suppress_ragged_eofs=False
+                    )
+                )
+            client.sendall(say)
+        except (ConnectionResetError, ssl.SSLEOFError):
+            return b"", "cut"
+        return ending(client)
+
+
+@pytest.mark.parametrize("words", CLIENTS, ids=["plain", "tls"])
 def test_a_program_does_not_take_input_that_was_cut_for_all_there_is(
     start: Callable[[str], Daemon], tmp_path: Path, words: str
 ) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from relay.forwarding import CLIENT, SERVICE, Pair, Wire
 from twisted.internet.error import (
     ConnectError,
+    ConnectionAborted,
     ConnectionDone,
     ConnectionLost,
     ConnectionRefusedError,
@@ -158,18 +159,14 @@ def test_a_far_side_that_cannot_be_reached_is_told_and_counted(
     pair.client.lose(ConnectionDone())
 
 
-@pytest.mark.parametrize(
-    ("number", "reset"), [(errno.ECONNRESET, True), (errno.ECONNREFUSED, False), (24, False)]
-)
-def test_a_far_side_that_resets_as_it_is_reached_resets_the_client(
-    number: int, reset: bool
-) -> None:
-    """It accepted, and was gone before the reactor saw that: an answer that is cut to nothing."""
+@pytest.mark.parametrize("number", [errno.ECONNRESET, errno.ECONNREFUSED, errno.EMFILE])
+def test_a_far_side_that_cannot_be_reached_resets_the_client(number: int) -> None:
+    """ "A stream that was cut never looks complete": not as an answer of no bytes, and not as if
+    what the client said had been delivered."""
     pair = Pair()
     pair.refuse(ConnectError(osError=number))
-    assert pair.client.disconnecting
-    assert pair.client.aborting is reset
-    pair.client.lose(ConnectionDone())
+    assert pair.client.aborting
+    pair.client.lose(ConnectionLost())
 
 
 def test_a_burst_of_failures_is_told_once_and_counted_each_time(told: list[LogEvent]) -> None:
@@ -467,12 +464,75 @@ def test_a_far_side_that_reads_its_last_words_is_done() -> None:
 
 
 def test_a_farewell_has_no_words_and_stops_reading_what_nobody_gets() -> None:
+    """ "A stream that was cut never looks complete": the policy cuts both directions."""
     pair = Pair().connect()
     assert pair.side.farewell(End.SHUTDOWN) == b""
     assert not pair.far.reading
-    pair.client.producer = None  # as the connection layer does
+    assert pair.client.aborting
+    pair.client.lose(ConnectionAborted())
+    pair.far.read()
+    assert pair.far.aborting
+
+
+def test_a_service_that_stops_waits_for_its_far_sides() -> None:
+    """ "what the client had said is still delivered", for at most ``drain``."""
+    pair = Pair().connect()
+    ends: list[object] = []
+    pair.client.say(b"last words")
+    pair.factory.finish(20.0).addCallback(ends.append)
+    pair.side.farewell(End.SHUTDOWN)
+    pair.client.lose(ConnectionAborted())
+    assert ends == []
+    assert pair.far.read() == b"last words"
+    assert ends == [None]
+    assert pair.timers == 0
+
+
+@pytest.mark.parametrize("how", ["late", "hurried"])
+def test_a_far_side_that_does_not_read_holds_no_stop(how: str) -> None:
+    """ "what is left then is to be cut off", as at the second SIGTERM."""
+    pair = Pair().connect()
+    ends: list[object] = []
+    pair.client.say(b"last words")
     pair.client.lose(ConnectionDone())
+    pair.factory.finish(2.0).addCallback(ends.append)
+    assert ends == []
+    assert not pair.far.aborting
+    if how == "late":
+        pair.reactor.advance(2)
+    else:
+        pair.factory.hurry()
+    assert pair.far.aborting
+    pair.far.read()
+    assert ends == [None]
+    assert pair.timers == 0
+
+
+def test_a_service_without_connections_stops_at_once() -> None:
+    ends: list[object] = []
+    pair = Pair()
+    pair.refuse(ConnectionRefusedError(osError=111))
+    pair.factory.finish(2.0).addCallback(ends.append)
+    assert ends == [None]
+
+
+def test_a_farewell_cuts_no_direction_that_has_ended() -> None:
+    """What the far side sent is whole; what the client sends is not."""
+    pair = Pair().connect()
+    pair.far.say(b"answer")
+    pair.far.end()
+    assert pair.side.farewell(End.IDLE) == b""
+    assert not pair.client.aborting
+    pair.client.lose(ConnectionDone())
+    pair.far.read()
+    assert pair.far.aborting
+    pair = Pair().connect()
+    pair.client.end()
+    assert pair.side.farewell(End.IDLE) == b""
+    assert pair.client.aborting
+    pair.client.lose(ConnectionAborted())
     assert pair.far.disconnecting
+    assert not pair.far.aborting
 
 
 # --- what the far side is told first ---
