@@ -8,7 +8,6 @@ costs about as much as a small system call.
 
 from __future__ import annotations
 
-import socket
 from collections import deque
 from collections.abc import Iterable
 from typing import Any, cast
@@ -31,6 +30,7 @@ from tcpd.net.credentials import credentials_of
 from tcpd.net.delivery import reset_when_delivered
 from tcpd.net.gathering import socket_of
 from tcpd.net.kernel import UNWATCHED
+from tcpd.net.loss import lost_by, pending_error
 from tcpd.policy.reasons import End
 
 
@@ -68,6 +68,7 @@ class Conduit(Connection, Protocol):
         self._full = False
         self._held: deque[bytes] = deque()
         self._held_size = 0
+        self._failure: Failure | None = None  # the loss that the kernel told once
 
     @property
     def pending(self) -> int:
@@ -100,8 +101,10 @@ class Conduit(Connection, Protocol):
         """The client will send nothing more, or it has reset the connection: some reactors take
         the kernel's EPOLLHUP for an end."""
         below = socket_of(self)
-        if below is not None and below.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+        error = None if below is None else pending_error(below)
+        if error is not None:
             self.ending(End.LOST)
+            self._failure = lost_by(error)
             self.abortConnection()
         else:
             self.read_ended()
@@ -114,7 +117,7 @@ class Conduit(Connection, Protocol):
         self._drop_held()
         if self._pulling:
             self._producer = None  # the transport has told it
-        self.finish(reason)
+        self.finish(self._failure or reason)
 
     def output_full(self) -> None:
         """The transport holds as much as it likes to; called again at each write while it does."""

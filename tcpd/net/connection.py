@@ -28,6 +28,7 @@ from tcpd.net.address import at, shown
 from tcpd.net.credentials import Credentials
 from tcpd.net.gathering import gather
 from tcpd.net.kernel import UNWATCHED, Noted
+from tcpd.net.loss import error_of
 from tcpd.net.proxy import HeaderStage
 from tcpd.net.stages import Stages
 from tcpd.net.tls import Certificates
@@ -171,7 +172,8 @@ class Connection(Stages):
                     inner.connectionLost(reason)
             finally:
                 self.inner = self._application = self._tls_layer = self._websocket = None
-                self.layer.gone(self, self._end or End.LOST, why)
+                error = error_of(reason) if self._end is End.LOST else ""
+                self.layer.gone(self, self._end or End.LOST, why, error)
 
     def _note_end(self, reason: Failure, inner: Any) -> str:
         """Find out why it is gone, unless that is known.

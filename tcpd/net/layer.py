@@ -319,10 +319,11 @@ class ConnectionLayer:
             self._released.add(connection)
             self._admission.release(connection.admitted)
 
-    def gone(self, connection: Connection, end: End, why: str = "") -> None:
+    def gone(self, connection: Connection, end: End, why: str = "", error: str = "") -> None:
         """A connection is over. Called by it, once.
 
         :param why: TLS failed.
+        :param error: the system's, of a connection that was lost.
         """
         self.connections.discard(connection)
         if self.spares.wanted:
@@ -332,7 +333,7 @@ class ConnectionLayer:
         self.counters.open -= 1
         self.counters.ended[end] += 1
         try:
-            self.telling.ended(connection, end, why)
+            self.telling.ended(connection, end, why, error)
         finally:
             if self._empty is not None and not self.connections:
                 empty, self._empty = self._empty, None

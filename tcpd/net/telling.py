@@ -110,10 +110,11 @@ class Telling:
             self._log, service=self._service, id=connection.id, peer=peer, via=via
         )
 
-    def ended(self, connection: Connection, end: End, why: str = "") -> None:
+    def ended(self, connection: Connection, end: End, why: str = "", error: str = "") -> None:
         """A connection is over.
 
         :param why: TLS failed, in OpenSSL's words; else empty.
+        :param error: the system's, of a connection that was lost; else empty.
         """
         if end is End.PROXY_TIMEOUT:
             self.header_failed(connection, "timeout", "it did not come in time")
@@ -139,9 +140,9 @@ class Telling:
                     since=since,
                 )
         if self.access_log and end is not End.REFUSED and not _is_check(connection):
-            self._access(connection, end, why)  # but for refusals, which are told as such
+            self._access(connection, end, why, error)  # but for refusals, which are told as such
 
-    def _access(self, connection: Connection, end: End, why: str) -> None:
+    def _access(self, connection: Connection, end: End, why: str, error: str) -> None:
         tls = "no TLS" if connection.tls is None else str(connection.tls)
         peer, via = _who(connection)
         catalogue.CONNECTION_ENDED.emit(
@@ -156,6 +157,7 @@ class Telling:
             via=via,
             handshake=f", {compact(connection)}" if self.handshakes else "",
             end=str(end),
+            error=f", error: {error}" if error else "",
         )
 
     def _happened(self, word: str, address: IPAddress | None) -> int | None:

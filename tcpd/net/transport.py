@@ -34,6 +34,7 @@ from tcpd.net.address import plain_endpoint_address, socket_address
 from tcpd.net.connection import Connection
 from tcpd.net.credentials import credentials_of
 from tcpd.net.delivery import when_delivered
+from tcpd.net.loss import lost_by, pending_error
 from tcpd.net.tls import Certificates
 from tcpd.net.turns import Turns
 from tcpd.policy.addresses import IPAddress
@@ -166,7 +167,7 @@ class LeanConnection(Connection):
         except BlockingIOError:
             return
         except OSError as error:
-            self._close(_lost_by(error))
+            self._close(lost_by(error))
             return
         except MemoryError as error:
             self._failed(error)
@@ -210,11 +211,12 @@ class LeanConnection(Connection):
 
     def connectionLost(self, reason: Failure) -> None:
         """The reactor found the connection gone, or is stopping."""
-        self._close(reason)
+        error = None if self._lost else pending_error(self._socket)
+        self._close(reason if error is None else lost_by(error))
 
     def gone(self) -> None:
         """The connection is gone, though nobody was reading from it."""
-        self._close(Failure(ConnectionLost()))
+        self.connectionLost(Failure(ConnectionLost()))
 
     # --- for the protocol, or the TLS layer: a transport ---
 
@@ -414,7 +416,7 @@ class LeanConnection(Connection):
         self._out.clear()
         self._pending = 0
         self._aborting = self.disconnecting = True
-        self._failure = _lost_by(error)
+        self._failure = lost_by(error)
         self._end = self._end or End.LOST
         self._wake()
 
@@ -495,7 +497,7 @@ class LeanConnection(Connection):
         try:
             self._socket.shutdown(socket.SHUT_WR)
         except OSError as error:
-            self._close(_lost_by(error))
+            self._close(lost_by(error))
             return
         self._within_reach(self.write_ended)
 
@@ -533,10 +535,3 @@ class LeanConnection(Connection):
             self.finish(reason)
         except BaseException as error:
             self.log_failure(error, " in ending")
-
-
-def _lost_by(error: OSError | MemoryError) -> Failure:
-    """A lost connection, for a protocol; the system's error is the cause."""
-    lost = ConnectionLost()
-    lost.__cause__ = error.with_traceback(None)  # whose frames have the connection
-    return Failure(lost)

@@ -208,7 +208,7 @@ CONNECTION_ENDED = EventType(
     "connection.ended",
     LogLevel.info,
     "service {service}: connection {id} from {peer} ended after {seconds:.3f} s: {end}, "
-    "{bytes_in} bytes in, {bytes_out} bytes out, {tls}{via}{handshake}",
+    "{bytes_in} bytes in, {bytes_out} bytes out, {tls}{via}{handshake}{error}",
     {
         "service": _SERVICE,
         "id": "of the connection, unique while the daemon runs",
@@ -227,6 +227,8 @@ CONNECTION_ENDED = EventType(
         "handshake": "empty without log_handshake = yes, or what the client's SYN asked for and "
         "the round-trip time of the handshake in microseconds: ', mss=1460 wscale=7 sack=yes "
         "ts=yes ttl=64 rtt=120'; a value that is not known is a hyphen",
+        "error": "empty, or the system's error of a connection that was lost: ', error: Connection "
+        "reset by peer'",
     },
     "A connection is over. The access log: only where the policy says access_log = yes.",
 )

@@ -278,7 +278,8 @@ def test_a_client_that_resets_while_nobody_reads_from_it_keeps_no_descriptor(
         client = connect(daemon, service, words)
         fill(client)
         reset(client)
-    daemon.wait_for(lambda line: ": lost, " in line, 2)
+    reason = ", error: Connection reset by peer"
+    daemon.wait_for(lambda line: ": lost, " in line and line.endswith(reason), 2)
     with far.accept() as server:
         assert ending(server)[1] == "cut"
     deadline = time.monotonic() + PATIENCE

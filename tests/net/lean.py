@@ -23,6 +23,7 @@ class MemorySocket:
         self.reset = False
         self.shut = False
         self.sends = 0
+        self.error = 0  # that the kernel holds
         self._number = next(_NUMBERS)
 
     def fileno(self) -> int:
@@ -49,6 +50,11 @@ class MemorySocket:
     def setsockopt(self, level: int, name: int, value: object) -> None:
         if name == socket.SO_LINGER:
             self.reset = True
+
+    def getsockopt(self, level: int, name: int, size: int = 0) -> int:
+        if (level, name) != (socket.SOL_SOCKET, socket.SO_ERROR):
+            raise OSError(92, "Protocol not available")
+        return self.error
 
     def shutdown(self, how: int) -> None:
         assert how == socket.SHUT_WR

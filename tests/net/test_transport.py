@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import itertools
+import os
 import socket
 from typing import Any
 
@@ -21,6 +22,7 @@ from twisted.internet.interfaces import (
     IWriteDescriptor,
 )
 from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.logger import capturedLogs, formatEvent
 from twisted.python.failure import Failure
 from zope.interface import implementer
 from zope.interface.verify import verifyClass
@@ -28,6 +30,7 @@ from zope.interface.verify import verifyClass
 from tcpd.config.settings import PolicySettings
 from tcpd.interfaces import IConnection
 from tcpd.net.layer import ConnectionLayer, ListenerFactory
+from tcpd.net.loss import error_of
 from tcpd.net.transport import LeanConnection
 from tcpd.net.turns import Turns
 from tcpd.ops.counters import ServiceCounters
@@ -420,6 +423,29 @@ def test_a_connection_that_is_lost_while_nobody_reads_is_ended() -> None:
     house.connection.pauseProducing()
     house.connection.gone()
     assert house.protocol.events == ["made", ConnectionLost]
+
+
+@pytest.mark.parametrize("number", [errno.ECONNRESET, errno.ETIMEDOUT, errno.EHOSTUNREACH])
+@pytest.mark.parametrize("how", ["gone", "connectionLost"])
+def test_the_systems_error_is_the_cause_of_a_loss(how: str, number: int) -> None:
+    """SO_ERROR in socket(7): "Get and clear the pending socket error." Members of a room read it,
+    and so does the access log."""
+    house = House(access_log=True)
+    reasons: list[Failure] = []
+    house.protocol.connectionLost = reasons.append  # type: ignore[method-assign]
+    house.connection.pauseProducing()
+    house.sock.error = number
+    with capturedLogs() as events:
+        if how == "gone":
+            house.connection.gone()
+        else:
+            house.connection.connectionLost(Failure(ConnectionLost()))
+    (reason,) = reasons
+    assert isinstance(reason.value, ConnectionLost)
+    assert error_of(reason) == os.strerror(number)
+    (line,) = [formatEvent(event) for event in events]
+    assert ": lost, 0 bytes in, 0 bytes out, " in line
+    assert line.endswith(f", error: {os.strerror(number)}")
 
 
 def test_pausing_stops_reading_and_resuming_goes_on() -> None:
