@@ -14,7 +14,7 @@ from tcpd.line.session import Session, State
 from tcpd.line.settings import LineSettings
 from tcpd.line.stream import Stream
 from tcpd.line.waiting import Wait
-from tcpd.lines.pump import FULL, RUNNING, LinePump
+from tcpd.lines.pump import FULL, LEFT, RUNNING, LinePump
 from tcpd.policy.reasons import End, Refusal
 from tcpd.wire.opening import Opening
 
@@ -64,7 +64,6 @@ class LineProtocol(LinePump):
         opening = Opening(knows=lambda word: commands.find(word) is not None)
         super().__init__(context.service, context.clock, context.work, opening)
         self._shared = factory
-        self._now = context.clock.seconds
         self._wait: Wait | None = None
         self._stream: Stream | None = None
 
@@ -116,7 +115,7 @@ class LineProtocol(LinePump):
                 if not session.more:
                     return None
                 if self._now() >= deadline:
-                    return 0
+                    return LEFT
             elif state is State.WAITING:
                 self._begin_wait()
             elif state is State.STREAMING:

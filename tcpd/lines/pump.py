@@ -9,8 +9,9 @@ reason     it begins                                       it ends
 FULL       the transport calls ``pauseProducing``          the transport calls
                                                            ``resumeProducing``
 WAITING    a request is open: :meth:`LinePump.wait`        it completes: :meth:`LinePump.go_on`
-RESTING    input is left that may be taken later only:     then
-           the rate allows no more now
+RESTING    work is left that may be done later only: the   then
+           rate allows no more now, or others must be
+           written to first
 QUEUED     input is left, and others have their turn       the work queue runs this connection
 OVER       the conversation has ended                      never
 =========  ==============================================  =====================================
@@ -48,6 +49,9 @@ FULL, WAITING, RESTING, QUEUED, OVER = 1, 2, 4, 8, 16
 #: Work is under way: not to be begun again within itself.
 RUNNING = 32
 
+#: Returned by :meth:`LinePump.step`: work is left, and the time is used up.
+LEFT = -1.0
+
 _log = Logger()
 
 
@@ -68,6 +72,7 @@ class LinePump(Protocol):
     ) -> None:
         self._service = service
         self._clock = clock
+        self._now = clock.seconds
         self._queue = queue
         self._opening = opening
         self._stops = 0
@@ -99,8 +104,8 @@ class LinePump(Protocol):
         look at the clock (a hundred microseconds) may do without.
 
         :param deadline: by the queue's clock.
-        :return: ``None`` if nothing is left, or something stops the work; 0 if work is left and
-            the time is used up; or in how many seconds work can go on.
+        :return: ``None`` if nothing is left, or something stops the work; :data:`LEFT`; or in how
+            many seconds work can go on: 0 for the next turn of the reactor.
         """
 
     @abstractmethod
@@ -118,6 +123,12 @@ class LinePump(Protocol):
     @abstractmethod
     def refusal(self, reason: Refusal) -> bytes:
         """The last words to a client that speaks another protocol."""
+
+    def turn_away(self, words: bytes) -> None:
+        """Send the last words to such a client, and close."""
+        transport: Any = self.transport
+        transport.write(words)
+        self.close()
 
     # --- from the transport ---
 
@@ -140,7 +151,7 @@ class LinePump(Protocol):
         if not self._input_ended:
             self._input_ended = True
             self.input_ended()
-            self.go_on(0)
+            self.resume(0)
 
     def writeConnectionLost(self) -> None:
         """Nothing of ours closes one side alone."""
@@ -157,7 +168,7 @@ class LinePump(Protocol):
 
     def resumeProducing(self) -> None:
         """The transport takes more."""
-        self.go_on(FULL)
+        self.resume(FULL)
 
     def stopProducing(self) -> None:
         """The connection is gone, which ``connectionLost`` tells too."""
@@ -194,11 +205,11 @@ class LinePump(Protocol):
                 self._steer()
             return False
         if not self._stops:
-            if left:
+            if left < 0:
+                self._stops = QUEUED
+            else:
                 self._stops = RESTING
                 self._rest = self._clock.callLater(left, self._rested)
-            else:
-                self._stops = QUEUED
         self._steer()
         return self._stops == QUEUED
 
@@ -210,11 +221,28 @@ class LinePump(Protocol):
         if not self._stops & RUNNING:
             self._steer()
 
-    def go_on(self, reason: int = WAITING) -> None:
-        """A reason to stop has ended. Never works within the work of another."""
+    def go_on(self) -> None:
+        """The request that was open is complete."""
+        self.resume(WAITING)
+
+    def resume(self, reason: int) -> None:
+        """A reason to stop has ended: work goes on at once, if it is not within the work of
+        another client."""
         stops = self._stops = self._stops & ~reason
         if not (stops or self._queue.run(self)):
             self._stops = QUEUED
+            self._steer()
+
+    def go_on_later(self, reason: int = 0) -> None:
+        """The same, or there is more to do: work goes on, and not within this call."""
+        stops = self._stops & ~reason
+        if stops == RESTING:
+            self._stop_resting()
+            stops = 0
+        self._stops = stops
+        if not stops:
+            self._stops = QUEUED
+            self._queue.add(self)
             self._steer()
 
     def attempt(self, call: Callable[[], object], doing: str = "answering") -> None:
@@ -245,9 +273,7 @@ class LinePump(Protocol):
         self._opening = None
         if self._stops & QUEUED:
             self._queue.remove(self)
-        if self._rest is not None:
-            self._rest.cancel()
-            self._rest = None
+        self._stop_resting()
         self._stops = (self._stops | OVER) & ~(QUEUED | RESTING)
 
     def close(self) -> None:
@@ -273,9 +299,14 @@ class LinePump(Protocol):
             self.attempt(self.depart, "leaving")
         return not self._stops
 
+    def _stop_resting(self) -> None:
+        if self._rest is not None:
+            self._rest.cancel()
+            self._rest = None
+
     def _rested(self) -> None:
         self._rest = None
-        self.go_on(RESTING)
+        self.resume(RESTING)
 
     def _steer(self) -> None:
         """Read from the client, or do not: the one place that decides it."""
@@ -300,7 +331,5 @@ class LinePump(Protocol):
         reason = Refusal[foreign.name]
         if self._connection is not None:
             self._connection.refuse(reason)
-        transport: Any = self.transport
-        transport.write(self.refusal(reason))
-        self.close()
+        self.turn_away(self.refusal(reason))
         return True

@@ -121,6 +121,14 @@ class WorkQueue:
             self._running = False
         return True
 
+    def add(self, source: Source) -> None:
+        """Have a source work when its turn comes, and never within this call."""
+        if not self._counting:
+            self._counting = self._draining = True
+            self._deadline = self._now() + self._seconds
+            self._soon(self)
+        self._put(source)
+
     def remove(self, source: Source) -> None:
         """Take a source out, which need not be in the queue."""
         if source in self._waiting:

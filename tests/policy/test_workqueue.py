@@ -174,6 +174,18 @@ def test_work_caused_by_work_is_not_done_within_it() -> None:
     assert order == ["first has gone on", "second"]
 
 
+def test_work_that_is_added_is_not_done_at_once() -> None:
+    """ "and never within this call" """
+    turns = Turns()
+    client = turns.client("a", 1, 0.001)
+    turns.queue.add(client)
+    turns.queue.add(client)
+    assert not turns.done
+    turns.turn()
+    assert turns.done == [("a", 1)]
+    assert not turns.due
+
+
 def test_without_a_bound_nothing_waits() -> None:
     turns = Turns(math.inf)
     turns.client("long", 0).add(1.0, 1.0)

@@ -1,0 +1,456 @@
+"""One line after the other: rates, open requests, long replies, and when not to read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from twisted.internet.error import ConnectionDone
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
+
+from tcpd.config.values import Rate
+from tcpd.interfaces import IBusy, IFarewell
+from tcpd.lines.single import LINES_A_SHARE, LINES_A_TURN, Ready, SinglePump
+from tcpd.net.turns import work_queue
+from tcpd.policy.reasons import End, Refusal
+from tcpd.policy.workqueue import SECONDS_A_TURN, WorkQueue
+from tcpd.wire.linebuffer import Fault
+from tcpd.wire.opening import Opening
+
+
+class Reactor(Clock):
+    """A clock that stands still while work is done, unless that takes its time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.queue = work_queue(self)
+
+    def turn(self) -> None:
+        """A turn of the reactor: what is scheduled now, and not what that schedules."""
+        due = [call for call in self.calls if call.time <= self.rightNow]
+        self.calls = [call for call in self.calls if call not in due]
+        for call in due:
+            call.called = 1
+            call.func()
+
+    def settle(self) -> None:
+        """As many turns as there is something to do in."""
+        while any(call.time <= self.rightNow for call in self.calls):
+            self.turn()
+
+
+class Output:
+    """Writes at the end of a turn, or when it is told to."""
+
+    def __init__(self, write: Callable[[bytes], None]) -> None:
+        self.paused = False
+        self.limit = 1000
+        self.waiting = b""
+        self._write = write
+
+    @property
+    def size(self) -> int:
+        return len(self.waiting)
+
+    def put(self, data: bytes) -> bool:
+        self.waiting += data
+        return True
+
+    def take(self) -> bytes:
+        waiting, self.waiting = self.waiting, b""
+        return waiting
+
+    def flush(self) -> None:
+        if self.waiting and not self.paused:
+            self._write(self.take())
+
+    def pause(self) -> None:
+        self.paused = True
+
+    def resume(self) -> None:
+        self.paused = False
+        self.flush()
+
+    def close(self) -> None:
+        self.waiting = b""
+        self.limit = -1
+
+
+class Talk:
+    """A conversation that notes its lines. ``OPEN`` leaves a request open, ``LONG`` streams."""
+
+    def __init__(self, pump: Pump) -> None:
+        self.pump = pump
+        self.entered = False
+        self.waiting = False
+        self.left = 0
+        self.lines: list[bytes | Fault] = []
+        self.reason: str | None = None
+        self.ready = Ready.NOW
+        self.ended: list[str] = []
+        self.takes = 0.0
+
+    @property
+    def streaming(self) -> bool:
+        return self.left > 0
+
+    def greet(self) -> None:
+        self.pump.output.put(b"hello\n")
+
+    def ready_for(self, line: bytes | Fault) -> Ready:
+        return self.ready if line == b"PING" else Ready.NOW
+
+    def line(self, line: bytes | Fault) -> None:
+        self.pump.clock.rightNow += self.takes
+        self.lines.append(line)
+        self.pump.order.append((self.pump.name, line))
+        if line == b"OPEN":
+            self.waiting = True
+        elif line == b"LONG":
+            self.left = 5
+        elif line == b"ENTER":
+            self.entered = True
+        elif line == b"QUIT":
+            self.pump.output.put(b"bye\n")
+            self.pump.hang_up()
+        elif line == b"BUG":
+            raise ZeroDivisionError("a bug")
+
+    def complete(self) -> None:
+        self.waiting = False
+        self.pump.go_on()
+
+    def stream_more(self) -> None:
+        self.left -= 1
+        self.pump.output.put(b"x" * 200)
+
+    def finished(self) -> None:
+        self.ended.append("finished")
+        self.pump.hang_up()
+
+    def too_late(self) -> None:
+        self.ended.append("too late")
+        self.pump.hang_up()
+
+    def leave(self, reason: str) -> None:
+        assert self.reason is None
+        self.reason = reason
+
+
+class Pump(SinglePump):
+    """A connection, on a transport held in memory."""
+
+    def __init__(
+        self,
+        clock: Reactor,
+        name: str = "",
+        order: list[Any] | None = None,
+        rate: Rate | None = None,
+        entry_timeout: float = 0.0,
+    ) -> None:
+        queue: WorkQueue = clock.queue
+        super().__init__(
+            "test",
+            clock,
+            queue,
+            Opening(any_case=True),
+            line_bytes=100,
+            rate=rate,
+            entry_timeout=entry_timeout,
+        )
+        self.clock = clock
+        self.name = name
+        self.order: list[Any] = [] if order is None else order
+        self.held = 0
+        self.runs = 0
+        self.throttles = 0
+        self.wire = StringTransport()
+        self.makeConnection(self.wire)  # type: ignore[arg-type]
+
+    def converse(self) -> tuple[Talk, Output]:
+        self.output = Output(self.wire.write)
+        self.talk = Talk(self)
+        return self.talk, self.output
+
+    def why_lost(self, reason: Failure) -> str:
+        return "lost"
+
+    def hold(self) -> None:
+        self.held += 1
+        self.runs += 1
+
+    def release(self) -> None:
+        self.held -= 1
+
+    def throttled(self) -> None:
+        self.throttles += 1
+
+    def refusal(self, reason: Refusal) -> bytes:
+        return b"no\n"
+
+    def farewell(self, reason: End) -> bytes:
+        return b""
+
+    @property
+    def reads(self) -> bool:
+        return bool(self.wire.producerState == "producing")
+
+
+@pytest.fixture
+def clock() -> Reactor:
+    return Reactor()
+
+
+def test_lines_are_taken_at_once_in_one_run(clock: Reactor) -> None:
+    pump = Pump(clock)
+    pump.dataReceived(b"a\r\nb\nc")
+    assert pump.talk.lines == [b"a", b"b"]
+    assert pump.runs == 1
+    assert not pump.held
+    assert pump.reads
+    pump.dataReceived(b"\n" + b"y" * 200 + b"\n")
+    assert pump.talk.lines[2:] == [b"c", Fault.TOO_LONG]
+
+
+def test_nothing_is_taken_while_a_request_is_open(clock: Reactor) -> None:
+    """ "no further line is taken until go_on" """
+    pump = Pump(clock)
+    pump.dataReceived(b"OPEN\na\n")
+    pump.dataReceived(b"b\n")
+    assert pump.talk.lines == [b"OPEN"]
+    assert not pump.reads
+    assert pump.busy
+    assert IBusy.providedBy(pump)
+    pump.talk.complete()
+    assert pump.talk.lines == [b"OPEN"]  # not within the call that completes it
+    clock.settle()
+    assert pump.talk.lines == [b"OPEN", b"a", b"b"]
+    assert pump.reads
+    pump.go_on()  # when nothing waits
+    assert pump.reads
+
+
+def test_a_request_that_completes_as_what_was_held_is_sent(clock: Reactor) -> None:
+    class Completing(Pump):
+        def release(self) -> None:
+            super().release()
+            if self.talk.waiting:
+                self.talk.complete()
+
+    pump = Completing(clock)
+    pump.dataReceived(b"OPEN\na\n")
+    clock.settle()
+    assert pump.talk.lines == [b"OPEN", b"a"]
+    assert pump.reads
+
+
+def test_a_barrier_waits_for_the_next_turn_or_for_go_on(clock: Reactor) -> None:
+    pump = Pump(clock)
+    pump.talk.ready = Ready.NEXT_TURN
+    pump.dataReceived(b"a\nPING\nb\n")
+    assert pump.talk.lines == [b"a"]
+    clock.turn()
+    clock.turn()
+    assert pump.talk.lines == [b"a"]
+    pump.talk.ready = Ready.LATER
+    clock.settle()
+    assert not pump.reads
+    assert pump.talk.lines == [b"a"]
+    pump.talk.ready = Ready.NOW
+    pump.go_on()
+    clock.settle()
+    assert pump.talk.lines == [b"a", b"PING", b"b"]
+    assert pump.reads
+
+
+def test_a_long_reply_streams_as_the_client_reads(clock: Reactor) -> None:
+    pump = Pump(clock)
+    pump.dataReceived(b"LONG\na\n")
+    assert pump.talk.left == 3  # the outbox is to be written first
+    assert not pump.reads
+    pump.pauseProducing()
+    clock.settle()
+    assert pump.talk.left == 3
+    pump.resumeProducing()
+    assert pump.wire.value() == b"hello\n" + b"x" * 400
+    while pump.talk.streaming:
+        pump.output.flush()
+        clock.turn()
+    pump.output.flush()
+    clock.settle()
+    assert pump.order == [("", b"LONG"), ("", b"a")]
+    assert pump.wire.value() == b"hello\n" + b"x" * 1000
+    assert pump.reads
+
+
+def test_nothing_is_taken_while_the_transport_is_full(clock: Reactor) -> None:
+    pump = Pump(clock)
+    pump.pauseProducing()
+    assert not pump.reads
+    assert not pump.busy
+    pump.dataReceived(b"a\n")
+    clock.settle()
+    assert pump.talk.lines == []
+    pump.resumeProducing()
+    assert pump.talk.lines == [b"a"]
+    assert pump.reads
+
+
+def test_a_transport_that_is_full_again_as_the_outbox_is_written(clock: Reactor) -> None:
+    pump = Pump(clock)
+    pump.pauseProducing()
+    pump.dataReceived(b"a\n")
+    write = pump.output._write
+    pump.output._write = lambda data: (write(data), pump.pauseProducing())[0]
+    pump.resumeProducing()
+    assert pump.talk.lines == []
+    assert not pump.reads
+    pump.resumeProducing()
+    assert pump.talk.lines == [b"a"]
+
+
+def test_the_rate_holds_across_everything(clock: Reactor) -> None:
+    pump = Pump(clock, rate=Rate(1, 2))
+    pump.dataReceived(b"a\nb\nc\nd\n")
+    assert pump.talk.lines == [b"a", b"b"]
+    assert not pump.reads
+    assert pump.throttles == 1
+    clock.advance(0.5)
+    assert pump.talk.lines == [b"a", b"b"]
+    clock.advance(0.6)
+    assert pump.talk.lines == [b"a", b"b", b"c"]
+    clock.advance(1.1)
+    assert pump.talk.lines == [b"a", b"b", b"c", b"d"]
+    assert pump.reads
+
+
+def test_what_nobody_asked_for_does_not_wait_for_a_rate(clock: Reactor) -> None:
+    pump = Pump(clock, rate=Rate(0.01, 1))
+    pump.dataReceived(b"a\nb\n")
+    done: list[str] = []
+    pump.when_there_is_time(lambda: done.append("list"))
+    assert not done
+    clock.settle()
+    assert done == ["list"]
+    assert pump.talk.lines == [b"a"]
+    assert not pump.reads
+    clock.advance(100.1)
+    assert pump.talk.lines == [b"a", b"b"]
+
+
+def test_it_waits_for_the_end_of_an_open_request(clock: Reactor) -> None:
+    pump = Pump(clock)
+    pump.dataReceived(b"OPEN\na\n")
+    pump.when_there_is_time(lambda: pump.order.append("list"))
+    clock.settle()
+    assert pump.order == [("", b"OPEN")]
+    pump.talk.complete()
+    clock.settle()
+    assert pump.order == [("", b"OPEN"), "list", ("", b"a")]
+
+
+def test_a_flood_has_the_turn_while_nobody_else_has_work(clock: Reactor) -> None:
+    order: list[Any] = []
+    flood, other = Pump(clock, "flood", order), Pump(clock, "other", order)
+    flood.dataReceived(b"x\n" * 1000)
+    assert len(order) == LINES_A_TURN
+    assert not flood.reads
+    other.dataReceived(b"y\n" * 40)
+    assert len(order) == LINES_A_TURN
+    clock.settle()
+    rest = order[LINES_A_TURN:]
+    first = rest.index(("other", b"y"))
+    assert first <= LINES_A_SHARE
+    assert rest.count(("flood", b"x")) == 1000 - LINES_A_TURN
+    runs = rest[first : first + 2 * LINES_A_SHARE]
+    assert runs == [("other", b"y")] * LINES_A_SHARE + [("flood", b"x")] * LINES_A_SHARE
+    assert flood.reads
+    assert other.reads
+
+
+def test_lines_that_take_long_are_bounded_by_time(clock: Reactor) -> None:
+    pump = Pump(clock)
+    pump.talk.takes = SECONDS_A_TURN / 2
+    pump.dataReceived(b"x\n" * 10)
+    assert len(pump.talk.lines) == 2
+    clock.turn()
+    clock.turn()
+    assert len(pump.talk.lines) == 4
+
+
+def test_a_failure_costs_that_connection_alone(clock: Reactor, logged_failures: Any) -> None:
+    pump = Pump(clock)
+    pump.dataReceived(b"a\nBUG\nb\n")
+    [event] = logged_failures.expect("a bug")
+    assert event["event_id"] == "connection.failed"
+    assert pump.wire.disconnected
+    assert pump.talk.lines == [b"a", b"BUG"]
+    pump.dataReceived(b"c\n")
+    pump.connectionLost(Failure(ConnectionDone()))
+    assert pump.talk.reason == "lost"
+
+
+def test_hanging_up_writes_what_waits(clock: Reactor) -> None:
+    pump = Pump(clock, entry_timeout=10)
+    pump.dataReceived(b"QUIT\na\n")
+    assert pump.wire.value() == b"hello\nbye\n"
+    assert pump.wire.disconnecting
+    assert pump.wire.producer is None
+    assert pump.talk.lines == [b"QUIT"]
+    clock.settle()
+    assert not clock.getDelayedCalls()
+
+
+def test_leaving_goes_through_the_queue(clock: Reactor) -> None:
+    """ "Do what takes long once the connection is lost" """
+    busy, pump = Pump(clock), Pump(clock)
+    busy.talk.takes = 1.0
+    busy.dataReceived(b"x\nx\n")
+    pump.dataReceived(b"a\n")
+    pump.connectionLost(Failure(ConnectionDone()))
+    assert pump.talk.reason is None
+    clock.settle()
+    assert pump.talk.reason == "lost"
+    assert pump.talk.lines == []
+
+
+def test_what_was_sent_before_the_end_is_taken_to_the_last_line(clock: Reactor) -> None:
+    pump = Pump(clock)
+    pump.dataReceived(b"OPEN\na\nb")
+    pump.readConnectionLost()
+    assert pump.talk.ended == []
+    pump.talk.complete()
+    clock.settle()
+    assert pump.talk.lines == [b"OPEN", b"a", b"b"]
+    assert pump.talk.ended == ["finished"]
+
+
+def test_the_entry_timeout_counts_the_time_in_which_the_client_is_read_from(clock: Reactor) -> None:
+    pump = Pump(clock, entry_timeout=10)
+    clock.advance(5)
+    pump.pauseProducing()
+    clock.pump([1.0] * 100)
+    pump.resumeProducing()
+    assert not pump.talk.ended
+    clock.advance(4.9)
+    assert not pump.talk.ended
+    clock.advance(0.2)
+    assert pump.talk.ended == ["too late"]
+
+    pump = Pump(clock, entry_timeout=10)
+    pump.dataReceived(b"ENTER\n")
+    clock.advance(20)
+    assert pump.talk.ended == []
+
+
+def test_another_protocol_is_turned_away(clock: Reactor) -> None:
+    pump = Pump(clock)
+    pump.dataReceived(b"POST / HTTP/1.1\r\na\r\n")
+    assert pump.wire.value() == b"hello\nno\n"
+    assert pump.wire.disconnecting
+    assert pump.talk.lines == []
+    assert pump.talk.reason == ""
+    assert IFarewell.providedBy(pump)
