@@ -33,29 +33,18 @@ listen =
 protocol = line
 listen =
   127.0.0.1:0
-[service:chat]
-protocol = chat
-listen =
-  127.0.0.1:0
-[service:irc]
-protocol = irc
-listen =
-  127.0.0.1:0
 """
 
 #: What an address may have of a service by default.
 CONNECTIONS = 100
 
-#: IAC DO ECHO and IAC AYT: answered, and skipped.
-TELNET = b"\xff\xfd\x01\xff\xf6" * 4000
-
 
 @pytest.mark.parametrize(
     ("service", "text", "end"),
     [
-        pytest.param("line", b"HANDSHAKE\r\n" * 40 + b"PING over\r\n", b"PONG over", id="line"),
-        pytest.param("line", b"SERVICES\r\n" * 200 + b"PING over\r\n", b"PONG over", id="services"),
-        pytest.param("line", b"HELP x\r\n" * 200 + b"PING over\r\n", b"PONG over", id="guesses"),
+        pytest.param("line", b"HANDSHAKE\r\n" * 20 + b"PING over\r\n", b"PONG over", id="line"),
+        pytest.param("line", b"SERVICES\r\n" * 100 + b"PING over\r\n", b"PONG over", id="services"),
+        pytest.param("line", b"HELP x\r\n" * 50 + b"PING over\r\n", b"PONG over", id="guesses"),
     ],
 )
 def test_long_requests_of_many_lines(
@@ -68,5 +57,4 @@ def test_long_requests_of_many_lines(
             crowd.say([text], end)
 
     found = waits(daemon, load)
-    print(found)
-    assert min(found) < BOUND
+    assert min(found) < BOUND, found
