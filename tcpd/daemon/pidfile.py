@@ -1,9 +1,8 @@
-"""The pidfile of a daemon that gives up root: somebody has to remove it in the end.
+"""Removes the pidfile of a daemon that gave up root.
 
-Who may remove a file is said by its directory. Where that is root's, such as /run, the user that
-``twistd -u`` names may not, and the file would be left: its number is another process's one day,
-and no daemon would start then. So a shell that stays root waits for the daemon to end, however it
-ends, and removes the file. It reads from nothing but a pipe that nobody writes to.
+The user that ``twistd -u`` names may not remove a file from a directory of root's, such as /run. A
+shell that stays root waits for the daemon to end, however it ends, and removes the file: see
+docs/decisions/0001.
 """
 
 from __future__ import annotations
