@@ -34,7 +34,7 @@ PAGES = [
     "README.rst",
     *sorted(
         path.relative_to(ROOT).as_posix()
-        for directory in ("tutorial", "howto")
+        for directory in ("tutorial", "howto", "reference")
         for path in (ROOT / "docs" / directory).glob("*.rst")
     ),
 ]

@@ -6,6 +6,7 @@ A command that is in no table here is typed on a stage by tests/docs/test_comman
 from __future__ import annotations
 
 import re
+import textwrap
 from dataclasses import replace
 
 from docs.commands import Command, Page
@@ -33,6 +34,12 @@ ELSEWHERE = [
     ("docs/howto/acme.rst", r"acme\.sh .*", NOWHERE, "no Debian package has acme.sh"),
     ("docs/howto/logs.rst", r"journalctl .*", BOX, "journald is systemd's"),
     ("docs/howto/install.rst", r".*", BOX, "it sets up units of systemd"),
+    (
+        "docs/reference/chat.rst",
+        r"nc 127\.0\.0\.1 7200",
+        NOWHERE,
+        "tests/chat/test_reference.py holds both conversations",
+    ),
 ]
 
 #: Page, command within a sentence, and what runs it, or why nothing does.
@@ -55,6 +62,7 @@ INLINE = [
         "apt install netcat-openbsd openssl",
         "it takes a mirror of Debian; .ci/run installs both",
     ),
+    ("docs/reference/command-line.rst", "python -m tcpd", "test_daemon.py runs it"),
     ("docs/howto/install.rst", "pip wheel --no-deps .", "tests/install installs a wheel"),
     ("docs/howto/install.rst", "systemctl edit tcpd", "it opens an editor"),
     ("docs/howto/install.rst", "systemctl edit tcpd.socket", "it opens an editor"),
@@ -75,6 +83,18 @@ SUBSTITUTED = [
         "tcpd-ctl connection $(tcpd-ctl connections --service line | awk 'NR == 2 {print $1}')",
         "HAProxy's health checks are connections, too",
     ),
+    ("docs/reference/exec.rst", "it is 2026-11-22 22:48", "it is ...", "the time"),
+    ("docs/reference/small-services.rst", "Tue Feb 22 17:37:43 UTC 2022", "...", "the time"),
+    ("docs/reference/small-services.rst", " 229 191 157 231", "...", "the time"),
+    ("docs/reference/small-services.rst", "1645551463", "...", "the time"),
+    (
+        "docs/reference/small-services.rst",
+        "Adaptability to change must be designed into all levels of\nInternet host software.\n"
+        "        -- RFC 1122, 1.2.2 Robustness Principle",
+        "...",
+        "one of many quotes",
+    ),
+    ("docs/reference/websocket.rst", "curl -i", "curl -si", "its meter is for a terminal"),
 ]
 
 #: The same, but not where pip installs tcpd.
@@ -86,6 +106,15 @@ WITHOUT_PIP = [
         "pip takes a package index",
     ),
 ]
+
+
+def _daemon(config: str, options: str = "--config /srv/page.ini") -> str:
+    """A part of a scene: a daemon in the background, started by root."""
+    return (
+        f"cat >/srv/page.ini <<'INI'\n{textwrap.dedent(config)}INI\n"
+        f"twistd --pidfile=/srv/page.pid -l /srv/page.log tcpd {options}\n"
+    )
+
 
 #: What the machine of a page has before the first command; a script of root.
 SCENES: dict[str, str] = {
@@ -175,6 +204,37 @@ SCENES: dict[str, str] = {
             git update-ref refs/heads/main $made
         '
         """,
+    "docs/reference/command-line.rst": "useradd --system --user-group tcpd; mkdir /etc/tcpd",
+    "docs/reference/exec.rst": _daemon("""
+        [service:when]
+        protocol = exec
+        command = /bin/date -u '+it is %F %H:%M'
+        user = nobody
+        listen = 127.0.0.1:7113
+        """),
+    "docs/reference/line-protocol.rst": "echo '127.0.0.1 example.net' >>/etc/hosts\n"
+    + _daemon("""
+        [tcpd]
+        server_name = example.net
+        [service:line]
+        protocol = line
+        listen = 127.0.0.1:7100
+        """),
+    "docs/reference/small-services.rst": "twistd tcpd --print-config >/srv/sample.ini\n"
+    + _daemon(
+        """
+        [service:time]
+        listen =
+          127.0.0.1:7037
+          127.0.0.1:7037 udp
+        """,
+        "--config /srv/sample.ini --config /srv/page.ini",
+    ),
+    "docs/reference/websocket.rst": _daemon("""
+        [service:web]
+        protocol = irc
+        listen = 127.0.0.1:7301 websocket
+        """),
 }
 
 
@@ -189,7 +249,8 @@ def place_of(page: Page, command: Command) -> str:
 #: Programs of others that pages start; the machine of the tests may lack some.
 PROGRAMS = {
     *("certbot", "curl", "fail2ban-client", "git", "haproxy", "irssi", "lego", "logrotate", "man"),
-    *("nc", "nft", "nstat", "openssl", "pebble", "pgrep", "promtool", "script", "setpriv", "socat"),
+    *("nc", "nft", "nstat", "openssl", "pebble", "perl", "pgrep", "promtool", "rdate", "script"),
+    *("setpriv", "socat"),
     *("ss", "stunnel", "sysctl", "systemd-socket-activate", "tmux", "weechat", "xinetd"),
 }
 

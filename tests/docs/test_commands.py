@@ -1,4 +1,4 @@
-"""Every command of README, the tutorial and the how-to pages is run, and does what is shown."""
+"""Every command of README, tutorial, how-to and reference pages is run, and does what is shown."""
 
 from __future__ import annotations
 
