@@ -9,6 +9,7 @@ from collections.abc import Generator, Iterator
 import alone
 import amounts
 import certificates
+import forking
 import pytest
 from twisted.logger import LogEvent, LogLevel, globalLogPublisher
 
@@ -66,6 +67,10 @@ def _no_skip_in_ci(report: pytest.TestReport | pytest.CollectReport) -> None:
 
 def pytest_configure() -> None:
     amounts.load_profile()
+
+
+def pytest_unconfigure() -> None:
+    forking.stop()
 
 
 def pytest_collection_finish() -> None:

@@ -83,8 +83,8 @@ class _Parent:
     """The process that forks, as this one sees it."""
 
     def __init__(self) -> None:
-        self.sock, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _LONGEST)
+        self._sock, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _LONGEST)
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", __file__, str(theirs.fileno())],
@@ -101,10 +101,21 @@ class _Parent:
             socket.send_fds(self.sock, [data], [*descriptors, writing])
         finally:
             os.close(writing)
-        return int(self.sock.recv(16)), reading
+        return int(self._sock.recv(16)), reading
+
+    def close(self) -> None:
+        """Let it end. Called once."""
+        self._sock.close()
+        self._process.wait()
 
 
 _parent: _Parent | None = None
+
+
+def stop() -> None:
+    """End the process that forks. Called when the tests have run."""
+    if _parent is not None:
+        _parent.close()
 
 
 def _fork(
