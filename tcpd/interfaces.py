@@ -13,10 +13,16 @@ from zope.interface import Attribute, Interface
 class IKind(Interface):
     """What ``protocol = NAME`` in a ``[service:...]`` section names.
 
-    It may have an attribute ``tells_handshakes`` as well: true where its clients are told of their
-    handshakes (:meth:`IConnection.facts`), for which each connection's state at the beginning is
-    kept, some 300 bytes. And it may have an attribute ``descriptors``: how many file descriptors
-    one connection takes, 1 where it has none; by it the limit of open files is raised.
+    Three more attributes are optional:
+
+    - ``tells_handshakes``: true where the protocol shows clients their own handshake
+      (:meth:`IConnection.facts`). The layer then keeps the first state of each connection, some 300
+      bytes.
+    - ``descriptors``: the number of file descriptors that one connection takes, 1 by default. The
+      limit of open files follows it.
+    - ``sections``: a mapping of titles to settings dataclasses. Each is a section of the ini file
+      that all services of the kind share, such as ``[chat]``. Several kinds may declare a section
+      together, with the same class. :attr:`IContext.sections` has the values.
     """
 
     name = Attribute("str: the word in the ini file; lower-case ASCII letters and digits.")
@@ -87,6 +93,11 @@ class IContext(Interface):
     work = Attribute(
         "tcpd.policy.workqueue.WorkQueue: the one queue of the work that clients cause; what takes "
         "more than some tens of microseconds goes through it."
+    )
+    sections = Attribute(
+        "Mapping[str, object]: the settings of the sections that the kind declares, by title. A "
+        "reload that changes them replaces the mapping and then calls "
+        "IReconfigurable.reconfigure()."
     )
     reload = Attribute(
         "Callable[[Callable[[bool, Sequence[str]], None]], None]: has the daemon read its "

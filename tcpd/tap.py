@@ -108,7 +108,8 @@ class Options(usage.Options):
         try:
             self.kinds = Kinds()
             if self["print-config"]:
-                _leave(sample(self.kinds.built_in(), SECTIONS))
+                others = self.kinds.of_other_packages()
+                _leave(sample(self.kinds.built_in(), SECTIONS, others))
             self.settings = self.read()
             self._choose_reactor()
             if self["show-config"]:

@@ -11,11 +11,17 @@ from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Factory, Protocol
 from zope.interface import implementer
 
+from tcpd.api import (
+    IRCV3,
+    IKind,
+    IWebSocketFactory,
+    WebSocketOptions,
+    origins_option,
+    ping_option,
+)
 from tcpd.chat.text.kind import ChatKind
 from tcpd.chat.text.protocol import TextFactory
 from tcpd.chat.text.settings import TextSettings
-from tcpd.interfaces import IKind, IWebSocketFactory
-from tcpd.net.websocket_settings import IRCV3, WebSocketOptions, origins_option, ping_option
 
 ENTRY_POINTS = """\
 [tcpd.protocols]
@@ -76,7 +82,10 @@ class TalkKind(ChatKind):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MuchSettings:
-    """No keys."""
+    """The keys of a service."""
+
+    websocket_origins: tuple[str, ...] = origins_option()
+    websocket_ping: float = ping_option()
 
 
 class Much(Protocol):
@@ -91,10 +100,17 @@ class Much(Protocol):
 
 @implementer(IWebSocketFactory)
 class MuchFactory(Factory):
-    """Makes them."""
+    """Makes one Much for each client."""
 
     noisy = False
-    websocket = WebSocketOptions(longest=2000, subprotocols=IRCV3)
+
+    def __init__(self, settings: MuchSettings) -> None:
+        self.websocket = WebSocketOptions(
+            longest=2000,
+            subprotocols=IRCV3,
+            origins=settings.websocket_origins,
+            ping=settings.websocket_ping,
+        )
 
     def buildProtocol(self, addr: IAddress | None) -> Much:
         return Much()
@@ -112,7 +128,7 @@ class MuchKind:
     sample_listen = None
 
     def make_factory(self, settings: Any, context: Any) -> MuchFactory:
-        return MuchFactory()
+        return MuchFactory(settings)
 
 
 talk = TalkKind()

@@ -32,6 +32,7 @@ FLOORS = {
     "line": 4,
     "chat": 4,
     "daemon": 5,
+    "api": 6,
     "tap": 6,
     "ctl": 6,
     "__main__": 6,

@@ -30,6 +30,7 @@ from tcpd.config.settings import (
     Settings,
     TcpdSettings,
     TLSSettings,
+    sections_of,
 )
 from tcpd.config.values import FILE, FILES, PATH
 
@@ -51,6 +52,9 @@ SERVICE_KEYS = (
     ("listen", "listeners", None, "Where it listens, one listener a line."),
     ("policy", "name of a policy", "default", "NAME of the [policy:NAME] that it stands behind."),
 )
+
+#: Sections that can be there several times, as ``[FAMILY:NAME]``.
+FAMILIES = ("policy", "tls", "service")
 
 #: Keys of earlier versions: (section, key), and what the complaint says.
 _REMOVED_KEYS = {
@@ -90,7 +94,10 @@ class _Builder:
     ) -> None:
         self.document = document
         self.kinds = kinds
-        self.sections = sections
+        #: Sections that can be there once, by title, with their settings dataclasses.
+        self.single: dict[str, type] = {"tcpd": TcpdSettings, **sections}
+        #: Whether a service names a kind that is not installed or cannot be loaded.
+        self.lacks_kind = False
         self.errors = list(faults)
         # what is missing may stand in a line, or a file, that could not be read
         self.complete = not faults
@@ -162,8 +169,9 @@ class _Builder:
         return parsed
 
     def build(self) -> Settings:
-        single: dict[str, type] = {"tcpd": TcpdSettings, **self.sections}
         named: dict[str, type] = {"policy": PolicySettings, "tls": TLSSettings}
+        single = self.single
+        self._declare_sections()
         built: dict[str, Any] = {}
         for title, section in self.document.items():
             self.places[title, ""] = section.place
@@ -171,8 +179,7 @@ class _Builder:
             if title in single:
                 continue
             if not colon or (family != "service" and family not in named):
-                hint = _section_hint(title, [*single], [*named, "service"])
-                self.complain(section.place, title, "", f"there is no such section{hint}")
+                self._unknown_section(title, section)
                 continue
             if _NAME.fullmatch(name) is None:
                 self.misnamed.add(title)
@@ -205,6 +212,62 @@ class _Builder:
             sections=settings,
             places=self.places,
         )
+
+    def _declare_sections(self) -> None:
+        """Add the sections that kinds declare: those of services, and those that stand here."""
+        declared_by = dict.fromkeys(self.single, "tcpd itself")
+        for title, section in self.document.items():
+            protocol = section.values.get("protocol")
+            if not title.startswith("service:") or protocol is None:
+                continue
+            try:
+                kind = self.kinds[protocol.text]
+            except KeyError:  # _kind complains, as of the next
+                self.lacks_kind |= not _did_you_mean(protocol.text, self.kinds)
+                continue
+            except ValueError:
+                self.lacks_kind = True
+                continue
+            self._declare(kind, declared_by, protocol.place, title, "protocol")
+        unknown = {
+            title: section
+            for title, section in self.document.items()
+            if title not in self.single and title.partition(":")[0] not in FAMILIES
+        }
+        if not unknown:
+            return
+        for name in self.kinds:
+            try:
+                kind = self.kinds[name]
+            except ValueError:  # it hurts only the configuration that names it
+                continue
+            for title in unknown.keys() & sections_of(kind).keys():
+                self._declare(kind, declared_by, unknown[title].place, title, "")
+
+    def _declare(
+        self, kind: KindOptions, declared_by: dict[str, str], place: Place, title: str, key: str
+    ) -> None:
+        """Add the sections of a kind.
+
+        :param declared_by: by title, the protocol that has declared the section.
+        :param place: for complaints, as are title and key.
+        """
+        for name, cls in sections_of(kind).items():
+            other = self.single.setdefault(name, cls)
+            by = declared_by.setdefault(name, f"protocol {kind.name}")
+            if other is not cls:
+                text = (
+                    f"the section [{name}] is declared by {by} and, with other keys, by protocol "
+                    f"{kind.name}; a configuration can have only one of them"
+                )
+                self.complain(place, title, key, text)
+
+    def _unknown_section(self, title: str, section: Section) -> None:
+        """Complain of a section that nothing declares, unless a missing kind may declare it."""
+        hint = _section_hint(title, [*self.single], [*FAMILIES])
+        if self.lacks_kind and "did you mean" not in hint:
+            return
+        self.complain(section.place, title, "", f"there is no such section{hint}")
 
     def _check_authorities(self, title: str, section: Section) -> None:
         """Refuse ``client_certificate`` on its own: who writes it must not believe it does a thing.
@@ -277,7 +340,8 @@ class _Builder:
             self._check_policy(title, policy, built)
         if kind is None:
             return None
-        return ServiceSettings(name, kind.name, listen, policy_name, options)
+        sections = tuple(sections_of(kind))
+        return ServiceSettings(name, kind.name, listen, policy_name, options, sections)
 
     def _kind(self, title: str, section: Section) -> KindOptions | None:
         """The kind that ``protocol`` names; ``None`` behind a complaint where it names none."""

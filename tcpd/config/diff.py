@@ -20,6 +20,7 @@ class ServiceChange:
     :ivar listen: whether it listens elsewhere or with other words.
     :ivar policy: whether it stands behind another policy, by name or by content.
     :ivar options: the options of its kind that differ.
+    :ivar sections: keys of the sections of its kind that differ, as ``[TITLE] KEY``.
     """
 
     name: str
@@ -27,6 +28,7 @@ class ServiceChange:
     listen: bool
     policy: bool
     options: tuple[str, ...]
+    sections: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +70,14 @@ def diff(old: Settings, new: Settings) -> Difference:
         new,
         tcpd=section("tcpd", old.tcpd, new.tcpd),
         sections={
-            title: section(title, old.sections[title], values)
+            # where the old one has none, a service is new that reads it
+            title: section(title, old.sections[title], values) if title in old.sections else values
             for title, values in new.sections.items()
         },
     )
-    changes = (_service_change(name, old, new) for name in new.services if name in old.services)
+    changes = (
+        _service_change(name, old, new, sections) for name in new.services if name in old.services
+    )
     return Difference(
         settings=in_force,
         added=tuple(name for name in new.services if name not in old.services),
@@ -93,7 +98,9 @@ def _keys(before: Any, after: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return tuple(taken), tuple(left)
 
 
-def _service_change(name: str, old: Settings, new: Settings) -> ServiceChange | None:
+def _service_change(
+    name: str, old: Settings, new: Settings, sections: Mapping[str, tuple[str, ...]]
+) -> ServiceChange | None:
     before, after = old.services[name], new.services[name]
     if before.protocol != after.protocol:
         return ServiceChange(name, "protocol", False, False, ())
@@ -104,6 +111,9 @@ def _service_change(name: str, old: Settings, new: Settings) -> ServiceChange | 
         listen=before.listen != after.listen,
         policy=_policy(before, old) != _policy(after, new),
         options=taken,
+        sections=tuple(
+            f"[{title}] {key}" for title in after.sections for key in sections.get(title, ())
+        ),
     )
     if any(getattr(change, field.name) for field in fields(change) if field.name != "name"):
         return change

@@ -83,6 +83,15 @@ class KindOptions(Protocol):
     sample_listen: str | None
 
 
+def sections_of(kind: KindOptions) -> Mapping[str, type]:
+    """The sections of the ini file that a kind declares, with their settings dataclasses.
+
+    The attribute is optional, see :class:`tcpd.interfaces.IKind`.
+    """
+    found: Mapping[str, type] = getattr(kind, "sections", {})
+    return found
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TcpdSettings:
     """``[tcpd]``: the daemon as a whole."""
@@ -321,6 +330,7 @@ class ServiceSettings:
     :ivar listen: where it listens.
     :ivar policy: NAME of its ``[policy:NAME]``.
     :ivar options: an instance of its kind's ``settings``.
+    :ivar sections: titles of the sections that its kind declares.
     """
 
     name: str
@@ -328,6 +338,7 @@ class ServiceSettings:
     listen: tuple[Listener, ...]
     policy: str
     options: Any
+    sections: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,7 +349,7 @@ class Settings:
     :ivar services: by name, in the order of the files.
     :ivar policies: by name; ``default`` is always there.
     :ivar tls: by name.
-    :ivar sections: by title, the sections that other parts declared (``chat``).
+    :ivar sections: by title, the sections that the daemon and the kinds declare (``chat``).
     :ivar places: by (section, key), where a value was given; a key that was not is not there.
     """
 

@@ -15,6 +15,7 @@ from tcpd.config.settings import (
     Settings,
     TcpdSettings,
     TLSSettings,
+    sections_of,
 )
 
 _MASK = "(hidden)"
@@ -129,10 +130,27 @@ class _Sample:
         self.lines.append("")
 
 
-def sample(kinds: Iterable[KindOptions], sections: Mapping[str, type]) -> str:
+def _single(kinds: Iterable[KindOptions], sections: Mapping[str, type]) -> dict[str, type]:
+    """The sections that can be there once: the daemon's, and those that kinds declare."""
+    single: dict[str, type] = {"tcpd": TcpdSettings, **sections}
+    for kind in kinds:
+        for title, cls in sections_of(kind).items():
+            single.setdefault(title, cls)
+    return single
+
+
+def sample(
+    kinds: Iterable[KindOptions],
+    sections: Mapping[str, type],
+    others: Iterable[KindOptions] = (),
+) -> str:
     """Render the annotated sample, which is also what runs where there is no file.
 
     Every key is there, as a comment with its default; the services are in force.
+
+    :param kinds: those that come with tcpd.
+    :param sections: the daemon's, by title.
+    :param others: kinds of other packages, which are shown and not in force.
     """
     out = _Sample()
     out.comment(
@@ -153,9 +171,11 @@ def sample(kinds: Iterable[KindOptions], sections: Mapping[str, type]) -> str:
         "#   twistd tcpd --config FILE --show-config   shows what is in force, and from where",
         "",
     ]
-    single: dict[str, type] = {"tcpd": TcpdSettings, **sections}
-    for name, cls in single.items():
-        out.section(f"[{name}]", _doc(cls))
+    kinds = list(kinds)
+    others = list(others)
+    in_force = _single(kinds, sections)
+    for name, cls in _single([*kinds, *others], sections).items():
+        out.section(f"[{name}]" if name in in_force else f"#[{name}]", _doc(cls))
         out.keys(f"[{name}]", cls)
     out.section("[policy:default]", _doc(PolicySettings))
     out.keys("[policy:default]", PolicySettings)
@@ -169,9 +189,9 @@ def sample(kinds: Iterable[KindOptions], sections: Mapping[str, type]) -> str:
         "puts a service behind another policy than the default one."
     )
     out.lines.append("")
-    for kind in kinds:
+    for kind in [*kinds, *others]:
         # what makes no sense without knowing what for is shown, and is not in force
-        mark = "#" if kind.sample_listen is None else ""
+        mark = "#" if kind.sample_listen is None or kind in others else ""
         out.section(
             f"{mark}[service:{kind.name}]",
             kind.summary,
@@ -288,7 +308,7 @@ def reference(kinds: Iterable[KindOptions], sections: Mapping[str, type]) -> str
     """Render the reference page of all sections and keys, as reStructuredText."""
     kinds = list(kinds)
     out = [_REFERENCE_HEAD]
-    single: dict[str, type] = {"tcpd": TcpdSettings, **sections}
+    single = _single(kinds, sections)
     several: dict[str, type] = {"policy:NAME": PolicySettings, "tls:NAME": TLSSettings}
     for title, cls in {**single, **several}.items():
         out += [*_heading(f"[{title}]", "-"), *_wrapped(_doc(cls), ""), "", *_rst_options(cls)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,9 +16,9 @@ from tcpd.policy.workqueue import WorkQueue
 
 
 @implementer(IContext)
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Context:
-    """See :class:`tcpd.interfaces.IContext`. Made by :mod:`tcpd.daemon.compose`, one a service."""
+    """See :class:`tcpd.interfaces.IContext`. Each service has one, and keeps it through reloads."""
 
     service: str
     clock: IReactorTime
@@ -32,3 +32,4 @@ class Context:
     work: WorkQueue
     reload: Callable[[Callable[[bool, Sequence[str]], None]], None]
     directory: Callable[[], list[ServiceEntry]]
+    sections: Mapping[str, Any]

@@ -64,7 +64,7 @@ class LiveConfiguration:
         store.use(store.read(settings, problems))
         factories = {}
         for name, service in settings.services.items():
-            context = running.contexts[name] = builder.context(name)
+            context = running.contexts[name] = builder.context(name, settings)
             factories[name] = builder.factory(service, context, problems)
         problems.check()
         for name, service in settings.services.items():

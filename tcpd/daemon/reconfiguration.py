@@ -114,10 +114,11 @@ class Reconfiguration:
         self.replaced = {
             change.name: change.replaced
             for change in difference.changed
-            if change.replaced or (change.options and not self._reconfigurable(change.name))
+            if change.replaced or (self._affects(change) and not self._reconfigurable(change.name))
         }
         self.reread: list[str] = []
         self.contexts: dict[str, Context] = {}
+        self.changed: dict[str, Context] = {}  # as they will be, of services that go on
         self.fresh: dict[str, ListeningService] = {}
         self.plans: list[_Plan] = []
         self.spare: list[OpenPort] = []
@@ -183,20 +184,29 @@ class Reconfiguration:
                 services[name] = replace(services[name], listen=listen)
         self.services.settings = replace(self.services.settings, services=services)
 
+    @staticmethod
+    def _affects(change: ServiceChange) -> bool:
+        """Whether a change is one that a factory has to take over."""
+        return bool(change.options or change.sections)
+
     def _reconfigurable(self, name: str) -> bool:
         return IReconfigurable.providedBy(self.services.units[name].layer.factory)
 
     def _factories(self, problems: SettingProblems) -> dict[str, IProtocolFactory | None]:
         """Make the factories that are new; also those made only to find what is wrong."""
         made = {}
-        changed = [change.name for change in self.difference.changed if change.options]
+        changed = [change.name for change in self.difference.changed if self._affects(change)]
         for name in dict.fromkeys([*self.difference.added, *self.replaced, *changed]):
             new = name in self.difference.added or name in self.replaced
             context = self.services.contexts.get(name)
             if new or context is None:
                 # what a service has counted outlives its restart
-                context = self.builder.context(name, context.counters if context else None)
-            self.contexts[name] = context
+                counters = context.counters if context else None
+                context = self.builder.context(name, self.settings, counters)
+                self.contexts[name] = context
+            else:  # the factory in use keeps its context, whose sections change with all the rest
+                sections = self.builder.sections(name, self.settings)
+                context = self.changed[name] = replace(context, sections=sections)
             made[name] = self.builder.factory(self.settings.services[name], context, problems)
         self.reread = [
             name
@@ -227,10 +237,12 @@ class Reconfiguration:
             own = list(units[name].ports) if name in units else []
             self._plan(unit, list(unit.wanted), own)
         for change in self.difference.changed:
-            if change.name not in self.replaced and (change.listen or change.options):
+            if change.name in self.replaced:
+                continue
+            if change.listen or self._affects(change):
                 unit = units[change.name]
                 service = self.settings.services[change.name]
-                context = self.services.contexts[change.name]
+                context = self.changed.get(change.name, self.services.contexts[change.name])
                 wanted = self.builder.servers(service, context, unit.layer)
                 self._plan(unit, wanted, list(unit.ports))
         for plan in self.plans:
@@ -282,7 +294,7 @@ class Reconfiguration:
     def _why_replaced(self, name: str) -> str:
         for change in self.difference.changed:
             if change.name == name:
-                return change.replaced or ", ".join(change.options)
+                return change.replaced or ", ".join([*change.options, *change.sections])
         return ""
 
     def _swap(self, change: ServiceChange, before: list[str]) -> list[str]:
@@ -290,9 +302,13 @@ class Reconfiguration:
         service = self.settings.services[change.name]
         prefix = f"service {change.name}:"
         report = []
-        if change.options:
+        if self._affects(change):
             factory: Any = unit.layer.factory
+            self.services.contexts[change.name].sections = self.builder.sections(
+                change.name, self.settings
+            )
             factory.reconfigure(service.options)
+        if change.options:
             report.append(f"{prefix} {', '.join(change.options)} swapped")
         if change.policy:
             policy = self.settings.policies[service.policy]

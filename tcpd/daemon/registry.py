@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from importlib import metadata
 from typing import Any
@@ -10,8 +12,9 @@ from twisted.python.reflect import namedAny
 from zope.interface.exceptions import Invalid
 from zope.interface.verify import verifyObject
 
-from tcpd.config.build import SERVICE_KEYS
+from tcpd.config.build import FAMILIES, SERVICE_KEYS
 from tcpd.config.fields import options_of
+from tcpd.config.settings import sections_of
 from tcpd.interfaces import IDatagramKind, IKind
 
 #: The entry points under which other packages offer kinds.
@@ -32,6 +35,10 @@ BUILT_IN = {
     "exec": "tcpd.relay.exec.kind",
     "forward": "tcpd.relay.forward.kind",
 }
+
+
+#: Titles of sections that kinds declare.
+_TITLE = re.compile(r"[a-z][a-z0-9_-]*")
 
 
 class KindError(ValueError):
@@ -85,6 +92,15 @@ class Kinds(Mapping[str, Any]):
         """The built-in kinds, in the order of the documentation."""
         return [self[name] for name in BUILT_IN]
 
+    def of_other_packages(self) -> list[Any]:
+        """The kinds of other packages that can be loaded."""
+        found = []
+        for name in self._others:
+            if name not in BUILT_IN:
+                with contextlib.suppress(KindError):
+                    found.append(self[name])
+        return found
+
     @staticmethod
     def _load(point: metadata.EntryPoint) -> Any:
         try:
@@ -98,6 +114,10 @@ class Kinds(Mapping[str, Any]):
             for item in options_of(kind.settings):
                 if item.name in hidden:
                     raise KindError(f"its key {item.name!r} is one that every service has")
+            for title, cls in sections_of(kind).items():
+                if not _TITLE.fullmatch(title) or title in FAMILIES:
+                    raise KindError(f"its section {title!r} needs another title")
+                options_of(cls)
         except (Invalid, KindError) as error:
             why = " ".join(str(error).split())
         except Exception as error:

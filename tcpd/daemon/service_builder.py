@@ -45,9 +45,12 @@ class ServiceBuilder:
         self._directory = directory
         self._reload = reload
 
-    def context(self, service: str, counters: ServiceCounters | None = None) -> Context:
+    def context(
+        self, service: str, settings: Settings, counters: ServiceCounters | None = None
+    ) -> Context:
         """Make the context of a service, for its kind.
 
+        :param settings: those that the service is in.
         :param counters: those of the service so far; new ones by default.
         """
         components = self._components
@@ -64,7 +67,13 @@ class ServiceBuilder:
             work=components.work,
             reload=self._reload,
             directory=self._directory,
+            sections=self.sections(service, settings),
         )
+
+    @staticmethod
+    def sections(service: str, settings: Settings) -> dict[str, Any]:
+        """The settings of the sections that the kind of a service declares, by title."""
+        return {title: settings.sections[title] for title in settings.services[service].sections}
 
     def factory(
         self, service: ServiceSettings, context: Context, problems: SettingProblems

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,6 +44,7 @@ class MemoryContext:
     work: WorkQueue = field(default_factory=_unbounded)
     epoch: float = 1772384709.0
     services: list[ServiceEntry] = field(default_factory=list)
+    sections: Mapping[str, Any] = field(default_factory=dict)
 
     def wall_clock(self) -> float:
         """Seconds since 1970 UTC."""

@@ -17,7 +17,7 @@ from tcpd.config.fields import option, options_of
 from tcpd.config.listen import LISTENERS, Listener
 from tcpd.config.load import find_files, load
 from tcpd.config.settings import Settings
-from tcpd.config.show import sample, show_config
+from tcpd.config.show import reference, sample, show_config
 from tcpd.config.values import DURATION, PATH, TEXT, Type, whole_number
 
 
@@ -375,6 +375,142 @@ def test_an_attribute_that_is_no_option_is_a_programmers_mistake() -> None:
 
     with pytest.raises(TypeError, match=r"Loose\.x"):
         options_of(Loose)
+
+
+# --- sections that kinds declare ---
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GameSettings:
+    """``[game]``: what all games share."""
+
+    players: int = option(whole_number(1, 9), 2, "How many play.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherGameSettings:
+    """``[game]``: another thing of that name."""
+
+    board: str = option(TEXT, "", "Which one.")
+
+
+class ChessKind(WordKind):
+    name = "chess"
+    sections = {"game": GameSettings}
+
+
+class GoKind(WordKind):
+    name = "go"
+    sections = {"game": GameSettings}
+
+
+class PokerKind(WordKind):
+    name = "poker"
+    sections = {"game": OtherGameSettings}
+
+
+class OwnRoomKind(WordKind):
+    name = "own-room"
+    sections = {"room": OtherGameSettings}
+
+
+class Games(dict[str, WordKind]):
+    """Kinds, of which ``broken`` cannot be loaded."""
+
+    def __getitem__(self, name: str) -> WordKind:
+        if name == "broken":
+            raise ValueError("protocol 'broken' cannot be used")
+        return super().__getitem__(name)
+
+
+GAMES = Games(
+    {kind.name: kind for kind in (WordKind(), ChessKind(), GoKind(), PokerKind(), OwnRoomKind())}
+)
+GAMES["broken"] = WordKind()
+
+
+def playing(*protocols: str, more: str = "") -> Settings:
+    services = (
+        f"[service:{each}]\nprotocol = {each}\nlisten = *:{number}\n"
+        for number, each in enumerate(protocols, 1)
+    )
+    document, errors = ini.read("/etc/x.ini", "".join(services) + more)
+    assert not errors
+    return build(document, GAMES, SECTIONS)
+
+
+def test_a_section_that_a_kind_declares_is_read_and_shown() -> None:
+    """IKind.sections: "Each is a section of the ini file that all services of the kind share" """
+    settings = playing("chess", "word", more="[game]\nplayers = 3\n")
+    assert settings.sections["game"] == GameSettings(players=3)
+    assert settings.services["chess"].sections == ("game",)
+    assert settings.services["word"].sections == ()
+    assert "[game]\n# /etc/x.ini:8\nplayers = 3\n" in show_config(settings)
+    assert playing("chess").sections["game"] == GameSettings()
+    assert "game" not in playing("word").sections
+
+
+def test_a_section_that_a_kind_declares_is_checked() -> None:
+    with pytest.raises(ConfigError) as caught:
+        playing("chess", more="[game]\nplayers = 10\nplayer = 1\n")
+    assert caught.value.lines == [
+        "/etc/x.ini:5: [game] players: '10' is not a whole number from 1 to 9",
+        "/etc/x.ini:6: [game] player: there is no such key; did you mean players?",
+    ]
+
+
+def test_a_section_may_stand_there_while_no_service_needs_it() -> None:
+    """As [chat] may without a room: a service that is commented out leaves its section behind."""
+    with pytest.raises(ConfigError) as caught:
+        playing("word", more="[game]\nplayers = x\n")
+    assert any("[game] players: 'x' is not" in line for line in caught.value.lines)
+
+
+def test_kinds_that_share_a_section_declare_it_by_the_same_class() -> None:
+    """IKind.sections: "Several kinds may declare a section together, with the same class" """
+    settings = playing("chess", "go", more="[game]\nplayers = 4\n")
+    assert settings.sections["game"] == GameSettings(players=4)
+    with pytest.raises(ConfigError) as caught:
+        playing("chess", "poker")
+    assert caught.value.lines == [
+        "/etc/x.ini:5: [service:poker] protocol: the section [game] is declared by protocol chess "
+        "and, with other keys, by protocol poker; a configuration can have only one of them"
+    ]
+    with pytest.raises(ConfigError) as caught:
+        playing("own-room")
+    assert "[room] is declared by tcpd itself and, with other keys, by protocol own-room" in str(
+        caught.value
+    )
+
+
+def test_an_unknown_section_keeps_its_hint() -> None:
+    with pytest.raises(ConfigError) as caught:
+        playing("chess", more="[gaem]\n[nothing]\n")
+    assert caught.value.lines == [
+        "/etc/x.ini:4: [gaem]: there is no such section; did you mean [game]?",
+        "/etc/x.ini:5: [nothing]: there is no such section; there are tcpd, room, game, "
+        "policy:NAME, tls:NAME, service:NAME",
+    ]
+
+
+@pytest.mark.parametrize("protocol", ["broken", "elsewhere"])
+def test_a_section_may_be_right_that_a_missing_kind_may_declare(protocol: str) -> None:
+    """The kind is complained of, and its section would be there with it."""
+    with pytest.raises(ConfigError) as caught:
+        playing(protocol, more="[own]\n[roon]\n")
+    first, second = caught.value.lines
+    assert first.startswith(f"/etc/x.ini:2: [service:{protocol}] protocol: ")
+    assert second == "/etc/x.ini:5: [roon]: there is no such section; did you mean [room]?"
+
+
+def test_the_sample_and_the_reference_have_the_sections_of_kinds() -> None:
+    text = sample([WordKind()], SECTIONS, [ChessKind()])
+    assert "#[game]\n# What all games share.\n#\n# How many play." in text
+    assert "#[service:chess]\n# Says a word.\n#protocol = chess\n" in text, "not in force"
+    document, _ = ini.read("/etc/x.ini", text)
+    assert list(build(document, GAMES, SECTIONS).services) == ["word"]
+    page = reference([WordKind(), ChessKind()], SECTIONS)
+    assert "[game]\n------\n\nWhat all games share.\n\n``players``\n" in page
 
 
 # --- showing ---

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
-from dataclasses import dataclass
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, field
 
 from tcpd.config import ini
 from tcpd.config.build import build
@@ -36,6 +36,11 @@ class Kind:
     settings: type = WordSettings
     words: Set[str] = frozenset()
     sample_listen: str | None = None
+
+
+@dataclass(frozen=True)
+class SharingKind(Kind):
+    sections: Mapping[str, type] = field(default_factory=lambda: {"house": RoomSettings})
 
 
 KINDS = {"word": Kind("word"), "other": Kind("other")}
@@ -98,3 +103,22 @@ def test_what_takes_a_restart_stays_as_it_is_and_is_told() -> None:
     again = diff(difference.settings, made(BASE + "[room]\ncolour = red\nsize = small\n"))
     assert again.restart == (("room", "size"),), "it is told until it is so"
     assert not again.sections
+
+
+def test_a_section_that_a_kind_declares_changes_its_services() -> None:
+    """IKind.sections: a reload hands the new values to the services of the kind."""
+
+    kinds = {"word": SharingKind("word"), "other": Kind("other")}
+
+    def of(text: str) -> Settings:
+        document, _ = ini.read("x.ini", text)
+        return build(document, kinds, {})
+
+    red = of(BASE + "[house]\ncolour = red\n")
+    difference = diff(of(BASE), red)
+    assert difference.sections == {"house": ("colour",)}
+    assert difference.changed == (only(sections=("[house] colour",)),)
+    assert diff(of(BASE), of(BASE + "[house]\nsize = small\n")).restart == (("house", "size"),)
+    other = of(BASE.replace("= word", "= other"))
+    assert diff(other, red).settings.sections["house"] == RoomSettings(colour="red")
+    assert "house" not in diff(red, other).settings.sections

@@ -376,6 +376,7 @@ def test_the_access_log_is_opt_in(access_log: str) -> None:
             "end": "shutdown",
             "via": "",
             "handshake": "",
+            "error": "",
         }
     house.daemon.stopService()
 

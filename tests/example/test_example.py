@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import configparser
 import inspect
 import re
@@ -15,15 +16,20 @@ import pytest
 from docs.commands import Page
 from example.installed import installed
 from twisted.internet.testing import StringTransport
+from zope.interface.interface import InterfaceClass
 from zope.interface.verify import verifyObject
 
-from tcpd.config.errors import SettingError
+import tcpd.api
+from tcpd.api import IKind, MemoryContext, SettingError, make_request
+from tcpd.config import ini
+from tcpd.config.build import build
 from tcpd.config.fields import options_of
-from tcpd.interfaces import IKind
+from tcpd.config.show import sample, show_config
+from tcpd.daemon.compose import SECTIONS
+from tcpd.daemon.registry import Kinds
 from tcpd.line.kind import kind as line_kind
 from tcpd.line.loading import load_commands
 from tcpd.line.settings import LineSettings
-from tcpd.line.testing import MemoryContext
 
 HERE = Path(__file__).parent
 
@@ -71,7 +77,7 @@ def test_a_page_shows_the_example_s_setup_as_far_as_it_concerns_it(page: str) ->
 def test_the_page_shows_how_lines_go_over_websocket() -> None:
     page = Page("docs/howto/add-a-protocol.rst")
     (shown,) = [block.text for block in page.blocks if "IWebSocketFactory" in block.text]
-    classes = (over_websocket.TalkSettings, over_websocket.TalkFactory)
+    classes = (over_websocket.MuchSettings, over_websocket.MuchFactory)
     assert shown == "\n\n".join(map(inspect.getsource, classes))
 
 
@@ -96,8 +102,6 @@ def test_the_conversation_of_the_how_to(site: Path) -> None:
 
 def test_roll_keeps_to_its_sides(site: Path) -> None:
     roll: Any = load_commands().find("ROLL")
-    from tcpd.line.testing import make_request
-
     assert {roll.call(make_request("2")) for _ in range(100)} == {"1", "2"}
     assert {int(roll.call(make_request())) for _ in range(300)} == set(range(1, 7))
 
@@ -123,10 +127,77 @@ def test_shout(site: Path) -> None:
     shout = point.load()
     assert verifyObject(IKind, shout)
     assert [option.name for option in options_of(shout.settings)] == ["emphasis"]
-    factory = shout.make_factory(shout.settings(emphasis=2), MemoryContext())
+    house = shout.sections["shout"](greeting="welcome")
+    context = MemoryContext(sections={"shout": house})
+    factory = shout.make_factory(shout.settings(emphasis=2), context)
     transport = StringTransport()
     protocol = factory.buildProtocol(None)
     protocol.makeConnection(transport)
     protocol.dataReceived(b"hello\nwor")
     protocol.dataReceived(b"ld\n")
-    assert transport.value() == b"HELLO!!\nWORLD!!\n"
+    assert transport.value() == b"WELCOME!!\nHELLO!!\nWORLD!!\n"
+
+
+def test_shout_is_configured_by_a_section_of_its_own(site: Path) -> None:
+    """IKind.sections, as the page has it: read, checked, and shown by --show-config."""
+    kinds = Kinds()
+    document, _ = ini.read("x.ini", "[shout]\ngreeting = hi\n" + SERVICE)
+    settings = build(document, kinds, SECTIONS)
+    assert settings.sections["shout"].greeting == "hi"
+    assert "[shout]\n# x.ini:2\ngreeting = hi\n" in show_config(settings)
+    printed = sample(kinds.built_in(), SECTIONS, kinds.of_other_packages())
+    assert "#[shout]\n# What all shouting services share.\n" in printed
+    assert "#[service:shout]\n" in printed
+
+
+SERVICE = "[service:shout]\nprotocol = shout\nlisten = *:1\n"
+
+
+def imported_by(source: str) -> set[str]:
+    """The modules of tcpd that a text of Python imports."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add(node.module or "")
+    return {name for name in found if name.partition(".")[0] == "tcpd"}
+
+
+@pytest.mark.parametrize("file", sorted(HERE.glob("tcpd_example/*.py")), ids=lambda file: file.stem)
+def test_the_example_imports_tcpd_api_alone(file: Path) -> None:
+    """ "All that other packages import of tcpd" (tcpd.api)"""
+    assert imported_by(file.read_text()) <= {"tcpd.api"}
+
+
+def test_something_of_the_example_imports_it() -> None:
+    assert {"tcpd.api"} == imported_by((HERE / "tcpd_example" / "shout.py").read_text())
+
+
+@pytest.mark.parametrize("page", ["add-a-command.rst", "add-a-protocol.rst"])
+def test_the_how_to_pages_import_tcpd_api_alone(page: str) -> None:
+    text = (HERE.parents[1] / "docs" / "howto" / page).read_text()
+    found = re.findall(r"^ *(?:from|import) (tcpd[\w.]*)", text, re.MULTILINE)
+    assert {each for each in found if each.partition(".")[0] == "tcpd"} == {"tcpd.api"}
+
+
+@pytest.mark.parametrize("name", tcpd.api.__all__)
+def test_each_name_of_the_api_is_described(name: str) -> None:
+    """By a docstring, unless it is a constant, and on the page that the how-to pages refer to."""
+    value = getattr(tcpd.api, name)
+    assert value.__doc__ or name.isupper()
+    page = (HERE.parents[1] / "docs" / "reference" / "interfaces.rst").read_text()
+    if not isinstance(value, InterfaceClass):
+        described = re.findall(r"^(?:\.\. auto\w+:: |``)(\w+)(?:``)?$", page, re.MULTILINE)
+        assert name in described
+
+
+def test_the_api_lists_all_that_it_imports() -> None:
+    tree = ast.parse(Path(tcpd.api.__file__).read_text())
+    names = [
+        alias.name
+        for node in tree.body
+        if isinstance(node, ast.ImportFrom) and node.module != "__future__"
+        for alias in node.names
+    ]
+    assert sorted(names) == sorted(tcpd.api.__all__)

@@ -4,13 +4,12 @@ import secrets
 
 from twisted.internet.task import deferLater
 
-from tcpd.line.command import Request, command
-from tcpd.line.reply import CommandError, WrongArguments
+from tcpd.api import CommandError, Request, WrongArguments, command
 
 
 @command("ROLL", "[sides]", help="Rolls a die, of six sides unless you say.", at_most=1)
 def roll(request: Request) -> str:
-    """Text is a 250 reply; 501 for what is no number, and an error of our own for a strange die."""
+    """Text is a 250 reply; 501 for no number, and another error for a strange die."""
     [sides] = request.words or ["6"]
     if not sides.isdecimal():
         raise WrongArguments(f"{sides} is not a number of sides")

@@ -1,0 +1,97 @@
+"""Kinds of another package that share a section of the ini file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.internet.interfaces import IAddress
+from twisted.internet.protocol import Factory, Protocol
+from zope.interface import implementer
+
+from tcpd.api import (
+    RATE,
+    TEXT,
+    IContext,
+    IDatagramKind,
+    IReconfigurable,
+    Rate,
+    SettingError,
+    option,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shared:
+    """``[shared]``: what all services of these kinds share."""
+
+    word: str = option(TEXT, "hello", "What they say first.")
+    fixed: str = option(TEXT, "", "What takes a restart.", reloadable=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """No keys but that of datagrams."""
+
+    udp_rate: Rate | None = option(RATE, None)
+
+
+class SayingFactory(Factory):
+    """Its protocols say the word, as it is when a client comes."""
+
+    noisy = False
+
+    def __init__(self, settings: Settings, context: IContext) -> None:
+        if context.sections["shared"].word == "wrong":
+            raise SettingError("listen", "the shared word is wrong")
+        self.context = context
+        self.reconfigured = 0
+
+    def buildProtocol(self, addr: IAddress | None) -> Saying:
+        return Saying(self.context.sections["shared"].word)
+
+
+@implementer(IReconfigurable)
+class PatientFactory(SayingFactory):
+    """Goes on through a reload."""
+
+    def reconfigure(self, settings: Settings) -> None:
+        self.reconfigured += 1
+
+
+class Saying(Protocol):
+    """Says a word."""
+
+    transport: Any
+
+    def __init__(self, word: str) -> None:
+        self._word = word
+
+    def connectionMade(self) -> None:
+        self.transport.write(self._word.encode())
+
+
+@implementer(IDatagramKind)
+@dataclass(frozen=True)
+class SayingKind:
+    """One of them."""
+
+    name: str
+    factory: Any
+    summary: str = "Says a word."
+    settings: type = Settings
+    sections = {"shared": Shared}
+    words = frozenset({"udp"})
+    idle: float = 0.0
+    sample_listen: Any = None
+
+    def make_factory(self, settings: Settings, context: IContext) -> SayingFactory:
+        made: SayingFactory = self.factory(settings, context)
+        return made
+
+    def make_responder(self, settings: Settings, context: IContext) -> Any:
+        return lambda data: context.sections["shared"].word.encode()
+
+
+restarted = SayingKind("restarted", SayingFactory)
+patient = SayingKind("patient", PatientFactory)
