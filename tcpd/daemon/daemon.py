@@ -42,7 +42,7 @@ class Daemon(MultiService):
     :param components: those that live as long as the daemon.
     :param services: those with connections.
     :param shared_services: those that frontends use. ``stopService`` of one returns a Deferred that
-        fires when all is written. Nothing cuts it short but the end of the process.
+        fires when all is written. A second signal does not cut it short: docs/decisions/0002.
     :param before_stop: called when a stop begins, before any service stops.
     :param configuration: changes the services.
     :param reloader: reloads on SIGHUP; ``None`` for a daemon that is never reloaded.
