@@ -1,8 +1,8 @@
-"""What the floors of tcpd, and third parties, provide to each other.
+"""The interfaces between the packages of tcpd, and between tcpd and other packages.
 
-A third party's service is a *kind*: an object that provides :class:`IKind`, named by an entry point
-of the group ``tcpd.protocols``. A third party's line command provides :class:`ILineCommand`, group
-``tcpd.line.commands``.
+A protocol of another package is a *kind*: an object that provides :class:`IKind`, named by an entry
+point of the group ``tcpd.protocols``. A line command of another package provides
+:class:`ILineCommand`, and its group is ``tcpd.line.commands``.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from zope.interface import Attribute, Interface
 
 
 class IKind(Interface):
-    """What ``protocol = NAME`` in a ``[service:...]`` section names.
+    """A protocol that services can have: ``protocol = NAME`` in a ``[service:...]`` section.
 
     Three more attributes are optional:
 
@@ -28,71 +28,74 @@ class IKind(Interface):
     name = Attribute("str: the word in the ini file; lower-case ASCII letters and digits.")
     summary = Attribute("str: one sentence for the reference page and the annotated sample.")
     settings = Attribute(
-        "type: a frozen dataclass whose attributes are tcpd.config.fields.option() declarations; "
-        "the kind's own keys in its section."
+        "type: a frozen dataclass of tcpd.api.option() declarations: the kind's keys in the "
+        "section of a service."
     )
     words = Attribute(
-        "frozenset[str]: the listener words that the kind understands beyond tls=NAME, "
-        "which every kind has: 'udp', 'starttls', 'websocket'. For the last its factory provides "
+        "frozenset[str]: the words of listeners that the kind supports beside tls=NAME, which all "
+        "kinds support: 'udp', 'starttls', 'websocket'. With 'websocket' its factory provides "
         "IWebSocketFactory."
     )
     idle = Attribute(
-        "float, seconds: the idle timeout of a policy that says `idle = auto`; 0 means none."
+        "float, seconds: the idle timeout where the policy has `idle = auto`; 0 for none."
     )
     sample_listen = Attribute(
-        "str | None: the listener in the built-in sample set; None leaves the kind out of it."
+        "str | None: the listener in the built-in sample configuration; None leaves the kind out."
     )
 
     def make_factory(settings, context):
-        """Make the factory of one service. Called once a service and start, before any port opens.
+        """Make the factory of a service.
+
+        Called at the start, before any port opens, and at a reload that adds or changes the service.
 
         :param settings: an instance of ``self.settings``.
-        :param IContext context: what the service may use of the rest of the daemon.
+        :param IContext context: the rest of the daemon, for this service.
         :return: a :class:`twisted.internet.interfaces.IProtocolFactory`; it may also provide
             :class:`IRefusing` and :class:`IReconfigurable`, and its protocols
             :class:`IFarewell` and :class:`twisted.internet.interfaces.IHalfCloseableProtocol`.
-        :raise tcpd.config.errors.SettingError: for what only the kind can check, such as a file
-            that cannot be read.
+        :raise tcpd.api.SettingError: for what only the kind can check, such as an unreadable file.
         """
 
 
 class IDatagramKind(IKind):
-    """A kind that also answers datagrams: its ``words`` hold ``udp``.
+    """A kind that also answers datagrams: its ``words`` contain ``udp``.
 
-    Its ``settings`` have an attribute ``udp_rate``, a :class:`tcpd.config.values.Rate` or ``None``:
-    how many answers one address gets. Where an answer can be longer than the question the default
-    should be low, such as ``1/s burst 5``, for sources are easily forged.
+    Its ``settings`` have an attribute ``udp_rate``, a :class:`tcpd.api.Rate` or ``None``: how many
+    answers one address gets. Where an answer can be longer than the question, the default should be
+    low, such as ``1/s burst 5``, because source addresses are easily forged.
     """
 
     def make_responder(settings, context):
-        """Make the function that answers one service's datagrams.
+        """Make the function that answers the datagrams of a service.
 
-        :return: ``Callable[[bytes], bytes | None]``: from the payload of a datagram to that of its
-            answer; ``None`` for no answer. Who may be answered, and how often, is not its concern.
+        :return: ``Callable[[bytes], bytes | None]``: from the payload of a datagram to the payload
+            of its answer; ``None`` for no answer. The daemon itself checks networks and rates.
         """
 
 
 class IContext(Interface):
-    """What a kind gets from the rest of the daemon, built by ``tcpd.daemon.compose``."""
+    """The rest of the daemon, for one service. Its kind gets it in ``make_factory``."""
 
     service = Attribute("str: the service's name, NAME of [service:NAME].")
     clock = Attribute(
         "twisted.internet.interfaces.IReactorTime: for timers and durations. Its seconds() are "
-        "monotonic, and no time of day."
+        "monotonic and not the time of day."
     )
     reactor = Attribute(
         "IReactorTCP, IReactorUNIX, IReactorPluggableNameResolver and IReactorProcess: for kinds "
-        "that open connections or start programs; the others need no more than clock."
+        "that open connections or start programs. Other kinds use clock."
     )
-    uid = Attribute("int: the user id that the daemon is going to run as; 0 is root.")
-    wall_clock = Attribute("Callable[[], float]: seconds since 1970 UTC, for dates people read.")
-    server_name = Attribute("str: the name that the daemon calls itself by.")
+    uid = Attribute("int: the user id that the daemon runs as once its ports are open; 0 is root.")
+    wall_clock = Attribute(
+        "Callable[[], float]: seconds since 1970 UTC, for dates that people read."
+    )
+    server_name = Attribute("str: the name of the server, for greetings and reports.")
     started = Attribute("float: clock.seconds() when the daemon started.")
-    hub = Attribute("tcpd.chat.hub.Hub: the one set of rooms, shared by all doors.")
-    counters = Attribute("tcpd.ops.counters.ServiceCounters: this service's counters.")
+    hub = Attribute("tcpd.chat.hub.Hub: the rooms of chat, shared by all frontends.")
+    counters = Attribute("tcpd.api.ServiceCounters: the counters of this service.")
     work = Attribute(
-        "tcpd.policy.workqueue.WorkQueue: the one queue of the work that clients cause; what takes "
-        "more than some tens of microseconds goes through it."
+        "tcpd.api.WorkQueue: the one queue of the work that clients cause. All that takes more than "
+        "some tens of microseconds goes through it."
     )
     sections = Attribute(
         "Mapping[str, object]: the settings of the sections that the kind declares, by title. A "
@@ -100,211 +103,208 @@ class IContext(Interface):
         "IReconfigurable.reconfigure()."
     )
     reload = Attribute(
-        "Callable[[Callable[[bool, Sequence[str]], None]], None]: has the daemon read its "
-        "configuration again, in another turn of the reactor, and calls back with whether it was "
-        "taken over, and with what was done, a line each, or the places (FILE:LINE) where "
-        "something is wrong: what is wrong there is in the log. For who may ask for that."
+        "Callable[[Callable[[bool, Sequence[str]], None]], None]: reloads the configuration in "
+        "another turn of the reactor, for clients that are operators. The callback gets whether "
+        "the configuration was taken over, and the changes, a line each, or the places (FILE:LINE) of "
+        "errors. The log has the errors themselves."
     )
 
     def directory():
-        """Tell what the daemon serves.
+        """List the services, except the daemon's own.
 
-        :return: ``list[ServiceEntry]`` (:mod:`tcpd.net.directory`), in the order of the ini files.
+        :return: ``list[tcpd.api.ServiceEntry]``, in the order of the ini files.
         """
 
 
 class IConnection(Interface):
-    """One connection as the connection layer knows it.
+    """One connection in the connection layer.
 
-    A protocol reaches it as ``IConnection(self.transport, None)``: ``None`` under a transport that
-    has no such layer (a test's). Through TLS and after STARTTLS it is the same object.
+    A protocol gets it by ``IConnection(self.transport, None)``, which is ``None`` for a transport
+    without that layer, in a test. It is the same object below TLS and after STARTTLS.
     """
 
-    id = Attribute("str: unique within this run of the daemon.")
+    id = Attribute("str: unique until the daemon ends.")
     service = Attribute("str: the service's name.")
     peer = Attribute(
-        "str: where the client is, as people write it: '192.0.2.1:4711', '[2001:db8::1]:4711' or "
-        "'unix'. An IPv4 client of a dual-stack socket is shown as IPv4."
+        "str: the client's address as text: '192.0.2.1:4711', '[2001:db8::1]:4711' or 'unix'. An "
+        "IPv4 client of a dual-stack socket has an IPv4 address."
     )
     address = Attribute(
         "ipaddress.IPv4Address | ipaddress.IPv6Address | None: the client's; None on a UNIX socket."
     )
     credentials = Attribute(
-        "tcpd.net.credentials.Credentials | None: pid, uid and gid of who connected to a UNIX "
-        "socket, as the kernel saw it; None elsewhere."
+        "tcpd.api.Credentials | None: pid, uid and gid of the peer of a UNIX socket, from the "
+        "kernel; None for other sockets."
     )
     proxy = Attribute(
-        "tcpd.net.proxy.ProxyFacts | None: what a proxy told of the connection in a PROXY header, "
-        "and the proxy's own address; None where there is no proxy."
+        "tcpd.net.proxy.ProxyFacts | None: the content of the PROXY header, and the address of the "
+        "proxy; None without a proxy."
     )
     tls = Attribute(
-        "tcpd.net.tls.TLSFacts | None: version, cipher and server_name, and of a client that has "
-        "shown a certificate fingerprint, subject and client_names, verified; None while the "
-        "connection is in the clear."
+        "tcpd.net.tls.TLSFacts | None: version, cipher and server_name; with a client certificate, "
+        "which is verified, also fingerprint, subject and client_names. None without TLS."
     )
     can_start_tls = Attribute("bool: whether start_tls() may be called now.")
     ended = Attribute(
-        "tcpd.policy.reasons.End | None: why the connection ends or has ended; None before. Known "
-        "when connectionLost() is called."
+        "tcpd.api.End | None: why the connection ends or has ended; None before. It is set when "
+        "connectionLost() is called."
     )
 
     def facts():
-        """Gather all that is known of the connection, its three-way handshake included.
+        """Gather all facts of the connection, its three-way handshake included.
 
-        It takes some system calls, and some 100 microseconds: for when somebody asks, not for every
-        message. What only the protocol knows (commands, account, encoding, line ending) it adds
-        itself: ``dataclasses.replace(connection.facts(), commands=3)``.
+        This takes some system calls and some 100 microseconds, so call it on request and not for
+        each message. The protocol adds what only it knows (commands, account, encoding, line
+        ending): ``dataclasses.replace(connection.facts(), commands=3)``.
 
         :return: :class:`tcpd.handshake.facts.Facts`.
         """
 
     def start_tls():
-        """Begin TLS (the server's side) on this connection, after what was written so far.
+        """Start TLS as the server on this connection, after the bytes that are written so far.
 
-        ``protocol.transport`` is replaced; call it last, with nothing more to say in the clear.
-        ``dataReceived`` is next called with the first bytes from inside TLS.
+        It replaces ``protocol.transport``, so it is the last call for the plain connection. The
+        next ``dataReceived`` has the first bytes that were decrypted.
 
-        :raise RuntimeError: where :attr:`can_start_tls` is false.
+        :raise RuntimeError: if :attr:`can_start_tls` is false.
         """
 
     def stand_for(address):
-        """The client is a gateway whom the protocol trusts, and has said for whom it connects.
+        """Replace the client's address, as a gateway says that the protocol trusts.
 
-        From now on it is counted by that address, and :attr:`address` and :attr:`peer` are its.
+        Limits count the connection by that address from now on, and :attr:`address` and
+        :attr:`peer` have it.
 
         :param address: ``ipaddress.IPv4Address`` or ``ipaddress.IPv6Address``.
-        :return: ``None``, or the :class:`tcpd.policy.reasons.Refusal` of who is not let in, which
-            is logged and counted; the protocol is then to end the connection.
+        :return: ``None``, or the :class:`tcpd.api.Refusal` of an address that is not admitted. It
+            is logged and counted, and the protocol closes the connection.
         """
 
     def refuse(reason):
-        """Count and log that the client is refused, who was let in and speaks another protocol.
+        """Count and log that a client is refused that was admitted and uses another protocol.
 
-        The protocol then says so and closes the connection.
+        The protocol then sends its refusal and closes the connection.
 
-        :param tcpd.policy.reasons.Refusal reason: why.
+        :param tcpd.api.Refusal reason: why.
         """
 
     def give_up_place():
-        """Count no longer among the connections that the service and the daemon may have.
+        """Take this connection out of the count of the service's and the daemon's connections.
 
-        For a client that is not let in and takes a while to read why: it keeps nobody out. Whoever
-        calls this bounds how many there are.
+        For a client that is refused and has time to read why: it takes no other client's place. The
+        caller bounds the number of such connections.
         """
 
     def end(reason):
-        """End the connection for a reason that is logged and counted.
+        """Close the connection, and log and count the reason.
 
-        The protocol's farewell (:class:`IFarewell`) is sent, except to a peer that does not read.
+        The protocol's farewell (:class:`IFarewell`) is sent unless the peer does not read.
 
-        :param tcpd.policy.reasons.End reason: why.
+        :param tcpd.api.End reason: why.
         """
 
     def broken(doing):
-        """Log the exception that is being handled, which is the protocol's, and cut the connection.
+        """Log the exception that is being handled, and abort the connection.
 
-        For a protocol that works where the transport does not see it fail.
+        For a protocol that runs outside the calls of its transport, which would log the exception.
 
-        :param str doing: at what it failed, for the log.
+        :param str doing: what failed, for the log.
         """
 
 
 class IReconfigurable(Interface):
-    """A factory that can take over new options while it runs; one that cannot is replaced."""
+    """A factory that can change its options while it runs. Other factories are replaced."""
 
     def reconfigure(settings):
-        """Take over new options. Conversations under way may keep the old ones.
+        """Take over new options, and what is new in :attr:`IContext.sections`.
 
-        Called only after :meth:`IKind.make_factory` has succeeded with the same settings, so all
-        that can be wrong with them has been found; it must not raise.
+        Open connections may keep the old options. It is called only after
+        :meth:`IKind.make_factory` has succeeded with the same settings, and must not raise.
 
         :param settings: an instance of the kind's ``settings``.
         """
 
 
 class IRereading(IReconfigurable):
-    """A factory that has read files that its settings name, and takes over what else they say.
+    """A factory that has read files which its settings name, and can take over their new content.
 
-    At each reload one is made to see what they say now; where that is something else,
-    ``reconfigure()`` is called, be the settings the same.
+    Each reload makes another factory to read the files again. If their content differs,
+    ``reconfigure()`` is called even though the settings are the same.
     """
 
-    read = Attribute("what the files said, in any form that can be compared.")
+    read = Attribute("the content of the files, in any form that can be compared.")
 
 
 class IWebSocketFactory(Interface):
-    """A factory of protocols of lines that can be reached by WebSocket too.
+    """A factory whose protocols exchange lines, over WebSocket too.
 
-    Its protocols need not know of it: on a listener with the word ``websocket`` their transport
-    gives them a line for each message, and sends a message for each line that they write.
+    The protocols do not change for it: on a listener with the word ``websocket`` their transport
+    delivers each message as a line, and sends each line that they write as a message.
     """
 
     websocket = Attribute(
-        "tcpd.net.websocket_settings.WebSocketOptions: looked at when a connection begins, so that "
-        "reconfigure() may replace it."
+        "tcpd.api.WebSocketOptions: read when a connection begins, so reconfigure() may replace it."
     )
 
 
 class IRefusing(Interface):
-    """A factory that has words for a client that is not let in."""
+    """A factory that sends clients a refusal in the form of its protocol."""
 
     def refusal(reason):
-        """Say it in the protocol's own words.
+        """Make the refusal.
 
-        :param tcpd.policy.reasons.Refusal reason: why.
+        :param tcpd.api.Refusal reason: why.
         :return: ``bytes``, sent on listeners without TLS before the connection is closed.
         """
 
 
 class IFarewell(Interface):
-    """A protocol that has last words for a client whose connection the daemon ends."""
+    """A protocol that sends its client a last message when the daemon closes the connection."""
 
     def farewell(reason):
-        """Say it in the protocol's own words. Called at most once.
+        """Make the message. Called at most once.
 
-        :param tcpd.policy.reasons.End reason: why.
+        :param tcpd.api.End reason: why.
         :return: ``bytes``, written before the connection is closed; may be empty. For
-            ``End.SHUTDOWN``, of a service that has ``drain`` seconds to end, also ``None``: the
-            protocol goes on for now and closes the connection itself.
+            ``End.SHUTDOWN`` it may be ``None``: the protocol goes on and closes the connection
+            itself within the ``drain`` seconds of its service.
         """
 
 
 class IBusy(Interface):
-    """A protocol that does not always read from its client, since it has work to do first.
+    """A protocol that stops reading from its client while it works for it.
 
-    Such time is no silence of the client: it does not count towards ``idle`` and ``first_byte``.
+    This time does not count towards ``idle`` and ``first_byte``.
     """
 
     busy = Attribute(
-        "bool: whether it is at work for the client and reads nothing meanwhile. That has a bound: "
-        "the client need not be able to end it."
+        "bool: whether it works for the client and does not read. The protocol bounds that time."
     )
 
 
 class IFinishing(Interface):
-    """A factory that has more to bring to an end than its connections, such as programs."""
+    """A factory that has to end more than its connections, such as programs."""
 
     def finish(seconds):
-        """End it. Called once, when the service stops, as its connections are told to end.
+        """End it. Called once, when the service stops and its connections begin to drain.
 
-        :param float seconds: how long it may take; what is left then is to be cut off.
-        :return: a Deferred that fires with ``None`` when all is gone, and never fails.
+        :param float seconds: how long it may take; the factory then aborts the rest.
+        :return: a Deferred that fires with ``None`` when all has ended, and never fails.
         """
 
 
 class IHurrying(IFinishing):
-    """A factory that can cut off at once what it is finishing."""
+    """A factory that can abort at once what it is finishing."""
 
     def hurry():
-        """Cut off what is left. Called when the operator asks for the end of the daemon a second
-        time; the Deferred of ``finish()`` is to fire within a second."""
+        """Abort the rest. Called at the second signal to end the daemon; the Deferred of
+        ``finish()`` has to fire within a second."""
 
 
 class ILineCommand(Interface):
-    """A command of the line protocol. :class:`tcpd.line.command.Command` provides it.
+    """A command of the line protocol. :class:`tcpd.api.Command` provides it.
 
-    It may have two more attributes, described at :class:`tcpd.line.command.Command`: ``many``, a
-    :data:`tcpd.line.command.Many` or ``None``; and ``usable``, which HELP asks.
+    Two more attributes are optional, ``many`` and ``usable``: see :class:`tcpd.api.Command`.
     """
 
     name = Attribute("str: upper-case ASCII letters, digits and '-', starting with a letter.")
@@ -312,11 +312,11 @@ class ILineCommand(Interface):
     help = Attribute("str: what it does, for HELP; one or more lines.")
 
     def call(request):
-        """Do it.
+        """Run the command.
 
-        :param tcpd.line.command.Request request: the arguments and who asks.
-        :return: ``str`` (one line or several, sent as a 250 reply), a
-            :class:`tcpd.line.reply.Reply`, an awaitable of either, or a
-            :class:`tcpd.line.stream.Stream` of lines that go on until the client sends anything.
-        :raise tcpd.line.reply.CommandError: to answer with an error reply of the command's choice.
+        :param tcpd.api.Request request: the arguments and the client.
+        :return: ``str`` (one line or several, sent as a 250 reply), a :class:`tcpd.api.Reply`, an
+            awaitable of either, or a :class:`tcpd.api.Stream` of lines that ends when the client
+            sends anything.
+        :raise tcpd.api.CommandError: to answer with an error reply of the command's choice.
         """
