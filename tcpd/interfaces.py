@@ -46,7 +46,7 @@ class IKind(Interface):
     def make_factory(settings, context):
         """Make the factory of a service.
 
-        Called at the start, before any port opens, and at a reload that adds or changes the service.
+        Called at the start before any port opens, and at a reload that adds or changes it.
 
         :param settings: an instance of ``self.settings``.
         :param IContext context: the rest of the daemon, for this service.
@@ -94,7 +94,7 @@ class IContext(Interface):
     hub = Attribute("tcpd.chat.hub.Hub: the rooms of chat, shared by all frontends.")
     counters = Attribute("tcpd.api.ServiceCounters: the counters of this service.")
     work = Attribute(
-        "tcpd.api.WorkQueue: the one queue of the work that clients cause. All that takes more than "
+        "tcpd.api.WorkQueue: the one queue of the work that clients cause. What takes more than "
         "some tens of microseconds goes through it."
     )
     sections = Attribute(
@@ -105,8 +105,8 @@ class IContext(Interface):
     reload = Attribute(
         "Callable[[Callable[[bool, Sequence[str]], None]], None]: reloads the configuration in "
         "another turn of the reactor, for clients that are operators. The callback gets whether "
-        "the configuration was taken over, and the changes, a line each, or the places (FILE:LINE) of "
-        "errors. The log has the errors themselves."
+        "the configuration was taken over, and the changes, a line each, or the places (FILE:LINE) "
+        "of errors. The log has the errors themselves."
     )
 
     def directory():
