@@ -98,7 +98,7 @@ class _Parent:
         reading, writing = os.pipe()
         try:
             data = json.dumps(request).encode()
-            socket.send_fds(self.sock, [data], [*descriptors, writing])
+            socket.send_fds(self._sock, [data], [*descriptors, writing])
         finally:
             os.close(writing)
         return int(self._sock.recv(16)), reading
