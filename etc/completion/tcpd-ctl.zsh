@@ -21,7 +21,7 @@ _tcpd_ctl() {
         '--socket=[the daemon'\''s control socket]:path:_files' \
         '--config=[find the socket by \[tcpd\] of this ini file or directory]:file:_files' \
         '--timeout=[how long to wait]:seconds: ' \
-        '--version[tell the version, and end]' \
+        '--version[show the version and exit]' \
         '1: :->command' \
         '*:: :->argument' && return
     [[ -n $opt_args[--socket] ]] && socket+=(--socket ${(Q)opt_args[--socket]})
@@ -29,28 +29,28 @@ _tcpd_ctl() {
     case $state in
     command)
         commands=(
-            'status:tell how the daemon is'
-            'services:list the services and what they have counted'
+            'status:show the daemon'\''s status'
+            'services:list the services and their counters'
             'connections:list connections'
-            'connection:tell all about one connection'
-            'handshake:tell a connection'\''s three-way handshake, and its layers'
-            'kick:end a connection, or all from an address or a network'
-            'ban:shut an address or a network out, and end its connections'
-            'unban:take a ban back'
-            'bans:list the bans that hold'
-            'limits:tell the limits, and how full they are'
-            'reload:have the configuration read anew, and tell how that went'
-            'check:have the configuration checked, and change nothing'
-            'log:tell or change the log level'
-            'reopen:have the log file opened anew, after logrotate has moved it'
+            'connection:show one connection in detail'
+            'handshake:show a connection'\''s three-way handshake and its layers'
+            'kick:close a connection, or all from an address or a network'
+            'ban:ban an address or a network, and close its connections'
+            'unban:remove a ban'
+            'bans:list the bans in force'
+            'limits:show the limits and their use'
+            'reload:reload the configuration and report the result'
+            'check:check the configuration and change nothing'
+            'log:show or change the log level'
+            'reopen:open the log file again, after logrotate has moved it'
             'rooms:list chat rooms'
             'drain:close the ports of a service and let its connections end'
             'resume:bring a drained service back'
-            'events:follow what happens, a JSON object a line, until Ctrl-C'
-            'top:watch rates and connections, drawn anew all the time'
+            'events:follow events, one JSON object a line, until Ctrl-C'
+            'top:show rates and connections, updated all the time'
             'hash-password:make a hash of a password for an ini file'
             'completion:print completion for a shell'
-            'probe:look at a service from outside, as a client would'
+            'probe:probe a service as a client'
         )
         _describe command commands
         ;;
@@ -157,11 +157,11 @@ _tcpd_ctl() {
             '-h[show this help, and end]' '--help[show this help, and end]' \
             '--timeout=[how long to wait]:seconds: ' \
             '--interval=[default: 2]:seconds: ' \
-            '--once[tell once, as plain text, and end]' \
+            '--once[show them once, as plain text, and exit]' \
             '--connections[connections, not services]' \
             '--sort=[like in/s]:column:(service protocol state open new/s ref/s in/s out/s accepted refused id peer age quiet in out tls)' \
-            '--reverse[the other way round]' \
-            '--filter=[only rows with this in them]:text: ' ;;
+            '--reverse[reverse the order]' \
+            '--filter=[only rows that contain this]:text: ' ;;
         hash-password)
             _arguments \
             '-h[show this help, and end]' '--help[show this help, and end]' \
@@ -177,10 +177,10 @@ _tcpd_ctl() {
             '--timeout=[how long to wait]:seconds: ' \
             '--json[one line of JSON]' \
             '--tls[speak TLS, and verify the certificate]' \
-            '--name=[that the certificate has to be for; default: the host]:name: ' \
+            '--name=[name in the certificate; default: the host]:name: ' \
             '--ca=[PEM file to trust; default: the system'\''s]:file:_files' \
             '--send=[\\r, \\n and \\xNN are escapes]:text: ' \
-            '--expect=[that has to come]:text: ' \
+            '--expect=[text that must come]:text: ' \
             '--min-days=[of the certificate]:min_days: ' ;;
         esac
         ;;

@@ -23,8 +23,8 @@ NO_DAEMON, NOT_ALLOWED = 3, 4
 
 _TIMEOUT_HELP = "how long to wait"
 
-_EPILOG = """exit status: 0 done, 1 the daemon or the probed service said no, 2 wrong usage,
-3 there is no daemon to speak to, 4 you may not"""
+_EPILOG = """exit status: 0 done, 1 refused by the daemon or failed by the probed service,
+2 wrong usage, 3 no daemon is running, 4 permission denied"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -64,13 +64,13 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 
 def _parser() -> Parser:
-    parser = Parser(prog="tcpd-ctl", description="Operates a running tcpd.", epilog=_EPILOG)
+    parser = Parser(prog="tcpd-ctl", description="Controls a running tcpd.", epilog=_EPILOG)
     parser.add_argument("--socket", metavar="PATH", help="the daemon's control socket")
     parser.add_argument(
         "--config", metavar="FILE", help="find the socket by [tcpd] of this ini file or directory"
     )
     parser.add_argument("--timeout", type=float, metavar="SECONDS", help=_TIMEOUT_HELP)
-    parser.add_argument("--version", action=_Version, nargs=0, help="tell the version, and end")
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
 
     def add(
@@ -90,8 +90,8 @@ def _parser() -> Parser:
             made.add_argument("--json", action="store_true", help="one line of JSON")
         return made
 
-    add("status", "tell how the daemon is")
-    add("services", "list the services and what they have counted")
+    add("status", "show the daemon's status")
+    add("services", "list the services and their counters")
     listing = add("connections", "list connections", _connections)
     listing.add_argument("--service", help="only of this service")
     listing.add_argument("--address", metavar="NETWORK", help="only from this address or network")
@@ -99,51 +99,51 @@ def _parser() -> Parser:
         "--sort", choices=("age", "new", "in", "out", "bytes", "idle"), help="default: age"
     )
     listing.add_argument("--limit", metavar="ROWS", help="default 50, at most 1000")
-    add("connection", "tell all about one connection").add_argument("words", metavar="ID", nargs=1)
-    handshake = add("handshake", "tell a connection's three-way handshake, and its layers")
+    add("connection", "show one connection in detail").add_argument("words", metavar="ID", nargs=1)
+    handshake = add("handshake", "show a connection's three-way handshake and its layers")
     handshake.add_argument("words", metavar="ID", nargs=1)
-    kick = add("kick", "end a connection, or all from an address or a network")
+    kick = add("kick", "close a connection, or all from an address or a network")
     kick.add_argument("words", metavar="ID|NETWORK", nargs=1)
     kick.add_argument("reason", nargs="*", help="for the log")
-    ban = add("ban", "shut an address or a network out, and end its connections", _ban)
+    ban = add("ban", "ban an address or a network, and close its connections", _ban)
     ban.add_argument("network")
-    ban.add_argument("duration", nargs="?", help="like 30min, 12h or 7d; none, or 0: for good")
+    ban.add_argument("duration", nargs="?", help="like 30min, 12h or 7d; 0 or none: permanent")
     ban.add_argument("reason", nargs="*")
-    add("unban", "take a ban back").add_argument("words", metavar="NETWORK", nargs=1)
-    add("bans", "list the bans that hold")
-    add("limits", "tell the limits, and how full they are")
-    add("reload", "have the configuration read anew, and tell how that went")
-    add("check", "have the configuration checked, and change nothing")
-    log = add("log", "tell or change the log level")
+    add("unban", "remove a ban").add_argument("words", metavar="NETWORK", nargs=1)
+    add("bans", "list the bans in force")
+    add("limits", "show the limits and their use")
+    add("reload", "reload the configuration and report the result")
+    add("check", "check the configuration and change nothing")
+    log = add("log", "show or change the log level")
     log.add_argument("words", metavar="LEVEL", nargs="?")
-    add("reopen", "have the log file opened anew, after logrotate has moved it")
+    add("reopen", "open the log file again, after logrotate has moved it")
     add("rooms", "list chat rooms")
     for name, help in (
         ("drain", "close the ports of a service and let its connections end"),
         ("resume", "bring a drained service back"),
     ):
         add(name, help).add_argument("words", metavar="SERVICE", nargs=1)
-    add("events", "follow what happens, a JSON object a line, until Ctrl-C", _events, json=False)
-    top = add("top", "watch rates and connections, drawn anew all the time", _top, json=False)
+    add("events", "follow events, one JSON object a line, until Ctrl-C", _events, json=False)
+    top = add("top", "show rates and connections, updated all the time", _top, json=False)
     top.add_argument(
         "--interval", type=_interval, default=2.0, metavar="SECONDS", help="default: 2"
     )
-    top.add_argument("--once", action="store_true", help="tell once, as plain text, and end")
+    top.add_argument("--once", action="store_true", help="show them once, as plain text, and exit")
     top.add_argument("--connections", action="store_true", help="connections, not services")
     top.add_argument("--sort", metavar="COLUMN", help="like in/s")
-    top.add_argument("--reverse", action="store_true", help="the other way round")
-    top.add_argument("--filter", metavar="TEXT", default="", help="only rows with this in them")
+    top.add_argument("--reverse", action="store_true", help="reverse the order")
+    top.add_argument("--filter", metavar="TEXT", default="", help="only rows that contain this")
     add("hash-password", "make a hash of a password for an ini file", _hash_password, json=False)
     completion = add("completion", "print completion for a shell", _completion, json=False)
     completion.add_argument("shell", choices=("bash", "fish", "zsh"))
-    probe = add("probe", "look at a service from outside, as a client would", _probe)
+    probe = add("probe", "probe a service as a client", _probe)
     probe.add_argument("host")
     probe.add_argument("port", type=_port)
     probe.add_argument("--tls", action="store_true", help="speak TLS, and verify the certificate")
-    probe.add_argument("--name", help="that the certificate has to be for; default: the host")
+    probe.add_argument("--name", help="name in the certificate; default: the host")
     probe.add_argument("--ca", metavar="FILE", help="PEM file to trust; default: the system's")
     probe.add_argument("--send", metavar="TEXT", default="", help=r"\r, \n and \xNN are escapes")
-    probe.add_argument("--expect", metavar="TEXT", default="", help="that has to come")
+    probe.add_argument("--expect", metavar="TEXT", default="", help="text that must come")
     probe.add_argument("--min-days", type=float, default=0.0, help="of the certificate")
     return parser
 

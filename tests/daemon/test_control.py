@@ -194,11 +194,11 @@ def test_a_ban_ends_what_is_there_and_refuses_what_comes_until_it_expires(house:
 
 @pytest.mark.parametrize("slip", ["1week", "99999999999d", "1.5", "3x too loud"])
 def test_a_slip_in_the_duration_shuts_nobody_out_for_good(house: House, slip: str) -> None:
-    """BAN network [duration] [reason]: without a duration it would be for good."""
+    """BAN network [duration] [reason]: without a duration it would be permanent."""
     operator = house.operator()
     assert operator.ask(f"BAN 192.0.2.1 {slip}").startswith("501-")
     assert operator.ask("BANS") == "250 no bans"
-    assert "for good" in operator.ask("BAN 192.0.2.1 0 3x too loud")
+    assert "permanently" in operator.ask("BAN 192.0.2.1 0 3x too loud")
 
 
 def test_bans_outlive_a_restart(tmp_path: Path) -> None:

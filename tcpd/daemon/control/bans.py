@@ -63,8 +63,10 @@ class BanCommands:
             operator_command(
                 "BAN",
                 "network [duration] [reason]",
-                "Shuts an address or a network out of all services, and ends its connections.\n"
-                "A duration is like 30min, 12h or 7d; without one, or with 0, it is for good.",
+                "Bans an address or a network from all services, and closes its "
+                "connections.\n"
+                "A duration is like 30min, 12h or 7d; without one, or with 0, the ban is "
+                "permanent.",
                 self.ban,
                 at_least=1,
                 free_text=True,
@@ -72,25 +74,25 @@ class BanCommands:
             operator_command(
                 "UNBAN",
                 "network",
-                "Takes a ban back; name the network just as BANS shows it.",
+                "Removes a ban; name the network as BANS shows it.",
                 self.unban,
                 at_least=1,
                 at_most=1,
             ),
-            operator_command("BANS", "", "Lists the bans that hold.", self.list, at_most=0),
+            operator_command("BANS", "", "Lists the bans in force.", self.list, at_most=0),
         ]
 
     async def ban(self, words: Sequence[str], operator: str) -> CommandResult:
         """BAN."""
         network = parse_network(words[0])
         seconds, reason = 0.0, list(words[1:])
-        # a slip, as in 1week, must not shut somebody out for good
+        # a typing error, as in 1week, must not make a permanent ban
         if reason and reason[0][0].isdigit():
             try:
                 seconds = DURATION.parse(reason.pop(0))
             except ValueError as error:
                 raise WrongArguments(
-                    f"{error}; before a reason that begins with a digit write 0, which is for good"
+                    f"{error}; before a reason that begins with a digit write 0 (permanent)"
                 ) from None
         now = self._wall_clock()
         ban = Ban(
@@ -108,7 +110,7 @@ class BanCommands:
         ended = in_network(self._services.connections(), network)
         end_gently(self._clock, ended, End.BANNED)
         fault = await self._ban_file.save(self._bans)
-        until = f"until {moment(ban.until)}" if ban.until is not None else "for good"
+        until = f"until {moment(ban.until)}" if ban.until is not None else "permanently"
         said = f"{network} is banned {until}; {counted(len(ended), 'connection')} ended"
         return CommandResult(
             f"{said}\n{_warning(fault)}" if fault else said,
@@ -145,7 +147,7 @@ class BanCommands:
             [
                 (
                     ban.network,
-                    "for good" if ban.until is None else span(ban.until - now),
+                    "permanent" if ban.until is None else span(ban.until - now),
                     moment(ban.since),
                     ban.by,
                     ban.reason,

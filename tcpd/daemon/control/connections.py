@@ -119,15 +119,15 @@ class ConnectionCommands:
             operator_command(
                 "CONNECTIONS",
                 "[SERVICE=name] [ADDRESS=network] [SORT=key] [LIMIT=rows]",
-                "Lists connections, those open the longest first.\n"
-                f"SORT is {', '.join(_SORTS)}, each with the greatest first; new is youngest "
+                "Lists connections, the oldest first.\n"
+                f"SORT is {', '.join(_SORTS)}, each with the greatest first; new is the youngest "
                 f"first.\nLIMIT is {_ROWS} if it is not given, and {_MOST_ROWS} at most.",
                 self.list,
             ),
             operator_command(
                 "CONNECTION",
                 "id",
-                "Tells all about one connection.",
+                "Shows one connection in detail.",
                 self.show,
                 at_least=1,
                 at_most=1,
@@ -135,7 +135,7 @@ class ConnectionCommands:
             operator_command(
                 "HANDSHAKE",
                 "id",
-                "Tells one connection's three-way handshake, and its layers.",
+                "Shows one connection's three-way handshake and its layers.",
                 self.handshake,
                 at_least=1,
                 at_most=1,
@@ -143,8 +143,8 @@ class ConnectionCommands:
             operator_command(
                 "KICK",
                 "id|network [reason]",
-                "Ends a connection, or all from an address or a network; each is told in the words "
-                "of its protocol.\nThe reason goes to the log.",
+                "Closes a connection, or all from an address or a network; each client gets the "
+                "farewell of its protocol.\nThe reason goes to the log.",
                 self.kick,
                 at_least=1,
                 free_text=True,

@@ -58,7 +58,7 @@ class OperationCommands:
             operator_command(
                 "CHECK",
                 "",
-                "Reads the configuration and all that it names, tells what is wrong, and changes "
+                "Reads the configuration and all files that it names, reports errors, and changes "
                 "nothing.",
                 self.check,
                 at_most=0,
@@ -66,7 +66,7 @@ class OperationCommands:
             operator_command(
                 "LOG",
                 "[level]",
-                f"Tells or changes the log level, until the next reload that changes it or a "
+                f"Shows or changes the log level, until the next reload that changes it or a "
                 f"restart: {', '.join(LEVELS)}.",
                 self.log,
                 at_most=1,
@@ -74,15 +74,15 @@ class OperationCommands:
             operator_command(
                 "REOPEN",
                 "",
-                "Opens the log file anew, by its name, after somebody such as logrotate has moved "
-                "it.",
+                "Opens the log file again, by its name, after logrotate or another program has "
+                "moved it.",
                 self.reopen,
                 at_most=0,
             ),
             operator_command(
                 "DRAIN",
                 "service",
-                "Closes the ports of a service and lets its connections end. It stays out, "
+                "Closes the ports of a service and lets its connections end. It stays drained, "
                 "through reloads too, until RESUME or a restart.",
                 self.drain,
                 at_least=1,
@@ -91,7 +91,7 @@ class OperationCommands:
             operator_command(
                 "RESUME",
                 "service",
-                "Brings back a service that was drained, as the last reload left it.",
+                "Opens a drained service again, with the settings of the last reload.",
                 self.resume,
                 at_least=1,
                 at_most=1,

@@ -52,16 +52,16 @@ class StatusCommands:
     def commands(self) -> list[Command]:
         """All of this group."""
         return [
-            operator_command("STATUS", "", "Tells how the daemon is.", self.status, at_most=0),
+            operator_command("STATUS", "", "Shows the daemon's status.", self.status, at_most=0),
             operator_command(
                 "SERVICES",
                 "",
-                "Lists the services, with what they have counted since the daemon started.",
+                "Lists the services with their counters since the daemon started.",
                 self.services,
                 at_most=0,
             ),
             operator_command(
-                "LIMITS", "", "Tells the limits, and how full they are.", self.limits, at_most=0
+                "LIMITS", "", "Shows the limits and their use.", self.limits, at_most=0
             ),
             operator_command(
                 "ROOMS",
