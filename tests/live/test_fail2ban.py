@@ -161,6 +161,7 @@ REFUSED = "service line: refused 192.0.2.66:4711: denied (0 more since last told
             end="client",
             via=f", proxy 198.51.100.2:1 id {REFUSED}",
             handshake="",
+            error="",
         ),
         f"\t{REFUSED}",
         '{"time":"2026-11-22T20:10:08.913Z","level":"warn","event":"exec.stderr","message":"'
