@@ -69,6 +69,7 @@ class Screen:
             lines = self.lines()
             if wanted(lines):
                 return lines
+            time.sleep(0.02)  # each look is a process
         raise AssertionError("\n".join(lines))
 
     def close(self) -> None:

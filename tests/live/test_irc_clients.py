@@ -44,7 +44,11 @@ servers = ({{
 }});
 chatnets = {{ TestNet = {{ type = "IRC"; nick = "irssi"; }}; }};
 channels = ({{ name = "#tea"; chatnet = "TestNet"; autojoin = "yes"; }});
-settings = {{ core = {{ real_name = "Ir Ssi"; user_name = "irssi"; nick = "irssi"; }}; }};
+settings = {{
+  core = {{ real_name = "Ir Ssi"; user_name = "irssi"; nick = "irssi"; }};
+  # by default it sends a line each 2.2 seconds after the first five
+  "irc/core" = {{ cmd_queue_speed = "10msec"; }};
+}};
 """
 
 

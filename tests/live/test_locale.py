@@ -59,7 +59,7 @@ def latin_1(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return LATIN_1
 
 
-@pytest.fixture(params=["ascii", "latin-1"])
+@pytest.fixture(params=["ascii", pytest.param("latin-1", marks=pytest.mark.long)])
 def locale(request: pytest.FixtureRequest, latin_1: dict[str, str]) -> dict[str, str]:
     """More of the environment."""
     return ASCII if request.param == "ascii" else latin_1

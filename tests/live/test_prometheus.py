@@ -17,7 +17,7 @@ import pytest
 from running import EVERYTHING, PATIENCE, Daemon, receive_until
 from watching import RULES, alerts, filled_in, queries
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.long]
 
 SITE = "\n[metrics]\nlisten =\n    127.0.0.1:0\n"
 

@@ -21,6 +21,7 @@ import pytest
 
 pytestmark = [
     pytest.mark.live,
+    pytest.mark.long,
     pytest.mark.skipif(
         importlib.util.find_spec("hamcrest") is None,
         reason="Twisted's tests need PyHamcrest (the test extra brings it)",
