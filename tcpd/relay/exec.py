@@ -153,8 +153,8 @@ class ExecProtocol(Protocol):
         """The connection is gone, which ``connectionLost`` tells too."""
 
     def farewell(self, reason: End) -> bytes | None:
-        """When the service stops the program is told, and its last words are the client's.
-        Output that is cut off is no clean end."""
+        """When the service stops, the program gets SIGTERM, and its last output goes to the client.
+        Output that is cut off ends by a reset (docs/decisions/0003)."""
         if reason is End.SHUTDOWN and self.program is not None and not self._output_ended:
             self.program.terminate()
             return None

@@ -157,8 +157,8 @@ class ClientSide(Protocol):
             far.finish(done or self._read_over)
 
     def farewell(self, reason: End) -> bytes:
-        """No last words: the client does not know that there is anybody here. What is cut off is
-        no clean end, for the far side neither."""
+        """No last words: the client does not know of this daemon. What it cuts off is reset, on
+        both sides (docs/decisions/0003)."""
         self._ending = True
         if self._joined and self._far is not None:
             self._far.stop_reading()
