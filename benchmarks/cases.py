@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from benchmarks.beside import LOADS
 from benchmarks.servers import STOCK, TCPD
 
 
@@ -128,4 +129,4 @@ IDLE = "idle"
 IDLE_IRC = "irc-idle"
 START = "start"
 
-NAMES = (*(case.name for case in CASES), IDLE, IDLE_IRC, START)
+NAMES = (*(case.name for case in CASES), *(load.name for load in LOADS), IDLE, IDLE_IRC, START)

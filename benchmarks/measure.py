@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
 
+from benchmarks.beside import LOADS, Load
+from benchmarks.beside import measure as measure_beside
 from benchmarks.cases import CASES, IDLE, IDLE_IRC, START, Case
 from benchmarks.ground import Ground, Skipped
 from benchmarks.process import Child, raise_files
 from benchmarks.report import Table
-from benchmarks.servers import SERVERS, STOCK, TCPD, Running, Server
+from benchmarks.servers import SERVERS, STOCK, TCPD, Running, Server, with_defaults
 
 #: Seconds in which a server that has lost its clients comes to rest.
 _REST = 0.3
@@ -167,6 +170,33 @@ def _idle_once(ground: Ground, server: Server, few: Case, many: Case) -> int:
         running.end()
 
 
+def measure_wait(ground: Ground, load: Load, rounds: int) -> Table:
+    """How long an echo waits beside a load, in CPU time of the server.
+
+    :param rounds: how often; each time it is another server.
+    """
+    table = Table(load.name, load.title, "client", TCPD)
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, ground.load_core)
+    try:
+        for round_ in range(rounds):
+            ports: dict[str, int] = {}
+            server = with_defaults(ports)
+            running = Running(server, ground, "echo")
+            try:
+                result = measure_beside(load, ports, running.pid)
+            finally:
+                running.end()
+            result |= {"operations": load.clients, "longest_ms": result["longest"] * 1e3}
+            table.add(server.name, round_, result)
+            _say(f"{load.name}: round {round_ + 1} of {rounds}")
+    except (Skipped, OSError) as why:
+        table.skipped["tcpd, default limits"] = str(why)
+    finally:
+        os.sched_setaffinity(0, before)
+    return table
+
+
 def measure_start(ground: Ground, rounds: int, only: Sequence[str]) -> Table:
     """How long it takes from the start of the process to the first connection."""
     table = Table(START, "start to first connection", "start", STOCK)
@@ -195,6 +225,9 @@ def measure(
     for case in CASES:
         if case.name in names:
             yield measure_load(ground, case, rounds, seconds, only)
+    for load in LOADS:
+        if load.name in names and (not only or TCPD in only):
+            yield measure_wait(ground, load, rounds)
     if IDLE in names:
         yield measure_idle(ground, rounds, only, irc=False)
     if IDLE_IRC in names:

@@ -184,6 +184,11 @@ class Running:
             raise
         self.started = time.monotonic() - begun
 
+    @property
+    def pid(self) -> int:
+        """Its process; of several, the first."""
+        return self._children[0].process.pid
+
     def cpu(self) -> float:
         """Seconds of processor time so far."""
         return sum(child.cpu() for child in self._children)
@@ -268,6 +273,24 @@ def _tcpd(*twistd: str, policy: str = "", tcpd: str = "") -> Callable[[Ground, s
         return [[*_TWISTD, "--pidfile=", *twistd, "tcpd", "--config", str(ini)]]
 
     return commands
+
+
+def with_defaults(ports: dict[str, int]) -> Server:
+    """tcpd with the services that loads of :mod:`benchmarks.beside` use, and the default limits.
+
+    :param ports: filled in when it is started, by service.
+    """
+
+    def commands(ground: Ground, kind: str, port: int) -> Commands:
+        ports.update(echo=port, line=free_port(), chat=free_port(), irc=free_port())
+        text = "[tcpd]\nserver_name = bench\ncontrol = none\n" + "".join(
+            f"[service:{service}]\nprotocol = {service}\nlisten = 127.0.0.1:{port}\n"
+            for service, port in ports.items()
+        )
+        config = _write(ground, f"tcpd-{port}.ini", text)
+        return [[*_TWISTD, "--pidfile=", "tcpd", "--config", config]]
+
+    return Server("tcpd, default limits", _ECHO, commands)
 
 
 def _c(ground: Ground, kind: str, port: int) -> Commands:

@@ -158,7 +158,7 @@ class SinglePump(LinePump):
     # --- for a subclass to provide ---
 
     @abstractmethod
-    def converse(self) -> tuple[Conversation, Output]:
+    def open(self) -> tuple[Conversation, Output]:
         """Make the conversation. Called once, when the transport is there."""
 
     @abstractmethod
@@ -181,7 +181,7 @@ class SinglePump(LinePump):
     # --- from the pump ---
 
     def begin(self) -> None:
-        self._session, self._outbox = self.converse()
+        self._session, self._outbox = self.open()
         if self._entry_timeout:
             self._entry_timer = self._clock.callLater(self._entry_timeout, self._too_late)
         self._session.greet()
@@ -220,9 +220,7 @@ class SinglePump(LinePump):
         return left
 
     def gone(self, reason: Failure) -> None:
-        if self._session is not None:
-            self._reason = self._reason or self.why_lost(reason)
-            self.depart_later()
+        self.leave_for(self.why_lost(reason))
 
     def depart(self) -> None:
         # breaks the reference cycle between the connection and the conversation
@@ -247,7 +245,16 @@ class SinglePump(LinePump):
         self._outbox.resume()  # which may fill the transport again
         self.resume(0)
 
-    # --- for the conversation ---
+    # --- for a subclass and the conversation to use ---
+
+    def leave_for(self, reason: str) -> None:
+        """Have the conversation leave, when there is time for it; the first reason counts.
+
+        Called when the conversation is over.
+        """
+        if self._session is not None and not self._departing:
+            self._reason = reason
+            self.depart_later()
 
     def go_on(self) -> None:
         """The request that was open is complete, or what ran ahead is delivered: take further

@@ -141,12 +141,15 @@ class WorkQueue:
     def flush(self) -> None:
         """A turn of the reactor has ended. Called as ``soon`` promises.
 
-        What the ended turn has written leaves first: sources that wait are run at the next call.
+        Sources are run at every second call: in between, what they have written leaves. tcpd's
+        reactor calls this before and after it waits for events, so that is once a turn.
         """
-        if self._draining:
+        draining = self._draining
+        if draining:
             self._drain()
-        self._draining = self._counting = bool(self._waiting)
-        if self._draining:
+        self._counting = bool(self._waiting)
+        self._draining = self._counting and not draining
+        if self._counting:
             self._soon(self)
 
     def _put(self, source: Source) -> None:

@@ -170,7 +170,7 @@ class Pump(SinglePump):
         self.wire = StringTransport()
         self.makeConnection(self.wire)  # type: ignore[arg-type]
 
-    def converse(self) -> tuple[Talk, Output]:
+    def open(self) -> tuple[Talk, Output]:
         self.output = Output(self.wire.write)
         self.talk = Talk(self)
         return self.talk, self.output

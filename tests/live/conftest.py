@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import certificates
 import pytest
 from running import EVERYTHING, REACTOR, Daemon
+
+# the loads of test_fairness.py stand beside the tests; behind what is there: nothing else is to be
+# found in a checkout whose package is installed elsewhere
+sys.path.append(str(Path(__file__).resolve().parents[2]))
 
 
 @pytest.fixture
