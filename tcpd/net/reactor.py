@@ -85,9 +85,10 @@ class TcpdReactor(PosixReactorBase):
         self._descriptors: dict[int, Any] = {}
         #: Of these the direct ones that read.
         self._direct: dict[int, Any] = {}
-        #: By number, the generation of its registration; the latest generation there is.
+        #: By number, the generation of each registration since the last poll; the latest one.
         self._generations: dict[int, int] = {}
         self._latest = 0
+        self._dealing = False  # with the events of a poll
         self._always_reading: dict[int, Any] = {}
         self._always_writing: dict[int, Any] = {}
         self.written: list[Any] = []
@@ -272,6 +273,7 @@ class TcpdReactor(PosixReactorBase):
         generations = self._generations
         latest = self._latest
         descriptor: Any = None
+        nested, self._dealing = self._dealing, True  # by reactor.iterate() in a callback
         while True:  # once, and once more behind each descriptor that failed
             try:
                 for fd, event in events:
@@ -289,6 +291,9 @@ class TcpdReactor(PosixReactorBase):
                         self._direct_event(descriptor, fd, event)
                     else:
                         log.callWithLogger(descriptor, self._event, descriptor, fd, event)
+                self._dealing = nested
+                if generations and not nested:
+                    generations.clear()
                 return
             except BaseException as error:
                 self._failed(descriptor, error)
