@@ -150,6 +150,18 @@ class IConnection(Interface):
         "connectionLost() is called."
     )
 
+    service_limit = Attribute(
+        "int: how many connections the service may have, by the policy as it is now."
+    )
+
+    def socket():
+        """Find the socket at the bottom, to ask the kernel or to set options.
+
+        Reading and writing is the transport's.
+
+        :return: ``socket.socket``; ``None`` where there is none, or an endpoint does not show it.
+        """
+
     def facts():
         """Gather all facts of the connection, its three-way handshake included.
 
@@ -201,6 +213,12 @@ class IConnection(Interface):
         The protocol's farewell (:class:`IFarewell`) is sent unless the peer does not read.
 
         :param tcpd.api.End reason: why.
+        """
+
+    def cut(reason):
+        """Cut the connection at once, without farewell; what was written and not sent is lost.
+
+        :param tcpd.policy.reasons.End reason: why; it is logged and counted.
         """
 
     def broken(doing):

@@ -41,7 +41,6 @@ FLOORS = {
 #: Packages that still have import cycles. This set only shrinks, until it is empty.
 NOT_YET_FREE_OF_CYCLES = {
     "chat",
-    "net",
 }
 
 #: These import no twisted: packages, and modules of packages that have a Twisted edge.

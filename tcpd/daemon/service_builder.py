@@ -18,6 +18,7 @@ from tcpd.daemon.problems import SettingProblems
 from tcpd.net.datagram import Datagrams
 from tcpd.net.directory import ServiceEntry
 from tcpd.net.layer import ConnectionLayer, ListenerFactory
+from tcpd.net.listener_options import ListenerOptions
 from tcpd.net.proxy import Proxies
 from tcpd.net.service import ListeningService, Server
 from tcpd.ops.counters import ServiceCounters
@@ -172,10 +173,10 @@ class ServiceBuilder:
                 own_ports=components.own_ports,
             )
         certificates = components.certificates.in_use
-        return ListenerFactory(
-            layer,
-            certificates[listener.tls] if listener.tls else None,
-            certificates[listener.starttls] if listener.starttls else None,
-            Proxies(listener.proxy) if listener.proxy else None,
-            listener.websocket,
+        options = ListenerOptions(
+            tls=certificates[listener.tls] if listener.tls else None,
+            starttls=certificates[listener.starttls] if listener.starttls else None,
+            proxies=Proxies(listener.proxy) if listener.proxy else None,
+            websocket=listener.websocket,
         )
+        return ListenerFactory(layer, options)

@@ -1,19 +1,19 @@
 """What every connection has, whatever carries its bytes: timeouts, and an end that is an end.
 
-What stands between it and the protocol is in :mod:`tcpd.net.stages`.
-
 There are two kinds. :class:`~tcpd.net.transport.LeanConnection` is itself the transport;
-:class:`~tcpd.net.conduit.Conduit` stands between a transport of Twisted's and the protocol. They
-differ in how bytes go and agree in everything here.
+:class:`~tcpd.net.wrapped_connection.WrappedConnection` stands between a transport of Twisted's and
+the protocol. They differ in how bytes go and agree in everything here.
 """
 
 from __future__ import annotations
 
+import socket
 import sys
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from twisted.internet.error import ConnectionDone, ConnectionLost
+from OpenSSL import SSL
+from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import (
     IAddress,
     IDelayedCall,
@@ -24,21 +24,21 @@ from twisted.python.failure import Failure
 
 from tcpd.handshake.facts import Facts
 from tcpd.interfaces import IFarewell
-from tcpd.net.address import at, shown
+from tcpd.net.address import at, ip_of, shown
+from tcpd.net.connection_service import ConnectionService
 from tcpd.net.credentials import Credentials
-from tcpd.net.gathering import gather
-from tcpd.net.kernel import UNWATCHED, Noted
+from tcpd.net.gathering import gather, socket_of
+from tcpd.net.kernel import Noted, Watch
+from tcpd.net.listener_options import ListenerOptions
 from tcpd.net.loss import error_of
-from tcpd.net.proxy import HeaderStage
-from tcpd.net.stages import Stages
-from tcpd.net.tls import Certificates
+from tcpd.net.pipeline import Pipeline
+from tcpd.net.proxy import ProxyFacts
+from tcpd.net.stage import Below
+from tcpd.net.tls import Certificates, TLSFacts
 from tcpd.net.tls_faults import is_no_memory
 from tcpd.ops import catalogue
 from tcpd.policy.addresses import IPAddress
 from tcpd.policy.reasons import End, Refusal
-
-if TYPE_CHECKING:
-    from tcpd.net.layer import ConnectionLayer
 
 _log = Logger()
 
@@ -46,71 +46,95 @@ _log = Logger()
 _NOT_READING = (End.SLOW_READER, End.STALLED)
 
 
-class Connection(Stages):
+class Connection(Below):
     """One connection. Made by :class:`~tcpd.net.layer.ConnectionLayer` for a client let in.
 
-    It is the transport of the protocol, or of the TLS layer under the protocol: a subclass adds
-    what :class:`twisted.internet.interfaces.ITransport` and ``IConsumer`` want.
+    It is the transport of the protocol, or of the stages under the protocol: a subclass adds what
+    moves bytes.
 
     :param layer: the service's.
     :param number: unique within this run of the daemon.
     :param address: of who connected, or ``None`` on a UNIX socket.
-    :param endpoint_address: as Twisted tells it, for ``buildProtocol``.
-    :param tls: begin with TLS, and show these.
-    :param starttls: the protocol may begin TLS later, and show these.
+    :param endpoint_address: as Twisted has it, for ``buildProtocol``.
+    :param options: of its listener.
 
+    :ivar address: the client's: of who connected, unless a PROXY header names another.
+    :ivar admitted: the address that the connection's place is counted for; ``None`` for none.
+    :ivar began: when it was the client's turn to speak to the protocol, by the layer's clock.
+    :ivar bytes_before_protocol: what :attr:`bytes_in` was then; while it is, the client has not
+        said a byte. -1 if it had said something by then.
+    :ivar inner: what received bytes go to: the protocol, or the lowest stage under it; ``None`` at
+        the very beginning, and in the end.
     :ivar bytes_in: received on the wire.
     :ivar bytes_out: handed to the transport or held for it.
-    :ivar quiet: sweeps since something last went either way; see ``ConnectionLayer.sweep``.
+    :ivar quiet: sweeps since something last went either way; see :mod:`tcpd.net.sweeper`.
     :ivar disconnecting: whether the end has begun.
-    :ivar watch: what the kernel was asked to keep of its handshake.
-    :ivar noted: what of that was read; ``None`` until somebody wanted to know.
+    :ivar noted: what the kernel had kept of its handshake; ``None`` until somebody wanted to know.
     """
 
     __slots__ = (
+        "_application",
         "_counters",
+        "_end",
+        "_endpoint_address",
         "_lost",
+        "_pipeline",
         "_producer",
         "_read_ended",
         "_timer",
+        "address",
+        "admitted",
+        "began",
+        "bytes_before_protocol",
         "bytes_in",
         "bytes_out",
         "credentials",
         "disconnecting",
+        "inner",
+        "layer",
         "noted",
         "number",
         "opened",
+        "options",
         "quiet",
-        "watch",
     )
 
     def __init__(
         self,
-        layer: ConnectionLayer,
+        layer: ConnectionService[Connection],
         number: int,
         address: IPAddress | None,
         endpoint_address: IAddress,
-        tls: Certificates | None,
-        starttls: Certificates | None,
+        options: ListenerOptions,
     ) -> None:
-        super().__init__(layer, address, endpoint_address, tls, starttls)
+        self.layer = layer
         self.number = number
+        self.address = address
+        # a proxy's place is counted for nobody, until it says who the client is
+        self.admitted = address if options.proxies is None else None
         # on a UNIX socket a subclass asks at once: in the end, when it is logged, it is too late
         self.credentials: Credentials | None = None
-        self.watch = UNWATCHED
+        self.options = options
         self.noted: Noted | None = None
-        self.opened: float = self.began
+        self.opened: float = layer.clock.seconds()
+        self.began: float = self.opened
+        self.bytes_before_protocol = 0
         self.bytes_in = 0
         self.bytes_out = 0
         self.quiet = 0
+        self.inner: Any = None
         self.disconnecting = False
+        self._endpoint_address = endpoint_address
         self._counters = layer.counters
+        self._pipeline: Pipeline | None = None
+        self._application: Any = None
         self._producer: Any = None
         self._timer: IDelayedCall | None = None
         self._lost = False
         self._read_ended = False
+        self._end: End | None = None
 
-    # what is hardly ever asked for is made when it is: there may be many connections
+    # rarely read, so computed: there may be many connections
 
     @property
     def service(self) -> str:
@@ -125,21 +149,150 @@ class Connection(Stages):
         return shown(self._endpoint_address)
 
     @property
+    def kind(self) -> str | None:
+        """The name of the service's kind; ``None`` where it has none."""
+        return self.layer.protocol
+
+    @property
+    def server_name(self) -> str:
+        """By which the daemon knows itself."""
+        return self.layer.server_name
+
+    @property
+    def service_limit(self) -> int:
+        return self.layer.policy.connections
+
+    @property
+    def age(self) -> float:
+        """Seconds since it was accepted."""
+        return self.layer.clock.seconds() - self.opened
+
+    @property
+    def proxy(self) -> ProxyFacts | None:
+        return None if self._pipeline is None else self._pipeline.proxy
+
+    @property
     def of_proxy(self) -> bool:
         """Whether it is a proxy's own, such as a health check, or of a client without address."""
         return self.proxy is not None and self.proxy.address == self._endpoint_address
 
     @property
+    def tls(self) -> TLSFacts | None:
+        return None if self._pipeline is None else self._pipeline.tls
+
+    @property
+    def tls_handle(self) -> SSL.Connection | None:
+        """OpenSSL's connection; ``None`` in the clear, and until a handshake has begun."""
+        return None if self._pipeline is None else self._pipeline.tls_handle
+
+    @property
+    def listener_certificates(self) -> Certificates | None:
+        """Those of its listener; ``None`` where that does not begin with TLS."""
+        return self.options.tls
+
+    @property
+    def watch(self) -> Watch:
+        """What the kernel was asked to keep of its handshake."""
+        return self.options.watch
+
+    @property
+    def in_conversation(self) -> bool:
+        """Whether there is a protocol: what comes before it has timeouts of its own."""
+        return self._application is not None
+
+    @property
+    def busy(self) -> bool:
+        """See :class:`tcpd.interfaces.IBusy`."""
+        return bool(getattr(self._application, "busy", False))
+
+    @property
     def ended(self) -> End | None:
         return self._end
 
+    @property
+    def closing(self) -> bool:
+        """Whether it is closing, or lost."""
+        return self.disconnecting or self._lost
+
     def facts(self) -> Facts:
         return gather(self)
+
+    def socket(self) -> socket.socket | None:
+        return socket_of(self)
+
+    def notes(self) -> Noted:
+        """:attr:`noted`, to be filled in."""
+        if self.noted is None:
+            self.noted = Noted()
+        return self.noted
 
     @property
     @abstractmethod
     def pending(self) -> int:
         """Bytes written that wait for the client; of Twisted's transports, only whether any do."""
+
+    @abstractmethod
+    def getHandle(self) -> Any:
+        """:class:`twisted.internet.interfaces.ISystemHandle`: the socket, on most."""
+
+    # --- the beginning ---
+
+    def begin(self) -> None:
+        """The client is there, or its proxy. Called once, by a subclass."""
+        if self.options.has_stages:
+            self._pipeline = Pipeline(self)
+            self._pipeline.begin()
+            return
+        if self.layer.log.starts:
+            self.layer.log.started(self)
+        self.build_protocol(self)
+
+    def identified(self, client: IAddress) -> bytes | None:
+        """A proxy connects for this client. Called by the pipeline.
+
+        :return: ``None`` to let it in, else what to say to it, which may be nothing.
+        """
+        self._endpoint_address = client
+        self.address = ip_of(client)
+        return self.layer.identify(self)
+
+    def turn_of_client(self, bytes_before: int) -> None:
+        """The client may speak to the protocol from now on. Called by the pipeline."""
+        self.began = self.layer.clock.seconds()
+        self.bytes_before_protocol = bytes_before
+
+    def build_protocol(self, transport: Any) -> None:
+        """Make the protocol on a transport: this connection, or the top of its pipeline."""
+        try:
+            factory: Any = self.layer.factory
+            self._application = application = factory.buildProtocol(self._endpoint_address)
+            if application is None:
+                transport.loseConnection()
+                return
+            if transport is self:
+                self.inner = application
+            else:
+                transport.protocol = application
+            application.makeConnection(transport)
+        except Exception:
+            self.broken("beginning")
+
+    @property
+    def can_start_tls(self) -> bool:
+        pipeline = self._pipeline
+        return (
+            self.options.starttls is not None
+            and (pipeline is None or pipeline.top is None)
+            and not self.closing
+        )
+
+    def start_tls(self) -> None:
+        if not self.can_start_tls:
+            raise RuntimeError("TLS cannot be started on this connection now")
+        assert self.options.starttls is not None
+        if self._pipeline is None:
+            self._pipeline = Pipeline(self)
+        self._pipeline.start_tls(self.options.starttls, self._application)
 
     def stand_for(self, address: IPAddress) -> Refusal | None:
         refusal = self.layer.hand_on(self, address)
@@ -163,33 +316,34 @@ class Connection(Stages):
         inner = self.inner
         why = ""
         try:
-            self._stop_timer()
+            self.stop_timer()
             self.let_go()
-            why = self._note_end(reason, inner)
+            why = self._note_end(reason)
         finally:
             try:
                 if inner is not None:
                     inner.connectionLost(reason)
             finally:
-                self.inner = self._application = self._tls_layer = self._websocket = None
+                self.inner = self._application = None
+                if self._pipeline is not None:
+                    self._pipeline.close()
                 error = error_of(reason) if self._end is End.LOST else ""
                 self.layer.gone(self, self._end or End.LOST, why, error)
 
-    def _note_end(self, reason: Failure, inner: Any) -> str:
+    def _note_end(self, reason: Failure) -> str:
         """Find out why it is gone, unless that is known.
 
         :return: why TLS failed; ``""`` for any other end.
         """
-        tls_layer = self._tls_layer
-        why = "" if tls_layer is None else tls_layer.error
+        pipeline = self._pipeline
+        why = "" if pipeline is None else pipeline.tls_error
         if self._end is None:
-            if tls_layer is not None and self.tls is None and self._spoken:
-                fault = tls_layer.fault
+            fault = pipeline.handshake_fault if pipeline is not None and self._spoken else None
+            if fault is not None:
                 self._end, why = fault.end, fault.reason
-            elif (tls_layer is not None and (why := tls_layer.error)) or not (
+            elif why or not (
                 isinstance(reason.value, ConnectionDone)
-                # a reset behind our close_notify: a client that had no use for it
-                or (tls_layer is not None and tls_layer.has_ended and reason.check(ConnectionLost))
+                or (pipeline is not None and pipeline.had_ended(reason))
             ):
                 self._end = End.LOST
             else:
@@ -197,27 +351,28 @@ class Connection(Stages):
                 # of half-close then closes ours
                 first = self.disconnecting and not self._read_ended
                 self._end = End.SERVER if first else End.CLIENT
-        if self._end is End.CLIENT and isinstance(inner, HeaderStage) and inner.cut_short:
+        if self._end is End.CLIENT and pipeline is not None and pipeline.header_cut_short:
             self._end = End.PROXY_FAILED
-            self.layer.telling.header_failed(self, "cut-short", "it ends before its end")
+            self.layer.log.header_failed(self, "cut-short", "it ends before its end")
         return why
 
     @property
     def _spoken(self) -> bool:
         """Whether the client has said anything; probes connect and go without a word."""
-        return self.bytes_in > self.heard or self._application is not None
+        return self.bytes_in > self.bytes_before_protocol or self._application is not None
 
     def let_go(self) -> None:
         """Ask the producer for nothing more: at an end nobody is waited for but the client.
 
-        It is told (IProducer.stopProducing: "its consumer has died"), unless it is the transport
-        itself. Called by a subclass, and by the TLS layer above.
+        Its ``stopProducing`` is called (IProducer: "its consumer has died"), unless it is the
+        transport itself. Called by a subclass, and by the stages.
         """
         producer = self._producer
         if producer is None:
             return
         self.unregisterProducer()
-        if producer is not self and producer not in (self._tls_layer, self._websocket):
+        pipeline = self._pipeline
+        if producer is not self and not (pipeline is not None and pipeline.has(producer)):
             try:
                 producer.stopProducing()
             except Exception:
@@ -225,110 +380,41 @@ class Connection(Stages):
 
     def read_ended(self) -> None:
         """The client has closed its sending side, and may still read (a half-close)."""
-        if self._tls_layer is not None:
-            self._tls_layer.read_ended()
+        inner = self.inner
+        knows_half_close = False
+        if inner is self._application:
+            knows_half_close = IHalfCloseableProtocol.providedBy(inner)
+        elif inner.read_ended():
             return
-        self.input_ended()
-        application = self._application
-        if self.inner is application and IHalfCloseableProtocol.providedBy(application):
-            application.readConnectionLost()
+        self.input_ended(self.disconnecting)
+        if knows_half_close:
+            inner.readConnectionLost()
         else:
-            # WebSocket has a close of its own (RFC 6455 section 7.1.2), and a protocol that does
-            # not know of half-close is done: what it has said so far still goes out
+            # a stage has a close of its own, if any (RFC 6455 section 7.1.2), and a protocol that
+            # does not know of half-close is done: what it has said so far still goes out
             self._end = self._end or End.CLIENT
             self.loseConnection()
 
-    def input_ended(self) -> None:
-        """The client has ended its direction in good order; by close_notify, in TLS."""
-        self._read_ended = not (self._tls_layer or self).disconnecting
+    def input_ended(self, closing: bool) -> None:
+        """The client has ended its direction in good order; by close_notify, in TLS.
 
-    def truncated(self) -> None:
-        """The client closed its sending side without close_notify. Called by the TLS layer."""
-        self.ending(End.TRUNCATED)
+        :param closing: whether we had begun to close before.
+        """
+        self._read_ended = not closing
 
     def write_ended(self) -> None:
         """Our side is closed, as the protocol asked by ``loseWriteConnection``."""
-        application = self._application
-        if self._tls_layer is not None:
-            self._tls_layer.write_ended()
-        elif self.inner is application and IHalfCloseableProtocol.providedBy(application):
-            application.writeConnectionLost()
+        inner = self.inner
+        if inner is not self._application:
+            inner.write_ended()
+        elif IHalfCloseableProtocol.providedBy(inner):
+            inner.writeConnectionLost()
 
     def getPeer(self) -> Any:
         return self._endpoint_address
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.number} of service {self.service} with {self.peer}>"
-
-    # --- a subclass has these of a transport ---
-
-    @abstractmethod
-    def write(self, data: bytes) -> None:
-        """:class:`twisted.internet.interfaces.ITransport`."""
-
-    @abstractmethod
-    def loseConnection(self) -> None:
-        """Close once all is written, and cut the connection if that does not come to an end.
-
-        A registered producer is let go: nobody is waited for but the client, and for no longer
-        than the policy's ``linger``.
-        """
-
-    @abstractmethod
-    def abortConnection(self) -> None:
-        """Cut the connection at once; what waits is lost."""
-
-    @abstractmethod
-    def loseWriteConnection(self) -> None:
-        """Close the sending side once all is written: a half-close of ours."""
-
-    @abstractmethod
-    def resetConnection(self) -> None:
-        """Reset the connection once all that was written is delivered, at most ``linger`` later.
-
-        So a client sees that the stream was cut, and still has what came before. UNIX sockets know
-        no reset: there the client sees an end.
-        """
-
-    @abstractmethod
-    def registerProducer(self, producer: Any, streaming: bool) -> None:
-        """:class:`twisted.internet.interfaces.IConsumer`."""
-
-    @abstractmethod
-    def unregisterProducer(self) -> None:
-        """:class:`twisted.internet.interfaces.IConsumer`."""
-
-    @abstractmethod
-    def pauseProducing(self) -> None:
-        """Stop reading from the client, until :meth:`resumeProducing`."""
-
-    @abstractmethod
-    def resumeProducing(self) -> None:
-        """Read again."""
-
-    @abstractmethod
-    def getTcpNoDelay(self) -> bool:
-        """:class:`twisted.internet.interfaces.ITCPTransport`; as those that follow."""
-
-    @abstractmethod
-    def setTcpNoDelay(self, enabled: bool) -> None:
-        """Whether small pieces are sent at once."""
-
-    @abstractmethod
-    def getTcpKeepAlive(self) -> bool:
-        """Whether the kernel looks for clients that have vanished."""
-
-    @abstractmethod
-    def setTcpKeepAlive(self, enabled: bool) -> None:
-        """Let it."""
-
-    @abstractmethod
-    def getHost(self) -> Any:
-        """:class:`twisted.internet.interfaces.ITransport`."""
-
-    @abstractmethod
-    def getHandle(self) -> Any:
-        """:class:`twisted.internet.interfaces.ISystemHandle`: the socket, on most."""
 
     # --- the end ---
 
@@ -337,13 +423,14 @@ class Connection(Stages):
         self._end = self._end or reason
 
     def end(self, reason: End) -> None:
-        transport: Any = self._websocket or self._tls_layer or self
-        if self.disconnecting or self._lost:
+        if self.closing:
             return
         application = self._application
         if reason in _NOT_READING or application is None:
             self.cut(reason)
             return
+        top = None if self._pipeline is None else self._pipeline.top
+        transport = self if top is None else top
         if transport.disconnecting:
             return  # that is bounded
         self.ending(reason)
@@ -353,16 +440,17 @@ class Connection(Stages):
                 return  # it closes by itself, or is cut off with the rest
             if words:
                 transport.write(words)
-            if self._websocket is None:
-                transport.loseConnection()
-            else:
-                self._websocket.close_for(reason)
+            transport.close_for(reason)
         except Exception:
             self.broken("saying farewell")
 
+    def close_for(self, reason: End) -> None:
+        """See :meth:`tcpd.net.stage.StackedTransport.close_for`."""
+        self.loseConnection()
+
     def begin_linger(self) -> None:
-        """Bound the wait for a close that has begun; also called by the TLS layer above."""
-        self._stop_timer()
+        """Bound the wait for a close that has begun. Called by a subclass, and by the stages."""
+        self.stop_timer()
         if not self._lost:
             linger = self.layer.policy.linger
             self._timer = self.layer.clock.callLater(linger, self._cut, End.LINGER)
@@ -380,7 +468,8 @@ class Connection(Stages):
         self._timer = None
         self.cut(reason)
 
-    def _stop_timer(self) -> None:
+    def stop_timer(self) -> None:
+        """What was waited for has come."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

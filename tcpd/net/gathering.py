@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from OpenSSL import SSL
 from twisted.internet import address as twisted_address
@@ -14,14 +14,12 @@ from tcpd.handshake.as_json import compact as compact_json
 from tcpd.handshake.facts import Absence, End, Facts, NoServerIsn, Proxy, Tls, Transport
 from tcpd.handshake.packet import PacketError, SavedSyn, parse_saved_syn
 from tcpd.handshake.tcp_info import TcpInfo, parse_tcp_info
+from tcpd.net.connection_view import ConnectionView
 from tcpd.net.kernel import TCP_INFO, Noted, Watch, read_syn
 from tcpd.net.proxy import ProxyFacts
 from tcpd.net.route import way_to
 from tcpd.net.tls import TLSFacts
 from tcpd.policy.addresses import plain_address
-
-if TYPE_CHECKING:
-    from tcpd.net.connection import Connection
 
 #: More than any kernel has in its ``struct tcp_info``.
 _LONGEST_INFO = 512
@@ -33,21 +31,20 @@ _LONGEST_NAME = 16
 _MOST_WRAPPERS = 4
 
 
-def gather(connection: Connection) -> Facts:
+def gather(connection: ConnectionView) -> Facts:
     """Gather it; some ten system calls, none of which waits.
 
     What only its protocol knows (commands, account, encoding) is left out.
     """
     sock = socket_of(connection)
-    layer = connection.layer
     common: dict[str, Any] = {
         "proxy": _proxy(connection, connection.proxy),
         "tls": connection.tls and _tls(connection.tls, connection.tls_handle),
-        "age": layer.clock.seconds() - connection.opened,
+        "age": connection.age,
         "bytes_in": connection.bytes_in,
         "bytes_out": connection.bytes_out,
-        "service": layer.service,
-        "protocol": layer.protocol,
+        "service": connection.service,
+        "protocol": connection.kind,
     }
     if sock is not None and sock.family == socket.AF_UNIX:
         return Facts(
@@ -63,9 +60,7 @@ def gather(connection: Connection) -> Facts:
             no_server_isn=NoServerIsn.NOT_TCP,
             **common,
         )
-    watch, noted = connection.watch, connection.noted
-    if noted is None:
-        noted = connection.noted = Noted()
+    watch, noted = connection.watch, connection.notes()
     read_syn(sock, watch, noted)
     syn, no_syn = saved_syn(watch, noted)
     remote, zone = _end(sock.getpeername)
@@ -94,7 +89,7 @@ def gather(connection: Connection) -> Facts:
     )
 
 
-def socket_of(connection: Connection) -> socket.socket | None:
+def socket_of(connection: ConnectionView) -> socket.socket | None:
     """The socket below a connection; ``None`` where there is none, or it is not to be had."""
     below: Any = connection
     for _ in range(_MOST_WRAPPERS):
@@ -159,7 +154,7 @@ def _end_at(host: str, port: int) -> End:
     return End(plain_address(host), port)
 
 
-def _proxy(connection: Connection, told: ProxyFacts | None) -> Proxy | None:
+def _proxy(connection: ConnectionView, told: ProxyFacts | None) -> Proxy | None:
     if told is None:
         return None
     client = connection.getPeer()
@@ -196,7 +191,7 @@ def _tls(facts: TLSFacts, handle: SSL.Connection | None) -> Tls:
     )
 
 
-def compact(connection: Connection) -> str:
+def compact(connection: ConnectionView) -> str:
     """What was noted of a handshake, in one line for the log, when the connection is over.
 
     :return: ``mss=1460 wscale=7 sack=yes ts=yes ttl=64 rtt=120``, the last in microseconds; what is

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
@@ -16,17 +17,17 @@ from tcpd.config.settings import PolicySettings
 from tcpd.handshake.facts import Absence
 from tcpd.interfaces import IRefusing
 from tcpd.net.address import at, ip_of, plain_endpoint_address, shown, socket_address
-from tcpd.net.conduit import Conduit
 from tcpd.net.connection import Connection
+from tcpd.net.connection_log import ConnectionLog
 from tcpd.net.http_answer import answer
 from tcpd.net.kernel import UNWATCHED, Watch, note
+from tcpd.net.listener_options import PLAIN, ListenerOptions
 from tcpd.net.proxy import Proxies
 from tcpd.net.spares import Spares
 from tcpd.net.sweeper import Sweeper
-from tcpd.net.telling import Telling
-from tcpd.net.tls import Certificates
 from tcpd.net.transport import LeanConnection
 from tcpd.net.turns import Turns
+from tcpd.net.wrapped_connection import WrappedConnection
 from tcpd.ops.counters import ServiceCounters
 from tcpd.policy.addresses import IPAddress, plain_address
 from tcpd.policy.admission import Admission, Limits, Networks, Tally
@@ -129,8 +130,8 @@ class ConnectionLayer:
         #: Descriptors for its clients when there are none left.
         self.spares = Spares(spares)
         self.no_memory = no_memory
-        self.telling = Telling(service, clock)
-        self._tell_by(policy)
+        self.log = ConnectionLog(service, clock)
+        self._log_by(policy)
 
     def allows(self, host: str) -> bool:
         """Whether the policy's ``allow`` and ``deny`` let an address in, as a socket tells it."""
@@ -147,109 +148,74 @@ class ConnectionLayer:
         self._admission.reconfigure(_limits(policy), [each.admitted for each in self.connections])
         self._idle = idle
         self._sweeper.reconfigure(policy, idle)
-        self._tell_by(policy)
+        self._log_by(policy)
 
-    def _tell_by(self, policy: PolicySettings) -> None:
-        self.telling.ipv6_prefix = policy.ipv6_prefix
-        self.telling.access_log = policy.access_log
-        self.telling.starts = policy.access_log and policy.log_start
-        self.telling.handshakes = policy.access_log and policy.log_handshake
-        self._notes = self._tells_handshakes or self.telling.handshakes
+    def _log_by(self, policy: PolicySettings) -> None:
+        self.log.ipv6_prefix = policy.ipv6_prefix
+        self.log.access_log = policy.access_log
+        self.log.starts = policy.access_log and policy.log_start
+        self.log.handshakes = policy.access_log and policy.log_handshake
+        self._notes = self._tells_handshakes or self.log.handshakes
 
     def note(self, connection: Connection, sock: socket.socket) -> None:
         """Read what is wanted of a connection's handshake before anything else happens on it.
 
         :param sock: below it, and of any family.
         """
-        watch = connection.watch
+        watch = connection.options.watch
         if watch.no_syn is not Absence.OFF and (self._notes or watch.no_isn is None):
-            logged = self.telling.handshakes
+            logged = self.log.handshakes
             connection.noted = note(sock, watch, info=self._notes, syn=logged)
 
-    def accept(
-        self,
-        address: IAddress,
-        tls: Certificates | None,
-        starttls: Certificates | None,
-        proxies: Proxies | None = None,
-        watch: Watch = UNWATCHED,
-        websocket: bool = False,
-    ) -> IProtocol | None:
+    def accept(self, address: IAddress, options: ListenerOptions) -> IProtocol | None:
         """Let a client in, or not. Called for each connection that a listener accepts.
 
-        :param proxies: who may connect, with a PROXY header first; ``None`` where clients do.
-        :param watch: what the kernel was asked to keep of handshakes.
-        :param websocket: whether the protocol is to be reached by WebSocket.
+        :param options: of the listener.
         :return: ``None`` to close the connection without a word.
         """
         address = plain_endpoint_address(address)
         ip = ip_of(address)
-        refusal = self._admit(ip, proxies)
+        refusal = self._admit(ip, options.proxies)
         if refusal is not None:
-            words = self._refuse(refusal, address, tls, websocket)
+            words = self._refuse(refusal, address, options)
             return _Refused(words, self.clock) if words else None
-        conduit = Conduit(self, next(self._ids), ip, address, tls, starttls)
-        conduit.watch = watch
-        conduit.speaks_websocket = websocket
-        self._arrived(conduit, proxies)
-        return conduit
+        connection = WrappedConnection(self, next(self._ids), ip, address, options)
+        self._arrived(connection)
+        return connection
 
     def accept_socket(
-        self,
-        sock: socket.socket,
-        address: Any,
-        tls: Certificates | None,
-        starttls: Certificates | None,
-        turns: Turns,
-        proxies: Proxies | None = None,
-        watch: Watch = UNWATCHED,
-        websocket: bool = False,
+        self, sock: socket.socket, address: Any, options: ListenerOptions, turns: Turns
     ) -> None:
         """The same for a socket that a lean port accepted, which then is the connection's.
 
         :param sock: does not block.
-        :param address: the client's, as the socket module tells it.
+        :param address: the client's, as the socket module has it.
         :param turns: the reactor, and its turns.
         """
         endpoint_address = plain_endpoint_address(socket_address(address))
         # as ip_of has it, in less time
         ip = plain_address(address[0]) if address.__class__ is tuple else None
-        refusal = self._admit(ip, proxies)
+        refusal = self._admit(ip, options.proxies)
         if refusal is not None:
-            self._send_away(sock, self._refuse(refusal, endpoint_address, tls, websocket))
+            self._send_away(sock, self._refuse(refusal, endpoint_address, options))
             return
         try:
             connection = LeanConnection(
-                self,
-                next(self._ids),
-                ip,
-                endpoint_address,
-                tls,
-                starttls,
-                sock,
-                turns,
+                self, next(self._ids), ip, endpoint_address, options, sock, turns
             )
-            if watch is not UNWATCHED:
-                connection.watch = watch
+            if options.watch is not UNWATCHED:
                 self.note(connection, sock)
-            connection.speaks_websocket = websocket
-            self._arrived(connection, proxies)
+            self._arrived(connection)
         except BaseException:
             # its place is free again; from here on the connection sees to that by itself
-            self._admission.release(ip if proxies is None else None)
+            self._admission.release(ip if options.proxies is None else None)
             raise
         connection.start()
 
-    def turn_away(
-        self,
-        sock: socket.socket,
-        address: Any,
-        tls: Certificates | None,
-        websocket: bool = False,
-    ) -> None:
+    def turn_away(self, sock: socket.socket, address: Any, options: ListenerOptions) -> None:
         """Close the connection of a client for whom the process has no descriptor left."""
         endpoint_address = plain_endpoint_address(socket_address(address))
-        words = self._refuse(Refusal.NO_DESCRIPTOR, endpoint_address, tls, websocket)
+        words = self._refuse(Refusal.NO_DESCRIPTOR, endpoint_address, options)
         self._send_away(sock, words)
 
     def _send_away(self, sock: socket.socket, words: bytes) -> None:
@@ -273,11 +239,10 @@ class ConnectionLayer:
             return self._admission.admit(ip)
         return self._admission.take_place() if proxies.trust(ip) else Refusal.UNTRUSTED_PROXY
 
-    def identify(self, connection: Connection, tls: Certificates | None) -> bytes | None:
+    def identify(self, connection: Connection) -> bytes | None:
         """Let the client in whom a PROXY header named, or not. Called by its connection.
 
-        :param tls: what its listener speaks from the first byte.
-        :return: ``None`` to let it in, else what to tell it, which may be nothing.
+        :return: ``None`` to let it in, else what to say to it, which may be nothing.
         """
         address = connection.address
         assert address is not None
@@ -285,7 +250,7 @@ class ConnectionLayer:
         if refusal is None:
             connection.admitted = address
             return None
-        return self._refuse(refusal, connection.getPeer(), tls, connection.speaks_websocket)
+        return self._refuse(refusal, connection.getPeer(), connection.options)
 
     def hand_on(self, connection: Connection, address: IPAddress) -> Refusal | None:
         """Give a connection's place to another address, if that is let in. Called by it.
@@ -296,7 +261,7 @@ class ConnectionLayer:
             return None
         refusal = self._admission.identify(address)
         if refusal is not None:
-            self._refuse(refusal, at(address), None, False)
+            self._refuse(refusal, at(address), PLAIN)
             return refusal
         self._admission.forget(connection.admitted)
         connection.admitted = address
@@ -304,11 +269,9 @@ class ConnectionLayer:
 
     def refuse(self, connection: Connection, refusal: Refusal) -> None:
         """Count and log that a client is refused who was let in. Called by its connection."""
-        self._refuse(refusal, connection.getPeer(), None, False)
+        self._refuse(refusal, connection.getPeer(), PLAIN)
 
-    def _arrived(self, connection: Connection, proxies: Proxies | None) -> None:
-        if proxies is not None:
-            connection.behind_proxy()
+    def _arrived(self, connection: Connection) -> None:
         self.connections.add(connection)
         self.counters.accepted += 1
         self.counters.open += 1
@@ -333,7 +296,7 @@ class ConnectionLayer:
         self.counters.open -= 1
         self.counters.ended[end] += 1
         try:
-            self.telling.ended(connection, end, why, error)
+            self.log.ended(connection, end, why, error)
         finally:
             if self._empty is not None and not self.connections:
                 empty, self._empty = self._empty, None
@@ -372,27 +335,25 @@ class ConnectionLayer:
                 late.cancel()
 
         done.addCallback(tidy)
-        for conduit in list(self.connections):
-            conduit.end(reason)
+        for connection in list(self.connections):
+            connection.end(reason)
         return done
 
     def cut_all(self, reason: End) -> None:
         """End all connections at once, with no words."""
-        for conduit in list(self.connections):
-            conduit.cut(reason)
+        for connection in list(self.connections):
+            connection.cut(reason)
 
-    def _refuse(
-        self, refusal: Refusal, address: IAddress, tls: Certificates | None, websocket: bool
-    ) -> bytes:
+    def _refuse(self, refusal: Refusal, address: IAddress, options: ListenerOptions) -> bytes:
         """Count and log a refusal.
 
-        :return: what to tell the client; empty where it could not read it, or there are no words.
+        :return: what to say to the client; empty where it could not read it, or there are no words.
         """
         self.counters.refused[refusal] += 1
-        self.telling.refused(refusal, shown(address), ip_of(address))
-        if tls is None and websocket:
+        self.log.refused(refusal, shown(address), ip_of(address))
+        if options.tls is None and options.websocket:
             return answer(503, f"{refusal.sentence.capitalize()}.")
-        if tls is None and IRefusing.providedBy(self.factory):
+        if options.tls is None and IRefusing.providedBy(self.factory):
             factory: Any = self.factory
             words: bytes = factory.refusal(refusal)
             return words
@@ -403,40 +364,25 @@ class ListenerFactory(Factory):
     """What one listener hands its connections to.
 
     :param layer: the service's.
-    :param tls: for a listener that speaks TLS from the first byte.
-    :param starttls: for one that may switch to it.
-    :param proxies: for one that proxies connect to, with PROXY headers.
-    :param websocket: for one whose protocol is reached by WebSocket.
-
-    :ivar watch: what the kernel was asked to keep of handshakes; set by who opens the port.
+    :param options: of the listener.
     """
 
     noisy = False
 
-    def __init__(
-        self,
-        layer: ConnectionLayer,
-        tls: Certificates | None = None,
-        starttls: Certificates | None = None,
-        proxies: Proxies | None = None,
-        websocket: bool = False,
-    ) -> None:
+    def __init__(self, layer: ConnectionLayer, options: ListenerOptions = PLAIN) -> None:
         self._layer = layer
-        self._tls = tls
-        self._starttls = starttls
-        self._proxies = proxies
-        self._websocket = websocket
-        self.watch = UNWATCHED
-        if websocket:  # with the configuration, and not when the first client comes
+        self._options = options
+        if options.websocket:  # with the configuration, and not when the first client comes
             import tcpd.net.websocket  # noqa: F401
+
+    def watch(self, watch: Watch) -> None:
+        """The port is open, and this is what the kernel was asked to keep of handshakes."""
+        self._options = replace(self._options, watch=watch)
 
     def become(self, other: ListenerFactory) -> None:
         """Serve as another would, from the next connection on: the port stays open."""
         before, self._layer = self._layer, other._layer
-        self._tls = other._tls
-        self._starttls = other._starttls
-        self._proxies = other._proxies
-        self._websocket = other._websocket
+        self._options = replace(other._options, watch=self._options.watch)
         if before is not self._layer and self.numPorts:
             self._layer.factory.doStart()
             before.factory.doStop()
@@ -456,20 +402,11 @@ class ListenerFactory(Factory):
 
     def accept_socket(self, sock: socket.socket, address: Any, turns: Turns) -> None:
         """Take a client's socket from a lean port."""
-        self._layer.accept_socket(
-            sock,
-            address,
-            self._tls,
-            self._starttls,
-            turns,
-            self._proxies,
-            self.watch,
-            self._websocket,
-        )
+        self._layer.accept_socket(sock, address, self._options, turns)
 
     def turn_away(self, sock: socket.socket, address: Any) -> None:
         """Take one from a lean port to close it: the process has no descriptor left for it."""
-        self._layer.turn_away(sock, address, self._tls, self._websocket)
+        self._layer.turn_away(sock, address, self._options)
 
     def no_memory(self, error: BaseException) -> None:
         """A client could not be accepted for want of memory. Called by a lean port."""
@@ -489,6 +426,4 @@ class ListenerFactory(Factory):
     def buildProtocol(self, addr: IAddress | None) -> Any:
         """:return: ``None`` to refuse without a word."""
         assert addr is not None
-        return self._layer.accept(
-            addr, self._tls, self._starttls, self._proxies, self.watch, self._websocket
-        )
+        return self._layer.accept(addr, self._options)

@@ -86,15 +86,15 @@ class _Watching:
 
     def before(self, sock: socket.socket) -> None:
         """Called with a socket that is going to listen."""
-        self._factory.watch = self._kernel.watch(sock)
+        self._factory.watch(self._kernel.watch(sock))
 
     def passed(self, sock: socket.socket) -> None:
         """Called with one of systemd's."""
-        self._factory.watch = self._kernel.watch(sock, NoServerIsn.SYSTEMD)
+        self._factory.watch(self._kernel.watch(sock, NoServerIsn.SYSTEMD))
 
     def late(self, port: IListeningPort) -> IListeningPort:
         """Called with a port of Twisted's, which it returns."""
-        self._factory.watch = self._kernel.watch_port(port, NoServerIsn.TOO_EARLY)
+        self._factory.watch(self._kernel.watch_port(port, NoServerIsn.TOO_EARLY))
         return port
 
 

@@ -4,15 +4,30 @@ a name of somebody else that leads here (DNS rebinding)."""
 from __future__ import annotations
 
 import ipaddress
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
+from tcpd.net.tls import Certificates
 from tcpd.policy.addresses import plain_address
 
-if TYPE_CHECKING:
-    from tcpd.net.connection import Connection
+
+class Reached(Protocol):
+    """A connection, as far as the daemon has a name on it."""
+
+    __slots__ = ()
+
+    @property
+    def listener_certificates(self) -> Certificates | None:
+        """Those of its listener; ``None`` where that does not begin with TLS."""
+
+    @property
+    def server_name(self) -> str:
+        """By which the daemon knows itself."""
+
+    def getHost(self) -> Any:
+        """See :class:`twisted.internet.interfaces.ITransport`."""
 
 
-def is_own(connection: Connection, host: str) -> bool:
+def is_own(connection: Reached, host: str) -> bool:
     """Whether a host is the daemon: ``server_name``, a name or an address in a certificate of the
     listener, the address that the client connected to, or ``localhost`` where that is loopback.
 
@@ -25,7 +40,7 @@ def is_own(connection: Connection, host: str) -> bool:
         own = _own_address(connection)
         return address == own or (certificates is not None and certificates.has_address(address))
     name = host.lower().removesuffix(".")
-    if name == connection.layer.server_name.lower():
+    if name == connection.server_name.lower():
         return True
     if certificates is not None and certificates.has_name(name):
         return True

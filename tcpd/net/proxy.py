@@ -1,25 +1,20 @@
-"""The PROXY protocol before all else on a connection: who may speak it, and what it told."""
+"""The PROXY protocol: who may speak it, and what it says of a connection."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import IAddress
-from twisted.python.failure import Failure
 
 from tcpd.config.listen import TrustedProxies
 from tcpd.net.address import plain_endpoint_address, shown
 from tcpd.policy.addresses import IPAddress
 from tcpd.policy.admission import Networks
-from tcpd.policy.reasons import End
-from tcpd.wire.proxy import Header, HeaderReader, ProxyError
+from tcpd.wire.proxy import Header
 from tcpd.wire.proxy_header import ClientTLS
 from tcpd.wire.safe_text import escape_controls
-
-if TYPE_CHECKING:
-    from tcpd.net.connection import Connection
 
 
 class Proxies:
@@ -147,48 +142,3 @@ def _endpoint_address(address: IPAddress, port: int) -> IPv4Address | IPv6Addres
     )
     assert isinstance(plain, IPv4Address | IPv6Address)
     return plain
-
-
-class HeaderStage:
-    """Stands in the protocol's place on a connection until the header is there.
-
-    Afterwards the connection knows nothing of it, so that a byte costs what it costs elsewhere.
-
-    :param connection: has let in a proxy that is trusted.
-    """
-
-    __slots__ = ("_connection", "_over", "_reader")
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._reader = HeaderReader()
-        self._over = False
-
-    def begin(self) -> None:
-        """Wait for the header, but not for ever. Called once, by the connection."""
-        connection = self._connection
-        connection.cut_after(connection.layer.policy.proxy_header, End.PROXY_TIMEOUT)
-
-    def dataReceived(self, data: bytes) -> None:
-        """Take what came; what is behind the header is for whoever takes this one's place."""
-        if self._over:
-            return
-        connection = self._connection
-        try:
-            header = self._reader.feed(data)
-        except ProxyError as error:
-            self._over = True
-            connection.layer.telling.header_failed(connection, error.fault, error.fault.sentence)
-            connection.cut(End.PROXY_FAILED)
-            return
-        if header is not None:
-            self._over = True
-            connection.introduced(header, self._reader.rest)
-
-    @property
-    def cut_short(self) -> bool:
-        """Whether a header began and did not come to its end."""
-        return self._reader.begun and not self._over
-
-    def connectionLost(self, reason: Failure) -> None:
-        """The connection is gone, with nobody to tell."""

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Set
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from tcpd.config.settings import PolicySettings
+from tcpd.net.connection_view import ConnectionView
 from tcpd.policy.reasons import End
-
-if TYPE_CHECKING:
-    from tcpd.net.connection import Connection
 
 #: What has lasted too long is found late by an eighth of the shortest limit, ...
 _SWEEPS = 8
@@ -25,6 +23,16 @@ _SHORTEST = 0.1
 _NEVER = math.inf
 
 _log = Logger()
+
+
+class Swept(ConnectionView, Protocol):
+    """What the sweeper sees of a connection, and what it does with it."""
+
+    began: float
+    quiet: int
+
+    def end(self, reason: End) -> None:
+        """End it for a reason that is logged and counted."""
 
 
 class Sweeper:
@@ -38,7 +46,7 @@ class Sweeper:
     :param clock: for the time and a timer.
     """
 
-    def __init__(self, connections: Set[Connection], clock: IReactorTime) -> None:
+    def __init__(self, connections: Set[Swept], clock: IReactorTime) -> None:
         self._connections = connections
         self._clock = clock
         self._loop = LoopingCall(self._sweep_again)
@@ -48,7 +56,7 @@ class Sweeper:
         self._idle = self._session = self._first_byte = self._stalled = _NEVER
         self._idle_sweeps = _NEVER
         #: those that bytes waited for at the last sweep: how many it had taken by then, since when
-        self._waiting: dict[Connection, tuple[int, float]] = {}
+        self._waiting: dict[Swept, tuple[int, float]] = {}
 
     def start(self) -> None:
         """Begin to look, if there is anything to look for."""
@@ -81,7 +89,7 @@ class Sweeper:
             self._period = period
             self._watch()
 
-    def quiet_for(self, connection: Connection) -> float | None:
+    def quiet_for(self, connection: Swept) -> float | None:
         """Seconds for which nothing went either way, too few by less than the time of a sweep.
 
         :return: ``None`` where nobody looks, since connections may last for ever.
@@ -111,7 +119,7 @@ class Sweeper:
                 _log.failure("a connection cannot be ended")
 
     def _look_at(
-        self, connection: Connection, now: float, before: Mapping[Connection, tuple[int, float]]
+        self, connection: Swept, now: float, before: Mapping[Swept, tuple[int, float]]
     ) -> None:
         if connection.busy:
             connection.began += self._period  # it is the client's turn when that is done
@@ -123,7 +131,7 @@ class Sweeper:
             connection.end(End.SESSION)
         elif (
             connection.began <= now - self._first_byte
-            and connection.bytes_in == connection.heard
+            and connection.bytes_in == connection.bytes_before_protocol
             and connection.in_conversation
         ):
             connection.end(End.FIRST_BYTE)

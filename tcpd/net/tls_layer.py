@@ -9,8 +9,8 @@ while it is given bytes leaves as one piece.
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol
 
 from OpenSSL import SSL
 from twisted.internet.error import ConnectionLost
@@ -24,8 +24,7 @@ from twisted.internet.interfaces import (
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from tcpd.interfaces import IConnection
-from tcpd.net.tls_below import Below
+from tcpd.net.stage import Below, StackedTransport
 from tcpd.net.tls_faults import TLSFault, handshake_fault, reasons_of
 
 #: The plain text of a record, at the most (RFC 8446 section 5.1).
@@ -46,8 +45,21 @@ _APPLICATION_DATA = 23
 _MAJOR = b"\x03"
 
 
+class TLSOwner(Protocol):
+    """What a :class:`TLSLayer` reports to."""
+
+    def secured(self) -> None:
+        """The handshake is complete."""
+
+    def input_ended(self) -> None:
+        """The peer has ended its direction by close_notify."""
+
+    def truncated(self) -> None:
+        """The peer closed its sending side without close_notify."""
+
+
 @implementer(ISSLTransport, INegotiated, IConsumer, IPushProducer)
-class TLSLayer:
+class TLSLayer(StackedTransport):
     """TLS on one connection, either side of it. To its protocol it is the transport.
 
     Each direction ends by itself (RFC 8446 section 6.1). The peer's close_notify ends what it
@@ -56,24 +68,22 @@ class TLSLayer:
     close_notify may have been cut by anybody: the protocol's ``connectionLost`` gets a
     ``ConnectionLost`` then, as after a reset.
 
-    ``IConnection(layer)`` is the connection below, if that is one.
-
     OpenSSL has nothing to do with a connection until its first record is whole: what it keeps for
     each, 20 to 60 KB, is only for who begins a handshake.
 
     :param connection: below.
     :param make: makes OpenSSL's connection, of either side. Called at the first record, or by
         :meth:`begin`.
+    :param owner: is told how it goes. A failure closes the connection; :attr:`fault` and
+        :attr:`error` say why.
 
     :ivar protocol: above; ``None`` until the handshake is complete, unless TLS was begun later in
         a conversation.
-    :ivar disconnecting: whether a close has begun.
     """
 
     __slots__ = (
         "_bio_read",
         "_bio_write",
-        "_connection",
         "_deaf",
         "_early",
         "_first",
@@ -82,6 +92,7 @@ class TLSLayer:
         "_make",
         "_open",
         "_over",
+        "_owner",
         "_reason",
         "_recv",
         "_rest",
@@ -90,8 +101,6 @@ class TLSLayer:
         "_within",
         "_write_over",
         "_written",
-        "disconnecting",
-        "protocol",
     )
 
     _bio_read: Callable[[int], bytes]
@@ -100,8 +109,11 @@ class TLSLayer:
     _send: Callable[[bytes | memoryview], int]
     _tls: SSL.Connection
 
-    def __init__(self, connection: Below, make: Callable[[], SSL.Connection]) -> None:
-        self._connection = connection
+    def __init__(
+        self, connection: Below, make: Callable[[], SSL.Connection], owner: TLSOwner
+    ) -> None:
+        super().__init__(connection, connection)
+        self._owner = owner
         self._make: Callable[[], SSL.Connection] | None = make  # until it was called
         self._first = b""  # of the first record, as far as it has come
         self._early: list[bytes] = []  # written before the handshake was complete
@@ -115,12 +127,6 @@ class TLSLayer:
         self._header = b""  # of the next one, as far as it has come
         self._within = False
         self._written = 0  # within; bytes on the wire, about
-        self.protocol: Any = None
-        self.disconnecting = False
-
-    def __conform__(self, interface: Any) -> Any:
-        """Adapt to the connection, which is not this object's to stand for."""
-        return IConnection(self._connection, None) if interface is IConnection else None
 
     def begin(self) -> None:
         """Begin the handshake. Called by a client, which speaks first."""
@@ -182,15 +188,16 @@ class TLSLayer:
             elif asked and not self._over:
                 self._flush(_OVERHEAD)
 
-    def read_ended(self) -> None:
+    def read_ended(self) -> bool:
         """The connection below has been closed by the peer, at least its sending side."""
         if self._input_over and not self._over:
-            return  # it said so by close_notify, and may still read
+            return True  # it said so by close_notify, and may still read
         if self._open and not (self._over or self.disconnecting):
             self._reason = Failure(ConnectionLost("TLS ended without close_notify"))
-            self._connection.truncated()
+            self._owner.truncated()
         self._over = self._deaf = True
         self._connection.loseConnection()
+        return True
 
     def write_ended(self) -> None:
         """Our close_notify was sent, and our sending side below is closed."""
@@ -261,7 +268,7 @@ class TLSLayer:
             for data in early:
                 self.write(data)
             self.disconnecting = closing
-            self._connection.secured()
+            self._owner.secured()
             if closing and not self._over:
                 self._close()
             elif ending:
@@ -293,7 +300,7 @@ class TLSLayer:
     def _input_ended(self) -> None:
         """The peer has sent close_notify (RFC 8446 section 6.1)."""
         self._deaf = self._input_over = True
-        self._connection.input_ended()
+        self._owner.input_ended()
         if self.disconnecting:  # so did we
             self._over = True
             self._connection.loseConnection()
@@ -331,9 +338,6 @@ class TLSLayer:
         else:
             self._flush(size + _OVERHEAD)
 
-    def writeSequence(self, iovec: Iterable[bytes]) -> None:
-        self.write(b"".join(iovec))
-
     def loseConnection(self) -> None:
         """Send close_notify and wait for the peer's, unless that is here; the wait is bounded."""
         if self.disconnecting or self._over:
@@ -369,39 +373,6 @@ class TLSLayer:
             if self._open:
                 self._shut_down()
                 self._connection.loseWriteConnection()
-
-    def registerProducer(self, producer: Any, streaming: bool) -> None:
-        self._connection.registerProducer(producer, streaming)
-
-    def unregisterProducer(self) -> None:
-        self._connection.unregisterProducer()
-
-    def pauseProducing(self) -> None:
-        self._connection.pauseProducing()
-
-    def resumeProducing(self) -> None:
-        self._connection.resumeProducing()
-
-    def stopProducing(self) -> None:
-        self.loseConnection()
-
-    def getPeer(self) -> Any:
-        return self._connection.getPeer()
-
-    def getHost(self) -> Any:
-        return self._connection.getHost()
-
-    def getTcpNoDelay(self) -> bool:
-        return self._connection.getTcpNoDelay()
-
-    def setTcpNoDelay(self, enabled: bool) -> None:
-        self._connection.setTcpNoDelay(enabled)
-
-    def getTcpKeepAlive(self) -> bool:
-        return self._connection.getTcpKeepAlive()
-
-    def setTcpKeepAlive(self, enabled: bool) -> None:
-        self._connection.setTcpKeepAlive(enabled)
 
     def getHandle(self) -> SSL.Connection | None:
         """OpenSSL's connection; ``None`` before the handshake has begun."""

@@ -15,7 +15,7 @@ import contextlib
 import socket
 import struct
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import (
@@ -32,16 +32,14 @@ from zope.interface import implementer
 from tcpd.interfaces import IConnection
 from tcpd.net.address import plain_endpoint_address, socket_address
 from tcpd.net.connection import Connection
+from tcpd.net.connection_service import ConnectionService
 from tcpd.net.credentials import credentials_of
 from tcpd.net.delivery import when_delivered
+from tcpd.net.listener_options import ListenerOptions
 from tcpd.net.loss import lost_by, pending_error
-from tcpd.net.tls import Certificates
 from tcpd.net.turns import Turns
 from tcpd.policy.addresses import IPAddress
 from tcpd.policy.reasons import End
-
-if TYPE_CHECKING:
-    from tcpd.net.layer import ConnectionLayer
 
 #: Bytes asked for at a time: large ones make bulk twice as fast.
 _READ = 256 * 1024
@@ -103,16 +101,15 @@ class LeanConnection(Connection):
 
     def __init__(
         self,
-        layer: ConnectionLayer,
+        layer: ConnectionService[Connection],
         number: int,
         address: IPAddress | None,
         endpoint_address: IAddress,
-        tls: Certificates | None,
-        starttls: Certificates | None,
+        options: ListenerOptions,
         sock: socket.socket,
         turns: Turns,
     ) -> None:
-        super().__init__(layer, number, address, endpoint_address, tls, starttls)
+        super().__init__(layer, number, address, endpoint_address, options)
         if address is None:
             self.credentials = credentials_of(sock)
         self._socket = sock

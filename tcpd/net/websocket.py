@@ -7,47 +7,68 @@ none.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, MutableMapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-from twisted.internet.interfaces import IConsumer, IDelayedCall, IPushProducer, ITCPTransport
+from twisted.internet.interfaces import (
+    IConsumer,
+    IDelayedCall,
+    IPushProducer,
+    IReactorTime,
+    ITCPTransport,
+)
 from twisted.python.failure import Failure
 from wsproto.frame_protocol import CloseReason
 from zope.interface import implementer
 
-from tcpd.interfaces import IConnection
-from tcpd.net.own_names import is_own
+from tcpd.net.own_names import Reached, is_own
+from tcpd.net.stage import Below, StackedTransport
 from tcpd.net.websocket_messages import Fault, Messages
 from tcpd.net.websocket_settings import WebSocketOptions
 from tcpd.net.websocket_upgrade import Refused, Upgrade
 from tcpd.policy.reasons import End
-
-if TYPE_CHECKING:
-    from tcpd.net.connection import Connection
 
 #: Frames of one client looked at in a reactor turn, about a millisecond's worth: 40,000 empty ones
 #: fit into what a transport reads in one piece.
 _FRAMES_A_TURN = 100
 
 
+class WebSocketBelow(Below, Reached, Protocol):
+    """The connection at the bottom, as WebSocket needs it."""
+
+    disconnecting: bool
+
+    def ending(self, reason: End) -> None:
+        """Note why the connection is going to end, unless that is known."""
+
+    def end(self, reason: End) -> None:
+        """End the connection."""
+
+    def broken(self, doing: str) -> None:
+        """Log the exception being caught, and cut the connection."""
+
+
 @implementer(ITCPTransport, IConsumer, IPushProducer)
-class WebSocketLayer:
+class WebSocketLayer(StackedTransport):
     """The server's side of WebSocket on one connection. To its protocol it is the transport.
 
-    ``IConnection(layer)`` is the connection below.
+    A client that breaks the rules is closed, with ``End.WEBSOCKET_FAILED``.
 
-    :param connection: below.
+    :param connection: at the bottom.
+    :param below: right below: the connection, or its TLS.
     :param options: of the service.
-
-    :ivar protocol: above; ``None`` until the client has shaken hands.
-    :ivar disconnecting: whether a close has begun.
+    :param clock: for timers.
+    :param counted: the service's events, by word.
+    :param done: called once, when the WebSocket is there, with whether there is something to read.
     """
+
+    _connection: WebSocketBelow
 
     __slots__ = (
         "_clock",
-        "_connection",
         "_counted",
+        "_done",
         "_heard",
         "_later",
         "_longest",
@@ -59,19 +80,25 @@ class WebSocketLayer:
         "_reading",
         "_send_now",
         "_timer",
-        "_transport",
         "_upgrade",
         "_wanted",
-        "disconnecting",
-        "protocol",
     )
 
-    def __init__(self, connection: Connection, options: WebSocketOptions) -> None:
-        self._connection = connection
-        self._transport: Any
-        self._send_now: Callable[[bytes], object]
-        self._clock = connection.layer.clock
-        self._counted = connection.layer.counters.events
+    def __init__(
+        self,
+        connection: WebSocketBelow,
+        below: Any,
+        options: WebSocketOptions,
+        *,
+        clock: IReactorTime,
+        counted: MutableMapping[str, int],
+        done: Callable[[bool], None],
+    ) -> None:
+        super().__init__(connection, below)
+        self._send_now: Callable[[bytes], object] = getattr(below, "send_now", below.write)
+        self._clock = clock
+        self._counted = counted
+        self._done = done
         self._ping = options.ping
         self._upgrade: Upgrade | None = Upgrade(options, partial(is_own, connection))
         self._longest = options.longest
@@ -84,24 +111,8 @@ class WebSocketLayer:
         self._timer: IDelayedCall | None = None
         self._heard = 0.0
         self._pinged: float | None = None
-        self.protocol: Any = None
-        self.disconnecting = False
-
-    def __conform__(self, interface: Any) -> Any:
-        """Adapt to the connection, which is not this object's to stand for."""
-        return self._connection if interface is IConnection else None
 
     # --- from below: a protocol ---
-
-    def makeConnection(self, transport: Any) -> None:
-        """Wait for the client's request.
-
-        :param transport: right below: the connection, or its TLS.
-        """
-        self._transport = transport
-        self._send_now = getattr(transport, "send_now", transport.write)
-        connection = self._connection
-        connection.cut_after(connection.layer.policy.handshake, End.WEBSOCKET_TIMEOUT)
 
     def dataReceived(self, data: bytes) -> None:
         """Take what came over the wire, or out of TLS."""
@@ -130,7 +141,7 @@ class WebSocketLayer:
         if answer is None:
             return
         self._upgrade = None
-        self._transport.write(answer.response)
+        self._below.write(answer.response)
         if isinstance(answer, Refused):
             self._hang_up(answer.why)
             return
@@ -139,7 +150,7 @@ class WebSocketLayer:
         self._heard = self._clock.seconds()
         if self._ping:
             self._timer = self._clock.callLater(self._ping, self._look)
-        self._connection.upgraded(more=bool(answer.rest))
+        self._done(bool(answer.rest))
         if answer.rest and not self._connection.disconnecting:
             self.dataReceived(answer.rest)
 
@@ -155,7 +166,7 @@ class WebSocketLayer:
         taken = self._messages.take(_FRAMES_A_TURN)
         self._more = taken.more
         if taken.answers:
-            self._transport.write(taken.answers)
+            self._below.write(taken.answers)
         if taken.lines and not self.disconnecting and self.protocol is not None:
             self.protocol.dataReceived(taken.lines)
         if self._over:
@@ -177,9 +188,9 @@ class WebSocketLayer:
             self._reading = reading
             if reading:
                 self._heard = self._clock.seconds()  # until now its answer would not be heard
-                self._transport.resumeProducing()
+                self._below.resumeProducing()
             else:
-                self._transport.pauseProducing()
+                self._below.pauseProducing()
 
     def _take_later(self) -> None:
         self._later = None
@@ -215,7 +226,7 @@ class WebSocketLayer:
         self._pinged = None
         if wait <= 0:
             self._pinged = now
-            self._transport.write(self._messages.ping())
+            self._below.write(self._messages.ping())
             wait = self._ping
         self._timer = self._clock.callLater(wait, self._look)
 
@@ -237,13 +248,13 @@ class WebSocketLayer:
         self._go_on_reading()
 
     def close_for(self, reason: End) -> None:
-        """The same, as a reason asks for that the daemon ends the connection for."""
+        """Close, with the code and the sentence of the daemon's reason."""
         going = reason is End.SHUTDOWN
         code = CloseReason.GOING_AWAY if going else CloseReason.POLICY_VIOLATION
         self.close(code, reason.sentence)
 
     def _say_close(self, code: int, reason: str) -> None:
-        self._transport.write(self._messages.rest() + self._messages.close(code, reason))
+        self._below.write(self._messages.rest() + self._messages.close(code, reason))
 
     def _closed_by_client(self) -> None:
         """Answer its Close, or have ours answered, and close (RFC 6455 section 7.1.1)."""
@@ -253,7 +264,7 @@ class WebSocketLayer:
             self.disconnecting = True
             self._connection.ending(End.CLIENT)
             self._say_close(CloseReason.NORMAL_CLOSURE, "")
-        self._transport.loseConnection()
+        self._below.loseConnection()
 
     def _fail(self, fault: Fault) -> None:
         """The client has broken the rules (RFC 6455 section 7.1.7)."""
@@ -273,8 +284,8 @@ class WebSocketLayer:
         self._connection.ending(End.WEBSOCKET_FAILED)
         self._connection.let_go()
         self._connection.begin_linger()
-        self._transport.resumeProducing()
-        self._transport.loseWriteConnection()
+        self._below.resumeProducing()
+        self._below.loseWriteConnection()
 
     def _stop_ping(self) -> None:
         if self._timer is not None:
@@ -295,7 +306,7 @@ class WebSocketLayer:
         :param data: any number of them, with their ends, CRLF or LF.
         """
         if not self.disconnecting:
-            self._transport.write(self._messages.frame(data))
+            self._below.write(self._messages.frame(data))
 
     def send_now(self, data: bytes) -> None:
         """As :meth:`write`, for who has collected all of a turn elsewhere.
@@ -306,9 +317,6 @@ class WebSocketLayer:
             framed = self._messages.frame(data)
             if framed:
                 self._send_now(framed)
-
-    def writeSequence(self, iovec: Iterable[bytes]) -> None:
-        self.write(b"".join(iovec))
 
     def loseConnection(self) -> None:
         """Close as WebSocket does: see :meth:`close`."""
@@ -322,14 +330,14 @@ class WebSocketLayer:
         """Cut the connection at once."""
         self._over = self.disconnecting = True
         self._stop_timers()
-        self._transport.abortConnection()
+        self._below.abortConnection()
 
     def resetConnection(self) -> None:
         """Cut the connection, without a Close frame, once all that was written is delivered."""
         if not self.disconnecting:
             self._over = self.disconnecting = True
             self._stop_timers()
-            self._transport.resetConnection()
+            self._below.resetConnection()
 
     def pauseProducing(self) -> None:
         """Give the protocol no more lines, until :meth:`resumeProducing`."""
@@ -341,36 +349,12 @@ class WebSocketLayer:
         if not self._over:
             self._go_on_reading()
 
-    def stopProducing(self) -> None:
-        self.loseConnection()
-
     def registerProducer(self, producer: Any, streaming: bool) -> None:
         if self.disconnecting:
             producer.stopProducing()
         else:
-            self._transport.registerProducer(producer, streaming)
-
-    def unregisterProducer(self) -> None:
-        self._transport.unregisterProducer()
-
-    def getPeer(self) -> Any:
-        return self._connection.getPeer()
-
-    def getHost(self) -> Any:
-        return self._connection.getHost()
-
-    def getTcpNoDelay(self) -> bool:
-        return self._connection.getTcpNoDelay()
-
-    def setTcpNoDelay(self, enabled: bool) -> None:
-        self._connection.setTcpNoDelay(enabled)
-
-    def getTcpKeepAlive(self) -> bool:
-        return self._connection.getTcpKeepAlive()
-
-    def setTcpKeepAlive(self, enabled: bool) -> None:
-        self._connection.setTcpKeepAlive(enabled)
+            super().registerProducer(producer, streaming)
 
     def getHandle(self) -> Any:
         """What the transport below has: the socket, or OpenSSL's connection."""
-        return self._transport.getHandle()
+        return self._below.getHandle()

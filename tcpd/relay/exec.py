@@ -34,7 +34,6 @@ from tcpd.interfaces import (
     IKind,
     IReconfigurable,
 )
-from tcpd.net.connection import Connection
 from tcpd.net.turns import between_polls
 from tcpd.net.turnstile import Turnstile
 from tcpd.ops import catalogue
@@ -235,8 +234,8 @@ class ExecFactory(ServerFactory):
     def arrived(self, protocol: ExecProtocol) -> None:
         """Somebody wants a program."""
         connection = IConnection(protocol.transport, None)
-        if isinstance(connection, Connection) and (
-            len(self.programs) + len(self._starting) >= connection.layer.policy.connections
+        if connection is not None and (
+            len(self.programs) + len(self._starting) >= connection.service_limit
         ):
             self._waiting.append(protocol)
             protocol.wait()

@@ -87,7 +87,7 @@ class TLSFarSide(FarSide):
 
 @implementer(IHalfCloseableProtocol)
 class Wire(Protocol):
-    """A far side's connection below its TLS: a :class:`tcpd.net.tls_below.Below`.
+    """A far side's connection below its TLS: a :class:`tcpd.net.stage.Below`.
 
     :param far: above.
     :param handshake: not begun.
@@ -118,7 +118,7 @@ class Wire(Protocol):
         prepare(transport)
         if self._header:
             transport.write(self._header)
-        self._tls = tls = TLSLayer(self, self._handshake.connection)
+        self._tls = tls = TLSLayer(self, self._handshake.connection, self)
         tls.protocol = far
         tls.begin()
 
@@ -156,7 +156,7 @@ class Wire(Protocol):
         self._far.makeConnection(self._tls)
 
     def write(self, data: bytes) -> None:
-        """See :class:`~tcpd.net.tls_below.Below`, as for those that follow."""
+        """See :class:`~tcpd.net.stage.Below`, as for those that follow."""
         self.transport.write(data)
 
     def loseConnection(self) -> None:

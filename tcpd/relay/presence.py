@@ -17,8 +17,6 @@ from typing import Any
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from tcpd.interfaces import IConnection
-from tcpd.net.connection import Connection
-from tcpd.net.gathering import socket_of
 from tcpd.policy.reasons import End
 
 #: Seconds between two looks.
@@ -89,9 +87,9 @@ class Presence:
     def _look(self) -> None:
         self._timer = None
         connection = IConnection(self._transport, None)
-        if not (self._paused or self._ended) or not isinstance(connection, Connection):
+        if not (self._paused or self._ended) or connection is None:
             return
-        sock = socket_of(connection)
+        sock = connection.socket()
         if sock is None:
             return
         events = _events(sock)

@@ -105,10 +105,10 @@ class House:
     def connect(self, number: int) -> tuple[Any, StringTransport]:
         factory = self.reactor.ports["tcp", "127.0.0.1", number].factory
         address = IPv4Address("TCP", "192.0.2.1", 4711)
-        conduit = factory.buildProtocol(address)
+        connection = factory.buildProtocol(address)
         transport = StringTransport(peerAddress=address)
-        conduit.makeConnection(transport)
-        return conduit, transport
+        connection.makeConnection(transport)
+        return connection, transport
 
 
 def service(name: str, listen: str, protocol: str = "line", more: str = "") -> str:

@@ -171,7 +171,7 @@ def test_many_are_ended_in_many_turns_of_the_reactor() -> None:
 
 def test_a_ban_ends_what_is_there_and_refuses_what_comes_until_it_expires(house: House) -> None:
     operator = house.operator()
-    conduit, transport = house.connect(1)
+    connection, transport = house.connect(1)
     said = operator.ask("BAN 192.0.2.0/24 1h far too loud")
     assert said == (
         "250-192.0.2.0/24 is banned until 2026-05-28T21:26:40Z; 1 connection ended\n"
@@ -179,7 +179,7 @@ def test_a_ban_ends_what_is_there_and_refuses_what_comes_until_it_expires(house:
     )
     house.reactor.turn()
     assert transport.value().endswith(b" your address is banned\r\n")
-    conduit.connectionLost(Failure(ConnectionDone()))
+    connection.connectionLost(Failure(ConnectionDone()))
     _, late = house.connect(1)
     assert late.value().endswith(b" your address is banned\r\n")
     counters = house.services.units["line"].layer.counters
@@ -310,14 +310,14 @@ def test_the_log_level(house: House) -> None:
 
 def test_a_drained_service_is_out_until_it_is_resumed_and_the_rest_goes_on(house: House) -> None:
     operator = house.operator()
-    conduit, transport = house.connect(1)
+    connection, transport = house.connect(1)
     assert operator.ask("DRAIN line") == (
         "250 service line: ports closed, 1 connection to end within 10 seconds"
     )
     assert transport.disconnecting
     states = {each["name"]: each["state"] for each in operator.json("SERVICES")["services"]}
     assert states == {"chat": "open", "line": "draining"}
-    conduit.connectionLost(Failure(ConnectionDone()))
+    connection.connectionLost(Failure(ConnectionDone()))
     assert operator.json("SERVICES")["services"][1]["state"] == "drained"
     assert operator.json("STATUS")["drained"] == ["line"]
     # a reload does not bring it back

@@ -332,12 +332,12 @@ def test_shared_services_start_before_the_frontends_and_stop_after_them() -> Non
         *("store starts, frontends 0", "chat starts, frontends 0"),
     ]
     calls.clear()
-    conduit, transport = house.connect(1)
+    connection, transport = house.connect(1)
     ends: list[object] = []
     house.daemon.stopService().addCallback(ends.append)
     assert transport.disconnecting
     assert calls == [], "connections drain first"
-    conduit.connectionLost(Failure(ConnectionDone()))
+    connection.connectionLost(Failure(ConnectionDone()))
     assert calls == ["chat stops"]
     shared[1].stopped.callback(None)
     assert calls == ["chat stops", "store stops"]

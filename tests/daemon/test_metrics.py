@@ -25,11 +25,11 @@ SITE = "[metrics]\nlisten = 127.0.0.1:9\n"
 
 def ask(house: House, path: str, method: str = "GET") -> str:
     """Ask the site for a page; the connection is closed behind it."""
-    conduit, transport = house.connect(9)
-    conduit.dataReceived(f"{method} {path} HTTP/1.1\r\nConnection: close\r\n\r\n".encode())
+    connection, transport = house.connect(9)
+    connection.dataReceived(f"{method} {path} HTTP/1.1\r\nConnection: close\r\n\r\n".encode())
     house.reactor.advance(0)
     assert transport.disconnecting
-    conduit.connectionLost(Failure(ConnectionDone()))
+    connection.connectionLost(Failure(ConnectionDone()))
     return transport.value().decode()
 
 
@@ -61,7 +61,7 @@ def test_ready_only_when_all_listeners_are_open_and_until_it_stops() -> None:
     assert said.endswith("\r\n\r\nstarting: not all listeners are open\n")
     house.daemon.startService()
     assert ask(house, "/readyz").startswith("HTTP/1.1 200 ")
-    conduit, _ = house.connect(1)
+    connection, _ = house.connect(1)
     ended: list[object] = []
     house.daemon.stopService().addBoth(ended.append)
     assert house.open == {"tcp 127.0.0.1:9"}, "it can be watched how the others drain"
@@ -71,7 +71,7 @@ def test_ready_only_when_all_listeners_are_open_and_until_it_stops() -> None:
     assert ask(house, "/healthz").startswith("HTTP/1.1 200 ")
     assert "\ntcpd_ready 0.0\n" in ask(house, "/metrics")
     assert not ended
-    conduit.connectionLost(Failure(ConnectionDone()))
+    connection.connectionLost(Failure(ConnectionDone()))
     assert ended
     assert house.open == set()
     assert house.reactor.getDelayedCalls() == []
@@ -79,8 +79,8 @@ def test_ready_only_when_all_listeners_are_open_and_until_it_stops() -> None:
 
 def test_a_client_of_the_site_holds_up_a_stop_for_a_moment_at_most() -> None:
     house = House(service("a", "1") + SITE)
-    conduit, transport = house.connect(9)
-    transport.abortConnection = lambda: conduit.connectionLost(  # type: ignore[method-assign]
+    connection, transport = house.connect(9)
+    transport.abortConnection = lambda: connection.connectionLost(  # type: ignore[method-assign]
         Failure(ConnectionDone())
     )
     ended: list[object] = []
@@ -147,10 +147,10 @@ PEER: Any = StringTransport().getPeer()
 
 def test_what_a_removed_service_has_counted_is_told_until_it_is_gone() -> None:
     house = House(service("a", "1") + SITE)
-    conduit, _ = house.connect(1)
+    connection, _ = house.connect(1)
     house.reload(service("b", "2") + SITE)
     assert figures(house.daemon).services["a"].open == 1
-    conduit.connectionLost(Failure(ConnectionDone()))
+    connection.connectionLost(Failure(ConnectionDone()))
     assert list(figures(house.daemon).services) == ["b", "metrics"]
 
 

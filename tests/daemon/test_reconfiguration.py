@@ -24,32 +24,32 @@ def test_nothing_changes_where_nothing_differs() -> None:
 
 def test_a_service_is_added_and_one_removed_says_farewell() -> None:
     house = House(service("a", "1"))
-    conduit, transport = house.connect(1)
+    connection, transport = house.connect(1)
     transport.clear()
     report = house.reload(service("b", "2"))
     assert report == ["service a: removed", "service b: added"]
     assert house.open == {"tcp 127.0.0.1:2"}
     assert transport.value().startswith(b"421 ")
     assert [entry.name for entry in house.services.directory()] == ["b"]
-    conduit.connectionLost(Failure(ConnectionDone()))
+    connection.connectionLost(Failure(ConnectionDone()))
     stopped = house.daemon.stopService()
     assert stopped.called
 
 
 def test_a_stop_waits_for_what_a_reload_took_out() -> None:
     house = House(service("a", "1"))
-    conduit, _ = house.connect(1)
+    connection, _ = house.connect(1)
     house.reload(service("b", "2"))
     stopped = house.daemon.stopService()
     assert not stopped.called
-    conduit.connectionLost(Failure(ConnectionDone()))
+    connection.connectionLost(Failure(ConnectionDone()))
     assert stopped.called
 
 
 def test_listeners_come_and_go_and_nobody_is_disconnected() -> None:
     house = House(service("a", "1, 2"))
     kept = house.reactor.ports["tcp", "127.0.0.1", 2]
-    conduits = [house.connect(1), house.connect(2)]
+    connections = [house.connect(1), house.connect(2)]
     report = house.reload(service("a", "2, 3"))
     assert report == [
         "service a: listens on 127.0.0.1:1 no more",
@@ -57,7 +57,7 @@ def test_listeners_come_and_go_and_nobody_is_disconnected() -> None:
     ]
     assert house.open == {"tcp 127.0.0.1:2", "tcp 127.0.0.1:3"}
     assert house.reactor.ports["tcp", "127.0.0.1", 2] is kept
-    for _, transport in conduits:
+    for _, transport in connections:
         assert not transport.disconnecting
 
 
@@ -66,9 +66,9 @@ def test_options_are_swapped_and_conversations_under_way_keep_the_old() -> None:
     old, old_transport = house.connect(1)
     assert house.reload(service("a", "1", more="max_line = 128")) == ["service a: max_line swapped"]
     new, new_transport = house.connect(1)
-    for conduit, transport, code in ((old, old_transport, b"500"), (new, new_transport, b"250")):
+    for connection, transport, code in ((old, old_transport, b"500"), (new, new_transport, b"250")):
         transport.clear()
-        conduit.dataReceived(b"ECHO " + b"x" * 100 + b"\r\n")
+        connection.dataReceived(b"ECHO " + b"x" * 100 + b"\r\n")
         assert transport.value().startswith(code)
 
 
@@ -93,8 +93,8 @@ def test_another_protocol_takes_the_port_over_and_the_old_one_says_farewell() ->
     assert house.reload(service("a", "1", "echo")) == ["service a: protocol changed: restarted"]
     assert house.reactor.ports["tcp", "127.0.0.1", 1] is port, "it was never closed"
     assert transport.value().startswith(b"421 ")
-    conduit, echo = house.connect(1)
-    conduit.dataReceived(b"hi")
+    connection, echo = house.connect(1)
+    connection.dataReceived(b"hi")
     assert echo.value() == b"hi"
     assert house.services.units["a"].layer.counters.accepted == 2, "counters outlive a restart"
 
@@ -104,8 +104,8 @@ def test_a_port_moves_from_one_service_to_another_without_being_closed() -> None
     ports = dict(house.reactor.ports)
     house.reload(service("a", "1") + service("b", "2, 3", "echo"))
     assert house.reactor.ports == ports
-    conduit, transport = house.connect(2)
-    conduit.dataReceived(b"hi")
+    connection, transport = house.connect(2)
+    connection.dataReceived(b"hi")
     assert transport.value() == b"hi"
 
 
@@ -283,7 +283,7 @@ def test_a_new_certificate_name_can_be_used_at_once(tmp_path: Path) -> None:
 
 def test_many_reloads_leave_nothing_behind() -> None:
     house = House(service("a", "1"))
-    conduit, transport = house.connect(1)
+    connection, transport = house.connect(1)
     texts = [
         service("a", "1, 2"),
         service("a", "1", more="max_line = 99"),
@@ -299,5 +299,5 @@ def test_many_reloads_leave_nothing_behind() -> None:
     calls = len(house.reactor.getDelayedCalls())
     assert calls == 3, "the one sweeper, and the looks at how late the reactor is and at files"
     assert list(house.services) == [house.services.units["a"]]
-    conduit.connectionLost(Failure(ConnectionDone()))
+    connection.connectionLost(Failure(ConnectionDone()))
     assert house.services.units["a"].layer.counters.ended == {End.CLIENT: 1}

@@ -94,7 +94,7 @@ def found(line: str) -> str | None:
 
 def line_of(event: catalogue.EventType, **fields: object) -> str:
     text = event.text.format(**fields)
-    return f"2026-11-22T20:10:03+0000 [tcpd.net.telling.Telling#warn] {text}"
+    return f"2026-11-22T20:10:03+0000 [tcpd.net.connection_log.ConnectionLog#warn] {text}"
 
 
 @pytest.mark.parametrize("refusal", Refusal)

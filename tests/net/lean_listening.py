@@ -16,6 +16,7 @@ import itertools
 import os
 import socket
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from OpenSSL import SSL
@@ -27,8 +28,9 @@ from zope.interface import implementer
 from tcpd.config.listen import Address, UnixSocket
 from tcpd.config.settings import PolicySettings
 from tcpd.interfaces import IConnection
-from tcpd.net import layer, stages
+from tcpd.net import layer, pipeline
 from tcpd.net.layer import ConnectionLayer, ListenerFactory
+from tcpd.net.listener_options import PLAIN, ListenerOptions
 from tcpd.net.port import LeanPort
 from tcpd.net.reactor import TcpdReactor
 from tcpd.net.sockets import adopt, listen_address, listen_unix
@@ -77,7 +79,7 @@ class NamedConnection(_TransportNames, LeanConnection):
     def startTLS(self, contextFactory: Any, normal: bool = True) -> None:
         assert normal, "a client of TLS is asked for"
         contexts: Any = Contexts(contextFactory)
-        self._starttls_certificates = contexts
+        self.options = replace(self.options, starttls=contexts)
         self.start_tls()
 
     @property
@@ -157,7 +159,7 @@ class LeanListening(TcpdReactor):
         sock = socket.socket(fileno=os.dup(fileDescriptor))
         sock.setblocking(False)
         own = self._layer(factory)
-        own.accept_socket(sock, sock.getpeername(), None, None, self._turns)
+        own.accept_socket(sock, sock.getpeername(), PLAIN, self._turns)
         return next((connection._application for connection in own.connections), None)
 
     def _listen_at(self, port: int, factory: Any, interface: str, tls: Any) -> IListeningPort:
@@ -172,7 +174,12 @@ class LeanListening(TcpdReactor):
     def _open(
         self, sock: socket.socket, factory: Any, tls: Any, closed: Callable[[], None] = lambda: None
     ) -> IListeningPort:
-        port = NamedPort(sock, ListenerFactory(self._layer(factory), tls), self._turns, closed)
+        port = NamedPort(
+            sock,
+            ListenerFactory(self._layer(factory), ListenerOptions(tls=tls)),
+            self._turns,
+            closed,
+        )
         port.startListening()
         return port
 
@@ -197,4 +204,4 @@ def install() -> None:
 
 
 layer.LeanConnection = NamedConnection  # type: ignore[misc]
-stages.TLSLayer = NamedLayer  # type: ignore[misc]
+pipeline.TLSLayer = NamedLayer  # type: ignore[misc]

@@ -33,12 +33,13 @@ from zope.interface.verify import verifyClass
 
 from tcpd.config.settings import PolicySettings, TLSSettings
 from tcpd.interfaces import IConnection, IFarewell, IRefusing
-from tcpd.net.conduit import Conduit
 from tcpd.net.layer import ConnectionLayer, ListenerFactory
+from tcpd.net.listener_options import ListenerOptions
 from tcpd.net.tls import Certificates
 from tcpd.net.tls_layer import TLSLayer
 from tcpd.net.transport import LeanConnection
 from tcpd.net.turns import Turns
+from tcpd.net.wrapped_connection import WrappedConnection
 from tcpd.ops.counters import ServiceCounters
 from tcpd.policy.admission import Tally
 from tcpd.policy.reasons import End, Refusal
@@ -163,27 +164,27 @@ class House:
             clock=self.clock,
             ids=itertools.count(1),
         )
-        self.factory = ListenerFactory(self.layer, tls, starttls)
+        self.factory = ListenerFactory(self.layer, ListenerOptions(tls=tls, starttls=starttls))
 
     def connect(self, address: Any = CLIENT) -> tuple[Any, Transport]:
-        """Let a client in: the conduit (``None`` if refused without a word), its transport."""
+        """Let a client in: the connection (``None`` if refused without a word), its transport."""
         transport = Transport(address)
-        conduit = self.factory.buildProtocol(address)
-        if conduit is not None:
-            conduit.makeConnection(transport)
-        return conduit, transport
+        connection = self.factory.buildProtocol(address)
+        if connection is not None:
+            connection.makeConnection(transport)
+        return connection, transport
 
-    def feed(self, conduit: Any, data: bytes) -> None:
+    def feed(self, connection: Any, data: bytes) -> None:
         """The client sends this."""
-        conduit.dataReceived(data)
+        connection.dataReceived(data)
 
-    def half_close(self, conduit: Any) -> None:
+    def half_close(self, connection: Any) -> None:
         """The client closes its sending side."""
-        conduit.readConnectionLost()
+        connection.readConnectionLost()
 
-    def lose(self, conduit: Any, reason: Exception | None = None) -> None:
+    def lose(self, connection: Any, reason: Exception | None = None) -> None:
         """The connection is gone."""
-        conduit.connectionLost(Failure(reason or ConnectionDone()))
+        connection.connectionLost(Failure(reason or ConnectionDone()))
 
 
 class LeanHouse(House):
@@ -204,17 +205,17 @@ class LeanHouse(House):
         client.connection = next(iter(self.layer.connections - before), None)
         return client.connection, client
 
-    def feed(self, conduit: Any, data: bytes) -> None:
-        conduit._socket.incoming.append(data)
-        conduit.doRead()
+    def feed(self, connection: Any, data: bytes) -> None:
+        connection._socket.incoming.append(data)
+        connection.doRead()
 
-    def half_close(self, conduit: Any) -> None:
-        self.feed(conduit, b"")
+    def half_close(self, connection: Any) -> None:
+        self.feed(connection, b"")
 
-    def lose(self, conduit: Any, reason: Exception | None = None) -> None:
+    def lose(self, connection: Any, reason: Exception | None = None) -> None:
         self.reactor.end_turn()
-        if conduit is not None:  # else it was lost before anybody could ask
-            conduit.connectionLost(Failure(reason or ConnectionDone()))
+        if connection is not None:  # else it was lost before anybody could ask
+            connection.connectionLost(Failure(reason or ConnectionDone()))
 
 
 def read_all(transport: Any) -> bytes:
@@ -228,7 +229,7 @@ def read_all(transport: Any) -> bytes:
 Make = Callable[..., House]
 
 
-@pytest.fixture(params=[House, LeanHouse], ids=["conduit", "lean"])
+@pytest.fixture(params=[House, LeanHouse], ids=["connection", "lean"])
 def make(request: pytest.FixtureRequest) -> Make:
     """Makes a layer whose connections are of one kind or the other."""
     maker: Make = request.param
@@ -240,8 +241,8 @@ def make(request: pytest.FixtureRequest) -> Make:
 
 def test_bytes_pass_both_ways_and_are_counted(make: Make) -> None:
     house = make()
-    conduit, transport = house.connect()
-    house.feed(conduit, b"hello")
+    connection, transport = house.connect()
+    house.feed(connection, b"hello")
     (protocol,) = house.application.made
     assert protocol.received == b"hello"
     protocol.transport.write(b"you")
@@ -249,7 +250,7 @@ def test_bytes_pass_both_ways_and_are_counted(make: Make) -> None:
     assert transport.value() == b"you too"
     assert (house.counters.bytes_in, house.counters.bytes_out) == (5, 7)
     assert (house.counters.accepted, house.counters.open) == (1, 1)
-    house.lose(conduit)
+    house.lose(connection)
     assert protocol.lost is not None
     assert house.counters.open == 0
     assert house.counters.ended == {End.CLIENT: 1}
@@ -261,7 +262,7 @@ def test_each_is_a_transport_of_tcp_or_of_tls() -> None:
     """A protocol may ask by the interface: ISSLTransport is how Twisted's own tell that a
     connection is safe."""
     assert verifyClass(ITCPTransport, LeanConnection, tentative=True)
-    assert verifyClass(ITCPTransport, Conduit, tentative=True)
+    assert verifyClass(ITCPTransport, WrappedConnection, tentative=True)
     assert verifyClass(ISSLTransport, TLSLayer, tentative=True)
     assert verifyClass(INegotiated, TLSLayer, tentative=True)
 
@@ -291,27 +292,27 @@ class TCP(Transport):
 def test_a_conduit_passes_on_what_tcp_alone_knows() -> None:
     house = House(HalfCloseable)
     transport = TCP()
-    conduit: Any = house.factory.buildProtocol(CLIENT)
-    conduit.makeConnection(transport)
+    connection: Any = house.factory.buildProtocol(CLIENT)
+    connection.makeConnection(transport)
     for name in ("NoDelay", "KeepAlive"):
-        getattr(conduit, f"setTcp{name}")(True)
-        assert getattr(conduit, f"getTcp{name}")() is True
-    conduit.write(b"x" * FULL)
-    conduit.write(b"held")
-    conduit.loseWriteConnection()
+        getattr(connection, f"setTcp{name}")(True)
+        assert getattr(connection, f"getTcp{name}")() is True
+    connection.write(b"x" * FULL)
+    connection.write(b"held")
+    connection.loseWriteConnection()
     assert transport.half_closed
     assert transport.value().endswith(b"xheld"), "what was held goes out first"
-    conduit.writeConnectionLost()
+    connection.writeConnectionLost()
     assert house.application.made[0].write_closed == 1
 
 
 def test_what_tcp_alone_knows_is_passed_over_elsewhere() -> None:
     """twisted.web's channel sets TCP_NODELAY wherever the transport says it is of TCP."""
-    conduit, transport = House().connect()
-    conduit.setTcpNoDelay(True)
-    conduit.setTcpKeepAlive(True)
-    assert conduit.getTcpNoDelay() is conduit.getTcpKeepAlive() is False
-    conduit.loseWriteConnection()
+    connection, transport = House().connect()
+    connection.setTcpNoDelay(True)
+    connection.setTcpKeepAlive(True)
+    assert connection.getTcpNoDelay() is connection.getTcpKeepAlive() is False
+    connection.loseWriteConnection()
     assert transport.disconnecting
 
 
@@ -337,8 +338,8 @@ def test_a_protocol_knows_its_connection(make: Make) -> None:
 )
 def test_peers_are_shown_as_people_write_them(make: Make, address: Any, peer: str) -> None:
     house = make()
-    conduit, _ = house.connect(address)
-    assert conduit.peer == peer
+    connection, _ = house.connect(address)
+    assert connection.peer == peer
 
 
 def test_the_end_is_counted_by_its_reason(make: Make) -> None:
@@ -393,9 +394,9 @@ def test_a_protocol_that_fails_at_its_beginning_is_logged_and_cut(
             raise ValueError("broken at once")
 
     house = make(Broken)
-    conduit, transport = house.connect()
+    connection, transport = house.connect()
     assert transport.aborted
-    house.lose(conduit)
+    house.lose(connection)
     assert house.counters.open == 0
     logged_failures.expect("broken at once")
 
@@ -411,14 +412,14 @@ def test_tls_that_cannot_begin_is_logged_and_cut_and_counted_out(
             raise ValueError("no memory for TLS")
 
     house = make(tls=Broken())
-    conduit, _ = house.connect()
+    connection, _ = house.connect()
     if make is LeanHouse:
-        house.feed(conduit, b"\x16\x03\x01\x00\x01x")
+        house.feed(connection, b"\x16\x03\x01\x00\x01x")
         logged_failures.expect("no memory for TLS")
     else:  # Twisted's transport logs it
         with pytest.raises(ValueError, match="no memory"):
-            house.feed(conduit, b"\x16\x03\x01\x00\x01x")
-        house.lose(conduit)
+            house.feed(connection, b"\x16\x03\x01\x00\x01x")
+        house.lose(connection)
     assert house.counters.open == 0
     assert house.tally.count == 0
     assert not house.layer.connections
@@ -460,19 +461,19 @@ def test_a_refused_client_that_spoke_first_is_not_reset() -> None:
 
 def test_a_client_that_does_not_read_is_cut_at_the_bound(make: Make) -> None:
     house = make(unsent=100_000)
-    conduit, transport = house.connect()
+    connection, transport = house.connect()
     (protocol,) = house.application.made
     for _ in range(100):
         protocol.transport.write(b"x" * 10_000)
     assert transport.aborted
     assert len(transport.value()) <= 65536 + 10_000
-    house.lose(conduit)
+    house.lose(connection)
     assert house.counters.ended == {End.SLOW_READER: 1}
 
 
 def test_a_client_that_reads_slowly_gets_everything_in_order(make: Make) -> None:
     house = make(unsent=100_000)
-    conduit, transport = house.connect()
+    connection, transport = house.connect()
     (protocol,) = house.application.made
     sent = [bytes([number]) * 9_000 for number in range(16)]
     for piece in sent:
@@ -482,12 +483,12 @@ def test_a_client_that_reads_slowly_gets_everything_in_order(make: Make) -> None
         taken += transport.empty()
     assert taken == b"".join(sent)
     assert not transport.aborted
-    house.lose(conduit)
+    house.lose(connection)
 
 
 def test_a_producer_is_paused_while_the_transport_is_full(make: Make) -> None:
     house = make()
-    conduit, transport = house.connect()
+    connection, transport = house.connect()
     (protocol,) = house.application.made
     producer = Producer()
     protocol.transport.registerProducer(producer, True)
@@ -498,18 +499,18 @@ def test_a_producer_is_paused_while_the_transport_is_full(make: Make) -> None:
     assert producer.asked == ["pause", "resume"]
     with pytest.raises(RuntimeError):
         protocol.transport.registerProducer(Producer(), True)
-    house.lose(conduit)
+    house.lose(connection)
 
 
 def test_a_producer_registered_late_is_told_that_it_is_late(make: Make) -> None:
     house = make()
-    conduit, _ = house.connect()
+    connection, _ = house.connect()
     (protocol,) = house.application.made
     protocol.transport.write(b"x" * FULL)
     producer = Producer()
     protocol.transport.registerProducer(producer, True)
     assert producer.asked == ["pause"]
-    conduit.loseConnection()
+    connection.loseConnection()
     late = Producer()
     protocol.transport.registerProducer(late, True)
     assert late.asked == ["stop"]
@@ -517,7 +518,7 @@ def test_a_producer_registered_late_is_told_that_it_is_late(make: Make) -> None:
 
 def test_a_pull_producer_is_asked_by_the_transport(make: Make) -> None:
     house = make()
-    _conduit, transport = house.connect()
+    _connection, transport = house.connect()
     (protocol,) = house.application.made
 
     class Pulled(Producer):
@@ -544,17 +545,17 @@ def test_a_producer_is_told_once_that_it_produces_for_nobody(
     """IProducer.stopProducing: "This tells a producer that its consumer has died, so it must stop
     producing data for good"; a FileSender's Deferred waits for it."""
     house = make()
-    conduit, transport = house.connect()
+    connection, transport = house.connect()
     producer = Producer()
-    conduit.registerProducer(producer, streaming)
+    connection.registerProducer(producer, streaming)
     if how == "aborted":
-        conduit.abortConnection()
+        connection.abortConnection()
     if how == "closed":
-        conduit.loseConnection()
+        connection.loseConnection()
     if isinstance(transport, Transport) and transport.producer is not None:
         transport.producer.stopProducing()  # as Twisted's transports do when they are lost
     # not lose(), which waits for the end of the turn: a pull producer is asked for ever
-    conduit.connectionLost(Failure(ConnectionDone()))
+    connection.connectionLost(Failure(ConnectionDone()))
     assert producer.asked.count("stop") == 1
     assert producer.asked[-1] == "stop"
     assert house.application.made[0].lost is not None
@@ -567,9 +568,9 @@ def test_a_producer_that_fails_at_its_end_is_logged(make: Make, logged_failures:
             raise ValueError("will not stop")
 
     house = make()
-    conduit, _ = house.connect()
-    conduit.registerProducer(Broken(), True)
-    house.lose(conduit)
+    connection, _ = house.connect()
+    connection.registerProducer(Broken(), True)
+    house.lose(connection)
     assert house.application.made[0].lost is not None
     assert house.counters.open == 0
     logged_failures.expect("will not stop")
@@ -580,19 +581,19 @@ def test_a_producer_that_fails_at_its_end_is_logged(make: Make, logged_failures:
 
 def test_last_words_reach_a_client_before_the_end(make: Make) -> None:
     house = make()
-    conduit, transport = house.connect()
-    conduit.end(End.SHUTDOWN)
+    connection, transport = house.connect()
+    connection.end(End.SHUTDOWN)
     assert transport.value() == b"bye: shutdown"
     assert transport.disconnecting
-    conduit.end(End.IDLE)
+    connection.end(End.IDLE)
     assert transport.value() == b"bye: shutdown", "once"
-    house.lose(conduit)
+    house.lose(connection)
     assert house.counters.ended == {End.SHUTDOWN: 1}
 
 
 def test_what_was_held_goes_out_before_the_close(make: Make) -> None:
     house = make()
-    _conduit, transport = house.connect()
+    _connection, transport = house.connect()
     (protocol,) = house.application.made
     producer = Producer()
     protocol.transport.registerProducer(producer, True)
@@ -606,14 +607,14 @@ def test_what_was_held_goes_out_before_the_close(make: Make) -> None:
 
 def test_a_close_that_does_not_come_to_an_end_is_cut(make: Make) -> None:
     house = make(linger=5.0)
-    conduit, transport = house.connect()
+    connection, transport = house.connect()
     house.application.made[0].transport.write(b"x" * FULL)
     house.application.made[0].transport.loseConnection()
     house.clock.advance(4.9)
     assert not transport.aborted
     house.clock.advance(0.1)
     assert transport.aborted
-    house.lose(conduit)
+    house.lose(connection)
     assert house.counters.ended == {End.LINGER: 1}
 
 
@@ -621,29 +622,29 @@ def test_who_half_closes_gets_the_rest_of_a_protocol_that_knows_nothing_of_it(
     make: Make,
 ) -> None:
     house = make()
-    conduit, transport = house.connect()
+    connection, transport = house.connect()
     house.application.made[0].transport.write(b"rest")
-    house.half_close(conduit)
+    house.half_close(connection)
     assert transport.value() == b"rest"
     assert transport.disconnecting
-    house.lose(conduit)
+    house.lose(connection)
     assert house.counters.ended == {End.CLIENT: 1}
 
 
 def test_a_protocol_that_knows_of_half_close_is_told(make: Make) -> None:
     house = make(HalfCloseable)
-    conduit, transport = house.connect()
-    house.half_close(conduit)
+    connection, transport = house.connect()
+    house.half_close(connection)
     assert house.application.made[0].half_closed == 1
     assert not transport.disconnecting
 
 
 def test_who_closed_first_is_who_ended_it(make: Make) -> None:
     house = make(HalfCloseable)
-    conduit, _ = house.connect()
-    house.half_close(conduit)
+    connection, _ = house.connect()
+    house.half_close(connection)
     house.application.made[0].transport.loseConnection()
-    house.lose(conduit)
+    house.lose(connection)
     assert house.counters.ended == {End.CLIENT: 1}
 
 
@@ -663,8 +664,8 @@ def test_a_silent_connection_is_ended_and_one_that_speaks_is_not(make: Make) -> 
     assert silent_transport.value() == b"bye: idle"
     assert not speaking_transport.disconnecting
     assert not reading_transport.disconnecting
-    for conduit in (silent, speaking, reading):
-        house.lose(conduit)
+    for connection in (silent, speaking, reading):
+        house.lose(connection)
     assert house.counters.ended[End.IDLE] == 1
 
 
@@ -683,25 +684,25 @@ def test_a_drain_ends_when_the_last_client_is_gone(make: Make) -> None:
     house = make(idle=10)
     house.layer.start()
     conduits = [house.connect()[0] for _ in range(3)]
-    for conduit in conduits:
-        conduit.write(b"x" * FULL)
+    for connection in conduits:
+        connection.write(b"x" * FULL)
     fired: list[None] = []
     house.layer.drain(End.SHUTDOWN, 5.0).addCallback(fired.append)
-    for conduit in conduits:
+    for connection in conduits:
         assert not fired
-        house.lose(conduit)
+        house.lose(connection)
     assert fired == [None]
     assert not house.clock.getDelayedCalls()
 
 
 def test_a_drain_cuts_those_who_do_not_go(make: Make) -> None:
     house = make()
-    conduit, transport = house.connect()
-    conduit.write(b"x" * FULL)
+    connection, transport = house.connect()
+    connection.write(b"x" * FULL)
     drained: Deferred[None] = house.layer.drain(End.SHUTDOWN, 5.0)
     house.clock.advance(5)
     assert transport.aborted
-    house.lose(conduit)
+    house.lose(connection)
     assert drained.called
 
 
@@ -742,15 +743,15 @@ def tls_client(clock: Clock, alpn: list[bytes] | None = None) -> tuple[Told, Any
 
 
 def join(house: House, client: Any) -> tuple[Any, iosim.IOPump]:
-    conduit = house.factory.buildProtocol(CLIENT)
+    connection = house.factory.buildProtocol(CLIENT)
     pump = iosim.connect(
-        conduit,
-        iosim.FakeTransport(conduit, isServer=True),
+        connection,
+        iosim.FakeTransport(connection, isServer=True),
         client,
         iosim.FakeTransport(client, isServer=False),
         debug=False,
     )
-    return conduit, pump
+    return connection, pump
 
 
 def flush(pump: iosim.IOPump, clock: Clock) -> None:
@@ -765,19 +766,19 @@ def test_tls_on_top_and_the_protocol_made_once_the_handshake_is_complete(
     clock = Clock()
     house = House(tls=server_tls(localhost, clock), clock=clock)
     told, client = tls_client(clock, [b"h2"])
-    conduit, pump = join(house, client)
+    connection, pump = join(house, client)
     flush(pump, clock)
     (protocol,) = house.application.made
     told.transport.write(b"hello")  # type: ignore[union-attr]
     flush(pump, clock)
     assert protocol.received == b"hello"
     connection = IConnection(protocol.transport)
-    assert connection is conduit or connection.id == conduit.id
+    assert connection is connection or connection.id == connection.id
     assert connection.tls.version == "TLSv1.3"
     protocol.transport.write(b"welcome")
     flush(pump, clock)
     assert told.received == b"welcome"
-    conduit.end(End.SHUTDOWN)
+    connection.end(End.SHUTDOWN)
     flush(pump, clock)
     assert told.received == b"welcomebye: shutdown"
     assert protocol.lost is not None
@@ -789,12 +790,12 @@ def test_a_handshake_that_takes_too_long_is_cut_and_no_protocol_made(
     localhost: certificates.Made,
 ) -> None:
     house = House(tls=server_tls(localhost, Clock()), handshake=10.0)
-    conduit, transport = house.connect()
+    connection, transport = house.connect()
     house.clock.advance(9.9)
     assert not transport.aborted
     house.clock.advance(0.1)
     assert transport.aborted
-    house.lose(conduit)
+    house.lose(connection)
     assert house.counters.ended == {End.TLS_TIMEOUT: 1}
     assert house.application.made == []
 
@@ -803,10 +804,10 @@ def test_garbage_in_place_of_a_handshake_is_closed_and_counted(
     localhost: certificates.Made,
 ) -> None:
     house = House(tls=server_tls(localhost, Clock()))
-    conduit, transport = house.connect()
-    conduit.dataReceived(b"GET / HTTP/1.1\r\n\r\n")
+    connection, transport = house.connect()
+    connection.dataReceived(b"GET / HTTP/1.1\r\n\r\n")
     assert transport.disconnecting
-    house.lose(conduit)
+    house.lose(connection)
     assert house.counters.ended == {End.TLS_FAILED: 1}
 
 
@@ -814,11 +815,11 @@ def test_a_tls_close_that_the_client_does_not_answer_is_cut(localhost: certifica
     clock = Clock()
     house = House(tls=server_tls(localhost, clock), clock=clock, linger=5.0)
     _told, client = tls_client(clock)
-    conduit, pump = join(house, client)
+    connection, pump = join(house, client)
     flush(pump, clock)
     house.application.made[0].transport.loseConnection()
     cut: list[bool] = []
-    conduit.transport.abortConnection = lambda: cut.append(True)
+    connection.transport.abortConnection = lambda: cut.append(True)
     clock.advance(5.0)
     assert cut
 
@@ -829,7 +830,7 @@ def test_starttls_moves_the_protocol_and_its_producer_inside(
     clock = Clock()
     house = House(starttls=server_tls(localhost, clock), clock=clock)
     plain = Told()
-    conduit, pump = join(house, plain)
+    connection, pump = join(house, plain)
     (protocol,) = house.application.made
     producer = Producer()
     protocol.transport.registerProducer(producer, True)
@@ -853,11 +854,11 @@ def test_starttls_moves_the_protocol_and_its_producer_inside(
     assert told.received == b"welcome"
     assert connection.tls is not None
     # a transport in memory is never full by itself
-    conduit.output_full()
+    connection.output_full()
     protocol.transport.write(b" back")
     assert producer.asked == ["pause"]
     assert not told.received.endswith(b"back")
-    conduit.output_empty()
+    connection.output_empty()
     flush(pump, clock)
     assert producer.asked == ["pause", "resume"]
     assert told.received == b"welcome back"
@@ -867,9 +868,9 @@ def test_a_protocol_hears_of_a_connection_lost_in_its_starttls_handshake(
     localhost: certificates.Made,
 ) -> None:
     house = House(starttls=server_tls(localhost, Clock()))
-    conduit, _ = house.connect()
+    connection, _ = house.connect()
     (protocol,) = house.application.made
-    conduit.start_tls()
-    house.lose(conduit, ConnectionLost())
+    connection.start_tls()
+    house.lose(connection, ConnectionLost())
     assert protocol.lost is not None
     assert house.counters.ended == {End.TLS_FAILED: 1}

@@ -16,6 +16,7 @@ from OpenSSL import SSL
 from tcpd.chat.outbox import FlushSet, Outbox
 from tcpd.config.listen import Address
 from tcpd.net.kernel import UNWATCHED
+from tcpd.net.listener_options import ListenerOptions
 from tcpd.net.sockets import listen_address
 from tcpd.net.tls import new_connection
 from tcpd.net.tls_faults import handshake_fault, is_no_memory
@@ -132,7 +133,7 @@ def test_a_connection_is_closed_though_its_failure_cannot_be_logged(
     assert not house.layer.connections
 
 
-@pytest.mark.parametrize("what", ["_stop_timer", "let_go", "_note_end"])
+@pytest.mark.parametrize("what", ["stop_timer", "let_go", "_note_end"])
 def test_a_place_is_free_though_the_end_fails(monkeypatch: pytest.MonkeyPatch, what: str) -> None:
     """Nobody else would have it until a restart; and the protocol knows that it is over."""
     house = House()
@@ -152,7 +153,7 @@ def test_a_drain_ends_though_the_last_end_cannot_be_logged(
     house = House()
     reported = watched(house)
     ends: list[object] = []
-    monkeypatch.setattr(house.layer.telling, "ended", no_memory)
+    monkeypatch.setattr(house.layer.log, "ended", no_memory)
     house.layer.drain(End.SHUTDOWN, 5.0).addCallback(ends.append)
     house.reactor.end_turn()
     assert ends == [None]
@@ -170,7 +171,7 @@ def test_a_client_that_cannot_be_begun_leaves_no_place_taken(
     watch: Any = object() if what == "note" else UNWATCHED
     with pytest.raises(MemoryError):
         house.layer.accept_socket(
-            sock, ("192.0.2.1", 1), None, None, Turns(house.reactor), watch=watch
+            sock, ("192.0.2.1", 1), ListenerOptions(watch=watch), Turns(house.reactor)
         )
     assert house.layer.admission.count == 0
     assert not house.layer.connections

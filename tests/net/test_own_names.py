@@ -17,9 +17,9 @@ from tcpd.net.own_names import is_own
 def connection(local: Any, tls: Any = None, server_name: str = "chat.example") -> Any:
     house = House(tls=tls)
     house.layer.server_name = server_name
-    conduit, transport = house.connect()
+    connection, transport = house.connect()
     transport.hostAddr = local
-    return conduit
+    return connection
 
 
 LOCAL = IPv4Address("TCP", "192.0.2.5", 7668)

@@ -23,6 +23,7 @@ from tcpd.config.settings import PolicySettings
 from tcpd.config.values import NETWORKS
 from tcpd.interfaces import IConnection
 from tcpd.net.layer import ConnectionLayer, ListenerFactory
+from tcpd.net.listener_options import ListenerOptions
 from tcpd.net.proxy import Proxies
 from tcpd.policy.bans import Ban, Bans
 from tcpd.policy.reasons import End, Refusal
@@ -47,7 +48,7 @@ def line(source: str, port: int = 4711) -> bytes:
 Make = Callable[..., House]
 
 
-@pytest.fixture(params=[House, LeanHouse], ids=["conduit", "lean"])
+@pytest.fixture(params=[House, LeanHouse], ids=["connection", "lean"])
 def make(request: pytest.FixtureRequest) -> Make:
     """Makes a layer behind proxies, whose connections are of one kind or the other."""
 
@@ -72,7 +73,9 @@ def make(request: pytest.FixtureRequest) -> Make:
                 ids=itertools.count(1),
             )
         trusted = TrustedProxies(NETWORKS.parse(proxies), unix)
-        house.factory = ListenerFactory(house.layer, more.get("tls"), None, Proxies(trusted))
+        house.factory = ListenerFactory(
+            house.layer, ListenerOptions(tls=more.get("tls"), proxies=Proxies(trusted))
+        )
         return house
 
     return made
@@ -563,7 +566,9 @@ def test_a_reload_can_begin_or_end_to_want_headers(make: Make) -> None:
     (protocol,) = house.application.made
     assert protocol.received == LINE
     house.factory.become(
-        ListenerFactory(house.layer, proxies=Proxies(TrustedProxies(NETWORKS.parse(TRUSTED))))
+        ListenerFactory(
+            house.layer, ListenerOptions(proxies=Proxies(TrustedProxies(NETWORKS.parse(TRUSTED))))
+        )
     )
     house.connect()
     assert house.counters.refused == {Refusal.UNTRUSTED_PROXY: 1}

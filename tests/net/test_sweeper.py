@@ -18,7 +18,7 @@ from tcpd.policy.reasons import End
 Make = Callable[..., House]
 
 
-@pytest.fixture(params=[House, LeanHouse], ids=["conduit", "lean"])
+@pytest.fixture(params=[House, LeanHouse], ids=["connection", "lean"])
 def make(request: pytest.FixtureRequest) -> Make:
     """Makes a layer, begun, whose connections are of one kind or the other."""
 
@@ -42,21 +42,21 @@ def wait(house: House, seconds: float, step: float = 1.0) -> None:
 def test_who_says_nothing_in_time_is_told_and_ended(make: Make) -> None:
     """[policy:...] first_byte: "How long a client may take until it says something"."""
     house = make(first_byte=8.0)
-    conduit, transport = house.connect()
-    conduit.write(b"welcome ")  # what the server says does not count
+    connection, transport = house.connect()
+    connection.write(b"welcome ")  # what the server says does not count
     wait(house, 7)
     assert not transport.disconnecting
     wait(house, 2)
     assert transport.value() == b"welcome bye: first-byte"
-    house.lose(conduit)
+    house.lose(connection)
     assert house.counters.ended == {End.FIRST_BYTE: 1}
 
 
 def test_one_byte_is_enough(make: Make) -> None:
     house = make(first_byte=8.0)
-    conduit, transport = house.connect()
+    connection, transport = house.connect()
     wait(house, 7)
-    house.feed(conduit, b".")
+    house.feed(connection, b".")
     wait(house, 1000)
     assert not transport.disconnecting
 
@@ -73,9 +73,9 @@ def test_behind_tls_the_first_byte_is_one_of_the_protocols(
     told, client = tls_client(clock)
     if together:
         told.makeConnection = lambda transport: transport.write(b"hello")  # type: ignore[method-assign]
-    conduit, pump = join(house, client)
+    connection, pump = join(house, client)
     flush(pump, clock)
-    assert conduit.tls is not None
+    assert connection.tls is not None
     assert [made.received for made in house.application.made] == [b"hello" if together else b""]
     for _ in range(9):
         clock.advance(1)
@@ -97,8 +97,8 @@ def test_a_handshake_has_a_timeout_of_its_own(localhost: certificates.Made) -> N
 def test_a_probe_of_a_tls_listener_is_a_client_that_went(localhost: certificates.Made) -> None:
     """It is no failed handshake: nothing of it was ever said."""
     house = House(tls=server_tls(localhost, Clock()))
-    conduit, _ = house.connect()
-    house.lose(conduit)
+    connection, _ = house.connect()
+    house.lose(connection)
     assert house.counters.ended == {End.CLIENT: 1}
 
 
@@ -108,14 +108,14 @@ def test_a_probe_of_a_tls_listener_is_a_client_that_went(localhost: certificates
 def test_a_session_ends_however_busy(make: Make) -> None:
     """[policy:...] session: "How long a connection may last in all, however busy"."""
     house = make(session=80.0, idle=40.0)
-    conduit, transport = house.connect()
+    connection, transport = house.connect()
     for _ in range(79):
         wait(house, 1)
-        house.feed(conduit, b".")
+        house.feed(connection, b".")
     assert not transport.disconnecting
     wait(house, 12)
     assert transport.value() == b"bye: session"
-    house.lose(conduit)
+    house.lose(connection)
     assert house.counters.ended == {End.SESSION: 1}
 
 
@@ -156,34 +156,34 @@ def test_bytes_that_nobody_takes_wait_for_so_long(make: Make) -> None:
     """[policy:...] stalled: "How long bytes may wait for a client that takes none of them". That
     others go on writing to it does not help it, as it does against idle."""
     house = make(stalled=80.0, unsent=10 << 20)
-    conduit, transport = house.connect()
-    conduit.write(b"x" * FULL)
+    connection, transport = house.connect()
+    connection.write(b"x" * FULL)
     for _ in range(79):
         wait(house, 1)
-        conduit.write(b"more")
+        connection.write(b"more")
     assert not transport.aborted
     wait(house, 21)
     assert transport.aborted, "with no words, which it would not read"
-    house.lose(conduit)
+    house.lose(connection)
     assert house.counters.ended == {End.STALLED: 1}
 
 
 def test_who_takes_a_little_now_and_then_is_not_stalled(make: Make) -> None:
     house = make(stalled=16.0, unsent=10 << 20)
-    conduit, transport = house.connect()
+    connection, transport = house.connect()
     for _ in range(40):
-        conduit.write(b"x" * FULL)
+        connection.write(b"x" * FULL)
     for _ in range(40):
         wait(house, 10, 2)
-        assert conduit.pending
+        assert connection.pending
         transport.empty()
     assert not transport.aborted
 
 
 def test_nothing_that_waits_is_no_stall(make: Make) -> None:
     house = make(stalled=16.0)
-    conduit, transport = house.connect()
-    conduit.write(b"read at once")
+    connection, transport = house.connect()
+    connection.write(b"read at once")
     wait(house, 1000)
     assert not transport.disconnecting
 
@@ -195,8 +195,8 @@ def test_where_no_limit_is_there_is_no_look_at_all() -> None:
     house = House(stalled=0.0)
     house.layer.start()
     assert not house.clock.getDelayedCalls()
-    conduit, _ = house.connect()
-    assert house.layer.quiet_for(conduit) is None
+    connection, _ = house.connect()
+    assert house.layer.quiet_for(connection) is None
 
 
 def test_however_many_there_are_there_is_one_timer(make: Make) -> None:
@@ -210,11 +210,11 @@ def test_however_many_there_are_there_is_one_timer(make: Make) -> None:
 def test_a_shorter_limit_makes_an_idle_connection_no_younger(make: Make) -> None:
     """Silence is counted in sweeps, and a reload may change how long one takes."""
     house = make(idle=80.0, stalled=0.0)
-    conduit, transport = house.connect()
+    connection, transport = house.connect()
     wait(house, 60, 10)
-    assert house.layer.quiet_for(conduit) == 60
+    assert house.layer.quiet_for(connection) == 60
     house.layer.reconfigure(PolicySettings(first_byte=8.0, stalled=0.0), 80.0)
-    assert house.layer.quiet_for(conduit) == 60
+    assert house.layer.quiet_for(connection) == 60
     house.layer.reconfigure(PolicySettings(stalled=0.0), 70.0)
     wait(house, 30)
     assert transport.disconnecting

@@ -25,6 +25,7 @@ from zope.interface import implementer
 from tcpd.config.settings import PolicySettings, TLSSettings
 from tcpd.interfaces import IConnection
 from tcpd.net.layer import ConnectionLayer, ListenerFactory
+from tcpd.net.listener_options import ListenerOptions
 from tcpd.net.tls import Certificates
 from tcpd.net.tls_layer import TLSLayer
 from tcpd.net.turns import Turns
@@ -101,9 +102,8 @@ class House:
         )
         sock: Any = MemorySocket()
         sock.room = 1 << 24
-        listener = ListenerFactory(
-            layer, None if starttls else loaded, loaded if starttls else None
-        )
+        options = ListenerOptions(starttls=loaded) if starttls else ListenerOptions(tls=loaded)
+        listener = ListenerFactory(layer, options)
         listener.accept_socket(sock, ("192.0.2.1", 1), Turns(self.reactor))
         (self.connection,) = layer.connections
         self.sock = sock

@@ -48,6 +48,7 @@ from tcpd.config.listen import TrustedProxies
 from tcpd.config.values import NETWORKS
 from tcpd.interfaces import IConnection
 from tcpd.net.layer import ListenerFactory
+from tcpd.net.listener_options import ListenerOptions
 from tcpd.net.proxy import Proxies
 from tcpd.net.websocket import WebSocketLayer
 from tcpd.net.websocket_settings import IRCV3, WebSocketOptions
@@ -58,7 +59,7 @@ OPTIONS = WebSocketOptions(longest=50, subprotocols=IRCV3, ping=0)
 Make = Callable[..., Any]
 
 
-@pytest.fixture(params=[House, LeanHouse], ids=["conduit", "lean"])
+@pytest.fixture(params=[House, LeanHouse], ids=["connection", "lean"])
 def make(request: pytest.FixtureRequest) -> Make:
     """Makes a layer with a WebSocket listener, whose connections are of one kind or the other."""
 
@@ -70,7 +71,9 @@ def make(request: pytest.FixtureRequest) -> Make:
     ) -> House:
         house: House = request.param(protocol, **more)
         house.application.websocket = options  # type: ignore[attr-defined]
-        house.factory = ListenerFactory(house.layer, more.get("tls"), None, proxies, websocket=True)
+        house.factory = ListenerFactory(
+            house.layer, ListenerOptions(tls=more.get("tls"), proxies=proxies, websocket=True)
+        )
         return house
 
     return made
@@ -297,7 +300,7 @@ def test_a_port_can_become_one_without_and_one_with(make: Make) -> None:
     assert house.application.made[-1].received == b"plain"
     client.say("who was there stays")
     assert house.application.made[0].received == b"who was there stays\r\n"
-    house.factory.become(ListenerFactory(house.layer, websocket=True))
+    house.factory.become(ListenerFactory(house.layer, ListenerOptions(websocket=True)))
     Browser(house).shake()
 
 
@@ -759,7 +762,7 @@ def test_pings_are_answered_as_they_come(make: Make) -> None:
 def test_what_was_collected_elsewhere_goes_out_at_once() -> None:
     house: Any = LeanHouse()
     house.application.websocket = OPTIONS
-    house.factory = ListenerFactory(house.layer, websocket=True)
+    house.factory = ListenerFactory(house.layer, ListenerOptions(websocket=True))
     client = Browser(house).shake()
     before = client.transport.sock.sends
     client.protocol.transport.send_now(b"one\r\ntwo\r\n")
@@ -781,9 +784,9 @@ def test_over_tls(localhost: certificates.Made, alpn: list[bytes] | None) -> Non
     clock = Clock()
     house: Any = House(tls=(tls := server_tls(localhost, clock)), clock=clock, linger=2.0)
     house.application.websocket = replace(OPTIONS, ping=30.0)
-    house.factory = ListenerFactory(house.layer, tls, websocket=True)
+    house.factory = ListenerFactory(house.layer, ListenerOptions(tls=tls, websocket=True))
     told, client = tls_client(clock, alpn)
-    conduit, pump = join(house, client)
+    connection, pump = join(house, client)
     flush(pump, clock)
     assert not house.application.made, "a handshake of TLS alone makes no protocol"
     ws = WSConnection(ConnectionType.CLIENT)
@@ -791,8 +794,8 @@ def test_over_tls(localhost: certificates.Made, alpn: list[bytes] | None) -> Non
     transport.write(ws.send(Request(host="chat.example", target="/")))
     flush(pump, clock)
     (protocol,) = house.application.made
-    assert IConnection(protocol.transport, None) is conduit
-    assert conduit.tls.version == "TLSv1.3"
+    assert IConnection(protocol.transport, None) is connection
+    assert connection.tls.version == "TLSv1.3"
     transport.write(frames(TextMessage("hello")))
     protocol.transport.write(b"welcome\r\n")
     protocol.transport.send_now(b"at once\r\n")
@@ -817,7 +820,7 @@ def test_a_request_for_a_page_over_tls(localhost: certificates.Made) -> None:
     clock = Clock()
     house: Any = House(tls=(tls := server_tls(localhost, clock)), clock=clock)
     house.application.websocket = OPTIONS
-    house.factory = ListenerFactory(house.layer, tls, websocket=True)
+    house.factory = ListenerFactory(house.layer, ListenerOptions(tls=tls, websocket=True))
     told, client = tls_client(clock)
     _, pump = join(house, client)
     flush(pump, clock)

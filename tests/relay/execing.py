@@ -15,6 +15,7 @@ from twisted.logger import LogEvent, globalLogPublisher
 
 from tcpd.config.settings import PolicySettings
 from tcpd.net.layer import ConnectionLayer
+from tcpd.net.listener_options import PLAIN
 from tcpd.net.turns import Turns
 from tcpd.ops.catalogue import EVENT_ID
 from tcpd.ops.counters import ServiceCounters
@@ -78,7 +79,7 @@ class House:
     def accept(self, sock: socket.socket) -> None:
         """Take a client as a listener does."""
         sock.setblocking(False)
-        self.layer.accept_socket(sock, "", None, None, self._turns)
+        self.layer.accept_socket(sock, "", PLAIN, self._turns)
 
     def lose(self, client: socket.socket) -> None:
         """A client is gone, beyond the doubt that a half-close would leave."""

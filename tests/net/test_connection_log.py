@@ -24,7 +24,7 @@ from tcpd.policy.reasons import End, Refusal
 Make = Callable[..., House]
 
 
-@pytest.fixture(params=[House, LeanHouse], ids=["conduit", "lean"])
+@pytest.fixture(params=[House, LeanHouse], ids=["connection", "lean"])
 def make(request: pytest.FixtureRequest) -> Make:
     """Makes a layer whose connections are of one kind or the other."""
     maker: Make = request.param
@@ -128,9 +128,9 @@ def test_the_start_of_a_connection_is_logged_where_the_policy_says_so(
     """HAProxy issue 1091: a session of hours is in the log when it begins, not when it is over.
     Before TLS, so that one whose handshake fails has its line, too."""
     house = make(tls=server_tls(localhost, Clock()) if tls else None, **policy)
-    conduit, _ = house.connect(client(1))
+    connection, _ = house.connect(client(1))
     assert told() == ["service test: connection 1 from 198.51.0.1:4711 started"] * logged
-    house.lose(conduit)
+    house.lose(connection)
     assert [" ended after " in line for line in told()] == [True] * ("access_log" in policy)
 
 
@@ -150,9 +150,9 @@ def test_garbage_in_place_of_tls_is_told_once_a_burst(
 ) -> None:
     house = make(tls=server_tls(localhost, Clock()))
     for number in (1, 1, 2):
-        conduit, _ = house.connect(client(number))
-        house.feed(conduit, b"GET / HTTP/1.1\r\n\r\n")
-        house.lose(conduit)
+        connection, _ = house.connect(client(number))
+        house.feed(connection, b"GET / HTTP/1.1\r\n\r\n")
+        house.lose(connection)
     assert told() == [
         f"service test: misbehaviour of 198.51.0.{number}:4711: tls-failed: http request "
         "(0 more since last told)"
@@ -173,10 +173,10 @@ def test_a_client_that_refuses_tls_is_one_line_for_all_and_no_misbehaviour(
         peer.set_connect_state()
         with pytest.raises(SSL.WantReadError):
             peer.do_handshake()
-        conduit, _ = house.connect(client(number))
-        house.feed(conduit, peer.bio_read(1 << 16))
-        house.feed(conduit, b"\x15\x03\x03\x00\x02\x02\x2d")  # fatal, certificate_expired
-        house.lose(conduit)
+        connection, _ = house.connect(client(number))
+        house.feed(connection, peer.bio_read(1 << 16))
+        house.feed(connection, b"\x15\x03\x03\x00\x02\x02\x2d")  # fatal, certificate_expired
+        house.lose(connection)
     refused, ended, _ = told()
     reason = refused.removeprefix("service test: no TLS with 198.51.0.1:4711: ")
     assert reason.endswith("alert certificate expired (0 more since last told)")
@@ -198,14 +198,14 @@ def test_tls_that_fails_later_is_a_loss_with_its_reason(
     house = make(tls=server_tls(localhost, Clock()), access_log=True)
     peer = SSL.Connection(SSL.Context(SSL.TLS_CLIENT_METHOD))
     peer.set_connect_state()
-    conduit, transport = house.connect(client(1))
+    connection, transport = house.connect(client(1))
     for _ in range(2):
         with contextlib.suppress(SSL.WantReadError):
             peer.do_handshake()
-        house.feed(conduit, peer.bio_read(1 << 16))
+        house.feed(connection, peer.bio_read(1 << 16))
         peer.bio_write(read_all(transport))
-    house.feed(conduit, last)
-    house.lose(conduit)
+    house.feed(connection, last)
+    house.lose(connection)
     (ended,) = told()
     assert " ended after 0.000 s: lost, " in ended
     assert f"SHA256: {reason}" in ended
@@ -220,8 +220,8 @@ def test_of_probes_that_say_nothing_nothing_is_told(
     of a server ends in a reset."""
     house = make(tls=server_tls(localhost, Clock()) if tls else None)
     for _ in range(3):
-        conduit, _ = house.connect()
-        house.lose(conduit, ConnectionLost() if reset else None)
+        connection, _ = house.connect()
+        house.lose(connection, ConnectionLost() if reset else None)
     assert told() == []
     assert house.counters.ended == {End.LOST if reset else End.CLIENT: 3}
 
@@ -229,9 +229,9 @@ def test_of_probes_that_say_nothing_nothing_is_told(
 def test_who_holds_a_handshake_is_told(make: Make, told: Any, localhost: certificates.Made) -> None:
     """It was cut by the daemon: that is no probe that went by itself."""
     house = make(tls=server_tls(localhost, Clock()))
-    conduit, _ = house.connect()
+    connection, _ = house.connect()
     house.clock.advance(10)
-    house.lose(conduit)
+    house.lose(connection)
     assert told() == [
         "service test: misbehaviour of 192.0.2.1:4711: tls-timeout (0 more since last told)"
     ]
@@ -253,18 +253,18 @@ def test_which_ends_are_misbehaviour(
     """Ends that ordinary clients meet are counted, and told in the access log alone."""
     house = make(**policy)
     house.layer.start()
-    conduit, _ = house.connect()
+    connection, _ = house.connect()
     if end is not End.FIRST_BYTE:
-        house.feed(conduit, b".")
+        house.feed(connection, b".")
     if end is not None and end is not End.FIRST_BYTE:
         for _ in range(4):
-            conduit.write(b"x" * FULL)
+            connection.write(b"x" * FULL)
     elif "linger" in policy:
-        conduit.write(b"x" * FULL)
-        conduit.loseConnection()
+        connection.write(b"x" * FULL)
+        connection.loseConnection()
     for _ in range(20):
         house.clock.advance(1)
-    house.lose(conduit)
+    house.lose(connection)
     expected = f"service test: misbehaviour of 192.0.2.1:4711: {end} (0 more since last told)"
     assert told() == ([] if end is None else [expected])
     assert house.counters.ended == {end or (End.SESSION if "session" in policy else End.LINGER): 1}
@@ -296,9 +296,9 @@ def test_a_full_service_lets_the_next_wait_where_its_policy_says_so() -> None:
         next(calls)
 
     assert not house.factory.must_wait(call)
-    conduit, _ = house.connect()
+    connection, _ = house.connect()
     assert house.factory.must_wait(call)
-    house.lose(conduit)
+    house.lose(connection)
     assert next(calls) == 1
     assert not house.factory.must_wait(call)
 

@@ -1,9 +1,9 @@
-"""One connection, between its transport and its protocol, neither of which knows.
+"""A connection on a transport of Twisted's: between it and the protocol, neither of which knows.
 
-Towards the transport a Conduit is the protocol; towards the protocol (or the TLS layer on top of
-it) it is the transport. It counts bytes, marks activity, and bounds what waits to be sent. One
-object does it all: each further Python frame on the path of a byte
-costs about as much as a small system call.
+Towards the transport a WrappedConnection is the protocol; towards the protocol, or its stages, it
+is the transport. It counts bytes, marks activity, and bounds what waits to be sent. One object does
+all of that: each further Python frame on the path of a byte costs about as much as a small system
+call.
 """
 
 from __future__ import annotations
@@ -42,23 +42,23 @@ class _Output:
     its transport.
     """
 
-    __slots__ = ("_conduit",)
+    __slots__ = ("_connection",)
 
-    def __init__(self, conduit: Conduit) -> None:
-        self._conduit = conduit
+    def __init__(self, connection: WrappedConnection) -> None:
+        self._connection = connection
 
     def pauseProducing(self) -> None:
-        self._conduit.output_full()
+        self._connection.output_full()
 
     def resumeProducing(self) -> None:
-        self._conduit.output_empty()
+        self._connection.output_empty()
 
     def stopProducing(self) -> None:
         """The connection is gone, which ``connectionLost`` tells too."""
 
 
 @implementer(IConnection, ITCPTransport, IConsumer, IPushProducer, IHalfCloseableProtocol)
-class Conduit(Connection, Protocol):
+class WrappedConnection(Connection, Protocol):
     """A :class:`~tcpd.net.connection.Connection` on a transport of Twisted's."""
 
     def __init__(self, *args: Any) -> None:
@@ -83,7 +83,7 @@ class Conduit(Connection, Protocol):
             transport.setTcpKeepAlive(True)
         if self.address is None and hasattr(transport, "getHandle"):
             self.credentials = credentials_of(transport.getHandle())
-        if self.watch is not UNWATCHED:
+        if self.options.watch is not UNWATCHED:
             below = socket_of(self)
             if below is not None:
                 self.layer.note(self, below)

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from tcpd.net.connection_view import ConnectionView
 from tcpd.net.gathering import compact
 from tcpd.ops import catalogue
 from tcpd.policy.addresses import IPV6_PREFIX, IPAddress, limit_key
 from tcpd.policy.bursts import Bursts
 from tcpd.policy.reasons import End, Refusal
-
-if TYPE_CHECKING:
-    from tcpd.net.connection import Connection
 
 #: Refusals that are nobody's fault in particular: one line tells of all who meet them.
 _OF_ALL = frozenset(
@@ -27,13 +23,13 @@ _MISBEHAVIOUR = frozenset(
 )
 
 
-def _is_check(connection: Connection) -> bool:
+def _is_check(connection: ConnectionView) -> bool:
     """Whether it was of a proxy, and said nothing: there may be one each second."""
-    proxy = connection.proxy
-    return proxy is not None and connection.of_proxy and connection.bytes_in == connection.heard
+    said = connection.bytes_in - connection.bytes_before_protocol
+    return connection.proxy is not None and connection.of_proxy and not said
 
 
-def _who(connection: Connection) -> tuple[str, str]:
+def _who(connection: ConnectionView) -> tuple[str, str]:
     """The client, and what a PROXY header told beside its address, for people."""
     peer = connection.peer
     via = "" if connection.proxy is None else f", {connection.proxy}"
@@ -45,7 +41,7 @@ def _who(connection: Connection) -> tuple[str, str]:
     return peer, via
 
 
-class Telling:
+class ConnectionLog:
     """Logs refusals, misbehaviour and the access log of one service.
 
     A refusal for the address, and misbehaviour, is told once a burst for each address and reason,
@@ -84,7 +80,7 @@ class Telling:
                 self._log, service=self._service, peer=peer, refusal=str(refusal), since=since
             )
 
-    def header_failed(self, connection: Connection, fault: str, sentence: str) -> None:
+    def header_failed(self, connection: ConnectionView, fault: str, sentence: str) -> None:
         """A trusted proxy said nothing that is a PROXY header.
 
         :param fault: a word for it.
@@ -101,7 +97,7 @@ class Telling:
                 since=since,
             )
 
-    def started(self, connection: Connection) -> None:
+    def started(self, connection: ConnectionView) -> None:
         """A client is there, and known. Called where :attr:`starts` is true."""
         if connection.of_proxy:
             return
@@ -110,7 +106,7 @@ class Telling:
             self._log, service=self._service, id=connection.id, peer=peer, via=via
         )
 
-    def ended(self, connection: Connection, end: End, why: str = "", error: str = "") -> None:
+    def ended(self, connection: ConnectionView, end: End, why: str = "", error: str = "") -> None:
         """A connection is over.
 
         :param why: TLS failed, in OpenSSL's words; else empty.
@@ -142,7 +138,7 @@ class Telling:
         if self.access_log and end is not End.REFUSED and not _is_check(connection):
             self._access(connection, end, why, error)  # but for refusals, which are told as such
 
-    def _access(self, connection: Connection, end: End, why: str, error: str) -> None:
+    def _access(self, connection: ConnectionView, end: End, why: str, error: str) -> None:
         tls = "no TLS" if connection.tls is None else str(connection.tls)
         peer, via = _who(connection)
         catalogue.CONNECTION_ENDED.emit(
