@@ -21,9 +21,10 @@ from twisted.python.failure import Failure
 from tcpd.config.listen import Address
 from tcpd.net import reactor as lean_reactor
 from tcpd.net.address import socket_address
+from tcpd.net.loss import lost_by
 from tcpd.net.port import LeanPort
 from tcpd.net.sockets import listen_address
-from tcpd.net.transport import _READ, _ROOM, LeanConnection, _lost_by
+from tcpd.net.transport import _READ, _ROOM, LeanConnection
 from tcpd.net.turns import Turns
 from tcpd.small.echo import EchoFactory
 
@@ -87,7 +88,7 @@ class Bare(LeanConnection):
         except BlockingIOError:
             return
         except OSError as error:
-            self._close(_lost_by(error))
+            self._close(lost_by(error))
             return
         except MemoryError as error:
             self._failed(error)
