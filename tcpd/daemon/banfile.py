@@ -29,7 +29,7 @@ _VERSION = 1
 
 
 class BanFileError(Exception):
-    """The file is there and cannot be used; its text is a sentence for the operator."""
+    """The file exists and cannot be used; the text is a sentence for the operator."""
 
 
 def ban_file(settings: Settings, environment: StartupEnvironment | None, reactor: Any) -> BanFile:
@@ -43,16 +43,16 @@ def ban_file(settings: Settings, environment: StartupEnvironment | None, reactor
 
 
 class BanFile:
-    """Reads the bans at the start, and writes them when one is made or taken back.
+    """Reads the bans at the start, and writes them when one is added or removed.
 
-    The file is written beside the old one and takes its place when all of it is on the disk, so
-    that there is a whole one at every moment; for the disk it is waited in a thread.
+    A new file is written beside the old one and replaces it when all of it is on the disk, so the
+    file is complete at all times. A thread waits for the disk.
 
     :param directory: the state directory; ``""`` for none.
-    :param reactor: has threads, if it provides :class:`IReactorThreads`.
-    :param owner: the user id to give a new directory to; ``None`` for that of the process.
-    :param own: whether the directory is the user's own, which nobody has asked for: it is made,
-        parents included, when there is a ban to write.
+    :param reactor: provides threads if it provides :class:`IReactorThreads`.
+    :param owner: the user id that owns a new directory; ``None`` for the process's own.
+    :param own: whether the directory is the default one in the user's home: it is created, parents
+        included, when the first ban is written.
     """
 
     _log = Logger()
@@ -73,9 +73,9 @@ class BanFile:
         return bool(self._path)
 
     def load(self, bans: Bans) -> None:
-        """Take over what was saved. Called once, before any port opens.
+        """Read the bans. Called once, before any port opens.
 
-        :raise BanFileError: if it cannot be read; who was shut out must not come in by a fault.
+        :raise BanFileError: if the file cannot be read; an error must not admit banned clients.
         """
         if not self._path:
             return
@@ -101,9 +101,9 @@ class BanFile:
         bans.forget_expired()
 
     def written(self, seconds: float) -> Deferred[None]:
-        """Wait for what is being written. Called when the daemon stops.
+        """Wait until the file is written. Called when the daemon stops.
 
-        :param seconds: how long at most.
+        :param seconds: the longest time to wait.
         :return: fires with ``None``, also when it is cancelled; never fails.
         """
         if not self._lock.locked:
@@ -113,7 +113,7 @@ class BanFile:
         return done.addErrback(lambda _: None)
 
     async def save(self, bans: Bans) -> str:
-        """Write all that hold now.
+        """Write all bans in force.
 
         :return: why they will not outlive a restart; ``""`` if they will.
         """
@@ -121,7 +121,7 @@ class BanFile:
             return "there is no [tcpd] state"
         await self._lock.acquire()
         try:
-            # what holds when its turn has come: the last one to write knows of everything
+            # those in force when the lock is acquired, so the last write has all of them
             held = tuple(bans)
             if IReactorThreads.providedBy(self._reactor):
                 pool = self._reactor.getThreadPool()

@@ -22,19 +22,19 @@ from tcpd.net.tls import Certificates
 from tcpd.net.tls_files import Pair, Stamp, stamp_of
 from tcpd.ops import catalogue
 
-#: Seconds between two looks at the files: a new one is in use after two looks, ten seconds at most.
+#: Seconds between two checks of the files: a new file is in use after two checks, in 10 seconds.
 INTERVAL = 5.0
 
-#: Seconds after which files that could not be used, and have not changed since, are tried again:
-#: what was in the way need not show in them. To check a large RSA key takes a quarter of a second.
+#: Seconds until unusable files that have not changed are tried again: the cause may be elsewhere.
+#: To check a large RSA key takes a quarter of a second.
 RETRY = 60.0
 
-#: Seconds for which tickets are made with the same keys. A client that comes back later than that
-#: pays for one whole handshake; whoever steals the keys from memory can read no older sessions of
-#: TLS 1.2 with them (RFC 9325 section 7.4 asks for a change now and then, and names a week).
+#: Seconds between two changes of the ticket keys. A client that returns later makes a full
+#: handshake. Stolen keys decrypt no older sessions of TLS 1.2 (RFC 9325 section 7.4 asks for
+#: regular changes and names a week).
 ROTATION = 86400.0
 
-#: Days before the end of a certificate from which on it is told of: half of what ACME clients leave
+#: Days before a certificate expires when warnings begin: half of the time that ACME clients leave
 #: themselves for a certificate of 90 days.
 WARN_DAYS = 14.0
 
@@ -43,17 +43,17 @@ _DAY = 86400.0
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A certificate that clients are shown, for operators.
+    """A certificate in use, as operators see it.
 
     :ivar tls: NAME of its ``[tls:NAME]``.
-    :ivar pair: it.
+    :ivar pair: the certificate with its key.
     """
 
     tls: str
     pair: Pair
 
     def days(self, now: float) -> float:
-        """How many days it is still valid; negative if it was.
+        """Days until it expires; negative if it has expired.
 
         :param now: seconds since 1970 UTC.
         """
@@ -65,7 +65,7 @@ class Shown:
         return datetime.fromtimestamp(self.pair.expires, UTC).strftime("%Y-%m-%d")
 
     def line(self, now: float) -> str:
-        """For people: which one, for whom, and for how long."""
+        """A line for people: its file, key type, names, and expiry."""
         pair = self.pair
         days = self.days(now)
         names = ", ".join(pair.names[:4]) or "no DNS names"
@@ -75,12 +75,12 @@ class Shown:
 
 
 def shown(certificates: Mapping[str, Certificates]) -> list[Shown]:
-    """All certificates of all names, in order."""
+    """All certificates, in the order of their sections."""
     return [Shown(name, pair) for name, each in certificates.items() for pair in each.pairs]
 
 
 def remarks(certificates: Mapping[str, Certificates], now: float) -> Iterator[str]:
-    """What a check of the configuration has to say of certificates that can be used.
+    """The remarks of a check on certificates that can be used.
 
     :param now: seconds since 1970 UTC.
     """
@@ -127,17 +127,17 @@ class CertificateWatch:
         self._seen: dict[str, Mapping[str, Stamp]] = {}
         #: By name, the state of files that could not be used, why, and when they were last tried.
         self._failed: dict[str, tuple[Mapping[str, Stamp], str, float]] = {}
-        self._told: dict[tuple[object, ...], float] = {}
+        self._warned: dict[tuple[object, ...], float] = {}
         self._rotated = self._reactor.seconds()
         self.stale: dict[str, str] = {}
 
     def start(self) -> None:
-        """Begin to look. Called when the daemon starts."""
+        """Start to check. Called when the daemon starts."""
         self._rotated = self._reactor.seconds()
         self._call.start(INTERVAL)
 
     def stop(self) -> None:
-        """Look no more. Does nothing where it was never started."""
+        """Stop to check. Does nothing if it was not started."""
         if self._call.running:
             self._call.stop()
 
@@ -145,7 +145,7 @@ class CertificateWatch:
         try:
             self.look()
         except Exception:  # a LoopingCall that fails is over
-            self._log.failure("certificates cannot be looked at")
+            self._log.failure("certificates cannot be checked")
 
     @property
     def certificates(self) -> dict[str, Certificates]:
@@ -153,16 +153,16 @@ class CertificateWatch:
         return {name: self._store.in_use[name] for name in self._names()}
 
     def reloaded(self) -> None:
-        """A reload has read all files: what was told before is told again. Called by the daemon."""
+        """Repeat all warnings: a reload has read all files. Called after the reload."""
         self._seen.clear()
         self._failed.clear()
         self.stale.clear()
-        self._told.clear()
+        self._warned.clear()
         if self._call.running:
-            self._tell()
+            self._warn()
 
     def look(self) -> None:
-        """See whether anything has changed, or is about to end. Called every :data:`INTERVAL`."""
+        """Check for changed files and expiry. Called every :data:`INTERVAL`."""
         for name, certificates in self.certificates.items():
             now = {path: stamp_of(path) for path in certificates.stamps}
             if now == certificates.stamps:
@@ -170,7 +170,7 @@ class CertificateWatch:
                 self._failed.pop(name, None)
                 self.stale.pop(name, None)
             elif self._seen.get(name) != now:
-                self._seen[name] = now  # somebody may still be writing
+                self._seen[name] = now  # it may not be complete yet
             else:
                 self._read(name, certificates, now)
         seconds = self._reactor.seconds()
@@ -178,10 +178,10 @@ class CertificateWatch:
             self._rotated = seconds
             for certificates in self.certificates.values():
                 certificates.rotate()
-        self._tell()
+        self._warn()
 
     def _read(self, name: str, certificates: Certificates, now: Mapping[str, Stamp]) -> None:
-        """Files have changed, and stood still since the last look."""
+        """Read files that have changed, and have stayed the same since the last check."""
         seconds = self._reactor.seconds()
         state, why, tried = self._failed.get(name, (None, "", 0.0))
         if state == now and seconds - tried < RETRY:
@@ -204,8 +204,8 @@ class CertificateWatch:
             lines = [Shown(name, pair).line(clock) for pair in certificates.pairs]
             catalogue.TLS_RENEWED.emit(self._log, tls=name, certificates="; ".join(lines))
 
-    def _tell(self) -> None:
-        """Tell of what is about to end, and of keys that are open to others, once a day."""
+    def _warn(self) -> None:
+        """Log certificates that expire and keys that other users can read, once a day."""
         now = self._wall_clock()
         seconds = self._reactor.seconds()
         for each in shown(self.certificates):
@@ -229,11 +229,11 @@ class CertificateWatch:
                     )
 
     def _due(self, what: tuple[object, ...], seconds: float) -> bool:
-        told = self._told.get(what)
-        if told is not None and seconds - told < _DAY:
+        warned = self._warned.get(what)
+        if warned is not None and seconds - warned < _DAY:
             return False
-        self._told = {
-            key: at for key, at in self._told.items() if seconds - at < _DAY
-        }  # nothing of certificates that are no more
-        self._told[what] = seconds
+        self._warned = {
+            key: at for key, at in self._warned.items() if seconds - at < _DAY
+        }  # drops certificates that are gone
+        self._warned[what] = seconds
         return True

@@ -1,11 +1,11 @@
-"""What signals do that ask for the end more than once.
+"""SIGTERM and SIGINT, which stop the daemon, and what they do when they are repeated.
 
-The first SIGTERM or SIGINT stops the daemon: its services drain. The second ends all that is left
-at once, programs of ``exec`` included. The third ends the process as it is, and so does
-:data:`PATIENCE` after the second: whatever hangs, an operator needs no SIGKILL. Two that come at
-the same instant are one: the kernel does not queue them (signal(7)).
+The first one stops the daemon: its services drain. The second one aborts all connections and ends
+all programs of ``exec``. The third one ends the process at once, as does :data:`PATIENCE` after the
+second: whatever hangs, operators need no SIGKILL. Two signals at the same instant count as one: the
+kernel does not queue them (signal(7)).
 
-During the start the first one waits for the reactor, and the second ends the process as it is.
+During the start the first one waits for the reactor, and the second one ends the process at once.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from twisted.logger import Logger
 from tcpd.daemon.daemon import Daemon
 from tcpd.ops import catalogue
 
-#: Seconds that the end may take once all was cut.
+#: Seconds that a stop may take after the second signal.
 PATIENCE = 5.0
 
-#: Seconds that it may take when ``drain`` is over.
+#: Seconds that a stop may take after ``drain``.
 MARGIN = 30.0
 
 _MOMENT = 0.1
@@ -37,9 +37,9 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 class Ending(Service):
     """Counts the signals.
 
-    :param daemon: is cut at the second.
-    :param reactor: calls back in its own thread; its handlers are called at the first.
-    :param pidfile: removed at the third; empty for none.
+    :param daemon: the second signal cuts it.
+    :param reactor: runs calls in its own thread; its signal handlers run at the first signal.
+    :param pidfile: the third signal removes it; empty for none.
     """
 
     _log = Logger()
@@ -73,7 +73,7 @@ class Ending(Service):
         self._reactor.callWhenRunning(self._take_over)
 
     def stopService(self) -> None:
-        """The end was asked for."""
+        """The daemon stops."""
         super().stopService()
         self._serving = False
 
@@ -108,11 +108,11 @@ class Ending(Service):
     def _asked(self, number: int, frame: FrameType | None) -> None:
         self._count += 1
         if self._count == 1:
-            # what was asked for once, too, comes to its end in any case
+            # a stop by a single signal ends in bounded time, too
             self._end_after(self._daemon.running_services.settings.tcpd.drain + MARGIN, number)
             try:
                 self._first[number](number, frame)
-            except BaseException:  # out of memory: ask once more, a moment later
+            except BaseException:  # out of memory: try again a moment later
                 self._count = 0
                 signal.signal(signal.SIGALRM, lambda *_: self._asked(number, None))
                 signal.setitimer(signal.ITIMER_REAL, _MOMENT)
@@ -127,14 +127,13 @@ class Ending(Service):
         signal.setitimer(signal.ITIMER_REAL, seconds)
 
     def _end(self, number: int) -> None:
-        """End the process, whatever it is at. It may be in the middle of a line of the log, so that
-        none is written."""
+        """End the process at once. It logs nothing: a line of the log may be half written."""
         self._leave_nothing()
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
 
     def give_up(self, why: str) -> None:
-        """End the process with status 1, for it cannot go on.
+        """End the process with status 1, because it cannot go on.
 
         :param why: a sentence, for the log and for standard error.
         """
@@ -153,6 +152,6 @@ class Ending(Service):
                 os.unlink(self._pidfile)
 
     def check(self) -> None:
-        """The interpreter ends. If nobody has asked for that, the main loop has failed."""
+        """The interpreter ends. Without a stop before, the main loop has failed."""
         if self._serving:
-            self.give_up("the main loop has ended, which nobody asked for")
+            self.give_up("the main loop has ended without a stop")

@@ -1,19 +1,18 @@
-"""Services of the daemon's own, for its operator; no ``[service:...]`` declares them.
+"""The daemon's own services, for its operators; no ``[service:...]`` declares them.
 
-Each is described by an :class:`Internal`; :func:`with_internals` puts them among the services of
-the settings, so that everything which is done with services is done with them too: their ports are
-opened before privileges are dropped, their connections stand behind a connection layer and are
-counted under their name, and a reload compares them, opens and closes their ports, swaps their
-policy and their options (:class:`tcpd.interfaces.IReconfigurable`), all of it or nothing.
+Each is described by an :class:`Internal`. :func:`with_internals` adds them to the services of the
+settings, so they are treated like all services: their ports open before privileges are dropped,
+their connections have a connection layer and counters, and a reload compares them, opens and closes
+their ports, and changes their policy and options, all of it or nothing.
 
-What sets them apart:
+They differ in this:
 
-- no ``[service:...]`` may have one of their names (:data:`tcpd.config.build.RESERVED`), and the
-  directory that clients see does not list them;
-- what they may take is bounded for each by its policy (:data:`CONNECTIONS` at most) and not counted
-  among the daemon's connections: an operator has to get in just when the daemon is full;
-- a stop first lets all other services drain and then stops them, so that the operator can watch it;
-  they themselves get :data:`DRAIN` seconds.
+- No ``[service:...]`` may have one of their names (:data:`tcpd.config.build.RESERVED`), and the
+  directory for clients does not list them.
+- Each has its own limit of connections (:data:`CONNECTIONS` at most), outside the limit of the
+  daemon: operators need access when the daemon is full.
+- A stop lets all other services drain first, so that operators can watch it. Then they have
+  :data:`DRAIN` seconds themselves.
 """
 
 from __future__ import annotations
@@ -25,20 +24,19 @@ from typing import Any
 from tcpd.config.listen import Listener
 from tcpd.config.settings import PolicySettings, ServiceSettings, Settings
 
-#: How many connections one of them may have. They come out of the descriptors in reserve, see
-#: :mod:`tcpd.daemon.descriptors`.
+#: The most connections of one of them. :mod:`tcpd.daemon.descriptors` reserves descriptors.
 CONNECTIONS = 64
 
-#: How many of their clients come in although there is no descriptor left.
+#: The clients of one of them that are accepted although no descriptor is left.
 SPARES = 4
 
-#: Seconds that their clients have to take their last bytes when the daemon stops.
+#: Seconds that their clients have to read their last bytes when the daemon stops.
 DRAIN = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class NoOptions:
-    """The options of an internal service that has none a reload could change."""
+    """The options of an internal service without options."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +45,14 @@ class Internal:
 
     :ivar name: of the unit, in logs and in the label ``service`` of its counters. It stands in
         :data:`tcpd.config.build.RESERVED`.
-    :ivar section: the section of the ini file that declares it, for complaints.
-    :ivar keys: the keys of this section that it answers for: where they change, a reload reports
-        what became of the service and not the keys once more.
-    :ivar kind: provides :class:`tcpd.interfaces.IKind`, as far as ``idle`` and ``make_factory``; of
-        the latter's ``settings`` it gets what :attr:`options` returns.
-    :ivar listen: its listeners, from the settings; none for a service that is off.
-    :ivar policy: what it stands behind, from the settings.
-    :ivar options: its options, from the settings: a frozen dataclass of
-        :func:`tcpd.config.fields.option` attributes. They are compared at a reload.
+    :ivar section: the section of the ini file that declares it, for error messages.
+    :ivar keys: the keys of this section whose changes a reload reports as those of the service.
+    :ivar kind: has ``idle`` and ``make_factory`` of :class:`tcpd.interfaces.IKind`; its
+        ``settings`` are what :attr:`options` returns.
+    :ivar listen: returns its listeners; none for a service that is off.
+    :ivar policy: returns its policy.
+    :ivar options: returns its options: a frozen dataclass of :func:`tcpd.config.fields.option`
+        attributes, which a reload compares.
     """
 
     name: str
@@ -68,12 +65,12 @@ class Internal:
 
     @property
     def policy_name(self) -> str:
-        """What its policy is called among the others; no ini file can name it."""
+        """The name of its policy, which no ini file can use."""
         return f"({self.name})"
 
 
 def with_internals(settings: Settings, internals: Iterable[Internal]) -> Settings:
-    """The settings, with the internal services that they ask for behind all others."""
+    """The settings with their internal services, which come after all others."""
     services = dict(settings.services)
     policies = dict(settings.policies)
     for each in internals:

@@ -1,4 +1,4 @@
-"""The file that the log goes to: it is rotated by itself, or opened anew after others moved it."""
+"""The log file: tcpd rotates it, or opens it again after another program has moved it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tcpd.ops.outputs import Sink
 class OpenedLog(Sink):
     """A log file, written by any thread.
 
-    :param name: its path; a relative one is found again wherever the process goes.
-    :param most: bytes at which it is renamed to ``NAME.1``, and begun anew; 0 for never.
+    :param name: its path; a relative one is resolved when the file is opened.
+    :param most: bytes at which it is renamed to ``NAME.1`` and a new file begins; 0 for never.
     :raise OSError: if it cannot be opened.
     """
 
@@ -26,16 +26,16 @@ class OpenedLog(Sink):
         self._use(self._open())
 
     def close(self) -> None:
-        """Give the file back. The end of the process does that, too."""
+        """Close the file. The end of the process does the same."""
         os.close(self._descriptor)
 
     def _open(self, mode: int = 0o666) -> int:
-        # a FIFO or a terminal that takes nothing must not hold up the daemon
+        # a FIFO or a terminal that is not read must not block the daemon
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
         return os.open(self.path, flags, mode)
 
     def _use(self, descriptor: int) -> None:
-        """Go on in a file that is open, behind what is there."""
+        """Append to an open file from now on."""
         self._descriptor = descriptor
         self._size = 0
         self.ends_line = True
@@ -50,15 +50,15 @@ class OpenedLog(Sink):
         return taken
 
     def write_line(self, line: str) -> bool:
-        """See :class:`tcpd.ops.outputs.Sink`. Rotates the file first, if it is time for that."""
+        """See :class:`tcpd.ops.outputs.Sink`. Rotates the file first if it is full."""
         with self._lock:
             if self._most and self._size >= self._most:
                 self.rotate()
             return super().write_line(line)
 
     def rotate(self) -> None:
-        """Rename it to ``NAME.1``, and begin anew. Where that cannot be, it goes on as it is, and
-        is tried again when as much has been written once more."""
+        """Rename it to ``NAME.1`` and begin a new file. If that fails, the old file stays in use,
+        and the next attempt comes after as many bytes."""
         with self._lock:
             mode = os.fstat(self._descriptor).st_mode
             if not stat.S_ISREG(mode):
@@ -78,16 +78,16 @@ class OpenedLog(Sink):
             self._use(opened)
 
     def _numbers(self) -> list[int]:
-        """Of the files that were this one."""
+        """The numbers of the rotated files."""
         directory, name = os.path.split(self.path)
         form = re.compile(rf"{re.escape(name)}\.([1-9][0-9]*)")
         found = (form.fullmatch(each) for each in os.listdir(directory))
         return [int(match[1]) for match in found if match]
 
     def reopen(self) -> None:
-        """Go on in what is at its path by now; it is made if nothing is.
+        """Open the file at its path again, and create it if there is none.
 
-        :raise OSError: if that cannot be opened; the log goes on where it was then.
+        :raise OSError: if it cannot be opened; the old file stays in use then.
         """
         with self._lock:
             opened = self._open()

@@ -36,17 +36,17 @@ _SYSLOG_PRIORITIES = {
 
 
 class LogFault(Exception):
-    """The log cannot be opened, or not anew; its text is a sentence for the operator."""
+    """The log cannot be opened, or not again; the text is a sentence for the operator."""
 
 
 class Logs:
     """The log of one daemon.
 
     :param form: ``text``, ``json`` or ``journald``.
-    :param most: bytes at which a log file is rotated; 0 leaves that to others.
-    :param threshold: what is below it is left out.
-    :param twistd: twistd's options; empty, where the daemon runs without twistd.
-    :param reactor: rotates a log file in its own thread when SIGUSR1 says so.
+    :param most: bytes at which a log file is rotated; 0 for never.
+    :param threshold: events below it are not logged.
+    :param twistd: twistd's options; empty where the daemon runs without twistd.
+    :param reactor: rotates a log file in its own thread, on SIGUSR1.
     """
 
     def __init__(
@@ -71,9 +71,9 @@ class Logs:
         return sum(each.lost for each in self._outputs)
 
     def install(self, application: Any) -> None:
-        """Have an application log so. Called before twistd opens the log.
+        """Install the log in an application. Called before twistd opens the log.
 
-        :param application: twistd's; what is none of it, or has an observer, is left alone.
+        :param application: twistd's; another object, or one with an observer, is left alone.
         :raise LogFault: if the log file cannot be opened.
         """
         if self._twistd.get("logger") or not isinstance(application, Componentized):
@@ -83,7 +83,7 @@ class Logs:
             application.setComponent(ILogObserver, observer)
 
     def observer(self) -> ILogObserver:
-        """Make what writes the log. :raise LogFault: as :meth:`install`."""
+        """Make the observer that writes the log. :raise LogFault: as :meth:`install`."""
         if self._twistd.get("syslog"):
             return _Syslog(self._twistd.get("prefix") or "tcpd")
         if self._form == "journald":
@@ -93,16 +93,16 @@ class Logs:
         return self.output(as_json if self._form == "json" else as_text, sys.stdout)
 
     def output(self, render: Render, stdout: Any) -> Output:
-        """Make what writes text. :raise LogFault: as :meth:`open`."""
+        """Make the output for text. :raise LogFault: as :meth:`open`."""
         output = Output(self.open(stdout), render, escape_controls)
         self._outputs.append(output)
         return output
 
     def open(self, stdout: Any) -> Sink:
-        """Open what twistd would log to.
+        """Open the file or stream that twistd would log to.
 
         :param stdout: the standard output that the process was started with.
-        :raise LogFault: if that cannot be.
+        :raise LogFault: if it cannot be opened.
         """
         name: str = self._twistd.get("logfile") or ""
         nodaemon = self._twistd.get("nodaemon")
@@ -122,10 +122,10 @@ class Logs:
         return file
 
     def reopen(self) -> str:
-        """Have a log file that somebody has moved opened anew, by its name. Called by operators.
+        """Open the log file again by its name, after it was moved. Called by operators.
 
         :return: its path.
-        :raise LogFault: if the log goes elsewhere, or the file cannot be opened; nothing has
+        :raise LogFault: if the log does not go to a file, or the file cannot be opened; nothing has
             changed then.
         """
         if self._file is None:
@@ -134,15 +134,15 @@ class Logs:
             self._file.reopen()
         except OSError as error:
             raise LogFault(
-                f"the log {self._file.path} cannot be opened: {error.strerror}; it goes on where "
-                "it was"
+                f"the log {self._file.path} cannot be opened: {error.strerror}; the old file stays "
+                "in use"
             ) from None
         return self._file.path
 
 
 @implementer(ILogObserver)
 class _Late:
-    """Text to where it would go without a journal, opened when it is first needed."""
+    """Text to the output that is used without a journal, opened on first use."""
 
     def __init__(self, logs: Logs, stdout: Any) -> None:
         self._logs = logs
@@ -158,7 +158,7 @@ class _Late:
 
 @implementer(ILogObserver)
 class _Syslog:
-    """Text to syslog, through Twisted's own observer: a line an event, and one a traceback line."""
+    """Text to syslog by Twisted's own observer: a line for each event and each traceback line."""
 
     def __init__(self, prefix: str) -> None:
         self._emit = SyslogObserver(prefix).emit

@@ -35,7 +35,7 @@ def may_remove(directory: str, uid: int) -> bool:
 
 
 def _may_pass(directory: Path, uid: int) -> bool:
-    """Whether a user may reach what is in a directory."""
+    """Whether a user may search a directory."""
     found = os.stat(directory)
     return bool(found.st_mode & (stat.S_IXUSR if found.st_uid == uid else stat.S_IXOTH))
 
@@ -43,8 +43,8 @@ def _may_pass(directory: Path, uid: int) -> bool:
 class PidFile(Service):
     """See the head of this module.
 
-    :param twistd: twistd's options; its ``pidfile`` is emptied where twistd is not to remove it.
-    :param owner: the user id that the daemon is going to have; ``None`` for the one it has.
+    :param twistd: twistd's options; ``pidfile`` is emptied where the shell removes the file.
+    :param owner: the user id that the daemon changes to; ``None`` where it stays as it is.
     """
 
     def __init__(self, twistd: MutableMapping[str, Any], owner: int | None) -> None:
@@ -86,7 +86,7 @@ class PidFile(Service):
         return writing
 
     def startService(self) -> None:
-        """The daemon has started: twistd has nothing to remove, where the shell does."""
+        """The daemon has started: twistd removes no pidfile where the shell does."""
         super().startService()
         if self._end is not None:
             self._twistd["pidfile"] = ""

@@ -17,10 +17,10 @@ from tcpd.config.fields import options_of
 from tcpd.config.settings import sections_of
 from tcpd.interfaces import IDatagramKind, IKind
 
-#: The entry points under which other packages offer kinds.
+#: The group of entry points by which other packages register kinds.
 GROUP = "tcpd.protocols"
 
-#: The built-in kinds, offered as other packages offer theirs: a name, and where the object is.
+#: The built-in kinds, registered as other packages register theirs: a name and an object.
 BUILT_IN = {
     "echo": "tcpd.small.echo.kind",
     "discard": "tcpd.small.discard.kind",
@@ -46,12 +46,12 @@ class KindError(ValueError):
 
 
 class Kinds(Mapping[str, Any]):
-    """Kinds by name, each loaded when it is first asked for.
+    """Kinds by name, each loaded on first use.
 
-    A kind of another package that cannot be loaded hurts only the configuration that names it.
+    A kind of another package that cannot be loaded affects only configurations that name it.
 
-    :param entry_points: those of the group ``tcpd.protocols``; by default what is installed.
-    :raise KindError: if two have one name, for nobody could tell which would be served.
+    :param entry_points: those of the group ``tcpd.protocols``; by default the installed ones.
+    :raise KindError: if two have the same name.
     """
 
     def __init__(self, entry_points: Iterable[metadata.EntryPoint] | None = None) -> None:
@@ -62,7 +62,7 @@ class Kinds(Mapping[str, Any]):
         for point in entry_points:
             other = self._others.get(point.name)
             taken = BUILT_IN.get(point.name) or (other and other.value)
-            # one package found twice, by two paths of sys.path, is no conflict
+            # a package that two paths of sys.path lead to is no conflict
             if taken and taken != point.value:
                 raise KindError(
                     f"protocol {point.name!r} is offered twice, by {taken} and by {point.value}; "
@@ -121,7 +121,7 @@ class Kinds(Mapping[str, Any]):
         except (Invalid, KindError) as error:
             why = " ".join(str(error).split())
         except Exception as error:
-            # whatever a module of somebody else's does when it is imported
+            # a module of another package may raise anything when it is imported
             why = f"{type(error).__name__}: {error}"
         else:
             return kind

@@ -23,7 +23,7 @@ _SENTENCES = (ListenError, BanFileError, LogFault)
 
 
 class StartFailed(Exception):
-    """A daemon in the background could not start, and has said why. Its cause is the error."""
+    """A daemon in the background cannot start and has reported why. The cause is the error."""
 
     def __init__(self) -> None:
         super().__init__("see above")
@@ -32,9 +32,8 @@ class StartFailed(Exception):
 class Terminal:
     """The standard error that twistd was started with.
 
-    A daemon in the background has none: twistd forks and gives it /dev/null. Its parent is sent the
-    first 100 bytes of the error, which are no sentence. So the descriptor is kept until the daemon
-    runs.
+    In the background twistd forks and replaces it by /dev/null, and the parent gets only the first
+    100 bytes of the error. So the descriptor is kept until the daemon runs.
 
     :param background: whether twistd is going to fork.
     """
@@ -46,15 +45,15 @@ class Terminal:
                 self._kept = os.dup(2)  # not inherited by programs (PEP 446)
 
     def close(self) -> None:
-        """Let go of it: who waits for the end of what is written there waits no longer."""
+        """Close it: a program that reads it to its end waits no longer."""
         if self._kept is not None:
             os.close(self._kept)
             self._kept = None
 
     def failed(self, error: Exception) -> None:
-        """The start failed. Called before twistd's parent knows, which then ends.
+        """Report that the start has failed. Called before twistd's parent gets the error and ends.
 
-        :raise StartFailed: in the background, where the reason has been said.
+        :raise StartFailed: in the background, where the reason has been reported.
         """
         if self._kept is None:
             return
@@ -65,7 +64,7 @@ class Terminal:
 
 
 def _words(error: BaseException) -> str:
-    """What to say of an error, in one line."""
+    """An error in one line."""
     if isinstance(error, _SENTENCES):
         return escape_controls(str(error))
     return escape_controls(traceback.format_exception_only(error)[-1].strip())
@@ -74,7 +73,7 @@ def _words(error: BaseException) -> str:
 def show_start_errors(
     kind: type[BaseException], error: BaseException, where: TracebackType | None
 ) -> None:
-    """End a failed start with a sentence; ``twistd`` itself would let Python show a traceback.
+    """End a failed start with a sentence; by default Python would print a traceback.
 
     For ``sys.excepthook``.
     """
@@ -83,7 +82,7 @@ def show_start_errors(
         sys.stderr.write(f"tcpd: {cause}\n")
     elif isinstance(cause, _SENTENCES):
         catalogue.DAEMON_START_FAILED.emit(_log, error=str(cause))
-        # sys.stderr itself goes to the log by now
+        # sys.stderr is redirected to the log by now
         if sys.__stderr__ is not None:
             sys.__stderr__.write(f"tcpd: {_words(cause)}\n")
     else:

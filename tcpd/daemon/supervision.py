@@ -1,18 +1,18 @@
-"""What systemd, or another manager that speaks sd_notify's protocol, is told of the daemon.
+"""Notifications to systemd, or to another manager that uses the protocol of sd_notify(3).
 
-- ``READY=1`` when the last port is open and connections are looked after.
-- ``STATUS=``, which ``systemctl status`` shows: how many services and connections there are. It is
-  told every few seconds, and only if it has changed.
-- ``WATCHDOG=1``, at half the time that the manager gives or sooner, from a timer of the reactor:
-  one that is stuck gives no signs of life, and is killed and started again (``WatchdogSec=``).
-- ``STOPPING=1`` when a stop begins, and ``EXTEND_TIMEOUT_USEC=`` as long as it drains, so that
-  ``[tcpd] drain`` may be longer than the unit's ``TimeoutStopSec=``. Each one is good for
-  :data:`EXTENSION` seconds: a stop that hangs is still ended.
+- ``READY=1`` when the last port is open and connections are served.
+- ``STATUS=``, which ``systemctl status`` shows: the number of services and connections. It is sent
+  every few seconds if it has changed.
+- ``WATCHDOG=1``, at half the manager's interval or sooner, from a timer of the reactor: the manager
+  kills and restarts a daemon whose reactor hangs (``WatchdogSec=``).
+- ``STOPPING=1`` when a stop begins, and ``EXTEND_TIMEOUT_USEC=`` while connections drain, so that
+  ``[tcpd] drain`` may be longer than the unit's ``TimeoutStopSec=``. Each one extends the time by
+  :data:`EXTENSION` seconds, so a stop that hangs still ends.
 
-Left out are ``RELOADING=1``: a reload is a single turn of the reactor, with ``READY=1`` in the same
-breath, and it could not be said that one was refused, as the exit status of ``ExecReload=tcpd-ctl
-reload`` says; ``MAINPID=``: the process that is started is the one that stays; and ``FDSTORE=1``:
-the sockets that are to outlive the daemon are those of a .socket unit.
+Three are not sent. ``RELOADING=1``: a reload takes a single turn of the reactor and would send
+``READY=1`` at once, and it cannot report a refusal, as the exit status of ``ExecReload=tcpd-ctl
+reload`` does. ``MAINPID=``: the process that was started stays. ``FDSTORE=1``: sockets that outlive
+the daemon are those of a .socket unit.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from tcpd.ops.notify import Notifier, watchdog_interval
 
-#: Seconds between two looks at what there is to tell, where the watchdog wants no shorter ones.
+#: Seconds between two notifications, unless the watchdog needs a shorter interval.
 INTERVAL = 5.0
 
-#: Seconds that a stop asks for at each look.
+#: Seconds that each notification extends a stop by.
 EXTENSION = 20.0
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What the status tells.
+    """The content of the status.
 
-    :ivar services: how many are served, the daemon's own left out.
-    :ivar connections: how many there are.
-    :ivar accepted: how many were let in since the start.
-    :ivar refused: how many were not.
+    :ivar services: number of services, the daemon's own left out.
+    :ivar connections: number of open connections.
+    :ivar accepted: connections accepted since the start.
+    :ivar refused: connections refused since the start.
     """
 
     services: int
@@ -55,11 +55,11 @@ class Load:
 
 
 class Supervision:
-    """Tells the manager, as long as the daemon runs.
+    """Notifies the manager while the daemon runs.
 
     :param environ: the environment that the daemon was started with.
-    :param clock: the reactor, whose turning is the sign of life.
-    :param load: tells what there is.
+    :param clock: the reactor, whose timers prove that it runs.
+    :param load: returns the content of the status.
     """
 
     def __init__(
@@ -76,16 +76,16 @@ class Supervision:
         self._status = ""
 
     def ready(self) -> None:
-        """All ports are open, and are served. Called once by the daemon, in its last process."""
+        """Notify that all ports are served. Called once by the daemon, after the last fork."""
         if not self._notifier.wanted:
             return
         watchdog = watchdog_interval(self._environ, os.getpid())
         self._watched = watchdog > 0
         self._interval = min(INTERVAL, watchdog / 2) if self._watched else INTERVAL
-        self._tell({"READY": 1})
+        self._notify({"READY": 1})
 
     def stopping(self, drain: float) -> None:
-        """The ports are being closed. Called by the daemon.
+        """Notify that a stop has begun. Called by the daemon.
 
         :param drain: seconds that connections may take to end.
         """
@@ -93,19 +93,19 @@ class Supervision:
             return
         self._call.cancel()
         self._until = self._clock.seconds() + drain
-        self._tell({"STOPPING": 1})
+        self._notify({"STOPPING": 1})
 
     def stop(self) -> None:
-        """Tell nothing more. Called by the daemon when all has ended, started or not."""
+        """Send no more notifications. Called by the daemon when all has ended, started or not."""
         if self._call is not None:
             self._call.cancel()
             self._call = None
 
-    def _look(self) -> None:
-        self._tell({})
+    def _notify_again(self) -> None:
+        self._notify({})
 
-    def _tell(self, words: dict[str, str | int]) -> None:
-        self._call = self._clock.callLater(self._interval, self._look)
+    def _notify(self, words: dict[str, str | int]) -> None:
+        self._call = self._clock.callLater(self._interval, self._notify_again)
         if self._watched:
             words["WATCHDOG"] = 1
         if self._until is not None:

@@ -216,7 +216,7 @@ def test_what_cannot_go_on_ends_with_a_sentence_and_a_status(
     assert bed.exhausted == bed.ending.give_up
     assert bed.done == []
     bed.ending.check()
-    sentence = "the main loop has ended, which nobody asked for"
+    sentence = "the main loop has ended without a stop"
     assert bed.done == [
         (2, f"tcpd: {sentence}\n".encode()),
         "programs killed",

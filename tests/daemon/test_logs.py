@@ -226,7 +226,7 @@ def test_a_log_that_cannot_be_opened_anew_goes_on_where_it_was(tmp_path: Path) -
     (tmp_path / "logs").mkdir()
     file = opened.open(sys.stdout)
     (tmp_path / "logs").rename(tmp_path / "moved")
-    with pytest.raises(LogFault, match="No such file or directory; it goes on where it was"):
+    with pytest.raises(LogFault, match="No such file or directory; the old file stays in use"):
         opened.reopen()
     assert file.write_line("still here")
     assert (tmp_path / "moved/x").read_text() == "still here\n"

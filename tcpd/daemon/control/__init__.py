@@ -1,1 +1,1 @@
-"""The operator's socket: the line protocol with commands of its own, as tcpd-ctl speaks it."""
+"""The control socket: the line protocol with operators' commands, which tcpd-ctl sends."""

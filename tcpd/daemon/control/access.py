@@ -1,13 +1,11 @@
-"""Who may use the control socket, beside what the mode of its file says.
+"""Who may use the control socket, beyond the mode of its file.
 
-The file is 0660, so the kernel lets only root, its owner and its group connect. This is the second
-lock, for when the first was left open (``chmod``, an access list, a directory that was moved): the
-kernel also remembers who a peer was when it connected. It tells the user, the primary group, and
-since Linux 4.13 all groups of that very process. Those are asked for and not the user database:
-they are what the mode of the file was checked against (who was put in a group a minute ago has it
-in the database, but not in a shell that is older), and a look into the database may have to ask a
-directory server, which the daemon would wait for. The database is the way out where the kernel does
-not tell.
+The mode is 0660, so the kernel lets only root, the owner and the group connect. This check is a
+second line of defence, in case the mode was loosened (``chmod``, an access list, a directory that
+was moved). The kernel also stores the user and the primary group of a peer when it connects, and
+since Linux 4.13 all groups of the process. The check uses these groups and not the user database:
+the mode of the file was checked against them, and a look-up in the database may block on a
+directory server. The database is used only where the kernel does not have the groups.
 """
 
 from __future__ import annotations
@@ -30,7 +28,7 @@ _MOST_GROUPS = 65536  # NGROUPS_MAX
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """Who is at the other end, as the kernel saw it connect.
+    """The process that connected, as the kernel stored it.
 
     :ivar pid: process id; 0 where it is unknown.
     :ivar uid: effective user id.
@@ -46,10 +44,10 @@ class Peer:
 
 
 def peer_of(connected: Any) -> Peer | None:
-    """Ask the kernel.
+    """Get the peer from the kernel.
 
     :param connected: a connected UNIX stream socket.
-    :return: ``None`` where the system does not tell.
+    :return: ``None`` on systems without SO_PEERCRED.
     """
     option = getattr(socket, "SO_PEERCRED", None)
     if option is None:
@@ -63,7 +61,7 @@ def _groups(connected: Any, uid: int, gid: int) -> list[int]:
     try:
         data = connected.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, 4 * 256)
     except OSError:
-        try:  # more groups than that, which is rare
+        try:  # more groups, which is rare
             data = connected.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, 4 * _MOST_GROUPS)
         except OSError:
             return _groups_by_name(uid, gid)
@@ -78,10 +76,10 @@ def _groups_by_name(uid: int, gid: int) -> list[int]:
 
 
 def may_operate(peer: Peer | None, group: str) -> bool:
-    """Tell whether somebody may.
+    """Whether a peer is an operator.
 
-    :param peer: from :func:`peer_of`; of somebody unknown the mode of the file has to be enough.
-    :param group: ``[tcpd] control_group``; empty for none but the daemon's own.
+    :param peer: from :func:`peer_of`; for an unknown peer the mode of the file has to be enough.
+    :param group: ``[tcpd] control_group``; empty for the daemon's own group.
     """
     if peer is None or peer.uid in (0, os.geteuid()):
         return True
@@ -89,9 +87,9 @@ def may_operate(peer: Peer | None, group: str) -> bool:
 
 
 def group_id(name: str) -> int:
-    """The number of a group; that of the daemon's own for no name; -1 for one that is not there.
+    """The number of a group; the daemon's own group for no name; -1 for an unknown group.
 
-    What was found is remembered: to look takes a descriptor, and there may be none left.
+    The result is cached: a look-up takes a descriptor, and there may be none left.
     """
     if not name:
         return os.getegid()
