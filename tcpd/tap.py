@@ -24,11 +24,11 @@ from tcpd.config.load import find_files, load
 from tcpd.config.settings import Settings
 from tcpd.config.show import sample, show_config
 from tcpd.daemon.compose import SECTIONS, check, make_daemon
-from tcpd.daemon.ending import Ending
 from tcpd.daemon.pidfile import PidFile
 from tcpd.daemon.registry import BUILT_IN, KindError, Kinds
 from tcpd.daemon.starting import Terminal, show_start_errors
 from tcpd.daemon.startup_environment import StartupEnvironment
+from tcpd.daemon.stop_signals import StopSignals
 from tcpd.net.clock import use_monotonic_clock
 from tcpd.net.lookups import Lookups
 from tcpd.net.names import NameResolver
@@ -165,9 +165,9 @@ def makeService(options: Options) -> IService:
     if IReactorPluggableNameResolver.providedBy(reactor):
         reactor.installNameResolver(NameResolver(Lookups(reactor)))
     twistd = _twistd(options) or {}
-    ending = Ending(daemon, reactor, twistd.get("pidfile") or "")
-    ending.setServiceParent(daemon)
-    atexit.register(ending.check)
+    stop_signals = StopSignals(daemon, reactor, twistd.get("pidfile") or "")
+    stop_signals.setServiceParent(daemon)
+    atexit.register(stop_signals.check)
     PidFile(twistd, twistd.get("uid")).setServiceParent(daemon)
     terminal = Terminal(background=bool(twistd) and not twistd.get("nodaemon"))
     daemon.start_failed = terminal.failed

@@ -21,7 +21,7 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from tcpd.daemon.ending import MARGIN, PATIENCE, Ending
+from tcpd.daemon.stop_signals import MARGIN, PATIENCE, StopSignals
 from tcpd.interfaces import IHurrying
 from tcpd.net.threads import DaemonThreads, use_daemon_threads
 
@@ -50,7 +50,7 @@ class Bed:
         monkeypatch.setattr(os, "kill", lambda pid, number: self.done.append(("kill", number)))
         monkeypatch.setattr(os, "_exit", lambda status: self.done.append(("exit", status)))
         monkeypatch.setattr(os, "write", lambda fd, data: self.done.append((fd, data)))
-        self.ending = Ending(daemon, reactor, pidfile)
+        self.signals = StopSignals(daemon, reactor, pidfile)
 
     def callWhenRunning(self, call: Any) -> None:
         if self.runs:
@@ -108,7 +108,7 @@ def test_each_signal_is_heard(
     bed = Bed(monkeypatch, str(pidfile))
     for each in NUMBERS[:2]:
         signal.signal(each, lambda number, frame: bed.done.append(("reactor", number)))
-    bed.ending.startService()
+    bed.signals.startService()
     signal.raise_signal(number)
     assert bed.done == [("reactor", number)]
     assert 7 < signal.getitimer(signal.ITIMER_REAL)[0] <= 7 + MARGIN
@@ -129,7 +129,7 @@ def starting(monkeypatch: pytest.MonkeyPatch) -> Bed:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     bed.runs = False
-    bed.ending.privilegedStartService()
+    bed.signals.privilegedStartService()
     return bed
 
 
@@ -140,7 +140,7 @@ def test_a_signal_during_the_start_waits_for_the_reactor(
     """ "During the start the first one waits for the reactor": Ctrl-C gives no traceback, and
     SIGTERM from a supervisor that knows the daemon is ready leaves no pidfile."""
     signal.raise_signal(number)
-    starting.ending.startService()
+    starting.signals.startService()
     assert starting.done == []
     starting.run()
     assert starting.done == [("reactor", number)]
@@ -154,7 +154,7 @@ def test_a_signal_while_the_reactor_sets_its_handlers_is_counted(
 ) -> None:
     """It waits in the kernel. "A signal may be blocked, which means that it will not be delivered
     until it is later unblocked" (signal(7))."""
-    starting.ending.startService()
+    starting.signals.startService()
     starting.run(number)
     assert starting.done == [("reactor", number)]
     signal.raise_signal(number)
@@ -174,7 +174,7 @@ def test_a_cut_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> 
     """Nobody need send the third."""
     bed = Bed(monkeypatch)
     signal.signal(signal.SIGTERM, lambda number, frame: None)
-    bed.ending.startService()
+    bed.signals.startService()
     signal.raise_signal(signal.SIGTERM)
     signal.raise_signal(signal.SIGTERM)
     signal.raise_signal(signal.SIGALRM)
@@ -194,7 +194,7 @@ def test_a_signal_that_cannot_be_dealt_with_is_dealt_with_later(
         bed.done.append("stop")
 
     signal.signal(signal.SIGTERM, poor)
-    bed.ending.startService()
+    bed.signals.startService()
     signal.raise_signal(signal.SIGTERM)
     assert bed.done == []
     assert 0 < signal.getitimer(signal.ITIMER_REAL)[0] < 1
@@ -211,11 +211,11 @@ def test_what_cannot_go_on_ends_with_a_sentence_and_a_status(
     pidfile = tmp_path / "pid"
     pidfile.write_text("1")
     bed = Bed(monkeypatch, str(pidfile))
-    bed.ending.check()
-    bed.ending.startService()
-    assert bed.exhausted == bed.ending.give_up
+    bed.signals.check()
+    bed.signals.startService()
+    assert bed.exhausted == bed.signals.give_up
     assert bed.done == []
-    bed.ending.check()
+    bed.signals.check()
     sentence = "the main loop has ended without a stop"
     assert bed.done == [
         (2, f"tcpd: {sentence}\n".encode()),
@@ -225,8 +225,8 @@ def test_what_cannot_go_on_ends_with_a_sentence_and_a_status(
     assert not pidfile.exists()
     logged_failures.expect("process ends with status 1")
     bed.done.clear()
-    bed.ending.stopService()
-    bed.ending.check()
+    bed.signals.stopService()
+    bed.signals.check()
     assert bed.done == []
 
 
@@ -234,9 +234,9 @@ def test_what_is_ignored_stays_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     """nohup(1), and shells for what runs in the background."""
     bed = Bed(monkeypatch)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    bed.ending.privilegedStartService()
+    bed.signals.privilegedStartService()
     signal.raise_signal(signal.SIGINT)
-    bed.ending.startService()
+    bed.signals.startService()
     signal.raise_signal(signal.SIGINT)
     assert bed.done == []
 

@@ -34,7 +34,7 @@ _MOMENT = 0.1
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-class Ending(Service):
+class StopSignals(Service):
     """Counts the signals.
 
     :param daemon: the second signal cuts it.
@@ -63,7 +63,7 @@ class Ending(Service):
             handler = signal.getsignal(number)
             if handler != signal.SIG_IGN:
                 self._before[number] = handler
-                signal.signal(number, self._asked_early)
+                signal.signal(number, self._received_early)
 
     def startService(self) -> None:
         """Take over once the reactor has its handlers."""
@@ -77,7 +77,7 @@ class Ending(Service):
         super().stopService()
         self._serving = False
 
-    def _asked_early(self, number: int, frame: FrameType | None) -> None:
+    def _received_early(self, number: int, frame: FrameType | None) -> None:
         if self._early:
             self._end(number)
         else:
@@ -99,13 +99,13 @@ class Ending(Service):
             handler = signal.getsignal(number)
             if callable(handler):  # else it is ignored, as nohup(1) has it
                 self._first[number] = handler
-                signal.signal(number, self._asked)
+                signal.signal(number, self._received)
         if self._early:
-            self._asked(self._early, None)
+            self._received(self._early, None)
         if self._before:
             signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
 
-    def _asked(self, number: int, frame: FrameType | None) -> None:
+    def _received(self, number: int, frame: FrameType | None) -> None:
         self._count += 1
         if self._count == 1:
             # a stop by a single signal ends in bounded time, too
@@ -114,7 +114,7 @@ class Ending(Service):
                 self._first[number](number, frame)
             except BaseException:  # out of memory: try again a moment later
                 self._count = 0
-                signal.signal(signal.SIGALRM, lambda *_: self._asked(number, None))
+                signal.signal(signal.SIGALRM, lambda *_: self._received(number, None))
                 signal.setitimer(signal.ITIMER_REAL, _MOMENT)
         elif self._count == 2:
             self._end_after(PATIENCE, number)
