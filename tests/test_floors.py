@@ -108,6 +108,8 @@ SANS_IO = (
     "chat/text/render",
     "chat/text/session",
     "chat/text/settings",
+    "net/http_answer",
+    "net/http_request",
     "net/websocket_messages",
     "net/websocket_settings",
     "net/websocket_upgrade",

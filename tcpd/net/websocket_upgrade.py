@@ -1,7 +1,6 @@
 """How a WebSocket begins: one HTTP request, and an answer (RFC 6455 section 4).
 
-h11 reads the request. What is no request for a WebSocket gets an answer that a person with a
-browser or curl can read.
+What is no request for a WebSocket gets an answer that a person with a browser or curl can read.
 
 No extension is ever agreed on, permessage-deflate (RFC 7692) among them. Its streams take some 300
 KiB a connection (zlib's zconf.h: 256 to deflate, 40 to inflate); a line to a room would be
@@ -14,25 +13,14 @@ from __future__ import annotations
 
 import base64
 import binascii
-import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-import h11
 from wsproto.utilities import generate_accept_token
 
 from tcpd.net.http_answer import answer
+from tcpd.net.http_request import LONGEST, BadRequest, Request, RequestReader
 from tcpd.net.websocket_settings import Frames, WebSocketOptions, allows
-
-#: The longest request in bytes: what h11 and Node.js take. Cookies are the bulk of it.
-LONGEST = 16384
-
-#: Empty lines that may stand before the request (RFC 9112 section 2.2: "at least one").
-_EMPTY_LINES = 8
-
-_LINE_END = re.compile(rb"\r?\n")
-_END = re.compile(rb"\n\r?\n")
-_REQUEST_LINE = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+ [!-~]+ HTTP/[0-9]\.[0-9]\r?\n")
 
 _VERSION = b"13"
 
@@ -65,77 +53,52 @@ class Refused:
     why: str
 
 
+_BAD = {
+    BadRequest.NOT_HTTP: Refused(answer(400, f"{_HERE}, and this is no HTTP request."), "not-http"),
+    BadRequest.MALFORMED: Refused(
+        answer(400, f"{_HERE}, and this request is malformed."), "bad-request"
+    ),
+    BadRequest.TOO_LONG: Refused(
+        answer(431, f"The request is longer than {LONGEST} bytes."), "bad-request"
+    ),
+}
+
+
 class Upgrade:
-    """Takes the request of one connection.
+    """Answers the request of one connection.
 
     :param options: of the service.
-    :param is_own: tells of the host that a page is from whether the daemon knows itself by it.
+    :param is_own: returns whether a host, the one that a page is from, is the daemon itself.
     """
 
-    __slots__ = ("_buffer", "_empty_lines", "_is_own", "_line_known", "_looked", "_options")
+    __slots__ = ("_is_own", "_options", "_reader")
 
     def __init__(self, options: WebSocketOptions, is_own: Callable[[str], bool]) -> None:
         self._options = options
         self._is_own = is_own
-        self._buffer = bytearray()
-        self._looked = 0
-        self._line_known = False
-        self._empty_lines = 0
+        self._reader = RequestReader()
 
     def feed(self, data: bytes) -> Accepted | Refused | None:
         """Take the next bytes; not called again once it has answered.
 
         :return: ``None`` while the request is not complete.
         """
-        buffer = self._buffer
-        buffer += data
-        if not self._line_known and not self._is_request():
-            # somebody who speaks IRC, or TLS, may never send the end of a request
-            return Refused(answer(400, f"{_HERE}, and this is no HTTP request."), "not-http")
-        end = _END.search(buffer, max(0, self._looked - 2))
-        if end is not None and end.end() <= LONGEST:
-            head, rest = bytes(buffer[: end.end()]), bytes(buffer[end.end() :])
-            buffer.clear()
-            return self._answer(head, rest)
-        if len(buffer) > LONGEST:
-            words = f"The request is longer than {LONGEST} bytes."
-            return Refused(answer(431, words), "bad-request")
-        self._looked = len(buffer)
-        return None
+        request = self._reader.feed(data)
+        if request is None:
+            return None
+        if isinstance(request, BadRequest):
+            return _BAD[request]
+        return self._check(request) or self._accept(request)
 
-    def _is_request(self) -> bool:
-        """Whether the request line may be one, as far as it has come."""
-        while self._empty_lines < _EMPTY_LINES and (found := _LINE_END.match(self._buffer)):
-            del self._buffer[: found.end()]
-            self._empty_lines += 1
-        at = self._buffer.find(b"\n", 0, LONGEST)
-        if at < 0:
-            return self._buffer[:1].isalpha() or bytes(self._buffer[:2]) in (b"", b"\r")
-        self._line_known = True
-        return _REQUEST_LINE.fullmatch(self._buffer, 0, at + 1) is not None
-
-    def _answer(self, head: bytes, rest: bytes) -> Accepted | Refused:
-        http = h11.Connection(h11.SERVER, max_incomplete_event_size=LONGEST)
-        http.receive_data(head)
-        try:
-            request = http.next_event()
-        except h11.RemoteProtocolError:
-            request = h11.NEED_DATA
-        if not isinstance(request, h11.Request):
-            return Refused(answer(400, f"{_HERE}, and this request is malformed."), "bad-request")
-        headers: dict[bytes, list[bytes]] = {}
-        for name, value in request.headers:
-            headers.setdefault(name, []).append(value)
-        return self._check(request, headers) or self._accept(headers, rest)
-
-    def _check(self, request: h11.Request, headers: dict[bytes, list[bytes]]) -> Refused | None:
-        """RFC 6455 section 4.2.1, in the order that tells most."""
+    def _check(self, request: Request) -> Refused | None:
+        """RFC 6455 section 4.2.1, the most helpful answer first."""
+        headers = request.headers
         body = request.method != b"HEAD"
         version = headers.get(b"sec-websocket-version", [])
         if (
             # "A server MUST ignore an Upgrade header field that is received in an HTTP/1.0
             # request" (RFC 9110 section 7.8)
-            request.http_version != b"1.1"
+            request.version != b"1.1"
             or b"websocket" not in _tokens(headers.get(b"upgrade", ()), lower=True)
             or b"upgrade" not in _tokens(headers.get(b"connection", ()), lower=True)
         ):
@@ -143,7 +106,7 @@ class Upgrade:
             return Refused(_upgrade_required(words, body), "plain-http")
         if version != [_VERSION]:
             return Refused(_upgrade_required(f"{_HERE}, version 13.", body), "bad-request")
-        if request.method != b"GET" or b"transfer-encoding" in headers or _has_body(headers):
+        if request.method != b"GET" or request.has_body:
             return Refused(
                 answer(400, "A WebSocket begins with a GET request without a body.", body=body),
                 "bad-request",
@@ -170,7 +133,8 @@ class Upgrade:
             self._is_own,
         )
 
-    def _accept(self, headers: dict[bytes, list[bytes]], rest: bytes) -> Accepted:
+    def _accept(self, request: Request) -> Accepted:
+        headers = request.headers
         lines = [
             b"HTTP/1.1 101 Switching Protocols",
             b"Upgrade: websocket",
@@ -184,7 +148,7 @@ class Upgrade:
             if frames is not None:
                 lines.append(b"Sec-WebSocket-Protocol: " + offered)
                 break
-        return Accepted(b"\r\n".join([*lines, b"", b""]), frames, rest)
+        return Accepted(b"\r\n".join([*lines, b"", b""]), frames, request.rest)
 
 
 def _upgrade_required(words: str, body: bool) -> bytes:
@@ -205,11 +169,7 @@ def _tokens(values: Iterable[bytes], *, lower: bool = False) -> list[bytes]:
     return [token.strip() for token in (whole.lower() if lower else whole).split(b",")]
 
 
-def _has_body(headers: dict[bytes, list[bytes]]) -> bool:
-    return headers.get(b"content-length", [b"0"]) != [b"0"]
-
-
-def _is_key(values: list[bytes]) -> bool:
+def _is_key(values: Sequence[bytes]) -> bool:
     try:
         return [len(base64.b64decode(value, validate=True)) for value in values] == [16]
     except binascii.Error:

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, RejectConnection, Request
 
+from tcpd.net.http_request import LONGEST
 from tcpd.net.websocket_settings import IRCV3, Frames, WebSocketOptions
-from tcpd.net.websocket_upgrade import LONGEST, Accepted, Refused, Upgrade
+from tcpd.net.websocket_upgrade import Accepted, Refused, Upgrade
 
 OPTIONS = WebSocketOptions(longest=100, subprotocols=IRCV3)
 

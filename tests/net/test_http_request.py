@@ -1,0 +1,46 @@
+"""The head of an HTTP request, whatever it asks for. ``test_websocket_upgrade.py`` has the rest."""
+
+from __future__ import annotations
+
+import pytest
+
+from tcpd.net.http_request import BadRequest, Request, RequestReader
+
+PAGE = b"GET /handshake?x=1 HTTP/1.0\r\nHost: a\r\nAccept: text/html\r\nACCEPT: */*\r\n\r\n"
+
+
+@pytest.mark.parametrize("cut", range(len(PAGE)))
+def test_a_request_for_a_page_is_read_however_it_is_cut(cut: int) -> None:
+    """What was received behind the head is for whoever answers the request."""
+    reader = RequestReader()
+    assert reader.feed(PAGE[:cut]) is None
+    assert reader.feed(PAGE[cut:] + b"rest") == Request(
+        method=b"GET",
+        target=b"/handshake?x=1",
+        version=b"1.0",
+        headers={b"host": [b"a"], b"accept": [b"text/html", b"*/*"]},
+        rest=b"rest",
+    )
+
+
+def test_what_is_no_http_is_found_by_its_first_line() -> None:
+    """A client of another protocol may never send the end of a head."""
+    assert RequestReader().feed(b"\x16\x03\x01") is BadRequest.NOT_HTTP
+    assert RequestReader().feed(b"NICK ann\r\n") is BadRequest.NOT_HTTP
+
+
+@pytest.mark.parametrize(
+    ("header", "has_body"),
+    [
+        (b"", False),
+        (b"Content-Length: 0\r\n", False),
+        (b"Content-Length: 1\r\n", True),
+        (b"Transfer-Encoding: chunked\r\n", True),
+    ],
+)
+def test_whether_a_body_follows(header: bytes, has_body: bool) -> None:
+    """RFC 9112 section 6: "The presence of a message body in a request is signaled by a
+    Content-Length or Transfer-Encoding header field." """
+    request = RequestReader().feed(b"POST / HTTP/1.1\r\nHost: a\r\n" + header + b"\r\n")
+    assert isinstance(request, Request)
+    assert request.has_body is has_body
