@@ -13,7 +13,7 @@ from tcpd.config.listen import Address, Listener, UnixSocket
 from tcpd.net.kernel import Kernel
 from tcpd.net.layer import ListenerFactory
 from tcpd.net.listeners import ListenError
-from tcpd.net.turns import Turns
+from tcpd.net.turns import TurnScheduler
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def listeners_in_memory() -> Iterator[None]:
         listener: Listener,
         factory: ListenerFactory,
         systemd: Mapping[str, Sequence[int]],
-        turns: Turns,
+        turns: TurnScheduler,
         kernel: Kernel | None = None,
     ) -> Any:
         place = listener.place

@@ -34,9 +34,9 @@ def main(path: str, name: str) -> None:
     from tcpd.config.settings import PolicySettings
     from tcpd.net.layer import ConnectionLayer, ListenerFactory
     from tcpd.net.listeners import open_stream
-    from tcpd.net.turns import Turns
+    from tcpd.net.turns import TurnScheduler
     from tcpd.ops.counters import ServiceCounters
-    from tcpd.policy.admission import Tally
+    from tcpd.policy.admission import ConnectionCount
 
     trace: list[list[str]] = []
 
@@ -101,14 +101,14 @@ def main(path: str, name: str) -> None:
         factory=Factory.forProtocol(Traced),
         policy=PolicySettings(unsent=64 << 20),
         idle=0,
-        tally=Tally(100),
+        connection_count=ConnectionCount(100),
         counters=ServiceCounters(),
         clock=reactor,
         ids=itertools.count(1),
     )
     twisteds = EndpointString("tcp:0:interface=127.0.0.1")
     listener = Listener(twisteds if path == "endpoint" else Address("127.0.0.1", 0))
-    port: Any = open_stream(reactor, listener, ListenerFactory(layer), {}, Turns(reactor))
+    port: Any = open_stream(reactor, listener, ListenerFactory(layer), {}, TurnScheduler(reactor))
     failures: list[BaseException] = []
 
     def play() -> None:

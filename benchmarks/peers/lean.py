@@ -25,7 +25,7 @@ from tcpd.net.loss import lost_by
 from tcpd.net.port import LeanPort
 from tcpd.net.sockets import listen_address
 from tcpd.net.transport import _READ, _ROOM, LeanConnection
-from tcpd.net.turns import Turns
+from tcpd.net.turns import TurnScheduler
 from tcpd.small.echo import EchoFactory
 
 
@@ -40,7 +40,9 @@ class Bare(LeanConnection):
 
     __slots__ = ("_factory",)
 
-    def __init__(self, factory: Any, endpoint_address: Any, sock: Any, turns: Turns) -> None:
+    def __init__(
+        self, factory: Any, endpoint_address: Any, sock: Any, turns: TurnScheduler
+    ) -> None:
         self._factory = factory
         self._endpoint_address = endpoint_address
         self.disconnecting = False
@@ -177,7 +179,7 @@ class BareListener:
     def turn_away(self, sock: socket.socket, address: Any) -> None:
         sock.close()
 
-    def accept_socket(self, sock: socket.socket, address: Any, turns: Turns) -> None:
+    def accept_socket(self, sock: socket.socket, address: Any, turns: TurnScheduler) -> None:
         Bare(self._factory, socket_address(address), sock, turns).start()
 
 
@@ -190,7 +192,7 @@ def main(kind: str, port: str) -> None:
     reactor: Any = installed
     listener: Any = BareListener(EchoFactory())
     listening = listen_address(Address("127.0.0.1", int(port)))
-    LeanPort(listening, listener, Turns(reactor), lambda: None).startListening()
+    LeanPort(listening, listener, TurnScheduler(reactor), lambda: None).startListening()
     reactor.run()
 
 

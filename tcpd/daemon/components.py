@@ -15,10 +15,10 @@ from tcpd.config.settings import Settings
 from tcpd.daemon.certificate_store import CertificateStore
 from tcpd.net.kernel import Kernel
 from tcpd.net.systemd import initial_environment, passed_sockets
-from tcpd.net.turns import Turns, work_queue
+from tcpd.net.turns import TurnScheduler, work_queue
 from tcpd.ops.counters import DaemonCounters
 from tcpd.ops.memory import MemoryGuard
-from tcpd.policy.admission import Tally
+from tcpd.policy.admission import ConnectionCount
 from tcpd.policy.bans import Bans
 
 
@@ -34,11 +34,11 @@ class Components:
 
     :ivar server_name: the name in greetings and reports.
     :ivar started: ``reactor.seconds()`` at the start.
-    :ivar tally: the connections of all services together.
+    :ivar connection_count: the connections of all services together.
     :ivar bans: networks that an operator has banned.
     :ivar ids: the ids of connections.
     :ivar systemd: by name, the sockets that systemd passed.
-    :ivar turns: see :class:`tcpd.net.turns.Turns`.
+    :ivar turns: see :class:`tcpd.net.turns.TurnScheduler`.
     :ivar work: the one queue of the work that clients cause.
     :ivar memory: reports failed allocations.
     :ivar kernel: what the kernel keeps of handshakes.
@@ -64,12 +64,12 @@ class Components:
         self.user = None if uid is None else (uid, gid)
         self.server_name = settings.tcpd.server_name or _host_name()
         self.started: float = reactor.seconds()
-        self.tally = Tally(settings.tcpd.connections)
+        self.connection_count = ConnectionCount(settings.tcpd.connections)
         self.bans = Bans(wall_clock)
         self.ids = itertools.count(1)
         environment = initial_environment()
         self.systemd = passed_sockets(environment, os.getpid())
-        self.turns = Turns(reactor)
+        self.turns = TurnScheduler(reactor)
         self.work = work_queue(reactor)
         self.memory = MemoryGuard(reactor)
         if hasattr(reactor, "no_memory"):

@@ -229,7 +229,7 @@ class Daemon(MultiService):
         running = self.running_services
         return Load(
             services=len(running.directory()),
-            connections=self.components.tally.count,
+            connections=self.components.connection_count.count,
             accepted=running.accepted(),
             refused=running.refused(),
         )

@@ -51,7 +51,7 @@ def figures(sources: MetricsSources) -> Figures:
     return Figures(
         services={name: unit.layer.counters for name, unit in units.items()},
         listeners={name: len(unit.ports) for name, unit in units.items()},
-        connections_limit=components.tally.limit,
+        connections_limit=components.connection_count.limit,
         chat=hub.counters,
         members=hub.member_count,
         rooms=hub.room_count,

@@ -327,7 +327,7 @@ class Reconfiguration:
             if swapped:
                 report.append(f"{title}: {', '.join(swapped)} swapped")
         if "tcpd" in self.difference.sections:
-            self.components.tally.limit = self.settings.tcpd.connections
+            self.components.connection_count.limit = self.settings.tcpd.connections
             for name, unit in self.services.units.items():
                 unit.drain = self.builder.drain(name, self.settings)
         if "chat" in self.difference.sections:

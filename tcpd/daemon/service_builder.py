@@ -22,7 +22,7 @@ from tcpd.net.listener_options import ListenerOptions
 from tcpd.net.proxy import Proxies
 from tcpd.net.service import ListeningService, Server
 from tcpd.ops.counters import ServiceCounters
-from tcpd.policy.admission import Tally
+from tcpd.policy.admission import ConnectionCount
 
 
 class ServiceBuilder:
@@ -123,7 +123,7 @@ class ServiceBuilder:
             policy=settings.policies[service.policy],
             idle=self.idle(service, settings),
             # operators are let in when the daemon is full
-            tally=Tally(sys.maxsize) if own else components.tally,
+            connection_count=ConnectionCount(sys.maxsize) if own else components.connection_count,
             bans=None if own else components.bans,
             counters=context.counters,
             clock=components.reactor,

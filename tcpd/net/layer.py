@@ -26,11 +26,11 @@ from tcpd.net.proxy import Proxies
 from tcpd.net.spares import Spares
 from tcpd.net.sweeper import Sweeper
 from tcpd.net.transport import LeanConnection
-from tcpd.net.turns import Turns
+from tcpd.net.turns import TurnScheduler
 from tcpd.net.wrapped_connection import WrappedConnection
 from tcpd.ops.counters import ServiceCounters
 from tcpd.policy.addresses import IPAddress, plain_address
-from tcpd.policy.admission import Admission, Limits, Networks, Tally
+from tcpd.policy.admission import Admission, ConnectionCount, Limits, Networks
 from tcpd.policy.bans import Bans
 from tcpd.policy.reasons import End, Refusal
 
@@ -78,7 +78,7 @@ class ConnectionLayer:
     :param factory: makes its protocols.
     :param policy: what it stands behind.
     :param idle: seconds of silence after which a connection is ended; 0 for never.
-    :param tally: how many connections the whole daemon has.
+    :param connection_count: how many connections the whole daemon has.
     :param bans: who is shut out of the whole daemon; ``None`` for nobody.
     :param counters: the service's.
     :param clock: for timers.
@@ -100,7 +100,7 @@ class ConnectionLayer:
         factory: IProtocolFactory,
         policy: PolicySettings,
         idle: float,
-        tally: Tally,
+        connection_count: ConnectionCount,
         bans: Bans | None = None,
         counters: ServiceCounters,
         clock: IReactorTime,
@@ -122,7 +122,7 @@ class ConnectionLayer:
         self.connections: set[Connection] = set()
         self._ids = ids
         self._idle = idle
-        self._admission = Admission(_limits(policy), tally, bans, clock.seconds)
+        self._admission = Admission(_limits(policy), connection_count, bans, clock.seconds)
         self._sweeper = Sweeper(self.connections, clock)
         self._sweeper.reconfigure(policy, idle)
         self._empty: Deferred[None] | None = None
@@ -184,7 +184,7 @@ class ConnectionLayer:
         return connection
 
     def accept_socket(
-        self, sock: socket.socket, address: Any, options: ListenerOptions, turns: Turns
+        self, sock: socket.socket, address: Any, options: ListenerOptions, turns: TurnScheduler
     ) -> None:
         """The same for a socket that a lean port accepted, which then is the connection's.
 
@@ -400,7 +400,7 @@ class ListenerFactory(Factory):
         super().doStop()
         self._layer.factory.doStop()
 
-    def accept_socket(self, sock: socket.socket, address: Any, turns: Turns) -> None:
+    def accept_socket(self, sock: socket.socket, address: Any, turns: TurnScheduler) -> None:
         """Take a client's socket from a lean port."""
         self._layer.accept_socket(sock, address, self._options, turns)
 

@@ -31,7 +31,7 @@ from tcpd.net.layer import ListenerFactory
 from tcpd.net.port import LeanPort
 from tcpd.net.private_socket import make_its_directory
 from tcpd.net.sockets import adopt, bind_datagrams, listen_address, listen_unix
-from tcpd.net.turns import Turns
+from tcpd.net.turns import TurnScheduler
 
 
 class ListenError(Exception):
@@ -50,7 +50,7 @@ def open_stream(
     listener: Listener,
     factory: ListenerFactory,
     systemd: Mapping[str, Sequence[int]],
-    turns: Turns,
+    turns: TurnScheduler,
     kernel: Kernel | None = None,
 ) -> IListeningPort:
     """Open a listener for connections.
@@ -173,7 +173,7 @@ def _open_lean(
     place: Address | UnixSocket | SystemdSocket,
     factory: ListenerFactory,
     systemd: Mapping[str, Sequence[int]],
-    turns: Turns,
+    turns: TurnScheduler,
     watching: _Watching,
 ) -> IListeningPort:
     def opened(sock: socket.socket, closed: Callable[[], None]) -> IListeningPort:

@@ -17,7 +17,7 @@ from zope.interface import implementer
 from tcpd.net.address import shown, socket_address
 from tcpd.net.layer import ListenerFactory
 from tcpd.net.sockets import BACKLOG
-from tcpd.net.turns import Turns, has_generations
+from tcpd.net.turns import TurnScheduler, has_generations
 
 #: Clients taken at one go; more wait for the next turn.
 _MOST_CLIENTS = 64
@@ -54,7 +54,7 @@ class LeanPort:
         self,
         sock: socket.socket,
         factory: ListenerFactory,
-        turns: Turns,
+        turns: TurnScheduler,
         closed: Callable[[], None],
     ) -> None:
         self._socket = sock

@@ -43,7 +43,7 @@ _GONE = select.EPOLLHUP | select.EPOLLERR
 _MOST_EVENTS = 1024
 
 
-#: Turns that may fail one after the other, and seconds to wait after each: some ten in all.
+#: TurnScheduler that may fail one after the other, and seconds to wait after each: some ten in all.
 _MOST_FAILED = 200
 _BREATH = 0.05
 

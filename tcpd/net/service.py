@@ -27,7 +27,7 @@ from tcpd.net.listeners import (
     take_waiting,
 )
 from tcpd.net.private_socket import give
-from tcpd.net.turns import Turns
+from tcpd.net.turns import TurnScheduler
 from tcpd.ops import catalogue
 from tcpd.policy.reasons import End
 
@@ -132,7 +132,7 @@ class ListeningService(Service):
         reactor: Any,
         systemd: Mapping[str, Sequence[int]],
         drain: float,
-        turns: Turns,
+        turns: TurnScheduler,
         user: tuple[int, int | None] | None = None,
         kernel: Kernel | None = None,
     ) -> None:

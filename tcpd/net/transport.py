@@ -37,7 +37,7 @@ from tcpd.net.credentials import credentials_of
 from tcpd.net.delivery import when_delivered
 from tcpd.net.listener_options import ListenerOptions
 from tcpd.net.loss import lost_by, pending_error
-from tcpd.net.turns import Turns
+from tcpd.net.turns import TurnScheduler
 from tcpd.policy.addresses import IPAddress
 from tcpd.policy.reasons import End
 
@@ -107,7 +107,7 @@ class LeanConnection(Connection):
         endpoint_address: IAddress,
         options: ListenerOptions,
         sock: socket.socket,
-        turns: Turns,
+        turns: TurnScheduler,
     ) -> None:
         super().__init__(layer, number, address, endpoint_address, options)
         if address is None:

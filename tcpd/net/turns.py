@@ -40,7 +40,7 @@ def has_generations(reactor: Any) -> bool:
     return hasattr(reactor, "forget")
 
 
-class Turns:
+class TurnScheduler:
     """The reactor, and what happens at the end of each of its turns; one for all connections.
 
     Other things than connections, too, may have a ``flush`` and ask for it.
@@ -81,9 +81,14 @@ class Turns:
                 _log.failure("a flush failed")
 
 
+#: The name that the chat services still import.
+Turns = TurnScheduler
+
+
 def work_queue(reactor: Any) -> WorkQueue:
     """Make the queue of the work that clients cause; the daemon has one.
 
     :param reactor: an IReactorTime whose clock is monotonic.
     """
-    return WorkQueue(reactor.seconds, Turns(reactor).soon, lambda: _log.failure("work failed"))
+    soon = TurnScheduler(reactor).soon
+    return WorkQueue(reactor.seconds, soon, lambda: _log.failure("work failed"))

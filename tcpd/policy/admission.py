@@ -56,7 +56,7 @@ def _shift(item: tuple[int, object]) -> int:
     return item[0]
 
 
-class Tally:
+class ConnectionCount:
     """How many connections the whole daemon has, and may have.
 
     :ivar count: how many there are.
@@ -123,7 +123,7 @@ class Admission:
     shut out the others.
 
     :param limits: by which it decides.
-    :param tally: the whole daemon's.
+    :param connection_count: the whole daemon's.
     :param bans: the whole daemon's; ``None`` for none ever.
     :param clock: seconds, of any clock. It is asked only where there is a rate.
     """
@@ -134,20 +134,20 @@ class Admission:
         "_buckets",
         "_by_address",
         "_clock",
+        "_connection_count",
         "_count",
         "_limits",
-        "_tally",
     )
 
     def __init__(
         self,
         limits: Limits,
-        tally: Tally,
+        connection_count: ConnectionCount,
         bans: Bans | None = None,
         clock: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self._bans = bans
-        self._tally = tally
+        self._connection_count = connection_count
         self._clock = clock
         self._count = 0
         self._by_address: dict[int, int] = {}
@@ -171,7 +171,7 @@ class Admission:
                 if address is not None:
                     key = limit_key(address, limits.ipv6_prefix)
                     self._by_address[key] = self._by_address.get(key, 0) + 1
-        self._tally.wake()
+        self._connection_count.wake()
 
     def _make_bucket(self) -> TokenBucket | None:
         rate = self._limits.connection_rate
@@ -188,7 +188,7 @@ class Admission:
     @property
     def full(self) -> Refusal | None:
         """Why there is no place just now, for anybody; ``None`` if there is one."""
-        if self._tally.count >= self._tally.limit:
+        if self._connection_count.count >= self._connection_count.limit:
             return Refusal.DAEMON_FULL
         if self._count >= self._limits.connections:
             return Refusal.SERVICE_FULL
@@ -196,11 +196,11 @@ class Admission:
 
     def wait(self, call: Callable[[], None]) -> None:
         """Call this once, when :attr:`full` may have changed."""
-        self._tally.wait(call)
+        self._connection_count.wait(call)
 
     def wake(self) -> None:
         """Call all who wait."""
-        self._tally.wake()
+        self._connection_count.wake()
 
     @property
     def count(self) -> int:
@@ -223,7 +223,7 @@ class Admission:
             refusal = self._judge(address) or self.full or self._count_address(address)
         if refusal is None:
             self._count += 1
-            self._tally.count += 1
+            self._connection_count.count += 1
         return refusal
 
     def take_place(self) -> Refusal | None:
@@ -234,7 +234,7 @@ class Admission:
         refusal = self.full
         if refusal is None:
             self._count += 1
-            self._tally.count += 1
+            self._connection_count.count += 1
         return refusal
 
     def identify(self, address: IPAddress) -> Refusal | None:
@@ -279,7 +279,7 @@ class Admission:
         """
         self._count -= 1
         self.forget(address)
-        self._tally.leave()
+        self._connection_count.leave()
 
     def forget(self, address: IPAddress | None) -> None:
         """Take back what was granted to an address, but for the place, which is another's now.

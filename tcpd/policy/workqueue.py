@@ -59,7 +59,7 @@ class WorkQueue:
 
     :param now: the monotonic clock, in seconds.
     :param soon: called with this object; calls its :meth:`flush` once, at the end of the current
-        turn of the reactor, or in the next one. See :class:`tcpd.net.turns.Turns`.
+        turn of the reactor, or in the next one. See :class:`tcpd.net.turns.TurnScheduler`.
     :param report: called while an exception of a waiting source is handled.
     :param seconds: of work in a turn. Infinite, no work ever waits for its turn: for tests.
     """

@@ -78,14 +78,14 @@ def test_what_cannot_be_used_is_told_all_at_once_with_file_and_line(tmp_path: Pa
     assert third.startswith(f"{tmp_path}/x.ini:8: [service:q] quotes: ")
 
 
-def test_one_tally_for_the_whole_daemon() -> None:
+def test_one_count_for_the_whole_daemon() -> None:
     daemon = composed(
         "[tcpd]\nconnections = 7\n[service:a]\nprotocol = echo\nlisten = *:1\n"
         "[service:b]\nprotocol = echo\nlisten = *:2\n"
     )
-    tallies = {service.layer._admission._tally for service in daemon.running_services}  # type: ignore[attr-defined]
-    assert {tally.limit for tally in tallies} == {7}
-    assert len(tallies) == 1
+    counts = {service.layer._admission._connection_count for service in daemon.running_services}  # type: ignore[attr-defined]
+    assert {connection_count.limit for connection_count in counts} == {7}
+    assert len(counts) == 1
 
 
 def test_a_socket_of_systemds_that_nobody_serves_is_told() -> None:

@@ -134,7 +134,7 @@ def test_clients_do_not_see_it_in_the_directory_nor_take_its_place() -> None:
     _, refused = house.connect(1)
     assert refused.value().startswith(b"421 ")
     assert ask(house, "/metrics").startswith("HTTP/1.1 200 ")
-    assert house.daemon.components.tally.count == 1
+    assert house.daemon.components.connection_count.count == 1
     held = [house.connect(9) for _ in range(CONNECTIONS)]
     assert len(held) == CONNECTIONS
     assert house.reactor.ports["tcp", "127.0.0.1", 9].factory.buildProtocol(PEER) is None

@@ -36,9 +36,9 @@ from tcpd.net.reactor import TcpdReactor
 from tcpd.net.sockets import adopt, listen_address, listen_unix
 from tcpd.net.tls_layer import TLSLayer
 from tcpd.net.transport import LeanConnection
-from tcpd.net.turns import Turns
+from tcpd.net.turns import TurnScheduler
 from tcpd.ops.counters import ServiceCounters
-from tcpd.policy.admission import Tally
+from tcpd.policy.admission import ConnectionCount
 
 _EVERYBODY = 1_000_000
 _ANY_LENGTH = 1 << 40
@@ -122,7 +122,7 @@ class LeanListening(TcpdReactor):
 
     def __init__(self) -> None:
         super().__init__()
-        self._turns = Turns(self)
+        self._turns = TurnScheduler(self)
 
     def listenTCP(
         self, port: int, factory: Any, backlog: int = 50, interface: str = ""
@@ -191,7 +191,7 @@ class LeanListening(TcpdReactor):
                 connections=_EVERYBODY, per_address=_EVERYBODY, unsent=_ANY_LENGTH
             ),
             idle=0,
-            tally=Tally(_EVERYBODY),
+            connection_count=ConnectionCount(_EVERYBODY),
             counters=ServiceCounters(),
             clock=self,
             ids=itertools.count(1),

@@ -284,7 +284,7 @@ def test_who_gets_no_descriptor_is_counted_told_and_closed(told: Any) -> None:
     assert told() == [
         "service test: refused 198.51.0.0:4711: no-descriptor (0 more since last told)"
     ]
-    assert house.counters.open == house.tally.count == 0
+    assert house.counters.open == house.connection_count.count == 0
 
 
 def test_a_full_service_lets_the_next_wait_where_its_policy_says_so() -> None:
@@ -322,8 +322,8 @@ def test_a_reload_begins_and_ends_pausing() -> None:
 
 def test_a_daemon_that_is_full_pauses_as_well() -> None:
     house = LeanHouse(full="pause")
-    house.tally.limit = 0
+    house.connection_count.limit = 0
     called: list[int] = []
     assert house.factory.must_wait(lambda: called.append(1))
-    house.tally.limit = 1
+    house.connection_count.limit = 1
     assert called == [1]

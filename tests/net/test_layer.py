@@ -38,10 +38,10 @@ from tcpd.net.listener_options import ListenerOptions
 from tcpd.net.tls import Certificates
 from tcpd.net.tls_layer import TLSLayer
 from tcpd.net.transport import LeanConnection
-from tcpd.net.turns import Turns
+from tcpd.net.turns import TurnScheduler
 from tcpd.net.wrapped_connection import WrappedConnection
 from tcpd.ops.counters import ServiceCounters
-from tcpd.policy.admission import Tally
+from tcpd.policy.admission import ConnectionCount
 from tcpd.policy.reasons import End, Refusal
 
 #: More than the kernel and a transport in memory take together without the client reading.
@@ -151,7 +151,7 @@ class House:
         **policy: Any,
     ) -> None:
         self.clock = clock or Clock()
-        self.tally = Tally(1000)
+        self.connection_count = ConnectionCount(1000)
         self.counters = ServiceCounters()
         self.application = ToldFactory(protocol)
         self.layer = ConnectionLayer(
@@ -159,7 +159,7 @@ class House:
             factory=self.application,
             policy=PolicySettings(**policy),
             idle=idle,
-            tally=self.tally,
+            connection_count=self.connection_count,
             counters=self.counters,
             clock=self.clock,
             ids=itertools.count(1),
@@ -201,7 +201,7 @@ class LeanHouse(House):
         raw = (address.host, address.port) if isinstance(address, IPv4Address) else ""
         if isinstance(address, IPv6Address):
             raw = (address.host, address.port, 0, 0)
-        self.factory.accept_socket(sock, raw, Turns(self.reactor))
+        self.factory.accept_socket(sock, raw, TurnScheduler(self.reactor))
         client.connection = next(iter(self.layer.connections - before), None)
         return client.connection, client
 
@@ -254,7 +254,7 @@ def test_bytes_pass_both_ways_and_are_counted(make: Make) -> None:
     assert protocol.lost is not None
     assert house.counters.open == 0
     assert house.counters.ended == {End.CLIENT: 1}
-    assert house.tally.count == 0
+    assert house.connection_count.count == 0
     assert not house.clock.getDelayedCalls(), "nothing of it stays behind"
 
 
@@ -421,7 +421,7 @@ def test_tls_that_cannot_begin_is_logged_and_cut_and_counted_out(
             house.feed(connection, b"\x16\x03\x01\x00\x01x")
         house.lose(connection)
     assert house.counters.open == 0
-    assert house.tally.count == 0
+    assert house.connection_count.count == 0
     assert not house.layer.connections
     assert not house.clock.getDelayedCalls()
 
@@ -438,7 +438,7 @@ def test_a_reactor_that_takes_no_more_descriptors_costs_that_client_alone(
     _, client = house.connect()
     assert client.sock.closed
     assert house.counters.open == 0
-    assert house.tally.count == 0
+    assert house.connection_count.count == 0
     logged_failures.expect("No space left on device")
 
 
@@ -449,7 +449,7 @@ def test_a_refused_client_that_spoke_first_is_not_reset() -> None:
     house.connect()
     sock: Any = MemorySocket()
     sock.incoming.append(b"PING\r\n")
-    house.factory.accept_socket(sock, (CLIENT.host, CLIENT.port), Turns(house.reactor))
+    house.factory.accept_socket(sock, (CLIENT.host, CLIENT.port), TurnScheduler(house.reactor))
     assert sock.taken == b"no: address-full"
     assert sock.incoming == []
     assert sock.closed

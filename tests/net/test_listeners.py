@@ -15,7 +15,7 @@ from tcpd.config.listen import Address, EndpointString, Listener
 from tcpd.config.overlap import overlap, spot_of
 from tcpd.net.listeners import ListenError, open_datagrams, open_stream
 from tcpd.net.sockets import bind_datagrams, listen_address
-from tcpd.net.turns import Turns
+from tcpd.net.turns import TurnScheduler
 
 ANY: Any = object()
 
@@ -96,7 +96,7 @@ def test_every_address_is_ipv4_alone_where_there_is_no_ipv6(
 def test_an_interface_that_is_not_there_is_told_by_its_name(udp: bool) -> None:
     listener = Listener(Address("fe80::1%nosuch0", 7), udp=udp)
     reactor = MemoryReactorClock()
-    turns = Turns(reactor)
+    turns = TurnScheduler(reactor)
 
     def open_one() -> object:
         if udp:

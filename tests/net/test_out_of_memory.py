@@ -20,7 +20,7 @@ from tcpd.net.listener_options import ListenerOptions
 from tcpd.net.sockets import listen_address
 from tcpd.net.tls import new_connection
 from tcpd.net.tls_faults import handshake_fault, is_no_memory
-from tcpd.net.turns import Turns
+from tcpd.net.turns import TurnScheduler
 from tcpd.policy.reasons import End
 
 
@@ -171,7 +171,7 @@ def test_a_client_that_cannot_be_begun_leaves_no_place_taken(
     watch: Any = object() if what == "note" else UNWATCHED
     with pytest.raises(MemoryError):
         house.layer.accept_socket(
-            sock, ("192.0.2.1", 1), ListenerOptions(watch=watch), Turns(house.reactor)
+            sock, ("192.0.2.1", 1), ListenerOptions(watch=watch), TurnScheduler(house.reactor)
         )
     assert house.layer.admission.count == 0
     assert not house.layer.connections
@@ -232,7 +232,7 @@ def test_a_failed_flush_costs_no_other_its_own_on_any_reactor(
     """Where the reactor does not flush by itself, a timer does."""
     reactor: Any = MemoryReactor()
     reactor.written = None
-    turns = Turns(reactor)
+    turns = TurnScheduler(reactor)
     poor: Any = Poor(None, "flush")
     first, second = Flushed(), Flushed()
     for each in (first, poor, second):

@@ -16,7 +16,7 @@ from tcpd.config.listen import Address, UnixSocket
 from tcpd.net.port import LeanPort
 from tcpd.net.sockets import adopt, listen_address, listen_unix
 from tcpd.net.spares import Spares
-from tcpd.net.turns import Turns
+from tcpd.net.turns import TurnScheduler
 
 
 class Clients:
@@ -31,7 +31,7 @@ class Clients:
         self.poor: list[BaseException] = []
         self.waiting: list[Callable[[], None]] = []
 
-    def accept_socket(self, sock: socket.socket, address: Any, turns: Turns) -> None:
+    def accept_socket(self, sock: socket.socket, address: Any, turns: TurnScheduler) -> None:
         self.taken.append(sock)
 
     def turn_away(self, sock: socket.socket, address: Any) -> None:
@@ -68,7 +68,9 @@ class House:
         self.clients = Clients()
         self.closed: list[bool] = []
         clients: Any = self.clients
-        self.port = LeanPort(sock, clients, Turns(self.reactor), lambda: self.closed.append(True))
+        self.port = LeanPort(
+            sock, clients, TurnScheduler(self.reactor), lambda: self.closed.append(True)
+        )
         self.port.startListening()
         self.address = sock.getsockname()
         self.opened: list[socket.socket] = []
@@ -287,7 +289,7 @@ def test_a_client_that_has_gone_already_is_passed_over(house: House) -> None:
 def test_a_client_that_cannot_be_begun_is_logged_and_closed(
     house: House, logged_failures: Any
 ) -> None:
-    def broken(sock: socket.socket, address: Any, turns: Turns) -> None:
+    def broken(sock: socket.socket, address: Any, turns: TurnScheduler) -> None:
         raise ValueError("not begun")
 
     house.clients.accept_socket = broken  # type: ignore[method-assign]

@@ -66,7 +66,7 @@ def make(request: pytest.FixtureRequest) -> Make:
                 factory=house.application,
                 policy=house.layer.policy,
                 idle=0.0,
-                tally=house.tally,
+                connection_count=house.connection_count,
                 bans=bans,
                 counters=house.counters,
                 clock=house.clock,
@@ -94,7 +94,12 @@ def events() -> Any:
 
 def nothing_left(house: House) -> None:
     """No place, no address, no timer stays behind."""
-    assert house.tally.count == house.layer.admission.count == house.layer.admission.busiest == 0
+    assert (
+        house.connection_count.count
+        == house.layer.admission.count
+        == house.layer.admission.busiest
+        == 0
+    )
     assert house.counters.open == 0
     assert house.counters.accepted == house.counters.ended.total()
     assert not [call for call in house.clock.getDelayedCalls() if call.active()]
@@ -208,7 +213,7 @@ def test_who_is_not_trusted_is_refused_whatever_it_says(
     (event,) = events("connection.refused")
     assert event["refusal"] == "untrusted-proxy"
     assert event["peer"] in ("192.0.2.1:4711", "[2001:db8::1]:1", "unix", "10.0.0.1:40000")
-    assert house.tally.count == 0
+    assert house.connection_count.count == 0
 
 
 def test_an_ipv4_proxy_on_a_dual_stack_socket_is_one(make: Make) -> None:

@@ -17,7 +17,7 @@ from twisted.logger import LogEvent, globalLogPublisher
 from tcpd.config.listen import Listener, UnixSocket
 from tcpd.net.layer import ListenerFactory
 from tcpd.net.service import ListeningService, OpenPort
-from tcpd.net.turns import Turns
+from tcpd.net.turns import TurnScheduler
 
 ANY: Any = object()
 
@@ -57,7 +57,7 @@ def opened(place: UnixSocket, user: tuple[int, int | None] | None) -> OpenPort:
         reactor=reactor,
         systemd={},
         drain=0,
-        turns=Turns(reactor),
+        turns=TurnScheduler(reactor),
         user=user,
     )
     return service.open(Listener(place), ListenerFactory(layer))

@@ -28,9 +28,9 @@ from tcpd.net.layer import ConnectionLayer, ListenerFactory
 from tcpd.net.listener_options import ListenerOptions
 from tcpd.net.tls import Certificates
 from tcpd.net.tls_layer import TLSLayer
-from tcpd.net.turns import Turns
+from tcpd.net.turns import TurnScheduler
 from tcpd.ops.counters import ServiceCounters
-from tcpd.policy.admission import Tally
+from tcpd.policy.admission import ConnectionCount
 from tcpd.policy.reasons import End
 
 
@@ -92,7 +92,7 @@ class House:
             factory=factory,
             policy=PolicySettings(),
             idle=0,
-            tally=Tally(9),
+            connection_count=ConnectionCount(9),
             counters=self.counters,
             clock=self.reactor,
             ids=itertools.count(1),
@@ -104,7 +104,7 @@ class House:
         sock.room = 1 << 24
         options = ListenerOptions(starttls=loaded) if starttls else ListenerOptions(tls=loaded)
         listener = ListenerFactory(layer, options)
-        listener.accept_socket(sock, ("192.0.2.1", 1), Turns(self.reactor))
+        listener.accept_socket(sock, ("192.0.2.1", 1), TurnScheduler(self.reactor))
         (self.connection,) = layer.connections
         self.sock = sock
         self.side = Client(self.reactor, sock)

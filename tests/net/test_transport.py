@@ -32,9 +32,9 @@ from tcpd.interfaces import IConnection
 from tcpd.net.layer import ConnectionLayer, ListenerFactory
 from tcpd.net.loss import error_of
 from tcpd.net.transport import LeanConnection
-from tcpd.net.turns import Turns
+from tcpd.net.turns import TurnScheduler
 from tcpd.ops.counters import ServiceCounters
-from tcpd.policy.admission import Tally
+from tcpd.policy.admission import ConnectionCount
 from tcpd.policy.reasons import End
 
 
@@ -77,14 +77,16 @@ class House:
             factory=factory,
             policy=PolicySettings(**policy),
             idle=0,
-            tally=Tally(9),
+            connection_count=ConnectionCount(9),
             counters=self.counters,
             clock=self.reactor,
             ids=itertools.count(1),
         )
         self.sock = MemorySocket()
         sock: Any = self.sock
-        ListenerFactory(self.layer).accept_socket(sock, ("192.0.2.1", 1), Turns(self.reactor))
+        ListenerFactory(self.layer).accept_socket(
+            sock, ("192.0.2.1", 1), TurnScheduler(self.reactor)
+        )
         (connection,) = self.layer.connections
         assert isinstance(connection, LeanConnection)
         self.connection = connection
@@ -463,7 +465,7 @@ def test_pausing_stops_reading_and_resuming_goes_on() -> None:
 
 def test_on_other_reactors_a_turn_ends_by_a_timer() -> None:
     house = House()
-    turns = Turns(house.reactor)
+    turns = TurnScheduler(house.reactor)
     assert turns.soon == house.reactor.written.append
 
     class Other:
@@ -477,7 +479,7 @@ def test_on_other_reactors_a_turn_ends_by_a_timer() -> None:
 
     one: Any = Flushed()
     two: Any = Flushed()
-    other = Turns(Other())
+    other = TurnScheduler(Other())
     other.soon(one)
     other.soon(two)
     assert len(house.reactor.getDelayedCalls()) == 1

@@ -25,7 +25,7 @@ from tcpd.net.listeners import open_stream
 from tcpd.net.service import OpenPort
 from tcpd.net.sockets import listen_unix
 from tcpd.ops.counters import ServiceCounters
-from tcpd.policy.admission import Tally
+from tcpd.policy.admission import ConnectionCount
 from tcpd.policy.reasons import End
 from tcpd.small.echo import EchoFactory
 
@@ -132,7 +132,7 @@ def test_who_connected() -> None:
 def test_a_unix_socket_of_systemds_serves(tmp_path: Path) -> None:
     """And whoever connects to it is known."""
     from tcpd.net.reactor import TcpdReactor
-    from tcpd.net.turns import Turns
+    from tcpd.net.turns import TurnScheduler
 
     reactor = TcpdReactor()
     path = str(tmp_path / "s")
@@ -142,7 +142,7 @@ def test_a_unix_socket_of_systemds_serves(tmp_path: Path) -> None:
         factory=made,
         policy=PolicySettings(),
         idle=0,
-        tally=Tally(9),
+        connection_count=ConnectionCount(9),
         counters=ServiceCounters(),
         clock=reactor,
         ids=itertools.count(1),
@@ -150,7 +150,9 @@ def test_a_unix_socket_of_systemds_serves(tmp_path: Path) -> None:
     with listen_unix(UnixSocket(path, 0o600)) as passed, socket.socket(socket.AF_UNIX) as client:
         listener = Listener(SystemdSocket("x"))
         sockets_of = {"x": [passed.fileno()]}
-        port = open_stream(reactor, listener, ListenerFactory(layer), sockets_of, Turns(reactor))
+        port = open_stream(
+            reactor, listener, ListenerFactory(layer), sockets_of, TurnScheduler(reactor)
+        )
         client.connect(path)
         client.sendall(b"hi")
         client.setblocking(False)
@@ -175,7 +177,7 @@ def test_a_unix_socket_of_systemds_serves(tmp_path: Path) -> None:
 def test_a_unix_socket_of_systemds_is_left_as_it_is(tmp_path: Path) -> None:
     """Its permissions are systemd's (SocketMode=), and so is its file when the daemon stops."""
     from tcpd.net.reactor import TcpdReactor
-    from tcpd.net.turns import Turns
+    from tcpd.net.turns import TurnScheduler
 
     reactor = TcpdReactor()
     path = str(tmp_path / "s")
@@ -183,7 +185,9 @@ def test_a_unix_socket_of_systemds_is_left_as_it_is(tmp_path: Path) -> None:
     factory = ListenerFactory(layer)
     with listen_unix(UnixSocket(path, 0o600)) as passed:
         listener = Listener(SystemdSocket("x"))
-        port = open_stream(reactor, listener, factory, {"x": [passed.fileno()]}, Turns(reactor))
+        port = open_stream(
+            reactor, listener, factory, {"x": [passed.fileno()]}, TurnScheduler(reactor)
+        )
         assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
         port.stopListening()
         reactor.runUntilCurrent()

@@ -139,7 +139,7 @@ def frames(*events: Event) -> bytes:
 
 def nothing_left(house: Any) -> None:
     """No place and no timer stays behind."""
-    assert house.tally.count == house.counters.open == 0
+    assert house.connection_count.count == house.counters.open == 0
     assert not [call for call in house.clock.getDelayedCalls() if call.active()]
 
 

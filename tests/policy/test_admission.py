@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tcpd.policy.addresses import limit_key, plain_address
-from tcpd.policy.admission import Admission, Limits, Networks, Tally
+from tcpd.policy.admission import Admission, ConnectionCount, Limits, Networks
 from tcpd.policy.reasons import End, Refusal
 
 EVERYBODY = Networks((), ())
@@ -68,9 +68,9 @@ def test_networks_decide_as_if_all_were_looked_at(
 
 
 def test_limits_refuse_and_release_lets_in_again() -> None:
-    tally = Tally(3)
-    one = Admission(Limits(EVERYBODY, 2, 1), tally)
-    two = Admission(Limits(EVERYBODY, 9, 9), tally)
+    connection_count = ConnectionCount(3)
+    one = Admission(Limits(EVERYBODY, 2, 1), connection_count)
+    two = Admission(Limits(EVERYBODY, 9, 9), connection_count)
     a, b = plain_address("192.0.2.1"), plain_address("192.0.2.2")
     assert one.admit(a) is None
     assert one.admit(a) is Refusal.ADDRESS_FULL
@@ -80,25 +80,25 @@ def test_limits_refuse_and_release_lets_in_again() -> None:
     assert two.admit(b) is Refusal.DAEMON_FULL
     one.release(a)
     assert one.admit(a) is None
-    assert tally.count == 3
+    assert connection_count.count == 3
 
 
 def test_an_ipv6_client_is_counted_by_its_64() -> None:
-    admission = Admission(Limits(EVERYBODY, 9, 1), Tally(9))
+    admission = Admission(Limits(EVERYBODY, 9, 1), ConnectionCount(9))
     assert admission.admit(plain_address("2001:db8::1")) is None
     assert admission.admit(plain_address("2001:db8::ffff:2")) is Refusal.ADDRESS_FULL
     assert admission.admit(plain_address("2001:db8:0:1::1")) is None
 
 
 def test_a_denied_client_is_told_so_even_when_all_is_full() -> None:
-    admission = Admission(Limits(networks("", "192.0.2.0/24"), 1, 1), Tally(0))
+    admission = Admission(Limits(networks("", "192.0.2.0/24"), 1, 1), ConnectionCount(0))
     assert admission.admit(plain_address("192.0.2.1")) is Refusal.DENIED
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.booleans()), max_size=60))
 def test_what_is_held_is_what_was_admitted_and_not_released(steps: list[tuple[int, bool]]) -> None:
-    tally = Tally(8)
-    admission = Admission(Limits(EVERYBODY, 6, 2), tally)
+    connection_count = ConnectionCount(8)
+    admission = Admission(Limits(EVERYBODY, 6, 2), connection_count)
     held: list[int] = []
     for host, enter in steps:
         address = ipaddress.IPv4Address(host)
@@ -113,16 +113,16 @@ def test_what_is_held_is_what_was_admitted_and_not_released(steps: list[tuple[in
         elif host in held:
             admission.release(address)
             held.remove(host)
-        assert tally.count == len(held)
+        assert connection_count.count == len(held)
     for host in held:
         admission.release(ipaddress.IPv4Address(host))
-    assert tally.count == 0
+    assert connection_count.count == 0
     assert admission._by_address == {}, "an address that has gone leaves nothing behind"
 
 
 def test_a_place_taken_before_its_address_is_known_counts_the_same() -> None:
-    tally = Tally(3)
-    admission = Admission(Limits(networks("", "192.0.2.9"), 2, 1), tally)
+    connection_count = ConnectionCount(3)
+    admission = Admission(Limits(networks("", "192.0.2.9"), 2, 1), connection_count)
     a, b = plain_address("192.0.2.1"), plain_address("192.0.2.2")
     assert admission.take_place() is None
     assert admission.identify(plain_address("192.0.2.9")) is Refusal.DENIED
@@ -135,7 +135,7 @@ def test_a_place_taken_before_its_address_is_known_counts_the_same() -> None:
     assert admission.admit(b) is None
     admission.release(b)
     admission.release(a)
-    assert tally.count == admission.count == admission.busiest == 0
+    assert connection_count.count == admission.count == admission.busiest == 0
 
 
 def test_an_address_key_does_not_mix_versions() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tcpd.policy.addresses import plain_address
-from tcpd.policy.admission import Admission, Limits, Networks, Tally
+from tcpd.policy.admission import Admission, ConnectionCount, Limits, Networks
 from tcpd.policy.bans import Ban, Bans
 from tcpd.policy.reasons import Refusal
 
@@ -94,7 +94,7 @@ def test_who_is_banned_is_not_let_in_whatever_is_allowed() -> None:
     bans = Bans(Time())
     bans.add(ban("192.0.2.0/24"))
     everybody = Networks([ipaddress.ip_network("192.0.2.0/24")], ())
-    admission = Admission(Limits(everybody, 10, 10), Tally(10), bans)
+    admission = Admission(Limits(everybody, 10, 10), ConnectionCount(10), bans)
     assert admission.admit(plain_address("192.0.2.1")) is Refusal.BANNED
     bans.remove(ipaddress.ip_network("192.0.2.0/24"))
     assert admission.admit(plain_address("192.0.2.1")) is None

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tcpd.config.values import Rate
 from tcpd.policy.addresses import IPAddress, limit_key, plain_address
-from tcpd.policy.admission import Admission, Limits, Networks, Tally
+from tcpd.policy.admission import Admission, ConnectionCount, Limits, Networks
 from tcpd.policy.bursts import Bursts
 from tcpd.policy.reasons import Refusal
 
@@ -30,8 +30,8 @@ class House:
         self.now = 1000.0
         limits = {"networks": EVERYBODY, "connections": 1000, "per_address": 1000} | limits
         self.limits = Limits(**limits)
-        self.tally = Tally(1000)
-        self.admission = Admission(self.limits, self.tally, None, lambda: self.now)
+        self.connection_count = ConnectionCount(1000)
+        self.admission = Admission(self.limits, self.connection_count, None, lambda: self.now)
 
     def tries(self, address: IPAddress | None, times: int) -> list[str | None]:
         """Come and go so often."""
@@ -63,7 +63,11 @@ def test_all_together_have_one_rate_a_unix_socket_included() -> None:
     house = House(connection_rate=Rate(1.0, 3.0))
     assert house.tries(A, 1) + house.tries(None, 1) + house.tries(B, 1) == [None] * 3
     assert house.tries(A, 1) + house.tries(None, 1) == [Refusal.SERVICE_RATE] * 2
-    assert (house.admission.count, house.tally.count, house.admission.busiest) == (0, 0, 0)
+    assert (house.admission.count, house.connection_count.count, house.admission.busiest) == (
+        0,
+        0,
+        0,
+    )
 
 
 def test_who_is_refused_for_the_address_takes_nothing_from_the_others() -> None:
@@ -158,8 +162,8 @@ def test_who_is_there_counts_by_the_new_prefix_and_leaves_nothing_behind(
 
 def test_who_waits_is_called_once_when_somebody_goes_anywhere() -> None:
     """A service may be full for the daemon's sake: a place of another service's will do."""
-    tally = Tally(1)
-    one, two = (Admission(Limits(EVERYBODY, 9, 9), tally) for _ in range(2))
+    connection_count = ConnectionCount(1)
+    one, two = (Admission(Limits(EVERYBODY, 9, 9), connection_count) for _ in range(2))
     assert one.admit(A) is None
     assert two.full is Refusal.DAEMON_FULL
     called: list[str] = []
@@ -180,21 +184,21 @@ def test_who_waits_is_called_when_limits_change() -> None:
     house.admission.reconfigure(Limits(EVERYBODY, 2, 2), [A])
     assert called == ["limits"]
     house.admission.wait(lambda: called.append("daemon"))
-    house.tally.limit = 2000
+    house.connection_count.limit = 2000
     assert called == ["limits", "daemon"]
 
 
 def test_who_finds_no_place_after_all_waits_again() -> None:
-    tally = Tally(0)
+    connection_count = ConnectionCount(0)
     calls: list[int] = []
 
     def again() -> None:
         calls.append(1)
-        tally.wait(again)
+        connection_count.wait(again)
 
-    tally.wait(again)
-    tally.wake()
-    tally.wake()
+    connection_count.wait(again)
+    connection_count.wake()
+    connection_count.wake()
     assert len(calls) == 2
 
 

@@ -19,7 +19,7 @@ from tcpd.policy.workqueue import (
 )
 
 
-class Turns:
+class TurnScheduler:
     """A reactor's clock and turns; time passes only where work takes some."""
 
     def __init__(self, seconds: float = SECONDS_A_TURN) -> None:
@@ -48,7 +48,7 @@ class Turns:
 class Client:
     """A source whose steps take so many seconds each."""
 
-    def __init__(self, turns: Turns, name: str, share: Hashable, *steps: float) -> None:
+    def __init__(self, turns: TurnScheduler, name: str, share: Hashable, *steps: float) -> None:
         self.turns = turns
         self.name = name
         self.share = share
@@ -75,7 +75,7 @@ class Client:
 
 def test_work_is_done_at_once_while_nobody_waits() -> None:
     """ "Runs sources: at once if the turn has time left and nobody waits" """
-    turns = Turns()
+    turns = TurnScheduler()
     for name in "abc":
         turns.client(name, name).add(0.001)
     assert turns.done == [("a", 1), ("b", 1), ("c", 1)]
@@ -85,7 +85,7 @@ def test_work_is_done_at_once_while_nobody_waits() -> None:
 
 
 def test_work_beyond_the_time_of_a_turn_waits_and_what_was_written_leaves_first() -> None:
-    turns = Turns()
+    turns = TurnScheduler()
     flood = turns.client("flood", 1)
     flood.add(*[0.001] * 12)
     assert len(turns.done) == 5
@@ -100,7 +100,7 @@ def test_work_beyond_the_time_of_a_turn_waits_and_what_was_written_leaves_first(
 
 
 def test_round_robin_by_address_then_by_client() -> None:
-    turns = Turns()
+    turns = TurnScheduler()
     turns.client("busy", 0).add(1.0)
     for name in ("a1", "a2", "a3"):
         turns.client(name, "a").add(*[SECONDS_A_SHARE] * 2)
@@ -113,7 +113,7 @@ def test_round_robin_by_address_then_by_client() -> None:
 
 
 def test_who_is_alone_has_the_whole_turn() -> None:
-    turns = Turns()
+    turns = TurnScheduler()
     alone = turns.client("alone", 0)
     alone.add(1.0, *[SECONDS_A_SHARE] * 8)
     turns.turn()
@@ -123,7 +123,7 @@ def test_who_is_alone_has_the_whole_turn() -> None:
 
 
 def test_a_source_is_removed_at_once() -> None:
-    turns = Turns()
+    turns = TurnScheduler()
     turns.client("busy", 0).add(1.0)
     gone, other = turns.client("gone", 1), turns.client("other", 1)
     gone.add(0.001)
@@ -142,7 +142,7 @@ def test_a_source_that_raises_costs_no_other_its_turn() -> None:
         def work(self, deadline: float) -> bool:
             raise ZeroDivisionError
 
-    turns = Turns()
+    turns = TurnScheduler()
     turns.client("busy", 0).add(1.0)
     turns.queue.run(Broken())
     turns.client("other", 2).add(0.001)
@@ -158,7 +158,7 @@ def test_a_source_that_raises_costs_no_other_its_turn() -> None:
 
 
 def test_work_caused_by_work_is_not_done_within_it() -> None:
-    turns = Turns()
+    turns = TurnScheduler()
     first, second = turns.client("first", 1), turns.client("second", 2)
     order: list[str] = []
 
@@ -176,7 +176,7 @@ def test_work_caused_by_work_is_not_done_within_it() -> None:
 
 def test_work_that_is_added_is_not_done_at_once() -> None:
     """ "and never within this call" """
-    turns = Turns()
+    turns = TurnScheduler()
     client = turns.client("a", 1, 0.001)
     turns.queue.add(client)
     turns.queue.add(client)
@@ -187,7 +187,7 @@ def test_work_that_is_added_is_not_done_at_once() -> None:
 
 
 def test_without_a_bound_nothing_waits() -> None:
-    turns = Turns(math.inf)
+    turns = TurnScheduler(math.inf)
     turns.client("long", 0).add(1.0, 1.0)
     turns.client("other", 1).add(1.0)
     assert len(turns.done) == 3
@@ -217,7 +217,7 @@ LONGEST = 0.02
 def test_a_turn_is_bounded_no_client_starves_and_its_order_is_kept(
     begun: list[tuple[int, list[float]]], more: list[tuple[int, list[float]]]
 ) -> None:
-    turns = Turns()
+    turns = TurnScheduler()
     clients = [
         turns.client(str(number), share, *steps) for number, (share, steps) in enumerate(begun)
     ]
@@ -249,7 +249,7 @@ def test_between_two_turns_of_a_client_each_other_has_no_more_than_its_share(
 ) -> None:
     """With everybody always busy, each address has as many turns as any other, and within it each
     client; give or take the one that is under way."""
-    turns = Turns()
+    turns = TurnScheduler()
     endless = [SECONDS_A_SHARE] * 10_000
     clients = [turns.client(str(n), share, *endless) for n, share in enumerate(shares)]
     turns.client("busy", "busy").add(1.0)

@@ -16,10 +16,10 @@ from twisted.logger import LogEvent, globalLogPublisher
 from tcpd.config.settings import PolicySettings
 from tcpd.net.layer import ConnectionLayer
 from tcpd.net.listener_options import PLAIN
-from tcpd.net.turns import Turns
+from tcpd.net.turns import TurnScheduler
 from tcpd.ops.catalogue import EVENT_ID
 from tcpd.ops.counters import ServiceCounters
-from tcpd.policy.admission import Tally
+from tcpd.policy.admission import ConnectionCount
 from tcpd.policy.reasons import End
 from tcpd.relay.exec import ExecFactory
 from tcpd.relay.exec_settings import COMMAND, ExecSettings
@@ -60,12 +60,12 @@ class House:
             factory=self.factory,
             policy=PolicySettings(connections=connections, unsent=65536),
             idle=0,
-            tally=Tally(100_000),
+            connection_count=ConnectionCount(100_000),
             counters=self.context.counters,
             clock=reactor,
             ids=itertools.count(1),
         )
-        self._turns = Turns(reactor)
+        self._turns = TurnScheduler(reactor)
         self.seen: list[LogEvent] = []
         globalLogPublisher.addObserver(self.seen.append)
 

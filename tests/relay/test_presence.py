@@ -15,9 +15,9 @@ from twisted.internet.protocol import Factory, Protocol
 
 from tcpd.config.settings import PolicySettings
 from tcpd.net.layer import ConnectionLayer, ListenerFactory
-from tcpd.net.turns import Turns
+from tcpd.net.turns import TurnScheduler
 from tcpd.ops.counters import ServiceCounters
-from tcpd.policy.admission import Tally
+from tcpd.policy.admission import ConnectionCount
 from tcpd.policy.reasons import End
 from tcpd.relay.presence import LOOK, Presence
 
@@ -39,14 +39,14 @@ class Visit:
             factory=Factory.forProtocol(Protocol),
             policy=PolicySettings(),
             idle=0,
-            tally=Tally(9),
+            connection_count=ConnectionCount(9),
             counters=self.counters,
             clock=self.reactor,
             ids=itertools.count(1),
         )
         ours.setblocking(False)
         address: Any = "" if ours.family == socket.AF_UNIX else ("192.0.2.1", 4711)
-        ListenerFactory(layer).accept_socket(ours, address, Turns(self.reactor))
+        ListenerFactory(layer).accept_socket(ours, address, TurnScheduler(self.reactor))
         (self.connection,) = layer.connections
         self.ours = ours
         self.client = client

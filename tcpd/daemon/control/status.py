@@ -77,6 +77,7 @@ class StatusCommands:
         components, services, status = self._components, self._services, self._status
         lag = status.lag
         files = dict.fromkeys(place.file for place in services.settings.places.values())
+        count = components.connection_count
         reloads = components.counters.reloads
         certificates = shown(self._certificates.certificates)
         stale = self._certificates.stale
@@ -93,8 +94,8 @@ class StatusCommands:
             "configured": moment(status.configured),
             "configuration": list(files),
             "reloads": {"ok": reloads["ok"], "refused": reloads["refused"]},
-            "connections": components.tally.count,
-            "connections_limit": components.tally.limit,
+            "connections": count.count,
+            "connections_limit": count.limit,
             "services": len(services.directory()),
             "drained": list(services.drained),
             "bans": len(components.bans),
@@ -116,7 +117,7 @@ class StatusCommands:
                 ("ready", "yes" if data["ready"] else f"no, {status.unready}"),
                 ("configuration", f"{', '.join(files)}, taken over {data['configured']}"),
                 ("reloads", f"{reloads['ok']} done, {reloads['refused']} refused"),
-                ("connections", f"{components.tally.count} of {components.tally.limit}"),
+                ("connections", f"{count.count} of {count.limit}"),
                 ("services", f"{data['services']}{drained}"),
                 ("bans", data["bans"]),
                 ("chat", f"people {data['members']}, rooms {data['rooms']}"),
@@ -167,7 +168,7 @@ class StatusCommands:
 
     def limits(self, words: Sequence[str], operator: str) -> CommandResult:
         """LIMITS."""
-        tally = self._components.tally
+        count = self._components.connection_count
         files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         services: list[dict[str, Any]] = []
         for name, unit in self._services.units.items():
@@ -186,12 +187,12 @@ class StatusCommands:
                 }
             )
         data = {
-            "connections": tally.count,
-            "connections_limit": tally.limit,
+            "connections": count.count,
+            "connections_limit": count.limit,
             "open_files_limit": files,
             "services": services,
         }
-        head = f"connections {tally.count} of {tally.limit}, open files {files} at most\n"
+        head = f"connections {count.count} of {count.limit}, open files {files} at most\n"
         text = table(
             ["SERVICE", "POLICY", ">OPEN", ">OF", ">BUSIEST ADDRESS", ">OF", ">IDLE", ">UNSENT"],
             [
