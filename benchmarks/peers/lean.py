@@ -65,10 +65,10 @@ class Bare(LeanConnection):
         self._blocked = False  # the kernel has no room; doWrite will be called
         self._reading = False
         self._read_over = False
-        self._paused = False  # the producer was told
+        self._paused = False  # the producer was asked to pause
         self._pulling = False
         self._shutting = False  # nothing more will be written
-        self._shut = False  # and the client was told so
+        self._shut = False  # the sending side is closed
         self._aborting = False
         self._resetting = False  # it will be, when all is delivered
         self._delivering = False  # all is written, and may not have arrived
@@ -98,7 +98,7 @@ class Bare(LeanConnection):
         if not data:
             self._input_ended()
             return
-        # as _within_reach has it, written out here where it is done for each message
+        # _call_protocol inlined: this runs for each message
         self._within = True
         try:
             self.inner.dataReceived(data)
@@ -124,7 +124,7 @@ class Bare(LeanConnection):
         if self._pending > _ROOM:
             if not self._blocked:
                 self._send_out()
-            self._tell_full()
+            self._pause_if_full()
         if not (self._within or self._queued or self._blocked):
             self._queued = True
             self._soon(self)

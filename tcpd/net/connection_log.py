@@ -1,4 +1,4 @@
-"""What one service logs of its connections: each thing once a burst, however often it happens."""
+"""The log of one service's connections: repeated events are logged once a burst."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tcpd.policy.addresses import IPV6_PREFIX, IPAddress, limit_key
 from tcpd.policy.bursts import Bursts
 from tcpd.policy.reasons import End, Refusal
 
-#: Refusals that are nobody's fault in particular: one line tells of all who meet them.
+#: Refusals that do not depend on the address: they share one line a burst.
 _OF_ALL = frozenset(
     (Refusal.DAEMON_FULL, Refusal.SERVICE_FULL, Refusal.SERVICE_RATE, Refusal.NO_DESCRIPTOR)
 )
@@ -30,7 +30,7 @@ def _is_check(connection: ConnectionView) -> bool:
 
 
 def _who(connection: ConnectionView) -> tuple[str, str]:
-    """The client, and what a PROXY header told beside its address, for people."""
+    """The client, and what a PROXY header says beside its address, for people."""
     peer = connection.peer
     via = "" if connection.proxy is None else f", {connection.proxy}"
     if connection.credentials is not None:  # of the proxy, where there is one
@@ -44,9 +44,9 @@ def _who(connection: ConnectionView) -> tuple[str, str]:
 class ConnectionLog:
     """Logs refusals, misbehaviour and the access log of one service.
 
-    A refusal for the address, and misbehaviour, is told once a burst for each address and reason,
-    so that who reads the log to shut out addresses (fail2ban) sees each. Addresses are a
-    stranger's choice, so a number of them only is told one by one.
+    A refusal for the address, and misbehaviour, is logged once a burst for each address and reason,
+    so that a program that bans addresses by the log (fail2ban) sees each. Clients choose their
+    addresses, so only a limited number is logged one by one; the others are counted.
 
     :param service: its name.
     :param clock: for the time.
@@ -54,7 +54,7 @@ class ConnectionLog:
     :ivar ipv6_prefix: how much of an IPv6 address counts as one address, in bits.
     :ivar access_log: whether the end of each connection is logged.
     :ivar starts: whether the start of each connection is logged.
-    :ivar handshakes: whether that tells of its handshake.
+    :ivar handshakes: whether the access log shows the three-way handshake.
     """
 
     _log = Logger()
@@ -98,7 +98,7 @@ class ConnectionLog:
             )
 
     def started(self, connection: ConnectionView) -> None:
-        """A client is there, and known. Called where :attr:`starts` is true."""
+        """The client is known. Called where :attr:`starts` is true."""
         if connection.of_proxy:
             return
         peer, via = _who(connection)
@@ -136,7 +136,7 @@ class ConnectionLog:
                     since=since,
                 )
         if self.access_log and end is not End.REFUSED and not _is_check(connection):
-            self._access(connection, end, why, error)  # but for refusals, which are told as such
+            self._access(connection, end, why, error)  # a refusal has a line already
 
     def _access(self, connection: ConnectionView, end: End, why: str, error: str) -> None:
         tls = "no TLS" if connection.tls is None else str(connection.tls)
@@ -161,7 +161,7 @@ class ConnectionLog:
         now = self._clock.seconds()
         key = None if address is None else limit_key(address, self.ipv6_prefix)
         since = self._bursts.happened((word, key), now)
-        untold = self._bursts.untold(now)
-        if untold:
-            catalogue.CONNECTION_UNTOLD.emit(self._log, service=self._service, count=untold)
+        unlogged = self._bursts.untold(now)
+        if unlogged:
+            catalogue.CONNECTION_UNTOLD.emit(self._log, service=self._service, count=unlogged)
         return since

@@ -143,7 +143,7 @@ def _text(data: bytes | None) -> str | None:
 
 
 def _end(ask: Callable[[], Any]) -> tuple[End | None, int]:
-    """What a socket tells of an end, and the zone of a link-local address, or 0."""
+    """The address of one end, by a socket's method, and the zone of a link-local address, or 0."""
     with suppress(OSError):
         host, port, *more = ask()
         return _end_at(host, port), more[1] if more else 0
@@ -154,23 +154,23 @@ def _end_at(host: str, port: int) -> End:
     return End(plain_address(host), port)
 
 
-def _proxy(connection: ConnectionView, told: ProxyFacts | None) -> Proxy | None:
-    if told is None:
+def _proxy(connection: ConnectionView, header: ProxyFacts | None) -> Proxy | None:
+    if header is None:
         return None
     client = connection.getPeer()
     known = not connection.of_proxy and isinstance(
         client, twisted_address.IPv4Address | twisted_address.IPv6Address
     )
-    ssl = told.ssl
+    ssl = header.ssl
     return Proxy(
-        version=told.version,
-        local=told.local,
+        version=header.version,
+        local=header.local,
         client=_end_at(client.host, client.port) if known else None,
-        host=None if told.host is None else _end_at(told.host.host, told.host.port).address,
+        host=None if header.host is None else _end_at(header.host.host, header.host.port).address,
         tls_version=ssl.version if ssl else None,
         tls_cipher=ssl.cipher if ssl else None,
-        server_name=told.authority,
-        alpn=None if told.alpn is None else told.alpn.decode("utf-8", "backslashreplace"),
+        server_name=header.authority,
+        alpn=None if header.alpn is None else header.alpn.decode("utf-8", "backslashreplace"),
     )
 
 

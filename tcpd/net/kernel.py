@@ -1,4 +1,4 @@
-"""What Linux's kernel can tell of handshakes: it is asked before, and answers when somebody asks.
+"""The handshakes that Linux's kernel keeps: asked for in advance, read on demand.
 
 A listening socket is asked to keep the headers of each client's SYN (TCP_SAVE_SYN), which costs the
 kernel a copy of about a hundred bytes a connection and this process nothing. What the kernel kept
@@ -6,7 +6,7 @@ can be read once (TCP_SAVED_SYN), so it stays with the connection then.
 
 The server's own initial sequence number is a by-product of TCP_REPAIR, the means of moving
 connections between machines. On a socket that has been in repair mode and chosen the send queue,
-TCP_QUEUE_SEQ tells the number of the next byte to be written. Accepted sockets take that choice
+TCP_QUEUE_SEQ returns the number of the next byte to be written. Accepted sockets take that choice
 over from the listening one; to choose takes the capability CAP_NET_ADMIN, to read takes none.
 
 All options are those of ``include/uapi/linux/tcp.h``, by number: Python's socket module names only
@@ -117,9 +117,9 @@ def read_syn(sock: socket.socket, watch: Watch, noted: Noted) -> None:
 
 
 class Kernel:
-    """Asks the kernel to keep what will be told of handshakes; one for the daemon.
+    """Asks the kernel to keep handshakes for reports; one for the daemon.
 
-    What the kernel will not do is told once in the log, and changes nothing else.
+    What the kernel does not support is logged once, and changes nothing else.
 
     :param handshake: ``[tcpd] handshake``.
     :param server_isn: ``[tcpd] server_isn``, which means nothing without the former.

@@ -34,7 +34,7 @@ from tcpd.policy.admission import Admission, ConnectionCount, Limits, Networks
 from tcpd.policy.bans import Bans
 from tcpd.policy.reasons import End, Refusal
 
-#: How much a refused client may have said before it was refused, and is still told why.
+#: Bytes of input read from a refused client, so that the close does not reset the connection.
 _REFUSED_INPUT = 65536
 
 #: Seconds that a refused client may take to read the words it is sent away with.
@@ -85,7 +85,7 @@ class ConnectionLayer:
     :param ids: gives a connection its number; shared by the whole daemon.
     :param protocol: the name of the service's kind, for who asks; ``None`` where it has none.
     :param server_name: by which the daemon knows itself.
-    :param tells_handshakes: whether the kind tells clients of their handshakes, for which the state
+    :param tells_handshakes: whether the kind shows clients their handshakes, for which the state
         of a connection is noted when it begins.
     :param no_memory: called with each error of a connection that failed for want of memory.
     :param spares: how many descriptors are kept for its clients when there are none left.
@@ -134,7 +134,7 @@ class ConnectionLayer:
         self._log_by(policy)
 
     def allows(self, host: str) -> bool:
-        """Whether the policy's ``allow`` and ``deny`` let an address in, as a socket tells it."""
+        """Whether the policy's ``allow`` and ``deny`` let in an address, as a socket returns it."""
         return self._admission.allows(plain_address(host))
 
     def start(self) -> None:

@@ -78,7 +78,7 @@ def open_stream(
 
 
 class _Watching:
-    """Has the kernel keep the handshakes of a factory's connections, which are told so."""
+    """Asks the kernel to keep handshakes, and notes in the factory what it keeps."""
 
     def __init__(self, kernel: Kernel, factory: ListenerFactory) -> None:
         self._kernel = kernel

@@ -78,7 +78,7 @@ class LeanPort:
     def stopListening(self) -> Deferred[None]:
         """Close the port, at once.
 
-        :return: has fired; it fails with what a factory raised in being told.
+        :return: has fired; it fails with what the factory's ``doStop`` raised.
         """
         return maybeDeferred(self._close)
 

@@ -42,12 +42,12 @@ class Proxies:
 
 @dataclass(frozen=True, slots=True)
 class ProxyFacts:
-    """What a proxy told of a connection. Its texts are as it sent them: escape them to show them.
+    """The contents of a PROXY header. Texts are as the proxy sent them: escape them to show them.
 
     :ivar version: of the protocol, 1 or 2.
-    :ivar address: the proxy's own address, as Twisted tells it.
+    :ivar address: the proxy's own address, as Twisted has it.
     :ivar local: whether the connection is the proxy's own, such as a health check.
-    :ivar host: where the client connected to; ``None`` where that was not told.
+    :ivar host: where the client connected to; ``None`` if the header does not say.
     :ivar authority: the name that the client asked the proxy for (SNI), or ``None``.
     :ivar unique_id: what the proxy calls the connection, at most 128 bytes of any kind, or
         ``None``.
@@ -66,7 +66,7 @@ class ProxyFacts:
 
     @property
     def shown_id(self) -> str | None:
-        """The unique id made safe to show: bytes that are no UTF-8 are told as ``\\xNN``."""
+        """The unique id made safe to show: bytes that are not UTF-8 become ``\\xNN``."""
         if self.unique_id is None:
             return None
         return escape_controls(self.unique_id.decode("utf-8", "backslashreplace"))
@@ -110,7 +110,7 @@ def _safe(text: str | None) -> str | None:
 
 
 def facts_of(header: Header, proxy: IAddress) -> tuple[ProxyFacts, IAddress | None]:
-    """What a header tells.
+    """Take the facts from a header.
 
     :param proxy: the address of who sent it.
     :return: the facts, and the client's address; ``None`` where the header has none.

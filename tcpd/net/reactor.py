@@ -51,13 +51,13 @@ _BREATH = 0.05
 class IDirect(Interface):
     """A descriptor whose ``doRead`` and ``doWrite`` never raise and always return ``None``.
 
-    It looks after its own errors, and tells its protocol of its own end.
+    It handles its own errors, and calls its protocol's ``connectionLost`` itself.
     """
 
     direct = Attribute("True; an attribute, since asking an interface costs more.")
 
-    told_of_loss = Attribute(
-        "True for a socket that is to be told when its connection is lost (a reset, a timeout of "
+    wants_loss = Attribute(
+        "True for a socket that wants to know when its connection is lost (a reset, a timeout of "
         "the kernel's) even while it neither reads nor writes: ``gone()`` is called. It must call "
         "the reactor's ``forget`` before it is closed. May be left out."
     )
@@ -172,8 +172,8 @@ class TcpdReactor(PosixReactorBase):
         if not mask & event:
             return
         mask &= ~event
-        if mask or getattr(descriptor, "told_of_loss", False):
-            # epoll tells of an error whatever it was asked for
+        if mask or getattr(descriptor, "wants_loss", False):
+            # epoll reports an error whatever it was asked for
             self._poller.modify(fd, mask)
             self._masks[fd] = mask
             if event == _IN:
@@ -317,8 +317,8 @@ class TcpdReactor(PosixReactorBase):
             descriptor.doWrite()
             if self._descriptors.get(fd) is not descriptor:
                 return
-        # an error or hang-up is found by reading; one that does not read is told, or it would
-        # be reported again and again
+        # reading finds an error or hang-up; a descriptor that does not read is called back, or
+        # epoll would report it again and again
         mask = self._masks[fd]
         if event & (_IN | _GONE) and mask & _IN:
             descriptor.doRead()
@@ -326,8 +326,8 @@ class TcpdReactor(PosixReactorBase):
             if mask or event & select.EPOLLERR:
                 descriptor.gone()
             else:
-                # both sides have ended, which is no loss: what came before can still be read. Not
-                # to be told again and again, it is taken out until it reads on
+                # both sides have ended, which is no loss: there may be input to read. epoll would
+                # report it again and again, so it is taken out until it reads on
                 self._take_out(fd)
 
     def _event(self, descriptor: Any, fd: int, event: int) -> None:

@@ -179,9 +179,9 @@ class ListeningService(Service):
         """Begin to look after connections."""
         super().startService()
         self.layer.start()
-        self.tell(self.ports)
+        self.log_listening(self.ports)
 
-    def tell(self, ports: Iterable[OpenPort]) -> None:
+    def log_listening(self, ports: Iterable[OpenPort]) -> None:
         """Log where it listens, a line a port."""
         for each in ports:
             catalogue.SERVICE_LISTENING.emit(

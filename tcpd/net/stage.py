@@ -158,7 +158,7 @@ class StackedTransport(Stage):
         """See :class:`twisted.internet.interfaces.ITransport`."""
 
     def close_for(self, reason: End) -> None:
-        """Close as :meth:`loseConnection` does, and tell the peer why if there is a way."""
+        """Close as :meth:`loseConnection` does; send the reason if the protocol has a way."""
         self.loseConnection()
 
     def writeSequence(self, iovec: Iterable[bytes]) -> None:

@@ -74,7 +74,7 @@ class TLSLayer(StackedTransport):
     :param connection: below.
     :param make: makes OpenSSL's connection, of either side. Called at the first record, or by
         :meth:`begin`.
-    :param owner: is told how it goes. A failure closes the connection; :attr:`fault` and
+    :param owner: gets the reports. A failure closes the connection; :attr:`fault` and
         :attr:`error` say why.
 
     :ivar protocol: above; ``None`` until the handshake is complete, unless TLS was begun later in
@@ -379,7 +379,7 @@ class TLSLayer(StackedTransport):
         return self._tls if self._make is None else None
 
     def getPeerCertificate(self) -> Any:
-        """The client's certificate, as pyOpenSSL tells it; ``None`` if it showed none."""
+        """The client's certificate, as pyOpenSSL has it; ``None`` if it showed none."""
         return self._tls.get_peer_certificate() if self._open else None
 
     @property

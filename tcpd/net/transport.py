@@ -1,8 +1,8 @@
 """The lean transport: a connection that is its own transport, with two system calls a message.
 
 What a protocol writes while its own ``dataReceived`` runs leaves in one ``send`` when that returns;
-what others write to it leaves once, at the end of the reactor's turn. The kernel is asked to tell
-when there is room only when there was none. Counting, activity and bounds are in the same object,
+what others write to it leaves once, at the end of the reactor's turn. The kernel is asked to report
+room for more only after there was none. Counting, activity and bounds are in the same object,
 for each further Python frame on the path of a byte costs about as much as a small system call.
 
 It rests on Twisted's public descriptor interfaces: it is an IReadDescriptor and IWriteDescriptor of
@@ -97,7 +97,7 @@ class LeanConnection(Connection):
 
     #: For the same: whoever waits for a command, or for a rate, does not read meanwhile, and a
     #: client that is gone by then would keep its place for as long.
-    told_of_loss = True
+    wants_loss = True
 
     def __init__(
         self,
@@ -125,10 +125,10 @@ class LeanConnection(Connection):
         self._blocked = False  # the kernel has no room; doWrite will be called
         self._reading = False
         self._read_over = False
-        self._paused = False  # the producer was told
+        self._paused = False  # the producer was asked to pause
         self._pulling = False
         self._shutting = False  # nothing more will be written
-        self._shut = False  # and the client was told so
+        self._shut = False  # the sending side is closed
         self._aborting = False
         self._resetting = False  # it will be, when all is delivered
         self._delivering = False  # all is written, and may not have arrived
@@ -136,7 +136,7 @@ class LeanConnection(Connection):
 
     def start(self) -> None:
         """Begin to read, and make the protocol. Called once, by the port."""
-        self._within_reach(self._start)
+        self._call_protocol(self._start)
 
     def _start(self) -> None:
         self._reading = True
@@ -176,7 +176,7 @@ class LeanConnection(Connection):
         self.bytes_in += size
         self._counters.bytes_in += size
         self.quiet = 0
-        # as _within_reach has it, written out here where it is done for each message
+        # _call_protocol inlined: this runs for each message
         self._within = True
         try:
             self.inner.dataReceived(data)
@@ -237,7 +237,7 @@ class LeanConnection(Connection):
         if self._pending > _ROOM:
             if not self._blocked:
                 self._send_out()
-            self._tell_full()
+            self._pause_if_full()
         if not (self._within or self._queued or self._blocked):
             self._queued = True
             self._soon(self)
@@ -274,7 +274,7 @@ class LeanConnection(Connection):
             self._out.append(memoryview(data)[sent:])
             self._pending = size - sent
             self._send_out()
-            self._tell_full()
+            self._pause_if_full()
 
     def writeSequence(self, iovec: Iterable[bytes]) -> None:
         self.write(b"".join(iovec))
@@ -316,7 +316,7 @@ class LeanConnection(Connection):
         self._producer = producer
         self._paused = False
         if streaming:
-            self._tell_full()
+            self._pause_if_full()
         else:
             self._pulling = True
             self._call(producer.resumeProducing)
@@ -408,7 +408,7 @@ class LeanConnection(Connection):
     def _send_failed(self, error: OSError | MemoryError) -> None:
         """The connection is lost, and the kernel says so only once.
 
-        The protocol hears it in a turn of its own.
+        The protocol is called back in a turn of the reactor, not within its write.
         """
         self._out.clear()
         self._pending = 0
@@ -418,7 +418,7 @@ class LeanConnection(Connection):
         self._wake()
 
     def _settle(self) -> None:
-        """After sending: tell the producer, or go on with the end."""
+        """After sending: resume or pause the producer, or go on with the close."""
         if self._lost:
             return
         if self._aborting:
@@ -428,7 +428,7 @@ class LeanConnection(Connection):
                 self.pauseProducing()
                 self._linger()
             else:
-                self._tell_full()
+                self._pause_if_full()
         elif self.disconnecting:
             if not self._resetting:
                 self._close(_DONE)
@@ -448,7 +448,7 @@ class LeanConnection(Connection):
             if self._pulling and not self._blocked:
                 self._wake()
 
-    def _tell_full(self) -> None:
+    def _pause_if_full(self) -> None:
         if (
             self._blocked
             and self._pending > _ROOM
@@ -472,11 +472,11 @@ class LeanConnection(Connection):
 
     def _input_ended(self) -> None:
         self._read_over = True
-        self._within_reach(self.read_ended)
+        self._call_protocol(self.read_ended)
         if not self._lost:
             self.pauseProducing()
 
-    def _within_reach(self, call: Callable[[], None]) -> None:
+    def _call_protocol(self, call: Callable[[], None]) -> None:
         """Let the protocol act, and send what it wrote when it is done."""
         self._within = True
         try:
@@ -496,7 +496,7 @@ class LeanConnection(Connection):
         except OSError as error:
             self._close(lost_by(error))
             return
-        self._within_reach(self.write_ended)
+        self._call_protocol(self.write_ended)
 
     def _failed(self, error: BaseException) -> None:
         """What it was given to do failed: the boundary to code of others, and the end of it alone.

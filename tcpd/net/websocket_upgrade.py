@@ -6,7 +6,7 @@ No extension is ever agreed on, permessage-deflate (RFC 7692) among them. Its st
 KiB a connection (zlib's zconf.h: 256 to deflate, 40 to inflate); a line to a room would be
 compressed once a member in place of being written once; a small message could grow into a large
 one before any limit is asked; and where what others say is compressed together with a secret, its
-length tells of it (CRIME, BREACH).
+length reveals it (CRIME, BREACH).
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ from tcpd.policy.reasons import End
 class _Output:
     """What the transport sees as the producer: it says here when it is full and when it is empty.
 
-    An object of its own, for the same method names mean reading where the protocol calls them on
+    A separate object: the same method names mean reading where the protocol calls them on
     its transport.
     """
 
@@ -54,7 +54,7 @@ class _Output:
         self._connection.output_empty()
 
     def stopProducing(self) -> None:
-        """The connection is gone, which ``connectionLost`` tells too."""
+        """The connection is gone; ``connectionLost`` is called, too."""
 
 
 @implementer(IConnection, ITCPTransport, IConsumer, IPushProducer, IHalfCloseableProtocol)
@@ -68,7 +68,7 @@ class WrappedConnection(Connection, Protocol):
         self._full = False
         self._held: deque[bytes] = deque()
         self._held_size = 0
-        self._failure: Failure | None = None  # the loss that the kernel told once
+        self._failure: Failure | None = None  # the loss that the kernel reported once
 
     @property
     def pending(self) -> int:
@@ -116,7 +116,7 @@ class WrappedConnection(Connection, Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._drop_held()
         if self._pulling:
-            self._producer = None  # the transport has told it
+            self._producer = None  # the transport has called its stopProducing
         self.finish(self._failure or reason)
 
     def output_full(self) -> None:

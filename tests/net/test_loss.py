@@ -21,7 +21,7 @@ class Descriptor:
     """A direct descriptor that counts what it is told."""
 
     direct = True
-    told_of_loss = True
+    wants_loss = True
 
     def __init__(self, reactor: TcpdReactor, sock: socket.socket) -> None:
         self.reactor = reactor

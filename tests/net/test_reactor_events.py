@@ -76,7 +76,7 @@ class Direct(Ordinary):
 class Watched(Direct):
     """One that the reactor keeps registered while it neither reads nor writes."""
 
-    told_of_loss = True
+    wants_loss = True
 
 
 KINDS = pytest.mark.parametrize("kind", [Ordinary, Direct, Watched])
