@@ -130,7 +130,8 @@ def _unusable(directory: str, uid: int) -> str:
         return f"{shown}: {error.strerror}"
     if not stat.S_ISDIR(found.st_mode):
         return f"{shown} is no directory"
-    if not os.access(directory, os.W_OK | os.X_OK, effective_ids=True):
+    effective = os.access in os.supports_effective_ids
+    if not os.access(directory, os.W_OK | os.X_OK, effective_ids=effective):
         return f"{shown} cannot be written by {_name(uid)}"
     return ""
 

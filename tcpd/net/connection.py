@@ -30,7 +30,7 @@ from tcpd.net.credentials import Credentials
 from tcpd.net.gathering import gather, socket_of
 from tcpd.net.kernel import Noted, Watch
 from tcpd.net.listener_options import ListenerOptions
-from tcpd.net.loss import error_of
+from tcpd.net.loss import error_of, lost_by, pending_error
 from tcpd.net.pipeline import Pipeline
 from tcpd.net.proxy import ProxyFacts
 from tcpd.net.stage import Below
@@ -77,6 +77,7 @@ class Connection(Below):
         "_counters",
         "_end",
         "_endpoint_address",
+        "_failure",
         "_lost",
         "_pipeline",
         "_producer",
@@ -133,6 +134,7 @@ class Connection(Below):
         self._lost = False
         self._read_ended = False
         self._end: End | None = None
+        self._failure: Failure | None = None  # a loss that the kernel reported once
 
     # rarely read, so computed: there may be many connections
 
@@ -458,6 +460,10 @@ class Connection(Below):
     def cut(self, reason: End) -> None:
         """End the connection at once, with no words."""
         self.ending(reason)
+        if reason is End.LOST and (sock := self.socket()) is not None:
+            error = pending_error(sock)
+            if error is not None:
+                self._failure = lost_by(error)
         self.abortConnection()
 
     def cut_after(self, seconds: float, reason: End) -> None:

@@ -72,7 +72,6 @@ class LeanConnection(Connection):
         "_aborting",
         "_blocked",
         "_delivering",
-        "_failure",
         "_forget",
         "_lingering",
         "_out",
@@ -132,7 +131,6 @@ class LeanConnection(Connection):
         self._aborting = False
         self._resetting = False  # it will be, when all is delivered
         self._delivering = False  # all is written, and may not have arrived
-        self._failure: Failure | None = None  # that sending met
 
     def start(self) -> None:
         """Begin to read, and make the protocol. Called once, by the port."""

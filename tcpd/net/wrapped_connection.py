@@ -68,7 +68,6 @@ class WrappedConnection(Connection, Protocol):
         self._full = False
         self._held: deque[bytes] = deque()
         self._held_size = 0
-        self._failure: Failure | None = None  # the loss that the kernel reported once
 
     @property
     def pending(self) -> int:

@@ -15,6 +15,7 @@ from twisted.internet.protocol import Factory, Protocol
 
 from tcpd.config.settings import PolicySettings
 from tcpd.net.layer import ConnectionLayer, ListenerFactory
+from tcpd.net.loss import error_of
 from tcpd.net.turns import TurnScheduler
 from tcpd.ops.counters import ServiceCounters
 from tcpd.policy.admission import ConnectionCount
@@ -50,6 +51,9 @@ class Visit:
         (self.connection,) = layer.connections
         self.ours = ours
         self.client = client
+        self.errors: list[str] = []
+        inner: Any = self.connection.inner
+        inner.connectionLost = lambda reason: self.errors.append(error_of(reason))
         self.presence = Presence(self.connection, self.reactor)
 
     @property
@@ -109,6 +113,8 @@ def test_a_reset_is_found_though_the_reactor_does_not_look(come: Come, why: str)
     assert not visit.ended
     visit.reactor.advance(1)
     assert visit.ended == {End.LOST: 1}
+    visit.reactor.end_turn()
+    assert visit.errors == ["Connection reset by peer"]
 
 
 def test_its_kernel_is_asked_by_keepalive_probes(come: Come) -> None:
