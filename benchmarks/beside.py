@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import json
 import resource
+import select
 import selectors
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 #: Seconds that one load may take, and one answer.
@@ -253,6 +255,30 @@ def _rename(crowd: Crowd) -> None:
     crowd.say(texts, b" 366 ")
 
 
+def _shake_hands(crowd: Crowd) -> None:
+    """All begin TLS at once, and go on as they are answered."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    waiting: dict[socket.socket, tuple[ssl.MemoryBIO, ssl.MemoryBIO, ssl.SSLObject]] = {}
+    for client in crowd.clients:
+        received, written = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = context.wrap_bio(received, written)
+        with suppress(ssl.SSLWantReadError):
+            tls.do_handshake()
+        waiting[client] = received, written, tls
+    for client, (_, written, _) in waiting.items():
+        client.send(written.read())
+    while waiting:
+        for client in select.select(list(waiting), [], [], PATIENCE)[0]:
+            received, written, tls = waiting[client]
+            received.write(client.recv(1 << 16))
+            with suppress(ssl.SSLWantReadError):
+                tls.do_handshake()
+                del waiting[client]
+            client.send(written.read())
+
+
 _MASKS = b",".join(b"*%c*%c*" % (97 + n, 98 + n) for n in range(20))
 
 LOADS = (
@@ -267,6 +293,7 @@ LOADS = (
     _irc("wait-irc-who", "WHO *", b"WHO *\r\n", 20),
     _irc("wait-irc-who-1000", "WHO *", b"WHO *\r\n", clients=1000),
     _irc("wait-irc-who-5000", "WHO *", b"WHO *\r\n", clients=5000, long=True),
+    Load("wait-tls", "TLS, 100 handshakes at once", AN_ADDRESS, "tls", _shake_hands),
     Load(
         "wait-irc-leave",
         "IRC: 5,000 clients leave a room at once",

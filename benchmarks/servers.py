@@ -287,6 +287,9 @@ def with_defaults(ports: dict[str, int]) -> Server:
             f"[service:{service}]\nprotocol = {service}\nlisten = 127.0.0.1:{port}\n"
             for service, port in ports.items()
         )
+        ports["tls"] = free_port()
+        text += f"[tls:bench]\ncertificate = {ground.pem}\n"
+        text += f"[service:tls]\nprotocol = echo\nlisten = 127.0.0.1:{ports['tls']} tls=bench\n"
         config = _write(ground, f"tcpd-{port}.ini", text)
         return [[*_TWISTD, "--pidfile=", "tcpd", "--config", config]]
 

@@ -133,6 +133,7 @@ class ServiceBuilder:
             tells_handshakes=getattr(self.kind(service), "tells_handshakes", False),
             no_memory=components.memory.failed,
             spares=SPARES if own else 0,
+            work=components.work,
         )
         return ListeningService(
             layer=layer,

@@ -33,6 +33,7 @@ from tcpd.policy.addresses import IPAddress, plain_address
 from tcpd.policy.admission import Admission, ConnectionCount, Limits, Networks
 from tcpd.policy.bans import Bans
 from tcpd.policy.reasons import End, Refusal
+from tcpd.policy.workqueue import WorkQueue
 
 #: Bytes of input read from a refused client, so that the close does not reset the connection.
 _REFUSED_INPUT = 65536
@@ -88,6 +89,7 @@ class ConnectionLayer:
     :param tells_handshakes: whether the kind shows clients their handshakes, for which the state
         of a connection is noted when it begins.
     :param no_memory: called with each error of a connection that failed for want of memory.
+    :param work: the daemon's queue of work; without one TLS is not held to a share of each turn.
     :param spares: how many descriptors are kept for its clients when there are none left.
     """
 
@@ -110,7 +112,9 @@ class ConnectionLayer:
         tells_handshakes: bool = False,
         spares: int = 0,
         no_memory: Callable[[BaseException], None] = lambda error: None,
+        work: WorkQueue | None = None,
     ) -> None:
+        self.work = work
         self.service = service
         self.protocol = protocol
         self.server_name = server_name

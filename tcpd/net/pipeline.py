@@ -27,6 +27,7 @@ from tcpd.net.tls_faults import TLSFault
 from tcpd.net.tls_layer import TLSLayer
 from tcpd.ops.counters import ServiceCounters
 from tcpd.policy.reasons import End
+from tcpd.policy.workqueue import WorkQueue
 from tcpd.wire.proxy import Fault, Header
 
 if TYPE_CHECKING:  # loaded with the configuration that wants it
@@ -41,6 +42,7 @@ class PipelineService(Protocol):
     counters: ServiceCounters
     clock: IReactorTime
     log: ConnectionLog
+    work: WorkQueue | None
 
 
 class PipelineConnection(Below, ConnectionView, Protocol):
@@ -174,7 +176,8 @@ class Pipeline:
     def _begin_tls(self, certificates: Certificates) -> TLSLayer:
         connection = self._connection
         connection.cut_after(connection.layer.policy.handshake, End.TLS_TIMEOUT)
-        self._tls_layer = layer = TLSLayer(connection, partial(_accepting, certificates), self)
+        make = partial(_accepting, certificates)
+        self._tls_layer = layer = TLSLayer(connection, make, self, connection.layer.work)
         connection.inner = layer
         return layer
 

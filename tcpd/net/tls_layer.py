@@ -9,7 +9,7 @@ while it is given bytes leaves as one piece.
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any, Protocol
 
 from OpenSSL import SSL
@@ -24,8 +24,10 @@ from twisted.internet.interfaces import (
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from tcpd.interfaces import IConnection
 from tcpd.net.stage import Below, StackedTransport
 from tcpd.net.tls_faults import TLSFault, handshake_fault, reasons_of
+from tcpd.policy.workqueue import WorkQueue, share_of
 
 #: The plain text of a record, at the most (RFC 8446 section 5.1).
 _RECORD = 1 << 14
@@ -36,6 +38,9 @@ _HANDSHAKE = 1 << 12
 
 #: More than a record is longer than its plain text, header and tag included.
 _OVERHEAD = 256
+
+#: Received bytes that are decrypted at a time; more is for the queue of work, as a handshake is.
+_PIECE = 1 << 16
 
 _HEADER = 5
 _HANDSHAKE_RECORD = 22
@@ -76,16 +81,22 @@ class TLSLayer(StackedTransport):
         :meth:`begin`.
     :param owner: gets the reports. A failure closes the connection; :attr:`fault` and
         :attr:`error` say why.
+    :param queue: for what takes long: handshakes, which take a millisecond, and many records.
+        ``None``: all is done at once. The connection provides :class:`tcpd.interfaces.IConnection`
+        where there is one.
 
     :ivar protocol: above; ``None`` until the handshake is complete, unless TLS was begun later in
         a conversation.
     """
 
     __slots__ = (
+        "_backlog",
         "_bio_read",
         "_bio_write",
         "_deaf",
+        "_direct",
         "_early",
+        "_ended",
         "_first",
         "_header",
         "_input_over",
@@ -93,6 +104,8 @@ class TLSLayer(StackedTransport):
         "_open",
         "_over",
         "_owner",
+        "_paused",
+        "_queue",
         "_reason",
         "_recv",
         "_rest",
@@ -110,10 +123,19 @@ class TLSLayer(StackedTransport):
     _tls: SSL.Connection
 
     def __init__(
-        self, connection: Below, make: Callable[[], SSL.Connection], owner: TLSOwner
+        self,
+        connection: Below,
+        make: Callable[[], SSL.Connection],
+        owner: TLSOwner,
+        queue: WorkQueue | None = None,
     ) -> None:
         super().__init__(connection, connection)
         self._owner = owner
+        self._queue = queue
+        self._backlog: list[bytes] = []  # received, and waits for the queue; the oldest last
+        self._direct = False  # the queue runs it within dataReceived
+        self._ended = False  # the connection below was closed behind what waits
+        self._paused = False  # by the protocol
         self._make: Callable[[], SSL.Connection] | None = make  # until it was called
         self._first = b""  # of the first record, as far as it has come
         self._early: list[bytes] = []  # written before the handshake was complete
@@ -136,7 +158,59 @@ class TLSLayer(StackedTransport):
     # --- from the connection: a protocol ---
 
     def dataReceived(self, data: bytes) -> None:
-        """Take what came over the wire."""
+        """Take what came over the wire: at once, or when the queue has time for it."""
+        queue = self._queue
+        if queue is None or (self._open and len(data) <= _PIECE and not self._backlog):
+            self._take(data)
+            return
+        waits = bool(self._backlog)
+        pieces = [data[at : at + _PIECE] for at in range(0, len(data), _PIECE)]
+        self._backlog = [*reversed(pieces), *self._backlog]
+        if waits:
+            return  # it was on its way already
+        self._direct = True
+        try:
+            queue.run(self)
+        finally:
+            self._direct = False
+        if self._backlog:
+            self._below.pauseProducing()
+
+    @property
+    def share(self) -> Hashable:
+        """See :class:`tcpd.policy.workqueue.Source`."""
+        return share_of(getattr(self._connection, "address", None), self)
+
+    def work(self, deadline: float) -> bool:
+        """See :class:`tcpd.policy.workqueue.Source`: take what waits."""
+        assert self._queue is not None
+        try:
+            while self._backlog:
+                self._take(self._backlog.pop())
+                if self._backlog and self._queue.now() >= deadline:
+                    return True
+            if self._ended:
+                self.read_ended()
+        except Exception:
+            self._backlog = []
+            if self._direct:
+                raise  # to the connection, which called
+            IConnection(self._connection).broken("receiving")
+            return False
+        if not self._direct and not self._paused:
+            self._below.resumeProducing()
+        return False
+
+    def pauseProducing(self) -> None:
+        self._paused = True
+        super().pauseProducing()
+
+    def resumeProducing(self) -> None:
+        self._paused = False
+        if not self._backlog:
+            super().resumeProducing()
+
+    def _take(self, data: bytes) -> None:
         if self._deaf:
             # what comes after close_notify "MUST be ignored" (RFC 8446 section 6.1)
             if self._make is None or self._over:
@@ -190,6 +264,9 @@ class TLSLayer(StackedTransport):
 
     def read_ended(self) -> bool:
         """The connection below has been closed by the peer, at least its sending side."""
+        if self._backlog:
+            self._ended = True
+            return True
         if self._input_over and not self._over:
             return True  # it said so by close_notify, and may still read
         if self._open and not (self._over or self.disconnecting):
@@ -207,6 +284,9 @@ class TLSLayer(StackedTransport):
     def connectionLost(self, reason: Failure) -> None:
         """The connection is gone."""
         self._over = self._deaf = True
+        self._backlog = []
+        if self._queue is not None:
+            self._queue.remove(self)
         # or only the garbage collector finds them: a failure has the frames that it came up in, and
         # those have this layer
         protocol, self.protocol = self.protocol, None
@@ -352,7 +432,9 @@ class TLSLayer(StackedTransport):
             return
         self._connection.begin_linger()
         # the answer would not be read from a client whose lines wait
-        self._connection.resumeProducing()
+        self._paused = False
+        if not self._backlog:
+            self._connection.resumeProducing()
 
     def abortConnection(self) -> None:
         """Cut the connection at once."""

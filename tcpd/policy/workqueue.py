@@ -57,7 +57,7 @@ class WorkQueue:
     A source is in the queue at most once. One that raises is dropped; its owner is expected to
     catch what it can name, so such an exception is only reported.
 
-    :param now: the monotonic clock, in seconds.
+    :param now: the monotonic clock, in seconds; it is an attribute, too.
     :param soon: called with this object; calls its :meth:`flush` once, at the end of the current
         turn of the reactor, or in the next one. See :class:`tcpd.net.turns.TurnScheduler`.
     :param report: called while an exception of a waiting source is handled.
@@ -68,13 +68,13 @@ class WorkQueue:
         "_counting",
         "_deadline",
         "_draining",
-        "_now",
         "_report",
         "_running",
         "_seconds",
         "_shares",
         "_soon",
         "_waiting",
+        "now",
     )
 
     def __init__(
@@ -84,7 +84,7 @@ class WorkQueue:
         report: Callable[[], object],
         seconds: float = SECONDS_A_TURN,
     ) -> None:
-        self._now = now
+        self.now = now
         self._soon = soon
         self._report = report
         self._seconds = seconds
@@ -105,7 +105,7 @@ class WorkQueue:
 
         :return: whether it worked at once; otherwise it waits.
         """
-        now = self._now()
+        now = self.now()
         if not self._counting:
             self._counting = True
             self._deadline = now + self._seconds
@@ -125,7 +125,7 @@ class WorkQueue:
         """Have a source work when its turn comes, and never within this call."""
         if not self._counting:
             self._counting = self._draining = True
-            self._deadline = self._now() + self._seconds
+            self._deadline = self.now() + self._seconds
             self._soon(self)
         self._put(source)
 
@@ -163,7 +163,7 @@ class WorkQueue:
     def _drain(self) -> None:
         """Run sources until the time of a turn is used up."""
         shares = self._shares
-        now = self._now()
+        now = self.now()
         self._deadline = deadline = now + self._seconds
         self._running = True
         try:
@@ -179,6 +179,6 @@ class WorkQueue:
                         self._put(source)
                 except Exception:  # the boundary to sources: the others have their turns
                     self._report()
-                now = self._now()
+                now = self.now()
         finally:
             self._running = False

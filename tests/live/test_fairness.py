@@ -27,12 +27,23 @@ BOUND = 0.05
 #: Bytes: "5,000 WHO * together keep memory under 100 MB above idle".
 MEMORY = 100e6
 
-CONFIG = "[tcpd]\nserver_name = test.example\ndrain = 1s\n" + "".join(
+CONFIG = """
+[tcpd]
+server_name = test.example
+drain = 1s
+[tls:main]
+certificate = localhost.pem
+key = localhost-key.pem
+[service:tls]
+protocol = echo
+listen =
+  127.0.0.1:0 tls=main
+""" + "".join(
     f"[service:{kind}]\nprotocol = {kind}\nlisten =\n  127.0.0.1:0\n"
     for kind in ("echo", "line", "chat", "irc")
 )
 
-LOADS_THAT_HOLD = [load for load in LOADS if load.service == "line"]
+LOADS_THAT_HOLD = [load for load in LOADS if load.service in ("line", "tls")]
 
 
 @pytest.mark.parametrize(
@@ -47,7 +58,7 @@ def test_an_echo_beside_a_load(start: Callable[[str], Daemon], load: Load) -> No
     do to the prober only makes the wait longer, so the shortest of three counts."""
     raise_files()
     daemon = start(CONFIG)
-    ports = {service: port for (service, words), port in daemon.ports.items() if not words}
+    ports = {service: port for (service, _), port in daemon.ports.items()}
     core, other = cores()
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(daemon.process.pid, core)

@@ -28,7 +28,7 @@ from tcpd.net.layer import ConnectionLayer, ListenerFactory
 from tcpd.net.listener_options import ListenerOptions
 from tcpd.net.tls import Certificates
 from tcpd.net.tls_layer import TLSLayer
-from tcpd.net.turns import TurnScheduler
+from tcpd.net.turns import TurnScheduler, work_queue
 from tcpd.ops.counters import ServiceCounters
 from tcpd.policy.admission import ConnectionCount
 from tcpd.policy.reasons import End
@@ -96,7 +96,9 @@ class House:
             counters=self.counters,
             clock=self.reactor,
             ids=itertools.count(1),
+            work=work_queue(self.reactor),
         )
+        self.work = layer.work
         loaded = Certificates(
             TLSSettings(certificate=(str(made.certificate_file),), key=(str(made.key_file),))
         )
@@ -568,3 +570,102 @@ def test_a_stream_that_is_broken_off_within_reading_is_whole_so_far(
     house.reactor.end_turn()
     assert house.read() == b"hello"
     assert house.sock.reset
+
+
+class Busy:
+    """A client whose work takes longer than a turn has time for."""
+
+    share = "busy"
+
+    def __init__(self, reactor: MemoryReactor) -> None:
+        self._reactor = reactor
+
+    def work(self, deadline: float) -> bool:
+        self._reactor.rightNow += 1.0
+        return False
+
+
+def test_a_handshake_waits_for_its_turn(localhost: certificates.Made) -> None:
+    """What others do first is bounded in each turn; it is not read from meanwhile."""
+    house = House(localhost)
+    house.work.run(Busy(house.reactor))
+    with contextlib.suppress(SSL.WantReadError):
+        house.client.do_handshake()
+    house.to_server(house.outgoing())
+    assert house.connection not in house.reactor.readers
+    assert house.sock.taken == b""
+    house.reactor.end_turn()
+    assert house.connection in house.reactor.readers
+    house.client.bio_write(house.side.empty())
+    house.shake_hands()
+    house.client.send(b"hello")
+    house.to_server(house.outgoing())
+    assert house.read() == b"hello"
+
+
+def test_many_records_wait_for_their_turn_and_so_does_the_end_behind_them(
+    localhost: certificates.Made,
+) -> None:
+    house = House(localhost, protocol=HalfCloseable)
+    house.shake_hands()
+    house.client.sendall(b"x" * 200_000)
+    house.client.shutdown()
+    house.work.run(Busy(house.reactor))
+    house.to_server(house.outgoing())
+    (protocol,) = house.made
+    assert protocol.received == b""
+    assert house.connection not in house.reactor.readers
+    protocol.transport.pauseProducing()
+    protocol.transport.resumeProducing()
+    assert house.connection not in house.reactor.readers
+    house.to_server(b"")
+    assert isinstance(protocol, HalfCloseable)
+    house.reactor.end_turn()
+    assert protocol.received == b"x" * 200_000
+    assert protocol.ends == ["read"]
+
+
+def test_what_the_protocol_pauses_stays_paused_behind_the_queue(
+    localhost: certificates.Made,
+) -> None:
+    house = House(localhost)
+    house.shake_hands()
+    house.client.sendall(b"x" * 200_000)
+    house.work.run(Busy(house.reactor))
+    house.to_server(house.outgoing())
+    house.made[0].transport.pauseProducing()
+    house.reactor.end_turn()
+    assert house.made[0].received == b"x" * 200_000
+    assert house.connection not in house.reactor.readers
+    house.made[0].transport.resumeProducing()
+    assert house.connection in house.reactor.readers
+
+
+def test_a_connection_that_is_lost_waits_no_longer(localhost: certificates.Made) -> None:
+    house = House(localhost)
+    house.work.run(Busy(house.reactor))
+    with contextlib.suppress(SSL.WantReadError):
+        house.client.do_handshake()
+    house.to_server(house.outgoing())
+    assert len(house.work) == 1
+    house.sock.incoming.append(ConnectionResetError())
+    house.connection.connectionLost(Failure(ConnectionLost()))  # type: ignore[attr-defined]
+    assert len(house.work) == 0
+
+
+def test_a_protocol_that_fails_in_a_later_turn_costs_its_connection_alone(
+    localhost: certificates.Made, logged_failures: Any
+) -> None:
+    class Failing(Echo):
+        def dataReceived(self, data: bytes) -> None:
+            raise ZeroDivisionError("a bug")
+
+    house = House(localhost, protocol=Failing)
+    house.shake_hands()
+    house.client.sendall(b"x" * 200_000)
+    house.work.run(Busy(house.reactor))
+    house.to_server(house.outgoing())
+    house.reactor.end_turn()
+    [event] = logged_failures.expect("a bug")
+    assert event["event_id"] == "connection.failed"
+    assert house.sock.closed
