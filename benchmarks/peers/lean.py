@@ -50,7 +50,8 @@ class Bare(LeanConnection):
         self._producer: Any = None
         self._lost = False
         self._end = None
-        self._tls_layer = None
+        self._pipeline = None
+        self._read_ended = False
         # from here on as LeanConnection
         self._socket = sock
         self._receive = sock.recv
@@ -151,7 +152,7 @@ class Bare(LeanConnection):
         finally:
             self.inner = None
 
-    def _broken(self, doing: str) -> None:
+    def broken(self, doing: str) -> None:
         self.abortConnection()
 
     def _failed(self, error: BaseException) -> None:

@@ -14,14 +14,18 @@ import sys
 import threading
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
 import pytest
+from net.lean import MemoryReactor, MemorySocket
 from running import PATIENCE, Daemon
 
 from benchmarks.crowd import addresses, ended
 from benchmarks.ground import Ground
 from benchmarks.report import Table, spread
 from tcpd.net.transport import LeanConnection
+from tcpd.net.turns import TurnScheduler
+from tcpd.small.echo import EchoFactory
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -97,6 +101,22 @@ def test_the_peer_without_policy_begins_as_tcpds_transport_does() -> None:
     transport = ours[ours.index("self._socket = sock") :]
     assert len(transport) > 10
     assert code_of(Bare.__init__)[-len(transport) :] == transport
+
+
+@needs_epoll
+def test_the_peer_without_policy_echoes_and_closes() -> None:
+    from benchmarks.peers.lean import BareListener
+
+    reactor, sock = MemoryReactor(), MemorySocket()
+    accepted: Any = sock
+    sock.incoming = [b"hello", b""]
+    BareListener(EchoFactory()).accept_socket(accepted, ("192.0.2.1", 4711), TurnScheduler(reactor))
+    (connection,) = reactor.readers
+    connection.doRead()
+    assert sock.taken == b"hello"
+    connection.doRead()
+    reactor.end_turn()
+    assert sock.closed
 
 
 @pytest.mark.live
