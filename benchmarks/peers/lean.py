@@ -52,6 +52,7 @@ class Bare(LeanConnection):
         self._end = None
         self._pipeline = None
         self._read_ended = False
+        self._failure: Failure | None = None
         # from here on as LeanConnection
         self._socket = sock
         self._receive = sock.recv
@@ -73,7 +74,6 @@ class Bare(LeanConnection):
         self._aborting = False
         self._resetting = False  # it will be, when all is delivered
         self._delivering = False  # all is written, and may not have arrived
-        self._failure: Failure | None = None  # that sending met
 
     def logPrefix(self) -> str:
         return "bare"
