@@ -288,7 +288,7 @@ def _become(request: Mapping[str, Any]) -> Any:
     os.environ.update(request["environ"])
     program = str(_PROGRAMS / request["program"])
     sys.argv[:] = [program, *request["arguments"]]
-    sys.path.insert(0, str(_PROGRAMS))
+    sys.path[:0] = [str(_PROGRAMS), *filter(None, os.environ.get("PYTHONPATH", "").split(":"))]
     if request["program"] == "twistd":
         from twisted.scripts.twistd import run
     else:

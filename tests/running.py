@@ -42,6 +42,8 @@ class Daemon:
     :param twistd: the program, where it is not this environment's.
     :param variables: more of the environment.
     :param reactor: options of twistd's.
+    :param may_fork: whether it is forked (:mod:`forking`) although its environment is another. What
+        acts at the start of Python does not act then.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Daemon:
         twistd: str | Path = TWISTD,
         variables: Mapping[str, str] = MappingProxyType({}),
         reactor: Sequence[str] = REACTOR,
+        may_fork: bool = False,
     ) -> None:
         self.directory = directory
         (directory / "tcpd.ini").write_text(config)
@@ -71,7 +74,7 @@ class Daemon:
             **variables,
         }
         self.process: forking.Forked | subprocess.Popen[str]
-        if twistd == TWISTD and not variables and not alone.is_alone:
+        if twistd == TWISTD and (may_fork or not variables) and not alone.is_alone:
             self.process = forking.start("twistd", arguments, directory, environ)
         else:
             self.process = subprocess.Popen(

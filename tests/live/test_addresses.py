@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import socket
-import subprocess
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
+import forking
 import pytest
-from running import PATIENCE, TWISTD, Daemon, receive_until
+from running import PATIENCE, Daemon, receive_until
 from wires import Wire
 
 from tcpd.ctl.client import Control
@@ -249,15 +249,8 @@ def test_a_layout_that_fails_leaves_the_one_before(start: Callable[[str], Daemon
 
 def check(directory: Path, text: str) -> str:
     (directory / "x.ini").write_text(text)
-    done = subprocess.run(
-        [TWISTD, "-n", "tcpd", "--config", "x.ini", "--check"],
-        cwd=directory,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
-    return done.stderr
+    words = ["-n", "tcpd", "--config", "x.ini", "--check"]
+    return forking.run("twistd", words, cwd=directory).stderr
 
 
 def test_check_finds_listeners_that_exclude_each_other(tmp_path: Path) -> None:

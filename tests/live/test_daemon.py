@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import forking
 import pytest
 from amounts import soak
 from running import PATIENCE, TWISTD, Daemon, client_context, receive_all, receive_until
@@ -33,14 +34,7 @@ def connect(daemon: Daemon, service: str, secure: bool) -> socket.socket:
 
 
 def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [TWISTD, "-n", "--pidfile=", "tcpd", *arguments],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+    return forking.run("twistd", ["-n", "--pidfile=", "tcpd", *arguments], cwd=cwd)
 
 
 @BOTH
@@ -345,14 +339,14 @@ def test_a_port_in_use_stops_a_daemon_too(tmp_path: Path) -> None:
         "An error has occurred: b'tcpd.daemon.starting.StartFailed: see above'\n"
         "Please look at log file for more information.\n"
     )
-    log = (tmp_path / "twistd.log").read_text()
-    assert sentence in log
-    assert "Traceback" not in log
     pidfile = tmp_path / "twistd.pid"
-    # the parent is told before the daemon has ended
+    # the parent is told before the daemon has written its log, and has ended
     with contextlib.suppress(OSError), os.fdopen(os.pidfd_open(int(pidfile.read_text()))) as ending:
         select.select([ending], [], [], PATIENCE)
     assert not pidfile.exists()
+    log = (tmp_path / "twistd.log").read_text()
+    assert sentence in log
+    assert "Traceback" not in log
 
 
 class Background:
@@ -621,12 +615,6 @@ def test_show_config_tells_which_reactor_it_would_be(
     tmp_path: Path, arguments: list[str], name: str
 ) -> None:
     (tmp_path / "x.ini").write_text("[service:a]\nprotocol = echo\nlisten = 127.0.0.1:0\n")
-    done = subprocess.run(
-        [TWISTD, "-n", "--pidfile=", *arguments, "tcpd", "--config", "x.ini", "--show-config"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+    words = ["-n", "--pidfile=", *arguments, "tcpd", "--config", "x.ini", "--show-config"]
+    done = forking.run("twistd", words, cwd=tmp_path)
     assert done.stdout.split("\n")[0] == f"# reactor: {name}"

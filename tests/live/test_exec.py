@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import forking
 import pytest
 from running import PATIENCE, TWISTD, Daemon, descriptors, receive_all, receive_until
 
@@ -144,14 +145,8 @@ def test_check_tells_what_cannot_be_run(tmp_path: Path, lines: str, says: str) -
     (tmp_path / "x.ini").write_text(
         f"[service:x]\nprotocol = exec\n{lines}listen = 127.0.0.1:7999\n"
     )
-    done = subprocess.run(
-        [TWISTD, "-n", "--pidfile=", "tcpd", "--config", "x.ini", "--check"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+    words = ["-n", "--pidfile=", "tcpd", "--config", "x.ini", "--check"]
+    done = forking.run("twistd", words, cwd=tmp_path)
     assert done.returncode == 1
     assert says in done.stderr
 

@@ -65,7 +65,7 @@ def launch(tmp_path: Path) -> Iterator[Callable[[str], Daemon]]:
         directory = tmp_path / str(len(started))
         directory.mkdir()
         certificates.make(directory, "localhost")
-        started.append(Daemon(directory, config, variables={"PYTHONPATH": path}))
+        started.append(Daemon(directory, config, variables={"PYTHONPATH": path}, may_fork=True))
         return started[-1]
 
     try:
