@@ -22,13 +22,13 @@ from tcpd.net.service import ListeningService, OpenPort, Server
 
 
 class _Plan:
-    """What becomes of the ports of one service.
+    """The changes of the ports of one service.
 
-    :ivar unit: the service as it will be.
-    :ivar kept: ports that are open, and what they become.
-    :ivar missing: listeners that have no port yet.
-    :ivar opened: ports opened for them.
-    :ivar closed: ports that had to be closed before, since an address was widened or narrowed.
+    :ivar unit: the service after the change.
+    :ivar kept: ports that stay open, each with its new listener and server.
+    :ivar missing: listeners without a port.
+    :ivar opened: ports that were opened for them.
+    :ivar closed: ports that were closed first, because an address was widened or narrowed.
     """
 
     def __init__(self, unit: ListeningService, wanted: list[tuple[Listener, Server]]) -> None:
@@ -39,7 +39,7 @@ class _Plan:
         self.closed: list[OpenPort] = []
 
     def take(self, ports: list[OpenPort]) -> None:
-        """Take those of the open ports that are wanted here."""
+        """Keep those of the open ports that this service listens on."""
         missing = []
         for listener, server in self.missing:
             found = next((port for port in ports if port.serves(listener)), None)
@@ -51,10 +51,10 @@ class _Plan:
         self.missing = missing
 
     def open(self, spare: list[OpenPort]) -> None:
-        """Open what is still missing.
+        """Open the ports that are missing.
 
-        :param spare: ports that nobody wants any more, and that will be closed.
-        :raise ListenError: if that cannot be.
+        :param spare: ports that are not used any more, and will be closed.
+        :raise ListenError: if one cannot be opened.
         """
         for listener, server in self.missing:
             try:
@@ -62,7 +62,7 @@ class _Plan:
                 continue
             except ListenError as error:
                 in_the_way = [port for port in spare if port.stands_in_the_way_of(listener)]
-                # what fails for another reason would fail again, and so would the way back
+                # other errors would occur again, and also when the ports are restored
                 if not in_the_way or not error.in_use:
                     raise
             for port in in_the_way:
@@ -72,16 +72,16 @@ class _Plan:
             self.opened.append(self.unit.open(listener, server))
 
     def undo(self) -> None:
-        """Close what was opened."""
+        """Close the ports that were opened."""
         while self.opened:
             self.opened.pop().close()
 
     def commit(self) -> None:
-        """Make it so."""
+        """Apply the changes. This cannot fail."""
         for port, listener, server in self.kept:
             port.become(listener, server)
         self.unit.ports = [*(port for port, _, _ in self.kept), *self.opened]
-        self.unit.wanted = ()  # all of them are open
+        self.unit.wanted = ()  # they are open
 
 
 class Reconfiguration:
@@ -127,7 +127,7 @@ class Reconfiguration:
         }
 
     def run(self) -> list[str]:
-        """Do it.
+        """Make the change.
 
         :return: what was done, a line each.
         :raise ConfigError: if something in the settings cannot be used.
@@ -157,10 +157,10 @@ class Reconfiguration:
         return renewed + self._commit()
 
     def _undo(self, error: ListenError) -> ListenError:
-        """Have the ports as they were.
+        """Restore the ports.
 
-        :param error: why there is no other way.
-        :return: that error, and what was lost by it.
+        :param error: why the change failed.
+        :return: that error, with the ports that could not be restored.
         """
         for plan in self.plans:
             plan.undo()
@@ -169,13 +169,13 @@ class Reconfiguration:
             for port in plan.closed:
                 try:
                     port.port = plan.unit.open(port.listener, port.server).port
-                except ListenError as another:  # somebody else has its address now
+                except ListenError as another:  # another process has its address now
                     lost.append(str(another))
                     self._give_up(port)
         return ListenError("; and ".join([str(error), *lost])) if lost else error
 
     def _give_up(self, port: OpenPort) -> None:
-        """Go on without a port; the settings in force say so, for the next reload to open it."""
+        """Remove a lost port from the settings in force, so that the next reload opens it."""
         services = dict(self.services.settings.services)
         for name, unit in self.services.units.items():
             if port in unit.ports:
@@ -193,14 +193,14 @@ class Reconfiguration:
         return IReconfigurable.providedBy(self.services.units[name].layer.factory)
 
     def _factories(self, problems: SettingProblems) -> dict[str, IProtocolFactory | None]:
-        """Make the factories that are new; also those made only to find what is wrong."""
+        """Make the new factories, and those that are made only to check new options."""
         made = {}
         changed = [change.name for change in self.difference.changed if self._affects(change)]
         for name in dict.fromkeys([*self.difference.added, *self.replaced, *changed]):
             new = name in self.difference.added or name in self.replaced
             context = self.services.contexts.get(name)
             if new or context is None:
-                # what a service has counted outlives its restart
+                # the counters of a service outlive its restart
                 counters = context.counters if context else None
                 context = self.builder.context(name, self.settings, counters)
                 self.contexts[name] = context
@@ -216,7 +216,7 @@ class Reconfiguration:
         return made
 
     def _reads_otherwise(self, name: str, problems: SettingProblems) -> bool:
-        """Whether the files say something else that a service's unchanged options name."""
+        """Whether files have changed that a service's unchanged options name."""
         factory: Any = self.services.units[name].layer.factory
         service = self.settings.services.get(name)
         if service is None or not IRereading.providedBy(factory):
@@ -287,7 +287,7 @@ class Reconfiguration:
             factory.reconfigure(self.settings.services[name].options)
             report.append(f"service {name}: files reread")
         report += self._sections()
-        # in the order of the file, which is the order they are shown in
+        # in the order of the ini files, in which they are shown
         services.units = {name: services.units[name] for name in self.settings.services}
         return report
 
