@@ -11,7 +11,7 @@ from twisted.internet.error import CannotListenError
 
 from tcpd.config.listen import Address, Listener, UnixSocket
 from tcpd.net.kernel import Kernel
-from tcpd.net.layer import ListenerFactory
+from tcpd.net.listener_factory import ListenerFactory
 from tcpd.net.listeners import ListenError
 from tcpd.net.turns import TurnScheduler
 

@@ -32,7 +32,8 @@ def main(path: str, name: str) -> None:
 
     from tcpd.config.listen import Address, EndpointString, Listener
     from tcpd.config.settings import PolicySettings
-    from tcpd.net.layer import ConnectionLayer, ListenerFactory
+    from tcpd.net.layer import ConnectionLayer
+    from tcpd.net.listener_factory import ListenerFactory
     from tcpd.net.listeners import open_stream
     from tcpd.net.turns import TurnScheduler
     from tcpd.ops.counters import ServiceCounters

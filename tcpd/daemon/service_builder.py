@@ -17,7 +17,8 @@ from tcpd.daemon.internal import DRAIN, SPARES, Internal
 from tcpd.daemon.problems import SettingProblems
 from tcpd.net.datagram import Datagrams
 from tcpd.net.directory import ServiceEntry
-from tcpd.net.layer import ConnectionLayer, ListenerFactory
+from tcpd.net.layer import ConnectionLayer
+from tcpd.net.listener_factory import ListenerFactory
 from tcpd.net.listener_options import ListenerOptions
 from tcpd.net.proxy import Proxies
 from tcpd.net.service import ListeningService, Server

@@ -27,7 +27,7 @@ from tcpd.handshake.facts import NoServerIsn
 from tcpd.net.datagram import Datagrams
 from tcpd.net.datagram_port import DatagramPort
 from tcpd.net.kernel import Kernel
-from tcpd.net.layer import ListenerFactory
+from tcpd.net.listener_factory import ListenerFactory
 from tcpd.net.port import LeanPort
 from tcpd.net.private_socket import make_its_directory
 from tcpd.net.sockets import adopt, bind_datagrams, listen_address, listen_unix

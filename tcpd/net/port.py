@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from tcpd.net.address import shown, socket_address
-from tcpd.net.layer import ListenerFactory
+from tcpd.net.listener_factory import ListenerFactory
 from tcpd.net.sockets import BACKLOG
 from tcpd.net.turns import TurnScheduler, has_generations
 

@@ -17,7 +17,8 @@ from tcpd.config.overlap import overlap, spot_of
 from tcpd.interfaces import IFinishing, IHurrying
 from tcpd.net.datagram import Datagrams
 from tcpd.net.kernel import Kernel
-from tcpd.net.layer import ConnectionLayer, ListenerFactory
+from tcpd.net.layer import ConnectionLayer
+from tcpd.net.listener_factory import ListenerFactory
 from tcpd.net.listeners import (
     ListenError,
     close,

@@ -29,7 +29,8 @@ from tcpd.config.listen import Address, UnixSocket
 from tcpd.config.settings import PolicySettings
 from tcpd.interfaces import IConnection
 from tcpd.net import layer, pipeline
-from tcpd.net.layer import ConnectionLayer, ListenerFactory
+from tcpd.net.layer import ConnectionLayer
+from tcpd.net.listener_factory import ListenerFactory
 from tcpd.net.listener_options import PLAIN, ListenerOptions
 from tcpd.net.port import LeanPort
 from tcpd.net.reactor import TcpdReactor

@@ -33,7 +33,8 @@ from zope.interface.verify import verifyClass
 
 from tcpd.config.settings import PolicySettings, TLSSettings
 from tcpd.interfaces import IConnection, IFarewell, IRefusing
-from tcpd.net.layer import ConnectionLayer, ListenerFactory
+from tcpd.net.layer import ConnectionLayer
+from tcpd.net.listener_factory import ListenerFactory
 from tcpd.net.listener_options import ListenerOptions
 from tcpd.net.tls import Certificates
 from tcpd.net.tls_layer import TLSLayer

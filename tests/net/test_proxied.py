@@ -22,7 +22,8 @@ from tcpd.config.listen import TrustedProxies
 from tcpd.config.settings import PolicySettings
 from tcpd.config.values import NETWORKS
 from tcpd.interfaces import IConnection
-from tcpd.net.layer import ConnectionLayer, ListenerFactory
+from tcpd.net.layer import ConnectionLayer
+from tcpd.net.listener_factory import ListenerFactory
 from tcpd.net.listener_options import ListenerOptions
 from tcpd.net.proxy import Proxies
 from tcpd.policy.bans import Ban, Bans

@@ -15,7 +15,7 @@ from twisted.internet.protocol import Factory
 from twisted.logger import LogEvent, globalLogPublisher
 
 from tcpd.config.listen import Listener, UnixSocket
-from tcpd.net.layer import ListenerFactory
+from tcpd.net.listener_factory import ListenerFactory
 from tcpd.net.service import ListeningService, OpenPort
 from tcpd.net.turns import TurnScheduler
 

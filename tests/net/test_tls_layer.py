@@ -24,7 +24,8 @@ from zope.interface import implementer
 
 from tcpd.config.settings import PolicySettings, TLSSettings
 from tcpd.interfaces import IConnection
-from tcpd.net.layer import ConnectionLayer, ListenerFactory
+from tcpd.net.layer import ConnectionLayer
+from tcpd.net.listener_factory import ListenerFactory
 from tcpd.net.listener_options import ListenerOptions
 from tcpd.net.tls import Certificates
 from tcpd.net.tls_layer import TLSLayer

@@ -29,7 +29,8 @@ from zope.interface.verify import verifyClass
 
 from tcpd.config.settings import PolicySettings
 from tcpd.interfaces import IConnection
-from tcpd.net.layer import ConnectionLayer, ListenerFactory
+from tcpd.net.layer import ConnectionLayer
+from tcpd.net.listener_factory import ListenerFactory
 from tcpd.net.loss import error_of
 from tcpd.net.transport import LeanConnection
 from tcpd.net.turns import TurnScheduler

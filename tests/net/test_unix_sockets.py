@@ -20,7 +20,8 @@ from tcpd.config.owners import group_id, groups_of, user_id
 from tcpd.config.settings import PolicySettings
 from tcpd.net import sockets
 from tcpd.net.credentials import Credentials, credentials_of
-from tcpd.net.layer import ConnectionLayer, ListenerFactory
+from tcpd.net.layer import ConnectionLayer
+from tcpd.net.listener_factory import ListenerFactory
 from tcpd.net.listeners import open_stream
 from tcpd.net.service import OpenPort
 from tcpd.net.sockets import listen_unix

@@ -47,7 +47,7 @@ from zope.interface.verify import verifyClass
 from tcpd.config.listen import TrustedProxies
 from tcpd.config.values import NETWORKS
 from tcpd.interfaces import IConnection
-from tcpd.net.layer import ListenerFactory
+from tcpd.net.listener_factory import ListenerFactory
 from tcpd.net.listener_options import ListenerOptions
 from tcpd.net.proxy import Proxies
 from tcpd.net.websocket import WebSocketLayer

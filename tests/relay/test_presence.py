@@ -14,7 +14,8 @@ from net.lean import MemoryReactor
 from twisted.internet.protocol import Factory, Protocol
 
 from tcpd.config.settings import PolicySettings
-from tcpd.net.layer import ConnectionLayer, ListenerFactory
+from tcpd.net.layer import ConnectionLayer
+from tcpd.net.listener_factory import ListenerFactory
 from tcpd.net.loss import error_of
 from tcpd.net.turns import TurnScheduler
 from tcpd.ops.counters import ServiceCounters
