@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from twisted.logger import Logger
 
-from tcpd.policy.workqueue import WorkQueue
+from tcpd.policy.workqueue import SECONDS_A_TURN, WorkQueue
 
 _log = Logger()
 
@@ -85,10 +85,11 @@ class TurnScheduler:
 Turns = TurnScheduler
 
 
-def work_queue(reactor: Any) -> WorkQueue:
+def work_queue(reactor: Any, seconds: float = SECONDS_A_TURN) -> WorkQueue:
     """Make the queue of the work that clients cause; the daemon has one.
 
     :param reactor: an IReactorTime whose clock is monotonic.
+    :param seconds: see :class:`tcpd.policy.workqueue.WorkQueue`.
     """
     soon = TurnScheduler(reactor).soon
-    return WorkQueue(reactor.seconds, soon, lambda: _log.failure("work failed"))
+    return WorkQueue(reactor.seconds, soon, lambda: _log.failure("work failed"), seconds)

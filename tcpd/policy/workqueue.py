@@ -161,13 +161,13 @@ class WorkQueue:
             sources[source] = None
 
     def _drain(self) -> None:
-        """Run sources until the time of a turn is used up."""
+        """Run sources until the time of a turn is used up: one at least."""
         shares = self._shares
         now = self.now()
         self._deadline = deadline = now + self._seconds
         self._running = True
         try:
-            while shares and now < deadline:
+            while shares:
                 share, sources = shares.popitem(last=False)
                 source, _ = sources.popitem(last=False)
                 del self._waiting[source]
@@ -180,5 +180,7 @@ class WorkQueue:
                 except Exception:  # the boundary to sources: the others have their turns
                     self._report()
                 now = self.now()
+                if now >= deadline:
+                    break
         finally:
             self._running = False

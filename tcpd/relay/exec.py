@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 from collections import deque
+from collections.abc import Hashable
 from functools import partial
 from typing import Any, cast
 
@@ -35,10 +36,10 @@ from tcpd.interfaces import (
     IReconfigurable,
 )
 from tcpd.net.turns import between_polls
-from tcpd.net.turnstile import Turnstile
 from tcpd.ops import catalogue
 from tcpd.policy.bursts import Bursts
 from tcpd.policy.reasons import End
+from tcpd.policy.workqueue import share_of
 from tcpd.relay.exec_environment import connection_variables
 from tcpd.relay.exec_errors import ErrorLog, Errors
 from tcpd.relay.exec_plan import make_plan
@@ -86,6 +87,17 @@ class ExecProtocol(Protocol):
         """Have a program started."""
         cast(IConsumer, self.transport).registerProducer(self, True)
         self._factory.arrived(self)
+
+    @property
+    def share(self) -> Hashable:
+        """See :class:`tcpd.policy.workqueue.Source`."""
+        connection = IConnection(self.transport, None)
+        return share_of(None if connection is None else connection.address, self)
+
+    def work(self, deadline: float) -> bool:
+        """See :class:`tcpd.policy.workqueue.Source`: have the program started."""
+        self._factory.start(self)
+        return False
 
     def begin(self, program: Program) -> None:
         """It was started. Called by the factory; what has come so far goes to it."""
@@ -193,7 +205,7 @@ class ExecFactory(ServerFactory):
 
     There are no more of them than the policy's ``connections``: who comes while those of others
     that have gone are still ending waits for its own. A start takes a millisecond and more, for
-    which the reactor waits; so a few are started a turn, and other connections have the next.
+    which the reactor waits: it goes through the daemon's queue of work.
 
     :param settings: its keys.
     :param context: see :class:`tcpd.interfaces.IContext`.
@@ -214,7 +226,6 @@ class ExecFactory(ServerFactory):
         self._waiting: deque[ExecProtocol] = deque()
         self._starting: set[ExecProtocol] = set()
         self._between_polls = between_polls(context.reactor)
-        self._turnstile = Turnstile(context.clock)
         self._bursts = Bursts()
         self._errors = ErrorLog(context, self._log)
         self._finishing = False
@@ -245,6 +256,7 @@ class ExecFactory(ServerFactory):
     def left(self, protocol: ExecProtocol) -> None:
         """Somebody is gone."""
         self._starting.discard(protocol)
+        self._context.work.remove(protocol)
         with contextlib.suppress(ValueError):
             self._waiting.remove(protocol)
 
@@ -252,9 +264,10 @@ class ExecFactory(ServerFactory):
 
     def _start_soon(self, protocol: ExecProtocol) -> None:
         self._starting.add(protocol)
-        self._between_polls(lambda: self._turnstile.run(partial(self._start, protocol)))
+        self._between_polls(lambda: self._context.work.run(protocol))
 
-    def _start(self, protocol: ExecProtocol) -> None:
+    def start(self, protocol: ExecProtocol) -> None:
+        """Start the program of a client whose turn has come."""
         if protocol not in self._starting:
             return  # it has left meanwhile
         self._starting.remove(protocol)

@@ -16,11 +16,12 @@ from twisted.logger import LogEvent, globalLogPublisher
 from tcpd.config.settings import PolicySettings
 from tcpd.net.layer import ConnectionLayer
 from tcpd.net.listener_options import PLAIN
-from tcpd.net.turns import TurnScheduler
+from tcpd.net.turns import TurnScheduler, work_queue
 from tcpd.ops.catalogue import EVENT_ID
 from tcpd.ops.counters import ServiceCounters
 from tcpd.policy.admission import ConnectionCount
 from tcpd.policy.reasons import End
+from tcpd.policy.workqueue import WorkQueue
 from tcpd.relay.exec import ExecFactory
 from tcpd.relay.exec_settings import COMMAND, ExecSettings
 
@@ -40,6 +41,10 @@ class Context:
     server_name: str = "here.example"
     uid: int = field(default_factory=os.geteuid)
     counters: ServiceCounters = field(default_factory=ServiceCounters)
+    work: WorkQueue = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.work = work_queue(self.reactor)
 
     @property
     def clock(self) -> Any:

@@ -16,6 +16,7 @@ from relay.execing import USER, House, children, descriptors, readable
 from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 
+from tcpd.net.turns import work_queue
 from tcpd.policy.reasons import End
 from tcpd.relay.exec_settings import ExecSettings
 from tcpd.relay.presence import _events as events
@@ -135,10 +136,10 @@ def test_200_programs_leave_nothing_behind(start: Start) -> None:
     assert house.words == {"program-started": 201, "program-ended": 201}
 
 
-def test_programs_are_started_a_few_a_turn(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_programs_are_started_a_few_a_turn(start: Start) -> None:
     """A start is a fork, for which the reactor waits: others have their turns in between."""
-    monkeypatch.setattr("tcpd.net.turnstile.SECONDS_A_TURN", 1e-9)
     house = start("/bin/true")
+    house.context.work = work_queue(house.reactor, 1e-9)
     clients = [house.connect() for _ in range(20)]
     leaving = clients.pop()
     started = [house.words["program-started"]]
