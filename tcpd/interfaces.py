@@ -91,7 +91,9 @@ class IContext(Interface):
     )
     server_name = Attribute("str: the name of the server, for greetings and reports.")
     started = Attribute("float: clock.seconds() when the daemon started.")
-    hub = Attribute("tcpd.chat.hub.Hub: the rooms of chat, shared by all frontends.")
+    chat = Attribute(
+        "tcpd.chat.service.ChatService: the rooms of chat (its hub), shared by all frontends."
+    )
     counters = Attribute("tcpd.api.ServiceCounters: the counters of this service.")
     work = Attribute(
         "tcpd.api.WorkQueue: the one queue of the work that clients cause. What takes more than "

@@ -1,8 +1,8 @@
-"""The edge of every door: a conversation in lines on a Twisted transport.
+"""The edge of every frontend: a conversation in lines on a Twisted transport.
 
 Reading pauses for several reasons: lines wait for a token (flood), for the next turn, or for an
 outbox that has to be written first; or the transport has enough. There is one rule for all of them,
-:meth:`DoorProtocol._set_reading`, so that the end of one cannot undo another. Nothing that was
+:meth:`ChatProtocol._set_reading`, so that the end of one cannot undo another. Nothing that was
 received is lost; what can wait here is what the transport reads in one piece.
 """
 
@@ -12,7 +12,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from twisted.internet import protocol
 from twisted.internet.interfaces import (
@@ -25,15 +25,14 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from tcpd.chat.conversation import Conversation, Ready
 from tcpd.chat.hub import Hub
-from tcpd.chat.member import Member
-from tcpd.chat.outbox import FlushSet, Outbox
+from tcpd.chat.outbox import Outbox
 from tcpd.chat.quitting import ended_for, lost_by
+from tcpd.chat.service import ChatService
 from tcpd.config.values import Rate
 from tcpd.handshake.facts import Facts
 from tcpd.interfaces import IBusy, IConnection, IContext, IFarewell
-from tcpd.net.turns import Turns
-from tcpd.net.turnstile import Turnstile
 from tcpd.ops import catalogue
 from tcpd.ops.counters import ServiceCounters
 from tcpd.policy.buckets import TokenBucket
@@ -52,7 +51,7 @@ _PIECE = 4096
 #: by byte, and a flood of them is not to keep others waiting.
 _PIECES_A_TURN = 8
 
-#: Seconds after which it is looked again whether a client has entered that waits for a check.
+#: Seconds until the next look whether a client has entered whose request is open.
 _CHECKING = 1.0
 
 #: Stands for lists that are empty, of which thousands of silent clients have two each. Nothing is
@@ -60,65 +59,16 @@ _CHECKING = 1.0
 _NOTHING: list[Any] = []
 
 
-class Conversation(Protocol):
-    """What a door says and takes, without its connection.
-
-    :ivar member: ``None`` until it is one.
-    """
-
-    member: Member | None
-
-    @property
-    def telling(self) -> bool:
-        """Whether there is more to tell in answer to the last line than was put into the outbox."""
-
-    @property
-    def checking(self) -> bool:
-        """Whether the client waits for a check before it becomes a member, as of a password."""
-
-    def greet(self) -> None:
-        """Begin. Called once, before all else."""
-
-    def line(self, line: bytes | Fault) -> None:
-        """Take a line from the client, without its end."""
-
-    def is_costly(self, line: bytes | Fault) -> bool:
-        """Whether it takes long to take a line, as many are told of it, or much. A guess will do:
-        such a line may have to wait a turn."""
-
-    def asks_for_all(self, line: bytes | Fault) -> bool:
-        """Whether the answer to a line says that all is done that was asked for before it: then
-        others have to be told of it first."""
-
-    def tell_more(self) -> None:
-        """Put more of a long answer into the outbox, as much as it bears for now."""
-
-    def finished(self) -> None:
-        """The client has said all it had to say, and may still read. Called once."""
-
-    def too_late(self) -> None:
-        """The client has not become a member in time. Called at most once."""
-
-    def leave(self, reason: str) -> None:
-        """The connection is gone, or is about to go: end without a word.
-
-        :param reason: for the others; may be empty.
-        """
-
-    def last_words(self, reason: End) -> bytes:
-        """What to tell a client whose connection the daemon ends."""
-
-
 @implementer(IBusy, IHalfCloseableProtocol, IFarewell, IPushProducer)
-class DoorProtocol(protocol.Protocol):
-    """One connection of a door.
+class ChatProtocol(protocol.Protocol):
+    """One connection of a frontend.
 
-    :param factory: what the door's connections share.
+    :param factory: what its connections share.
     """
 
     _log = Logger()
 
-    def __init__(self, factory: DoorFactory) -> None:
+    def __init__(self, factory: ChatFactory) -> None:
         self._factory = factory
         self._clock = factory.clock
         self._rate = rate = factory.rate
@@ -138,6 +88,7 @@ class DoorProtocol(protocol.Protocol):
         self._all_split = False
         self._over = False
         self._queued = False
+        self._taking = False
         self._pause: IDelayedCall | None = None
         self._entry_timer: IDelayedCall | None = None
 
@@ -159,7 +110,7 @@ class DoorProtocol(protocol.Protocol):
         factory = self._factory
         # the outbox has collected all of the turn: a transport that would do so again need not
         write = getattr(transport, "send_now", transport.write)
-        self._outbox = Outbox(factory.hub.settings.outbox, factory.flush_set, write)
+        self._outbox = Outbox(factory.hub.settings.outbox, factory.hub.fanout.queue, write)
         self._session = self.converse(self._outbox, IConnection(transport, None))
         transport.registerProducer(self, True)
         if factory.entry_timeout:
@@ -216,7 +167,7 @@ class DoorProtocol(protocol.Protocol):
         if session is not None:
             connection: Any = IConnection(self.transport, None)
             why = lost_by(None if connection is None else connection.ended, reason)
-            self._factory.turnstile.run(partial(session.leave, why))
+            self._factory.work.run(partial(session.leave, why))
 
     @property
     def busy(self) -> bool:
@@ -248,23 +199,32 @@ class DoorProtocol(protocol.Protocol):
 
     # --- lines ---
 
+    def go_on(self) -> None:
+        """See :class:`tcpd.chat.conversation.Edge`. May come while lines are taken, and from within
+        a delivery: then the lines are taken in the next turn, or by the loop that is at it."""
+        if not self._taking and not self._over and self._pause is None:
+            self._work_after(0)
+
     def _work(self) -> None:
         """Take the lines that wait, as far as may be; see to it that the rest is taken later."""
         session = self._session
-        if session is None:
-            return  # the connection is lost
-        hub = self._factory.hub
-        hub.hold()
+        if session is None or self._taking:
+            return  # the connection is lost, or a loop is at it
+        fanout = self._factory.hub.fanout
+        fanout.hold()
+        self._taking = True
         try:
             wait = self._take_lines(session)
         finally:
-            hub.release()
+            self._taking = False
+            fanout.release()
         # behind that, so that what was said leaves before more is, on any reactor
         if wait is not None and not self._over:
             self._work_after(wait)
         if not (self._lines or self._input):
             self._lines = self._input = _NOTHING
-        if self._all_split and not (self._lines or self._over or self._queued or session.telling):
+        idle = not (self._lines or self._over or self._queued)
+        if self._all_split and idle and not (session.streaming or session.waiting):
             session.finished()
         self._set_reading()
 
@@ -276,31 +236,32 @@ class DoorProtocol(protocol.Protocol):
             return None
         turn = LINES_A_TURN
         outbox = self._outbox
-        while not self._over and (session.telling or self._lines or self._split_more()):
+        while not self._over and (session.streaming or self._lines or self._split_more()):
             if outbox.paused:
                 return None  # until it is written: resumeProducing comes back here
             if not turn or outbox.size > outbox.limit // 4:
                 return 0.0
-            if session.telling:
+            if session.streaming:
                 size = outbox.size
-                session.tell_more()
-                if session.telling and outbox.size == size:
-                    return 0.0  # it looks for what to tell, and others are to have their turn
+                session.stream_more()
+                if session.streaming and outbox.size == size:
+                    return 0.0  # it looks for lines to send, and others are to have their turn
                 continue
-            if session.asks_for_all(self._lines[-1]):
-                self._factory.hub.settle()
-                if not outbox.followed:
-                    return 0.0
+            if session.waiting:
+                return None  # until go_on()
+            ready = session.ready_for(self._lines[-1])
+            if ready is not Ready.NOW:
+                return 0.0 if ready is Ready.NEXT_TURN else None
             if self._bucket is not None and (wait := self._take_token(self._bucket)):
                 return wait
             turn -= 1
             line = self._lines.pop()
             if not session.is_costly(line):
                 session.line(line)
-            elif not self._factory.turnstile.run(partial(self._take_costly, session, line)):
+            elif not self._factory.work.run(partial(self._take_costly, session, line)):
                 self._queued = True
                 return None  # until it was taken: it comes back here
-            if self._entry_timer is not None and session.member is not None:
+            if self._entry_timer is not None and session.entered:
                 self._entry_timer.cancel()
                 self._entry_timer = None
         return None
@@ -316,7 +277,7 @@ class DoorProtocol(protocol.Protocol):
     def when_there_is_time(self, call: Callable[[], None]) -> None:
         """Do what takes long and this client has not asked for, such as a long list: it has no line
         to wait with. Called within an event, too."""
-        self._factory.turnstile.run(partial(self._tell_unasked, call))
+        self._factory.work.run(partial(self._tell_unasked, call))
 
     def _tell_unasked(self, call: Callable[[], None]) -> None:
         if not self._over:
@@ -380,8 +341,8 @@ class DoorProtocol(protocol.Protocol):
         """Read from the client, or do not: the one place that decides it."""
         if self._over or self._read_closed:
             return
-        waiting = self._session is not None and self._session.telling
-        waiting = waiting or self._queued
+        session = self._session
+        waiting = self._queued or (session is not None and (session.streaming or session.waiting))
         reading = not (self._lines or self._input or self._outbox.paused or waiting)
         if reading is not self._reading:
             self._reading = reading
@@ -412,7 +373,7 @@ class DoorProtocol(protocol.Protocol):
             self._count_unread(True)
             self._count_unread(False)
         more, self._unread = self._unread, 0.0
-        if session.checking:
+        if session.waiting:
             more = max(more, _CHECKING)
         if more:
             self._entry_timer = self._clock.callLater(more, self._too_late)
@@ -434,11 +395,11 @@ class DoorProtocol(protocol.Protocol):
         self._end()
         transport: Any = self.transport
         connection: Any = IConnection(transport, None)
-        member = self._session.member if self._session is not None else None
+        person = getattr(self._session, "person", None)
         catalogue.CHAT_MEMBER_DROPPED.emit(
             self._log,
             service=self._factory.service,
-            nick=member.nick if member is not None else "",
+            nick=person.nick if person is not None else "",
             peer=connection.peer if connection is not None else "",
         )
         if connection is not None:
@@ -458,13 +419,13 @@ class DoorProtocol(protocol.Protocol):
         self._pause = self._entry_timer = None
 
 
-class DoorFactory(protocol.Factory):
-    """What the connections of one door share.
+class ChatFactory(protocol.Factory):
+    """What the connections of one frontend service share.
 
     :param context: see :class:`tcpd.interfaces.IContext`.
 
     :ivar rate: how many lines a client may send; ``None`` for any number.
-    :ivar entry_timeout: how many seconds a client may take to become a member; 0 for ever.
+    :ivar entry_timeout: how many seconds a client may take to enter; 0 for ever.
     :ivar line_bytes: the longest line, without its end.
     :ivar no_method_is_a_name: whether a client never opens with a word like HTTP's methods.
     """
@@ -482,12 +443,8 @@ class DoorFactory(protocol.Factory):
     def __init__(self, context: IContext) -> None:
         self.clock: IReactorTime = context.clock
         self.service: str = context.service
-        self.hub: Hub = context.hub
+        chat: ChatService = context.chat
+        self.hub: Hub = chat.hub
+        self.work = chat.work
         self.server_name: str = context.server_name
         self.counters: ServiceCounters = context.counters
-        # the same for all doors: what one of them causes is written at the others, too
-        if self.hub.flush_set is None:
-            self.hub.flush_set = FlushSet(Turns(self.clock).soon)
-            self.hub.turnstile = Turnstile(self.clock)
-        self.flush_set: FlushSet = self.hub.flush_set
-        self.turnstile: Turnstile = self.hub.turnstile

@@ -1,182 +1,169 @@
-"""The one set of rooms, whatever doors their members came through.
+"""The one set of rooms, whatever frontend its people connect by.
 
-What a member asks for goes three steps:
+What a client asks for goes these steps:
 
-1. **accept**: may they? One of the public methods below; it answers with a
-   :class:`~tcpd.chat.refused.Refused`, or makes an event and answers ``None``.
-2. **order**: a function given to the hub settles when, and in which order, events are delivered. By
-   default at once.
-3. **deliver** (:mod:`tcpd.chat.delivery`): changes the rooms and writes the event to the outbox of
-   each local member whom it concerns, rendered once for each format.
-
-Nothing but deliver changes a room. Doors answer a member from
-:meth:`~tcpd.chat.member.Door.happened`, which is called when the event was delivered, and so behind
-it.
+1. A **verb**, one of the public methods, validates it. It returns a
+   :class:`~tcpd.chat.refused.Refused`, or makes an event and appends it to the event log.
+2. The **log** (:mod:`tcpd.eventlog`) puts the events into their order and calls
+   :meth:`Hub.deliver` with each: now, or later, and also with those of other nodes.
+3. The **state** (:mod:`tcpd.chat.state`) applies the event, or refuses it.
+4. The **fan-out** (:mod:`tcpd.chat.fanout`) sends it to the clients of this node that get it.
+5. The **request** that caused it goes on (:mod:`tcpd.chat.reply`), if a client of this node did.
 """
 
 from __future__ import annotations
 
-import hmac
 import secrets
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from tcpd.chat.delivery import Delivery
+from msgspec.structs import replace
+
+from tcpd.chat.fanout import HOLDABLE, Fanout
+from tcpd.chat.format import Format
 from tcpd.chat.hosts import Hosts
-from tcpd.chat.member import Door, Format, Member, Profile
 from tcpd.chat.moderation import Moderating
+from tcpd.chat.monitor import Monitor
 from tcpd.chat.names import BadName, fold, nickname, room_name
-from tcpd.chat.outbox import Outbox
-from tcpd.chat.past import Past
+from tcpd.chat.outbox import FlushQueue
+from tcpd.chat.people import Client, Person, Profile
+from tcpd.chat.permissions import not_joinable
 from tcpd.chat.refused import Code, Refused
-from tcpd.chat.room import Room, Topic
+from tcpd.chat.reply import Completion
+from tcpd.chat.room import Room
 from tcpd.chat.settings import ALWAYS, AWAY_BYTES, REAL_NAME_BYTES, REASON_BYTES, ChatSettings
 from tcpd.chat.speaking import Speaking
 from tcpd.chat.split import is_longer, tidied
-from tcpd.events import (
+from tcpd.chat.state import ChatState, Outcome, nick_taken
+from tcpd.eventlog.log import EventLog
+from tcpd.events.chat import (
+    AwayChanged,
+    Entered,
     Event,
     HostChanged,
+    Identity,
+    Invited,
     Joined,
-    Mode,
+    Kicked,
+    Killed,
+    Kind,
+    NickChanged,
     Parted,
+    PrivateMessage,
     Quit,
-    RealNameSet,
-    Renamed,
-    WentAway,
+    RealNameChanged,
+    Redacted,
+    RoomMessage,
+    RoomRenamed,
+    UserModesChanged,
 )
 from tcpd.ops.counters import ChatCounters
+from tcpd.store.history import HistoryStore
 
 _SECRET_BYTES = 32
 
-
-def at_once(event: Event, deliver: Callable[[Event], None]) -> None:
-    """The order of things on a node by itself: as they come."""
-    deliver(event)
+#: Events whose actor's clients are notified, beyond being sent the event.
+_OF_ACTOR = (Joined, Parted, NickChanged, PrivateMessage, Invited)
+_OF_TARGET = (Kicked, Invited)
 
 
 class Hub(Moderating, Speaking):
-    """The rooms and their members.
+    """The rooms and the people. See the head of this module, and :class:`tcpd.chat.verbs.Verbs`.
 
     :param settings: the bounds. The attribute may be replaced by a reload.
+    :param log: puts events into their order. The hub's owner starts and stops it.
+    :param history: keeps messages.
+    :param queue: flushes the outboxes of all frontends.
     :param node: this node's name. In the ids of events it is cut to 32 characters, and all but
         ASCII letters, digits, ``.``, ``_`` and ``-`` is replaced by ``-``; so cut, it differs from
         that of any other node.
     :param boot: differs in each run of the node; 1 to 12 of these characters.
     :param wall_clock: seconds since 1970 UTC.
-    :param clock: seconds of a clock that nobody sets, for durations.
-    :param order: given each accepted event and :meth:`deliver`, which it calls with the event at
-        once or later, but once.
-    :param secret: what hosts are made with, the same on all nodes; ``None`` draws one, as long as
-        nothing outlives the hub.
+    :param clock: seconds of a monotonic clock.
+    :param counters: what happens in all rooms, counted.
+    :param secret: what hosts are made with, the same on all nodes; ``None`` draws one.
     :raise ValueError: for a boot that breaks this rule.
 
-    :ivar lobby: the room that is always there; ``None`` for none.
-    :ivar counters: what happens in all rooms, counted.
     :ivar hosts: makes hosts of addresses.
-    :ivar most_members: how many people there were at most.
-    :ivar flush_set: a :class:`tcpd.chat.outbox.FlushSet` that all doors share; the first makes it.
-    :ivar turnstile: a :class:`tcpd.chat.turnstile.Turnstile`, likewise.
+    :ivar most_people: how many people there were at most.
     """
 
     def __init__(
         self,
         settings: ChatSettings,
+        log: EventLog,
+        history: HistoryStore,
+        queue: FlushQueue,
         node: str,
         boot: str,
         wall_clock: Callable[[], float],
         clock: Callable[[], float],
-        order: Callable[[Event, Callable[[Event], None]], None] = at_once,
+        counters: ChatCounters,
         secret: bytes | None = None,
     ) -> None:
-        self.counters = ChatCounters()
+        state = ChatState(settings.lobby, settings.lobby_topic, wall_clock())
+        super().__init__(settings, state, log, node, boot, wall_clock, clock)
+        self.history = history
+        self.counters = counters
+        self.fanout = Fanout(counters, queue, self.drop)
         self.hosts = Hosts(secret or secrets.token_bytes(_SECRET_BYTES), settings.hosts)
-        self.most_members = 0
-        self.flush_set: Any = None
-        self.turnstile: Any = None
+        self.most_people = 0
+        self._monitor = Monitor()
+        self._entering: dict[str, Client] = {}
         self._entered = 0
-        self.lobby: Room | None = None
-        if settings.lobby:
-            self.lobby = Room(settings.lobby, settings.history_kept, wall_clock(), house=True)
-            if settings.lobby_topic:
-                self.lobby.topic = Topic(settings.lobby_topic, None, wall_clock())
-        state = Delivery(settings, self.lobby, self.counters, self.drop)
-        super().__init__(state, node, boot, wall_clock, clock, order)
+        self._closing = False
 
     # --- what there is ---
 
     @property
-    def settings(self) -> ChatSettings:
-        """The bounds; a reload replaces them."""
-        return self._state.settings
-
-    @settings.setter
-    def settings(self, settings: ChatSettings) -> None:
-        self._state.settings = settings
+    def lobby(self) -> Room | None:
+        """The configured room; ``None`` for none."""
+        return self.state.lobby
 
     @property
     def rooms(self) -> Iterable[Room]:
         """All rooms, the lobby first, then in the order of opening."""
-        return self._state.rooms.values()
+        return self.state.rooms.values()
 
     @property
     def room_count(self) -> int:
         """How many rooms there are, the lobby included."""
-        return len(self._state.rooms)
+        return len(self.state.rooms)
 
     @property
-    def member_count(self) -> int:
+    def people(self) -> Iterable[Person]:
+        """All people, in the order of entering."""
+        return self.state.people.values()
+
+    @property
+    def people_count(self) -> int:
         """How many people there are."""
-        return len(self._state.members)
-
-    @property
-    def members(self) -> Iterable[Member]:
-        """All people, in the order of coming."""
-        return self._state.members.values()
-
-    @property
-    def invisible_count(self) -> int:
-        """How many of them are invisible."""
-        return self._state.invisible
-
-    @property
-    def operator_count(self) -> int:
-        """How many of them are operators of the daemon."""
-        return self._state.server_operators
-
-    @property
-    def history_size(self) -> int:
-        """What the messages that are kept of all rooms take, in bytes: an estimate."""
-        return self._state.history_size
-
-    @property
-    def past(self) -> Past:
-        """Who was here."""
-        return self._state.past
+        return len(self.state.people)
 
     def room(self, name: str) -> Room | None:
         """The room of a name, written in any way that folds to it."""
-        return self._state.rooms.get(fold(name))
+        return self.state.room(name)
 
-    def member(self, nick: str) -> Member | None:
-        """The member of a nickname, written in any way that folds to it."""
-        return self._state.nicks.get(fold(nick))
+    def person(self, nick: str) -> Person | None:
+        """The person of a nickname, written in any way that folds to it."""
+        return self.state.person(nick)
 
-    # --- accept ---
+    # --- entering and leaving ---
 
     def enter(
         self,
+        client: Client,
         nick: str,
-        door: Door,
-        format: Format,
-        outbox: Outbox,
         profile: Profile,
-    ) -> Member | Refused:
-        """Become a member, in no room yet.
+        *,
+        completion: Completion | None = None,
+    ) -> Refused | None:
+        """Give a client a person of its own, in no room yet: ``client.person``.
 
         :param nick: as typed.
-        :param profile: what else is known of who comes in.
+        :param profile: what else is known of it.
         """
-        if len(self._state.members) >= self.settings.max_members:
+        if len(self.state.people) >= self.settings.max_members:
             return Refused(Code.HUB_FULL, "there are too many people here, try again later")
         checked = self.free_nick(nick)
         if isinstance(checked, Refused):
@@ -184,194 +171,420 @@ class Hub(Moderating, Speaking):
         self._entered += 1
         id = f"{self._node}-{self._boot}-m{self._entered}"
         host = self.hosts.of(profile.address) if profile.host is None else profile.host
-        times = self.wall_clock(), self.clock()
-        member = Member(id, checked, host, profile, door, format, outbox, *times)
-        self._state.nicks[member.key] = member
-        self._state.members[id] = member
-        self.most_members = max(self.most_members, len(self._state.members))
-        self.counters.entered += 1
-        self._state.watching.come(member)
-        return member
+        event = Entered(
+            self._next_id(),
+            self.wall_clock(),
+            Identity(id, checked, profile.user, host),
+            profile.real_name or checked,
+            "" if profile.address is None else str(profile.address),
+            profile.secure,
+        )
+        self._entering[id] = client
+        self._append(event, completion)
+        return None
 
-    def free_nick(self, nick: str, member: Member | None = None) -> str | Refused:
+    def attach(self, client: Client, person: Person) -> None:
+        """Give a client a person who is here already, on another connection.
+
+        :param client: one that has not entered.
+        """
+        client.person = person
+        client.spoke = self.clock()
+        person.clients = (*person.clients, client)
+        self._forget_recipients(person)
+
+    def equip(self, client: Client, format: Format) -> None:
+        """Have events written otherwise for a client from now on."""
+        if client.format is not format:
+            self.fanout.settle()
+            client.format = format
+            if client.person is not None:
+                self._forget_recipients(client.person)
+
+    def free_nick(self, nick: str, person: Person | None = None) -> str | Refused:
         """Whether somebody may take a nickname, and how it is written.
 
         :param nick: as typed.
-        :param member: who wants it; ``None`` for somebody who is not here yet.
+        :param person: who wants it; ``None`` for somebody who has not entered.
         """
         try:
             checked = nickname(nick)
         except BadName as error:
             return Refused(Code.BAD_NICK, str(error))
-        if self._state.nicks.get(fold(checked), member) is not member:
-            return Refused(Code.NICK_TAKEN, f"somebody else is called {checked}")
+        if self.state.nicks.get(fold(checked), person) is not person:
+            return nick_taken(checked)
         return checked
 
-    def leave(self, member: Member, reason: str = "") -> None:
-        """Be a member no more: they asked for it, or their connection is gone.
+    def leave(self, client: Client, reason: str = "") -> None:
+        """The client leaves, or its connection is lost. May be called again.
 
-        May be called again, and for a member who was dropped.
+        Its person leaves with its last client.
         """
-        if member.gone:
+        person = client.person
+        if client.gone:
             return
-        member.gone = True
-        self._accept(Quit(*self._head(member), tidied(reason, REASON_BYTES)))
+        client.gone = True
+        self._monitor.leave(client)
+        if person is None:
+            return
+        self._detach(client, person)
+        if not person.clients:
+            self._append(Quit(*self._head(person), tidied(reason, REASON_BYTES)), None)
 
-    def rename(self, member: Member, nick: str) -> Refused | None:
+    def drop(self, client: Client) -> None:
+        """Disconnect a client whose outbox is full. Frontends call it when a reply does not fit."""
+        if client.gone:
+            return
+        client.outbox.close()
+        self.counters.dropped += 1
+        client.dropped()
+        self.leave(client, client.slow)
+
+    def kill(
+        self,
+        client: Client,
+        target: Person,
+        comment: str,
+        *,
+        completion: Completion | None = None,
+    ) -> Refused | None:
+        """End the connections of a person. For operators of the daemon.
+
+        :param comment: why.
+        """
+        person = self._person(client)
+        reason = tidied(f"Killed ({person.nick} ({comment}))", REASON_BYTES)
+        head = self._head(person)
+        event = Killed(*head, target.identity, tidied(comment, REASON_BYTES), reason)
+        self._append(event, completion)
+        return None
+
+    def close(self) -> None:
+        """The daemon is about to end all connections: nobody is sent any more who leaves.
+
+        Everybody does, and to send each quit to all others takes quadratic time.
+        """
+        self._closing = True
+
+    def _detach(self, client: Client, person: Person) -> None:
+        person.clients = tuple(each for each in person.clients if each is not client)
+        self._forget_recipients(person)
+
+    def _forget_recipients(self, person: Person) -> None:
+        for room in self.state.rooms_of(person):
+            room.recipients = None
+
+    # --- oneself ---
+
+    def rename(
+        self, client: Client, nick: str, *, completion: Completion | None = None
+    ) -> Refused | None:
         """Take another nickname. The same one in other letters will do."""
-        checked = self.free_nick(nick, member)
+        person = self._person(client)
+        checked = self.free_nick(nick, person)
         if isinstance(checked, Refused):
             return checked
-        if checked == member.nick:
-            return None
-        self._state.nicks[fold(checked)] = member  # both are theirs until it is delivered
-        return self._accept(Renamed(*self._head(member), checked))
+        if checked != person.nick:
+            self._append(NickChanged(*self._head(person), checked), completion)
+        return None
 
-    def join(self, member: Member, name: str, key: str = "") -> Refused | None:
-        """Come into a room, which is opened if there is none of that name.
-
-        Nothing happens to a member who is in it already.
-
-        :param key: the room's, if it has one.
-        """
-        try:
-            checked = room_name(name)
-        except BadName as error:
-            return Refused(Code.BAD_ROOM, str(error))
-        room = self._state.rooms.get(fold(checked))
-        if room is not None:
-            if member in room.members:
-                return None
-            closed = _closed(room, member, key)
-            if closed is not None:
-                return closed
-            checked = room.name
-        elif len(self._state.rooms) >= self.settings.max_rooms:
-            return Refused(Code.ROOMS_FULL, "there are too many rooms, no other can be opened")
-        if len(member.rooms) >= self.settings.rooms_per_member:
-            return Refused(
-                Code.OWN_ROOMS_FULL, f"you are in {len(member.rooms)} rooms, leave one first"
-            )
-        opened = room is None
-        return self._accept(
-            Joined(*self._head(member), checked, opened, member.real_name, member.away)
-        )
-
-    def part(self, member: Member, name: str, reason: str = "") -> Refused | None:
-        """Leave a room. An empty one is closed, but for the lobby."""
-        room = self._own_room(member, name)
-        if isinstance(room, Refused):
-            return room
-        return self._accept(Parted(*self._head(member), room.name, tidied(reason, REASON_BYTES)))
-
-    def set_away(self, member: Member, message: str) -> None:
+    def set_away(
+        self, client: Client, message: str, *, completion: Completion | None = None
+    ) -> Refused | None:
         """Be away, or be back with an empty message."""
+        person = self._person(client)
         message = tidied(message, AWAY_BYTES)
-        if message != member.away:
-            self._accept(WentAway(*self._head(member), message))
+        if message != person.away:
+            self._append(AwayChanged(*self._head(person), message), completion)
+        return None
 
-    def set_real_name(self, member: Member, real_name: str) -> Refused | None:
-        """Call oneself otherwise, besides the nickname."""
+    def set_real_name(
+        self, client: Client, real_name: str, *, completion: Completion | None = None
+    ) -> Refused | None:
+        """Change the real name."""
+        person = self._person(client)
         if not real_name:
             return Refused(Code.EMPTY, "a real name has at least one letter")
         if is_longer(real_name, REAL_NAME_BYTES):
             return Refused(Code.TOO_LONG, f"a real name has at most {REAL_NAME_BYTES} bytes")
-        return self._accept(RealNameSet(*self._head(member), tidied(real_name, REAL_NAME_BYTES)))
+        text = tidied(real_name, REAL_NAME_BYTES)
+        self._append(RealNameChanged(*self._head(person), text), completion)
+        return None
 
-    def set_host(self, member: Member, host: str) -> None:
-        """Be somewhere else, as others know it. For doors that learn a member's name in the end.
+    def set_host(self, client: Client, host: str) -> None:
+        """Change the host that others see, as when the name of its address is found.
 
-        :param host: see :class:`tcpd.events.Who`.
+        :param host: see :class:`tcpd.events.chat.Identity`.
         """
-        if host != member.host:
-            self._accept(HostChanged(*self._head(member), host))
+        person = self._person(client)
+        if host != person.host:
+            self._append(HostChanged(*self._head(person), host), None)
 
-    def set_invisible(self, member: Member, invisible: bool) -> None:
-        """Be found by those alone who share a room, or by everybody."""
-        self._state.invisible += invisible - member.invisible
-        member.invisible = invisible
+    def set_user_modes(
+        self,
+        client: Client,
+        added: str,
+        removed: str,
+        *,
+        completion: Completion | None = None,
+    ) -> Refused | None:
+        """Change modes of the client's person: see :class:`tcpd.events.chat.UserModesChanged`.
 
-    def set_server_operator(self, member: Member, operator: bool) -> None:
-        """Be an operator of the daemon, who has shown that they may; or be one no longer."""
-        self._state.server_operators += operator - member.server_operator
-        member.server_operator = operator
-
-    def put_out(self, member: Member, whom: Member, comment: str) -> None:
-        """End somebody's membership. For operators of the daemon.
-
-        :param member: who does it.
-        :param comment: why.
+        The caller has seen to it that an operator of the daemon may be one.
         """
-        if whom.gone:
-            return
-        whom.gone = True
-        reason = tidied(f"Killed ({member.nick} ({comment}))", REASON_BYTES)
-        whom.door.put_out(member.who, tidied(comment, REASON_BYTES), reason)
-        self._accept(Quit(*self._head(whom), reason))
+        person = self._person(client)
+        if added or removed:
+            self._append(UserModesChanged(*self._head(person), added, removed), completion)
+        return None
 
-    def watch(self, member: Member, nick: str) -> Refused | None:
-        """Be told when somebody comes who has a nickname, and when they go."""
-        watched = member.watched or {}
-        if fold(nick) in watched:
+    # --- rooms ---
+
+    def join(
+        self,
+        client: Client,
+        name: str,
+        key: str = "",
+        *,
+        completion: Completion | None = None,
+    ) -> Refused | None:
+        """Join a room, which is opened if there is none of that name.
+
+        Nothing happens to a member.
+
+        :param key: the room's, if it has one.
+        """
+        person = self._person(client)
+        try:
+            checked = room_name(name)
+        except BadName as error:
+            return Refused(Code.BAD_ROOM, str(error))
+        room = self.state.rooms.get(fold(checked))
+        if room is not None:
+            if person in room.members:
+                return None
+            refused = not_joinable(room, person, key)
+            if refused is not None:
+                return refused
+            checked = room.name
+        elif len(self.state.rooms) >= self.settings.max_rooms:
+            return Refused(Code.ROOMS_FULL, "there are too many rooms, no other can be opened")
+        if len(person.rooms) >= self.settings.rooms_per_member:
+            return Refused(
+                Code.OWN_ROOMS_FULL, f"you are in {len(person.rooms)} rooms, leave one first"
+            )
+        head = self._head(person)
+        event = Joined(*head, checked, room is None, person.real_name, person.away)
+        self._append(event, completion)
+        return None
+
+    def part(
+        self,
+        client: Client,
+        name: str,
+        reason: str = "",
+        *,
+        completion: Completion | None = None,
+    ) -> Refused | None:
+        """Leave a room. An empty one is closed, but for the lobby."""
+        person = self._person(client)
+        room = self._own_room(person, name)
+        if isinstance(room, Refused):
+            return room
+        text = tidied(reason, REASON_BYTES)
+        self._append(Parted(*self._head(person), room.name, text), completion)
+        return None
+
+    # --- monitoring ---
+
+    def monitor(self, client: Client, nick: str) -> Refused | None:
+        """Notify a client when somebody of a nickname enters and leaves."""
+        monitored = client.monitored or {}
+        if fold(nick) in monitored:
             return None
         settings = self.settings
-        if len(watched) >= settings.watched:
+        if len(monitored) >= settings.watched:
             return Refused(Code.TOO_MANY_WATCHED, f"you watch {settings.watched} people already")
-        if self._state.watching.count >= settings.watched_in_all and len(watched) >= ALWAYS:
+        if self._monitor.count >= settings.watched_in_all and len(monitored) >= ALWAYS:
             return Refused(Code.TOO_MANY_WATCHED, "too many people are watched here")
-        self._state.watching.add(member, nick)
+        self._monitor.add(client, nick)
         return None
 
-    def unwatch(self, member: Member, nick: str) -> None:
-        """Be told no more of a nickname."""
-        self._state.watching.remove(member, nick)
+    def unmonitor(self, client: Client, nick: str) -> None:
+        """Notify a client no longer about a nickname."""
+        self._monitor.remove(client, nick)
 
-    def drop(self, member: Member) -> None:
-        """Put out a member whose outbox is full. Doors call it when an answer does not fit."""
-        if member.gone:
+    # --- delivery ---
+
+    def deliver(self, event: Event) -> None:
+        """Apply an event and send it. Called by the event log, with each event once."""
+        completion: Completion | None = None
+        origin: Client | None = None
+        late = False
+        if event is self._appending:
+            origin = self._sender
+            self._appending = self._sender = None
+        elif self._open or self._ahead:
+            completion = self._open.pop(event.id, None)
+            if completion is not None:
+                origin = completion.reply.client
+            else:
+                origin = self._ahead.pop(event.id, None)
+                if origin is not None:
+                    origin.ahead -= 1
+                    late = not origin.ahead
+        fanout = self.fanout
+        kind = type(event)
+        if fanout.held and not (fanout.held_kind is kind and kind in HOLDABLE):
+            fanout.settle()
+        outcome = self.state.apply(event)
+        if kind is RoomMessage and completion is None and outcome.refused is None:
+            # the hot path: the same as _applied, with nothing that other events need
+            fanout.send_message(outcome, origin, False)
+            self._keep(outcome)
+        elif outcome.refused is not None:
+            self._refused(event, outcome.refused, origin, completion)
+        elif outcome.changed:
+            self._applied(outcome, origin, completion)
+        elif completion is not None:
+            completion.done(None)
+        if late and origin is not None:
+            origin.caught_up()
+
+    def _refused(
+        self,
+        event: Event,
+        refused: Refused,
+        origin: Client | None,
+        completion: Completion | None,
+    ) -> None:
+        if type(event) is Entered:
+            self._entering.pop(event.actor.id, None)
+        if completion is not None:
+            completion.done(refused)
+        elif origin is not None and not origin.gone:
+            origin.refused(event, refused)
+
+    def _applied(
+        self, outcome: Outcome, origin: Client | None, completion: Completion | None
+    ) -> None:
+        event = outcome.event
+        kind = type(event)
+        if kind is Entered:
+            self._has_entered(outcome)
+        collects = completion is not None and completion.reply.collects
+        if not (self._closing and kind is Quit):
+            copy = self.fanout.send(outcome, origin, collects)
+            if copy and completion is not None:
+                completion.reply.show(event)
+        if origin is not None:
+            origin.outbox.mark_flush_position()  # of what was held, when it is sent
+        if kind is RoomMessage:
+            self._keep(outcome)
+        else:
+            self._follow_up(outcome, event, origin, completion)
+        if completion is not None:
+            completion.done(None)
+
+    def _keep(self, outcome: Outcome) -> None:
+        """Count a message, and keep what all members of the room get."""
+        event: Any = outcome.event
+        if event.kind is Kind.TAGS:
             return
-        member.gone = True
-        member.outbox.close()
-        self.counters.dropped += 1
-        member.door.dropped()
-        self._accept(Quit(*self._head(member), member.door.slow))
+        self.counters.messages += 1
+        room = outcome.room
+        if room is not None:
+            # tags are for clients that are there; later they are of no use, and may be long
+            self.history.append(room.key, replace(event, tags=()) if event.tags else event)
 
-    def close(self) -> None:
-        """The daemon is about to end all connections: from now on nobody is told who leaves.
+    def _follow_up(
+        self,
+        outcome: Outcome,
+        event: Event,
+        origin: Client | None,
+        completion: Completion | None,
+    ) -> None:
+        """What follows from an event besides that it is sent."""
+        actor = outcome.actor
+        match event:
+            case PrivateMessage(kind=kind):
+                self.counters.private_messages += kind is not Kind.TAGS
+            case Redacted(room=room, message=message):
+                self.history.redact(fold(room), message)
+            case RoomRenamed(room=old, name=new):
+                self.history.rename(fold(old), fold(new))
+                for member in list(outcome.room.members if outcome.room is not None else ()):
+                    self._notify(member, event, origin, completion)
+            case NickChanged(actor=before) if actor is not None:
+                if fold(before.nick) != actor.key:
+                    self._monitor.vanished(fold(before.nick), before.nick)
+                    self._monitor.appeared(actor.key, actor.identity)
+            case AwayChanged() | RealNameChanged() | HostChanged() if actor is not None:
+                self._send_from_afar(outcome, event, actor)
+            case Quit():
+                self._has_left(actor, event.actor)
+            case Killed():
+                self._end_connections(outcome.target, event, origin, completion)
+                self._has_left(outcome.target, event.target)
+        for empty in outcome.closed or ():
+            if empty.is_private:
+                # who opens the room next is not necessarily one who could read it
+                self.history.forget(empty.key)
+        if isinstance(event, _OF_ACTOR) and actor is not None:
+            self._notify(actor, event, origin, completion)
+        if isinstance(event, _OF_TARGET) and outcome.target not in (None, actor):
+            self._notify(outcome.target, event, origin, completion)
 
-        Everybody does, and to tell each one of each other takes quadratic time.
-        """
-        self._state.closing = True
+    def _notify(
+        self,
+        person: Person | None,
+        event: Event,
+        origin: Client | None,
+        completion: Completion | None,
+    ) -> None:
+        if person is None:
+            return
+        for client in person.clients:
+            if not client.gone:
+                reply = completion.reply if client is origin and completion is not None else None
+                client.happened(event, reply)
 
-    def hold(self) -> None:
-        """Let what is said wait until :meth:`release`, so that all of it goes out in one piece.
+    def _send_from_afar(self, outcome: Outcome, event: Event, actor: Person) -> None:
+        """Send what somebody does to clients that monitor them and share no room."""
+        clients = [each for each in self._monitor.of(actor.key) if each.extended_monitor]
+        if clients:
+            near = self.state.neighbours(actor)
+            self.fanout.send_to(event, [each for each in clients if each.person not in near])
 
-        For a door that takes several lines in one go. Anything but what is said in rooms is still
-        delivered at once, with what waits before it; and a door that answers something itself
-        calls :meth:`settle` first, or its answer stands before what is said here.
-        """
-        self._state.hold()
+    def _has_entered(self, outcome: Outcome) -> None:
+        person = outcome.actor
+        assert person is not None
+        self.counters.entered += 1
+        self.most_people = max(self.most_people, len(self.state.people))
+        client = self._entering.pop(person.id, None)
+        if client is not None and client.gone:
+            # it left while the event was on its way
+            self._append(Quit(*self._head(person), ""), None)
+        elif client is not None:
+            self.attach(client, person)
+        self._monitor.appeared(person.key, person.identity)
 
-    def release(self) -> None:
-        """Deliver what :meth:`hold` held. The door may be told to end within it."""
-        self._state.release()
+    def _has_left(self, person: Person | None, who: Identity) -> None:
+        if person is not None:
+            person.clients = ()
+        if not self._closing:
+            self._monitor.vanished(fold(who.nick), who.nick)
 
-    def settle(self) -> None:
-        """Deliver what waits so far, and hold on."""
-        self._state.settle()
-
-
-def _closed(room: Room, member: Member, key: str) -> Refused | None:
-    """Why a member cannot come into a room, if they cannot."""
-    if member.id in room.invited:
-        return None
-    if room.is_banned(member):
-        return Refused(Code.BANNED, f"you are banned from {room.name}")
-    if room.has(Mode.INVITE_ONLY) and not room.lists_member(Mode.INVITED, member):
-        return Refused(Code.NEEDS_INVITATION, f"{room.name} takes only those who were invited")
-    modes = room.modes
-    if modes.key and not hmac.compare_digest(modes.key.encode(), key.encode(errors="replace")):
-        return Refused(Code.NEEDS_KEY, f"{room.name} has a key")
-    if modes.limit is not None and len(room.members) >= modes.limit:
-        return Refused(Code.ROOM_FULL, f"{room.name} has no place left")
-    return None
+    def _end_connections(
+        self,
+        person: Person | None,
+        event: Killed,
+        origin: Client | None,
+        completion: Completion | None,
+    ) -> None:
+        if person is None:
+            return
+        for client in person.clients:
+            client.gone = True
+            self._monitor.leave(client)
+            reply = completion.reply if client is origin and completion is not None else None
+            client.killed(event, reply)

@@ -1,140 +1,183 @@
-"""What those do who look after a room: its topic and modes, who comes in, and who has to go."""
+"""Verbs of operators: topic, modes, bans, kicks, invitations, another name for a room."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 
-from tcpd.chat.accepting import Accepting
+from msgspec.structs import replace
+
 from tcpd.chat.masks import BadMask, Mask
-from tcpd.chat.member import Member
-from tcpd.chat.names import NICK_CHARACTERS, BadName, fold, nickname, room_name
+from tcpd.chat.names import NICK_CHARACTERS, ROOM_CHARACTERS, BadName, fold, nickname, room_name
+from tcpd.chat.people import Client, Person
+from tcpd.chat.permissions import not_kickable, not_topical
 from tcpd.chat.refused import Code, Refused
+from tcpd.chat.reply import Completion
 from tcpd.chat.room import Rank, Room
 from tcpd.chat.settings import ALWAYS, KEY_BYTES, REASON_BYTES
 from tcpd.chat.split import carried, is_longer, room_for_topic, tidied
-from tcpd.events import (
+from tcpd.chat.state import FOR_OPERATORS, already_there, no_room, room_taken
+from tcpd.chat.verbs import Verbs
+from tcpd.events.chat import (
     LISTS,
+    RANKS,
     Change,
     Invited,
     Kicked,
     Mode,
     ModesChanged,
     RoomRenamed,
-    TopicSet,
+    TopicChanged,
 )
-
-#: Modes that give a rank.
-RANKS = (Mode.OPERATOR, Mode.HALF_OPERATOR, Mode.VOICE)
-
-#: Those that only an operator changes, not a half-operator.
-_FOR_OPERATORS = (Mode.OPERATOR, Mode.HALF_OPERATOR)
 
 # what JOIN can carry as a key: a parameter in the middle of a line, one of a list with commas
 _KEY = re.compile(r"[^\x00-\x20,:\x7f][^\x00-\x20,\x7f]*")
 _LIMIT = re.compile(r"0*[1-9][0-9]{0,8}", re.ASCII)
 
 
-class Moderating(Accepting):
-    """The part of the hub that rooms are looked after by."""
+class Moderating(Verbs):
+    """See the head of this module."""
 
-    def set_topic(self, member: Member, name: str, topic: str) -> Refused | None:
-        """Give a room a topic, or take it away with an empty one.
+    def set_topic(
+        self, client: Client, name: str, topic: str, *, completion: Completion | None = None
+    ) -> Refused | None:
+        """Set the topic of a room, or remove it with an empty one.
 
         For operators and half-operators where the topic is protected, as it is at first.
         """
-        room = self._own_room(member, name)
-        if isinstance(room, Refused) or room.has(Mode.TOPIC_PROTECTED):
-            room = self._operated_room(member, name)
-        if isinstance(room, Refused):
-            return room
+        person = self._person(client)
+        room = self.state.rooms.get(fold(name))
+        if room is None:
+            return no_room(name[:ROOM_CHARACTERS])
+        refused = not_topical(room, person)
+        if refused is not None:
+            return refused
         most = room_for_topic(room.name)
         if is_longer(topic, most):
             return Refused(Code.TOO_LONG, f"a topic of {room.name} has at most {most} bytes")
-        return self._accept(TopicSet(*self._head(member), room.name, carried(topic)))
+        event = TopicChanged(*self._head(person), room.name, carried(topic))
+        self._append(event, completion)
+        return None
 
     def change_modes(
-        self, member: Member, name: str, asked: Sequence[Change]
-    ) -> list[Refused] | Refused:
-        """Change modes of a room: what may be is done, the rest is refused one by one.
+        self,
+        client: Client,
+        name: str,
+        asked: Sequence[Change],
+        *,
+        refusals: list[Refused],
+        completion: Completion | None = None,
+    ) -> Refused | None:
+        """Change modes of a room: what is allowed is done, the rest is refused one by one.
 
-        For operators, and all but making and unmaking operators for half-operators.
+        For operators; half-operators change all but the ranks of operators and half-operators.
 
-        :param asked: ``argument`` as typed; for a rank a nickname, whose ``whom`` is left out.
-        :return: a single ``Refused`` if nothing at all may be changed there; else those of single
-            changes, their ``about`` being the change as it was asked for.
+        :param asked: ``argument`` as typed; for a rank a nickname, and no ``target``.
+        :param refusals: the refusals of single changes are added to it; the ``about`` of each is
+            the change as it was asked for.
+        :return: why nothing at all may be changed there, if so.
         """
-        room = self._operated_room(member, name)
+        person = self._person(client)
+        room = self._operated_room(person, name)
         if isinstance(room, Refused):
             return room
-        refused = []
         changes: list[Change] = []
         for change in asked:
-            checked = self._checked(member, room, change, changes)
+            checked = self._checked(person, room, change, changes)
             if isinstance(checked, Refused):
-                refused.append(replace(checked, about=change))
+                refusals.append(replace(checked, about=change))
             elif checked is not None:
                 changes.append(checked)
         if changes:
-            self._accept(ModesChanged(*self._head(member), room.name, tuple(changes)))
-        return refused
+            event = ModesChanged(*self._head(person), room.name, tuple(changes))
+            self._append(event, completion)
+        return None
 
-    def set_operator(self, member: Member, name: str, nick: str, operator: bool) -> Refused | None:
+    def set_operator(
+        self,
+        client: Client,
+        name: str,
+        nick: str,
+        operator: bool,
+        *,
+        completion: Completion | None = None,
+    ) -> Refused | None:
         """Make somebody in the room an operator, or one no longer. For operators."""
-        return self._change_one(member, name, Change(operator, Mode.OPERATOR, nick))
+        return self._change_one(client, name, Change(operator, Mode.OPERATOR, nick), completion)
 
-    def ban(self, member: Member, name: str, nick: str) -> Refused | None:
-        """Keep a nickname out of a room, and the address of who has it now. For operators.
+    def ban(
+        self, client: Client, name: str, nick: str, *, completion: Completion | None = None
+    ) -> Refused | None:
+        """Ban a nickname from a room, and the address of who has it now. For operators.
 
         It puts nobody out; but who is banned and still in the room cannot speak there.
         """
-        room = self._operated_room(member, name)
+        person = self._person(client)
+        room = self._operated_room(person, name)
         if isinstance(room, Refused):
             return room
-        whom = self._state.nicks.get(fold(nick))
+        target = self.state.nicks.get(fold(nick))
         try:
-            banned = whom.nick if whom is not None else nickname(nick)
+            banned = target.nick if target is not None else nickname(nick)
         except BadName as error:
             return Refused(Code.BAD_NICK, str(error))
-        network = whom.network if whom is not None else None
+        network = target.network if target is not None else None
         change = Change(True, Mode.BAN, f"{banned}!*@*", network=network)
-        return self._change_one(member, name, change)
+        return self._change_one(client, name, change, completion)
 
-    def unban(self, member: Member, name: str, nick: str) -> Refused | None:
+    def unban(
+        self, client: Client, name: str, nick: str, *, completion: Completion | None = None
+    ) -> Refused | None:
         """Lift a ban, that of the address included. For operators.
 
         :param nick: a nickname, or a mask.
         """
-        refused = self._change_one(member, name, Change(False, Mode.BAN, nick))
+        change = Change(False, Mode.BAN, nick)
+        refused = self._change_one(client, name, change, completion)
         if refused is not None and refused.code is Code.BAD_ARGUMENT:
-            room = self._operated_room(member, name)
+            room = self._operated_room(self._person(client), name)
             if isinstance(room, Room):
-                return _not_listed(Change(False, Mode.BAN, nick), room)
+                return _not_listed(change, room)
         return refused
 
-    def kick(self, member: Member, name: str, nick: str, reason: str = "") -> Refused | None:
+    def kick(
+        self,
+        client: Client,
+        name: str,
+        nick: str,
+        reason: str = "",
+        *,
+        completion: Completion | None = None,
+    ) -> Refused | None:
         """Put somebody out of a room; they may come back.
 
-        For operators; half-operators put out who is neither.
+        For operators; half-operators put out who has no such rank.
         """
-        found = self._operated_on(member, name, nick)
-        if isinstance(found, Refused):
-            return found
-        room, whom = found
-        if Rank.OPERATOR > room.rank(member) <= room.rank(whom):
-            return Refused(Code.NOT_OPERATOR, f"you are not an operator of {room.name}")
-        return self._accept(
-            Kicked(*self._head(member), room.name, whom.who, tidied(reason, REASON_BYTES))
-        )
+        person = self._person(client)
+        room = self._operated_room(person, name)
+        if isinstance(room, Refused):
+            return room
+        target = self._in_room(room, nick)
+        if isinstance(target, Refused):
+            return target
+        refused = not_kickable(room, person, target)
+        if refused is not None:
+            return refused
+        text = tidied(reason, REASON_BYTES)
+        self._append(Kicked(*self._head(person), room.name, target.identity, text), completion)
+        return None
 
-    def invite(self, member: Member, name: str, nick: str) -> Refused | None:
-        """Ask somebody into a room one is in. For operators and half-operators where it is ``+i``.
+    def invite(
+        self, client: Client, name: str, nick: str, *, completion: Completion | None = None
+    ) -> Refused | None:
+        """Invite somebody into a room that the client is in. Where it is ``+i``, for operators and
+        half-operators.
 
         An invitation by one of these lets in once, whatever bars the way; from others it is only a
         message. So is one into a room that does not exist (RFC 2812 section 3.2.7).
         """
-        room = self._own_room(member, name)
+        person = self._person(client)
+        room = self._own_room(person, name)
         if isinstance(room, Refused):
             if room.code is not Code.NO_SUCH_ROOM:
                 return room
@@ -144,18 +187,28 @@ class Moderating(Accepting):
                 return Refused(Code.BAD_ROOM, str(error))
         else:
             shown = room.name
-            if room.has(Mode.INVITE_ONLY) and room.rank(member) < Rank.HALF_OPERATOR:
+            if room.has(Mode.INVITE_ONLY) and room.rank(person) < Rank.HALF_OPERATOR:
                 return Refused(Code.NOT_OPERATOR, f"you are not an operator of {shown}")
-        whom = self._present(nick)
-        if isinstance(whom, Refused):
-            return whom
-        if isinstance(room, Room) and whom in room.members:
-            return Refused(Code.ALREADY_THERE, f"{whom.nick} is in {shown} already")
-        return self._accept(Invited(*self._head(member), shown, whom.who))
+        target = self._present(nick)
+        if isinstance(target, Refused):
+            return target
+        if isinstance(room, Room) and target in room.members:
+            return already_there(target, room)
+        self._append(Invited(*self._head(person), shown, target.identity), completion)
+        return None
 
-    def rename_room(self, member: Member, name: str, new: str, reason: str = "") -> Refused | None:
+    def rename_room(
+        self,
+        client: Client,
+        name: str,
+        new: str,
+        reason: str = "",
+        *,
+        completion: Completion | None = None,
+    ) -> Refused | None:
         """Give a room another name. For operators."""
-        room = self._operated_room(member, name, Rank.OPERATOR)
+        person = self._person(client)
+        room = self._operated_room(person, name, Rank.OPERATOR)
         if isinstance(room, Refused):
             return room
         if room.house:
@@ -166,29 +219,34 @@ class Moderating(Accepting):
             return Refused(Code.BAD_ROOM, str(error))
         if checked == room.name:
             return None
-        if self._state.rooms.get(fold(checked), room) is not room:
-            return Refused(Code.ROOM_TAKEN, f"there is a room {checked} already")
-        return self._accept(
-            RoomRenamed(*self._head(member), room.name, checked, tidied(reason, REASON_BYTES))
-        )
+        if self.state.rooms.get(fold(checked), room) is not room:
+            return room_taken(checked)
+        text = tidied(reason, REASON_BYTES)
+        self._append(RoomRenamed(*self._head(person), room.name, checked, text), completion)
+        return None
 
-    def _change_one(self, member: Member, name: str, change: Change) -> Refused | None:
-        refused = self.change_modes(member, name, (change,))
-        if isinstance(refused, Refused):
-            return refused
-        return refused[0] if refused else None
+    def _change_one(
+        self, client: Client, name: str, change: Change, completion: Completion | None
+    ) -> Refused | None:
+        refusals: list[Refused] = []
+        refused = self.change_modes(
+            client, name, (change,), refusals=refusals, completion=completion
+        )
+        if refused is None and refusals:
+            return refusals[0]
+        return refused
 
     def _checked(
-        self, member: Member, room: Room, change: Change, before: Sequence[Change]
+        self, person: Person, room: Room, change: Change, before: Sequence[Change]
     ) -> Change | Refused | None:
         """A change as it can be made; ``None`` where it would change nothing.
 
         :param before: those that are made with it, before it.
         """
         mode = change.mode
-        if mode in _FOR_OPERATORS and room.rank(member) < Rank.OPERATOR:
+        if mode in FOR_OPERATORS and room.rank(person) < Rank.OPERATOR:
             return Refused(Code.NOT_OPERATOR, f"you are not an operator of {room.name}")
-        if mode in _FOR_OPERATORS and room.house and change.adding:
+        if mode in FOR_OPERATORS and room.house and change.adding:
             return Refused(Code.NO_OPERATORS, f"{room.name} has no operators but the daemon's")
         if mode in RANKS:
             return self._rank_change(room, change, before)
@@ -205,13 +263,14 @@ class Moderating(Accepting):
     def _rank_change(
         self, room: Room, change: Change, before: Sequence[Change]
     ) -> Change | Refused | None:
-        found = self._in_room(room, change.argument)
-        if isinstance(found, Refused):
-            return found
-        _, whom = found
-        last = _last(before, change.mode, whom.id)
-        has = bool(room.members[whom] & Rank.of(change.mode)) if last is None else last.adding
-        return None if has is change.adding else Change(change.adding, change.mode, whom=whom.who)
+        target = self._in_room(room, change.argument)
+        if isinstance(target, Refused):
+            return target
+        last = _last(before, change.mode, target.id)
+        has = bool(room.members[target] & Rank.of(change.mode)) if last is None else last.adding
+        if has is change.adding:
+            return None
+        return Change(change.adding, change.mode, target=target.identity)
 
     def _list_change(
         self, room: Room, change: Change, before: Sequence[Change]
@@ -234,13 +293,13 @@ class Moderating(Accepting):
         if is_listed:
             return None if change.network is None else replace(change, argument=mask.text)
         size = len(listed) + sum(1 if each.adding else -1 for each in before if each.mode is mode)
-        settings = self._state.settings
+        settings = self.settings
         if size >= settings.bans_per_room:
             return Refused(
                 Code.LIST_FULL, f"{room.name} has {size} {_LISTED[mode]}, take away one first"
             )
         more = sum(1 if each.adding else -1 for each in before if each.mode in LISTS)
-        if self._state.listed + more >= settings.bans_in_all and room.listed + more >= ALWAYS:
+        if self.state.listed + more >= settings.bans_in_all and room.listed + more >= ALWAYS:
             return Refused(Code.LIST_FULL, "there are too many bans in all rooms together")
         return replace(change, argument=mask.text)
 
@@ -260,8 +319,8 @@ def _last(before: Sequence[Change], mode: Mode, about: str = "") -> Change | Non
 
 
 def _about(change: Change) -> str:
-    if change.whom is not None:
-        return change.whom.id
+    if change.target is not None:
+        return change.target.id
     return fold(change.argument) if change.mode in LISTS else ""
 
 

@@ -1,91 +1,92 @@
-"""What waits to be written to one member: bounded, and one write a reactor turn."""
+"""Bytes that wait to be written to a client: bounded, and one write a turn of the reactor."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
-#: How many of those that were only told of something are written out in a turn: each takes a
-#: system call, and ten thousand of them keep others waiting. The rest has the next turns.
-AT_A_TIME = 500
+#: How many outboxes are flushed in a turn that got broadcasts alone: each takes a system call, and
+#: ten thousand would stall other clients. The rest is flushed in the next turns.
+BROADCASTS_A_TURN = 500
 
 
-class FlushSet:
-    """The outboxes with something to write, written out together at the end of a reactor turn.
+class FlushQueue:
+    """The outboxes with something to write, flushed together at the end of a reactor turn.
 
-    Who was answered comes first; who was told of what others do may wait for some turns, if they
-    are very many. In a room of thousands, that also saves writes. One set serves all doors: a place
-    in its queue then tells whether all were written to who were told of something.
+    Replies are flushed first. Broadcasts follow, at most :data:`BROADCASTS_A_TURN` sockets a turn;
+    in a room of thousands that also saves writes. One queue serves all frontends, so that a place
+    in it (:meth:`Outbox.mark_flush_position`) shows whether all who must see something were written
+    to.
 
-    :ivar done: how many of those who were told have been written to.
+    :ivar done: how many outboxes with broadcasts have been flushed.
 
-    :param schedule: called with this object; sees to it that its :meth:`flush` is called once,
-        soon, but not at once. Called again only after that was done. A door's edge gives
-        :attr:`tcpd.net.turns.Turns.soon`.
+    :param schedule: called with this object; has its :meth:`flush` called once, soon, but not at
+        once. Called again only after that. An edge passes :attr:`tcpd.net.turns.Turns.soon`.
     """
 
-    __slots__ = ("_due", "_first", "_schedule", "_scheduled", "done")
+    __slots__ = ("_broadcasts", "_replies", "_schedule", "_scheduled", "done")
 
-    def __init__(self, schedule: Callable[[FlushSet], object]) -> None:
+    def __init__(self, schedule: Callable[[FlushQueue], object]) -> None:
         self._schedule = schedule
         self._scheduled = False
-        self._due: list[Outbox] = []
-        self._first: list[Outbox] = []
+        self._broadcasts: list[Outbox] = []
+        self._replies: list[Outbox] = []
         self.done = 0
 
     def add(self, outbox: Outbox) -> None:
-        """Have an outbox flushed soon. Called by the hub."""
+        """Have an outbox flushed soon: it got a broadcast. Called by the fan-out."""
         if not self._scheduled:
             self._scheduled = True
             self._schedule(self)
-        self._due.append(outbox)
+        self._broadcasts.append(outbox)
 
-    def add_first(self, outbox: Outbox) -> None:
+    def add_reply(self, outbox: Outbox) -> None:
         """Have an outbox flushed at the end of this turn, although it may wait already. Called by
-        the outbox itself."""
+        the outbox."""
         if not self._scheduled:
             self._scheduled = True
             self._schedule(self)
-        self._first.append(outbox)
+        self._replies.append(outbox)
 
     @property
-    def told(self) -> int:
-        """What :attr:`done` will be when all were written to who wait now."""
-        return self.done + len(self._due)
+    def position(self) -> int:
+        """The value of :attr:`done` when all that wait now will have been flushed."""
+        return self.done + len(self._broadcasts)
 
     def flush(self) -> None:
-        """Write out all of them, or as many as may be. Called at the end of a turn.
+        """Flush all, or as many as a turn allows. Called at the end of a turn.
 
-        :raise Exception: what the last write to fail raised, when all others were made; its owner
-            is dropped, see :meth:`Outbox.spoil`.
+        :raise Exception: of the last write that failed, after all others were made; its client is
+            dropped, see :meth:`Outbox.spoil`.
         """
         self._scheduled = False
-        first, self._first = self._first, []
-        due = self._due
-        if len(due) > AT_A_TIME:
-            self._due = due[AT_A_TIME:]
-            del due[AT_A_TIME:]
+        replies, self._replies = self._replies, []
+        broadcasts = self._broadcasts
+        if len(broadcasts) > BROADCASTS_A_TURN:
+            self._broadcasts = broadcasts[BROADCASTS_A_TURN:]
+            del broadcasts[BROADCASTS_A_TURN:]
             self._scheduled = True
             self._schedule(self)
         else:
-            self._due = []
-        self.done += len(due)
+            self._broadcasts = []
+        self.done += len(broadcasts)
         failed: Exception | None = None
         outbox: Outbox
-        answered, told = iter(first), iter(due)
+        replied, others = iter(replies), iter(broadcasts)
         while True:  # once, and once more behind each that failed
             try:
-                for outbox in answered:
-                    outbox.answering = False
+                for outbox in replied:
+                    outbox.replying = False
                     outbox.flush()
-                for outbox in told:
-                    # as Outbox.flush has it, written out here where it is done for each member
+                for outbox in others:
+                    # Outbox.flush, inlined where it runs for each client
                     if outbox.paused:
                         continue
                     outbox.awaited = False
                     chunks = outbox.chunks
-                    if not chunks:  # it was answered meanwhile
+                    if not chunks:  # its reply was flushed before
                         continue
-                    if len(chunks) == 1:  # as a rule: it is then the very object that others get
+                    if len(chunks) == 1:  # the usual case: the very object that other clients get
                         outbox.size = 0
                         if data := chunks.pop():
                             outbox.write(data)
@@ -102,58 +103,59 @@ class FlushSet:
 class Outbox:
     """Collects rendered bytes for one connection.
 
-    Its attributes are open because the hub's innermost loop works on them directly: for each member
-    it costs an addition, a comparison and a list append. What does not fit there is for
+    Its attributes are open because the innermost loop of the fan-out works on them directly: for
+    each client it costs an addition, a comparison and a list append. What does not fit there is for
     :meth:`squeeze`. While :meth:`pause` holds, nothing is written.
 
     :ivar limit: the most bytes that may wait; -1 once closed.
     :ivar size: how many wait.
     :ivar chunks: what waits, oldest first.
-    :ivar awaited: whether a flush is coming without anybody asking for one: it is in the flush set,
-        or paused.
-    :ivar answering: whether that is to be at the end of this turn.
-    :ivar behind: what ``done`` of the flush set is when all were written to who were told of what
-        the owner has caused.
-    :ivar flush_set: where to ask for a flush.
-    :ivar paused: whether the transport has enough.
+    :ivar awaited: a flush is due already: it is in the flush queue, or paused.
+    :ivar replying: the flush is due at the end of this turn.
+    :ivar position: of the flush queue, when all were written to who must see what the owner caused.
+    :ivar queue: the flush queue.
+    :ivar paused: the transport's buffer is full.
     :ivar write: called with all that waits.
+    :ivar owner: the :class:`tcpd.chat.people.Client`; ``None`` once closed.
 
     :param limit: bytes.
-    :param write: called with all that waits, joined; never with ``b""``. Nothing more comes in this
-        turn, as a rule. It may call :meth:`pause`.
+    :param write: called with all that waits, joined; never with ``b""``. As a rule nothing more
+        comes in this turn. It may call :meth:`pause`.
     """
 
     __slots__ = (
-        "answering",
         "awaited",
-        "behind",
         "chunks",
-        "flush_set",
         "limit",
+        "owner",
         "paused",
+        "position",
+        "queue",
+        "replying",
         "size",
         "write",
     )
 
-    def __init__(self, limit: int, flush_set: FlushSet, write: Callable[[bytes], None]) -> None:
+    def __init__(self, limit: int, queue: FlushQueue, write: Callable[[bytes], None]) -> None:
         self.limit = limit
         self.size = 0
         self.chunks: list[bytes] = []
         self.awaited = False
-        self.answering = False
-        self.behind = 0
-        self.flush_set = flush_set
+        self.replying = False
+        self.position = 0
+        self.queue = queue
         self.write = write
         self.paused = False
+        self.owner: Any = None
 
-    def follow(self) -> None:
-        """Its owner has caused what others were told just now. Called by the hub."""
-        self.behind = self.flush_set.told
+    def mark_flush_position(self) -> None:
+        """The owner caused what was sent to others just now. Called by the hub."""
+        self.position = self.queue.position
 
     @property
-    def followed(self) -> bool:
-        """Whether all were written to who were told of what the owner has caused."""
-        return self.flush_set.done >= self.behind
+    def flushed(self) -> bool:
+        """Whether all were written to who must see what the owner caused."""
+        return self.queue.done >= self.position
 
     @property
     def closed(self) -> bool:
@@ -161,18 +163,18 @@ class Outbox:
         return self.limit < 0
 
     def put(self, data: bytes) -> bool:
-        """Add what the door itself has to say, behind the events that wait.
+        """Add a reply, behind the events that wait.
 
-        :return: whether it fitted; ``True`` as well when closed, as nobody is there to miss it.
+        :return: whether it fits; ``True`` as well when closed, since nobody reads it.
         """
         size = self.size + len(data)
         if size > self.limit:
             return self.squeeze(data)
         self.size = size
         self.chunks.append(data)
-        if not (self.answering or self.paused):
-            self.awaited = self.answering = True
-            self.flush_set.add_first(self)
+        if not (self.replying or self.paused):
+            self.awaited = self.replying = True
+            self.queue.add_reply(self)
         return True
 
     def flush(self) -> None:
@@ -182,7 +184,7 @@ class Outbox:
         self.awaited = False
         chunks = self.chunks
         if chunks:
-            # one is the rule: it is then the very object that all others get
+            # usually one: then it is the very object that other clients get
             data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
             chunks.clear()
             self.size = 0
@@ -190,9 +192,9 @@ class Outbox:
                 self.write(data)
 
     def squeeze(self, data: bytes) -> bool:
-        """Add what does not fit, by writing first what waits.
+        """Add what does not fit, after writing what waits.
 
-        A reader is slow only if the transport has enough; else it is just a busy turn.
+        A client is slow only if the transport's buffer is full; else this is just a busy turn.
 
         :return: whether it was possible; if not, the owner is to be dropped.
         """
@@ -204,14 +206,14 @@ class Outbox:
         return self.put(data)
 
     def take(self) -> bytes:
-        """Take out all that waits, for who ends a connection and writes it together with more."""
+        """Remove and return all that waits, for who writes it together with last words."""
         data = b"".join(self.chunks)
         self.chunks.clear()
         self.size = 0
         return data
 
     def pause(self) -> None:
-        """The transport has enough: let things wait here."""
+        """The transport's buffer is full: let things wait here."""
         self.paused = True
         self.awaited = True
 
@@ -221,7 +223,7 @@ class Outbox:
         self.flush()
 
     def spoil(self) -> None:
-        """Something was lost on its way. The next event does not fit, and its owner is dropped then
+        """Bytes were lost on their way. The next event does not fit, and its owner is dropped then
         as a slow reader."""
         if not self.closed:
             self.limit = 0
@@ -230,4 +232,5 @@ class Outbox:
     def close(self) -> None:
         """Forget what waits and take nothing more."""
         self.limit = -1
+        self.owner = None
         self.take()

@@ -1,15 +1,16 @@
-"""Why the hub will not do what a member asks."""
+"""Why the hub refuses what a client asks."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 
-from tcpd.events import Change
+from msgspec import Struct
+
+from tcpd.events.chat import Change
 
 
 class Code(Enum):
-    """What is in the way, for doors that answer with words or numbers of their own."""
+    """What is in the way, for frontends that reply with words or numerics of their own."""
 
     BAD_NICK = "bad nickname"
     NICK_TAKEN = "nickname taken"
@@ -43,14 +44,13 @@ class Code(Enum):
     TOO_LONG = "too long"
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """The hub's answer to what it did not do.
+class Refused(Struct, frozen=True, gc=False):
+    """The hub's refusal.
 
     :ivar code: what is in the way.
-    :ivar sentence: the same for people; no full stop at the end. It may hold what the person
-        typed, so it needs the same care as any text of theirs.
-    :ivar about: what of several things it is about, as they were asked for: a change of a mode.
+    :ivar sentence: the same for people, without a full stop. It may hold what the person typed, so
+        it needs the same care as any text of theirs.
+    :ivar about: the change of a mode that it refuses, of several that were asked for.
     """
 
     code: Code

@@ -1,4 +1,4 @@
-"""One room: who is in it, who may do what, and what was said last."""
+"""One room: its members and their ranks, its modes, lists and topic."""
 
 from __future__ import annotations
 
@@ -6,20 +6,17 @@ import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import TYPE_CHECKING
+from typing import Any
 
-from tcpd.chat.history import History
 from tcpd.chat.hosts import Network
 from tcpd.chat.masks import Mask
 from tcpd.chat.names import fold
-from tcpd.events import LISTS, Change, Mode, Who
-
-if TYPE_CHECKING:
-    from tcpd.chat.member import Member
+from tcpd.chat.people import Person
+from tcpd.events.chat import LISTS, Change, Identity, Mode
 
 
 class Rank(IntEnum):
-    """What a member may do in a room: what those below may, and more."""
+    """The rank of a member of a room. Each may do what those below it may."""
 
     NONE = 0
     VOICE = 1
@@ -41,49 +38,49 @@ _RANKS = {
 #: What IRC puts before a nickname, highest first.
 PREFIXES = ((Rank.OPERATOR, "@"), (Rank.HALF_OPERATOR, "%"), (Rank.VOICE, "+"))
 
-#: Of how many beside its members a room remembers whether they are banned: it costs some
-#: microseconds a mask to find out.
+#: For how many people besides its members a room caches whether they are banned: to find out takes
+#: some microseconds a mask.
 _STRANGERS = 64
 
-#: What holds in a room when it is opened.
+#: The modes of a new room.
 _AT_FIRST = frozenset({Mode.NO_OUTSIDERS, Mode.TOPIC_PROTECTED})
 
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """What a room is about.
+    """The topic of a room.
 
     :ivar text: as it was written.
-    :ivar who: who set it; ``None`` for the house.
+    :ivar who: who set it; ``None`` for the configuration.
     :ivar time: when, in seconds since 1970 UTC.
     """
 
     text: str
-    who: Who | None
+    who: Identity | None
     time: float
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """Who is kept out, or let in.
+    """An entry of a list of masks: a ban, an exemption, a standing invitation.
 
-    :ivar mask: of their ``nick!user@host``.
-    :ivar network: addresses that go with it. Never shown.
-    :ivar who: who listed them.
+    :ivar mask: of ``nick!user@host``.
+    :ivar network: addresses that it covers besides. Never shown.
+    :ivar who: who added it.
     :ivar time: when, in seconds since 1970 UTC.
     """
 
     mask: Mask
     network: Network | None
-    who: Who
+    who: Identity
     time: float
 
-    def meets(self, member: Member, folded: str) -> bool:
-        """Whether it is about this member.
+    def matches(self, person: Person, folded: str) -> bool:
+        """Whether it covers this person.
 
-        :param folded: of the member, computed once for many entries.
+        :param folded: :attr:`Person.folded`, computed once for many entries.
         """
-        address = member.address
+        address = person.address
         if self.network is not None and address is not None and address in self.network:
             return True
         return self.mask.matches(folded)
@@ -91,11 +88,11 @@ class Listed:
 
 @dataclass(slots=True)
 class Modes:
-    """What holds in a room.
+    """The modes of a room that are no lists.
 
-    :ivar flags: of the modes without argument, those that are set.
-    :ivar key: which one has to know to come in; empty for none.
-    :ivar limit: how many may be in; ``None`` for no limit.
+    :ivar flags: the modes without argument that are set.
+    :ivar key: who joins has to give it; empty for none.
+    :ivar limit: the most members; ``None`` for no limit.
     """
 
     flags: frozenset[Mode] = _AT_FIRST
@@ -104,28 +101,28 @@ class Modes:
 
 
 class Room:
-    """One room. The hub changes it; doors read it.
+    """One room. :class:`tcpd.chat.state.ChatState` alone changes it.
 
     :ivar name: as its opener wrote it.
-    :ivar key: the same, folded.
-    :ivar house: whether it belongs to the house: always there, and operated by the daemon's
-        operators alone.
+    :ivar key: the name, folded.
+    :ivar house: it is configured: it always exists, and only operators of the daemon operate it.
     :ivar created: when it was opened, in seconds since 1970 UTC.
-    :ivar members: who is in it, in the order of joining, with the ranks they have, as a sum of
-        :class:`Rank`; see :meth:`rank`.
+    :ivar members: the members in the order of joining, each with a sum of :class:`Rank`; see
+        :meth:`rank`.
     :ivar topic: ``None`` for none.
-    :ivar modes: what holds in it.
+    :ivar modes: its modes that are no lists.
     :ivar lists: by mode (``b``, ``e``, ``I``) and folded mask, oldest first.
-    :ivar invited: ids of members who were asked to come by one who may, oldest first.
-    :ivar history: what was said last, oldest first.
-
-    :param kept: the length of the history.
+    :ivar invited: ids of people whom an operator invited, oldest first.
+    :ivar unrestricted: all members may say anything: it is not moderated, takes CTCP, and has no
+        bans.
+    :ivar recipients: a cache of :class:`tcpd.chat.fanout.Fanout`; ``None`` after each change of
+        membership.
     """
 
     __slots__ = (
+        "_everybody",
         "_verdicts",
         "created",
-        "history",
         "house",
         "invited",
         "key",
@@ -133,30 +130,54 @@ class Room:
         "members",
         "modes",
         "name",
+        "recipients",
         "topic",
+        "unrestricted",
     )
 
-    def __init__(self, name: str, kept: int, created: float, *, house: bool = False) -> None:
+    def __init__(self, name: str, created: float, *, house: bool = False) -> None:
         self.name = name
         self.key = fold(name)
         self.house = house
         self.created = created
-        self.members: dict[Member, int] = {}
+        self.members: dict[Person, int] = {}
         self.topic: Topic | None = None
         self.modes = Modes()
         self.lists: dict[Mode, dict[str, Listed]] = {mode: {} for mode in LISTS}
         self.invited: dict[str, None] = {}
-        self.history = History(kept)
-        self._verdicts: dict[Who, tuple[bool, bool]] = {}
+        self.recipients: Any = None
+        self.unrestricted = True
+        self._everybody: tuple[Person, ...] | None = None
+        self._verdicts: dict[Identity, tuple[bool, bool]] = {}
+
+    def __repr__(self) -> str:
+        return f"<Room {self.name!r}>"
+
+    def add(self, person: Person, ranks: int) -> None:
+        """Add a member. Called by the state alone."""
+        self.members[person] = ranks
+        self.recipients = self._everybody = None
+
+    def remove(self, person: Person) -> None:
+        """Remove a member. Called by the state alone."""
+        del self.members[person]
+        self.recipients = self._everybody = None
+
+    def everybody(self) -> tuple[Person, ...]:
+        """The members as they are now: for long replies, which go on while people come and go. All
+        who ask at one time share it."""
+        if self._everybody is None:
+            self._everybody = tuple(self.members)
+        return self._everybody
 
     @property
-    def operators(self) -> set[Member]:
-        """Those who are in it and its operators."""
-        return {member for member, ranks in self.members.items() if ranks & Rank.OPERATOR}
+    def operators(self) -> set[Person]:
+        """The members who are operators."""
+        return {person for person, ranks in self.members.items() if ranks & Rank.OPERATOR}
 
     @property
     def bans(self) -> dict[str, Listed]:
-        """Who is kept out, by folded mask."""
+        """The bans by folded mask."""
         return self.lists[Mode.BAN]
 
     @property
@@ -168,85 +189,91 @@ class Room:
         """Whether a mode without argument is set."""
         return mode in self.modes.flags
 
-    def rank(self, member: Member) -> Rank:
-        """The highest that a member has here; that of the house's rooms is the daemon's to give."""
-        if self.house and member.server_operator:
+    @property
+    def is_private(self) -> bool:
+        """Whether it is not open to everybody: it needs a key or an invitation, or is hidden."""
+        flags = self.modes.flags
+        return bool(self.modes.key) or Mode.INVITE_ONLY in flags or Mode.HIDDEN in flags
+
+    def rank(self, person: Person) -> Rank:
+        """The highest rank of a person here. Operators of the daemon operate configured rooms."""
+        if self.house and person.server_operator:
             return Rank.OPERATOR
-        ranks = self.members.get(member, 0)
+        ranks = self.members.get(person, 0)
         for rank in (Rank.OPERATOR, Rank.HALF_OPERATOR, Rank.VOICE):
             if ranks & rank:
                 return rank
         return Rank.NONE
 
-    def ranked(self, least: Rank) -> list[Member]:
-        """Those who are in it with this rank or a higher one, found quickly among thousands.
+    def ranked(self, least: Rank) -> list[Person]:
+        """The members of this rank and above.
 
         :param least: not ``NONE``.
         """
         wanted = sum(rank.value for rank in Rank if rank >= least)
         house = self.house
         return [
-            member
-            for member, ranks in self.members.items()
-            if ranks & wanted or (house and member.server_operator)
+            person
+            for person, ranks in self.members.items()
+            if ranks & wanted or (house and person.server_operator)
         ]
 
-    def is_banned(self, member: Member) -> bool:
-        """Whether a member is kept out, by mask or by address, and is not exempt."""
-        return bool(self.lists[Mode.BAN]) and self._verdict(member)[0]
+    def is_banned(self, person: Person) -> bool:
+        """Whether a person is banned, by mask or by address, and not exempt."""
+        return bool(self.lists[Mode.BAN]) and self._verdict(person)[0]
 
-    def is_muted(self, member: Member) -> bool:
-        """Whether a member is not heard, by a mask for that, and is not exempt by such a mask."""
-        return bool(self.lists[Mode.BAN]) and self._verdict(member)[1]
+    def is_muted(self, person: Person) -> bool:
+        """Whether a person is muted, and not exempt from mutes."""
+        return bool(self.lists[Mode.BAN]) and self._verdict(person)[1]
 
-    def _verdict(self, member: Member) -> tuple[bool, bool]:
-        """Whether a member is banned, and whether muted."""
-        who = member.who
+    def _verdict(self, person: Person) -> tuple[bool, bool]:
+        """Whether a person is banned, and whether muted."""
+        who = person.identity
         verdict = self._verdicts.get(who)
         if verdict is None:
-            # bounded, for strangers ask too; and who has another name or host is somebody else
+            # bounded, for people outside ask too; with another nick or host it is another key
             if len(self._verdicts) >= _STRANGERS + len(self.members):
                 self._verdicts.clear()
-            verdict = self._verdicts[who] = (self._bars(member, False), self._bars(member, True))
+            verdict = self._verdicts[who] = (self._bars(person, False), self._bars(person, True))
         return verdict
 
-    def _bars(self, member: Member, mutes: bool) -> bool:
-        return self.lists_member(Mode.BAN, member, mutes) and not self.lists_member(
-            Mode.EXEMPT, member, mutes
+    def _bars(self, person: Person, mutes: bool) -> bool:
+        return self.is_listed(Mode.BAN, person, mutes) and not self.is_listed(
+            Mode.EXEMPT, person, mutes
         )
 
-    def lists_member(self, mode: Mode, member: Member, mutes: bool = False) -> bool:
-        """Whether one of the lists has a member in it.
+    def is_listed(self, mode: Mode, person: Person, mutes: bool = False) -> bool:
+        """Whether an entry of a list covers a person.
 
-        :param mutes: whether the entries count that are about speaking, or all others.
+        :param mutes: whether entries count that are about speaking, or all others.
         """
-        folded = member.folded
+        folded = person.folded
         return any(
-            listed.mask.mutes is mutes and listed.meets(member, folded)
+            listed.mask.mutes is mutes and listed.matches(person, folded)
             for listed in self.lists[mode].values()
         )
 
-    def may_speak(self, member: Member) -> bool:
-        """Whether what a member of any sort says is let into the room, but for bans."""
-        if member not in self.members:
+    def may_speak(self, person: Person) -> bool:
+        """Whether the modes let a person speak; bans are another question."""
+        if person not in self.members:
             return Mode.NO_OUTSIDERS not in self.modes.flags and not self.has(Mode.MODERATED)
-        return not self.has(Mode.MODERATED) or self.rank(member) > Rank.NONE
+        return not self.has(Mode.MODERATED) or self.rank(person) > Rank.NONE
 
-    def hides_from(self, member: Member | None) -> bool:
-        """Whether it is secret, and this member not in it."""
-        return self.has(Mode.HIDDEN) and (member is None or member not in self.members)
+    def hides_from(self, person: Person | None) -> bool:
+        """Whether it is hidden, and this person is no member."""
+        return self.has(Mode.HIDDEN) and (person is None or person not in self.members)
 
-    def apply(self, change: Change, whom: Member | None, who: Who, time: float) -> None:
-        """Make one change true. Called by a delivery alone.
+    def apply(self, change: Change, target: Person | None, who: Identity, time: float) -> None:
+        """Apply one change. Called by the state alone.
 
-        :param whom: the member that it is about, who is in the room.
+        :param target: the member whose rank changes.
         """
         mode, modes = change.mode, self.modes
         if mode in _RANKS:
-            assert whom is not None
+            assert target is not None
             rank = _RANKS[mode]
-            ranks = self.members[whom]
-            self.members[whom] = ranks | rank if change.adding else ranks & ~rank
+            ranks = self.members[target]
+            self.members[target] = ranks | rank if change.adding else ranks & ~rank
         elif mode in self.lists:
             self._verdicts.clear()
             mask = Mask.of(change.argument)
@@ -263,20 +290,17 @@ class Room:
             modes.flags |= {mode}
         else:
             modes.flags -= {mode}
+        restricts = self.has(Mode.MODERATED) or self.has(Mode.NO_CTCP)
+        self.unrestricted = not (restricts or self.lists[Mode.BAN])
 
-    def take_back_invitations(self, ban: Change, members: Mapping[str, Member]) -> None:
-        """Forget the invitations of those whom a new ban keeps out: the later word holds.
+    def withdraw_invitations(self, ban: Change, people: Mapping[str, Person]) -> None:
+        """Forget the invitations of those whom a new ban covers: the later decision holds.
 
         :param ban: just applied.
-        :param members: by id; an invitation of who has left goes, too.
+        :param people: by id; an invitation of somebody who has left goes, too.
         """
         listed = self.bans[Mask.of(ban.argument).key]
         for id in () if listed.mask.mutes else list(self.invited):
-            whom = members.get(id)
-            if whom is None or listed.meets(whom, whom.folded):
+            person = people.get(id)
+            if person is None or listed.matches(person, person.folded):
                 del self.invited[id]
-
-    def remove(self, member: Member) -> None:
-        """Take a member out; does nothing for one who is not in."""
-        self.members.pop(member, None)
-        member.rooms.pop(self.key, None)

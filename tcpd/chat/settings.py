@@ -59,8 +59,8 @@ class ChatSettings:
     history_kept: int = option(
         whole_number(0, 100_000),
         100,
-        "How many of a room's last messages are kept, in memory, while the room exists. "
-        "For rooms opened from now on.",
+        "How many of a room's last messages are kept, in memory. They are there for who opens the "
+        "room again when it was empty, unless it was hidden, or needed a key or an invitation.",
     )
     history_bytes: int = option(
         SIZE,

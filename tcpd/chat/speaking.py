@@ -1,54 +1,85 @@
-"""What members say: in rooms, to one person, to all; and what they take back."""
+"""Verbs that say something: in rooms, to one person, to all; and that take it back."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from tcpd.chat.accepting import Accepting
-from tcpd.chat.member import Member
-from tcpd.chat.names import fold
+from tcpd.chat.names import ROOM_CHARACTERS, fold
+from tcpd.chat.people import Client, Person
+from tcpd.chat.permissions import not_operated, not_speakable
 from tcpd.chat.refused import Code, Refused
+from tcpd.chat.reply import Completion
 from tcpd.chat.room import Rank, Room
 from tcpd.chat.settings import REASON_BYTES
 from tcpd.chat.split import ALWAYS_FITS, carried, is_longer, room_for, room_for_all, tidied
-from tcpd.events import (
+from tcpd.chat.state import no_room, not_in
+from tcpd.chat.verbs import Verbs
+from tcpd.events.chat import (
     Announced,
+    Event,
     EventId,
+    Identity,
     Kind,
     Line,
     Mode,
-    PrivateSaid,
+    PrivateMessage,
     Redacted,
-    Said,
-    SaidMore,
+    RoomMessage,
     Tags,
-    Who,
 )
+from tcpd.store.history import HistoryStore
 
 
-class Speaking(Accepting):
-    """The part of the hub that members speak by."""
+class Speaking(Verbs):
+    """See the head of this module."""
+
+    history: HistoryStore
 
     def say(
-        self, member: Member, name: str, text: str, kind: Kind = Kind.MESSAGE
+        self,
+        client: Client,
+        name: str,
+        text: str,
+        kind: Kind = Kind.MESSAGE,
+        *,
+        completion: Completion | None = None,
     ) -> Refused | None:
-        """Say something in a room one is in, or that lets outsiders speak.
+        """Say something in a room: one that the client is in, or that lets outsiders speak.
 
         :param text: what others get in one line of IRC: see :func:`tcpd.chat.split.room_for`.
         """
-        room = self._speakable(member, name)
-        if isinstance(room, Refused):
-            return room
-        refused = _unwanted(room, text)
-        if not text or is_longer(text, ALWAYS_FITS):  # else it fits, as most do
-            refused = _unsayable(member, room.name, kind, text) or refused
+        person = self._person(client)
+        room = self.state.rooms.get(fold(name))
+        if room is None:
+            return no_room(name[:ROOM_CHARACTERS])
+        refused = not_speakable(room, person)
+        if refused is None and not room.unrestricted:
+            refused = _unwanted(room, text)
+        if refused is None and (not text or is_longer(text, ALWAYS_FITS)):  # most fit
+            refused = _unsayable(person, room.name, kind, text)
         if refused is not None:
             return refused
-        return self._accept(Said(*self._spoken(member), room.name, carried(text), kind))
+        if kind is not Kind.TAGS:
+            client.spoke = self.clock()
+        self._events += 1
+        event = RoomMessage(
+            EventId(self._node, self._boot, self._events),
+            self.wall_clock(),
+            person.identity,
+            room.name,
+            carried(text),
+            kind,
+        )
+        if completion is None:
+            self._append_ahead(event, client)
+        else:
+            self._append(event, completion)
+        return None
 
     def say_more(
         self,
-        member: Member,
+        client: Client,
         name: str,
         lines: Sequence[Line],
         kind: Kind = Kind.MESSAGE,
@@ -56,121 +87,171 @@ class Speaking(Accepting):
         tags: Tags = (),
         least: Mode | None = None,
         speaker: str = "",
+        completion: Completion | None = None,
     ) -> Refused | None:
-        """Say something with more to it: see :class:`tcpd.events.SaidMore`.
+        """Say something with more to it: see :class:`tcpd.events.chat.RoomMessage`.
 
-        :param lines: one, as for :meth:`say`; or several, some of them empty; none for mere tags.
-        :param speaker: a name that no member can have; for operators and half-operators.
+        :param lines: one, as for :meth:`say`; or several, some of them empty; none for tags alone.
+        :param speaker: a name that nobody can have as nickname; for operators and half-operators.
         """
-        room = self._speakable(member, name) if not speaker else self._operated_room(member, name)
-        if isinstance(room, Refused):
-            return room
-        if speaker and member not in room.members:
-            return Refused(Code.NOT_IN_ROOM, f"you are not in {room.name}")
+        person = self._person(client)
+        room = self.state.rooms.get(fold(name))
+        if room is None:
+            return no_room(name[:ROOM_CHARACTERS])
+        if speaker:
+            refused = not_operated(room, person)
+            if refused is None and person not in room.members:
+                refused = not_in(room)
+        else:
+            refused = not_speakable(room, person)
+        if refused is not None:
+            return refused
         target = room.name if least is None else f"@{room.name}"
         texts = [line.text for line in lines]
-        refused = _unsayable(member, target, kind, *texts, speaker=speaker)
+        refused = _unsayable(person, target, kind, *texts, speaker=speaker)
         refused = refused or _unwanted(room, *texts)
         if refused is not None:
             return refused
-        head = self._spoken(member, kind)
+        head = self._spoken(client, person, kind)
         text, lines = _whole(lines)
-        return self._accept(SaidMore(*head, room.name, text, kind, tags, lines, least, speaker))
+        event = RoomMessage(*head, room.name, text, kind, tags, lines, least, speaker)
+        return self._say(event, client, completion)
 
     def tell(
-        self, member: Member, nick: str, text: str, kind: Kind = Kind.MESSAGE
+        self,
+        client: Client,
+        nick: str,
+        text: str,
+        kind: Kind = Kind.MESSAGE,
+        *,
+        completion: Completion | None = None,
     ) -> Refused | None:
-        """Say something to one person, in no room. It is kept in no history.
+        """Say something to one person. It is kept in no history.
 
         :param text: as for :meth:`say`.
         """
-        return self.tell_more(member, nick, (Line(text),), kind)
+        return self.tell_more(client, nick, (Line(text),), kind, completion=completion)
 
     def tell_more(
         self,
-        member: Member,
+        client: Client,
         nick: str,
         lines: Sequence[Line],
         kind: Kind = Kind.MESSAGE,
         *,
         tags: Tags = (),
+        completion: Completion | None = None,
     ) -> Refused | None:
-        """The same with more to it: see :class:`tcpd.events.PrivateSaid`.
+        """The same with more to it: see :class:`tcpd.events.chat.PrivateMessage`.
 
         :param lines: as for :meth:`say_more`.
         """
-        whom = self._present(nick)
-        if isinstance(whom, Refused):
-            return whom
-        refused = _unsayable(member, whom.nick, kind, *(line.text for line in lines))
+        person = self._person(client)
+        target = self._present(nick)
+        if isinstance(target, Refused):
+            return target
+        refused = _unsayable(person, target.nick, kind, *(line.text for line in lines))
         if refused is not None:
             return refused
-        head = self._spoken(member, kind)
+        head = self._spoken(client, person, kind)
         text, lines = _whole(lines)
-        return self._accept(PrivateSaid(*head, whom.who, text, kind, tags, lines))
+        event = PrivateMessage(*head, target.identity, text, kind, tags, lines)
+        return self._say(event, client, completion)
 
-    def redact(self, member: Member, name: str, message: str, reason: str = "") -> Refused | None:
-        """Take back what was said in a room. For who said it, operators and half-operators.
+    def redact(
+        self,
+        client: Client,
+        name: str,
+        message: str,
+        reason: str = "",
+        *,
+        completion: Completion | None = None,
+    ) -> Refused | None:
+        """Take back a message in a room. For who said it, operators and half-operators.
 
-        :param message: the id of what was said.
+        The store is asked for the message: where that takes time, the completion is told.
+
+        :param message: the msgid.
         """
-        room = self._own_room(member, name)
-        if isinstance(room, Refused):
-            room = self._operated_room(member, name)
+        person = self._person(client)
+        room = self._own_room(person, name)
+        if isinstance(room, Refused) and person.server_operator:
+            room = self._operated_room(person, name)
         if isinstance(room, Refused):
             return room
-        said = next((said for said in reversed(room.history) if str(said.id) == message), None)
+        answers: list[Refused | None] = []
+        shown = room.name
+
+        def judge(said: RoomMessage | None) -> None:
+            refused = self._not_redactable(client, shown, said)
+            if refused is None:
+                text = tidied(reason, REASON_BYTES)
+                self._append(Redacted(*self._head(person), shown, message, text), completion)
+            elif completion is not None and completion.expected:
+                completion.done(refused)
+            answers.append(refused)
+
+        def failed(failure: Any) -> None:
+            if completion is not None:
+                completion.done(_NO_HISTORY)
+            answers.append(_NO_HISTORY)
+
+        found = self.history.find(room.key, message)
+        found.addCallbacks(judge, failed)
+        if not answers and completion is not None:
+            completion.expected = True
+        return answers[0] if answers else None
+
+    def _not_redactable(
+        self, client: Client, name: str, said: RoomMessage | None
+    ) -> Refused | None:
+        """Why a client cannot take back a message; the room may have changed in between."""
+        room = self.state.rooms.get(fold(name))
+        person = client.person
+        if room is None or person is None:
+            return no_room(name)
         if said is None:
             return Refused(Code.NO_SUCH_MESSAGE, f"there is no such message in {room.name}")
-        if said.who.id != member.id and room.rank(member) < Rank.HALF_OPERATOR:
+        if said.actor.id != person.id and room.rank(person) < Rank.HALF_OPERATOR:
             return Refused(Code.NOT_YOURS, "only who said it, and operators, can take it back")
-        return self._accept(
-            Redacted(*self._head(member), room.name, message, tidied(reason, REASON_BYTES))
-        )
+        return None
 
-    def announce(self, member: Member, text: str) -> Refused | None:
-        """Say something to all who want to hear it. For operators of the daemon.
+    def announce(
+        self, client: Client, text: str, *, completion: Completion | None = None
+    ) -> Refused | None:
+        """Announce something to all with mode ``w``. For operators of the daemon.
 
         :param text: as for :meth:`say`, by :func:`tcpd.chat.split.room_for_all`.
         """
+        person = self._person(client)
         if not text:
             return Refused(Code.EMPTY, "there is nothing to say")
-        room = room_for_all(member)
+        room = room_for_all(person)
         if is_longer(text, room):
             return _too_long(room)
-        return self._accept(Announced(*self._head(member), carried(text)))
+        self._append(Announced(*self._head(person), carried(text)), completion)
+        return None
 
-    def _speakable(self, member: Member, name: str) -> Room | Refused:
-        room = self._own_room(member, name)
-        if isinstance(room, Refused):
-            # some rooms let in what is said outside
-            outside = self._state.rooms.get(fold(name))
-            if outside is None or outside.has(Mode.NO_OUTSIDERS):
-                return room
-            room = outside
-        if not room.may_speak(member):
-            if room.rank(member) == Rank.NONE and member in room.members:
-                return Refused(
-                    Code.MODERATED, f"only those may speak in {room.name} who have a voice"
-                )
-            return Refused(Code.OUTSIDER, f"only those may speak in {room.name} who are in it")
-        if room.bans and room.rank(member) == Rank.NONE:
-            if room.is_banned(member):
-                return Refused(Code.BANNED, f"you are banned from {room.name}")
-            if room.is_muted(member):
-                return Refused(Code.MUTED, f"you are muted in {room.name}")
-        return room
+    def _say(self, event: Event, client: Client, completion: Completion | None) -> Refused | None:
+        if completion is None:
+            self._append_ahead(event, client)
+        else:
+            self._append(event, completion)
+        return None
 
-    def _spoken(self, member: Member, kind: Kind = Kind.MESSAGE) -> tuple[EventId, float, Who]:
-        head = self._head(member)
-        if kind is not Kind.TAGS:  # that somebody types is told by a program
-            member.spoke = self.clock()
-        return head
+    def _spoken(
+        self, client: Client, person: Person, kind: Kind = Kind.MESSAGE
+    ) -> tuple[EventId, float, Identity]:
+        if kind is not Kind.TAGS:  # programs send those by themselves, as when somebody types
+            client.spoke = self.clock()
+        return self._head(person)
+
+
+_NO_HISTORY = Refused(Code.NO_SUCH_MESSAGE, "the history cannot be read")
 
 
 def _unwanted(room: Room, *texts: str) -> Refused | None:
-    """Refuse the Client-to-Client Protocol (https://modern.ircdocs.horse/ctcp) where the room takes
-    none, but for actions, which are words."""
+    """Refuse CTCP (https://modern.ircdocs.horse/ctcp) but actions where a room takes none."""
     if room.has(Mode.NO_CTCP):
         for text in texts:
             if text[:1] == "\x01" and not text.startswith("\x01ACTION "):
@@ -179,11 +260,11 @@ def _unwanted(room: Room, *texts: str) -> Refused | None:
 
 
 def _unsayable(
-    member: Member, target: str, kind: Kind, *texts: str, speaker: str = ""
+    person: Person, target: str, kind: Kind, *texts: str, speaker: str = ""
 ) -> Refused | None:
-    """Why nobody could be told these lines, if so.
+    """Why these lines cannot be sent, if so.
 
-    :param target: as others are told.
+    :param target: as others see it.
     """
     if kind is Kind.TAGS:
         return None
@@ -191,7 +272,7 @@ def _unsayable(
         return Refused(Code.EMPTY, "there is nothing to say")
     for text in texts:
         if is_longer(text, ALWAYS_FITS):
-            room = room_for(member, target, kind, speaker)
+            room = room_for(person, target, kind, speaker)
             if is_longer(text, room):
                 return _too_long(room)
     return None
@@ -202,7 +283,7 @@ def _too_long(room: int) -> Refused:
 
 
 def _whole(lines: Sequence[Line]) -> tuple[str, tuple[Line, ...]]:
-    """All of them as one text; and them again, if they are more than one."""
+    """All lines as one text; and the lines, if they are more than one."""
     if len(lines) == 1:
         return carried(lines[0].text), ()
     kept = tuple(Line(carried(line.text), line.joined) for line in lines)

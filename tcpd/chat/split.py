@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import unicodedata
-from typing import TYPE_CHECKING
 
 from tcpd.chat.names import NICK_BYTES
+from tcpd.chat.people import Person
 from tcpd.chat.settings import TOPIC_BYTES
-from tcpd.events import Kind
+from tcpd.events.chat import Kind
 from tcpd.wire.formatting import tidy
-
-if TYPE_CHECKING:
-    from tcpd.chat.member import Member
 
 #: An IRC line with its prefix and its end, but without its tags (RFC 2812 section 2.3).
 _LINE_BYTES = 512
@@ -31,22 +28,22 @@ _NOT_CARRIED = str.maketrans({"\0": "\ufffd", "\r": "\ufffd", "\n": "\ufffd"})
 _ZERO_WIDTH_JOINER = "\u200d"
 
 
-def room_for(member: Member, target: str, kind: Kind = Kind.MESSAGE, speaker: str = "") -> int:
+def room_for(person: Person, target: str, kind: Kind = Kind.MESSAGE, speaker: str = "") -> int:
     """How long a message may be so that others get all of it in one line of IRC.
 
-    :param member: who says it.
+    :param person: who says it.
     :param target: the room, or the person, as others are told.
     :param speaker: in whose name; empty for their own.
     :return: bytes of UTF-8; at least :data:`ALWAYS_FITS`.
     """
     verb = "NOTICE" if kind is Kind.NOTICE else "PRIVMSG"
-    room = _room_behind(member, f"{verb} {target}", speaker)
+    room = _room_behind(person, f"{verb} {target}", speaker)
     return room - len("\x01ACTION \x01") if kind is Kind.ACTION else room
 
 
-def room_for_all(member: Member) -> int:
+def room_for_all(person: Person) -> int:
     """The same for what is said to all who want to hear it."""
-    return _room_behind(member, "WALLOPS", "")
+    return _room_behind(person, "WALLOPS", "")
 
 
 def room_for_topic(room: str) -> int:
@@ -58,8 +55,8 @@ def room_for_topic(room: str) -> int:
     return min(TOPIC_BYTES, _LINE_BYTES - _LONGEST_SOURCE - len(f" TOPIC {room} :\r\n".encode()))
 
 
-def _room_behind(member: Member, words: str, speaker: str) -> int:
-    source = f"{speaker or member.nick}!{member.user}@{member.host}"
+def _room_behind(person: Person, words: str, speaker: str) -> int:
+    source = f"{speaker or person.nick}!{person.user}@{person.host}"
     return _LINE_BYTES - len(f":{source} {words} :\r\n".encode())
 
 

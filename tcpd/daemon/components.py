@@ -10,7 +10,7 @@ import socket
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tcpd.chat.hub import Hub
+from tcpd.chat.service import ChatService
 from tcpd.config.settings import Settings
 from tcpd.daemon.certificate_store import CertificateStore
 from tcpd.net.kernel import Kernel
@@ -45,7 +45,7 @@ class Components:
     :ivar own_ports: UDP ports of the daemon, whose datagrams are not answered.
     :ivar counters: of the daemon as a whole.
     :ivar certificates: those in use.
-    :ivar hub: the rooms of chat.
+    :ivar chat: the rooms of chat, shared by the frontends.
     """
 
     def __init__(
@@ -78,12 +78,12 @@ class Components:
         self.own_ports: set[int] = set()
         self.counters = DaemonCounters()
         self.certificates = CertificateStore(environment.get("CREDENTIALS_DIRECTORY"))
-        self.hub = Hub(
+        self.chat = ChatService(
             settings.sections["chat"],
             node=self.server_name[:32],
             boot=secrets.token_hex(4),
             wall_clock=wall_clock,
-            clock=reactor.seconds,
+            clock=reactor,
         )
 
 

@@ -67,7 +67,7 @@ def make_daemon(
         program sets that.
     :param environment: ``None`` leaves out the control socket and the state directory.
     :param shared_services: services that the frontends use. They start before the frontends, in
-        this order, and stop after them, in the reverse order.
+        this order and after chat, and stop after them, in the reverse order.
     :raise ConfigError: with all settings that cannot be used.
     """
     tcpd = settings.tcpd
@@ -147,9 +147,9 @@ def make_daemon(
     return Daemon(
         components=components,
         services=services,
-        shared_services=shared_services,
+        shared_services=(components.chat, *shared_services),
         # else each farewell would be broadcast to all the others in its room
-        before_stop=components.hub.close,
+        before_stop=components.chat.hub.close,
         configuration=configuration,
         reloader=None if read is None else reloader,
         certificates=certificates,

@@ -27,7 +27,7 @@ class Context:
     wall_clock: Callable[[], float]
     server_name: str
     started: float
-    hub: Any
+    chat: Any
     counters: ServiceCounters
     work: WorkQueue
     reload: Callable[[Callable[[bool, Sequence[str]], None]], None]

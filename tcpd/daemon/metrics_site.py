@@ -46,16 +46,16 @@ def metrics_site(sources: MetricsSources, clock: IReactorTime) -> OperatorSite:
 def figures(sources: MetricsSources) -> Figures:
     """Read all values."""
     components, status = sources.components, sources.status
-    hub = components.hub
+    chat = components.chat
     units = sources.services.by_name()
     return Figures(
         services={name: unit.layer.counters for name, unit in units.items()},
         listeners={name: len(unit.ports) for name, unit in units.items()},
         connections_limit=components.connection_count.limit,
-        chat=hub.counters,
-        members=hub.member_count,
-        rooms=hub.room_count,
-        history=hub.history_size,
+        chat=chat.counters,
+        members=chat.hub.people_count,
+        rooms=chat.hub.room_count,
+        history=chat.history.size,
         daemon=components.counters,
         followers=len(sources.followers),
         events_dropped=sources.followers.dropped,

@@ -331,7 +331,7 @@ class Reconfiguration:
             for name, unit in self.services.units.items():
                 unit.drain = self.builder.drain(name, self.settings)
         if "chat" in self.difference.sections:
-            self.components.hub.settings = self.settings.sections["chat"]
+            self.components.chat.reconfigure(self.settings.sections["chat"])
         provide_descriptors(self.settings, self.components.kinds)
         warn_of_unused_sockets(self.components.systemd, self.services)
         report += [f"{title}: {key} needs a restart" for title, key in self.difference.restart]

@@ -64,7 +64,7 @@ class ServiceBuilder:
             wall_clock=components.wall_clock,
             server_name=components.server_name,
             started=components.started,
-            hub=components.hub,
+            chat=components.chat,
             counters=counters or ServiceCounters(),
             work=components.work,
             reload=self._reload,

@@ -37,7 +37,7 @@ class MemoryContext:
     clock: Clock = field(default_factory=Clock)
     server_name: str = "example.net"
     started: float = 0.0
-    hub: Any = None
+    chat: Any = None
     reactor: Any = None
     uid: int = 1000
     counters: ServiceCounters = field(default_factory=ServiceCounters)

@@ -59,7 +59,7 @@ class ServiceCounters:
 
 
 class ChatCounters:
-    """What the rooms count, whatever door. All of it only grows.
+    """What the rooms count, for all frontends. All of it only grows.
 
     :ivar entered: people who came in.
     :ivar messages: said in rooms.
@@ -69,9 +69,18 @@ class ChatCounters:
     :ivar dropped: people put out because they did not read what was sent.
     :ivar forgotten: by bound, ``room`` or ``all``, messages of rooms that were dropped from memory
         for their size.
+    :ivar undecodable: entries of the event log that this node could not decode, and skipped.
     """
 
-    __slots__ = ("deliveries", "dropped", "entered", "forgotten", "messages", "private_messages")
+    __slots__ = (
+        "deliveries",
+        "dropped",
+        "entered",
+        "forgotten",
+        "messages",
+        "private_messages",
+        "undecodable",
+    )
 
     def __init__(self) -> None:
         self.entered = 0
@@ -80,6 +89,7 @@ class ChatCounters:
         self.deliveries = 0
         self.dropped = 0
         self.forgotten = {"room": 0, "all": 0}
+        self.undecodable = 0
 
 
 class DaemonCounters:

@@ -1,16 +1,24 @@
-"""Members that remember what they were sent, for tests of the hub."""
+"""Clients that remember what they were sent, for tests of the hub."""
 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from twisted.internet.task import Clock
+
 from tcpd.chat.hub import Hub
-from tcpd.chat.member import Member, Profile
-from tcpd.chat.outbox import FlushSet, Outbox
+from tcpd.chat.outbox import FlushQueue, Outbox
+from tcpd.chat.people import Client, Person, Profile
+from tcpd.chat.refused import Refused
+from tcpd.chat.reply import Reply
 from tcpd.chat.settings import ChatSettings
-from tcpd.events import Event, Who
+from tcpd.eventlog.local import LocalLog
+from tcpd.events.chat import Change, Event, Identity, Killed, RoomMessage
+from tcpd.ops.counters import ChatCounters
+from tcpd.store.history import Selector
+from tcpd.store.memory import Limits, MemoryHistory
 
 
 class RecordingFormat:
@@ -30,79 +38,140 @@ class RecordingFormat:
 SLOW = "was too slow"
 
 
-class RecordingDoor:
-    """A member's door that notes what happened."""
+class RecordingClient(Client):
+    """A client that notes what happened to it. Its person's attributes are its own, too."""
 
     slow = SLOW
 
-    def __init__(self) -> None:
+    def __init__(self, outbox: Outbox, format: RecordingFormat, echo: bool) -> None:
+        super().__init__(outbox, format)
+        self.echo = echo
         self.own: list[Event] = []
         self.presence: list[str] = []
         self.ended: list[str] = []
+        self.refusals: list[tuple[Event, Refused]] = []
         self.drops = 0
         self.react: Callable[[Event], None] = lambda event: None
 
-    def happened(self, event: Event) -> None:
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.who, name)
+
+    @property
+    def who(self) -> Person:
+        """Its person, also when it has left."""
+        assert self.person is not None
+        return self.person
+
+    def completed(self, reply: Reply) -> None:
+        """Nothing waits for its requests."""
+
+    def happened(self, event: Event, reply: Any) -> None:
         self.own.append(event)
         self.react(event)
 
-    def appeared(self, who: Who) -> None:
+    def appeared(self, who: Identity) -> None:
         self.presence.append(f"+{who.nick}")
 
     def vanished(self, nick: str) -> None:
         self.presence.append(f"-{nick}")
 
-    def put_out(self, by: Who, comment: str, reason: str) -> None:
-        self.ended.append(reason)
+    def refused(self, event: Event, refused: Refused) -> None:
+        self.refusals.append((event, refused))
+
+    def killed(self, event: Killed, reply: Any) -> None:
+        self.ended.append(event.reason)
 
     def dropped(self) -> None:
         self.drops += 1
 
 
-class Chat:
-    """A hub, its clock, and the members that a test lets in."""
+def set_mode(hub: Hub, client: Client, letter: str, on: bool = True) -> None:
+    """Set a mode of a client's person, or remove it."""
+    hub.set_user_modes(client, letter if on else "", "" if on else letter)
 
-    def __init__(self, order: Any = None, **bounds: Any) -> None:
+
+def change_modes(
+    hub: Hub, client: Client, name: str, changes: Sequence[Change]
+) -> list[Refused] | Refused:
+    """Change modes.
+
+    :return: why nothing may be changed there, or the refusals of single changes.
+    """
+    refusals: list[Refused] = []
+    return hub.change_modes(client, name, changes, refusals=refusals) or refusals
+
+
+class Chat:
+    """A hub, its clock, and the clients that a test lets in.
+
+    :param log: the event log; by default the local one.
+    """
+
+    def __init__(self, log: Any = None, node: str = "node", **bounds: Any) -> None:
         self.now = 1_000_000.0
+        self.clock = Clock()
         self.format = RecordingFormat()
-        self.flushes: list[FlushSet] = []
-        self.flush_set = FlushSet(self.flushes.append)
-        more = {} if order is None else {"order": order}
+        self.flushes: list[FlushQueue] = []
+        self.queue = FlushQueue(self.flushes.append)
         settings = ChatSettings(**bounds)
-        self.hub = Hub(settings, "node", "boot", lambda: self.now, lambda: self.now, **more)
-        self.sent: dict[Member, list[bytes]] = {}
-        #: Also of those who have left, whose members know of no door any more.
-        self.doors: dict[Member, RecordingDoor] = {}
+        counters = ChatCounters()
+        limits = Limits(settings.history_kept, settings.history_bytes, settings.history_in_all)
+        self.history = MemoryHistory(limits, counters.forgotten)
+        self.log = LocalLog() if log is None else log
+        self.hub = Hub(
+            settings,
+            log=self.log,
+            history=self.history,
+            queue=self.queue,
+            node=node,
+            boot="boot",
+            wall_clock=lambda: self.now,
+            clock=lambda: self.now,
+            counters=counters,
+            secret=bytes(32),
+        )
+        self.log.start(self.hub.deliver)
+        self.sent: dict[Client, list[bytes]] = {}
+
+    def client(self, echo: bool = False) -> RecordingClient:
+        """A client that has not entered."""
+        written: list[bytes] = []
+        outbox = Outbox(self.hub.settings.outbox, self.queue, written.append)
+        client = RecordingClient(outbox, self.format, echo)
+        self.sent[client] = written
+        return client
 
     def enter(
         self, nick: str, *rooms: str, address: str | None = None, echo: bool = False, **more: Any
-    ) -> Member:
-        written: list[bytes] = []
-        outbox = Outbox(self.hub.settings.outbox, self.flush_set, written.append)
+    ) -> RecordingClient:
+        """A client that has entered, and joined rooms."""
         where = None if address is None else ipaddress.ip_address(address)
-        profile = Profile(address=where, echo=echo, **more)
-        door = RecordingDoor()
-        member = self.hub.enter(nick, door, self.format, outbox, profile)
-        assert isinstance(member, Member), member
-        self.sent[member] = written
-        self.doors[member] = door
+        client = self.client(echo)
+        refused = self.hub.enter(client, nick, Profile(address=where, **more))
+        assert refused is None, refused
         for room in rooms:
-            assert self.hub.join(member, room) is None
-        return member
+            assert self.hub.join(client, room) is None
+        return client
 
     def turn(self) -> None:
         """Let reactor turns end, until nothing waits."""
         while self.flushes:
             self.flushes.pop(0).flush()
 
-    def seen(self, member: Member) -> list[Event]:
-        """All events that a member was sent so far."""
+    def seen(self, client: Client) -> list[Event]:
+        """All events that a client was sent so far."""
         self.turn()
-        data = b"".join(self.sent[member])
+        data = b"".join(self.sent[client])
         return [self.format.events[line] for line in data.splitlines(keepends=True)]
 
-    def news(self, member: Member) -> list[Event]:
-        """The events that a member was sent since the last time."""
-        found = self.seen(member)
-        self.sent[member].clear()
+    def news(self, client: Client) -> list[Event]:
+        """The events that a client was sent since the last time."""
+        found = self.seen(client)
+        self.sent[client].clear()
         return found
+
+    def kept(self, room: str) -> Sequence[RoomMessage]:
+        """The history of a room, oldest first."""
+        pages: list[Sequence[RoomMessage]] = []
+        self.history.page(room, Selector.latest(1000)).addCallback(pages.append)
+        return pages[0]

@@ -1,4 +1,4 @@
-"""IRC doors on memory transports, beside a text door, for tests of what clients are told."""
+"""IRC clients on memory transports, beside a text frontend, for tests of what clients are sent."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tcpd.chat.irc.protocol import IrcFactory, IrcProtocol
 
 
 class Client:
-    """One client at an IRC door."""
+    """One IRC client."""
 
     def __init__(self, house: House) -> None:
         self.house = house
@@ -32,7 +32,7 @@ class Client:
         return self.read()
 
     def read(self) -> bytes:
-        self.house.clock.advance(0)
+        self.house.settle()
         data = self.transport.value()
         self.transport.clear()
         return data
@@ -82,7 +82,7 @@ def plain(line: str) -> str:
 
 
 class House(TextHouse):
-    """A hub with a text door and an IRC door.
+    """A hub with a text frontend and an IRC frontend.
 
     :param bounds: keys of ``[chat]``.
     :param irc: keys of the IRC service.
@@ -122,7 +122,7 @@ class House(TextHouse):
         return client
 
     def person(self, nick: str) -> Person:
-        """Somebody at the text door, in the lobby."""
+        """Somebody at the text frontend, in the lobby."""
         return self.client(nick)
 
 

@@ -5,17 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from amounts import examples
-from chat.doubles import Chat
+from chat.doubles import Chat, RecordingClient, change_modes, set_mode
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from tcpd.chat.history import size_of
-from tcpd.chat.member import Member
 from tcpd.chat.names import fold
 from tcpd.chat.refused import Refused
 from tcpd.chat.room import Rank
-from tcpd.events import LISTS, Change, Event, Line, Mode
+from tcpd.events.chat import LISTS, Change, Event, Line, Mode
 
 NICKS = st.sampled_from(["ann", "bob", "ANN", "Ольга", "оЛЬГА", "a b"])
 ROOMS = st.sampled_from(["#tea", "#lobby", "#TEA", "#чай", "#x", "#a b"])
@@ -54,16 +52,16 @@ class HubMachine(RuleBasedStateMachine):
         super().__init__()
         self.chat = Chat(**BOUNDS)
         self.hub = self.chat.hub
-        self.members: list[Member] = []
-        self.logs: dict[Member, list[Event]] = {}
+        self.members: list[RecordingClient] = []
+        self.logs: dict[RecordingClient, list[Event]] = {}
 
     @property
-    def here(self) -> list[Member]:
+    def here(self) -> list[RecordingClient]:
         return [member for member in self.members if not member.gone]
 
-    def pick(self, data: Any) -> Member:
+    def pick(self, data: Any) -> RecordingClient:
         member = data.draw(st.sampled_from(self.members))
-        assert isinstance(member, Member)
+        assert isinstance(member, RecordingClient)
         return member
 
     @initialize(joined=st.booleans())
@@ -102,9 +100,9 @@ class HubMachine(RuleBasedStateMachine):
     @rule(held=st.booleans())
     def hold(self, held: bool) -> None:
         if held:
-            self.hub.hold()
+            self.hub.fanout.hold()
         else:
-            self.hub.release()
+            self.hub.fanout.release()
 
     @precondition(lambda self: self.members)
     @rule(data=st.data(), nick=NICKS)
@@ -128,9 +126,9 @@ class HubMachine(RuleBasedStateMachine):
         member = self.pick(data)
         room = hub.room(name)
         least = Rank.OPERATOR if what in ("op", "deop", "rename") else Rank.HALF_OPERATOR
-        may = room is not None and room.rank(member) >= least
+        may = room is not None and room.rank(member.who) >= least
         if what == "topic" and room is not None and not room.has(Mode.TOPIC_PROTECTED):
-            may = may or member in room.members
+            may = may or member.who in room.members
         answer = {
             "op": lambda: hub.set_operator(member, name, nick, True),
             "deop": lambda: hub.set_operator(member, name, nick, False),
@@ -145,11 +143,16 @@ class HubMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.members)
     @rule(data=st.data(), changes=st.lists(CHANGES, max_size=6))
     def change_modes(self, data: Any, changes: list[Change]) -> None:
-        able = [(each, room.name) for room in self.hub.rooms for each in room.operators]
+        able = [
+            (client, room.name)
+            for room in self.hub.rooms
+            for each in room.operators
+            for client in each.clients
+        ]
         member, name = data.draw(st.sampled_from([*able, (self.members[0], "#tea")]))
         room = self.hub.room(name)
-        rank = Rank.NONE if room is None else room.rank(member)
-        answer = self.hub.change_modes(member, name, changes)
+        rank = Rank.NONE if room is None else room.rank(member.who)
+        answer = change_modes(self.hub, member, name, changes)
         assert isinstance(answer, Refused) is (rank < Rank.HALF_OPERATOR)
         if not isinstance(answer, Refused):
             assert all(refused.about in changes for refused in answer)
@@ -160,8 +163,12 @@ class HubMachine(RuleBasedStateMachine):
         member = self.pick(data)
         room = self.hub.room(name)
         if self.hub.invite(member, name, nick) is None and not member.gone:
-            whom = self.hub.member(nick)
-            if room is not None and whom is not None and room.rank(member) >= Rank.HALF_OPERATOR:
+            whom = self.hub.person(nick)
+            if (
+                room is not None
+                and whom is not None
+                and room.rank(member.who) >= Rank.HALF_OPERATOR
+            ):
                 assert whom.id in room.invited
 
     @precondition(lambda self: self.members)
@@ -173,11 +180,11 @@ class HubMachine(RuleBasedStateMachine):
     @rule(data=st.data(), nick=NICKS, watched=st.booleans(), distant=st.booleans())
     def watch(self, data: Any, nick: str, watched: bool, distant: bool) -> None:
         member = self.pick(data)
-        member.distant = distant
+        member.extended_monitor = distant
         if watched:
-            self.hub.watch(member, nick)
+            self.hub.monitor(member, nick)
         else:
-            self.hub.unwatch(member, nick)
+            self.hub.unmonitor(member, nick)
 
     @precondition(lambda self: self.members)
     @rule(
@@ -192,9 +199,9 @@ class HubMachine(RuleBasedStateMachine):
             "away": lambda: hub.set_away(member, "lunch" if yes else ""),
             "real name": lambda: hub.set_real_name(member, "Ann" if yes else "Other"),
             "host": lambda: hub.set_host(member, "x.hidden" if yes else "localhost"),
-            "invisible": lambda: hub.set_invisible(member, yes),
-            "operator": lambda: hub.set_server_operator(member, yes),
-            "put out": lambda: hub.put_out(member, self.pick(data), "enough"),
+            "invisible": lambda: set_mode(hub, member, "i", yes),
+            "operator": lambda: set_mode(hub, member, "o", yes),
+            "put out": lambda: hub.kill(member, self.pick(data).who, "enough"),
         }[what]()
 
     @precondition(lambda self: self.members)
@@ -222,28 +229,28 @@ class HubMachine(RuleBasedStateMachine):
     def gone_are_gone(self) -> None:
         self.chat.turn()
         self.members = [member for member in self.members if not member.gone]
-        assert self.hub.member_count == len(self.members)
+        assert self.hub.people_count == len(self.members)
 
     @invariant()
     def membership_is_symmetrical(self) -> None:
-        rooms = list(self.hub.rooms)
-        for room in rooms:
+        rooms = {room.key: room for room in self.hub.rooms}
+        for room in rooms.values():
             assert self.hub.room(room.name) is room
             assert room.operators <= set(room.members)
-            for member in room.members:
-                assert not member.gone
-                assert member.rooms[room.key] is room
+            for person in room.members:
+                assert self.hub.state.is_here(person)
+                assert room.key in person.rooms
         for member in self.members:
-            for room in member.rooms.values():
-                assert member in room.members
-                assert room in rooms
+            assert member.who.clients == (member,)
+            for key in member.rooms:
+                assert member.who in rooms[key].members
 
     @invariant()
     def names_are_unique_under_fold(self) -> None:
         keys = [fold(member.nick) for member in self.members]
         assert len(set(keys)) == len(keys)
         for member in self.members:
-            assert self.hub.member(member.nick) is member
+            assert self.hub.person(member.nick) is member.who
 
     @invariant()
     def bounds_hold(self) -> None:
@@ -252,14 +259,23 @@ class HubMachine(RuleBasedStateMachine):
         assert len(rooms) <= BOUNDS["max_rooms"]
         for room in rooms:
             assert room.house or room.members, "an empty room vanishes"
-            for listed in (*room.lists.values(), room.invited):
+            for listed in room.lists.values():
                 assert len(listed) <= BOUNDS["bans_per_room"]
-            assert len(room.history) <= BOUNDS["history_kept"]
+            assert len(self.chat.kept(room.key)) <= BOUNDS["history_kept"]
             assert not (room.house and room.operators)
         for member in self.members:
             assert len(member.rooms) <= BOUNDS["rooms_per_member"]
             assert member.outbox.size <= BOUNDS["outbox"]
             assert member.outbox.size == sum(map(len, member.outbox.chunks))
+
+    @invariant()
+    def recipients_are_the_clients_of_the_members(self) -> None:
+        """'A room caches the outboxes of its members' clients ... until its membership changes.'"""
+        for room in self.hub.rooms:
+            cached = [] if room.recipients is None else room.recipients
+            outboxes = [box for _, boxes in cached for box in boxes]
+            clients = [client.outbox for each in room.members for client in each.clients]
+            assert room.recipients is None or outboxes == clients
 
     @invariant()
     def bans_are_what_the_lists_say(self) -> None:
@@ -268,34 +284,31 @@ class HubMachine(RuleBasedStateMachine):
             for mode in LISTS:
                 assert all(mask.key == key for key, mask in self.masks(room.lists[mode]))
             for member in self.here:
-                banned = room.lists_member(Mode.BAN, member)
-                exempt = room.lists_member(Mode.EXEMPT, member)
-                assert room.is_banned(member) is (banned and not exempt)
+                banned = room.is_listed(Mode.BAN, member.who)
+                exempt = room.is_listed(Mode.EXEMPT, member.who)
+                assert room.is_banned(member.who) is (banned and not exempt)
 
     @staticmethod
     def masks(listed: Any) -> list[Any]:
         return [(key, each.mask) for key, each in listed.items()]
 
     @invariant()
-    def those_who_watch_are_known_from_both_sides(self) -> None:
-        watchers = self.hub._state.watching.by_nick
-        from_members = {(key, member) for member in self.here for key in member.watched or ()}
-        assert {(key, each) for key, them in watchers.items() for each in them} == from_members
-        assert all(watchers.values()), "nobody is kept for nothing"
-        assert self.hub._state.watching.count == len(from_members)
+    def those_who_monitor_are_known_from_both_sides(self) -> None:
+        monitor = self.hub._monitor
+        of_clients = {(key, member) for member in self.here for key in member.monitored or ()}
+        assert {(key, each) for key, of in monitor._by_nick.items() for each in of} == of_clients
+        assert all(monitor._by_nick.values()), "no name is kept for nothing"
+        assert monitor.count == len(of_clients)
         for member in self.here:
-            assert len(member.watched or ()) <= BOUNDS["watched"]
+            assert len(member.monitored or ()) <= BOUNDS["watched"]
 
     @invariant()
     def counts_are_right(self) -> None:
-        assert self.hub.invisible_count == sum(each.invisible for each in self.here)
-        assert self.hub.operator_count == sum(each.server_operator for each in self.here)
-        rooms = list(self.hub.rooms)
-        assert self.hub._state.listed == sum(room.listed for room in rooms)
-        assert self.hub.history_size == sum(room.history.size for room in rooms)
-        assert self.hub.history_size <= BOUNDS["history_in_all"]
-        for room in rooms:
-            assert room.history.size == sum(map(size_of, room.history)) <= BOUNDS["history_bytes"]
+        state = self.hub.state
+        assert state.invisible == sum(each.invisible for each in self.here)
+        assert state.server_operators == sum(each.server_operator for each in self.here)
+        assert state.listed == sum(room.listed for room in self.hub.rooms)
+        assert self.chat.history.size <= BOUNDS["history_in_all"]
 
     @invariant()
     def all_see_the_same_order(self) -> None:

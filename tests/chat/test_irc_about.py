@@ -60,8 +60,9 @@ def test_lusers() -> None:
     ann = house.irc_client("ann", joined="#tea")
     house.person("zoe")
     house.irc_client()
-    house.hub.set_server_operator(member(house, "ann"), True)
-    house.hub.set_invisible(member(house, "ann"), True)
+    house.set_mode(member(house, "ann"), "o", True)
+    house.set_mode(member(house, "ann"), "i", True)
+    ann.lines()
     assert ann.send("LUSERS") == [
         f"{SERVER} 251 ann :There are 1 users and 1 invisible on 1 servers",
         f"{SERVER} 252 ann 1 :operator(s) online",
@@ -167,7 +168,7 @@ def test_help(word: str) -> None:
     ann = House().irc_client("ann")
     assert ann.send(f"{word} stats") == [
         f"{SERVER} 704 ann STATS :STATS <query> [<server>]",
-        f"{SERVER} 705 ann STATS :With u it tells how long the server runs.",
+        f"{SERVER} 705 ann STATS :With u it shows how long the server runs.",
         f"{SERVER} 706 ann STATS :End of help",
     ]
     for subject, shown in (("x", "x"), (":::", "*"), ("ꜱtats", "ꜱtats")):
@@ -236,8 +237,9 @@ _WORDS = st.text(
 def test_anything_may_be_asked(lines: list[tuple[str, list[str]]], operator: bool) -> None:
     """Whatever a client sends, what it is told can be written: the harness reads each line."""
     house = House()
+    house.irc.server.reload = lambda reloaded: reloaded(True, ())
     ann = house.irc_client("ann", "labeled-response", "batch", "server-time", joined="#tea")
-    house.hub.set_server_operator(member(house, "ann"), operator)
+    house.set_mode(member(house, "ann"), "o", operator)
     for name, words in lines:
         ann.raw(f"@label=x {name} {' '.join(words)}\r\n".encode())
         ann.send(f"{name} {' '.join(words)}"[:400])

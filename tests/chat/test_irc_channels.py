@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from tcpd.chat.irc.caps import CAPABILITIES
 from tcpd.chat.irc.commands import channels, names
-from tcpd.chat.irc.session import Session
+from tcpd.chat.irc.dispatch import IrcConversation
+from tcpd.chat.irc.reply import IrcReply
 from tcpd.config.values import Rate
 
 S = ":chat.example.net"
@@ -177,9 +178,9 @@ def test_who_joins_while_away_is_told_to_be() -> None:
     carol = house.irc_client("carol", joined="#tea")
     ann.lines()
     bob = house.irc_client("bob")
-    member = house.hub.member("bob")
+    member = house.hub.person("bob")
     assert member is not None
-    house.hub.set_away(member, "lunch")
+    house.hub.set_away(member.clients[0], "lunch")
     bob.send("JOIN #tea")
     assert ann.lines() == [f"{BOB} JOIN #tea", f"{BOB} AWAY :lunch"]
     assert carol.lines() == [f"{BOB} JOIN #tea"]
@@ -372,7 +373,7 @@ def test_names_without_a_room_are_bounded(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_names_without_a_room_let_others_have_their_turn() -> None:
-    """Session.tell: 'an empty one is not said, and lets others have their turn first.' So there is
+    """IrcClient.stream: 'an empty one is not sent, and lets others have their turn first.' There is
     one after each 256 rooms or members, whether or not they are listed."""
     house = House(bounds={"rooms_per_member": 1000})
     ann = house.irc_client("ann")
@@ -381,8 +382,8 @@ def test_names_without_a_room_let_others_have_their_turn() -> None:
         ann.send("JOIN " + ",".join(f"#{number}" for number in range(first, first + 80)))
     bob = house.irc_client("bob")
     session = bob.protocol._session
-    assert isinstance(session, Session)
-    told = list(names._all_lines(session))
+    assert isinstance(session, IrcConversation)
+    told = list(names._all_lines(IrcReply(session)))
     assert sum(b" 353 " in line for line in told) == house.hub.room_count
     assert [number for number, line in enumerate(told) if not line] == [254, 511]
 
@@ -437,7 +438,7 @@ def test_a_long_search_of_rooms_lets_others_have_their_turn(
     bob = house.irc_client("bob")
     bob.protocol.dataReceived(b"LIST *nothing\r\nPING x\r\n")
     turns = 0
-    while bob.protocol._session.telling:  # type: ignore[union-attr]
+    while bob.protocol._session.streaming:  # type: ignore[union-attr]
         pause = bob.protocol._pause
         assert pause is not None
         pause.cancel()

@@ -14,8 +14,8 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from zope.interface import implementer
 
+from tcpd.chat.irc.dispatch import IrcConversation
 from tcpd.chat.irc.reverse import ReverseNames, name_of
-from tcpd.chat.irc.session import Session
 from tcpd.handshake.facts import Facts
 from tcpd.interfaces import IConnection
 from tcpd.net.lookups import MOST, TIMEOUT, WAITING, Lookups
@@ -146,7 +146,7 @@ def test_a_gateways_name_is_not_its_clients() -> None:
     house = resolving(lambda address: "gateway.example.org")
     ann = Clients(house, Connected("192.0.2.1"))
     session = ann.protocol._session
-    assert isinstance(session, Session)
+    assert isinstance(session, IrcConversation)
     session.address = ipaddress.ip_address("198.51.100.7")
     for _ in range(3):
         ann.lines()
@@ -224,9 +224,9 @@ def test_a_command_that_fails_in_a_later_turn_ends_its_connection_alone(
     """A bug of ours is logged, and nobody is left in a connection that is not read any more."""
     house = House()
     ann, bob, cat = (house.irc_client(nick) for nick in ("ann", "bob", "cat"))
-    line = Session.line
+    line = IrcConversation.line
 
-    def broken(session: Session, data: bytes) -> None:
+    def broken(session: IrcConversation, data: bytes) -> None:
         if session is ann.protocol._session:
             raise RuntimeError("a bug")
         line(session, data)
@@ -234,8 +234,8 @@ def test_a_command_that_fails_in_a_later_turn_ends_its_connection_alone(
     def take_long() -> None:
         house.clock.rightNow += 1.0
 
-    monkeypatch.setattr(Session, "line", broken)
-    assert house.irc.turnstile.run(take_long)
+    monkeypatch.setattr(IrcConversation, "line", broken)
+    assert house.irc.work.run(take_long)
     for client in (ann, bob):
         client.protocol.dataReceived(b"JOIN #tea\r\n")
     house.clock.advance(0)
@@ -243,7 +243,7 @@ def test_a_command_that_fails_in_a_later_turn_ends_its_connection_alone(
     assert ann.transport.disconnected or ann.transport.disconnecting
     ann.lose()
     assert bob.numerics() == ["JOIN", "353", "366"]
-    assert house.hub.member("ann") is None
+    assert house.hub.person("ann") is None
     assert cat.numerics("PING x") == ["PONG"]
 
 
@@ -255,9 +255,9 @@ def test_who_is_dropped_before_registering_is_no_longer_counted() -> None:
     assert house.irc.server.entering == 1
     client.protocol.pauseProducing()
     session = client.protocol._session
-    assert isinstance(session, Session)
+    assert isinstance(session, IrcConversation)
     while not session.over:
-        session.send(b"x" * 400 + b"\r\n")
+        session.put(b"x" * 400 + b"\r\n")
     client.lose()
     assert house.irc.server.entering == 0
 

@@ -139,8 +139,8 @@ def test_a_wrong_password() -> None:
     told = client.send("WEBIRC wrong gw h 198.51.100.7", "NICK ann", "USER ann 0 * :Ann")
     for _ in range(4):
         told += client.lines()
-    assert told == ["ERROR :Closing Link: ann (The gateway's password is wrong)"]
-    assert house.hub.member("ann") is None
+    assert told == ["ERROR :Closing Link: * (The gateway's password is wrong)"]
+    assert house.hub.person("ann") is None
     assert house.irc.server.entering == 0
 
 
@@ -171,5 +171,5 @@ def test_who_is_banned_is_not_let_in_by_a_gateway() -> None:
         return Refusal.BANNED
 
     client.protocol.stand_for = stand_for  # type: ignore[method-assign]
-    assert webirc(client) == [f"ERROR :Closing Link: ann ({Refusal.BANNED.sentence})"]
+    assert webirc(client) == [f"ERROR :Closing Link: * ({Refusal.BANNED.sentence})"]
     assert asked == ["198.51.100.7"]

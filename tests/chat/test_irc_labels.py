@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from chat.ircing import Client, House, command, plain
 from chat.test_irc_talking import SERVER, tags
 
-from tcpd.chat.irc.labels import LABEL_BYTES, Answer
-from tcpd.chat.irc.message import write
-from tcpd.chat.outbox import FlushSet, Outbox
+from tcpd.chat.irc.reply import LABEL_BYTES
 
 CAPS = ("labeled-response", "batch")
 
@@ -198,12 +194,3 @@ def test_a_long_answer_is_labelled_as_a_whole() -> None:
     assert [command(line) for line in (told[0], *told[-2:])] == ["BATCH", "366", "BATCH"]
     assert tags(told[0]) == {"label": "x"}
     assert all("batch" in tags(line) for line in told[1:-1])
-
-
-def test_a_client_that_does_not_read_has_nothing_left_out() -> None:
-    flush_set = FlushSet(lambda flush_set: None)
-    written: list[Any] = []
-    answer = Answer(Outbox(1000, flush_set, written.append))
-    answer.outbox.put(write("PING", "x"))
-    answer.leave_out(write("PING", "y"))
-    assert answer.lines() == ([b"PING y\r\n"], [b"PING x\r\n"])

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tcpd.chat.irc.commands.modes import USER_MODES
-from tcpd.events import LISTS, Mode
+from tcpd.events.chat import LISTS, Mode
 
 S = ":chat.example.net"
 ANN = ":ann!~ann@localhost"
@@ -423,13 +423,14 @@ def test_nobody_makes_themselves_an_operator() -> None:
     house = House()
     ann = house.irc_client("ann")
     assert ann.send("MODE ann +o") == []
-    member = house.hub.member("ann")
+    member = house.hub.person("ann")
     assert member is not None
     assert not member.server_operator
-    house.hub.set_server_operator(member, True)
+    house.set_mode(member, "o", True)
+    assert ann.lines() == [f"{ANN} MODE ann +o"]
     assert ann.send("MODE ann") == [f"{S} 221 ann +o"]
     assert ann.send("MODE ann -o+o") == [f"{ANN} MODE ann -o"]
-    assert house.hub.operator_count == 0
+    assert house.hub.state.server_operators == 0
 
 
 def test_unknown_modes_of_oneself() -> None:
@@ -470,9 +471,9 @@ def test_the_invisible_are_counted_apart() -> None:
     house = House()
     ann = house.irc_client("ann")
     ann.send("MODE ann +i")
-    assert house.hub.invisible_count == 1
+    assert house.hub.state.invisible == 1
     ann.send("QUIT")
-    assert house.hub.invisible_count == 0
+    assert house.hub.state.invisible == 0
 
 
 # --- whatever is typed ---

@@ -145,9 +145,9 @@ def test_extended_monitor(extended: bool) -> None:
     house.person("zoe")
     ann.send("MONITOR + zoe")
     zoe = member(house, "zoe")
-    house.hub.set_away(zoe, "gone")
-    house.hub.set_host(zoe, "example.org")
-    house.hub.set_real_name(zoe, "Zoe Z")
+    house.hub.set_away(zoe.clients[0], "gone")
+    house.hub.set_host(zoe.clients[0], "example.org")
+    house.hub.set_real_name(zoe.clients[0], "Zoe Z")
     assert ann.lines() == extended * [
         ":zoe!text@localhost AWAY :gone",
         ":zoe!text@localhost CHGHOST text example.org",

@@ -77,9 +77,7 @@ def test_several_lines_are_one_message() -> None:
     assert {tags(line)["time"] for line in fallback} == {tags(told[0])["time"]}
     assert len(old.lines()) == 3
     assert dan.screen() == ["#c <ann> hello", "#c <ann> how is everyone?"]
-    room = house.hub.room("#c")
-    assert room is not None
-    assert [said.text for said in room.history] == ["hello\n\nhow is everyone?"]
+    assert [said.text for said in house.kept("#c")] == ["hello\n\nhow is everyone?"]
 
 
 def test_to_one_person() -> None:
@@ -290,9 +288,7 @@ def test_who_has_not_asked_for_it() -> None:
         client = house.irc_client(nick, *wanted, joined="#c")
         assert client.numerics(OPEN) == ["421"]
         assert client.send(LINE) == []  # the tag means nothing, and is no reason to lose the text
-    room = house.hub.room("#c")
-    assert room is not None
-    assert len(room.history) == 3
+    assert len(house.kept("#c")) == 3
 
 
 def test_a_status_message_of_several_lines() -> None:
@@ -308,6 +304,4 @@ def test_it_is_taken_back_as_a_whole() -> None:
     ann = house.irc_client("ann", *ALL, "draft/message-redaction", joined="#c")
     id = tags(ann.send(OPEN, LINE, LINE, "BATCH -1")[0])["msgid"]
     assert [command(line) for line in ann.send(f"REDACT #c {id}")] == ["REDACT"]
-    room = house.hub.room("#c")
-    assert room is not None
-    assert not room.history
+    assert not house.kept("#c")

@@ -186,9 +186,9 @@ def test_who_is_invited_while_away() -> None:
     """RFC 2812 section 3.2.7, 'Numeric Replies': RPL_AWAY."""
     house, ann, _ = in_tea()
     house.irc_client("bob")
-    member = house.hub.member("bob")
+    member = house.hub.person("bob")
     assert member is not None
-    house.hub.set_away(member, "out for lunch")
+    house.hub.set_away(member.clients[0], "out for lunch")
     assert ann.send("INVITE bob #tea") == [
         f"{S} 341 ann bob #tea",
         f"{S} 301 ann bob :out for lunch",
@@ -316,10 +316,10 @@ def test_a_rename_of_many_has_nobody_wait() -> None:
     def take_long() -> None:
         house.clock.rightNow += 1.0
 
-    assert house.irc.turnstile.run(take_long)
+    assert house.irc.work.run(take_long)
     ann.protocol.dataReceived(b"RENAME #tea #coffee\r\n")
     carol.protocol.dataReceived(b"PART #coffee\r\n")
-    house.irc.flush_set.flush()
+    house.hub.fanout.queue.flush()
     told = bob.transport.value().decode().split("\r\n")
     assert [command(line) for line in told[:3]] == ["PART", "JOIN", "PART"]
     assert told[3:] == [""]

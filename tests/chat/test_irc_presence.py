@@ -60,7 +60,7 @@ def test_who_joins_while_away() -> None:
 def test_a_long_message_is_cut() -> None:
     house = House()
     house.irc_client("ann").send("AWAY :" + "ü" * 200)
-    ann = house.hub.member("ann")
+    ann = house.hub.person("ann")
     assert ann is not None
     assert ann.away == "ü" * 100
 
@@ -100,9 +100,9 @@ def test_somebody_is_somewhere_else() -> None:
     old = house.irc_client("old", joined="#c")
     for client in (ann, bob):
         client.lines()
-    member = house.hub.member("ann")
+    member = house.hub.person("ann")
     assert member is not None
-    house.hub.set_host(member, "cloak.example")
+    house.hub.set_host(member.clients[0], "cloak.example")
     line = ":ann!~ann@localhost CHGHOST ~ann cloak.example"
     assert [ann.lines(), bob.lines(), old.lines()] == [[line], [line], []]
     ann.send("PRIVMSG #c :hi")
@@ -113,7 +113,7 @@ def test_what_programs_say_is_marked() -> None:
     """bot-mode: "This tag SHOULD be added by the server to all commands sent by a bot"."""
     house = House()
     ann, bob, _ = three(house, "message-tags")
-    member = house.hub.member("ann")
+    member = house.hub.person("ann")
     assert member is not None
     member.bot = True
     ann.send("PRIVMSG #c :hi", "@+x TAGMSG #c", "NOTICE bob :hi", "AWAY :x")

@@ -12,8 +12,8 @@ import tcpd.chat.irc
 from tcpd.chat.irc import caps
 from tcpd.chat.irc.commands.multiline import MOST_SECONDS
 from tcpd.chat.irc.commands.table import COMMANDS
-from tcpd.chat.irc.labels import LABEL_BYTES
 from tcpd.chat.irc.registration import MOST_LINES
+from tcpd.chat.irc.reply import LABEL_BYTES
 from tcpd.chat.irc.settings import IrcSettings
 from tcpd.policy.checks import AT_ONCE, EACH, LONGEST, WAITING
 

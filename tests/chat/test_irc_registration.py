@@ -250,7 +250,7 @@ def test_a_wrong_password(said: str) -> None:
     assert told[0] == ":chat.example.net 464 ann :Password incorrect"
     assert command(told[1]) == "ERROR"
     assert client.closed
-    assert house.hub.member_count == 0
+    assert house.hub.people_count == 0
     assert house.irc.server.count["bad-passwords"] == 1
 
 
@@ -288,16 +288,20 @@ def test_passwords_that_others_could_read(
     assert told[:2] == (["001", "002"] if let_in else ["464", "ERROR"])
 
 
-def test_nobody_waits_for_a_password_but_who_said_it() -> None:
+def test_nothing_overtakes_a_password() -> None:
+    """'Asynchronous work (password hashing ...) is part of the request that asked for it'; and
+    nobody else waits for it."""
     house = House(password=PasswordHash.parse(cheap_hash()))
     waiting: list[Any] = []
     house.irc.server.passwords = in_threads(house, waiting)
     client = house.irc_client()
     assert client.send("PASS sesame", "NICK ann", "USER a 0 * :A") == []
-    assert client.numerics("PING x") == ["PONG"]
+    assert client.numerics("PING x") == []
+    assert house.irc_client().numerics("CAP LS") == ["CAP"], "others are served"
     [(work, done)] = waiting
     done(work())
-    assert command(client.lines()[0]) == "001"
+    answers = [command(line) for line in client.lines()]
+    assert (answers[0], answers[-1]) == ("001", "PONG")
     house.clock.advance(61)  # it is registered: no timeout
     assert not client.closed
 
@@ -307,9 +311,11 @@ def test_who_leaves_before_the_password_was_checked() -> None:
     waiting: list[Any] = []
     house.irc.server.passwords = in_threads(house, waiting)
     client = house.irc_client()
-    client.send("PASS sesame", "NICK ann", "USER a 0 * :A", "QUIT")
+    client.send("PASS sesame", "NICK ann", "USER a 0 * :A")
+    client.lose()
     waiting[0][1](True)
-    assert house.hub.member_count == 0
+    house.settle()
+    assert house.hub.people_count == 0
     assert house.irc.server.entering == 0
 
 
@@ -381,7 +387,7 @@ def test_back_before_registration() -> None:
     client.send("CAP REQ draft/pre-away", "NICK ann", "AWAY *")
     assert client.numerics("AWAY") == ["305"]
     client.send("USER a 0 * :A", "CAP END")
-    ann = house.hub.member("ann")
+    ann = house.hub.person("ann")
     assert ann is not None
     assert ann.away == ""
 

@@ -14,12 +14,14 @@ from hypothesis import strategies as st
 from tcpd.chat.irc import caps
 from tcpd.chat.irc.message import parse
 from tcpd.chat.irc.render import RELEVANT, Formats, timestamp
-from tcpd.events import (
+from tcpd.events.chat import (
     Announced,
+    AwayChanged,
     Change,
     Event,
     EventId,
     HostChanged,
+    Identity,
     Invited,
     Joined,
     Kicked,
@@ -27,23 +29,20 @@ from tcpd.events import (
     Line,
     Mode,
     ModesChanged,
+    NickChanged,
     Parted,
-    PrivateSaid,
+    PrivateMessage,
     Quit,
-    RealNameSet,
+    RealNameChanged,
     Redacted,
-    Renamed,
+    RoomMessage,
     RoomRenamed,
-    Said,
-    SaidMore,
-    TopicSet,
-    WentAway,
-    Who,
+    TopicChanged,
 )
 
-ANN = Who("m1", "ann", "~ann", "there")
-BOB = Who("m2", "bob", "~bob", "here")
-BOT = Who("m3", "bot", "~bot", "there", bot=True)
+ANN = Identity("m1", "ann", "~ann", "there")
+BOB = Identity("m2", "bob", "~bob", "here")
+BOT = Identity("m3", "bot", "~bot", "there", bot=True)
 HEAD = (EventId("node", "boot", 7), 1_700_000_000.25, ANN)
 SOURCE = ":ann!~ann@there"
 
@@ -54,30 +53,38 @@ LINES = (Line("one"), Line(""), Line("two"), Line(" more", joined=True))
 
 #: Each event, the capability that it is told to clients of alone, and its lines without tags.
 EVENTS: list[tuple[Event, str | None, list[str]]] = [
-    (Said(*HEAD, "#c", "hi", Kind.MESSAGE), None, [f"{SOURCE} PRIVMSG #c :hi"]),
-    (Said(*HEAD, "#c", "hi", Kind.NOTICE), None, [f"{SOURCE} NOTICE #c :hi"]),
-    (Said(*HEAD, "#c", "hi", Kind.ACTION), None, [f"{SOURCE} PRIVMSG #c :\x01ACTION hi\x01"]),
+    (RoomMessage(*HEAD, "#c", "hi", Kind.MESSAGE), None, [f"{SOURCE} PRIVMSG #c :hi"]),
+    (RoomMessage(*HEAD, "#c", "hi", Kind.NOTICE), None, [f"{SOURCE} NOTICE #c :hi"]),
     (
-        SaidMore(*HEAD, "#c", "hi", Kind.MESSAGE, least=Mode.VOICE),
+        RoomMessage(*HEAD, "#c", "hi", Kind.ACTION),
+        None,
+        [f"{SOURCE} PRIVMSG #c :\x01ACTION hi\x01"],
+    ),
+    (
+        RoomMessage(*HEAD, "#c", "hi", Kind.MESSAGE, least=Mode.VOICE),
         None,
         [f"{SOURCE} PRIVMSG +#c :hi"],
     ),
-    (SaidMore(*HEAD, "#c", "hi", Kind.NOTICE, tags=TAGS), None, [f"{SOURCE} NOTICE #c :hi"]),
-    (SaidMore(*HEAD, "#c", "", Kind.TAGS, tags=TAGS), caps.MESSAGE_TAGS, [f"{SOURCE} TAGMSG #c"]),
+    (RoomMessage(*HEAD, "#c", "hi", Kind.NOTICE, tags=TAGS), None, [f"{SOURCE} NOTICE #c :hi"]),
     (
-        SaidMore(*HEAD, "#c", "hi", Kind.MESSAGE, speaker="a/b"),
+        RoomMessage(*HEAD, "#c", "", Kind.TAGS, tags=TAGS),
+        caps.MESSAGE_TAGS,
+        [f"{SOURCE} TAGMSG #c"],
+    ),
+    (
+        RoomMessage(*HEAD, "#c", "hi", Kind.MESSAGE, speaker="a/b"),
         None,
         [":a/b!~ann@there PRIVMSG #c :hi"],
     ),
-    (PrivateSaid(*HEAD, BOB, "hi", Kind.MESSAGE), None, [f"{SOURCE} PRIVMSG bob :hi"]),
-    (PrivateSaid(*HEAD, BOB, "", Kind.TAGS, TAGS), caps.MESSAGE_TAGS, [f"{SOURCE} TAGMSG bob"]),
+    (PrivateMessage(*HEAD, BOB, "hi", Kind.MESSAGE), None, [f"{SOURCE} PRIVMSG bob :hi"]),
+    (PrivateMessage(*HEAD, BOB, "", Kind.TAGS, TAGS), caps.MESSAGE_TAGS, [f"{SOURCE} TAGMSG bob"]),
     (Joined(*HEAD, "#c", False, "Ann"), None, [f"{SOURCE} JOIN #c"]),
     (Parted(*HEAD, "#c", ""), None, [f"{SOURCE} PART #c"]),
     (Parted(*HEAD, "#c", "bye"), None, [f"{SOURCE} PART #c :bye"]),
     (Quit(*HEAD, "Quit: "), None, [f"{SOURCE} QUIT :Quit: "]),
-    (Renamed(*HEAD, "eve"), None, [f"{SOURCE} NICK eve"]),
-    (TopicSet(*HEAD, "#c", "tea"), None, [f"{SOURCE} TOPIC #c :tea"]),
-    (TopicSet(*HEAD, "#c", ""), None, [f"{SOURCE} TOPIC #c :"]),
+    (NickChanged(*HEAD, "eve"), None, [f"{SOURCE} NICK eve"]),
+    (TopicChanged(*HEAD, "#c", "tea"), None, [f"{SOURCE} TOPIC #c :tea"]),
+    (TopicChanged(*HEAD, "#c", ""), None, [f"{SOURCE} TOPIC #c :"]),
     (Kicked(*HEAD, "#c", BOB, ""), None, [f"{SOURCE} KICK #c bob :ann"]),
     (Kicked(*HEAD, "#c", BOB, "why"), None, [f"{SOURCE} KICK #c bob :why"]),
     (
@@ -85,7 +92,7 @@ EVENTS: list[tuple[Event, str | None, list[str]]] = [
             *HEAD,
             "#c",
             (
-                Change(True, Mode.OPERATOR, whom=BOB),
+                Change(True, Mode.OPERATOR, target=BOB),
                 Change(True, Mode.MODERATED),
                 Change(False, Mode.BAN, "*!*@x"),
             ),
@@ -95,9 +102,9 @@ EVENTS: list[tuple[Event, str | None, list[str]]] = [
     ),
     (Invited(*HEAD, "#c", BOB), caps.INVITE_NOTIFY, [f"{SOURCE} INVITE bob #c"]),
     (RoomRenamed(*HEAD, "#c", "#d", "y"), caps.CHANNEL_RENAME, [f"{SOURCE} RENAME #c #d :y"]),
-    (WentAway(*HEAD, "tea"), caps.AWAY_NOTIFY, [f"{SOURCE} AWAY :tea"]),
-    (WentAway(*HEAD, ""), caps.AWAY_NOTIFY, [f"{SOURCE} AWAY"]),
-    (RealNameSet(*HEAD, "Ann B"), caps.SETNAME, [f"{SOURCE} SETNAME :Ann B"]),
+    (AwayChanged(*HEAD, "tea"), caps.AWAY_NOTIFY, [f"{SOURCE} AWAY :tea"]),
+    (AwayChanged(*HEAD, ""), caps.AWAY_NOTIFY, [f"{SOURCE} AWAY"]),
+    (RealNameChanged(*HEAD, "Ann B"), caps.SETNAME, [f"{SOURCE} SETNAME :Ann B"]),
     (HostChanged(*HEAD, "new"), caps.CHGHOST, [f"{SOURCE} CHGHOST ~ann new"]),
     (Announced(*HEAD, "hear"), None, [f"{SOURCE} WALLOPS :hear"]),
     (Redacted(*HEAD, "#c", "id", "y"), caps.MESSAGE_REDACTION, [f"{SOURCE} REDACT #c id :y"]),
@@ -126,7 +133,7 @@ def test_each_event_with_tags(event: Event, needed: str | None, lines: list[str]
     """Message tags: server-initiated tags "MUST be included before client-only tags"."""
     own = (
         ""
-        if not isinstance(event, SaidMore | PrivateSaid)
+        if not isinstance(event, RoomMessage | PrivateMessage)
         else "".join(
             {"+draft/reply": ";+draft/reply=x\\sy", "+z": ";+z"}[name] for name, _ in event.tags
         )
@@ -138,7 +145,7 @@ def test_each_event_with_tags(event: Event, needed: str | None, lines: list[str]
 def test_a_bot_is_marked() -> None:
     """bot-mode: "This tag SHOULD be added by the server to all commands sent by a bot ... This tag
     MUST only be sent to users who have requested the message-tags capability." """
-    event = Said(*HEAD[:2], BOT, "#c", "hi", Kind.MESSAGE)
+    event = RoomMessage(*HEAD[:2], BOT, "#c", "hi", Kind.MESSAGE)
     line = ":bot!~bot@there PRIVMSG #c :hi"
     assert rendered(event) == [line]
     assert rendered(event, caps.SERVER_TIME) == [f"@{TIME} {line}"]
@@ -162,7 +169,7 @@ def test_who_joins_while_away() -> None:
 
 
 def test_whose_words_are_passed_on() -> None:
-    event = SaidMore(*HEAD, "#c", "hi", Kind.MESSAGE, speaker="a/b", tags=TAGS)
+    event = RoomMessage(*HEAD, "#c", "hi", Kind.MESSAGE, speaker="a/b", tags=TAGS)
     assert rendered(event, caps.RELAYMSG) == ["@draft/relaymsg=ann :a/b!~ann@there PRIVMSG #c :hi"]
     assert rendered(event, caps.RELAYMSG, caps.MESSAGE_TAGS) == [
         f"@{MSGID};draft/relaymsg=ann;+draft/reply=x\\sy;+z :a/b!~ann@there PRIVMSG #c :hi"
@@ -171,14 +178,14 @@ def test_whose_words_are_passed_on() -> None:
 
 @pytest.mark.parametrize("wanted", [(), (caps.MULTILINE,), (caps.BATCH,)])
 def test_several_lines_for_others(wanted: tuple[str, ...]) -> None:
-    event = SaidMore(*HEAD, "#c", "one\n\ntwo more", Kind.MESSAGE, lines=LINES)
+    event = RoomMessage(*HEAD, "#c", "one\n\ntwo more", Kind.MESSAGE, lines=LINES)
     assert rendered(event, *wanted) == [
         f"{SOURCE} PRIVMSG #c :{text}" for text in ("one", "two", " more")
     ]
 
 
 def test_several_lines() -> None:
-    event = PrivateSaid(*HEAD, BOB, "one\n\ntwo more", Kind.MESSAGE, TAGS, LINES)
+    event = PrivateMessage(*HEAD, BOB, "one\n\ntwo more", Kind.MESSAGE, TAGS, LINES)
     told = rendered(event, caps.BATCH, caps.MULTILINE, caps.SERVER_TIME, caps.MESSAGE_TAGS)
     assert told == [
         f"@{TIME};{MSGID};+draft/reply=x\\sy;+z {SOURCE} BATCH +m7 draft/multiline bob",

@@ -10,13 +10,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from chat.doubles import change_modes
 from chat.ircing import Client, House, command, plain
 from chat.test_irc_who import member
 
 from tcpd.chat.irc.commands.talking import Target
-from tcpd.chat.member import Member
+from tcpd.chat.people import Person
 from tcpd.chat.split import ALWAYS_FITS, room_for
-from tcpd.events import Change, Kind, Mode
+from tcpd.events.chat import Change, Kind, Mode
 
 SERVER = ":chat.example.net"
 
@@ -115,9 +116,10 @@ def test_a_room_that_will_not_hear() -> None:
 
 def change(house: House, *changes: Change) -> None:
     """Ann changes modes of #c."""
-    ann = house.hub.member("ann")
+    ann = house.hub.person("ann")
     assert ann is not None
-    house.hub.change_modes(ann, "#c", changes)
+    assert change_modes(house.hub, ann.clients[0], "#c", changes) == []
+    house.settle()
 
 
 @pytest.mark.parametrize("bad", [b"PRIVMSG #c :\xff", b"PRIVMSG #c :" + b"x" * 510, b"NOSUCH"])
@@ -251,8 +253,8 @@ def people_with_long_names(house: House, *caps: str) -> tuple[Client, Client, An
     bob.send(f"MODE #c +o {LONG_NICK}")
     dan = house.person("dan")
     dan.type("/join #c")
-    for each in list(house.hub.members):
-        house.hub.set_host(each, LONG_HOST)
+    for each in list(house.hub.people):
+        house.hub.set_host(each.clients[0], LONG_HOST)
     for client in (ann, bob):
         client.lines()
     dan.screen()
@@ -358,9 +360,9 @@ def test_names_that_change_change_the_room() -> None:
     ann.lines()
     text = "x" * (510 - len(":ann!~ann@localhost PRIVMSG #c :"))
     assert ann.send(f"PRIVMSG #c :{text}") == []
-    house.hub.set_host(member(house, "ann"), "localhost.")
+    house.hub.set_host(member(house, "ann").clients[0], "localhost.")
     assert ann.numerics(f"PRIVMSG #c :{text}") == ["417"]
-    house.hub.set_host(member(house, "ann"), "localhos")
+    house.hub.set_host(member(house, "ann").clients[0], "localhos")
     assert ann.send(f"PRIVMSG #c :{text}.") == []
     ann.send("NICK annie")
     assert ann.numerics(f"PRIVMSG #c :{text}") == ["417"]
@@ -371,8 +373,8 @@ def test_there_is_always_room() -> None:
     """The longest names leave some of the 512 bytes."""
     house = House()
     house.irc_client("ann")
-    member = house.hub.member("ann")
-    assert isinstance(member, Member)
+    member = house.hub.person("ann")
+    assert isinstance(member, Person)
     assert room_for(member, "#c") == 512 - len(":ann!~ann@localhost PRIVMSG #c :\r\n")
     member.nick = "ü" * 32
     member.user = "u" * 12
@@ -557,9 +559,7 @@ def test_what_was_said_is_taken_back() -> None:
     assert ann.lines() == cid.lines() == told
     assert old.lines() == []
     assert dan.screen() == ["* bob took back a message in #c: wrong room"]
-    room = house.hub.room("#c")
-    assert room is not None
-    assert not room.history
+    assert not house.kept("#c")
 
 
 def test_operators_take_back_what_others_said() -> None:

@@ -6,8 +6,8 @@ import pytest
 from chat.ircing import Client, House, command
 
 from tcpd.chat.irc.commands import who
-from tcpd.chat.member import Member
-from tcpd.events import Mode
+from tcpd.chat.people import Person
+from tcpd.events.chat import Mode
 
 END = "End of WHO list"
 
@@ -22,8 +22,8 @@ def nicks(lines: list[str]) -> list[str]:
     return list(flags(lines))
 
 
-def member(house: House, nick: str) -> Member:
-    found = house.hub.member(nick)
+def member(house: House, nick: str) -> Person:
+    found = house.hub.person(nick)
     assert found is not None
     return found
 
@@ -92,8 +92,8 @@ def test_flags() -> None:
     house = House()
     ann = house.irc_client("ann", joined="#tea")
     bob = house.irc_client("bob", "multi-prefix", joined="#tea")
-    house.hub.set_away(member(house, "ann"), "gone")
-    house.hub.set_server_operator(member(house, "ann"), True)
+    house.hub.set_away(member(house, "ann").clients[0], "gone")
+    house.set_mode(member(house, "ann"), "o", True)
     member(house, "ann").bot = True
     house.hub.room("#tea").members[member(house, "ann")] = 5  # type: ignore[union-attr]
     assert flags(bob.send("WHO #tea")) == {"ann": "G*@+B", "bob": "H"}
@@ -106,7 +106,7 @@ def test_operators_alone() -> None:
     house = House()
     ann = house.irc_client("ann", joined="#tea")
     house.irc_client("bob", joined="#tea")
-    house.hub.set_server_operator(member(house, "bob"), True)
+    house.set_mode(member(house, "bob"), "o", True)
     assert nicks(ann.send("WHO #tea o")) == ["bob"]
     assert nicks(ann.send("WHO * o")) == ["bob"]
     assert nicks(ann.send("WHO ann o")) == []
@@ -118,13 +118,13 @@ def test_who_is_invisible_is_found_by_those_who_share_a_room() -> None:
     house = House()
     ann = house.irc_client("ann", joined="#tea")
     bob = house.irc_client("bob")
-    house.hub.set_invisible(member(house, "ann"), True)
+    house.set_mode(member(house, "ann"), "i", True)
     for mask in ("an*", "*", "#tea"):
         assert "ann" not in nicks(bob.send(f"WHO {mask}"))
         assert "ann" in nicks(ann.send(f"WHO {mask}"))
-    house.hub.set_server_operator(member(house, "bob"), True)
+    house.set_mode(member(house, "bob"), "o", True)
     assert nicks(bob.send("WHO an*")) == ["ann"]
-    house.hub.set_server_operator(member(house, "bob"), False)
+    house.set_mode(member(house, "bob"), "o", False)
     bob.send("JOIN #tea")
     for mask in ("an*", "*", "#tea"):
         assert "ann" in nicks(bob.send(f"WHO {mask}"))
@@ -136,7 +136,7 @@ def test_who_is_invisible_is_found_by_their_very_nickname() -> None:
     house = House()
     house.irc_client("ann")
     bob = house.irc_client("bob")
-    house.hub.set_invisible(member(house, "ann"), True)
+    house.set_mode(member(house, "ann"), "i", True)
     assert nicks(bob.send("WHO ANN")) == ["ann"]
     assert nicks(bob.send("WHO ?nn")) == []
 
@@ -217,7 +217,7 @@ def test_a_long_search_lets_others_have_their_turn(
     label = "@label=x " if "labeled-response" in caps else ""
     ann.protocol.dataReceived(f"{label}WHO *nobody\r\nPING x\r\n".encode())
     turns = 0
-    while ann.protocol._session.telling:  # type: ignore[union-attr]
+    while ann.protocol._session.streaming:  # type: ignore[union-attr]
         pause = ann.protocol._pause
         assert pause is not None
         pause.cancel()

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tcpd.chat.irc import numerics
-from tcpd.chat.irc.session import Session
+from tcpd.chat.irc.dispatch import IrcConversation
+from tcpd.chat.irc.reply import IrcReply
 from tcpd.handshake.facts import Facts, Tls
 
 SERVER = ":chat.example.net"
@@ -84,8 +85,8 @@ def test_whois_tells_what_somebody_is() -> None:
     ann = house.irc_client("ann")
     house.person("zoe")
     zoe = member(house, "zoe")
-    house.hub.set_away(zoe, "to lunch")
-    house.hub.set_server_operator(zoe, True)
+    house.hub.set_away(zoe.clients[0], "to lunch")
+    house.set_mode(zoe, "o", True)
     zoe.bot = zoe.secure = True
     told = by_number(ann.send("WHOIS zoe"))
     assert told["301"] == "zoe :to lunch"
@@ -111,7 +112,7 @@ def test_of_who_is_invisible_rooms_are_told_to_those_who_share_one() -> None:
     house = House()
     ann = house.irc_client("ann")
     house.irc_client("bob", joined="#tea,#coffee")
-    house.hub.set_invisible(member(house, "bob"), True)
+    house.set_mode(member(house, "bob"), "i", True)
     assert "319" not in by_number(ann.send("WHOIS bob"))
     ann.send("JOIN #tea")
     assert by_number(ann.send("WHOIS bob"))["319"] == "bob :@#tea @#coffee"
@@ -138,11 +139,11 @@ def test_addresses_are_told_to_oneself_and_to_operators() -> None:
     told = "bob 0::abcd :Is actually using host"
     assert by_number(bob.send("WHOIS bob"))["338"] == told
     assert bob.send(asked)[0].endswith(" 0::abcd")
-    house.hub.set_server_operator(member(house, "ann"), True)
+    house.set_mode(member(house, "ann"), "o", True)
     assert by_number(ann.send("WHOIS bob"))["338"] == told
     bob.send("QUIT")
     assert by_number(ann.send("WHOWAS bob"))["338"] == told
-    house.hub.set_server_operator(member(house, "ann"), False)
+    house.set_mode(member(house, "ann"), "o", False)
     assert "338" not in by_number(ann.send("WHOWAS bob"))
 
 
@@ -161,7 +162,7 @@ def test_what_stands_in_a_certificate_ends_no_conversation() -> None:
     house = House()
     root = house.irc_client("root")
     bob = house.irc_client("bob")
-    house.hub.set_server_operator(member(house, "root"), True)
+    house.set_mode(member(house, "root"), "o", True)
     subject = "CN=b\r\nQUIT :x\0\x1b[31m\x9b\u202e\ud800\u2028"
     bob.protocol.facts = lambda: Facts(tls=Tls(client=subject))  # type: ignore[method-assign]
     told = r"bob :shows the certificate CN=b\x0d\x0aQUIT :x\x00\x1b[31m\x9b\u202e\ud800\u2028"
@@ -175,8 +176,8 @@ def test_what_stands_in_a_certificate_ends_no_conversation() -> None:
 def test_no_text_of_a_numeric_ends_a_conversation(text: str) -> None:
     ann = House().irc_client("ann")
     session = ann.protocol._session
-    assert isinstance(session, Session)
-    session.numeric(numerics.RPL_INFO, text=text.encode(errors="replace").decode())
+    assert isinstance(session, IrcConversation)
+    IrcReply(session).numeric(numerics.RPL_INFO, text=text.encode(errors="replace").decode())
     [line] = ann.lines()
     assert line.startswith(f"{SERVER} 371 ann :")
     assert ann.numerics("PING x") == ["PONG"]
@@ -270,8 +271,9 @@ def test_userhost() -> None:
     house = House()
     ann = house.irc_client("ann")
     house.person("zoe")
-    house.hub.set_away(member(house, "zoe"), "gone")
-    house.hub.set_server_operator(member(house, "ann"), True)
+    house.hub.set_away(member(house, "zoe").clients[0], "gone")
+    house.set_mode(member(house, "ann"), "o", True)
+    ann.lines()
     assert ann.send("USERHOST ANN nobody zoe") == [
         f"{SERVER} 302 ann :ann*=+~ann@localhost zoe=-text@localhost"
     ]

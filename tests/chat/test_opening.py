@@ -72,7 +72,7 @@ def test_what_a_browser_sends_ends_the_connection(
     assert told[-2] == (f"ERROR :Closing Link: {words}" if protocol == "irc" else f"! {words}")
     assert transport.disconnecting
     assert transport.refused == [why]
-    assert house.hub.member("eve") is None
+    assert house.hub.person("eve") is None
     assert house.irc.server.entering == 0
     assert ann.screen() == []
     client.connectionLost(Failure(ConnectionDone()))

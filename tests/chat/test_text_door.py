@@ -6,9 +6,9 @@ import pytest
 from chat.texting import House
 from zope.interface.verify import verifyObject
 
+from tcpd.chat.text.conversation import ATTEMPTS, LINE_BYTES
 from tcpd.chat.text.kind import kind
 from tcpd.chat.text.parse import COMMANDS
-from tcpd.chat.text.session import ATTEMPTS, LINE_BYTES
 from tcpd.config.fields import options_of
 from tcpd.interfaces import IKind
 

@@ -21,7 +21,7 @@ from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from tcpd.chat.edge import LINES_A_TURN
-from tcpd.chat.text.session import SLOW_READER
+from tcpd.chat.text.client import SLOW_READER
 from tcpd.config.values import Rate
 from tcpd.handshake.facts import Absence, Facts, Transport
 from tcpd.interfaces import IConnection, IFarewell, IRefusing
@@ -171,12 +171,12 @@ def test_neither_pause_resumes_the_other() -> None:
     ann.protocol.pauseProducing()
     house.clock.advance(10)
     assert ann.paused, "tokens are there, but the output is full"
-    assert [said.text for said in house.hub.lobby.history] == ["1"]
+    assert [said.text for said in house.kept("#lobby")] == ["1"]
     ann.protocol.resumeProducing()
     for _ in range(10):
         house.clock.advance(1)
     assert not ann.paused
-    assert [said.text for said in house.hub.lobby.history] == ["1", "2", "3"]
+    assert [said.text for said in house.kept("#lobby")] == ["1", "2", "3"]
 
 
 def test_many_questions_do_not_drop_who_asks_them() -> None:
@@ -270,7 +270,7 @@ def test_a_slow_reader_is_dropped_by_the_connection_layer() -> None:
         ann.send(b"x" * 100 + b"\n")
         house.clock.advance(0)
     assert transport.ends == [End.SLOW_READER]
-    assert house.hub.member("slow") is None
+    assert house.hub.person("slow") is None
 
 
 def test_a_paused_member_catches_up() -> None:
@@ -474,7 +474,7 @@ def test_random_bytes_at_the_door(pieces: list[bytes], introduced: bool) -> None
             assert not any(ord(c) < 32 or 127 <= ord(c) < 160 for c in text)
     assert bob.type("still here") == []
     ann.lose()
-    assert list(house.hub.lobby.members) == [house.hub.member("bob")]
+    assert list(house.hub.lobby.members) == [house.hub.person("bob")]
 
 
 def test_a_thousand_clients() -> None:
@@ -486,4 +486,4 @@ def test_a_thousand_clients() -> None:
     assert clients[0].screen()[-1] == "#lobby <m999> hello"
     for client in clients[1:]:
         client.lose()
-    assert house.hub.member_count == 1
+    assert house.hub.people_count == 1

@@ -6,7 +6,7 @@ import pytest
 from chat.ircing import House
 from chat.texting import Client
 
-from tcpd.chat.text.session import ATTEMPTS
+from tcpd.chat.text.conversation import ATTEMPTS
 from tcpd.net.directory import ServiceEntry
 
 PROMPT = [

@@ -16,31 +16,33 @@ from tcpd.chat.text.render import (
     describe_sent,
     encode_lines,
 )
-from tcpd.events import (
+from tcpd.events.chat import (
     Announced,
+    AwayChanged,
     Change,
+    Entered,
     Event,
     EventId,
     HostChanged,
+    Identity,
     Invited,
     Joined,
     Kicked,
+    Killed,
     Kind,
     Line,
     Mode,
     ModesChanged,
+    NickChanged,
     Parted,
-    PrivateSaid,
+    PrivateMessage,
     Quit,
-    RealNameSet,
+    RealNameChanged,
     Redacted,
-    Renamed,
+    RoomMessage,
     RoomRenamed,
-    Said,
-    SaidMore,
-    TopicSet,
-    WentAway,
-    Who,
+    TopicChanged,
+    UserModesChanged,
 )
 
 
@@ -89,7 +91,7 @@ def test_rooms_in_arguments() -> None:
     assert cut_room("bob") == (None, "bob")
 
 
-ANN, BOB = Who("n-b-m1", "ann"), Who("n-b-m2", "bob")
+ANN, BOB = Identity("n-b-m1", "ann"), Identity("n-b-m2", "bob")
 HEAD = (EventId("n", "b", 1), 1_700_000_000.0, ANN)
 
 
@@ -98,22 +100,23 @@ def changed(*changes: Change) -> ModesChanged:
 
 
 LINES: list[tuple[Event, str]] = [
-    (Said(*HEAD, "#lobby", "hello", Kind.MESSAGE), "#lobby <ann> hello"),
-    (Said(*HEAD, "#lobby", "waves", Kind.ACTION), "#lobby * ann waves"),
-    (Said(*HEAD, "#lobby", "beep", Kind.NOTICE), "#lobby -ann- beep"),
-    (PrivateSaid(*HEAD, BOB, "psst", Kind.MESSAGE), "[private] <ann> psst"),
+    (RoomMessage(*HEAD, "#lobby", "hello", Kind.MESSAGE), "#lobby <ann> hello"),
+    (RoomMessage(*HEAD, "#lobby", "waves", Kind.ACTION), "#lobby * ann waves"),
+    (RoomMessage(*HEAD, "#lobby", "beep", Kind.NOTICE), "#lobby -ann- beep"),
+    (PrivateMessage(*HEAD, BOB, "psst", Kind.MESSAGE), "[private] <ann> psst"),
     (Joined(*HEAD, "#tea", False), "* ann joined #tea"),
     (Joined(*HEAD, "#tea", True), "* ann opened #tea"),
     (Parted(*HEAD, "#tea", ""), "* ann left #tea"),
     (Parted(*HEAD, "#tea", "bye"), "* ann left #tea: bye"),
+    (Killed(*HEAD, BOB, "spam", "Killed (ann (spam))"), "* bob left the chat: Killed (ann (spam))"),
     (Quit(*HEAD, "bye"), "* ann left the chat: bye"),
-    (Renamed(*HEAD, "anna"), "* ann is now anna"),
-    (TopicSet(*HEAD, "#tea", "Assam"), "* ann set the topic of #tea: Assam"),
-    (TopicSet(*HEAD, "#tea", ""), "* ann took away the topic of #tea"),
+    (NickChanged(*HEAD, "anna"), "* ann is now anna"),
+    (TopicChanged(*HEAD, "#tea", "Assam"), "* ann set the topic of #tea: Assam"),
+    (TopicChanged(*HEAD, "#tea", ""), "* ann took away the topic of #tea"),
     (Kicked(*HEAD, "#tea", BOB, "spam"), "* ann kicked bob out of #tea: spam"),
-    (changed(Change(True, Mode.OPERATOR, whom=BOB)), "* ann made bob an operator of #tea"),
+    (changed(Change(True, Mode.OPERATOR, target=BOB)), "* ann made bob an operator of #tea"),
     (
-        changed(Change(False, Mode.OPERATOR, whom=BOB)),
+        changed(Change(False, Mode.OPERATOR, target=BOB)),
         "* ann made bob an operator of #tea no longer",
     ),
     (
@@ -136,19 +139,21 @@ LINES: list[tuple[Event, str]] = [
     (Invited(*HEAD, "#tea", BOB), "* ann invited bob to #tea"),
     (Redacted(*HEAD, "#tea", "n-b-1", "typo"), "* ann took back a message in #tea: typo"),
     (RoomRenamed(*HEAD, "#tea", "#chai", ""), "* ann renamed #tea to #chai"),
-    (SaidMore(*HEAD, "#tea", "hi", Kind.MESSAGE, (("+a", "b"),)), "#tea <ann> hi"),
-    (SaidMore(*HEAD, "#tea", "hi", Kind.MESSAGE, least=Mode.OPERATOR), "@#tea <ann> hi"),
-    (SaidMore(*HEAD, "#tea", "hi", Kind.MESSAGE, speaker="bob/x"), "#tea <bob/x> hi"),
+    (RoomMessage(*HEAD, "#tea", "hi", Kind.MESSAGE, (("+a", "b"),)), "#tea <ann> hi"),
+    (RoomMessage(*HEAD, "#tea", "hi", Kind.MESSAGE, least=Mode.OPERATOR), "@#tea <ann> hi"),
+    (RoomMessage(*HEAD, "#tea", "hi", Kind.MESSAGE, speaker="bob/x"), "#tea <bob/x> hi"),
 ]
 
 #: What is not for people, or not for those of this door.
 UNTOLD: list[Event] = [
-    WentAway(*HEAD, "out"),
-    RealNameSet(*HEAD, "Ann"),
+    AwayChanged(*HEAD, "out"),
+    RealNameChanged(*HEAD, "Ann"),
     HostChanged(*HEAD, "example.org"),
     Announced(*HEAD, "hear"),
-    SaidMore(*HEAD, "#tea", "", Kind.TAGS, (("+typing", "active"),)),
-    PrivateSaid(*HEAD, BOB, "", Kind.TAGS, (("+typing", "active"),)),
+    Entered(*HEAD, "Ann"),
+    UserModesChanged(*HEAD, "i", ""),
+    RoomMessage(*HEAD, "#tea", "", Kind.TAGS, (("+typing", "active"),)),
+    PrivateMessage(*HEAD, BOB, "", Kind.TAGS, (("+typing", "active"),)),
 ]
 
 
@@ -164,23 +169,23 @@ def test_what_is_for_programs_has_no_line(event: Event) -> None:
 
 
 def test_each_change_and_each_line_of_a_message_has_a_line_of_its_own() -> None:
-    both = changed(Change(True, Mode.VOICE, whom=BOB), Change(True, Mode.INVITE_ONLY))
+    both = changed(Change(True, Mode.VOICE, target=BOB), Change(True, Mode.INVITE_ONLY))
     assert describe_all(both) == [
         "* ann made bob one who always may speak in #tea",
         "* ann closed #tea to those who are not invited",
     ]
     lines = (Line("one"), Line(""), Line("two"))
-    said = SaidMore(*HEAD, "#tea", "one\n\ntwo", Kind.MESSAGE, (), lines)
+    said = RoomMessage(*HEAD, "#tea", "one\n\ntwo", Kind.MESSAGE, (), lines)
     assert describe_all(said) == ["#tea <ann> one", "#tea <ann> two"]
     assert describe_past(said, HEAD[1]) == "  22:13 #tea <ann> one  two"
-    told = PrivateSaid(*HEAD, BOB, "one\ntwo", Kind.MESSAGE, (), lines)
+    told = PrivateMessage(*HEAD, BOB, "one\ntwo", Kind.MESSAGE, (), lines)
     assert describe_all(told) == ["[private] <ann> one", "[private] <ann> two"]
     assert describe_sent(told) == "[private to bob] <ann> one two"
 
 
 def test_every_event_and_every_mode_has_a_line() -> None:
     shown = {type(event).__name__ for event in [*UNTOLD, *(event for event, _ in LINES)]}
-    assert shown == {cls.__name__ for cls in (*Event.__subclasses__(), *Said.__subclasses__())}
+    assert shown == {cls.__name__ for cls in Event.__subclasses__()}
     for mode in Mode:
         for adding in (True, False):
             whom = BOB if mode in "ohv" else None
@@ -189,9 +194,9 @@ def test_every_event_and_every_mode_has_a_line() -> None:
 
 
 def test_what_is_sent_and_what_is_past() -> None:
-    private = PrivateSaid(*HEAD, BOB, "psst", Kind.MESSAGE)
+    private = PrivateMessage(*HEAD, BOB, "psst", Kind.MESSAGE)
     assert describe_sent(private) == "[private to bob] <ann> psst"
-    said = Said(*HEAD, "#lobby", "hello", Kind.MESSAGE)
+    said = RoomMessage(*HEAD, "#lobby", "hello", Kind.MESSAGE)
     assert describe_past(said, HEAD[1] + 60) == "  22:13 #lobby <ann> hello"
     assert describe_past(said, HEAD[1] + 86400) == "  2023-11-14 22:13 #lobby <ann> hello"
 
@@ -200,9 +205,9 @@ def test_what_is_sent_and_what_is_past() -> None:
 def test_no_terminal_is_steered(text: str) -> None:
     """'Control characters and terminal escapes never reach another person's screen.'"""
     for event in (
-        Said(*HEAD, "#lobby", text, Kind.MESSAGE),
-        PrivateSaid(*HEAD, BOB, text, Kind.MESSAGE),
-        TopicSet(*HEAD, "#tea", text),
+        RoomMessage(*HEAD, "#lobby", text, Kind.MESSAGE),
+        PrivateMessage(*HEAD, BOB, text, Kind.MESSAGE),
+        TopicChanged(*HEAD, "#tea", text),
         Kicked(*HEAD, "#tea", BOB, text),
         Quit(*HEAD, text),
     ):

@@ -118,7 +118,7 @@ def test_a_nickname_that_waits_for_the_rate_is_in_time() -> None:
     ann.send(b"1\n2\n3\nann\n")
     pass_time(house, 7)
     assert any(line.startswith("Hello ann.") for line in ann.screen())
-    assert house.hub.member("ann") is not None
+    assert house.hub.person("ann") is not None
 
 
 def test_who_gives_no_nickname_is_still_sent_away() -> None:

@@ -1,36 +1,42 @@
-"""Text doors on memory transports, for tests of what people see."""
+"""Text frontends on memory transports, for tests of what people see."""
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from typing import Any
 
+from chat.doubles import set_mode
+from chat.logs import make_log, settle
 from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from tcpd.chat.hub import Hub
+from tcpd.chat.people import Person
+from tcpd.chat.service import ChatService
 from tcpd.chat.settings import ChatSettings
 from tcpd.chat.text.kind import kind
 from tcpd.chat.text.protocol import TextFactory, TextProtocol
+from tcpd.events.chat import RoomMessage
 from tcpd.interfaces import IContext
 from tcpd.net.directory import ServiceEntry
 from tcpd.ops.counters import ServiceCounters
+from tcpd.store.history import Selector
 
 
 @implementer(IContext)
 class PlainContext:
     """A context of plain attributes."""
 
-    def __init__(self, hub: Hub, clock: Clock) -> None:
+    def __init__(self, chat: ChatService, clock: Clock) -> None:
         self.service = "chat"
         self.clock = self.reactor = clock
-        self.wall_clock = hub.wall_clock
+        self.wall_clock = chat.hub.wall_clock
         self.server_name = "chat.example.net"
         self.started = 0.0
-        self.hub = hub
+        self.chat = chat
         self.counters = ServiceCounters()
         self.reloads: list[Any] = []
         self.reload = self.reloads.append
@@ -42,7 +48,7 @@ class PlainContext:
 
 
 class Client:
-    """One person at a text door."""
+    """One person at a text frontend."""
 
     def __init__(self, house: House) -> None:
         self.house = house
@@ -54,7 +60,7 @@ class Client:
 
     @property
     def paused(self) -> bool:
-        """Whether the door reads no further."""
+        """Whether the frontend reads no further."""
         return self.transport.producerState == "paused"
 
     def send(self, data: bytes) -> None:
@@ -68,7 +74,7 @@ class Client:
 
     def raw(self) -> bytes:
         """The bytes that came since the last time."""
-        self.house.clock.advance(0)
+        self.house.settle()
         data = self.transport.value()
         self.transport.clear()
         return data
@@ -84,7 +90,7 @@ class Client:
 
 
 class House:
-    """A hub with a text door."""
+    """A hub with a text frontend."""
 
     def __init__(
         self,
@@ -95,24 +101,42 @@ class House:
     ) -> None:
         self.clock = clock or Clock()
         self.now = itertools.repeat(1_700_000_000.0)
-        self.hub = Hub(
+        self.chat = ChatService(
             ChatSettings(**bounds or {}),
             "node",
             "boot",
             lambda: next(self.now),
-            self.clock.seconds,
+            self.clock,
+            log=make_log(self.clock),
         )
-        self.context = PlainContext(self.hub, self.clock)
+        self.chat.startService()
+        self.hub = self.chat.hub
+        self.context = PlainContext(self.chat, self.clock)
         settings.setdefault("rate", None)
         factory = kind.make_factory(kind.settings(**settings), self.context)  # type: ignore[arg-type]
         assert isinstance(factory, TextFactory)
         self.factory = factory
+
+    def settle(self) -> None:
+        """Let the event log deliver, and a turn of the reactor end."""
+        settle(self.clock, self.chat)
 
     def client(self, nick: str | None = None) -> Client:
         client = Client(self)
         if nick is not None:
             client.type(nick)
         return client
+
+    def set_mode(self, person: Person, letter: str, on: bool = True) -> None:
+        """Set a mode of a person, as by MODE or OPER, or remove it."""
+        set_mode(self.hub, person.clients[0], letter, on)
+        self.settle()
+
+    def kept(self, room: str) -> Sequence[RoomMessage]:
+        """The history of a room, oldest first."""
+        pages: list[Sequence[RoomMessage]] = []
+        self.hub.history.page(room, Selector.latest(1000)).addCallback(pages.append)
+        return pages[0]
 
     @property
     def counted(self) -> dict[str, int]:

@@ -149,7 +149,7 @@ def test_sections_are_swapped_and_what_takes_a_restart_is_told() -> None:
     ]
     assert house.daemon.components.connection_count.limit == 7
     assert house.services.units["a"].drain == 3.0
-    assert house.daemon.components.hub.settings.outbox == 32768
+    assert house.daemon.components.chat.hub.settings.outbox == 32768
 
 
 # --- all or nothing ---

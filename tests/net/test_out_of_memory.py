@@ -13,7 +13,7 @@ from net.test_sweeper import Make, make, wait  # noqa: F401
 from net.test_transport import House
 from OpenSSL import SSL
 
-from tcpd.chat.outbox import FlushSet, Outbox
+from tcpd.chat.outbox import FlushQueue, Outbox
 from tcpd.config.listen import Address
 from tcpd.net.kernel import UNWATCHED
 from tcpd.net.listener_options import ListenerOptions
@@ -245,16 +245,16 @@ def test_a_failed_flush_costs_no_other_its_own_on_any_reactor(
 @pytest.mark.parametrize("answered", [True, False], ids=["answered", "told"])
 def test_one_member_that_cannot_be_written_to_costs_no_other_its_message(answered: bool) -> None:
     """All others get it in the same turn; the one is dropped with the next, for it missed one."""
-    due: list[FlushSet] = []
-    flush_set = FlushSet(due.append)
+    due: list[FlushQueue] = []
+    queue = FlushQueue(due.append)
     written: list[bytes] = []
-    boxes = [Outbox(100, flush_set, no_memory if name == "b" else written.append) for name in "abc"]
+    boxes = [Outbox(100, queue, no_memory if name == "b" else written.append) for name in "abc"]
     for box in boxes:
         if answered:
             box.put(b"hello")
         else:
             box.chunks.append(b"hello")
-            flush_set.add(box)
+            queue.add(box)
     with pytest.raises(MemoryError):
         due.pop().flush()
     assert written == [b"hello"] * 2

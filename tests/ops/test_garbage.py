@@ -11,10 +11,8 @@ import pytest
 from chat.ircing import House
 from running import PATIENCE
 
-from tcpd.chat.edge import DoorProtocol
-from tcpd.chat.irc.session import Session as IrcSession
-from tcpd.chat.member import Member
-from tcpd.chat.text.session import Session as TextSession
+from tcpd.chat.edge import ChatProtocol
+from tcpd.chat.people import Client, Person
 
 
 @pytest.fixture
@@ -27,7 +25,7 @@ def no_collector() -> Iterator[None]:
 
 
 def conversations() -> int:
-    kinds = (DoorProtocol, IrcSession, TextSession, Member)
+    kinds = (ChatProtocol, Client, Person)
     return sum(isinstance(each, kinds) for each in gc.get_objects())
 
 

@@ -1,4 +1,4 @@
-"""The IRC door's edge: a :class:`~tcpd.chat.irc.session.Session` on a Twisted transport."""
+"""The IRC frontend's edge: a conversation on a Twisted transport."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from tcpd.chat.edge import DoorFactory, DoorProtocol
+from tcpd.chat.edge import ChatFactory, ChatProtocol
 from tcpd.chat.hosts import Address
-from tcpd.chat.irc.commands.connection import tell_capabilities, tell_tokens
+from tcpd.chat.irc.commands.connection import send_capabilities
+from tcpd.chat.irc.commands.server_facts import send_tokens
+from tcpd.chat.irc.dispatch import LINE_BYTES, IrcConversation
 from tcpd.chat.irc.isupport import changed
 from tcpd.chat.irc.message import write
+from tcpd.chat.irc.reply import IrcReply
 from tcpd.chat.irc.reverse import ReverseNames
 from tcpd.chat.irc.server import IrcServer
-from tcpd.chat.irc.session import LINE_BYTES, Session
 from tcpd.chat.irc.settings import IrcSettings
 from tcpd.chat.outbox import Outbox
 from tcpd.config.errors import SettingError
@@ -36,16 +38,16 @@ from tcpd.wire.lineends import LineEnds
 
 _log = Logger()
 
-#: The longest message of the day: everybody is told it in one go, whose outbox has to bear it.
+#: The longest message of the day: each client gets it in one piece, and its outbox has to bear it.
 _MOTD_LINES = 200
 _MOTD_CHARACTERS = 8192
 
-#: How many times in the time of a ping it is looked who is silent.
+#: How many times in the time of a ping the factory looks for silent clients.
 _LOOKS = 4
 
 
-class IrcProtocol(DoorProtocol):
-    """One connection of the IRC door.
+class IrcProtocol(ChatProtocol):
+    """One connection of the IRC frontend.
 
     :param factory: what its connections share.
     """
@@ -57,37 +59,37 @@ class IrcProtocol(DoorProtocol):
         self._heard = True
         self._silent = 0
 
-    def converse(self, outbox: Outbox, connection: Any) -> Session:
+    def converse(self, outbox: Outbox, connection: Any) -> IrcConversation:
         self._irc.protocols[self] = None
-        session = Session(
+        client = IrcConversation(
             self._irc.server,
             outbox,
             None if connection is None else connection.address,
             connection is not None and _is_secure(connection),
             self,
         )
-        self._ask_name(session)
-        return session
+        self._ask_name(client)
+        return client
 
-    def _ask_name(self, session: Session) -> None:
-        """Have the client shown by the name of its address, if that is wanted."""
-        address = session.address
+    def _ask_name(self, client: IrcConversation) -> None:
+        """Look up the name of the client's address for its host, if that is configured."""
+        address = client.address
         shown = self._irc.hub.hosts.shown == "address"
         if address is None or address.is_loopback or not (shown and self._irc.settings.resolve):
             return
 
-        def told(name: str) -> None:
-            # a gateway may have told meanwhile that the client is elsewhere
-            if session.over or session.address != address:
+        def found(name: str) -> None:
+            # a gateway may have given another address in between
+            if client.over or client.address != address:
                 return
-            session.host = name
-            if session.member is not None:
-                self._irc.hub.set_host(session.member, name)
+            client.host = name
+            if client.person is not None:
+                self._irc.hub.set_host(client, name)
 
-        self._irc.names.ask(address, told)
+        self._irc.names.ask(address, found)
 
     def stand_for(self, address: Address) -> Refusal | None:
-        """See :class:`tcpd.chat.irc.edge.Edge`."""
+        """See :class:`tcpd.chat.conversation.GatewayEdge`."""
         connection: Any = IConnection(self.transport, None)
         refusal: Refusal | None = None if connection is None else connection.stand_for(address)
         return refusal
@@ -111,17 +113,17 @@ class IrcProtocol(DoorProtocol):
         self._irc.protocols.pop(self, None)
         super().connectionLost(reason)
 
-    def tell_tokens(self, words: Iterable[str]) -> None:
-        """Tell the client of tokens that have changed."""
-        session = self._session
-        if isinstance(session, Session) and session.member is not None and not self._over:
-            tell_tokens(session, words)
+    def send_tokens(self, words: Iterable[str]) -> None:
+        """Send the client tokens that have changed."""
+        client = self._session
+        if isinstance(client, IrcConversation) and client.person is not None and not self._over:
+            send_tokens(IrcReply(client), words)
 
-    def tell_capabilities(self, before: Mapping[bool | None, Mapping[str, str]]) -> None:
-        """Tell the client of capabilities that have changed."""
-        session = self._session
-        if isinstance(session, Session) and not self._over:
-            tell_capabilities(session, before)
+    def send_capabilities(self, before: Mapping[bool | None, Mapping[str, str]]) -> None:
+        """Send the client capabilities that have changed."""
+        client = self._session
+        if isinstance(client, IrcConversation) and not self._over:
+            send_capabilities(IrcReply(client), before)
 
     def look(self) -> None:
         """Ask whether the client is there, or end the conversation if it has not answered. What
@@ -138,20 +140,20 @@ class IrcProtocol(DoorProtocol):
         if stopped or not self._reading:
             return  # its answer may wait where it is not read
         self._silent += 1
-        if self._over or not isinstance(session, Session) or session.member is None:
+        if self._over or not isinstance(session, IrcConversation) or not session.entered:
             return
         if self._silent == _LOOKS:
-            session.send(write("PING", self._irc.server_name, colon=True))
+            session.put(session.timed(write("PING", self._irc.server_name, colon=True)))
         elif self._silent >= 2 * _LOOKS:
             seconds = round(2 * self._irc.settings.ping)
             session.finish(f"Ping timeout: {seconds} seconds")
 
 
 @implementer(IRereading, IRefusing, IWebSocketFactory)
-class IrcFactory(DoorFactory):
-    """What the connections of one IRC door share.
+class IrcFactory(ChatFactory):
+    """What the connections of one IRC service share.
 
-    :param settings: the door's.
+    :param settings: the service's.
     :param context: see :class:`tcpd.interfaces.IContext`.
     :raise SettingError: for a file that cannot be read.
     """
@@ -202,10 +204,10 @@ class IrcFactory(DoorFactory):
         )
         if news := changed(tokens, self.server.tokens()):
             for protocol in list(self.protocols):
-                protocol.tell_tokens(news)
+                protocol.send_tokens(news)
         if capabilities != self._capabilities():
             for protocol in list(self.protocols):
-                protocol.tell_capabilities(capabilities)
+                protocol.send_capabilities(capabilities)
         self.rate = settings.rate
         self.entry_timeout = settings.register_timeout
         self._look_later()

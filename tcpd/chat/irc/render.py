@@ -1,4 +1,4 @@
-"""How the IRC door writes events: for each set of capabilities that makes a difference, once.
+"""How the IRC frontend writes events: once for each set of capabilities that makes a difference.
 
 Sources: the Modern IRC Client Protocol (https://modern.ircdocs.horse/), and the specifications at
 https://ircv3.net/irc/ that the capabilities are named after.
@@ -13,30 +13,31 @@ from typing import Any
 
 from tcpd.chat.irc import caps
 from tcpd.chat.irc.message import LINE_BYTES, cut_to, write, write_tags
-from tcpd.events import (
+from tcpd.events.chat import (
     Announced,
+    AwayChanged,
     Change,
     Event,
     HostChanged,
+    Identity,
     Invited,
     Joined,
     Kicked,
+    Killed,
     Kind,
     Line,
     Mode,
     ModesChanged,
+    NickChanged,
     Parted,
-    PrivateSaid,
+    PrivateMessage,
     Quit,
-    RealNameSet,
+    RealNameChanged,
     Redacted,
-    Renamed,
+    RoomMessage,
     RoomRenamed,
-    Said,
-    SaidMore,
-    TopicSet,
-    WentAway,
-    Who,
+    TopicChanged,
+    UserModesChanged,
 )
 
 #: Those by which what is written of an event differs.
@@ -96,7 +97,7 @@ class Formats:
 
 
 class IrcFormat:
-    """See :class:`tcpd.chat.member.Format`.
+    """See :class:`tcpd.chat.format.Format`.
 
     :param enabled: capabilities.
     :param bodies: what all formats of a server share.
@@ -111,7 +112,7 @@ class IrcFormat:
         self._plain = not enabled & {caps.SERVER_TIME, caps.MESSAGE_TAGS, caps.RELAYMSG}
 
     def render(self, event: Event) -> bytes:
-        if type(event) is Said:  # most are
+        if type(event) is RoomMessage and event.is_plain:  # the usual case
             body = self._bodies.of(event)
             return body if self._plain else self._stamp(event) + body
         needed = _NEEDED.get(type(event))
@@ -120,27 +121,27 @@ class IrcFormat:
         return self.told(event)
 
     def told(self, event: Event) -> bytes:
-        """Write an event for whom it is about, whatever else they are told."""
+        """Write an event for a client that it is about, whatever its capabilities."""
         match event:
             case Joined():
                 return self._joined(event)
-            case SaidMore(kind=Kind.TAGS) | PrivateSaid(kind=Kind.TAGS):
+            case RoomMessage(kind=Kind.TAGS) | PrivateMessage(kind=Kind.TAGS):
                 # "Servers MUST NOT deliver TAGMSG to clients that haven't negotiated the
                 # message tags capability."
                 return self._tags(event) + self._bodies.of(event) if self._tagged else b""
-            case SaidMore(lines=lines) | PrivateSaid(lines=lines) if lines:
+            case RoomMessage(lines=lines) | PrivateMessage(lines=lines) if lines:
                 return self._several(event, lines)
             case ModesChanged():
                 tags = self._tags(event)
                 return b"".join(tags + line for line in self._bodies.modes(event))
         return self._tags(event) + self._bodies.of(event)
 
-    def _stamp(self, event: Said) -> bytes:
+    def _stamp(self, event: RoomMessage) -> bytes:
         """The same as :meth:`_tags`, written out for what has no tags of its own."""
         tags = f"@time={self._bodies.time(event)}" if self._timed else ""
         if self._tagged:
             tags += f"{';' if tags else '@'}msgid={event.id}"
-            if event.who.bot:
+            if event.actor.bot:
                 tags += ";bot"
         return f"{tags} ".encode() if tags else b""
 
@@ -154,18 +155,18 @@ class IrcFormat:
         if self._tagged:
             if msgid:
                 tags["msgid"] = str(event.id)
-            if event.who.bot:
+            if event.actor.bot:
                 tags["bot"] = ""
-        if isinstance(event, SaidMore | PrivateSaid):
-            if isinstance(event, SaidMore) and event.speaker and caps.RELAYMSG in self._caps:
-                tags[caps.RELAYMSG] = event.who.nick
+        if isinstance(event, RoomMessage | PrivateMessage):
+            if isinstance(event, RoomMessage) and event.speaker and caps.RELAYMSG in self._caps:
+                tags[caps.RELAYMSG] = event.actor.nick
             if self._tagged:
                 tags |= dict(event.tags)
         return write_tags(tags)
 
     def _joined(self, event: Joined) -> bytes:
         tags = self._tags(event)
-        source = str(event.who)
+        source = str(event.actor)
         if caps.EXTENDED_JOIN in self._caps:
             data = write("JOIN", event.room, "*", event.real_name, source=source, colon=True)
         else:
@@ -176,7 +177,7 @@ class IrcFormat:
             return tags + data + self._tags(event, msgid=False) + away
         return tags + data
 
-    def _several(self, event: SaidMore | PrivateSaid, lines: Iterable[Line]) -> bytes:
+    def _several(self, event: RoomMessage | PrivateMessage, lines: Iterable[Line]) -> bytes:
         """A message of several lines: a batch, or one message a line."""
         bodies = self._bodies
         if not self._batched:
@@ -188,7 +189,7 @@ class IrcFormat:
                 for number, text in enumerate(texts)
             )
         batch = f"m{event.id.sequence}"
-        source = str(event.who)
+        source = str(event.actor)
         target = bodies.target(event)
         data = self._tags(event) + write(
             "BATCH", f"+{batch}", caps.MULTILINE, target, source=source
@@ -199,10 +200,10 @@ class IrcFormat:
         return data + write("BATCH", f"-{batch}", source=source)
 
 
-#: Events that are told to clients alone that have a capability.
+#: Events that are sent only to clients with a capability.
 _NEEDED: dict[type[Event], str] = {
-    WentAway: caps.AWAY_NOTIFY,
-    RealNameSet: caps.SETNAME,
+    AwayChanged: caps.AWAY_NOTIFY,
+    RealNameChanged: caps.SETNAME,
     HostChanged: caps.CHGHOST,
     Invited: caps.INVITE_NOTIFY,
     RoomRenamed: caps.CHANNEL_RENAME,
@@ -233,16 +234,16 @@ class _Bodies:
             self._time = timestamp(event.time)
         return self._time
 
-    def target(self, event: SaidMore | PrivateSaid | Said) -> str:
-        """Whom something is said to."""
-        if isinstance(event, PrivateSaid):
-            return event.whom.nick
-        if isinstance(event, SaidMore) and event.least is not None:
+    def target(self, event: RoomMessage | PrivateMessage) -> str:
+        """The target of a message, as a parameter."""
+        if isinstance(event, PrivateMessage):
+            return event.target.nick
+        if isinstance(event, RoomMessage) and event.least is not None:
             return STATUS[event.least] + event.room
         return event.room
 
-    def line(self, event: SaidMore | PrivateSaid | Said, text: str) -> bytes:
-        """Something that is said, or a line of it."""
+    def line(self, event: RoomMessage | PrivateMessage, text: str) -> bytes:
+        """A message, or a line of it."""
         if event.kind is Kind.TAGS:
             return write("TAGMSG", self.target(event), source=_speaker(event))
         if event.kind is Kind.ACTION:
@@ -253,7 +254,7 @@ class _Bodies:
 
     def modes(self, event: ModesChanged) -> Iterator[bytes]:
         """The lines of changes: one, or as many as it takes to carry them."""
-        source = str(event.who)
+        source = str(event.actor)
         space = LINE_BYTES - len(f":{source} MODE {event.room} \r\n".encode())
         chunk: list[Change] = []
         left = space
@@ -268,9 +269,9 @@ class _Bodies:
         yield write("MODE", event.room, *change_words(chunk), source=source)
 
     def _written(self, event: Event) -> bytes:
-        if isinstance(event, Said | PrivateSaid):
+        if isinstance(event, RoomMessage | PrivateMessage):
             return self.line(event, event.text)
-        return _LINES[type(event)](event, str(event.who))
+        return _LINES[type(event)](event, str(event.actor))
 
 
 def change_words(changes: Iterable[Change]) -> list[str]:
@@ -289,14 +290,18 @@ def change_words(changes: Iterable[Change]) -> list[str]:
     return [letters, *arguments]
 
 
+def _mode_words(added: str, removed: str) -> str:
+    return (f"+{added}" if added else "") + (f"-{removed}" if removed else "")
+
+
 def _argument(change: Change) -> str:
-    return change.argument if change.whom is None else change.whom.nick
+    return change.argument if change.target is None else change.target.nick
 
 
-def _speaker(event: SaidMore | PrivateSaid | Said) -> str:
-    if isinstance(event, SaidMore) and event.speaker:
-        return str(Who("", event.speaker, event.who.user, event.who.host))
-    return str(event.who)
+def _speaker(event: RoomMessage | PrivateMessage) -> str:
+    if isinstance(event, RoomMessage) and event.speaker:
+        return str(Identity("", event.speaker, event.actor.user, event.actor.host))
+    return str(event.actor)
 
 
 _Write = Callable[[Any, str], bytes]
@@ -308,22 +313,33 @@ _LINES: dict[type[Event], _Write] = {
         else write("PART", event.room, source=who)
     ),
     Quit: lambda event, who: write("QUIT", event.reason, source=who, colon=True),
-    Renamed: lambda event, who: write("NICK", event.nick, source=who),
-    TopicSet: lambda event, who: write("TOPIC", event.room, event.topic, source=who, colon=True),
-    Kicked: lambda event, who: write(
-        "KICK", event.room, event.whom.nick, event.reason or event.who.nick, source=who, colon=True
+    Killed: lambda event, who: write("QUIT", event.reason, source=str(event.target), colon=True),
+    UserModesChanged: lambda event, who: write(
+        "MODE", event.actor.nick, _mode_words(event.added, event.removed), source=who
     ),
-    Invited: lambda event, who: write("INVITE", event.whom.nick, event.room, source=who),
+    NickChanged: lambda event, who: write("NICK", event.nick, source=who),
+    TopicChanged: lambda event, who: write(
+        "TOPIC", event.room, event.topic, source=who, colon=True
+    ),
+    Kicked: lambda event, who: write(
+        "KICK",
+        event.room,
+        event.target.nick,
+        event.reason or event.actor.nick,
+        source=who,
+        colon=True,
+    ),
+    Invited: lambda event, who: write("INVITE", event.target.nick, event.room, source=who),
     RoomRenamed: lambda event, who: write(
         "RENAME", event.room, event.name, event.reason, source=who, colon=True
     ),
-    WentAway: lambda event, who: (
+    AwayChanged: lambda event, who: (
         write("AWAY", event.message, source=who, colon=True)
         if event.message
         else write("AWAY", source=who)
     ),
-    RealNameSet: lambda event, who: write("SETNAME", event.real_name, source=who, colon=True),
-    HostChanged: lambda event, who: write("CHGHOST", event.who.user, event.host, source=who),
+    RealNameChanged: lambda event, who: write("SETNAME", event.real_name, source=who, colon=True),
+    HostChanged: lambda event, who: write("CHGHOST", event.actor.user, event.host, source=who),
     Announced: lambda event, who: write("WALLOPS", event.text, source=who, colon=True),
     Redacted: lambda event, who: (
         write("REDACT", event.room, event.message, event.reason, source=who, colon=True)

@@ -1,4 +1,4 @@
-"""The text door's edge: a :class:`~tcpd.chat.text.session.Session` on a Twisted transport."""
+"""The text frontend's edge: a conversation on a Twisted transport."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from typing import Any
 from twisted.internet.interfaces import IAddress
 from zope.interface import implementer
 
-from tcpd.chat.edge import DoorFactory, DoorProtocol
-from tcpd.chat.member import Profile
+from tcpd.chat.edge import ChatFactory, ChatProtocol
 from tcpd.chat.outbox import Outbox
+from tcpd.chat.people import Profile
+from tcpd.chat.text.conversation import LINE_BYTES, TextConversation
 from tcpd.chat.text.render import TextFormat, encode_lines
-from tcpd.chat.text.session import LINE_BYTES, Session
+from tcpd.chat.text.server import TextServer
 from tcpd.chat.text.settings import TextSettings
 from tcpd.interfaces import IContext, IReconfigurable, IRefusing
 from tcpd.policy.reasons import Refusal
@@ -19,8 +20,8 @@ from tcpd.wire.linebuffer import Fault
 from tcpd.wire.telnet import TelnetFilter
 
 
-class TextProtocol(DoorProtocol):
-    """One connection of the text door.
+class TextProtocol(ChatProtocol):
+    """One connection of the text frontend.
 
     :param factory: what its connections share.
     """
@@ -30,24 +31,12 @@ class TextProtocol(DoorProtocol):
         self._texts = factory
         self._telnet = TelnetFilter()
 
-    def converse(self, outbox: Outbox, connection: Any) -> Session:
-        factory = self._texts
+    def converse(self, outbox: Outbox, connection: Any) -> TextConversation:
         profile = Profile()
         if connection is not None:
             secure = connection.tls is not None or connection.address is None
             profile = Profile(address=connection.address, secure=secure)
-        return Session(
-            factory.hub,
-            factory.format,
-            outbox,
-            profile,
-            factory.server_name,
-            factory.counters.events,
-            self.hang_up,
-            self.cut,
-            self.facts,
-            factory.directory,
-        )
+        return TextConversation(self._texts.server, outbox, profile, self)
 
     def split(self, data: bytes) -> list[bytes | Fault]:
         """The same, with telnet's commands answered and taken out before."""
@@ -58,10 +47,10 @@ class TextProtocol(DoorProtocol):
 
 
 @implementer(IReconfigurable, IRefusing)
-class TextFactory(DoorFactory):
-    """What the connections of one text door share.
+class TextFactory(ChatFactory):
+    """What the connections of one text service share.
 
-    :param settings: the door's.
+    :param settings: the service's.
     :param context: see :class:`tcpd.interfaces.IContext`.
     """
 
@@ -69,12 +58,13 @@ class TextFactory(DoorFactory):
 
     def __init__(self, settings: TextSettings, context: IContext) -> None:
         super().__init__(context)
-        self.format = TextFormat()
-        self.directory = context.directory
+        self.server = TextServer(
+            self.hub, TextFormat(), self.server_name, self.counters.events, context.directory
+        )
         self.reconfigure(settings)
 
     def reconfigure(self, settings: TextSettings) -> None:
-        """See :class:`tcpd.interfaces.IReconfigurable`. Those who are connected keep the old."""
+        """See :class:`tcpd.interfaces.IReconfigurable`. Connections that are open keep the old."""
         self.settings = settings
         self.rate = settings.rate
         self.entry_timeout = settings.nick_timeout

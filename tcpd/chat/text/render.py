@@ -9,31 +9,34 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from tcpd.chat.masks import MUTE
-from tcpd.events import (
+from tcpd.events.chat import (
     Announced,
+    AwayChanged,
     Change,
+    Entered,
     Event,
     HostChanged,
     Invited,
     Joined,
     Kicked,
+    Killed,
     Kind,
     Mode,
     ModesChanged,
+    NickChanged,
     Parted,
-    PrivateSaid,
+    PrivateMessage,
     Quit,
-    RealNameSet,
+    RealNameChanged,
     Redacted,
-    Renamed,
+    RoomMessage,
     RoomRenamed,
-    Said,
-    SaidMore,
-    TopicSet,
-    WentAway,
+    TopicChanged,
+    UserModesChanged,
 )
 from tcpd.wire.formatting import plain
 from tcpd.wire.safe_text import visible
@@ -50,52 +53,54 @@ def encode_lines(lines: Iterable[str]) -> bytes:
 
 
 class TextFormat:
-    """How the text door writes events: a line each, most of them, and none of what is for programs.
+    """How the text frontend writes events: a line for most, nothing for what programs need.
 
-    See :class:`tcpd.chat.member.Format`.
+    See :class:`tcpd.chat.format.Format`.
     """
 
     def render(self, event: Event) -> bytes:
-        if type(event) is Said:  # most are
+        if type(event) is RoomMessage and event.is_plain:  # the usual case
             return visible(plain(describe(event))).encode() + b"\r\n"
         return encode_lines(describe_all(event))
 
 
 def describe_all(event: Event) -> list[str]:
-    """An event as lines, as others than its author see it. Not yet safe for a terminal."""
+    """An event as lines for others than its actor. Not yet safe for a terminal."""
     match event:
-        case Said(kind=Kind.TAGS) | PrivateSaid(kind=Kind.TAGS):
+        case RoomMessage(kind=Kind.TAGS) | PrivateMessage(kind=Kind.TAGS):
             return []
-        case SaidMore(lines=lines) | PrivateSaid(lines=lines) if lines:
+        case RoomMessage(lines=lines) | PrivateMessage(lines=lines) if lines:
             texts = event.text.split("\n")
             return [describe(replace(event, text=text)) for text in texts if text]
         case ModesChanged(changes=changes):
             return [_describe_change(event, change) for change in changes]
-        case _ if type(event) in _UNTOLD:
+        case _ if type(event) in _NOT_SHOWN:
             return []
         case _:
             return [describe(event)]
 
 
-#: What this door tells nobody of.
-_UNTOLD = frozenset({WentAway, RealNameSet, HostChanged, Announced})
+#: What this frontend does not show.
+_NOT_SHOWN = frozenset(
+    {Entered, AwayChanged, RealNameChanged, HostChanged, Announced, UserModesChanged}
+)
 
 
 def describe(event: Event) -> str:
     """An event that has one line. Not yet safe for a terminal."""
-    who = event.who.nick
-    if type(event) is Said:  # most are, and the way through the cases takes its time
+    who = event.actor.nick
+    if type(event) is RoomMessage and event.is_plain:  # the cases below take longer
         return f"{event.room} {_speech(who, event.text, event.kind)}"
     match event:
-        case SaidMore(room=room, text=text, kind=kind, speaker=speaker, least=least):
+        case RoomMessage(room=room, text=text, kind=kind, speaker=speaker, least=least):
             prefix = "" if least is None else _PREFIXES[least]
             return f"{prefix}{room} {_speech(speaker or who, text, kind)}"
-        case PrivateSaid(text=text, kind=kind):
+        case PrivateMessage(text=text, kind=kind):
             return f"[private] {_speech(who, text, kind)}"
         case Redacted(room=room, reason=reason):
             return f"* {who} took back a message in {room}{_because(reason)}"
-        case Invited(room=room, whom=whom):
-            return f"* {who} invited {whom.nick} to {room}"
+        case Invited(room=room, target=target):
+            return f"* {who} invited {target.nick} to {room}"
         case RoomRenamed(room=room, name=name, reason=reason):
             return f"* {who} renamed {room} to {name}{_because(reason)}"
         case Joined(room=room, opened=opened):
@@ -107,14 +112,16 @@ def describe(event: Event) -> str:
             while reason.startswith("Quit:"):
                 reason = reason.removeprefix("Quit:").strip()
             return f"* {who} left the chat{_because(reason)}"
-        case Renamed(nick=nick):
+        case Killed(target=target, reason=reason):
+            return f"* {target.nick} left the chat{_because(reason)}"
+        case NickChanged(nick=nick):
             return f"* {who} is now {nick}"
-        case TopicSet(room=room, topic=topic):
+        case TopicChanged(room=room, topic=topic):
             if topic:
                 return f"* {who} set the topic of {room}: {topic}"
             return f"* {who} took away the topic of {room}"
-        case Kicked(room=room, whom=whom, reason=reason):
-            return f"* {who} kicked {whom.nick} out of {room}{_because(reason)}"
+        case Kicked(room=room, target=target, reason=reason):
+            return f"* {who} kicked {target.nick} out of {room}{_because(reason)}"
     raise TypeError(f"no line for {type(event).__name__}")
 
 
@@ -161,10 +168,10 @@ _OF_MUTES = {
 
 
 def _describe_change(event: ModesChanged, change: Change) -> str:
-    who, room = event.who.nick, event.room
-    if change.whom is not None:
+    who, room = event.actor.nick, event.room
+    if change.target is not None:
         rank = _RANKS[change.mode].format(room)
-        return f"* {who} made {change.whom.nick} {rank}{'' if change.adding else ' no longer'}"
+        return f"* {who} made {change.target.nick} {rank}{'' if change.adding else ' no longer'}"
     mutes = change.mode in _OF_MUTES and change.argument.startswith(_MUTE)
     words = (_OF_MUTES if mutes else _OF_ROOM)[change.mode][0 if change.adding else 1]
     mask = change.argument.removeprefix(_MUTE) if mutes else change.argument
@@ -199,13 +206,13 @@ def _because(reason: str) -> str:
     return f": {reason}" if reason else ""
 
 
-def describe_sent(event: PrivateSaid) -> str:
+def describe_sent(event: PrivateMessage) -> str:
     """The confirmation of a private message for who sent it."""
-    speech = _speech(event.who.nick, _on_one_line(event.text), event.kind)
-    return f"[private to {event.whom.nick}] {speech}"
+    speech = _speech(event.actor.nick, _on_one_line(event.text), event.kind)
+    return f"[private to {event.target.nick}] {speech}"
 
 
-def describe_past(event: Said, now: float) -> str:
+def describe_past(event: RoomMessage, now: float) -> str:
     """A line of history, with its time in UTC; with the date too if it is not of today.
 
     :param now: seconds since 1970 UTC.

@@ -99,8 +99,8 @@ class StatusCommands:
             "services": len(services.directory()),
             "drained": list(services.drained),
             "bans": len(components.bans),
-            "members": components.hub.member_count,
-            "rooms": components.hub.room_count,
+            "members": components.chat.hub.people_count,
+            "rooms": components.chat.hub.room_count,
             "log_level": self._log.level,
             "memory": status.process.resident(),
             "reactor_lag": round(lag.last, 6),
@@ -213,7 +213,7 @@ class StatusCommands:
 
     def rooms(self, words: Sequence[str], operator: str) -> CommandResult:
         """ROOMS."""
-        hub = self._components.hub
+        hub = self._components.chat.hub
         rooms = heapq.nlargest(_ROOMS, hub.rooms, key=lambda room: len(room.members))
         data: list[dict[str, Any]] = [
             {

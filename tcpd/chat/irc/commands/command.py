@@ -1,15 +1,12 @@
-"""What a command is."""
+"""What a row of the table of commands has."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from tcpd.chat.irc.message import Message
-
-if TYPE_CHECKING:
-    from tcpd.chat.irc.session import Session
+from tcpd.chat.irc.reply import IrcReply
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,13 +14,15 @@ class Command:
     """One command.
 
     :ivar call: does it.
-    :ivar least: how many parameters it has at least: with fewer it is answered with 461.
-    :ivar early: whether a client that has not registered yet may use it. ``Session.member`` may be
-        ``None`` in those alone.
+    :ivar least: how many parameters it needs: fewer get numeric 461.
+    :ivar early: a client that is not registered may use it. In those alone ``reply.client.person``
+        may be ``None``.
+    :ivar ahead: it may run ahead of the event log: without a label it has no reply of its own.
     :ivar help: lines for HELP: how it is written, and what it does.
     """
 
-    call: Callable[[Session, Message], None]
+    call: Callable[[IrcReply, Message], None]
     least: int = 0
     early: bool = False
+    ahead: bool = False
     help: tuple[str, ...] = ()

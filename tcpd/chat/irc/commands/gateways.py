@@ -1,4 +1,4 @@
-"""WEBIRC: a gateway tells for whom it connects.
+"""WEBIRC: a gateway says for whom it connects.
 
 Source: https://ircv3.net/specs/extensions/webirc
 """
@@ -6,8 +6,8 @@ Source: https://ircv3.net/specs/extensions/webirc
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from twisted.logger import Logger
 
@@ -15,95 +15,88 @@ from tcpd.chat.hosts import Address
 from tcpd.chat.irc import numerics
 from tcpd.chat.irc.commands.command import Command
 from tcpd.chat.irc.commands.operators import address_of
-from tcpd.chat.irc.labels import later
+from tcpd.chat.irc.commands.registering import complete
 from tcpd.chat.irc.message import Message
-from tcpd.chat.irc.passwords import check, may_be_said
+from tcpd.chat.irc.passwords import check, may_be_sent
+from tcpd.chat.irc.reply import IrcReply
 from tcpd.chat.irc.reverse import is_name
 from tcpd.chat.irc.trusted import Gateway
 from tcpd.ops import catalogue
 
-if TYPE_CHECKING:
-    from tcpd.chat.irc.session import Session
-
 _log = Logger()
 
 
-def _webirc(session: Session, message: Message) -> None:
-    if session.member is not None:
-        session.numeric(numerics.ERR_ALREADYREGISTERED)
+def _webirc(reply: IrcReply, message: Message) -> None:
+    client = reply.client
+    if client.person is not None:
+        reply.numeric(numerics.ERR_ALREADYREGISTERED)
         return
     password, _, hostname, text, *more = message.params
-    own = session.address
+    own = client.address
     gateways = [
         each
-        for each in session.server.settings.webirc
+        for each in reply.server.settings.webirc
         if own is not None and any(own in network for network in each.networks)
     ]
+    if client.entry.nick or client.entry.user or client.entry.gateway:
+        _refuse(reply, "WEBIRC comes once, before NICK and USER")
+        return
     if not gateways:
-        _refuse(session, "This address is no gateway's")
+        _refuse(reply, "This address is no gateway's")
         return
-    if session.entry.nick or session.entry.user or session.entry.held:
-        _refuse(session, "WEBIRC comes once, before NICK and USER")
-        return
-    if not may_be_said(session):
-        _refuse(session, "WEBIRC is taken over TLS alone")
+    if not may_be_sent(client):
+        _refuse(reply, "WEBIRC is taken over TLS alone")
         return
     address = _address(text)
     if address is None:
-        _refuse(session, "WEBIRC without an IP address")
+        _refuse(reply, "WEBIRC without an IP address")
         return
     # "secure ... the connection between the client and the gateway is secure"
     options = more[0].split(" ") if more else []
     secure = any(option.partition("=")[0] == "secure" for option in options)
-    session.entry.held += 1
-    _check(session, gateways, password, address, hostname, secure)
+    client.entry.gateway = True
+    _check(reply, gateways, password, partial(_stand_for, reply, address, hostname, secure))
 
 
 def _check(
-    session: Session,
-    gateways: Sequence[Gateway],
-    password: str,
-    address: Address,
-    hostname: str,
-    secure: bool,
+    reply: IrcReply, gateways: Sequence[Gateway], password: str, right: Callable[[], None]
 ) -> None:
     """Try the password of one gateway after the other."""
     gateway, *others = gateways
-    give = later(session)
 
     def checked(fits: bool | None) -> None:
         if fits is None:
-            give(lambda: session.finish("Too many passwords are being checked, try again later"))
+            reply.finish("Too many passwords are being checked, try again later")
         elif fits:
-            give(lambda: _stand_for(session, address, hostname, secure))
+            right()
         elif others:
-            give(lambda: _check(session, others, password, address, hostname, secure))
+            _check(reply, others, password, right)
         else:
-            give(lambda: _refuse(session, "The gateway's password is wrong"))
+            _refuse(reply, "The gateway's password is wrong")
 
-    check(session, gateway.hash, password, checked)
+    check(reply, gateway.hash, password, checked)
 
 
-def _stand_for(session: Session, address: Address, hostname: str, secure: bool) -> None:
-    refusal = session.edge.stand_for(address)
+def _stand_for(reply: IrcReply, address: Address, hostname: str, secure: bool) -> None:
+    client = reply.client
+    refusal = client.edge.stand_for(address)
     if refusal is not None:
-        session.finish(refusal.sentence)
+        reply.finish(refusal.sentence)
         return
-    session.address = address
-    session.secure = secure
-    shown = session.server.hub.hosts.shown == "address"
-    session.host = hostname if shown and is_name(hostname) else None
-    session.server.count["gateways"] += 1
-    session.entry.held -= 1
-    session.entry.complete(session)
+    client.address = address
+    client.secure = secure
+    shown = reply.server.hub.hosts.shown == "address"
+    client.host = hostname if shown and is_name(hostname) else None
+    reply.server.count["gateways"] += 1
+    complete(reply)
 
 
-def _refuse(session: Session, why: str) -> None:
-    session.server.count["gateways-refused"] += 1
+def _refuse(reply: IrcReply, why: str) -> None:
+    reply.server.count["gateways-refused"] += 1
     catalogue.CHAT_GATEWAY_REFUSED.emit(
-        _log, service=session.server.service, address=address_of(session), why=why
+        _log, service=reply.server.service, address=address_of(reply.client), why=why
     )
-    session.finish(why)
+    reply.finish(why)
 
 
 def _address(text: str) -> Address | None:
@@ -123,9 +116,9 @@ COMMANDS = {
         _webirc,
         4,
         True,
-        (
+        help=(
             "WEBIRC <password> <gateway> <hostname> <address> [:<options>]",
-            "Tells for whom a gateway connects, before all else. For gateways.",
+            "Says for whom a gateway connects, before all else. For gateways.",
         ),
     ),
 }

@@ -1,32 +1,29 @@
-"""HANDSHAKE: clients are told of their own connection, and of no other. A command of our own."""
+"""HANDSHAKE: shows clients their own connection, and no other. A command of our own."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
 
 from tcpd.chat.irc import numerics
 from tcpd.chat.irc.commands.command import Command
 from tcpd.chat.irc.commands.refusals import middle
 from tcpd.chat.irc.message import Message
+from tcpd.chat.irc.reply import IrcReply
 from tcpd.handshake.as_json import handshake_json
 from tcpd.handshake.page import drawing_and_steps
 from tcpd.handshake.report import build
 from tcpd.handshake.text import REPLY_WIDTH, layers_lines
 
-if TYPE_CHECKING:
-    from tcpd.chat.irc.session import Session
-
-#: JSON is longer than a line: it is told in pieces of so many characters, all of them ASCII.
+#: JSON is longer than a line: it is sent in pieces of so many characters, all of them ASCII.
 JSON_PIECE = 350
 
 
-def _handshake(session: Session, message: Message) -> None:
+def _handshake(reply: IrcReply, message: Message) -> None:
     """Answered as INFO is, which clients show as it is: a NOTICE could open windows and ring."""
     form = message.params[0].lower() if message.params else ""
-    facts = session.facts()
+    facts = reply.client.facts()
     if facts is None:
-        session.fail("HANDSHAKE", "UNKNOWN", text="Nothing is known of your connection")
+        reply.fail("HANDSHAKE", "UNKNOWN", text="Nothing is known of your connection")
         return
     report = build(facts)
     match form:
@@ -38,12 +35,12 @@ def _handshake(session: Session, message: Message) -> None:
             text = json.dumps(handshake_json(report), separators=(",", ":"))
             lines = [text[at : at + JSON_PIECE] for at in range(0, len(text), JSON_PIECE)]
         case _:
-            session.fail(
+            reply.fail(
                 "HANDSHAKE", "UNKNOWN_FORM", middle(form), text="HANDSHAKE takes layers or json"
             )
             return
-    session.tell(session.numeric_line(numerics.RPL_INFO, text=line) for line in lines)
-    session.tell([session.numeric_line(numerics.RPL_ENDOFINFO, text="End of HANDSHAKE")])
+    reply.stream(reply.numeric_line(numerics.RPL_INFO, text=line) for line in lines)
+    reply.stream([reply.numeric_line(numerics.RPL_ENDOFINFO, text="End of HANDSHAKE")])
 
 
 COMMANDS = {
@@ -51,9 +48,9 @@ COMMANDS = {
         _handshake,
         help=(
             "HANDSHAKE [layers|json]",
-            "Draws your connection's three-way handshake, tells it step by step, and what stands",
-            "out; or tells your connection layer by layer; or all of the handshake as JSON, cut",
-            f"into lines of {JSON_PIECE} characters, to be put together.",
+            "Draws your connection's three-way handshake and explains it step by step, with what",
+            "stands out; or shows your connection layer by layer; or all of the handshake as JSON,",
+            f"cut into lines of {JSON_PIECE} characters, to be put together.",
         ),
     ),
 }

@@ -7,15 +7,12 @@ Source: the Modern IRC Client Protocol, "HELP message"
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
 
 from tcpd.chat.irc import numerics
 from tcpd.chat.irc.commands.command import Command
 from tcpd.chat.irc.commands.refusals import middle
 from tcpd.chat.irc.message import Message
-
-if TYPE_CHECKING:
-    from tcpd.chat.irc.session import Session
+from tcpd.chat.irc.reply import IrcReply
 
 #: How many bytes of names stand in a line of the index.
 _INDEX_WIDTH = 70
@@ -25,25 +22,25 @@ def help_commands(others: Mapping[str, Command]) -> dict[str, Command]:
     """The commands that explain the others, and themselves."""
     explained: dict[str, Command] = dict(others)
 
-    def call(session: Session, message: Message) -> None:
+    def call(reply: IrcReply, message: Message) -> None:
         subject = message.params[0] if message.params else ""
         if not subject or subject == "*":
-            _tell(session, "*", _index(explained))
+            _send(reply, "*", _index(explained))
             return
         command = explained.get(subject.upper())
         if command is None or not command.help:
-            session.numeric(numerics.ERR_HELPNOTFOUND, middle(subject))
+            reply.numeric(numerics.ERR_HELPNOTFOUND, middle(subject))
             return
-        _tell(session, subject.upper(), iter(command.help))
+        _send(reply, subject.upper(), iter(command.help))
 
-    lines = ("HELP [<command>]", "Lists the commands, or tells what one is for.")
+    lines = ("HELP [<command>]", "Lists the commands, or explains one.")
     own = {name: Command(call, help=lines) for name in ("HELP", "HELPOP")}
     explained.update(own)
     return own
 
 
 def _index(commands: Mapping[str, Command]) -> Iterator[str]:
-    yield "HELP <command> tells more of each of these:"
+    yield "HELP <command> explains each of these:"
     held = ""
     for name in sorted(commands):
         if held and len(held) + 1 + len(name) > _INDEX_WIDTH:
@@ -53,9 +50,9 @@ def _index(commands: Mapping[str, Command]) -> Iterator[str]:
     yield held
 
 
-def _tell(session: Session, subject: str, lines: Iterator[str]) -> None:
+def _send(reply: IrcReply, subject: str, lines: Iterator[str]) -> None:
     """The first line is RPL_HELPSTART's; an empty one ends them."""
-    session.numeric(numerics.RPL_HELPSTART, subject, text=next(lines))
+    reply.numeric(numerics.RPL_HELPSTART, subject, text=next(lines))
     for line in lines:
-        session.numeric(numerics.RPL_HELPTXT, subject, text=line)
-    session.numeric(numerics.RPL_ENDOFHELP, subject, text="End of help")
+        reply.numeric(numerics.RPL_HELPTXT, subject, text=line)
+    reply.numeric(numerics.RPL_ENDOFHELP, subject, text="End of help")

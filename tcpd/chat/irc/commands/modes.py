@@ -7,22 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from tcpd.chat.irc import numerics
 from tcpd.chat.irc.commands.command import Command
-from tcpd.chat.irc.commands.refusals import answer_in_room, middle
-from tcpd.chat.irc.message import Message, write
+from tcpd.chat.irc.commands.refusals import in_room, middle, refuse
+from tcpd.chat.irc.message import Message
+from tcpd.chat.irc.reply import IrcReply
 from tcpd.chat.irc.server import MODES
-from tcpd.chat.member import Member
-from tcpd.chat.moderation import RANKS
+from tcpd.chat.irc.user_modes import USER_MODES, user_modes
 from tcpd.chat.names import fold
+from tcpd.chat.people import Person
 from tcpd.chat.refused import Code, Refused
 from tcpd.chat.room import Room
-from tcpd.events import LISTS, Change, Mode
-
-if TYPE_CHECKING:
-    from tcpd.chat.irc.session import Session
+from tcpd.events.chat import LISTS, RANKS, Change, Mode
 
 _BY_LETTER = {mode.value: mode for mode in Mode}
 
@@ -32,55 +29,61 @@ _LIST_NUMERICS = {
     Mode.INVITED: (numerics.RPL_INVEXLIST, numerics.RPL_ENDOFINVEXLIST),
 }
 
-#: So many unknown letters are told of; a line may hold hundreds.
+#: So many unknown letters get a reply; a line may hold hundreds.
 _UNKNOWN = 10
 
-#: What a user can be: operator of the daemon, invisible, told of WALLOPS, no person.
-USER_MODES = "Biow"
 
-#: The modes of rooms that take an argument, for RPL_MYINFO.
-WITH_ARGUMENT = "".join((*LISTS, *RANKS, Mode.KEY, Mode.LIMIT))
-
-
-def _mode(session: Session, message: Message) -> None:
+def _mode(reply: IrcReply, message: Message) -> None:
     if message.params[0].startswith("#"):
-        _mode_of_room(session, message)
+        _mode_of_room(reply, message)
     else:
-        _mode_of_user(session, message)
+        _mode_of_user(reply, message)
 
 
 # --- of rooms ---
 
 
-def _mode_of_room(session: Session, message: Message) -> None:
-    member = session.member
-    assert member is not None
-    hub = session.server.hub
+def _mode_of_room(reply: IrcReply, message: Message) -> None:
+    hub = reply.server.hub
     name, *words = message.params
     room = hub.room(name)
     if room is None:
-        session.numeric(numerics.ERR_NOSUCHCHANNEL, middle(name))
+        reply.numeric(numerics.ERR_NOSUCHCHANNEL, middle(name))
         return
     if not words or not words[0]:
-        _tell_modes(session, member, room)
+        _send_modes(reply, reply.person, room)
         return
     asked = _read(words[0], words[1:])
-    if asked.changes:
-        refused = hub.change_modes(member, name, asked.changes)
-        if isinstance(refused, Refused):
-            answer_in_room(session, refused, room.name)
-        else:
-            _tell_refused(session, room, refused)
+    if not asked.changes:
+        _send_rest(reply, room, asked)
+        return
+    refusals: list[Refused] = []
+
+    def refused(refused: Refused) -> None:
+        in_room(reply, room.name)(refused)
+        _send_rest(reply, room, asked)
+
+    def changed() -> None:
+        _send_refused(reply, room, refusals)
+        _send_rest(reply, room, asked)
+
+    reply.ask(
+        hub.change_modes, name, asked.changes, refusals=refusals, refused=refused, then=changed
+    )
+
+
+def _send_rest(reply: IrcReply, room: Room, asked: _Asked) -> None:
+    """Reply to what is no change: unknown letters, and the lists."""
     for letter in asked.unknown[:_UNKNOWN]:
-        session.numeric(numerics.ERR_UNKNOWNMODE, middle(letter))
+        reply.numeric(numerics.ERR_UNKNOWNMODE, middle(letter))
     if asked.lacking:
-        session.numeric(numerics.ERR_NEEDMOREPARAMS, "MODE")
-    if asked.lists and member not in room.members:
-        # who is kept out, and by whom, is not for those outside
-        session.numeric(numerics.ERR_NOTONCHANNEL, room.name)
+        reply.numeric(numerics.ERR_NEEDMOREPARAMS, "MODE")
+    if asked.lists and reply.person not in room.members:
+        # who is banned, and by whom, is not for those outside
+        reply.numeric(numerics.ERR_NOTONCHANNEL, room.name)
         return
     for mode in asked.lists:
-        session.tell(_list_lines(session, room, mode))
+        reply.stream(_list_lines(reply, room, mode))
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +91,7 @@ class _Asked:
     """What a MODE asks for.
 
     :ivar changes: in their order; of a mode without argument the last one alone.
-    :ivar lists: those to be told.
+    :ivar lists: those to be sent.
     :ivar unknown: letters that are no mode.
     :ivar lacking: whether a mode had no argument that needs one, and was left out.
     """
@@ -139,7 +142,7 @@ def _takes_argument(mode: Mode, adding: bool) -> bool:
     return mode in RANKS or mode in LISTS or mode is Mode.KEY or (mode is Mode.LIMIT and adding)
 
 
-def _tell_refused(session: Session, room: Room, refusals: Sequence[Refused]) -> None:
+def _send_refused(reply: IrcReply, room: Room, refusals: Sequence[Refused]) -> None:
     unprivileged = False
     for refused in refusals:
         change = refused.about
@@ -148,7 +151,7 @@ def _tell_refused(session: Session, room: Room, refusals: Sequence[Refused]) -> 
             case Code.BAD_ARGUMENT:
                 # a key is a secret, even one that cannot be
                 shown = "*" if change.mode is Mode.KEY else middle(change.argument)
-                session.numeric(
+                reply.numeric(
                     numerics.ERR_INVALIDMODEPARAM,
                     room.name,
                     change.mode,
@@ -156,7 +159,7 @@ def _tell_refused(session: Session, room: Room, refusals: Sequence[Refused]) -> 
                     text=refused.sentence,
                 )
             case Code.LIST_FULL:
-                session.numeric(
+                reply.numeric(
                     numerics.ERR_BANLISTFULL, room.name, change.mode, text=refused.sentence
                 )
             case Code.NOT_LISTED:
@@ -165,96 +168,87 @@ def _tell_refused(session: Session, room: Room, refusals: Sequence[Refused]) -> 
                 pass
             case _:
                 unprivileged |= refused.code is Code.NOT_OPERATOR
-                answer_in_room(session, refused, room.name, change.argument)
+                in_room(reply, room.name, change.argument)(refused)
 
 
-def _tell_modes(session: Session, member: Member, room: Room) -> None:
-    if room.hides_from(member):
-        session.numeric(numerics.ERR_NOTONCHANNEL, room.name)
+def _send_modes(reply: IrcReply, person: Person, room: Room) -> None:
+    if room.hides_from(person):
+        reply.numeric(numerics.ERR_NOTONCHANNEL, room.name)
         return
     letters = "".join(sorted(room.modes.flags))
     arguments = []
     if room.modes.key:
         letters += Mode.KEY
         # "Servers MAY choose to hide sensitive information such as channel keys"
-        arguments.append(room.modes.key if member in room.members else "*")
+        arguments.append(room.modes.key if person in room.members else "*")
     if room.modes.limit is not None:
         letters += Mode.LIMIT
         arguments.append(str(room.modes.limit))
-    session.numeric(numerics.RPL_CHANNELMODEIS, room.name, f"+{letters}", *arguments)
-    session.numeric(numerics.RPL_CREATIONTIME, room.name, str(int(room.created)))
+    reply.numeric(numerics.RPL_CHANNELMODEIS, room.name, f"+{letters}", *arguments)
+    reply.numeric(numerics.RPL_CREATIONTIME, room.name, str(int(room.created)))
 
 
-def _list_lines(session: Session, room: Room, mode: Mode) -> Iterator[bytes]:
+def _list_lines(reply: IrcReply, room: Room, mode: Mode) -> Iterator[bytes]:
     entry, end = _LIST_NUMERICS[mode]
     name = room.name
-    # a copy: it may change before all of it is told
+    # a copy: it may change before all of it is sent
     for listed in list(room.lists[mode].values()):
         when = str(int(listed.time))
-        yield session.numeric_line(entry, name, listed.mask.text, listed.who.nick, when)
-    yield session.numeric_line(end, name)
+        yield reply.numeric_line(entry, name, listed.mask.text, listed.who.nick, when)
+    yield reply.numeric_line(end, name)
 
 
 # --- of oneself ---
 
 
-def user_modes(member: Member) -> str:
-    """What a member is, as letters of :data:`USER_MODES`."""
-    is_set = {
-        "B": member.bot,
-        "i": member.invisible,
-        "o": member.server_operator,
-        "w": member.wallops,
-    }
-    return "".join(letter for letter in USER_MODES if is_set[letter])
-
-
-def _mode_of_user(session: Session, message: Message) -> None:
-    member = session.member
-    assert member is not None
-    hub = session.server.hub
+def _mode_of_user(reply: IrcReply, message: Message) -> None:
+    person = reply.person
+    hub = reply.server.hub
     nick, *words = message.params
-    if fold(nick) != member.key:
-        if hub.member(nick) is None:
-            session.numeric(numerics.ERR_NOSUCHNICK, middle(nick))
+    if fold(nick) != person.key:
+        if hub.person(nick) is None:
+            reply.numeric(numerics.ERR_NOSUCHNICK, middle(nick))
         else:
-            session.numeric(numerics.ERR_USERSDONTMATCH)
+            reply.numeric(numerics.ERR_USERSDONTMATCH)
         return
+    before = user_modes(person)
     if not words or not words[0]:
-        session.numeric(numerics.RPL_UMODEIS, f"+{user_modes(member)}")
+        reply.numeric(numerics.RPL_UMODEIS, f"+{before}")
         return
-    before = user_modes(member)
+    after, unknown = _wanted(before, words[0])
+    added = "".join(letter for letter in after if letter not in before)
+    removed = "".join(letter for letter in before if letter not in after)
+
+    def done() -> None:
+        if unknown:
+            reply.numeric(numerics.ERR_UMODEUNKNOWNFLAG)
+
+    def refused(refused: Refused) -> None:
+        refuse(reply, refused, nick)
+
+    reply.ask(hub.set_user_modes, added, removed, refused=refused, then=done)
+
+
+def _wanted(before: str, letters: str) -> tuple[str, bool]:
+    """The modes that a person is to have, and whether there are unknown letters.
+
+    :param before: the modes now.
+    """
+    wanted = set(before)
     unknown = False
     adding = True
-    for letter in words[0]:
-        match letter:
-            case "+" | "-":
-                adding = letter == "+"
-            case "i":
-                hub.set_invisible(member, adding)
-            case "w":
-                member.wallops = adding
-            case "B":
-                member.bot = adding
-            case "o":
-                # "If a user attempts to make themselves an operator using the "+o" flag, the
-                # attempt SHOULD be ignored": RFC 2812 section 3.1.5
-                if not adding:
-                    hub.set_server_operator(member, False)
-            case _:
-                unknown = True
-    changed = _difference(before, user_modes(member))
-    if changed:
-        session.send(write("MODE", member.nick, changed, source=str(member.who)))
-    if unknown:
-        session.numeric(numerics.ERR_UMODEUNKNOWNFLAG)
-
-
-def _difference(before: str, after: str) -> str:
-    """What leads from some modes to others: ``+iw-B``."""
-    added = "".join(letter for letter in after if letter not in before)
-    taken = "".join(letter for letter in before if letter not in after)
-    return (f"+{added}" if added else "") + (f"-{taken}" if taken else "")
+    for letter in letters:
+        if letter in "+-":
+            adding = letter == "+"
+        elif letter not in USER_MODES:
+            unknown = True
+        elif not adding:
+            wanted.discard(letter)
+        elif letter != "o":
+            # "If a user attempts to make themselves an operator using the "+o" flag, the attempt
+            # SHOULD be ignored": RFC 2812 section 3.1.5
+            wanted.add(letter)
+    return "".join(letter for letter in USER_MODES if letter in wanted), unknown
 
 
 COMMANDS = {
@@ -263,12 +257,12 @@ COMMANDS = {
         1,
         help=(
             "MODE <room> [<modes> [<argument>...]]",
-            "Tells or changes the modes of a room: b e I (lists of masks), k (key), l (limit),",
+            "Shows or changes the modes of a room: b e I (lists of masks), k (key), l (limit),",
             "i (by invitation), m (moderated), n (no outsiders), s (secret), t (topic protected),",
             "C (no CTCP but ACTION), o h v (operator, half-operator, voice). A ban or an exemption",
             "m:<mask> is about speaking alone.",
             "MODE <nickname> [<modes>]",
-            "Tells or changes your own: i (invisible), w (hears WALLOPS), B (bot).",
+            "Shows or changes your own: i (invisible), w (receives WALLOPS), B (bot).",
         ),
     ),
 }

@@ -1,98 +1,90 @@
-"""MONITOR: be told when people come and go.
+"""MONITOR: notifications when people come and go.
 
-Source: https://ircv3.net/specs/extensions/monitor; what more is told of those who are watched is
-in https://ircv3.net/specs/extensions/extended-monitor and done by the hub.
+Sources: https://ircv3.net/specs/extensions/monitor, and, for what else is sent about them by the
+hub, https://ircv3.net/specs/extensions/extended-monitor.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
 
 from tcpd.chat.irc import numerics
 from tcpd.chat.irc.commands.command import Command
 from tcpd.chat.irc.commands.refusals import middle
 from tcpd.chat.irc.commands.wrapping import packed, wrapped
 from tcpd.chat.irc.message import LINE_BYTES, Message
+from tcpd.chat.irc.reply import IrcReply
 from tcpd.chat.names import BadName, nickname
 from tcpd.chat.refused import Refused
 
-if TYPE_CHECKING:
-    from tcpd.chat.irc.session import Session
 
-
-def _monitor(session: Session, message: Message) -> None:
+def _monitor(reply: IrcReply, message: Message) -> None:
     word, *rest = message.params
     call = _SUBCOMMANDS.get(word.upper())
     if call is None:
-        session.fail(
+        reply.fail(
             "MONITOR",
             "UNKNOWN_SUBCOMMAND",
             middle(word),
             text="MONITOR takes +, -, C, L and S",
         )
         return
-    call(session, [target for target in rest[0].split(",") if target] if rest else [])
+    call(reply, [target for target in rest[0].split(",") if target] if rest else [])
 
 
-def _add(session: Session, targets: list[str]) -> None:
-    member = session.member
-    assert member is not None
-    watched: list[str] = []
+def _add(reply: IrcReply, targets: list[str]) -> None:
+    hub = reply.server.hub
+    added: list[str] = []
     left_out: list[str] = []
     for target in targets:
         # "'target' MUST be a valid nick as determined by the IRC daemon": nobody has another
         if not _is_nickname(target):
             continue
-        if left_out or isinstance(session.server.hub.watch(member, target), Refused):
+        if left_out or isinstance(hub.monitor(reply.client, target), Refused):
             left_out.append(target)
         else:
-            watched.append(target)
-    _tell_status(session, watched)
-    most = str(session.server.hub.settings.watched)
-    space = LINE_BYTES - len(session.numeric_line(numerics.ERR_MONLISTFULL, most, "*")) + 1
+            added.append(target)
+    _send_status(reply, added)
+    most = str(hub.settings.watched)
+    space = LINE_BYTES - len(reply.numeric_line(numerics.ERR_MONLISTFULL, most, "*")) + 1
     for piece in packed(left_out, space, ","):
-        session.numeric(numerics.ERR_MONLISTFULL, most, piece)
+        reply.numeric(numerics.ERR_MONLISTFULL, most, piece)
 
 
-def _remove(session: Session, targets: list[str]) -> None:
-    member = session.member
-    assert member is not None
+def _remove(reply: IrcReply, targets: list[str]) -> None:
     for target in targets:
-        session.server.hub.unwatch(member, target)
+        reply.server.hub.unmonitor(reply.client, target)
 
 
-def _clear(session: Session, targets: list[str]) -> None:
-    _remove(session, _watched(session))
+def _clear(reply: IrcReply, targets: list[str]) -> None:
+    _remove(reply, _monitored(reply))
 
 
-def _list(session: Session, targets: list[str]) -> None:
-    lines = wrapped(session, numerics.RPL_MONLIST, words=_watched(session), between=",")
-    session.tell(lines)
-    session.tell([session.numeric_line(numerics.RPL_ENDOFMONLIST)])
+def _list(reply: IrcReply, targets: list[str]) -> None:
+    lines = wrapped(reply, numerics.RPL_MONLIST, words=_monitored(reply), between=",")
+    reply.stream(lines)
+    reply.stream([reply.numeric_line(numerics.RPL_ENDOFMONLIST)])
 
 
-def _status(session: Session, targets: list[str]) -> None:
-    _tell_status(session, _watched(session))
+def _status(reply: IrcReply, targets: list[str]) -> None:
+    _send_status(reply, _monitored(reply))
 
 
-def _watched(session: Session) -> list[str]:
-    member = session.member
-    assert member is not None
-    return list((member.watched or {}).values())
+def _monitored(reply: IrcReply) -> list[str]:
+    return list((reply.client.monitored or {}).values())
 
 
-def _tell_status(session: Session, targets: Iterable[str]) -> None:
-    """Tell who is here and who is not."""
+def _send_status(reply: IrcReply, targets: Iterable[str]) -> None:
+    """Send which of them are here and which are not."""
     here, gone = [], []
     for target in dict.fromkeys(targets):
-        whom = session.server.hub.member(target)
-        if whom is None:
+        person = reply.server.hub.person(target)
+        if person is None:
             gone.append(target)
         else:
-            here.append(str(whom.who))
-    session.tell(wrapped(session, numerics.RPL_MONONLINE, words=here, between=","))
-    session.tell(wrapped(session, numerics.RPL_MONOFFLINE, words=gone, between=","))
+            here.append(str(person.identity))
+    reply.stream(wrapped(reply, numerics.RPL_MONONLINE, words=here, between=","))
+    reply.stream(wrapped(reply, numerics.RPL_MONOFFLINE, words=gone, between=","))
 
 
 def _is_nickname(text: str) -> bool:
@@ -103,7 +95,7 @@ def _is_nickname(text: str) -> bool:
     return True
 
 
-_SUBCOMMANDS: dict[str, Callable[[Session, list[str]], None]] = {
+_SUBCOMMANDS: dict[str, Callable[[IrcReply, list[str]], None]] = {
     "+": _add,
     "-": _remove,
     "C": _clear,
@@ -117,8 +109,8 @@ COMMANDS = {
         1,
         help=(
             "MONITOR +|- <nickname>{,<nickname>} | C | L | S",
-            "Has you told when people come and go, or no more; C forgets all, L lists them, and",
-            "S tells which of them are here.",
+            "Notifies you when people come and go, or no longer; C clears the list, L lists it,",
+            "and S shows which of them are here.",
         ),
     ),
 }

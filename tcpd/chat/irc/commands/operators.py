@@ -7,170 +7,180 @@ Source: the Modern IRC Client Protocol, "Operator Messages"
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 from twisted.logger import Logger
 
 from tcpd.chat.irc import numerics
+from tcpd.chat.irc.client import IrcClient
 from tcpd.chat.irc.commands.command import Command
-from tcpd.chat.irc.commands.refusals import answer, middle
+from tcpd.chat.irc.commands.refusals import middle, refuse
 from tcpd.chat.irc.commands.talking import too_long
-from tcpd.chat.irc.labels import later
-from tcpd.chat.irc.message import Message, write
-from tcpd.chat.irc.passwords import check, may_be_said
-from tcpd.chat.refused import Code
+from tcpd.chat.irc.message import Message
+from tcpd.chat.irc.passwords import check, may_be_sent
+from tcpd.chat.irc.reply import IrcReply
+from tcpd.chat.refused import Code, Refused
 from tcpd.ops import catalogue
 from tcpd.policy.passwords import PasswordHash
 from tcpd.wire.safe_text import escape_controls
 
-if TYPE_CHECKING:
-    from tcpd.chat.irc.session import Session
-
 _log = Logger()
 
-#: How often one connection may be wrong about an operator's password before it is ended.
+#: How many wrong passwords of an operator one connection may send before it is closed.
 ATTEMPTS = 3
 
 #: How many lines of what a reload has done, or of where something is wrong, REHASH shows.
 REHASH_LINES = 20
 
-#: Checked where there is no operator of a name: whether there is one is not told by the time that
-#: the answer takes. Nobody knows its password.
+#: Checked where there is no operator of a name: the time that the reply takes does not show whether
+#: there is one. Nobody knows its password.
 _DECOY = PasswordHash(15, 8, 1, bytes(16), bytes(32))
 
 
-def address_of(session: Session) -> str:
-    """Where a client is, for the log."""
-    return "unix" if session.address is None else str(session.address)
+def address_of(client: IrcClient) -> str:
+    """The address of a client, for the log."""
+    return "unix" if client.address is None else str(client.address)
 
 
-def _oper(session: Session, message: Message) -> None:
+def _oper(reply: IrcReply, message: Message) -> None:
     name, password = message.params[:2]
-    server = session.server
-    operators = {each.name: each for each in server.settings.operators}
+    operators = {each.name: each for each in reply.server.settings.operators}
     if not operators:
-        session.numeric(numerics.ERR_NOOPERHOST)
+        reply.numeric(numerics.ERR_NOOPERHOST)
         return
-    if not may_be_said(session):
-        session.numeric(
-            numerics.ERR_NOOPERHOST, text="Operators' passwords are taken over TLS alone"
-        )
+    if not may_be_sent(reply.client):
+        reply.numeric(numerics.ERR_NOOPERHOST, text="Operators' passwords are taken over TLS alone")
         return
     operator = operators.get(name)
-    give = later(session)
+
+    def tried(fits: bool) -> None:
+        # even if the client has gone in between: it has tried
+        if not (fits and operator is not None):
+            _note_refused(reply, "" if operator is None else operator.name)
 
     def checked(fits: bool | None) -> None:
         if fits is None:
-            give(lambda: session.numeric(numerics.RPL_TRYAGAIN, "OPER"))
+            reply.numeric(numerics.RPL_TRYAGAIN, "OPER")
         elif fits and operator is not None:
-            give(lambda: _become_operator(session, operator.name))
+            _become_operator(reply, operator.name)
         else:
-            # even if the client has gone meanwhile: it has tried
-            _note_refused(session, "" if operator is None else operator.name)
-            give(lambda: _refuse_operator(session))
+            _refuse_operator(reply)
 
     hash = _DECOY if operator is None else operator.hash
-    check(session, hash, password, checked)
+    check(reply, hash, password, checked, tried)
 
 
-def _become_operator(session: Session, name: str) -> None:
-    member = session.member
-    if member is None or member.gone:
-        return
-    if not member.server_operator:
-        session.server.hub.set_server_operator(member, True)
-        session.send(write("MODE", member.nick, "+o", source=str(member.who)))
-        session.server.count["operators"] += 1
-        _note(session, f"OPER {name}")
-    session.numeric(numerics.RPL_YOUREOPER)
+def _become_operator(reply: IrcReply, name: str) -> None:
+    def become() -> None:
+        reply.server.count["operators"] += 1
+        _note(reply, f"OPER {name}")
+        reply.numeric(numerics.RPL_YOUREOPER)
+
+    def refused(refused: Refused) -> None:
+        refuse(reply, refused, name)
+
+    if reply.person.server_operator:
+        reply.numeric(numerics.RPL_YOUREOPER)
+    else:
+        reply.ask(reply.server.hub.set_user_modes, "o", "", refused=refused, then=become)
 
 
-def _note_refused(session: Session, name: str) -> None:
-    session.server.count["operators-refused"] += 1
+def _note_refused(reply: IrcReply, name: str) -> None:
+    reply.server.count["operators-refused"] += 1
     catalogue.CHAT_OPERATOR_REFUSED.emit(
-        _log, service=session.server.service, name=name, address=address_of(session)
+        _log, service=reply.server.service, name=name, address=address_of(reply.client)
     )
 
 
-def _refuse_operator(session: Session) -> None:
-    session.numeric(numerics.ERR_PASSWDMISMATCH)
-    session.refused += 1
-    if session.refused >= ATTEMPTS:
-        session.finish("Too many wrong passwords")
+def _refuse_operator(reply: IrcReply) -> None:
+    reply.numeric(numerics.ERR_PASSWDMISMATCH)
+    reply.client.wrong_passwords += 1
+    if reply.client.wrong_passwords >= ATTEMPTS:
+        reply.finish("Too many wrong passwords")
 
 
-def _note(session: Session, command: str) -> None:
-    """Tell the log what an operator did."""
-    operator = f"{session.name} at {address_of(session)} by {session.server.service}"
+def _note(reply: IrcReply, command: str) -> None:
+    """Log what an operator did."""
+    client = reply.client
+    operator = f"{client.name} at {address_of(client)} by {reply.server.service}"
     catalogue.OPERATOR_COMMAND.emit(_log, operator=operator, command=command)
 
 
 def _privileged(
-    call: Callable[[Session, Message], None],
-) -> Callable[[Session, Message], None]:
-    """A command that operators of the daemon alone may use."""
+    call: Callable[[IrcReply, Message], None],
+) -> Callable[[IrcReply, Message], None]:
+    """A command for operators of the daemon alone."""
 
-    def checked(session: Session, message: Message) -> None:
-        member = session.member
-        assert member is not None
-        if member.server_operator:
-            call(session, message)
+    def checked(reply: IrcReply, message: Message) -> None:
+        if reply.person.server_operator:
+            call(reply, message)
         else:
-            session.numeric(numerics.ERR_NOPRIVILEGES)
+            reply.numeric(numerics.ERR_NOPRIVILEGES)
 
     return checked
 
 
-def _kill(session: Session, message: Message) -> None:
+def _kill(reply: IrcReply, message: Message) -> None:
     nick, *rest = message.params
-    server, member = session.server, session.member
-    assert member is not None
-    whom = server.hub.member(nick)
-    if whom is None:
+    server = reply.server
+    target = server.hub.person(nick)
+    if target is None:
         if nick.lower() == server.name.lower():
-            session.numeric(numerics.ERR_CANTKILLSERVER)
+            reply.numeric(numerics.ERR_CANTKILLSERVER)
         else:
-            session.numeric(numerics.ERR_NOSUCHNICK, middle(nick))
+            reply.numeric(numerics.ERR_NOSUCHNICK, middle(nick))
         return
     reason = rest[0] if rest and rest[0] else "No reason"
-    _note(session, f"KILL {whom.nick} {reason}")
-    server.hub.put_out(member, whom, reason)
+    _note(reply, f"KILL {target.nick} {reason}")
+
+    def refused(refused: Refused) -> None:
+        refuse(reply, refused, nick)
+
+    reply.ask(server.hub.kill, target, reason, refused=refused)
 
 
-def _wallops(session: Session, message: Message) -> None:
-    member = session.member
-    assert member is not None
+def _wallops(reply: IrcReply, message: Message) -> None:
     text = message.params[0]
     if not text:
-        session.numeric(numerics.ERR_NEEDMOREPARAMS, "WALLOPS")
+        reply.numeric(numerics.ERR_NEEDMOREPARAMS, "WALLOPS")
         return
-    refused = session.server.hub.announce(member, text)
-    if refused is not None and refused.code is Code.TOO_LONG:
-        too_long(session)
-    else:
-        answer(session, refused, "WALLOPS")
+
+    def refused(refused: Refused) -> None:
+        if refused.code is Code.TOO_LONG:
+            too_long(reply)
+        else:
+            refuse(reply, refused, "WALLOPS")
+
+    reply.ask(reply.server.hub.announce, text, refused=refused)
 
 
-def _rehash(session: Session, message: Message) -> None:
-    _note(session, "REHASH")
-    session.numeric(numerics.RPL_REHASHING, "tcpd.ini")
+def _rehash(reply: IrcReply, message: Message) -> None:
+    _note(reply, "REHASH")
+    reply.numeric(numerics.RPL_REHASHING, "tcpd.ini")
+    release = reply.hold()
 
-    def told(ok: bool, lines: Sequence[str]) -> None:
-        if session.member is None or session.member.gone:
-            return
-        shown = [escape_controls(line) for line in lines[:REHASH_LINES]]
-        if not ok:
-            # the places alone: operators of the chat may not read the configuration's secrets
-            shown = [f"something is wrong at {place}" for place in shown]
-        if len(lines) > REHASH_LINES:
-            shown.append(f"and {len(lines) - REHASH_LINES} more")
-        if not ok:
-            shown.append("what is wrong is in the log, and tcpd-ctl check shows it")
-        head = "Reloaded" if ok else "Refused, nothing has changed"
-        for line in shown:
-            session.from_server("NOTICE", session.name, f"{head}: {line}", colon=True)
+    def reloaded(ok: bool, lines: Sequence[str]) -> None:
+        try:
+            if not reply.client.gone:
+                _send_result(reply, ok, lines)
+        finally:
+            release()
 
-    session.server.reload(told)
+    reply.server.reload(reloaded)
+
+
+def _send_result(reply: IrcReply, ok: bool, lines: Sequence[str]) -> None:
+    """Send what a reload has done, or where something is wrong."""
+    shown = [escape_controls(line) for line in lines[:REHASH_LINES]]
+    if not ok:
+        # the places alone: operators of the chat may not read the configuration's secrets
+        shown = [f"something is wrong at {place}" for place in shown]
+    if len(lines) > REHASH_LINES:
+        shown.append(f"and {len(lines) - REHASH_LINES} more")
+    if not ok:
+        shown.append("what is wrong is in the log, and tcpd-ctl check shows it")
+    head = "Reloaded" if ok else "Refused, nothing has changed"
+    for line in shown:
+        reply.from_server("NOTICE", reply.client.name, f"{head}: {line}", colon=True)
 
 
 COMMANDS = {
@@ -187,15 +197,15 @@ COMMANDS = {
         1,
         help=(
             "WALLOPS :<text>",
-            "Tells all who want to hear it (MODE +w). For operators of the server.",
+            "Announces something to all with MODE +w. For operators of the server.",
         ),
     ),
     "REHASH": Command(
         _privileged(_rehash),
         help=(
             "REHASH",
-            "Has the configuration read again, all of it or nothing, and tells what was done, or",
-            "where something is wrong. For operators of the server.",
+            "Reloads the configuration, all of it or nothing, and shows what was done, or where",
+            "something is wrong. For operators of the server.",
         ),
     ),
 }

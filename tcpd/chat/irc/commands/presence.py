@@ -6,40 +6,43 @@ pre-away and setname.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from tcpd.chat.irc import caps, numerics
 from tcpd.chat.irc.commands.command import Command
+from tcpd.chat.irc.commands.refusals import refuse
 from tcpd.chat.irc.message import Message
+from tcpd.chat.irc.reply import IrcReply
+from tcpd.chat.refused import Refused
 
-if TYPE_CHECKING:
-    from tcpd.chat.irc.session import Session
 
-
-def _away(session: Session, message: Message) -> None:
+def _away(reply: IrcReply, message: Message) -> None:
     text = message.params[0] if message.params else ""
-    if session.member is not None:
-        session.server.hub.set_away(session.member, text)
-    elif caps.PRE_AWAY in session.caps:
+    number = numerics.RPL_NOWAWAY if text else numerics.RPL_UNAWAY
+    if reply.client.person is not None:
+
+        def refused(refused: Refused) -> None:
+            refuse(reply, refused, "AWAY")
+
+        set_away = reply.server.hub.set_away
+        reply.ask(set_away, text, refused=refused, then=lambda: reply.numeric(number))
+    elif caps.PRE_AWAY in reply.caps:
         # "If the capability has been negotiated, servers MUST accept the AWAY command before
         # connection registration has completed."
-        session.entry.away = text
+        reply.client.entry.away = text
+        reply.numeric(number)
     else:
-        session.numeric(numerics.ERR_NOTREGISTERED)
-        return
-    session.numeric(numerics.RPL_NOWAWAY if text else numerics.RPL_UNAWAY)
+        reply.numeric(numerics.ERR_NOTREGISTERED)
 
 
-def _setname(session: Session, message: Message) -> None:
-    assert session.member is not None
-    refused = session.server.hub.set_real_name(session.member, message.params[0])
-    if refused is not None:
-        session.fail("SETNAME", "INVALID_REALNAME", text=refused.sentence, known=True)
+def _setname(reply: IrcReply, message: Message) -> None:
+    def refused(refused: Refused) -> None:
+        reply.fail("SETNAME", "INVALID_REALNAME", text=refused.sentence, known=True)
+
+    reply.ask(reply.server.hub.set_real_name, message.params[0], refused=refused)
 
 
 COMMANDS = {
     "AWAY": Command(
-        _away, 0, True, ("AWAY [:<message>]", "Is away, with a message; is back, without one.")
+        _away, 0, True, help=("AWAY [:<message>]", "Is away, with a message; is back, without one.")
     ),
     "SETNAME": Command(_setname, 1, help=("SETNAME :<real name>", "Changes the real name.")),
 }

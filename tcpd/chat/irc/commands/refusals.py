@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
 
 from tcpd.chat.irc import numerics
+from tcpd.chat.irc.reply import IrcReply
 from tcpd.chat.refused import Code, Refused
 from tcpd.chat.split import cut
-
-if TYPE_CHECKING:
-    from tcpd.chat.irc.session import Session
 
 #: The numeric of each code, whose first parameter is what was asked for: a room, or a nickname.
 NUMERICS = {
@@ -37,50 +34,47 @@ NUMERICS = {
 }
 
 
-def answer(session: Session, refused: Refused | None, *about: str) -> None:
-    """Tell what the hub refused, if it did.
+def refuse(reply: IrcReply, refused: Refused, *about: str) -> None:
+    """Reply with what the hub refused.
 
     :param about: the parameters of the numeric; as typed, and so made safe to stand there.
     """
-    if refused is None:
-        return
     number = NUMERICS.get(refused.code)
     if number is None:
-        session.fail("*", "REFUSED", *map(middle, about), text=refused.sentence)
+        reply.fail("*", "REFUSED", *map(middle, about), text=refused.sentence)
         return
-    session.numeric(number, *map(middle, about), text=refused.sentence)
+    reply.numeric(number, *map(middle, about), text=refused.sentence)
 
 
-def answer_in_room(
-    session: Session,
-    refused: Refused | None,
-    room: str,
-    nick: str = "",
-    numbers: Mapping[Code, str] = NUMERICS,
-) -> None:
-    """The same for what is asked of a room, or of somebody there: names what the numeric is about.
+def in_room(
+    reply: IrcReply, room: str, nick: str = "", numbers: Mapping[Code, str] = NUMERICS
+) -> Callable[[Refused], None]:
+    """What replies to the refusal of something in a room, or with somebody there: for
+    :meth:`tcpd.chat.reply.Reply.ask`.
 
     :param room: as typed.
     :param nick: likewise.
     :param numbers: of a command that has some of its own.
     """
-    if refused is None:
-        return
-    number = numbers.get(refused.code, NUMERICS.get(refused.code))
-    if number is None:
-        answer(session, refused, room)
-    elif number == numerics.ERR_NOSUCHNICK:
-        session.numeric(number, middle(nick))
-    elif number in _ABOUT_BOTH:
-        session.numeric(number, middle(nick), middle(room))
-    else:
-        session.numeric(number, middle(room), text=refused.sentence)
+
+    def refused_in_room(refused: Refused) -> None:
+        number = numbers.get(refused.code, NUMERICS.get(refused.code))
+        if number is None:
+            refuse(reply, refused, room)
+        elif number == numerics.ERR_NOSUCHNICK:
+            reply.numeric(number, middle(nick))
+        elif number in _ABOUT_BOTH:
+            reply.numeric(number, middle(nick), middle(room))
+        else:
+            reply.numeric(number, middle(room), text=refused.sentence)
+
+    return refused_in_room
 
 
 _ABOUT_BOTH = frozenset({numerics.ERR_USERNOTINCHANNEL, numerics.ERR_USERONCHANNEL})
 
 #: The most that is repeated of what a client named, in bytes: more than the longest name or mask,
-#: and little enough that what is said of it has room behind it.
+#: and little enough that there is room for the text behind it.
 _NAMED_BYTES = 200
 
 

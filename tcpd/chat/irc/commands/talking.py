@@ -6,21 +6,21 @@ message-redaction and relaymsg.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import NamedTuple
 
 from tcpd.chat.irc import caps, numerics
+from tcpd.chat.irc.client import IrcClient
 from tcpd.chat.irc.commands.command import Command
-from tcpd.chat.irc.commands.refusals import answer, middle
+from tcpd.chat.irc.commands.refusals import middle, refuse
 from tcpd.chat.irc.message import Message, client_only
+from tcpd.chat.irc.reply import IrcReply
 from tcpd.chat.irc.server import TARGETS
 from tcpd.chat.names import NICK_CHARACTERS
 from tcpd.chat.refused import Code, Refused
 from tcpd.chat.split import ALWAYS_FITS, is_longer, room_for
-from tcpd.events import Kind, Line, Mode, Tags
-
-if TYPE_CHECKING:
-    from tcpd.chat.irc.session import Session
+from tcpd.events.chat import Kind, Line, Mode, Tags
 
 _KINDS = {"NOTICE": Kind.NOTICE, "TAGMSG": Kind.TAGS}
 
@@ -29,7 +29,7 @@ _STATUS = {"@": Mode.OPERATOR, "%": Mode.HALF_OPERATOR, "+": Mode.VOICE}
 
 _ACTION = "\x01ACTION "
 
-#: What the room will not hear; by other numerics than where one wants to come in or do something.
+#: Refusals of a message to a room: their numeric differs from that for joining or operating it.
 _UNHEARD = frozenset(
     {Code.NOT_IN_ROOM, Code.OUTSIDER, Code.MODERATED, Code.BANNED, Code.MUTED, Code.NO_CTCP}
 )
@@ -39,11 +39,11 @@ _NOT_IN_SPEAKER = frozenset("!+%@&#$:'\"?*,.")
 
 
 class Target(NamedTuple):
-    """Whom something is for.
+    """The target of a message.
 
     :ivar name: of a room or a person, as it was written.
     :ivar is_room: whether it is a room.
-    :ivar least: of the room, those of this rank and above alone; ``None`` for everybody.
+    :ivar least: only members of this rank and above; ``None`` for all members.
     """
 
     name: str
@@ -64,104 +64,136 @@ class Target(NamedTuple):
 
 
 def say(
-    session: Session, target: Target, lines: Sequence[Line], kind: Kind, tags: Tags = ()
-) -> Refused | None:
-    """Say something.
+    reply: IrcReply,
+    word: str,
+    lines: Sequence[Line],
+    kind: Kind,
+    tags: Tags = (),
+    then: Callable[[], None] | None = None,
+) -> None:
+    """Say something to one target, and reply if it is refused.
 
-    :param lines: one, or several that are one message; none for mere tags.
-    :return: why the hub will not have it.
+    A message without a label has no reply of its own, so it may run ahead of the event log.
+
+    :param word: the target, as written.
+    :param lines: one, or several that are one message; none for tags alone.
+    :param then: called when it was sent.
     """
-    hub = session.server.hub
-    member = session.member
-    assert member is not None
-    if not target.is_room:
-        return hub.tell_more(member, target.name, lines, kind, tags=tags)
-    if len(lines) == 1 and not tags and target.least is None:
-        return hub.say(member, target.name, lines[0].text, kind)
-    return hub.say_more(member, target.name, lines, kind, tags=tags, least=target.least)
+    hub, client = reply.server.hub, reply.client
+    target = Target.of(word)
+    if target.is_room and len(lines) == 1 and not tags and target.least is None:
+        verb = partial(hub.say, name=target.name, text=lines[0].text, kind=kind)
+    elif target.is_room:
+        verb = partial(
+            hub.say_more, name=target.name, lines=lines, kind=kind, tags=tags, least=target.least
+        )
+    else:
+        verb = partial(hub.tell_more, nick=target.name, lines=lines, kind=kind, tags=tags)
+    if not reply.collects:
+        refused = verb(client)
+        if refused is None:
+            if then is not None:
+                then()
+        elif kind is not Kind.NOTICE:
+            unheard(reply, word, refused)
+        return
+
+    def refuse_it(refused: Refused) -> None:
+        if kind is not Kind.NOTICE:
+            unheard(reply, word, refused)
+
+    reply.ask(verb, refused=refuse_it, then=then or _nothing)
 
 
-def fits(session: Session, target: Target, text: str, kind: Kind) -> bool:
-    """Whether others get all of a text in one line. If there is no such target, nobody minds."""
-    if not is_longer(text, ALWAYS_FITS):  # as most
+def _nothing() -> None:
+    pass
+
+
+def fits(client: IrcClient, target: Target, text: str, kind: Kind) -> bool:
+    """Whether others get all of a text in one line. Any text fits a target that is not there."""
+    if not is_longer(text, ALWAYS_FITS):  # the usual case
         return True
-    member = session.member
-    assert member is not None
-    hub = session.server.hub
-    place = hub.room(target.name) if target.is_room else None
-    whom = None if target.is_room else hub.member(target.name)
-    if place is not None:
-        shown = place.name if target.least is None else f"@{place.name}"
-    elif whom is not None:
-        shown = whom.nick
+    hub, sender = client.server.hub, client.person
+    assert sender is not None
+    room = hub.room(target.name) if target.is_room else None
+    person = None if target.is_room else hub.person(target.name)
+    if room is not None:
+        shown = room.name if target.least is None else f"@{room.name}"
+    elif person is not None:
+        shown = person.nick
     else:
         return True
-    return not is_longer(text, room_for(member, shown, kind))
+    return not is_longer(text, room_for(sender, shown, kind))
 
 
-def unheard(session: Session, word: str, refused: Refused) -> None:
-    """Tell that something was not said, and why."""
-    # what was said before goes before
-    session.server.hub.settle()
+def unheard(reply: IrcReply, word: str, refused: Refused) -> None:
+    """Reply that something was not sent, and why."""
     if refused.code in _UNHEARD:
-        session.numeric(numerics.ERR_CANNOTSENDTOCHAN, middle(word), text=refused.sentence)
+        reply.numeric(numerics.ERR_CANNOTSENDTOCHAN, middle(word), text=refused.sentence)
     elif refused.code is Code.TOO_LONG:
-        too_long(session)
+        too_long(reply)
     else:
-        answer(session, refused, word)
+        refuse(reply, refused, word)
 
 
-def too_long(session: Session) -> None:
-    """Tell that a text does not fit the line that others would get."""
-    session.server.hub.settle()
-    session.numeric(
+def too_long(reply: IrcReply) -> None:
+    """Reply that a text does not fit the line that others would get."""
+    reply.numeric(
         numerics.ERR_INPUTTOOLONG,
         text="Input line was too long: with your name before it nobody would get all of it",
     )
 
 
-def tell_away(session: Session, target: Target) -> None:
-    """Tell that the person is away whom something was said to, if so."""
-    whom = None if target.is_room else session.server.hub.member(target.name)
-    if whom is not None and whom.away:
-        session.numeric(numerics.RPL_AWAY, whom.nick, text=whom.away)
+def send_away(reply: IrcReply, word: str) -> None:
+    """Reply that the person is away to whom something was said, if so."""
+    target = Target.of(word)
+    person = None if target.is_room else reply.server.hub.person(target.name)
+    if person is not None and person.away:
+        reply.numeric(numerics.RPL_AWAY, person.nick, text=person.away)
 
 
-def relayed_tags(session: Session, message: Message) -> Tags:
-    """The tags of a message that others are told."""
-    if not message.tags or caps.MESSAGE_TAGS not in session.caps:
+def relayed_tags(client: IrcClient, message: Message) -> Tags:
+    """The tags of a message that others get."""
+    if not message.tags or caps.MESSAGE_TAGS not in client.caps:
         return ()
-    return tuple(client_only(message.tags, session.server.settings.deny_tags).items())
+    return tuple(client_only(message.tags, client.server.settings.deny_tags).items())
 
 
-def _privmsg(session: Session, message: Message) -> None:
+def _privmsg(reply: IrcReply, message: Message) -> None:
     quiet = message.command == "NOTICE"
-    words = _targets(session, message)
+    words = _targets(reply, message)
     if not words:
         return
     text = message.params[1] if len(message.params) > 1 else ""
     if not text:
         if not quiet:
-            session.server.hub.settle()
-            session.numeric(numerics.ERR_NOTEXTTOSEND)
+            reply.numeric(numerics.ERR_NOTEXTTOSEND)
         return
     kind = _KINDS.get(message.command, Kind.MESSAGE)
     if text.startswith(_ACTION) and not quiet:
         action = text.removeprefix(_ACTION).removesuffix("\x01")
         if action:
             kind, text = Kind.ACTION, action
-    tags = relayed_tags(session, message)
+    tags = relayed_tags(reply.client, message)
     # of what does not fit for one of them nothing is said: nobody would know who has heard it
-    if len(words) > 1 and not all(fits(session, Target.of(word), text, kind) for word in words):
+    if len(words) > 1 and not all(
+        fits(reply.client, Target.of(word), text, kind) for word in words
+    ):
         if not quiet:
-            too_long(session)
+            too_long(reply)
         return
     for word in words:
-        _say_to(session, word, text, kind, tags)
+        if word[:1] == "#" and not tags and not reply.collects:  # the usual case
+            refused = reply.server.hub.say(reply.client, word, text, kind)
+            if refused is not None and not quiet:
+                unheard(reply, word, refused)
+            continue
+        then = None if quiet or word[:1] == "#" else partial(send_away, reply, word)
+        say(reply, word, (Line(text),), kind, tags, then)
 
 
-def _targets(session: Session, message: Message) -> list[str]:
-    """Whom a message is for; none if there are none, or too many, which was told then."""
+def _targets(reply: IrcReply, message: Message) -> list[str]:
+    """The targets of a message; none if there are none, or too many, which gets a reply."""
     command = message.command
     words = [word for word in message.params[0].split(",") if word] if message.params else []
     most = TARGETS[command]
@@ -169,92 +201,78 @@ def _targets(session: Session, message: Message) -> list[str]:
     if 0 < len(words) <= most:
         return words
     if command != "NOTICE":
-        session.server.hub.settle()
         if words:
             # nothing of it is said: nobody would know who has heard it
-            session.numeric(
+            reply.numeric(
                 numerics.ERR_TOOMANYTARGETS,
                 middle(words[most]),
                 text=f"At most {most} targets. Your message was not delivered",
             )
         else:
-            session.numeric(numerics.ERR_NORECIPIENT, text=f"No recipient given ({command})")
+            reply.numeric(numerics.ERR_NORECIPIENT, text=f"No recipient given ({command})")
     return []
 
 
-def _say_to(session: Session, word: str, text: str, kind: Kind, tags: Tags) -> None:
-    target = Target.of(word)
-    refused = say(session, target, (Line(text),), kind, tags)
-    if kind is Kind.NOTICE:
-        return
-    if refused is not None:
-        unheard(session, word, refused)
-    else:
-        tell_away(session, target)
-
-
-def _tagmsg(session: Session, message: Message) -> None:
+def _tagmsg(reply: IrcReply, message: Message) -> None:
     # "This capability enables the use of client-only tags and the TAGMSG command"
-    if caps.MESSAGE_TAGS not in session.caps:
-        session.unknown(message)
+    if caps.MESSAGE_TAGS not in reply.caps:
+        reply.unknown(message)
         return
-    tags = relayed_tags(session, message)
+    tags = relayed_tags(reply.client, message)
     if not tags and any(key[0] == "+" for key in message.tags):
-        return  # nothing of what it said is passed on
-    for word in _targets(session, message):
-        refused = say(session, Target.of(word), (), Kind.TAGS, tags)
-        if refused is not None:
-            unheard(session, word, refused)
+        return  # none of its tags is relayed
+    for word in _targets(reply, message):
+        say(reply, word, (), Kind.TAGS, tags)
 
 
-def _redact(session: Session, message: Message) -> None:
+def _redact(reply: IrcReply, message: Message) -> None:
     name, said, *rest = message.params
-    member = session.member
-    assert member is not None
     if not name.startswith("#"):
-        # what is said in private is kept nowhere, so that nobody could tell whose it is
-        _cannot_redact(session, name)
+        # private messages are kept nowhere, so that nobody could tell whose it is
+        _cannot_redact(reply, name)
         return
-    refused = session.server.hub.redact(member, name, said, rest[0] if rest else "")
-    if refused is None:
-        return
-    match refused.code:
-        case Code.NO_SUCH_MESSAGE:
-            code = "UNKNOWN_MSGID"
-        case Code.NOT_YOURS:
-            code = "REDACT_FORBIDDEN"
-        case _:
-            _cannot_redact(session, name)
-            return
-    session.fail("REDACT", code, middle(name), middle(said), text=refused.sentence, known=True)
+
+    def refused(refused: Refused) -> None:
+        match refused.code:
+            case Code.NO_SUCH_MESSAGE:
+                code = "UNKNOWN_MSGID"
+            case Code.NOT_YOURS:
+                code = "REDACT_FORBIDDEN"
+            case _:
+                _cannot_redact(reply, name)
+                return
+        reply.fail("REDACT", code, middle(name), middle(said), text=refused.sentence, known=True)
+
+    reason = rest[0] if rest else ""
+    reply.ask(reply.server.hub.redact, name, said, reason, refused=refused)
 
 
-def _cannot_redact(session: Session, name: str) -> None:
+def _cannot_redact(reply: IrcReply, name: str) -> None:
     sentence = f"You cannot take back what was said in {name}"
-    session.fail("REDACT", "INVALID_TARGET", middle(name), text=sentence, known=True)
+    reply.fail("REDACT", "INVALID_TARGET", middle(name), text=sentence, known=True)
 
 
-def _relaymsg(session: Session, message: Message) -> None:
-    member = session.member
-    assert member is not None
+def _relaymsg(reply: IrcReply, message: Message) -> None:
     name, speaker, text = message.params[:3]
     if not _may_speak_as(speaker):
         sentence = f"Such a name has a {caps.RELAY_SEPARATOR} in it, and nothing of !+%@&#$:'\"?*,."
-        session.fail("RELAYMSG", "INVALID_NICK", text=sentence, known=True)
+        reply.fail("RELAYMSG", "INVALID_NICK", text=sentence, known=True)
         return
     if not text:
-        session.numeric(numerics.ERR_NOTEXTTOSEND)
+        reply.numeric(numerics.ERR_NOTEXTTOSEND)
         return
-    tags = relayed_tags(session, message)
-    refused = session.server.hub.say_more(member, name, (Line(text),), tags=tags, speaker=speaker)
-    if refused is None:
-        return
-    if refused.code in (Code.NOT_OPERATOR, Code.NO_OPERATORS):
-        session.fail("RELAYMSG", "PRIVS_NEEDED", text=refused.sentence, known=True)
-    elif refused.code is Code.TOO_LONG:
-        too_long(session)
-    else:
-        answer(session, refused, name)
+
+    def refused(refused: Refused) -> None:
+        if refused.code in (Code.NOT_OPERATOR, Code.NO_OPERATORS):
+            reply.fail("RELAYMSG", "PRIVS_NEEDED", text=refused.sentence, known=True)
+        elif refused.code is Code.TOO_LONG:
+            too_long(reply)
+        else:
+            refuse(reply, refused, name)
+
+    tags = relayed_tags(reply.client, message)
+    verb = partial(reply.server.hub.say_more, tags=tags, speaker=speaker)
+    reply.ask(verb, name, (Line(text),), refused=refused)
 
 
 def _may_speak_as(name: str) -> bool:
@@ -270,14 +288,18 @@ def _may_speak_as(name: str) -> bool:
 COMMANDS = {
     "PRIVMSG": Command(
         _privmsg,
+        ahead=True,
         help=("PRIVMSG <target>{,<target>} :<text>", "Says something to people and in rooms."),
     ),
     "NOTICE": Command(
         _privmsg,
+        ahead=True,
         help=("NOTICE <target>{,<target>} :<text>", "The same, never to be answered by programs."),
     ),
     "TAGMSG": Command(
-        _tagmsg, help=("TAGMSG <target>{,<target>}", "Passes on the tags before it, without text.")
+        _tagmsg,
+        ahead=True,
+        help=("TAGMSG <target>{,<target>}", "Passes on the tags before it, without text."),
     ),
     "REDACT": Command(
         _redact, 2, help=("REDACT <room> <msgid> [:<reason>]", "Takes back what was said.")

@@ -1,4 +1,4 @@
-"""WHO: who is in a room, or is called so.
+"""WHO: who is in a room, or matches a mask.
 
 Sources: the Modern IRC Client Protocol, "WHO message" (https://modern.ircdocs.horse/#who-message),
 and the IRCv3 specifications of WHOX (https://ircv3.net/specs/extensions/whox) and bot mode
@@ -8,7 +8,6 @@ and the IRCv3 specifications of WHOX (https://ircv3.net/specs/extensions/whox) a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING
 
 from tcpd.chat.hosts import Address
 from tcpd.chat.irc import caps, listing, numerics
@@ -16,27 +15,25 @@ from tcpd.chat.irc.commands.command import Command
 from tcpd.chat.irc.commands.names import is_visible, prefixes
 from tcpd.chat.irc.commands.refusals import middle
 from tcpd.chat.irc.message import Message
+from tcpd.chat.irc.reply import IrcReply
 from tcpd.chat.masks import pattern
-from tcpd.chat.member import Member
 from tcpd.chat.names import fold
+from tcpd.chat.people import Person
 from tcpd.chat.room import Room
 
-if TYPE_CHECKING:
-    from tcpd.chat.irc.session import Session
-
-#: What stands for an address that is not the asker's to know, as WHOX has it.
+#: What stands for an address that the client may not see, as WHOX has it.
 _NO_ADDRESS = "255.255.255.255"
 
-#: How many people a mask is held against in a reactor turn, which takes a millisecond or two.
+#: How many people a mask is compared with in a reactor turn, which takes a millisecond or two.
 _IN_A_TURN = 256
 
 #: What stands for the level of an operator, which nobody has here.
 _NO_LEVEL = "n/a"
 
 
-def may_know_address(member: Member, whom: Member) -> bool:
-    """Whether one may know where another really is: only oneself, and operators of the daemon."""
-    return whom is member or member.server_operator
+def may_know_address(person: Person, target: Person) -> bool:
+    """Whether a person may see an address: their own, and operators of the daemon any."""
+    return target is person or person.server_operator
 
 
 def address_word(address: Address) -> str:
@@ -45,139 +42,142 @@ def address_word(address: Address) -> str:
     return f"0{text}" if text.startswith(":") else text
 
 
-def idle_seconds(session: Session, whom: Member) -> int:
-    """How long somebody has said nothing."""
-    return max(0, int(session.server.clock() - whom.spoke))
+def idle_seconds(reply: IrcReply, target: Person) -> int:
+    """For how long somebody has said nothing."""
+    server = reply.server
+    if target.clients:
+        idle = server.clock() - max(client.spoke for client in target.clients)
+    else:
+        idle = server.wall_clock() - target.spoke  # on another node
+    return max(0, int(idle))
 
 
-def _who(session: Session, message: Message) -> None:
+def _who(reply: IrcReply, message: Message) -> None:
     mask = message.params[0]
     asked = listing.who(message.params[1] if len(message.params) > 1 else "")
-    session.tell(_answer(session, mask, asked))
+    reply.stream(_answer(reply, mask, asked))
 
 
-def _answer(session: Session, mask: str, asked: listing.Who) -> Iterator[bytes]:
-    member = session.member
-    assert member is not None
-    room, found = _found(session, member, mask)
-    for whom in found:
-        if whom is None:
+def _answer(reply: IrcReply, mask: str, asked: listing.Who) -> Iterator[bytes]:
+    room, found = _found(reply, reply.person, mask)
+    state = reply.server.hub.state
+    for target in found:
+        if target is None:
             yield b""
-        elif whom.gone or (asked.operators and not whom.server_operator):
+        elif not state.is_here(target) or (asked.operators and not target.server_operator):
             continue
         elif asked.fields is None:
-            yield _reply(session, whom, room)
+            yield _reply(reply, target, room)
         else:
-            yield _fields(session, whom, room, asked.fields, asked.token)
-    yield session.numeric_line(numerics.RPL_ENDOFWHO, middle(mask))
+            yield _fields(reply, target, room, asked.fields, asked.token)
+    yield reply.numeric_line(numerics.RPL_ENDOFWHO, middle(mask))
 
 
 def _found(
-    session: Session, member: Member, mask: str
-) -> tuple[Room | None, Iterable[Member | None]]:
-    """Those who are asked for, and ``None`` where others are to have their turn; and the room, if
-    it is one."""
-    hub = session.server.hub
+    reply: IrcReply, person: Person, mask: str
+) -> tuple[Room | None, Iterable[Person | None]]:
+    """The people that a mask asks for, with ``None`` where others are to have their turn; and the
+    room, if it is one."""
+    hub = reply.server.hub
     if not mask:
         return None, ()
     if mask.startswith("#"):
         room = hub.room(mask)
-        if room is None or room.hides_from(member):
+        if room is None or room.hides_from(person):
             return None, ()
-        # a copy: they may come and go before all are told
-        people = list(room.members)
-        return room, (whom for whom in people if is_visible(member, whom))
-    exact = hub.member(mask)
+        people = room.everybody()
+        return room, (target for target in people if is_visible(person, target))
+    exact = hub.person(mask)
     if exact is not None:
         # "An exact nickname, in which case a single user is returned": as WHOIS tells it, too
         return None, (exact,)
     # "0" is everybody by RFC 2812 section 3.6.1
-    return None, _matching(session, member, "*" if mask == "0" else mask)
+    return None, _matching(reply, person, "*" if mask == "0" else mask)
 
 
-def _matching(session: Session, member: Member, mask: str) -> Iterator[Member | None]:
+def _matching(reply: IrcReply, person: Person, mask: str) -> Iterator[Person | None]:
     fits = pattern(mask).match
-    for number, whom in enumerate(list(session.server.hub.members), 1):
+    for number, target in enumerate(reply.server.hub.state.everybody(), 1):
         if number % _IN_A_TURN == 0:
             yield None
-        if is_visible(member, whom) and (
-            fits(whom.key)
-            or fits(fold(whom.user))
-            or fits(fold(whom.host))
-            or fits(fold(whom.real_name))
-            or fits(whom.folded)
+        if is_visible(person, target) and (
+            fits(target.key)
+            or fits(fold(target.user))
+            or fits(fold(target.host))
+            or fits(fold(target.real_name))
+            or fits(target.folded)
         ):
-            yield whom
+            yield target
 
 
-def _reply(session: Session, whom: Member, room: Room | None) -> bytes:
-    return session.numeric_line(
+def _reply(reply: IrcReply, target: Person, room: Room | None) -> bytes:
+    return reply.numeric_line(
         numerics.RPL_WHOREPLY,
         "*" if room is None else room.name,
-        whom.user,
-        whom.host,
-        session.server.name,
-        whom.nick,
-        _flags(session, whom, room),
-        text=f"0 {whom.real_name}",
+        target.user,
+        target.host,
+        reply.server.name,
+        target.nick,
+        _flags(reply, target, room),
+        text=f"0 {target.real_name}",
     )
 
 
-def _flags(session: Session, whom: Member, room: Room | None) -> str:
+def _flags(reply: IrcReply, target: Person, room: Room | None) -> str:
     """``H`` for here or ``G`` for gone, ``*`` for an operator, prefixes, and ``B`` for a bot."""
-    flags = "G" if whom.away else "H"
-    if whom.server_operator:
+    flags = "G" if target.away else "H"
+    if target.server_operator:
         flags += "*"
     if room is not None:
-        flags += prefixes(room.members.get(whom, 0), caps.MULTI_PREFIX in session.caps)
-    if whom.bot:
+        flags += prefixes(room.members.get(target, 0), caps.MULTI_PREFIX in reply.caps)
+    if target.bot:
         flags += "B"
     return flags
 
 
-_Field = Callable[["Session", Member, "Room | None"], str]
+_Field = Callable[["IrcReply", Person, "Room | None"], str]
 
 
-def _address(session: Session, whom: Member, room: Room | None) -> str:
-    member = session.member
-    if member is None or whom.address is None or not may_know_address(member, whom):
+def _address(reply: IrcReply, target: Person, room: Room | None) -> str:
+    person = reply.client.person
+    if person is None or target.address is None or not may_know_address(person, target):
         return _NO_ADDRESS
-    return address_word(whom.address)
+    return address_word(target.address)
 
 
-def _idle(session: Session, whom: Member, room: Room | None) -> str:
-    return str(idle_seconds(session, whom))
+def _idle(reply: IrcReply, target: Person, room: Room | None) -> str:
+    return str(idle_seconds(reply, target))
 
 
-def _server(session: Session, whom: Member, room: Room | None) -> str:
-    return session.server.name
+def _server(reply: IrcReply, target: Person, room: Room | None) -> str:
+    return reply.server.name
 
 
 _FIELDS: dict[str, _Field] = {
-    "c": lambda session, whom, room: "*" if room is None else room.name,
-    "u": lambda session, whom, room: whom.user,
+    "c": lambda reply, target, room: "*" if room is None else room.name,
+    "u": lambda reply, target, room: target.user,
     "i": _address,
-    "h": lambda session, whom, room: whom.host,
+    "h": lambda reply, target, room: target.host,
     "s": _server,
-    "n": lambda session, whom, room: whom.nick,
+    "n": lambda reply, target, room: target.nick,
     "f": _flags,
-    "d": lambda session, whom, room: "0",
+    "d": lambda reply, target, room: "0",
     "l": _idle,
     # "0" is who has no account
-    "a": lambda session, whom, room: "0",
-    "o": lambda session, whom, room: _NO_LEVEL,
+    "a": lambda reply, target, room: "0",
+    "o": lambda reply, target, room: _NO_LEVEL,
 }
 
 
-def _fields(session: Session, whom: Member, room: Room | None, fields: str, token: str) -> bytes:
+def _fields(reply: IrcReply, target: Person, room: Room | None, fields: str, token: str) -> bytes:
     """RPL_WHOSPCRPL with the fields that were asked for, in its order."""
     words = [
-        token if field == "t" else _FIELDS[field](session, whom, room)
+        token if field == "t" else _FIELDS[field](reply, target, room)
         for field in fields
         if field != "r"
     ]
-    text = whom.real_name if "r" in fields else None
-    return session.numeric_line(numerics.RPL_WHOSPCRPL, *words, text=text)
+    text = target.real_name if "r" in fields else None
+    return reply.numeric_line(numerics.RPL_WHOSPCRPL, *words, text=text)
 
 
 COMMANDS = {
@@ -186,8 +186,8 @@ COMMANDS = {
         1,
         help=(
             "WHO <room>|<mask> [o][%<fields>[,<token>]]",
-            "Tells who is in a room, or who is called so; with o, operators of the server alone.",
-            "With fields (WHOX) it tells those alone: t token, c room, u user, i address, h host,",
+            "Lists who is in a room, or matches a mask; with o, operators of the server alone.",
+            "With fields (WHOX) it lists those alone: t token, c room, u user, i address, h host,",
             "s server, n nickname, f flags, d hops, l seconds idle, a account, o level,",
             "r real name.",
         ),

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
 
 from tcpd.chat.irc import caps, numerics
-from tcpd.chat.irc.commands.about import is_here
 from tcpd.chat.irc.commands.command import Command
 from tcpd.chat.irc.commands.names import prefixes, shares
 from tcpd.chat.irc.commands.refusals import middle
+from tcpd.chat.irc.commands.server_facts import is_here
 from tcpd.chat.irc.commands.who import (
     address_word,
     idle_seconds,
@@ -22,103 +21,102 @@ from tcpd.chat.irc.commands.who import (
 )
 from tcpd.chat.irc.commands.wrapping import wrapped
 from tcpd.chat.irc.message import Message
-from tcpd.chat.member import Member
+from tcpd.chat.irc.reply import IrcReply
 from tcpd.chat.names import fold
-from tcpd.chat.past import Gone
+from tcpd.chat.people import Person
+from tcpd.chat.whowas import Gone
 from tcpd.wire.safe_text import escape_controls
-
-if TYPE_CHECKING:
-    from tcpd.chat.irc.session import Session
 
 #: How many nicknames USERHOST answers for.
 USERHOST_MOST = 5
 
 
-def _whois(session: Session, message: Message) -> None:
+def _whois(reply: IrcReply, message: Message) -> None:
     *server, nick = message.params[:2] or ("",)
     # TARGMAX says one
     nick = nick.split(",")[0]
     if not nick:
-        session.numeric(numerics.ERR_NONICKNAMEGIVEN)
+        reply.numeric(numerics.ERR_NONICKNAMEGIVEN)
         return
-    whom = session.server.hub.member(nick)
+    target = reply.server.hub.person(nick)
     # "WHOIS nick nick" asks the server that the nickname is on, which is this one or none
-    if server and not is_here(session, server[0]) and fold(server[0]) != fold(nick):
-        session.numeric(numerics.ERR_NOSUCHSERVER, middle(server[0]))
-    elif whom is None:
-        session.numeric(numerics.ERR_NOSUCHNICK, middle(nick))
+    if server and not is_here(reply, server[0]) and fold(server[0]) != fold(nick):
+        reply.numeric(numerics.ERR_NOSUCHSERVER, middle(server[0]))
+    elif target is None:
+        reply.numeric(numerics.ERR_NOSUCHNICK, middle(nick))
     else:
-        session.tell(_told(session, whom))
-    session.tell([session.numeric_line(numerics.RPL_ENDOFWHOIS, middle(nick))])
+        reply.stream(_facts(reply, target))
+    reply.stream([reply.numeric_line(numerics.RPL_ENDOFWHOIS, middle(nick))])
 
 
-def _told(session: Session, whom: Member) -> Iterator[bytes]:
-    """What the asker may know of somebody."""
-    member = session.member
-    assert member is not None
-    server, line, nick = session.server, session.numeric_line, whom.nick
-    yield line(numerics.RPL_WHOISUSER, nick, whom.user, whom.host, "*", text=whom.real_name)
-    rooms = _room_words(session, member, whom)
-    yield from wrapped(session, numerics.RPL_WHOISCHANNELS, nick, words=rooms)
+def _facts(reply: IrcReply, target: Person) -> Iterator[bytes]:
+    """What the client may see of somebody."""
+    person = reply.person
+    server, line, nick = reply.server, reply.numeric_line, target.nick
+    yield line(numerics.RPL_WHOISUSER, nick, target.user, target.host, "*", text=target.real_name)
+    rooms = _room_words(reply, person, target)
+    yield from wrapped(reply, numerics.RPL_WHOISCHANNELS, nick, words=rooms)
     yield line(numerics.RPL_WHOISSERVER, nick, server.name, text=server.description)
-    if whom.away:
-        yield line(numerics.RPL_AWAY, nick, text=whom.away)
-    if whom.server_operator:
+    if target.away:
+        yield line(numerics.RPL_AWAY, nick, text=target.away)
+    if target.server_operator:
         yield line(numerics.RPL_WHOISOPERATOR, nick)
-    if whom.bot:
+    if target.bot:
         yield line(numerics.RPL_WHOISBOT, nick, text="is a bot")
-    if whom.secure:
+    if target.secure:
         yield line(numerics.RPL_WHOISSECURE, nick)
-    if may_know_address(member, whom):
-        certificate = _certificate(whom)
+    if may_know_address(person, target):
+        certificate = _certificate(target)
         if certificate:
             yield line(numerics.RPL_WHOISCERTFP, nick, text=f"shows the certificate {certificate}")
-        if whom.address is not None:
-            yield line(numerics.RPL_WHOISACTUALLY, nick, address_word(whom.address))
-    idle = str(idle_seconds(session, whom))
-    yield line(numerics.RPL_WHOISIDLE, nick, idle, str(int(whom.since)))
+        if target.address is not None:
+            yield line(numerics.RPL_WHOISACTUALLY, nick, address_word(target.address))
+    idle = str(idle_seconds(reply, target))
+    yield line(numerics.RPL_WHOISIDLE, nick, idle, str(int(target.since)))
 
 
-def _room_words(session: Session, member: Member, whom: Member) -> list[str]:
-    """The rooms somebody is in, each behind what they are in it.
+def _room_words(reply: IrcReply, person: Person, target: Person) -> list[str]:
+    """The rooms of somebody, each behind the signs of their ranks.
 
-    Of who is invisible, those alone that the asker is in, too.
+    Of who is invisible, only those that the client is in, too.
     """
-    every = caps.MULTI_PREFIX in session.caps
-    open_all = not whom.invisible or whom is member or shares(member, whom)
+    every = caps.MULTI_PREFIX in reply.caps
+    open_all = not target.invisible or target is person or shares(person, target)
     return [
-        prefixes(room.members.get(whom, 0), every) + room.name
-        for room in whom.rooms.values()
-        if not room.hides_from(member) and (open_all or member in room.members)
+        prefixes(room.members.get(target, 0), every) + room.name
+        for room in reply.server.hub.state.rooms_of(target)
+        if not room.hides_from(person) and (open_all or person in room.members)
     ]
 
 
-def _certificate(whom: Member) -> str:
-    """Who somebody is by the certificate that they connected with; empty for none."""
-    ask: Any = getattr(whom.door, "facts", None)
-    facts = None if ask is None else ask()
-    client = "" if facts is None or facts.tls is None else facts.tls.client or ""
-    return escape_controls(client)  # an authority may have signed any characters
+def _certificate(target: Person) -> str:
+    """The name in the certificate that somebody connected with; empty for none."""
+    for client in target.clients:
+        facts = client.facts()
+        if facts is not None and facts.tls is not None and facts.tls.client:
+            # an authority may have signed any characters
+            return escape_controls(facts.tls.client)
+    return ""
 
 
-def _whowas(session: Session, message: Message) -> None:
+def _whowas(reply: IrcReply, message: Message) -> None:
     nick = message.params[0] if message.params else ""
     if not nick:
-        session.numeric(numerics.ERR_NONICKNAMEGIVEN)
+        reply.numeric(numerics.ERR_NONICKNAMEGIVEN)
         return
-    if len(message.params) > 2 and not is_here(session, message.params[2]):
-        session.numeric(numerics.ERR_NOSUCHSERVER, middle(message.params[2]))
+    if len(message.params) > 2 and not is_here(reply, message.params[2]):
+        reply.numeric(numerics.ERR_NOSUCHSERVER, middle(message.params[2]))
     else:
-        _tell_past(session, nick, _count(message.params[1]) if len(message.params) > 1 else None)
-    session.numeric(numerics.RPL_ENDOFWHOWAS, middle(nick))
+        _send_past(reply, nick, _count(message.params[1]) if len(message.params) > 1 else None)
+    reply.numeric(numerics.RPL_ENDOFWHOWAS, middle(nick))
 
 
-def _tell_past(session: Session, nick: str, most: int | None) -> None:
-    found = session.server.hub.past.of(nick)
+def _send_past(reply: IrcReply, nick: str, most: int | None) -> None:
+    found = reply.server.hub.state.whowas.of(nick)
     for gone in found[:most]:
-        _tell_gone(session, gone)
+        _send_gone(reply, gone)
     if not found:
-        session.numeric(numerics.ERR_WASNOSUCHNICK, middle(nick))
+        reply.numeric(numerics.ERR_WASNOSUCHNICK, middle(nick))
 
 
 def _count(text: str) -> int | None:
@@ -127,49 +125,48 @@ def _count(text: str) -> int | None:
     return number or None
 
 
-def _tell_gone(session: Session, gone: Gone) -> None:
-    member, who = session.member, gone.who
-    assert member is not None
-    session.numeric(numerics.RPL_WHOWASUSER, who.nick, who.user, who.host, "*", text=gone.real_name)
-    if gone.address is not None and member.server_operator:
-        session.numeric(numerics.RPL_WHOISACTUALLY, who.nick, address_word(gone.address))
+def _send_gone(reply: IrcReply, gone: Gone) -> None:
+    person, who = reply.person, gone.who
+    reply.numeric(numerics.RPL_WHOWASUSER, who.nick, who.user, who.host, "*", text=gone.real_name)
+    if gone.address is not None and person.server_operator:
+        reply.numeric(numerics.RPL_WHOISACTUALLY, who.nick, address_word(gone.address))
     when = time.strftime("%a %b %d %H:%M:%S %Y UTC", time.gmtime(gone.time))
-    session.numeric(numerics.RPL_WHOISSERVER, who.nick, session.server.name, text=when)
+    reply.numeric(numerics.RPL_WHOISSERVER, who.nick, reply.server.name, text=when)
 
 
-def _userhost(session: Session, message: Message) -> None:
+def _userhost(reply: IrcReply, message: Message) -> None:
     words = []
     for nick in message.params[:USERHOST_MOST]:
-        whom = session.server.hub.member(nick)
-        if whom is not None:
-            operator = "*" if whom.server_operator else ""
-            away = "-" if whom.away else "+"
-            words.append(f"{whom.nick}{operator}={away}{whom.user}@{whom.host}")
-    _tell_words(session, numerics.RPL_USERHOST, words)
+        target = reply.server.hub.person(nick)
+        if target is not None:
+            operator = "*" if target.server_operator else ""
+            away = "-" if target.away else "+"
+            words.append(f"{target.nick}{operator}={away}{target.user}@{target.host}")
+    _send_words(reply, numerics.RPL_USERHOST, words)
 
 
-def _ison(session: Session, message: Message) -> None:
-    hub = session.server.hub
-    asked = [hub.member(nick) for param in message.params for nick in param.split(" ") if nick]
-    here = dict.fromkeys(whom.nick for whom in asked if whom is not None)
-    _tell_words(session, numerics.RPL_ISON, list(here))
+def _ison(reply: IrcReply, message: Message) -> None:
+    hub = reply.server.hub
+    asked = [hub.person(nick) for param in message.params for nick in param.split(" ") if nick]
+    here = dict.fromkeys(target.nick for target in asked if target is not None)
+    _send_words(reply, numerics.RPL_ISON, list(here))
 
 
-def _tell_words(session: Session, number: str, words: list[str]) -> None:
-    """A numeric of words; one without any for none, for an answer is waited for."""
-    lines = wrapped(session, number, words=words)
-    session.send_all(lines if words else [session.numeric_line(number, text="")])
+def _send_words(reply: IrcReply, number: str, words: list[str]) -> None:
+    """A numeric of words; a single one without words for none, since clients wait for it."""
+    lines = wrapped(reply, number, words=words)
+    reply.send_all(lines if words else [reply.numeric_line(number, text="")])
 
 
 COMMANDS = {
     "WHOIS": Command(
-        _whois, help=("WHOIS [<server>] <nickname>", "Tells what there is to know of somebody.")
+        _whois, help=("WHOIS [<server>] <nickname>", "Shows what you may know of somebody.")
     ),
     "WHOWAS": Command(
         _whowas,
         help=(
             "WHOWAS <nickname> [<count>]",
-            "Tells who had a nickname that nobody has any more, the latest first.",
+            "Lists who had a nickname that nobody has any more, the latest first.",
         ),
     ),
     "USERHOST": Command(
@@ -177,10 +174,10 @@ COMMANDS = {
         1,
         help=(
             "USERHOST <nickname> [<nickname> ...]",
-            f"Tells where people are, and whether they are away; of {USERHOST_MOST} at most.",
+            f"Shows the hosts of people, and whether they are away; {USERHOST_MOST} at most.",
         ),
     ),
     "ISON": Command(
-        _ison, 1, help=("ISON <nickname> [<nickname> ...]", "Tells which of them are here.")
+        _ison, 1, help=("ISON <nickname> [<nickname> ...]", "Shows which of them are here.")
     ),
 }

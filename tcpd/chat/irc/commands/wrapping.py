@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
 
 from tcpd.chat.irc.message import LINE_BYTES
-
-if TYPE_CHECKING:
-    from tcpd.chat.irc.session import Session
+from tcpd.chat.irc.reply import IrcReply
 
 
 def wrapped(
-    session: Session, number: str, *params: str, words: Iterable[str], between: str = " "
+    reply: IrcReply, number: str, *params: str, words: Iterable[str], between: str = " "
 ) -> Iterator[bytes]:
     """Lines of a numeric whose last parameter is words, each line as full as it may be.
 
@@ -20,9 +17,9 @@ def wrapped(
     :param between: stands between two of them.
     :return: no line for no words.
     """
-    space = LINE_BYTES - len(session.numeric_line(number, *params, text=""))
+    space = LINE_BYTES - len(reply.numeric_line(number, *params, text=""))
     for piece in packed(words, space, between):
-        yield session.numeric_line(number, *params, text=piece)
+        yield reply.numeric_line(number, *params, text=piece)
 
 
 def packed(words: Iterable[str], space: int, between: str) -> Iterator[str]:

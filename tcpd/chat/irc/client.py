@@ -1,0 +1,276 @@
+"""One client of the IRC frontend, without its connection: its state, and how it is written to.
+
+What it is told in answer to a request is in :mod:`tcpd.chat.irc.reply`; its lines are taken in
+:mod:`tcpd.chat.irc.dispatch`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import chain
+
+from tcpd.chat.conversation import GatewayEdge
+from tcpd.chat.hosts import Address
+from tcpd.chat.irc import caps
+from tcpd.chat.irc.message import write
+from tcpd.chat.irc.multiline_batch import Batch
+from tcpd.chat.irc.registration import REGISTERED, Registration
+from tcpd.chat.irc.server import IrcServer
+from tcpd.chat.outbox import Outbox
+from tcpd.chat.people import Client
+from tcpd.chat.quitting import CLOSED
+from tcpd.chat.reply import Reply
+from tcpd.config.values import Rate
+from tcpd.handshake.facts import Facts
+from tcpd.policy.buckets import TokenBucket
+from tcpd.policy.reasons import End
+
+#: Bytes of a long reply that are put into the outbox at a time.
+AT_A_TIME = 16384
+
+
+class IrcClient(Client):
+    """See :class:`tcpd.chat.conversation.Conversation`, of which this is all but taking lines.
+
+    :param server: what the clients of the service share.
+    :param outbox: where all that is sent to it goes.
+    :param address: the client's; ``None`` for a UNIX socket.
+    :param secure: nobody on the way can read along.
+    :param edge: its connection.
+
+    :ivar caps: the capabilities that are enabled.
+    :ivar version_302: it sent CAP LS 302, and gets the values of capabilities.
+    :ivar entry: what it has sent for its registration.
+    :ivar wrong_passwords: how many of an operator's password.
+    :ivar host: its host, if known from elsewhere than its address; ``None`` leaves it to the hub.
+    :ivar multiline: the message of several lines that it is sending, if it is.
+    :ivar over: the conversation has ended.
+    """
+
+    __slots__ = (
+        "_batches",
+        "_blocked",
+        "_joins",
+        "_nicks",
+        "_open",
+        "_stream",
+        "caps",
+        "edge",
+        "entry",
+        "host",
+        "multiline",
+        "over",
+        "server",
+        "version_302",
+        "wrong_passwords",
+    )
+
+    def __init__(
+        self,
+        server: IrcServer,
+        outbox: Outbox,
+        address: Address | None,
+        secure: bool,
+        edge: GatewayEdge,
+    ) -> None:
+        super().__init__(outbox, server.formats.of(caps.NONE), address, secure)
+        self.server = server
+        self.edge = edge
+        self.caps = caps.NONE
+        self.version_302 = False
+        self.entry = Registration()
+        self.wrong_passwords = 0
+        self.host: str | None = None
+        self.multiline: Batch | None = None
+        self.over = False
+        self._open: Reply | None = None
+        self._blocked = False
+        self._stream: Iterator[bytes] | None = None
+        self._batches = 0
+        self._joins: TokenBucket | None = None
+        self._nicks: TokenBucket | None = None
+        server.entering += 1
+
+    @property
+    def name(self) -> str:
+        """Its nickname in replies: ``*`` before it has one."""
+        if self.person is not None:
+            return self.person.nick
+        return self.entry.nick or "*"
+
+    def facts(self) -> Facts | None:
+        """What is known of its own connection; ``None`` if nothing is."""
+        return self.edge.facts()
+
+    # --- the connection's side ---
+
+    @property
+    def entered(self) -> bool:
+        return self.person is not None
+
+    @property
+    def waiting(self) -> bool:
+        return self._open is not None
+
+    @property
+    def streaming(self) -> bool:
+        return self._stream is not None
+
+    def greet(self) -> None:
+        """In IRC the client speaks first."""
+
+    def stream_more(self) -> None:
+        stream = self._stream
+        size = 0
+        while stream is not None and size < AT_A_TIME and not self.over:
+            line = next(stream, None)
+            if line is None:
+                self._stream = None
+                return
+            if not line:
+                return
+            size += len(line)
+            self.put(line)
+
+    def finished(self) -> None:
+        self.finish(CLOSED)
+
+    def too_late(self) -> None:
+        # it may have entered since the last line: a password takes its time
+        if self.person is None:
+            self.finish("you did not register in time")
+
+    def last_words(self, reason: End) -> bytes:
+        return self.error_line(reason.sentence)
+
+    def leave(self, reason: str) -> None:
+        self.stop()
+        self.server.hub.leave(self, reason)
+
+    def finish(self, why: str, reason: str | None = None) -> None:
+        """End the conversation, and send why.
+
+        :param why: for the client.
+        :param reason: for the others in the rooms; ``None`` for the same.
+        """
+        if not self.over:
+            self.leave(why if reason is None else reason)
+            self.outbox.put(self.error_line(why))
+            self.edge.hang_up()
+
+    def stop(self) -> None:
+        """Take nothing more from the client."""
+        if not self.over:
+            self.over = True
+            self._stream = None
+            self.server.entering -= self.entry is not REGISTERED
+
+    def error_line(self, why: str) -> bytes:
+        """ERROR, the last line of a connection."""
+        return self.timed(write("ERROR", f"Closing Link: {self.name} ({why})", colon=True))
+
+    # --- requests ---
+
+    def opened(self, reply: Reply) -> None:
+        """A request is not complete although its command has returned."""
+        self._open = reply
+
+    def completed(self, reply: Reply) -> None:
+        """A request is complete."""
+        if self._open is reply:
+            self._open = None
+            self.edge.go_on()
+
+    def block(self) -> None:
+        """The next line has to wait until :meth:`caught_up`."""
+        self._blocked = True
+
+    # --- what is sent to it ---
+
+    def put(self, data: bytes) -> None:
+        """Put lines into the outbox, with their tags, behind what waits there."""
+        hub = self.server.hub
+        if hub.fanout.held:
+            hub.fanout.settle()
+        if not self.outbox.put(data):
+            if self.person is not None:
+                hub.drop(self)
+            else:
+                self.outbox.close()
+                self.dropped()
+
+    def stream(self, lines: Iterable[bytes]) -> None:
+        """Send what may be long: at once what is short of it, the rest as the client reads it. No
+        line of the client is taken before all of it is sent.
+
+        :param lines: with their tags. Asked for a line when there is room for it, maybe turns
+            later; an empty one is not sent, and lets others have their turn first.
+        """
+        if self._stream is not None:
+            self._stream = chain(self._stream, lines)
+            return
+        self._stream = iter(lines)
+        self.stream_more()
+
+    def timed(self, line: bytes) -> bytes:
+        """A line with the time, if the client has asked for it."""
+        if line and caps.SERVER_TIME in self.caps:
+            return b"@time=%s %s" % (self.server.stamp().encode(), line)
+        return line
+
+    def next_batch(self) -> str:
+        """A name for a batch that is sent to it."""
+        self._batches += 1
+        return f"b{self._batches}"
+
+    # --- the hub's side ---
+
+    def caught_up(self) -> None:
+        if self._blocked:
+            self._blocked = False
+            self.edge.go_on()
+
+    def dropped(self) -> None:
+        self.stop()
+        self.server.count["dropped"] += 1
+        self.edge.cut()
+
+    # --- for commands ---
+
+    def enable(self, enabled: frozenset[str]) -> None:
+        """Use these capabilities from now on."""
+        self.caps = enabled
+        self.echo = caps.ECHO_MESSAGE in enabled
+        self.extended_monitor = caps.EXTENDED_MONITOR in enabled
+        self.server.hub.equip(self, self.server.formats.of(enabled))
+
+    def registered(self) -> None:
+        """It has entered: nobody asks any more what it sent before."""
+        self.entry = REGISTERED
+        self.server.entering -= 1
+        self.server.count["registered"] += 1
+
+    def may_join(self) -> bool:
+        """Take a token for joining a room.
+
+        :return: whether there was one.
+        """
+        self._joins, may = self._take(self._joins, self.server.settings.join_rate)
+        return may
+
+    def may_rename(self) -> bool:
+        """Take a token for another nickname, likewise."""
+        self._nicks, may = self._take(self._nicks, self.server.settings.nick_rate)
+        return may
+
+    def _take(
+        self, bucket: TokenBucket | None, rate: Rate | None
+    ) -> tuple[TokenBucket | None, bool]:
+        if rate is None:
+            return None, True
+        now = self.server.clock()
+        if bucket is None:
+            bucket = TokenBucket(rate, now)
+        may = bool(bucket.take(now))
+        self.server.count["throttled"] += not may
+        return bucket, may

@@ -1,0 +1,159 @@
+"""Lines of an IRC client: parsed, and given to the command that they name.
+
+:class:`IrcConversation` is the whole conversation. It adds to
+:class:`~tcpd.chat.irc.client.IrcClient` what needs the table of commands.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from tcpd.chat.conversation import Ready
+from tcpd.chat.irc import numerics
+from tcpd.chat.irc.client import IrcClient
+from tcpd.chat.irc.commands import multiline, operating
+from tcpd.chat.irc.commands.table import COMMANDS
+from tcpd.chat.irc.commands.talking import unheard
+from tcpd.chat.irc.message import Message, ParseError, parse, write
+from tcpd.chat.irc.reply import IrcReply, run
+from tcpd.chat.irc.unreadable import send_unreadable
+from tcpd.chat.irc.visitors import point_to_text
+from tcpd.chat.refused import Refused
+from tcpd.chat.reply import Reply
+from tcpd.events.chat import (
+    Event,
+    Identity,
+    Invited,
+    Joined,
+    Killed,
+    Kind,
+    PrivateMessage,
+    RoomMessage,
+    RoomRenamed,
+)
+from tcpd.wire.linebuffer import Fault
+
+#: The longest line taken in, tags and all. A longer one ends the conversation, since nobody can
+#: tell what it was.
+LINE_BYTES = 16384
+
+#: How many messages may run ahead of the event log.
+MOST_AHEAD = 64
+
+_AHEAD = tuple(name.encode() for name, command in COMMANDS.items() if command.ahead)
+
+
+class IrcConversation(IrcClient):
+    """See :class:`tcpd.chat.conversation.Conversation`."""
+
+    __slots__ = ()
+
+    def ready_for(self, line: bytes | Fault) -> Ready:
+        """See :class:`tcpd.chat.conversation.Conversation`.
+
+        Messages may run ahead of the event log, up to a bound; anything else waits until they are
+        delivered. PING also waits until all that the client caused was written to those who get it.
+        """
+        if isinstance(line, Fault):
+            return Ready.NOW
+        if self.ahead and (self.ahead >= MOST_AHEAD or not line[:7].upper().startswith(_AHEAD)):
+            self.block()
+            return Ready.LATER
+        if line[:4].upper() == b"PING" or (line[:1] == b"@" and b"PING" in line.upper()):
+            self.server.hub.fanout.settle()
+            if not self.outbox.flushed:
+                return Ready.NEXT_TURN
+        return Ready.NOW
+
+    def is_costly(self, line: bytes | Fault) -> bool:
+        # with tags, it may stand anywhere
+        return not isinstance(line, Fault) and b"JOIN" in line.upper()
+
+    def line(self, line: bytes | Fault) -> None:
+        if self.over:
+            return
+        if self.person is None and line and not self.entry.one_more_line():
+            self.finish("too many lines before registration")
+            return
+        if isinstance(line, Fault):
+            self.server.count["bad-lines"] += 1
+            self.finish("a line was longer than 16 KiB")
+            return
+        try:
+            message = parse(line)
+        except ParseError as error:
+            run(self, error.tags.get("label"), partial(send_unreadable, error=error))
+            multiline.spoil(self)
+            return
+        if message is None:
+            return
+        tags = message.tags
+        if (self.multiline is not None or "batch" in tags) and multiline.takes(self, message):
+            return
+        # the reply to a batch is sent when it is complete, with the label of its beginning
+        label = tags.get("label") if tags and message.command != "BATCH" else None
+        if label is not None:
+            run(self, label, partial(_obey, message=message))
+            return
+        # as run() has it, in less time
+        reply = IrcReply(self)
+        try:
+            _obey(reply, message)
+        finally:
+            reply.end()
+            if not reply.is_complete:
+                self.opened(reply)
+
+    # --- the hub's side ---
+
+    def happened(self, event: Event, reply: Reply | None) -> None:
+        if isinstance(event, Joined | Invited | RoomRenamed):
+            answer = IrcReply(self) if reply is None else reply
+            assert isinstance(answer, IrcReply)
+            operating.follow_up(answer, event, reply is not None)
+
+    def killed(self, event: Killed, reply: Reply | None) -> None:
+        if self.over:
+            return
+        answer = IrcReply(self) if reply is None else reply
+        assert isinstance(answer, IrcReply)
+        kill = write("KILL", self.name, event.comment, source=str(event.actor), colon=True)
+        quit = write("QUIT", event.reason, source=str(event.target), colon=True)
+        last = [self.timed(kill), self.timed(quit), self.error_line(event.reason)]
+        self.stop()
+        answer.hang_up(last)
+
+    def appeared(self, who: Identity) -> None:
+        IrcReply(self).numeric(numerics.RPL_MONONLINE, text=str(who))
+
+    def vanished(self, nick: str) -> None:
+        IrcReply(self).numeric(numerics.RPL_MONOFFLINE, text=nick)
+
+    def refused(self, event: Event, refused: Refused) -> None:
+        if isinstance(event, RoomMessage) and event.kind is not Kind.NOTICE:
+            unheard(IrcReply(self), event.room, refused)
+        elif isinstance(event, PrivateMessage) and event.kind is not Kind.NOTICE:
+            unheard(IrcReply(self), event.target.nick, refused)
+
+
+def _obey(reply: IrcReply, message: Message) -> None:
+    """Call the command of a line."""
+    command = COMMANDS.get(message.command)
+    client = reply.client
+    if command is None:
+        if client.person is None:
+            reply.numeric(numerics.ERR_NOTREGISTERED)
+            point_to_text(reply, message)
+        else:
+            reply.unknown(message)
+        return
+    if client.person is None and not command.early:
+        if message.command != "NOTICE":
+            reply.numeric(numerics.ERR_NOTREGISTERED)
+        return
+    if len(message.params) < command.least:
+        if message.command != "NOTICE":
+            reply.numeric(numerics.ERR_NEEDMOREPARAMS, message.command)
+        return
+    client.server.count["commands"] += 1
+    command.call(reply, message)

@@ -1,0 +1,19 @@
+"""The modes of a person, by IRC's letters."""
+
+from __future__ import annotations
+
+from tcpd.chat.people import Person
+
+#: Bot, invisible, operator of the daemon, receives WALLOPS.
+USER_MODES = "Biow"
+
+
+def user_modes(person: Person) -> str:
+    """The modes of a person, as letters of :data:`USER_MODES`."""
+    is_set = {
+        "B": person.bot,
+        "i": person.invisible,
+        "o": person.server_operator,
+        "w": person.announcements,
+    }
+    return "".join(letter for letter in USER_MODES if is_set[letter])

@@ -1,0 +1,228 @@
+"""People, and the clients of theirs that are connected to this node.
+
+A :class:`Person` is what the network knows: the same on every node. A :class:`Client` is one
+connection to this node. A person has no client here if it is connected to another node, and several
+if it is on a phone and a laptop.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from tcpd.chat.format import Format
+from tcpd.chat.hosts import Address, subscriber
+from tcpd.chat.masks import person
+from tcpd.chat.names import fold
+from tcpd.chat.outbox import Outbox
+from tcpd.chat.refused import Refused
+from tcpd.events.chat import Event, Identity, Killed
+from tcpd.handshake.facts import Facts
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What a frontend knows of somebody who enters, beside the nickname.
+
+    :ivar user: see :class:`tcpd.events.chat.Identity`.
+    :ivar real_name: at most 150 bytes of UTF-8; empty for the nickname.
+    :ivar address: the client's, for hosts and bans; ``None`` for a UNIX socket.
+    :ivar host: the host that others see; ``None`` leaves it to the hub.
+    :ivar secure: nobody on the way can read along.
+    """
+
+    user: str = "text"
+    real_name: str = ""
+    address: Address | None = None
+    host: str | None = None
+    secure: bool = False
+
+
+class Person:
+    """Somebody in chat. :class:`tcpd.chat.state.ChatState` alone changes it, but for ``clients``.
+
+    :ivar id: see :class:`tcpd.events.chat.Identity`.
+    :ivar nick: the nickname as it is shown.
+    :ivar key: the nickname, folded.
+    :ivar user: see :class:`tcpd.events.chat.Identity`.
+    :ivar host: likewise.
+    :ivar bot: likewise.
+    :ivar real_name: 1 to 150 bytes of UTF-8.
+    :ivar address: for bans; ``None`` for a UNIX socket. Shown to operators of the daemon and to the
+        person alone.
+    :ivar secure: nobody on the way can read along.
+    :ivar since: when they entered, in seconds since 1970 UTC.
+    :ivar spoke: when they last said something, or entered, likewise.
+    :ivar away: the away message; empty if they are not away.
+    :ivar invisible: found by those alone who share a room.
+    :ivar server_operator: an operator of the daemon.
+    :ivar announcements: receives announcements (mode ``w``).
+    :ivar rooms: the folded names of their rooms, in the order of joining.
+    :ivar clients: their connections to this node. The hub keeps them.
+    """
+
+    __slots__ = (
+        "_identity",
+        "address",
+        "announcements",
+        "away",
+        "bot",
+        "clients",
+        "host",
+        "id",
+        "invisible",
+        "key",
+        "nick",
+        "real_name",
+        "rooms",
+        "secure",
+        "server_operator",
+        "since",
+        "spoke",
+        "user",
+    )
+
+    def __init__(
+        self, who: Identity, real_name: str, address: Address | None, secure: bool, since: float
+    ) -> None:
+        self.id = who.id
+        self.nick = who.nick
+        key = fold(who.nick)
+        self.key = who.nick if key == who.nick else key
+        self.user = who.user
+        self.host = who.host
+        self.bot = who.bot
+        self.real_name = real_name
+        self.address = address
+        self.secure = secure
+        self.since = since
+        self.spoke = since
+        self.away = ""
+        self.invisible = False
+        self.server_operator = False
+        self.announcements = False
+        self.rooms: dict[str, None] = {}
+        self.clients: tuple[Client, ...] = ()
+        self._identity = who
+
+    def __repr__(self) -> str:
+        return f"<Person {self.id} {self.nick!r}>"
+
+    @property
+    def identity(self) -> Identity:
+        """As events name them."""
+        who = self._identity
+        if (
+            who.nick is not self.nick
+            or who.host is not self.host
+            or who.user is not self.user
+            or who.bot is not self.bot
+        ):
+            who = self._identity = Identity(self.id, self.nick, self.user, self.host, self.bot)
+        return who
+
+    @property
+    def folded(self) -> str:
+        """As masks are compared with them."""
+        return person(self.nick, self.user, self.host)
+
+    @property
+    def network(self) -> str | None:
+        """What an operator's ban covers besides the nickname.
+
+        The address, or the /64 of an IPv6 address, which is what one subscriber has. ``None``
+        where it would ban everybody: loopback and UNIX sockets.
+        """
+        address = self.address
+        if address is None or address.is_loopback:
+            return None
+        return str(subscriber(address))
+
+
+class Client:
+    """One connection of a frontend, as the hub knows it. Each frontend has a subclass.
+
+    :cvar slow: the reason of a quit, for others, of a client that did not read.
+
+    :ivar person: ``None`` before it has entered. Still there when it has left.
+    :ivar outbox: where all that is sent to it goes.
+    :ivar format: how events are written for it. Changed by :meth:`tcpd.chat.hub.Hub.equip`.
+    :ivar echo: it is sent its own messages.
+    :ivar extended_monitor: it is sent what those do whom it monitors, without a common room.
+    :ivar address: where it connects from; ``None`` for a UNIX socket.
+    :ivar secure: nobody on the way can read along.
+    :ivar spoke: when it last said something, in seconds of the hub's clock.
+    :ivar monitored: the nicknames that it monitors, as it wrote them, by the folded ones.
+    :ivar ahead: messages that it sent and that the event log has not delivered yet.
+    :ivar gone: it has left, or was dropped.
+    """
+
+    slow = "SendQ exceeded"
+
+    __slots__ = (
+        "address",
+        "ahead",
+        "echo",
+        "extended_monitor",
+        "format",
+        "gone",
+        "monitored",
+        "outbox",
+        "person",
+        "secure",
+        "spoke",
+    )
+
+    def __init__(
+        self, outbox: Outbox, format: Format, address: Address | None = None, secure: bool = False
+    ) -> None:
+        self.person: Person | None = None
+        self.outbox = outbox
+        self.format = format
+        self.echo = False
+        self.extended_monitor = False
+        self.address = address
+        self.secure = secure
+        self.spoke = 0.0
+        self.monitored: dict[str, str] | None = None
+        self.ahead = 0
+        self.gone = False
+        outbox.owner = self
+
+    def facts(self) -> Facts | None:
+        """What is known of its connection; ``None`` if nothing is."""
+        return None
+
+    # --- called by the hub ---
+
+    def happened(self, event: Event, reply: Any) -> None:
+        """An event that concerns this very client was applied, and sent to all who get it.
+
+        Its person entered, joined, left, was kicked or invited, sent a private message, or is in
+        a room that was renamed.
+
+        :param reply: the reply of the request that caused it (:class:`tcpd.chat.reply.Reply`),
+            if this client did; else ``None``.
+        """
+
+    def appeared(self, who: Identity) -> None:
+        """Somebody whom this client monitors is here now."""
+
+    def vanished(self, nick: str) -> None:
+        """Somebody whom this client monitors is not here any more."""
+
+    def refused(self, event: Event, refused: Refused) -> None:
+        """A message that ran ahead was refused when its turn in the log came."""
+
+    def caught_up(self) -> None:
+        """All messages that ran ahead are delivered."""
+
+    def killed(self, event: Killed, reply: Any) -> None:
+        """An operator of the daemon ended the connection. Send the reason and close.
+
+        :param reply: of the request, if the client killed itself; else ``None``.
+        """
+
+    def dropped(self) -> None:
+        """The client did not read what was sent. Close without another word. Called in the middle
+        of a delivery."""

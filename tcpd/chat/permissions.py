@@ -1,0 +1,90 @@
+"""What a person may do in a room.
+
+The hub asks before it makes an event. The state asks again when the event is applied, since the
+room may have changed in between: so every node refuses the same events.
+"""
+
+from __future__ import annotations
+
+import hmac
+
+from tcpd.chat.people import Person
+from tcpd.chat.refused import Code, Refused
+from tcpd.chat.room import Rank, Room
+from tcpd.events.chat import Mode
+
+
+def not_joinable(room: Room, person: Person, key: str | None) -> Refused | None:
+    """Why a person cannot join a room; ``None`` if they can.
+
+    :param key: what they gave for the room's key; ``None`` if that was checked before.
+    """
+    if person.id in room.invited:
+        return None
+    if room.is_banned(person):
+        return Refused(Code.BANNED, f"you are banned from {room.name}")
+    if room.has(Mode.INVITE_ONLY) and not room.is_listed(Mode.INVITED, person):
+        return Refused(Code.NEEDS_INVITATION, f"{room.name} takes only those who were invited")
+    modes = room.modes
+    if (
+        modes.key
+        and key is not None
+        and not hmac.compare_digest(modes.key.encode(), key.encode(errors="replace"))
+    ):
+        return Refused(Code.NEEDS_KEY, f"{room.name} has a key")
+    if modes.limit is not None and len(room.members) >= modes.limit:
+        return Refused(Code.ROOM_FULL, f"{room.name} has no place left")
+    return None
+
+
+def not_speakable(room: Room, person: Person) -> Refused | None:
+    """Why a person cannot speak in a room; ``None`` if they can."""
+    ranks = room.members.get(person)
+    if ranks is not None and room.unrestricted:  # the usual case
+        return None
+    if ranks is None and Mode.NO_OUTSIDERS in room.modes.flags:
+        return Refused(Code.NOT_IN_ROOM, f"you are not in {room.name}")
+    if Mode.MODERATED in room.modes.flags and room.rank(person) == Rank.NONE:
+        if ranks is None:
+            return Refused(Code.OUTSIDER, f"only those may speak in {room.name} who are in it")
+        return Refused(Code.MODERATED, f"only those may speak in {room.name} who have a voice")
+    if room.lists[Mode.BAN] and room.rank(person) == Rank.NONE:
+        if room.is_banned(person):
+            return Refused(Code.BANNED, f"you are banned from {room.name}")
+        if room.is_muted(person):
+            return Refused(Code.MUTED, f"you are muted in {room.name}")
+    return None
+
+
+def not_operated(room: Room, person: Person, least: Rank = Rank.HALF_OPERATOR) -> Refused | None:
+    """Why a person cannot operate a room; ``None`` if they can.
+
+    Operators of the daemon operate configured rooms from wherever they are.
+
+    :param least: the rank that it takes.
+    """
+    if person not in room.members and not (room.house and person.server_operator):
+        return Refused(Code.NOT_IN_ROOM, f"you are not in {room.name}")
+    if room.rank(person) >= least:
+        return None
+    if room.house:
+        return Refused(Code.NO_OPERATORS, f"{room.name} belongs to everybody, not to operators")
+    return Refused(Code.NOT_OPERATOR, f"you are not an operator of {room.name}")
+
+
+def not_kickable(room: Room, person: Person, target: Person) -> Refused | None:
+    """Why a person cannot put another out of a room; ``None`` if they can.
+
+    Half-operators put out who has no such rank.
+    """
+    refused = not_operated(room, person)
+    if refused is None and Rank.OPERATOR > room.rank(person) <= room.rank(target):
+        return Refused(Code.NOT_OPERATOR, f"you are not an operator of {room.name}")
+    return refused
+
+
+def not_topical(room: Room, person: Person) -> Refused | None:
+    """Why a person cannot set the topic of a room; ``None`` if they can."""
+    if person not in room.members or room.has(Mode.TOPIC_PROTECTED):
+        return not_operated(room, person)
+    return None

@@ -1,0 +1,340 @@
+"""One client of the text frontend, without its connection: its state, and what it is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import islice
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from tcpd.chat.conversation import Edge, Ready
+from tcpd.chat.outbox import Outbox
+from tcpd.chat.people import Client, Profile
+from tcpd.chat.quitting import CLOSED
+from tcpd.chat.refused import Refused
+from tcpd.chat.reply import Reply
+from tcpd.chat.room import PREFIXES, Room
+from tcpd.chat.text.render import columns, describe_past, describe_sent, encode_lines
+from tcpd.chat.text.server import TextServer
+from tcpd.events.chat import (
+    Event,
+    Invited,
+    Joined,
+    Kicked,
+    Killed,
+    Kind,
+    NickChanged,
+    Parted,
+    PrivateMessage,
+    RoomMessage,
+)
+from tcpd.handshake.facts import Facts
+from tcpd.policy.reasons import End
+from tcpd.store.history import Selector
+
+_log = Logger()
+
+#: How many names one reply lists.
+NAMES_SHOWN = 100
+
+#: Why somebody has left, for the others, who did not read.
+SLOW_READER = "did not read what was sent"
+
+#: How many messages may run ahead of the event log.
+MOST_AHEAD = 64
+
+
+class TextClient(Client):
+    """See :class:`tcpd.chat.conversation.Conversation`, of which this is all but taking lines.
+
+    :param server: what the clients of the service share.
+    :param outbox: where all that is sent to the client goes.
+    :param profile: what is known of it.
+    :param edge: its connection.
+
+    :ivar room: where what is typed goes; ``None`` for nowhere.
+    :ivar asks_room: there is no lobby, and the client has not named a room yet.
+    :ivar over: the conversation has ended.
+    """
+
+    slow = SLOW_READER
+
+    __slots__ = (
+        "_blocked",
+        "_open",
+        "asks_room",
+        "attempts",
+        "edge",
+        "over",
+        "profile",
+        "room",
+        "server",
+    )
+
+    def __init__(self, server: TextServer, outbox: Outbox, profile: Profile, edge: Edge) -> None:
+        super().__init__(outbox, server.format, profile.address, profile.secure)
+        self.server = server
+        self.profile = profile
+        self.edge = edge
+        self.room: Room | None = None
+        self.asks_room = False
+        self.attempts = 0
+        self.over = False
+        self._open: Reply | None = None
+        self._blocked = False
+
+    # --- the connection's side ---
+
+    @property
+    def entered(self) -> bool:
+        return self.person is not None
+
+    @property
+    def waiting(self) -> bool:
+        return self._open is not None
+
+    @property
+    def streaming(self) -> bool:
+        """All replies here are short."""
+        return False
+
+    def stream_more(self) -> None:
+        """All replies here are short."""
+
+    def greet(self) -> None:
+        self.send(
+            f"Welcome to the chat on {self.server.name}.",
+            "Type the nickname you want to go by, and press Enter.",
+        )
+
+    def ready_for(self, line: Any) -> Ready:
+        if not self.ahead:
+            return Ready.NOW
+        is_command = not isinstance(line, bytes) or line.startswith(b"/")
+        if is_command or self.ahead >= MOST_AHEAD:
+            self._blocked = True
+            return Ready.LATER
+        return Ready.NOW
+
+    def is_costly(self, line: Any) -> bool:
+        """Joining a room: with the nickname at first, then with /join."""
+        return (
+            self.person is None
+            or self.asks_room
+            or (isinstance(line, bytes) and line.lstrip()[:2].lower() == b"/j")
+        )
+
+    def finished(self) -> None:
+        self.finish("Goodbye.", CLOSED)
+
+    def too_late(self) -> None:
+        self.finish("! you did not say who you are in time")
+
+    def last_words(self, reason: End) -> bytes:
+        return encode_lines((f"* {reason.sentence}",))
+
+    def leave(self, reason: str) -> None:
+        self.over = True
+        self.server.hub.leave(self, reason)
+
+    def finish(self, last: str, reason: str = "") -> None:
+        """End the conversation with a last line.
+
+        :param reason: for the others in the rooms; may be empty.
+        """
+        if not self.over:
+            self.leave(reason)
+            self.outbox.put(encode_lines((last,)))
+            self.edge.hang_up()
+
+    def facts(self) -> Facts | None:
+        """What is known of the client's own connection; ``None`` if nothing is."""
+        return self.edge.facts()
+
+    # --- requests ---
+
+    def opened(self, reply: Reply) -> None:
+        """A request is not complete although its command has returned."""
+        self._open = reply
+
+    def completed(self, reply: Reply) -> None:
+        """A request is complete."""
+        if self._open is reply:
+            self._open = None
+            self.edge.go_on()
+
+    # --- what is sent to the client ---
+
+    def send(self, *lines: str) -> None:
+        """Send lines, behind what waits for the client already."""
+        hub = self.server.hub
+        if hub.fanout.held:
+            hub.fanout.settle()
+        if not self.outbox.put(encode_lines(lines)):
+            if self.person is not None:
+                hub.drop(self)
+            else:
+                self.outbox.close()
+                self.dropped()
+
+    def error(self, sentence: str) -> None:
+        """Send why something was not done."""
+        self.send(f"! {sentence}")
+
+    # --- the hub's side ---
+
+    def happened(self, event: Event, reply: Reply | None) -> None:
+        answer = TextReply(self) if reply is None else reply
+        assert isinstance(answer, TextReply)
+        person = self.person
+        assert person is not None
+        match event:
+            case Joined(room=name):
+                room = self.server.hub.room(name)
+                if room is not None:
+                    self.room = room
+                    self.asks_room = False
+                    answer.show_new_room(room)
+            case NickChanged(nick=nick) if reply is not None:
+                # nobody gives another real name here
+                self.server.hub.set_real_name(self, nick)
+            case Parted() | Kicked():
+                if self.room is None or person not in self.room.members:
+                    last = next(reversed(person.rooms), None)
+                    self.room = None if last is None else self.server.hub.state.rooms[last]
+                    answer.show_target()
+            case PrivateMessage(kind=kind) if kind is not Kind.TAGS:
+                if event.actor.id == person.id:
+                    self.send(describe_sent(event))
+            case Invited(room=name, target=target) if target.id == person.id:
+                self.send(f"* {event.actor.nick} invites you: /join {name}")
+
+    def refused(self, event: Event, refused: Refused) -> None:
+        self.error(refused.sentence)
+
+    def caught_up(self) -> None:
+        if self._blocked:
+            self._blocked = False
+            self.edge.go_on()
+
+    def killed(self, event: Killed, reply: Reply | None) -> None:
+        if not self.over:
+            self.over = True
+            self.outbox.put(encode_lines((f"! {event.reason}",)))
+            self.edge.hang_up()
+
+    def dropped(self) -> None:
+        self.over = True
+        self.server.count["dropped"] += 1
+        self.edge.cut()
+
+
+class TextReply(Reply):
+    """The reply to one line.
+
+    :ivar client: a :class:`TextClient`.
+    """
+
+    client: TextClient
+
+    __slots__ = ()
+
+    @property
+    def server(self) -> TextServer:
+        """What the clients of the service share."""
+        return self.client.server
+
+    def send(self, *lines: str) -> None:
+        """Send lines."""
+        self.client.send(*lines)
+
+    def error(self, sentence: str) -> None:
+        """Send why something was not done."""
+        self.client.error(sentence)
+
+    def refuse(self, refused: Refused) -> None:
+        """Send what the hub refused."""
+        self.client.error(refused.sentence)
+
+    def show_target(self) -> None:
+        """Show where what is typed goes."""
+        room = self.client.room
+        if room is None:
+            self.send(f"  You are in no room now; /join {self.way_back}.")
+        else:
+            self.send(f"  What you type goes to {room.name} now.")
+
+    @property
+    def way_back(self) -> str:
+        """What goes behind ``/join`` for a client that is in no room."""
+        lobby = self.server.hub.lobby
+        return "#ROOM takes you into one" if lobby is None else f"{lobby.name} takes you back"
+
+    def show_new_room(self, room: Room) -> None:
+        """Show the topic, the last messages and the members of a room that the client joined."""
+        if room.topic is not None:
+            self.show_topic(room)
+        count = self.server.hub.settings.history_shown
+
+        def show(page: Sequence[RoomMessage]) -> None:
+            if page:
+                self._show_page(room, page)
+            self.show_names(room)
+            person = self.client.person
+            if person is not None and len(person.rooms) > 1:
+                self.show_target()
+
+        self.wait(self._page(room, count), show)
+
+    def show_names(self, room: Room) -> None:
+        """Show who is in a room."""
+        names = [
+            next((sign for rank, sign in PREFIXES if ranks & rank), "") + person.nick
+            for person, ranks in islice(room.members.items(), NAMES_SHOWN)
+        ]
+        count = len(room.members)
+        self.send(*columns(names, f"  In {room.name} ({count}):", count - len(names)))
+
+    def show_topic(self, room: Room) -> None:
+        """Show a room's topic."""
+        topic = room.topic
+        self.send(f"  Topic: {topic.text}" if topic is not None else f"  {room.name} has no topic.")
+
+    def show_history(self, room: Room, count: int) -> None:
+        """Show the last messages of a room: so many, or what fits the outbox well."""
+
+        def show(page: Sequence[RoomMessage]) -> None:
+            if page:
+                self._show_page(room, page)
+            elif count:
+                self.send(f"  Nothing was said in {room.name} yet.")
+
+        self.wait(self._page(room, count), show)
+
+    def _page(self, room: Room, count: int) -> Deferred[Sequence[RoomMessage]]:
+        if not count:
+            nothing: Deferred[Sequence[RoomMessage]] = Deferred()
+            nothing.callback(())
+            return nothing
+        page = self.server.hub.history.page(room.key, Selector.latest(count))
+        page.addErrback(_unread)
+        return page
+
+    def _show_page(self, room: Room, page: Sequence[RoomMessage]) -> None:
+        now = self.server.hub.wall_clock()
+        budget = self.client.outbox.limit // 4
+        lines: list[str] = []
+        for event in reversed(page):
+            lines.append(describe_past(event, now))
+            budget -= 4 * len(lines[-1])
+            if budget < 0:
+                break
+        self.send(f"  Said before in {room.name} (times are UTC):", *reversed(lines))
+
+
+def _unread(failure: Failure) -> Sequence[RoomMessage]:
+    _log.failure("a history cannot be read", failure)
+    return ()

@@ -1,0 +1,1 @@
+"""What puts the events of chat into one order."""

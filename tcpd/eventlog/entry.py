@@ -1,0 +1,29 @@
+"""Entries of a log that is kept or shared, as events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.logger import Logger
+
+from tcpd.events.chat import Event
+from tcpd.events.codec import Undecodable, decode
+from tcpd.ops.counters import ChatCounters
+
+_log = Logger()
+
+
+def deliver_entry(data: bytes, deliver: Callable[[Event], None], counters: ChatCounters) -> None:
+    """Deliver the event of an entry; skip and count an entry that is none.
+
+    Every node that reads the entry does the same with it.
+
+    :param data: what :func:`tcpd.events.codec.encode` wrote, or anything else.
+    """
+    try:
+        event = decode(data)
+    except Undecodable as error:
+        counters.undecodable += 1
+        _log.warn("an entry of the event log was skipped: {error}", error=str(error))
+        return
+    deliver(event)

@@ -1,0 +1,37 @@
+"""The interface of an event log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from twisted.internet.defer import Deferred
+
+from tcpd.events.chat import Event
+
+
+class EventLog(Protocol):
+    """Puts events into one order and delivers them in it.
+
+    The hub appends what its clients cause, and changes its state by what is delivered alone. It
+    cannot see which log it has: an event may be delivered within :meth:`append`, in a later turn of
+    the reactor, or come from another node and never have been appended here.
+
+    A log delivers each event once, one after the other: never within the delivery of another. The
+    events of one person are delivered in the order in which they were appended.
+    """
+
+    def start(self, deliver: Callable[[Event], None]) -> None:
+        """Begin. Called once, before the first append.
+
+        :param deliver: called with each event; does not raise.
+        """
+
+    def append(self, event: Event) -> None:
+        """Add an event. Called by the hub; it may be called within a delivery."""
+
+    def stop(self) -> Deferred[None]:
+        """Take no more events. Called once.
+
+        :return: fires when all that was appended is delivered and kept.
+        """

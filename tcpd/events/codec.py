@@ -1,0 +1,71 @@
+"""Events as bytes, for a store or another node.
+
+An entry is JSON: ``[VERSION, {"type": "RoomMessage", ...}]``. JSON is no slower than MessagePack
+here, and an operator can read an entry. Fields that a later version adds are ignored by earlier
+ones and have defaults. A change that earlier versions must not ignore gets the next
+:data:`VERSION`.
+
+All nodes decode the same entry to the same event, or all of them skip it.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+
+import msgspec
+
+from tcpd.events.chat import RANKS, AnyEvent, Change, Event, Mode, ModesChanged
+
+#: The version of the format that this node writes, and the latest that it reads.
+VERSION = 1
+
+_LIMIT = re.compile(r"[1-9][0-9]{0,8}\Z", re.ASCII)
+
+_encoder = msgspec.json.Encoder()
+_entry = msgspec.json.Decoder(tuple[int, msgspec.Raw])
+_event = msgspec.json.Decoder(AnyEvent)
+
+
+class Undecodable(ValueError):
+    """An entry that is no event of a version this node knows. Its text says why."""
+
+
+def encode(event: Event) -> bytes:
+    """An event as one line of JSON in UTF-8, without a line end.
+
+    :raise ValueError: for a text with a lone surrogate, which no frontend lets in.
+    """
+    return _encoder.encode((VERSION, event))
+
+
+def decode(data: bytes) -> Event:
+    """The event of an entry.
+
+    :raise Undecodable: for anything else than an event. Whoever reads a log skips the entry and
+        counts it.
+    """
+    try:
+        version, body = _entry.decode(data)
+        if not 1 <= version <= VERSION:
+            raise Undecodable(f"version {version}; this node reads {VERSION}")
+        event: Event = _event.decode(body)
+        if isinstance(event, ModesChanged):
+            for change in event.changes:
+                _check(change)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        raise Undecodable(str(error)) from None
+    return event
+
+
+def _check(change: Change) -> None:
+    """See that a change can be applied to any room."""
+    if (change.mode in RANKS) is not (change.target is not None):
+        raise Undecodable(f"mode {change.mode} and its target do not go together")
+    if change.adding and change.mode is Mode.LIMIT and not _LIMIT.match(change.argument):
+        raise Undecodable("a limit is a number from 1 on")
+    if change.network is not None:
+        try:
+            ipaddress.ip_network(change.network)
+        except ValueError as error:
+            raise Undecodable(str(error)) from None

@@ -1,0 +1,1 @@
+"""What chat keeps: the history of rooms."""

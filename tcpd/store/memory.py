@@ -1,0 +1,269 @@
+"""History in memory, bounded in messages and in bytes. It ends with the process."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import MutableMapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from twisted.internet.defer import Deferred, fail, succeed
+
+from tcpd.events.chat import RoomMessage
+from tcpd.store.history import Reference, Selector, UnknownMessage, Which
+
+#: What a message takes in memory beside its text, and a line of it beside its own, in bytes: as
+#: measured with CPython 3.11 (``tests/store/test_memory.py``), rounded up.
+_MESSAGE_BYTES = 400
+_LINE_BYTES = 160
+
+#: How many messages are dropped with one new message at most.
+_AT_A_TIME = 2000
+
+
+def size_of(message: RoomMessage) -> int:
+    """What a message takes in memory, in bytes: an estimate from above.
+
+    Text counts as CPython keeps it: a byte for an ASCII character, and four for each character
+    where there is any other.
+    """
+    text = message.text
+    size = _MESSAGE_BYTES + (len(text) if text.isascii() else 4 * len(text))
+    if message.lines or message.speaker:
+        size += _width(message.speaker)
+        for line in message.lines:
+            size += _LINE_BYTES + _width(line.text)
+    return size
+
+
+def _width(text: str) -> int:
+    return len(text) if text.isascii() else 4 * len(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much is kept.
+
+    :ivar messages: of one room.
+    :ivar room_bytes: of one room, as :func:`size_of` counts.
+    :ivar total_bytes: of all rooms.
+    """
+
+    messages: int
+    room_bytes: int
+    total_bytes: int
+
+
+class _Room:
+    """The messages of one room.
+
+    :ivar name: of the room, folded.
+    :ivar messages: oldest first.
+    :ivar size: of them, in bytes.
+    :ivar stale: entries in the order of all messages whose message is forgotten already.
+    """
+
+    __slots__ = ("messages", "name", "size", "stale")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.messages: deque[RoomMessage] = deque()
+        self.size = 0
+        self.stale = 0
+
+
+class MemoryHistory:
+    """See :class:`tcpd.store.history.HistoryStore`.
+
+    :param limits: how much is kept. The attribute may be replaced; it holds from the next message
+        of a room on.
+    :param forgotten: counts messages that were dropped for their size, under ``room`` where it was
+        the bound of one room and ``all`` where it was that of all.
+    """
+
+    def __init__(self, limits: Limits, forgotten: MutableMapping[str, int]) -> None:
+        self.limits = limits
+        self._forgotten = forgotten
+        self._rooms: dict[str, _Room] = {}
+        #: The room of each message that was appended, oldest first: finds the oldest of all.
+        self._order: deque[_Room] = deque()
+        self._stale = 0
+        self._size = 0
+
+    @property
+    def size(self) -> int:
+        return self._size
+
+    def __len__(self) -> int:
+        """How many messages there are."""
+        return len(self._order) - self._stale
+
+    def append(self, room: str, message: RoomMessage) -> None:
+        limits = self.limits
+        if not limits.messages:
+            return
+        kept = self._rooms.get(room)
+        if kept is None:
+            kept = self._rooms[room] = _Room(room)
+        messages = kept.messages
+        messages.append(message)
+        self._order.append(kept)
+        size = size_of(message)
+        if len(messages) > limits.messages:  # the usual case in a busy room: one out for one in
+            size -= size_of(messages.popleft())
+            kept.stale += 1
+            self._stale += 1
+        kept.size += size
+        self._size += size
+        if (
+            kept.size > limits.room_bytes
+            or self._size > limits.total_bytes
+            or len(messages) > limits.messages
+        ):
+            self._keep_within(limits, kept)
+        if self._stale > 1000 and 2 * self._stale > len(self._order):
+            self._compact()
+
+    def _keep_within(self, limits: Limits, kept: _Room) -> None:
+        """Drop the oldest messages of a room, and of all, beyond the limits.
+
+        At most :data:`_AT_A_TIME`: after a reload that lowered a limit, the rest goes with the next
+        messages.
+        """
+        for _ in range(_AT_A_TIME):
+            if len(kept.messages) > limits.messages:
+                self._drop_oldest(kept)
+            elif kept.size > limits.room_bytes:
+                self._drop_oldest(kept)
+                self._forgotten["room"] += 1
+            elif self._size > limits.total_bytes:
+                self._drop_oldest_of_all()
+            else:
+                return
+
+    def page(self, room: str, selector: Selector) -> Deferred[Sequence[RoomMessage]]:
+        kept = self._rooms.get(room)
+        if kept is None:
+            if isinstance(selector.first, str) or isinstance(selector.second, str):
+                return fail(UnknownMessage(room))
+            return succeed(())
+        messages = kept.messages
+        if selector.which is Which.LATEST and selector.first is None:
+            last = list(islice(reversed(messages), selector.limit))
+            last.reverse()
+            return succeed(last)
+        try:
+            return succeed(_select(messages, selector))
+        except UnknownMessage as error:
+            return fail(error)
+
+    def find(self, room: str, msgid: str) -> Deferred[RoomMessage | None]:
+        kept = self._rooms.get(room)
+        messages = () if kept is None else reversed(kept.messages)
+        return succeed(next((each for each in messages if str(each.id) == msgid), None))
+
+    def redact(self, room: str, msgid: str) -> None:
+        kept = self._rooms.get(room)
+        if kept is None:
+            return
+        for place, message in enumerate(kept.messages):
+            if str(message.id) == msgid:
+                del kept.messages[place]
+                self._note(kept, message)
+                return
+
+    def rename(self, old: str, new: str) -> None:
+        kept = self._rooms.pop(old, None)
+        if new != old:
+            self.forget(new)
+        if kept is not None:
+            kept.name = new
+            self._rooms[new] = kept
+
+    def forget(self, room: str) -> None:
+        kept = self._rooms.pop(room, None)
+        while kept is not None and kept.messages:
+            self._drop_oldest(kept)
+
+    def _drop_oldest(self, kept: _Room) -> None:
+        self._note(kept, kept.messages.popleft())
+
+    def _note(self, kept: _Room, message: RoomMessage) -> None:
+        """A message is forgotten, and its entry in the order of all is stale."""
+        size = size_of(message)
+        kept.size -= size
+        self._size -= size
+        kept.stale += 1
+        self._stale += 1
+        self._leave_out(kept)
+
+    def _drop_oldest_of_all(self) -> None:
+        kept = self._order.popleft()
+        if kept.stale:
+            kept.stale -= 1
+            self._stale -= 1
+            return
+        size = size_of(kept.messages.popleft())
+        kept.size -= size
+        self._size -= size
+        self._forgotten["all"] += 1
+        self._leave_out(kept)
+
+    def _leave_out(self, kept: _Room) -> None:
+        """Forget the name of a room without messages."""
+        if not kept.messages and self._rooms.get(kept.name) is kept:
+            del self._rooms[kept.name]
+
+    def _compact(self) -> None:
+        """Leave out stale entries: the first ones of each room."""
+        order: deque[_Room] = deque()
+        for kept in self._order:
+            if kept.stale:
+                kept.stale -= 1
+            else:
+                order.append(kept)
+        self._order = order
+        self._stale = 0
+
+
+def _select(messages: deque[RoomMessage], selector: Selector) -> list[RoomMessage]:
+    """See :class:`tcpd.store.history.Selector`."""
+    limit = selector.limit
+    first = _place(messages, selector.first)
+    match selector.which:
+        case Which.LATEST:
+            return list(islice(messages, max(first.after, len(messages) - limit), None))
+        case Which.BEFORE:
+            return list(islice(messages, max(0, first.before - limit), first.before))
+        case Which.AFTER:
+            return list(islice(messages, first.after, first.after + limit))
+        case Which.AROUND:
+            start = max(0, first.before - limit // 2)
+            return list(islice(messages, start, start + limit))
+    second = _place(messages, selector.second)
+    if first.before <= second.before:
+        return list(islice(messages, first.after, min(second.before, first.after + limit)))
+    return list(islice(messages, max(second.after, first.before - limit), first.before))
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a reference is.
+
+    :ivar before: how many messages are before it.
+    :ivar after: the place of the first message after it.
+    """
+
+    before: int
+    after: int
+
+
+def _place(messages: deque[RoomMessage], reference: Reference | None) -> _Place:
+    if isinstance(reference, str):
+        for place, message in enumerate(messages):
+            if str(message.id) == reference:
+                return _Place(place, place + 1)
+        raise UnknownMessage(reference)
+    time = reference or 0.0
+    before = sum(message.time < time for message in messages)
+    return _Place(before, before + sum(message.time == time for message in messages))

@@ -1,0 +1,116 @@
+"""Event logs for tests: the local one, or one that delivers late, which the whole suites of chat
+run on too."""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Callable
+
+import pytest
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.task import Clock
+
+from tcpd.chat.service import ChatService
+from tcpd.eventlog.entry import deliver_entry
+from tcpd.eventlog.local import LocalLog
+from tcpd.eventlog.log import EventLog
+from tcpd.events.chat import Event
+from tcpd.events.codec import encode
+from tcpd.ops.counters import ChatCounters
+
+#: The longest delay of :class:`LateLog`, in seconds.
+LONGEST = 0.02
+
+
+class LateLog:
+    """See :class:`tcpd.eventlog.log.EventLog`. It delivers each event after a random delay, through
+    the codec, as a log of several nodes does: the events of one person in their order, those of
+    different people in any.
+
+    :param clock: keeps time.
+    :param seed: of the delays.
+    """
+
+    def __init__(self, clock: Clock, seed: int = 0) -> None:
+        self._clock = clock
+        self._random = random.Random(seed)
+        self._queues: dict[str, deque[Event]] = {}
+        self._deliver: Callable[[Event], None]
+        self.counters = ChatCounters()
+        #: Events that are on their way.
+        self.waiting = 0
+
+    def start(self, deliver: Callable[[Event], None]) -> None:
+        self._deliver = deliver
+
+    def append(self, event: Event) -> None:
+        queue = self._queues.setdefault(event.actor.id, deque())
+        queue.append(event)
+        self.waiting += 1
+        if len(queue) == 1:
+            self._later(queue)
+
+    def stop(self) -> Deferred[None]:
+        return succeed(None)
+
+    def _later(self, queue: deque[Event]) -> None:
+        self._clock.callLater(self._random.uniform(0.001, LONGEST), self._next, queue)
+
+    def _next(self, queue: deque[Event]) -> None:
+        event = queue.popleft()
+        self.waiting -= 1
+        if queue:
+            self._later(queue)
+        deliver_entry(encode(event), self._deliver, self.counters)
+
+
+class HeldLog:
+    """See :class:`tcpd.eventlog.log.EventLog`. It delivers when a test says so."""
+
+    def __init__(self) -> None:
+        self.queue: deque[Event] = deque()
+        self._deliver: Callable[[Event], None]
+
+    def start(self, deliver: Callable[[Event], None]) -> None:
+        self._deliver = deliver
+
+    def append(self, event: Event) -> None:
+        self.queue.append(event)
+
+    def stop(self) -> Deferred[None]:
+        return succeed(None)
+
+    def settle(self) -> None:
+        """Deliver all that was appended."""
+        while self.queue:
+            self._deliver(self.queue.popleft())
+
+
+#: Makes the log of each house. The suites are run once with each kind.
+_kind = "local"
+
+
+@pytest.fixture(params=["local", "late"])
+def log_kind(request: pytest.FixtureRequest) -> object:
+    """Runs a test on the local log, and on one that delivers late."""
+    global _kind
+    _kind = request.param
+    yield _kind
+    _kind = "local"
+
+
+def make_log(clock: Clock) -> EventLog:
+    """The log for a house of the test that runs."""
+    return LateLog(clock) if _kind == "late" else LocalLog()
+
+
+def settle(clock: Clock, chat: ChatService) -> None:
+    """Let a turn of the reactor end; with a late log, until all is delivered and answered."""
+    clock.advance(0)
+    log = chat.log
+    if isinstance(log, LateLog):
+        quiet = 0
+        while quiet < 3:
+            quiet = 0 if log.waiting else quiet + 1
+            clock.advance(LONGEST / 4 if log.waiting else 0)

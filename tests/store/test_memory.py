@@ -1,0 +1,276 @@
+"""What is kept of what was said: bounded in messages and in bytes, for each room and for all."""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from amounts import examples
+from chat.doubles import Chat, change_modes
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tcpd.chat.settings import ChatSettings
+from tcpd.events.chat import Change, EventId, Identity, Kind, Line, Mode, RoomMessage
+from tcpd.store.history import Selector, UnknownMessage, Which
+from tcpd.store.memory import Limits, MemoryHistory, size_of
+
+ANN = Identity("n-b-m1", "ann", "text", "localhost")
+
+
+def said(number: int, text: str = "hello", time: float | None = None) -> RoomMessage:
+    when = float(number) if time is None else time
+    return RoomMessage(EventId("n", "b", number), when, ANN, "#tea", text, Kind.MESSAGE)
+
+
+def several(number: int, *texts: str) -> RoomMessage:
+    text, lines = "\n".join(texts), tuple(map(Line, texts))
+    id = EventId("n", "b", number)
+    return RoomMessage(id, float(number), ANN, "#tea", text, Kind.MESSAGE, (), lines)
+
+
+MANY = 1 << 30
+
+
+def store(messages: int = 100, room: int = MANY, total: int = MANY) -> MemoryHistory:
+    return MemoryHistory(Limits(messages, room, total), Counter())
+
+
+def page(history: MemoryHistory, room: str = "#tea", selector: Selector | None = None) -> Any:
+    """The messages of a page, or what it failed with."""
+    found: list[Any] = []
+    asked = selector or Selector.latest(1000)
+    history.page(room, asked).addCallbacks(
+        found.append, lambda failure: found.append(failure.value)
+    )
+    return found[0]
+
+
+def numbers(messages: Any) -> list[int]:
+    return [message.id.sequence for message in messages]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda number: said(number, f"{number:03}" + "x" * 397),
+        lambda number: said(number, "hi"[: number % 2 + 1]),
+        lambda number: said(number, f"{number:03}" + "ж" * 197),
+        lambda number: said(number, f"{number:03}" + "\U0001f600" * 97),
+        lambda number: several(number, *(f"{number:03} {line}" for line in range(32))),
+        lambda number: several(number, *(f"{number:03}" + "x" * 120 for line in range(32))),
+    ],
+)
+def test_the_estimate_is_what_a_message_takes(make: Callable[[int], RoomMessage]) -> None:
+    """From above, and not by far: what the setting says is what the memory is."""
+    history = store(1000)
+    tracemalloc.start()
+    for number in range(500):
+        history.append("#tea", make(number + 1))
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert taken < history.size < taken * 4
+
+
+def test_the_oldest_go_first() -> None:
+    size = size_of(said(1))
+    history = store(room=3 * size + 1)
+    for number in range(1, 6):
+        history.append("#tea", said(number))
+    assert numbers(page(history)) == [3, 4, 5]
+    assert (len(history), history.size) == (3, 3 * size)
+    history.redact("#tea", str(said(4).id))
+    history.redact("#tea", "no such message")
+    history.redact("#nowhere", "x")
+    assert (numbers(page(history)), history.size) == ([3, 5], 2 * size)
+    history.append("#tea", several(9, *["x" * 400] * 32))
+    assert (numbers(page(history)), history.size) == ([], 0), "it does not fit itself"
+
+
+def test_a_number_of_messages_bounds_it_as_well() -> None:
+    history = store(2)
+    for number in range(1, 6):
+        history.append("#tea", said(number))
+    assert numbers(page(history)) == [4, 5]
+    nothing = store(0)
+    nothing.append("#tea", said(1))
+    assert (len(nothing), nothing.size) == (0, 0)
+
+
+def test_the_oldest_of_all_rooms_go_first() -> None:
+    size = size_of(said(1))
+    history = store(total=7 * size)
+    for number in range(1, 11):
+        history.append("#one" if number % 2 else "#other", said(number))
+    assert numbers(page(history, "#one")) == [5, 7, 9]
+    assert numbers(page(history, "#other")) == [4, 6, 8, 10]
+    assert history.size == 7 * size
+
+
+def test_very_many_are_dropped_little_by_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reload with a much lower bound stalls nobody."""
+    monkeypatch.setattr("tcpd.store.memory._AT_A_TIME", 3)
+    history = store()
+    for number in range(1, 11):
+        history.append("#tea", said(number))
+    history.limits = Limits(100, MANY, 1)
+    left = []
+    for number in range(11, 16):
+        history.append("#tea", said(number))
+        left.append(len(history))
+    assert left == [8, 6, 4, 2, 0]
+
+
+def test_a_renamed_room_keeps_its_history() -> None:
+    """'A room has another name, and its history with it.'"""
+    history = store()
+    history.append("#tea", said(1))
+    history.append("#pot", said(2))
+    history.rename("#tea", "#pot")
+    assert numbers(page(history, "#tea")) == []
+    assert numbers(page(history, "#pot")) == [1]
+    history.forget("#pot")
+    assert (numbers(page(history, "#pot")), len(history), history.size) == ([], 0, 0)
+
+
+TEN = [said(number) for number in range(1, 11)]
+
+
+@pytest.mark.parametrize(
+    ("selector", "found"),
+    [
+        (Selector(Which.LATEST, 3), [8, 9, 10]),
+        (Selector(Which.LATEST, 3, "n-b-8"), [9, 10]),
+        (Selector(Which.LATEST, 3, 8.0), [9, 10]),
+        (Selector(Which.BEFORE, 3, "n-b-5"), [2, 3, 4]),
+        (Selector(Which.BEFORE, 3, 2.5), [1, 2]),
+        (Selector(Which.AFTER, 3, "n-b-5"), [6, 7, 8]),
+        (Selector(Which.AFTER, 3, 9.0), [10]),
+        (Selector(Which.AROUND, 3, "n-b-5"), [4, 5, 6]),
+        (Selector(Which.AROUND, 4, 1.0), [1, 2, 3, 4]),
+        (Selector(Which.BETWEEN, 3, "n-b-2", "n-b-9"), [3, 4, 5]),
+        (Selector(Which.BETWEEN, 3, "n-b-9", "n-b-2"), [6, 7, 8]),
+        (Selector(Which.BETWEEN, 30, 2.0, "n-b-5"), [3, 4]),
+    ],
+)
+def test_pages(selector: Selector, found: list[int]) -> None:
+    """As CHATHISTORY has them: https://ircv3.net/specs/extensions/chathistory."""
+    history = store()
+    for message in TEN:
+        history.append("#tea", message)
+    assert numbers(page(history, selector=selector)) == found
+
+
+@pytest.mark.parametrize("room", ["#tea", "#nowhere"])
+def test_a_page_from_a_message_that_is_not_there_fails(room: str) -> None:
+    history = store()
+    history.append("#tea", said(1))
+    for selector in (Selector(Which.AFTER, 3, "x"), Selector(Which.BETWEEN, 3, 1.0, "x")):
+        assert isinstance(page(history, room, selector), UnknownMessage)
+
+
+@settings(max_examples=examples(100))
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(st.just("say"), st.sampled_from("abc"), st.integers(0, 30)),
+            st.tuples(st.just("redact"), st.sampled_from("abc"), st.integers(1, 40)),
+            st.tuples(st.just("rename"), st.sampled_from("abc"), st.integers(0, 2)),
+            st.tuples(st.just("forget"), st.sampled_from("abc"), st.just(0)),
+        ),
+        max_size=60,
+    )
+)
+def test_the_books_agree(acts: list[tuple[str, str, int]]) -> None:
+    """Whatever happens, sizes are those of the messages that are there, within the bounds."""
+    size = size_of(said(1, ""))
+    history = store(5, 4 * size, 7 * size)
+    number = 0
+    for what, room, value in acts:
+        if what == "say":
+            number += 1
+            history.append(room, said(number, "x" * value))
+        elif what == "redact":
+            history.redact(room, str(said(value).id))
+        elif what == "rename":
+            history.rename(room, "abc"[value])
+        else:
+            history.forget(room)
+        there = [message for name in "abc" for message in page(history, name)]
+        assert history.size == sum(map(size_of, there)) <= 7 * size
+        assert len(history) == len(there)
+
+
+# --- in the rooms ---
+
+
+def fill(chat: Chat, member: Any, room: str, count: int, text: str = "x" * 400) -> None:
+    for _ in range(count):
+        chat.now += 1
+        assert chat.hub.say(member, room, text) is None
+
+
+def test_a_room_keeps_no_more_bytes_than_it_may() -> None:
+    """history_bytes; counted as dropped for the bound of a room."""
+    chat = Chat(history_bytes=8_000)
+    ann = chat.enter("ann", "#tea")
+    fill(chat, ann, "#tea", 20)
+    assert len(chat.kept("#tea")) == 10
+    assert chat.history.size <= 8_000
+    assert chat.hub.counters.forgotten == {"room": 10, "all": 0}
+    lines = [Line("y" * 120)] * 32
+    assert chat.hub.say_more(ann, "#tea", lines) is None
+    assert chat.history.size <= 8_000
+
+
+def test_a_room_that_is_opened_again_has_its_history() -> None:
+    """'A room that is empty and opened again has its history.'"""
+    chat = Chat()
+    ann = chat.enter("ann", "#tea")
+    fill(chat, ann, "#tea", 3)
+    chat.hub.part(ann, "#tea")
+    assert chat.hub.room("#tea") is None
+    chat.hub.join(ann, "#TEA")
+    assert len(chat.kept("#tea")) == 3
+
+
+@pytest.mark.parametrize("mode", ["k", "i", "s"])
+def test_a_private_room_that_is_empty_loses_its_history(mode: str) -> None:
+    """Who opens it next is not necessarily one who could read it."""
+    chat = Chat()
+    ann = chat.enter("ann", "#tea")
+    assert change_modes(chat.hub, ann, "#tea", [Change(True, Mode(mode), "sesame")]) == []
+    fill(chat, ann, "#tea", 3)
+    chat.hub.leave(ann)
+    assert chat.kept("#tea") == ()
+
+
+def test_all_rooms_keep_no_more_bytes_than_they_may() -> None:
+    """history_in_all: 'the oldest of all are dropped'."""
+    chat = Chat(history_in_all=16_000)
+    ann = chat.enter("ann", "#a", "#b")
+    fill(chat, ann, "#a", 15)
+    fill(chat, ann, "#b", 15)
+    a, b = chat.kept("#a"), chat.kept("#b")
+    assert chat.history.size <= 16_000
+    assert len(b) == 15, "they are the later ones"
+    assert len(a) < 6
+    assert chat.hub.counters.forgotten["all"] == 30 - len(a) - len(b)
+    before = chat.history.size
+    chat.hub.redact(ann, "#a" if a else "#b", str((a or b)[0].id))
+    assert chat.history.size < before
+
+
+def test_the_defaults_bound_what_one_thousand_rooms_take() -> None:
+    """Multiline messages of the largest size took 3.4 MB a room before."""
+    settings = ChatSettings()
+    assert settings.history_bytes * settings.max_rooms >= settings.history_in_all
+    assert settings.history_in_all <= 64 << 20
+    chat = Chat()
+    ann = chat.enter("ann", "#tea")
+    for _ in range(200):
+        chat.hub.say_more(ann, "#tea", [Line("y" * 128)] * 32)
+    assert chat.history.size <= 128 << 10
