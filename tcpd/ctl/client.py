@@ -1,4 +1,4 @@
-"""The control socket from the operator's side: plain, blocking, no Twisted, quick to start."""
+"""A client of the control socket: blocking, without Twisted, quick to start."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ TIMEOUT = 60.0
 
 
 class Unreachable(Exception):
-    """There is no daemon to speak to; its text says what was tried and what to do."""
+    """No daemon can be reached; the text says what was tried and what to do."""
 
 
 class NotAllowed(Exception):
-    """There is one, and it does not speak to this user."""
+    """A daemon is there, and this user is no operator."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
     """A reply.
 
-    :ivar code: three digits; from 400 on it is a refusal.
+    :ivar code: three digits; 400 and above is a refusal.
     :ivar lines: its text, safe to print.
     """
 
@@ -40,12 +40,12 @@ class Answer:
 def find_socket(
     path: str | None, config: str | None, environ: Mapping[str, str], uid: int
 ) -> list[str]:
-    """Tell where the socket may be.
+    """Find the paths where the socket may be.
 
     :param path: ``--socket``.
-    :param config: ``--config``: an ini file, of which only ``[tcpd]`` is looked at.
+    :param config: ``--config``: an ini file, of which only ``[tcpd]`` is read.
     :return: paths to try, in order.
-    :raise Unreachable: if the configuration switches it off, or cannot be read.
+    :raise Unreachable: if the configuration disables the socket, or cannot be read.
     """
     if path is not None:
         return [path]
@@ -86,12 +86,12 @@ def _tcpd_section(config: str) -> dict[str, str]:
 
 
 class Control:
-    """A conversation with a daemon.
+    """A connection to a daemon.
 
-    :param paths: from :func:`find_socket`; the first that a daemon listens on is taken.
+    :param paths: from :func:`find_socket`; the first one that a daemon listens on is used.
     :param timeout: seconds.
-    :raise Unreachable: if nobody answers.
-    :raise NotAllowed: if this user may not.
+    :raise Unreachable: if no daemon answers.
+    :raise NotAllowed: if this user is no operator.
     """
 
     def __init__(self, paths: list[str], timeout: float = TIMEOUT) -> None:
@@ -121,7 +121,7 @@ class Control:
         self.close()
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self._file.close()
         self._socket.close()
 
@@ -129,15 +129,15 @@ class Control:
         """Send a request and wait for the answer.
 
         :param request: one line.
-        :raise Unreachable: if the daemon goes away, or takes too long.
+        :raise Unreachable: if the connection is lost, or the answer takes too long.
         """
         self._send(request)
         return self._read()
 
     def follow(self, request: str) -> Iterator[str]:
-        """Send a request whose answer goes on, and yield its lines but for the first.
+        """Send a request with an open-ended answer, and yield its lines except the first.
 
-        Ends when the daemon does.
+        It ends when the daemon does.
         """
         self._send(request)
         self._socket.settimeout(None)
@@ -176,18 +176,20 @@ class Control:
         except OSError as error:
             raise Unreachable(f"{self.path}: {error.strerror or error}") from error
         if not line:
-            raise Unreachable(f"{self.path}: the daemon hung up")
+            raise Unreachable(f"{self.path}: the daemon closed the connection")
         code, mark, text = line[:3], line[3:4], line[4:].rstrip(b"\r\n")
         if not code.isdigit() or mark not in (b" ", b"-"):
             raise Unreachable(f"{self.path}: this is not a control socket")
-        # the daemon has escaped it; who pretends to be one has not
+        # the daemon has escaped it; another program may not have
         return int(code), mark == b" ", escape_controls(text.decode("utf-8", "replace"))
 
 
 def _connect(paths: list[str], timeout: float) -> tuple[str, socket.socket]:
-    """Connect to the first of these that a daemon listens on: where it is, and the connection.
+    """Connect to the first path that a daemon listens on.
 
-    A socket that a dead daemon left behind does not keep from the others.
+    A socket that a dead daemon has left behind is skipped.
+
+    :return: the path, and the connection.
     """
     fault: Exception | None = None
     found: Exception | None
@@ -201,7 +203,7 @@ def _connect(paths: list[str], timeout: float) -> tuple[str, socket.socket]:
             found = None
         except ConnectionRefusedError:
             found = Unreachable(
-                f"nobody listens on {path}: the daemon that made this socket is gone"
+                f"no daemon listens on {path}: the one that made this socket is gone"
             )
         except PermissionError:
             found = NotAllowed(_not_allowed(path))
@@ -234,4 +236,4 @@ def _not_allowed(path: str) -> str:
             f"permission denied for {path}: it is for root, the daemon's user and the group "
             f"{group}; [tcpd] control_group names another group"
         )
-    return f"permission denied for {path}; root may, and whom [tcpd] control_group names"
+    return f"permission denied for {path}: it is for root and the group of [tcpd] control_group"

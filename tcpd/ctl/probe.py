@@ -1,4 +1,4 @@
-"""``tcpd-ctl probe``: a service seen from outside, as a client sees it."""
+"""``tcpd-ctl probe``: probes a service as a client."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-#: No more than this is read for what is expected, in bytes.
+#: The most bytes that are read until the expected text comes.
 _MOST = 64 * 1024
 
-# What goes wrong with certificates most, by OpenSSL's X509_V_ERR_ numbers.
+# The most frequent errors of certificates, by OpenSSL's X509_V_ERR_ numbers.
 _FAULTS = {
     9: "it is not valid yet",
     10: "it has expired",
-    18: "it is self-signed and not trusted; --ca names a file of what to trust",
-    19: "its chain ends in a certificate that is not trusted; --ca names a file of what to trust",
-    20: "its issuer is not known; --ca names a file of what to trust, or the chain is not sent",
+    18: "it is self-signed and not trusted; --ca names a file of authorities to trust",
+    19: "its chain ends in an untrusted certificate; --ca names a file of authorities to trust",
+    20: "its issuer is unknown: --ca names a file of authorities, or the chain is not sent",
     21: "the first certificate cannot be verified, or the chain is not sent",
 }
 
@@ -30,14 +30,14 @@ _NAME = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*")
 
 
 class ProbeFailed(Exception):
-    """The service does not do what was asked of it; its text says what."""
+    """The service failed; the text says how."""
 
 
 @dataclass(slots=True)
 class Found:
-    """What a probe found, as far as it came.
+    """The results of a probe, up to the step that failed.
 
-    :ivar address: that was connected to.
+    :ivar address: the address of the connection.
     :ivar times: seconds, by step: ``connect``, ``tls``, ``expect``.
     :ivar tls: version, cipher and facts of the certificate; empty without TLS.
     """
@@ -49,17 +49,17 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What to look at.
+    """A probe of a service.
 
     :ivar host: a name or an address.
     :ivar port: the number.
-    :ivar tls: whether to speak TLS.
-    :ivar name: that the certificate has to be for.
-    :ivar ca: a PEM file of what to trust; ``None`` for what the system trusts.
+    :ivar tls: whether to use TLS.
+    :ivar name: the name that the certificate must have.
+    :ivar ca: a PEM file of authorities to trust; ``None`` for those of the system.
     :ivar send: bytes to send; empty for none.
-    :ivar expect: bytes that have to come; empty for none.
-    :ivar min_days: days that the certificate has to be valid at least.
-    :ivar timeout: seconds for all of it.
+    :ivar expect: bytes that must come; empty for none.
+    :ivar min_days: days that the certificate must be valid at least.
+    :ivar timeout: seconds for the whole probe.
     """
 
     host: str
@@ -73,10 +73,10 @@ class Probe:
     timeout: float
 
     def run(self, found: Found) -> None:
-        """Do it.
+        """Run the probe.
 
-        :param found: is filled in as it goes.
-        :raise ProbeFailed: at the first thing that is not as it should be.
+        :param found: gets the results, step by step.
+        :raise ProbeFailed: at the first failure.
         """
         end = time.monotonic() + self.timeout
         began = time.monotonic()
@@ -91,7 +91,7 @@ class Probe:
             self._converse(wire, found)
 
     def _connect(self, end: float) -> socket.socket:
-        """Connect to the first address that takes it, in the order of ``getaddrinfo(3)``."""
+        """Connect to the first address that accepts, in the order of ``getaddrinfo(3)``."""
         fault: OSError | None = None
         for family, place in self._addresses():
             plain = socket.socket(family)
@@ -107,8 +107,8 @@ class Probe:
         raise self._unconnected(fault) from fault
 
     def _addresses(self) -> list[tuple[int, Any]]:
-        """Look the host up in a thread: a resolver whose name servers are silent cannot be
-        interrupted, by Ctrl-C neither."""
+        """Look the host up in a thread: a resolver that waits for name servers cannot be
+        interrupted, even by Ctrl-C."""
         answers: queue.SimpleQueue[list[tuple[int, Any]] | Exception] = queue.SimpleQueue()
 
         def look_up() -> None:
@@ -152,7 +152,7 @@ class Probe:
         found.times["expect"] = time.monotonic() - began
 
     def _handshake(self, wire: _Wire, found: Found) -> Any:
-        # imported here: they take longer than all the rest of tcpd-ctl together
+        # imported here: they take longer than the rest of tcpd-ctl
         from OpenSSL import SSL
         from service_identity import VerificationError
         from service_identity.pyopenssl import verify_hostname, verify_ip_address
@@ -213,10 +213,10 @@ class Probe:
 
 
 class _Wire:
-    """A socket that does not block, with or without TLS on it, and an end to all waiting.
+    """A non-blocking socket with or without TLS, and a deadline.
 
     :param plain: the socket.
-    :param end: by ``time.monotonic()``.
+    :param end: the deadline, by ``time.monotonic()``.
     """
 
     def __init__(self, plain: socket.socket, end: float) -> None:
@@ -225,7 +225,7 @@ class _Wire:
         self._end = end
 
     def retry(self, operation: Any, *arguments: object) -> Any:
-        """Do something until it need not wait any more. :raise ProbeFailed: when time is up."""
+        """Retry an operation until it does not block. :raise ProbeFailed: at the deadline."""
         while True:
             try:
                 return operation(*arguments)
@@ -253,7 +253,7 @@ class _Wire:
             raise ProbeFailed(f"cannot send: {error.strerror or error}") from error
 
     def receive(self) -> bytes:
-        """Some bytes; none at the end."""
+        """Receive some bytes; none at the end."""
         try:
             received: bytes = self.retry(self.stream.recv, 4096)
         except ProbeFailed:
@@ -268,7 +268,7 @@ class _Wire:
 
 
 def _expected(name: str) -> tuple[str, bool]:
-    """What a certificate has to be for: A-labels without a dot at the end (RFC 6066 section 3,
+    """The name that a certificate must have: A-labels without a dot at the end (RFC 6066 section 3,
     RFC 9525 section 6.3) or an address, and whether it is an address.
 
     :raise ProbeFailed: for a name that no certificate can be for.
@@ -290,8 +290,8 @@ def _expected(name: str) -> tuple[str, bool]:
 
 
 def _reason(error: Exception) -> str:
-    """The words in an error of pyOpenSSL's: a list of (library, function, reason)."""
+    """The reason in an error of pyOpenSSL: a list of (library, function, reason)."""
     reasons = error.args[0] if error.args else None
     if isinstance(reasons, list) and reasons:
         return str(reasons[-1][-1])
-    return str(error) or "the other side hung up"
+    return str(error) or "the peer closed the connection"

@@ -74,3 +74,15 @@ def test_a_name_offered_twice_is_refused(points: list[EntryPoint]) -> None:
 
 def test_one_package_found_by_two_paths_is_no_conflict() -> None:
     assert "x" in Kinds([point("x", "one:kind"), point("x", "one:kind")])
+
+
+def test_the_kinds_of_other_packages_are_those_that_can_be_loaded() -> None:
+    """For --print-config, which a broken package must not fail."""
+    kinds = Kinds(
+        [
+            point("gone", "no.such.module:kind"),
+            point("patient", "daemon.sharing:patient"),
+            point("echo", "tcpd.small.echo.kind"),
+        ]
+    )
+    assert [kind.name for kind in kinds.of_other_packages()] == ["patient"]

@@ -1,4 +1,4 @@
-"""``tcpd-ctl top``: what the daemon does just now, drawn anew every other second.
+"""``tcpd-ctl top``: the daemon's activity, updated every two seconds.
 
 Samples of the daemon's counters (:mod:`~tcpd.ctl.top.sample`) become rates
 (:mod:`~tcpd.ctl.top.rates`), rows of a table (:mod:`~tcpd.ctl.top.tables`,
@@ -6,7 +6,7 @@ Samples of the daemon's counters (:mod:`~tcpd.ctl.top.sample`) become rates
 terminal or a clock. Keys change a :class:`~tcpd.ctl.top.view.View`. At the edge are a thread that
 asks the daemon (:mod:`~tcpd.ctl.top.sampler`) and the terminal (:mod:`~tcpd.ctl.top.terminal`).
 
-The terminal is driven by a few control sequences of ECMA-48 that every terminal of today obeys, and
-not by ``curses``: that would keep a picture of the screen of its own, which no test sees, take the
-process's only terminal for itself, and need ncurses in the Python it runs on.
+The terminal is controlled by a few sequences of ECMA-48 that all terminals support, and not by
+``curses``: curses keeps its own copy of the screen, which tests cannot see, takes over the
+process's terminal, and needs a Python with ncurses.
 """

@@ -1,4 +1,4 @@
-"""What the daemon told at one moment."""
+"""A sample of the daemon's status and counters."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from tcpd.wire.safe_text import escape_controls
 
 
 class Asking(Protocol):
-    """Who can be asked: a :class:`~tcpd.ctl.client.Control`."""
+    """A connection to the daemon: a :class:`~tcpd.ctl.client.Control`."""
 
     def ask(self, request: str) -> Answer: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """How the daemon is; texts are safe to print.
+    """The status of the daemon. Texts are safe to print.
 
-    :ivar began: tells one run of the daemon from another.
+    :ivar began: identifies a run of the daemon.
     :ivar unready: why new clients are not served; empty if they are.
     :ivar uptime: seconds.
-    :ivar memory: bytes; ``None`` where the daemon does not know.
-    :ivar lag: seconds that the reactor was late at the last look.
+    :ivar memory: bytes; ``None`` if unknown.
+    :ivar lag: seconds that the reactor was late at the last check.
     :ivar lag_max: the largest of the last minute or two.
     """
 
@@ -46,7 +46,7 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A service and what it has counted. :ivar own: whether it is the daemon's own."""
+    """A service and its counters. :ivar own: whether it is the daemon's own."""
 
     name: str
     protocol: str
@@ -63,8 +63,8 @@ class Service:
 class Connection:
     """A connection.
 
-    :ivar seconds: that it is open.
-    :ivar quiet: seconds of silence; ``None`` where nobody looks.
+    :ivar seconds: how long it is open.
+    :ivar quiet: seconds without bytes in either direction; ``None`` if unknown.
     :ivar tls: the version; ``-`` for none.
     """
 
@@ -80,11 +80,11 @@ class Connection:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """All that is shown of one moment.
+    """All values of one moment.
 
-    :ivar at: seconds of a clock that never goes back.
-    :ivar connections: those that were asked for; ``None`` if none were.
-    :ivar total: how many connections there were to choose from.
+    :ivar at: seconds of a monotonic clock.
+    :ivar connections: those that were requested; ``None`` without a request.
+    :ivar total: the number of connections that match the request.
     """
 
     at: float
@@ -95,30 +95,30 @@ class Sample:
 
 
 def take(control: Asking, at: float, connections: str = "") -> Sample:
-    """Ask a daemon.
+    """Get a sample from a daemon.
 
-    :param control: a conversation with it.
+    :param control: a connection to it.
     :param at: the moment.
-    :param connections: the request for connections; empty for none of them.
-    :raise Unreachable: if it goes away, or says what cannot be understood.
+    :param connections: the request for connections; empty for none.
+    :raise Unreachable: if the connection is lost, or an answer cannot be parsed.
     """
     try:
-        listed = _told(control.ask(connections)) if connections else None
+        listed = _parsed(control.ask(connections)) if connections else None
         return Sample(
             at,
-            _status(_told(control.ask("STATUS json"))),
-            tuple(map(_service, _told(control.ask("SERVICES json"))["services"])),
+            _status(_parsed(control.ask("STATUS json"))),
+            tuple(map(_service, _parsed(control.ask("SERVICES json"))["services"])),
             None if listed is None else tuple(map(_connection, listed["connections"])),
             int(listed["total"]) if listed else 0,
         )
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise Unreachable(
-            f"what the daemon answers cannot be read ({type(error).__name__}: {error}): it may be "
-            "of another version than this tcpd-ctl"
+            f"the daemon's answer cannot be parsed ({type(error).__name__}: {error}): it may be of "
+            "another version than this tcpd-ctl"
         ) from error
 
 
-def _told(answer: Answer) -> Mapping[str, Any]:
+def _parsed(answer: Answer) -> Mapping[str, Any]:
     text = "\n".join(answer.lines)
     if answer.code >= 400:
         raise Unreachable(text)
@@ -127,7 +127,7 @@ def _told(answer: Answer) -> Mapping[str, Any]:
 
 
 def _text(value: object) -> str:
-    # JSON has escapes of its own for control characters: these are undone by now
+    # decoding JSON has undone its escapes of control characters
     return escape_controls(str(value)) if value else "-"
 
 

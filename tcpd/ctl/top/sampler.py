@@ -1,7 +1,4 @@
-"""Asks the daemon again and again, in a thread of its own.
-
-So a daemon that hangs, which is when people look, leaves the keys working.
-"""
+"""Gets samples of the daemon in a separate thread, so that keys work while the daemon hangs."""
 
 from __future__ import annotations
 
@@ -16,19 +13,19 @@ from tcpd.ctl.top.sample import Sample, take
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """The daemon cannot be asked. :ivar why: in words."""
+    """The daemon cannot be reached. :ivar why: a sentence."""
 
     why: str
 
 
 class Sampler:
-    """Holds the latest sample; an older one that nobody took is dropped.
+    """Keeps the latest sample; an older one that was not taken is dropped.
 
-    :param control: a conversation with the daemon, already begun.
-    :param connect: begins another one; raises :class:`~tcpd.ctl.client.Unreachable` or
+    :param control: an open connection to the daemon.
+    :param connect: opens another one; raises :class:`~tcpd.ctl.client.Unreachable` or
         :class:`~tcpd.ctl.client.NotAllowed`.
-    :param interval: seconds between two samples, and two attempts to connect.
-    :param wake: called, in the thread, when there is something new.
+    :param interval: seconds between two samples, and between two attempts to connect.
+    :param wake: called in the thread when there is a new sample.
     """
 
     def __init__(
@@ -50,11 +47,11 @@ class Sampler:
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def ask(self, request: str) -> None:
-        """Say which connections to ask for from now on, at once if that is new.
+        """Set the request for connections, from now on; a new one is sent at once.
 
         :param request: a line for the daemon; empty for none.
         """
@@ -63,7 +60,7 @@ class Sampler:
             self._asked.set()
 
     def latest(self) -> Sample | Lost | None:
-        """Take what is new; ``None`` if nothing is."""
+        """Take the latest sample; ``None`` if there is no new one."""
         with self._lock:
             latest, self._latest = self._latest, None
         return latest

@@ -122,20 +122,20 @@ def _nothing(view: View, seen: Seen) -> str:
 
 
 def _feet(view: View, seen: Seen, width: int) -> list[Line]:
-    """How the table is arranged; and which keys there are, or what is typed."""
+    """The order and filter of the table; and the keys, or the filter that is being typed."""
     order, noun = view.order, view.table.noun
     count = len(view.table.rows(seen))
-    told = f"{count} {noun}"
+    text = f"{count} {noun}"
     if view.table is CONNECTIONS and seen.total > count:
-        told = f"{count} of {seen.total} {noun}"
-    told += f", by {view.table.columns[order.column].heading}"
-    told += " reversed" if order.is_reversed else ""
-    told += f", from row {view.first + 1}" if view.first else ""
+        text = f"{count} of {seen.total} {noun}"
+    text += f", by {view.table.columns[order.column].heading}"
+    text += " reversed" if order.is_reversed else ""
+    text += f", from row {view.first + 1}" if view.first else ""
     wanted = escape_controls(view.wanted)
-    told += f", with {wanted!r}" if view.wanted else ""
-    told = f"PAUSED, {told}" if view.paused else told
+    text += f", with {wanted!r}" if view.wanted else ""
+    text = f"PAUSED, {text}" if view.paused else text
     other = "services" if view.table is CONNECTIONS else "connections"
     last = f"filter: {wanted}_" if view.typing else _KEYS.format(other=other)
-    # on few lines there is one foot, the last
+    # a small screen shows only the last line
     style = REVERSE if view.paused else PLAIN
-    return [Line(cut(told, width), style), Line(cut(last, width), STRONG if view.typing else PLAIN)]
+    return [Line(cut(text, width), style), Line(cut(last, width), STRONG if view.typing else PLAIN)]

@@ -63,7 +63,7 @@ def number(rate: Rate) -> str:
 
 
 def amount(rate: Rate) -> str:
-    """So many bytes a second; ``-`` if that is unknown."""
+    """Bytes a second; ``-`` if unknown."""
     return "-" if rate is None else size(round(rate))
 
 
@@ -72,7 +72,7 @@ def _protocol(row: ServiceRow) -> str:
 
 
 def _of_service(heading: str, name: str, width: int, leaves: int = 0) -> Column:
-    """A number that a service tells."""
+    """A number of a service."""
     return Column(
         heading,
         lambda row: getattr(row.service, name),
@@ -136,7 +136,7 @@ def _of_connection(
     leaves: int = 0,
     asked: str = "age",
 ) -> Column:
-    """What a connection tells."""
+    """A value of a connection."""
     return Column(
         heading,
         lambda row: getattr(row.connection, name),

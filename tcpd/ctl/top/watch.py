@@ -1,4 +1,4 @@
-"""``tcpd-ctl top``, run: on a terminal until somebody quits, or once."""
+"""``tcpd-ctl top``: its main loop on a terminal, and a single output."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from tcpd.ctl.top.terminal import Terminal
 from tcpd.ctl.top.view import View
 from tcpd.ops.amounts import span
 
-#: Seconds that an answer may take; then the daemon counts as lost.
+#: Seconds that an answer may take; after that the daemon counts as lost.
 PATIENCE = 10.0
 
-#: Seconds without a sample, beyond the interval, after which the screen says so.
+#: Seconds without a sample, beyond the interval, until the screen shows a warning.
 _LATE = 2.0
 
 Connect = Callable[[], Control]
 
 
 class Watch:
-    """What is on the screen and what came before it; no clock and no terminal of its own.
+    """The content of the screen and the samples behind it; without a clock or a terminal.
 
-    :param view: what is chosen.
+    :param view: what the user has chosen.
     :param interval: seconds between two samples.
     """
 
@@ -99,7 +99,7 @@ def watch(connect: Connect, view: View, interval: float) -> None:
 
 
 def once(connect: Connect, view: View, interval: float) -> str:
-    """Look twice, and tell what happened between.
+    """Take two samples, and show the rates between them.
 
     :raise Unreachable: if the daemon cannot be asked.
     :raise NotAllowed: if this user may not.

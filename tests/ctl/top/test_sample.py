@@ -78,7 +78,7 @@ def test_connections_are_asked_for_only_where_they_are_wanted() -> None:
     [[], "x", None, {}, STATUS | {"uptime": "long"}, STATUS | {"memory": []}],
 )
 def test_an_answer_of_another_kind_is_an_error_in_words(status: Any) -> None:
-    with pytest.raises(Unreachable, match="cannot be read"):
+    with pytest.raises(Unreachable, match="cannot be parsed"):
         take(Told(status=status, services={"services": []}), 0.0)
 
 
