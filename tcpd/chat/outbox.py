@@ -21,7 +21,8 @@ class FlushQueue:
     :ivar done: how many outboxes with broadcasts have been flushed.
 
     :param schedule: called with this object; has its :meth:`flush` called once, soon, but not at
-        once. Called again only after that. An edge passes :attr:`tcpd.net.turns.Turns.soon`.
+        once. Called again only after that. An edge passes
+        :attr:`tcpd.net.turns.TurnScheduler.soon`.
     """
 
     __slots__ = ("_broadcasts", "_replies", "_schedule", "_scheduled", "done")

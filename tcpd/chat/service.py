@@ -13,7 +13,7 @@ from tcpd.chat.outbox import FlushQueue
 from tcpd.chat.settings import ChatSettings
 from tcpd.eventlog.local import LocalLog
 from tcpd.eventlog.log import EventLog
-from tcpd.net.turns import Turns
+from tcpd.net.turns import TurnScheduler
 from tcpd.net.turnstile import Turnstile
 from tcpd.ops.counters import ChatCounters
 from tcpd.store.memory import Limits, MemoryHistory
@@ -54,7 +54,7 @@ class ChatService(Service):
             settings,
             log=self.log,
             history=self.history,
-            queue=FlushQueue(Turns(clock).soon),
+            queue=FlushQueue(TurnScheduler(clock).soon),
             node=node,
             boot=boot,
             wall_clock=wall_clock,

@@ -81,10 +81,6 @@ class TurnScheduler:
                 _log.failure("a flush failed")
 
 
-#: The name that the chat services still import.
-Turns = TurnScheduler
-
-
 def work_queue(reactor: Any, seconds: float = SECONDS_A_TURN) -> WorkQueue:
     """Make the queue of the work that clients cause; the daemon has one.
 
