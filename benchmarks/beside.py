@@ -289,7 +289,7 @@ LOADS = (
     _text("wait-telnet", "telnet's commands", b"\xff\xfd\x01\xff\xf6", 10_000),
     _text("wait-text-handshake", "/handshake", b"/handshake\r\n", 17),
     _irc("wait-irc-handshake", "HANDSHAKE", b"HANDSHAKE\r\n", 30),
-    _irc("wait-irc-list", "LIST with 20 masks", b"LIST %s\r\n" % _MASKS, 20, more=_in_rooms),
+    _irc("wait-irc-list", "LIST with 20 masks", b"LIST %s\r\n" % _MASKS, 3, more=_in_rooms),
     _irc("wait-irc-who", "WHO *", b"WHO *\r\n", 20),
     _irc("wait-irc-who-1000", "WHO *", b"WHO *\r\n", clients=1000),
     _irc("wait-irc-who-5000", "WHO *", b"WHO *\r\n", clients=5000, long=True),

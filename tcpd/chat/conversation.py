@@ -3,23 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import Enum
 from typing import Protocol
 
 from tcpd.chat.hosts import Address
 from tcpd.handshake.facts import Facts
+from tcpd.lines.single import Conversation as LineConversation
 from tcpd.policy.reasons import End, Refusal
-from tcpd.wire.linebuffer import Fault
-
-
-class Ready(Enum):
-    """Whether a conversation takes its next line."""
-
-    NOW = "now"
-    #: in the next turn: others have to be written to first
-    NEXT_TURN = "next turn"
-    #: when :meth:`Edge.go_on` is called
-    LATER = "later"
 
 
 class Edge(Protocol):
@@ -53,48 +42,8 @@ class GatewayEdge(Edge, Protocol):
         """
 
 
-class Conversation(Protocol):
+class Conversation(LineConversation, Protocol):
     """One conversation with a client, as its connection sees it."""
-
-    @property
-    def entered(self) -> bool:
-        """Whether the client has entered chat."""
-
-    @property
-    def waiting(self) -> bool:
-        """Whether a request is open: no further line is taken until :meth:`Edge.go_on`."""
-
-    @property
-    def streaming(self) -> bool:
-        """Whether there is more of a long reply than was put into the outbox."""
-
-    def greet(self) -> None:
-        """Begin. Called once, before all else."""
-
-    def ready_for(self, line: bytes | Fault) -> Ready:
-        """Whether a line can be taken now: all it depends on is done."""
-
-    def line(self, line: bytes | Fault) -> None:
-        """Take a line from the client, without its end."""
-
-    def is_costly(self, line: bytes | Fault) -> bool:
-        """Whether a line takes long, since many receive what it causes, or the client receives
-        much. A guess will do: such a line may have to wait a turn."""
-
-    def stream_more(self) -> None:
-        """Put more of a long reply into the outbox, as much as it bears for now."""
-
-    def finished(self) -> None:
-        """The client sends nothing more, and may still read. Called once."""
-
-    def too_late(self) -> None:
-        """The client has not entered in time. Called at most once."""
-
-    def leave(self, reason: str) -> None:
-        """The connection is lost, or is about to be closed: end without a word.
-
-        :param reason: for others; may be empty.
-        """
 
     def last_words(self, reason: End) -> bytes:
         """The last lines for a client whose connection the daemon ends."""

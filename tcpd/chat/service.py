@@ -14,7 +14,6 @@ from tcpd.chat.settings import ChatSettings
 from tcpd.eventlog.local import LocalLog
 from tcpd.eventlog.log import EventLog
 from tcpd.net.turns import TurnScheduler
-from tcpd.net.turnstile import Turnstile
 from tcpd.ops.counters import ChatCounters
 from tcpd.store.memory import Limits, MemoryHistory
 
@@ -34,7 +33,6 @@ class ChatService(Service):
     :ivar history: what was said.
     :ivar counters: what happens in all rooms, counted.
     :ivar log: puts events into their order.
-    :ivar work: bounds the time of a reactor turn that costly work takes.
     """
 
     def __init__(
@@ -48,7 +46,6 @@ class ChatService(Service):
     ) -> None:
         self.counters = ChatCounters()
         self.history = MemoryHistory(_limits(settings), self.counters.forgotten)
-        self.work = Turnstile(clock)
         self.log = LocalLog() if log is None else log
         self.hub = Hub(
             settings,

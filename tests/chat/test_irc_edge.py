@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from chat.ircing import Client, House
 from chat.test_irc_who import member
+from chat.texting import Busy
 from chat.threads import Threads
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
@@ -231,11 +232,8 @@ def test_a_command_that_fails_in_a_later_turn_ends_its_connection_alone(
             raise RuntimeError("a bug")
         line(session, data)
 
-    def take_long() -> None:
-        house.clock.rightNow += 1.0
-
     monkeypatch.setattr(IrcConversation, "line", broken)
-    assert house.irc.work.run(take_long)
+    assert house.irc.work.run(Busy(house.clock))
     for client in (ann, bob):
         client.protocol.dataReceived(b"JOIN #tea\r\n")
     house.clock.advance(0)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from amounts import examples
-from chat.texting import Client, House
+from chat.texting import Busy, Client, House
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.error import ConnectionLost
@@ -20,11 +20,11 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from tcpd.chat.edge import LINES_A_TURN
 from tcpd.chat.text.client import SLOW_READER
 from tcpd.config.values import Rate
 from tcpd.handshake.facts import Absence, Facts, Transport
 from tcpd.interfaces import IConnection, IFarewell, IRefusing
+from tcpd.lines.single import LINES_A_TURN
 from tcpd.policy.reasons import End, Refusal
 
 
@@ -134,7 +134,7 @@ def test_a_flood_that_waits_takes_about_the_memory_that_it_was_sent_in() -> None
     assert ann.transport.producerState == "paused"
 
 
-@pytest.mark.parametrize("noise", [b"\xff\xfd\x01", b"\xff\xfb\x18", b"x"])
+@pytest.mark.parametrize("noise", [b"\xff\xfd\x01", b"\xff\xfb\x18"])
 def test_a_flood_without_lines_leaves_others_their_turns(noise: bytes) -> None:
     house = House()
     ann = house.client("ann")
@@ -145,6 +145,20 @@ def test_a_flood_without_lines_leaves_others_their_turns(noise: bytes) -> None:
     ann.transport.clear()  # the refusals of what was asked for
     ann.send(b"\n/who\n")
     assert ann.screen()[-1] == "  In #lobby (1): ann"
+
+
+def test_who_waits_to_come_in_is_read_no_further_and_nothing_is_lost() -> None:
+    """ "Nothing that was received is lost": what stands behind a line that waits."""
+    house = House()
+    bob, ann = house.client("bob"), house.client()
+
+    assert house.context.work.run(Busy(house.clock))
+    ann.send(b"ann\r\nhello\r\n")
+    assert ann.paused
+    assert len(house.hub.lobby.members) == 1
+    house.clock.advance(0)
+    assert not ann.paused
+    assert bob.screen()[-2:] == ["* ann joined #lobby", "#lobby <ann> hello"]
 
 
 def test_no_rate_no_limit() -> None:

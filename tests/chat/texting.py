@@ -22,6 +22,7 @@ from tcpd.chat.text.protocol import TextFactory, TextProtocol
 from tcpd.events.chat import RoomMessage
 from tcpd.interfaces import IContext
 from tcpd.net.directory import ServiceEntry
+from tcpd.net.turns import work_queue
 from tcpd.ops.counters import ServiceCounters
 from tcpd.store.history import Selector
 
@@ -37,6 +38,7 @@ class PlainContext:
         self.server_name = "chat.example.net"
         self.started = 0.0
         self.chat = chat
+        self.work = work_queue(clock)
         self.counters = ServiceCounters()
         self.reloads: list[Any] = []
         self.reload = self.reloads.append
@@ -45,6 +47,19 @@ class PlainContext:
 
     def directory(self) -> list[ServiceEntry]:
         return self.services
+
+
+class Busy:
+    """A client whose work takes longer than a turn has time for."""
+
+    share = "busy"
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def work(self, deadline: float) -> bool:
+        self._clock.rightNow += 1.0
+        return False
 
 
 class Client:

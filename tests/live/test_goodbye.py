@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 from running import PATIENCE, Daemon
 
-from tcpd.chat.edge import LINES_A_TURN
+from tcpd.lines.single import LINES_A_TURN
 
 pytestmark = [pytest.mark.live, pytest.mark.reactor]
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from functools import partial
 
-from tcpd.chat.conversation import Ready
 from tcpd.chat.irc import numerics
 from tcpd.chat.irc.client import IrcClient
 from tcpd.chat.irc.commands import multiline, operating
@@ -31,6 +30,7 @@ from tcpd.events.chat import (
     RoomMessage,
     RoomRenamed,
 )
+from tcpd.lines.single import Ready
 from tcpd.wire.linebuffer import Fault
 
 #: The longest line taken in, tags and all. A longer one ends the conversation, since nobody can
@@ -64,10 +64,6 @@ class IrcConversation(IrcClient):
             if not self.outbox.flushed:
                 return Ready.NEXT_TURN
         return Ready.NOW
-
-    def is_costly(self, line: bytes | Fault) -> bool:
-        # with tags, it may stand anywhere
-        return not isinstance(line, Fault) and b"JOIN" in line.upper()
 
     def line(self, line: bytes | Fault) -> None:
         if self.over:

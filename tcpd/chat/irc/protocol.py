@@ -116,19 +116,19 @@ class IrcProtocol(ChatProtocol):
     def send_tokens(self, words: Iterable[str]) -> None:
         """Send the client tokens that have changed."""
         client = self._session
-        if isinstance(client, IrcConversation) and client.person is not None and not self._over:
+        if isinstance(client, IrcConversation) and client.person is not None and not self.over:
             send_tokens(IrcReply(client), words)
 
     def send_capabilities(self, before: Mapping[bool | None, Mapping[str, str]]) -> None:
         """Send the client capabilities that have changed."""
         client = self._session
-        if isinstance(client, IrcConversation) and not self._over:
+        if isinstance(client, IrcConversation) and not self.over:
             send_capabilities(IrcReply(client), before)
 
     def look(self) -> None:
         """Ask whether the client is there, or end the conversation if it has not answered. What
         fails in that costs this client alone."""
-        self._do(self._look)
+        self.attempt(self._look)
 
     def _look(self) -> None:
         session = self._session
@@ -140,7 +140,7 @@ class IrcProtocol(ChatProtocol):
         if stopped or not self._reading:
             return  # its answer may wait where it is not read
         self._silent += 1
-        if self._over or not isinstance(session, IrcConversation) or not session.entered:
+        if self.over or not isinstance(session, IrcConversation) or not session.entered:
             return
         if self._silent == _LOOKS:
             session.put(session.timed(write("PING", self._irc.server_name, colon=True)))

@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from tcpd.chat.conversation import Edge, Ready
+from tcpd.chat.conversation import Edge
 from tcpd.chat.outbox import Outbox
 from tcpd.chat.people import Client, Profile
 from tcpd.chat.quitting import CLOSED
@@ -32,6 +32,7 @@ from tcpd.events.chat import (
     RoomMessage,
 )
 from tcpd.handshake.facts import Facts
+from tcpd.lines.single import Ready
 from tcpd.policy.reasons import End
 from tcpd.store.history import Selector
 
@@ -118,14 +119,6 @@ class TextClient(Client):
             self._blocked = True
             return Ready.LATER
         return Ready.NOW
-
-    def is_costly(self, line: Any) -> bool:
-        """Joining a room: with the nickname at first, then with /join."""
-        return (
-            self.person is None
-            or self.asks_room
-            or (isinstance(line, bytes) and line.lstrip()[:2].lower() == b"/j")
-        )
 
     def finished(self) -> None:
         self.finish("Goodbye.", CLOSED)
