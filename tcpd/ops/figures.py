@@ -43,7 +43,7 @@ class CertificateFigures:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """What the metrics are read from. Made by :class:`tcpd.daemon.daemon.Daemon` for each scrape.
+    """The values of the metrics. :mod:`tcpd.daemon.metrics_site` makes it for each scrape.
 
     :ivar services: by name.
     :ivar listeners: by name of a service, how many listeners it has open.
