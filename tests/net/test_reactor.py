@@ -60,14 +60,18 @@ def nobody_can_run_python() -> bool:
 def test_twisteds_own_tests_pass(modules: str, tmp_path: Path) -> None:
     others = "open" if nobody_can_run_python() else "closed"
     names = [f"twisted.internet.test.test_{module}" for module in modules.split()]
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, others, "--reporter=verbose", *names],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+    for _ in range(3):
+        done = subprocess.run(
+            [sys.executable, "-c", SCRIPT, others, "--reporter=verbose", *names],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+        # some of them look for a free port and then listen, and another process may be faster
+        if "CannotListenError" not in done.stdout:
+            break
     assert done.returncode == 0, done.stdout + done.stderr
     ran = re.search(r"Ran (\d+) tests", done.stdout)
     assert ran is not None
