@@ -6,7 +6,9 @@ makes it no longer. Each load does what a crowd may do; tests/live/test_fairness
 
 from __future__ import annotations
 
+import itertools
 import json
+import os
 import resource
 import select
 import selectors
@@ -21,7 +23,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 #: Seconds that one load may take, and one answer.
-LONGEST = 60.0
+LONGEST = 180.0
 PATIENCE = 30.0
 
 #: Clients that an address may have by default.
@@ -68,6 +70,13 @@ def probe(port: int, pid: int) -> dict[str, float]:
     longest = 0.0
     memory = 0
     count = 0
+    schedstat = os.open("/proc/self/schedstat", os.O_RDONLY)
+
+    def delayed() -> float:
+        """Seconds so far in which this process could have run and others had its core: meanwhile
+        the server goes on, although its answer is here."""
+        return int(os.pread(schedstat, 64, 0).split()[1]) / 1e9
+
     with socket.create_connection(("127.0.0.1", port), PATIENCE) as client:
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)
         client.sendall(b"x")
@@ -75,14 +84,18 @@ def probe(port: int, pid: int) -> dict[str, float]:
         sys.stdout.write("ready\n")
         sys.stdout.flush()
         while not over:
-            begun = cpu_of(pid)
+            begun, delay = cpu_of(pid), delayed()
             client.sendall(b"x")
             client.recv(1)
-            longest = max(longest, cpu_of(pid) - begun)
+            waited = cpu_of(pid) - begun
+            longest = max(longest, waited - (delayed() - delay))
             count += 1
             memory = max(memory, resident(pid))
             time.sleep(0.0005)
     return {"longest": longest, "count": count, "memory": memory}
+
+
+_ADDRESSES = itertools.count()
 
 
 class Crowd:
@@ -96,8 +109,11 @@ class Crowd:
         self.received = 0
         self._selector = selectors.DefaultSelector()
         self.clients: list[socket.socket] = []
+        source = ""
         for number in range(count):
-            source = f"127.0.{1 + number // AN_ADDRESS // 200}.{1 + number // AN_ADDRESS % 200}"
+            if number % AN_ADDRESS == 0:  # one that no earlier crowd has used
+                next_ = next(_ADDRESSES)
+                source = f"127.0.{1 + next_ // 200}.{1 + next_ % 200}"
             client = socket.create_connection(("127.0.0.1", port), PATIENCE, (source, 0))
             client.setblocking(False)
             self.clients.append(client)
@@ -282,16 +298,16 @@ def _shake_hands(crowd: Crowd) -> None:
 _MASKS = b",".join(b"*%c*%c*" % (97 + n, 98 + n) for n in range(20))
 
 LOADS = (
-    _line("wait-line-handshake", "HANDSHAKE", b"HANDSHAKE\r\n", 20),
+    _line("wait-line-handshake", "HANDSHAKE", b"HANDSHAKE\r\n", 12),
     _line("wait-line-services", "SERVICES", b"SERVICES\r\n", 100),
     _line("wait-line-guesses", "a typing error", b"PIGN x\r\n", 50),
     # IAC DO ECHO and IAC AYT: answered, and skipped
-    _text("wait-telnet", "telnet's commands", b"\xff\xfd\x01\xff\xf6", 10_000),
-    _text("wait-text-handshake", "/handshake", b"/handshake\r\n", 17),
-    _irc("wait-irc-handshake", "HANDSHAKE", b"HANDSHAKE\r\n", 30),
+    _text("wait-telnet", "telnet's commands", b"\xff\xfd\x01\xff\xf6", 4_000),
+    _text("wait-text-handshake", "/handshake", b"/handshake\r\n", 10),
+    _irc("wait-irc-handshake", "HANDSHAKE", b"HANDSHAKE\r\n", 12),
     _irc("wait-irc-list", "LIST with 20 masks", b"LIST %s\r\n" % _MASKS, 3, more=_in_rooms),
     _irc("wait-irc-who", "WHO *", b"WHO *\r\n", 20),
-    _irc("wait-irc-who-1000", "WHO *", b"WHO *\r\n", clients=1000),
+    _irc("wait-irc-who-1000", "WHO *", b"WHO *\r\n", clients=1000, long=True),
     _irc("wait-irc-who-5000", "WHO *", b"WHO *\r\n", clients=5000, long=True),
     Load("wait-tls", "TLS, 100 handshakes at once", AN_ADDRESS, "tls", _shake_hands),
     Load(

@@ -43,14 +43,12 @@ listen =
     for kind in ("echo", "line", "chat", "irc")
 )
 
-LOADS_THAT_HOLD = [load for load in LOADS if load.service in ("line", "tls")]
-
 
 @pytest.mark.parametrize(
     "load",
     [
         pytest.param(load, id=load.name, marks=[pytest.mark.long] if load.long else [])
-        for load in LOADS_THAT_HOLD
+        for load in LOADS
     ],
 )
 def test_an_echo_beside_a_load(start: Callable[[str], Daemon], load: Load) -> None:
