@@ -9,7 +9,9 @@ With the local event log all of it happens within the command's call, and no req
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -52,6 +54,7 @@ class Completion:
                 self._then()
             else:
                 self._refused(refused)
+        reply.proceed()
         reply.release()
 
 
@@ -65,11 +68,13 @@ class Reply:
 
     collects = False
 
-    __slots__ = ("_open", "client")
+    __slots__ = ("_asks", "_open", "client")
 
     def __init__(self, client: Any) -> None:
         self.client = client
         self._open = 1  # until the command has returned
+        #: What is asked for while an event is on its way; ``None`` if none is.
+        self._asks: deque[Callable[[], None]] | None = None
 
     @property
     def person(self) -> Person:
@@ -96,16 +101,35 @@ class Reply:
         then: Callable[[], None] = _nothing,
         **more: Any,
     ) -> None:
-        """Ask the hub for something.
+        """Ask the hub for something. Several things are asked for one after the other, so that
+        what is refused at once does not overtake what is on its way.
 
         :param verb: a method of :class:`tcpd.chat.hub.Hub`, called with the client, the arguments
             and a completion.
         :param refused: called with the refusal, now or later.
         :param then: called when the event was applied and sent, or when there was nothing to do.
         """
-        completion = Completion(self, refused, then)
         self._open += 1
-        answer = verb(self.client, *arguments, completion=completion, **more)
+        if self._asks is not None:
+            self._asks.append(partial(self._ask, verb, arguments, refused, then, more))
+        else:
+            self._ask(verb, arguments, refused, then, more)
+
+    def _ask(
+        self,
+        verb: Callable[..., Refused | None],
+        arguments: tuple[Any, ...],
+        refused: Callable[[Refused], None],
+        then: Callable[[], None],
+        more: dict[str, Any],
+    ) -> None:
+        client = self.client
+        if client.gone:
+            self.release()
+            return
+        completion = Completion(self, refused, then)
+        self._asks = deque()
+        answer = verb(client, *arguments, completion=completion, **more)
         if not completion.expected:
             completion.done(answer)
 
@@ -141,6 +165,18 @@ class Reply:
     def show(self, event: Event) -> None:
         """Take the client's own copy of an event, where :attr:`collects` says so."""
         raise NotImplementedError
+
+    def proceed(self) -> None:
+        """An event is applied or refused: ask for the next thing, if there is one."""
+        asks, self._asks = self._asks, None
+        while asks:
+            asks.popleft()()
+            if self._is_asking():  # it is on its way, and the rest waits for it
+                self._asks = asks
+                return
+
+    def _is_asking(self) -> bool:
+        return self._asks is not None
 
     def release(self) -> None:
         """One thing less to wait for."""

@@ -15,7 +15,7 @@ import re
 
 import msgspec
 
-from tcpd.events.chat import RANKS, AnyEvent, Change, Event, Mode, ModesChanged
+from tcpd.events.chat import RANKS, AnyEvent, Change, Entered, Event, Mode, ModesChanged
 
 #: The version of the format that this node writes, and the latest that it reads.
 VERSION = 1
@@ -53,7 +53,11 @@ def decode(data: bytes) -> Event:
         if isinstance(event, ModesChanged):
             for change in event.changes:
                 _check(change)
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        elif isinstance(event, Entered) and event.address:
+            ipaddress.ip_address(event.address)
+    except Undecodable:
+        raise
+    except (msgspec.MsgspecError, RecursionError, ValueError) as error:
         raise Undecodable(str(error)) from None
     return event
 

@@ -211,6 +211,8 @@ class SinglePump(LinePump):
             left = self._take_lines(session, deadline)
         finally:
             self.release()
+        if self._entry_timer is not None and session.entered:
+            self._stop_entry_timer()
         if not (self._lines or self._input):
             self._lines = self._input = _NOTHING
         if left is None and self._is_left(session):
@@ -310,8 +312,6 @@ class SinglePump(LinePump):
                 if self._bucket is not None and not self._bucket.take(self._now()):
                     return self._until_token(self._bucket)
                 session.line(self._lines.pop())
-                if self._entry_timer is not None and session.entered:
-                    self._stop_entry_timer()
                 taken += 1
                 if taken >= LINES_A_SHARE and (len(self._queue) or taken >= LINES_A_TURN):
                     break

@@ -62,6 +62,7 @@ class Client:
 
     def lose(self) -> None:
         self.protocol.connectionLost(Failure(ConnectionDone()))
+        self.house.deliver()
 
 
 def command(line: str) -> str:

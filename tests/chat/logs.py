@@ -87,22 +87,16 @@ class HeldLog:
             self._deliver(self.queue.popleft())
 
 
-#: Makes the log of each house. The suites are run once with each kind.
-_kind = "local"
+#: Marks a test that cannot run on a late log, since its subject is when things happen.
+on_the_local_log = pytest.mark.parametrize("log_kind", ["local"], indirect=True)
 
-
-@pytest.fixture(params=["local", "late"])
-def log_kind(request: pytest.FixtureRequest) -> object:
-    """Runs a test on the local log, and on one that delivers late."""
-    global _kind
-    _kind = request.param
-    yield _kind
-    _kind = "local"
+#: The kind of log that :func:`make_log` makes; see the fixture ``log_kind`` in conftest.py.
+kind = "local"
 
 
 def make_log(clock: Clock) -> EventLog:
     """The log for a house of the test that runs."""
-    return LateLog(clock) if _kind == "late" else LocalLog()
+    return LateLog(clock) if kind == "late" else LocalLog()
 
 
 def settle(clock: Clock, chat: ChatService) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from amounts import examples
 from chat.doubles import Chat, RecordingClient, change_modes, set_mode
+from chat.test_state import snapshot
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -13,7 +15,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from tcpd.chat.names import fold
 from tcpd.chat.refused import Refused
 from tcpd.chat.room import Rank
+from tcpd.chat.state import ChatState
+from tcpd.eventlog.local import LocalLog
 from tcpd.events.chat import LISTS, Change, Event, Line, Mode
+from tcpd.events.codec import decode, encode
 
 NICKS = st.sampled_from(["ann", "bob", "ANN", "Ольга", "оЛЬГА", "a b"])
 ROOMS = st.sampled_from(["#tea", "#lobby", "#TEA", "#чай", "#x", "#a b"])
@@ -45,12 +50,28 @@ BOUNDS = {
 }
 
 
+class RecordingLog(LocalLog):
+    """A local log that keeps what it delivers, as a store or another node gets it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.entries: list[bytes] = []
+
+    def start(self, deliver: Callable[[Event], None]) -> None:
+        def record(event: Event) -> None:
+            self.entries.append(encode(event))
+            deliver(event)
+
+        super().start(record)
+
+
 class HubMachine(RuleBasedStateMachine):
     """Members of a small hub, some of whom do not read."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.chat = Chat(**BOUNDS)
+        self.log = RecordingLog()
+        self.chat = Chat(self.log, **BOUNDS)
         self.hub = self.chat.hub
         self.members: list[RecordingClient] = []
         self.logs: dict[RecordingClient, list[Event]] = {}
@@ -318,6 +339,17 @@ class HubMachine(RuleBasedStateMachine):
             lines = [line for line in data.split(b"\n") if line]
             numbers = [self.chat.format.events[line + b"\n"].id.sequence for line in lines]
             assert numbers == sorted(set(numbers))
+
+    def teardown(self) -> None:
+        """'Any accepted run of events, through the codec, into a fresh state gives an equal
+        state.'"""
+        lobby = self.hub.lobby
+        assert lobby is not None
+        topic = "" if lobby.topic is None else lobby.topic.text
+        fresh = ChatState(lobby.name, topic, lobby.created)
+        for entry in self.log.entries:
+            fresh.apply(decode(entry))
+        assert snapshot(fresh) == snapshot(self.hub.state)
 
 
 TestHub = HubMachine.TestCase

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from chat.ircing import Client, House
+from chat.logs import on_the_local_log
 from chat.test_irc_who import member
 from chat.texting import Busy
 from chat.threads import Threads
@@ -81,19 +82,19 @@ def test_clients_are_where_the_connection_layer_says(address: str | None, host: 
 
 
 @pytest.mark.parametrize(
-    ("transport", "secure"),
+    ("address", "more", "secure"),
     [
-        (Connected("192.0.2.1"), False),
-        (Connected("192.0.2.1", tls=True), True),
-        (Connected(None), True),
-        (Connected("192.0.2.1", proxy=Proxy(None)), False),
-        (Connected("192.0.2.1", proxy=Proxy(object())), True),
+        ("192.0.2.1", {}, False),
+        ("192.0.2.1", {"tls": True}, True),
+        (None, {}, True),
+        ("192.0.2.1", {"proxy": Proxy(None)}, False),
+        ("192.0.2.1", {"proxy": Proxy(object())}, True),
     ],
 )
-def test_who_is_secure(transport: Connected, secure: bool) -> None:
+def test_who_is_secure(address: str | None, more: dict[str, Any], secure: bool) -> None:
     """RPL_WHOISSECURE is for those whose words nobody on the way reads, up to a proxy that is
     trusted and says so."""
-    house, _ = entered(transport)
+    house, _ = entered(Connected(address, **more))
     assert member(house, "ann").secure is secure
 
 
@@ -118,6 +119,7 @@ def test_a_name_that_comes_in_time_is_the_host() -> None:
     assert member(house, "ann").host == "ann.example.org"
 
 
+@on_the_local_log
 def test_a_name_that_comes_late_is_told_as_a_change() -> None:
     """CHGHOST, to those who know it."""
     house = resolving(lambda address: "ann.example.org")
@@ -268,6 +270,7 @@ def test_who_a_gateway_stands_for_is_told_to_the_connection_layer() -> None:
     assert house.irc_client().protocol.stand_for(ipaddress.ip_address("198.51.100.7")) is None
 
 
+@on_the_local_log
 def test_who_is_silent_is_asked_and_let_go() -> None:
     """'After so long a silence a client is asked whether it is there, and has as long again to
     answer.'"""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pytest
 from chat.ircing import Client, House, command, in_tea, plain
+from chat.logs import on_the_local_log
 
 from tcpd.config.values import Rate
 
@@ -304,6 +305,7 @@ def test_who_renames_without_the_capability() -> None:
     assert [command(line) for line in bob.lines()] == ["PART", "JOIN", "353", "366"]
 
 
+@on_the_local_log
 def test_a_rename_of_many_has_nobody_wait() -> None:
     """To tell a thousand people of a thousand each takes seconds: they are told a little in each
     turn, without saying anything themselves."""

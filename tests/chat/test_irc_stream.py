@@ -261,6 +261,6 @@ def test_a_ping_is_answered_behind_very_many_who_are_told(
         box = who.protocol._outbox
         box.write = lambda data, who=who: written.append((who, data))  # type: ignore[misc]
     ann.protocol.dataReceived(f"{line}\r\n{ping}\r\n".encode())
-    house.clock.advance(0)
+    house.settle()
     pong = next(place for place, (who, data) in enumerate(written) if b"PONG" in data)
     assert {who for who, _ in written[:pong]} >= {person, *others}

@@ -361,8 +361,10 @@ def test_names_that_change_change_the_room() -> None:
     text = "x" * (510 - len(":ann!~ann@localhost PRIVMSG #c :"))
     assert ann.send(f"PRIVMSG #c :{text}") == []
     house.hub.set_host(member(house, "ann").clients[0], "localhost.")
+    house.settle()
     assert ann.numerics(f"PRIVMSG #c :{text}") == ["417"]
     house.hub.set_host(member(house, "ann").clients[0], "localhos")
+    house.settle()
     assert ann.send(f"PRIVMSG #c :{text}.") == []
     ann.send("NICK annie")
     assert ann.numerics(f"PRIVMSG #c :{text}") == ["417"]

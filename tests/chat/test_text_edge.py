@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from amounts import examples
+from chat.logs import on_the_local_log
 from chat.texting import Busy, Client, House
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -39,6 +40,7 @@ def test_interfaces() -> None:
     assert client.transport.streaming
 
 
+@on_the_local_log
 def test_one_write_a_turn() -> None:
     """'One transport write per member and reactor turn.'"""
     house = House()
@@ -82,6 +84,7 @@ def test_a_command_sees_what_was_typed_before_it() -> None:
     assert "<ann> first" in "\n".join(ann.type("first\r\n/history"))
 
 
+@on_the_local_log
 def test_answers_queue_behind_events() -> None:
     """'Client's own replies queue in the same outbox behind its events (order!).'"""
     house = House()
@@ -96,6 +99,7 @@ def test_answers_queue_behind_events() -> None:
 # --- flood ---
 
 
+@on_the_local_log
 def test_a_flood_is_slowed_and_nothing_lost() -> None:
     """'Over it reading pauses until a token is there (throttle, lose nothing), lines already
     received wait in order.'"""
@@ -147,6 +151,7 @@ def test_a_flood_without_lines_leaves_others_their_turns(noise: bytes) -> None:
     assert ann.screen()[-1] == "  In #lobby (1): ann"
 
 
+@on_the_local_log
 def test_who_waits_to_come_in_is_read_no_further_and_nothing_is_lost() -> None:
     """ "Nothing that was received is lost": what stands behind a line that waits."""
     house = House()
@@ -261,7 +266,7 @@ def test_handshake_tells_of_the_connection_that_asks() -> None:
     protocol = house.factory.buildProtocol(None)
     protocol.makeConnection(transport)  # type: ignore[arg-type]
     protocol.dataReceived(b"ann\n/handshake\n/handshake layers\n/handshake tea\n")
-    house.clock.advance(0)
+    house.settle()
     said = transport.value().decode()
     assert "nothing to draw" in said
     assert "Layer 4, transport" in said
@@ -271,6 +276,7 @@ def test_handshake_tells_of_the_connection_that_asks() -> None:
     assert "write it like this: /handshake [layers]" in said
 
 
+@on_the_local_log
 def test_a_slow_reader_is_dropped_by_the_connection_layer() -> None:
     house = House(bounds={"outbox": 16384})
     ann = house.client("ann")
@@ -367,6 +373,7 @@ def test_a_lost_connection() -> None:
     assert ann.screen() == ["* bob left the chat: Connection closed"]
 
 
+@on_the_local_log
 def test_the_farewell() -> None:
     """'IFarewell: a last line such as "* the server is shutting down"', behind what waits."""
     house = House()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from chat.doubles import set_mode
-from chat.logs import make_log, settle
+from chat.logs import LateLog, make_log, settle
 from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
@@ -102,6 +102,7 @@ class Client:
 
     def lose(self) -> None:
         self.protocol.connectionLost(Failure(ConnectionDone()))
+        self.house.deliver()
 
 
 class House:
@@ -131,6 +132,11 @@ class House:
         factory = kind.make_factory(kind.settings(**settings), self.context)  # type: ignore[arg-type]
         assert isinstance(factory, TextFactory)
         self.factory = factory
+
+    def deliver(self) -> None:
+        """Let a late event log deliver."""
+        if isinstance(self.chat.log, LateLog):
+            self.settle()
 
     def settle(self) -> None:
         """Let the event log deliver, and a turn of the reactor end."""

@@ -28,6 +28,9 @@ from tcpd.policy.reasons import End
 #: Bytes of a long reply that are put into the outbox at a time.
 AT_A_TIME = 16384
 
+#: How many messages may run ahead of the event log.
+MOST_AHEAD = 64
+
 
 class IrcClient(Client):
     """See :class:`tcpd.chat.conversation.Conversation`, of which this is all but taking lines.
@@ -49,6 +52,7 @@ class IrcClient(Client):
 
     __slots__ = (
         "_batches",
+        "_behind",
         "_blocked",
         "_joins",
         "_nicks",
@@ -85,6 +89,7 @@ class IrcClient(Client):
         self.over = False
         self._open: Reply | None = None
         self._blocked = False
+        self._behind: list[bytes] | None = None
         self._stream: Iterator[bytes] | None = None
         self._batches = 0
         self._joins: TokenBucket | None = None
@@ -181,9 +186,26 @@ class IrcClient(Client):
             self._open = None
             self.edge.go_on()
 
+    def may_run_ahead(self) -> bool:
+        """Whether one more message may run ahead of the event log. If not, the next line has to
+        wait until all that did are delivered."""
+        if self.ahead < MOST_AHEAD and self._behind is None:
+            return True
+        self.block()
+        return False
+
     def block(self) -> None:
         """The next line has to wait until :meth:`caught_up`."""
         self._blocked = True
+
+    def put_behind(self, data: bytes) -> None:
+        """Put a reply into the outbox: behind what ran ahead, if anything did."""
+        if self.ahead:
+            if self._behind is None:
+                self._behind = []
+            self._behind.append(data)
+        else:
+            self.put(data)
 
     # --- what is sent to it ---
 
@@ -226,6 +248,9 @@ class IrcClient(Client):
     # --- the hub's side ---
 
     def caught_up(self) -> None:
+        behind, self._behind = self._behind, None
+        for data in behind or ():
+            self.put(data)
         if self._blocked:
             self._blocked = False
             self.edge.go_on()

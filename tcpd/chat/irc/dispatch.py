@@ -37,9 +37,6 @@ from tcpd.wire.linebuffer import Fault
 #: tell what it was.
 LINE_BYTES = 16384
 
-#: How many messages may run ahead of the event log.
-MOST_AHEAD = 64
-
 _AHEAD = tuple(name.encode() for name, command in COMMANDS.items() if command.ahead)
 
 
@@ -56,9 +53,12 @@ class IrcConversation(IrcClient):
         """
         if isinstance(line, Fault):
             return Ready.NOW
-        if self.ahead and (self.ahead >= MOST_AHEAD or not line[:7].upper().startswith(_AHEAD)):
-            self.block()
-            return Ready.LATER
+        if self.ahead:
+            if not line[:7].upper().startswith(_AHEAD):
+                self.block()
+                return Ready.LATER
+            if not self.may_run_ahead():
+                return Ready.LATER
         if line[:4].upper() == b"PING" or (line[:1] == b"@" and b"PING" in line.upper()):
             self.server.hub.fanout.settle()
             if not self.outbox.flushed:

@@ -55,7 +55,7 @@ class IrcReply(Reply):
         if client.streaming:
             client.stream((data,))
         else:
-            client.put(data)
+            client.put_behind(data)
 
     def send(self, line: bytes) -> None:
         """Send a line of the server.

@@ -64,6 +64,7 @@ class TextClient(Client):
     slow = SLOW_READER
 
     __slots__ = (
+        "_behind",
         "_blocked",
         "_open",
         "asks_room",
@@ -86,6 +87,7 @@ class TextClient(Client):
         self.over = False
         self._open: Reply | None = None
         self._blocked = False
+        self._behind: list[str] | None = None
 
     # --- the connection's side ---
 
@@ -115,7 +117,7 @@ class TextClient(Client):
         if not self.ahead:
             return Ready.NOW
         is_command = not isinstance(line, bytes) or line.startswith(b"/")
-        if is_command or self.ahead >= MOST_AHEAD:
+        if is_command or self.ahead >= MOST_AHEAD or self._behind is not None:
             self._blocked = True
             return Ready.LATER
         return Ready.NOW
@@ -124,7 +126,8 @@ class TextClient(Client):
         self.finish("Goodbye.", CLOSED)
 
     def too_late(self) -> None:
-        self.finish("! you did not say who you are in time")
+        if self.person is None:
+            self.finish("! you did not say who you are in time")
 
     def last_words(self, reason: End) -> bytes:
         return encode_lines((f"* {reason.sentence}",))
@@ -173,6 +176,15 @@ class TextClient(Client):
                 self.outbox.close()
                 self.dropped()
 
+    def send_behind(self, lines: Sequence[str]) -> None:
+        """Send a reply: behind what ran ahead of the event log, if anything did."""
+        if self.ahead:
+            if self._behind is None:
+                self._behind = []
+            self._behind += lines
+        else:
+            self.send(*lines)
+
     def error(self, sentence: str) -> None:
         """Send why something was not done."""
         self.send(f"! {sentence}")
@@ -209,6 +221,9 @@ class TextClient(Client):
         self.error(refused.sentence)
 
     def caught_up(self) -> None:
+        behind, self._behind = self._behind, None
+        if behind:
+            self.send(*behind)
         if self._blocked:
             self._blocked = False
             self.edge.go_on()
@@ -241,16 +256,16 @@ class TextReply(Reply):
         return self.client.server
 
     def send(self, *lines: str) -> None:
-        """Send lines."""
-        self.client.send(*lines)
+        """Send lines, behind what ran ahead of the event log."""
+        self.client.send_behind(lines)
 
     def error(self, sentence: str) -> None:
         """Send why something was not done."""
-        self.client.error(sentence)
+        self.send(f"! {sentence}")
 
     def refuse(self, refused: Refused) -> None:
         """Send what the hub refused."""
-        self.client.error(refused.sentence)
+        self.error(refused.sentence)
 
     def show_target(self) -> None:
         """Show where what is typed goes."""

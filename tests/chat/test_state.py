@@ -1,0 +1,276 @@
+"""The state of chat: the same on every node that applies the same events in the same order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from chat.doubles import Chat, change_modes, set_mode
+from chat.ircing import House, plain
+
+from tcpd.chat.refused import Code
+from tcpd.chat.state import ChatState
+from tcpd.events.chat import (
+    AwayChanged,
+    Change,
+    Entered,
+    Event,
+    EventId,
+    Identity,
+    Invited,
+    Joined,
+    Kicked,
+    Killed,
+    Kind,
+    Mode,
+    ModesChanged,
+    NickChanged,
+    Parted,
+    PrivateMessage,
+    Quit,
+    RoomMessage,
+    TopicChanged,
+    UserModesChanged,
+)
+
+
+def snapshot(state: ChatState) -> dict[str, Any]:
+    """All that two equal states have in common: everything but clients and caches."""
+    return {
+        "people": [
+            (
+                *(person.identity, person.key, person.real_name, person.address, person.secure),
+                *(person.since, person.spoke, person.away, person.invisible),
+                *(person.server_operator, person.announcements, list(person.rooms)),
+            )
+            for person in state.people.values()
+        ],
+        "nicks": {key: person.id for key, person in state.nicks.items()},
+        "rooms": [
+            (
+                *(room.name, key, room.house, room.created, room.topic, room.modes),
+                [(person.id, int(ranks)) for person, ranks in room.members.items()],
+                {mode: list(listed.values()) for mode, listed in room.lists.items()},
+                *(list(room.invited), room.unrestricted),
+            )
+            for key, room in state.rooms.items()
+        ],
+        "counts": (state.listed, state.invisible, state.server_operators),
+        "whowas": {nick: state.whowas.of(nick) for nick in ("ann", "bob", "ольга")},
+    }
+
+
+def remote(nick: str, number: int = 1, node: str = "other") -> Identity:
+    return Identity(f"{node}-b-m{number}", nick, "~far", "far.example")
+
+
+class Node:
+    """Makes events of another node, for people who are there."""
+
+    def __init__(self, chat: Any) -> None:
+        self.deliver = chat.hub.deliver
+        self._count = 0
+
+    def __call__(self, cls: type[Event], who: Identity, *values: Any) -> Event:
+        self._count += 1
+        event = cls(EventId("other", "b", self._count), 1_000_000.0 + self._count, who, *values)
+        self.deliver(event)
+        return event
+
+
+def test_somebody_of_another_node_comes_talks_and_goes() -> None:
+    """'A person of another node (events only, no client here) can come, join, talk, be kicked, be
+    banned, change nick and leave, and local members see it right.'"""
+    chat = Chat()
+    ann = chat.enter("ann", "#tea")
+    node = Node(chat)
+    zoe = remote("zoe")
+    node(Entered, zoe, "Zoe", "192.0.2.9")
+    node(Joined, zoe, "#TEA", True)
+    said = node(RoomMessage, zoe, "#tea", "hello from afar", Kind.MESSAGE)
+    joined, heard = chat.news(ann)[-2:]
+    assert isinstance(joined, Joined)
+    assert (joined.room, joined.opened) == ("#tea", False), "the room was here before"
+    assert heard == said
+    assert chat.kept("#tea") == [said]
+    assert chat.hub.tell(ann, "zoe", "psst") is None
+    node(PrivateMessage, zoe, ann.identity, "psst yourself", Kind.MESSAGE)
+    assert [type(event) for event in chat.news(ann)] == [PrivateMessage]
+    node(NickChanged, zoe, "zelda")
+    assert chat.hub.person("zoe") is None
+    # the other node had not applied it when this was said
+    node(RoomMessage, zoe, "#tea", "still me", Kind.MESSAGE)
+    renamed, again = chat.news(ann)
+    assert isinstance(renamed, NickChanged)
+    assert again.actor.nick == "zelda", "as others know them now"
+    assert chat.hub.kick(ann, "#tea", "zelda", "enough") is None
+    assert chat.hub.ban(ann, "#tea", "zelda") is None
+    node(Joined, zoe, "#tea", False)
+    events = chat.news(ann)
+    assert [type(event) for event in events] == [Kicked, ModesChanged]
+    room = chat.hub.room("#tea")
+    assert room is not None
+    assert list(room.members) == [ann.who], "every node refuses who is banned"
+    node(Quit, zoe, "bye")
+    assert chat.hub.person("zelda") is None
+    assert chat.news(ann) == []
+    assert chat.hub.people_count == 1
+
+
+def test_what_a_node_may_not_do_changes_nothing() -> None:
+    """'It decides again whatever depends on the order of events.'"""
+    chat = Chat()
+    ann, bob = chat.enter("ann", "#tea"), chat.enter("bob", "#tea")
+    node, zoe = Node(chat), remote("zoe")
+    node(Entered, zoe, "Zoe")
+    for client in (ann, bob):
+        chat.news(client)
+    before = snapshot(chat.hub.state)
+    node(Entered, remote("ann", 2), "Another")
+    node(RoomMessage, zoe, "#tea", "outside", Kind.MESSAGE)
+    node(TopicChanged, zoe, "#tea", "mine")
+    node(Kicked, zoe, "#tea", bob.identity, "")
+    node(ModesChanged, zoe, "#tea", (Change(True, Mode.OPERATOR, target=zoe),))
+    node(ModesChanged, bob.identity, "#tea", (Change(True, Mode.OPERATOR, target=bob.identity),))
+    node(Parted, zoe, "#tea", "")
+    node(Killed, zoe, ann.identity, "no", "Killed (zoe (no))")
+    node(NickChanged, zoe, "bob")
+    stranger = remote("nobody", 99)
+    node(Joined, stranger, "#tea", False)
+    node(Parted, stranger, "#tea", "")
+    node(RoomMessage, stranger, "#tea", "x", Kind.MESSAGE)
+    node(Quit, stranger, "")
+    assert chat.news(ann) == chat.news(bob) == []
+    assert snapshot(chat.hub.state) == before
+
+
+def test_two_clients_on_one_person_both_hear_the_room() -> None:
+    """'Two clients on one person both hear the room, and an echo comes to the other.'"""
+    chat = Chat()
+    phone = chat.enter("ann", "#tea")
+    laptop = chat.client()
+    chat.hub.attach(laptop, phone.who)
+    bob = chat.enter("bob", "#tea")
+    for client in (phone, laptop, bob):
+        chat.news(client)
+    chat.hub.say(bob, "#tea", "to both")
+    chat.hub.say(phone, "#tea", "from one")
+    chat.hub.tell(bob, "ann", "psst")
+    chat.hub.tell(laptop, "bob", "psst, too")
+    texts = {
+        client: [event.text for event in chat.news(client)]  # type: ignore[attr-defined]
+        for client in (phone, laptop, bob)
+    }
+    assert texts == {
+        phone: ["to both", "psst", "psst, too"],
+        laptop: ["to both", "from one", "psst"],
+        bob: ["from one", "psst, too"],
+    }
+    chat.hub.tell(phone, "ann", "a note")
+    assert len(chat.news(phone)) == len(chat.news(laptop)) == 1
+    chat.hub.join(laptop, "#pot")
+    assert [type(event) for event in phone.own[-1:]] == [Joined], "the other is notified, too"
+    chat.hub.leave(phone)
+    assert chat.hub.person("ann") is laptop.who
+    chat.hub.say(bob, "#tea", "still here?")
+    assert [event.text for event in chat.news(laptop) if isinstance(event, RoomMessage)]
+    assert chat.news(bob) == [], "nobody has left"
+    chat.hub.leave(laptop, "gone")
+    assert [type(event) for event in chat.news(bob)] == [Quit]
+
+
+def test_a_slow_client_is_dropped_and_its_person_stays() -> None:
+    chat = Chat(outbox=16384)
+    phone, bob = chat.enter("ann", "#tea"), chat.enter("bob", "#tea")
+    laptop = chat.client()
+    chat.hub.attach(laptop, phone.who)
+    chat.news(bob)
+    phone.outbox.pause()
+    phone.outbox.put(b"\n" * 16384)
+    chat.hub.say(bob, "#tea", "x" * 100)
+    assert phone.gone
+    assert phone.drops == 1
+    assert not laptop.gone
+    assert chat.news(bob) == []
+
+
+def test_the_clients_of_one_person_in_irc() -> None:
+    """The other client of a person is sent what its own client would be: JOIN, topic and names."""
+    house = House()
+    phone = house.irc_client("ann", joined="#tea")
+    laptop = house.irc_client()
+    client, person = laptop.protocol._session, house.hub.person("ann")
+    assert client is not None
+    assert person is not None
+    client.registered()  # type: ignore[attr-defined]
+    house.hub.attach(client, person)  # type: ignore[arg-type]
+    phone.send("JOIN #pot")
+    assert [line.split(" ")[1] for line in laptop.lines()] == ["JOIN", "353", "366"]
+    laptop.send("PRIVMSG #pot :from the laptop")
+    assert [plain(line) for line in phone.lines()] == [
+        ":ann!~ann@localhost PRIVMSG #pot :from the laptop"
+    ]
+    laptop.send("NICK annie")
+    assert phone.lines() == [":ann!~ann@localhost NICK annie"]
+    laptop.send("QUIT")
+    assert house.hub.person("annie") is person
+    assert not phone.closed
+
+
+def test_a_client_that_left_while_its_kill_was_on_its_way() -> None:
+    chat = Chat()
+    root, bob = chat.enter("root"), chat.enter("bob")
+    set_mode(chat.hub, root, "o")
+    target = bob.who
+    chat.hub.leave(bob)
+    assert chat.hub.kill(root, target, "late") is None
+    assert bob.ended == []
+
+
+@pytest.mark.parametrize("mode", [Mode.LIMIT, Mode.INVITE_ONLY])
+def test_a_room_that_filled_up_in_between_takes_nobody_more(mode: Mode) -> None:
+    """'... a room still below its limit.' The key was checked before, and is not in the log."""
+    chat = Chat()
+    ann = chat.enter("ann", "#tea")
+    assert change_modes(chat.hub, ann, "#tea", [Change(True, mode, "1")]) == []
+    node, zoe = Node(chat), remote("zoe")
+    node(Entered, zoe, "Zoe")
+    node(Joined, zoe, "#tea", False)
+    room = chat.hub.room("#tea")
+    assert room is not None
+    assert list(room.members) == [ann.who]
+    chat.hub.invite(ann, "#tea", "zoe")
+    node(Joined, zoe, "#tea", False)
+    assert len(room.members) == 2, "an invitation lets in once"
+
+
+def test_states_with_the_same_events_are_equal() -> None:
+    """'All nodes that apply the same events in the same order have the same state, and refuse the
+    same events.'"""
+    one, other = (ChatState("#lobby", "hi", 1.0) for _ in range(2))
+    zoe, bob = remote("zoe"), remote("bob", 2, "third")
+    ids = iter(range(1, 100))
+
+    def event(cls: type[Event], who: Identity, *values: Any) -> Event:
+        number = next(ids)
+        return cls(EventId("n", "b", number), float(number), who, *values)
+
+    events = [
+        event(Entered, zoe, "Zoe", "192.0.2.9", True),
+        event(Entered, bob, "Bob"),
+        event(Joined, zoe, "#tea", True),
+        event(Joined, bob, "#tea", True),
+        event(NickChanged, bob, "ZOE"),
+        event(ModesChanged, zoe, "#tea", (Change(True, Mode.VOICE, target=bob),)),
+        event(UserModesChanged, bob, "iB", ""),
+        event(AwayChanged, bob, "lunch"),
+        event(Invited, zoe, "#pot", bob),
+        event(Kicked, bob, "#tea", zoe, "no"),
+        event(Quit, zoe, "bye"),
+    ]
+    outcomes = [[state.apply(each) for each in events] for state in (one, other)]
+    refused = [[outcome.refused for outcome in run] for run in outcomes]
+    assert refused[0] == refused[1]
+    assert [each.code for each in refused[0] if each] == [Code.NICK_TAKEN, Code.NOT_OPERATOR]
+    assert [outcome.event for outcome in outcomes[0]] == [outcome.event for outcome in outcomes[1]]
+    assert snapshot(one) == snapshot(other)

@@ -1,0 +1,184 @@
+"""Events as bytes: 'All nodes decode the same entry to the same event, or all of them skip it.'"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, get_args
+
+import pytest
+from amounts import examples
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tcpd.eventlog.entry import deliver_entry
+from tcpd.events.chat import (
+    RANKS,
+    AnyEvent,
+    Change,
+    Entered,
+    Event,
+    EventId,
+    Identity,
+    Kind,
+    Line,
+    Mode,
+    ModesChanged,
+    RoomMessage,
+)
+from tcpd.events.codec import VERSION, Undecodable, decode, encode
+from tcpd.ops.counters import ChatCounters
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
+NAME = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30)
+IDS = st.builds(
+    EventId,
+    st.from_regex(r"[A-Za-z0-9._-]{1,32}", fullmatch=True),
+    st.from_regex(r"[A-Za-z0-9._-]{1,12}", fullmatch=True),
+    st.integers(1, 2**60),
+)
+PEOPLE = st.builds(
+    Identity, st.from_regex(r"[!-~]{1,64}", fullmatch=True), NAME, NAME, NAME, st.booleans()
+)
+RANK_CHANGES = st.builds(Change, st.booleans(), st.sampled_from(RANKS), target=PEOPLE)
+OTHER_CHANGES = st.builds(
+    Change,
+    st.booleans(),
+    st.sampled_from([mode for mode in Mode if mode not in (*RANKS, Mode.LIMIT)]),
+    TEXT,
+    network=st.sampled_from([None, "192.0.2.1/32", "2001:db8::/64"]),
+)
+LIMITS = st.builds(Change, st.just(True), st.just(Mode.LIMIT), st.integers(1, 10**6).map(str))
+VALUES: dict[str, st.SearchStrategy[Any]] = {
+    "id": IDS,
+    "time": st.floats(0, 1e10),
+    "actor": PEOPLE,
+    "target": PEOPLE,
+    "opened": st.booleans(),
+    "secure": st.booleans(),
+    "kind": st.sampled_from(Kind),
+    "tags": st.lists(st.tuples(TEXT, TEXT), max_size=3).map(tuple),
+    "lines": st.lists(st.builds(Line, TEXT, st.booleans()), max_size=3).map(tuple),
+    "least": st.sampled_from([None, *RANKS]),
+    "changes": st.lists(st.one_of(RANK_CHANGES, OTHER_CHANGES, LIMITS), max_size=4).map(tuple),
+    "nick": NAME,
+    "address": st.sampled_from(["", "192.0.2.1", "2001:db8::1"]),
+}
+
+
+def events(cls: type[Event]) -> st.SearchStrategy[Event]:
+    fields = cls.__struct_fields__
+    return st.builds(cls, **{name: VALUES.get(name, TEXT) for name in fields})
+
+
+EVERY = get_args(AnyEvent)
+
+
+def test_every_event_is_one_that_the_codec_knows() -> None:
+    assert set(EVERY) == set(Event.__subclasses__())
+
+
+@settings(max_examples=examples(40), deadline=None)
+@pytest.mark.parametrize("cls", EVERY, ids=lambda cls: cls.__name__)
+@given(data=st.data())
+def test_what_is_written_is_read_again(cls: type[Event], data: Any) -> None:
+    event = data.draw(events(cls))
+    entry = encode(event)
+    assert b"\n" not in entry
+    assert decode(entry) == event
+    assert encode(decode(entry)) == entry
+
+
+SAID = RoomMessage(
+    EventId("n", "b", 1), 1.5, Identity("n-b-m1", "ann"), "#tea", "hello", Kind.MESSAGE
+)
+
+
+def changed(**more: Any) -> bytes:
+    """An entry with other values."""
+    version, body = json.loads(encode(SAID))
+    return json.dumps([more.pop("version", version), body | more]).encode()
+
+
+def test_an_entry_is_one_line_of_json() -> None:
+    """ "An entry is JSON: [VERSION, {"type": "RoomMessage", ...}]" """
+    version, body = json.loads(encode(SAID))
+    assert (version, body["type"], body["text"]) == (VERSION, "RoomMessage", "hello")
+
+
+def test_fields_that_a_later_version_adds_are_ignored() -> None:
+    assert decode(changed(mood="good", deep={"a": [{}] * 3})) == SAID
+
+
+def test_fields_with_defaults_may_be_left_out() -> None:
+    version, body = json.loads(encode(SAID))
+    short = {key: body[key] for key in ("type", "id", "time", "actor", "room", "text", "kind")}
+    assert decode(json.dumps([version, short]).encode()) == SAID
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        b"",
+        b"x",
+        b"[]",
+        b"{}",
+        b"[1]",
+        b"[1, {}]",
+        b'[1, {"type": "NoSuchEvent"}]',
+        b"\xff" * 10,
+        b"[" * 100_000,
+        b'[1, {"type": "RoomMessage", "more": ' + b"[" * 100_000,
+        changed(version=VERSION + 1),
+        changed(version=0),
+        changed(time=-1.0),
+        changed(time="now"),
+        changed(kind="shout"),
+        changed(id={"node": "a b", "boot": "b", "sequence": 1}),
+        changed(id={"node": "n", "boot": "b", "sequence": 0}),
+        changed(actor={"id": "n-b-m1", "nick": ""}),
+        changed(text=None),
+        encode(SAID)[:-1],
+        encode(SAID) + b"x",
+    ],
+    ids=lambda entry: entry[:40].decode("latin-1"),
+)
+def test_anything_else_is_skipped_and_counted(entry: bytes) -> None:
+    """'Whoever reads a log skips the entry and counts it.'"""
+    with pytest.raises(Undecodable):
+        decode(entry)
+    counters = ChatCounters()
+    delivered: list[Event] = []
+    for each in (encode(SAID), entry, encode(SAID)):
+        deliver_entry(each, delivered.append, counters)
+    assert delivered == [SAID, SAID]
+    assert counters.undecodable == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        Change(True, Mode.LIMIT, "many"),
+        Change(True, Mode.LIMIT, "0"),
+        Change(True, Mode.OPERATOR, "ann"),
+        Change(True, Mode.MODERATED, target=Identity("x", "ann")),
+        Change(True, Mode.BAN, "*!*@*", network="anywhere"),
+    ],
+)
+def test_a_change_that_no_room_can_have_is_none(change: Change) -> None:
+    event = ModesChanged(SAID.id, 1.0, SAID.actor, "#tea", (change,))
+    with pytest.raises(Undecodable):
+        decode(encode(event))
+
+
+def test_an_address_that_is_none_is_refused() -> None:
+    with pytest.raises(Undecodable):
+        decode(encode(Entered(SAID.id, 1.0, SAID.actor, "Ann", "nowhere")))
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_break_it(entry: bytes) -> None:
+    try:
+        decode(entry)
+    except Undecodable:
+        return
+    raise AssertionError("random bytes are no event")
