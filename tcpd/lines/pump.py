@@ -271,8 +271,7 @@ class LinePump(Protocol):
     def finish(self) -> None:
         """The conversation is over: take nothing more from the client."""
         self._opening = None
-        if self._stops & QUEUED:
-            self._queue.remove(self)
+        self._queue.remove(self)
         self._stop_resting()
         self._stops = (self._stops | OVER) & ~(QUEUED | RESTING)
 

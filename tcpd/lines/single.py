@@ -279,7 +279,10 @@ class SinglePump(LinePump):
         line that waits for it. Never within this call."""
         if not self._stops & OVER:
             self._unasked = [*self._unasked, call]
-            self.go_on_later()
+            if self._stops:
+                self.go_on_later()
+            else:
+                self._queue.add(self)  # it reads on: thousands may have such a call at a time
 
     def finish(self) -> None:
         super().finish()

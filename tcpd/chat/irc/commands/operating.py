@@ -123,9 +123,11 @@ def _renamed(reply: IrcReply, event: RoomRenamed, caused: bool) -> None:
         return
     who = str(person.identity)
     reason = (event.reason,) if event.reason else ()
-    reply.send(write("PART", event.room, *reason, source=who, colon=bool(reason)))
+    part = write("PART", event.room, *reason, source=who, colon=bool(reason))
     more = ("*", person.real_name) if caps.EXTENDED_JOIN in reply.caps else ()
-    reply.send(write("JOIN", event.name, *more, source=who, colon=bool(more)))
+    join = write("JOIN", event.name, *more, source=who, colon=bool(more))
+    # in one piece: this is done for each of thousands within one event
+    reply.put(reply.client.timed(part) + reply.client.timed(join))
     if caused:
         channels.joined(reply, room)
         return
