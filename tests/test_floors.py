@@ -49,6 +49,7 @@ SANS_IO = (
     "handshake",
     "config",
     "ctl",
+    "lines/linebuffer",
     "line/reply",
     "line/command",
     "line/session",

@@ -15,7 +15,7 @@ from tcpd.handshake.facts import Facts as HandshakeFacts
 from tcpd.interfaces import IContext, ILineCommand
 from tcpd.line.reply import Reply, WrongArguments
 from tcpd.line.stream import Stream
-from tcpd.wire.linebuffer import LineBuffer
+from tcpd.lines.linebuffer import LineBuffer
 
 Answer = str | Reply | Stream | Awaitable[str | Reply]
 """What a command may return: text (sent as a 250 reply), a reply, an awaitable of either, or lines

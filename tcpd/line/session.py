@@ -37,8 +37,8 @@ from tcpd.interfaces import ILineCommand
 from tcpd.line.command import LONGEST_GUESS, Request, Scene, synopsis
 from tcpd.line.reply import CommandError, Reply, Then
 from tcpd.line.stream import Stream
+from tcpd.lines.linebuffer import Fault, LineBuffer
 from tcpd.ops.counters import ServiceCounters
-from tcpd.wire.linebuffer import Fault, LineBuffer
 
 Report = Callable[[str, BaseException], str]
 """Called with a command's name and what it raised; returns the reference it is logged under."""

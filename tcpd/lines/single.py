@@ -14,10 +14,10 @@ from typing import Any, Protocol
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
+from tcpd.lines.linebuffer import Fault, LineBuffer
 from tcpd.lines.pump import FULL, LEFT, OVER, RUNNING, WAITING, LinePump
 from tcpd.policy.buckets import RateLike, TokenBucket
 from tcpd.policy.workqueue import WorkQueue
-from tcpd.wire.linebuffer import Fault, LineBuffer
 from tcpd.wire.opening import Opening
 
 #: Lines of a client that are taken at a time while other clients have work, and while none has.

@@ -1,4 +1,4 @@
-"""Any line end made into one that a :class:`~tcpd.wire.linebuffer.LineBuffer` knows.
+"""Any line end made into one that a :class:`~tcpd.lines.linebuffer.LineBuffer` knows.
 
 Source: RFC 2812 section 2.3.1, "two characters, CR and LF, as message separators".
 """

@@ -13,11 +13,11 @@ from twisted.python.failure import Failure
 
 from tcpd.config.values import Rate
 from tcpd.interfaces import IBusy, IFarewell
+from tcpd.lines.linebuffer import Fault
 from tcpd.lines.single import LINES_A_SHARE, LINES_A_TURN, Ready, SinglePump
 from tcpd.net.turns import work_queue
 from tcpd.policy.reasons import End, Refusal
 from tcpd.policy.workqueue import SECONDS_A_TURN, WorkQueue
-from tcpd.wire.linebuffer import Fault
 from tcpd.wire.opening import Opening
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tcpd.wire.linebuffer import LineBuffer
+from tcpd.lines.linebuffer import LineBuffer
 from tcpd.wire.lineends import LineEnds
 
 

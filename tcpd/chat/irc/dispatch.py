@@ -30,8 +30,8 @@ from tcpd.events.chat import (
     RoomMessage,
     RoomRenamed,
 )
+from tcpd.lines.linebuffer import Fault
 from tcpd.lines.single import Ready
-from tcpd.wire.linebuffer import Fault
 
 #: The longest line taken in, tags and all. A longer one ends the conversation, since nobody can
 #: tell what it was.

@@ -27,13 +27,13 @@ from tcpd.chat.outbox import Outbox
 from tcpd.config.errors import SettingError
 from tcpd.config.files import Unreadable, read_file
 from tcpd.interfaces import IConnection, IContext, IRefusing, IRereading, IWebSocketFactory
+from tcpd.lines.linebuffer import Fault
 from tcpd.net.directory import ServiceEntry, stream_port
 from tcpd.net.lookups import Lookups
 from tcpd.net.websocket_settings import IRCV3, WebSocketOptions
 from tcpd.ops.versions import version_of
 from tcpd.policy.checks import Checks, Run, at_once
 from tcpd.policy.reasons import Refusal
-from tcpd.wire.linebuffer import Fault
 from tcpd.wire.lineends import LineEnds
 
 _log = Logger()

@@ -14,8 +14,8 @@ from tcpd.chat.text import commands, hints
 from tcpd.chat.text.client import TextClient, TextReply
 from tcpd.chat.text.parse import JOIN, Call, Unknown, cut_word, parse
 from tcpd.events.chat import Kind
+from tcpd.lines.linebuffer import Fault
 from tcpd.wire.formatting import typed
-from tcpd.wire.linebuffer import Fault
 
 #: The longest line taken, in bytes: some ten messages.
 LINE_BYTES = 4096

@@ -15,8 +15,8 @@ from tcpd.chat.text.render import TextFormat, encode_lines
 from tcpd.chat.text.server import TextServer
 from tcpd.chat.text.settings import TextSettings
 from tcpd.interfaces import IContext, IReconfigurable, IRefusing
+from tcpd.lines.linebuffer import Fault
 from tcpd.policy.reasons import Refusal
-from tcpd.wire.linebuffer import Fault
 from tcpd.wire.telnet import TelnetFilter
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tcpd.wire.linebuffer import Fault, LineBuffer
+from tcpd.lines.linebuffer import Fault, LineBuffer
 
 LIMIT = 8
 
