@@ -74,10 +74,12 @@ class Fanout:
             return
         self.held = []
         self._held_room = self._held_skip = self._held_origin = None
-        self._append(held, _recipients(room), skip)
+        self._append(held, room.recipients or _recipients(room), skip)
         if origin is not None:
-            origin.mark_flush_position()
-        self._drop_full()
+            queue = self.queue
+            origin.position = queue.done + len(queue.broadcasts)  # mark_flush_position
+        if self._full:
+            self._drop_full()
 
     # --- sending ---
 
@@ -169,8 +171,12 @@ class Fanout:
     def _append(self, events: Sequence[Event], groups: _Groups, skip: Outbox | None) -> None:
         deliveries = 0
         for format, outboxes in groups:
-            pieces = [format.render(event) for event in events]
-            data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            if len(events) == 1:
+                data = format.render(events[0])
+                pieces = [data]
+            else:
+                pieces = [format.render(event) for event in events]
+                data = b"".join(pieces)
             size = len(data)
             if not size:
                 continue

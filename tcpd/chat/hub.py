@@ -436,11 +436,17 @@ class Hub(Moderating, Speaking):
         kind = type(event)
         if fanout.held and not (fanout.held_kind is kind and kind in HOLDABLE):
             fanout.settle()
-        outcome = self.state.apply(event)
+        outcome = self.state.handlers[kind](event)
         if kind is RoomMessage and completion is None and outcome.refused is None:
             # the hot path: the same as _applied, with nothing that other events need
             fanout.send_message(outcome, origin, False)
-            self._keep(outcome)
+            said: Any = outcome.event
+            room = outcome.room
+            if room is None or said.tags or said.kind is Kind.TAGS:
+                self._keep(outcome)
+            else:
+                self.counters.messages += 1
+                self.history.append(room.key, said)
         elif outcome.refused is not None:
             self._refused(event, outcome.refused, origin, completion)
         elif outcome.changed:

@@ -18,6 +18,7 @@ class FlushQueue:
     in it (:meth:`Outbox.mark_flush_position`) shows whether all who must see something were written
     to.
 
+    :ivar broadcasts: outboxes that got broadcasts and wait, oldest first.
     :ivar done: how many outboxes with broadcasts have been flushed.
 
     :param schedule: called with this object; has its :meth:`flush` called once, soon, but not at
@@ -25,12 +26,12 @@ class FlushQueue:
         :attr:`tcpd.net.turns.TurnScheduler.soon`.
     """
 
-    __slots__ = ("_broadcasts", "_replies", "_schedule", "_scheduled", "done")
+    __slots__ = ("_replies", "_schedule", "_scheduled", "broadcasts", "done")
 
     def __init__(self, schedule: Callable[[FlushQueue], object]) -> None:
         self._schedule = schedule
         self._scheduled = False
-        self._broadcasts: list[Outbox] = []
+        self.broadcasts: list[Outbox] = []
         self._replies: list[Outbox] = []
         self.done = 0
 
@@ -39,7 +40,7 @@ class FlushQueue:
         if not self._scheduled:
             self._scheduled = True
             self._schedule(self)
-        self._broadcasts.append(outbox)
+        self.broadcasts.append(outbox)
 
     def add_reply(self, outbox: Outbox) -> None:
         """Have an outbox flushed at the end of this turn, although it may wait already. Called by
@@ -52,7 +53,7 @@ class FlushQueue:
     @property
     def position(self) -> int:
         """The value of :attr:`done` when all that wait now will have been flushed."""
-        return self.done + len(self._broadcasts)
+        return self.done + len(self.broadcasts)
 
     def flush(self) -> None:
         """Flush all, or as many as a turn allows. Called at the end of a turn.
@@ -62,14 +63,14 @@ class FlushQueue:
         """
         self._scheduled = False
         replies, self._replies = self._replies, []
-        broadcasts = self._broadcasts
+        broadcasts = self.broadcasts
         if len(broadcasts) > BROADCASTS_A_TURN:
-            self._broadcasts = broadcasts[BROADCASTS_A_TURN:]
+            self.broadcasts = broadcasts[BROADCASTS_A_TURN:]
             del broadcasts[BROADCASTS_A_TURN:]
             self._scheduled = True
             self._schedule(self)
         else:
-            self._broadcasts = []
+            self.broadcasts = []
         self.done += len(broadcasts)
         failed: Exception | None = None
         outbox: Outbox

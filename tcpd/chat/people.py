@@ -58,11 +58,11 @@ class Person:
     :ivar server_operator: an operator of the daemon.
     :ivar announcements: receives announcements (mode ``w``).
     :ivar rooms: the folded names of their rooms, in the order of joining.
+    :ivar identity: as events name them.
     :ivar clients: their connections to this node. The hub keeps them.
     """
 
     __slots__ = (
-        "_identity",
         "address",
         "announcements",
         "away",
@@ -70,6 +70,7 @@ class Person:
         "clients",
         "host",
         "id",
+        "identity",
         "invisible",
         "key",
         "nick",
@@ -103,23 +104,14 @@ class Person:
         self.announcements = False
         self.rooms: dict[str, None] = {}
         self.clients: tuple[Client, ...] = ()
-        self._identity = who
+        self.identity = who
 
     def __repr__(self) -> str:
         return f"<Person {self.id} {self.nick!r}>"
 
-    @property
-    def identity(self) -> Identity:
-        """As events name them."""
-        who = self._identity
-        if (
-            who.nick is not self.nick
-            or who.host is not self.host
-            or who.user is not self.user
-            or who.bot is not self.bot
-        ):
-            who = self._identity = Identity(self.id, self.nick, self.user, self.host, self.bot)
-        return who
+    def update_identity(self) -> None:
+        """Nickname, user name, host or bot mode has changed. Called by the state."""
+        self.identity = Identity(self.id, self.nick, self.user, self.host, self.bot)
 
     @property
     def folded(self) -> str:

@@ -156,8 +156,14 @@ class Reply:
         found.addErrback(self._failed)
         found.addBoth(lambda result: self.release())
 
+    @property
+    def is_short(self) -> bool:
+        """Whether nothing is waited for, and nothing is to be done at the end."""
+        return self._open == 1 and not self.collects
+
     def end(self) -> None:
-        """The command has returned. Called once, by the frontend."""
+        """The command has returned. Called once, by the frontend; it may leave it out where
+        :attr:`is_short`."""
         self.release()
 
     # --- for the hub ---

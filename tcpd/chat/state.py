@@ -101,6 +101,7 @@ class ChatState:
     :ivar whowas: who was here.
     :ivar server_operators: how many people are operators of the daemon.
     :ivar invisible: how many people are invisible.
+    :ivar handlers: what applies the events of each class; :meth:`apply` without a call more.
     """
 
     def __init__(self, lobby: str = "", lobby_topic: str = "", created: float = 0.0) -> None:
@@ -118,7 +119,7 @@ class ChatState:
         self.server_operators = 0
         self.invisible = 0
         self._everybody: tuple[Person, ...] | None = None
-        self._handlers: dict[type[Event], Callable[[Any], Outcome]] = {
+        self.handlers: dict[type[Event], Callable[[Any], Outcome]] = {
             Entered: self._entered,
             Joined: self._joined,
             Parted: self._parted,
@@ -142,7 +143,7 @@ class ChatState:
 
     def apply(self, event: Event) -> Outcome:
         """Apply an event, or refuse it. Called with each event once, in the order of the log."""
-        return self._handlers[type(event)](event)
+        return self.handlers[type(event)](event)
 
     # --- reading ---
 
@@ -206,6 +207,7 @@ class ChatState:
             self.whowas.add(person, event.actor, event.time)
         person.nick = event.nick
         person.key = event.nick if key == event.nick else key
+        person.update_identity()
         return self._to_neighbours(event, person)
 
     def _away_changed(self, event: AwayChanged) -> Outcome:
@@ -230,6 +232,7 @@ class ChatState:
             return _gone(event)
         event = _by(event, person)
         person.host = event.host
+        person.update_identity()
         return self._to_neighbours(event, person)
 
     def _user_modes_changed(self, event: UserModesChanged) -> Outcome:
@@ -246,6 +249,7 @@ class ChatState:
         match letter:
             case "B":
                 person.bot = is_set
+                person.update_identity()
             case "i":
                 self.invisible += is_set - person.invisible
                 person.invisible = is_set
@@ -392,12 +396,14 @@ class ChatState:
 
     def _room_message(self, event: RoomMessage) -> Outcome:
         person = self.people.get(event.actor.id)
-        room = self.room(event.room)
+        room = self.rooms.get(fold(event.room))
         if person is None or room is None:
             return _not_there(event, person, room)
-        refused = not_speakable(room, person) if not event.speaker else not_operated(room, person)
-        if refused is not None:
-            return Outcome(event, refused, actor=person)
+        if event.speaker or not (room.unrestricted and person in room.members):
+            check = not_operated if event.speaker else not_speakable
+            refused = check(room, person)
+            if refused is not None:
+                return Outcome(event, refused, actor=person)
         if event.actor is not person.identity:
             event = _by(event, person)
         if event.kind is not Kind.TAGS:

@@ -53,12 +53,12 @@ class Conversation(Protocol):
         """Whether the client has entered: the entry timeout is over."""
 
     @property
-    def waiting(self) -> bool:
-        """Whether a request is open: no further line is taken until ``go_on``."""
+    def waiting(self) -> object:
+        """True if a request is open: no further line is taken until ``go_on``."""
 
     @property
-    def streaming(self) -> bool:
-        """Whether there is more of a long reply than was put into the outbox."""
+    def streaming(self) -> object:
+        """True if there is more of a long reply than was put into the outbox."""
 
     def greet(self) -> None:
         """Begin. Called once, before all else."""
@@ -189,6 +189,9 @@ class SinglePump(LinePump):
     def receive(self, data: bytes) -> None:
         if self._stops & OVER:
             return
+        if len(data) <= _PIECE and not self._input:
+            self._input = [data]
+            return
         pieces = [data[at : at + _PIECE] for at in range(0, len(data), _PIECE)]
         self._input = [*reversed(pieces), *self._input]
 
@@ -215,7 +218,8 @@ class SinglePump(LinePump):
             self._stop_entry_timer()
         if not (self._lines or self._input):
             self._lines = self._input = _NOTHING
-        if left is None and self._is_left(session):
+        some = self._lines or self._input or self._input_ended or self._unasked or session.streaming
+        if some and left is None and self._is_left(session):
             return LEFT  # the time is used up, or what was held has completed a request
         if self._all_split and left is None and self._stops == RUNNING:
             session.finished()
@@ -296,7 +300,11 @@ class SinglePump(LinePump):
         """:return: as :meth:`step` does."""
         outbox = self._outbox
         taken = 0
-        while session.streaming or self._lines or self._split_piece():
+        while (
+            session.streaming
+            or self._lines
+            or ((self._input or self._input_ended) and self._split_piece())
+        ):
             if outbox.paused:
                 return None  # until it is written: resumeProducing goes on
             if outbox.size > outbox.limit // 4:

@@ -122,7 +122,9 @@ def test_what_clients_of_version_302_are_told() -> None:
     assert all(line.startswith(":chat.example.net CAP * LS * :") for line in told[:-1])
     assert told[-1].startswith(":chat.example.net CAP * LS :")
     words = [word for line in told for word in names(line)]
-    values = {**caps.CAPABILITIES, "draft/multiline": "max-bytes=4096,max-lines=32"}
+    values = {name: each.value for name, each in caps.CAPABILITIES.items()} | {
+        "draft/multiline": "max-bytes=4096,max-lines=32"
+    }
     assert words == [f"{name}={value}" if value else name for name, value in values.items()]
 
 

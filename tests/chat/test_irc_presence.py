@@ -116,5 +116,6 @@ def test_what_programs_say_is_marked() -> None:
     member = house.hub.person("ann")
     assert member is not None
     member.bot = True
+    member.update_identity()
     ann.send("PRIVMSG #c :hi", "@+x TAGMSG #c", "NOTICE bob :hi", "AWAY :x")
     assert ["bot" in tags(line) for line in bob.lines()] == [True, True, True]

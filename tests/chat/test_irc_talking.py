@@ -381,6 +381,7 @@ def test_there_is_always_room() -> None:
     member.nick = "ü" * 32
     member.user = "u" * 12
     member.host = "h" * 63
+    member.update_identity()
     for kind in Kind:
         assert room_for(member, "@#" + "r" * 100, kind, "ü" * 32) >= ALWAYS_FITS
 

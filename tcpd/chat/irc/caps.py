@@ -6,6 +6,7 @@ Source: https://ircv3.net/specs/extensions/capability-negotiation
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 MESSAGE_TAGS = "message-tags"
 SERVER_TIME = "server-time"
@@ -35,33 +36,60 @@ STS = "sts"
 #: What must be in the name that draft/relaymsg speaks in, and in no nickname.
 RELAY_SEPARATOR = "/"
 
-#: By name, in the order in which they are listed; with their values, for clients of version 302. A
-#: server fills in what its settings say (:meth:`tcpd.chat.irc.server.IrcServer.capabilities`).
-CAPABILITIES: Mapping[str, str] = {
-    MESSAGE_TAGS: "",
-    SERVER_TIME: "",
-    BATCH: "",
-    LABELED_RESPONSE: "",
-    ECHO_MESSAGE: "",
-    MULTI_PREFIX: "",
-    USERHOST_IN_NAMES: "",
-    AWAY_NOTIFY: "",
-    CAP_NOTIFY: "",
-    CHGHOST: "",
-    EXTENDED_JOIN: "",
-    EXTENDED_MONITOR: "",
-    INVITE_NOTIFY: "",
-    SETNAME: "",
-    STANDARD_REPLIES: "",
-    NO_IMPLICIT_NAMES: "",
-    NO_IMPLICIT_NAMES_DRAFT: "",
-    EXTENDED_ISUPPORT: "",
-    PRE_AWAY: "",
-    MULTILINE: "",
-    MESSAGE_REDACTION: "",
-    CHANNEL_RENAME: "",
-    RELAYMSG: RELAY_SEPARATOR,
-}
+
+@dataclass(frozen=True, slots=True)
+class Capability:
+    """A row of the table of capabilities.
+
+    :ivar name: as clients request it.
+    :ivar value: for clients of version 302. A server fills in what its settings say
+        (:meth:`tcpd.chat.irc.server.IrcServer.capabilities`).
+    :ivar renders: events are written otherwise for clients that have it
+        (:mod:`tcpd.chat.irc.render`).
+    :ivar flag: the attribute of :class:`tcpd.chat.people.Client` that is set while it is enabled;
+        empty for none.
+    """
+
+    name: str
+    value: str = ""
+    renders: bool = False
+    flag: str = ""
+
+
+_TABLE = (
+    Capability(MESSAGE_TAGS, renders=True),
+    Capability(SERVER_TIME, renders=True),
+    Capability(BATCH, renders=True),
+    Capability(LABELED_RESPONSE),
+    Capability(ECHO_MESSAGE, flag="echo"),
+    Capability(MULTI_PREFIX),
+    Capability(USERHOST_IN_NAMES),
+    Capability(AWAY_NOTIFY, renders=True),
+    Capability(CAP_NOTIFY),
+    Capability(CHGHOST, renders=True),
+    Capability(EXTENDED_JOIN, renders=True),
+    Capability(EXTENDED_MONITOR, flag="extended_monitor"),
+    Capability(INVITE_NOTIFY, renders=True),
+    Capability(SETNAME, renders=True),
+    Capability(STANDARD_REPLIES),
+    Capability(NO_IMPLICIT_NAMES),
+    Capability(NO_IMPLICIT_NAMES_DRAFT),
+    Capability(EXTENDED_ISUPPORT),
+    Capability(PRE_AWAY),
+    Capability(MULTILINE, renders=True),
+    Capability(MESSAGE_REDACTION, renders=True),
+    Capability(CHANNEL_RENAME, renders=True),
+    Capability(RELAYMSG, RELAY_SEPARATOR, renders=True),
+)
+
+#: By name, in the order in which they are listed.
+CAPABILITIES: Mapping[str, Capability] = {each.name: each for each in _TABLE}
+
+#: Those by which events are written otherwise.
+RENDERING = frozenset(each.name for each in _TABLE if each.renders)
+
+#: Attributes of clients, and the capabilities that set them.
+FLAGS = tuple((each.flag, each.name) for each in _TABLE if each.flag)
 
 NONE: frozenset[str] = frozenset()
 

@@ -48,6 +48,8 @@ class IrcClient(Client):
     :ivar host: its host, if known from elsewhere than its address; ``None`` leaves it to the hub.
     :ivar multiline: the message of several lines that it is sending, if it is.
     :ivar over: the conversation has ended.
+    :ivar waiting: the reply of the request that is open; ``None`` for none.
+    :ivar streaming: the rest of a long reply; ``None`` for none.
     """
 
     __slots__ = (
@@ -56,8 +58,6 @@ class IrcClient(Client):
         "_blocked",
         "_joins",
         "_nicks",
-        "_open",
-        "_stream",
         "caps",
         "edge",
         "entry",
@@ -65,7 +65,9 @@ class IrcClient(Client):
         "multiline",
         "over",
         "server",
+        "streaming",
         "version_302",
+        "waiting",
         "wrong_passwords",
     )
 
@@ -87,10 +89,10 @@ class IrcClient(Client):
         self.host: str | None = None
         self.multiline: Batch | None = None
         self.over = False
-        self._open: Reply | None = None
+        self.waiting: Reply | None = None
         self._blocked = False
         self._behind: list[bytes] | None = None
-        self._stream: Iterator[bytes] | None = None
+        self.streaming: Iterator[bytes] | None = None
         self._batches = 0
         self._joins: TokenBucket | None = None
         self._nicks: TokenBucket | None = None
@@ -113,24 +115,16 @@ class IrcClient(Client):
     def entered(self) -> bool:
         return self.person is not None
 
-    @property
-    def waiting(self) -> bool:
-        return self._open is not None
-
-    @property
-    def streaming(self) -> bool:
-        return self._stream is not None
-
     def greet(self) -> None:
         """In IRC the client speaks first."""
 
     def stream_more(self) -> None:
-        stream = self._stream
+        stream = self.streaming
         size = 0
         while stream is not None and size < AT_A_TIME and not self.over:
             line = next(stream, None)
             if line is None:
-                self._stream = None
+                self.streaming = None
                 return
             if not line:
                 return
@@ -167,7 +161,7 @@ class IrcClient(Client):
         """Take nothing more from the client."""
         if not self.over:
             self.over = True
-            self._stream = None
+            self.streaming = None
             self.server.entering -= self.entry is not REGISTERED
 
     def error_line(self, why: str) -> bytes:
@@ -178,12 +172,12 @@ class IrcClient(Client):
 
     def opened(self, reply: Reply) -> None:
         """A request is not complete although its command has returned."""
-        self._open = reply
+        self.waiting = reply
 
     def completed(self, reply: Reply) -> None:
         """A request is complete."""
-        if self._open is reply:
-            self._open = None
+        if self.waiting is reply:
+            self.waiting = None
             self.edge.go_on()
 
     def may_run_ahead(self) -> bool:
@@ -228,10 +222,10 @@ class IrcClient(Client):
         :param lines: with their tags. Asked for a line when there is room for it, maybe turns
             later; an empty one is not sent, and lets others have their turn first.
         """
-        if self._stream is not None:
-            self._stream = chain(self._stream, lines)
+        if self.streaming is not None:
+            self.streaming = chain(self.streaming, lines)
             return
-        self._stream = iter(lines)
+        self.streaming = iter(lines)
         self.stream_more()
 
     def timed(self, line: bytes) -> bytes:
@@ -265,8 +259,8 @@ class IrcClient(Client):
     def enable(self, enabled: frozenset[str]) -> None:
         """Use these capabilities from now on."""
         self.caps = enabled
-        self.echo = caps.ECHO_MESSAGE in enabled
-        self.extended_monitor = caps.EXTENDED_MONITOR in enabled
+        for flag, name in caps.FLAGS:
+            setattr(self, flag, name in enabled)
         self.server.hub.equip(self, self.server.formats.of(enabled))
 
     def registered(self) -> None:

@@ -93,12 +93,18 @@ class IrcConversation(IrcClient):
             return
         # as run() has it, in less time
         reply = IrcReply(self)
+        command = COMMANDS.get(message.command)
         try:
-            _obey(reply, message)
+            if command is None or self.person is None or len(message.params) < command.least:
+                _obey(reply, message)
+            else:
+                self.server.count["commands"] += 1
+                command.call(reply, message)
         finally:
-            reply.end()
-            if not reply.is_complete:
-                self.opened(reply)
+            if not reply.is_short:
+                reply.end()
+                if not reply.is_complete:
+                    self.opened(reply)
 
     # --- the hub's side ---
 

@@ -94,17 +94,14 @@ class IrcProtocol(ChatProtocol):
         refusal: Refusal | None = None if connection is None else connection.stand_for(address)
         return refusal
 
-    def dataReceived(self, data: bytes) -> None:
-        self._heard = True
-        super().dataReceived(data)
-
     def split(self, data: bytes) -> list[bytes | Fault]:
         """The same, with CR alone as a line end, too, and without empty lines.
 
         RFC 2812 section 2.3.1: "Empty messages are silently ignored". Where there is nothing else,
         one is left, so that a flood of them waits for its rate.
         """
-        lines = super().split(self._ends.feed(data))
+        self._heard = True
+        lines = self._buffer.feed(self._ends.feed(data))
         if b"" in lines:
             return [line for line in lines if line] or lines[:1]
         return lines

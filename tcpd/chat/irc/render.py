@@ -40,28 +40,12 @@ from tcpd.events.chat import (
     UserModesChanged,
 )
 
-#: Those by which what is written of an event differs.
-RELEVANT = frozenset(
-    {
-        caps.MESSAGE_TAGS,
-        caps.SERVER_TIME,
-        caps.AWAY_NOTIFY,
-        caps.CHGHOST,
-        caps.EXTENDED_JOIN,
-        caps.INVITE_NOTIFY,
-        caps.SETNAME,
-        caps.BATCH,
-        caps.MULTILINE,
-        caps.MESSAGE_REDACTION,
-        caps.CHANNEL_RENAME,
-        caps.RELAYMSG,
-    }
-)
-
 STATUS = {Mode.OPERATOR: "@", Mode.HALF_OPERATOR: "%", Mode.VOICE: "+"}
 
 #: How many changes of modes stand in one line at most, for RFC 1459 has 15 parameters in it.
 _CHANGES_A_LINE = 12
+
+_UNUSUAL = (Kind.ACTION, Kind.TAGS)
 
 _VERBS = {Kind.NOTICE: "NOTICE", Kind.TAGS: "TAGMSG"}
 
@@ -89,7 +73,7 @@ class Formats:
 
     def of(self, enabled: frozenset[str]) -> IrcFormat:
         """The format for a client with these capabilities."""
-        key = enabled & RELEVANT
+        key = enabled & caps.RENDERING
         made = self._made.get(key)
         if made is None:
             made = self._made[key] = IrcFormat(key, self._bodies)
@@ -112,8 +96,21 @@ class IrcFormat:
         self._plain = not enabled & {caps.SERVER_TIME, caps.MESSAGE_TAGS, caps.RELAYMSG}
 
     def render(self, event: Event) -> bytes:
-        if type(event) is RoomMessage and event.is_plain:  # the usual case
-            body = self._bodies.of(event)
+        if type(event) is RoomMessage and not (
+            event.tags or event.lines or event.speaker or event.least or event.kind in _UNUSUAL
+        ):
+            # the usual case: a line of text
+            bodies = self._bodies
+            if event is bodies.event:
+                body = bodies.body
+            else:
+                who = event.actor
+                verb = "PRIVMSG" if event.kind is Kind.MESSAGE else "NOTICE"
+                source = f":{who.nick}!{who.user}@{who.host}"
+                body = f"{source} {verb} {event.room} :{event.text}\r\n".encode()
+                if len(body) > LINE_BYTES:
+                    body = cut_to(body)
+                bodies.event, bodies.body = event, body
             return body if self._plain else self._stamp(event) + body
         needed = _NEEDED.get(type(event))
         if needed is not None and needed not in self._caps:
@@ -212,20 +209,24 @@ _NEEDED: dict[type[Event], str] = {
 
 
 class _Bodies:
-    """Events without tags, each written once for all formats; and the times of the tags."""
+    """Events without tags, each written once for all formats; and the times of the tags.
+
+    :ivar event: the latest that was written.
+    :ivar body: the line of it.
+    """
 
     def __init__(self) -> None:
-        self._event: Event | None = None
-        self._body = b""
+        self.event: Event | None = None
+        self.body = b""
         self._timed: float | None = None
         self._time = ""
 
     def of(self, event: Event) -> bytes:
         """The line of an event that has one."""
-        if event is not self._event:
-            self._body = self._written(event)
-            self._event = event
-        return self._body
+        if event is not self.event:
+            self.body = self._written(event)
+            self.event = event
+        return self.body
 
     def time(self, event: Event) -> str:
         """When it was, for its tag."""

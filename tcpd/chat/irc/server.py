@@ -102,7 +102,7 @@ class IrcServer:
         :param secure: whether the client who asks speaks TLS; ``None`` for one for whom that is no
             question.
         """
-        found = dict(caps.CAPABILITIES)
+        found = {each.name: each.value for each in caps.CAPABILITIES.values()}
         settings = self.settings
         if settings.multiline_lines:
             most = f"max-bytes={settings.multiline_bytes},max-lines={settings.multiline_lines}"

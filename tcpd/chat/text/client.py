@@ -59,14 +59,16 @@ class TextClient(Client):
     :ivar room: where what is typed goes; ``None`` for nowhere.
     :ivar asks_room: there is no lobby, and the client has not named a room yet.
     :ivar over: the conversation has ended.
+    :ivar waiting: the reply of the request that is open; ``None`` for none.
     """
 
     slow = SLOW_READER
+    #: All replies here are short.
+    streaming = None
 
     __slots__ = (
         "_behind",
         "_blocked",
-        "_open",
         "asks_room",
         "attempts",
         "edge",
@@ -74,6 +76,7 @@ class TextClient(Client):
         "profile",
         "room",
         "server",
+        "waiting",
     )
 
     def __init__(self, server: TextServer, outbox: Outbox, profile: Profile, edge: Edge) -> None:
@@ -85,7 +88,7 @@ class TextClient(Client):
         self.asks_room = False
         self.attempts = 0
         self.over = False
-        self._open: Reply | None = None
+        self.waiting: Reply | None = None
         self._blocked = False
         self._behind: list[str] | None = None
 
@@ -94,15 +97,6 @@ class TextClient(Client):
     @property
     def entered(self) -> bool:
         return self.person is not None
-
-    @property
-    def waiting(self) -> bool:
-        return self._open is not None
-
-    @property
-    def streaming(self) -> bool:
-        """All replies here are short."""
-        return False
 
     def stream_more(self) -> None:
         """All replies here are short."""
@@ -154,12 +148,12 @@ class TextClient(Client):
 
     def opened(self, reply: Reply) -> None:
         """A request is not complete although its command has returned."""
-        self._open = reply
+        self.waiting = reply
 
     def completed(self, reply: Reply) -> None:
         """A request is complete."""
-        if self._open is reply:
-            self._open = None
+        if self.waiting is reply:
+            self.waiting = None
             self.edge.go_on()
 
     # --- what is sent to the client ---

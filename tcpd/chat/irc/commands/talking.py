@@ -161,10 +161,14 @@ def relayed_tags(client: IrcClient, message: Message) -> Tags:
 
 def _privmsg(reply: IrcReply, message: Message) -> None:
     quiet = message.command == "NOTICE"
-    words = _targets(reply, message)
+    params = message.params
+    if len(params) == 2 and params[0] and "," not in params[0]:  # the usual case
+        words = [params[0]]
+    else:
+        words = _targets(reply, message)
     if not words:
         return
-    text = message.params[1] if len(message.params) > 1 else ""
+    text = params[1] if len(params) > 1 else ""
     if not text:
         if not quiet:
             reply.numeric(numerics.ERR_NOTEXTTOSEND)
@@ -174,7 +178,8 @@ def _privmsg(reply: IrcReply, message: Message) -> None:
         action = text.removeprefix(_ACTION).removesuffix("\x01")
         if action:
             kind, text = Kind.ACTION, action
-    tags = relayed_tags(reply.client, message)
+    client = reply.client
+    tags = relayed_tags(client, message) if message.tags else ()
     # of what does not fit for one of them nothing is said: nobody would know who has heard it
     if len(words) > 1 and not all(
         fits(reply.client, Target.of(word), text, kind) for word in words
@@ -184,7 +189,7 @@ def _privmsg(reply: IrcReply, message: Message) -> None:
         return
     for word in words:
         if word[:1] == "#" and not tags and not reply.collects:  # the usual case
-            refused = reply.server.hub.say(reply.client, word, text, kind)
+            refused = client.server.hub.say(client, word, text, kind)
             if refused is not None and not quiet:
                 unheard(reply, word, refused)
             continue

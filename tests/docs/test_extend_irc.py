@@ -1,0 +1,67 @@
+"""The diffs of docs/howto/extend-irc.rst apply to the code, and do what the page says."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs" / "howto" / "extend-irc.rst").read_text(encoding="utf-8")
+
+USE = """
+from chat.ircing import House
+
+house = House()
+ann = house.irc_client("ann", "labeled-response", "batch", joined="#tea")
+bob = house.irc_client("bob", "example/shout", joined="#tea")
+cid = house.irc_client("cid", joined="#tea")
+for client in (ann, bob, cid):
+    client.lines()
+[line] = ann.send("@label=x FLIP")
+assert line.startswith("@label=x :chat.example.net NOTICE ann :It shows "), line
+assert "Throws a coin." in ann.send("HELP FLIP")[1]
+ann.send("PRIVMSG #tea :hello")
+assert bob.lines() == [":ann!~ann@localhost PRIVMSG #tea :HELLO"]
+assert cid.lines() == [":ann!~ann@localhost PRIVMSG #tea :hello"]
+"""
+
+
+def apply(diff: str, root: Path) -> None:
+    """Apply a diff without line numbers: each hunk stands at the one place where its context is."""
+    head, *hunks = re.split(r"^@@\n", diff, flags=re.M)
+    found = re.search(r"^\+\+\+ b/(\S+)$", head, re.M)
+    assert found is not None
+    path = root / found[1]
+    code = path.read_text(encoding="utf-8")
+    for hunk in hunks:
+        lines = hunk.rstrip("\n").split("\n")
+        before = "\n".join(line[1:] for line in lines if line[:1] != "+")
+        after = "\n".join(line[1:] for line in lines if line[:1] != "-")
+        assert code.count(f"{before}\n") == 1, f"{path.name} has not once:\n{before}"
+        code = code.replace(f"{before}\n", f"{after}\n")
+    path.write_text(code, encoding="utf-8")
+
+
+def test_the_diffs_of_the_page(tmp_path: Path) -> None:
+    """'Adding an example command and an example capability is shown in docs/howto as one diff
+    each.'"""
+    shutil.copytree(ROOT / "tcpd", tmp_path / "tcpd", ignore=shutil.ignore_patterns("__pycache__"))
+    blocks = re.findall(r"^\.\. code-block:: diff\n\n((?:(?:    .*)?\n)+)", PAGE, re.M)
+    assert len(blocks) == 3
+    for block in blocks:
+        apply(textwrap.dedent(block).strip("\n") + "\n", tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-c", USE],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT / 'tests'}"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
