@@ -33,6 +33,8 @@ class ChatProtocol(SinglePump):
     :param factory: what its connections share.
     """
 
+    __slots__ = ("_factory",)
+
     _log = Logger()
 
     _session: Conversation | None

@@ -58,6 +58,15 @@ class LineProtocol(LinePump):
 
     transport: Any
 
+    __slots__ = (
+        "_peer",
+        "_seconds",
+        "_session",
+        "_shared",
+        "_stream",
+        "_wait",
+    )
+
     def __init__(self, factory: Shared) -> None:
         context = factory.context
         commands = factory.commands

@@ -67,6 +67,21 @@ class LinePump(Protocol):
     :param opening: looks for another protocol; ``None`` for nothing to look for.
     """
 
+    # for thousands of silent clients: a dictionary with so many names takes 1.4 KB
+    __slots__ = (
+        "_clock",
+        "_connection",
+        "_departing",
+        "_input_ended",
+        "_now",
+        "_opening",
+        "_queue",
+        "_reading",
+        "_rest",
+        "_service",
+        "_stops",
+    )
+
     def __init__(
         self, service: str, clock: IReactorTime, queue: WorkQueue, opening: Opening | None
     ) -> None:

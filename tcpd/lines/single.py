@@ -126,6 +126,24 @@ class SinglePump(LinePump):
         it is not read from does not count.
     """
 
+    __slots__ = (
+        "_all_split",
+        "_bucket",
+        "_buffer",
+        "_entry_timeout",
+        "_entry_timer",
+        "_input",
+        "_lines",
+        "_outbox",
+        "_rate",
+        "_reason",
+        "_session",
+        "_stopped_reading",
+        "_unasked",
+        "_unread",
+        "_unread_since",
+    )
+
     def __init__(
         self,
         service: str,

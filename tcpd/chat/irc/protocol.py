@@ -52,6 +52,8 @@ class IrcProtocol(ChatProtocol):
     :param factory: what its connections share.
     """
 
+    __slots__ = ("_ends", "_heard", "_irc", "_silent")
+
     def __init__(self, factory: IrcFactory) -> None:
         super().__init__(factory)
         self._irc = factory

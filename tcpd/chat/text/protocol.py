@@ -26,6 +26,8 @@ class TextProtocol(ChatProtocol):
     :param factory: what its connections share.
     """
 
+    __slots__ = ("_telnet", "_texts")
+
     def __init__(self, factory: TextFactory) -> None:
         super().__init__(factory)
         self._texts = factory
