@@ -41,13 +41,11 @@ class ChatProtocol(SinglePump):
 
     def __init__(self, factory: ChatFactory) -> None:
         super().__init__(
-            factory.service,
             factory.clock,
             factory.work,
             Opening(any_case=factory.no_method_is_a_name),
             line_bytes=factory.line_bytes,
             rate=factory.rate,
-            entry_timeout=factory.entry_timeout,
         )
         self._factory = factory
 
@@ -81,6 +79,9 @@ class ChatProtocol(SinglePump):
 
     def release(self) -> None:
         self._factory.hub.fanout.release()
+
+    def entry_timeout(self) -> float:
+        return self._factory.entry_timeout
 
     def throttled(self) -> None:
         self._factory.counters.events["throttled"] += 1

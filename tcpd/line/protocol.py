@@ -71,7 +71,7 @@ class LineProtocol(LinePump):
         context = factory.context
         commands = factory.commands
         opening = Opening(knows=lambda word: commands.find(word) is not None)
-        super().__init__(context.service, context.clock, context.work, opening)
+        super().__init__(context.clock, context.work, opening)
         self._shared = factory
         self._wait: Wait | None = None
         self._stream: Stream | None = None
@@ -90,7 +90,7 @@ class LineProtocol(LinePump):
             shared.context.counters,
             max_line=shared.settings.max_line,
             strict_crlf=shared.settings.strict_crlf,
-            now=self._now,
+            now=self._queue.now,
         )
         self._seconds = shared.settings.command_timeout
         self.transport.write(shared.greeting())
@@ -123,7 +123,7 @@ class LineProtocol(LinePump):
             if state is _READY:
                 if not session.more:
                     return None
-                if self._now() >= deadline:
+                if self._queue.now() >= deadline:
                     return LEFT
             elif state is State.WAITING:
                 self._begin_wait()

@@ -61,7 +61,6 @@ class LinePump(Protocol):
 
     A subclass keeps what it receives, and does one client's work in :meth:`step`.
 
-    :param service: the service's name.
     :param clock: for the rate.
     :param queue: the daemon's.
     :param opening: looks for another protocol; ``None`` for nothing to look for.
@@ -73,21 +72,15 @@ class LinePump(Protocol):
         "_connection",
         "_departing",
         "_input_ended",
-        "_now",
         "_opening",
         "_queue",
         "_reading",
         "_rest",
-        "_service",
         "_stops",
     )
 
-    def __init__(
-        self, service: str, clock: IReactorTime, queue: WorkQueue, opening: Opening | None
-    ) -> None:
-        self._service = service
+    def __init__(self, clock: IReactorTime, queue: WorkQueue, opening: Opening | None) -> None:
         self._clock = clock
-        self._now = clock.seconds
         self._queue = queue
         self._opening = opening
         self._stops = 0
@@ -274,7 +267,7 @@ class LinePump(Protocol):
         if connection is not None:
             connection.broken(doing)
             return
-        catalogue.CONNECTION_FAILED.fail(_log, service=self._service, id="", peer="", doing=doing)
+        catalogue.CONNECTION_FAILED.fail(_log, service="", id="", peer="", doing=doing)
         transport: Any = self.transport
         transport.abortConnection()
 

@@ -116,26 +116,21 @@ class Output(Protocol):
 class SinglePump(LinePump):
     """One connection.
 
-    :param service: the service's name.
     :param clock: for the rate and the entry timeout.
     :param queue: the daemon's.
     :param opening: see :class:`~tcpd.lines.pump.LinePump`.
     :param line_bytes: the longest line, without its end.
     :param rate: how many lines the client may send; ``None`` for any number.
-    :param entry_timeout: how many seconds the client may take to enter; 0 for ever. Time in which
-        it is not read from does not count.
     """
 
     __slots__ = (
         "_all_split",
         "_bucket",
         "_buffer",
-        "_entry_timeout",
         "_entry_timer",
         "_input",
         "_lines",
         "_outbox",
-        "_rate",
         "_reason",
         "_session",
         "_stopped_reading",
@@ -146,19 +141,15 @@ class SinglePump(LinePump):
 
     def __init__(
         self,
-        service: str,
         clock: IReactorTime,
         queue: WorkQueue,
         opening: Opening | None,
         *,
         line_bytes: int,
         rate: RateLike | None,
-        entry_timeout: float,
     ) -> None:
-        super().__init__(service, clock, queue, opening)
-        self._rate = rate
+        super().__init__(clock, queue, opening)
         self._bucket = None if rate is None else TokenBucket(rate, clock.seconds())
-        self._entry_timeout = entry_timeout
         self._buffer = LineBuffer(line_bytes)
         # both with the oldest last, as they are taken from there
         self._input: list[bytes] = _NOTHING
@@ -193,6 +184,11 @@ class SinglePump(LinePump):
     def release(self) -> None:
         """The run has ended: send what was held. The connection may end within it."""
 
+    def entry_timeout(self) -> float:
+        """How many seconds the client may take to enter; 0 for ever. Time in which it is not read
+        from does not count."""
+        return 0.0
+
     def throttled(self) -> None:
         """A line waits for its rate."""
 
@@ -200,8 +196,8 @@ class SinglePump(LinePump):
 
     def begin(self) -> None:
         self._session, self._outbox = self.open()
-        if self._entry_timeout:
-            self._entry_timer = self._clock.callLater(self._entry_timeout, self._too_late)
+        if timeout := self.entry_timeout():
+            self._entry_timer = self._clock.callLater(timeout, self._too_late)
         self._session.greet()
 
     def receive(self, data: bytes) -> None:
@@ -225,7 +221,7 @@ class SinglePump(LinePump):
             call()
             if self._stops & OVER:
                 return None
-            if self._now() >= deadline:
+            if self._queue.now() >= deadline:
                 return LEFT
         self.hold()
         try:
@@ -338,7 +334,7 @@ class SinglePump(LinePump):
                     return None
                 if ready is Ready.NEXT_TURN:
                     return 0.0
-                if self._bucket is not None and not self._bucket.take(self._now()):
+                if self._bucket is not None and not self._bucket.take(self._queue.now()):
                     return self._until_token(self._bucket)
                 session.line(self._lines.pop())
                 taken += 1
@@ -346,7 +342,7 @@ class SinglePump(LinePump):
                     break
             if self._stops & OVER:
                 return None
-            if self._now() >= deadline:
+            if self._queue.now() >= deadline:
                 break
         if session.waiting:
             self.wait()
@@ -380,11 +376,9 @@ class SinglePump(LinePump):
 
     def _until_token(self, bucket: TokenBucket) -> float:
         """In how many seconds there is a token."""
-        rate = self._rate
-        assert rate is not None
         self.throttled()
-        missing = 1.0 - bucket.refill(self._clock.seconds())
-        return missing / rate.per_second + 0.001  # so that rounding cannot make it come up short
+        # a little more, so that rounding cannot make it come up short
+        return bucket.seconds_left(self._clock.seconds()) + 0.001
 
     # --- the entry timeout ---
 

@@ -77,6 +77,13 @@ class TokenBucket:
         self._tokens -= 1.0
         return True
 
+    def seconds_left(self, now: float) -> float:
+        """In how many seconds there is a token.
+
+        :param now: seconds.
+        """
+        return max(0.0, 1.0 - self.refill(now)) / self._per_second
+
     def lower(self, tokens: float) -> None:
         """Leave no more than so many tokens in it."""
         self._tokens = min(self._tokens, tokens)

@@ -152,14 +152,13 @@ class Pump(SinglePump):
         entry_timeout: float = 0.0,
     ) -> None:
         queue: WorkQueue = clock.queue
+        self.timeout = entry_timeout
         super().__init__(
-            "test",
             clock,
             queue,
             Opening(any_case=True),
             line_bytes=100,
             rate=rate,
-            entry_timeout=entry_timeout,
         )
         self.clock = clock
         self.name = name
@@ -184,6 +183,9 @@ class Pump(SinglePump):
 
     def release(self) -> None:
         self.held -= 1
+
+    def entry_timeout(self) -> float:
+        return self.timeout
 
     def throttled(self) -> None:
         self.throttles += 1
