@@ -47,8 +47,8 @@ def _line(name: str, depth: int, title: str = "PING", **more: int) -> Case:
     return Case(name, title, "line", "load.c", arguments, "request")
 
 
-def _chat(name: str, members: int, title: str, window: int) -> Case:
-    arguments: dict[str, str | int] = {"case": "chat", "conns": members, "window": window}
+def _chat(name: str, members: int, title: str, window: int, **more: int) -> Case:
+    arguments: dict[str, str | int] = {"case": "chat", "conns": members, "window": window, **more}
     title = f"text chat, {members} members, {title}"
     return Case(name, title, "chat", "load.c", arguments, "delivery", TCPD)
 
@@ -97,6 +97,8 @@ CASES = (
     _line("line-mixed", 256, "no two neighbours alike", mixed=1),
     _chat("chat-100-flood", 100, "flood", 256),
     _chat("chat-1000-flood", 1000, "flood", 256),
+    _chat("chat-100-senders", 100, "flood of 10 senders", 256, senders=10),
+    _chat("chat-1000-senders", 1000, "flood of 10 senders", 256, senders=10),
     _chat("chat-100-window4", 100, "window 4", 4),
     _chat("chat-1000-window4", 1000, "window 4", 4),
     _irc("irc-100-flood", 100, "flood", 256),

@@ -306,6 +306,33 @@ def test_nothing_overtakes_a_password() -> None:
     assert not client.closed
 
 
+def test_a_whole_registration_in_one_packet() -> None:
+    """'A whole registration pipelined in one packet with a server password': each line waits for
+    what it depends on."""
+    house = House(password=PasswordHash.parse(cheap_hash()))
+    waiting: list[Any] = []
+    house.irc.server.passwords = in_threads(house, waiting)
+    client = house.irc_client()
+    lines = (
+        *("CAP LS 302", "CAP REQ :echo-message labeled-response batch", "PASS sesame", "NICK ann"),
+        *("USER a 0 * :A", "CAP END", "@label=1 JOIN #tea,#pot", "TOPIC #tea :hot"),
+        *("PRIVMSG #tea :hi", "NICK annie", "WHOIS annie", "@label=2 PING x", "QUIT :bye"),
+    )
+    client.protocol.dataReceived("".join(f"{line}\r\n" for line in lines).encode())
+    assert [command(line) for line in client.lines()] == ["CAP", "CAP"]
+    [(work, done)] = waiting
+    done(work())
+    answers = [command(line) for line in client.lines()]
+    joined = answers.index("BATCH")
+    assert answers[0] == "001"
+    assert answers[joined : joined + 12] == [
+        *("BATCH", "JOIN", "353", "366", "JOIN", "353", "366", "BATCH"),
+        *("TOPIC", "PRIVMSG", "NICK", "311"),
+    ]
+    assert answers[-3:] == ["318", "PONG", "ERROR"]
+    assert house.hub.person("annie") is None
+
+
 def test_who_leaves_before_the_password_was_checked() -> None:
     house = House(password=PasswordHash.parse(cheap_hash()))
     waiting: list[Any] = []
