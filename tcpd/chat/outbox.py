@@ -179,6 +179,22 @@ class Outbox:
             self.queue.add_reply(self)
         return True
 
+    def put_broadcast(self, data: bytes) -> bool:
+        """Add what the owner has not asked for, as the fan-out does: thousands may get such bytes
+        at a time, and are written to in the course of some turns.
+
+        :return: whether it fits, as of :meth:`put`.
+        """
+        size = self.size + len(data)
+        if size > self.limit:
+            return self.squeeze(data)
+        self.size = size
+        self.chunks.append(data)
+        if not self.awaited:
+            self.awaited = True
+            self.queue.add(self)
+        return True
+
     def flush(self) -> None:
         """Write all that waits, in one write. Does nothing while paused."""
         if self.paused:

@@ -38,6 +38,10 @@ class Profile:
     secure: bool = False
 
 
+#: The rooms of somebody who is in none, as thousands of silent clients are. Nothing is added to it.
+NO_ROOMS: dict[str, None] = {}
+
+
 class Person:
     """Somebody in chat. :class:`tcpd.chat.state.ChatState` alone changes it, but for ``clients``.
 
@@ -102,7 +106,7 @@ class Person:
         self.invisible = False
         self.server_operator = False
         self.announcements = False
-        self.rooms: dict[str, None] = {}
+        self.rooms = NO_ROOMS
         self.clients: tuple[Client, ...] = ()
         self.identity = who
 

@@ -16,7 +16,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from tcpd.chat.names import fold
-from tcpd.chat.people import Person
+from tcpd.chat.people import NO_ROOMS, Person
 from tcpd.chat.permissions import (
     not_joinable,
     not_kickable,
@@ -188,7 +188,7 @@ class ChatState:
         person = Person(who, event.real_name, address, event.secure, event.time)
         self.people[person.id] = person
         self._everybody = None
-        self.nicks[key] = person
+        self.nicks[person.key] = person
         return Outcome(event, actor=person)
 
     def _nick_changed(self, event: NickChanged) -> Outcome:
@@ -203,10 +203,10 @@ class ChatState:
         event = _by(event, person)
         if key != person.key:
             del self.nicks[person.key]
-            self.nicks[key] = person
             self.whowas.add(person, event.actor, event.time)
         person.nick = event.nick
         person.key = event.nick if key == event.nick else key
+        self.nicks[person.key] = person
         person.update_identity()
         return self._to_neighbours(event, person)
 
@@ -328,6 +328,8 @@ class ChatState:
                 return Outcome(event, refused, actor=person)
         room.add(person, Rank.OPERATOR if opened else Rank.NONE)
         room.invited.pop(person.id, None)
+        if person.rooms is NO_ROOMS:
+            person.rooms = {}
         person.rooms[key] = None
         real_name, away = person.real_name, person.away
         event = replace(

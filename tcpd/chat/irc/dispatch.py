@@ -109,7 +109,9 @@ class IrcConversation(IrcClient):
     # --- the hub's side ---
 
     def happened(self, event: Event, reply: Reply | None) -> None:
-        if isinstance(event, Joined | Invited | RoomRenamed):
+        if reply is None and isinstance(event, RoomRenamed):
+            operating.renamed_by_other(self, event)
+        elif isinstance(event, Joined | Invited | RoomRenamed):
             answer = IrcReply(self) if reply is None else reply
             assert isinstance(answer, IrcReply)
             operating.follow_up(answer, event, reply is not None)

@@ -57,7 +57,7 @@ class IrcProtocol(ChatProtocol):
     def __init__(self, factory: IrcFactory) -> None:
         super().__init__(factory)
         self._irc = factory
-        self._ends = LineEnds()
+        self._ends: LineEnds | None = None
         self._heard = True
         self._silent = 0
 
@@ -103,7 +103,11 @@ class IrcProtocol(ChatProtocol):
         one is left, so that a flood of them waits for its rate.
         """
         self._heard = True
-        lines = self._buffer.feed(self._ends.feed(data))
+        if self._ends is None and b"\r" in data and data.count(b"\r") != data.count(b"\r\n"):
+            self._ends = LineEnds()  # few clients need one
+        if self._ends is not None:
+            data = self._ends.feed(data)
+        lines = self._buffer.feed(data)
         if b"" in lines:
             return [line for line in lines if line] or lines[:1]
         return lines

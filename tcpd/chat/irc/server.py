@@ -64,6 +64,8 @@ class IrcServer:
     :ivar tls_port: tells the port where clients can speak TLS; ``None`` for none.
     :ivar text_port: tells the port of the text frontend; ``None`` for none.
     :ivar entering: how many clients have not registered yet.
+    :ivar fallback: what clients get of the latest renaming of a room; see
+        :mod:`tcpd.chat.irc.commands.operating`.
     """
 
     service: str
@@ -83,6 +85,7 @@ class IrcServer:
     text_port: Callable[[], int | None] = lambda: None
     formats: Formats = field(default_factory=Formats)
     entering: int = 0
+    fallback: object = None
     _now: float = 0.0
     _stamp: str = ""
 

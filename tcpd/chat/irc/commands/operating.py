@@ -6,15 +6,15 @@ from collections.abc import Iterator
 from functools import partial
 
 from tcpd.chat.irc import caps, numerics
+from tcpd.chat.irc.client import IrcClient
 from tcpd.chat.irc.commands import channels
 from tcpd.chat.irc.commands.command import Command
 from tcpd.chat.irc.commands.refusals import in_room, middle
-from tcpd.chat.irc.message import Message, write
+from tcpd.chat.irc.message import Message
 from tcpd.chat.irc.reply import IrcReply
-from tcpd.chat.irc.server import TARGETS
+from tcpd.chat.irc.server import TARGETS, IrcServer
 from tcpd.chat.people import Person
 from tcpd.chat.refused import Code, Refused
-from tcpd.chat.room import Room
 from tcpd.events.chat import Event, Invited, Joined, RoomRenamed
 
 # who is not here is not in the room either, and KICK has no 401
@@ -77,7 +77,7 @@ def follow_up(reply: IrcReply, event: Event, caused: bool) -> None:
         case Invited() if caused:
             _invited(reply, event)
         case RoomRenamed():
-            _renamed(reply, event, caused)
+            _renamed(reply, event)
 
 
 def _invited(reply: IrcReply, event: Invited) -> None:
@@ -109,36 +109,72 @@ def _rename(reply: IrcReply, message: Message) -> None:
     reply.ask(reply.server.hub.rename_room, old, new, reason, refused=refused)
 
 
-def _renamed(reply: IrcReply, event: RoomRenamed, caused: bool) -> None:
-    """A room that the client is in has another name: tell a client that has no word for that."""
-    if caps.CHANNEL_RENAME in reply.caps:
-        return
-    # "This fallback SHOULD NOT be used if the rename only changes the case of the channel name, as
-    # defined by the casemapping in use on the server": that which clients know, ascii
-    if event.room.encode().lower() == event.name.encode().lower():
-        return
-    person = reply.person
+def _renamed(reply: IrcReply, event: RoomRenamed) -> None:
+    """The client has given a room another name, and has no capability for that: send the fallback,
+    which is leaving the old room and joining the new one."""
+    fallback = _Fallback.of(reply.server, event)
     room = reply.server.hub.room(event.name)
-    if room is None or person not in room.members:
-        return
-    who = str(person.identity)
-    reason = (event.reason,) if event.reason else ()
-    part = write("PART", event.room, *reason, source=who, colon=bool(reason))
-    more = ("*", person.real_name) if caps.EXTENDED_JOIN in reply.caps else ()
-    join = write("JOIN", event.name, *more, source=who, colon=bool(more))
-    # in one piece: this is done for each of thousands within one event
-    reply.put(reply.client.timed(part) + reply.client.timed(join))
-    if caused:
+    if fallback is not None and room is not None and caps.CHANNEL_RENAME not in reply.caps:
+        reply.put(fallback.lines(reply.client, reply.person))
         channels.joined(reply, room)
+
+
+def renamed_by_other(client: IrcClient, event: RoomRenamed) -> None:
+    """Somebody else has given a room of the client another name. Called for each member of the room
+    within one event, who may be thousands: the names follow as the queue of work has time."""
+    if caps.CHANNEL_RENAME in client.caps:
         return
-    channels.send_first_topic(reply, room)
-    # each member gets the names of all, who may be thousands
-    reply.client.edge.when_there_is_time(partial(_send_names, reply, room))
+    fallback = _Fallback.of(client.server, event)
+    person = client.person
+    if fallback is None or person is None:
+        return
+    if not client.outbox.put_broadcast(fallback.lines(client, person)):
+        client.server.hub.drop(client)
+        return
+    client.edge.when_there_is_time(partial(_send_room, client, event.name))
 
 
-def _send_names(reply: IrcReply, room: Room) -> None:
-    if reply.person in room.members:
-        channels.send_first_names(reply, room)
+def _send_room(client: IrcClient, name: str) -> None:
+    reply = IrcReply(client)
+    room = client.server.hub.room(name)
+    if room is not None and client.person in room.members:
+        channels.joined(reply, room)
+
+
+class _Fallback:
+    """What clients without draft/channel-rename get of one event; made once for all of them."""
+
+    def __init__(self, event: RoomRenamed) -> None:
+        self.event = event
+        self._name = event.name
+        reason = f" :{event.reason}" if event.reason else ""
+        self._part = f"PART {event.room}{reason}\r\n"
+        self._join = f"JOIN {event.name}\r\n"
+
+    @classmethod
+    def of(cls, server: IrcServer, event: RoomRenamed) -> _Fallback | None:
+        """That of an event; ``None`` if there is none.
+
+        "This fallback SHOULD NOT be used if the rename only changes the case of the channel name,
+        as defined by the casemapping in use on the server": that which clients know, ascii.
+        """
+        latest = server.fallback
+        if isinstance(latest, _Fallback) and latest.event is event:
+            return latest
+        if event.room.encode().lower() == event.name.encode().lower():
+            return None
+        made = server.fallback = cls(event)
+        return made
+
+    def lines(self, client: IrcClient, person: Person) -> bytes:
+        """Both lines for one client, whose source is its own."""
+        source = f":{person.identity} "
+        join = self._join
+        if caps.EXTENDED_JOIN in client.caps:
+            join = f"JOIN {self._name} * :{person.real_name}\r\n"
+        if caps.SERVER_TIME in client.caps:
+            source = f"@time={client.server.stamp()} {source}"
+        return f"{source}{self._part}{source}{join}".encode()
 
 
 COMMANDS = {
