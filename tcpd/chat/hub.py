@@ -188,6 +188,7 @@ class Hub(Moderating, Speaking):
 
         :param client: one that has not entered.
         """
+        self.fanout.settle()  # what was said before it came
         client.person = person
         client.spoke = self.clock()
         person.clients = (*person.clients, client)
@@ -227,6 +228,9 @@ class Hub(Moderating, Speaking):
         self._monitor.leave(client)
         if person is None:
             return
+        fanout = self.fanout
+        if fanout.held and fanout.held_kind is not Quit:
+            fanout.settle()  # it is still sent its own messages
         self._detach(client, person)
         if not person.clients:
             self._append(Quit(*self._head(person), tidied(reason, REASON_BYTES)), None)

@@ -49,13 +49,15 @@ class Completion:
     def done(self, refused: Refused | None) -> None:
         """The event was applied and sent, or refused. Called once."""
         reply = self.reply
-        if not reply.client.gone:
-            if refused is None:
-                self._then()
-            else:
-                self._refused(refused)
-        reply.proceed()
-        reply.release()
+        try:
+            if not reply.client.gone:
+                if refused is None:
+                    self._then()
+                else:
+                    self._refused(refused)
+        finally:  # a request that fails is complete, too: its client waits for it
+            reply.proceed()
+            reply.release()
 
 
 class Reply:
@@ -129,7 +131,13 @@ class Reply:
             return
         completion = Completion(self, refused, then)
         self._asks = deque()
-        answer = verb(client, *arguments, completion=completion, **more)
+        try:
+            answer = verb(client, *arguments, completion=completion, **more)
+        except Exception:
+            if not completion.expected:
+                self.proceed()
+                self.release()
+            raise
         if not completion.expected:
             completion.done(answer)
 
@@ -173,16 +181,28 @@ class Reply:
         raise NotImplementedError
 
     def proceed(self) -> None:
-        """An event is applied or refused: ask for the next thing, if there is one."""
+        """An event is applied or refused: ask for the next thing, if there is one.
+
+        What fails in that is logged, and the next thing is asked for.
+        """
         asks, self._asks = self._asks, None
         while asks:
-            asks.popleft()()
-            if self._is_asking():  # it is on its way, and the rest waits for it
-                self._asks = asks
+            try:
+                asks.popleft()()
+            except Exception:
+                _log.failure("a part of a request failed")
+            if self._wait_for_it(asks):
                 return
 
-    def _is_asking(self) -> bool:
-        return self._asks is not None
+    def _wait_for_it(self, asks: deque[Callable[[], None]]) -> bool:
+        """If an event is on its way, have the rest wait for it, behind what waits already.
+
+        :return: whether one is.
+        """
+        if self._asks is None:
+            return False
+        self._asks += asks
+        return True
 
     def release(self) -> None:
         """One thing less to wait for."""

@@ -267,6 +267,7 @@ class Room:
         """Apply one change. Called by the state alone.
 
         :param target: the member whose rank changes.
+        :raise BadMask: for an entry of a list that is no mask; nothing is changed.
         """
         mode, modes = change.mode, self.modes
         if mode in _RANKS:

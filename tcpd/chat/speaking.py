@@ -195,7 +195,7 @@ class Speaking(Verbs):
             answers.append(refused)
 
         def failed(failure: Any) -> None:
-            if completion is not None:
+            if completion is not None and completion.expected:
                 completion.done(_NO_HISTORY)
             answers.append(_NO_HISTORY)
 

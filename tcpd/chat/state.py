@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from msgspec import Struct
 from msgspec.structs import replace
 
+from tcpd.chat.masks import BadMask
 from tcpd.chat.names import fold
 from tcpd.chat.people import NO_ROOMS, Person
 from tcpd.chat.permissions import (
@@ -468,7 +469,10 @@ class ChatState:
                     continue
                 change = _on(change, target)
             before = room.listed
-            room.apply(change, target, event.actor, event.time)
+            try:
+                room.apply(change, target, event.actor, event.time)
+            except BadMask:
+                continue
             self.listed += room.listed - before
             if change.adding and change.mode is Mode.BAN:
                 room.withdraw_invitations(change, self.people)

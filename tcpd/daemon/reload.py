@@ -88,7 +88,11 @@ class Reloader(Service):
         """
 
         def reload() -> None:
-            outcome = self.reload()
+            try:
+                outcome = self.reload()
+            except Exception:
+                callback(False, ())
+                raise
             callback(outcome.ok, outcome.lines if outcome.ok else outcome.places)
 
         self._reactor.callLater(0, reload)

@@ -40,6 +40,8 @@ class LocalLog:
                 self._deliver(self._waiting.popleft())
         finally:
             self._delivering = False
+            if self._waiting:  # a delivery failed, which does not keep the others back
+                self.append(self._waiting.popleft())
 
     def stop(self) -> Deferred[None]:
         return succeed(None)

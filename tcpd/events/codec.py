@@ -15,7 +15,16 @@ import re
 
 import msgspec
 
-from tcpd.events.chat import RANKS, AnyEvent, Change, Entered, Event, Mode, ModesChanged
+from tcpd.events.chat import (
+    RANKS,
+    AnyEvent,
+    Change,
+    Entered,
+    Event,
+    Mode,
+    ModesChanged,
+    RoomMessage,
+)
 
 #: The version of the format that this node writes, and the latest that it reads.
 VERSION = 1
@@ -53,6 +62,9 @@ def decode(data: bytes) -> Event:
         if isinstance(event, ModesChanged):
             for change in event.changes:
                 _check(change)
+        elif isinstance(event, RoomMessage):
+            if event.least is not None and event.least not in RANKS:
+                raise Undecodable(f"mode {event.least} is no rank")
         elif isinstance(event, Entered) and event.address:
             ipaddress.ip_address(event.address)
     except Undecodable:

@@ -63,8 +63,11 @@ class Conversation(Protocol):
     def greet(self) -> None:
         """Begin. Called once, before all else."""
 
-    def ready_for(self, line: bytes | Fault) -> Ready:
-        """Whether a line can be taken now: all it depends on is done."""
+    def ready_for(self, line: bytes | Fault | None) -> Ready:
+        """Whether a line can be taken now: all it depends on is done.
+
+        :param line: ``None`` for the end of all lines.
+        """
 
     def line(self, line: bytes | Fault) -> None:
         """Take a line from the client, without its end."""
@@ -236,7 +239,10 @@ class SinglePump(LinePump):
         if some and left is None and self._is_left(session):
             return LEFT  # the time is used up, or what was held has completed a request
         if self._all_split and left is None and self._stops == RUNNING:
-            session.finished()
+            if session.ready_for(None) is Ready.LATER:
+                self.wait()
+            else:
+                session.finished()
         return left
 
     def gone(self, reason: Failure) -> None:

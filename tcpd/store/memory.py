@@ -101,6 +101,7 @@ class MemoryHistory:
     def append(self, room: str, message: RoomMessage) -> None:
         limits = self.limits
         if not limits.messages:
+            self.forget(room)
             return
         kept = self._rooms.get(room)
         if kept is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator, Sequence
+from typing import NoReturn
 
 import pytest
 from daemon.house import House, service, settings
@@ -55,3 +56,17 @@ def test_a_service_may_ask_for_a_reload() -> None:
     house.reactor.advance(0)
     assert house.open == {"tcp 127.0.0.1:1", "tcp 127.0.0.1:2"}
     assert told == [(True, ("service a: listening on 127.0.0.1:2",))]
+
+
+def test_a_service_gets_an_answer_to_a_reload_that_breaks() -> None:
+    """A client of the service may wait for it."""
+
+    def broken() -> NoReturn:
+        raise RuntimeError("a bug")
+
+    house = House(service("a", "1"), read=broken)
+    told: list[tuple[bool, Sequence[str]]] = []
+    house.services.contexts["a"].reload(lambda ok, lines: told.append((ok, lines)))
+    with pytest.raises(RuntimeError, match="a bug"):
+        house.reactor.advance(0)
+    assert told == [(False, ())]

@@ -170,6 +170,11 @@ def test_a_change_that_no_room_can_have_is_none(change: Change) -> None:
         decode(encode(event))
 
 
+def test_a_message_to_members_of_a_mode_that_is_no_rank_is_none() -> None:
+    with pytest.raises(Undecodable):
+        decode(changed(least="b"))
+
+
 def test_an_address_that_is_none_is_refused() -> None:
     with pytest.raises(Undecodable):
         decode(encode(Entered(SAID.id, 1.0, SAID.actor, "Ann", "nowhere")))

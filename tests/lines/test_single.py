@@ -100,7 +100,7 @@ class Talk:
     def greet(self) -> None:
         self.pump.output.put(b"hello\n")
 
-    def ready_for(self, line: bytes | Fault) -> Ready:
+    def ready_for(self, line: bytes | Fault | None) -> Ready:
         return self.ready if line == b"PING" else Ready.NOW
 
     def line(self, line: bytes | Fault) -> None:

@@ -100,6 +100,15 @@ def test_a_number_of_messages_bounds_it_as_well() -> None:
     assert (len(nothing), nothing.size) == (0, 0)
 
 
+def test_a_reload_that_keeps_no_history_forgets_what_there_is() -> None:
+    """'It holds from the next message of a room on.'"""
+    history = store()
+    history.append("#tea", said(1))
+    history.limits = Limits(0, MANY, MANY)
+    history.append("#tea", said(2))
+    assert (len(history), history.size) == (0, 0)
+
+
 def test_the_oldest_of_all_rooms_go_first() -> None:
     size = size_of(said(1))
     history = store(total=7 * size)

@@ -6,8 +6,8 @@ What it is told in answer to a request is in :mod:`tcpd.chat.irc.reply`; its lin
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
-from itertools import chain
 
 from tcpd.chat.conversation import GatewayEdge
 from tcpd.chat.hosts import Address
@@ -57,6 +57,7 @@ class IrcClient(Client):
         "_behind",
         "_blocked",
         "_joins",
+        "_more",
         "_nicks",
         "caps",
         "edge",
@@ -93,6 +94,8 @@ class IrcClient(Client):
         self._blocked = False
         self._behind: list[bytes] | None = None
         self.streaming: Iterator[bytes] | None = None
+        #: Further long replies; ``None`` for none.
+        self._more: deque[Iterable[bytes]] | None = None
         self._batches = 0
         self._joins: TokenBucket | None = None
         self._nicks: TokenBucket | None = None
@@ -124,8 +127,8 @@ class IrcClient(Client):
         while stream is not None and size < AT_A_TIME and not self.over:
             line = next(stream, None)
             if line is None:
-                self.streaming = None
-                return
+                stream = self.streaming = iter(self._more.popleft()) if self._more else None
+                continue
             if not line:
                 return
             size += len(line)
@@ -161,7 +164,7 @@ class IrcClient(Client):
         """Take nothing more from the client."""
         if not self.over:
             self.over = True
-            self.streaming = None
+            self.streaming = self._more = None
             self.server.entering -= self.entry is not REGISTERED
 
     def error_line(self, why: str) -> bytes:
@@ -223,7 +226,9 @@ class IrcClient(Client):
             later; an empty one is not sent, and lets others have their turn first.
         """
         if self.streaming is not None:
-            self.streaming = chain(self.streaming, lines)
+            if self._more is None:
+                self._more = deque()
+            self._more.append(lines)
             return
         self.streaming = iter(lines)
         self.stream_more()

@@ -14,7 +14,7 @@ from tcpd.chat.irc.commands import multiline, operating
 from tcpd.chat.irc.commands.table import COMMANDS
 from tcpd.chat.irc.commands.talking import unheard
 from tcpd.chat.irc.message import Message, ParseError, parse, write
-from tcpd.chat.irc.reply import IrcReply, run
+from tcpd.chat.irc.reply import IrcReply, Unasked, run
 from tcpd.chat.irc.unreadable import send_unreadable
 from tcpd.chat.irc.visitors import point_to_text
 from tcpd.chat.refused import Refused
@@ -45,20 +45,20 @@ class IrcConversation(IrcClient):
 
     __slots__ = ()
 
-    def ready_for(self, line: bytes | Fault) -> Ready:
+    def ready_for(self, line: bytes | Fault | None) -> Ready:
         """See :class:`tcpd.chat.conversation.Conversation`.
 
         Messages may run ahead of the event log, up to a bound; anything else waits until they are
         delivered. PING also waits until all that the client caused was written to those who get it.
         """
-        if isinstance(line, Fault):
-            return Ready.NOW
         if self.ahead:
-            if not line[:7].upper().startswith(_AHEAD):
+            if not isinstance(line, bytes) or not line[:7].upper().startswith(_AHEAD):
                 self.block()
                 return Ready.LATER
             if not self.may_run_ahead():
                 return Ready.LATER
+        if not isinstance(line, bytes):
+            return Ready.NOW
         if line[:4].upper() == b"PING" or (line[:1] == b"@" and b"PING" in line.upper()):
             self.server.hub.fanout.settle()
             if not self.outbox.flushed:
@@ -112,14 +112,14 @@ class IrcConversation(IrcClient):
         if reply is None and isinstance(event, RoomRenamed):
             operating.renamed_by_other(self, event)
         elif isinstance(event, Joined | Invited | RoomRenamed):
-            answer = IrcReply(self) if reply is None else reply
+            answer = Unasked(self) if reply is None else reply
             assert isinstance(answer, IrcReply)
             operating.follow_up(answer, event, reply is not None)
 
     def killed(self, event: Killed, reply: Reply | None) -> None:
         if self.over:
             return
-        answer = IrcReply(self) if reply is None else reply
+        answer = Unasked(self) if reply is None else reply
         assert isinstance(answer, IrcReply)
         kill = write("KILL", self.name, event.comment, source=str(event.actor), colon=True)
         quit = write("QUIT", event.reason, source=str(event.target), colon=True)
@@ -128,16 +128,16 @@ class IrcConversation(IrcClient):
         answer.hang_up(last)
 
     def appeared(self, who: Identity) -> None:
-        IrcReply(self).numeric(numerics.RPL_MONONLINE, text=str(who))
+        Unasked(self).numeric(numerics.RPL_MONONLINE, text=str(who))
 
     def vanished(self, nick: str) -> None:
-        IrcReply(self).numeric(numerics.RPL_MONOFFLINE, text=nick)
+        Unasked(self).numeric(numerics.RPL_MONOFFLINE, text=nick)
 
     def refused(self, event: Event, refused: Refused) -> None:
         if isinstance(event, RoomMessage) and event.kind is not Kind.NOTICE:
-            unheard(IrcReply(self), event.room, refused)
+            unheard(Unasked(self), event.room, refused)
         elif isinstance(event, PrivateMessage) and event.kind is not Kind.NOTICE:
-            unheard(IrcReply(self), event.target.nick, refused)
+            unheard(Unasked(self), event.target.nick, refused)
 
 
 def _obey(reply: IrcReply, message: Message) -> None:

@@ -26,7 +26,7 @@ BATCH = "labeled-response"
 
 
 class IrcReply(Reply):
-    """The reply to a request without a label; also what is sent to a client without a request.
+    """The reply to a request without a label.
 
     Lines go to the client at once, behind what waits for it.
 
@@ -149,6 +149,16 @@ class IrcReply(Reply):
         for line in last:
             self.client.outbox.put(line)
         self.client.edge.hang_up()
+
+
+class Unasked(IrcReply):
+    """What a client is sent without a request, in its place among the events: it waits neither for
+    messages that run ahead of the event log nor for the rest of a long reply."""
+
+    __slots__ = ()
+
+    def put(self, data: bytes) -> None:
+        self.client.put(data)
 
 
 class LabelledReply(IrcReply):
