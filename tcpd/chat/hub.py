@@ -15,10 +15,12 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 from msgspec.structs import replace
 
+from tcpd.chat.departures import at_once
 from tcpd.chat.fanout import HOLDABLE, Fanout
 from tcpd.chat.format import Format
 from tcpd.chat.hosts import Hosts
@@ -81,7 +83,10 @@ class Hub(Moderating, Speaking):
     :param wall_clock: seconds since 1970 UTC.
     :param clock: seconds of a monotonic clock.
     :param counters: what happens in all rooms, counted.
+    :param report: see :class:`tcpd.chat.verbs.Verbs`.
     :param secret: what hosts are made with, the same on all nodes; ``None`` draws one.
+    :param later: does what a departure leaves to do, when there is time and in order; see
+        :class:`tcpd.chat.departures.Departures`. By default at once.
     :raise ValueError: for a boot that breaks this rule.
 
     :ivar hosts: makes hosts of addresses.
@@ -99,10 +104,12 @@ class Hub(Moderating, Speaking):
         wall_clock: Callable[[], float],
         clock: Callable[[], float],
         counters: ChatCounters,
+        report: Callable[[str, Any], object],
         secret: bytes | None = None,
+        later: Callable[[Callable[[], None]], None] = at_once,
     ) -> None:
         state = ChatState(settings.lobby, settings.lobby_topic, wall_clock())
-        super().__init__(settings, state, log, node, boot, wall_clock, clock)
+        super().__init__(settings, state, log, node, boot, wall_clock, clock, report)
         self.history = history
         self.counters = counters
         self.fanout = Fanout(counters, queue, self.drop)
@@ -111,6 +118,7 @@ class Hub(Moderating, Speaking):
         self._monitor = Monitor()
         self._entering: dict[str, Client] = {}
         self._entered = 0
+        self._later = later
         self._closing = False
 
     # --- what there is ---
@@ -233,16 +241,26 @@ class Hub(Moderating, Speaking):
             fanout.settle()  # it is still sent its own messages
         self._detach(client, person)
         if not person.clients:
-            self._append(Quit(*self._head(person), tidied(reason, REASON_BYTES)), None)
+            self._later(partial(self._quit, person, reason))
 
     def drop(self, client: Client) -> None:
         """Disconnect a client whose outbox is full. Frontends call it when a reply does not fit."""
-        if client.gone:
+        if client.gone or client.outbox.closed:
             return
         client.outbox.close()
         self.counters.dropped += 1
-        client.dropped()
-        self.leave(client, client.slow)
+        self._later(partial(self._disconnect, client))
+
+    def _disconnect(self, client: Client) -> None:
+        """Disconnect a client that was dropped, unless its connection was lost in between."""
+        if not client.gone:
+            client.dropped()
+            self.leave(client, client.slow)
+
+    def _quit(self, person: Person, reason: str) -> None:
+        """A person has left with their last client."""
+        if not person.clients:
+            self._append(Quit(*self._head(person), tidied(reason, REASON_BYTES)), None)
 
     def kill(
         self,
@@ -519,7 +537,7 @@ class Hub(Moderating, Speaking):
             case PrivateMessage(kind=kind):
                 self.counters.private_messages += kind is not Kind.TAGS
             case Redacted(room=room, message=message):
-                self.history.redact(fold(room), message)
+                self.history.redact(fold(room), message).addErrback(self._not_redacted)
             case RoomRenamed(room=old, name=new):
                 self.history.rename(fold(old), fold(new))
                 for member in list(outcome.room.members if outcome.room is not None else ()):
@@ -536,13 +554,16 @@ class Hub(Moderating, Speaking):
                 self._end_connections(outcome.target, event, origin, completion)
                 self._has_left(outcome.target, event.target)
         for empty in outcome.closed or ():
-            if empty.is_private:
+            if empty.was_private:
                 # who opens the room next is not necessarily one who could read it
                 self.history.forget(empty.key)
         if isinstance(event, _OF_ACTOR) and actor is not None:
             self._notify(actor, event, origin, completion)
         if isinstance(event, _OF_TARGET) and outcome.target not in (None, actor):
             self._notify(outcome.target, event, origin, completion)
+
+    def _not_redacted(self, failure: Any) -> None:
+        self._report("a redacted message is still kept", failure)
 
     def _notify(
         self,

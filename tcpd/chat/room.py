@@ -42,6 +42,9 @@ PREFIXES = ((Rank.OPERATOR, "@"), (Rank.HALF_OPERATOR, "%"), (Rank.VOICE, "+"))
 #: some microseconds a mask.
 _STRANGERS = 64
 
+#: Modes that keep people out, or from knowing of a room.
+_EXCLUDING = frozenset({Mode.KEY, Mode.INVITE_ONLY, Mode.HIDDEN, Mode.BAN})
+
 #: The modes of a new room.
 _AT_FIRST = frozenset({Mode.NO_OUTSIDERS, Mode.TOPIC_PROTECTED})
 
@@ -115,6 +118,8 @@ class Room:
     :ivar invited: ids of people whom an operator invited, oldest first.
     :ivar unrestricted: all members may say anything: it is not moderated, takes CTCP, and has no
         bans.
+    :ivar was_private: it was not open to everybody once: it had a key or a ban, took only the
+        invited, or was hidden.
     :ivar recipients: a cache of :class:`tcpd.chat.fanout.Fanout`; ``None`` after each change of
         membership.
     """
@@ -133,6 +138,7 @@ class Room:
         "recipients",
         "topic",
         "unrestricted",
+        "was_private",
     )
 
     def __init__(self, name: str, created: float, *, house: bool = False) -> None:
@@ -147,6 +153,7 @@ class Room:
         self.invited: dict[str, None] = {}
         self.recipients: Any = None
         self.unrestricted = True
+        self.was_private = False
         self._everybody: tuple[Person, ...] | None = None
         self._verdicts: dict[Identity, tuple[bool, bool]] = {}
 
@@ -188,12 +195,6 @@ class Room:
     def has(self, mode: Mode) -> bool:
         """Whether a mode without argument is set."""
         return mode in self.modes.flags
-
-    @property
-    def is_private(self) -> bool:
-        """Whether it is not open to everybody: it needs a key or an invitation, or is hidden."""
-        flags = self.modes.flags
-        return bool(self.modes.key) or Mode.INVITE_ONLY in flags or Mode.HIDDEN in flags
 
     def rank(self, person: Person) -> Rank:
         """The highest rank of a person here. Operators of the daemon operate configured rooms."""
@@ -270,6 +271,8 @@ class Room:
         :raise BadMask: for an entry of a list that is no mask; nothing is changed.
         """
         mode, modes = change.mode, self.modes
+        if change.adding and mode in _EXCLUDING:
+            self.was_private = True
         if mode in _RANKS:
             assert target is not None
             rank = _RANKS[mode]

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
 
+from tcpd.chat.departures import Departures, at_once
 from tcpd.chat.hub import Hub
 from tcpd.chat.outbox import FlushQueue
 from tcpd.chat.settings import ChatSettings
@@ -15,7 +17,10 @@ from tcpd.eventlog.local import LocalLog
 from tcpd.eventlog.log import EventLog
 from tcpd.net.turns import TurnScheduler
 from tcpd.ops.counters import ChatCounters
+from tcpd.policy.workqueue import WorkQueue
 from tcpd.store.memory import Limits, MemoryHistory
+
+_log = Logger()
 
 
 class ChatService(Service):
@@ -27,6 +32,8 @@ class ChatService(Service):
     :param boot: likewise.
     :param wall_clock: seconds since 1970 UTC.
     :param clock: an IReactorTime with a monotonic clock, the reactor.
+    :param work: the daemon's queue of work, by which departures wait for their turn; ``None`` has
+        them done at once.
     :param log: puts events into their order; by default the log of a node by itself.
 
     :ivar hub: the rooms and the people.
@@ -43,10 +50,14 @@ class ChatService(Service):
         wall_clock: Callable[[], float],
         clock: IReactorTime,
         log: EventLog | None = None,
+        work: WorkQueue | None = None,
     ) -> None:
         self.counters = ChatCounters()
         self.history = MemoryHistory(_limits(settings), self.counters.forgotten)
         self.log = LocalLog() if log is None else log
+        self._departures: Departures | None = None
+        if work is not None:
+            self._departures = Departures(work, clock.seconds, lambda: self.hub.fanout)
         self.hub = Hub(
             settings,
             log=self.log,
@@ -57,6 +68,8 @@ class ChatService(Service):
             wall_clock=wall_clock,
             clock=clock.seconds,
             counters=self.counters,
+            report=_log.failure,
+            later=at_once if self._departures is None else self._departures.later,
         )
 
     def reconfigure(self, settings: ChatSettings) -> None:
@@ -69,9 +82,13 @@ class ChatService(Service):
         self.log.start(self.hub.deliver)
 
     def stopService(self) -> Deferred[None]:
-        """:return: fires when all that was appended to the log is delivered and kept."""
+        """:return: fires when all events are delivered and kept, and all messages stored."""
         super().stopService()
-        return self.log.stop()
+        if self._departures is not None:
+            self._departures.finish()
+        stopped = self.log.stop()
+        stopped.addCallback(lambda _: self.history.stop())
+        return stopped
 
 
 def _limits(settings: ChatSettings) -> Limits:

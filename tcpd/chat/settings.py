@@ -60,7 +60,8 @@ class ChatSettings:
         whole_number(0, 100_000),
         100,
         "How many of a room's last messages are kept, in memory. They are there for who opens the "
-        "room again when it was empty, unless it was hidden, or needed a key or an invitation.",
+        "room again when it was empty, unless it had a key or a ban, was hidden, or took only the "
+        "invited.",
     )
     history_bytes: int = option(
         SIZE,

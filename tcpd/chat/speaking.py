@@ -195,6 +195,7 @@ class Speaking(Verbs):
             answers.append(refused)
 
         def failed(failure: Any) -> None:
+            self._report("a message could not be looked up", failure)
             if completion is not None and completion.expected:
                 completion.done(_NO_HISTORY)
             answers.append(_NO_HISTORY)

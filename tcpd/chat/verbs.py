@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 from tcpd.chat.names import NICK_CHARACTERS, ROOM_CHARACTERS, fold
 from tcpd.chat.people import Client, Person
@@ -35,6 +36,8 @@ class Verbs:
     :param boot: differs in each run of the node.
     :param wall_clock: seconds since 1970 UTC.
     :param clock: seconds of a monotonic clock.
+    :param report: called with a sentence and a failure, for what fails and no client has to know;
+        with ``None`` for the exception that is being handled.
     :raise ValueError: for a boot that breaks its rule.
     """
 
@@ -47,6 +50,7 @@ class Verbs:
         boot: str,
         wall_clock: Callable[[], float],
         clock: Callable[[], float],
+        report: Callable[[str, Any], object],
     ) -> None:
         if not _BOOT.fullmatch(boot):
             raise ValueError(f"{boot!r} is no boot id")
@@ -54,6 +58,7 @@ class Verbs:
         self.state = state
         self.wall_clock = wall_clock
         self.clock = clock
+        self._report = report
         self._log = log
         self._node = _NOT_IN_NODE.sub("-", node[:_NODE_BYTES]) or "-"
         self._boot = boot

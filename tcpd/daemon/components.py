@@ -84,6 +84,7 @@ class Components:
             boot=secrets.token_hex(4),
             wall_clock=wall_clock,
             clock=reactor,
+            work=self.work,
         )
 
 

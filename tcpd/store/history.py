@@ -79,11 +79,20 @@ class HistoryStore(Protocol):
     def find(self, room: str, msgid: str) -> Deferred[RoomMessage | None]:
         """The message of a msgid; ``None`` if the store does not have it in this room."""
 
-    def redact(self, room: str, msgid: str) -> None:
-        """Forget one message. Called within the delivery of a ``Redacted``."""
+    def redact(self, room: str, msgid: str) -> Deferred[None]:
+        """Forget one message. Called within the delivery of a ``Redacted``.
+
+        :return: fires when it is gone for good, or was not there.
+        """
 
     def rename(self, old: str, new: str) -> None:
         """A room has another name, and its history with it."""
 
     def forget(self, room: str) -> None:
         """Forget all messages of a room."""
+
+    def stop(self) -> Deferred[None]:
+        """Take no more messages. Called once, after the event log has stopped.
+
+        :return: fires when all that was appended is stored.
+        """

@@ -17,6 +17,9 @@ from tcpd.store.history import Reference, Selector, UnknownMessage, Which
 _MESSAGE_BYTES = 400
 _LINE_BYTES = 160
 
+#: What the history of a room takes beside its messages, likewise.
+ROOM_BYTES = 1100
+
 #: How many messages are dropped with one new message at most.
 _AT_A_TIME = 2000
 
@@ -106,6 +109,7 @@ class MemoryHistory:
         kept = self._rooms.get(room)
         if kept is None:
             kept = self._rooms[room] = _Room(room)
+            self._size += ROOM_BYTES
         messages = kept.messages
         messages.append(message)
         self._order.append(kept)
@@ -163,15 +167,14 @@ class MemoryHistory:
         messages = () if kept is None else reversed(kept.messages)
         return succeed(next((each for each in messages if str(each.id) == msgid), None))
 
-    def redact(self, room: str, msgid: str) -> None:
+    def redact(self, room: str, msgid: str) -> Deferred[None]:
         kept = self._rooms.get(room)
-        if kept is None:
-            return
-        for place, message in enumerate(kept.messages):
-            if str(message.id) == msgid:
+        for place, message in enumerate(() if kept is None else kept.messages):
+            if kept is not None and str(message.id) == msgid:
                 del kept.messages[place]
                 self._note(kept, message)
-                return
+                break
+        return succeed(None)
 
     def rename(self, old: str, new: str) -> None:
         kept = self._rooms.pop(old, None)
@@ -182,9 +185,12 @@ class MemoryHistory:
             self._rooms[new] = kept
 
     def forget(self, room: str) -> None:
-        kept = self._rooms.pop(room, None)
+        kept = self._rooms.get(room)
         while kept is not None and kept.messages:
             self._drop_oldest(kept)
+
+    def stop(self) -> Deferred[None]:
+        return succeed(None)
 
     def _drop_oldest(self, kept: _Room) -> None:
         self._note(kept, kept.messages.popleft())
@@ -214,6 +220,7 @@ class MemoryHistory:
         """Forget the name of a room without messages."""
         if not kept.messages and self._rooms.get(kept.name) is kept:
             del self._rooms[kept.name]
+            self._size -= ROOM_BYTES
 
     def _compact(self) -> None:
         """Leave out stale entries: the first ones of each room."""

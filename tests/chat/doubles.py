@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from twisted.internet.task import Clock
+from twisted.logger import Logger
 
 from tcpd.chat.hub import Hub
 from tcpd.chat.outbox import FlushQueue, Outbox
@@ -128,6 +129,7 @@ class Chat:
             wall_clock=lambda: self.now,
             clock=lambda: self.now,
             counters=counters,
+            report=Logger().failure,
             secret=bytes(32),
         )
         self.log.start(self.hub.deliver)

@@ -97,13 +97,16 @@ def test_a_request_whose_answer_fails_is_complete() -> None:
     assert asking.reply.is_complete
 
 
-def test_a_history_that_cannot_be_read_is_answered_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_history_that_cannot_be_read_is_answered_once(
+    monkeypatch: pytest.MonkeyPatch, logged_failures: Any
+) -> None:
     """'A completion is called once.'"""
     chat = Chat()
     ann = chat.enter("ann", "#tea")
     monkeypatch.setattr(chat.history, "find", lambda *_: fail(OSError("a broken disk")))
     asking = Asking(ann)
     asking.ask("redact", chat.hub.redact, "#tea", "some-msg-id")
+    logged_failures.expect("a message could not be looked up")
     assert asking.answered == [("redact", Code.NO_SUCH_MESSAGE)]
     assert not asking.reply.is_complete, "the command has not returned"
     asking.reply.end()

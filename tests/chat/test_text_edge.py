@@ -495,6 +495,7 @@ def test_random_bytes_at_the_door(pieces: list[bytes], introduced: bool) -> None
             assert not any(ord(c) < 32 or 127 <= ord(c) < 160 for c in text)
     assert bob.type("still here") == []
     ann.lose()
+    house.settle()
     assert list(house.hub.lobby.members) == [house.hub.person("bob")]
 
 
@@ -507,4 +508,5 @@ def test_a_thousand_clients() -> None:
     assert clients[0].screen()[-1] == "#lobby <m999> hello"
     for client in clients[1:]:
         client.lose()
+    house.settle()
     assert house.hub.people_count == 1

@@ -24,6 +24,7 @@ from tcpd.interfaces import IContext
 from tcpd.net.directory import ServiceEntry
 from tcpd.net.turns import work_queue
 from tcpd.ops.counters import ServiceCounters
+from tcpd.policy.workqueue import WorkQueue
 from tcpd.store.history import Selector
 
 
@@ -31,14 +32,14 @@ from tcpd.store.history import Selector
 class PlainContext:
     """A context of plain attributes."""
 
-    def __init__(self, chat: ChatService, clock: Clock) -> None:
+    def __init__(self, chat: ChatService, clock: Clock, work: WorkQueue) -> None:
         self.service = "chat"
         self.clock = self.reactor = clock
         self.wall_clock = chat.hub.wall_clock
         self.server_name = "chat.example.net"
         self.started = 0.0
         self.chat = chat
-        self.work = work_queue(clock)
+        self.work = work
         self.counters = ServiceCounters()
         self.reloads: list[Any] = []
         self.reload = self.reloads.append
@@ -117,6 +118,7 @@ class House:
     ) -> None:
         self.clock = clock or Clock()
         self.now = itertools.repeat(1_700_000_000.0)
+        work = work_queue(self.clock)
         self.chat = ChatService(
             ChatSettings(**bounds or {}),
             "node",
@@ -124,10 +126,11 @@ class House:
             lambda: next(self.now),
             self.clock,
             log=make_log(self.clock),
+            work=work,
         )
         self.chat.startService()
         self.hub = self.chat.hub
-        self.context = PlainContext(self.chat, self.clock)
+        self.context = PlainContext(self.chat, self.clock, work)
         settings.setdefault("rate", None)
         factory = kind.make_factory(kind.settings(**settings), self.context)  # type: ignore[arg-type]
         assert isinstance(factory, TextFactory)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tcpd.chat.settings import ChatSettings
 from tcpd.events.chat import Change, EventId, Identity, Kind, Line, Mode, RoomMessage
 from tcpd.store.history import Selector, UnknownMessage, Which
-from tcpd.store.memory import Limits, MemoryHistory, size_of
+from tcpd.store.memory import ROOM_BYTES, Limits, MemoryHistory, size_of
 
 ANN = Identity("n-b-m1", "ann", "text", "localhost")
 
@@ -81,11 +81,11 @@ def test_the_oldest_go_first() -> None:
     for number in range(1, 6):
         history.append("#tea", said(number))
     assert numbers(page(history)) == [3, 4, 5]
-    assert (len(history), history.size) == (3, 3 * size)
+    assert (len(history), history.size) == (3, ROOM_BYTES + 3 * size)
     history.redact("#tea", str(said(4).id))
     history.redact("#tea", "no such message")
     history.redact("#nowhere", "x")
-    assert (numbers(page(history)), history.size) == ([3, 5], 2 * size)
+    assert (numbers(page(history)), history.size) == ([3, 5], ROOM_BYTES + 2 * size)
     history.append("#tea", several(9, *["x" * 400] * 32))
     assert (numbers(page(history)), history.size) == ([], 0), "it does not fit itself"
 
@@ -111,12 +111,13 @@ def test_a_reload_that_keeps_no_history_forgets_what_there_is() -> None:
 
 def test_the_oldest_of_all_rooms_go_first() -> None:
     size = size_of(said(1))
-    history = store(total=7 * size)
+    total = 2 * ROOM_BYTES + 7 * size
+    history = store(total=total)
     for number in range(1, 11):
         history.append("#one" if number % 2 else "#other", said(number))
     assert numbers(page(history, "#one")) == [5, 7, 9]
     assert numbers(page(history, "#other")) == [4, 6, 8, 10]
-    assert history.size == 7 * size
+    assert history.size == total
 
 
 def test_very_many_are_dropped_little_by_little(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,7 +197,8 @@ def test_a_page_from_a_message_that_is_not_there_fails(room: str) -> None:
 def test_the_books_agree(acts: list[tuple[str, str, int]]) -> None:
     """Whatever happens, sizes are those of the messages that are there, within the bounds."""
     size = size_of(said(1, ""))
-    history = store(5, 4 * size, 7 * size)
+    total = ROOM_BYTES + 7 * size
+    history = store(5, 4 * size, total)
     number = 0
     for what, room, value in acts:
         if what == "say":
@@ -208,8 +210,10 @@ def test_the_books_agree(acts: list[tuple[str, str, int]]) -> None:
             history.rename(room, "abc"[value])
         else:
             history.forget(room)
-        there = [message for name in "abc" for message in page(history, name)]
-        assert history.size == sum(map(size_of, there)) <= 7 * size
+        pages = [page(history, name) for name in "abc"]
+        there = [message for found in pages for message in found]
+        rooms = ROOM_BYTES * sum(map(bool, pages))
+        assert history.size == rooms + sum(map(size_of, there)) <= total
         assert len(history) == len(there)
 
 
@@ -228,11 +232,11 @@ def test_a_room_keeps_no_more_bytes_than_it_may() -> None:
     ann = chat.enter("ann", "#tea")
     fill(chat, ann, "#tea", 20)
     assert len(chat.kept("#tea")) == 10
-    assert chat.history.size <= 8_000
+    assert chat.history.size <= ROOM_BYTES + 8_000
     assert chat.hub.counters.forgotten == {"room": 10, "all": 0}
     lines = [Line("y" * 120)] * 32
     assert chat.hub.say_more(ann, "#tea", lines) is None
-    assert chat.history.size <= 8_000
+    assert chat.history.size <= ROOM_BYTES + 8_000
 
 
 def test_a_room_that_is_opened_again_has_its_history() -> None:
@@ -246,15 +250,32 @@ def test_a_room_that_is_opened_again_has_its_history() -> None:
     assert len(chat.kept("#tea")) == 3
 
 
-@pytest.mark.parametrize("mode", ["k", "i", "s"])
-def test_a_private_room_that_is_empty_loses_its_history(mode: str) -> None:
-    """Who opens it next is not necessarily one who could read it."""
+@pytest.mark.parametrize("is_lifted", [False, True])
+@pytest.mark.parametrize("mode", ["k", "i", "s", "b"])
+def test_a_private_room_that_is_empty_loses_its_history(mode: str, is_lifted: bool) -> None:
+    """Who opens it next is not necessarily one who could read it, nor if the last member has made
+    the room open to everybody."""
     chat = Chat()
     ann = chat.enter("ann", "#tea")
-    assert change_modes(chat.hub, ann, "#tea", [Change(True, Mode(mode), "sesame")]) == []
+    assert change_modes(chat.hub, ann, "#tea", [Change(True, Mode(mode), "sesame!*@*")]) == []
     fill(chat, ann, "#tea", 3)
+    if is_lifted:
+        assert change_modes(chat.hub, ann, "#tea", [Change(False, Mode(mode), "sesame!*@*")]) == []
     chat.hub.leave(ann)
     assert chat.kept("#tea") == ()
+
+
+def test_room_names_count() -> None:
+    """A room with one short message takes its share of history_in_all, too."""
+    history = store(total=100 * ROOM_BYTES)
+    tracemalloc.start()
+    for number in range(1, 401):
+        history.append(f"#{number}", said(number))
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert taken < history.size <= 100 * ROOM_BYTES
+    assert page(history, "#1") == ()
+    assert numbers(page(history, "#400")) == [400]
 
 
 def test_all_rooms_keep_no_more_bytes_than_they_may() -> None:

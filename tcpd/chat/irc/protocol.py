@@ -149,7 +149,8 @@ class IrcProtocol(ChatProtocol):
             session.put(session.timed(write("PING", self._irc.server_name, colon=True)))
         elif self._silent >= 2 * _LOOKS:
             seconds = round(2 * self._irc.settings.ping)
-            session.finish(f"Ping timeout: {seconds} seconds")
+            # thousands may be silent at a time
+            self.when_there_is_time(partial(session.finish, f"Ping timeout: {seconds} seconds"))
 
 
 @implementer(IRereading, IRefusing, IWebSocketFactory)
