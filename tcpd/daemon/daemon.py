@@ -128,6 +128,8 @@ class Daemon(MultiService):
         if self._has_environment and automatic and "control" not in running.units:
             why = "this user has no directory for it; name one: [tcpd] control = PATH"
             catalogue.CONTROL_UNAVAILABLE.emit(self._log, error=why)
+        for package in ("tcpd", "twisted"):
+            version_of(package)  # which the user may not be able to read once root is given up
         super().privilegedStartService()
 
     def startService(self) -> None:
