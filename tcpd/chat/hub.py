@@ -438,7 +438,8 @@ class Hub(Moderating, Speaking):
     # --- delivery ---
 
     def deliver(self, event: Event) -> None:
-        """Apply an event and send it. Called by the event log, with each event once."""
+        """Apply an event and send it. Called by the event log, with each event once; does not
+        raise."""
         completion: Completion | None = None
         origin: Client | None = None
         late = False
@@ -454,27 +455,32 @@ class Hub(Moderating, Speaking):
                 if origin is not None:
                     origin.ahead -= 1
                     late = not origin.ahead
-        fanout = self.fanout
-        kind = type(event)
-        if fanout.held and not (fanout.held_kind is kind and kind in HOLDABLE):
-            fanout.settle()
-        outcome = self.state.handlers[kind](event)
-        if kind is RoomMessage and completion is None and outcome.refused is None:
-            # the hot path: the same as _applied, with nothing that other events need
-            fanout.send_message(outcome, origin, False)
-            said: Any = outcome.event
-            room = outcome.room
-            if room is None or said.tags or said.kind is Kind.TAGS:
-                self._keep(outcome)
-            else:
-                self.counters.messages += 1
-                self.history.append(room.key, said)
-        elif outcome.refused is not None:
-            self._refused(event, outcome.refused, origin, completion)
-        elif outcome.changed:
-            self._applied(outcome, origin, completion)
-        elif completion is not None:
-            completion.done(None)
+        try:
+            fanout = self.fanout
+            kind = type(event)
+            if fanout.held and not (fanout.held_kind is kind and kind in HOLDABLE):
+                fanout.settle()
+            outcome = self.state.handlers[kind](event)
+            if kind is RoomMessage and completion is None and outcome.refused is None:
+                # the hot path: the same as _applied, with nothing that other events need
+                fanout.send_message(outcome, origin, False)
+                said: Any = outcome.event
+                room = outcome.room
+                if room is None or said.tags or said.kind is Kind.TAGS:
+                    self._keep(outcome)
+                else:
+                    self.counters.messages += 1
+                    self.history.append(room.key, said)
+            elif outcome.refused is not None:
+                self._refused(event, outcome.refused, origin, completion)
+            elif outcome.changed:
+                self._applied(outcome, origin, completion)
+            elif completion is not None:
+                completion.done(None)
+        except Exception:  # our bug, which costs neither the log nor who waits for it
+            self._report("an event could not be delivered whole", None)
+            if completion is not None:
+                completion.failed()
         if late and origin is not None:
             origin.caught_up()
 

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from tcpd.chat.masks import BadMask, Mask
 from tcpd.chat.names import NICK_CHARACTERS, ROOM_CHARACTERS, BadName, fold, nickname, room_name
 from tcpd.chat.people import Client, Person
-from tcpd.chat.permissions import not_kickable, not_topical
+from tcpd.chat.permissions import not_invitable, not_kickable, not_renamable, not_topical
 from tcpd.chat.refused import Code, Refused
 from tcpd.chat.reply import Completion
 from tcpd.chat.room import Rank, Room
@@ -187,8 +187,9 @@ class Moderating(Verbs):
                 return Refused(Code.BAD_ROOM, str(error))
         else:
             shown = room.name
-            if room.has(Mode.INVITE_ONLY) and room.rank(person) < Rank.HALF_OPERATOR:
-                return Refused(Code.NOT_OPERATOR, f"you are not an operator of {shown}")
+            refused = not_invitable(room, person)
+            if refused is not None:
+                return refused
         target = self._present(nick)
         if isinstance(target, Refused):
             return target
@@ -211,8 +212,9 @@ class Moderating(Verbs):
         room = self._operated_room(person, name, Rank.OPERATOR)
         if isinstance(room, Refused):
             return room
-        if room.house:
-            return Refused(Code.NO_OPERATORS, f"{room.name} keeps its name")
+        refused = not_renamable(room, person)
+        if refused is not None:
+            return refused
         try:
             checked = room_name(new)
         except BadName as error:

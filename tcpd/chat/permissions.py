@@ -88,3 +88,32 @@ def not_topical(room: Room, person: Person) -> Refused | None:
     if person not in room.members or room.has(Mode.TOPIC_PROTECTED):
         return not_operated(room, person)
     return None
+
+
+def not_invitable(room: Room, person: Person) -> Refused | None:
+    """Why a person cannot invite others into a room; ``None`` if they can."""
+    if person not in room.members:
+        return Refused(Code.NOT_IN_ROOM, f"you are not in {room.name}")
+    if room.has(Mode.INVITE_ONLY):
+        return not_operated(room, person)
+    return None
+
+
+def not_renamable(room: Room, person: Person) -> Refused | None:
+    """Why a person cannot give a room another name; ``None`` if they can."""
+    refused = not_operated(room, person, Rank.OPERATOR)
+    if refused is None and room.house:
+        return Refused(Code.NO_OPERATORS, f"{room.name} keeps its name")
+    return refused
+
+
+def not_redactable(room: Room, person: Person, author: str) -> Refused | None:
+    """Why a person cannot take back a message in a room; ``None`` if they can.
+
+    :param author: the id of who said it; empty if unknown.
+    """
+    if person not in room.members and not (room.house and person.server_operator):
+        return Refused(Code.NOT_IN_ROOM, f"you are not in {room.name}")
+    if author != person.id and room.rank(person) < Rank.HALF_OPERATOR:
+        return Refused(Code.NOT_YOURS, "only who said it, and operators, can take it back")
+    return None

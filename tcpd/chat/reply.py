@@ -33,21 +33,24 @@ class Completion:
     """What is to be done when one event of a request is applied or refused. The hub calls it.
 
     :ivar reply: of the request.
-    :ivar expected: the event was appended, and the hub is going to call :meth:`done`.
+    :ivar expected: the event was appended, and the hub is going to call :meth:`done` or
+        :meth:`failed`.
     """
 
-    __slots__ = ("_refused", "_then", "expected", "reply")
+    __slots__ = ("_over", "_refused", "_then", "expected", "reply")
 
     def __init__(
         self, reply: Reply, refused: Callable[[Refused], None], then: Callable[[], None]
     ) -> None:
         self.reply = reply
         self.expected = False
+        self._over = False
         self._refused = refused
         self._then = then
 
     def done(self, refused: Refused | None) -> None:
         """The event was applied and sent, or refused. Called once."""
+        self._over = True
         reply = self.reply
         try:
             if not reply.client.gone:
@@ -58,6 +61,13 @@ class Completion:
         finally:  # a request that fails is complete, too: its client waits for it
             reply.proceed()
             reply.release()
+
+    def failed(self) -> None:
+        """What followed from the event failed: the request is complete, with what it has."""
+        if not self._over:
+            self._over = True
+            self.reply.proceed()
+            self.reply.release()
 
 
 class Reply:

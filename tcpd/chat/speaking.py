@@ -7,10 +7,10 @@ from typing import Any
 
 from tcpd.chat.names import ROOM_CHARACTERS, fold
 from tcpd.chat.people import Client, Person
-from tcpd.chat.permissions import not_operated, not_speakable
+from tcpd.chat.permissions import not_operated, not_redactable, not_speakable
 from tcpd.chat.refused import Code, Refused
 from tcpd.chat.reply import Completion
-from tcpd.chat.room import Rank, Room
+from tcpd.chat.room import Room
 from tcpd.chat.settings import REASON_BYTES
 from tcpd.chat.split import ALWAYS_FITS, carried, is_longer, room_for, room_for_all, tidied
 from tcpd.chat.state import no_room, not_in
@@ -187,9 +187,10 @@ class Speaking(Verbs):
 
         def judge(said: RoomMessage | None) -> None:
             refused = self._not_redactable(client, shown, said)
-            if refused is None:
+            if refused is None and said is not None:
                 text = tidied(reason, REASON_BYTES)
-                self._append(Redacted(*self._head(person), shown, message, text), completion)
+                event = Redacted(*self._head(person), shown, message, text, said.actor.id)
+                self._append(event, completion)
             elif completion is not None and completion.expected:
                 completion.done(refused)
             answers.append(refused)
@@ -216,9 +217,7 @@ class Speaking(Verbs):
             return no_room(name)
         if said is None:
             return Refused(Code.NO_SUCH_MESSAGE, f"there is no such message in {room.name}")
-        if said.actor.id != person.id and room.rank(person) < Rank.HALF_OPERATOR:
-            return Refused(Code.NOT_YOURS, "only who said it, and operators, can take it back")
-        return None
+        return not_redactable(room, person, said.actor.id)
 
     def announce(
         self, client: Client, text: str, *, completion: Completion | None = None

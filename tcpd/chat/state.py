@@ -19,9 +19,12 @@ from tcpd.chat.masks import BadMask
 from tcpd.chat.names import fold
 from tcpd.chat.people import NO_ROOMS, Person
 from tcpd.chat.permissions import (
+    not_invitable,
     not_joinable,
     not_kickable,
     not_operated,
+    not_redactable,
+    not_renamable,
     not_speakable,
     not_topical,
 )
@@ -384,8 +387,11 @@ class ChatState:
         if room is None:
             # RFC 2812 section 3.2.7: it need not exist
             return Outcome(event, actor=person, target=target)
-        if target in room.members:
-            return Outcome(event, already_there(target, room), actor=person)
+        refused = not_invitable(room, person)
+        if refused is None and target in room.members:
+            refused = already_there(target, room)
+        if refused is not None:
+            return Outcome(event, refused, actor=person)
         operators = room.ranked(Rank.HALF_OPERATOR)
         if person in operators:
             room.invited.pop(target.id, None)
@@ -433,6 +439,9 @@ class ChatState:
         room = self.room(event.room)
         if person is None or room is None:
             return _not_there(event, person, room)
+        refused = not_redactable(room, person, event.author)
+        if refused is not None:
+            return Outcome(event, refused, actor=person)
         return self._in_room(event, room, person)
 
     # --- rooms ---
@@ -488,7 +497,7 @@ class ChatState:
         room = self.room(event.room)
         if person is None or room is None:
             return _not_there(event, person, room)
-        refused = not_operated(room, person, Rank.OPERATOR)
+        refused = not_renamable(room, person)
         key = fold(event.name)
         if refused is None and self.rooms.get(key, room) is not room:
             refused = room_taken(event.name)

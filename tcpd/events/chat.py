@@ -22,11 +22,23 @@ _Boot = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,12}\Z")]
 _Count = Annotated[int, Meta(ge=1)]
 _Seconds = Annotated[float, Meta(ge=0.0, le=1e11)]
 _PersonId = Annotated[str, Meta(pattern=r"^[!-~]{1,64}\Z")]
-# the longest of each has 30 to 200 bytes of UTF-8; these bounds keep out what cannot be one
-_Name = Annotated[str, Meta(min_length=1, max_length=64)]
-_Host = Annotated[str, Meta(max_length=64)]
-_Short = Annotated[str, Meta(max_length=1024)]
-_Text = Annotated[str, Meta(max_length=1 << 20)]
+_Author = Annotated[str, Meta(pattern=r"^[!-~]{0,64}\Z")]
+# The longest of each has 30 to 200 bytes of UTF-8; these bounds keep out what cannot be one. The
+# patterns keep out what no line of IRC can carry in that place. They do not ask what Unicode knows
+# of a character: nodes of different Python versions decode alike.
+_Nick = Annotated[str, Meta(max_length=64, pattern=r"^[^\0- \x7f!@:#][^\0- \x7f!@]*\Z")]
+_Host = Annotated[str, Meta(max_length=64, pattern=r"^[^\0- \x7f!@]*\Z")]
+_NewHost = Annotated[str, Meta(max_length=64, pattern=r"^[^\0- \x7f!@:][^\0- \x7f!@]*\Z")]
+_Speaker = Annotated[str, Meta(max_length=1024, pattern=r"^([^\0- \x7f!@:][^\0- \x7f!@]*)?\Z")]
+_Room = Annotated[str, Meta(max_length=1024, pattern=r"^#[^\0- \x7f,]*\Z")]
+_Word = Annotated[str, Meta(max_length=1024, pattern=r"^([^\0- \x7f:][^\0- \x7f]*)?\Z")]
+_Short = Annotated[str, Meta(max_length=1024, pattern=r"^[^\0\r\n]*\Z")]
+_Line = Annotated[str, Meta(max_length=1 << 20, pattern=r"^[^\0\r\n]*\Z")]
+_Text = Annotated[str, Meta(max_length=1 << 20, pattern=r"^[^\0\r]*\Z")]
+_MsgId = Annotated[str, Meta(max_length=256, pattern=r"^[!-9;-~][!-~]*\Z")]
+_Key = Annotated[str, Meta(max_length=1024, pattern=r"^\+[A-Za-z0-9./-]+\Z")]
+_Value = Annotated[str, Meta(max_length=8192, pattern=r"^[^\0]*\Z")]
+_Letters = Annotated[str, Meta(max_length=64, pattern=r"^[A-Za-z]*\Z")]
 
 
 class EventId(Struct, frozen=True, order=True, gc=False):
@@ -52,14 +64,15 @@ class Identity(Struct, frozen=True, gc=False):
     :ivar id: unique among the people of all nodes and runs, and the same through every change of
         nickname; printable ASCII, at most 64 bytes. Not shown in rooms.
     :ivar nick: the nickname at the time of the event.
-    :ivar user: the user name; at most 12 characters that IRC's grammar allows.
+    :ivar user: the user name; at most 12 characters that IRC's grammar allows. Who has entered has
+        one, and a host.
     :ivar host: the host that others may know (:mod:`tcpd.chat.hosts`); at most 63 bytes of the same
         characters.
     :ivar bot: the person says that it is a program.
     """
 
     id: _PersonId
-    nick: _Name
+    nick: _Nick
     user: _Host = ""
     host: _Host = ""
     bot: bool = False
@@ -124,13 +137,13 @@ class Change(Struct, frozen=True, gc=False):
 
     adding: bool
     mode: Mode
-    argument: _Short = ""
+    argument: _Word = ""
     target: Identity | None = None
     network: _Short | None = None
 
 
 #: Client-only tags of a message: names and values, in their order.
-Tags = tuple[tuple[str, str], ...]
+Tags = tuple[tuple[_Key, _Value], ...]
 
 
 class Line(Struct, frozen=True, gc=False):
@@ -140,7 +153,7 @@ class Line(Struct, frozen=True, gc=False):
     :ivar joined: it continues the line before it, without a line end between.
     """
 
-    text: _Text
+    text: _Line
     joined: bool = False
 
 
@@ -180,7 +193,7 @@ class Joined(Event, frozen=True, gc=False):
     :ivar away: the actor's away message; empty if they are not away.
     """
 
-    room: _Short
+    room: _Room
     opened: bool
     real_name: _Short = ""
     away: _Short = ""
@@ -192,7 +205,7 @@ class Parted(Event, frozen=True, gc=False):
     :ivar reason: may be empty.
     """
 
-    room: _Short
+    room: _Room
     reason: _Short
 
 
@@ -208,13 +221,13 @@ class RoomMessage(Event, frozen=True, gc=False):
     :ivar speaker: the name of who said it elsewhere, if ``actor`` relays it; else empty.
     """
 
-    room: _Short
+    room: _Room
     text: _Text
     kind: Kind
     tags: Tags = ()
     lines: tuple[Line, ...] = ()
     least: Mode | None = None
-    speaker: _Short = ""
+    speaker: _Speaker = ""
 
     @property
     def is_plain(self) -> bool:
@@ -245,11 +258,13 @@ class Redacted(Event, frozen=True, gc=False):
 
     :ivar message: the msgid of the message, as :class:`EventId` writes it.
     :ivar reason: may be empty.
+    :ivar author: the id of who said it, as the origin node's store has it; empty if unknown.
     """
 
-    room: _Short
-    message: _Short
+    room: _Room
+    message: _MsgId
     reason: _Short
+    author: _Author = ""
 
 
 class TopicChanged(Event, frozen=True, gc=False):
@@ -258,7 +273,7 @@ class TopicChanged(Event, frozen=True, gc=False):
     :ivar topic: empty where it was removed.
     """
 
-    room: _Short
+    room: _Room
     topic: _Short
 
 
@@ -268,7 +283,7 @@ class NickChanged(Event, frozen=True, gc=False):
     :ivar nick: the new one.
     """
 
-    nick: _Name
+    nick: _Nick
 
 
 class Kicked(Event, frozen=True, gc=False):
@@ -278,7 +293,7 @@ class Kicked(Event, frozen=True, gc=False):
     :ivar reason: may be empty.
     """
 
-    room: _Short
+    room: _Room
     target: Identity
     reason: _Short
 
@@ -289,7 +304,7 @@ class ModesChanged(Event, frozen=True, gc=False):
     :ivar changes: one or more, in their order.
     """
 
-    room: _Short
+    room: _Room
     changes: tuple[Change, ...]
 
 
@@ -299,7 +314,7 @@ class Invited(Event, frozen=True, gc=False):
     :ivar target: who was invited.
     """
 
-    room: _Short
+    room: _Room
     target: Identity
 
 
@@ -311,8 +326,8 @@ class RoomRenamed(Event, frozen=True, gc=False):
     :ivar reason: may be empty.
     """
 
-    room: _Short
-    name: _Short
+    room: _Room
+    name: _Room
     reason: _Short
 
 
@@ -340,7 +355,7 @@ class HostChanged(Event, frozen=True, gc=False):
     :ivar host: the new one.
     """
 
-    host: _Host
+    host: _NewHost
 
 
 class UserModesChanged(Event, frozen=True, gc=False):
@@ -353,8 +368,8 @@ class UserModesChanged(Event, frozen=True, gc=False):
     :ivar removed: letters of those that are not any more.
     """
 
-    added: _Short
-    removed: _Short
+    added: _Letters
+    removed: _Letters
 
 
 class Announced(Event, frozen=True, gc=False):
@@ -363,7 +378,7 @@ class Announced(Event, frozen=True, gc=False):
     :ivar text: less than 500 bytes of UTF-8; not empty.
     """
 
-    text: _Text
+    text: _Line
 
 
 class Quit(Event, frozen=True, gc=False):

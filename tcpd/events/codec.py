@@ -16,6 +16,7 @@ import re
 import msgspec
 
 from tcpd.events.chat import (
+    LISTS,
     RANKS,
     AnyEvent,
     Change,
@@ -23,6 +24,7 @@ from tcpd.events.chat import (
     Event,
     Mode,
     ModesChanged,
+    PrivateMessage,
     RoomMessage,
 )
 
@@ -62,11 +64,13 @@ def decode(data: bytes) -> Event:
         if isinstance(event, ModesChanged):
             for change in event.changes:
                 _check(change)
-        elif isinstance(event, RoomMessage):
-            if event.least is not None and event.least not in RANKS:
-                raise Undecodable(f"mode {event.least} is no rank")
-        elif isinstance(event, Entered) and event.address:
-            ipaddress.ip_address(event.address)
+        elif isinstance(event, RoomMessage | PrivateMessage):
+            _check_message(event)
+        elif isinstance(event, Entered):
+            if not (event.actor.user and event.actor.host):
+                raise Undecodable("who enters has a user name and a host")
+            if event.address:
+                ipaddress.ip_address(event.address)
     except Undecodable:
         raise
     except (msgspec.MsgspecError, RecursionError, ValueError) as error:
@@ -76,6 +80,10 @@ def decode(data: bytes) -> Event:
 
 def _check(change: Change) -> None:
     """See that a change can be applied to any room."""
+    if change.mode in LISTS and not change.argument:
+        raise Undecodable(f"mode {change.mode} needs a mask")
+    if change.adding and change.mode is Mode.KEY and not change.argument:
+        raise Undecodable("the key is empty")
     if (change.mode in RANKS) is not (change.target is not None):
         raise Undecodable(f"mode {change.mode} and its target do not go together")
     if change.adding and change.mode is Mode.LIMIT and not _LIMIT.match(change.argument):
@@ -85,3 +93,11 @@ def _check(change: Change) -> None:
             ipaddress.ip_network(change.network)
         except ValueError as error:
             raise Undecodable(str(error)) from None
+
+
+def _check_message(event: RoomMessage | PrivateMessage) -> None:
+    """See that a message can be sent."""
+    if "\n" in event.text and not event.lines:
+        raise Undecodable("one line has a line end in it")
+    if isinstance(event, RoomMessage) and event.least is not None and event.least not in RANKS:
+        raise Undecodable(f"mode {event.least} is no rank")

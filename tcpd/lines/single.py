@@ -30,6 +30,10 @@ _PIECE = 4096
 #: Seconds until the next look whether a client has entered whose request is open.
 _CHECKING = 1.0
 
+#: Seconds that a request may be open. Passwords take less than one, and so does a history in
+#: memory; what takes this long does not come.
+REQUEST_SECONDS = 60.0
+
 #: Stands for lists that are empty, of which thousands of silent clients have two each. Nothing is
 #: ever put into it: the lists are replaced, not added to.
 _NOTHING: list[Any] = []
@@ -80,6 +84,9 @@ class Conversation(Protocol):
 
     def too_late(self) -> None:
         """The client has not entered in time. Called at most once."""
+
+    def overdue(self) -> None:
+        """A request has been open for :data:`REQUEST_SECONDS`: end. Called at most once."""
 
     def leave(self, reason: str) -> None:
         """The connection is lost, or is about to be closed: end without a word.
@@ -134,6 +141,7 @@ class SinglePump(LinePump):
         "_input",
         "_lines",
         "_outbox",
+        "_overdue_timer",
         "_reason",
         "_session",
         "_stopped_reading",
@@ -166,6 +174,7 @@ class SinglePump(LinePump):
         self._unread = 0.0  # seconds in which it was not read from, while the entry timer runs
         self._unread_since = 0.0
         self._entry_timer: IDelayedCall | None = None
+        self._overdue_timer: IDelayedCall | None = None
 
     # --- for a subclass to provide ---
 
@@ -282,9 +291,15 @@ class SinglePump(LinePump):
             self._reason = reason
             self.depart_later()
 
+    def wait(self) -> None:
+        if self._overdue_timer is None:
+            self._overdue_timer = self._clock.callLater(REQUEST_SECONDS, self._overdue)
+        super().wait()
+
     def go_on(self) -> None:
         """The request that was open is complete, or what ran ahead is delivered: take further
         lines, not within this call. May be called when nothing waits."""
+        self._stop_overdue_timer()
         if self._stops & WAITING:
             self.go_on_later(WAITING)
 
@@ -313,6 +328,7 @@ class SinglePump(LinePump):
         self._outbox.close()
         self._input = self._lines = self._unasked = _NOTHING
         self._stop_entry_timer()
+        self._stop_overdue_timer()
 
     # --- lines ---
 
@@ -385,6 +401,18 @@ class SinglePump(LinePump):
         self.throttled()
         # a little more, so that rounding cannot make it come up short
         return bucket.seconds_left(self._clock.seconds()) + 0.001
+
+    # --- an open request ---
+
+    def _stop_overdue_timer(self) -> None:
+        if self._overdue_timer is not None:
+            self._overdue_timer.cancel()
+            self._overdue_timer = None
+
+    def _overdue(self) -> None:
+        self._overdue_timer = None
+        if self._session is not None:
+            self.attempt(self._session.overdue)
 
     # --- the entry timeout ---
 

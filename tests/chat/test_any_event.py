@@ -10,8 +10,11 @@ from chat.test_state import snapshot
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tcpd.chat.irc.caps import RENDERING
+from tcpd.chat.irc.render import Formats
 from tcpd.chat.names import fold
 from tcpd.chat.state import ChatState
+from tcpd.chat.text.render import TextFormat
 from tcpd.events import chat as events
 from tcpd.events.chat import LISTS, RANKS, Change, Event, EventId, Identity, Kind, Line, Mode
 from tcpd.events.codec import Undecodable, decode, encode
@@ -25,7 +28,7 @@ WHO = st.builds(
     st.booleans(),
 )
 ROOM = st.sampled_from(["#tea", "#tea", "#tea", "#TEA", "#lobby", "", "# a", "#\u00df", "#ss"])
-TEXT = st.sampled_from(["", "x", "\x01VERSION\x01", "x" * 900])
+TEXT = st.sampled_from(["", "x", "a b", ":", "\x01VERSION\x01", "x" * 900, "a\r\nQUIT :b", "a\nb"])
 TAGS = st.sampled_from([(), (("+a", "b"),)])
 MASK = st.sampled_from(["", " ", "ann", "m:ann", "*!*@*", "\uff0a", "@@", "a@b", "\u00df*"])
 LINES = st.sampled_from([(), (Line("a"), Line("", True))])
@@ -47,7 +50,7 @@ VALUES: dict[type[Event], tuple[st.SearchStrategy[Any], ...]] = {
     events.Parted: (ROOM, TEXT),
     events.RoomMessage: (ROOM, TEXT, KIND, TAGS, LINES, LEAST, st.sampled_from(["", "a/b"])),
     events.PrivateMessage: (WHO, TEXT, KIND, TAGS, LINES),
-    events.Redacted: (ROOM, TEXT, TEXT),
+    events.Redacted: (ROOM, TEXT, TEXT, st.sampled_from(["", "n-b-m1"])),
     events.TopicChanged: (ROOM, TEXT),
     events.NickChanged: (st.sampled_from(["ann", "aNN", "bob", "\u00df", "ss", "-"]),),
     events.Kicked: (ROOM, WHO, TEXT),
@@ -92,10 +95,23 @@ def check(state: ChatState) -> None:
     assert state.invisible == sum(person.invisible for person in people)
 
 
+FORMATS = [TextFormat(), *map(Formats().of, (frozenset(), RENDERING))]
+
+
+def rendered(event: Event) -> None:
+    """Each frontend can carry it, in whole lines, and nothing in a text makes a line of its own."""
+    if isinstance(event, events.Entered):
+        return  # nobody is sent it
+    for format in FORMATS:
+        *lines, end = format.render(event).split(b"\r\n")
+        assert end == b""
+        assert not any(set(line) & set(b"\0\r\n") for line in lines)
+
+
 def begin() -> Iterator[Event]:
     """Two people are here, and in a room."""
     for number, nick in enumerate(("ann", "bob"), 1):
-        who = Identity(f"n-b-m{number}", nick)
+        who = Identity(f"n-b-m{number}", nick, "~u", "host")
         yield events.Entered(EventId("n", "b", number), 0.0, who, nick)
         yield events.Joined(EventId("n", "b", number + 2), 0.0, who, "#tea", False)
 
@@ -121,5 +137,7 @@ def test_any_events_in_any_order(made: list[Event]) -> None:
         outcomes = [state.apply(each) for state, each in zip((one, other), read, strict=True)]
         assert outcomes[0].event == outcomes[1].event
         assert outcomes[0].refused == outcomes[1].refused
+        if outcomes[0].refused is None:
+            rendered(outcomes[0].event)
         check(one)
     assert snapshot(one) == snapshot(other)

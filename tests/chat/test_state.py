@@ -28,7 +28,9 @@ from tcpd.events.chat import (
     Parted,
     PrivateMessage,
     Quit,
+    Redacted,
     RoomMessage,
+    RoomRenamed,
     TopicChanged,
     UserModesChanged,
 )
@@ -142,6 +144,36 @@ def test_what_a_node_may_not_do_changes_nothing() -> None:
     node(Quit, stranger, "")
     assert chat.news(ann) == chat.news(bob) == []
     assert snapshot(chat.hub.state) == before
+
+
+def test_what_needs_a_rank_or_a_membership_is_checked_when_it_is_applied() -> None:
+    """'It decides again whatever depends on the order of events: whether somebody is still a member
+    or an operator.'"""
+    chat = Chat(lobby="#lobby")
+    ann = chat.enter("ann", "#tea", "#lobby")
+    zoe, room = remote("zoe"), chat.hub.room("#tea")
+    node = Node(chat)
+    node(Entered, zoe, "Zoe")
+    assert chat.hub.say(ann, "#tea", "hello") is None
+    said = chat.kept("#tea")[0]
+    set_mode(chat.hub, ann, "o")
+    chat.news(ann)
+    node(Redacted, zoe, "#tea", str(said.id), "", zoe.id)
+    node(Invited, zoe, "#tea", ann.identity)
+    node(RoomRenamed, ann.identity, "#lobby", "#pot", "")
+    node(Joined, zoe, "#tea", False)
+    assert [type(event) for event in chat.news(ann)] == [Joined]
+    node(Redacted, zoe, "#tea", str(said.id), "", ann.identity.id)
+    change_modes(chat.hub, ann, "#tea", [Change(True, Mode.INVITE_ONLY)])
+    bob = chat.enter("bob")
+    node(Invited, zoe, "#tea", bob.identity)
+    assert [type(event) for event in chat.news(ann)] == [ModesChanged]
+    assert chat.news(bob) == []
+    assert chat.kept("#tea") == [said]
+    node(Redacted, zoe, "#tea", str(said.id), "", zoe.id)
+    assert [type(event) for event in chat.news(ann)] == [Redacted]
+    assert room is not None
+    assert chat.kept("#tea") == ()
 
 
 def test_two_clients_on_one_person_both_hear_the_room() -> None:

@@ -9,6 +9,7 @@ import pytest
 from amounts import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from tcpd.eventlog.entry import deliver_entry
 from tcpd.events.chat import (
@@ -28,8 +29,21 @@ from tcpd.events.chat import (
 from tcpd.events.codec import VERSION, Undecodable, decode, encode
 from tcpd.ops.counters import ChatCounters
 
-TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
-NAME = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30)
+#: What a middle parameter of a line of IRC cannot hold, and what a source cannot.
+CONTROLS = "".join(map(chr, range(33))) + "\x7f"
+OF_SOURCES = CONTROLS + "!@"
+
+
+def without(characters: str, least: int = 0, most: int = 30) -> st.SearchStrategy[str]:
+    allowed = st.characters(exclude_categories=["Cs"], exclude_characters=characters)
+    return st.text(allowed, min_size=least, max_size=most)
+
+
+TEXT = without("\0\r\n", most=60)
+WORD = without(CONTROLS + ":")
+NICK = without(OF_SOURCES + ":#", 1)
+HOST = without(OF_SOURCES)
+ROOM = without(CONTROLS + ",").map(lambda name: f"#{name}")
 IDS = st.builds(
     EventId,
     st.from_regex(r"[A-Za-z0-9._-]{1,32}", fullmatch=True),
@@ -37,14 +51,14 @@ IDS = st.builds(
     st.integers(1, 2**60),
 )
 PEOPLE = st.builds(
-    Identity, st.from_regex(r"[!-~]{1,64}", fullmatch=True), NAME, NAME, NAME, st.booleans()
+    Identity, st.from_regex(r"[!-~]{1,64}", fullmatch=True), NICK, HOST, HOST, st.booleans()
 )
 RANK_CHANGES = st.builds(Change, st.booleans(), st.sampled_from(RANKS), target=PEOPLE)
 OTHER_CHANGES = st.builds(
     Change,
     st.booleans(),
     st.sampled_from([mode for mode in Mode if mode not in (*RANKS, Mode.LIMIT)]),
-    TEXT,
+    WORD.filter(bool),
     network=st.sampled_from([None, "192.0.2.1/32", "2001:db8::/64"]),
 )
 LIMITS = st.builds(Change, st.just(True), st.just(Mode.LIMIT), st.integers(1, 10**6).map(str))
@@ -56,18 +70,29 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "opened": st.booleans(),
     "secure": st.booleans(),
     "kind": st.sampled_from(Kind),
-    "tags": st.lists(st.tuples(TEXT, TEXT), max_size=3).map(tuple),
+    "tags": st.lists(st.tuples(st.sampled_from(["+a", "+x.org/b"]), TEXT), max_size=3).map(tuple),
     "lines": st.lists(st.builds(Line, TEXT, st.booleans()), max_size=3).map(tuple),
     "least": st.sampled_from([None, *RANKS]),
     "changes": st.lists(st.one_of(RANK_CHANGES, OTHER_CHANGES, LIMITS), max_size=4).map(tuple),
-    "nick": NAME,
+    "nick": NICK,
+    "host": without(OF_SOURCES + ":", 1),
+    "room": ROOM,
+    "name": ROOM,
+    "message": st.from_regex(r"[!-9;-~][!-~]{0,60}", fullmatch=True),
+    "author": st.sampled_from(["", "n-b-m1"]),
+    "speaker": without(OF_SOURCES + ":"),
+    "added": st.text("Biow", max_size=4),
+    "removed": st.text("Biow", max_size=4),
     "address": st.sampled_from(["", "192.0.2.1", "2001:db8::1"]),
 }
 
 
 def events(cls: type[Event]) -> st.SearchStrategy[Event]:
     fields = cls.__struct_fields__
-    return st.builds(cls, **{name: VALUES.get(name, TEXT) for name in fields})
+    values = {name: VALUES.get(name, TEXT) for name in fields}
+    if cls is Entered:
+        values["actor"] = PEOPLE.filter(lambda who: who.user and who.host)
+    return st.builds(cls, **values)
 
 
 EVERY = get_args(AnyEvent)
@@ -137,6 +162,20 @@ def test_fields_with_defaults_may_be_left_out() -> None:
         changed(id={"node": "n", "boot": "b", "sequence": 0}),
         changed(actor={"id": "n-b-m1", "nick": ""}),
         changed(text=None),
+        *(changed(text=f"a{end}QUIT :x") for end in ("\r\n", "\n", "\r", "\0")),
+        changed(lines=[{"text": "a\nb"}], text="a\nb"),
+        *(changed(room=name) for name in ("", "tea", "#a b", "#a,b", "#a\n", "#\x07")),
+        *(
+            changed(actor={"id": "n-b-m1", "nick": nick})
+            for nick in ("a b", "a!b", "a@b", ":a", "#a", "a\r", "\x7f")
+        ),
+        changed(actor={"id": "n-b-m1", "nick": "ann", "host": "a b"}),
+        changed(actor={"id": "n-b-m1", "nick": "ann", "user": "a@b"}),
+        changed(speaker="a b"),
+        changed(speaker=":a"),
+        changed(tags=[["+a b", "x"]]),
+        changed(tags=[["time", "x"]]),
+        changed(tags=[["+a", "\0"]]),
         encode(SAID)[:-1],
         encode(SAID) + b"x",
     ],
@@ -175,9 +214,19 @@ def test_a_message_to_members_of_a_mode_that_is_no_rank_is_none() -> None:
         decode(changed(least="b"))
 
 
+ENTERS = Identity("n-b-m1", "ann", "~ann", "host")
+
+
+@pytest.mark.parametrize("missing", [{"user": ""}, {"host": ""}])
+def test_who_enters_has_a_user_name_and_a_host(missing: dict[str, str]) -> None:
+    assert decode(encode(Entered(SAID.id, 1.0, ENTERS, "Ann")))
+    with pytest.raises(Undecodable):
+        decode(encode(Entered(SAID.id, 1.0, replace(ENTERS, **missing), "Ann")))
+
+
 def test_an_address_that_is_none_is_refused() -> None:
     with pytest.raises(Undecodable):
-        decode(encode(Entered(SAID.id, 1.0, SAID.actor, "Ann", "nowhere")))
+        decode(encode(Entered(SAID.id, 1.0, ENTERS, "Ann", "nowhere")))
 
 
 @given(st.binary(max_size=200))

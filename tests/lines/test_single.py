@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 from tcpd.config.values import Rate
 from tcpd.interfaces import IBusy, IFarewell
 from tcpd.lines.linebuffer import Fault
-from tcpd.lines.single import LINES_A_SHARE, LINES_A_TURN, Ready, SinglePump
+from tcpd.lines.single import LINES_A_SHARE, LINES_A_TURN, REQUEST_SECONDS, Ready, SinglePump
 from tcpd.net.turns import work_queue
 from tcpd.policy.reasons import End, Refusal
 from tcpd.policy.workqueue import SECONDS_A_TURN, WorkQueue
@@ -133,6 +133,10 @@ class Talk:
 
     def too_late(self) -> None:
         self.ended.append("too late")
+        self.pump.hang_up()
+
+    def overdue(self) -> None:
+        self.ended.append("overdue")
         self.pump.hang_up()
 
     def leave(self, reason: str) -> None:
@@ -446,6 +450,31 @@ def test_the_entry_timeout_counts_the_time_in_which_the_client_is_read_from(cloc
     pump.dataReceived(b"ENTER\n")
     clock.advance(20)
     assert pump.talk.ended == []
+
+
+def test_a_request_is_not_open_for_ever(clock: Reactor) -> None:
+    """'Every wait has a bound': a store, or a log, that never answers."""
+    pump = Pump(clock)
+    pump.dataReceived(b"OPEN\na\n")
+    clock.advance(REQUEST_SECONDS - 1)
+    pump.talk.complete()
+    clock.settle()
+    assert pump.talk.lines == [b"OPEN", b"a"]
+    pump.dataReceived(b"OPEN\nb\n")
+    clock.advance(REQUEST_SECONDS - 1)
+    assert pump.talk.ended == []
+    clock.advance(1)
+    assert pump.talk.ended == ["overdue"]
+    assert pump.wire.disconnecting
+    assert not clock.getDelayedCalls()
+
+
+def test_the_bound_of_a_request_ends_with_the_connection(clock: Reactor) -> None:
+    pump = Pump(clock)
+    pump.dataReceived(b"OPEN\n")
+    pump.connectionLost(Failure(ConnectionDone()))
+    clock.settle()
+    assert not clock.getDelayedCalls()
 
 
 def test_another_protocol_is_turned_away(clock: Reactor) -> None:

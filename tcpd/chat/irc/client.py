@@ -142,6 +142,9 @@ class IrcClient(Client):
         if self.person is None:
             self.finish("you did not register in time")
 
+    def overdue(self) -> None:
+        self.finish("the server could not answer in time")
+
     def last_words(self, reason: End) -> bytes:
         return self.error_line(reason.sentence)
 

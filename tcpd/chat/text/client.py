@@ -123,6 +123,9 @@ class TextClient(Client):
         if self.person is None:
             self.finish("! you did not say who you are in time")
 
+    def overdue(self) -> None:
+        self.finish("! the server could not answer in time")
+
     def last_words(self, reason: End) -> bytes:
         return encode_lines((f"* {reason.sentence}",))
 
