@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from chat.carriers import connect
 from chat.texting import Client as Person
 from chat.texting import House as TextHouse
 from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
-from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
 from tcpd.chat.irc.kind import kind
-from tcpd.chat.irc.protocol import IrcFactory, IrcProtocol
+from tcpd.chat.irc.protocol import IrcFactory
 
 
 class Client:
@@ -20,11 +20,9 @@ class Client:
 
     def __init__(self, house: House) -> None:
         self.house = house
-        self.transport = StringTransport()
-        protocol = house.irc.buildProtocol(None)
-        assert isinstance(protocol, IrcProtocol)
-        self.protocol = protocol
-        self.protocol.makeConnection(self.transport)  # type: ignore[arg-type]
+        self.protocol: Any
+        self.transport: Any
+        self.protocol, self.transport = connect(house.irc, house.clock)
 
     def raw(self, data: bytes) -> bytes:
         """Send bytes; all bytes that came since the last time."""
@@ -99,6 +97,7 @@ class House(TextHouse):
         super().__init__(bounds=bounds, clock=clock)
         for key in ("rate", "join_rate", "nick_rate"):
             irc.setdefault(key, None)
+        irc.setdefault("websocket_ping", 0.0)
         factory = kind.make_factory(kind.settings(**irc), self.context)  # type: ignore[arg-type]
         assert isinstance(factory, IrcFactory)
         self.irc = factory

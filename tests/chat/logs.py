@@ -1,11 +1,14 @@
-"""Event logs for tests: the local one, or one that delivers late, which the whole suites of chat
-run on too."""
+"""Event logs for tests: the local one, or one that delivers late, on which the suites of chat run
+too."""
 
 from __future__ import annotations
 
+import os
 import random
+import zlib
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 from twisted.internet.defer import Deferred, succeed
@@ -87,16 +90,37 @@ class HeldLog:
             self._deliver(self.queue.popleft())
 
 
-#: Marks a test that cannot run on a late log, since its subject is when things happen.
-on_the_local_log = pytest.mark.parametrize("log_kind", ["local"], indirect=True)
+#: Marks a test whose subject is what happens within one call, which a late log has no part in.
+#: Takes the reason in a sentence.
+on_the_local_log = pytest.mark.on_the_local_log
 
-#: The kind of log that :func:`make_log` makes; see the fixture ``log_kind`` in conftest.py.
+#: The kind of log that :func:`make_log` makes, and the seed of late ones; see the fixture
+#: ``log_kind`` in conftest.py.
 kind = "local"
+seed = 0
 
 
 def make_log(clock: Clock) -> EventLog:
     """The log for a house of the test that runs."""
-    return LateLog(clock) if kind == "late" else LocalLog()
+    return LateLog(clock, seed) if kind == "late" else LocalLog()
+
+
+@contextmanager
+def used(new_kind: str, new_seed: int = 0) -> Iterator[None]:
+    """Have houses made with this kind of log, for a test that compares two."""
+    global kind, seed
+    before = kind, seed
+    kind, seed = new_kind, new_seed
+    try:
+        yield
+    finally:
+        kind, seed = before
+
+
+def seed_of(node_id: str) -> int:
+    """The seed for a test: another for each, the same in each run, unless ``TCPD_TEST_SEED`` in
+    the environment is changed."""
+    return zlib.crc32(f"{os.environ.get('TCPD_TEST_SEED', '')}{node_id}".encode())
 
 
 def settle(clock: Clock, chat: ChatService) -> None:

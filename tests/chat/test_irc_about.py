@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from amounts import examples
+from chat.carriers import over_tcp
 from chat.ircing import House, command
 from chat.test_irc_who import member
 from hypothesis import given, settings
@@ -190,6 +191,7 @@ def test_the_index_of_help_has_all_commands() -> None:
         assert all(len(line) <= 90 for line in each.help)
 
 
+@over_tcp("there is a connection layer, which knows the connection")
 def test_handshake() -> None:
     """'... and IRC': ordinary clients are told of their own connection."""
     house = House()
@@ -207,6 +209,7 @@ def test_handshake() -> None:
     ]
 
 
+@over_tcp("there is a connection layer, which knows the connection")
 def test_handshake_as_json_is_cut_into_lines() -> None:
     house = House()
     ann = house.irc_client("ann")

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from chat.carriers import over_tcp
 from chat.ircing import Client, House, command
 from chat.test_irc_registration import from_afar
 
@@ -236,6 +237,7 @@ def test_a_policy_is_taken_back() -> None:
     assert sts(from_afar(house.irc_client())) is None
 
 
+@over_tcp("one of the clients comes by a UNIX socket")
 def test_a_policy_that_a_reload_changes_is_told() -> None:
     """ "the server MUST notify the client about all new capabilities"; of sts, "Servers MUST NOT
     send CAP DEL to disable this capability"."""
@@ -299,6 +301,7 @@ def test_limits_that_a_reload_changes_are_told() -> None:
     assert told(multiline_lines=9) == [cap("ann", new + value), cap("old", new), []]
 
 
+@over_tcp("one of the clients comes by a UNIX socket")
 def test_where_there_is_no_policy() -> None:
     house = House()
     listening(house, "*:6697 tls=main")

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from chat.ircing import Client, House
-from chat.logs import on_the_local_log
 from chat.test_irc_who import member
 from chat.texting import Busy
 from chat.threads import Threads
@@ -119,15 +118,19 @@ def test_a_name_that_comes_in_time_is_the_host() -> None:
     assert member(house, "ann").host == "ann.example.org"
 
 
-@on_the_local_log
 def test_a_name_that_comes_late_is_told_as_a_change() -> None:
     """CHGHOST, to those who know it."""
-    house = resolving(lambda address: "ann.example.org")
+    house = House(bounds={"hosts": "address"}, resolve=True)
+    looking: list[Any] = []
+    lookups = Lookups(Threads(house.clock), start=looking.append)
+    house.irc.names = ReverseNames(lookups, lambda address: "ann.example.org")
     bob = house.irc_client("bob", "chghost", joined="#tea")
     ann = Clients(house, Connected("192.0.2.1"))
-    for line in ("NICK ann", "USER ann 0 * :Ann", "JOIN #tea"):
-        ann.protocol.dataReceived(line.encode() + b"\n")
-    told = bob.lines() + bob.lines() + bob.lines()
+    ann.send("NICK ann", "USER ann 0 * :Ann", "JOIN #tea")
+    told = bob.lines()
+    looking.pop()()
+    house.settle()
+    told += bob.lines()
     assert told == [
         ":ann!~ann@192.0.2.1 JOIN #tea",
         ":ann!~ann@192.0.2.1 CHGHOST ~ann ann.example.org",
@@ -270,7 +273,6 @@ def test_who_a_gateway_stands_for_is_told_to_the_connection_layer() -> None:
     assert house.irc_client().protocol.stand_for(ipaddress.ip_address("198.51.100.7")) is None
 
 
-@on_the_local_log
 def test_who_is_silent_is_asked_and_let_go() -> None:
     """'After so long a silence a client is asked whether it is there, and has as long again to
     answer.'"""
@@ -288,6 +290,7 @@ def test_who_is_silent_is_asked_and_let_go() -> None:
     assert 100 <= passed <= 150
     while not bob.closed:
         house.clock.advance(25)
+        house.settle()
         passed += 25
         told = ann.send("PING x")
     assert 200 <= passed <= 250

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from chat.carriers import over_tcp
 from chat.ircing import Client, House, command, plain
 from chat.test_irc_talking import SERVER, tags
 
@@ -193,6 +194,7 @@ def test_the_limits_are_reached() -> None:
     assert len(bob.lines()) == 16 + 2
 
 
+@over_tcp("a message that is no line closes a WebSocket")
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [

@@ -190,6 +190,7 @@ def test_who_is_invited_while_away() -> None:
     member = house.hub.person("bob")
     assert member is not None
     house.hub.set_away(member.clients[0], "out for lunch")
+    house.settle()
     assert ann.send("INVITE bob #tea") == [
         f"{S} 341 ann bob #tea",
         f"{S} 301 ann bob :out for lunch",
@@ -305,7 +306,7 @@ def test_who_renames_without_the_capability() -> None:
     assert [command(line) for line in bob.lines()] == ["PART", "JOIN", "353", "366"]
 
 
-@on_the_local_log
+@on_the_local_log("it looks at what one turn of the reactor writes")
 def test_a_rename_of_many_has_nobody_wait() -> None:
     """To tell a thousand people of a thousand each takes seconds: they are told a little in each
     turn, without saying anything themselves."""

@@ -6,6 +6,7 @@ import ipaddress
 from typing import Any
 
 import pytest
+from chat.carriers import over_tcp
 from chat.ircing import Client, House
 from chat.test_irc_who import member
 from chat.threads import house_with_threads
@@ -32,6 +33,7 @@ def operating(house: House, nick: str, *caps: str) -> Client:
     return client
 
 
+@over_tcp("the peer's address is in the log")
 def test_oper(events: Any) -> None:
     """Modern IRC, "OPER message": RPL_YOUREOPER, 'The client will also receive a MODE message'."""
     house = house_with_threads(**OPERATED)
@@ -47,6 +49,7 @@ def test_oper(events: Any) -> None:
     assert oper(ann) == [f"{SERVER} 381 ann :You are now an IRC operator"]
 
 
+@over_tcp("the peer's address is in the log")
 @pytest.mark.parametrize(("name", "known"), [("root", "root"), ("rooot", ""), (SECRET, "")])
 def test_a_wrong_password_is_told_like_a_wrong_name(name: str, known: str, events: Any) -> None:
     """ERR_PASSWDMISMATCH. In the log stands what the ini file has, never what was typed."""
@@ -148,6 +151,7 @@ def test_privileges(line: str) -> None:
     assert house.context.reloads == []
 
 
+@over_tcp("the peer's address is in the log")
 def test_kill(events: Any) -> None:
     """Modern IRC, "KILL message": 'the client being killed receives the KILL message, and the
     <source> of the message SHOULD be the operator who performed the command. The user being killed
@@ -220,6 +224,7 @@ def test_wallops() -> None:
     assert bob.lines() == []
 
 
+@over_tcp("the peer's address is in the log")
 def test_rehash(events: Any) -> None:
     """Modern IRC, RPL_REHASHING: '<client> <config file> :Rehashing'; then what was done."""
     house = house_with_threads(**OPERATED)

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from chat.carriers import over_tcp
 from chat.ircing import Client, House, command, plain
 from twisted.internet.interfaces import IReactorThreads
 from zope.interface import alsoProvides
@@ -462,6 +463,7 @@ def test_tokens_that_a_reload_changes_are_told() -> None:
     assert ann.lines() == []
 
 
+@over_tcp("messages have no line ends")
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\n\r", "\r\r\n", "\r\n\r\n\r\n", "\n\n\r"])
 def test_any_line_end_ends_a_line(end: str) -> None:
     """RFC 2812 section 2.3.1: "The current solution is to designate two characters, CR and LF, as
@@ -476,6 +478,7 @@ def test_any_line_end_ends_a_line(end: str) -> None:
         assert told[-1] == "PONG"
 
 
+@over_tcp("messages have no line ends")
 def test_line_ends_may_be_mixed() -> None:
     client = House().irc_client()
     told = client.raw(b"NICK x\n\rUSER x 0 * :X\rJOIN #a\nPART #a\r\r\n\rPING y\r").decode()
@@ -484,6 +487,7 @@ def test_line_ends_may_be_mixed() -> None:
     assert commands[-5:] == ["JOIN", "353", "366", "PART", "PONG"]
 
 
+@over_tcp("messages have no line ends")
 def test_empty_lines_cost_nothing_but_their_bytes() -> None:
     """They are no lines before registration, and take no tokens of the rate beside others."""
     house = House(rate=Rate(1.0, 6.0))

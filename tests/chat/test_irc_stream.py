@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import pytest
 from amounts import examples
+from chat.carriers import over_tcp
 from chat.ircing import Client, House, command
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -153,6 +154,7 @@ def test_any_lines_before_registration(lines: list[bytes]) -> None:
     assert house.irc.server.entering >= 0
 
 
+@over_tcp("messages have no line ends")
 @settings(max_examples=examples(75), deadline=None)
 @given(
     LINES,

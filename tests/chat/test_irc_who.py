@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from chat.carriers import over_tcp
 from chat.ircing import Client, House, command
 
 from tcpd.chat.irc.commands import who
@@ -157,6 +158,7 @@ def hide(house: House, name: str) -> None:
     room.modes.flags |= {Mode.HIDDEN}
 
 
+@over_tcp("the client's address is in the reply")
 def test_whox_has_all_fields_in_its_own_order() -> None:
     """WHOX: '<client> [token] [channel] [user] [ip] [host] [server] [nick] [flags] [hopcount]
     [idle] [account] [oplevel] [:realname]', and 0 for who has no account."""

@@ -8,12 +8,14 @@ import time
 from types import FrameType
 from typing import Any
 
+from chat.carriers import over_tcp
 from chat.ircing import House
 
 #: At most so many, from the transport to the outboxes of the room.
 MOST_FRAMES = 40
 
 
+@over_tcp("it counts the frames of chat alone")
 def test_a_message_to_a_room_passes_few_frames() -> None:
     """'PRIVMSG to a room passes at most 40 frames.'"""
     house = House()

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from chat.carriers import over_tcp
 from chat.doubles import Chat, RecordingClient
 from chat.ircing import Client, House, command
-from chat.logs import HeldLog, on_the_local_log
+from chat.logs import HeldLog
 from twisted.internet.defer import fail
 
 from tcpd.chat.irc.dispatch import IrcConversation
@@ -166,6 +167,7 @@ def _event(number: int) -> Event:
 LONG = "x" * 17_000
 
 
+@over_tcp("a message that is too long closes a WebSocket")
 @pytest.mark.parametrize("end", ["QUIT", LONG, None])
 def test_own_words_come_before_the_end(end: str | None) -> None:
     """'All answers and their order are as with the local log': the echo, then ERROR."""
@@ -192,7 +194,6 @@ def held(*nicks: str) -> tuple[HeldLog, list[Client]]:
     return log, clients
 
 
-@on_the_local_log
 def test_a_refusal_of_what_ran_ahead_stands_in_its_place() -> None:
     """'Everything that a client is sent is as with the local log.'"""
     log, (ann, bob) = held("ann", "bob")
@@ -202,7 +203,6 @@ def test_a_refusal_of_what_ran_ahead_stands_in_its_place() -> None:
     assert bob.numerics() == ["KICK", "404", "PRIVMSG"]
 
 
-@on_the_local_log
 def test_what_a_client_has_not_asked_for_does_not_wait_behind_a_long_reply() -> None:
     """It goes to the outbox, which is bounded."""
     house = House()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from chat.carriers import over_tcp
 from chat.texting import House
 from zope.interface.verify import verifyObject
 
@@ -290,6 +291,7 @@ def test_invalid_utf8_is_not_sent() -> None:
     assert house.counted["bad-lines"] == 1
 
 
+@over_tcp("half a line cannot be sent")
 def test_an_over_long_line_is_skipped() -> None:
     """'Over-long line (4096 bytes): an error, skipped, connection kept.'"""
     house = House()
@@ -316,6 +318,7 @@ def test_a_long_line_becomes_several_messages() -> None:
     ]
 
 
+@over_tcp("a message that is no line closes a WebSocket")
 @pytest.mark.parametrize("text", ["\x1b[2Jboo", "a\rb", "a\0b", "\u202eevil", "x\x9bH", "\x07"])
 def test_escapes_reach_nobody(text: str) -> None:
     house = House()
@@ -344,6 +347,7 @@ def test_nobody_can_pass_for_the_server() -> None:
     assert all(line.startswith("#lobby <ann> ") for line in bob.screen())
 
 
+@over_tcp("nobody speaks TELNET by WebSocket")
 def test_telnet_is_answered_and_not_heard() -> None:
     house = House()
     bob = house.client("bob")

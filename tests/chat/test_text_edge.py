@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from amounts import examples
+from chat.carriers import over_tcp
 from chat.logs import on_the_local_log
 from chat.texting import Busy, Client, House
 from hypothesis import given, settings
@@ -29,6 +30,7 @@ from tcpd.lines.single import LINES_A_TURN
 from tcpd.policy.reasons import End, Refusal
 
 
+@over_tcp("it is about the transport")
 def test_interfaces() -> None:
     house = House()
     client = house.client()
@@ -40,7 +42,8 @@ def test_interfaces() -> None:
     assert client.transport.streaming
 
 
-@on_the_local_log
+@over_tcp("it is about the transport")
+@on_the_local_log("it looks at what one turn of the reactor writes")
 def test_one_write_a_turn() -> None:
     """'One transport write per member and reactor turn.'"""
     house = House()
@@ -84,13 +87,13 @@ def test_a_command_sees_what_was_typed_before_it() -> None:
     assert "<ann> first" in "\n".join(ann.type("first\r\n/history"))
 
 
-@on_the_local_log
 def test_answers_queue_behind_events() -> None:
     """'Client's own replies queue in the same outbox behind its events (order!).'"""
     house = House()
     ann, bob = house.client("ann"), house.client("bob")
     bob.screen()
     ann.send(b"hello\n")
+    house.deliver()
     bob.send(b"/who\n")
     ann.send(b"again\n")
     assert bob.screen() == ["#lobby <ann> hello", "  In #lobby (2): ann, bob", "#lobby <ann> again"]
@@ -99,11 +102,10 @@ def test_answers_queue_behind_events() -> None:
 # --- flood ---
 
 
-@on_the_local_log
 def test_a_flood_is_slowed_and_nothing_lost() -> None:
     """'Over it reading pauses until a token is there (throttle, lose nothing), lines already
     received wait in order.'"""
-    house = House(rate=Rate(5.0, 20.0))
+    house = House(rate=Rate(0.05, 20.0))
     ann, bob = house.client("ann"), house.client("bob")
     bob.screen()
     ann.send(b"".join(b"%d\n" % number for number in range(40)))
@@ -111,10 +113,10 @@ def test_a_flood_is_slowed_and_nothing_lost() -> None:
     said = [line.rpartition(" ")[2] for line in bob.screen()]
     assert said == [str(number) for number in range(19)], "the nickname took a token too"
     assert ann.paused
-    house.clock.advance(0.1)
+    house.clock.advance(10)
     assert bob.screen() == []
     for _ in range(100):
-        house.clock.advance(0.05)
+        house.clock.advance(5)
         said += [line.rpartition(" ")[2] for line in bob.screen()]
     assert said == [str(number) for number in range(40)]
     assert not ann.paused
@@ -138,6 +140,7 @@ def test_a_flood_that_waits_takes_about_the_memory_that_it_was_sent_in() -> None
     assert ann.transport.producerState == "paused"
 
 
+@over_tcp("nobody speaks TELNET by WebSocket")
 @pytest.mark.parametrize("noise", [b"\xff\xfd\x01", b"\xff\xfb\x18"])
 def test_a_flood_without_lines_leaves_others_their_turns(noise: bytes) -> None:
     house = House()
@@ -151,7 +154,6 @@ def test_a_flood_without_lines_leaves_others_their_turns(noise: bytes) -> None:
     assert ann.screen()[-1] == "  In #lobby (1): ann"
 
 
-@on_the_local_log
 def test_who_waits_to_come_in_is_read_no_further_and_nothing_is_lost() -> None:
     """ "Nothing that was received is lost": what stands behind a line that waits."""
     house = House()
@@ -161,7 +163,7 @@ def test_who_waits_to_come_in_is_read_no_further_and_nothing_is_lost() -> None:
     ann.send(b"ann\r\nhello\r\n")
     assert ann.paused
     assert len(house.hub.lobby.members) == 1
-    house.clock.advance(0)
+    house.settle()
     assert not ann.paused
     assert bob.screen()[-2:] == ["* ann joined #lobby", "#lobby <ann> hello"]
 
@@ -276,7 +278,6 @@ def test_handshake_tells_of_the_connection_that_asks() -> None:
     assert "write it like this: /handshake [layers]" in said
 
 
-@on_the_local_log
 def test_a_slow_reader_is_dropped_by_the_connection_layer() -> None:
     house = House(bounds={"outbox": 16384})
     ann = house.client("ann")
@@ -288,7 +289,7 @@ def test_a_slow_reader_is_dropped_by_the_connection_layer() -> None:
     slow.pauseProducing()
     for _ in range(1000):
         ann.send(b"x" * 100 + b"\n")
-        house.clock.advance(0)
+        house.settle()
     assert transport.ends == [End.SLOW_READER]
     assert house.hub.person("slow") is None
 
@@ -327,6 +328,7 @@ def test_a_client_that_closes_its_side_is_served_to_the_end() -> None:
     ]
 
 
+@over_tcp("half a line cannot be sent")
 def test_a_last_line_without_its_end_counts() -> None:
     house = House()
     bob = house.client("bob")
@@ -373,13 +375,14 @@ def test_a_lost_connection() -> None:
     assert ann.screen() == ["* bob left the chat: Connection closed"]
 
 
-@on_the_local_log
 def test_the_farewell() -> None:
     """'IFarewell: a last line such as "* the server is shutting down"', behind what waits."""
     house = House()
     ann, bob = house.client("ann"), house.client("bob")
     bob.screen()
+    bob.protocol.pauseProducing()
     ann.send(b"hello\n")
+    house.deliver()
     words = bob.protocol.farewell(End.SHUTDOWN)
     assert words == b"#lobby <ann> hello\r\n* the server is shutting down\r\n"
     assert bob.screen() == []
@@ -453,6 +456,7 @@ SCRIPT = (
 )
 
 
+@over_tcp("nobody speaks TELNET by WebSocket")
 def test_a_script_byte_by_byte() -> None:
     whole = spoken([SCRIPT])
     assert spoken([SCRIPT[i : i + 1] for i in range(len(SCRIPT))]) == whole
@@ -460,6 +464,7 @@ def test_a_script_byte_by_byte() -> None:
     assert whole[1].endswith(b"* zoe left the chat: bye\r\n")
 
 
+@over_tcp("nobody speaks TELNET by WebSocket")
 @settings(max_examples=examples(30), deadline=None)
 @given(st.lists(st.integers(0, len(SCRIPT)), max_size=8))
 def test_a_script_cut_anywhere(cuts: list[int]) -> None:

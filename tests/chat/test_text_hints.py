@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from chat.carriers import over_tcp
 from chat.ircing import House
 from chat.texting import Client
 
@@ -101,6 +102,7 @@ def test_the_prefix_of_a_quit_reason_is_not_shown(quit: str, shown: str) -> None
 # --- keys ---
 
 
+@over_tcp("messages have no line ends")
 def test_keys_of_a_raw_terminal() -> None:
     """'Ctrl-D and backspace from character-mode telnet work or are ignored.'"""
     house = House()

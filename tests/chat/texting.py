@@ -6,11 +6,12 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
+from chat import carriers
+from chat.carriers import TextOverWebSocket, connect
 from chat.doubles import set_mode
 from chat.logs import LateLog, make_log, settle
 from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
-from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -18,7 +19,7 @@ from tcpd.chat.people import Person
 from tcpd.chat.service import ChatService
 from tcpd.chat.settings import ChatSettings
 from tcpd.chat.text.kind import kind
-from tcpd.chat.text.protocol import TextFactory, TextProtocol
+from tcpd.chat.text.protocol import TextFactory
 from tcpd.events.chat import RoomMessage
 from tcpd.interfaces import IContext
 from tcpd.net.directory import ServiceEntry
@@ -68,11 +69,9 @@ class Client:
 
     def __init__(self, house: House) -> None:
         self.house = house
-        self.transport = StringTransport()
-        protocol = house.factory.buildProtocol(None)
-        assert isinstance(protocol, TextProtocol)
-        self.protocol = protocol
-        self.protocol.makeConnection(self.transport)  # type: ignore[arg-type]
+        self.protocol: Any
+        self.transport: Any
+        self.protocol, self.transport = connect(house.factory, house.clock)
 
     @property
     def paused(self) -> bool:
@@ -132,9 +131,8 @@ class House:
         self.hub = self.chat.hub
         self.context = PlainContext(self.chat, self.clock, work)
         settings.setdefault("rate", None)
-        factory = kind.make_factory(kind.settings(**settings), self.context)  # type: ignore[arg-type]
-        assert isinstance(factory, TextFactory)
-        self.factory = factory
+        make = TextFactory if carriers.kind == "tcp" else TextOverWebSocket
+        self.factory = make(kind.settings(**settings), self.context)
 
     def deliver(self) -> None:
         """Let a late event log deliver."""
