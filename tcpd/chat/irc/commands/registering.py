@@ -59,7 +59,7 @@ def _entered(reply: IrcReply) -> None:
     if client.host is not None:
         hub.set_host(client, client.host)  # its name may have been found in between
     if away:
-        hub.set_away(client, away)
+        reply.ask(hub.set_away, away, refused=lambda refused: None)
     _welcome(reply)
 
 

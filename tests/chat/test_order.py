@@ -1,0 +1,385 @@
+"""What a client is sent for lines that it sends in one packet: 'all answers and their order are as
+with the local log'. Each case compares the bytes that everybody gets on logs that deliver late with
+those on the local log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import Any
+
+import pytest
+from amounts import examples
+from chat import logs
+from chat.ircing import Client, command
+from chat.logs import LateLog, on_the_local_log
+from chat.test_irc_registration import cheap_hash
+from chat.threads import house_with_threads
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tcpd.chat.irc import caps
+from tcpd.chat.irc.trusted import OPERATORS
+from tcpd.policy.passwords import PasswordHash
+
+pytestmark = on_the_local_log("each case compares both logs itself")
+
+#: Seeds of the late logs that each case runs on.
+SEEDS = range(5)
+
+OPERATED = {"operators": OPERATORS.parse(f"root {cheap_hash()}")}
+LOCKED = {"password": PasswordHash.parse(cheap_hash())}
+
+LABELS = ("labeled-response", "batch", "echo-message")
+
+#: Ann opens both, and bob is in both.
+ROOMS = "#tea,#pot"
+
+
+class Scene:
+    """Ann, who sends lines; and who sees it: bob by IRC, and dan by text in #tea and the lobby.
+
+    :param kind: of the event log.
+    :param wanted: capabilities of ann; ``None`` if she has sent nothing yet.
+    :param irc: keys of the IRC service.
+    """
+
+    def __init__(self, kind: str, seed: int, wanted: Iterable[str] | None, **irc: Any) -> None:
+        with logs.used(kind, seed):
+            self.house = house_with_threads(ping=0.0, **irc)
+        self.ann = self.house.irc_client()
+        self.bob = self.house.irc_client()
+        if wanted is not None:
+            _enter(self.ann, "ann", wanted)
+        _enter(self.bob, "bob", caps.CAPABILITIES)
+        self.dan = self.house.person("dan")
+        self.dan.type("/join #tea")
+        self.settled()
+
+    def send(self, lines: Iterable[str]) -> tuple[bytes, ...]:
+        """Have ann send lines in one packet; what she, bob and dan are sent."""
+        self.ann.protocol.dataReceived(_packet(lines))
+        return self.settled()
+
+    def settled(self) -> tuple[bytes, ...]:
+        """What each was sent since the last time, when nothing more comes."""
+        everybody = (self.ann.read, self.bob.read, self.dan.raw)
+        sent = [b""] * len(everybody)
+        quiet = 0
+        while quiet < 3:
+            more = [read() for read in everybody]
+            sent = [a + b for a, b in zip(sent, more, strict=True)]
+            log = self.house.chat.log
+            waits = isinstance(log, LateLog) and log.waiting
+            quiet = 0 if any(more) or waits else quiet + 1
+        return tuple(sent)
+
+
+def _packet(lines: Iterable[str]) -> bytes:
+    return "".join(f"{line}\r\n" for line in lines).encode()
+
+
+def _enter(client: Client, nick: str, wanted: Iterable[str]) -> None:
+    client.send("CAP LS 302", f"CAP REQ :{' '.join(wanted)}", "PASS sesame")
+    client.send(f"NICK {nick}", f"USER {nick} 0 * :{nick.title()}", "CAP END")
+    client.send(f"JOIN {ROOMS}")
+
+
+def answers(lines: Sequence[str], wanted: Iterable[str] | None = (), **irc: Any) -> list[str]:
+    """Have ann send lines in one packet, on the local log and on late ones.
+
+    :return: the commands of the lines that she is sent on each.
+    """
+    local = Scene("local", 0, wanted, **irc).send(lines)
+    for seed in SEEDS:
+        assert Scene("late", seed, wanted, **irc).send(lines) == local, f"seed {seed}"
+    return [command(line) for line in local[0].decode().split("\r\n")[:-1]]
+
+
+# --- labels and echoes ---
+
+
+def test_a_labelled_join_is_answered_as_a_whole() -> None:
+    """ "the server MUST include the same tag and value in any response produced from this
+    message": no empty ACK, and no reply without the label."""
+    lines = (
+        *("@label=1 JOIN #new", "@label=2 JOIN #new"),
+        *("@label=3 TOPIC #new :x", "@label=4 PART #new"),
+    )
+    batch = ["BATCH", "JOIN", "353", "366", "BATCH"]
+    assert answers(lines, LABELS) == [*batch, "ACK", "TOPIC", "PART"]
+
+
+def test_labels_come_in_the_order_of_their_lines() -> None:
+    """'A request is complete before the next line is taken', and its label is sent then."""
+    lines = ("@label=1 PRIVMSG #tea :a", "PRIVMSG #tea :b", "@label=2 PING x", "@label=3 AWAY :x")
+    assert answers(lines, LABELS) == ["PRIVMSG", "PRIVMSG", "PONG", "306"]
+
+
+@pytest.mark.parametrize(
+    ("line", "answer"),
+    [
+        ("PRIVMSG bob", ["412"]),
+        ("PRIVMSG #none :x", ["403"]),
+        ("MODE #tea", ["324", "329"]),
+        ("NICK annie", ["NICK"]),
+        ("PART #tea", ["PART"]),
+        ("NOSUCH", ["421"]),
+        ("QUIT", ["ERROR"]),
+    ],
+)
+def test_an_echo_comes_before_what_follows(line: str, answer: list[str]) -> None:
+    """echo-message: "servers MUST echo messages back". 'Only messages without a label may run
+    ahead': nothing that follows overtakes their echo."""
+    lines = ("PRIVMSG #tea :a", "PRIVMSG bob :b", "NOTICE #pot :c", line)
+    echoes = ["PRIVMSG", "PRIVMSG", "NOTICE"]
+    assert answers(lines, ["echo-message"]) == [*echoes, *answer]
+
+
+# --- PING ---
+
+
+@pytest.mark.parametrize("kind", ["local", "late"])
+@pytest.mark.parametrize("line", ["PRIVMSG #tea :hi", "@label=1 PRIVMSG bob :hi", "NICK annie"])
+def test_a_ping_is_answered_behind_all_that_it_follows(line: str, kind: str) -> None:
+    """'PING completes after everything before it has been applied and handed to the transports of
+    those who must see it.'"""
+    word = line.removeprefix("@label=1 ").split(" ")[0].encode()
+    for seed in SEEDS:
+        scene = Scene(kind, seed, LABELS)
+        written: list[tuple[str, bytes]] = []
+        for nick, client in (("ann", scene.ann), ("bob", scene.bob)):
+            client.protocol._outbox.write = partial(_note, written, nick)
+        scene.send((line, "PING last"))
+        own = b"".join(data for nick, data in written if nick == "ann")
+        assert own.index(word) < own.index(b"PONG")
+        pong = next(place for place, (_, data) in enumerate(written) if b"PONG" in data)
+        assert any(nick == "bob" and word in data for nick, data in written[:pong])
+
+
+def _note(written: list[tuple[str, bytes]], nick: str, data: bytes) -> None:
+    written.append((nick, data))
+
+
+# --- what waits for a thread ---
+
+
+def test_a_ping_does_not_overtake_oper() -> None:
+    """'Asynchronous work (password hashing) is part of the request that asked for it. So nothing
+    overtakes OPER.'"""
+    lines = ("OPER root sesame", "PING x", "MODE ann", "OPER root wrong", "PING y")
+    got = answers(lines, **OPERATED)
+    assert got == ["MODE", "381", "PONG", "221", "464", "PONG"]
+
+
+def test_nothing_overtakes_a_right_password() -> None:
+    """'Nothing overtakes PASS': what follows waits until it is checked."""
+    lines = ("PASS sesame", "NICK ann", "USER a 0 * :A", "JOIN #tea", "PING x")
+    got = answers(lines, None, **LOCKED)
+    assert got[0] == "001"
+    assert got[-4:] == ["JOIN", "353", "366", "PONG"]
+
+
+def test_nothing_overtakes_a_wrong_password() -> None:
+    """Likewise: nothing that follows it is done."""
+    lines = ("PASS wrong", "NICK ann", "USER a 0 * :A", "JOIN #tea", "PING x")
+    assert answers(lines, None, **LOCKED) == ["464", "ERROR"]
+
+
+def test_a_whole_registration_in_one_packet() -> None:
+    """'A whole registration pipelined in one packet with a server password.'"""
+    lines = (
+        *("CAP LS 302", f"CAP REQ :{' '.join(LABELS)} draft/pre-away", "PASS sesame"),
+        *("AWAY :soon", "NICK ann", "USER a 0 * :A", "CAP END", "WHOIS ann"),
+        *("@label=1 JOIN #tea,#new", "TOPIC #new :hot", "PRIVMSG #tea :hi"),
+        *("NICK annie", "WHOIS annie", "@label=2 PING x", "QUIT :bye"),
+    )
+    got = answers(lines, None, **LOCKED)
+    assert got.index("001") < got.index("BATCH") < got.index("TOPIC") < got.index("PRIVMSG")
+    assert got.count("301") == 2, "both WHOIS show that she is away"
+    assert got[-2:] == ["PONG", "ERROR"]
+
+
+# --- a command that depends on the one before ---
+
+
+def test_join_then_topic() -> None:
+    """'A request is complete before the next line is taken': no 403 before the JOIN."""
+    got = answers(("JOIN #new", "TOPIC #new :hot", "TOPIC #new", "MODE #new", "NAMES #new"))
+    assert got == ["JOIN", "353", "366", "TOPIC", "332", "333", "324", "329", "353", "366"]
+
+
+def test_nick_then_whois() -> None:
+    """Likewise: WHOIS finds the new nickname, and not the old one."""
+    got = answers(("NICK annie", "WHOIS annie", "WHOIS ann"))
+    assert got[:2] == ["NICK", "311"]
+    assert got[-2:] == ["401", "318"]
+
+
+def test_commands_about_others() -> None:
+    """Likewise: who was kicked can be invited, and the message between is heard by the others."""
+    lines = (
+        *("MODE #tea +im", "KICK #tea bob", "PRIVMSG #tea :a"),
+        *("INVITE bob #tea", "MODE #tea +b x"),
+    )
+    assert answers(lines, ["echo-message"]) == ["MODE", "KICK", "PRIVMSG", "341", "MODE"]
+
+
+# --- the text frontend ---
+
+
+def type_lines(kind: str, seed: int, lines: Sequence[str]) -> tuple[bytes, ...]:
+    """Have dan type lines in one packet; what ann, bob and he are sent."""
+    scene = Scene(kind, seed, ("extended-join", "setname"))
+    scene.dan.send(_packet(lines))
+    return scene.settled()
+
+
+def screen(lines: Sequence[str]) -> list[str]:
+    """Have dan type lines in one packet, on the local log and on late ones.
+
+    :return: what he sees on each.
+    """
+    local = type_lines("local", 0, lines)
+    for seed in SEEDS:
+        assert type_lines("late", seed, lines) == local, f"seed {seed}"
+    return local[-1].decode().split("\r\n")[:-1]
+
+
+def test_nick_then_who_at_the_text_frontend() -> None:
+    """'A request is complete before the next line is taken': /who shows the new name."""
+    assert screen(("/nick daniel", "/who")) == [
+        "* dan is now daniel",
+        "  In #tea (3): @ann, bob, daniel",
+    ]
+
+
+def test_nick_then_join_at_the_text_frontend() -> None:
+    """Likewise: those in the room see the new name, which is the real name too."""
+    lines = ("/nick daniel", "/join #pot")
+    assert b" JOIN #pot * :daniel\r\n" in type_lines("local", 0, lines)[0]
+    screen(lines)
+
+
+def test_join_then_say_at_the_text_frontend() -> None:
+    """Likewise: what is typed behind /join is said in the new room."""
+    lines = ("/join #new", "hello", "/me waves", "/topic", "/history 5", "/part", "and here")
+    got = screen(lines)
+    assert got[0] == "* dan opened #new"
+    assert any(line.endswith("<dan> hello") for line in got), "the history has it"
+
+
+# --- any lines ---
+
+
+def _line(*parts: str | st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    strategies = [st.just(part) if isinstance(part, str) else part for part in parts]
+    return st.tuples(*strategies).map(" ".join)
+
+
+def _labelled(pair: tuple[str, str]) -> list[str]:
+    label, line = pair
+    return [f"@label={label};{line[1:]}" if line.startswith("@") else f"@label={label} {line}"]
+
+
+_NICK = st.sampled_from(["ann", "annie", "bob", "dan", "eve", "*", "9"])
+_ROOM = st.sampled_from(["#tea", "#TEA", "#pot", "#new", "#lobby", "tea"])
+_TEXT = st.sampled_from(["hi", "", "x y", "\x01ACTION waves\x01"])
+_LAST = _TEXT.map(":{}".format)
+_TARGET = st.one_of(_NICK, _ROOM, st.sampled_from(["#tea,bob", "@#tea", "ann,#pot,eve"]))
+_MODES = st.sampled_from(
+    [
+        *("", "+i", "-i", "+m-i", "+k x", "-k x", "+l 2", "+b bob", "-b bob", "b", "+o bob"),
+        *("-o ann", "+v bob", "+tns", "+Q x"),
+    ]
+)
+_MESSAGE_ID = st.integers(1, 40).map("node-boot-{}".format)
+_COMMAND = st.one_of(
+    _line("NICK", _NICK),
+    _line("JOIN", _ROOM),
+    _line("JOIN", st.sampled_from(["#new,#pot,#a", "#k x", "0"])),
+    _line("PART", _ROOM, _LAST),
+    _line("TOPIC", _ROOM),
+    _line("TOPIC", _ROOM, _LAST),
+    _line(st.sampled_from(["PRIVMSG", "NOTICE"]), _TARGET, _LAST),
+    _line("PRIVMSG", _ROOM, _LAST),
+    _line("@+x=1 TAGMSG", _TARGET),
+    _line("PING", st.sampled_from(["x", "y"])),
+    _line("WHOIS", _NICK),
+    _line("WHOWAS", _NICK),
+    _line("WHO", _ROOM),
+    _line("NAMES", _ROOM),
+    _line("MODE", _ROOM, _MODES),
+    _line("MODE", _NICK, st.sampled_from(["", "+i", "-i", "+B", "+o"])),
+    _line("KICK", _ROOM, _NICK, _LAST),
+    _line("INVITE", _NICK, _ROOM),
+    _line("AWAY", st.sampled_from([":gone", "", ":"])),
+    _line("SETNAME", _LAST),
+    _line("RENAME", _ROOM, _ROOM),
+    _line("REDACT", _ROOM, _MESSAGE_ID),
+    _line("RELAYMSG", _ROOM, "a/b", _LAST),
+    _line("MONITOR +", _NICK),
+    _line("USERHOST", _NICK),
+    _line("OPER root", st.sampled_from(["sesame", "wrong"])),
+    _line("KILL", _NICK, _LAST),
+    _line("CAP REQ", st.sampled_from([":echo-message", ":-echo-message", ":-batch", ":setname"])),
+    st.sampled_from(["LIST", "INVITE", "QUIT :bye"]),
+)
+_SEVERAL = st.sampled_from(
+    [
+        [
+            "BATCH +1 draft/multiline #tea",
+            "@batch=1 PRIVMSG #tea a",
+            "@batch=1 PRIVMSG #tea b",
+            "BATCH -1",
+        ],
+        ["PRIVMSG #tea :1", "PRIVMSG #pot :2", "PRIVMSG bob :3", "PING x"],
+        ["NICK annie", "WHOIS annie", "NICK ann"],
+    ]
+)
+_LINES = st.lists(
+    st.one_of(
+        _COMMAND.map(lambda line: [line]),
+        st.tuples(st.sampled_from("ab"), _COMMAND).map(_labelled),
+        _SEVERAL,
+    ),
+    min_size=1,
+    max_size=14,
+).map(lambda several: [line for lines in several for line in lines])
+_WANTED = st.one_of(
+    st.just(frozenset(caps.CAPABILITIES)), st.frozensets(st.sampled_from(sorted(caps.CAPABILITIES)))
+)
+
+
+@pytest.mark.long
+@settings(max_examples=examples(400), deadline=None)
+@given(_LINES, _WANTED, st.integers(0, 1000))
+def test_any_lines_of_an_irc_client(lines: list[str], wanted: frozenset[str], seed: int) -> None:
+    """'All answers and their order are as with the local log': to the byte, ids and times too."""
+    names = sorted(wanted)
+    local = Scene("local", 0, names, **OPERATED).send(lines)
+    assert Scene("late", seed, names, **OPERATED).send(lines) == local
+
+
+_TYPED = st.one_of(
+    _line("/nick", _NICK),
+    _line("/join", _ROOM),
+    _line("/part", _ROOM),
+    _line("/topic", _TEXT),
+    _line("/who", _ROOM),
+    _line("/msg", _NICK, _TEXT),
+    _line("/me", _TEXT),
+    _line("/op", _NICK),
+    _line("/kick", _NICK),
+    _line("/ban", _NICK),
+    _line("/unban", _NICK),
+    st.sampled_from(["hello", "two words", "/history 5", "/rooms", "/who", "/part", "/quit"]),
+)
+
+
+@pytest.mark.long
+@settings(max_examples=examples(200), deadline=None)
+@given(st.lists(_TYPED, min_size=1, max_size=14), st.integers(0, 1000))
+def test_any_lines_of_a_text_client(lines: list[str], seed: int) -> None:
+    """The same at the text frontend."""
+    assert type_lines("late", seed, lines) == type_lines("local", 0, lines)
