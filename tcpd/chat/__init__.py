@@ -1,1 +1,1 @@
-"""Rooms to talk in: a sans-IO hub, and one package for each front door."""
+"""Chat rooms: a sans-IO hub, and one package for each frontend."""

@@ -1,8 +1,8 @@
-"""What nicknames and rooms may be called, and when two names are the same.
+"""The rules for nicknames and room names, and when two names are the same.
 
-The rules hold for every door. They lie within what IRC can carry (Modern IRC Client Protocol,
-"Clients" and "Channels": https://modern.ircdocs.horse/), so that everybody can be named from there,
-and within what people can tell apart on a screen (Unicode Technical Standard #39: the recommended
+The rules are the same in all frontends. Names lie within what IRC can carry (Modern IRC Client
+Protocol, "Clients" and "Channels": https://modern.ircdocs.horse/), so that IRC can name everybody,
+and within what people can distinguish on a screen (Unicode Technical Standard #39: the recommended
 scripts, its "highly restrictive" level of mixing them, and its rules for marks and digits).
 
 Two names may still look alike: whole words of Cyrillic or Greek letters that resemble Latin ones
@@ -72,14 +72,14 @@ _KEPT_OUT = frozenset(
 
 
 class BadName(ValueError):
-    """A name breaks a rule. Its text is a sentence for who typed it, without a full stop."""
+    """A name breaks a rule. Its text is a sentence for the user, without a full stop."""
 
 
 def fold(name: str) -> str:
-    """What a name comes down to: names that fold to the same text are the same name.
+    """The folded form of a name: names with the same folded form are the same name.
 
     Unicode's compatibility caseless matching (The Unicode Standard, section 3.13, D146), composed
-    at the end. It is idempotent. One fold holds for all doors, nodes and what is stored.
+    at the end. It is idempotent. All frontends, nodes and stores use it.
 
     :param name: any text.
     """
@@ -90,11 +90,11 @@ def fold(name: str) -> str:
 
 
 def nickname(text: str) -> str:
-    """The nickname that somebody asks for.
+    """Validate and normalize a nickname.
 
     :param text: as typed.
     :return: the same in Normalization Form C.
-    :raise BadName: for one that nobody can have.
+    :raise BadName: if the rules forbid it.
     """
     if not text:
         raise BadName("a nickname has at least one character")
@@ -108,11 +108,11 @@ def nickname(text: str) -> str:
 
 
 def room_name(text: str) -> str:
-    """The room that somebody names.
+    """Validate and normalize the name of a room.
 
     :param text: as typed, the ``#`` included.
     :return: the same in Normalization Form C.
-    :raise BadName: for one that no room can have.
+    :raise BadName: if the rules forbid it.
     """
     if not text.startswith("#"):
         raise BadName("the name of a room begins with '#', like #tea")

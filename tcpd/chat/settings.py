@@ -1,4 +1,4 @@
-"""The keys of ``[chat]``: what holds for the rooms, whatever door one comes through."""
+"""The keys of ``[chat]``: bounds of the rooms, the same for all frontends."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ KEY_BYTES = 32
 REAL_NAME_BYTES = 150
 AWAY_BYTES = 200
 
-#: So many entries a room's lists may have, and nicknames a member may watch, however many there are
-#: in all: who has made so many that the bounds in all are reached takes away nobody's first ones.
+#: A room may always have so many list entries, and a client may always monitor so many nicknames: a
+#: client that uses up the bounds for all takes these from nobody.
 ALWAYS = 10
 
 _LOBBY: Type[str] = Type("room name, or nothing", lambda text: room_name(text) if text else "", str)
@@ -27,94 +27,94 @@ _LOBBY: Type[str] = Type("room name, or nothing", lambda text: room_name(text) i
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ChatSettings:
-    """How big chat may grow, and what its lobby is called.
+    """How large chat may grow, and the name of its lobby.
 
-    A reload that lowers a bound puts nobody out: it holds for what comes after.
+    A bound that a reload lowers applies to what comes after; no client is removed.
     """
 
     lobby: str = option(
         _LOBBY,
         "#lobby",
-        "The room that is always there, belongs to nobody, and where people of the text door find "
-        "themselves at first. With nothing behind the = there is none: the text door then asks "
-        "for a room.",
+        "The permanent room. It has no operators, and clients of protocol = chat join it when "
+        "they connect. Empty: there is no lobby, and the text frontend asks for a room.",
         reloadable=False,
     )
     lobby_topic: str = option(
         TEXT,
         "Talk about anything",
-        "The topic of the lobby, which nobody can change.",
+        "The topic of the lobby. Clients cannot change it.",
         reloadable=False,
     )
     outbox: int = option(
         at_least(SIZE, 16384),
         256 * 1024,
-        "How much may wait for one member who does not read. Who exceeds it is dropped.",
+        "Bytes that are buffered for a client that does not read. A client that exceeds it is "
+        "disconnected.",
     )
     history_shown: int = option(
         whole_number(0, 1000),
         20,
-        "How many of a room's last messages somebody who joins is shown.",
+        "Number of recent messages that the text frontend shows to a client that joins a room.",
     )
     history_kept: int = option(
         whole_number(0, 100_000),
         100,
-        "How many of a room's last messages are kept, in memory. They are there for who opens the "
-        "room again when it was empty, unless it had a key or a ban, was hidden, or took only the "
-        "invited.",
+        "Number of messages that are kept for each room, in memory. They outlive the room, and "
+        "are there when it is opened again, unless it ever had a key or a ban, was hidden (+s) or "
+        "invite-only (+i).",
     )
     history_bytes: int = option(
         SIZE,
         128 * 1024,
-        "What the messages that are kept of a room may take in memory; the oldest are dropped. "
-        "Each counts some 400 bytes besides its text.",
+        "Memory for the messages of one room; the oldest are dropped. A message counts some 400 "
+        "bytes plus its text.",
     )
     history_in_all: int = option(
         SIZE,
         64 * 1024 * 1024,
-        "The same for all rooms together; the oldest of all are dropped.",
+        "Memory for the messages of all rooms; the oldest are dropped. A room counts 1,100 bytes.",
     )
     max_members: int = option(
         whole_number(1, 1_000_000),
         10_000,
-        "How many people there may be in all.",
+        "Number of people in all rooms.",
     )
     max_rooms: int = option(
         whole_number(1, 1_000_000),
         1000,
-        "How many rooms there may be, the lobby included.",
+        "Number of rooms, including the lobby.",
     )
     rooms_per_member: int = option(
         whole_number(1, 10_000),
         20,
-        "How many rooms one member may be in at the same time.",
+        "Number of rooms that one person may be in.",
     )
     bans_per_room: int = option(
         whole_number(0, 10_000),
         100,
-        "How many bans a room may have; of exemptions and invitations by mask as many each.",
+        "Number of bans of one room, of ban exceptions (+e), and of invite exceptions (+I).",
     )
     bans_in_all: int = option(
         whole_number(0, 10_000_000),
         20_000,
-        "How many of these there may be in all rooms together. A room that has fewer than "
-        f"{ALWAYS} may always have another.",
+        "Number of these entries in all rooms. A room with fewer than "
+        f"{ALWAYS} may always add one.",
     )
     hosts: str = option(
         choice("hidden", "address"),
         "hidden",
-        "What others see of where somebody is: hidden is a name made of the address, by which it "
-        "can be banned and from which nobody finds it; address shows it.",
+        "What other people see as a person's host. hidden: a hash of the address, which bans can "
+        "name and which does not reveal the address. address: the address.",
         reloadable=False,
     )
     watched: int = option(
         whole_number(0, 10_000),
         100,
-        "How many nicknames one member may watch come and go.",
+        "Number of nicknames that one client may monitor (IRC's MONITOR).",
     )
     watched_in_all: int = option(
         whole_number(0, 100_000_000),
         100_000,
-        "How many all members together may watch. Who watches fewer than "
-        f"{ALWAYS} may always watch another.",
+        "Number of nicknames that all clients together may monitor. A client with fewer than "
+        f"{ALWAYS} may always add one.",
     )

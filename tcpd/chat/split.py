@@ -1,4 +1,4 @@
-"""Texts made to fit through every door: long messages split, others cut, no line end in any."""
+"""Makes texts fit every frontend: splits long messages, cuts other texts, removes line ends."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ _LONGEST_SOURCE = 1 + NICK_BYTES + 1 + 12 + 1 + 63
 #: heap of marks is cut anyway.
 _BACK = 16
 
-#: So many bytes fit a line however long the names are that stand before it.
+#: Bytes of text that fit a line of IRC with any source and target.
 ALWAYS_FITS = 200
 
-# what would end a line, or a string, on its way through some door
+# they end a line, or a string, in some frontend
 _NOT_CARRIED = str.maketrans({"\0": "\ufffd", "\r": "\ufffd", "\n": "\ufffd"})
 _ZERO_WIDTH_JOINER = "\u200d"
 
 
 def room_for(person: Person, target: str, kind: Kind = Kind.MESSAGE, speaker: str = "") -> int:
-    """How long a message may be so that others get all of it in one line of IRC.
+    """The longest message that fits one line of IRC as its recipients get it.
 
-    :param person: who says it.
-    :param target: the room, or the person, as others are told.
-    :param speaker: in whose name; empty for their own.
+    :param person: the sender.
+    :param target: name of the room, or nickname of the recipient.
+    :param speaker: the name that a relayed message shows; empty for the sender's own.
     :return: bytes of UTF-8; at least :data:`ALWAYS_FITS`.
     """
     verb = "NOTICE" if kind is Kind.NOTICE else "PRIVMSG"
@@ -42,12 +42,12 @@ def room_for(person: Person, target: str, kind: Kind = Kind.MESSAGE, speaker: st
 
 
 def room_for_all(person: Person) -> int:
-    """The same for what is said to all who want to hear it."""
+    """The same for WALLOPS."""
     return _room_behind(person, "WALLOPS", "")
 
 
 def room_for_topic(room: str) -> int:
-    """How long the topic of a room may be so that all clients get all of it in one line of IRC.
+    """The longest topic that fits one line of IRC for all clients.
 
     :param room: its name.
     :return: bytes of UTF-8, at most :data:`~tcpd.chat.settings.TOPIC_BYTES`.
@@ -96,7 +96,7 @@ def _first(data: bytes, start: int) -> str:
 
 
 def _whole(piece: str, following: str) -> int:
-    """How many characters of the piece to keep so as not to tear it from what follows."""
+    """How many characters of the piece to keep, so that no character is split from its marks."""
     for keep in range(len(piece), max(len(piece) - _BACK, 1), -1):
         if not _clings(following) and piece[keep - 1] != _ZERO_WIDTH_JOINER:
             return keep
@@ -109,7 +109,7 @@ def _clings(character: str) -> bool:
 
 
 def is_longer(text: str, size: int) -> bool:
-    """Whether a text has more bytes of UTF-8 than so many."""
+    """Whether a text has more than ``size`` bytes of UTF-8."""
     # a character takes at most 4 bytes, so that most need not be encoded to know
     if len(text) * 4 <= size:
         return False
@@ -117,19 +117,17 @@ def is_longer(text: str, size: int) -> bool:
 
 
 def carried(text: str) -> str:
-    """The same text without what would end it early behind some door."""
+    """The text with NUL, CR and LF replaced."""
     return text if text.isprintable() else text.translate(_NOT_CARRIED)
 
 
 def cut(text: str, size: int) -> str:
-    """The beginning of a text, in so many bytes."""
+    """The beginning of a text, at most ``size`` bytes of UTF-8."""
     return carried(text).encode(errors="replace")[:size].decode(errors="ignore")
 
 
 def tidied(text: str, size: int) -> str:
-    """What somebody says of themselves or of what they do: a real name, a reason, an away message.
-
-    What others are told beside what is said has no control characters in it but IRC's formatting,
-    and no more bytes than it may.
+    """A real name, a reason or an away message, fit to be sent: without control characters except
+    IRC's formatting, and cut to ``size`` bytes of UTF-8.
     """
     return cut(tidy(text), size)

@@ -1,1 +1,1 @@
-"""The IRC door: the rooms as any IRC client sees them."""
+"""The IRC frontend."""

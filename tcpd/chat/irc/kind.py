@@ -12,7 +12,7 @@ from tcpd.interfaces import IContext, IKind
 
 @implementer(IKind)
 class IrcKind:
-    """The kind of the IRC door."""
+    """The kind of the IRC frontend."""
 
     name = "irc"
     summary = "The same rooms for IRC clients."

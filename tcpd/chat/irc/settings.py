@@ -69,7 +69,7 @@ def _parse_tags(text: str) -> tuple[str, ...]:
     return names
 
 
-#: What fits the line that tells clients of them.
+#: What fits a token of RPL_ISUPPORT.
 _TAGS_CHARACTERS = 300
 
 _TAGS: Type[tuple[str, ...]] = Type("names of tags, separated by commas", _parse_tags, ", ".join)
@@ -87,113 +87,113 @@ PASSWORD: Type[PasswordHash | None] = Type(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class IrcSettings:
-    """How the IRC door calls itself and treats its clients."""
+    """Names, operators, timeouts and rates of the IRC frontend."""
 
     network: str = option(
         _SHOWN,
         "tcpd",
-        "The name of the network, as clients show it; at most 100 bytes.",
+        "Name of the network, as clients show it; at most 100 bytes.",
     )
     server_description: str = option(
         _SHOWN,
         "",
-        "What the server is, in words for people: LINKS, WHOIS, VERSION, INFO and the second line "
-        "of the welcome show it; at most 100 bytes. Empty: they show the name of the network.",
+        "Description of the server for LINKS, WHOIS, VERSION, INFO and numeric 002; at most 100 "
+        "bytes. Empty: the name of the network.",
     )
     motd: str = option(
         PATH,
         "",
-        "A file of text, UTF-8, that is shown to who connects, read at the start and at each "
-        "reload; at most 200 lines. Empty: there is none.",
+        "File with the message of the day: UTF-8, at most 200 lines. It is read at the start and "
+        "at each reload. Empty: no message.",
     )
     admin: tuple[str, ...] = option(
         _ADMIN,
         (),
-        "Who runs the server and how to reach them, for ADMIN.",
+        "Who runs the server and how to contact them, for ADMIN.",
     )
     operators: tuple[Operator, ...] = option(
         OPERATORS,
         (),
-        "Who becomes an operator of the daemon in chat by OPER: a name, and the hash of a "
-        "password. Operators put people out (KILL), operate the house's rooms, see addresses and "
-        "reload.",
+        "Server operators: a name and a password hash for OPER. They can disconnect people (KILL), "
+        "operate the lobby, see addresses, and reload the configuration (REHASH).",
         secret=True,
     )
     webirc: tuple[Gateway, ...] = option(
         GATEWAYS,
         (),
-        "Gateways, such as web clients, that tell by WEBIRC whom they stand for: the networks that "
-        "they connect from, and the hash of a password.",
+        "Gateways that send the address of their client by WEBIRC, such as web clients: the "
+        "networks that they connect from, and a password hash.",
         secret=True,
     )
     password: PasswordHash | None = option(
         PASSWORD,
         None,
-        "What clients have to say with PASS to be let in, as tcpd-ctl hash-password makes it of "
-        "the password. Empty: nothing.",
+        "Hash of the password that clients must send with PASS, as tcpd-ctl hash-password prints "
+        "it. Empty: no password.",
         secret=True,
     )
     plain_passwords: bool = option(
         BOOLEAN,
         False,
-        "Whether passwords are taken on connections that others can read along: neither TLS nor "
-        "loopback nor a UNIX socket.",
+        "Whether to accept passwords on connections without TLS that are neither loopback nor a "
+        "UNIX socket.",
     )
     sts: float | None = option(
         or_word(DURATION, "off"),
         None,
-        "For how long clients that connected by TLS are to do so each time; those that did not are "
-        "told the port of a listener of this service that has tls. 0 takes back what was said "
-        "before; off says nothing. It holds for all that such a client finds on this host.",
+        "Duration of the strict transport security policy (capability sts): clients use TLS for "
+        "so long, on all ports of this host. Clients without TLS get the port of this service's "
+        "TLS listener. 0 revokes the policy; off does not advertise one.",
     )
     multiline_bytes: int = option(
         between(SIZE, 512, 64 * 1024),
         4096,
-        "How many bytes a message of several lines may have (draft/multiline).",
+        "Bytes of a multiline message (draft/multiline).",
     )
     multiline_lines: int = option(
         whole_number(0, 1000),
         32,
-        "How many lines one may have; 0 for no such messages.",
+        "Lines of a multiline message; 0 disables them.",
     )
     deny_tags: tuple[str, ...] = option(
         _TAGS,
         (),
-        "Tags of clients that are not passed on, without their +, such as typing; * for all, and "
-        "a - before one that is passed on all the same.",
+        "Client-only tags that are not relayed, without their +, such as typing; * for all. A - "
+        "before a name relays it all the same.",
     )
     resolve: bool = option(
         BOOLEAN,
         False,
-        "Whether clients are shown by the names of their addresses, where [chat] says hosts = "
-        "address. Nobody waits for a name: one that comes late is told as a change.",
+        "Whether to show the DNS name of an address as the host, with [chat] hosts = address. "
+        "Registration does not wait for DNS: a late name is sent as a change of host.",
     )
     register_timeout: float = option(
         DURATION,
         60.0,
-        "How long a client may take to register; 0 for ever.",
+        "Time in which a client must register; 0 for no limit.",
     )
     ping: float = option(
         DURATION,
         120.0,
-        "After so long a silence a client is asked whether it is there, and has as long again to "
-        "answer; 0 for never. Time in which its lines wait, as for their rate, does not count.",
+        "Silence after which the server sends PING. A client that does not answer within the same "
+        "time again is disconnected; 0 disables it. Time in which the client's lines are delayed "
+        "does not count.",
     )
     rate: Rate | None = option(
         RATE,
         Rate(5.0, 40.0),
-        "How many lines a client may send. Faster ones are not lost: they wait, and it is read no "
-        "further until they were taken.",
+        "Rate of lines from one client. Lines above the rate are delayed, not lost: the server "
+        "stops reading from the client until they are taken.",
     )
     join_rate: Rate | None = option(
         RATE,
         Rate(1.0, 30.0),
-        "How many rooms a client may come into. Beyond it is told to wait.",
+        "Rate of JOINs of one client. Those above the rate are refused.",
     )
     nick_rate: Rate | None = option(
         RATE,
         Rate(0.1, 5.0),
-        "How often a client may change its nickname. Beyond it is told to wait.",
+        "Rate of nickname changes of one client. Those above the rate are refused.",
     )
     websocket_origins: tuple[str, ...] = origins_option()
     websocket_ping: float = ping_option()

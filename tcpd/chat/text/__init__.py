@@ -1,1 +1,1 @@
-"""The text front door: plain lines from nc, telnet or openssl s_client."""
+"""The text frontend: plain lines from nc, telnet or openssl s_client."""

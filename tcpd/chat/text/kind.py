@@ -12,10 +12,10 @@ from tcpd.interfaces import IContext, IKind
 
 @implementer(IKind)
 class ChatKind:
-    """The kind of the text door."""
+    """The kind of the text frontend."""
 
     name = "chat"
-    summary = "Rooms to talk in, for bare nc and telnet."
+    summary = "Chat rooms for nc and telnet."
     settings = TextSettings
     words: frozenset[str] = frozenset()
     idle = 0.0

@@ -1,4 +1,4 @@
-"""What a line typed at the text door means."""
+"""Parses the lines of the text frontend: what to say, and commands."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ COMMANDS = (
         "[layers]",
         "your connection's TCP handshake, drawn",
         (),
-        ("/handshake layers tells it layer by layer. Nobody else sees it.",),
+        ("/handshake layers shows it layer by layer. Only you see it.",),
     ),
     Command("op", "NAME", "make somebody an operator", (), (_IN_ROOM.format("op"),)),
     Command("deop", "NAME", "make somebody an operator no longer", (), (_IN_ROOM.format("deop"),)),

@@ -10,16 +10,16 @@ from tcpd.config.values import DURATION, RATE, Rate
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TextSettings:
-    """How the text door treats its clients."""
+    """Timeouts and rates of the text frontend."""
 
     nick_timeout: float = option(
         DURATION,
         60.0,
-        "How long a client may take to give a nickname; 0 for ever.",
+        "Time in which a client must choose a nickname; 0 for no limit.",
     )
     rate: Rate | None = option(
         RATE,
         Rate(5.0, 20.0),
-        "How many lines a client may send. Faster ones are not lost: they wait, and it is read no "
-        "further until they were taken.",
+        "Rate of lines from one client. Lines above the rate are delayed, not lost: the server "
+        "stops reading from the client until they are taken.",
     )
