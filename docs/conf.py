@@ -3,11 +3,12 @@
 from importlib import metadata
 
 project = "tcpd"
-author = "the tcpd authors"
+author = "tcpd maintainers"
 release = metadata.version("tcpd")
 extensions = ["sphinx.ext.autodoc"]
 # what docs/man.py builds the manual from
 exclude_patterns = ["_build", "man"]
-html_theme = "alabaster"
+html_theme = "furo"
+html_title = f"{project} {release}"
 # interfaces of zope: what follows self in them is described, not typed
 autodoc_member_order = "bysource"
