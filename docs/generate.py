@@ -9,8 +9,6 @@ import runpy
 from pathlib import Path
 
 from tcpd.config.show import reference, sample
-from tcpd.ctl.completion.shells import SHELLS
-from tcpd.ctl.main import _parser
 from tcpd.daemon.compose import SECTIONS
 from tcpd.daemon.registry import Kinds
 from tcpd.ops.catalogue import CATALOGUE, EventType
@@ -34,10 +32,6 @@ def generated() -> dict[Path, str]:
         ROOT / "etc" / "grafana" / "tcpd.json": runpy.run_path(str(ROOT / "docs" / "dashboard.py"))[
             "dashboard"
         ](),
-        **{
-            ROOT / "etc" / "completion" / f"tcpd-ctl.{shell}": script(_parser())
-            for shell, script in SHELLS.items()
-        },
     }
 
 

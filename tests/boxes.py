@@ -57,7 +57,7 @@ def copy(root: Path, to: Path) -> Path:
 
 
 def wheels(directory: Path) -> str:
-    """Fetch wheels, for the Python of the box, of what tcpd requires and of what builds it.
+    """Fetch wheels, for the Python of the box, of what the Debian package holds and is built by.
 
     :return: what went wrong.
     """
@@ -65,7 +65,7 @@ def wheels(directory: Path) -> str:
         [
             *(sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet"),
             *("--only-binary", ":all:", "--python-version", PYTHON, "--dest", str(directory)),
-            *("setuptools>=77", "docutils>=0.19", *installing.requirements()),
+            *("setuptools>=77", "docutils>=0.19", *installing.requirements("completion")),
         ],
         capture_output=True,
         text=True,

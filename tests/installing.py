@@ -36,11 +36,12 @@ def run(*command: str | Path, cwd: Path, **environment: str) -> str:
     return done.stdout
 
 
-def requirements() -> list[str]:
-    """What setup.cfg says that tcpd requires."""
+def requirements(*extras: str) -> list[str]:
+    """The requirements of tcpd and of some of its extras, from setup.cfg."""
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg", "utf-8")
-    return setup["options"]["install_requires"].split()
+    lists = [setup["options.extras_require"][extra] for extra in extras]
+    return " ".join([setup["options"]["install_requires"], *lists]).split()
 
 
 def download(directory: Path, *more: str) -> str:

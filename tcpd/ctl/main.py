@@ -49,7 +49,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    asked = _parser().parse_args(arguments)
+    parser = _parser()
+    if "_ARGCOMPLETE" in os.environ:
+        from tcpd.ctl.completion import complete
+
+        complete(parser)
+    asked = parser.parse_args(arguments)
     run: Callable[[argparse.Namespace], int] = asked.run
     try:
         return run(asked)
@@ -272,9 +277,12 @@ def _hash_password(asked: argparse.Namespace) -> int:
 
 
 def _completion(asked: argparse.Namespace) -> int:
-    from tcpd.ctl.completion.shells import SHELLS
+    try:
+        from tcpd.ctl.completion import script
+    except ModuleNotFoundError:
+        return _fail("completion requires argcomplete: pip install 'tcpd[completion]'", REFUSED)
 
-    sys.stdout.write(SHELLS[asked.shell](_parser()))
+    sys.stdout.write(script(asked.shell))
     return DONE
 
 

@@ -1,7 +1,9 @@
-"""etc/completion: what real shells complete, beside a real daemon."""
+"""What real shells complete for ``tcpd-ctl``, beside a real daemon."""
 
 from __future__ import annotations
 
+import argparse
+import os
 import shutil
 import subprocess
 import sys
@@ -12,16 +14,18 @@ import pytest
 from running import PATIENCE, Daemon
 from terminal import Screen, has
 
-from tcpd.ctl.completion.table import Command, described
-from tcpd.ctl.main import _parser
+from tcpd.ctl.main import _parser, main
 from tcpd.ops.levels import LEVELS
 
 pytestmark = pytest.mark.live
 
-COMPLETION = Path(__file__).resolve().parents[2] / "etc" / "completion"
 CTL = str(Path(sys.executable).with_name("tcpd-ctl"))
-BEFORE, COMMANDS = described(_parser())
-NAMES = [command.name for command in COMMANDS]
+ENVIRONMENT = {**os.environ, "PATH": f"{Path(CTL).parent}:{os.environ['PATH']}"}
+(COMMANDS,) = (
+    {name: set(each._option_string_actions) for name, each in action.choices.items()}
+    for action in _parser()._actions
+    if isinstance(action, argparse._SubParsersAction)
+)
 
 CONFIG = (
     "[service:line]\nprotocol = line\nlisten =\n  127.0.0.1:0\n  127.0.0.1:0\n"
@@ -29,23 +33,23 @@ CONFIG = (
     "[service:echo]\nprotocol = echo\nlisten =\n  127.0.0.1:0\n"
 )
 
-#: Sets the words as readline does, and calls what was registered for the command.
+#: Sets the line as readline does, and calls what was registered for the command.
 BASH = """
-source "$1"; shift
-COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
+eval "$("$1" completion bash)"
+COMP_LINE="$1 $2"; COMP_POINT=${#COMP_LINE}; COMP_TYPE=9
 complete -p tcpd-ctl >/dev/null || exit 9
-_tcpd_ctl 2>&1
+_python_argcomplete "$1" 2>&1
 printf '%s\\n' "${COMPREPLY[@]}"
 """
 
 
-def complete(*words: str, directory: Path = COMPLETION) -> list[str]:
-    """What bash completes behind these words, the last of which is being typed."""
+def complete(line: str, directory: Path | None = None, ctl: str = CTL) -> list[str]:
+    """What bash completes behind a line, without the blank behind a single match."""
     bash = shutil.which("bash")
     if bash is None:
         pytest.skip("bash is not installed")
     done = subprocess.run(
-        [bash, "--norc", "-c", BASH, "bash", str(COMPLETION / "tcpd-ctl.bash"), CTL, *words],
+        [bash, "--norc", "-c", BASH, "bash", ctl, line],
         cwd=directory,
         capture_output=True,
         text=True,
@@ -53,86 +57,65 @@ def complete(*words: str, directory: Path = COMPLETION) -> list[str]:
         check=True,
     )
     assert done.stderr == ""
-    return [line for line in done.stdout.split("\n") if line]
+    return [each.rstrip(" ") for each in done.stdout.splitlines() if each]
 
 
 def test_commands() -> None:
-    assert complete("") == NAMES
+    assert complete("") == list(COMMANDS)
     assert complete("re") == ["reload", "reopen", "resume"]
-    assert complete("--timeout", "3", "st") == ["status"]
-    assert complete("nonsense", "") == []
+    assert complete("--timeout 3 st") == ["status"]
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=NAMES)
-def test_every_option_of_every_command(command: Command) -> None:
-    """It cannot drift from tcpd-ctl's own table."""
-    flags = [flag for option in command.options for flag in option.flags]
-    assert complete(command.name, "-") == flags
-    assert complete(command.name, "--ti") == ["--timeout"]
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_option_of_every_command(command: str) -> None:
+    assert set(complete(f"{command} -")) == COMMANDS[command]
 
 
 def test_values_that_are_known() -> None:
-    assert complete("log", "") == list(LEVELS)
-    assert complete("connections", "--sort", "i") == ["in", "idle"]
-    assert complete("connections", "--sort", "=", "i") == ["in", "idle"]
-    assert complete("connections", "--sort", "=") == ["age", "new", "in", "out", "bytes", "idle"]
-    assert complete("top", "--sort", "ou") == ["out/s", "out"]
-    assert complete("--timeout", "") == []
-    assert complete("probe", "--name", "") == []
+    assert complete("log ") == list(LEVELS)
+    assert complete("connections --sort i") == ["in", "idle"]
+    assert complete("connections --sort=i") == ["in", "idle"]
+    assert complete("top --sort ou") == ["out/s", "out"]
+    assert complete("--timeout ") == []
+    assert complete("probe --name ") == []
+    assert complete("kick ") == []
 
 
 def test_files(tmp_path: Path) -> None:
     (tmp_path / "some file.ini").touch()
-    assert complete("--config", "so", directory=tmp_path) == ["some file.ini"]
-    assert complete("probe", "--ca", "", directory=tmp_path) == ["some file.ini"]
+    assert complete("--config so", tmp_path) == ["some\\ file.ini"]
+    assert complete("probe --ca ", tmp_path) == ["some\\ file.ini"]
 
 
-def test_names_of_services_are_asked_of_the_daemon(start: Callable[[str], Daemon]) -> None:
-    daemon = start(CONFIG)
-    socket = ["--socket", str(daemon.control)]
-    assert complete(*socket, "drain", "l") == ["line", "lines.two"]
-    assert complete("--socket", "=", str(daemon.control), "resume", "e") == ["echo"]
-    assert complete(*socket, "connections", "--service", "") == [
-        "line",
-        "lines.two",
-        "echo",
-        "control",
-    ]
-    assert complete(*socket, "drain", "--j") == ["--json"]
-    assert complete(*socket, "drain", "$(exit 1)") == []
+def test_names_of_services_are_requested_from_the_daemon(start: Callable[[str], Daemon]) -> None:
+    socket = f"--socket {start(CONFIG).control}"
+    assert complete(f"{socket} drain l") == ["line", "lines.two"]
+    assert complete(socket.replace(" ", "=") + " resume e") == ["echo"]
+    assert complete(f"{socket} connections --service ") == ["line", "lines.two", "echo", "control"]
+    assert complete(f"{socket} drain --j") == ["--json"]
 
 
-def test_without_a_daemon_it_is_silent(tmp_path: Path) -> None:
-    assert complete("--socket", str(tmp_path / "none"), "drain", "") == []
-
-
-def test_what_the_daemon_is_called_stays_a_word(tmp_path: Path) -> None:
-    """Nothing that a daemon says is run by the shell."""
-    program = tmp_path / "tcpd-ctl"
-    program.write_text("#!/bin/sh\necho 'SERVICE  PROTOCOL'\necho '$(touch${IFS}x)  line'\n")
-    program.chmod(0o755)
-    done = subprocess.run(
-        [
-            *("bash", "--norc", "-c", BASH, "bash", str(COMPLETION / "tcpd-ctl.bash")),
-            *(str(program), "drain", ""),
-        ],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=True,
-    )
-    assert done.stdout == "$(touch${IFS}x)\n"
+def test_nothing_on_the_line_is_executed(tmp_path: Path) -> None:
+    assert complete("drain $(touch${IFS}x)", tmp_path) == []
     assert not (tmp_path / "x").exists()
 
 
-@pytest.mark.parametrize("shell", ["bash", "fish", "zsh"])
-def test_the_command_prints_what_is_shipped(shell: str) -> None:
-    done = subprocess.run([CTL, "completion", shell], capture_output=True, check=True)
-    assert done.stdout == (COMPLETION / f"tcpd-ctl.{shell}").read_bytes()
+def test_without_a_daemon_it_is_silent(tmp_path: Path) -> None:
+    assert complete(f"--socket {tmp_path}/none drain ") == []
+
+
+def test_without_argcomplete_it_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "argcomplete", None)
+    monkeypatch.delitem(sys.modules, "tcpd.ctl.completion", raising=False)
+    assert main(["completion", "bash"]) == 1
+    assert "pip install 'tcpd[completion]'" in capsys.readouterr().err
 
 
 # --- fish ---
+
+FISH = "tcpd-ctl completion fish | source; complete -C $argv"
 
 
 def fish(line: str) -> list[str]:
@@ -141,33 +124,25 @@ def fish(line: str) -> list[str]:
     if program is None:
         pytest.skip("fish is not installed")
     done = subprocess.run(
-        [
-            *(
-                program,
-                "--no-config",
-                "-c",
-                f"source {COMPLETION}/tcpd-ctl.fish; complete -C $argv",
-            ),
-            f"{CTL} {line}",
-        ],
+        [program, "--no-config", "-c", FISH, f"tcpd-ctl {line}"],
         capture_output=True,
         text=True,
         timeout=PATIENCE,
         check=True,
+        env=ENVIRONMENT,
     )
     assert done.stderr == ""
-    return [each.split("\t")[0] for each in done.stdout.splitlines()]
+    return [each.split("\t")[0].rstrip(" ") for each in done.stdout.splitlines()]
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=NAMES)
-def test_fish_completes_every_option(command: Command) -> None:
-    flags = {flag for option in command.options for flag in option.flags}
-    assert set(fish(f"{command.name} -")) == flags
-    assert command.name in fish(f"--timeout 3 {command.name[:2]}")
+@pytest.mark.parametrize("command", COMMANDS)
+def test_fish_completes_every_option(command: str) -> None:
+    assert set(fish(f"{command} -")) == COMMANDS[command]
+    assert command in fish(f"--timeout 3 {command[:2]}")
 
 
 def test_fish_completes_values() -> None:
-    assert set(fish("")) == set(NAMES)
+    assert set(fish("")) == set(COMMANDS)
     assert set(fish("log ")) == set(LEVELS)
     assert set(fish("--socket x connections --sort i")) == {"in", "idle"}
 
@@ -188,7 +163,8 @@ def zsh(tmp_path: Path) -> Iterator[Screen]:
     program = shutil.which("zsh")
     if program is None or shutil.which("tmux") is None:
         pytest.skip("zsh and tmux are not both installed")
-    shutil.copy(COMPLETION / "tcpd-ctl.zsh", tmp_path / "_tcpd-ctl")
+    script = subprocess.run([CTL, "completion", "zsh"], capture_output=True, check=True)
+    (tmp_path / "_tcpd-ctl").write_bytes(script.stdout)
     path = Path(CTL).parent
     screen = Screen(
         tmp_path,
@@ -214,20 +190,19 @@ def zsh_makes(zsh: Screen, line: str, wanted: str) -> None:
 def test_zsh_completes_commands_options_and_values(zsh: Screen) -> None:
     zsh_makes(zsh, "stat", "status")
     zsh_makes(zsh, "--timeout 3 hash", "--timeout 3 hash-password")
-    zsh_makes(zsh, "connections --so", "connections --sort=")
+    zsh_makes(zsh, "connections --so", "connections --sort")
     zsh_makes(zsh, "connections --sort id", "connections --sort idle")
     zsh_makes(zsh, "log cri", "log critical")
-    zsh_makes(zsh, "probe --min", "probe --min-days=")
+    zsh_makes(zsh, "probe --min", "probe --min-days")
 
 
 def test_zsh_knows_every_command_and_its_options(zsh: Screen) -> None:
     zsh.type("tcpd-ctl \t")
     lines = zsh.shows(has("probe"))
-    assert all(any(line.split()[:1] == [name] for line in lines) for name in NAMES)
+    assert all(any(line.split()[:1] == [name] for line in lines) for name in COMMANDS)
     zsh.keys("C-u")
-    for command in COMMANDS:
-        zsh.type(f"clear\ntcpd-ctl {command.name} -\t")
-        flags = {flag for option in command.options for flag in option.flags}
+    for command, flags in COMMANDS.items():
+        zsh.type(f"clear\ntcpd-ctl {command} -\t")
         zsh.shows(lambda lines, flags=flags: flags <= set(" ".join(lines).split()))
         zsh.keys("C-u")
 
