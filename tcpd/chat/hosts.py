@@ -1,8 +1,6 @@
 """Where people are, as others may know it.
 
-Rooms are public, and addresses are not everybody's business: by default a host is a name made of
-the address, the same for all who share it, by which a ban can keep it out, and from which nobody
-finds the address.
+By default a host is a keyed hash of the address (docs/decisions/0015).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Ini text to sections of values that know where they stand."""
+"""Ini text to sections of values that know where they stand (docs/decisions/0017)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The interface of an event log."""
+"""The interface of an event log (docs/decisions/0016)."""
 
 from __future__ import annotations
 

@@ -4,10 +4,9 @@ An event is made once, by the node whose client caused it, and is never changed.
 :class:`EventId` is unique. Texts are as the person wrote them, without line ends and NUL, which no
 frontend can carry; each frontend makes them safe for its clients.
 
-The classes are msgspec Structs: creating one takes a tenth of the time of a frozen dataclass, and
-:mod:`tcpd.events.codec` needs no second description of them. They hold nothing but values, so the
-garbage collector need not track them (``gc=False``). The bounds in their annotations are checked
-when an event is decoded.
+The classes are msgspec Structs (docs/decisions/0010). They hold nothing but values, so the garbage
+collector need not track them (``gc=False``). The bounds in their annotations are checked when an
+event is decoded.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The clock of a reactor: monotonic, so that nobody can set it."""
+"""The clock of a reactor: monotonic, so that nobody can set it (docs/decisions/0014)."""
 
 from __future__ import annotations
 
@@ -11,9 +11,7 @@ from twisted.internet.base import ReactorBase
 def use_monotonic_clock(reactor: Any) -> None:
     """Have a reactor of Twisted's measure its timers by ``time.monotonic``.
 
-    By default they measure by the wall clock. When that is set back by an hour, no timer runs for
-    an hour; when it is set forward, all run at once. What people read is never taken from here.
-    Call this before there is any timer.
+    By default they measure by the wall clock. Call this before there is any timer.
 
     :param reactor: the process's. A reactor that is not made on Twisted's ReactorBase keeps its
         clock.

@@ -1,9 +1,8 @@
 """TLS between a connection and its protocol, on pyOpenSSL's memory BIOs.
 
-Twisted's own layer is made for any transport and any use, and pays for it: a timer a turn to
-collect small writes, two exceptions a message. Here the connection below collects what is written,
-a record is known to be whole from its header (RFC 8446 section 5.1), and what a protocol writes
-while it is given bytes leaves as one piece.
+Why it is not Twisted's: docs/decisions/0007. The connection below collects what is written, a
+record is known to be whole from its header (RFC 8446 section 5.1), and what a protocol writes while
+it is given bytes leaves as one piece.
 """
 
 from __future__ import annotations

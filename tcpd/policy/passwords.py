@@ -1,4 +1,4 @@
-"""Passwords, kept as salted scrypt hashes (RFC 7914).
+"""Passwords, kept as salted scrypt hashes (RFC 7914; docs/decisions/0009).
 
 A hash says itself how it was made, in the form that other programs use for this too (the PHC string
 format): ``$scrypt$ln=15,r=8,p=1$SALT$HASH``. ``ln`` is the logarithm of the cost, ``r`` the size of
