@@ -125,7 +125,11 @@ class Fanout:
         inside = actor is None or (room is not None and actor in room.members)
         if self._holding and room is not None and inside and not collects:
             source = None if origin is None else origin.outbox
-            if self.held and (self._held_room is not room or self._held_origin is not source):
+            if self.held and (
+                self._held_room is not room
+                or self._held_origin is not source
+                or self._held_skip is not skip
+            ):
                 self.settle()
             if not self.held:
                 self.held_kind = RoomMessage

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from amounts import examples
 from chat import logs
+from chat.carriers import over_tcp
 from chat.ircing import Client, command
 from chat.logs import LateLog, on_the_local_log
 from chat.test_irc_registration import cheap_hash
@@ -59,6 +60,12 @@ class Scene:
     def send(self, lines: Iterable[str]) -> tuple[bytes, ...]:
         """Have ann send lines in one packet; what she, bob and dan are sent."""
         self.ann.protocol.dataReceived(_packet(lines))
+        return self.settled()
+
+    def send_and_close(self, lines: Iterable[str]) -> tuple[bytes, ...]:
+        """The same, and ann closes her sending side right behind."""
+        self.ann.protocol.dataReceived(_packet(lines))
+        self.ann.protocol.readConnectionLost()
         return self.settled()
 
     def settled(self) -> tuple[bytes, ...]:
@@ -134,6 +141,13 @@ def test_an_echo_comes_before_what_follows(line: str, answer: list[str]) -> None
     lines = ("PRIVMSG #tea :a", "PRIVMSG bob :b", "NOTICE #pot :c", line)
     echoes = ["PRIVMSG", "PRIVMSG", "NOTICE"]
     assert answers(lines, ["echo-message"]) == [*echoes, *answer]
+
+
+def test_a_relayed_message_among_others() -> None:
+    """'The client that sent it gets it if it wants echoes', and what it relays in any case: also
+    where all of it goes to one room in one packet."""
+    lines = ("PRIVMSG #tea :a", "RELAYMSG #tea a/b :b", "PRIVMSG #tea :c", "RELAYMSG #tea a/b :d")
+    assert answers(lines) == ["PRIVMSG", "PRIVMSG"]
 
 
 # --- PING ---
@@ -359,6 +373,45 @@ def test_any_lines_of_an_irc_client(lines: list[str], wanted: frozenset[str], se
     names = sorted(wanted)
     local = Scene("local", 0, names, **OPERATED).send(lines)
     assert Scene("late", seed, names, **OPERATED).send(lines) == local
+
+
+@over_tcp("there is no half-close of a WebSocket")
+@pytest.mark.long
+@settings(max_examples=examples(100), deadline=None)
+@given(_LINES, _WANTED, st.integers(0, 1000))
+def test_any_lines_before_a_half_close(lines: list[str], wanted: frozenset[str], seed: int) -> None:
+    """'A client that closes its sending side leaves the chat politely after its pending lines were
+    handled, everything flushed.'"""
+    names = sorted(wanted)
+    local = Scene("local", 0, names, **OPERATED).send_and_close(lines)
+    assert Scene("late", seed, names, **OPERATED).send_and_close(lines) == local
+
+
+_REGISTERING = st.sampled_from(
+    [
+        *("CAP LS 302", "CAP REQ :batch labeled-response echo-message", "CAP REQ draft/pre-away"),
+        *("CAP END", "CAP END", "PASS sesame", "PASS sesame", "PASS wrong", "NICK bob", "NICK ann"),
+        *("NICK ann", "NICK eve", "USER a 0 * :A", "USER a 0 * :A", "AWAY :soon", "AWAY"),
+        *("PING x", "JOIN #tea", "WHOIS ann", "MONITOR + ann", "@label=1 NICK ann", "QUIT"),
+    ]
+)
+
+
+@pytest.mark.long
+@settings(max_examples=examples(200), deadline=None)
+@given(
+    st.lists(_REGISTERING, max_size=8),
+    st.permutations(["PASS sesame", "NICK ann", "USER a 0 * :A"]),
+    _LINES,
+    st.integers(0, 1000),
+)
+def test_any_lines_of_a_client_that_registers(
+    first: list[str], then: list[str], last: list[str], seed: int
+) -> None:
+    """The same from the beginning, with a server password that a thread checks."""
+    lines = (*first, *then, "CAP END", *last)
+    local = Scene("local", 0, None, **OPERATED, **LOCKED).send(lines)
+    assert Scene("late", seed, None, **OPERATED, **LOCKED).send(lines) == local
 
 
 _TYPED = st.one_of(
