@@ -1,4 +1,4 @@
-"""Writes the files that are made from the declarations in the code: ``python docs/generate.py``.
+"""Write the files that are generated from the code: ``python docs/generate.py``.
 
 ``tests/docs/test_generated.py`` fails where they are out of date.
 """
@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def generated() -> dict[Path, str]:
-    """What each of the files should hold."""
+    """Return the content of each generated file."""
     kinds = Kinds(entry_points=()).built_in()
     return {
         ROOT / "etc" / "tcpd.ini": sample(kinds, SECTIONS).rstrip("\n") + "\n",
@@ -41,10 +41,9 @@ EVENTS = """\
 Events
 ======
 
-What the daemon reports as a fact has an id that never changes its meaning, a level, and fields.
-:doc:`/howto/logs` shows where it goes. Lines of the log that have no id are for those who look for
-a fault; their wording may change. Text that came from a client is never in an event, or anywhere
-else in a log, with a control character in it: those are shown as escapes, such as ``\\x1b``.
+Each event has an id, whose meaning never changes, a level, and fields. :doc:`/howto/logs` shows
+where events go. Log lines without an id are diagnostics; their wording may change. Control
+characters in text from clients are escaped in every log, for example as ``\\x1b``.
 """
 
 
@@ -64,17 +63,17 @@ METRICS_HEAD = """\
 Metrics
 =======
 
-What ``/metrics`` of the site in ``[metrics]`` tells; :doc:`/howto/monitor` shows what for. It is
-OpenMetrics for a scraper that asks for it, as Prometheus does, and otherwise the older text format
-of Prometheus.
+The metrics that ``/metrics`` of the site in ``[metrics]`` exposes; :doc:`/howto/monitor` shows how
+to use them. The format is OpenMetrics for a scraper that accepts it, as Prometheus does, and the
+Prometheus text format otherwise.
 
-The values of labels are words of the program and names from the ini files, never what a client
-sent. ``service`` is the NAME of ``[service:NAME]``, or what the daemon calls a service of its own,
-such as ``metrics``. What a service has counted outlives a reload, as long as the service is in the
-files. The page is written once a second at most: who asks more often gets the same. Reasons are the
-words that the log has, too.
+Label values are constants of the program and names from the ini files, never text from a client.
+``service`` is the NAME of ``[service:NAME]``, or the name of an internal service, such as
+``metrics``. ``reason`` has the same words as the log. A reload keeps the counters of every service
+that remains in the files. The page is rendered at most once a second; scrapes in between get the
+same page.
 
-Beside these there are those that every Python program has which uses Prometheus's own library:
+The Prometheus client library adds
 ``process_cpu_seconds_total``, ``process_resident_memory_bytes``, ``process_virtual_memory_bytes``,
 ``process_open_fds``, ``process_max_fds``, ``process_start_time_seconds``, ``python_info`` and
 ``python_gc_...``.

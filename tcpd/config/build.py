@@ -48,9 +48,9 @@ _SHOWN = 80
 
 #: Keys that every service has, beside its kind's own: (name, type, default, meaning).
 SERVICE_KEYS = (
-    ("protocol", "name of a protocol", None, "The kind of service."),
-    ("listen", "listeners", None, "Where it listens, one listener a line."),
-    ("policy", "name of a policy", "default", "NAME of the [policy:NAME] that it stands behind."),
+    ("protocol", "name of a protocol", None, "Protocol that the service speaks."),
+    ("listen", "listeners", None, "Its listeners, one a line."),
+    ("policy", "name of a policy", "default", "NAME of its [policy:NAME]."),
 )
 
 #: Sections that can be there several times, as ``[FAMILY:NAME]``.

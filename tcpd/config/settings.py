@@ -1,4 +1,4 @@
-"""The settings that the daemon itself has, and all settings together."""
+"""Settings of the daemon, of policies and of TLS, and the whole configuration."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _parse_host_name(text: str) -> str:
     return text
 
 
-#: NAME of a ``[policy:NAME]``, for a section that is no ``[service:NAME]``.
+#: NAME of a ``[policy:NAME]``, for sections other than ``[service:NAME]``.
 POLICY: Type[str] = Type("policy", str, str)
 
 _HOST_NAME: Type[str] = Type("host name", _parse_host_name, str)
@@ -74,7 +74,7 @@ _CONTROL: Type[str] = Type(
 
 
 class KindOptions(Protocol):
-    """What configuration has to know of a kind; :class:`tcpd.interfaces.IKind` has it all."""
+    """The part of :class:`tcpd.interfaces.IKind` that the configuration uses."""
 
     name: str
     summary: str
@@ -84,10 +84,7 @@ class KindOptions(Protocol):
 
 
 def sections_of(kind: KindOptions) -> Mapping[str, type]:
-    """The sections of the ini file that a kind declares, with their settings dataclasses.
-
-    The attribute is optional, see :class:`tcpd.interfaces.IKind`.
-    """
+    """Return the ini sections that a kind declares, with their settings dataclasses."""
     found: Mapping[str, type] = getattr(kind, "sections", {})
     return found
 
@@ -99,235 +96,242 @@ class TcpdSettings:
     server_name: str | None = option(
         or_word(_HOST_NAME, "system"),
         None,
-        "The name that the daemon calls itself by; system is what the system calls itself.",
+        "The host name that the daemon reports to clients. system is the host name of the system.",
         reloadable=False,
     )
     connections: int = option(
-        whole_number(1, 1_000_000), 10_000, "How many connections all services together may have."
+        whole_number(1, 1_000_000),
+        10_000,
+        "Maximum number of open connections of all services together.",
     )
     handshake: bool = option(
         BOOLEAN,
         True,
-        "Whether the kernel keeps the SYN of each TCP connection (Linux), so that clients can be "
-        "told what their three-way handshake was like.",
+        "Whether the kernel keeps the SYN of each TCP connection (Linux). Handshake reports to "
+        "clients need it.",
         reloadable=False,
     )
     server_isn: bool = option(
         BOOLEAN,
         False,
-        "Whether they are told the server's initial sequence number too. That takes the capability "
-        "CAP_NET_ADMIN while the ports are opened.",
+        "Whether handshake reports include the server's initial sequence number. This needs the "
+        "capability CAP_NET_ADMIN while the ports are opened.",
         reloadable=False,
     )
     drain: float = option(
         DURATION,
         10.0,
-        "How long a stopping daemon waits for clients to take their last bytes before it cuts "
-        "them off.",
+        "How long a stopping daemon waits for clients to read their last bytes. It then cuts "
+        "the remaining connections.",
     )
     log: str = option(
         choice("text", "json", "journald"),
         "text",
-        "How the log is written: text, or json (one object a line), both to where twistd is told "
-        "to log; or to journald with fields. A --logger of twistd's overrides it.",
+        "Format of the log. text and json (one object a line) go to the log file of twistd; "
+        "journald sends records with fields to the journal. The --logger option of twistd "
+        "overrides this key.",
         reloadable=False,
     )
     log_size: int = option(
         SIZE,
         1 << 20,
-        "When a log file has so many bytes it is renamed to NAME.1, the one before to NAME.2 and "
-        "so on, and a new one is begun. 0 leaves that to others, such as logrotate.",
+        "Size at which a log file is rotated: it becomes NAME.1, the previous NAME.1 becomes "
+        "NAME.2, and so on. 0 never rotates; use it with logrotate.",
         reloadable=False,
     )
     log_level: str = option(
         choice("debug", "info", "warn", "error", "critical"),
         "info",
-        "How much is logged: nothing below this level.",
+        "Lowest level that is logged.",
     )
     state: str = option(
         PATH,
         "",
-        "A directory for what outlives a restart, such as bans; it is made if need be. Empty, it "
-        "is the StateDirectory= of systemd's unit, or else tcpd in the user's $XDG_STATE_HOME, "
-        "which is ~/.local/state; root has none then.",
+        "Directory for data that survives a restart, such as bans. It is created if it does not "
+        "exist. Empty: the StateDirectory= of the systemd unit, or tcpd in the user's "
+        "$XDG_STATE_HOME (default ~/.local/state). A daemon that is started as root without a "
+        "unit has none.",
         reloadable=False,
     )
     control: str = option(
         _CONTROL,
         AUTO,
-        "The socket that tcpd-ctl speaks to. auto is control in systemd's RuntimeDirectory=, or "
-        "/run/tcpd/control when started as root, or tcpd/control in the user's $XDG_RUNTIME_DIR, "
-        "or control in state, or in /tmp/tcpd-UID; the log says where it is. none is no socket.",
+        "Path of the control socket, which tcpd-ctl connects to. auto: control in systemd's "
+        "RuntimeDirectory=, /run/tcpd/control if started as root, tcpd/control in the user's "
+        "$XDG_RUNTIME_DIR, control in the state directory, or a file in /tmp/tcpd-UID; the log "
+        "has the path. none: no control socket.",
         reloadable=False,
     )
     control_group: str = option(
         TEXT,
         "",
-        "The group whose members may use the control socket, beside root and the daemon's own "
-        "user; empty, it is the daemon's own group.",
+        "Group whose members may use the control socket, besides root and the daemon's own "
+        "user. Empty: the daemon's own group.",
         reloadable=False,
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicySettings:
-    """``[policy:NAME]``: who may connect to the services that name it, and how long they may stay.
+    """``[policy:NAME]``: access control, limits and timeouts of the services that refer to it.
 
-    ``[policy:default]`` is for all services that name none.
+    ``[policy:default]`` applies to services without a ``policy`` key.
     """
 
     allow: tuple[Network, ...] = option(
         NETWORKS,
         (),
-        "Networks that may connect; empty lets in everybody whom deny does not name. Where a "
-        "client is in networks of both, the longer prefix wins, and deny wins a tie.",
+        "Networks that may connect. Empty: every address that deny does not match. If a client "
+        "matches both, the longer prefix wins; deny wins a tie.",
     )
     deny: tuple[Network, ...] = option(NETWORKS, (), "Networks that may not connect.")
     connections: int = option(
-        whole_number(1, 1_000_000), 5_000, "How many connections one service may have."
+        whole_number(1, 1_000_000), 5_000, "Maximum number of open connections of one service."
     )
     per_address: int = option(
         whole_number(1, 1_000_000),
         100,
-        "How many connections to one service an address may have; for IPv6, the network that "
-        "ipv6_prefix says.",
+        "Maximum number of open connections from one address to one service. IPv6 addresses "
+        "count by network; see ipv6_prefix.",
     )
     ipv6_prefix: int = option(
         whole_number(32, 128),
         64,
-        "How much of an IPv6 address counts as one address in limits and in the log: hosts have a "
-        "whole /64 as a rule, and customers of some providers a /56 or /48.",
+        "Prefix length of the IPv6 network that limits and the log treat as one address. Most "
+        "hosts have a whole /64; customers of some providers have a /56 or /48.",
     )
     connection_rate: Rate | None = option(
-        RATE, None, "How many new connections one service takes in all, like 200/s burst 1000."
+        RATE, None, "Rate of new connections to one service, for example 200/s burst 1000."
     )
     address_rate: Rate | None = option(
-        RATE, None, "How many new connections one address may make, like 5/s burst 50."
+        RATE, None, "Rate of new connections from one address, for example 5/s burst 50."
     )
     full: str = option(
         choice("refuse", "pause"),
         "refuse",
-        "What the next client meets when connections, or those of [tcpd], are used up: refuse "
-        "closes its connection, with the protocol's words if it has any; pause leaves it waiting "
-        "in the kernel until somebody goes. A listener of Twisted's (endpoint:) always refuses.",
+        "What happens to a new client when a connections limit, of the policy or of [tcpd], is "
+        "reached. refuse closes the connection, after an error message if the protocol has one. "
+        "pause leaves it in the kernel's backlog until another connection closes. endpoint: "
+        "listeners always refuse.",
     )
     idle: float | None = option(
         or_word(DURATION, "auto"),
         None,
-        "A connection that is silent for so long, both ways, is ended; 0 never. Time in which "
-        "the server works at a command, or has lines wait for their rate, does not count. auto is "
-        "what the protocol asks for: of tcpd's own 10min, 12h for forward, and never for chat.",
+        "Idle timeout, both directions; 0 disables it. Time during which the server executes a "
+        "command or holds lines back for their rate does not count. auto is the default of the "
+        "protocol: 10min, 12h for forward, disabled for chat and irc.",
     )
     proxy_header: float = option(
         at_least(DURATION, 0.1),
         3.0,
-        "How long a proxy may take to send the PROXY header, on listeners that say proxy=.",
+        "Timeout for the PROXY header, on listeners with proxy=.",
     )
     handshake: float = option(
         at_least(DURATION, 0.1),
         10.0,
-        "How long a client may take for the TLS handshake, and for that of WebSocket behind it.",
+        "Timeout for the TLS handshake, and for the WebSocket handshake that follows it.",
     )
     first_byte: float = option(
         DURATION,
         0.0,
-        "How long a client may take until it says something, behind the TLS handshake where there "
-        "is one; 0 for ever.",
+        "Timeout for the client's first byte, after the TLS handshake if there is one; 0 "
+        "disables it.",
     )
     session: float = option(
-        DURATION, 0.0, "How long a connection may last in all, however busy; 0 for ever."
+        DURATION, 0.0, "Maximum duration of a connection, however busy; 0 disables it."
     )
     stalled: float = option(
         DURATION,
         300.0,
-        "How long bytes may wait for a client that takes none of them before it is cut off; 0 for "
-        "ever.",
+        "How long sent data may wait while the client reads none of it. The connection is then "
+        "cut; 0 disables this.",
     )
     unsent: int = option(
         at_least(SIZE, 65536),
         1 << 20,
-        "How many bytes may wait for a client that reads too slowly before it is cut off.",
+        "Maximum size of the send buffer of a connection. A client that reads too slowly and "
+        "exceeds it is cut off.",
     )
     linger: float = option(
         at_least(DURATION, 0.1),
         15.0,
-        "How long a connection that the daemon closes may take to deliver its last bytes before "
-        "it is cut off.",
+        "How long a connection that the daemon closes may take to deliver its last bytes. It is "
+        "then cut.",
     )
     access_log: bool = option(
         BOOLEAN,
         False,
-        "Whether the end of each connection is logged: who, how long, how much, and why it ended.",
+        "Whether the end of each connection is logged: peer, duration, bytes and reason.",
     )
     log_start: bool = option(
         BOOLEAN,
         False,
-        "Whether the start of each connection is logged too, when its client is known: behind its "
-        "PROXY header, before TLS. It means nothing without access_log.",
+        "Whether the start of each connection is logged too, after the PROXY header and before "
+        "TLS. Needs access_log = yes.",
     )
     log_handshake: bool = option(
         BOOLEAN,
         False,
-        "Whether the line of the end tells of the TCP handshake too: the client's options, TTL and "
-        "round-trip time. It means nothing without access_log, and takes handshake = yes in "
+        "Whether the log line of a connection's end includes its TCP handshake: the client's "
+        "options, TTL and round-trip time. Needs access_log = yes, and handshake = yes in "
         "[tcpd].",
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TLSSettings:
-    """``[tls:NAME]``: certificates, for listeners that say ``tls=NAME`` or ``starttls=NAME``.
+    """``[tls:NAME]``: certificates, for listeners with ``tls=NAME`` or ``starttls=NAME``.
 
-    A client gets the certificate that has the name it asks for (SNI), by the exact name before a
-    wildcard; the first where none fits or it asks for none. Of certificates with the same names
-    and keys of different types (RSA and ECDSA) it gets the one it can use. The files are looked at
-    every few seconds, and taken over when they have changed.
+    The server presents the certificate that matches the client's SNI name, an exact name before a
+    wildcard; without SNI or a match, the first one. Of certificates with the same names and keys of
+    different types (RSA and ECDSA) it presents one that the client supports. The files are checked
+    every few seconds and loaded when they have changed.
     """
 
     certificate: tuple[str, ...] = option(
         FILES,
-        doc="PEM files with a certificate of the server's each, its chain behind it.",
+        doc="PEM files, each with a server certificate followed by its chain.",
     )
     key: tuple[str, ...] = option(
         FILES,
         (),
-        "PEM files with the private keys, in any order; a key that is in none of them is looked "
-        "for in the file of its certificate.",
+        "PEM files with the private keys, in any order. A key that none of them has is read "
+        "from the certificate's file.",
     )
     chain: tuple[str, ...] = option(
         FILES,
         (),
-        "PEM files with chains, where the certificates' files do not hold them: each certificate "
-        "gets from them those that lead on to its authority.",
+        "PEM files with intermediate certificates, if the certificate files do not include "
+        "them. Each certificate is sent with those that link it to its authority.",
     )
-    minimum: str = option(choice("1.2", "1.3"), "1.2", "The oldest version of TLS to speak.")
+    minimum: str = option(choice("1.2", "1.3"), "1.2", "Lowest version of TLS that is accepted.")
     client_ca: str = option(
         FILE,
         "",
-        "A PEM file of authorities: clients are asked for a certificate that one of them signed.",
+        "PEM file of authorities. Clients are asked for a certificate that one of them signed.",
     )
     client_certificate: str = option(
         choice("required", "optional"),
         "required",
-        "Whether clients have to show one, where client_ca is given; one that no authority of it "
-        "signed is never let in.",
+        "Whether a client must present a certificate; needs client_ca. A certificate that no "
+        "authority in client_ca signed is always refused.",
     )
     alpn: tuple[str, ...] = option(
         ALPN,
         (),
-        "The protocols to agree on with clients that offer some (ALPN), like imap or http/1.1, the "
-        "best first. A client that offers only others is refused, and one that offers none is "
-        "not. Empty, nothing is agreed on, whatever is offered.",
+        "Protocols to negotiate by ALPN, such as imap or http/1.1, in order of preference. A "
+        "client that offers only other protocols is refused; a client that offers none is "
+        "accepted. Empty: ALPN is not used.",
     )
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceSettings:
-    """``[service:NAME]``.
+    """One ``[service:NAME]``.
 
     :ivar name: NAME.
     :ivar protocol: the name of its kind.
-    :ivar listen: where it listens.
+    :ivar listen: its listeners.
     :ivar policy: NAME of its ``[policy:NAME]``.
     :ivar options: an instance of its kind's ``settings``.
     :ivar sections: titles of the sections that its kind declares.
@@ -350,7 +354,7 @@ class Settings:
     :ivar policies: by name; ``default`` is always there.
     :ivar tls: by name.
     :ivar sections: by title, the sections that the daemon and the kinds declare (``chat``).
-    :ivar places: by (section, key), where a value was given; a key that was not is not there.
+    :ivar places: file and line of each key that the files give, by (section, key).
     """
 
     tcpd: TcpdSettings
@@ -361,6 +365,6 @@ class Settings:
     places: Mapping[tuple[str, str], Place] = field(compare=False)
 
     def place(self, section: str, key: str = "") -> str:
-        """Say where a key, or else its section, stands: ``FILE:LINE``."""
+        """Return ``FILE:LINE`` of a key, or of its section if the key is not given."""
         found = self.places.get((section, key)) or self.places.get((section, ""))
         return str(found) if found else "built-in defaults"

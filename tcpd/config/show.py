@@ -1,4 +1,4 @@
-"""Settings and declarations as text: the effective values, the annotated sample, the reference."""
+"""Render the effective configuration, the annotated sample and the reference page."""
 
 from __future__ import annotations
 
@@ -31,32 +31,31 @@ def _wrapped(text: str, prefix: str = "# ") -> Iterator[str]:
 
 
 def _doc(cls: type) -> str:
-    """What a docstring says, less the section's name in front of it, which stands above anyway."""
+    """Return the docstring as one paragraph, without the leading section name."""
     text = " ".join((cls.__doc__ or "").split())
     text = re.sub(r"^``\[[^]]*\]``: ", "", text)
     return text[:1].upper() + text[1:]
 
 
 def _plain(text: str) -> str:
-    """The same without the marks of reStructuredText, for comments."""
+    """Remove reStructuredText markup, for comments."""
     return text.replace("``", "")
 
 
 def _literal(text: str) -> str:
-    """The same with the names of sections marked, for the reference."""
+    """Mark section names as literals, for the reference page."""
     return re.sub(r"(?<!`)\[[a-z]+(?::[A-Za-z]+)?\]", r"``\g<0>``", text)
 
 
 def _assignment(key: str, value: str) -> str:
-    # a line that goes on a value is indented
     value = re.sub(r"\n\s*", "\n    ", value)
     return f"{key} = {value}".rstrip()
 
 
 def show_config(settings: Settings) -> str:
-    """Render what is in force: each value, and above it where it comes from.
+    """Render the effective configuration; a comment above each value names its source.
 
-    The text is itself a configuration, but for secrets, which are masked.
+    The output is a valid configuration, except that secrets are masked.
     """
     out: list[str] = []
 
@@ -95,11 +94,11 @@ def show_config(settings: Settings) -> str:
 
 
 class _Sample:
-    """The annotated sample, as it grows."""
+    """Collects the lines of the annotated sample."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
-        self._told: dict[tuple[str, str], str] = {}
+        self._documented: dict[tuple[str, str], str] = {}
 
     def comment(self, text: str) -> None:
         self.lines += _wrapped(_plain(text))
@@ -110,14 +109,16 @@ class _Sample:
         self.lines += head
 
     def keys(self, title: str, cls: type, mark: str = "") -> None:
-        """All keys as comments with their defaults; what was already told is told by whom.
+        """Append all keys, as comments with their defaults.
 
-        :param mark: stands before what is not a default; ``#`` where that is not in force either.
+        A description that a former section had is replaced by a reference to that section.
+
+        :param mark: prefix of sample values; ``#`` if the section is commented out.
         """
         for item in options_of(cls):
             self.lines.append("#")
             doc = item.doc
-            first = self._told.setdefault((item.name, doc), title)
+            first = self._documented.setdefault((item.name, doc), title)
             if first != title:
                 doc = f"As in {first}."
             must = "; must be given" if item.required else ""
@@ -131,7 +132,7 @@ class _Sample:
 
 
 def _single(kinds: Iterable[KindOptions], sections: Mapping[str, type]) -> dict[str, type]:
-    """The sections that can be there once: the daemon's, and those that kinds declare."""
+    """Return the sections without a NAME: the daemon's, and those that kinds declare."""
     single: dict[str, type] = {"tcpd": TcpdSettings, **sections}
     for kind in kinds:
         for title, cls in sections_of(kind).items():
@@ -144,31 +145,31 @@ def sample(
     sections: Mapping[str, type],
     others: Iterable[KindOptions] = (),
 ) -> str:
-    """Render the annotated sample, which is also what runs where there is no file.
+    """Render the annotated sample, which is also the configuration used without a file.
 
-    Every key is there, as a comment with its default; the services are in force.
+    Every key is a comment with its default; the services are not commented out.
 
-    :param kinds: those that come with tcpd.
+    :param kinds: the built-in kinds.
     :param sections: the daemon's, by title.
-    :param others: kinds of other packages, which are shown and not in force.
+    :param others: kinds of other packages, shown as comments.
     """
     out = _Sample()
     out.comment(
-        "The configuration of tcpd. With no file at all tcpd serves just what stands here. Every "
-        "key behind a # shows its default; take the # away to change it. Only protocol and listen "
-        "of a service, and certificate of a [tls:NAME], must be given."
+        "The configuration of tcpd. Without a file, tcpd uses exactly this configuration. A key "
+        "after a # shows its default; delete the # to change it. Only protocol and listen of a "
+        "service, and certificate of a [tls:NAME], are required."
     )
     out.lines.append("#")
     out.comment(
-        "A comment has a line of its own, or stands behind the name of a section. A value may go "
-        "on in indented lines. Durations take ms, s, min, h or d; sizes B, KiB, MiB or GiB; rates "
-        "look like 10/s burst 30, with /s, /min or /h, or are none. Paths start at the directory "
-        "of the file that names them."
+        "A comment is on a line of its own, or after the name of a section. A value may continue "
+        "on indented lines. Durations take ms, s, min, h or d; sizes B, KiB, MiB or GiB; rates "
+        "look like 10/s burst 30, with /s, /min or /h, or are none. Paths are relative to the "
+        "directory of the file that contains them."
     )
     out.lines += [
         "#",
-        "#   twistd tcpd --config FILE --check         says what is wrong with a file",
-        "#   twistd tcpd --config FILE --show-config   shows what is in force, and from where",
+        "#   twistd tcpd --config FILE --check         reports the errors of a file",
+        "#   twistd tcpd --config FILE --show-config   shows effective values and their sources",
         "",
     ]
     kinds = list(kinds)
@@ -183,14 +184,14 @@ def sample(
     out.keys("[tls:main]", TLSSettings)
     out.comment(
         "Services. listen takes one listener a line: HOST:PORT, [V6]:PORT, *:PORT (every address, "
-        "IPv6 and IPv4; [::] is IPv6 alone), unix:PATH mode=0660, systemd:NAME, or endpoint: and "
-        "any endpoint string of Twisted; then words: tls=NAME for any protocol, udp for the small "
-        "services, starttls=NAME for line, websocket for what browsers are to reach. policy = NAME "
-        "puts a service behind another policy than the default one."
+        "IPv6 and IPv4; [::] is IPv6 only), unix:PATH mode=0660, systemd:NAME, or endpoint: and "
+        "any endpoint string of Twisted. Options follow: tls=NAME for any protocol, udp for the "
+        "small services, starttls=NAME for line, websocket for irc. policy = NAME selects a policy "
+        "other than the default."
     )
     out.lines.append("")
     for kind in [*kinds, *others]:
-        # what makes no sense without knowing what for is shown, and is not in force
+        # a kind without a sensible default listener is shown as a comment
         mark = "#" if kind.sample_listen is None or kind in others else ""
         out.section(
             f"{mark}[service:{kind.name}]",
@@ -237,13 +238,12 @@ Configuration reference
 
 .. manual
 
-An ini file: ``[section]``, ``key = value``, comments (``#`` or ``;``) on lines of their own or
-behind the name of a section, and values that may go on in indented lines. Anything else behind the
-name of a section is an error. Nothing is interpolated. Where several files are named by
-``--config``, what is read later wins, key by key. Every key is optional but ``protocol`` and
-``listen`` of a service and ``certificate`` of a ``[tls:NAME]``, and so is every section but one
-``[service:NAME]``. What stands here is also printed as an annotated sample, by
-``twistd tcpd --print-config``.
+The configuration is an ini file: ``[section]`` and ``key = value``. A comment (``#`` or ``;``) is
+on a line of its own, or after the name of a section. A value may continue on indented lines. There
+is no interpolation. If ``--config`` names several files, later files override earlier ones, key by
+key. ``protocol`` and ``listen`` of a service and ``certificate`` of a ``[tls:NAME]`` are required;
+all other keys are optional. At least one ``[service:NAME]`` is required.
+``twistd tcpd --print-config`` prints this reference as an annotated sample.
 
 Values
 ------
@@ -255,14 +255,15 @@ Values
     A whole number and ``B``, ``KiB``, ``MiB`` or ``GiB``: ``64KiB``.
 
 *rate*
-    So many a second, minute or hour, and how many at once after a quiet time:
-    ``10/s burst 30``, ``1/min``. Without ``burst`` it is the first number. ``none`` is no limit.
+    Events per second, minute or hour, and the burst that is allowed after idle time:
+    ``10/s burst 30``, ``1/min``. Without ``burst``, the burst is the first number. ``none`` is no
+    limit.
 
 *networks*
     Addresses and networks, separated by commas or blanks: ``192.0.2.0/24, 2001:db8::1``.
 
 *path*
-    A file. Where it is not absolute it starts at the directory of the file that names it.
+    A file. A relative path starts at the directory of the ini file that contains it.
 
 *yes or no*
     Also ``true`` and ``false``, ``on`` and ``off``, ``1`` and ``0``.
@@ -270,37 +271,37 @@ Values
 Listeners
 ---------
 
-``listen`` takes one listener a line: a place, and then words.
+``listen`` takes one listener a line: an address, and then options.
 
 =========================== ====================================================
 ``HOST:PORT``               an IPv4 address; ``0.0.0.0`` is every IPv4 address
 ``[V6]:PORT``               an IPv6 address; ``[::]`` is every IPv6 address, and no IPv4
-                            address; a link-local one has its interface, ``[fe80::1%eth0]``
-``*:PORT``                  every address, IPv6 and IPv4, by one socket
+                            address; a link-local one needs its interface, ``[fe80::1%eth0]``
+``*:PORT``                  every address, IPv6 and IPv4, on one socket
 ``unix:PATH``               a UNIX socket; the path is absolute
-``systemd:NAME``            a socket that systemd holds, by ``FileDescriptorName=``
+``systemd:NAME``            a socket that systemd passes, by its ``FileDescriptorName=``
 ``endpoint:DESCRIPTION``    any server endpoint string of Twisted, without blanks
 =========================== ====================================================
 
 =========================== ====================================================
-``tls=NAME``                TLS from the first byte, by ``[tls:NAME]``
-``starttls=NAME``           in the clear, until the client asks for TLS
-``proxy=NETWORK,NETWORK``   each connection begins with a PROXY header, and comes
-                            from a proxy in one of these networks, or it is
-                            refused; on a UNIX socket ``proxy=unix``
-``udp``                     datagrams in place of connections; with ``HOST:PORT``
+``tls=NAME``                TLS from the first byte, with ``[tls:NAME]``
+``starttls=NAME``           in the clear until the client starts TLS
+``proxy=NETWORK,NETWORK``   each connection must begin with a PROXY header, and come
+                            from a proxy in one of these networks; other connections
+                            are refused; on a UNIX socket ``proxy=unix``
+``udp``                     datagrams instead of connections; with ``HOST:PORT``
 ``websocket``               the protocol's lines in WebSocket messages; ``ws://``, and
                             ``wss://`` together with ``tls=NAME``
-``mode=0660``               the permissions of a UNIX socket, in octal
-``owner=USER``              whom a UNIX socket is given to, by name or number
-``group=GROUP``             the same of its group
+``mode=0660``               permissions of a UNIX socket, in octal
+``owner=USER``              owner of a UNIX socket, by name or number
+``group=GROUP``             group of a UNIX socket, by name or number
 =========================== ====================================================
 
-Port 0 lets the system choose; the log tells which it was.
+With port 0 the system chooses a port; the log shows it.
 
-Two listeners that have an address of a port in common cannot be open at once, and are an error:
-``*:7000`` and ``127.0.0.1:7000``, say. ``0.0.0.0:7000`` may stand beside ``[::]:7000``, and ``udp``
-beside TCP. A reload may go from ``127.0.0.1:7000`` to ``*:7000`` and back.
+Two listeners on the same port and address are an error, as are overlapping ones such as ``*:7000``
+and ``127.0.0.1:7000``. ``0.0.0.0:7000`` and ``[::]:7000`` do not overlap; ``udp`` does not overlap
+with TCP. A reload may change ``127.0.0.1:7000`` to ``*:7000`` and back.
 """
 
 
@@ -313,7 +314,7 @@ def reference(kinds: Iterable[KindOptions], sections: Mapping[str, type]) -> str
     for title, cls in {**single, **several}.items():
         out += [*_heading(f"[{title}]", "-"), *_wrapped(_doc(cls), ""), "", *_rst_options(cls)]
     out += _heading("[service:NAME]", "-")
-    out += ["One service. Beside the keys of its protocol, below, every service has:", ""]
+    out += ["One service. These keys are for every service; the keys of each protocol follow.", ""]
     out += _rst_keys(
         (
             name,
@@ -326,6 +327,6 @@ def reference(kinds: Iterable[KindOptions], sections: Mapping[str, type]) -> str
     for kind in kinds:
         out += [*_heading(f"protocol = {kind.name}", "~"), kind.summary, ""]
         words = ", ".join(f"``{word}``" for word in sorted({"tls", *kind.words}))
-        out += [f"Words of its listeners: {words}.", ""]
+        out += [f"Listener options: {words}.", ""]
         out += _rst_options(kind.settings)
     return "\n".join(out).rstrip("\n") + "\n"

@@ -16,17 +16,17 @@ from tcpd.daemon.metrics_sources import MetricsSources
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricsSettings:
-    """``[metrics]``: a web site for monitoring, with the paths ``/metrics`` (for Prometheus),
+    """``[metrics]``: an HTTP site for monitoring, with the paths ``/metrics`` (for Prometheus),
     ``/healthz`` and ``/readyz`` (for load balancers and service managers)."""
 
     listen: tuple[Listener, ...] = option(
         LISTENERS,
         (),
-        "Where it listens, one listener a line, with tls=NAME for TLS; empty, there is no such "
-        "site. It asks nobody for a password: whoever reaches it can read it.",
+        "Addresses of the site, one listener a line; tls=NAME adds TLS. Empty: no site. There "
+        "is no password: whoever can connect can read it.",
         sample="127.0.0.1:7910",
     )
-    policy: str = option(POLICY, "default", "NAME of the [policy:NAME] that it stands behind.")
+    policy: str = option(POLICY, "default", "NAME of its [policy:NAME].")
 
 
 class _Kind:

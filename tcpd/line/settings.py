@@ -15,14 +15,14 @@ class LineSettings:
     max_line: int = option(
         at_least(SIZE, 64),
         4096,
-        "The longest line a client may send, its end not counted. A longer one gets an error reply "
-        "and is skipped.",
+        "Maximum length of a line from a client, without its line end. A longer line is skipped "
+        "and gets an error reply.",
     )
     strict_crlf: bool = option(
-        BOOLEAN, False, "Whether lines that end in LF alone get an error reply."
+        BOOLEAN, False, "Whether a line that ends in LF alone gets an error reply."
     )
     command_timeout: float = option(
         at_least(DURATION, 0.001),
         30.0,
-        "How long a command may take before it is cancelled and answered with an error reply.",
+        "Timeout of a command. It is then cancelled and gets an error reply.",
     )

@@ -117,11 +117,11 @@ def origins_option() -> Any:
     return option(
         ORIGINS,
         ("same",),
-        "The pages that may connect to listeners with the word websocket, by their origins: "
-        "https://chat.example, one with a port where the page has one; same for pages of the host "
-        "and port that they connect to, if the host is server_name, a name in the certificate, or "
-        "the address that is connected to; null for pages from files; any for every page there is. "
-        "Programs, which tell no origin, always may.",
+        "Origins of web pages that may connect to websocket listeners, such as "
+        "https://chat.example or https://chat.example:8443. same: pages from the host and port "
+        "that they connect to, if the host is server_name, a name in the certificate, or the "
+        "address of the listener's end. null: pages from files. any: all pages. Clients that send "
+        "no Origin header are always allowed.",
     )
 
 
@@ -130,6 +130,7 @@ def ping_option() -> Any:
     return option(
         DURATION,
         45.0,
-        "After how long a silence a WebSocket client is pinged; one that does not answer for as "
-        "long again is let go. Proxies tend to cut what was silent for a minute. 0 for never.",
+        "Idle time after which a WebSocket client is pinged. Without a pong within the same time "
+        "it is disconnected; 0 disables this. Many proxies cut connections that are idle for a "
+        "minute.",
     )

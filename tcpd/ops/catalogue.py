@@ -1,14 +1,12 @@
-"""The catalogue of events: all that the daemon reports as a fact, for people and for programs.
+"""The catalogue of log events that have an id, for people and for programs.
 
-An event has an id that never changes its meaning, a level, a sentence, and fields with stated
-units. Whoever reports one takes it from here::
+An event has an id that never changes its meaning, a level, a text, and fields with units::
 
     catalogue.SERVICE_LISTENING.emit(self._log, service="echo", listener="127.0.0.1:7007")
 
-Events are reported where a decision is made and where a connection begins or ends, never for a
-message, and always from the reactor's thread. What only a programmer of the daemon would read is
-logged without an id. The reference page is generated from this module, and a test keeps the events
-that are emitted, this catalogue and the page equal.
+Events are emitted for decisions and at the start and end of connections, never for each message,
+and always in the reactor thread. Diagnostics for developers are logged without an id. The reference
+page is generated from this module; a test compares emitters, catalogue and page.
 """
 
 from __future__ import annotations
@@ -25,100 +23,105 @@ __all__ = ["CATALOGUE", "EVENT_ID", "EventType"]
 _SERVICE = "NAME of its [service:NAME]"
 _TLS = "NAME of its [tls:NAME]"
 _PEER = "the client: address and port, or unix"
+_PEER_WITH_UID = f"{_PEER}; for a UNIX socket with the credentials: unix (uid 0 gid 0 pid 4711)"
+_VIA = (
+    "empty, or what the PROXY header says besides the client's address: "
+    "', proxy 192.0.2.1:4711 id 4F2A name example.org'"
+)
+_PROGRAM_PID = "process id of the program"
 
 DAEMON_STARTED = EventType(
     "daemon.started",
     LogLevel.info,
     "tcpd {version} started: services {services}, listeners {listeners}, process {pid}, user {uid}",
     {
-        "version": "of tcpd",
-        "services": "how many, the daemon's own not counted",
-        "listeners": "how many they have, all together",
+        "version": "version of tcpd",
+        "services": "number of services, internal ones not counted",
+        "listeners": "number of listeners of these services",
         "pid": "process id",
-        "uid": "the user id it runs as; 0 is root",
+        "uid": "the user id that the daemon runs as; 0 is root",
     },
-    "All ports are open and, if it was started as root, root was given up.",
+    "All ports are open. If the daemon was started as root, it has dropped root privileges.",
 )
 DAEMON_START_FAILED = EventType(
     "daemon.start-failed",
     LogLevel.critical,
     "{error}",
-    {"error": "a sentence that says what to change"},
-    "The daemon could not start: a port could not be opened. The process ends with status 1.",
+    {"error": "what failed, and what to change"},
+    "The daemon could not start, for example because a port could not be opened. The process "
+    "exits with status 1.",
 )
 DAEMON_DESCRIPTORS = EventType(
     "daemon.descriptors",
     LogLevel.warn,
     "{warning}",
-    {"warning": "a sentence with the limit and what to do about it"},
-    "The system allows fewer open files than the configuration promises connections.",
+    {"warning": "the limit, and what to do about it"},
+    "The system's limit of open files is too low for the configured number of connections.",
 )
 DAEMON_SOCKET_UNUSED = EventType(
     "daemon.socket-unused",
     LogLevel.warn,
-    "systemd holds a socket {name}, and no service has listen = systemd:{name}: who connects to it "
-    "waits and is never answered; stop and disable its .socket unit, or listen on it",
+    "no service listens on the systemd socket {name}, so its clients wait without a reply; stop "
+    "and disable its .socket unit, or add listen = systemd:{name}",
     {"name": "its FileDescriptorName="},
-    "At a start or a reload no service takes a socket that systemd opened.",
+    "At a start or a reload, systemd passed a socket that no service uses.",
 )
 DAEMON_LOG_LEVEL = EventType(
     "daemon.log-level",
     LogLevel.info,
     "the log level is now {threshold}",
     {"threshold": "debug, info, warn, error or critical"},
-    "An operator or a reload changed how much is logged.",
+    "An operator or a reload changed the log level.",
 )
 DAEMON_STOPPING = EventType(
     "daemon.stopping",
     LogLevel.info,
     "stopping: {connections} connections have {drain} s to end",
-    {"connections": "how many are open", "drain": "seconds, [tcpd] drain"},
-    "The daemon was told to stop. Ports are closed, and clients are told.",
+    {"connections": "number of open connections", "drain": "seconds, [tcpd] drain"},
+    "The daemon received a request to stop. Its ports are closed, and clients are notified.",
 )
 DAEMON_CUT = EventType(
     "daemon.cut",
     LogLevel.warn,
-    "told to stop at once: {connections} connections are cut",
-    {"connections": "how many were still open"},
-    "A second SIGTERM or SIGINT came while the daemon waited for clients to go.",
+    "second request to stop: {connections} connections are cut",
+    {"connections": "number of connections that were still open"},
+    "A second SIGTERM or SIGINT arrived while the daemon was draining connections.",
 )
 DAEMON_STOPPED = EventType(
     "daemon.stopped",
     LogLevel.info,
     "stopped after {seconds:.3f} s",
-    {"seconds": "since it was told to stop"},
-    "All services have ended; the process does so now.",
+    {"seconds": "since the request to stop"},
+    "All services have stopped; the process exits.",
 )
 DAEMON_MEMORY = EventType(
     "daemon.memory",
     LogLevel.error,
-    "out of memory: what failed is ended, connections one by one",
+    "out of memory: operations that fail are aborted and their connections closed",
     {},
-    "Something failed for want of memory; more that fail are counted until there is memory again.",
+    "An allocation failed. Further failures are counted until memory is available again.",
 )
 DAEMON_MEMORY_BACK = EventType(
     "daemon.memory-back",
     LogLevel.warn,
-    "there is memory again, after {count} failures",
-    {"count": "what failed, connections for the most part"},
-    "The reserve that was given up at the first failure could be had again.",
+    "memory is available again, after {count} failures",
+    {"count": "number of failed operations, mostly connections"},
+    "The memory reserve that was released at the first failure could be allocated again.",
 )
 DAEMON_GAVE_UP = EventType(
     "daemon.gave-up",
     LogLevel.critical,
-    "{error}; the process ends with status 1",
-    {"error": "a sentence"},
-    "The daemon cannot go on: memory is out, or the main loop has ended. A supervisor restarts it.",
+    "{error}; the process exits with status 1",
+    {"error": "what failed"},
+    "The daemon cannot continue: it is out of memory, or its main loop has ended. A supervisor "
+    "should restart it.",
 )
 SERVICE_LISTENING = EventType(
     "service.listening",
     LogLevel.info,
     "service {service}: listening on {listener}",
-    {
-        "service": _SERVICE,
-        "listener": "as the ini file writes it, with the port that was really opened",
-    },
-    "A service started; once for each of its listeners.",
+    {"service": _SERVICE, "listener": "as in the ini file, with the actual port"},
+    "A service opened a listener.",
 )
 SERVICE_STOPPED = EventType(
     "service.stopped",
@@ -127,67 +130,71 @@ SERVICE_STOPPED = EventType(
     "{datagrams} datagrams, {bytes_in} bytes in and {bytes_out} bytes out",
     {
         "service": _SERVICE,
-        "accepted": "connections let in since the daemon started",
-        "refused": "clients not let in",
+        "accepted": "connections accepted since the daemon started",
+        "refused": "connections refused",
         "datagrams": "datagrams received",
         "bytes_in": "bytes received",
         "bytes_out": "bytes sent",
     },
-    "A service has closed its ports, and its last connection is gone.",
+    "A service closed its listeners, and its last connection has ended.",
 )
 CONNECTION_REFUSED = EventType(
     "connection.refused",
     LogLevel.warn,
-    "service {service}: refused {peer}: {refusal} ({since} more since last told)",
+    "service {service}: refused {peer}: {refusal} ({since} more since last logged)",
     {
         "service": _SERVICE,
         "peer": _PEER,
         "refusal": "denied, banned, untrusted-proxy, address-rate, address-full, http, tls, "
         "service-rate, service-full, daemon-full or no-descriptor",
-        "since": "clients refused for the same reason (but the last four: from the same address) "
-        "and not told of since the last such event",
+        "since": "further refusals for the same reason (and, but for the last four reasons, "
+        "from the same address) that were not logged since the last such event",
     },
-    "A client was not let in. It is told every 10 seconds at most for each service, address and "
-    "reason; for the last four reasons, which are nobody's fault in particular, for each service "
+    "A connection was refused. Logged at most every 10 seconds for each service, address and "
+    "reason. The last four reasons do not depend on the address and are logged for each service "
     "and reason.",
 )
 CONNECTION_MISBEHAVED = EventType(
     "connection.misbehaved",
     LogLevel.warn,
-    "service {service}: misbehaviour of {peer}: {end}{why} ({since} more since last told)",
+    "service {service}: misbehaviour of {peer}: {end}{why} ({since} more since last logged)",
     {
         "service": _SERVICE,
         "peer": _PEER,
         "end": "first-byte, slow-reader, stalled, tls-failed or tls-timeout",
-        "why": "for tls-failed, a colon, a space and OpenSSL's reason; else empty",
-        "since": "connections from the same address that ended so and were not told of since the "
-        "last such event",
+        "why": "for tls-failed, a colon, a space and OpenSSL's reason; otherwise empty",
+        "since": "further connections from the same address that ended for the same reason and "
+        "were not logged since the last such event",
     },
-    "A connection was ended for what its client did, or did not do. It is told every 10 seconds at "
-    "most for each service, address and reason; never of who connects and goes without a byte.",
+    "A connection was closed because its client misbehaved. Logged at most every 10 seconds for "
+    "each service, address and reason. A client that connects and disconnects without sending a "
+    "byte is not logged.",
 )
 TLS_REFUSED = EventType(
     "tls.refused",
     LogLevel.warn,
-    "service {service}: no TLS with {peer}: {reason} ({since} more since last told)",
+    "service {service}: no TLS with {peer}: {reason} ({since} more since last logged)",
     {
         "service": _SERVICE,
         "peer": _PEER,
-        "reason": "OpenSSL's, such as 'tlsv1 alert unknown ca' for an alert that the client sent, "
-        "or 'no shared cipher'; or that the connection was closed in the handshake",
-        "since": "connections with the same reason and not told of since the last such event",
+        "reason": "OpenSSL's reason, such as 'tlsv1 alert unknown ca' for an alert from the "
+        "client, or 'no shared cipher'; or that the client closed the connection "
+        "during the handshake",
+        "since": "further connections with the same reason that were not logged since the last "
+        "such event",
     },
-    "A client sent a TLS hello, and the handshake did not come to its end: the client distrusts "
-    "the certificate, or has no version or cipher in common with the server. That is no "
-    "misbehaviour. It is told every 10 seconds at most for each service and reason.",
+    "A client sent a TLS hello, but the handshake failed: the client does not trust the "
+    "certificate, or has no version or cipher in common with the server. This is not "
+    "misbehaviour. Logged at most every 10 seconds for each service and reason.",
 )
 CONNECTION_UNTOLD = EventType(
     "connection.untold",
     LogLevel.warn,
-    "service {service}: {count} more were refused or misbehaved, from more addresses than are told",
+    "service {service}: {count} more connections were refused or misbehaved, from more "
+    "addresses than are logged",
     {"service": _SERVICE, "count": "connections"},
-    "So many addresses were refused or misbehaved within 10 seconds that not each is told: 1024 "
-    "are, for each service. All are counted.",
+    "Within 10 seconds, more than 1024 addresses were refused or misbehaved. The log names 1024 "
+    "for each service; the metrics count all.",
 )
 CONNECTION_STARTED = EventType(
     "connection.started",
@@ -195,14 +202,13 @@ CONNECTION_STARTED = EventType(
     "service {service}: connection {id} from {peer} started{via}",
     {
         "service": _SERVICE,
-        "id": "of the connection, unique while the daemon runs; connection.ended has it too",
-        "peer": _PEER + "; on a UNIX socket with who connected: unix (uid 0 gid 0 pid 4711)",
-        "via": "empty, or what a PROXY header told beside the client's address: "
-        "', proxy 192.0.2.1:4711 id 4F2A name example.org'",
+        "id": "id of the connection, unique while the daemon runs; connection.ended has it too",
+        "peer": _PEER_WITH_UID,
+        "via": _VIA,
     },
-    "A client was let in: after its PROXY header, where there is one, and before its TLS "
-    "handshake. Only where the policy says access_log = yes and log_start = yes; not for a proxy's "
-    "own connections, such as health checks.",
+    "A connection was accepted, after its PROXY header, if any, and before its TLS handshake. "
+    "Needs access_log = yes and log_start = yes in the policy. Connections that a proxy makes "
+    "for itself, such as health checks, are not logged.",
 )
 CONNECTION_ENDED = EventType(
     "connection.ended",
@@ -211,128 +217,136 @@ CONNECTION_ENDED = EventType(
     "{bytes_in} bytes in, {bytes_out} bytes out, {tls}{via}{handshake}{error}",
     {
         "service": _SERVICE,
-        "id": "of the connection, unique while the daemon runs",
-        "peer": _PEER + "; on a UNIX socket with who connected: unix (uid 0 gid 0 pid 4711)",
-        "seconds": "how long it lasted",
-        "bytes_in": "bytes received on the wire, those of TLS included",
-        "bytes_out": "bytes sent, those of TLS included",
+        "id": "id of the connection, unique while the daemon runs",
+        "peer": _PEER_WITH_UID,
+        "seconds": "duration",
+        "bytes_in": "bytes received, TLS overhead included",
+        "bytes_out": "bytes sent, TLS overhead included",
         "tls": "version and cipher, e.g. TLSv1.3 TLS_AES_256_GCM_SHA384, and subject and "
-        "fingerprint of the client's certificate if it showed one; or no TLS. Where TLS failed, a "
-        "colon and OpenSSL's reason: no TLS: http request",
-        "end": "why: client, server, lost, truncated, first-byte, idle, session, slow-reader, "
-        "stalled, linger, proxy-failed, proxy-timeout, tls-failed, tls-refused, tls-timeout, "
-        "websocket-failed, websocket-timeout, ping-timeout, shutdown, kicked, banned",
-        "via": "empty, or what a PROXY header told beside the client's address: "
-        "', proxy 192.0.2.1:4711 id 4F2A name example.org'",
-        "handshake": "empty without log_handshake = yes, or what the client's SYN asked for and "
-        "the round-trip time of the handshake in microseconds: ', mss=1460 wscale=7 sack=yes "
-        "ts=yes ttl=64 rtt=120'; a value that is not known is a hyphen",
-        "error": "empty, or the system's error of a connection that was lost: ', error: Connection "
+        "fingerprint of the client's certificate, if any; or no TLS. If TLS failed, a "
+        "colon and OpenSSL's reason follow: no TLS: http request",
+        "end": "the reason: client, server, lost, truncated, first-byte, idle, session, "
+        "slow-reader, stalled, linger, proxy-failed, proxy-timeout, tls-failed, "
+        "tls-refused, tls-timeout, websocket-failed, websocket-timeout, ping-timeout, "
+        "shutdown, kicked, banned",
+        "via": _VIA,
+        "handshake": "empty without log_handshake = yes; otherwise the TCP options of the "
+        "client's SYN, its TTL, and the round-trip time of the handshake in "
+        "microseconds: ', mss=1460 wscale=7 sack=yes ts=yes ttl=64 rtt=120'; an "
+        "unknown value is a hyphen",
+        "error": "empty, or the system's error for a lost connection: ', error: Connection "
         "reset by peer'",
     },
-    "A connection is over. The access log: only where the policy says access_log = yes.",
+    "A connection ended. This is the access log; it needs access_log = yes in the policy.",
 )
 PROXY_FAILED = EventType(
     "proxy.failed",
     LogLevel.warn,
     "service {service}: no PROXY header from {peer}: {fault}: {error} ({since} more since last "
-    "told)",
+    "logged)",
     {
         "service": _SERVICE,
         "peer": "the proxy: address and port, or unix",
         "fault": "timeout, cut-short, no-header, line-too-long, line, address, port, version, "
         "command, family, too-long, too-short, tlv, unique-id or checksum",
-        "error": "the same as a sentence",
-        "since": "connections with the same fault and not told of since the last such event",
+        "error": "the fault as a sentence",
+        "since": "further connections with the same fault that were not logged since the last "
+        "such event",
     },
-    "A proxy that a listener trusts did not say for whom it connected, and the connection was cut. "
-    "For each service and fault it is told every 10 seconds at most.",
+    "A trusted proxy did not send a valid PROXY header, and the connection was closed. Logged "
+    "at most every 10 seconds for each service and fault.",
 )
 CONNECTION_FAILED = EventType(
     "connection.failed",
     LogLevel.critical,
     "service {service}: connection {id} from {peer} failed in {doing}",
-    {"service": _SERVICE, "id": "of the connection", "peer": _PEER, "doing": "at what"},
-    "The service's protocol raised an exception, which is its bug; the connection was cut.",
+    {
+        "service": _SERVICE,
+        "id": "id of the connection",
+        "peer": _PEER,
+        "doing": "the operation that raised the exception",
+    },
+    "The service's protocol raised an exception, which is a bug in it. The connection was closed.",
 )
 DATAGRAM_FAILED = EventType(
     "datagram.failed",
     LogLevel.critical,
     "service {service}: a datagram could not be answered; further failures are only counted",
     {"service": _SERVICE},
-    "What answers a service's datagrams raised an exception. Told once for a listener.",
+    "The service raised an exception for a datagram, which is a bug in it. Logged once for each "
+    "listener.",
 )
 COMMAND_FAILED = EventType(
     "command.failed",
     LogLevel.critical,
     "command {command} failed for {peer} of {service}: {error}, reference {reference}",
     {
-        "command": "its name",
+        "command": "name of the command",
         "peer": _PEER,
         "service": _SERVICE,
-        "error": "what was raised",
-        "reference": "also stands in the reply that the client got",
+        "error": "the exception",
+        "reference": "the reference that the client's error reply contains",
     },
-    "A command of a line service raised an exception, which is its bug.",
+    "A command of a line service raised an exception, which is a bug in it.",
 )
 CHAT_MEMBER_DROPPED = EventType(
     "chat.member-dropped",
     LogLevel.info,
-    "service {service}: {nick} from {peer} did not read, and was dropped",
-    {"service": _SERVICE, "nick": "their nickname, or empty", "peer": _PEER},
-    "So much waited for a chat member who did not read that they were put out.",
+    "service {service}: {nick} from {peer} was disconnected: the send queue is full",
+    {"service": _SERVICE, "nick": "nickname, or empty", "peer": _PEER},
+    "A chat client did not read, its send queue exceeded [chat] outbox, and it was disconnected.",
 )
 CHAT_OPERATOR_REFUSED = EventType(
     "chat.operator-refused",
     LogLevel.warn,
-    "service {service}: {address} is not operator {name}: the name or the password is wrong",
+    "service {service}: OPER from {address} as {name} was refused: wrong name or password",
     {
         "service": _SERVICE,
-        "name": "of the operator, as the ini file has it; empty if there is none of that name",
-        "address": "the client's, or unix",
+        "name": "of the operator, as in the ini file; empty if there is no such operator",
+        "address": "address of the client, or unix",
     },
-    "An IRC client wanted to become an operator (OPER) and could not. After three times its "
-    "connection is ended.",
+    "An IRC client failed to become an operator (OPER). Its connection is closed after three "
+    "failures.",
 )
 CHAT_GATEWAY_REFUSED = EventType(
     "chat.gateway-refused",
     LogLevel.warn,
-    "service {service}: {address} is no gateway: {why}",
-    {"service": _SERVICE, "address": "the client's, or unix", "why": "a sentence"},
-    "An IRC client said that it connects for another (WEBIRC), was not believed, and its "
-    "connection was ended.",
+    "service {service}: WEBIRC from {address} was refused: {why}",
+    {"service": _SERVICE, "address": "address of the client, or unix", "why": "a sentence"},
+    "An IRC client claimed to be a gateway (WEBIRC) and was refused. Its connection is closed.",
 )
 FORWARD_FAILED = EventType(
     "forward.failed",
     LogLevel.warn,
     "service {service}: {to} cannot be reached for {peer}: {reason}: {error} ({since} more since "
-    "last told)",
+    "last logged)",
     {
         "service": _SERVICE,
-        "to": "the far side, as the ini file writes it",
+        "to": "the far side, as in the ini file",
         "peer": _PEER,
         "reason": "refused, unreachable, timeout, unresolved, untrusted, tls-failed or failed",
-        "error": "a sentence on what is wrong",
-        "since": "clients it failed for by the same reason and not told of since the last such "
+        "error": "a sentence on what failed",
+        "since": "further clients with the same reason that were not logged since the last such "
         "event",
     },
-    "The far side of a forward service is not there, or is not who it must be, and the client's "
-    "connection was closed. For each service and reason it is told every 10 seconds at most.",
+    "A forward service could not connect to its far side, or could not verify its certificate. "
+    "The client's connection was closed. Logged at most every 10 seconds for each service and "
+    "reason.",
 )
 EXEC_FAILED = EventType(
     "exec.failed",
     LogLevel.error,
     "service {service}: {command} could not be started for {peer}: {error} ({since} more since "
-    "last told)",
+    "last logged)",
     {
         "service": _SERVICE,
-        "command": "the path of the program",
+        "command": "path of the program",
         "peer": _PEER,
-        "error": "what the system says",
-        "since": "clients it failed for and not told of since the last such event",
+        "error": "the system's error",
+        "since": "further failures that were not logged since the last such event",
     },
-    "A program could not be started, and its client's connection was closed. Told every 10 seconds "
-    "at most for each service.",
+    "A program could not be started, and the client's connection was closed. Logged at most "
+    "every 10 seconds for each service.",
 )
 EXEC_STDERR = EventType(
     "exec.stderr",
@@ -340,22 +354,24 @@ EXEC_STDERR = EventType(
     "service {service}: program {pid} for {peer}: {line} ({lost} lines lost before it)",
     {
         "service": _SERVICE,
-        "pid": "process id of the program",
+        "pid": _PROGRAM_PID,
         "peer": _PEER,
-        "line": "what it wrote, at most 1024 bytes of it, with unsafe characters escaped",
-        "lost": "lines that programs of the service wrote and that are not in the log",
+        "line": "the line, at most 1024 bytes, with unsafe characters escaped",
+        "lost": "lines of programs of this service that were not logged since the last such event",
     },
-    "A program wrote a line to its standard error. All programs of a service together get 10 lines "
-    "a second into the log, and 50 at once.",
+    "A program wrote a line to its standard error. At most 10 lines a second are logged for "
+    "each service, with a burst of 50.",
 )
 EXEC_STDERR_LOST = EventType(
     "exec.stderr-lost",
     LogLevel.warn,
-    "service {service}: {lost} lines that programs wrote to their standard error are not in the "
-    "log",
-    {"service": _SERVICE, "lost": "lines; those that an exec.stderr reported do not count"},
-    "Programs of a service wrote more to their standard error than the log takes, and nothing for "
-    "10 seconds that it took.",
+    "service {service}: {lost} lines that programs wrote to their standard error were not logged",
+    {
+        "service": _SERVICE,
+        "lost": "number of lines, without those that an exec.stderr event reported",
+    },
+    "Programs of a service exceeded the rate limit of exec.stderr, and no line was logged for "
+    "10 seconds.",
 )
 EXEC_ENDED = EventType(
     "exec.ended",
@@ -363,13 +379,13 @@ EXEC_ENDED = EventType(
     "service {service}: program {pid} for {peer} {word}: {status}",
     {
         "service": _SERVICE,
-        "pid": "process id of the program",
+        "pid": _PROGRAM_PID,
         "peer": _PEER,
-        "status": "its exit status, or the signal that ended it",
-        "word": "ended, by itself and well; stopped, because its connection had ended; or killed, "
-        "because it did not stop",
+        "status": "exit status, or the signal that ended the program",
+        "word": "ended: exit status 0; stopped: by tcpd's SIGTERM after the connection ended; "
+        "killed: it did not stop in time",
     },
-    "A program has ended as it should.",
+    "A program ended normally.",
 )
 EXEC_ENDED_BADLY = EventType(
     "exec.ended-badly",
@@ -377,42 +393,42 @@ EXEC_ENDED_BADLY = EventType(
     "service {service}: program {pid} for {peer} {word}: {status}",
     {
         "service": _SERVICE,
-        "pid": "process id of the program",
+        "pid": _PROGRAM_PID,
         "peer": _PEER,
         "status": "its exit status, or the signal that ended it",
-        "word": "failed, with another exit status than 0; or died, of a signal that tcpd did not "
-        "send",
+        "word": "failed: exit status other than 0; died: by a signal that tcpd did not send",
     },
-    "A program has ended by itself, and not as it should.",
+    "A program ended with an error.",
 )
 RELOAD_DONE = EventType(
     "reload.done",
     LogLevel.info,
     "reload: {line}",
-    {"line": "one thing that was changed, or: nothing has changed"},
-    "A reload succeeded; once for each thing that it changed.",
+    {"line": "one change, or: nothing has changed"},
+    "A reload succeeded. Logged once for each change.",
 )
 RELOAD_REFUSED = EventType(
     "reload.refused",
     LogLevel.error,
     "reload refused, nothing has changed: {line}",
-    {"line": "one thing that is wrong, with file and line where it stands in one"},
-    "A reload found something wrong and left all as it was; once for each thing.",
+    {"line": "one error, with file and line if it is in a file"},
+    "A reload found errors and changed nothing. Logged once for each error.",
 )
 TLS_RENEWED = EventType(
     "tls.renewed",
     LogLevel.info,
-    "tls {tls}: its files have changed and are in use: {certificates}",
-    {"tls": _TLS, "certificates": "each certificate: file, type of key, names, last day"},
-    "The files of certificates were replaced. Handshakes have the new ones from now on.",
+    "tls {tls}: the changed certificate files are in use: {certificates}",
+    {"tls": _TLS, "certificates": "each certificate: file, key type, names, last day"},
+    "Certificate files were replaced. New handshakes use them.",
 )
 TLS_STALE = EventType(
     "tls.stale",
     LogLevel.error,
-    "tls {tls}: its files have changed and cannot be used, the old certificates stay: {error}",
-    {"tls": _TLS, "error": "a sentence that says what to change"},
-    "The files of certificates were replaced by what is incomplete or wrong. Told once for each "
-    "change; they are tried again at the next, and every minute.",
+    "tls {tls}: the changed certificate files cannot be used, the old certificates stay in use: "
+    "{error}",
+    {"tls": _TLS, "error": "what failed, and what to change"},
+    "Certificate files were replaced by incomplete or invalid ones. Logged once for each "
+    "change; the files are tried again every minute and at the next change.",
 )
 TLS_EXPIRING = EventType(
     "tls.expiring",
@@ -420,84 +436,90 @@ TLS_EXPIRING = EventType(
     "tls {tls}: {certificate} expires in {days} days, on {until}",
     {
         "tls": _TLS,
-        "certificate": "its file",
-        "until": "its last day, in UTC",
-        "days": "how many days it is still valid, rounded down",
+        "certificate": "file of the certificate",
+        "until": "last day of its validity, in UTC",
+        "days": "days until it expires, rounded down",
     },
-    "A certificate ends within 14 days. Told at the start and at a reload, and once a day.",
+    "A certificate expires within 14 days. Logged at the start, at a reload, and once a day.",
 )
 TLS_EXPIRED = EventType(
     "tls.expired",
     LogLevel.error,
-    "tls {tls}: {certificate} has expired on {until}, clients refuse it",
-    {"tls": _TLS, "certificate": "its file", "until": "its last day, in UTC"},
-    "A certificate has ended, and is still shown. Told as that it expires.",
+    "tls {tls}: {certificate} expired on {until}, clients refuse it",
+    {
+        "tls": _TLS,
+        "certificate": "file of the certificate",
+        "until": "last day of its validity, in UTC",
+    },
+    "A certificate in use has expired. Logged at the start, at a reload, and once a day.",
 )
 TLS_KEY_EXPOSED = EventType(
     "tls.key-exposed",
     LogLevel.warn,
-    "tls {tls}: the private key in {file} can be read or written by every user of this system "
-    "(mode {mode}); chmod o= takes that away",
-    {"tls": _TLS, "file": "its file", "mode": "permissions of the file, in octal"},
-    "A private key is open to others than its owner and its group. Told as that it expires.",
+    "tls {tls}: every user of this system can read or write the private key in {file} (mode "
+    "{mode}); run chmod o= on it",
+    {"tls": _TLS, "file": "file of the key", "mode": "permissions of the file, in octal"},
+    "A private key is accessible to users other than its owner and group. Logged at the start, "
+    "at a reload, and once a day.",
 )
 KERNEL_WITHOUT = EventType(
     "kernel.without",
     LogLevel.warn,
-    "the kernel does not tell {what}: {why}; reports of handshakes go without",
-    {"what": "what it was asked for", "why": "the reason, by the system or in words"},
-    "This system has no such option, or the daemon may not use it. Told once for each.",
+    "the kernel does not provide {what}: {why}; handshake reports omit it",
+    {"what": "the missing information", "why": "the system's error, or a reason"},
+    "This system lacks a socket option, or the daemon may not use it. Logged once for each option.",
 )
 CONTROL_UNAVAILABLE = EventType(
     "control.unavailable",
     LogLevel.warn,
-    "{error}; the daemon goes on without a control socket, [tcpd] control can name its place",
-    {"error": "what is in the way"},
-    "No place was given for the control socket, and there is none at the usual one.",
+    "{error}; the daemon runs without a control socket; set [tcpd] control to a path",
+    {"error": "what failed"},
+    "[tcpd] control is auto, and the control socket could not be created at its default place.",
 )
 OPERATOR_COMMAND = EventType(
     "operator.command",
     LogLevel.info,
     "operator {operator}: {command}",
     {
-        "operator": "user id and process id of who asked, as the system knows them; of an operator "
-        "in chat the nickname, the address and the service",
-        "command": "what was asked, with its arguments",
+        "operator": "user id and process id as the system reports them; for a chat operator the "
+        "nickname, the address and the service",
+        "command": "the command and its arguments",
     },
-    "An operator gave a command that changes something, and it was done.",
+    "An operator's command changed something.",
 )
 BANS_NOT_SAVED = EventType(
     "bans.not-saved",
     LogLevel.error,
-    "the bans could not be written to {file}, and will not outlive a restart: {error}",
-    {"file": "its path, in [tcpd] state", "error": "what the system says"},
-    "A ban was made or taken back; it holds, but only in memory.",
+    "the bans could not be written to {file} and will be lost at a restart: {error}",
+    {"file": "its path, in [tcpd] state", "error": "the system's error"},
+    "A ban was added or removed. The change is in force, but only in memory.",
 )
 EVENTS_DROPPED = EventType(
     "events.dropped",
     LogLevel.warn,
-    "{count} events were left out here, for they were not read in time",
-    {"count": "how many"},
-    "Told to a reader of the control socket's events who was too slow, and to nobody else.",
+    "{count} events were dropped here: the reader was too slow",
+    {"count": "number of events"},
+    "A client that follows events on the control socket read too slowly. Only that client gets "
+    "this event.",
 )
 LOG_FALLBACK = EventType(
     "log.fallback",
     LogLevel.warn,
-    "journald cannot be reached ({error}); until it can, the log goes on here as text",
-    {"error": "what the system says"},
-    "With log = journald: the journal's socket is not there, or nobody reads it.",
+    "journald cannot be reached ({error}); the log is written here as text until it can be",
+    {"error": "the system's error"},
+    "With log = journald: the journal's socket does not exist, or nothing reads it.",
 )
 LOG_LOST = EventType(
     "log.lost",
     LogLevel.warn,
     "{count} log records were lost: {error}",
     {
-        "count": "how many, since the last such event",
-        "error": "why: what the system says, such as No space left on device, or that journald did "
-        "not take them in time",
+        "count": "number of records since the last such event",
+        "error": "the reason: the system's error, such as No space left on device, or that "
+        "journald did not accept the records in time",
     },
-    "The log could not be written, and can be again: a disk was full, or the journal's queue, for "
-    "which the daemon does not wait.",
+    "Log records could not be written, because a disk or the journal's queue was full. The "
+    "daemon does not wait for either. The log works again.",
 )
 
 
@@ -505,5 +527,5 @@ def _by_id(found: Iterable[object]) -> dict[str, EventType]:
     return {each.id: each for each in found if isinstance(each, EventType)}
 
 
-#: All events, by id, in the order of the reference page.
+#: All events by id, in the order of the reference page.
 CATALOGUE: Mapping[str, EventType] = MappingProxyType(_by_id(list(globals().values())))

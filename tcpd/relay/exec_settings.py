@@ -95,46 +95,45 @@ class ExecSettings:
 
     command: tuple[str, ...] = option(
         COMMAND,
-        doc="The program that is run for each connection, an absolute path, and its arguments, in "
-        "quotes where there are blanks in one. No shell reads it.",
+        doc="Program to run for each connection: an absolute path and arguments. Quote "
+        "arguments that contain blanks. No shell is involved.",
     )
     user: str = option(
         TEXT,
         "",
-        "The user that it runs as, by name or number, with that user's groups. Only a daemon that "
-        "stays root can do so; it has to be given there, and is root if that is meant.",
+        "User to run the program as, by name or number, with that user's groups. Required if "
+        "the daemon keeps running as root, and not allowed otherwise; write root if you mean it.",
     )
-    group: str = option(TEXT, "", "Its primary group; empty, it is the user's.")
-    directory: str = option(PATH, "", "Its working directory; empty, it is /.")
+    group: str = option(TEXT, "", "Primary group of the program. Empty: that of the user.")
+    directory: str = option(PATH, "", "Working directory of the program. Empty: /.")
     environment: tuple[tuple[str, str], ...] = option(
         ENVIRONMENT,
         (),
-        "More of its environment, which has PATH, LANG and TZ of the daemon's own, and variables "
-        "that tell of the connection.",
+        "Further environment variables. The program also has PATH, LANG and TZ of the daemon, "
+        "and variables that describe the connection.",
     )
     stderr: str = option(
         choice("log", "client", "none"),
         "log",
-        "What becomes of what it writes to its standard error: log is a line of the log for each, "
-        "client sends it to the client as its output, none throws it away.",
+        "Where the standard error of the program goes: log writes each line to the log, client "
+        "sends it to the client, none discards it.",
     )
     stop: float = option(
         DURATION,
         5.0,
-        "How long it has to end once its connection has, and it was sent SIGTERM; then it is "
-        "killed.",
+        "Time between SIGTERM, which is sent when the connection has ended, and SIGKILL.",
     )
     memory: int | None = option(
-        or_word(at_least(SIZE, 1 << 20), "none"), None, "How much address space it may have."
+        or_word(at_least(SIZE, 1 << 20), "none"), None, "Limit of the program's address space."
     )
     cpu: float | None = option(
-        or_word(at_least(DURATION, 1.0), "none"), None, "How much processor time it may take."
+        or_word(at_least(DURATION, 1.0), "none"), None, "Limit of the program's processor time."
     )
     files: int | None = option(
-        or_word(whole_number(3, 1_000_000), "none"), None, "How many files it may have open."
+        or_word(whole_number(3, 1_000_000), "none"), None, "Limit of the program's open files."
     )
     processes: int | None = option(
         or_word(whole_number(1, 1_000_000), "none"),
         None,
-        "How many processes its user may have, all programs of this user together.",
+        "Limit of the number of processes of its user, over all programs of this user.",
     )

@@ -109,7 +109,7 @@ class ForwardKind:
     """``protocol = forward``."""
 
     name = "forward"
-    summary = "Passes each connection on to another address, in the clear or by TLS."
+    summary = "Forwards each connection to another address, in the clear or by TLS."
     settings = ForwardSettings
     words: frozenset[str] = frozenset()
     #: Half a day, as stunnel has it: what is forwarded may well be silent for hours.

@@ -16,42 +16,43 @@ class ForwardSettings:
 
     to: Target = option(
         TARGET,
-        doc="Where each connection is passed on to, the far side. A host's name is looked up for "
-        "each connection.",
+        doc="Address that each connection is forwarded to, the far side. A host name is looked "
+        "up for each connection.",
         sample="192.0.2.1:80",
     )
     connect_timeout: float = option(
         at_least(DURATION, 0.1),
         10.0,
-        "How long it may take until the far side is there, with looking up its name and its TLS "
-        "handshake.",
+        "Timeout for connecting to the far side, the name look-up and the TLS handshake included.",
     )
     send_proxy: str = option(
         choice("none", "v1", "v2"),
         "none",
-        "Whether the far side is told the client's address first, by a header of the PROXY "
-        "protocol: v1 is a line of text, v2 is binary and also tells of the client's TLS.",
+        "Version of the PROXY header with the client's address that is sent to the far side "
+        "first. v1 is text; v2 is binary and also describes the client's TLS.",
     )
     tls: bool = option(
-        BOOLEAN, False, "Whether to speak TLS with the far side; its certificate is verified."
+        BOOLEAN, False, "Whether to use TLS to the far side. Its certificate is verified."
     )
     tls_name: str = option(
         TEXT,
         "",
-        "The name or IP address that the far side's certificate must be for; empty, the host in "
+        "Host name or IP address that the far side's certificate must match. Empty: the host in "
         "to.",
     )
     ca: str = option(
         PATH,
         "",
-        "A PEM file of authorities that may have signed the far side's certificate; empty, those "
-        "that the system trusts.",
+        "PEM file of authorities that are trusted for the far side's certificate. Empty: those "
+        "of the system.",
     )
     certificate: str = option(
-        PATH, "", "A PEM file with a certificate to show to the far side, and its chain behind it."
+        PATH, "", "PEM file with the client certificate for the far side, followed by its chain."
     )
     key: str = option(
-        PATH, "", "A PEM file with that certificate's private key; empty, it is in the same file."
+        PATH,
+        "",
+        "PEM file with the private key of that certificate. Empty: the key is in the same file.",
     )
 
 

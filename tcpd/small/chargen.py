@@ -165,7 +165,7 @@ class ChargenKind:
     """``protocol = chargen``."""
 
     name = "chargen"
-    summary = "Sends text without end, for as long as the client reads (RFC 864)."
+    summary = "Sends text without end while the client reads (RFC 864)."
     settings = ChargenSettings
     words = frozenset({"udp"})
     idle = 600.0

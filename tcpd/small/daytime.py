@@ -63,7 +63,7 @@ class DaytimeKind:
     """``protocol = daytime``."""
 
     name = "daytime"
-    summary = "Says the date and time in UTC as a line of text, and closes (RFC 867)."
+    summary = "Sends the date and time in UTC as a line of text, and closes (RFC 867)."
     settings = DaytimeSettings
     words = frozenset({"udp"})
     idle = 600.0

@@ -58,7 +58,7 @@ class DiscardKind:
     """``protocol = discard``."""
 
     name = "discard"
-    summary = "Throws away what it receives (RFC 863)."
+    summary = "Discards what it receives (RFC 863)."
     settings = DiscardSettings
     words = frozenset({"udp"})
     idle = 600.0

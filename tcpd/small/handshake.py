@@ -34,13 +34,13 @@ class HandshakeSettings:
     format: str = option(
         choice("text", "json"),
         "text",
-        "What clients get: text, for people, or json, one object on one line.",
+        "Format of the report: text, for people, or json, one object on one line.",
     )
     drawing: str = option(
         choice("ascii", "utf8"),
         "ascii",
-        "What the text is drawn with: ascii, which every terminal shows, or utf8 with lines and "
-        "arrows of its own.",
+        "Characters of the drawing: ascii, which every terminal shows, or utf8, with "
+        "box-drawing characters and arrows.",
     )
 
 

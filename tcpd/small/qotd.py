@@ -33,8 +33,8 @@ class QotdSettings:
     quotes: str = option(
         PATH,
         "",
-        "A file of quotes, UTF-8, with a line of a single % between them; each shorter than 512 "
-        "bytes as it is sent. Empty: the quotes that come with tcpd.",
+        "File of quotes (UTF-8), separated by lines with a single %. Each quote must be shorter "
+        "than 512 bytes. Empty: the quotes that come with tcpd.",
     )
     udp_rate: Rate | None = option(RATE, LONGER, UDP_RATE)
 
@@ -122,7 +122,7 @@ class QotdKind:
     """``protocol = qotd``."""
 
     name = "qotd"
-    summary = "Says a quote from a file, each time another, and closes (RFC 865)."
+    summary = "Sends a random quote from a file, and closes (RFC 865)."
     settings = QotdSettings
     words = frozenset({"udp"})
     idle = 600.0

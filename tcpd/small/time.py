@@ -49,7 +49,7 @@ class TimeKind:
     """``protocol = time``."""
 
     name = "time"
-    summary = "Says the time as 32 bits, seconds since 1900 UTC, and closes (RFC 868)."
+    summary = "Sends the time as 32 bits, seconds since 1900 UTC, and closes (RFC 868)."
     settings = TimeSettings
     words = frozenset({"udp"})
     idle = 600.0

@@ -17,7 +17,7 @@ LONGER = Rate(per_second=1.0, burst=5.0)
 
 #: What the reference says of the key.
 UDP_RATE = (
-    "How many datagrams from one address (IPv6: one /64) are answered; the rest are dropped and "
-    "counted. The source of a datagram is easily forged: what is answered without limit can be "
-    "turned against others."
+    "Rate of replies to datagrams from one address (IPv6: one /64). The rest are dropped and "
+    "counted. Source addresses are easily forged: without a limit, the service could be used to "
+    "flood others."
 )

@@ -59,7 +59,7 @@ def test_a_wrong_password_is_told_like_a_wrong_name(name: str, known: str, event
     assert oper(ann, name.split()[0], password) == [f"{SERVER} 464 ann :Password incorrect"]
     assert not member(house, "ann").server_operator
     assert events.texts() == [
-        f"service chat: unix is not operator {known}: the name or the password is wrong"
+        f"service chat: OPER from unix as {known} was refused: wrong name or password"
     ]
     assert house.counted["operators-refused"] == 1
 

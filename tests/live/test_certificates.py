@@ -140,7 +140,7 @@ def test_a_certificate_replaced_under_load_costs_nobody_anything(
         old.sendall(b"PING between\n")
         assert receive_until(old, b"\r\n") == b"250 PONG between\r\n"
         os.replace(new.key_file, daemon.directory / "localhost-key.pem")
-        daemon.wait_for(lambda line: "its files have changed and are in use" in line)
+        daemon.wait_for(lambda line: "the changed certificate files are in use" in line)
         renewed = context.wrap_socket(daemon.connect("line", "tls=main"))
         with renewed:
             assert renewed.getpeercert(binary_form=True) == ssl.PEM_cert_to_DER_cert(
@@ -236,7 +236,7 @@ def test_a_client_that_distrusts_the_certificate(start: Callable[[str], Daemon])
     with daemon.connect("line", "tls=main") as client, pytest.raises(ssl.SSLError):
         ssl.create_default_context().wrap_socket(client, server_hostname="localhost")
     (line,) = daemon.wait_for(lambda line: "service line: no TLS with 127.0.0.1:" in line)
-    assert line.endswith(": tlsv1 alert unknown ca (0 more since last told)")
+    assert line.endswith(": tlsv1 alert unknown ca (0 more since last logged)")
     assert not [line for line in daemon.log if "misbehaviour" in line]
 
 

@@ -241,7 +241,7 @@ def test_a_socket_that_nobody_asked_for_does_not_stop_the_daemon(tmp_path: Path)
     (tmp_path / "run").write_text("in the way")
     daemon = Daemon(tmp_path, CONFIG)
     try:
-        daemon.wait_for(lambda line: "goes on without a control socket" in line)
+        daemon.wait_for(lambda line: "runs without a control socket" in line)
         with daemon.connect("line") as client:
             receive_until(client, b"\r\n")
     finally:

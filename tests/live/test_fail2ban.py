@@ -132,7 +132,7 @@ def test_who_distrusts_our_certificate_is_not_found() -> None:
     assert found(line) is None
 
 
-REFUSED = "service line: refused 192.0.2.66:4711: denied (0 more since last told)"
+REFUSED = "service line: refused 192.0.2.66:4711: denied (0 more since last logged)"
 
 
 @pytest.mark.parametrize(
@@ -220,7 +220,7 @@ def test_the_real_lines(daemon: Daemon, tmp_path: Path) -> None:
         trusting.wrap_socket(client, server_hostname="localhost")
     (refused,) = daemon.wait_for(lambda line: "no TLS with 127.0.0.1:" in line)
     assert "alert certificate expired" in refused
-    told = daemon.wait_for(lambda line: "more since last told" in line, 7)
+    told = daemon.wait_for(lambda line: "more since last logged" in line, 7)
     assert len(told) == 7
     banned = [address for line in daemon.log if (address := found(line))]
     assert banned == ["127.0.0.1", "127.0.0.1", "192.0.2.66", "192.0.2.69"]

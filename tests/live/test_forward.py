@@ -269,7 +269,7 @@ def test_a_far_side_that_is_not_there_is_told_once_a_burst(start: Callable[[str]
     (line,) = daemon.wait_for(lambda line: "cannot be reached" in line)
     assert re.search(
         rf"service mail: 127\.0\.0\.1:{port} cannot be reached for 127\.0\.0\.1:\d+: refused: "
-        r"Connection refused \(0 more since last told\)",
+        r"Connection refused \(0 more since last logged\)",
         line,
     )
     with daemon.connect("mail") as client:

@@ -52,10 +52,10 @@ def test_an_operator_reloads_and_puts_somebody_out(start: Callable[[str], Daemon
     # the log is read by a thread of its own
     daemon.wait_for(lambda line: "KILL" in line)
     refused, granted, *others = (
-        line for line in daemon.log if "is not operator" in line or "operator ann" in line
+        line for line in daemon.log if "OPER from" in line or "operator ann" in line
     )
     assert refused.endswith(
-        "service irc: 127.0.0.1 is not operator root: the name or the password is wrong"
+        "service irc: OPER from 127.0.0.1 as root was refused: wrong name or password"
     )
     assert granted.endswith("operator ann at 127.0.0.1 by irc: OPER root")
     assert [line.rpartition(": ")[2] for line in others] == ["REHASH", "KILL bob enough"]

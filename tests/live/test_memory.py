@@ -120,7 +120,7 @@ def test_who_there_is_no_memory_for_is_closed_and_nobody_else(daemon: Daemon) ->
         assert says_it_back(bystander)
         with daemon.connect("echo") as client:
             assert says_it_back(client)
-    (line,) = daemon.wait_for(lambda line: "there is memory again" in line)
+    (line,) = daemon.wait_for(lambda line: "memory is available again" in line)
     failures = re.search(r"after (\d+) failures", line)
     assert failures
     log = "\n".join(daemon.log)

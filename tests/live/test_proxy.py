@@ -273,7 +273,7 @@ def test_a_header_of_who_is_not_trusted_is_not_believed(
                 b"421 test.example this port is for proxies that are known to it\r\n"
             )
     (line,) = daemon.wait_for(lambda line: "untrusted-proxy" in line)
-    assert line.endswith(f"refused {own}: untrusted-proxy (0 more since last told)")
+    assert line.endswith(f"refused {own}: untrusted-proxy (0 more since last logged)")
     assert connections(daemon) == []
 
 
@@ -307,8 +307,8 @@ def test_a_proxy_that_sends_no_header(start: Callable[[str], Daemon]) -> None:
     daemon.wait_for(lambda line: "ended after" in line, 5)
     told = [line.partition("no PROXY header from ")[2] for line in daemon.log if "no PROXY" in line]
     assert [line.split(": ", 1)[1] for line in told] == [
-        "no-header: the first bytes are those of no PROXY header (0 more since last told)",
-        "timeout: it did not come in time (0 more since last told)",
+        "no-header: the first bytes are those of no PROXY header (0 more since last logged)",
+        "timeout: it did not come in time (0 more since last logged)",
     ]
 
 
@@ -324,7 +324,7 @@ def test_bans_are_of_clients_those_connected_included(start: Callable[[str], Dae
         client.sendall(version_1(CLIENT))
         assert receive_all(client) == b"421 test.example your address is banned\r\n"
     daemon.wait_for(
-        lambda line: line.endswith("refused 192.0.2.1:4711: banned (0 more since last told)")
+        lambda line: line.endswith("refused 192.0.2.1:4711: banned (0 more since last logged)")
     )
 
 

@@ -54,12 +54,12 @@ def test_a_refused_address_is_told_once_a_burst_and_each_of_them(make: Make, tol
     for number in (1, 1, 2, 1):
         house.connect(client(number))
     assert told() == [
-        "service test: refused 198.51.0.1:4711: denied (0 more since last told)",
-        "service test: refused 198.51.0.2:4711: denied (0 more since last told)",
+        "service test: refused 198.51.0.1:4711: denied (0 more since last logged)",
+        "service test: refused 198.51.0.2:4711: denied (0 more since last logged)",
     ]
     house.clock.advance(10)
     house.connect(client(1, 9))
-    assert told() == ["service test: refused 198.51.0.1:9: denied (2 more since last told)"]
+    assert told() == ["service test: refused 198.51.0.1:9: denied (2 more since last logged)"]
     assert house.counters.refused == {Refusal.DENIED: 5}
 
 
@@ -81,7 +81,7 @@ def test_what_is_nobodys_fault_is_one_line_for_all(make: Make, told: Any, reason
     house = make(connections=1) if full else make(connection_rate=RATE.parse("1/h burst 1"))
     for number in range(5):
         house.connect(client(number))
-    assert told() == [f"service test: refused 198.51.0.1:4711: {reason} (0 more since last told)"]
+    assert told() == [f"service test: refused 198.51.0.1:4711: {reason} (0 more since last logged)"]
 
 
 def test_of_a_thousand_addresses_each_is_told_and_of_more_how_many(make: Make, told: Any) -> None:
@@ -92,8 +92,9 @@ def test_of_a_thousand_addresses_each_is_told_and_of_more_how_many(make: Make, t
     house.clock.advance(10)
     house.connect(client(5000))
     assert told() == [
-        "service test: 76 more were refused or misbehaved, from more addresses than are told",
-        "service test: refused 198.51.19.136:4711: denied (0 more since last told)",
+        "service test: 76 more connections were refused or misbehaved, from more addresses than "
+        "are logged",
+        "service test: refused 198.51.19.136:4711: denied (0 more since last logged)",
     ]
 
 
@@ -101,7 +102,7 @@ def test_a_unix_socket_is_told_as_such(make: Make, told: Any) -> None:
     house = make(connection_rate=RATE.parse("1/h burst 1"))
     for _ in range(2):
         house.connect(UNIXAddress(None))
-    assert told() == ["service test: refused unix: service-rate (0 more since last told)"]
+    assert told() == ["service test: refused unix: service-rate (0 more since last logged)"]
 
 
 # --- starts ---
@@ -155,7 +156,7 @@ def test_garbage_in_place_of_tls_is_told_once_a_burst(
         house.lose(connection)
     assert told() == [
         f"service test: misbehaviour of 198.51.0.{number}:4711: tls-failed: http request "
-        "(0 more since last told)"
+        "(0 more since last logged)"
         for number in (1, 2)
     ]
 
@@ -179,7 +180,7 @@ def test_a_client_that_refuses_tls_is_one_line_for_all_and_no_misbehaviour(
         house.lose(connection)
     refused, ended, _ = told()
     reason = refused.removeprefix("service test: no TLS with 198.51.0.1:4711: ")
-    assert reason.endswith("alert certificate expired (0 more since last told)")
+    assert reason.endswith("alert certificate expired (0 more since last logged)")
     assert "bytes out, no TLS: " in ended
     assert ended.endswith("alert certificate expired")
     assert house.counters.ended == {End.TLS_REFUSED: 2}
@@ -233,7 +234,7 @@ def test_who_holds_a_handshake_is_told(make: Make, told: Any, localhost: certifi
     house.clock.advance(10)
     house.lose(connection)
     assert told() == [
-        "service test: misbehaviour of 192.0.2.1:4711: tls-timeout (0 more since last told)"
+        "service test: misbehaviour of 192.0.2.1:4711: tls-timeout (0 more since last logged)"
     ]
 
 
@@ -265,7 +266,7 @@ def test_which_ends_are_misbehaviour(
     for _ in range(20):
         house.clock.advance(1)
     house.lose(connection)
-    expected = f"service test: misbehaviour of 192.0.2.1:4711: {end} (0 more since last told)"
+    expected = f"service test: misbehaviour of 192.0.2.1:4711: {end} (0 more since last logged)"
     assert told() == ([] if end is None else [expected])
     assert house.counters.ended == {end or (End.SESSION if "session" in policy else End.LINGER): 1}
 
@@ -282,7 +283,7 @@ def test_who_gets_no_descriptor_is_counted_told_and_closed(told: Any) -> None:
         assert sock.closed
     assert house.counters.refused == {Refusal.NO_DESCRIPTOR: 3}
     assert told() == [
-        "service test: refused 198.51.0.0:4711: no-descriptor (0 more since last told)"
+        "service test: refused 198.51.0.0:4711: no-descriptor (0 more since last logged)"
     ]
     assert house.counters.open == house.connection_count.count == 0
 

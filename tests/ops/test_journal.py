@@ -97,7 +97,7 @@ def test_an_event_has_its_fields(house: House) -> None:
         house.log, service="echo", peer="p\x1b\n", refusal="denied", since=3
     )
     assert house.read() == {
-        "MESSAGE": r"service echo: refused p\x1b\x0a: denied (3 more since last told)",
+        "MESSAGE": r"service echo: refused p\x1b\x0a: denied (3 more since last logged)",
         "PRIORITY": "4",
         "SYSLOG_IDENTIFIER": "tcpd",
         "TCPD_LOGGER": "test",

@@ -64,7 +64,7 @@ def test_json_has_all_of_an_event() -> None:
         "time": "2026-10-17T01:02:03.456Z",
         "level": "warn",
         "event": "connection.refused",
-        "message": "service echo: refused 192.0.2.1:4711: denied (3 more since last told)",
+        "message": "service echo: refused 192.0.2.1:4711: denied (3 more since last logged)",
         "logger": "test",
         "fields": {"service": "echo", "peer": "192.0.2.1:4711", "refusal": "denied", "since": 3},
         "traceback": None,

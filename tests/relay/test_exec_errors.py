@@ -127,6 +127,6 @@ def test_what_was_left_out_is_told_when_the_service_stops() -> None:
     with capturedLogs() as logged:
         log.stop()
     assert [formatEvent(each) for each in logged] == [
-        "service x: 7 lines that programs wrote to their standard error are not in the log"
+        "service x: 7 lines that programs wrote to their standard error were not logged"
     ]
     assert not clock.getDelayedCalls()
