@@ -364,7 +364,7 @@ def test_names_without_a_room_are_bounded(monkeypatch: pytest.MonkeyPatch) -> No
         (2, ["@ann bob"], True),
         (0, [], True),
     ):
-        monkeypatch.setattr("tcpd.chat.irc.commands.names.NAMES_MOST", most)
+        monkeypatch.setattr("tcpd.chat.irc.commands.names.MAX_NAMES", most)
         house.irc_client("dave")
         told = ann.send("NAMES")
         assert [line.rpartition(":")[2] for line in told if command(line) == "353"] == shown
@@ -432,7 +432,7 @@ def test_many_names_take_several_lines_and_none_is_lost() -> None:
 def test_a_long_search_of_rooms_lets_others_have_their_turn(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(channels, "_IN_A_TURN", 10)
+    monkeypatch.setattr(channels, "_PER_TURN", 10)
     house = House(bounds={"rooms_per_member": 100})
     ann = house.irc_client("ann", joined=",".join(f"#{number}" for number in range(95)))
     bob = house.irc_client("bob")

@@ -255,14 +255,14 @@ def test_who_is_dropped_before_registering_is_no_longer_counted() -> None:
     an unknown state'."""
     house = House()
     client = Client(house)
-    assert house.irc.server.entering == 1
+    assert house.irc.server.unregistered == 1
     client.protocol.pauseProducing()
     session = client.protocol._session
     assert isinstance(session, IrcConversation)
     while not session.over:
         session.put(b"x" * 400 + b"\r\n")
     client.lose()
-    assert house.irc.server.entering == 0
+    assert house.irc.server.unregistered == 0
 
 
 def test_who_a_gateway_stands_for_is_told_to_the_connection_layer() -> None:

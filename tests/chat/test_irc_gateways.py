@@ -141,7 +141,7 @@ def test_a_wrong_password() -> None:
         told += client.lines()
     assert told == ["ERROR :Closing Link: * (The gateway's password is wrong)"]
     assert house.hub.person("ann") is None
-    assert house.irc.server.entering == 0
+    assert house.irc.server.unregistered == 0
 
 
 def test_once_and_before_all_else() -> None:

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tcpd.chat.irc.isupport import Limits, changed, lines, tokens, written
+from tcpd.chat.irc.isupport import IsupportLimits, changed, lines, tokens, written
 from tcpd.chat.names import fold
 
-LIMITS = Limits(
+LIMITS = IsupportLimits(
     network="Example Net",
     rooms=20,
     list_entries=50,

@@ -8,15 +8,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tcpd.chat.irc.listing import WHOX_FIELDS, Wanted, Who, wanted, who
+from tcpd.chat.irc.listing import (
+    WHOX_FIELDS,
+    RoomFacts,
+    RoomFilter,
+    WhoOptions,
+    parse_list,
+    parse_who,
+)
 
 NOW = 1_000_000.0
 MINUTE = 60
 
 
-@dataclass
-class Room:
-    name: str
+@dataclass(frozen=True)
+class Room(RoomFacts):
     users: int = 1
     created: float = NOW
     topic_time: float | None = None
@@ -31,14 +37,14 @@ ROOMS = (
 
 
 def listed(*params: str) -> list[str]:
-    asked = wanted(params, 10)
-    return [room.name for room in ROOMS if asked.fits(room, NOW)]
+    asked = parse_list(params, 10)
+    return [room.name for room in ROOMS if asked.matches(room, NOW)]
 
 
 def test_without_parameters_all_rooms_are_asked_for() -> None:
     """'If this parameter is not given, the information about all visible channels ... is
     returned.'"""
-    assert wanted((), 10) == Wanted()
+    assert parse_list((), 10) == RoomFilter()
     assert listed() == ["#tea", "#Teatime", "#coffee", "#éte"]
     assert listed("") == listed()
 
@@ -113,16 +119,16 @@ def test_what_reads_as_no_condition_is_a_name_that_no_room_has(item: str) -> Non
 
 def test_only_so_many_are_read() -> None:
     """'silently drop targets if the number of targets exceeds the limit'"""
-    asked = wanted(("#a,#b,>3", "#c"), 3)
+    asked = parse_list(("#a,#b,>3", "#c"), 3)
     assert asked.names == {"#a", "#b"}
     assert len(asked.conditions) == 1
 
 
 @given(st.lists(st.text("#a*?!<>CTU0,9é²", max_size=12), max_size=3))
 def test_any_parameters_will_do(params: list[str]) -> None:
-    asked = wanted(params, 10)
+    asked = parse_list(params, 10)
     for room in ROOMS:
-        asked.fits(room, NOW)
+        asked.matches(room, NOW)
 
 
 # --- WHO ---
@@ -131,41 +137,41 @@ def test_any_parameters_will_do(params: list[str]) -> None:
 @pytest.mark.parametrize(
     ("options", "asked"),
     [
-        ("%cuhnar", Who(fields="cuhnar")),
-        ("%afnt,42", Who(fields="tnfa", token="42")),
-        ("%tcuihsnfdlaor,123", Who(fields=WHOX_FIELDS, token="123")),
-        ("%cuhsnfdar", Who(fields="cuhsnfdar")),
+        ("%cuhnar", WhoOptions(fields="cuhnar")),
+        ("%afnt,42", WhoOptions(fields="tnfa", token="42")),
+        ("%tcuihsnfdlaor,123", WhoOptions(fields=WHOX_FIELDS, token="123")),
+        ("%cuhsnfdar", WhoOptions(fields="cuhsnfdar")),
     ],
 )
-def test_fields_of_whox_come_in_their_order(options: str, asked: Who) -> None:
+def test_fields_of_whox_come_in_their_order(options: str, asked: WhoOptions) -> None:
     """'Servers MUST send the fields in the order specified above', which is '[token] [channel]
     [user] [ip] [host] [server] [nick] [flags] [idle] [account] [:realname]', and 'Servers MUST NOT
     rely on the ordering of the fields.'"""
-    assert who(options) == asked
+    assert parse_who(options) == asked
 
 
 def test_unknown_and_repeated_fields_are_left_out() -> None:
     """'Servers MUST ignore any non-standard field they don't support.'"""
-    assert who("%nzznQ%").fields == "n"
-    assert who("%").fields == ""
+    assert parse_who("%nzznQ%").fields == "n"
+    assert parse_who("%").fields == ""
 
 
 @pytest.mark.parametrize("token", ["", "1234", "a", "-1", "²", "1 "])
 def test_a_token_has_at_most_three_digits(token: str) -> None:
     """'The token MUST contain only digit characters and MUST contain at most 3 characters. Clients
     MUST NOT include 't' in <fields> without specifying a token.'"""
-    assert who(f"%t,{token}") == Who(fields="t", token="0")
-    assert who("%t") == Who(fields="t", token="0")
+    assert parse_who(f"%t,{token}") == WhoOptions(fields="t", token="0")
+    assert parse_who("%t") == WhoOptions(fields="t", token="0")
 
 
 def test_a_who_without_a_percent_sign_is_an_ordinary_one() -> None:
-    assert who("") == Who()
-    assert who("o") == Who(operators=True)
-    assert who("x") == Who()
+    assert parse_who("") == WhoOptions()
+    assert parse_who("o") == WhoOptions(operators=True)
+    assert parse_who("x") == WhoOptions()
 
 
 def test_flags_stand_before_the_percent_sign() -> None:
     """'Servers MAY support additional non-standard flags before the percent character.' RFC 2812
     section 3.6.1: 'If the "o" parameter is passed only operators are returned'"""
-    assert who("o%n") == Who(operators=True, fields="n")
-    assert who("%o") == Who(fields="o")
+    assert parse_who("o%n") == WhoOptions(operators=True, fields="n")
+    assert parse_who("%o") == WhoOptions(fields="o")

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from tcpd.chat.irc.message import (
     NO_TAGS,
-    Fault,
     Message,
     ParseError,
+    ParseFault,
     client_only,
     cut_to,
     parse,
@@ -26,7 +26,7 @@ def read(line: str) -> Message:
     return message
 
 
-def fault(line: bytes) -> Fault:
+def fault(line: bytes) -> ParseFault:
     with pytest.raises(ParseError) as caught:
         parse(line)
     return caught.value.fault
@@ -123,7 +123,7 @@ def test_an_empty_line_is_ignored(line: bytes) -> None:
     "line", [b":", b":ann", b":ann ", b": ", b"@a=b", b"@a=b ", b"@", b":a :b"]
 )
 def test_a_line_without_a_command_is_refused(line: bytes) -> None:
-    assert fault(line) is Fault.NO_COMMAND
+    assert fault(line) is ParseFault.NO_COMMAND
 
 
 # --- reading: tags ---
@@ -273,8 +273,8 @@ def test_a_line_has_at_most_512_bytes() -> None:
     """RFC 1459 section 2.3: 'these messages shall not exceed 512 characters in length, counting all
     characters including the trailing CR-LF.'"""
     assert read("PING " + "x" * 505).params == ("x" * 505,)
-    assert fault(b"PING " + b"x" * 506) is Fault.TOO_LONG
-    assert fault(b"PING " + "é".encode() * 253) is Fault.TOO_LONG
+    assert fault(b"PING " + b"x" * 506) is ParseFault.TOO_LONG
+    assert fault(b"PING " + "é".encode() * 253) is ParseFault.TOO_LONG
 
 
 def test_tags_have_at_most_4094_bytes_and_do_not_count_for_the_line() -> None:
@@ -283,22 +283,22 @@ def test_tags_have_at_most_4094_bytes_and_do_not_count_for_the_line() -> None:
     most = b"@+a=" + b"x" * 4091
     assert len(most) - 1 == 4094
     assert parse(most + b" PING " + b"x" * 505) is not None
-    assert fault(most + b"x PING x") is Fault.TOO_LONG
-    assert fault(b"@a PING " + b"x" * 506) is Fault.TOO_LONG
+    assert fault(most + b"x PING x") is ParseFault.TOO_LONG
+    assert fault(b"@a PING " + b"x" * 506) is ParseFault.TOO_LONG
 
 
 @pytest.mark.parametrize("line", [b"PING \xff", b"@a=\xe9 PING x", b"PING \xed\xa0\x80", b"\xff"])
 def test_what_is_not_utf8_is_refused(line: bytes) -> None:
     """UTF8ONLY: 'Servers publishing this token MUST NOT relay content ... containing non-UTF-8 data
     to clients.'"""
-    assert fault(line) is Fault.NOT_UTF8
+    assert fault(line) is ParseFault.NOT_UTF8
 
 
 @pytest.mark.parametrize("byte", [b"\0", b"\r", b"\n"])
 @pytest.mark.parametrize("line", [b"PRIVMSG #tea :a%bb", b"@a=%b PING x", b"PI%bNG x", b"PING x%b"])
 def test_nul_cr_and_lf_are_refused(line: bytes, byte: bytes) -> None:
     """'<sequence of any characters except NUL, CR, LF, ...>'"""
-    assert fault(line % byte) is Fault.CONTROL
+    assert fault(line % byte) is ParseFault.CONTROL
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from chat.carriers import over_tcp
 from chat.ircing import Client, House, command, plain
 from chat.test_irc_talking import SERVER, tags
 
-from tcpd.chat.irc.commands.multiline import MOST_SECONDS
+from tcpd.chat.irc.commands.multiline import BATCH_TIMEOUT
 from tcpd.chat.irc.settings import IrcSettings
 
 BASE = ("message-tags", "batch", "echo-message", "server-time", "labeled-response")
@@ -233,13 +233,13 @@ def test_a_batch_that_is_left_open() -> None:
     house = House(ping=0.0)
     ann, bob, _ = people(house)
     ann.send(f"@label=x {OPEN}", LINE)
-    house.clock.advance(MOST_SECONDS + 1)
+    house.clock.advance(BATCH_TIMEOUT + 1)
     [told] = ann.send(LINE)
     assert plain(told).startswith(f"@label=x {SERVER} FAIL BATCH TIMEOUT 1 :")
     assert ann.send(LINE, "BATCH -1") == []
     assert bob.lines() == []
     ann.send(OPEN, LINE)
-    house.clock.advance(MOST_SECONDS + 1)
+    house.clock.advance(BATCH_TIMEOUT + 1)
     assert fails(ann, "BATCH -1") == ["TIMEOUT 1"]
 
 
@@ -248,7 +248,7 @@ def test_a_batch_of_a_name_that_no_line_can_carry_is_left_open() -> None:
     house = House(ping=0.0)
     ann, _, _ = people(house)
     ann.send("BATCH +:1 draft/multiline #c")
-    house.clock.advance(MOST_SECONDS + 1)
+    house.clock.advance(BATCH_TIMEOUT + 1)
     assert fails(ann, "@batch=:1 PRIVMSG #c :x") == ["TIMEOUT 1"]
 
 

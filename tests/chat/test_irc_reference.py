@@ -10,9 +10,9 @@ from chat.ircing import House, command
 
 import tcpd.chat.irc
 from tcpd.chat.irc import caps
-from tcpd.chat.irc.commands.multiline import MOST_SECONDS
+from tcpd.chat.irc.commands.multiline import BATCH_TIMEOUT
 from tcpd.chat.irc.commands.table import COMMANDS
-from tcpd.chat.irc.registration import MOST_LINES
+from tcpd.chat.irc.registration import MAX_LINES
 from tcpd.chat.irc.reply import LABEL_BYTES
 from tcpd.chat.irc.settings import IrcSettings
 from tcpd.policy.checks import AT_ONCE, EACH, LONGEST, WAITING
@@ -57,11 +57,11 @@ def test_no_capability_is_described_that_there_is_not() -> None:
 @pytest.mark.parametrize(
     "words",
     [
-        f"lines before registration              {MOST_LINES};",
+        f"lines before registration              {MAX_LINES};",
         f"a label                                {LABEL_BYTES} bytes",
         f"32 lines, {IrcSettings().multiline_bytes} bytes",
         f"{AT_ONCE}; {EACH} of an address wait and {WAITING} of all, {LONGEST:.0f} seconds",
-        f"One batch may be open, and its next line may take {MOST_SECONDS:.0f} seconds",
+        f"One batch may be open, and its next line may take {BATCH_TIMEOUT:.0f} seconds",
     ],
 )
 def test_the_limits_are_right(words: str) -> None:

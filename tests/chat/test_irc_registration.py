@@ -17,8 +17,8 @@ from chat.ircing import Client, House, command, plain
 from twisted.internet.interfaces import IReactorThreads
 from zope.interface import alsoProvides
 
-from tcpd.chat.irc.protocol import _elsewhere
-from tcpd.chat.irc.registration import MOST_LINES
+from tcpd.chat.irc.protocol import _thread_runner
+from tcpd.chat.irc.registration import MAX_LINES
 from tcpd.config.values import Rate
 from tcpd.policy.checks import AT_ONCE, EACH, Checks
 from tcpd.policy.passwords import PasswordHash, hash_password
@@ -105,7 +105,7 @@ def test_quit_before_registration() -> None:
     client = house.irc_client()
     assert client.send("NICK ann", "QUIT :bye") == ["ERROR :Closing Link: ann (Quit: bye)"]
     assert client.closed
-    assert house.irc.server.entering == 0
+    assert house.irc.server.unregistered == 0
 
 
 def test_quit_tells_the_others() -> None:
@@ -201,11 +201,11 @@ def test_who_does_not_register_in_time() -> None:
 
 def test_lines_before_registration_are_bounded() -> None:
     client = House().irc_client()
-    told = client.send(*["PING x"] * MOST_LINES)
+    told = client.send(*["PING x"] * MAX_LINES)
     house = client.house
-    for _ in range(MOST_LINES):  # a turn takes some of them
+    for _ in range(MAX_LINES):  # a turn takes some of them
         house.clock.advance(0)
-    assert len(told) + len(client.lines()) == MOST_LINES
+    assert len(told) + len(client.lines()) == MAX_LINES
     assert client.send("PING x") == ["ERROR :Closing Link: * (too many lines before registration)"]
 
 
@@ -344,7 +344,7 @@ def test_who_leaves_before_the_password_was_checked() -> None:
     waiting[0][1](True)
     house.settle()
     assert house.hub.people_count == 0
-    assert house.irc.server.entering == 0
+    assert house.irc.server.unregistered == 0
 
 
 def test_who_is_one_too_many_is_told_to_come_again() -> None:
@@ -380,7 +380,7 @@ def test_passwords_are_checked_in_a_thread_of_the_reactor() -> None:
     reactor = Reactor()
     alsoProvides(reactor, IReactorThreads)  # type: ignore[misc]
     found: list[bool] = []
-    _elsewhere(reactor)(lambda: True, found.append)
+    _thread_runner(reactor)(lambda: True, found.append)
     assert found == []
     reactor.done()
     assert found == [True]

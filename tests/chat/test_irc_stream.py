@@ -151,7 +151,7 @@ def test_any_lines_before_registration(lines: list[bytes]) -> None:
     client = house.irc_client()
     client.protocol.dataReceived(b"".join(line + b"\r\n" for line in lines))
     well_formed(settle(house, client)[0])
-    assert house.irc.server.entering >= 0
+    assert house.irc.server.unregistered >= 0
 
 
 @over_tcp("messages have no line ends")

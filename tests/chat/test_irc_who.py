@@ -210,7 +210,7 @@ def test_a_long_search_lets_others_have_their_turn(
 ) -> None:
     """To hold a mask against ten thousand people takes some 60 ms: it is done bit by bit, and what
     the client sends meanwhile waits for its end."""
-    monkeypatch.setattr(who, "_IN_A_TURN", 10)
+    monkeypatch.setattr(who, "_PER_TURN", 10)
     house = House()
     ann = house.irc_client("ann", *caps)
     for number in range(95):

@@ -73,7 +73,7 @@ def test_what_a_browser_sends_ends_the_connection(
     assert transport.disconnecting
     assert transport.refused == [why]
     assert house.hub.person("eve") is None
-    assert house.irc.server.entering == 0
+    assert house.irc.server.unregistered == 0
     assert ann.screen() == []
     client.connectionLost(Failure(ConnectionDone()))
     house.clock.advance(0)

@@ -11,7 +11,7 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from tcpd.chat.irc.protocol import _elsewhere
+from tcpd.chat.irc.protocol import _thread_runner
 from tcpd.policy.checks import Checks
 
 
@@ -44,5 +44,5 @@ class Threads:
 def house_with_threads(**settings: Any) -> House:
     """A house that checks passwords in threads, as a daemon does."""
     house = House(**settings)
-    house.irc.server.passwords = Checks(_elsewhere(Threads(house.clock)), house.clock.seconds)
+    house.irc.server.passwords = Checks(_thread_runner(Threads(house.clock)), house.clock.seconds)
     return house

@@ -26,10 +26,10 @@ from tcpd.policy.buckets import TokenBucket
 from tcpd.policy.reasons import End
 
 #: Bytes of a long reply that are put into the outbox at a time.
-AT_A_TIME = 16384
+CHUNK_BYTES = 16384
 
 #: How many messages may run ahead of the event log.
-MOST_AHEAD = 64
+MAX_AHEAD = 64
 
 
 class IrcClient(Client):
@@ -99,7 +99,7 @@ class IrcClient(Client):
         self._batches = 0
         self._joins: TokenBucket | None = None
         self._nicks: TokenBucket | None = None
-        server.entering += 1
+        server.unregistered += 1
 
     @property
     def name(self) -> str:
@@ -124,7 +124,7 @@ class IrcClient(Client):
     def stream_more(self) -> None:
         stream = self.streaming
         size = 0
-        while stream is not None and size < AT_A_TIME and not self.over:
+        while stream is not None and size < CHUNK_BYTES and not self.over:
             line = next(stream, None)
             if line is None:
                 stream = self.streaming = iter(self._more.popleft()) if self._more else None
@@ -168,7 +168,7 @@ class IrcClient(Client):
         if not self.over:
             self.over = True
             self.streaming = self._more = None
-            self.server.entering -= self.entry is not REGISTERED
+            self.server.unregistered -= self.entry is not REGISTERED
 
     def error_line(self, why: str) -> bytes:
         """ERROR, the last line of a connection."""
@@ -189,7 +189,7 @@ class IrcClient(Client):
     def may_run_ahead(self) -> bool:
         """Whether one more message may run ahead of the event log. If not, the next line has to
         wait until all that did are delivered."""
-        if self.ahead < MOST_AHEAD and self._behind is None:
+        if self.ahead < MAX_AHEAD and self._behind is None:
             return True
         self.block()
         return False
@@ -274,7 +274,7 @@ class IrcClient(Client):
     def registered(self) -> None:
         """It has entered: nobody asks any more what it sent before."""
         self.entry = REGISTERED
-        self.server.entering -= 1
+        self.server.unregistered -= 1
         self.server.count["registered"] += 1
 
     def may_join(self) -> bool:

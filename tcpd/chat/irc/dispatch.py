@@ -10,13 +10,13 @@ from functools import partial
 
 from tcpd.chat.irc import numerics
 from tcpd.chat.irc.client import IrcClient
-from tcpd.chat.irc.commands import multiline, operating
+from tcpd.chat.irc.commands import moderation, multiline
 from tcpd.chat.irc.commands.table import COMMANDS
-from tcpd.chat.irc.commands.talking import unheard
+from tcpd.chat.irc.commands.talking import send_undelivered
 from tcpd.chat.irc.message import Message, ParseError, parse, write
-from tcpd.chat.irc.reply import IrcReply, Unasked, run
-from tcpd.chat.irc.unreadable import send_unreadable
-from tcpd.chat.irc.visitors import point_to_text
+from tcpd.chat.irc.parse_errors import send_parse_error
+from tcpd.chat.irc.reply import IrcReply, UnsolicitedReply, run
+from tcpd.chat.irc.text_port_hint import send_text_port_hint
 from tcpd.chat.refused import Refused
 from tcpd.chat.reply import Reply
 from tcpd.events.chat import (
@@ -37,7 +37,7 @@ from tcpd.lines.single import Ready
 #: tell what it was.
 LINE_BYTES = 16384
 
-_AHEAD = tuple(name.encode() for name, command in COMMANDS.items() if command.ahead)
+_AHEAD = tuple(name.encode() for name, command in COMMANDS.items() if command.may_run_ahead)
 
 
 class IrcConversation(IrcClient):
@@ -68,7 +68,7 @@ class IrcConversation(IrcClient):
     def line(self, line: bytes | Fault) -> None:
         if self.over:
             return
-        if self.person is None and line and not self.entry.one_more_line():
+        if self.person is None and line and not self.entry.count_line():
             self.finish("too many lines before registration")
             return
         if isinstance(line, Fault):
@@ -78,25 +78,25 @@ class IrcConversation(IrcClient):
         try:
             message = parse(line)
         except ParseError as error:
-            run(self, error.tags.get("label"), partial(send_unreadable, error=error))
-            multiline.spoil(self)
+            run(self, error.tags.get("label"), partial(send_parse_error, error=error))
+            multiline.abort(self)
             return
         if message is None:
             return
         tags = message.tags
-        if (self.multiline is not None or "batch" in tags) and multiline.takes(self, message):
+        if (self.multiline is not None or "batch" in tags) and multiline.handle_line(self, message):
             return
         # the reply to a batch is sent when it is complete, with the label of its beginning
         label = tags.get("label") if tags and message.command != "BATCH" else None
         if label is not None:
-            run(self, label, partial(_obey, message=message))
+            run(self, label, partial(_run_command, message=message))
             return
         # as run() has it, in less time
         reply = IrcReply(self)
         command = COMMANDS.get(message.command)
         try:
-            if command is None or self.person is None or len(message.params) < command.least:
-                _obey(reply, message)
+            if command is None or self.person is None or len(message.params) < command.min_params:
+                _run_command(reply, message)
             else:
                 self.server.count["commands"] += 1
                 command.call(reply, message)
@@ -110,16 +110,16 @@ class IrcConversation(IrcClient):
 
     def happened(self, event: Event, reply: Reply | None) -> None:
         if reply is None and isinstance(event, RoomRenamed):
-            operating.renamed_by_other(self, event)
+            moderation.renamed_by_other(self, event)
         elif isinstance(event, Joined | Invited | RoomRenamed):
-            answer = Unasked(self) if reply is None else reply
+            answer = UnsolicitedReply(self) if reply is None else reply
             assert isinstance(answer, IrcReply)
-            operating.follow_up(answer, event, reply is not None)
+            moderation.follow_up(answer, event, reply is not None)
 
     def killed(self, event: Killed, reply: Reply | None) -> None:
         if self.over:
             return
-        answer = Unasked(self) if reply is None else reply
+        answer = UnsolicitedReply(self) if reply is None else reply
         assert isinstance(answer, IrcReply)
         kill = write("KILL", self.name, event.comment, source=str(event.actor), colon=True)
         quit = write("QUIT", event.reason, source=str(event.target), colon=True)
@@ -128,34 +128,34 @@ class IrcConversation(IrcClient):
         answer.hang_up(last)
 
     def appeared(self, who: Identity) -> None:
-        Unasked(self).numeric(numerics.RPL_MONONLINE, text=str(who))
+        UnsolicitedReply(self).numeric(numerics.RPL_MONONLINE, text=str(who))
 
     def vanished(self, nick: str) -> None:
-        Unasked(self).numeric(numerics.RPL_MONOFFLINE, text=nick)
+        UnsolicitedReply(self).numeric(numerics.RPL_MONOFFLINE, text=nick)
 
     def refused(self, event: Event, refused: Refused) -> None:
         if isinstance(event, RoomMessage) and event.kind is not Kind.NOTICE:
-            unheard(Unasked(self), event.room, refused)
+            send_undelivered(UnsolicitedReply(self), event.room, refused)
         elif isinstance(event, PrivateMessage) and event.kind is not Kind.NOTICE:
-            unheard(Unasked(self), event.target.nick, refused)
+            send_undelivered(UnsolicitedReply(self), event.target.nick, refused)
 
 
-def _obey(reply: IrcReply, message: Message) -> None:
+def _run_command(reply: IrcReply, message: Message) -> None:
     """Call the command of a line."""
     command = COMMANDS.get(message.command)
     client = reply.client
     if command is None:
         if client.person is None:
             reply.numeric(numerics.ERR_NOTREGISTERED)
-            point_to_text(reply, message)
+            send_text_port_hint(reply, message)
         else:
             reply.unknown(message)
         return
-    if client.person is None and not command.early:
+    if client.person is None and not command.before_registration:
         if message.command != "NOTICE":
             reply.numeric(numerics.ERR_NOTREGISTERED)
         return
-    if len(message.params) < command.least:
+    if len(message.params) < command.min_params:
         if message.command != "NOTICE":
             reply.numeric(numerics.ERR_NEEDMOREPARAMS, message.command)
         return

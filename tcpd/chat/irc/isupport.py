@@ -27,7 +27,7 @@ _CASEMAPPING = "ascii"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Limits:
+class IsupportLimits:
     """How much there may be, as clients are told. Lengths are in characters unless said otherwise.
 
     :ivar network: the name of the network; any text.
@@ -67,7 +67,7 @@ class Limits:
     denied_tags: tuple[str, ...] = ()
 
 
-def tokens(limits: Limits) -> dict[str, str]:
+def tokens(limits: IsupportLimits) -> dict[str, str]:
     """The tokens by name, in the order in which they are sent; ``""`` for those without a value."""
     targets = (
         f"{command}:{'' if most is None else most}" for command, most in limits.targets.items()

@@ -10,51 +10,47 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from tcpd.chat.masks import pattern
 from tcpd.chat.names import fold
 
 
-class Listed(Protocol):
-    """What a condition may ask of a room.
+@dataclass(frozen=True, slots=True)
+class RoomFacts:
+    """Facts of a room that the conditions of LIST test.
 
-    :ivar name: as its opener wrote it.
-    :ivar users: how many are in it.
-    :ivar created: when it was opened, in seconds since 1970 UTC.
-    :ivar topic_time: when its topic was set, likewise; ``None`` where there is none.
+    :ivar name: as the room's creator wrote it.
+    :ivar users: the number of members.
+    :ivar created: in seconds since 1970 UTC.
+    :ivar topic_time: when the topic was set, likewise; ``None`` without a topic.
     """
 
-    @property
-    def name(self) -> str: ...
-    @property
-    def users(self) -> int: ...
-    @property
-    def created(self) -> float: ...
-    @property
-    def topic_time(self) -> float | None: ...
+    name: str
+    users: int
+    created: float
+    topic_time: float | None
 
 
-_Condition = Callable[[Listed, float], bool]
+_Condition = Callable[[RoomFacts, float], bool]
 _CONDITION = re.compile("([CTct]?)([<>])([0-9]+)")
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class RoomFilter:
     """Which rooms a LIST asks for: those of any of the names and masks, under all the conditions.
 
     :ivar names: folded.
     :ivar masks: patterns for folded names. Without names and masks all rooms are asked for.
-    :ivar others: patterns for those that are left out.
+    :ivar excluded: patterns for those that are left out.
     :ivar conditions: what else must hold.
     """
 
     names: frozenset[str] = frozenset()
     masks: tuple[re.Pattern[str], ...] = ()
-    others: tuple[re.Pattern[str], ...] = ()
+    excluded: tuple[re.Pattern[str], ...] = ()
     conditions: tuple[_Condition, ...] = ()
 
-    def fits(self, room: Listed, now: float) -> bool:
+    def matches(self, room: RoomFacts, now: float) -> bool:
         """Whether a room is asked for.
 
         :param now: in seconds since 1970 UTC.
@@ -66,12 +62,12 @@ class Wanted:
             and not any(mask.match(name) for mask in self.masks)
         ):
             return False
-        if any(mask.match(name) for mask in self.others):
+        if any(mask.match(name) for mask in self.excluded):
             return False
         return all(condition(room, now) for condition in self.conditions)
 
 
-def wanted(params: Sequence[str], most: int) -> Wanted:
+def parse_list(params: Sequence[str], most: int) -> RoomFilter:
     """What the parameters of a LIST ask for.
 
     Names and conditions may stand in either parameter, mixed: "LIST >3" is an example of the
@@ -81,7 +77,7 @@ def wanted(params: Sequence[str], most: int) -> Wanted:
     """
     names = []
     masks = []
-    others = []
+    excluded = []
     conditions = []
     items = [item for param in params[:2] for item in param.split(",") if item]
     for item in items[:most]:
@@ -89,12 +85,12 @@ def wanted(params: Sequence[str], most: int) -> Wanted:
         if condition is not None:
             conditions.append(condition)
         elif item[0] == "!":
-            others.append(pattern(item[1:]))
+            excluded.append(pattern(item[1:]))
         elif "*" in item or "?" in item:
             masks.append(pattern(item))
         else:
             names.append(fold(item))
-    return Wanted(frozenset(names), tuple(masks), tuple(others), tuple(conditions))
+    return RoomFilter(frozenset(names), tuple(masks), tuple(excluded), tuple(conditions))
 
 
 def _condition(item: str) -> _Condition | None:
@@ -109,7 +105,7 @@ def _condition(item: str) -> _Condition | None:
     when = _created if letter == "C" else _topic_time
     seconds = number * 60
 
-    def holds(room: Listed, now: float) -> bool:
+    def holds(room: RoomFacts, now: float) -> bool:
         time = when(room)
         if time is None:
             return False
@@ -118,11 +114,11 @@ def _condition(item: str) -> _Condition | None:
     return holds
 
 
-def _created(room: Listed) -> float | None:
+def _created(room: RoomFacts) -> float | None:
     return room.created
 
 
-def _topic_time(room: Listed) -> float | None:
+def _topic_time(room: RoomFacts) -> float | None:
     return room.topic_time
 
 
@@ -135,7 +131,7 @@ UNGIVEN = "0"
 
 
 @dataclass(frozen=True, slots=True)
-class Who:
+class WhoOptions:
     """How a WHO wants its answer.
 
     :ivar operators: whether only operators of the server are asked for.
@@ -148,7 +144,7 @@ class Who:
     token: str = UNGIVEN
 
 
-def who(options: str) -> Who:
+def parse_who(options: str) -> WhoOptions:
     """What the second parameter of a WHO asks for: ``[<flags>][%<fields>[,<token>]]``.
 
     Flags and fields that nobody knows are ignored, and so is a token that is none.
@@ -156,9 +152,9 @@ def who(options: str) -> Who:
     flags, percent, rest = options.partition("%")
     operators = "o" in flags.lower()
     if not percent:
-        return Who(operators)
+        return WhoOptions(operators)
     asked, _, token = rest.partition(",")
     fields = "".join(field for field in WHOX_FIELDS if field in asked)
     if not (token.isascii() and token.isdigit() and len(token) <= 3):
         token = UNGIVEN
-    return Who(operators, fields, token)
+    return WhoOptions(operators, fields, token)

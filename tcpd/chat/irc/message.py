@@ -49,7 +49,7 @@ class Message(NamedTuple):
     params: tuple[str, ...]
 
 
-class Fault(enum.Enum):
+class ParseFault(enum.Enum):
     """Why a line cannot be read."""
 
     TOO_LONG = "the line, or its tags, have more bytes than they may (417)"
@@ -66,10 +66,10 @@ class ParseError(ValueError):
     :ivar tags: the tags, for the label of the answer; empty where they cannot be told.
     """
 
-    def __init__(self, fault: Fault, line: bytes) -> None:
+    def __init__(self, fault: ParseFault, line: bytes) -> None:
         super().__init__(fault.value)
         self.fault = fault
-        self.tags, self.command = _what_can_be_told(line)
+        self.tags, self.command = _recover_tags_and_command(line)
 
 
 def parse(line: bytes) -> Message | None:
@@ -91,19 +91,19 @@ def parse(line: bytes) -> Message | None:
     if line[:1] == b"@":
         data, _, rest = line.partition(b" ")
         if len(data) - 1 > TAGS_BYTES:
-            raise ParseError(Fault.TOO_LONG, line)
+            raise ParseError(ParseFault.TOO_LONG, line)
     if len(rest) > LINE_BYTES - 2:
-        raise ParseError(Fault.TOO_LONG, line)
+        raise ParseError(ParseFault.TOO_LONG, line)
     try:
         text = rest.decode()
         tagged = data.decode() if data else ""
     except UnicodeDecodeError:
-        raise ParseError(Fault.NOT_UTF8, line) from None
+        raise ParseError(ParseFault.NOT_UTF8, line) from None
     if "\0" in text or "\r" in text or "\n" in text:
-        raise ParseError(Fault.CONTROL, line)
+        raise ParseError(ParseFault.CONTROL, line)
     if tagged:
         if _CONTROL.search(tagged) is not None:
-            raise ParseError(Fault.CONTROL, line)
+            raise ParseError(ParseFault.CONTROL, line)
         tags = _read_tags(tagged[1:])
     text = text.lstrip(" ")
     head, colon, trailing = text.partition(" :")
@@ -116,7 +116,7 @@ def parse(line: bytes) -> Message | None:
     if not words:
         if not text and not data:
             return None
-        raise ParseError(Fault.NO_COMMAND, line)
+        raise ParseError(ParseFault.NO_COMMAND, line)
     command = words[0]
     # Unicode would make I of a dotless i, and LIST of a word that is none
     if command.isascii():
@@ -242,7 +242,7 @@ def _read_tags(text: str) -> dict[str, str]:
     return tags
 
 
-def _what_can_be_told(line: bytes) -> tuple[Mapping[str, str], str]:
+def _recover_tags_and_command(line: bytes) -> tuple[Mapping[str, str], str]:
     tags = NO_TAGS
     if line[:1] == b"@":
         data, _, line = line.partition(b" ")

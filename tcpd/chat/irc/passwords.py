@@ -10,14 +10,14 @@ from tcpd.chat.irc.reply import IrcReply
 from tcpd.policy.passwords import PasswordHash
 
 
-def may_be_sent(client: IrcClient) -> bool:
+def may_send_password(client: IrcClient) -> bool:
     """Whether a client may send a password: nobody on the way can read it, or it is configured."""
     address = client.address
     private = client.secure or address is None or address.is_loopback
     return private or client.server.settings.plain_passwords
 
 
-def refuse(reply: IrcReply) -> None:
+def refuse_insecure(reply: IrcReply) -> None:
     """End the connection of a client whose password others could read."""
     reply.numeric(
         numerics.ERR_PASSWDMISMATCH, text="Passwords are taken over TLS alone, connect by that"
@@ -25,7 +25,7 @@ def refuse(reply: IrcReply) -> None:
     reply.finish("a password is taken over TLS alone")
 
 
-def check(
+def check_password(
     reply: IrcReply,
     hash: PasswordHash,
     password: str,

@@ -43,7 +43,7 @@ _MOTD_LINES = 200
 _MOTD_CHARACTERS = 8192
 
 #: How many times in the time of a ping the factory looks for silent clients.
-_LOOKS = 4
+_CHECKS_PER_PING = 4
 
 
 class IrcProtocol(ChatProtocol):
@@ -52,13 +52,13 @@ class IrcProtocol(ChatProtocol):
     :param factory: what its connections share.
     """
 
-    __slots__ = ("_ends", "_heard", "_irc", "_silent")
+    __slots__ = ("_ends", "_irc", "_received", "_silent")
 
     def __init__(self, factory: IrcFactory) -> None:
         super().__init__(factory)
         self._irc = factory
         self._ends: LineEnds | None = None
-        self._heard = True
+        self._received = True
         self._silent = 0
 
     def converse(self, outbox: Outbox, connection: Any) -> IrcConversation:
@@ -70,10 +70,10 @@ class IrcProtocol(ChatProtocol):
             connection is not None and _is_secure(connection),
             self,
         )
-        self._ask_name(client)
+        self._look_up_host(client)
         return client
 
-    def _ask_name(self, client: IrcConversation) -> None:
+    def _look_up_host(self, client: IrcConversation) -> None:
         """Look up the name of the client's address for its host, if that is configured."""
         address = client.address
         shown = self._irc.hub.hosts.shown == "address"
@@ -102,7 +102,7 @@ class IrcProtocol(ChatProtocol):
         RFC 2812 section 2.3.1: "Empty messages are silently ignored". Where there is nothing else,
         one is left, so that a flood of them waits for its rate.
         """
-        self._heard = True
+        self._received = True
         if self._ends is None and b"\r" in data and data.count(b"\r") != data.count(b"\r\n"):
             self._ends = LineEnds()  # few clients need one
         if self._ends is not None:
@@ -128,16 +128,16 @@ class IrcProtocol(ChatProtocol):
         if isinstance(client, IrcConversation) and not self.over:
             send_capabilities(IrcReply(client), before)
 
-    def look(self) -> None:
+    def check_idle(self) -> None:
         """Ask whether the client is there, or end the conversation if it has not answered. What
         fails in that costs this client alone."""
-        self.attempt(self._look)
+        self.attempt(self._check_idle)
 
-    def _look(self) -> None:
+    def _check_idle(self) -> None:
         session = self._session
-        heard, self._heard = self._heard, False
+        received, self._received = self._received, False
         stopped, self._stopped_reading = self._stopped_reading, not self._reading
-        if heard:
+        if received:
             self._silent = 0
             return
         if stopped or not self._reading:
@@ -145,9 +145,9 @@ class IrcProtocol(ChatProtocol):
         self._silent += 1
         if self.over or not isinstance(session, IrcConversation) or not session.entered:
             return
-        if self._silent == _LOOKS:
+        if self._silent == _CHECKS_PER_PING:
             session.put(session.timed(write("PING", self._irc.server_name, colon=True)))
-        elif self._silent >= 2 * _LOOKS:
+        elif self._silent >= 2 * _CHECKS_PER_PING:
             seconds = round(2 * self._irc.settings.ping)
             # thousands may be silent at a time
             self.when_there_is_time(partial(session.finish, f"Ping timeout: {seconds} seconds"))
@@ -168,7 +168,7 @@ class IrcFactory(ChatFactory):
     def __init__(self, settings: IrcSettings, context: IContext) -> None:
         super().__init__(context)
         self.protocols: dict[IrcProtocol, None] = {}
-        self._looking: IDelayedCall | None = None
+        self._idle_check: IDelayedCall | None = None
         now = context.wall_clock()
         self.server = IrcServer(
             service=self.service,
@@ -182,7 +182,7 @@ class IrcFactory(ChatFactory):
             wall_clock=context.wall_clock,
             clock=self.clock.seconds,
             count=self.counters.events,
-            passwords=Checks(_elsewhere(context.reactor), self.clock.seconds),
+            passwords=Checks(_thread_runner(context.reactor), self.clock.seconds),
             reload=context.reload,
             tls_port=partial(_tls_port, context),
             text_port=lambda: stream_port(context.directory(), "chat", tls=False),
@@ -214,15 +214,15 @@ class IrcFactory(ChatFactory):
                 protocol.send_capabilities(capabilities)
         self.rate = settings.rate
         self.entry_timeout = settings.register_timeout
-        self._look_later()
+        self._schedule_idle_check()
 
     def doStart(self) -> None:
         super().doStart()
-        self._look_later()
+        self._schedule_idle_check()
 
     def doStop(self) -> None:
         super().doStop()
-        self._look_later()
+        self._schedule_idle_check()
 
     def buildProtocol(self, addr: IAddress | None) -> IrcProtocol:
         return IrcProtocol(self)
@@ -235,18 +235,20 @@ class IrcFactory(ChatFactory):
         """By who asks, as :meth:`tcpd.chat.irc.server.IrcServer.capabilities` has it."""
         return {secure: self.server.capabilities(secure) for secure in (None, False, True)}
 
-    def _look_later(self) -> None:
+    def _schedule_idle_check(self) -> None:
         """See to it that it is looked who is silent, as long as the door is open."""
-        if self._looking is not None and self._looking.active():
-            self._looking.cancel()
-        self._looking = None
+        if self._idle_check is not None and self._idle_check.active():
+            self._idle_check.cancel()
+        self._idle_check = None
         if self.settings.ping and (self.numPorts or self.protocols):
-            self._looking = self.clock.callLater(self.settings.ping / _LOOKS, self._look)
+            self._idle_check = self.clock.callLater(
+                self.settings.ping / _CHECKS_PER_PING, self._check_idle
+            )
 
-    def _look(self) -> None:
-        self._look_later()
+    def _check_idle(self) -> None:
+        self._schedule_idle_check()
         for protocol in list(self.protocols):
-            protocol.look()
+            protocol.check_idle()
 
 
 def _is_secure(connection: Any) -> bool:
@@ -259,7 +261,7 @@ def _is_secure(connection: Any) -> bool:
     )
 
 
-def _elsewhere(reactor: Any) -> Run:
+def _thread_runner(reactor: Any) -> Run:
     """What runs work in a thread."""
     if not IReactorThreads.providedBy(reactor):
         return at_once

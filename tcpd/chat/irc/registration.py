@@ -8,7 +8,7 @@ from tcpd.chat.split import tidied
 
 #: How many lines a client may send before it is registered: its names, a password and its
 #: capabilities take no more.
-MOST_LINES = 100
+MAX_LINES = 100
 
 # what a user name may have, so that it reads as one in nick!user@host
 _USER = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")
@@ -53,15 +53,15 @@ class Registration:
     def __repr__(self) -> str:
         return f"<Registration of {self.nick!r}>"
 
-    def one_more_line(self) -> bool:
+    def count_line(self) -> bool:
         """Count a line.
 
         :return: whether it is not one too many.
         """
         self._lines += 1
-        return self._lines <= MOST_LINES
+        return self._lines <= MAX_LINES
 
-    def introduce(self, user: str, real_name: str) -> None:
+    def set_user(self, user: str, real_name: str) -> None:
         """Take what USER has: what cannot be in ``nick!user@host`` is left out of the name."""
         kept = "".join(filter(_USER.__contains__, user))[: USER_CHARACTERS - 1]
         # nobody has checked the name: "~", as where there is no ident

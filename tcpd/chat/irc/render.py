@@ -112,12 +112,12 @@ class IrcFormat:
                     body = cut_to(body)
                 bodies.event, bodies.body = event, body
             return body if self._plain else self._stamp(event) + body
-        needed = _NEEDED.get(type(event))
-        if needed is not None and needed not in self._caps:
+        required = _REQUIRED.get(type(event))
+        if required is not None and required not in self._caps:
             return b""
-        return self.told(event)
+        return self.render_always(event)
 
-    def told(self, event: Event) -> bytes:
+    def render_always(self, event: Event) -> bytes:
         """Write an event for a client that it is about, whatever its capabilities."""
         match event:
             case Joined():
@@ -127,7 +127,7 @@ class IrcFormat:
                 # message tags capability."
                 return self._tags(event) + self._bodies.of(event) if self._tagged else b""
             case RoomMessage(lines=lines) | PrivateMessage(lines=lines) if lines:
-                return self._several(event, lines)
+                return self._multiline(event, lines)
             case ModesChanged():
                 tags = self._tags(event)
                 return b"".join(tags + line for line in self._bodies.modes(event))
@@ -174,7 +174,7 @@ class IrcFormat:
             return tags + data + self._tags(event, msgid=False) + away
         return tags + data
 
-    def _several(self, event: RoomMessage | PrivateMessage, lines: Iterable[Line]) -> bytes:
+    def _multiline(self, event: RoomMessage | PrivateMessage, lines: Iterable[Line]) -> bytes:
         """A message of several lines: a batch, or one message a line."""
         bodies = self._bodies
         if not self._batched:
@@ -198,7 +198,7 @@ class IrcFormat:
 
 
 #: Events that are sent only to clients with a capability.
-_NEEDED: dict[type[Event], str] = {
+_REQUIRED: dict[type[Event], str] = {
     AwayChanged: caps.AWAY_NOTIFY,
     RealNameChanged: caps.SETNAME,
     HostChanged: caps.CHGHOST,

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 
 from tcpd.chat.irc import caps, numerics
-from tcpd.chat.irc.client import AT_A_TIME, IrcClient
+from tcpd.chat.irc.client import CHUNK_BYTES, IrcClient
 from tcpd.chat.irc.message import Message, write, write_tags
 from tcpd.chat.irc.server import IrcServer
 from tcpd.chat.reply import Reply
@@ -133,9 +133,9 @@ class IrcReply(Reply):
         self.server.count["unknown-commands"] += 1
         self.numeric(numerics.ERR_UNKNOWNCOMMAND, message.command.lstrip(":") or "*")
 
-    def tell(self, event: Event) -> None:
+    def send_event(self, event: Event) -> None:
         """Send an event that is about this very client, whatever its capabilities."""
-        self.put(self.server.formats.of(self.caps).told(event))
+        self.put(self.server.formats.of(self.caps).render_always(event))
 
     def finish(self, why: str, reason: str | None = None) -> None:
         """End the conversation: see :meth:`IrcClient.finish`."""
@@ -151,7 +151,7 @@ class IrcReply(Reply):
         self.client.edge.hang_up()
 
 
-class Unasked(IrcReply):
+class UnsolicitedReply(IrcReply):
     """What a client is sent without a request, in its place among the events: it waits neither for
     messages that run ahead of the event log nor for the rest of a long reply."""
 
@@ -226,7 +226,7 @@ class LabelledReply(IrcReply):
         """
         stream = self._stream
         size = 0
-        while stream is not None and size < AT_A_TIME:
+        while stream is not None and size < CHUNK_BYTES:
             line = next(stream, None)
             if line is None:
                 return None

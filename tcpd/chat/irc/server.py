@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from tcpd.chat.hub import Hub
 from tcpd.chat.irc import caps, sts
-from tcpd.chat.irc.isupport import Limits, tokens
+from tcpd.chat.irc.isupport import IsupportLimits, tokens
 from tcpd.chat.irc.render import Formats, timestamp
 from tcpd.chat.irc.settings import IrcSettings
 from tcpd.chat.names import NICK_CHARACTERS, ROOM_CHARACTERS
@@ -63,9 +63,9 @@ class IrcServer:
         :class:`tcpd.interfaces.IContext`.
     :ivar tls_port: tells the port where clients can speak TLS; ``None`` for none.
     :ivar text_port: tells the port of the text frontend; ``None`` for none.
-    :ivar entering: how many clients have not registered yet.
+    :ivar unregistered: how many clients have not registered yet.
     :ivar fallback: what clients get of the latest renaming of a room; see
-        :mod:`tcpd.chat.irc.commands.operating`.
+        :mod:`tcpd.chat.irc.commands.moderation`.
     """
 
     service: str
@@ -84,7 +84,7 @@ class IrcServer:
     tls_port: Callable[[], int | None] = lambda: None
     text_port: Callable[[], int | None] = lambda: None
     formats: Formats = field(default_factory=Formats)
-    entering: int = 0
+    unregistered: int = 0
     fallback: object = None
     _now: float = 0.0
     _stamp: str = ""
@@ -122,7 +122,7 @@ class IrcServer:
         """What RPL_ISUPPORT tells."""
         bounds = self.hub.settings
         return tokens(
-            Limits(
+            IsupportLimits(
                 network=self.settings.network,
                 rooms=bounds.rooms_per_member,
                 list_entries=bounds.bans_per_room,

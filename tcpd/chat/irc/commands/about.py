@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 
 from tcpd.chat.irc import numerics
-from tcpd.chat.irc.commands.command import Command
+from tcpd.chat.irc.commands.command import IrcCommand
 from tcpd.chat.irc.commands.refusals import middle
 from tcpd.chat.irc.commands.server_facts import is_here, send_isupport, send_lusers, send_motd
 from tcpd.chat.irc.message import Message
@@ -114,30 +114,32 @@ def _stats(reply: IrcReply, message: Message) -> None:
 
 
 COMMANDS = {
-    "LUSERS": Command(
+    "LUSERS": IrcCommand(
         # LUSERS [<mask> [<server>]]
         _of_server(send_lusers, place=1),
         help=("LUSERS", "Shows how many people and rooms there are."),
     ),
-    "MOTD": Command(
+    "MOTD": IrcCommand(
         _of_server(send_motd), help=("MOTD [<server>]", "Shows the message of the day.")
     ),
-    "VERSION": Command(
+    "VERSION": IrcCommand(
         _of_server(_version),
         help=("VERSION [<server>]", "Shows the version of the server, and what it supports."),
     ),
-    "ADMIN": Command(_of_server(_admin), help=("ADMIN [<server>]", "Shows who runs the server.")),
-    "INFO": Command(
+    "ADMIN": IrcCommand(
+        _of_server(_admin), help=("ADMIN [<server>]", "Shows who runs the server.")
+    ),
+    "INFO": IrcCommand(
         _of_server(_info, end=numerics.RPL_ENDOFINFO),
         help=("INFO [<server>]", "Shows what the server is."),
     ),
-    "TIME": Command(_of_server(_time), help=("TIME [<server>]", "Shows the server's time.")),
-    "USERS": Command(
+    "TIME": IrcCommand(_of_server(_time), help=("TIME [<server>]", "Shows the server's time.")),
+    "USERS": IrcCommand(
         _of_server(_users),
         help=("USERS [<server>]", "Would show who is logged in at the machine, and does not."),
     ),
-    "LINKS": Command(_links, help=("LINKS [[<server>] <mask>]", "Lists the servers: this one.")),
-    "STATS": Command(
+    "LINKS": IrcCommand(_links, help=("LINKS [[<server>] <mask>]", "Lists the servers: this one.")),
+    "STATS": IrcCommand(
         _stats, 1, help=("STATS <query> [<server>]", "With u it shows how long the server runs.")
     ),
 }

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from tcpd.chat.irc import caps, numerics
-from tcpd.chat.irc.commands.command import Command
+from tcpd.chat.irc.commands.command import IrcCommand
 from tcpd.chat.irc.commands.names import send_names
 from tcpd.chat.irc.commands.refusals import in_room, middle
-from tcpd.chat.irc.listing import Wanted, wanted
+from tcpd.chat.irc.listing import RoomFacts, RoomFilter, parse_list
 from tcpd.chat.irc.message import Message
 from tcpd.chat.irc.reply import IrcReply
 from tcpd.chat.irc.server import LIST_TARGETS
@@ -23,7 +22,7 @@ from tcpd.chat.split import cut, room_for_topic
 _OF_JOIN = {Code.BAD_ROOM: numerics.ERR_BADCHANMASK}
 
 #: How many rooms a LIST looks at in a reactor turn: with many masks that takes some milliseconds.
-_IN_A_TURN = 256
+_PER_TURN = 256
 
 
 def _join(reply: IrcReply, message: Message) -> None:
@@ -71,27 +70,17 @@ def _topic(reply: IrcReply, message: Message) -> None:
 
 
 def _list(reply: IrcReply, message: Message) -> None:
-    asked = wanted(message.params, LIST_TARGETS)
+    asked = parse_list(message.params, LIST_TARGETS)
     # a copy: they may be opened and closed before all are sent
     reply.stream(_listed(reply, asked, list(reply.server.hub.rooms)))
 
 
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """See :class:`tcpd.chat.irc.listing.Listed`."""
-
-    name: str
-    users: int
-    created: float
-    topic_time: float | None
-
-
-def _listed(reply: IrcReply, asked: Wanted, rooms: Sequence[Room]) -> Iterator[bytes]:
+def _listed(reply: IrcReply, asked: RoomFilter, rooms: Sequence[Room]) -> Iterator[bytes]:
     hub = reply.server.hub
     now = reply.server.wall_clock()
     yield reply.numeric_line(numerics.RPL_LISTSTART, "Channel")
     for number, room in enumerate(rooms, 1):
-        if number % _IN_A_TURN == 0:
+        if number % _PER_TURN == 0:
             yield b""
         if hub.room(room.name) is not room or room.hides_from(reply.client.person):
             continue
@@ -100,7 +89,7 @@ def _listed(reply: IrcReply, asked: Wanted, rooms: Sequence[Room]) -> Iterator[b
         users = len(room.members)
         if not users and fold(room.name) not in asked.names:
             continue  # the lobby: in IRC, a channel with nobody in it does not exist
-        if asked.fits(_Seen(room.name, users, room.created, since), now):
+        if asked.matches(RoomFacts(room.name, users, room.created, since), now):
             yield reply.numeric_line(numerics.RPL_LIST, room.name, str(users), text=text)
     yield reply.numeric_line(numerics.RPL_LISTEND)
 
@@ -135,12 +124,12 @@ def send_topic(reply: IrcReply, room: Room) -> None:
 
 
 COMMANDS = {
-    "JOIN": Command(_join, 1, help=("JOIN <room>{,<room>} [<key>{,<key>}]", "Joins rooms.")),
-    "PART": Command(_part, 1, help=("PART <room>{,<room>} [:<reason>]", "Leaves rooms.")),
-    "TOPIC": Command(
+    "JOIN": IrcCommand(_join, 1, help=("JOIN <room>{,<room>} [<key>{,<key>}]", "Joins rooms.")),
+    "PART": IrcCommand(_part, 1, help=("PART <room>{,<room>} [:<reason>]", "Leaves rooms.")),
+    "TOPIC": IrcCommand(
         _topic, 1, help=("TOPIC <room> [:<topic>]", "Shows, sets or removes a room's topic.")
     ),
-    "LIST": Command(
+    "LIST": IrcCommand(
         _list,
         0,
         help=(

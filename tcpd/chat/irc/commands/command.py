@@ -1,4 +1,4 @@
-"""What a row of the table of commands has."""
+"""The rows of the command table."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from tcpd.chat.irc.reply import IrcReply
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
-    """One command.
+class IrcCommand:
+    """Row of the command table.
 
-    :ivar call: does it.
-    :ivar least: how many parameters it needs: fewer get numeric 461.
-    :ivar early: a client that is not registered may use it. In those alone ``reply.client.person``
-        may be ``None``.
-    :ivar ahead: it may run ahead of the event log: without a label it has no reply of its own.
-    :ivar help: lines for HELP: how it is written, and what it does.
+    :ivar call: runs the command.
+    :ivar min_params: the number of parameters that it needs; fewer get ERR_NEEDMOREPARAMS (461).
+    :ivar before_registration: an unregistered client may send it; then ``reply.client.person`` is
+        ``None``.
+    :ivar may_run_ahead: it may run ahead of the event log: without a label it has no reply.
+    :ivar help: lines for HELP: the syntax, and a description.
     """
 
     call: Callable[[IrcReply, Message], None]
-    least: int = 0
-    early: bool = False
-    ahead: bool = False
+    min_params: int = 0
+    before_registration: bool = False
+    may_run_ahead: bool = False
     help: tuple[str, ...] = ()

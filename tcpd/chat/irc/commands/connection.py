@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 
 from tcpd.chat.irc import caps, numerics, passwords
-from tcpd.chat.irc.commands.command import Command
+from tcpd.chat.irc.commands.command import IrcCommand
 from tcpd.chat.irc.commands.refusals import middle
 from tcpd.chat.irc.commands.registering import complete
 from tcpd.chat.irc.commands.server_facts import nick_refused, send_isupport
@@ -143,10 +143,10 @@ def _pass(reply: IrcReply, message: Message) -> None:
         return
     if reply.server.settings.password is None:
         return
-    if passwords.may_be_sent(reply.client):
+    if passwords.may_send_password(reply.client):
         reply.client.entry.password = message.params[0]
     else:
-        passwords.refuse(reply)
+        passwords.refuse_insecure(reply)
 
 
 def _nick(reply: IrcReply, message: Message) -> None:
@@ -184,7 +184,7 @@ def _user(reply: IrcReply, message: Message) -> None:
     if not user.isprintable() or _NOT_IN_USER & set(user):
         reply.numeric(numerics.ERR_INVALIDUSERNAME)
         return
-    reply.client.entry.introduce(user, real_name)
+    reply.client.entry.set_user(user, real_name)
     complete(reply)
 
 
@@ -216,21 +216,25 @@ def _isupport(reply: IrcReply, message: Message) -> None:
 
 
 COMMANDS = {
-    "CAP": Command(
+    "CAP": IrcCommand(
         _cap, 1, True, help=("CAP LS|LIST|REQ|END", "Lists and changes a client's capabilities.")
     ),
-    "PASS": Command(
+    "PASS": IrcCommand(
         _pass, 1, True, help=("PASS <password>", "The server's password, before NICK.")
     ),
-    "NICK": Command(_nick, 0, True, help=("NICK <nickname>", "Takes a nickname.")),
-    "USER": Command(
+    "NICK": IrcCommand(_nick, 0, True, help=("NICK <nickname>", "Takes a nickname.")),
+    "USER": IrcCommand(
         _user,
         4,
         True,
         help=("USER <name> 0 * :<real name>", "Says who you are, once, at the beginning."),
     ),
-    "PING": Command(_ping, 0, True, help=("PING <token>", "Is answered with PONG and the token.")),
-    "PONG": Command(_pong, 0, True, help=("PONG <token>", "The answer to the server's PING.")),
-    "QUIT": Command(_quit, 0, True, help=("QUIT [:<reason>]", "Ends the connection.")),
-    "ISUPPORT": Command(_isupport, 0, True, help=("ISUPPORT", "Lists what this server supports.")),
+    "PING": IrcCommand(
+        _ping, 0, True, help=("PING <token>", "Is answered with PONG and the token.")
+    ),
+    "PONG": IrcCommand(_pong, 0, True, help=("PONG <token>", "The answer to the server's PING.")),
+    "QUIT": IrcCommand(_quit, 0, True, help=("QUIT [:<reason>]", "Ends the connection.")),
+    "ISUPPORT": IrcCommand(
+        _isupport, 0, True, help=("ISUPPORT", "Lists what this server supports.")
+    ),
 }

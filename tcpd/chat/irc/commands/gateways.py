@@ -13,11 +13,11 @@ from twisted.logger import Logger
 
 from tcpd.chat.hosts import Address
 from tcpd.chat.irc import numerics
-from tcpd.chat.irc.commands.command import Command
+from tcpd.chat.irc.commands.command import IrcCommand
 from tcpd.chat.irc.commands.operators import address_of
 from tcpd.chat.irc.commands.registering import complete
 from tcpd.chat.irc.message import Message
-from tcpd.chat.irc.passwords import check, may_be_sent
+from tcpd.chat.irc.passwords import check_password, may_send_password
 from tcpd.chat.irc.reply import IrcReply
 from tcpd.chat.irc.reverse import is_name
 from tcpd.chat.irc.trusted import Gateway
@@ -44,7 +44,7 @@ def _webirc(reply: IrcReply, message: Message) -> None:
     if not gateways:
         _refuse(reply, "This address is no gateway's")
         return
-    if not may_be_sent(client):
+    if not may_send_password(client):
         _refuse(reply, "WEBIRC is taken over TLS alone")
         return
     address = _address(text)
@@ -74,7 +74,7 @@ def _check(
         else:
             _refuse(reply, "The gateway's password is wrong")
 
-    check(reply, gateway.hash, password, checked)
+    check_password(reply, gateway.hash, password, checked)
 
 
 def _stand_for(reply: IrcReply, address: Address, hostname: str, secure: bool) -> None:
@@ -112,7 +112,7 @@ def _address(text: str) -> Address | None:
 
 
 COMMANDS = {
-    "WEBIRC": Command(
+    "WEBIRC": IrcCommand(
         _webirc,
         4,
         True,

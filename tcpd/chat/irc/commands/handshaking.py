@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from tcpd.chat.irc import numerics
-from tcpd.chat.irc.commands.command import Command
+from tcpd.chat.irc.commands.command import IrcCommand
 from tcpd.chat.irc.commands.refusals import middle
 from tcpd.chat.irc.message import Message
 from tcpd.chat.irc.reply import IrcReply
@@ -44,7 +44,7 @@ def _handshake(reply: IrcReply, message: Message) -> None:
 
 
 COMMANDS = {
-    "HANDSHAKE": Command(
+    "HANDSHAKE": IrcCommand(
         _handshake,
         help=(
             "HANDSHAKE [layers|json]",

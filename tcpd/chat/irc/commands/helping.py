@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from tcpd.chat.irc import numerics
-from tcpd.chat.irc.commands.command import Command
+from tcpd.chat.irc.commands.command import IrcCommand
 from tcpd.chat.irc.commands.refusals import middle
 from tcpd.chat.irc.message import Message
 from tcpd.chat.irc.reply import IrcReply
@@ -18,9 +18,9 @@ from tcpd.chat.irc.reply import IrcReply
 _INDEX_WIDTH = 70
 
 
-def help_commands(others: Mapping[str, Command]) -> dict[str, Command]:
+def help_commands(others: Mapping[str, IrcCommand]) -> dict[str, IrcCommand]:
     """The commands that explain the others, and themselves."""
-    explained: dict[str, Command] = dict(others)
+    explained: dict[str, IrcCommand] = dict(others)
 
     def call(reply: IrcReply, message: Message) -> None:
         subject = message.params[0] if message.params else ""
@@ -34,12 +34,12 @@ def help_commands(others: Mapping[str, Command]) -> dict[str, Command]:
         _send(reply, subject.upper(), iter(command.help))
 
     lines = ("HELP [<command>]", "Lists the commands, or explains one.")
-    own = {name: Command(call, help=lines) for name in ("HELP", "HELPOP")}
+    own = {name: IrcCommand(call, help=lines) for name in ("HELP", "HELPOP")}
     explained.update(own)
     return own
 
 
-def _index(commands: Mapping[str, Command]) -> Iterator[str]:
+def _index(commands: Mapping[str, IrcCommand]) -> Iterator[str]:
     yield "HELP <command> explains each of these:"
     held = ""
     for name in sorted(commands):

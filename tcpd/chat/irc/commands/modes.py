@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from tcpd.chat.irc import numerics
-from tcpd.chat.irc.commands.command import Command
+from tcpd.chat.irc.commands.command import IrcCommand
 from tcpd.chat.irc.commands.refusals import in_room, middle, refuse
 from tcpd.chat.irc.message import Message
 from tcpd.chat.irc.reply import IrcReply
@@ -252,7 +252,7 @@ def _wanted(before: str, letters: str) -> tuple[str, bool]:
 
 
 COMMANDS = {
-    "MODE": Command(
+    "MODE": IrcCommand(
         _mode,
         1,
         help=(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from tcpd.chat.irc import numerics
-from tcpd.chat.irc.commands.command import Command
+from tcpd.chat.irc.commands.command import IrcCommand
 from tcpd.chat.irc.commands.refusals import middle
 from tcpd.chat.irc.commands.wrapping import packed, wrapped
 from tcpd.chat.irc.message import LINE_BYTES, Message
@@ -104,7 +104,7 @@ _SUBCOMMANDS: dict[str, Callable[[IrcReply, list[str]], None]] = {
 }
 
 COMMANDS = {
-    "MONITOR": Command(
+    "MONITOR": IrcCommand(
         _monitor,
         1,
         help=(

@@ -12,7 +12,7 @@ from functools import partial
 from tcpd.chat.irc import caps
 from tcpd.chat.irc.client import IrcClient
 from tcpd.chat.irc.commands import talking
-from tcpd.chat.irc.commands.command import Command
+from tcpd.chat.irc.commands.command import IrcCommand
 from tcpd.chat.irc.commands.refusals import middle
 from tcpd.chat.irc.message import Message
 from tcpd.chat.irc.multiline_batch import Batch
@@ -21,7 +21,7 @@ from tcpd.chat.names import fold
 from tcpd.events.chat import Kind, Line
 
 #: How long a batch may wait for its next line, in seconds; all of it may wait for the rate.
-MOST_SECONDS = 60.0
+BATCH_TIMEOUT = 60.0
 
 _TYPE = caps.MULTILINE
 _CONCAT = f"{caps.MULTILINE}-concat"
@@ -31,7 +31,7 @@ _CONCAT = f"{caps.MULTILINE}-concat"
 _AT_ANY_TIME = frozenset({"PING", "PONG", "QUIT"})
 
 
-def takes(client: IrcClient, message: Message) -> bool:
+def handle_line(client: IrcClient, message: Message) -> bool:
     """Take a line that is part of a batch, and see whether others fit the one that is open.
 
     Called for each line while there is one, and for each with a tag ``batch``.
@@ -45,7 +45,7 @@ def takes(client: IrcClient, message: Message) -> bool:
             run(client, message.tags.get("label"), partial(_refuse, text="There is no such batch"))
             return True
         return False
-    if not batch.failed and client.server.clock() - batch.since > MOST_SECONDS:
+    if not batch.failed and client.server.clock() - batch.since > BATCH_TIMEOUT:
         text = "The batch was left open for too long"
         _fail(client, batch, "TIMEOUT", middle(batch.name), text=text)
     if message.command == "BATCH":
@@ -60,7 +60,7 @@ def takes(client: IrcClient, message: Message) -> bool:
     return False
 
 
-def spoil(client: IrcClient) -> None:
+def abort(client: IrcClient) -> None:
     """A line could not be read, which may have been one of a batch: nothing of it is sent."""
     batch = client.multiline
     if batch is not None and not batch.failed:
@@ -172,7 +172,7 @@ def _fail(
 
 
 COMMANDS = {
-    "BATCH": Command(
+    "BATCH": IrcCommand(
         _batch,
         help=(
             f"BATCH +<name> {_TYPE} <target>, BATCH -<name>",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tcpd.chat.irc import caps, numerics
-from tcpd.chat.irc.commands.command import Command
+from tcpd.chat.irc.commands.command import IrcCommand
 from tcpd.chat.irc.commands.refusals import middle
 from tcpd.chat.irc.message import LINE_BYTES, Message
 from tcpd.chat.irc.reply import IrcReply
@@ -17,10 +17,10 @@ from tcpd.chat.people import Person
 from tcpd.chat.room import PREFIXES, Room
 
 #: The most names that NAMES without a room lists; then comes ERR_TOOMANYMATCHES.
-NAMES_MOST = 10_000
+MAX_NAMES = 10_000
 
 #: How many rooms or members without a name to list are passed over in a reactor turn.
-_IN_A_TURN = 256
+_PER_TURN = 256
 
 
 def is_visible(person: Person, target: Person) -> bool:
@@ -84,10 +84,10 @@ def _all_lines(reply: IrcReply) -> Iterator[bytes]:
     a visible channel are listed as being on `channel' "*"."
     """
     hub = reply.server.hub
-    left = _Left(NAMES_MOST)
+    left = _Left(MAX_NAMES)
     # a copy: rooms may be opened and closed before all are listed
     for number, room in enumerate(list(hub.rooms), 1):
-        if number % _IN_A_TURN == 0:
+        if number % _PER_TURN == 0:
             yield b""
         if hub.room(room.name) is room and not room.hides_from(reply.client.person):
             symbol = "@" if room.hides_from(None) else "="
@@ -159,7 +159,7 @@ def _roomless(reply: IrcReply) -> Iterator[str]:
     person, hub = reply.person, reply.server.hub
     full = caps.USERHOST_IN_NAMES in reply.caps
     for number, target in enumerate(hub.state.everybody(), 1):
-        if number % _IN_A_TURN == 0:
+        if number % _PER_TURN == 0:
             yield ""
         if not hub.state.is_here(target) or not is_visible(person, target):
             continue
@@ -168,13 +168,13 @@ def _roomless(reply: IrcReply) -> Iterator[str]:
 
 
 COMMANDS = {
-    "NAMES": Command(
+    "NAMES": IrcCommand(
         _names,
         0,
         help=(
             "NAMES [<room>]",
             "Lists who is in a room; without one, who is in any room that you may see, and at the",
-            f"end, under *, who is in none; {NAMES_MOST} names at most.",
+            f"end, under *, who is in none; {MAX_NAMES} names at most.",
         ),
     ),
 }

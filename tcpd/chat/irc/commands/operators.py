@@ -12,11 +12,11 @@ from twisted.logger import Logger
 
 from tcpd.chat.irc import numerics
 from tcpd.chat.irc.client import IrcClient
-from tcpd.chat.irc.commands.command import Command
+from tcpd.chat.irc.commands.command import IrcCommand
 from tcpd.chat.irc.commands.refusals import middle, refuse
 from tcpd.chat.irc.commands.talking import too_long
 from tcpd.chat.irc.message import Message
-from tcpd.chat.irc.passwords import check, may_be_sent
+from tcpd.chat.irc.passwords import check_password, may_send_password
 from tcpd.chat.irc.reply import IrcReply
 from tcpd.chat.refused import Code, Refused
 from tcpd.ops import catalogue
@@ -47,7 +47,7 @@ def _oper(reply: IrcReply, message: Message) -> None:
     if not operators:
         reply.numeric(numerics.ERR_NOOPERHOST)
         return
-    if not may_be_sent(reply.client):
+    if not may_send_password(reply.client):
         reply.numeric(numerics.ERR_NOOPERHOST, text="Operators' passwords are taken over TLS alone")
         return
     operator = operators.get(name)
@@ -66,7 +66,7 @@ def _oper(reply: IrcReply, message: Message) -> None:
             _refuse_operator(reply)
 
     hash = _DECOY if operator is None else operator.hash
-    check(reply, hash, password, checked, tried)
+    check_password(reply, hash, password, checked, tried)
 
 
 def _become_operator(reply: IrcReply, name: str) -> None:
@@ -184,15 +184,15 @@ def _send_result(reply: IrcReply, ok: bool, lines: Sequence[str]) -> None:
 
 
 COMMANDS = {
-    "OPER": Command(
+    "OPER": IrcCommand(
         _oper, 2, help=("OPER <name> <password>", "Makes you an operator of the server.")
     ),
-    "KILL": Command(
+    "KILL": IrcCommand(
         _privileged(_kill),
         1,
         help=("KILL <nickname> [:<reason>]", "Puts somebody out. For operators of the server."),
     ),
-    "WALLOPS": Command(
+    "WALLOPS": IrcCommand(
         _privileged(_wallops),
         1,
         help=(
@@ -200,7 +200,7 @@ COMMANDS = {
             "Announces something to all with MODE +w. For operators of the server.",
         ),
     ),
-    "REHASH": Command(
+    "REHASH": IrcCommand(
         _privileged(_rehash),
         help=(
             "REHASH",

@@ -7,7 +7,7 @@ pre-away and setname.
 from __future__ import annotations
 
 from tcpd.chat.irc import caps, numerics
-from tcpd.chat.irc.commands.command import Command
+from tcpd.chat.irc.commands.command import IrcCommand
 from tcpd.chat.irc.commands.refusals import refuse
 from tcpd.chat.irc.message import Message
 from tcpd.chat.irc.reply import IrcReply
@@ -41,8 +41,8 @@ def _setname(reply: IrcReply, message: Message) -> None:
 
 
 COMMANDS = {
-    "AWAY": Command(
+    "AWAY": IrcCommand(
         _away, 0, True, help=("AWAY [:<message>]", "Is away, with a message; is back, without one.")
     ),
-    "SETNAME": Command(_setname, 1, help=("SETNAME :<real name>", "Changes the real name.")),
+    "SETNAME": IrcCommand(_setname, 1, help=("SETNAME :<real name>", "Changes the real name.")),
 }

@@ -11,7 +11,7 @@ from tcpd.chat.irc.commands.server_facts import (
     send_lusers,
     send_motd,
 )
-from tcpd.chat.irc.passwords import check, may_be_sent, refuse
+from tcpd.chat.irc.passwords import check_password, may_send_password, refuse_insecure
 from tcpd.chat.irc.reply import IrcReply
 from tcpd.chat.irc.user_modes import USER_MODES
 from tcpd.chat.people import Profile
@@ -67,12 +67,12 @@ def _check(reply: IrcReply, wanted: PasswordHash) -> None:
     """Check the password in a thread, and go on when that is done."""
     entry = reply.client.entry
     password, entry.password = entry.password, None
-    if not may_be_sent(reply.client):
-        refuse(reply)
+    if not may_send_password(reply.client):
+        refuse_insecure(reply)
     elif password is None:
         _mismatch(reply, "no password")
     else:
-        check(reply, wanted, password, partial(_checked, reply))
+        check_password(reply, wanted, password, partial(_checked, reply))
 
 
 def _checked(reply: IrcReply, fits: bool | None) -> None:

@@ -41,7 +41,7 @@ def send_lusers(reply: IrcReply) -> None:
         text=f"There are {people - invisible} users and {invisible} invisible on 1 servers",
     )
     reply.numeric(numerics.RPL_LUSEROP, str(hub.state.server_operators))
-    reply.numeric(numerics.RPL_LUSERUNKNOWN, str(server.entering))
+    reply.numeric(numerics.RPL_LUSERUNKNOWN, str(server.unregistered))
     # a lobby that nobody is in is no channel that has formed
     empty = hub.lobby is not None and not hub.lobby.members
     reply.numeric(numerics.RPL_LUSERCHANNELS, str(hub.room_count - empty))

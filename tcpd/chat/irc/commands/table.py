@@ -8,26 +8,26 @@ from tcpd.chat.irc.commands import (
     connection,
     gateways,
     handshaking,
+    moderation,
     modes,
     monitor,
     multiline,
     names,
-    operating,
     operators,
     presence,
     talking,
     who,
     whois,
 )
-from tcpd.chat.irc.commands.command import Command
+from tcpd.chat.irc.commands.command import IrcCommand
 from tcpd.chat.irc.commands.helping import help_commands
 
-COMMANDS: dict[str, Command] = {
+COMMANDS: dict[str, IrcCommand] = {
     **connection.COMMANDS,
     **gateways.COMMANDS,
     **channels.COMMANDS,
     **names.COMMANDS,
-    **operating.COMMANDS,
+    **moderation.COMMANDS,
     **modes.COMMANDS,
     **talking.COMMANDS,
     **multiline.COMMANDS,

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from tcpd.chat.irc import caps, numerics
 from tcpd.chat.irc.client import IrcClient
-from tcpd.chat.irc.commands.command import Command
+from tcpd.chat.irc.commands.command import IrcCommand
 from tcpd.chat.irc.commands.refusals import middle, refuse
 from tcpd.chat.irc.message import Message, client_only
 from tcpd.chat.irc.reply import IrcReply
@@ -30,7 +30,7 @@ _STATUS = {"@": Mode.OPERATOR, "%": Mode.HALF_OPERATOR, "+": Mode.VOICE}
 _ACTION = "\x01ACTION "
 
 #: Refusals of a message to a room: their numeric differs from that for joining or operating it.
-_UNHEARD = frozenset(
+_CANNOT_SEND = frozenset(
     {Code.NOT_IN_ROOM, Code.OUTSIDER, Code.MODERATED, Code.BANNED, Code.MUTED, Code.NO_CTCP}
 )
 
@@ -95,12 +95,12 @@ def say(
             if then is not None:
                 then()
         elif kind is not Kind.NOTICE:
-            unheard(reply, word, refused)
+            send_undelivered(reply, word, refused)
         return
 
     def refuse_it(refused: Refused) -> None:
         if kind is not Kind.NOTICE:
-            unheard(reply, word, refused)
+            send_undelivered(reply, word, refused)
 
     reply.ask(verb, refused=refuse_it, then=then or _nothing)
 
@@ -126,9 +126,9 @@ def fits(client: IrcClient, target: Target, text: str, kind: Kind) -> bool:
     return not is_longer(text, room_for(sender, shown, kind))
 
 
-def unheard(reply: IrcReply, word: str, refused: Refused) -> None:
+def send_undelivered(reply: IrcReply, word: str, refused: Refused) -> None:
     """Reply that something was not sent, and why."""
-    if refused.code in _UNHEARD:
+    if refused.code in _CANNOT_SEND:
         reply.numeric(numerics.ERR_CANNOTSENDTOCHAN, middle(word), text=refused.sentence)
     elif refused.code is Code.TOO_LONG:
         too_long(reply)
@@ -191,7 +191,7 @@ def _privmsg(reply: IrcReply, message: Message) -> None:
         if word[:1] == "#" and not tags and not reply.collects:  # the usual case
             refused = client.server.hub.say(client, word, text, kind)
             if refused is not None and not quiet:
-                unheard(reply, word, refused)
+                send_undelivered(reply, word, refused)
             continue
         then = None if quiet or word[:1] == "#" else partial(send_away, reply, word)
         say(reply, word, (Line(text),), kind, tags, then)
@@ -291,25 +291,25 @@ def _may_speak_as(name: str) -> bool:
 
 
 COMMANDS = {
-    "PRIVMSG": Command(
+    "PRIVMSG": IrcCommand(
         _privmsg,
-        ahead=True,
+        may_run_ahead=True,
         help=("PRIVMSG <target>{,<target>} :<text>", "Says something to people and in rooms."),
     ),
-    "NOTICE": Command(
+    "NOTICE": IrcCommand(
         _privmsg,
-        ahead=True,
+        may_run_ahead=True,
         help=("NOTICE <target>{,<target>} :<text>", "The same, never to be answered by programs."),
     ),
-    "TAGMSG": Command(
+    "TAGMSG": IrcCommand(
         _tagmsg,
-        ahead=True,
+        may_run_ahead=True,
         help=("TAGMSG <target>{,<target>}", "Passes on the tags before it, without text."),
     ),
-    "REDACT": Command(
+    "REDACT": IrcCommand(
         _redact, 2, help=("REDACT <room> <msgid> [:<reason>]", "Takes back what was said.")
     ),
-    "RELAYMSG": Command(
+    "RELAYMSG": IrcCommand(
         _relaymsg,
         3,
         help=(

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from tcpd.chat.hosts import Address
 from tcpd.chat.irc import caps, listing, numerics
-from tcpd.chat.irc.commands.command import Command
+from tcpd.chat.irc.commands.command import IrcCommand
 from tcpd.chat.irc.commands.names import is_visible, prefixes
 from tcpd.chat.irc.commands.refusals import middle
 from tcpd.chat.irc.message import Message
@@ -25,7 +25,7 @@ from tcpd.chat.room import Room
 _NO_ADDRESS = "255.255.255.255"
 
 #: How many people a mask is compared with in a reactor turn, which takes a millisecond or two.
-_IN_A_TURN = 256
+_PER_TURN = 256
 
 #: What stands for the level of an operator, which nobody has here.
 _NO_LEVEL = "n/a"
@@ -54,11 +54,11 @@ def idle_seconds(reply: IrcReply, target: Person) -> int:
 
 def _who(reply: IrcReply, message: Message) -> None:
     mask = message.params[0]
-    asked = listing.who(message.params[1] if len(message.params) > 1 else "")
+    asked = listing.parse_who(message.params[1] if len(message.params) > 1 else "")
     reply.stream(_answer(reply, mask, asked))
 
 
-def _answer(reply: IrcReply, mask: str, asked: listing.Who) -> Iterator[bytes]:
+def _answer(reply: IrcReply, mask: str, asked: listing.WhoOptions) -> Iterator[bytes]:
     room, found = _found(reply, reply.person, mask)
     state = reply.server.hub.state
     for target in found:
@@ -98,7 +98,7 @@ def _found(
 def _matching(reply: IrcReply, person: Person, mask: str) -> Iterator[Person | None]:
     fits = pattern(mask).match
     for number, target in enumerate(reply.server.hub.state.everybody(), 1):
-        if number % _IN_A_TURN == 0:
+        if number % _PER_TURN == 0:
             yield None
         if is_visible(person, target) and (
             fits(target.key)
@@ -181,7 +181,7 @@ def _fields(reply: IrcReply, target: Person, room: Room | None, fields: str, tok
 
 
 COMMANDS = {
-    "WHO": Command(
+    "WHO": IrcCommand(
         _who,
         1,
         help=(

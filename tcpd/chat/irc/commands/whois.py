@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 
 from tcpd.chat.irc import caps, numerics
-from tcpd.chat.irc.commands.command import Command
+from tcpd.chat.irc.commands.command import IrcCommand
 from tcpd.chat.irc.commands.names import prefixes, shares
 from tcpd.chat.irc.commands.refusals import middle
 from tcpd.chat.irc.commands.server_facts import is_here
@@ -28,7 +28,7 @@ from tcpd.chat.whowas import Gone
 from tcpd.wire.safe_text import escape_controls
 
 #: How many nicknames USERHOST answers for.
-USERHOST_MOST = 5
+MAX_USERHOST = 5
 
 
 def _whois(reply: IrcReply, message: Message) -> None:
@@ -136,7 +136,7 @@ def _send_gone(reply: IrcReply, gone: Gone) -> None:
 
 def _userhost(reply: IrcReply, message: Message) -> None:
     words = []
-    for nick in message.params[:USERHOST_MOST]:
+    for nick in message.params[:MAX_USERHOST]:
         target = reply.server.hub.person(nick)
         if target is not None:
             operator = "*" if target.server_operator else ""
@@ -159,25 +159,25 @@ def _send_words(reply: IrcReply, number: str, words: list[str]) -> None:
 
 
 COMMANDS = {
-    "WHOIS": Command(
+    "WHOIS": IrcCommand(
         _whois, help=("WHOIS [<server>] <nickname>", "Shows what you may know of somebody.")
     ),
-    "WHOWAS": Command(
+    "WHOWAS": IrcCommand(
         _whowas,
         help=(
             "WHOWAS <nickname> [<count>]",
             "Lists who had a nickname that nobody has any more, the latest first.",
         ),
     ),
-    "USERHOST": Command(
+    "USERHOST": IrcCommand(
         _userhost,
         1,
         help=(
             "USERHOST <nickname> [<nickname> ...]",
-            f"Shows the hosts of people, and whether they are away; {USERHOST_MOST} at most.",
+            f"Shows the hosts of people, and whether they are away; {MAX_USERHOST} at most.",
         ),
     ),
-    "ISON": Command(
+    "ISON": IrcCommand(
         _ison, 1, help=("ISON <nickname> [<nickname> ...]", "Shows which of them are here.")
     ),
 }

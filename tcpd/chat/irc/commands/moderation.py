@@ -8,7 +8,7 @@ from functools import partial
 from tcpd.chat.irc import caps, numerics
 from tcpd.chat.irc.client import IrcClient
 from tcpd.chat.irc.commands import channels
-from tcpd.chat.irc.commands.command import Command
+from tcpd.chat.irc.commands.command import IrcCommand
 from tcpd.chat.irc.commands.refusals import in_room, middle
 from tcpd.chat.irc.message import Message
 from tcpd.chat.irc.reply import IrcReply
@@ -73,7 +73,7 @@ def follow_up(reply: IrcReply, event: Event, caused: bool) -> None:
             if room is not None:
                 channels.joined(reply, room)
         case Invited(target=target) if target.id == reply.person.id:
-            reply.tell(event)
+            reply.send_event(event)
         case Invited() if caused:
             _invited(reply, event)
         case RoomRenamed():
@@ -178,10 +178,10 @@ class _Fallback:
 
 
 COMMANDS = {
-    "KICK": Command(
+    "KICK": IrcCommand(
         _kick, 2, help=("KICK <room> <nickname>{,<nickname>} [:<reason>]", "Puts out of a room.")
     ),
-    "INVITE": Command(
+    "INVITE": IrcCommand(
         _invite,
         0,
         help=(
@@ -189,7 +189,7 @@ COMMANDS = {
             "Asks somebody into a room. INVITE alone lists where you are invited.",
         ),
     ),
-    "RENAME": Command(
+    "RENAME": IrcCommand(
         _rename, 2, help=("RENAME <room> <room> [:<reason>]", "Gives a room another name.")
     ),
 }

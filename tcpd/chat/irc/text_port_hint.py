@@ -10,7 +10,7 @@ from tcpd.chat.irc.reply import IrcReply
 _OF_PROGRAMS = frozenset({"AUTHENTICATE", "ERROR", "PROTOCTL", "SERVER", "SERVICE", "STARTTLS"})
 
 
-def point_to_text(reply: IrcReply, message: Message) -> None:
+def send_text_port_hint(reply: IrcReply, message: Message) -> None:
     """Show a person with nc or telnet, who has sent nothing of IRC, which port to use.
 
     :param message: with an unknown command, before registration.
