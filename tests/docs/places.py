@@ -24,6 +24,12 @@ ELSEWHERE = [
         ".ci/run runs it: it is the command of these tests",
     ),
     (
+        "README.rst",
+        r"nc localhost 7080 \| head -n 13",
+        NOWHERE,
+        "test_readme.py connects, where the kernel gives the server's sequence number",
+    ),
+    (
         "docs/tutorial/first-service.rst",
         r"python3 -m venv .venv|.venv/bin/pip install \.|man .*",
         INSTALL,
@@ -44,15 +50,16 @@ ELSEWHERE = [
 
 #: Page, command within a sentence, and what runs it, or why nothing does.
 INLINE = [
-    ("README.rst", "irssi -c localhost -p 7667", "irc.rst types into irssi"),
+    ("docs/tutorial/tour.rst", "irssi -c localhost -p 7667", "irc.rst types into irssi"),
     (
         "README.rst",
         ".venv/bin/pip install -e '.[docs]' && .venv/bin/sphinx-build docs docs/_build",
         "test_pages.py builds the pages",
     ),
     ("README.rst", "nc localhost 7080", "handshake.rst types it"),
+    ("docs/tutorial/tour.rst", "nc localhost 7080", "handshake.rst types it"),
     ("README.rst", "man twistd-tcpd", "test_man.py shows each page of the manual"),
-    ("README.rst", "twistd tcpd --print-config", "install.rst types it"),
+    ("docs/tutorial/tour.rst", "twistd tcpd --print-config", "install.rst types it"),
     ("docs/howto/acme.rst", "systemctl restart tcpd", "install.rst types it"),
     ("docs/howto/low-ports.rst", "systemctl edit tcpd", "it opens an editor"),
     ("docs/howto/tls.rst", "openssl x509 -fingerprint -sha256", "it names options"),
@@ -72,6 +79,7 @@ INLINE = [
 
 #: Page, part of a command or of what it prints, what stands there instead, and why.
 SUBSTITUTED = [
+    ("README.rst", "/dev/vda        252G   28G   74G  28% /", "...", "the disk of the machine"),
     ("docs/howto/tuning.rst", "19700", "150", "a test has not the time, and not the descriptors"),
     ("docs/howto/tuning.rst", "99  100  1h00m", "1  100  1h00m", "of so few, each has its address"),
     ("docs/howto/add-a-command.rst", "250 4", "...", "a die"),

@@ -1,15 +1,152 @@
-"""README.rst: its commands are run by test_commands.py, but for the one that runs the tests."""
+"""README.rst: test_commands.py types its commands; what it shows besides is compared here."""
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 from pathlib import Path
 
-README = (Path(__file__).resolve().parents[2] / "README.rst").read_text(encoding="utf-8")
+import certificates
+import pytest
+from docs.commands import ROOT, Block, Page, difference
+from running import PATIENCE, TWISTD, Daemon, receive_all
+from topping import sample, service
+
+from tcpd.ctl.top.rates import compare
+from tcpd.ctl.top.screen import draw
+from tcpd.ctl.top.view import View
+from tcpd.net.kernel import self_test
+
+PAGE = Page("README.rst")
+SPEED = (ROOT / "docs" / "explanation" / "speed.rst").read_text(encoding="utf-8")
+
+
+def block_with(text: str) -> Block:
+    """The one block with this text."""
+    (found,) = [block for block in PAGE.blocks if text in block.text]
+    return found
 
 
 def test_the_command_that_tests_stands_where_it_is_looked_for() -> None:
     """.ci/run finds it behind a comment."""
-    found = re.search(r"^\.\. test-command\n\n::\n\n    (.+)\n\n", README, re.M)
+    found = re.search(r"^\.\. test-command\n\n::\n\n    (.+)\n\n", PAGE.text, re.M)
     assert found
     assert ".venv/bin/pytest" in found[1]
+
+
+@pytest.mark.parametrize(
+    "word", ["exec", "forward", "PROXY", "Prometheus", "systemd", "reload", "tcpd-ctl"]
+)
+def test_the_first_screen_names_what_tcpd_does(word: str) -> None:
+    assert word in "\n".join(PAGE.text.splitlines()[:25])
+
+
+def test_the_files_that_it_names_exist() -> None:
+    """A file after a directory of docs is in that directory."""
+    places = [ROOT, *(each for each in (ROOT / "docs").iterdir() if each.is_dir())]
+    names = set(re.findall(r"``([\w./-]+(?:\.rst|/))``", PAGE.text))
+    assert len(names) > 20
+    names -= {"CONTRIBUTING.rst", "SECURITY.rst"}  # they come next
+    for name in names:
+        assert any((place / name).exists() for place in places), name
+
+
+@pytest.mark.live
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("", ""),
+        ("protocol = exec\ncommand = /bin/df -h /", "protocol = forward\nto = 127.0.0.1:25"),
+        ("protocol = exec\ncommand = /bin/df -h /", "protocol = irc"),
+    ],
+    ids=["as it stands", "forward", "irc"],
+)
+def test_the_ini_file_of_ten_lines_passes_the_check(
+    before: str, after: str, tmp_path: Path
+) -> None:
+    (block,) = [block for block in PAGE.blocks if block.file == "disk.ini"]
+    assert len(block.text.splitlines()) == 10
+    made = certificates.make(tmp_path, "localhost")
+    made.certificate_file.rename(tmp_path / "cert.pem")
+    made.key_file.rename(tmp_path / "key.pem")
+    text = block.text.replace(before, after) if before else block.text
+    assert after in text
+    if "protocol = exec" in text and os.geteuid() == 0:
+        # as the page says of a daemon that runs as root
+        text += "user = nobody\n"
+    (tmp_path / "disk.ini").write_text(text)
+    done = subprocess.run(
+        [TWISTD, "tcpd", "--config", "disk.ini", "--check"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert done.stdout.endswith("\ndisk.ini: nothing is wrong\n"), done.stdout + done.stderr
+
+
+def test_top_looks_so() -> None:
+    """Its words, headings and columns; the numbers are those of a daemon under load."""
+    shown = block_with("SERVICE       PROTOCOL").text.splitlines()
+    rows = [line.split() for line in shown[5 : shown.index("", 5)]]
+    services = [service(row[0], protocol=row[1], connections=int(row[3])) for row in rows]
+    seen = compare(sample(0.0, *services), sample(2.0, *services))
+    drawn = [line.text.rstrip() for line in draw(View(), seen, "", 84, len(shown))]
+    assert [line[:41] for line in drawn[4:-3]] == [line[:41] for line in shown[4:-3]]
+    assert drawn[-2:] == shown[-2:]
+
+    def words(line: str) -> str:
+        return re.sub(r"[\w.]*\d[\w.]*|\w+\.example.*", "N", line)
+
+    assert [words(line) for line in drawn[:5]] == [words(line) for line in shown[:5]]
+
+
+@pytest.mark.live
+def test_the_handshake_is_drawn_so_with_all_numbers(tmp_path: Path) -> None:
+    if absence := self_test():
+        pytest.skip(f"this kernel does not give the server's sequence number: {absence.value}")
+    (command,) = [each for each in PAGE.commands if each.text.startswith("nc localhost 7080")]
+    daemon = Daemon(
+        tmp_path,
+        "[tcpd]\nserver_isn = yes\n\n"
+        "[service:handshake]\nprotocol = handshake\nlisten =\n    127.0.0.1:0\n",
+    )
+    try:
+        with daemon.connect("handshake") as client:
+            printed = receive_all(client).decode("ascii").splitlines()[: len(command.shown)]
+        # the kernel chose the server's port
+        lines = [re.sub(r" *127\.0\.0\.1:\d+$", " SERVER", line) for line in printed]
+        shown = [re.sub(r" *127\.0\.0\.1:\d+$", " SERVER", line) for line in command.shown]
+        assert not difference(shown, lines)
+    finally:
+        daemon.stop()
+
+
+def test_the_numbers_of_the_drawing_fit_together() -> None:
+    """Each is there; an ACK is for the number before it."""
+    drawn = block_with("SYN-ACK").text
+    assert "?" not in drawn
+    numbers = list(map(int, re.findall(r"(?:seq|ack)=(\d+)", drawn)))
+    syn, isn, *acknowledged = numbers
+    assert acknowledged == [syn + 1, syn + 1, isn + 1]
+
+
+def test_the_figures_of_speed_are_those_of_its_page() -> None:
+    """Costs are the inverse of what the tables have: what stock Twisted costs, divided by it."""
+
+    def costs(name: str, table: str) -> list[float]:
+        row = re.search(rf"^{re.escape(name)}  .*$", table, re.M)
+        assert row
+        return [1 / float(figure) for figure in re.findall(r"([\d.]+) \(", row[0])]
+
+    proxies = SPEED[SPEED.index("is counted together with that") :]
+    ours, theirs = costs("tcpd, ``forward``", proxies), costs("HAProxy", proxies)
+    small, bulk, short = (their / our for our, their in zip(ours, theirs, strict=True))
+    ends = SPEED[SPEED.index("connect, echo, close\n====") :]
+    xinetd = costs("xinetd", ends)[1] / costs("**tcpd**", ends)[1]
+    text = " ".join(PAGE.text.split())
+    assert f"{small:.2f} of it for small messages, {short:.2f} for short connections" in text
+    assert f"{bulk:.1f} times as much for bulk data" in text
+    assert f"xinetd takes {xinetd:.0f} times as much for short connections" in text
