@@ -10,6 +10,8 @@ import sys
 import textwrap
 from pathlib import Path
 
+from docs.diffs import apply
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "howto" / "extend-irc.rst").read_text(encoding="utf-8")
 
@@ -29,22 +31,6 @@ ann.send("PRIVMSG #tea :hello")
 assert bob.lines() == [":ann!~ann@localhost PRIVMSG #tea :HELLO"]
 assert cid.lines() == [":ann!~ann@localhost PRIVMSG #tea :hello"]
 """
-
-
-def apply(diff: str, root: Path) -> None:
-    """Apply a diff without line numbers: each hunk stands at the one place where its context is."""
-    head, *hunks = re.split(r"^@@\n", diff, flags=re.M)
-    found = re.search(r"^\+\+\+ b/(\S+)$", head, re.M)
-    assert found is not None
-    path = root / found[1]
-    code = path.read_text(encoding="utf-8")
-    for hunk in hunks:
-        lines = hunk.rstrip("\n").split("\n")
-        before = "\n".join(line[1:] for line in lines if line[:1] != "+")
-        after = "\n".join(line[1:] for line in lines if line[:1] != "-")
-        assert code.count(f"{before}\n") == 1, f"{path.name} has not once:\n{before}"
-        code = code.replace(f"{before}\n", f"{after}\n")
-    path.write_text(code, encoding="utf-8")
 
 
 def test_the_diffs_of_the_page(tmp_path: Path) -> None:

@@ -28,7 +28,9 @@ def test_sphinx_builds_the_pages_without_a_warning(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("name", ["README.rst", "NEWS.rst"])
+@pytest.mark.parametrize(
+    "name", ["README.rst", "NEWS.rst", "CONTRIBUTING.rst", "SECURITY.rst", "tests/README.rst"]
+)
 def test_plain_docutils_renders_it_without_a_warning(name: str, tmp_path: Path) -> None:
     pytest.importorskip("docutils", reason="comes with the extra docs")
     done = subprocess.run(
