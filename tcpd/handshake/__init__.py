@@ -1,5 +1,5 @@
-"""What one TCP connection's handshake and layers looked like, from what the kernel kept of them.
+"""The handshake report: the three-way handshake and the layers of one TCP connection.
 
-Sans-IO: the parsers take bytes, the report takes :class:`tcpd.handshake.facts.Facts`, which the
-connection layer gathers, and the renderings give lines of text or plain objects for JSON.
+Sans-IO: the parsers take bytes, the report takes the :class:`tcpd.handshake.facts.Facts` that the
+connection layer gathers, and the renderings return lines of text or objects for JSON.
 """

@@ -1,4 +1,4 @@
-"""The report as plain objects for JSON. The names are stable (``docs/reference/handshake.rst``)."""
+"""Renders the report as objects for JSON. Names are stable (``docs/reference/handshake.rst``)."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from tcpd.handshake.tcp_info import TcpInfo, tcp_info_names
 from tcpd.handshake.tcp_options import MaximumSegmentSize, SackPermitted, Timestamps, WindowScale
 from tcpd.handshake.values import Section, Value
 
-#: Goes up when a name changes its meaning or goes; new names do not change it.
+#: Raised when a name changes its meaning or is removed, not when names are added.
 VERSION = 1
 
 
 def as_json(report: Report) -> dict[str, Any]:
-    """All of it: who is connected, the handshake, the layers, TCP_INFO and the hints."""
+    """Render the whole report: addresses, handshake, layers, TCP_INFO and hints."""
     return {
         **_connection(report),
         "handshake": _sections(report.steps),
@@ -29,7 +29,7 @@ def as_json(report: Report) -> dict[str, Any]:
 
 
 def handshake_json(report: Report) -> dict[str, Any]:
-    """The part by handshake step, with the hints."""
+    """Render the handshake steps and the hints."""
     return {
         **_connection(report),
         "handshake": _sections(report.steps),
@@ -38,17 +38,17 @@ def handshake_json(report: Report) -> dict[str, Any]:
 
 
 def layers_json(report: Report) -> dict[str, Any]:
-    """The part by layers."""
+    """Render the layers."""
     return {**_connection(report), "layers": _sections(report.layers)}
 
 
 def tcpinfo_json(report: Report) -> dict[str, Any]:
-    """The part that is TCP_INFO."""
+    """Render TCP_INFO."""
     return {**_connection(report), "tcpinfo": _tcpinfo(report)}
 
 
 def compact(facts: Facts) -> dict[str, int | bool | None]:
-    """The few numbers that a connection's log line has room for; ``None`` is not known, or none.
+    """Extract the values for a connection's log line; ``None`` = unknown or absent.
 
     :return: ``mss`` (bytes), ``wscale`` (shift), ``sack``, ``ts``, ``ttl`` of the client's SYN, and
         ``rtt`` of the handshake in microseconds.

@@ -1,4 +1,4 @@
-"""The handshake drawn: two time lines, three arrows, the numbers on them.
+"""Draws the handshake as a sequence diagram.
 
 ::
 
@@ -14,7 +14,7 @@ import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tcpd.handshake.derive import EcnSetup, ecn_setup, far_end, ttl_of
+from tcpd.handshake.derive import EcnSetup, ecn_setup, peer_name, ttl_of
 from tcpd.handshake.facts import Facts, Transport
 from tcpd.handshake.network import ttl_name
 from tcpd.handshake.report import Report
@@ -23,7 +23,7 @@ from tcpd.handshake.tcp_options import MaximumSegmentSize, SackPermitted, Timest
 from tcpd.handshake.text import WIDTH
 from tcpd.handshake.values import Source, ascii_only, duration
 
-#: The columns of the two time lines: between them 60 for an arrow, behind them 10 for the clock.
+#: The columns of the two lifelines: 60 between them for an arrow, 10 on the right for the RTT.
 _LEFT, _RIGHT = 3, 64
 _BETWEEN = _RIGHT - _LEFT - 1
 
@@ -45,30 +45,30 @@ _BOXES = _Pen("│", "─", "▶", "◀", "╮", "│", "╯", "×")
 
 
 def drawing(report: Report, utf8: bool = False, width: int = WIDTH) -> list[str]:
-    """Draw it.
+    """Draw the handshake.
 
-    :param utf8: whether box-drawing characters may be used; ASCII otherwise.
+    :param utf8: use box-drawing characters; ASCII otherwise.
     :param width: of the sentences below it. The drawing itself has 75 columns.
-    :return: lines; for what is no TCP, a sentence.
+    :return: lines; without TCP, a sentence.
     """
     facts = report.facts
     if facts.transport is not Transport.TCP:
-        return _wrapped(f"There is nothing to draw: {report.steps[0].note}.", width)
+        return _wrapped(f"No drawing: {report.steps[0].note}.", width)
     pen = _BOXES if utf8 else _ASCII
     lines = [*_heads(facts), *_arrows(report, pen), "", *_remarks(report, width)]
     return [line.rstrip() for line in (lines if utf8 else map(ascii_only, lines))]
 
 
 def _heads(facts: Facts) -> Iterator[str]:
-    names = (far_end(facts), "server")
-    ends = [str(end) if end is not None else "not known" for end in (facts.remote, facts.local)]
+    names = (peer_name(facts), "server")
+    ends = [str(end) if end is not None else "unknown" for end in (facts.remote, facts.local)]
     for left, right in (names, ends):
-        # the words begin and end where the time lines are
+        # aligned with the lifelines
         start = f"{'':{_LEFT}}{left}"
         if len(start) + 2 + len(right) <= _RIGHT + 1:
             yield start + right.rjust(_RIGHT + 1 - len(start))
         else:
-            # two long IPv6 addresses do not fit beside each other
+            # two long IPv6 addresses do not fit on one line
             yield start
             yield right.rjust(_RIGHT + 1)
 
@@ -99,16 +99,14 @@ def _remarks(report: Report, width: int) -> Iterator[str]:
     facts = report.facts
     if facts.saved_syn is None:
         why = "" if facts.no_saved_syn is None else f": {facts.no_saved_syn.why}"
-        yield from _wrapped(
-            f"The SYN was not saved{why}. The rest is derived from TCP_INFO.", width
-        )
+        yield from _wrapped(f"No saved SYN{why}. All values are derived from TCP_INFO.", width)
     else:
         yield from _wrapped(
-            "The SYN is as it came; the rest is derived from it and from TCP_INFO.", width
+            "The SYN is as received; SYN-ACK and ACK are derived from it and TCP_INFO.", width
         )
     if facts.server_isn is None:
         reason = "" if facts.no_server_isn is None else f": {facts.no_server_isn.why}"
-        yield from _wrapped(f"The server's sequence number (?) is not known{reason}.", width)
+        yield from _wrapped(f"The server's ISN (?) is unknown{reason}.", width)
 
 
 def _wrapped(text: str, width: int) -> list[str]:
@@ -149,7 +147,7 @@ def _to_client(pen: _Pen, label: str, clock: str = "") -> str:
 def _offers(report: Report, pen: _Pen) -> Iterator[str]:
     syn = report.facts.saved_syn
     if syn is None:
-        yield "(this packet was not kept)"
+        yield "(not saved)"
         return
     header = syn.transport
     mss = header.option(MaximumSegmentSize)
@@ -174,23 +172,23 @@ def _offers(report: Report, pen: _Pen) -> Iterator[str]:
 
 def _answers(report: Report, pen: _Pen) -> Iterator[str]:
     handshake = report.handshake
-    if handshake.agreed is None:
-        yield "(this packet was not kept)"
+    if handshake.negotiated is None:
+        yield "(not saved)"
         return
     yield ", ".join(
         [
             f"MSS {handshake.server_mss}",
-            "SACK" if InfoOptions.SACK in handshake.agreed else "no SACK",
-            "timestamps" if InfoOptions.TIMESTAMPS in handshake.agreed else "no timestamps",
+            "SACK" if InfoOptions.SACK in handshake.negotiated else "no SACK",
+            "timestamps" if InfoOptions.TIMESTAMPS in handshake.negotiated else "no timestamps",
         ]
     )
     parts = [_scaled(handshake.server_scale, pen)]
     if handshake.server_window is not None:
         parts.insert(0, f"window {handshake.server_window}")
-    if InfoOptions.ECN in handshake.agreed:
+    if InfoOptions.ECN in handshake.negotiated:
         parts.append("ECN")
-    if handshake.repeated:
-        parts.append(f"sent {handshake.repeated + 1} times")
+    if handshake.retransmissions:
+        parts.append(f"sent {handshake.retransmissions + 1} times")
     yield ", ".join(parts)
 
 

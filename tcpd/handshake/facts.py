@@ -1,7 +1,6 @@
-"""All that is known about one connection, as the connection layer gathers it, for the report.
+"""The input of the report: the facts that the connection layer gathers about one connection.
 
-Nothing here is derived. What is not known is ``None``, and where there can be several reasons for
-that, an enum says which.
+Nothing here is derived. ``None`` = unknown; where several reasons are possible, an enum names one.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from tcpd.handshake.tcp_info import TcpInfo
 
 
 class Transport(StrEnum):
-    """What carries the connection."""
+    """The type of the socket."""
 
     TCP = "tcp"
     UNIX = "unix"
@@ -23,17 +22,17 @@ class Transport(StrEnum):
 
 
 class _Reason(Enum):
-    """Why something is not known. The value is a stable word and a sentence without a full stop."""
+    """Why something is unknown: a stable id, and a text for people."""
 
     @property
     def id(self) -> str:
-        """The stable word."""
+        """The stable id."""
         word: str = self.value[0]
         return word
 
     @property
     def why(self) -> str:
-        """For people: a sentence without a capital letter and a full stop."""
+        """The reason for people, without a capital letter and a full stop."""
         sentence: str = self.value[1]
         return sentence
 
@@ -41,34 +40,34 @@ class _Reason(Enum):
 class Absence(_Reason):
     """Why there is no saved SYN."""
 
-    OFF = "off", "[tcpd] handshake = no: the daemon does not ask the kernel to keep it"
-    NOT_SUPPORTED = "not-supported", "this kernel keeps no SYN (TCP_SAVE_SYN)"
+    OFF = "off", "[tcpd] handshake = no: the daemon does not set TCP_SAVE_SYN"
+    NOT_SUPPORTED = "not-supported", "this kernel does not support TCP_SAVE_SYN"
     COOKIES_OR_LOST = (
         "cookies-or-lost",
-        "the kernel was asked to keep it and kept none, as it does when it sends SYN cookies",
+        "the kernel saved no SYN, as it does when it sends SYN cookies",
     )
     COOKIES_OR_EARLY = (
         "cookies-or-early",
-        "the kernel kept none: the connection began before the daemon did, for systemd's socket "
-        "listened already, or SYN cookies were sent",
+        "the kernel saved no SYN: the connection began before the daemon started (systemd's socket "
+        "was already listening), or SYN cookies were sent",
     )
     UNIX = "unix", "a UNIX socket has no handshake"
-    NOT_TCP = "not-tcp", "this is no TCP connection"
-    FAILED = "failed", "what the kernel gave could not be read"
+    NOT_TCP = "not-tcp", "not a TCP connection"
+    FAILED = "failed", "the saved SYN could not be parsed"
 
 
 class NoServerIsn(_Reason):
-    """Why the server's initial sequence number is not known."""
+    """Why the server's initial sequence number is unknown."""
 
     OFF = "off", "[tcpd] server_isn = no"
-    NOT_SUPPORTED = "not-supported", "this kernel does not tell it (TCP_REPAIR)"
-    NO_CAPABILITY = "no-capability", "the daemon has not the capability CAP_NET_ADMIN"
-    TOO_EARLY = "too-early", "Twisted opened the listening socket, and it listened already"
-    SYSTEMD = "systemd", "the listening socket came from systemd, already listening"
+    NOT_SUPPORTED = "not-supported", "this kernel does not support TCP_REPAIR"
+    NO_CAPABILITY = "no-capability", "the daemon lacks the capability CAP_NET_ADMIN"
+    TOO_EARLY = "too-early", "Twisted opened the listening socket, which was already listening"
+    SYSTEMD = "systemd", "systemd passed the listening socket, which was already listening"
     TOO_LATE = "too-late", "it can be read only before the first byte is sent"
     UNIX = "unix", "a UNIX socket has no sequence numbers"
-    NOT_TCP = "not-tcp", "this is no TCP connection"
-    FAILED = "failed", "the kernel did not tell it"
+    NOT_TCP = "not-tcp", "not a TCP connection"
+    FAILED = "failed", "reading TCP_QUEUE_SEQ failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +82,7 @@ class End:
     port: int
 
     def __str__(self) -> str:
-        """As people write it: ``192.0.2.1:4711``, ``[2001:db8::1]:4711``."""
+        """Format as ``192.0.2.1:4711`` or ``[2001:db8::1]:4711``."""
         if self.address.version == 4:
             return f"{self.address}:{self.port}"
         return f"[{self.address}]:{self.port}"
@@ -91,18 +90,19 @@ class End:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proxy:
-    """What a PROXY header told. Then the TCP connection, and so the handshake, is the proxy's.
+    """The contents of a PROXY header. The TCP connection, and so the handshake, is the proxy's.
 
-    Texts may be as the proxy sent them: the report makes them safe to show.
+    Fields are ``None`` if the header lacks them. Texts are as the proxy sent them; the report
+    escapes them.
 
     :ivar version: of the protocol, 1 or 2.
     :ivar local: whether the connection is the proxy's own, such as a health check.
-    :ivar client: the client's end of its connection to the proxy; ``None`` where not told.
-    :ivar host: where the client connected to; ``None`` where not told.
-    :ivar tls_version: of the client's TLS to the proxy; ``None`` where not told.
+    :ivar client: the client's address and port.
+    :ivar host: the address that the client connected to.
+    :ivar tls_version: of the client's TLS to the proxy.
     :ivar tls_cipher: likewise.
-    :ivar server_name: the name that the client asked the proxy for (SNI).
-    :ivar alpn: what the client and the proxy agreed on.
+    :ivar server_name: the name that the client requested (SNI).
+    :ivar alpn: the protocol that client and proxy negotiated.
     """
 
     version: int
@@ -117,15 +117,17 @@ class Proxy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tls:
-    """What the TLS handshake agreed on. ``None`` says that it cannot be known by public means.
+    """The result of the TLS handshake. ``None``: the TLS library has no public API for it.
+
+    The report escapes texts that the peer chose.
 
     :ivar version: e.g. ``TLSv1.3``.
-    :ivar cipher: by OpenSSL's name.
+    :ivar cipher: OpenSSL's name.
     :ivar group: of the key exchange, e.g. ``X25519``.
-    :ivar alpn: empty where nothing was agreed on. Peer's text, made safe by the report.
-    :ivar server_name: what the client asked for (SNI), empty if it named none. Likewise.
-    :ivar resumed: whether the session is an earlier one's.
-    :ivar client: who the client is by its certificate, empty if it showed none. Likewise.
+    :ivar alpn: the negotiated protocol; empty if none.
+    :ivar server_name: the name that the client requested (SNI); empty if none.
+    :ivar resumed: whether the session was resumed.
+    :ivar client: the subject of the client's certificate; empty if it sent none.
     """
 
     version: str | None = None
@@ -139,36 +141,34 @@ class Tls:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """Everything known about a connection at the moment of asking.
+    """All facts about a connection at one moment.
 
-    :ivar transport: what carries it.
+    :ivar transport: the type of its socket.
     :ivar local: this end; ``None`` for a UNIX socket.
-    :ivar remote: the far end of this very connection (``getpeername``): the proxy's where there is
-        one. ``None`` for a UNIX socket.
-    :ivar saved_syn: the client's SYN.
+    :ivar remote: the peer of the socket (``getpeername``): the proxy if there is one. ``None`` for
+        a UNIX socket.
+    :ivar saved_syn: the peer's SYN.
     :ivar no_saved_syn: why there is none; ``None`` if and only if there is one.
-    :ivar link_layer: whether the kernel was asked for the link-layer header too (TCP_SAVE_SYN 2).
-    :ivar accepted: TCP_INFO, read before anything was read from or written to the socket; ``None``
-        where it was not.
-    :ivar now: TCP_INFO at the moment of asking.
+    :ivar link_layer: whether the SYN was saved with its link-layer header (TCP_SAVE_SYN 2).
+    :ivar accepted: TCP_INFO, read at accept, before the first read or write on the socket.
+    :ivar now: TCP_INFO at present.
     :ivar server_isn: this end's initial sequence number, unsigned, 32 bits.
-    :ivar no_server_isn: why it is not known; ``None`` if and only if it is.
-    :ivar congestion: the algorithm that controls congestion (TCP_CONGESTION), e.g. ``cubic``.
+    :ivar no_server_isn: why it is unknown; ``None`` if and only if it is known.
+    :ivar congestion: the congestion control algorithm (TCP_CONGESTION), e.g. ``cubic``.
     :ivar max_segment: TCP_MAXSEG, bytes.
-    :ivar interface: the name of the interface that packets to the far end leave by; ``None`` = not
-        known.
+    :ivar interface: the outgoing interface to the peer.
     :ivar interface_mtu: its MTU, bytes.
-    :ivar proxy: ``None`` where no PROXY header came.
-    :ivar tls: ``None`` while the connection is in the clear.
-    :ivar age: seconds since it was accepted.
-    :ivar bytes_in: from the client on the wire, those of TLS and PROXY headers included.
+    :ivar proxy: ``None`` if no PROXY header was received.
+    :ivar tls: ``None`` without TLS.
+    :ivar age: seconds since accept.
+    :ivar bytes_in: from the client on the wire, with TLS and PROXY headers.
     :ivar bytes_out: to the client, likewise.
     :ivar service: the service's name.
     :ivar protocol: its kind, e.g. ``line``.
-    :ivar commands: how many the client gave so far, this one included.
-    :ivar account: who the client logged in as. Made safe by the report.
+    :ivar commands: number of commands of the client, the current one included.
+    :ivar account: the account that the client logged in to. The report escapes it.
     :ivar encoding: of text on this connection, e.g. ``UTF-8``.
-    :ivar line_ending: that the client uses: ``CRLF`` or ``LF``.
+    :ivar line_ending: the client's line ending: ``CRLF`` or ``LF``.
     """
 
     transport: Transport = Transport.TCP

@@ -1,4 +1,4 @@
-"""The network layer's part of a saved SYN: IPv4 or IPv6, all of their headers.
+"""Parses the IPv4 or IPv6 headers of a saved SYN.
 
 Sources: RFC 791 (IPv4), RFC 8200 (IPv6), RFC 6437 (flow label), RFC 2474 (DSCP), RFC 3168 (ECN),
 RFC 4302 section 2.2 (the length of an authentication header).
@@ -26,24 +26,24 @@ _EXTENSIONS = {
 
 
 class PacketError(ValueError):
-    """The bytes are not the headers of a TCP packet; the text says at what they fail."""
+    """The bytes are not the headers of a TCP packet; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class IPv4Header:
-    """RFC 791 section 3.1; the type of service as RFC 2474 and RFC 3168 divide it.
+    """An IPv4 header (RFC 791 section 3.1), with the DSCP (RFC 2474) and ECN (RFC 3168) fields.
 
     :ivar dscp: 0 to 63.
     :ivar ecn: 0 (not capable), 1 (ECT(1)), 2 (ECT(0)) or 3 (CE).
-    :ivar total_length: bytes, this header included; also of data that was not saved.
+    :ivar total_length: bytes, header and data (which is not saved).
     :ivar identification: 0 to 65535.
-    :ivar reserved: the first of the flags, which must be zero.
+    :ivar reserved: the reserved flag, which must be zero.
     :ivar dont_fragment: DF.
     :ivar more_fragments: MF.
     :ivar fragment_offset: in units of 8 bytes.
-    :ivar ttl: time to live, as it arrived.
+    :ivar ttl: as received.
     :ivar checksum: of this header.
-    :ivar options: as they came; mostly empty.
+    :ivar options: undecoded; mostly empty.
     """
 
     dscp: int
@@ -67,16 +67,16 @@ class IPv4Header:
 
     @property
     def packet_length(self) -> int:
-        """Bytes of the whole packet."""
+        """Bytes of the packet, headers and data."""
         return self.total_length
 
 
 @dataclass(frozen=True, slots=True)
 class ExtensionHeader:
-    """RFC 8200 section 4.
+    """An IPv6 extension header (RFC 8200 section 4).
 
-    :ivar kind: the number by which the header before names it.
-    :ivar data: all of it, from its own next-header byte on.
+    :ivar kind: the Next Header value of the header before it.
+    :ivar data: the whole header, from its Next Header byte on.
     """
 
     kind: int
@@ -84,20 +84,20 @@ class ExtensionHeader:
 
     @property
     def name(self) -> str:
-        """What it is called, in lower-case words."""
+        """The name, in lower case."""
         return _EXTENSIONS.get(self.kind, f"header {self.kind}")
 
 
 @dataclass(frozen=True, slots=True)
 class IPv6Header:
-    """RFC 8200 section 3; the traffic class as RFC 2474 and RFC 3168 divide it.
+    """An IPv6 header (RFC 8200 section 3), with the DSCP (RFC 2474) and ECN (RFC 3168) fields.
 
     :ivar dscp: 0 to 63.
     :ivar ecn: 0 (not capable), 1 (ECT(1)), 2 (ECT(0)) or 3 (CE).
-    :ivar flow_label: RFC 6437, 20 bits; 0 where the sender sets none.
-    :ivar payload_length: bytes behind the fixed header; also of data that was not saved.
-    :ivar hop_limit: as it arrived.
-    :ivar extensions: the headers between this and TCP's.
+    :ivar flow_label: RFC 6437, 20 bits; 0 if the sender sets none.
+    :ivar payload_length: bytes after the fixed header, with data (which is not saved).
+    :ivar hop_limit: as received.
+    :ivar extensions: the extension headers.
     """
 
     dscp: int
@@ -116,7 +116,7 @@ class IPv6Header:
 
     @property
     def packet_length(self) -> int:
-        """Bytes of the whole packet."""
+        """Bytes of the packet, headers and data."""
         return 40 + self.payload_length
 
 
@@ -182,7 +182,7 @@ def _extension_length(kind: int, data: bytes, at: int) -> int:
         raise PacketError(f"the {_EXTENSIONS[kind]} header is cut off")
     if kind == _FRAGMENT:
         return 8
-    # RFC 8200 counts in units of 8 bytes behind the first, RFC 4302 in units of 4 minus 2
+    # RFC 8200: units of 8 bytes, the first not counted; RFC 4302: units of 4 bytes, minus 2
     length = (data[at + 1] + 2) * 4 if kind == _AUTHENTICATION else (data[at + 1] + 1) * 8
     if at + length > len(data):
         raise PacketError(f"the {_EXTENSIONS[kind]} header is cut off")
@@ -190,10 +190,10 @@ def _extension_length(kind: int, data: bytes, at: int) -> int:
 
 
 def parse_ip(data: bytes) -> IPv4Header | IPv6Header:
-    """Read what stands in front of a TCP header.
+    """Parse the IP headers in front of a TCP header.
 
     :param data: from the first byte of the IP header on.
-    :raise PacketError: for anything that does not lead to TCP.
+    :raise PacketError: if they are malformed, or no TCP header follows.
     """
     version = data[0] >> 4 if data else 0
     if version == 4:

@@ -1,33 +1,35 @@
-"""The report by layers of the OSI model, ISO/IEC 7498-1: what of each can be known."""
+"""The report by layers of the OSI model (ISO/IEC 7498-1)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tcpd.handshake.derive import NO_INFO, far_end, path_mtu
+from tcpd.handshake.derive import NO_INFO, path_mtu, peer_name
 from tcpd.handshake.facts import Facts, Tls, Transport
-from tcpd.handshake.network import more_network_values, network_values, ttl_label
+from tcpd.handshake.network import ip_header_values, network_values, ttl_label
 from tcpd.handshake.packet import SavedSyn
 from tcpd.handshake.tcp_info import NO_MIN_RTT, NO_THRESHOLD, InfoOptions, TcpInfo, unit_of
 from tcpd.handshake.values import Section, Value, derived, known, seen, unavailable
 
-_NOT_PUBLIC = "the TLS library tells it by no public means"
-#: Only a service knows, and is not asked where an operator asks for a client's connection.
-_NOT_TOLD = "the service did not tell it"
+_NOT_PUBLIC = "the TLS library has no public API for it"
+#: Only the service knows these; a report for an operator is made without it.
+_NOT_REPORTED = "not reported by the service"
+_NO_ADDRESS = "the socket has no address"
+_NOT_READ = "not available from the kernel"
 _NO_TLS = "there is no TLS on this connection"
 
-#: In the order of :class:`TcpInfo`, those that tell of the way and not of the kernel's affairs.
+#: The fields of :class:`TcpInfo` that describe the path.
 _TRANSPORT = (
-    ("rtt", "round trip, smoothed"),
-    ("rttvar", "round trip, variation"),
-    ("min_rtt", "round trip, least"),
-    ("rto", "retransmission timeout"),
-    ("snd_mss", "segments to the {far}"),
-    ("snd_cwnd", "congestion window"),
-    ("snd_wnd", "{far}'s window"),
+    ("rtt", "RTT, smoothed"),
+    ("rttvar", "RTT variation"),
+    ("min_rtt", "minimum RTT"),
+    ("rto", "RTO"),
+    ("snd_mss", "send MSS"),
+    ("snd_cwnd", "cwnd"),
+    ("snd_wnd", "{peer}'s window"),
     ("rcv_wnd", "server's window"),
-    ("total_retrans", "segments sent again"),
-    ("lost", "segments thought lost"),
+    ("total_retrans", "retransmitted segments"),
+    ("lost", "lost segments"),
     ("segs_in", "segments received"),
     ("segs_out", "segments sent"),
     ("bytes_received", "bytes received"),
@@ -37,46 +39,44 @@ _TRANSPORT = (
 
 
 def layers(facts: Facts) -> tuple[Section, ...]:
-    """Seven sections, from layer 1 on."""
-    nothing = facts.transport is not Transport.TCP
-    below = "" if facts.proxy is None else "of the way between the proxy and this server"
+    """Build the seven sections, from layer 1 on."""
+    no_tcp = facts.transport is not Transport.TCP
+    note = "" if facts.proxy is None else "between the proxy and this server"
     if facts.transport is Transport.UNIX:
-        whose = "both ends are" if facts.proxy is None else "the proxy and this server are both"
-        below = f"a UNIX socket: {whose} in this machine's memory"
+        ends = "both ends are" if facts.proxy is None else "the proxy and this server are both"
+        note = f"a UNIX socket: {ends} on this machine"
     elif facts.transport is Transport.OTHER:
-        below = "this is no TCP connection that the kernel could tell about"
-    wire: tuple[tuple[str, str, Iterator[Value]], ...] = (
+        note = "not a TCP connection of this kernel"
+    lower: tuple[tuple[str, str, Iterator[Value]], ...] = (
         ("physical", "Layer 1, physical", _physical(facts)),
         ("link", "Layer 2, link", _link(facts)),
         ("network", "Layer 3, network", _network(facts)),
         ("transport", "Layer 4, transport", _transport(facts)),
     )
-    above = (
+    upper = (
         ("session", "Layer 5, session", _session(facts)),
         ("presentation", "Layer 6, presentation", _presentation(facts)),
         ("application", "Layer 7, application", _application(facts)),
     )
     return (
         *(
-            Section(name, title, () if nothing else tuple(values), below)
-            for name, title, values in wire
+            Section(name, title, () if no_tcp else tuple(values), note)
+            for name, title, values in lower
         ),
-        *(Section(name, title, tuple(values)) for name, title, values in above),
+        *(Section(name, title, tuple(values)) for name, title, values in upper),
     )
 
 
 def _physical(facts: Facts) -> Iterator[Value]:
     if facts.interface is None:
-        yield unavailable("interface", "interface", "it was not looked up")
+        yield unavailable("interface", "interface", "not looked up")
     else:
         yield derived("interface", "interface", facts.interface, why="by the route to this address")
     if facts.interface == "lo" or (facts.remote is not None and facts.remote.address.is_loopback):
-        # an address of the machine's own is reached by lo, whatever interface has it
-        yield derived("medium", "medium", "none", why="the loopback interface has no wire")
+        # Linux delivers to any local address over lo
+        yield derived("medium", "medium", "none", why="loopback interface")
     else:
-        yield unavailable(
-            "medium", "medium", "a socket does not tell whether copper, glass or radio"
-        )
+        yield unavailable("medium", "medium", "a socket does not know its medium")
 
 
 def _link(facts: Facts) -> Iterator[Value]:
@@ -84,7 +84,10 @@ def _link(facts: Facts) -> Iterator[Value]:
     if syn is not None and syn.link is not None:
         link = syn.link
         yield seen(
-            "source", "source MAC", link.source, why=f"the {far_end(facts)}'s or the last router's"
+            "source",
+            "source MAC",
+            link.source,
+            why=f"of the {peer_name(facts)} or the last router",
         )
         yield seen("destination", "destination MAC", link.destination)
         yield seen("ethertype", "type", link.ethertype, text=f"{link.ethertype:#06x}")
@@ -95,17 +98,15 @@ def _link(facts: Facts) -> Iterator[Value]:
         why = _no_link(facts, syn)
         for name, label in (("source", "source MAC"), ("destination", "destination MAC")):
             yield unavailable(name, label, why)
-    yield known(
-        "mtu", "MTU of the interface", facts.interface_mtu, "bytes", why="it was not looked up"
-    )
+    yield known("mtu", "MTU of the interface", facts.interface_mtu, "bytes", why="not looked up")
 
 
 def _no_link(facts: Facts, syn: SavedSyn | None) -> str:
     if syn is None:
         return _no_syn(facts)
     if not facts.link_layer:
-        return "this kernel keeps the SYN from IP on"
-    return "the interface has no link-layer header, as with a tunnel"
+        return "this kernel saves the SYN without its link-layer header"
+    return "the interface has no link-layer header, such as a tunnel"
 
 
 def _no_syn(facts: Facts) -> str:
@@ -114,51 +115,49 @@ def _no_syn(facts: Facts) -> str:
 
 def _network(facts: Facts) -> Iterator[Value]:
     remote, local = facts.remote, facts.local
-    why = "the socket does not tell it"
     version = None if remote is None else f"IPv{remote.address.version}"
-    yield known("version", "protocol", version, why=why)
+    yield known("version", "protocol", version, why=_NO_ADDRESS)
     for name, end in (("source", remote), ("destination", local)):
-        yield known(name, name, None if end is None else str(end.address), why=why)
+        yield known(name, name, None if end is None else str(end.address), why=_NO_ADDRESS)
     if facts.saved_syn is None:
         yield unavailable("ttl", ttl_label(facts), _no_syn(facts))
     else:
         yield from network_values(facts.saved_syn)
-        yield from more_network_values(facts.saved_syn)
+        yield from ip_header_values(facts.saved_syn)
     yield known("path_mtu", "path MTU", path_mtu(facts), "bytes", why=NO_INFO)
 
 
 def _transport(facts: Facts) -> Iterator[Value]:
     yield seen("protocol", "protocol", "TCP")
-    why = "the socket does not tell it"
     for name, label, end in (
         ("source_port", "source port", facts.remote),
         ("destination_port", "destination port", facts.local),
     ):
-        yield known(name, label, None if end is None else end.port, why=why)
-    yield known("congestion_control", "congestion control", facts.congestion, why="not told")
-    yield known("max_segment", "TCP_MAXSEG", facts.max_segment, "bytes", why="not told")
+        yield known(name, label, None if end is None else end.port, why=_NO_ADDRESS)
+    yield known("congestion_control", "congestion control", facts.congestion, why=_NOT_READ)
+    yield known("max_segment", "TCP_MAXSEG", facts.max_segment, "bytes", why=_NOT_READ)
     info = facts.now or facts.accepted
     if info is None:
         yield unavailable("state", "state", NO_INFO)
     else:
-        yield from _told(info, far_end(facts))
+        yield from _tcp_info(info, peer_name(facts))
 
 
-def _told(info: TcpInfo, far: str) -> Iterator[Value]:
+def _tcp_info(info: TcpInfo, peer: str) -> Iterator[Value]:
     yield seen("state", "state", info.state_name)
-    used = tuple(name for bit, name in _OPTIONS if bit in info.agreed)
+    used = tuple(name for bit, name in _OPTIONS if bit in info.negotiated)
     yield seen("options", "options in use", used)
     yield seen("congestion_state", "congestion state", info.ca_state_name)
     for name, label in _TRANSPORT:
         number: int | None = getattr(info, name)
         if name == "min_rtt" and number == NO_MIN_RTT:
             number = None
-        why = "this kernel does not tell it, or not yet"
-        yield known(name, label.format(far=far), number, unit_of(name), why=why)
+        why = "not reported by this kernel, or not yet"
+        yield known(name, label.format(peer=peer), number, unit_of(name), why=why)
     if info.snd_ssthresh >= NO_THRESHOLD:
-        yield seen("snd_ssthresh", "slow start ends at", None, why="not set: nothing was lost yet")
+        yield seen("snd_ssthresh", "ssthresh", None, why="no loss yet", text="not set")
     else:
-        yield seen("snd_ssthresh", "slow start ends at", info.snd_ssthresh, "segments")
+        yield seen("snd_ssthresh", "ssthresh", info.snd_ssthresh, "segments")
 
 
 _OPTIONS = (
@@ -166,12 +165,12 @@ _OPTIONS = (
     (InfoOptions.SACK, "SACK"),
     (InfoOptions.WINDOW_SCALE, "window scale"),
     (InfoOptions.ECN, "ECN"),
-    (InfoOptions.SYN_DATA, "fast open"),
+    (InfoOptions.SYN_DATA, "Fast Open"),
 )
 
 
 def _session(facts: Facts) -> Iterator[Value]:
-    yield known("age", "age of the connection", facts.age, "s", why="it was not told")
+    yield known("age", "age of the connection", facts.age, "s", why="not reported")
     resumed = None if facts.tls is None else facts.tls.resumed
     why = _NO_TLS if facts.tls is None else _NOT_PUBLIC
     yield known("tls_resumed", "TLS session resumed", resumed, why=why)
@@ -179,17 +178,17 @@ def _session(facts: Facts) -> Iterator[Value]:
     if proxy is None:
         yield seen("proxy", "PROXY header", None)
         return
-    local = ", of the proxy's own" if proxy.local else ""
+    local = ", LOCAL (the proxy's own connection)" if proxy.local else ""
     yield seen("proxy", "PROXY header", f"version {proxy.version}{local}")
-    not_told = "the proxy did not tell it"
-    client = None if proxy.client is None else str(proxy.client)
-    host = None if proxy.host is None else str(proxy.host)
-    yield known("proxy_client", "- client", client, why=not_told)
-    yield known("proxy_host", "- connected to", host, why=not_told)
-    yield known("proxy_tls_version", "- its TLS", proxy.tls_version, why=not_told)
-    yield known("proxy_tls_cipher", "- its cipher", proxy.tls_cipher, why=not_told)
-    yield known("proxy_server_name", "- its server name", proxy.server_name, why=not_told)
-    yield known("proxy_alpn", "- its ALPN", proxy.alpn, why=not_told)
+    for name, label, value in (
+        ("client", "client", None if proxy.client is None else str(proxy.client)),
+        ("host", "connected to", None if proxy.host is None else str(proxy.host)),
+        ("tls_version", "TLS version", proxy.tls_version),
+        ("tls_cipher", "cipher suite", proxy.tls_cipher),
+        ("server_name", "server name (SNI)", proxy.server_name),
+        ("alpn", "ALPN", proxy.alpn),
+    ):
+        yield known(f"proxy_{name}", f"- {label}", value, why="not in the PROXY header")
 
 
 _TLS = (
@@ -208,24 +207,25 @@ def _presentation(facts: Facts) -> Iterator[Value]:
     else:
         yield seen("tls", "TLS", True)
         yield from _tls(facts.tls)
-    yield known("encoding", "character encoding", facts.encoding, why=_NOT_TOLD)
-    why = f"{_NOT_TOLD}, or no line has come yet"
+    yield known("encoding", "character encoding", facts.encoding, why=_NOT_REPORTED)
+    why = f"{_NOT_REPORTED}, or no line received yet"
     yield known("line_ending", "line ending in use", facts.line_ending, why=why)
 
 
 def _tls(tls: Tls) -> Iterator[Value]:
     for name, label in _TLS:
-        told: str | None = getattr(tls, name)
-        # empty: there is none, and that is known
-        value = known(f"tls_{name}", label, told, why=_NOT_PUBLIC)
-        yield value if told != "" else seen(f"tls_{name}", label, None)
+        value: str | None = getattr(tls, name)
+        if value == "":  # known to be absent
+            yield seen(f"tls_{name}", label, None)
+        else:
+            yield known(f"tls_{name}", label, value, why=_NOT_PUBLIC)
 
 
 def _application(facts: Facts) -> Iterator[Value]:
-    yield known("service", "service", facts.service, why="it was not told")
-    yield known("protocol", "protocol", facts.protocol, why="it was not told")
-    yield known("commands", "commands so far", facts.commands, why=_NOT_TOLD)
-    yield known("account", "account", facts.account, why=f"{_NOT_TOLD}, or nobody has logged in")
+    yield known("service", "service", facts.service, why="not reported")
+    yield known("protocol", "protocol", facts.protocol, why="not reported")
+    yield known("commands", "commands so far", facts.commands, why=_NOT_REPORTED)
+    yield known("account", "account", facts.account, why=f"{_NOT_REPORTED}, or not logged in")
     yield _count("bytes_in", "bytes from the client", facts.bytes_in, facts)
     yield _count("bytes_out", "bytes to the client", facts.bytes_out, facts)
 
@@ -233,10 +233,9 @@ def _application(facts: Facts) -> Iterator[Value]:
 def _count(name: str, label: str, number: int | None, facts: Facts) -> Value:
     if number is None:
         return unavailable(name, label, "not counted")
-    # counted below TLS, and so not the application's own
-    added = [
-        *(["the PROXY header"] if facts.proxy is not None and name == "bytes_in" else []),
-        *(["what TLS adds"] if facts.tls is not None else []),
+    overhead = [
+        *(["PROXY header"] if facts.proxy is not None and name == "bytes_in" else []),
+        *(["TLS overhead"] if facts.tls is not None else []),
     ]
-    why = f"on the wire, with {' and '.join(added)}" if added else ""
+    why = f"on the wire, with {' and '.join(overhead)}" if overhead else ""
     return seen(name, label, number, "bytes", why=why)

@@ -1,15 +1,15 @@
-"""What the IP header of a SYN tells, for the report's first step and for layer 3."""
+"""The values of a SYN's IP header, for the report's first step and for layer 3."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tcpd.handshake.derive import hops_of, ttl_of
+from tcpd.handshake.derive import estimated_hops, ttl_of
 from tcpd.handshake.facts import Facts
 from tcpd.handshake.packet import IPv4Header, SavedSyn
 from tcpd.handshake.values import Value, derived, seen
 
-#: RFC 2474, 2597, 3246, 5865 and 8622: the code points that have names.
+#: The names of DSCPs: RFC 2474, 2597, 3246, 5865 and 8622.
 _DSCP = {
     1: "LE",
     44: "VA",
@@ -22,34 +22,27 @@ _ECN = {0: "not capable", 1: "ECT(1)", 2: "ECT(0)", 3: "CE"}
 
 
 def ttl_name(version: int) -> str:
-    """What the field is called that each router takes one from.
+    """Name the field that routers decrement: ``TTL`` (RFC 791) or ``hop limit`` (RFC 8200).
 
-    :param version: of IP. RFC 791 calls it time to live, RFC 8200 hop limit.
+    :param version: of IP.
     """
     return "TTL" if version == 4 else "hop limit"
 
 
 def ttl_label(facts: Facts) -> str:
-    """The same for a connection whose SYN was not kept."""
+    """Name the same field of a connection without a saved SYN."""
     return ttl_name(4 if facts.remote is None else facts.remote.address.version)
 
 
 def network_values(syn: SavedSyn) -> Iterator[Value]:
-    """TTL and hops, ECN, fragmentation or flow label."""
+    """Yield TTL and estimated hops, ECN, and DF or the flow label."""
     network = syn.network
     ttl = ttl_of(syn)
-    hops, initial = hops_of(ttl)
-    four = isinstance(network, IPv4Header)
-    yield seen("ttl", ttl_name(4 if four else 6), ttl)
-    yield derived(
-        "hops",
-        "hops it suggests",
-        hops,
-        why=f"if it left with {initial}, the next of 64, 128 and 255",
-    )
-    yield seen(
-        "ip_ecn", "ECN field of IP", network.ecn, text=f"{network.ecn} ({_ECN[network.ecn]})"
-    )
+    hops, initial = estimated_hops(ttl)
+    name = ttl_name(network.source.version)
+    yield seen("ttl", name, ttl)
+    yield derived("hops", "estimated hops", hops, why=f"from an initial {name} of {initial}")
+    yield seen("ip_ecn", "IP ECN", network.ecn, text=f"{network.ecn} ({_ECN[network.ecn]})")
     if isinstance(network, IPv4Header):
         yield seen("dont_fragment", "don't fragment", network.dont_fragment)
     else:
@@ -58,8 +51,8 @@ def network_values(syn: SavedSyn) -> Iterator[Value]:
         )
 
 
-def more_network_values(syn: SavedSyn) -> Iterator[Value]:
-    """What only layer 3 shows: DSCP, lengths, options and extension headers."""
+def ip_header_values(syn: SavedSyn) -> Iterator[Value]:
+    """Yield the values that only layer 3 shows: DSCP, length, options, extension headers."""
     network = syn.network
     name = _DSCP.get(network.dscp, "no standard name")
     yield seen("dscp", "DSCP", network.dscp, text=f"{network.dscp} ({name})")

@@ -1,4 +1,4 @@
-"""The packet of a SYN, as Linux saves it: headers only, from the link layer or from IP on.
+"""Parses a SYN as Linux saves it: headers only, from the link layer or from IP on.
 
 Sources: IEEE 802.3 and 802.1Q (link layer), RFC 9293 section 3.1 (TCP), RFC 9768 (the AE bit).
 """
@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 _VERSIONS = {0x0800: 4, 0x86DD: 6}
-#: Tags in front of the type: 802.1Q, 802.1ad, and what was used before the latter.
+#: The EtherTypes of VLAN tags: 802.1Q, 802.1ad, and the latter's predecessor.
 _TAGS = frozenset({0x8100, 0x88A8, 0x9100})
 _OptionType = TypeVar("_OptionType", bound=Option)
 
@@ -63,12 +63,11 @@ class Vlan:
 
 @dataclass(frozen=True, slots=True)
 class Ethernet:
-    """The header of the link layer.
+    """An Ethernet header.
 
     :ivar destination: MAC address, as ``02:00:5e:00:53:01``.
-    :ivar source: likewise: the station or router that sent this on the last link.
-    :ivar vlans: tags that the kernel left in the frame, the outer one first; it mostly takes them
-        off before.
+    :ivar source: likewise: of the client, or of the last router.
+    :ivar vlans: VLAN tags, the outer one first; mostly empty, since the kernel removes them.
     :ivar ethertype: 0x0800 or 0x86DD.
     """
 
@@ -80,13 +79,13 @@ class Ethernet:
 
 @dataclass(frozen=True, slots=True)
 class TcpHeader:
-    """RFC 9293 section 3.1.
+    """A TCP header (RFC 9293 section 3.1).
 
-    :ivar sequence_number: unsigned, 32 bits; of a SYN it is the initial sequence number (ISN).
-    :ivar acknowledgment_number: unsigned, 32 bits; without meaning where ACK is not set.
-    :ivar reserved: the three bits between data offset and control bits that still must be zero.
-    :ivar window: as it stands in the header; a SYN's is never scaled (RFC 7323 section 2.2).
-    :ivar checksum: on one machine, or from a network card that computes it, not a real one.
+    :ivar sequence_number: unsigned, 32 bits; in a SYN, the initial sequence number (ISN).
+    :ivar acknowledgment_number: unsigned, 32 bits; meaningless if ACK is not set.
+    :ivar reserved: the three bits between data offset and control bits that must be zero.
+    :ivar window: unscaled; a SYN's is never scaled (RFC 7323 section 2.2).
+    :ivar checksum: not valid on loopback or with checksum offload.
     """
 
     source_port: int
@@ -102,12 +101,12 @@ class TcpHeader:
 
     @property
     def header_length(self) -> int:
-        """Bytes, 20 to 60: the data offset."""
+        """The data offset in bytes, 20 to 60."""
         return 20 + sum(option.length for option in self.options)
 
     def option(self, kind: type[_OptionType]) -> _OptionType | None:
-        """The option of a class, ``None`` if there is none. Of several the last one counts, as it
-        does for Linux (``tcp_parse_options``)."""
+        """Return the last option of a class, or ``None``. Linux uses the last one too
+        (``tcp_parse_options``)."""
         found = (option for option in reversed(self.options) if isinstance(option, kind))
         return next(found, None)
 
@@ -116,8 +115,8 @@ class TcpHeader:
 class SavedSyn:
     """The headers of a SYN.
 
-    :ivar link: ``None`` where it was not asked for or the interface has none, such as a tunnel.
-    :ivar raw: all the bytes, for who wants to look closer.
+    :ivar link: ``None`` if not saved, or if the interface has no link layer, such as a tunnel.
+    :ivar raw: the bytes as the kernel saved them.
     """
 
     link: Ethernet | None
@@ -127,18 +126,18 @@ class SavedSyn:
 
     @property
     def data_length(self) -> int:
-        """Bytes of data that the SYN carried (RFC 7413); they are not saved."""
+        """Bytes of data in the SYN (RFC 7413); the data is not saved."""
         headers = self.network.header_length + self.transport.header_length
         return max(0, self.network.packet_length - headers)
 
 
 def parse_saved_syn(data: bytes, link_layer: bool = False) -> SavedSyn:
-    """Read what ``getsockopt(TCP_SAVED_SYN)`` gives. The kernel saves exactly the headers.
+    """Parse the result of ``getsockopt(TCP_SAVED_SYN)``, which is exactly the headers.
 
-    :param data: all that it gave.
-    :param link_layer: whether the listening socket's TCP_SAVE_SYN was 2, so that the header of the
-        link layer comes first. An interface that has none (a tunnel) gives IP all the same.
-    :raise PacketError: for anything else.
+    :param data: the whole result.
+    :param link_layer: whether the listening socket's TCP_SAVE_SYN was 2, so that the link-layer
+        header comes first. Without a link layer (a tunnel) it starts with IP nevertheless.
+    :raise PacketError: if these are not the headers of a TCP packet.
     """
     if not link_layer:
         return SavedSyn(None, *_parse_from_ip(data), data)
@@ -184,7 +183,7 @@ def _parse_tcp(data: bytes) -> TcpHeader:
         "!HHIIHHHH", data[:20]
     )
     length = (bits >> 12) * 4
-    # exact, so that a link-layer header is never taken for something else
+    # exact, so that a link-layer header is never mistaken for IP
     if length < 20 or length != len(data):
         raise PacketError(f"a TCP header of {length} bytes in {len(data)}")
     return TcpHeader(

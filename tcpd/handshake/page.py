@@ -1,4 +1,4 @@
-"""All of a report that people read: the drawing, the handshake step by step, hints, the layers."""
+"""Renders the report as one page of text: drawing, steps, hints and layers."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from tcpd.handshake.text import WIDTH, handshake_lines, layers_lines
 
 
 def page(report: Report, utf8: bool = False, width: int = WIDTH) -> list[str]:
-    """All of it.
+    """Render the whole report.
 
-    :param utf8: whether the drawing may have box-drawing characters, and names any letters.
-    :param width: the most columns of a line; not less than
-        :data:`tcpd.handshake.text.REPLY_WIDTH`.
+    :param utf8: allow box-drawing characters, and any letters in names; ASCII otherwise.
+    :param width: of a line, in columns; at least :data:`tcpd.handshake.text.REPLY_WIDTH`.
     """
     return [
         *drawing_and_steps(report, utf8, width),
@@ -22,5 +21,5 @@ def page(report: Report, utf8: bool = False, width: int = WIDTH) -> list[str]:
 
 
 def drawing_and_steps(report: Report, utf8: bool = False, width: int = WIDTH) -> list[str]:
-    """The handshake alone: the drawing, then step by step, then what stands out."""
+    """Render the handshake alone: drawing, steps and hints."""
     return [*drawing(report, utf8, width), "", *handshake_lines(report, utf8, width)]

@@ -1,4 +1,4 @@
-"""The report about one connection, which text, drawing and JSON are renderings of."""
+"""The report about one connection; text, drawing and JSON are rendered from it."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ __all__ = ["Hint", "Report", "Section", "Source", "Value", "build"]
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All that can be told of a connection.
+    """The report about one connection.
 
-    :ivar facts: what it was made of.
-    :ivar handshake: what was derived of SYN-ACK and ACK.
+    :ivar facts: its input.
+    :ivar handshake: the derived values of SYN-ACK and ACK.
     :ivar steps: ``syn``, ``syn_ack`` and ``ack``, in this order.
     :ivar layers: the seven layers, from the physical one on.
-    :ivar hints: what stands out.
+    :ivar hints: the anomalies.
     """
 
     facts: Facts
@@ -33,7 +33,7 @@ class Report:
 
 
 def build(facts: Facts) -> Report:
-    """Make the report. Takes any facts and raises nothing: what is not known is told as such."""
+    """Build the report from any facts. Raises nothing: unknown values are marked unavailable."""
     handshake = handshake_of(facts)
     return Report(
         facts=facts,

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tcpd.handshake.derive import NO_INFO, EcnSetup, Handshake, after, ecn_setup, far_end, no_window
+from tcpd.handshake.derive import (
+    NO_INFO,
+    EcnSetup,
+    Handshake,
+    after,
+    ecn_setup,
+    peer_name,
+    window_unknown,
+)
 from tcpd.handshake.facts import End, Facts, Transport
 from tcpd.handshake.network import network_values, ttl_label
 from tcpd.handshake.packet import SavedSyn, TcpFlags
@@ -24,20 +32,19 @@ from tcpd.handshake.tcp_options import (
 )
 from tcpd.handshake.values import Section, Value, derived, known, seen, unavailable
 
-_NOT_KEPT = "the kernel keeps the SYN only, not this packet"
-_BY_INFO = "TCP_INFO tells what is in use"
-_SPOILT = "the option is there, of a length that it cannot have, so that it counts for nothing"
+_BY_INFO = "from the options in TCP_INFO"
+_INVALID = "the option is present but has an invalid length, so receivers ignore it"
 
 _ECN_SETUP = {
-    EcnSetup.NONE: "not asked for",
-    EcnSetup.CLASSIC: "asked for (ECE and CWR)",
-    EcnSetup.ACCURATE: "accurate ECN asked for (AE, CWR and ECE)",
-    EcnSetup.OTHER: "an unusual combination of flags",
+    EcnSetup.NONE: "not requested",
+    EcnSetup.CLASSIC: "requested (ECE and CWR)",
+    EcnSetup.ACCURATE: "accurate ECN requested (AE, CWR and ECE)",
+    EcnSetup.OTHER: "undefined combination of flags",
 }
 
 
 def steps(facts: Facts, handshake: Handshake) -> tuple[Section, ...]:
-    """The three sections; without values, and with a note, where there was no handshake of TCP."""
+    """Build the three sections; if there was no TCP handshake, they have a note and no values."""
     note = _note(facts)
     if facts.transport is not Transport.TCP:
         empty: tuple[Value, ...] = ()
@@ -50,7 +57,7 @@ def steps(facts: Facts, handshake: Handshake) -> tuple[Section, ...]:
 
 
 def _titles(facts: Facts) -> tuple[tuple[str, str], ...]:
-    far = far_end(facts)
+    far = peer_name(facts)
     return (
         ("syn", f"SYN, from {far} to server"),
         ("syn_ack", f"SYN-ACK, from server to {far}"),
@@ -60,14 +67,14 @@ def _titles(facts: Facts) -> tuple[tuple[str, str], ...]:
 
 def _note(facts: Facts) -> str:
     if facts.transport is Transport.UNIX:
-        whose = "" if facts.proxy is None else ", and this one leads to a proxy, not to the client"
-        return f"a UNIX socket has no handshake: the kernel joins both ends at once{whose}"
+        peer = "" if facts.proxy is None else ", and the peer is a proxy, not the client"
+        return f"a UNIX socket has no handshake: the kernel connects both ends at once{peer}"
     if facts.transport is not Transport.TCP:
-        return "this is no TCP connection that the kernel could tell about"
+        return "not a TCP connection of this kernel"
     if facts.proxy is not None:
         return (
-            "the connection comes from a proxy: this is the proxy's handshake with this server, "
-            "not the client's with the proxy"
+            "the connection comes from a proxy: this is the handshake between the proxy and this "
+            "server, not the client's"
         )
     return ""
 
@@ -87,11 +94,11 @@ def _syn(facts: Facts, handshake: Handshake) -> Iterator[Value]:
         "sequence_number",
         "sequence number",
         header.sequence_number,
-        why=f"the {far_end(facts)}'s ISN",
+        why=f"the {peer_name(facts)}'s ISN",
     )
-    yield _relative("sequence", 0, far_end(facts))
+    yield _relative("sequence", 0, peer_name(facts))
     yield seen("flags", "flags", _flags(syn))
-    yield seen("window", "window", header.window, "bytes", why="a SYN's is never scaled")
+    yield seen("window", "window", header.window, "bytes", why="never scaled in a SYN")
     yield from _syn_options(syn)
     yield seen("ecn_setup", "ECN", str(ecn_setup(syn)), text=_ECN_SETUP[ecn_setup(syn)])
     yield seen("data_length", "data in the SYN", syn.data_length, "bytes")
@@ -105,10 +112,10 @@ def _syn_options(syn: SavedSyn) -> Iterator[Value]:
     stamps = header.option(Timestamps)
     fast_open = header.option(FastOpen)
     mptcp = header.option(Mptcp)
-    spoilt = {option.kind for option in header.options if option.spoilt}
+    invalid = {option.kind for option in header.options if option.invalid_length}
 
     def remark(found: Option | None, kind: int) -> str:
-        return _SPOILT if found is None and kind in spoilt else ""
+        return _INVALID if found is None and kind in invalid else ""
 
     yield seen(
         "mss",
@@ -134,7 +141,7 @@ def _syn_options(syn: SavedSyn) -> Iterator[Value]:
         yield seen("timestamp_value", "timestamp (TSval)", stamps.value)
     if fast_open is not None:
         cookie = fast_open.cookie.hex()
-        yield seen("fast_open_cookie", "fast open", cookie, text=cookie or "asks for a cookie")
+        yield seen("fast_open_cookie", "Fast Open", cookie, text=cookie or "cookie request")
     if mptcp is not None:
         yield seen("mptcp", "multipath TCP", mptcp.shown)
     yield seen("options", "options in order", tuple(option.name for option in header.options))
@@ -143,11 +150,11 @@ def _syn_options(syn: SavedSyn) -> Iterator[Value]:
 def _syn_not_kept(facts: Facts, handshake: Handshake) -> Iterator[Value]:
     why = _no_syn(facts)
     yield unavailable("sequence_number", "sequence number", why)
-    yield _relative("sequence", 0, far_end(facts))
+    yield _relative("sequence", 0, peer_name(facts))
     for name, label in (("window", "window"), ("mss", "MSS"), ("ttl", ttl_label(facts))):
         yield unavailable(name, label, "no saved SYN")
-    if handshake.agreed is not None:
-        # only what is agreed on is certain: an end that is not answered may still have offered
+    if handshake.negotiated is not None:
+        # only what was negotiated is certain: the SYN may have offered more
         if handshake.client_scale is not None:
             yield derived(
                 "window_scale",
@@ -157,15 +164,18 @@ def _syn_not_kept(facts: Facts, handshake: Handshake) -> Iterator[Value]:
                 why=_BY_INFO,
                 text=_scale(handshake.client_scale),
             )
-        for name, label, bit in _AGREED:
-            if bit in handshake.agreed:
+        for name, label, bit in _NEGOTIATED:
+            if bit in handshake.negotiated:
                 yield derived(name, label, True, why=_BY_INFO)
 
 
-_AGREED = (
+_NEGOTIATED = (
     ("sack_permitted", "SACK permitted", InfoOptions.SACK),
     ("timestamps", "timestamps", InfoOptions.TIMESTAMPS),
 )
+
+
+_ACKNOWLEDGMENT = "acknowledgment number"
 
 
 def _syn_ack(facts: Facts, handshake: Handshake) -> Iterator[Value]:
@@ -175,42 +185,42 @@ def _syn_ack(facts: Facts, handshake: Handshake) -> Iterator[Value]:
     yield _relative("sequence", 0, "server")
     by = handshake.acknowledged
     if syn is None:
-        yield unavailable("acknowledgment_number", "acknowledges", "no saved SYN")
+        yield unavailable("acknowledgment_number", _ACKNOWLEDGMENT, "no saved SYN")
     else:
         yield derived(
             "acknowledgment_number",
-            "acknowledges",
+            _ACKNOWLEDGMENT,
             after(syn.transport.sequence_number, by),
-            why=f"the {far_end(facts)}'s ISN + {by}"
+            why=f"the {peer_name(facts)}'s ISN + {by}"
             + ("" if by == 1 else ", with the data in the SYN"),
         )
-    yield _relative("acknowledgment", by, far_end(facts))
-    yield from _agreed_values(facts, handshake)
+    yield _relative("acknowledgment", by, peer_name(facts))
+    yield from _negotiated_options(facts, handshake)
     if handshake.server_window is None:
         yield unavailable("window", "window", handshake.no_server_window)
     else:
-        why = "tcpi_rcv_wnd before data came; it is not scaled"
+        why = "tcpi_rcv_wnd before any data; not scaled"
         yield derived("window", "window", handshake.server_window, "bytes", why=why)
-    if handshake.repeated is None:
-        yield unavailable("retransmissions", "sent again", handshake.no_repeated)
+    if handshake.retransmissions is None:
+        yield unavailable("retransmissions", "retransmitted", handshake.no_retransmissions)
     else:
         yield seen(
             "retransmissions",
-            "sent again",
-            handshake.repeated,
+            "retransmitted",
+            handshake.retransmissions,
             "times",
-            why="SYN-ACKs; a SYN that never arrived leaves no trace here",
+            why="SYN-ACKs; a lost SYN is not visible to the server",
         )
 
 
-def _agreed_values(facts: Facts, handshake: Handshake) -> Iterator[Value]:
-    agreed, syn = handshake.agreed, facts.saved_syn
-    if agreed is None:
+def _negotiated_options(facts: Facts, handshake: Handshake) -> Iterator[Value]:
+    negotiated, syn = handshake.negotiated, facts.saved_syn
+    if negotiated is None:
         for name, label in (("mss", "MSS"), ("window_scale", "window scale"), *_LABELS):
             yield unavailable(name, label, NO_INFO)
         return
     yield derived(
-        "mss", "MSS", handshake.server_mss, "bytes", why="tcpi_advmss, and what timestamps take"
+        "mss", "MSS", handshake.server_mss, "bytes", why="tcpi_advmss plus the timestamps option"
     )
     scale = handshake.server_scale
     yield derived(
@@ -221,8 +231,8 @@ def _agreed_values(facts: Facts, handshake: Handshake) -> Iterator[Value]:
         why=_BY_INFO,
         text="none" if scale is None else _scale(scale),
     )
-    yield derived("sack_permitted", "SACK permitted", InfoOptions.SACK in agreed, why=_BY_INFO)
-    stamped = InfoOptions.TIMESTAMPS in agreed
+    yield derived("sack_permitted", "SACK permitted", InfoOptions.SACK in negotiated, why=_BY_INFO)
+    stamped = InfoOptions.TIMESTAMPS in negotiated
     yield derived("timestamps", "timestamps", stamped, why=_BY_INFO)
     offered = syn and syn.transport.option(Timestamps)
     if stamped and offered:
@@ -232,7 +242,7 @@ def _agreed_values(facts: Facts, handshake: Handshake) -> Iterator[Value]:
             offered.value,
             why="the SYN's TSval, RFC 7323",
         )
-    yield derived("ecn", "ECN agreed on", InfoOptions.ECN in agreed, why=_BY_INFO)
+    yield derived("ecn", "ECN negotiated", InfoOptions.ECN in negotiated, why=_BY_INFO)
 
 
 _LABELS = (("sack_permitted", "SACK permitted"), ("timestamps", "timestamps"), ("ecn", "ECN"))
@@ -251,27 +261,27 @@ def _ack(facts: Facts, handshake: Handshake) -> Iterator[Value]:
             after(syn.transport.sequence_number, by),
             why="what the SYN-ACK acknowledges",
         )
-    yield _relative("sequence", by, far_end(facts))
-    yield _server_isn(facts, "acknowledgment_number", "acknowledges", 1)
+    yield _relative("sequence", by, peer_name(facts))
+    yield _server_isn(facts, "acknowledgment_number", _ACKNOWLEDGMENT, 1)
     yield _relative("acknowledgment", 1, "server")
     if handshake.client_window is None:
-        yield unavailable("window", "window", no_window(facts, "snd_wnd"))
+        yield unavailable("window", "window", window_unknown(facts, "snd_wnd"))
     else:
-        why = "tcpi_snd_wnd before data came, after scaling"
+        why = "tcpi_snd_wnd before any data, after scaling"
         yield derived("window", "window", handshake.client_window, "bytes", why=why)
     if handshake.rtt is None:
-        yield unavailable("round_trip_time", "round trip", handshake.no_rtt)
+        yield unavailable("round_trip_time", "RTT", handshake.no_rtt)
     else:
-        yield seen("round_trip_time", "round trip", handshake.rtt, "us", why=_rtt_remark(handshake))
+        yield seen("round_trip_time", "RTT", handshake.rtt, "us", why=_rtt_remark(handshake))
 
 
 def _rtt_remark(handshake: Handshake) -> str:
-    if handshake.repeated:
+    if handshake.retransmissions:
         return (
-            "from SYN-ACK to ACK, tcpi_rtt: it was sent again, so by timestamps, which mostly "
-            "count milliseconds, and never less than one"
+            "tcpi_rtt, from SYN-ACK to ACK; measured by timestamps because the SYN-ACK was "
+            "retransmitted: mostly in whole milliseconds, at least one"
         )
-    return "from SYN-ACK to ACK: tcpi_rtt before anything else was measured"
+    return "tcpi_rtt, from SYN-ACK to ACK"
 
 
 def _relative(which: str, number: int, whose: str) -> Value:
@@ -283,9 +293,9 @@ def _relative(which: str, number: int, whose: str) -> Value:
 def _server_isn(facts: Facts, name: str, label: str, by: int) -> Value:
     if facts.server_isn is None:
         reason = facts.no_server_isn
-        why = "the server's ISN is not known" if reason is None else reason.why
+        why = "the server's ISN is unknown" if reason is None else reason.why
         return unavailable(name, label, why)
-    why = "TCP_QUEUE_SEQ - 1, read before anything was sent"
+    why = "TCP_QUEUE_SEQ - 1, read before the first byte was sent"
     return derived(
         name, label, after(facts.server_isn, by), why=why if by == 0 else "the server's ISN + 1"
     )
@@ -297,12 +307,12 @@ def _scale(shift: int) -> str:
 
 
 def _flags(syn: SavedSyn) -> str:
-    # the order in which RFC 9293 and RFC 9768 draw them, the other way round
+    # from the low bit up: the reverse of the order in RFC 9293 and RFC 9768
     return " ".join(flag.name or "" for flag in TcpFlags if flag in syn.transport.flags)
 
 
 def _ends(source: End | None, destination: End | None) -> Iterator[Value]:
     for label, end in (("source", source), ("destination", destination)):
         yield known(
-            label, label, None if end is None else str(end), why="the socket does not tell it"
+            label, label, None if end is None else str(end), why="the socket has no address"
         )

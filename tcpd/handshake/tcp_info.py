@@ -1,8 +1,8 @@
-"""Linux's ``struct tcp_info``, what ``getsockopt(TCP_INFO)`` tells of a connection.
+"""Parses Linux's ``struct tcp_info``, the result of ``getsockopt(TCP_INFO)``.
 
-The layout is that of ``include/uapi/linux/tcp.h``, which only ever grew at its end: a kernel gives
-as much of it as it knows, and what it does not give is ``None`` here. The last word that Linux 6.18
-added (Accurate ECN's modes) is left out: later kernels laid it out anew in the same place.
+The layout is that of ``include/uapi/linux/tcp.h``, to which kernels only append; fields that a
+kernel lacks are ``None``. The last word of Linux 6.18 (AccECN modes) is not parsed: later kernels
+changed its layout.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from typing import Any, Literal
 
 from tcpd.handshake.internet import PacketError
 
-#: Shorter than this the structure never was (Linux 2.4).
+#: The size in Linux 2.4, the smallest.
 _LEAST = 104
 
 #: ``tcpi_snd_ssthresh`` before any loss: TCP_INFINITE_SSTHRESH.
 NO_THRESHOLD = 0x7FFFFFFF
 
-#: ``tcpi_min_rtt`` before anything was measured.
+#: ``tcpi_min_rtt`` before the first measurement.
 NO_MIN_RTT = 0xFFFFFFFF
 
-#: ``tcpi_pacing_rate`` and ``tcpi_max_pacing_rate`` where nothing limits them.
+#: ``tcpi_pacing_rate`` and ``tcpi_max_pacing_rate`` without a limit.
 NO_LIMIT = 0xFFFFFFFFFFFFFFFF
 
-#: ``enum`` in ``include/net/tcp_states.h``; the names are RFC 9293's, where it has the state.
+#: ``enum`` in ``include/net/tcp_states.h``, with the names of RFC 9293.
 _STATES = {
     1: "ESTABLISHED",
     2: "SYN-SENT",
@@ -48,7 +48,7 @@ _CONGESTION_STATES = ("open", "disorder", "cwr", "recovery", "loss")
 
 
 class InfoOptions(IntFlag):
-    """``tcpi_options``: what both ends agreed on, and a little more."""
+    """The bits of ``tcpi_options``: the negotiated options, and flags of ECN and Fast Open."""
 
     TIMESTAMPS = 1
     SACK = 2
@@ -64,22 +64,21 @@ def _at(offset: int, form: str, unit: str) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class TcpInfo:
-    """What the kernel knows of one connection at one moment.
+    """The TCP_INFO of one connection at one moment.
 
-    The names are the kernel's without ``tcpi_``; :func:`unit_of` tells their units. "This end" is
+    The names are the kernel's without ``tcpi_``; :func:`unit_of` has their units. "This end" is
     the daemon.
 
     :ivar state: 1 is ESTABLISHED; see :attr:`state_name`.
-    :ivar snd_wscale: the shift that the peer announced: for the windows that it advertises.
-    :ivar rcv_wscale: the shift that this end announced.
-    :ivar snd_mss: the most data that this end puts into a segment; options are already taken off.
-    :ivar rcv_mss: what the kernel guesses of the segments that the peer sends.
-    :ivar pmtu: the path MTU that this end reckons with.
-    :ivar advmss: the MSS that this end announced, minus the 12 bytes of timestamps if there are
-        any.
+    :ivar snd_wscale: the peer's window scale, for the windows that it advertises.
+    :ivar rcv_wscale: this end's window scale.
+    :ivar snd_mss: the most data that this end sends in a segment, without options.
+    :ivar rcv_mss: the kernel's estimate of the peer's segment size.
+    :ivar pmtu: the path MTU.
+    :ivar advmss: the MSS that this end advertised, minus 12 bytes if timestamps are in use.
     :ivar rtt: smoothed round-trip time. Just after the handshake it is the time from SYN-ACK to
-        ACK, for there is no other measurement (0: none, the SYN-ACK had to be sent again).
-    :ivar total_retrans: segments sent again so far, SYN-ACKs included.
+        ACK, the only measurement (0: none, the SYN-ACK was retransmitted).
+    :ivar total_retrans: retransmitted segments, SYN-ACKs included.
     :ivar rcv_wnd: the window that this end advertises, in bytes after scaling (Linux 6.2).
     :ivar snd_wnd: the window that the peer advertises, in bytes after scaling (Linux 5.4).
     :ivar total_rto: retransmission timeouts, those of SYN-ACKs included (Linux 6.7).
@@ -154,18 +153,18 @@ class TcpInfo:
     received_ce_bytes: int | None = _at(272, "I", "bytes")
 
     @property
-    def agreed(self) -> InfoOptions:
-        """:attr:`options` by name."""
+    def negotiated(self) -> InfoOptions:
+        """:attr:`options` as flags."""
         return InfoOptions(self.options)
 
     @property
     def state_name(self) -> str:
-        """As RFC 9293 section 3.3.2 writes it, e.g. ``ESTABLISHED``."""
+        """The name in RFC 9293 section 3.3.2, e.g. ``ESTABLISHED``."""
         return _STATES.get(self.state, f"state {self.state}")
 
     @property
     def ca_state_name(self) -> str:
-        """The sender's state of congestion: open, disorder, cwr, recovery or loss."""
+        """The congestion state: open, disorder, cwr, recovery or loss."""
         known = self.ca_state < len(_CONGESTION_STATES)
         return _CONGESTION_STATES[self.ca_state] if known else f"state {self.ca_state}"
 
@@ -176,12 +175,12 @@ _UNITS = {known.name: known.metadata["unit"] for known in _FIELDS}
 
 
 def tcp_info_names() -> tuple[str, ...]:
-    """The fields of :class:`TcpInfo`, in the order of the structure."""
+    """Return the field names of :class:`TcpInfo`, in the order of the structure."""
     return tuple(_UNITS)
 
 
 def unit_of(name: str) -> str:
-    """The unit of a field: ``us`` (microseconds), ``ms``, ``bytes``, ``segments``, ...; or empty.
+    """Return the unit of a field: ``us``, ``ms``, ``bytes``, ``segments``, ...; or empty.
 
     :raise KeyError: if there is no such field.
     """
@@ -190,12 +189,12 @@ def unit_of(name: str) -> str:
 
 
 def parse_tcp_info(data: bytes, byteorder: Literal["little", "big"] = sys.byteorder) -> TcpInfo:
-    """Read the structure, of whatever length.
+    """Parse the structure, of any kernel's length.
 
-    :param data: what ``getsockopt(IPPROTO_TCP, TCP_INFO, 512)`` gave; more than is known here is
-        passed over.
+    :param data: the result of ``getsockopt(IPPROTO_TCP, TCP_INFO, 512)``; unknown fields at its end
+        are ignored.
     :param byteorder: the machine's; bit fields follow it too.
-    :raise PacketError: for less than the 104 bytes that every kernel gives.
+    :raise PacketError: for less than the 104 bytes that every kernel returns.
     """
     if len(data) < _LEAST:
         raise PacketError(f"{len(data)} bytes are too few for a tcp_info")
@@ -208,7 +207,7 @@ def _read(data: bytes, known: Field[Any], byteorder: Literal["little", "big"]) -
         if offset + _SIZES[form] > len(data):
             return None
         return struct.unpack_from(("<" if byteorder == "little" else ">") + form, data, offset)[0]
-    # the C compiler fills a byte's bit fields from its low end on a little-endian machine
+    # the C ABI of a little-endian machine allocates bit fields from the low bit
     byte, little = data[offset], byteorder == "little"
     match form:
         case "low":

@@ -1,6 +1,6 @@
-"""The options of a TCP header, as a SYN carries them.
+"""Parses the options of a TCP header.
 
-Sources: RFC 9293 section 3.1 (the form, end of options, no-operation, maximum segment size), RFC
+Sources: RFC 9293 section 3.1 (format, end of options, no-operation, maximum segment size), RFC
 7323 (window scale, timestamps), RFC 2018 (SACK permitted), RFC 7413 and RFC 6994 (Fast Open, also
 by its experimental number), RFC 8684 (MPTCP).
 """
@@ -11,7 +11,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-#: The kinds that have a class of their own here.
+#: The kinds that are decoded.
 END, NOP, MSS, WINDOW_SCALE, SACK_PERMITTED, TIMESTAMPS = 0, 1, 2, 3, 4, 8
 MPTCP, FAST_OPEN, EXPERIMENT = 30, 34, 254
 
@@ -20,7 +20,7 @@ _OF_KNOWN_LENGTH = frozenset({MSS, WINDOW_SCALE, SACK_PERMITTED, TIMESTAMPS, MPT
 #: RFC 7413 section 4.1.1 of its drafts: the experiment that became Fast Open.
 _FAST_OPEN_MAGIC = b"\xf9\x89"
 
-#: IANA's registry "TCP Option Kind Numbers", as far as somebody meets them.
+#: The common entries of IANA's registry "TCP Option Kind Numbers".
 _NAMES = {
     END: "end of options",
     NOP: "no-operation",
@@ -44,7 +44,7 @@ _NAMES = {
 
 
 def name_of(kind: int) -> str:
-    """What an option is called.
+    """Return the name of an option.
 
     :param kind: 0 to 255.
     """
@@ -56,7 +56,7 @@ class Option:
     """One option.
 
     :ivar kind: 0 to 255.
-    :ivar data: what is behind kind and length, as it came.
+    :ivar data: the bytes after kind and length, undecoded.
     """
 
     kind: int
@@ -64,7 +64,7 @@ class Option:
 
     @property
     def name(self) -> str:
-        """What it is called, in lower-case words."""
+        """The name."""
         return name_of(self.kind)
 
     @property
@@ -73,14 +73,14 @@ class Option:
         return 2 + len(self.data)
 
     @property
-    def spoilt(self) -> bool:
-        """Whether its length cannot be, so that receivers take no notice of it."""
+    def invalid_length(self) -> bool:
+        """Whether the length is invalid, so that receivers ignore the option."""
         return False
 
 
 @dataclass(frozen=True, slots=True)
 class EndOfOptions(Option):
-    """Kind 0: the list ends here. ``data`` is the padding, which should be zero."""
+    """Kind 0: end of the list. ``data`` is the padding, which should be zero."""
 
     @property
     def length(self) -> int:
@@ -90,7 +90,7 @@ class EndOfOptions(Option):
 
 @dataclass(frozen=True, slots=True)
 class NoOperation(Option):
-    """Kind 1: aligns what follows."""
+    """Kind 1: padding for alignment."""
 
     @property
     def length(self) -> int:
@@ -102,8 +102,8 @@ class NoOperation(Option):
 class MaximumSegmentSize(Option):
     """Kind 2, RFC 9293 section 3.7.1.
 
-    :ivar value: the largest segment that its sender wants to get, in bytes, without the fixed
-        headers of IP and TCP; 0 to 65535.
+    :ivar value: the largest segment that the sender accepts, in bytes, without the fixed IP and TCP
+        headers; 0 to 65535.
     """
 
     value: int
@@ -113,8 +113,8 @@ class MaximumSegmentSize(Option):
 class WindowScale(Option):
     """Kind 3, RFC 7323 section 2.
 
-    :ivar shift: windows of its sender are to be shifted left by so many bits; 0 to 255 as it came,
-        of which more than 14 count as 14 (section 2.3).
+    :ivar shift: the left shift for the sender's windows, 0 to 255; more than 14 counts as 14
+        (section 2.3).
     """
 
     shift: int
@@ -122,7 +122,7 @@ class WindowScale(Option):
 
 @dataclass(frozen=True, slots=True)
 class SackPermitted(Option):
-    """Kind 4, RFC 2018 section 2: its sender understands selective acknowledgments."""
+    """Kind 4, RFC 2018 section 2: the sender supports selective acknowledgments."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,9 +139,9 @@ class Timestamps(Option):
 
 @dataclass(frozen=True, slots=True)
 class FastOpen(Option):
-    """Kind 34, RFC 7413 section 4.1.1, or its forerunner: kind 254 and the magic number F989.
+    """Kind 34, RFC 7413 section 4.1.1, or its experimental form: kind 254 and magic F989.
 
-    :ivar cookie: 4 to 16 bytes; empty where the sender asks for a cookie.
+    :ivar cookie: 4 to 16 bytes; empty in a cookie request.
     """
 
     cookie: bytes
@@ -152,7 +152,7 @@ class Mptcp(Option):
     """Kind 30, RFC 8684 section 3.
 
     :ivar subtype: 0 is MP_CAPABLE, 1 MP_JOIN.
-    :ivar version: of MPTCP, in MP_CAPABLE; ``None`` in others.
+    :ivar version: of MPTCP, in MP_CAPABLE; ``None`` otherwise.
     """
 
     subtype: int
@@ -160,39 +160,40 @@ class Mptcp(Option):
 
     @property
     def shown(self) -> str:
-        """The subtype's name, as RFC 8684 section 3 writes it."""
+        """The subtype's name in RFC 8684 section 3."""
         return {0: "MP_CAPABLE", 1: "MP_JOIN"}.get(self.subtype, f"subtype {self.subtype}")
 
 
 @dataclass(frozen=True, slots=True)
 class UnknownOption(Option):
-    """One of another kind, or of a length that its kind does not have."""
+    """An option of another kind, or with a length that is invalid for its kind."""
 
     @property
     def name(self) -> str:
-        """What it is called, and what is wrong with it."""
-        return f"{name_of(self.kind)} (of a wrong length)" if self.spoilt else name_of(self.kind)
+        """The name, and whether the length is invalid."""
+        name = name_of(self.kind)
+        return f"{name} (invalid length)" if self.invalid_length else name
 
     @property
-    def spoilt(self) -> bool:
-        """A kind that has a class of its own would be one of it, were it of the right length."""
+    def invalid_length(self) -> bool:
+        """Whether the kind is known: with a valid length it would have its own class."""
         return self.kind in _OF_KNOWN_LENGTH
 
 
 @dataclass(frozen=True, slots=True)
 class MalformedOption(Option):
-    """One whose length cannot be: ``data`` is all that follows its kind, and nothing comes after.
+    """The last option, if its length points outside the header. ``data`` is all after its kind.
 
-    A receiver stops reading here too (Linux, ``tcp_parse_options``).
+    Linux stops parsing here too (``tcp_parse_options``).
     """
 
     @property
     def name(self) -> str:
-        """What it is called, and what is wrong with it."""
+        """The name, marked as malformed."""
         return f"{name_of(self.kind)} (malformed)"
 
     @property
-    def spoilt(self) -> bool:
+    def invalid_length(self) -> bool:
         """Always."""
         return True
 
@@ -203,7 +204,7 @@ class MalformedOption(Option):
 
 
 def parse_options(data: bytes) -> tuple[Option, ...]:
-    """Read the options behind a TCP header, in their order. Takes any bytes.
+    """Parse the options of a TCP header, in their order. Accepts any bytes.
 
     :param data: at most 40 bytes in a real header.
     """
@@ -251,5 +252,5 @@ def _option(kind: int, data: bytes) -> Option:
 
 
 def _is_cookie(size: int) -> bool:
-    # RFC 7413 section 4.1.1: a length of 2 (no cookie), or 6 to 18, and an even number
+    # RFC 7413 section 4.1.1: a length of 2 (no cookie), or 6 to 18 and even
     return size == 0 or (4 <= size <= 16 and size % 2 == 0)

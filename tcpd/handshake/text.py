@@ -1,6 +1,6 @@
-"""The report as lines of text, as wide as it is told (characters, each one column wide).
+"""Renders the report as lines of text of a given width (characters, one column each).
 
-What a peer chose in them was made safe when the report was built; without ``utf8`` they are ASCII.
+The report has escaped all text of the peer already. Without ``utf8`` the lines are ASCII.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from tcpd.handshake.tcp_info import (
 )
 from tcpd.handshake.values import Section, Source, Value, ascii_only, shown
 
-#: 80 columns less one, for terminals that wrap when the last one is written.
+#: 80 columns less one: some terminals wrap when the last column is written.
 WIDTH = 79
 
-#: What is left of it behind the code of a reply (``250-``). The least that all of it fits into.
+#: The width left behind a reply code (``250-``). The smallest width that is supported.
 REPLY_WIDTH = WIDTH - 4
 
 _LABELS = 24
 
-#: A number in TCP_INFO's two columns: what a link would have to carry for years has 18 digits.
+#: The width of the two columns of TCP_INFO; no realistic counter has more than 18 digits.
 _COLUMN = 18
 
 
 def handshake_lines(report: Report, utf8: bool = False, width: int = WIDTH) -> list[str]:
-    """By handshake step, then what stands out."""
+    """Render the handshake steps and the hints."""
     lines = [
         title_of(report, "Handshake", width),
         *_sections(report.steps, width),
@@ -45,36 +45,37 @@ def handshake_lines(report: Report, utf8: bool = False, width: int = WIDTH) -> l
 
 
 def layers_lines(report: Report, utf8: bool = False, width: int = WIDTH) -> list[str]:
-    """By layer of the OSI model, the physical one first."""
+    """Render the layers of the OSI model, the physical one first."""
     lines = [title_of(report, "Layers", width), *_sections(report.layers, width)]
     return _for(lines, utf8, width)
 
 
 def tcpinfo_lines(report: Report, utf8: bool = False, width: int = WIDTH) -> list[str]:
-    """Every field of TCP_INFO, as at accept and as now, by the kernel's names."""
+    """Render every field of TCP_INFO, at accept and now, under the kernel's names."""
     facts = report.facts
     lines = [title_of(report, "TCP_INFO", width)]
     if facts.now is None and facts.accepted is None:
-        why = "no TCP connection" if facts.transport is not Transport.TCP else "it cannot be read"
+        tcp = facts.transport is Transport.TCP
+        why = "it could not be read" if tcp else "not a TCP connection"
         return _for([*lines, f"  not available: {why}"], utf8, width)
     if facts.proxy is not None:
-        lines += ["  of the way between the proxy and this server"]
+        lines += ["  between the proxy and this server"]
     head = f"  {'':{_LABELS}} {'at accept':>{_COLUMN}} {'now':>{_COLUMN}}"
     return _for([*lines, head, *_columns(facts.accepted, facts.now)], utf8, width)
 
 
 def hint_lines(hints: Sequence[Hint], width: int = WIDTH) -> list[str]:
-    """What stands out, each with its id; a line that says so where nothing does."""
+    """Render the hints, each with its id."""
     if not hints:
-        return ["Nothing stands out."]
-    lines = ["What stands out:"]
+        return ["No anomalies."]
+    lines = ["Hints:"]
     for hint in hints:
         lines += _wrapped(f"{hint.sentence} [{hint.id}]", "  * ", "    ", width)
     return lines
 
 
 def title_of(report: Report, what: str, width: int = WIDTH) -> str:
-    """The first line of a rendering.
+    """Return the title line of a rendering.
 
     :param what: ``Handshake``, ``Layers``, ...
     """
@@ -109,10 +110,10 @@ def _line(value: Value, width: int) -> list[str]:
 def _columns(accepted: TcpInfo | None, now: TcpInfo | None) -> Iterator[str]:
     for name in tcp_info_names():
         unit = unit_of(name)
-        told = [None if info is None else getattr(info, name) for info in (accepted, now)]
-        if told == [None, None]:
+        values = [None if info is None else getattr(info, name) for info in (accepted, now)]
+        if values == [None, None]:
             continue
-        first, second = (_cell(name, value) for value in told)
+        first, second = (_cell(name, value) for value in values)
         yield f"  {name:{_LABELS}} {first:>{_COLUMN}} {second:>{_COLUMN}} {unit}".rstrip()
 
 
@@ -138,7 +139,7 @@ def _wrapped(text: str, first: str, other: str, width: int) -> list[str]:
 def _for(lines: Iterable[str], utf8: bool, width: int) -> list[str]:
     if utf8:
         return list(lines)
-    # an escape is longer than what it stands for, so the few lines that have one are wrapped anew
+    # escapes make a line longer: wrap it again
     plain = []
     for line in map(ascii_only, lines):
         if len(line) <= width:

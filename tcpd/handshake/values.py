@@ -1,39 +1,39 @@
-"""A value of the report, with where it comes from; and how values are written for people."""
+"""The report's values with their sources, and their format for people."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
 
-#: What a value can be. Tuples are lists in JSON.
+#: The types of values. Tuples become lists in JSON.
 Plain = int | float | str | bool | tuple[str, ...] | None
 
-#: Peers choose some texts (SNI, ALPN, account); more than this of one is cut off.
+#: Texts chosen by the peer (SNI, ALPN, account) are truncated to this many characters.
 _LONGEST_TEXT = 255
 
 
 class Source(StrEnum):
-    """Where a value comes from. The words are stable: they are in the JSON."""
+    """Where a value comes from. The names are stable: they are in the JSON."""
 
-    #: It stood in a packet that was kept, or the kernel or the daemon told it as it is.
+    #: Read from the saved SYN, or reported by the kernel or the daemon.
     SEEN = "seen"
-    #: It follows from what was seen, by a rule of the protocol that ``why`` names.
+    #: Derived from seen values by a rule that ``why`` names.
     DERIVED = "derived"
-    #: It is not known; ``why`` tells the reason.
+    #: Unknown; ``why`` gives the reason.
     UNAVAILABLE = "unavailable"
 
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """One line of the report.
+    """One value of the report.
 
     :ivar name: stable; lower-case ASCII with underscores: its key in JSON.
     :ivar label: for people.
-    :ivar value: ``None`` where it is unavailable, and where it was seen that there is none.
-    :ivar unit: ``bytes``, ``us``, ``s``, ``segments``, ``hops``, ...; empty where there is none.
+    :ivar value: ``None`` if unavailable, or if it is known to be absent.
+    :ivar unit: ``bytes``, ``us``, ``s``, ``segments``, ...; empty if there is none.
     :ivar source: where it comes from.
-    :ivar why: a rule, a reason or a remark, without a full stop; may be empty for what was seen.
-    :ivar text: how it is shown to people; empty: as :func:`shown` does it.
+    :ivar why: a rule, a reason or a remark, without a full stop; may be empty for a seen value.
+    :ivar text: the value for people; if empty, :func:`shown` formats it.
     """
 
     name: str
@@ -47,12 +47,12 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """Values that belong together.
+    """A titled group of values: a packet or a layer.
 
     :ivar name: stable: its key in JSON.
     :ivar title: for people.
-    :ivar values: in the order in which they are shown.
-    :ivar note: a sentence about all of it without a full stop, or empty.
+    :ivar values: in the order of the report.
+    :ivar note: a remark on the whole section without a full stop, or empty.
     """
 
     name: str
@@ -61,43 +61,43 @@ class Section:
     note: str = ""
 
     def value(self, name: str) -> Value | None:
-        """The value of a name; ``None`` if the section has none."""
+        """Return the value with this name, or ``None``."""
         return next((value for value in self.values if value.name == name), None)
 
 
 def seen(
     name: str, label: str, value: Plain, unit: str = "", *, why: str = "", text: str = ""
 ) -> Value:
-    """A value that stood in a packet or was told as it is. Texts are made safe to show."""
+    """Make a seen value. Escapes its texts."""
     return Value(name, label, _safe(value), unit, Source.SEEN, why, safe(text))
 
 
 def derived(
     name: str, label: str, value: Plain, unit: str = "", *, why: str, text: str = ""
 ) -> Value:
-    """A value that follows from others. Texts are made safe to show."""
+    """Make a derived value. Escapes its texts."""
     return Value(name, label, _safe(value), unit, Source.DERIVED, why, safe(text))
 
 
 def unavailable(name: str, label: str, why: str) -> Value:
-    """A value that is not known, and why."""
+    """Make an unavailable value with its reason."""
     return Value(name, label, None, "", Source.UNAVAILABLE, why, "")
 
 
 def known(name: str, label: str, value: Plain, unit: str = "", *, why: str) -> Value:
-    """A seen value, or an unavailable one with this reason where it is ``None``."""
+    """Make a seen value, or an unavailable one with this reason if it is ``None``."""
     if value is None:
         return unavailable(name, label, why)
     return seen(name, label, value, unit)
 
 
 def safe(text: str) -> str:
-    r"""Make text safe for a terminal: what is not printable is shown as an escape like ``\x1b``.
+    r"""Make text safe for a terminal: unprintable characters become escapes such as ``\x1b``.
 
-    This package stands on the floor of :mod:`tcpd.wire`, whose rules are finer; this one is
-    stricter (joiners are escaped too), which the few texts here can bear.
+    Stricter than :mod:`tcpd.wire.safe_text`, a package that this one may not import: joiners are
+    escaped too.
 
-    :param text: any text, lone surrogates included.
+    :param text: any text, lone surrogates included; truncated after 255 characters.
     """
     if len(text) > _LONGEST_TEXT:
         text = f"{text[:_LONGEST_TEXT]}..."
@@ -105,12 +105,12 @@ def safe(text: str) -> str:
 
 
 def ascii_only(text: str) -> str:
-    r"""The same for a terminal that shows no more than ASCII: others become ``\u00e9``."""
+    r"""Escape all characters but ASCII, such as ``\u00e9``."""
     return text.encode("ascii", "backslashreplace").decode("ascii")
 
 
 def shown(value: Value) -> str:
-    """What is shown of a value, with its unit; ``not available`` where it is not."""
+    """Format a value with its unit for people."""
     if value.source is Source.UNAVAILABLE:
         return "not available"
     if value.text:
@@ -134,7 +134,7 @@ _TIMES = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
 
 
 def duration(seconds: float) -> str:
-    """A time as people write it, in ASCII: ``18 us``, ``1.23 ms``, ``42.1 s``, ``2 h 5 min``.
+    """Format a duration in ASCII: ``18 us``, ``1.23 ms``, ``42.1 s``, ``2 h 5 min``.
 
     :param seconds: not negative.
     """

@@ -270,7 +270,7 @@ def test_handshake_tells_of_the_connection_that_asks() -> None:
     protocol.dataReceived(b"ann\n/handshake\n/handshake layers\n/handshake tea\n")
     house.settle()
     said = transport.value().decode()
-    assert "nothing to draw" in said
+    assert "No drawing" in said
     assert "Layer 4, transport" in said
     # issue: "character encoding, line ending in use"
     assert re.search("character encoding +UTF-8\r?\n", said)

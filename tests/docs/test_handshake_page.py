@@ -1,4 +1,4 @@
-"""docs/explanation/handshake.rst: what it shows as tcpd's output is what tcpd writes today."""
+"""docs/explanation/handshake.rst shows the output of the current tcpd."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ BLOCKS = [
     for block in re.findall(r"(?:::|code-block:: \w+)\n\n((?:(?: {3}.*)?\n)+)", PAGE)
 ]
 
-#: As over the wire of the page's classroom.
+#: A connection in the page's classroom.
 PLAIN = captured.VETH.facts(
     server_isn=4167493784, no_server_isn=None, interface="server-eth", interface_mtu=1500
 )
 
 
-#: What is not in use, by the option that was not offered (linux/tcp.h, TCPI_OPT_*).
-_AGREED: dict[type[Option] | None, int] = {Timestamps: 1, SackPermitted: 2, WindowScale: 4}
+#: Bits of tcpi_options by SYN option (linux/tcp.h, TCPI_OPT_*).
+_NEGOTIATED: dict[type[Option] | None, int] = {Timestamps: 1, SackPermitted: 2, WindowScale: 4}
 
 
 def masked(line: str) -> str:
-    """What stays the same from connection to connection."""
+    """Mask what differs between connections: numbers, MAC addresses, widths."""
     line = re.sub(r"^\s+|\s+$", "", line)
     line = re.sub(r"\b[0-9a-f]{2}(:[0-9a-f]{2}){5}\b", "MAC", line)
     line = re.sub(r"\d+", "N", line)
@@ -57,20 +57,20 @@ def masked(line: str) -> str:
 
 
 def offering(*options: Option, without: type[Option] | None = None) -> Facts:
-    """The same client with other options in its SYN, and a server that goes along."""
+    """Change the options of the SYN, and the negotiated options with them."""
     syn = PLAIN.saved_syn
     assert syn is not None
     changed: list[Option] = []
     for option in syn.transport.options:
         if type(option) is without:
-            # as firewalls strip them, so that all lengths stay
+            # replace with NOPs, as firewalls do: lengths stay the same
             changed += [NoOperation(1, b"")] * option.length
         else:
             changed += [next((other for other in options if type(other) is type(option)), option)]
     header = replace(syn.transport, options=tuple(changed))
     facts = replace(PLAIN, saved_syn=replace(syn, transport=header))
     info = captured.VETH.tcp_info()
-    info = replace(info, options=info.options & ~_AGREED.get(without, 0))
+    info = replace(info, options=info.options & ~_NEGOTIATED.get(without, 0))
     return replace(facts, accepted=info, now=info)
 
 
@@ -86,7 +86,7 @@ def sent_three_times() -> Facts:
     return replace(PLAIN, accepted=info, now=info)
 
 
-#: What the exercises do to a connection.
+#: The connections of the exercises.
 EXERCISES = {
     "advmss": offering(MaximumSegmentSize(2, b"", 1400)),
     "clamped": offering(MaximumSegmentSize(2, b"", 1200)),
@@ -117,20 +117,20 @@ ALL = [
 
 
 def hints() -> Iterator[str]:
-    """The hints on the page, each on one line."""
+    """Yield the hints on the page, each on one line."""
     for block in BLOCKS:
         for found in re.findall(r"^ *\* (.+?\[[a-z-]+\])$", block, re.M | re.S):
             yield " ".join(found.split())
 
 
-def test_the_first_drawing_is_drawn_so() -> None:
+def test_the_first_drawing_is_current() -> None:
     (shown,) = [block for block in BLOCKS if "nc 192.0.2.1 7080\n" in block]
     lines = textwrap.dedent(shown.partition("\n")[2]).splitlines()
     assert list(map(masked, lines)) == list(map(masked, drawing(build(PLAIN))))
 
 
-def test_every_line_of_a_section_is_one_of_that_section_in_its_order() -> None:
-    """Continued lines too; what is cut out is cut out by whole lines."""
+def test_each_label_on_the_page_is_in_its_section() -> None:
+    """The page may leave out whole lines."""
     written: dict[str, set[str]] = {}
     for facts in ALL:
         title = ""
@@ -151,8 +151,8 @@ def test_every_line_of_a_section_is_one_of_that_section_in_its_order() -> None:
     assert seen > 30
 
 
-def test_the_values_and_their_reasons_are_worded_so() -> None:
-    """The words behind a label are today's, but for numbers, names and addresses."""
+def test_the_remarks_on_values_are_current() -> None:
+    """The text after a value is current, except for numbers, names and addresses."""
     written = " ".join(
         masked(line)
         for facts in ALL
@@ -170,7 +170,7 @@ def test_the_values_and_their_reasons_are_worded_so() -> None:
 
 
 @pytest.mark.parametrize("hint", list(hints()))
-def test_each_hint_is_given_so_for_its_exercise(hint: str) -> None:
+def test_each_hint_on_the_page_is_current(hint: str) -> None:
     given = {
         f"{found.sentence} [{found.id}]"
         for facts in EXERCISES.values()
@@ -179,13 +179,13 @@ def test_each_hint_is_given_so_for_its_exercise(hint: str) -> None:
     assert hint in given
 
 
-def test_the_exercises_show_enough_hints() -> None:
+def test_the_exercises_show_at_least_eight_hints() -> None:
     found = {re.findall(r"\[(.+)\]", hint)[-1] for hint in hints()}
     assert found <= set(IDS)
     assert len(found) >= 8
 
 
-def test_the_lines_of_drawings_in_the_exercises_are_drawn_so() -> None:
+def test_the_lines_of_drawings_in_the_exercises_are_current() -> None:
     drawn = {masked(line) for facts in ALL for line in drawing(build(facts))}
     shown = [
         line for block in BLOCKS for line in block.splitlines() if line.lstrip().startswith("|")
@@ -196,8 +196,8 @@ def test_the_lines_of_drawings_in_the_exercises_are_drawn_so() -> None:
 
 
 @pytest.mark.live
-def test_the_configuration_of_the_classroom_is_served(tmp_path: Path) -> None:
-    """The whole of class.ini; where this process may not ask for the server's number, without."""
+def test_the_daemon_starts_with_class_ini(tmp_path: Path) -> None:
+    """With or without the capability for ``server_isn``."""
     (ini,) = [block for block in BLOCKS if block.startswith("[tcpd]")]
     daemon = Daemon(
         tmp_path, re.sub(r"^listen = \*:\d+", "listen =\n    127.0.0.1:0", ini, flags=re.M)

@@ -1,7 +1,7 @@
-"""Real handshakes: what Linux 6.18 gave for TCP_SAVED_SYN and for TCP_INFO right after accept.
+"""Captured handshakes: TCP_SAVED_SYN and TCP_INFO of Linux 6.18 right after accept.
 
-The listening sockets had TCP_SAVE_SYN 2, but for the first, which had 1. ``info`` is that of a
-little-endian machine; the tests parse it as such anywhere.
+The listening sockets had TCP_SAVE_SYN 2, except the first, which had 1. ``info`` is from a
+little-endian machine.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Captured:
         return parse_tcp_info(self.info, "little")
 
     def facts(self, **more: Any) -> Facts:
-        """What the connection layer would gather of it."""
+        """Return the facts that the connection layer gathers."""
         base: dict[str, Any] = {
             "local": LOCAL,
             "remote": REMOTE,
@@ -73,7 +73,7 @@ IPV4 = Captured(
     link_layer=False,
 )
 
-#: IPv4 over loopback, net.ipv4.tcp_ecn = 1: ECN asked for and agreed on.
+#: IPv4 over loopback, net.ipv4.tcp_ecn = 1: ECN negotiated.
 ECN = Captured(
     bytes.fromhex(
         "00000000000000000000000008004500003ce8354000400654847f0000017f000001b850e4ad7f6f4949"
@@ -108,7 +108,7 @@ IPV6 = Captured(
     ),
 )
 
-#: Net.ipv4.tcp_sack, tcp_timestamps and tcp_window_scaling = 0.
+#: net.ipv4.tcp_sack, tcp_timestamps and tcp_window_scaling = 0.
 BARE = Captured(
     bytes.fromhex(
         "00000000000000000000000008004500002c787d40004006c44c7f0000017f000001ea9a839fedede5e8"
@@ -125,7 +125,7 @@ BARE = Captured(
     ),
 )
 
-#: Fast Open: the client asks for a cookie.
+#: Fast Open: a cookie request.
 FAST_OPEN_ASKED = Captured(
     bytes.fromhex(
         "00000000000000000000000008004500004085f640004006b6bf7f0000017f000001e3d080398f9602cb"
@@ -142,7 +142,7 @@ FAST_OPEN_ASKED = Captured(
     ),
 )
 
-#: Fast Open: a cookie, and five bytes of data that were taken.
+#: Fast Open: a cookie, and five bytes of data that the server accepted.
 FAST_OPEN = Captured(
     bytes.fromhex(
         "00000000000000000000000008004500004d16b94000400625f07f0000017f000001bebab589205407d0"
@@ -160,7 +160,7 @@ FAST_OPEN = Captured(
     ),
 )
 
-#: A client's IPPROTO_MPTCP.
+#: A client with IPPROTO_MPTCP.
 MPTCP = Captured(
     bytes.fromhex(
         "000000000000000000000000080045000040a7ba4000400694fb7f0000017f0000018524e1b76f13ab77"
@@ -169,7 +169,7 @@ MPTCP = Captured(
     b"",
 )
 
-#: Net.ipv4.tcp_syncookies = 2: the kernel gives an empty SYN.
+#: net.ipv4.tcp_syncookies = 2: the kernel returns an empty SYN.
 COOKIES = Captured(
     b"",
     bytes.fromhex(

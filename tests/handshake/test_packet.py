@@ -1,4 +1,4 @@
-"""The parser of saved SYNs: real packets, built ones, and anything else."""
+"""Parser of saved SYNs: captured packets, generated packets, and arbitrary bytes."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ REAL = {
 }
 
 
-def test_a_real_syn_over_ethernet_is_read_field_by_field() -> None:
-    """A client at 192.0.2.2, at the far end of a veth pair; the bytes decoded by hand."""
+def test_a_captured_syn_over_ethernet_is_parsed() -> None:
+    """A client at 192.0.2.2 over a veth pair; the expected values are decoded by hand."""
     syn = captured.VETH.saved_syn()
     assert syn.link is not None
     assert (syn.link.source, syn.link.destination) == ("02:89:0e:ef:48:7b", "12:6d:42:3d:d4:3d")
@@ -82,8 +82,8 @@ def test_a_real_syn_over_ethernet_is_read_field_by_field() -> None:
     assert syn.data_length == 0
 
 
-def test_a_real_syn_over_ipv6() -> None:
-    """RFC 6437: the flow label is 20 bits; RFC 3168 section 6.1.1: ECE and CWR ask for ECN."""
+def test_a_captured_syn_over_ipv6_is_parsed() -> None:
+    """RFC 6437: the flow label has 20 bits; RFC 3168 section 6.1.1: ECE and CWR request ECN."""
     syn = captured.IPV6.saved_syn()
     network = syn.network
     assert isinstance(network, IPv6Header)
@@ -97,22 +97,22 @@ def test_a_real_syn_over_ipv6() -> None:
 
 
 @pytest.mark.parametrize("name", REAL)
-def test_every_real_syn_is_read_to_its_end(name: str) -> None:
+def test_each_captured_syn_is_parsed_to_its_end(name: str) -> None:
     syn = REAL[name].saved_syn()
     assert (syn.link is not None) == REAL[name].link_layer
     assert TcpFlags.SYN in syn.transport.flags
     assert syn.raw == REAL[name].syn
 
 
-def test_marks_and_ttl_that_a_client_set() -> None:
-    """RFC 2474: the DSCP is the upper six bits of what IP_TOS sets."""
+def test_dscp_and_ttl_set_by_the_client_are_parsed() -> None:
+    """RFC 2474: the DSCP is the upper six bits of IP_TOS."""
     network = captured.CLAMPED.saved_syn().network
     assert isinstance(network, IPv4Header)
     assert (network.dscp, network.ecn, network.ttl) == (0x48 >> 2, 0, 57)
 
 
-def test_fast_open() -> None:
-    """RFC 7413 section 4.1.1: an option of two bytes asks for a cookie."""
+def test_fast_open_cookies_are_parsed() -> None:
+    """RFC 7413 section 4.1.1: an option of two bytes requests a cookie."""
     asked = captured.FAST_OPEN_ASKED.saved_syn()
     assert asked.transport.option(FastOpen) == FastOpen(34, b"", b"")
     assert asked.data_length == 0
@@ -122,9 +122,9 @@ def test_fast_open() -> None:
     assert used.data_length == len(b"hello")
 
 
-def test_of_an_option_that_is_there_twice_the_last_counts() -> None:
-    """Linux, tcp_parse_options: each overwrites the one before. So it was on the wire too: after
-    1460 and 769 it sent segments of 769 bytes."""
+def test_the_last_of_two_equal_options_counts() -> None:
+    """Linux, tcp_parse_options: each overwrites the one before. Observed too: after MSS 1460 and
+    769 Linux sent segments of 769 bytes."""
     header = captured.VETH.saved_syn().transport
     twice = replace(header, options=parse_options(bytes.fromhex("020405b402040301")))
     mss = twice.option(MaximumSegmentSize)
@@ -132,7 +132,7 @@ def test_of_an_option_that_is_there_twice_the_last_counts() -> None:
     assert mss.value == 769
 
 
-def test_multipath_tcp() -> None:
+def test_mp_capable_is_parsed() -> None:
     """RFC 8684 section 3.1: the first SYN has MP_CAPABLE, version 1, and no key yet."""
     option = captured.MPTCP.saved_syn().transport.option(Mptcp)
     assert option == Mptcp(30, b"\x01\x01", 0, 1)
@@ -157,17 +157,17 @@ def test_multipath_tcp() -> None:
         (b"\x08\x0a\x01", (MalformedOption(8, b"\x0a\x01"),)),
     ],
 )
-def test_options(data: bytes, expected: tuple[Option, ...]) -> None:
+def test_options_are_parsed(data: bytes, expected: tuple[Option, ...]) -> None:
     """RFC 9293 section 3.1: kind, length (which counts itself and the kind), data."""
     assert parse_options(data) == expected
 
 
 @given(st.binary(max_size=60))
-def test_options_account_for_every_byte(data: bytes) -> None:
+def test_option_lengths_add_up_to_the_input(data: bytes) -> None:
     assert sum(option.length for option in parse_options(data)) == len(data)
 
 
-def test_options_are_named() -> None:
+def test_options_have_names() -> None:
     assert name_of(4) == "SACK permitted"
     assert name_of(200) == "option 200"
 
@@ -179,7 +179,7 @@ BYTE = st.integers(0, 255)
 
 @st.composite
 def tcp_headers(draw: st.DrawFn) -> tuple[bytes, dict[str, object]]:
-    """A TCP header as RFC 9293 section 3.1 draws it, and what stands in it."""
+    """Generate a TCP header (RFC 9293 section 3.1) and its fields."""
     fields: dict[str, object] = {
         "source_port": draw(WORD),
         "destination_port": draw(WORD),
@@ -225,13 +225,13 @@ def assert_link(syn: SavedSyn, tags: str | None, vlans: tuple[Vlan, ...]) -> Non
     st.tuples(BYTE, WORD, WORD, st.integers(0, 7), BYTE, WORD, LONG, LONG),
     st.integers(0, 10),
 )
-def test_what_is_built_as_ipv4_is_read_again(
+def test_a_generated_ipv4_packet_is_parsed(
     tags: tuple[str | None, tuple[Vlan, ...]],
     tcp: tuple[bytes, dict[str, object]],
     numbers: tuple[int, ...],
     words: int,
 ) -> None:
-    """RFC 791 section 3.1, behind no link layer, Ethernet, or 802.1Q tags."""
+    """RFC 791 section 3.1, after no link layer, Ethernet, or 802.1Q tags."""
     service, length, identification, flags, ttl, checksum, source, destination = numbers
     header, fields = tcp
     options = b"\x01" * (words * 4)
@@ -252,7 +252,7 @@ def test_what_is_built_as_ipv4_is_read_again(
         + options
         + header
     )
-    # a raw packet from 8.0.69.x would look like Ethernet for 12 bytes; the exact length decides
+    # a raw packet from 8.0.69.x resembles Ethernet for 12 bytes; the exact length decides
     syn = parse_saved_syn(link(tags[0], 0x0800) + data, link_layer=True)
     assert_link(syn, *tags)
     network = syn.network
@@ -277,7 +277,7 @@ def test_what_is_built_as_ipv4_is_read_again(
     assert syn.data_length == max(0, length - len(options) - 20 - len(header))
 
 
-#: RFC 8200 section 4: each extension header names the next and, but for fragment's, its length.
+#: RFC 8200 section 4: each extension header has the next header and (except fragment) its length.
 EXTENSIONS = st.lists(
     st.one_of(
         st.tuples(st.sampled_from([0, 43, 60, 135, 139, 140]), st.integers(0, 3)),
@@ -295,7 +295,7 @@ EXTENSIONS = st.lists(
     st.tuples(st.ip_addresses(v=6), st.ip_addresses(v=6)),
     EXTENSIONS,
 )
-def test_what_is_built_as_ipv6_is_read_again(
+def test_a_generated_ipv6_packet_is_parsed(
     tags: tuple[str | None, tuple[Vlan, ...]],
     tcp: tuple[bytes, dict[str, object]],
     numbers: tuple[int, ...],
@@ -308,7 +308,7 @@ def test_what_is_built_as_ipv6_is_read_again(
     kinds = [kind for kind, _ in extensions] + [6]
     middle = b""
     for (kind, size), following in zip(extensions, kinds[1:], strict=True):
-        # RFC 4302 section 2.2: that of authentication counts in units of 4 bytes
+        # RFC 4302 section 2.2: an authentication header counts in units of 4 bytes
         length = (size + 2) * 4 if kind == 51 else (size + 1) * 8
         middle += bytes([following, size]).ljust(length, b"\0")
     first = 6 << 28 | traffic_class << 20 | label
@@ -335,8 +335,8 @@ def test_what_is_built_as_ipv6_is_read_again(
 @example(b"", True)
 @example(b"", False)
 @example(b"\x60" + bytes(5) + b"\x00" * 60, False)
-def test_any_bytes_are_a_packet_or_a_packet_error(data: bytes, link_layer: bool) -> None:
-    """And no other exception: this is the kernel's word, but not every kernel is Linux."""
+def test_any_bytes_parse_or_raise_packet_error(data: bytes, link_layer: bool) -> None:
+    """parse_saved_syn raises nothing else."""
     try:
         syn = parse_saved_syn(data, link_layer)
     except PacketError as error:
@@ -346,20 +346,20 @@ def test_any_bytes_are_a_packet_or_a_packet_error(data: bytes, link_layer: bool)
 
 
 @given(st.sampled_from(sorted(REAL)), st.data())
-def test_a_spoilt_packet_is_a_packet_or_a_packet_error(name: str, data: st.DataObject) -> None:
-    """Any one byte of a real packet may be anything."""
+def test_a_corrupted_packet_parses_or_raises_packet_error(name: str, data: st.DataObject) -> None:
+    """Any one byte of a captured packet may change."""
     real = REAL[name]
     at = data.draw(st.integers(0, len(real.syn) - 1))
     byte = data.draw(st.binary(min_size=1, max_size=1))
-    spoilt = real.syn[:at] + byte + real.syn[at + 1 :]
+    corrupted = real.syn[:at] + byte + real.syn[at + 1 :]
     # any other exception fails the test
     with contextlib.suppress(PacketError):
-        assert parse_saved_syn(spoilt, real.link_layer).raw == spoilt
+        assert parse_saved_syn(corrupted, real.link_layer).raw == corrupted
 
 
 @given(st.sampled_from(sorted(REAL)), st.data())
-def test_a_packet_that_is_cut_off_is_a_packet_error(name: str, data: st.DataObject) -> None:
-    """The kernel saves all of the headers, so less is not a packet; nor is more."""
+def test_a_truncated_packet_raises_packet_error(name: str, data: st.DataObject) -> None:
+    """The kernel saves exactly the headers: fewer or more bytes are not a packet."""
     real = REAL[name]
     short = data.draw(st.integers(0, len(real.syn) - 1))
     with pytest.raises(PacketError):
@@ -368,8 +368,8 @@ def test_a_packet_that_is_cut_off_is_a_packet_error(name: str, data: st.DataObje
         parse_saved_syn(real.syn + b"\0", real.link_layer)
 
 
-def test_an_interface_without_a_link_layer_gives_ip_at_once() -> None:
-    """On a tunnel TCP_SAVE_SYN 2 gives the same as 1."""
+def test_a_syn_without_a_link_layer_header_starts_with_ip() -> None:
+    """On a tunnel TCP_SAVE_SYN 2 saves the same as 1."""
     syn = parse_saved_syn(captured.IPV4.syn, link_layer=True)
     assert syn.link is None
     assert syn.transport.destination_port == 38789
@@ -386,7 +386,7 @@ def test_an_interface_without_a_link_layer_gives_ip_at_once() -> None:
         ((46, b"\x40"), "a TCP header of 16 bytes in 40"),
     ],
 )
-def test_errors_say_at_what_they_fail(change: tuple[int, bytes], words: str) -> None:
+def test_errors_name_the_invalid_field(change: tuple[int, bytes], words: str) -> None:
     at, instead = change
     data = captured.VETH.syn[:at] + instead + captured.VETH.syn[at + len(instead) :]
     with pytest.raises(PacketError, match=words):

@@ -1,4 +1,4 @@
-"""Text, drawing and JSON of one report: width, characters, and what they look like."""
+"""Text, drawing and JSON renderings of one report."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ ASCII = """\
    |       window 64512                                         |
    |                                                            |
 
-   The SYN is as it came; the rest is derived from it and from TCP_INFO.
-   The server's sequence number (?) is not known: [tcpd] server_isn = no.
+   The SYN is as received; SYN-ACK and ACK are derived from it and TCP_INFO.
+   The server's ISN (?) is unknown: [tcpd] server_isn = no.
 """
 
 BOXES = """\
@@ -62,47 +62,47 @@ BOXES = """\
    │       window 64512                                         │
    │                                                            │
 
-   The SYN is as it came; the rest is derived from it and from TCP_INFO.
+   The SYN is as received; SYN-ACK and ACK are derived from it and TCP_INFO.
 """
 
 
-def test_the_drawing_in_ascii() -> None:
+def test_drawing_in_ascii() -> None:
     assert drawing(build(captured.VETH.facts())) == ASCII.splitlines()
 
 
-def test_the_drawing_in_the_reference_is_a_real_one() -> None:
+def test_the_reference_shows_the_current_drawing() -> None:
     assert ASCII in PAGE.read_text(encoding="utf-8")
 
 
-def test_the_drawing_in_box_characters() -> None:
+def test_drawing_in_box_characters() -> None:
     facts = captured.VETH.facts(server_isn=0xFFFFFFFF, no_server_isn=None)
     assert drawing(build(facts), utf8=True) == BOXES.splitlines()
 
 
-def test_the_drawing_without_a_saved_syn() -> None:
+def test_drawing_without_a_saved_syn() -> None:
     lines = drawing(build(captured.COOKIES.facts()))
     assert "   |------ SYN seq=? " in lines[3]
-    assert "(this packet was not kept)" in lines[4]
+    assert "(not saved)" in lines[4]
     assert "SYN-ACK seq=? ack=? " in lines[6]
     assert "SYN cookies" in " ".join(lines)
 
 
-def test_what_is_not_known_leaves_no_gap_in_the_drawing() -> None:
-    spoke = replace(captured.VETH.tcp_info(), data_segs_in=1)
-    lines = drawing(build(captured.VETH.facts(accepted=spoke, now=spoke)))
+def test_unknown_values_leave_no_empty_line_in_the_drawing() -> None:
+    info = replace(captured.VETH.tcp_info(), data_segs_in=1)
+    lines = drawing(build(captured.VETH.facts(accepted=info, now=info)))
     assert len(lines) == len(drawing(build(captured.VETH.facts()))) - 1
     assert all(one != other for one, other in pairwise(lines))
 
 
-def test_a_repeated_syn_ack_is_drawn() -> None:
+def test_drawing_shows_a_retransmitted_syn_ack() -> None:
     info = replace(captured.VETH.tcp_info(), total_retrans=2, rtt=0)
     lines = drawing(build(captured.VETH.facts(accepted=info, now=info)))
     assert any("sent 3 times" in line for line in lines)
-    # no round trip, so no clock beside the line
+    # no RTT beside the lifeline
     assert all(line.endswith("|") for line in lines[2:14])
 
 
-def test_two_long_addresses_stand_on_two_lines() -> None:
+def test_drawing_puts_long_addresses_on_two_lines() -> None:
     long = "2001:db8:1111:2222:3333:4444:5555:6666"
     facts = captured.IPV6.facts(
         remote=End(ip_address(long), 50158), local=End(ip_address(long), 65535)
@@ -113,16 +113,16 @@ def test_two_long_addresses_stand_on_two_lines() -> None:
     assert len(lines[2]) == 65
 
 
-def test_what_has_no_handshake_is_not_drawn() -> None:
+def test_a_unix_socket_has_no_drawing() -> None:
     facts = Facts(transport=Transport.UNIX, no_saved_syn=Absence.UNIX)
     assert drawing(build(facts)) == [
-        "   There is nothing to draw: a UNIX socket has no handshake: the kernel joins",
-        "   both ends at once.",
+        "   No drawing: a UNIX socket has no handshake: the kernel connects both ends at",
+        "   once.",
     ]
 
 
 @pytest.mark.parametrize("real", ALL)
-def test_everything_fits_into_79_columns_of_ascii(real: Captured) -> None:
+def test_text_is_ascii_of_at_most_79_columns(real: Captured) -> None:
     report = build(real.facts(tls=Tls(version="TLSv1.3"), age=3.0, interface_mtu=1500))
     for lines in (
         drawing(report),
@@ -136,10 +136,8 @@ def test_everything_fits_into_79_columns_of_ascii(real: Captured) -> None:
 
 @pytest.mark.parametrize("real", ALL)
 @pytest.mark.parametrize("proxy", [None, Proxy(version=2, tls_version="TLSv1.3")])
-def test_behind_a_reply_code_everything_fits_into_79_columns(
-    real: Captured, proxy: Proxy | None
-) -> None:
-    """``250-`` has four of them."""
+def test_reply_lines_have_at_most_79_columns(real: Captured, proxy: Proxy | None) -> None:
+    """REPLY_WIDTH leaves four columns for ``250-``."""
     report = build(real.facts(tls=Tls(version="TLSv1.3"), interface_mtu=1500, proxy=proxy))
     for lines in (
         page(report, width=REPLY_WIDTH),
@@ -149,32 +147,31 @@ def test_behind_a_reply_code_everything_fits_into_79_columns(
         assert max(len(f"250-{line}") for line in lines) <= 79
 
 
-def test_tcp_info_of_a_proxy_says_so() -> None:
+def test_tcp_info_behind_a_proxy_has_a_note() -> None:
     facts = captured.VETH.facts(proxy=Proxy(version=1))
-    assert tcpinfo_lines(build(facts))[1] == "  of the way between the proxy and this server"
+    assert tcpinfo_lines(build(facts))[1] == "  between the proxy and this server"
 
 
-def test_ipv6_is_drawn_with_a_hop_limit() -> None:
-    """RFC 8200 section 3."""
+def test_drawing_of_ipv6_shows_the_hop_limit() -> None:
+    """RFC 8200 section 3: IPv6 has a hop limit and no TTL."""
     lines = drawing(build(captured.IPV6.facts()))
     assert any("hop limit 64" in line for line in lines)
     assert not any("TTL" in line for line in lines)
 
 
-def test_one_of_something_is_not_in_the_plural() -> None:
+def test_a_count_of_one_is_singular() -> None:
     info = replace(captured.VETH.tcp_info(), total_retrans=1)
     facts = captured.VETH.facts(accepted=info, now=info)
-    assert any("sent again               1 time " in line for line in handshake_lines(build(facts)))
+    lines = handshake_lines(build(facts))
+    assert any("  retransmitted            1 time " in line for line in lines)
 
 
 NASTY = st.text(max_size=300)
 
 
 @given(NASTY, NASTY, NASTY, st.booleans())
-def test_no_text_of_a_peer_reaches_a_terminal_as_it_is(
-    name: str, alpn: str, account: str, utf8: bool
-) -> None:
-    """Peers choose SNI, ALPN and account: no control character, line end or width comes of it."""
+def test_text_chosen_by_the_peer_is_escaped(name: str, alpn: str, account: str, utf8: bool) -> None:
+    """Peers choose SNI, ALPN and account: no control character or line end reaches a terminal."""
     tls = Tls(server_name=name, alpn=alpn, client=account)
     proxy = Proxy(version=2, server_name=name, alpn=alpn, tls_cipher=account)
     report = build(captured.VETH.facts(tls=tls, proxy=proxy, account=account, encoding=alpn))
@@ -188,22 +185,22 @@ def test_no_text_of_a_peer_reaches_a_terminal_as_it_is(
             assert not isinstance(value.value, str) or value.value.isprintable()
 
 
-def test_unsafe_characters_are_escaped_and_long_texts_cut() -> None:
+def test_unsafe_characters_are_escaped_and_long_texts_truncated() -> None:
     assert safe("a\x1b[2J\u202e\U000e0001\ud800") == "a\\x1b[2J\\u202e\\U000e0001\\ud800"
     assert safe("café") == "café"
     assert safe("x" * 300) == "x" * 255 + "..."
 
 
-def test_text_says_where_values_come_from() -> None:
+def test_text_marks_derived_and_unavailable_values() -> None:
     lines = handshake_lines(build(captured.VETH.facts()))
     text = "\n".join(lines)
     assert lines[0] == "Handshake of 192.0.2.2:50158 with 192.0.2.1:54939"
     assert "  sequence number          3635525935 (the client's ISN)" in lines
-    assert "  acknowledges             3635525936 (derived: the client's ISN + 1)" in lines
+    assert "  acknowledgment number    3635525936 (derived: the client's ISN + 1)" in lines
     assert "not available: [tcpd] server_isn = no" in text
-    assert lines[-1] == "Nothing stands out."
+    assert lines[-1] == "No anomalies."
     clamped = handshake_lines(build(captured.CLAMPED.facts()))
-    assert "What stands out:" in clamped
+    assert "Hints:" in clamped
     assert any(line.endswith("[mss-low]") for line in clamped)
 
 
@@ -213,10 +210,10 @@ def test_tcp_info_in_two_columns() -> None:
     assert lines[1].split() == ["at", "accept", "now"]
     assert ["snd_cwnd", "10", "20", "segments"] in [line.split() for line in lines]
     assert ["snd_ssthresh", "no", "limit", "12", "segments"] in [line.split() for line in lines]
-    assert tcpinfo_lines(build(Facts()))[1] == "  not available: it cannot be read"
+    assert tcpinfo_lines(build(Facts()))[1] == "  not available: it could not be read"
 
 
-def test_json_holds_all_of_it_under_stable_names() -> None:
+def test_json_has_the_whole_report_under_stable_names() -> None:
     report = build(captured.VETH.facts())
     whole = json.loads(json.dumps(as_json(report)))
     assert whole["version"] == 1
@@ -242,13 +239,13 @@ def test_json_holds_all_of_it_under_stable_names() -> None:
     assert parts == as_json(report)
 
 
-def test_the_hints_in_json() -> None:
-    told = as_json(build(captured.CLAMPED.facts()))["hints"]
-    assert [hint["id"] for hint in told] == ["mss-low", "ttl-odd"]
+def test_json_lists_the_hints() -> None:
+    hints = as_json(build(captured.CLAMPED.facts()))["hints"]
+    assert [hint["id"] for hint in hints] == ["mss-low", "ttl-odd"]
 
 
-def test_each_name_in_the_json_stands_in_the_reference() -> None:
-    """The names are stable, so each is documented."""
+def test_the_reference_documents_each_name_in_the_json() -> None:
+    """as_json.py: "Names are stable"."""
     page = PAGE.read_text(encoding="utf-8")
     tls = Tls(alpn="", client="")
     proxy = Proxy(version=2)
@@ -265,7 +262,7 @@ def test_each_name_in_the_json_stands_in_the_reference() -> None:
     assert {name for name in names if f"``{name}``" not in page} == set()
 
 
-def test_the_compact_form_for_a_log() -> None:
+def test_compact_has_the_values_of_a_log_line() -> None:
     assert compact(captured.VETH.facts()) == {
         "mss": 1460,
         "wscale": 10,
@@ -291,5 +288,5 @@ def test_the_compact_form_for_a_log() -> None:
         (3661, "1 h 1 min"),
     ],
 )
-def test_times_as_people_write_them(seconds: float, text: str) -> None:
+def test_durations_are_formatted(seconds: float, text: str) -> None:
     assert duration(seconds) == text

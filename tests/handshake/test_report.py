@@ -1,4 +1,4 @@
-"""What the report says of real handshakes, and where it says that it does not know."""
+"""The report on captured handshakes, and its unavailable values."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from handshake.captured import Captured
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tcpd.handshake.derive import after, hops_of
+from tcpd.handshake.derive import after, estimated_hops
 from tcpd.handshake.facts import Absence, End, Facts, NoServerIsn, Proxy, Tls, Transport
 from tcpd.handshake.report import Report, Source, Value, build
 from tcpd.handshake.tcp_info import parse_tcp_info
@@ -22,7 +22,7 @@ STEPS = ("syn", "syn_ack", "ack")
 
 
 def step(report: Report, name: str) -> dict[str, tuple[Any, str]]:
-    """The values of a step, and where each comes from."""
+    """Return the values of a step with their sources, by name."""
     values = report.steps[STEPS.index(name)].values
     return {value.name: (value.value, str(value.source)) for value in values}
 
@@ -31,7 +31,7 @@ def layer(report: Report, number: int) -> dict[str, Value]:
     return {value.name: value for value in report.layers[number - 1].values}
 
 
-def test_the_syn_is_seen() -> None:
+def test_values_of_the_syn_are_seen() -> None:
     told = step(build(captured.VETH.facts()), "syn")
     expected = {
         "source": "192.0.2.2:50158",
@@ -54,9 +54,8 @@ def test_the_syn_is_seen() -> None:
     assert told["hops"] == (0, "derived")
 
 
-def test_the_syn_ack_is_derived() -> None:
-    """A capture of the same kind of handshake showed MSS, window, scale and the TSecr like this:
-    the SYN-ACK itself is not kept."""
+def test_values_of_the_syn_ack_are_derived() -> None:
+    """A capture of such a SYN-ACK has this MSS, window, scale and TSecr."""
     told = step(build(captured.VETH.facts()), "syn_ack")
     assert told == {
         "source": ("192.0.2.1:54939", "seen"),
@@ -76,7 +75,7 @@ def test_the_syn_ack_is_derived() -> None:
     }
 
 
-def test_the_ack() -> None:
+def test_values_of_the_ack_are_derived() -> None:
     told = step(build(captured.VETH.facts()), "ack")
     assert told["sequence_number"] == (0xD8B1B930, "derived")
     assert told["acknowledgment_number"] == (None, "unavailable")
@@ -85,14 +84,14 @@ def test_the_ack() -> None:
     assert told["round_trip_time"] == (15, "seen")
 
 
-def test_the_servers_isn_where_it_is_known() -> None:
+def test_a_known_server_isn_wraps_to_zero_in_the_ack() -> None:
     """RFC 9293 section 3.4: sequence numbers are unsigned, modulo 2**32."""
     report = build(captured.VETH.facts(server_isn=0xFFFFFFFF, no_server_isn=None))
     assert step(report, "syn_ack")["sequence_number"] == (0xFFFFFFFF, "derived")
     assert step(report, "ack")["acknowledgment_number"] == (0, "derived")
 
 
-def test_data_in_the_syn_is_acknowledged_with_it() -> None:
+def test_the_syn_ack_acknowledges_data_in_the_syn() -> None:
     """RFC 7413 section 3: the server "sends a SYN-ACK segment acknowledging both the SYN
     and the data"."""
     report = build(captured.FAST_OPEN.facts())
@@ -101,31 +100,31 @@ def test_data_in_the_syn_is_acknowledged_with_it() -> None:
     assert step(report, "ack")["sequence_number"] == (0x205407D0 + 6, "derived")
 
 
-def test_an_unacknowledged_syn_option_is_seen_to_be_missing() -> None:
-    """None with "seen" says that there is none; with "unavailable" that it is not known."""
+def test_a_missing_syn_option_is_seen_as_none() -> None:
+    """values.py: ``None`` and seen = known to be absent; unavailable = unknown."""
     told = step(build(captured.BARE.facts()), "syn")
     assert told["window_scale"] == (None, "seen")
     assert told["sack_permitted"] == (False, "seen")
     answer = step(build(captured.BARE.facts()), "syn_ack")
     assert answer["window_scale"] == (None, "derived")
-    # no timestamps, so that advmss is the MSS itself
+    # without timestamps advmss is the MSS
     assert answer["mss"] == (65495, "derived")
     assert "timestamp_echo_reply" not in answer
 
 
-def test_without_a_saved_syn_the_numbers_are_not_known() -> None:
+def test_without_a_saved_syn_its_values_are_unavailable() -> None:
     report = build(captured.COOKIES.facts())
     told = step(report, "syn")
     assert told["sequence_number"] == told["mss"] == told["ttl"] == (None, "unavailable")
-    # what is agreed on was offered
+    # the SYN offered what was negotiated
     assert told["sack_permitted"] == told["timestamps"] == (True, "derived")
     assert told["window_scale"] == (10, "derived")
     answer = step(report, "syn_ack")
     assert answer["acknowledgment_number"] == (None, "unavailable")
-    # with SYN cookies the kernel forgets the window that it sent
+    # with SYN cookies the kernel does not keep the window that it sent
     assert answer["window"] == (None, "unavailable")
-    # the low 6 bits of the time stamp that is echoed are the cookie's: captured were 40 ms on a
-    # path of 20 us, which is no round trip to show
+    # the low 6 bits of the echoed timestamp belong to the cookie: a capture had an RTT of 40 ms on
+    # a path of 20 us
     measured = replace(captured.COOKIES.tcp_info(), rtt=40000)
     report = build(captured.COOKIES.facts(accepted=measured, now=measured))
     rtt = report.steps[2].value("round_trip_time")
@@ -134,35 +133,35 @@ def test_without_a_saved_syn_the_numbers_are_not_known() -> None:
     assert "64 ms too long" in rtt.why
 
 
-def test_with_cookies_the_kernel_counts_no_syn_ack() -> None:
-    """syncookies.c: with SYN cookies there is no request that would count how often it was sent."""
+def test_syn_ack_retransmissions_are_unavailable_with_syn_cookies() -> None:
+    """syncookies.c: with SYN cookies there is no request that could count them."""
     value = build(captured.COOKIES.facts()).steps[1].value("retransmissions")
     assert value is not None
     assert (value.source, value.value) == (Source.UNAVAILABLE, None)
     assert value.why == "with SYN cookies the kernel keeps no count"
 
 
-#: Why there is no SYN, where it says nothing of SYN cookies.
+#: Reasons for no saved SYN that do not imply SYN cookies.
 NOT_KEPT = [Absence.OFF, Absence.NOT_SUPPORTED, Absence.FAILED, Absence.COOKIES_OR_EARLY]
 
 
 @pytest.mark.parametrize("absence", NOT_KEPT)
-def test_where_no_syn_was_kept_cookies_cannot_be_ruled_out(absence: Absence) -> None:
-    """So what SYN cookies would spoil is not told: a guess is never shown as a fact."""
+def test_without_a_saved_syn_syn_cookies_cannot_be_ruled_out(absence: Absence) -> None:
+    """The values that SYN cookies would falsify are unavailable: the report does not guess."""
     report = build(captured.VETH.facts(saved_syn=None, no_saved_syn=absence))
     for number, name in ((1, "window"), (1, "retransmissions"), (2, "round_trip_time")):
         value = report.steps[number].value(name)
         assert value is not None
         assert (value.source, value.value) == (Source.UNAVAILABLE, None)
         assert value.why.startswith("without the SYN, SYN cookies cannot be ruled out")
-    # these hold with cookies and without
+    # these do not depend on SYN cookies
     assert step(report, "syn_ack")["mss"] == (1460, "derived")
     assert step(report, "ack")["window"] == (64512, "derived")
 
 
 @pytest.mark.parametrize("absence", [*NOT_KEPT, Absence.COOKIES_OR_LOST])
-def test_a_syn_ack_that_was_counted_rules_cookies_out(absence: Absence) -> None:
-    """tcp_minisocks.c: total_retrans starts with what the request has counted."""
+def test_a_retransmitted_syn_ack_rules_out_syn_cookies(absence: Absence) -> None:
+    """tcp_minisocks.c: total_retrans starts with the request's count."""
     info = replace(captured.VETH.tcp_info(), total_retrans=2)
     facts = captured.VETH.facts(saved_syn=None, no_saved_syn=absence, accepted=info, now=info)
     report = build(facts)
@@ -171,8 +170,8 @@ def test_a_syn_ack_that_was_counted_rules_cookies_out(absence: Absence) -> None:
     assert step(report, "ack")["round_trip_time"] == (15, "seen")
 
 
-def test_an_option_that_is_spoilt_is_not_told_as_absent_without_a_word() -> None:
-    """Its name stands among the options in order, so the line that says "no" says why."""
+def test_a_syn_option_of_invalid_length_is_marked() -> None:
+    """The options in order list it, so the value "no" needs the reason."""
     facts = captured.VETH.facts()
     assert facts.saved_syn is not None
     header = facts.saved_syn.transport
@@ -183,24 +182,24 @@ def test_an_option_that_is_spoilt_is_not_told_as_absent_without_a_word() -> None
         found = told.value(name)
         assert found is not None
         assert (found.value, found.source) == (value, Source.SEEN)
-        assert "the option is there, of a length that it cannot have" in found.why
+        assert "present but has an invalid length" in found.why
     mss = told.value("mss")
     assert mss is not None
     assert mss.why == ""
     names = told.value("options")
     assert names is not None
     assert names.value == (
-        "window scale (of a wrong length)",
-        "SACK permitted (of a wrong length)",
+        "window scale (invalid length)",
+        "SACK permitted (invalid length)",
         "timestamps (malformed)",
     )
 
 
-def test_behind_a_proxy_each_layer_of_the_wire_says_whose_it_is() -> None:
-    """A PROXY header tells of the client; what the kernel tells of is the proxy's connection."""
+def test_layers_1_to_4_behind_a_proxy_have_a_note() -> None:
+    """A PROXY header describes the client; the kernel describes the proxy's connection."""
     report = build(captured.VETH.facts(proxy=Proxy(version=1)))
     notes = [section.note for section in report.layers]
-    assert notes == ["of the way between the proxy and this server"] * 4 + [""] * 3
+    assert notes == ["between the proxy and this server"] * 4 + [""] * 3
     assert all(section.values for section in report.layers)
     titles = [section.title for section in report.steps]
     assert titles == [
@@ -210,38 +209,38 @@ def test_behind_a_proxy_each_layer_of_the_wire_says_whose_it_is() -> None:
     ]
 
 
-def test_behind_a_proxy_no_line_of_the_wire_speaks_of_the_client() -> None:
+def test_layers_1_to_4_behind_a_proxy_do_not_mention_the_client() -> None:
     report = build(captured.VETH.facts(proxy=Proxy(version=1)))
     for section in (*report.steps, *report.layers[:4]):
         for value in section.values:
             assert "client" not in f"{value.label} {value.why}"
 
 
-def test_what_only_the_service_knows_has_no_made_up_reason() -> None:
-    """An operator asks the connection, whose service may well count commands and know accounts."""
+def test_values_that_the_service_did_not_report_are_unavailable() -> None:
+    """A report for an operator is made without the service, which may count commands."""
     report = build(captured.VETH.facts())
     for number, name in ((6, "encoding"), (6, "line_ending"), (7, "commands"), (7, "account")):
         value = layer(report, number)[name]
         assert value.source is Source.UNAVAILABLE
-        assert value.why.startswith("the service did not tell it")
+        assert value.why.startswith("not reported by the service")
 
 
-def test_a_proxy_on_a_unix_socket() -> None:
+def test_notes_on_a_unix_socket_name_the_proxy() -> None:
     report = build(Facts(transport=Transport.UNIX, proxy=Proxy(version=2)))
-    assert "leads to a proxy, not to the client" in report.steps[0].note
+    assert "the peer is a proxy, not the client" in report.steps[0].note
     assert "the proxy and this server are both" in report.layers[0].note
 
 
-def test_an_address_of_the_machines_own_has_no_medium() -> None:
-    """Linux delivers what is sent to an address of its own by lo, whatever interface has it."""
+def test_the_loopback_interface_has_no_medium() -> None:
+    """Linux delivers to any local address over lo."""
     own = build(captured.VETH.facts(interface="lo"))
     assert layer(own, 1)["medium"].value == "none"
     other = build(captured.VETH.facts(interface="eth0"))
     assert layer(other, 1)["medium"].source is Source.UNAVAILABLE
 
 
-def test_ipv6_has_a_hop_limit_whether_the_syn_was_kept_or_not() -> None:
-    """RFC 8200 section 3."""
+def test_ipv6_has_a_hop_limit_with_and_without_a_saved_syn() -> None:
+    """RFC 8200 section 3: IPv6 has a hop limit and no TTL."""
     for more in ({}, {"saved_syn": None, "no_saved_syn": Absence.OFF}):
         report = build(captured.IPV6.facts(**more))
         assert layer(report, 3)["ttl"].label == "hop limit"
@@ -250,14 +249,14 @@ def test_ipv6_has_a_hop_limit_whether_the_syn_was_kept_or_not() -> None:
         assert ttl.label == "hop limit"
 
 
-def test_why_a_window_is_not_known() -> None:
-    """A client that speaks at once is no old kernel: each is told as the reason that it is."""
+def test_an_unavailable_window_has_the_right_reason() -> None:
+    """Early data, an early FIN and an old kernel are different reasons."""
     info = captured.VETH.tcp_info()
-    spoke = replace(info, data_segs_in=1)
-    # a client that has ended by then: the window is that of the acknowledgment of its FIN
-    ended = replace(info, state=8, segs_in=3, segs_out=1, rcv_wnd=65536)
+    data = replace(info, data_segs_in=1)
+    # after an early FIN the window is that of the FIN's acknowledgment
+    fin = replace(info, state=8, segs_in=3, segs_out=1, rcv_wnd=65536)
     old = replace(info, rcv_wnd=None)
-    for known, why in ((spoke, "the first data"), (ended, "FIN"), (old, "this kernel")):
+    for known, why in ((data, "the first data"), (fin, "FIN"), (old, "this kernel")):
         report = build(captured.VETH.facts(accepted=known, now=known))
         window = report.steps[1].value("window")
         assert window is not None
@@ -265,14 +264,14 @@ def test_why_a_window_is_not_known() -> None:
         assert why in window.why
 
 
-def test_bytes_below_tls_are_not_told_as_the_applications_own() -> None:
-    """Facts.bytes_in: "on the wire, those of TLS and PROXY headers included"."""
+def test_byte_counts_name_the_overhead_they_include() -> None:
+    """Facts.bytes_in: "on the wire, with TLS and PROXY headers"."""
     proxy = Proxy(version=2)
     for tls, from_proxy, why in (
         (None, None, ""),
-        (Tls(), None, "on the wire, with what TLS adds"),
-        (None, proxy, "on the wire, with the PROXY header"),
-        (Tls(), proxy, "on the wire, with the PROXY header and what TLS adds"),
+        (Tls(), None, "on the wire, with TLS overhead"),
+        (None, proxy, "on the wire, with PROXY header"),
+        (Tls(), proxy, "on the wire, with PROXY header and TLS overhead"),
     ):
         facts = captured.VETH.facts(bytes_in=416, tls=tls, proxy=from_proxy)
         value = build(facts).layers[6].value("bytes_in")
@@ -281,7 +280,7 @@ def test_bytes_below_tls_are_not_told_as_the_applications_own() -> None:
 
 
 @pytest.mark.parametrize("absence", Absence)
-def test_each_absence_is_told_with_its_reason(absence: Absence) -> None:
+def test_a_missing_syn_is_unavailable_with_its_reason(absence: Absence) -> None:
     facts = captured.VETH.facts(saved_syn=None, no_saved_syn=absence)
     value = build(facts).steps[0].value("sequence_number")
     assert value is not None
@@ -289,42 +288,42 @@ def test_each_absence_is_told_with_its_reason(absence: Absence) -> None:
 
 
 @pytest.mark.parametrize("reason", NoServerIsn)
-def test_each_reason_for_no_server_isn_is_told(reason: NoServerIsn) -> None:
+def test_an_unknown_server_isn_is_unavailable_with_its_reason(reason: NoServerIsn) -> None:
     value = build(captured.VETH.facts(no_server_isn=reason)).steps[1].value("sequence_number")
     assert value is not None
     assert (value.source, value.why) == (Source.UNAVAILABLE, reason.why)
 
 
-def test_after_data_was_sent_the_round_trip_is_not_the_handshakes() -> None:
-    """tcpi_rtt is smoothed over all measurements: only before data it is the handshake's."""
+def test_after_data_was_sent_the_handshake_rtt_is_unavailable() -> None:
+    """tcpi_rtt is smoothed over all measurements; before data there is only the handshake's."""
     now = replace(captured.VETH.tcp_info(), data_segs_out=1)
     report = build(captured.VETH.facts(accepted=None, now=now))
     for name, value in (("ack", "round_trip_time"), ("ack", "window"), ("syn_ack", "window")):
         assert step(report, name)[value] == (None, "unavailable")
     assert step(report, "syn_ack")["retransmissions"] == (None, "unavailable")
-    # these do not change
+    # does not depend on data
     assert step(report, "syn_ack")["mss"] == (1460, "derived")
 
 
-def test_asked_before_data_was_sent_no_tcp_info_at_accept_is_needed() -> None:
+def test_before_data_the_current_tcp_info_suffices() -> None:
     report = build(captured.VETH.facts(accepted=None))
     assert step(report, "ack")["round_trip_time"] == (15, "seen")
     assert step(report, "syn_ack")["retransmissions"] == (0, "seen")
 
 
-def test_a_short_tcp_info_at_accept_leaves_the_windows_to_the_present_one() -> None:
-    """The first 104 bytes hold no windows; as long as no data went either way, now has them."""
+def test_windows_missing_from_tcp_info_at_accept_come_from_the_current_one() -> None:
+    """The first 104 bytes have no windows; until data is sent or received, "now" has them."""
     short = parse_tcp_info(captured.VETH.info[:104], "little")
     told = step(build(captured.VETH.facts(accepted=short)), "syn_ack")
     assert told["window"] == (65160, "derived")
-    heard = replace(captured.VETH.tcp_info(), data_segs_in=1)
-    report = build(captured.VETH.facts(accepted=short, now=heard))
+    after_data = replace(captured.VETH.tcp_info(), data_segs_in=1)
+    report = build(captured.VETH.facts(accepted=short, now=after_data))
     assert step(report, "syn_ack")["window"] == (None, "unavailable")
     assert step(report, "ack")["round_trip_time"] == (15, "seen")
 
 
-def test_a_repeated_syn_ack_leaves_no_round_trip() -> None:
-    """RFC 6298 section 3: no samples from segments that were sent again."""
+def test_a_retransmitted_syn_ack_gives_no_rtt() -> None:
+    """RFC 6298 section 3: RTT samples must not be made with retransmitted segments."""
     info = replace(captured.BARE.tcp_info(), rtt=0, total_retrans=2)
     report = build(captured.BARE.facts(accepted=info, now=info))
     value = report.steps[2].value("round_trip_time")
@@ -334,13 +333,13 @@ def test_a_repeated_syn_ack_leaves_no_round_trip() -> None:
     assert step(report, "syn_ack")["retransmissions"] == (2, "seen")
 
 
-def test_accepted_before_the_ack() -> None:
-    """With Fast Open a connection is accepted in SYN-RECEIVED, when advmss is still whole."""
+def test_a_connection_accepted_before_the_ack_has_no_rtt() -> None:
+    """With Fast Open it is accepted in SYN-RECEIVED; advmss includes the timestamps then."""
     info = replace(captured.FAST_OPEN.tcp_info(), state=3, rtt=0, advmss=65495)
     report = build(captured.FAST_OPEN.facts(accepted=info, now=info))
     assert step(report, "ack")["round_trip_time"] == (None, "unavailable")
     assert step(report, "ack")["window"] == (None, "unavailable")
-    # it may still be sent again, and no later count tells it from the data
+    # the SYN-ACK may still be retransmitted, and later counts include data
     assert step(report, "syn_ack")["retransmissions"] == (None, "unavailable")
     assert step(report, "syn_ack")["mss"] == (65495, "derived")
 
@@ -353,10 +352,10 @@ def test_a_unix_socket_has_no_handshake() -> None:
     assert [hint.id for hint in report.hints] == ["unix-socket"]
 
 
-def test_behind_a_proxy_the_handshake_is_the_proxys() -> None:
+def test_a_proxy_header_is_shown_in_the_session_layer() -> None:
     proxy = Proxy(version=2, client=End(ip_address("203.0.113.9"), 4711), tls_version="TLSv1.3")
     report = build(captured.VETH.facts(proxy=proxy))
-    assert "proxy's handshake" in report.steps[0].note
+    assert "handshake between the proxy and this server" in report.steps[0].note
     session = layer(report, 5)
     assert session["proxy"].value == "version 2"
     assert session["proxy_client"].value == "203.0.113.9:4711"
@@ -364,7 +363,7 @@ def test_behind_a_proxy_the_handshake_is_the_proxys() -> None:
     assert session["proxy_host"].source is Source.UNAVAILABLE
 
 
-def test_layers_1_to_4() -> None:
+def test_values_of_layers_1_to_4() -> None:
     facts = captured.VETH.facts(interface="hva", interface_mtu=1500, congestion="cubic")
     report = build(facts)
     assert [section.name for section in report.layers] == [
@@ -389,14 +388,14 @@ def test_layers_1_to_4() -> None:
 
 @pytest.mark.parametrize(
     ("link_layer", "why"),
-    [(False, "this kernel keeps the SYN from IP on"), (True, "has no link-layer header")],
+    [(False, "without its link-layer header"), (True, "has no link-layer header")],
 )
-def test_why_there_are_no_mac_addresses(link_layer: bool, why: str) -> None:
+def test_missing_mac_addresses_have_a_reason(link_layer: bool, why: str) -> None:
     facts = replace(captured.IPV4.facts(), link_layer=link_layer)
     assert why in layer(build(facts), 2)["source"].why
 
 
-def test_tls_tells_what_is_known_what_is_none_and_what_is_not_known() -> None:
+def test_tls_values_are_known_absent_or_unavailable() -> None:
     tls = Tls(version="TLSv1.3", cipher="TLS_AES_256_GCM_SHA384", alpn="", server_name="a.example")
     report = build(captured.VETH.facts(tls=tls))
     told = layer(report, 6)
@@ -404,7 +403,7 @@ def test_tls_tells_what_is_known_what_is_none_and_what_is_not_known() -> None:
     assert (told["tls_alpn"].value, told["tls_alpn"].source) == (None, Source.SEEN)
     assert told["tls_group"].source is Source.UNAVAILABLE
     resumed = layer(report, 5)["tls_resumed"]
-    assert (resumed.source, "public means" in resumed.why) == (Source.UNAVAILABLE, True)
+    assert (resumed.source, "public API" in resumed.why) == (Source.UNAVAILABLE, True)
 
 
 @pytest.mark.parametrize(
@@ -419,8 +418,8 @@ def test_tls_tells_what_is_known_what_is_none_and_what_is_not_known() -> None:
         (0, 64, 64),
     ],
 )
-def test_hops_are_counted_from_the_next_usual_ttl(ttl: int, hops: int, initial: int) -> None:
-    assert hops_of(ttl) == (hops, initial)
+def test_hops_are_estimated_from_the_next_initial_ttl(ttl: int, hops: int, initial: int) -> None:
+    assert estimated_hops(ttl) == (hops, initial)
 
 
 def test_sequence_numbers_wrap() -> None:
@@ -434,8 +433,8 @@ ALL: list[Captured] = [value for value in vars(captured).values() if isinstance(
 
 
 @given(st.sampled_from(ALL), st.data())
-def test_whatever_is_missing_a_report_is_made(real: Captured, data: st.DataObject) -> None:
-    """Each fact may be unknown; a value is unavailable if and only if it has no value for us."""
+def test_a_report_is_built_from_any_subset_of_facts(real: Captured, data: st.DataObject) -> None:
+    """report.py: "Build the report from any facts. Raises nothing"."""
     facts = real.facts(
         congestion="cubic", max_segment=1448, interface="eth0", tls=Tls(), age=1.0, commands=0
     )
@@ -443,8 +442,8 @@ def test_whatever_is_missing_a_report_is_made(real: Captured, data: st.DataObjec
     gone = {name: False if name == "link_layer" else None for name in names}
     report = build(replace(facts, **gone))  # type: ignore[arg-type]
     for section in (*report.steps, *report.layers):
-        told = [value.name for value in section.values]
-        assert len(told) == len(set(told))
+        listed = [value.name for value in section.values]
+        assert len(listed) == len(set(listed))
         for value in section.values:
             if value.source is Source.UNAVAILABLE:
                 assert value.value is None

@@ -1,4 +1,4 @@
-"""The parser of struct tcp_info, of any kernel's length."""
+"""Parser of struct tcp_info, of any kernel's length."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tcpd.handshake.packet import PacketError
 from tcpd.handshake.tcp_info import InfoOptions, parse_tcp_info, tcp_info_names, unit_of
 
-#: The kernels that made the structure longer, and a field that is the last of the older.
+#: Sizes of the structure in past kernels, with the last field of each and the next one.
 LENGTHS = [
     (104, "total_retrans", "pacing_rate"),
     (144, "segs_in", "notsent_bytes"),
@@ -24,12 +24,12 @@ LENGTHS = [
 ]
 
 
-def test_a_real_one() -> None:
-    """The bytes decoded by hand, by the offsets in linux/tcp.h."""
+def test_a_captured_tcp_info_is_parsed() -> None:
+    """The expected values are decoded by hand, by the offsets in linux/tcp.h."""
     info = captured.VETH.tcp_info()
     assert (info.state_name, info.ca_state_name) == ("ESTABLISHED", "open")
-    agreed = InfoOptions.TIMESTAMPS | InfoOptions.SACK | InfoOptions.WINDOW_SCALE
-    assert info.agreed == agreed
+    options = InfoOptions.TIMESTAMPS | InfoOptions.SACK | InfoOptions.WINDOW_SCALE
+    assert info.negotiated == options
     assert (info.snd_wscale, info.rcv_wscale) == (10, 10)
     assert (info.rto, info.snd_mss, info.pmtu, info.advmss) == (204000, 1448, 1500, 1448)
     assert (info.rtt, info.rttvar, info.min_rtt) == (15, 7, 15)
@@ -38,8 +38,10 @@ def test_a_real_one() -> None:
 
 
 @pytest.mark.parametrize(("length", "last", "first_missing"), LENGTHS)
-def test_an_older_kernel_gives_less(length: int, last: str, first_missing: str) -> None:
-    """linux/tcp.h only ever grew at its end: what a kernel does not know is None."""
+def test_fields_missing_from_an_older_kernel_are_none(
+    length: int, last: str, first_missing: str
+) -> None:
+    """Kernels only append to the structure (linux/tcp.h)."""
     info = parse_tcp_info(captured.VETH.info[:length], "little")
     whole = captured.VETH.tcp_info()
     names = tcp_info_names()
@@ -49,13 +51,13 @@ def test_an_older_kernel_gives_less(length: int, last: str, first_missing: str) 
     assert {getattr(info, name) for name in names[len(known) :]} == {None}
 
 
-def test_a_newer_kernel_may_give_more() -> None:
+def test_unknown_fields_of_a_newer_kernel_are_ignored() -> None:
     longer = parse_tcp_info(captured.VETH.info + bytes(64), "little")
     assert longer == captured.VETH.tcp_info()
 
 
-def test_a_big_endian_machine_also_turns_its_bit_fields_round() -> None:
-    """The C ABI there fills a byte's bit fields from its high end."""
+def test_bit_fields_of_a_big_endian_machine_start_at_the_high_bit() -> None:
+    """The C ABI of a big-endian machine allocates bit fields from the high bit."""
     data = bytes([1, 0, 0, 0, 0, 7, 0x7A, 0x80]) + struct.pack(">24I", *range(24))
     info = parse_tcp_info(data, "big")
     assert (info.snd_wscale, info.rcv_wscale, info.delivery_rate_app_limited) == (7, 10, True)
@@ -66,7 +68,7 @@ def test_a_big_endian_machine_also_turns_its_bit_fields_round() -> None:
 
 
 @given(st.binary(max_size=320))
-def test_any_bytes_are_a_value_or_a_packet_error(data: bytes) -> None:
+def test_any_bytes_parse_or_raise_packet_error(data: bytes) -> None:
     try:
         info = parse_tcp_info(data)
     except PacketError:
@@ -75,11 +77,11 @@ def test_any_bytes_are_a_value_or_a_packet_error(data: bytes) -> None:
         assert len(data) >= 104
         assert info.state_name
         assert info.ca_state_name
-        assert InfoOptions(info.options) == info.agreed
+        assert InfoOptions(info.options) == info.negotiated
 
 
-def test_the_fields_lie_one_behind_the_other() -> None:
-    """No offset is written twice, and each number has its C type's alignment."""
+def test_fields_do_not_overlap() -> None:
+    """Each byte belongs to one field, and each number has its C type's alignment."""
     seen = bytearray(276)
     for number in range(276):
         data = bytes(number) + b"\xff" + bytes(275 - number)
@@ -88,13 +90,13 @@ def test_the_fields_lie_one_behind_the_other() -> None:
         seen[number] = sum(
             getattr(changed, name) != getattr(zero, name) for name in tcp_info_names()
         )
-    # byte 6 has the two window scales, every other byte belongs to one field
+    # byte 6 has two fields, the window scales
     assert seen[6] == 2
     assert set(seen[:6] + seen[7:]) == {1}
 
 
-def test_units() -> None:
-    """What tcp.h says of its fields: times are in microseconds, but those of last_... in ms."""
+def test_units_of_fields() -> None:
+    """linux/tcp.h: times are in microseconds, those of last_... in milliseconds."""
     assert unit_of("rtt") == "us"
     assert unit_of("last_data_recv") == "ms"
     assert unit_of("snd_cwnd") == "segments"

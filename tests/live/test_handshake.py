@@ -1,4 +1,4 @@
-"""What clients are told of their handshakes, compared with what tcpdump and ss saw of the same."""
+"""Reports of the handshake, compared with tcpdump and ss."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ listen =
 
 
 def name_of(client: socket.socket) -> str:
-    """The client's end, as reports and tcpdump here write it."""
+    """Format the client's address as reports and tcpdump do."""
     host, port = client.getsockname()[:2]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def ask(client: socket.socket, command: str) -> dict[str, Any]:
-    """A command's JSON, every value without its unit and source."""
+    """Send a command and return its JSON, values without unit and source."""
     client.sendall(f"{command} json\r\n".encode())
     reply = receive_until(client, b"\r\n").decode()
     assert reply.startswith("250 "), reply
@@ -71,7 +71,7 @@ def greeted(client: socket.socket) -> socket.socket:
 
 
 def compare(told: dict[str, Any], seen: tuple[Packet, Packet, Packet]) -> None:
-    """Each number of the report against the same number of the capture."""
+    """Compare each number of the report with the capture."""
     syn, syn_ack, ack = seen
     of_syn = told["handshake"]["syn"]
     assert (of_syn["source"], of_syn["destination"]) == (syn.source, syn.destination)
@@ -105,7 +105,7 @@ def hints_of(told: dict[str, Any]) -> set[str]:
 
 @pytest.fixture(scope="module")
 def wire() -> Iterator[Wire]:
-    """Two namespaces and a wire between them."""
+    """Two network namespaces joined by a veth pair."""
     made = Wire()
     try:
         made.connect_up()
@@ -116,14 +116,14 @@ def wire() -> Iterator[Wire]:
 
 @pytest.fixture
 def line(start: Callable[[str], Daemon]) -> Daemon:
-    """A daemon that tells what it can."""
+    """A daemon with all facts enabled."""
     isn = "server_isn = yes" if os.geteuid() == 0 else ""
     return start(CONFIG.format(tcpd=isn))
 
 
 @pytest.fixture
 def own_daemon(tmp_path: Path) -> Iterator[Callable[[str, str], Daemon]]:
-    """Starts a daemon by another program's hand: its words, and keys of ``[tcpd]``."""
+    """Start a daemon through a wrapper command, with more keys in ``[tcpd]``."""
     started: list[Daemon] = []
 
     def start(wrapper: str, tcpd: str) -> Daemon:
@@ -143,7 +143,9 @@ def own_daemon(tmp_path: Path) -> Iterator[Callable[[str, str], Daemon]]:
 
 @pytest.mark.serial
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
-def test_over_loopback(start: Callable[[str], Daemon], host: str) -> None:
+def test_the_report_over_loopback_matches_tcpdump(
+    start: Callable[[str], Daemon], host: str
+) -> None:
     """ "Live tests compare every field with an independent witness": tcpdump; on a dual-stack
     listener, whose IPv4 clients are told of as IPv4 (v4-mapped)."""
     need("tcpdump")
@@ -174,7 +176,7 @@ def test_over_loopback(start: Callable[[str], Daemon], host: str) -> None:
 
 @pytest.mark.serial
 @pytest.mark.parametrize("version", [4, 6])
-def test_over_a_wire(line: Daemon, wire: Wire, version: int) -> None:
+def test_the_report_over_ethernet_matches_tcpdump(line: Daemon, wire: Wire, version: int) -> None:
     """ "across a veth pair in network namespaces made by the test ... IPv6 as well": MAC
     addresses too; what is told of TCP_INFO is what ``ss -ti`` tells."""
     port = line.ports["line", ""]
@@ -201,7 +203,7 @@ def test_over_a_wire(line: Daemon, wire: Wire, version: int) -> None:
 
 
 @pytest.mark.serial
-def test_an_mss_that_is_clamped_is_seen_and_told(line: Daemon, wire: Wire) -> None:
+def test_a_clamped_mss_gives_a_hint(line: Daemon, wire: Wire) -> None:
     """ "MSS clamped by nftables/iptables in the namespace is seen and hinted at" """
     rules = (
         "add table inet clamp",
@@ -232,7 +234,7 @@ def test_an_mss_that_is_clamped_is_seen_and_told(line: Daemon, wire: Wire) -> No
         ("tcp_window_scaling", "window_scale", "no-window-scaling"),
     ],
 )
-def test_an_option_that_is_off_is_seen_and_told(
+def test_a_disabled_option_gives_a_hint(
     line: Daemon, wire: Wire, setting: str, option: str, hint: str
 ) -> None:
     """ "No SACK, no window scaling, no timestamps" """
@@ -329,10 +331,10 @@ def test_switched_off_it_says_so(start: Callable[[str], Daemon]) -> None:
     daemon.wait_for(lambda text: "mss=- wscale=- sack=- ts=- ttl=- rtt=-" in text)
 
 
-def test_syn_cookies_leave_a_gap_and_no_guess(
+def test_values_are_unavailable_with_syn_cookies(
     own_daemon: Callable[[str, str], Daemon],
 ) -> None:
-    """syncookies.c: nothing is kept of a SYN that a cookie answers, and nothing is counted."""
+    """syncookies.c: with a SYN cookie the kernel keeps no SYN and no count."""
     need("unshare", "nsenter", "nc")
     if os.geteuid() != 0:
         pytest.skip("only root makes a network namespace")
@@ -353,13 +355,13 @@ def test_syn_cookies_leave_a_gap_and_no_guess(
     assert told["no_saved_syn"] == "cookies-or-lost"
     assert "syn-cookies" in hints_of(told)
     values = told["handshake"]["syn_ack"]["values"]
-    for name, why in (("retransmissions", "no count"), ("window", "forgets it")):
+    for name, why in (("retransmissions", "no count"), ("window", "does not keep it")):
         assert values[name]["source"] == "unavailable"
         assert why in values[name]["why"]
     assert told["handshake"]["ack"]["values"]["round_trip_time"]["source"] == "unavailable"
 
 
-def test_without_the_capability_the_servers_number_is_missing_and_told_once(
+def test_without_the_capability_the_server_isn_is_unavailable_and_logged_once(
     own_daemon: Callable[[str, str], Daemon],
 ) -> None:
     """ "no capability: says so once in the log, the report says so in the field" """

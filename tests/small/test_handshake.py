@@ -49,7 +49,7 @@ def test_it_tells_of_the_connection_and_closes(context: IContext) -> None:
     """ "connect, read drawing + report + hints, the server closes" """
     text = told(context, Layered()).decode("ascii")
     lines = text.split("\r\n")
-    assert "nothing to draw" in lines[0]
+    assert "No drawing" in lines[0]
     assert "Layer 7, application" in lines
     assert "  service                  shake" in lines
     assert max(map(len, lines)) <= 79
