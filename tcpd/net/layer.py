@@ -126,7 +126,7 @@ class ConnectionLayer:
         self._ids = ids
         self._idle = idle
         self._admission = Admission(_limits(policy), connection_count, bans, clock.seconds)
-        self._sweeper = Sweeper(self.connections, clock)
+        self._sweeper = Sweeper(self.connections, clock, work)
         self._sweeper.reconfigure(policy, idle)
         self._empty: Deferred[None] | None = None
         self._released: set[Connection] = set()  # those that gave up their place

@@ -39,9 +39,17 @@ _IN = select.EPOLLIN
 _OUT = select.EPOLLOUT
 _GONE = select.EPOLLHUP | select.EPOLLERR
 
-#: How many events one turn takes; more wait for the next.
-_MOST_EVENTS = 1024
+#: The peer has closed its sending side, at least; asked for together with input.
+_END = select.EPOLLRDHUP
+_ENDS = _END | _GONE
 
+#: How many events one turn takes, and the next one where there were as many: who is ready last
+#: waits for one turn.
+_MOST_EVENTS = 1024
+_MANY_EVENTS = 16384
+
+#: Seconds of a turn for connections that have ended; more wait for the next.
+_SECONDS_FOR_ENDS = 0.005
 
 #: TurnScheduler that may fail one after the other, and seconds to wait after each: some ten in all.
 _MOST_FAILED = 200
@@ -88,6 +96,7 @@ class TcpdReactor(PosixReactorBase):
         #: By number, the generation of each registration since the last poll; the latest one.
         self._generations: dict[int, int] = {}
         self._latest = 0
+        self._most = _MOST_EVENTS
         self._dealing = False  # with the events of a poll
         self._always_reading: dict[int, Any] = {}
         self._always_writing: dict[int, Any] = {}
@@ -140,7 +149,7 @@ class TcpdReactor(PosixReactorBase):
             mask = None
         try:
             if mask is None:
-                self._poller.register(fd, event)
+                self._poller.register(fd, _asked(event))
                 self._masks[fd] = event
                 self._descriptors[fd] = descriptor
                 self._latest += 1
@@ -148,7 +157,7 @@ class TcpdReactor(PosixReactorBase):
             elif mask & event:
                 return
             else:
-                self._poller.modify(fd, mask | event)
+                self._poller.modify(fd, _asked(mask | event))
                 self._masks[fd] = mask | event
         except OSError as error:
             if error.errno != errno.EPERM:
@@ -174,7 +183,7 @@ class TcpdReactor(PosixReactorBase):
         mask &= ~event
         if mask or getattr(descriptor, "wants_loss", False):
             # epoll reports an error whatever it was asked for
-            self._poller.modify(fd, mask)
+            self._poller.modify(fd, _asked(mask))
             self._masks[fd] = mask
             if event == _IN:
                 self._direct.pop(fd, None)
@@ -212,7 +221,9 @@ class TcpdReactor(PosixReactorBase):
                 self._flush_written()  # what timers wrote
             if self.written or self._always_reading or self._always_writing:
                 delay = 0
-            self._deal_with(iter(self._poller.poll(delay, _MOST_EVENTS)))
+            events = self._poller.poll(delay, self._most)
+            self._most = _MOST_EVENTS if len(events) < self._most else _MANY_EVENTS
+            self._deal_with(iter(events))
             if self._always_reading or self._always_writing:
                 self._always()
             if self.written:
@@ -273,6 +284,8 @@ class TcpdReactor(PosixReactorBase):
         generations = self._generations
         latest = self._latest
         descriptor: Any = None
+        now = time.monotonic
+        until = 0.0  # when the time for ends is used up
         nested, self._dealing = self._dealing, True  # by reactor.iterate() in a callback
         while True:  # once, and once more behind each descriptor that failed
             try:
@@ -288,6 +301,12 @@ class TcpdReactor(PosixReactorBase):
                     if descriptor is None:
                         continue  # removed by what was dealt with before it
                     if getattr(descriptor, "direct", False):
+                        if event & _ENDS:
+                            # thousands may end at once; those left are reported again
+                            if not until:
+                                until = now() + _SECONDS_FOR_ENDS
+                            elif now() >= until:
+                                continue
                         self._direct_event(descriptor, fd, event)
                     else:
                         log.callWithLogger(descriptor, self._event, descriptor, fd, event)
@@ -425,6 +444,11 @@ class TcpdReactor(PosixReactorBase):
                 self._take_out(fd)
         except BaseException as another:
             self._report(another)
+
+
+def _asked(mask: int) -> int:
+    """What to ask epoll for."""
+    return mask | _END if mask & _IN else mask
 
 
 def install() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Set
+from collections.abc import Hashable, Iterator, Mapping, Set
 from typing import Protocol
 
 from twisted.internet.interfaces import IReactorTime
@@ -13,6 +13,7 @@ from twisted.logger import Logger
 from tcpd.config.settings import PolicySettings
 from tcpd.net.connection_view import ConnectionView
 from tcpd.policy.reasons import End
+from tcpd.policy.workqueue import BACKGROUND, WorkQueue
 
 #: What has lasted too long is found late by an eighth of the shortest limit, ...
 _SWEEPS = 8
@@ -42,13 +43,22 @@ class Sweeper:
     message would cost more than the message. The limits are those of the policy: ``idle``,
     ``first_byte``, ``session`` and ``stalled``.
 
+    A :class:`tcpd.policy.workqueue.Source`: thousands may have to go in one sweep.
+
     :param connections: those there are; read anew each time.
     :param clock: for the time and a timer.
+    :param queue: the daemon's queue of work; without one a sweep is not divided.
     """
 
-    def __init__(self, connections: Set[Swept], clock: IReactorTime) -> None:
+    def __init__(
+        self, connections: Set[Swept], clock: IReactorTime, queue: WorkQueue | None = None
+    ) -> None:
         self._connections = connections
         self._clock = clock
+        self._queue = queue
+        self._left: Iterator[Swept] = iter(())  # of this sweep
+        self._sweeping = False
+        self._swept_at = 0.0
         self._loop = LoopingCall(self._sweep_again)
         self._loop.clock = clock
         self._running = False
@@ -57,6 +67,7 @@ class Sweeper:
         self._idle_sweeps = _NEVER
         #: those that bytes waited for at the last sweep: how many it had taken by then, since when
         self._waiting: dict[Swept, tuple[int, float]] = {}
+        self._waiting_before: dict[Swept, tuple[int, float]] = {}
 
     def start(self) -> None:
         """Begin to look, if there is anything to look for."""
@@ -67,7 +78,12 @@ class Sweeper:
         """Look no more."""
         self._running = False
         self._watch()
+        if self._queue is not None:
+            self._queue.remove(self)
+        self._left = iter(())
+        self._sweeping = False
         self._waiting.clear()
+        self._waiting_before.clear()
 
     def reconfigure(self, policy: PolicySettings, idle: float) -> None:
         """Look for other limits from now on.
@@ -109,14 +125,37 @@ class Sweeper:
             _log.failure("a sweep failed")
 
     def sweep(self) -> None:
-        """End the connections whose time is over. A failure costs no other connection its turn."""
-        now = self._clock.seconds()
-        before, self._waiting = self._waiting, {}
-        for connection in list(self._connections):
+        """End the connections whose time is over. A failure costs no other connection its turn.
+
+        With a queue it is done when there is time, and no other sweep begins before.
+        """
+        if self._sweeping:
+            return
+        self._sweeping = True
+        self._swept_at = self._clock.seconds()
+        self._waiting_before, self._waiting = self._waiting, {}
+        self._left = iter(list(self._connections))
+        if self._queue is None:
+            self.work(_NEVER)
+        else:
+            self._queue.run(self)
+
+    @property
+    def share(self) -> Hashable:
+        """See :class:`tcpd.policy.workqueue.Source`."""
+        return BACKGROUND
+
+    def work(self, deadline: float) -> bool:
+        """See :class:`tcpd.policy.workqueue.Source`."""
+        for connection in self._left:
             try:
-                self._look_at(connection, now, before)
+                self._look_at(connection, self._swept_at, self._waiting_before)
             except Exception:
                 _log.failure("a connection cannot be ended")
+            if self._queue is not None and self._queue.now() >= deadline:
+                return True
+        self._sweeping = False
+        return False
 
     def _look_at(
         self, connection: Swept, now: float, before: Mapping[Swept, tuple[int, float]]

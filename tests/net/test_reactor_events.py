@@ -581,3 +581,65 @@ def test_what_is_due_cannot_end_the_main_loop(
     assert poor == ["a moment"]
     if error is not MemoryError:
         logged_failures.expect("it broke", 2)
+
+
+# --- many at once ---
+
+
+@pytest.fixture
+def closed(reactor: TcpdReactor) -> Iterator[list[Watched]]:
+    """Connections whose peers have closed; each reads its end, and closes."""
+    pairs = [socket.socketpair() for _ in range(20)]
+    made: list[Watched] = []
+    for ours, theirs in pairs:
+
+        def end(ours: socket.socket = ours, number: int = len(made)) -> None:
+            reactor.forget(made[number])
+            ours.close()
+
+        made.append(Watched(ours.fileno(), end))
+        reactor.addReader(made[-1])
+        theirs.close()
+    try:
+        yield made
+    finally:
+        for ours, _ in pairs:
+            ours.close()
+
+
+@pytest.mark.parametrize("waits", [False, True], ids=["registered", "registered anew"])
+def test_others_are_read_from_while_thousands_end(
+    reactor: TcpdReactor,
+    closed: list[Watched],
+    pair: tuple[socket.socket, socket.socket],
+    monkeypatch: pytest.MonkeyPatch,
+    waits: bool,
+) -> None:
+    """Issue 14: "No load within the default limits stalls anybody by more than 50 ms". The time of
+    a turn for ends allows one here."""
+    monkeypatch.setattr("tcpd.net.reactor._SECONDS_FOR_ENDS", 0.0)
+    if waits:  # the kernel is asked for the end again
+        for each in closed:
+            reactor.removeReader(each)
+            reactor.addReader(each)
+    other = Watched(pair[0].fileno())
+    reactor.addReader(other)
+    pair[1].send(b"x")
+    for turn in range(1, len(closed) + 1):
+        reactor.doIteration(1)
+        assert [each.calls for each in closed].count(["read"]) == turn
+        assert len(other.calls) == turn
+    reactor.forget(other)
+
+
+def test_where_many_are_ready_all_have_the_next_turn(
+    reactor: TcpdReactor, closed: list[Watched], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tcpd.net.reactor._MOST_EVENTS", 2)
+    monkeypatch.setattr("tcpd.net.reactor._SECONDS_FOR_ENDS", 60.0)
+    reactor._most = 2
+    counts = []
+    for _ in range(2):
+        reactor.doIteration(1)
+        counts.append([each.calls for each in closed].count(["read"]))
+    assert counts == [2, len(closed)]

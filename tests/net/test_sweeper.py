@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from itertools import pairwise
+from typing import Any, cast
 
 import certificates
 import pytest
@@ -13,7 +14,9 @@ from zope.interface import implementer
 
 from tcpd.config.settings import PolicySettings
 from tcpd.interfaces import IBusy
+from tcpd.net.sweeper import Sweeper
 from tcpd.policy.reasons import End
+from tcpd.policy.workqueue import WorkQueue
 
 Make = Callable[..., House]
 
@@ -237,3 +240,57 @@ def test_a_limit_too_short_to_look_for_costs_no_more_than_ten_looks_a_second(mak
     house = make(idle=0.001, stalled=0.0)
     looks = house.clock.getDelayedCalls()
     assert [look.getTime() - house.clock.seconds() for look in looks] == [pytest.approx(0.1)]
+
+
+# --- many at once ---
+
+
+class Silent:
+    """A connection as the sweeper sees it."""
+
+    address = proxy = tls = None
+    busy = False
+    in_conversation = True
+    opened = began = 0.0
+    bytes_in = bytes_out = bytes_before_protocol = pending = 0
+
+    def __init__(self) -> None:
+        self.quiet = 0
+        self.ends: list[End] = []
+
+    def end(self, reason: End) -> None:
+        self.ends.append(reason)
+
+
+def test_thousands_end_in_the_course_of_some_turns() -> None:
+    """Issue 14: "All work that peers cause [...] is taken from one fair queue with a bound in time
+    for each reactor turn". A millisecond passes at each look at the clock."""
+    clock = Clock()
+    turns: list[WorkQueue] = []
+
+    def now() -> float:
+        clock.rightNow += 0.001
+        return clock.rightNow
+
+    silent = {Silent() for _ in range(50)}
+    queue = WorkQueue(now, turns.append, lambda: None)
+    sweeper = Sweeper(cast(Any, silent), clock, queue)
+    sweeper.reconfigure(PolicySettings(), 0.4)
+    sweeper.start()
+
+    def count() -> int:
+        return sum(len(each.ends) for each in silent)
+
+    counts = [0]
+    while counts[-1] < len(silent):
+        if turns:
+            turns.pop().flush()
+        else:
+            clock.advance(0.1)
+        counts.append(count())
+    assert max(after - before for before, after in pairwise(counts)) < 10
+    assert [each.ends for each in silent] == [[End.IDLE]] * len(silent)
+    clock.advance(0.1)
+    sweeper.stop()
+    assert not len(queue)
+    assert not clock.getDelayedCalls()
