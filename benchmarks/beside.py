@@ -15,12 +15,14 @@ import selectors
 import signal
 import socket
 import ssl
+import struct
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 #: Seconds that one load may take, and one answer.
 LONGEST = 180.0
@@ -28,6 +30,46 @@ PATIENCE = 30.0
 
 #: Clients that an address may have by default.
 AN_ADDRESS = 100
+
+#: Seconds of silence after which the services for it drop a client: longer than 5,000 clients take
+#: to be there, so that all are dropped together. By default it is minutes.
+SILENCE = 15
+
+#: Kind and keys of each service that a load uses. All limits are the default ones but the times of
+#: ``echo-idle`` and ``irc-ping``. ``far`` stands for another machine: a UNIX socket has no limit
+#: for an address.
+_SERVICES = {
+    "probe": ("echo", ""),
+    "line": ("line", ""),
+    "chat": ("chat", ""),
+    "irc": ("irc", ""),
+    "irc-ping": ("irc", f"ping = {SILENCE // 2}s"),
+    "echo-idle": ("echo", "policy = brief"),
+    "tls": ("echo", ""),
+    "far": ("echo", ""),
+    "forward": ("forward", "to = unix:{socket}\ntls = yes\ntls_name = localhost\nca = {pem}"),
+    "echo": ("echo", ""),  # the last: when it listens, all do
+}
+_LISTEN = {"tls": "127.0.0.1:{port} tls=main", "far": "unix:{socket} tls=main"}
+
+
+def config(port: Callable[[str], int], pem: Path, key: Path | None, socket: Path) -> str:
+    """Write the configuration of a server for all loads.
+
+    :param port: chooses the port of a service; 0 for any.
+    :param pem: a certificate for localhost.
+    :param key: its key; ``None`` if that is in the same file.
+    :param socket: where to make a UNIX socket.
+    """
+    text = f"[policy:brief]\nidle = {SILENCE}s\n[tls:main]\ncertificate = {pem}\n"
+    if key is not None:
+        text += f"key = {key}\n"
+    for name, (kind, keys) in _SERVICES.items():
+        listen = _LISTEN.get(name, "127.0.0.1:{port}")
+        text += f"[service:{name}]\nprotocol = {kind}\n{keys}\nlisten =\n  {listen}\n".format(
+            port=port(name) if "{port}" in listen else "", socket=socket, pem=pem
+        )
+    return text
 
 
 def cpu_of(pid: int) -> float:
@@ -103,31 +145,72 @@ class Crowd:
 
     :param port: where.
     :param count: how many; :data:`AN_ADDRESS` of them from each address.
+    :param pid: the server's.
     """
 
-    def __init__(self, port: int, count: int) -> None:
+    def __init__(self, port: int, count: int, pid: int) -> None:
         self.received = 0
+        self.count = count
+        self._pid = pid
+        self._port = port
+        self._descriptors = self._open()
         self._selector = selectors.DefaultSelector()
         self.clients: list[socket.socket] = []
+
+    def connect(self, buffer: int = 0, count: int = 0) -> None:
+        """Connect all, one after the other, and faster than the server accepts.
+
+        :param buffer: bytes that a client's kernel takes for it; 0 for the usual.
+        :param count: how many; 0 for all.
+        """
         source = ""
-        for number in range(count):
+        for number in range(count or self.count):
             if number % AN_ADDRESS == 0:  # one that no earlier crowd has used
                 next_ = next(_ADDRESSES)
                 source = f"127.0.{1 + next_ // 200}.{1 + next_ % 200}"
-            client = socket.create_connection(("127.0.0.1", port), PATIENCE, (source, 0))
+            client = socket.socket()
+            if buffer:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+            client.settimeout(PATIENCE)
+            client.bind((source, 0))
+            client.connect(("127.0.0.1", self._port))
             client.setblocking(False)
             self.clients.append(client)
 
-    def say(self, texts: Sequence[bytes], end: bytes) -> None:
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Stop the server meanwhile, so that all of it is there when the server runs again."""
+        os.kill(self._pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self._pid, signal.SIGCONT)
+
+    def _open(self) -> int:
+        return len(os.listdir(f"/proc/{self._pid}/fd"))
+
+    def wait_until_gone(self, but: int = 10) -> None:
+        """Wait until the server has closed all connections.
+
+        :param but: how many descriptors may be left, among them the prober's.
+        """
+        deadline = time.monotonic() + LONGEST
+        while (left := self._open() - self._descriptors) > but:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{left} connections are open")
+
+    def say(self, texts: Sequence[bytes], end: bytes, count: int | None = None) -> None:
         """Have each client say a text, and wait until each has read a certain text.
 
         :param texts: one for all, or one for each.
         :param end: part of the last answer, and of none before it.
+        :param count: of the clients, so many; ``None`` for all.
         """
+        clients = self.clients[:count]
         if len(texts) == 1:
-            texts = [texts[0]] * len(self.clients)
+            texts = [texts[0]] * len(clients)
         selector = self._selector
-        for client, text in zip(self.clients, texts, strict=True):
+        for client, text in zip(clients, texts, strict=True):
             events = selectors.EVENT_READ | selectors.EVENT_WRITE
             selector.register(client, events, [memoryview(text), b""])
         deadline = time.monotonic() + LONGEST
@@ -190,7 +273,7 @@ class Load:
     clients: int
     service: str
     act: Callable[[Crowd], None]
-    prepare: Callable[[Crowd], None] = lambda _: None
+    prepare: Callable[[Crowd], None] = Crowd.connect
     long: bool = False
 
 
@@ -203,6 +286,7 @@ def _line(name: str, title: str, request: bytes, times: int) -> Load:
 
 def _text(name: str, title: str, request: bytes, times: int) -> Load:
     def prepare(crowd: Crowd) -> None:
+        crowd.connect()
         crowd.say([b"n%d\r\n" % n for n in range(len(crowd.clients))], b"/help lists")
 
     def act(crowd: Crowd) -> None:
@@ -213,17 +297,24 @@ def _text(name: str, title: str, request: bytes, times: int) -> Load:
     )
 
 
-def _register(more: Callable[[int], bytes]) -> Callable[[Crowd], None]:
+def _register(more: Callable[[int], bytes], buffer: int = 0) -> Callable[[Crowd], None]:
     def prepare(crowd: Crowd) -> None:
+        crowd.connect(buffer)
+        # a room of 5,000 is full in half the time where nobody is sent the names of the others
         crowd.say(
             [
-                b"NICK n%d\r\nUSER u 0 * :real name\r\n%sPING prepared\r\n" % (n, more(n))
+                b"CAP REQ :no-implicit-names\r\nNICK n%d\r\nUSER u 0 * :real name\r\n"
+                b"CAP END\r\n%sPING prepared\r\n" % (n, more(n))
                 for n in range(len(crowd.clients))
             ],
             b"prepared",
         )
 
     return prepare
+
+
+def _nowhere(number: int) -> bytes:
+    return b""
 
 
 def _in_room(number: int) -> bytes:
@@ -244,56 +335,125 @@ def _irc(
     long: bool = False,
 ) -> Load:
     def act(crowd: Crowd) -> None:
-        crowd.say([request * times + b"PING over\r\n"], b" :over\r\n")
+        with crowd.at_once():
+            for client in crowd.clients:
+                client.send(request * times)
+        crowd.say([b"PING over\r\n"], b" :over\r\n")
 
     title = f"IRC, {title}: {clients:,} clients, {times} times each"
     return Load(name, title, clients, "irc", act, _register(more), long)
 
 
-def _leave(crowd: Crowd) -> None:
-    """All but one close; that one reads until all are gone."""
-    watching = crowd.clients[0]
-    for client in crowd.clients[1:]:
-        client.close()
-    watching.setblocking(True)
-    watching.settimeout(PATIENCE)
-    left = len(crowd.clients) - 1
-    tail = b""
-    while left:
-        tail += watching.recv(1 << 18)
-        left -= tail.count(b" QUIT :")
-        tail = tail[tail.rfind(b" QUIT :") + 1 :][-200:]
+def _close(crowd: Crowd) -> None:
+    """All close."""
+    with crowd.at_once():
+        for client in crowd.clients:
+            client.close()
+    crowd.wait_until_gone()
+
+
+def _reset(crowd: Crowd) -> None:
+    """All reset their connections."""
+    for client in crowd.clients:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    _close(crowd)
+
+
+def _quit(crowd: Crowd) -> None:
+    """All say QUIT."""
+    with crowd.at_once():
+        for client in crowd.clients:
+            client.send(b"QUIT :bye\r\n")
+    crowd.wait_until_gone()
+
+
+def _be_silent(crowd: Crowd) -> None:
+    """All are silent until they are dropped."""
+    crowd.wait_until_gone()
+
+
+def _overflow(crowd: Crowd) -> None:
+    """Some send to a room more than may wait for the others, who read nothing: they are dropped."""
+    line = b"PRIVMSG #crowd :%s\r\n" % (b"x" * 400)
+    crowd.say([line * 90 + b"PING over\r\n"], b" :over\r\n", AN_ADDRESS)
+    crowd.wait_until_gone(AN_ADDRESS + 10)
 
 
 def _rename(crowd: Crowd) -> None:
     """The first, who is operator of the room, renames it."""
     texts = [b"RENAME #crowd #other :by the way\r\n", *[b""] * (len(crowd.clients) - 1)]
-    crowd.say(texts, b" 366 ")
+    crowd.say(texts, b" #other")
 
 
-def _shake_hands(crowd: Crowd) -> None:
-    """All begin TLS at once, and go on as they are answered."""
+def _connect_and_ask(crowd: Crowd) -> None:
+    """All connect, and ask."""
+    crowd.connect()
+    crowd.say([b"x"], b"x")
+
+
+def _ask(crowd: Crowd) -> None:
+    """All ask."""
+    with crowd.at_once():
+        for client in crowd.clients:
+            client.send(b"x")
+    crowd.say([b"y"], b"y")
+
+
+def _shake_hands(crowd: Crowd, last: int = 0) -> None:
+    """All begin TLS at once, and go on as they are answered; or only the last so many."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    waiting: dict[socket.socket, tuple[ssl.MemoryBIO, ssl.MemoryBIO, ssl.SSLObject]] = {}
-    for client in crowd.clients:
+    poller = select.epoll()
+    waiting: dict[int, tuple[socket.socket, ssl.MemoryBIO, ssl.MemoryBIO, ssl.SSLObject]] = {}
+    for client in crowd.clients[-last:]:
         received, written = ssl.MemoryBIO(), ssl.MemoryBIO()
         tls = context.wrap_bio(received, written)
         with suppress(ssl.SSLWantReadError):
             tls.do_handshake()
-        waiting[client] = received, written, tls
-    for client, (_, written, _) in waiting.items():
-        client.send(written.read())
+        waiting[client.fileno()] = client, received, written, tls
+        poller.register(client, select.EPOLLIN)
+    with crowd.at_once():
+        for client, _, written, _ in waiting.values():
+            client.send(written.read())
     while waiting:
-        for client in select.select(list(waiting), [], [], PATIENCE)[0]:
-            received, written, tls = waiting[client]
+        for fd, _ in poller.poll(PATIENCE):
+            client, received, written, tls = waiting[fd]
             received.write(client.recv(1 << 16))
             with suppress(ssl.SSLWantReadError):
                 tls.do_handshake()
-                del waiting[client]
+                poller.unregister(fd)
+                del waiting[fd]
             client.send(written.read())
+    poller.close()
 
+
+def _connect_by_tls(crowd: Crowd) -> None:
+    some = 500  # more have to wait longer than a handshake may take
+    for _ in range(0, crowd.count, some):
+        crowd.connect(count=some)
+        _shake_hands(crowd, some)
+
+
+def _wait(crowd: Crowd) -> None:
+    """Nothing is to be prepared."""
+
+
+_ROOM = _register(_in_room)
+
+
+def _crowd(
+    name: str,
+    title: str,
+    service: str,
+    act: Callable[[Crowd], None],
+    prepare: Callable[[Crowd], None] = Crowd.connect,
+) -> Load:
+    return Load(name, title, 5000, service, act, prepare, long=name not in _QUICK)
+
+
+#: Loads of 5,000 clients that take less than three seconds.
+_QUICK = ("wait-connect", "wait-close", "wait-reset")
 
 _MASKS = b",".join(b"*%c*%c*" % (97 + n, 98 + n) for n in range(20))
 
@@ -308,42 +468,52 @@ LOADS = (
     _irc("wait-irc-list", "LIST with 20 masks", b"LIST %s\r\n" % _MASKS, 3, more=_in_rooms),
     _irc("wait-irc-who", "WHO *", b"WHO *\r\n", 20),
     _irc("wait-irc-who-1000", "WHO *", b"WHO *\r\n", clients=1000, long=True),
-    _irc("wait-irc-who-5000", "WHO *", b"WHO *\r\n", clients=5000, long=True),
+    _irc("wait-irc-who-5000", "WHO *", b"WHO *\r\n", clients=5000, more=_nowhere, long=True),
+    _irc("wait-irc-lines", "PING", b"PING x\r\n", clients=5000, more=_nowhere, long=True),
     Load("wait-tls", "TLS, 100 handshakes at once", AN_ADDRESS, "tls", _shake_hands),
-    Load(
-        "wait-irc-leave",
-        "IRC: 5,000 clients leave a room at once",
-        5000,
-        "irc",
-        _leave,
-        _register(_in_room),
-        long=True,
+    _crowd("wait-connect", "echo: 5,000 clients connect at once", "echo", _connect_and_ask, _wait),
+    _crowd("wait-ask", "echo: 5,000 clients ask at once", "echo", _ask),
+    _crowd("wait-close", "echo: 5,000 clients close at once", "echo", _close),
+    _crowd("wait-reset", "echo: 5,000 clients reset their connections at once", "echo", _reset),
+    _crowd("wait-idle", "echo: 5,000 clients are idle for too long", "echo-idle", _be_silent),
+    _crowd("wait-tls-close", "TLS: 5,000 clients close at once", "tls", _close, _connect_by_tls),
+    _crowd("wait-tls-reset", "TLS: 5,000 clients reset at once", "tls", _reset, _connect_by_tls),
+    _crowd("wait-irc-leave", "IRC: 5,000 clients of a room close at once", "irc", _close, _ROOM),
+    _crowd("wait-irc-quit", "IRC: 5,000 clients of a room say QUIT at once", "irc", _quit, _ROOM),
+    _crowd("wait-irc-rename", "IRC: RENAME of a room of 5,000 clients", "irc", _rename, _ROOM),
+    _crowd(
+        "wait-irc-ping",
+        "IRC: 5,000 clients do not answer a PING",
+        "irc-ping",
+        _be_silent,
+        _register(_nowhere),
     ),
     Load(
-        "wait-irc-rename",
-        "IRC: RENAME of a room of 5,000 clients",
-        5000,
+        "wait-irc-sendq",
+        "IRC: 1,000 clients of a room read nothing of what 100 others say",
+        1100,
         "irc",
-        _rename,
-        _register(_in_room),
+        _overflow,
+        _register(_in_room, 4096),
         long=True,
     ),
+    Load("wait-forward-tls", "forward to TLS: 500 clients at once", 500, "forward", _ask),
 )
 
 
 def measure(load: Load, ports: Ports, pid: int) -> dict[str, float]:
     """Put a load on a server.
 
-    :param ports: by service: of ``echo`` and the load's.
+    :param ports: by service, of all that :func:`config` has.
     :param pid: the server's.
     :return: as :func:`prober` has it, and ``more``, how many bytes of memory more than before the
         server had at the most; ``cpu`` and ``seconds``, how long it took.
     """
-    with Crowd(ports[load.service], load.clients) as crowd:
+    with Crowd(ports[load.service], load.clients, pid) as crowd:
         load.prepare(crowd)
         before = resident(pid)
         cpu, begun = cpu_of(pid), time.monotonic()
-        with prober(ports["echo"], pid) as result:
+        with prober(ports["probe"], pid) as result:
             load.act(crowd)
         result |= {"cpu": cpu_of(pid) - cpu, "seconds": time.monotonic() - begun}
     return result | {"more": result["memory"] - before}

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks import beside
 from benchmarks.ground import HERE, Ground, Skipped, free_port
 from benchmarks.process import Child
 
@@ -282,14 +283,12 @@ def with_defaults(ports: dict[str, int]) -> Server:
     """
 
     def commands(ground: Ground, kind: str, port: int) -> Commands:
-        ports.update(echo=port, line=free_port(), chat=free_port(), irc=free_port())
-        text = "[tcpd]\nserver_name = bench\ncontrol = none\n" + "".join(
-            f"[service:{service}]\nprotocol = {service}\nlisten = 127.0.0.1:{port}\n"
-            for service, port in ports.items()
-        )
-        ports["tls"] = free_port()
-        text += f"[tls:bench]\ncertificate = {ground.pem}\n"
-        text += f"[service:tls]\nprotocol = echo\nlisten = 127.0.0.1:{ports['tls']} tls=bench\n"
+        def choose(service: str) -> int:
+            ports[service] = port if service == "echo" else free_port()
+            return ports[service]
+
+        text = "[tcpd]\nserver_name = bench\ncontrol = none\n"
+        text += beside.config(choose, Path(ground.pem), None, ground.directory / f"far-{port}")
         config = _write(ground, f"tcpd-{port}.ini", text)
         return [[*_TWISTD, "--pidfile=", "tcpd", "--config", config]]
 
