@@ -240,6 +240,9 @@ class Pipeline:
     def truncated(self) -> None:
         self._connection.ending(End.TRUNCATED)
 
+    def broken(self) -> None:
+        self._connection.broken("receiving")
+
     # --- what the stages are, and know ---
 
     @property

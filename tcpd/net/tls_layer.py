@@ -23,7 +23,6 @@ from twisted.internet.interfaces import (
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from tcpd.interfaces import IConnection
 from tcpd.net.stage import Below, StackedTransport
 from tcpd.net.tls_faults import TLSFault, handshake_fault, reasons_of
 from tcpd.policy.workqueue import WorkQueue, share_of
@@ -61,6 +60,9 @@ class TLSOwner(Protocol):
     def truncated(self) -> None:
         """The peer closed its sending side without close_notify."""
 
+    def broken(self) -> None:
+        """What was received could not be dealt with; the exception is being handled."""
+
 
 @implementer(ISSLTransport, INegotiated, IConsumer, IPushProducer)
 class TLSLayer(StackedTransport):
@@ -81,8 +83,8 @@ class TLSLayer(StackedTransport):
     :param owner: gets the reports. A failure closes the connection; :attr:`fault` and
         :attr:`error` say why.
     :param queue: for what takes long: handshakes, which take a millisecond, and many records.
-        ``None``: all is done at once. The connection provides :class:`tcpd.interfaces.IConnection`
-        where there is one.
+        ``None``: all is done at once. Clients share their turns by the ``address`` of the
+        connection.
 
     :ivar protocol: above; ``None`` until the handshake is complete, unless TLS was begun later in
         a conversation.
@@ -90,6 +92,7 @@ class TLSLayer(StackedTransport):
 
     __slots__ = (
         "_backlog",
+        "_beginning",
         "_bio_read",
         "_bio_write",
         "_deaf",
@@ -131,8 +134,9 @@ class TLSLayer(StackedTransport):
         super().__init__(connection, connection)
         self._owner = owner
         self._queue = queue
+        self._beginning = False  # the queue has no time yet for the begin of a client's handshake
         self._backlog: list[bytes] = []  # received, and waits for the queue; the oldest last
-        self._direct = False  # the queue runs it within dataReceived
+        self._direct = False  # the queue runs it within dataReceived or begin
         self._ended = False  # the connection below was closed behind what waits
         self._paused = False  # by the protocol
         self._make: Callable[[], SSL.Connection] | None = make  # until it was called
@@ -150,9 +154,25 @@ class TLSLayer(StackedTransport):
         self._written = 0  # within; bytes on the wire, about
 
     def begin(self) -> None:
-        """Begin the handshake. Called by a client, which speaks first."""
+        """Begin the handshake, when the queue has time for it. Called by a client, which speaks
+        first."""
+        self._beginning = True
+        if self._queue is None:
+            self._begin()
+        else:
+            self._run(self._queue)
+
+    def _begin(self) -> None:
+        self._beginning = False
         self._make_tls()
         self._shake_hands()
+
+    def _run(self, queue: WorkQueue) -> None:
+        self._direct = True
+        try:
+            queue.run(self)
+        finally:
+            self._direct = False
 
     # --- from the connection: a protocol ---
 
@@ -167,11 +187,7 @@ class TLSLayer(StackedTransport):
         self._backlog = [*reversed(pieces), *self._backlog]
         if waits:
             return  # it was on its way already
-        self._direct = True
-        try:
-            queue.run(self)
-        finally:
-            self._direct = False
+        self._run(queue)
         if self._backlog:
             self._below.pauseProducing()
 
@@ -184,6 +200,8 @@ class TLSLayer(StackedTransport):
         """See :class:`tcpd.policy.workqueue.Source`: take what waits."""
         assert self._queue is not None
         try:
+            if self._beginning:
+                self._begin()
             while self._backlog:
                 self._take(self._backlog.pop())
                 if self._backlog and self._queue.now() >= deadline:
@@ -194,7 +212,7 @@ class TLSLayer(StackedTransport):
             self._backlog = []
             if self._direct:
                 raise  # to the connection, which called
-            IConnection(self._connection).broken("receiving")
+            self._owner.broken()
             return False
         if not self._direct and not self._paused:
             self._below.resumeProducing()

@@ -39,6 +39,7 @@ class ForwardFactory(ServerFactory):
         self.lookups = Lookups(context.reactor)
         self.route = make_route(settings, context.reactor, self.lookups)
         self.clock = context.clock
+        self.work = context.work
         self._context = context
         self._bursts = Bursts()
         self._far_sides: set[Far] = set()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from tcpd.policy.workqueue import WorkQueue
 from tcpd.relay.forward_failures import Why
 from tcpd.relay.forward_route import Route
 
@@ -55,9 +56,11 @@ class Forwarding(Protocol):
     """The service, as both sides see it.
 
     :ivar clock: an IReactorTime, for timers.
+    :ivar work: the daemon's queue of work.
     """
 
     clock: Any
+    work: WorkQueue
 
     @property
     def route(self) -> Route:

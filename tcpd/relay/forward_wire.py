@@ -7,15 +7,20 @@ from typing import Any
 from twisted.internet.error import ConnectionLost
 from twisted.internet.interfaces import IDelayedCall, IHalfCloseableProtocol
 from twisted.internet.protocol import Protocol, connectionDone
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from tcpd.interfaces import IConnection
 from tcpd.net.delivery import reset_when_delivered
 from tcpd.net.tls_layer import TLSLayer
+from tcpd.policy.addresses import IPAddress
 from tcpd.relay.forward_failures import UNTRUSTED, Why, why_no_tls
 from tcpd.relay.forward_far import LINGER, FarSide, Reading, prepare, was_reset
 from tcpd.relay.forward_sides import Client, Forwarding
 from tcpd.relay.forward_tls import FarHandshake, FarTLS
+
+_log = Logger()
 
 
 class TLSFarSide(FarSide):
@@ -27,7 +32,9 @@ class TLSFarSide(FarSide):
     def __init__(self, client: Client, factory: Forwarding, tls: FarTLS) -> None:
         super().__init__(client, factory)
         self._handshake = tls.connect()
-        self._wire = Wire(self, self._handshake, client.header, factory.clock)
+        connection = IConnection(client.transport, None)
+        address = None if connection is None else connection.address
+        self._wire = Wire(self, self._handshake, client.header, factory, address)
 
     @property
     def wire(self) -> Protocol:
@@ -92,16 +99,26 @@ class Wire(Protocol):
     :param far: above.
     :param handshake: not begun.
     :param header: of the PROXY protocol, which goes before TLS.
-    :param clock: for a timer.
+    :param factory: the service's.
+    :param address: the client's, with whom it shares its turns.
     """
 
     transport: Any
 
-    def __init__(self, far: TLSFarSide, handshake: FarHandshake, header: bytes, clock: Any) -> None:
+    def __init__(
+        self,
+        far: TLSFarSide,
+        handshake: FarHandshake,
+        header: bytes,
+        factory: Forwarding,
+        address: IPAddress | None,
+    ) -> None:
         self._far: TLSFarSide | None = far  # until the connection is lost
         self._handshake = handshake
         self._header = header
-        self._clock = clock
+        self._clock = factory.clock
+        self._queue = factory.work
+        self.address = address
         self._timer: IDelayedCall | None = None
         self._tls: TLSLayer | None = None
 
@@ -118,7 +135,7 @@ class Wire(Protocol):
         prepare(transport)
         if self._header:
             transport.write(self._header)
-        self._tls = tls = TLSLayer(self, self._handshake.connection, self)
+        self._tls = tls = TLSLayer(self, self._handshake.connection, self, self._queue)
         tls.protocol = far
         tls.begin()
 
@@ -216,3 +233,7 @@ class Wire(Protocol):
 
     def truncated(self) -> None:
         """The far side hears it by its ``connectionLost``."""
+
+    def broken(self) -> None:
+        _log.failure("what a far side sent could not be passed on")
+        self.transport.abortConnection()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 from ipaddress import ip_address
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from twisted.internet.error import (
     TCPTimedOutError,
 )
 from twisted.internet.interfaces import IHalfCloseableProtocol
+from twisted.internet.testing import StringTransport
 from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from zope.interface.verify import verifyObject
 
@@ -37,6 +39,7 @@ from tcpd.relay.forward_route import common_name
 from tcpd.relay.forward_settings import ForwardSettings, expected_name
 from tcpd.relay.forward_tls import FarTLS
 from tcpd.relay.forward_wire import TLSFarSide
+from tcpd.relay.forward_wire import Wire as TLSWire
 from tcpd.relay.target import parse_target
 from tcpd.wire.proxy_header import ClientTLS, Ends, version_2
 
@@ -709,3 +712,16 @@ def test_files_that_are_something_else(localhost: Any, tmp_path: Any) -> None:
     assert setting_error(tls=True, ca=str(other)).key == "ca"
     assert "no PEM private key" in setting_error(tls=True, certificate=pem).text
     assert "no PEM certificate" in setting_error(tls=True, certificate=key).text
+
+
+def test_a_far_side_whose_bytes_cannot_be_passed_on_is_cut(logged_failures: Any) -> None:
+    """Its TLS is dealt with in a later turn, where no transport sees a failure."""
+    stub: Any = SimpleNamespace(clock=None, work=None)
+    wire = TLSWire(stub, stub, b"", stub, None)
+    wire.transport = StringTransport()
+    try:
+        raise ZeroDivisionError("a bug")
+    except ZeroDivisionError:
+        wire.broken()
+    logged_failures.expect("a bug")
+    assert wire.transport.disconnecting
