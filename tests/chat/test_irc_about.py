@@ -96,7 +96,7 @@ def test_a_motd_that_cannot_be_read_is_an_error_of_the_configuration(tmp_path: P
     with pytest.raises(SettingError, match="is not UTF-8"):
         House(motd=str(tmp_path / "latin"))
     (tmp_path / "nul").write_bytes(b"a\0b")
-    with pytest.raises(SettingError, match="has a NUL in it"):
+    with pytest.raises(SettingError, match="contains a NUL"):
         House(motd=str(tmp_path / "nul"))
     for text in ("a\n" * 201, "a" * 8193):
         (tmp_path / "long").write_text(text)
@@ -169,7 +169,7 @@ def test_help(word: str) -> None:
     ann = House().irc_client("ann")
     assert ann.send(f"{word} stats") == [
         f"{SERVER} 704 ann STATS :STATS <query> [<server>]",
-        f"{SERVER} 705 ann STATS :With u it shows how long the server runs.",
+        f"{SERVER} 705 ann STATS :With u, shows the server's uptime.",
         f"{SERVER} 706 ann STATS :End of help",
     ]
     for subject, shown in (("x", "x"), (":::", "*"), ("ꜱtats", "ꜱtats")):
@@ -197,7 +197,7 @@ def test_handshake() -> None:
     house = House()
     ann = house.irc_client("ann", "standard-replies")
     assert ann.send("HANDSHAKE") == [
-        f"{SERVER} FAIL HANDSHAKE UNKNOWN :Nothing is known of your connection"
+        f"{SERVER} FAIL HANDSHAKE UNKNOWN :The handshake of your connection is not known"
     ]
     ann.protocol.facts = Facts  # type: ignore[method-assign]
     for words in ("HANDSHAKE", "HANDSHAKE layers"):

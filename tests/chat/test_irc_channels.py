@@ -143,7 +143,7 @@ def test_who_joins_too_fast_waits() -> None:
     ann = house.irc_client("ann", "standard-replies")
     assert ann.numerics("JOIN #a,#b", "JOIN #a") == ["JOIN", "353", "366"] * 2
     assert ann.send("JOIN #c") == [
-        f"{S} FAIL JOIN RATE_LIMITED #c :You join too fast, wait a moment"
+        f"{S} FAIL JOIN RATE_LIMITED #c :You join too fast; wait a moment"
     ]
     assert ann.numerics("JOIN ::x")[0] == "FAIL"
     house.clock.advance(1)

@@ -108,11 +108,11 @@ def test_a_host_that_is_none_is_not_shown(name: str) -> None:
 @pytest.mark.parametrize(
     ("address", "secure", "words", "why"),
     [
-        ("203.0.113.1", True, "gw h 198.51.100.7", "This address is no gateway's"),
-        (None, True, "gw h 198.51.100.7", "This address is no gateway's"),
-        ("192.0.2.1", False, "gw h 198.51.100.7", "WEBIRC is taken over TLS alone"),
-        ("192.0.2.1", True, "gw h example.org", "WEBIRC without an IP address"),
-        ("192.0.2.1", True, "gw h :fe80::1%a b", "WEBIRC without an IP address"),
+        ("203.0.113.1", True, "gw h 198.51.100.7", "No gateway is configured for this address"),
+        (None, True, "gw h 198.51.100.7", "No gateway is configured for this address"),
+        ("192.0.2.1", False, "gw h 198.51.100.7", "WEBIRC is accepted over TLS only"),
+        ("192.0.2.1", True, "gw h example.org", "WEBIRC has no valid IP address"),
+        ("192.0.2.1", True, "gw h :fe80::1%a b", "WEBIRC has no valid IP address"),
         ("192.0.2.1", True, "gw", ""),
     ],
 )
@@ -150,12 +150,12 @@ def test_once_and_before_all_else() -> None:
     client = gateway(house)
     client.send("NICK ann")
     assert client.send(f"WEBIRC {SECRET} gw h 198.51.100.7") == [
-        "ERROR :Closing Link: ann (WEBIRC comes once, before NICK and USER)"
+        "ERROR :Closing Link: ann (WEBIRC must come once, before NICK and USER)"
     ]
     twice = gateway(house)
     line = f"WEBIRC {SECRET} gw h 198.51.100.7"
     assert twice.send(line, line) == [
-        "ERROR :Closing Link: * (WEBIRC comes once, before NICK and USER)"
+        "ERROR :Closing Link: * (WEBIRC must come once, before NICK and USER)"
     ]
     assert house.irc_client("bob").numerics(line) == ["462"]
 

@@ -373,7 +373,7 @@ def test_rename_too_often() -> None:
     ann = house.irc_client("ann", "draft/channel-rename", joined="#a")
     assert ann.numerics("RENAME #a #b") == ["RENAME"]
     assert ann.send("RENAME #b #c") == [
-        f"{S} FAIL RENAME CANNOT_RENAME #b #c :You rename too often, wait a moment"
+        f"{S} FAIL RENAME CANNOT_RENAME #b #c :You rename too often; wait a moment"
     ]
 
 

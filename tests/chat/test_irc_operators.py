@@ -100,7 +100,7 @@ def test_passwords_are_not_taken_in_the_clear() -> None:
         told = oper(ann)
         assert (told[-1].split(" ")[1] == "381") is taken, told
         if not taken:
-            assert told == [f"{SERVER} 491 ann :Operators' passwords are taken over TLS alone"]
+            assert told == [f"{SERVER} 491 ann :Passwords are accepted over TLS only"]
 
 
 def test_the_answer_to_oper_has_its_label() -> None:
@@ -240,15 +240,15 @@ def test_rehash(events: Any) -> None:
     told(False, ("tcpd.ini:3", "conf.d/\x07irc.ini:9"))
     refused = f"{SERVER} NOTICE ann :Refused, nothing has changed: "
     assert ann.lines() == [
-        f"{refused}something is wrong at tcpd.ini:3",
-        f"{refused}something is wrong at conf.d/\\x07irc.ini:9",
-        f"{refused}what is wrong is in the log, and tcpd-ctl check shows it",
+        f"{refused}error at tcpd.ini:3",
+        f"{refused}error at conf.d/\\x07irc.ini:9",
+        f"{refused}see the log, or run tcpd-ctl check",
     ]
     told(False, [f"tcpd.ini:{number}" for number in range(1000)])
     assert [line.rpartition(": ")[2] for line in ann.lines()[-3:]] == [
-        "something is wrong at tcpd.ini:19",
+        "error at tcpd.ini:19",
         "and 980 more",
-        "what is wrong is in the log, and tcpd-ctl check shows it",
+        "see the log, or run tcpd-ctl check",
     ]
     told(True, [f"service s{number}: stopped" for number in range(1000)])
     assert ann.lines()[-1] == f"{SERVER} NOTICE ann :Reloaded: and 980 more"
@@ -315,11 +315,11 @@ def test_operators_in_the_ini_file() -> None:
     ("text", "error"),
     [
         (HASH, "a line is one word; write NAME HASH"),
-        (f"root {HASH} x", "a line goes on behind the hash"),
-        ("root hunter2", "line 1 of it is not NAME HASH: it is not a password hash"),
-        ("hunter2 root", "line 1 of it is not NAME HASH: it is not a password hash"),
-        (f"my hunter2! {HASH}", "line 1 of it begins with no name of an operator"),
-        (f"root {HASH}\nhunter2 {HASH}\nhunter2 {HASH}", "line 3 of it has the name of another"),
+        (f"root {HASH} x", "a line has text after the hash"),
+        ("root hunter2", "line 1 of the value is not NAME HASH: it is not a password hash"),
+        ("hunter2 root", "line 1 of the value is not NAME HASH: it is not a password hash"),
+        (f"my hunter2! {HASH}", "line 1 of the value does not begin with a name"),
+        (f"root {HASH}\nhunter2 {HASH}\nhunter2 {HASH}", "line 3 of the value repeats a name"),
     ],
     ids=["no name", "a third word", "no hash", "the wrong way round", "odd name", "twice"],
 )
@@ -335,7 +335,7 @@ def test_gateways_in_the_ini_file() -> None:
     assert [len(each.networks) for each in found] == [2, 1]
     assert GATEWAYS.parse(GATEWAYS.show(found)) == found
     for wrong in (f"hunter2 {HASH}", "192.0.2.1 hunter2", f"192.0.2.1, hunter2 {HASH}"):
-        with pytest.raises(ValueError, match="line 1 of it") as raised:
+        with pytest.raises(ValueError, match="line 1 of the value") as raised:
             GATEWAYS.parse(wrong)
         assert "hunter2" not in str(raised.value)
 

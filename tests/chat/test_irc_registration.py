@@ -357,7 +357,7 @@ def test_who_is_one_too_many_is_told_to_come_again() -> None:
         for number, client in enumerate(clients)
     ]
     assert told[:-1] == [[]] * (AT_ONCE + EACH)
-    why = "too many are coming in right now, try again in a moment"
+    why = "too many passwords are being checked; try again in a moment"
     assert told[-1] == [f"ERROR :Closing Link: ann{AT_ONCE + EACH} ({why})"]
     assert clients[-1].closed
     assert house.counted["unchecked"] == 1

@@ -153,7 +153,7 @@ def test_a_certificate_is_told_to_oneself() -> None:
     ann = house.irc_client("ann")
     bob = house.irc_client("bob")
     bob.protocol.facts = lambda: Facts(tls=Tls(client="CN=bob"))  # type: ignore[method-assign]
-    assert by_number(bob.send("WHOIS bob"))["276"] == "bob :shows the certificate CN=bob"
+    assert by_number(bob.send("WHOIS bob"))["276"] == "bob :has client certificate CN=bob"
     assert "276" not in by_number(ann.send("WHOIS bob"))
 
 
@@ -165,7 +165,7 @@ def test_what_stands_in_a_certificate_ends_no_conversation() -> None:
     house.set_mode(member(house, "root"), "o", True)
     subject = "CN=b\r\nQUIT :x\0\x1b[31m\x9b\u202e\ud800\u2028"
     bob.protocol.facts = lambda: Facts(tls=Tls(client=subject))  # type: ignore[method-assign]
-    told = r"bob :shows the certificate CN=b\x0d\x0aQUIT :x\x00\x1b[31m\x9b\u202e\ud800\u2028"
+    told = r"bob :has client certificate CN=b\x0d\x0aQUIT :x\x00\x1b[31m\x9b\u202e\ud800\u2028"
     for client in (root, bob):
         assert by_number(client.send("WHOIS bob"))["276"] == told
         assert client.numerics("PING x") == ["PONG"]

@@ -80,9 +80,9 @@ def test_an_operator_of_the_chat_reads_no_secret_by_a_reload(
             line.partition(" changed: ")[2] for line in told.split("\r\n") if "changed" in line
         ]
         assert shown == [
-            "something is wrong at tcpd.ini:4",
-            "something is wrong at tcpd.ini:5",
-            "what is wrong is in the log, and tcpd-ctl check shows it",
+            "error at tcpd.ini:4",
+            "error at tcpd.ini:5",
+            "see the log, or run tcpd-ctl check",
         ]
         asked = daemon.ctl("check")
         assert "ping: 'x' is not a duration" in asked.stdout + asked.stderr
@@ -215,7 +215,7 @@ def test_what_stands_in_a_certificate_reaches_no_screen_as_it_is(
         receive_until(root, b" 381 root :You are now an IRC operator\r\n")
         root.sendall(b"WHOIS bob\r\nPING x\r\n")
         told = receive_until(root, b" :x\r\n").decode()
-        assert f" 276 root bob :shows the certificate {shown}\r\n" in told
+        assert f" 276 root bob :has client certificate {shown}\r\n" in told
         line.sendall(b"WHOAMI\r\nQUIT\r\n")
         assert f"250-subject {shown}\r\n" in receive_all(line).decode()
         told = daemon.ctl("connections").stdout

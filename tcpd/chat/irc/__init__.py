@@ -1,1 +1,1 @@
-"""The IRC frontend."""
+"""IRC frontend of chat."""

@@ -1,4 +1,4 @@
-"""Capabilities: what a client may ask for beyond plain IRC, and how it does.
+"""Table of capabilities, and their negotiation.
 
 Source: https://ircv3.net/specs/extensions/capability-negotiation
 """
@@ -33,20 +33,19 @@ CHANNEL_RENAME = "draft/channel-rename"
 RELAYMSG = "draft/relaymsg"
 STS = "sts"
 
-#: What must be in the name that draft/relaymsg speaks in, and in no nickname.
+#: Separator in names of draft/relaymsg; no nickname contains it.
 RELAY_SEPARATOR = "/"
 
 
 @dataclass(frozen=True, slots=True)
 class Capability:
-    """A row of the table of capabilities.
+    """Row of the capability table.
 
     :ivar name: as clients request it.
-    :ivar value: for clients of version 302. A server fills in what its settings say
-        (:meth:`tcpd.chat.irc.server.IrcServer.capabilities`).
-    :ivar renders: events are written otherwise for clients that have it
-        (:mod:`tcpd.chat.irc.render`).
-    :ivar flag: the attribute of :class:`tcpd.chat.people.Client` that is set while it is enabled;
+    :ivar value: for clients of version 302; values that depend on settings come from
+        :meth:`tcpd.chat.irc.server.IrcServer.capabilities`.
+    :ivar renders: it changes how events are rendered (:mod:`tcpd.chat.irc.render`).
+    :ivar flag: attribute of :class:`tcpd.chat.people.Client` that is true while it is enabled;
         empty for none.
     """
 
@@ -82,35 +81,35 @@ _TABLE = (
     Capability(RELAYMSG, RELAY_SEPARATOR, renders=True),
 )
 
-#: By name, in the order in which they are listed.
+#: Capabilities by name, in the order of CAP LS.
 CAPABILITIES: Mapping[str, Capability] = {each.name: each for each in _TABLE}
 
-#: Those by which events are written otherwise.
+#: Capabilities that change how events are rendered.
 RENDERING = frozenset(each.name for each in _TABLE if each.renders)
 
-#: Attributes of clients, and the capabilities that set them.
+#: Attributes of clients with the capabilities that set them.
 FLAGS = tuple((each.flag, each.name) for each in _TABLE if each.flag)
 
 NONE: frozenset[str] = frozenset()
 
-#: What answers are labelled by, and what a message of several lines is sent by: both of them each.
+#: Capabilities that labels need, and that multiline messages need.
 LABELS = frozenset({LABELED_RESPONSE, BATCH})
 LINES = frozenset({MULTILINE, BATCH})
 
-#: With any of these a client that comes into a room is not told who is there. The specification is
-#: final since 2026, and clients still ask for it by the name it had before.
+#: A client with any of these gets no NAMES after JOIN. The specification is final since 2026;
+#: clients still request it by its draft name.
 NAMELESS = frozenset({NO_IMPLICIT_NAMES, NO_IMPLICIT_NAMES_DRAFT})
 
 
 def requested(
     words: Iterable[str], enabled: frozenset[str], known: Iterable[str]
 ) -> frozenset[str] | None:
-    """What is enabled after a REQ, all of which is taken over or nothing.
+    """Return the enabled capabilities after CAP REQ.
 
-    :param words: names, with a ``-`` before those that are to be switched off.
-    :param enabled: before.
-    :param known: all names.
-    :return: ``None`` if any of them is unknown, or cannot be asked for.
+    :param words: names; ``-`` before a name disables it.
+    :param enabled: the capabilities before.
+    :param known: names of all capabilities.
+    :return: ``None``, and no change, if a name is unknown or cannot be requested.
     """
     known = set(known) - {STS}  # "Clients MUST NOT request this capability with CAP REQ."
     wanted = set(enabled)
@@ -126,11 +125,11 @@ def requested(
 
 
 def listed(words: Iterable[str], room: int) -> list[str]:
-    """Names as they stand in LS, LIST and ACK, cut into pieces that fit a line.
+    """Join names for LS, LIST and ACK into pieces that fit a line.
 
-    :param words: with their values, if they are to be told.
-    :param room: bytes that a piece may have.
-    :return: one empty piece for none.
+    :param words: names, with or without values.
+    :param room: maximum bytes of a piece.
+    :return: one empty piece if there are no names.
     """
     pieces = [""]
     for word in words:

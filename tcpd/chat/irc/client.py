@@ -1,7 +1,7 @@
-"""One client of the IRC frontend, without its connection: its state, and how it is written to.
+"""State of one IRC client, independent of its connection.
 
-What it is told in answer to a request is in :mod:`tcpd.chat.irc.reply`; its lines are taken in
-:mod:`tcpd.chat.irc.dispatch`.
+:mod:`tcpd.chat.irc.reply` has replies to its requests, :mod:`tcpd.chat.irc.dispatch` takes its
+lines.
 """
 
 from __future__ import annotations
@@ -25,31 +25,33 @@ from tcpd.handshake.facts import Facts
 from tcpd.policy.buckets import TokenBucket
 from tcpd.policy.reasons import End
 
-#: Bytes of a long reply that are put into the outbox at a time.
+#: Bytes of a long reply put into the outbox at a time.
 CHUNK_BYTES = 16384
 
-#: How many messages may run ahead of the event log.
+#: Maximum number of messages that run ahead of the event log.
 MAX_AHEAD = 64
 
 
 class IrcClient(Client):
-    """See :class:`tcpd.chat.conversation.Conversation`, of which this is all but taking lines.
+    """State of one IRC client, independent of its connection.
 
-    :param server: what the clients of the service share.
-    :param outbox: where all that is sent to it goes.
-    :param address: the client's; ``None`` for a UNIX socket.
-    :param secure: nobody on the way can read along.
-    :param edge: its connection.
+    Implements :class:`tcpd.chat.conversation.Conversation` except for taking lines.
 
-    :ivar caps: the capabilities that are enabled.
-    :ivar version_302: it sent CAP LS 302, and gets the values of capabilities.
-    :ivar entry: what it has sent for its registration.
-    :ivar wrong_passwords: how many of an operator's password.
-    :ivar host: its host, if known from elsewhere than its address; ``None`` leaves it to the hub.
-    :ivar multiline: the message of several lines that it is sending, if it is.
+    :param server: state that the clients of the service share.
+    :param outbox: queue of data for the client.
+    :param address: of the client; ``None`` for a UNIX socket.
+    :param secure: the connection uses TLS or a UNIX socket.
+    :param edge: the connection.
+
+    :ivar caps: enabled capabilities.
+    :ivar version_302: the client sent CAP LS 302 and gets the values of capabilities.
+    :ivar entry: state of its registration.
+    :ivar wrong_passwords: failed attempts of OPER.
+    :ivar host: host from DNS or WEBIRC; ``None`` leaves it to the hub.
+    :ivar multiline: the open multiline batch; ``None`` if there is none.
     :ivar over: the conversation has ended.
-    :ivar waiting: the reply of the request that is open; ``None`` for none.
-    :ivar streaming: the rest of a long reply; ``None`` for none.
+    :ivar waiting: reply to the incomplete request; ``None`` if there is none.
+    :ivar streaming: the rest of a long reply; ``None`` if there is none.
     """
 
     __slots__ = (
@@ -94,7 +96,7 @@ class IrcClient(Client):
         self._blocked = False
         self._behind: list[bytes] | None = None
         self.streaming: Iterator[bytes] | None = None
-        #: Further long replies; ``None`` for none.
+        #: Long replies after ``streaming``.
         self._more: deque[Iterable[bytes]] | None = None
         self._batches = 0
         self._joins: TokenBucket | None = None
@@ -103,13 +105,13 @@ class IrcClient(Client):
 
     @property
     def name(self) -> str:
-        """Its nickname in replies: ``*`` before it has one."""
+        """Nickname for replies; ``*`` before the client has one."""
         if self.person is not None:
             return self.person.nick
         return self.entry.nick or "*"
 
     def facts(self) -> Facts | None:
-        """What is known of its own connection; ``None`` if nothing is."""
+        """Return the connection's facts, or ``None`` if they are not known."""
         return self.edge.facts()
 
     # --- the connection's side ---
@@ -119,7 +121,7 @@ class IrcClient(Client):
         return self.person is not None
 
     def greet(self) -> None:
-        """In IRC the client speaks first."""
+        """Send nothing: in IRC the client speaks first."""
 
     def stream_more(self) -> None:
         stream = self.streaming
@@ -138,7 +140,7 @@ class IrcClient(Client):
         self.finish(CLOSED)
 
     def too_late(self) -> None:
-        # it may have entered since the last line: a password takes its time
+        # a password check may have completed its registration since the last line
         if self.person is None:
             self.finish("you did not register in time")
 
@@ -153,10 +155,10 @@ class IrcClient(Client):
         self.server.hub.leave(self, reason)
 
     def finish(self, why: str, reason: str | None = None) -> None:
-        """End the conversation, and send why.
+        """Send ERROR and close the connection.
 
-        :param why: for the client.
-        :param reason: for the others in the rooms; ``None`` for the same.
+        :param why: reason for the client.
+        :param reason: of QUIT for the other members; ``None`` for the same.
         """
         if not self.over:
             self.leave(why if reason is None else reason)
@@ -164,42 +166,42 @@ class IrcClient(Client):
             self.edge.hang_up()
 
     def stop(self) -> None:
-        """Take nothing more from the client."""
+        """Stop taking lines from the client."""
         if not self.over:
             self.over = True
             self.streaming = self._more = None
             self.server.unregistered -= self.entry is not REGISTERED
 
     def error_line(self, why: str) -> bytes:
-        """ERROR, the last line of a connection."""
+        """Return ERROR, the last line of a connection."""
         return self.timed(write("ERROR", f"Closing Link: {self.name} ({why})", colon=True))
 
     # --- requests ---
 
     def opened(self, reply: Reply) -> None:
-        """A request is not complete although its command has returned."""
+        """Note that a request is incomplete although its command has returned."""
         self.waiting = reply
 
     def completed(self, reply: Reply) -> None:
-        """A request is complete."""
+        """Note that a request is complete, and take the next line."""
         if self.waiting is reply:
             self.waiting = None
             self.edge.go_on()
 
     def may_run_ahead(self) -> bool:
-        """Whether one more message may run ahead of the event log. If not, the next line has to
-        wait until all that did are delivered."""
+        """Return whether one more message may run ahead of the event log. If not, the next line
+        waits until those that do are delivered."""
         if self.ahead < MAX_AHEAD and self._behind is None:
             return True
         self.block()
         return False
 
     def block(self) -> None:
-        """The next line has to wait until :meth:`caught_up`."""
+        """Delay the next line until :meth:`caught_up`."""
         self._blocked = True
 
     def put_behind(self, data: bytes) -> None:
-        """Put a reply into the outbox: behind what ran ahead, if anything did."""
+        """Put a reply into the outbox, after messages that run ahead of the event log."""
         if self.ahead:
             if self._behind is None:
                 self._behind = []
@@ -207,10 +209,10 @@ class IrcClient(Client):
         else:
             self.put(data)
 
-    # --- what is sent to it ---
+    # --- output ---
 
     def put(self, data: bytes) -> None:
-        """Put lines into the outbox, with their tags, behind what waits there."""
+        """Append lines, with their tags, to the outbox."""
         hub = self.server.hub
         if hub.fanout.held:
             hub.fanout.settle()
@@ -222,11 +224,11 @@ class IrcClient(Client):
                 self.dropped()
 
     def stream(self, lines: Iterable[bytes]) -> None:
-        """Send what may be long: at once what is short of it, the rest as the client reads it. No
-        line of the client is taken before all of it is sent.
+        """Send a long reply as the client reads it, beginning at once. No line of the client is
+        taken until all of it is sent.
 
-        :param lines: with their tags. Asked for a line when there is room for it, maybe turns
-            later; an empty one is not sent, and lets others have their turn first.
+        :param lines: with their tags; consumed as the outbox has room. An empty line is not sent
+            and yields to other clients.
         """
         if self.streaming is not None:
             if self._more is None:
@@ -237,13 +239,13 @@ class IrcClient(Client):
         self.stream_more()
 
     def timed(self, line: bytes) -> bytes:
-        """A line with the time, if the client has asked for it."""
+        """Return a line with a ``time`` tag if the client has ``server-time``."""
         if line and caps.SERVER_TIME in self.caps:
             return b"@time=%s %s" % (self.server.stamp().encode(), line)
         return line
 
     def next_batch(self) -> str:
-        """A name for a batch that is sent to it."""
+        """Return a new reference for a batch to this client."""
         self._batches += 1
         return f"b{self._batches}"
 
@@ -265,28 +267,25 @@ class IrcClient(Client):
     # --- for commands ---
 
     def enable(self, enabled: frozenset[str]) -> None:
-        """Use these capabilities from now on."""
+        """Set the enabled capabilities."""
         self.caps = enabled
         for flag, name in caps.FLAGS:
             setattr(self, flag, name in enabled)
         self.server.hub.equip(self, self.server.formats.of(enabled))
 
     def registered(self) -> None:
-        """It has entered: nobody asks any more what it sent before."""
+        """Note that registration is complete, and free its state."""
         self.entry = REGISTERED
         self.server.unregistered -= 1
         self.server.count["registered"] += 1
 
     def may_join(self) -> bool:
-        """Take a token for joining a room.
-
-        :return: whether there was one.
-        """
+        """Take a token of ``join_rate``, and return whether there was one."""
         self._joins, may = self._take(self._joins, self.server.settings.join_rate)
         return may
 
     def may_rename(self) -> bool:
-        """Take a token for another nickname, likewise."""
+        """Take a token of ``nick_rate``, and return whether there was one."""
         self._nicks, may = self._take(self._nicks, self.server.settings.nick_rate)
         return may
 

@@ -1,7 +1,7 @@
-"""Lines of an IRC client: parsed, and given to the command that they name.
+"""Dispatch of an IRC client's lines to commands.
 
-:class:`IrcConversation` is the whole conversation. It adds to
-:class:`~tcpd.chat.irc.client.IrcClient` what needs the table of commands.
+:class:`IrcConversation` adds to :class:`~tcpd.chat.irc.client.IrcClient` what needs the command
+table.
 """
 
 from __future__ import annotations
@@ -33,23 +33,22 @@ from tcpd.events.chat import (
 from tcpd.lines.linebuffer import Fault
 from tcpd.lines.single import Ready
 
-#: The longest line taken in, tags and all. A longer one ends the conversation, since nobody can
-#: tell what it was.
+#: Maximum length of a received line, including tags. A longer line closes the connection.
 LINE_BYTES = 16384
 
 _AHEAD = tuple(name.encode() for name, command in COMMANDS.items() if command.may_run_ahead)
 
 
 class IrcConversation(IrcClient):
-    """See :class:`tcpd.chat.conversation.Conversation`."""
+    """Conversation with one IRC client; see :class:`tcpd.chat.conversation.Conversation`."""
 
     __slots__ = ()
 
     def ready_for(self, line: bytes | Fault | None) -> Ready:
         """See :class:`tcpd.chat.conversation.Conversation`.
 
-        Messages may run ahead of the event log, up to a bound; anything else waits until they are
-        delivered. PING also waits until all that the client caused was written to those who get it.
+        Messages may run ahead of the event log, up to a limit; other commands wait until those are
+        delivered. PING also waits until the output of earlier lines is written to all recipients.
         """
         if self.ahead:
             if not isinstance(line, bytes) or not line[:7].upper().startswith(_AHEAD):
@@ -86,12 +85,12 @@ class IrcConversation(IrcClient):
         tags = message.tags
         if (self.multiline is not None or "batch" in tags) and multiline.handle_line(self, message):
             return
-        # the reply to a batch is sent when it is complete, with the label of its beginning
+        # a batch is replied to at its end, with the label of its first line
         label = tags.get("label") if tags and message.command != "BATCH" else None
         if label is not None:
             run(self, label, partial(_run_command, message=message))
             return
-        # as run() has it, in less time
+        # run(), inlined for speed
         reply = IrcReply(self)
         command = COMMANDS.get(message.command)
         try:
@@ -141,7 +140,7 @@ class IrcConversation(IrcClient):
 
 
 def _run_command(reply: IrcReply, message: Message) -> None:
-    """Call the command of a line."""
+    """Check a line, and call its command."""
     command = COMMANDS.get(message.command)
     client = reply.client
     if command is None:

@@ -1,4 +1,4 @@
-"""The tokens of RPL_ISUPPORT, which tell clients what there is here and how much of it.
+"""Tokens of RPL_ISUPPORT: features and limits of the server.
 
 Source: the Modern IRC Client Protocol, "RPL_ISUPPORT Parameters"
 (https://modern.ircdocs.horse/#rplisupport-parameters), and for WHOX, MONITOR, BOT, UTF8ONLY and
@@ -14,39 +14,35 @@ from tcpd.chat.irc import numerics
 from tcpd.chat.irc.message import LINE_BYTES, write
 from tcpd.chat.masks import MUTE
 
-#: RFC 1459 has 15 parameters in a line, of which the client's name and the text behind the tokens
-#: are two.
+#: Maximum number of tokens in a line: RFC 1459 allows 15 parameters, including nickname and text.
 TOKENS = 13
 
-# What clients are told of when two names are one. tcpd.chat.names.fold is Unicode's compatibility
-# caseless matching, for which there is no word that clients know. Of ASCII names `ascii` is exactly
-# true. Of others a client may think them different where they are one, which does it little harm,
-# as each name is always written as its owner wrote it. With a word that they do not know, clients
-# fall back to rfc1459 and take [x] and {x} for one person, and here they are two.
+# Exact for ASCII names. tcpd.chat.names.fold also folds other letters, for which clients know no
+# casemapping; with an unknown one they assume rfc1459 and take [x] for {x}.
 _CASEMAPPING = "ascii"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class IsupportLimits:
-    """How much there may be, as clients are told. Lengths are in characters unless said otherwise.
+    """Limits that RPL_ISUPPORT announces. Lengths are in characters unless bytes are named.
 
-    :ivar network: the name of the network; any text.
-    :ivar rooms: how many rooms one may be in.
-    :ivar list_entries: how many entries each of the lists of a room has, ``b``, ``e`` and ``I``.
-    :ivar modes: how many modes with a parameter one MODE changes.
-    :ivar monitored: how many names one may monitor.
-    :ivar targets: how many targets a command takes, ``None`` for any number; by command.
-    :ivar nick: of a nickname.
-    :ivar room: of the name of a room.
-    :ivar topic: in bytes.
-    :ivar reason: of a kick, in bytes.
-    :ivar away: of an away message, in bytes.
-    :ivar user: of a user name.
-    :ivar host: of a host.
-    :ivar real_name: in bytes.
-    :ivar key: of the key of a room.
-    :ivar denied_tags: the client-only tags that are not relayed, as CLIENTTAGDENY lists them:
-        without their ``+``; ``*`` for all, and ``-`` before one that is relayed all the same.
+    :ivar network: name of the network; any text.
+    :ivar rooms: maximum number of rooms of a user.
+    :ivar list_entries: maximum number of entries in each list of a room: ``b``, ``e`` and ``I``.
+    :ivar modes: maximum number of changes with a parameter in one MODE.
+    :ivar monitored: maximum number of nicknames that a client monitors.
+    :ivar targets: maximum number of targets by command; ``None`` for no limit.
+    :ivar nick: length of a nickname.
+    :ivar room: length of a room's name.
+    :ivar topic: bytes of a topic.
+    :ivar reason: bytes of a reason of KICK.
+    :ivar away: bytes of an away message.
+    :ivar user: length of a user name.
+    :ivar host: length of a host.
+    :ivar real_name: bytes of a real name.
+    :ivar key: length of a room's key.
+    :ivar denied_tags: client-only tags that are not relayed, as in CLIENTTAGDENY: names without
+        their ``+``; ``*`` for all; ``-`` before an exception.
     """
 
     network: str
@@ -68,7 +64,7 @@ class IsupportLimits:
 
 
 def tokens(limits: IsupportLimits) -> dict[str, str]:
-    """The tokens by name, in the order in which they are sent; ``""`` for those without a value."""
+    """Return the values of tokens by name, in their order; ``""`` for no value."""
     targets = (
         f"{command}:{'' if most is None else most}" for command, most in limits.targets.items()
     )
@@ -80,12 +76,12 @@ def tokens(limits: IsupportLimits) -> dict[str, str]:
         "PREFIX": "(ohv)@%+",
         "STATUSMSG": "@%+",
         "CHANMODES": "beI,k,l,Cimnst",
-        # no prefix, as of Ergo and InspIRCd: "Format: EXTBAN=[<prefix>],<types>"
+        # without prefix, as in Ergo and InspIRCd: "Format: EXTBAN=[<prefix>],<types>"
         "EXTBAN": f",{MUTE}",
         "EXCEPTS": "e",
         "INVEX": "I",
         "MODES": str(limits.modes),
-        # "beI:100" would be 100 for all of them together
+        # "beI:100" would limit their sum
         "MAXLIST": ",".join(f"{mode}:{limits.list_entries}" for mode in "beI"),
         "CHANLIMIT": f"#:{limits.rooms}",
         "TARGMAX": ",".join(targets),
@@ -110,24 +106,23 @@ def tokens(limits: IsupportLimits) -> dict[str, str]:
 
 
 def changed(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
-    """What to tell those who know the old tokens: the new and changed ones, and ``-`` before a name
-    that is gone."""
+    """Return the difference of tokens: new and changed ones, and ``-`` before a removed name."""
     gone = [f"-{name}" for name in old if name not in new]
     return [*gone, *written({name: new[name] for name in new if new[name] != old.get(name)})]
 
 
 def written(found: Mapping[str, str]) -> list[str]:
-    """Tokens as they stand in a line, their values escaped."""
+    """Serialize tokens, with escaped values."""
     return [f"{name}={_escaped(value)}" if value else name for name, value in found.items()]
 
 
 def lines(words: Iterable[str], source: str, client: str) -> list[bytes]:
-    """The lines that tell tokens, each with at most 13 of them and at most 512 bytes.
+    """Return lines of RPL_ISUPPORT, each with at most 13 tokens and 512 bytes.
 
     :param words: from :func:`written` or :func:`changed`.
-    :param source: the name of the server.
-    :param client: the nickname of whom they are for, or ``*``.
-    :raise ValueError: for a token that fits no line.
+    :param source: name of the server.
+    :param client: nickname of the client, or ``*``.
+    :raise ValueError: if a token does not fit a line.
     """
     empty = write(
         numerics.RPL_ISUPPORT, client, numerics.TEXT[numerics.RPL_ISUPPORT], source=source
@@ -157,7 +152,7 @@ def lines(words: Iterable[str], source: str, client: str) -> list[bytes]:
 
 
 def _escaped(value: str) -> str:
-    """A value in the characters that the grammar has: ASCII but for controls, spaces, = and \\."""
+    """Escape all characters of a value but printable ASCII without space, = and \\."""
     if value.isascii() and value.isprintable() and not set(value) & set(" =\\"):
         return value
     return "".join(

@@ -1,4 +1,4 @@
-"""``protocol = irc``: the rooms for IRC clients."""
+"""``protocol = irc``: the chat rooms for IRC clients."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tcpd.interfaces import IContext, IKind
 
 @implementer(IKind)
 class IrcKind:
-    """The kind of the IRC frontend."""
+    """Kind of the IRC frontend."""
 
     name = "irc"
     summary = "The same rooms for IRC clients."

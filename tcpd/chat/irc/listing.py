@@ -1,4 +1,4 @@
-"""What LIST and WHO are asked for beyond a name: conditions on rooms, and fields of people.
+"""Parameters of LIST and WHO: conditions on rooms, and fields of users.
 
 Sources: the Modern IRC Client Protocol, "LIST message" and the ELIST parameter
 (https://modern.ircdocs.horse/#elist-parameter); the IRCv3 WHOX specification
@@ -37,12 +37,12 @@ _CONDITION = re.compile("([CTct]?)([<>])([0-9]+)")
 
 @dataclass(frozen=True, slots=True)
 class RoomFilter:
-    """Which rooms a LIST asks for: those of any of the names and masks, under all the conditions.
+    """Filter of a LIST: rooms that match any name or mask, and every condition.
 
     :ivar names: folded.
-    :ivar masks: patterns for folded names. Without names and masks all rooms are asked for.
-    :ivar excluded: patterns for those that are left out.
-    :ivar conditions: what else must hold.
+    :ivar masks: patterns for folded names. Without names and masks every room matches.
+    :ivar excluded: patterns of rooms to leave out.
+    :ivar conditions: all of them must hold.
     """
 
     names: frozenset[str] = frozenset()
@@ -51,7 +51,7 @@ class RoomFilter:
     conditions: tuple[_Condition, ...] = ()
 
     def matches(self, room: RoomFacts, now: float) -> bool:
-        """Whether a room is asked for.
+        """Return whether a room matches.
 
         :param now: in seconds since 1970 UTC.
         """
@@ -68,12 +68,12 @@ class RoomFilter:
 
 
 def parse_list(params: Sequence[str], most: int) -> RoomFilter:
-    """What the parameters of a LIST ask for.
+    """Parse the parameters of LIST.
 
-    Names and conditions may stand in either parameter, mixed: "LIST >3" is an example of the
-    document. What reads as no condition is a name or a mask, which no room may have.
+    Names and conditions may be mixed in either parameter, as in the document's "LIST >3". An item
+    that is no condition is a name or a mask.
 
-    :param most: how many of them are read; the rest is ignored, as TARGMAX says.
+    :param most: maximum number of items, see TARGMAX; the rest is ignored.
     """
     names = []
     masks = []
@@ -122,21 +122,21 @@ def _topic_time(room: RoomFacts) -> float | None:
     return room.topic_time
 
 
-#: The fields of WHOX in the order of RPL_WHOSPCRPL. ``d`` and ``o`` (hops, and the level of an
-#: operator) are ircu's, and clients that ask for them count on their place.
+#: Fields of WHOX in the order of RPL_WHOSPCRPL, with ircu's ``d`` and ``o`` (hops and operator
+#: level) at their places.
 WHOX_FIELDS = "tcuihsnfdlaor"
 
-#: What stands for a token that was asked for and not given, as ircu has it.
+#: Token if the client requested one without giving it, as in ircu.
 UNGIVEN = "0"
 
 
 @dataclass(frozen=True, slots=True)
 class WhoOptions:
-    """How a WHO wants its answer.
+    """Options of WHO.
 
-    :ivar operators: whether only operators of the server are asked for.
+    :ivar operators: list server operators only.
     :ivar fields: letters of :data:`WHOX_FIELDS`, in its order; ``None`` for RPL_WHOREPLY.
-    :ivar token: what stands in field ``t``.
+    :ivar token: value of field ``t``.
     """
 
     operators: bool = False
@@ -145,9 +145,9 @@ class WhoOptions:
 
 
 def parse_who(options: str) -> WhoOptions:
-    """What the second parameter of a WHO asks for: ``[<flags>][%<fields>[,<token>]]``.
+    """Parse the second parameter of WHO: ``[<flags>][%<fields>[,<token>]]``.
 
-    Flags and fields that nobody knows are ignored, and so is a token that is none.
+    Unknown flags and fields, and an invalid token, are ignored.
     """
     flags, percent, rest = options.partition("%")
     operators = "o" in flags.lower()

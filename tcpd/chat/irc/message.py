@@ -1,9 +1,9 @@
-"""Lines of IRC, read and written.
+"""Parsing and serialization of IRC lines.
 
 Sources: the Modern IRC Client Protocol, "Message Format" (https://modern.ircdocs.horse/#message-format),
 and the IRCv3 message-tags specification (https://ircv3.net/specs/extensions/message-tags).
 
-What comes from a client is UTF-8 or is refused, which is what the token UTF8ONLY promises.
+Lines from clients must be UTF-8 (token UTF8ONLY).
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-#: A line with its CR and LF and without its tags (RFC 1459 section 2.3).
+#: Maximum length of a line with CR LF, without tags (RFC 1459 section 2.3).
 LINE_BYTES = 512
-#: What a client may put between the ``@`` and the space behind its tags. A server may add as much
-#: again, so that what a client reads has at most 8191 bytes of tags.
+#: Maximum length of a client's tags, between the ``@`` and the space after them. The server may add
+#: as much, so that a client receives at most 8191 bytes of tags.
 TAGS_BYTES = 4094
 
 NO_TAGS: Mapping[str, str] = MappingProxyType({})
@@ -33,14 +33,14 @@ _NEEDS_ESCAPE = re.compile(r"[; \\\r\n]")
 
 
 class Message(NamedTuple):
-    """One line.
+    """Parsed IRC line.
 
-    :ivar tags: by name, a leading ``+`` included, in the order in which they came; the values
-        unescaped, and ``""`` where there is none.
-    :ivar source: without its colon; ``None`` where there is none. Who reads what a client sent
-        ignores it: "Clients MUST NOT include a source when sending a message."
+    :ivar tags: unescaped values by name, including a leading ``+``, in their order; ``""`` for no
+        value.
+    :ivar source: without its colon; ``None`` if absent. Ignored in lines of clients: "Clients MUST
+        NOT include a source when sending a message."
     :ivar command: in upper case; never empty.
-    :ivar params: the last one like any other, whether or not it had a colon.
+    :ivar params: including the last one, without its colon.
     """
 
     tags: Mapping[str, str]
@@ -50,20 +50,20 @@ class Message(NamedTuple):
 
 
 class ParseFault(enum.Enum):
-    """Why a line cannot be read."""
+    """Reason why a line cannot be parsed."""
 
-    TOO_LONG = "the line, or its tags, have more bytes than they may (417)"
-    NOT_UTF8 = "it is not UTF-8 (FAIL with INVALID_UTF8)"
-    CONTROL = "there is a NUL, a CR or an LF in it"
-    NO_COMMAND = "there are tags or a source, but no command"
+    TOO_LONG = "the line or its tags are too long (417)"
+    NOT_UTF8 = "the line is not UTF-8 (FAIL with INVALID_UTF8)"
+    CONTROL = "the line contains a NUL, CR or LF"
+    NO_COMMAND = "the line has tags or a source, but no command"
 
 
 class ParseError(ValueError):
-    """A line cannot be read.
+    """A line cannot be parsed.
 
-    :ivar fault: why.
-    :ivar command: the command all the same, for the answer; ``*`` where it cannot be told.
-    :ivar tags: the tags, for the label of the answer; empty where they cannot be told.
+    :ivar fault: the reason.
+    :ivar command: the command if it can be recovered, for the reply; else ``*``.
+    :ivar tags: the tags if they can be recovered, for the reply's label; else empty.
     """
 
     def __init__(self, fault: ParseFault, line: bytes) -> None:
@@ -73,17 +73,17 @@ class ParseError(ValueError):
 
 
 def parse(line: bytes) -> Message | None:
-    """Read a line from a client.
+    """Parse a line from a client.
 
-    Any number of spaces separates the parts and may stand before and behind them. The text of the
-    last parameter alone keeps its spaces, from its colon on. There may be more than 15 parameters:
-    RFC 1459 allows so many, but the length of the line bounds them too. Of two tags of one name the
-    last one holds. Any name will do: implementations "MUST NOT perform any validation that would
-    reject the message if an invalid tag key name is used".
+    Any number of spaces separates the parts, and may precede and follow them; only a trailing
+    parameter keeps its spaces. The number of parameters is limited by the length of the line, not
+    to the 15 of RFC 1459. The last of several tags with one name counts. Tag names are not
+    checked: implementations "MUST NOT perform any validation that would reject the message if an
+    invalid tag key name is used".
 
     :param line: without its line end.
-    :return: ``None`` for a line of nothing but spaces, which is to be ignored.
-    :raise ParseError: for one that cannot be read.
+    :return: ``None`` for a line of spaces only, which is ignored.
+    :raise ParseError: if the line cannot be parsed.
     """
     tags = NO_TAGS
     data = b""
@@ -118,7 +118,7 @@ def parse(line: bytes) -> Message | None:
             return None
         raise ParseError(ParseFault.NO_COMMAND, line)
     command = words[0]
-    # Unicode would make I of a dotless i, and LIST of a word that is none
+    # upper() maps a dotless i to I, which would make LIST of another word
     if command.isascii():
         command = command.upper()
     if colon:
@@ -133,15 +133,15 @@ def write(
     tags: Mapping[str, str] | None = None,
     colon: bool = False,
 ) -> bytes:
-    """Make a line for a client.
+    """Serialize a line for a client.
 
-    :param params: the last one may hold spaces, be empty, and begin with a colon.
+    :param params: the last may contain spaces, be empty, and begin with a colon.
     :param source: without its colon.
     :param tags: see :func:`write_tags`.
-    :param colon: put the colon before the last parameter even where it is optional. Programs that
-        look for one in every text they are told are older than the rule that they should not.
-    :return: at most 512 bytes besides the tags, ended by CR LF. What does not fit is cut off.
-    :raise ValueError: for what cannot be carried: our bug, people's words were checked before.
+    :param colon: put a colon before the last parameter even where it is optional; old clients
+        expect one before a text.
+    :return: at most 512 bytes plus the tags, with CR LF; longer lines are truncated.
+    :raise ValueError: for a part that IRC cannot carry: a bug, input is validated earlier.
     """
     if params:
         last = params[-1]
@@ -178,12 +178,12 @@ def write(
 
 
 def write_tags(tags: Mapping[str, str]) -> bytes:
-    """The tags of a line for a client, from the ``@`` to the space before what they stand on.
+    """Serialize tags, including the ``@`` and the space after them.
 
-    :param tags: values by name, the server's own before those of a client: "Any server-sent tags
-        attached to messages MUST be included before client-only tags". ``""`` for no value.
-    :return: nothing for no tags.
-    :raise ValueError: for a name or a value that cannot be carried: our bug.
+    :param tags: values by name, ``""`` for no value; the server's first: "Any server-sent tags
+        attached to messages MUST be included before client-only tags".
+    :return: empty for no tags.
+    :raise ValueError: for a name or value that IRC cannot carry: a bug.
     """
     if not tags:
         return b""
@@ -201,14 +201,13 @@ def write_tags(tags: Mapping[str, str]) -> bytes:
 
 
 def client_only(tags: Mapping[str, str], denied: Collection[str] = ()) -> dict[str, str]:
-    """Those of a client's tags that are for other clients, in their order.
+    """Return the client-only tags of a message, in their order.
 
     "Tags without the client-only prefix MUST be removed by the server before being relayed with any
-    message to another client." So are those whose name is not of the specification's grammar: what
-    it would mean to another client's parser, nobody knows.
+    message to another client." Tags with invalid names are removed, too.
 
-    :param denied: those that are not relayed either, as the token CLIENTTAGDENY lists them: without
-        their ``+``; ``*`` for all, and ``-`` before one that is relayed all the same.
+    :param denied: further tags to remove, as in the token CLIENTTAGDENY: names without their
+        ``+``; ``*`` for all; ``-`` before an exception.
     """
     found = {key: value for key, value in tags.items() if _CLIENT_KEY.fullmatch(key) is not None}
     if "*" in denied:
@@ -217,10 +216,10 @@ def client_only(tags: Mapping[str, str], denied: Collection[str] = ()) -> dict[s
 
 
 def cut_to(line: bytes, size: int = LINE_BYTES) -> bytes:
-    """A line cut between two characters, so that it has at most so many bytes.
+    """Truncate a line between two characters.
 
-    :param line: with its line end, and without tags.
-    :param size: the line end included.
+    :param line: with its line end, without tags.
+    :param size: maximum bytes, including the line end.
     """
     if len(line) <= size:
         return line

@@ -1,4 +1,4 @@
-"""A message of several lines, while a client sends it."""
+"""An open multiline batch of a client."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from tcpd.events.chat import Line, Tags
 
 
 class Batch:
-    """One message of several lines, as far as it was received.
+    """Open multiline batch of a client.
 
-    :ivar name: the client's for it.
-    :ivar target: its target, as written.
-    :ivar label: the client's label for the reply to all of it; ``None`` for none, or once used.
-    :ivar tags: client-only tags that are sent with it.
-    :ivar since: when its last line was taken, by the clock of the server.
-    :ivar lines: so far.
-    :ivar size: of them, in bytes, with the line feeds between them.
-    :ivar failed: the client was sent what is wrong with it.
+    :ivar name: the client's reference of the batch.
+    :ivar target: as the client wrote it.
+    :ivar label: label for the reply; ``None`` if there is none, or it was used.
+    :ivar tags: client-only tags to relay.
+    :ivar since: when its last line was taken, in seconds of the server's clock.
+    :ivar lines: the lines received so far.
+    :ivar size: bytes of ``lines``, with the line feeds between them.
+    :ivar failed: it was refused; further lines are ignored.
     """
 
     __slots__ = ("failed", "label", "lines", "name", "since", "size", "tags", "target")

@@ -1,8 +1,7 @@
-"""The numerics that are sent, by their names, and the texts of those that always say the same.
+"""Numerics by name, and their constant texts.
 
-Numbers, names and texts are those of the Modern IRC Client Protocol
-(https://modern.ircdocs.horse/#numerics); where it has none, of what is named beside them.
-https://defs.ircdocs.horse/ tells what else a number was used for.
+Source: the Modern IRC Client Protocol (https://modern.ircdocs.horse/#numerics), or the document
+named beside a number. https://defs.ircdocs.horse/ lists other uses of a number.
 """
 
 from __future__ import annotations
@@ -173,8 +172,8 @@ ERR_INVALIDKEY = "525"
 ERR_INVALIDMODEPARAM = "696"
 ERR_NOPRIVS = "723"
 
-#: The last parameter of a numeric, where it is the same each time. It is for people: "Clients
-#: SHOULD NOT rely on these sort of parameters to have exactly the same human-readable string".
+#: Constant last parameters of numerics, for people: "Clients SHOULD NOT rely on these sort of
+#: parameters to have exactly the same human-readable string".
 TEXT = {
     RPL_ISUPPORT: "are supported by this server",
     RPL_ENDOFSTATS: "End of /STATS report",
@@ -221,7 +220,7 @@ TEXT = {
     ERR_NOORIGIN: "No origin specified",
     ERR_INVALIDCAPCMD: "Invalid CAP command",
     ERR_NOTEXTTOSEND: "No text to send",
-    ERR_TOOMANYMATCHES: "The list is too long, here is only its beginning",
+    ERR_TOOMANYMATCHES: "The list is too long; only its beginning was sent",
     ERR_INPUTTOOLONG: "Input line was too long",
     ERR_UNKNOWNCOMMAND: "Unknown command",
     ERR_NOMOTD: "MOTD File is missing",

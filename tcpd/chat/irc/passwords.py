@@ -1,4 +1,4 @@
-"""Passwords that clients send: whether they may, and whether they are right."""
+"""Checks of passwords that clients send."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ from tcpd.policy.passwords import PasswordHash
 
 
 def may_send_password(client: IrcClient) -> bool:
-    """Whether a client may send a password: nobody on the way can read it, or it is configured."""
+    """Return whether a client may send a password: over TLS, loopback or a UNIX socket, or with
+    ``plain_passwords``."""
     address = client.address
     private = client.secure or address is None or address.is_loopback
     return private or client.server.settings.plain_passwords
 
 
 def refuse_insecure(reply: IrcReply) -> None:
-    """End the connection of a client whose password others could read."""
+    """Close the connection of a client that sends a password without TLS."""
     reply.numeric(
-        numerics.ERR_PASSWDMISMATCH, text="Passwords are taken over TLS alone, connect by that"
+        numerics.ERR_PASSWDMISMATCH, text="Passwords are accepted over TLS only; connect with TLS"
     )
-    reply.finish("a password is taken over TLS alone")
+    reply.finish("passwords are accepted over TLS only")
 
 
 def check_password(
@@ -32,11 +33,12 @@ def check_password(
     checked: Callable[[bool | None], None],
     tried: Callable[[bool], None] = lambda fits: None,
 ) -> None:
-    """Check a password in a thread. The request is open until that is done.
+    """Check a password in a thread. The request stays incomplete until then.
 
-    :param checked: called with the result unless the client is gone by then; with ``None`` if it
-        was not checked, for too many wait.
-    :param tried: called with the result even if it is gone; not called if it was not checked.
+    :param checked: called with the result unless the client has disconnected; with ``None`` if too
+        many checks wait.
+    :param tried: called with the result even if the client has disconnected; not called if too
+        many checks wait.
     """
     client, server = reply.client, reply.server
     release = reply.hold()

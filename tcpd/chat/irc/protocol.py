@@ -1,4 +1,4 @@
-"""The IRC frontend's edge: a conversation on a Twisted transport."""
+"""IRC on a Twisted transport."""
 
 from __future__ import annotations
 
@@ -38,19 +38,16 @@ from tcpd.wire.lineends import LineEnds
 
 _log = Logger()
 
-#: The longest message of the day: each client gets it in one piece, and its outbox has to bear it.
+#: Maximum size of the message of the day: it is put into a client's outbox at once.
 _MOTD_LINES = 200
 _MOTD_CHARACTERS = 8192
 
-#: How many times in the time of a ping the factory looks for silent clients.
+#: Checks for idle clients per ``ping`` interval.
 _CHECKS_PER_PING = 4
 
 
 class IrcProtocol(ChatProtocol):
-    """One connection of the IRC frontend.
-
-    :param factory: what its connections share.
-    """
+    """One IRC connection."""
 
     __slots__ = ("_ends", "_irc", "_received", "_silent")
 
@@ -74,14 +71,14 @@ class IrcProtocol(ChatProtocol):
         return client
 
     def _look_up_host(self, client: IrcConversation) -> None:
-        """Look up the name of the client's address for its host, if that is configured."""
+        """Look up the host name of the client's address, if ``resolve`` is set."""
         address = client.address
         shown = self._irc.hub.hosts.shown == "address"
         if address is None or address.is_loopback or not (shown and self._irc.settings.resolve):
             return
 
         def found(name: str) -> None:
-            # a gateway may have given another address in between
+            # WEBIRC may have changed the address meanwhile
             if client.over or client.address != address:
                 return
             client.host = name
@@ -97,14 +94,14 @@ class IrcProtocol(ChatProtocol):
         return refusal
 
     def split(self, data: bytes) -> list[bytes | Fault]:
-        """The same, with CR alone as a line end, too, and without empty lines.
+        """Split data into lines. A CR alone ends a line, too; empty lines are dropped.
 
-        RFC 2812 section 2.3.1: "Empty messages are silently ignored". Where there is nothing else,
-        one is left, so that a flood of them waits for its rate.
+        RFC 2812 section 2.3.1: "Empty messages are silently ignored". Of nothing but empty lines
+        one is kept, so that the rate limits a flood of them.
         """
         self._received = True
         if self._ends is None and b"\r" in data and data.count(b"\r") != data.count(b"\r\n"):
-            self._ends = LineEnds()  # few clients need one
+            self._ends = LineEnds()  # on first use; few clients send a CR alone
         if self._ends is not None:
             data = self._ends.feed(data)
         lines = self._buffer.feed(data)
@@ -117,20 +114,20 @@ class IrcProtocol(ChatProtocol):
         super().connectionLost(reason)
 
     def send_tokens(self, words: Iterable[str]) -> None:
-        """Send the client tokens that have changed."""
+        """Send changed tokens of RPL_ISUPPORT to the client."""
         client = self._session
         if isinstance(client, IrcConversation) and client.person is not None and not self.over:
             send_tokens(IrcReply(client), words)
 
     def send_capabilities(self, before: Mapping[bool | None, Mapping[str, str]]) -> None:
-        """Send the client capabilities that have changed."""
+        """Announce changed capabilities to the client."""
         client = self._session
         if isinstance(client, IrcConversation) and not self.over:
             send_capabilities(IrcReply(client), before)
 
     def check_idle(self) -> None:
-        """Ask whether the client is there, or end the conversation if it has not answered. What
-        fails in that costs this client alone."""
+        """Send PING to an idle client, or disconnect a client that did not answer. A failure
+        affects this client only."""
         self.attempt(self._check_idle)
 
     def _check_idle(self) -> None:
@@ -141,7 +138,7 @@ class IrcProtocol(ChatProtocol):
             self._silent = 0
             return
         if stopped or not self._reading:
-            return  # its answer may wait where it is not read
+            return  # its PONG may be unread in the socket
         self._silent += 1
         if self.over or not isinstance(session, IrcConversation) or not session.entered:
             return
@@ -149,17 +146,17 @@ class IrcProtocol(ChatProtocol):
             session.put(session.timed(write("PING", self._irc.server_name, colon=True)))
         elif self._silent >= 2 * _CHECKS_PER_PING:
             seconds = round(2 * self._irc.settings.ping)
-            # thousands may be silent at a time
+            # thousands may time out at once
             self.when_there_is_time(partial(session.finish, f"Ping timeout: {seconds} seconds"))
 
 
 @implementer(IRereading, IRefusing, IWebSocketFactory)
 class IrcFactory(ChatFactory):
-    """What the connections of one IRC service share.
+    """Protocol factory of one IRC service.
 
-    :param settings: the service's.
+    :param settings: of the service.
     :param context: see :class:`tcpd.interfaces.IContext`.
-    :raise SettingError: for a file that cannot be read.
+    :raise SettingError: if the message of the day cannot be read.
     """
 
     line_bytes = LINE_BYTES
@@ -232,11 +229,12 @@ class IrcFactory(ChatFactory):
         return write("ERROR", f"Closing Link: {reason.sentence}", colon=True)
 
     def _capabilities(self) -> dict[bool | None, dict[str, str]]:
-        """By who asks, as :meth:`tcpd.chat.irc.server.IrcServer.capabilities` has it."""
+        """Return capabilities by the parameter of
+        :meth:`tcpd.chat.irc.server.IrcServer.capabilities`."""
         return {secure: self.server.capabilities(secure) for secure in (None, False, True)}
 
     def _schedule_idle_check(self) -> None:
-        """See to it that it is looked who is silent, as long as the door is open."""
+        """Schedule the next check for idle clients, while the service listens or has clients."""
         if self._idle_check is not None and self._idle_check.active():
             self._idle_check.cancel()
         self._idle_check = None
@@ -252,7 +250,7 @@ class IrcFactory(ChatFactory):
 
 
 def _is_secure(connection: Any) -> bool:
-    """Whether nobody on the way can read along, up to a proxy that is trusted."""
+    """Return whether the connection uses TLS, up to us or a trusted proxy, or a UNIX socket."""
     proxy = connection.proxy
     return (
         connection.tls is not None
@@ -262,18 +260,18 @@ def _is_secure(connection: Any) -> bool:
 
 
 def _thread_runner(reactor: Any) -> Run:
-    """What runs work in a thread."""
+    """Return a function that runs work in the reactor's thread pool."""
     if not IReactorThreads.providedBy(reactor):
         return at_once
 
     def run(work: Callable[[], bool], done: Callable[[bool], None]) -> None:
         def failed(failure: Failure) -> None:
-            _log.failure("a password could not be checked", failure)
+            _log.failure("password check failed", failure)
             done(False)
 
         running = deferToThreadPool(reactor, reactor.getThreadPool(), work)
         running.addCallbacks(done, failed)
-        running.addErrback(lambda failure: _log.failure("a client could not be let in", failure))
+        running.addErrback(lambda failure: _log.failure("registration failed", failure))
 
     return run
 
@@ -295,11 +293,11 @@ def _motd(path: str) -> tuple[str, ...] | None:
         raise SettingError("motd", f"{path} is not UTF-8; convert it") from None
     lines = tuple(line.expandtabs().rstrip() for line in text.splitlines())
     if "\0" in text:
-        raise SettingError("motd", f"{path} has a NUL in it, which no line of IRC can carry")
+        raise SettingError("motd", f"{path} contains a NUL, which IRC cannot carry")
     if len(text) > _MOTD_CHARACTERS or len(lines) > _MOTD_LINES:
         raise SettingError(
             "motd",
-            f"{path} is longer than {_MOTD_LINES} lines or {_MOTD_CHARACTERS} characters, and "
-            "whoever connects is told all of it",
+            f"{path} is longer than {_MOTD_LINES} lines or {_MOTD_CHARACTERS} characters; "
+            "shorten it",
         )
     return lines

@@ -1,4 +1,4 @@
-"""What a client has sent of itself before it is registered."""
+"""State of a client's registration."""
 
 from __future__ import annotations
 
@@ -6,25 +6,24 @@ from tcpd.chat.irc.server import USER_CHARACTERS
 from tcpd.chat.settings import REAL_NAME_BYTES
 from tcpd.chat.split import tidied
 
-#: How many lines a client may send before it is registered: its names, a password and its
-#: capabilities take no more.
+#: Maximum number of lines before registration is complete.
 MAX_LINES = 100
 
-# what a user name may have, so that it reads as one in nick!user@host
+# characters of a user name, unambiguous in nick!user@host
 _USER = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")
 
 
 class Registration:
-    """What a client has sent so far.
+    """State of a client's registration.
 
-    :ivar nick: the nickname it wants; empty before it named one.
-    :ivar user: empty before it named one.
-    :ivar real_name: likewise.
-    :ivar password: what it gave for the server's; ``None`` for nothing.
-    :ivar passed: that was right.
-    :ivar gateway: a gateway has said for whom it connects (WEBIRC).
-    :ivar negotiating: it talks about capabilities, so that registration waits for CAP END.
-    :ivar away: its away message from the beginning; empty if it is not away.
+    :ivar nick: the requested nickname; empty before NICK.
+    :ivar user: the user name; empty before USER.
+    :ivar real_name: the real name; empty before USER.
+    :ivar password: the parameter of PASS; ``None`` before PASS.
+    :ivar passed: the password was right.
+    :ivar gateway: the client sent WEBIRC.
+    :ivar negotiating: capability negotiation is open: registration waits for CAP END.
+    :ivar away: message of AWAY (``draft/pre-away``); empty if the client is not away.
     """
 
     __slots__ = (
@@ -54,20 +53,17 @@ class Registration:
         return f"<Registration of {self.nick!r}>"
 
     def count_line(self) -> bool:
-        """Count a line.
-
-        :return: whether it is not one too many.
-        """
+        """Count a line, and return whether the limit is kept."""
         self._lines += 1
         return self._lines <= MAX_LINES
 
     def set_user(self, user: str, real_name: str) -> None:
-        """Take what USER has: what cannot be in ``nick!user@host`` is left out of the name."""
+        """Take the parameters of USER, without characters that ``nick!user@host`` cannot have."""
         kept = "".join(filter(_USER.__contains__, user))[: USER_CHARACTERS - 1]
-        # nobody has checked the name: "~", as where there is no ident
+        # "~": not verified by ident
         self.user = f"~{kept or 'user'}"
         self.real_name = tidied(real_name, REAL_NAME_BYTES)
 
 
-#: That of all clients that are registered, as nobody asks any more.
+#: Shared by all registered clients; saves memory.
 REGISTERED = Registration()

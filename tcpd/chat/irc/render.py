@@ -1,7 +1,7 @@
-"""How the IRC frontend writes events: once for each set of capabilities that makes a difference.
+"""Rendering of events as IRC lines: one format for each set of capabilities that affects it.
 
-Sources: the Modern IRC Client Protocol (https://modern.ircdocs.horse/), and the specifications at
-https://ircv3.net/irc/ that the capabilities are named after.
+Sources: the Modern IRC Client Protocol (https://modern.ircdocs.horse/), and the specifications of
+the capabilities at https://ircv3.net/irc/.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from tcpd.events.chat import (
 
 STATUS = {Mode.OPERATOR: "@", Mode.HALF_OPERATOR: "%", Mode.VOICE: "+"}
 
-#: How many changes of modes stand in one line at most, for RFC 1459 has 15 parameters in it.
+#: Maximum number of mode changes in a line: RFC 1459 allows 15 parameters.
 _CHANGES_A_LINE = 12
 
 _UNUSUAL = (Kind.ACTION, Kind.TAGS)
@@ -51,7 +51,7 @@ _VERBS = {Kind.NOTICE: "NOTICE", Kind.TAGS: "TAGMSG"}
 
 
 def timestamp(seconds: float) -> str:
-    """A time as IRC has it: ``2026-11-29T12:00:00.000Z`` (the server-time specification).
+    """Return a time as in server-time: ``2026-11-29T12:00:00.000Z``.
 
     :param seconds: since 1970 UTC.
     """
@@ -65,14 +65,14 @@ def _second(whole: int) -> str:
 
 
 class Formats:
-    """The formats that clients of one server use, each made once."""
+    """Cache of the formats that a server's clients use."""
 
     def __init__(self) -> None:
         self._made: dict[frozenset[str], IrcFormat] = {}
         self._bodies = _Bodies()
 
     def of(self, enabled: frozenset[str]) -> IrcFormat:
-        """The format for a client with these capabilities."""
+        """Return the format for a client with these capabilities."""
         key = enabled & caps.RENDERING
         made = self._made.get(key)
         if made is None:
@@ -81,10 +81,10 @@ class Formats:
 
 
 class IrcFormat:
-    """See :class:`tcpd.chat.format.Format`.
+    """Format of events for one set of capabilities; see :class:`tcpd.chat.format.Format`.
 
-    :param enabled: capabilities.
-    :param bodies: what all formats of a server share.
+    :param enabled: the capabilities.
+    :param bodies: cache that the formats of a server share.
     """
 
     def __init__(self, enabled: frozenset[str], bodies: _Bodies) -> None:
@@ -99,7 +99,7 @@ class IrcFormat:
         if type(event) is RoomMessage and not (
             event.tags or event.lines or event.speaker or event.least or event.kind in _UNUSUAL
         ):
-            # the usual case: a line of text
+            # fast path: one line of text
             bodies = self._bodies
             if event is bodies.event:
                 body = bodies.body
@@ -118,7 +118,7 @@ class IrcFormat:
         return self.render_always(event)
 
     def render_always(self, event: Event) -> bytes:
-        """Write an event for a client that it is about, whatever its capabilities."""
+        """Render an event even if the client lacks the event's capability."""
         match event:
             case Joined():
                 return self._joined(event)
@@ -134,7 +134,7 @@ class IrcFormat:
         return self._tags(event) + self._bodies.of(event)
 
     def _stamp(self, event: RoomMessage) -> bytes:
-        """The same as :meth:`_tags`, written out for what has no tags of its own."""
+        """Return what :meth:`_tags` does for a message without client tags, faster."""
         tags = f"@time={self._bodies.time(event)}" if self._timed else ""
         if self._tagged:
             tags += f"{';' if tags else '@'}msgid={event.id}"
@@ -143,7 +143,7 @@ class IrcFormat:
         return f"{tags} ".encode() if tags else b""
 
     def _tags(self, event: Event, msgid: bool = True, batch: str = "") -> bytes:
-        """The tags before a line of an event."""
+        """Return the tags for a line of an event."""
         if self._plain and not batch:
             return b""
         tags: dict[str, str] = {"batch": batch} if batch else {}
@@ -175,7 +175,7 @@ class IrcFormat:
         return tags + data
 
     def _multiline(self, event: RoomMessage | PrivateMessage, lines: Iterable[Line]) -> bytes:
-        """A message of several lines: a batch, or one message a line."""
+        """Render a multiline message: as a batch, or as one message for each line."""
         bodies = self._bodies
         if not self._batched:
             texts = [line.text for line in lines if line.text]
@@ -197,7 +197,7 @@ class IrcFormat:
         return data + write("BATCH", f"-{batch}", source=source)
 
 
-#: Events that are sent only to clients with a capability.
+#: Events that are sent only to clients with the capability.
 _REQUIRED: dict[type[Event], str] = {
     AwayChanged: caps.AWAY_NOTIFY,
     RealNameChanged: caps.SETNAME,
@@ -209,10 +209,10 @@ _REQUIRED: dict[type[Event], str] = {
 
 
 class _Bodies:
-    """Events without tags, each written once for all formats; and the times of the tags.
+    """Cache of the latest event's line without tags, and of its time, for all formats.
 
-    :ivar event: the latest that was written.
-    :ivar body: the line of it.
+    :ivar event: the latest event; ``None`` before the first.
+    :ivar body: its line.
     """
 
     def __init__(self) -> None:
@@ -222,21 +222,21 @@ class _Bodies:
         self._time = ""
 
     def of(self, event: Event) -> bytes:
-        """The line of an event that has one."""
+        """Return the line of an event."""
         if event is not self.event:
             self.body = self._written(event)
             self.event = event
         return self.body
 
     def time(self, event: Event) -> str:
-        """When it was, for its tag."""
+        """Return an event's time as the value of a ``time`` tag."""
         if event.time != self._timed:
             self._timed = event.time
             self._time = timestamp(event.time)
         return self._time
 
     def target(self, event: RoomMessage | PrivateMessage) -> str:
-        """The target of a message, as a parameter."""
+        """Return the target parameter of a message."""
         if isinstance(event, PrivateMessage):
             return event.target.nick
         if isinstance(event, RoomMessage) and event.least is not None:
@@ -244,7 +244,7 @@ class _Bodies:
         return event.room
 
     def line(self, event: RoomMessage | PrivateMessage, text: str) -> bytes:
-        """A message, or a line of it."""
+        """Render a message, or one line of it."""
         if event.kind is Kind.TAGS:
             return write("TAGMSG", self.target(event), source=_speaker(event))
         if event.kind is Kind.ACTION:
@@ -254,7 +254,7 @@ class _Bodies:
         return data if len(data) <= LINE_BYTES else cut_to(data)
 
     def modes(self, event: ModesChanged) -> Iterator[bytes]:
-        """The lines of changes: one, or as many as it takes to carry them."""
+        """Render mode changes in as many lines as needed."""
         source = str(event.actor)
         space = LINE_BYTES - len(f":{source} MODE {event.room} \r\n".encode())
         chunk: list[Change] = []
@@ -276,7 +276,7 @@ class _Bodies:
 
 
 def change_words(changes: Iterable[Change]) -> list[str]:
-    """Changes of modes as MODE has them: ``+o-v``, ``ann``, ``bob``."""
+    """Return mode changes as parameters of MODE: ``+o-v``, ``ann``, ``bob``."""
     letters = ""
     sign = ""
     arguments = []

@@ -1,5 +1,4 @@
-"""The reply to one request of an IRC client: numerics, lines of the server, long replies; and its
-label, which makes one response of all of it.
+"""Replies to requests of IRC clients, with and without labels.
 
 Source of labels: https://ircv3.net/specs/extensions/labeled-response
 """
@@ -18,20 +17,15 @@ from tcpd.chat.reply import Reply
 from tcpd.chat.split import carried
 from tcpd.events.chat import Event
 
-#: The longest label: "The value MUST NOT exceed 64 bytes." A longer one is ignored.
+#: Maximum length of a label: "The value MUST NOT exceed 64 bytes." A longer one is ignored.
 LABEL_BYTES = 64
 
-#: The type of the batch of a labelled response of several lines.
+#: Batch type of a labelled response of several lines.
 BATCH = "labeled-response"
 
 
 class IrcReply(Reply):
-    """The reply to a request without a label.
-
-    Lines go to the client at once, behind what waits for it.
-
-    :ivar client: an :class:`IrcClient`.
-    """
+    """Reply to a request without a label. Its lines are queued for the client at once."""
 
     client: IrcClient
 
@@ -39,18 +33,18 @@ class IrcReply(Reply):
 
     @property
     def server(self) -> IrcServer:
-        """What the clients of the service share."""
+        """State that the clients of the service share."""
         return self.client.server
 
     @property
     def caps(self) -> frozenset[str]:
-        """The client's capabilities."""
+        """Enabled capabilities of the client."""
         return self.client.caps
 
     # --- lines ---
 
     def put(self, data: bytes) -> None:
-        """Add lines, with their tags."""
+        """Append lines, with their tags, to the reply."""
         client = self.client
         if client.streaming:
             client.stream((data,))
@@ -60,14 +54,14 @@ class IrcReply(Reply):
     def send(self, line: bytes) -> None:
         """Send a line of the server.
 
-        :param line: without tags; this adds what the client's capabilities ask for.
+        :param line: without tags; this adds those that the client's capabilities need.
         """
         self.put(self.client.timed(line))
 
     def send_all(self, lines: Iterable[bytes], batch: str = "", *params: str) -> None:
         """Send several lines of the server.
 
-        :param batch: the type of the batch that they are put into; empty for none.
+        :param batch: type of the batch around them; empty for no batch.
         :param params: of the batch.
         """
         if not batch:
@@ -81,7 +75,7 @@ class IrcReply(Reply):
         self.from_server("BATCH", f"-{name}")
 
     def stream(self, lines: Iterable[bytes]) -> None:
-        """Send what may be long: see :meth:`IrcClient.stream`.
+        """Send a long reply; see :meth:`IrcClient.stream`.
 
         :param lines: without tags.
         """
@@ -90,15 +84,15 @@ class IrcReply(Reply):
     def numeric(self, number: str, *params: str, text: str | None = None) -> None:
         """Send a numeric.
 
-        :param text: the last parameter; ``None`` for its usual one (:data:`numerics.TEXT`).
+        :param text: the last parameter; ``None`` for that of :data:`numerics.TEXT`.
         """
         self.send(self.numeric_line(number, *params, text=text))
 
     def numeric_line(self, number: str, *params: str, text: str | None = None) -> bytes:
-        """A numeric as a line, for :meth:`stream`."""
+        """Return a numeric as a line for :meth:`stream`."""
         if text is None:
             text = numerics.TEXT.get(number)
-        # whatever is in it: a reply never ends the conversation
+        # write() would raise on a character that IRC cannot carry
         last = () if text is None else (carried(text),)
         client = self.client
         return write(
@@ -111,17 +105,15 @@ class IrcReply(Reply):
         )
 
     def from_server(self, command: str, *params: str, colon: bool = False) -> None:
-        """Send anything else of the server."""
+        """Send a command whose source is the server."""
         self.send(write(command, *params, source=self.server.name, colon=colon))
 
     def fail(self, command: str, code: str, *context: str, text: str, known: bool = False) -> None:
-        """Send a failure, in words for programs and for people.
+        """Send FAIL, or NOTICE to a client without ``standard-replies``.
 
-        Source: https://ircv3.net/specs/extensions/standard-replies. Clients without this capability
-        get a NOTICE.
+        Source: https://ircv3.net/specs/extensions/standard-replies
 
-        :param known: the specification of what the client has sent has this reply: it is then sent
-            to all.
+        :param known: the command's own specification defines this FAIL: send it to every client.
         """
         if known or caps.STANDARD_REPLIES in self.caps:
             self.from_server("FAIL", command, code, *context, text, colon=True)
@@ -129,16 +121,16 @@ class IrcReply(Reply):
             self.from_server("NOTICE", self.client.name, f"{command}: {text}", colon=True)
 
     def unknown(self, message: Message) -> None:
-        """Reply that there is no such command."""
+        """Reply that the command is unknown."""
         self.server.count["unknown-commands"] += 1
         self.numeric(numerics.ERR_UNKNOWNCOMMAND, message.command.lstrip(":") or "*")
 
     def send_event(self, event: Event) -> None:
-        """Send an event that is about this very client, whatever its capabilities."""
+        """Send an event that concerns this client, even if it lacks the event's capability."""
         self.put(self.server.formats.of(self.caps).render_always(event))
 
     def finish(self, why: str, reason: str | None = None) -> None:
-        """End the conversation: see :meth:`IrcClient.finish`."""
+        """Send ERROR and close the connection; see :meth:`IrcClient.finish`."""
         client = self.client
         if not client.over:
             client.leave(why if reason is None else reason)
@@ -152,8 +144,8 @@ class IrcReply(Reply):
 
 
 class UnsolicitedReply(IrcReply):
-    """What a client is sent without a request, in its place among the events: it waits neither for
-    messages that run ahead of the event log nor for the rest of a long reply."""
+    """Lines sent without a request. They wait neither for messages that run ahead of the event log
+    nor for the rest of a long reply."""
 
     __slots__ = ()
 
@@ -162,10 +154,7 @@ class UnsolicitedReply(IrcReply):
 
 
 class LabelledReply(IrcReply):
-    """The reply to a request with a label: collected, and sent when it is complete.
-
-    :param label: the client's.
-    """
+    """Reply to a request with a label, sent as one response when the request is complete."""
 
     collects = True
 
@@ -220,9 +209,9 @@ class LabelledReply(IrcReply):
             client.stream(lines)
 
     def _take_short(self) -> Iterator[bytes] | None:
-        """Take the lines of a long reply that turns out to be short.
+        """Take the first lines of a long reply.
 
-        :return: what is left of it, if it is long.
+        :return: the rest; ``None`` if nothing is left.
         """
         stream = self._stream
         size = 0
@@ -243,8 +232,8 @@ def run(client: IrcClient, label: str | None, act: Callable[[IrcReply], None]) -
     "This specification depends on the batch capability which MUST be negotiated to use labeled
     responses."
 
-    :param label: the client's; ``None`` for none.
-    :param act: does it.
+    :param label: the client's; ``None`` if it sent none.
+    :param act: runs the request with the reply.
     """
     reply: IrcReply
     if label and client.caps >= caps.LABELS and len(label.encode()) <= LABEL_BYTES:
@@ -260,16 +249,16 @@ def run(client: IrcClient, label: str | None, act: Callable[[IrcReply], None]) -
 
 
 def split_lines(data: bytes) -> list[bytes]:
-    """The lines of rendered bytes, with their ends."""
+    """Split rendered bytes into lines with their CR LF."""
     return [line + b"\r\n" for line in data.split(b"\r\n")[:-1]]
 
 
-# among the tags of a line: not a client-only tag that ends so, nor in a value
+# a tag named exactly "batch", not within another tag's name or value
 _BATCH_TAG = re.compile(rb"@([^ ]*;)?batch=")
 
 
 def tagged(line: bytes, name: str, value: str) -> bytes:
-    """A line with one tag more, before those that it has. An empty one is left so."""
+    """Return a line with a tag added before its others; an empty line stays empty."""
     if not line:
         return line
     tags = write_tags({name: value})
@@ -286,16 +275,16 @@ def labelled(
     server: str,
     timed: Callable[[bytes], bytes],
 ) -> Iterator[bytes]:
-    """A response with its label.
+    """Yield the lines of a labelled response.
 
     "If a response consists of more than one message, a batch MUST be used to group them into a
     single logical response." "Servers MUST respond with a labeled ACK message when a client sends a
     labeled command that normally produces no response."
 
     :param lines: of the response.
-    :param more: the rest of a long one.
-    :param batch: a name for the batch, if there is to be one.
-    :param timed: puts the time on lines.
+    :param more: the rest of a long response; ``None`` if ``lines`` is all.
+    :param batch: reference for a batch, if one is needed.
+    :param timed: adds the ``time`` tag to a line.
     """
     if more is None and len(lines) < 2:
         only = lines[0] if lines else timed(write("ACK", source=server))
@@ -314,20 +303,20 @@ def labelled(
 
 
 def _within(lines: Iterable[bytes], batch: str) -> Iterator[bytes]:
-    """Lines in a batch; those of an inner batch are in it by that."""
+    """Yield lines with the tag of a batch; lines of an inner batch keep theirs."""
     for line in lines:
         yield line if _BATCH_TAG.match(line) else tagged(line, "batch", batch)
 
 
 def _is_one_batch(lines: list[bytes]) -> bool:
-    """Whether the lines are one batch from beginning to end."""
+    """Return whether the lines are exactly one batch."""
     words = [_words(line) for line in (lines[0], lines[-1])]
     (first, opened), (last, closed) = words
     return first == last == b"BATCH" and opened[1:] == closed[1:] and opened[:1] == b"+"
 
 
 def _words(line: bytes) -> tuple[bytes, bytes]:
-    """A line's command and its first parameter."""
+    """Return a line's command and its first parameter."""
     words = line.rstrip(b"\r\n").split(b" ")
     while words and words[0][:1] in (b"@", b":"):
         words.pop(0)

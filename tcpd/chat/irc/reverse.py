@@ -1,7 +1,7 @@
-"""Names of addresses. Nobody waits for them: who has none in time keeps the address.
+"""Forward-confirmed reverse DNS: the host name of a client's address.
 
-A name counts if the address is among its own (forward-confirmed): whoever has an address may give
-it any name, but not put the address into somebody else's zone.
+A name counts only if it resolves to the address: the owner of an address chooses any PTR record,
+but cannot add the address to another zone. Registration does not wait for DNS.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _NAME = re.compile(rf"(?=.*[A-Za-z])[A-Za-z0-9][A-Za-z0-9.-]{{0,{HOST_CHARACTERS
 
 
 def is_name(text: str) -> bool:
-    """Whether a text can be a host in ``nick!user@host``, and is no IPv4 address."""
+    """Return whether a text can be the host in ``nick!user@host`` and is no IPv4 address."""
     return _NAME.fullmatch(text) is not None
 
 
 def name_of(address: Address) -> str:
-    """The name of an address, or ``""``. Waits for the system's resolver: for threads."""
+    """Return the host name of an address, or ``""``. Blocks: call it in a thread."""
     try:
         name = socket.gethostbyaddr(str(address))[0].rstrip(".")
         found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
@@ -39,10 +39,10 @@ def name_of(address: Address) -> str:
 
 
 class ReverseNames:
-    """Finds names, a few at a time.
+    """Reverse look-ups in threads.
 
-    :param lookups: the door's.
-    :param find: finds one: :func:`name_of`, but for tests.
+    :param lookups: threads of the service.
+    :param find: replaces :func:`name_of` in tests.
     """
 
     _log = Logger()
@@ -52,9 +52,9 @@ class ReverseNames:
         self._find = find
 
     def ask(self, address: Address, named: Callable[[str], None]) -> None:
-        """Ask for the name of an address.
+        """Look up the name of an address.
 
-        :param named: called once with the name, if there is one and it comes in time.
+        :param named: called with the name, if it is found before the timeout.
         """
         found = self._lookups.ask(address, partial(self._find, address))
         found.addCallback(lambda name: named(name) if name else None)
@@ -62,4 +62,4 @@ class ReverseNames:
 
     def _failed(self, failure: Failure) -> None:
         if not failure.check(LookupFailed):
-            self._log.failure("the name of an address cannot be used", failure)
+            self._log.failure("a reverse look-up failed", failure)

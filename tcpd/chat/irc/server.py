@@ -1,4 +1,4 @@
-"""What all conversations of one IRC service share."""
+"""State that all clients of one IRC service share."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from tcpd.chat.names import NICK_CHARACTERS, ROOM_CHARACTERS
 from tcpd.chat.settings import AWAY_BYTES, KEY_BYTES, REAL_NAME_BYTES, REASON_BYTES, TOPIC_BYTES
 from tcpd.policy.checks import Checks
 
-#: The longest user name, its ``~`` included, and host.
+#: Maximum length of the user name, including its ``~``, and of the host.
 USER_CHARACTERS = 12
 HOST_CHARACTERS = 63
 
-#: How many rooms, masks and conditions a LIST takes.
+#: Maximum number of rooms, masks and conditions in one LIST.
 LIST_TARGETS = 20
 
-#: How many targets commands take.
+#: Maximum number of targets by command, for TARGMAX; ``None`` for no limit.
 TARGETS = {
     "PRIVMSG": 4,
     "NOTICE": 4,
@@ -37,34 +37,33 @@ TARGETS = {
     "MONITOR": None,
 }
 
-#: How many modes with a parameter one MODE changes.
+#: Maximum number of mode changes with a parameter in one MODE.
 MODES = 6
 
 
 @dataclass(slots=True)
 class IrcServer:
-    """One service as its conversations know it.
+    """State that all clients of one IRC service share.
 
-    :ivar service: its name in the ini file.
-    :ivar name: what it calls itself.
+    :ivar service: name of the service in the ini file.
+    :ivar name: the server's name, the source of its replies.
     :ivar version: of tcpd.
-    :ivar hub: the rooms.
-    :ivar settings: the service's; a reload replaces them.
-    :ivar motd: lines of the message of the day; ``None`` for none.
-    :ivar created: when the daemon started, in seconds since 1970 UTC.
-    :ivar started: the same, in seconds of ``clock``.
-    :ivar wall_clock: seconds since 1970 UTC.
-    :ivar clock: seconds, for durations.
-    :ivar count: raised by a word: ``registered``, ``commands``, ``unknown-commands``,
+    :ivar hub: the chat hub.
+    :ivar settings: of the service; a reload replaces them.
+    :ivar motd: lines of the message of the day; ``None`` if there is none.
+    :ivar created: start of the daemon in seconds since 1970 UTC.
+    :ivar started: start of the daemon in seconds of ``clock``.
+    :ivar wall_clock: returns seconds since 1970 UTC.
+    :ivar clock: returns monotonic seconds.
+    :ivar count: counters by name: ``registered``, ``commands``, ``unknown-commands``,
         ``bad-lines``, ``bad-passwords``, ``operators``, ``operators-refused``, ``gateways``,
         ``gateways-refused``, ``unchecked``, ``throttled``, ``dropped``.
-    :ivar passwords: checks those that clients say.
-    :ivar reload: has the daemon read its configuration again; see
-        :class:`tcpd.interfaces.IContext`.
-    :ivar tls_port: tells the port where clients can speak TLS; ``None`` for none.
-    :ivar text_port: tells the port of the text frontend; ``None`` for none.
-    :ivar unregistered: how many clients have not registered yet.
-    :ivar fallback: what clients get of the latest renaming of a room; see
+    :ivar passwords: checks passwords of clients.
+    :ivar reload: reloads the daemon's configuration; see :class:`tcpd.interfaces.IContext`.
+    :ivar tls_port: returns the port of this service's TLS listener; ``None`` if there is none.
+    :ivar text_port: returns the port of the text frontend; ``None`` if there is none.
+    :ivar unregistered: number of clients that have not registered yet.
+    :ivar fallback: cached lines of the latest rename of a room; see
         :mod:`tcpd.chat.irc.commands.moderation`.
     """
 
@@ -91,25 +90,25 @@ class IrcServer:
 
     @property
     def description(self) -> str:
-        """What the server is, for people."""
+        """Description of the server; the network's name if none is configured."""
         return self.settings.server_description or self.settings.network
 
     @property
     def created_text(self) -> str:
-        """When the daemon started, for people."""
+        """Start of the daemon as text, in UTC."""
         return time.strftime("%a %b %d %Y at %H:%M:%S UTC", time.gmtime(self.created))
 
     def capabilities(self, secure: bool | None) -> dict[str, str]:
-        """All there are, with their values.
+        """Return the capabilities on offer, with their values.
 
-        :param secure: whether the client who asks speaks TLS; ``None`` for one for whom that is no
-            question.
+        :param secure: whether the client uses TLS; ``None`` leaves out ``sts``.
         """
         found = {each.name: each.value for each in caps.CAPABILITIES.values()}
         settings = self.settings
         if settings.multiline_lines:
-            most = f"max-bytes={settings.multiline_bytes},max-lines={settings.multiline_lines}"
-            found[caps.MULTILINE] = most
+            found[caps.MULTILINE] = (
+                f"max-bytes={settings.multiline_bytes},max-lines={settings.multiline_lines}"
+            )
         else:
             del found[caps.MULTILINE]
         if settings.sts is not None and secure is not None:
@@ -119,7 +118,7 @@ class IrcServer:
         return found
 
     def tokens(self) -> dict[str, str]:
-        """What RPL_ISUPPORT tells."""
+        """Return the tokens of RPL_ISUPPORT."""
         bounds = self.hub.settings
         return tokens(
             IsupportLimits(
@@ -143,7 +142,7 @@ class IrcServer:
         )
 
     def stamp(self) -> str:
-        """The time now, for tags."""
+        """Return the current time as the value of a ``time`` tag."""
         now = self.wall_clock()
         if now != self._now:
             self._now = now

@@ -1,4 +1,4 @@
-"""The keys of a ``protocol = irc`` service."""
+"""Configuration keys of a ``protocol = irc`` service."""
 
 from __future__ import annotations
 
@@ -31,24 +31,24 @@ def _parse_admin(text: str) -> tuple[str, ...]:
     if len(lines) > _ADMIN_LINES:
         raise ValueError(f"there are {len(lines)} lines; ADMIN has at most {_ADMIN_LINES}")
     if any(len(line.encode()) > _ADMIN_BYTES or not line.isprintable() for line in lines):
-        raise ValueError(f"a line has at most {_ADMIN_BYTES} bytes, all of them to be seen")
+        raise ValueError(f"a line has at most {_ADMIN_BYTES} bytes and no control characters")
     return lines
 
 
-#: The longest name of a network, and description of a server, in bytes of UTF-8: what fits the
-#: lines that carry them, the escapes of RPL_ISUPPORT included.
+#: Maximum bytes of a network name or server description: it fits its lines even when RPL_ISUPPORT
+#: escapes every byte.
 _SHOWN_BYTES = 100
 
 
 def _parse_shown(text: str) -> str:
     if "\n" in text or not text.isprintable():
-        raise ValueError("it is one line, without control characters")
+        raise ValueError("it must be one line without control characters")
     if len(text.encode()) > _SHOWN_BYTES:
-        raise ValueError(f"it has more than {_SHOWN_BYTES} bytes, which no line of IRC can carry")
+        raise ValueError(f"it has more than {_SHOWN_BYTES} bytes, too many for a line of IRC")
     return text
 
 
-#: Text that stands in the server's replies.
+#: Text in the server's replies.
 _SHOWN: Type[str] = Type("text of one line", _parse_shown, str)
 
 
@@ -63,13 +63,13 @@ def _parse_tags(text: str) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(text.replace(",", " ").split()))
     for name in names:
         if not (_TAG.fullmatch(name) and name.isascii() and name.isprintable()):
-            raise ValueError(f"{name!r} is no name of a tag; one is written without its +")
+            raise ValueError(f"{name!r} is not the name of a tag; write it without its +")
     if len(",".join(names)) > _TAGS_CHARACTERS:
-        raise ValueError(f"these are more than {_TAGS_CHARACTERS} characters; deny all with *")
+        raise ValueError(f"the list has more than {_TAGS_CHARACTERS} characters; deny all with *")
     return names
 
 
-#: What fits a token of RPL_ISUPPORT.
+#: Fits a token of RPL_ISUPPORT.
 _TAGS_CHARACTERS = 300
 
 _TAGS: Type[tuple[str, ...]] = Type("names of tags, separated by commas", _parse_tags, ", ".join)
@@ -79,7 +79,7 @@ def _parse_password(text: str) -> PasswordHash | None:
     return PasswordHash.parse(text) if text else None
 
 
-#: The hash of a password, or ``None`` for nothing.
+#: Password hash; ``None`` if the value is empty.
 PASSWORD: Type[PasswordHash | None] = Type(
     "password hash", _parse_password, lambda value: "" if value is None else str(value)
 )
@@ -87,7 +87,7 @@ PASSWORD: Type[PasswordHash | None] = Type(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class IrcSettings:
-    """Names, operators, timeouts and rates of the IRC frontend."""
+    """Settings of an IRC service."""
 
     network: str = option(
         _SHOWN,

@@ -1,4 +1,4 @@
-"""Strict transport security: clients are told to come back by TLS, and to keep to it.
+"""Strict transport security (capability ``sts``).
 
 Source: https://ircv3.net/specs/extensions/sts
 """
@@ -7,12 +7,12 @@ from __future__ import annotations
 
 
 def policy(duration: float | None, secure: bool, port: int | None) -> str:
-    """The value of the capability; empty for who is not to be told of it.
+    """Return the value of ``sts``; empty if it is not advertised to this client.
 
-    :param duration: for how many seconds clients are to keep to TLS; 0 takes back what they were
-        told before, ``None`` says nothing.
-    :param secure: whether the client speaks TLS now.
-    :param port: where it could.
+    :param duration: seconds for which clients use TLS only; 0 revokes the policy, ``None`` is no
+        policy.
+    :param secure: whether the client uses TLS.
+    :param port: port of the TLS listener; ``None`` if there is none.
     """
     if duration is None:
         return ""

@@ -1,17 +1,16 @@
-"""People at the port of IRC who mean the text frontend."""
+"""Hint for users of nc or telnet who connect to the IRC port."""
 
 from __future__ import annotations
 
 from tcpd.chat.irc.message import Message
 from tcpd.chat.irc.reply import IrcReply
 
-# programs send these before they register, and nobody types them: the tls and sasl extensions of
-# IRCv3, and what servers open with (RFC 2813 section 4.1)
+# sent by programs before registration: IRCv3's tls and sasl, and servers (RFC 2813 section 4.1)
 _OF_PROGRAMS = frozenset({"AUTHENTICATE", "ERROR", "PROTOCTL", "SERVER", "SERVICE", "STARTTLS"})
 
 
 def send_text_port_hint(reply: IrcReply, message: Message) -> None:
-    """Show a person with nc or telnet, who has sent nothing of IRC, which port to use.
+    """Send the port of the text frontend, unless the client has sent any command of IRC.
 
     :param message: with an unknown command, before registration.
     """

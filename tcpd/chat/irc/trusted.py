@@ -1,4 +1,4 @@
-"""Who is more than a client: operators, and gateways that speak for their clients (WEBIRC)."""
+"""Settings of server operators and WEBIRC gateways."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _NAME = re.compile(r"[A-Za-z0-9._-]{1,32}")
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """Who may become an operator of the daemon by OPER.
+    """Credentials for OPER.
 
-    :ivar name: what they say there; ASCII letters, digits, ``.``, ``_`` and ``-``.
-    :ivar hash: of their password.
+    :ivar name: 1 to 32 ASCII letters, digits, ``.``, ``_`` and ``-``.
+    :ivar hash: of the password.
     """
 
     name: str
@@ -25,9 +25,9 @@ class Operator:
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """Who may tell by WEBIRC whom it stands for.
+    """Gateway that may send WEBIRC.
 
-    :ivar networks: where it connects from.
+    :ivar networks: networks that it connects from.
     :ivar hash: of its password.
     """
 
@@ -36,16 +36,18 @@ class Gateway:
 
 
 def _lines(text: str, form: str) -> list[tuple[str, str]]:
-    """What stands before the last word of each line, and that word, which is never shown."""
+    """Split each line into its last word, the hash, and the text before it.
+
+    Errors never quote a line: it may contain the hash or a password.
+    """
     found = []
     for line in text.split("\n"):
         if line.strip():
             head, _, last = line.strip().rpartition(" ")
-            # neither says what stands there: it may be the hash
             if not head.strip():
                 raise ValueError(f"a line is one word; write {form}")
             if "$" in head:
-                raise ValueError(f"a line goes on behind the hash; write {form}")
+                raise ValueError(f"a line has text after the hash; write {form}")
             found.append((head.strip(), last))
     return found
 
@@ -54,20 +56,19 @@ def _hash(text: str, number: int, form: str) -> PasswordHash:
     try:
         return PasswordHash.parse(text)
     except ValueError as error:
-        raise ValueError(f"line {number} of it is not {form}: {error}") from None
+        raise ValueError(f"line {number} of the value is not {form}: {error}") from None
 
 
 def _parse_operators(text: str) -> tuple[Operator, ...]:
     found: dict[str, Operator] = {}
     for number, (name, hash) in enumerate(_lines(text, "NAME HASH"), 1):
-        # what stands there is not quoted: it may be the password
         if _NAME.fullmatch(name) is None:
             raise ValueError(
-                f"line {number} of it begins with no name of an operator: one has 1 to 32 letters, "
+                f"line {number} of the value does not begin with a name of 1 to 32 letters, "
                 "digits, dots, hyphens and underscores"
             )
         if name in found:
-            raise ValueError(f"line {number} of it has the name of another line")
+            raise ValueError(f"line {number} of the value repeats a name")
         found[name] = Operator(name, _hash(hash, number, "NAME HASH"))
     return tuple(found.values())
 
@@ -79,8 +80,8 @@ def _parse_gateways(text: str) -> tuple[Gateway, ...]:
             parsed = NETWORKS.parse(networks)
         except ValueError:
             raise ValueError(
-                f"line {number} of it begins with no networks; write addresses or ADDRESS/PREFIX, "
-                "separated by commas, before the hash"
+                f"line {number} of the value does not begin with networks; write addresses or "
+                "ADDRESS/PREFIX, separated by commas, before the hash"
             ) from None
         found.append(Gateway(parsed, _hash(hash, number, "NETWORKS HASH")))
     return tuple(found)

@@ -1,15 +1,15 @@
-"""The modes of a person, by IRC's letters."""
+"""User modes."""
 
 from __future__ import annotations
 
 from tcpd.chat.people import Person
 
-#: Bot, invisible, operator of the daemon, receives WALLOPS.
+#: Letters of user modes: bot, invisible, server operator, receives WALLOPS.
 USER_MODES = "Biow"
 
 
 def user_modes(person: Person) -> str:
-    """The modes of a person, as letters of :data:`USER_MODES`."""
+    """Return the modes of a person as letters of :data:`USER_MODES`."""
     is_set = {
         "B": person.bot,
         "i": person.invisible,

@@ -1,1 +1,1 @@
-"""The commands of IRC, a module a subject; :mod:`tcpd.chat.irc.commands.table` has all of them."""
+"""IRC commands by subject; :mod:`tcpd.chat.irc.commands.table` collects them."""

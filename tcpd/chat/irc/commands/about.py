@@ -1,4 +1,4 @@
-"""Commands about the server: what it is called, who runs it, how long, and for how many.
+"""Queries about the server: VERSION, ADMIN, INFO, TIME, STATS and others.
 
 Sources: the Modern IRC Client Protocol, "Server Queries and Commands"
 (https://modern.ircdocs.horse/#server-queries-and-commands); RFC 2812 section 4.6 for USERS.
@@ -21,11 +21,10 @@ from tcpd.chat.masks import glob
 def _of_server(
     send: Callable[[IrcReply], None], place: int = 0, end: str | None = None
 ) -> Callable[[IrcReply, Message], None]:
-    """A command that may name a server, and there is but this one.
+    """Return a command with an optional server parameter, which must mean this server.
 
-    :param place: which parameter names it.
-    :param end: the numeric that ends the answer in any case; ``None`` where ERR_NOSUCHSERVER
-        stands for all of it.
+    :param place: index of the parameter.
+    :param end: numeric that ends the reply, even after ERR_NOSUCHSERVER; ``None`` if there is none.
     """
 
     def call(reply: IrcReply, message: Message) -> None:
@@ -65,8 +64,8 @@ def _info(reply: IrcReply) -> None:
     description = server.settings.server_description
     for line in (
         *((description,) if description else ()),
-        f"{server.version}: the same rooms for IRC clients and for people with nc",
-        f"It runs since {server.created_text}.",
+        f"{server.version}: the same rooms for IRC clients and for users of nc",
+        f"Running since {server.created_text}.",
         "HELP lists the commands.",
     ):
         reply.numeric(numerics.RPL_INFO, text=line)
@@ -79,12 +78,12 @@ def _time(reply: IrcReply) -> None:
 
 
 def _users(reply: IrcReply) -> None:
-    """Who is logged in at the machine is nobody's business."""
+    """Refuse to list the users logged in to the machine."""
     reply.numeric(numerics.ERR_USERSDISABLED)
 
 
 def _links(reply: IrcReply, message: Message) -> None:
-    """LINKS [[<server>] <mask>]: this server alone, for there is no other."""
+    """Send LINKS [[<server>] <mask>], which lists this server only."""
     server = reply.server
     *asked, mask = message.params[:2] or ("*",)
     if asked and not is_here(reply, asked[0]):
@@ -96,7 +95,7 @@ def _links(reply: IrcReply, message: Message) -> None:
 
 
 def _stats(reply: IrcReply, message: Message) -> None:
-    """STATS <query> [<server>]: ``u``, how long the server runs. The rest is the operator's."""
+    """Send STATS <query> [<server>]: ``u`` is the uptime; other queries are empty."""
     query, *asked = message.params[:2]
     letter = middle(query)[:1]
     if asked and not is_here(reply, asked[0]):
@@ -117,29 +116,30 @@ COMMANDS = {
     "LUSERS": IrcCommand(
         # LUSERS [<mask> [<server>]]
         _of_server(send_lusers, place=1),
-        help=("LUSERS", "Shows how many people and rooms there are."),
+        help=("LUSERS", "Shows the numbers of users and rooms."),
     ),
     "MOTD": IrcCommand(
         _of_server(send_motd), help=("MOTD [<server>]", "Shows the message of the day.")
     ),
     "VERSION": IrcCommand(
         _of_server(_version),
-        help=("VERSION [<server>]", "Shows the version of the server, and what it supports."),
+        help=("VERSION [<server>]", "Shows the server's version, features and limits."),
     ),
     "ADMIN": IrcCommand(
-        _of_server(_admin), help=("ADMIN [<server>]", "Shows who runs the server.")
+        _of_server(_admin),
+        help=("ADMIN [<server>]", "Shows the administrator's contact."),
     ),
     "INFO": IrcCommand(
         _of_server(_info, end=numerics.RPL_ENDOFINFO),
-        help=("INFO [<server>]", "Shows what the server is."),
+        help=("INFO [<server>]", "Shows information about the server."),
     ),
     "TIME": IrcCommand(_of_server(_time), help=("TIME [<server>]", "Shows the server's time.")),
     "USERS": IrcCommand(
         _of_server(_users),
-        help=("USERS [<server>]", "Would show who is logged in at the machine, and does not."),
+        help=("USERS [<server>]", "Disabled: would list users logged in to the machine."),
     ),
     "LINKS": IrcCommand(_links, help=("LINKS [[<server>] <mask>]", "Lists the servers: this one.")),
     "STATS": IrcCommand(
-        _stats, 1, help=("STATS <query> [<server>]", "With u it shows how long the server runs.")
+        _stats, 1, help=("STATS <query> [<server>]", "With u, shows the server's uptime.")
     ),
 }

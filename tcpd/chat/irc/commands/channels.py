@@ -1,4 +1,4 @@
-"""Commands about rooms: JOIN, PART, TOPIC and LIST."""
+"""Room commands: JOIN, PART, TOPIC and LIST."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tcpd.chat.split import cut, room_for_topic
 # stronger than, ERR_NOSUCHCHANNEL, which indicates that the channel does not exist"
 _OF_JOIN = {Code.BAD_ROOM: numerics.ERR_BADCHANMASK}
 
-#: How many rooms a LIST looks at in a reactor turn: with many masks that takes some milliseconds.
+#: Rooms that a LIST examines in one reactor turn; with many masks that takes some milliseconds.
 _PER_TURN = 256
 
 
@@ -38,7 +38,7 @@ def _join(reply: IrcReply, message: Message) -> None:
             continue
         if fold(name) not in person.rooms and not client.may_join():
             reply.fail(
-                "JOIN", "RATE_LIMITED", middle(name), text="You join too fast, wait a moment"
+                "JOIN", "RATE_LIMITED", middle(name), text="You join too fast; wait a moment"
             )
             continue
         key = keys[place] if place < len(keys) else ""
@@ -57,7 +57,7 @@ def _topic(reply: IrcReply, message: Message) -> None:
     name = message.params[0]
     room = hub.room(name)
     if len(message.params) > 1:
-        # what is longer than TOPICLEN is cut, as servers do
+        # truncated to TOPICLEN, as other servers do
         topic = cut(message.params[1], room_for_topic(name if room is None else room.name))
         reply.ask(hub.set_topic, name, topic, refused=in_room(reply, name))
         return
@@ -71,7 +71,7 @@ def _topic(reply: IrcReply, message: Message) -> None:
 
 def _list(reply: IrcReply, message: Message) -> None:
     asked = parse_list(message.params, LIST_TARGETS)
-    # a copy: they may be opened and closed before all are sent
+    # a copy: rooms may be created and removed meanwhile
     reply.stream(_listed(reply, asked, list(reply.server.hub.rooms)))
 
 
@@ -88,32 +88,22 @@ def _listed(reply: IrcReply, asked: RoomFilter, rooms: Sequence[Room]) -> Iterat
         text, since = ("", None) if topic is None else (topic.text, topic.time)
         users = len(room.members)
         if not users and fold(room.name) not in asked.names:
-            continue  # the lobby: in IRC, a channel with nobody in it does not exist
+            continue  # an empty lobby: in IRC, an empty channel does not exist
         if asked.matches(RoomFacts(room.name, users, room.created, since), now):
             yield reply.numeric_line(numerics.RPL_LIST, room.name, str(users), text=text)
     yield reply.numeric_line(numerics.RPL_LISTEND)
 
 
 def joined(reply: IrcReply, room: Room) -> None:
-    """The client has joined a room: send its topic and the names of its members."""
-    send_first_topic(reply, room)
-    send_first_names(reply, room)
-
-
-def send_first_topic(reply: IrcReply, room: Room) -> None:
-    """Send the topic of a room to a client that has joined it, if there is one."""
+    """Send a room's topic and names to a client that has joined."""
     if room.topic is not None:
         send_topic(reply, room)
-
-
-def send_first_names(reply: IrcReply, room: Room) -> None:
-    """Send the names to a client that has joined a room, unless it wants to ask for them."""
     if not reply.caps & caps.NAMELESS:
         send_names(reply, room)
 
 
 def send_topic(reply: IrcReply, room: Room) -> None:
-    """Send the topic of a room, and who set it."""
+    """Send the topic of a room, with its author and time."""
     topic = room.topic
     if topic is None:
         reply.numeric(numerics.RPL_NOTOPIC, room.name)
@@ -134,9 +124,9 @@ COMMANDS = {
         0,
         help=(
             "LIST [<room>{,<room>}] [<condition>{,<condition>}]",
-            "Lists rooms. They may be masks (#t*); those of !masks are left out.",
-            "Conditions: >9 and <9 for how many are in it; C>9, C<9 for how many minutes ago it",
-            "was opened; T>9, T<9 for how many minutes ago its topic was set.",
+            "Lists rooms. Masks (#t*) may be used; !masks are left out.",
+            "Conditions: >9, <9 (members); C>9, C<9 (created more, or less, than 9 minutes ago);",
+            "T>9, T<9 (topic set more, or less, than 9 minutes ago).",
         ),
     ),
 }

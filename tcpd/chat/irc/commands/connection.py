@@ -1,4 +1,4 @@
-"""Commands about the connection itself: registration, capabilities, PING, QUIT."""
+"""Connection commands: registration, capabilities, PING, QUIT, ISUPPORT."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from tcpd.chat.irc.reply import IrcReply
 from tcpd.chat.quitting import SAID_GOODBYE
 from tcpd.chat.refused import Refused
 
-#: From this version of CAP LS on, clients get values and have cap-notify.
+#: Version of CAP LS from which clients get values and cap-notify.
 _VALUES = 302
 
-# what would make nick!user@host read as something else
+# these would make nick!user@host ambiguous
 _NOT_IN_USER = frozenset("!@ ")
 
 
@@ -28,12 +28,12 @@ def _cap(reply: IrcReply, message: Message) -> None:
     if call is None:
         reply.numeric(numerics.ERR_INVALIDCAPCMD, middle(subcommand))
         return
-    # the colon before several names is easily forgotten; the specifications' examples do, too
+    # clients, and examples in the specifications, omit the colon before several names
     call(reply, " ".join(rest))
 
 
 def _negotiate(reply: IrcReply) -> None:
-    """A client that negotiates capabilities is registered after CAP END."""
+    """Delay registration until CAP END."""
     if reply.client.person is None:
         reply.client.entry.negotiating = True
 
@@ -47,24 +47,24 @@ def _cap_ls(reply: IrcReply, argument: str) -> None:
         reply.client.version_302 = True
         reply.client.enable(reply.caps | {caps.CAP_NOTIFY})
     latest = version >= _VALUES
-    # a client that gets no values has no use for the policy
+    # sts is useless without its value
     there_are = reply.server.capabilities(_speaks_tls(reply) if latest else None).items()
     words = [f"{name}={value}" if value and latest else name for name, value in there_are]
     _cap_list_of(reply, "LS", words, latest)
 
 
 def _speaks_tls(reply: IrcReply) -> bool | None:
-    """Whether a client does; ``None`` for one on a UNIX socket, which has no use for it."""
+    """Return whether the client uses TLS; ``None`` on a UNIX socket, where sts is useless."""
     return None if reply.client.address is None else reply.client.secure
 
 
 def send_capabilities(reply: IrcReply, before: Mapping[bool | None, Mapping[str, str]]) -> None:
-    """Send a client the capabilities, and the values, that a reload has changed.
+    """Announce capabilities and values that a reload has changed, and disable removed ones.
 
     "When enabled, the server MUST notify the client about all new capabilities and about existing
-    capabilities that are no longer available." Those that are gone are switched off for all.
+    capabilities that are no longer available."
 
-    :param before: what there was, by the parameter of
+    :param before: the old capabilities, by the parameter of
         :meth:`tcpd.chat.irc.server.IrcServer.capabilities`.
     """
     secure = _speaks_tls(reply)
@@ -75,7 +75,7 @@ def send_capabilities(reply: IrcReply, before: Mapping[bool | None, Mapping[str,
         words = [f"{name}={now[name]}" for name in now if now[name] and now[name] != then.get(name)]
         new = [*words, *(name for name in now if not now[name] and name not in then)]
     else:
-        # without values it has no use for the policy, nor for another value
+        # it gets no values, so that sts and changed values do not concern it
         new = [name for name in now if name not in then and name != caps.STS]
     if caps.CAP_NOTIFY in reply.caps:
         for subcommand, names in (("DEL", gone), ("NEW", new)):
@@ -95,7 +95,7 @@ def _cap_list_of(reply: IrcReply, subcommand: str, words: list[str], several: bo
     *first, last = caps.listed(words, room)
     if not several and first:
         # "If a client has not indicated support for CAP LS 302 features, the server MUST NOT send
-        # these new features": such a client gets what fits
+        # these new features": such a client gets one line
         first, last = [], first[0]
     for piece in first:
         reply.from_server("CAP", reply.client.name, subcommand, "*", piece, colon=True)
@@ -103,7 +103,7 @@ def _cap_list_of(reply: IrcReply, subcommand: str, words: list[str], several: bo
 
 
 def _cap_room(reply: IrcReply, *words: str) -> int:
-    """How many bytes the names may have in a line."""
+    """Return the bytes that a line has for names."""
     source = reply.server.name
     return LINE_BYTES - len(write("CAP", reply.client.name, *words, "", source=source, colon=True))
 
@@ -165,7 +165,7 @@ def _nick(reply: IrcReply, message: Message) -> None:
         return
     if nick != person.nick and not reply.client.may_rename():
         reply.fail(
-            "NICK", "RATE_LIMITED", middle(nick), text="You change your nickname too often, wait"
+            "NICK", "RATE_LIMITED", middle(nick), text="You change your nickname too often; wait"
         )
         return
     reply.ask(reply.server.hub.rename, nick, refused=partial(nick_refused, reply, nick))
@@ -197,7 +197,7 @@ def _ping(reply: IrcReply, message: Message) -> None:
 
 
 def _pong(reply: IrcReply, message: Message) -> None:
-    """Every line shows that the client is there."""
+    """Do nothing: any line shows that the client is alive."""
 
 
 def _quit(reply: IrcReply, message: Message) -> None:
@@ -217,24 +217,25 @@ def _isupport(reply: IrcReply, message: Message) -> None:
 
 COMMANDS = {
     "CAP": IrcCommand(
-        _cap, 1, True, help=("CAP LS|LIST|REQ|END", "Lists and changes a client's capabilities.")
+        _cap, 1, True, help=("CAP LS|LIST|REQ|END", "Lists or requests capabilities.")
     ),
     "PASS": IrcCommand(
         _pass, 1, True, help=("PASS <password>", "The server's password, before NICK.")
     ),
-    "NICK": IrcCommand(_nick, 0, True, help=("NICK <nickname>", "Takes a nickname.")),
+    "NICK": IrcCommand(_nick, 0, True, help=("NICK <nickname>", "Sets your nickname.")),
     "USER": IrcCommand(
         _user,
         4,
         True,
-        help=("USER <name> 0 * :<real name>", "Says who you are, once, at the beginning."),
+        help=(
+            "USER <name> 0 * :<real name>",
+            "Sets your user and real name, at registration.",
+        ),
     ),
-    "PING": IrcCommand(
-        _ping, 0, True, help=("PING <token>", "Is answered with PONG and the token.")
-    ),
-    "PONG": IrcCommand(_pong, 0, True, help=("PONG <token>", "The answer to the server's PING.")),
-    "QUIT": IrcCommand(_quit, 0, True, help=("QUIT [:<reason>]", "Ends the connection.")),
+    "PING": IrcCommand(_ping, 0, True, help=("PING <token>", "Requests PONG with the token.")),
+    "PONG": IrcCommand(_pong, 0, True, help=("PONG <token>", "Replies to the server's PING.")),
+    "QUIT": IrcCommand(_quit, 0, True, help=("QUIT [:<reason>]", "Closes the connection.")),
     "ISUPPORT": IrcCommand(
-        _isupport, 0, True, help=("ISUPPORT", "Lists what this server supports.")
+        _isupport, 0, True, help=("ISUPPORT", "Lists features and limits of the server.")
     ),
 }

@@ -1,4 +1,4 @@
-"""WEBIRC: a gateway says for whom it connects.
+"""WEBIRC: a gateway sends the address of its client.
 
 Source: https://ircv3.net/specs/extensions/webirc
 """
@@ -39,17 +39,17 @@ def _webirc(reply: IrcReply, message: Message) -> None:
         if own is not None and any(own in network for network in each.networks)
     ]
     if client.entry.nick or client.entry.user or client.entry.gateway:
-        _refuse(reply, "WEBIRC comes once, before NICK and USER")
+        _refuse(reply, "WEBIRC must come once, before NICK and USER")
         return
     if not gateways:
-        _refuse(reply, "This address is no gateway's")
+        _refuse(reply, "No gateway is configured for this address")
         return
     if not may_send_password(client):
-        _refuse(reply, "WEBIRC is taken over TLS alone")
+        _refuse(reply, "WEBIRC is accepted over TLS only")
         return
     address = _address(text)
     if address is None:
-        _refuse(reply, "WEBIRC without an IP address")
+        _refuse(reply, "WEBIRC has no valid IP address")
         return
     # "secure ... the connection between the client and the gateway is secure"
     options = more[0].split(" ") if more else []
@@ -61,12 +61,12 @@ def _webirc(reply: IrcReply, message: Message) -> None:
 def _check(
     reply: IrcReply, gateways: Sequence[Gateway], password: str, right: Callable[[], None]
 ) -> None:
-    """Try the password of one gateway after the other."""
+    """Check the password against one gateway after the other."""
     gateway, *others = gateways
 
     def checked(fits: bool | None) -> None:
         if fits is None:
-            reply.finish("Too many passwords are being checked, try again later")
+            reply.finish("Too many passwords are being checked; try again later")
         elif fits:
             right()
         elif others:
@@ -107,7 +107,7 @@ def _address(text: str) -> Address | None:
         return None
     if address.version == 4:
         return address
-    # a zone may be any text, and means something on one machine alone
+    # a zone is arbitrary text, and local to one machine
     return address.ipv4_mapped or (None if address.scope_id else address)
 
 
@@ -118,7 +118,7 @@ COMMANDS = {
         True,
         help=(
             "WEBIRC <password> <gateway> <hostname> <address> [:<options>]",
-            "Says for whom a gateway connects, before all else. For gateways.",
+            "Sends the address of a gateway's client, before any other command. For gateways.",
         ),
     ),
 }

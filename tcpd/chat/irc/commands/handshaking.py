@@ -1,4 +1,4 @@
-"""HANDSHAKE: shows clients their own connection, and no other. A command of our own."""
+"""HANDSHAKE: shows a client its own connection. Not in any specification."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from tcpd.handshake.page import drawing_and_steps
 from tcpd.handshake.report import build
 from tcpd.handshake.text import REPLY_WIDTH, layers_lines
 
-#: JSON is longer than a line: it is sent in pieces of so many characters, all of them ASCII.
+#: Characters of JSON in a line, all ASCII.
 JSON_PIECE = 350
 
 
 def _handshake(reply: IrcReply, message: Message) -> None:
-    """Answered as INFO is, which clients show as it is: a NOTICE could open windows and ring."""
+    """Reply with numerics of INFO: clients may open a window or beep for a NOTICE."""
     form = message.params[0].lower() if message.params else ""
     facts = reply.client.facts()
     if facts is None:
-        reply.fail("HANDSHAKE", "UNKNOWN", text="Nothing is known of your connection")
+        reply.fail("HANDSHAKE", "UNKNOWN", text="The handshake of your connection is not known")
         return
     report = build(facts)
     match form:

@@ -14,12 +14,12 @@ from tcpd.chat.irc.commands.refusals import middle
 from tcpd.chat.irc.message import Message
 from tcpd.chat.irc.reply import IrcReply
 
-#: How many bytes of names stand in a line of the index.
+#: Maximum bytes of names in a line of the index.
 _INDEX_WIDTH = 70
 
 
 def help_commands(others: Mapping[str, IrcCommand]) -> dict[str, IrcCommand]:
-    """The commands that explain the others, and themselves."""
+    """Return HELP and HELPOP, which explain all commands."""
     explained: dict[str, IrcCommand] = dict(others)
 
     def call(reply: IrcReply, message: Message) -> None:
@@ -40,7 +40,7 @@ def help_commands(others: Mapping[str, IrcCommand]) -> dict[str, IrcCommand]:
 
 
 def _index(commands: Mapping[str, IrcCommand]) -> Iterator[str]:
-    yield "HELP <command> explains each of these:"
+    yield "HELP <command> explains one of these:"
     held = ""
     for name in sorted(commands):
         if held and len(held) + 1 + len(name) > _INDEX_WIDTH:
@@ -51,7 +51,7 @@ def _index(commands: Mapping[str, IrcCommand]) -> Iterator[str]:
 
 
 def _send(reply: IrcReply, subject: str, lines: Iterator[str]) -> None:
-    """The first line is RPL_HELPSTART's; an empty one ends them."""
+    """Send lines of help; the first as RPL_HELPSTART."""
     reply.numeric(numerics.RPL_HELPSTART, subject, text=next(lines))
     for line in lines:
         reply.numeric(numerics.RPL_HELPTXT, subject, text=line)

@@ -1,4 +1,4 @@
-"""Commands that look after rooms: KICK, INVITE, RENAME; their modes are in modes.py."""
+"""Moderation of rooms: KICK, INVITE, RENAME. MODE is in modes.py."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from tcpd.chat.people import Person
 from tcpd.chat.refused import Code, Refused
 from tcpd.events.chat import Event, Invited, Joined, RoomRenamed
 
-# who is not here is not in the room either, and KICK has no 401
+# KICK has no 401
 _OF_KICK = {Code.NO_SUCH_NICK: numerics.ERR_USERNOTINCHANNEL}
 
-#: What draft/channel-rename has words for.
+#: Codes of FAIL that draft/channel-rename defines.
 _OF_RENAME = {
     Code.ROOM_TAKEN: "CHANNEL_NAME_IN_USE",
     Code.BAD_ROOM: "CANNOT_RENAME",
@@ -62,10 +62,9 @@ def _invitations(reply: IrcReply, person: Person) -> Iterator[bytes]:
 
 
 def follow_up(reply: IrcReply, event: Event, caused: bool) -> None:
-    """Send a client what belongs to an event of its own person, behind the event.
+    """Send the lines that follow an event of the client's own user.
 
-    :param caused: whether the client caused it; else another client of the same person did, or
-        somebody else.
+    :param caused: the client caused the event, not another client or user.
     """
     match event:
         case Joined(room=name):
@@ -94,8 +93,8 @@ def _rename(reply: IrcReply, message: Message) -> None:
     known = caps.CHANNEL_RENAME in reply.caps
     if not reply.client.may_rename():
         # "a per-channel cooldown ... to prevent abuse. For example flooding large channels with
-        # the fallback burst"; here it is the client that has to wait
-        text = "You rename too often, wait a moment"
+        # the fallback burst"; here the cooldown is per client
+        text = "You rename too often; wait a moment"
         reply.fail("RENAME", "CANNOT_RENAME", *named, text=text, known=known)
         return
 
@@ -110,8 +109,7 @@ def _rename(reply: IrcReply, message: Message) -> None:
 
 
 def _renamed(reply: IrcReply, event: RoomRenamed) -> None:
-    """The client has given a room another name, and has no capability for that: send the fallback,
-    which is leaving the old room and joining the new one."""
+    """Send PART and JOIN to the client that renamed a room, if it lacks draft/channel-rename."""
     fallback = _Fallback.of(reply.server, event)
     room = reply.server.hub.room(event.name)
     if fallback is not None and room is not None and caps.CHANNEL_RENAME not in reply.caps:
@@ -120,8 +118,10 @@ def _renamed(reply: IrcReply, event: RoomRenamed) -> None:
 
 
 def renamed_by_other(client: IrcClient, event: RoomRenamed) -> None:
-    """Somebody else has given a room of the client another name. Called for each member of the room
-    within one event, who may be thousands: the names follow as the queue of work has time."""
+    """Send PART and JOIN for another user's rename, if the client lacks draft/channel-rename.
+
+    Called for each member within one event, maybe thousands: the work queue sends the names.
+    """
     if caps.CHANNEL_RENAME in client.caps:
         return
     fallback = _Fallback.of(client.server, event)
@@ -142,7 +142,7 @@ def _send_room(client: IrcClient, name: str) -> None:
 
 
 class _Fallback:
-    """What clients without draft/channel-rename get of one event; made once for all of them."""
+    """PART and JOIN for clients without draft/channel-rename, cached for one event."""
 
     def __init__(self, event: RoomRenamed) -> None:
         self.event = event
@@ -153,10 +153,10 @@ class _Fallback:
 
     @classmethod
     def of(cls, server: IrcServer, event: RoomRenamed) -> _Fallback | None:
-        """That of an event; ``None`` if there is none.
+        """Return the fallback of an event; ``None`` if only the case of ASCII letters changed.
 
         "This fallback SHOULD NOT be used if the rename only changes the case of the channel name,
-        as defined by the casemapping in use on the server": that which clients know, ascii.
+        as defined by the casemapping in use on the server".
         """
         latest = server.fallback
         if isinstance(latest, _Fallback) and latest.event is event:
@@ -167,7 +167,7 @@ class _Fallback:
         return made
 
     def lines(self, client: IrcClient, person: Person) -> bytes:
-        """Both lines for one client, whose source is its own."""
+        """Return both lines for one client, with its user as the source."""
         source = f":{person.identity} "
         join = self._join
         if caps.EXTENDED_JOIN in client.caps:
@@ -179,17 +179,17 @@ class _Fallback:
 
 COMMANDS = {
     "KICK": IrcCommand(
-        _kick, 2, help=("KICK <room> <nickname>{,<nickname>} [:<reason>]", "Puts out of a room.")
+        _kick,
+        2,
+        help=("KICK <room> <nickname>{,<nickname>} [:<reason>]", "Kicks users from a room."),
     ),
     "INVITE": IrcCommand(
         _invite,
         0,
         help=(
             "INVITE <nickname> <room>",
-            "Asks somebody into a room. INVITE alone lists where you are invited.",
+            "Invites a user to a room. INVITE alone lists your invitations.",
         ),
     ),
-    "RENAME": IrcCommand(
-        _rename, 2, help=("RENAME <room> <room> [:<reason>]", "Gives a room another name.")
-    ),
+    "RENAME": IrcCommand(_rename, 2, help=("RENAME <room> <room> [:<reason>]", "Renames a room.")),
 }

@@ -1,4 +1,4 @@
-"""MODE, for rooms and for oneself.
+"""MODE, for rooms and users.
 
 Source: the Modern IRC Client Protocol, "MODE message" (https://modern.ircdocs.horse/#mode-message).
 """
@@ -29,7 +29,7 @@ _LIST_NUMERICS = {
     Mode.INVITED: (numerics.RPL_INVEXLIST, numerics.RPL_ENDOFINVEXLIST),
 }
 
-#: So many unknown letters get a reply; a line may hold hundreds.
+#: Maximum number of unknown letters replied to; a line may have hundreds.
 _UNKNOWN = 10
 
 
@@ -73,13 +73,13 @@ def _mode_of_room(reply: IrcReply, message: Message) -> None:
 
 
 def _send_rest(reply: IrcReply, room: Room, asked: _Asked) -> None:
-    """Reply to what is no change: unknown letters, and the lists."""
+    """Send errors for unknown letters and missing arguments, and requested lists."""
     for letter in asked.unknown[:_UNKNOWN]:
         reply.numeric(numerics.ERR_UNKNOWNMODE, middle(letter))
     if asked.lacking:
         reply.numeric(numerics.ERR_NEEDMOREPARAMS, "MODE")
     if asked.lists and reply.person not in room.members:
-        # who is banned, and by whom, is not for those outside
+        # lists are for members only
         reply.numeric(numerics.ERR_NOTONCHANNEL, room.name)
         return
     for mode in asked.lists:
@@ -88,12 +88,12 @@ def _send_rest(reply: IrcReply, room: Room, asked: _Asked) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """What a MODE asks for.
+    """Parsed parameters of MODE.
 
-    :ivar changes: in their order; of a mode without argument the last one alone.
-    :ivar lists: those to be sent.
-    :ivar unknown: letters that are no mode.
-    :ivar lacking: whether a mode had no argument that needs one, and was left out.
+    :ivar changes: in their order; only the last of a mode without argument.
+    :ivar lists: lists to send.
+    :ivar unknown: letters of no mode.
+    :ivar lacking: a mode was left out because its argument is missing.
     """
 
     changes: list[Change]
@@ -103,7 +103,7 @@ class _Asked:
 
 
 def _read(letters: str, words: Iterable[str]) -> _Asked:
-    """Read modes: "For type A, B, and C modes, arguments will be sequentially obtained"."""
+    """Parse modes: "For type A, B, and C modes, arguments will be sequentially obtained"."""
     arguments = iter(words)
     changes: dict[object, Change] = {}
     lists: dict[Mode, None] = {}
@@ -121,7 +121,7 @@ def _read(letters: str, words: Iterable[str]) -> _Asked:
             continue
         argument = next(arguments, None) if _takes_argument(mode, adding) else None
         if argument is not None:
-            # what is beyond the token MODES is ignored, and so is its argument
+            # changes beyond MODES are ignored, with their arguments
             if left:
                 left -= 1
                 changes[left, mode] = Change(adding, mode, argument)
@@ -138,7 +138,7 @@ def _read(letters: str, words: Iterable[str]) -> _Asked:
 
 
 def _takes_argument(mode: Mode, adding: bool) -> bool:
-    # a key is taken away with any argument, or with none: clients that do not know it send "*"
+    # -k works with any argument or none: clients that do not know the key send "*"
     return mode in RANKS or mode in LISTS or mode is Mode.KEY or (mode is Mode.LIMIT and adding)
 
 
@@ -149,7 +149,7 @@ def _send_refused(reply: IrcReply, room: Room, refusals: Sequence[Refused]) -> N
         assert change is not None
         match refused.code:
             case Code.BAD_ARGUMENT:
-                # a key is a secret, even one that cannot be
+                # never repeat a key, even an invalid one
                 shown = "*" if change.mode is Mode.KEY else middle(change.argument)
                 reply.numeric(
                     numerics.ERR_INVALIDMODEPARAM,
@@ -163,7 +163,7 @@ def _send_refused(reply: IrcReply, room: Room, refusals: Sequence[Refused]) -> N
                     numerics.ERR_BANLISTFULL, room.name, change.mode, text=refused.sentence
                 )
             case Code.NOT_LISTED:
-                pass  # it is as they want it
+                pass  # nothing to remove
             case Code.NOT_OPERATOR if unprivileged:
                 pass
             case _:
@@ -191,14 +191,14 @@ def _send_modes(reply: IrcReply, person: Person, room: Room) -> None:
 def _list_lines(reply: IrcReply, room: Room, mode: Mode) -> Iterator[bytes]:
     entry, end = _LIST_NUMERICS[mode]
     name = room.name
-    # a copy: it may change before all of it is sent
+    # a copy: the list may change while it is sent
     for listed in list(room.lists[mode].values()):
         when = str(int(listed.time))
         yield reply.numeric_line(entry, name, listed.mask.text, listed.who.nick, when)
     yield reply.numeric_line(end, name)
 
 
-# --- of oneself ---
+# --- of users ---
 
 
 def _mode_of_user(reply: IrcReply, message: Message) -> None:
@@ -230,9 +230,9 @@ def _mode_of_user(reply: IrcReply, message: Message) -> None:
 
 
 def _wanted(before: str, letters: str) -> tuple[str, bool]:
-    """The modes that a person is to have, and whether there are unknown letters.
+    """Return a user's modes after a change, and whether a letter is unknown.
 
-    :param before: the modes now.
+    :param before: the current modes.
     """
     wanted = set(before)
     unknown = False
@@ -260,7 +260,7 @@ COMMANDS = {
             "Shows or changes the modes of a room: b e I (lists of masks), k (key), l (limit),",
             "i (by invitation), m (moderated), n (no outsiders), s (secret), t (topic protected),",
             "C (no CTCP but ACTION), o h v (operator, half-operator, voice). A ban or an exemption",
-            "m:<mask> is about speaking alone.",
+            "m:<mask> is a mute: it applies to speaking only.",
             "MODE <nickname> [<modes>]",
             "Shows or changes your own: i (invisible), w (receives WALLOPS), B (bot).",
         ),

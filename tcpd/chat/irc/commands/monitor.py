@@ -1,7 +1,7 @@
-"""MONITOR: notifications when people come and go.
+"""MONITOR: notifications when users connect and disconnect.
 
-Sources: https://ircv3.net/specs/extensions/monitor, and, for what else is sent about them by the
-hub, https://ircv3.net/specs/extensions/extended-monitor.
+Sources: https://ircv3.net/specs/extensions/monitor, and
+https://ircv3.net/specs/extensions/extended-monitor, which the hub implements.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def _add(reply: IrcReply, targets: list[str]) -> None:
     added: list[str] = []
     left_out: list[str] = []
     for target in targets:
-        # "'target' MUST be a valid nick as determined by the IRC daemon": nobody has another
+        # "'target' MUST be a valid nick as determined by the IRC daemon"
         if not _is_nickname(target):
             continue
         if left_out or isinstance(hub.monitor(reply.client, target), Refused):
@@ -75,7 +75,7 @@ def _monitored(reply: IrcReply) -> list[str]:
 
 
 def _send_status(reply: IrcReply, targets: Iterable[str]) -> None:
-    """Send which of them are here and which are not."""
+    """Send which nicknames are online and which are not."""
     here, gone = [], []
     for target in dict.fromkeys(targets):
         person = reply.server.hub.person(target)
@@ -109,8 +109,8 @@ COMMANDS = {
         1,
         help=(
             "MONITOR +|- <nickname>{,<nickname>} | C | L | S",
-            "Notifies you when people come and go, or no longer; C clears the list, L lists it,",
-            "and S shows which of them are here.",
+            "Notifies you when users connect and disconnect (+), or no longer (-). C clears the",
+            "list, L lists it, and S shows which of them are online.",
         ),
     ),
 }

@@ -1,8 +1,8 @@
-"""BATCH from clients: messages of several lines.
+"""BATCH from clients: multiline messages.
 
 Sources: https://ircv3.net/specs/extensions/multiline and
-https://ircv3.net/specs/extensions/client-batch. A client has one open batch at most. What is wrong
-with it gets one reply; the rest of it is ignored.
+https://ircv3.net/specs/extensions/client-batch. A client has at most one open batch. The first
+error in it is replied to; the rest is ignored.
 """
 
 from __future__ import annotations
@@ -20,33 +20,33 @@ from tcpd.chat.irc.reply import IrcReply, run
 from tcpd.chat.names import fold
 from tcpd.events.chat import Kind, Line
 
-#: How long a batch may wait for its next line, in seconds; all of it may wait for the rate.
+#: Maximum seconds between two lines of a batch.
 BATCH_TIMEOUT = 60.0
 
 _TYPE = caps.MULTILINE
 _CONCAT = f"{caps.MULTILINE}-concat"
 
-# "Clients MUST NOT send messages other than PRIVMSG while a multiline batch is open." These are
-# sent by programs on a clock of their own, and harm nobody.
+# "Clients MUST NOT send messages other than PRIVMSG while a multiline batch is open." Exempt:
+# client programs send these from timers.
 _AT_ANY_TIME = frozenset({"PING", "PONG", "QUIT"})
 
 
 def handle_line(client: IrcClient, message: Message) -> bool:
-    """Take a line that is part of a batch, and see whether others fit the one that is open.
+    """Take a line of the open batch, or abort the batch for a command that it must not contain.
 
-    Called for each line while there is one, and for each with a tag ``batch``.
+    Called for each line while a batch is open, and for each line with a tag ``batch``.
 
-    :return: whether that was all there was to do for the line.
+    :return: whether the line is handled, and not dispatched to its command.
     """
     batch = client.multiline
     part = "batch" in message.tags and message.command != "BATCH"
     if batch is None:
         if part and client.caps >= caps.LINES:
-            run(client, message.tags.get("label"), partial(_refuse, text="There is no such batch"))
+            run(client, message.tags.get("label"), partial(_refuse, text="No such batch is open"))
             return True
         return False
     if not batch.failed and client.server.clock() - batch.since > BATCH_TIMEOUT:
-        text = "The batch was left open for too long"
+        text = "The batch timed out"
         _fail(client, batch, "TIMEOUT", middle(batch.name), text=text)
     if message.command == "BATCH":
         return False
@@ -56,31 +56,31 @@ def handle_line(client: IrcClient, message: Message) -> bool:
             _take(client, batch, message)
         return True
     if not batch.failed and message.command not in _AT_ANY_TIME:
-        _invalid(client, batch, "There was a line in the batch that is no part of it")
+        _invalid(client, batch, "A command without the tag of the batch came before its end")
     return False
 
 
 def abort(client: IrcClient) -> None:
-    """A line could not be read, which may have been one of a batch: nothing of it is sent."""
+    """Abort the open batch after a line that could not be parsed, and may belong to it."""
     batch = client.multiline
     if batch is not None and not batch.failed:
-        _invalid(client, batch, "A line in the batch could not be read")
+        _invalid(client, batch, "A line could not be parsed")
 
 
 def _take(client: IrcClient, batch: Batch, message: Message) -> None:
     target, text = (*message.params, "", "")[:2]
     joined = _CONCAT in message.tags
     if message.command != "PRIVMSG":
-        _invalid(client, batch, "There is nothing but PRIVMSG in such a batch")
+        _invalid(client, batch, "A multiline batch contains PRIVMSG only")
     elif message.tags["batch"] != batch.name:
-        _invalid(client, batch, "That line belongs to another batch")
+        _invalid(client, batch, "The line has the tag of another batch")
     elif fold(target) != fold(batch.target):
         about = (middle(batch.target), middle(target))
-        text = "All lines of a batch have the target of the batch"
+        text = "A line has another target than the batch"
         _fail(client, batch, "MULTILINE_INVALID_TARGET", *about, text=text)
     elif joined and not (text and batch.lines):
         # "Clients MUST NOT send blank lines with the draft/multiline-concat tag."
-        _invalid(client, batch, "Only a line with text goes on from the one before")
+        _invalid(client, batch, "A blank or first line cannot have the concat tag")
     else:
         _add(client, batch, Line(text, joined))
 
@@ -89,7 +89,7 @@ def _add(client: IrcClient, batch: Batch, line: Line) -> None:
     # "Each line feed used to join line messages contributes one byte towards the max-bytes limit."
     feed = bool(batch.lines) and not line.joined
     if not talking.fits(client, talking.Target.of(batch.target), line.text, Kind.MESSAGE):
-        text = "A line in the batch is too long to be passed on"
+        text = "A line of the batch is too long to be relayed"
         _fail(client, batch, "MULTILINE_INVALID", text=text, too_long=True)
         return
     batch.size += len(line.text.encode()) + feed
@@ -120,11 +120,11 @@ def _batch(reply: IrcReply, message: Message) -> None:
             _end(client, batch)
     elif batch is not None and not batch.failed:
         # "Clients MUST NOT send nested batches"
-        _invalid(client, batch, "That batch was not at its end")
+        _invalid(client, batch, "The open batch has not been ended")
     elif "batch" in message.tags or sign != "+" or not name:
-        run(client, label, partial(_refuse, text="That is no beginning of a batch"))
+        run(client, label, partial(_refuse, text="This BATCH does not begin a batch"))
     elif kind != _TYPE or not target:
-        text = f"The batches that are taken are of the type {_TYPE}, and have a target"
+        text = f"A batch must be of type {_TYPE} and have a target"
         run(client, label, partial(_refuse, text=text))
     else:
         tags = talking.relayed_tags(client, message)
@@ -134,7 +134,7 @@ def _batch(reply: IrcReply, message: Message) -> None:
 def _end(client: IrcClient, batch: Batch) -> None:
     if not any(line.text for line in batch.lines):
         # "Clients MUST NOT send messages consisting entirely of blank lines."
-        _invalid(client, batch, "There is no text in that batch")
+        _invalid(client, batch, "The batch has no text")
         return
     run(client, batch.label, partial(_deliver, batch=batch))
 
@@ -155,9 +155,9 @@ def _refuse(reply: IrcReply, text: str) -> None:
 def _fail(
     client: IrcClient, batch: Batch, code: str, *context: str, text: str, too_long: bool = False
 ) -> None:
-    """Reply with what is wrong with a batch, as the reply to all of it.
+    """Refuse a batch, with the batch's label.
 
-    :param too_long: send 417 before, within the same reply.
+    :param too_long: send 417 before FAIL in the same reply.
     """
     batch.failed = True
     batch.lines.clear()
@@ -176,7 +176,7 @@ COMMANDS = {
         _batch,
         help=(
             f"BATCH +<name> {_TYPE} <target>, BATCH -<name>",
-            "Begins and ends a message of several lines.",
+            "Begins and ends a multiline message.",
         ),
     ),
 }

@@ -1,4 +1,4 @@
-"""NAMES: the members of a room, or of all rooms; and which members a client may see.
+"""NAMES: lists the members of a room or of all rooms; and visibility of users.
 
 Sources: the Modern IRC Client Protocol, "NAMES message"
 (https://modern.ircdocs.horse/#names-message); RFC 2812 section 3.2.5 for NAMES without a room.
@@ -16,17 +16,17 @@ from tcpd.chat.irc.reply import IrcReply
 from tcpd.chat.people import Person
 from tcpd.chat.room import PREFIXES, Room
 
-#: The most names that NAMES without a room lists; then comes ERR_TOOMANYMATCHES.
+#: Maximum number of names in NAMES without a room; ERR_TOOMANYMATCHES follows.
 MAX_NAMES = 10_000
 
-#: How many rooms or members without a name to list are passed over in a reactor turn.
+#: Rooms or users that are examined in one reactor turn.
 _PER_TURN = 256
 
 
 def is_visible(person: Person, target: Person) -> bool:
-    """Whether a person finds another without naming the nickname.
+    """Return whether a user finds another without the exact nickname.
 
-    Who is invisible is found by those who share a room, and by operators of the daemon.
+    Users that share a room, and server operators, find invisible users.
     """
     if not target.invisible or target is person or person.server_operator:
         return True
@@ -34,20 +34,20 @@ def is_visible(person: Person, target: Person) -> bool:
 
 
 def shares(person: Person, target: Person) -> bool:
-    """Whether there is a room that both are in."""
+    """Return whether two users have a room in common."""
     return not person.rooms.keys().isdisjoint(target.rooms)
 
 
 def prefixes(ranks: int, every: bool) -> str:
-    """What stands before the nickname of a person with these ranks.
+    """Return the prefixes for ranks.
 
     :param ranks: a sum of :class:`tcpd.chat.room.Rank`.
-    :param every: all of them, or the highest alone.
+    :param every: all prefixes, or the highest only.
     """
     return _SIGNS[ranks] if every else _SIGNS[ranks][:1]
 
 
-# by sum of ranks: rooms have thousands of members, and each that joins gets all names
+# by sum of ranks: each client that joins a room with thousands of members gets all names
 _SIGNS = tuple(
     "".join(sign for rank, sign in PREFIXES if ranks & rank)
     for ranks in range(2 * max(rank for rank, _ in PREFIXES))
@@ -60,7 +60,7 @@ def send_names(reply: IrcReply, room: Room) -> None:
 
 
 def _names(reply: IrcReply, message: Message) -> None:
-    # "Servers MAY only return information about the first <channel>": TARGMAX says so
+    # "Servers MAY only return information about the first <channel>"; TARGMAX is 1
     name = message.params[0].split(",")[0] if message.params else ""
     if not name:
         reply.stream(_all_lines(reply))
@@ -73,7 +73,7 @@ def _names(reply: IrcReply, message: Message) -> None:
 
 
 def _room_lines(reply: IrcReply, room: Room) -> Iterator[bytes]:
-    name = room.name  # the room may get another, longer name before all are listed
+    name = room.name  # the room may be renamed before all are listed
     yield from _lines(reply, name, "@" if room.hides_from(None) else "=", _words(reply, room))
     yield reply.numeric_line(numerics.RPL_ENDOFNAMES, name)
 
@@ -85,7 +85,7 @@ def _all_lines(reply: IrcReply) -> Iterator[bytes]:
     """
     hub = reply.server.hub
     left = _Left(MAX_NAMES)
-    # a copy: rooms may be opened and closed before all are listed
+    # a copy: rooms may be created and removed meanwhile
     for number, room in enumerate(list(hub.rooms), 1):
         if number % _PER_TURN == 0:
             yield b""
@@ -99,16 +99,16 @@ def _all_lines(reply: IrcReply) -> Iterator[bytes]:
 
 
 class _Left:
-    """Counts the names of one answer.
+    """Limit of the names in one reply.
 
-    :ivar count: how many more may be listed; negative once there was one too many.
+    :ivar count: names left; negative once the limit is exceeded.
     """
 
     def __init__(self, count: int) -> None:
         self.count = count
 
     def take(self, words: Iterator[str]) -> Iterator[str]:
-        """As many of some names as may still be listed."""
+        """Yield names until the limit is reached."""
         if self.count < 0:
             return
         for word in words:
@@ -119,10 +119,10 @@ class _Left:
 
 
 def _lines(reply: IrcReply, name: str, symbol: str, words: Iterator[str]) -> Iterator[bytes]:
-    """RPL_NAMREPLY for a room, each line as full as it may be.
+    """Yield RPL_NAMREPLY for a room, with as many names in a line as fit.
 
     :param symbol: "@" for a secret room, "=" for any other, "*" for no room.
-    :param words: an empty one lets others have their turn.
+    :param words: names; an empty one yields to other clients.
     """
     space = LINE_BYTES - len(reply.numeric_line(numerics.RPL_NAMREPLY, symbol, name, text=""))
     held: list[str] = []
@@ -142,7 +142,7 @@ def _lines(reply: IrcReply, name: str, symbol: str, words: Iterator[str]) -> Ite
 
 
 def _words(reply: IrcReply, room: Room) -> Iterator[str]:
-    """The names of the members of a room that a client may see."""
+    """Yield the names of a room's members that the client may see."""
     every = caps.MULTI_PREFIX in reply.caps
     full = caps.USERHOST_IN_NAMES in reply.caps
     inside = reply.client.person in room.members
@@ -155,7 +155,7 @@ def _words(reply: IrcReply, room: Room) -> Iterator[str]:
 
 
 def _roomless(reply: IrcReply) -> Iterator[str]:
-    """The people in no room that the client may see; empty words in between."""
+    """Yield the users in no room that the client may see, and empty words to yield to others."""
     person, hub = reply.person, reply.server.hub
     full = caps.USERHOST_IN_NAMES in reply.caps
     for number, target in enumerate(hub.state.everybody(), 1):
@@ -173,8 +173,8 @@ COMMANDS = {
         0,
         help=(
             "NAMES [<room>]",
-            "Lists who is in a room; without one, who is in any room that you may see, and at the",
-            f"end, under *, who is in none; {MAX_NAMES} names at most.",
+            "Lists the members of a room; without one, those of all rooms that you may see and, as",
+            f"room *, users in none of these; at most {MAX_NAMES} names.",
         ),
     ),
 }

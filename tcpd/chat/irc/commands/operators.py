@@ -1,4 +1,4 @@
-"""Commands of who runs the server: OPER, KILL, WALLOPS, REHASH.
+"""Commands for server operators: OPER, KILL, WALLOPS, REHASH.
 
 Source: the Modern IRC Client Protocol, "Operator Messages"
 (https://modern.ircdocs.horse/#operator-messages).
@@ -25,19 +25,18 @@ from tcpd.wire.safe_text import escape_controls
 
 _log = Logger()
 
-#: How many wrong passwords of an operator one connection may send before it is closed.
+#: Failed attempts of OPER after which the connection is closed.
 ATTEMPTS = 3
 
-#: How many lines of what a reload has done, or of where something is wrong, REHASH shows.
+#: Maximum number of changes or errors of a reload that REHASH shows.
 REHASH_LINES = 20
 
-#: Checked where there is no operator of a name: the time that the reply takes does not show whether
-#: there is one. Nobody knows its password.
+#: Checked for an unknown name, so that the time of the reply does not reveal which names exist.
 _DECOY = PasswordHash(15, 8, 1, bytes(16), bytes(32))
 
 
 def address_of(client: IrcClient) -> str:
-    """The address of a client, for the log."""
+    """Return the address of a client for the log."""
     return "unix" if client.address is None else str(client.address)
 
 
@@ -48,12 +47,12 @@ def _oper(reply: IrcReply, message: Message) -> None:
         reply.numeric(numerics.ERR_NOOPERHOST)
         return
     if not may_send_password(reply.client):
-        reply.numeric(numerics.ERR_NOOPERHOST, text="Operators' passwords are taken over TLS alone")
+        reply.numeric(numerics.ERR_NOOPERHOST, text="Passwords are accepted over TLS only")
         return
     operator = operators.get(name)
 
     def tried(fits: bool) -> None:
-        # even if the client has gone in between: it has tried
+        # logged even if the client has disconnected
         if not (fits and operator is not None):
             _note_refused(reply, "" if operator is None else operator.name)
 
@@ -99,7 +98,7 @@ def _refuse_operator(reply: IrcReply) -> None:
 
 
 def _note(reply: IrcReply, command: str) -> None:
-    """Log what an operator did."""
+    """Log a command of a server operator."""
     client = reply.client
     operator = f"{client.name} at {address_of(client)} by {reply.server.service}"
     catalogue.OPERATOR_COMMAND.emit(_log, operator=operator, command=command)
@@ -108,7 +107,7 @@ def _note(reply: IrcReply, command: str) -> None:
 def _privileged(
     call: Callable[[IrcReply, Message], None],
 ) -> Callable[[IrcReply, Message], None]:
-    """A command for operators of the daemon alone."""
+    """Restrict a command to server operators."""
 
     def checked(reply: IrcReply, message: Message) -> None:
         if reply.person.server_operator:
@@ -169,43 +168,41 @@ def _rehash(reply: IrcReply, message: Message) -> None:
 
 
 def _send_result(reply: IrcReply, ok: bool, lines: Sequence[str]) -> None:
-    """Send what a reload has done, or where something is wrong."""
+    """Send the changes of a reload, or the places of errors."""
     shown = [escape_controls(line) for line in lines[:REHASH_LINES]]
     if not ok:
-        # the places alone: operators of the chat may not read the configuration's secrets
-        shown = [f"something is wrong at {place}" for place in shown]
+        # places only: an error may quote the configuration
+        shown = [f"error at {place}" for place in shown]
     if len(lines) > REHASH_LINES:
         shown.append(f"and {len(lines) - REHASH_LINES} more")
     if not ok:
-        shown.append("what is wrong is in the log, and tcpd-ctl check shows it")
+        shown.append("see the log, or run tcpd-ctl check")
     head = "Reloaded" if ok else "Refused, nothing has changed"
     for line in shown:
         reply.from_server("NOTICE", reply.client.name, f"{head}: {line}", colon=True)
 
 
 COMMANDS = {
-    "OPER": IrcCommand(
-        _oper, 2, help=("OPER <name> <password>", "Makes you an operator of the server.")
-    ),
+    "OPER": IrcCommand(_oper, 2, help=("OPER <name> <password>", "Makes you a server operator.")),
     "KILL": IrcCommand(
         _privileged(_kill),
         1,
-        help=("KILL <nickname> [:<reason>]", "Puts somebody out. For operators of the server."),
+        help=("KILL <nickname> [:<reason>]", "Disconnects a user. For server operators."),
     ),
     "WALLOPS": IrcCommand(
         _privileged(_wallops),
         1,
         help=(
             "WALLOPS :<text>",
-            "Announces something to all with MODE +w. For operators of the server.",
+            "Sends a text to all users with mode w. For server operators.",
         ),
     ),
     "REHASH": IrcCommand(
         _privileged(_rehash),
         help=(
             "REHASH",
-            "Reloads the configuration, all of it or nothing, and shows what was done, or where",
-            "something is wrong. For operators of the server.",
+            "Reloads the configuration, and shows the changes or the places of errors. For server",
+            "operators.",
         ),
     ),
 }

@@ -1,4 +1,4 @@
-"""Commands about oneself: AWAY and SETNAME.
+"""AWAY and SETNAME.
 
 Sources: the Modern IRC Client Protocol, "AWAY message"; the IRCv3 specifications away-notify,
 pre-away and setname.
@@ -42,7 +42,10 @@ def _setname(reply: IrcReply, message: Message) -> None:
 
 COMMANDS = {
     "AWAY": IrcCommand(
-        _away, 0, True, help=("AWAY [:<message>]", "Is away, with a message; is back, without one.")
+        _away,
+        0,
+        True,
+        help=("AWAY [:<message>]", "Marks you as away, or without a message as back."),
     ),
     "SETNAME": IrcCommand(_setname, 1, help=("SETNAME :<real name>", "Changes the real name.")),
 }

@@ -1,4 +1,4 @@
-"""What the hub refuses, as IRC says it."""
+"""Replies to what the hub refuses."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tcpd.chat.irc.reply import IrcReply
 from tcpd.chat.refused import Code, Refused
 from tcpd.chat.split import cut
 
-#: The numeric of each code, whose first parameter is what was asked for: a room, or a nickname.
+#: Numerics by code; their first parameter is the room or nickname of the request.
 NUMERICS = {
     Code.BAD_NICK: numerics.ERR_NOSUCHNICK,
     Code.BAD_ROOM: numerics.ERR_NOSUCHCHANNEL,
@@ -35,9 +35,9 @@ NUMERICS = {
 
 
 def refuse(reply: IrcReply, refused: Refused, *about: str) -> None:
-    """Reply with what the hub refused.
+    """Reply with a refusal of the hub.
 
-    :param about: the parameters of the numeric; as typed, and so made safe to stand there.
+    :param about: parameters of the numeric, as the client sent them.
     """
     number = NUMERICS.get(refused.code)
     if number is None:
@@ -49,12 +49,12 @@ def refuse(reply: IrcReply, refused: Refused, *about: str) -> None:
 def in_room(
     reply: IrcReply, room: str, nick: str = "", numbers: Mapping[Code, str] = NUMERICS
 ) -> Callable[[Refused], None]:
-    """What replies to the refusal of something in a room, or with somebody there: for
-    :meth:`tcpd.chat.reply.Reply.ask`.
+    """Return a callback for :meth:`tcpd.chat.reply.Reply.ask` that replies to a refusal about a
+    room, or a user in it.
 
-    :param room: as typed.
-    :param nick: likewise.
-    :param numbers: of a command that has some of its own.
+    :param room: as the client sent it.
+    :param nick: as the client sent it.
+    :param numbers: numerics of the command that differ from :data:`NUMERICS`.
     """
 
     def refused_in_room(refused: Refused) -> None:
@@ -73,11 +73,11 @@ def in_room(
 
 _ABOUT_BOTH = frozenset({numerics.ERR_USERNOTINCHANNEL, numerics.ERR_USERONCHANNEL})
 
-#: The most that is repeated of what a client named, in bytes: more than the longest name or mask,
-#: and little enough that there is room for the text behind it.
+#: Maximum bytes of a client's parameter in a reply: longer than any name or mask, and leaves room
+#: for the text.
 _NAMED_BYTES = 200
 
 
 def middle(text: str) -> str:
-    """A text that a client sent, as a parameter in the middle of a line; ``*`` for none."""
+    """Make a client's text safe as a parameter before the last; ``*`` if nothing is left."""
     return cut(text.split(" ")[0].lstrip(":"), _NAMED_BYTES) or "*"

@@ -1,4 +1,4 @@
-"""Completing the registration of a client, when all is there: names, password, CAP END."""
+"""Completion of a client's registration, and the welcome burst."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from tcpd.chat.refused import Code, Refused
 from tcpd.events.chat import LISTS, RANKS, Mode
 from tcpd.policy.passwords import PasswordHash
 
-#: The modes of rooms that take an argument, for RPL_MYINFO.
+#: Modes of rooms with an argument, for RPL_MYINFO.
 _WITH_ARGUMENT = "".join((*LISTS, *RANKS, Mode.KEY, Mode.LIMIT))
 
 
 def complete(reply: IrcReply) -> None:
-    """Register the client, if it has sent all that it takes."""
+    """Register the client once NICK, USER, the password and CAP END are there."""
     client = reply.client
     entry = client.entry
     if client.person is not None or entry.negotiating or not (entry.nick and entry.user):
@@ -57,14 +57,14 @@ def _entered(reply: IrcReply) -> None:
     away = client.entry.away
     client.registered()
     if client.host is not None:
-        hub.set_host(client, client.host)  # its name may have been found in between
+        hub.set_host(client, client.host)  # DNS may have answered meanwhile
     if away:
         reply.ask(hub.set_away, away, refused=lambda refused: None)
     _welcome(reply)
 
 
 def _check(reply: IrcReply, wanted: PasswordHash) -> None:
-    """Check the password in a thread, and go on when that is done."""
+    """Check the password, and continue registration if it is right."""
     entry = reply.client.entry
     password, entry.password = entry.password, None
     if not may_send_password(reply.client):
@@ -77,7 +77,7 @@ def _check(reply: IrcReply, wanted: PasswordHash) -> None:
 
 def _checked(reply: IrcReply, fits: bool | None) -> None:
     if fits is None:
-        reply.finish("too many are coming in right now, try again in a moment")
+        reply.finish("too many passwords are being checked; try again in a moment")
     elif fits:
         reply.client.entry.passed = True
         complete(reply)
@@ -95,7 +95,7 @@ def _mismatch(reply: IrcReply, why: str) -> None:
 
 
 def _welcome(reply: IrcReply) -> None:
-    """The burst: 001 to 005, LUSERS, MOTD."""
+    """Send the welcome burst: 001 to 005, LUSERS, MOTD."""
     server = reply.server
     network = server.settings.network
     who = reply.person.identity

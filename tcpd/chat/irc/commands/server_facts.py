@@ -1,4 +1,4 @@
-"""What several commands send about the server: tokens, numbers, the message of the day."""
+"""Replies about the server that several commands share: RPL_ISUPPORT, LUSERS, MOTD."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def send_isupport(reply: IrcReply) -> None:
 
 
 def send_tokens(reply: IrcReply, words: Iterable[str]) -> None:
-    """Send tokens.
+    """Send tokens of RPL_ISUPPORT.
 
     "The server MUST group all RPL_ISUPPORT messages inside a draft/isupport batch when the batch
     and draft/extended-isupport capabilities are enabled."
@@ -33,7 +33,7 @@ def send_tokens(reply: IrcReply, words: Iterable[str]) -> None:
 
 
 def send_lusers(reply: IrcReply) -> None:
-    """Send how many people and rooms there are."""
+    """Send the numbers of users and rooms."""
     server, hub = reply.server, reply.server.hub
     people, invisible = hub.people_count, hub.state.invisible
     reply.numeric(
@@ -42,7 +42,7 @@ def send_lusers(reply: IrcReply) -> None:
     )
     reply.numeric(numerics.RPL_LUSEROP, str(hub.state.server_operators))
     reply.numeric(numerics.RPL_LUSERUNKNOWN, str(server.unregistered))
-    # a lobby that nobody is in is no channel that has formed
+    # in IRC, an empty channel does not exist
     empty = hub.lobby is not None and not hub.lobby.members
     reply.numeric(numerics.RPL_LUSERCHANNELS, str(hub.room_count - empty))
     reply.numeric(numerics.RPL_LUSERME, text=f"I have {people} clients and 0 servers")
@@ -67,14 +67,14 @@ def send_motd(reply: IrcReply) -> None:
 
 
 def is_here(reply: IrcReply, name: str) -> bool:
-    """Whether a server that a command names is this one: by its name, a mask of it, or the nickname
-    of somebody who is here."""
+    """Return whether a server parameter means this server: its name, a mask of it, or the nickname
+    of a user."""
     server = reply.server
     return glob(name, server.name) or server.hub.person(name) is not None
 
 
 def nick_refused(reply: IrcReply, nick: str, refused: Refused) -> None:
-    """Reply to a nickname that cannot be had."""
+    """Reply to a refused nickname."""
     shown = middle(nick)
     if refused.code is Code.NICK_TAKEN:
         reply.numeric(numerics.ERR_NICKNAMEINUSE, shown)

@@ -1,4 +1,4 @@
-"""All commands by name."""
+"""The command table: all commands by name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands that say something: PRIVMSG, NOTICE and TAGMSG; and what is like it: RELAYMSG, REDACT.
+"""Messages: PRIVMSG, NOTICE, TAGMSG, RELAYMSG and REDACT.
 
 Sources: the Modern IRC Client Protocol, "Sending Messages"; the IRCv3 specifications message-tags,
 message-redaction and relaymsg.
@@ -24,12 +24,12 @@ from tcpd.events.chat import Kind, Line, Mode, Tags
 
 _KINDS = {"NOTICE": Kind.NOTICE, "TAGMSG": Kind.TAGS}
 
-# the lowest last: of several prefixes it is the one that counts
+# the lowest last: of several prefixes the lowest counts
 _STATUS = {"@": Mode.OPERATOR, "%": Mode.HALF_OPERATOR, "+": Mode.VOICE}
 
 _ACTION = "\x01ACTION "
 
-#: Refusals of a message to a room: their numeric differs from that for joining or operating it.
+#: Refusals of a message that get ERR_CANNOTSENDTOCHAN, unlike those of JOIN or MODE.
 _CANNOT_SEND = frozenset(
     {Code.NOT_IN_ROOM, Code.OUTSIDER, Code.MODERATED, Code.BANNED, Code.MUTED, Code.NO_CTCP}
 )
@@ -39,11 +39,11 @@ _NOT_IN_SPEAKER = frozenset("!+%@&#$:'\"?*,.")
 
 
 class Target(NamedTuple):
-    """The target of a message.
+    """Target of a message.
 
-    :ivar name: of a room or a person, as it was written.
+    :ivar name: room or nickname, as the client wrote it.
     :ivar is_room: whether it is a room.
-    :ivar least: only members of this rank and above; ``None`` for all members.
+    :ivar least: minimum rank of the recipients; ``None`` for all members.
     """
 
     name: str
@@ -52,8 +52,8 @@ class Target(NamedTuple):
 
     @classmethod
     def of(cls, word: str) -> Target:
-        """``#room``, ``@#room``, ``@+#room`` or ``nick``."""
-        if word[:1] == "#":  # as most
+        """Parse ``#room``, ``@#room``, ``@+#room`` or ``nick``."""
+        if word[:1] == "#":  # fast path
             return cls(word, True, None)
         name = word.lstrip("@%+")
         if not name.startswith("#"):
@@ -71,12 +71,12 @@ def say(
     tags: Tags = (),
     then: Callable[[], None] | None = None,
 ) -> None:
-    """Say something to one target, and reply if it is refused.
+    """Send a message to one target, and reply if it is refused.
 
-    A message without a label has no reply of its own, so it may run ahead of the event log.
+    Without a label it has no reply, and may run ahead of the event log.
 
-    :param word: the target, as written.
-    :param lines: one, or several that are one message; none for tags alone.
+    :param word: the target, as the client wrote it.
+    :param lines: of the message; none for TAGMSG.
     :param then: called when it was sent.
     """
     hub, client = reply.server.hub, reply.client
@@ -110,8 +110,8 @@ def _nothing() -> None:
 
 
 def fits(client: IrcClient, target: Target, text: str, kind: Kind) -> bool:
-    """Whether others get all of a text in one line. Any text fits a target that is not there."""
-    if not is_longer(text, ALWAYS_FITS):  # the usual case
+    """Return whether a text fits a line with the sender's source. Unknown targets fit any text."""
+    if not is_longer(text, ALWAYS_FITS):  # fast path
         return True
     hub, sender = client.server.hub, client.person
     assert sender is not None
@@ -127,7 +127,7 @@ def fits(client: IrcClient, target: Target, text: str, kind: Kind) -> bool:
 
 
 def send_undelivered(reply: IrcReply, word: str, refused: Refused) -> None:
-    """Reply that something was not sent, and why."""
+    """Reply to a refused message."""
     if refused.code in _CANNOT_SEND:
         reply.numeric(numerics.ERR_CANNOTSENDTOCHAN, middle(word), text=refused.sentence)
     elif refused.code is Code.TOO_LONG:
@@ -137,15 +137,15 @@ def send_undelivered(reply: IrcReply, word: str, refused: Refused) -> None:
 
 
 def too_long(reply: IrcReply) -> None:
-    """Reply that a text does not fit the line that others would get."""
+    """Reply that a text does not fit a line with the sender's source."""
     reply.numeric(
         numerics.ERR_INPUTTOOLONG,
-        text="Input line was too long: with your name before it nobody would get all of it",
+        text="Input line was too long: it does not fit a line with your nick!user@host",
     )
 
 
 def send_away(reply: IrcReply, word: str) -> None:
-    """Reply that the person is away to whom something was said, if so."""
+    """Send the away message of a message's target, if it is away."""
     target = Target.of(word)
     person = None if target.is_room else reply.server.hub.person(target.name)
     if person is not None and person.away:
@@ -153,7 +153,7 @@ def send_away(reply: IrcReply, word: str) -> None:
 
 
 def relayed_tags(client: IrcClient, message: Message) -> Tags:
-    """The tags of a message that others get."""
+    """Return the tags of a message that are relayed."""
     if not message.tags or caps.MESSAGE_TAGS not in client.caps:
         return ()
     return tuple(client_only(message.tags, client.server.settings.deny_tags).items())
@@ -162,7 +162,7 @@ def relayed_tags(client: IrcClient, message: Message) -> Tags:
 def _privmsg(reply: IrcReply, message: Message) -> None:
     quiet = message.command == "NOTICE"
     params = message.params
-    if len(params) == 2 and params[0] and "," not in params[0]:  # the usual case
+    if len(params) == 2 and params[0] and "," not in params[0]:  # fast path
         words = [params[0]]
     else:
         words = _targets(reply, message)
@@ -180,7 +180,7 @@ def _privmsg(reply: IrcReply, message: Message) -> None:
             kind, text = Kind.ACTION, action
     client = reply.client
     tags = relayed_tags(client, message) if message.tags else ()
-    # of what does not fit for one of them nothing is said: nobody would know who has heard it
+    # all targets or none: the sender could not know who received it
     if len(words) > 1 and not all(
         fits(reply.client, Target.of(word), text, kind) for word in words
     ):
@@ -188,7 +188,7 @@ def _privmsg(reply: IrcReply, message: Message) -> None:
             too_long(reply)
         return
     for word in words:
-        if word[:1] == "#" and not tags and not reply.collects:  # the usual case
+        if word[:1] == "#" and not tags and not reply.collects:  # fast path
             refused = client.server.hub.say(client, word, text, kind)
             if refused is not None and not quiet:
                 send_undelivered(reply, word, refused)
@@ -198,7 +198,7 @@ def _privmsg(reply: IrcReply, message: Message) -> None:
 
 
 def _targets(reply: IrcReply, message: Message) -> list[str]:
-    """The targets of a message; none if there are none, or too many, which gets a reply."""
+    """Return the targets of a message; empty, after a reply, if there are none or too many."""
     command = message.command
     words = [word for word in message.params[0].split(",") if word] if message.params else []
     most = TARGETS[command]
@@ -207,7 +207,6 @@ def _targets(reply: IrcReply, message: Message) -> list[str]:
         return words
     if command != "NOTICE":
         if words:
-            # nothing of it is said: nobody would know who has heard it
             reply.numeric(
                 numerics.ERR_TOOMANYTARGETS,
                 middle(words[most]),
@@ -233,7 +232,7 @@ def _tagmsg(reply: IrcReply, message: Message) -> None:
 def _redact(reply: IrcReply, message: Message) -> None:
     name, said, *rest = message.params
     if not name.startswith("#"):
-        # private messages are kept nowhere, so that nobody could tell whose it is
+        # private messages are not stored, so that their sender is unknown
         _cannot_redact(reply, name)
         return
 
@@ -253,14 +252,14 @@ def _redact(reply: IrcReply, message: Message) -> None:
 
 
 def _cannot_redact(reply: IrcReply, name: str) -> None:
-    sentence = f"You cannot take back what was said in {name}"
+    sentence = f"Messages to {name} cannot be redacted"
     reply.fail("REDACT", "INVALID_TARGET", middle(name), text=sentence, known=True)
 
 
 def _relaymsg(reply: IrcReply, message: Message) -> None:
     name, speaker, text = message.params[:3]
     if not _may_speak_as(speaker):
-        sentence = f"Such a name has a {caps.RELAY_SEPARATOR} in it, and nothing of !+%@&#$:'\"?*,."
+        sentence = f"The name must contain {caps.RELAY_SEPARATOR} and none of !+%@&#$:'\"?*,."
         reply.fail("RELAYMSG", "INVALID_NICK", text=sentence, known=True)
         return
     if not text:
@@ -294,27 +293,30 @@ COMMANDS = {
     "PRIVMSG": IrcCommand(
         _privmsg,
         may_run_ahead=True,
-        help=("PRIVMSG <target>{,<target>} :<text>", "Says something to people and in rooms."),
+        help=("PRIVMSG <target>{,<target>} :<text>", "Sends a message to users and rooms."),
     ),
     "NOTICE": IrcCommand(
         _privmsg,
         may_run_ahead=True,
-        help=("NOTICE <target>{,<target>} :<text>", "The same, never to be answered by programs."),
+        help=(
+            "NOTICE <target>{,<target>} :<text>",
+            "Sends a message without automatic replies.",
+        ),
     ),
     "TAGMSG": IrcCommand(
         _tagmsg,
         may_run_ahead=True,
-        help=("TAGMSG <target>{,<target>}", "Passes on the tags before it, without text."),
+        help=("TAGMSG <target>{,<target>}", "Relays the tags before it, without a text."),
     ),
     "REDACT": IrcCommand(
-        _redact, 2, help=("REDACT <room> <msgid> [:<reason>]", "Takes back what was said.")
+        _redact, 2, help=("REDACT <room> <msgid> [:<reason>]", "Deletes a message.")
     ),
     "RELAYMSG": IrcCommand(
         _relaymsg,
         3,
         help=(
             "RELAYMSG <room> <name> :<text>",
-            "Passes on what somebody elsewhere has said; the name has a / in it.",
+            "Relays a message of a user of another network; the name must contain a /.",
         ),
     ),
 }

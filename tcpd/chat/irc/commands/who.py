@@ -1,4 +1,4 @@
-"""WHO: who is in a room, or matches a mask.
+"""WHO: lists the members of a room, or users that match a mask.
 
 Sources: the Modern IRC Client Protocol, "WHO message" (https://modern.ircdocs.horse/#who-message),
 and the IRCv3 specifications of WHOX (https://ircv3.net/specs/extensions/whox) and bot mode
@@ -21,29 +21,29 @@ from tcpd.chat.names import fold
 from tcpd.chat.people import Person
 from tcpd.chat.room import Room
 
-#: What stands for an address that the client may not see, as WHOX has it.
+#: Replaces an address that the client may not see, as in WHOX.
 _NO_ADDRESS = "255.255.255.255"
 
-#: How many people a mask is compared with in a reactor turn, which takes a millisecond or two.
+#: Users that are matched in one reactor turn, in a millisecond or two.
 _PER_TURN = 256
 
-#: What stands for the level of an operator, which nobody has here.
+#: Operator level: there are none.
 _NO_LEVEL = "n/a"
 
 
 def may_know_address(person: Person, target: Person) -> bool:
-    """Whether a person may see an address: their own, and operators of the daemon any."""
+    """Return whether a user may see an address: their own, or any as a server operator."""
     return target is person or person.server_operator
 
 
 def address_word(address: Address) -> str:
-    """An address as a parameter: no parameter but the last begins with a colon."""
+    """Return an address as a parameter, with a 0 before a leading colon."""
     text = str(address)
     return f"0{text}" if text.startswith(":") else text
 
 
 def idle_seconds(reply: IrcReply, target: Person) -> int:
-    """For how long somebody has said nothing."""
+    """Return the seconds since a user's last message."""
     server = reply.server
     if target.clients:
         idle = server.clock() - max(client.spoke for client in target.clients)
@@ -76,8 +76,8 @@ def _answer(reply: IrcReply, mask: str, asked: listing.WhoOptions) -> Iterator[b
 def _found(
     reply: IrcReply, person: Person, mask: str
 ) -> tuple[Room | None, Iterable[Person | None]]:
-    """The people that a mask asks for, with ``None`` where others are to have their turn; and the
-    room, if it is one."""
+    """Return the room that a mask names, if any, and the matching users. ``None`` among these
+    yields to other clients."""
     hub = reply.server.hub
     if not mask:
         return None, ()
@@ -89,9 +89,9 @@ def _found(
         return room, (target for target in people if is_visible(person, target))
     exact = hub.person(mask)
     if exact is not None:
-        # "An exact nickname, in which case a single user is returned": as WHOIS tells it, too
+        # "An exact nickname, in which case a single user is returned", even if invisible
         return None, (exact,)
-    # "0" is everybody by RFC 2812 section 3.6.1
+    # "0" lists all users: RFC 2812 section 3.6.1
     return None, _matching(reply, person, "*" if mask == "0" else mask)
 
 
@@ -124,7 +124,7 @@ def _reply(reply: IrcReply, target: Person, room: Room | None) -> bytes:
 
 
 def _flags(reply: IrcReply, target: Person, room: Room | None) -> str:
-    """``H`` for here or ``G`` for gone, ``*`` for an operator, prefixes, and ``B`` for a bot."""
+    """Return ``H`` (here) or ``G`` (gone), ``*`` (operator), prefixes, and ``B`` (bot)."""
     flags = "G" if target.away else "H"
     if target.server_operator:
         flags += "*"
@@ -163,14 +163,14 @@ _FIELDS: dict[str, _Field] = {
     "f": _flags,
     "d": lambda reply, target, room: "0",
     "l": _idle,
-    # "0" is who has no account
+    # "0": no account
     "a": lambda reply, target, room: "0",
     "o": lambda reply, target, room: _NO_LEVEL,
 }
 
 
 def _fields(reply: IrcReply, target: Person, room: Room | None, fields: str, token: str) -> bytes:
-    """RPL_WHOSPCRPL with the fields that were asked for, in its order."""
+    """Return RPL_WHOSPCRPL with the requested fields."""
     words = [
         token if field == "t" else _FIELDS[field](reply, target, room)
         for field in fields
@@ -186,10 +186,9 @@ COMMANDS = {
         1,
         help=(
             "WHO <room>|<mask> [o][%<fields>[,<token>]]",
-            "Lists who is in a room, or matches a mask; with o, operators of the server alone.",
-            "With fields (WHOX) it lists those alone: t token, c room, u user, i address, h host,",
-            "s server, n nickname, f flags, d hops, l seconds idle, a account, o level,",
-            "r real name.",
+            "Lists the members of a room, or users that match a mask; with o, server operators",
+            "only. Fields (WHOX): t token, c room, u user, i address, h host, s server,",
+            "n nickname, f flags, d hops, l seconds idle, a account, o level, r real name.",
         ),
     ),
 }

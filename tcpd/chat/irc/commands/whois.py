@@ -1,4 +1,4 @@
-"""Commands about single people: WHOIS, WHOWAS, USERHOST, ISON.
+"""Queries about users: WHOIS, WHOWAS, USERHOST, ISON.
 
 Source: the Modern IRC Client Protocol, "User-Based Queries"
 (https://modern.ircdocs.horse/#user-based-queries) and "Optional Messages".
@@ -27,19 +27,19 @@ from tcpd.chat.people import Person
 from tcpd.chat.whowas import Gone
 from tcpd.wire.safe_text import escape_controls
 
-#: How many nicknames USERHOST answers for.
+#: Maximum number of nicknames in USERHOST.
 MAX_USERHOST = 5
 
 
 def _whois(reply: IrcReply, message: Message) -> None:
     *server, nick = message.params[:2] or ("",)
-    # TARGMAX says one
+    # TARGMAX is 1
     nick = nick.split(",")[0]
     if not nick:
         reply.numeric(numerics.ERR_NONICKNAMEGIVEN)
         return
     target = reply.server.hub.person(nick)
-    # "WHOIS nick nick" asks the server that the nickname is on, which is this one or none
+    # "WHOIS nick nick" asks the server of that user, which can only be this one
     if server and not is_here(reply, server[0]) and fold(server[0]) != fold(nick):
         reply.numeric(numerics.ERR_NOSUCHSERVER, middle(server[0]))
     elif target is None:
@@ -50,7 +50,7 @@ def _whois(reply: IrcReply, message: Message) -> None:
 
 
 def _facts(reply: IrcReply, target: Person) -> Iterator[bytes]:
-    """What the client may see of somebody."""
+    """Yield what the client may see of a user."""
     person = reply.person
     server, line, nick = reply.server, reply.numeric_line, target.nick
     yield line(numerics.RPL_WHOISUSER, nick, target.user, target.host, "*", text=target.real_name)
@@ -68,7 +68,7 @@ def _facts(reply: IrcReply, target: Person) -> Iterator[bytes]:
     if may_know_address(person, target):
         certificate = _certificate(target)
         if certificate:
-            yield line(numerics.RPL_WHOISCERTFP, nick, text=f"shows the certificate {certificate}")
+            yield line(numerics.RPL_WHOISCERTFP, nick, text=f"has client certificate {certificate}")
         if target.address is not None:
             yield line(numerics.RPL_WHOISACTUALLY, nick, address_word(target.address))
     idle = str(idle_seconds(reply, target))
@@ -76,9 +76,9 @@ def _facts(reply: IrcReply, target: Person) -> Iterator[bytes]:
 
 
 def _room_words(reply: IrcReply, person: Person, target: Person) -> list[str]:
-    """The rooms of somebody, each behind the signs of their ranks.
+    """Return the visible rooms of a user, with prefixes.
 
-    Of who is invisible, only those that the client is in, too.
+    Of an invisible user with whom the client shares no room, none are visible.
     """
     every = caps.MULTI_PREFIX in reply.caps
     open_all = not target.invisible or target is person or shares(person, target)
@@ -90,11 +90,11 @@ def _room_words(reply: IrcReply, person: Person, target: Person) -> list[str]:
 
 
 def _certificate(target: Person) -> str:
-    """The name in the certificate that somebody connected with; empty for none."""
+    """Return the name in a user's client certificate; empty if there is none."""
     for client in target.clients:
         facts = client.facts()
         if facts is not None and facts.tls is not None and facts.tls.client:
-            # an authority may have signed any characters
+            # a certificate authority may have signed control characters
             return escape_controls(facts.tls.client)
     return ""
 
@@ -153,20 +153,20 @@ def _ison(reply: IrcReply, message: Message) -> None:
 
 
 def _send_words(reply: IrcReply, number: str, words: list[str]) -> None:
-    """A numeric of words; a single one without words for none, since clients wait for it."""
+    """Send words in a numeric; without words one empty numeric, since clients wait for it."""
     lines = wrapped(reply, number, words=words)
     reply.send_all(lines if words else [reply.numeric_line(number, text="")])
 
 
 COMMANDS = {
     "WHOIS": IrcCommand(
-        _whois, help=("WHOIS [<server>] <nickname>", "Shows what you may know of somebody.")
+        _whois, help=("WHOIS [<server>] <nickname>", "Shows information about a user.")
     ),
     "WHOWAS": IrcCommand(
         _whowas,
         help=(
             "WHOWAS <nickname> [<count>]",
-            "Lists who had a nickname that nobody has any more, the latest first.",
+            "Lists former users of a nickname, the latest first.",
         ),
     ),
     "USERHOST": IrcCommand(
@@ -174,10 +174,12 @@ COMMANDS = {
         1,
         help=(
             "USERHOST <nickname> [<nickname> ...]",
-            f"Shows the hosts of people, and whether they are away; {MAX_USERHOST} at most.",
+            f"Shows hosts of users, and whether they are away; at most {MAX_USERHOST}.",
         ),
     ),
     "ISON": IrcCommand(
-        _ison, 1, help=("ISON <nickname> [<nickname> ...]", "Shows which of them are here.")
+        _ison,
+        1,
+        help=("ISON <nickname> [<nickname> ...]", "Lists those who are online."),
     ),
 }

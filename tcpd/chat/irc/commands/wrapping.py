@@ -1,4 +1,4 @@
-"""Words in as many lines as they take."""
+"""Wrapping of words into lines."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ from tcpd.chat.irc.reply import IrcReply
 def wrapped(
     reply: IrcReply, number: str, *params: str, words: Iterable[str], between: str = " "
 ) -> Iterator[bytes]:
-    """Lines of a numeric whose last parameter is words, each line as full as it may be.
+    """Yield lines of a numeric with as many words as fit; none if there are no words.
 
-    :param words: each short enough for a line.
-    :param between: stands between two of them.
-    :return: no line for no words.
+    :param words: for the last parameter; each fits a line.
+    :param between: separator.
     """
     space = LINE_BYTES - len(reply.numeric_line(number, *params, text=""))
     for piece in packed(words, space, between):
@@ -23,11 +22,11 @@ def wrapped(
 
 
 def packed(words: Iterable[str], space: int, between: str) -> Iterator[str]:
-    """Words in pieces that are as long as they may be, and none for no words.
+    """Join words into pieces that are as long as possible; none if there are no words.
 
-    :param words: each short enough for a piece.
-    :param space: bytes that a piece may have.
-    :param between: stands between two words.
+    :param words: each fits a piece.
+    :param space: maximum bytes of a piece.
+    :param between: separator.
     """
     held: list[str] = []
     left = space
