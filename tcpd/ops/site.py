@@ -1,5 +1,7 @@
 """The small web site of the daemon's operator: metrics and health, on twisted.web.
 
+Why no framework, and no thread pool: docs/decisions/0011.
+
 Requests are answered in the reactor's thread, which counts what they ask for. A client gets bounded
 resources: a request has :data:`REQUEST_SECONDS` to arrive, however slowly its bytes drop in, 16 KiB
 of headers (twisted.web's bound), and :data:`BODY_BYTES` of a body, which is thrown away unread.
