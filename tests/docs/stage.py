@@ -50,12 +50,12 @@ def why_not() -> str:
         if shutil.which(program) is None:
             return f"a stage takes {program}, which is not installed"
     script = (
-        "mount -t tmpfs tmpfs /mnt && mkdir /mnt/u /mnt/w /mnt/r &&"
+        "ip link set lo up && mount -t tmpfs tmpfs /mnt && mkdir /mnt/u /mnt/w /mnt/r &&"
         " mount -t overlay -o lowerdir=/,upperdir=/mnt/u,workdir=/mnt/w overlay /mnt/r"
     )
     probe = ("unshare", "--mount", "--net", "--pid", "--fork", "sh", "-c", script)
     done = subprocess.run(probe, capture_output=True, text=True, check=False)
-    return f"this root gets no overlay of /: {done.stderr}" if done.returncode else ""
+    return f"this root gets no network or overlay of /: {done.stderr}" if done.returncode else ""
 
 
 def _free_id() -> int:

@@ -105,7 +105,7 @@ def test_top_looks_so() -> None:
 @pytest.mark.live
 def test_the_handshake_is_drawn_so_with_all_numbers(tmp_path: Path) -> None:
     if absence := self_test():
-        pytest.skip(f"this kernel does not give the server's sequence number: {absence.value}")
+        pytest.skip(f"the server's sequence number is not known: {absence.value[1]}")
     (command,) = [each for each in PAGE.commands if each.text.startswith("nc localhost 7080")]
     daemon = Daemon(
         tmp_path,
