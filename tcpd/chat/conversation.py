@@ -1,4 +1,4 @@
-"""What a frontend's conversation and its connection ask of each other."""
+"""The interface between a frontend's conversation and its connection."""
 
 from __future__ import annotations
 
@@ -12,38 +12,38 @@ from tcpd.policy.reasons import End, Refusal
 
 
 class Edge(Protocol):
-    """A conversation's connection, as the conversation sees it."""
+    """The connection, as its conversation uses it."""
 
     def go_on(self) -> None:
-        """Take further lines: the request that was open is complete, or what ran ahead is
-        delivered. May be called when nothing waits."""
+        """Take further lines: the open request is complete, or messages that ran ahead are
+        delivered. Harmless when nothing waits."""
 
     def hang_up(self) -> None:
-        """The conversation is over: write what waits, and close. Called once."""
+        """Flush the outbox, and close. Called once."""
 
     def cut(self) -> None:
-        """The client does not read: end the connection at once. Called once."""
+        """Reset the connection of a client that does not read. Called once."""
 
     def when_there_is_time(self, call: Callable[[], None]) -> None:
         """Do what takes long and this client has not asked for, within the bound of time that each
         reactor turn has for such work; never once the conversation is over."""
 
     def facts(self) -> Facts | None:
-        """What is known of the connection; ``None`` if nothing is."""
+        """Facts about the connection; ``None`` where there is no connection layer."""
 
 
 class GatewayEdge(Edge, Protocol):
-    """The connection of a frontend that gateways use."""
+    """The connection of a frontend that accepts gateways (WEBIRC)."""
 
     def stand_for(self, address: Address) -> Refusal | None:
-        """Have the client counted by another address (WEBIRC).
+        """Count the client under the address that its gateway gives (WEBIRC).
 
-        :return: why it is not let in, if so.
+        :return: the refusal, if a limit of that address is reached.
         """
 
 
 class Conversation(LineConversation, Protocol):
-    """One conversation with a client, as its connection sees it."""
+    """A conversation, as its connection uses it."""
 
     def last_words(self, reason: End) -> bytes:
-        """The last lines for a client whose connection the daemon ends."""
+        """Return the last lines for a connection that the daemon ends."""

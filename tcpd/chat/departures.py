@@ -1,8 +1,7 @@
-"""What is left to do for clients that have gone: from the queue of work, in batches.
+"""Quits of clients that left or were dropped: run by the work queue, in batches.
 
-A thousand clients may be lost, or dropped, in one turn of the reactor, and each quit is an event
-for all who shared a room. So quits wait for the queue's time, and those of one turn are sent
-together.
+A thousand connections may end in one turn of the reactor, and each quit is an event for everybody
+in the same rooms. So quits wait for the work queue, and those of one turn are sent together.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ _log = Logger()
 
 
 def at_once(act: Callable[[], None]) -> None:
-    """Do it now: departures without a queue."""
+    """Call ``act`` now: departures without a queue."""
     act()
 
 
@@ -42,7 +41,7 @@ class Departures:
         self._acts: deque[Callable[[], None]] = deque()
 
     def later(self, act: Callable[[], None]) -> None:
-        """Do something when there is time, in the order of the calls."""
+        """Queue ``act``. Calls run in order."""
         self._acts.append(act)
         self._queue.add(self)
 
@@ -60,7 +59,7 @@ class Departures:
         return bool(self._acts)
 
     def finish(self) -> None:
-        """Do all that is left now. Called when the service stops."""
+        """Run the rest now. Called when the service stops."""
         while self._acts:
             self._do(self._acts.popleft())
         self._queue.remove(self)

@@ -1,4 +1,4 @@
-"""The edge of every frontend of chat: a conversation in lines on a Twisted transport."""
+"""The Twisted protocol and factory that all chat frontends share."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tcpd.wire.opening import Opening
 class ChatProtocol(SinglePump):
     """One connection of a frontend.
 
-    :param factory: what its connections share.
+    :param factory: the service's.
     """
 
     __slots__ = ("_factory",)
@@ -57,8 +57,7 @@ class ChatProtocol(SinglePump):
         """
 
     def facts(self) -> Facts | None:
-        """What the connection layer knows, and what only the conversation does; ``None`` where
-        nothing is known."""
+        """Facts of the connection layer and of the conversation; ``None`` without that layer."""
         if self._connection is None:
             return None
         facts: Facts = self._connection.facts()
@@ -94,7 +93,7 @@ class ChatProtocol(SinglePump):
         return self._factory.refusal(reason)
 
     def farewell(self, reason: End) -> bytes:
-        """See :class:`tcpd.interfaces.IFarewell`: what waits, and the reason."""
+        """See :class:`tcpd.interfaces.IFarewell`: flush the outbox, and send the reason."""
         waiting = self._outbox.take()
         session = self._session
         self.finish()
@@ -105,7 +104,7 @@ class ChatProtocol(SinglePump):
         return waiting + words
 
     def cut(self) -> None:
-        """The client does not read: close without another word."""
+        """Reset the connection of a client that does not read."""
         self.finish()
         connection = self._connection
         person = getattr(self._session, "person", None)
@@ -123,7 +122,7 @@ class ChatProtocol(SinglePump):
 
 
 class ChatFactory(protocol.Factory):
-    """What the connections of one frontend service share.
+    """State that the connections of one frontend service share.
 
     :param context: see :class:`tcpd.interfaces.IContext`.
 

@@ -1,4 +1,4 @@
-"""Sends events to the clients of this node: renders once a format, appends once a client.
+"""Sends events to the clients of this node: one rendering per format, one append per client.
 
 The loop in :meth:`Fanout._append` is the hot path of chat: a flood in a room of a thousand runs it
 a thousand times a message. So a room caches the outboxes of its members' clients, by format, until
@@ -19,23 +19,22 @@ from tcpd.chat.state import Outcome
 from tcpd.events.chat import Event, PrivateMessage, Quit, RoomMessage
 from tcpd.ops.counters import ChatCounters
 
-#: Events of one of these classes can be applied before others of the class are sent. Messages
-#: change no membership. Departures only take recipients away: those who leave in the same run need
-#: not hear of each other.
+#: Events of these classes can be applied before earlier ones of the class are sent. Messages change
+#: no membership. Quits only remove recipients, and those who quit together need no copy.
 HOLDABLE = frozenset({RoomMessage, Quit})
 
-#: Outboxes by the format that their clients get.
+#: Outboxes by format.
 _Groups = Sequence[tuple[Format, list[Outbox]]]
 
 
 class Fanout:
-    """Sends what was applied. Belongs to a hub.
+    """Sends applied events. Belongs to a hub.
 
     :param counters: deliveries are counted here.
     :param queue: flushes the outboxes.
-    :param drop: called for a client whose outbox is full; not within a loop over clients.
+    :param drop: called with a client whose outbox is full; not within a loop over clients.
 
-    :ivar held: events that are applied and wait to be sent, all to the recipients of one room.
+    :ivar held: events that are applied but not sent yet, all for the members of one room.
     :ivar held_kind: their class; meaningless if there is none.
     """
 
@@ -57,18 +56,18 @@ class Fanout:
     # --- runs of events ---
 
     def hold(self) -> None:
-        """Let a run of messages to one room, or of departures from one, wait for
-        :meth:`release`, so that it goes out in one piece."""
+        """Hold a run of messages to one room, or of quits from one, until :meth:`release`, to send
+        it in one piece."""
         self._holding = True
 
     def release(self) -> None:
-        """Send what is held, and hold no longer."""
+        """Send the held events, and hold no more."""
         self._holding = False
         if self.held:
             self.settle()
 
     def settle(self) -> None:
-        """Send what is held."""
+        """Send the held events."""
         held, room, skip, origin = self.held, self._held_room, self._held_skip, self._held_origin
         if not held or room is None:
             return
@@ -84,7 +83,7 @@ class Fanout:
     # --- sending ---
 
     def send(self, outcome: Outcome, origin: Client | None, collects: bool) -> bool:
-        """Send an event to all clients that get it.
+        """Send an event to all its recipients.
 
         :param origin: the client that caused it, if it is one of this node's.
         :param collects: the reply of its request takes the origin's own copy.
@@ -206,9 +205,9 @@ class Fanout:
         self._counters.deliveries += deliveries * len(events)
 
     def _drop_full(self) -> None:
-        """Drop the clients whose outbox does not take what they were sent.
+        """Drop the clients whose outbox is full.
 
-        Not nested, for each departure is an event for others, whose outboxes may be full as well.
+        Not reentrant: each quit is an event for others, whose outboxes may be full, too.
         """
         if self._dropping:
             return

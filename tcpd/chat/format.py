@@ -1,4 +1,4 @@
-"""How a frontend writes events."""
+"""The interface of renderings of events."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class Format(Protocol):
     """Renders events for the wire. One object serves all clients that get the same bytes."""
 
     def render(self, event: Event) -> bytes:
-        """Write an event; ``b""`` if these clients get nothing of it.
+        """Return the bytes of an event; ``b""`` if these clients do not get it.
 
-        Called once for each event, however many clients get it.
+        Called once per event, whatever the number of clients.
         """

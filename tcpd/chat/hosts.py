@@ -1,4 +1,4 @@
-"""Where people are, as others may know it.
+"""The hosts that other people see.
 
 By default a host is a keyed hash of the address (docs/decisions/0015).
 """
@@ -13,15 +13,15 @@ import ipaddress
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-#: Of people on this very machine, and on a UNIX socket.
+#: The host of loopback and UNIX socket clients.
 LOCAL = "localhost"
 
-#: Bytes of the hash that a made name has: 80 bits, so that no two are alike by chance.
+#: Bytes of the hash in a hidden host: 80 bits make collisions unlikely.
 _BYTES = 10
 
 
 def subscriber(address: Address) -> Network:
-    """What one subscriber has: an IPv4 address, or the /64 of an IPv6 address."""
+    """The network of one subscriber: an IPv4 address, or the /64 of an IPv6 address."""
     bits = 32 if address.version == 4 else 64
     return ipaddress.ip_network((address, bits), strict=False)
 
@@ -29,9 +29,9 @@ def subscriber(address: Address) -> Network:
 class Hosts:
     """Makes hosts of addresses.
 
-    :param secret: of this daemon, or of all nodes; 16 bytes or more. Who knows it can find out
-        addresses by trying all of them.
-    :param shown: ``hidden`` for made names, ``address`` for addresses as they are.
+    :param secret: of this daemon, or of all nodes; 16 bytes or more. Whoever knows it can find
+        addresses by trying them all.
+    :param shown: ``hidden`` for hashes, ``address`` for addresses.
     """
 
     def __init__(self, secret: bytes, shown: str = "hidden") -> None:
@@ -42,7 +42,7 @@ class Hosts:
         return f"Hosts(..., {self.shown!r})"
 
     def of(self, address: Address | None) -> str:
-        """The host of an address; ``None`` is a UNIX socket's."""
+        """Return the host of an address; ``None`` is a UNIX socket."""
         if address is None or address.is_loopback:
             return LOCAL
         if self.shown == "address":

@@ -1,14 +1,14 @@
-"""The one set of rooms, whatever frontend its people connect by.
+"""The hub: one set of rooms for all frontends.
 
-What a client asks for goes these steps:
+A request of a client takes these steps:
 
 1. A **verb**, one of the public methods, validates it. It returns a
    :class:`~tcpd.chat.refused.Refused`, or makes an event and appends it to the event log.
 2. The **log** (:mod:`tcpd.eventlog`) puts the events into their order and calls
    :meth:`Hub.deliver` with each: now, or later, and also with those of other nodes.
 3. The **state** (:mod:`tcpd.chat.state`) applies the event, or refuses it.
-4. The **fan-out** (:mod:`tcpd.chat.fanout`) sends it to the clients of this node that get it.
-5. The **request** that caused it goes on (:mod:`tcpd.chat.reply`), if a client of this node did.
+4. The **fan-out** (:mod:`tcpd.chat.fanout`) sends it to the recipients on this node.
+5. The **request** goes on (:mod:`tcpd.chat.reply`), if a client of this node made it.
 """
 
 from __future__ import annotations
@@ -64,13 +64,13 @@ from tcpd.store.history import HistoryStore
 
 _SECRET_BYTES = 32
 
-#: Events whose actor's clients are notified, beyond being sent the event.
+#: Events whose actor's clients are notified, besides getting the event.
 _OF_ACTOR = (Joined, Parted, NickChanged, PrivateMessage, Invited)
 _OF_TARGET = (Kicked, Invited)
 
 
 class Hub(Moderating, Speaking):
-    """The rooms and the people. See the head of this module, and :class:`tcpd.chat.verbs.Verbs`.
+    """Rooms and people. See the head of this module, and :class:`tcpd.chat.verbs.Verbs`.
 
     :param settings: the bounds. The attribute may be replaced by a reload.
     :param log: puts events into their order. The hub's owner starts and stops it.
@@ -82,15 +82,15 @@ class Hub(Moderating, Speaking):
     :param boot: differs in each run of the node; 1 to 12 of these characters.
     :param wall_clock: seconds since 1970 UTC.
     :param clock: seconds of a monotonic clock.
-    :param counters: what happens in all rooms, counted.
+    :param counters: of all rooms.
     :param report: see :class:`tcpd.chat.verbs.Verbs`.
-    :param secret: what hosts are made with, the same on all nodes; ``None`` draws one.
-    :param later: does what a departure leaves to do, when there is time and in order; see
-        :class:`tcpd.chat.departures.Departures`. By default at once.
+    :param secret: the key of hidden hosts, the same on all nodes; ``None`` draws one.
+    :param later: queues quits; see :class:`tcpd.chat.departures.Departures`. By default they run
+        at once.
     :raise ValueError: for a boot that breaks this rule.
 
     :ivar hosts: makes hosts of addresses.
-    :ivar most_people: how many people there were at most.
+    :ivar most_people: the largest number of people so far.
     """
 
     def __init__(
@@ -135,7 +135,7 @@ class Hub(Moderating, Speaking):
 
     @property
     def room_count(self) -> int:
-        """How many rooms there are, the lobby included."""
+        """Number of rooms, including the lobby."""
         return len(self.state.rooms)
 
     @property
@@ -145,15 +145,15 @@ class Hub(Moderating, Speaking):
 
     @property
     def people_count(self) -> int:
-        """How many people there are."""
+        """Number of people."""
         return len(self.state.people)
 
     def room(self, name: str) -> Room | None:
-        """The room of a name, written in any way that folds to it."""
+        """Return the room of a name, in any spelling that folds to it."""
         return self.state.room(name)
 
     def person(self, nick: str) -> Person | None:
-        """The person of a nickname, written in any way that folds to it."""
+        """Return the person of a nickname, in any spelling that folds to it."""
         return self.state.person(nick)
 
     # --- entering and leaving ---
@@ -166,7 +166,7 @@ class Hub(Moderating, Speaking):
         *,
         completion: Completion | None = None,
     ) -> Refused | None:
-        """Give a client a person of its own, in no room yet: ``client.person``.
+        """Create the person of a client, in no room yet: ``client.person``.
 
         :param nick: as typed.
         :param profile: what else is known of it.
@@ -192,7 +192,7 @@ class Hub(Moderating, Speaking):
         return None
 
     def attach(self, client: Client, person: Person) -> None:
-        """Give a client a person who is here already, on another connection.
+        """Attach a client to a person who has another connection.
 
         :param client: one that has not entered.
         """
@@ -203,7 +203,7 @@ class Hub(Moderating, Speaking):
         self._forget_recipients(person)
 
     def equip(self, client: Client, format: Format) -> None:
-        """Have events written otherwise for a client from now on."""
+        """Change the format of a client's events."""
         if client.format is not format:
             self.fanout.settle()
             client.format = format
@@ -211,7 +211,7 @@ class Hub(Moderating, Speaking):
                 self._forget_recipients(client.person)
 
     def free_nick(self, nick: str, person: Person | None = None) -> str | Refused:
-        """Whether somebody may take a nickname, and how it is written.
+        """Validate a nickname, and check that it is free.
 
         :param nick: as typed.
         :param person: who wants it; ``None`` for somebody who has not entered.
@@ -225,9 +225,9 @@ class Hub(Moderating, Speaking):
         return checked
 
     def leave(self, client: Client, reason: str = "") -> None:
-        """The client leaves, or its connection is lost. May be called again.
+        """Remove a client that leaves or whose connection is lost. May be called again.
 
-        Its person leaves with its last client.
+        The person quits with its last client.
         """
         person = client.person
         if client.gone:
@@ -244,7 +244,7 @@ class Hub(Moderating, Speaking):
             self._later(partial(self._quit, person, reason))
 
     def drop(self, client: Client) -> None:
-        """Disconnect a client whose outbox is full. Frontends call it when a reply does not fit."""
+        """Disconnect a client whose outbox is full. Frontends call it if a reply does not fit."""
         if client.gone or client.outbox.closed:
             return
         client.outbox.close()
@@ -258,7 +258,7 @@ class Hub(Moderating, Speaking):
             self.leave(client, client.slow)
 
     def _quit(self, person: Person, reason: str) -> None:
-        """A person has left with their last client."""
+        """Append the quit of a person without clients."""
         if not person.clients:
             self._append(Quit(*self._head(person), tidied(reason, REASON_BYTES)), None)
 
@@ -270,7 +270,7 @@ class Hub(Moderating, Speaking):
         *,
         completion: Completion | None = None,
     ) -> Refused | None:
-        """End the connections of a person. For operators of the daemon.
+        """Disconnect a person. For server operators.
 
         :param comment: why.
         """
@@ -282,9 +282,9 @@ class Hub(Moderating, Speaking):
         return None
 
     def close(self) -> None:
-        """The daemon is about to end all connections: nobody is sent any more who leaves.
+        """Stop sending quits: the daemon is about to end all connections.
 
-        Everybody does, and to send each quit to all others takes quadratic time.
+        Sending each quit to all others would take quadratic time.
         """
         self._closing = True
 
@@ -301,7 +301,7 @@ class Hub(Moderating, Speaking):
     def rename(
         self, client: Client, nick: str, *, completion: Completion | None = None
     ) -> Refused | None:
-        """Take another nickname. The same one in other letters will do."""
+        """Change the nickname. Another spelling of the same one is allowed."""
         person = self._person(client)
         checked = self.free_nick(nick, person)
         if isinstance(checked, Refused):
@@ -313,7 +313,7 @@ class Hub(Moderating, Speaking):
     def set_away(
         self, client: Client, message: str, *, completion: Completion | None = None
     ) -> Refused | None:
-        """Be away, or be back with an empty message."""
+        """Set the away message; an empty one removes it."""
         person = self._person(client)
         message = tidied(message, AWAY_BYTES)
         if message != person.away:
@@ -334,7 +334,7 @@ class Hub(Moderating, Speaking):
         return None
 
     def set_host(self, client: Client, host: str) -> None:
-        """Change the host that others see, as when the name of its address is found.
+        """Change the host that others see, e.g. to the DNS name of the address.
 
         :param host: see :class:`tcpd.events.chat.Identity`.
         """
@@ -352,7 +352,7 @@ class Hub(Moderating, Speaking):
     ) -> Refused | None:
         """Change modes of the client's person: see :class:`tcpd.events.chat.UserModesChanged`.
 
-        The caller has seen to it that an operator of the daemon may be one.
+        The caller has authenticated server operators.
         """
         person = self._person(client)
         if added or removed:
@@ -369,9 +369,7 @@ class Hub(Moderating, Speaking):
         *,
         completion: Completion | None = None,
     ) -> Refused | None:
-        """Join a room, which is opened if there is none of that name.
-
-        Nothing happens to a member.
+        """Join a room. Opens it if it does not exist; does nothing for a member.
 
         :param key: the room's, if it has one.
         """
@@ -407,7 +405,7 @@ class Hub(Moderating, Speaking):
         *,
         completion: Completion | None = None,
     ) -> Refused | None:
-        """Leave a room. An empty one is closed, but for the lobby."""
+        """Leave a room. An empty room is closed, except the lobby."""
         person = self._person(client)
         room = self._own_room(person, name)
         if isinstance(room, Refused):
@@ -419,7 +417,7 @@ class Hub(Moderating, Speaking):
     # --- monitoring ---
 
     def monitor(self, client: Client, nick: str) -> Refused | None:
-        """Notify a client when somebody of a nickname enters and leaves."""
+        """Notify a client when a nickname enters and leaves."""
         monitored = client.monitored or {}
         if fold(nick) in monitored:
             return None
@@ -432,7 +430,7 @@ class Hub(Moderating, Speaking):
         return None
 
     def unmonitor(self, client: Client, nick: str) -> None:
-        """Notify a client no longer about a nickname."""
+        """Stop notifying a client about a nickname."""
         self._monitor.remove(client, nick)
 
     # --- delivery ---
@@ -477,7 +475,7 @@ class Hub(Moderating, Speaking):
                 self._applied(outcome, origin, completion)
             elif completion is not None:
                 completion.done(None)
-        except Exception:  # our bug, which costs neither the log nor who waits for it
+        except Exception:  # a bug of ours: the log goes on, and the request completes
             self._report("an event could not be delivered whole", None)
             if completion is not None:
                 completion.failed()
@@ -520,7 +518,7 @@ class Hub(Moderating, Speaking):
             completion.done(None)
 
     def _keep(self, outcome: Outcome) -> None:
-        """Count a message, and keep what all members of the room get."""
+        """Count a message, and add it to the history if all members get it."""
         event: Any = outcome.event
         if event.kind is Kind.TAGS:
             return
@@ -537,7 +535,7 @@ class Hub(Moderating, Speaking):
         origin: Client | None,
         completion: Completion | None,
     ) -> None:
-        """What follows from an event besides that it is sent."""
+        """Do what follows from an event besides sending it."""
         actor = outcome.actor
         match event:
             case PrivateMessage(kind=kind):
@@ -561,7 +559,7 @@ class Hub(Moderating, Speaking):
                 self._has_left(outcome.target, event.target)
         for empty in outcome.closed or ():
             if empty.was_private:
-                # who opens the room next is not necessarily one who could read it
+                # whoever opens the room next may not have been allowed in
                 self.history.forget(empty.key)
         if isinstance(event, _OF_ACTOR) and actor is not None:
             self._notify(actor, event, origin, completion)
@@ -586,7 +584,7 @@ class Hub(Moderating, Speaking):
                 client.happened(event, reply)
 
     def _send_from_afar(self, outcome: Outcome, event: Event, actor: Person) -> None:
-        """Send what somebody does to clients that monitor them and share no room."""
+        """Send an event to clients that monitor its actor and share no room with them."""
         clients = [each for each in self._monitor.of(actor.key) if each.extended_monitor]
         if clients:
             near = self.state.neighbours(actor)

@@ -4,8 +4,8 @@ Source: the Modern IRC Client Protocol, "Wildcard Expressions"
 (https://modern.ircdocs.horse/#wildcard-expressions): ``?`` stands for one character, ``*`` for any
 number of them. Upper and lower case are the same, as in names (:func:`tcpd.chat.names.fold`).
 
-A match takes time in proportion to the length of the pattern times that of the text, whatever the
-pattern: what lies before a ``*`` is taken where it is found first and never looked for again.
+A match takes at most the length of the pattern times that of the text: what stands before a ``*``
+is matched at its first occurrence, without backtracking.
 
 A mask in a list is kept as text alone: a compiled pattern takes ten times the memory, and a client
 can have thousands of masks listed.
@@ -27,13 +27,13 @@ _WILD_OR_ESCAPED = re.compile(r"(\\[*?]|[*?])")
 
 
 class BadMask(ValueError):
-    """A mask that matches nobody. Its text is a sentence for who typed it, without a full stop."""
+    """A mask that matches nobody. Its text is a sentence for the user, without a full stop."""
 
 
 def normal(text: str) -> str:
-    """A mask in full, as ``nick!user@host``.
+    """Return a mask in full, as ``nick!user@host``.
 
-    What is left out matches anything. A word alone is a host if it has a ``.`` or a ``:``, which no
+    Missing parts match anything. A word alone is a host if it has a ``.`` or a ``:``, which no
     nickname has, and else a nickname: ``ann`` is ``ann!*@*``, ``*.example.org`` is
     ``*!*@*.example.org``; ``a@b`` is ``*!a@b`` and ``a!b`` is ``a!b@*``.
 
@@ -68,12 +68,11 @@ def normal(text: str) -> str:
 
 
 def person(nick: str, user: str, host: str) -> str:
-    """Somebody as :meth:`Mask.matches` takes them: folded once, held against many masks."""
+    """Fold a source for :meth:`Mask.matches`: once for many masks."""
     return fold(f"{nick}!{user}@{host}")
 
 
-#: What stands before a mask of whom a room does not hear, as the token EXTBAN tells clients. Ergo
-#: and InspIRCd use the same letter for it.
+#: The prefix of a mute, as the token EXTBAN advertises it. Ergo and InspIRCd use the same letter.
 MUTE = "m"
 
 
@@ -94,7 +93,7 @@ class Mask:
 
     @classmethod
     def of(cls, text: str) -> Mask:
-        """The mask that somebody types.
+        """Parse a mask as typed.
 
         :raise BadMask: for what is no mask.
         """
@@ -108,11 +107,11 @@ class Mask:
 
     @property
     def mutes(self) -> bool:
-        """Whether it is about speaking alone, and not about coming in."""
+        """Whether it forbids speaking but not joining."""
         return self.key.startswith(f"{MUTE}:")
 
     def matches(self, folded: str) -> bool:
-        """Whether it matches somebody.
+        """Whether it matches a person.
 
         :param folded: from :func:`person`.
         """
@@ -133,7 +132,7 @@ class Mask:
 
 
 def _stands(piece: str, text: str, at: int) -> bool:
-    """Whether a piece without ``*`` stands in a text at a place; all of it fits there."""
+    """Whether a piece without ``*`` matches a text at a place. It must fit there."""
     if "?" not in piece:
         return text.startswith(piece, at)
     for run in piece.split("?"):
@@ -144,7 +143,7 @@ def _stands(piece: str, text: str, at: int) -> bool:
 
 
 def _find(piece: str, text: str, at: int, end: int) -> int:
-    """The first place where a piece without ``*`` stands between two places; -1 for none."""
+    """Find the first match of a piece without ``*`` between two places; -1 for none."""
     if "?" not in piece:
         return text.find(piece, at, end)
     run = max(piece.split("?"), key=len)
@@ -159,7 +158,7 @@ def _find(piece: str, text: str, at: int, end: int) -> int:
 
 
 def pattern(text: str) -> re.Pattern[str]:
-    """A pattern of LIST or WHO, to be matched with folded names from their beginning.
+    """Compile a pattern of LIST or WHO, to match folded names from their beginning.
 
     "These two characters can be escaped using the ('\\', 0x5C) character."
 

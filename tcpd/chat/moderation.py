@@ -1,4 +1,4 @@
-"""Verbs of operators: topic, modes, bans, kicks, invitations, another name for a room."""
+"""Verbs of operators: topic, modes, bans, kicks, invitations, renaming."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tcpd.events.chat import (
     TopicChanged,
 )
 
-# what JOIN can carry as a key: a parameter in the middle of a line, one of a list with commas
+# JOIN carries a key as a middle parameter, in a list with commas
 _KEY = re.compile(r"[^\x00-\x20,:\x7f][^\x00-\x20,\x7f]*")
 _LIMIT = re.compile(r"0*[1-9][0-9]{0,8}", re.ASCII)
 
@@ -41,9 +41,9 @@ class Moderating(Verbs):
     def set_topic(
         self, client: Client, name: str, topic: str, *, completion: Completion | None = None
     ) -> Refused | None:
-        """Set the topic of a room, or remove it with an empty one.
+        """Set the topic of a room; an empty one removes it.
 
-        For operators and half-operators where the topic is protected, as it is at first.
+        For operators and half-operators if the topic is protected (+t), as in new rooms.
         """
         person = self._person(client)
         room = self.state.rooms.get(fold(name))
@@ -68,14 +68,14 @@ class Moderating(Verbs):
         refusals: list[Refused],
         completion: Completion | None = None,
     ) -> Refused | None:
-        """Change modes of a room: what is allowed is done, the rest is refused one by one.
+        """Change modes of a room: apply the allowed changes, refuse the others one by one.
 
-        For operators; half-operators change all but the ranks of operators and half-operators.
+        For operators. Half-operators cannot change the ranks of operators and half-operators.
 
         :param asked: ``argument`` as typed; for a rank a nickname, and no ``target``.
         :param refusals: the refusals of single changes are added to it; the ``about`` of each is
             the change as it was asked for.
-        :return: why nothing at all may be changed there, if so.
+        :return: the refusal, if the client may change no mode there.
         """
         person = self._person(client)
         room = self._operated_room(person, name)
@@ -102,15 +102,15 @@ class Moderating(Verbs):
         *,
         completion: Completion | None = None,
     ) -> Refused | None:
-        """Make somebody in the room an operator, or one no longer. For operators."""
+        """Make a member an operator, or revoke it. For operators."""
         return self._change_one(client, name, Change(operator, Mode.OPERATOR, nick), completion)
 
     def ban(
         self, client: Client, name: str, nick: str, *, completion: Completion | None = None
     ) -> Refused | None:
-        """Ban a nickname from a room, and the address of who has it now. For operators.
+        """Ban a nickname, and the current address of its person. For operators.
 
-        It puts nobody out; but who is banned and still in the room cannot speak there.
+        A ban does not kick; a banned member cannot speak.
         """
         person = self._person(client)
         room = self._operated_room(person, name)
@@ -128,7 +128,7 @@ class Moderating(Verbs):
     def unban(
         self, client: Client, name: str, nick: str, *, completion: Completion | None = None
     ) -> Refused | None:
-        """Lift a ban, that of the address included. For operators.
+        """Remove a ban, including its address. For operators.
 
         :param nick: a nickname, or a mask.
         """
@@ -149,9 +149,9 @@ class Moderating(Verbs):
         *,
         completion: Completion | None = None,
     ) -> Refused | None:
-        """Put somebody out of a room; they may come back.
+        """Kick a member, who may join again.
 
-        For operators; half-operators put out who has no such rank.
+        For operators. Half-operators kick members of a lower rank.
         """
         person = self._person(client)
         room = self._operated_room(person, name)
@@ -170,11 +170,11 @@ class Moderating(Verbs):
     def invite(
         self, client: Client, name: str, nick: str, *, completion: Completion | None = None
     ) -> Refused | None:
-        """Invite somebody into a room that the client is in. Where it is ``+i``, for operators and
+        """Invite a person into a room that the client is in. If it is ``+i``: for operators and
         half-operators.
 
-        An invitation by one of these lets in once, whatever bars the way; from others it is only a
-        message. So is one into a room that does not exist (RFC 2812 section 3.2.7).
+        An invitation by an operator admits once, whatever modes and bans say. Others only send a
+        message; so does an invitation to a room that does not exist (RFC 2812 section 3.2.7).
         """
         person = self._person(client)
         room = self._own_room(person, name)
@@ -207,7 +207,7 @@ class Moderating(Verbs):
         *,
         completion: Completion | None = None,
     ) -> Refused | None:
-        """Give a room another name. For operators."""
+        """Rename a room. For operators."""
         person = self._person(client)
         room = self._operated_room(person, name, Rank.OPERATOR)
         if isinstance(room, Refused):
@@ -241,9 +241,9 @@ class Moderating(Verbs):
     def _checked(
         self, person: Person, room: Room, change: Change, before: Sequence[Change]
     ) -> Change | Refused | None:
-        """A change as it can be made; ``None`` where it would change nothing.
+        """Validate a change; ``None`` if it would change nothing.
 
-        :param before: those that are made with it, before it.
+        :param before: the changes before it in the same request.
         """
         mode = change.mode
         if mode in FOR_OPERATORS and room.rank(person) < Rank.OPERATOR:
@@ -310,7 +310,7 @@ _LISTED = {Mode.BAN: "bans", Mode.EXEMPT: "exemptions", Mode.INVITED: "standing 
 
 
 def _last(before: Sequence[Change], mode: Mode, about: str = "") -> Change | None:
-    """The last of some changes that is of this mode, and about this person or mask.
+    """Find the last of some changes of this mode, for this member or mask.
 
     :param about: a member's id or a folded mask; empty for modes of the room itself.
     """

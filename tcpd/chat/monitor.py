@@ -25,7 +25,7 @@ class Monitor:
         return list(self._by_nick.get(key, ()))
 
     def add(self, client: Client, nick: str) -> None:
-        """Add a nickname to a client's list, which does not have it yet."""
+        """Add a nickname to a client's list. It must not be there yet."""
         key = fold(nick)
         if client.monitored is None:
             client.monitored = {}
@@ -51,7 +51,7 @@ class Monitor:
         client.monitored = None
 
     def appeared(self, key: str, who: Identity) -> None:
-        """Somebody has a nickname now: notify who monitors it.
+        """Notify the clients that monitor a nickname: it is in use now.
 
         :param key: the nickname, folded.
         """
@@ -60,7 +60,7 @@ class Monitor:
                 client.appeared(who)
 
     def vanished(self, key: str, nick: str) -> None:
-        """Nobody has a nickname any more: notify who monitors it.
+        """Notify the clients that monitor a nickname: it is free now.
 
         :param key: the nickname, folded.
         """

@@ -1,28 +1,28 @@
-"""Bytes that wait to be written to a client: bounded, and one write a turn of the reactor."""
+"""Output buffers of clients: bounded, with one write per reactor turn."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-#: How many outboxes are flushed in a turn that got broadcasts alone: each takes a system call, and
-#: ten thousand would stall other clients. The rest is flushed in the next turns.
+#: Outboxes with only broadcasts that are flushed per turn: each takes a system call, and ten
+#: thousand would stall other clients.
 BROADCASTS_A_TURN = 500
 
 
 class FlushQueue:
-    """The outboxes with something to write, flushed together at the end of a reactor turn.
+    """Outboxes with pending bytes, flushed together at the end of a reactor turn.
 
     Replies are flushed first. Broadcasts follow, at most :data:`BROADCASTS_A_TURN` sockets a turn;
-    in a room of thousands that also saves writes. One queue serves all frontends, so that a place
-    in it (:meth:`Outbox.mark_flush_position`) shows whether all who must see something were written
-    to.
+    in a room of thousands that also saves writes. One queue serves all frontends, so that a
+    position in it (:meth:`Outbox.mark_flush_position`) shows whether a broadcast was written to all
+    its recipients.
 
-    :ivar broadcasts: outboxes that got broadcasts and wait, oldest first.
+    :ivar broadcasts: outboxes with broadcasts, oldest first.
     :ivar done: how many outboxes with broadcasts have been flushed.
 
-    :param schedule: called with this object; has its :meth:`flush` called once, soon, but not at
-        once. Called again only after that. An edge passes
+    :param schedule: called with this object; schedules one call of :meth:`flush`, not within this
+        call. Called again only after that. An edge passes
         :attr:`tcpd.net.turns.TurnScheduler.soon`.
     """
 
@@ -36,15 +36,15 @@ class FlushQueue:
         self.done = 0
 
     def add(self, outbox: Outbox) -> None:
-        """Have an outbox flushed soon: it got a broadcast. Called by the fan-out."""
+        """Queue an outbox that got a broadcast. Called by the fan-out."""
         if not self._scheduled:
             self._scheduled = True
             self._schedule(self)
         self.broadcasts.append(outbox)
 
     def add_reply(self, outbox: Outbox) -> None:
-        """Have an outbox flushed at the end of this turn, although it may wait already. Called by
-        the outbox."""
+        """Queue an outbox for the end of this turn, even if it waits already. Called by the
+        outbox."""
         if not self._scheduled:
             self._scheduled = True
             self._schedule(self)
@@ -52,14 +52,14 @@ class FlushQueue:
 
     @property
     def position(self) -> int:
-        """The value of :attr:`done` when all that wait now will have been flushed."""
+        """The value of :attr:`done` at which all outboxes that wait now are flushed."""
         return self.done + len(self.broadcasts)
 
     def flush(self) -> None:
         """Flush all, or as many as a turn allows. Called at the end of a turn.
 
-        :raise Exception: of the last write that failed, after all others were made; its client is
-            dropped, see :meth:`Outbox.spoil`.
+        :raise Exception: of the last write that failed, after all other writes. Its client is
+            dropped: see :meth:`Outbox.spoil`.
         """
         self._scheduled = False
         replies, self._replies = self._replies, []
@@ -106,15 +106,15 @@ class Outbox:
     """Collects rendered bytes for one connection.
 
     Its attributes are open because the innermost loop of the fan-out works on them directly: for
-    each client it costs an addition, a comparison and a list append. What does not fit there is for
-    :meth:`squeeze`. While :meth:`pause` holds, nothing is written.
+    each client it costs an addition, a comparison and a list append. The rare cases are in
+    :meth:`squeeze`. While paused, nothing is written.
 
     :ivar limit: the most bytes that may wait; -1 once closed.
     :ivar size: how many wait.
     :ivar chunks: what waits, oldest first.
     :ivar awaited: a flush is due already: it is in the flush queue, or paused.
     :ivar replying: the flush is due at the end of this turn.
-    :ivar position: of the flush queue, when all were written to who must see what the owner caused.
+    :ivar position: of the flush queue, at which what the owner caused is written to everybody.
     :ivar queue: the flush queue.
     :ivar paused: the transport's buffer is full.
     :ivar write: called with all that waits.
@@ -151,23 +151,23 @@ class Outbox:
         self.owner: Any = None
 
     def mark_flush_position(self) -> None:
-        """The owner caused what was sent to others just now. Called by the hub."""
+        """Record that the owner caused what was sent just now. Called by the hub."""
         self.position = self.queue.position
 
     @property
     def flushed(self) -> bool:
-        """Whether all were written to who must see what the owner caused."""
+        """Whether all recipients of what the owner caused are written to."""
         return self.queue.done >= self.position
 
     @property
     def closed(self) -> bool:
-        """Whether nothing more is taken."""
+        """Whether it takes no more bytes."""
         return self.limit < 0
 
     def put(self, data: bytes) -> bool:
-        """Add a reply, behind the events that wait.
+        """Add a reply, behind the pending events.
 
-        :return: whether it fits; ``True`` as well when closed, since nobody reads it.
+        :return: whether it fits; ``True`` if closed.
         """
         size = self.size + len(data)
         if size > self.limit:
@@ -180,8 +180,7 @@ class Outbox:
         return True
 
     def put_broadcast(self, data: bytes) -> bool:
-        """Add what the owner has not asked for, as the fan-out does: thousands may get such bytes
-        at a time, and are written to in the course of some turns.
+        """Add a broadcast, as the fan-out does: it may be flushed some turns later.
 
         :return: whether it fits, as of :meth:`put`.
         """
@@ -196,7 +195,7 @@ class Outbox:
         return True
 
     def flush(self) -> None:
-        """Write all that waits, in one write. Does nothing while paused."""
+        """Write all pending bytes in one write. Does nothing while paused."""
         if self.paused:
             return
         self.awaited = False
@@ -210,11 +209,11 @@ class Outbox:
                 self.write(data)
 
     def squeeze(self, data: bytes) -> bool:
-        """Add what does not fit, after writing what waits.
+        """Flush, and add what did not fit.
 
-        A client is slow only if the transport's buffer is full; else this is just a busy turn.
+        A client is slow only if the transport's buffer is full; else the turn is just busy.
 
-        :return: whether it was possible; if not, the owner is to be dropped.
+        :return: whether it fits now; if not, the caller drops the owner.
         """
         if self.closed:
             return True
@@ -224,14 +223,14 @@ class Outbox:
         return self.put(data)
 
     def take(self) -> bytes:
-        """Remove and return all that waits, for who writes it together with last words."""
+        """Remove and return all pending bytes, to be written together with the last lines."""
         data = b"".join(self.chunks)
         self.chunks.clear()
         self.size = 0
         return data
 
     def pause(self) -> None:
-        """The transport's buffer is full: let things wait here."""
+        """The transport's buffer is full: buffer here."""
         self.paused = True
         self.awaited = True
 
@@ -241,14 +240,13 @@ class Outbox:
         self.flush()
 
     def spoil(self) -> None:
-        """Bytes were lost on their way. The next event does not fit, and its owner is dropped then
-        as a slow reader."""
+        """Bytes were lost. Refuse the next event, so that the owner is dropped as a slow reader."""
         if not self.closed:
             self.limit = 0
             self.paused = self.awaited = True
 
     def close(self) -> None:
-        """Forget what waits and take nothing more."""
+        """Discard pending bytes and take no more."""
         self.limit = -1
         self.owner = None
         self.take()

@@ -1,4 +1,4 @@
-"""People, and the clients of theirs that are connected to this node.
+"""People, and their clients on this node.
 
 A :class:`Person` is what the network knows: the same on every node. A :class:`Client` is one
 connection to this node. A person has no client here if it is connected to another node, and several
@@ -22,13 +22,13 @@ from tcpd.handshake.facts import Facts
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What a frontend knows of somebody who enters, beside the nickname.
+    """Facts about a person who enters, besides the nickname.
 
     :ivar user: see :class:`tcpd.events.chat.Identity`.
     :ivar real_name: at most 150 bytes of UTF-8; empty for the nickname.
     :ivar address: the client's, for hosts and bans; ``None`` for a UNIX socket.
     :ivar host: the host that others see; ``None`` leaves it to the hub.
-    :ivar secure: nobody on the way can read along.
+    :ivar secure: the connection is encrypted or local.
     """
 
     user: str = "text"
@@ -38,12 +38,12 @@ class Profile:
     secure: bool = False
 
 
-#: The rooms of somebody who is in none, as thousands of silent clients are. Nothing is added to it.
+#: The rooms of a person in no room, shared to save memory. Never changed.
 NO_ROOMS: dict[str, None] = {}
 
 
 class Person:
-    """Somebody in chat. :class:`tcpd.chat.state.ChatState` alone changes it, but for ``clients``.
+    """A person in chat. Only :class:`tcpd.chat.state.ChatState` changes it, except ``clients``.
 
     :ivar id: see :class:`tcpd.events.chat.Identity`.
     :ivar nick: the nickname as it is shown.
@@ -52,18 +52,18 @@ class Person:
     :ivar host: likewise.
     :ivar bot: likewise.
     :ivar real_name: 1 to 150 bytes of UTF-8.
-    :ivar address: for bans; ``None`` for a UNIX socket. Shown to operators of the daemon and to the
-        person alone.
-    :ivar secure: nobody on the way can read along.
+    :ivar address: for bans; ``None`` for a UNIX socket. Shown only to server operators and to the
+        person.
+    :ivar secure: the connection is encrypted or local.
     :ivar since: when they entered, in seconds since 1970 UTC.
     :ivar spoke: when they last said something, or entered, likewise.
     :ivar away: the away message; empty if they are not away.
-    :ivar invisible: found by those alone who share a room.
-    :ivar server_operator: an operator of the daemon.
+    :ivar invisible: only people in the same room find them.
+    :ivar server_operator: authenticated by OPER.
     :ivar announcements: receives announcements (mode ``w``).
     :ivar rooms: the folded names of their rooms, in the order of joining.
-    :ivar identity: as events name them.
-    :ivar clients: their connections to this node. The hub keeps them.
+    :ivar identity: the one that events carry.
+    :ivar clients: their connections to this node, maintained by the hub.
     """
 
     __slots__ = (
@@ -114,20 +114,19 @@ class Person:
         return f"<Person {self.id} {self.nick!r}>"
 
     def update_identity(self) -> None:
-        """Nickname, user name, host or bot mode has changed. Called by the state."""
+        """Update after a change of nickname, user name, host or bot mode. Called by the state."""
         self.identity = Identity(self.id, self.nick, self.user, self.host, self.bot)
 
     @property
     def folded(self) -> str:
-        """As masks are compared with them."""
+        """Folded ``nick!user@host``, to compare with masks."""
         return person(self.nick, self.user, self.host)
 
     @property
     def network(self) -> str | None:
-        """What an operator's ban covers besides the nickname.
+        """The network that a ban of this person covers: the address, or the /64 of an IPv6 address.
 
-        The address, or the /64 of an IPv6 address, which is what one subscriber has. ``None``
-        where it would ban everybody: loopback and UNIX sockets.
+        ``None`` for loopback and UNIX sockets, where it would ban everybody.
         """
         address = self.address
         if address is None or address.is_loopback:
@@ -136,17 +135,17 @@ class Person:
 
 
 class Client:
-    """One connection of a frontend, as the hub knows it. Each frontend has a subclass.
+    """One connection of a frontend, as the hub uses it. Each frontend has a subclass.
 
-    :cvar slow: the reason of a quit, for others, of a client that did not read.
+    :cvar slow: the quit reason of a client that did not read.
 
     :ivar person: ``None`` before it has entered. Still there when it has left.
-    :ivar outbox: where all that is sent to it goes.
-    :ivar format: how events are written for it. Changed by :meth:`tcpd.chat.hub.Hub.equip`.
-    :ivar echo: it is sent its own messages.
-    :ivar extended_monitor: it is sent what those do whom it monitors, without a common room.
-    :ivar address: where it connects from; ``None`` for a UNIX socket.
-    :ivar secure: nobody on the way can read along.
+    :ivar outbox: its output buffer.
+    :ivar format: of its events. Changed by :meth:`tcpd.chat.hub.Hub.equip`.
+    :ivar echo: it gets its own messages.
+    :ivar extended_monitor: it gets the events of people that it monitors, without a common room.
+    :ivar address: of the peer; ``None`` for a UNIX socket.
+    :ivar secure: the connection is encrypted or local.
     :ivar spoke: when it last said something, in seconds of the hub's clock.
     :ivar monitored: the nicknames that it monitors, as it wrote them, by the folded ones.
     :ivar ahead: messages that it sent and that the event log has not delivered yet.
@@ -192,7 +191,7 @@ class Client:
     # --- called by the hub ---
 
     def happened(self, event: Event, reply: Any) -> None:
-        """An event that concerns this very client was applied, and sent to all who get it.
+        """An event about this client was applied and sent.
 
         Its person entered, joined, left, was kicked or invited, sent a private message, or is in
         a room that was renamed.
@@ -202,23 +201,22 @@ class Client:
         """
 
     def appeared(self, who: Identity) -> None:
-        """Somebody whom this client monitors is here now."""
+        """A nickname that this client monitors is in use now."""
 
     def vanished(self, nick: str) -> None:
-        """Somebody whom this client monitors is not here any more."""
+        """A nickname that this client monitors is free now."""
 
     def refused(self, event: Event, refused: Refused) -> None:
-        """A message that ran ahead was refused when its turn in the log came."""
+        """A message that ran ahead was refused when the log delivered it."""
 
     def caught_up(self) -> None:
         """All messages that ran ahead are delivered."""
 
     def killed(self, event: Killed, reply: Any) -> None:
-        """An operator of the daemon ended the connection. Send the reason and close.
+        """A server operator killed the person. Send the reason and close.
 
         :param reply: of the request, if the client killed itself; else ``None``.
         """
 
     def dropped(self) -> None:
-        """The client did not read what was sent. Close without another word. Called in the middle
-        of a delivery."""
+        """The client does not read. Reset the connection. May be called within a delivery."""

@@ -1,7 +1,7 @@
-"""What a person may do in a room.
+"""Permissions of people in rooms.
 
-The hub asks before it makes an event. The state asks again when the event is applied, since the
-room may have changed in between: so every node refuses the same events.
+The hub checks them before it makes an event. The state checks again when it applies the event,
+since the room may have changed: so all nodes refuse the same events.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tcpd.events.chat import Mode
 def not_joinable(room: Room, person: Person, key: str | None) -> Refused | None:
     """Why a person cannot join a room; ``None`` if they can.
 
-    :param key: what they gave for the room's key; ``None`` if that was checked before.
+    :param key: the key that they sent; ``None`` if it was checked before.
     """
     if person.id in room.invited:
         return None
@@ -59,9 +59,9 @@ def not_speakable(room: Room, person: Person) -> Refused | None:
 def not_operated(room: Room, person: Person, least: Rank = Rank.HALF_OPERATOR) -> Refused | None:
     """Why a person cannot operate a room; ``None`` if they can.
 
-    Operators of the daemon operate configured rooms from wherever they are.
+    Server operators operate configured rooms without being members.
 
-    :param least: the rank that it takes.
+    :param least: the required rank.
     """
     if person not in room.members and not (room.house and person.server_operator):
         return Refused(Code.NOT_IN_ROOM, f"you are not in {room.name}")
@@ -73,9 +73,9 @@ def not_operated(room: Room, person: Person, least: Rank = Rank.HALF_OPERATOR) -
 
 
 def not_kickable(room: Room, person: Person, target: Person) -> Refused | None:
-    """Why a person cannot put another out of a room; ``None`` if they can.
+    """Why a person cannot kick another; ``None`` if they can.
 
-    Half-operators put out who has no such rank.
+    Half-operators kick members of a lower rank.
     """
     refused = not_operated(room, person)
     if refused is None and Rank.OPERATOR > room.rank(person) <= room.rank(target):
@@ -100,7 +100,7 @@ def not_invitable(room: Room, person: Person) -> Refused | None:
 
 
 def not_renamable(room: Room, person: Person) -> Refused | None:
-    """Why a person cannot give a room another name; ``None`` if they can."""
+    """Why a person cannot rename a room; ``None`` if they can."""
     refused = not_operated(room, person, Rank.OPERATOR)
     if refused is None and room.house:
         return Refused(Code.NO_OPERATORS, f"{room.name} keeps its name")
@@ -108,9 +108,9 @@ def not_renamable(room: Room, person: Person) -> Refused | None:
 
 
 def not_redactable(room: Room, person: Person, author: str) -> Refused | None:
-    """Why a person cannot take back a message in a room; ``None`` if they can.
+    """Why a person cannot redact a message in a room; ``None`` if they can.
 
-    :param author: the id of who said it; empty if unknown.
+    :param author: the id of its sender; empty if unknown.
     """
     if person not in room.members and not (room.house and person.server_operator):
         return Refused(Code.NOT_IN_ROOM, f"you are not in {room.name}")

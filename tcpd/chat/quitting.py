@@ -1,7 +1,4 @@
-"""Why a member has left, as the others read it: for those who did not say it themselves.
-
-The words are those that IRC servers use, as people and programs know them.
-"""
+"""Quit reasons of clients that did not send one, in the words that IRC servers use."""
 
 from __future__ import annotations
 
@@ -10,15 +7,15 @@ from twisted.python.failure import Failure
 
 from tcpd.policy.reasons import End
 
-#: The client has closed its side, or the whole connection, and has not said goodbye.
+#: The client closed the connection, or its sending side, without QUIT.
 CLOSED = "Connection closed"
 
-#: What stands before a member's own reason: no other end looks like one that somebody asked for.
+#: The prefix of a person's own reason, so that it cannot imitate the others.
 SAID_GOODBYE = "Quit: "
 
 _LOST = "Read error: connection lost"
 
-#: For each reason for which the daemon ends a connection whose client may be a member.
+#: Quit reasons for connections that the daemon ends.
 _ENDS = {
     End.CLIENT: CLOSED,
     End.SERVER: CLOSED,
@@ -37,15 +34,15 @@ _ENDS = {
 
 
 def ended_for(reason: End) -> str:
-    """Why somebody has left whose connection the daemon ends."""
+    """Return the quit reason for a connection that the daemon ends."""
     return _ENDS.get(reason, reason.sentence)
 
 
 def lost_by(reason: End | None, failure: Failure) -> str:
-    """Why somebody has left whose connection is gone.
+    """Return the quit reason for a connection that is lost.
 
-    :param reason: what the connection layer knows of it; ``None`` where there is no such layer.
-    :param failure: what the transport says; the error of the system is its cause, where known.
+    :param reason: from the connection layer; ``None`` without one.
+    :param failure: from the transport; its cause is the system's error, if known.
     """
     clean = isinstance(failure.value, ConnectionDone)
     if reason is not None and (clean or reason not in (End.LOST, End.SERVER)):

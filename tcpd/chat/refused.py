@@ -1,4 +1,4 @@
-"""Why the hub refuses what a client asks."""
+"""Refusals of the hub."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tcpd.events.chat import Change
 
 
 class Code(Enum):
-    """What is in the way, for frontends that reply with words or numerics of their own."""
+    """The reason of a refusal. Frontends map it to their own words or numerics."""
 
     BAD_NICK = "bad nickname"
     NICK_TAKEN = "nickname taken"
@@ -45,12 +45,12 @@ class Code(Enum):
 
 
 class Refused(Struct, frozen=True, gc=False):
-    """The hub's refusal.
+    """A refusal.
 
-    :ivar code: what is in the way.
-    :ivar sentence: the same for people, without a full stop. It may hold what the person typed, so
-        it needs the same care as any text of theirs.
-    :ivar about: the change of a mode that it refuses, of several that were asked for.
+    :ivar code: the reason.
+    :ivar sentence: the same for people, without a full stop. It may quote user input: frontends
+        escape it like any other text.
+    :ivar about: the refused mode change, where a request has several.
     """
 
     code: Code

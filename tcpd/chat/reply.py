@@ -1,10 +1,10 @@
 """The reply to one request of a client, open until the request is complete.
 
-A request is complete when its command has returned, all that it caused is applied or refused, and
-all that it waits for is there: a password that is checked in a thread, a page of history. Until
-then the client's next line is not taken, so that nothing overtakes the reply.
+A request is complete when its command has returned, all its events are applied or refused, and all
+that it waits for has arrived: a password checked in a thread, a page of history. Until then the
+client's next line is not taken, so that nothing overtakes the reply.
 
-With the local event log all of it happens within the command's call, and no request ever waits.
+With the local event log, events are applied within the command's call.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def _nothing() -> None:
 
 
 class Completion:
-    """What is to be done when one event of a request is applied or refused. The hub calls it.
+    """The rest of a request, for when an event is applied or refused. Called by the hub.
 
     :ivar reply: of the request.
     :ivar expected: the event was appended, and the hub is going to call :meth:`done` or
@@ -49,7 +49,7 @@ class Completion:
         self._then = then
 
     def done(self, refused: Refused | None) -> None:
-        """The event was applied and sent, or refused. Called once."""
+        """Complete: the event was applied and sent, or refused. Called once."""
         self._over = True
         reply = self.reply
         try:
@@ -63,7 +63,7 @@ class Completion:
             reply.release()
 
     def failed(self) -> None:
-        """What followed from the event failed: the request is complete, with what it has."""
+        """Complete the request with what it has: sending the event raised."""
         if not self._over:
             self._over = True
             self.reply.proceed()
@@ -71,11 +71,11 @@ class Completion:
 
 
 class Reply:
-    """What a client is told in answer to one request. Frontends have subclasses with words.
+    """The reply to one request. Each frontend has a subclass.
 
     :cvar collects: it takes the client's own copy of the events of its request, by :meth:`show`.
 
-    :ivar client: whose request it is.
+    :ivar client: the client that made the request.
     """
 
     collects = False
@@ -85,7 +85,7 @@ class Reply:
     def __init__(self, client: Any) -> None:
         self.client = client
         self._open = 1  # until the command has returned
-        #: What is asked for while an event is on its way; ``None`` if none is.
+        #: Verbs that wait for an event in the log; ``None`` if there is none.
         self._asks: deque[Callable[[], None]] | None = None
 
     @property
@@ -100,7 +100,7 @@ class Reply:
 
     @property
     def is_complete(self) -> bool:
-        """Whether nothing is waited for any more."""
+        """Whether the request is complete."""
         return not self._open
 
     # --- for commands ---
@@ -113,8 +113,8 @@ class Reply:
         then: Callable[[], None] = _nothing,
         **more: Any,
     ) -> None:
-        """Ask the hub for something. Several things are asked for one after the other, so that
-        what is refused at once does not overtake what is on its way.
+        """Call a verb of the hub. Several calls run one after the other, so that a refusal does not
+        overtake an event in the log.
 
         :param verb: a method of :class:`tcpd.chat.hub.Hub`, called with the client, the arguments
             and a completion.
@@ -154,15 +154,15 @@ class Reply:
     def hold(self) -> Callable[[], None]:
         """Keep the request open.
 
-        :return: to be called once, when what it waits for is done.
+        :return: releases it; to be called once.
         """
         self._open += 1
         return self.release
 
     def wait(self, found: Deferred[Any], then: Callable[[Any], None]) -> None:
-        """Wait for a Deferred, and go on with its result unless the client is gone by then.
+        """Wait for a Deferred, and call ``then`` with its result unless the client is gone.
 
-        What it fails with, or ``then`` raises, is logged; the request is complete all the same.
+        Failures are logged, and the request completes all the same.
         """
         self._open += 1
 
@@ -176,25 +176,21 @@ class Reply:
 
     @property
     def is_short(self) -> bool:
-        """Whether nothing is waited for, and nothing is to be done at the end."""
+        """Whether it needs no :meth:`end`: nothing waits, and nothing is collected."""
         return self._open == 1 and not self.collects
 
     def end(self) -> None:
-        """The command has returned. Called once, by the frontend; it may leave it out where
-        :attr:`is_short`."""
+        """The command has returned. Called once by the frontend, except where :attr:`is_short`."""
         self.release()
 
     # --- for the hub ---
 
     def show(self, event: Event) -> None:
-        """Take the client's own copy of an event, where :attr:`collects` says so."""
+        """Take the client's own copy of an event, if :attr:`collects`."""
         raise NotImplementedError
 
     def proceed(self) -> None:
-        """An event is applied or refused: ask for the next thing, if there is one.
-
-        What fails in that is logged, and the next thing is asked for.
-        """
+        """Run the next verb that waits. Exceptions are logged, and the one after it runs."""
         asks, self._asks = self._asks, None
         while asks:
             try:
@@ -205,9 +201,9 @@ class Reply:
                 return
 
     def _wait_for_it(self, asks: deque[Callable[[], None]]) -> bool:
-        """If an event is on its way, have the rest wait for it, behind what waits already.
+        """Put the rest behind the verbs that wait for an event in the log, if there is one.
 
-        :return: whether one is.
+        :return: whether there is.
         """
         if self._asks is None:
             return False
@@ -215,7 +211,7 @@ class Reply:
         return True
 
     def release(self) -> None:
-        """One thing less to wait for."""
+        """End one wait; complete the request with the last."""
         self._open -= 1
         if not self._open:
             self.complete()

@@ -16,7 +16,7 @@ from tcpd.events.chat import LISTS, Change, Identity, Mode
 
 
 class Rank(IntEnum):
-    """The rank of a member of a room. Each may do what those below it may."""
+    """The rank of a member of a room. Each includes the lower ones."""
 
     NONE = 0
     VOICE = 1
@@ -25,7 +25,7 @@ class Rank(IntEnum):
 
     @classmethod
     def of(cls, mode: Mode) -> Rank:
-        """The rank that one of ``o``, ``h`` and ``v`` gives."""
+        """Return the rank of mode ``o``, ``h`` or ``v``."""
         return _RANKS[mode]
 
 
@@ -35,14 +35,14 @@ _RANKS = {
     Mode.VOICE: Rank.VOICE,
 }
 
-#: What IRC puts before a nickname, highest first.
+#: Prefixes of nicknames in IRC, highest first.
 PREFIXES = ((Rank.OPERATOR, "@"), (Rank.HALF_OPERATOR, "%"), (Rank.VOICE, "+"))
 
-#: For how many people besides its members a room caches whether they are banned: to find out takes
-#: some microseconds a mask.
+#: A room caches the ban verdicts of its members and of so many others: each takes some microseconds
+#: per mask.
 _STRANGERS = 64
 
-#: Modes that keep people out, or from knowing of a room.
+#: Modes that exclude people, or hide a room.
 _EXCLUDING = frozenset({Mode.KEY, Mode.INVITE_ONLY, Mode.HIDDEN, Mode.BAN})
 
 #: The modes of a new room.
@@ -53,8 +53,8 @@ _AT_FIRST = frozenset({Mode.NO_OUTSIDERS, Mode.TOPIC_PROTECTED})
 class Topic:
     """The topic of a room.
 
-    :ivar text: as it was written.
-    :ivar who: who set it; ``None`` for the configuration.
+    :ivar text: of the topic.
+    :ivar who: set it; ``None`` for the configuration.
     :ivar time: when, in seconds since 1970 UTC.
     """
 
@@ -65,10 +65,10 @@ class Topic:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """An entry of a list of masks: a ban, an exemption, a standing invitation.
+    """An entry of a list: a ban, a ban exception or an invite exception.
 
     :ivar mask: of ``nick!user@host``.
-    :ivar network: addresses that it covers besides. Never shown.
+    :ivar network: addresses that it covers, too. Never shown.
     :ivar who: who added it.
     :ivar time: when, in seconds since 1970 UTC.
     """
@@ -94,7 +94,7 @@ class Modes:
     """The modes of a room that are no lists.
 
     :ivar flags: the modes without argument that are set.
-    :ivar key: who joins has to give it; empty for none.
+    :ivar key: required to join; empty for none.
     :ivar limit: the most members; ``None`` for no limit.
     """
 
@@ -104,22 +104,21 @@ class Modes:
 
 
 class Room:
-    """One room. :class:`tcpd.chat.state.ChatState` alone changes it.
+    """One room. Only :class:`tcpd.chat.state.ChatState` changes it.
 
     :ivar name: as its opener wrote it.
     :ivar key: the name, folded.
-    :ivar house: it is configured: it always exists, and only operators of the daemon operate it.
+    :ivar house: a configured room: permanent, and operated by server operators only.
     :ivar created: when it was opened, in seconds since 1970 UTC.
     :ivar members: the members in the order of joining, each with a sum of :class:`Rank`; see
         :meth:`rank`.
     :ivar topic: ``None`` for none.
     :ivar modes: its modes that are no lists.
     :ivar lists: by mode (``b``, ``e``, ``I``) and folded mask, oldest first.
-    :ivar invited: ids of people whom an operator invited, oldest first.
+    :ivar invited: ids of people invited by an operator, oldest first.
     :ivar unrestricted: all members may say anything: it is not moderated, takes CTCP, and has no
         bans.
-    :ivar was_private: it was not open to everybody once: it had a key or a ban, took only the
-        invited, or was hidden.
+    :ivar was_private: it ever had a key or a ban, or was invite-only or hidden.
     :ivar recipients: a cache of :class:`tcpd.chat.fanout.Fanout`; ``None`` after each change of
         membership.
     """
@@ -171,8 +170,7 @@ class Room:
         self.recipients = self._everybody = None
 
     def everybody(self) -> tuple[Person, ...]:
-        """The members as they are now: for long replies, which go on while people come and go. All
-        who ask at one time share it."""
+        """A snapshot of the members, for long replies. Cached until the membership changes."""
         if self._everybody is None:
             self._everybody = tuple(self.members)
         return self._everybody
@@ -189,7 +187,7 @@ class Room:
 
     @property
     def listed(self) -> int:
-        """How many entries its lists have together."""
+        """Number of entries in all lists."""
         return sum(map(len, self.lists.values()))
 
     def has(self, mode: Mode) -> bool:
@@ -197,7 +195,7 @@ class Room:
         return mode in self.modes.flags
 
     def rank(self, person: Person) -> Rank:
-        """The highest rank of a person here. Operators of the daemon operate configured rooms."""
+        """Return the highest rank of a person. Server operators operate configured rooms."""
         if self.house and person.server_operator:
             return Rank.OPERATOR
         ranks = self.members.get(person, 0)
@@ -246,7 +244,7 @@ class Room:
     def is_listed(self, mode: Mode, person: Person, mutes: bool = False) -> bool:
         """Whether an entry of a list covers a person.
 
-        :param mutes: whether entries count that are about speaking, or all others.
+        :param mutes: look at mutes only; else at all others.
         """
         folded = person.folded
         return any(
@@ -255,13 +253,13 @@ class Room:
         )
 
     def may_speak(self, person: Person) -> bool:
-        """Whether the modes let a person speak; bans are another question."""
+        """Whether the modes let a person speak. Bans are checked elsewhere."""
         if person not in self.members:
             return Mode.NO_OUTSIDERS not in self.modes.flags and not self.has(Mode.MODERATED)
         return not self.has(Mode.MODERATED) or self.rank(person) > Rank.NONE
 
     def hides_from(self, person: Person | None) -> bool:
-        """Whether it is hidden, and this person is no member."""
+        """Whether it is hidden from a person."""
         return self.has(Mode.HIDDEN) and (person is None or person not in self.members)
 
     def apply(self, change: Change, target: Person | None, who: Identity, time: float) -> None:
@@ -298,7 +296,7 @@ class Room:
         self.unrestricted = not (restricts or self.lists[Mode.BAN])
 
     def withdraw_invitations(self, ban: Change, people: Mapping[str, Person]) -> None:
-        """Forget the invitations of those whom a new ban covers: the later decision holds.
+        """Remove the invitations of people that a new ban covers: the later decision holds.
 
         :param ban: just applied.
         :param people: by id; an invitation of somebody who has left goes, too.

@@ -1,4 +1,4 @@
-"""Chat as a Service: what the frontends share, from before they start until after they stop."""
+"""The chat service: starts before the frontends, and stops after them."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ class ChatService(Service):
     :param boot: likewise.
     :param wall_clock: seconds since 1970 UTC.
     :param clock: an IReactorTime with a monotonic clock, the reactor.
-    :param work: the daemon's queue of work, by which departures wait for their turn; ``None`` has
-        them done at once.
+    :param work: the daemon's queue of work, which runs departures; ``None`` runs them
+        at once.
     :param log: puts events into their order; by default the log of a node by itself.
 
-    :ivar hub: the rooms and the people.
-    :ivar history: what was said.
-    :ivar counters: what happens in all rooms, counted.
+    :ivar hub: rooms and people.
+    :ivar history: recent messages.
+    :ivar counters: of all rooms.
     :ivar log: puts events into their order.
     """
 
@@ -73,7 +73,7 @@ class ChatService(Service):
         )
 
     def reconfigure(self, settings: ChatSettings) -> None:
-        """Take over other bounds. They hold for what comes after."""
+        """Apply new bounds. They hold for what comes after."""
         self.hub.settings = settings
         self.history.limits = _limits(settings)
 

@@ -1,4 +1,4 @@
-"""Verbs that say something: in rooms, to one person, to all; and that take it back."""
+"""Verbs that send messages to rooms, to a person and to everybody; and redaction."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ class Speaking(Verbs):
         *,
         completion: Completion | None = None,
     ) -> Refused | None:
-        """Say something in a room: one that the client is in, or that lets outsiders speak.
+        """Send a message to a room that the client is in, or that takes messages from outside (-n).
 
-        :param text: what others get in one line of IRC: see :func:`tcpd.chat.split.room_for`.
+        :param text: one line that fits IRC: see :func:`tcpd.chat.split.room_for`.
         """
         person = client.person
         room = self.state.rooms.get(fold(name))
@@ -92,10 +92,11 @@ class Speaking(Verbs):
         speaker: str = "",
         completion: Completion | None = None,
     ) -> Refused | None:
-        """Say something with more to it: see :class:`tcpd.events.chat.RoomMessage`.
+        """Send a message with tags, several lines, a least rank or another speaker: see
+        :class:`tcpd.events.chat.RoomMessage`.
 
         :param lines: one, as for :meth:`say`; or several, some of them empty; none for tags alone.
-        :param speaker: a name that nobody can have as nickname; for operators and half-operators.
+        :param speaker: a name that is no valid nickname; for operators and half-operators.
         """
         person = self._person(client)
         room = self.state.rooms.get(fold(name))
@@ -129,7 +130,7 @@ class Speaking(Verbs):
         *,
         completion: Completion | None = None,
     ) -> Refused | None:
-        """Say something to one person. It is kept in no history.
+        """Send a private message. It is kept in no history.
 
         :param text: as for :meth:`say`.
         """
@@ -145,7 +146,8 @@ class Speaking(Verbs):
         tags: Tags = (),
         completion: Completion | None = None,
     ) -> Refused | None:
-        """The same with more to it: see :class:`tcpd.events.chat.PrivateMessage`.
+        """Send a private message with tags or several lines: see
+        :class:`tcpd.events.chat.PrivateMessage`.
 
         :param lines: as for :meth:`say_more`.
         """
@@ -170,9 +172,9 @@ class Speaking(Verbs):
         *,
         completion: Completion | None = None,
     ) -> Refused | None:
-        """Take back a message in a room. For who said it, operators and half-operators.
+        """Redact a message in a room. For its sender, operators and half-operators.
 
-        The store is asked for the message: where that takes time, the completion is told.
+        The store is asked for the message; if that takes time, the completion is called later.
 
         :param message: the msgid.
         """
@@ -210,7 +212,7 @@ class Speaking(Verbs):
     def _not_redactable(
         self, client: Client, name: str, said: RoomMessage | None
     ) -> Refused | None:
-        """Why a client cannot take back a message; the room may have changed in between."""
+        """Why a client cannot redact a message; the room may have changed in between."""
         room = self.state.rooms.get(fold(name))
         person = client.person
         if room is None or person is None:
@@ -222,7 +224,7 @@ class Speaking(Verbs):
     def announce(
         self, client: Client, text: str, *, completion: Completion | None = None
     ) -> Refused | None:
-        """Announce something to all with mode ``w``. For operators of the daemon.
+        """Send an announcement to everybody with mode ``w``. For server operators.
 
         :param text: as for :meth:`say`, by :func:`tcpd.chat.split.room_for_all`.
         """
@@ -245,7 +247,7 @@ class Speaking(Verbs):
     def _spoken(
         self, client: Client, person: Person, kind: Kind = Kind.MESSAGE
     ) -> tuple[EventId, float, Identity]:
-        if kind is not Kind.TAGS:  # programs send those by themselves, as when somebody types
+        if kind is not Kind.TAGS:  # clients send those automatically, e.g. while typing
             client.spoke = self.clock()
         return self._head(person)
 
@@ -254,7 +256,7 @@ _NO_HISTORY = Refused(Code.NO_SUCH_MESSAGE, "the history cannot be read")
 
 
 def _unwanted(room: Room, *texts: str) -> Refused | None:
-    """Refuse CTCP (https://modern.ircdocs.horse/ctcp) but actions where a room takes none."""
+    """Refuse CTCP (https://modern.ircdocs.horse/ctcp) except actions in a room with +C."""
     if room.has(Mode.NO_CTCP):
         for text in texts:
             if text[:1] == "\x01" and not text.startswith("\x01ACTION "):
@@ -265,7 +267,7 @@ def _unwanted(room: Room, *texts: str) -> Refused | None:
 def _unsayable(
     person: Person, target: str, kind: Kind, *texts: str, speaker: str = ""
 ) -> Refused | None:
-    """Why these lines cannot be sent, if so.
+    """Why these lines cannot be sent; ``None`` if they can.
 
     :param target: as others see it.
     """
@@ -286,7 +288,7 @@ def _too_long(room: int) -> Refused:
 
 
 def _whole(lines: Sequence[Line]) -> tuple[str, tuple[Line, ...]]:
-    """All lines as one text; and the lines, if they are more than one."""
+    """Return all lines as one text, and the lines if there are several."""
     if len(lines) == 1:
         return carried(lines[0].text), ()
     kept = tuple(Line(carried(line.text), line.joined) for line in lines)

@@ -1,8 +1,8 @@
 """The state of chat: people, rooms, memberships, modes, bans and topics.
 
 :meth:`ChatState.apply` is its only mutation. It is pure and deterministic: no clock, no randomness,
-no I/O, no clients. It decides again whatever depends on the order of events: whether a nickname is
-still free, somebody still a member or an operator, a room still below its limit. So all nodes that
+no I/O, no clients. It checks again whatever depends on the order of events: whether a nickname is
+still free, a person still a member or an operator, a room still below its limit. So all nodes that
 apply the same events in the same order have the same state, and refuse the same events.
 """
 
@@ -60,24 +60,24 @@ from tcpd.events.chat import (
 
 _E = TypeVar("_E", bound=Event)
 
-#: How many invitations by operators a room remembers; the oldest go first.
+#: Invitations by operators that a room remembers; the oldest are dropped.
 _INVITATIONS = 100
 
-#: Only operators change these, not half-operators.
+#: Only operators change these modes, not half-operators.
 FOR_OPERATORS = (Mode.OPERATOR, Mode.HALF_OPERATOR)
 
 
 class Outcome(Struct, gc=False):
-    """What an event came to. Made by :meth:`ChatState.apply`, and not kept.
+    """The result of applying an event. Made by :meth:`ChatState.apply`, and not kept.
 
-    :ivar event: as it is to be sent: with the names and ranks that hold now.
+    :ivar event: as it is sent: with the current names and ranks.
     :ivar refused: why it changed nothing; ``None`` if it was applied.
     :ivar changed: false if it was allowed and there was nothing to do.
-    :ivar actor: whose doing it is; ``None`` if they are gone.
+    :ivar actor: of the event; ``None`` if they have left.
     :ivar room: all its members receive the event.
     :ivar people: others who receive it; none of them is a member of ``room``.
-    :ivar target: somebody else whom it concerns.
-    :ivar closed: rooms that are empty now, and do not exist any more.
+    :ivar target: another person that it affects.
+    :ivar closed: rooms that it emptied, and that do not exist any more.
     """
 
     event: Event
@@ -91,21 +91,21 @@ class Outcome(Struct, gc=False):
 
 
 class ChatState:
-    """See the head of this module. Others than :meth:`apply` read it.
+    """See the head of this module. Everybody may read it; only :meth:`apply` changes it.
 
     :param lobby: the name of the configured room; empty for none.
     :param lobby_topic: its topic; empty for none.
-    :param created: its time, in seconds since 1970 UTC.
+    :param created: its creation time, in seconds since 1970 UTC.
 
     :ivar lobby: the configured room; ``None`` for none.
     :ivar rooms: by folded name, the lobby first, then in the order of opening.
     :ivar people: by id, in the order of entering.
     :ivar nicks: people by folded nickname.
     :ivar listed: entries of the lists of all rooms.
-    :ivar whowas: who was here.
-    :ivar server_operators: how many people are operators of the daemon.
-    :ivar invisible: how many people are invisible.
-    :ivar handlers: what applies the events of each class; :meth:`apply` without a call more.
+    :ivar whowas: nicknames of the past.
+    :ivar server_operators: number of server operators.
+    :ivar invisible: number of invisible people.
+    :ivar handlers: by class of event; the hot path calls them directly.
     """
 
     def __init__(self, lobby: str = "", lobby_topic: str = "", created: float = 0.0) -> None:
@@ -152,11 +152,11 @@ class ChatState:
     # --- reading ---
 
     def room(self, name: str) -> Room | None:
-        """The room of a name, written in any way that folds to it."""
+        """Return the room of a name, in any spelling that folds to it."""
         return self.rooms.get(fold(name))
 
     def person(self, nick: str) -> Person | None:
-        """The person of a nickname, written in any way that folds to it."""
+        """Return the person of a nickname, in any spelling that folds to it."""
         return self.nicks.get(fold(nick))
 
     def is_here(self, person: Person) -> bool:
@@ -164,18 +164,18 @@ class ChatState:
         return self.people.get(person.id) is person
 
     def everybody(self) -> tuple[Person, ...]:
-        """All people as they are now, in the order of entering: for long replies, which go on while
-        people come and go. All who ask at one time share it."""
+        """Return a snapshot of all people, in the order of entering, for long replies. Cached until
+        somebody enters or leaves."""
         if self._everybody is None:
             self._everybody = tuple(self.people.values())
         return self._everybody
 
     def rooms_of(self, person: Person) -> list[Room]:
-        """The rooms that a person is in, in the order of joining."""
+        """Return the rooms of a person, in the order of joining."""
         return [self.rooms[key] for key in person.rooms]
 
     def neighbours(self, person: Person) -> dict[Person, None]:
-        """A person and everybody who shares a room with them, each once."""
+        """Return a person and everybody in the same rooms, each once."""
         found = {person: None}
         for key in person.rooms:
             found.update(dict.fromkeys(self.rooms[key].members))
@@ -289,7 +289,7 @@ class ChatState:
         return self._leave(event, target, Outcome(event, actor=person, target=target))
 
     def _leave(self, event: Event, person: Person, outcome: Outcome) -> Outcome:
-        """Remove a person; those who shared a room with them receive the event."""
+        """Remove a person; everybody in the same rooms receives the event."""
         del self.people[person.id]
         self._everybody = None
         del self.nicks[person.key]
@@ -308,7 +308,7 @@ class ChatState:
         return outcome
 
     def _to_neighbours(self, event: Event, person: Person) -> Outcome:
-        """An event that a person and all who share a room with them receive."""
+        """The outcome of an event for a person and everybody in the same rooms."""
         if len(person.rooms) == 1:
             return Outcome(event, actor=person, room=self.rooms[next(iter(person.rooms))])
         return Outcome(event, actor=person, people=self.neighbours(person))
@@ -513,7 +513,7 @@ class ChatState:
         return self._in_room(event, room, person)
 
     def _in_room(self, event: Event, room: Room, person: Person) -> Outcome:
-        """An event that a room receives, and its actor, who may be an operator outside."""
+        """The outcome of an event for a room and its actor, who may be an operator outside."""
         people = () if person in room.members else (person,)
         return Outcome(_by(event, person), actor=person, room=room, people=people)
 
@@ -522,8 +522,7 @@ _NO_SERVER_OPERATOR = Refused(Code.NOT_OPERATOR, "you are not an operator of the
 
 
 def _by(event: _E, person: Person) -> _E:
-    """The event with its actor as others know them now: they may have got another nickname since
-    it was accepted."""
+    """Return the event with its actor's current identity: the nickname may have changed."""
     who = person.identity
     return event if event.actor is who or event.actor == who else replace(event, actor=who)
 
@@ -549,35 +548,35 @@ def _not_there(event: Any, person: Person | None, room: Room | None) -> Outcome:
 
 
 def nick_taken(nick: str) -> Refused:
-    """Somebody else has this nickname."""
+    """Refuse: the nickname is in use."""
     return Refused(Code.NICK_TAKEN, f"somebody else is called {nick}")
 
 
 def nobody(nick: str) -> Refused:
-    """There is nobody of this nickname."""
+    """Refuse: the nickname is not in use."""
     return Refused(Code.NO_SUCH_NICK, f"nobody here is called {nick}")
 
 
 def no_room(name: str) -> Refused:
-    """There is no room of this name."""
+    """Refuse: there is no room of this name."""
     return Refused(Code.NO_SUCH_ROOM, f"there is no room {name}")
 
 
 def not_in(room: Room) -> Refused:
-    """The person who asks is not in the room."""
+    """Refuse: the person is not in the room."""
     return Refused(Code.NOT_IN_ROOM, f"you are not in {room.name}")
 
 
 def not_in_room(nick: str, room: Room) -> Refused:
-    """Somebody else is not in the room."""
+    """Refuse: the target is not in the room."""
     return Refused(Code.NOT_IN_SAME_ROOM, f"{nick} is not in {room.name}")
 
 
 def already_there(target: Person, room: Room) -> Refused:
-    """Somebody is in the room already."""
+    """Refuse: the target is in the room already."""
     return Refused(Code.ALREADY_THERE, f"{target.nick} is in {room.name} already")
 
 
 def room_taken(name: str) -> Refused:
-    """There is a room of this name already."""
+    """Refuse: there is a room of this name already."""
     return Refused(Code.ROOM_TAKEN, f"there is a room {name} already")

@@ -1,4 +1,4 @@
-"""What all verbs of the hub have in common: whom and what they name, and appending an event."""
+"""The base of the hub's verbs: looks up people and rooms, and appends events."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ _BOOT = re.compile(r"[A-Za-z0-9._-]{1,12}", re.ASCII)
 class Verbs:
     """The base of the hub's verbs.
 
-    A verb is called with the client that asks, and with the completion of its request, or ``None``
-    if nobody waits. It returns a :class:`~tcpd.chat.refused.Refused`, or appends an event and
+    A verb is called with the client that makes the request, and with its completion, or ``None``
+    if nothing waits. It returns a :class:`~tcpd.chat.refused.Refused`, or appends an event and
     returns ``None``. ``None`` is also returned where there is nothing to do.
 
     :param settings: the bounds.
-    :param state: what there is.
+    :param state: people and rooms.
     :param log: puts events into their order.
     :param node: this node's name; see :class:`tcpd.chat.hub.Hub`.
     :param boot: differs in each run of the node.
     :param wall_clock: seconds since 1970 UTC.
     :param clock: seconds of a monotonic clock.
-    :param report: called with a sentence and a failure, for what fails and no client has to know;
-        with ``None`` for the exception that is being handled.
+    :param report: logs a failure: called with a sentence and the failure, or ``None`` for the
+        exception that is being handled.
     :raise ValueError: for a boot that breaks its rule.
     """
 
@@ -76,7 +76,7 @@ class Verbs:
         self._log.append(event)
 
     def _append_ahead(self, event: Event, client: Client) -> None:
-        """Append a message that no request waits for. With the local log it is applied in here."""
+        """Append a message that no request waits for. The local log applies it within this call."""
         self._appending = event
         self._sender = client
         self._log.append(event)
@@ -90,7 +90,7 @@ class Verbs:
         return EventId(self._node, self._boot, self._events)
 
     def _head(self, person: Person) -> tuple[EventId, float, Identity]:
-        """What each event of a person begins with."""
+        """Return the first fields of an event of a person."""
         return self._next_id(), self.wall_clock(), person.identity
 
     @staticmethod
@@ -104,7 +104,7 @@ class Verbs:
         return nobody(nick[:NICK_CHARACTERS]) if person is None else person
 
     def _own_room(self, person: Person, name: str) -> Room | Refused:
-        """A room that a person is in."""
+        """Find a room that a person is in."""
         room = self.state.rooms.get(fold(name))
         if room is None:
             return no_room(name[:ROOM_CHARACTERS])
@@ -113,14 +113,14 @@ class Verbs:
     def _operated_room(
         self, person: Person, name: str, least: Rank = Rank.HALF_OPERATOR
     ) -> Room | Refused:
-        """A room in which a person has a rank, or a higher one."""
+        """Find a room in which a person has at least a rank."""
         room = self.state.rooms.get(fold(name))
         if room is None:
             return no_room(name[:ROOM_CHARACTERS])
         return not_operated(room, person, least) or room
 
     def _in_room(self, room: Room, nick: str) -> Person | Refused:
-        """Somebody in a room."""
+        """Find a member of a room."""
         target = self._present(nick)
         if isinstance(target, Person) and target not in room.members:
             return not_in_room(target.nick, room)

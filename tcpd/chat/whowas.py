@@ -1,4 +1,4 @@
-"""Who was here: nicknames that nobody has any more (IRC's WHOWAS), bounded."""
+"""Nicknames of the past (IRC's WHOWAS), bounded."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tcpd.chat.names import fold
 from tcpd.chat.people import Person
 from tcpd.events.chat import Identity
 
-#: How many nicknames are remembered, and how many people for each.
+#: Bounds of the nicknames, and of the people for each.
 NICKNAMES = 1000
 EACH = 5
 
@@ -21,7 +21,7 @@ class Gone:
 
     :ivar who: with that nickname.
     :ivar real_name: their real name.
-    :ivar address: shown to operators of the daemon alone.
+    :ivar address: shown to server operators only.
     :ivar time: when, in seconds since 1970 UTC.
     """
 
@@ -32,13 +32,13 @@ class Gone:
 
 
 class Whowas:
-    """Remembers them. Part of the state: :class:`tcpd.chat.state.ChatState` adds to it."""
+    """People who gave up a nickname. Part of the state, which adds to it."""
 
     def __init__(self) -> None:
         self._by_nick: OrderedDict[str, deque[Gone]] = OrderedDict()
 
     def add(self, person: Person, who: Identity, time: float) -> None:
-        """Somebody gave up a nickname: they took another, or left."""
+        """Add a person who changed nickname or left."""
         key = fold(who.nick)
         known = self._by_nick.setdefault(key, deque(maxlen=EACH))
         known.appendleft(Gone(who, person.real_name, person.address, time))
@@ -47,5 +47,5 @@ class Whowas:
             self._by_nick.popitem(last=False)
 
     def of(self, nick: str) -> list[Gone]:
-        """Who had a nickname, written in any way that folds to it; the latest first."""
+        """Return the people who had a nickname, in any spelling, the latest first."""
         return list(self._by_nick.get(fold(nick), ()))

@@ -1,1 +1,1 @@
-"""What puts the events of chat into one order."""
+"""Event logs: put the events of chat into one order."""

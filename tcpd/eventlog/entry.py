@@ -1,4 +1,4 @@
-"""Entries of a log that is kept or shared, as events."""
+"""Decodes the entries of a stored or shared event log."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _log = Logger()
 
 
 def deliver_entry(data: bytes, deliver: Callable[[Event], None], counters: ChatCounters) -> None:
-    """Deliver the event of an entry; skip and count an entry that is none.
+    """Deliver the event of an entry; skip and count an entry that cannot be decoded.
 
-    Every node that reads the entry does the same with it.
+    All nodes skip the same entries.
 
     :param data: what :func:`tcpd.events.codec.encode` wrote, or anything else.
     """

@@ -1,4 +1,4 @@
-"""The log of a node by itself: in memory, delivered at once."""
+"""The event log of a single node: in memory, delivered at once."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def _not_started(event: Event) -> None:
 class LocalLog:
     """See :class:`tcpd.eventlog.log.EventLog`.
 
-    An event is delivered within :meth:`append`, unless another is being delivered: then it waits
-    for that one. So an avalanche of events that cause each other takes no stack.
+    An event is delivered within :meth:`append`. During a delivery it is queued instead, so that
+    events that cause each other do not recurse.
     """
 
     def __init__(self) -> None:

@@ -13,11 +13,11 @@ from tcpd.events.chat import Event
 class EventLog(Protocol):
     """Puts events into one order and delivers them in it.
 
-    The hub appends what its clients cause, and changes its state by what is delivered alone. It
-    cannot see which log it has: an event may be delivered within :meth:`append`, in a later turn of
-    the reactor, or come from another node and never have been appended here.
+    The hub appends the events of its clients, and changes its state only by delivered events. It
+    works with any log: an event may be delivered within :meth:`append`, in a later turn of the
+    reactor, or come from another node.
 
-    A log delivers each event once, one after the other: never within the delivery of another. The
+    A log delivers each event once, one after the other, never within the delivery of another. The
     events of one person are delivered in the order in which they were appended.
     """
 
@@ -33,5 +33,5 @@ class EventLog(Protocol):
     def stop(self) -> Deferred[None]:
         """Take no more events. Called once.
 
-        :return: fires when all that was appended is delivered and kept.
+        :return: fires when all appended events are delivered and stored.
         """

@@ -1,1 +1,1 @@
-"""What happens in chat, as facts, and how they are written for a store or another node."""
+"""Events of chat, and their encoding for stores and other nodes."""

@@ -1,8 +1,8 @@
-"""The events of chat: what hub, frontends, history and other nodes share.
+"""The events of chat, shared by hub, frontends, history and other nodes.
 
 An event is made once, by the node whose client caused it, and is never changed. Its
-:class:`EventId` is unique. Texts are as the person wrote them, without line ends and NUL, which no
-frontend can carry; each frontend makes them safe for its clients.
+:class:`EventId` is unique. Texts are as the sender wrote them, without line ends and NUL; each
+frontend escapes them for its clients.
 
 The classes are msgspec Structs (docs/decisions/0010). They hold nothing but values, so the garbage
 collector need not track them (``gc=False``). The bounds in their annotations are checked when an
@@ -22,9 +22,9 @@ _Count = Annotated[int, Meta(ge=1)]
 _Seconds = Annotated[float, Meta(ge=0.0, le=1e11)]
 _PersonId = Annotated[str, Meta(pattern=r"^[!-~]{1,64}\Z")]
 _Author = Annotated[str, Meta(pattern=r"^[!-~]{0,64}\Z")]
-# The longest of each has 30 to 200 bytes of UTF-8; these bounds keep out what cannot be one. The
-# patterns keep out what no line of IRC can carry in that place. They do not ask what Unicode knows
-# of a character: nodes of different Python versions decode alike.
+# Valid values have at most 30 to 200 bytes of UTF-8; these are looser bounds. The patterns refuse
+# what a line of IRC cannot carry in that place. They use no Unicode data, so that nodes with other
+# versions of Python decode alike.
 _Nick = Annotated[str, Meta(max_length=64, pattern=r"^[^\0- \x7f!@:#][^\0- \x7f!@]*\Z")]
 _Host = Annotated[str, Meta(max_length=64, pattern=r"^[^\0- \x7f!@]*\Z")]
 _NewHost = Annotated[str, Meta(max_length=64, pattern=r"^[^\0- \x7f!@:][^\0- \x7f!@]*\Z")]
@@ -60,14 +60,13 @@ class EventId(Struct, frozen=True, order=True, gc=False):
 class Identity(Struct, frozen=True, gc=False):
     """A person as others see them.
 
-    :ivar id: unique among the people of all nodes and runs, and the same through every change of
-        nickname; printable ASCII, at most 64 bytes. Not shown in rooms.
+    :ivar id: unique across nodes and restarts; a new nickname does not change it. Printable ASCII,
+        at most 64 bytes. Not shown in rooms.
     :ivar nick: the nickname at the time of the event.
-    :ivar user: the user name; at most 12 characters that IRC's grammar allows. Who has entered has
-        one, and a host.
-    :ivar host: the host that others may know (:mod:`tcpd.chat.hosts`); at most 63 bytes of the same
-        characters.
-    :ivar bot: the person says that it is a program.
+    :ivar user: the user name; at most 12 characters of IRC's grammar. Not empty after ``Entered``.
+    :ivar host: the host that others see (:mod:`tcpd.chat.hosts`); at most 63 bytes of the same
+        characters. Not empty after ``Entered``.
+    :ivar bot: the person declares to be a program (mode ``B``).
     """
 
     id: _PersonId
@@ -77,7 +76,7 @@ class Identity(Struct, frozen=True, gc=False):
     bot: bool = False
 
     def __str__(self) -> str:
-        """``nick!user@host``, the source of a line of IRC and what masks are compared with."""
+        """``nick!user@host``: the source of an IRC line, compared with masks."""
         return f"{self.nick}!{self.user}@{self.host}"
 
 
@@ -86,9 +85,9 @@ class Kind(StrEnum):
 
     MESSAGE = "message"
     ACTION = "action"
-    #: automatic; must never be answered automatically (RFC 2812 section 3.3.2)
+    #: never to be answered automatically (RFC 2812 section 3.3.2)
     NOTICE = "notice"
-    #: tags alone, for programs: it has no text (IRCv3's TAGMSG)
+    #: tags without text, for programs (IRCv3's TAGMSG)
     TAGS = "tags"
 
 
@@ -99,7 +98,7 @@ class Mode(StrEnum):
     HALF_OPERATOR = "h"
     VOICE = "v"
     BAN = "b"
-    #: may join and speak in spite of a ban
+    #: exempt from bans
     EXEMPT = "e"
     #: may join without an invitation
     INVITED = "I"
@@ -116,7 +115,7 @@ class Mode(StrEnum):
     TOPIC_PROTECTED = "t"
 
 
-#: Modes that are lists of masks.
+#: List modes: their entries are masks.
 LISTS = (Mode.BAN, Mode.EXEMPT, Mode.INVITED)
 
 #: Modes that give a member a rank.
@@ -157,11 +156,11 @@ class Line(Struct, frozen=True, gc=False):
 
 
 class Event(Struct, frozen=True, gc=False, tag=True):
-    """What all events have.
+    """Base of all events.
 
-    :ivar id: identifies it.
+    :ivar id: unique.
     :ivar time: when the origin node accepted it, in seconds since 1970 UTC.
-    :ivar actor: whose doing it is.
+    :ivar actor: the person who caused it.
     """
 
     id: EventId
@@ -170,12 +169,12 @@ class Event(Struct, frozen=True, gc=False, tag=True):
 
 
 class Entered(Event, frozen=True, gc=False):
-    """Somebody connected and has a nickname now.
+    """A person entered chat.
 
     :ivar real_name: 1 to 150 bytes of UTF-8.
-    :ivar address: the client's IP address, for bans; empty for a UNIX socket. Shown to operators of
-        the daemon and to the person alone.
-    :ivar secure: nobody on the way can read along.
+    :ivar address: the client's IP address, for bans; empty for a UNIX socket. Shown only to server
+        operators and to the person.
+    :ivar secure: the connection is encrypted or local.
     """
 
     real_name: _Short
@@ -184,7 +183,7 @@ class Entered(Event, frozen=True, gc=False):
 
 
 class Joined(Event, frozen=True, gc=False):
-    """Somebody joined a room.
+    """A person joined a room.
 
     :ivar room: the room's name, as it is shown.
     :ivar opened: the room did not exist before, and ``actor`` is its operator.
@@ -199,7 +198,7 @@ class Joined(Event, frozen=True, gc=False):
 
 
 class Parted(Event, frozen=True, gc=False):
-    """Somebody left a room.
+    """A person left a room.
 
     :ivar reason: may be empty.
     """
@@ -209,15 +208,15 @@ class Parted(Event, frozen=True, gc=False):
 
 
 class RoomMessage(Event, frozen=True, gc=False):
-    """Somebody said something in a room.
+    """A message to a room.
 
-    :ivar text: less than 500 bytes of UTF-8, what fits a line of IRC; of several lines, all of
-        them; empty if it is tags alone.
+    :ivar text: less than 500 bytes of UTF-8, to fit a line of IRC. Of a multiline message
+        all lines, separated by LF. Empty for tags alone.
     :ivar tags: client-only tags.
-    :ivar lines: the lines of a message of several; else empty.
+    :ivar lines: of a multiline message; else empty.
     :ivar least: only members of this rank and above receive it (``o``, ``h`` or ``v``); ``None``
         for all members.
-    :ivar speaker: the name of who said it elsewhere, if ``actor`` relays it; else empty.
+    :ivar speaker: the name of the sender elsewhere, if ``actor`` relays the message; else empty.
     """
 
     room: _Room
@@ -230,19 +229,19 @@ class RoomMessage(Event, frozen=True, gc=False):
 
     @property
     def is_plain(self) -> bool:
-        """Whether it is one line of text to all members, without tags."""
+        """Whether it is one line of text for all members, without tags."""
         if self.tags or self.lines or self.speaker or self.least is not None:
             return False
         return self.kind is not Kind.TAGS
 
 
 class PrivateMessage(Event, frozen=True, gc=False):
-    """Somebody said something to one person.
+    """A message to one person.
 
-    :ivar target: the person.
+    :ivar target: the recipient.
     :ivar text: as of :class:`RoomMessage`.
     :ivar tags: client-only tags.
-    :ivar lines: the lines of a message of several; else empty.
+    :ivar lines: of a multiline message; else empty.
     """
 
     target: Identity
@@ -253,11 +252,11 @@ class PrivateMessage(Event, frozen=True, gc=False):
 
 
 class Redacted(Event, frozen=True, gc=False):
-    """Somebody took back a message in a room.
+    """A message of a room was redacted.
 
     :ivar message: the msgid of the message, as :class:`EventId` writes it.
     :ivar reason: may be empty.
-    :ivar author: the id of who said it, as the origin node's store has it; empty if unknown.
+    :ivar author: the id of its sender, from the origin node's store; empty if unknown.
     """
 
     room: _Room
@@ -267,9 +266,9 @@ class Redacted(Event, frozen=True, gc=False):
 
 
 class TopicChanged(Event, frozen=True, gc=False):
-    """Somebody set the topic of a room.
+    """The topic of a room was set.
 
-    :ivar topic: empty where it was removed.
+    :ivar topic: empty if removed.
     """
 
     room: _Room
@@ -277,7 +276,7 @@ class TopicChanged(Event, frozen=True, gc=False):
 
 
 class NickChanged(Event, frozen=True, gc=False):
-    """Somebody took another nickname; ``actor`` has the old one.
+    """A person changed nickname; ``actor`` has the old one.
 
     :ivar nick: the new one.
     """
@@ -286,9 +285,9 @@ class NickChanged(Event, frozen=True, gc=False):
 
 
 class Kicked(Event, frozen=True, gc=False):
-    """An operator put somebody out of a room.
+    """An operator kicked a member.
 
-    :ivar target: who was put out.
+    :ivar target: the member.
     :ivar reason: may be empty.
     """
 
@@ -298,7 +297,7 @@ class Kicked(Event, frozen=True, gc=False):
 
 
 class ModesChanged(Event, frozen=True, gc=False):
-    """Modes of a room, or ranks of its members, changed.
+    """Modes of a room or ranks of its members changed.
 
     :ivar changes: one or more, in their order.
     """
@@ -308,9 +307,9 @@ class ModesChanged(Event, frozen=True, gc=False):
 
 
 class Invited(Event, frozen=True, gc=False):
-    """Somebody was invited into a room.
+    """A person was invited into a room.
 
-    :ivar target: who was invited.
+    :ivar target: the invited person.
     """
 
     room: _Room
@@ -318,7 +317,7 @@ class Invited(Event, frozen=True, gc=False):
 
 
 class RoomRenamed(Event, frozen=True, gc=False):
-    """A room got another name.
+    """A room was renamed.
 
     :ivar room: the old name.
     :ivar name: the new name.
@@ -331,16 +330,16 @@ class RoomRenamed(Event, frozen=True, gc=False):
 
 
 class AwayChanged(Event, frozen=True, gc=False):
-    """Somebody is away, or is back.
+    """A person set or removed the away message.
 
-    :ivar message: the away message; empty if they are back.
+    :ivar message: empty if removed.
     """
 
     message: _Short
 
 
 class RealNameChanged(Event, frozen=True, gc=False):
-    """Somebody changed their real name.
+    """A person changed the real name.
 
     :ivar real_name: 1 to 150 bytes of UTF-8.
     """
@@ -349,7 +348,7 @@ class RealNameChanged(Event, frozen=True, gc=False):
 
 
 class HostChanged(Event, frozen=True, gc=False):
-    """Somebody has another host; ``actor`` has the old one.
+    """A person's host changed; ``actor`` has the old one.
 
     :ivar host: the new one.
     """
@@ -360,11 +359,11 @@ class HostChanged(Event, frozen=True, gc=False):
 class UserModesChanged(Event, frozen=True, gc=False):
     """Modes of a person changed, by IRC's letters.
 
-    ``B``: bot. ``i``: invisible, found by those alone who share a room. ``o``: operator of the
-    daemon. ``w``: receives announcements.
+    ``B``: bot. ``i``: invisible, only people in the same room find them. ``o``: server operator.
+    ``w``: receives announcements.
 
-    :ivar added: letters of the modes that are set now.
-    :ivar removed: letters of those that are not any more.
+    :ivar added: letters of the modes that were set.
+    :ivar removed: letters of the modes that were removed.
     """
 
     added: _Letters
@@ -372,7 +371,7 @@ class UserModesChanged(Event, frozen=True, gc=False):
 
 
 class Announced(Event, frozen=True, gc=False):
-    """An operator of the daemon announced something to all with mode ``w`` (IRC's WALLOPS).
+    """An announcement of a server operator to everybody with mode ``w`` (IRC's WALLOPS).
 
     :ivar text: less than 500 bytes of UTF-8; not empty.
     """
@@ -381,7 +380,7 @@ class Announced(Event, frozen=True, gc=False):
 
 
 class Quit(Event, frozen=True, gc=False):
-    """Somebody left chat, and all rooms.
+    """A person left chat and all rooms.
 
     :ivar reason: may be empty.
     """
@@ -390,11 +389,11 @@ class Quit(Event, frozen=True, gc=False):
 
 
 class Killed(Event, frozen=True, gc=False):
-    """An operator of the daemon, ``actor``, ended somebody's connections (IRC's KILL).
+    """A server operator, ``actor``, disconnected a person (IRC's KILL).
 
-    :ivar target: whose.
+    :ivar target: the person.
     :ivar comment: the operator's.
-    :ivar reason: both in one, as others see it.
+    :ivar reason: with the operator's name, as others see it.
     """
 
     target: Identity
@@ -402,7 +401,7 @@ class Killed(Event, frozen=True, gc=False):
     reason: _Short
 
 
-#: All that can happen.
+#: Every event.
 AnyEvent = (
     Entered
     | Joined

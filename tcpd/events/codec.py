@@ -1,4 +1,4 @@
-"""Events as bytes, for a store or another node.
+"""Encodes events for stores and other nodes.
 
 An entry is JSON: ``[VERSION, {"type": "RoomMessage", ...}]``. JSON is no slower than MessagePack
 here, and an operator can read an entry. Fields that a later version adds are ignored by earlier
@@ -39,22 +39,22 @@ _event = msgspec.json.Decoder(AnyEvent)
 
 
 class Undecodable(ValueError):
-    """An entry that is no event of a version this node knows. Its text says why."""
+    """An entry that cannot be decoded. Its text says why."""
 
 
 def encode(event: Event) -> bytes:
-    """An event as one line of JSON in UTF-8, without a line end.
+    """Encode an event as one line of JSON in UTF-8, without a line end.
 
-    :raise ValueError: for a text with a lone surrogate, which no frontend lets in.
+    :raise ValueError: for a text with a lone surrogate, which no frontend accepts.
     """
     return _encoder.encode((VERSION, event))
 
 
 def decode(data: bytes) -> Event:
-    """The event of an entry.
+    """Decode an entry.
 
-    :raise Undecodable: for anything else than an event. Whoever reads a log skips the entry and
-        counts it.
+    :raise Undecodable: for anything else than an event. Readers of a log skip the entry and count
+        it.
     """
     try:
         version, body = _entry.decode(data)
@@ -79,7 +79,7 @@ def decode(data: bytes) -> Event:
 
 
 def _check(change: Change) -> None:
-    """See that a change can be applied to any room."""
+    """Check that a mode change is valid in any room."""
     if change.mode in LISTS and not change.argument:
         raise Undecodable(f"mode {change.mode} needs a mask")
     if change.adding and change.mode is Mode.KEY and not change.argument:
@@ -96,7 +96,7 @@ def _check(change: Change) -> None:
 
 
 def _check_message(event: RoomMessage | PrivateMessage) -> None:
-    """See that a message can be sent."""
+    """Check that a message can be sent."""
     if "\n" in event.text and not event.lines:
         raise Undecodable("one line has a line end in it")
     if isinstance(event, RoomMessage) and event.least is not None and event.least not in RANKS:

@@ -1,1 +1,1 @@
-"""Protocols of lines: what the ``line`` service and the frontends of chat share."""
+"""Line protocols: shared by the ``line`` service and the chat frontends."""

@@ -1,4 +1,4 @@
-"""Bytes to lines, in bounded memory, one split a chunk."""
+"""Splits a stream into lines, in bounded memory."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import Enum
 
 
 class Fault(Enum):
-    """What stands in :meth:`LineBuffer.feed`'s answer in place of a line that cannot be used."""
+    """Reported by :meth:`LineBuffer.feed` in place of an invalid line."""
 
     TOO_LONG = "too long"
     BARE_LF = "ended by LF without CR"
@@ -15,15 +15,14 @@ class Fault(Enum):
 class LineBuffer:
     """Collects a stream into lines that end in LF or CRLF.
 
-    However the stream is cut, the lines and faults are the same. It holds at most ``limit + 1``
-    bytes of a line that has not ended yet; of a longer one it keeps nothing, reports
-    :attr:`Fault.TOO_LONG` once, as soon as it is sure, and skips to its end.
+    However the stream is cut, the lines and faults are the same. It buffers at most
+    ``limit + 1`` bytes of an unfinished line. A longer line is reported once as
+    :attr:`Fault.TOO_LONG`, as early as possible, and skipped.
 
     :param limit: the longest line in bytes, its line end not counted; at least 1.
     :param strict_crlf: report a line that ends in LF alone as :attr:`Fault.BARE_LF`.
 
-    :ivar all_crlf: whether all the lines that came last ended in CRLF; ``None`` before there was
-        one.
+    :ivar all_crlf: whether the last lines all ended in CRLF; ``None`` before the first.
     """
 
     __slots__ = ("_limit", "_partial", "_skipping", "_strict_crlf", "all_crlf")
@@ -78,7 +77,7 @@ class LineBuffer:
 
     @property
     def line_ending(self) -> str | None:
-        """``CRLF`` or ``LF``, as the lines had it that came last; ``None`` before there was one."""
+        """Line end of the last lines, ``CRLF`` or ``LF``; ``None`` before the first."""
         if self.all_crlf is None:
             return None
         return "CRLF" if self.all_crlf else "LF"
@@ -89,12 +88,12 @@ class LineBuffer:
         return not (self._partial or self._skipping)
 
     def clear(self) -> None:
-        """Forget what has come of a line that has not ended."""
+        """Discard the unfinished line."""
         self._partial.clear()
         self._skipping = False
 
     def _keep(self, data: bytes) -> bool:
-        """Add to the unfinished line; tell whether it has just become too long."""
+        """Add to the unfinished line; return whether it has just become too long."""
         if self._skipping:
             return False
         size = len(self._partial) + len(data)

@@ -1,7 +1,7 @@
-"""The edge of a conversation that takes one line after the other, at a rate.
+"""A line protocol that takes one line after the other, at a rate.
 
-Reasons to take no further line, beside those of :mod:`tcpd.lines.pump`: the outbox is to be written
-first; a long reply streams; the line needs more than is done by now (:class:`Ready`).
+Besides the reasons of :mod:`tcpd.lines.pump`, a line waits until the outbox is written, a long
+reply is sent, and all that it depends on is done (:class:`Ready`).
 """
 
 from __future__ import annotations
@@ -20,22 +20,21 @@ from tcpd.policy.buckets import RateLike, TokenBucket
 from tcpd.policy.workqueue import WorkQueue
 from tcpd.wire.opening import Opening
 
-#: Lines of a client that are taken at a time while other clients have work, and while none has.
+#: Lines of a client that are taken at once: while other clients have work, and while none has.
 LINES_A_SHARE = 16
 LINES_A_TURN = 256
 
-#: Split into lines at a time. Short lines take twenty times their bytes, and may wait for hours.
+#: Bytes that are split into lines at once. Split lines may wait for hours, and short ones take
+#: twenty times their bytes.
 _PIECE = 4096
 
-#: Seconds until the next look whether a client has entered whose request is open.
+#: Seconds between checks of the entry timeout while a request is open.
 _CHECKING = 1.0
 
-#: Seconds that a request may be open. Passwords take less than one, and so does a history in
-#: memory; what takes this long does not come.
+#: Seconds that a request may be open. Passwords take less than one.
 REQUEST_SECONDS = 60.0
 
-#: Stands for lists that are empty, of which thousands of silent clients have two each. Nothing is
-#: ever put into it: the lists are replaced, not added to.
+#: The empty list of all silent clients, shared to save memory. Never changed.
 _NOTHING: list[Any] = []
 
 
@@ -43,32 +42,32 @@ class Ready(Enum):
     """Whether a conversation takes its next line."""
 
     NOW = "now"
-    #: in the next turn: others have to be written to first
+    #: in the next turn: others are written to first
     NEXT_TURN = "next turn"
     #: when :meth:`SinglePump.go_on` is called
     LATER = "later"
 
 
 class Conversation(Protocol):
-    """One conversation with a client, as its connection sees it."""
+    """A conversation, as its connection uses it."""
 
     @property
     def entered(self) -> bool:
-        """Whether the client has entered: the entry timeout is over."""
+        """Whether the client has entered, which ends the entry timeout."""
 
     @property
     def waiting(self) -> object:
-        """True if a request is open: no further line is taken until ``go_on``."""
+        """True while a request is open: no line is taken until ``go_on``."""
 
     @property
     def streaming(self) -> object:
-        """True if there is more of a long reply than was put into the outbox."""
+        """True while a long reply has lines that are not in the outbox yet."""
 
     def greet(self) -> None:
         """Begin. Called once, before all else."""
 
     def ready_for(self, line: bytes | Fault | None) -> Ready:
-        """Whether a line can be taken now: all it depends on is done.
+        """Whether a line can be taken now.
 
         :param line: ``None`` for the end of all lines.
         """
@@ -77,10 +76,10 @@ class Conversation(Protocol):
         """Take a line from the client, without its end."""
 
     def stream_more(self) -> None:
-        """Put more of a long reply into the outbox, as much as it bears for now."""
+        """Put more of a long reply into the outbox."""
 
     def finished(self) -> None:
-        """The client sends nothing more, and may still read. Called once."""
+        """The client half-closed. Called once."""
 
     def too_late(self) -> None:
         """The client has not entered in time. Called at most once."""
@@ -89,18 +88,18 @@ class Conversation(Protocol):
         """A request has been open for :data:`REQUEST_SECONDS`: end. Called at most once."""
 
     def leave(self, reason: str) -> None:
-        """The connection is lost, or is about to be closed: end without a word.
+        """The connection is lost or about to be closed: end without output.
 
-        :param reason: for others; may be empty.
+        :param reason: the quit reason; may be empty.
         """
 
 
 class Output(Protocol):
-    """Bytes that wait to be written to one client.
+    """The output buffer of one client.
 
     :ivar paused: the transport's buffer is full.
-    :ivar size: how many bytes wait.
-    :ivar limit: how many may.
+    :ivar size: pending bytes.
+    :ivar limit: the most pending bytes.
     """
 
     paused: bool
@@ -111,7 +110,7 @@ class Output(Protocol):
         """Add bytes."""
 
     def take(self) -> bytes:
-        """Remove and return all that waits."""
+        """Remove and return all pending bytes."""
 
     def pause(self) -> None:
         """The transport's buffer is full."""
@@ -120,7 +119,7 @@ class Output(Protocol):
         """The transport takes more."""
 
     def close(self) -> None:
-        """Forget what waits, and take nothing more."""
+        """Discard pending bytes, and take no more."""
 
 
 class SinglePump(LinePump):
@@ -130,7 +129,7 @@ class SinglePump(LinePump):
     :param queue: the daemon's.
     :param opening: see :class:`~tcpd.lines.pump.LinePump`.
     :param line_bytes: the longest line, without its end.
-    :param rate: how many lines the client may send; ``None`` for any number.
+    :param rate: of lines; ``None`` for no limit.
     """
 
     __slots__ = (
@@ -162,12 +161,12 @@ class SinglePump(LinePump):
         super().__init__(clock, queue, opening)
         self._bucket = None if rate is None else TokenBucket(rate, clock.seconds())
         self._buffer = LineBuffer(line_bytes)
-        # both with the oldest last, as they are taken from there
+        # both with the oldest item last
         self._input: list[bytes] = _NOTHING
         self._lines: list[bytes | Fault] = _NOTHING
         self._unasked: list[Callable[[], None]] = _NOTHING
         self._all_split = False
-        self._outbox: Output  # made when there is a transport to write to
+        self._outbox: Output  # made with the transport
         self._session: Conversation | None = None
         self._reason = ""  # of leaving
         self._stopped_reading = False  # since the last look
@@ -184,21 +183,21 @@ class SinglePump(LinePump):
 
     @abstractmethod
     def why_lost(self, reason: Failure) -> str:
-        """What others are told of the end of a connection."""
+        """Return the quit reason for a lost connection."""
 
     def split(self, data: bytes) -> list[bytes | Fault]:
-        """Split what the client has sent into lines, without their ends."""
+        """Split input into lines, without their ends."""
         return self._buffer.feed(data)
 
     def hold(self) -> None:
-        """A run of lines begins: what they cause may be sent together."""
+        """A run of lines begins: their events may be sent together."""
 
     def release(self) -> None:
-        """The run has ended: send what was held. The connection may end within it."""
+        """The run has ended: send held events. The connection may end within this call."""
 
     def entry_timeout(self) -> float:
-        """How many seconds the client may take to enter; 0 for ever. Time in which it is not read
-        from does not count."""
+        """Seconds in which the client must enter; 0 for no limit. Time in which the server does not
+        read does not count."""
         return 0.0
 
     def throttled(self) -> None:
@@ -222,7 +221,7 @@ class SinglePump(LinePump):
         self._input = [*reversed(pieces), *self._input]
 
     def input_ended(self) -> None:
-        """A last line without an end is taken when those before it are."""
+        """An unterminated last line is taken behind the others."""
 
     def step(self, deadline: float) -> float | None:
         session = self._session
@@ -246,7 +245,7 @@ class SinglePump(LinePump):
             self._lines = self._input = _NOTHING
         some = self._lines or self._input or self._input_ended or self._unasked or session.streaming
         if some and left is None and self._is_left(session):
-            return LEFT  # the time is used up, or what was held has completed a request
+            return LEFT  # the time is used up, or a released event completed a request
         if self._all_split and left is None and self._stops == RUNNING:
             if session.ready_for(None) is Ready.LATER:
                 self.wait()
@@ -283,9 +282,9 @@ class SinglePump(LinePump):
     # --- for a subclass and the conversation to use ---
 
     def leave_for(self, reason: str) -> None:
-        """Have the conversation leave, when there is time for it; the first reason counts.
+        """Queue the conversation's ``leave``. The first reason counts.
 
-        Called when the conversation is over.
+        Called when the conversation has ended.
         """
         if self._session is not None and not self._departing:
             self._reason = reason
@@ -297,31 +296,31 @@ class SinglePump(LinePump):
         super().wait()
 
     def go_on(self) -> None:
-        """The request that was open is complete, or what ran ahead is delivered: take further
-        lines, not within this call. May be called when nothing waits."""
+        """The open request is complete, or messages that ran ahead are delivered: take further
+        lines, not within this call. Harmless when nothing waits."""
         self._stop_overdue_timer()
         if self._stops & WAITING:
             self.go_on_later(WAITING)
 
     def hang_up(self) -> None:
-        """The conversation is over: write what waits, and close."""
+        """End the conversation: write pending output, and close."""
         waiting = self._outbox.take()
         self.finish()
         transport: Any = self.transport
-        transport.unregisterProducer()  # or the transport would wait for it
+        transport.unregisterProducer()  # else the transport would wait for it
         if waiting:
             transport.write(waiting)
         transport.loseConnection()
 
     def when_there_is_time(self, call: Callable[[], None]) -> None:
-        """Do what takes long and the client has not asked for, such as a long list: there is no
-        line that waits for it. Never within this call."""
+        """Queue long work that no request waits for, such as a list of names. It does not run
+        within this call."""
         if not self._stops & OVER:
             self._unasked = [*self._unasked, call]
             if self._stops:
                 self.go_on_later()
             else:
-                self._queue.add(self)  # it reads on: thousands may have such a call at a time
+                self._queue.add(self)  # reading goes on: thousands of clients may have such work
 
     def finish(self) -> None:
         super().finish()
@@ -342,14 +341,14 @@ class SinglePump(LinePump):
             or ((self._input or self._input_ended) and self._split_piece())
         ):
             if outbox.paused:
-                return None  # until it is written: resumeProducing goes on
+                return None  # resumeProducing continues
             if outbox.size > outbox.limit // 4:
                 return 0.0
             if session.streaming:
                 size = outbox.size
                 session.stream_more()
                 if session.streaming and outbox.size == size:
-                    return LEFT  # it looks for lines to send, and others are to have their turn
+                    return LEFT  # it found no line to send yet: others have their turn
             elif self._lines:
                 if session.waiting or (ready := session.ready_for(self._lines[-1])) is Ready.LATER:
                     self.wait()
@@ -371,7 +370,7 @@ class SinglePump(LinePump):
         return None
 
     def _is_left(self, session: Conversation) -> bool:
-        """Whether there is something to do that nothing stops."""
+        """Whether there is work, and no reason to stop."""
         return self._stops == RUNNING and bool(
             self._unasked
             or (
@@ -386,7 +385,7 @@ class SinglePump(LinePump):
         )
 
     def _split_piece(self) -> bool:
-        """Split a piece of what was received; tell whether there was one."""
+        """Split a piece of input; return whether there was one."""
         if self._input:
             self._lines = self.split(self._input.pop())[::-1]
         elif self._input_ended and not self._all_split:
@@ -397,9 +396,9 @@ class SinglePump(LinePump):
         return True
 
     def _until_token(self, bucket: TokenBucket) -> float:
-        """In how many seconds there is a token."""
+        """Return the seconds until the next token."""
         self.throttled()
-        # a little more, so that rounding cannot make it come up short
+        # a little more, against rounding
         return bucket.seconds_left(self._clock.seconds()) + 0.001
 
     # --- an open request ---
@@ -431,7 +430,7 @@ class SinglePump(LinePump):
                 self._stopped_reading = True
 
     def _count_unread(self, reading: bool) -> None:
-        """Count the time in which the client is not read from: it cannot enter in it."""
+        """Count the time in which the server does not read: the client cannot enter in it."""
         now = self._clock.seconds()
         if reading:
             self._unread += now - self._unread_since

@@ -1,1 +1,1 @@
-"""What chat keeps: the history of rooms."""
+"""Stores of chat: the history of rooms."""

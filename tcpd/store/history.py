@@ -1,4 +1,4 @@
-"""The interface of a store of messages said in rooms."""
+"""The interface of a store of room messages."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class UnknownMessage(LookupError):
 
 
 class Which(Enum):
-    """What a selector asks for, as the subcommands of CHATHISTORY do.
+    """The kinds of selectors, as the subcommands of CHATHISTORY.
 
     Source: https://ircv3.net/specs/extensions/chathistory
     """
@@ -52,47 +52,47 @@ class Selector:
 
     @classmethod
     def latest(cls, limit: int) -> Selector:
-        """The last messages."""
+        """Select the last messages."""
         return cls(Which.LATEST, limit)
 
 
 class HistoryStore(Protocol):
-    """Keeps messages by room name, in the order in which they were delivered.
+    """Stores messages by room name, in the order of delivery.
 
-    A room that is empty and opened again has its history. Names are folded
+    History outlives its room: the room has it when it is opened again. Names are folded
     (:func:`tcpd.chat.names.fold`) by the caller, the hub.
     """
 
     @property
     def size(self) -> int:
-        """Bytes that the messages take in memory; an estimate."""
+        """Estimated memory of the messages, in bytes."""
 
     def append(self, room: str, message: RoomMessage) -> None:
-        """Keep a message. Called within its delivery; does not raise."""
+        """Store a message. Called within its delivery; does not raise."""
 
     def page(self, room: str, selector: Selector) -> Deferred[Sequence[RoomMessage]]:
-        """Messages of a room, oldest first.
+        """Return messages of a room, oldest first.
 
         :return: fails with :class:`UnknownMessage`.
         """
 
     def find(self, room: str, msgid: str) -> Deferred[RoomMessage | None]:
-        """The message of a msgid; ``None`` if the store does not have it in this room."""
+        """Return the message of a msgid; ``None`` if the store does not have it in this room."""
 
     def redact(self, room: str, msgid: str) -> Deferred[None]:
-        """Forget one message. Called within the delivery of a ``Redacted``.
+        """Delete one message. Called within the delivery of a ``Redacted``.
 
-        :return: fires when it is gone for good, or was not there.
+        :return: fires when it is deleted for good, or was not there.
         """
 
     def rename(self, old: str, new: str) -> None:
-        """A room has another name, and its history with it."""
+        """Move the history of a room to its new name."""
 
     def forget(self, room: str) -> None:
-        """Forget all messages of a room."""
+        """Delete all messages of a room."""
 
     def stop(self) -> Deferred[None]:
         """Take no more messages. Called once, after the event log has stopped.
 
-        :return: fires when all that was appended is stored.
+        :return: fires when all messages are stored.
         """

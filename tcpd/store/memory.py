@@ -1,4 +1,4 @@
-"""History in memory, bounded in messages and in bytes. It ends with the process."""
+"""A history in memory, bounded in messages and bytes. It ends with the process."""
 
 from __future__ import annotations
 
@@ -12,23 +12,22 @@ from twisted.internet.defer import Deferred, fail, succeed
 from tcpd.events.chat import RoomMessage
 from tcpd.store.history import Reference, Selector, UnknownMessage, Which
 
-#: What a message takes in memory beside its text, and a line of it beside its own, in bytes: as
-#: measured with CPython 3.11 (``tests/store/test_memory.py``), rounded up.
+#: Memory of a message besides its text, and of a line besides its text, in bytes: measured with
+#: CPython 3.11 (``tests/store/test_memory.py``), rounded up.
 _MESSAGE_BYTES = 400
 _LINE_BYTES = 160
 
-#: What the history of a room takes beside its messages, likewise.
+#: Memory of a room's history besides its messages, likewise.
 ROOM_BYTES = 1100
 
-#: How many messages are dropped with one new message at most.
+#: The most messages that are dropped with one new message.
 _AT_A_TIME = 2000
 
 
 def size_of(message: RoomMessage) -> int:
-    """What a message takes in memory, in bytes: an estimate from above.
+    """Estimate the memory of a message in bytes, from above.
 
-    Text counts as CPython keeps it: a byte for an ASCII character, and four for each character
-    where there is any other.
+    CPython stores ASCII text with one byte a character; other text counts four.
     """
     text = message.text
     size = _MESSAGE_BYTES + (len(text) if text.isascii() else 4 * len(text))
@@ -45,7 +44,7 @@ def _width(text: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much is kept.
+    """Bounds of the history.
 
     :ivar messages: of one room.
     :ivar room_bytes: of one room, as :func:`size_of` counts.
@@ -63,7 +62,7 @@ class _Room:
     :ivar name: of the room, folded.
     :ivar messages: oldest first.
     :ivar size: of them, in bytes.
-    :ivar stale: entries in the order of all messages whose message is forgotten already.
+    :ivar stale: entries in the order of all messages whose message is dropped already.
     """
 
     __slots__ = ("messages", "name", "size", "stale")
@@ -78,10 +77,10 @@ class _Room:
 class MemoryHistory:
     """See :class:`tcpd.store.history.HistoryStore`.
 
-    :param limits: how much is kept. The attribute may be replaced; it holds from the next message
-        of a room on.
-    :param forgotten: counts messages that were dropped for their size, under ``room`` where it was
-        the bound of one room and ``all`` where it was that of all.
+    :param limits: bounds. The attribute may be replaced; it holds from the next message of a room
+        on.
+    :param forgotten: counts the messages dropped for their size, under ``room`` for the bound of
+        one room and ``all`` for that of all rooms.
     """
 
     def __init__(self, limits: Limits, forgotten: MutableMapping[str, int]) -> None:
@@ -98,7 +97,7 @@ class MemoryHistory:
         return self._size
 
     def __len__(self) -> int:
-        """How many messages there are."""
+        """Number of messages."""
         return len(self._order) - self._stale
 
     def append(self, room: str, message: RoomMessage) -> None:
@@ -130,10 +129,10 @@ class MemoryHistory:
             self._compact()
 
     def _keep_within(self, limits: Limits, kept: _Room) -> None:
-        """Drop the oldest messages of a room, and of all, beyond the limits.
+        """Drop the oldest messages of a room, and of all rooms, beyond the limits.
 
-        At most :data:`_AT_A_TIME`: after a reload that lowered a limit, the rest goes with the next
-        messages.
+        At most :data:`_AT_A_TIME`: after a reload that lowered a limit, the next messages drop the
+        rest.
         """
         for _ in range(_AT_A_TIME):
             if len(kept.messages) > limits.messages:
@@ -196,7 +195,7 @@ class MemoryHistory:
         self._note(kept, kept.messages.popleft())
 
     def _note(self, kept: _Room, message: RoomMessage) -> None:
-        """A message is forgotten, and its entry in the order of all is stale."""
+        """Account for a dropped message: its entry in the order of all is stale."""
         size = size_of(message)
         kept.size -= size
         self._size -= size
@@ -217,13 +216,13 @@ class MemoryHistory:
         self._leave_out(kept)
 
     def _leave_out(self, kept: _Room) -> None:
-        """Forget the name of a room without messages."""
+        """Remove the record of a room without messages."""
         if not kept.messages and self._rooms.get(kept.name) is kept:
             del self._rooms[kept.name]
             self._size -= ROOM_BYTES
 
     def _compact(self) -> None:
-        """Leave out stale entries: the first ones of each room."""
+        """Remove stale entries: the first ones of each room."""
         order: deque[_Room] = deque()
         for kept in self._order:
             if kept.stale:
@@ -256,10 +255,10 @@ def _select(messages: deque[RoomMessage], selector: Selector) -> list[RoomMessag
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where a reference is.
+    """The place of a reference.
 
-    :ivar before: how many messages are before it.
-    :ivar after: the place of the first message after it.
+    :ivar before: number of messages before it.
+    :ivar after: index of the first message after it.
     """
 
     before: int

@@ -1,4 +1,4 @@
-"""One client of the text frontend, without its connection: its state, and what it is sent."""
+"""State and output of one client of the text frontend, independent of its connection."""
 
 from __future__ import annotations
 
@@ -38,28 +38,28 @@ from tcpd.store.history import Selector
 
 _log = Logger()
 
-#: How many names one reply lists.
+#: Names in one reply.
 NAMES_SHOWN = 100
 
-#: Why somebody has left, for the others, who did not read.
+#: The quit reason of a client that did not read.
 SLOW_READER = "did not read what was sent"
 
-#: How many messages may run ahead of the event log.
+#: Messages that may run ahead of the event log.
 MOST_AHEAD = 64
 
 
 class TextClient(Client):
-    """See :class:`tcpd.chat.conversation.Conversation`, of which this is all but taking lines.
+    """The part of a :class:`tcpd.chat.conversation.Conversation` that does not take lines.
 
-    :param server: what the clients of the service share.
-    :param outbox: where all that is sent to the client goes.
-    :param profile: what is known of it.
+    :param server: state of the service.
+    :param outbox: the client's output buffer.
+    :param profile: facts about the client.
     :param edge: its connection.
 
-    :ivar room: where what is typed goes; ``None`` for nowhere.
+    :ivar room: the current room, to which typed text goes; ``None`` for none.
     :ivar asks_room: there is no lobby, and the client has not named a room yet.
     :ivar over: the conversation has ended.
-    :ivar waiting: the reply of the request that is open; ``None`` for none.
+    :ivar waiting: the reply of the open request; ``None`` for none.
     """
 
     slow = SLOW_READER
@@ -144,13 +144,13 @@ class TextClient(Client):
             self.edge.hang_up()
 
     def facts(self) -> Facts | None:
-        """What is known of the client's own connection; ``None`` if nothing is."""
+        """Facts about the client's connection; ``None`` if unknown."""
         return self.edge.facts()
 
     # --- requests ---
 
     def opened(self, reply: Reply) -> None:
-        """A request is not complete although its command has returned."""
+        """A command has returned, but its request is not complete."""
         self.waiting = reply
 
     def completed(self, reply: Reply) -> None:
@@ -162,7 +162,7 @@ class TextClient(Client):
     # --- what is sent to the client ---
 
     def send(self, *lines: str) -> None:
-        """Send lines, behind what waits for the client already."""
+        """Send lines, behind the pending output."""
         hub = self.server.hub
         if hub.fanout.held:
             hub.fanout.settle()
@@ -174,7 +174,7 @@ class TextClient(Client):
                 self.dropped()
 
     def send_behind(self, lines: Sequence[str]) -> None:
-        """Send a reply: behind what ran ahead of the event log, if anything did."""
+        """Send a reply: behind messages that ran ahead of the event log."""
         if self.ahead:
             if self._behind is None:
                 self._behind = []
@@ -183,7 +183,7 @@ class TextClient(Client):
             self.send(*lines)
 
     def error(self, sentence: str) -> None:
-        """Send why something was not done."""
+        """Send an error message."""
         self.send(f"! {sentence}")
 
     # --- the hub's side ---
@@ -201,7 +201,7 @@ class TextClient(Client):
                     self.asks_room = False
                     answer.show_new_room(room)
             case NickChanged(nick=nick) if reply is not None:
-                # nobody gives another real name here
+                # this frontend has no command for it
                 self.server.hub.set_real_name(self, nick)
             case Parted() | Kicked():
                 if self.room is None or person not in self.room.members:
@@ -249,23 +249,23 @@ class TextReply(Reply):
 
     @property
     def server(self) -> TextServer:
-        """What the clients of the service share."""
+        """State of the service."""
         return self.client.server
 
     def send(self, *lines: str) -> None:
-        """Send lines, behind what ran ahead of the event log."""
+        """Send lines, behind messages that ran ahead of the event log."""
         self.client.send_behind(lines)
 
     def error(self, sentence: str) -> None:
-        """Send why something was not done."""
+        """Send an error message."""
         self.send(f"! {sentence}")
 
     def refuse(self, refused: Refused) -> None:
-        """Send what the hub refused."""
+        """Send a refusal of the hub."""
         self.error(refused.sentence)
 
     def show_target(self) -> None:
-        """Show where what is typed goes."""
+        """Show where typed text goes."""
         room = self.client.room
         if room is None:
             self.send(f"  You are in no room now; /join {self.way_back}.")
@@ -274,12 +274,12 @@ class TextReply(Reply):
 
     @property
     def way_back(self) -> str:
-        """What goes behind ``/join`` for a client that is in no room."""
+        """The argument of ``/join`` to suggest to a client in no room."""
         lobby = self.server.hub.lobby
         return "#ROOM takes you into one" if lobby is None else f"{lobby.name} takes you back"
 
     def show_new_room(self, room: Room) -> None:
-        """Show the topic, the last messages and the members of a room that the client joined."""
+        """Show topic, last messages and members of a room that the client joined."""
         if room.topic is not None:
             self.show_topic(room)
         count = self.server.hub.settings.history_shown
@@ -295,7 +295,7 @@ class TextReply(Reply):
         self.wait(self._page(room, count), show)
 
     def show_names(self, room: Room) -> None:
-        """Show who is in a room."""
+        """Show the members of a room."""
         names = [
             next((sign for rank, sign in PREFIXES if ranks & rank), "") + person.nick
             for person, ranks in islice(room.members.items(), NAMES_SHOWN)
@@ -309,7 +309,7 @@ class TextReply(Reply):
         self.send(f"  Topic: {topic.text}" if topic is not None else f"  {room.name} has no topic.")
 
     def show_history(self, room: Room, count: int) -> None:
-        """Show the last messages of a room: so many, or what fits the outbox well."""
+        """Show the last messages of a room: at most ``history_shown``, and what fits the outbox."""
 
         def show(page: Sequence[RoomMessage]) -> None:
             if page:

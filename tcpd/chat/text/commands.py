@@ -27,25 +27,25 @@ from tcpd.handshake.report import build
 from tcpd.handshake.text import layers_lines
 from tcpd.wire.formatting import plain
 
-#: How many rooms one reply lists: the fullest.
+#: Rooms in one reply: the fullest.
 ROOMS_SHOWN = 50
-#: How many bans one reply lists.
+#: Bans in one reply.
 BANS_SHOWN = 100
 
 
 class _Usage(Exception):
-    """Something is missing behind a command."""
+    """An argument of a command is missing."""
 
 
 class _Impossible(Exception):
-    """What stands behind a command cannot be done; the text says why."""
+    """The arguments of a command are invalid; the text says why."""
 
 
 def run(reply: TextReply, command: Command, rest: str) -> None:
-    """Do what a command asks for.
+    """Run a command.
 
     :param reply: to a client that has entered.
-    :param rest: what stands behind the command.
+    :param rest: the arguments.
     """
     try:
         _RUN[command.name](reply, rest)
@@ -56,7 +56,7 @@ def run(reply: TextReply, command: Command, rest: str) -> None:
 
 
 def talk(reply: TextReply, text: str, kind: Kind, room: Room | None = None) -> bool:
-    """Say something in a room, in several messages if it is long.
+    """Send text to a room, in several messages if it is long.
 
     :param room: ``None`` for the current one.
     :return: whether all of it was accepted.
@@ -82,7 +82,7 @@ def _some(text: str) -> str:
 
 
 def _own_room(reply: TextReply, name: str | None) -> Room:
-    """The room that was named, or else the current one; the client is in it."""
+    """Return the named room, or the current one. The client is in it."""
     if name is None:
         if reply.client.room is None:
             raise _Impossible(f"you are in no room; /join {reply.way_back}")
@@ -189,12 +189,12 @@ def _msg(reply: TextReply, rest: str) -> None:
         return
     hub = reply.server.hub
     target = hub.person(nick)
-    # to nobody, it is refused as a whole
+    # an unknown nickname refuses all of it
     room = ALWAYS_FITS if target is None else room_for(reply.person, target.nick)
     pieces = split_message(_some(text), room)
 
     def say(place: int) -> None:
-        """Send a piece when the one before it was delivered; stop at the first refusal."""
+        """Send a piece when the one before it was delivered. Stop at the first refusal."""
         if place < len(pieces):
             then = partial(said, place)
             reply.ask(hub.tell, nick, pieces[place], refused=reply.refuse, then=then)
@@ -328,7 +328,7 @@ def _handshake(reply: TextReply, rest: str) -> None:
     elif rest:
         raise _Usage
     else:
-        # who talks here has a terminal that shows UTF-8, or could not read the others either
+        # terminals here show UTF-8: other people's messages need it, too
         reply.send(*drawing_and_steps(report, utf8=True))
 
 

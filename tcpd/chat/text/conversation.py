@@ -1,6 +1,6 @@
 """One conversation of the text frontend: lines in, lines out.
 
-The client gives a nickname at first; then it talks. This module takes its lines;
+The client chooses a nickname, then talks. This module takes its lines;
 :class:`~tcpd.chat.text.client.TextClient` has the rest.
 """
 
@@ -17,9 +17,9 @@ from tcpd.events.chat import Kind
 from tcpd.lines.linebuffer import Fault
 from tcpd.wire.formatting import typed
 
-#: The longest line taken, in bytes: some ten messages.
+#: The longest line, in bytes: some ten messages.
 LINE_BYTES = 4096
-#: How many nicknames a client may try.
+#: Nicknames that a client may try.
 ATTEMPTS = 10
 
 _MESSAGE = Kind.MESSAGE
@@ -123,7 +123,7 @@ class TextConversation(TextClient):
             self.error(f"{sentence}{more}")
 
     def _name_room(self, reply: TextReply, text: str) -> None:
-        """Take a line while the client has not named a room yet, and there is no lobby."""
+        """Take a line as the name of the first room, where there is no lobby."""
         hint = hints.in_room(text)
         word, rest = cut_word(text)
         if hint is not None:

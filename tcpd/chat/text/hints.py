@@ -1,4 +1,4 @@
-"""Hints for clients that mean something else than what they send."""
+"""Hints for clients that typed something else than they meant."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from tcpd.net.directory import ServiceEntry, stream_port
 _QUIT = "to leave, type /quit"
 _HELP = "for help, type /help"
 
-# no nickname either, unless it is asked for by /nick: who types one of these wants something else
+# no nicknames either, except by /nick: people who type these want something else
 _AT_PROMPT = {
     **dict.fromkeys(("quit", "exit", "bye", "logout", "logoff", ":q", ":q!", ":wq"), _QUIT),
     **dict.fromkeys(("help", "?", "usage", "commands"), _HELP),
 }
 
-# of commands, the names that nobody says by themselves
+# names of commands that nobody says alone
 _COMMANDS = {
     "who": "/who",
     "names": "/who",
@@ -39,8 +39,8 @@ _IN_ROOM = {
     **{word: f"commands begin with a slash, as {usage}" for word, usage in _COMMANDS.items()},
 }
 
-# the commands by which a client or a server registers (RFC 1459 section 4.1, RFC 2812 section 3.1,
-# IRCv3), behind tags and a source; in lower case NICK may be a person's
+# commands that register a client or a server (RFC 1459 section 4.1, RFC 2812 section 3.1, IRCv3),
+# behind tags and a source; "nick" in lower case may be a nickname
 _REGISTERING = re.compile(
     r"(?:@\S+ +)?(?::\S+ +)?(?:STARTTLS$|NICK +\S|(?i:USER +\S+ +\S+ +\S"
     r"|CAP +(?:LS|LIST|REQ|END|CLEAR)\b|(?:PASS|AUTHENTICATE|WEBIRC|PROTOCTL|SERVER|SERVICE) +\S))"
@@ -48,18 +48,12 @@ _REGISTERING = re.compile(
 
 
 def at_prompt(text: str) -> str | None:
-    """The hint for a word that was typed where a nickname is asked for.
-
-    :return: ``None`` for one that may be a nickname.
-    """
+    """Return the hint for a word at the nickname prompt; ``None`` if it may be a nickname."""
     return _AT_PROMPT.get(text.lower())
 
 
 def in_room(text: str) -> str | None:
-    """The hint for what was said in a room and looks like a command without its slash.
-
-    :return: ``None`` for what looks like speech.
-    """
+    """Return the hint for text that looks like a command without its slash; else ``None``."""
     word, _, rest = text.partition(" ")
     hint = _IN_ROOM.get(word.lower())
     if rest and hint is not None and not (word.lower() in _COMMANDS and rest.startswith("#")):
@@ -68,12 +62,12 @@ def in_room(text: str) -> str | None:
 
 
 def is_irc(line: str) -> bool:
-    """Whether a client that has no nickname yet speaks IRC."""
+    """Whether a client at the nickname prompt speaks IRC."""
     return _REGISTERING.match(line) is not None
 
 
 def where_irc_is(services: Sequence[ServiceEntry]) -> str:
-    """Where IRC is spoken, as a clause."""
+    """Return where the IRC service listens, as a clause."""
     clear = stream_port(services, "irc", tls=False)
     secure = stream_port(services, "irc", tls=True)
     if clear and secure:

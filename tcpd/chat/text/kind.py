@@ -1,4 +1,4 @@
-"""``protocol = chat``: the rooms for people with nc, telnet or openssl s_client."""
+"""``protocol = chat``: rooms for nc, telnet and openssl s_client."""
 
 from __future__ import annotations
 

@@ -11,8 +11,8 @@ class Command:
     """One command, as ``/help`` shows it.
 
     :ivar name: without the slash.
-    :ivar usage: what goes behind it.
-    :ivar help: what it does, in at most 50 characters.
+    :ivar usage: its arguments.
+    :ivar help: its description, at most 50 characters.
     :ivar aliases: other names, not shown in the list.
     :ivar more: further sentences for ``/help NAME``, each at most 76 characters.
     """
@@ -92,7 +92,7 @@ COMMANDS = (
 
 _BY_WORD = {word: command for command in COMMANDS for word in (command.name, *command.aliases)}
 
-#: What the name of a room stands for where the frontend asks for it.
+#: A room name that is typed where the frontend asks for one.
 JOIN = _BY_WORD["join"]
 
 
@@ -100,8 +100,8 @@ JOIN = _BY_WORD["join"]
 class Call:
     """A command.
 
-    :ivar command: which.
-    :ivar rest: what stands behind it, without the spaces around.
+    :ivar command: the command.
+    :ivar rest: its arguments, without surrounding spaces.
     """
 
     command: Command
@@ -110,10 +110,10 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """A slash and a word that is no command.
+    """An unknown command.
 
     :ivar word: without the slash.
-    :ivar nearest: the command that may have been meant.
+    :ivar nearest: the most similar command.
     """
 
     word: str
@@ -121,10 +121,10 @@ class Unknown:
 
 
 def parse(text: str) -> str | Call | Unknown | None:
-    """Read a line.
+    """Parse a line.
 
     :param text: without its line end.
-    :return: text is something to say in the current room; ``None`` is for a blank line.
+    :return: a string is text for the current room; ``None`` is a blank line.
     """
     text = text.rstrip()
     if not text:
@@ -139,25 +139,25 @@ def parse(text: str) -> str | Call | Unknown | None:
 
 
 def find_command(word: str) -> Command | None:
-    """The command of a name or alias, in any case of letters, with its slash or without."""
+    """Find a command by name or alias, in any case, with or without slash."""
     return _BY_WORD.get(word.removeprefix("/").lower())
 
 
 def nearest_command(word: str) -> str | None:
-    """The command whose name, or alias, is most like a word."""
+    """Find the command with the name or alias most similar to a word."""
     # bounded: the comparison takes quadratic time
     near = difflib.get_close_matches(word[:20].lower(), _BY_WORD, n=1)
     return _BY_WORD[near[0]].name if near else None
 
 
 def cut_word(text: str) -> tuple[str, str]:
-    """The first word, and the rest without the spaces around."""
+    """Split off the first word."""
     word, _, rest = text.partition(" ")
     return word, rest.strip()
 
 
 def cut_room(text: str) -> tuple[str | None, str]:
-    """The room that stands first in the arguments, or ``None``, and the rest."""
+    """Split off the room in the first place of the arguments; ``None`` if there is none."""
     if not text.startswith("#"):
         return None, text
     return cut_word(text)

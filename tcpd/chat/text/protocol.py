@@ -1,4 +1,4 @@
-"""The text frontend's edge: a conversation on a Twisted transport."""
+"""The Twisted protocol and factory of the text frontend."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tcpd.wire.telnet import TelnetFilter
 class TextProtocol(ChatProtocol):
     """One connection of the text frontend.
 
-    :param factory: what its connections share.
+    :param factory: the service's.
     """
 
     __slots__ = ("_telnet", "_texts")
@@ -41,7 +41,7 @@ class TextProtocol(ChatProtocol):
         return TextConversation(self._texts.server, outbox, profile, self)
 
     def split(self, data: bytes) -> list[bytes | Fault]:
-        """The same, with telnet's commands answered and taken out before."""
+        """Split into lines, after answering and removing telnet commands."""
         data, answers = self._telnet.feed(data)
         if answers:
             self._outbox.put(answers)
@@ -50,7 +50,7 @@ class TextProtocol(ChatProtocol):
 
 @implementer(IReconfigurable, IRefusing)
 class TextFactory(ChatFactory):
-    """What the connections of one text service share.
+    """State that the connections of one text service share.
 
     :param settings: the service's.
     :param context: see :class:`tcpd.interfaces.IContext`.
@@ -66,7 +66,7 @@ class TextFactory(ChatFactory):
         self.reconfigure(settings)
 
     def reconfigure(self, settings: TextSettings) -> None:
-        """See :class:`tcpd.interfaces.IReconfigurable`. Connections that are open keep the old."""
+        """See :class:`tcpd.interfaces.IReconfigurable`. Open connections keep the old settings."""
         self.settings = settings
         self.rate = settings.rate
         self.entry_timeout = settings.nick_timeout

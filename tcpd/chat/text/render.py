@@ -1,8 +1,8 @@
-"""Events as lines for people at a bare terminal.
+"""Renders events as lines for a terminal.
 
-Nobody's text reaches a screen but through :func:`encode_lines`, which takes out what could steer a
-terminal. What a peer says never begins a line: the room's name or ``[private]`` stands before it,
-so that nobody can pass for the server, whose lines begin with ``*``, ``!`` or two spaces.
+All text goes through :func:`encode_lines`, which removes terminal control sequences. Text of a peer
+never begins a line: the room's name or ``[private]`` stands before it, so that nobody can imitate
+the server, whose lines begin with ``*``, ``!`` or two spaces.
 """
 
 from __future__ import annotations
@@ -41,19 +41,19 @@ from tcpd.events.chat import (
 from tcpd.wire.formatting import plain
 from tcpd.wire.safe_text import visible
 
-#: Columns of the plainest terminal, less one: some wrap at the last.
+#: Columns of a terminal, less one: some wrap at the last.
 WIDTH = 79
 
 _MESSAGE = Kind.MESSAGE
 
 
 def encode_lines(lines: Iterable[str]) -> bytes:
-    """Lines as bytes for the wire: UTF-8, CRLF, without IRC's formatting, safe for terminals."""
+    """Encode lines: UTF-8, CRLF, without IRC's formatting, safe for terminals."""
     return b"".join([visible(plain(line)).encode() + b"\r\n" for line in lines])
 
 
 class TextFormat:
-    """How the text frontend writes events: a line for most, nothing for what programs need.
+    """The rendering of the text frontend: a line for most events, nothing for those of programs.
 
     See :class:`tcpd.chat.format.Format`.
     """
@@ -65,7 +65,7 @@ class TextFormat:
 
 
 def describe_all(event: Event) -> list[str]:
-    """An event as lines for others than its actor. Not yet safe for a terminal."""
+    """Render an event as lines for others than its actor. Not yet safe for a terminal."""
     match event:
         case RoomMessage(kind=Kind.TAGS) | PrivateMessage(kind=Kind.TAGS):
             return []
@@ -80,14 +80,14 @@ def describe_all(event: Event) -> list[str]:
             return [describe(event)]
 
 
-#: What this frontend does not show.
+#: Events that this frontend does not show.
 _NOT_SHOWN = frozenset(
     {Entered, AwayChanged, RealNameChanged, HostChanged, Announced, UserModesChanged}
 )
 
 
 def describe(event: Event) -> str:
-    """An event that has one line. Not yet safe for a terminal."""
+    """Render an event of one line. Not yet safe for a terminal."""
     who = event.actor.nick
     if type(event) is RoomMessage and event.is_plain:  # the cases below take longer
         return f"{event.room} {_speech(who, event.text, event.kind)}"
@@ -108,7 +108,7 @@ def describe(event: Event) -> str:
         case Parted(room=room, reason=reason):
             return f"* {who} left {room}{_because(reason)}"
         case Quit(reason=reason):
-            # servers and clients put it before what a person has said
+            # the prefix that IRC servers put before a person's own reason
             while reason.startswith("Quit:"):
                 reason = reason.removeprefix("Quit:").strip()
             return f"* {who} left the chat{_because(reason)}"
@@ -125,7 +125,7 @@ def describe(event: Event) -> str:
     raise TypeError(f"no line for {type(event).__name__}")
 
 
-#: What is put before a room's name for those of a rank in it; as IRC writes it.
+#: Prefixes of a room's name in messages to members of a rank, as in IRC.
 _PREFIXES = {Mode.OPERATOR: "@", Mode.HALF_OPERATOR: "%", Mode.VOICE: "+"}
 
 _RANKS = {
@@ -134,7 +134,7 @@ _RANKS = {
     Mode.VOICE: "one who always may speak in {}",
 }
 
-#: How a change of a room itself is told: set, and taken away.
+#: Texts of changes of room modes: set, and removed.
 _OF_ROOM = {
     Mode.KEY: ("gave {} a key", "took away the key of {}"),
     Mode.LIMIT: ("let at most {argument} into {}", "took away the limit of {}"),
@@ -157,7 +157,7 @@ _OF_ROOM = {
 
 _MUTE = f"{MUTE}:"
 
-#: The same for entries of these lists that are about speaking.
+#: The same for mutes.
 _OF_MUTES = {
     Mode.BAN: ("muted {argument} in {}", "lifted the mute of {argument} in {}"),
     Mode.EXEMPT: (
@@ -179,7 +179,7 @@ def _describe_change(event: ModesChanged, change: Change) -> str:
 
 
 def shown_mask(mask: str) -> str:
-    """A mask as people here write it: a nickname, where it is no more than that."""
+    """Return a mask as this frontend shows it: a nickname if it is only that."""
     return mask.removesuffix("!*@*")
 
 
@@ -194,7 +194,7 @@ def _speech(who: str, text: str, kind: Kind) -> str:
 
 
 def _ctcp(who: str, text: str, kind: Kind) -> str:
-    """A message between programs: https://modern.ircdocs.horse/ctcp."""
+    """Render CTCP: https://modern.ircdocs.horse/ctcp."""
     command, _, rest = text.strip("\x01").partition(" ")
     if command.upper() == "ACTION" or kind is Kind.ACTION:
         return f"* {who} {rest}"
@@ -207,13 +207,13 @@ def _because(reason: str) -> str:
 
 
 def describe_sent(event: PrivateMessage) -> str:
-    """The confirmation of a private message for who sent it."""
+    """Render a private message for its sender."""
     speech = _speech(event.actor.nick, _on_one_line(event.text), event.kind)
     return f"[private to {event.target.nick}] {speech}"
 
 
 def describe_past(event: RoomMessage, now: float) -> str:
-    """A line of history, with its time in UTC; with the date too if it is not of today.
+    """Render a line of history with its time in UTC, and the date if it is not today.
 
     :param now: seconds since 1970 UTC.
     """
@@ -224,15 +224,15 @@ def describe_past(event: RoomMessage, now: float) -> str:
 
 
 def _on_one_line(text: str) -> str:
-    """A message of several lines, where there is room for one."""
+    """Join a multiline message into one line."""
     return text.replace("\n", " ")
 
 
 def columns(words: Sequence[str], first: str, more: int) -> list[str]:
-    """Names behind one another, wrapped to the width of a terminal.
+    """Wrap names to the width of a terminal.
 
-    :param first: what the first line begins with.
-    :param more: how many there are that are not named.
+    :param first: the beginning of the first line.
+    :param more: number of names that are left out.
     """
     words = [f"{word}," for word in words]
     if more:

@@ -1,4 +1,4 @@
-"""What all clients of one text service share."""
+"""State that all clients of one text service share."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from tcpd.net.directory import ServiceEntry
 
 @dataclass(frozen=True, slots=True)
 class TextServer:
-    """One service, as its clients know it.
+    """One text service, as its clients use it.
 
     :ivar hub: the rooms.
-    :ivar format: how events are written.
-    :ivar name: what the daemon calls itself.
-    :ivar count: raised by a word: ``messages``, ``private``, ``commands``, ``bad-lines``,
-        ``dropped``.
-    :ivar directory: lists what the daemon serves.
+    :ivar format: of events.
+    :ivar name: the server's name.
+    :ivar count: increments a counter by name: ``messages``, ``private``, ``commands``,
+        ``bad-lines``, ``dropped``.
+    :ivar directory: lists the daemon's services.
     """
 
     hub: Hub
