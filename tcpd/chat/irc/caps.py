@@ -122,18 +122,3 @@ def requested(
         else:
             wanted.discard(name)
     return frozenset(wanted)
-
-
-def listed(words: Iterable[str], room: int) -> list[str]:
-    """Join names for LS, LIST and ACK into pieces that fit a line.
-
-    :param words: names, with or without values.
-    :param room: maximum bytes of a piece.
-    :return: one empty piece if there are no names.
-    """
-    pieces = [""]
-    for word in words:
-        if pieces[-1] and len(pieces[-1]) + 1 + len(word) > room:
-            pieces.append("")
-        pieces[-1] += f" {word}" if pieces[-1] else word
-    return pieces

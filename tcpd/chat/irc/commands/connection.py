@@ -10,6 +10,7 @@ from tcpd.chat.irc.commands.command import IrcCommand
 from tcpd.chat.irc.commands.refusals import middle
 from tcpd.chat.irc.commands.registering import complete
 from tcpd.chat.irc.commands.server_facts import nick_refused, send_isupport
+from tcpd.chat.irc.commands.wrapping import packed
 from tcpd.chat.irc.message import LINE_BYTES, Message, write
 from tcpd.chat.irc.reply import IrcReply
 from tcpd.chat.quitting import SAID_GOODBYE
@@ -92,7 +93,7 @@ def _cap_list(reply: IrcReply, argument: str) -> None:
 
 def _cap_list_of(reply: IrcReply, subcommand: str, words: list[str], several: bool) -> None:
     room = _cap_room(reply, subcommand, "*")
-    *first, last = caps.listed(words, room)
+    *first, last = list(packed(words, room, " ")) or [""]
     if not several and first:
         # "If a client has not indicated support for CAP LS 302 features, the server MUST NOT send
         # these new features": such a client gets one line
@@ -121,7 +122,7 @@ def _cap_req(reply: IrcReply, argument: str) -> None:
         enabled |= {caps.CAP_NOTIFY}
     room = _cap_room(reply, "ACK")
     fits = len(argument.encode()) <= room
-    for piece in [argument] if fits else caps.listed(words, room):
+    for piece in [argument] if fits else packed(words, room, " "):
         # "a server MUST NOT change the capabilities of the client until the last ACK of the set
         # has been sent"
         reply.from_server("CAP", reply.client.name, "ACK", piece, colon=True)

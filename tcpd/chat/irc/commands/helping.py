@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from tcpd.chat.irc import numerics
 from tcpd.chat.irc.commands.command import IrcCommand
 from tcpd.chat.irc.commands.refusals import middle
+from tcpd.chat.irc.commands.wrapping import packed
 from tcpd.chat.irc.message import Message
 from tcpd.chat.irc.reply import IrcReply
 
@@ -41,13 +42,7 @@ def help_commands(others: Mapping[str, IrcCommand]) -> dict[str, IrcCommand]:
 
 def _index(commands: Mapping[str, IrcCommand]) -> Iterator[str]:
     yield "HELP <command> explains one of these:"
-    held = ""
-    for name in sorted(commands):
-        if held and len(held) + 1 + len(name) > _INDEX_WIDTH:
-            yield held
-            held = ""
-        held += f" {name}" if held else name
-    yield held
+    yield from packed(sorted(commands), _INDEX_WIDTH, " ")
 
 
 def _send(reply: IrcReply, subject: str, lines: Iterator[str]) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from tcpd.chat.irc import numerics
 from tcpd.chat.irc.commands.command import IrcCommand
-from tcpd.chat.irc.commands.refusals import in_room, middle, refuse
+from tcpd.chat.irc.commands.refusals import in_room, middle, refusing
 from tcpd.chat.irc.message import Message
 from tcpd.chat.irc.reply import IrcReply
 from tcpd.chat.irc.server import MODES
@@ -223,10 +223,7 @@ def _mode_of_user(reply: IrcReply, message: Message) -> None:
         if unknown:
             reply.numeric(numerics.ERR_UMODEUNKNOWNFLAG)
 
-    def refused(refused: Refused) -> None:
-        refuse(reply, refused, nick)
-
-    reply.ask(hub.set_user_modes, added, removed, refused=refused, then=done)
+    reply.ask(hub.set_user_modes, added, removed, refused=refusing(reply, nick), then=done)
 
 
 def _wanted(before: str, letters: str) -> tuple[str, bool]:

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from tcpd.chat.irc import caps, numerics
 from tcpd.chat.irc.commands.command import IrcCommand
 from tcpd.chat.irc.commands.refusals import middle
-from tcpd.chat.irc.message import LINE_BYTES, Message
+from tcpd.chat.irc.commands.wrapping import wrapped
+from tcpd.chat.irc.message import Message
 from tcpd.chat.irc.reply import IrcReply
 from tcpd.chat.people import Person
 from tcpd.chat.room import PREFIXES, Room
@@ -119,26 +120,11 @@ class _Left:
 
 
 def _lines(reply: IrcReply, name: str, symbol: str, words: Iterator[str]) -> Iterator[bytes]:
-    """Yield RPL_NAMREPLY for a room, with as many names in a line as fit.
+    """Yield RPL_NAMREPLY for a room.
 
     :param symbol: "@" for a secret room, "=" for any other, "*" for no room.
-    :param words: names; an empty one yields to other clients.
     """
-    space = LINE_BYTES - len(reply.numeric_line(numerics.RPL_NAMREPLY, symbol, name, text=""))
-    held: list[str] = []
-    left = space
-    for word in words:
-        if not word:
-            yield b""
-            continue
-        size = len(word.encode()) + 1
-        if size > left + 1:
-            yield reply.numeric_line(numerics.RPL_NAMREPLY, symbol, name, text=" ".join(held))
-            held, left = [], space
-        held.append(word)
-        left -= size
-    if held:
-        yield reply.numeric_line(numerics.RPL_NAMREPLY, symbol, name, text=" ".join(held))
+    return wrapped(reply, numerics.RPL_NAMREPLY, symbol, name, words=words)
 
 
 def _words(reply: IrcReply, room: Room) -> Iterator[str]:

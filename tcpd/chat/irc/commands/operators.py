@@ -13,7 +13,7 @@ from twisted.logger import Logger
 from tcpd.chat.irc import numerics
 from tcpd.chat.irc.client import IrcClient
 from tcpd.chat.irc.commands.command import IrcCommand
-from tcpd.chat.irc.commands.refusals import middle, refuse
+from tcpd.chat.irc.commands.refusals import middle, refuse, refusing
 from tcpd.chat.irc.commands.talking import too_long
 from tcpd.chat.irc.message import Message
 from tcpd.chat.irc.passwords import check_password, may_send_password
@@ -74,12 +74,10 @@ def _become_operator(reply: IrcReply, name: str) -> None:
         _note(reply, f"OPER {name}")
         reply.numeric(numerics.RPL_YOUREOPER)
 
-    def refused(refused: Refused) -> None:
-        refuse(reply, refused, name)
-
     if reply.person.server_operator:
         reply.numeric(numerics.RPL_YOUREOPER)
     else:
+        refused = refusing(reply, name)
         reply.ask(reply.server.hub.set_user_modes, "o", "", refused=refused, then=become)
 
 
@@ -131,10 +129,7 @@ def _kill(reply: IrcReply, message: Message) -> None:
     reason = rest[0] if rest and rest[0] else "No reason"
     _note(reply, f"KILL {target.nick} {reason}")
 
-    def refused(refused: Refused) -> None:
-        refuse(reply, refused, nick)
-
-    reply.ask(server.hub.kill, target, reason, refused=refused)
+    reply.ask(server.hub.kill, target, reason, refused=refusing(reply, nick))
 
 
 def _wallops(reply: IrcReply, message: Message) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from tcpd.chat.irc import caps, numerics
 from tcpd.chat.irc.commands.command import IrcCommand
-from tcpd.chat.irc.commands.refusals import refuse
+from tcpd.chat.irc.commands.refusals import refusing
 from tcpd.chat.irc.message import Message
 from tcpd.chat.irc.reply import IrcReply
 from tcpd.chat.refused import Refused
@@ -18,12 +18,12 @@ def _away(reply: IrcReply, message: Message) -> None:
     text = message.params[0] if message.params else ""
     number = numerics.RPL_NOWAWAY if text else numerics.RPL_UNAWAY
     if reply.client.person is not None:
-
-        def refused(refused: Refused) -> None:
-            refuse(reply, refused, "AWAY")
-
-        set_away = reply.server.hub.set_away
-        reply.ask(set_away, text, refused=refused, then=lambda: reply.numeric(number))
+        reply.ask(
+            reply.server.hub.set_away,
+            text,
+            refused=refusing(reply, "AWAY"),
+            then=lambda: reply.numeric(number),
+        )
     elif caps.PRE_AWAY in reply.caps:
         # "If the capability has been negotiated, servers MUST accept the AWAY command before
         # connection registration has completed."

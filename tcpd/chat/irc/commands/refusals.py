@@ -46,6 +46,11 @@ def refuse(reply: IrcReply, refused: Refused, *about: str) -> None:
     reply.numeric(number, *map(middle, about), text=refused.sentence)
 
 
+def refusing(reply: IrcReply, *about: str) -> Callable[[Refused], None]:
+    """Return :func:`refuse` as a callback for :meth:`tcpd.chat.reply.Reply.ask`."""
+    return lambda refused: refuse(reply, refused, *about)
+
+
 def in_room(
     reply: IrcReply, room: str, nick: str = "", numbers: Mapping[Code, str] = NUMERICS
 ) -> Callable[[Refused], None]:

@@ -145,24 +145,16 @@ def _address(reply: IrcReply, target: Person, room: Room | None) -> str:
     return address_word(target.address)
 
 
-def _idle(reply: IrcReply, target: Person, room: Room | None) -> str:
-    return str(idle_seconds(reply, target))
-
-
-def _server(reply: IrcReply, target: Person, room: Room | None) -> str:
-    return reply.server.name
-
-
 _FIELDS: dict[str, _Field] = {
     "c": lambda reply, target, room: "*" if room is None else room.name,
     "u": lambda reply, target, room: target.user,
     "i": _address,
     "h": lambda reply, target, room: target.host,
-    "s": _server,
+    "s": lambda reply, target, room: reply.server.name,
     "n": lambda reply, target, room: target.nick,
     "f": _flags,
     "d": lambda reply, target, room: "0",
-    "l": _idle,
+    "l": lambda reply, target, room: str(idle_seconds(reply, target)),
     # "0": no account
     "a": lambda reply, target, room: "0",
     "o": lambda reply, target, room: _NO_LEVEL,

@@ -81,11 +81,12 @@ def _room_words(reply: IrcReply, person: Person, target: Person) -> list[str]:
     Of an invisible user with whom the client shares no room, none are visible.
     """
     every = caps.MULTI_PREFIX in reply.caps
-    open_all = not target.invisible or target is person or shares(person, target)
+    if target.invisible and target is not person and not shares(person, target):
+        return []
     return [
         prefixes(room.members.get(target, 0), every) + room.name
         for room in reply.server.hub.state.rooms_of(target)
-        if not room.hides_from(person) and (open_all or person in room.members)
+        if not room.hides_from(person)
     ]
 
 

@@ -13,24 +13,27 @@ def wrapped(
 ) -> Iterator[bytes]:
     """Yield lines of a numeric with as many words as fit; none if there are no words.
 
-    :param words: for the last parameter; each fits a line.
+    :param words: for the last parameter; each fits a line. An empty word yields to other clients.
     :param between: separator.
     """
     space = LINE_BYTES - len(reply.numeric_line(number, *params, text=""))
     for piece in packed(words, space, between):
-        yield reply.numeric_line(number, *params, text=piece)
+        yield reply.numeric_line(number, *params, text=piece) if piece else b""
 
 
 def packed(words: Iterable[str], space: int, between: str) -> Iterator[str]:
     """Join words into pieces that are as long as possible; none if there are no words.
 
-    :param words: each fits a piece.
+    :param words: each fits a piece. For an empty word an empty piece is yielded at once.
     :param space: maximum bytes of a piece.
     :param between: separator.
     """
     held: list[str] = []
     left = space
     for word in words:
+        if not word:
+            yield ""
+            continue
         size = len(word.encode()) + len(between)
         if held and size > left + len(between):
             yield between.join(held)
