@@ -70,6 +70,7 @@ def say(
     kind: Kind,
     tags: Tags = (),
     then: Callable[[], None] | None = None,
+    alone: bool = True,
 ) -> None:
     """Send a message to one target, and reply if it is refused.
 
@@ -78,6 +79,8 @@ def say(
     :param word: the target, as the client wrote it.
     :param lines: of the message; none for TAGMSG.
     :param then: called when it was sent.
+    :param alone: the command has no other target. Those of several wait for each other, so that
+        each reply comes in its place.
     """
     hub, client = reply.server.hub, reply.client
     target = Target.of(word)
@@ -89,7 +92,7 @@ def say(
         )
     else:
         verb = partial(hub.tell_more, nick=target.name, lines=lines, kind=kind, tags=tags)
-    if not reply.collects:
+    if alone and not reply.collects:
         refused = verb(client)
         if refused is None:
             if then is not None:
@@ -187,14 +190,15 @@ def _privmsg(reply: IrcReply, message: Message) -> None:
         if not quiet:
             too_long(reply)
         return
+    alone = len(words) == 1
     for word in words:
-        if word[:1] == "#" and not tags and not reply.collects:  # fast path
+        if alone and word[:1] == "#" and not tags and not reply.collects:  # fast path
             refused = client.server.hub.say(client, word, text, kind)
             if refused is not None and not quiet:
                 send_undelivered(reply, word, refused)
             continue
         then = None if quiet or word[:1] == "#" else partial(send_away, reply, word)
-        say(reply, word, (Line(text),), kind, tags, then)
+        say(reply, word, (Line(text),), kind, tags, then, alone)
 
 
 def _targets(reply: IrcReply, message: Message) -> list[str]:
@@ -225,8 +229,9 @@ def _tagmsg(reply: IrcReply, message: Message) -> None:
     tags = relayed_tags(reply.client, message)
     if not tags and any(key[0] == "+" for key in message.tags):
         return  # none of its tags is relayed
-    for word in _targets(reply, message):
-        say(reply, word, (), Kind.TAGS, tags)
+    words = _targets(reply, message)
+    for word in words:
+        say(reply, word, (), Kind.TAGS, tags, alone=len(words) == 1)
 
 
 def _redact(reply: IrcReply, message: Message) -> None:
