@@ -39,7 +39,7 @@ class IrcClient(Client):
 
     :param server: state that the clients of the service share.
     :param outbox: queue of data for the client.
-    :param address: of the client; ``None`` for a UNIX socket.
+    :param address: IP address of the client; ``None`` for a UNIX socket.
     :param secure: the connection uses TLS or a UNIX socket.
     :param edge: the connection.
 
@@ -158,7 +158,7 @@ class IrcClient(Client):
         """Send ERROR and close the connection.
 
         :param why: reason for the client.
-        :param reason: of QUIT for the other members; ``None`` for the same.
+        :param reason: reason of QUIT for the other members; ``None`` for the same.
         """
         if not self.over:
             self.leave(why if reason is None else reason)

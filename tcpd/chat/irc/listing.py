@@ -21,8 +21,8 @@ class RoomFacts:
 
     :ivar name: as the room's creator wrote it.
     :ivar users: the number of members.
-    :ivar created: in seconds since 1970 UTC.
-    :ivar topic_time: when the topic was set, likewise; ``None`` without a topic.
+    :ivar created: when the room was created, in seconds since 1970 UTC.
+    :ivar topic_time: when the topic was set, in seconds since 1970 UTC; ``None`` without a topic.
     """
 
     name: str
@@ -39,7 +39,7 @@ _CONDITION = re.compile("([CTct]?)([<>])([0-9]+)")
 class RoomFilter:
     """Filter of a LIST: rooms that match any name or mask, and every condition.
 
-    :ivar names: folded.
+    :ivar names: folded names.
     :ivar masks: patterns for folded names. Without names and masks every room matches.
     :ivar excluded: patterns of rooms to leave out.
     :ivar conditions: all of them must hold.
@@ -53,7 +53,7 @@ class RoomFilter:
     def matches(self, room: RoomFacts, now: float) -> bool:
         """Return whether a room matches.
 
-        :param now: in seconds since 1970 UTC.
+        :param now: the current time in seconds since 1970 UTC.
         """
         name = fold(room.name)
         if (
@@ -70,8 +70,8 @@ class RoomFilter:
 def parse_list(params: Sequence[str], most: int) -> RoomFilter:
     """Parse the parameters of LIST.
 
-    Names and conditions may be mixed in either parameter, as in the document's "LIST >3". An item
-    that is no condition is a name or a mask.
+    Names and conditions may be mixed in either parameter, as in Modern IRC's example "LIST >3". An
+    item that is no condition is a name or a mask.
 
     :param most: maximum number of items, see TARGMAX; the rest is ignored.
     """

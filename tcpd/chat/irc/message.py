@@ -37,10 +37,10 @@ class Message(NamedTuple):
 
     :ivar tags: unescaped values by name, including a leading ``+``, in their order; ``""`` for no
         value.
-    :ivar source: without its colon; ``None`` if absent. Ignored in lines of clients: "Clients MUST
-        NOT include a source when sending a message."
-    :ivar command: in upper case; never empty.
-    :ivar params: including the last one, without its colon.
+    :ivar source: the source without its colon; ``None`` if absent. Ignored in lines of clients:
+        "Clients MUST NOT include a source when sending a message."
+    :ivar command: the command in upper case; never empty.
+    :ivar params: all parameters, the last one without its colon.
     """
 
     tags: Mapping[str, str]
@@ -136,7 +136,7 @@ def write(
     """Serialize a line for a client.
 
     :param params: the last may contain spaces, be empty, and begin with a colon.
-    :param source: without its colon.
+    :param source: the source without its colon.
     :param tags: see :func:`write_tags`.
     :param colon: put a colon before the last parameter even where it is optional; old clients
         expect one before a text.

@@ -154,7 +154,7 @@ class IrcProtocol(ChatProtocol):
 class IrcFactory(ChatFactory):
     """Protocol factory of one IRC service.
 
-    :param settings: of the service.
+    :param settings: settings of the service.
     :param context: see :class:`tcpd.interfaces.IContext`.
     :raise SettingError: if the message of the day cannot be read.
     """

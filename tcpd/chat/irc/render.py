@@ -69,14 +69,14 @@ class Formats:
 
     def __init__(self) -> None:
         self._made: dict[frozenset[str], IrcFormat] = {}
-        self._bodies = _Bodies()
+        self._cache = _RenderCache()
 
     def of(self, enabled: frozenset[str]) -> IrcFormat:
         """Return the format for a client with these capabilities."""
         key = enabled & caps.RENDERING
         made = self._made.get(key)
         if made is None:
-            made = self._made[key] = IrcFormat(key, self._bodies)
+            made = self._made[key] = IrcFormat(key, self._cache)
         return made
 
 
@@ -84,12 +84,12 @@ class IrcFormat:
     """Format of events for one set of capabilities; see :class:`tcpd.chat.format.Format`.
 
     :param enabled: the capabilities.
-    :param bodies: cache that the formats of a server share.
+    :param cache: cache that the formats of a server share.
     """
 
-    def __init__(self, enabled: frozenset[str], bodies: _Bodies) -> None:
+    def __init__(self, enabled: frozenset[str], cache: _RenderCache) -> None:
         self._caps = enabled
-        self._bodies = bodies
+        self._cache = cache
         self._timed = caps.SERVER_TIME in enabled
         self._tagged = caps.MESSAGE_TAGS in enabled
         self._batched = {caps.BATCH, caps.MULTILINE} <= enabled
@@ -100,9 +100,9 @@ class IrcFormat:
             event.tags or event.lines or event.speaker or event.least or event.kind in _UNUSUAL
         ):
             # fast path: one line of text
-            bodies = self._bodies
-            if event is bodies.event:
-                body = bodies.body
+            cache = self._cache
+            if event is cache.event:
+                body = cache.body
             else:
                 who = event.actor
                 verb = "PRIVMSG" if event.kind is Kind.MESSAGE else "NOTICE"
@@ -110,7 +110,7 @@ class IrcFormat:
                 body = f"{source} {verb} {event.room} :{event.text}\r\n".encode()
                 if len(body) > LINE_BYTES:
                     body = cut_to(body)
-                bodies.event, bodies.body = event, body
+                cache.event, cache.body = event, body
             return body if self._plain else self._stamp(event) + body
         required = _REQUIRED.get(type(event))
         if required is not None and required not in self._caps:
@@ -125,17 +125,17 @@ class IrcFormat:
             case RoomMessage(kind=Kind.TAGS) | PrivateMessage(kind=Kind.TAGS):
                 # "Servers MUST NOT deliver TAGMSG to clients that haven't negotiated the
                 # message tags capability."
-                return self._tags(event) + self._bodies.of(event) if self._tagged else b""
+                return self._tags(event) + self._cache.of(event) if self._tagged else b""
             case RoomMessage(lines=lines) | PrivateMessage(lines=lines) if lines:
                 return self._multiline(event, lines)
             case ModesChanged():
                 tags = self._tags(event)
-                return b"".join(tags + line for line in self._bodies.modes(event))
-        return self._tags(event) + self._bodies.of(event)
+                return b"".join(tags + line for line in self._cache.modes(event))
+        return self._tags(event) + self._cache.of(event)
 
     def _stamp(self, event: RoomMessage) -> bytes:
         """Return what :meth:`_tags` does for a message without client tags, faster."""
-        tags = f"@time={self._bodies.time(event)}" if self._timed else ""
+        tags = f"@time={self._cache.time(event)}" if self._timed else ""
         if self._tagged:
             tags += f"{';' if tags else '@'}msgid={event.id}"
             if event.actor.bot:
@@ -148,7 +148,7 @@ class IrcFormat:
             return b""
         tags: dict[str, str] = {"batch": batch} if batch else {}
         if self._timed:
-            tags["time"] = self._bodies.time(event)
+            tags["time"] = self._cache.time(event)
         if self._tagged:
             if msgid:
                 tags["msgid"] = str(event.id)
@@ -167,7 +167,7 @@ class IrcFormat:
         if caps.EXTENDED_JOIN in self._caps:
             data = write("JOIN", event.room, "*", event.real_name, source=source, colon=True)
         else:
-            data = self._bodies.of(event)
+            data = self._cache.of(event)
         if event.away and caps.AWAY_NOTIFY in self._caps:
             # "as well as when a user joins and has an away message set": away-notify
             away = write("AWAY", event.away, source=source, colon=True)
@@ -176,24 +176,24 @@ class IrcFormat:
 
     def _multiline(self, event: RoomMessage | PrivateMessage, lines: Iterable[Line]) -> bytes:
         """Render a multiline message: as a batch, or as one message for each line."""
-        bodies = self._bodies
+        cache = self._cache
         if not self._batched:
             texts = [line.text for line in lines if line.text]
             # "Servers MUST only include a message ID on the first message of a batch when sending
             # a fallback to non-supporting clients."
             return b"".join(
-                self._tags(event, msgid=number == 0) + bodies.line(event, text)
+                self._tags(event, msgid=number == 0) + cache.line(event, text)
                 for number, text in enumerate(texts)
             )
         batch = f"m{event.id.sequence}"
         source = str(event.actor)
-        target = bodies.target(event)
+        target = cache.target(event)
         data = self._tags(event) + write(
             "BATCH", f"+{batch}", caps.MULTILINE, target, source=source
         )
         for line in lines:
             joined = f";{caps.MULTILINE}-concat" if line.joined else ""
-            data += f"@batch={batch}{joined} ".encode() + bodies.line(event, line.text)
+            data += f"@batch={batch}{joined} ".encode() + cache.line(event, line.text)
         return data + write("BATCH", f"-{batch}", source=source)
 
 
@@ -208,7 +208,7 @@ _REQUIRED: dict[type[Event], str] = {
 }
 
 
-class _Bodies:
+class _RenderCache:
     """Cache of the latest event's line without tags, and of its time, for all formats.
 
     :ivar event: the latest event; ``None`` before the first.

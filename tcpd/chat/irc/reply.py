@@ -54,7 +54,7 @@ class IrcReply(Reply):
     def send(self, line: bytes) -> None:
         """Send a line of the server.
 
-        :param line: without tags; this adds those that the client's capabilities need.
+        :param line: a line without tags; this adds those that the client's capabilities need.
         """
         self.put(self.client.timed(line))
 
@@ -62,7 +62,7 @@ class IrcReply(Reply):
         """Send several lines of the server.
 
         :param batch: type of the batch around them; empty for no batch.
-        :param params: of the batch.
+        :param params: parameters of the batch.
         """
         if not batch:
             for line in lines:
@@ -77,7 +77,7 @@ class IrcReply(Reply):
     def stream(self, lines: Iterable[bytes]) -> None:
         """Send a long reply; see :meth:`IrcClient.stream`.
 
-        :param lines: without tags.
+        :param lines: lines without tags.
         """
         self.client.stream(map(self.client.timed, lines))
 
@@ -195,7 +195,7 @@ class LabelledReply(IrcReply):
 
     def _send(self) -> None:
         client = self.client
-        rest = self._take_short()
+        rest = self._take_first_lines()
         name = client.next_batch()
         server = client.server.name
         lines = labelled(self._lines, rest, self._label, name, server, client.timed)
@@ -208,7 +208,7 @@ class LabelledReply(IrcReply):
         else:
             client.stream(lines)
 
-    def _take_short(self) -> Iterator[bytes] | None:
+    def _take_first_lines(self) -> Iterator[bytes] | None:
         """Take the first lines of a long reply.
 
         :return: the rest; ``None`` if nothing is left.
@@ -281,7 +281,7 @@ def labelled(
     single logical response." "Servers MUST respond with a labeled ACK message when a client sends a
     labeled command that normally produces no response."
 
-    :param lines: of the response.
+    :param lines: lines of the response.
     :param more: the rest of a long response; ``None`` if ``lines`` is all.
     :param batch: reference for a batch, if one is needed.
     :param timed: adds the ``time`` tag to a line.
@@ -310,12 +310,12 @@ def _within(lines: Iterable[bytes], batch: str) -> Iterator[bytes]:
 
 def _is_one_batch(lines: list[bytes]) -> bool:
     """Return whether the lines are exactly one batch."""
-    words = [_words(line) for line in (lines[0], lines[-1])]
+    words = [_command_and_param(line) for line in (lines[0], lines[-1])]
     (first, opened), (last, closed) = words
     return first == last == b"BATCH" and opened[1:] == closed[1:] and opened[:1] == b"+"
 
 
-def _words(line: bytes) -> tuple[bytes, bytes]:
+def _command_and_param(line: bytes) -> tuple[bytes, bytes]:
     """Return a line's command and its first parameter."""
     words = line.rstrip(b"\r\n").split(b" ")
     while words and words[0][:1] in (b"@", b":"):

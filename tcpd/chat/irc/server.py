@@ -21,7 +21,7 @@ USER_CHARACTERS = 12
 HOST_CHARACTERS = 63
 
 #: Maximum number of rooms, masks and conditions in one LIST.
-LIST_TARGETS = 20
+MAX_LIST_ITEMS = 20
 
 #: Maximum number of targets by command, for TARGMAX; ``None`` for no limit.
 TARGETS = {
@@ -32,13 +32,13 @@ TARGETS = {
     "PART": None,
     "KICK": 4,
     "NAMES": 1,
-    "LIST": LIST_TARGETS,
+    "LIST": MAX_LIST_ITEMS,
     "WHOIS": 1,
     "MONITOR": None,
 }
 
 #: Maximum number of mode changes with a parameter in one MODE.
-MODES = 6
+MAX_MODES = 6
 
 
 @dataclass(slots=True)
@@ -47,9 +47,9 @@ class IrcServer:
 
     :ivar service: name of the service in the ini file.
     :ivar name: the server's name, the source of its replies.
-    :ivar version: of tcpd.
+    :ivar version: name and version of tcpd.
     :ivar hub: the chat hub.
-    :ivar settings: of the service; a reload replaces them.
+    :ivar settings: settings of the service; a reload replaces them.
     :ivar motd: lines of the message of the day; ``None`` if there is none.
     :ivar created: start of the daemon in seconds since 1970 UTC.
     :ivar started: start of the daemon in seconds of ``clock``.
@@ -125,7 +125,7 @@ class IrcServer:
                 network=self.settings.network,
                 rooms=bounds.rooms_per_member,
                 list_entries=bounds.bans_per_room,
-                modes=MODES,
+                modes=MAX_MODES,
                 monitored=bounds.watched,
                 targets=TARGETS,
                 nick=NICK_CHARACTERS,

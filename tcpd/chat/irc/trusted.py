@@ -16,7 +16,7 @@ class Operator:
     """Credentials for OPER.
 
     :ivar name: 1 to 32 ASCII letters, digits, ``.``, ``_`` and ``-``.
-    :ivar hash: of the password.
+    :ivar hash: hash of the password.
     """
 
     name: str
@@ -28,7 +28,7 @@ class Gateway:
     """Gateway that may send WEBIRC.
 
     :ivar networks: networks that it connects from.
-    :ivar hash: of its password.
+    :ivar hash: hash of its password.
     """
 
     networks: tuple[Network, ...]

@@ -11,7 +11,7 @@ from tcpd.chat.irc.commands.refusals import in_room, middle
 from tcpd.chat.irc.listing import RoomFacts, RoomFilter, parse_list
 from tcpd.chat.irc.message import Message
 from tcpd.chat.irc.reply import IrcReply
-from tcpd.chat.irc.server import LIST_TARGETS
+from tcpd.chat.irc.server import MAX_LIST_ITEMS
 from tcpd.chat.names import fold
 from tcpd.chat.refused import Code
 from tcpd.chat.room import Room
@@ -70,7 +70,7 @@ def _topic(reply: IrcReply, message: Message) -> None:
 
 
 def _list(reply: IrcReply, message: Message) -> None:
-    asked = parse_list(message.params, LIST_TARGETS)
+    asked = parse_list(message.params, MAX_LIST_ITEMS)
     # a copy: rooms may be created and removed meanwhile
     reply.stream(_listed(reply, asked, list(reply.server.hub.rooms)))
 

@@ -15,8 +15,7 @@ class IrcCommand:
 
     :ivar call: runs the command.
     :ivar min_params: the number of parameters that it needs; fewer get ERR_NEEDMOREPARAMS (461).
-    :ivar before_registration: an unregistered client may send it; then ``reply.client.person`` is
-        ``None``.
+    :ivar before_registration: an unregistered client, whose ``person`` is ``None``, may send it.
     :ivar may_run_ahead: it may run ahead of the event log: without a label it has no reply.
     :ivar help: lines for HELP: the syntax, and a description.
     """

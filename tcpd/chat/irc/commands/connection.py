@@ -17,7 +17,7 @@ from tcpd.chat.quitting import SAID_GOODBYE
 from tcpd.chat.refused import Refused
 
 #: Version of CAP LS from which clients get values and cap-notify.
-_VALUES = 302
+_VERSION_WITH_VALUES = 302
 
 # these would make nick!user@host ambiguous
 _NOT_IN_USER = frozenset("!@ ")
@@ -33,24 +33,24 @@ def _cap(reply: IrcReply, message: Message) -> None:
     call(reply, " ".join(rest))
 
 
-def _negotiate(reply: IrcReply) -> None:
+def _delay_registration(reply: IrcReply) -> None:
     """Delay registration until CAP END."""
     if reply.client.person is None:
         reply.client.entry.negotiating = True
 
 
 def _cap_ls(reply: IrcReply, argument: str) -> None:
-    _negotiate(reply)
+    _delay_registration(reply)
     version = int(argument) if argument.isascii() and argument.isdigit() else 0
-    if version >= _VALUES:
+    if version >= _VERSION_WITH_VALUES:
         # "This capability MUST be implicitly enabled if the client requests CAP LS with a version
         # of 302 or newer"
         reply.client.version_302 = True
         reply.client.enable(reply.caps | {caps.CAP_NOTIFY})
-    latest = version >= _VALUES
+    latest = version >= _VERSION_WITH_VALUES
     # sts is useless without its value
-    there_are = reply.server.capabilities(_speaks_tls(reply) if latest else None).items()
-    words = [f"{name}={value}" if value and latest else name for name, value in there_are]
+    available = reply.server.capabilities(_speaks_tls(reply) if latest else None).items()
+    words = [f"{name}={value}" if value and latest else name for name, value in available]
     _cap_list_of(reply, "LS", words, latest)
 
 
@@ -110,7 +110,7 @@ def _cap_room(reply: IrcReply, *words: str) -> int:
 
 
 def _cap_req(reply: IrcReply, argument: str) -> None:
-    _negotiate(reply)
+    _delay_registration(reply)
     words = argument.split()
     enabled = caps.requested(words, reply.caps, reply.server.capabilities(None))
     if enabled is None:

@@ -13,7 +13,7 @@ from tcpd.chat.irc.commands.command import IrcCommand
 from tcpd.chat.irc.commands.refusals import in_room, middle, refusing
 from tcpd.chat.irc.message import Message
 from tcpd.chat.irc.reply import IrcReply
-from tcpd.chat.irc.server import MODES
+from tcpd.chat.irc.server import MAX_MODES
 from tcpd.chat.irc.user_modes import USER_MODES, user_modes
 from tcpd.chat.names import fold
 from tcpd.chat.people import Person
@@ -30,7 +30,7 @@ _LIST_NUMERICS = {
 }
 
 #: Maximum number of unknown letters replied to; a line may have hundreds.
-_UNKNOWN = 10
+_MAX_UNKNOWN = 10
 
 
 def _mode(reply: IrcReply, message: Message) -> None:
@@ -53,41 +53,41 @@ def _mode_of_room(reply: IrcReply, message: Message) -> None:
     if not words or not words[0]:
         _send_modes(reply, reply.person, room)
         return
-    asked = _read(words[0], words[1:])
-    if not asked.changes:
-        _send_rest(reply, room, asked)
+    request = _parse_modes(words[0], words[1:])
+    if not request.changes:
+        _send_rest(reply, room, request)
         return
     refusals: list[Refused] = []
 
     def refused(refused: Refused) -> None:
         in_room(reply, room.name)(refused)
-        _send_rest(reply, room, asked)
+        _send_rest(reply, room, request)
 
     def changed() -> None:
         _send_refused(reply, room, refusals)
-        _send_rest(reply, room, asked)
+        _send_rest(reply, room, request)
 
     reply.ask(
-        hub.change_modes, name, asked.changes, refusals=refusals, refused=refused, then=changed
+        hub.change_modes, name, request.changes, refusals=refusals, refused=refused, then=changed
     )
 
 
-def _send_rest(reply: IrcReply, room: Room, asked: _Asked) -> None:
+def _send_rest(reply: IrcReply, room: Room, request: _ModeRequest) -> None:
     """Send errors for unknown letters and missing arguments, and requested lists."""
-    for letter in asked.unknown[:_UNKNOWN]:
+    for letter in request.unknown[:_MAX_UNKNOWN]:
         reply.numeric(numerics.ERR_UNKNOWNMODE, middle(letter))
-    if asked.lacking:
+    if request.lacking:
         reply.numeric(numerics.ERR_NEEDMOREPARAMS, "MODE")
-    if asked.lists and reply.person not in room.members:
+    if request.lists and reply.person not in room.members:
         # lists are for members only
         reply.numeric(numerics.ERR_NOTONCHANNEL, room.name)
         return
-    for mode in asked.lists:
+    for mode in request.lists:
         reply.stream(_list_lines(reply, room, mode))
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _ModeRequest:
     """Parsed parameters of MODE.
 
     :ivar changes: in their order; only the last of a mode without argument.
@@ -102,7 +102,7 @@ class _Asked:
     lacking: bool
 
 
-def _read(letters: str, words: Iterable[str]) -> _Asked:
+def _parse_modes(letters: str, words: Iterable[str]) -> _ModeRequest:
     """Parse modes: "For type A, B, and C modes, arguments will be sequentially obtained"."""
     arguments = iter(words)
     changes: dict[object, Change] = {}
@@ -110,7 +110,7 @@ def _read(letters: str, words: Iterable[str]) -> _Asked:
     unknown: dict[str, None] = {}
     lacking = False
     adding = True
-    left = MODES
+    left = MAX_MODES
     for letter in letters:
         if letter in "+-":
             adding = letter == "+"
@@ -121,7 +121,7 @@ def _read(letters: str, words: Iterable[str]) -> _Asked:
             continue
         argument = next(arguments, None) if _takes_argument(mode, adding) else None
         if argument is not None:
-            # changes beyond MODES are ignored, with their arguments
+            # changes beyond MAX_MODES are ignored, with their arguments
             if left:
                 left -= 1
                 changes[left, mode] = Change(adding, mode, argument)
@@ -134,7 +134,7 @@ def _read(letters: str, words: Iterable[str]) -> _Asked:
         else:
             changes.pop(mode, None)
             changes[mode] = Change(adding, mode)
-    return _Asked(list(changes.values()), list(lists), list(unknown), lacking)
+    return _ModeRequest(list(changes.values()), list(lists), list(unknown), lacking)
 
 
 def _takes_argument(mode: Mode, adding: bool) -> bool:
@@ -215,7 +215,7 @@ def _mode_of_user(reply: IrcReply, message: Message) -> None:
     if not words or not words[0]:
         reply.numeric(numerics.RPL_UMODEIS, f"+{before}")
         return
-    after, unknown = _wanted(before, words[0])
+    after, unknown = _change_user_modes(before, words[0])
     added = "".join(letter for letter in after if letter not in before)
     removed = "".join(letter for letter in before if letter not in after)
 
@@ -226,7 +226,7 @@ def _mode_of_user(reply: IrcReply, message: Message) -> None:
     reply.ask(hub.set_user_modes, added, removed, refused=refusing(reply, nick), then=done)
 
 
-def _wanted(before: str, letters: str) -> tuple[str, bool]:
+def _change_user_modes(before: str, letters: str) -> tuple[str, bool]:
     """Return a user's modes after a change, and whether a letter is unknown.
 
     :param before: the current modes.

@@ -75,31 +75,35 @@ def _names(reply: IrcReply, message: Message) -> None:
 
 def _room_lines(reply: IrcReply, room: Room) -> Iterator[bytes]:
     name = room.name  # the room may be renamed before all are listed
-    yield from _lines(reply, name, "@" if room.hides_from(None) else "=", _words(reply, room))
+    yield from _lines(
+        reply, name, "@" if room.hides_from(None) else "=", _member_names(reply, room)
+    )
     yield reply.numeric_line(numerics.RPL_ENDOFNAMES, name)
 
 
 def _all_lines(reply: IrcReply) -> Iterator[bytes]:
-    """ "If no <channel> parameter is given, a list of all channels and their occupants is returned.
-    At the end of this list, a list of users who are visible but either not on any channel or not on
-    a visible channel are listed as being on `channel' "*"."
+    """Yield the reply to NAMES without a room.
+
+    "If no <channel> parameter is given, a list of all channels and their occupants is returned. At
+    the end of this list, a list of users who are visible but either not on any channel or not on a
+    visible channel are listed as being on `channel' "*"."
     """
     hub = reply.server.hub
-    left = _Left(MAX_NAMES)
+    limit = _NameLimit(MAX_NAMES)
     # a copy: rooms may be created and removed meanwhile
     for number, room in enumerate(list(hub.rooms), 1):
         if number % _PER_TURN == 0:
             yield b""
         if hub.room(room.name) is room and not room.hides_from(reply.client.person):
             symbol = "@" if room.hides_from(None) else "="
-            yield from _lines(reply, room.name, symbol, left.take(_words(reply, room)))
-    yield from _lines(reply, "*", "*", left.take(_roomless(reply)))
-    if left.count < 0:
+            yield from _lines(reply, room.name, symbol, limit.take(_member_names(reply, room)))
+    yield from _lines(reply, "*", "*", limit.take(_roomless_names(reply)))
+    if limit.count < 0:
         yield reply.numeric_line(numerics.ERR_TOOMANYMATCHES, "NAMES")
     yield reply.numeric_line(numerics.RPL_ENDOFNAMES, "*")
 
 
-class _Left:
+class _NameLimit:
     """Limit of the names in one reply.
 
     :ivar count: names left; negative once the limit is exceeded.
@@ -127,7 +131,7 @@ def _lines(reply: IrcReply, name: str, symbol: str, words: Iterator[str]) -> Ite
     return wrapped(reply, numerics.RPL_NAMREPLY, symbol, name, words=words)
 
 
-def _words(reply: IrcReply, room: Room) -> Iterator[str]:
+def _member_names(reply: IrcReply, room: Room) -> Iterator[str]:
     """Yield the names of a room's members that the client may see."""
     every = caps.MULTI_PREFIX in reply.caps
     full = caps.USERHOST_IN_NAMES in reply.caps
@@ -140,7 +144,7 @@ def _words(reply: IrcReply, room: Room) -> Iterator[str]:
         yield prefixes(ranks, every) + word if ranks else word
 
 
-def _roomless(reply: IrcReply) -> Iterator[str]:
+def _roomless_names(reply: IrcReply) -> Iterator[str]:
     """Yield the users in no room that the client may see, and empty words to yield to others."""
     person, hub = reply.person, reply.server.hub
     full = caps.USERHOST_IN_NAMES in reply.caps

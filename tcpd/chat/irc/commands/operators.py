@@ -54,7 +54,7 @@ def _oper(reply: IrcReply, message: Message) -> None:
     def tried(fits: bool) -> None:
         # logged even if the client has disconnected
         if not (fits and operator is not None):
-            _note_refused(reply, "" if operator is None else operator.name)
+            _log_refused(reply, "" if operator is None else operator.name)
 
     def checked(fits: bool | None) -> None:
         if fits is None:
@@ -71,7 +71,7 @@ def _oper(reply: IrcReply, message: Message) -> None:
 def _become_operator(reply: IrcReply, name: str) -> None:
     def become() -> None:
         reply.server.count["operators"] += 1
-        _note(reply, f"OPER {name}")
+        _log_command(reply, f"OPER {name}")
         reply.numeric(numerics.RPL_YOUREOPER)
 
     if reply.person.server_operator:
@@ -81,7 +81,7 @@ def _become_operator(reply: IrcReply, name: str) -> None:
         reply.ask(reply.server.hub.set_user_modes, "o", "", refused=refused, then=become)
 
 
-def _note_refused(reply: IrcReply, name: str) -> None:
+def _log_refused(reply: IrcReply, name: str) -> None:
     reply.server.count["operators-refused"] += 1
     catalogue.CHAT_OPERATOR_REFUSED.emit(
         _log, service=reply.server.service, name=name, address=address_of(reply.client)
@@ -95,7 +95,7 @@ def _refuse_operator(reply: IrcReply) -> None:
         reply.finish("Too many wrong passwords")
 
 
-def _note(reply: IrcReply, command: str) -> None:
+def _log_command(reply: IrcReply, command: str) -> None:
     """Log a command of a server operator."""
     client = reply.client
     operator = f"{client.name} at {address_of(client)} by {reply.server.service}"
@@ -127,7 +127,7 @@ def _kill(reply: IrcReply, message: Message) -> None:
             reply.numeric(numerics.ERR_NOSUCHNICK, middle(nick))
         return
     reason = rest[0] if rest and rest[0] else "No reason"
-    _note(reply, f"KILL {target.nick} {reason}")
+    _log_command(reply, f"KILL {target.nick} {reason}")
 
     reply.ask(server.hub.kill, target, reason, refused=refusing(reply, nick))
 
@@ -148,7 +148,7 @@ def _wallops(reply: IrcReply, message: Message) -> None:
 
 
 def _rehash(reply: IrcReply, message: Message) -> None:
-    _note(reply, "REHASH")
+    _log_command(reply, "REHASH")
     reply.numeric(numerics.RPL_REHASHING, "tcpd.ini")
     release = reply.hold()
 

@@ -86,8 +86,10 @@ def _checked(reply: IrcReply, fits: bool | None) -> None:
 
 
 def _mismatch(reply: IrcReply, why: str) -> None:
-    """ "If the password supplied does not match the password expected by the server, then the
-    server SHOULD send ERR_PASSWDMISMATCH and MAY then close the connection with ERROR."
+    """Send ERR_PASSWDMISMATCH and close the connection.
+
+    "If the password supplied does not match the password expected by the server, then the server
+    SHOULD send ERR_PASSWDMISMATCH and MAY then close the connection with ERROR."
     """
     reply.server.count["bad-passwords"] += 1
     reply.numeric(numerics.ERR_PASSWDMISMATCH)

@@ -77,7 +77,7 @@ def say(
     Without a label it has no reply, and may run ahead of the event log.
 
     :param word: the target, as the client wrote it.
-    :param lines: of the message; none for TAGMSG.
+    :param lines: lines of the message; none for TAGMSG.
     :param then: called when it was sent.
     :param alone: the command has no other target. Those of several wait for each other, so that
         each reply comes in its place.

@@ -54,26 +54,26 @@ def idle_seconds(reply: IrcReply, target: Person) -> int:
 
 def _who(reply: IrcReply, message: Message) -> None:
     mask = message.params[0]
-    asked = listing.parse_who(message.params[1] if len(message.params) > 1 else "")
-    reply.stream(_answer(reply, mask, asked))
+    options = listing.parse_who(message.params[1] if len(message.params) > 1 else "")
+    reply.stream(_lines(reply, mask, options))
 
 
-def _answer(reply: IrcReply, mask: str, asked: listing.WhoOptions) -> Iterator[bytes]:
-    room, found = _found(reply, reply.person, mask)
+def _lines(reply: IrcReply, mask: str, options: listing.WhoOptions) -> Iterator[bytes]:
+    room, found = _find(reply, reply.person, mask)
     state = reply.server.hub.state
     for target in found:
         if target is None:
             yield b""
-        elif not state.is_here(target) or (asked.operators and not target.server_operator):
+        elif not state.is_here(target) or (options.operators and not target.server_operator):
             continue
-        elif asked.fields is None:
-            yield _reply(reply, target, room)
+        elif options.fields is None:
+            yield _who_reply(reply, target, room)
         else:
-            yield _fields(reply, target, room, asked.fields, asked.token)
+            yield _whox_reply(reply, target, room, options.fields, options.token)
     yield reply.numeric_line(numerics.RPL_ENDOFWHO, middle(mask))
 
 
-def _found(
+def _find(
     reply: IrcReply, person: Person, mask: str
 ) -> tuple[Room | None, Iterable[Person | None]]:
     """Return the room that a mask names, if any, and the matching users. ``None`` among these
@@ -110,7 +110,7 @@ def _matching(reply: IrcReply, person: Person, mask: str) -> Iterator[Person | N
             yield target
 
 
-def _reply(reply: IrcReply, target: Person, room: Room | None) -> bytes:
+def _who_reply(reply: IrcReply, target: Person, room: Room | None) -> bytes:
     return reply.numeric_line(
         numerics.RPL_WHOREPLY,
         "*" if room is None else room.name,
@@ -161,7 +161,9 @@ _FIELDS: dict[str, _Field] = {
 }
 
 
-def _fields(reply: IrcReply, target: Person, room: Room | None, fields: str, token: str) -> bytes:
+def _whox_reply(
+    reply: IrcReply, target: Person, room: Room | None, fields: str, token: str
+) -> bytes:
     """Return RPL_WHOSPCRPL with the requested fields."""
     words = [
         token if field == "t" else _FIELDS[field](reply, target, room)

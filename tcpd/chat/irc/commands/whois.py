@@ -45,11 +45,11 @@ def _whois(reply: IrcReply, message: Message) -> None:
     elif target is None:
         reply.numeric(numerics.ERR_NOSUCHNICK, middle(nick))
     else:
-        reply.stream(_facts(reply, target))
+        reply.stream(_whois_lines(reply, target))
     reply.stream([reply.numeric_line(numerics.RPL_ENDOFWHOIS, middle(nick))])
 
 
-def _facts(reply: IrcReply, target: Person) -> Iterator[bytes]:
+def _whois_lines(reply: IrcReply, target: Person) -> Iterator[bytes]:
     """Yield what the client may see of a user."""
     person = reply.person
     server, line, nick = reply.server, reply.numeric_line, target.nick
@@ -108,11 +108,13 @@ def _whowas(reply: IrcReply, message: Message) -> None:
     if len(message.params) > 2 and not is_here(reply, message.params[2]):
         reply.numeric(numerics.ERR_NOSUCHSERVER, middle(message.params[2]))
     else:
-        _send_past(reply, nick, _count(message.params[1]) if len(message.params) > 1 else None)
+        _send_whowas(
+            reply, nick, _parse_count(message.params[1]) if len(message.params) > 1 else None
+        )
     reply.numeric(numerics.RPL_ENDOFWHOWAS, middle(nick))
 
 
-def _send_past(reply: IrcReply, nick: str, most: int | None) -> None:
+def _send_whowas(reply: IrcReply, nick: str, most: int | None) -> None:
     found = reply.server.hub.state.whowas.of(nick)
     for gone in found[:most]:
         _send_gone(reply, gone)
@@ -120,8 +122,9 @@ def _send_past(reply: IrcReply, nick: str, most: int | None) -> None:
         reply.numeric(numerics.ERR_WASNOSUCHNICK, middle(nick))
 
 
-def _count(text: str) -> int | None:
-    """ "If a non-positive number is passed as being <count>, then a full search is done."""
+def _parse_count(text: str) -> int | None:
+    """Parse <count>: "If a non-positive number is passed as being <count>, then a full search is
+    done."""
     number = int(text) if text.isascii() and text.isdigit() else 0
     return number or None
 
