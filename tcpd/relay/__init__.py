@@ -1,1 +1,1 @@
-"""What passes a connection's bytes on: to another address, or to a program."""
+"""Services that relay a connection: ``forward`` to another address, ``exec`` to a program."""

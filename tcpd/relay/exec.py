@@ -41,30 +41,30 @@ from tcpd.policy.bursts import Bursts
 from tcpd.policy.reasons import End
 from tcpd.policy.workqueue import share_of
 from tcpd.relay.exec_environment import connection_variables
-from tcpd.relay.exec_errors import ErrorLog, Errors
+from tcpd.relay.exec_errors import ErrorLog, ErrorPipe
 from tcpd.relay.exec_plan import make_plan
 from tcpd.relay.exec_program import Program
 from tcpd.relay.exec_settings import ExecSettings
-from tcpd.relay.presence import Presence
+from tcpd.relay.peer_monitor import PeerMonitor
 
-#: Seconds that programs have to be gone after they were killed, when the service stops.
+#: Seconds to wait for killed programs when the service stops.
 _GONE = 1.0
 
-#: Looks at a client that closed a UNIX socket until its program is stopped. This is one minute, as
-#: with TCP (tcp_fin_timeout in tcp(7)): the program may be working on what the client sent.
-_LOOKS = 12
+#: Checks of a client that closed a UNIX socket until its program is stopped: one minute, as with
+#: TCP (tcp_fin_timeout in tcp(7)). The program may still be processing its input.
+_CHECKS = 12
 
 
 @implementer(IBusy, IPushProducer, IHalfCloseableProtocol, IFarewell)
 class ExecProtocol(Protocol):
-    """A client, and the program that it talks to.
+    """Relays between a client and its program.
 
-    Each is read from only as long as the other takes it: what a program writes waits in the
-    program's socket while the client does not read, and the other way round.
+    Flow control works both ways: while the client does not read, the program's output stays in its
+    socket, and vice versa.
 
     :param factory: starts the program.
 
-    :ivar program: ``None`` until it was started, or if it could not be.
+    :ivar program: ``None`` before it is started, or if it failed to start.
     """
 
     transport: ITransport
@@ -72,21 +72,21 @@ class ExecProtocol(Protocol):
     def __init__(self, factory: ExecFactory) -> None:
         self._factory = factory
         self._paused = False
-        self._presence: Presence | None = None
-        self._input: list[bytes] = []  # that came before there was a program
+        self._monitor: PeerMonitor | None = None
+        self._input: list[bytes] = []  # received before the program started
         self._input_ended = False
         self._output_ended = False
         self.program: Program | None = None
 
     @property
     def busy(self) -> bool:
-        """See :class:`tcpd.interfaces.IBusy`: it waits for its program, as for those of others."""
+        """See :class:`tcpd.interfaces.IBusy`: true until the program is started."""
         return self.program is None
 
     def connectionMade(self) -> None:
-        """Have a program started."""
+        """Request a program."""
         cast(IConsumer, self.transport).registerProducer(self, True)
-        self._factory.arrived(self)
+        self._factory.request_program(self)
 
     @property
     def share(self) -> Hashable:
@@ -95,12 +95,12 @@ class ExecProtocol(Protocol):
         return share_of(None if connection is None else connection.address, self)
 
     def work(self, deadline: float) -> bool:
-        """See :class:`tcpd.policy.workqueue.Source`: have the program started."""
+        """See :class:`tcpd.policy.workqueue.Source`: starts the program."""
         self._factory.start(self)
         return False
 
     def begin(self, program: Program) -> None:
-        """It was started. Called by the factory; what has come so far goes to it."""
+        """The program was started: send it the input so far. Called by the factory."""
         self.program = program
         if self._paused:
             program.pause()
@@ -111,61 +111,61 @@ class ExecProtocol(Protocol):
             program.end_input()
 
     def wait(self) -> None:
-        """There is no place for a program yet. Called by the factory; nothing is read so long."""
+        """The limit of programs is reached: stop reading. Called by the factory."""
         cast(IPushProducer, self.transport).pauseProducing()
 
     # --- from the client ---
 
     def dataReceived(self, data: bytes) -> None:
-        """Give it to the program."""
+        """Write to the program."""
         if self.program is None:
             self._input.append(data)
         elif not self.program.write(data):
-            self._look_after_client().pause()
+            self._monitor_client().pause()
             cast(IPushProducer, self.transport).pauseProducing()
 
     def readConnectionLost(self) -> None:
-        """The client sends no more: the program reads the end of its input."""
+        """The client half-closed: close the program's input."""
         self._input_ended = True
-        self._look_after_client().end()
+        self._monitor_client().end()
         if self.program is not None:
             self.program.end_input()
 
-    def _look_after_client(self) -> Presence:
-        if self._presence is None:
-            self._presence = Presence(self.transport, self._factory.clock, _LOOKS)
-        return self._presence
+    def _monitor_client(self) -> PeerMonitor:
+        if self._monitor is None:
+            self._monitor = PeerMonitor(self.transport, self._factory.clock, _CHECKS)
+        return self._monitor
 
     def writeConnectionLost(self) -> None:
-        """Nothing to do: only who closes the sending side alone is told this, and we don't."""
+        """Never called: this protocol does not half-close."""
 
     def connectionLost(self, reason: Failure | None = None) -> None:
-        """The client is gone, so the program has to go."""
+        """The connection is lost: stop the program."""
         self._output_ended = True
-        if self._presence is not None:
-            self._presence.stop()
-        self._factory.left(self)
+        if self._monitor is not None:
+            self._monitor.stop()
+        self._factory.cancel_request(self)
         if self.program is not None:
             self.program.abandon()
 
     def pauseProducing(self) -> None:
-        """The client does not read: nor is the program read from."""
+        """The client does not read: stop reading from the program."""
         self._paused = True
         if self.program is not None:
             self.program.pause()
 
     def resumeProducing(self) -> None:
-        """It reads again."""
+        """The client reads again: resume reading from the program."""
         self._paused = False
         if self.program is not None and not self._output_ended:
             self.program.resume()
 
     def stopProducing(self) -> None:
-        """The connection is gone, which ``connectionLost`` tells too."""
+        """Nothing to do: ``connectionLost`` is called too."""
 
     def farewell(self, reason: End) -> bytes | None:
-        """When the service stops, the program gets SIGTERM, and its last output goes to the client.
-        Output that is cut off ends by a reset (docs/decisions/0003)."""
+        """At shutdown, send the program SIGTERM and relay its last output. Otherwise reset the
+        connection, so that truncated output is visible (docs/decisions/0003)."""
         if reason is End.SHUTDOWN and self.program is not None and not self._output_ended:
             self.program.terminate()
             return None
@@ -176,14 +176,11 @@ class ExecProtocol(Protocol):
     # --- from the program ---
 
     def output(self, data: bytes) -> None:
-        """The program wrote something."""
+        """See :class:`tcpd.relay.exec_program.Watcher`, as for the next two."""
         self.transport.write(data)
 
     def output_ended(self, cut: bool) -> None:
-        """The program says nothing more: close, once the client has it all.
-
-        :param cut: what it said may not be all, and must not look so: the connection is reset.
-        """
+        # truncated output must not look complete
         self._output_ended = True
         transport: Any = self.transport
         transport.unregisterProducer()
@@ -193,26 +190,25 @@ class ExecProtocol(Protocol):
             transport.loseConnection()
 
     def input_taken(self) -> None:
-        """The program has room for more."""
-        if self._presence is not None:
-            self._presence.resume()
+        if self._monitor is not None:
+            self._monitor.resume()
         cast(IPushProducer, self.transport).resumeProducing()
 
 
 @implementer(IReconfigurable, IHurrying)
 class ExecFactory(ServerFactory):
-    """One service that runs programs.
+    """One exec service.
 
-    There are no more of them than the policy's ``connections``: who comes while those of others
-    that have gone are still ending waits for its own. A start takes a millisecond and more, for
-    which the reactor waits: it goes through the daemon's queue of work.
+    It runs at most as many programs as the policy's ``connections``: while programs of closed
+    connections are still ending, new clients wait. Starting a program blocks the reactor for a
+    millisecond or more, so it goes through the daemon's work queue.
 
     :param settings: its keys.
     :param context: see :class:`tcpd.interfaces.IContext`.
-    :raise SettingError: for what cannot be run, or not so.
+    :raise SettingError: for a program, a user or a limit that cannot be used.
 
     :ivar clock: for timers.
-    :ivar programs: that run, those included whose connection is gone.
+    :ivar programs: running programs with their peers, also those whose connection is lost.
     """
 
     _log = Logger()
@@ -233,7 +229,7 @@ class ExecFactory(ServerFactory):
         self._giving_up: IDelayedCall | None = None
 
     def reconfigure(self, settings: ExecSettings) -> None:
-        """See :class:`tcpd.interfaces.IReconfigurable`: programs from now on are started so."""
+        """See :class:`tcpd.interfaces.IReconfigurable`: applies to programs started later."""
         self._plan = make_plan(settings, self._context.uid, os.environ)
 
     def buildProtocol(self, addr: IAddress | None) -> ExecProtocol:
@@ -242,8 +238,8 @@ class ExecFactory(ServerFactory):
 
     # --- from protocols ---
 
-    def arrived(self, protocol: ExecProtocol) -> None:
-        """Somebody wants a program."""
+    def request_program(self, protocol: ExecProtocol) -> None:
+        """Start a program for a client, or queue the client if the limit is reached."""
         connection = IConnection(protocol.transport, None)
         if connection is not None and (
             len(self.programs) + len(self._starting) >= connection.service_limit
@@ -253,8 +249,8 @@ class ExecFactory(ServerFactory):
             return
         self._start_soon(protocol)
 
-    def left(self, protocol: ExecProtocol) -> None:
-        """Somebody is gone."""
+    def cancel_request(self, protocol: ExecProtocol) -> None:
+        """Forget a client whose connection is lost."""
         self._starting.discard(protocol)
         self._context.work.remove(protocol)
         with contextlib.suppress(ValueError):
@@ -267,9 +263,9 @@ class ExecFactory(ServerFactory):
         self._between_polls(lambda: self._context.work.run(protocol))
 
     def start(self, protocol: ExecProtocol) -> None:
-        """Start the program of a client whose turn has come."""
+        """Start the program of a client. Called by the work queue."""
         if protocol not in self._starting:
-            return  # it has left meanwhile
+            return  # the connection was lost meanwhile
         self._starting.remove(protocol)
         transport: Any = protocol.transport
         if self._finishing:
@@ -292,14 +288,14 @@ class ExecFactory(ServerFactory):
                     error=(isinstance(error, OSError) and error.strerror) or str(error),
                     since=since,
                 )
-            transport.abortConnection()  # a clean end would look like a program that said nothing
+            transport.abortConnection()  # an orderly close would look like a program without output
             return
         self._count("started")
         self.programs[program] = peer
         protocol.begin(program)
 
     def _spawn(self, protocol: ExecProtocol, variables: dict[str, str], peer: str) -> Program:
-        """Start a program, or leave nothing behind."""
+        """Start a program; release all resources on failure."""
         plan = self._plan
         reactor = self._context.reactor
         with contextlib.ExitStack() as on_failure, contextlib.ExitStack() as theirs:
@@ -314,30 +310,30 @@ class ExecFactory(ServerFactory):
                 on_failure.callback(os.close, reading)
             ours.setblocking(False)
             process = plan.start(variables, side, writing)
-            on_failure.callback(_undo, process)
-            errors: list[Errors] = []
+            on_failure.callback(_kill_unwatched, process)
+            errors: list[ErrorPipe] = []
             pid = process.pid
 
-            def over(program: Program) -> None:
+            def on_exit(program: Program) -> None:
                 for each in errors:
                     each.finish()
-                self._over(program)
+                self._on_exit(program)
 
-            program = Program(reactor, process, ours, protocol, plan.stop, over)
+            program = Program(reactor, process, ours, protocol, plan.stop, on_exit)
             if reading >= 0:
                 errors.append(
-                    Errors(reactor, reading, self._errors, partial(self._errors.line, pid, peer))
+                    ErrorPipe(reactor, reading, self._errors, partial(self._errors.line, pid, peer))
                 )
             on_failure.pop_all()
         return program
 
-    def _over(self, program: Program) -> None:
+    def _on_exit(self, program: Program) -> None:
         """A program has ended."""
         peer = self.programs.pop(program)
         status = program.process.returncode
         if program.killed:
             word = "killed"
-        elif program.told:
+        elif program.terminated:
             word = "stopped"
         elif status < 0:
             word = "died"
@@ -385,7 +381,7 @@ class ExecFactory(ServerFactory):
         self._finished = done
         clock = self._context.clock
         kill = clock.callLater(seconds, self.kill_all)
-        # a program that became another user cannot be killed, and is not waited for
+        # a program that changed its user cannot be killed: do not wait for it
         self._giving_up = give_up = clock.callLater(seconds + _GONE, self._give_up)
 
         def tidy(result: None) -> None:
@@ -413,14 +409,14 @@ class ExecFactory(ServerFactory):
             finished.callback(None)
 
 
-def _undo(process: subprocess.Popen[bytes]) -> None:
-    """What was started cannot be watched: end it."""
+def _kill_unwatched(process: subprocess.Popen[bytes]) -> None:
+    """Kill a program for which no pidfd or reader could be set up."""
     process.kill()
     process.wait()
 
 
 def _shown(status: int) -> str:
-    """An exit status, or the signal that ended a program."""
+    """Format an exit status, or the signal that terminated a program."""
     if status >= 0:
         return f"status {status}"
     try:
@@ -439,7 +435,7 @@ class ExecKind:
     words: frozenset[str] = frozenset()
     idle = 600.0
     sample_listen = None
-    #: Those of the program's input and output, of its errors, and of what watches it.
+    #: The client's socket, the program's socket, its standard error, and its pidfd.
     descriptors = 4
 
     def make_factory(self, settings: ExecSettings, context: IContext) -> ExecFactory:

@@ -1,9 +1,9 @@
-"""What a program is told of its connection, by the names that tcpserver and its kin gave.
+"""The environment variables of a program: those of UCSPI, as tcpserver sets them.
 
-UCSPI (http://cr.yp.to/proto/ucspi.txt) has a server say the kind of connection in ``PROTO`` and the
-rest in variables that begin with it. For TCP they are those of ucspi-tcp's tcp-environ(5), for IPv6
-those of ucspi-tcp6, which sets the names of TCP as well; for UNIX sockets those of ucspi-unix; for
-TLS the names of Apache's mod_ssl, which ucspi-ssl took over. Names by DNS are never looked up.
+UCSPI (http://cr.yp.to/proto/ucspi.txt) puts the kind of connection into ``PROTO``, which is also
+the prefix of the other variables. TCP has those of ucspi-tcp's tcp-environ(5), IPv6 those of
+ucspi-tcp6, which sets the names of TCP as well; UNIX sockets those of ucspi-unix; TLS the names of
+Apache's mod_ssl, which ucspi-ssl uses too. Names are never looked up in DNS.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from tcpd.config.files import to_system
 from tcpd.wire.safe_text import visible
 
-#: What a program inherits of the daemon's own environment.
+#: Variables inherited from the daemon's environment.
 _INHERITED = ("PATH", "LANG", "TZ")
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -26,10 +26,10 @@ _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 def clean_environment(
     environ: Mapping[str, str], more: tuple[tuple[str, str], ...]
 ) -> dict[str, str]:
-    """The environment that all programs of a service have.
+    """Build the environment that all programs of a service share.
 
-    :param environ: the daemon's own.
-    :param more: the operator's.
+    :param environ: the daemon's.
+    :param more: the variables of the service's key ``environment``.
     """
     base = {"PATH": _PATH}
     base |= {name: environ[name] for name in _INHERITED if environ.get(name)}
@@ -37,11 +37,11 @@ def clean_environment(
 
 
 def connection_variables(transport: Any, connection: Any, local_name: str) -> dict[str, str]:
-    """The variables that tell of one connection.
+    """Build the variables that describe one connection.
 
-    :param transport: gives both addresses, those of a PROXY header where there was one.
+    :param transport: has both addresses, from the PROXY header if there was one.
     :param connection: provides :class:`tcpd.interfaces.IConnection`, or ``None``.
-    :param local_name: what the daemon calls itself.
+    :param local_name: the daemon's server name.
     """
     found = _addresses(transport.getPeer(), transport.getHost(), local_name)
     if connection is None:
@@ -89,7 +89,7 @@ def _tcp(prefix: str, peer: Any, host: Any, local_name: str) -> dict[str, str]:
 
 def _tls(facts: Any) -> dict[str, str]:
     found = {"SSL_PROTOCOL": facts.version, "SSL_CIPHER": facts.cipher}
-    # the peer's text: a program may well print it
+    # escaped: chosen by the peer, and a program may print it
     for name, value in (
         ("SSL_TLS_SNI", facts.server_name),
         ("SSL_CLIENT_S_DN", getattr(facts, "subject", None)),

@@ -1,9 +1,8 @@
-"""The standard error of a service's programs, line by line, on the way to the log.
+"""Logs the standard error of a service's programs, line by line, at a limited rate.
 
-A program may write without end. What is read of all programs together is bounded by rate: the rest
-waits in the pipes, so that a program that floods is held up by its own write(2), and costs neither
-the daemon nor the machine a processor. Of what was read, the log gets a bounded number of lines;
-the others are counted.
+A program may write without end. Reading is rate-limited over all programs of a service: the rest
+stays in the pipes, so a program that floods blocks in write(2) and uses no CPU time. The log gets
+a limited number of lines; the others are counted.
 """
 
 from __future__ import annotations
@@ -22,26 +21,26 @@ from tcpd.policy.buckets import TokenBucket
 from tcpd.relay.exec_program import ReadEnd
 from tcpd.wire.safe_text import escape_controls
 
-#: Bytes of a line that are told; what is behind them is not.
+#: Bytes of a line that are logged; longer lines are truncated.
 LONGEST = 1024
 
 _READ = 65536
 
-#: Lines that a service's programs together get into the log.
+#: Log lines of all programs of a service.
 LINES = Rate(10, 50)
 
-#: Times that they are read from, up to 64 KiB each: 3 MiB/s.
+#: Reads of all programs of a service, up to 64 KiB each: 3 MiB/s.
 READS = Rate(50, 100)
 
-#: Seconds that a program waits to be read from when there were too many reads.
+#: Seconds until the next attempt to read when the rate is exceeded.
 _PAUSE = 0.1
 
-#: Seconds from a line that is left out to a line of the log that says how many were.
+#: Seconds from the first dropped line to the log event with their number.
 _REPORT = 10.0
 
 
 class ErrorLog:
-    """What a service's programs together write to the log.
+    """Rate-limits and logs the lines of all programs of a service.
 
     :param context: of the service.
     :param log: of the service.
@@ -53,20 +52,20 @@ class ErrorLog:
         now = context.clock.seconds()
         self._lines = TokenBucket(LINES, now)
         self._reads = TokenBucket(READS, now)
-        self._lost = 0  # and not told yet
+        self._lost = 0  # lines dropped since the last log event
         self._report: IDelayedCall | None = None
 
     def may_read(self) -> bool:
-        """Whether a program may be read from now."""
+        """Take a token for one read; false if the rate is exceeded."""
         return self._reads.take(self._context.clock.seconds())
 
     @property
     def room(self) -> int:
-        """How many lines the log takes now."""
+        """How many lines may be logged now."""
         return int(self._lines.refill(self._context.clock.seconds()))
 
     def line(self, pid: int, peer: str, text: str) -> None:
-        """A program wrote a line."""
+        """Log a line of a program, or count it as dropped."""
         if not self._lines.take(self._context.clock.seconds()):
             self.left_out(1)
             return
@@ -76,28 +75,28 @@ class ErrorLog:
             pid=pid,
             peer=peer,
             line=escape_controls(text),
-            lost=self._taken(),
+            lost=self._take_lost(),
         )
 
     def left_out(self, count: int) -> None:
-        """Count lines that programs wrote and that are not in the log."""
+        """Count dropped lines."""
         if not count:
             return
         self._lost += count
         self._context.counters.events["program-stderr-lost"] += count
         if self._report is None:
-            self._report = self._context.clock.callLater(_REPORT, self._tell)
+            self._report = self._context.clock.callLater(_REPORT, self._log_lost)
 
     def stop(self) -> None:
-        """The service stops: say now what would be said later."""
+        """Log the number of dropped lines now. Called when the service stops."""
         if self._report is not None:
-            self._tell()
+            self._log_lost()
 
-    def _tell(self) -> None:
-        lost = self._taken()
+    def _log_lost(self) -> None:
+        lost = self._take_lost()
         catalogue.EXEC_STDERR_LOST.emit(self._log, service=self._context.service, lost=lost)
 
-    def _taken(self) -> int:
+    def _take_lost(self) -> int:
         lost, self._lost = self._lost, 0
         report, self._report = self._report, None
         if report is not None and report.active():
@@ -106,21 +105,21 @@ class ErrorLog:
 
 
 class ErrorLines:
-    """Bytes in, lines out: decoded, not escaped, each of at most :data:`LONGEST` bytes.
+    """Splits bytes into lines: decoded, not escaped, each of at most :data:`LONGEST` bytes.
 
-    :param told: called with each line that is not blank.
+    :param on_line: called with each line that is not blank.
     """
 
-    def __init__(self, told: Callable[[str], None]) -> None:
-        self._told = told
+    def __init__(self, on_line: Callable[[str], None]) -> None:
+        self._on_line = on_line
         self._partial = b""
         self._skipping = False  # to the end of a line that was too long
 
     def feed(self, data: bytes, most: int) -> int:
-        """Take what was written.
+        """Take the next bytes.
 
-        :param most: lines to end; those behind are not looked at.
-        :return: how many those are.
+        :param most: the most lines to report; further ones are dropped.
+        :return: the number of dropped lines.
         """
         *lines, rest = data.split(b"\n", most)
         for line in lines:
@@ -134,7 +133,7 @@ class ErrorLines:
         return left_out
 
     def end(self) -> None:
-        """Nothing more comes: a line without an end is one, too."""
+        """Report the last line, if it has no line end."""
         self._end(b"")
 
     def _take(self, piece: bytes) -> None:
@@ -142,7 +141,7 @@ class ErrorLines:
             return
         self._partial += piece[: LONGEST + 1 - len(self._partial)]
         if len(self._partial) > LONGEST:
-            self._tell(self._partial[:LONGEST])
+            self._emit(self._partial[:LONGEST])
             self._partial = b""
             self._skipping = True
 
@@ -150,32 +149,34 @@ class ErrorLines:
         self._take(piece)
         line, self._partial = self._partial, b""
         self._skipping = False
-        self._tell(line)
+        self._emit(line)
 
-    def _tell(self, line: bytes) -> None:
+    def _emit(self, line: bytes) -> None:
         text = line.decode("utf-8", "replace").rstrip()
         if text:
-            self._told(text)
+            self._on_line(text)
 
 
-class Errors:
-    """The end of the pipe that a program writes its errors to.
+class ErrorPipe:
+    """The read end of a program's standard error.
 
     :param reactor: provides IReactorFDSet and IReactorTime.
-    :param fd: does not block; it belongs to this object from now on.
+    :param fd: non-blocking; owned by this object from now on.
     :param log: the service's.
-    :param told: called with each line for the log.
+    :param on_line: called with each line.
     """
 
-    def __init__(self, reactor: Any, fd: int, log: ErrorLog, told: Callable[[str], None]) -> None:
+    def __init__(
+        self, reactor: Any, fd: int, log: ErrorLog, on_line: Callable[[str], None]
+    ) -> None:
         self._reactor = reactor
         self._log = log
-        self._lines = ErrorLines(told)
+        self._lines = ErrorLines(on_line)
         self._end: ReadEnd | None = ReadEnd(reactor, fd, self._ready)
         self._paused: IDelayedCall | None = None
 
     def finish(self) -> None:
-        """The program has ended: take what is there, and let go of the pipe."""
+        """Read the rest and close the pipe. Called when the program has ended."""
         self._read()
         self._close()
 

@@ -1,11 +1,10 @@
-"""How a service's programs are started: all of it found out and checked before the first client.
+"""How a service's programs are started; all of it is checked before the first client.
 
-A program is started by :class:`subprocess.Popen`, whose child runs C alone between fork and exec:
-it takes the new session, the user, the groups and the directory, closes every descriptor but the
-first three, and tells the parent why if it fails. Python code in the child would run with whatever
-locks the daemon's threads held. Limits are for that reason set by util-linux's prlimit(1), which
-becomes the program: set from outside on a process that runs already they would come too late for
-what it has done by then.
+Between fork and exec the child of :class:`subprocess.Popen` runs only C code: it sets session,
+user, groups and directory, closes all descriptors but the first three, and reports errors to the
+parent. Python code (``preexec_fn``) could deadlock on a lock that another thread held at the fork.
+So util-linux's prlimit(1) sets the limits and then executes the program. Limits set from outside
+would apply only after the program has started.
 """
 
 from __future__ import annotations
@@ -33,17 +32,17 @@ _LIMITS = {
     "processes": ("--nproc", resource.RLIMIT_NPROC),
 }
 
-#: Where prlimit may be; the daemon's own PATH is not asked.
+#: Where to find prlimit, whatever the daemon's PATH.
 _PLACES = "/usr/bin:/bin:/usr/local/bin"
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Whom a program runs as.
+    """The user and groups that a program runs as.
 
     :ivar uid: user id.
     :ivar gid: primary group id.
-    :ivar groups: all of its groups' ids.
+    :ivar groups: all group ids.
     """
 
     uid: int
@@ -53,13 +52,13 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is the same for all programs of a service.
+    """How to start the programs of a service.
 
-    :ivar program: path of the program itself.
-    :ivar arguments: what is executed, prlimit included where there are limits.
-    :ivar environment: what they share of their environment.
-    :ivar directory: where they begin.
-    :ivar identity: whom they become; ``None`` where they stay what the daemon is.
+    :ivar program: path of the program.
+    :ivar arguments: the command that is executed, with prlimit if there are limits.
+    :ivar environment: the variables that all programs share.
+    :ivar directory: the working directory.
+    :ivar identity: user and groups; ``None`` for those of the daemon.
     :ivar stderr: ``log``, ``client`` or ``none``.
     :ivar stop: seconds between SIGTERM and SIGKILL.
     """
@@ -75,16 +74,16 @@ class Plan:
     def start(
         self, variables: Mapping[str, str], side: socket.socket, errors: int
     ) -> subprocess.Popen[bytes]:
-        """Start one. Returns when the program has taken the child's place, or could not.
+        """Start a program. Returns when exec has succeeded.
 
-        :param variables: more of the environment.
-        :param side: what it is given as standard input and output.
-        :param errors: a descriptor to write to for its standard error; -1 for none.
+        :param variables: the variables that describe the connection.
+        :param side: its standard input and output.
+        :param errors: a descriptor for its standard error; -1 for none.
         :raise OSError: if it cannot be started.
-        :raise subprocess.SubprocessError: the same, of what has no number.
+        :raise subprocess.SubprocessError: likewise, for errors without a number.
         """
         if self.arguments[0] != self.program:
-            os.stat(self.program)  # else it is prlimit that finds it gone, in words of its own
+            os.stat(self.program)  # for a clearer error than prlimit's if it was removed
         who = self.identity
         return subprocess.Popen(
             self.arguments,
@@ -101,11 +100,11 @@ class Plan:
 
 
 def make_plan(settings: ExecSettings, uid: int, environ: Mapping[str, str]) -> Plan:
-    """Find it all out.
+    """Check the settings and make the plan.
 
     :param uid: the user id that the daemon is going to run as.
-    :param environ: the daemon's own environment.
-    :raise SettingError: for what cannot be.
+    :param environ: the daemon's environment.
+    :raise SettingError: for a program, a user or a limit that cannot be used.
     """
     _check_system()
     program = settings.command[0]
@@ -130,9 +129,7 @@ def _check_system() -> None:
     try:
         os.close(os.pidfd_open(os.getpid()))
     except (AttributeError, OSError):
-        raise SettingError(
-            "protocol", "exec takes Linux 5.3 or later, whose pidfd_open tells of a program's end"
-        ) from None
+        raise SettingError("protocol", "exec needs Linux 5.3 or later (pidfd_open)") from None
 
 
 def _check_program(path: str) -> None:
@@ -143,7 +140,7 @@ def _check_program(path: str) -> None:
         raise SettingError("command", f"{path} cannot be run: {why}") from None
     if not stat.S_ISREG(found.st_mode) or not os.access(path, os.X_OK):
         raise SettingError(
-            "command", f"{path} cannot be run: it is no file that may be executed (chmod +x)"
+            "command", f"{path} cannot be run: it is not an executable file (chmod +x)"
         )
 
 
@@ -151,29 +148,29 @@ def _identity(settings: ExecSettings, uid: int) -> Identity | None:
     if uid == 0 and not settings.user:
         raise SettingError(
             "user",
-            "the daemon is going to run as root, and so would the program; name the user that it "
-            "is to run as, or root if that is meant",
+            "the daemon is going to run as root, and so would the program; name the user to run it "
+            "as, or root if you mean it",
         )
     try:
         user = user_id(settings.user) if settings.user else uid
     except ValueError as error:
-        raise SettingError("user", f"{error}; name one that there is") from None
+        raise SettingError("user", f"{error}; name an existing one") from None
     try:
         group = group_id(settings.group) if settings.group else None
     except ValueError as error:
-        raise SettingError("group", f"{error}; name one that there is") from None
+        raise SettingError("group", f"{error}; name an existing one") from None
     if uid != 0:
         if user != uid:
             raise SettingError(
                 "user",
-                f"only root may become another user, and the daemon is going to run as user {uid}; "
-                "leave the key out, or start the daemon as root and without twistd's --uid",
+                f"only root can change its user, and the daemon is going to run as user {uid}; "
+                "remove the key, or start the daemon as root and without twistd's --uid",
             )
         if group is not None and group != os.getegid():
             raise SettingError(
                 "group",
-                "only root may take another group, and the daemon is not going to be root; leave "
-                "the key out",
+                "only root can change its group, and the daemon is not going to run as root; "
+                "remove the key",
             )
         return None
     try:
@@ -184,7 +181,7 @@ def _identity(settings: ExecSettings, uid: int) -> Identity | None:
 
 
 def _limits(settings: ExecSettings, uid: int) -> list[str]:
-    """What stands in front of the program: prlimit and its options, or nothing."""
+    """Return prlimit and its options, to precede the command; empty without limits."""
     options = []
     for key, (word, limit) in _LIMITS.items():
         value = getattr(settings, key)
@@ -194,7 +191,7 @@ def _limits(settings: ExecSettings, uid: int) -> list[str]:
         _, hard = resource.getrlimit(limit)
         if uid != 0 and hard != resource.RLIM_INFINITY and number > hard:
             raise SettingError(
-                key, f"the daemon's own hard limit is {hard}, and only root may go above it"
+                key, f"the daemon's hard limit is {hard}, and only root can exceed it"
             )
         options.append(f"{word}={number}")
     if not options:
@@ -203,6 +200,6 @@ def _limits(settings: ExecSettings, uid: int) -> list[str]:
     if prlimit is None:
         raise SettingError(
             next(key for key in _LIMITS if getattr(settings, key) is not None),
-            "limits are set by prlimit, which is not there; install util-linux",
+            "setting limits needs prlimit, which is not installed; install util-linux",
         )
     return [prlimit, *options, "--"]

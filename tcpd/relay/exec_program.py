@@ -1,13 +1,11 @@
-"""One program that runs for a connection: its end of the socket, its end, and what it complains of.
+"""A running program: its socket, its exit, and the signals sent to it.
 
-The program has one socket as its standard input and output, as under inetd, one of a pair whose
-other end is the daemon's: bytes pass through the daemon, so that TLS, counting and limits are
-between the program and the client. Whether it has ended is told by a pidfd (pidfd_open(2)), a
-descriptor as any other: no signal handler is shared with anybody, and each end costs one look.
+The program's standard input and output are one end of a socket pair, as under inetd; the daemon
+relays between the other end and the client, so that TLS, counters and limits apply. A pidfd
+(pidfd_open(2)) reports its exit: no SIGCHLD handler is needed.
 
-It leads a session and so a process group of its own, and signals go to that group. The number of a
-process that has ended stays its own until it is waited for (wait(2), "zombie"); so the group is
-signalled before, or a stranger's might be met that has the number by then.
+The program leads its own session and process group, and signals go to that group. A zombie keeps
+its process id until wait(2); so the group is signalled before, since the id could be reused after.
 """
 
 from __future__ import annotations
@@ -27,42 +25,42 @@ from twisted.internet.interfaces import IDelayedCall, IReadDescriptor, IWriteDes
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-#: Bytes read of a program's output at a time, which is all that is kept of it.
+#: Bytes of output to read at a time; no more is buffered.
 _READ = 65536
 
-#: Seconds to wait for the status of a program whose output has ended: the kernel closes the
-#: descriptors of a process before it reports its end.
+#: Seconds to wait for the exit status after the output has ended: the kernel closes the descriptors
+#: of a process before it reports the exit.
 _STATUS = 0.25
 
 _BY_SIGNAL = (os.CLD_KILLED, os.CLD_DUMPED)
 
 
 class Watcher(Protocol):
-    """Who is told of a program: the protocol of its connection."""
+    """Receives the events of a program: the protocol of its connection."""
 
     def output(self, data: bytes) -> None:
-        """It wrote this."""
+        """The program wrote output."""
 
     def output_ended(self, cut: bool) -> None:
-        """Nothing more will come of it. Called once.
+        """The program's output has ended. Called once.
 
-        :param cut: it died of a signal, and may have had more to say.
+        :param cut: the program was killed by a signal, so the output may be truncated.
         """
 
     def input_taken(self) -> None:
-        """It has taken all it was given, or will never take it."""
+        """All pending input was written, or was discarded because the program reads no more."""
 
 
 @implementer(IReadDescriptor)
 class ReadEnd:
-    """A descriptor that is only read from, for the reactor.
+    """A read-only descriptor, registered with the reactor.
 
     :param reactor: provides IReactorFDSet.
-    :param fd: it belongs to this object from now on.
-    :param ready: called when there is something to read; it must not raise.
+    :param fd: owned by this object from now on.
+    :param ready: called when the descriptor is readable; must not raise.
     """
 
-    #: For :class:`tcpd.net.reactor.TcpdReactor`: nothing has to be caught around doRead.
+    #: For :class:`tcpd.net.reactor.TcpdReactor`: doRead raises nothing.
     direct = True
 
     def __init__(self, reactor: Any, fd: int, ready: Callable[[], None]) -> None:
@@ -78,27 +76,27 @@ class ReadEnd:
         return "exec"
 
     def doRead(self) -> None:
-        """There is something."""
+        """The descriptor is readable."""
         self._ready()
 
     def gone(self) -> None:
-        """The other end is gone; there may be something left to read."""
+        """The other end is closed; data may be left to read."""
         self._ready()
 
     def connectionLost(self, reason: Failure) -> None:
-        """The same, as other reactors tell it."""
+        """The same, called by other reactors."""
         self._ready()
 
     def pause(self) -> None:
-        """Ask for nothing until :meth:`resume`."""
+        """Stop reading until :meth:`resume`."""
         self._reactor.removeReader(self)
 
     def resume(self) -> None:
-        """Ask again."""
+        """Read again."""
         self._reactor.addReader(self)
 
     def close(self) -> None:
-        """Let go of it. May be called again."""
+        """Close the descriptor. Idempotent."""
         if self._fd >= 0:
             self._reactor.removeReader(self)
             os.close(self._fd)
@@ -107,22 +105,21 @@ class ReadEnd:
 
 @implementer(IReadDescriptor, IWriteDescriptor)
 class Program:
-    """One that runs. Made by :class:`~tcpd.relay.exec.ExecFactory`.
+    """A running program. Made by :class:`~tcpd.relay.exec.ExecFactory`.
 
-    Its output is what it wrote until it ended. What else is in its process group is told to end
-    with it (SIGTERM), and has the time that the program itself would have before it is killed.
+    Its output is all that it wrote before it exited. Then the rest of its process group gets
+    SIGTERM, and SIGKILL after ``stop`` seconds.
 
     :param reactor: provides IReactorFDSet and IReactorTime.
     :param process: the program.
-    :param sock: the daemon's end of its socket; it does not block, and is this object's from now
-        on.
-    :param watcher: who is told.
+    :param sock: the daemon's end of its socket; non-blocking; owned by this object from now on.
+    :param watcher: receives its events.
     :param stop: seconds between SIGTERM and SIGKILL.
-    :param over: called when it has ended and was waited for, once.
+    :param on_exit: called once, when the program has exited and was waited for.
 
-    :ivar told: whether it was sent SIGTERM while it ran.
+    :ivar terminated: whether it was sent SIGTERM while running.
     :ivar killed: whether it was sent SIGKILL.
-    :ivar died: whether it ended by a signal.
+    :ivar died: whether a signal terminated it.
     """
 
     direct = True
@@ -134,36 +131,36 @@ class Program:
         sock: socket.socket,
         watcher: Watcher,
         stop: float,
-        over: Callable[[Program], None],
+        on_exit: Callable[[Program], None],
     ) -> None:
         self.process = process
-        self.told = False
+        self.terminated = False
         self.killed = False
         self.died = False
         self._reactor = reactor
         self._socket = sock
         self._watcher: Watcher | None = watcher
         self._stop = stop
-        self._over = over
-        self._pending: list[bytes | memoryview] = []  # for its input
-        self._input_ends = False  # after what is pending
+        self._on_exit = on_exit
+        self._pending: list[bytes | memoryview] = []  # its input
+        self._input_ends = False  # after the pending input
         self._input_over = False
         self._reading = False
-        self._ended_output = False  # the watcher knows; what else comes is thrown away
-        self._rest: int | None = None  # how much of its output is left, once it has ended
+        self._output_over = False  # reported to the watcher; further output is discarded
+        self._rest: int | None = None  # bytes of output left after its exit
         self._exited = False
         self._waited_for = False
         self._timer: IDelayedCall | None = None
-        self._status: IDelayedCall | None = None  # it closed its output, and may have ended
-        self._end = ReadEnd(reactor, os.pidfd_open(process.pid), self._found_ended)
+        self._status: IDelayedCall | None = None  # waits for the exit after its output closed
+        self._end = ReadEnd(reactor, os.pidfd_open(process.pid), self._process_exited)
         self.resume()
 
     # --- its input ---
 
     def write(self, data: bytes) -> bool:
-        """Give it input.
+        """Write input.
 
-        :return: whether it took all; if not, ``input_taken`` is called when it has.
+        :return: whether all was written; if not, ``input_taken`` is called later.
         """
         if self._input_over:
             return True
@@ -173,13 +170,13 @@ class Program:
         return not self._pending
 
     def end_input(self) -> None:
-        """It gets nothing more: once it has read all, it reads the end."""
+        """Close its input after the pending data."""
         self._input_ends = True
         if not self._pending:
             self._shut_input()
 
     def doWrite(self) -> None:
-        """There is room. Never raises."""
+        """The socket is writable. Never raises."""
         self._send()
         if not self._pending:
             self._reactor.removeWriter(self)
@@ -192,7 +189,7 @@ class Program:
             sent = self._socket.send(data)
         except BlockingIOError:
             sent = 0
-        except OSError:  # it has closed its input, or is gone
+        except OSError:  # the program closed its input or exited
             self._pending.clear()
             self._input_over = True
             return
@@ -222,8 +219,8 @@ class Program:
     # --- its output ---
 
     def pause(self) -> None:
-        """Read none of its output: it will wait, once the socket is full."""
-        if self._reading and not self._ended_output:
+        """Stop reading its output; the program blocks once the socket is full."""
+        if self._reading and not self._output_over:
             self._reading = False
             self._reactor.removeReader(self)
 
@@ -234,17 +231,17 @@ class Program:
             self._reactor.addReader(self)
 
     def doRead(self) -> None:
-        """There is output, or its end. Never raises."""
+        """The socket is readable. Never raises."""
         try:
             data = self._socket.recv(_READ)
         except BlockingIOError:
             return
-        except OSError:  # ECONNRESET: it ended with input unread (unix(7)); all output was read
+        except OSError:  # ECONNRESET: it exited with unread input (unix(7)); all output was read
             data = b""
         if not data:
-            self._socket_over()
+            self._socket_closed()
             return
-        if self._ended_output:
+        if self._output_over:
             return
         if self._rest is not None:
             data = data[: self._rest]
@@ -257,17 +254,17 @@ class Program:
     def _end_output(self) -> None:
         if self._status is not None and self._status.active():
             self._status.cancel()
-        if not self._ended_output:
-            self._ended_output = True
+        if not self._output_over:
+            self._output_over = True
             if self._waited_for:
                 self._close()
             else:
-                self.resume()  # for the end of who else has the socket
+                self.resume()  # until other processes close the socket too
             if self._watcher is not None:
                 self._watcher.output_ended(self.died)
 
-    def _socket_over(self) -> None:
-        """Nobody has the other end of the socket any more."""
+    def _socket_closed(self) -> None:
+        """All processes have closed the other end of the socket."""
         if self._socket.fileno() < 0:
             return
         self._drop_input()
@@ -282,40 +279,40 @@ class Program:
 
     @property
     def running(self) -> bool:
-        """Whether it has not ended yet, as far as is known."""
+        """Whether its exit has not been reported yet."""
         return not self._exited
 
     def abandon(self) -> None:
-        """Its connection is gone: it has to end."""
+        """The client's connection is lost: terminate the program."""
         self._watcher = None
-        self._ended_output = True
+        self._output_over = True
         self._pending.clear()
         if self._status is not None and self._status.active():
             self._status.cancel()
         if self._waited_for:
             self._close()
         elif self._socket.fileno() >= 0:
-            # before the end of its input: what was cut must not be taken for all there is
+            # before its input ends: truncated input must not look complete
             self.terminate()
             self._reactor.removeWriter(self)
             self._shut_input()
             self.resume()
         elif not self._exited and self._timer is None:
-            # it closed its side first, and may be about to end by itself
+            # it closed its socket first, and may be about to exit
             self._timer = self._reactor.callLater(self._stop, self._too_late)
             return
         self.terminate()
 
     def terminate(self) -> None:
-        """Tell it to end; if it does not, it is killed after a while."""
-        if self.told or self._exited:
+        """Send SIGTERM to its group, and SIGKILL after ``stop`` seconds."""
+        if self.terminated or self._exited:
             return
-        self.told = True
+        self.terminated = True
         self._signal(signal.SIGTERM)
         self._begin_timer()
 
     def kill(self) -> None:
-        """End it and all of its group at once."""
+        """Send SIGKILL to its group."""
         if self._waited_for:
             return
         self._stop_timer()
@@ -326,13 +323,13 @@ class Program:
 
     def _too_late(self) -> None:
         self._timer = None
-        if self.told or self._exited:
+        if self.terminated or self._exited:
             self.kill()
         else:
             self.terminate()
 
-    def _found_ended(self) -> None:
-        """It has ended, it seems; it stays a zombie until all of its group were told."""
+    def _process_exited(self) -> None:
+        """The program exited. It stays a zombie until its group was signalled."""
         found = os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         if found is None:
             return  # the reactor is stopping
@@ -345,8 +342,8 @@ class Program:
                 self._end_output()
             self._wait()
             return
-        if not self.told:
-            self._signal(signal.SIGTERM)  # what it leaves behind in its group
+        if not self.terminated:
+            self._signal(signal.SIGTERM)  # to the rest of its group
         if self._timer is None:
             self._begin_timer()
         self._drop_input()
@@ -366,7 +363,7 @@ class Program:
             self._timer = None
 
     def _signal(self, number: signal.Signals) -> None:
-        # nobody left, or somebody who became another user
+        # the group is empty, or a process changed its user
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, number)
 
@@ -375,9 +372,9 @@ class Program:
             self._waited_for = True
             self._stop_timer()
             self.process.wait()
-            if self._ended_output:
-                self._close()  # if somebody outside of its group still has the socket
-            self._over(self)
+            if self._output_over:
+                self._close()  # even if a process outside its group still has the socket
+            self._on_exit(self)
 
     def _close(self) -> None:
         if self._socket.fileno() >= 0:
@@ -394,18 +391,18 @@ class Program:
         return "exec"
 
     def gone(self) -> None:
-        """It has closed its end while its output was not read: that is still to be had."""
+        """The program closed its socket while reading was paused; the output is still readable."""
         self._drop_input()
 
     def connectionLost(self, reason: Failure) -> None:
-        """The same, as other reactors tell it."""
+        """The same, called by other reactors."""
         if self._reading:
-            self._socket_over()
+            self._socket_closed()
         else:
             self._drop_input()
 
 
 def _waiting_in(sock: socket.socket) -> int:
-    """How many bytes can be read from it now."""
+    """Return the number of bytes readable now."""
     answer = fcntl.ioctl(sock, termios.FIONREAD, struct.pack("i", 0))
     return int(struct.unpack("i", answer)[0])

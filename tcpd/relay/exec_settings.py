@@ -20,7 +20,7 @@ from tcpd.config.values import (
     whole_number,
 )
 
-#: Variables that tell of the connection: an operator's own by such a name would be a slip.
+#: The variables that tcpd sets for each connection.
 _OURS = re.compile(r"PROTO|(TCP6?|UNIX)(LOCAL|REMOTE|INTERFACE)[A-Z]*|SSL_.*|TCPD_.*")
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -32,13 +32,11 @@ def _parse_command(text: str) -> tuple[str, ...]:
     except ValueError as error:  # a quotation that does not end
         raise ValueError(f"{text!r} cannot be split into words: {error}") from None
     if not words:
-        raise ValueError("there is no program in it; write its path and its arguments")
+        raise ValueError("it is empty; write the program's path and its arguments")
     if any("\n" in word for word in words):
-        raise ValueError("an argument has a line end in it, which cannot be passed on")
+        raise ValueError("an argument contains a line end; remove it")
     if not words[0].startswith("/"):
-        raise ValueError(
-            f"{words[0]!r} is not an absolute path; no shell and no PATH looks for the program"
-        )
+        raise ValueError(f"{words[0]!r} is not an absolute path; PATH is not searched")
     return tuple(map(to_system, words))
 
 
@@ -46,7 +44,7 @@ def _show_command(words: tuple[str, ...]) -> str:
     return shlex.join(map(from_system, words))
 
 
-#: A program and its arguments, in quotes where there are blanks in one; never through a shell.
+#: A program and its arguments, quoted as in a shell; no shell is involved.
 COMMAND: Type[tuple[str, ...]] = Type("program and arguments", _parse_command, _show_command)
 
 
@@ -57,9 +55,9 @@ def _parse_environment(text: str) -> tuple[tuple[str, str], ...]:
         if not (name or equals):
             continue
         if not equals or _VARIABLE.fullmatch(name) is None:
-            raise ValueError(f"{line.strip()!r} is not NAME=VALUE, one a line")
+            raise ValueError(f"{line.strip()!r} is not NAME=VALUE; write one on each line")
         if _OURS.fullmatch(name):
-            raise ValueError(f"{name} is set by tcpd for each connection; take another name")
+            raise ValueError(f"{name} is set by tcpd for each connection; use another name")
         if name in found:
             raise ValueError(f"{name} is given twice")
         found[name] = to_system(value)
@@ -81,16 +79,16 @@ class ExecSettings:
     """The keys of an exec service.
 
     :ivar command: the program, an absolute path, and its arguments.
-    :ivar user: whom it runs as, a name or a number; empty for the daemon's own.
+    :ivar user: the user it runs as, a name or a number; empty for the daemon's.
     :ivar group: its primary group; empty for the user's.
     :ivar directory: its working directory; empty for ``/``.
-    :ivar environment: variables, beside those of the connection.
-    :ivar stderr: what becomes of what it writes there.
+    :ivar environment: further variables.
+    :ivar stderr: where its standard error goes.
     :ivar stop: seconds between SIGTERM and SIGKILL.
-    :ivar memory: bytes of address space; ``None`` for no limit of ours.
-    :ivar cpu: seconds of processor time; ``None`` as above.
-    :ivar files: open files; ``None`` as above.
-    :ivar processes: of its user, all together; ``None`` as above.
+    :ivar memory: limit of its address space in bytes; ``None`` for no limit.
+    :ivar cpu: limit of its processor time in seconds; ``None`` for no limit.
+    :ivar files: limit of its open files; ``None`` for no limit.
+    :ivar processes: limit of its user's processes; ``None`` for no limit.
     """
 
     command: tuple[str, ...] = option(

@@ -1,4 +1,4 @@
-"""``protocol = forward``: each connection is passed on to another address."""
+"""``protocol = forward``: relays each connection to another address."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tcpd.net.lookups import Lookups
 from tcpd.ops import catalogue
 from tcpd.policy.bursts import Bursts
 from tcpd.relay.forward_client import ClientSide
-from tcpd.relay.forward_failures import Why
+from tcpd.relay.forward_failures import FarFailure
 from tcpd.relay.forward_route import make_route
 from tcpd.relay.forward_settings import ForwardSettings
 from tcpd.relay.forward_sides import Client, Far
@@ -21,14 +21,14 @@ from tcpd.relay.forward_sides import Client, Far
 
 @implementer(IReconfigurable, IHurrying)
 class ForwardFactory(ServerFactory):
-    """One service that forwards. It provides :class:`tcpd.relay.forward_sides.Forwarding`.
+    """One forward service. Provides :class:`tcpd.relay.forward_sides.Forwarding`.
 
     :param settings: its keys.
     :param context: see :class:`tcpd.interfaces.IContext`.
-    :raise SettingError: for what cannot be used.
+    :raise SettingError: for contradicting keys or unusable files.
 
-    :ivar lookups: of the far side's name.
-    :ivar route: where the next connection goes.
+    :ivar lookups: resolves the far side's name.
+    :ivar route: where new connections are forwarded.
     :ivar clock: for timers.
     """
 
@@ -47,7 +47,7 @@ class ForwardFactory(ServerFactory):
         self._cut: IDelayedCall | None = None
 
     def reconfigure(self, settings: ForwardSettings) -> None:
-        """See :class:`tcpd.interfaces.IReconfigurable`: new connections go the new way."""
+        """See :class:`tcpd.interfaces.IReconfigurable`: applies to new connections."""
         self.route = make_route(settings, self._context.reactor, self.lookups)
 
     def buildProtocol(self, addr: IAddress | None) -> ClientSide:
@@ -57,7 +57,7 @@ class ForwardFactory(ServerFactory):
     # --- the end of the service ---
 
     def finish(self, seconds: float) -> Deferred[None]:
-        """Wait until the far sides have what their clients said. See
+        """Wait until all data of the clients is delivered to the far sides. See
         :class:`tcpd.interfaces.IFinishing`."""
         if not self._far_sides:
             return succeed(None)
@@ -73,7 +73,7 @@ class ForwardFactory(ServerFactory):
     # --- from the sides ---
 
     def far_opened(self, far: Far) -> None:
-        """See :class:`tcpd.relay.forward_sides.Forwarding`, as for the next."""
+        """See :class:`tcpd.relay.forward_sides.Forwarding`, as for the next three."""
         self._far_sides.add(far)
 
     def far_closed(self, far: Far) -> None:
@@ -88,7 +88,7 @@ class ForwardFactory(ServerFactory):
     def count(self, word: str) -> None:
         self._context.counters.events[f"far-{word}"] += 1
 
-    def failed(self, why: Why, client: Client) -> None:
+    def failed(self, why: FarFailure, client: Client) -> None:
         self.count(why.word)
         since = self._bursts.happened(why.word, self.clock.seconds())
         if since is None:
@@ -113,16 +113,16 @@ class ForwardKind:
     summary = "Forwards each connection to another address, in the clear or by TLS."
     settings = ForwardSettings
     words: frozenset[str] = frozenset()
-    #: Half a day, as stunnel has it: what is forwarded may well be silent for hours.
+    #: Half a day, as in stunnel: forwarded connections are often idle for hours.
     idle = 43200.0
     sample_listen = None
-    #: The far side's is the second.
+    #: The client's socket and the far side's.
     descriptors = 2
 
     def make_factory(self, settings: ForwardSettings, context: IContext) -> ForwardFactory:
         """Make the factory of one service.
 
-        :raise SettingError: for keys that contradict each other, and files that cannot be used.
+        :raise SettingError: for contradicting keys or unusable files.
         """
         return ForwardFactory(settings, context)
 

@@ -1,16 +1,15 @@
 """One forwarded connection: the client's side and the far side, each the other's producer.
 
-What one side sends is written to the other as it comes. A side that does not read is a full
-transport, which stops reading from the other side; so what waits is bounded, both ways. The ends of
-the two directions are passed on by themselves::
+What one side sends is written to the other at once. If a side does not read, its transport pauses
+reading from the other side, so both buffers are bounded. Each direction is closed separately::
 
-    client closes its sending side   ->  so does the far side's connection, when all is written
-    far side closes its sending side ->  so does the client's connection, when all is written
-    both have                        ->  both connections are closed
-    one is reset or cut              ->  the other is reset, behind what came before
+    client half-closes      ->  far side's connection is half-closed, when all is written
+    far side half-closes    ->  client's connection is half-closed, when all is written
+    both have half-closed   ->  both connections are closed
+    one is reset or cut     ->  the other is reset, after all data received before
 
-In TLS the end of a direction is close_notify (RFC 8446 section 6.1), on either side. A TLS stream
-that ends without it was cut.
+In TLS, half-close is close_notify (RFC 8446 section 6.1). A TLS stream that ends without it was
+truncated.
 """
 
 from __future__ import annotations
@@ -29,39 +28,39 @@ from zope.interface import implementer
 
 from tcpd.interfaces import IBusy, IFarewell
 from tcpd.policy.reasons import End
-from tcpd.relay.forward_failures import TIMEOUT, Why, why_not_connected
-from tcpd.relay.forward_far import LINGER, FarSide, Reading, discard
+from tcpd.relay.forward_failures import TIMEOUT, FarFailure, connect_failure
+from tcpd.relay.forward_far import LINGER, FarSide, ReadingProducer, discard
 from tcpd.relay.forward_sides import Forwarding
 from tcpd.relay.forward_wire import TLSFarSide
-from tcpd.relay.presence import Presence
+from tcpd.relay.peer_monitor import PeerMonitor
 
-#: Seconds until an attempt to connect is given up whose client has gone. A far side that is there
-#: by then sees a reset, as it does where a client connects to it directly.
+#: Seconds until an attempt to connect is cancelled after its client is lost. A far side connected
+#: by then gets a reset, as it would from the client itself.
 GRACE = 0.05
 
 
-class _Source(Reading):
+class _Source(ReadingProducer):
     """The client as the far side's producer.
 
     :param transport: the client's.
-    :param presence: looks after a client that is not read from.
+    :param monitor: watches the client while it is not read from.
     """
 
-    def __init__(self, transport: Any, presence: Presence) -> None:
+    def __init__(self, transport: Any, monitor: PeerMonitor) -> None:
         super().__init__(transport)
-        self._presence = presence
+        self._monitor = monitor
 
     def pauseProducing(self) -> None:
-        self._presence.pause()
+        self._monitor.pause()
         super().pauseProducing()
 
     def resumeProducing(self) -> None:
-        self._presence.resume()
+        self._monitor.resume()
         super().resumeProducing()
 
 
-class _Once(Factory):
-    """For an endpoint, which wants a factory where there is one protocol to be connected."""
+class _SingleProtocolFactory(Factory):
+    """Returns one protocol: endpoints take a factory."""
 
     noisy = False
 
@@ -74,9 +73,9 @@ class _Once(Factory):
 
 @implementer(IBusy, IHalfCloseableProtocol, IFarewell)
 class ClientSide(Protocol):
-    """The client's side. It begins by connecting to the far side, and reads nothing until then.
+    """The client's side. It connects to the far side first, and reads nothing until then.
 
-    It provides :class:`tcpd.relay.forward_sides.Client`, whose attributes are described there.
+    It provides :class:`tcpd.relay.forward_sides.Client`, which documents its attributes.
 
     :param factory: the service's.
     """
@@ -85,9 +84,9 @@ class ClientSide(Protocol):
 
     def __init__(self, factory: Forwarding) -> None:
         self._factory = factory
-        self.route = factory.route  # as it is now: a reload changes it for others
+        self.route = factory.route  # kept: a reload changes the factory's
         self.header = b""
-        self._early: list[bytes] = []  # what was decrypted along with the end of a handshake
+        self._early: list[bytes] = []  # decrypted together with the end of the TLS handshake
         self._write: Any = self._early.append
         self._far: FarSide | None = None
         self._attempt: Any = None
@@ -96,59 +95,59 @@ class ClientSide(Protocol):
         self._read_over = False
         self._write_ending = False
         self._write_over = False
-        self._undelivered = False  # the far side took no more, and the client said more
-        self._ending = False  # by us: the connection will be closed or is
+        self._undelivered = False  # data of the client was dropped
+        self._ending = False  # closing, or closed by this end
         self._gone = False
 
     # --- the client's connection ---
 
     @property
     def busy(self) -> bool:
-        """See :class:`tcpd.interfaces.IBusy`: the far side is not there yet."""
+        """See :class:`tcpd.interfaces.IBusy`: true until the far side is connected."""
         return not self._joined
 
     def connectionMade(self) -> None:
-        """Go for the far side, and leave what the client says in the kernel until it is there."""
-        self._presence = Presence(self.transport, self._factory.clock)
+        """Connect to the far side; until then the client's data stays in the kernel."""
+        self._monitor = PeerMonitor(self.transport, self._factory.clock)
         self.transport.pauseProducing()
-        self.header = self.route.header(self.transport)  # a transport that is gone may not know
+        self.header = self.route.header(self.transport)  # now: a lost transport has no addresses
         factory, tls = self._factory, self.route.tls
         far = FarSide(self, factory) if tls is None else TLSFarSide(self, factory, tls)
         self._far = far
         self._timer = factory.clock.callLater(self.route.timeout, self._timed_out)
-        self._attempt = self.route.endpoint.connect(_Once(far.wire))
+        self._attempt = self.route.endpoint.connect(_SingleProtocolFactory(far.wire))
         self._attempt.addErrback(self._not_connected)
 
     def dataReceived(self, data: bytes) -> None:
-        """Pass it on."""
+        """Relay it."""
         self._write(data)
 
     def readConnectionLost(self) -> None:
-        """The client sends no more: nor do we, to the far side."""
+        """The client half-closed: half-close the far side."""
         self._read_over = True
-        self._presence.end()
+        self._monitor.end()
         if self._joined and self._far is not None:
             self._far.end_writing()
         self._close_if_over()
 
     def writeConnectionLost(self) -> None:
-        """The client has been sent the last of the far side's bytes."""
+        """All data of the far side, and the FIN, have been sent to the client."""
         self._write_over = True
         if self._far is None and not self._read_over:
-            # closed with input unread, the connection would be reset, and those bytes lost
+            # closing with unread input would reset the connection, and lose data in flight
             self._timer = self._factory.clock.callLater(LINGER, self._close)
         self._close_if_over()
 
     def connectionLost(self, reason: Failure | None = None) -> None:
-        """The client is gone."""
+        """The client's connection is lost."""
         assert reason is not None
         self._gone = True
-        self._presence.stop()
+        self._monitor.stop()
         self._write = discard
         done = isinstance(reason.value, ConnectionDone) and not self._ending
         if not self._joined:
             if done and self._early:
-                return  # it said all it had to say, and that is still passed on
+                return  # the client closed in order: its data is still relayed
             self._give_up()
             return
         self._stop_timer()
@@ -157,8 +156,8 @@ class ClientSide(Protocol):
             far.finish(done or self._read_over)
 
     def farewell(self, reason: End) -> bytes:
-        """No last words: the client does not know of this daemon. What it cuts off is reset, on
-        both sides (docs/decisions/0003)."""
+        """Send nothing: this daemon is transparent. Reset truncated streams on both sides
+        (docs/decisions/0003)."""
         self._ending = True
         if self._joined and self._far is not None:
             self._far.stop_reading()
@@ -168,7 +167,7 @@ class ClientSide(Protocol):
 
     # --- from the far side ---
 
-    def joined(self) -> None:
+    def far_connected(self) -> None:
         """See :class:`tcpd.relay.forward_sides.Client`, as for those that follow."""
         self._stop_timer()
         self._attempt = None
@@ -178,7 +177,7 @@ class ClientSide(Protocol):
         if self._ending:
             far.abort()
             return
-        far.attach(_Source(self.transport, self._presence))
+        far.attach(_Source(self.transport, self._monitor))
         early, self._early = self._early, []
         if self._gone:
             self._far = None
@@ -187,25 +186,25 @@ class ClientSide(Protocol):
             far.finish(True)
             return
         self._write = far.write
-        self.transport.registerProducer(Reading(far.transport), True)
+        self.transport.registerProducer(ReadingProducer(far.transport), True)
         self.transport.resumeProducing()
         for data in early:
             far.write(data)
         if self._read_over:
             far.end_writing()
 
-    def far_ended(self) -> None:
+    def far_half_closed(self) -> None:
         if not (self._gone or self._write_ending):
             self._write_ending = True
             self.transport.unregisterProducer()
             self.transport.loseWriteConnection()
 
-    def far_deaf(self) -> None:
+    def far_send_failed(self) -> None:
         self._undelivered = True
 
-    def far_gone(self, *, reset: bool = False, deaf: bool = False) -> None:
+    def far_lost(self, *, reset: bool = False, undelivered: bool = False) -> None:
         self._far = None
-        self._write = self._throw_away if deaf else discard
+        self._write = self._drop if undelivered else discard
         if self._gone:
             return
         if reset:
@@ -215,15 +214,15 @@ class ClientSide(Protocol):
         else:
             if not self._read_over:
                 self.transport.resumeProducing()
-            self.far_ended()
+            self.far_half_closed()
 
-    def far_failed(self, why: Why) -> None:
+    def far_failed(self, why: FarFailure) -> None:
         if self._ending or self._joined:
             return
         self._factory.failed(why, self)
         self._give_up()
         if not self._gone:
-            # a clean end would look like an answer of no bytes, and as if all had been delivered
+            # an orderly close would look like an empty reply after complete delivery
             self.transport.abortConnection()
 
     # --- inside ---
@@ -231,16 +230,16 @@ class ClientSide(Protocol):
     def _not_connected(self, failure: Failure) -> None:
         self._attempt = None
         if self._far is not None and not self._far.wire.connected:
-            self.far_failed(why_not_connected(failure))
+            self.far_failed(connect_failure(failure))
 
     def _timed_out(self) -> None:
         self._timer = None
         if self._attempt is not None:
-            self._attempt.cancel()  # a look-up fails with a sentence on the resolver
-        self.far_failed(Why(TIMEOUT, "it does not answer"))
+            self._attempt.cancel()  # a look-up fails with a text on the resolver
+        self.far_failed(FarFailure(TIMEOUT, "connecting timed out"))
 
     def _give_up(self) -> None:
-        """Want no far side any more, however far that has come."""
+        """Abandon the far side, connected or not."""
         self._ending = True
         self._early.clear()
         self._stop_timer()
@@ -249,7 +248,7 @@ class ClientSide(Protocol):
         if far is not None:
             far.abort()
         if attempt is not None:
-            # cancelled at once, what the kernel has just connected would be closed in good order
+            # cancelled at once, a connection just established would be closed in order
             self._factory.clock.callLater(GRACE, attempt.cancel)
 
     def _close_if_over(self) -> None:
@@ -266,7 +265,7 @@ class ClientSide(Protocol):
         else:
             self.transport.loseConnection()
 
-    def _throw_away(self, data: bytes) -> None:
+    def _drop(self, data: bytes) -> None:
         self._undelivered = True
 
     def _stop_timer(self) -> None:

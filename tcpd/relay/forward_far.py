@@ -1,4 +1,4 @@
-"""The far side of a forwarded connection: a connection of ours, on one of Twisted's transports."""
+"""The far side of a forwarded connection, on a transport of Twisted."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from tcpd.net.delivery import reset_when_delivered
-from tcpd.relay.forward_failures import FAILED, Why
+from tcpd.relay.forward_failures import FAILED, FarFailure
 from tcpd.relay.forward_sides import Client, Forwarding
 
-#: Bytes that are read from the far side at a time, as from clients.
+#: Bytes to read from the far side at a time, as from clients.
 _READ = 256 * 1024
 
-#: Seconds that a side may take to the end when the other is gone: as long as a policy's ``linger``
-#: is by default.
+#: Seconds that one side may take to close after the other is lost: the default of a policy's
+#: ``linger``.
 LINGER = 15.0
 
 
 def discard(data: bytes) -> None:
-    """There is nobody to write it to."""
+    """Drop data for a side that is lost."""
 
 
-class Reading:
-    """A transport as the producer of the other side: it is asked to stop reading, and to go on.
+class ReadingProducer:
+    """A transport as the producer of the other side: pausing it stops reading.
 
-    What it is not asked is to close because the other transport is gone: that is decided here.
+    Unlike the transport's own method, ``stopProducing`` does not close it.
     """
 
     def __init__(self, transport: Any) -> None:
@@ -42,25 +42,22 @@ class Reading:
         self._transport.pauseProducing()
 
     def resumeProducing(self) -> None:
-        """Read on."""
+        """Resume reading."""
         self._transport.resumeProducing()
 
     def stopProducing(self) -> None:
-        """The other transport is gone, which its protocol is told too."""
+        """Nothing to do: ``connectionLost`` of the other protocol is called too."""
 
 
 def prepare(transport: Any) -> None:
-    """Set up a connection to a far side."""
+    """Set the socket options of a connection to a far side."""
     transport.bufferSize = _READ
     transport.setTcpNoDelay(True)
     transport.setTcpKeepAlive(True)
 
 
 def was_reset(transport: Any) -> bool:
-    """Whether the kernel knows of an error on a connection that seems to have ended.
-
-    Some reactors take EPOLLHUP for an end; a reset has it too.
-    """
+    """Whether the socket has an error. Some reactors report a reset (EPOLLHUP) as end of file."""
     return bool(transport.getHandle().getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
 
 
@@ -68,15 +65,14 @@ def was_reset(transport: Any) -> bool:
 class FarSide(Protocol):
     """The far side, in the clear.
 
-    What the client says is offered to the kernel at once, and Twisted's transport gets what that
-    does not take: this halves the cost of a message. While the transport has something, the client
-    is not read from, and it asks here, as of a producer, when it has sent all.
+    Data of the client goes to ``send(2)`` at once, and only the rest to Twisted's transport: this
+    halves the cost of a message. While the transport has data buffered, the client is not read
+    from; this object is the transport's pull producer, to be called when the buffer is empty.
 
-    The kernel reports the reset of a connection once, and an end from then on. Here that is mostly
-    when sending; what the far side sent before can be read all the same, and the end behind it
-    then is none.
+    The kernel reports a reset once, mostly on send, and end of file from then on. Data received
+    before can still be read, but the end of file after it is not orderly.
 
-    :param client: whose far side it is.
+    :param client: its client.
     :param factory: the service's.
     """
 
@@ -87,24 +83,24 @@ class FarSide(Protocol):
         self._factory = factory
         self._write = client.transport.write
         self._timer: IDelayedCall | None = None
-        self._source: Reading | None = None
+        self._source: ReadingProducer | None = None
         self._send: Any = None
-        self._waiting = False  # the transport has something to send
+        self._waiting = False  # the transport has buffered data
         self._joined = False
-        self._deaf = False  # sending failed: it takes nothing more
-        self._cut = False  # what it sends will end by a reset, though the kernel has forgotten
+        self._send_broken = False
+        self._cut = False  # it was reset, though the kernel will report end of file
         self._read_over = False
         self._write_over = False
 
     @property
     def wire(self) -> Protocol:
-        """The protocol to be connected."""
+        """The protocol to connect."""
         return self
 
     # --- its connection ---
 
     def connectionMade(self) -> None:
-        """Begin, if the client is still there."""
+        """Connect both sides, if the client is still connected."""
         if self._client is None:
             self.transport.abortConnection()
             return
@@ -112,62 +108,61 @@ class FarSide(Protocol):
         self._join()
 
     def dataReceived(self, data: bytes) -> None:
-        """Pass it on."""
+        """Relay it."""
         self._write(data)
 
     def readConnectionLost(self) -> None:
-        """It sends no more, or was reset."""
+        """The far side half-closed, or was reset."""
         if self._cut or was_reset(self.transport):
-            client = self._let_go()
+            client = self._detach()
             self.transport.abortConnection()
             if client is not None:
                 self._lost(client)
             return
         self._read_over = True
         if self._client is not None:
-            self._client.far_ended()
-        if self._deaf:
+            self._client.far_half_closed()
+        if self._send_broken:
             self._close()
         self._close_if_over()
 
     def writeConnectionLost(self) -> None:
-        """It has been sent the last of the client's bytes."""
+        """All data of the client, and the FIN, have been sent to the far side."""
         self._write_over = True
         self._close_if_over()
 
     def connectionLost(self, reason: Failure | None = None) -> None:
-        """It is gone."""
+        """The far side's connection is lost."""
         assert reason is not None
         self._factory.far_closed(self)
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
-        client = self._let_go()
+        client = self._detach()
         if client is None:
             return
         if not self._joined:
-            client.far_failed(self._why_not(reason))
-        elif isinstance(reason.value, ConnectionDone) and not self._deaf:
-            client.far_gone()
+            client.far_failed(self._failure_before_join(reason))
+        elif isinstance(reason.value, ConnectionDone) and not self._send_broken:
+            client.far_lost()
         else:
-            self._note(reason, client)
+            self._log_loss(reason, client)
             self._lost(client)
 
     # --- from the client's side ---
 
-    def attach(self, source: Reading) -> None:
-        """Begin to pass bytes on. Called once, before :meth:`write`.
+    def attach(self, source: ReadingProducer) -> None:
+        """Start relaying. Called once, before :meth:`write`.
 
-        :param source: asked to stop reading while bytes wait here.
+        :param source: paused while data is buffered here.
         """
         self._source = source
         self._send = self.transport.getHandle().send
         if self._client is not None and self._client.header:
-            # the same way as what follows: in the transport's buffer it would be overtaken, and
-            # what the client says would stand where the header belongs
+            # by the same path as the data: in the transport's buffer, data would overtake it
             self.write(self._client.header)
 
     def write(self, data: bytes) -> None:
-        """Send what the client said."""
+        """Send data of the client."""
         if self._waiting:
             self.transport.write(data)
             return
@@ -187,17 +182,17 @@ class FarSide(Protocol):
         self._waiting = True
 
     def _send_failed(self, error: OSError) -> None:
-        self._deaf = True
-        # EPIPE says that its own end came first, and so is whole (tcp_reset() in Linux)
+        self._send_broken = True
+        # EPIPE: its FIN arrived before the reset, so its data is complete (tcp_reset() in Linux)
         self._cut = self._cut or error.errno != errno.EPIPE
         self._send = len
         if self._client is not None:
-            self._client.far_deaf()
+            self._client.far_send_failed()
         if self._read_over:
             self._close()
 
     def resumeProducing(self) -> None:
-        """All that waited is sent. Called by the transport; also once when it is registered."""
+        """The buffer is empty. Called by the transport; also once at registration."""
         if self._waiting:
             self._waiting = False
             self.transport.unregisterProducer()
@@ -208,21 +203,21 @@ class FarSide(Protocol):
         """The transport is gone, which its protocol is told too."""
 
     def end_writing(self) -> None:
-        """The client sends no more: tell it so when all is sent."""
+        """Half-close when all is sent."""
         self._source = None
-        self.transport.unregisterProducer()  # or that is what it would wait for
+        self.transport.unregisterProducer()  # a registered producer would delay it
         self.transport.loseWriteConnection()
 
     def stop_reading(self) -> None:
-        """The client will not be there much longer."""
+        """Stop reading: the client's connection is about to be closed."""
         self.transport.pauseProducing()
 
     def finish(self, orderly: bool) -> None:
-        """The client is gone. What it said is still delivered, if that does not take too long.
+        """Deliver the client's data within ``LINGER`` seconds, and close.
 
-        :param orderly: whether the client had ended what it sends; else a reset is behind it.
+        :param orderly: whether the client half-closed; otherwise reset after its data.
         """
-        self._let_go()
+        self._detach()
         self._waiting = False
         self.transport.unregisterProducer()
         self._timer = self._factory.clock.callLater(LINGER, self.transport.abortConnection)
@@ -232,8 +227,8 @@ class FarSide(Protocol):
             self._reset()
 
     def abort(self) -> None:
-        """Nobody wants it any more."""
-        self._let_go()
+        """Reset its connection."""
+        self._detach()
         if self.connected:
             self.transport.abortConnection()
 
@@ -243,25 +238,22 @@ class FarSide(Protocol):
         self._joined = True
         self._factory.far_opened(self)
         assert self._client is not None
-        self._client.joined()
+        self._client.far_connected()
 
-    def _let_go(self) -> Client | None:
+    def _detach(self) -> Client | None:
         client, self._client = self._client, None
         self._source = None
         self._write = discard
         return client
 
     def _lost(self, client: Client) -> None:
-        """The client is told of a loss.
-
-        What the far side sent before it ended its direction is whole, and still to be delivered.
-        """
+        """Notify the client's side. Data received before a half-close is complete: no reset."""
         self._factory.count("lost")
-        client.far_gone(reset=not self._read_over, deaf=True)
+        client.far_lost(reset=not self._read_over, undelivered=True)
 
     def _close(self) -> None:
-        """It has closed, and what it sent has been read to the end."""
-        client = self._let_go()
+        """Close after its last data was read and sending has failed."""
+        client = self._detach()
         self.transport.loseConnection()
         if client is not None:
             self._lost(client)
@@ -273,9 +265,9 @@ class FarSide(Protocol):
     def _reset(self) -> None:
         reset_when_delivered(self.transport, self._factory.clock)
 
-    def _note(self, reason: Failure, client: Client) -> None:
-        """Log why it was lost, where that is of interest."""
+    def _log_loss(self, reason: Failure, client: Client) -> None:
+        """Log the loss of a joined connection, in TLS."""
 
-    def _why_not(self, reason: Failure) -> Why:
-        """Why it is gone before it was joined, which takes more than a connection."""
-        return Why(FAILED, "it closed the connection")
+    def _failure_before_join(self, reason: Failure) -> FarFailure:
+        """Why the connection was lost before it was joined."""
+        return FarFailure(FAILED, "it closed the connection")

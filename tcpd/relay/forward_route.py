@@ -1,4 +1,4 @@
-"""Where ``forward`` connects to, and the PROXY header that it sends there."""
+"""The endpoint that ``forward`` connects to, and the PROXY header that it sends."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from tcpd.wire.proxy_header import ClientTLS, Ends, version_1, version_2
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where a service forwards its connections, and how.
+    """How a service connects to its far side.
 
-    :ivar to: as the operator wrote it.
-    :ivar endpoint: connects to it; an IStreamClientEndpoint.
-    :ivar timeout: seconds until it must be there.
-    :ivar tls: for TLS with it; ``None`` in the clear.
-    :ivar header: from a client's transport, what the far side is sent first.
+    :ivar to: the address in the configuration.
+    :ivar endpoint: an IStreamClientEndpoint.
+    :ivar timeout: seconds for connecting.
+    :ivar tls: the TLS settings; ``None`` in the clear.
+    :ivar header: makes the PROXY header from a client's transport.
     """
 
     to: Target
@@ -45,11 +45,11 @@ class Route:
 
 
 def make_route(settings: ForwardSettings, reactor: Any, lookups: Lookups) -> Route:
-    """Make it, and read the files that it needs.
+    """Make the route; reads the certificate files.
 
     :param reactor: IReactorTCP, IReactorUNIX and IReactorTime.
     :param lookups: the service's.
-    :raise SettingError: for what cannot be used.
+    :raise SettingError: for contradicting keys or unusable files.
     """
     name = expected_name(settings)
     tls = FarTLS(name, settings.ca, settings.certificate, settings.key) if name else None
@@ -74,9 +74,9 @@ def _endpoint(to: Target, timeout: float, reactor: Any, lookups: Lookups) -> Any
 
 
 def ends_of(transport: Any) -> Ends | None:
-    """A client's connection as the PROXY protocol tells of it; ``None`` without IP addresses.
+    """Return a client's addresses for a PROXY header; ``None`` without IP addresses.
 
-    :param transport: the client's; where a proxy told of the client, it has those addresses.
+    :param transport: the client's; has the addresses of a received PROXY header, if any.
     """
     peer, host = transport.getPeer(), transport.getHost()
     if not isinstance(peer, IPv4Address | IPv6Address) or not isinstance(
@@ -98,7 +98,7 @@ def _version_2(transport: Any) -> bytes:
     connection: Any = IConnection(transport, None)
     if connection is None:
         return version_2(ends_of(transport))
-    # what a proxy before us told is passed on, where we do not know better
+    # fields of a received PROXY header are passed on, unless this daemon terminated TLS
     facts, proxy = connection.tls, connection.proxy
     authority = facts.server_name if facts else None
     tls = _client_tls(facts) if facts else None
@@ -113,17 +113,17 @@ def _version_2(transport: Any) -> bytes:
 
 
 def _client_tls(facts: TLSFacts) -> ClientTLS:
-    """A client's TLS with us; a certificate that it showed has been verified."""
+    """Convert the facts of a client's TLS; a client certificate has been verified."""
     return ClientTLS(
         facts.version, facts.cipher, facts.fingerprint is not None, common_name(facts.subject)
     )
 
 
 def common_name(subject: str | None) -> str | None:
-    """The common name in a certificate's subject.
+    """Return the first common name in a certificate's subject.
 
-    :param subject: as RFC 4514 writes it; ``None`` for none.
-    :return: the first; ``None`` if there is none, or the subject is not to be understood.
+    :param subject: in the form of RFC 4514, or ``None``.
+    :return: ``None`` if there is none, or the subject cannot be parsed.
     """
     if subject is None:
         return None

@@ -1,4 +1,4 @@
-"""The keys of a service that forwards, and what they ask for."""
+"""The keys of ``protocol = forward``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tcpd.relay.target import TARGET, Host, Target
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForwardSettings:
-    """The keys of a forward service; the docs of the options say what they mean."""
+    """The keys of a forward service."""
 
     to: Target = option(
         TARGET,
@@ -56,26 +56,26 @@ class ForwardSettings:
     )
 
 
-#: Keys that mean nothing without TLS.
+#: Keys that require ``tls = yes``.
 _OF_TLS = ("tls_name", "ca", "certificate", "key")
 
 
 def expected_name(settings: ForwardSettings) -> str:
-    """The name that the far side's certificate must be for; empty where there is no TLS.
+    """Return the name that the far side's certificate must match; empty without TLS.
 
-    :raise SettingError: for keys that contradict each other.
+    :raise SettingError: for contradicting keys.
     """
     if not settings.tls:
         for key in _OF_TLS:
             if getattr(settings, key):
-                raise SettingError(key, "it is for TLS with the far side; say tls = yes as well")
+                raise SettingError(key, "requires TLS to the far side; add tls = yes")
         return ""
     if settings.key and not settings.certificate:
-        raise SettingError("key", "there is no certificate for it; say certificate = FILE as well")
+        raise SettingError("key", "requires a certificate; add certificate = FILE")
     if settings.tls_name:
         return settings.tls_name
     if isinstance(settings.to, Host):
         return settings.to.name
     raise SettingError(
-        "tls_name", "a UNIX socket has no name that a certificate could be for; give one here"
+        "tls_name", "a UNIX socket has no host name to match; set the name of the certificate here"
     )

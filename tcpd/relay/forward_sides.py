@@ -1,7 +1,6 @@
-"""What the two sides of a forwarded connection call on each other and on their service.
+"""The interfaces between the two sides of a forwarded connection and their service.
 
-:mod:`tcpd.relay.forward_client` makes the far side, and both know the service, so each would import
-the other. They import this module instead.
+They avoid a cycle of imports: the client's side makes the far side, and both use the service.
 """
 
 from __future__ import annotations
@@ -9,15 +8,15 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from tcpd.policy.workqueue import WorkQueue
-from tcpd.relay.forward_failures import Why
+from tcpd.relay.forward_failures import FarFailure
 from tcpd.relay.forward_route import Route
 
 
 class Client(Protocol):
-    """The client's side, as the far side and the service see it.
+    """The client's side, for the far side and the service.
 
     :ivar transport: the client's.
-    :ivar route: where it is forwarded, and how.
+    :ivar route: how it is forwarded.
     :ivar header: the PROXY header for the far side; empty for none.
     """
 
@@ -25,38 +24,38 @@ class Client(Protocol):
     route: Route
     header: bytes
 
-    def joined(self) -> None:
-        """The far side is connected, its TLS included. Called by it, once."""
+    def far_connected(self) -> None:
+        """The far side is connected, its TLS included. Called once by the far side."""
 
-    def far_ended(self) -> None:
-        """The far side sends no more, so the client's connection is half-closed. Called by it."""
+    def far_half_closed(self) -> None:
+        """The far side half-closed: half-close the client's connection. Called by the far side."""
 
-    def far_deaf(self) -> None:
-        """The far side accepts no more bytes from the client. Called by it."""
+    def far_send_failed(self) -> None:
+        """The far side accepts no more data from the client. Called by the far side."""
 
-    def far_gone(self, *, reset: bool = False, deaf: bool = False) -> None:
-        """The far side's connection is lost, after it was joined. Called by it.
+    def far_lost(self, *, reset: bool = False, undelivered: bool = False) -> None:
+        """The far side's connection is lost after it was connected. Called by the far side.
 
-        :param reset: whether what it sent was cut by a reset.
-        :param deaf: whether bytes from the client may be lost.
+        :param reset: whether its data was truncated by a reset.
+        :param undelivered: whether data of the client may be lost.
         """
 
-    def far_failed(self, why: Why) -> None:
-        """The far side cannot be connected. Called by it; later calls are ignored."""
+    def far_failed(self, why: FarFailure) -> None:
+        """Connecting failed. Called by the far side; later calls are ignored."""
 
 
 class Far(Protocol):
-    """The far side, as the service sees it."""
+    """The far side, for the service."""
 
     def abort(self) -> None:
         """Reset its connection."""
 
 
 class Forwarding(Protocol):
-    """The service, as both sides see it.
+    """The service, for both sides.
 
     :ivar clock: an IReactorTime, for timers.
-    :ivar work: the daemon's queue of work.
+    :ivar work: the daemon's work queue.
     """
 
     clock: Any
@@ -64,16 +63,16 @@ class Forwarding(Protocol):
 
     @property
     def route(self) -> Route:
-        """Where the next connection goes."""
+        """How the next connection is forwarded."""
 
     def far_opened(self, far: Far) -> None:
         """A far side is connected, its TLS included."""
 
     def far_closed(self, far: Far) -> None:
-        """A far side's connection has ended. It may never have been complete."""
+        """A far side's connection is closed, whether or not ``far_opened`` was called."""
 
     def count(self, word: str) -> None:
-        """Count an event about far sides."""
+        """Count an event of far sides."""
 
-    def failed(self, why: Why, client: Client) -> None:
-        """Count and log that a client got no far side. Called by its protocol."""
+    def failed(self, why: FarFailure, client: Client) -> None:
+        """Count and log a failed connection to the far side."""

@@ -1,4 +1,4 @@
-"""TLS with the far side: whom to trust, what to show, and whether it is who it should be."""
+"""TLS to the far side: trusted authorities, client certificate, verification of the name."""
 
 from __future__ import annotations
 
@@ -18,30 +18,29 @@ from tcpd.config.files import Unreadable, read_file
 from tcpd.net.tls import new_connection
 from tcpd.relay.target import is_host_name
 
-#: What OpenSSL's X509_V_ERR_ numbers say (x509_vfy.h), as far as operators meet them; pyOpenSSL has
-#: no public way to ask.
+#: Texts of common X509_V_ERR_ numbers (x509_vfy.h); pyOpenSSL has no public API for them.
 _UNTRUSTED = {
     9: "it is not yet valid",
     10: "it has expired",
-    18: "it is self-signed, and not among the authorities",
-    19: "an authority that signed it is not among the trusted ones",
-    20: "who signed it is not among the authorities",
-    21: "who signed it is not among the authorities",
+    18: "it is self-signed and not trusted",
+    19: "its chain ends in an untrusted self-signed certificate",
+    20: "its issuer is not among the trusted authorities",
+    21: "its issuer is not among the trusted authorities",
     23: "it is revoked",
-    26: "it is not for a server",
+    26: "it is not a server certificate",
 }
 
 
 class FarTLS:
-    """One service's TLS with its far side. Made at start and at each reload that changes it.
+    """The TLS settings of one service's far side. Made at startup and by reloads that change them.
 
-    :param name: the name or IP address that the certificate must be for. A dot at its end marks an
-        absolute name in DNS; neither a certificate nor SNI has it (RFC 9525 section 6.3, RFC 6066
-        section 3).
+    :param name: the name or IP address that the certificate must match. A trailing dot (an absolute
+        name in DNS) is removed: neither certificates nor SNI have it (RFC 9525 section 6.3, RFC
+        6066 section 3).
     :param ca: the path of a PEM file of authorities; empty for the system's.
-    :param certificate: the path of a PEM file with a certificate to show; empty for none.
-    :param key: the path of its key's; empty if that is in the same file.
-    :raise SettingError: for a file that cannot be read or used, or a name that is none.
+    :param certificate: the path of a PEM file with the client certificate; empty for none.
+    :param key: the path of its private key; empty if it is in the same file.
+    :raise SettingError: for an unusable file, or if the name is not a host name.
     """
 
     def __init__(self, name: str, ca: str, certificate: str, key: str) -> None:
@@ -51,7 +50,7 @@ class FarTLS:
         own: dict[str, Any] = {}
         if certificate:
             own = _own(certificate, key)
-        # its annotations ask for types of pyOpenSSL that pyOpenSSL deprecates
+        # its annotations use deprecated types of pyOpenSSL
         make_options: Any = CertificateOptions
         context = make_options(**own, insecurelyLowerMinimumTo=TLSVersion.TLSv1_2).getContext()
         if ca:
@@ -61,7 +60,7 @@ class FarTLS:
         self._context = context
 
     def connect(self) -> FarHandshake:
-        """Begin a handshake."""
+        """Make the state of one handshake."""
         return FarHandshake(self)
 
     def _connection(self) -> SSL.Connection:
@@ -80,7 +79,7 @@ class FarTLS:
 class FarHandshake:
     """One handshake with the far side.
 
-    :ivar error: the number that OpenSSL gave for not trusting the certificate; 0 if it did.
+    :ivar error: OpenSSL's first verification error; 0 for none.
     """
 
     def __init__(self, tls: FarTLS) -> None:
@@ -88,18 +87,16 @@ class FarHandshake:
         self._tls = tls
 
     def connection(self) -> SSL.Connection:
-        """Make OpenSSL's connection of it."""
+        """Make the OpenSSL connection."""
         connection = self._tls._connection()
         connection.set_verify(SSL.VERIFY_PEER, self._noted)
         connection.set_connect_state()
         return connection
 
     def wrong_name(self, connection: SSL.Connection) -> str:
-        """Say whether the certificate is for another name (RFC 6125, RFC 9525).
+        """Check the name in the certificate (RFC 6125, RFC 9525); the handshake does not.
 
-        The handshake only proves that somebody trusted signed it.
-
-        :return: a sentence; empty if the name is right.
+        :return: an error text; empty if the name matches.
         """
         try:
             self._tls._verify(connection)
@@ -111,7 +108,7 @@ class FarHandshake:
 
     @property
     def untrusted(self) -> str:
-        """Why the certificate is not trusted: a sentence; empty if it is, or none came."""
+        """Why the certificate is not trusted; empty if it is, or none was received."""
         if not self.error:
             return ""
         why = _UNTRUSTED.get(self.error, f"OpenSSL's error {self.error}")
@@ -120,7 +117,7 @@ class FarHandshake:
     def _noted(
         self, connection: SSL.Connection, certificate: object, error: int, depth: int, ok: int
     ) -> bool:
-        """Keep OpenSSL's verdict, and note its first reason. Called within the handshake."""
+        """Record OpenSSL's first error, and keep its verdict. Called during the handshake."""
         if not ok and not self.error:
             self.error = error
         return bool(ok)
@@ -134,12 +131,12 @@ def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 
 
 def _encoded(name: str) -> str:
-    """The name as certificates and SNI have it: A-labels (RFC 6066 section 3)."""
+    """Convert a name to A-labels, as certificates and SNI have it (RFC 6066 section 3)."""
     try:
         encoded = name if name.isascii() else name.encode("idna").decode("ascii")
     except UnicodeError:
         encoded = ""
-    encoded = encoded.removesuffix(".")  # IDNA has other dots than ASCII's
+    encoded = encoded.removesuffix(".")  # IDNA maps other dots to ASCII's
     if encoded.endswith(".") or not is_host_name(encoded):
         raise SettingError("tls_name", f"{name!r} is not a host name")
     return encoded
@@ -164,7 +161,7 @@ def _certificates(key: str, path: str) -> list[x509.Certificate]:
 
 
 def _own(certificate: str, key: str) -> dict[str, Any]:
-    """The arguments of CertificateOptions for a certificate of ours."""
+    """Load the client certificate: arguments of CertificateOptions."""
     chain = _certificates("certificate", certificate)
     field = "key" if key else "certificate"
     path = key or certificate
@@ -172,7 +169,7 @@ def _own(certificate: str, key: str) -> dict[str, Any]:
         private_key = load_pem_private_key(_read(field, path), None)
     except TypeError:
         raise SettingError(
-            field, f"{path} is protected by a passphrase, which nobody could type in; remove it"
+            field, f"{path} is protected by a passphrase; remove the passphrase"
         ) from None
     except ValueError as error:
         raise SettingError(
@@ -184,7 +181,7 @@ def _own(certificate: str, key: str) -> dict[str, Any]:
 
 
 def _trust(context: SSL.Context, path: str) -> None:
-    _certificates("ca", path)  # for its clear errors
+    _certificates("ca", path)  # for clearer errors
     try:
         context.load_verify_locations(os.path.abspath(path))
     except SSL.Error as error:

@@ -1,4 +1,4 @@
-"""The far side of a forwarded connection where it speaks TLS."""
+"""The far side of a forwarded connection, over TLS."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from tcpd.interfaces import IConnection
 from tcpd.net.delivery import reset_when_delivered
 from tcpd.net.tls_layer import TLSLayer
 from tcpd.policy.addresses import IPAddress
-from tcpd.relay.forward_failures import UNTRUSTED, Why, why_no_tls
-from tcpd.relay.forward_far import LINGER, FarSide, Reading, prepare, was_reset
+from tcpd.relay.forward_failures import UNTRUSTED, FarFailure, tls_failure
+from tcpd.relay.forward_far import LINGER, FarSide, ReadingProducer, prepare, was_reset
 from tcpd.relay.forward_sides import Client, Forwarding
 from tcpd.relay.forward_tls import FarHandshake, FarTLS
 
@@ -24,7 +24,7 @@ _log = Logger()
 
 
 class TLSFarSide(FarSide):
-    """The far side above its TLS, by which both directions end as in the clear.
+    """The far side above its TLS; half-close works as in the clear.
 
     :param tls: the service's.
     """
@@ -38,69 +38,66 @@ class TLSFarSide(FarSide):
 
     @property
     def wire(self) -> Protocol:
-        """The protocol to be connected."""
+        """The protocol to connect."""
         return self._wire
 
     @property
     def wanted(self) -> bool:
-        """Whether there is still a client."""
+        """Whether the client is still connected."""
         return self._client is not None
 
     def connectionMade(self) -> None:
-        """The handshake is complete, with somebody whom an authority vouches for.
-
-        Nothing of the client's has been said yet, nor will it be if that is another than was meant.
-        """
+        """The handshake is complete and the chain verified: check the name before sending data."""
         if self._client is None:
             return
         wrong = self._handshake.wrong_name(self.transport.getHandle())
         if wrong:
-            self._client.far_failed(Why(UNTRUSTED, wrong))
+            self._client.far_failed(FarFailure(UNTRUSTED, wrong))
         else:
             self._join()
 
     def readConnectionLost(self) -> None:
-        """It has sent close_notify."""
+        """The far side sent close_notify."""
         self._read_over = True
         if self._client is not None:
-            self._client.far_ended()
+            self._client.far_half_closed()
         self._close_if_over()
 
-    def attach(self, source: Reading) -> None:
-        """Begin to pass bytes on, all of them by TLS."""
+    def attach(self, source: ReadingProducer) -> None:
+        """Start relaying."""
         self.transport.registerProducer(source, True)
 
     def write(self, data: bytes) -> None:
-        """Send what the client said."""
+        """Send data of the client."""
         self.transport.write(data)
 
     def abort(self) -> None:
-        """Nobody wants it any more, however far it has come."""
-        self._let_go()
+        """Reset its connection, also during the handshake."""
+        self._detach()
         if self._wire.connected:
             self._wire.transport.abortConnection()
 
     def _reset(self) -> None:
         self.transport.resetConnection()
 
-    def _why_not(self, reason: Failure) -> Why:
+    def _failure_before_join(self, reason: Failure) -> FarFailure:
         untrusted = self._handshake.untrusted
-        return Why(UNTRUSTED, untrusted) if untrusted else why_no_tls(reason)
+        return FarFailure(UNTRUSTED, untrusted) if untrusted else tls_failure(reason)
 
-    def _note(self, reason: Failure, client: Client) -> None:
+    def _log_loss(self, reason: Failure, client: Client) -> None:
         if not isinstance(reason.value, ConnectionLost):
-            self._factory.failed(why_no_tls(reason), client)
+            self._factory.failed(tls_failure(reason), client)
 
 
 @implementer(IHalfCloseableProtocol)
 class Wire(Protocol):
     """A far side's connection below its TLS: a :class:`tcpd.net.stage.Below`.
 
-    :param far: above.
-    :param handshake: not begun.
-    :param header: of the PROXY protocol, which goes before TLS.
+    :param far: the protocol above TLS.
+    :param handshake: the state of its handshake.
+    :param header: the PROXY header, sent before TLS.
     :param factory: the service's.
-    :param address: the client's, with whom it shares its turns.
+    :param address: the client's, for its share of the work queue.
     """
 
     transport: Any
@@ -125,7 +122,7 @@ class Wire(Protocol):
     # --- a protocol ---
 
     def connectionMade(self) -> None:
-        """Begin TLS, if the client is still there."""
+        """Start TLS, if the client is still connected."""
         transport = self.transport
         far = self._far
         assert far is not None
@@ -145,22 +142,22 @@ class Wire(Protocol):
             self._tls.dataReceived(data)
 
     def readConnectionLost(self) -> None:
-        """It sends no more, or was reset."""
+        """The far side half-closed, or was reset."""
         if self._tls is None or was_reset(self.transport):
             self.transport.abortConnection()
         else:
             self._tls.read_ended()
 
     def writeConnectionLost(self) -> None:
-        """It has been sent close_notify."""
+        """close_notify and FIN have been sent."""
         if self._tls is not None:
             self._tls.write_ended()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """It is gone."""
+        """The connection is lost."""
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
-        self._far = None  # each has the other, which only the garbage collector would find
+        self._far = None  # breaks the reference cycle
         tls, self._tls = self._tls, None
         if tls is not None:
             tls.connectionLost(reason)
@@ -173,11 +170,11 @@ class Wire(Protocol):
         self._far.makeConnection(self._tls)
 
     def write(self, data: bytes) -> None:
-        """See :class:`~tcpd.net.stage.Below`, as for those that follow."""
+        """See :class:`~tcpd.net.stage.Below`, as for the methods below."""
         self.transport.write(data)
 
     def loseConnection(self) -> None:
-        self.transport.unregisterProducer()  # or that is what it would wait for
+        self.transport.unregisterProducer()  # a registered producer would delay it
         self.transport.loseConnection()
 
     def loseWriteConnection(self) -> None:
@@ -229,11 +226,11 @@ class Wire(Protocol):
             self._timer = self._clock.callLater(LINGER, self.transport.abortConnection)
 
     def input_ended(self) -> None:
-        """The far side hears it itself."""
+        """Nothing to do: the far side's ``readConnectionLost`` is called."""
 
     def truncated(self) -> None:
-        """The far side hears it by its ``connectionLost``."""
+        """Nothing to do: the far side's ``connectionLost`` is called."""
 
     def broken(self) -> None:
-        _log.failure("what a far side sent could not be passed on")
+        _log.failure("data of a far side could not be relayed")
         self.transport.abortConnection()

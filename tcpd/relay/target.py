@@ -1,4 +1,4 @@
-"""Where connections are forwarded to: ``to = HOST:PORT``, ``[V6]:PORT`` or ``unix:PATH``."""
+"""Parses the address of the far side: ``HOST:PORT``, ``[V6]:PORT`` or ``unix:PATH``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tcpd.config.files import from_system, to_system
 from tcpd.config.locations import LONGEST_SOCKET_PATH
 from tcpd.config.values import Type
 
-#: RFC 1123 section 2.1, and the underscore that names inside a network often have.
+#: RFC 1123 section 2.1, plus the underscore, common in internal names.
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?", re.ASCII)
 
@@ -32,7 +32,7 @@ class Host:
 
     @property
     def address(self) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-        """The address; ``None`` where a name has to be looked up."""
+        """The IP address; ``None`` for a name, which has to be looked up."""
         try:
             return ipaddress.ip_address(self.name)
         except ValueError:
@@ -60,15 +60,15 @@ Target = Host | UnixPath
 
 
 def parse_target(text: str) -> Target:
-    """Read it.
+    """Parse an address.
 
-    :raise ValueError: with a sentence on what is wrong.
+    :raise ValueError: with an error text for the operator.
     """
     if text.startswith("unix:"):
         return UnixPath(_path(text[5:]))
     name, colon, port = text.rpartition(":")
     if not colon or not name:
-        raise ValueError(f"{text!r} is no target; write HOST:PORT, [V6]:PORT or unix:PATH")
+        raise ValueError(f"{text!r} is not an address; write HOST:PORT, [V6]:PORT or unix:PATH")
     if re.fullmatch(r"[0-9]{1,5}", port) is None or not 1 <= int(port) <= 65535:
         raise ValueError(f"{text!r}: {port!r} is not a port from 1 to 65535")
     if name.startswith("[") and name.endswith("]"):
@@ -89,14 +89,14 @@ def parse_target(text: str) -> Target:
 
 
 def is_host_name(name: str) -> bool:
-    """Whether a text can be a host's name in DNS, in ASCII; a dot at the end is allowed."""
+    """Whether a text is a valid host name in ASCII; a trailing dot is allowed."""
     return _NAME.fullmatch(name) is not None and len(name) <= _LONGEST_NAME
 
 
 def _path(path: str) -> str:
     if not path.startswith("/") or "\n" in path:
         raise ValueError(
-            f"{f'unix:{path}'!r}: the path of a UNIX socket is absolute and has one line"
+            f"{f'unix:{path}'!r}: the path of a UNIX socket must be absolute and on one line"
         )
     path = to_system(path)
     if len(os.fsencode(path)) > LONGEST_SOCKET_PATH:

@@ -166,7 +166,7 @@ def test_user_is_refused_where_root_is_going_to_be_given_up(tmp_path: Path) -> N
         check=False,
     )
     assert done.returncode == 1
-    assert "x.ini:4: [service:x] user: only root may become another user" in done.stderr
+    assert "x.ini:4: [service:x] user: only root can change its user" in done.stderr
 
 
 def test_who_is_on_a_unix_socket(start: Callable[[str], Daemon], tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""An exec service in this process: real programs, real sockets, a reactor turned by hand."""
+"""An exec service in this process: real programs and sockets, a reactor iterated by the test."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from tcpd.policy.workqueue import WorkQueue
 from tcpd.relay.exec import ExecFactory
 from tcpd.relay.exec_settings import COMMAND, ExecSettings
 
-#: Seconds that anything here may take before it has failed.
+#: Timeout of each wait in seconds.
 PATIENCE = 30.0
 
-#: What a daemon that runs as root has to be told, and another may not be.
+#: The key ``user``: required as root, not allowed otherwise.
 USER = "root" if os.geteuid() == 0 else ""
 
 
 @dataclass
 class Context:
-    """See :class:`tcpd.interfaces.IContext`, as far as this kind asks."""
+    """The part of :class:`tcpd.interfaces.IContext` that exec uses."""
 
     reactor: Any
     service: str = "program"
@@ -52,7 +52,7 @@ class Context:
 
 
 class House:
-    """The service, and clients of it."""
+    """The service and its clients."""
 
     def __init__(self, reactor: Any, command: str, connections: int = 1000, **keys: Any) -> None:
         self.reactor = reactor
@@ -75,37 +75,37 @@ class House:
         globalLogPublisher.addObserver(self.seen.append)
 
     def connect(self) -> socket.socket:
-        """A client; reading and writing on it never waits."""
+        """Connect a client; its socket is non-blocking."""
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         self.accept(theirs)
         return ours
 
     def accept(self, sock: socket.socket) -> None:
-        """Take a client as a listener does."""
+        """Accept a client as a listener does."""
         sock.setblocking(False)
         self.layer.accept_socket(sock, "", PLAIN, self._turns)
 
     def lose(self, client: socket.socket) -> None:
-        """A client is gone, beyond the doubt that a half-close would leave."""
+        """Reset a client's connection."""
         client.close()
         self.layer.cut_all(End.KICKED)
 
     def until(self, condition: Callable[[], object]) -> None:
-        """Turn the reactor until something is so."""
+        """Iterate the reactor until the condition is true."""
         end = time.monotonic() + PATIENCE
         while not condition():
             assert time.monotonic() < end, (self.words, self.seen)
             self.turn()
 
     def turn(self) -> None:
-        """Once, waiting no longer than a moment."""
+        """Iterate the reactor once, with a short timeout."""
         self.reactor.runUntilCurrent()
         timeout = self.reactor.timeout()
         self.reactor.doIteration(0.02 if timeout is None else min(0.02, timeout))
 
     def all_of(self, client: socket.socket) -> bytes:
-        """What a client gets, to the end."""
+        """Read a client's data up to the end."""
         received = bytearray()
 
         def ended() -> bool:
@@ -121,25 +121,25 @@ class House:
         return bytes(received)
 
     def over(self) -> bool:
-        """Whether nothing runs and nobody is connected."""
+        """Whether no program runs and no client is connected."""
         return not (self.factory.programs or self.layer.connections)
 
     @property
     def words(self) -> dict[str, int]:
-        """What was counted."""
+        """Return the counters of events."""
         return dict(self.context.counters.events)
 
     def told(self, event: str) -> list[LogEvent]:
-        """The events of one id that were reported."""
+        """Return the logged events with this id."""
         return [each for each in self.seen if each.get(EVENT_ID) == event]
 
     def close(self) -> None:
-        """End it all."""
+        """Stop the service and close all sockets."""
         self.layer.cut_all(End.SHUTDOWN)
         self.factory.kill_all()
         self.until(self.over)
         globalLogPublisher.removeObserver(self.seen.append)
-        # else its descriptors go when the garbage collector finds it, in a test that counts its own
+        # otherwise garbage collection closes its descriptors later, in a test that counts its own
         for each in list(self.reactor._internalReaders):
             self.reactor.removeReader(each)
             each.connectionLost(None)
@@ -147,16 +147,16 @@ class House:
 
 
 def readable(sock: socket.socket) -> bool:
-    """Whether something can be read from it now."""
+    """Whether the socket is readable now."""
     return bool(select.select([sock], [], [], 0)[0])
 
 
 def descriptors() -> int:
-    """How many this process has open."""
+    """Count the open descriptors of this process."""
     return len(os.listdir("/proc/self/fd"))
 
 
 def children() -> set[int]:
-    """The processes that this one has to wait for, zombies included."""
+    """Return the child processes of this one, zombies included."""
     with open(f"/proc/self/task/{os.getpid()}/children") as file:
         return {int(word) for word in file.read().split()}

@@ -1,4 +1,4 @@
-"""A service that forwards, with both sides in memory."""
+"""A forward service with both sides in memory."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ SERVICE = IPv4Address("TCP", "192.0.2.2", 25)
 
 
 class Wire(StringTransport):
-    """One side's transport, on which nothing is read by the other end until :meth:`read`."""
+    """One side's transport; its peer reads nothing until :meth:`read`."""
 
-    #: More than this waiting, and the producer is paused.
+    #: Buffered bytes at which the producer is paused.
     ROOM = 65536
 
     def __init__(self) -> None:
@@ -32,9 +32,9 @@ class Wire(StringTransport):
         self.gone = False
         self.full = False
         self.read_ended = False
-        self.holds = False  # written bytes, which a real one sends in its next turn
+        self.holds = False  # keep written bytes in the buffer until the next turn
         self.send_error: OSError | None = None
-        self.error = 0  # that the kernel knows of
+        self.error = 0  # SO_ERROR
 
     def setTcpNoDelay(self, enabled: bool) -> None:
         """As a real one."""
@@ -62,11 +62,11 @@ class Wire(StringTransport):
         self.disconnecting = True
 
     def getHandle(self) -> Wire:
-        """The socket is in here too."""
+        """This object is its own socket."""
         return self
 
     def send(self, data: bytes) -> int:
-        """The socket's: takes what there is room for."""
+        """Like ``socket.send``: accepts what fits."""
         assert self.producer is None or self.streaming, "what the transport holds comes first"
         assert not self.holds, "what the transport holds comes first"
         if self.send_error is not None:
@@ -82,7 +82,7 @@ class Wire(StringTransport):
         return self.error
 
     def resetConnection(self) -> None:
-        """As a connection of a listener's: all is delivered here at once."""
+        """Like a listener's connection: here all data is delivered at once."""
         self.abortConnection()
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
@@ -96,7 +96,7 @@ class Wire(StringTransport):
         self.producer = None
 
     def unregisterProducer(self) -> None:
-        self.producer = None  # real ones do not mind if there was none
+        self.producer = None  # as real transports, without an error if there was none
 
     def resumeProducing(self) -> None:
         assert not self.read_ended, "a transport would tell the end once more"
@@ -107,7 +107,7 @@ class Wire(StringTransport):
         return self.producerState == "producing"
 
     def read(self) -> bytes:
-        """The other end reads all there is; what waits for that then happens."""
+        """Let the peer read all; then producers resume and pending closes complete."""
         data = self.value()
         self.holds = False
         self.clear()
@@ -124,14 +124,14 @@ class Wire(StringTransport):
             self.lose(ConnectionLost() if self.aborting else ConnectionDone())
         return data
 
-    # what the other end does
+    # --- actions of the peer ---
 
     def say(self, data: bytes) -> None:
         assert self.reading
         self.protocol.dataReceived(data)
 
     def end(self) -> None:
-        """It closes its sending side."""
+        """Half-close."""
         assert self.reading
         self.read_ended = True
         self.protocol.readConnectionLost()
@@ -146,7 +146,7 @@ class Wire(StringTransport):
 
 
 class Pair:
-    """A client that has connected.
+    """A connected client and its far side.
 
     :param settings: keys of the service.
     """
@@ -166,14 +166,14 @@ class Pair:
         self.side.makeConnection(self.client)
 
     def connect(self) -> Pair:
-        """The far side answers."""
+        """The far side accepts the connection."""
         (_host, _port, factory, *_) = self.reactor.tcpClients[-1]
         self.far.protocol = factory.buildProtocol(None)
         self.far.protocol.makeConnection(self.far)
         return self
 
     def refuse(self, error: Exception) -> None:
-        """There is no far side."""
+        """Connecting to the far side fails."""
         (_host, _port, factory, *_) = self.reactor.tcpClients[-1]
         factory.clientConnectionFailed(None, Failure(error))
 

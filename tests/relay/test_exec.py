@@ -1,4 +1,4 @@
-"""``protocol = exec``: real programs behind a real connection layer."""
+"""``protocol = exec`` with real programs and the real connection layer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from twisted.python.failure import Failure
 from tcpd.net.turns import work_queue
 from tcpd.policy.reasons import End
 from tcpd.relay.exec_settings import ExecSettings
-from tcpd.relay.presence import _events as events
+from tcpd.relay.peer_monitor import _events as events
 
 pytest.importorskip("tcpd.net.reactor", reason="the reactor that is turned by hand needs epoll")
 
@@ -28,7 +28,7 @@ Start = Callable[..., House]
 
 @pytest.fixture
 def start() -> Iterator[Start]:
-    """Start services; they end with the test."""
+    """Start services; they are stopped after the test."""
     from tcpd.net.reactor import TcpdReactor
 
     houses: list[House] = []
@@ -42,8 +42,8 @@ def start() -> Iterator[Start]:
         house.close()
 
 
-def test_a_client_talks_to_the_program(start: Start) -> None:
-    """Its input is what the client sends, and the client's half-close is its end (``nc -N``)."""
+def test_input_and_output_are_relayed(start: Start) -> None:
+    """The client's half-close (``nc -N``) closes the program's input."""
     house = start("/bin/cat")
     client = house.connect()
     client.sendall(b"hello")
@@ -55,16 +55,16 @@ def test_a_client_talks_to_the_program(start: Start) -> None:
     assert house.words == {"program-started": 1, "program-ended": 1}
 
 
-def test_output_after_the_end_is_delivered_before_the_close(start: Start) -> None:
-    """A program that has said all and is gone long before the client reads."""
+def test_all_output_is_delivered_after_the_program_exited(start: Start) -> None:
+    """The program exits long before the client reads."""
     house = start("/bin/sh -c 'head -c 100000 /dev/zero; exit 0'")
     client = house.connect()
     house.until(lambda: house.words.get("program-ended"))
     assert house.all_of(client) == bytes(100000)
 
 
-def test_a_client_that_does_not_read_holds_the_program_up(start: Start) -> None:
-    """Bounded both ways: what waits is what sockets hold, however much the program would say."""
+def test_a_client_that_does_not_read_blocks_the_program(start: Start) -> None:
+    """Only socket buffers hold data, however much the program writes."""
     house = start("/bin/cat /dev/zero")
     client = house.connect()
     (connection,) = house.layer.connections
@@ -79,7 +79,7 @@ def test_a_client_that_does_not_read_holds_the_program_up(start: Start) -> None:
     assert house.context.counters.ended[End.SLOW_READER] == 0
 
 
-def test_a_program_that_does_not_read_holds_the_client_up(start: Start) -> None:
+def test_a_program_that_does_not_read_blocks_the_client(start: Start) -> None:
     house = start("/bin/sh -c 'sleep 1000'")
     client = house.connect()
     (connection,) = house.layer.connections
@@ -96,8 +96,8 @@ def test_a_program_that_does_not_read_holds_the_client_up(start: Start) -> None:
     client.close()
 
 
-def test_much_goes_through_whole(start: Start) -> None:
-    """Eight megabytes there and back, though each side is full again and again."""
+def test_8_mb_are_relayed_both_ways(start: Start) -> None:
+    """Both socket buffers fill up many times."""
     house = start("/bin/cat")
     client = house.connect()
     data = os.urandom(1 << 20) * 8
@@ -115,15 +115,15 @@ def test_much_goes_through_whole(start: Start) -> None:
     assert house.all_of(client) == b""
 
 
-def test_a_program_that_closes_its_input_is_not_in_the_way(start: Start) -> None:
-    """What the client sends to nobody is thrown away, and it still gets its answer."""
+def test_input_is_discarded_after_the_program_closed_it(start: Start) -> None:
+    """The client still gets the output."""
     house = start("/bin/sh -c 'exec 0<&-; head -c 3 /dev/zero | tr \"\\0\" x'")
     client = house.connect()
     client.sendall(bytes(50000))
     assert house.all_of(client) == b"xxx"
 
 
-def test_200_programs_leave_nothing_behind(start: Start) -> None:
+def test_200_programs_leave_no_zombie_and_no_descriptor(start: Start) -> None:
     """No zombie, no descriptor."""
     house = start("/bin/true")
     house.all_of(house.connect())
@@ -137,7 +137,7 @@ def test_200_programs_leave_nothing_behind(start: Start) -> None:
 
 
 def test_programs_are_started_a_few_a_turn(start: Start) -> None:
-    """A start is a fork, for which the reactor waits: others have their turns in between."""
+    """A fork blocks the reactor: other connections are served in between."""
     house = start("/bin/true")
     house.context.work = work_queue(house.reactor, 1e-9)
     clients = [house.connect() for _ in range(20)]
@@ -153,7 +153,7 @@ def test_programs_are_started_a_few_a_turn(start: Start) -> None:
 
 
 def test_programs_inherit_no_descriptor(start: Start) -> None:
-    """Standard input, output and error, and what `ls` opens itself; whatever the daemon has."""
+    """Only standard input, output and error, and what `ls` opens itself."""
     with socket.socket() as inheritable:
         inheritable.set_inheritable(True)
         house = start("/bin/ls -l /proc/self/fd")
@@ -176,7 +176,7 @@ def test_the_environment_is_clean(start: Start, monkeypatch: pytest.MonkeyPatch)
     found = dict(line.partition("=")[::2] for line in lines)
     assert found.pop("PATH") == os.environ["PATH"]
     found.pop("LANG", None)
-    # the client of this test is one end of a socket pair, and this very process
+    # the peer of this test's socket pair is this process
     assert found == {
         "TZ": "Europe/Prague",
         "X": "a b",
@@ -189,7 +189,7 @@ def test_the_environment_is_clean(start: Start, monkeypatch: pytest.MonkeyPatch)
     }
 
 
-def test_the_program_gets_sigterm_when_the_client_goes(start: Start) -> None:
+def test_the_program_gets_sigterm_when_the_client_is_lost(start: Start) -> None:
     house = start("/bin/sleep 1000")
     house.lose(house.connect())
     house.until(house.over)
@@ -197,7 +197,7 @@ def test_the_program_gets_sigterm_when_the_client_goes(start: Start) -> None:
     assert [each["status"] for each in house.told("exec.ended")] == ["SIGTERM"]
 
 
-#: They do not notice that their client is gone: they never write to it.
+#: Programs that never write, and so do not notice a lost client.
 _QUIET = [
     pytest.param("/bin/sleep 1000", id="sleeps"),
     pytest.param("/bin/sh -c 'while :; do echo x >&2; sleep 0.05; done'", id="writes errors"),
@@ -208,11 +208,11 @@ _QUIET = [
 def test_a_program_that_is_silent_ends_when_its_client_has_closed(
     start: Start, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
-    """ "a program [...] does not outlive its client by more": keepalive probes (RFC 1122 section
+    """ "outlives its client by at most a minute": keepalive probes (RFC 1122 section
     4.2.3.6) find a client whose kernel has forgotten the connection (TCP_LINGER2 in tcp(7))."""
-    monkeypatch.setattr("tcpd.relay.presence.LOOK", 0.01)
+    monkeypatch.setattr("tcpd.relay.peer_monitor.CHECK", 0.01)
     probes = (("TCP_KEEPIDLE", 1), ("TCP_KEEPINTVL", 1), ("TCP_KEEPCNT", 5))
-    monkeypatch.setattr("tcpd.relay.presence._PROBES", probes)
+    monkeypatch.setattr("tcpd.relay.peer_monitor._PROBES", probes)
     house = start(command)
     with socket.create_server(("127.0.0.1", 0)) as port:
         client = socket.create_connection(port.getsockname())
@@ -229,36 +229,40 @@ def test_a_program_that_is_silent_ends_when_its_client_has_closed(
 def test_a_client_that_closed_a_unix_socket_has_one_minute(
     start: Start, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
-    """ "A client that closed a UNIX socket also has one minute": 12 looks, one in 5 s."""
-    monkeypatch.setattr("tcpd.relay.presence.LOOK", 0.01)
-    looks: list[int] = []
-    monkeypatch.setattr("tcpd.relay.presence._events", lambda sock: looks.append(1) or events(sock))
+    """ "A client that closed a UNIX socket also has one minute": 12 checks, one in 5 s."""
+    monkeypatch.setattr("tcpd.relay.peer_monitor.CHECK", 0.01)
+    checks: list[int] = []
+    monkeypatch.setattr(
+        "tcpd.relay.peer_monitor._events", lambda sock: checks.append(1) or events(sock)
+    )
     house = start(command)
     house.connect().close()
     house.until(house.over)
     assert house.words["program-stopped"] == 1
     assert house.context.counters.ended == {End.LOST: 1}
-    assert len(looks) * 5 == 60
+    assert len(checks) * 5 == 60
 
 
-def test_a_client_that_waits_for_its_answer_is_not_taken_for_gone(
+def test_a_half_closed_client_still_gets_its_output(
     start: Start, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """ "closes its sending side [...] the rest of the output is still delivered" """
-    monkeypatch.setattr("tcpd.relay.presence.LOOK", 0.01)
-    looks: list[int] = []
-    monkeypatch.setattr("tcpd.relay.presence._events", lambda sock: looks.append(1) or events(sock))
+    """ "the rest of the output is still delivered" """
+    monkeypatch.setattr("tcpd.relay.peer_monitor.CHECK", 0.01)
+    checks: list[int] = []
+    monkeypatch.setattr(
+        "tcpd.relay.peer_monitor._events", lambda sock: checks.append(1) or events(sock)
+    )
     go = tmp_path / "go"
     house = start(f"/bin/sh -c 'cat >/dev/null; until test -e {go}; do sleep 0.01; done; echo yes'")
     client = house.connect()
     client.shutdown(socket.SHUT_WR)
-    house.until(lambda: len(looks) > 20)
+    house.until(lambda: len(checks) > 20)
     go.touch()
     assert house.all_of(client) == b"yes\n"
 
 
-def test_all_of_its_process_group_gets_it(start: Start) -> None:
-    """A shell's children too: the program leads a group of its own."""
+def test_the_process_group_gets_sigterm(start: Start) -> None:
+    """The program leads its own process group, which has a shell's children too."""
     house = start("/bin/sh -c 'sleep 1000 & echo $!; sleep 1000'")
     client = house.connect()
     house.until(lambda: readable(client))
@@ -268,7 +272,7 @@ def test_all_of_its_process_group_gets_it(start: Start) -> None:
     house.until(lambda: not _alive(child))
 
 
-def test_one_that_will_not_stop_is_killed(start: Start) -> None:
+def test_a_program_that_ignores_sigterm_is_killed(start: Start) -> None:
     """ "SIGKILL after `stop`" """
     house = start("/bin/sh -c 'trap \"\" TERM; echo; while :; do sleep 1000; done'", stop=0.05)
     client = house.connect()
@@ -279,8 +283,8 @@ def test_one_that_will_not_stop_is_killed(start: Start) -> None:
     assert [each["status"] for each in house.told("exec.ended")] == ["SIGKILL"]
 
 
-def test_what_it_leaves_behind_in_its_group_ends_with_it(start: Start) -> None:
-    """The client is not kept by it: the connection ends with the program."""
+def test_the_rest_of_the_process_group_is_terminated_after_the_exit(start: Start) -> None:
+    """The connection is closed when the program exits."""
     command = "/bin/sh -c '(trap \"\" TERM; sleep 1000) & echo $!; exit 0'"
     house = start(command, stop=0.05)
     client = house.connect()
@@ -289,7 +293,7 @@ def test_what_it_leaves_behind_in_its_group_ends_with_it(start: Start) -> None:
     house.until(lambda: not _alive(child))
 
 
-def test_bad_ends_are_told_and_counted(start: Start) -> None:
+def test_failed_programs_are_logged_and_counted(start: Start) -> None:
     house = start("/bin/sh -c 'read how; test $how = status && exit 3; kill -SEGV $$'")
     for how in (b"status\n", b"signal\n"):
         client = house.connect()
@@ -310,8 +314,8 @@ def test_standard_error_is_logged_line_by_line(start: Start) -> None:
     assert lines == ["one", "\\x1b[31mtwo", "three"]
 
 
-def test_standard_error_cannot_flood_the_log(start: Start) -> None:
-    """ "bounded rate": 50 at once; the rest is counted."""
+def test_logged_lines_of_standard_error_are_rate_limited(start: Start) -> None:
+    """ "bounded rate": a burst of 50; the rest is counted."""
     house = start("/bin/sh -c 'seq 100000 >&2'")
     house.all_of(house.connect())
     house.until(house.over)
@@ -321,17 +325,17 @@ def test_standard_error_cannot_flood_the_log(start: Start) -> None:
 
 
 @pytest.mark.parametrize(("where", "gets"), [("client", b"oops\n"), ("none", b"")])
-def test_standard_error_elsewhere(start: Start, where: str, gets: bytes) -> None:
+def test_standard_error_goes_to_client_or_nowhere(start: Start, where: str, gets: bytes) -> None:
     house = start("/bin/sh -c 'echo oops >&2'", stderr=where)
     assert house.all_of(house.connect()) == gets
     house.until(house.over)
     assert not house.told("exec.stderr")
 
 
-def test_one_that_cannot_be_started_is_told_and_the_client_is_closed(
+def test_a_failed_start_is_logged_and_resets_the_client(
     start: Start, tmp_path: Path, logged_failures: Any
 ) -> None:
-    """It was there when the daemon started. The daemon lives, and so does the next client."""
+    """The program was removed after startup. The next client is served if it is back."""
     program = tmp_path / "program"
     program.write_text("#!/bin/sh\necho hi\n")
     program.chmod(0o755)
@@ -353,10 +357,10 @@ def test_one_that_cannot_be_started_is_told_and_the_client_is_closed(
 
 
 @pytest.mark.parametrize("name", ["socketpair", "pipe2", "pidfd_open"])
-def test_out_of_descriptors(
+def test_a_failed_start_leaks_nothing(
     start: Start, monkeypatch: pytest.MonkeyPatch, logged_failures: Any, name: str
 ) -> None:
-    """EMFILE at each step: counted, nothing left open, nothing left running."""
+    """EMFILE at each step: counted, no descriptor open, no process running."""
     house = start("/bin/cat")
     house.turn()
 
@@ -376,7 +380,7 @@ def test_out_of_descriptors(
 
 
 class Client:
-    """A client whose connection begins later."""
+    """A client that connects later."""
 
     def __init__(self, house: House) -> None:
         self.ours, self._theirs = socket.socketpair()
@@ -388,8 +392,8 @@ class Client:
         self._house.accept(self._theirs)
 
 
-def test_there_are_no_more_programs_than_connections(start: Start) -> None:
-    """Who comes while another's program is still ending waits for it, and is served then."""
+def test_the_number_of_programs_is_limited_to_connections(start: Start) -> None:
+    """A client that connects while another's program is still ending waits for its exit."""
     house = start("/bin/sh -c 'trap \"\" TERM; echo; exec sleep 1000'", connections=1, stop=0.1)
     first = house.connect()
     house.until(lambda: readable(first))
@@ -406,7 +410,7 @@ def test_there_are_no_more_programs_than_connections(start: Start) -> None:
 
 @pytest.fixture
 def other() -> Iterator[House]:
-    """A service on a reactor that finds descriptors by number: one program at a time."""
+    """A service with the limit of one program, on a reactor without generations."""
     from twisted.internet.epollreactor import EPollReactor
 
     house = House(EPollReactor(), "/bin/cat", connections=1)
@@ -415,8 +419,8 @@ def other() -> Iterator[House]:
 
 
 def test_programs_start_between_polls_on_other_reactors(other: House) -> None:
-    """ "No event may reach an object that was registered after the poll": what is opened between
-    two polls has a number that no event of a batch has."""
+    """ "No event may reach an object that was registered after the poll": a descriptor opened
+    between two polls is in no pending event."""
     client = other.connect()
     client.sendall(b"early")
     assert not other.factory.programs
@@ -426,8 +430,8 @@ def test_programs_start_between_polls_on_other_reactors(other: House) -> None:
     other.until(other.over)
 
 
-def test_who_leaves_before_its_program_starts_leaves_its_place(other: House) -> None:
-    """Nothing is started for it; who comes next is served."""
+def test_a_client_lost_before_its_program_starts_frees_its_place(other: House) -> None:
+    """No program is started for it; the next client is served."""
     first = other.connect()
     (connection,) = other.layer.connections
     connection.connectionLost(Failure(ConnectionDone()))
@@ -440,8 +444,8 @@ def test_who_leaves_before_its_program_starts_leaves_its_place(other: House) -> 
     other.until(other.over)
 
 
-def test_no_program_starts_once_the_service_is_ending(other: House) -> None:
-    """Nobody would wait for its end."""
+def test_no_program_is_started_while_the_service_stops(other: House) -> None:
+    """Nothing would wait for its exit."""
     client = other.connect()
     ends: list[object] = []
     other.factory.finish(20.0).addCallback(ends.append)
@@ -450,8 +454,8 @@ def test_no_program_starts_once_the_service_is_ending(other: House) -> None:
     assert other.words == {}
 
 
-def test_a_drain_tells_programs_and_lets_them_say_their_last_words(start: Start) -> None:
-    """ "programs are told and waited for within `drain`" """
+def test_a_drain_sends_sigterm_and_delivers_the_last_output(start: Start) -> None:
+    """ "their last output is delivered within ``drain``" """
     house = start("/bin/sh -c 'trap \"echo bye; exit 0\" TERM; echo; while :; do sleep 0.01; done'")
     client = house.connect()
     house.until(lambda: readable(client))
@@ -463,7 +467,7 @@ def test_a_drain_tells_programs_and_lets_them_say_their_last_words(start: Start)
     assert house.over()
 
 
-def test_a_drain_kills_those_that_do_not_end_in_time(start: Start) -> None:
+def test_a_drain_kills_programs_at_its_timeout(start: Start) -> None:
     house = start("/bin/sh -c 'trap \"\" TERM; echo; exec sleep 1000'", stop=1000.0)
     client = house.connect()
     house.until(lambda: readable(client))
@@ -476,7 +480,7 @@ def test_a_drain_kills_those_that_do_not_end_in_time(start: Start) -> None:
     client.close()
 
 
-def test_a_reload_changes_what_is_started_next(start: Start) -> None:
+def test_a_reload_applies_to_programs_started_later(start: Start) -> None:
     house = start("/bin/cat")
     client = house.connect()
     client.sendall(b"hi")
@@ -487,8 +491,8 @@ def test_a_reload_changes_what_is_started_next(start: Start) -> None:
     assert house.all_of(client) == b"hi"
 
 
-def test_limits_are_the_programs(start: Start) -> None:
-    """Set before the first instruction of the program, whose process it stays."""
+def test_limits_apply_to_the_program(start: Start) -> None:
+    """Set before the first instruction of the program, in the same process."""
     house = start(
         f"{sys.executable} -S -c 'import resource as r, os; print(r.getrlimit(r.RLIMIT_NOFILE), "
         "r.getrlimit(r.RLIMIT_CPU), r.getrlimit(r.RLIMIT_AS), os.getpid() == os.getsid(0))'",
@@ -500,7 +504,7 @@ def test_limits_are_the_programs(start: Start) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
-def test_it_runs_as_another_user(start: Start) -> None:
+def test_the_program_runs_as_another_user(start: Start) -> None:
     """ "supplementary groups set right": those of the user, and none of root's."""
     house = start("/usr/bin/id", user="nobody")
     assert house.all_of(house.connect()) == b"uid=65534(nobody) gid=65534(nogroup) " + (
@@ -511,7 +515,7 @@ def test_it_runs_as_another_user(start: Start) -> None:
 
 
 def _alive(pid: int) -> bool:
-    """Whether a process is there and is no zombie."""
+    """Whether a process exists and is not a zombie."""
     try:
         with open(f"/proc/{pid}/stat") as file:
             return file.read().rpartition(")")[2].split()[0] != "Z"

@@ -1,4 +1,4 @@
-"""What programs write to their standard error, on the way to the log."""
+"""Logging of the programs' standard error."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from twisted.internet.task import Clock
 from twisted.logger import Logger, capturedLogs, formatEvent
 
 from tcpd.line.testing import MemoryContext
-from tcpd.relay.exec_errors import LINES, LONGEST, READS, ErrorLines, ErrorLog, Errors
+from tcpd.relay.exec_errors import LINES, LONGEST, READS, ErrorLines, ErrorLog, ErrorPipe
 
 
 def lines_of(pieces: list[bytes]) -> list[str]:
@@ -26,7 +26,7 @@ def lines_of(pieces: list[bytes]) -> list[str]:
 
 
 @given(st.binary(max_size=4000).map(lambda data: data.replace(b"x", b"\n")), st.data())
-def test_lines_do_not_depend_on_how_they_were_cut(content: bytes, data: st.DataObject) -> None:
+def test_lines_do_not_depend_on_segmentation(content: bytes, data: st.DataObject) -> None:
     cuts = sorted(data.draw(st.lists(st.integers(0, len(content)), max_size=8)))
     edges = [0, *cuts, len(content)]
     pieces = [content[begin:end] for begin, end in itertools.pairwise(edges)]
@@ -43,7 +43,7 @@ def test_lines_do_not_depend_on_how_they_were_cut(content: bytes, data: st.DataO
         (b"", []),
     ],
 )
-def test_lines_are_bounded(written: bytes, lines: list[str]) -> None:
+def test_long_lines_are_truncated(written: bytes, lines: list[str]) -> None:
     assert lines_of([written]) == lines
 
 
@@ -51,8 +51,8 @@ def test_lines_are_bounded(written: bytes, lines: list[str]) -> None:
     st.lists(st.binary(max_size=30).map(lambda data: data.replace(b"x", b"\n")), max_size=9),
     st.integers(0, 5),
 )
-def test_lines_that_are_left_out_are_counted(pieces: list[bytes], most: int) -> None:
-    """Each line that has ended is told, blank or counted, and what comes behind is whole."""
+def test_dropped_lines_are_counted(pieces: list[bytes], most: int) -> None:
+    """Each line is reported, blank or counted, and the line after it is complete."""
     told: list[str] = []
     lines = ErrorLines(told.append)
     left_out = sum(lines.feed(piece, most) for piece in pieces)
@@ -62,7 +62,7 @@ def test_lines_that_are_left_out_are_counted(pieces: list[bytes], most: int) -> 
 
 
 class Descriptors(Clock):
-    """A clock, and a reactor that knows who is read."""
+    """A clock and a reactor that records its readers."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -79,8 +79,8 @@ class Descriptors(Clock):
 def test_programs_that_write_without_end_are_read_at_a_bounded_rate(
     monkeypatch: pytest.MonkeyPatch, written: bytes
 ) -> None:
-    """They cost a bounded share of a processor, whatever they write and however many they are. What
-    is left out is counted, and stands in the log."""
+    """They use a bounded share of a processor, whatever their number and output. Dropped lines are
+    counted and logged."""
     reads: list[bytes] = []
 
     def read(fd: int, size: int) -> bytes:
@@ -93,10 +93,11 @@ def test_programs_that_write_without_end_are_read_at_a_bounded_rate(
     monkeypatch.setattr("tcpd.relay.exec_errors.os.read", read)
     with capturedLogs() as logged:
         programs = [
-            Errors(reactor, os.dup(0), log, lambda line: log.line(1, "a", line)) for _ in range(3)
+            ErrorPipe(reactor, os.dup(0), log, lambda line: log.line(1, "a", line))
+            for _ in range(3)
         ]
         for _ in range(200):
-            while reactor.reading:  # all of them can be read, always
+            while reactor.reading:  # all are always readable
                 for each in list(reactor.reading):
                     each.doRead()
             reactor.advance(0.1)
@@ -118,7 +119,7 @@ def test_programs_that_write_without_end_are_read_at_a_bounded_rate(
         assert told + lost == sum(each.count(b"\n") for each in reads)
 
 
-def test_what_was_left_out_is_told_when_the_service_stops() -> None:
+def test_dropped_lines_are_logged_when_the_service_stops() -> None:
     clock = Clock()
     context = MemoryContext(service="x", clock=clock)
     log = ErrorLog(context, Logger())

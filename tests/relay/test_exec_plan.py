@@ -1,4 +1,4 @@
-"""What a service's programs are, checked before the first client."""
+"""Settings, plan and environment of programs."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root may name other us
         ("/bin/echo ''", ("/bin/echo", "")),
     ],
 )
-def test_a_command_is_split_and_no_shell_reads_it(text: str, words: tuple[str, ...]) -> None:
+def test_a_command_is_split_without_a_shell(text: str, words: tuple[str, ...]) -> None:
     assert COMMAND.parse(text) == words
 
 
 @given(st.lists(st.text(st.characters(exclude_characters="\n\r\0", codec="utf-8"))))
-def test_a_command_is_shown_as_it_can_be_read(words: list[str]) -> None:
+def test_a_shown_command_parses_back(words: list[str]) -> None:
     command = ("/bin/echo", *words)
     assert COMMAND.parse(COMMAND.show(command)) == command
 
@@ -44,18 +44,18 @@ def test_a_command_is_shown_as_it_can_be_read(words: list[str]) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "no program"),
+        ("", "it is empty"),
         ("cat", "not an absolute path"),
         ("/bin/echo 'a", "cannot be split"),
         ("/bin/echo 'a\nb'", "line end"),
     ],
 )
-def test_a_command_that_is_none(text: str, says: str) -> None:
+def test_an_invalid_command_is_rejected(text: str, says: str) -> None:
     with pytest.raises(ValueError, match=says):
         COMMAND.parse(text)
 
 
-def test_an_environment() -> None:
+def test_environment_lines_are_parsed() -> None:
     variables = (("A", "1"), ("B", "x = y"), ("EMPTY", ""))
     assert ENVIRONMENT.parse("\nA=1\nB=x = y\nEMPTY=\n") == variables
     assert ENVIRONMENT.parse(ENVIRONMENT.show(variables)) == variables
@@ -73,7 +73,7 @@ def test_an_environment() -> None:
         ("SSL_CIPHER=1", "set by tcpd"),
     ],
 )
-def test_an_environment_that_is_none(text: str, says: str) -> None:
+def test_an_invalid_environment_is_rejected(text: str, says: str) -> None:
     with pytest.raises(ValueError, match=says):
         ENVIRONMENT.parse(text)
 
@@ -86,25 +86,25 @@ def plan(uid: int = 1000, command: str = "/bin/cat", **keys: Any) -> Any:
     ("uid", "keys", "key", "says"),
     [
         (1000, {"command": "/nonexistent/x"}, "command", "No such file"),
-        (1000, {"command": "/etc/passwd"}, "command", "may be executed"),
-        (1000, {"command": "/bin"}, "command", "may be executed"),
+        (1000, {"command": "/etc/passwd"}, "command", "not an executable file"),
+        (1000, {"command": "/bin"}, "command", "not an executable file"),
         (1000, {"directory": "/etc/passwd"}, "directory", "not a directory"),
         (0, {}, "user", "going to run as root"),
         (0, {"user": "nobody-there"}, "user", "no user 'nobody-there'"),
         (0, {"user": "root", "group": "nobody-there"}, "group", "no group"),
         (0, {"user": "4000000"}, "group", "give a group"),
         (0, {"user": "99999999999"}, "user", "no user"),
-        (1000, {"user": "root"}, "user", "only root may become another user"),
-        (1000, {"group": "4000000"}, "group", "only root may take another group"),
+        (1000, {"user": "root"}, "user", "only root can change its user"),
+        (1000, {"group": "4000000"}, "group", "only root can change its group"),
     ],
 )
-def test_what_cannot_be_run_is_refused(uid: int, keys: Any, key: str, says: str) -> None:
+def test_a_program_that_cannot_run_is_rejected(uid: int, keys: Any, key: str, says: str) -> None:
     with pytest.raises(SettingError, match=says) as caught:
         plan(uid, **keys)
     assert caught.value.key == key
 
 
-def test_a_limit_above_the_daemons_own_is_roots_alone() -> None:
+def test_only_root_may_exceed_the_hard_limit() -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard in (resource.RLIM_INFINITY,) or hard >= 1_000_000:
         pytest.skip("this system sets no hard limit that could be exceeded")
@@ -112,32 +112,32 @@ def test_a_limit_above_the_daemons_own_is_roots_alone() -> None:
         plan(files=hard + 1)
 
 
-def test_limits_without_prlimit(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_limits_without_prlimit_are_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tcpd.relay.exec_plan._PLACES", "/nonexistent")
     assert plan().arguments == ("/bin/cat",)
     with pytest.raises(SettingError, match="install util-linux"):
         plan(cpu=1.0)
 
 
-def test_a_system_without_pidfds(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_system_without_pidfds_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(os, "pidfd_open")
     with pytest.raises(SettingError, match=r"Linux 5\.3"):
         plan()
 
 
 @ROOT
-def test_whom_it_becomes() -> None:
+def test_root_runs_the_program_as_its_user_and_groups() -> None:
     assert plan(0, user="4711", group="4712").identity == Identity(4711, 4712, (4712,))
     nobody = plan(0, user="nobody").identity
     assert nobody.gid in nobody.groups
     assert 0 not in nobody.groups
 
 
-def test_a_daemon_that_is_not_root_stays_who_it_is() -> None:
+def test_a_daemon_without_root_does_not_change_the_user() -> None:
     assert plan(1000, user="1000").identity is None
 
 
-def test_the_path_is_there_even_where_the_daemon_has_none() -> None:
+def test_path_is_set_if_the_daemon_has_none() -> None:
     assert "/usr/bin" in clean_environment({}, ())["PATH"].split(":")
     manager = {"NOTIFY_SOCKET": "/run/systemd/notify", "WATCHDOG_USEC": "30000000"}
     assert clean_environment(manager, ()).keys() == {"PATH"}, "a program is not the daemon"
@@ -160,8 +160,8 @@ class Facts:
     tls: Any = None
 
 
-def test_ipv4_as_tcpserver_names_it() -> None:
-    """tcp-environ(5) of ucspi-tcp; a name only where no DNS is asked for it."""
+def test_ipv4_has_the_variables_of_tcpserver() -> None:
+    """tcp-environ(5) of ucspi-tcp; no variable that needs DNS."""
     transport = Transport(IPv4Address("TCP", "192.0.2.1", 4711), IPv4Address("TCP", "192.0.2.2", 7))
     assert connection_variables(transport, None, "Here.Example") == {
         "PROTO": "TCP",
@@ -173,7 +173,7 @@ def test_ipv4_as_tcpserver_names_it() -> None:
     }
 
 
-def test_ipv6_as_ucspi_tcp6_names_it() -> None:
+def test_ipv6_has_the_variables_of_ucspi_tcp6() -> None:
     """tcp-environ(5) of ucspi-tcp6: PROTO is TCP6, and both families of names are set."""
     transport = Transport(
         IPv6Address("TCP", "fe80::1%eth0", 4711), IPv6Address("TCP", "fe80::2%eth0", 7)
@@ -185,7 +185,7 @@ def test_ipv6_as_ucspi_tcp6_names_it() -> None:
     assert found["TCP6INTERFACE"] == "eth0"
 
 
-def test_a_unix_socket_as_ucspi_unix_names_it() -> None:
+def test_a_unix_socket_has_the_variables_of_ucspi_unix() -> None:
     facts = Facts()
     facts.credentials = Credentials(11, 22, 33)
     transport = Transport(UNIXAddress(None), UNIXAddress(b"/run/x"))
@@ -200,8 +200,8 @@ def test_a_unix_socket_as_ucspi_unix_names_it() -> None:
     }
 
 
-def test_tls_as_mod_ssl_names_it() -> None:
-    """What the client chose comes with nothing in it that a terminal would obey."""
+def test_tls_has_the_variables_of_mod_ssl() -> None:
+    """Text chosen by the client has no control characters."""
     facts = Facts()
     facts.tls = TLSFacts("TLSv1.3", "TLS_AES_256_GCM_SHA384", "a\x1b[31m\0b")
     transport = Transport(UNIXAddress(None), UNIXAddress(None))

@@ -46,7 +46,7 @@ from tcpd.wire.proxy_header import ClientTLS, Ends, version_2
 
 @pytest.fixture
 def told() -> Iterator[list[LogEvent]]:
-    """The events of the catalogue."""
+    """Collect the events of the catalogue."""
     seen: list[LogEvent] = []
 
     def observe(event: LogEvent) -> None:
@@ -58,7 +58,7 @@ def told() -> Iterator[list[LogEvent]]:
     globalLogPublisher.removeObserver(observe)
 
 
-def test_its_interfaces() -> None:
+def test_the_factory_provides_its_interfaces() -> None:
     pair = Pair()
     verifyObject(IHalfCloseableProtocol, pair.side)
     verifyObject(IFarewell, pair.side)
@@ -69,10 +69,10 @@ def test_its_interfaces() -> None:
     verifyObject(IHalfCloseableProtocol, far.wire)
 
 
-# --- until the far side is there ---
+# --- before the far side is connected ---
 
 
-def test_nothing_is_read_from_a_client_until_the_far_side_is_there() -> None:
+def test_nothing_is_read_from_the_client_before_the_far_side_is_connected() -> None:
     pair = Pair()
     assert not pair.client.reading
     assert pair.reactor.tcpClients[0][:2] == ("192.0.2.9", 25)
@@ -81,8 +81,8 @@ def test_nothing_is_read_from_a_client_until_the_far_side_is_there() -> None:
     assert pair.timers == 0
 
 
-def test_what_came_with_a_clients_tls_handshake_is_not_lost() -> None:
-    """A TLS layer hands on what it decrypted, though it was asked not to read."""
+def test_data_decrypted_with_the_tls_handshake_is_relayed() -> None:
+    """A paused TLS layer still delivers what it has decrypted."""
     pair = Pair()
     pair.side.dataReceived(b"HELO ")
     pair.side.dataReceived(b"x\r\n")
@@ -90,7 +90,7 @@ def test_what_came_with_a_clients_tls_handshake_is_not_lost() -> None:
     assert pair.far.read() == b"HELO x\r\n"
 
 
-def test_a_client_that_said_it_all_and_closed_before_that() -> None:
+def test_data_of_a_client_that_closed_early_is_relayed() -> None:
     pair = Pair()
     pair.side.dataReceived(b"x")
     pair.client.lose(ConnectionDone())
@@ -101,8 +101,8 @@ def test_a_client_that_said_it_all_and_closed_before_that() -> None:
 
 
 @pytest.mark.parametrize("error", [ConnectionDone(), ConnectionLost()])
-def test_a_client_that_went_before_the_far_side_was_there(error: Exception) -> None:
-    """No connection is made for nobody."""
+def test_a_lost_client_cancels_the_connection_attempt(error: Exception) -> None:
+    """No connection is made without a client."""
     pair = Pair()
     pair.client.lose(error)
     pair.reactor.advance(GRACE)
@@ -111,8 +111,8 @@ def test_a_client_that_went_before_the_far_side_was_there(error: Exception) -> N
     assert not pair.counted
 
 
-def test_a_far_side_that_is_there_just_as_the_client_goes_sees_a_reset() -> None:
-    """As it does where the client connects to it directly: what the client said is lost."""
+def test_a_far_side_connected_as_the_client_is_lost_gets_a_reset() -> None:
+    """As if the client had connected to it directly."""
     pair = Pair()
     pair.client.lose(ConnectionLost())
     pair.connect()
@@ -121,8 +121,8 @@ def test_a_far_side_that_is_there_just_as_the_client_goes_sees_a_reset() -> None
     assert pair.timers == 0
 
 
-def test_a_client_that_was_ended_before_the_far_side_was_there() -> None:
-    """A kick ends the attempt, whatever the client had said."""
+def test_a_kicked_client_cancels_the_connection_attempt() -> None:
+    """Also if the client has sent data."""
     pair = Pair()
     pair.side.dataReceived(b"x")
     assert pair.side.farewell(End.KICKED) == b""
@@ -145,7 +145,7 @@ def test_a_client_that_was_ended_before_the_far_side_was_there() -> None:
         (RuntimeError("x"), "failed"),
     ],
 )
-def test_a_far_side_that_cannot_be_reached_is_told_and_counted(
+def test_a_failed_connection_is_logged_and_counted(
     told: list[LogEvent], error: Exception, word: str
 ) -> None:
     pair = Pair()
@@ -163,16 +163,16 @@ def test_a_far_side_that_cannot_be_reached_is_told_and_counted(
 
 
 @pytest.mark.parametrize("number", [errno.ECONNRESET, errno.ECONNREFUSED, errno.EMFILE])
-def test_a_far_side_that_cannot_be_reached_resets_the_client(number: int) -> None:
-    """ "A stream that was cut never looks complete": not as an answer of no bytes, and not as if
-    what the client said had been delivered."""
+def test_a_failed_connection_resets_the_client(number: int) -> None:
+    """ "A stream that was cut never looks complete": neither as an empty reply, nor as if the
+    client's data had been delivered."""
     pair = Pair()
     pair.refuse(ConnectError(osError=number))
     assert pair.client.aborting
     pair.client.lose(ConnectionLost())
 
 
-def test_a_burst_of_failures_is_told_once_and_counted_each_time(told: list[LogEvent]) -> None:
+def test_a_burst_of_failures_is_logged_once_and_counted_each_time(told: list[LogEvent]) -> None:
     pair = Pair()
     pair.refuse(ConnectionRefusedError(osError=111))
     for _ in range(3):
@@ -186,7 +186,7 @@ def test_a_burst_of_failures_is_told_once_and_counted_each_time(told: list[LogEv
     assert [event["since"] for event in told] == [0]
 
 
-def test_a_far_side_that_does_not_answer_in_time(told: list[LogEvent]) -> None:
+def test_connecting_times_out(told: list[LogEvent]) -> None:
     pair = Pair(connect_timeout=3.0)
     pair.reactor.advance(2.9)
     assert not pair.client.disconnecting
@@ -198,10 +198,10 @@ def test_a_far_side_that_does_not_answer_in_time(told: list[LogEvent]) -> None:
 
 
 @pytest.mark.parametrize("timeout", [3.0, 30.0])
-def test_a_resolver_that_does_not_answer_is_not_blamed_on_the_far_side(
+def test_a_resolver_timeout_is_reported_as_unresolved(
     told: list[LogEvent], monkeypatch: pytest.MonkeyPatch, timeout: float
 ) -> None:
-    """The look-up ends with ``connect_timeout``, and after 10 s at the latest."""
+    """The look-up ends at ``connect_timeout``, and after 10 s at the latest."""
     threads: list[Any] = []
     monkeypatch.setattr("threading.Thread.start", lambda thread: threads.append(thread))
     pair = Pair(to="mail.example:25", connect_timeout=timeout)
@@ -219,13 +219,13 @@ def test_a_resolver_that_does_not_answer_is_not_blamed_on_the_far_side(
     )
 
 
-# --- both ways ---
+# --- data in both directions ---
 
 
 @given(st.lists(st.tuples(st.booleans(), st.binary(max_size=100_000)), max_size=20))
-def test_any_cut_the_same_bytes(pieces: list[tuple[bool, bytes]]) -> None:
-    """What one side sends is what the other receives, however it was cut, and whoever has to wait
-    for whom."""
+def test_bytes_do_not_depend_on_segmentation(pieces: list[tuple[bool, bytes]]) -> None:
+    """Each side receives what the other sent, however it was segmented, and whichever side was
+    paused."""
     pair = Pair().connect()
     sent = {True: b"", False: b""}
     received = {True: b"", False: b""}
@@ -249,13 +249,13 @@ def test_a_side_that_does_not_read_costs_bounded_memory(slow: str) -> None:
         writer.say(bytes(4096))
         sent += 4096
         assert sent <= 2 * Wire.ROOM
-    assert reader.reading  # the other direction goes on
+    assert reader.reading  # the other direction is not affected
     assert reader.read() == bytes(sent)
     assert writer.reading
 
 
-def test_what_the_kernel_does_not_take_comes_before_what_is_said_later() -> None:
-    """A TLS layer hands on several pieces of one read, though it was asked to stop."""
+def test_buffered_data_is_sent_before_later_data() -> None:
+    """A paused TLS layer still delivers the rest of what it has decrypted."""
     pair = Pair().connect()
     pair.side.dataReceived(b"a" * (Wire.ROOM + 1))
     assert not pair.client.reading
@@ -267,20 +267,20 @@ def test_what_the_kernel_does_not_take_comes_before_what_is_said_later() -> None
     assert pair.far.read() == b"c"
 
 
-def test_an_end_comes_behind_what_the_kernel_did_not_take() -> None:
+def test_a_half_close_follows_buffered_data() -> None:
     pair = Pair().connect()
     pair.side.dataReceived(b"a" * (Wire.ROOM + 1))
     pair.side.readConnectionLost()
     assert pair.far.half_closing
     assert pair.far.read() == b"a" * (Wire.ROOM + 1)
     assert pair.far.half_closed
-    assert not pair.client.reading  # its end has been read
+    assert not pair.client.reading  # its FIN was received
 
 
-# --- the ends ---
+# --- closing ---
 
 
-def test_a_half_close_of_the_client_is_passed_on_and_the_answer_comes_back() -> None:
+def test_the_clients_half_close_is_relayed_and_the_reply_delivered() -> None:
     pair = Pair().connect()
     pair.client.say(b"question")
     pair.client.end()
@@ -300,7 +300,7 @@ def test_a_half_close_of_the_client_is_passed_on_and_the_answer_comes_back() -> 
     assert not pair.counted
 
 
-def test_a_half_close_of_the_far_side_is_passed_on_and_the_client_goes_on() -> None:
+def test_the_far_sides_half_close_is_relayed_and_the_client_may_send() -> None:
     pair = Pair().connect()
     pair.far.say(b"banner")
     pair.far.end()
@@ -318,11 +318,11 @@ def test_a_half_close_of_the_far_side_is_passed_on_and_the_client_goes_on() -> N
     assert pair.timers == 0
 
 
-def test_an_end_while_the_other_side_is_full_comes_behind_what_waits() -> None:
+def test_a_half_close_follows_data_buffered_for_a_full_side() -> None:
     pair = Pair().connect()
     pair.far.say(bytes(100_000))
     assert not pair.far.reading
-    pair.far.producerState = "producing"  # it was read before it was paused
+    pair.far.producerState = "producing"  # read before it was paused
     pair.far.end()
     assert pair.client.half_closing
     assert not pair.client.half_closed
@@ -330,7 +330,7 @@ def test_an_end_while_the_other_side_is_full_comes_behind_what_waits() -> None:
     assert pair.client.half_closed
 
 
-def test_a_half_close_before_the_far_side_is_there_is_passed_on() -> None:
+def test_a_half_close_before_the_far_side_is_connected_is_relayed() -> None:
     pair = Pair()
     pair.side.dataReceived(b"x")
     pair.client.read_ended = True
@@ -341,7 +341,7 @@ def test_a_half_close_before_the_far_side_is_there_is_passed_on() -> None:
     assert pair.far.read() == b"x"
 
 
-def test_a_reset_by_the_client_is_a_reset_of_the_far_side() -> None:
+def test_a_reset_by_the_client_resets_the_far_side() -> None:
     pair = Pair().connect()
     pair.client.say(b"x")
     pair.client.lose(ConnectionLost())
@@ -350,7 +350,7 @@ def test_a_reset_by_the_client_is_a_reset_of_the_far_side() -> None:
     assert pair.timers == 0
 
 
-def test_a_reset_by_the_far_side_is_a_reset_of_the_client() -> None:
+def test_a_reset_by_the_far_side_resets_the_client() -> None:
     pair = Pair().connect()
     pair.far.say(b"x")
     pair.far.lose(ConnectionLost())
@@ -359,9 +359,9 @@ def test_a_reset_by_the_far_side_is_a_reset_of_the_client() -> None:
     pair.client.lose(ConnectionLost())
 
 
-def test_a_far_side_that_has_answered_and_resets_has_still_answered() -> None:
-    """A server may answer, close, and reset what the client goes on to send; that must not cost the
-    client the answer, nor may it be closed with input unread, which would."""
+def test_a_reply_before_a_half_close_and_a_reset_is_delivered() -> None:
+    """A server may reply, close, and reset further data. The client must get the reply, so its
+    connection is not closed with unread input."""
     pair = Pair().connect()
     pair.far.say(b"413 too much")
     pair.far.end()
@@ -377,7 +377,7 @@ def test_a_far_side_that_has_answered_and_resets_has_still_answered() -> None:
     assert pair.timers == 0
 
 
-def test_the_same_with_the_answer_read_before() -> None:
+def test_a_reply_read_before_the_reset_is_delivered() -> None:
     pair = Pair().connect()
     pair.far.end()
     pair.client.read()
@@ -389,14 +389,14 @@ def test_the_same_with_the_answer_read_before() -> None:
     assert pair.timers == 0
 
 
-def test_a_reset_that_only_sending_found_is_a_reset_of_the_client() -> None:
-    """The kernel reports it once: to who reads on, it says that this is the end."""
+def test_a_reset_reported_on_send_resets_the_client() -> None:
+    """The kernel reports a reset once; reading then returns end of file."""
     pair = Pair().connect()
     pair.far.say(b"half an ans")
     pair.far.send_error = ConnectionResetError(errno.ECONNRESET, "reset")
     pair.client.say(b"more")
     assert not pair.client.disconnecting
-    pair.far.say(b"wer")  # it was there before the reset
+    pair.far.say(b"wer")  # received before the reset
     pair.far.end()
     assert pair.client.aborting
     assert pair.client.value() == b"half an answer"
@@ -404,8 +404,8 @@ def test_a_reset_that_only_sending_found_is_a_reset_of_the_client() -> None:
     assert pair.counted == {"far-lost": 1}
 
 
-def test_an_end_behind_a_reset_that_the_reactor_has_not_seen_is_none() -> None:
-    """Twisted's epoll reactor takes EPOLLHUP for an end; SO_ERROR says what it was."""
+def test_a_reset_reported_as_end_of_file_resets_the_client() -> None:
+    """Twisted's epoll reactor treats EPOLLHUP as end of file; SO_ERROR has the error."""
     pair = Pair().connect()
     pair.far.say(b"half")
     pair.far.error = errno.ECONNRESET
@@ -414,8 +414,8 @@ def test_an_end_behind_a_reset_that_the_reactor_has_not_seen_is_none() -> None:
     assert pair.far.aborting
 
 
-def test_a_far_side_that_has_closed_before_it_was_told_all_has_still_answered() -> None:
-    """EPIPE: its end came first, and is whole. What the client said is not: no clean end there."""
+def test_a_reply_is_delivered_if_sending_fails_with_epipe() -> None:
+    """EPIPE: its FIN came first, so the reply is complete; the client's data is not: reset."""
     pair = Pair().connect()
     pair.far.send_error = BrokenPipeError(errno.EPIPE, "closed")
     pair.client.say(b"more")
@@ -433,8 +433,8 @@ def test_a_far_side_that_has_closed_before_it_was_told_all_has_still_answered() 
     assert pair.timers == 0
 
 
-def test_a_client_that_has_said_it_all_and_is_then_lost_has_still_said_it() -> None:
-    """It closed, and the answer to it was a reset: what it said before its end is whole."""
+def test_data_before_a_half_close_is_delivered_if_the_client_is_lost() -> None:
+    """It closed, and its kernel reset the reply: data before its FIN is complete."""
     pair = Pair().connect()
     pair.client.say(b"last words")
     pair.client.end()
@@ -445,8 +445,8 @@ def test_a_client_that_has_said_it_all_and_is_then_lost_has_still_said_it() -> N
     assert pair.timers == 0
 
 
-def test_a_client_that_closed_leaves_the_far_side_some_time_to_read() -> None:
-    """As when the connection layer closes it, or TLS."""
+def test_the_far_side_has_linger_seconds_to_read_after_a_close() -> None:
+    """Also if the connection layer or TLS closed it."""
     pair = Pair().connect()
     pair.client.say(b"last words")
     pair.client.lose(ConnectionDone())
@@ -458,7 +458,7 @@ def test_a_client_that_closed_leaves_the_far_side_some_time_to_read() -> None:
     pair.far.lose(ConnectionLost())
 
 
-def test_a_far_side_that_reads_its_last_words_is_done() -> None:
+def test_the_far_side_is_closed_when_it_has_read_all() -> None:
     pair = Pair().connect()
     pair.client.say(b"last words")
     pair.client.lose(ConnectionDone())
@@ -466,7 +466,7 @@ def test_a_far_side_that_reads_its_last_words_is_done() -> None:
     assert pair.timers == 0
 
 
-def test_a_farewell_has_no_words_and_stops_reading_what_nobody_gets() -> None:
+def test_a_farewell_sends_nothing_and_stops_reading() -> None:
     """ "A stream that was cut never looks complete": the policy cuts both directions."""
     pair = Pair().connect()
     assert pair.side.farewell(End.SHUTDOWN) == b""
@@ -477,8 +477,8 @@ def test_a_farewell_has_no_words_and_stops_reading_what_nobody_gets() -> None:
     assert pair.far.aborting
 
 
-def test_a_service_that_stops_waits_for_its_far_sides() -> None:
-    """ "what the client had said is still delivered", for at most ``drain``."""
+def test_a_stopping_service_waits_for_its_far_sides() -> None:
+    """ "the client's data is still delivered", for at most ``drain``."""
     pair = Pair().connect()
     ends: list[object] = []
     pair.client.say(b"last words")
@@ -492,7 +492,7 @@ def test_a_service_that_stops_waits_for_its_far_sides() -> None:
 
 
 @pytest.mark.parametrize("how", ["late", "hurried"])
-def test_a_far_side_that_does_not_read_holds_no_stop(how: str) -> None:
+def test_a_far_side_that_does_not_read_is_cut_at_the_stop(how: str) -> None:
     """ "what is left then is to be cut off", as at the second SIGTERM."""
     pair = Pair().connect()
     ends: list[object] = []
@@ -519,8 +519,8 @@ def test_a_service_without_connections_stops_at_once() -> None:
     assert ends == [None]
 
 
-def test_a_farewell_cuts_no_direction_that_has_ended() -> None:
-    """What the far side sent is whole; what the client sends is not."""
+def test_a_farewell_does_not_truncate_a_closed_direction() -> None:
+    """The far side's data is complete; the client's is not."""
     pair = Pair().connect()
     pair.far.say(b"answer")
     pair.far.end()
@@ -538,7 +538,7 @@ def test_a_farewell_cuts_no_direction_that_has_ended() -> None:
     assert not pair.far.aborting
 
 
-# --- what the far side is told first ---
+# --- the PROXY header ---
 
 
 @pytest.mark.parametrize(
@@ -552,7 +552,7 @@ def test_a_farewell_cuts_no_direction_that_has_ended() -> None:
         ),
     ],
 )
-def test_the_header_comes_before_the_clients_bytes(version: str, header: bytes) -> None:
+def test_the_proxy_header_precedes_the_clients_data(version: str, header: bytes) -> None:
     """proxy-protocol.txt: "prepended before any data flowing from the sender to the receiver" """
     pair = Pair(send_proxy=version)
     pair.side.dataReceived(b"x")
@@ -561,7 +561,7 @@ def test_the_header_comes_before_the_clients_bytes(version: str, header: bytes) 
 
 
 class Told(Wire):
-    """A transport whose connection knows this."""
+    """A transport with these facts about its connection."""
 
     def __init__(self, tls: TLSFacts | None, proxy: ProxyFacts | None) -> None:
         super().__init__()
@@ -607,7 +607,7 @@ def proxied(**facts: Any) -> ProxyFacts:
         ),
     ],
 )
-def test_version_2_tells_what_is_known_and_passes_on_what_a_proxy_told(
+def test_version_2_combines_own_facts_and_a_received_header(
     tls: TLSFacts | None, proxy: ProxyFacts | None, means: dict[str, Any]
 ) -> None:
     factory = Pair(send_proxy="v2").factory
@@ -625,14 +625,14 @@ def test_version_2_tells_what_is_known_and_passes_on_what_a_proxy_told(
         ("nonsense", None),
     ],
 )
-def test_the_common_name_of_a_subject(subject: str | None, name: str | None) -> None:
+def test_common_name_parses_a_subject(subject: str | None, name: str | None) -> None:
     assert common_name(subject) == name
 
 
 # --- reload and settings ---
 
 
-def test_a_reload_is_for_new_connections() -> None:
+def test_a_reload_applies_to_new_connections() -> None:
     pair = Pair()
     pair.factory.reconfigure(ForwardSettings(to=parse_target("192.0.2.10:26"), send_proxy="v1"))
     pair.connect()
@@ -644,7 +644,7 @@ def test_a_reload_is_for_new_connections() -> None:
     assert pair.reactor.tcpClients[-1][:2] == ("192.0.2.10", 26)
 
 
-def test_where_it_connects() -> None:
+def test_the_endpoint_depends_on_the_target() -> None:
     pair = Pair(to="[2001:db8::1]:25")
     assert pair.reactor.tcpClients[0][:2] == ("2001:db8::1", 25)
     pair = Pair(to="unix:/run/x")
@@ -663,12 +663,12 @@ def setting_error(**settings: Any) -> SettingError:
 @pytest.mark.parametrize(
     ("settings", "key", "says"),
     [
-        ({"tls_name": "x"}, "tls_name", "say tls = yes"),
-        ({"ca": "x"}, "ca", "say tls = yes"),
-        ({"certificate": "x"}, "certificate", "say tls = yes"),
-        ({"key": "x"}, "key", "say tls = yes"),
-        ({"tls": True, "key": "x"}, "key", "say certificate = FILE"),
-        ({"tls": True, "to": "unix:/x"}, "tls_name", "give one here"),
+        ({"tls_name": "x"}, "tls_name", "add tls = yes"),
+        ({"ca": "x"}, "ca", "add tls = yes"),
+        ({"certificate": "x"}, "certificate", "add tls = yes"),
+        ({"key": "x"}, "key", "add tls = yes"),
+        ({"tls": True, "key": "x"}, "key", "add certificate = FILE"),
+        ({"tls": True, "to": "unix:/x"}, "tls_name", "set the name of the certificate here"),
         ({"tls": True, "tls_name": "\u2028." * 70}, "tls_name", "is not a host name"),
         ({"tls": True, "tls_name": "."}, "tls_name", "is not a host name"),
         ({"tls": True, "tls_name": "x.."}, "tls_name", "is not a host name"),
@@ -679,7 +679,7 @@ def setting_error(**settings: Any) -> SettingError:
         ({"tls": True, "certificate": "/nowhere/x"}, "certificate", "No such file"),
     ],
 )
-def test_settings_that_cannot_be_meant(settings: Any, key: str, says: str) -> None:
+def test_contradicting_settings_are_rejected(settings: Any, key: str, says: str) -> None:
     error = setting_error(**settings)
     assert error.key == key
     assert says in error.text
@@ -695,7 +695,7 @@ def test_settings_that_cannot_be_meant(settings: Any, key: str, says: str) -> No
         ({"tls_name": "192.0.2.1."}, "192.0.2.1", None),
     ],
 )
-def test_a_dot_at_the_end_of_a_name_is_for_dns_alone(
+def test_a_trailing_dot_is_used_for_dns_only(
     settings: Any, name: str | None, server_name: bytes | None
 ) -> None:
     """RFC 6066 section 3: "without a trailing dot" """
@@ -705,7 +705,7 @@ def test_a_dot_at_the_end_of_a_name_is_for_dns_alone(
     assert tls.connect().connection().get_servername() == server_name
 
 
-def test_files_that_are_something_else(localhost: Any, tmp_path: Any) -> None:
+def test_files_of_the_wrong_kind_are_rejected(localhost: Any, tmp_path: Any) -> None:
     pem, key = str(localhost.certificate_file), str(localhost.key_file)
     other = tmp_path / "other.pem"
     other.write_text("nothing\n")

@@ -1,4 +1,4 @@
-"""``to``: where connections are forwarded to."""
+"""The key ``to`` of forward."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tcpd.relay.target import TARGET, Host, Target, UnixPath, parse_target
         ("unix:/run/x.sock", UnixPath("/run/x.sock")),
     ],
 )
-def test_what_is_understood(text: str, target: Target) -> None:
+def test_an_address_is_parsed(text: str, target: Target) -> None:
     assert parse_target(text) == target
     assert parse_target(TARGET.show(target)) == target
 
@@ -42,20 +42,20 @@ def test_what_is_understood(text: str, target: Target) -> None:
         ("a b:80", "'a b' is not a host name"),
         ("-x:80", "'-x' is not a host name"),
         (f"{'a.' * 127}:80", "is not a host name"),
-        ("unix:run/x", "is absolute"),
-        ("unix:/run/x\nstderr = none", "is absolute and has one line"),
+        ("unix:run/x", "must be absolute"),
+        ("unix:/run/x\nstderr = none", "must be absolute and on one line"),
         (f"unix:/{'x' * 107}", "longer than the 107 bytes"),
     ],
 )
-def test_what_is_not(text: str, says: str) -> None:
+def test_an_invalid_address_is_rejected(text: str, says: str) -> None:
     with pytest.raises(ValueError, match=re.escape(says)):
         parse_target(text)
 
 
 @given(st.text(max_size=30))
-def test_it_is_understood_or_explained(text: str) -> None:
-    """Whatever an operator writes, it is a target that is read back as the same, or an error that
-    can be shown."""
+def test_any_text_parses_back_or_is_rejected(text: str) -> None:
+    """Any text is an address that parses back to the same, or an error with a printable
+    message."""
     try:
         target = parse_target(text)
     except ValueError as error:
@@ -65,7 +65,7 @@ def test_it_is_understood_or_explained(text: str) -> None:
 
 
 @given(st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6)), st.integers(1, 65535))
-def test_an_address_is_known_to_be_one(address: object, port: int) -> None:
+def test_an_ip_address_is_recognized(address: object, port: int) -> None:
     """A name is looked up, an address is not."""
     text = f"[{address}]:{port}" if ":" in str(address) else f"{address}:{port}"
     target = parse_target(text)

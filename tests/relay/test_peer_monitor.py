@@ -1,4 +1,4 @@
-"""Clients that leave while nobody reads from them: on real sockets, with a clock turned by hand."""
+"""Detection of lost clients while reading is paused: real sockets, a test clock."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from tcpd.net.turns import TurnScheduler
 from tcpd.ops.counters import ServiceCounters
 from tcpd.policy.admission import ConnectionCount
 from tcpd.policy.reasons import End
-from tcpd.relay.presence import LOOK, Presence
+from tcpd.relay.peer_monitor import CHECK, PeerMonitor
 
 RESET = struct.pack("ii", 1, 0)
 
 
 class Visit:
-    """A client, its connection, and what looks after it.
+    """A client, its connection and its monitor.
 
     :param ours: the daemon's end, connected.
     :param client: the client's.
@@ -55,7 +55,7 @@ class Visit:
         self.errors: list[str] = []
         inner: Any = self.connection.inner
         inner.connectionLost = lambda reason: self.errors.append(error_of(reason))
-        self.presence = Presence(self.connection, self.reactor)
+        self.monitor = PeerMonitor(self.connection, self.reactor)
 
     @property
     def ended(self) -> dict[End, int]:
@@ -85,14 +85,14 @@ def come() -> Iterator[Come]:
 
     yield come
     for each in visits:
-        each.presence.stop()
+        each.monitor.stop()
         each.connection.abortConnection()
         each.reactor.end_turn()
         each.client.close()
 
 
 def arrived(sock: socket.socket, event: int) -> None:
-    """Wait until the kernel has it."""
+    """Wait for an event of a socket."""
     poll = select.poll()
     poll.register(sock, event)
     assert poll.poll(10_000)
@@ -105,12 +105,12 @@ def reset(visit: Visit) -> None:
 
 
 @pytest.mark.parametrize("why", ["pause", "end"])
-def test_a_reset_is_found_though_the_reactor_does_not_look(come: Come, why: str) -> None:
-    """Twisted's own transports are not watched while they do not read."""
+def test_a_reset_is_detected_while_reading_is_paused(come: Come, why: str) -> None:
+    """Twisted's reactors do not poll paused transports."""
     visit = come(tcp())
-    getattr(visit.presence, why)()
+    getattr(visit.monitor, why)()
     reset(visit)
-    visit.reactor.advance(LOOK - 1)
+    visit.reactor.advance(CHECK - 1)
     assert not visit.ended
     visit.reactor.advance(1)
     assert visit.ended == {End.LOST: 1}
@@ -118,68 +118,68 @@ def test_a_reset_is_found_though_the_reactor_does_not_look(come: Come, why: str)
     assert visit.errors == ["Connection reset by peer"]
 
 
-def test_its_kernel_is_asked_by_keepalive_probes(come: Come) -> None:
-    """RFC 1122 section 4.2.3.6. By default a Linux kernel waits two hours for the first, tcp(7)."""
+def test_keepalive_probes_are_enabled(come: Come) -> None:
+    """RFC 1122 section 4.2.3.6. Linux sends the first after two hours by default (tcp(7))."""
     visit = come(tcp())
     before = visit.option(socket.TCP_KEEPIDLE)
-    visit.presence.pause()
+    visit.monitor.pause()
     assert visit.option(socket.TCP_KEEPIDLE) == before
-    visit.reactor.advance(LOOK)
+    visit.reactor.advance(CHECK)
     assert visit.ours.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
     assert visit.option(socket.TCP_KEEPIDLE) == 15
     assert visit.option(socket.TCP_KEEPINTVL) == 15
     assert visit.option(socket.TCP_KEEPCNT) == 5
 
 
-def test_who_waits_for_an_answer_is_let_wait(come: Come) -> None:
-    """A half-close, and a far side that reads nothing for an hour."""
+def test_a_half_closed_client_is_kept(come: Come) -> None:
+    """Also if the far side reads nothing for an hour."""
     visit = come(tcp())
     visit.client.sendall(b"question")
     visit.client.shutdown(socket.SHUT_WR)
     arrived(visit.ours, select.POLLRDHUP)
-    visit.presence.pause()
-    visit.reactor.pump([LOOK] * 720)
+    visit.monitor.pause()
+    visit.reactor.pump([CHECK] * 720)
     assert not visit.ended
 
 
-def test_who_is_read_from_is_not_looked_after(come: Come) -> None:
+def test_a_client_that_is_read_from_is_not_checked(come: Come) -> None:
     visit = come(tcp())
-    visit.presence.pause()
-    visit.presence.resume()
-    visit.presence.pause()
-    visit.presence.resume()
-    visit.reactor.advance(LOOK)
+    visit.monitor.pause()
+    visit.monitor.resume()
+    visit.monitor.pause()
+    visit.monitor.resume()
+    visit.reactor.advance(CHECK)
     assert not visit.reactor.getDelayedCalls()
-    visit.presence.pause()
-    visit.presence.stop()
+    visit.monitor.pause()
+    visit.monitor.stop()
     assert not visit.reactor.getDelayedCalls()
 
 
-def test_who_has_closed_a_unix_socket_has_15_seconds_for_what_it_said(come: Come) -> None:
-    """Its other end knows at once: there is nobody who could wait for an answer."""
+def test_pending_data_of_a_closed_unix_socket_is_kept_15_seconds(come: Come) -> None:
+    """The kernel reports the close at once: the client does not wait for a reply."""
     visit = come(socket.socketpair())
     visit.client.sendall(b"last words")
     visit.client.close()
-    visit.presence.pause()
-    visit.reactor.pump([LOOK, LOOK])
+    visit.monitor.pause()
+    visit.reactor.pump([CHECK, CHECK])
     assert not visit.ended
-    visit.presence.resume()
-    visit.presence.pause()
-    visit.reactor.advance(LOOK)
+    visit.monitor.resume()
+    visit.monitor.pause()
+    visit.reactor.advance(CHECK)
     assert visit.ended == {End.LOST: 1}
 
 
-def test_who_has_closed_a_unix_socket_and_said_all_waits_for_nothing(come: Come) -> None:
+def test_a_closed_unix_socket_without_pending_data_is_cut_at_once(come: Come) -> None:
     visit = come(socket.socketpair())
     visit.client.close()
-    visit.presence.end()
-    visit.reactor.advance(LOOK)
+    visit.monitor.end()
+    visit.reactor.advance(CHECK)
     assert visit.ended == {End.LOST: 1}
 
 
-def test_a_transport_without_a_connection_layer_is_left_alone() -> None:
+def test_a_transport_without_a_connection_layer_is_ignored() -> None:
     reactor = MemoryReactor()
-    presence = Presence(object(), reactor)
-    presence.pause()
-    reactor.advance(LOOK)
+    monitor = PeerMonitor(object(), reactor)
+    monitor.pause()
+    reactor.advance(CHECK)
     assert not reactor.getDelayedCalls()
