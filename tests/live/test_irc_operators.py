@@ -75,7 +75,7 @@ def test_an_operator_of_the_chat_reads_no_secret_by_a_reload(
         text = CONFIG.replace("protocol = irc\n", "protocol = irc\npassword = hunter2\nping = x\n")
         (daemon.directory / "tcpd.ini").write_text(text)
         ann.sendall(b"REHASH\r\n")
-        told = receive_until(ann, b"shows it\r\n").decode()
+        told = receive_until(ann, b"run tcpd-ctl check\r\n").decode()
         shown = [
             line.partition(" changed: ")[2] for line in told.split("\r\n") if "changed" in line
         ]

@@ -109,19 +109,19 @@ class IrcSettings:
     admin: tuple[str, ...] = option(
         _ADMIN,
         (),
-        "Who runs the server and how to contact them, for ADMIN.",
+        "Administrator of the server and contact, for ADMIN.",
     )
     operators: tuple[Operator, ...] = option(
         OPERATORS,
         (),
-        "Server operators: a name and a password hash for OPER. They can disconnect people (KILL), "
-        "operate the lobby, see addresses, and reload the configuration (REHASH).",
+        "Server operators: a name and a password hash for OPER. They can disconnect users (KILL), "
+        "moderate the lobby, see addresses, and reload the configuration (REHASH).",
         secret=True,
     )
     webirc: tuple[Gateway, ...] = option(
         GATEWAYS,
         (),
-        "Gateways that send the address of their client by WEBIRC, such as web clients: the "
+        "Gateways, such as web clients, that send the addresses of their clients by WEBIRC: "
         "networks that they connect from, and a password hash.",
         secret=True,
     )
@@ -141,9 +141,9 @@ class IrcSettings:
     sts: float | None = option(
         or_word(DURATION, "off"),
         None,
-        "Duration of the strict transport security policy (capability sts): clients use TLS for "
-        "so long, on all ports of this host. Clients without TLS get the port of this service's "
-        "TLS listener. 0 revokes the policy; off does not advertise one.",
+        "Duration of the strict transport security policy (capability sts): clients use only TLS "
+        "for this time, on all ports of this host. Clients without TLS get the port of this "
+        "service's TLS listener. 0 revokes the policy; off does not advertise one.",
     )
     multiline_bytes: int = option(
         between(SIZE, 512, 64 * 1024),
@@ -159,7 +159,7 @@ class IrcSettings:
         _TAGS,
         (),
         "Client-only tags that are not relayed, without their +, such as typing; * for all. A - "
-        "before a name relays it all the same.",
+        "before a name makes an exception.",
     )
     resolve: bool = option(
         BOOLEAN,

@@ -79,8 +79,8 @@ def say(
     :param word: the target, as the client wrote it.
     :param lines: lines of the message; none for TAGMSG.
     :param then: called when it was sent.
-    :param alone: the command has no other target. Those of several wait for each other, so that
-        each reply comes in its place.
+    :param alone: the command has no other target. Several targets are processed in order, so that
+        their replies keep it.
     """
     hub, client = reply.server.hub, reply.client
     target = Target.of(word)
