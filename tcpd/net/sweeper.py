@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterator, Mapping, Set
+from collections.abc import Mapping, Set
 from typing import Protocol
 
 from twisted.internet.interfaces import IReactorTime
@@ -13,7 +13,7 @@ from twisted.logger import Logger
 from tcpd.config.settings import PolicySettings
 from tcpd.net.connection_view import ConnectionView
 from tcpd.policy.reasons import End
-from tcpd.policy.workqueue import BACKGROUND, WorkQueue
+from tcpd.policy.workqueue import Walk, WorkQueue
 
 #: What has lasted too long is found late by an eighth of the shortest limit, ...
 _SWEEPS = 8
@@ -43,7 +43,7 @@ class Sweeper:
     message would cost more than the message. The limits are those of the policy: ``idle``,
     ``first_byte``, ``session`` and ``stalled``.
 
-    A :class:`tcpd.policy.workqueue.Source`: thousands may have to go in one sweep.
+    Thousands may have to go in one sweep, so it goes through the queue of work.
 
     :param connections: those there are; read anew each time.
     :param clock: for the time and a timer.
@@ -55,10 +55,8 @@ class Sweeper:
     ) -> None:
         self._connections = connections
         self._clock = clock
-        self._queue = queue
-        self._left: Iterator[Swept] = iter(())  # of this sweep
-        self._sweeping = False
-        self._swept_at = 0.0
+        self._walk: Walk[Swept] = Walk(queue, self._try_to_look_at)
+        self._swept_at = 0.0  # when this sweep began
         self._loop = LoopingCall(self._sweep_again)
         self._loop.clock = clock
         self._running = False
@@ -78,10 +76,7 @@ class Sweeper:
         """Look no more."""
         self._running = False
         self._watch()
-        if self._queue is not None:
-            self._queue.remove(self)
-        self._left = iter(())
-        self._sweeping = False
+        self._walk.stop()
         self._waiting.clear()
         self._waiting_before.clear()
 
@@ -127,35 +122,19 @@ class Sweeper:
     def sweep(self) -> None:
         """End the connections whose time is over. A failure costs no other connection its turn.
 
-        With a queue it is done when there is time, and no other sweep begins before.
+        Nothing is begun while the sweep before is not over.
         """
-        if self._sweeping:
+        if self._walk.under_way:
             return
-        self._sweeping = True
         self._swept_at = self._clock.seconds()
         self._waiting_before, self._waiting = self._waiting, {}
-        self._left = iter(list(self._connections))
-        if self._queue is None:
-            self.work(_NEVER)
-        else:
-            self._queue.run(self)
+        self._walk.begin(list(self._connections))
 
-    @property
-    def share(self) -> Hashable:
-        """See :class:`tcpd.policy.workqueue.Source`."""
-        return BACKGROUND
-
-    def work(self, deadline: float) -> bool:
-        """See :class:`tcpd.policy.workqueue.Source`."""
-        for connection in self._left:
-            try:
-                self._look_at(connection, self._swept_at, self._waiting_before)
-            except Exception:
-                _log.failure("a connection cannot be ended")
-            if self._queue is not None and self._queue.now() >= deadline:
-                return True
-        self._sweeping = False
-        return False
+    def _try_to_look_at(self, connection: Swept) -> None:
+        try:
+            self._look_at(connection, self._swept_at, self._waiting_before)
+        except Exception:
+            _log.failure("a connection cannot be ended")
 
     def _look_at(
         self, connection: Swept, now: float, before: Mapping[Swept, tuple[int, float]]

@@ -10,11 +10,13 @@ No clock is read here but the one that is passed in, which must be monotonic.
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Hashable
-from typing import Protocol
+from collections import OrderedDict, deque
+from collections.abc import Callable, Hashable, Iterable
+from typing import Generic, Protocol, TypeVar
 
 from tcpd.policy.addresses import IPAddress, limit_key
+
+T = TypeVar("T")
 
 #: Seconds of work in a turn of the reactor.
 SECONDS_A_TURN = 0.005
@@ -184,3 +186,52 @@ class WorkQueue:
                     break
         finally:
             self._running = False
+
+
+class Walk(Generic[T]):
+    """Calls a function with each of many objects, when the queue has time.
+
+    A :class:`Source` of the share :data:`BACKGROUND`.
+
+    :param queue: ``None``: all is done at once.
+    :param act: called with each object; never raises.
+    """
+
+    __slots__ = ("_act", "_left", "_queue")
+
+    share = BACKGROUND
+
+    def __init__(self, queue: WorkQueue | None, act: Callable[[T], object]) -> None:
+        self._queue = queue
+        self._act = act
+        self._left: deque[T] = deque()
+
+    @property
+    def under_way(self) -> bool:
+        """Whether objects are left."""
+        return bool(self._left)
+
+    def begin(self, objects: Iterable[T]) -> None:
+        """Deal with objects. Called when no walk is under way."""
+        self._left.extend(objects)
+        if self._queue is not None:
+            self._queue.run(self)
+            return
+        while self._left:
+            self._act(self._left.popleft())
+
+    def stop(self) -> None:
+        """Forget the objects that are left."""
+        self._left.clear()
+        if self._queue is not None:
+            self._queue.remove(self)
+
+    def work(self, deadline: float) -> bool:
+        """See :class:`Source`."""
+        left, queue = self._left, self._queue
+        assert queue is not None
+        while left:
+            self._act(left.popleft())
+            if queue.now() >= deadline:
+                break
+        return bool(left)

@@ -34,6 +34,7 @@ from tcpd.net.websocket_settings import IRCV3, WebSocketOptions
 from tcpd.ops.versions import version_of
 from tcpd.policy.checks import Checks, Run, at_once
 from tcpd.policy.reasons import Refusal
+from tcpd.policy.workqueue import Walk
 from tcpd.wire.lineends import LineEnds
 
 _log = Logger()
@@ -166,6 +167,8 @@ class IrcFactory(ChatFactory):
         super().__init__(context)
         self.protocols: dict[IrcProtocol, None] = {}
         self._idle_check: IDelayedCall | None = None
+        # thousands may be idle at once
+        self._idle_walk: Walk[IrcProtocol] = Walk(self.work, IrcProtocol.check_idle)
         now = context.wall_clock()
         self.server = IrcServer(
             service=self.service,
@@ -245,8 +248,8 @@ class IrcFactory(ChatFactory):
 
     def _check_idle(self) -> None:
         self._schedule_idle_check()
-        for protocol in list(self.protocols):
-            protocol.check_idle()
+        if not self._idle_walk.under_way:
+            self._idle_walk.begin(list(self.protocols))
 
 
 def _is_secure(connection: Any) -> bool:
