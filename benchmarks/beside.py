@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 #: Seconds that one load may take, and one answer.
-LONGEST = 180.0
+LONGEST = 600.0
 PATIENCE = 30.0
 
 #: Clients that an address may have by default.

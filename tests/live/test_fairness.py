@@ -29,12 +29,18 @@ BOUND = 0.05
 #: Bytes: "5,000 WHO * together keep memory under 100 MB above idle".
 MEMORY = 100e6
 
-#: Loads that take as long on their own: they are served in order, with nothing that could wait.
-_MARKS = {
-    "wait-ask": [
-        pytest.mark.xfail(reason="5,000 answers of an echo are 50 ms of work", strict=False)
-    ]
+#: Loads that do not hold the bound, and why.
+_OVER = {
+    "wait-ask": "5,000 answers of an echo are 50 ms of work, and served in order",
+    "wait-irc-sendq": "a turn sends to 500 sockets, however long the kernel takes for each",
 }
+
+
+def _marks(load: Load) -> list[pytest.MarkDecorator]:
+    marks = [pytest.mark.long] if load.long else []
+    if load.name in _OVER:
+        marks.append(pytest.mark.xfail(reason=_OVER[load.name], strict=False))
+    return marks
 
 
 @pytest.fixture
@@ -45,15 +51,7 @@ def far() -> Iterator[Path]:
 
 
 @pytest.mark.parametrize(
-    "load",
-    [
-        pytest.param(
-            load,
-            id=load.name,
-            marks=[*([pytest.mark.long] if load.long else []), *_MARKS.get(load.name, [])],
-        )
-        for load in LOADS
-    ],
+    "load", [pytest.param(load, id=load.name, marks=_marks(load)) for load in LOADS]
 )
 def test_an_echo_beside_a_load(
     start: Callable[[str], Daemon], load: Load, far: Path, localhost: certificates.Made
