@@ -14,7 +14,7 @@ from chat.test_irc_who import member
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tcpd.chat.irc.commands.handshaking import JSON_PIECE
+from tcpd.chat.irc.commands.handshake import JSON_PIECE
 from tcpd.chat.irc.commands.table import COMMANDS
 from tcpd.config.errors import SettingError
 from tcpd.handshake.as_json import handshake_json

@@ -10,7 +10,7 @@ from chat.ircing import Client, House
 from chat.test_irc_who import member
 from chat.threads import house_with_threads
 
-from tcpd.chat.irc.trusted import GATEWAYS
+from tcpd.chat.irc.credentials import GATEWAYS
 from tcpd.policy.passwords import hash_password
 from tcpd.policy.reasons import Refusal
 

@@ -11,7 +11,7 @@ from chat.ircing import Client, House
 from chat.test_irc_who import member
 from chat.threads import house_with_threads
 
-from tcpd.chat.irc.trusted import GATEWAYS, OPERATORS
+from tcpd.chat.irc.credentials import GATEWAYS, OPERATORS
 from tcpd.policy.checks import AT_ONCE, EACH, Checks
 from tcpd.policy.passwords import PasswordHash, hash_password
 

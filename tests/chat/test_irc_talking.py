@@ -14,7 +14,7 @@ from chat.doubles import change_modes
 from chat.ircing import Client, House, command, plain
 from chat.test_irc_who import member
 
-from tcpd.chat.irc.commands.talking import Target
+from tcpd.chat.irc.commands.messages import Target
 from tcpd.chat.people import Person
 from tcpd.chat.split import ALWAYS_FITS, room_for
 from tcpd.events.chat import Change, Kind, Mode

@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tcpd.chat.irc import caps
-from tcpd.chat.irc.trusted import OPERATORS
+from tcpd.chat.irc.credentials import OPERATORS
 from tcpd.policy.passwords import PasswordHash
 
 pytestmark = on_the_local_log("each case compares both logs itself")

@@ -11,8 +11,8 @@ from functools import partial
 from tcpd.chat.irc import numerics
 from tcpd.chat.irc.client import IrcClient
 from tcpd.chat.irc.commands import moderation, multiline
+from tcpd.chat.irc.commands.messages import send_undelivered
 from tcpd.chat.irc.commands.table import COMMANDS
-from tcpd.chat.irc.commands.talking import send_undelivered
 from tcpd.chat.irc.message import Message, ParseError, parse, write
 from tcpd.chat.irc.parse_errors import send_parse_error
 from tcpd.chat.irc.reply import IrcReply, UnsolicitedReply, run

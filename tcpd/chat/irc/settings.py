@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from tcpd.chat.irc.trusted import GATEWAYS, OPERATORS, Gateway, Operator
+from tcpd.chat.irc.credentials import GATEWAYS, OPERATORS, Gateway, Operator
 from tcpd.config.fields import option
 from tcpd.config.values import (
     BOOLEAN,

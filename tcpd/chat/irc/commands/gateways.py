@@ -16,11 +16,11 @@ from tcpd.chat.irc import numerics
 from tcpd.chat.irc.commands.command import IrcCommand
 from tcpd.chat.irc.commands.operators import address_of
 from tcpd.chat.irc.commands.registering import complete
+from tcpd.chat.irc.credentials import Gateway
 from tcpd.chat.irc.message import Message
 from tcpd.chat.irc.passwords import check_password, may_send_password
 from tcpd.chat.irc.reply import IrcReply
 from tcpd.chat.irc.reverse import is_name
-from tcpd.chat.irc.trusted import Gateway
 from tcpd.ops import catalogue
 
 _log = Logger()

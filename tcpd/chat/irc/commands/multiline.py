@@ -11,7 +11,7 @@ from functools import partial
 
 from tcpd.chat.irc import caps
 from tcpd.chat.irc.client import IrcClient
-from tcpd.chat.irc.commands import talking
+from tcpd.chat.irc.commands import messages
 from tcpd.chat.irc.commands.command import IrcCommand
 from tcpd.chat.irc.commands.refusals import middle
 from tcpd.chat.irc.message import Message
@@ -88,7 +88,7 @@ def _take(client: IrcClient, batch: Batch, message: Message) -> None:
 def _add(client: IrcClient, batch: Batch, line: Line) -> None:
     # "Each line feed used to join line messages contributes one byte towards the max-bytes limit."
     feed = bool(batch.lines) and not line.joined
-    if not talking.fits(client, talking.Target.of(batch.target), line.text, Kind.MESSAGE):
+    if not messages.fits(client, messages.Target.of(batch.target), line.text, Kind.MESSAGE):
         text = "A line of the batch is too long to be relayed"
         _fail(client, batch, "MULTILINE_INVALID", text=text, too_long=True)
         return
@@ -127,7 +127,7 @@ def _batch(reply: IrcReply, message: Message) -> None:
         text = f"A batch must be of type {_TYPE} and have a target"
         run(client, label, partial(_refuse, text=text))
     else:
-        tags = talking.relayed_tags(client, message)
+        tags = messages.relayed_tags(client, message)
         client.multiline = Batch(name, target, label, tags, client.server.clock())
 
 
@@ -140,8 +140,8 @@ def _end(client: IrcClient, batch: Batch) -> None:
 
 
 def _deliver(reply: IrcReply, batch: Batch) -> None:
-    then = partial(talking.send_away, reply, batch.target)
-    talking.say(reply, batch.target, batch.lines, Kind.MESSAGE, batch.tags, then)
+    then = partial(messages.send_away, reply, batch.target)
+    messages.say(reply, batch.target, batch.lines, Kind.MESSAGE, batch.tags, then)
 
 
 def _invalid(client: IrcClient, batch: Batch, text: str) -> None:
@@ -165,7 +165,7 @@ def _fail(
 
     def fail(reply: IrcReply) -> None:
         if too_long:
-            talking.too_long(reply)
+            messages.too_long(reply)
         reply.fail("BATCH", code, *context, text=text, known=True)
 
     run(client, label, fail)

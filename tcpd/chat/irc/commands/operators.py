@@ -13,8 +13,8 @@ from twisted.logger import Logger
 from tcpd.chat.irc import numerics
 from tcpd.chat.irc.client import IrcClient
 from tcpd.chat.irc.commands.command import IrcCommand
+from tcpd.chat.irc.commands.messages import too_long
 from tcpd.chat.irc.commands.refusals import middle, refuse, refusing
-from tcpd.chat.irc.commands.talking import too_long
 from tcpd.chat.irc.message import Message
 from tcpd.chat.irc.passwords import check_password, may_send_password
 from tcpd.chat.irc.reply import IrcReply

@@ -7,7 +7,8 @@ from tcpd.chat.irc.commands import (
     channels,
     connection,
     gateways,
-    handshaking,
+    handshake,
+    messages,
     moderation,
     modes,
     monitor,
@@ -15,12 +16,11 @@ from tcpd.chat.irc.commands import (
     names,
     operators,
     presence,
-    talking,
     who,
     whois,
 )
 from tcpd.chat.irc.commands.command import IrcCommand
-from tcpd.chat.irc.commands.helping import help_commands
+from tcpd.chat.irc.commands.help import help_commands
 
 COMMANDS: dict[str, IrcCommand] = {
     **connection.COMMANDS,
@@ -29,14 +29,14 @@ COMMANDS: dict[str, IrcCommand] = {
     **names.COMMANDS,
     **moderation.COMMANDS,
     **modes.COMMANDS,
-    **talking.COMMANDS,
+    **messages.COMMANDS,
     **multiline.COMMANDS,
     **presence.COMMANDS,
     **who.COMMANDS,
     **whois.COMMANDS,
     **monitor.COMMANDS,
     **about.COMMANDS,
-    **handshaking.COMMANDS,
+    **handshake.COMMANDS,
     **operators.COMMANDS,
 }
 COMMANDS |= help_commands(COMMANDS)
