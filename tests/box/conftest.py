@@ -57,7 +57,7 @@ def installed(directory: Path, pristine: Path, wheelhouse: Path) -> Path:
     installing.copy_checkout(root / CHECKOUT.lstrip("/"))
     with Box(root) as box:
         box.must(f"useradd {USER}; chown -R {USER}: /home/{USER}")
-        type_into(box, *INSTALL.section("From nothing to a running unit"))
+        type_into(box, *INSTALL.section("Install and start the unit"))
         assert box.show("ActiveState", "SubState") == "active\nrunning"
         assert "rror" not in box.log()
     return root

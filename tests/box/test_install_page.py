@@ -16,7 +16,7 @@ pytestmark = pytest.mark.box
 
 @pytest.mark.parametrize(
     ("title", "most"),
-    [("From nothing to a running unit", 6), ("Upgrade", 4), ("Uninstall", 4)],
+    [("Install and start the unit", 6), ("Upgrade", 4), ("Uninstall", 4)],
 )
 def test_it_takes_few_commands(title: str, most: int) -> None:
     assert 3 <= len(INSTALL.section(title)) <= most
@@ -24,7 +24,7 @@ def test_it_takes_few_commands(title: str, most: int) -> None:
 
 def test_the_rest_of_the_page(directory: Path, installed: Path) -> None:
     """One machine's life: what was edited survives the upgrade, and nothing the uninstall."""
-    left = INSTALL.commands[len(INSTALL.section("From nothing to a running unit")) :]
+    left = INSTALL.commands[len(INSTALL.section("Install and start the unit")) :]
     left_inline = [*INLINE]
 
     def type_section(title: str) -> None:
@@ -42,7 +42,7 @@ def test_the_rest_of_the_page(directory: Path, installed: Path) -> None:
     with Box(boxes.copy(installed, directory / "page")) as box:
         assert box.show("ActiveState", "UnitFileState") == "active\nenabled"
         box.must("sed -i 's/^listen = 127.0.0.1:7007/listen = 127.0.0.1:7008/' /etc/tcpd/tcpd.ini")
-        type_section("Make it yours")
+        type_section("Change the configuration")
         assert box.must("printf hi | nc -N 127.0.0.1 7008") == "hi"
         type_inline("ln -s /opt/tcpd/bin/tcpd-ctl /usr/local/bin/")
         box.must("runuser -u ann -- tcpd-ctl status")

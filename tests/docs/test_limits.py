@@ -23,12 +23,12 @@ def test_each_refusal_has_its_row(refusal: Refusal) -> None:
 
 @pytest.mark.parametrize("end", End)
 def test_each_end_is_told(end: End) -> None:
-    assert f"``{end}``" in PAGE.read_text("utf-8").partition("Connections that are ended")[2]
+    assert f"``{end}``" in PAGE.read_text("utf-8").partition("Ends of connections")[2]
 
 
 def test_what_chat_remembers_is_named_with_its_keys() -> None:
     """Each bound of ``[chat]`` on what a client can have remembered, with its default."""
-    text = PAGE.read_text("utf-8").partition("What it takes of memory")[2]
+    text = PAGE.read_text("utf-8").partition("\nMemory\n")[2]
     names = {item.name for item in options_of(ChatSettings)}
     bounds = {name for name in names if name.endswith(("_in_all", "_kept", "_bytes"))}
     bounds |= {"bans_per_room", "rooms_per_member", "watched", "max_rooms", "max_members", "outbox"}

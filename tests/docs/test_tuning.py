@@ -19,7 +19,7 @@ def test_the_defaults_are_told() -> None:
     assert f"``[tcpd] connections`` ({TcpdSettings().connections:,} unless set)" in PAGE
     assert f"``connections`` of a policy ({policy.connections:,})" in PAGE
     assert f"``per_address`` ({policy.per_address})" in PAGE
-    assert f"asks for {BACKLOG:,} places" in PAGE
+    assert f"requests {BACKLOG:,} places" in PAGE
     assert policy.unsent == 1 << 20
     assert "``unsent`` (1 MiB)" in PAGE
     assert policy.stalled == 300
