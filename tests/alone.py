@@ -1,9 +1,9 @@
-"""Lets a test marked ``serial`` run alone, whatever processes run tests of this checkout.
+"""Lock that runs a test marked ``serial`` alone, across all processes that test this checkout.
 
-Every test holds a shared lock while it runs, a serial one the exclusive lock. So workers of
-pytest-xdist, and runs of other Pythons side by side, wait for a test that measures memory, the
-wire or the clock. The locks are ``flock`` on two files of the checkout: nothing to clean up, and
-the kernel releases the lock of a process that dies.
+Each test holds a shared lock, a serial test the exclusive lock. Workers of pytest-xdist and
+parallel runs of other Pythons therefore wait while a test measures memory, the network or the
+clock. The locks are ``flock(2)`` on two files of the checkout; the kernel releases the locks of a
+process that dies.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-#: Held by each test while it runs.
+#: Locked by each test while it runs.
 _RUNNING = Path(__file__)
 
-#: Held while waiting for the other, so that new tests do not overtake a serial one.
+#: Locked while waiting for :data:`_RUNNING`, so that new tests do not overtake a serial test.
 _QUEUE = Path(__file__).with_name("conftest.py")
 
 
-#: Whether the test that runs is a serial one.
+#: Whether the running test is serial.
 is_alone = False
 
 
@@ -28,7 +28,7 @@ is_alone = False
 def running(alone: bool) -> Iterator[None]:
     """Hold the lock of a running test.
 
-    :param alone: no other test of this checkout may run meanwhile.
+    :param alone: take the exclusive lock.
     """
     with _RUNNING.open() as held:
         with _QUEUE.open() as queue:

@@ -1,7 +1,7 @@
-"""How much the tests that try many inputs do: all of it, or a part that an environment asks for.
+"""Scale factors for property tests and soak tests, set by the environment.
 
-``TCPD_TEST_EXAMPLES=0.2`` tries a fifth of the examples of property tests: for one more Python,
-say. ``TCPD_TEST_SOAK=0.1`` runs the tests marked ``soak`` at a tenth of their length.
+``TCPD_TEST_EXAMPLES=0.2`` runs a fifth of the examples of property tests, as CI does on further
+Pythons. ``TCPD_TEST_SOAK=0.1`` runs tests marked ``soak`` at a tenth of their length.
 """
 
 from __future__ import annotations
@@ -15,18 +15,20 @@ _SOAK = float(os.environ.get("TCPD_TEST_SOAK", "1"))
 
 
 def examples(count: int) -> int:
-    """So many examples of a property test, scaled; at least 5."""
+    """Return the scaled number of examples of a property test, at least 5."""
     return max(5, round(count * _EXAMPLES))
 
 
 def soak(count: int) -> int:
-    """So many rounds of a soak test, scaled; at least 1."""
+    """Return the scaled number of rounds of a soak test, at least 1."""
     return max(1, round(count * _SOAK))
 
 
 def load_profile() -> None:
-    """Scale the default number of examples too, and let each take as long as a busy machine makes
-    it: Hypothesis's own deadline is wall time. pytest calls it before it collects."""
+    """Scale the default number of examples, and turn off Hypothesis's deadline, which is wall time.
+
+    Called by ``pytest_configure``.
+    """
     hypothesis.settings.register_profile(
         "scaled",
         hypothesis.settings.default,

@@ -1,4 +1,4 @@
-"""A box: a Debian under a real systemd, in namespaces of its own (tests/box/systemd-box)."""
+"""A box: a Debian that boots systemd in separate namespaces (tests/box/systemd-box)."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ import installing
 
 TOOL = Path(__file__).with_name("box") / "systemd-box"
 
-#: Seconds that a command in a box, or anything that is waited for there, may take.
+#: Timeout in seconds of a command or of a wait in a box.
 PATIENCE = 120.0
 
-#: Seconds that making one may take: half of it is downloaded.
+#: Timeout in seconds for making a box, half of which is downloads.
 MAKING = 900.0
 
-#: The Python of Debian 12, which is the one in the box.
+#: The version of Python in the box, which is Debian 12.
 PYTHON = "3.11"
 
 
 def why_not() -> str:
-    """Why there can be no box on this machine; ``""`` if there can."""
+    """Return why this machine cannot run a box; ``""`` if it can."""
     if sys.platform != "linux":
-        return "a box takes Linux"
+        return "a box requires Linux"
     if os.geteuid() != 0:
-        return "a box takes root"
+        return "a box requires root"
     for program in ("debootstrap", "unshare", "nsenter", "pivot_root", "ip"):
         if shutil.which(program) is None:
-            return f"a box takes {program}, which is not installed"
+            return f"a box requires {program}, which is not installed"
     probe = (
         *("unshare", "--mount", "--pid", "--net", "--cgroup", "--fork"),
         *("mount", "-t", "cgroup2", "cgroup2", "/mnt"),
@@ -43,23 +43,23 @@ def why_not() -> str:
 
 
 def make(root: Path) -> str:
-    """Make the file system of a box; return what went wrong."""
+    """Make the file system of a box; return the error, or ``""``."""
     command = [str(TOOL), "make", str(root)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=MAKING, check=False)
-    told = (done.stdout + done.stderr)[-2000:]
-    return f"exit status {done.returncode}: {told}" if done.returncode else ""
+    output = (done.stdout + done.stderr)[-2000:]
+    return f"exit status {done.returncode}: {output}" if done.returncode else ""
 
 
 def copy(root: Path, to: Path) -> Path:
-    """A copy of the file system of a box that is not up."""
+    """Copy the file system of a box that is not running."""
     subprocess.run(["cp", "-a", "--reflink=auto", str(root), str(to)], check=True)
     return to
 
 
 def wheels(directory: Path) -> str:
-    """Fetch wheels, for the Python of the box, of what the Debian package holds and is built by.
+    """Fetch wheels, for the box's Python, of what the Debian package contains and is built with.
 
-    :return: what went wrong.
+    :return: the error, or ``""``.
     """
     done = subprocess.run(
         [
@@ -76,7 +76,7 @@ def wheels(directory: Path) -> str:
 
 
 class Box:
-    """One that is up.
+    """A running box.
 
     :param root: its file system, from :func:`make` or :func:`copy`.
     """
@@ -91,12 +91,12 @@ class Box:
             text=True,
         )
         assert self._process.stdout is not None
-        told = self._process.stdout.readline().split()
-        if told[:1] != ["up"]:
+        words = self._process.stdout.readline().split()
+        if words[:1] != ["up"]:
             rest = self._process.stdout.read()
             self.close()
-            raise AssertionError(f"the box is not up: {' '.join(told)} {rest}")
-        self._pid = told[1]
+            raise AssertionError(f"the box does not start: {' '.join(words)} {rest}")
+        self._pid = words[1]
 
     def __enter__(self) -> Box:
         return self
@@ -105,7 +105,7 @@ class Box:
         self.close()
 
     def close(self) -> None:
-        """End it, and all that is in it."""
+        """Stop it with all its processes."""
         process = self._process
         assert process.stdin is not None
         assert process.stdout is not None
@@ -117,7 +117,7 @@ class Box:
         process.stdout.close()
 
     def run(self, script: str) -> subprocess.CompletedProcess[str]:
-        """Run a script of bash's as root, and say how it went."""
+        """Run a bash script as root."""
         return subprocess.run(
             [str(TOOL), "enter", self._pid, "bash", "-c", script],
             stdin=subprocess.DEVNULL,
@@ -129,29 +129,29 @@ class Box:
         )
 
     def must(self, script: str) -> str:
-        """Run one that has to succeed, each line of it; return what it printed."""
+        """Run a bash script of which each line must succeed; return its output."""
         done = self.run(f"set -euo pipefail\n{script}")
         assert done.returncode == 0, f"{script}\n{done.stdout}"
         return done.stdout
 
     def wait_for(self, script: str) -> None:
-        """Run one again and again until it succeeds."""
+        """Run a bash script until it succeeds."""
         until = time.monotonic() + PATIENCE
         while (done := self.run(script)).returncode:
             assert time.monotonic() < until, f"{script}\n{done.stdout}\n{self.log()}"
             time.sleep(0.1)
 
     def write(self, path: str, text: str, mode: int = 0o644) -> None:
-        """Make a file of root's."""
+        """Write a file that belongs to root."""
         file = self.root / path.lstrip("/")
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(textwrap.dedent(text))
         file.chmod(mode)
 
     def show(self, *properties: str, unit: str = "tcpd") -> str:
-        """Values of properties of a unit, a line each, in systemd's order."""
+        """Return the values of a unit's properties, one a line, in systemd's order."""
         return self.must(f"systemctl show {unit} --value -p {','.join(properties)}").strip()
 
     def log(self) -> str:
-        """What tcpd, and systemd of it, logged."""
+        """Return the last lines of the journal of tcpd's unit."""
         return self.run("journalctl --no-pager -n 60 -o short-precise -u tcpd").stdout

@@ -53,12 +53,12 @@ def make(
     """Make a certificate for ``name`` and the loopback addresses.
 
     :param directory: where to put ``name.pem`` and ``name-key.pem``.
-    :param issuer: whose key signs it; by default its own.
-    :param authority: whether it may sign others.
-    :param names: its DNS names, where they are not ``name`` alone.
+    :param issuer: signs it; without one it is self-signed.
+    :param authority: whether it is a CA certificate.
+    :param names: its DNS names; by default ``name``.
     :param key_type: a key of :data:`_KEYS`.
-    :param days: until it expires; it began a year before.
-    :param file: in the names of the files, where it is not ``name``.
+    :param days: until it expires; it is valid since a year ago.
+    :param file: stem of the file names; by default ``name``.
     """
     key = _KEYS[key_type]()
     file = file or name

@@ -18,17 +18,17 @@ class LoggedFailures(list[LogEvent]):
     """The events logged as failures or as errors during a test."""
 
     def expect(self, text: str, count: int = 1) -> list[LogEvent]:
-        """Take out the failures whose exception or format has ``text`` in it.
+        """Remove the failures whose exception or format contains ``text``.
 
-        :raise AssertionError: if there are not exactly ``count`` of them.
+        :raise AssertionError: unless exactly ``count`` match.
         """
-        found = [event for event in self if text in _told(event)]
+        found = [event for event in self if text in _described(event)]
         assert len(found) == count, f"{len(found)} logged failures with {text!r}: {list(self)}"
         self[:] = [event for event in self if event not in found]
         return found
 
 
-def _told(event: LogEvent) -> str:
+def _described(event: LogEvent) -> str:
     failure = event.get("log_failure")
     return (
         f"{event.get('log_format')} {failure.value!r}" if failure else str(event.get("log_format"))
@@ -37,7 +37,7 @@ def _told(event: LogEvent) -> str:
 
 @pytest.fixture(autouse=True)
 def logged_failures() -> Iterator[LoggedFailures]:
-    """Fails a test that logged a failure it did not expect (``logged_failures.expect(...)``)."""
+    """Fail a test that logs a failure it does not expect (``logged_failures.expect(...)``)."""
     seen = LoggedFailures()
 
     def observe(event: LogEvent) -> None:
@@ -47,19 +47,19 @@ def logged_failures() -> Iterator[LoggedFailures]:
     globalLogPublisher.addObserver(observe)
     try:
         yield seen
-        # A Deferred whose failure nobody handled logs it when it is collected. What survives is
-        # frozen: looking through it again after each later test took most of the suite's time.
+        # A Deferred logs its unhandled failure when it is collected. Surviving objects are frozen:
+        # scanning them after each later test took most of the suite's time.
         gc.collect()
         gc.freeze()
     finally:
         globalLogPublisher.removeObserver(observe)
     assert not seen, "unexpected failures were logged:\n" + "\n".join(
-        _told(event) for event in seen
+        _described(event) for event in seen
     )
 
 
 def _no_skip_in_ci(report: pytest.TestReport | pytest.CollectReport) -> None:
-    """Where everything that a test may need is installed, a skipped test is a broken promise."""
+    """Fail a skipped test in CI, where everything that a test needs is installed."""
     if report.skipped and not hasattr(report, "wasxfail") and os.environ.get("CI") == "true":
         report.outcome = "failed"
         report.longrepr = f"skipped, though CI=true: {report.longrepr}"
@@ -74,7 +74,7 @@ def pytest_unconfigure() -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Do not look through all that the tests share after each: it took most of their time."""
+    """Keep objects shared by all tests out of the collection after each test."""
     gc.collect()
     gc.freeze()
 
@@ -82,7 +82,7 @@ def pytest_collection_finish() -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     if item.get_closest_marker("box") is not None:
-        return (yield)  # a box takes minutes, and a serial test would wait for it
+        return (yield)  # a box runs for minutes, and a serial test would wait for it
     with alone.running(alone=item.get_closest_marker("serial") is not None):
         return (yield)
 

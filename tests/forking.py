@@ -1,10 +1,9 @@
-"""Starts twistd and tcpd-ctl by fork, from a process that has imported their modules already.
+"""Fork server: starts twistd and tcpd-ctl from a process that has already imported their modules.
 
-A start costs 0.4 s of CPU time, nearly all of it for imports, and the tests start some 900 daemons.
-Each process that runs tests has one such parent, which forks for it whatever it asks for and
-reports how that ended. What a fork may hide (imports, the environment as the kernel has it, memory)
-is measured by tests that start a new process: those marked ``serial``, those that change the
-environment, and all where ``TCPD_TEST_START=exec`` is set.
+A start takes 0.4 s of CPU time, nearly all of it for imports, and the tests start some 900 daemons.
+Each test process has one fork server, which reports the exit status of each child. A fork hides
+imports, the kernel's view of the environment, and memory; so tests marked ``serial`` and tests that
+change the environment start a new process, and with ``TCPD_TEST_START=exec`` all tests do.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-#: Longer than any request: the environment is most of it.
+#: Maximum size of a request in bytes; most of it is the environment.
 _LONGEST = 1 << 20
 
 _PROGRAMS = Path(sys.executable).parent
@@ -34,11 +33,11 @@ _EXEC = os.environ.get("TCPD_TEST_START") == "exec"
 
 
 class Forked:
-    """A program that was forked, with as much of ``subprocess.Popen`` as the tests use.
+    """A forked program, with the methods of ``subprocess.Popen`` that the tests use.
 
     :param pid: its process id.
-    :param status: where its exit status comes, as text.
-    :param stdout: what it prints, or ``None``.
+    :param status: descriptor from which its exit status is read, as text.
+    :param stdout: its output, or ``None``.
     """
 
     def __init__(self, pid: int, status: int, stdout: IO[str] | None) -> None:
@@ -56,7 +55,7 @@ class Forked:
     def wait(self, timeout: float | None = None) -> int:
         """See ``Popen``."""
         if self.returncode is None:
-            waiting = select.poll()  # which takes any descriptor, however many are open
+            waiting = select.poll()  # unlike select(2), takes descriptors above 1023
             waiting.register(self._status, select.POLLIN)
             if not waiting.poll(None if timeout is None else timeout * 1000):
                 raise subprocess.TimeoutExpired(str(self.pid), timeout or 0.0)
@@ -67,7 +66,7 @@ class Forked:
     def send_signal(self, number: int) -> None:
         """See ``Popen``."""
         if self.poll() is None:
-            with contextlib.suppress(ProcessLookupError):  # it has ended, and nobody has asked yet
+            with contextlib.suppress(ProcessLookupError):  # exited, and its status is still unread
                 os.kill(self.pid, number)
 
     def terminate(self) -> None:
@@ -80,7 +79,7 @@ class Forked:
 
 
 class _Parent:
-    """The process that forks, as this one sees it."""
+    """Client of the fork server."""
 
     def __init__(self) -> None:
         self._sock, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -94,7 +93,7 @@ class _Parent:
             )
 
     def fork(self, request: Mapping[str, Any], descriptors: Sequence[int]) -> tuple[int, int]:
-        """:return: the process id, and where the exit status comes."""
+        """:return: the process id, and the descriptor from which the exit status is read."""
         reading, writing = os.pipe()
         try:
             data = json.dumps(request).encode()
@@ -104,7 +103,7 @@ class _Parent:
         return int(self._sock.recv(16)), reading
 
     def close(self) -> None:
-        """Let it end. Called once."""
+        """Stop the fork server. Called once."""
         self._sock.close()
         self._process.wait()
 
@@ -113,7 +112,7 @@ _parent: _Parent | None = None
 
 
 def stop() -> None:
-    """End the process that forks. Called when the tests have run."""
+    """Stop the fork server. Called by ``pytest_unconfigure``."""
     if _parent is not None:
         _parent.close()
 
@@ -140,7 +139,7 @@ def _fork(
 def start(
     program: str, arguments: Sequence[str], cwd: Path, environ: Mapping[str, str]
 ) -> Forked | subprocess.Popen[str]:
-    """Start ``twistd`` or ``tcpd-ctl``. Its output and errors come together.
+    """Start ``twistd`` or ``tcpd-ctl``, standard output and standard error in one pipe.
 
     :param environ: the whole environment.
     """
@@ -172,7 +171,7 @@ def run(
     cwd: Path | None = None,
     timeout: float = 30.0,
 ) -> subprocess.CompletedProcess[str]:
-    """Run ``twistd`` or ``tcpd-ctl`` to its end.
+    """Run ``twistd`` or ``tcpd-ctl`` until it exits.
 
     :param text: for its standard input.
     """
@@ -207,11 +206,11 @@ def run(
         return subprocess.CompletedProcess(words, code, out.read(), err.read())
 
 
-# What follows runs in the process that forks.
+# The functions below run in the fork server.
 
 
 def _load() -> None:
-    """Import what the programs use, all but the reactor."""
+    """Import the modules of both programs, except for the reactor."""
     gc.disable()
     from twisted.application.service import IServiceMaker
     from twisted.plugin import getPlugins
@@ -229,9 +228,9 @@ def _load() -> None:
 
 
 def _serve(sock: socket.socket) -> dict[str, Any] | None:
-    """Fork as asked for until who asks is gone.
+    """Serve fork requests until the client closes the socket.
 
-    :return: in the child, what it is to be; ``None`` in the parent, in the end.
+    :return: in a child its request; in the fork server ``None``.
     """
     children: dict[int, tuple[int, int]] = {}
     while True:
@@ -264,7 +263,7 @@ def _serve(sock: socket.socket) -> dict[str, Any] | None:
 
 
 def _open_streams(unbuffered: bool) -> None:
-    """Standard streams as Python opens them at its start: they know what they lead to."""
+    """Open the standard streams as Python does at startup, on the new descriptors."""
     size = 0 if unbuffered else -1
     sys.stdin = sys.__stdin__ = open(0, closefd=False)  # noqa: SIM115
     sys.stdout = sys.__stdout__ = io.TextIOWrapper(
@@ -279,7 +278,7 @@ def _open_streams(unbuffered: bool) -> None:
 
 
 def _become(request: Mapping[str, Any]) -> Any:
-    """Be the program."""
+    """Run the requested program in this process."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     random.seed()
     _open_streams("PYTHONUNBUFFERED" in request["environ"])
@@ -299,6 +298,6 @@ def _become(request: Mapping[str, Any]) -> Any:
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _load()
-    asked = _serve(socket.socket(fileno=int(sys.argv[1])))
-    if asked is not None:
-        sys.exit(_become(asked))
+    request = _serve(socket.socket(fileno=int(sys.argv[1])))
+    if request is not None:
+        sys.exit(_become(request))

@@ -1,4 +1,4 @@
-"""Listeners of a daemon on a reactor in memory."""
+"""Fixture that opens a daemon's listeners on a memory reactor."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tcpd.net.turns import TurnScheduler
 
 @pytest.fixture
 def listeners_in_memory() -> Iterator[None]:
-    """The reactor in memory opens all listeners of services, which open sockets otherwise."""
+    """Open all listeners of services on the memory reactor instead of on sockets."""
 
     def open_stream(
         reactor: Any,
@@ -39,7 +39,7 @@ def listeners_in_memory() -> Iterator[None]:
             in_use = error.socketError.errno == errno.EADDRINUSE
             raise ListenError(sentence, in_use) from error
 
-    # a context of its own: tests undo what they have patched
+    # not the monkeypatch fixture, which tests undo
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("tcpd.net.service.open_stream", open_stream)
         yield

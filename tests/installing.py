@@ -1,4 +1,4 @@
-"""Virtual environments that tcpd gets installed into, for the tests of its installs."""
+"""Virtual environments, wheels and copies of the checkout for the tests of installs."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 
-#: Seconds for one pip, which may have a slow index to ask.
+#: Timeout in seconds of one pip, whose index may be slow.
 PIP_PATIENCE = 600.0
 
 
 def run(*command: str | Path, cwd: Path, **environment: str) -> str:
-    """Run a command that must succeed, and return what it printed, errors included."""
-    # this suite's own PYTHONPATH, if it has one, would install what is not installed
+    """Run a command that must succeed; return its standard output and standard error."""
+    # with this suite's PYTHONPATH the command would find modules that are not installed
     inherited = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     done = subprocess.run(
         command,
@@ -37,7 +37,7 @@ def run(*command: str | Path, cwd: Path, **environment: str) -> str:
 
 
 def requirements(*extras: str) -> list[str]:
-    """The requirements of tcpd and of some of its extras, from setup.cfg."""
+    """Return the requirements of tcpd and of the named extras, from setup.cfg."""
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg", "utf-8")
     lists = [setup["options.extras_require"][extra] for extra in extras]
@@ -45,9 +45,9 @@ def requirements(*extras: str) -> list[str]:
 
 
 def download(directory: Path, *more: str) -> str:
-    """Fetch wheels of what tcpd requires and of what builds it; return what went wrong.
+    """Fetch wheels of tcpd's runtime and build requirements; return the error, or ``""``.
 
-    :param more: requirements besides.
+    :param more: further requirements.
     """
     done = subprocess.run(
         [
@@ -64,7 +64,7 @@ def download(directory: Path, *more: str) -> str:
 
 
 def copy_checkout(copy: Path) -> Path:
-    """Copy the checkout, less what git ignores and git itself."""
+    """Copy the checkout without ``.git`` and the files that git ignores."""
     ignored = shutil.ignore_patterns(
         *(".git", ".venv", "env", "build", "dist", "_build", "*.egg-info", "__pycache__"),
         *(".*_cache", ".hypothesis", "dropin.cache", "twistd.*"),
@@ -74,11 +74,11 @@ def copy_checkout(copy: Path) -> Path:
 
 
 class Environment:
-    """A new virtual environment with nothing but pip.
+    """A new virtual environment that contains only pip.
 
-    :param top: an existing directory, to hold all of it.
-    :param wheelhouse: the only place where its pip may find packages.
-    :ivar elsewhere: an empty directory to run things in, which is no checkout.
+    :param top: an existing directory for all its files.
+    :param wheelhouse: the only package index of its pip.
+    :ivar elsewhere: an empty directory outside any checkout, to run programs in.
     """
 
     def __init__(self, top: Path, wheelhouse: Path) -> None:
@@ -89,13 +89,13 @@ class Environment:
         venv.create(self.directory, with_pip=True)
 
     def tool(self, name: str) -> Path:
-        """The path of a program of this environment."""
+        """Return the path of a program of this environment."""
         return self.directory / "bin" / name
 
     def run(
         self, name: str, *arguments: str | Path, cwd: Path | None = None, **environment: str
     ) -> str:
-        """Run a program of this environment, elsewhere unless told where."""
+        """Run a program of this environment, by default in :attr:`elsewhere`."""
         return run(self.tool(name), *arguments, cwd=cwd or self.elsewhere, **environment)
 
     def pip(self, *arguments: str | Path) -> str:
@@ -108,7 +108,7 @@ class Environment:
         )
 
     def build(self, what: str, tree: Path, directory: Path) -> Path:
-        """Build ``sdist`` or ``wheel`` of a tree, which gets littered; needs setuptools."""
+        """Build ``sdist`` or ``wheel`` in a tree, which keeps build files; requires setuptools."""
         program = (
             f"from setuptools.build_meta import build_{what} as build; build({str(directory)!r})"
         )
@@ -119,7 +119,7 @@ class Environment:
 
 @dataclass(frozen=True)
 class Distributions:
-    """What a release consists of, and the wheel that somebody else makes of its sdist."""
+    """The files of a release, and a wheel built from its sdist."""
 
     wheel: Path
     sdist: Path

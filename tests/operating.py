@@ -1,4 +1,4 @@
-"""A daemon in memory, an operator who asks it, and clients that it serves."""
+"""A daemon on a memory reactor, with operators and clients."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NOW = 1_780_000_000.0
 
 
 class Port:
-    """A port of :class:`Reactor`."""
+    """Listening port of :class:`Reactor`."""
 
     def __init__(self, factory: Any, number: int) -> None:
         self.factory = factory
@@ -38,7 +38,7 @@ class Port:
 
 
 class Reactor(MemoryReactorClock):
-    """Remembers its ports."""
+    """Memory reactor that keeps its ports by number."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -49,13 +49,13 @@ class Reactor(MemoryReactorClock):
         return opened
 
     def turn(self, times: int = 1) -> None:
-        """Let what waits for the next turn happen."""
+        """Run the calls that are scheduled for the next turn."""
         for _ in range(times):
             self.advance(0)
 
 
 class OperatorTransport(StringTransport):
-    """A transport over a UNIX socket, as far as who is at its other end is concerned."""
+    """Memory transport with the address and the peer credentials of a UNIX socket."""
 
     def __init__(self, handle: Any) -> None:
         super().__init__(peerAddress=UNIXAddress(None))
@@ -70,9 +70,9 @@ class OperatorTransport(StringTransport):
 
 
 class House:
-    """A running daemon.
+    """A running daemon on a memory reactor.
 
-    :param text: its configuration; changed by setting :attr:`text`.
+    :param text: its configuration; set :attr:`text` to change what a reload reads.
     :param state: the state directory.
     """
 
@@ -81,7 +81,7 @@ class House:
         self.reactor = Reactor()
         self.now = NOW
         variables = {**(environ or {}), **({"STATE_DIRECTORY": str(state)} if state else {})}
-        # none is the socket; who operates here comes in by another way
+        # the configuration has no control socket: operators connect by control_factory()
         self.daemon = make_daemon(
             self.read(),
             KINDS,
@@ -101,7 +101,7 @@ class House:
         return build(document, KINDS, SECTIONS)
 
     def connect(self, number: int, host: str = "192.0.2.1") -> tuple[Any, StringTransport]:
-        """A client comes to the port of that number."""
+        """Connect a client to a port by its number."""
         address = IPv4Address("TCP", host, 4711)
         protocol = self.reactor.ports[number].factory.buildProtocol(address)
         transport = StringTransport(peerAddress=address)
@@ -117,12 +117,12 @@ class House:
         return factory
 
     def operator(self, beside: Operator | None = None) -> Operator:
-        """One more operator comes in, by the socket of another or by one of its own."""
+        """Connect an operator, by the factory of another or by a new one."""
         return Operator(self, beside and beside.factory)
 
 
 class Operator:
-    """A conversation with the daemon."""
+    """An operator's connection to the control protocol."""
 
     def __init__(self, house: House, factory: ControlFactory | None = None) -> None:
         self.house = house
@@ -142,14 +142,14 @@ class Operator:
         return data.decode()
 
     def ask(self, line: str) -> str:
-        """:return: the reply, its line ends taken for LF."""
+        """:return: the reply, with LF as line end."""
         self.protocol.dataReceived(line.encode() + b"\r\n")
         return self.received().replace("\r\n", "\n").rstrip("\n")
 
     def json(self, line: str) -> Any:
-        """Ask in JSON; the reply has to be one line with code 250."""
+        """Send a command with ``json``; the reply must be one line with code 250."""
         name, _, rest = line.partition(" ")
-        said = self.ask(f"{name} json {rest}".rstrip())
-        assert said.startswith("250 "), said
-        assert "\n" not in said
-        return json.loads(said[4:])
+        reply = self.ask(f"{name} json {rest}".rstrip())
+        assert reply.startswith("250 "), reply
+        assert "\n" not in reply
+        return json.loads(reply[4:])

@@ -1,5 +1,7 @@
-"""Kinds that can be reached by WebSocket, for a daemon that a test starts: the text door of the
-rooms, and one that says too much. Neither protocol knows what carries its lines."""
+"""Plugin protocols with WebSocket for a live daemon: the text frontend, and one that floods.
+
+Neither protocol knows its transport.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,7 @@ much = over_websocket:much
 
 
 def installed(site: Path) -> str:
-    """Make the kinds visible as if they were installed.
+    """Register the entry points of this module as an installed package would.
 
     :param site: an empty directory.
     :return: what to put into ``PYTHONPATH``.
@@ -46,7 +48,7 @@ def installed(site: Path) -> str:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TalkSettings(TextSettings):
-    """Those of the text door, and of WebSocket."""
+    """Keys of the text frontend and of WebSocket."""
 
     websocket_origins: tuple[str, ...] = origins_option()
     websocket_ping: float = ping_option()
@@ -54,7 +56,7 @@ class TalkSettings(TextSettings):
 
 @implementer(IWebSocketFactory)
 class TalkFactory(TextFactory):
-    """The text door."""
+    """Factory of the text frontend, with WebSocket."""
 
     @property
     def websocket(self) -> WebSocketOptions:
@@ -69,7 +71,7 @@ class TalkFactory(TextFactory):
 
 @implementer(IKind)
 class TalkKind(ChatKind):
-    """The same rooms as ``protocol = chat``."""
+    """``protocol = talk``: the rooms of ``protocol = chat``."""
 
     name = "talk"
     settings = TalkSettings
@@ -89,7 +91,7 @@ class MuchSettings:
 
 
 class Much(Protocol):
-    """Says each line a hundred times, whether it is read or not."""
+    """Writes each line a hundred times, without flow control."""
 
     transport: Any
 
@@ -118,10 +120,10 @@ class MuchFactory(Factory):
 
 @implementer(IKind)
 class MuchKind:
-    """Never reads back what it writes."""
+    """``protocol = much``: floods its client."""
 
     name = "much"
-    summary = "Says too much."
+    summary = "Floods its client."
     settings = MuchSettings
     words = frozenset({"websocket"})
     idle = 0.0

@@ -1,4 +1,4 @@
-"""The real daemon, as a child process."""
+"""The live daemon as a child process, and clients of it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ import forking
 
 from tcpd.ctl.client import Control
 
-#: Seconds that anything here may take before it has failed.
+#: Timeout in seconds of each wait.
 PATIENCE = 30.0
 
 TWISTD = str(Path(sys.executable).with_name("twistd"))
@@ -39,11 +39,11 @@ class Daemon:
 
     :param directory: its working directory, which gets ``tcpd.ini``.
     :param config: the configuration.
-    :param twistd: the program, where it is not this environment's.
-    :param variables: more of the environment.
-    :param reactor: options of twistd's.
-    :param may_fork: whether it is forked (:mod:`forking`) although its environment is another. What
-        acts at the start of Python does not act then.
+    :param twistd: the program; by default this environment's.
+    :param variables: added to the environment.
+    :param reactor: options of twistd.
+    :param may_fork: fork it (:mod:`forking`) in spite of ``variables``; those that Python reads at
+        startup have no effect then.
     """
 
     def __init__(
@@ -62,13 +62,13 @@ class Daemon:
             for block in re.findall(r"^listen =((?:\n[ \t]+.*)+)", config, re.M)
         )
         self.log: list[str] = []
-        self.metrics = ""  # the last text of :func:`metrics`
+        self.metrics = ""  # the last result of :func:`metrics`
         self._more = threading.Condition()
         arguments = ["-n", "--pidfile=", *reactor, "tcpd", "--config", "tcpd.ini"]
         environ = {
             **os.environ,
             "PYTHONUNBUFFERED": "1",
-            # each daemon its own control socket, whoever runs the tests
+            # a separate control socket for each daemon
             "RUNTIME_DIRECTORY": str(directory / "run"),
             "XDG_STATE_HOME": str(directory / "run"),
             **variables,
@@ -113,7 +113,7 @@ class Daemon:
             self._more.notify_all()
 
     def wait_for(self, wanted: Callable[[str], bool], count: int = 1) -> list[str]:
-        """Wait until so many lines of the log are wanted ones."""
+        """Wait until ``count`` lines of the log are wanted; return them."""
 
         def found() -> list[str]:
             return [line for line in self.log if wanted(line)]
@@ -126,24 +126,24 @@ class Daemon:
         return found()
 
     def connect(self, service: str, words: str = "") -> socket.socket:
-        """Connect to a service's listener with these words, e.g. ``tls=main``."""
+        """Connect to the listener of a service that has these options, e.g. ``tls=main``."""
         client = socket.create_connection(("127.0.0.1", self.ports[service, words]), PATIENCE)
         client.settimeout(PATIENCE)
         return client
 
     def connect_tls(self, service: str, words: str = "tls=main") -> ssl.SSLSocket:
-        """The same over TLS, its certificate verified."""
+        """Connect over TLS, and verify the certificate."""
         return client_context(self.directory).wrap_socket(
             self.connect(service, words), server_hostname="localhost"
         )
 
     @property
     def control(self) -> Path:
-        """Where its control socket is, unless it was configured to be elsewhere."""
+        """Default path of its control socket."""
         return self.directory / "run" / "control"
 
     def ctl(self, *arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
-        """Run ``tcpd-ctl`` on it.
+        """Run ``tcpd-ctl`` on its control socket.
 
         :param text: for its standard input.
         """
@@ -151,14 +151,14 @@ class Daemon:
         return forking.run("tcpd-ctl", words, text, timeout=PATIENCE)
 
     def counts(self, service: str) -> Mapping[str, Any]:
-        """What SERVICES of the control socket says of a service, as it is now."""
+        """Return a service's row in the reply to SERVICES of the control socket."""
         with Control([str(self.control)], PATIENCE) as control:
             found = json.loads(" ".join(control.ask("SERVICES json").lines))["services"]
         (service_,) = [each for each in found if each["name"] == service]
         return service_
 
     def stop(self) -> int:
-        """Send SIGTERM, wait for the end, and check the log."""
+        """Send SIGTERM, wait for the exit, and check that the log has no traceback."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         status = self.process.wait(PATIENCE)
@@ -172,8 +172,11 @@ class Daemon:
 
 
 def metrics(daemon: Daemon) -> str:
-    """The metrics of a daemon as they are now. It writes them once a second at most, and a text
-    that was read before is no answer; each differs, for the page counts its own connections."""
+    """Return the current metrics of a daemon.
+
+    The daemon caches them for a second, so the function reads until they differ from the last
+    result; they do, since the page counts its own connections.
+    """
     url = f"http://127.0.0.1:{daemon.ports['metrics', '']}/metrics"
     deadline = time.monotonic() + PATIENCE
     while True:
@@ -182,28 +185,28 @@ def metrics(daemon: Daemon) -> str:
         if text != daemon.metrics:
             daemon.metrics = text
             return text
-        assert time.monotonic() < deadline, "the metrics stay as they are"
+        assert time.monotonic() < deadline, "the metrics do not change"
         time.sleep(0.02)
 
 
 def resident(daemon: Daemon) -> int:
-    """Bytes of memory that a daemon has, by Linux's /proc."""
+    """Return the resident memory of a daemon in bytes, from /proc."""
     pages = int(Path(f"/proc/{daemon.process.pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGESIZE")
 
 
 def descriptors(daemon: Daemon) -> int:
-    """How many descriptors a daemon has open, by Linux's /proc."""
+    """Return the number of open descriptors of a daemon, from /proc."""
     return len(os.listdir(f"/proc/{daemon.process.pid}/fd"))
 
 
 def client_context(directory: Path) -> ssl.SSLContext:
-    """Trusts the certificate of :func:`certificates.make` in a daemon's directory."""
+    """Make a context that trusts ``localhost.pem`` in a daemon's directory."""
     return ssl.create_default_context(cafile=str(directory / "localhost.pem"))
 
 
 def receive_all(client: socket.socket) -> bytes:
-    """Read to the end."""
+    """Read until EOF."""
     pieces = []
     while piece := client.recv(65536):
         pieces.append(piece)
@@ -211,7 +214,7 @@ def receive_all(client: socket.socket) -> bytes:
 
 
 def receive_until(client: socket.socket, end: bytes) -> bytes:
-    """Read until what came ends so."""
+    """Read until the data ends with ``end``."""
     received = b""
     while not received.endswith(end):
         piece = client.recv(65536)

@@ -1,4 +1,4 @@
-"""A terminal that a test looks at and types on: tmux."""
+"""A terminal under tmux, which a test reads and types into."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from running import PATIENCE
 
 
 class Screen:
-    """A terminal of tmux's with a program on it.
+    """A tmux terminal that runs a program.
 
     :param directory: for tmux's socket.
-    :param command: what runs on it, by a shell that stays.
-    :param shell: which.
+    :param command: run by a shell, which stays afterwards.
+    :param shell: the shell.
     """
 
     def __init__(
@@ -43,11 +43,11 @@ class Screen:
         return done.stdout
 
     def lines(self) -> list[str]:
-        """What is on it."""
+        """Return the lines of the screen."""
         return self._tmux("capture-pane", "-p").split("\n")[:-1]
 
     def program(self) -> int:
-        """The process id of what the shell runs."""
+        """Return the process id of the shell's child."""
         shell = self._tmux("display-message", "-p", "#{pane_pid}").strip()
         (child,) = Path(f"/proc/{shell}/task/{shell}/children").read_text().split()
         return int(child)
@@ -56,20 +56,20 @@ class Screen:
         self._tmux("send-keys", *keys)
 
     def type(self, text: str) -> None:
-        """Type a text; a line end is Enter."""
+        """Type a text; LF is the Enter key."""
         self._tmux("send-keys", "-l", text)
 
     def resize(self, width: int, height: int) -> None:
         self._tmux("resize-window", "-x", str(width), "-y", str(height))
 
     def shows(self, wanted: Callable[[list[str]], object]) -> list[str]:
-        """Wait until it does."""
+        """Wait until the screen satisfies a condition; return its lines."""
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
             lines = self.lines()
             if wanted(lines):
                 return lines
-            time.sleep(0.02)  # each look is a process
+            time.sleep(0.02)  # reading the screen starts a process
         raise AssertionError("\n".join(lines))
 
     def close(self) -> None:

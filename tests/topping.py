@@ -1,4 +1,4 @@
-"""Samples of a daemon that is not there."""
+"""Samples for ``tcpd-ctl top``, without a daemon."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ STATUS = Status(
 
 
 def service(name: str, **counts: Any) -> Service:
-    """A service that has counted nothing else."""
+    """Make a service whose other counters are zero."""
     values: dict[str, Any] = {
         "protocol": name,
         "state": "open",
@@ -39,7 +39,7 @@ def service(name: str, **counts: Any) -> Service:
 
 
 def connection(id: str, **facts: Any) -> Connection:
-    """A connection of ten seconds."""
+    """Make a connection that is ten seconds old."""
     values: dict[str, Any] = {
         "service": "echo",
         "peer": f"192.0.2.{id}:4711",
@@ -59,5 +59,5 @@ def sample(
     total: int = 0,
     status: Status = STATUS,
 ) -> Sample:
-    """A sample of these."""
+    """Make a sample of these services and connections."""
     return Sample(at, status, services, connections, total or len(connections or ()))

@@ -1,7 +1,7 @@
-"""What protocols are told, in order, on one path and reactor; run as a child process.
+"""Trace of the calls that protocols get on one transport and reactor; run as a child process.
 
-``python tracing.py own|endpoint REACTOR`` plays one script of events against a real listener and
-prints what each protocol was told, as JSON.
+``python tracing.py own|endpoint REACTOR`` plays one script against a real listener and prints the
+calls of each protocol in order, as JSON.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 PATIENCE = 20.0
 
-#: Set when the server has written more than the kernel takes while nobody reads.
+#: Set when the server has written more than the socket buffers hold.
 wrote = threading.Event()
 
 
@@ -43,59 +43,59 @@ def main(path: str, name: str) -> None:
 
     @implementer(IHalfCloseableProtocol)
     class Traced(Protocol):
-        """Does what it is told by the client's words, and writes down what happens to it."""
+        """Acts on the client's words, and records its calls."""
 
         transport: Any
 
         def connectionMade(self) -> None:
-            self.told = ["made"]
-            trace.append(self.told)
+            self.calls = ["made"]
+            trace.append(self.calls)
 
         def dataReceived(self, data: bytes) -> None:
             word = data.decode()
-            self.told.append(word)
+            self.calls.append(word)
             if word == "close":
                 self.transport.write(b"closing")
                 self.transport.loseConnection()
                 self.transport.write(b"too late")
-                self.told.append("close returned")
+                self.calls.append("close returned")
             elif word == "abort":
                 self.transport.abortConnection()
-                self.told.append("abort returned")
+                self.calls.append("abort returned")
             elif word == "fail":
-                raise ValueError("as asked")
+                raise ValueError("on request")
             elif word == "produce":
                 self.transport.registerProducer(self, True)
                 self.transport.write(b"x" * (32 << 20))
-                self.told.append("write returned")
+                self.calls.append("write returned")
                 wrote.set()
             elif word == "late":
                 reactor.callLater(0, self.transport.write, b"later")
-                self.told.append("callLater returned")
+                self.calls.append("callLater returned")
             else:
                 self.transport.write(data)
 
         def pauseProducing(self) -> None:
-            if self.told[-1] != "pause":
-                self.told.append("pause")
+            if self.calls[-1] != "pause":
+                self.calls.append("pause")
 
         def resumeProducing(self) -> None:
-            self.told.append("resume")
+            self.calls.append("resume")
             self.transport.unregisterProducer()
 
         def stopProducing(self) -> None:
-            self.told.append("stop")
+            self.calls.append("stop")
 
         def readConnectionLost(self) -> None:
-            self.told.append("half-closed")
+            self.calls.append("half-closed")
             self.transport.write(b"rest")
             self.transport.loseConnection()
 
         def writeConnectionLost(self) -> None:
-            self.told.append("write-closed")
+            self.calls.append("write-closed")
 
         def connectionLost(self, reason: Failure = connectionDone) -> None:
-            self.told.append(f"lost: {reason.type.__name__}")
+            self.calls.append(f"lost: {reason.type.__name__}")
 
     layer = ConnectionLayer(
         service="traced",
@@ -107,8 +107,8 @@ def main(path: str, name: str) -> None:
         clock=reactor,
         ids=itertools.count(1),
     )
-    twisteds = EndpointString("tcp:0:interface=127.0.0.1")
-    listener = Listener(twisteds if path == "endpoint" else Address("127.0.0.1", 0))
+    endpoint = EndpointString("tcp:0:interface=127.0.0.1")
+    listener = Listener(endpoint if path == "endpoint" else Address("127.0.0.1", 0))
     port: Any = open_stream(reactor, listener, ListenerFactory(layer), {}, TurnScheduler(reactor))
     failures: list[BaseException] = []
 
@@ -117,7 +117,7 @@ def main(path: str, name: str) -> None:
             for scene in SCENES:
                 with socket.create_connection(("127.0.0.1", port.getHost().port), PATIENCE) as end:
                     scene(end)
-                # the next scene begins when this one is over for the server too
+                # the next scene begins when the server has closed the connection
                 over = threading.Event()
 
                 def look(over: threading.Event = over) -> None:

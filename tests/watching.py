@@ -1,4 +1,4 @@
-"""The files of etc that watch a daemon: what they ask."""
+"""Queries of the Grafana dashboard and of the Prometheus rules in ``etc``."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _EXPRESSION = re.compile(r"^ +expr: (?:>-\n((?:^ {10,}.*\n)+)|(.*))", re.M)
 
 
 def dashboard() -> dict[str, Any]:
-    """As Grafana reads it."""
+    """Return the dashboard as Grafana reads it."""
     found: dict[str, Any] = json.loads(DASHBOARD.read_text(encoding="utf-8"))
     return found
 
 
 def queries() -> Iterator[tuple[str, str]]:
-    """Where each query of the dashboard stands, and what it asks."""
+    """Yield panel and expression of each query of the dashboard."""
     for panel in dashboard()["panels"]:
         for target in panel.get("targets", ()):
             yield f"{panel['title']} {target['refId']}", target["expr"]
@@ -31,7 +31,7 @@ def queries() -> Iterator[tuple[str, str]]:
 
 
 def filled_in(expression: str, job: str = "tcpd", window: str = "5s") -> str:
-    """A query with the variables of the dashboard as Grafana puts them in, all chosen."""
+    """Substitute the dashboard's variables in a query, as Grafana does with all values chosen."""
     for name, value in (
         ("$__rate_interval", window),
         ("$job", job),
@@ -44,13 +44,13 @@ def filled_in(expression: str, job: str = "tcpd", window: str = "5s") -> str:
 
 
 def conditions() -> list[str]:
-    """Of all alerts, in order."""
+    """Return the expressions of all alerts, in order."""
     text = RULES.read_text(encoding="utf-8")
     return [" ".join((block or line).split()) for block, line in _EXPRESSION.findall(text)]
 
 
 def alerts() -> dict[str, str]:
-    """Names of the alerts, and where to read about them."""
+    """Return the link to the runbook of each alert, by its name."""
     text = RULES.read_text(encoding="utf-8")
     names = re.findall(r"- alert: (\w+)", text)
     return dict(zip(names, re.findall(r"runbook: (\S+)", text), strict=True))

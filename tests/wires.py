@@ -1,4 +1,4 @@
-"""Witnesses of handshakes, tcpdump and ss; and a wire between two network namespaces."""
+"""Independent views of a handshake (tcpdump, ss), and a veth pair between network namespaces."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _NET = "/run/netns"
 
 
 def need(*programs: str) -> None:
-    """Skip the test where one of these is not installed."""
+    """Skip the test unless these programs are installed."""
     for program in programs:
         if shutil.which(program) is None:
             pytest.skip(f"{program} is not installed")
 
 
 def run(*words: str) -> str:
-    """Run a program that has to succeed."""
+    """Run a program that must succeed; return its output."""
     done = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 0, f"{' '.join(words)}: {done.stderr}"
     return done.stdout
@@ -38,7 +38,7 @@ def run(*words: str) -> str:
 
 @dataclass(frozen=True)
 class Packet:
-    """A packet as tcpdump tells it; what it does not tell is ``None``."""
+    """A packet as tcpdump prints it; ``None`` for what it does not print."""
 
     source_mac: str | None
     destination_mac: str | None
@@ -79,7 +79,7 @@ class Packet:
             source=_end(ends[1], ends[2]),
             destination=_end(ends[3], ends[4]),
             flags=found(r"Flags \[([^\]]*)\]") or "",
-            seq=-1 if seq is None else seq,  # tcpdump tells none of an ACK without data
+            seq=-1 if seq is None else seq,  # tcpdump prints none for an ACK without data
             ack=number(r" ack (\d+)"),
             window=window,
             mss=number(r"mss (\d+)"),
@@ -98,7 +98,7 @@ class Capture:
     """tcpdump on an interface, for the handshakes of one port."""
 
     def __init__(self, interface: str, port: int) -> None:
-        # -S: real sequence numbers; -l and --immediate-mode: each packet is told at once
+        # -S: absolute sequence numbers; -l and --immediate-mode: no buffering
         options = ["-i", interface, "-n", "-e", "-vv", "-S", "-l", "--immediate-mode"]
         self._process = subprocess.Popen(
             ["tcpdump", *options, f"tcp port {port}"],
@@ -109,10 +109,10 @@ class Capture:
         self._timer = threading.Timer(PATIENCE, self._process.kill)
         self._timer.start()
         assert self._process.stderr is not None
-        said = ""
-        while "listening on" not in said:
-            said = self._process.stderr.readline()
-            assert said, "tcpdump has ended"
+        line = ""
+        while "listening on" not in line:
+            line = self._process.stderr.readline()
+            assert line, "tcpdump has exited"
 
     def __enter__(self) -> Capture:
         return self
@@ -123,16 +123,16 @@ class Capture:
         self._timer.cancel()
 
     def handshake(self, client: str) -> tuple[Packet, Packet, Packet]:
-        """The first three packets of a client's connection: SYN, SYN-ACK, ACK.
+        """Return the first three packets of a client's connection: SYN, SYN-ACK, ACK.
 
-        The two ends' packets may be captured on two processors, and told in another order then.
+        Packets captured on two processors may be printed out of order.
         """
         assert self._process.stdout is not None
         packets: dict[str, Packet] = {}
         text = ""
         while not {"S", "S.", "."} <= packets.keys():
             line = self._process.stdout.readline()
-            assert line, f"tcpdump has ended after {packets}"
+            assert line, f"tcpdump has exited after {packets}"
             text = f"{text} {line}"
             if "Flags" in line:
                 packet = Packet.parse(text)
@@ -144,28 +144,28 @@ class Capture:
 
 
 def ss(client: str) -> dict[str, str]:
-    """What ``ss -ti`` tells of the server's end of a connection, by its words; ``cc`` is the
-    algorithm of congestion control."""
-    told = run("ss", "-tinH", "-O", "state", "established", "dst", client)
-    assert told.count("\n") == 1, told
-    _, _, _, _, algorithm, *words = told.split()
+    """Return the fields of ``ss -ti`` for the server's end; ``cc`` is the congestion control."""
+    printed = run("ss", "-tinH", "-O", "state", "established", "dst", client)
+    assert printed.count("\n") == 1, printed
+    _, _, _, _, algorithm, *words = printed.split()
     pairs = (word.partition(":") for word in words)
     return {"cc": algorithm, **{name: value for name, colon, value in pairs if colon}}
 
 
 class Wire:
-    """A veth pair: the server's end is here, the client's in a network namespace of its own.
+    """A veth pair: the server's end in this network namespace, the client's in a new one.
 
     :ivar here: name of the server's interface.
-    :ivar mac: of the client's.
+    :ivar there: name of the client's interface.
+    :ivar space: name of the client's namespace.
     """
 
     def __init__(self) -> None:
         if os.geteuid() != 0:
-            pytest.skip("network namespaces take root")
+            pytest.skip("network namespaces require root")
         need("ip", "nft", "tcpdump", "ss")
-        # tests of other Pythons run at the same time: each has names and networks of its own, these
-        # from what RFC 2544 and RFC 4193 set aside
+        # names and networks by process id: tests run in parallel; networks reserved by RFC 2544
+        # and RFC 4193
         pid = os.getpid()
         self.space = f"tcpd-{pid}"
         self.here, self.there = f"td{pid}a", f"td{pid}b"
@@ -178,7 +178,7 @@ class Wire:
             pytest.skip(f"no network namespace can be made: {made.stderr.decode()}")
 
     def connect_up(self) -> None:
-        """Make the pair, and give both ends their addresses."""
+        """Make the pair, and assign addresses to both ends."""
         run("ip", "link", "add", self.here, "type", "veth", "peer", self.there, "netns", self.space)
         for version in (4, 6):
             length = 30 if version == 4 else 64
@@ -194,7 +194,7 @@ class Wire:
         return run("ip", "netns", "exec", self.space, *words)
 
     def mac(self, inside: bool) -> str:
-        """The hardware address of the client's interface, or of the server's."""
+        """Return the MAC address of the client's interface, or of the server's."""
         show = ["cat", f"/sys/class/net/{self.there if inside else self.here}/address"]
         return (self.inside(*show) if inside else run(*show)).strip()
 
@@ -209,7 +209,7 @@ class Wire:
 
         def run() -> None:
             try:
-                # of this thread alone; the socket stays where it was made
+                # setns(2) moves this thread only; a socket keeps the namespace it was made in
                 with open(f"{_NET}/{self.space}") as space:
                     if ctypes.CDLL(None, use_errno=True).setns(space.fileno(), _CLONE_NEWNET):
                         raise OSError(ctypes.get_errno(), "setns")
@@ -227,14 +227,14 @@ class Wire:
         return connected
 
     def index_inside(self, interface: str) -> int:
-        """The number of an interface of the client's namespace."""
+        """Return the index of an interface in the client's namespace."""
         return int(self.inside("cat", f"/sys/class/net/{interface}/ifindex"))
 
     def more_addresses(self) -> list[str]:
-        """Give the server's end two more addresses of each family, if it has not got them.
+        """Assign two more addresses of each family to the server's end.
 
-        :return: all that it has, as the client reaches them: the link-local one with the client's
-            interface.
+        :return: all its addresses as the client connects to them: the link-local one with the
+            client's interface as its scope.
         """
         network = int(IPv4Address(self._server[4])) & ~3
         for version in (4, 6):
@@ -254,6 +254,6 @@ class Wire:
         return str(IPv4Address(network + (1 << 17) + number))
 
     def close(self) -> None:
-        """Take it all away again; one end of a veth pair takes the other with it."""
+        """Delete the veth pair and the namespace."""
         subprocess.run(["ip", "link", "del", self.here], capture_output=True, check=False)
         subprocess.run(["ip", "netns", "del", self.space], capture_output=True, check=False)
