@@ -248,7 +248,7 @@ class Moderating(Verbs):
         mode = change.mode
         if mode in FOR_OPERATORS and room.rank(person) < Rank.OPERATOR:
             return Refused(Code.NOT_OPERATOR, f"you are not an operator of {room.name}")
-        if mode in FOR_OPERATORS and room.house and change.adding:
+        if mode in FOR_OPERATORS and room.is_lobby and change.adding:
             return Refused(Code.NO_OPERATORS, f"{room.name} has no operators but the daemon's")
         if mode in RANKS:
             return self._rank_change(room, change, before)

@@ -63,11 +63,11 @@ def not_operated(room: Room, person: Person, least: Rank = Rank.HALF_OPERATOR) -
 
     :param least: the required rank.
     """
-    if person not in room.members and not (room.house and person.server_operator):
+    if person not in room.members and not (room.is_lobby and person.server_operator):
         return Refused(Code.NOT_IN_ROOM, f"you are not in {room.name}")
     if room.rank(person) >= least:
         return None
-    if room.house:
+    if room.is_lobby:
         return Refused(Code.NO_OPERATORS, f"{room.name} belongs to everybody, not to operators")
     return Refused(Code.NOT_OPERATOR, f"you are not an operator of {room.name}")
 
@@ -102,7 +102,7 @@ def not_invitable(room: Room, person: Person) -> Refused | None:
 def not_renamable(room: Room, person: Person) -> Refused | None:
     """Why a person cannot rename a room; ``None`` if they can."""
     refused = not_operated(room, person, Rank.OPERATOR)
-    if refused is None and room.house:
+    if refused is None and room.is_lobby:
         return Refused(Code.NO_OPERATORS, f"{room.name} keeps its name")
     return refused
 
@@ -112,7 +112,7 @@ def not_redactable(room: Room, person: Person, author: str) -> Refused | None:
 
     :param author: the id of its sender; empty if unknown.
     """
-    if person not in room.members and not (room.house and person.server_operator):
+    if person not in room.members and not (room.is_lobby and person.server_operator):
         return Refused(Code.NOT_IN_ROOM, f"you are not in {room.name}")
     if author != person.id and room.rank(person) < Rank.HALF_OPERATOR:
         return Refused(Code.NOT_YOURS, "only who said it, and operators, can take it back")

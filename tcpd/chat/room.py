@@ -108,7 +108,7 @@ class Room:
 
     :ivar name: as its opener wrote it.
     :ivar key: the name, folded.
-    :ivar house: a configured room: permanent, and operated by server operators only.
+    :ivar is_lobby: a configured room: permanent, and operated by server operators only.
     :ivar created: when it was opened, in seconds since 1970 UTC.
     :ivar members: the members in the order of joining, each with a sum of :class:`Rank`; see
         :meth:`rank`.
@@ -127,8 +127,8 @@ class Room:
         "_everybody",
         "_verdicts",
         "created",
-        "house",
         "invited",
+        "is_lobby",
         "key",
         "lists",
         "members",
@@ -140,10 +140,10 @@ class Room:
         "was_private",
     )
 
-    def __init__(self, name: str, created: float, *, house: bool = False) -> None:
+    def __init__(self, name: str, created: float, *, is_lobby: bool = False) -> None:
         self.name = name
         self.key = fold(name)
-        self.house = house
+        self.is_lobby = is_lobby
         self.created = created
         self.members: dict[Person, int] = {}
         self.topic: Topic | None = None
@@ -196,7 +196,7 @@ class Room:
 
     def rank(self, person: Person) -> Rank:
         """Return the highest rank of a person. Server operators operate configured rooms."""
-        if self.house and person.server_operator:
+        if self.is_lobby and person.server_operator:
             return Rank.OPERATOR
         ranks = self.members.get(person, 0)
         for rank in (Rank.OPERATOR, Rank.HALF_OPERATOR, Rank.VOICE):
@@ -210,11 +210,11 @@ class Room:
         :param least: not ``NONE``.
         """
         wanted = sum(rank.value for rank in Rank if rank >= least)
-        house = self.house
+        is_lobby = self.is_lobby
         return [
             person
             for person, ranks in self.members.items()
-            if ranks & wanted or (house and person.server_operator)
+            if ranks & wanted or (is_lobby and person.server_operator)
         ]
 
     def is_banned(self, person: Person) -> bool:

@@ -112,7 +112,7 @@ class ChatState:
         self.lobby: Room | None = None
         self.rooms: dict[str, Room] = {}
         if lobby:
-            self.lobby = Room(lobby, created, house=True)
+            self.lobby = Room(lobby, created, is_lobby=True)
             self.rooms[self.lobby.key] = self.lobby
             if lobby_topic:
                 self.lobby.topic = Topic(lobby_topic, None, created)
@@ -370,7 +370,7 @@ class ChatState:
     def _take_out(self, room: Room, person: Person, outcome: Outcome) -> None:
         room.remove(person)
         del person.rooms[room.key]
-        if not room.members and not room.house:
+        if not room.members and not room.is_lobby:
             del self.rooms[room.key]
             self.listed -= room.listed
             if outcome.closed is None:

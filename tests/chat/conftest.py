@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterator
 from typing import Any
 
 import pytest
-from chat import carriers, logs
+from chat import event_logs, transports
 from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 
 from tcpd.ops.event_type import EVENT_ID
@@ -38,7 +38,7 @@ LOGS = ["local", "late"]
 CARRIERS = ["tcp", "websocket"]
 
 #: Modules of clients: what imports one of them can run over WebSocket.
-_CLIENTS = {"chat.ircing", "chat.texting"}
+_CLIENTS = {"chat.irc_chat", "chat.text_chat"}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -64,18 +64,18 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture(autouse=True)
 def log_kind(request: pytest.FixtureRequest) -> Iterator[str]:
     """The kind of event log that houses of the test have."""
-    logs.kind = getattr(request, "param", "local")
-    logs.seed = logs.seed_of(request.node.nodeid)
-    yield logs.kind
-    logs.kind = "local"
+    event_logs.kind = getattr(request, "param", "local")
+    event_logs.seed = event_logs.seed_of(request.node.nodeid)
+    yield event_logs.kind
+    event_logs.kind = "local"
 
 
 @pytest.fixture(autouse=True)
 def carrier(request: pytest.FixtureRequest) -> Iterator[str]:
     """What carries the lines of the test's clients."""
-    carriers.kind = getattr(request, "param", "tcp")
-    yield carriers.kind
-    carriers.kind = "tcp"
+    transports.kind = getattr(request, "param", "tcp")
+    yield transports.kind
+    transports.kind = "tcp"
 
 
 @pytest.hookimpl(wrapper=True)
@@ -83,6 +83,6 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     """Report the seed of a late log with a failure. The same test run by its id has it again."""
     report = yield
     if report.failed and item.funcargs.get("log_kind") == "late":  # type: ignore[attr-defined]
-        seed = f"seed {logs.seed_of(item.nodeid)}, of the test's id and TCPD_TEST_SEED"
+        seed = f"seed {event_logs.seed_of(item.nodeid)}, of the test's id and TCPD_TEST_SEED"
         report.sections.append(("late event log", seed))
     return report

@@ -87,7 +87,7 @@ def check(state: ChatState) -> None:
     }
     for room in state.rooms.values():
         assert room.key == fold(room.name)
-        assert room.house or room.members
+        assert room.is_lobby or room.members
         restricts = room.bans or room.modes.flags & {Mode.MODERATED, Mode.NO_CTCP}
         assert room.unrestricted is not bool(restricts)
     assert state.listed == sum(room.listed for room in state.rooms.values())

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from chat.doubles import Chat
-from chat.ircing import House
-from chat.logs import on_the_local_log
-from chat.texting import Busy
+from chat.event_logs import on_the_local_log
+from chat.irc_chat import IrcChat
+from chat.text_chat import Busy
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 
@@ -72,32 +72,32 @@ def test_a_failure_costs_no_other(logged_failures: Any) -> None:
 @on_the_local_log
 def test_they_have_their_turn_behind_the_work_of_others(log_kind: str) -> None:
     """Many who leave take no time from a turn that has none left."""
-    house = House()
-    bob, ann = (house.irc_client(nick, joined="#tea") for nick in ("bob", "ann"))
+    chat = IrcChat()
+    bob, ann = (chat.irc_client(nick, joined="#tea") for nick in ("bob", "ann"))
     bob.lines()
-    house.context.work.run(Busy(house.clock))
+    chat.context.work.run(Busy(chat.clock))
     ann.protocol.readConnectionLost()
     ann.lose()
-    assert house.hub.person("ann") is not None
+    assert chat.hub.person("ann") is not None
     assert bob.lines() == [":ann!~ann@localhost QUIT :Connection closed"]
-    assert house.hub.person("ann") is None
+    assert chat.hub.person("ann") is None
 
 
 def test_a_nickname_is_free_when_the_quit_was_sent() -> None:
-    house = House()
-    bob, ann = (house.irc_client(nick, joined="#tea") for nick in ("bob", "ann"))
+    chat = IrcChat()
+    bob, ann = (chat.irc_client(nick, joined="#tea") for nick in ("bob", "ann"))
     bob.lines()
     ann.lose()
     assert bob.lines() == [":ann!~ann@localhost QUIT :Connection closed"]
-    again = house.irc_client("ann")
+    again = chat.irc_client("ann")
     assert not again.closed
     assert again.lines() == []
 
 
 def test_who_is_dropped_is_told_of_once() -> None:
     """A client whose outbox is full when many things are sent to it."""
-    house = House(bounds={"outbox": 4096})
-    bob, ann, cat = (house.irc_client(nick, joined="#tea") for nick in ("bob", "ann", "cat"))
+    chat = IrcChat(bounds={"outbox": 4096})
+    bob, ann, cat = (chat.irc_client(nick, joined="#tea") for nick in ("bob", "ann", "cat"))
     for client in (bob, ann, cat):
         client.lines()
     ann.protocol.pauseProducing()
@@ -105,7 +105,7 @@ def test_who_is_dropped_is_told_of_once() -> None:
         bob.send(f"PRIVMSG #tea :{'x' * 400}")
     quits = [line for line in cat.lines() if " QUIT " in line]
     assert quits == [":ann!~ann@localhost QUIT :SendQ exceeded"]
-    assert house.hub.counters.dropped == 1
+    assert chat.hub.counters.dropped == 1
 
 
 class Recording:

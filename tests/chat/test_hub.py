@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 from chat.doubles import SLOW, Chat, RecordingClient, RecordingFormat
-from chat.logs import HeldLog
+from chat.event_logs import HeldLog
 from twisted.internet.task import Clock
 
 from tcpd.chat.hub import Hub
@@ -154,7 +154,7 @@ def test_renaming_in_other_letters_of_the_same_name() -> None:
 
 
 def test_the_lobby_belongs_to_the_house() -> None:
-    """'#lobby is permanent, belongs to the house and has no opener/operator.'"""
+    """'#lobby is permanent, belongs to the chat and has no opener/operator.'"""
     chat = Chat()
     ann, bob = chat.enter("ann", "#lobby"), chat.enter("bob", "#lobby")
     joined = chat.seen(ann)[0]

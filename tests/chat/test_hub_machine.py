@@ -279,11 +279,11 @@ class HubMachine(RuleBasedStateMachine):
         assert len(self.members) <= BOUNDS["max_members"]
         assert len(rooms) <= BOUNDS["max_rooms"]
         for room in rooms:
-            assert room.house or room.members, "an empty room vanishes"
+            assert room.is_lobby or room.members, "an empty room vanishes"
             for listed in room.lists.values():
                 assert len(listed) <= BOUNDS["bans_per_room"]
             assert len(self.chat.kept(room.key)) <= BOUNDS["history_kept"]
-            assert not (room.house and room.operators)
+            assert not (room.is_lobby and room.operators)
         for member in self.members:
             assert len(member.rooms) <= BOUNDS["rooms_per_member"]
             assert member.outbox.size <= BOUNDS["outbox"]

@@ -744,11 +744,11 @@ def test_the_invisible_and_the_operators_are_counted() -> None:
     assert (chat.hub.state.invisible, chat.hub.state.server_operators) == (0, 1)
 
 
-@pytest.mark.parametrize("house", [False, True])
-def test_who_has_a_rank_is_found_among_all(house: bool) -> None:
+@pytest.mark.parametrize("lobby", [False, True])
+def test_who_has_a_rank_is_found_among_all(lobby: bool) -> None:
     """:meth:`Room.ranked` is :meth:`Room.rank`, asked of everybody at once."""
     chat = Chat()
-    room = chat.hub.lobby if house else Room("#tea", 0.0)
+    room = chat.hub.lobby if lobby else Room("#tea", 0.0)
     for ranks in range(8):
         for operator in (False, True):
             member = chat.enter(f"m{ranks}{operator:d}")

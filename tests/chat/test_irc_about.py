@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 from amounts import examples
-from chat.carriers import over_tcp
-from chat.ircing import House, command
+from chat.irc_chat import IrcChat, command
 from chat.test_irc_who import member
+from chat.transports import over_tcp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -41,7 +41,7 @@ SERVER = ":chat.example.net"
 def test_a_server_may_be_named(line: str, last: str) -> None:
     """Modern IRC: 'If <target> is given, ... to the server it names'; ERR_NOSUCHSERVER for another.
     There is but this one, and nicknames stand for it too."""
-    ann = House().irc_client("ann")
+    ann = IrcChat().irc_client("ann")
     assert ann.numerics(line)[-1] == last
     # LINKS alone has the server first, and then needs the mask
     before, _, mask = line.partition(" *") if line.startswith("LINKS") else (line, "", "")
@@ -57,12 +57,12 @@ def test_a_server_may_be_named(line: str, last: str) -> None:
 
 def test_lusers() -> None:
     """Modern IRC, "LUSERS message": 251, 255, 265 and 266, with people of both doors."""
-    house = House()
-    ann = house.irc_client("ann", joined="#tea")
-    house.person("zoe")
-    house.irc_client()
-    house.set_mode(member(house, "ann"), "o", True)
-    house.set_mode(member(house, "ann"), "i", True)
+    chat = IrcChat()
+    ann = chat.irc_client("ann", joined="#tea")
+    chat.text_client("zoe")
+    chat.irc_client()
+    chat.set_mode(member(chat, "ann"), "o", True)
+    chat.set_mode(member(chat, "ann"), "i", True)
     ann.lines()
     assert ann.send("LUSERS") == [
         f"{SERVER} 251 ann :There are 1 users and 1 invisible on 1 servers",
@@ -79,7 +79,7 @@ def test_motd(tmp_path: Path) -> None:
     """Modern IRC: RPL_MOTDSTART, RPL_MOTD for each line, RPL_ENDOFMOTD."""
     file = tmp_path / "motd"
     file.write_text("Welcome.\n\n\tBe kind. ☕\n", encoding="utf-8")
-    ann = House(motd=str(file)).irc_client("ann")
+    ann = IrcChat(motd=str(file)).irc_client("ann")
     assert ann.send("MOTD") == [
         f"{SERVER} 375 ann :- chat.example.net Message of the day - ",
         f"{SERVER} 372 ann :- Welcome.",
@@ -91,38 +91,38 @@ def test_motd(tmp_path: Path) -> None:
 
 def test_a_motd_that_cannot_be_read_is_an_error_of_the_configuration(tmp_path: Path) -> None:
     with pytest.raises(SettingError, match="cannot read"):
-        House(motd=str(tmp_path / "none"))
+        IrcChat(motd=str(tmp_path / "none"))
     (tmp_path / "latin").write_bytes(b"caf\xe9")
     with pytest.raises(SettingError, match="is not UTF-8"):
-        House(motd=str(tmp_path / "latin"))
+        IrcChat(motd=str(tmp_path / "latin"))
     (tmp_path / "nul").write_bytes(b"a\0b")
     with pytest.raises(SettingError, match="contains a NUL"):
-        House(motd=str(tmp_path / "nul"))
+        IrcChat(motd=str(tmp_path / "nul"))
     for text in ("a\n" * 201, "a" * 8193):
         (tmp_path / "long").write_text(text)
         with pytest.raises(SettingError, match="is longer than 200 lines"):
-            House(motd=str(tmp_path / "long"))
+            IrcChat(motd=str(tmp_path / "long"))
 
 
 def test_version() -> None:
     """Modern IRC, RPL_VERSION: '<client> <version> <server> :<comments>', and RPL_ISUPPORT."""
-    house = House(network="Teanet")
-    ann = house.irc_client("ann")
+    chat = IrcChat(network="Teanet")
+    ann = chat.irc_client("ann")
     first, *others = ann.send("VERSION")
-    assert first == f"{SERVER} 351 ann {house.irc.server.version} chat.example.net :Teanet"
+    assert first == f"{SERVER} 351 ann {chat.irc.server.version} chat.example.net :Teanet"
     assert {command(line) for line in others} == {"005"}
 
 
 def test_admin() -> None:
     """Modern IRC: 256 to 259, or ERR_NOADMININFO: '<client> <server> :No administrative info'."""
-    ann = House(admin=("Ann", "the attic", "ann@example.net")).irc_client("ann")
+    ann = IrcChat(admin=("Ann", "the attic", "ann@example.net")).irc_client("ann")
     assert ann.send("ADMIN") == [
         f"{SERVER} 256 ann chat.example.net :Administrative info",
         f"{SERVER} 257 ann :Ann",
         f"{SERVER} 258 ann :the attic",
         f"{SERVER} 259 ann :ann@example.net",
     ]
-    bob = House().irc_client("bob")
+    bob = IrcChat().irc_client("bob")
     assert bob.send("ADMIN") == [
         f"{SERVER} 423 bob chat.example.net :No administrative info available"
     ]
@@ -130,7 +130,7 @@ def test_admin() -> None:
 
 def test_info_and_time() -> None:
     """RPL_TIME: '<client> <server> [...] :<human-readable time>'."""
-    ann = House().irc_client("ann")
+    ann = IrcChat().irc_client("ann")
     assert ann.numerics("INFO") == ["371", "371", "371", "374"]
     assert ann.send("TIME") == [
         f"{SERVER} 391 ann chat.example.net :Tuesday November 14 2023 -- 22:13:20 UTC"
@@ -139,9 +139,9 @@ def test_info_and_time() -> None:
 
 def test_stats() -> None:
     """RPL_STATSUPTIME, and RPL_ENDOFSTATS with the letter, whatever it is."""
-    house = House()
-    ann = house.irc_client("ann")
-    house.irc.server.started -= 90061
+    chat = IrcChat()
+    ann = chat.irc_client("ann")
+    chat.irc.server.started -= 90061
     assert ann.send("STATS u") == [
         f"{SERVER} 242 ann :Server Up 1 days 1:01:01",
         f"{SERVER} 219 ann u :End of /STATS report",
@@ -153,7 +153,7 @@ def test_stats() -> None:
 
 def test_links() -> None:
     """RFC 1459 section 4.3.3: RPL_LINKS for each server that the mask fits, and RPL_ENDOFLINKS."""
-    ann = House().irc_client("ann")
+    ann = IrcChat().irc_client("ann")
     end = "End of /LINKS list"
     assert ann.send("LINKS") == [
         f"{SERVER} 364 ann chat.example.net chat.example.net :0 tcpd",
@@ -166,7 +166,7 @@ def test_links() -> None:
 def test_help(word: str) -> None:
     """Modern IRC, "HELP message": RPL_HELPSTART, RPL_HELPTXT, RPL_ENDOFHELP, each with the subject;
     ERR_HELPNOTFOUND for what is none, where it 'MUST be *' if it cannot be a parameter."""
-    ann = House().irc_client("ann")
+    ann = IrcChat().irc_client("ann")
     assert ann.send(f"{word} stats") == [
         f"{SERVER} 704 ann STATS :STATS <query> [<server>]",
         f"{SERVER} 705 ann STATS :With u, shows the server's uptime.",
@@ -180,7 +180,7 @@ def test_help(word: str) -> None:
 
 def test_the_index_of_help_has_all_commands() -> None:
     """And each of them is explained, in lines that people can read."""
-    ann = House().irc_client("ann")
+    ann = IrcChat().irc_client("ann")
     start, *lines, end = ann.send("HELP")
     assert [command(line) for line in (start, end)] == ["704", "706"]
     told = [word for line in lines for word in line.split(" :")[1].split(" ")]
@@ -194,8 +194,8 @@ def test_the_index_of_help_has_all_commands() -> None:
 @over_tcp("there is a connection layer, which knows the connection")
 def test_handshake() -> None:
     """'... and IRC': ordinary clients are told of their own connection."""
-    house = House()
-    ann = house.irc_client("ann", "standard-replies")
+    chat = IrcChat()
+    ann = chat.irc_client("ann", "standard-replies")
     assert ann.send("HANDSHAKE") == [
         f"{SERVER} FAIL HANDSHAKE UNKNOWN :The handshake of your connection is not known"
     ]
@@ -211,8 +211,8 @@ def test_handshake() -> None:
 
 @over_tcp("there is a connection layer, which knows the connection")
 def test_handshake_as_json_is_cut_into_lines() -> None:
-    house = House()
-    ann = house.irc_client("ann")
+    chat = IrcChat()
+    ann = chat.irc_client("ann")
     ann.protocol.facts = Facts  # type: ignore[method-assign]
     *lines, _ = ann.send("HANDSHAKE json")
     pieces = [line.split(" :", 1)[1] for line in lines]
@@ -239,10 +239,10 @@ _WORDS = st.text(
 )
 def test_anything_may_be_asked(lines: list[tuple[str, list[str]]], operator: bool) -> None:
     """Whatever a client sends, what it is told can be written: the harness reads each line."""
-    house = House()
-    house.irc.server.reload = lambda reloaded: reloaded(True, ())
-    ann = house.irc_client("ann", "labeled-response", "batch", "server-time", joined="#tea")
-    house.set_mode(member(house, "ann"), "o", operator)
+    chat = IrcChat()
+    chat.irc.server.reload = lambda reloaded: reloaded(True, ())
+    ann = chat.irc_client("ann", "labeled-response", "batch", "server-time", joined="#tea")
+    chat.set_mode(member(chat, "ann"), "o", operator)
     for name, words in lines:
         ann.raw(f"@label=x {name} {' '.join(words)}\r\n".encode())
         ann.send(f"{name} {' '.join(words)}"[:400])
@@ -253,10 +253,10 @@ def test_the_server_s_description() -> None:
     """RFC 2812 section 5.1, RPL_LINKS: '<mask> <server> :<hopcount> <server info>'; Modern IRC,
     RPL_WHOISSERVER: '<client> <nick> <server> :<server info>', RPL_YOURHOST, RPL_VERSION and INFO.
     A reload changes it."""
-    house = House(network="Teanet", server_description="Ann's attic")
-    client = house.irc_client()
+    chat = IrcChat(network="Teanet", server_description="Ann's attic")
+    client = chat.irc_client()
     welcome = client.send("NICK ann", "USER ann 0 * :Ann")
-    version = house.irc.server.version
+    version = chat.irc.server.version
     assert welcome[1] == (
         f"{SERVER} 002 ann :Your host is chat.example.net, running version {version} (Ann's attic)"
     )
@@ -266,9 +266,9 @@ def test_the_server_s_description() -> None:
     assert f"{SERVER} 312 ann ann chat.example.net :Ann's attic" in client.send("WHOIS ann")
     assert client.send("VERSION")[0] == f"{SERVER} 351 ann {version} chat.example.net :Ann's attic"
     assert client.send("INFO")[0] == f"{SERVER} 371 ann :Ann's attic"
-    house.irc.reconfigure(replace(house.irc.settings, server_description="the cellar"))
+    chat.irc.reconfigure(replace(chat.irc.settings, server_description="the cellar"))
     assert client.send("LINKS")[0].endswith(":0 the cellar")
-    house.irc.reconfigure(replace(house.irc.settings, server_description=""))
+    chat.irc.reconfigure(replace(chat.irc.settings, server_description=""))
     assert client.send("LINKS")[0].endswith(":0 Teanet")
-    bob = house.irc_client()
+    bob = chat.irc_client()
     assert bob.send("NICK bob", "USER bob 0 * :Bob")[1].endswith(version)

@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from chat.carriers import over_tcp
-from chat.ircing import Client, House, command
+from chat.irc_chat import IrcChat, IrcTestClient, command
 from chat.test_irc_registration import from_afar
+from chat.transports import over_tcp
 
 from tcpd.chat.irc import caps
 from tcpd.net.directory import ServiceEntry
@@ -21,7 +21,7 @@ def names(line: str) -> list[str]:
 def test_ls_suspends_registration_until_end() -> None:
     """ "If a server receives an LS subcommand while client registration is in progress, it MUST
     suspend registration until an END subcommand is received from the client." """
-    client = House().irc_client()
+    client = IrcChat().irc_client()
     told = client.numerics("CAP LS 302", "NICK ann", "USER ann 0 * :Ann")
     assert set(told) == {"CAP"}
     assert client.numerics("CAP END")[0] == "001"
@@ -30,14 +30,14 @@ def test_ls_suspends_registration_until_end() -> None:
 def test_req_suspends_registration_too() -> None:
     """ "If a server receives a REQ subcommand while client registration is in progress, it MUST
     suspend registration until an END subcommand is received." """
-    client = House().irc_client()
+    client = IrcChat().irc_client()
     assert client.numerics("CAP REQ multi-prefix", "NICK ann", "USER ann 0 * :Ann") == ["CAP"]
     assert client.numerics("CAP END")[0] == "001"
 
 
 @pytest.mark.parametrize("line", ["CAP LIST", "CAP NOSUCH"])
 def test_others_do_not(line: str) -> None:
-    client = House().irc_client()
+    client = IrcChat().irc_client()
     assert "001" in client.numerics(line, "NICK ann", "USER ann 0 * :Ann")
 
 
@@ -46,7 +46,7 @@ def test_others_do_not(line: str) -> None:
 )
 def test_a_request_is_taken_as_a_whole_or_not_at_all(wanted: str) -> None:
     """ "The capability identifier set must be accepted as a whole, or rejected entirely." """
-    client = House().irc_client()
+    client = IrcChat().irc_client()
     assert client.send(f"CAP REQ :{wanted}") == [f":chat.example.net CAP * NAK :{wanted}"]
     assert client.send("CAP LIST") == [":chat.example.net CAP * LIST :"]
 
@@ -55,14 +55,14 @@ def test_a_request_is_taken_as_a_whole_or_not_at_all(wanted: str) -> None:
     "wanted", ["server-time", " batch  server-time ", "-batch", "-batch batch"]
 )
 def test_a_request_is_echoed(wanted: str) -> None:
-    client = House().irc_client()
+    client = IrcChat().irc_client()
     told = client.send(f"CAP REQ :{wanted}")
     assert told == [f":chat.example.net CAP * ACK :{wanted}"]
 
 
 def test_a_request_without_its_colon() -> None:
     """The specification of extended-isupport has "CAP REQ batch draft/extended-isupport"."""
-    client = House().irc_client()
+    client = IrcChat().irc_client()
     assert client.send("CAP REQ batch server-time") == [
         ":chat.example.net CAP * ACK :batch server-time"
     ]
@@ -71,7 +71,7 @@ def test_a_request_without_its_colon() -> None:
 def test_an_acknowledgement_that_fits_no_line() -> None:
     """ "a server MUST NOT change the capabilities of the client until the last ACK of the set has
     been sent": none of the lines has the time yet."""
-    client = House().irc_client()
+    client = IrcChat().irc_client()
     wanted = " ".join([*["multi-prefix"] * 37, "server-time"])
     told = client.send(f"CAP REQ :{wanted}")
     assert len(told) == 2
@@ -83,7 +83,7 @@ def test_an_acknowledgement_that_fits_no_line() -> None:
 def test_capabilities_can_be_given_back() -> None:
     """ "Each capability identifier may be prefixed with a dash (-) to designate that the
     capability should be disabled." """
-    client = House().irc_client("ann", "server-time", "echo-message")
+    client = IrcChat().irc_client("ann", "server-time", "echo-message")
     assert client.send("PING x")[0].startswith("@time=")
     client.send("CAP REQ -server-time")
     assert names(client.send("CAP LIST")[0]) == ["echo-message", "cap-notify"]
@@ -92,7 +92,7 @@ def test_capabilities_can_be_given_back() -> None:
 
 def test_an_unknown_subcommand() -> None:
     """ "numeric 410 (ERR_INVALIDCAPCMD) should be sent" """
-    client = House().irc_client()
+    client = IrcChat().irc_client()
     assert client.send("CAP FOO") == [":chat.example.net 410 * FOO :Invalid CAP command"]
     assert client.send("CAP :a b") == [":chat.example.net 410 * a :Invalid CAP command"]
     assert client.send("CAP ACK batch") == [":chat.example.net 410 * ACK :Invalid CAP command"]
@@ -101,7 +101,7 @@ def test_an_unknown_subcommand() -> None:
 def test_what_clients_of_version_301_are_told() -> None:
     """ "If a client has not indicated support for CAP LS 302 features, the server MUST NOT send
     these new features to the client." """
-    client = House(sts=3600.0).irc_client()
+    client = IrcChat(sts=3600.0).irc_client()
     [line] = client.send("CAP LS")
     assert line.startswith(":chat.example.net CAP * LS :")
     assert "=" not in line
@@ -109,16 +109,16 @@ def test_what_clients_of_version_301_are_told() -> None:
 
 
 def test_all_names_fit_the_one_line_of_version_301() -> None:
-    house = House()
-    house.irc.server.name = "a" * 40 + ".example.net"
-    client = house.irc_client("n" * 30)
+    chat = IrcChat()
+    chat.irc.server.name = "a" * 40 + ".example.net"
+    client = chat.irc_client("n" * 30)
     [line] = client.send("CAP LS")
     assert set(names(line)) == set(caps.CAPABILITIES)
 
 
 def test_what_clients_of_version_302_are_told() -> None:
     """ "all but the last reply MUST have a parameter containing only an asterisk (*)" """
-    client = House().irc_client()
+    client = IrcChat().irc_client()
     told = client.send("CAP LS 307")
     assert all(line.startswith(":chat.example.net CAP * LS * :") for line in told[:-1])
     assert told[-1].startswith(":chat.example.net CAP * LS :")
@@ -130,9 +130,9 @@ def test_what_clients_of_version_302_are_told() -> None:
 
 
 def test_a_long_list_is_cut() -> None:
-    house = House()
-    house.irc.server.name = "a" * 200 + ".example"
-    client = house.irc_client()
+    chat = IrcChat()
+    chat.irc.server.name = "a" * 200 + ".example"
+    client = chat.irc_client()
     told = client.send("CAP LS 302")
     assert len(told) > 1
     assert [line.split(" ")[4] for line in told] == ["*"] * (len(told) - 1) + [
@@ -146,7 +146,7 @@ def test_a_long_list_is_cut() -> None:
 def test_a_lower_version_changes_nothing() -> None:
     """ "servers SHOULD return a CAP LS reply consistent with the request's version, but keep
     storing the original (higher) version." """
-    client = House().irc_client()
+    client = IrcChat().irc_client()
     client.send("CAP LS 302")
     [line] = client.send("CAP LS")
     assert "=" not in line
@@ -157,7 +157,7 @@ def test_a_lower_version_changes_nothing() -> None:
 def test_cap_notify_comes_with_version_302_and_stays() -> None:
     """ "servers MUST NOT disable the cap-notify capability if the client requests CAP LS with a
     version of 302 or newer" """
-    client = House().irc_client()
+    client = IrcChat().irc_client()
     client.send("CAP LS 302")
     assert names(client.send("CAP LIST")[0]) == ["cap-notify"]
     assert command(client.send("CAP REQ -cap-notify")[0]) == "CAP"
@@ -167,7 +167,7 @@ def test_cap_notify_comes_with_version_302_and_stays() -> None:
 def test_older_clients_may_switch_it_off() -> None:
     """ "Such clients MAY explicitly disable the capability, and servers MUST allow these clients
     to do so." """
-    client = House().irc_client()
+    client = IrcChat().irc_client()
     client.send("CAP REQ cap-notify")
     assert names(client.send("CAP LIST")[0]) == ["cap-notify"]
     client.send("CAP REQ -cap-notify")
@@ -176,7 +176,7 @@ def test_older_clients_may_switch_it_off() -> None:
 
 def test_cap_after_registration() -> None:
     """ "The server MUST accept the CAP command at any time, including after registration." """
-    client = House().irc_client("ann")
+    client = IrcChat().irc_client("ann")
     assert client.send("CAP REQ echo-message") == [":chat.example.net CAP ann ACK :echo-message"]
     assert set(client.numerics("CAP LS 302")) == {"CAP"}
     # "If the client is already registered, this command MUST be ignored by the server."
@@ -189,41 +189,41 @@ def test_cap_after_registration() -> None:
 def test_no_implicit_names(name: str) -> None:
     """ "When negotiated, servers MUST NOT send an implicit NAMES reply after sending a JOIN
     message." """
-    client = House().irc_client("ann", name)
+    client = IrcChat().irc_client("ann", name)
     assert client.send("JOIN #c") == [":ann!~ann@localhost JOIN #c"]
 
 
 # --- sts ---
 
 
-def sts(client: Client, line: str = "CAP LS 302") -> str | None:
+def sts(client: IrcTestClient, line: str = "CAP LS 302") -> str | None:
     words = [word for line in client.send(line) for word in names(line)]
     return next((word for word in words if word.partition("=")[0] == "sts"), None)
 
 
-def listening(house: House, *listeners: str) -> None:
+def listening(chat: IrcChat, *listeners: str) -> None:
     entries = [
         ServiceEntry("echo", "echo", "", ("*:7 tls=main",)),
-        ServiceEntry(house.context.service, "irc", "", listeners),
+        ServiceEntry(chat.context.service, "irc", "", listeners),
     ]
-    context: Any = house.context
+    context: Any = chat.context
     context.directory = lambda: entries
 
 
 def test_plain_clients_are_told_where_to_go() -> None:
     """ "An STS capability advertised on an insecure connection with at least a port key present
     expresses an STS upgrade policy" """
-    house = House(sts=86400.0)
-    listening(house, "*:6667", "*:6697 tls=main")
-    assert sts(from_afar(house.irc_client())) == "sts=port=6697"
+    chat = IrcChat(sts=86400.0)
+    listening(chat, "*:6667", "*:6697 tls=main")
+    assert sts(from_afar(chat.irc_client())) == "sts=port=6697"
 
 
 def test_clients_on_tls_are_told_for_how_long() -> None:
     """ "The value of this key MUST be given as a single integer which represents the number of
     seconds until the persistence policy expires." """
-    house = House(sts=86400.0)
-    listening(house, "*:6667", "*:6697 tls=main")
-    client = from_afar(house.irc_client(), secure=True)
+    chat = IrcChat(sts=86400.0)
+    listening(chat, "*:6667", "*:6697 tls=main")
+    client = from_afar(chat.irc_client(), secure=True)
     assert sts(client) == "sts=duration=86400"
     # "Clients MUST NOT request this capability"
     assert client.send("CAP REQ sts") == [":chat.example.net CAP * NAK :sts"]
@@ -231,26 +231,26 @@ def test_clients_on_tls_are_told_for_how_long() -> None:
 
 def test_a_policy_is_taken_back() -> None:
     """ "A duration value of 0 indicates an immediate expiry of the STS persistence policy." """
-    house = House(sts=0.0)
-    listening(house, "*:6667", "*:6697 tls=main")
-    assert sts(from_afar(house.irc_client(), secure=True)) == "sts=duration=0"
-    assert sts(from_afar(house.irc_client())) is None
+    chat = IrcChat(sts=0.0)
+    listening(chat, "*:6667", "*:6697 tls=main")
+    assert sts(from_afar(chat.irc_client(), secure=True)) == "sts=duration=0"
+    assert sts(from_afar(chat.irc_client())) is None
 
 
 @over_tcp("one of the clients comes by a UNIX socket")
 def test_a_policy_that_a_reload_changes_is_told() -> None:
     """ "the server MUST notify the client about all new capabilities"; of sts, "Servers MUST NOT
     send CAP DEL to disable this capability"."""
-    house = House()
-    listening(house, "*:6667", "*:6697 tls=main")
-    plain, tls = from_afar(house.irc_client()), from_afar(house.irc_client(), secure=True)
-    old, local = from_afar(house.irc_client()), house.irc_client()
+    chat = IrcChat()
+    listening(chat, "*:6667", "*:6697 tls=main")
+    plain, tls = from_afar(chat.irc_client()), from_afar(chat.irc_client(), secure=True)
+    old, local = from_afar(chat.irc_client()), chat.irc_client()
     for client in (plain, tls, local):
         client.send("CAP LS 302")
     old.send("CAP LS", "CAP REQ cap-notify")
 
     def told(duration: float | None) -> list[list[str]]:
-        house.irc.reconfigure(replace(house.irc.settings, sts=duration))
+        chat.irc.reconfigure(replace(chat.irc.settings, sts=duration))
         return [client.lines() for client in (plain, tls, old, local)]
 
     new = ":chat.example.net CAP * NEW :sts="
@@ -265,16 +265,16 @@ def test_limits_that_a_reload_changes_are_told() -> None:
     """multiline: 'max-bytes' and 'max-lines' are the value of the capability; cap-notify: "the
     server MUST notify the client about all new capabilities and about existing capabilities that
     are no longer available", "Servers MUST cancel any capability-specific behavior"."""
-    house = House()
-    ann = house.irc_client("ann", "batch", "draft/multiline")
-    old = house.irc_client("old")
+    chat = IrcChat()
+    ann = chat.irc_client("ann", "batch", "draft/multiline")
+    old = chat.irc_client("old")
     old.send("CAP REQ :cap-notify batch draft/multiline")
-    bob = house.irc_client("bob")
+    bob = chat.irc_client("bob")
     bob.send("CAP REQ :batch draft/multiline")
     assert "draft/multiline=max-bytes=4096,max-lines=32" in " ".join(ann.send("CAP LS 302"))
 
     def told(**changes: int) -> list[list[str]]:
-        house.irc.reconfigure(replace(house.irc.settings, **changes))
+        chat.irc.reconfigure(replace(chat.irc.settings, **changes))
         return [client.lines() for client in (ann, old, bob)]
 
     def cap(nick: str, words: str) -> list[str]:
@@ -303,12 +303,12 @@ def test_limits_that_a_reload_changes_are_told() -> None:
 
 @over_tcp("one of the clients comes by a UNIX socket")
 def test_where_there_is_no_policy() -> None:
-    house = House()
-    listening(house, "*:6697 tls=main")
-    assert sts(from_afar(house.irc_client())) is None
-    house = House(sts=86400.0)
-    listening(house, "*:6667")
-    assert sts(from_afar(house.irc_client())) is None
-    listening(house, "*:6697 tls=main")
-    assert sts(house.irc_client()) is None  # on a UNIX socket
-    assert sts(from_afar(house.irc_client()), "CAP LS") is None  # it would get no value
+    chat = IrcChat()
+    listening(chat, "*:6697 tls=main")
+    assert sts(from_afar(chat.irc_client())) is None
+    chat = IrcChat(sts=86400.0)
+    listening(chat, "*:6667")
+    assert sts(from_afar(chat.irc_client())) is None
+    listening(chat, "*:6697 tls=main")
+    assert sts(chat.irc_client()) is None  # on a UNIX socket
+    assert sts(from_afar(chat.irc_client()), "CAP LS") is None  # it would get no value

@@ -10,7 +10,7 @@ import itertools
 
 import pytest
 from amounts import examples
-from chat.ircing import Client, House, command, in_tea, plain
+from chat.irc_chat import IrcChat, IrcTestClient, command, open_tea, plain
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -33,9 +33,9 @@ def test_join_topic_names_in_this_order() -> None:
     channel they have joined as the first parameter of the message. After this, they are sent the
     channel's topic (with RPL_TOPIC) ... They are also sent a list of users'; 'If RPL_TOPIC is
     returned to the client sending this command, RPL_TOPICWHOTIME SHOULD also be sent'."""
-    house, ann, _ = in_tea()
+    chat, ann, _ = open_tea()
     ann.send("TOPIC #tea :Darjeeling, please")
-    bob = house.irc_client("bob")
+    bob = chat.irc_client("bob")
     assert bob.send("JOIN #TEA") == [
         f"{BOB} JOIN #tea",
         f"{S} 332 bob #tea :Darjeeling, please",
@@ -48,16 +48,16 @@ def test_join_topic_names_in_this_order() -> None:
 
 def test_no_topic_is_not_told() -> None:
     """'and no message if the channel does not have a topic'."""
-    assert House().irc_client("ann").numerics("JOIN #tea") == ["JOIN", "353", "366"]
+    assert IrcChat().irc_client("ann").numerics("JOIN #tea") == ["JOIN", "353", "366"]
 
 
 def test_the_first_is_operator() -> None:
     """'the first client who joins a normal channel is made a channel operator'."""
-    assert f"{S} 353 ann = #tea :@ann" in House().irc_client("ann").send("JOIN #tea")
+    assert f"{S} 353 ann = #tea :@ann" in IrcChat().irc_client("ann").send("JOIN #tea")
 
 
 def test_who_is_in_already_is_told_nothing() -> None:
-    _, ann, (bob,) = in_tea("bob")
+    _, ann, (bob,) = open_tea("bob")
     assert ann.send("JOIN #tea", "JOIN #TEA", "JOIN #tea wrongkey") == []
     assert bob.lines() == []
 
@@ -66,27 +66,27 @@ def test_several_rooms_with_keys() -> None:
     """'with the first key being used for the first channel, the second key being used for the
     second channel, etc.'; 'SHOULD distribute these multiple-channel JOIN messages as a series of
     messages with a single channel name on each'."""
-    house = House()
-    ann = house.irc_client("ann", joined="#a,#b,#c")
+    chat = IrcChat()
+    ann = chat.irc_client("ann", joined="#a,#b,#c")
     ann.send("MODE #a +k one", "MODE #b +k two")
-    bob = house.irc_client("bob")
+    bob = chat.irc_client("bob")
     told = bob.send("JOIN #c,,#a,#b x,,one,two")
     assert [line for line in told if command(line) not in ("353", "366")] == [
         f"{BOB} JOIN #c",
         f"{BOB} JOIN #a",
         f"{BOB} JOIN #b",
     ]
-    carol = house.irc_client("carol")
+    carol = chat.irc_client("carol")
     assert carol.numerics("JOIN #a,#b one") == ["JOIN", "353", "366", "475"]
 
 
 def test_join_0_leaves_all() -> None:
     """'The server will process this command as though the client had sent a PART command for each
     channel they are a member of.'"""
-    house = House()
-    ann = house.irc_client("ann", joined="#a,#b")
+    chat = IrcChat()
+    ann = chat.irc_client("ann", joined="#a,#b")
     assert ann.send("JOIN 0") == [f"{ANN} PART #a", f"{ANN} PART #b"]
-    assert house.hub.room_count == 1
+    assert chat.hub.room_count == 1
     assert ann.send("JOIN 0") == []
 
 
@@ -102,9 +102,9 @@ def test_join_0_leaves_all() -> None:
 def test_what_keeps_out(mode: str, number: str, text: str) -> None:
     """'The key, client limit, ban - exemption, invite-only - exemption ... channel modes affect
     whether or not a given client may join a channel.'"""
-    house, ann, _ = in_tea()
+    chat, ann, _ = open_tea()
     ann.send(f"MODE #tea {mode}")
-    bob = house.irc_client("bob")
+    bob = chat.irc_client("bob")
     assert bob.send("JOIN #tea wrong") == [f"{S} {number} bob #tea :{text}"]
     assert ann.lines() == []
 
@@ -123,37 +123,37 @@ def test_what_keeps_out(mode: str, number: str, text: str) -> None:
 def test_names_that_no_room_has(name: str, shown: str) -> None:
     """'ERR_BADCHANMASK: Indicates the supplied channel name is not a valid. This is similar to, but
     stronger than, ERR_NOSUCHCHANNEL'."""
-    (line,) = House().irc_client("ann").send(f"JOIN {name}")
+    (line,) = IrcChat().irc_client("ann").send(f"JOIN {name}")
     assert line.startswith(f"{S} 476 ann {shown} :")
 
 
 def test_too_many_rooms() -> None:
     """'If the client cannot join this channel because they would be over their limit, they will
     receive an ERR_TOOMANYCHANNELS reply and the command will fail.'"""
-    ann = House(bounds={"rooms_per_member": 2, "max_rooms": 3}).irc_client("ann", joined="#a,#b")
+    ann = IrcChat(bounds={"rooms_per_member": 2, "max_rooms": 3}).irc_client("ann", joined="#a,#b")
     assert ann.numerics("JOIN #lobby") == ["405"]
-    bob = ann.house.irc_client("bob")
+    bob = ann.chat.irc_client("bob")
     assert bob.send("JOIN #c") == [
         f"{S} 405 bob #c :there are too many rooms, no other can be opened"
     ]
 
 
 def test_who_joins_too_fast_waits() -> None:
-    house = House(join_rate=Rate(1.0, 2.0))
-    ann = house.irc_client("ann", "standard-replies")
+    chat = IrcChat(join_rate=Rate(1.0, 2.0))
+    ann = chat.irc_client("ann", "standard-replies")
     assert ann.numerics("JOIN #a,#b", "JOIN #a") == ["JOIN", "353", "366"] * 2
     assert ann.send("JOIN #c") == [
         f"{S} FAIL JOIN RATE_LIMITED #c :You join too fast; wait a moment"
     ]
     assert ann.numerics("JOIN ::x")[0] == "FAIL"
-    house.clock.advance(1)
+    chat.clock.advance(1)
     assert ann.numerics("JOIN #c") == ["JOIN", "353", "366"]
 
 
 def test_no_implicit_names() -> None:
     """no-implicit-names: 'servers MUST NOT send an implicit NAMES reply after sending a JOIN
     message. Servers MUST reply to explicit NAMES commands sent by the client as usual.'"""
-    ann = House().irc_client("ann", "draft/no-implicit-names")
+    ann = IrcChat().irc_client("ann", "draft/no-implicit-names")
     assert ann.numerics("JOIN #tea") == ["JOIN"]
     assert ann.numerics("NAMES #tea") == ["353", "366"]
 
@@ -161,36 +161,36 @@ def test_no_implicit_names() -> None:
 def test_extended_join() -> None:
     """extended-join: ':nick!user@host JOIN #channelname * :Real Name ... This message represents
     that the user has not logged in to an account'."""
-    house = House()
-    ann = house.irc_client("ann", "extended-join", joined="#tea")
-    bob = house.irc_client("bob")
+    chat = IrcChat()
+    ann = chat.irc_client("ann", "extended-join", joined="#tea")
+    bob = chat.irc_client("bob")
     assert bob.send("JOIN #tea")[0] == f"{BOB} JOIN #tea"
     assert ann.lines() == [f"{BOB} JOIN #tea * :Bob"]
-    house.person("carol").type("/join #tea")
+    chat.text_client("carol").type("/join #tea")
     assert ann.lines() == [":carol!text@localhost JOIN #tea * :carol"]
 
 
 def test_who_joins_while_away_is_told_to_be() -> None:
     """away-notify: 'clients will be sent an AWAY message ... when a user joins and has an away
     message set.'"""
-    house = House()
-    ann = house.irc_client("ann", "away-notify", joined="#tea")
-    carol = house.irc_client("carol", joined="#tea")
+    chat = IrcChat()
+    ann = chat.irc_client("ann", "away-notify", joined="#tea")
+    carol = chat.irc_client("carol", joined="#tea")
     ann.lines()
-    bob = house.irc_client("bob")
-    member = house.hub.person("bob")
+    bob = chat.irc_client("bob")
+    member = chat.hub.person("bob")
     assert member is not None
-    house.hub.set_away(member.clients[0], "lunch")
+    chat.hub.set_away(member.clients[0], "lunch")
     bob.send("JOIN #tea")
     assert ann.lines() == [f"{BOB} JOIN #tea", f"{BOB} AWAY :lunch"]
     assert carol.lines() == [f"{BOB} JOIN #tea"]
 
 
 def test_people_at_the_text_door_see_it_all() -> None:
-    house = House()
-    dave = house.person("dave")
+    chat = IrcChat()
+    dave = chat.text_client("dave")
     dave.type("/join #tea")
-    ann = house.irc_client("ann", joined="#tea")
+    ann = chat.irc_client("ann", joined="#tea")
     assert dave.screen() == ["* ann joined #tea"]
     ann.send("PART #tea :bye")
     assert dave.screen() == ["* ann left #tea: bye"]
@@ -203,9 +203,9 @@ def test_people_at_the_text_door_see_it_all() -> None:
 def test_part() -> None:
     """'the user will receive a PART message from the server for each channel they have been removed
     from'; 'reason (if it exists) should be on each of these messages.'"""
-    house = House()
-    ann = house.irc_client("ann", joined="#a,#b")
-    bob = house.irc_client("bob", joined="#a,#b,#c")
+    chat = IrcChat()
+    ann = chat.irc_client("ann", joined="#a,#b")
+    bob = chat.irc_client("bob", joined="#a,#b,#c")
     ann.lines()
     assert ann.send("PART #A,#b :to bed") == [f"{ANN} PART #a :to bed", f"{ANN} PART #b :to bed"]
     assert bob.lines() == [f"{ANN} PART #a :to bed", f"{ANN} PART #b :to bed"]
@@ -216,8 +216,8 @@ def test_part_from_where_one_is_not() -> None:
     """'if the channel exists and the client is not joined to it, they will receive an
     ERR_NOTONCHANNEL reply and that channel will be ignored. If the channel does not exist, the
     client will receive an ERR_NOSUCHCHANNEL reply'."""
-    house, ann, _ = in_tea()
-    bob = house.irc_client("bob", joined="#x")
+    chat, ann, _ = open_tea()
+    bob = chat.irc_client("bob", joined="#x")
     assert bob.send("PART #tea,#nowhere,tea,#x :bye") == [
         f"{S} 442 bob #tea :you are not in #tea",
         f"{S} 403 bob #nowhere :there is no room #nowhere",
@@ -231,7 +231,7 @@ def test_part_from_where_one_is_not() -> None:
     "typed", ["JOIN", "PART", "TOPIC", "KICK", "KICK #tea", "MODE", "RENAME #a"]
 )
 def test_too_few_parameters(typed: str) -> None:
-    ann = House().irc_client("ann")
+    ann = IrcChat().irc_client("ann")
     name = typed.split()[0]
     assert ann.send(typed) == [f"{S} 461 ann {name} :Not enough parameters"]
 
@@ -244,7 +244,7 @@ def test_topic_is_told_set_and_taken_away() -> None:
     string, the topic for the channel will be cleared'; 'every client in that channel (including the
     author of the topic change) will receive a TOPIC command with the new topic as argument (or an
     empty argument if the topic was cleared)'."""
-    _, ann, (bob,) = in_tea("bob")
+    _, ann, (bob,) = open_tea("bob")
     assert ann.send("TOPIC #TEA") == [f"{S} 331 ann #tea :No topic is set"]
     assert ann.send("TOPIC #tea :Green :)") == [f"{ANN} TOPIC #tea :Green :)"]
     assert bob.lines() == [f"{ANN} TOPIC #tea :Green :)"]
@@ -259,7 +259,7 @@ def test_topic_is_told_set_and_taken_away() -> None:
 def test_a_protected_topic() -> None:
     """'If a client does not have appropriate channel permissions and tries to change the topic, the
     ERR_CHANOPRIVSNEEDED numeric is returned and the command will fail.'"""
-    _, ann, (bob,) = in_tea("bob")
+    _, ann, (bob,) = open_tea("bob")
     assert bob.send("TOPIC #tea :mine") == [f"{S} 482 bob #tea :you are not an operator of #tea"]
     ann.send("MODE #tea -t")
     assert bob.send("TOPIC #tea :mine")[-1] == f"{BOB} TOPIC #tea :mine"
@@ -268,9 +268,9 @@ def test_a_protected_topic() -> None:
 def test_topics_from_outside() -> None:
     """'If the client sending this command is not joined to the given channel, and tries to view
     its' topic, the server MAY return the ERR_NOTONCHANNEL numeric': for a secret one."""
-    house, ann, _ = in_tea()
+    chat, ann, _ = open_tea()
     ann.send("TOPIC #tea :Green")
-    bob = house.irc_client("bob")
+    bob = chat.irc_client("bob")
     assert bob.numerics("TOPIC #tea") == ["332", "333"]
     assert bob.send("TOPIC #tea :mine") == [f"{S} 442 bob #tea :you are not in #tea"]
     assert bob.send("TOPIC #no") == [f"{S} 403 bob #no :No such channel"]
@@ -279,13 +279,13 @@ def test_topics_from_outside() -> None:
 
 
 def test_a_topic_is_cut_to_topiclen() -> None:
-    _, ann, _ = in_tea()
+    _, ann, _ = open_tea()
     (line,) = ann.send("TOPIC #tea :" + "ä" * 200)
     assert line == f"{ANN} TOPIC #tea :" + "ä" * 150
 
 
 def test_the_lobbys_topic() -> None:
-    ann = House().irc_client("ann", joined="#lobby")
+    ann = IrcChat().irc_client("ann", joined="#lobby")
     assert ann.send("TOPIC #lobby") == [
         f"{S} 332 ann #lobby :Talk about anything",
         f"{S} 333 ann #lobby chat.example.net :1700000000",
@@ -299,13 +299,13 @@ def test_the_lobbys_topic() -> None:
 def test_names_with_all_prefixes_and_hosts() -> None:
     """multi-prefix: 'These prefixes MUST be in order of 'rank', from highest to lowest.'
     userhost-in-names: 'to contain the full hostmask (nick!user@host) of every user listed.'"""
-    house, ann, _ = in_tea("bob", "carol")
+    chat, ann, _ = open_tea("bob", "carol")
     ann.send("MODE #tea +vh ann bob", "MODE #tea +v bob")
-    plainly = house.irc_client("dave", joined="#tea")
+    plainly = chat.irc_client("dave", joined="#tea")
     assert plainly.send("NAMES #tea")[0] == f"{S} 353 dave = #tea :@ann %bob carol dave"
-    multi = house.irc_client("erin", "multi-prefix", joined="#tea")
+    multi = chat.irc_client("erin", "multi-prefix", joined="#tea")
     assert multi.send("NAMES #tea")[0] == f"{S} 353 erin = #tea :@+ann %+bob carol dave erin"
-    full = house.irc_client("frank", "userhost-in-names")
+    full = chat.irc_client("frank", "userhost-in-names")
     assert full.send("NAMES #tea")[0].startswith(
         f"{S} 353 frank = #tea :@ann!~ann@localhost %bob!~bob@localhost carol!~carol@localhost"
     )
@@ -318,7 +318,7 @@ def test_names_with_all_prefixes_and_hosts() -> None:
 def test_names_of_what_is_not_there(asked: str, shown: str) -> None:
     """'If the channel name is invalid or the channel does not exist, one RPL_ENDOFNAMES numeric
     containing the given channel name should be returned.'"""
-    ann = House().irc_client("ann")
+    ann = IrcChat().irc_client("ann")
     assert ann.send(f"NAMES {asked}") == [f"{S} 366 ann {shown} :End of /NAMES list"]
 
 
@@ -327,12 +327,12 @@ def test_names_without_a_room(line: str) -> None:
     """RFC 2812 section 3.2.5: 'a list of all channels and their occupants is returned. At the end
     of this list, a list of users who are visible but either not on any channel or not on a visible
     channel are listed as being on `channel' "*".'"""
-    house, ann, _ = in_tea("bob")
-    carol = house.irc_client("carol", joined="#den")
+    chat, ann, _ = open_tea("bob")
+    carol = chat.irc_client("carol", joined="#den")
     carol.send("MODE #den +s")
-    dave = house.irc_client("dave")
-    house.irc_client("erin").send("MODE erin +i")
-    house.irc_client("frank", joined="#tea").send("MODE frank +i")
+    dave = chat.irc_client("dave")
+    chat.irc_client("erin").send("MODE erin +i")
+    chat.irc_client("frank", joined="#tea").send("MODE frank +i")
     end = "* :End of /NAMES list"
     for client in (ann, carol, dave):
         client.lines()
@@ -348,7 +348,7 @@ def test_names_without_a_room(line: str) -> None:
         f"{S} 366 carol {end}",
     ]
     assert ann.send(line)[0] == f"{S} 353 ann = #tea :@ann bob frank"
-    full = house.irc_client("gil", "userhost-in-names")
+    full = chat.irc_client("gil", "userhost-in-names")
     assert full.send(line)[1] == (
         f"{S} 353 gil * * :carol!~carol@localhost dave!~dave@localhost gil!~gil@localhost"
     )
@@ -357,7 +357,7 @@ def test_names_without_a_room(line: str) -> None:
 def test_names_without_a_room_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """ERR_TOOMANYMATCHES (https://defs.ircdocs.horse/defs/numerics.html): what is beyond the bound
     is left out, and the client is told so."""
-    house, ann, _ = in_tea("bob", "carol")
+    chat, ann, _ = open_tea("bob", "carol")
     for most, shown, more in (
         (4, ["@ann bob carol", "dave"], False),
         (3, ["@ann bob carol"], True),
@@ -365,7 +365,7 @@ def test_names_without_a_room_are_bounded(monkeypatch: pytest.MonkeyPatch) -> No
         (0, [], True),
     ):
         monkeypatch.setattr("tcpd.chat.irc.commands.names.MAX_NAMES", most)
-        house.irc_client("dave")
+        chat.irc_client("dave")
         told = ann.send("NAMES")
         assert [line.rpartition(":")[2] for line in told if command(line) == "353"] == shown
         assert ("416" in map(command, told)) is more
@@ -375,25 +375,25 @@ def test_names_without_a_room_are_bounded(monkeypatch: pytest.MonkeyPatch) -> No
 def test_names_without_a_room_let_others_have_their_turn() -> None:
     """IrcClient.stream: 'an empty one is not sent, and lets others have their turn first.' There is
     one after each 256 rooms or members, whether or not they are listed."""
-    house = House(bounds={"rooms_per_member": 1000})
-    ann = house.irc_client("ann")
+    chat = IrcChat(bounds={"rooms_per_member": 1000})
+    ann = chat.irc_client("ann")
     ann.send("JOIN " + ",".join(f"#{number}" for number in range(80)))
     for first in range(80, 600, 80):
         ann.send("JOIN " + ",".join(f"#{number}" for number in range(first, first + 80)))
-    bob = house.irc_client("bob")
+    bob = chat.irc_client("bob")
     session = bob.protocol._session
     assert isinstance(session, IrcConversation)
     told = list(names._all_lines(IrcReply(session)))
-    assert sum(b" 353 " in line for line in told) == house.hub.room_count
+    assert sum(b" 353 " in line for line in told) == chat.hub.room_count
     assert [number for number, line in enumerate(told) if not line] == [254, 511]
 
 
 def test_names_of_a_secret_room() -> None:
     """'If the given channel has the secret channel mode set and the user is not joined to that
     channel, one RPL_ENDOFNAMES numeric is returned.'"""
-    house, ann, _ = in_tea()
+    chat, ann, _ = open_tea()
     ann.send("MODE #tea +s")
-    bob = house.irc_client("bob")
+    bob = chat.irc_client("bob")
     assert bob.send("NAMES #tea") == [f"{S} 366 bob #tea :End of /NAMES list"]
     assert ann.send("NAMES #tea")[0] == f"{S} 353 ann @ #tea :@ann"
 
@@ -401,9 +401,9 @@ def test_names_of_a_secret_room() -> None:
 def test_names_of_the_invisible() -> None:
     """'Users with the invisible user mode set are not shown in channel responses unless the
     requesting client is also joined to that channel.'"""
-    house, ann, (bob,) = in_tea("bob")
+    chat, ann, (bob,) = open_tea("bob")
     bob.send("MODE bob +i")
-    carol = house.irc_client("carol")
+    carol = chat.irc_client("carol")
     assert carol.send("NAMES #tea")[0] == f"{S} 353 carol = #tea :@ann"
     assert ann.send("NAMES #tea")[0] == f"{S} 353 ann = #tea :@ann bob"
 
@@ -411,14 +411,14 @@ def test_names_of_the_invisible() -> None:
 def test_names_of_the_first_room_alone() -> None:
     """'Servers MAY only return information about the first channel and silently ignore the
     others.'"""
-    ann = House().irc_client("ann", joined="#a,#b")
+    ann = IrcChat().irc_client("ann", joined="#a,#b")
     assert ann.numerics("NAMES #a,#b") == ["353", "366"]
 
 
 def test_many_names_take_several_lines_and_none_is_lost() -> None:
-    house = House()
+    chat = IrcChat()
     nicks = [f"{'x' * 20}{number}" for number in range(60)]
-    clients = [house.irc_client(nick, joined="#tea") for nick in nicks]
+    clients = [chat.irc_client(nick, joined="#tea") for nick in nicks]
     told = clients[0].send("NAMES #tea")[-5:]
     words = [line.partition(" #tea :")[2].split(" ") for line in told if command(line) == "353"]
     assert sum(map(len, words)) == 60
@@ -433,13 +433,13 @@ def test_a_long_search_of_rooms_lets_others_have_their_turn(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(channels, "_PER_TURN", 10)
-    house = House(bounds={"rooms_per_member": 100})
-    ann = house.irc_client("ann", joined=",".join(f"#{number}" for number in range(95)))
-    bob = house.irc_client("bob")
+    chat = IrcChat(bounds={"rooms_per_member": 100})
+    ann = chat.irc_client("ann", joined=",".join(f"#{number}" for number in range(95)))
+    bob = chat.irc_client("bob")
     bob.protocol.dataReceived(b"LIST *nothing\r\nPING x\r\n")
     turns = 0
     while bob.protocol._session.streaming:  # type: ignore[union-attr]
-        bob.protocol.work(house.clock.seconds())
+        bob.protocol.work(chat.clock.seconds())
         turns += 1
     assert turns >= 6
     assert bob.numerics() == ["321", "323", "PONG"]
@@ -449,9 +449,9 @@ def test_a_long_search_of_rooms_lets_others_have_their_turn(
 def test_list() -> None:
     """'the server MAY send one RPL_LISTSTART numeric, MUST send back zero or more RPL_LIST
     numerics, and MUST send back one RPL_LISTEND numeric.'"""
-    house, ann, _ = in_tea("bob")
+    chat, ann, _ = open_tea("bob")
     ann.send("TOPIC #tea :Green")
-    carol = house.irc_client("carol", joined="#x")
+    carol = chat.irc_client("carol", joined="#x")
     assert carol.send("LIST") == [
         f"{S} 321 carol Channel :Users  Name",
         f"{S} 322 carol #tea 2 :Green",
@@ -463,14 +463,14 @@ def test_list() -> None:
 def test_list_of_secret_rooms() -> None:
     """'A channel that is set to secret will not show up in responses to the LIST or NAMES command
     unless the client sending the command is joined to the channel.'"""
-    house, ann, _ = in_tea()
+    chat, ann, _ = open_tea()
     ann.send("MODE #tea +s")
     assert listed(ann, "LIST #tea") == ["#tea"]
-    assert listed(house.irc_client("bob"), "LIST #tea") == []
-    assert listed(house.irc_client("carol"), "LIST") == []
+    assert listed(chat.irc_client("bob"), "LIST #tea") == []
+    assert listed(chat.irc_client("carol"), "LIST") == []
 
 
-def listed(client: Client, typed: str) -> list[str]:
+def listed(client: IrcTestClient, typed: str) -> list[str]:
     told = client.send(typed)
     assert command(told[0]) == "321"
     assert command(told[-1]) == "323"
@@ -497,30 +497,30 @@ def listed(client: Client, typed: str) -> list[str]:
 def test_list_by_conditions(asked: str, found: list[str]) -> None:
     """ELIST=CMNTU: 'Searching based on channel creation time ... a mask ... a non-matching mask ...
     topic set time ... user count'."""
-    house, _, _ = in_tea("bob")
-    house.person("zoe")  # in the lobby
-    house.now = itertools.repeat(1_700_000_600.0)
-    carol = house.irc_client("carol", joined="#x")
+    chat, _, _ = open_tea("bob")
+    chat.text_client("zoe")  # in the lobby
+    chat.now = itertools.repeat(1_700_000_600.0)
+    carol = chat.irc_client("carol", joined="#x")
     carol.send("TOPIC #x :x")
-    house.now = itertools.repeat(1_700_000_660.0)
+    chat.now = itertools.repeat(1_700_000_660.0)
     assert listed(carol, f"LIST {asked}") == found
 
 
 def test_a_long_list_is_told_as_it_is_read() -> None:
     """SAFELIST: 'the server ensures that a client may perform the LIST command without being
     disconnected due to the large volume of data the LIST command generates.'"""
-    house = House(bounds={"outbox": 16384, "max_rooms": 2000, "rooms_per_member": 2000})
-    ann = house.irc_client("ann")
+    chat = IrcChat(bounds={"outbox": 16384, "max_rooms": 2000, "rooms_per_member": 2000})
+    ann = chat.irc_client("ann")
     for number in range(0, 1000, 25):
         ann.send("JOIN " + ",".join(f"#room-{each}" for each in range(number, number + 25)))
-    bob = house.irc_client("bob")
+    bob = chat.irc_client("bob")
     bob.transport.producerState = "producing"
     found = listed_all(bob)
     assert len(found) == 1000
     assert not bob.closed
 
 
-def listed_all(client: Client) -> list[str]:
+def listed_all(client: IrcTestClient) -> list[str]:
     told = client.send("LIST", "PING end")
     for _ in range(100):
         if command(told[-1]) == "PONG":
@@ -533,7 +533,7 @@ def listed_all(client: Client) -> list[str]:
 def test_an_answer_with_a_label_is_one_batch() -> None:
     """labeled-response: 'If the response consists of more than one message, it MUST be sent as a
     batch'."""
-    ann = House().irc_client("ann", "labeled-response", "batch", joined="#tea")
+    ann = IrcChat().irc_client("ann", "labeled-response", "batch", joined="#tea")
     told = [plain(line) for line in ann.send("@label=x NAMES #tea")]
     assert told[0].startswith("@label=x :chat.example.net BATCH +")
     assert [command(line) for line in told] == ["BATCH", "353", "366", "BATCH"]
@@ -569,10 +569,10 @@ def test_whatever_is_sent_all_that_comes_is_well_formed(
     typed: list[tuple[str, str, list[str]]],
 ) -> None:
     """No line of a client's raises anything, or makes a line that none can carry."""
-    house, ann, (bob,) = in_tea("bob")
-    dave = house.person("dave")
+    chat, ann, (bob,) = open_tea("bob")
+    dave = chat.text_client("dave")
     dave.type("/join #tea")
-    erin = house.irc_client("erin", *_ALL, joined="#tea")
+    erin = chat.irc_client("erin", *_ALL, joined="#tea")
     for name, first, more in typed:
         for client in (ann, erin):
             client.send(" ".join((name, first, *more)))

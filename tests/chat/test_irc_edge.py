@@ -7,9 +7,9 @@ import socket
 from typing import Any
 
 import pytest
-from chat.ircing import Client, House
+from chat.irc_chat import IrcChat, IrcTestClient
 from chat.test_irc_who import member
-from chat.texting import Busy
+from chat.text_chat import Busy
 from chat.threads import Threads
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
@@ -23,13 +23,13 @@ from tcpd.net.lookups import MOST, TIMEOUT, WAITING, Lookups
 from tcpd.policy.reasons import Refusal
 
 
-class Clients(Client):
+class Clients(IrcTestClient):
     """A client whose transport knows its connection."""
 
-    def __init__(self, house: House, transport: StringTransport) -> None:
-        self.house = house
+    def __init__(self, chat: IrcChat, transport: StringTransport) -> None:
+        self.chat = chat
         self.transport = transport
-        self.protocol = house.irc.buildProtocol(None)
+        self.protocol = chat.irc.buildProtocol(None)
         self.protocol.makeConnection(transport)  # type: ignore[arg-type]
 
 
@@ -57,11 +57,11 @@ class Proxy:
         self.ssl = ssl
 
 
-def entered(transport: Connected) -> tuple[House, Client]:
-    house = House(bounds={"hosts": "address"})
-    client = Clients(house, transport)
+def entered(transport: Connected) -> tuple[IrcChat, IrcTestClient]:
+    chat = IrcChat(bounds={"hosts": "address"})
+    client = Clients(chat, transport)
     client.send("NICK ann", "USER ann 0 * :Ann")
-    return house, client
+    return chat, client
 
 
 @pytest.mark.parametrize(
@@ -76,8 +76,8 @@ def entered(transport: Connected) -> tuple[House, Client]:
 )
 def test_clients_are_where_the_connection_layer_says(address: str | None, host: str) -> None:
     """Which has it from the proxy, where there is one."""
-    house, _ = entered(Connected(address))
-    assert member(house, "ann").host == host
+    chat, _ = entered(Connected(address))
+    assert member(chat, "ann").host == host
 
 
 @pytest.mark.parametrize(
@@ -93,14 +93,14 @@ def test_clients_are_where_the_connection_layer_says(address: str | None, host: 
 def test_who_is_secure(address: str | None, more: dict[str, Any], secure: bool) -> None:
     """RPL_WHOISSECURE is for those whose words nobody on the way reads, up to a proxy that is
     trusted and says so."""
-    house, _ = entered(Connected(address, **more))
-    assert member(house, "ann").secure is secure
+    chat, _ = entered(Connected(address, **more))
+    assert member(chat, "ann").secure is secure
 
 
-def resolving(find: Any, **chat: str) -> House:
-    house = House(bounds={"hosts": "address"} | chat, resolve=True)
-    house.irc.names = ReverseNames(at_once(house.clock), find)
-    return house
+def resolving(find: Any, **keys: str) -> IrcChat:
+    chat = IrcChat(bounds={"hosts": "address"} | keys, resolve=True)
+    chat.irc.names = ReverseNames(at_once(chat.clock), find)
+    return chat
 
 
 def at_once(clock: Clock) -> Lookups:
@@ -110,26 +110,26 @@ def at_once(clock: Clock) -> Lookups:
 
 def test_a_name_that_comes_in_time_is_the_host() -> None:
     """'The name becomes the host if it arrives before registration completes.'"""
-    house = resolving({ipaddress.ip_address("192.0.2.1"): "ann.example.org"}.get)
-    ann = Clients(house, Connected("192.0.2.1"))
+    chat = resolving({ipaddress.ip_address("192.0.2.1"): "ann.example.org"}.get)
+    ann = Clients(chat, Connected("192.0.2.1"))
     ann.lines()
     ann.lines()
     ann.send("NICK ann", "USER ann 0 * :Ann")
-    assert member(house, "ann").host == "ann.example.org"
+    assert member(chat, "ann").host == "ann.example.org"
 
 
 def test_a_name_that_comes_late_is_told_as_a_change() -> None:
     """CHGHOST, to those who know it."""
-    house = House(bounds={"hosts": "address"}, resolve=True)
+    chat = IrcChat(bounds={"hosts": "address"}, resolve=True)
     looking: list[Any] = []
-    lookups = Lookups(Threads(house.clock), start=looking.append)
-    house.irc.names = ReverseNames(lookups, lambda address: "ann.example.org")
-    bob = house.irc_client("bob", "chghost", joined="#tea")
-    ann = Clients(house, Connected("192.0.2.1"))
+    lookups = Lookups(Threads(chat.clock), start=looking.append)
+    chat.irc.names = ReverseNames(lookups, lambda address: "ann.example.org")
+    bob = chat.irc_client("bob", "chghost", joined="#tea")
+    ann = Clients(chat, Connected("192.0.2.1"))
     ann.send("NICK ann", "USER ann 0 * :Ann", "JOIN #tea")
     told = bob.lines()
     looking.pop()()
-    house.settle()
+    chat.settle()
     told += bob.lines()
     assert told == [
         ":ann!~ann@192.0.2.1 JOIN #tea",
@@ -139,25 +139,25 @@ def test_a_name_that_comes_late_is_told_as_a_change() -> None:
 
 @pytest.mark.parametrize("address", [None, "127.0.0.1", "::1"])
 def test_local_clients_have_no_names(address: str | None) -> None:
-    house = resolving(lambda address: 1 // 0)
-    Clients(house, Connected(address)).lines()
+    chat = resolving(lambda address: 1 // 0)
+    Clients(chat, Connected(address)).lines()
 
 
 def test_where_hosts_are_hidden_no_name_is_asked_for() -> None:
-    house = resolving(lambda address: 1 // 0, hosts="hidden")
-    Clients(house, Connected("192.0.2.1")).lines()
+    chat = resolving(lambda address: 1 // 0, hosts="hidden")
+    Clients(chat, Connected("192.0.2.1")).lines()
 
 
 def test_a_gateways_name_is_not_its_clients() -> None:
-    house = resolving(lambda address: "gateway.example.org")
-    ann = Clients(house, Connected("192.0.2.1"))
+    chat = resolving(lambda address: "gateway.example.org")
+    ann = Clients(chat, Connected("192.0.2.1"))
     session = ann.protocol._session
     assert isinstance(session, IrcConversation)
     session.address = ipaddress.ip_address("198.51.100.7")
     for _ in range(3):
         ann.lines()
     ann.send("NICK ann", "USER ann 0 * :Ann")
-    assert member(house, "ann").host == "198.51.100.7"
+    assert member(chat, "ann").host == "198.51.100.7"
 
 
 def test_a_name_that_cannot_be_found_or_used_is_nobody_elses_trouble(logged_failures: Any) -> None:
@@ -228,8 +228,8 @@ def test_a_command_that_fails_in_a_later_turn_ends_its_connection_alone(
     monkeypatch: pytest.MonkeyPatch, logged_failures: Any
 ) -> None:
     """A bug of ours is logged, and nobody is left in a connection that is not read any more."""
-    house = House()
-    ann, bob, cat = (house.irc_client(nick) for nick in ("ann", "bob", "cat"))
+    chat = IrcChat()
+    ann, bob, cat = (chat.irc_client(nick) for nick in ("ann", "bob", "cat"))
     line = IrcConversation.line
 
     def broken(session: IrcConversation, data: bytes) -> None:
@@ -238,59 +238,59 @@ def test_a_command_that_fails_in_a_later_turn_ends_its_connection_alone(
         line(session, data)
 
     monkeypatch.setattr(IrcConversation, "line", broken)
-    assert house.irc.work.run(Busy(house.clock))
+    assert chat.irc.work.run(Busy(chat.clock))
     for client in (ann, bob):
         client.protocol.dataReceived(b"JOIN #tea\r\n")
-    house.clock.advance(0)
+    chat.clock.advance(0)
     logged_failures.expect("a bug")
     assert ann.transport.disconnected or ann.transport.disconnecting
     ann.lose()
     assert bob.numerics() == ["JOIN", "353", "366"]
-    assert house.hub.person("ann") is None
+    assert chat.hub.person("ann") is None
     assert cat.numerics("PING x") == ["PONG"]
 
 
 def test_who_is_dropped_before_registering_is_no_longer_counted() -> None:
     """Modern IRC, RPL_LUSERUNKNOWN: 'the number of connections to the server that are currently in
     an unknown state'."""
-    house = House()
-    client = Client(house)
-    assert house.irc.server.unregistered == 1
+    chat = IrcChat()
+    client = IrcTestClient(chat)
+    assert chat.irc.server.unregistered == 1
     client.protocol.pauseProducing()
     session = client.protocol._session
     assert isinstance(session, IrcConversation)
     while not session.over:
         session.put(b"x" * 400 + b"\r\n")
     client.lose()
-    assert house.irc.server.unregistered == 0
+    assert chat.irc.server.unregistered == 0
 
 
 def test_who_a_gateway_stands_for_is_told_to_the_connection_layer() -> None:
     transport = Connected("192.0.2.1")
-    house, client = entered(transport)
+    chat, client = entered(transport)
     assert client.protocol.stand_for(ipaddress.ip_address("198.51.100.7")) is None
     assert transport.stood_for == ["198.51.100.7"]
-    assert house.irc_client().protocol.stand_for(ipaddress.ip_address("198.51.100.7")) is None
+    assert chat.irc_client().protocol.stand_for(ipaddress.ip_address("198.51.100.7")) is None
 
 
 def test_who_is_silent_is_asked_and_let_go() -> None:
     """'After so long a silence a client is asked whether it is there, and has as long again to
     answer.'"""
-    house = House(ping=100.0)
-    house.irc.doStart()
-    ann = house.irc_client("ann", joined="#tea")
-    bob = house.irc_client("bob", joined="#tea")
+    chat = IrcChat(ping=100.0)
+    chat.irc.doStart()
+    ann = chat.irc_client("ann", joined="#tea")
+    bob = chat.irc_client("bob", joined="#tea")
     ann.lines()
     passed = 0
     while not (told := bob.lines()):
-        house.clock.advance(25)
+        chat.clock.advance(25)
         passed += 25
         ann.send("PING x")
     assert told == ["PING :chat.example.net"]
     assert 100 <= passed <= 150
     while not bob.closed:
-        house.clock.advance(25)
-        house.settle()
+        chat.clock.advance(25)
+        chat.settle()
         passed += 25
         told = ann.send("PING x")
     assert 200 <= passed <= 250
@@ -300,30 +300,30 @@ def test_who_is_silent_is_asked_and_let_go() -> None:
 
 
 def test_any_line_is_an_answer() -> None:
-    house = House(ping=100.0)
-    house.irc.doStart()
-    ann = house.irc_client("ann")
+    chat = IrcChat(ping=100.0)
+    chat.irc.doStart()
+    ann = chat.irc_client("ann")
     for _ in range(20):
-        house.clock.advance(75)
+        chat.clock.advance(75)
         ann.send("PONG :chat.example.net")
     assert not ann.closed
 
 
 def test_nobody_is_asked_where_there_is_no_ping() -> None:
-    house = House(ping=0.0)
-    house.irc.doStart()
-    ann = house.irc_client("ann")
-    house.clock.advance(1e6)
+    chat = IrcChat(ping=0.0)
+    chat.irc.doStart()
+    ann = chat.irc_client("ann")
+    chat.clock.advance(1e6)
     assert ann.lines() == []
     assert not ann.closed
-    assert not house.clock.getDelayedCalls()
+    assert not chat.clock.getDelayedCalls()
 
 
 def test_a_door_that_is_closed_looks_no_more() -> None:
-    house = House(ping=100.0)
-    house.irc.doStart()
-    ann = house.irc_client("ann")
-    house.irc.doStop()
+    chat = IrcChat(ping=100.0)
+    chat.irc.doStart()
+    ann = chat.irc_client("ann")
+    chat.irc.doStop()
     ann.lose()
-    house.clock.advance(1000)
-    assert not house.clock.getDelayedCalls()
+    chat.clock.advance(1000)
+    assert not chat.clock.getDelayedCalls()

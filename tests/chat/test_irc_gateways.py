@@ -6,9 +6,9 @@ import ipaddress
 from typing import Any
 
 import pytest
-from chat.ircing import Client, House
+from chat.irc_chat import IrcChat, IrcTestClient
 from chat.test_irc_who import member
-from chat.threads import house_with_threads
+from chat.threads import threaded_chat
 
 from tcpd.chat.irc.credentials import GATEWAYS
 from tcpd.policy.passwords import hash_password
@@ -23,15 +23,17 @@ GATED = {
 GATEWAY = ipaddress.ip_address("192.0.2.1")
 
 
-def gateway(house: House, address: Any = GATEWAY, secure: bool = True) -> Client:
+def gateway(chat: IrcChat, address: Any = GATEWAY, secure: bool = True) -> IrcTestClient:
     """A gateway that has connected."""
-    client = house.irc_client()
+    client = chat.irc_client()
     session = client.protocol._session
     session.address, session.secure = address, secure  # type: ignore[union-attr]
     return client
 
 
-def webirc(client: Client, words: str = "gw host.example.org 198.51.100.7 :secure") -> list[str]:
+def webirc(
+    client: IrcTestClient, words: str = "gw host.example.org 198.51.100.7 :secure"
+) -> list[str]:
     password = SECRET if words.count(" ") > 1 else ""
     told = client.send(f"WEBIRC {password} {words}", "NICK ann", "USER ann 0 * :Ann")
     for _ in range(4):
@@ -41,25 +43,25 @@ def webirc(client: Client, words: str = "gw host.example.org 198.51.100.7 :secur
 
 def test_the_client_is_where_the_gateway_says(events: Any) -> None:
     """WEBIRC: 'the server will use the hostname and IP' of the user; registration waits for it."""
-    house = house_with_threads(**GATED, bounds={"hosts": "address"})
-    ann = gateway(house)
+    chat = threaded_chat(**GATED, bounds={"hosts": "address"})
+    ann = gateway(chat)
     told = webirc(ann)
     assert told[0].endswith(" :Welcome to the tcpd Network, ann!~ann@host.example.org")
-    found = member(house, "ann")
+    found = member(chat, "ann")
     assert found.address == ipaddress.ip_address("198.51.100.7")
     assert found.secure
     assert (":chat.example.net 338 ann ann 198.51.100.7 :Is actually using host") in ann.send(
         "WHOIS ann"
     )
-    assert house.counted["gateways"] == 1
+    assert chat.counted["gateways"] == 1
     assert events.ids() == []
 
 
 def test_hosts_stay_hidden_where_they_are() -> None:
-    house = house_with_threads(**GATED)
-    webirc(gateway(house))
-    found = member(house, "ann")
-    assert found.host == house.hub.hosts.of(ipaddress.ip_address("198.51.100.7"))
+    chat = threaded_chat(**GATED)
+    webirc(gateway(chat))
+    found = member(chat, "ann")
+    assert found.host == chat.hub.hosts.of(ipaddress.ip_address("198.51.100.7"))
     assert found.host.endswith(".hidden")
 
 
@@ -74,9 +76,9 @@ def test_hosts_stay_hidden_where_they_are() -> None:
 )
 def test_secure(options: str, secure: bool) -> None:
     """'secure: the client connects to the gateway by a secure connection'."""
-    house = house_with_threads(**GATED)
-    webirc(gateway(house), f"gw host 198.51.100.7{options}")
-    assert member(house, "ann").secure is secure
+    chat = threaded_chat(**GATED)
+    webirc(gateway(chat), f"gw host 198.51.100.7{options}")
+    assert member(chat, "ann").secure is secure
 
 
 @pytest.mark.parametrize(
@@ -89,20 +91,20 @@ def test_secure(options: str, secure: bool) -> None:
 )
 def test_ipv6(text: str, address: str) -> None:
     """'If the IPv6 address starts with a colon, it MUST be prepended with a zero.'"""
-    house = house_with_threads(**GATED)
-    webirc(gateway(house), f"gw host {text}")
-    assert member(house, "ann").address == ipaddress.ip_address(address)
+    chat = threaded_chat(**GATED)
+    webirc(gateway(chat), f"gw host {text}")
+    assert member(chat, "ann").address == ipaddress.ip_address(address)
 
 
 @pytest.mark.parametrize("name", ["-x", "x" * 64, "ö.example", "x!y@z"])
 def test_a_host_that_is_none_is_not_shown(name: str) -> None:
-    house = house_with_threads(**GATED, bounds={"hosts": "address"})
-    client = gateway(house)
+    chat = threaded_chat(**GATED, bounds={"hosts": "address"})
+    client = gateway(chat)
     client.send(f"WEBIRC {SECRET} gw {name} 198.51.100.7")
     for _ in range(3):
         client.lines()
     client.send("NICK ann", "USER ann 0 * :Ann")
-    assert member(house, "ann").host == "198.51.100.7"
+    assert member(chat, "ann").host == "198.51.100.7"
 
 
 @pytest.mark.parametrize(
@@ -120,50 +122,50 @@ def test_who_is_no_gateway_is_told_and_let_go(
     address: str | None, secure: bool, words: str, why: str, events: Any
 ) -> None:
     """'ERROR and close otherwise'; the log says so, and never the password."""
-    house = house_with_threads(**GATED)
-    client = gateway(house, address and ipaddress.ip_address(address), secure)
+    chat = threaded_chat(**GATED)
+    client = gateway(chat, address and ipaddress.ip_address(address), secure)
     told = webirc(client, words)
     if why:
         assert told == [f"ERROR :Closing Link: * ({why})"]
         assert client.closed
         assert events.ids() == ["chat.gateway-refused"]
         assert SECRET not in events.texts()[0]
-        assert house.counted["gateways-refused"] == 1
+        assert chat.counted["gateways-refused"] == 1
     else:
         assert told[0].split(" ")[1] == "461"
 
 
 def test_a_wrong_password() -> None:
-    house = house_with_threads(**GATED)
-    client = gateway(house)
+    chat = threaded_chat(**GATED)
+    client = gateway(chat)
     told = client.send("WEBIRC wrong gw h 198.51.100.7", "NICK ann", "USER ann 0 * :Ann")
     for _ in range(4):
         told += client.lines()
     assert told == ["ERROR :Closing Link: * (The gateway's password is wrong)"]
-    assert house.hub.person("ann") is None
-    assert house.irc.server.unregistered == 0
+    assert chat.hub.person("ann") is None
+    assert chat.irc.server.unregistered == 0
 
 
 def test_once_and_before_all_else() -> None:
     """'The WEBIRC command MUST be the first command sent'; ERR_ALREADYREGISTERED behind."""
-    house = house_with_threads(**GATED)
-    client = gateway(house)
+    chat = threaded_chat(**GATED)
+    client = gateway(chat)
     client.send("NICK ann")
     assert client.send(f"WEBIRC {SECRET} gw h 198.51.100.7") == [
         "ERROR :Closing Link: ann (WEBIRC must come once, before NICK and USER)"
     ]
-    twice = gateway(house)
+    twice = gateway(chat)
     line = f"WEBIRC {SECRET} gw h 198.51.100.7"
     assert twice.send(line, line) == [
         "ERROR :Closing Link: * (WEBIRC must come once, before NICK and USER)"
     ]
-    assert house.irc_client("bob").numerics(line) == ["462"]
+    assert chat.irc_client("bob").numerics(line) == ["462"]
 
 
 def test_who_is_banned_is_not_let_in_by_a_gateway() -> None:
     """Bans and limits are the client's, not the gateway's."""
-    house = house_with_threads(**GATED)
-    client = gateway(house)
+    chat = threaded_chat(**GATED)
+    client = gateway(chat)
     asked = []
 
     def stand_for(address: Any) -> Refusal:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from chat.ircing import Client, House, command, plain
+from chat.irc_chat import IrcChat, IrcTestClient, command, plain
 from chat.test_irc_talking import SERVER, tags
 
 from tcpd.chat.irc.reply import LABEL_BYTES
@@ -33,14 +33,14 @@ def labelled(line: str) -> str:
 def test_an_answer_of_one_line_has_the_label(line: str, answer: str) -> None:
     """ "the server MUST include the same tag and value in any response produced from this
     message" """
-    ann = House().irc_client("ann", *CAPS, joined="#c")
+    ann = IrcChat().irc_client("ann", *CAPS, joined="#c")
     [told] = ann.send(labelled(line))
     assert told.startswith(f"@label=x {SERVER} {answer}")
 
 
 def test_a_line_that_is_no_utf8() -> None:
     """ "This message SHOULD also be given a label, if one was provided by the client" """
-    ann = House().irc_client("ann", *CAPS, joined="#c")
+    ann = IrcChat().irc_client("ann", *CAPS, joined="#c")
     told = ann.raw(b"@label=x PRIVMSG #c hi\xaa\r\n").decode()
     assert told.startswith(f"@label=x {SERVER} FAIL PRIVMSG INVALID_UTF8 :")
 
@@ -51,16 +51,16 @@ def test_a_line_that_is_no_utf8() -> None:
 def test_no_answer_is_acknowledged(line: str) -> None:
     """ "Servers MUST respond with a labeled ACK message when a client sends a labeled command that
     normally produces no response." """
-    house = House()
-    house.irc_client("bob")
-    ann = house.irc_client("ann", *CAPS, joined="#c")
+    chat = IrcChat()
+    chat.irc_client("bob")
+    ann = chat.irc_client("ann", *CAPS, joined="#c")
     assert ann.send(labelled(line)) == [f"@label=x {SERVER} ACK"]
 
 
 def test_an_answer_of_several_lines_is_a_batch() -> None:
     """ "If a response consists of more than one message, a batch MUST be used to group them into a
     single logical response. The start of the batch MUST be tagged with the label tag." """
-    ann = House().irc_client("ann", *CAPS, "server-time", "message-tags")
+    ann = IrcChat().irc_client("ann", *CAPS, "server-time", "message-tags")
     first, *lines, last = ann.send(labelled("JOIN #c"))
     assert plain(first).startswith(f"@label=x {SERVER} BATCH +")
     assert first.endswith(" labeled-response")
@@ -74,7 +74,7 @@ def test_an_answer_of_several_lines_is_a_batch() -> None:
 
 def test_an_answer_that_is_a_batch_of_its_own() -> None:
     """ "The batch type MUST be one of: An existing type applicable to the entire response" """
-    ann = House().irc_client("ann", *CAPS, "draft/extended-isupport")
+    ann = IrcChat().irc_client("ann", *CAPS, "draft/extended-isupport")
     told = ann.send(labelled("ISUPPORT"))
     assert told[0].startswith(f"@label=x {SERVER} BATCH +")
     assert told[0].endswith(" draft/isupport")
@@ -83,9 +83,9 @@ def test_an_answer_that_is_a_batch_of_its_own() -> None:
 
 @pytest.mark.parametrize("verb", ["PRIVMSG", "NOTICE", "TAGMSG"])
 def test_echoes_have_the_label(verb: str) -> None:
-    house = House()
-    ann = house.irc_client("ann", *CAPS, "echo-message", "message-tags", joined="#c")
-    bob = house.irc_client("bob", *CAPS, "echo-message", "message-tags", joined="#c")
+    chat = IrcChat()
+    ann = chat.irc_client("ann", *CAPS, "echo-message", "message-tags", joined="#c")
+    bob = chat.irc_client("bob", *CAPS, "echo-message", "message-tags", joined="#c")
     ann.lines()
     bob.lines()
     for target in ("#c", "bob"):
@@ -101,21 +101,21 @@ def test_echoes_have_the_label(verb: str) -> None:
 def test_a_message_to_oneself(verb: str) -> None:
     """ "When a client sends a message to itself, the server MUST NOT include the label tag, except
     for any acknowledgment sent with the echo-message mechanism." """
-    house = House()
-    ann = house.irc_client("ann", *CAPS, "echo-message", "message-tags")
+    chat = IrcChat()
+    ann = chat.irc_client("ann", *CAPS, "echo-message", "message-tags")
     told = ann.send(labelled(f"{verb} ann :hi"))
     assert [command(line) for line in told] == [verb, verb]
     assert [tags(line).get("label") for line in told] == [None, "x"]
-    bob = house.irc_client("bob", *CAPS, "message-tags")
+    bob = chat.irc_client("bob", *CAPS, "message-tags")
     told = bob.send(labelled(f"{verb} bob :hi"))
     assert [command(line) for line in told] == [verb, "ACK"]
     assert [tags(line).get("label") for line in told] == [None, "x"]
 
 
 def test_a_message_to_oneself_and_others() -> None:
-    house = House()
-    house.irc_client("bob")
-    ann = house.irc_client("ann", *CAPS, "echo-message")
+    chat = IrcChat()
+    chat.irc_client("bob")
+    ann = chat.irc_client("ann", *CAPS, "echo-message")
     told = ann.send(labelled("PRIVMSG bob,ann :hi"))
     assert [command(line) for line in told] == ["PRIVMSG", "BATCH", "PRIVMSG", "PRIVMSG", "BATCH"]
     assert tags(told[0]) == {}
@@ -123,9 +123,9 @@ def test_a_message_to_oneself_and_others() -> None:
 
 def test_a_tag_of_a_client_does_not_pass_for_a_batch() -> None:
     """ "The batched events MUST use batch message tag referring to the batch's reference tag." """
-    house = House()
-    house.irc_client("bob")
-    ann = house.irc_client("ann", *CAPS, "echo-message", "message-tags", joined="#c")
+    chat = IrcChat()
+    chat.irc_client("bob")
+    ann = chat.irc_client("ann", *CAPS, "echo-message", "message-tags", joined="#c")
     told = ann.send("@label=x;+batch=1;+y=batch= PRIVMSG bob,#c :hi")
     assert [command(line) for line in told] == ["BATCH", "PRIVMSG", "PRIVMSG", "BATCH"]
     assert all("batch" in tags(line) for line in told[1:-1])
@@ -134,9 +134,9 @@ def test_a_tag_of_a_client_does_not_pass_for_a_batch() -> None:
 def test_a_batch_within_an_answer() -> None:
     """ "Start and end messages of one batch MAY refer to another batch. If they do, they both MUST
     have batch tag, and they MUST refer to the same batch." """
-    house = House()
-    house.irc_client("bob").send("AWAY :tea")
-    ann = house.irc_client("ann", *CAPS, "echo-message", "draft/multiline")
+    chat = IrcChat()
+    chat.irc_client("bob").send("AWAY :tea")
+    ann = chat.irc_client("ann", *CAPS, "echo-message", "draft/multiline")
     ann.send("@label=x BATCH +1 draft/multiline bob", "@batch=1 PRIVMSG bob a")
     told = ann.send("@batch=1 PRIVMSG bob b", "BATCH -1")
     outer = told[0].split(" ")[3].removeprefix("+")
@@ -149,7 +149,7 @@ def test_a_batch_within_an_answer() -> None:
 
 
 def test_quit() -> None:
-    ann = House().irc_client("ann", *CAPS)
+    ann = IrcChat().irc_client("ann", *CAPS)
     assert ann.send(labelled("QUIT")) == ["@label=x ERROR :Closing Link: ann (Client Quit)"]
     assert ann.closed
 
@@ -158,38 +158,38 @@ def test_quit() -> None:
 def test_who_has_not_asked_for_labels(wanted: tuple[str, ...]) -> None:
     """ "This specification depends on the batch capability which MUST be negotiated to use labeled
     responses." """
-    ann = House().irc_client("ann", *wanted)
+    ann = IrcChat().irc_client("ann", *wanted)
     assert ann.send(labelled("PING y")) == [f"{SERVER} PONG chat.example.net :y"]
 
 
 @pytest.mark.parametrize(("size", "kept"), [(LABEL_BYTES, True), (LABEL_BYTES + 1, False)])
 def test_the_longest_label(size: int, kept: bool) -> None:
     """ "The value MUST NOT exceed 64 bytes." """
-    ann = House().irc_client("ann", *CAPS)
+    ann = IrcChat().irc_client("ann", *CAPS)
     [told] = ann.send(f"@label={'x' * size} PING y")
     assert ("label" in tags(told)) == kept
 
 
 def test_an_empty_label_is_none() -> None:
     """ "This specification adds the label message tag, which has a required value." """
-    ann = House().irc_client("ann", *CAPS)
+    ann = IrcChat().irc_client("ann", *CAPS)
     assert tags(ann.send("@label PING y")[0]) == {}
 
 
 def test_a_label_with_characters_that_are_escaped() -> None:
-    ann = House().irc_client("ann", *CAPS)
+    ann = IrcChat().irc_client("ann", *CAPS)
     assert ann.send("@label=a\\sb\\:c PING y")[0].startswith("@label=a\\sb\\:c ")
 
 
 def test_a_long_answer_is_labelled_as_a_whole() -> None:
-    house = House()
+    chat = IrcChat()
     for number in range(900):
-        member: Client = house.irc_client(f"n{number:025}")
+        member: IrcTestClient = chat.irc_client(f"n{number:025}")
         member.send("JOIN #c")
-    ann = house.irc_client("ann", *CAPS)
+    ann = chat.irc_client("ann", *CAPS)
     told = ann.send(labelled("JOIN #c"))
     for _ in range(10):
-        house.clock.advance(0)
+        chat.clock.advance(0)
         told += ann.lines()
     assert [command(line) for line in (told[0], *told[-2:])] == ["BATCH", "366", "BATCH"]
     assert tags(told[0]) == {"label": "x"}

@@ -7,7 +7,7 @@ Unless it is said otherwise the sentences are those of the Modern IRC Client Pro
 from __future__ import annotations
 
 import pytest
-from chat.ircing import House, command, in_tea, plain
+from chat.irc_chat import IrcChat, command, open_tea, plain
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,8 +23,8 @@ ANN = ":ann!~ann@localhost"
 
 def test_all_lists_of_modes_agree() -> None:
     """What 004 and 005 tell is what MODE takes."""
-    house = House()
-    told = house.irc_client().send("NICK ann", "USER ann 0 * :Ann")
+    chat = IrcChat()
+    told = chat.irc_client().send("NICK ann", "USER ann 0 * :Ann")
     (myinfo,) = (line.split(" ") for line in told if command(line) == "004")
     user_modes, room_modes, with_argument = myinfo[5:]
     tokens = dict(
@@ -40,7 +40,7 @@ def test_all_lists_of_modes_agree() -> None:
     assert tokens["STATUSMSG"] == prefixes == "@%+"
     assert (tokens["EXCEPTS"], tokens["INVEX"], tokens["BOT"]) == ("e", "I", "B")
     for letter in room_modes:
-        assert "472" not in House().irc_client("x", joined="#x").numerics(f"MODE #x +{letter} x")
+        assert "472" not in IrcChat().irc_client("x", joined="#x").numerics(f"MODE #x +{letter} x")
 
 
 # --- what holds in a room ---
@@ -50,14 +50,14 @@ def test_the_modes_of_a_room() -> None:
     """'If modestring is not given, the RPL_CHANNELMODEIS numeric is returned. Servers MAY choose to
     hide sensitive information such as channel keys when sending the current modes. Servers MAY also
     return the RPL_CREATIONTIME numeric following RPL_CHANNELMODEIS.'"""
-    house, ann, _ = in_tea()
+    chat, ann, _ = open_tea()
     assert ann.send("MODE #TEA") == [
         f"{S} 324 ann #tea +nt",
         f"{S} 329 ann #tea 1700000000",
     ]
     ann.send("MODE #tea +lkim 9 sesame")
     assert ann.send("MODE #tea")[0] == f"{S} 324 ann #tea +imntkl sesame 9"
-    bob = house.irc_client("bob")
+    bob = chat.irc_client("bob")
     assert bob.send("MODE #tea")[0] == f"{S} 324 bob #tea +imntkl * 9"
     ann.send("MODE #tea -ntimlk *")
     assert ann.send("MODE #tea")[0] == f"{S} 324 ann #tea +"
@@ -65,9 +65,9 @@ def test_the_modes_of_a_room() -> None:
 
 
 def test_the_modes_of_a_secret_room_are_not_for_outsiders() -> None:
-    house, ann, _ = in_tea()
+    chat, ann, _ = open_tea()
     ann.send("MODE #tea +s")
-    bob = house.irc_client("bob")
+    bob = chat.irc_client("bob")
     assert bob.numerics("MODE #tea") == ["442"]
     assert bob.numerics("MODE #tea b") == ["442"]
     assert bob.numerics("MODE #tea -s") == ["442"]
@@ -76,7 +76,7 @@ def test_the_modes_of_a_secret_room_are_not_for_outsiders() -> None:
 def test_no_such_room() -> None:
     """'If target is a channel that does not exist on the network, the ERR_NOSUCHCHANNEL numeric is
     returned.'"""
-    ann = House().irc_client("ann")
+    ann = IrcChat().irc_client("ann")
     for typed in ("MODE #no", "MODE #no +o ann", "MODE #no b"):
         assert ann.send(typed) == [f"{S} 403 ann #no :No such channel"]
 
@@ -87,7 +87,7 @@ def test_no_such_room() -> None:
 def test_several_changes_in_one_line() -> None:
     """'When the server is done processing the modes, a MODE command is sent to all members of the
     channel containing the mode changes.'"""
-    _, ann, (bob,) = in_tea("bob")
+    _, ann, (bob,) = open_tea("bob")
     told = f"{ANN} MODE #tea +ovb-t+kl bob bob *!*@192.168.0.1 sesame 5"
     assert ann.send("MODE #TEA +ovb-t+kl BOB bob *@192.168.0.1 sesame 05 spurious") == [told]
     assert bob.lines() == [told]
@@ -114,13 +114,13 @@ def test_several_changes_in_one_line() -> None:
 def test_runs_of_signs(typed: str, told: str | None) -> None:
     """'modestring starts with a plus or minus character'; some clients leave the plus out. What
     changes nothing is not told."""
-    _, ann, (_,) = in_tea("bob")
+    _, ann, (_,) = open_tea("bob")
     assert ann.send(f"MODE #tea {typed}") == ([] if told is None else [f"{ANN} MODE #tea {told}"])
 
 
 def test_no_more_arguments_than_modes_says() -> None:
     """MODES in 005 is how many modes with a parameter one MODE changes; others do not count."""
-    _, ann, _ = in_tea(*(f"m{number}" for number in range(8)))
+    _, ann, _ = open_tea(*(f"m{number}" for number in range(8)))
     nicks = " ".join(f"m{number}" for number in range(8))
     assert ann.send(f"MODE #tea +vvvvvvvvi {nicks}") == [
         f"{ANN} MODE #tea +vvvvvvi m0 m1 m2 m3 m4 m5"
@@ -129,8 +129,8 @@ def test_no_more_arguments_than_modes_says() -> None:
 
 def test_changes_that_fit_no_line_are_told_in_several() -> None:
     """Lines are 'limited to 512 bytes'; no change is cut off for it."""
-    house = House()
-    ann = house.irc_client("ann", joined="#" + "t" * 49)
+    chat = IrcChat()
+    ann = chat.irc_client("ann", joined="#" + "t" * 49)
     ann.send("NICK " + "a" * 30)
     masks = [f"{'x' * 60}{number}" for number in range(6)]
     told = ann.send(f"MODE #{'t' * 49} +bbbbbb {' '.join(masks)}")
@@ -143,16 +143,16 @@ def test_changes_that_fit_no_line_are_told_in_several() -> None:
 def test_not_an_operator() -> None:
     """'If a user does not have appropriate privileges to change modes on the target channel, the
     server MUST not process the message, and ERR_CHANOPRIVSNEEDED numeric is returned.'"""
-    house, ann, (bob,) = in_tea("bob")
+    chat, ann, (bob,) = open_tea("bob")
     refusal = [f"{S} 482 bob #tea :you are not an operator of #tea"]
     assert bob.send("MODE #tea +o bob") == refusal
     assert bob.send("MODE #tea +imb-o x ann") == refusal
-    assert house.irc_client("carol").numerics("MODE #tea +i") == ["442"]
+    assert chat.irc_client("carol").numerics("MODE #tea +i") == ["442"]
     assert ann.lines() == []
 
 
 def test_half_operators_make_no_operators() -> None:
-    _, ann, (bob, carol) = in_tea("bob", "carol")
+    _, ann, (bob, carol) = open_tea("bob", "carol")
     ann.send("MODE #tea +h bob")
     bob.lines()
     assert bob.send("MODE #tea +oohvm bob carol carol carol") == [
@@ -163,7 +163,7 @@ def test_half_operators_make_no_operators() -> None:
 
 
 def test_the_lobby_has_no_operators() -> None:
-    ann = House().irc_client("ann", joined="#lobby")
+    ann = IrcChat().irc_client("ann", joined="#lobby")
     assert ann.send("MODE #lobby +m") == [
         f"{S} 482 ann #lobby :#lobby belongs to everybody, not to operators"
     ]
@@ -172,8 +172,8 @@ def test_the_lobby_has_no_operators() -> None:
 
 def test_ranks_of_who_is_not_there() -> None:
     """ERR_NOSUCHNICK and ERR_USERNOTINCHANNEL; the rest of the line is done."""
-    house, ann, _ = in_tea()
-    house.irc_client("carol")
+    chat, ann, _ = open_tea()
+    chat.irc_client("carol")
     assert ann.send("MODE #tea +oovi nobody carol ann") == [
         f"{ANN} MODE #tea +vi ann",
         f"{S} 401 ann nobody :No such nick/channel",
@@ -183,7 +183,7 @@ def test_ranks_of_who_is_not_there() -> None:
 
 def test_unknown_modes() -> None:
     """ERR_UNKNOWNMODE: '"<client> <modechar> :is unknown mode char to me"'; those known are set."""
-    _, ann, _ = in_tea()
+    _, ann, _ = open_tea()
     assert ann.send("MODE #tea +Zi-ZY:") == [
         f"{ANN} MODE #tea +i",
         f"{S} 472 ann Z :is unknown mode char to me",
@@ -197,7 +197,7 @@ def test_unknown_modes() -> None:
 def test_modes_without_their_argument() -> None:
     """'If a type B or C mode does not have a parameter when being set, the server MUST ignore that
     mode'; RFC 2812 section 3.2.3 has ERR_NEEDMOREPARAMS."""
-    _, ann, _ = in_tea()
+    _, ann, _ = open_tea()
     for letter in "klohv":
         assert ann.send(f"MODE #tea +{letter}m") == [
             f"{ANN} MODE #tea +m",
@@ -226,7 +226,7 @@ def test_modes_without_their_argument() -> None:
 def test_arguments_that_cannot_be(mode: str, argument: str, shown: str) -> None:
     """ERR_INVALIDMODEPARAM: '"<client> <target chan/user> <mode char> <parameter>
     :<description>"'; 'If the value is invalid, they SHOULD return ERR_INVALIDMODEPARAM'."""
-    _, ann, _ = in_tea()
+    _, ann, _ = open_tea()
     (line,) = ann.send(f"MODE #tea +{mode} :{argument}")
     assert line.startswith(f"{S} 696 ann #tea {mode} {shown} :")
     assert ann.send("MODE #tea")[0] == f"{S} 324 ann #tea +nt"
@@ -235,14 +235,14 @@ def test_arguments_that_cannot_be(mode: str, argument: str, shown: str) -> None:
 @pytest.mark.parametrize("typed", ["-k sesame", "-k wrong", "-k *", "-k"])
 def test_a_key_is_taken_away_by_whoever_may(typed: str) -> None:
     """'Type B: These modes MUST always have a parameter', when sent by the server at least."""
-    _, ann, _ = in_tea()
+    _, ann, _ = open_tea()
     ann.send("MODE #tea +k sesame")
     assert ann.send(f"MODE #tea {typed}") == [f"{ANN} MODE #tea -k sesame"]
     assert ann.send(f"MODE #tea {typed}") == []
 
 
 def test_an_argument_of_a_key_is_no_other_modes() -> None:
-    _, ann, (_,) = in_tea("bob")
+    _, ann, (_,) = open_tea("bob")
     ann.send("MODE #tea +kl sesame 5")
     assert ann.send("MODE #tea -klo+v x bob bob") == [f"{ANN} MODE #tea -kl+v sesame bob"]
 
@@ -250,7 +250,7 @@ def test_an_argument_of_a_key_is_no_other_modes() -> None:
 def test_a_limit_is_taken_away_without_an_argument() -> None:
     """'Type C: These modes MUST have a parameter when being set, and MUST NOT have a parameter when
     being unset.'"""
-    _, ann, (_,) = in_tea("bob")
+    _, ann, (_,) = open_tea("bob")
     assert ann.send("MODE #tea +l 7") == [f"{ANN} MODE #tea +l 7"]
     assert ann.send("MODE #tea -lv+v bob bob") == [f"{ANN} MODE #tea -l+v bob"]
 
@@ -259,10 +259,10 @@ def test_a_limit_is_taken_away_without_an_argument() -> None:
 
 
 def test_bans_are_folded_and_written_in_full() -> None:
-    house, ann, _ = in_tea()
+    chat, ann, _ = open_tea()
     assert ann.send("MODE #tea +b BOB") == [f"{ANN} MODE #tea +b BOB!*@*"]
     assert ann.send("MODE #tea +b bob!*@*") == []
-    bob = house.irc_client("Bob")
+    bob = chat.irc_client("Bob")
     assert bob.numerics("JOIN #tea") == ["474"]
     assert ann.send("MODE #tea -b bob") == [f"{ANN} MODE #tea -b BOB!*@*"]
     assert ann.send("MODE #tea -b bob") == [], "it is as they want it"
@@ -272,7 +272,7 @@ def test_bans_are_folded_and_written_in_full() -> None:
 def test_a_mute() -> None:
     """irctest, mute_extban.py: the list shows the mask with its type, 404 answers who is muted, and
     -b takes it in any letters."""
-    _, ann, (bob,) = in_tea("bob")
+    _, ann, (bob,) = open_tea("bob")
     assert any(" EXTBAN=,m " in line for line in ann.send("ISUPPORT"))
     assert ann.send("MODE #tea +b m:BOB") == [f"{ANN} MODE #tea +b m:BOB!*@*"]
     bob.lines()
@@ -287,8 +287,8 @@ def test_a_mute() -> None:
 
 
 def test_mutes_at_the_text_door() -> None:
-    house, ann, _ = in_tea()
-    dave = house.person("dave")
+    chat, ann, _ = open_tea()
+    dave = chat.text_client("dave")
     dave.type("/join #tea")
     ann.send("MODE #tea +b m:dave")
     assert dave.screen()[-1] == "* ann muted dave in #tea"
@@ -302,7 +302,7 @@ def test_mutes_at_the_text_door() -> None:
 
 def test_no_ctcp_in_a_room() -> None:
     """irctest, no_ctcp.py: 'Test Ergo's +C channel mode that blocks CTCPs': 404, and not ACTION."""
-    _, ann, (bob,) = in_tea("bob")
+    _, ann, (bob,) = open_tea("bob")
     assert ann.send("MODE #tea +C") == [f"{ANN} MODE #tea +C"]
     assert ann.send("MODE #tea")[0] == f"{S} 324 ann #tea +Cnt"
     bob.lines()
@@ -319,10 +319,10 @@ def test_no_ctcp_in_a_room() -> None:
 
 def test_exempt_from_a_ban() -> None:
     """'they will not be blocked from joining due to the ban mode.'"""
-    house, ann, _ = in_tea()
+    chat, ann, _ = open_tea()
     ann.send("MODE #tea +be *!*@* *!~bob@*")
-    assert house.irc_client("bob").numerics("JOIN #tea")[0] == "JOIN"
-    assert house.irc_client("carol").numerics("JOIN #tea") == ["474"]
+    assert chat.irc_client("bob").numerics("JOIN #tea")[0] == "JOIN"
+    assert chat.irc_client("carol").numerics("JOIN #tea") == ["474"]
 
 
 @pytest.mark.parametrize(
@@ -336,7 +336,7 @@ def test_exempt_from_a_ban() -> None:
 def test_lists_are_told(mode: str, entry: str, end: str, text: str) -> None:
     """'If a type A mode has been sent without an argument, the contents of the list MUST be sent to
     the user, unless it contains sensitive information the user is not allowed to access.'"""
-    house, ann, (bob,) = in_tea("bob")
+    chat, ann, (bob,) = open_tea("bob")
     ann.send(f"MODE #tea +{mode}{mode} x@y carol")
     bob.lines()
     for typed in (f"MODE #tea {mode}", f"MODE #TEA +{mode}", f"MODE #tea -{mode}{mode}"):
@@ -345,13 +345,13 @@ def test_lists_are_told(mode: str, entry: str, end: str, text: str) -> None:
             f"{S} {entry} bob #tea carol!*@* ann 1700000000",
             f"{S} {end} bob #tea :{text}",
         ]
-    assert house.irc_client("dave").send(f"MODE #tea {mode}") == [
+    assert chat.irc_client("dave").send(f"MODE #tea {mode}") == [
         f"{S} 442 dave #tea :You're not on that channel"
     ]
 
 
 def test_lists_and_changes_in_one_line() -> None:
-    _, ann, _ = in_tea()
+    _, ann, _ = open_tea()
     assert [command(line) for line in ann.send("MODE #tea +beiI x!*@*")] == [
         "MODE",
         "349",
@@ -360,9 +360,9 @@ def test_lists_and_changes_in_one_line() -> None:
 
 
 def test_the_line_of_the_longest_mask_is_whole() -> None:
-    house = House()
+    chat = IrcChat()
     name = "#" + "ж" * 49
-    ann = house.irc_client("ж" * 30, joined=name)
+    ann = chat.irc_client("ж" * 30, joined=name)
     mask = "x" * 156
     ann.send(f"MODE {name} +b {mask}")
     entry, end = ann.send(f"MODE {name} b")
@@ -372,8 +372,8 @@ def test_the_line_of_the_longest_mask_is_whole() -> None:
 
 def test_a_list_that_is_full() -> None:
     """RFC 2812 section 5.2: '478 ERR_BANLISTFULL "<channel> <char> :Channel list is full"'."""
-    house = House(bounds={"bans_per_room": 2})
-    ann = house.irc_client("ann", joined="#tea")
+    chat = IrcChat(bounds={"bans_per_room": 2})
+    ann = chat.irc_client("ann", joined="#tea")
     told = ann.send("MODE #tea +bbb x y z")
     assert told == [
         f"{ANN} MODE #tea +bb x!*@* y!*@*",
@@ -382,10 +382,10 @@ def test_a_list_that_is_full() -> None:
 
 
 def test_bans_of_the_text_door_are_seen_here_and_the_other_way_round() -> None:
-    house = House()
-    dave = house.person("dave")
+    chat = IrcChat()
+    dave = chat.text_client("dave")
     dave.type("/join #tea")
-    ann = house.irc_client("ann", joined="#tea")
+    ann = chat.irc_client("ann", joined="#tea")
     dave.type("/ban eve")
     assert ann.lines() == [":dave!text@localhost MODE #tea +b eve!*@*"]
     assert ann.send("MODE #tea b")[0] == f"{S} 367 ann #tea eve!*@* dave 1700000000"
@@ -406,7 +406,7 @@ def test_ones_own_modes() -> None:
     """'If modestring is not given, the RPL_UMODEIS numeric is sent back'; 'If modestring is given,
     the supplied modes will be applied, and a MODE message will be sent to the user containing the
     changed modes.'"""
-    ann = House().irc_client("ann")
+    ann = IrcChat().irc_client("ann")
     assert ann.send("MODE ANN") == [f"{S} 221 ann +"]
     assert ann.send("MODE ann +iwB") == [f"{ANN} MODE ann +Biw"]
     assert ann.send("MODE ann") == [f"{S} 221 ann +Biw"]
@@ -420,24 +420,24 @@ def test_nobody_makes_themselves_an_operator() -> None:
     """RFC 2812 section 3.1.5: 'If a user attempts to make themselves an operator using the "+o" or
     "+O" flag, the attempt SHOULD be ignored ... There is no restriction, however, on anyone
     deopping themselves'."""
-    house = House()
-    ann = house.irc_client("ann")
+    chat = IrcChat()
+    ann = chat.irc_client("ann")
     assert ann.send("MODE ann +o") == []
-    member = house.hub.person("ann")
+    member = chat.hub.person("ann")
     assert member is not None
     assert not member.server_operator
-    house.set_mode(member, "o", True)
+    chat.set_mode(member, "o", True)
     assert ann.lines() == [f"{ANN} MODE ann +o"]
     assert ann.send("MODE ann") == [f"{S} 221 ann +o"]
     assert ann.send("MODE ann -o+o") == [f"{ANN} MODE ann -o"]
-    assert house.hub.state.server_operators == 0
+    assert chat.hub.state.server_operators == 0
 
 
 def test_unknown_modes_of_oneself() -> None:
     """'If one or more modes sent are not implemented on the server, the server MUST apply the modes
     that are implemented, and then send the ERR_UMODEUNKNOWNFLAG in reply along with the MODE
     message.'"""
-    ann = House().irc_client("ann")
+    ann = IrcChat().irc_client("ann")
     assert ann.send("MODE ann +ZiY") == [
         f"{ANN} MODE ann +i",
         f"{S} 501 ann :Unknown MODE flag",
@@ -448,9 +448,9 @@ def test_modes_of_others() -> None:
     """'If target is a nickname that does not exist on the network, the ERR_NOSUCHNICK numeric is
     returned. If target is a different nick than the user who sent the command, the
     ERR_USERSDONTMATCH numeric is returned.'"""
-    house = House()
-    ann = house.irc_client("ann")
-    house.irc_client("bob")
+    chat = IrcChat()
+    ann = chat.irc_client("ann")
+    chat.irc_client("bob")
     for more in ("", " +i"):
         assert ann.send(f"MODE bob{more}") == [f"{S} 502 ann :Cant change mode for other users"]
         assert ann.send(f"MODE nobody{more}") == [f"{S} 401 ann nobody :No such nick/channel"]
@@ -458,9 +458,9 @@ def test_modes_of_others() -> None:
 
 def test_a_bot_is_told_to_be_one() -> None:
     """bot-mode: 'servers may include the bot tag on that client's outgoing messages.'"""
-    house = House()
-    ann = house.irc_client("ann", joined="#tea")
-    bob = house.irc_client("bob", "message-tags", joined="#tea")
+    chat = IrcChat()
+    ann = chat.irc_client("ann", joined="#tea")
+    bob = chat.irc_client("bob", "message-tags", joined="#tea")
     ann.send("MODE ann +B", "PRIVMSG #tea :beep")
     assert [plain(line) for line in bob.lines()] == [f"@bot {ANN} PRIVMSG #tea :beep"]
     ann.send("MODE ann -B", "PRIVMSG #tea :hello")
@@ -468,12 +468,12 @@ def test_a_bot_is_told_to_be_one() -> None:
 
 
 def test_the_invisible_are_counted_apart() -> None:
-    house = House()
-    ann = house.irc_client("ann")
+    chat = IrcChat()
+    ann = chat.irc_client("ann")
     ann.send("MODE ann +i")
-    assert house.hub.state.invisible == 1
+    assert chat.hub.state.invisible == 1
     ann.send("QUIT")
-    assert house.hub.state.invisible == 0
+    assert chat.hub.state.invisible == 0
 
 
 # --- whatever is typed ---
@@ -486,7 +486,7 @@ def test_the_invisible_are_counted_apart() -> None:
 def test_a_client_that_follows_mode_lines_knows_what_holds(letters: str, words: list[str]) -> None:
     """Who applies all MODE lines in their order, as 005 says they are to be read, ends with what
     RPL_CHANNELMODEIS and the list of bans tell."""
-    _, ann, (bob,) = in_tea("bob")
+    _, ann, (bob,) = open_tea("bob")
     flags, arguments, bans = set("nt"), {}, set()
     ann.send(f"MODE #tea {letters} {' '.join(words)}")
     ann.send(f"MODE #tea {letters[::-1]} {' '.join(words)}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from chat.ircing import House
+from chat.irc_chat import IrcChat
 from chat.test_irc_who import member
 
 SERVER = ":chat.example.net"
@@ -12,9 +12,9 @@ SERVER = ":chat.example.net"
 def test_those_who_are_here_and_those_who_are_not() -> None:
     """MONITOR +: 'If any of the targets being added are online, the server will generate
     RPL_MONONLINE numerics listing those targets that are online', and likewise offline."""
-    house = House()
-    ann = house.irc_client("ann")
-    house.person("zoe")
+    chat = IrcChat()
+    ann = chat.irc_client("ann")
+    chat.text_client("zoe")
     assert ann.send("MONITOR + Zoe,bob,Zoe") == [
         f"{SERVER} 730 ann :zoe!text@localhost",
         f"{SERVER} 731 ann :bob",
@@ -23,16 +23,16 @@ def test_those_who_are_here_and_those_who_are_not() -> None:
 
 def test_comings_and_goings() -> None:
     """Of people at both doors, and by another nickname."""
-    house = House()
-    ann = house.irc_client("ann")
+    chat = IrcChat()
+    ann = chat.irc_client("ann")
     ann.send("MONITOR + bob,zoe")
-    bob = house.irc_client("bob")
+    bob = chat.irc_client("bob")
     assert ann.lines() == [f"{SERVER} 730 ann :bob!~bob@localhost"]
     bob.send("NICK Bob")
     assert ann.lines() == []
     bob.send("NICK carl")
     assert ann.lines() == [f"{SERVER} 731 ann :Bob"]
-    zoe = house.person("zoe")
+    zoe = chat.text_client("zoe")
     assert ann.lines() == [f"{SERVER} 730 ann :zoe!text@localhost"]
     zoe.type("/quit")
     assert ann.lines() == [f"{SERVER} 731 ann :zoe"]
@@ -40,18 +40,18 @@ def test_comings_and_goings() -> None:
 
 def test_no_more() -> None:
     """MONITOR - and MONITOR C: 'No output will be returned for use of this command.'"""
-    house = House()
-    ann = house.irc_client("ann")
+    chat = IrcChat()
+    ann = chat.irc_client("ann")
     ann.send("MONITOR + bob,carl,dan")
     assert ann.send("MONITOR - BOB") == []
-    house.irc_client("bob")
+    chat.irc_client("bob")
     assert ann.send("MONITOR L") == [
         f"{SERVER} 732 ann :carl,dan",
         f"{SERVER} 733 ann :End of MONITOR list",
     ]
     assert ann.send("MONITOR C") == []
     assert ann.send("MONITOR L") == [f"{SERVER} 733 ann :End of MONITOR list"]
-    house.irc_client("carl")
+    chat.irc_client("carl")
     assert ann.lines() == []
     assert ann.send("MONITOR -", "MONITOR +") == []
 
@@ -59,11 +59,11 @@ def test_no_more() -> None:
 def test_the_status() -> None:
     """MONITOR S: 'Outputs for each target in the list being monitored, whether the client is online
     or offline.'"""
-    house = House()
-    ann = house.irc_client("ann")
+    chat = IrcChat()
+    ann = chat.irc_client("ann")
     assert ann.send("MONITOR S") == []
     ann.send("MONITOR + bob,carl")
-    house.irc_client("bob")
+    chat.irc_client("bob")
     ann.lines()
     assert ann.send("monitor s") == [
         f"{SERVER} 730 ann :bob!~bob@localhost",
@@ -74,7 +74,7 @@ def test_the_status() -> None:
 def test_names_are_told_as_they_were_given() -> None:
     """MONITOR L: 'Outputs the list of targets currently being monitored.' By CASEMAPPING, clients
     fold ASCII alone, and would not know a name that was folded further."""
-    ann = House().irc_client("ann")
+    ann = IrcChat().irc_client("ann")
     assert ann.send("MONITOR + Émile,Weiß") == [f"{SERVER} 731 ann :Émile,Weiß"]
     assert ann.send("MONITOR + émile,weiss") == [f"{SERVER} 731 ann :émile,weiss"]
     assert ann.send("MONITOR L")[0] == f"{SERVER} 732 ann :Émile,Weiß"
@@ -86,8 +86,8 @@ def test_names_are_told_as_they_were_given() -> None:
 def test_the_list_is_bounded() -> None:
     """ERR_MONLISTFULL: '<nick> <limit> <targets> :Monitor list is full.', 'the list of targets that
     cannot be added'; what was added before is told."""
-    house = House(bounds={"watched": 2})
-    ann = house.irc_client("ann")
+    chat = IrcChat(bounds={"watched": 2})
+    ann = chat.irc_client("ann")
     assert ann.send("MONITOR + bob,carl,dan,eve") == [
         f"{SERVER} 731 ann :bob,carl",
         f"{SERVER} 734 ann 2 dan,eve :Monitor list is full.",
@@ -99,7 +99,7 @@ def test_the_list_is_bounded() -> None:
 def test_all_are_named_that_do_not_fit_the_list(size: int) -> None:
     """ERR_MONLISTFULL: 'the <targets> parameter is the list of targets, as the client sent them,
     that cannot be added'; all of it, in as many lines as that takes."""
-    ann = House(bounds={"watched": 1}).irc_client("a" * 30)
+    ann = IrcChat(bounds={"watched": 1}).irc_client("a" * 30)
     names = [letter * size for letter in "abcdefghijklmnopqrstuvwxyz"[: 480 // (size + 1)]]
     told = ann.send(f"MONITOR + {','.join(names)}")[1:]
     assert all(line.endswith(" :Monitor list is full.") for line in told)
@@ -107,8 +107,8 @@ def test_all_are_named_that_do_not_fit_the_list(size: int) -> None:
 
 
 def test_a_long_list_takes_several_lines() -> None:
-    house = House()
-    ann = house.irc_client("ann")
+    chat = IrcChat()
+    ann = chat.irc_client("ann")
     names = [f"n{number:02}{'x' * 25}" for number in range(90)]
     for at in range(0, 90, 10):
         ann.send(f"MONITOR + {','.join(names[at : at + 10])}")
@@ -120,15 +120,15 @@ def test_a_long_list_takes_several_lines() -> None:
 @pytest.mark.parametrize("target", ["*!user@localhost", "bo*", "#tea", ":x y"])
 def test_nicknames_alone(target: str) -> None:
     """'target' MUST be a valid nick as determined by the IRC daemon.'"""
-    house = House()
-    ann = house.irc_client("ann")
+    chat = IrcChat()
+    ann = chat.irc_client("ann")
     assert ann.send(f"MONITOR + {target}") == []
     assert ann.numerics("MONITOR L") == ["733"]
 
 
 def test_unknown_subcommands() -> None:
-    house = House()
-    ann = house.irc_client("ann", "standard-replies")
+    chat = IrcChat()
+    ann = chat.irc_client("ann", "standard-replies")
     assert ann.send("MONITOR x") == [
         f"{SERVER} FAIL MONITOR UNKNOWN_SUBCOMMAND x :MONITOR takes +, -, C, L and S"
     ]
@@ -139,15 +139,15 @@ def test_unknown_subcommands() -> None:
 def test_extended_monitor(extended: bool) -> None:
     """extended-monitor: 'the server MUST send' AWAY, CHGHOST and SETNAME 'for nicks that are being
     monitored', to clients with these capabilities."""
-    house = House()
+    chat = IrcChat()
     caps = ["away-notify", "chghost", "setname", *["extended-monitor"] * extended]
-    ann = house.irc_client("ann", *caps)
-    house.person("zoe")
+    ann = chat.irc_client("ann", *caps)
+    chat.text_client("zoe")
     ann.send("MONITOR + zoe")
-    zoe = member(house, "zoe")
-    house.hub.set_away(zoe.clients[0], "gone")
-    house.hub.set_host(zoe.clients[0], "example.org")
-    house.hub.set_real_name(zoe.clients[0], "Zoe Z")
+    zoe = member(chat, "zoe")
+    chat.hub.set_away(zoe.clients[0], "gone")
+    chat.hub.set_host(zoe.clients[0], "example.org")
+    chat.hub.set_real_name(zoe.clients[0], "Zoe Z")
     assert ann.lines() == extended * [
         ":zoe!text@localhost AWAY :gone",
         ":zoe!text@localhost CHGHOST text example.org",

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from chat.carriers import over_tcp
-from chat.ircing import Client, House, command, plain
+from chat.irc_chat import IrcChat, IrcTestClient, command, plain
 from chat.test_irc_talking import SERVER, tags
+from chat.transports import over_tcp
 
 from tcpd.chat.irc.commands.multiline import BATCH_TIMEOUT
 from tcpd.chat.irc.settings import IrcSettings
@@ -18,22 +18,22 @@ OPEN = "BATCH +1 draft/multiline #c"
 LINES, BYTES = IrcSettings().multiline_lines, IrcSettings().multiline_bytes
 
 
-def people(house: House) -> tuple[Client, Client, Client]:
+def people(chat: IrcChat) -> tuple[IrcTestClient, IrcTestClient, IrcTestClient]:
     """Ann and Bob know several lines, Cid does not."""
-    ann = house.irc_client("ann", *ALL, joined="#c")
-    bob = house.irc_client("bob", *ALL, joined="#c")
-    cid = house.irc_client("cid", *BASE, joined="#c")
+    ann = chat.irc_client("ann", *ALL, joined="#c")
+    bob = chat.irc_client("bob", *ALL, joined="#c")
+    cid = chat.irc_client("cid", *BASE, joined="#c")
     for client in (ann, bob, cid):
         client.lines()
     return ann, bob, cid
 
 
 def test_several_lines_are_one_message() -> None:
-    house = House()
-    ann, bob, cid = people(house)
-    dan = house.person("dan")
+    chat = IrcChat()
+    ann, bob, cid = people(chat)
+    dan = chat.text_client("dan")
     dan.type("/join #c")
-    old = house.irc_client("old", joined="#c")
+    old = chat.irc_client("old", joined="#c")
     for client in (ann, bob, cid):
         client.lines()
     dan.screen()
@@ -78,11 +78,11 @@ def test_several_lines_are_one_message() -> None:
     assert {tags(line)["time"] for line in fallback} == {tags(told[0])["time"]}
     assert len(old.lines()) == 3
     assert dan.screen() == ["#c <ann> hello", "#c <ann> how is everyone?"]
-    assert [said.text for said in house.kept("#c")] == ["hello\n\nhow is everyone?"]
+    assert [said.text for said in chat.kept("#c")] == ["hello\n\nhow is everyone?"]
 
 
 def test_to_one_person() -> None:
-    ann, bob, _ = people(House())
+    ann, bob, _ = people(IrcChat())
     bob.send("AWAY :at lunch")
     ann.send("BATCH +1 draft/multiline bob", "@batch=1 PRIVMSG bob a", "@batch=1 PRIVMSG bob b")
     assert [command(line) for line in ann.send("BATCH -1")] == [
@@ -96,7 +96,7 @@ def test_to_one_person() -> None:
 
 
 def test_one_line_is_a_message_like_others() -> None:
-    ann, bob, _ = people(House())
+    ann, bob, _ = people(IrcChat())
     ann.send(OPEN, "@batch=1 PRIVMSG #c a", "BATCH -1")
     assert [plain(line) for line in bob.lines()] == [":ann!~ann@localhost PRIVMSG #c :a"]
 
@@ -104,8 +104,8 @@ def test_one_line_is_a_message_like_others() -> None:
 def test_lines_that_others_could_not_read_whole_spoil_their_batch() -> None:
     """A line that fits the line as others get it arrives whole; of one that does not, and of its
     batch, nothing is said."""
-    house = House()
-    ann, bob, cid = people(house)
+    chat = IrcChat()
+    ann, bob, cid = people(chat)
     room = 510 - len(":ann!~ann@localhost PRIVMSG #c :")
     line = f"@batch=1 PRIVMSG #c :{'x' * room}"
     ann.send("CAP REQ standard-replies", OPEN, LINE, line, "BATCH -1")
@@ -122,7 +122,7 @@ def test_lines_that_others_could_not_read_whole_spoil_their_batch() -> None:
     assert bob.lines() == cid.lines() == []
 
 
-def fails(client: Client, *lines: str) -> list[str]:
+def fails(client: IrcTestClient, *lines: str) -> list[str]:
     told = client.send(*lines)
     assert {command(line) for line in told} <= {"FAIL"}
     return [plain(line).removeprefix(f"{SERVER} FAIL BATCH ").partition(" :")[0] for line in told]
@@ -161,8 +161,8 @@ LINE = "@batch=1 PRIVMSG #c hi"
 def test_what_is_wrong_is_told_once_and_nothing_is_said(lines: list[str], code: str) -> None:
     """ "Servers MUST use FAIL messages from the standard replies framework to notify clients of
     errors with multiline batches." """
-    house = House()
-    ann, bob, cid = people(house)
+    chat = IrcChat()
+    ann, bob, cid = people(chat)
     assert fails(ann, *lines) == [code]
     if lines[0] == OPEN and "BATCH -1" not in lines:
         assert ann.send(LINE, LINE, "BATCH -1") == []
@@ -177,7 +177,7 @@ def test_what_is_wrong_is_told_once_and_nothing_is_said(lines: list[str], code: 
 
 
 def test_the_limits_are_reached() -> None:
-    ann, bob, _ = people(House())
+    ann, bob, _ = people(IrcChat())
     ann.send(OPEN, *[LINE] * LINES, "BATCH -1")
     assert len(bob.lines()) == LINES + 2
     # each line feed counts one byte
@@ -207,7 +207,7 @@ def test_the_limits_are_reached() -> None:
 )
 def test_a_line_that_cannot_be_read_spoils_its_batch(wrong: bytes, told: list[str]) -> None:
     """Nobody is to read a message that lacks a line, and not know it."""
-    ann, bob, cid = people(House())
+    ann, bob, cid = people(IrcChat())
     ann.send("CAP REQ standard-replies", OPEN, LINE)
     answer = ann.raw(wrong + b"\r\n").decode()
     assert [command(line) for line in answer.split("\r\n")[:-1]] == told
@@ -220,7 +220,7 @@ def test_a_line_that_cannot_be_read_spoils_its_batch(wrong: bytes, told: list[st
 def test_other_lines_end_a_batch() -> None:
     """ "Once a client has opened a batch, it MUST NOT send any messages that are not part of the
     batch, until it is closed" """
-    ann, bob, _ = people(House())
+    ann, bob, _ = people(IrcChat())
     told = ann.send(OPEN, LINE, "PING a", "PRIVMSG #c :other")
     assert [command(line) for line in told] == ["PONG", "FAIL", "PRIVMSG"]
     assert ann.send(LINE, "BATCH -1") == []
@@ -230,25 +230,25 @@ def test_other_lines_end_a_batch() -> None:
 def test_a_batch_that_is_left_open() -> None:
     """ "TIMEOUT <reference-tag>: the batch was left open for too long, all past and future
     messages in this batch will be ignored." """
-    house = House(ping=0.0)
-    ann, bob, _ = people(house)
+    chat = IrcChat(ping=0.0)
+    ann, bob, _ = people(chat)
     ann.send(f"@label=x {OPEN}", LINE)
-    house.clock.advance(BATCH_TIMEOUT + 1)
+    chat.clock.advance(BATCH_TIMEOUT + 1)
     [told] = ann.send(LINE)
     assert plain(told).startswith(f"@label=x {SERVER} FAIL BATCH TIMEOUT 1 :")
     assert ann.send(LINE, "BATCH -1") == []
     assert bob.lines() == []
     ann.send(OPEN, LINE)
-    house.clock.advance(BATCH_TIMEOUT + 1)
+    chat.clock.advance(BATCH_TIMEOUT + 1)
     assert fails(ann, "BATCH -1") == ["TIMEOUT 1"]
 
 
 def test_a_batch_of_a_name_that_no_line_can_carry_is_left_open() -> None:
     """Modern IRC: a parameter that begins with a colon can only be the last one of a line."""
-    house = House(ping=0.0)
-    ann, _, _ = people(house)
+    chat = IrcChat(ping=0.0)
+    ann, _, _ = people(chat)
     ann.send("BATCH +:1 draft/multiline #c")
-    house.clock.advance(BATCH_TIMEOUT + 1)
+    chat.clock.advance(BATCH_TIMEOUT + 1)
     assert fails(ann, "@batch=:1 PRIVMSG #c :x") == ["TIMEOUT 1"]
 
 
@@ -261,14 +261,14 @@ def test_a_batch_of_a_name_that_no_line_can_carry_is_left_open() -> None:
     ],
 )
 def test_errors_have_the_label(lines: list[str], answer: str) -> None:
-    ann, _, _ = people(House())
+    ann, _, _ = people(IrcChat())
     told = ann.send(f"@label=x {lines[0]}", *lines[1:])
     assert [plain(line).startswith(f"@label=x {SERVER} {answer}") for line in told] == [True]
 
 
 @pytest.mark.parametrize("target", ["#nowhere", "nobody"])
 def test_where_nobody_is(target: str) -> None:
-    ann, _, _ = people(House())
+    ann, _, _ = people(IrcChat())
     [told] = ann.send(
         f"@label=x BATCH +1 draft/multiline {target}", f"@batch=1 PRIVMSG {target} x", "BATCH -1"
     )
@@ -277,33 +277,33 @@ def test_where_nobody_is(target: str) -> None:
 
 
 def test_without_echo_the_label_comes_with_an_acknowledgement() -> None:
-    house = House()
-    ann = house.irc_client("ann", "batch", "draft/multiline", "labeled-response", joined="#c")
+    chat = IrcChat()
+    ann = chat.irc_client("ann", "batch", "draft/multiline", "labeled-response", joined="#c")
     assert ann.send(f"@label=x {OPEN}", LINE, LINE) == []
     assert ann.send("BATCH -1") == [f"@label=x {SERVER} ACK"]
 
 
 def test_who_has_not_asked_for_it() -> None:
     """ "This specification depends on the batch capability which MUST be negotiated" """
-    house = House()
+    chat = IrcChat()
     for nick, wanted in (("ann", ()), ("bob", ("draft/multiline",)), ("cid", ("batch",))):
-        client = house.irc_client(nick, *wanted, joined="#c")
+        client = chat.irc_client(nick, *wanted, joined="#c")
         assert client.numerics(OPEN) == ["421"]
         assert client.send(LINE) == []  # the tag means nothing, and is no reason to lose the text
-    assert len(house.kept("#c")) == 3
+    assert len(chat.kept("#c")) == 3
 
 
 def test_a_status_message_of_several_lines() -> None:
-    house = House()
-    ann, bob, _ = people(house)
+    chat = IrcChat()
+    ann, bob, _ = people(chat)
     bob.send("BATCH +1 draft/multiline @#c", "@batch=1 PRIVMSG @#c a", "@batch=1 PRIVMSG @#c b")
     bob.send("BATCH -1")
     assert plain(ann.lines()[0]).endswith(" draft/multiline @#c")
 
 
 def test_it_is_taken_back_as_a_whole() -> None:
-    house = House()
-    ann = house.irc_client("ann", *ALL, "draft/message-redaction", joined="#c")
+    chat = IrcChat()
+    ann = chat.irc_client("ann", *ALL, "draft/message-redaction", joined="#c")
     id = tags(ann.send(OPEN, LINE, LINE, "BATCH -1")[0])["msgid"]
     assert [command(line) for line in ann.send(f"REDACT #c {id}")] == ["REDACT"]
-    assert not house.kept("#c")
+    assert not chat.kept("#c")

@@ -7,8 +7,8 @@ Unless it is said otherwise the sentences are those of the Modern IRC Client Pro
 from __future__ import annotations
 
 import pytest
-from chat.ircing import Client, House, command, in_tea, plain
-from chat.logs import on_the_local_log
+from chat.event_logs import on_the_local_log
+from chat.irc_chat import IrcChat, IrcTestClient, command, open_tea, plain
 
 from tcpd.config.values import Rate
 
@@ -22,18 +22,18 @@ BOB = ":bob!~bob@localhost"
 
 def test_kick() -> None:
     """'It causes the user to be removed from the channel by force.'"""
-    house, ann, (bob, carol) = in_tea("bob", "carol")
+    chat, ann, (bob, carol) = open_tea("bob", "carol")
     assert ann.send("KICK #TEA BOB :Speaking English") == [f"{ANN} KICK #tea bob :Speaking English"]
     assert bob.lines() == carol.lines() == [f"{ANN} KICK #tea bob :Speaking English"]
     carol.send("PRIVMSG #tea :hello")
     assert bob.lines() == []
     assert bob.numerics("JOIN #tea") == ["JOIN", "353", "366"]
-    assert house.hub.room("#tea") is not None
+    assert chat.hub.room("#tea") is not None
 
 
 def test_kick_without_a_reason() -> None:
     """RFC 2812 section 3.2.8: 'the default message, the nickname of the user issuing the KICK'."""
-    _, ann, (bob,) = in_tea("bob")
+    _, ann, (bob,) = open_tea("bob")
     ann.send("KICK #tea bob")
     assert bob.lines() == [f"{ANN} KICK #tea bob :ann"]
 
@@ -43,15 +43,15 @@ def test_kick_of_several(rooms: str) -> None:
     """'there MUST be either one channel parameter and multiple user parameter, or as many channel
     parameters as there are user parameters'; 'The server MUST NOT send KICK messages with multiple
     channels or users to clients.'"""
-    _, ann, (_, _, dave) = in_tea("bob", "carol", "dave")
+    _, ann, (_, _, dave) = open_tea("bob", "carol", "dave")
     ann.send(f"KICK {rooms} bob,nobody,carol :bye")
     assert dave.lines() == [f"{ANN} KICK #tea bob :bye", f"{ANN} KICK #tea carol :bye"]
 
 
 def test_kick_of_as_many_rooms() -> None:
-    house = House()
-    ann = house.irc_client("ann", joined="#a,#b")
-    bob = house.irc_client("bob", joined="#a,#b")
+    chat = IrcChat()
+    ann = chat.irc_client("ann", joined="#a,#b")
+    bob = chat.irc_client("bob", joined="#a,#b")
     ann.lines()
     assert ann.send("KICK #a,#b bob,bob") == [f"{ANN} KICK #a bob :ann", f"{ANN} KICK #b bob :ann"]
     assert [command(line) for line in bob.lines()] == ["KICK", "KICK"]
@@ -60,17 +60,17 @@ def test_kick_of_as_many_rooms() -> None:
 
 def test_kick_of_too_many() -> None:
     """'silently drop targets if the number of targets exceeds the limit': TARGMAX=KICK:4."""
-    house, ann, _ = in_tea(*(f"m{number}" for number in range(6)))
+    chat, ann, _ = open_tea(*(f"m{number}" for number in range(6)))
     ann.send("KICK #tea m0,m1,m2,m3,m4,m5")
-    room = house.hub.room("#tea")
+    room = chat.hub.room("#tea")
     assert room is not None
     assert {member.nick for member in room.members} == {"ann", "m4", "m5"}
 
 
 def test_kicks_that_cannot_be() -> None:
     """ERR_NOSUCHCHANNEL, ERR_CHANOPRIVSNEEDED, ERR_USERNOTINCHANNEL, ERR_NOTONCHANNEL."""
-    house, ann, (bob,) = in_tea("bob")
-    carol = house.irc_client("carol")
+    chat, ann, (bob,) = open_tea("bob")
+    carol = chat.irc_client("carol")
     assert ann.send("KICK #no bob") == [f"{S} 403 ann #no :there is no room #no"]
     assert bob.send("KICK #tea ann") == [f"{S} 482 bob #tea :you are not an operator of #tea"]
     assert carol.send("KICK #tea ann") == [f"{S} 442 carol #tea :you are not in #tea"]
@@ -82,7 +82,7 @@ def test_kicks_that_cannot_be() -> None:
 
 
 def test_half_operators_kick_those_below_them() -> None:
-    _, ann, (bob, carol, dave) = in_tea("bob", "carol", "dave")
+    _, ann, (bob, carol, dave) = open_tea("bob", "carol", "dave")
     ann.send("MODE #tea +hhv bob carol dave")
     bob.lines()
     assert bob.numerics("KICK #tea ann", "KICK #tea carol", "KICK #tea dave") == [
@@ -95,8 +95,8 @@ def test_half_operators_kick_those_below_them() -> None:
 
 
 def test_somebody_at_the_text_door_is_kicked() -> None:
-    house, ann, _ = in_tea()
-    dave = house.person("dave")
+    chat, ann, _ = open_tea()
+    dave = chat.text_client("dave")
     dave.type("/join #tea")
     ann.send("KICK #tea dave :out")
     assert dave.screen()[0] == "* ann kicked dave out of #tea: out"
@@ -109,8 +109,8 @@ def test_invite() -> None:
     """'When the invite is successful, the server MUST send a RPL_INVITING numeric to the command
     issuer, and an INVITE message, with the issuer as source, to the target user. Other channel
     members SHOULD NOT be notified.'"""
-    house, ann, (carol,) = in_tea("carol")
-    bob = house.irc_client("bob")
+    chat, ann, (carol,) = open_tea("carol")
+    bob = chat.irc_client("bob")
     assert ann.send("INVITE BOB #TEA") == [f"{S} 341 ann bob #tea"]
     assert bob.lines() == [f"{ANN} INVITE bob #tea"]
     assert carol.lines() == []
@@ -119,9 +119,9 @@ def test_invite() -> None:
 def test_invite_lets_into_a_closed_room() -> None:
     """'If this mode is set on a channel, a user must have received an INVITE for this channel
     before being allowed to join it.'"""
-    house, ann, _ = in_tea()
+    chat, ann, _ = open_tea()
     ann.send("MODE #tea +ikl sesame 1")
-    bob = house.irc_client("bob")
+    bob = chat.irc_client("bob")
     assert bob.numerics("JOIN #tea") == ["473"]
     ann.send("INVITE bob #tea")
     assert bob.numerics("JOIN #tea") == ["INVITE", "JOIN", "353", "366"]
@@ -131,18 +131,18 @@ def test_invite_lets_into_a_closed_room() -> None:
 
 def test_invited_by_mask() -> None:
     """Invite-exception: 'they do not need to require an INVITE in order to join the channel'."""
-    house, ann, _ = in_tea()
+    chat, ann, _ = open_tea()
     ann.send("MODE #tea +iI *!~bob@*")
-    assert house.irc_client("bob").numerics("JOIN #tea") == ["JOIN", "353", "366"]
-    assert house.irc_client("carol").numerics("JOIN #tea") == ["473"]
+    assert chat.irc_client("bob").numerics("JOIN #tea") == ["JOIN", "353", "366"]
+    assert chat.irc_client("carol").numerics("JOIN #tea") == ["473"]
 
 
 def test_invitations_that_cannot_be() -> None:
     """Modern IRC, 'INVITE message': 'the server MUST reject the command with the
     ERR_NOTONCHANNEL ... they SHOULD reject it when the channel has invite-only mode set, and the
     user is not a channel operator ... ERR_USERONCHANNEL'."""
-    house, ann, (carol,) = in_tea("carol")
-    bob = house.irc_client("bob")
+    chat, ann, (carol,) = open_tea("carol")
+    bob = chat.irc_client("bob")
     assert ann.numerics("INVITE bob nowhere") == ["403"]
     assert bob.send("INVITE ann #tea") == [f"{S} 442 bob #tea :you are not in #tea"]
     assert ann.send("INVITE nobody #tea") == [f"{S} 401 ann nobody :No such nick/channel"]
@@ -159,13 +159,13 @@ def test_an_invitation_into_a_room_that_does_not_exist_is_passed_on() -> None:
     """RFC 2812 section 3.2.7: 'There is no requirement that the channel the target user is being
     invited to must exist'; 'Only the user inviting and the user being invited will receive
     notification of the invitation.'"""
-    house, ann, (carol,) = in_tea("carol")
-    bob = house.irc_client("bob")
+    chat, ann, (carol,) = open_tea("carol")
+    bob = chat.irc_client("bob")
     assert ann.send("INVITE BOB #Later") == [f"{S} 341 ann bob #Later"]
     assert bob.lines() == [f"{ANN} INVITE bob #Later"]
     assert carol.lines() == []
     assert bob.send("INVITE") == [f"{S} 337 bob :End of /INVITE list"]
-    dave = house.person("dave")
+    dave = chat.text_client("dave")
     ann.send("INVITE dave #later")
     assert dave.screen() == ["* ann invites you: /join #later"]
 
@@ -173,9 +173,9 @@ def test_an_invitation_into_a_room_that_does_not_exist_is_passed_on() -> None:
 def test_an_invitation_lets_in_a_banned_member() -> None:
     """irctest, testInviteExemptsFromBan: 'INVITE should override a +b ban', and 'INVITE gets "used
     up" after one JOIN'."""
-    house, ann, _ = in_tea()
+    chat, ann, _ = open_tea()
     ann.send("MODE #tea +b bob!*@*")
-    bob = house.irc_client("bob")
+    bob = chat.irc_client("bob")
     assert bob.numerics("JOIN #tea") == ["474"]
     ann.send("INVITE bob #tea")
     assert bob.numerics("JOIN #tea") == ["INVITE", "JOIN", "353", "366"]
@@ -185,12 +185,12 @@ def test_an_invitation_lets_in_a_banned_member() -> None:
 
 def test_who_is_invited_while_away() -> None:
     """RFC 2812 section 3.2.7, 'Numeric Replies': RPL_AWAY."""
-    house, ann, _ = in_tea()
-    house.irc_client("bob")
-    member = house.hub.person("bob")
+    chat, ann, _ = open_tea()
+    chat.irc_client("bob")
+    member = chat.hub.person("bob")
     assert member is not None
-    house.hub.set_away(member.clients[0], "out for lunch")
-    house.settle()
+    chat.hub.set_away(member.clients[0], "out for lunch")
+    chat.settle()
     assert ann.send("INVITE bob #tea") == [
         f"{S} 341 ann bob #tea",
         f"{S} 301 ann bob :out for lunch",
@@ -199,9 +199,9 @@ def test_who_is_invited_while_away() -> None:
 
 def test_invite_alone_tells_where_one_is_invited() -> None:
     """RPL_INVITELIST 336 and RPL_ENDOFINVITELIST 337, for channels that one is invited to."""
-    house = House()
-    ann = house.irc_client("ann", joined="#a,#b,#c")
-    bob = house.irc_client("bob")
+    chat = IrcChat()
+    ann = chat.irc_client("ann", joined="#a,#b,#c")
+    bob = chat.irc_client("bob")
     ann.send("INVITE bob #a", "INVITE bob #c")
     bob.lines()
     assert bob.send("INVITE") == [
@@ -216,13 +216,13 @@ def test_invite_alone_tells_where_one_is_invited() -> None:
 def test_invite_notify() -> None:
     """invite-notify: 'a server may choose to only send the message to clients having channel op, or
     only to clients that have the privilege to do an /INVITE on the channel themselves.'"""
-    house = House()
-    ann = house.irc_client("ann", "invite-notify", joined="#tea")
-    bob = house.irc_client("bob", "invite-notify", joined="#tea")
-    carol = house.irc_client("carol", "invite-notify", joined="#tea")
-    dave = house.irc_client("dave", joined="#tea")
+    chat = IrcChat()
+    ann = chat.irc_client("ann", "invite-notify", joined="#tea")
+    bob = chat.irc_client("bob", "invite-notify", joined="#tea")
+    carol = chat.irc_client("carol", "invite-notify", joined="#tea")
+    dave = chat.irc_client("dave", joined="#tea")
     ann.send("MODE #tea +hh bob dave")
-    house.irc_client("erin")
+    chat.irc_client("erin")
     for client in (ann, bob, carol, dave):
         client.lines()
     assert ann.send("INVITE erin #tea") == [f"{S} 341 ann erin #tea"]
@@ -231,8 +231,8 @@ def test_invite_notify() -> None:
 
 
 def test_invitations_between_the_doors() -> None:
-    house, ann, _ = in_tea()
-    dave = house.person("dave")
+    chat, ann, _ = open_tea()
+    dave = chat.text_client("dave")
     ann.send("MODE #tea +i", "INVITE dave #tea")
     assert dave.screen() == ["* ann invites you: /join #tea"]
     dave.type("/join #tea")
@@ -241,8 +241,8 @@ def test_invitations_between_the_doors() -> None:
 
 def test_an_invitation_has_the_tags_of_its_event() -> None:
     """bot-mode: 'This tag SHOULD be added by the server to all commands sent by a bot'."""
-    house, ann, _ = in_tea()
-    bob = house.irc_client("bob", "message-tags")
+    chat, ann, _ = open_tea()
+    bob = chat.irc_client("bob", "message-tags")
     ann.send("MODE ann +B", "INVITE bob #tea")
     assert [plain(line) for line in bob.lines()] == [f"@bot {ANN} INVITE bob #tea"]
 
@@ -250,16 +250,16 @@ def test_an_invitation_has_the_tags_of_its_event() -> None:
 # --- RENAME: https://ircv3.net/specs/extensions/channel-rename ---
 
 
-def renamed(reason: str = "") -> tuple[House, Client, Client, Client]:
-    """A house with ann, who knows RENAME, bob, who does not, and carol, who knows it too."""
-    house = House()
-    ann = house.irc_client("ann", "draft/channel-rename", joined="#boaring")
-    bob = house.irc_client("bob", joined="#boaring")
-    carol = house.irc_client("carol", "draft/channel-rename", joined="#boaring")
+def renamed(reason: str = "") -> tuple[IrcChat, IrcTestClient, IrcTestClient, IrcTestClient]:
+    """A chat with ann, who knows RENAME, bob, who does not, and carol, who knows it too."""
+    chat = IrcChat()
+    ann = chat.irc_client("ann", "draft/channel-rename", joined="#boaring")
+    bob = chat.irc_client("bob", joined="#boaring")
+    carol = chat.irc_client("carol", "draft/channel-rename", joined="#boaring")
     ann.send("TOPIC #boaring :Yawn")
     for client in (ann, bob, carol):
         client.lines()
-    return house, ann, bob, carol
+    return chat, ann, bob, carol
 
 
 def test_rename() -> None:
@@ -277,8 +277,8 @@ def test_rename_for_those_who_have_no_word_for_it() -> None:
     """'Send the client a PART message for the old channel name, with part message matching the
     rename reason if given. Send the client a JOIN message followed by the usual messages that would
     be sent if the client had joined the new channel normally'."""
-    house, ann, bob, _ = renamed()
-    erin = house.irc_client("erin", "extended-join", "draft/no-implicit-names", joined="#boaring")
+    chat, ann, bob, _ = renamed()
+    erin = chat.irc_client("erin", "extended-join", "draft/no-implicit-names", joined="#boaring")
     ann.send("RENAME #boaring #boring :Typo fix")
     assert bob.lines() == [
         ":erin!~erin@localhost JOIN #boaring",
@@ -301,7 +301,7 @@ def test_rename_for_those_who_have_no_word_for_it() -> None:
 def test_who_renames_without_the_capability() -> None:
     """'If a client sends a valid RENAME command without having negotiated the capability, the
     server SHOULD rename the channel, but use the fallback mechanism'."""
-    _, ann, (bob,) = in_tea("bob")
+    _, ann, (bob,) = open_tea("bob")
     assert ann.numerics("RENAME #tea #coffee") == ["PART", "JOIN", "353", "366"]
     assert [command(line) for line in bob.lines()] == ["PART", "JOIN", "353", "366"]
 
@@ -310,14 +310,14 @@ def test_who_renames_without_the_capability() -> None:
 def test_a_rename_of_many_has_nobody_wait() -> None:
     """To tell a thousand people of a thousand each takes seconds: they are told a little in each
     turn, without saying anything themselves."""
-    house, ann, (bob,) = in_tea("bob")
+    chat, ann, (bob,) = open_tea("bob")
     for number in range(600):
-        house.irc_client(f"somebody-with-a-long-name-{number}", joined="#tea")
+        chat.irc_client(f"somebody-with-a-long-name-{number}", joined="#tea")
     for client in (ann, bob):
         client.lines()
 
     ann.protocol.dataReceived(b"RENAME #tea #coffee\r\n")
-    house.hub.fanout.queue.flush()
+    chat.hub.fanout.queue.flush()
     told = bob.transport.value().decode().split("\r\n")
     assert [command(line) for line in told[:2]] == ["PART", "JOIN"]
     assert told[2:] == [""]
@@ -329,11 +329,11 @@ def test_rename_in_other_letters() -> None:
     """'Implementations MUST allow channels to be renamed while only changing the casing'; 'This
     fallback SHOULD NOT be used if the rename only changes the case of the channel name, as defined
     by the casemapping in use on the server.' Clients are told that this is ascii."""
-    house, ann, bob, carol = renamed()
+    chat, ann, bob, carol = renamed()
     assert ann.send("RENAME #boaring #Boaring") == [f"{ANN} RENAME #boaring #Boaring :"]
     assert command(carol.lines()[0]) == "RENAME"
     assert bob.lines() == []
-    room = house.hub.room("#boaring")
+    room = chat.hub.room("#boaring")
     assert room is not None
     assert room.name == "#Boaring"
     ann.send("JOIN #чай")
@@ -347,7 +347,7 @@ def test_renames_that_cannot_be() -> None:
     """'FAIL RENAME CHANNEL_NAME_IN_USE <old-channel> <new-channel>', 'CANNOT_RENAME'; 'If existing
     error numerics (such as ERR_CHANOPRIVSNEEDED, ERR_NOTONCHANNEL, ERR_NEEDMOREPARAMS) are more
     appropriate, they SHOULD be used instead.'"""
-    house, ann, bob, _ = renamed()
+    chat, ann, bob, _ = renamed()
     assert ann.send("RENAME #boaring #LOBBY") == [
         f"{S} FAIL RENAME CHANNEL_NAME_IN_USE #boaring #LOBBY :there is a room #LOBBY already"
     ]
@@ -364,13 +364,13 @@ def test_renames_that_cannot_be() -> None:
     assert bob.send("RENAME #mine #lobby")[-1] == (
         f"{S} NOTICE bob :RENAME: there is a room #lobby already"
     ), "who knows no FAIL is told in words"
-    assert house.hub.room("#boaring") is not None
+    assert chat.hub.room("#boaring") is not None
 
 
 def test_rename_too_often() -> None:
     """'limit ... to prevent abuse. For example flooding large channels with the fallback burst.'"""
-    house = House(nick_rate=Rate(0.1, 1.0))
-    ann = house.irc_client("ann", "draft/channel-rename", joined="#a")
+    chat = IrcChat(nick_rate=Rate(0.1, 1.0))
+    ann = chat.irc_client("ann", "draft/channel-rename", joined="#a")
     assert ann.numerics("RENAME #a #b") == ["RENAME"]
     assert ann.send("RENAME #b #c") == [
         f"{S} FAIL RENAME CANNOT_RENAME #b #c :You rename too often; wait a moment"
@@ -378,8 +378,8 @@ def test_rename_too_often() -> None:
 
 
 def test_rename_seen_from_the_text_door() -> None:
-    house, ann, _ = in_tea()
-    dave = house.person("dave")
+    chat, ann, _ = open_tea()
+    dave = chat.text_client("dave")
     dave.type("/join #tea")
     ann.send("RENAME #tea #coffee :better")
     assert dave.screen() == ["* ann renamed #tea to #coffee: better"]

@@ -6,10 +6,10 @@ import ipaddress
 from typing import Any
 
 import pytest
-from chat.carriers import over_tcp
-from chat.ircing import Client, House
+from chat.irc_chat import IrcChat, IrcTestClient
 from chat.test_irc_who import member
-from chat.threads import house_with_threads
+from chat.threads import threaded_chat
+from chat.transports import over_tcp
 
 from tcpd.chat.irc.credentials import GATEWAYS, OPERATORS
 from tcpd.policy.checks import AT_ONCE, EACH, Checks
@@ -21,13 +21,13 @@ HASH = hash_password(SECRET)
 OPERATED = {"operators": OPERATORS.parse(f"root {HASH}\nann {hash_password('other')}")}
 
 
-def oper(client: Client, name: str = "root", password: str = SECRET) -> list[str]:
+def oper(client: IrcTestClient, name: str = "root", password: str = SECRET) -> list[str]:
     return client.send(f"OPER {name} :{password}") + client.lines() + client.lines()
 
 
-def operating(house: House, nick: str, *caps: str) -> Client:
+def operating(chat: IrcChat, nick: str, *caps: str) -> IrcTestClient:
     """A client that is an operator of the daemon."""
-    client = house.irc_client(nick, *caps)
+    client = chat.irc_client(nick, *caps)
     assert oper(client)
     client.lines()
     return client
@@ -36,14 +36,14 @@ def operating(house: House, nick: str, *caps: str) -> Client:
 @over_tcp("the peer's address is in the log")
 def test_oper(events: Any) -> None:
     """Modern IRC, "OPER message": RPL_YOUREOPER, 'The client will also receive a MODE message'."""
-    house = house_with_threads(**OPERATED)
-    ann = house.irc_client("ann")
+    chat = threaded_chat(**OPERATED)
+    ann = chat.irc_client("ann")
     assert oper(ann) == [
         ":ann!~ann@localhost MODE ann +o",
         f"{SERVER} 381 ann :You are now an IRC operator",
     ]
-    assert member(house, "ann").server_operator
-    assert house.hub.state.server_operators == 1
+    assert member(chat, "ann").server_operator
+    assert chat.hub.state.server_operators == 1
     assert events.ids() == ["operator.command"]
     assert events.texts() == ["operator ann at unix by chat: OPER root"]
     assert oper(ann) == [f"{SERVER} 381 ann :You are now an IRC operator"]
@@ -53,20 +53,20 @@ def test_oper(events: Any) -> None:
 @pytest.mark.parametrize(("name", "known"), [("root", "root"), ("rooot", ""), (SECRET, "")])
 def test_a_wrong_password_is_told_like_a_wrong_name(name: str, known: str, events: Any) -> None:
     """ERR_PASSWDMISMATCH. In the log stands what the ini file has, never what was typed."""
-    house = house_with_threads(**OPERATED)
-    ann = house.irc_client("ann")
+    chat = threaded_chat(**OPERATED)
+    ann = chat.irc_client("ann")
     password = f"wrong {SECRET}"
     assert oper(ann, name.split()[0], password) == [f"{SERVER} 464 ann :Password incorrect"]
-    assert not member(house, "ann").server_operator
+    assert not member(chat, "ann").server_operator
     assert events.texts() == [
         f"service chat: OPER from unix as {known} was refused: wrong name or password"
     ]
-    assert house.counted["operators-refused"] == 1
+    assert chat.counted["operators-refused"] == 1
 
 
 def test_three_times_is_enough() -> None:
-    house = house_with_threads(**OPERATED)
-    ann = house.irc_client("ann")
+    chat = threaded_chat(**OPERATED)
+    ann = chat.irc_client("ann")
     oper(ann, password="x")
     oper(ann, password="x")
     assert oper(ann, password="x") == [
@@ -78,7 +78,7 @@ def test_three_times_is_enough() -> None:
 
 def test_without_operators_there_is_no_place_for_one() -> None:
     """ERR_NOOPERHOST: the client 'is not allowed to become an operator'; ERR_NEEDMOREPARAMS."""
-    ann = House().irc_client("ann")
+    ann = IrcChat().irc_client("ann")
     assert oper(ann) == [f"{SERVER} 491 ann :No O-lines for your host"]
     assert ann.numerics("OPER root") == ["461"]
 
@@ -86,8 +86,8 @@ def test_without_operators_there_is_no_place_for_one() -> None:
 def test_passwords_are_not_taken_in_the_clear() -> None:
     """DESIGN section 7: 'Passwords are refused on a connection that is neither TLS nor loopback nor
     a UNIX socket.'"""
-    house = house_with_threads(**OPERATED)
-    ann = house.irc_client("ann")
+    chat = threaded_chat(**OPERATED)
+    ann = chat.irc_client("ann")
     session = ann.protocol._session
     for address, secure, taken in (
         ("192.0.2.1", False, False),
@@ -105,11 +105,11 @@ def test_passwords_are_not_taken_in_the_clear() -> None:
 
 def test_the_answer_to_oper_has_its_label() -> None:
     """labeled-response; and 'nothing overtakes OPER': the PING behind it is answered behind it."""
-    house = house_with_threads(**OPERATED)
-    ann = house.irc_client("ann", "labeled-response", "batch")
+    chat = threaded_chat(**OPERATED)
+    ann = chat.irc_client("ann", "labeled-response", "batch")
     ann.protocol.dataReceived(f"@label=x OPER root :{SECRET}\r\nPING y\r\n".encode())
-    house.clock.advance(0)
-    house.clock.advance(0)
+    chat.clock.advance(0)
+    chat.clock.advance(0)
     told = ann.lines() + ann.lines()
     assert told == [
         f"@label=x {SERVER} BATCH +b1 labeled-response",
@@ -123,18 +123,18 @@ def test_the_answer_to_oper_has_its_label() -> None:
 
 
 def test_who_has_left_becomes_no_operator(events: Any) -> None:
-    house = house_with_threads(**OPERATED)
-    ann = house.irc_client("ann")
+    chat = threaded_chat(**OPERATED)
+    ann = chat.irc_client("ann")
     ann.protocol.dataReceived(f"OPER root :{SECRET}\r\n".encode())
     ann.lose()
-    house.clock.advance(0)
-    house.clock.advance(0)
-    assert house.hub.state.server_operators == 0
-    bob = house.irc_client("bob")
+    chat.clock.advance(0)
+    chat.clock.advance(0)
+    assert chat.hub.state.server_operators == 0
+    bob = chat.irc_client("bob")
     bob.protocol.dataReceived(b"OPER root x\r\n")
     bob.lose()
-    house.clock.advance(0)
-    house.clock.advance(0)
+    chat.clock.advance(0)
+    chat.clock.advance(0)
     # it was tried all the same
     assert events.ids() == ["chat.operator-refused"]
 
@@ -142,13 +142,13 @@ def test_who_has_left_becomes_no_operator(events: Any) -> None:
 @pytest.mark.parametrize("line", ["KILL bob :x", "KILL ann", "WALLOPS :x", "REHASH"])
 def test_privileges(line: str) -> None:
     """Modern IRC, ERR_NOPRIVILEGES: '<client> :Permission Denied- You're not an IRC operator'."""
-    house = house_with_threads(**OPERATED)
-    ann = house.irc_client("ann")
-    bob = house.irc_client("bob")
+    chat = threaded_chat(**OPERATED)
+    ann = chat.irc_client("ann")
+    bob = chat.irc_client("bob")
     told = f"{SERVER} 481 ann :Permission Denied- You're not an IRC operator"
     assert ann.send(line) == [told]
     assert not bob.closed
-    assert house.context.reloads == []
+    assert chat.context.reloads == []
 
 
 @over_tcp("the peer's address is in the log")
@@ -157,10 +157,10 @@ def test_kill(events: Any) -> None:
     <source> of the message SHOULD be the operator who performed the command. The user being killed
     and every user sharing a channel with them receives a QUIT message'; 'The user being killed then
     receives the ERROR message'; 'After this, their connection is closed.'"""
-    house = house_with_threads(**OPERATED)
-    ann = operating(house, "ann")
-    bob = house.irc_client("bob", joined="#tea")
-    carl = house.irc_client("carl", joined="#tea")
+    chat = threaded_chat(**OPERATED)
+    ann = operating(chat, "ann")
+    bob = chat.irc_client("bob", joined="#tea")
+    carl = chat.irc_client("carl", joined="#tea")
     bob.lines()
     ann.send("KILL BOB :no reason at all")
     assert bob.lines() == [
@@ -174,9 +174,9 @@ def test_kill(events: Any) -> None:
 
 
 def test_people_at_the_text_door_can_be_put_out_too() -> None:
-    house = house_with_threads(**OPERATED)
-    ann = operating(house, "ann")
-    zoe = house.person("zoe")
+    chat = threaded_chat(**OPERATED)
+    ann = operating(chat, "ann")
+    zoe = chat.text_client("zoe")
     zoe.screen()
     ann.send("KILL zoe")
     assert zoe.screen()[-1].endswith("Killed (ann (No reason))")
@@ -184,8 +184,8 @@ def test_people_at_the_text_door_can_be_put_out_too() -> None:
 
 
 def test_kill_oneself() -> None:
-    house = house_with_threads(**OPERATED)
-    ann = operating(house, "ann", "labeled-response", "batch")
+    chat = threaded_chat(**OPERATED)
+    ann = operating(chat, "ann", "labeled-response", "batch")
     told = ann.send("@label=x KILL ann :done")
     assert told == [
         "@label=x :chat.example.net BATCH +b1 labeled-response",
@@ -199,7 +199,7 @@ def test_kill_oneself() -> None:
 
 def test_kill_nobody() -> None:
     """ERR_NOSUCHNICK; ERR_CANTKILLSERVER for the server's name; ERR_NEEDMOREPARAMS."""
-    ann = operating(house_with_threads(**OPERATED), "ann")
+    ann = operating(threaded_chat(**OPERATED), "ann")
     assert ann.send("KILL bob x") == [f"{SERVER} 401 ann bob :No such nick/channel"]
     assert ann.send("KILL CHAT.example.net x") == [f"{SERVER} 483 ann :You cant kill a server!"]
     assert ann.numerics("KILL") == ["461"]
@@ -207,11 +207,11 @@ def test_kill_nobody() -> None:
 
 def test_wallops() -> None:
     """Modern IRC, "WALLOPS message": 'to all users who have set the w user mode'."""
-    house = house_with_threads(**OPERATED)
-    ann = operating(house, "ann")
-    bob = house.irc_client("bob")
-    carl = house.irc_client("carl")
-    house.set_mode(member(house, "bob"), "w")
+    chat = threaded_chat(**OPERATED)
+    ann = operating(chat, "ann")
+    bob = chat.irc_client("bob")
+    carl = chat.irc_client("carl")
+    chat.set_mode(member(chat, "bob"), "w")
     ann.send("WALLOPS :all is well")
     assert bob.lines()[1:] == [":ann!~ann@localhost WALLOPS :all is well"]
     assert carl.lines() == []
@@ -227,11 +227,11 @@ def test_wallops() -> None:
 @over_tcp("the peer's address is in the log")
 def test_rehash(events: Any) -> None:
     """Modern IRC, RPL_REHASHING: '<client> <config file> :Rehashing'; then what was done."""
-    house = house_with_threads(**OPERATED)
-    ann = operating(house, "ann")
+    chat = threaded_chat(**OPERATED)
+    ann = operating(chat, "ann")
     assert ann.send("REHASH") == [f"{SERVER} 382 ann tcpd.ini :Rehashing"]
     assert events.texts()[-1] == "operator ann at unix by chat: REHASH"
-    (told,) = house.context.reloads
+    (told,) = chat.context.reloads
     told(True, ("service echo: listening on 127.0.0.1:7", "and \x1b[31m more"))
     assert ann.lines() == [
         f"{SERVER} NOTICE ann :Reloaded: service echo: listening on 127.0.0.1:7",
@@ -257,10 +257,10 @@ def test_rehash(events: Any) -> None:
 
 
 def test_the_lobby_is_operated_by_the_operators_of_the_daemon() -> None:
-    """'House rooms are operated by server operators', wherever they are; and by nobody else."""
-    house = house_with_threads(**OPERATED)
-    ann = house.irc_client("ann", joined="#lobby")
-    zoe = house.person("zoe")
+    """'IrcChat rooms are operated by server operators', wherever they are; and by nobody else."""
+    chat = threaded_chat(**OPERATED)
+    ann = chat.irc_client("ann", joined="#lobby")
+    zoe = chat.text_client("zoe")
     ann.lines()
     assert ann.numerics("TOPIC #lobby tea") == ["482"]
     oper(ann)
@@ -273,9 +273,9 @@ def test_operators_outside_see_what_they_do() -> None:
     """They look after the house's rooms wherever they are, and are told like those inside what has
     come of it. Modern IRC, "KICK message": 'Servers MUST send a KICK message to the kicked user,
     and to all other users in the channel'; who kicks is one of them as a rule."""
-    house = house_with_threads(**OPERATED)
-    ann = operating(house, "ann", "labeled-response", "batch", "draft/message-redaction")
-    bob = house.irc_client("bob", "draft/message-redaction", "message-tags", joined="#lobby")
+    chat = threaded_chat(**OPERATED)
+    ann = operating(chat, "ann", "labeled-response", "batch", "draft/message-redaction")
+    bob = chat.irc_client("bob", "draft/message-redaction", "message-tags", joined="#lobby")
     bob.send("CAP REQ echo-message")
     msgid = bob.send("PRIVMSG #lobby :spam")[0].partition(" ")[0].removeprefix("@msgid=")
     lines = [
@@ -293,8 +293,8 @@ def test_operators_outside_see_what_they_do() -> None:
 def test_operators_outside_pass_nothing_on() -> None:
     """relaymsg: "servers should take steps ... This may include ... Checking that the sender is in
     the target channel"."""
-    house = house_with_threads(**OPERATED)
-    ann = operating(house, "ann")
+    chat = threaded_chat(**OPERATED)
+    ann = operating(chat, "ann")
     assert ann.send("RELAYMSG #lobby cid/x :hi") == [
         f"{SERVER} 442 ann #lobby :you are not in #lobby"
     ]
@@ -345,18 +345,18 @@ def test_gateways_in_the_ini_file() -> None:
 
 def test_too_many_checks_are_told_to_try_again() -> None:
     """RPL_TRYAGAIN: '<client> <command> :Please wait a while and try again.'"""
-    house = house_with_threads(**OPERATED)
-    clients = [house.irc_client(f"m{number}") for number in range(AT_ONCE + EACH)]
-    ann = house.irc_client("ann")
-    house.irc.server.passwords = Checks(lambda work, done: None, house.clock.seconds)
+    chat = threaded_chat(**OPERATED)
+    clients = [chat.irc_client(f"m{number}") for number in range(AT_ONCE + EACH)]
+    ann = chat.irc_client("ann")
+    chat.irc.server.passwords = Checks(lambda work, done: None, chat.clock.seconds)
     for client in clients:
         client.protocol.dataReceived(b"OPER root x\r\n")
     assert ann.send("OPER root x") == [f"{SERVER} 263 ann OPER :Please wait a while and try again."]
 
 
 def test_a_check_that_fails_lets_nobody_in(logged_failures: Any) -> None:
-    house = house_with_threads(**OPERATED)
-    ann = house.irc_client("ann")
+    chat = threaded_chat(**OPERATED)
+    ann = chat.irc_client("ann")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(PasswordHash, "fits", lambda self, password: 1 // 0)
         assert oper(ann) == [f"{SERVER} 464 ann :Password incorrect"]

@@ -6,14 +6,14 @@ and the IRCv3 specifications away-notify and setname.
 
 from __future__ import annotations
 
-from chat.ircing import House
+from chat.irc_chat import IrcChat
 from chat.test_irc_talking import SERVER, tags, three
 
 
 def test_away_and_back() -> None:
     """ "RPL_NOWAWAY (306)" and "RPL_UNAWAY (305)" """
-    house = House()
-    ann = house.irc_client("ann")
+    chat = IrcChat()
+    ann = chat.irc_client("ann")
     away = [f"{SERVER} 306 ann :You have been marked as being away"]
     assert ann.send("AWAY :at lunch") == away
     assert ann.send("AWAY :at lunch") == away
@@ -25,10 +25,10 @@ def test_away_and_back() -> None:
 def test_who_wants_to_know_is_told() -> None:
     """ "clients will be sent an AWAY message when a user sharing a channel with them sets, changes
     or removes their away state" """
-    house = House()
-    ann, bob, _ = three(house, "away-notify")
-    old = house.irc_client("old", joined="#c")
-    dan = house.person("dan")
+    chat = IrcChat()
+    ann, bob, _ = three(chat, "away-notify")
+    old = chat.irc_client("old", joined="#c")
+    dan = chat.text_client("dan")
     dan.type("/join #c")
     for client in (ann, bob, old):
         client.lines()
@@ -45,10 +45,10 @@ def test_who_wants_to_know_is_told() -> None:
 
 def test_who_joins_while_away() -> None:
     """ "as well as when a user joins and has an away message set" """
-    house = House()
-    _, bob, cid = three(house, "away-notify")
-    old = house.irc_client("old", joined="#c")
-    eve = house.irc_client("eve")
+    chat = IrcChat()
+    _, bob, cid = three(chat, "away-notify")
+    old = chat.irc_client("old", joined="#c")
+    eve = chat.irc_client("eve")
     eve.send("AWAY :busy", "JOIN #c")
     joined, away = bob.lines()[-2:]
     assert joined == ":eve!~eve@localhost JOIN #c"
@@ -58,9 +58,9 @@ def test_who_joins_while_away() -> None:
 
 
 def test_a_long_message_is_cut() -> None:
-    house = House()
-    house.irc_client("ann").send("AWAY :" + "ü" * 200)
-    ann = house.hub.person("ann")
+    chat = IrcChat()
+    chat.irc_client("ann").send("AWAY :" + "ü" * 200)
+    ann = chat.hub.person("ann")
     assert ann is not None
     assert ann.away == "ü" * 100
 
@@ -69,9 +69,9 @@ def test_setname() -> None:
     """ "they MUST send the server-to-client version of the SETNAME message to all clients in
     common channels, as well as to the client from which it originated" and "MUST NOT be sent to
     clients which do not have the setname capability negotiated" """
-    house = House()
-    ann, bob, _ = three(house, "setname")
-    old = house.irc_client("old", joined="#c")
+    chat = IrcChat()
+    ann, bob, _ = three(chat, "setname")
+    old = chat.irc_client("old", joined="#c")
     for client in (ann, bob):
         client.lines()
     line = ":ann!~ann@localhost SETNAME :Bruce Wayne <bruce@wayne.enterprises>"
@@ -86,7 +86,7 @@ def test_setname() -> None:
 
 def test_real_names_that_cannot_be() -> None:
     """ "FAIL SETNAME INVALID_REALNAME :Realname is not valid" """
-    ann = House().irc_client("ann", "setname")
+    ann = IrcChat().irc_client("ann", "setname")
     for name in ("", "x" * 151):
         [told] = ann.send(f"SETNAME :{name}")
         assert told.startswith(f"{SERVER} FAIL SETNAME INVALID_REALNAME :")
@@ -95,14 +95,14 @@ def test_real_names_that_cannot_be() -> None:
 
 def test_somebody_is_somewhere_else() -> None:
     """chghost: ":nick!old_user@old_host.local CHGHOST new_user new_host.local" """
-    house = House()
-    ann, bob, _ = three(house, "chghost")
-    old = house.irc_client("old", joined="#c")
+    chat = IrcChat()
+    ann, bob, _ = three(chat, "chghost")
+    old = chat.irc_client("old", joined="#c")
     for client in (ann, bob):
         client.lines()
-    member = house.hub.person("ann")
+    member = chat.hub.person("ann")
     assert member is not None
-    house.hub.set_host(member.clients[0], "cloak.example")
+    chat.hub.set_host(member.clients[0], "cloak.example")
     line = ":ann!~ann@localhost CHGHOST ~ann cloak.example"
     assert [ann.lines(), bob.lines(), old.lines()] == [[line], [line], []]
     ann.send("PRIVMSG #c :hi")
@@ -111,9 +111,9 @@ def test_somebody_is_somewhere_else() -> None:
 
 def test_what_programs_say_is_marked() -> None:
     """bot-mode: "This tag SHOULD be added by the server to all commands sent by a bot"."""
-    house = House()
-    ann, bob, _ = three(house, "message-tags")
-    member = house.hub.person("ann")
+    chat = IrcChat()
+    ann, bob, _ = three(chat, "message-tags")
+    member = chat.hub.person("ann")
     assert member is not None
     member.bot = True
     member.update_identity()

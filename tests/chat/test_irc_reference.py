@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from chat.ircing import House, command
+from chat.irc_chat import IrcChat, command
 
 import tcpd.chat.irc
 from tcpd.chat.irc import caps
@@ -29,7 +29,7 @@ def test_commands_are_described(name: str) -> None:
 
 @pytest.mark.parametrize("name", [*caps.CAPABILITIES, caps.STS])
 def test_capabilities_are_described(name: str) -> None:
-    value = House().irc.server.capabilities(None).get(name)
+    value = IrcChat().irc.server.capabilities(None).get(name)
     word = f"{name}={value}" if value else name
     section = PAGE.partition("\nCapabilities\n---")[2].partition("\nNumerics\n---")[0]
     assert re.search(rf"^(``\S+``, )?``{re.escape(word)}``", section, re.MULTILINE)
@@ -70,9 +70,9 @@ def test_the_limits_are_right(words: str) -> None:
 
 def test_the_transcript_is_real() -> None:
     """Typed is what the page has behind '>', and told what it has besides, but for the burst."""
-    house = House(network="example")
-    house.irc.server.name = "irc.example.net"
-    client = house.irc_client()
+    chat = IrcChat(network="example")
+    chat.irc.server.name = "irc.example.net"
+    client = chat.irc_client()
     came: list[str] = []
     blocks = re.findall(r"::\n\n((?:    .*\n)+)", PAGE)[:2]
     lines = [line.removeprefix("    ") for line in "".join(blocks).splitlines()]

@@ -12,8 +12,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from chat.carriers import over_tcp
-from chat.ircing import Client, House, command, plain
+from chat.irc_chat import IrcChat, IrcTestClient, command, plain
+from chat.transports import over_tcp
 from twisted.internet.interfaces import IReactorThreads
 from zope.interface import alsoProvides
 
@@ -29,7 +29,7 @@ HASH = hash_password("sesame", b"0123456789abcdef")
 CHEAP = "$scrypt$ln=1,r=1,p=1$MDEyMzQ1Njc4OWFiY2RlZg$"
 
 
-def from_afar(client: Client, secure: bool = False) -> Client:
+def from_afar(client: IrcTestClient, secure: bool = False) -> IrcTestClient:
     """Let a client come from somewhere else."""
     session: Any = client.protocol._session
     session.address = ipaddress.ip_address("192.0.2.7")
@@ -47,7 +47,7 @@ def cheap_hash() -> str:
 
 def test_the_burst() -> None:
     """Modern IRC, "Connection Registration": 001 to 005, LUSERS, MOTD or 422."""
-    client = House().irc_client()
+    client = IrcChat().irc_client()
     told = client.send("NICK ann", "USER ann 0 * :Ann")
     numbers = [command(line) for line in told]
     assert numbers[:5] == ["001", "002", "003", "004", "005"]
@@ -56,9 +56,9 @@ def test_the_burst() -> None:
 
 
 def test_both_doors_lead_into_the_same_rooms() -> None:
-    house = House()
-    ann = house.irc_client("ann", joined="#lobby")
-    bob = house.person("bob")
+    chat = IrcChat()
+    ann = chat.irc_client("ann", joined="#lobby")
+    bob = chat.text_client("bob")
     assert ann.lines() == [":bob!text@localhost JOIN #lobby"]
     ann.send("PRIVMSG #lobby :hello from IRC")
     assert bob.screen()[-1] == "#lobby <ann> hello from IRC"
@@ -70,14 +70,14 @@ def test_both_doors_lead_into_the_same_rooms() -> None:
     "lines", list(itertools.permutations(["PASS sesame", "NICK ann", "USER ann 0 * :Ann"]))
 )
 def test_any_order_will_do_while_capabilities_are_talked_about(lines: tuple[str, ...]) -> None:
-    client = House(password=PasswordHash.parse(cheap_hash())).irc_client()
+    client = IrcChat(password=PasswordHash.parse(cheap_hash())).irc_client()
     assert client.numerics("CAP LS 302", *lines)[1:] == []
     assert client.numerics("CAP END")[0] == "001"
 
 
 @pytest.mark.parametrize("lines", list(itertools.permutations(["NICK ann", "USER ann 0 * :Ann"])))
 def test_nick_and_user_come_in_any_order(lines: tuple[str, ...]) -> None:
-    client = House().irc_client()
+    client = IrcChat().irc_client()
     assert client.send(lines[0]) == []
     assert client.numerics(lines[1])[0] == "001"
 
@@ -85,7 +85,7 @@ def test_nick_and_user_come_in_any_order(lines: tuple[str, ...]) -> None:
 def test_ping_is_answered_before_registration() -> None:
     """ "When receiving a PING message, clients or servers must reply to it with a PONG message
     with the same <token> value." """
-    client = House().irc_client()
+    client = IrcChat().irc_client()
     assert client.send("PING :to ken") == [":chat.example.net PONG chat.example.net :to ken"]
     assert client.send("CAP LS 302", "NICK ann", "PING 17")[-1].endswith(
         " PONG chat.example.net :17"
@@ -95,26 +95,26 @@ def test_ping_is_answered_before_registration() -> None:
 @pytest.mark.parametrize("line", ["PING", "PING :"])
 def test_a_ping_without_token(line: str) -> None:
     """ "Numeric Replies: ERR_NEEDMOREPARAMS, ERR_NOORIGIN" """
-    assert House().irc_client("ann").numerics(line) == ["409"]
+    assert IrcChat().irc_client("ann").numerics(line) == ["409"]
 
 
 def test_quit_before_registration() -> None:
     """ "The server acknowledges this by replying with an ERROR message and closing the connection
     to the client." """
-    house = House()
-    client = house.irc_client()
+    chat = IrcChat()
+    client = chat.irc_client()
     assert client.send("NICK ann", "QUIT :bye") == ["ERROR :Closing Link: ann (Quit: bye)"]
     assert client.closed
-    assert house.irc.server.unregistered == 0
+    assert chat.irc.server.unregistered == 0
 
 
 def test_quit_tells_the_others() -> None:
     """ "servers SHOULD prepend <reason> with the ASCII string "Quit: " when sending QUIT messages
     to other clients ... This applies even if <reason> is empty" """
-    house = House()
-    bob = house.irc_client("bob", joined="#c")
-    ann = house.irc_client("ann", joined="#c")
-    cid = house.irc_client("cid", joined="#c")
+    chat = IrcChat()
+    bob = chat.irc_client("bob", joined="#c")
+    ann = chat.irc_client("ann", joined="#c")
+    cid = chat.irc_client("cid", joined="#c")
     bob.lines()
     ann.send("QUIT :tea")
     cid.send("QUIT")
@@ -127,8 +127,8 @@ def test_quit_tells_the_others() -> None:
 def test_two_who_register_with_one_name() -> None:
     """ "If the server receives a NICK command from a client where the desired nickname is already
     in use on the network, it should issue an ERR_NICKNAMEINUSE numeric" """
-    house = House()
-    first, second = house.irc_client(), house.irc_client()
+    chat = IrcChat()
+    first, second = chat.irc_client(), chat.irc_client()
     assert first.send("NICK ann") == second.send("NICK Ann") == []
     assert first.numerics("USER a 0 * :A")[0] == "001"
     assert second.send("USER b 0 * :B") == [
@@ -159,9 +159,9 @@ def test_two_who_register_with_one_name() -> None:
     ],
 )
 def test_errors_before_registration(line: str, answer: str) -> None:
-    house = House()
-    house.irc_client("ann")
-    told = house.irc_client().send(line)
+    chat = IrcChat()
+    chat.irc_client("ann")
+    told = chat.irc_client().send(line)
     assert len(told) == 1
     assert told[0].startswith(f":chat.example.net {answer}")
 
@@ -170,13 +170,13 @@ def test_errors_before_registration(line: str, answer: str) -> None:
 def test_nobody_registers_twice(line: str) -> None:
     """ "462: Returned when a client tries to change a detail that can only be set during
     registration" """
-    told = House().irc_client("ann").send(line)
+    told = IrcChat().irc_client("ann").send(line)
     assert told == [":chat.example.net 462 ann :You may not reregister"]
 
 
 def test_no_error_is_the_answer_to_a_notice() -> None:
     """ "they must not send any error back to the client on receipt of a NOTICE command" """
-    assert House().irc_client().send("NOTICE ann :hi") == []
+    assert IrcChat().irc_client().send("NOTICE ann :hi") == []
 
 
 @pytest.mark.parametrize(
@@ -185,26 +185,26 @@ def test_no_error_is_the_answer_to_a_notice() -> None:
 def test_user_names_are_made_to_fit(typed: str, user: str) -> None:
     """ "If this length is advertised, the username MUST be silently truncated to the given length
     before being used." """
-    client = House().irc_client()
+    client = IrcChat().irc_client()
     welcome = client.send("NICK ann", f"USER {typed} 0 * :Ann")[0]
     assert f"ann!{user}@localhost" in welcome
 
 
 def test_who_does_not_register_in_time() -> None:
-    house = House(register_timeout=60.0)
-    client = house.irc_client()
+    chat = IrcChat(register_timeout=60.0)
+    client = chat.irc_client()
     client.send("NICK ann")
-    house.clock.advance(60)
+    chat.clock.advance(60)
     assert client.lines() == ["ERROR :Closing Link: ann (you did not register in time)"]
     assert client.closed
 
 
 def test_lines_before_registration_are_bounded() -> None:
-    client = House().irc_client()
+    client = IrcChat().irc_client()
     told = client.send(*["PING x"] * MAX_LINES)
-    house = client.house
+    chat = client.chat
     for _ in range(MAX_LINES):  # a turn takes some of them
-        house.clock.advance(0)
+        chat.clock.advance(0)
     assert len(told) + len(client.lines()) == MAX_LINES
     assert client.send("PING x") == ["ERROR :Closing Link: * (too many lines before registration)"]
 
@@ -212,9 +212,9 @@ def test_lines_before_registration_are_bounded() -> None:
 def test_text_that_is_no_utf8() -> None:
     """UTF8ONLY: "Servers publishing this token MUST NOT relay content ... containing non-UTF-8
     data to clients." "FAIL PRIVMSG INVALID_UTF8" """
-    house = House()
-    bob = house.irc_client("bob", joined="#c")
-    ann = house.irc_client("ann", joined="#c")
+    chat = IrcChat()
+    bob = chat.irc_client("bob", joined="#c")
+    ann = chat.irc_client("ann", joined="#c")
     bob.lines()
     told = ann.raw(b"PRIVMSG #c :hi\xaa\r\n").decode()
     assert told.startswith(":chat.example.net FAIL PRIVMSG INVALID_UTF8 :")
@@ -227,7 +227,7 @@ def test_text_that_is_no_utf8() -> None:
 def test_lines_that_are_too_long(line: str) -> None:
     """ "Servers MUST reply with the ERR_INPUTTOOLONG (417) error numeric" and the connection
     stays."""
-    ann = House().irc_client("ann", joined="#c")
+    ann = IrcChat().irc_client("ann", joined="#c")
     assert ann.send(line) == [":chat.example.net 417 ann :Input line was too long"]
     assert ann.numerics("PING x") == ["PONG"]
 
@@ -235,42 +235,42 @@ def test_lines_that_are_too_long(line: str) -> None:
 # --- the server's password ---
 
 
-def in_threads(house: House, waiting: list[Any]) -> Checks:
+def in_threads(chat: IrcChat, waiting: list[Any]) -> Checks:
     """Checks in threads that do nothing before a test says so."""
-    return Checks(lambda work, done: waiting.append((work, done)), house.clock.seconds)
+    return Checks(lambda work, done: waiting.append((work, done)), chat.clock.seconds)
 
 
 @pytest.mark.parametrize("said", ["PASS wrong", "PING x"])
 def test_a_wrong_password(said: str) -> None:
     """ "If the password supplied does not match the password expected by the server, then the
     server SHOULD send ERR_PASSWDMISMATCH and MAY then close the connection with ERROR." """
-    house = House(password=PasswordHash.parse(cheap_hash()))
-    client = house.irc_client()
+    chat = IrcChat(password=PasswordHash.parse(cheap_hash()))
+    client = chat.irc_client()
     client.send(said)
     told = client.send("NICK ann", "USER ann 0 * :Ann")
     assert told[0] == ":chat.example.net 464 ann :Password incorrect"
     assert command(told[1]) == "ERROR"
     assert client.closed
-    assert house.hub.people_count == 0
-    assert house.irc.server.count["bad-passwords"] == 1
+    assert chat.hub.people_count == 0
+    assert chat.irc.server.count["bad-passwords"] == 1
 
 
 def test_the_last_password_counts() -> None:
     """ "It is possible to send multiple PASS commands before registering but only the last one
     sent is used for verification" """
-    client = House(password=PasswordHash.parse(cheap_hash())).irc_client()
+    client = IrcChat(password=PasswordHash.parse(cheap_hash())).irc_client()
     assert client.numerics("PASS a", "PASS sesame", "NICK ann", "USER a 0 * :A")[0] == "001"
 
 
 def test_a_password_after_the_names_is_too_late() -> None:
     """ "This requires that clients send a PASS command before sending the NICK / USER
     combination." """
-    client = House(password=PasswordHash.parse(cheap_hash())).irc_client()
+    client = IrcChat(password=PasswordHash.parse(cheap_hash())).irc_client()
     assert client.numerics("NICK ann", "USER a 0 * :A", "PASS sesame") == ["464", "ERROR"]
 
 
 def test_a_password_that_nobody_asked_for_does_not_matter() -> None:
-    client = House().irc_client()
+    client = IrcChat().irc_client()
     assert client.numerics("PASS x", "NICK ann", "USER a 0 * :A")[0] == "001"
 
 
@@ -283,8 +283,8 @@ def test_passwords_that_others_could_read(
 ) -> None:
     """Passwords are refused on a connection that is neither TLS nor loopback nor a UNIX socket,
     unless configured otherwise."""
-    house = House(password=PasswordHash.parse(cheap_hash()), plain_passwords=plain_passwords)
-    client = from_afar(house.irc_client(), secure)
+    chat = IrcChat(password=PasswordHash.parse(cheap_hash()), plain_passwords=plain_passwords)
+    client = from_afar(chat.irc_client(), secure)
     told = client.numerics("PASS sesame", "NICK ann", "USER a 0 * :A")
     assert told[:2] == (["001", "002"] if let_in else ["464", "ERROR"])
 
@@ -292,28 +292,28 @@ def test_passwords_that_others_could_read(
 def test_nothing_overtakes_a_password() -> None:
     """'Asynchronous work (password hashing ...) is part of the request that asked for it'; and
     nobody else waits for it."""
-    house = House(password=PasswordHash.parse(cheap_hash()))
+    chat = IrcChat(password=PasswordHash.parse(cheap_hash()))
     waiting: list[Any] = []
-    house.irc.server.passwords = in_threads(house, waiting)
-    client = house.irc_client()
+    chat.irc.server.passwords = in_threads(chat, waiting)
+    client = chat.irc_client()
     assert client.send("PASS sesame", "NICK ann", "USER a 0 * :A") == []
     assert client.numerics("PING x") == []
-    assert house.irc_client().numerics("CAP LS") == ["CAP"], "others are served"
+    assert chat.irc_client().numerics("CAP LS") == ["CAP"], "others are served"
     [(work, done)] = waiting
     done(work())
     answers = [command(line) for line in client.lines()]
     assert (answers[0], answers[-1]) == ("001", "PONG")
-    house.clock.advance(61)  # it is registered: no timeout
+    chat.clock.advance(61)  # it is registered: no timeout
     assert not client.closed
 
 
 def test_a_whole_registration_in_one_packet() -> None:
     """'A whole registration pipelined in one packet with a server password': each line waits for
     what it depends on."""
-    house = House(password=PasswordHash.parse(cheap_hash()))
+    chat = IrcChat(password=PasswordHash.parse(cheap_hash()))
     waiting: list[Any] = []
-    house.irc.server.passwords = in_threads(house, waiting)
-    client = house.irc_client()
+    chat.irc.server.passwords = in_threads(chat, waiting)
+    client = chat.irc_client()
     lines = (
         *("CAP LS 302", "CAP REQ :echo-message labeled-response batch", "PASS sesame", "NICK ann"),
         *("USER a 0 * :A", "CAP END", "@label=1 JOIN #tea,#pot", "TOPIC #tea :hot"),
@@ -331,27 +331,27 @@ def test_a_whole_registration_in_one_packet() -> None:
         *("TOPIC", "PRIVMSG", "NICK", "311"),
     ]
     assert answers[-3:] == ["318", "PONG", "ERROR"]
-    assert house.hub.person("annie") is None
+    assert chat.hub.person("annie") is None
 
 
 def test_who_leaves_before_the_password_was_checked() -> None:
-    house = House(password=PasswordHash.parse(cheap_hash()))
+    chat = IrcChat(password=PasswordHash.parse(cheap_hash()))
     waiting: list[Any] = []
-    house.irc.server.passwords = in_threads(house, waiting)
-    client = house.irc_client()
+    chat.irc.server.passwords = in_threads(chat, waiting)
+    client = chat.irc_client()
     client.send("PASS sesame", "NICK ann", "USER a 0 * :A")
     client.lose()
     waiting[0][1](True)
-    house.settle()
-    assert house.hub.people_count == 0
-    assert house.irc.server.unregistered == 0
+    chat.settle()
+    assert chat.hub.people_count == 0
+    assert chat.irc.server.unregistered == 0
 
 
 def test_who_is_one_too_many_is_told_to_come_again() -> None:
-    house = House(password=PasswordHash.parse(cheap_hash()))
+    chat = IrcChat(password=PasswordHash.parse(cheap_hash()))
     waiting: list[Any] = []
-    house.irc.server.passwords = in_threads(house, waiting)
-    clients = [house.irc_client() for _ in range(AT_ONCE + EACH + 1)]
+    chat.irc.server.passwords = in_threads(chat, waiting)
+    clients = [chat.irc_client() for _ in range(AT_ONCE + EACH + 1)]
     told = [
         client.send("PASS sesame", f"NICK ann{number}", "USER a 0 * :A")
         for number, client in enumerate(clients)
@@ -360,7 +360,7 @@ def test_who_is_one_too_many_is_told_to_come_again() -> None:
     why = "too many passwords are being checked; try again in a moment"
     assert told[-1] == [f"ERROR :Closing Link: ann{AT_ONCE + EACH} ({why})"]
     assert clients[-1].closed
-    assert house.counted["unchecked"] == 1
+    assert chat.counted["unchecked"] == 1
     assert not any(client.closed for client in clients[:-1])
 
 
@@ -387,7 +387,7 @@ def test_passwords_are_checked_in_a_thread_of_the_reactor() -> None:
 
 
 def test_a_real_hash_opens() -> None:
-    client = House(password=PasswordHash.parse(HASH)).irc_client()
+    client = IrcChat(password=PasswordHash.parse(HASH)).irc_client()
     assert client.numerics("PASS :sesame", "NICK ann", "USER a 0 * :A")[0] == "001"
 
 
@@ -397,9 +397,9 @@ def test_a_real_hash_opens() -> None:
 def test_away_before_registration() -> None:
     """ "If the capability has been negotiated, servers MUST accept the AWAY command before
     connection registration has completed." """
-    house = House()
-    watcher = house.irc_client("bob")
-    client = house.irc_client()
+    chat = IrcChat()
+    watcher = chat.irc_client("bob")
+    client = chat.irc_client()
     client.send("CAP REQ draft/pre-away", "NICK ann")
     assert client.send("AWAY :at lunch") == [
         ":chat.example.net 306 ann :You have been marked as being away"
@@ -410,12 +410,12 @@ def test_away_before_registration() -> None:
 
 def test_back_before_registration() -> None:
     """ "Similarly, AWAY with no parameters indicates that the user is present." """
-    house = House()
-    client = house.irc_client()
+    chat = IrcChat()
+    client = chat.irc_client()
     client.send("CAP REQ draft/pre-away", "NICK ann", "AWAY *")
     assert client.numerics("AWAY") == ["305"]
     client.send("USER a 0 * :A", "CAP END")
-    ann = house.hub.person("ann")
+    ann = chat.hub.person("ann")
     assert ann is not None
     assert ann.away == ""
 
@@ -426,7 +426,7 @@ def test_back_before_registration() -> None:
 def test_isupport_before_registration() -> None:
     """ "the server MUST accept ISUPPORT commands before connection registration completes" and
     "MUST group all RPL_ISUPPORT messages inside a draft/isupport batch" """
-    client = House().irc_client()
+    client = IrcChat().irc_client()
     client.send("CAP REQ :batch draft/extended-isupport")
     first, *tokens, last = client.send("ISUPPORT")
     assert first == ":chat.example.net BATCH +b1 draft/isupport"
@@ -441,25 +441,25 @@ def test_isupport_before_registration() -> None:
 def test_isupport_is_told_to_all_who_are_registered() -> None:
     """ "When receiving this command, the server MUST reply with one or more RPL_ISUPPORT
     messages" """
-    told = House().irc_client("ann").numerics("ISUPPORT")
+    told = IrcChat().irc_client("ann").numerics("ISUPPORT")
     assert set(told) == {"005"}
 
 
 def test_tokens_that_a_reload_changes_are_told() -> None:
     """ "the server MAY send updates to the key-value entries via subsequent RPL_ISUPPORT
     messages"; Modern IRC: "-" before a token that is gone."""
-    house = House(deny_tags=("typing",))
-    client = house.irc_client()
+    chat = IrcChat(deny_tags=("typing",))
+    client = chat.irc_client()
     client.send("NICK bob")
-    ann = house.irc_client("ann")
-    cid = house.irc_client("cid", "batch", "draft/extended-isupport")
-    settings = house.irc.settings
-    house.irc.reconfigure(replace(settings, deny_tags=(), network="Other Net"))
+    ann = chat.irc_client("ann")
+    cid = chat.irc_client("cid", "batch", "draft/extended-isupport")
+    settings = chat.irc.settings
+    chat.irc.reconfigure(replace(settings, deny_tags=(), network="Other Net"))
     line = "005 {} -CLIENTTAGDENY NETWORK=Other\\x20Net :are supported by this server"
     assert ann.lines() == [f":chat.example.net {line.format('ann')}"]
     assert [command(line) for line in cid.lines()] == ["BATCH", "005", "BATCH"]
     assert client.lines() == []
-    house.irc.reconfigure(house.irc.settings)
+    chat.irc.reconfigure(chat.irc.settings)
     assert ann.lines() == []
 
 
@@ -469,7 +469,7 @@ def test_any_line_end_ends_a_line(end: str) -> None:
     """RFC 2812 section 2.3.1: "The current solution is to designate two characters, CR and LF, as
     message separators. Empty messages are silently ignored"."""
     for whole in (True, False):
-        client = House().irc_client()
+        client = IrcChat().irc_client()
         stream = f"NICK x{end}USER x 0 * :X{end}PING y{end}".encode()
         for piece in [stream] if whole else [bytes([byte]) for byte in stream]:
             client.protocol.dataReceived(piece)
@@ -480,7 +480,7 @@ def test_any_line_end_ends_a_line(end: str) -> None:
 
 @over_tcp("messages have no line ends")
 def test_line_ends_may_be_mixed() -> None:
-    client = House().irc_client()
+    client = IrcChat().irc_client()
     told = client.raw(b"NICK x\n\rUSER x 0 * :X\rJOIN #a\nPART #a\r\r\n\rPING y\r").decode()
     commands = [command(line) for line in told.split("\r\n")[:-1]]
     assert commands[0] == "001"
@@ -490,16 +490,16 @@ def test_line_ends_may_be_mixed() -> None:
 @over_tcp("messages have no line ends")
 def test_empty_lines_cost_nothing_but_their_bytes() -> None:
     """They are no lines before registration, and take no tokens of the rate beside others."""
-    house = House(rate=Rate(1.0, 6.0))
-    client = house.irc_client()
+    chat = IrcChat(rate=Rate(1.0, 6.0))
+    client = chat.irc_client()
     client.protocol.dataReceived(b"\r\n" * 500 + b"NICK x\n\rUSER x 0 * :X\n\rPING 1\n\rPING 2\n\r")
     assert [command(line) for line in client.lines()[-2:]] == ["PONG", "PONG"]
 
 
 def test_a_flood_of_empty_lines_waits_for_its_rate() -> None:
     """'It is read no further until they were taken.'"""
-    house = House(rate=Rate(1.0, 2.0))
-    client = house.irc_client("ann")
+    chat = IrcChat(rate=Rate(1.0, 2.0))
+    client = chat.irc_client("ann")
     for _ in range(4):
         client.protocol.dataReceived(b"\n" * 4096)
     assert client.transport.producerState == "paused"
@@ -508,7 +508,7 @@ def test_a_flood_of_empty_lines_waits_for_its_rate() -> None:
 @pytest.mark.parametrize("nick", [":a b", "::x", ":"])
 def test_a_nickname_that_comes_too_fast_may_be_any_text(nick: str) -> None:
     """It is named in the answer, in the middle of a line, and the conversation goes on."""
-    ann = House(nick_rate=Rate(0.1, 1.0)).irc_client("ann", "standard-replies")
+    ann = IrcChat(nick_rate=Rate(0.1, 1.0)).irc_client("ann", "standard-replies")
     ann.send("NICK bob")
     assert ann.numerics(f"NICK {nick}")[0] in ("FAIL", "431")
     assert ann.numerics("PING x") == ["PONG"]

@@ -36,12 +36,12 @@ def test_what_names_no_tag(text: str) -> None:
 
 def test_the_most_tags_fit_the_tokens() -> None:
     """A list of them is one token, which has to fit a line."""
-    from chat.ircing import House
+    from chat.irc_chat import IrcChat
 
     text = ",".join(f"{number:03}{'x' * 26}" for number in range(10))
-    house = House(deny_tags=TYPES["deny_tags"].type.parse(text))
+    chat = IrcChat(deny_tags=TYPES["deny_tags"].type.parse(text))
     assert any(
-        f"CLIENTTAGDENY={text} " in line for line in house.irc_client("n" * 30).send("ISUPPORT")
+        f"CLIENTTAGDENY={text} " in line for line in chat.irc_client("n" * 30).send("ISUPPORT")
     )
 
 
@@ -67,13 +67,13 @@ def test_sts(text: str, value: float | None) -> None:
 @pytest.mark.parametrize("key", ["network", "server_description"])
 def test_what_the_server_calls_itself_fits_a_line(key: str) -> None:
     """RFC 1459 section 2.3.1: no parameter holds NUL, CR or LF; 2.3: a line has 512 bytes."""
-    from chat.ircing import House
+    from chat.irc_chat import IrcChat
 
     item = TYPES[key]
     longest = "é" * 50
     assert item.type.parse(longest) == longest
-    house = House(**{key: longest})
-    client = house.irc_client("n" * 30)
+    chat = IrcChat(**{key: longest})
+    client = chat.irc_client("n" * 30)
     assert client.send("LINKS")[0].endswith(f":0 {longest}")
     for wrong in ("two\nlines", "a\x1b[1m", "a\u202eb", "é" * 51):
         with pytest.raises(ValueError, match=r"one line|more than 100 bytes"):

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import pytest
 from amounts import examples
-from chat.carriers import over_tcp
-from chat.ircing import Client, House, command
+from chat.irc_chat import IrcChat, IrcTestClient, command
+from chat.transports import over_tcp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -93,25 +93,27 @@ LITTLE = {
 }
 
 
-def scene(wanted: frozenset[str], tight: bool = False) -> tuple[House, Client, Client]:
-    house = House(ping=0.0, bounds=LITTLE, **TIGHT) if tight else House(ping=0.0)
-    ann = house.irc_client("ann", *sorted(wanted), joined="#c")
-    bob = house.irc_client("bob", *caps.CAPABILITIES, joined="#c")
+def scene(
+    wanted: frozenset[str], tight: bool = False
+) -> tuple[IrcChat, IrcTestClient, IrcTestClient]:
+    chat = IrcChat(ping=0.0, bounds=LITTLE, **TIGHT) if tight else IrcChat(ping=0.0)
+    ann = chat.irc_client("ann", *sorted(wanted), joined="#c")
+    bob = chat.irc_client("bob", *caps.CAPABILITIES, joined="#c")
     ann.lines()
-    return house, ann, bob
+    return chat, ann, bob
 
 
-def settle(house: House, *clients: Client) -> list[bytes]:
+def settle(chat: IrcChat, *clients: IrcTestClient) -> list[bytes]:
     """Let turns pass until nothing comes any more; what came, by client."""
     told = [b""] * len(clients)
     while True:
         more = [client.read() for client in clients]
         told = [a + b for a, b in zip(told, more, strict=True)]
-        if not any(more) and not house.clock.getDelayedCalls():
+        if not any(more) and not chat.clock.getDelayedCalls():
             return told
-        house.clock.advance(0)
+        chat.clock.advance(0)
         if not any(more) and all(
-            call.getTime() > house.clock.seconds() for call in house.clock.getDelayedCalls()
+            call.getTime() > chat.clock.seconds() for call in chat.clock.getDelayedCalls()
         ):
             return told
 
@@ -134,11 +136,11 @@ def well_formed(data: bytes) -> None:
 def test_any_lines_get_well_formed_answers(
     lines: list[bytes], wanted: frozenset[str], tight: bool
 ) -> None:
-    house, ann, bob = scene(wanted, tight)
-    dan = house.person("dan")
+    chat, ann, bob = scene(wanted, tight)
+    dan = chat.text_client("dan")
     dan.type("/join #c")
     ann.protocol.dataReceived(b"".join(line + b"\r\n" for line in lines))
-    for data in settle(house, ann, bob):
+    for data in settle(chat, ann, bob):
         well_formed(data)
     dan.screen()
     assert bob.numerics("PING x")[-1] == "PONG"
@@ -147,11 +149,11 @@ def test_any_lines_get_well_formed_answers(
 @settings(max_examples=examples(75), deadline=None)
 @given(LINES)
 def test_any_lines_before_registration(lines: list[bytes]) -> None:
-    house = House(ping=0.0)
-    client = house.irc_client()
+    chat = IrcChat(ping=0.0)
+    client = chat.irc_client()
     client.protocol.dataReceived(b"".join(line + b"\r\n" for line in lines))
-    well_formed(settle(house, client)[0])
-    assert house.irc.server.unregistered >= 0
+    well_formed(settle(chat, client)[0])
+    assert chat.irc.server.unregistered >= 0
 
 
 @over_tcp("messages have no line ends")
@@ -166,10 +168,10 @@ def test_it_does_not_matter_how_the_stream_is_cut(
     lines: list[bytes], wanted: frozenset[str], sizes: list[int], end: bytes
 ) -> None:
     stream = b"".join(line + end for line in lines)
-    house, ann, bob = scene(wanted)
+    chat, ann, bob = scene(wanted)
     ann.protocol.dataReceived(stream)
-    whole = settle(house, ann, bob)
-    house, ann, bob = scene(wanted)
+    whole = settle(chat, ann, bob)
+    chat, ann, bob = scene(wanted)
     at = 0
     pieces = []
     while at < len(stream):
@@ -179,7 +181,7 @@ def test_it_does_not_matter_how_the_stream_is_cut(
     told = [b"", b""]
     for piece in pieces:
         ann.protocol.dataReceived(piece)
-        told = [a + b for a, b in zip(told, settle(house, ann, bob), strict=True)]
+        told = [a + b for a, b in zip(told, settle(chat, ann, bob), strict=True)]
     assert told == whole
 
 
@@ -203,11 +205,11 @@ SEEN = [
 def test_a_ping_is_answered_last(line: str, seen: str) -> None:
     """All output caused by a command, to everybody, comes before the answer to the same client's
     next PING."""
-    house = House()
-    ann = house.irc_client("ann", *caps.CAPABILITIES, joined="#c,#d")
-    bob = house.irc_client("bob", *caps.CAPABILITIES, joined="#c,#d")
+    chat = IrcChat()
+    ann = chat.irc_client("ann", *caps.CAPABILITIES, joined="#c,#d")
+    bob = chat.irc_client("bob", *caps.CAPABILITIES, joined="#c,#d")
     if line.startswith("JOIN"):
-        house.hub.part(house.hub.person("ann").clients[0], "#d")  # type: ignore[union-attr]
+        chat.hub.part(chat.hub.person("ann").clients[0], "#d")  # type: ignore[union-attr]
     ann.lines()
     bob.lines()
     told = ann.raw(f"{line}\r\nPING x\r\n".encode()).decode().split("\r\n")[:-1]
@@ -216,14 +218,14 @@ def test_a_ping_is_answered_last(line: str, seen: str) -> None:
     # bob has it without another turn of the reactor
     assert seen in [command(each) for each in bob.transport.value().decode().split("\r\n")[:-1]]
     bob.lines()
-    assert settle(house, ann, bob) == [b"", b""]
+    assert settle(chat, ann, bob) == [b"", b""]
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_every_command_is_answered_before_a_ping(name: str) -> None:
-    house, ann, bob = scene(frozenset(caps.CAPABILITIES))
+    chat, ann, bob = scene(frozenset(caps.CAPABILITIES))
     ann.protocol.dataReceived(f"{name} #c bob x\r\nPING last\r\n".encode())
-    told, _ = settle(house, ann, bob)
+    told, _ = settle(chat, ann, bob)
     lines = told.decode().split("\r\n")[:-1]
     if name in ("QUIT", "SQUIT"):
         assert command(lines[-1]) == "ERROR"
@@ -232,12 +234,12 @@ def test_every_command_is_answered_before_a_ping(name: str) -> None:
 
 
 def test_a_long_answer_comes_before_a_ping() -> None:
-    house = House()
+    chat = IrcChat()
     for number in range(900):
-        house.irc_client(f"n{number:025}", joined="#c")
-    ann = house.irc_client("ann")
+        chat.irc_client(f"n{number:025}", joined="#c")
+    ann = chat.irc_client("ann")
     ann.protocol.dataReceived(b"JOIN #c\r\nPING x\r\n")
-    told, *_ = settle(house, ann)
+    told, *_ = settle(chat, ann)
     numbers = [command(line) for line in told.decode().split("\r\n")[:-1]]
     assert numbers[-2:] == ["366", "PONG"]
     assert numbers.count("353") > 40
@@ -251,18 +253,18 @@ def test_a_ping_is_answered_behind_very_many_who_are_told(
     """The same where so many are told that some have to wait for the next turns, those at the text
     door too."""
     monkeypatch.setattr(outbox, "BROADCASTS_A_TURN", 20)
-    house = House()
-    ann = house.irc_client("ann", "labeled-response", "batch", "message-tags", joined="#c")
-    others = [house.irc_client(f"n{number}", joined="#c") for number in range(50)]
-    person = house.client("bob")
+    chat = IrcChat()
+    ann = chat.irc_client("ann", "labeled-response", "batch", "message-tags", joined="#c")
+    others = [chat.irc_client(f"n{number}", joined="#c") for number in range(50)]
+    person = chat.text_client("bob")
     person.type("/join #c")
-    settle(house, ann, *others)
+    settle(chat, ann, *others)
     person.screen()
     written: list[tuple[object, bytes]] = []
     for who in (ann, person, *others):
         box = who.protocol._outbox
         box.write = lambda data, who=who: written.append((who, data))  # type: ignore[misc]
     ann.protocol.dataReceived(f"{line}\r\n{ping}\r\n".encode())
-    house.settle()
+    chat.settle()
     pong = next(place for place, (who, data) in enumerate(written) if b"PONG" in data)
     assert {who for who, _ in written[:pong]} >= {person, *others}

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from chat.doubles import change_modes
-from chat.ircing import Client, House, command, plain
+from chat.irc_chat import IrcChat, IrcTestClient, command, plain
 from chat.test_irc_who import member
 
 from tcpd.chat.irc.commands.messages import Target
@@ -29,9 +29,9 @@ def tags(line: str) -> dict[str, str]:
     return {word.partition("=")[0]: word.partition("=")[2] for word in words}
 
 
-def three(house: House, *caps: str) -> tuple[Client, Client, Client]:
+def three(chat: IrcChat, *caps: str) -> tuple[IrcTestClient, IrcTestClient, IrcTestClient]:
     """Ann, who is an operator, and Bob and Cid, in one room."""
-    ann, bob, cid = (house.irc_client(nick, *caps, joined="#c") for nick in ("ann", "bob", "cid"))
+    ann, bob, cid = (chat.irc_client(nick, *caps, joined="#c") for nick in ("ann", "bob", "cid"))
     for client in (ann, bob):
         client.lines()
     return ann, bob, cid
@@ -42,9 +42,9 @@ def three(house: House, *caps: str) -> tuple[Client, Client, Client]:
 
 def test_several_targets() -> None:
     """ "PRIVMSG <target>{,<target>} <text to be sent>" """
-    house = House()
-    ann, bob, cid = three(house)
-    dan = house.person("dan")
+    chat = IrcChat()
+    ann, bob, cid = three(chat)
+    dan = chat.text_client("dan")
     dan.screen()
     assert ann.send("PRIVMSG bob,#c,,dan :hi all") == []
     assert bob.lines() == [
@@ -59,7 +59,7 @@ def test_several_targets() -> None:
 def test_too_many_targets(verb: str) -> None:
     """TARGMAX, and RFC 2812: ERR_TOOMANYTARGETS "<target> :<error code> recipients. <abort
     message>" """
-    ann, bob, _ = three(House(), "message-tags")
+    ann, bob, _ = three(IrcChat(), "message-tags")
     told = ann.send(f"{verb} #c,bob,cid,ann,bob :hi")
     assert told == [f"{SERVER} 407 ann bob :At most 4 targets. Your message was not delivered"]
     assert bob.lines() == []
@@ -84,9 +84,9 @@ def test_too_many_targets(verb: str) -> None:
     ],
 )
 def test_what_cannot_be_said(line: str, answer: str) -> None:
-    house = House()
-    house.irc_client("bob", joined="#other")
-    ann = house.irc_client("ann", "message-tags")
+    chat = IrcChat()
+    chat.irc_client("bob", joined="#other")
+    ann = chat.irc_client("ann", "message-tags")
     [told] = ann.send(line)
     assert told.startswith(f"{SERVER} {answer}")
 
@@ -96,17 +96,17 @@ def test_what_cannot_be_said(line: str, answer: str) -> None:
 )
 def test_no_error_is_the_answer_to_a_notice(rest: str) -> None:
     """ "they must not send any error back to the client on receipt of a NOTICE command" """
-    house = House()
-    house.irc_client("bob", joined="#other")
-    assert house.irc_client("ann").send(f"NOTICE{rest}") == []
+    chat = IrcChat()
+    chat.irc_client("bob", joined="#other")
+    assert chat.irc_client("ann").send(f"NOTICE{rest}") == []
 
 
 def test_a_room_that_will_not_hear() -> None:
     """ "If a message cannot be delivered to a channel, the server SHOULD respond with an
     ERR_CANNOTSENDTOCHAN" """
-    house = House()
-    ann, bob, _ = three(house)
-    change(house, Change(True, Mode.MODERATED))
+    chat = IrcChat()
+    ann, bob, _ = three(chat)
+    change(chat, Change(True, Mode.MODERATED))
     bob.lines()
     [told] = bob.send("PRIVMSG #c :hi")
     assert told.startswith(f"{SERVER} 404 bob #c :")
@@ -114,23 +114,23 @@ def test_a_room_that_will_not_hear() -> None:
     assert [line for line in ann.lines() if "PRIVMSG" in line] == []
 
 
-def change(house: House, *changes: Change) -> None:
+def change(chat: IrcChat, *changes: Change) -> None:
     """Ann changes modes of #c."""
-    ann = house.hub.person("ann")
+    ann = chat.hub.person("ann")
     assert ann is not None
-    assert change_modes(house.hub, ann.clients[0], "#c", changes) == []
-    house.settle()
+    assert change_modes(chat.hub, ann.clients[0], "#c", changes) == []
+    chat.settle()
 
 
 @pytest.mark.parametrize("bad", [b"PRIVMSG #c :\xff", b"PRIVMSG #c :" + b"x" * 510, b"NOSUCH"])
 def test_what_cannot_be_read_is_answered_behind_what_was_said_before(bad: bytes) -> None:
-    ann, _, _ = three(House(), "echo-message")
+    ann, _, _ = three(IrcChat(), "echo-message")
     told = ann.raw(b"PRIVMSG #c :one\r\nPRIVMSG #c :two\r\n" + bad + b"\r\n").decode()
     assert [command(line) for line in told.split("\r\n")[:2]] == ["PRIVMSG", "PRIVMSG"]
 
 
 def test_an_error_comes_behind_what_was_said_before() -> None:
-    ann, _, _ = three(House(), "echo-message")
+    ann, _, _ = three(IrcChat(), "echo-message")
     told = ann.raw(
         b"PRIVMSG #c :one\r\nPRIVMSG #x :two\r\nPRIVMSG #c :\xff\r\nPRIVMSG #c :four\r\n"
     )
@@ -158,12 +158,12 @@ def test_an_error_comes_behind_what_was_said_before() -> None:
 def test_statusmsg(prefix: str, shown: str, hearers: set[str]) -> None:
     """ "the message will be delivered only to the members of that channel with the given or higher
     status in the channel"; "PRIVMSG @%#bunny ... is functionally identical" to %#bunny."""
-    house = House()
-    ann, bob, cid = three(house)
-    dan = house.irc_client("dan", joined="#c")
-    eve = house.irc_client("eve", joined="#c")
+    chat = IrcChat()
+    ann, bob, cid = three(chat)
+    dan = chat.irc_client("dan", joined="#c")
+    eve = chat.irc_client("eve", joined="#c")
     change(
-        house,
+        chat,
         Change(True, Mode.HALF_OPERATOR, argument="bob"),
         Change(True, Mode.VOICE, argument="cid"),
     )
@@ -177,10 +177,10 @@ def test_statusmsg(prefix: str, shown: str, hearers: set[str]) -> None:
 
 
 def test_a_person_among_the_operators_hears_it_too() -> None:
-    house = House()
-    dan = house.person("dan")
+    chat = IrcChat()
+    dan = chat.text_client("dan")
     dan.type("/join #c")
-    bob = house.irc_client("bob", joined="#c")
+    bob = chat.irc_client("bob", joined="#c")
     dan.screen()
     bob.send("PRIVMSG @#c :psst")
     assert dan.screen() == ["@#c <bob> psst"]
@@ -198,9 +198,9 @@ def test_targets(word: str) -> None:
 
 def test_actions_are_the_same_at_both_doors() -> None:
     """CTCP ACTION is what the text door has as /me."""
-    house = House()
-    ann, bob, _ = three(house)
-    dan = house.person("dan")
+    chat = IrcChat()
+    ann, bob, _ = three(chat)
+    dan = chat.text_client("dan")
     dan.type("/join #c")
     bob.lines()
     ann.send("PRIVMSG #c :\x01ACTION pours tea\x01", "PRIVMSG #c :\x01ACTION sips")
@@ -215,7 +215,7 @@ def test_actions_are_the_same_at_both_doors() -> None:
 
 @pytest.mark.parametrize("text", ["\x01VERSION\x01", "\x01ACTION\x01", "\x01ACTION \x01"])
 def test_other_requests_pass_as_they_are(text: str) -> None:
-    ann, bob, _ = three(House())
+    ann, bob, _ = three(IrcChat())
     ann.send(f"PRIVMSG bob :{text}", f"NOTICE bob :{text}")
     assert bob.lines() == [
         f":ann!~ann@localhost PRIVMSG bob :{text}",
@@ -229,9 +229,9 @@ def test_other_requests_pass_as_they_are(text: str) -> None:
 def test_who_writes_to_somebody_away_is_told() -> None:
     """ "If <target> is a user and that user has been set as away, the server may reply with an
     RPL_AWAY (301) numeric and the command will continue." """
-    house = House()
-    ann, bob, _ = three(house, "message-tags")
-    dan = house.person("dan")
+    chat = IrcChat()
+    ann, bob, _ = three(chat, "message-tags")
+    dan = chat.text_client("dan")
     bob.send("AWAY :at lunch")
     assert ann.send("PRIVMSG bob :hi") == [f"{SERVER} 301 ann bob :at lunch"]
     assert ann.send("NOTICE bob :hi", "@+typing=done TAGMSG bob", "PRIVMSG #c :hi") == []
@@ -246,15 +246,15 @@ def test_who_writes_to_somebody_away_is_told() -> None:
 LONG_NICK, LONG_HOST = "a" * 30, "h" * 63
 
 
-def people_with_long_names(house: House, *caps: str) -> tuple[Client, Client, Any]:
+def people_with_long_names(chat: IrcChat, *caps: str) -> tuple[IrcTestClient, IrcTestClient, Any]:
     """Who speaks, who hears it as IRC, and as text, in #c; the first two are operators."""
-    bob = house.irc_client("bob", *caps, joined="#c")
-    ann = house.irc_client(LONG_NICK, *caps, joined="#c")
+    bob = chat.irc_client("bob", *caps, joined="#c")
+    ann = chat.irc_client(LONG_NICK, *caps, joined="#c")
     bob.send(f"MODE #c +o {LONG_NICK}")
-    dan = house.person("dan")
+    dan = chat.text_client("dan")
     dan.type("/join #c")
-    for each in list(house.hub.people):
-        house.hub.set_host(each.clients[0], LONG_HOST)
+    for each in list(chat.hub.people):
+        chat.hub.set_host(each.clients[0], LONG_HOST)
     for client in (ann, bob):
         client.lines()
     dan.screen()
@@ -283,8 +283,8 @@ def test_what_fits_the_line_as_others_get_it_arrives_whole(
     """RFC 2812 section 2.3: "IRC messages ... SHALL NOT exceed 512 characters in length, counting
     all characters including the trailing CR-LF". A byte more than that is refused: Modern IRC,
     ERR_INPUTTOOLONG, "Indicates a given line does not follow the specified size limits"."""
-    house = House()
-    ann, bob, dan = people_with_long_names(house, "message-tags")
+    chat = IrcChat()
+    ann, bob, dan = people_with_long_names(chat, "message-tags")
     head = f":{LONG_NICK}!~{'a' * 11}@{LONG_HOST} {told}"
     room = 510 - len((head + wrapped.format("")).encode())
     text = letter * (room // len(letter.encode()))
@@ -302,10 +302,10 @@ def test_what_fits_the_line_as_others_get_it_arrives_whole(
 
 def test_what_does_not_fit_for_one_target_is_said_to_none() -> None:
     """Nobody would know who has heard it."""
-    house = House()
-    ann, bob, _ = people_with_long_names(house)
-    cid = house.irc_client("c" * 30)
-    room = room_for(member(house, LONG_NICK), "bob")
+    chat = IrcChat()
+    ann, bob, _ = people_with_long_names(chat)
+    cid = chat.irc_client("c" * 30)
+    room = room_for(member(chat, LONG_NICK), "bob")
     assert ann.numerics(f"PRIVMSG bob,{'c' * 30} :{'x' * room}") == ["417"]
     assert bob.lines() == cid.lines() == []
     assert ann.numerics(f"PRIVMSG bob,nobody :{'x' * room}") == ["401"]
@@ -313,8 +313,8 @@ def test_what_does_not_fit_for_one_target_is_said_to_none() -> None:
 
 
 def test_a_refusal_has_the_label() -> None:
-    house = House()
-    ann, bob, _ = people_with_long_names(house, "batch", "labeled-response")
+    chat = IrcChat()
+    ann, bob, _ = people_with_long_names(chat, "batch", "labeled-response")
     assert plain(*ann.send(f"@label=x PRIVMSG #c :{'x' * 450}")).startswith(
         f"@label=x {SERVER} 417 {LONG_NICK} :Input line was too long"
     )
@@ -323,9 +323,9 @@ def test_a_refusal_has_the_label() -> None:
 
 def test_of_an_action_without_its_end_the_end_counts_too() -> None:
     """It is passed on with one, and has to fit so."""
-    house = House()
-    ann, bob, _ = people_with_long_names(house)
-    room = room_for(member(house, LONG_NICK), "bob", Kind.ACTION)
+    chat = IrcChat()
+    ann, bob, _ = people_with_long_names(chat)
+    room = room_for(member(chat, LONG_NICK), "bob", Kind.ACTION)
     assert ann.numerics(f"PRIVMSG bob :\x01ACTION {'x' * (room + 1)}") == ["417"]
     assert ann.send(f"PRIVMSG bob :\x01ACTION {'x' * room}") == []
     (line,) = bob.lines()
@@ -338,8 +338,8 @@ def test_of_an_action_without_its_end_the_end_counts_too() -> None:
 def test_the_text_frontend_splits_what_does_not_fit(command: str, letter: str) -> None:
     """'The text door goes on splitting (its lines have no such bound)'; what somebody does arrives
     as CTCP ACTION in each piece."""
-    house = House()
-    _, bob, dan = people_with_long_names(house)
+    chat = IrcChat()
+    _, bob, dan = people_with_long_names(chat)
     text = letter * 700
     dan.type(command + text)
     got = [line.partition(" :")[2] for line in bob.lines()]
@@ -354,17 +354,17 @@ def test_the_text_frontend_splits_what_does_not_fit(command: str, letter: str) -
 
 def test_names_that_change_change_the_room() -> None:
     """CHGHOST and NICK: the prefix is the one that others get by then."""
-    house = House()
-    ann = house.irc_client("ann", joined="#c")
-    bob = house.irc_client("bob", joined="#c")
+    chat = IrcChat()
+    ann = chat.irc_client("ann", joined="#c")
+    bob = chat.irc_client("bob", joined="#c")
     ann.lines()
     text = "x" * (510 - len(":ann!~ann@localhost PRIVMSG #c :"))
     assert ann.send(f"PRIVMSG #c :{text}") == []
-    house.hub.set_host(member(house, "ann").clients[0], "localhost.")
-    house.settle()
+    chat.hub.set_host(member(chat, "ann").clients[0], "localhost.")
+    chat.settle()
     assert ann.numerics(f"PRIVMSG #c :{text}") == ["417"]
-    house.hub.set_host(member(house, "ann").clients[0], "localhos")
-    house.settle()
+    chat.hub.set_host(member(chat, "ann").clients[0], "localhos")
+    chat.settle()
     assert ann.send(f"PRIVMSG #c :{text}.") == []
     ann.send("NICK annie")
     assert ann.numerics(f"PRIVMSG #c :{text}") == ["417"]
@@ -373,9 +373,9 @@ def test_names_that_change_change_the_room() -> None:
 
 def test_there_is_always_room() -> None:
     """The longest names leave some of the 512 bytes."""
-    house = House()
-    house.irc_client("ann")
-    member = house.hub.person("ann")
+    chat = IrcChat()
+    chat.irc_client("ann")
+    member = chat.hub.person("ann")
     assert isinstance(member, Person)
     assert room_for(member, "#c") == 512 - len(":ann!~ann@localhost PRIVMSG #c :\r\n")
     member.nick = "ü" * 32
@@ -392,10 +392,10 @@ def test_there_is_always_room() -> None:
 def test_tags_of_clients_are_passed_on() -> None:
     """ "Client-only tags are client-initiated tags that servers MUST attach as-is to any relevant
     message relayed to other clients"; "Tags without the client-only prefix MUST be removed" """
-    house = House()
-    ann = house.irc_client("ann", "message-tags", joined="#c")
-    bob = house.irc_client("bob", "message-tags", "server-time", joined="#c")
-    cid = house.irc_client("cid", joined="#c")
+    chat = IrcChat()
+    ann = chat.irc_client("ann", "message-tags", joined="#c")
+    bob = chat.irc_client("bob", "message-tags", "server-time", joined="#c")
+    cid = chat.irc_client("cid", joined="#c")
     bob.lines()
     ann.lines()
     ann.send("@+draft/reply=1;own=2;+x=a\\sb PRIVMSG #c :hi", "@+x NOTICE bob :ho")
@@ -411,11 +411,11 @@ def test_tagmsg() -> None:
     """ "This message MUST be delivered to targets in the same way as PRIVMSG and NOTICE messages";
     "Servers MUST NOT deliver TAGMSG to clients that haven't negotiated the message tags
     capability." """
-    house = House()
-    ann = house.irc_client("ann", "message-tags", "echo-message", joined="#c")
-    bob = house.irc_client("bob", "message-tags", joined="#c")
-    cid = house.irc_client("cid", joined="#c")
-    dan = house.person("dan")
+    chat = IrcChat()
+    ann = chat.irc_client("ann", "message-tags", "echo-message", joined="#c")
+    bob = chat.irc_client("bob", "message-tags", joined="#c")
+    cid = chat.irc_client("cid", joined="#c")
+    dan = chat.text_client("dan")
     dan.type("/join #c")
     for client in (ann, bob, cid):
         client.lines()
@@ -438,8 +438,8 @@ def test_tagmsg() -> None:
 )
 def test_tags_that_are_denied(denied: tuple[str, ...], passed: str) -> None:
     """CLIENTTAGDENY"""
-    house = House(deny_tags=denied)
-    ann, bob, _ = three(house, "message-tags", "labeled-response", "batch")
+    chat = IrcChat(deny_tags=denied)
+    ann, bob, _ = three(chat, "message-tags", "labeled-response", "batch")
     assert any(f"CLIENTTAGDENY={','.join(denied)}" in line for line in ann.send("ISUPPORT"))
     ann.send("@+typing=active;+draft/react=1 TAGMSG #c")
     [line] = bob.lines()
@@ -451,8 +451,8 @@ def test_tags_that_are_denied(denied: tuple[str, ...], passed: str) -> None:
 
 def test_tags_with_wrong_names_are_not_passed_on() -> None:
     """message-tags, "Rules for naming message tags"; the message they stand on is."""
-    house = House()
-    ann, bob, _ = three(house, "message-tags", "labeled-response", "batch")
+    chat = IrcChat()
+    ann, bob, _ = three(chat, "message-tags", "labeled-response", "batch")
     ann.send("@+ok=1;+\x1b[31m=2;+a_b=3;+ex*/a PRIVMSG #c :hi")
     [line] = bob.lines()
     assert line.endswith(" PRIVMSG #c :hi")
@@ -467,7 +467,7 @@ def test_more_tags_than_allowed(line: str, size: int) -> None:
     """message-tags: 'Servers MUST reply with the ERR_INPUTTOOLONG (417) error numeric if a client
     sends a message with more tag data than the allowed limit.' Nothing of it is said, and the
     connection stays."""
-    ann, bob, _ = three(House(), "message-tags")
+    ann, bob, _ = three(IrcChat(), "message-tags")
     data = f"+a={'x' * (size - 3)}"
     assert ann.send(f"@{data} {line}") == [f"{SERVER} 417 ann :Input line was too long"]
     assert bob.lines() == []
@@ -483,8 +483,8 @@ def test_more_tags_than_allowed(line: str, size: int) -> None:
 
 def test_messages_are_echoed() -> None:
     """ "servers MUST send PRIVMSG and NOTICE messages back to the client that sent them" """
-    house = House()
-    ann, bob, _ = three(house, "echo-message", "message-tags", "server-time")
+    chat = IrcChat()
+    ann, bob, _ = three(chat, "echo-message", "message-tags", "server-time")
     for line in (
         "PRIVMSG #c :hi",
         "NOTICE #c :hi",
@@ -506,18 +506,18 @@ def test_messages_are_echoed() -> None:
 def test_a_message_to_oneself_comes_as_sent_and_as_received() -> None:
     """ "When a client sends a private message to its own nick, echo-message will result in
     duplicate messages being sent by the server" """
-    house = House()
-    ann = house.irc_client("ann", "echo-message")
+    chat = IrcChat()
+    ann = chat.irc_client("ann", "echo-message")
     assert ann.send("PRIVMSG ann :hi") == [":ann!~ann@localhost PRIVMSG ann :hi"] * 2
-    bob = house.irc_client("bob")
+    bob = chat.irc_client("bob")
     assert bob.send("PRIVMSG bob :hi") == [":bob!~bob@localhost PRIVMSG bob :hi"]
 
 
 def test_who_speaks_from_outside_hears_it_once() -> None:
-    house = House()
-    house.irc_client("ann", joined="#c")
-    change(house, Change(False, Mode.NO_OUTSIDERS))
-    out = house.irc_client("out", "echo-message")
+    chat = IrcChat()
+    chat.irc_client("ann", joined="#c")
+    change(chat, Change(False, Mode.NO_OUTSIDERS))
+    out = chat.irc_client("out", "echo-message")
     assert out.send("PRIVMSG #c :hi") == [":out!~out@localhost PRIVMSG #c :hi"]
 
 
@@ -525,8 +525,8 @@ def test_who_speaks_from_outside_hears_it_once() -> None:
 
 
 def test_the_msgid_is_the_same_for_all() -> None:
-    house = House()
-    ann, bob, cid = three(house, "echo-message", "message-tags")
+    chat = IrcChat()
+    ann, bob, cid = three(chat, "echo-message", "message-tags")
     echo = ann.send("PRIVMSG #c,bob :hi")
     first, second = bob.lines()
     assert [tags(line)["msgid"] for line in echo] == [
@@ -540,7 +540,7 @@ def test_the_msgid_is_the_same_for_all() -> None:
 REDACTING = ("message-tags", "echo-message", "draft/message-redaction")
 
 
-def msgid(client: Client, line: str) -> str:
+def msgid(client: IrcTestClient, line: str) -> str:
     return tags(client.send(line)[-1])["msgid"]
 
 
@@ -548,10 +548,10 @@ def test_what_was_said_is_taken_back() -> None:
     """ "SHOULD forward this REDACT, with an appropriate prefix, to the target recipients that have
     negotiated the draft/message-redaction capability ... MUST not forward this REDACT to target
     recipients that have not" """
-    house = House()
-    ann, bob, cid = three(house, *REDACTING)
-    old = house.irc_client("old", joined="#c")
-    dan = house.person("dan")
+    chat = IrcChat()
+    ann, bob, cid = three(chat, *REDACTING)
+    old = chat.irc_client("old", joined="#c")
+    dan = chat.text_client("dan")
     dan.type("/join #c")
     id = msgid(bob, "PRIVMSG #c :oops")
     for client in (ann, bob, cid, old):
@@ -562,12 +562,12 @@ def test_what_was_said_is_taken_back() -> None:
     assert ann.lines() == cid.lines() == told
     assert old.lines() == []
     assert dan.screen() == ["* bob took back a message in #c: wrong room"]
-    assert not house.kept("#c")
+    assert not chat.kept("#c")
 
 
 def test_operators_take_back_what_others_said() -> None:
-    house = House()
-    ann, bob, _ = three(house, *REDACTING)
+    chat = IrcChat()
+    ann, bob, _ = three(chat, *REDACTING)
     id = msgid(bob, "PRIVMSG #c :spam")
     ann.lines()
     told = ann.send(f"REDACT #c {id}")
@@ -576,9 +576,9 @@ def test_operators_take_back_what_others_said() -> None:
 
 def test_what_cannot_be_taken_back() -> None:
     """FAIL REDACT INVALID_TARGET, REDACT_FORBIDDEN, UNKNOWN_MSGID"""
-    house = House()
-    ann, bob, _ = three(house, *REDACTING)
-    house.irc_client("dan", joined="#d")
+    chat = IrcChat()
+    ann, bob, _ = three(chat, *REDACTING)
+    chat.irc_client("dan", joined="#d")
     id = msgid(ann, "PRIVMSG #c :hi")
     private = msgid(bob, "PRIVMSG ann :hi")
     bob.lines()
@@ -602,11 +602,11 @@ def test_what_cannot_be_taken_back() -> None:
 def test_relayed_messages() -> None:
     """ "the IRCd will translate the message to a PRIVMSG: @relaymsg=<botnick>
     :spoofednick!<ident>@<host> PRIVMSG <channel> :<message>" """
-    house = House()
-    ann = house.irc_client("ann", "draft/relaymsg", "echo-message", joined="#c")
-    bob = house.irc_client("bob", "draft/relaymsg", joined="#c")
-    cid = house.irc_client("cid", joined="#c")
-    dan = house.person("dan")
+    chat = IrcChat()
+    ann = chat.irc_client("ann", "draft/relaymsg", "echo-message", joined="#c")
+    bob = chat.irc_client("bob", "draft/relaymsg", joined="#c")
+    cid = chat.irc_client("cid", joined="#c")
+    dan = chat.text_client("dan")
     dan.type("/join #c")
     for client in (ann, bob, cid):
         client.lines()
@@ -635,7 +635,7 @@ def test_relayed_messages() -> None:
 def test_what_cannot_be_relayed(line: str, answer: str) -> None:
     """ "Servers MUST also sanitize or reject nicks that contain reserved IRC characters" and
     "should take steps to verify that the caller is authorized" """
-    ann, bob, _ = three(House(), "draft/relaymsg")
+    ann, bob, _ = three(IrcChat(), "draft/relaymsg")
     [told] = bob.send(line)
     assert told.startswith(f"{SERVER} {answer}")
     assert ann.lines() == []
@@ -643,8 +643,8 @@ def test_what_cannot_be_relayed(line: str, answer: str) -> None:
 
 def test_relayed_messages_that_fit_arrive_whole() -> None:
     """By the name that others get them under. What does not fit is refused with 417."""
-    house = House()
-    ann, bob, _ = three(house)
+    chat = IrcChat()
+    ann, bob, _ = three(chat)
     speaker = "ü" * 20 + "/x"
     room = 510 - len(f":{speaker}!~ann@localhost PRIVMSG #c :".encode())
     assert ann.numerics(f"RELAYMSG #c {speaker} :{'y' * (room + 1)}") == ["417"]
@@ -659,8 +659,8 @@ def test_relayed_messages_that_fit_arrive_whole() -> None:
 
 def test_everything_has_its_time() -> None:
     """server-time: "Servers MAY include the timestamp in messages when they see fit": in all."""
-    house = House()
-    ann = house.irc_client()
+    chat = IrcChat()
+    ann = chat.irc_client()
     ann.send("CAP LS 302", "CAP REQ :server-time batch draft/extended-isupport labeled-response")
     told = ann.send("FOO", "PING x", "NICK ann", "USER a 0 * :A", "CAP END", "JOIN #c")
     told += ann.send("PRIVMSG #x :hi", "@label=x ISUPPORT", "@label=y PONG x", "PRIVMSG ann :hi")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from chat.carriers import over_tcp
-from chat.ircing import Client, House, command
+from chat.irc_chat import IrcChat, IrcTestClient, command
+from chat.transports import over_tcp
 
 from tcpd.chat.irc.commands import who
 from tcpd.chat.people import Person
@@ -23,8 +23,8 @@ def nicks(lines: list[str]) -> list[str]:
     return list(flags(lines))
 
 
-def member(house: House, nick: str) -> Person:
-    found = house.hub.person(nick)
+def member(chat: IrcChat, nick: str) -> Person:
+    found = chat.hub.person(nick)
     assert found is not None
     return found
 
@@ -32,9 +32,9 @@ def member(house: House, nick: str) -> Person:
 def test_a_room() -> None:
     """Modern IRC, RPL_WHOREPLY: '<client> <channel> <username> <host> <server> <nick> <flags>
     :<hopcount> <realname>'; of a room the channel is that very room."""
-    house = House()
-    ann = house.irc_client("ann", joined="#tea,#coffee")
-    house.irc_client("bob", joined="#tea,#coffee")
+    chat = IrcChat()
+    ann = chat.irc_client("ann", joined="#tea,#coffee")
+    chat.irc_client("bob", joined="#tea,#coffee")
     ann.lines()
     for name in ("#tea", "#coffee"):
         assert ann.send(f"WHO {name}") == [
@@ -45,9 +45,9 @@ def test_a_room() -> None:
 
 
 def test_who_is_at_the_text_door_is_found_too() -> None:
-    house = House()
-    ann = house.irc_client("ann", joined="#lobby")
-    house.person("zoe")
+    chat = IrcChat()
+    ann = chat.irc_client("ann", joined="#lobby")
+    chat.text_client("zoe")
     ann.lines()
     assert ann.send("WHO zoe") == [
         ":chat.example.net 352 ann * text localhost chat.example.net zoe H :0 zoe",
@@ -59,18 +59,18 @@ def test_who_is_at_the_text_door_is_found_too() -> None:
 def test_masks(mask: str) -> None:
     """Modern IRC: "mask: ... if the mask is not a channel, ... matched against" names; and
     RPL_ENDOFWHO: 'MUST be exactly the <mask> parameter sent by the client'."""
-    house = House()
-    house.irc_client("ann")
-    bob = house.irc_client("bob")
+    chat = IrcChat()
+    chat.irc_client("ann")
+    bob = chat.irc_client("bob")
     told = bob.send(f"WHO {mask}")
     assert nicks(told) == ["ann"]
     assert told[-1] == f":chat.example.net 315 bob {mask} :{END}"
 
 
 def test_real_names_and_hosts_are_masks_too() -> None:
-    house = House()
-    ann = house.irc_client("ann")
-    house.irc_client("bob")
+    chat = IrcChat()
+    ann = chat.irc_client("ann")
+    chat.irc_client("bob")
     assert nicks(ann.send("WHO :?OB")) == ["bob"]
     assert nicks(ann.send("WHO localhost")) == ["ann", "bob"]
     assert nicks(ann.send("WHO 0")) == ["ann", "bob"]
@@ -80,9 +80,9 @@ def test_real_names_and_hosts_are_masks_too() -> None:
 @pytest.mark.parametrize("mask", ["nobody", "#nowhere", ":", ":#", ":::", "[", "*" * 400 + "x"])
 def test_nobody_is_just_the_end(mask: str) -> None:
     """Modern IRC: a nickname that does not exist is answered by RPL_ENDOFWHO alone."""
-    house = House()
-    house.person("zoe")
-    assert house.irc_client("ann").numerics(f"WHO {mask}") == ["315"]
+    chat = IrcChat()
+    chat.text_client("zoe")
+    assert chat.irc_client("ann").numerics(f"WHO {mask}") == ["315"]
 
 
 def test_flags() -> None:
@@ -90,13 +90,13 @@ def test_flags() -> None:
     '*', 'the highest channel membership prefix that the client has in <channel>', and 'one or more
     user mode characters and other arbitrary server-specific flags', as B of bots is. All prefixes
     for those with multi-prefix: 'the server MUST send all prefixes in order of rank'."""
-    house = House()
-    ann = house.irc_client("ann", joined="#tea")
-    bob = house.irc_client("bob", "multi-prefix", joined="#tea")
-    house.hub.set_away(member(house, "ann").clients[0], "gone")
-    house.set_mode(member(house, "ann"), "o", True)
-    member(house, "ann").bot = True
-    house.hub.room("#tea").members[member(house, "ann")] = 5  # type: ignore[union-attr]
+    chat = IrcChat()
+    ann = chat.irc_client("ann", joined="#tea")
+    bob = chat.irc_client("bob", "multi-prefix", joined="#tea")
+    chat.hub.set_away(member(chat, "ann").clients[0], "gone")
+    chat.set_mode(member(chat, "ann"), "o", True)
+    member(chat, "ann").bot = True
+    chat.hub.room("#tea").members[member(chat, "ann")] = 5  # type: ignore[union-attr]
     assert flags(bob.send("WHO #tea")) == {"ann": "G*@+B", "bob": "H"}
     assert flags(ann.send("WHO #tea")) == {"ann": "G*@B", "bob": "H"}
     assert flags(ann.send("WHO ann")) == {"ann": "G*B"}
@@ -104,10 +104,10 @@ def test_flags() -> None:
 
 def test_operators_alone() -> None:
     """Modern IRC: '<o>: only operators are returned'."""
-    house = House()
-    ann = house.irc_client("ann", joined="#tea")
-    house.irc_client("bob", joined="#tea")
-    house.set_mode(member(house, "bob"), "o", True)
+    chat = IrcChat()
+    ann = chat.irc_client("ann", joined="#tea")
+    chat.irc_client("bob", joined="#tea")
+    chat.set_mode(member(chat, "bob"), "o", True)
     assert nicks(ann.send("WHO #tea o")) == ["bob"]
     assert nicks(ann.send("WHO * o")) == ["bob"]
     assert nicks(ann.send("WHO ann o")) == []
@@ -116,16 +116,16 @@ def test_operators_alone() -> None:
 def test_who_is_invisible_is_found_by_those_who_share_a_room() -> None:
     """Modern IRC, mode i: 'will not show up in commands such as WHO or NAMES unless they share a
     channel with the person that submitted the command'."""
-    house = House()
-    ann = house.irc_client("ann", joined="#tea")
-    bob = house.irc_client("bob")
-    house.set_mode(member(house, "ann"), "i", True)
+    chat = IrcChat()
+    ann = chat.irc_client("ann", joined="#tea")
+    bob = chat.irc_client("bob")
+    chat.set_mode(member(chat, "ann"), "i", True)
     for mask in ("an*", "*", "#tea"):
         assert "ann" not in nicks(bob.send(f"WHO {mask}"))
         assert "ann" in nicks(ann.send(f"WHO {mask}"))
-    house.set_mode(member(house, "bob"), "o", True)
+    chat.set_mode(member(chat, "bob"), "o", True)
     assert nicks(bob.send("WHO an*")) == ["ann"]
-    house.set_mode(member(house, "bob"), "o", False)
+    chat.set_mode(member(chat, "bob"), "o", False)
     bob.send("JOIN #tea")
     for mask in ("an*", "*", "#tea"):
         assert "ann" in nicks(bob.send(f"WHO {mask}"))
@@ -134,26 +134,26 @@ def test_who_is_invisible_is_found_by_those_who_share_a_room() -> None:
 def test_who_is_invisible_is_found_by_their_very_nickname() -> None:
     """Modern IRC, "WHO message": 'An exact nickname, in which case a single user is returned. A
     mask pattern, in which case all visible users whose nickname matches are listed.'"""
-    house = House()
-    house.irc_client("ann")
-    bob = house.irc_client("bob")
-    house.set_mode(member(house, "ann"), "i", True)
+    chat = IrcChat()
+    chat.irc_client("ann")
+    bob = chat.irc_client("bob")
+    chat.set_mode(member(chat, "ann"), "i", True)
     assert nicks(bob.send("WHO ANN")) == ["ann"]
     assert nicks(bob.send("WHO ?nn")) == []
 
 
 def test_a_secret_room_is_told_to_those_alone_who_are_in_it() -> None:
     """Modern IRC, mode s: not shown to those who are not in it."""
-    house = House()
-    ann = house.irc_client("ann", joined="#tea")
-    bob = house.irc_client("bob")
-    hide(house, "#tea")
+    chat = IrcChat()
+    ann = chat.irc_client("ann", joined="#tea")
+    bob = chat.irc_client("bob")
+    hide(chat, "#tea")
     assert nicks(ann.send("WHO #tea")) == ["ann"]
     assert nicks(bob.send("WHO #tea")) == []
 
 
-def hide(house: House, name: str) -> None:
-    room = house.hub.room(name)
+def hide(chat: IrcChat, name: str) -> None:
+    room = chat.hub.room(name)
     assert room is not None
     room.modes.flags |= {Mode.HIDDEN}
 
@@ -162,8 +162,8 @@ def hide(house: House, name: str) -> None:
 def test_whox_has_all_fields_in_its_own_order() -> None:
     """WHOX: '<client> [token] [channel] [user] [ip] [host] [server] [nick] [flags] [hopcount]
     [idle] [account] [oplevel] [:realname]', and 0 for who has no account."""
-    house = House()
-    ann = house.irc_client("ann", joined="#tea")
+    chat = IrcChat()
+    ann = chat.irc_client("ann", joined="#tea")
     told = ann.send("WHO #tea %roaldfnshiuct,123")
     assert told == [
         ":chat.example.net 354 ann 123 #tea ~ann 255.255.255.255 localhost chat.example.net ann"
@@ -184,17 +184,17 @@ def test_whox_has_all_fields_in_its_own_order() -> None:
     ],
 )
 def test_whox_has_the_fields_that_are_asked_for(options: str, words: str) -> None:
-    house = House()
-    ann = house.irc_client("ann")
+    chat = IrcChat()
+    ann = chat.irc_client("ann")
     assert ann.send(f"WHO ann {options}")[0] == f":chat.example.net 354 ann {words}"
 
 
 def test_a_long_answer_is_streamed(monkeypatch: pytest.MonkeyPatch) -> None:
     """No answer makes more wait than an outbox bears."""
-    house = House(bounds={"outbox": 16384})
-    ann = house.irc_client("ann", joined="#tea")
+    chat = IrcChat(bounds={"outbox": 16384})
+    ann = chat.irc_client("ann", joined="#tea")
     for number in range(200):
-        house.irc_client(f"bob{number:03}", joined="#tea")
+        chat.irc_client(f"bob{number:03}", joined="#tea")
         ann.lines()
     told: list[str] = ann.send("WHO #tea")
     for _ in range(100):
@@ -211,16 +211,16 @@ def test_a_long_search_lets_others_have_their_turn(
     """To hold a mask against ten thousand people takes some 60 ms: it is done bit by bit, and what
     the client sends meanwhile waits for its end."""
     monkeypatch.setattr(who, "_PER_TURN", 10)
-    house = House()
-    ann = house.irc_client("ann", *caps)
+    chat = IrcChat()
+    ann = chat.irc_client("ann", *caps)
     for number in range(95):
-        house.irc_client(f"bob{number:02}")
+        chat.irc_client(f"bob{number:02}")
     ann.lines()
     label = "@label=x " if "labeled-response" in caps else ""
     ann.protocol.dataReceived(f"{label}WHO *nobody\r\nPING x\r\n".encode())
     turns = 0
     while ann.protocol._session.streaming:  # type: ignore[union-attr]
-        ann.protocol.work(house.clock.seconds())
+        ann.protocol.work(chat.clock.seconds())
         turns += 1
     assert turns >= 6
     told = [command(line) for line in ann.lines()]
@@ -229,8 +229,8 @@ def test_a_long_search_lets_others_have_their_turn(
 
 def test_a_label_holds_all_of_it() -> None:
     """labeled-response: several lines are one batch."""
-    house = House()
-    ann = house.irc_client("ann", "labeled-response", "batch", joined="#tea")
+    chat = IrcChat()
+    ann = chat.irc_client("ann", "labeled-response", "batch", joined="#tea")
     told = ann.send("@label=x WHO #tea")
     assert told[0] == "@label=x :chat.example.net BATCH +b1 labeled-response"
     assert all(line.startswith("@batch=b1 ") for line in told[1:-1])
@@ -239,5 +239,5 @@ def test_a_label_holds_all_of_it() -> None:
 
 def test_it_wants_a_mask() -> None:
     """Modern IRC: ERR_NEEDMOREPARAMS."""
-    client: Client = House().irc_client("ann")
+    client: IrcTestClient = IrcChat().irc_client("ann")
     assert client.numerics("WHO") == ["461"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 
 import pytest
-from chat.ircing import House, command
+from chat.irc_chat import IrcChat, command
 from chat.test_irc_who import hide, member
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,9 +25,9 @@ def by_number(lines: list[str]) -> dict[str, str]:
 
 def test_whois() -> None:
     """Modern IRC, "WHOIS message": RPL_WHOISUSER first here, RPL_ENDOFWHOIS at the end."""
-    house = House()
-    ann = house.irc_client("ann")
-    house.irc_client("bob", joined="#tea,#coffee")
+    chat = IrcChat()
+    ann = chat.irc_client("ann")
+    chat.irc_client("bob", joined="#tea,#coffee")
     assert ann.send("WHOIS bob") == [
         f"{SERVER} 311 ann bob ~bob localhost * :Bob",
         f"{SERVER} 319 ann bob :@#tea @#coffee",
@@ -40,16 +40,16 @@ def test_whois() -> None:
 @pytest.mark.parametrize("server", ["chat.example.net", "CHAT.example.net", "*.net", "bob"])
 def test_whois_may_name_this_server(server: str) -> None:
     """RFC 2812 section 3.6.2: WHOIS [<target>] <mask>; clients write WHOIS nick nick."""
-    house = House()
-    ann = house.irc_client("ann")
-    house.irc_client("bob")
+    chat = IrcChat()
+    ann = chat.irc_client("ann")
+    chat.irc_client("bob")
     assert ann.numerics(f"WHOIS {server} BOB")[0] == "311"
 
 
 def test_whois_of_another_server() -> None:
     """Modern IRC, ERR_NOSUCHSERVER: '<client> <server name> :No such server'. The end follows, for
     which clients wait."""
-    ann = House().irc_client("ann")
+    ann = IrcChat().irc_client("ann")
     assert ann.send("WHOIS irc.example.org ann") == [
         f"{SERVER} 402 ann irc.example.org :No such server",
         f"{SERVER} 318 ann ann :End of /WHOIS list",
@@ -60,7 +60,7 @@ def test_whois_of_another_server() -> None:
 def test_whois_of_nobody_on_their_own_server(line: str) -> None:
     """Clients write WHOIS nick nick to ask the server that the person is on. With nobody of that
     name, it is the nickname that does not exist: ERR_NOSUCHNICK, and the end."""
-    ann = House().irc_client("ann")
+    ann = IrcChat().irc_client("ann")
     assert ann.send(line) == [
         f"{SERVER} 401 ann nope :No such nick/channel",
         f"{SERVER} 318 ann nope :End of /WHOIS list",
@@ -69,7 +69,7 @@ def test_whois_of_nobody_on_their_own_server(line: str) -> None:
 
 def test_whois_of_nobody() -> None:
     """ERR_NOSUCHNICK, and the end as always, with the nickname that was asked for."""
-    ann = House().irc_client("ann")
+    ann = IrcChat().irc_client("ann")
     assert ann.send("WHOIS Nobody,ann") == [
         f"{SERVER} 401 ann Nobody :No such nick/channel",
         f"{SERVER} 318 ann Nobody :End of /WHOIS list",
@@ -81,12 +81,12 @@ def test_whois_of_nobody() -> None:
 
 def test_whois_tells_what_somebody_is() -> None:
     """RPL_AWAY, RPL_WHOISOPERATOR, RPL_WHOISBOT, RPL_WHOISSECURE."""
-    house = House()
-    ann = house.irc_client("ann")
-    house.person("zoe")
-    zoe = member(house, "zoe")
-    house.hub.set_away(zoe.clients[0], "to lunch")
-    house.set_mode(zoe, "o", True)
+    chat = IrcChat()
+    ann = chat.irc_client("ann")
+    chat.text_client("zoe")
+    zoe = member(chat, "zoe")
+    chat.hub.set_away(zoe.clients[0], "to lunch")
+    chat.set_mode(zoe, "o", True)
     zoe.bot = zoe.secure = True
     told = by_number(ann.send("WHOIS zoe"))
     assert told["301"] == "zoe :to lunch"
@@ -98,10 +98,10 @@ def test_whois_tells_what_somebody_is() -> None:
 
 def test_secret_rooms_are_told_to_those_alone_who_are_in_them() -> None:
     """Modern IRC, RPL_WHOISCHANNELS: 'the server MAY hide' rooms; those of mode s are."""
-    house = House()
-    ann = house.irc_client("ann")
-    bob = house.irc_client("bob", joined="#tea,#den")
-    hide(house, "#den")
+    chat = IrcChat()
+    ann = chat.irc_client("ann")
+    bob = chat.irc_client("bob", joined="#tea,#den")
+    hide(chat, "#den")
     assert by_number(ann.send("WHOIS bob"))["319"] == "bob :@#tea"
     assert by_number(bob.send("WHOIS bob"))["319"] == "bob :@#tea @#den"
 
@@ -109,49 +109,49 @@ def test_secret_rooms_are_told_to_those_alone_who_are_in_them() -> None:
 def test_of_who_is_invisible_rooms_are_told_to_those_who_share_one() -> None:
     """Modern IRC, mode i: 'some servers hide all channels from the WHOIS reply of an invisible user
     they do not share with the person'."""
-    house = House()
-    ann = house.irc_client("ann")
-    house.irc_client("bob", joined="#tea,#coffee")
-    house.set_mode(member(house, "bob"), "i", True)
+    chat = IrcChat()
+    ann = chat.irc_client("ann")
+    chat.irc_client("bob", joined="#tea,#coffee")
+    chat.set_mode(member(chat, "bob"), "i", True)
     assert "319" not in by_number(ann.send("WHOIS bob"))
     ann.send("JOIN #tea")
     assert by_number(ann.send("WHOIS bob"))["319"] == "bob :@#tea @#coffee"
 
 
 def test_all_ranks_for_who_has_multi_prefix() -> None:
-    house = House()
-    ann = house.irc_client("ann", "multi-prefix")
-    bob = house.irc_client("bob", joined="#tea")
-    house.hub.room("#tea").members[member(house, "bob")] = 5  # type: ignore[union-attr]
+    chat = IrcChat()
+    ann = chat.irc_client("ann", "multi-prefix")
+    bob = chat.irc_client("bob", joined="#tea")
+    chat.hub.room("#tea").members[member(chat, "bob")] = 5  # type: ignore[union-attr]
     assert by_number(ann.send("WHOIS bob"))["319"] == "bob :@+#tea"
     assert by_number(bob.send("WHOIS bob"))["319"] == "bob :@#tea"
 
 
 def test_addresses_are_told_to_oneself_and_to_operators() -> None:
     """Members' addresses are 'shown to operators of the daemon and to themselves alone'."""
-    house = House()
-    ann = house.irc_client("ann")
-    bob = house.irc_client("bob")
-    member(house, "bob").address = ipaddress.ip_address("::abcd")
+    chat = IrcChat()
+    ann = chat.irc_client("ann")
+    bob = chat.irc_client("bob")
+    member(chat, "bob").address = ipaddress.ip_address("::abcd")
     asked = "WHO bob %i"
     assert "338" not in by_number(ann.send("WHOIS bob"))
     assert ann.send(asked)[0].endswith(" 255.255.255.255")
     told = "bob 0::abcd :Is actually using host"
     assert by_number(bob.send("WHOIS bob"))["338"] == told
     assert bob.send(asked)[0].endswith(" 0::abcd")
-    house.set_mode(member(house, "ann"), "o", True)
+    chat.set_mode(member(chat, "ann"), "o", True)
     assert by_number(ann.send("WHOIS bob"))["338"] == told
     bob.send("QUIT")
     assert by_number(ann.send("WHOWAS bob"))["338"] == told
-    house.set_mode(member(house, "ann"), "o", False)
+    chat.set_mode(member(chat, "ann"), "o", False)
     assert "338" not in by_number(ann.send("WHOWAS bob"))
 
 
 def test_a_certificate_is_told_to_oneself() -> None:
     """RPL_WHOISCERTFP."""
-    house = House()
-    ann = house.irc_client("ann")
-    bob = house.irc_client("bob")
+    chat = IrcChat()
+    ann = chat.irc_client("ann")
+    bob = chat.irc_client("bob")
     bob.protocol.facts = lambda: Facts(tls=Tls(client="CN=bob"))  # type: ignore[method-assign]
     assert by_number(bob.send("WHOIS bob"))["276"] == "bob :has client certificate CN=bob"
     assert "276" not in by_number(ann.send("WHOIS bob"))
@@ -159,10 +159,10 @@ def test_a_certificate_is_told_to_oneself() -> None:
 
 def test_what_stands_in_a_certificate_ends_no_conversation() -> None:
     """An authority may have signed any characters: CR, LF, escapes of terminals, bidi controls."""
-    house = House()
-    root = house.irc_client("root")
-    bob = house.irc_client("bob")
-    house.set_mode(member(house, "root"), "o", True)
+    chat = IrcChat()
+    root = chat.irc_client("root")
+    bob = chat.irc_client("bob")
+    chat.set_mode(member(chat, "root"), "o", True)
     subject = "CN=b\r\nQUIT :x\0\x1b[31m\x9b\u202e\ud800\u2028"
     bob.protocol.facts = lambda: Facts(tls=Tls(client=subject))  # type: ignore[method-assign]
     told = r"bob :has client certificate CN=b\x0d\x0aQUIT :x\x00\x1b[31m\x9b\u202e\ud800\u2028"
@@ -174,7 +174,7 @@ def test_what_stands_in_a_certificate_ends_no_conversation() -> None:
 
 @given(st.text(st.characters(exclude_categories=[]), max_size=60))
 def test_no_text_of_a_numeric_ends_a_conversation(text: str) -> None:
-    ann = House().irc_client("ann")
+    ann = IrcChat().irc_client("ann")
     session = ann.protocol._session
     assert isinstance(session, IrcConversation)
     IrcReply(session).numeric(numerics.RPL_INFO, text=text.encode(errors="replace").decode())
@@ -195,9 +195,9 @@ def test_no_text_of_a_numeric_ends_a_conversation(text: str) -> None:
 )
 def test_what_people_say_of_themselves_has_no_control_characters(said: str, shown: str) -> None:
     """Real names, away messages and reasons: IRC's formatting alone stays."""
-    house = House()
-    ann = house.irc_client("ann", "setname", "extended-join", "away-notify", joined="#tea")
-    bob = house.irc_client()
+    chat = IrcChat()
+    ann = chat.irc_client("ann", "setname", "extended-join", "away-notify", joined="#tea")
+    bob = chat.irc_client()
     bob.send("NICK bob", f"USER bob 0 * :{said}", "JOIN #tea")
     assert ann.lines()[0] == f":bob!~bob@localhost JOIN #tea * :{shown}"
     assert by_number(ann.send("WHOIS bob"))["311"] == f"bob ~bob localhost * :{shown}"
@@ -214,10 +214,10 @@ def test_what_people_say_of_themselves_has_no_control_characters(said: str, show
 
 def test_many_rooms_take_several_lines() -> None:
     """Each of at most 512 bytes, and no name is cut."""
-    house = House()
-    ann = house.irc_client("ann")
+    chat = IrcChat()
+    ann = chat.irc_client("ann")
     names = [f"#{number:02}{'x' * 46}" for number in range(20)]
-    bob = house.irc_client("bob")
+    bob = chat.irc_client("bob")
     for name in names:
         bob.send(f"JOIN {name}")
     lines = [line for line in ann.send("WHOIS bob") if command(line) == "319"]
@@ -229,11 +229,11 @@ def test_many_rooms_take_several_lines() -> None:
 def test_whowas() -> None:
     """RFC 2812 section 3.6.3: 'The history is searched backward, returning the most recent entry
     first.' RPL_WHOWASUSER: '<client> <nick> <username> <host> * :<realname>'."""
-    house = House()
-    ann = house.irc_client("ann")
-    house.irc_client("bob").send("NICK carl")
-    house.irc_client("bob").lose()
-    house.irc_client("bob").lose()
+    chat = IrcChat()
+    ann = chat.irc_client("ann")
+    chat.irc_client("bob").send("NICK carl")
+    chat.irc_client("bob").lose()
+    chat.irc_client("bob").lose()
     when = "Tue Nov 14 22:13:20 2023 UTC"
     told = ann.send("WHOWAS BOB 1")
     assert told == [
@@ -247,17 +247,17 @@ def test_whowas() -> None:
 @pytest.mark.parametrize("count", ["", " 0", " -1", " x", " 99999999999999999999"])
 def test_whowas_all(count: str) -> None:
     """'If a non-positive number is passed as being <count>, then a full search is done.'"""
-    house = House()
-    ann = house.irc_client("ann")
+    chat = IrcChat()
+    ann = chat.irc_client("ann")
     for _ in range(3):
-        house.irc_client("bob").lose()
+        chat.irc_client("bob").lose()
     assert ann.numerics(f"WHOWAS bob{count}") == ["314", "312"] * 3 + ["369"]
 
 
 def test_whowas_nobody() -> None:
     """'At the end of all reply batches, there must be RPL_ENDOFWHOWAS (even if there was only one
     reply and it was an error).'"""
-    ann = House().irc_client("ann")
+    ann = IrcChat().irc_client("ann")
     assert ann.send("WHOWAS bob") == [
         f"{SERVER} 406 ann bob :There was no such nickname",
         f"{SERVER} 369 ann bob :End of WHOWAS",
@@ -268,11 +268,11 @@ def test_whowas_nobody() -> None:
 
 def test_userhost() -> None:
     """Modern IRC, RPL_USERHOST: 'reply = nickname [ isop ] "=" isaway hostname'; five at most."""
-    house = House()
-    ann = house.irc_client("ann")
-    house.person("zoe")
-    house.hub.set_away(member(house, "zoe").clients[0], "gone")
-    house.set_mode(member(house, "ann"), "o", True)
+    chat = IrcChat()
+    ann = chat.irc_client("ann")
+    chat.text_client("zoe")
+    chat.hub.set_away(member(chat, "zoe").clients[0], "gone")
+    chat.set_mode(member(chat, "ann"), "o", True)
     ann.lines()
     assert ann.send("USERHOST ANN nobody zoe") == [
         f"{SERVER} 302 ann :ann*=+~ann@localhost zoe=-text@localhost"
@@ -284,9 +284,9 @@ def test_userhost() -> None:
 
 def test_ison() -> None:
     """RPL_ISON lists those of the nicknames that are here, each as it is written."""
-    house = House()
-    ann = house.irc_client("ann")
-    house.person("Zoe")
+    chat = IrcChat()
+    ann = chat.irc_client("ann")
+    chat.text_client("Zoe")
     assert ann.send("ISON zoe nobody :ANN ann") == [f"{SERVER} 303 ann :Zoe ann"]
     assert ann.send("ISON nobody") == [f"{SERVER} 303 ann :"]
     assert ann.numerics("ISON") == ["461"]

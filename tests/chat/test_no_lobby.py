@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from chat.ircing import House
+from chat.irc_chat import IrcChat
 
 from tcpd.chat.settings import ChatSettings
 from tcpd.config.fields import options_of
@@ -15,8 +15,8 @@ ASKED = [
 IN_TEA = ["* ann opened #tea", "  In #tea (1): @ann"]
 
 
-def house() -> House:
-    return House(bounds={"lobby": ""})
+def chat() -> IrcChat:
+    return IrcChat(bounds={"lobby": ""})
 
 
 def test_nothing_behind_the_equals_sign_is_no_lobby() -> None:
@@ -31,7 +31,7 @@ def test_nothing_behind_the_equals_sign_is_no_lobby() -> None:
 
 @pytest.mark.parametrize("typed", ["tea", "#tea", "/join tea", "/j #tea", "#tea sesame"])
 def test_the_text_frontend_asks_for_a_room(typed: str) -> None:
-    ann = house().client()
+    ann = chat().text_client()
     ann.screen()
     assert ann.type("ann")[-2:] == ASKED
     assert ann.type(typed) == IN_TEA
@@ -40,8 +40,8 @@ def test_the_text_frontend_asks_for_a_room(typed: str) -> None:
 
 
 def test_what_is_no_name_of_a_room_opens_none() -> None:
-    there = house()
-    ann = there.client("ann")
+    there = chat()
+    ann = there.text_client("ann")
     assert ann.type("hello everybody") == [
         "! you are in no room yet, and the name of a room is one word, like #tea"
     ]
@@ -57,10 +57,10 @@ def test_what_is_no_name_of_a_room_opens_none() -> None:
 
 
 def test_other_commands_work_before_there_is_a_room() -> None:
-    there = house()
-    bob = there.client("bob")
+    there = chat()
+    bob = there.text_client("bob")
     bob.type("tea")
-    ann = there.client("ann")
+    ann = there.text_client("ann")
     ann.screen()
     assert ann.type("/rooms") == ["  One room:", "  #tea                     1 person"]
     assert ann.type("/msg bob psst") == ["[private to bob] <ann> psst"]
@@ -69,8 +69,8 @@ def test_other_commands_work_before_there_is_a_room() -> None:
 
 def test_who_has_left_is_not_asked_again() -> None:
     """A line typed by mistake where no room is left opens none."""
-    there = house()
-    ann = there.client("ann")
+    there = chat()
+    ann = there.text_client("ann")
     ann.type("tea")
     told = ["  You are in no room now; /join #ROOM takes you into one."]
     assert ann.type("/part")[-1:] == told
@@ -79,7 +79,7 @@ def test_who_has_left_is_not_asked_again() -> None:
 
 
 def test_irc_without_a_lobby() -> None:
-    there = house()
+    there = chat()
     ann = there.irc_client("ann")
     assert ann.numerics("LIST") == ["321", "323"]
     assert ann.numerics("JOIN #lobby") == ["JOIN", "353", "366"]
@@ -89,22 +89,22 @@ def test_irc_without_a_lobby() -> None:
 
 def test_a_lobby_with_nobody_in_it_is_not_listed() -> None:
     """In IRC, a channel with nobody in it does not exist; LUSERS counts those that are formed."""
-    there = House()
+    there = IrcChat()
     ann = there.irc_client("ann")
     assert ann.numerics("LIST") == ["321", "323"]
     assert ann.numerics("LIST <5") == ["321", "323"]
     assert ann.numerics("LIST #lobby") == ["321", "322", "323"], "who asks for it finds it"
     assert " 254 ann 0 " in next(line for line in ann.send("LUSERS") if " 254 " in line)
-    there.person("zoe")
+    there.text_client("zoe")
     assert ann.numerics("LIST") == ["321", "322", "323"]
     assert " 254 ann 1 " in next(line for line in ann.send("LUSERS") if " 254 " in line)
 
 
 def test_people_of_the_text_frontend_have_a_real_name() -> None:
     """It is their nickname, and goes with it: nobody says another there."""
-    there = House()
+    there = IrcChat()
     ann = there.irc_client("ann", "extended-join", "setname", joined="#lobby")
-    zoe = there.person("zoe")
+    zoe = there.text_client("zoe")
     assert ann.lines()[0].endswith(" JOIN #lobby * :zoe")
     assert next(line for line in ann.send("WHOIS zoe") if " 311 " in line).endswith(" * :zoe")
     zoe.type("/nick Zoë")

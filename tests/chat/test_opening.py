@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from chat.ircing import House
+from chat.irc_chat import IrcChat
 from twisted.internet.error import ConnectionDone
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
@@ -58,42 +58,42 @@ def test_what_a_browser_sends_ends_the_connection(
     """'A web page must not be able to make a visitor's browser talk here.'"""
     if why is Refusal.TLS:
         before = b""  # a record of TLS begins with nothing else
-    house = House()
-    ann = house.person("ann")
+    chat = IrcChat()
+    ann = chat.text_client("ann")
     ann.screen()
     transport = Connected()
-    client: Any = (house.irc if protocol == "irc" else house.factory).buildProtocol(None)
+    client: Any = (chat.irc if protocol == "irc" else chat.factory).buildProtocol(None)
     client.makeConnection(transport)
     stream = before + opening + (IRC if protocol == "irc" else TEXT)
     for piece in [bytes([byte]) for byte in stream] if cut else [stream]:
         client.dataReceived(piece)
-    house.clock.advance(0)
+    chat.clock.advance(0)
     told = transport.value().decode().split("\r\n")
     assert told[-2] == (f"ERROR :Closing Link: {words}" if protocol == "irc" else f"! {words}")
     assert transport.disconnecting
     assert transport.refused == [why]
-    assert house.hub.person("eve") is None
-    assert house.irc.server.unregistered == 0
+    assert chat.hub.person("eve") is None
+    assert chat.irc.server.unregistered == 0
     assert ann.screen() == []
     client.connectionLost(Failure(ConnectionDone()))
-    house.clock.advance(0)
-    assert not house.clock.getDelayedCalls()
+    chat.clock.advance(0)
+    assert not chat.clock.getDelayedCalls()
 
 
 @pytest.mark.parametrize("line", ["GET", "post", "Options", "CONNECT irc.example.net 6667"])
 def test_no_command_of_irc_is_named_like_a_method_before_registration(line: str) -> None:
-    client = House().irc_client()
+    client = IrcChat().irc_client()
     assert client.send(line) == ["ERROR :Closing Link: HTTP is not spoken here"]
     assert client.closed
 
 
 def test_what_looks_like_it_later_is_a_line_like_any_other() -> None:
-    ann = House().irc_client("ann")
+    ann = IrcChat().irc_client("ann")
     assert ann.numerics("POST / HTTP/1.1") == ["421"]
-    zoe = House().person("zoe")
+    zoe = IrcChat().text_client("zoe")
     assert zoe.type("POST / HTTP/1.1", "get") == []
 
 
 def test_nicknames_that_are_methods_in_other_letters() -> None:
-    house = House()
-    assert house.client().type("Patch")[-1] == "  In #lobby (1): Patch"
+    chat = IrcChat()
+    assert chat.text_client().type("Patch")[-1] == "  In #lobby (1): Patch"

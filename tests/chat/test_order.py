@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 from amounts import examples
-from chat import logs
-from chat.carriers import over_tcp
-from chat.ircing import Client, command
-from chat.logs import LateLog, on_the_local_log
+from chat import event_logs
+from chat.event_logs import LateLog, on_the_local_log
+from chat.irc_chat import IrcTestClient, command
 from chat.test_irc_registration import cheap_hash
-from chat.threads import house_with_threads
+from chat.threads import threaded_chat
+from chat.transports import over_tcp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -47,17 +47,17 @@ class Scene:
     """
 
     def __init__(self, kind: str, seed: int, wanted: Iterable[str] | None, **irc: Any) -> None:
-        with logs.used(kind, seed):
-            self.house = house_with_threads(ping=0.0, **irc)
-        self.ann = self.house.irc_client()
-        self.bob = self.house.irc_client()
+        with event_logs.use_log(kind, seed):
+            self.chat = threaded_chat(ping=0.0, **irc)
+        self.ann = self.chat.irc_client()
+        self.bob = self.chat.irc_client()
         if wanted is not None:
             _enter(self.ann, "ann", wanted)
         _enter(self.bob, "bob", caps.CAPABILITIES)
         # without the capability, a renamed room's names would follow in any later turn
-        self.cid = self.house.irc_client("cid", "draft/channel-rename", joined="#pot")
+        self.cid = self.chat.irc_client("cid", "draft/channel-rename", joined="#pot")
         self.cid.send("AWAY :out")
-        self.dan = self.house.person("dan")
+        self.dan = self.chat.text_client("dan")
         self.dan.type("/join #tea")
         self.settled()
 
@@ -81,7 +81,7 @@ class Scene:
         while quiet < 3:
             more = [read() for read in everybody]
             sent = [a + b for a, b in zip(sent, more, strict=True)]
-            log = self.house.chat.log
+            log = self.chat.service.log
             waits = isinstance(log, LateLog) and log.waiting
             quiet = 0 if any(more) or waits else quiet + 1
         return tuple(sent)
@@ -91,7 +91,7 @@ def _packet(lines: Iterable[str]) -> bytes:
     return "".join(f"{line}\r\n" for line in lines).encode()
 
 
-def _enter(client: Client, nick: str, wanted: Iterable[str]) -> None:
+def _enter(client: IrcTestClient, nick: str, wanted: Iterable[str]) -> None:
     client.send("CAP LS 302", f"CAP REQ :{' '.join(wanted)}", "PASS sesame")
     client.send(f"NICK {nick}", f"USER {nick} 0 * :{nick.title()}", "CAP END")
     client.send(f"JOIN {ROOMS}")

@@ -8,8 +8,8 @@ import time
 from types import FrameType
 from typing import Any
 
-from chat.carriers import over_tcp
-from chat.ircing import House
+from chat.irc_chat import IrcChat
+from chat.transports import over_tcp
 
 #: At most so many, from the transport to the outboxes of the room.
 MOST_FRAMES = 40
@@ -18,10 +18,10 @@ MOST_FRAMES = 40
 @over_tcp("it counts the frames of chat alone")
 def test_a_message_to_a_room_passes_few_frames() -> None:
     """'PRIVMSG to a room passes at most 40 frames.'"""
-    house = House()
+    chat = IrcChat()
     # as in a daemon, where they are C functions
-    house.hub.wall_clock, house.hub.clock = time.time, time.monotonic
-    ann, bob = (house.irc_client(nick, joined="#tea") for nick in ("ann", "bob"))
+    chat.hub.wall_clock, chat.hub.clock = time.time, time.monotonic
+    ann, bob = (chat.irc_client(nick, joined="#tea") for nick in ("ann", "bob"))
     ann.send("PRIVMSG #tea :the first is looked at more closely")
     bob.lines()
     passed: list[str] = []

@@ -7,7 +7,7 @@ import os
 from typing import Any
 
 import pytest
-from chat.ircing import House
+from chat.irc_chat import IrcChat
 from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
 from twisted.python.failure import Failure
 
@@ -83,9 +83,9 @@ def test_no_reason_speaks_to_who_has_left(reason: End) -> None:
 def test_the_others_read_what_happened(end: Any, said: str) -> None:
     """Modern IRC, "QUIT message": "When connections are terminated by a client-sent QUIT command,
     servers SHOULD prepend <reason> with the ASCII string "Quit: "": nothing else looks like it."""
-    house = House()
-    bob = house.irc_client("bob", joined="#tea")
-    ann = house.irc_client("ann", joined="#tea")
+    chat = IrcChat()
+    bob = chat.irc_client("bob", joined="#tea")
+    ann = chat.irc_client("ann", joined="#tea")
     bob.lines()
     end(ann)
     ann.lose()
@@ -93,8 +93,8 @@ def test_the_others_read_what_happened(end: Any, said: str) -> None:
 
 
 def test_the_end_of_the_stream_is_said_to_the_client_too() -> None:
-    house = House()
-    ann = house.irc_client("ann")
+    chat = IrcChat()
+    ann = chat.irc_client("ann")
     ann.protocol.readConnectionLost()
     assert ann.lines() == ["ERROR :Closing Link: ann (Connection closed)"]
     assert ann.closed
@@ -111,9 +111,9 @@ def test_the_end_of_the_stream_is_said_to_the_client_too() -> None:
 )
 def test_who_says_goodbye_at_the_text_frontend_is_no_other_end(typed: str, said: str) -> None:
     """Modern IRC, as above: nobody can pretend that something else happened."""
-    house = House()
-    bob = house.irc_client("bob", joined="#lobby")
-    ann, zoe = house.person("ann"), house.person("zoe")
+    chat = IrcChat()
+    bob = chat.irc_client("bob", joined="#lobby")
+    ann, zoe = chat.text_client("ann"), chat.text_client("zoe")
     bob.lines()
     zoe.screen()
     ann.type(typed)

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from chat.texting import Client, House
+from chat.text_chat import TextChat, TextTestClient
 
 from tcpd.chat.settings import ChatSettings
 from tcpd.chat.text.parse import COMMANDS, Command
@@ -36,12 +36,12 @@ def test_keys_are_described(key: str) -> None:
 
 def test_the_transcript_is_real() -> None:
     """Both people type what the page has behind '>', and see what it has besides."""
-    house = House()
-    house.factory.server_name = "chat.example.net"
+    chat = TextChat()
+    chat.factory.server_name = "chat.example.net"
     blocks = re.findall(r"::\n\n((?:    .*\n|\n)+)", PAGE)[:2]
     scripts = [[line[4:] for line in block.rstrip().split("\n")] for block in blocks]
     scripts[0].pop(0)  # the shell's line
-    ann, bob = (Person(house.client(), script) for script in scripts)
+    ann, bob = (Person(chat.text_client(), script) for script in scripts)
     for _ in range(100):
         # Ann types as long as she can, then Bob types a line: so it was
         if not ann.types():
@@ -53,7 +53,7 @@ def test_the_transcript_is_real() -> None:
 class Person:
     """Types the next line of a script as soon as the screen shows all that stands before it."""
 
-    def __init__(self, client: Client, script: list[str]) -> None:
+    def __init__(self, client: TextTestClient, script: list[str]) -> None:
         self.client = client
         self.script = script
         self.screen: list[str] = []

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from chat.carriers import over_tcp
 from chat.doubles import Chat, RecordingClient
-from chat.ircing import Client, House, command
-from chat.logs import HeldLog
+from chat.event_logs import HeldLog
+from chat.irc_chat import IrcChat, IrcTestClient, command
+from chat.transports import over_tcp
 from twisted.internet.defer import fail
 
 from tcpd.chat.irc.dispatch import IrcConversation
@@ -171,8 +171,8 @@ LONG = "x" * 17_000
 @pytest.mark.parametrize("end", ["QUIT", LONG, None])
 def test_own_words_come_before_the_end(end: str | None) -> None:
     """'All answers and their order are as with the local log': the echo, then ERROR."""
-    house = House()
-    ann = house.irc_client("ann", "echo-message", joined="#tea")
+    chat = IrcChat()
+    ann = chat.irc_client("ann", "echo-message", joined="#tea")
     ann.protocol.dataReceived(
         b"PRIVMSG #tea :hi\r\n" + (b"" if end is None else end.encode() + b"\r\n")
     )
@@ -181,16 +181,16 @@ def test_own_words_come_before_the_end(end: str | None) -> None:
     assert [command(line) for line in ann.lines()] == ["PRIVMSG", "ERROR"]
 
 
-def held(*nicks: str) -> tuple[HeldLog, list[Client]]:
-    """A house whose log delivers when a test says so, and clients with echo-message in #tea and
+def held(*nicks: str) -> tuple[HeldLog, list[IrcTestClient]]:
+    """A chat whose log delivers when a test says so, and clients with echo-message in #tea and
     #pot."""
-    house = House()
-    clients = [house.irc_client(nick, "echo-message", joined="#tea,#pot") for nick in nicks]
+    chat = IrcChat()
+    clients = [chat.irc_client(nick, "echo-message", joined="#tea,#pot") for nick in nicks]
     for client in clients:
         client.lines()
     log = HeldLog()
-    log.start(house.hub.deliver)
-    house.hub._log = log
+    log.start(chat.hub.deliver)
+    chat.hub._log = log
     return log, clients
 
 
@@ -205,8 +205,8 @@ def test_a_refusal_of_what_ran_ahead_stands_in_its_place() -> None:
 
 def test_what_a_client_has_not_asked_for_does_not_wait_behind_a_long_reply() -> None:
     """It goes to the outbox, which is bounded."""
-    house = House()
-    ann, bob = house.irc_client("ann"), house.irc_client("bob", joined="#tea")
+    chat = IrcChat()
+    ann, bob = chat.irc_client("ann"), chat.irc_client("bob", joined="#tea")
     ann.protocol.pauseProducing()
     session = ann.protocol._session
     assert isinstance(session, IrcConversation)
@@ -221,8 +221,8 @@ def test_what_a_client_has_not_asked_for_does_not_wait_behind_a_long_reply() -> 
 
 
 def test_very_many_long_replies_come_one_after_the_other() -> None:
-    house = House()
-    ann = house.irc_client("ann")
+    chat = IrcChat()
+    ann = chat.irc_client("ann")
     session = ann.protocol._session
     assert isinstance(session, IrcConversation)
     ann.protocol.pauseProducing()
@@ -231,7 +231,7 @@ def test_very_many_long_replies_come_one_after_the_other() -> None:
         session.stream((b"%099d\r\n" % number,))
     ann.protocol.resumeProducing()
     while session.streaming:
-        house.settle()
+        chat.settle()
     assert [int(line) for line in ann.lines()] == list(range(3000))
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from chat.doubles import Chat, change_modes, set_mode
-from chat.ircing import House, plain
+from chat.irc_chat import IrcChat, plain
 
 from tcpd.chat.refused import Code
 from tcpd.chat.state import ChatState
@@ -50,7 +50,7 @@ def snapshot(state: ChatState) -> dict[str, Any]:
         "nicks": {key: person.id for key, person in state.nicks.items()},
         "rooms": [
             (
-                *(room.name, key, room.house, room.created, room.topic, room.modes),
+                *(room.name, key, room.is_lobby, room.created, room.topic, room.modes),
                 [(person.id, int(ranks)) for person, ranks in room.members.items()],
                 {mode: list(listed.values()) for mode, listed in room.lists.items()},
                 *(list(room.invited), room.unrestricted),
@@ -228,14 +228,14 @@ def test_a_slow_client_is_dropped_and_its_person_stays() -> None:
 
 def test_the_clients_of_one_person_in_irc() -> None:
     """The other client of a person is sent what its own client would be: JOIN, topic and names."""
-    house = House()
-    phone = house.irc_client("ann", joined="#tea")
-    laptop = house.irc_client()
-    client, person = laptop.protocol._session, house.hub.person("ann")
+    chat = IrcChat()
+    phone = chat.irc_client("ann", joined="#tea")
+    laptop = chat.irc_client()
+    client, person = laptop.protocol._session, chat.hub.person("ann")
     assert client is not None
     assert person is not None
     client.registered()  # type: ignore[attr-defined]
-    house.hub.attach(client, person)  # type: ignore[arg-type]
+    chat.hub.attach(client, person)  # type: ignore[arg-type]
     phone.send("JOIN #pot")
     assert [line.split(" ")[1] for line in laptop.lines()] == ["JOIN", "353", "366"]
     laptop.send("PRIVMSG #pot :from the laptop")
@@ -245,7 +245,7 @@ def test_the_clients_of_one_person_in_irc() -> None:
     laptop.send("NICK annie")
     assert phone.lines() == [":ann!~ann@localhost NICK annie"]
     laptop.send("QUIT")
-    assert house.hub.person("annie") is person
+    assert chat.hub.person("annie") is person
     assert not phone.closed
 
 

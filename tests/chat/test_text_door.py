@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from chat.carriers import over_tcp
-from chat.texting import House
+from chat.text_chat import TextChat
+from chat.transports import over_tcp
 from zope.interface.verify import verifyObject
 
 from tcpd.chat.text.conversation import ATTEMPTS, LINE_BYTES
@@ -21,8 +21,8 @@ def test_the_kind() -> None:
 
 
 def test_the_welcome() -> None:
-    house = House()
-    client = house.client()
+    chat = TextChat()
+    client = chat.text_client()
     assert client.screen() == [
         "Welcome to the chat on chat.example.net.",
         "Type the nickname you want to go by, and press Enter.",
@@ -38,8 +38,8 @@ def test_the_welcome() -> None:
 
 
 def test_two_people_talk() -> None:
-    house = House()
-    ann, bob = house.client("ann"), house.client("bob")
+    chat = TextChat()
+    ann, bob = chat.text_client("ann"), chat.text_client("bob")
     assert ann.screen() == ["* bob joined #lobby"]
     assert ann.type("hello", "/me waves", "//join is a command") == [], (
         "own messages are not echoed: the terminal shows what was typed"
@@ -55,13 +55,13 @@ def test_two_people_talk() -> None:
     assert bob.transport.disconnecting
     assert bob.transport.producer is None, "unregistered, or the transport would wait for it"
     assert ann.screen() == ["* bob left the chat: see you"]
-    assert house.counted["messages"] == 3
-    assert house.counted["private"] == 1
+    assert chat.counted["messages"] == 3
+    assert chat.counted["private"] == 1
 
 
 def test_three_people_and_a_room() -> None:
-    house = House()
-    ann, bob, eve = house.client("ann"), house.client("bob"), house.client("eve")
+    chat = TextChat()
+    ann, bob, eve = chat.text_client("ann"), chat.text_client("bob"), chat.text_client("eve")
     for client in (ann, bob, eve):
         client.screen()
     assert ann.type("/join tea") == [
@@ -105,8 +105,8 @@ def test_three_people_and_a_room() -> None:
 
 
 def test_operators() -> None:
-    house = House()
-    ann, bob = house.client("ann"), house.client("bob")
+    chat = TextChat()
+    ann, bob = chat.text_client("ann"), chat.text_client("bob")
     ann.type("/join #tea")
     bob.type("/join #tea")
     ann.screen()
@@ -142,8 +142,8 @@ def test_operators() -> None:
 
 
 def test_the_kicked_are_told_where_they_are() -> None:
-    house = House()
-    ann, bob = house.client("ann"), house.client("bob")
+    chat = TextChat()
+    ann, bob = chat.text_client("ann"), chat.text_client("bob")
     ann.type("/join #tea")
     bob.type("/join #tea")
     bob.screen()
@@ -176,16 +176,16 @@ def test_the_kicked_are_told_where_they_are() -> None:
     ],
 )
 def test_mistakes(typed: str, answer: str) -> None:
-    house = House()
-    ann = house.client("ann")
-    house.client("bob")
+    chat = TextChat()
+    ann = chat.text_client("ann")
+    chat.text_client("bob")
     ann.screen()
     assert ann.type(typed) == [answer]
 
 
 def test_help_fits_80_columns() -> None:
-    house = House()
-    ann = house.client("ann")
+    chat = TextChat()
+    ann = chat.text_client("ann")
     ann.screen()
     screen = ann.type("/help")
     assert all(len(line) < 80 for line in screen)
@@ -198,10 +198,10 @@ def test_help_fits_80_columns() -> None:
 
 def test_history() -> None:
     """'Shows the last 20 lines of history': no more, the oldest first."""
-    house = House()
-    ann = house.client("ann")
+    chat = TextChat()
+    ann = chat.text_client("ann")
     ann.type(*(f"line {number}" for number in range(30)))
-    bob = house.client()
+    bob = chat.text_client()
     shown = [line for line in bob.type("bob") if "<ann>" in line]
     assert shown == [f"  22:13 #lobby <ann> line {number}" for number in range(10, 30)]
     assert bob.type("/history 2")[1:] == [
@@ -212,10 +212,10 @@ def test_history() -> None:
 
 
 def test_history_cannot_fill_the_outbox() -> None:
-    house = House(bounds={"outbox": 16384})
-    ann = house.client("ann")
+    chat = TextChat(bounds={"outbox": 16384})
+    ann = chat.text_client("ann")
     ann.type(*(f"{number:03}" + "\u0080" * 195 for number in range(100)))
-    bob = house.client("bob")
+    bob = chat.text_client("bob")
     shown = bob.type("/history 100")
     assert 2 < len(shown) < 20
     assert shown[-1].startswith("  22:13 #lobby <ann> 099")
@@ -226,9 +226,9 @@ def test_history_cannot_fill_the_outbox() -> None:
 
 
 def test_a_bad_or_taken_nickname_is_asked_for_again() -> None:
-    house = House()
-    house.client("ann")
-    client = house.client()
+    chat = TextChat()
+    chat.text_client("ann")
+    client = chat.text_client()
     client.screen()
     assert client.type("Ann") == ["! somebody else is called Ann; try another"]
     assert client.type("two words") == ["! a nickname has no spaces; try another"]
@@ -237,8 +237,8 @@ def test_a_bad_or_taken_nickname_is_asked_for_again() -> None:
 
 
 def test_the_number_of_tries_is_bounded() -> None:
-    house = House()
-    client = house.client()
+    chat = TextChat()
+    client = chat.text_client()
     client.type(*["a b"] * (ATTEMPTS - 1))
     assert not client.transport.disconnecting
     client.screen()
@@ -247,8 +247,8 @@ def test_the_number_of_tries_is_bounded() -> None:
 
 
 def test_who_does_not_want_to_say_may_quit() -> None:
-    house = House()
-    client = house.client()
+    chat = TextChat()
+    client = chat.text_client()
     client.screen()
     assert client.type("/quit") == ["Goodbye."]
     assert client.transport.disconnecting
@@ -256,21 +256,21 @@ def test_who_does_not_want_to_say_may_quit() -> None:
 
 def test_who_never_gives_a_nickname_is_sent_away() -> None:
     """'A nick_timeout, default 60s, ends a connection that never gives one.'"""
-    house = House()
-    client, ann = house.client(), house.client("ann")
+    chat = TextChat()
+    client, ann = chat.text_client(), chat.text_client("ann")
     client.screen()
-    house.clock.advance(59)
+    chat.clock.advance(59)
     assert not client.transport.disconnecting
-    house.clock.advance(2)
+    chat.clock.advance(2)
     assert client.screen() == ["! you did not say who you are in time"]
     assert client.transport.disconnecting
     assert not ann.transport.disconnecting
 
 
 def test_a_full_house() -> None:
-    house = House(bounds={"max_members": 1})
-    house.client("ann")
-    client = house.client()
+    chat = TextChat(bounds={"max_members": 1})
+    chat.text_client("ann")
+    client = chat.text_client()
     client.screen()
     assert client.type("bob") == ["! there are too many people here, try again later"]
     assert client.transport.disconnecting
@@ -281,21 +281,21 @@ def test_a_full_house() -> None:
 
 def test_invalid_utf8_is_not_sent() -> None:
     """'Invalid UTF-8: a clear error to the sender, nothing sent.'"""
-    house = House()
-    ann, bob = house.client("ann"), house.client("bob")
+    chat = TextChat()
+    ann, bob = chat.text_client("ann"), chat.text_client("bob")
     ann.screen()
     bob.screen()
     ann.send(b"caf\xe9\r\nafter\r\n")
     assert ann.screen() == ["! that line is not UTF-8, set your terminal to it; nothing was sent"]
     assert bob.screen() == ["#lobby <ann> after"]
-    assert house.counted["bad-lines"] == 1
+    assert chat.counted["bad-lines"] == 1
 
 
 @over_tcp("half a line cannot be sent")
 def test_an_over_long_line_is_skipped() -> None:
     """'Over-long line (4096 bytes): an error, skipped, connection kept.'"""
-    house = House()
-    ann, bob = house.client("ann"), house.client("bob")
+    chat = TextChat()
+    ann, bob = chat.text_client("ann"), chat.text_client("bob")
     ann.screen()
     bob.screen()
     ann.send(b"x" * (LINE_BYTES + 2))
@@ -306,8 +306,8 @@ def test_an_over_long_line_is_skipped() -> None:
 
 
 def test_a_long_line_becomes_several_messages() -> None:
-    house = House()
-    ann, bob = house.client("ann"), house.client("bob")
+    chat = TextChat()
+    ann, bob = chat.text_client("ann"), chat.text_client("bob")
     bob.screen()
     ann.type("é" * 500)
     room = (510 - len(":ann!text@localhost PRIVMSG #lobby :")) // 2
@@ -321,8 +321,8 @@ def test_a_long_line_becomes_several_messages() -> None:
 @over_tcp("a message that is no line closes a WebSocket")
 @pytest.mark.parametrize("text", ["\x1b[2Jboo", "a\rb", "a\0b", "\u202eevil", "x\x9bH", "\x07"])
 def test_escapes_reach_nobody(text: str) -> None:
-    house = House()
-    ann, bob = house.client("ann"), house.client("bob")
+    chat = TextChat()
+    ann, bob = chat.text_client("ann"), chat.text_client("bob")
     ann.type("/join #tea", "/join #lobby")
     bob.type("/join #tea")
     ann.screen()
@@ -330,7 +330,7 @@ def test_escapes_reach_nobody(text: str) -> None:
     ann.type(
         text, f"/me {text}", f"/msg bob {text}", f"/topic #tea x{text}", f"/kick #tea bob {text}"
     )
-    eve = house.client("eve")
+    eve = chat.text_client("eve")
     ann.type(f"/quit {text}")
     for data in (bob.raw(), eve.raw()):
         assert data
@@ -340,8 +340,8 @@ def test_escapes_reach_nobody(text: str) -> None:
 
 
 def test_nobody_can_pass_for_the_server() -> None:
-    house = House()
-    ann, bob = house.client("ann"), house.client("bob")
+    chat = TextChat()
+    ann, bob = chat.text_client("ann"), chat.text_client("bob")
     bob.screen()
     ann.type("* the server is shutting down", "! error", "  indented")
     assert all(line.startswith("#lobby <ann> ") for line in bob.screen())
@@ -349,9 +349,9 @@ def test_nobody_can_pass_for_the_server() -> None:
 
 @over_tcp("nobody speaks TELNET by WebSocket")
 def test_telnet_is_answered_and_not_heard() -> None:
-    house = House()
-    bob = house.client("bob")
-    ann = house.client()
+    chat = TextChat()
+    bob = chat.text_client("bob")
+    ann = chat.text_client()
     ann.send(b"\xff\xfb\x1fan\xff\xf4\xff\xfd\x06n\r\0")
     assert b"\xff\xfe\x1f\xff\xfc\x06" in ann.raw()
     assert bob.screen()[-1] == "* ann joined #lobby"

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 from amounts import examples
-from chat.carriers import over_tcp
-from chat.logs import on_the_local_log
-from chat.texting import Busy, Client, House
+from chat.event_logs import on_the_local_log
+from chat.text_chat import Busy, TextChat, TextTestClient
+from chat.transports import over_tcp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.error import ConnectionLost
@@ -32,12 +32,12 @@ from tcpd.policy.reasons import End, Refusal
 
 @over_tcp("it is about the transport")
 def test_interfaces() -> None:
-    house = House()
-    client = house.client()
+    chat = TextChat()
+    client = chat.text_client()
     assert verifyObject(IFarewell, client.protocol)
     assert verifyObject(IHalfCloseableProtocol, client.protocol)
     assert verifyObject(IPushProducer, client.protocol)
-    assert verifyObject(IRefusing, house.factory)
+    assert verifyObject(IRefusing, chat.factory)
     assert client.transport.producer is client.protocol
     assert client.transport.streaming
 
@@ -46,19 +46,19 @@ def test_interfaces() -> None:
 @on_the_local_log("it looks at what one turn of the reactor writes")
 def test_one_write_a_turn() -> None:
     """'One transport write per member and reactor turn.'"""
-    house = House()
-    ann = house.client("ann")
+    chat = TextChat()
+    ann = chat.text_client("ann")
     writes: list[bytes] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(StringTransport, "write", lambda transport, data: writes.append(data))
-        bob = house.client()
+        bob = chat.text_client()
     bob.send(b"bob\n")
-    house.clock.advance(0)
+    chat.clock.advance(0)
     writes.clear()
     ann.send(b"one\ntwo\nthree\n")
     ann.send(b"four\n")
     assert writes == []
-    house.clock.advance(0)
+    chat.clock.advance(0)
     assert len(writes) == 1
     assert writes[0].count(b"\r\n") == 4
 
@@ -72,8 +72,8 @@ def test_on_our_reactor_that_write_needs_no_timer() -> None:
             self.written: list[Any] = []
 
     reactor = Reactor()
-    house = House(nick_timeout=0.0, clock=reactor)
-    client = house.client()
+    chat = TextChat(nick_timeout=0.0, clock=reactor)
+    client = chat.text_client()
     assert not reactor.getDelayedCalls()
     (each,) = reactor.written
     each.flush()
@@ -82,18 +82,18 @@ def test_on_our_reactor_that_write_needs_no_timer() -> None:
 
 def test_a_command_sees_what_was_typed_before_it() -> None:
     """Lines typed in one go are taken as if they came one by one."""
-    house = House()
-    ann = house.client("ann")
+    chat = TextChat()
+    ann = chat.text_client("ann")
     assert "<ann> first" in "\n".join(ann.type("first\r\n/history"))
 
 
 def test_answers_queue_behind_events() -> None:
     """'Client's own replies queue in the same outbox behind its events (order!).'"""
-    house = House()
-    ann, bob = house.client("ann"), house.client("bob")
+    chat = TextChat()
+    ann, bob = chat.text_client("ann"), chat.text_client("bob")
     bob.screen()
     ann.send(b"hello\n")
-    house.deliver()
+    chat.deliver()
     bob.send(b"/who\n")
     ann.send(b"again\n")
     assert bob.screen() == ["#lobby <ann> hello", "  In #lobby (2): ann, bob", "#lobby <ann> again"]
@@ -105,30 +105,30 @@ def test_answers_queue_behind_events() -> None:
 def test_a_flood_is_slowed_and_nothing_lost() -> None:
     """'Over it reading pauses until a token is there (throttle, lose nothing), lines already
     received wait in order.'"""
-    house = House(rate=Rate(0.05, 20.0))
-    ann, bob = house.client("ann"), house.client("bob")
+    chat = TextChat(rate=Rate(0.05, 20.0))
+    ann, bob = chat.text_client("ann"), chat.text_client("bob")
     bob.screen()
     ann.send(b"".join(b"%d\n" % number for number in range(40)))
-    house.clock.advance(0)  # the rest of the burst, in the next turn
+    chat.clock.advance(0)  # the rest of the burst, in the next turn
     said = [line.rpartition(" ")[2] for line in bob.screen()]
     assert said == [str(number) for number in range(19)], "the nickname took a token too"
     assert ann.paused
-    house.clock.advance(10)
+    chat.clock.advance(10)
     assert bob.screen() == []
     for _ in range(100):
-        house.clock.advance(5)
+        chat.clock.advance(5)
         said += [line.rpartition(" ")[2] for line in bob.screen()]
     assert said == [str(number) for number in range(40)]
     assert not ann.paused
-    assert house.counted["throttled"] > 0
+    assert chat.counted["throttled"] > 0
     ann.type("after")
     assert bob.screen() == ["#lobby <ann> after"]
 
 
 def test_a_flood_that_waits_takes_about_the_memory_that_it_was_sent_in() -> None:
     """'Faster ones are not lost: they wait'; for hours, if they are many."""
-    house = House()
-    ann = house.client("ann")
+    chat = TextChat()
+    ann = chat.text_client("ann")
     flood = b"ab\n" * 80_000
     tracemalloc.start()
     try:
@@ -143,11 +143,11 @@ def test_a_flood_that_waits_takes_about_the_memory_that_it_was_sent_in() -> None
 @over_tcp("nobody speaks TELNET by WebSocket")
 @pytest.mark.parametrize("noise", [b"\xff\xfd\x01", b"\xff\xfb\x18"])
 def test_a_flood_without_lines_leaves_others_their_turns(noise: bytes) -> None:
-    house = House()
-    ann = house.client("ann")
+    chat = TextChat()
+    ann = chat.text_client("ann")
     ann.send(noise * 80_000)
     assert ann.transport.producerState == "paused", "the rest is for the next turn"
-    house.clock.advance(0)
+    chat.clock.advance(0)
     assert ann.transport.producerState == "producing"
     ann.transport.clear()  # the refusals of what was asked for
     ann.send(b"\n/who\n")
@@ -156,25 +156,25 @@ def test_a_flood_without_lines_leaves_others_their_turns(noise: bytes) -> None:
 
 def test_who_waits_to_come_in_is_read_no_further_and_nothing_is_lost() -> None:
     """ "Nothing that was received is lost": what stands behind a line that waits."""
-    house = House()
-    bob, ann = house.client("bob"), house.client()
+    chat = TextChat()
+    bob, ann = chat.text_client("bob"), chat.text_client()
 
-    assert house.context.work.run(Busy(house.clock))
+    assert chat.context.work.run(Busy(chat.clock))
     ann.send(b"ann\r\nhello\r\n")
     assert ann.paused
-    assert len(house.hub.lobby.members) == 1
-    house.settle()
+    assert len(chat.hub.lobby.members) == 1
+    chat.settle()
     assert not ann.paused
     assert bob.screen()[-2:] == ["* ann joined #lobby", "#lobby <ann> hello"]
 
 
 def test_no_rate_no_limit() -> None:
-    house = House(rate=None)
-    ann, bob = house.client("ann"), house.client("bob")
+    chat = TextChat(rate=None)
+    ann, bob = chat.text_client("ann"), chat.text_client("bob")
     bob.screen()
     ann.send(b"x\n" * 1000)
     for _ in range(1000 // LINES_A_TURN + 1):
-        house.clock.advance(0)
+        chat.clock.advance(0)
     assert len(bob.screen()) == 1000
     assert not ann.paused
 
@@ -182,28 +182,28 @@ def test_no_rate_no_limit() -> None:
 def test_neither_pause_resumes_the_other() -> None:
     """'Pausing has several causes (flood, full output): neither may resume what the other
     paused.'"""
-    house = House(rate=Rate(1.0, 2.0))
-    ann = house.client("ann")
+    chat = TextChat(rate=Rate(1.0, 2.0))
+    ann = chat.text_client("ann")
     ann.send(b"1\n2\n3\n")
     assert ann.paused, "flood"
     ann.protocol.pauseProducing()
     ann.protocol.resumeProducing()
     assert ann.paused, "the output may go on, but lines still wait for a token"
     ann.protocol.pauseProducing()
-    house.clock.advance(10)
+    chat.clock.advance(10)
     assert ann.paused, "tokens are there, but the output is full"
-    assert [said.text for said in house.kept("#lobby")] == ["1"]
+    assert [said.text for said in chat.kept("#lobby")] == ["1"]
     ann.protocol.resumeProducing()
     for _ in range(10):
-        house.clock.advance(1)
+        chat.clock.advance(1)
     assert not ann.paused
-    assert [said.text for said in house.kept("#lobby")] == ["1", "2", "3"]
+    assert [said.text for said in chat.kept("#lobby")] == ["1", "2", "3"]
 
 
 def test_many_questions_do_not_drop_who_asks_them() -> None:
     """Lines wait for an outbox that has to be written first: answers are no slow reading."""
-    house = House(bounds={"outbox": 16384})
-    ann = house.client("ann")
+    chat = TextChat(bounds={"outbox": 16384})
+    ann = chat.text_client("ann")
     ann.type(*["x" * 100] * 100)
     ann.send(b"/history 100\n" * 200)
     answers = 0
@@ -218,8 +218,8 @@ def test_many_questions_do_not_drop_who_asks_them() -> None:
 
 
 def test_a_slow_reader_is_dropped_while_others_get_every_line() -> None:
-    house = House(bounds={"outbox": 16384})
-    ann, slow, bob = house.client("ann"), house.client("slow"), house.client("bob")
+    chat = TextChat(bounds={"outbox": 16384})
+    ann, slow, bob = chat.text_client("ann"), chat.text_client("slow"), chat.text_client("bob")
     bob.screen()
     slow.protocol.pauseProducing()
     slow.raw()
@@ -235,11 +235,11 @@ def test_a_slow_reader_is_dropped_while_others_get_every_line() -> None:
     assert [line for line in got if "<ann>" in line] == [
         f"#lobby <ann> {number}" for number in range(sent)
     ]
-    assert house.counted["dropped"] == 1
+    assert chat.counted["dropped"] == 1
     slow.protocol.connectionLost(Failure(ConnectionLost()))
     slow.send(b"am I still here?\n")
     assert bob.screen() == []
-    house.client("slow")
+    chat.text_client("slow")
 
 
 @implementer(IConnection)
@@ -264,11 +264,11 @@ class LayeredTransport(StringTransport):
 def test_handshake_tells_of_the_connection_that_asks() -> None:
     """ "/handshake: your connection's TCP handshake" """
     transport = LayeredTransport()
-    house = House()
-    protocol = house.factory.buildProtocol(None)
+    chat = TextChat()
+    protocol = chat.factory.buildProtocol(None)
     protocol.makeConnection(transport)  # type: ignore[arg-type]
     protocol.dataReceived(b"ann\n/handshake\n/handshake layers\n/handshake tea\n")
-    house.settle()
+    chat.settle()
     said = transport.value().decode()
     assert "No drawing" in said
     assert "Layer 4, transport" in said
@@ -279,24 +279,24 @@ def test_handshake_tells_of_the_connection_that_asks() -> None:
 
 
 def test_a_slow_reader_is_dropped_by_the_connection_layer() -> None:
-    house = House(bounds={"outbox": 16384})
-    ann = house.client("ann")
+    chat = TextChat(bounds={"outbox": 16384})
+    ann = chat.text_client("ann")
     transport = LayeredTransport()
-    slow = house.factory.buildProtocol(None)
+    slow = chat.factory.buildProtocol(None)
     slow.makeConnection(transport)  # type: ignore[arg-type]
     slow.dataReceived(b"slow\n")
-    house.clock.advance(0)
+    chat.clock.advance(0)
     slow.pauseProducing()
     for _ in range(1000):
         ann.send(b"x" * 100 + b"\n")
-        house.settle()
+        chat.settle()
     assert transport.ends == [End.SLOW_READER]
-    assert house.hub.person("slow") is None
+    assert chat.hub.person("slow") is None
 
 
 def test_a_paused_member_catches_up() -> None:
-    house = House()
-    ann, bob = house.client("ann"), house.client("bob")
+    chat = TextChat()
+    ann, bob = chat.text_client("ann"), chat.text_client("bob")
     bob.screen()
     bob.protocol.pauseProducing()
     ann.type("one", "two")
@@ -313,9 +313,9 @@ def test_a_paused_member_catches_up() -> None:
 def test_a_client_that_closes_its_side_is_served_to_the_end() -> None:
     """'A client that closes its sending side leaves the chat politely after its pending lines were
     handled, everything flushed.'"""
-    house = House()
-    bob = house.client("bob")
-    ann = house.client()
+    chat = TextChat()
+    bob = chat.text_client("bob")
+    ann = chat.text_client()
     ann.send(b"ann\nhello\n/who\n")
     ann.protocol.readConnectionLost()
     screen = ann.screen()
@@ -330,22 +330,22 @@ def test_a_client_that_closes_its_side_is_served_to_the_end() -> None:
 
 @over_tcp("half a line cannot be sent")
 def test_a_last_line_without_its_end_counts() -> None:
-    house = House()
-    bob = house.client("bob")
-    ann = house.client("ann")
+    chat = TextChat()
+    bob = chat.text_client("bob")
+    ann = chat.text_client("ann")
     ann.send(b"hello")
     ann.protocol.readConnectionLost()
     assert bob.screen()[-2:] == ["#lobby <ann> hello", "* ann left the chat: Connection closed"]
 
 
 def test_half_close_in_a_flood() -> None:
-    house = House(rate=Rate(1.0, 1.0))
-    bob, ann = house.client("bob"), house.client()
+    chat = TextChat(rate=Rate(1.0, 1.0))
+    bob, ann = chat.text_client("bob"), chat.text_client()
     ann.send(b"ann\none\ntwo\n")
     ann.protocol.readConnectionLost()
     assert not ann.transport.disconnecting
     for _ in range(5):
-        house.clock.advance(1.1)
+        chat.clock.advance(1.1)
     assert ann.transport.disconnecting
     assert bob.screen()[-3:] == [
         "#lobby <ann> one",
@@ -355,8 +355,8 @@ def test_half_close_in_a_flood() -> None:
 
 
 def test_half_close_without_a_nickname() -> None:
-    house = House()
-    ann = house.client()
+    chat = TextChat()
+    ann = chat.text_client()
     ann.screen()
     ann.protocol.readConnectionLost()
     assert ann.screen() == ["Goodbye."]
@@ -364,12 +364,12 @@ def test_half_close_without_a_nickname() -> None:
 
 
 def test_a_lost_connection() -> None:
-    house = House()
-    ann, bob = house.client("ann"), house.client("bob")
+    chat = TextChat()
+    ann, bob = chat.text_client("ann"), chat.text_client("bob")
     ann.screen()
     bob.protocol.connectionLost(Failure(ConnectionLost()))
     assert ann.screen() == ["* bob left the chat: Read error: connection lost"]
-    again = house.client("bob")
+    again = chat.text_client("bob")
     ann.screen()
     again.lose()
     assert ann.screen() == ["* bob left the chat: Connection closed"]
@@ -377,12 +377,12 @@ def test_a_lost_connection() -> None:
 
 def test_the_farewell() -> None:
     """'IFarewell: a last line such as "* the server is shutting down"', behind what waits."""
-    house = House()
-    ann, bob = house.client("ann"), house.client("bob")
+    chat = TextChat()
+    ann, bob = chat.text_client("ann"), chat.text_client("bob")
     bob.screen()
     bob.protocol.pauseProducing()
     ann.send(b"hello\n")
-    house.deliver()
+    chat.deliver()
     words = bob.protocol.farewell(End.SHUTDOWN)
     assert words == b"#lobby <ann> hello\r\n* the server is shutting down\r\n"
     assert bob.screen() == []
@@ -392,16 +392,16 @@ def test_the_farewell() -> None:
 
 
 def test_the_refusal() -> None:
-    house = House()
-    assert house.factory.refusal(Refusal.SERVICE_FULL) == (
+    chat = TextChat()
+    assert chat.factory.refusal(Refusal.SERVICE_FULL) == (
         b"! this service is full, try again later\r\n"
     )
 
 
 @pytest.mark.parametrize("after", [b"more\n", b"/nick zoe\n", b"\xff\xfd\x06"])
 def test_nothing_is_heard_behind_quit(after: bytes) -> None:
-    house = House()
-    ann, bob = house.client("ann"), house.client("bob")
+    chat = TextChat()
+    ann, bob = chat.text_client("ann"), chat.text_client("bob")
     bob.screen()
     ann.send(b"/quit\n" + after)
     ann.send(after)
@@ -411,19 +411,19 @@ def test_nothing_is_heard_behind_quit(after: bytes) -> None:
 
 def test_no_timer_is_left() -> None:
     """An ended conversation leaves no delayed call behind."""
-    house = House(rate=Rate(1.0, 1.0))
+    chat = TextChat(rate=Rate(1.0, 1.0))
     ends: list[Any] = [
         lambda client: client.lose(),
         lambda client: client.send(b"/quit\n"),
         lambda client: client.protocol.farewell(End.SHUTDOWN),
     ]
     for end in ends:
-        for client in (house.client(), house.client("ann")):
+        for client in (chat.text_client(), chat.text_client("ann")):
             client.send(b"a b\na b\na b\n")
             end(client)
             client.lose()
-    house.clock.advance(0)
-    assert house.clock.getDelayedCalls() == []
+    chat.clock.advance(0)
+    assert chat.clock.getDelayedCalls() == []
 
 
 # --- streams cut anywhere, and noise ---
@@ -431,16 +431,16 @@ def test_no_timer_is_left() -> None:
 
 def spoken(pieces: list[bytes]) -> tuple[bytes, bytes]:
     """What somebody who says so, and somebody who listens, see."""
-    house = House()
-    bob = house.client("bob")
-    ann = house.client()
+    chat = TextChat()
+    bob = chat.text_client("bob")
+    ann = chat.text_client()
     for piece in pieces:
         ann.send(piece)
         for _ in range(5):
-            house.clock.advance(0)
+            chat.clock.advance(0)
     ann.protocol.readConnectionLost()
     for _ in range(50):
-        house.clock.advance(0)
+        chat.clock.advance(0)
     # telnet is answered when it asks, and so the answer may stand before or behind other lines
     shown = ann.raw()
     assert shown.count(WONT_TIMING_MARK) == 1
@@ -486,12 +486,12 @@ NOISE = st.one_of(
 @given(st.lists(NOISE, max_size=40), st.booleans())
 def test_random_bytes_at_the_door(pieces: list[bytes], introduced: bool) -> None:
     """Nothing a client sends raises, or puts a control character on another's screen."""
-    house = House()
-    bob = house.client("bob")
-    ann: Client = house.client("ann" if introduced else None)
+    chat = TextChat()
+    bob = chat.text_client("bob")
+    ann: TextTestClient = chat.text_client("ann" if introduced else None)
     for piece in pieces:
         ann.send(piece)
-        house.clock.advance(0)
+        chat.clock.advance(0)
     for client in (ann, bob):
         shown = client.raw().replace(b"\r\n", b"")
         # telnet's answers apart, which go to nobody but who asked
@@ -500,18 +500,18 @@ def test_random_bytes_at_the_door(pieces: list[bytes], introduced: bool) -> None
             assert not any(ord(c) < 32 or 127 <= ord(c) < 160 for c in text)
     assert bob.type("still here") == []
     ann.lose()
-    house.settle()
-    assert list(house.hub.lobby.members) == [house.hub.person("bob")]
+    chat.settle()
+    assert list(chat.hub.lobby.members) == [chat.hub.person("bob")]
 
 
 def test_a_thousand_clients() -> None:
-    house = House()
-    clients = [house.client(f"m{number}") for number in range(1000)]
+    chat = TextChat()
+    clients = [chat.text_client(f"m{number}") for number in range(1000)]
     assert clients[-1].type("/who")[-1].endswith("and 900 more")
     clients[0].screen()
     clients[-1].type("hello")
     assert clients[0].screen()[-1] == "#lobby <m999> hello"
     for client in clients[1:]:
         client.lose()
-    house.settle()
-    assert house.hub.people_count == 1
+    chat.settle()
+    assert chat.hub.people_count == 1

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from chat.carriers import over_tcp
-from chat.ircing import House
-from chat.texting import Client
+from chat.irc_chat import IrcChat
+from chat.text_chat import TextTestClient
+from chat.transports import over_tcp
 
 from tcpd.chat.text.conversation import ATTEMPTS
 from tcpd.net.directory import ServiceEntry
@@ -16,18 +16,18 @@ PROMPT = [
 ]
 
 
-def at_prompt(house: House | None = None) -> Client:
-    client = (house or House()).client()
+def at_prompt(chat: IrcChat | None = None) -> TextTestClient:
+    client = (chat or IrcChat()).text_client()
     assert client.screen() == PROMPT
     return client
 
 
-def two() -> tuple[House, Client, Client]:
-    house = House()
-    ann, bob = house.client("ann"), house.client("bob")
+def two() -> tuple[IrcChat, TextTestClient, TextTestClient]:
+    chat = IrcChat()
+    ann, bob = chat.text_client("ann"), chat.text_client("bob")
     ann.screen()
     bob.screen()
-    return house, ann, bob
+    return chat, ann, bob
 
 
 # --- text from IRC ---
@@ -54,19 +54,21 @@ def two() -> tuple[House, Client, Client]:
 )
 def test_formatting_and_ctcp_are_clean_text(sent: str, shown: str) -> None:
     """'IRC's colours, bold and CTCP are shown as clean text, not as replacement characters.'"""
-    house, ann, _ = two()
-    eve = house.irc_client("eve", joined="#lobby")
+    chat, ann, _ = two()
+    eve = chat.irc_client("eve", joined="#lobby")
     ann.screen()
     eve.send(sent)
     assert ann.screen() == [f"#lobby {shown}"]
-    assert any(line.endswith(f" #lobby {shown}") for line in house.client().type("zoe")), "history"
+    assert any(line.endswith(f" #lobby {shown}") for line in chat.text_client().type("zoe")), (
+        "history"
+    )
     eve.send(sent.replace("#lobby", "ann"))
     assert ann.screen()[-1] == f"[private] {shown}"
 
 
 def test_formatting_in_topics_and_reasons() -> None:
-    house, ann, _ = two()
-    eve = house.irc_client("eve", joined="#tea")
+    chat, ann, _ = two()
+    eve = chat.irc_client("eve", joined="#tea")
     ann.type("/join #tea")
     eve.send("TOPIC #tea :\x0312Assam\x03, \x02please")
     eve.send("PART #tea :\x02bye\x02", "JOIN #tea", "QUIT :\x1dgone\x1d")
@@ -92,8 +94,8 @@ def test_formatting_in_topics_and_reasons() -> None:
 )
 def test_the_prefix_of_a_quit_reason_is_not_shown(quit: str, shown: str) -> None:
     """'A left-over "Quit: " prefix is not shown.'"""
-    house, ann, _ = two()
-    eve = house.irc_client("eve", joined="#lobby")
+    chat, ann, _ = two()
+    eve = chat.irc_client("eve", joined="#lobby")
     ann.screen()
     eve.send(quit)
     assert ann.screen() == [shown]
@@ -105,9 +107,9 @@ def test_the_prefix_of_a_quit_reason_is_not_shown(quit: str, shown: str) -> None
 @over_tcp("messages have no line ends")
 def test_keys_of_a_raw_terminal() -> None:
     """'Ctrl-D and backspace from character-mode telnet work or are ignored.'"""
-    house = House()
-    bob = house.client("bob")
-    ann = house.client()
+    chat = IrcChat()
+    bob = chat.text_client("bob")
+    ann = chat.text_client()
     for key in b"anm\x7fn\r":
         ann.send(bytes((key,)))
     assert ann.screen()[2].startswith("Hello ann.")
@@ -132,8 +134,8 @@ def test_ctrl_d_at_the_prompt() -> None:
 
 def test_nobody_types_a_ctcp() -> None:
     """Ctrl-A is the key for the start of a line; before a text it would make a CTCP of it."""
-    house, ann, _ = two()
-    eve = house.irc_client("eve", joined="#lobby")
+    chat, ann, _ = two()
+    eve = chat.irc_client("eve", joined="#lobby")
     ann.type("\x01VERSION\x01")
     assert eve.lines()[-1].endswith("PRIVMSG #lobby :VERSION")
 
@@ -186,8 +188,8 @@ def test_no_hint_for_what_was_not_said() -> None:
 @pytest.mark.parametrize("typed", ["/help", "/?", "/H", "/help join"])
 def test_help_at_the_prompt(typed: str) -> None:
     """'/help works at the nickname prompt.'"""
-    house, ann, _ = two()
-    client = at_prompt(house)
+    chat, ann, _ = two()
+    client = at_prompt(chat)
     shown = client.type(typed)
     assert shown == ann.type(typed)
     assert not any(line.startswith("!") for line in shown)
@@ -252,8 +254,8 @@ def test_a_message_to_a_room() -> None:
 
 
 def test_a_wrong_key_is_told_as_wrong() -> None:
-    house, _, bob = two()
-    eve = house.irc_client("eve", joined="#tea")
+    chat, _, bob = two()
+    eve = chat.irc_client("eve", joined="#tea")
     eve.send("MODE #tea +k sesame")
     assert bob.type("/join #tea") == ["! #tea has a key; write it behind the name: /join #tea KEY"]
     assert bob.type("/join #tea simsim") == ["! that is not the key of #tea"]
@@ -311,9 +313,9 @@ def services(*pairs: tuple[str, tuple[str, ...]]) -> list[ServiceEntry]:
 )
 def test_an_irc_client_is_told_the_port(first: str, listeners: tuple[str, ...], where: str) -> None:
     """'An IRC client that comes to this door is told the IRC port', in a line that it shows."""
-    house = House()
-    house.context.services = services(("echo", ("*:7",)), ("irc", listeners))
-    client = at_prompt(house)
+    chat = IrcChat()
+    chat.context.services = services(("echo", ("*:7",)), ("irc", listeners))
+    client = at_prompt(chat)
     assert client.type(first) == [
         f"ERROR :Closing Link: this port takes plain lines, not IRC; {where}"
     ]
@@ -326,16 +328,16 @@ def test_names_that_look_like_irc(nick: str) -> None:
 
 
 def test_a_person_at_the_port_of_irc_is_told_the_other() -> None:
-    house = House()
-    house.context.services = services(("chat", ("*:7200",)))
-    client = house.irc_client()
+    chat = IrcChat()
+    chat.context.services = services(("chat", ("*:7200",)))
+    client = chat.irc_client()
     notice = (
         ":chat.example.net NOTICE * :This port is for IRC clients; with nc or telnet, use port 7200"
     )
     assert notice in client.send("hello")
     assert notice not in client.send("", "PING x", "NICK ann", "HELLO")
-    house.context.services = []
-    assert len(house.irc_client().send("hello")) == 1
+    chat.context.services = []
+    assert len(chat.irc_client().send("hello")) == 1
 
 
 @pytest.mark.parametrize(
@@ -343,7 +345,7 @@ def test_a_person_at_the_port_of_irc_is_told_the_other() -> None:
 )
 def test_a_program_at_the_port_of_irc_is_no_person(opening: str) -> None:
     """Modern IRC, ERR_NOTREGISTERED alone: 'programs send these before they register'."""
-    house = House()
-    house.context.services = services(("chat", ("*:7200",)))
-    told = house.irc_client().send(opening)
+    chat = IrcChat()
+    chat.context.services = services(("chat", ("*:7200",)))
+    told = chat.irc_client().send(opening)
     assert told == [":chat.example.net 451 * :You have not registered"]

@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from chat.ircing import House, command
+from chat.irc_chat import IrcChat, command
 from chat.test_irc_registration import cheap_hash, in_threads
-from chat.texting import House as TextHouse
+from chat.text_chat import TextChat
 
 from tcpd.config.values import Rate
 from tcpd.interfaces import IBusy
 from tcpd.policy.passwords import PasswordHash
 
 
-def pass_time(house: Any, seconds: float, step: float = 0.25) -> None:
+def pass_time(chat: Any, seconds: float, step: float = 0.25) -> None:
     for _ in range(round(seconds / step)):
-        house.clock.advance(step)
+        chat.clock.advance(step)
 
 
 # --- the ping of IRC ---
@@ -25,17 +25,17 @@ def pass_time(house: Any, seconds: float, step: float = 0.25) -> None:
 def test_lines_that_wait_for_their_rate_are_no_silence() -> None:
     """'A client whose lines wait for its rate is killed by the ping timeout although it answers at
     once (with ping = 4s: 120 lines, then PONG).'"""
-    house = House(ping=4.0, rate=Rate(5.0, 40.0))
-    house.irc.doStart()
-    bob = house.irc_client("bob", joined="#tea")
-    ann = house.irc_client("ann", joined="#tea")
+    chat = IrcChat(ping=4.0, rate=Rate(5.0, 40.0))
+    chat.irc.doStart()
+    bob = chat.irc_client("bob", joined="#tea")
+    ann = chat.irc_client("ann", joined="#tea")
     bob.lines()
     ann.protocol.dataReceived(
         b"".join(b"PRIVMSG #tea :%d\r\n" % number for number in range(120)) + b"PONG :x\r\n"
     )
     heard: list[str] = []
     for _ in range(20):
-        pass_time(house, 1)
+        pass_time(chat, 1)
         heard += [line for line in bob.lines() if command(line) == "PRIVMSG"]
         bob.send("PONG x")
     assert len(heard) == 120
@@ -45,38 +45,38 @@ def test_lines_that_wait_for_their_rate_are_no_silence() -> None:
 
 
 def test_who_is_silent_afterwards_has_all_of_its_time() -> None:
-    house = House(ping=4.0, rate=Rate(1.0, 4.0))
-    house.irc.doStart()
-    ann = house.irc_client("ann")
+    chat = IrcChat(ping=4.0, rate=Rate(1.0, 4.0))
+    chat.irc.doStart()
+    ann = chat.irc_client("ann")
     ann.protocol.dataReceived(b"PING x\r\n" * 24)
     assert ann.protocol.busy
     while ann.protocol.busy:
-        pass_time(house, 0.25)
+        pass_time(chat, 0.25)
     ann.lines()
-    pass_time(house, 3.75)
+    pass_time(chat, 3.75)
     assert ann.lines() == []
-    pass_time(house, 2)
+    pass_time(chat, 2)
     assert [command(line) for line in ann.lines()] == ["PING"]
-    pass_time(house, 2)
+    pass_time(chat, 2)
     assert not ann.closed
-    pass_time(house, 2)
+    pass_time(chat, 2)
     assert ann.closed
 
 
 def test_an_answer_that_waits_in_the_kernel_counts() -> None:
     """A client that does not take what it is sent is not read from: its PONG comes behind that."""
-    house = House(ping=4.0)
-    house.irc.doStart()
-    ann = house.irc_client("ann")
-    pass_time(house, 7.75)
+    chat = IrcChat(ping=4.0)
+    chat.irc.doStart()
+    ann = chat.irc_client("ann")
+    pass_time(chat, 7.75)
     assert [command(line) for line in ann.lines()] == ["PING"]
     ann.protocol.pauseProducing()
-    pass_time(house, 10)
+    pass_time(chat, 10)
     ann.protocol.resumeProducing()
-    house.clock.advance(0.25)  # a look comes before the socket is read
+    chat.clock.advance(0.25)  # a look comes before the socket is read
     assert not ann.closed
     ann.protocol.dataReceived(b"PONG :x\r\n")
-    pass_time(house, 3.75)
+    pass_time(chat, 3.75)
     assert not ann.closed
 
 
@@ -85,71 +85,71 @@ def test_an_answer_that_waits_in_the_kernel_counts() -> None:
 
 @pytest.mark.parametrize("late", [False, True])
 def test_registration_that_waits_for_the_rate_is_in_time(late: bool) -> None:
-    house = House(ping=0.0, register_timeout=5.0, rate=Rate(1.0, 1.0))
-    client = house.irc_client()
+    chat = IrcChat(ping=0.0, register_timeout=5.0, rate=Rate(1.0, 1.0))
+    client = chat.irc_client()
     end = b"" if late else b"NICK ann\r\nUSER ann 0 * :Ann\r\n"
     client.protocol.dataReceived(b"CAP LS 302\r\n" + b"PING x\r\n" * 9 + b"CAP END\r\n" + end)
     while client.protocol.busy:
-        pass_time(house, 0.25)
+        pass_time(chat, 0.25)
         assert not client.closed
     told = client.lines()
     if not late:
         assert "001" in [command(line) for line in told]
         return
-    pass_time(house, 4.5)
+    pass_time(chat, 4.5)
     assert not client.closed, "it has used none of its own time before"
-    pass_time(house, 1)
+    pass_time(chat, 1)
     assert client.lines() == ["ERROR :Closing Link: * (you did not register in time)"]
 
 
 def test_a_client_that_is_read_from_has_no_more_time_than_before() -> None:
-    house = House(ping=0.0, register_timeout=5.0)
-    client = house.irc_client()
+    chat = IrcChat(ping=0.0, register_timeout=5.0)
+    client = chat.irc_client()
     client.send("NICK ann")
-    house.clock.advance(4.9)
+    chat.clock.advance(4.9)
     assert not client.closed
-    house.clock.advance(0.2)
+    chat.clock.advance(0.2)
     assert client.closed
 
 
 def test_a_nickname_that_waits_for_the_rate_is_in_time() -> None:
-    house = TextHouse(nick_timeout=3.0, rate=Rate(0.5, 1.0))
-    ann = house.client()
+    chat = TextChat(nick_timeout=3.0, rate=Rate(0.5, 1.0))
+    ann = chat.text_client()
     ann.send(b"1\n2\n3\nann\n")
-    pass_time(house, 7)
+    pass_time(chat, 7)
     assert any(line.startswith("Hello ann.") for line in ann.screen())
-    assert house.hub.person("ann") is not None
+    assert chat.hub.person("ann") is not None
 
 
 def test_who_gives_no_nickname_is_still_sent_away() -> None:
-    house = TextHouse(nick_timeout=3.0, rate=Rate(0.5, 1.0))
-    ann = house.client()
+    chat = TextChat(nick_timeout=3.0, rate=Rate(0.5, 1.0))
+    ann = chat.text_client()
     ann.send(b"1\n2\n3\n")
-    pass_time(house, 12)
+    pass_time(chat, 12)
     assert ann.screen()[-1] == "! you did not say who you are in time"
 
 
 def test_a_password_that_is_being_checked_is_in_time() -> None:
     """'Too many are coming in' is no fault of who waits for its check."""
     answers: list[Any] = []
-    house = House(ping=0.0, register_timeout=2.0, password=PasswordHash.parse(cheap_hash()))
-    house.irc.server.passwords = in_threads(house, answers)
-    client = house.irc_client()
+    chat = IrcChat(ping=0.0, register_timeout=2.0, password=PasswordHash.parse(cheap_hash()))
+    chat.irc.server.passwords = in_threads(chat, answers)
+    client = chat.irc_client()
     client.send("PASS sesame", "NICK ann", "USER ann 0 * :Ann")
-    pass_time(house, 10)
+    pass_time(chat, 10)
     assert not client.closed
     [(work, done)] = answers
     done(work())
     assert "001" in [command(line) for line in client.lines()]
-    pass_time(house, 10)
+    pass_time(chat, 10)
     assert not client.closed
 
 
 def test_no_timer_is_left_behind() -> None:
-    house = House(ping=0.0, register_timeout=5.0, rate=Rate(1.0, 1.0))
-    client = house.irc_client()
+    chat = IrcChat(ping=0.0, register_timeout=5.0, rate=Rate(1.0, 1.0))
+    client = chat.irc_client()
     client.protocol.dataReceived(b"PING x\r\n" * 20)
-    pass_time(house, 7)
+    pass_time(chat, 7)
     client.lose()
-    house.clock.advance(0)
-    assert not house.clock.getDelayedCalls()
+    chat.clock.advance(0)
+    assert not chat.clock.getDelayedCalls()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from chat.ircing import House
+from chat.irc_chat import IrcChat
 from twisted.internet.interfaces import IReactorThreads
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
@@ -41,8 +41,8 @@ class Threads:
         self.callFromThread(told, *result)
 
 
-def house_with_threads(**settings: Any) -> House:
-    """A house that checks passwords in threads, as a daemon does."""
-    house = House(**settings)
-    house.irc.server.passwords = Checks(_thread_runner(Threads(house.clock)), house.clock.seconds)
-    return house
+def threaded_chat(**settings: Any) -> IrcChat:
+    """A chat that checks passwords in threads, as a daemon does."""
+    chat = IrcChat(**settings)
+    chat.irc.server.passwords = Checks(_thread_runner(Threads(chat.clock)), chat.clock.seconds)
+    return chat

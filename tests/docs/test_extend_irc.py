@@ -16,12 +16,12 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "howto" / "extend-irc.rst").read_text(encoding="utf-8")
 
 USE = """
-from chat.ircing import House
+from chat.irc_chat import IrcChat
 
-house = House()
-ann = house.irc_client("ann", "labeled-response", "batch", joined="#tea")
-bob = house.irc_client("bob", "example/shout", joined="#tea")
-cid = house.irc_client("cid", joined="#tea")
+chat = IrcChat()
+ann = chat.irc_client("ann", "labeled-response", "batch", joined="#tea")
+bob = chat.irc_client("bob", "example/shout", joined="#tea")
+cid = chat.irc_client("cid", joined="#tea")
 for client in (ann, bob, cid):
     client.lines()
 [line] = ann.send("@label=x FLIP")

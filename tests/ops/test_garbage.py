@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-from chat.ircing import House
+from chat.irc_chat import IrcChat
 from running import PATIENCE
 
 from tcpd.chat.edge import ChatProtocol
@@ -33,15 +33,15 @@ def conversations() -> int:
 def test_a_conversation_is_gone_with_its_connection() -> None:
     """ "What they have is gone with them, by its count of references." """
     before = conversations()
-    house = House()
-    clients = [house.irc_client("ann", joined="#tea"), house.client("bob")]
+    chat = IrcChat()
+    clients = [chat.irc_client("ann", joined="#tea"), chat.text_client("bob")]
     assert conversations() == before + 6
     while clients:
         client = clients.pop()
         client.transport.unregisterProducer()  # which this transport would keep
         client.lose()
     del client
-    house.clock.advance(0)
+    chat.clock.advance(0)
     assert conversations() == before
 
 

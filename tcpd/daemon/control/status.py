@@ -220,7 +220,7 @@ class StatusCommands:
                 "name": room.name,
                 "members": len(room.members),
                 "operators": len(room.operators),
-                "house": room.house,
+                "house": room.is_lobby,
                 "topic": room.topic.text if room.topic else None,
             }
             for room in rooms

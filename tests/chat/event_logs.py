@@ -101,12 +101,12 @@ seed = 0
 
 
 def make_log(clock: Clock) -> EventLog:
-    """The log for a house of the test that runs."""
+    """The log for a chat of the test that runs."""
     return LateLog(clock, seed) if kind == "late" else LocalLog()
 
 
 @contextmanager
-def used(new_kind: str, new_seed: int = 0) -> Iterator[None]:
+def use_log(new_kind: str, new_seed: int = 0) -> Iterator[None]:
     """Have houses made with this kind of log, for a test that compares two."""
     global kind, seed
     before = kind, seed

@@ -6,10 +6,10 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
-from chat import carriers
-from chat.carriers import TextOverWebSocket, connect
+from chat import transports
 from chat.doubles import set_mode
-from chat.logs import LateLog, make_log, settle
+from chat.event_logs import LateLog, make_log, settle
+from chat.transports import TextOverWebSocket, connect
 from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
@@ -64,14 +64,14 @@ class Busy:
         return False
 
 
-class Client:
+class TextTestClient:
     """One person at a text frontend."""
 
-    def __init__(self, house: House) -> None:
-        self.house = house
+    def __init__(self, chat: TextChat) -> None:
+        self.chat = chat
         self.protocol: Any
         self.transport: Any
-        self.protocol, self.transport = connect(house.factory, house.clock)
+        self.protocol, self.transport = connect(chat.factory, chat.clock)
 
     @property
     def paused(self) -> bool:
@@ -89,7 +89,7 @@ class Client:
 
     def raw(self) -> bytes:
         """The bytes that came since the last time."""
-        self.house.settle()
+        self.chat.settle()
         data = self.transport.value()
         self.transport.clear()
         return data
@@ -102,10 +102,10 @@ class Client:
 
     def lose(self) -> None:
         self.protocol.connectionLost(Failure(ConnectionDone()))
-        self.house.deliver()
+        self.chat.deliver()
 
 
-class House:
+class TextChat:
     """A hub with a text frontend."""
 
     def __init__(
@@ -118,7 +118,7 @@ class House:
         self.clock = clock or Clock()
         self.now = itertools.repeat(1_700_000_000.0)
         work = work_queue(self.clock)
-        self.chat = ChatService(
+        self.service = ChatService(
             ChatSettings(**bounds or {}),
             "node",
             "boot",
@@ -127,24 +127,24 @@ class House:
             log=make_log(self.clock),
             work=work,
         )
-        self.chat.startService()
-        self.hub = self.chat.hub
-        self.context = PlainContext(self.chat, self.clock, work)
+        self.service.startService()
+        self.hub = self.service.hub
+        self.context = PlainContext(self.service, self.clock, work)
         settings.setdefault("rate", None)
-        make = TextFactory if carriers.kind == "tcp" else TextOverWebSocket
+        make = TextFactory if transports.kind == "tcp" else TextOverWebSocket
         self.factory = make(kind.settings(**settings), self.context)
 
     def deliver(self) -> None:
         """Let a late event log deliver."""
-        if isinstance(self.chat.log, LateLog):
+        if isinstance(self.service.log, LateLog):
             self.settle()
 
     def settle(self) -> None:
         """Let the event log deliver, and a turn of the reactor end."""
-        settle(self.clock, self.chat)
+        settle(self.clock, self.service)
 
-    def client(self, nick: str | None = None) -> Client:
-        client = Client(self)
+    def text_client(self, nick: str | None = None) -> TextTestClient:
+        client = TextTestClient(self)
         if nick is not None:
             client.type(nick)
         return client

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from chat.carriers import connect
-from chat.texting import Client as Person
-from chat.texting import House as TextHouse
+from chat.text_chat import TextChat
+from chat.transports import connect
 from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
@@ -15,14 +14,14 @@ from tcpd.chat.irc.kind import kind
 from tcpd.chat.irc.protocol import IrcFactory
 
 
-class Client:
+class IrcTestClient:
     """One IRC client."""
 
-    def __init__(self, house: House) -> None:
-        self.house = house
+    def __init__(self, chat: IrcChat) -> None:
+        self.chat = chat
         self.protocol: Any
         self.transport: Any
-        self.protocol, self.transport = connect(house.irc, house.clock)
+        self.protocol, self.transport = connect(chat.irc, chat.clock)
 
     def raw(self, data: bytes) -> bytes:
         """Send bytes; all bytes that came since the last time."""
@@ -30,7 +29,7 @@ class Client:
         return self.read()
 
     def read(self) -> bytes:
-        self.house.settle()
+        self.chat.settle()
         data = self.transport.value()
         self.transport.clear()
         return data
@@ -60,7 +59,7 @@ class Client:
 
     def lose(self) -> None:
         self.protocol.connectionLost(Failure(ConnectionDone()))
-        self.house.deliver()
+        self.chat.deliver()
 
 
 def command(line: str) -> str:
@@ -80,7 +79,7 @@ def plain(line: str) -> str:
     return f"@{';'.join(kept)} {rest}" if kept else rest
 
 
-class House(TextHouse):
+class IrcChat(TextChat):
     """A hub with a text frontend and an IRC frontend.
 
     :param bounds: keys of ``[chat]``.
@@ -102,13 +101,13 @@ class House(TextHouse):
         assert isinstance(factory, IrcFactory)
         self.irc = factory
 
-    def irc_client(self, nick: str | None = None, *caps: str, joined: str = "") -> Client:
+    def irc_client(self, nick: str | None = None, *caps: str, joined: str = "") -> IrcTestClient:
         """A client, registered if it has a nickname.
 
         :param caps: capabilities that it has.
         :param joined: rooms that it is in, with commas between.
         """
-        client = Client(self)
+        client = IrcTestClient(self)
         if nick is None:
             return client
         if caps:
@@ -121,16 +120,12 @@ class House(TextHouse):
         client.lines()
         return client
 
-    def person(self, nick: str) -> Person:
-        """Somebody at the text frontend, in the lobby."""
-        return self.client(nick)
 
-
-def in_tea(*more: str) -> tuple[House, Client, list[Client]]:
-    """A house, who opened #tea, and others who are in it."""
-    house = House()
-    ann = house.irc_client("ann", joined="#tea")
-    others = [house.irc_client(nick, joined="#tea") for nick in more]
+def open_tea(*more: str) -> tuple[IrcChat, IrcTestClient, list[IrcTestClient]]:
+    """A chat, who opened #tea, and others who are in it."""
+    chat = IrcChat()
+    ann = chat.irc_client("ann", joined="#tea")
+    others = [chat.irc_client(nick, joined="#tea") for nick in more]
     for client in (ann, *others):
         client.lines()
-    return house, ann, others
+    return chat, ann, others
