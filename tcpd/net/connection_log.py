@@ -9,7 +9,7 @@ from tcpd.net.connection_view import ConnectionView
 from tcpd.net.gathering import compact
 from tcpd.ops import catalogue
 from tcpd.policy.addresses import IPV6_PREFIX, IPAddress, limit_key
-from tcpd.policy.bursts import Bursts
+from tcpd.policy.log_throttle import LogThrottle
 from tcpd.policy.reasons import End, Refusal
 
 #: Refusals that do not depend on the address: they share one line a burst.
@@ -66,7 +66,7 @@ class ConnectionLog:
         self.handshakes = False
         self._service = service
         self._clock = clock
-        self._bursts = Bursts()
+        self._throttle = LogThrottle()
 
     def refused(self, refusal: Refusal, peer: str, address: IPAddress | None) -> None:
         """A client was not let in.
@@ -157,11 +157,11 @@ class ConnectionLog:
         )
 
     def _happened(self, word: str, address: IPAddress | None) -> int | None:
-        """See :meth:`tcpd.policy.bursts.Bursts.happened`."""
+        """See :meth:`tcpd.policy.log_throttle.LogThrottle.record`."""
         now = self._clock.seconds()
         key = None if address is None else limit_key(address, self.ipv6_prefix)
-        since = self._bursts.happened((word, key), now)
-        unlogged = self._bursts.untold(now)
+        since = self._throttle.record((word, key), now)
+        unlogged = self._throttle.take_unlogged(now)
         if unlogged:
             catalogue.CONNECTION_UNTOLD.emit(self._log, service=self._service, count=unlogged)
         return since

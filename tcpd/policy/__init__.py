@@ -1,1 +1,1 @@
-"""Who may connect, how many, how fast. Plain Python: no I/O, no clock, no twisted."""
+"""Limits on connections, rates and work. Plain Python: no I/O, no clock, no twisted."""

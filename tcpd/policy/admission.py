@@ -1,4 +1,4 @@
-"""Who may connect, and how many."""
+"""Admission control: decides whether a service accepts a connection."""
 
 from __future__ import annotations
 
@@ -10,19 +10,18 @@ from tcpd.policy.bans import Bans
 from tcpd.policy.buckets import Buckets, RateLike, TokenBucket
 from tcpd.policy.reasons import Refusal
 
-# How many addresses a service remembers for address_rate. An address is forgotten as soon as it
-# would have its whole burst again, so this is for those that connected in the last seconds.
+# How many addresses a service remembers for address_rate. An address is forgotten once its bucket
+# is full again, so these are the addresses of the last seconds.
 _ADDRESSES = 32768
 
 
 class Networks:
     """Allowed and denied networks.
 
-    The longest prefix that holds an address decides, and deny wins a tie. Where no network holds
-    it, it may connect if and only if nothing was explicitly allowed.
+    The longest prefix that contains an address decides, and deny wins a tie. An address in no
+    network is allowed if and only if the list of allowed networks is empty.
 
-    An address is looked up by each length of prefix that is in use, the longest first, so that a
-    list of thousands costs a newcomer as little as a short one.
+    A look-up takes one step for each prefix length in use, independent of the number of networks.
     """
 
     __slots__ = ("_default", "_lengths")
@@ -30,18 +29,18 @@ class Networks:
     def __init__(self, allow: Iterable[IPNetwork], deny: Iterable[IPNetwork]) -> None:
         allow = tuple(allow)
         found: dict[int, dict[int, dict[int, bool]]] = {4: {}, 6: {}}
-        # of equals, those denied come later and stay
+        # a denied network replaces the same network in allow
         for networks, verdict in ((allow, True), (deny, False)):
             for network in networks:
                 shift = network.max_prefixlen - network.prefixlen
                 prefixes = found[network.version].setdefault(shift, {})
                 prefixes[int(network.network_address) >> shift] = verdict
-        #: by IP version: how far to shift an address, and the verdicts by what then is left
+        #: by IP version: (shift, verdicts by the shifted address), the longest prefix first
         self._lengths = {version: sorted(by.items(), key=_shift) for version, by in found.items()}
         self._default = not allow
 
     def allows(self, address: IPAddress) -> bool:
-        """Tell whether an address may connect."""
+        """Whether an address may connect."""
         lengths = self._lengths[address.version]
         if lengths:
             number = int(address)
@@ -57,9 +56,9 @@ def _shift(item: tuple[int, object]) -> int:
 
 
 class ConnectionCount:
-    """How many connections the whole daemon has, and may have.
+    """The connections of the whole daemon, and their limit.
 
-    :ivar count: how many there are.
+    :ivar count: the number of connections.
     """
 
     __slots__ = ("_limit", "_waiting", "count")
@@ -71,7 +70,7 @@ class ConnectionCount:
 
     @property
     def limit(self) -> int:
-        """How many there may be. It can be set."""
+        """The limit; can be set."""
         return self._limit
 
     @limit.setter
@@ -80,17 +79,17 @@ class ConnectionCount:
         self.wake()
 
     def wait(self, call: Callable[[], None]) -> None:
-        """Call this once, when there may be a place: somebody went, or limits changed."""
+        """Call back once when a connection may be accepted: one ended, or limits changed."""
         self._waiting.append(call)
 
     def leave(self) -> None:
-        """Somebody went."""
+        """Count the end of a connection."""
         self.count -= 1
         if self._waiting:
             self.wake()
 
     def wake(self) -> None:
-        """Call all who wait. Whoever finds no place then waits again."""
+        """Run all callbacks of :meth:`wait`. A callback may wait again."""
         waiting, self._waiting = self._waiting, []
         for call in waiting:
             call()
@@ -98,14 +97,14 @@ class ConnectionCount:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a service's policy says of who is let in.
+    """The admission limits of a service's policy.
 
-    :ivar networks: who may connect at all.
-    :ivar connections: how many connections the service may have.
-    :ivar per_address: how many of them from one address (:func:`limit_key`).
-    :ivar ipv6_prefix: how much of an IPv6 address counts as one address, in bits.
-    :ivar connection_rate: of all that are let in; ``None`` for no limit.
-    :ivar address_rate: of those that one address tries; ``None`` for no limit.
+    :ivar networks: the allowed and denied networks.
+    :ivar connections: the connections of the service, at most.
+    :ivar per_address: the connections from one address (:func:`limit_key`), at most.
+    :ivar ipv6_prefix: the bits of an IPv6 address that count as one address.
+    :ivar connection_rate: of accepted connections; ``None`` for no limit.
+    :ivar address_rate: of attempts from one address; ``None`` for no limit.
     """
 
     networks: Networks
@@ -117,15 +116,15 @@ class Limits:
 
 
 class Admission:
-    """Decides for one service who is let in.
+    """Accepts or refuses the connections of one service.
 
-    Who is refused for the address takes no token of the service's rate: one address alone cannot
-    shut out the others.
+    A client that is refused for its address takes no token of the service's rate, so that one
+    address cannot use up the rate of all.
 
-    :param limits: by which it decides.
-    :param connection_count: the whole daemon's.
-    :param bans: the whole daemon's; ``None`` for none ever.
-    :param clock: seconds, of any clock. It is asked only where there is a rate.
+    :param limits: the limits.
+    :param connection_count: of the whole daemon.
+    :param bans: of the whole daemon; ``None`` for no bans.
+    :param clock: seconds, of any clock. Read only if there is a rate limit.
     """
 
     __slots__ = (
@@ -156,9 +155,9 @@ class Admission:
         self._buckets = self._make_buckets()
 
     def reconfigure(self, limits: Limits, present: Iterable[IPAddress | None]) -> None:
-        """Decide by other limits from now on. Who was let in stays, and counts.
+        """Replace the limits. Accepted connections stay and count.
 
-        :param present: what :meth:`release` will be called with for those who were let in.
+        :param present: the address of each accepted connection, as :meth:`release` gets it.
         """
         before, self._limits = self._limits, limits
         if before.connection_rate != limits.connection_rate:
@@ -182,12 +181,12 @@ class Admission:
         return None if rate is None else Buckets(rate, _ADDRESSES)
 
     def allows(self, address: IPAddress) -> bool:
-        """Whether the networks let an address in. Bans and bounds are not looked at."""
+        """Whether the networks allow an address; bans and counts are not checked."""
         return self._limits.networks.allows(address)
 
     @property
     def full(self) -> Refusal | None:
-        """Why there is no place just now, for anybody; ``None`` if there is one."""
+        """Why every new connection is refused now; ``None`` if below the limits."""
         if self._connection_count.count >= self._connection_count.limit:
             return Refusal.DAEMON_FULL
         if self._count >= self._limits.connections:
@@ -195,27 +194,29 @@ class Admission:
         return None
 
     def wait(self, call: Callable[[], None]) -> None:
-        """Call this once, when :attr:`full` may have changed."""
+        """Call back once when :attr:`full` may have changed."""
         self._connection_count.wait(call)
 
     def wake(self) -> None:
-        """Call all who wait."""
+        """Run all callbacks of :meth:`wait`."""
         self._connection_count.wake()
 
     @property
     def count(self) -> int:
-        """How many connections the service has."""
+        """The number of connections of the service."""
         return self._count
 
     @property
     def busiest(self) -> int:
-        """How many of them the address has that has the most."""
+        """The number of connections of the address that has the most."""
         return max(self._by_address.values(), default=0)
 
     def admit(self, address: IPAddress | None) -> Refusal | None:
-        """Let a client in, which then has to be released, or say why not.
+        """Accept or refuse a client. An accepted one must be released.
 
-        :param address: the client's; ``None`` for a UNIX socket, where only what is for all counts.
+        :param address: the client's; ``None`` for a UNIX socket, where limits per address and
+            networks do not apply.
+        :return: ``None`` if accepted.
         """
         if address is None:
             refusal = self.full or self._too_fast()
@@ -227,9 +228,11 @@ class Admission:
         return refusal
 
     def take_place(self) -> Refusal | None:
-        """Let a client in whose address is not known yet: only the totals count.
+        """Accept or refuse a client with a yet unknown address, by the totals alone.
 
-        It has to be released, with no address until :meth:`identify` let that in.
+        An accepted one must be released, without an address until :meth:`identify` accepts it.
+
+        :return: ``None`` if accepted.
         """
         refusal = self.full
         if refusal is None:
@@ -238,14 +241,16 @@ class Admission:
         return refusal
 
     def identify(self, address: IPAddress) -> Refusal | None:
-        """Let the address in of a client that has its place already, or say why not.
+        """Accept or refuse the address of a client that :meth:`take_place` accepted.
 
-        A place that is let in has to be released with the address, and one that is not without.
+        An accepted client must be released with the address, a refused one without.
+
+        :return: ``None`` if accepted.
         """
         return self._judge(address) or self._count_address(address)
 
     def _judge(self, address: IPAddress) -> Refusal | None:
-        """What is refused whoever else is there."""
+        """Check bans and networks."""
         if self._bans is not None and self._bans.find(address) is not None:
             return Refusal.BANNED
         if not self._limits.networks.allows(address):
@@ -253,7 +258,7 @@ class Admission:
         return None
 
     def _count_address(self, address: IPAddress) -> Refusal | None:
-        """Whether the address may have one more, which then is counted."""
+        """Check the limits per address and the service's rate; count the address if accepted."""
         limits = self._limits
         key = limit_key(address, limits.ipv6_prefix)
         if self._buckets is not None and not self._buckets.take(key, self._clock()):
@@ -267,24 +272,24 @@ class Admission:
         return refusal
 
     def _too_fast(self) -> Refusal | None:
-        """Whether all of them together come too fast."""
+        """Check the service's rate."""
         if self._bucket is None or self._bucket.take(self._clock()):
             return None
         return Refusal.SERVICE_RATE
 
     def release(self, address: IPAddress | None) -> None:
-        """Take back what was granted, when the connection is gone.
+        """Count the end of an accepted connection.
 
-        :param address: the one that was let in; ``None`` where none was.
+        :param address: the accepted address; ``None`` if there was none.
         """
         self._count -= 1
         self.forget(address)
         self._connection_count.leave()
 
     def forget(self, address: IPAddress | None) -> None:
-        """Take back what was granted to an address, but for the place, which is another's now.
+        """Uncount an address whose connection stays, with another address.
 
-        :param address: the one that was let in; ``None`` where none was.
+        :param address: the accepted address; ``None`` if there was none.
         """
         if address is not None:
             key = limit_key(address, self._limits.ipv6_prefix)

@@ -1,4 +1,4 @@
-"""Networks that an operator has shut out while the daemon runs, each for a time or for good."""
+"""Networks that an operator has banned while the daemon runs, with or without an expiry."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import Any
 
 from tcpd.policy.addresses import IPAddress, IPNetwork
 
-#: The end of the year 9999, behind which no date can be written.
+# The end of the year 9999, the last that datetime can show.
 _LATEST = 253402300799
 
 
 @dataclass(frozen=True, slots=True)
 class Ban:
-    """One network that is shut out.
+    """One banned network.
 
-    :ivar network: which.
+    :ivar network: the network.
     :ivar since: when it was banned, in seconds since 1970 UTC.
-    :ivar until: when that ends, in seconds since 1970 UTC; ``None`` for never.
-    :ivar reason: why, in the operator's words; may be empty.
-    :ivar by: who did it, for people.
+    :ivar until: when the ban expires, in seconds since 1970 UTC; ``None`` for never.
+    :ivar reason: the operator's reason; may be empty.
+    :ivar by: the operator, for display.
     """
 
     network: IPNetwork
@@ -31,14 +31,14 @@ class Ban:
     by: str
 
     def holds(self, now: float) -> bool:
-        """Whether it has not expired yet.
+        """Whether it has not expired.
 
         :param now: seconds since 1970 UTC.
         """
         return self.until is None or now < self.until
 
     def plain(self) -> dict[str, Any]:
-        """As JSON can hold it; :meth:`from_plain` reads it back."""
+        """The ban as JSON types; see :meth:`from_plain`."""
         return {
             "network": str(self.network),
             "since": self.since,
@@ -49,9 +49,9 @@ class Ban:
 
     @classmethod
     def from_plain(cls, plain: Any) -> Ban:
-        """Read what :meth:`plain` made.
+        """Make a ban from the result of :meth:`plain`.
 
-        :raise ValueError: if it is anything else.
+        :raise ValueError: if it is not a ban.
         """
         if not isinstance(plain, dict):
             raise ValueError(f"{plain!r} is not a ban")
@@ -72,12 +72,11 @@ def _moment(value: object) -> float:
 
 
 class Bans:
-    """All bans of the daemon. Any ban that holds an address shuts it out; there is no exception.
+    """All bans of the daemon. One ban that contains an address is enough to refuse it.
 
-    An address is looked up by each length of prefix that is in use, so that thousands of banned
-    addresses cost a newcomer as little as one.
+    A look-up takes one step for each prefix length in use, independent of the number of bans.
 
-    :param wall_clock: seconds since 1970 UTC, which bans expire by, for they outlive a restart.
+    :param wall_clock: seconds since 1970 UTC. Bans persist over restarts, so they expire by it.
     """
 
     __slots__ = ("_networks", "_wall_clock")
@@ -88,29 +87,29 @@ class Bans:
         self._networks: dict[tuple[int, int], dict[int, Ban]] = {}
 
     def __len__(self) -> int:
-        """How many there are, those that have expired and were not noticed yet included."""
+        """The number of bans, expired ones that are not removed yet included."""
         return sum(map(len, self._networks.values()))
 
     def __iter__(self) -> Iterator[Ban]:
-        """Those that hold now, the newest last."""
+        """The bans that have not expired, the newest last."""
         now = self._wall_clock()
         every = (ban for bans in self._networks.values() for ban in bans.values())
         return iter(sorted((ban for ban in every if ban.holds(now)), key=lambda ban: ban.since))
 
     def add(self, ban: Ban) -> None:
-        """Shut a network out; an older ban of the same network is forgotten."""
+        """Add a ban; it replaces one of the same network."""
         key, prefix = _key(ban.network)
         self._networks.setdefault(key, {})[prefix] = ban
 
     def adopt(self, bans: Iterable[Ban]) -> None:
-        """Add all of them."""
+        """Add several bans."""
         for ban in bans:
             self.add(ban)
 
     def remove(self, network: IPNetwork) -> Ban | None:
-        """Take back the ban of exactly this network.
+        """Remove the ban of exactly this network.
 
-        :return: the ban that held; ``None`` if there was none.
+        :return: the ban; ``None`` if there was none, or it had expired.
         """
         key, prefix = _key(network)
         bans = self._networks.get(key, {})
@@ -120,7 +119,7 @@ class Bans:
         return ban if ban is not None and ban.holds(self._wall_clock()) else None
 
     def find(self, address: IPAddress) -> Ban | None:
-        """A ban that holds an address; ``None`` if it may come in."""
+        """Return a ban that contains an address; ``None`` if there is none."""
         if not self._networks:
             return None
         number = int(address)
@@ -133,7 +132,7 @@ class Bans:
         return None
 
     def forget_expired(self) -> None:
-        """Drop those that hold no more. Called when another is added or all are shown."""
+        """Remove expired bans. Called when a ban is added or bans are listed."""
         now = self._wall_clock()
         for key, bans in list(self._networks.items()):
             self._networks[key] = {at: ban for at, ban in bans.items() if ban.holds(now)}

@@ -1,13 +1,11 @@
-"""Token buckets: so many at once after a quiet time, and so many a second.
+"""Token buckets: a rate per second, with a burst.
 
-:class:`Buckets` keeps one for each key (an address, as a rule) in bounded memory. Keys can be
-forged: whoever sends datagrams writes any address on them, so a table that grows with the number
-of keys seen is a table that a stranger can grow. What makes a bound possible is that a bucket which
-has refilled is the same as none: it can be forgotten without anybody gaining a token.
+:class:`Buckets` keeps a bucket for each key, usually an address, in bounded memory. The source
+address of a datagram can be forged, so the number of keys is not bounded by the number of peers.
+The table is: a full bucket equals a new one, so it can be dropped without granting a token.
 
 No clock is read here: ``now`` is an argument, in seconds of any clock, as a float. A clock that is
-put back hands out no tokens, and does not lock anybody out until it has caught up either: time is
-counted on from where it was put.
+set back grants no tokens and delays none: time counts from the new value.
 """
 
 from __future__ import annotations
@@ -16,32 +14,32 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Protocol
 
-#: How many keys are remembered where nothing else is said; some 200 bytes each.
+#: How many keys are remembered by default; about 200 bytes each.
 CAPACITY = 4096
 
-# How many remembered keys a newcomer looks at, for refilled ones to forget. More than one, so that
-# a table that was flooded shrinks again; few, so that a flood of newcomers costs little each.
-_LOOKS = 4
+# How many buckets are checked for expiry when a key is added. More than one, so that the table
+# shrinks after a flood; few, so that each new key is cheap.
+_CHECKED = 4
 
 
 class RateLike(Protocol):
-    """What is needed of a rate; :class:`tcpd.config.values.Rate` has it."""
+    """A rate, such as :class:`tcpd.config.values.Rate`."""
 
     @property
     def per_second(self) -> float:
-        """How many tokens come back each second; greater than 0."""
+        """Tokens that are added per second; greater than 0."""
 
     @property
     def burst(self) -> float:
-        """How many there are at most; at least 1."""
+        """The capacity in tokens; at least 1."""
 
 
 class TokenBucket:
     """One bucket; it starts full.
 
-    In any stretch of ``t`` seconds it lets no more than ``burst + per_second * t`` through.
+    In any interval of ``t`` seconds it grants at most ``burst + per_second * t`` tokens.
 
-    :param rate: how fast it refills, and how much it holds.
+    :param rate: how fast it refills, and its capacity.
     :param now: seconds.
     """
 
@@ -54,10 +52,10 @@ class TokenBucket:
         self._stamp = now
 
     def refill(self, now: float) -> float:
-        """Bring it up to date.
+        """Add the tokens of the time since the last call.
 
         :param now: seconds.
-        :return: how many tokens it holds now.
+        :return: the number of tokens.
         """
         elapsed = now - self._stamp
         if elapsed:
@@ -78,24 +76,23 @@ class TokenBucket:
         return True
 
     def seconds_left(self, now: float) -> float:
-        """In how many seconds there is a token.
+        """The seconds until the next token; 0 if there is one.
 
         :param now: seconds.
         """
         return max(0.0, 1.0 - self.refill(now)) / self._per_second
 
     def lower(self, tokens: float) -> None:
-        """Leave no more than so many tokens in it."""
+        """Reduce the tokens to this number, if there are more."""
         self._tokens = min(self._tokens, tokens)
 
 
 class Buckets:
     """A bucket for each key, in a table of bounded size.
 
-    A newcomer makes a few refilled buckets be forgotten. When the table is full of buckets that
-    have not refilled (a flood of forged keys, or a very busy day), newcomers share one bucket until
-    there is room. One who then gets a bucket of its own starts with what the shared one holds, so
-    that ``burst + per_second * t`` is kept for every key whatever happens.
+    Adding a key removes a few full buckets. If none of a full table is refilled, as in a flood of
+    forged keys, new keys share one bucket until there is room. A key that gets its bucket later
+    starts with the tokens of the shared one, which keeps ``burst + per_second * t`` for every key.
 
     :param rate: of each key.
     :param capacity: how many keys to remember at most; at least 1.
@@ -105,30 +102,30 @@ class Buckets:
 
     def __init__(self, rate: RateLike, capacity: int = CAPACITY) -> None:
         if capacity < 1:
-            raise ValueError(f"a capacity of {capacity} keys is too little")
+            raise ValueError(f"the capacity is {capacity}; it must be at least 1")
         self._rate = rate
         self._capacity = capacity
         self._table: OrderedDict[Hashable, TokenBucket] = OrderedDict()
         self._overflow: TokenBucket | None = None
 
     def __len__(self) -> int:
-        """How many keys are remembered now."""
+        """How many keys are remembered."""
         return len(self._table)
 
     def take(self, key: Hashable, now: float) -> bool:
         """Take one token from a key's bucket.
 
-        :param key: whose.
+        :param key: the key.
         :param now: seconds.
         :return: whether there was one.
         """
         bucket = self._table.get(key)
         if bucket is None:
-            bucket = self._newcomer(key, now)
+            bucket = self._add(key, now)
         return bucket.take(now)
 
-    def _newcomer(self, key: Hashable, now: float) -> TokenBucket:
-        self._forget(now)
+    def _add(self, key: Hashable, now: float) -> TokenBucket:
+        self._expire(now)
         if len(self._table) >= self._capacity:
             if self._overflow is None:
                 self._overflow = TokenBucket(self._rate, now)
@@ -138,11 +135,11 @@ class Buckets:
             bucket.lower(self._overflow.refill(now))
         return bucket
 
-    def _forget(self, now: float) -> None:
-        """Go a few steps round the table, and forget the refilled buckets met on the way."""
+    def _expire(self, now: float) -> None:
+        """Check the next few buckets, round robin, and remove those that are full."""
         table = self._table
         burst = self._rate.burst
-        for _ in range(min(_LOOKS, len(table))):
+        for _ in range(min(_CHECKED, len(table))):
             key, bucket = next(iter(table.items()))
             if bucket.refill(now) >= burst:
                 del table[key]

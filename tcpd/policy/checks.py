@@ -1,9 +1,9 @@
-"""Checks of passwords: a few at a time, and shared between the addresses that ask for them.
+"""Fair queue of password checks.
 
-A check takes tens of milliseconds of a core, so that many of them wait. Each address (of IPv6 each
-/64) has a queue, and the queues take turns: however many passwords one address tries, another waits
-for no more than one or two of them. Loopback, UNIX sockets and addresses whose last password was
-right come first, and let others have one check in four.
+A check takes tens of milliseconds of a core, so checks are queued. Each address (each /64 of IPv6)
+has a queue, and the queues are served round robin: an address that tries many passwords delays
+another by one or two checks. Loopback, UNIX sockets and addresses whose last password was right
+have priority; the others get one check in four.
 """
 
 from __future__ import annotations
@@ -15,28 +15,28 @@ from typing import NamedTuple
 
 from tcpd.policy.addresses import limit_key
 
-#: How many are under way at once: each takes 32 MiB and the better part of a core.
-AT_ONCE = 2
+#: Concurrent checks; each takes 32 MiB and most of a core.
+CONCURRENT = 2
 
-#: How many may wait of one address, and of all.
-EACH = 64
-WAITING = 256
+#: Waiting checks of one address, and of all addresses, at most.
+QUEUED_PER_ADDRESS = 64
+QUEUED = 256
 
-#: How long one may wait, in seconds, and the check that is under way then.
-LONGEST = 10.0
+#: Seconds that a check may wait.
+TIMEOUT = 10.0
 
-#: How many of those that come first are taken one after the other while others wait.
+#: Consecutive checks with priority while others wait.
 IN_A_ROW = 3
 
-#: Of how many addresses it is known that their last password was right.
+#: Remembered addresses whose last password was right.
 REMEMBERED = 1024
 
-#: Does some work elsewhere, and calls with the outcome when it is done.
+#: Runs the first argument, as in a thread, and calls the second with its result.
 Run = Callable[[Callable[[], bool], Callable[[bool], None]], None]
 
 
-def at_once(work: Callable[[], bool], done: Callable[[bool], None]) -> None:
-    """Do the work here, where there are no threads."""
+def run_inline(work: Callable[[], bool], done: Callable[[bool], None]) -> None:
+    """Run the work without a thread, for tests."""
     done(work())
 
 
@@ -47,47 +47,47 @@ class _Check(NamedTuple):
     is_wanted: Callable[[], bool]
 
 
-#: Whether an address always comes first; and which it is.
+#: Whether an address always has priority, and its :func:`limit_key`.
 _Key = tuple[bool, int]
 
 
 class Checks:
-    """The checks of one service.
+    """The password checks of one service.
 
-    :param run: does one check.
+    :param run: runs one check.
     :param clock: seconds, monotonic.
     """
 
     def __init__(self, run: Run, clock: Callable[[], float]) -> None:
         self._run = run
         self._clock = clock
-        # by address, in the order of their turns; none is empty
+        # by address, in the order of their turns, without empty ones
         self._queues: dict[_Key, deque[_Check]] = {}
         self._waiting = 0
         self._under_way: list[_Key] = []
         self._good: OrderedDict[_Key, None] = OrderedDict()
         self._in_a_row = 0
 
-    def ask(
+    def submit(
         self,
         address: IPv4Address | IPv6Address | None,
         work: Callable[[], bool],
         done: Callable[[bool | None], None],
         is_wanted: Callable[[], bool] = lambda: True,
     ) -> None:
-        """Have one password checked.
+        """Queue one check.
 
-        :param address: where it comes from; ``None`` for a UNIX socket.
-        :param work: checks it; called in a thread.
-        :param done: called once with the outcome, now or later; with ``None`` if it was not
-            checked, for too many wait. Not called for one that nobody wants any more.
-        :param is_wanted: whether somebody waits for the outcome still.
+        :param address: the client's; ``None`` for a UNIX socket.
+        :param work: checks the password; called in a thread.
+        :param done: called once with the result, now or later; with ``None`` if too many checks
+            wait. Not called for a check that is no longer wanted.
+        :param is_wanted: whether the client still waits for the result.
         """
         key = (True, 0) if address is None else (address.is_loopback, limit_key(address))
-        self._give_up()
-        if len(self._queues.get(key, ())) >= EACH:
+        self._expire()
+        if len(self._queues.get(key, ())) >= QUEUED_PER_ADDRESS:
             self._keep(key, [check for check in self._queues[key] if check.is_wanted()])
-        if len(self._queues.get(key, ())) >= EACH or not self._has_room(key):
+        if len(self._queues.get(key, ())) >= QUEUED_PER_ADDRESS or not self._make_room(key):
             done(None)
             return
         check = _Check(self._clock(), work, done, is_wanted)
@@ -95,17 +95,17 @@ class Checks:
         self._waiting += 1
         self._start()
 
-    def _comes_first(self, key: _Key) -> bool:
+    def _has_priority(self, key: _Key) -> bool:
         return key[0] or key in self._good
 
-    def _has_room(self, key: _Key) -> bool:
-        """Whether one more may wait; the last of who has the most waiting gives way to it."""
-        if self._waiting < WAITING:
+    def _make_room(self, key: _Key) -> bool:
+        """Whether one more check may wait; may drop the last check of the longest queue."""
+        if self._waiting < QUEUED:
             return True
-        first = self._comes_first(key)
-        most = max(self._queues, key=lambda k: (not self._comes_first(k), len(self._queues[k])))
+        first = self._has_priority(key)
+        most = max(self._queues, key=lambda k: (not self._has_priority(k), len(self._queues[k])))
         other, own = len(self._queues[most]), len(self._queues.get(key, ()))
-        if self._comes_first(most) is first:
+        if self._has_priority(most) is first:
             gives_way = other > own + 1
         else:
             gives_way = first
@@ -116,16 +116,16 @@ class Checks:
         return gives_way
 
     def _keep(self, key: _Key, checks: list[_Check]) -> None:
-        """Have these alone wait of an address, in its place among the turns."""
+        """Replace the queue of an address, without changing its turn."""
         self._waiting -= len(self._queues[key]) - len(checks)
         if checks:
             self._queues[key] = deque(checks)
         else:
             del self._queues[key]
 
-    def _give_up(self) -> None:
-        """Have those wait no longer that have waited for too long."""
-        oldest = self._clock() - LONGEST
+    def _expire(self) -> None:
+        """Drop the checks that have waited for too long."""
+        oldest = self._clock() - TIMEOUT
         late = []
         for key, queue in list(self._queues.items()):
             if queue[0].since <= oldest:
@@ -136,12 +136,12 @@ class Checks:
                 check.done(None)
 
     def _next(self) -> _Key | None:
-        """Whose turn it is."""
+        """The address whose turn it is."""
         first = other = busy = None
         for key in self._queues:
             if key in self._under_way:
                 busy = busy or key
-            elif self._comes_first(key):
+            elif self._has_priority(key):
                 first = first or key
             else:
                 other = other or key
@@ -154,7 +154,7 @@ class Checks:
         return other
 
     def _start(self) -> None:
-        while len(self._under_way) < AT_ONCE and (key := self._next()) is not None:
+        while len(self._under_way) < CONCURRENT and (key := self._next()) is not None:
             queue = self._queues[key]
             check = queue.popleft()
             self._waiting -= 1
@@ -167,7 +167,7 @@ class Checks:
     def _finish(self, key: _Key, check: _Check) -> Callable[[bool], None]:
         def finished(fits: bool) -> None:
             self._under_way.remove(key)
-            if key in self._queues:  # its next turn is behind all others
+            if key in self._queues:  # its next turn comes after all others
                 self._queues[key] = self._queues.pop(key)
             if fits:
                 self._good[key] = None
@@ -179,7 +179,7 @@ class Checks:
             try:
                 check.done(fits)
             finally:
-                self._give_up()
+                self._expire()
                 self._start()
 
         return finished

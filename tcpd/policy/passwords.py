@@ -1,9 +1,8 @@
 """Passwords, kept as salted scrypt hashes (RFC 7914; docs/decisions/0009).
 
-A hash says itself how it was made, in the form that other programs use for this too (the PHC string
-format): ``$scrypt$ln=15,r=8,p=1$SALT$HASH``. ``ln`` is the logarithm of the cost, ``r`` the size of
-a block and ``p`` how often; salt and hash are base64 without padding. Making or checking one with
-these costs 32 MiB and some 80 ms, so it belongs into a thread where others wait.
+A hash is a PHC string, ``$scrypt$ln=15,r=8,p=1$SALT$HASH``. ``ln`` is the binary logarithm of the
+cost, ``r`` the block size and ``p`` the parallelization; salt and hash are base64 without padding.
+With these parameters one hash takes 32 MiB and about 80 ms, so the daemon computes it in a thread.
 """
 
 from __future__ import annotations
@@ -16,17 +15,17 @@ import os
 import re
 from dataclasses import dataclass
 
-#: What new hashes cost.
-_COST, _BLOCK, _TIMES = 15, 8, 1
+# The parameters of new hashes.
+_COST, _BLOCK, _PARALLEL = 15, 8, 1
 _SALT_BYTES = 16
 _HASH_BYTES = 32
 
-# What a hash may ask for: one that somebody wrote by hand shall not take all memory.
-_MOST_COST, _MOST_BLOCK, _MOST_TIMES = 18, 16, 8
-_MOST_MEMORY = 512 << 20
+# Upper bounds for a hash in a configuration: a mistyped one must not exhaust memory.
+_MAX_COST, _MAX_BLOCK, _MAX_PARALLEL = 18, 16, 8
+_MAX_MEMORY = 512 << 20
 
 _FORM = re.compile(
-    r"\$scrypt\$ln=(?P<cost>\d{1,2}),r=(?P<block>\d{1,2}),p=(?P<times>\d{1,2})"
+    r"\$scrypt\$ln=(?P<cost>\d{1,2}),r=(?P<block>\d{1,2}),p=(?P<parallel>\d{1,2})"
     r"\$(?P<salt>[A-Za-z0-9+/]{11,86})\$(?P<hash>[A-Za-z0-9+/]{22,86})",
     re.ASCII,
 )
@@ -34,69 +33,74 @@ _FORM = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class PasswordHash:
-    """A hash that was read. Its repr does not show it.
-
-    :raise ValueError: by :meth:`parse`, for a text that is none.
-    """
+    """A parsed password hash. Its ``repr`` does not show it."""
 
     cost: int
     block: int
-    times: int
+    parallel: int
     salt: bytes
     hash: bytes
 
     @classmethod
     def parse(cls, text: str) -> PasswordHash:
-        """Read what :func:`hash_password` made."""
+        """Parse the result of :func:`hash_password`.
+
+        :raise ValueError: if the text is not a hash, or its parameters are too large.
+        """
         match = _FORM.fullmatch(text)
         if match is None:
             raise ValueError("it is not a password hash; tcpd-ctl hash-password makes one")
-        cost, block, times = (int(match[name]) for name in ("cost", "block", "times"))
+        cost, block, parallel = (int(match[name]) for name in ("cost", "block", "parallel"))
         if not (
-            1 <= cost <= _MOST_COST and 1 <= block <= _MOST_BLOCK and 1 <= times <= _MOST_TIMES
+            1 <= cost <= _MAX_COST and 1 <= block <= _MAX_BLOCK and 1 <= parallel <= _MAX_PARALLEL
         ):
-            raise ValueError("the password hash asks for more work than is sensible")
-        return cls(cost, block, times, _unbase64(match["salt"]), _unbase64(match["hash"]))
+            raise ValueError(
+                "the parameters of the password hash are out of range; "
+                "tcpd-ctl hash-password makes one"
+            )
+        return cls(cost, block, parallel, _unbase64(match["salt"]), _unbase64(match["hash"]))
 
     def __repr__(self) -> str:
         return "PasswordHash(...)"
 
     def __str__(self) -> str:
         return (
-            f"$scrypt$ln={self.cost},r={self.block},p={self.times}"
+            f"$scrypt$ln={self.cost},r={self.block},p={self.parallel}"
             f"${_base64(self.salt)}${_base64(self.hash)}"
         )
 
-    def fits(self, password: str) -> bool:
-        """Tell whether a password is the one. Takes its time, and always the same."""
-        made = _scrypt(password, self.salt, self.cost, self.block, self.times, len(self.hash))
-        return hmac.compare_digest(made, self.hash)
+    def matches(self, password: str) -> bool:
+        """Whether the password has this hash. The time does not depend on the result."""
+        computed = _scrypt(
+            password, self.salt, self.cost, self.block, self.parallel, len(self.hash)
+        )
+        return hmac.compare_digest(computed, self.hash)
 
 
 def hash_password(password: str, salt: bytes | None = None) -> str:
-    """Make a hash of a password.
+    """Hash a password.
 
-    :param password: as it will be typed; it is hashed as UTF-8.
-    :param salt: for tests; by default it is drawn at random.
+    :param password: hashed as UTF-8.
+    :param salt: for tests; random by default.
     """
     salt = os.urandom(_SALT_BYTES) if salt is None else salt
-    made = _scrypt(password, salt, _COST, _BLOCK, _TIMES, _HASH_BYTES)
-    return str(PasswordHash(_COST, _BLOCK, _TIMES, salt, made))
+    computed = _scrypt(password, salt, _COST, _BLOCK, _PARALLEL, _HASH_BYTES)
+    return str(PasswordHash(_COST, _BLOCK, _PARALLEL, salt, computed))
 
 
 def verify_password(password: str, hashed: str) -> bool:
-    """Tell whether a password fits a hash.
+    """Whether a password has a hash.
 
     :raise ValueError: if ``hashed`` is not a hash.
     """
-    return PasswordHash.parse(hashed).fits(password)
+    return PasswordHash.parse(hashed).matches(password)
 
 
-def _scrypt(password: str, salt: bytes, cost: int, block: int, times: int, size: int) -> bytes:
-    # surrogates: a terminal may hand over bytes that are not its encoding's
+def _scrypt(password: str, salt: bytes, cost: int, block: int, parallel: int, size: int) -> bytes:
+    # surrogates: bytes from a terminal that are not valid in its encoding
     data = password.encode("utf-8", "surrogateescape")
     return hashlib.scrypt(
-        data, salt=salt, n=1 << cost, r=block, p=times, maxmem=_MOST_MEMORY, dklen=size
+        data, salt=salt, n=1 << cost, r=block, p=parallel, maxmem=_MAX_MEMORY, dklen=size
     )
 
 
@@ -108,4 +112,4 @@ def _unbase64(text: str) -> bytes:
     try:
         return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
     except binascii.Error as error:
-        raise ValueError("the password hash is cut") from error
+        raise ValueError("the password hash is incomplete") from error

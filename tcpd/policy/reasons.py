@@ -1,4 +1,4 @@
-"""Why a client is not let in, and why a connection ends: stable words for logs and counters."""
+"""Reasons for refusals and for the ends of connections: stable words in logs and metrics."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Refusal(StrEnum):
-    """Why a client is not let in."""
+    """Why a client was refused."""
 
     DENIED = "denied"
     BANNED = "banned"
@@ -22,7 +22,7 @@ class Refusal(StrEnum):
 
     @property
     def sentence(self) -> str:
-        """For people, in protocols that have words for it; no full stop at the end."""
+        """The text that protocols send to the client, without a full stop."""
         return _REFUSALS[self]
 
 
@@ -55,7 +55,7 @@ class End(StrEnum):
 
     @property
     def sentence(self) -> str:
-        """For people, in protocols that have words for it; no full stop at the end."""
+        """The text that protocols send to the client, without a full stop."""
         return _ENDS[self]
 
 
@@ -75,24 +75,24 @@ _REFUSALS = {
 
 _ENDS = {
     End.CLIENT: "you closed the connection",
-    End.SERVER: "the conversation is over",
+    End.SERVER: "the server closed the connection",
     End.LOST: "the connection was lost",
-    End.TRUNCATED: "you ended TLS without close_notify",
+    End.TRUNCATED: "you closed TLS without close_notify",
     End.FIRST_BYTE: "you did not say anything in time",
     End.IDLE: "you were silent for too long",
     End.SESSION: "connections may not last longer than this",
     End.SLOW_READER: "you do not read what you are sent",
     End.STALLED: "you do not read what you are sent",
-    End.LINGER: "you did not let the connection close",
+    End.LINGER: "you did not close the connection in time",
     End.NO_MEMORY: "this server is out of memory",
-    End.REFUSED: "you are not let in",
-    End.PROXY_FAILED: "the proxy said wrongly whom it stands for",
-    End.PROXY_TIMEOUT: "the proxy took too long to say whom it stands for",
+    End.REFUSED: "the connection was refused",
+    End.PROXY_FAILED: "the PROXY header is invalid",
+    End.PROXY_TIMEOUT: "the PROXY header took too long",
     End.TLS_FAILED: "the TLS handshake failed",
-    End.TLS_REFUSED: "the two sides did not agree on TLS",
+    End.TLS_REFUSED: "client and server have no TLS version or cipher in common",
     End.TLS_TIMEOUT: "the TLS handshake took too long",
-    End.WEBSOCKET_FAILED: "this is not the WebSocket that is spoken here",
-    End.WEBSOCKET_TIMEOUT: "you took too long to ask for a WebSocket",
+    End.WEBSOCKET_FAILED: "the WebSocket handshake failed",
+    End.WEBSOCKET_TIMEOUT: "the WebSocket handshake took too long",
     End.PING_TIMEOUT: "you did not answer a ping",
     End.SHUTDOWN: "the server is shutting down",
     End.KICKED: "an operator ended the connection",

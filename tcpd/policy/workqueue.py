@@ -1,11 +1,9 @@
-"""One fair queue of the work that clients cause.
+"""One fair queue for the work that clients cause.
 
 A client may cause work that takes milliseconds: a long reply, a report, a message to thousands. A
-bound for each connection is no bound for a thousand of them, so all of them share one bound: the
-seconds that a turn of the reactor may spend on such work. What does not fit waits for the next
+limit per connection does not bound the work of a thousand connections. All connections therefore
+share one limit: the seconds that a reactor turn may spend on such work. The rest waits for the next
 turn, round robin by address, then by client of the address.
-
-No clock is read here but the one that is passed in, which must be monotonic.
 """
 
 from __future__ import annotations
@@ -18,52 +16,51 @@ from tcpd.policy.addresses import IPAddress, limit_key
 
 T = TypeVar("T")
 
-#: Seconds of work in a turn of the reactor.
+#: Seconds of work in a reactor turn.
 SECONDS_A_TURN = 0.005
 
-#: Seconds of work for one client at a time, as long as others wait.
+#: Seconds of work for one client at a time, while others wait.
 SECONDS_A_SHARE = 0.0005
 
-#: The share of work for which no client waits, such as leaving rooms after a disconnect. All of it
-#: together is served as one address is.
+#: The share of work that no client waits for, such as leaving rooms after a disconnect. All of it
+#: is scheduled as if it came from one address.
 BACKGROUND: Hashable = None
 
 
 class Source(Protocol):
-    """What has work to do, as a rule one connection."""
+    """An object with work to do, usually one connection."""
 
     @property
     def share(self) -> Hashable:
-        """With whom it shares its turns; see :func:`share_of`. Read each time it starts to wait."""
+        """The key it is scheduled by; see :func:`share_of`. Read when the source is queued."""
 
     def work(self, deadline: float) -> bool:
-        """Do some of the work: at least one step, and no further one after the deadline.
+        """Do at least one step of the work, and start no step after the deadline.
 
         :param deadline: seconds of the queue's clock.
-        :return: whether there is more to do now.
+        :return: whether there is more work.
         """
 
 
 def share_of(address: IPAddress | None, client: Hashable) -> Hashable:
-    """With whom a client shares its turns: its IPv4 address, or its /64 (RFC 6177 section 2).
+    """The key that a client is scheduled by: its IPv4 address, or its /64 (RFC 6177 section 2).
 
-    :param address: ``None`` for a client of a UNIX socket, which has a share to itself.
+    :param address: ``None`` for a client of a UNIX socket, which is scheduled by itself.
     :param client: the client.
     """
     return client if address is None else limit_key(address)
 
 
 class WorkQueue:
-    """Runs sources: at once if the turn has time left and nobody waits, else in order.
+    """Runs sources: immediately if the turn has time left and no source waits, else in order.
 
-    A source is in the queue at most once. One that raises is dropped; its owner is expected to
-    catch what it can name, so such an exception is only reported.
+    A source is in the queue at most once. A waiting source that raises is removed and reported.
 
-    :param now: the monotonic clock, in seconds; it is an attribute, too.
+    :param now: the monotonic clock, in seconds; also an attribute.
     :param soon: called with this object; calls its :meth:`flush` once, at the end of the current
-        turn of the reactor, or in the next one. See :class:`tcpd.net.turns.TurnScheduler`.
+        reactor turn or in the next one. See :class:`tcpd.net.turns.TurnScheduler`.
     :param report: called while an exception of a waiting source is handled.
-    :param seconds: of work in a turn. Infinite, no work ever waits for its turn: for tests.
+    :param seconds: of work in a turn; infinity, in tests, disables the limit.
     """
 
     __slots__ = (
@@ -92,20 +89,20 @@ class WorkQueue:
         self._seconds = seconds
         self._deadline = 0.0
         self._counting = False  # flush will be called
-        self._draining = False  # and does work then
+        self._draining = False  # and will run sources
         self._running = False
-        # by share, in the order of their turns, none empty; and the share of each source in it
+        # by share, in the order of their turns, without empty ones; and the share of each source
         self._shares: OrderedDict[Hashable, OrderedDict[Source, None]] = OrderedDict()
         self._waiting: dict[Source, Hashable] = {}
 
     def __len__(self) -> int:
-        """How many sources wait."""
+        """The number of waiting sources."""
         return len(self._waiting)
 
     def run(self, source: Source) -> bool:
-        """Have a source work: at once, or when its turn comes. What it raises at once is raised.
+        """Run a source immediately, or queue it. Exceptions of an immediate run propagate.
 
-        :return: whether it worked at once; otherwise it waits.
+        :return: whether it ran immediately.
         """
         now = self.now()
         if not self._counting:
@@ -124,7 +121,7 @@ class WorkQueue:
         return True
 
     def add(self, source: Source) -> None:
-        """Have a source work when its turn comes, and never within this call."""
+        """Queue a source; it never runs within this call."""
         if not self._counting:
             self._counting = self._draining = True
             self._deadline = self.now() + self._seconds
@@ -132,7 +129,7 @@ class WorkQueue:
         self._put(source)
 
     def remove(self, source: Source) -> None:
-        """Take a source out, which need not be in the queue."""
+        """Remove a source, if it is queued."""
         if source in self._waiting:
             share = self._waiting.pop(source)
             sources = self._shares[share]
@@ -141,10 +138,10 @@ class WorkQueue:
                 del self._shares[share]
 
     def flush(self) -> None:
-        """A turn of the reactor has ended. Called as ``soon`` promises.
+        """End a reactor turn. Called by the scheduler after ``soon``.
 
-        Sources are run at every second call: in between, what they have written leaves. tcpd's
-        reactor calls this before and after it waits for events, so that is once a turn.
+        Sources run at every second call, so that their output is flushed in between. tcpd's
+        reactor calls this before and after it polls, so sources run once a turn.
         """
         draining = self._draining
         if draining:
@@ -163,7 +160,7 @@ class WorkQueue:
             sources[source] = None
 
     def _drain(self) -> None:
-        """Run sources until the time of a turn is used up: one at least."""
+        """Run sources until the time of a turn is used up, at least one."""
         shares = self._shares
         now = self.now()
         self._deadline = deadline = now + self._seconds
@@ -179,7 +176,7 @@ class WorkQueue:
                 try:
                     if source.work(end):
                         self._put(source)
-                except Exception:  # the boundary to sources: the others have their turns
+                except Exception:  # isolates the other sources
                     self._report()
                 now = self.now()
                 if now >= deadline:
@@ -189,11 +186,9 @@ class WorkQueue:
 
 
 class Walk(Generic[T]):
-    """Calls a function with each of many objects, when the queue has time.
+    """Calls a function with each of many objects, as background work.
 
-    A :class:`Source` of the share :data:`BACKGROUND`.
-
-    :param queue: ``None``: all is done at once.
+    :param queue: ``None`` to call it for all objects immediately.
     :param act: called with each object; never raises.
     """
 
@@ -212,7 +207,7 @@ class Walk(Generic[T]):
         return bool(self._left)
 
     def begin(self, objects: Iterable[T]) -> None:
-        """Deal with objects. Called when no walk is under way."""
+        """Start with these objects. Must not be called while a walk is under way."""
         self._left.extend(objects)
         if self._queue is not None:
             self._queue.run(self)
@@ -221,7 +216,7 @@ class Walk(Generic[T]):
             self._act(self._left.popleft())
 
     def stop(self) -> None:
-        """Forget the objects that are left."""
+        """Drop the remaining objects."""
         self._left.clear()
         if self._queue is not None:
             self._queue.remove(self)

@@ -37,7 +37,7 @@ from tcpd.interfaces import (
 )
 from tcpd.net.turns import between_polls
 from tcpd.ops import catalogue
-from tcpd.policy.bursts import Bursts
+from tcpd.policy.log_throttle import LogThrottle
 from tcpd.policy.reasons import End
 from tcpd.policy.workqueue import share_of
 from tcpd.relay.exec_environment import connection_variables
@@ -222,7 +222,7 @@ class ExecFactory(ServerFactory):
         self._waiting: deque[ExecProtocol] = deque()
         self._starting: set[ExecProtocol] = set()
         self._between_polls = between_polls(context.reactor)
-        self._bursts = Bursts()
+        self._throttle = LogThrottle()
         self._errors = ErrorLog(context, self._log)
         self._finishing = False
         self._finished: Deferred[None] | None = None
@@ -278,7 +278,7 @@ class ExecFactory(ServerFactory):
             program = self._spawn(protocol, variables, peer)
         except (OSError, subprocess.SubprocessError, ValueError) as error:
             self._count("start-failed")
-            since = self._bursts.happened("start-failed", self._context.clock.seconds())
+            since = self._throttle.record("start-failed", self._context.clock.seconds())
             if since is not None:
                 catalogue.EXEC_FAILED.emit(
                     self._log,

@@ -11,7 +11,7 @@ from zope.interface import implementer
 from tcpd.interfaces import IConnection, IContext, IHurrying, IKind, IReconfigurable
 from tcpd.net.lookups import Lookups
 from tcpd.ops import catalogue
-from tcpd.policy.bursts import Bursts
+from tcpd.policy.log_throttle import LogThrottle
 from tcpd.relay.forward_client import ClientSide
 from tcpd.relay.forward_failures import FarFailure
 from tcpd.relay.forward_route import make_route
@@ -41,7 +41,7 @@ class ForwardFactory(ServerFactory):
         self.clock = context.clock
         self.work = context.work
         self._context = context
-        self._bursts = Bursts()
+        self._throttle = LogThrottle()
         self._far_sides: set[Far] = set()
         self._finished: Deferred[None] | None = None
         self._cut: IDelayedCall | None = None
@@ -90,7 +90,7 @@ class ForwardFactory(ServerFactory):
 
     def failed(self, why: FarFailure, client: Client) -> None:
         self.count(why.word)
-        since = self._bursts.happened(why.word, self.clock.seconds())
+        since = self._throttle.record(why.word, self.clock.seconds())
         if since is None:
             return
         connection = IConnection(client.transport, None)

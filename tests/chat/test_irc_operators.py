@@ -12,7 +12,7 @@ from chat.threads import threaded_chat
 from chat.transports import over_tcp
 
 from tcpd.chat.irc.credentials import GATEWAYS, OPERATORS
-from tcpd.policy.checks import AT_ONCE, EACH, Checks
+from tcpd.policy.checks import CONCURRENT, QUEUED_PER_ADDRESS, Checks
 from tcpd.policy.passwords import PasswordHash, hash_password
 
 SERVER = ":chat.example.net"
@@ -346,7 +346,7 @@ def test_gateways_in_the_ini_file() -> None:
 def test_too_many_checks_are_told_to_try_again() -> None:
     """RPL_TRYAGAIN: '<client> <command> :Please wait a while and try again.'"""
     chat = threaded_chat(**OPERATED)
-    clients = [chat.irc_client(f"m{number}") for number in range(AT_ONCE + EACH)]
+    clients = [chat.irc_client(f"m{number}") for number in range(CONCURRENT + QUEUED_PER_ADDRESS)]
     ann = chat.irc_client("ann")
     chat.irc.server.passwords = Checks(lambda work, done: None, chat.clock.seconds)
     for client in clients:
@@ -358,6 +358,6 @@ def test_a_check_that_fails_lets_nobody_in(logged_failures: Any) -> None:
     chat = threaded_chat(**OPERATED)
     ann = chat.irc_client("ann")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(PasswordHash, "fits", lambda self, password: 1 // 0)
+        patch.setattr(PasswordHash, "matches", lambda self, password: 1 // 0)
         assert oper(ann) == [f"{SERVER} 464 ann :Password incorrect"]
     logged_failures.expect("ZeroDivisionError")

@@ -15,7 +15,7 @@ from tcpd.chat.irc.commands.table import COMMANDS
 from tcpd.chat.irc.registration import MAX_LINES
 from tcpd.chat.irc.reply import LABEL_BYTES
 from tcpd.chat.irc.settings import IrcSettings
-from tcpd.policy.checks import AT_ONCE, EACH, LONGEST, WAITING
+from tcpd.policy.checks import CONCURRENT, QUEUED, QUEUED_PER_ADDRESS, TIMEOUT
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "irc.rst").read_text(encoding="utf-8")
 
@@ -60,7 +60,8 @@ def test_no_capability_is_described_that_there_is_not() -> None:
         f"lines before registration              {MAX_LINES};",
         f"a label                                {LABEL_BYTES} bytes",
         f"32 lines, {IrcSettings().multiline_bytes} bytes",
-        f"{AT_ONCE}; {EACH} of an address wait and {WAITING} of all, {LONGEST:.0f} seconds",
+        f"{CONCURRENT}; {QUEUED_PER_ADDRESS} of an address wait and {QUEUED} of all, "
+        f"{TIMEOUT:.0f} seconds",
         f"One batch may be open, and its next line may take {BATCH_TIMEOUT:.0f} seconds",
     ],
 )

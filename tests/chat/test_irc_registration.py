@@ -20,7 +20,7 @@ from zope.interface import alsoProvides
 from tcpd.chat.irc.protocol import _thread_runner
 from tcpd.chat.irc.registration import MAX_LINES
 from tcpd.config.values import Rate
-from tcpd.policy.checks import AT_ONCE, EACH, Checks
+from tcpd.policy.checks import CONCURRENT, QUEUED_PER_ADDRESS, Checks
 from tcpd.policy.passwords import PasswordHash, hash_password
 
 HASH = hash_password("sesame", b"0123456789abcdef")
@@ -351,14 +351,14 @@ def test_who_is_one_too_many_is_told_to_come_again() -> None:
     chat = IrcChat(password=PasswordHash.parse(cheap_hash()))
     waiting: list[Any] = []
     chat.irc.server.passwords = in_threads(chat, waiting)
-    clients = [chat.irc_client() for _ in range(AT_ONCE + EACH + 1)]
+    clients = [chat.irc_client() for _ in range(CONCURRENT + QUEUED_PER_ADDRESS + 1)]
     told = [
         client.send("PASS sesame", f"NICK ann{number}", "USER a 0 * :A")
         for number, client in enumerate(clients)
     ]
-    assert told[:-1] == [[]] * (AT_ONCE + EACH)
+    assert told[:-1] == [[]] * (CONCURRENT + QUEUED_PER_ADDRESS)
     why = "too many passwords are being checked; try again in a moment"
-    assert told[-1] == [f"ERROR :Closing Link: ann{AT_ONCE + EACH} ({why})"]
+    assert told[-1] == [f"ERROR :Closing Link: ann{CONCURRENT + QUEUED_PER_ADDRESS} ({why})"]
     assert clients[-1].closed
     assert chat.counted["unchecked"] == 1
     assert not any(client.closed for client in clients[:-1])

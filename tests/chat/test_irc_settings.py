@@ -51,7 +51,7 @@ def test_a_password_is_a_hash_and_is_shown_nowhere() -> None:
     assert password.type.parse("") is None
     hashed = hash_password("sesame")
     parsed = password.type.parse(hashed)
-    assert parsed.fits("sesame")
+    assert parsed.matches("sesame")
     assert password.type.parse(password.type.show(parsed)) == parsed
     assert hashed.rpartition("$")[2] not in repr(kind.settings(password=parsed))
     with pytest.raises(ValueError, match="tcpd-ctl hash-password makes one") as caught:

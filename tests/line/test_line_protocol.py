@@ -430,7 +430,7 @@ def test_a_command_may_end_its_own_connection(first: bytes) -> None:
         protocol.dataReceived(first + request + b"PING\n")
         context.clock.advance(1)
         context.clock.advance(1)
-        assert said == [b"421 example.net the conversation is over\r\n"]
+        assert said == [b"421 example.net the server closed the connection\r\n"]
         slept = first and request != b"LEAVE-NOW\n"  # which drops what was not yet written
         assert transport.value() == (b"250 slept\r\n" if slept else b"")
         assert not context.clock.getDelayedCalls()

@@ -1,4 +1,4 @@
-"""Who is let in, and how many."""
+"""Admission: networks, counts and reasons."""
 
 from __future__ import annotations
 
@@ -53,10 +53,10 @@ IPV4_NETWORKS = st.builds(
 
 
 @given(st.lists(IPV4_NETWORKS, max_size=8), st.lists(IPV4_NETWORKS, max_size=8), st.integers(0, 15))
-def test_networks_decide_as_if_all_were_looked_at(
+def test_longest_matching_network_decides(
     allow: list[ipaddress.IPv4Network], deny: list[ipaddress.IPv4Network], number: int
 ) -> None:
-    """The longest prefix decides, and deny wins a tie; else who allows somebody denies the rest."""
+    """The longest prefix decides, and deny wins a tie. Without a match, an empty allow allows."""
     address = ipaddress.IPv4Address(number << 28 | number)
     verdicts = [(each.prefixlen, False) for each in deny if address in each]
     verdicts += [(each.prefixlen, True) for each in allow if address in each]
@@ -67,7 +67,7 @@ def test_networks_decide_as_if_all_were_looked_at(
     assert Networks(allow, deny).allows(address) is expected
 
 
-def test_limits_refuse_and_release_lets_in_again() -> None:
+def test_limits_refuse_until_a_release() -> None:
     connection_count = ConnectionCount(3)
     one = Admission(Limits(EVERYBODY, 2, 1), connection_count)
     two = Admission(Limits(EVERYBODY, 9, 9), connection_count)
@@ -83,20 +83,20 @@ def test_limits_refuse_and_release_lets_in_again() -> None:
     assert connection_count.count == 3
 
 
-def test_an_ipv6_client_is_counted_by_its_64() -> None:
+def test_ipv6_connections_count_per_64() -> None:
     admission = Admission(Limits(EVERYBODY, 9, 1), ConnectionCount(9))
     assert admission.admit(plain_address("2001:db8::1")) is None
     assert admission.admit(plain_address("2001:db8::ffff:2")) is Refusal.ADDRESS_FULL
     assert admission.admit(plain_address("2001:db8:0:1::1")) is None
 
 
-def test_a_denied_client_is_told_so_even_when_all_is_full() -> None:
+def test_denied_takes_precedence_over_full() -> None:
     admission = Admission(Limits(networks("", "192.0.2.0/24"), 1, 1), ConnectionCount(0))
     assert admission.admit(plain_address("192.0.2.1")) is Refusal.DENIED
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.booleans()), max_size=60))
-def test_what_is_held_is_what_was_admitted_and_not_released(steps: list[tuple[int, bool]]) -> None:
+def test_count_is_admitted_minus_released(steps: list[tuple[int, bool]]) -> None:
     connection_count = ConnectionCount(8)
     admission = Admission(Limits(EVERYBODY, 6, 2), connection_count)
     held: list[int] = []
@@ -117,10 +117,10 @@ def test_what_is_held_is_what_was_admitted_and_not_released(steps: list[tuple[in
     for host in held:
         admission.release(ipaddress.IPv4Address(host))
     assert connection_count.count == 0
-    assert admission._by_address == {}, "an address that has gone leaves nothing behind"
+    assert admission._by_address == {}, "released addresses are forgotten"
 
 
-def test_a_place_taken_before_its_address_is_known_counts_the_same() -> None:
+def test_unidentified_connection_counts_in_the_totals() -> None:
     connection_count = ConnectionCount(3)
     admission = Admission(Limits(networks("", "192.0.2.9"), 2, 1), connection_count)
     a, b = plain_address("192.0.2.1"), plain_address("192.0.2.2")
@@ -138,7 +138,7 @@ def test_a_place_taken_before_its_address_is_known_counts_the_same() -> None:
     assert connection_count.count == admission.count == admission.busiest == 0
 
 
-def test_an_address_key_does_not_mix_versions() -> None:
+def test_limit_keys_of_ipv4_and_ipv6_differ() -> None:
     assert limit_key(plain_address("0.0.0.1")) != limit_key(plain_address("0:0:0:1::"))
 
 

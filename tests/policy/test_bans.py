@@ -1,4 +1,4 @@
-"""Networks that are shut out, each for a time or for good."""
+"""Bans of networks, with and without an expiry."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Time:
         ("192.0.2.0/24", "::ffff:192.0.2.7", True),
     ],
 )
-def test_a_ban_holds_who_is_in_its_network(network: str, address: str, held: bool) -> None:
+def test_ban_applies_to_its_network(network: str, address: str, held: bool) -> None:
     bans = Bans(Time())
     bans.add(ban(network))
     assert (bans.find(plain_address(address)) is not None) is held
@@ -52,7 +52,7 @@ NETWORKS = st.one_of(
 
 
 @given(st.lists(NETWORKS, max_size=8), st.ip_addresses())
-def test_any_ban_that_holds_wins(networks: list[Any], address: Any) -> None:
+def test_one_matching_ban_is_enough(networks: list[Any], address: Any) -> None:
     bans = Bans(Time())
     bans.adopt(Ban(network, 0.0, None, "", "") for network in networks)
     held = any(net.version == address.version and address in net for net in networks)
@@ -79,18 +79,20 @@ def test_a_ban_expires_by_the_wall_clock() -> None:
 
 
 @given(NETWORKS, st.none() | st.floats(0, 1e10), st.text(max_size=20))
-def test_a_ban_is_read_back_as_it_was(network: Any, until: float | None, reason: str) -> None:
-    made = Ban(network, 1.5, until, reason, "uid 0 pid 1")
-    assert Ban.from_plain(made.plain()) == made
+def test_ban_round_trips_through_plain_types(
+    network: Any, until: float | None, reason: str
+) -> None:
+    before = Ban(network, 1.5, until, reason, "uid 0 pid 1")
+    assert Ban.from_plain(before.plain()) == before
 
 
 @pytest.mark.parametrize("plain", [None, {}, {"network": "x", "since": 0, "until": None}, []])
-def test_what_is_no_ban_is_refused(plain: Any) -> None:
+def test_invalid_ban_is_rejected(plain: Any) -> None:
     with pytest.raises(ValueError):
         Ban.from_plain(plain)
 
 
-def test_who_is_banned_is_not_let_in_whatever_is_allowed() -> None:
+def test_ban_takes_precedence_over_allow() -> None:
     bans = Bans(Time())
     bans.add(ban("192.0.2.0/24"))
     everybody = Networks([ipaddress.ip_network("192.0.2.0/24")], ())

@@ -1,4 +1,4 @@
-"""Token buckets: never more than burst + rate * time, in bounded memory, for any clock."""
+"""Token buckets: at most burst + rate * time, in bounded memory, for any clock."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ rates = st.builds(
     per_second=st.floats(0.01, 1000, allow_nan=False),
     burst=st.integers(1, 20).map(float),
 )
-# with many pauses of nothing at all, since that is when a burst is taken
+# with many pauses of 0, to use up the burst
 pauses = st.lists(st.one_of(st.just(0.0), st.floats(0, 30, allow_nan=False)), max_size=60)
 
 
 def worst_excess(passed: list[float], rate: Rate) -> float:
-    """By how much the worst window has more than burst + rate * its length; all pairs are tried."""
+    """The largest excess over burst + rate * length, over all intervals."""
     return max(
         (
             (last - first + 1) - (rate.burst + rate.per_second * (passed[last] - passed[first]))
@@ -33,9 +33,7 @@ def worst_excess(passed: list[float], rate: Rate) -> float:
 
 
 @given(rate=rates, pauses=pauses, start=st.floats(0, 2e9))
-def test_no_window_gets_more_than_burst_and_rate(
-    rate: Rate, pauses: list[float], start: float
-) -> None:
+def test_no_interval_exceeds_burst_and_rate(rate: Rate, pauses: list[float], start: float) -> None:
     bucket = TokenBucket(rate, start)
     now = start
     passed = []
@@ -54,10 +52,10 @@ def test_no_window_gets_more_than_burst_and_rate(
     ),
     capacity=st.integers(1, 4),
 )
-def test_the_same_holds_for_every_key_of_a_table_too_small(
+def test_no_key_of_a_full_table_exceeds_burst_and_rate(
     rate: Rate, moves: list[tuple[int, float]], capacity: int
 ) -> None:
-    """Evicted, shared, and back again: no key gains a token by it."""
+    """ "which keeps burst + per_second * t for every key" """
     buckets = Buckets(rate, capacity)
     now = 1000.0
     passed: dict[int, list[float]] = {}
@@ -71,8 +69,8 @@ def test_the_same_holds_for_every_key_of_a_table_too_small(
 
 
 @given(rate=rates, steps=st.lists(st.floats(-100, 100, allow_nan=False), max_size=60))
-def test_a_clock_put_back_hands_out_nothing(rate: Rate, steps: list[float]) -> None:
-    """Tokens come of forward movement alone."""
+def test_clock_set_back_grants_no_tokens(rate: Rate, steps: list[float]) -> None:
+    """Only forward movement adds tokens."""
     bucket = TokenBucket(rate, 0.0)
     now = forward = 0.0
     passed = 0
@@ -83,15 +81,15 @@ def test_a_clock_put_back_hands_out_nothing(rate: Rate, steps: list[float]) -> N
     assert passed <= rate.burst + rate.per_second * forward * (1 + EPSILON) + EPSILON
 
 
-def test_a_clock_put_back_locks_nobody_out() -> None:
-    """The reactor's clock may be the system's, which is set back at times."""
+def test_clock_set_back_delays_no_tokens() -> None:
+    """The reactor's clock may be the system clock, which may be set back."""
     bucket = TokenBucket(Rate(1, 1), 10_000)
     assert bucket.take(10_000)
     assert not bucket.take(5_000)
     assert bucket.take(5_001)
 
 
-def test_burst_at_once_then_the_rate() -> None:
+def test_burst_then_rate() -> None:
     buckets = Buckets(Rate(2.0, 5.0))
     now = 1.8e9  # as large as a clock that counts from 1970
     assert [buckets.take("a", now) for _ in range(6)] == [True] * 5 + [False]
@@ -99,22 +97,22 @@ def test_burst_at_once_then_the_rate() -> None:
     assert [buckets.take("a", now + 3600) for _ in range(6)] == [True] * 5 + [False]
 
 
-def test_keys_do_not_share() -> None:
+def test_keys_are_independent() -> None:
     buckets = Buckets(Rate(1, 1))
     assert buckets.take("a", 0)
     assert buckets.take("b", 0)
     assert not buckets.take("a", 0)
 
 
-def test_a_flood_of_keys_is_held_to_the_capacity_and_one_shared_bucket() -> None:
-    """100,000 forged addresses in one second: the table's, and one bucket's worth besides."""
+def test_flood_of_keys_shares_one_bucket() -> None:
+    """100,000 forged addresses in one second get the tokens of the table and of one bucket."""
     buckets = Buckets(Rate(1.0, 5.0), capacity=100)
     passed = sum(buckets.take(key, 0.0) for key in range(100_000))
     assert len(buckets) == 100
     assert passed == 100 + 5
 
 
-def test_who_has_a_bucket_keeps_it_in_a_flood() -> None:
+def test_known_key_keeps_its_bucket_in_a_flood() -> None:
     buckets = Buckets(Rate(1.0, 5.0), capacity=100)
     assert buckets.take("known", 0.0)
     for key in range(10_000):
@@ -122,7 +120,7 @@ def test_who_has_a_bucket_keeps_it_in_a_flood() -> None:
     assert buckets.take("known", 0.2)
 
 
-def test_after_a_flood_the_table_empties_and_newcomers_have_their_own_again() -> None:
+def test_table_shrinks_after_a_flood() -> None:
     buckets = Buckets(Rate(1.0, 5.0), capacity=100)
     for key in range(10_000):
         buckets.take(key, 0.0)
@@ -132,6 +130,6 @@ def test_after_a_flood_the_table_empties_and_newcomers_have_their_own_again() ->
     assert [buckets.take("new", 2000.0) for _ in range(6)] == [True] * 5 + [False]
 
 
-def test_a_table_without_room_is_refused() -> None:
+def test_capacity_below_1_is_rejected() -> None:
     with pytest.raises(ValueError, match="capacity"):
         Buckets(Rate(1, 1), 0)

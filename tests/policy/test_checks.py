@@ -1,4 +1,4 @@
-"""Checks of passwords, with threads that do nothing before a test says so."""
+"""Queue of password checks, with threads that the test advances."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tcpd.policy.checks import (
-    AT_ONCE,
-    EACH,
+    CONCURRENT,
     IN_A_ROW,
-    LONGEST,
+    QUEUED,
+    QUEUED_PER_ADDRESS,
     REMEMBERED,
-    WAITING,
+    TIMEOUT,
     Checks,
-    at_once,
+    run_inline,
 )
 
 
-class House:
-    """Checks, a clock, and the threads that do them."""
+class Harness:
+    """Checks with a clock and threads under the test's control."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -35,10 +35,10 @@ class House:
     def _run(self, work: Callable[[], Any], done: Callable[[bool], None]) -> None:
         self.working.append((work(), done))
 
-    def ask(self, name: str, address: str | None) -> None:
-        """Ask for one check; ``name`` tells them apart."""
+    def submit(self, name: str, address: str | None) -> None:
+        """Submit one check under a unique name."""
         outcomes = self.outcomes.setdefault(name, [])
-        self.checks.ask(
+        self.checks.submit(
             None if address is None else ipaddress.ip_address(address),
             lambda: name,  # type: ignore[arg-type, return-value]
             outcomes.append,
@@ -50,7 +50,7 @@ class House:
         return [name for name, _ in self.working]
 
     def work(self, fits: bool = False, count: int = 1) -> list[str]:
-        """Finish the oldest checks that are under way; their names."""
+        """Finish the oldest running checks; return their names."""
         finished = []
         for _ in range(count):
             name, done = self.working.pop(0)
@@ -62,231 +62,231 @@ class House:
 ATTACKER, HONEST = "192.0.2.1", "198.51.100.1"
 
 
-def besieged() -> House:
-    """One address has as many checks waiting as it may."""
-    house = House()
-    for number in range(AT_ONCE + EACH):
-        house.ask(f"wrong{number}", ATTACKER)
-    return house
+def flooded() -> Harness:
+    """The queue of one address is full."""
+    harness = Harness()
+    for number in range(CONCURRENT + QUEUED_PER_ADDRESS):
+        harness.submit(f"wrong{number}", ATTACKER)
+    return harness
 
 
-def test_so_many_at_once() -> None:
-    house = besieged()
-    assert house.under_way == ["wrong0", "wrong1"]
-    house.work()
-    assert house.under_way == ["wrong1", "wrong2"]
-    assert house.outcomes["wrong0"] == [False]
+def test_concurrent_checks_are_limited() -> None:
+    harness = flooded()
+    assert harness.under_way == ["wrong0", "wrong1"]
+    harness.work()
+    assert harness.under_way == ["wrong1", "wrong2"]
+    assert harness.outcomes["wrong0"] == [False]
 
 
-def test_one_address_does_not_lock_out_another() -> None:
-    """However many wait of one address, a newcomer from another is next but one at the latest."""
-    house = besieged()
-    house.ask("right", HONEST)
-    house.work()
-    assert "right" in house.under_way
-    # and again, with all places of the attacker taken anew
-    house.work(count=2)
+def test_flooding_address_does_not_delay_another() -> None:
+    """ "an address that tries many passwords delays another by one or two checks" """
+    harness = flooded()
+    harness.submit("right", HONEST)
+    harness.work()
+    assert "right" in harness.under_way
+    # once more, with a full queue
+    harness.work(count=2)
     for number in range(100):
-        house.ask(f"more{number}", ATTACKER)
-        house.ask("again", HONEST) if number == 50 else None
-    house.work(count=2)
-    assert "again" in house.under_way or house.outcomes["again"] == [False]
+        harness.submit(f"more{number}", ATTACKER)
+        harness.submit("again", HONEST) if number == 50 else None
+    harness.work(count=2)
+    assert "again" in harness.under_way or harness.outcomes["again"] == [False]
 
 
 def test_addresses_take_turns() -> None:
-    house = House()
+    harness = Harness()
     for address in range(1, 5):
         for number in range(3):
-            house.ask(f"{address}-{number}", f"192.0.2.{address}")
-    order = house.work(count=12)
-    # two were begun before anybody else was there
+            harness.submit(f"{address}-{number}", f"192.0.2.{address}")
+    order = harness.work(count=12)
+    # two started before the others were submitted
     assert order[:2] == ["1-0", "1-1"]
     assert [name[0] for name in order[2:5]] == ["2", "3", "4"]
-    assert sorted(order) == sorted(house.outcomes)
+    assert sorted(order) == sorted(harness.outcomes)
     for address in "1234":
         assert [name for name in order if name[0] == address] == [f"{address}-{n}" for n in "012"]
 
 
-def test_an_ipv6_client_is_its_network() -> None:
-    """A host has as many addresses in its /64 as it likes."""
-    house = House()
-    for number in range(AT_ONCE + EACH):
-        house.ask(f"wrong{number}", f"2001:db8::{number:x}")
-    house.ask("more", "2001:db8::ffff")
-    assert house.outcomes["more"] == [None]
-    house.ask("neighbour", "2001:db8:0:1::1")
-    house.work()
-    assert "neighbour" in house.under_way
+def test_ipv6_checks_are_queued_per_64() -> None:
+    """A host can use any address in its /64."""
+    harness = Harness()
+    for number in range(CONCURRENT + QUEUED_PER_ADDRESS):
+        harness.submit(f"wrong{number}", f"2001:db8::{number:x}")
+    harness.submit("more", "2001:db8::ffff")
+    assert harness.outcomes["more"] == [None]
+    harness.submit("neighbour", "2001:db8:0:1::1")
+    harness.work()
+    assert "neighbour" in harness.under_way
 
 
 @pytest.mark.parametrize("address", [None, "127.0.0.1", "::1", "127.9.9.9"])
-def test_loopback_and_unix_sockets_come_first(address: str | None) -> None:
-    house = House()
+def test_loopback_and_unix_sockets_have_priority(address: str | None) -> None:
+    harness = Harness()
     for number in range(20):
-        house.ask(f"wrong{number}", f"192.0.2.{number}")
-    house.ask("own", address)
-    assert house.work(count=1) == ["wrong0"]
-    assert "own" in house.under_way
+        harness.submit(f"wrong{number}", f"192.0.2.{number}")
+    harness.submit("own", address)
+    assert harness.work(count=1) == ["wrong0"]
+    assert "own" in harness.under_way
 
 
-def test_loopback_is_shared_by_address_too() -> None:
-    house = House()
-    for number in range(AT_ONCE + EACH):
-        house.ask(f"wrong{number}", "127.0.0.2")
-    house.ask("right", "127.0.0.1")
-    house.work()
-    assert "right" in house.under_way
+def test_loopback_addresses_take_turns() -> None:
+    harness = Harness()
+    for number in range(CONCURRENT + QUEUED_PER_ADDRESS):
+        harness.submit(f"wrong{number}", "127.0.0.2")
+    harness.submit("right", "127.0.0.1")
+    harness.work()
+    assert "right" in harness.under_way
 
 
-def test_whose_last_password_was_right_comes_first() -> None:
-    house = House()
-    house.ask("first", HONEST)
-    house.work(fits=True)
+def test_address_with_correct_last_password_has_priority() -> None:
+    harness = Harness()
+    harness.submit("first", HONEST)
+    harness.work(fits=True)
     for number in range(20):
-        house.ask(f"wrong{number}", f"192.0.2.{number}")
-    house.ask("again", HONEST)
-    house.work()
-    assert "again" in house.under_way
-    house.work(fits=True, count=1)
-    # a wrong one makes it an address like any other
-    house = House()
-    house.ask("right", HONEST)
-    house.work(fits=True)
-    house.ask("wrong", HONEST)
-    house.work(fits=False)
+        harness.submit(f"wrong{number}", f"192.0.2.{number}")
+    harness.submit("again", HONEST)
+    harness.work()
+    assert "again" in harness.under_way
+    harness.work(fits=True, count=1)
+    # a wrong password ends the priority
+    harness = Harness()
+    harness.submit("right", HONEST)
+    harness.work(fits=True)
+    harness.submit("wrong", HONEST)
+    harness.work(fits=False)
     for number in range(20):
-        house.ask(f"wrong{number}", f"192.0.2.{number}")
-    house.ask("again", HONEST)
-    house.work(count=18)
-    assert house.outcomes["again"] == []
+        harness.submit(f"wrong{number}", f"192.0.2.{number}")
+    harness.submit("again", HONEST)
+    harness.work(count=18)
+    assert harness.outcomes["again"] == []
 
 
-def test_those_who_come_first_leave_some_for_others() -> None:
-    """One check in four: an honest crowd keeps out no newcomer, nor does an attack by loopback."""
-    house = House()
+def test_priority_leaves_one_check_in_four() -> None:
+    """ "the others get one check in four" """
+    harness = Harness()
     for address in range(1, 30):
         for number in range(3):
-            house.ask(f"own{address}-{number}", f"127.0.0.{address}")
-    house.ask("newcomer", HONEST)
+            harness.submit(f"own{address}-{number}", f"127.0.0.{address}")
+    harness.submit("newcomer", HONEST)
     done = 0
-    while "newcomer" not in house.under_way:
-        house.work(fits=True)
+    while "newcomer" not in harness.under_way:
+        harness.work(fits=True)
         done += 1
     assert done <= IN_A_ROW + 1
 
 
-def test_an_address_has_so_many_places() -> None:
-    house = besieged()
-    house.ask("more", ATTACKER)
-    assert house.outcomes["more"] == [None]
-    house.work()
-    house.ask("now", ATTACKER)
-    assert house.outcomes["now"] == []
+def test_queue_of_an_address_is_bounded() -> None:
+    harness = flooded()
+    harness.submit("more", ATTACKER)
+    assert harness.outcomes["more"] == [None]
+    harness.work()
+    harness.submit("now", ATTACKER)
+    assert harness.outcomes["now"] == []
 
 
-def test_who_has_gone_gives_back_the_place() -> None:
-    house = besieged()
-    house.gone |= {f"wrong{number}" for number in range(2, 12)}
-    house.ask("more", ATTACKER)
-    assert house.outcomes["more"] == []
-    order = house.work(count=2) + house.work(count=2)
+def test_unwanted_checks_leave_a_full_queue() -> None:
+    harness = flooded()
+    harness.gone |= {f"wrong{number}" for number in range(2, 12)}
+    harness.submit("more", ATTACKER)
+    assert harness.outcomes["more"] == []
+    order = harness.work(count=2) + harness.work(count=2)
     assert order == ["wrong0", "wrong1", "wrong12", "wrong13"]
-    assert all(house.outcomes[name] == [] for name in house.gone), "and is told nothing"
+    assert all(harness.outcomes[name] == [] for name in harness.gone), "no callback"
 
 
-def test_what_is_under_way_is_told_even_then() -> None:
-    """Who has tried a password, has tried it."""
-    house = House()
-    house.ask("wrong", ATTACKER)
-    house.gone.add("wrong")
-    house.work()
-    assert house.outcomes["wrong"] == [False]
+def test_running_check_reports_though_unwanted() -> None:
+    """A submitted guess counts."""
+    harness = Harness()
+    harness.submit("wrong", ATTACKER)
+    harness.gone.add("wrong")
+    harness.work()
+    assert harness.outcomes["wrong"] == [False]
 
 
-def crowded() -> House:
-    """As many wait as there is place for, of as few addresses as can be."""
-    house = House()
-    for address in range(WAITING // EACH):
-        for number in range(EACH + (AT_ONCE if address == 0 else 0)):
-            house.ask(f"wrong{address}-{number}", f"192.0.2.{address}")
-    return house
+def crowded() -> Harness:
+    """All queues are full, with as few addresses as possible."""
+    harness = Harness()
+    for address in range(QUEUED // QUEUED_PER_ADDRESS):
+        for number in range(QUEUED_PER_ADDRESS + (CONCURRENT if address == 0 else 0)):
+            harness.submit(f"wrong{address}-{number}", f"192.0.2.{address}")
+    return harness
 
 
-def test_who_has_the_most_waiting_gives_way() -> None:
-    house = crowded()
-    assert not any(house.outcomes.values())
-    house.ask("right", HONEST)
-    assert house.outcomes["right"] == []
-    displaced = [name for name, outcome in house.outcomes.items() if outcome == [None]]
-    assert displaced == [f"wrong0-{EACH + AT_ONCE - 1}"]
-    house.ask("own", "127.0.0.1")
-    assert house.outcomes["own"] == []
-    house.ask("one more", "192.0.2.3")
-    assert house.outcomes["one more"] == [None]
+def test_longest_queue_loses_its_last_check() -> None:
+    harness = crowded()
+    assert not any(harness.outcomes.values())
+    harness.submit("right", HONEST)
+    assert harness.outcomes["right"] == []
+    displaced = [name for name, outcome in harness.outcomes.items() if outcome == [None]]
+    assert displaced == [f"wrong0-{QUEUED_PER_ADDRESS + CONCURRENT - 1}"]
+    harness.submit("own", "127.0.0.1")
+    assert harness.outcomes["own"] == []
+    harness.submit("one more", "192.0.2.3")
+    assert harness.outcomes["one more"] == [None]
 
 
-def test_where_all_have_as_few_only_those_who_come_first_find_a_place() -> None:
-    house = House()
-    for number in range(AT_ONCE + WAITING):
-        house.ask(f"wrong{number}", str(ipaddress.ip_address("10.0.0.0") + number))
-    house.ask("right", HONEST)
-    assert house.outcomes["right"] == [None]
-    house.ask("own", "127.0.0.1")
-    assert house.outcomes["own"] == []
-    house.work()
-    assert "own" in house.under_way
+def test_full_queue_accepts_only_priority() -> None:
+    harness = Harness()
+    for number in range(CONCURRENT + QUEUED):
+        harness.submit(f"wrong{number}", str(ipaddress.ip_address("10.0.0.0") + number))
+    harness.submit("right", HONEST)
+    assert harness.outcomes["right"] == [None]
+    harness.submit("own", "127.0.0.1")
+    assert harness.outcomes["own"] == []
+    harness.work()
+    assert "own" in harness.under_way
 
 
-def test_nobody_waits_for_longer_than_stated() -> None:
-    """And for the check that is under way then, which tells of the time."""
-    house = besieged()
-    house.now = LONGEST / 2
-    house.work()
-    house.ask("late", ATTACKER)
-    house.now = LONGEST
-    house.work()
-    assert house.outcomes["wrong5"] == [None]
-    assert house.under_way == ["wrong2", "late"]
-    house.now = 2 * LONGEST
-    house.ask("new", HONEST)
-    assert house.outcomes["new"] == []
-    house.work(count=2)
-    assert house.outcomes["late"] == [False], "what is under way is not given up"
-    assert house.under_way == ["new"]
+def test_waiting_checks_expire() -> None:
+    """A finished check removes the expired ones."""
+    harness = flooded()
+    harness.now = TIMEOUT / 2
+    harness.work()
+    harness.submit("late", ATTACKER)
+    harness.now = TIMEOUT
+    harness.work()
+    assert harness.outcomes["wrong5"] == [None]
+    assert harness.under_way == ["wrong2", "late"]
+    harness.now = 2 * TIMEOUT
+    harness.submit("new", HONEST)
+    assert harness.outcomes["new"] == []
+    harness.work(count=2)
+    assert harness.outcomes["late"] == [False], "a running check is not dropped"
+    assert harness.under_way == ["new"]
 
 
-def test_what_is_remembered_of_addresses_is_bounded() -> None:
-    house = House()
+def test_remembered_addresses_are_bounded() -> None:
+    harness = Harness()
     for number in range(REMEMBERED + 100):
-        house.ask("right", str(ipaddress.ip_address("10.0.0.0") + number))
-        house.work(fits=True)
-    assert len(house.checks._good) == REMEMBERED
-    assert not house.checks._queues
-    assert not house.checks._under_way
+        harness.submit("right", str(ipaddress.ip_address("10.0.0.0") + number))
+        harness.work(fits=True)
+    assert len(harness.checks._good) == REMEMBERED
+    assert not harness.checks._queues
+    assert not harness.checks._under_way
 
 
-def test_without_threads_it_is_done_at_once() -> None:
+def test_run_inline_reports_immediately() -> None:
     found: list[bool | None] = []
-    checks = Checks(at_once, lambda: 0.0)
+    checks = Checks(run_inline, lambda: 0.0)
     for fits in (True, False):
-        checks.ask(None, lambda fits=fits: fits, found.append)  # type: ignore[misc]
+        checks.submit(None, lambda fits=fits: fits, found.append)  # type: ignore[misc]
     assert found == [True, False]
 
 
-def test_what_is_done_with_an_outcome_may_fail_or_ask_again() -> None:
-    house = House()
+def test_callback_may_raise_or_submit() -> None:
+    harness = Harness()
 
     def broken(fits: bool | None) -> None:
-        house.ask("again", HONEST)
+        harness.submit("again", HONEST)
         raise ZeroDivisionError
 
-    house.checks.ask(ipaddress.ip_address(HONEST), lambda: "broken", broken)  # type: ignore[arg-type, return-value]
-    house.ask("other", ATTACKER)
-    house.ask("third", ATTACKER)
+    harness.checks.submit(ipaddress.ip_address(HONEST), lambda: "broken", broken)  # type: ignore[arg-type, return-value]
+    harness.submit("other", ATTACKER)
+    harness.submit("third", ATTACKER)
     with pytest.raises(ZeroDivisionError):
-        house.work()
-    assert house.work(count=2) == ["other", "again"]
-    assert house.under_way == ["third"]
+        harness.work()
+    assert harness.work(count=2) == ["other", "again"]
+    assert harness.under_way == ["third"]
 
 
 STEPS = st.lists(
@@ -294,7 +294,7 @@ STEPS = st.lists(
         st.tuples(st.just("ask"), st.sampled_from([None, "127.0.0.1", *"abcdefgh"])),
         st.tuples(st.just("work"), st.booleans()),
         st.tuples(st.just("leave"), st.integers(0, 200)),
-        st.tuples(st.just("wait"), st.floats(0, LONGEST)),
+        st.tuples(st.just("wait"), st.floats(0, TIMEOUT)),
     ),
     max_size=200,
 )
@@ -302,23 +302,23 @@ STEPS = st.lists(
 
 @settings(deadline=None)
 @given(STEPS)
-def test_each_is_told_once_and_the_bounds_hold(steps: list[tuple[str, Any]]) -> None:
-    house = House()
+def test_each_check_reports_once_within_the_bounds(steps: list[tuple[str, Any]]) -> None:
+    harness = Harness()
     for number, (what, word) in enumerate(steps):
         if what == "ask":
-            house.ask(str(number), f"192.0.2.{ord(word)}" if word and len(word) == 1 else word)
-        elif what == "work" and house.working:
-            house.work(word)
+            harness.submit(str(number), f"192.0.2.{ord(word)}" if word and len(word) == 1 else word)
+        elif what == "work" and harness.working:
+            harness.work(word)
         elif what == "leave":
-            house.gone.add(str(word))
+            harness.gone.add(str(word))
         elif what == "wait":
-            house.now += word
-        checks = house.checks
-        assert checks._waiting == sum(map(len, checks._queues.values())) <= WAITING
-        assert all(0 < len(queue) <= EACH for queue in checks._queues.values())
-        assert len(house.working) == len(checks._under_way) <= AT_ONCE
-        assert len(house.working) == AT_ONCE or not checks._queues
-    while house.working:
-        house.work()
-    for name, outcome in house.outcomes.items():
-        assert len(outcome) == 1 or (not outcome and name in house.gone)
+            harness.now += word
+        checks = harness.checks
+        assert checks._waiting == sum(map(len, checks._queues.values())) <= QUEUED
+        assert all(0 < len(queue) <= QUEUED_PER_ADDRESS for queue in checks._queues.values())
+        assert len(harness.working) == len(checks._under_way) <= CONCURRENT
+        assert len(harness.working) == CONCURRENT or not checks._queues
+    while harness.working:
+        harness.work()
+    for name, outcome in harness.outcomes.items():
+        assert len(outcome) == 1 or (not outcome and name in harness.gone)

@@ -1,4 +1,4 @@
-"""Passwords, kept as salted scrypt hashes."""
+"""Password hashes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from tcpd.policy.passwords import PasswordHash, hash_password, verify_password
 
 
-def test_a_hash_says_how_it_was_made_and_fits_its_password_only() -> None:
+def test_hash_contains_parameters_and_matches_its_password_only() -> None:
     hashed = hash_password("grüße")
     assert hashed.startswith("$scrypt$ln=15,r=8,p=1$")
     assert verify_password("grüße", hashed)
@@ -18,14 +18,14 @@ def test_a_hash_says_how_it_was_made_and_fits_its_password_only() -> None:
     assert hash_password("grüße") != hashed
 
 
-def test_others_can_check_it() -> None:
-    """RFC 7914: the parameters stand in the hash, so that any scrypt will do."""
-    _, name, how, salt, made = hash_password("tea", b"0123456789abcdef").split("$")
-    assert (name, how) == ("scrypt", "ln=15,r=8,p=1")
+def test_hash_is_plain_scrypt() -> None:
+    """RFC 7914, with the parameters of the PHC string."""
+    _, name, parameters, salt, digest = hash_password("tea", b"0123456789abcdef").split("$")
+    assert (name, parameters) == ("scrypt", "ln=15,r=8,p=1")
     expected = hashlib.scrypt(
         b"tea", salt=base64.b64decode(salt + "=="), n=1 << 15, r=8, p=1, maxmem=1 << 26, dklen=32
     )
-    assert base64.b64decode(made + "=") == expected
+    assert base64.b64decode(digest + "=") == expected
 
 
 @pytest.mark.parametrize(
@@ -39,10 +39,10 @@ def test_others_can_check_it() -> None:
         "$argon2id$v=19$m=65536,t=3,p=4$MDEyMzQ1Njc4OWFiY2RlZg$MDEyMzQ1Njc4OWFiY2RlZg",
     ],
 )
-def test_what_is_no_hash_is_refused(text: str) -> None:
+def test_invalid_hash_is_rejected(text: str) -> None:
     with pytest.raises(ValueError):
         verify_password("tea", text)
 
 
-def test_no_secret_in_a_repr() -> None:
+def test_repr_has_no_secret() -> None:
     assert repr(PasswordHash.parse(hash_password("tea"))) == "PasswordHash(...)"

@@ -1,4 +1,4 @@
-"""Rates of new connections: of one address, and of all of them together."""
+"""Rates of new connections, per address and per service."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tcpd.config.values import Rate
 from tcpd.policy.addresses import IPAddress, limit_key, plain_address
 from tcpd.policy.admission import Admission, ConnectionCount, Limits, Networks
-from tcpd.policy.bursts import Bursts
+from tcpd.policy.log_throttle import LogThrottle
 from tcpd.policy.reasons import Refusal
 
 EVERYBODY = Networks((), ())
@@ -23,8 +23,8 @@ A, B = plain_address("192.0.2.1"), plain_address("192.0.2.2")
 STATED = 16 << 20
 
 
-class House:
-    """An admission whose time stands still unless it is told."""
+class Harness:
+    """An admission with a clock that the test advances."""
 
     def __init__(self, **limits: Any) -> None:
         self.now = 1000.0
@@ -34,7 +34,7 @@ class House:
         self.admission = Admission(self.limits, self.connection_count, None, lambda: self.now)
 
     def tries(self, address: IPAddress | None, times: int) -> list[str | None]:
-        """Come and go so often."""
+        """Connect and disconnect this many times; return the results."""
         found: list[str | None] = []
         for _ in range(times):
             refusal = self.admission.admit(address)
@@ -44,44 +44,44 @@ class House:
         return found
 
 
-def test_an_address_that_comes_too_fast_is_refused_and_others_are_not() -> None:
-    house = House(address_rate=Rate(1.0, 3.0))
-    assert house.tries(A, 5) == [None] * 3 + [Refusal.ADDRESS_RATE] * 2
-    assert house.tries(B, 3) == [None] * 3
-    house.now += 2
-    assert house.tries(A, 3) == [None, None, Refusal.ADDRESS_RATE]
+def test_address_rate_refuses_that_address_only() -> None:
+    harness = Harness(address_rate=Rate(1.0, 3.0))
+    assert harness.tries(A, 5) == [None] * 3 + [Refusal.ADDRESS_RATE] * 2
+    assert harness.tries(B, 3) == [None] * 3
+    harness.now += 2
+    assert harness.tries(A, 3) == [None, None, Refusal.ADDRESS_RATE]
 
 
-def test_an_ipv6_network_has_one_rate() -> None:
-    house = House(address_rate=Rate(1.0, 1.0), ipv6_prefix=56)
-    assert house.tries(plain_address("2001:db8:0:1::1"), 1) == [None]
-    assert house.tries(plain_address("2001:db8:0:2::1"), 1) == [Refusal.ADDRESS_RATE]
-    assert house.tries(plain_address("2001:db8:0:100::1"), 1) == [None]
+def test_address_rate_counts_ipv6_by_prefix() -> None:
+    harness = Harness(address_rate=Rate(1.0, 1.0), ipv6_prefix=56)
+    assert harness.tries(plain_address("2001:db8:0:1::1"), 1) == [None]
+    assert harness.tries(plain_address("2001:db8:0:2::1"), 1) == [Refusal.ADDRESS_RATE]
+    assert harness.tries(plain_address("2001:db8:0:100::1"), 1) == [None]
 
 
-def test_all_together_have_one_rate_a_unix_socket_included() -> None:
-    house = House(connection_rate=Rate(1.0, 3.0))
-    assert house.tries(A, 1) + house.tries(None, 1) + house.tries(B, 1) == [None] * 3
-    assert house.tries(A, 1) + house.tries(None, 1) == [Refusal.SERVICE_RATE] * 2
-    assert (house.admission.count, house.connection_count.count, house.admission.busiest) == (
+def test_connection_rate_counts_all_clients() -> None:
+    harness = Harness(connection_rate=Rate(1.0, 3.0))
+    assert harness.tries(A, 1) + harness.tries(None, 1) + harness.tries(B, 1) == [None] * 3
+    assert harness.tries(A, 1) + harness.tries(None, 1) == [Refusal.SERVICE_RATE] * 2
+    assert (harness.admission.count, harness.connection_count.count, harness.admission.busiest) == (
         0,
         0,
         0,
     )
 
 
-def test_who_is_refused_for_the_address_takes_nothing_from_the_others() -> None:
-    """ "one address alone cannot shut out the others": the service's tokens are for the let in."""
-    house = House(connection_rate=Rate(1.0, 5.0), address_rate=Rate(1.0, 2.0))
-    house.tries(A, 1000)
-    assert house.tries(B, 3) == [None, None, Refusal.ADDRESS_RATE]
+def test_client_over_address_rate_takes_no_service_token() -> None:
+    """ "one address cannot use up the rate of all" """
+    harness = Harness(connection_rate=Rate(1.0, 5.0), address_rate=Rate(1.0, 2.0))
+    harness.tries(A, 1000)
+    assert harness.tries(B, 3) == [None, None, Refusal.ADDRESS_RATE]
 
 
-def test_behind_a_proxy_the_rates_are_for_the_address_that_it_names() -> None:
-    house = House(connection_rate=Rate(1.0, 2.0), address_rate=Rate(1.0, 1.0))
-    admission = house.admission
+def test_rates_apply_to_the_proxied_address() -> None:
+    harness = Harness(connection_rate=Rate(1.0, 2.0), address_rate=Rate(1.0, 1.0))
+    admission = harness.admission
     for _ in range(9):
-        assert admission.take_place() is None, "the proxy's own connections have no rate"
+        assert admission.take_place() is None, "the proxy's connections are not rated"
     assert admission.identify(A) is None
     assert admission.identify(A) is Refusal.ADDRESS_RATE
     assert admission.identify(B) is None
@@ -97,17 +97,17 @@ rates = st.none() | st.builds(
 
 
 @given(arrivals=arrivals, connection_rate=rates, address_rate=rates)
-def test_no_stretch_of_time_has_more_than_its_burst_and_rate(
+def test_admitted_never_exceed_burst_and_rate(
     arrivals: list[tuple[int, float]], connection_rate: Rate | None, address_rate: Rate | None
 ) -> None:
-    """TokenBucket: "In any stretch of t seconds it lets no more than burst + per_second * t
-    through", of each address and of all."""
-    house = House(connection_rate=connection_rate, address_rate=address_rate)
+    """TokenBucket: "In any interval of t seconds it grants at most burst + per_second * t tokens",
+    per address and in total."""
+    harness = Harness(connection_rate=connection_rate, address_rate=address_rate)
     passed: list[tuple[int, float]] = []
     for host, pause in arrivals:
-        house.now += pause
-        if house.tries(ipaddress.IPv4Address(host), 1) == [None]:
-            passed.append((host, house.now))
+        harness.now += pause
+        if harness.tries(ipaddress.IPv4Address(host), 1) == [None]:
+            passed.append((host, harness.now))
     if connection_rate is None and address_rate is None:
         assert len(passed) == len(arrivals)
     groups = [(connection_rate, [when for _, when in passed])]
@@ -124,44 +124,42 @@ def test_no_stretch_of_time_has_more_than_its_burst_and_rate(
 # --- a reload ---
 
 
-def test_a_reload_that_leaves_a_rate_as_it_is_gives_nobody_new_tokens() -> None:
-    house = House(address_rate=Rate(1.0, 2.0), connection_rate=Rate(1.0, 9.0))
-    house.tries(A, 2)
-    house.admission.reconfigure(
+def test_reload_with_equal_rate_keeps_the_buckets() -> None:
+    harness = Harness(address_rate=Rate(1.0, 2.0), connection_rate=Rate(1.0, 9.0))
+    harness.tries(A, 2)
+    harness.admission.reconfigure(
         Limits(EVERYBODY, 5, 5, address_rate=Rate(1.0, 2.0), connection_rate=Rate(1.0, 9.0)), []
     )
-    assert house.tries(A, 1) == [Refusal.ADDRESS_RATE]
-    house.admission.reconfigure(Limits(EVERYBODY, 5, 5), [])
-    assert house.tries(A, 9) == [None] * 9
+    assert harness.tries(A, 1) == [Refusal.ADDRESS_RATE]
+    harness.admission.reconfigure(Limits(EVERYBODY, 5, 5), [])
+    assert harness.tries(A, 9) == [None] * 9
 
 
 @given(
     st.lists(st.integers(0, 7), max_size=20),
     st.lists(st.sampled_from([32, 48, 60, 62, 64, 128]), min_size=1, max_size=4),
 )
-def test_who_is_there_counts_by_the_new_prefix_and_leaves_nothing_behind(
-    hosts: list[int], prefixes: list[int]
-) -> None:
-    """Addresses are counted by ipv6_prefix, which a reload may change while they are there."""
-    house = House()
+def test_reload_recounts_by_the_new_prefix(hosts: list[int], prefixes: list[int]) -> None:
+    """A reload may change ipv6_prefix while clients are connected."""
+    harness = Harness()
     base = int(plain_address("2001:db8::"))
     present = [ipaddress.IPv6Address(base + (host << 65) + host) for host in hosts]
     for address in present:
-        assert house.admission.admit(address) is None
+        assert harness.admission.admit(address) is None
     for prefix in prefixes:
-        house.admission.reconfigure(Limits(EVERYBODY, 99, 99, prefix), [*present, None])
+        harness.admission.reconfigure(Limits(EVERYBODY, 99, 99, prefix), [*present, None])
         keys = [limit_key(address, prefix) for address in present]
-        assert house.admission.busiest == max(map(keys.count, keys), default=0)
+        assert harness.admission.busiest == max(map(keys.count, keys), default=0)
     for address in present:
-        house.admission.release(address)
-    assert house.admission.busiest == house.admission.count == 0
+        harness.admission.release(address)
+    assert harness.admission.busiest == harness.admission.count == 0
 
 
-# --- waiting for a place ---
+# --- waiting for a free connection ---
 
 
-def test_who_waits_is_called_once_when_somebody_goes_anywhere() -> None:
-    """A service may be full for the daemon's sake: a place of another service's will do."""
+def test_waiting_callback_runs_once_when_a_connection_ends() -> None:
+    """The end of a connection of any service counts, as the daemon's limit may be reached."""
     connection_count = ConnectionCount(1)
     one, two = (Admission(Limits(EVERYBODY, 9, 9), connection_count) for _ in range(2))
     assert one.admit(A) is None
@@ -173,22 +171,22 @@ def test_who_waits_is_called_once_when_somebody_goes_anywhere() -> None:
     assert two.full is None
     assert one.admit(A) is None
     one.release(A)
-    assert called == ["two"], "it did not ask again"
+    assert called == ["two"], "a callback runs once"
 
 
-def test_who_waits_is_called_when_limits_change() -> None:
-    house = House(connections=1)
-    house.admission.admit(A)
+def test_waiting_callback_runs_when_limits_change() -> None:
+    harness = Harness(connections=1)
+    harness.admission.admit(A)
     called: list[str] = []
-    house.admission.wait(lambda: called.append("limits"))
-    house.admission.reconfigure(Limits(EVERYBODY, 2, 2), [A])
+    harness.admission.wait(lambda: called.append("limits"))
+    harness.admission.reconfigure(Limits(EVERYBODY, 2, 2), [A])
     assert called == ["limits"]
-    house.admission.wait(lambda: called.append("daemon"))
-    house.connection_count.limit = 2000
+    harness.admission.wait(lambda: called.append("daemon"))
+    harness.connection_count.limit = 2000
     assert called == ["limits", "daemon"]
 
 
-def test_who_finds_no_place_after_all_waits_again() -> None:
+def test_waiting_callback_may_wait_again() -> None:
     connection_count = ConnectionCount(0)
     calls: list[int] = []
 
@@ -206,20 +204,19 @@ def test_who_finds_no_place_after_all_waits_again() -> None:
 
 
 @pytest.mark.long
-def test_a_million_addresses_cost_no_more_memory_than_stated() -> None:
-    """Issue and how-to: "1,000,000 distinct sources cost no more than" the stated megabytes, what
-    is remembered for the log included."""
-    house = House(address_rate=Rate(0.001, 2.0), per_address=1)
-    bursts = Bursts()
+def test_memory_for_a_million_addresses() -> None:
+    """docs/howto/limits.rst: "never more than 16 MiB", the log throttle included."""
+    harness = Harness(address_rate=Rate(0.001, 2.0), per_address=1)
+    throttle = LogThrottle()
     first = int(plain_address("2001:db8::"))
     tracemalloc.start()
     try:
         for number in range(1_000_000):
             address = ipaddress.IPv6Address(first + (number << 64))
-            house.now += 0.0001
-            if house.tries(address, 1) != [None]:
-                bursts.happened((Refusal.ADDRESS_RATE, limit_key(address)), house.now)
+            harness.now += 0.0001
+            if harness.tries(address, 1) != [None]:
+                throttle.record((Refusal.ADDRESS_RATE, limit_key(address)), harness.now)
         now, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert peak < STATED, f"{peak:,} bytes at the most, {now:,} in the end"
+    assert peak < STATED, f"peak {peak:,} bytes, {now:,} at the end"

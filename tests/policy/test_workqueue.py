@@ -1,4 +1,4 @@
-"""One fair queue of the work that clients cause."""
+"""The work queue: bounded turns, round robin by address and client."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tcpd.policy.workqueue import (
 
 
 class TurnScheduler:
-    """A reactor's clock and turns; time passes only where work takes some."""
+    """A clock and reactor turns; time passes only while sources work."""
 
     def __init__(self, seconds: float = SECONDS_A_TURN) -> None:
         self.now = 0.0
@@ -33,7 +33,7 @@ class TurnScheduler:
         self.failures += 1
 
     def turn(self) -> float:
-        """End the turn; return how long work took in it."""
+        """End the turn; return the seconds of work in it."""
         begun = self.now
         due = self.due[:]
         self.due.clear()
@@ -46,7 +46,7 @@ class TurnScheduler:
 
 
 class Client:
-    """A source whose steps take so many seconds each."""
+    """A source with steps of given durations."""
 
     def __init__(self, turns: TurnScheduler, name: str, share: Hashable, *steps: float) -> None:
         self.turns = turns
@@ -73,8 +73,8 @@ class Client:
         return bool(self.steps)
 
 
-def test_work_is_done_at_once_while_nobody_waits() -> None:
-    """ "Runs sources: at once if the turn has time left and nobody waits" """
+def test_work_runs_immediately_while_no_source_waits() -> None:
+    """ "immediately if the turn has time left and no source waits" """
     turns = TurnScheduler()
     for name in "abc":
         turns.client(name, name).add(0.001)
@@ -84,7 +84,7 @@ def test_work_is_done_at_once_while_nobody_waits() -> None:
     assert not turns.due
 
 
-def test_work_beyond_the_time_of_a_turn_waits_and_what_was_written_leaves_first() -> None:
+def test_work_beyond_the_turn_waits_until_output_is_flushed() -> None:
     turns = TurnScheduler()
     flood = turns.client("flood", 1)
     flood.add(*[0.001] * 12)
@@ -112,7 +112,7 @@ def test_round_robin_by_address_then_by_client() -> None:
     assert names == ["busy", "a1", "b1", "c1", "a2", "b1", "a3", "b1", "a1", "a2", "a3"]
 
 
-def test_who_is_alone_has_the_whole_turn() -> None:
+def test_single_source_gets_the_whole_turn() -> None:
     turns = TurnScheduler()
     alone = turns.client("alone", 0)
     alone.add(1.0, *[SECONDS_A_SHARE] * 8)
@@ -122,7 +122,7 @@ def test_who_is_alone_has_the_whole_turn() -> None:
     assert alone.runs == 2
 
 
-def test_a_source_is_removed_at_once() -> None:
+def test_removed_source_does_not_run() -> None:
     turns = TurnScheduler()
     turns.client("busy", 0).add(1.0)
     gone, other = turns.client("gone", 1), turns.client("other", 1)
@@ -135,7 +135,7 @@ def test_a_source_is_removed_at_once() -> None:
     assert [name for name, _ in turns.done] == ["busy", "other"]
 
 
-def test_a_source_that_raises_costs_no_other_its_turn() -> None:
+def test_source_that_raises_does_not_stop_others() -> None:
     class Broken:
         share = 1
 
@@ -157,25 +157,25 @@ def test_a_source_that_raises_costs_no_other_its_turn() -> None:
     assert turns.done[-1] == ("next", 1)
 
 
-def test_work_caused_by_work_is_not_done_within_it() -> None:
+def test_work_caused_by_work_is_queued() -> None:
     turns = TurnScheduler()
     first, second = turns.client("first", 1), turns.client("second", 2)
     order: list[str] = []
 
     def cause() -> None:
         second.add(0.001)
-        order.append("first has gone on")
+        order.append("first")
 
     first.meanwhile = cause
     second.meanwhile = lambda: order.append("second")
     first.add(0.001)
     while turns.due:
         turns.turn()
-    assert order == ["first has gone on", "second"]
+    assert order == ["first", "second"]
 
 
-def test_work_that_is_added_is_not_done_at_once() -> None:
-    """ "and never within this call" """
+def test_added_source_does_not_run_within_the_call() -> None:
+    """ "it never runs within this call" """
     turns = TurnScheduler()
     client = turns.client("a", 1, 0.001)
     turns.queue.add(client)
@@ -186,15 +186,15 @@ def test_work_that_is_added_is_not_done_at_once() -> None:
     assert not turns.due
 
 
-def test_without_a_bound_nothing_waits() -> None:
+def test_infinite_turn_runs_everything_immediately() -> None:
     turns = TurnScheduler(math.inf)
     turns.client("long", 0).add(1.0, 1.0)
     turns.client("other", 1).add(1.0)
     assert len(turns.done) == 3
 
 
-def test_shares() -> None:
-    """ "its IPv4 address, or its /64" """
+def test_share_is_the_ipv4_address_or_the_64() -> None:
+    """RFC 6177 section 2."""
     one, another = object(), object()
     here, there = ip_address("192.0.2.1"), ip_address("192.0.2.2")
     assert share_of(here, one) == share_of(here, another)
@@ -207,14 +207,14 @@ def test_shares() -> None:
 
 
 STEPS = st.lists(st.sampled_from([0.0, 0.0001, 0.0004, 0.001, 0.004, 0.02]), max_size=30)
-LONGEST = 0.02
+LONGEST_STEP = 0.02
 
 
 @given(
     st.lists(st.tuples(st.integers(0, 3), STEPS), min_size=1, max_size=12),
     st.lists(st.tuples(st.integers(0, 11), STEPS), max_size=12),
 )
-def test_a_turn_is_bounded_no_client_starves_and_its_order_is_kept(
+def test_turn_is_bounded_and_no_client_starves(
     begun: list[tuple[int, list[float]]], more: list[tuple[int, list[float]]]
 ) -> None:
     turns = TurnScheduler()
@@ -233,22 +233,22 @@ def test_a_turn_is_bounded_no_client_starves_and_its_order_is_kept(
             waiting = len(turns.queue)
             before = turns.now
             client.add(*steps)
-            assert not waiting or turns.now == before  # nobody overtakes those who wait
+            assert not waiting or turns.now == before  # no overtaking
         runs = {client: client.runs for client in clients if client in turns.queue._waiting}
         drains = turns.queue._draining
-        # no further step begins after the deadline
-        assert turns.turn() < SECONDS_A_TURN + LONGEST
+        # no step starts after the deadline
+        assert turns.turn() < SECONDS_A_TURN + LONGEST_STEP
         assert not drains or not runs or any(each.runs > n for each, n in runs.items())
     for client, size in zip(clients, sizes, strict=True):
         assert [n for name, n in turns.done if name == client.name] == list(range(1, size + 1))
 
 
 @given(st.lists(st.integers(0, 4), min_size=2, max_size=20))
-def test_between_two_turns_of_a_client_each_other_has_no_more_than_its_share(
+def test_addresses_and_their_clients_get_equal_turns(
     shares: list[int],
 ) -> None:
-    """With everybody always busy, each address has as many turns as any other, and within it each
-    client; give or take the one that is under way."""
+    """While all are busy, the turns of addresses differ by at most 1, and those of the clients of
+    an address too."""
     turns = TurnScheduler()
     endless = [SECONDS_A_SHARE] * 10_000
     clients = [turns.client(str(n), share, *endless) for n, share in enumerate(shares)]

@@ -53,4 +53,6 @@ def check_password(
         finally:
             release()
 
-    server.passwords.ask(client.address, lambda: hash.fits(password), done, lambda: not client.over)
+    server.passwords.submit(
+        client.address, lambda: hash.matches(password), done, lambda: not client.over
+    )

@@ -32,7 +32,7 @@ from tcpd.net.directory import ServiceEntry, stream_port
 from tcpd.net.lookups import Lookups
 from tcpd.net.websocket_settings import IRCV3, WebSocketOptions
 from tcpd.ops.versions import version_of
-from tcpd.policy.checks import Checks, Run, at_once
+from tcpd.policy.checks import Checks, Run, run_inline
 from tcpd.policy.reasons import Refusal
 from tcpd.policy.workqueue import Walk
 from tcpd.wire.lineends import LineEnds
@@ -265,7 +265,7 @@ def _is_secure(connection: Any) -> bool:
 def _thread_runner(reactor: Any) -> Run:
     """Return a function that runs work in the reactor's thread pool."""
     if not IReactorThreads.providedBy(reactor):
-        return at_once
+        return run_inline
 
     def run(work: Callable[[], bool], done: Callable[[bool], None]) -> None:
         def failed(failure: Failure) -> None:

@@ -23,7 +23,7 @@ from tcpd.line.protocol import LineProtocol
 from tcpd.line.reply import Reply
 from tcpd.line.settings import LineSettings
 from tcpd.ops import catalogue
-from tcpd.policy.bursts import Bursts
+from tcpd.policy.log_throttle import LogThrottle
 from tcpd.policy.reasons import Refusal
 
 NAME = "control"
@@ -116,7 +116,7 @@ class ControlFactory(LineFactory):
     def __init__(self, context: IContext, commands: CommandTable, group: str) -> None:
         super().__init__(LineSettings(), context, commands)
         self._group = group
-        self._bursts = Bursts()
+        self._throttle = LogThrottle()
         self._lingering: dict[ControlProtocol, None] = {}
         group_id(group)  # looked up now, while there is a descriptor for it
 
@@ -139,7 +139,7 @@ class ControlFactory(LineFactory):
         allowed = may_operate(peer, self._group)
         if not allowed:
             self.context.counters.refused[Refusal.DENIED] += 1
-            since = self._bursts.happened(peer and peer.uid, self.context.clock.seconds())
+            since = self._throttle.record(peer and peer.uid, self.context.clock.seconds())
             if since is not None:
                 catalogue.CONNECTION_REFUSED.emit(
                     self._log,
