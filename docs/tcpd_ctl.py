@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterable, Iterator
 
-from tcpd.ctl.main import _parser
+from tcpd.ctl.main import make_parser
 
 PAGE = """\
 .. Made from the declarations in the code by docs/generate.py; a test keeps it so.
@@ -38,7 +38,7 @@ Options
 
 def page() -> str:
     """All of it."""
-    parser = _parser()
+    parser = make_parser()
     (commands,) = (each for each in parser._actions if isinstance(each.choices, dict))
     told = {each.dest: each.help for each in commands._get_subactions()}
     both = [

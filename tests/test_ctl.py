@@ -1,4 +1,4 @@
-"""tcpd-ctl without a daemon: where it looks, what it says, how it ends."""
+"""tcpd-ctl without a daemon: search for the socket, messages, exit status."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ import pytest
 
 from tcpd.config.locations import control_candidates
 from tcpd.ctl.client import Control, Unreachable, find_socket
-from tcpd.ctl.main import _parser, _unescape, main
+from tcpd.ctl.main import main, make_parser, unescape
 from tcpd.ops.versions import version_of
 from tcpd.policy.passwords import verify_password
 
 
-class Impostor:
-    """Something else that listens on a socket: it greets, then answers each line as it was told."""
+class ScriptedServer:
+    """A scripted server on a UNIX socket: sends a greeting, then one answer for each line."""
 
     def __init__(self, path: Path, greeting: bytes, answers: list[bytes]) -> None:
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(path))
         self._listener.listen()
-        self.asked: list[bytes] = []
+        self.received: list[bytes] = []
         self._thread = threading.Thread(target=self._serve, args=(greeting, answers))
         self._thread.start()
 
@@ -39,7 +39,7 @@ class Impostor:
         with contextlib.suppress(OSError), client, client.makefile("rb") as lines:
             client.sendall(greeting)
             for answer in answers:
-                self.asked.append(lines.readline())
+                self.received.append(lines.readline())
                 client.sendall(answer)
 
     def close(self) -> None:
@@ -48,15 +48,15 @@ class Impostor:
 
 
 @pytest.fixture
-def impostors() -> Iterator[list[Impostor]]:
-    made: list[Impostor] = []
+def servers() -> Iterator[list[ScriptedServer]]:
+    made: list[ScriptedServer] = []
     yield made
     for each in made:
         each.close()
 
 
-def test_where_it_looks(tmp_path: Path) -> None:
-    """tcpd-ctl finds it by the same rules without reading the ini, or by --socket or --config."""
+def test_search_for_the_control_socket(tmp_path: Path) -> None:
+    """Without --socket and --config, tcpd-ctl applies the daemon's rules without its ini file."""
     user = {"XDG_RUNTIME_DIR": "/u"}
     assert find_socket("/x", "ignored", {}, 7) == ["/x"]
     assert find_socket(None, None, user, 7) == control_candidates(user, 7)
@@ -64,7 +64,7 @@ def test_where_it_looks(tmp_path: Path) -> None:
     file.write_text("[tcpd]\ncontrol = /y\n")
     assert find_socket(None, str(file), user, 7) == ["/y"]
     file.write_text("[tcpd]\ncontrol = run/y\n")
-    assert find_socket(None, str(file), user, 7) == [f"{tmp_path}/run/y"], "from the file's place"
+    assert find_socket(None, str(file), user, 7) == [f"{tmp_path}/run/y"], "relative to the file"
     assert find_socket(None, str(tmp_path), user, 7) == [f"{tmp_path}/run/y"]
     file.write_text("[tcpd]\nstate = here\n")
     found = find_socket(None, str(file), {}, 7)
@@ -77,7 +77,7 @@ def test_where_it_looks(tmp_path: Path) -> None:
         find_socket(None, f"{tmp_path}/gone.ini", {}, 7)
 
 
-def test_without_a_daemon_it_says_where_it_looked_and_ends_with_3(
+def test_missing_daemon_is_reported_with_path_and_status_3(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "control"
@@ -89,12 +89,10 @@ def test_without_a_daemon_it_says_where_it_looked_and_ends_with_3(
     assert f"no daemon listens on {path}" in capsys.readouterr().err
 
 
-def test_a_socket_that_a_dead_daemon_left_keeps_nobody_from_a_live_one(
-    tmp_path: Path, impostors: list[Impostor]
-) -> None:
+def test_stale_socket_is_skipped(tmp_path: Path, servers: list[ScriptedServer]) -> None:
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(tmp_path / "dead"))
-    impostors.append(Impostor(tmp_path / "live", b"220 hi\r\n", []))
+    servers.append(ScriptedServer(tmp_path / "live", b"220 hi\r\n", []))
     paths = [str(tmp_path / each) for each in ("gone", "dead", "live")]
     with Control(paths, 10.0) as control:
         assert control.path == paths[2]
@@ -102,20 +100,20 @@ def test_a_socket_that_a_dead_daemon_left_keeps_nobody_from_a_live_one(
         Control(paths[:2], 10.0)
 
 
-def test_what_is_no_control_socket_is_told_so(
-    tmp_path: Path, impostors: list[Impostor], capsys: pytest.CaptureFixture[str]
+def test_another_protocol_on_the_socket_is_reported(
+    tmp_path: Path, servers: list[ScriptedServer], capsys: pytest.CaptureFixture[str]
 ) -> None:
     for number, greeting in enumerate((b"hello\r\n", b"250 hello\r\n", b"")):
         path = tmp_path / str(number)
-        impostors.append(Impostor(path, greeting, []))
+        servers.append(ScriptedServer(path, greeting, []))
         assert main(["--socket", str(path), "status"]) == 3
         assert str(path) in capsys.readouterr().err
 
 
-def test_who_may_not_is_told_so_and_it_ends_with_4(
-    tmp_path: Path, impostors: list[Impostor], capsys: pytest.CaptureFixture[str]
+def test_unauthorized_peer_gets_status_4(
+    tmp_path: Path, servers: list[ScriptedServer], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    impostors.append(Impostor(tmp_path / "c", b"421 vm you may not\r\n", []))
+    servers.append(ScriptedServer(tmp_path / "c", b"421 vm you may not\r\n", []))
     assert main(["--socket", str(tmp_path / "c"), "status"]) == 4
     assert capsys.readouterr().err == "tcpd-ctl: vm you may not\n"
 
@@ -131,16 +129,16 @@ def test_who_may_not_is_told_so_and_it_ends_with_4(
         (b"250 \x1b[2Jx\r\n", 0, "\\x1b[2Jx\n", ""),
     ],
 )
-def test_the_code_of_the_answer_makes_the_status(
+def test_reply_code_decides_the_exit_status(
     tmp_path: Path,
-    impostors: list[Impostor],
+    servers: list[ScriptedServer],
     capsys: pytest.CaptureFixture[str],
     answer: bytes,
     status: int,
     out: str,
     err: str,
 ) -> None:
-    impostors.append(Impostor(tmp_path / "c", b"220 hi\r\n", [answer]))
+    servers.append(ScriptedServer(tmp_path / "c", b"220 hi\r\n", [answer]))
     assert main(["--socket", str(tmp_path / "c"), "bans"]) == status
     assert capsys.readouterr() == (out, err)
 
@@ -159,27 +157,25 @@ def test_the_code_of_the_answer_makes_the_status(
         (["drain", "irc"], b"DRAIN irc"),
     ],
 )
-def test_what_is_asked(
-    tmp_path: Path, impostors: list[Impostor], arguments: list[str], line: bytes
+def test_arguments_become_a_command_line(
+    tmp_path: Path, servers: list[ScriptedServer], arguments: list[str], line: bytes
 ) -> None:
-    impostors.append(Impostor(tmp_path / "c", b"220 hi\r\n", [b"250 ok\r\n"]))
+    servers.append(ScriptedServer(tmp_path / "c", b"220 hi\r\n", [b"250 ok\r\n"]))
     assert main(["--socket", str(tmp_path / "c"), *arguments]) == 0
-    assert impostors[0].asked == [line + b"\r\n"]
+    assert servers[0].received == [line + b"\r\n"]
 
 
-def test_an_argument_cannot_smuggle_a_second_request(
-    tmp_path: Path, impostors: list[Impostor], capsys: pytest.CaptureFixture[str]
+def test_line_end_in_an_argument_is_refused(
+    tmp_path: Path, servers: list[ScriptedServer], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    impostors.append(Impostor(tmp_path / "c", b"220 hi\r\n", [b""]))
+    servers.append(ScriptedServer(tmp_path / "c", b"220 hi\r\n", [b""]))
     assert main(["--socket", str(tmp_path / "c"), "kick", "7\r\nDRAIN irc"]) == 2
-    assert impostors[0].asked in ([], [b""])
+    assert servers[0].received in ([], [b""])
     assert "line end" in capsys.readouterr().err
 
 
-def test_a_daemon_that_does_not_answer_is_not_waited_for_for_ever(
-    tmp_path: Path, impostors: list[Impostor]
-) -> None:
-    impostors.append(Impostor(tmp_path / "c", b"220 hi\r\n", [b"250-"]))
+def test_reply_timeout(tmp_path: Path, servers: list[ScriptedServer]) -> None:
+    servers.append(ScriptedServer(tmp_path / "c", b"220 hi\r\n", [b"250-"]))
     with (
         Control([str(tmp_path / "c")], timeout=0.05) as control,
         pytest.raises(Unreachable, match=r"does not answer|closed the connection"),
@@ -187,7 +183,7 @@ def test_a_daemon_that_does_not_answer_is_not_waited_for_for_ever(
         control.ask("STATUS")
 
 
-def test_hash_password_reads_it_from_standard_input(
+def test_hash_password_reads_standard_input(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO("tea\n"))
@@ -197,7 +193,7 @@ def test_hash_password_reads_it_from_standard_input(
     assert main(["hash-password"]) == 1
 
 
-def test_hash_password_asks_twice_on_a_terminal(
+def test_hash_password_prompts_twice_on_a_terminal(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     class Terminal(io.StringIO):
@@ -213,26 +209,25 @@ def test_hash_password_asks_twice_on_a_terminal(
     assert "not the same" in capsys.readouterr().err
 
 
-def test_escapes_of_what_is_sent() -> None:
-    assert _unescape(r"a\r\n\t\\\x00\q é") == b"a\r\n\t\\\x00\\q \xc3\xa9"
+def test_escapes_in_probe_data() -> None:
+    assert unescape(r"a\r\n\t\\\x00\q é") == b"a\r\n\t\\\x00\\q \xc3\xa9"
 
 
-def test_usage_errors_end_with_2() -> None:
+def test_usage_errors_exit_with_2() -> None:
     for arguments in ([], ["nonsense"], ["kick"], ["connections", "--sort", "colour"]):
         with pytest.raises(SystemExit) as caught:
             main(arguments)
         assert caught.value.code == 2
 
 
-def test_bare_it_prints_its_commands(capsys: pytest.CaptureFixture[str]) -> None:
-    """Somebody who does not know what to type is shown what there is; the status is 2."""
+def test_without_arguments_usage_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main([])
     assert ended.value.code == 2
     printed = capsys.readouterr()
     assert printed.out == ""
     assert printed.err.startswith("usage: tcpd-ctl ")
-    for command in _parser()._commands():
+    for command in make_parser().commands():
         assert f"\n    {command} " in printed.err
 
 
@@ -253,7 +248,7 @@ def test_bare_it_prints_its_commands(capsys: pytest.CaptureFixture[str]) -> None
         ("connections --sort agee", "; did you mean age?"),
     ],
 )
-def test_a_wrong_word_is_answered_with_the_usage_and_the_nearest(
+def test_usage_error_suggests_the_nearest_word(
     line: str, says: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:
@@ -269,8 +264,8 @@ def ctl(*arguments: str, **streams: Any) -> subprocess.Popen[bytes]:
 
 
 @pytest.mark.parametrize("arguments", [["completion", "zsh"], ["--help"], ["--version"]])
-def test_a_reader_that_has_seen_enough_costs_no_words(arguments: list[str]) -> None:
-    """``tcpd-ctl ... | head``: no traceback, and nothing from Python at its end."""
+def test_closed_standard_output_is_no_error(arguments: list[str]) -> None:
+    """``tcpd-ctl ... | head``: no traceback, no message of Python at exit."""
     reading, writing = os.pipe()
     os.close(reading)
     with ctl(*arguments, stdout=writing, stderr=subprocess.PIPE) as process:
@@ -279,7 +274,7 @@ def test_a_reader_that_has_seen_enough_costs_no_words(arguments: list[str]) -> N
     assert (process.returncode, errors) == (0, b"")
 
 
-def test_a_full_disk_is_an_error_and_no_traceback() -> None:
+def test_full_disk_is_reported_without_traceback() -> None:
     with open("/dev/full", "wb") as full:
         process = ctl("completion", "bash", stdout=full, stderr=subprocess.PIPE)
         with process:
@@ -288,13 +283,13 @@ def test_a_full_disk_is_an_error_and_no_traceback() -> None:
     assert errors == b"tcpd-ctl: standard output: No space left on device\n"
 
 
-def test_without_a_standard_output_it_ends_as_usual() -> None:
+def test_missing_standard_output_is_no_error() -> None:
     script = f"exec {shlex.quote(sys.executable)} -m tcpd.ctl completion bash >&-"
     done = subprocess.run(["sh", "-c", script], capture_output=True, check=False)
     assert (done.returncode, done.stderr) == (0, b"")
 
 
-def test_it_starts_without_twisted_and_tls() -> None:
+def test_startup_imports_neither_twisted_nor_openssl() -> None:
     """`tcpd-ctl status` must start fast."""
     script = (
         "import sys, tcpd.ctl.main\n"
@@ -308,21 +303,21 @@ def test_it_starts_without_twisted_and_tls() -> None:
         check=True,
         env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
     )
-    # site may have imported some before anything of ours runs
+    # site may have imported the others before tcpd runs
     assert "twisted" not in done.stdout
     assert "OpenSSL" not in done.stdout
 
 
-def test_a_port_out_of_range_is_told_with_what_is_right(capsys: pytest.CaptureFixture[str]) -> None:
+def test_port_out_of_range_is_reported_with_the_range(capsys: pytest.CaptureFixture[str]) -> None:
     for wrong in ("99999", "0", "-1", "http", "\u0665"):
         with pytest.raises(SystemExit) as ended:
             main(["probe", "--", "localhost", wrong])
         assert ended.value.code == 2
-        told = capsys.readouterr().err
-        assert f"{wrong!r} is not the number of a port, which is from 1 to 65535" in told
+        errors = capsys.readouterr().err
+        assert f"{wrong!r} is not the number of a port, which is from 1 to 65535" in errors
 
 
-def test_it_tells_its_version(capsys: pytest.CaptureFixture[str]) -> None:
+def test_version_option(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["--version"])
     assert ended.value.code == 0
@@ -339,16 +334,15 @@ def test_it_tells_its_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["probe", "localhost", "7", "--timeout", "3"], 3.0),
     ],
 )
-def test_the_timeout_stands_before_or_behind_the_command(
+def test_timeout_is_accepted_before_and_after_the_command(
     arguments: list[str], timeout: float | None
 ) -> None:
-    assert _parser().parse_args(arguments).timeout == timeout
+    assert make_parser().parse_args(arguments).timeout == timeout
 
 
-def test_a_probe_shows_no_control_characters_of_a_certificate(
+def test_probe_escapes_control_characters_of_the_peer(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Whoever answers at the port may have anything in it."""
     from tcpd.ctl.probe import Found, Probe, ProbeFailed
 
     def run(self: Probe, found: Found) -> None:

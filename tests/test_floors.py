@@ -1,7 +1,7 @@
-"""The floors of the source tree: which module may import which.
+"""Floors of the source tree: which module may import which.
 
-A module imports only lower floors, packages of one floor do not import each other, no modules
-import each other in a cycle, and sans-IO modules import no twisted.
+A module imports only lower floors, packages of one floor do not import each other, there are no
+import cycles, and sans-IO modules do not import twisted.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ FLOORS = {
     "__main__": 6,
 }
 
-#: These import no twisted: packages, and modules of packages that have a Twisted edge.
+#: Packages and modules that do not import twisted.
 SANS_IO = (
     "events",
     "policy",
@@ -136,7 +136,7 @@ MODULES = sorted(
 
 @cache
 def imported(module: str) -> set[str]:
-    """The modules that a module imports anywhere in it, those for types only included."""
+    """Return the modules that a module imports at any place, for type checking included."""
     tree = ast.parse((ROOT / f"{module}.py").read_text(encoding="utf-8"))
     found = set()
     for node in ast.walk(tree):
@@ -150,7 +150,7 @@ def imported(module: str) -> set[str]:
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_a_module_imports_only_lower_floors(module: str) -> None:
+def test_modules_import_only_lower_floors(module: str) -> None:
     package = module.partition("/")[0]
     assert package in FLOORS, f"{package} needs a floor"
     for name in imported(module):
@@ -163,13 +163,13 @@ def test_a_module_imports_only_lower_floors(module: str) -> None:
 
 
 def imported_modules(module: str) -> set[str]:
-    """The modules of tcpd that a module imports, by path."""
+    """Return the paths of the modules of tcpd that a module imports."""
     paths = (name.removeprefix("tcpd.").replace(".", "/") for name in imported(module))
     return {found for path in paths for found in (path, f"{path}/__init__") if found in MODULES}
 
 
 def cycles(modules: Iterable[str], imports: Callable[[str], set[str]]) -> list[str]:
-    """The import cycles among modules: the shortest one through each, as ``a -> b -> a``.
+    """Return the shortest import cycle through each module, as ``a -> b -> a``.
 
     :param imports: returns the modules that a module imports.
     """
@@ -177,7 +177,7 @@ def cycles(modules: Iterable[str], imports: Callable[[str], set[str]]) -> list[s
     for start in sorted(modules):
         paths = [[start]]
         seen: set[str] = set()
-        while paths:  # breadth first, so the first path back to the start is a shortest one
+        while paths:  # breadth first: the first path back to the start is the shortest
             path = paths.pop(0)
             after = sorted(imports(path[-1]) - {path[-1]})
             if start in after:
@@ -188,34 +188,31 @@ def cycles(modules: Iterable[str], imports: Callable[[str], set[str]]) -> list[s
     return sorted(found.values(), key=len)
 
 
-def test_a_cycle_is_found_and_shown_as_a_path() -> None:
+def test_cycles_are_found_and_shown_as_paths() -> None:
     graph = {"a": {"a", "b"}, "b": {"c", "d"}, "c": {"a"}, "d": {"e"}, "e": {"d"}, "f": {"a"}}
     assert cycles(graph, graph.__getitem__) == ["d -> e -> d", "a -> b -> c -> a"]
 
 
 @pytest.mark.parametrize("package", sorted(FLOORS))
-def test_no_modules_import_each_other_in_a_cycle(package: str) -> None:
-    """No cycles among modules, type-checking imports included.
-
-    A cycle cannot cross packages: a module imports only lower floors.
-    """
+def test_no_import_cycles(package: str) -> None:
+    """Type-checking imports included. No cycle crosses packages: imports go to lower floors."""
     modules = [module for module in MODULES if module.partition("/")[0] == package]
     found = cycles(modules, imported_modules)
     assert not found, "import cycles:\n" + "\n".join(found)
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_what_is_sans_io_imports_no_twisted(module: str) -> None:
+def test_sans_io_modules_do_not_import_twisted(module: str) -> None:
     if any(module == name or module.startswith(f"{name}/") for name in SANS_IO):
         assert not {name for name in imported(module) if name.partition(".")[0] == "twisted"}
 
 
 @pytest.mark.parametrize("name", SANS_IO)
-def test_what_is_listed_as_sans_io_is_there(name: str) -> None:
+def test_listed_sans_io_modules_exist(name: str) -> None:
     assert any(module == name or module.startswith(f"{name}/") for module in MODULES)
 
 
-def test_configuration_needs_only_the_standard_library() -> None:
+def test_config_imports_only_the_standard_library() -> None:
     for module in MODULES:
         if module.startswith("config/"):
             tops = {name.partition(".")[0] for name in imported(module)}
@@ -228,7 +225,7 @@ def test_the_global_reactor_is_imported_in_one_place() -> None:
     ]
 
 
-def test_the_plugin_directories_are_no_packages() -> None:
-    """With an ``__init__.py`` they would hide Twisted itself."""
+def test_plugin_directories_have_no_init() -> None:
+    """An ``__init__.py`` there would hide Twisted."""
     plugins = ROOT.parent / "twisted"
     assert not list(plugins.rglob("__init__.py"))

@@ -1,4 +1,4 @@
-"""The command line behind ``twistd tcpd``: what it prints, and what it says of a wrong one."""
+"""Command line of ``twistd tcpd``: output, usage errors, modules that a start imports."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tcpd.tap import Options
         ),
     ],
 )
-def test_a_wrong_word_is_answered_with_the_nearest(arguments: list[str], says: str) -> None:
+def test_usage_error_suggests_the_nearest_option(arguments: list[str], says: str) -> None:
     with pytest.raises(usage.UsageError) as caught:
         Options().parseOptions(arguments)
     assert str(caught.value) == says
@@ -55,8 +55,8 @@ def twistd(*arguments: str, stdout: int) -> subprocess.CompletedProcess[bytes]:
 
 @pytest.mark.live
 @pytest.mark.parametrize("option", ["--print-config", "--help"])
-def test_a_reader_that_has_seen_enough_costs_no_words(option: str) -> None:
-    """``twistd tcpd --print-config | head``: no traceback, and nothing from Python at its end."""
+def test_closed_standard_output_is_no_error(option: str) -> None:
+    """``twistd tcpd --print-config | head``: no traceback, no message of Python at exit."""
     reading, writing = os.pipe()
     os.close(reading)
     try:
@@ -67,7 +67,7 @@ def test_a_reader_that_has_seen_enough_costs_no_words(option: str) -> None:
 
 
 @pytest.mark.live
-def test_a_full_disk_is_an_error_and_no_traceback() -> None:
+def test_full_disk_is_reported_without_traceback() -> None:
     full = os.open("/dev/full", os.O_WRONLY)
     try:
         done = twistd("--print-config", stdout=full)
@@ -100,9 +100,7 @@ print(*sys.modules, sep="\\n")
         ),
     ],
 )
-def test_a_start_loads_what_is_configured_and_no_more(
-    more: str, loaded: set[str], tmp_path: Path
-) -> None:
+def test_start_imports_only_what_is_configured(more: str, loaded: set[str], tmp_path: Path) -> None:
     config = tmp_path / "tcpd.ini"
     config.write_text(f"[service:echo]\nprotocol = echo\nlisten = 127.0.0.1:0\n{more}")
     names = subprocess.run(

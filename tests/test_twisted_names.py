@@ -1,4 +1,4 @@
-"""What tcpd uses of libraries is public; what is not is one name, in one place."""
+"""tcpd uses public names of libraries only, with the exceptions in :data:`KNOWN`."""
 
 from __future__ import annotations
 
@@ -16,20 +16,19 @@ import tcpd
 
 ROOT = Path(tcpd.__file__).parent
 
-#: By module, the private names of others' that it uses.
+#: Private names of libraries that tcpd uses, by module.
 #:
-#: ``_internalReaders``: IReactorFDSet.removeAll leaves out what is the reactor's own, as its waker;
-#: there is no public way to ask a PosixReactorBase for these.
+#: ``_internalReaders``: IReactorFDSet.removeAll excludes the reactor's own descriptors, such as its
+#: waker; PosixReactorBase has no public name for them.
 #:
-#: ``_actions`` and what goes with it: argparse has no public way to ask a parser what it takes, and
-#: a completion, or a guess at a mistyped word, that is written beside it by hand would drift.
+#: ``_actions``: argparse has no public way to list a parser's arguments; a list written by hand for
+#: completions and suggestions would become outdated.
 #:
-#: ``os._exit`` is public, for all its name.
+#: ``os._exit`` is public.
 KNOWN = {
     Path("net/reactor.py"): {"_internalReaders"},
     Path("daemon/stop_signals.py"): {"_exit"},
     Path("ctl/arguments.py"): {"_actions"},
-    Path("ctl/completion/table.py"): {"_SubParsersAction", "_actions", "_choices_actions"},
 }
 
 LIBRARIES = (
@@ -50,13 +49,13 @@ def private(name: str) -> bool:
 
 @cache
 def trees() -> dict[Path, ast.Module]:
-    """tcpd's modules, by path."""
+    """Return the syntax trees of tcpd's modules, by path."""
     return {path.relative_to(ROOT): ast.parse(path.read_text()) for path in ROOT.rglob("*.py")}
 
 
 @cache
 def ours() -> set[str]:
-    """Private names that tcpd gives to something somewhere, slots included."""
+    """Return the private names that tcpd defines, slots included."""
     found: set[str] = set()
     for tree in trees().values():
         for node in ast.walk(tree):
@@ -72,7 +71,7 @@ def ours() -> set[str]:
 
 
 def foreign_names(tree: ast.Module, own: set[str]) -> set[str]:
-    """Private names in a module that tcpd gave to nothing, or imported from a library."""
+    """Return the private names in a module that tcpd does not define, or imports from a library."""
     found: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and private(node.attr) and node.attr not in own:
@@ -86,7 +85,7 @@ def foreign_names(tree: ast.Module, own: set[str]) -> set[str]:
     return found
 
 
-def test_no_private_name_of_a_library_is_used_but_in_one_place() -> None:
+def test_private_names_of_libraries_are_the_known_ones() -> None:
     """ "No private attribute of Twisted is used where a public way exists; where one is, it is in
     one place with a test that fails when it changes."""
     own = ours()
@@ -103,12 +102,12 @@ def test_no_private_name_of_a_library_is_used_but_in_one_place() -> None:
         "import twisted.internet._newtls",
     ],
 )
-def test_such_a_name_would_be_found(source: str) -> None:
+def test_private_names_of_libraries_are_detected(source: str) -> None:
     assert foreign_names(ast.parse(source), ours())
 
 
 def classes() -> list[type]:
-    """All classes of tcpd."""
+    """Return all classes of tcpd."""
     found = []
     for module in pkgutil.walk_packages([str(ROOT)], "tcpd."):
         if module.name.endswith("__main__"):
@@ -123,11 +122,11 @@ def classes() -> list[type]:
 
 
 def names_of(each: type) -> set[str]:
-    """Private names that a class gives to what is in it, and to what it sets on its instances."""
+    """Return the private names that a class defines, and those it sets on its instances."""
     found = {name for name in vars(each) if private(name)}
     try:
         tree = ast.parse(inspect.cleandoc("\n" + inspect.getsource(each)))
-    except (OSError, TypeError):  # it is not written in Python
+    except (OSError, TypeError):  # not written in Python
         return found
     return (found - {"_abc_impl", "_is_protocol"}) | {
         node.attr
@@ -137,22 +136,21 @@ def names_of(each: type) -> set[str]:
     }
 
 
-def test_no_private_name_of_ours_is_one_of_a_base_class() -> None:
-    """Else the base class would find ours in place of its own."""
-    looked = 0
+def test_private_names_do_not_shadow_those_of_base_classes() -> None:
+    compared = 0
     for each in classes():
         bases = [base for base in each.__mro__[1:] if base.__module__.startswith(LIBRARIES)]
         own = names_of(each) if bases else set()
         for base in bases:
-            looked += 1
+            compared += 1
             assert not own & names_of(base), f"{each} and {base}"
-    assert looked > 20
+    assert compared > 20
 
 
-def test_the_readers_of_a_reactors_own_are_still_where_they_were() -> None:
-    """:data:`KNOWN`: a PosixReactorBase holds its waker there, and nothing else."""
+def test_internal_readers_of_the_reactor_are_its_waker() -> None:
+    """:data:`KNOWN`: ``_internalReaders`` of a PosixReactorBase contains its waker alone."""
     if not hasattr(select, "epoll"):
-        pytest.skip("our reactor needs epoll")
+        pytest.skip("tcpd's reactor requires epoll")
     from tcpd.net.reactor import TcpdReactor
 
     reactor = TcpdReactor()

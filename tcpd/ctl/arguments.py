@@ -6,7 +6,7 @@ import argparse
 import difflib
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NoReturn
 
 #: The exit status for a wrong command line.
@@ -32,15 +32,15 @@ class Parser(argparse.ArgumentParser):
         if args and args[0].startswith("--") and args[0] != "--":
             # argparse would take the value of an option that it does not know for the command
             name = args[0].partition("=")[0]
-            if not any(known.startswith(name) for known in self._options()):
-                self.error(f"there is no option {name}{_near(name, self._options())}")
+            if not any(known.startswith(name) for known in self.options()):
+                self.error(f"there is no option {name}{_near(name, self.options())}")
         asked: argparse.Namespace
         asked, unknown = self.parse_known_args(args, namespace)
         command: str | None = asked.command
         if unknown:
             word = unknown[0].partition("=")[0]
-            chosen = self._commands().get(command or "")
-            near = _near(word, [*self._options(), *(chosen._options() if chosen else ())])
+            chosen = self.commands().get(command or "")
+            near = _near(word, [*self.options(), *(chosen.options() if chosen else ())])
             what = "option" if word.startswith("-") else "argument"
             where = f" of {command}" if chosen else ""
             self.error(f"there is no {what} {word}{where}{near}")
@@ -55,21 +55,29 @@ class Parser(argparse.ArgumentParser):
         if found:
             name, word = found["name"], found["word"]
             if name == "COMMAND":
-                near = _near(word, self._commands())
+                near = _near(word, self.commands())
                 message = f"there is no command {word}{near or f'; {self.prog} --help lists them'}"
             else:
                 known = [str(one) for each in self._actions for one in each.choices or ()]
                 message += _near(word, known)
         super().error(message)
 
-    def _options(self) -> list[str]:
+    def options(self) -> list[str]:
+        """Return its options, without those of its commands."""
         return [name for action in self._actions for name in action.option_strings]
 
-    def _commands(self) -> dict[str, Parser]:
+    def commands(self) -> dict[str, Parser]:
+        """Return the parsers of its commands, by name."""
         for action in self._actions:
             if isinstance(action.choices, dict):
                 return action.choices
         return {}
+
+    def arguments(self) -> Iterator[argparse.Action]:
+        """Yield its arguments, and those of its commands."""
+        yield from self._actions
+        for each in self.commands().values():
+            yield from each.arguments()
 
 
 def _near(word: str, known: Iterable[str]) -> str:

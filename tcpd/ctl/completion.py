@@ -8,13 +8,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import argcomplete
 from argcomplete.completers import ChoicesCompleter, FilesCompleter, SuppressCompleter
 from argcomplete.shell_integration import shellcode
 
+from tcpd.ctl.arguments import Parser
 from tcpd.ctl.client import Control, NotAllowed, Unreachable, find_socket
 from tcpd.ctl.top.tables import CONNECTIONS, SERVICES
 from tcpd.ops.levels import LEVELS
@@ -30,23 +31,15 @@ def script(shell: str) -> str:
     return shellcode(["tcpd-ctl"], use_defaults=False, shell=shell)
 
 
-def complete(parser: argparse.ArgumentParser) -> None:
+def complete(parser: Parser) -> None:
     """Write the completions that the shell's script requests, and exit the process."""
-    for action in _actions(parser):
+    for action in parser.arguments():
         completer = _COMPLETERS.get(str(action.metavar or action.dest.upper()))
         if completer is not None:
             action.completer = completer  # type: ignore[attr-defined]
     argcomplete.autocomplete(
         parser, always_complete_options=False, default_completer=SuppressCompleter()
     )
-
-
-def _actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
-    for action in parser._actions:
-        yield action
-        if isinstance(action, argparse._SubParsersAction):
-            for each in action.choices.values():
-                yield from _actions(each)
 
 
 def _services(parsed_args: argparse.Namespace, **_: object) -> Iterable[str]:

@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    parser = _parser()
+    parser = make_parser()
     if "_ARGCOMPLETE" in os.environ:
         from tcpd.ctl.completion import complete
 
@@ -68,7 +68,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         return 130
 
 
-def _parser() -> Parser:
+def make_parser() -> Parser:
     parser = Parser(prog="tcpd-ctl", description="Controls a running tcpd.", epilog=_EPILOG)
     parser.add_argument("--socket", metavar="PATH", help="the daemon's control socket")
     parser.add_argument(
@@ -295,8 +295,8 @@ def _probe(asked: argparse.Namespace) -> int:
         tls=asked.tls,
         name=asked.name or asked.host,
         ca=asked.ca,
-        send=_unescape(asked.send),
-        expect=_unescape(asked.expect),
+        send=unescape(asked.send),
+        expect=unescape(asked.expect),
         min_days=asked.min_days,
         timeout=asked.timeout or 10.0,
     )
@@ -336,7 +336,7 @@ def _probe(asked: argparse.Namespace) -> int:
     return _fail(escape_controls(fault), REFUSED) if fault else DONE
 
 
-def _unescape(text: str) -> bytes:
+def unescape(text: str) -> bytes:
     r"""Bytes of a text in which ``\r``, ``\n``, ``\t``, ``\\`` and ``\xNN`` are escapes."""
     import re
 

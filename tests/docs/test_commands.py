@@ -130,8 +130,8 @@ def test_no_sentence_has_a_command_that_nothing_runs() -> None:
 @pytest.mark.parametrize("name", PAGES)
 def test_commands_within_a_sentence_are_understood(name: str) -> None:
     """tcpd-ctl has each, and takes its arguments; the name alone may stand for it."""
-    parser = ctl._parser()
-    (commands,) = (each.choices for each in parser._actions if isinstance(each.choices, dict))
+    parser = ctl.make_parser()
+    commands = parser.commands()
     text = " ".join(Page(name).text.split())
     for found in re.findall(r"``(?:\S*/)?tcpd-ctl ([a-z][^`]*)``", text):
         command, *words = shlex.split(re.sub(r"\b(NETWORK|ADDRESS)\b", "192.0.2.1", found))

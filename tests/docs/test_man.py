@@ -117,14 +117,12 @@ def test_the_daemon_s_page_has_each_of_its_options(pages: dict[str, Path]) -> No
 
 def test_the_page_of_tcpd_ctl_has_each_command_and_option(pages: dict[str, Path]) -> None:
     page = pages["tcpd-ctl.1"]
-    parser = ctl._parser()
-    (commands,) = (each for each in parser._actions if isinstance(each.choices, dict))
-    assert "reload" in commands.choices
+    parser = ctl.make_parser()
+    assert "reload" in parser.commands()
     shown = {term.partition(" ")[0] for term in terms(page, "COMMANDS") | terms(page, "OPTIONS")}
-    assert {*commands.choices} <= shown
-    for made in commands.choices.values():
-        for action in [*parser._actions, *made._actions]:
-            assert {*action.option_strings} - {"-h", "--help"} <= shown
+    assert {*parser.commands()} <= shown
+    for action in parser.arguments():
+        assert {*action.option_strings} - {"-h", "--help"} <= shown
 
 
 def test_the_page_of_the_ini_file_has_each_key(pages: dict[str, Path]) -> None:

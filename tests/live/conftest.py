@@ -1,4 +1,4 @@
-"""The real daemon, as a child process, for a test."""
+"""Fixtures that start live daemons."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ import certificates
 import pytest
 from running import EVERYTHING, REACTOR, Daemon
 
-# the loads of test_fairness.py stand beside the tests; behind what is there: nothing else is to be
-# found in a checkout whose package is installed elsewhere
+# test_fairness.py imports benchmarks; appended, so that an installed tcpd precedes the checkout's
 sys.path.append(str(Path(__file__).resolve().parents[2]))
 
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[[str], Daemon]]:
-    """Start daemons; they are stopped, and their logs checked, after the test."""
+    """Start daemons; after the test they are stopped and their logs checked."""
     started: list[Daemon] = []
 
     def start(config: str, reactor: Sequence[str] = REACTOR) -> Daemon:
@@ -37,5 +36,5 @@ def start(tmp_path: Path) -> Iterator[Callable[[str], Daemon]]:
 
 @pytest.fixture
 def everything(start: Callable[[str], Daemon]) -> Daemon:
-    """A daemon that serves every kind, plain and over TLS."""
+    """A daemon that serves each protocol, plain and over TLS."""
     return start(EVERYTHING)

@@ -1,7 +1,7 @@
-"""Attacks and faults on the running daemon, one test a row of docs/explanation/attacks.rst.
+"""Attacks and faults on the live daemon, as listed in docs/explanation/attacks.rst.
 
-The rows that have no test here have theirs where the part they are about is tested. Nothing waits
-for a fixed time: each end is waited for by the log, by a count, or by the socket itself.
+The page names the tests of other files. No test sleeps for a fixed time: each waits for a line of
+the log, a count or the socket.
 """
 
 from __future__ import annotations
@@ -43,19 +43,19 @@ pytestmark = [
     pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs Linux's /proc"),
 ]
 
-#: SO_LINGER on, for no time: a close is a reset.
+#: SO_LINGER of zero seconds: close(2) sends a reset.
 RESET = struct.pack("ii", 1, 0)
 
 GREETING = b"220 test.example line service ready, HELP lists the commands\r\n"
 
 MEBIBYTE = 1 << 20
 
-#: No ``--reactor``: tcpd's own, for what holds with no other (the table says so).
-OURS: tuple[str, ...] = ()
+#: tcpd's own reactor: options for behaviour that the page promises with the default reactor only.
+OWN_REACTOR: tuple[str, ...] = ()
 
 
 def config(policy: str, *kinds: str, more: str = "") -> str:
-    """Services on loopback, plain and over TLS, and the page with the counts."""
+    """Return a configuration: services on loopback, plain and over TLS, and the metrics page."""
     services = "".join(
         f"[service:{kind}]\nprotocol = {kind}\nlisten =\n  127.0.0.1:0\n  127.0.0.1:0 tls=main\n"
         for kind in kinds
@@ -69,7 +69,7 @@ def config(policy: str, *kinds: str, more: str = "") -> str:
 
 
 def samples(daemon: Daemon, name: str, **labels: str) -> float:
-    """A count, as the daemon tells it now."""
+    """Return the current sum of a metric's samples with these labels."""
     return sum(
         sample.value
         for family in text_string_to_metric_families(metrics(daemon))
@@ -79,22 +79,21 @@ def samples(daemon: Daemon, name: str, **labels: str) -> float:
 
 
 def until(daemon: Daemon, expected: float, name: str, **labels: str) -> None:
-    """Ask until a count is so much: the end of a connection takes the reactor a turn."""
+    """Wait until a metric has this value: the reactor sees a close in its next turn."""
     deadline = time.monotonic() + PATIENCE
     while (found := samples(daemon, name, **labels)) != expected:
         assert time.monotonic() < deadline, f"{name} {labels} is {found}, not {expected}"
 
 
 def none_open(daemon: Daemon, service: str) -> None:
-    """Wait until a service has no connection any more."""
+    """Wait until a service has no open connection."""
     deadline = time.monotonic() + PATIENCE
     while found := daemon.counts(service)["connections"]:
         assert time.monotonic() < deadline, f"{service} has {found} connections"
 
 
 def no_more_descriptors(daemon: Daemon, than: int) -> bool:
-    """Whether a daemon comes to have no more descriptors than that; the page with the counts has
-    one for a moment too."""
+    """Wait until a daemon has at most so many descriptors; return whether it does."""
     deadline = time.monotonic() + PATIENCE
     while descriptors(daemon) > than and time.monotonic() < deadline:
         daemon.counts("control")
@@ -102,7 +101,7 @@ def no_more_descriptors(daemon: Daemon, than: int) -> bool:
 
 
 def answers(daemon: Daemon, service: str = "line", source: str = "127.0.0.1") -> bool:
-    """Whether somebody else is served."""
+    """Return whether another client is served."""
     where = ("127.0.0.1", daemon.ports[service, ""])
     with socket.create_connection(where, PATIENCE, (source, 0)) as client:
         if receive_until(client, b"\r\n") != GREETING:
@@ -112,7 +111,7 @@ def answers(daemon: Daemon, service: str = "line", source: str = "127.0.0.1") ->
 
 
 def closed(client: socket.socket) -> bytes:
-    """What still comes until the connection is over, by a close or a reset."""
+    """Read until the connection is closed or reset; return the data."""
     received = b""
     with contextlib.suppress(ConnectionResetError, BrokenPipeError):
         while piece := client.recv(65536):
@@ -121,23 +120,23 @@ def closed(client: socket.socket) -> bytes:
 
 
 def drip(client: socket.socket, data: Iterator[bytes]) -> bytes:
-    """Send a little now and then until the other side has something to say, or to end."""
+    """Send a piece every 50 ms until the peer answers or closes; return its answer."""
     deadline = time.monotonic() + PATIENCE
     with contextlib.suppress(ConnectionResetError, BrokenPipeError):
         while not select.select([client], [], [], 0.05)[0]:
-            assert time.monotonic() < deadline, "nothing ends this"
+            assert time.monotonic() < deadline, "the peer neither answers nor closes"
             client.sendall(next(data))
     return closed(client)
 
 
 def forever(data: bytes) -> Iterator[bytes]:
-    """The same again and again."""
+    """Yield the same data without end."""
     while True:
         yield data
 
 
 def hello() -> bytes:
-    """What a client says first in a TLS handshake."""
+    """Return a ClientHello."""
     out = ssl.MemoryBIO()
     context = ssl.create_default_context()
     with contextlib.suppress(ssl.SSLWantReadError):
@@ -151,14 +150,14 @@ def reset(client: socket.socket) -> None:
 
 
 def cpu_of(daemon: Daemon) -> float:
-    """Seconds of processor time that a daemon has used, by /proc/PID/schedstat."""
+    """Return the CPU time of a daemon in seconds, from /proc/PID/schedstat."""
     return int(Path(f"/proc/{daemon.process.pid}/schedstat").read_text().split()[0]) / 1e9
 
 
 def fill(client: socket.socket, data: bytes, most: int = 64 * MEBIBYTE) -> int:
-    """Send until nothing is taken for a while, or the connection is cut.
+    """Send until the socket buffer is full for 0.3 s, or the connection is reset.
 
-    :return: how much was sent.
+    :return: the number of bytes sent.
     """
     client.setblocking(False)
     sent = 0
@@ -169,7 +168,7 @@ def fill(client: socket.socket, data: bytes, most: int = 64 * MEBIBYTE) -> int:
     return sent
 
 
-def says_it_back(client: socket.socket, data: bytes = b"hello") -> bool:
+def echoes(client: socket.socket, data: bytes = b"hello") -> bool:
     client.sendall(data)
     return receive_until(client, data) == data
 
@@ -177,7 +176,7 @@ def says_it_back(client: socket.socket, data: bytes = b"hello") -> bool:
 # --- TLS ---
 
 
-def test_a_handshake_of_a_byte_now_and_then_buys_no_time(start: Callable[[str], Daemon]) -> None:
+def test_slow_tls_handshake_times_out(start: Callable[[str], Daemon]) -> None:
     """``handshake``: "How long a client may take for the TLS handshake", not for a part of it."""
     daemon = start(config("handshake = 0.5s\naccess_log = yes", "line"))
     first = hello()
@@ -189,8 +188,8 @@ def test_a_handshake_of_a_byte_now_and_then_buys_no_time(start: Callable[[str], 
 
 
 @pytest.mark.serial
-def test_who_never_begins_a_handshake_costs_little(start: Callable[[str], Daemon]) -> None:
-    """OpenSSL would keep 20 KB for who says nothing, and 50 KB for who says half a record."""
+def test_idle_handshakes_use_little_memory(start: Callable[[str], Daemon]) -> None:
+    """OpenSSL would allocate 20 KB for an idle client, and 50 KB for half a record."""
     daemon = start(config("per_address = 10000", "line"))
     first = hello()
     with contextlib.ExitStack() as clients:
@@ -209,15 +208,15 @@ def test_who_never_begins_a_handshake_costs_little(start: Callable[[str], Daemon
 
 
 @pytest.mark.serial
-def test_what_abandoned_handshakes_took_is_given_back(start: Callable[[str], Daemon]) -> None:
-    """malloc_trim(3): the C library would keep it all behind one small block that is needed."""
+def test_memory_of_aborted_handshakes_is_returned(start: Callable[[str], Daemon]) -> None:
+    """malloc_trim(3): one small block in use would otherwise keep the heap from shrinking."""
     if glibc() is None:
         pytest.skip("another C library, or one before glibc 2.33")
     daemon = start(config("per_address = 10000", "line"))
     first = hello()
 
     def crowd(size: int) -> int:
-        """The daemon's memory while so many stop behind their hello."""
+        """Return the daemon's memory while so many clients stop after their ClientHello."""
         with contextlib.ExitStack() as clients:
             for _ in range(size):
                 client = clients.enter_context(daemon.connect("line", "tls=main"))
@@ -228,14 +227,14 @@ def test_what_abandoned_handshakes_took_is_given_back(start: Callable[[str], Dae
     crowd(5)
     before = resident(daemon)
     full = crowd(800)
-    assert full - before > 20 * MEBIBYTE, "they cost nothing worth giving back"
+    assert full - before > 20 * MEBIBYTE, "too little memory to measure"
     deadline = time.monotonic() + PATIENCE
     while resident(daemon) - before > 6 * MEBIBYTE:
         assert time.monotonic() < deadline, resident(daemon) - before
         time.sleep(0.1)
 
 
-def test_resets_at_any_moment_of_tls_leak_nothing(start: Callable[[str], Daemon]) -> None:
+def test_resets_during_tls_leak_nothing(start: Callable[[str], Daemon]) -> None:
     daemon = start(config("per_address = 1000", "line"))
     first = hello()
     context = client_context(daemon.directory)
@@ -261,9 +260,8 @@ def test_resets_at_any_moment_of_tls_leak_nothing(start: Callable[[str], Daemon]
     assert answers(daemon)
 
 
-def test_a_client_that_does_not_let_tls_close_is_cut(start: Callable[[str], Daemon]) -> None:
-    """``linger``: "How long a connection that the daemon closes may take": the daemon has said
-    close_notify, and the client says nothing more."""
+def test_client_that_does_not_answer_close_notify_is_reset(start: Callable[[str], Daemon]) -> None:
+    """``linger``: "How long a connection that the daemon closes may take"."""
     daemon = start(config("linger = 0.5s\naccess_log = yes", "line"))
     with daemon.connect_tls("line") as client:
         client.sendall(b"QUIT\r\n")
@@ -274,16 +272,16 @@ def test_a_client_that_does_not_let_tls_close_is_cut(start: Callable[[str], Daem
 # --- floods ---
 
 
-def test_a_flood_of_connections_is_refused_with_words(start: Callable[[str], Daemon]) -> None:
-    """Those who are there go on; the log has one line for all; places are given out again."""
+def test_connection_flood_is_refused_with_a_message(start: Callable[[str], Daemon]) -> None:
+    """Open connections are served, the log has one line, and freed places are reused."""
     daemon = start(config("connections = 50\nper_address = 1000", "line"))
     with contextlib.ExitStack() as clients:
         inside = [clients.enter_context(daemon.connect("line")) for _ in range(50)]
         for client in inside:
             receive_until(client, GREETING)
         for _ in range(500):
-            with daemon.connect("line") as one_more:
-                assert receive_all(one_more) == (
+            with daemon.connect("line") as refused:
+                assert receive_all(refused) == (
                     b"421 test.example this service is full, try again later\r\n"
                 )
         for client in inside:
@@ -296,7 +294,7 @@ def test_a_flood_of_connections_is_refused_with_words(start: Callable[[str], Dae
     assert answers(daemon)
 
 
-def test_a_flood_may_wait_in_the_kernel_instead(start: Callable[[str], Daemon]) -> None:
+def test_full_pause_leaves_a_flood_in_the_backlog(start: Callable[[str], Daemon]) -> None:
     """``full = pause`` "leaves it waiting in the kernel until somebody goes"."""
     daemon = start(config("connections = 5\nfull = pause", "line"))
     with contextlib.ExitStack() as clients:
@@ -315,7 +313,7 @@ def test_a_flood_may_wait_in_the_kernel_instead(start: Callable[[str], Daemon]) 
     [("per_address = 10", "address-full"), ("address_rate = 1/s burst 10", "address-rate")],
     ids=["places", "rate"],
 )
-def test_a_flood_from_one_address_shuts_out_nobody_else(
+def test_flood_from_one_address_does_not_affect_others(
     start: Callable[[str], Daemon], policy: str, reason: str
 ) -> None:
     daemon = start(config(policy, "line"))
@@ -328,13 +326,13 @@ def test_a_flood_from_one_address_shuts_out_nobody_else(
         assert 10 <= daemon.counts("line")["accepted"] - 1 <= most
     refused = samples(daemon, "tcpd_connections_refused_total", service="line", reason=reason)
     assert refused >= 290 - (most - 10)
-    told = daemon.wait_for(lambda line: f": {reason} (" in line)
-    assert len(told) <= 2
-    assert re.search(rf"service line: refused 127\.0\.0\.1:\d+: {reason} \(0 more since", told[0])
+    lines = daemon.wait_for(lambda line: f": {reason} (" in line)
+    assert len(lines) <= 2
+    assert re.search(rf"service line: refused 127\.0\.0\.1:\d+: {reason} \(0 more since", lines[0])
 
 
-def test_a_service_takes_so_many_new_connections_a_second(start: Callable[[str], Daemon]) -> None:
-    """``connection_rate``; from however many addresses they come."""
+def test_connection_rate_of_a_service(start: Callable[[str], Daemon]) -> None:
+    """``connection_rate`` counts connections from all addresses."""
     daemon = start(config("connection_rate = 1/s burst 20", "line"))
     began = time.monotonic()
     served = sum(answers(daemon, source=f"127.0.0.{host}") for host in range(1, 201))
@@ -348,18 +346,18 @@ def test_a_service_takes_so_many_new_connections_a_second(start: Callable[[str],
     )
 
 
-def test_thousands_of_slow_connections_cost_others_nothing(
+def test_slow_connections_do_not_affect_others(
     start: Callable[..., Daemon],
 ) -> None:
-    """Slow loris: each has begun a command and says a byte now and then. What others cost is
-    measured in processor time, and they cannot stay for ever: ``session``."""
+    """Slow loris: clients with half a command send a byte now and then. Another client costs no
+    more CPU time beside them, and ``session`` closes them."""
     count = min(3000, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 200)
     policy = "per_address = 10000\nconnections = 10000\n"
     text = config(policy, "line")
-    daemon = start(text, OURS)
+    daemon = start(text, OWN_REACTOR)
 
     def work() -> float:
-        """Processor time that a conversation of somebody else takes."""
+        """Return the CPU time that a conversation with another client takes."""
         with daemon.connect("line") as client:
             receive_until(client, GREETING)
             before = cpu_of(daemon)
@@ -376,7 +374,7 @@ def test_thousands_of_slow_connections_cost_others_nothing(
         for client in slow:
             receive_until(client, GREETING)
         memory = resident(daemon)
-        among_them = min(work() for _ in range(3))
+        beside = min(work() for _ in range(3))
         for _ in range(3):
             for client in slow:
                 client.sendall(b"G")
@@ -386,11 +384,11 @@ def test_thousands_of_slow_connections_cost_others_nothing(
         assert daemon.ctl("reload").returncode == 0
         for client in slow:
             assert b"421 test.example connections may not last longer" in closed(client)
-    assert among_them < alone * 1.5 + 0.01, f"{alone:.3f} s alone, {among_them:.3f} s among them"
+    assert beside < alone * 1.5 + 0.01, f"{alone:.3f} s alone, {beside:.3f} s beside them"
     none_open(daemon, "line")
 
 
-def test_probes_that_say_nothing_fill_no_log(start: Callable[[str], Daemon]) -> None:
+def test_silent_health_checks_are_not_logged(start: Callable[[str], Daemon]) -> None:
     daemon = start(config("per_address = 1000", "line", "echo"))
     daemon.wait_for(lambda line: " started: " in line)
     before = len(daemon.log)
@@ -406,10 +404,10 @@ def test_probes_that_say_nothing_fill_no_log(start: Callable[[str], Daemon]) -> 
     assert daemon.log[before:] == []
 
 
-# --- slow, and too much ---
+# --- slow peers and floods ---
 
 
-def test_a_slow_reader_is_cut(start: Callable[[str], Daemon]) -> None:
+def test_stalled_reader_is_reset(start: Callable[[str], Daemon]) -> None:
     """``stalled``: "How long bytes may wait for a client that takes none of them"."""
     daemon = start(config("stalled = 0.5s\naccess_log = yes", "chargen", "line"))
     with daemon.connect("chargen") as plain, daemon.connect_tls("chargen") as secured:
@@ -418,12 +416,12 @@ def test_a_slow_reader_is_cut(start: Callable[[str], Daemon]) -> None:
         assert answers(daemon)
         with pytest.raises(ConnectionResetError):
             receive_all(plain)
-    (told,) = daemon.wait_for(lambda line: "misbehaviour" in line)
-    assert re.search(r"service chargen: misbehaviour of 127\.0\.0\.1:\d+: stalled \(0 more", told)
+    (logged,) = daemon.wait_for(lambda line: "misbehaviour" in line)
+    assert re.search(r"service chargen: misbehaviour of 127\.0\.0\.1:\d+: stalled \(0 more", logged)
 
 
-def test_a_slow_reader_that_others_talk_to_is_cut(start: Callable[[str], Daemon]) -> None:
-    """``unsent``: what waits for one who does not read is bounded, and a room does not wait."""
+def test_room_member_that_does_not_read_is_reset(start: Callable[[str], Daemon]) -> None:
+    """``unsent`` bounds the output buffer; the room does not wait."""
     daemon = start(
         config(
             "unsent = 64KiB\naccess_log = yes",
@@ -452,8 +450,8 @@ def test_a_slow_reader_that_others_talk_to_is_cut(start: Callable[[str], Daemon]
             receive_all(bob)
 
 
-def test_a_slow_sender_is_ended(start: Callable[[str], Daemon]) -> None:
-    """``session`` and ``first_byte``: who says a letter now and then is never idle."""
+def test_slow_sender_is_disconnected(start: Callable[[str], Daemon]) -> None:
+    """``session`` and ``first_byte``: a client that sends a byte now and then is never idle."""
     daemon = start(
         config("session = 1s\nfirst_byte = 0.4s\naccess_log = yes", "line"),
     )
@@ -470,8 +468,8 @@ def test_a_slow_sender_is_ended(start: Callable[[str], Daemon]) -> None:
 
 
 @pytest.mark.parametrize("service", ["line", "chat"])
-def test_a_giant_line_costs_no_memory(start: Callable[[str], Daemon], service: str) -> None:
-    """256 MiB without an end; it is told once, and what comes behind its end is obeyed."""
+def test_line_without_end_uses_no_memory(start: Callable[[str], Daemon], service: str) -> None:
+    """256 MiB without a line end get one error reply; the next line is executed."""
     daemon = start(config("", service))
     with daemon.connect(service) as client:
         if service == "chat":
@@ -480,14 +478,14 @@ def test_a_giant_line_costs_no_memory(start: Callable[[str], Daemon], service: s
         else:
             receive_until(client, GREETING)
         client.sendall(b"x" * MEBIBYTE)
-        told = receive_until(client, b"\r\n")
+        error = receive_until(client, b"\r\n")
         before = resident(daemon)
         for _ in range(255):
             client.sendall(b"x" * MEBIBYTE)
         client.sendall(b"\n/who\n" if service == "chat" else b"\nPING x\r\n")
         answer = receive_until(client, b"\r\n")
         assert resident(daemon) - before < 2 * MEBIBYTE
-    assert b"too long" in told or b"longer than" in told
+    assert b"too long" in error or b"longer than" in error
     assert b"ann" in answer if service == "chat" else answer == b"250 PONG x\r\n"
 
 
@@ -497,11 +495,11 @@ def test_a_giant_line_costs_no_memory(start: Callable[[str], Daemon], service: s
     [b"\xff\xfd\x06", b"\xff\xfa" + b"x" * 4000, b"\xff", b"\r\0"],
     ids=["requests", "subnegotiation", "escapes", "returns"],
 )
-def test_a_flood_of_telnet_commands_is_bounded(
+def test_telnet_command_flood_is_bounded(
     start: Callable[..., Daemon], service: str, flood: bytes
 ) -> None:
-    """Answers are no longer than the requests, and one who does not read them is held up."""
-    daemon = start(config("", service, "echo"), OURS)
+    """Replies are no longer than requests; a client that does not read them is not read from."""
+    daemon = start(config("", service, "echo"), OWN_REACTOR)
     with daemon.connect(service) as client:
         if service == "chat":
             client.sendall(b"ann\n")
@@ -511,7 +509,7 @@ def test_a_flood_of_telnet_commands_is_bounded(
         before = resident(daemon)
         sent = fill(client, flood * (3000 // len(flood) + 1), 8 * MEBIBYTE)
         with daemon.connect("echo") as other:
-            assert says_it_back(other)
+            assert echoes(other)
         assert resident(daemon) - before < 8 * MEBIBYTE
         reset(client)
     none_open(daemon, service)
@@ -520,16 +518,15 @@ def test_a_flood_of_telnet_commands_is_bounded(
         assert received <= sent + 10_000
 
 
-def test_rooms_full_of_words_and_masks_stay_within_their_bounds(
+def test_history_and_masks_of_rooms_are_bounded(
     start: Callable[..., Daemon],
 ) -> None:
-    """Messages of several lines took 3.4 MB a room, and lists of masks 1 MB, before there were
-    bounds in bytes and in all."""
+    """Fault: multiline messages took 3.4 MB a room, and lists of masks 1 MB."""
     more = (
         "join_rate = none\nrate = none\n"
         "[chat]\nhistory_bytes = 64KiB\nhistory_in_all = 512KiB\nbans_in_all = 1000\n"
     )
-    daemon = start(config("", "irc", more=more), OURS)
+    daemon = start(config("", "irc", more=more), OWN_REACTOR)
     with daemon.connect("irc") as client:
         client.sendall(b"CAP REQ :batch draft/multiline\nNICK ann\nUSER ann 0 * :a\nCAP END\n")
         receive_until(client, b"MOTD File is missing\r\n")
@@ -538,8 +535,8 @@ def test_rooms_full_of_words_and_masks_stay_within_their_bounds(
         before = resident(daemon)
         for room in range(20):
             line = b"@batch=1 PRIVMSG #room%d :%s\n" % (room, b"x" * 160)
-            said = b"BATCH +1 draft/multiline #room%d\n" % room + line * 24 + b"BATCH -1\n"
-            client.sendall(said * 100)
+            message = b"BATCH +1 draft/multiline #room%d\n" % room + line * 24 + b"BATCH -1\n"
+            client.sendall(message * 100)
             for number in range(100):
                 mask = b"%d%s" % (number, b"?a*" * 45)
                 client.sendall(b"MODE #room%d +beI %s %s %s\n" % (room, mask, mask, mask))
@@ -553,12 +550,12 @@ def test_rooms_full_of_words_and_masks_stay_within_their_bounds(
         assert b" 478 " in receive_until(client, b"PONG test.example :3\r\n")
 
 
-def test_half_closes_hold_nothing(start: Callable[[str], Daemon]) -> None:
-    """A client that closes its sending side, and then neither reads nor closes, has no descriptor
-    of the daemon's; in chargen, which goes on, for as long as ``stalled`` says."""
+def test_half_closed_connections_are_closed(start: Callable[[str], Daemon]) -> None:
+    """A client that half-closes, and neither reads nor closes, holds no descriptor of the daemon;
+    one of chargen, which keeps writing, for ``stalled`` at most."""
     kinds = ("echo", "discard", "line", "chat", "chargen")
     daemon = start(config("stalled = 0.5s\nlinger = 0.5s", *kinds))
-    none_open(daemon, "line")  # the first look at the counts opens what stays open
+    none_open(daemon, "line")  # the first control connection opens descriptors that stay
     before = descriptors(daemon)
     with contextlib.ExitStack() as clients:
         for kind in kinds:
@@ -573,56 +570,56 @@ def test_half_closes_hold_nothing(start: Callable[[str], Daemon]) -> None:
         assert no_more_descriptors(daemon, before)
 
 
-def test_running_out_of_descriptors_is_survived(start: Callable[[str], Daemon]) -> None:
-    """Counted, logged, told to the client; who is there goes on, and after it all is as before."""
+def test_descriptor_exhaustion_is_survived(start: Callable[[str], Daemon]) -> None:
+    """Refusals are counted, logged and sent to the client; open connections are served."""
     daemon = start(config("per_address = 1000", "line", "echo"))
     assert answers(daemon)
     pid = daemon.process.pid
     usual = resource.prlimit(pid, resource.RLIMIT_NOFILE)
     with daemon.connect("echo") as bystander:
-        assert says_it_back(bystander)
+        assert echoes(bystander)
         before = descriptors(daemon)
         highest = max(int(each) for each in os.listdir(f"/proc/{pid}/fd"))
         resource.prlimit(pid, resource.RLIMIT_NOFILE, (highest + 10, usual[1]))
         with contextlib.ExitStack() as clients:
-            told = [
+            lines = [
                 receive_until(clients.enter_context(daemon.connect("line")), b"\r\n")
                 for _ in range(100)
             ]
-            away = told.count(b"421 test.example this server is full, try again later\r\n")
-            assert told.count(GREETING) == 100 - away
-            assert 80 <= away < 100
-            assert says_it_back(bystander)
-            # an operator comes in, as often as need be, and so does the page with the counts
+            refused = lines.count(b"421 test.example this server is full, try again later\r\n")
+            assert lines.count(GREETING) == 100 - refused
+            assert 80 <= refused < 100
+            assert echoes(bystander)
+            # operators and the metrics page have descriptors in reserve
             for _ in range(6):
                 status = daemon.ctl("status", "--json")
                 assert status.returncode == 0, status.stderr
                 assert json.loads(status.stdout)["memory"] > MEBIBYTE
                 assert daemon.ctl("connections").returncode == 0
                 labels = {"service": "line", "reason": "no-descriptor"}
-                assert samples(daemon, "tcpd_connections_refused_total", **labels) == away
+                assert samples(daemon, "tcpd_connections_refused_total", **labels) == refused
                 assert samples(daemon, "process_resident_memory_bytes") > MEBIBYTE
         resource.prlimit(pid, resource.RLIMIT_NOFILE, usual)
         none_open(daemon, "line")
         labels = {"service": "line", "reason": "no-descriptor"}
-        assert samples(daemon, "tcpd_connections_refused_total", **labels) == away
+        assert samples(daemon, "tcpd_connections_refused_total", **labels) == refused
         assert len(daemon.wait_for(lambda line: ": no-descriptor (" in line)) <= 2
-        assert says_it_back(bystander)
+        assert echoes(bystander)
         assert no_more_descriptors(daemon, before + 1)
         assert answers(daemon)
 
 
-def test_who_is_gone_keeps_no_place_though_nobody_reads_from_it(
+def test_reset_is_seen_while_reading_is_paused(
     start: Callable[..., Daemon],
 ) -> None:
-    """Lines that wait for their turn, for hours at this rate; and a far side that never reads. A
-    reset frees the place at once, and the nickname."""
+    """Reading is paused while lines wait for their rate, or a far side does not read. A reset frees
+    place and nickname at once."""
     with socket.create_server(("127.0.0.1", 0)) as far:
         service = (
             f"[service:forward]\nprotocol = forward\nto = 127.0.0.1:{far.getsockname()[1]}\n"
             "listen =\n  127.0.0.1:0\n"
         )
-        daemon = start(config("", "chat", more=service), OURS)
+        daemon = start(config("", "chat", more=service), OWN_REACTOR)
         none_open(daemon, "chat")
         before = descriptors(daemon)
         with daemon.connect("chat") as client:
@@ -645,17 +642,15 @@ def test_who_is_gone_keeps_no_place_though_nobody_reads_from_it(
 
 
 @pytest.mark.parametrize("kind", ["echo", "chargen", "qotd", "daytime", "time"])
-def test_datagrams_cannot_be_turned_against_others(
-    start: Callable[[str], Daemon], kind: str
-) -> None:
-    """Whoever forges a victim's address gets little sent there: no more than was sent here, or so
-    few that it is not worth the trouble; the rest is counted."""
+def test_datagrams_do_not_amplify(start: Callable[[str], Daemon], kind: str) -> None:
+    """Replies to a forged address are no longer than the requests, or bounded by ``udp_rate``; the
+    others are counted."""
     service = f"[service:{kind}]\nprotocol = {kind}\nlisten =\n  127.0.0.1:0 udp\n"
     daemon = start(config("", "line", more=service))
     began = time.monotonic()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as victim:
         victim.connect(("127.0.0.1", daemon.ports[kind, "udp"]))
-        for sent in range(50, 501, 50):  # few at once, or the kernel drops some
+        for sent in range(50, 501, 50):  # more at once might be dropped by the kernel
             for _ in range(50):
                 victim.send(b"x")
             while daemon.counts(kind)["bytes_in"] < sent:
@@ -681,8 +676,8 @@ def test_datagrams_cannot_be_turned_against_others(
 EVIL = "\x1b[2J\r\n2026-01-01T00:00:00 service line: refused 192.0.2.66:1: denied\x07\u202e\x9b31m"
 
 
-def test_nobody_writes_lines_of_the_log_nor_to_a_terminal(start: Callable[[str], Daemon]) -> None:
-    """Text from the network is data: in the log, in what an operator sees, and in an answer."""
+def test_control_characters_are_escaped_everywhere(start: Callable[[str], Daemon]) -> None:
+    """Text from the network is escaped in the log, in output of tcpd-ctl, and in replies."""
     here = f"{sys.executable} -c 'import sys; sys.stderr.write(sys.stdin.readline() * 2)'"
     user = "user = root\n" if os.geteuid() == 0 else ""
     daemon = start(
@@ -724,8 +719,8 @@ def test_nobody_writes_lines_of_the_log_nor_to_a_terminal(start: Callable[[str],
 # --- programs ---
 
 
-def test_a_program_that_forks_and_does_not_end_is_killed(start: Callable[[str], Daemon]) -> None:
-    """It and its children, which ignore SIGTERM too, ``stop`` after its client has gone."""
+def test_program_that_ignores_sigterm_is_killed(start: Callable[[str], Daemon]) -> None:
+    """Its process group gets SIGKILL ``stop`` after the client has closed."""
     script = 'trap "" TERM; sleep 1000 & echo $! $$; while :; do sleep 0.1; done'
     user = "user = root\n" if os.geteuid() == 0 else ""
     service = (
@@ -733,7 +728,7 @@ def test_a_program_that_forks_and_does_not_end_is_killed(start: Callable[[str], 
         f"{user}stop = 0.2s\nlisten =\n  127.0.0.1:0\n"
     )
     daemon = start(config("", "line", more=service))
-    none_open(daemon, "exec")  # the first look at the counts opens what stays open
+    none_open(daemon, "exec")  # the first control connection opens descriptors that stay
     before = descriptors(daemon)
     clients = [daemon.connect("exec") for _ in range(5)]
     numbers = [int(each) for client in clients for each in receive_until(client, b"\n").split()]
@@ -748,8 +743,7 @@ def test_a_program_that_forks_and_does_not_end_is_killed(start: Callable[[str], 
 
 
 def still_runs(pid: int) -> bool:
-    """Whether a process runs, after a moment if need be; one that only waits to be collected by
-    this machine's first process does not."""
+    """Wait 5 s for a process to exit; return whether it still runs. A zombie does not."""
     deadline = time.monotonic() + 5
     while time.monotonic() < deadline:
         try:
@@ -762,8 +756,8 @@ def still_runs(pid: int) -> bool:
     return True
 
 
-def test_programs_are_no_more_than_connections(start: Callable[[str], Daemon]) -> None:
-    """A flood of clients is no fork bomb, though each goes at once and its program does not."""
+def test_programs_are_bounded_by_connections(start: Callable[[str], Daemon]) -> None:
+    """Clients close at once, and their programs ignore SIGTERM."""
     script = 'trap "" TERM; echo; while :; do sleep 0.1; done'
     user = "user = root\n" if os.geteuid() == 0 else ""
     service = (

@@ -1,4 +1,4 @@
-"""Web pages that have a browser talk to chat, IRC and the line service: the real daemon."""
+"""Cross-protocol requests of web pages to chat, IRC and the line service of a live daemon."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ listen =
   127.0.0.1:0
 """
 
-#: What a page puts into the body of a request, for each.
+#: Body of the page's request, by service.
 BODIES = {
     "chat": "eve\r\nspam\r\n",
     "irc": "NICK eve\r\nUSER eve 0 * :Eve\r\nJOIN #lobby\r\nPRIVMSG #lobby :spam\r\n",
     "line": "ECHO spam\r\n",
 }
 
-#: The last two by DNS rebinding.
+#: Methods; the last two are possible by DNS rebinding.
 METHODS = ("POST", "OPTIONS", "NICK", "ECHO")
 
 HEADERS = {
@@ -67,16 +67,16 @@ def refused(daemon: Daemon, service: str, reason: str) -> float:
     )
 
 
-def context_of_a_browser(daemon: Daemon) -> ssl.SSLContext:
+def browser_context(daemon: Daemon) -> ssl.SSLContext:
     context = client_context(daemon.directory)
     context.set_alpn_protocols(["h2", "http/1.1"])
     return context
 
 
 @pytest.mark.parametrize("service", BODIES)
-def test_no_page_talks_through_a_browser(start: Callable[[str], Daemon], service: str) -> None:
-    """'A web page must not be able to make a visitor's browser talk here': by whatever method, in
-    the clear, over TLS, or with a TLS handshake in the clear, whose ticket it may choose."""
+def test_http_requests_are_refused(start: Callable[[str], Daemon], service: str) -> None:
+    """'A web page must not be able to make a visitor's browser talk here': with any method, plain
+    or over TLS, or with a ClientHello on a plain port, whose session ticket the page chooses."""
     daemon = start(CONFIG)
     with daemon.connect("chat") as ann:
         receive_until(ann, b"Enter.\r\n")
@@ -86,7 +86,7 @@ def test_no_page_talks_through_a_browser(start: Callable[[str], Daemon], service
             for words in ("", "tls=main"):
                 port = daemon.ports[service, words]
                 if words:
-                    secure = context_of_a_browser(daemon)
+                    secure = browser_context(daemon)
                     browser: http.client.HTTPConnection = http.client.HTTPSConnection(
                         "localhost", port, timeout=PATIENCE, context=secure
                     )
@@ -109,10 +109,9 @@ def test_no_page_talks_through_a_browser(start: Callable[[str], Daemon], service
     daemon.wait_for(lambda line: start_of_line in line and ": http (" in line)
 
 
-def test_who_speaks_the_protocol_is_let_in(start: Callable[[str], Daemon]) -> None:
-    """Over TLS with ALPN, too."""
+def test_irc_client_with_http_alpn_is_served(start: Callable[[str], Daemon]) -> None:
     daemon = start(CONFIG)
     raw = socket.create_connection(("127.0.0.1", daemon.ports["irc", "tls=main"]), PATIENCE)
-    with context_of_a_browser(daemon).wrap_socket(raw, server_hostname="localhost") as client:
+    with browser_context(daemon).wrap_socket(raw, server_hostname="localhost") as client:
         client.sendall(BODIES["irc"].encode())
         assert b" 001 eve " in receive_until(client, b":End of /NAMES list\r\n")

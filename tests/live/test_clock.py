@@ -1,4 +1,4 @@
-"""The real daemon while somebody sets the wall clock."""
+"""Live daemon while the wall clock is set."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ from running import PATIENCE, Daemon, receive_until
 
 pytestmark = pytest.mark.live
 
-#: Takes the place of Python's clock before Twisted looks at it: the wall clock, and as many seconds
-#: as stand in a file.
+#: sitecustomize: replaces ``time.time`` before Twisted is imported; adds the seconds in a file.
 CLOCK = """
 import mmap, os, struct, time
 _file = os.open(os.environ["TEST_CLOCK"], os.O_RDONLY)
@@ -25,7 +24,7 @@ _real = time.time
 time.time = lambda: _real() + struct.unpack("d", _step)[0]
 """
 
-#: Seconds; signs of life are due at half of it.
+#: Seconds; the daemon sends WATCHDOG=1 at half of it.
 WATCHDOG = 0.2
 
 CONFIG = """
@@ -49,10 +48,10 @@ listen =
 """
 
 
-class Wall:
+class WallClock:
     """The daemon's wall clock.
 
-    :param directory: for the file that sets it, and for the module that reads the file.
+    :param directory: for ``sitecustomize.py`` and for the file with the offset.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -63,7 +62,7 @@ class Wall:
             self._step = mmap.mmap(file.fileno(), 8)
 
     def set(self, step: float) -> None:
-        """Let it be so many seconds ahead."""
+        """Set the clock so many seconds ahead."""
         self._step[:] = struct.pack("d", step)
 
     def close(self) -> None:
@@ -71,8 +70,8 @@ class Wall:
 
 
 @pytest.fixture
-def wall(tmp_path: Path) -> Iterator[Wall]:
-    made = Wall(tmp_path)
+def wall(tmp_path: Path) -> Iterator[WallClock]:
+    made = WallClock(tmp_path)
     yield made
     made.close()
 
@@ -86,8 +85,8 @@ def manager(tmp_path: Path) -> Iterator[Manager]:
 
 @pytest.mark.parametrize("step", [-3600.0, 7200.0], ids=["back", "forward"])
 @pytest.mark.parametrize("reactor", ["tcpd", "epoll", "select", "asyncio"])
-def test_the_wall_clock_can_be_set(
-    tmp_path: Path, wall: Wall, manager: Manager, reactor: str, step: float
+def test_step_of_the_wall_clock_affects_no_timer(
+    tmp_path: Path, wall: WallClock, manager: Manager, reactor: str, step: float
 ) -> None:
     """ "Every duration, timer, rate and watchdog runs on a monotonic clock; wall time only where
     people read it." """
@@ -109,19 +108,19 @@ def test_the_wall_clock_can_be_set(
             irc.sendall(b"NICK ann\r\nUSER ann 0 * :Ann\r\n")
             while b" 005 " not in irc.recv(65536):
                 pass
-            before = wall_of(daemon)
+            before = time_of_day(daemon)
             wall.set(step)
-            assert (wall_of(daemon) - before - step) % 86400 < PATIENCE
-            for _ in range(10):  # with the clock put back no timer would run for an hour
+            assert (time_of_day(daemon) - before - step) % 86400 < PATIENCE
+            for _ in range(10):  # after a step back, timers by wall time would stop for an hour
                 manager.read_until("WATCHDOG")
             echo.sendall(b"still here")
             receive_until(echo, b"still here")
             irc.sendall(b"WHOIS ann ann\r\nSTATS u\r\nPING last\r\n")
-            told = receive_until(irc, b"last\r\n").decode()
-            idle = re.search(r" 317 ann ann (\d+) ", told)
+            replies = receive_until(irc, b"last\r\n").decode()
+            idle = re.search(r" 317 ann ann (\d+) ", replies)
             assert idle is not None
             assert int(idle[1]) < PATIENCE
-            assert "Server Up 0 days 0:00:" in told
+            assert "Server Up 0 days 0:00:" in replies
         (line,) = daemon.wait_for(lambda line: "service echo" in line and "ended" in line)
         seconds = re.search(r"after (-?[0-9.]+) s", line)
         assert seconds is not None, line
@@ -133,8 +132,8 @@ def test_the_wall_clock_can_be_set(
     assert 0 <= float(took) < PATIENCE
 
 
-def wall_of(daemon: Daemon) -> int:
-    """What time a daemon says it is, in seconds of some day."""
+def time_of_day(daemon: Daemon) -> int:
+    """Return the daemon's time of day in seconds, by its line service."""
     with daemon.connect("line") as client:
         receive_until(client, b"\r\n")
         client.sendall(b"UPTIME\r\nTIME\r\n")

@@ -1,8 +1,7 @@
-"""What real shells complete for ``tcpd-ctl``, beside a real daemon."""
+"""Completion of ``tcpd-ctl`` in bash, fish and zsh, with a live daemon."""
 
 from __future__ import annotations
 
-import argparse
 import os
 import shutil
 import subprocess
@@ -14,18 +13,14 @@ import pytest
 from running import PATIENCE, Daemon
 from terminal import Screen, has
 
-from tcpd.ctl.main import _parser, main
+from tcpd.ctl.main import main, make_parser
 from tcpd.ops.levels import LEVELS
 
 pytestmark = pytest.mark.live
 
 CTL = str(Path(sys.executable).with_name("tcpd-ctl"))
 ENVIRONMENT = {**os.environ, "PATH": f"{Path(CTL).parent}:{os.environ['PATH']}"}
-(COMMANDS,) = (
-    {name: set(each._option_string_actions) for name, each in action.choices.items()}
-    for action in _parser()._actions
-    if isinstance(action, argparse._SubParsersAction)
-)
+COMMANDS = {name: set(each.options()) for name, each in make_parser().commands().items()}
 
 CONFIG = (
     "[service:line]\nprotocol = line\nlisten =\n  127.0.0.1:0\n  127.0.0.1:0\n"
@@ -33,7 +28,7 @@ CONFIG = (
     "[service:echo]\nprotocol = echo\nlisten =\n  127.0.0.1:0\n"
 )
 
-#: Sets the line as readline does, and calls what was registered for the command.
+#: Sets the variables as readline does, and calls the registered function.
 BASH = """
 eval "$("$1" completion bash)"
 COMP_LINE="$1 $2"; COMP_POINT=${#COMP_LINE}; COMP_TYPE=9
@@ -44,7 +39,7 @@ printf '%s\\n' "${COMPREPLY[@]}"
 
 
 def complete(line: str, directory: Path | None = None, ctl: str = CTL) -> list[str]:
-    """What bash completes behind a line, without the blank behind a single match."""
+    """Return bash's completions of a line, without the space after a single match."""
     bash = shutil.which("bash")
     if bash is None:
         pytest.skip("bash is not installed")
@@ -60,18 +55,18 @@ def complete(line: str, directory: Path | None = None, ctl: str = CTL) -> list[s
     return [each.rstrip(" ") for each in done.stdout.splitlines() if each]
 
 
-def test_commands() -> None:
+def test_bash_completes_commands() -> None:
     assert complete("") == list(COMMANDS)
     assert complete("re") == ["reload", "reopen", "resume"]
     assert complete("--timeout 3 st") == ["status"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_option_of_every_command(command: str) -> None:
+def test_bash_completes_options(command: str) -> None:
     assert set(complete(f"{command} -")) == COMMANDS[command]
 
 
-def test_values_that_are_known() -> None:
+def test_bash_completes_values() -> None:
     assert complete("log ") == list(LEVELS)
     assert complete("connections --sort i") == ["in", "idle"]
     assert complete("connections --sort=i") == ["in", "idle"]
@@ -81,13 +76,13 @@ def test_values_that_are_known() -> None:
     assert complete("kick ") == []
 
 
-def test_files(tmp_path: Path) -> None:
+def test_bash_completes_files(tmp_path: Path) -> None:
     (tmp_path / "some file.ini").touch()
     assert complete("--config so", tmp_path) == ["some\\ file.ini"]
     assert complete("probe --ca ", tmp_path) == ["some\\ file.ini"]
 
 
-def test_names_of_services_are_requested_from_the_daemon(start: Callable[[str], Daemon]) -> None:
+def test_bash_completes_services_of_the_daemon(start: Callable[[str], Daemon]) -> None:
     socket = f"--socket {start(CONFIG).control}"
     assert complete(f"{socket} drain l") == ["line", "lines.two"]
     assert complete(socket.replace(" ", "=") + " resume e") == ["echo"]
@@ -95,16 +90,16 @@ def test_names_of_services_are_requested_from_the_daemon(start: Callable[[str], 
     assert complete(f"{socket} drain --j") == ["--json"]
 
 
-def test_nothing_on_the_line_is_executed(tmp_path: Path) -> None:
+def test_completion_executes_nothing(tmp_path: Path) -> None:
     assert complete("drain $(touch${IFS}x)", tmp_path) == []
     assert not (tmp_path / "x").exists()
 
 
-def test_without_a_daemon_it_is_silent(tmp_path: Path) -> None:
+def test_completion_without_a_daemon_is_silent(tmp_path: Path) -> None:
     assert complete(f"--socket {tmp_path}/none drain ") == []
 
 
-def test_without_argcomplete_it_says_what_to_install(
+def test_missing_argcomplete_is_reported(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "argcomplete", None)
@@ -119,7 +114,7 @@ FISH = "tcpd-ctl completion fish | source; complete -C $argv"
 
 
 def fish(line: str) -> list[str]:
-    """What fish completes behind a line, its descriptions left out."""
+    """Return fish's completions of a line, without descriptions."""
     program = shutil.which("fish")
     if program is None:
         pytest.skip("fish is not installed")
@@ -136,7 +131,7 @@ def fish(line: str) -> list[str]:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_fish_completes_every_option(command: str) -> None:
+def test_fish_completes_options(command: str) -> None:
     assert set(fish(f"{command} -")) == COMMANDS[command]
     assert command in fish(f"--timeout 3 {command[:2]}")
 
@@ -147,7 +142,7 @@ def test_fish_completes_values() -> None:
     assert set(fish("--socket x connections --sort i")) == {"in", "idle"}
 
 
-def test_fish_asks_the_daemon_for_names(start: Callable[[str], Daemon]) -> None:
+def test_fish_completes_services_of_the_daemon(start: Callable[[str], Daemon]) -> None:
     daemon = start(CONFIG)
     assert set(fish(f"--socket {daemon.control} drain l")) == {"line", "lines.two"}
     assert set(fish(f"--socket {daemon.control} connections --service e")) == {"echo"}
@@ -159,7 +154,7 @@ def test_fish_asks_the_daemon_for_names(start: Callable[[str], Daemon]) -> None:
 
 @pytest.fixture
 def zsh(tmp_path: Path) -> Iterator[Screen]:
-    """A terminal with a zsh on it that has loaded the file."""
+    """A terminal with a zsh that has loaded the completion script."""
     program = shutil.which("zsh")
     if program is None or shutil.which("tmux") is None:
         pytest.skip("zsh and tmux are not both installed")
@@ -177,9 +172,11 @@ def zsh(tmp_path: Path) -> Iterator[Screen]:
     screen.close()
 
 
-def zsh_makes(zsh: Screen, line: str, wanted: str) -> None:
-    """Type a line and Tab, see what becomes of it, and take it back: by C-u, for C-c would throw
-    away what is typed before it has been dealt with."""
+def zsh_completes(zsh: Screen, line: str, wanted: str) -> None:
+    """Type a line and Tab, compare the completed line, and delete it.
+
+    C-u, not C-c, which would discard typed input that zsh has not read.
+    """
     zsh.type(f"tcpd-ctl {line}\t")
     zsh.shows(lambda lines: any(each.strip() == f"$ tcpd-ctl {wanted}" for each in lines))
     zsh.keys("C-u")
@@ -188,15 +185,15 @@ def zsh_makes(zsh: Screen, line: str, wanted: str) -> None:
 
 
 def test_zsh_completes_commands_options_and_values(zsh: Screen) -> None:
-    zsh_makes(zsh, "stat", "status")
-    zsh_makes(zsh, "--timeout 3 hash", "--timeout 3 hash-password")
-    zsh_makes(zsh, "connections --so", "connections --sort")
-    zsh_makes(zsh, "connections --sort id", "connections --sort idle")
-    zsh_makes(zsh, "log cri", "log critical")
-    zsh_makes(zsh, "probe --min", "probe --min-days")
+    zsh_completes(zsh, "stat", "status")
+    zsh_completes(zsh, "--timeout 3 hash", "--timeout 3 hash-password")
+    zsh_completes(zsh, "connections --so", "connections --sort")
+    zsh_completes(zsh, "connections --sort id", "connections --sort idle")
+    zsh_completes(zsh, "log cri", "log critical")
+    zsh_completes(zsh, "probe --min", "probe --min-days")
 
 
-def test_zsh_knows_every_command_and_its_options(zsh: Screen) -> None:
+def test_zsh_lists_commands_and_options(zsh: Screen) -> None:
     zsh.type("tcpd-ctl \t")
     lines = zsh.shows(has("probe"))
     assert all(any(line.split()[:1] == [name] for line in lines) for name in COMMANDS)
@@ -207,10 +204,12 @@ def test_zsh_knows_every_command_and_its_options(zsh: Screen) -> None:
         zsh.keys("C-u")
 
 
-def test_zsh_asks_the_daemon_for_names(zsh: Screen, start: Callable[[str], Daemon]) -> None:
+def test_zsh_completes_services_of_the_daemon(zsh: Screen, start: Callable[[str], Daemon]) -> None:
     daemon = start(CONFIG)
-    zsh_makes(zsh, f"--socket {daemon.control} drain ec", f"--socket {daemon.control} drain echo")
-    zsh_makes(
+    zsh_completes(
+        zsh, f"--socket {daemon.control} drain ec", f"--socket {daemon.control} drain echo"
+    )
+    zsh_completes(
         zsh,
         f"--socket {daemon.control} connections --service lines",
         f"--socket {daemon.control} connections --service lines.two",
