@@ -37,7 +37,7 @@ from tcpd.interfaces import ILineCommand
 from tcpd.line.command import LONGEST_GUESS, Request, Scene, synopsis
 from tcpd.line.reply import CommandError, Reply, Then
 from tcpd.line.stream import Stream
-from tcpd.lines.linebuffer import Fault, LineBuffer
+from tcpd.lines.linebuffer import LineBuffer, LineFault
 from tcpd.ops.counters import ServiceCounters
 
 Report = Callable[[str, BaseException], str]
@@ -141,7 +141,7 @@ class Session:
         self._max_line = max_line
         self._strict_crlf = strict_crlf
         self._chunks: list[bytes] = []  # there is hardly ever more than one, but in a flood
-        self._lines: Iterator[bytes | Fault] | None = None
+        self._lines: Iterator[bytes | LineFault] | None = None
         self._cut = False
         self._input_ended = False
         self._gone = False
@@ -398,13 +398,13 @@ class Session:
         texts.clear()
         return len(together)
 
-    def _look_closer(self, line: bytes | Fault) -> tuple[ILineCommand | None, bytes]:
+    def _look_closer(self, line: bytes | LineFault) -> tuple[ILineCommand | None, bytes]:
         """Deal with a line whose first word, as it stands, names no command.
 
         :return: the command and its argument after all; or None, and what is to be said is said.
         """
-        if isinstance(line, Fault):
-            if line is Fault.TOO_LONG:
+        if isinstance(line, LineFault):
+            if line is LineFault.TOO_LONG:
                 text = f"500 the line is longer than {self._max_line} bytes\r\n"
                 self._refuse("line-too-long", text)
             else:

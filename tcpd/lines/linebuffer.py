@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 
 
-class Fault(Enum):
+class LineFault(Enum):
     """Reported by :meth:`LineBuffer.feed` in place of an invalid line."""
 
     TOO_LONG = "too long"
@@ -17,10 +17,10 @@ class LineBuffer:
 
     However the stream is cut, the lines and faults are the same. It buffers at most
     ``limit + 1`` bytes of an unfinished line. A longer line is reported once as
-    :attr:`Fault.TOO_LONG`, as early as possible, and skipped.
+    :attr:`LineFault.TOO_LONG`, as early as possible, and skipped.
 
     :param limit: the longest line in bytes, its line end not counted; at least 1.
-    :param strict_crlf: report a line that ends in LF alone as :attr:`Fault.BARE_LF`.
+    :param strict_crlf: report a line that ends in LF alone as :attr:`LineFault.BARE_LF`.
 
     :ivar all_crlf: whether the last lines all ended in CRLF; ``None`` before the first.
     """
@@ -34,13 +34,13 @@ class LineBuffer:
         self._skipping = False
         self.all_crlf: bool | None = None
 
-    def feed(self, data: bytes) -> list[bytes | Fault]:
+    def feed(self, data: bytes) -> list[bytes | LineFault]:
         """Take the next bytes of the stream.
 
         :return: the lines completed by them, without their ends, and faults in their place.
         """
         if b"\n" not in data:
-            return [Fault.TOO_LONG] if self._keep(data) else []
+            return [LineFault.TOO_LONG] if self._keep(data) else []
         # where all lines end in CRLF, as mostly, one split takes the ends off
         pieces = data.split(b"\r\n")
         self.all_crlf = all_crlf = data.count(b"\n") == len(pieces) - 1
@@ -56,7 +56,7 @@ class LineBuffer:
             pieces[0] = bytes(self._partial) + pieces[0]
             self._partial.clear()
         limit = self._limit
-        found: list[bytes | Fault]
+        found: list[bytes | LineFault]
         if all_crlf and size <= limit:
             found = pieces  # type: ignore[assignment]
         else:
@@ -68,11 +68,11 @@ class LineBuffer:
                 elif line.endswith(b"\r"):
                     line = line[:-1]
                 elif strict and len(line) <= limit:
-                    found.append(Fault.BARE_LF)
+                    found.append(LineFault.BARE_LF)
                     continue
-                found.append(line if len(line) <= limit else Fault.TOO_LONG)
+                found.append(line if len(line) <= limit else LineFault.TOO_LONG)
         if tail and self._keep(tail):
-            found.append(Fault.TOO_LONG)
+            found.append(LineFault.TOO_LONG)
         return found
 
     @property

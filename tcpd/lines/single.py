@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
-from tcpd.lines.linebuffer import Fault, LineBuffer
+from tcpd.lines.linebuffer import LineBuffer, LineFault
 from tcpd.lines.pump import FULL, LEFT, OVER, RUNNING, WAITING, LinePump
 from tcpd.policy.buckets import RateLike, TokenBucket
 from tcpd.policy.workqueue import WorkQueue
@@ -66,13 +66,13 @@ class Conversation(Protocol):
     def greet(self) -> None:
         """Begin. Called once, before all else."""
 
-    def ready_for(self, line: bytes | Fault | None) -> Ready:
+    def ready_for(self, line: bytes | LineFault | None) -> Ready:
         """Whether a line can be taken now.
 
         :param line: ``None`` for the end of all lines.
         """
 
-    def line(self, line: bytes | Fault) -> None:
+    def line(self, line: bytes | LineFault) -> None:
         """Take a line from the client, without its end."""
 
     def stream_more(self) -> None:
@@ -163,7 +163,7 @@ class SinglePump(LinePump):
         self._buffer = LineBuffer(line_bytes)
         # both with the oldest item last
         self._input: list[bytes] = _NOTHING
-        self._lines: list[bytes | Fault] = _NOTHING
+        self._lines: list[bytes | LineFault] = _NOTHING
         self._unasked: list[Callable[[], None]] = _NOTHING
         self._all_split = False
         self._outbox: Output  # made with the transport
@@ -185,7 +185,7 @@ class SinglePump(LinePump):
     def why_lost(self, reason: Failure) -> str:
         """Return the quit reason for a lost connection."""
 
-    def split(self, data: bytes) -> list[bytes | Fault]:
+    def split(self, data: bytes) -> list[bytes | LineFault]:
         """Split input into lines, without their ends."""
         return self._buffer.feed(data)
 

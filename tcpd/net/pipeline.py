@@ -28,7 +28,7 @@ from tcpd.net.tls_layer import TLSLayer
 from tcpd.ops.counters import ServiceCounters
 from tcpd.policy.reasons import End
 from tcpd.policy.workqueue import WorkQueue
-from tcpd.wire.proxy import Fault, Header
+from tcpd.wire.proxy import Header, HeaderFault
 
 if TYPE_CHECKING:  # loaded with the configuration that wants it
     from tcpd.net.websocket import WebSocketLayer
@@ -153,7 +153,7 @@ class Pipeline:
         if rest and not connection.closing:
             connection.inner.dataReceived(rest)
 
-    def _header_failed(self, fault: Fault) -> None:
+    def _header_failed(self, fault: HeaderFault) -> None:
         connection = self._connection
         connection.layer.log.header_failed(connection, fault, fault.sentence)
         connection.cut(End.PROXY_FAILED)

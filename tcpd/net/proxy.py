@@ -117,10 +117,10 @@ def facts_of(header: Header, proxy: IAddress) -> tuple[ProxyFacts, IAddress | No
     """
     source: IPv4Address | IPv6Address | None = None
     host: IPv4Address | IPv6Address | None = None
-    ends = header.ends
-    if ends is not None:
-        source = _endpoint_address(ends.source, ends.source_port)
-        host = _endpoint_address(ends.destination, ends.destination_port)
+    addresses = header.addresses
+    if addresses is not None:
+        source = _endpoint_address(addresses.source, addresses.source_port)
+        host = _endpoint_address(addresses.destination, addresses.destination_port)
     facts = ProxyFacts(
         version=header.version,
         address=proxy,

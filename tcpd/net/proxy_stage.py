@@ -7,7 +7,7 @@ from collections.abc import Callable
 from twisted.python.failure import Failure
 
 from tcpd.net.stage import Stage
-from tcpd.wire.proxy import Fault, Header, HeaderReader, ProxyError
+from tcpd.wire.proxy import Header, HeaderFault, HeaderReader, ProxyError
 
 
 class HeaderStage(Stage):
@@ -21,7 +21,7 @@ class HeaderStage(Stage):
     __slots__ = ("_done", "_failed", "_over", "_reader")
 
     def __init__(
-        self, done: Callable[[Header, bytes], None], failed: Callable[[Fault], None]
+        self, done: Callable[[Header, bytes], None], failed: Callable[[HeaderFault], None]
     ) -> None:
         self._done = done
         self._failed = failed

@@ -24,7 +24,7 @@ from zope.interface import implementer
 
 from tcpd.net.own_names import Reached, is_own
 from tcpd.net.stage import Below, StackedTransport
-from tcpd.net.websocket_messages import Fault, Messages
+from tcpd.net.websocket_messages import FrameFault, Messages
 from tcpd.net.websocket_settings import WebSocketOptions
 from tcpd.net.websocket_upgrade import Refused, Upgrade
 from tcpd.policy.reasons import End
@@ -266,7 +266,7 @@ class WebSocketLayer(StackedTransport):
             self._say_close(CloseReason.NORMAL_CLOSURE, "")
         self._below.loseConnection()
 
-    def _fail(self, fault: Fault) -> None:
+    def _fail(self, fault: FrameFault) -> None:
         """The client has broken the rules (RFC 6455 section 7.1.7)."""
         if not self.disconnecting:
             self._say_close(fault.code, fault.sentence)

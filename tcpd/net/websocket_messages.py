@@ -28,7 +28,7 @@ _SHORT = {
 }
 
 
-class Fault(StrEnum):
+class FrameFault(StrEnum):
     """What a client did that ends the conversation."""
 
     PROTOCOL = "protocol"
@@ -49,11 +49,11 @@ class Fault(StrEnum):
 
 
 _FAULTS = {
-    Fault.PROTOCOL: (CloseReason.PROTOCOL_ERROR, "this is not WebSocket (RFC 6455)"),
-    Fault.NOT_UTF8: (CloseReason.INVALID_FRAME_PAYLOAD_DATA, "text is UTF-8"),
-    Fault.TOO_LONG: (CloseReason.MESSAGE_TOO_BIG, "the message is too long"),
-    Fault.NOT_A_LINE: (CloseReason.POLICY_VIOLATION, "a message is one line, without NUL"),
-    Fault.WRONG_TYPE: (CloseReason.UNSUPPORTED_DATA, "the subprotocol has the other type"),
+    FrameFault.PROTOCOL: (CloseReason.PROTOCOL_ERROR, "this is not WebSocket (RFC 6455)"),
+    FrameFault.NOT_UTF8: (CloseReason.INVALID_FRAME_PAYLOAD_DATA, "text is UTF-8"),
+    FrameFault.TOO_LONG: (CloseReason.MESSAGE_TOO_BIG, "the message is too long"),
+    FrameFault.NOT_A_LINE: (CloseReason.POLICY_VIOLATION, "a message is one line, without NUL"),
+    FrameFault.WRONG_TYPE: (CloseReason.UNSUPPORTED_DATA, "the subprotocol has the other type"),
 }
 
 
@@ -70,7 +70,7 @@ class Taken(NamedTuple):
     lines: bytes
     answers: bytes
     closed: bool
-    fault: Fault | None
+    fault: FrameFault | None
     more: bool
 
 
@@ -137,7 +137,7 @@ class Messages:
                 if self._connection.state in (ConnectionState.OPEN, ConnectionState.LOCAL_CLOSING):
                     # wsproto's own words, for what is no WebSocket any more
                     utf8 = event.code == CloseReason.INVALID_FRAME_PAYLOAD_DATA
-                    fault = Fault.NOT_UTF8 if utf8 else Fault.PROTOCOL
+                    fault = FrameFault.NOT_UTF8 if utf8 else FrameFault.PROTOCOL
                 else:
                     closed = True
                     self._answer = event.response()
@@ -148,20 +148,20 @@ class Messages:
         more = seen == most and not self._over
         return Taken(b"".join(lines), answers, closed, fault, more)
 
-    def _message(self, event: TextMessage | BytesMessage, lines: list[bytes]) -> Fault | None:
+    def _message(self, event: TextMessage | BytesMessage, lines: list[bytes]) -> FrameFault | None:
         """Take a message, or a piece of one."""
         if isinstance(event, BytesMessage):
             if self._frames is Frames.TEXT:
-                return Fault.WRONG_TYPE
+                return FrameFault.WRONG_TYPE
             data = bytes(event.data)
         else:
             if self._frames is Frames.BINARY:
-                return Fault.WRONG_TYPE
+                return FrameFault.WRONG_TYPE
             data = event.data.encode()
         partial = self._partial
         # two bytes more may be a line end
         if len(partial) + len(data) > self._longest + 2:
-            return Fault.TOO_LONG
+            return FrameFault.TOO_LONG
         if not event.message_finished:
             partial += data
             return None
@@ -172,10 +172,10 @@ class Messages:
         if data.endswith(b"\n"):
             data = data[:-2] if data.endswith(b"\r\n") else data[:-1]
         if len(data) > self._longest:
-            return Fault.TOO_LONG
+            return FrameFault.TOO_LONG
         # "each message MUST consist of a single IRC line"
         if b"\n" in data or b"\r" in data or b"\0" in data:
-            return Fault.NOT_A_LINE
+            return FrameFault.NOT_A_LINE
         lines.append(data)
         lines.append(b"\r\n")
         return None

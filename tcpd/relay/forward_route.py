@@ -23,7 +23,7 @@ from tcpd.policy.addresses import plain_address
 from tcpd.relay.forward_settings import ForwardSettings, expected_name
 from tcpd.relay.forward_tls import FarTLS
 from tcpd.relay.target import Target, UnixPath
-from tcpd.wire.proxy_header import ClientTLS, Ends, version_1, version_2
+from tcpd.wire.proxy_header import AddressPair, ClientTLS, version_1, version_2
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ def _endpoint(to: Target, timeout: float, reactor: Any, lookups: Lookups) -> Any
     return make(reactor, to.name, to.port, timeout=timeout)
 
 
-def ends_of(transport: Any) -> Ends | None:
+def address_pair(transport: Any) -> AddressPair | None:
     """Return a client's addresses for a PROXY header; ``None`` without IP addresses.
 
     :param transport: the client's; has the addresses of a received PROXY header, if any.
@@ -83,7 +83,7 @@ def ends_of(transport: Any) -> Ends | None:
         host, IPv4Address | IPv6Address
     ):
         return None
-    return Ends(plain_address(peer.host), peer.port, plain_address(host.host), host.port)
+    return AddressPair(plain_address(peer.host), peer.port, plain_address(host.host), host.port)
 
 
 def _no_header(transport: Any) -> bytes:
@@ -91,21 +91,21 @@ def _no_header(transport: Any) -> bytes:
 
 
 def _version_1(transport: Any) -> bytes:
-    return version_1(ends_of(transport))
+    return version_1(address_pair(transport))
 
 
 def _version_2(transport: Any) -> bytes:
     connection: Any = IConnection(transport, None)
     if connection is None:
-        return version_2(ends_of(transport))
+        return version_2(address_pair(transport))
     # fields of a received PROXY header are passed on, unless this daemon terminated TLS
     facts, proxy = connection.tls, connection.proxy
     authority = facts.server_name if facts else None
     tls = _client_tls(facts) if facts else None
     if proxy is None:
-        return version_2(ends_of(transport), authority=authority, tls=tls)
+        return version_2(address_pair(transport), authority=authority, tls=tls)
     return version_2(
-        ends_of(transport),
+        address_pair(transport),
         authority=authority or proxy.authority,
         unique_id=proxy.unique_id,
         tls=tls or proxy.ssl,

@@ -1,4 +1,4 @@
-"""IRC's formatting codes told apart from other control characters, and the keys of a raw terminal.
+"""IRC formatting codes, other control characters, and the editing keys of a raw terminal.
 
 Sources: https://modern.ircdocs.horse/formatting for the codes; ECMA-48 section 5.4 for control
 sequences; termios(3) for the editing keys.
@@ -12,7 +12,7 @@ from itertools import zip_longest
 from tcpd.wire.safe_text import visible
 
 _CODES = re.compile(
-    "\x03(?:[0-9]{1,2}(?:,[0-9]{1,2})?)?"  # a colour of the palette, and of the background
+    "\x03(?:[0-9]{1,2}(?:,[0-9]{1,2})?)?"  # palette colours: foreground, background
     "|\x04(?:[0-9A-Fa-f]{6}(?:,[0-9A-Fa-f]{6})?)?"  # the same as RGB
     "|[\x02\x0f\x11\x16\x1d\x1e\x1f]"  # bold, reset, monospace, reverse, italics, strike, underline
 )
@@ -30,12 +30,12 @@ _END_OF_INPUT = "\x04"
 _ERASE = "\b\x7f"
 _KILL = "\x15"
 _WORD_ERASE = "\x17"
-#: A key that edits, or a control character that is no formatting code and no tab.
+# An editing key, or a control character that is not a formatting code or a tab.
 _KEY = re.compile("\x04(?![0-9A-Fa-f]{6})|[\x00\x01\x05-\x08\x0a-\x0e\x10\x12-\x15\x17-\x1c\x7f]")
 
 
 def plain(text: str) -> str:
-    """Remove IRC's formatting codes, and what is left of the delimiters of CTCP.
+    """Remove IRC formatting codes and CTCP delimiters.
 
     :param text: without a line end.
     """
@@ -43,9 +43,9 @@ def plain(text: str) -> str:
 
 
 def tidy(text: str) -> str:
-    """Make a text about a person fit for other people's screens.
+    """Make a text safe to display to others, as :func:`tcpd.wire.safe_text.visible`.
 
-    As :func:`tcpd.wire.safe_text.visible` does, but IRC's formatting codes stay.
+    IRC formatting codes are kept.
 
     :param text: any text, lone surrogates included.
     """
@@ -57,15 +57,15 @@ def tidy(text: str) -> str:
 
 
 def typed(line: str) -> str | None:
-    """Apply the keys that a terminal without line editing sends as they are.
+    """Apply the editing keys in a line from a terminal in raw mode.
 
-    Backspace and Delete erase a character, Ctrl-W a word, Ctrl-U the line. Arrow keys and other
-    escape sequences are ignored, and so are other control keys. Tabs and IRC's formatting codes
-    stay. The time it takes is linear in the length of the line.
+    Backspace and Delete erase a character, Ctrl-W a word, Ctrl-U the line. Escape sequences, such
+    as arrow keys, and other control keys are removed. Tabs and IRC formatting codes are kept. The
+    time is linear in the length of the line.
 
-    :param line: without its end.
-    :return: the line as its author meant it, empty where nothing but formatting codes is left, such
-        as that of Ctrl-C; ``None`` for Ctrl-D on an empty line.
+    :param line: without its line end.
+    :return: the edited line, empty if only formatting codes are left, such as that of Ctrl-C;
+        ``None`` for Ctrl-D on an empty line.
     """
     if line.isprintable():
         return line
@@ -87,5 +87,5 @@ def typed(line: str) -> str | None:
     kept += line[start:]
     if not kept and _END_OF_INPUT in line:
         return None
-    meant = "".join(kept)
-    return meant if plain(meant).strip() else ""
+    edited = "".join(kept)
+    return edited if plain(edited).strip() else ""

@@ -1,4 +1,4 @@
-"""Any line end made into one that a :class:`~tcpd.lines.linebuffer.LineBuffer` knows.
+"""Converts line ends for a :class:`~tcpd.lines.linebuffer.LineBuffer`.
 
 Source: RFC 2812 section 2.3.1, "two characters, CR and LF, as message separators".
 """
@@ -7,10 +7,10 @@ from __future__ import annotations
 
 
 class LineEnds:
-    """Makes CR LF of each CR that no LF follows. LF alone, and CR LF, stay as they are.
+    """Replaces CR without LF by CR LF. LF alone and CR LF are unchanged.
 
-    However the stream is cut, the lines are the same. A CR at the end of a piece ends its line at
-    once, for nobody knows whether an LF follows; one that does is then left out.
+    The lines do not depend on how the stream is segmented. A CR at the end of a chunk ends its line
+    immediately; an LF at the start of the next chunk is dropped.
     """
 
     __slots__ = ("_after_cr",)

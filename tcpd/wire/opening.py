@@ -1,10 +1,9 @@
-"""What a connection opens with, where that is another protocol than the one that is spoken there.
+"""Detects HTTP and TLS in the first bytes of a connection, to prevent cross-protocol attacks.
 
-A web page can have its visitors' browsers send an HTTP request to any address and port, with lines
-of the page's choice in its body; by DNS rebinding with any method, too. Its first bytes are those
-of HTTP (RFC 9112 section 3, RFC 9113 section 3.4) or of a TLS handshake (RFC 8446 section 5.1),
-whose session ticket may have lines in it. So a protocol of lines looks at how a connection opens
-before any of its lines acts.
+A web page can make its visitors' browsers send an HTTP request to any address and port, with lines
+of the page's choice in its body, and with any method by DNS rebinding. The first bytes are those of
+HTTP (RFC 9112 section 3, RFC 9113 section 3.4) or of a TLS handshake (RFC 8446 section 5.1), whose
+session ticket may contain lines. So line protocols check them before they run any line.
 """
 
 from __future__ import annotations
@@ -13,16 +12,16 @@ import re
 from collections.abc import Callable
 from enum import Enum
 
-#: RFC 9110 section 9.3, PATCH of RFC 5789, and the first word of HTTP/2. Browsers send others only
-#: with a version behind them.
+#: RFC 9110 section 9.3, PATCH of RFC 5789, and the first word of HTTP/2. Other methods are
+#: recognized by the version at the end of the line.
 METHODS = frozenset(
     ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "PRI"]
 )
 
-#: A first line is read up to so many bytes; RFC 9112 section 3 recommends at least 8000.
+# The bytes of a first line that are checked; RFC 9112 section 3 recommends at least 8000.
 _LONGEST = 8192
 
-#: Within so many bytes a method and the beginning of a path have come.
+# The method and the start of the path are within this many bytes.
 _SHORT = 64
 
 # a method is any token (RFC 9110 section 5.6.2), and a target has no blanks
@@ -37,7 +36,7 @@ _VERSION_3 = 3
 
 
 class Foreign(Enum):
-    """Another protocol than the one that is spoken."""
+    """A protocol that the service does not speak."""
 
     HTTP = "HTTP"
     TLS = "TLS"
@@ -48,14 +47,14 @@ def _knows_none(word: str) -> bool:
 
 
 class Opening:
-    """Looks at the first bytes of a connection, however they are cut.
+    """Checks the first bytes of a connection, independent of segmentation.
 
-    :param any_case: a method alone, or in lower case, is HTTP, too. For protocols where it can be
-        nothing else.
-    :param knows: tells whether a word is a command of the protocol: one that is named like a method
-        is HTTP only in a line with HTTP's version.
+    :param any_case: a method alone or in lower case is HTTP, too; for protocols without a command
+        of that name.
+    :param knows: whether a word is a command of the protocol. A command named like a method is HTTP
+        only in a line with an HTTP version.
 
-    :ivar over: whether there is nothing more to look for.
+    :ivar over: whether the check is complete.
     """
 
     __slots__ = ("_any_case", "_begun", "_knows", "over")
@@ -69,9 +68,9 @@ class Opening:
         self.over = False
 
     def feed(self, data: bytes) -> Foreign | None:
-        """Take the next bytes. Not called once it is over.
+        """Take the next bytes. Must not be called once :attr:`over`.
 
-        :return: what it is, as soon as that is sure; ``None`` otherwise.
+        :return: the detected protocol; ``None`` otherwise.
         """
         if not self._begun:
             data = data.lstrip(_BLANKS)
@@ -85,7 +84,7 @@ class Opening:
             return Foreign.TLS if begun[1:2] == bytes([_VERSION_3]) else None
         if end is None and len(begun) < _LONGEST:
             self._begun = begun
-            # as soon as it is sure, before a long line is answered as one that is too long
+            # early, before the protocol replies that the line is too long
             if not (len(begun) <= _SHORT and _to_path(begun) and self._has_method(begun)):
                 return None
             found = True
@@ -96,9 +95,9 @@ class Opening:
         return Foreign.HTTP if found else None
 
     def _is_request(self, line: bytes, cut: bool) -> bool:
-        """Whether a line is HTTP's first.
+        """Whether a line is an HTTP request line.
 
-        :param cut: whether it goes on.
+        :param cut: whether the line is incomplete.
         """
         if _REQUEST.fullmatch(line) or (cut and _to_path(line) and len(line.split()) == 2):
             return True
@@ -108,13 +107,13 @@ class Opening:
 
     def _has_method(self, line: bytes) -> bool:
         words = line.split(maxsplit=1)
-        if not words:  # nothing but what Python takes for a blank, such as a vertical tab
+        if not words:  # only whitespace of Python's, such as a vertical tab
             return False
         method = words[0].decode("ascii", "replace")
         return method.upper() in METHODS and not self._knows(method)
 
 
 def _to_path(line: bytes) -> bool:
-    """Whether the second word of a line is what a request is for."""
+    """Whether the second word of a line is a request target."""
     _, *rest = line.split(maxsplit=1) or [b""]
     return bool(rest) and (rest[0][:1] in (b"/", b"*") or b"://" in rest[0])

@@ -1,4 +1,4 @@
-"""What a person types and reads: UTF-8 in every locale, and a reader that may have gone."""
+"""Terminal input and output: UTF-8 in every locale, and a closed standard output."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ import sys
 
 
 def use_utf8() -> None:
-    """Make standard output and standard error UTF-8, whatever the locale and PYTHONIOENCODING say.
+    """Make standard output and standard error UTF-8, regardless of locale and PYTHONIOENCODING.
 
-    What tcpd prints may hold any character: names of rooms, texts of an ini file. What UTF-8 cannot
-    hold (a surrogate, from a file name that is not UTF-8) is written as an escape, so that no
-    ``write`` fails for its text.
+    Output may contain any character, such as names of rooms. Surrogates, from a file name that is
+    not UTF-8, are written as escapes, so that no ``write`` fails for its text.
     """
     for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # whoever started the process has closed it
+        if getattr(sys, name) is None:  # closed by the parent process
             setattr(sys, name, io.TextIOWrapper(io.FileIO(os.devnull, "w")))
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -23,9 +22,9 @@ def use_utf8() -> None:
 
 
 def typed(text: str) -> str:
-    """What Python has read from the command line or a terminal, taken for UTF-8 if it can be.
+    """Decode text from the command line or a terminal as UTF-8, if it is valid UTF-8.
 
-    Python reads it as the locale has it; terminals send UTF-8, mostly, whatever the locale.
+    Python decodes it by the locale; most terminals send UTF-8 in every locale.
     """
     try:
         return os.fsencode(text).decode("utf-8")
@@ -34,9 +33,9 @@ def typed(text: str) -> str:
 
 
 def discard_output() -> None:
-    """Send what is still buffered for standard output nowhere: its reader has gone.
+    """Discard buffered standard output after EPIPE.
 
-    Python flushes at its end, and would complain once more of a broken pipe.
+    Python flushes it at exit, and would report the broken pipe again.
     """
     try:
         descriptor = sys.stdout.fileno()

@@ -1,7 +1,7 @@
-"""Writes the header of the PROXY protocol, which tells a server who its client really is.
+"""Writer of PROXY protocol headers.
 
-The source is proxy-protocol.txt of HAProxy, sections 2.1 (version 1, a line of text) and 2.2
-(version 2, binary).
+Source: HAProxy's proxy-protocol.txt, sections 2.1 (version 1, a line of text) and 2.2 (version 2,
+binary).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _SIGNATURE = b"\r\n\r\n\x00\r\nQUIT\n"
 _LOCAL = 0x20
 _PROXY = 0x21
 
-#: The 14th byte: the family of the addresses, and a stream of bytes.
+#: The 14th byte: the address family, and STREAM.
 _TCP4 = 0x11
 _TCP6 = 0x21
 
@@ -41,12 +41,12 @@ _LONGEST_ID = 128
 
 
 @dataclass(frozen=True, slots=True)
-class Ends:
-    """The two ends of a TCP connection.
+class AddressPair:
+    """The addresses of a TCP connection.
 
     :ivar source: the client's address.
     :ivar source_port: 0 to 65535.
-    :ivar destination: the address that it connected to.
+    :ivar destination: the address that the client connected to.
     :ivar destination_port: 0 to 65535.
     """
 
@@ -58,11 +58,11 @@ class Ends:
 
 @dataclass(frozen=True, slots=True)
 class ClientTLS:
-    """What the client's TLS was.
+    """The TLS of a client's connection.
 
     :ivar version: e.g. ``TLSv1.3``.
-    :ivar cipher: by OpenSSL's name.
-    :ivar verified: whether it showed a certificate and that was verified.
+    :ivar cipher: OpenSSL's name.
+    :ivar verified: whether the client presented a certificate that was verified.
     :ivar common_name: of that certificate's subject; ``None`` if it has none.
     """
 
@@ -72,52 +72,51 @@ class ClientTLS:
     common_name: str | None = None
 
 
-def version_1(ends: Ends | None) -> bytes:
-    """The line of version 1.
+def version_1(addresses: AddressPair | None) -> bytes:
+    """Return the header line of version 1.
 
-    :param ends: ``None`` where the client has no IP address: section 2.1 reports that as
+    :param addresses: ``None`` if the client has no IP address: section 2.1 reports that as
         ``UNKNOWN``, and "the rest of the line before the CRLF may be omitted".
     :return: at most 104 bytes.
     """
-    if ends is None:
+    if addresses is None:
         return b"PROXY UNKNOWN\r\n"
-    source, destination = _same_family(ends)
+    source, destination = _same_family(addresses)
     return (
         f"PROXY TCP{source.version} {_text(source)} {_text(destination)} "
-        f"{ends.source_port} {ends.destination_port}\r\n"
+        f"{addresses.source_port} {addresses.destination_port}\r\n"
     ).encode("ascii")
 
 
 def version_2(
-    ends: Ends | None,
+    addresses: AddressPair | None,
     *,
     authority: str | None = None,
     unique_id: bytes | None = None,
     tls: ClientTLS | None = None,
 ) -> bytes:
-    """The binary header of version 2.
+    """Return the binary header of version 2.
 
-    :param ends: ``None`` where the client has no IP address: the header then says ``LOCAL``, which
-        "should not present any address", and nothing else.
-    :param authority: the name that the client asked for (SNI).
-    :param unique_id: what a proxy before us calls the connection, at most 128 bytes.
-    :param tls: how the client came; ``None`` in the clear.
-    :return: 16 bytes and what they announce.
-    :raise ValueError: for an identifier that is too long.
+    :param addresses: ``None`` if the client has no IP address: the command then is ``LOCAL``,
+        which "should not present any address", without TLVs.
+    :param authority: the host name that the client requested (SNI).
+    :param unique_id: a previous proxy's id of the connection, at most 128 bytes.
+    :param tls: the client's TLS; ``None`` without TLS.
+    :raise ValueError: if the id is too long.
     """
-    if ends is None:
+    if addresses is None:
         return _SIGNATURE + struct.pack("!BBH", _LOCAL, 0, 0)
-    source, destination = _same_family(ends)
+    source, destination = _same_family(addresses)
     rest = [
         source.packed,
         destination.packed,
-        struct.pack("!HH", ends.source_port, ends.destination_port),
+        struct.pack("!HH", addresses.source_port, addresses.destination_port),
     ]
     if authority:
         rest.append(_tlv(_AUTHORITY, authority.encode("utf-8", "backslashreplace")))
     if unique_id:
         if len(unique_id) > _LONGEST_ID:
-            raise ValueError(f"an identifier of {len(unique_id)} bytes; {_LONGEST_ID} is the most")
+            raise ValueError(f"the id has {len(unique_id)} bytes, more than {_LONGEST_ID}")
         rest.append(_tlv(_UNIQUE_ID, unique_id))
     if tls is not None:
         rest.append(_tlv(_SSL, _client_tls(tls)))
@@ -127,7 +126,7 @@ def version_2(
 
 
 def _client_tls(tls: ClientTLS) -> bytes:
-    """Section 2.2.6: the field ``verify`` is 0 only for a certificate that was verified."""
+    """Section 2.2.6: the field ``verify`` is 0 only for a verified certificate."""
     flags = _CLIENT_SSL
     if tls.verified:
         flags |= _CLIENT_CERT_CONN | _CLIENT_CERT_SESS
@@ -142,9 +141,9 @@ def _tlv(kind: int, value: bytes) -> bytes:
     return struct.pack("!BH", kind, len(value)) + value
 
 
-def _same_family(ends: Ends) -> tuple[IPAddress, IPAddress]:
-    """Both addresses; where one is IPv6, both (RFC 4291 section 2.5.5.2)."""
-    source, destination = ends.source, ends.destination
+def _same_family(addresses: AddressPair) -> tuple[IPAddress, IPAddress]:
+    """Both addresses, as IPv6 if one is (RFC 4291 section 2.5.5.2)."""
+    source, destination = addresses.source, addresses.destination
     if source.version != destination.version:
         source, destination = _as_ipv6(source), _as_ipv6(destination)
     return source, destination
@@ -157,7 +156,7 @@ def _as_ipv6(address: IPAddress) -> IPv6Address:
 
 
 def _text(address: IPAddress) -> str:
-    """As section 2.1 wants it: groups of hexadecimal digits, without a zone or dots."""
+    """The form of section 2.1: groups of hexadecimal digits, without a zone or dots."""
     if isinstance(address, IPv4Address):
         return str(address)
     return ":".join(f"{group:x}" for group in struct.unpack("!8H", address.packed))

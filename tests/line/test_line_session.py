@@ -445,7 +445,7 @@ LINES = st.sampled_from(
     places=st.lists(st.integers(0, 400)),
     strict=st.booleans(),
 )
-def test_cutting_changes_nothing(stream: bytes, places: list[int], strict: bool) -> None:
+def test_segmentation_does_not_matter(stream: bytes, places: list[int], strict: bool) -> None:
     """How the stream was cut does not change one byte of the replies."""
     whole = Talk(max_line=64, strict_crlf=strict).say(stream)
     assert Talk(max_line=64, strict_crlf=strict).say(*cut(stream, places)) == whole

@@ -8,30 +8,30 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tcpd.lines.linebuffer import Fault, LineBuffer
+from tcpd.lines.linebuffer import LineBuffer, LineFault
 
 LIMIT = 8
 
 
-def fed(pieces: list[bytes], *, strict: bool = False) -> list[bytes | Fault]:
+def fed(pieces: list[bytes], *, strict: bool = False) -> list[bytes | LineFault]:
     buffer = LineBuffer(LIMIT, strict_crlf=strict)
     return [found for piece in pieces for found in buffer.feed(piece)]
 
 
-def by_the_book(stream: bytes, *, strict: bool) -> list[bytes | Fault]:
+def by_the_book(stream: bytes, *, strict: bool) -> list[bytes | LineFault]:
     """What the lines of a whole stream are, said as plainly as possible."""
     *lines, rest = stream.split(b"\n")
-    found: list[bytes | Fault] = []
+    found: list[bytes | LineFault] = []
     for line in lines:
         bare = line.removesuffix(b"\r")
         if len(bare) > LIMIT:
-            found.append(Fault.TOO_LONG)
+            found.append(LineFault.TOO_LONG)
         elif strict and bare == line:
-            found.append(Fault.BARE_LF)
+            found.append(LineFault.BARE_LF)
         else:
             found.append(bare)
     if len(rest.removesuffix(b"\r")) > LIMIT:
-        found.append(Fault.TOO_LONG)
+        found.append(LineFault.TOO_LONG)
     return found
 
 
@@ -47,19 +47,19 @@ def by_the_book(stream: bytes, *, strict: bool) -> list[bytes | Fault]:
         (b"unended", []),
         (b"12345678\n", [b"12345678"]),
         (b"12345678\r\n", [b"12345678"]),
-        (b"123456789\n", [Fault.TOO_LONG]),
-        (b"123456789\r\nok\n", [Fault.TOO_LONG, b"ok"]),
+        (b"123456789\n", [LineFault.TOO_LONG]),
+        (b"123456789\r\nok\n", [LineFault.TOO_LONG, b"ok"]),
         (b"12345678\r", []),
-        (b"12345678\rx\nok\n", [Fault.TOO_LONG, b"ok"]),
+        (b"12345678\rx\nok\n", [LineFault.TOO_LONG, b"ok"]),
     ],
 )
-def test_lines(stream: bytes, lines: list[bytes | Fault]) -> None:
+def test_lines(stream: bytes, lines: list[bytes | LineFault]) -> None:
     assert fed([stream]) == lines
     assert fed([bytes([byte]) for byte in stream]) == lines
 
 
 def test_strict_reports_a_bare_lf() -> None:
-    assert fed([b"a\nb\r\n"], strict=True) == [Fault.BARE_LF, b"b"]
+    assert fed([b"a\nb\r\n"], strict=True) == [LineFault.BARE_LF, b"b"]
 
 
 @given(
@@ -67,7 +67,7 @@ def test_strict_reports_a_bare_lf() -> None:
     cuts=st.lists(st.integers(0, 60)),
     strict=st.booleans(),
 )
-def test_cutting_changes_nothing(stream: bytes, cuts: list[int], strict: bool) -> None:
+def test_segmentation_does_not_matter(stream: bytes, cuts: list[int], strict: bool) -> None:
     places = [0, *sorted(min(cut, len(stream)) for cut in cuts), len(stream)]
     pieces = [stream[a:b] for a, b in itertools.pairwise(places)]
     assert fed(pieces, strict=strict) == by_the_book(stream, strict=strict)
@@ -76,7 +76,7 @@ def test_cutting_changes_nothing(stream: bytes, cuts: list[int], strict: bool) -
 def test_a_line_without_end_is_reported_once_and_not_kept() -> None:
     buffer = LineBuffer(LIMIT)
     assert buffer.feed(b"x" * LIMIT) == []
-    assert buffer.feed(b"x") == [Fault.TOO_LONG]
+    assert buffer.feed(b"x") == [LineFault.TOO_LONG]
     for _ in range(1000):
         assert buffer.feed(b"x" * 1000) == []
     assert buffer.feed(b"end\nnext\n") == [b"next"]

@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 
 from tcpd.config.values import Rate
 from tcpd.interfaces import IBusy, IFarewell
-from tcpd.lines.linebuffer import Fault
+from tcpd.lines.linebuffer import LineFault
 from tcpd.lines.single import LINES_A_SHARE, LINES_A_TURN, REQUEST_SECONDS, Ready, SinglePump
 from tcpd.net.turns import work_queue
 from tcpd.policy.reasons import End, Refusal
@@ -87,7 +87,7 @@ class Talk:
         self.entered = False
         self.waiting = False
         self.left = 0
-        self.lines: list[bytes | Fault] = []
+        self.lines: list[bytes | LineFault] = []
         self.reason: str | None = None
         self.ready = Ready.NOW
         self.ended: list[str] = []
@@ -100,10 +100,10 @@ class Talk:
     def greet(self) -> None:
         self.pump.output.put(b"hello\n")
 
-    def ready_for(self, line: bytes | Fault | None) -> Ready:
+    def ready_for(self, line: bytes | LineFault | None) -> Ready:
         return self.ready if line == b"PING" else Ready.NOW
 
-    def line(self, line: bytes | Fault) -> None:
+    def line(self, line: bytes | LineFault) -> None:
         self.pump.clock.rightNow += self.takes
         self.lines.append(line)
         self.pump.order.append((self.pump.name, line))
@@ -218,7 +218,7 @@ def test_lines_are_taken_at_once_in_one_run(clock: Reactor) -> None:
     assert not pump.held
     assert pump.reads
     pump.dataReceived(b"\n" + b"y" * 200 + b"\n")
-    assert pump.talk.lines[2:] == [b"c", Fault.TOO_LONG]
+    assert pump.talk.lines[2:] == [b"c", LineFault.TOO_LONG]
 
 
 def test_nothing_is_taken_while_a_request_is_open(clock: Reactor) -> None:

@@ -36,7 +36,7 @@ from running import (
 )
 
 from tcpd.ops.heap import glibc
-from tcpd.wire.proxy_header import Ends, version_2
+from tcpd.wire.proxy_header import AddressPair, version_2
 
 pytestmark = [
     pytest.mark.live,
@@ -689,7 +689,7 @@ def test_control_characters_are_escaped_everywhere(start: Callable[[str], Daemon
         )
     )
     seen = b""
-    ends = Ends(ip_address("192.0.2.1"), 4711, ip_address("198.51.100.7"), 7100)
+    ends = AddressPair(ip_address("192.0.2.1"), 4711, ip_address("198.51.100.7"), 7100)
     name = EVIL.encode()[:100]
     with daemon.connect("line", "proxy=127.0.0.0/8") as client:
         client.sendall(version_2(ends, unique_id=name, authority=EVIL[:40]))

@@ -28,7 +28,7 @@ from tcpd.net.listener_options import ListenerOptions
 from tcpd.net.proxy import Proxies
 from tcpd.policy.bans import Ban, Bans
 from tcpd.policy.reasons import End, Refusal
-from tcpd.wire.proxy_header import ClientTLS, Ends, version_1, version_2
+from tcpd.wire.proxy_header import AddressPair, ClientTLS, version_1, version_2
 
 PROXY = IPv4Address("TCP", "10.0.0.1", 40000)
 TRUSTED = "10.0.0.0/8"
@@ -106,9 +106,9 @@ def nothing_left(house: House) -> None:
     assert not [call for call in house.clock.getDelayedCalls() if call.active()]
 
 
-FOUR = Ends(ip_address("192.0.2.1"), 4711, ip_address("198.51.100.7"), 443)
-SIX = Ends(ip_address("2001:db8::1"), 4711, ip_address("2001:db8::7"), 443)
-MAPPED = Ends(ip_address("::ffff:192.0.2.1"), 4711, ip_address("::ffff:198.51.100.7"), 443)
+FOUR = AddressPair(ip_address("192.0.2.1"), 4711, ip_address("198.51.100.7"), 443)
+SIX = AddressPair(ip_address("2001:db8::1"), 4711, ip_address("2001:db8::7"), 443)
+MAPPED = AddressPair(ip_address("::ffff:192.0.2.1"), 4711, ip_address("::ffff:198.51.100.7"), 443)
 
 
 @pytest.mark.parametrize(

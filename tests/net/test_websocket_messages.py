@@ -13,7 +13,7 @@ from wsproto.connection import Connection, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Event, Ping, Pong, TextMessage
 from wsproto.frame_protocol import CloseReason
 
-from tcpd.net.websocket_messages import Fault, Messages
+from tcpd.net.websocket_messages import FrameFault, Messages
 from tcpd.net.websocket_settings import Frames
 
 LONGEST = 50
@@ -52,7 +52,7 @@ class Got:
         self.messages = Messages(frames, LONGEST)
         self.lines = self.answers = b""
         self.closed = False
-        self.fault: Fault | None = None
+        self.fault: FrameFault | None = None
         for piece in pieces:
             self.messages.receive(piece)
             more = True
@@ -87,8 +87,8 @@ def test_one_line_end_is_overlooked(end: str) -> None:
 def test_a_message_that_is_no_single_line_ends_it(text: str) -> None:
     """ "each message MUST consist of a single IRC line": more would be somebody else's words."""
     found = got(sent(TextMessage("before"), TextMessage(text), TextMessage("after")))
-    assert found.all() == (b"before\r\n", b"", False, Fault.NOT_A_LINE)
-    (close,) = heard(found.messages.close(Fault.NOT_A_LINE.code, "x"))
+    assert found.all() == (b"before\r\n", b"", False, FrameFault.NOT_A_LINE)
+    (close,) = heard(found.messages.close(FrameFault.NOT_A_LINE.code, "x"))
     assert isinstance(close, CloseConnection)
     assert close.code == 1008
 
@@ -96,8 +96,8 @@ def test_a_message_that_is_no_single_line_ends_it(text: str) -> None:
 @pytest.mark.parametrize(
     ("frames", "event", "fault"),
     [
-        (Frames.TEXT, BytesMessage(b"x"), Fault.WRONG_TYPE),
-        (Frames.BINARY, TextMessage("x"), Fault.WRONG_TYPE),
+        (Frames.TEXT, BytesMessage(b"x"), FrameFault.WRONG_TYPE),
+        (Frames.BINARY, TextMessage("x"), FrameFault.WRONG_TYPE),
         (Frames.TEXT, TextMessage("x"), None),
         (Frames.BINARY, BytesMessage(b"\xff"), None),
         # "when no subprotocol is negotiated, servers could accept either incoming message type"
@@ -106,21 +106,21 @@ def test_a_message_that_is_no_single_line_ends_it(text: str) -> None:
     ],
 )
 def test_the_type_of_message_is_the_subprotocol_s(
-    frames: Frames | None, event: Event, fault: Fault | None
+    frames: Frames | None, event: Event, fault: FrameFault | None
 ) -> None:
     """RFC 6455 section 7.4.1: 1003 for "a type of data it cannot accept"."""
     found = got(sent(event), frames)
     assert found.fault is fault
     assert bool(found.lines) is (fault is None)
-    assert Fault.WRONG_TYPE.code == 1003
+    assert FrameFault.WRONG_TYPE.code == 1003
 
 
 def test_text_that_is_not_utf8() -> None:
     """RFC 6455 section 8.1: a non-UTF-8 stream fails the connection; 1007."""
-    assert got(masked(1, b"\xff")).fault is Fault.NOT_UTF8
-    assert got(masked(1, b"\xed\xa0\x80")).fault is Fault.NOT_UTF8
-    assert got(masked(1, "ü".encode()[:1])).fault is Fault.NOT_UTF8
-    assert Fault.NOT_UTF8.code == 1007
+    assert got(masked(1, b"\xff")).fault is FrameFault.NOT_UTF8
+    assert got(masked(1, b"\xed\xa0\x80")).fault is FrameFault.NOT_UTF8
+    assert got(masked(1, "ü".encode()[:1])).fault is FrameFault.NOT_UTF8
+    assert FrameFault.NOT_UTF8.code == 1007
 
 
 def test_fragments_are_joined_within_the_limit() -> None:
@@ -144,10 +144,10 @@ def test_too_long_a_message(event: Any) -> None:
     """RFC 6455 section 7.4.1: 1009, "a message that is too big for it to process"."""
     text: Any = "x" if event is TextMessage else b"x"
     assert got(sent(event(text * LONGEST))).fault is None
-    assert got(sent(event(text * (LONGEST + 1)))).fault is Fault.TOO_LONG
+    assert got(sent(event(text * (LONGEST + 1)))).fault is FrameFault.TOO_LONG
     piece = event(text * LONGEST, message_finished=False)
-    assert got(sent(piece, event(text))).fault is Fault.TOO_LONG
-    assert Fault.TOO_LONG.code == 1009
+    assert got(sent(piece, event(text))).fault is FrameFault.TOO_LONG
+    assert FrameFault.TOO_LONG.code == 1009
 
 
 def test_the_limit_acts_before_the_frame_is_complete() -> None:
@@ -156,7 +156,7 @@ def test_the_limit_acts_before_the_frame_is_complete() -> None:
     found = got(head + b"x" * LONGEST)
     assert found.fault is None
     found.messages.receive(b"xxx")
-    assert found.messages.take(100).fault is Fault.TOO_LONG
+    assert found.messages.take(100).fault is FrameFault.TOO_LONG
 
 
 @pytest.mark.parametrize(
@@ -175,8 +175,8 @@ def test_the_limit_acts_before_the_frame_is_complete() -> None:
 )
 def test_what_is_no_websocket(data: bytes) -> None:
     """RFC 6455 section 5: the connection is failed, with 1002."""
-    assert got(sent(TextMessage("ok")) + data).all() == (b"ok\r\n", b"", False, Fault.PROTOCOL)
-    assert Fault.PROTOCOL.code == 1002
+    assert got(sent(TextMessage("ok")) + data).all() == (b"ok\r\n", b"", False, FrameFault.PROTOCOL)
+    assert FrameFault.PROTOCOL.code == 1002
 
 
 def test_nothing_is_taken_behind_a_fault_or_a_close() -> None:
@@ -253,7 +253,7 @@ def streams(draw: st.DrawFn) -> bytes:
     cuts=st.lists(st.integers(0, 600), max_size=12),
     most=st.integers(1, 4),
 )
-def test_however_the_stream_is_cut(
+def test_telnet_segmentation_does_not_matter(
     data: bytes, frames: Frames | None, cuts: list[int], most: int
 ) -> None:
     """The same lines, answers and end, whatever came together."""
@@ -261,7 +261,11 @@ def test_however_the_stream_is_cut(
     pieces = [data[a:b] for a, b in pairwise(ends)]
     whole = got(data, frames)
     parts = Got(pieces, frames, most)
-    if {whole.fault, parts.fault} <= {Fault.NOT_UTF8, Fault.TOO_LONG, Fault.WRONG_TYPE}:
+    if {whole.fault, parts.fault} <= {
+        FrameFault.NOT_UTF8,
+        FrameFault.TOO_LONG,
+        FrameFault.WRONG_TYPE,
+    }:
         # garbage that is wrong in several ways may be found out by another of them
         assert (whole.lines, whole.answers) == (parts.lines, parts.answers)
     else:

@@ -258,7 +258,7 @@ def fed(pieces: Iterable[bytes]) -> tuple[Any, bytes]:
     ),
     cuts=st.lists(st.integers(0, 400), max_size=8),
 )
-def test_however_the_stream_is_cut(data: bytes, cuts: list[int]) -> None:
+def test_telnet_segmentation_does_not_matter(data: bytes, cuts: list[int]) -> None:
     """Nothing that comes with the request or behind it is lost."""
     ends = [0, *sorted(cuts), len(data)]
     pieces = [data[a:b] for a, b in pairwise(ends) if a < b]

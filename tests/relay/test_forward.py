@@ -41,7 +41,7 @@ from tcpd.relay.forward_tls import FarTLS
 from tcpd.relay.forward_wire import TLSFarSide
 from tcpd.relay.forward_wire import Wire as TLSWire
 from tcpd.relay.target import parse_target
-from tcpd.wire.proxy_header import ClientTLS, Ends, version_2
+from tcpd.wire.proxy_header import AddressPair, ClientTLS, version_2
 
 
 @pytest.fixture
@@ -611,7 +611,7 @@ def test_version_2_combines_own_facts_and_a_received_header(
     tls: TLSFacts | None, proxy: ProxyFacts | None, means: dict[str, Any]
 ) -> None:
     factory = Pair(send_proxy="v2").factory
-    ends = Ends(ip_address(CLIENT.host), CLIENT.port, ip_address(SERVICE.host), SERVICE.port)
+    ends = AddressPair(ip_address(CLIENT.host), CLIENT.port, ip_address(SERVICE.host), SERVICE.port)
     assert factory.route.header(Told(tls, proxy)) == version_2(ends, **means)
 
 

@@ -16,7 +16,7 @@ from soak.words import Chance, damaged, line, nick, room, rudeness, word, words
 
 from tcpd.chat.irc.commands.table import COMMANDS as IRC_COMMANDS
 from tcpd.chat.text.parse import COMMANDS as TEXT_COMMANDS
-from tcpd.wire.proxy_header import Ends, version_1, version_2
+from tcpd.wire.proxy_header import AddressPair, version_1, version_2
 
 Generator = Callable[[Chance, int], list[bytes]]
 
@@ -319,12 +319,14 @@ def websocket(chance: Chance, count: int) -> list[bytes]:
 # --- PROXY ---
 
 
-def _ends(chance: Chance) -> Ends:
+def _ends(chance: Chance) -> AddressPair:
     if chance.random() < 0.5:
         addresses = [ipaddress.IPv4Address(f"192.0.2.{chance.randrange(256)}") for _ in "ab"]
-        return Ends(addresses[0], chance.randrange(65536), addresses[1], chance.randrange(65536))
+        return AddressPair(
+            addresses[0], chance.randrange(65536), addresses[1], chance.randrange(65536)
+        )
     v6 = [ipaddress.IPv6Address(f"2001:db8::{chance.randrange(65536):x}") for _ in "ab"]
-    return Ends(v6[0], chance.randrange(65536), v6[1], chance.randrange(65536))
+    return AddressPair(v6[0], chance.randrange(65536), v6[1], chance.randrange(65536))
 
 
 _PROXY_TEXT = (

@@ -1,4 +1,4 @@
-"""IRC's formatting codes, and the keys of a raw terminal."""
+"""IRC formatting codes, and the editing keys of a raw terminal."""
 
 from __future__ import annotations
 
@@ -74,11 +74,9 @@ def test_formatting_is_removed(sent: str, shown: str) -> None:
         ("abc\x17\x02", ""),
     ],
 )
-def test_keys_edit_the_line(keys: str, line: str | None) -> None:
-    """'Backspace and Delete erase a character, Ctrl-W a word, Ctrl-U the line.'
-
-    And 'empty where nothing but formatting codes is left': nothing is said that nobody sees.
-    """
+def test_editing_keys_are_applied(keys: str, line: str | None) -> None:
+    """'Backspace and Delete erase a character, Ctrl-W a word, Ctrl-U the line', and 'empty if only
+    formatting codes are left'."""
     assert typed(keys) == line
 
 
@@ -89,7 +87,7 @@ PIECES = st.one_of(
 
 
 @given(st.lists(PIECES, max_size=20).map("".join))
-def test_any_keys_leave_a_line(keys: str) -> None:
+def test_result_has_no_editing_keys(keys: str) -> None:
     line = typed(keys)
     if line is None:
         assert "\x04" in keys
@@ -100,8 +98,8 @@ def test_any_keys_leave_a_line(keys: str) -> None:
 
 
 @pytest.mark.parametrize("unit", ["\x1b]", "\x1b[1", "a\x17", "a b\x17", "\x04f", "\x7f", "\x031,"])
-def test_a_long_line_takes_linear_time(unit: str) -> None:
-    """'The time it takes is linear': a line of a megabyte, which is 250 times the longest."""
+def test_long_line_takes_linear_time(unit: str) -> None:
+    """'The time is linear in the length of the line': 1 MB, 250 times the longest line."""
     line = unit * (1_000_000 // len(unit))
     plain(line)
     typed(line)
@@ -118,12 +116,12 @@ def test_a_long_line_takes_linear_time(unit: str) -> None:
         ("", ""),
     ],
 )
-def test_formatting_codes_alone_stay(text: str, shown: str) -> None:
+def test_tidy_keeps_formatting_codes(text: str, shown: str) -> None:
     assert tidy(text) == shown
 
 
 @given(st.text(st.characters(exclude_categories=[])))
-def test_a_tidy_text_has_no_other_control_characters(text: str) -> None:
+def test_tidy_removes_other_control_characters(text: str) -> None:
     shown = tidy(text)
     assert len(shown) == len(text)
     assert tidy(shown) == shown

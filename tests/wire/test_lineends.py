@@ -1,4 +1,4 @@
-"""LineEnds: CR, LF, CR LF and any mix of them end a line, wherever the stream is cut."""
+"""LineEnds: CR, LF, CR LF and any mix of them end a line, independent of segmentation."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ def test_lines(stream: bytes, lines: list[bytes]) -> None:
     cuts=st.lists(st.integers(0, 60)),
 )
 @example(stream=b"a\r\n", cuts=[2, 2])
-def test_cutting_changes_nothing(stream: bytes, cuts: list[int]) -> None:
+def test_segmentation_does_not_matter(stream: bytes, cuts: list[int]) -> None:
     places = [0, *sorted(min(cut, len(stream)) for cut in cuts), len(stream)]
     pieces = [stream[a:b] for a, b in itertools.pairwise(places)]
     assert fed(pieces) == re.split(rb"\r\n|\r|\n", stream)[:-1]
 
 
-def test_streams_that_have_one_sort_of_line_end_are_passed_on_as_they_are() -> None:
-    """The common path makes no new object."""
+def test_stream_without_lone_cr_is_not_copied() -> None:
+    """The common path."""
     ends = LineEnds()
     for data in (b"a\nb\n", b"a\r\nb\r\n", b"no end"):
         assert ends.feed(data) is data

@@ -1,4 +1,4 @@
-"""Opening: HTTP and TLS are known by how a connection opens, however the stream is cut."""
+"""Detection of HTTP and TLS in the first bytes of a connection."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def bytewise(stream: bytes) -> list[bytes]:
     return [bytes([byte]) for byte in stream]
 
 
-def both_ways(stream: bytes, **how: object) -> Foreign | None:
+def found_in(stream: bytes, **how: object) -> Foreign | None:
     whole = found([stream], **how)
     assert found(bytewise(stream), **how) is whole
     return whole
@@ -59,7 +59,7 @@ def both_ways(stream: bytes, **how: object) -> Foreign | None:
 def test_http(line: bytes, before: bytes, end: bytes) -> None:
     """RFC 9112 section 3: "request-line = method SP request-target SP HTTP-version"; section 2.2: a
     server "SHOULD ignore at least one empty line (CRLF) received prior to the request-line"."""
-    assert both_ways(before + line + end + b"Host: irc.example.net\r\n\r\n") is Foreign.HTTP
+    assert found_in(before + line + end + b"Host: irc.example.net\r\n\r\n") is Foreign.HTTP
 
 
 @pytest.mark.parametrize(
@@ -88,31 +88,31 @@ def test_http(line: bytes, before: bytes, end: bytes) -> None:
         b"ECHO /" + b"x y" * 10_000,
     ],
 )
-def test_what_is_neither(line: bytes) -> None:
-    assert both_ways(line + b"\r\nmore\r\n") is None
+def test_other_lines_are_not_detected(line: bytes) -> None:
+    assert found_in(line + b"\r\nmore\r\n") is None
 
 
 @pytest.mark.parametrize("line", [b"get", b"Post something", b"options", b"CONNECT"])
-def test_methods_in_any_case(line: bytes) -> None:
-    """Where no command and no name looks like that."""
-    assert both_ways(line + b"\r\n", any_case=True) is Foreign.HTTP
+def test_any_case_detects_methods_alone(line: bytes) -> None:
+    """ "for protocols without a command of that name" """
+    assert found_in(line + b"\r\n", any_case=True) is Foreign.HTTP
 
 
-def test_commands_of_the_protocol_that_are_named_like_a_method() -> None:
-    """They are HTTP only with its version behind them."""
+def test_command_named_like_a_method_is_not_http() -> None:
+    """ "is HTTP only in a line with an HTTP version" """
     how = {"knows": lambda word: word.upper() in ("GET", "PUT")}
-    assert both_ways(b"GET key\r\n", **how) is None
-    assert both_ways(b"PUT /key value\r\n", **how) is None
-    assert both_ways(b"GET /key HTTP/1.1\r\n", **how) is Foreign.HTTP
-    assert both_ways(b"POST key\r\n", **how) is Foreign.HTTP
+    assert found_in(b"GET key\r\n", **how) is None
+    assert found_in(b"PUT /key value\r\n", **how) is None
+    assert found_in(b"GET /key HTTP/1.1\r\n", **how) is Foreign.HTTP
+    assert found_in(b"POST key\r\n", **how) is Foreign.HTTP
 
 
 @pytest.mark.parametrize("version", [0, 1, 3, 4])
 def test_tls(version: int) -> None:
     """RFC 8446 section 5.1: a record begins with its type, 22 for handshakes, and the version 3.x.
-    A session ticket in it may have lines that a page chose."""
+    A session ticket in it may contain lines of a web page."""
     hello = bytes([22, 3, version, 2, 0, 1, 0, 1, 252, 3, 3]) + b"\r\nNICK x\r\nUSER x 0 * :x\r\n"
-    assert both_ways(hello) is Foreign.TLS
+    assert found_in(hello) is Foreign.TLS
 
 
 def test_only_the_first_line_counts() -> None:
@@ -127,14 +127,14 @@ def test_only_the_first_line_counts() -> None:
     ),
     cuts=st.lists(st.integers(0, 40)),
 )
-def test_cutting_changes_nothing(line: bytes, cuts: list[int]) -> None:
+def test_segmentation_does_not_matter(line: bytes, cuts: list[int]) -> None:
     stream = b"\r\n" + line + b"\r\nmore\r\n"
     places = [0, *sorted(min(cut, len(stream)) for cut in cuts), len(stream)]
     pieces = [stream[a:b] for a, b in itertools.pairwise(places)]
     assert found(pieces) is found([stream])
 
 
-def test_a_first_line_without_end_is_not_kept() -> None:
+def test_first_line_without_end_is_not_buffered() -> None:
     opening = Opening()
     for _ in range(100):
         if opening.over:

@@ -1,4 +1,4 @@
-"""The reader of PROXY headers, against proxy-protocol.txt sections 2.1 and 2.2."""
+"""The parser of PROXY headers, against proxy-protocol.txt sections 2.1 and 2.2."""
 
 from __future__ import annotations
 
@@ -14,30 +14,34 @@ from hypothesis import strategies as st
 
 from tcpd.wire.proxy import (
     LONGEST_LINE,
-    MOST_ANNOUNCED,
-    Fault,
+    MAX_LENGTH,
     Header,
+    HeaderFault,
     HeaderReader,
     ProxyError,
     crc32c,
 )
-from tcpd.wire.proxy_header import ClientTLS, Ends, version_1, version_2
+from tcpd.wire.proxy_header import AddressPair, ClientTLS, version_1, version_2
 
 SIGNATURE = bytes.fromhex("0D0A0D0A000D0A515549540A")
-FOUR = Ends(ipaddress.ip_address("192.0.2.1"), 56324, ipaddress.ip_address("192.0.2.11"), 443)
-SIX = Ends(ipaddress.ip_address("2001:db8::1"), 4711, ipaddress.ip_address("2001:db8::2"), 25)
+FOUR = AddressPair(
+    ipaddress.ip_address("192.0.2.1"), 56324, ipaddress.ip_address("192.0.2.11"), 443
+)
+SIX = AddressPair(
+    ipaddress.ip_address("2001:db8::1"), 4711, ipaddress.ip_address("2001:db8::2"), 25
+)
 
 ADDRESSES = {4: st.ip_addresses(v=4), 6: st.ip_addresses(v=6)}
 PORTS = st.integers(0, 65535)
-ENDS = st.sampled_from([4, 6]).flatmap(
-    lambda version: st.builds(Ends, ADDRESSES[version], PORTS, ADDRESSES[version], PORTS)
+PAIRS = st.sampled_from([4, 6]).flatmap(
+    lambda version: st.builds(AddressPair, ADDRESSES[version], PORTS, ADDRESSES[version], PORTS)
 )
 
-Outcome = tuple[Header | None, bytes] | Fault
+Outcome = tuple[Header | None, bytes] | HeaderFault
 
 
 def read(pieces: Iterable[bytes]) -> Outcome:
-    """What comes of a stream: its header and what is behind it, or what is wrong with it."""
+    """Read a stream: return its header and the rest, or the fault."""
     reader = HeaderReader()
     header: Header | None = None
     behind = b""
@@ -56,7 +60,7 @@ def read(pieces: Iterable[bytes]) -> Outcome:
 
 
 def read_any_way(stream: bytes) -> Outcome:
-    """The same, of the stream whole and byte by byte, which agree."""
+    """Read a stream at once and byte by byte, with the same result."""
     outcome = read([stream])
     assert read(stream[at : at + 1] for at in range(len(stream))) == outcome
     return outcome
@@ -78,12 +82,15 @@ def of_four(*tlvs: bytes) -> bytes:
     return binary(FOUR_BLOCK + b"".join(tlvs))
 
 
-def test_the_example_of_section_2_1_and_what_stands_behind_it() -> None:
+def test_section_2_1_example_with_data() -> None:
     line = b"PROXY TCP4 192.168.0.1 192.168.0.11 56324 443\r\n"
-    ends = Ends(
+    addresses = AddressPair(
         ipaddress.ip_address("192.168.0.1"), 56324, ipaddress.ip_address("192.168.0.11"), 443
     )
-    assert read_any_way(line + b"GET / HTTP/1.1\r\n") == (Header(1, ends), b"GET / HTTP/1.1\r\n")
+    assert read_any_way(line + b"GET / HTTP/1.1\r\n") == (
+        Header(1, addresses),
+        b"GET / HTTP/1.1\r\n",
+    )
 
 
 @pytest.mark.parametrize(
@@ -94,11 +101,13 @@ def test_the_example_of_section_2_1_and_what_stands_behind_it() -> None:
         ("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "1::8"),
     ],
 )
-def test_ipv6_in_a_line(source: str, destination: str) -> None:
+def test_version_1_ipv6(source: str, destination: str) -> None:
     """ "upper or lower case ... with the acceptance of one double colon sequence" """
     outcome = read_any_way(f"PROXY TCP6 {source} {destination} 0 65535\r\n".encode())
-    ends = Ends(ipaddress.ip_address(source), 0, ipaddress.ip_address(destination), 65535)
-    assert outcome == (Header(1, ends), b"")
+    addresses = AddressPair(
+        ipaddress.ip_address(source), 0, ipaddress.ip_address(destination), 65535
+    )
+    assert outcome == (Header(1, addresses), b"")
 
 
 @pytest.mark.parametrize(
@@ -119,37 +128,37 @@ def test_unknown_has_no_addresses(line: bytes) -> None:
 @pytest.mark.parametrize(
     ("line", "fault"),
     [
-        (b"GET / HTTP/1.1\r\n", Fault.NO_HEADER),
-        (b"PROXYTCP4", Fault.NO_HEADER),
-        (b"proxy TCP4 1.2.3.4 1.2.3.4 1 1\r\n", Fault.NO_HEADER),
-        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", Fault.NO_HEADER),
-        (b"PROXY \r\n", Fault.LINE),
-        (b"PROXY UNKNOWNS\r\n", Fault.LINE),
-        (b"PROXY UDP4 1.2.3.4 1.2.3.4 1 1\r\n", Fault.LINE),
-        (b"PROXY TCP4 1.2.3.4 1.2.3.4 1\r\n", Fault.LINE),
-        (b"PROXY TCP4 1.2.3.4 1.2.3.4 1 1 1\r\n", Fault.LINE),
-        (b"PROXY TCP4  1.2.3.4 1.2.3.4 1 1\r\n", Fault.LINE),
-        (b"PROXY TCP4 1.2.3.4 1.2.3.4 1 1 \r\n", Fault.LINE),
-        (b"PROXY\tTCP4 1.2.3.4 1.2.3.4 1 1\r\n", Fault.NO_HEADER),
-        (b"PROXY TCP4 1.2.3.04 1.2.3.4 1 1\r\n", Fault.ADDRESS),
-        (b"PROXY TCP4 1.2.3.256 1.2.3.4 1 1\r\n", Fault.ADDRESS),
-        (b"PROXY TCP4 1.2.3 1.2.3.4 1 1\r\n", Fault.ADDRESS),
-        (b"PROXY TCP4 ::1 ::1 1 1\r\n", Fault.ADDRESS),
-        (b"PROXY TCP4 1.2.3.\xb2 1.2.3.4 1 1\r\n", Fault.ADDRESS),
-        (b"PROXY TCP6 1.2.3.4 1.2.3.4 1 1\r\n", Fault.ADDRESS),
-        (b"PROXY TCP6 1::2::3 ::1 1 1\r\n", Fault.ADDRESS),
-        (b"PROXY TCP6 fe80::1%eth0 ::1 1 1\r\n", Fault.ADDRESS),
-        (b"PROXY TCP6 1:2:3:4:5:6:7 ::1 1 1\r\n", Fault.ADDRESS),
-        (b"PROXY TCP4 1.2.3.4 1.2.3.4 01 1\r\n", Fault.PORT),
-        (b"PROXY TCP4 1.2.3.4 1.2.3.4 1 65536\r\n", Fault.PORT),
-        (b"PROXY TCP4 1.2.3.4 1.2.3.4 +1 1\r\n", Fault.PORT),
-        (b"PROXY TCP4 1.2.3.4 1.2.3.4 1 1\nGET / HTTP/1.1\r\n", Fault.LINE),
-        (b"PROXY TCP4 1.2.3.4 1.2.3.4 1 1\r" + b"x" * 99, Fault.LINE_TOO_LONG),
-        (b"PROXY UNKNOWN " + b"f" * 92 + b"\r\n", Fault.LINE_TOO_LONG),
-        (b"PROXY UNKNOWN " + b"f" * 5000, Fault.LINE_TOO_LONG),
+        (b"GET / HTTP/1.1\r\n", HeaderFault.NO_HEADER),
+        (b"PROXYTCP4", HeaderFault.NO_HEADER),
+        (b"proxy TCP4 1.2.3.4 1.2.3.4 1 1\r\n", HeaderFault.NO_HEADER),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", HeaderFault.NO_HEADER),
+        (b"PROXY \r\n", HeaderFault.LINE),
+        (b"PROXY UNKNOWNS\r\n", HeaderFault.LINE),
+        (b"PROXY UDP4 1.2.3.4 1.2.3.4 1 1\r\n", HeaderFault.LINE),
+        (b"PROXY TCP4 1.2.3.4 1.2.3.4 1\r\n", HeaderFault.LINE),
+        (b"PROXY TCP4 1.2.3.4 1.2.3.4 1 1 1\r\n", HeaderFault.LINE),
+        (b"PROXY TCP4  1.2.3.4 1.2.3.4 1 1\r\n", HeaderFault.LINE),
+        (b"PROXY TCP4 1.2.3.4 1.2.3.4 1 1 \r\n", HeaderFault.LINE),
+        (b"PROXY\tTCP4 1.2.3.4 1.2.3.4 1 1\r\n", HeaderFault.NO_HEADER),
+        (b"PROXY TCP4 1.2.3.04 1.2.3.4 1 1\r\n", HeaderFault.ADDRESS),
+        (b"PROXY TCP4 1.2.3.256 1.2.3.4 1 1\r\n", HeaderFault.ADDRESS),
+        (b"PROXY TCP4 1.2.3 1.2.3.4 1 1\r\n", HeaderFault.ADDRESS),
+        (b"PROXY TCP4 ::1 ::1 1 1\r\n", HeaderFault.ADDRESS),
+        (b"PROXY TCP4 1.2.3.\xb2 1.2.3.4 1 1\r\n", HeaderFault.ADDRESS),
+        (b"PROXY TCP6 1.2.3.4 1.2.3.4 1 1\r\n", HeaderFault.ADDRESS),
+        (b"PROXY TCP6 1::2::3 ::1 1 1\r\n", HeaderFault.ADDRESS),
+        (b"PROXY TCP6 fe80::1%eth0 ::1 1 1\r\n", HeaderFault.ADDRESS),
+        (b"PROXY TCP6 1:2:3:4:5:6:7 ::1 1 1\r\n", HeaderFault.ADDRESS),
+        (b"PROXY TCP4 1.2.3.4 1.2.3.4 01 1\r\n", HeaderFault.PORT),
+        (b"PROXY TCP4 1.2.3.4 1.2.3.4 1 65536\r\n", HeaderFault.PORT),
+        (b"PROXY TCP4 1.2.3.4 1.2.3.4 +1 1\r\n", HeaderFault.PORT),
+        (b"PROXY TCP4 1.2.3.4 1.2.3.4 1 1\nGET / HTTP/1.1\r\n", HeaderFault.LINE),
+        (b"PROXY TCP4 1.2.3.4 1.2.3.4 1 1\r" + b"x" * 99, HeaderFault.LINE_TOO_LONG),
+        (b"PROXY UNKNOWN " + b"f" * 92 + b"\r\n", HeaderFault.LINE_TOO_LONG),
+        (b"PROXY UNKNOWN " + b"f" * 5000, HeaderFault.LINE_TOO_LONG),
     ],
 )
-def test_a_line_that_is_none(line: bytes, fault: Fault) -> None:
+def test_invalid_line_is_rejected(line: bytes, fault: HeaderFault) -> None:
     """ "Any sequence which does not exactly match the protocol must be discarded and cause the
     receiver to abort the connection." """
     assert read_any_way(line) is fault
@@ -162,7 +171,7 @@ def test_version_2_of_ipv4_and_ipv6() -> None:
 
 @pytest.mark.parametrize("family", [0x00, 0x11, 0x55, 0xFF])
 @pytest.mark.parametrize("rest", [b"", b"\xff" * 200])
-def test_local_whatever_else_it_says(family: int, rest: bytes) -> None:
+def test_local_ignores_the_block(family: int, rest: bytes) -> None:
     """ "must use the real connection endpoints and discard the protocol block including the family
     which is ignored"; "must not assume zero is presented for LOCAL connections" """
     header = binary(rest, 0x20, family)
@@ -182,13 +191,13 @@ def test_local_whatever_else_it_says(family: int, rest: bytes) -> None:
         (0x32, bytes(216)),
     ],
 )
-def test_what_is_not_tcp_has_no_addresses(family: int, block: bytes) -> None:
+def test_other_families_have_no_addresses(family: int, block: bytes) -> None:
     """ "A receiver is not required to implement other ones, provided that it automatically falls
     back to the UNSPEC mode for the valid combinations above that it does not support." """
     assert read_any_way(binary(block, family=family) + b"x") == (Header(2), b"x")
 
 
-def test_a_unix_client_has_its_unique_id() -> None:
+def test_unix_family_keeps_the_unique_id() -> None:
     header = binary(bytes(216) + tlv(0x05, b"id"), family=0x31)
     assert read_any_way(header) == (Header(2, unique_id=b"id"), b"")
 
@@ -196,47 +205,46 @@ def test_a_unix_client_has_its_unique_id() -> None:
 @pytest.mark.parametrize(
     ("header", "fault"),
     [
-        (b"\r\n\r\n\x00\r\nQUIT\r\n", Fault.NO_HEADER),
-        (b"\r\nGET", Fault.NO_HEADER),
-        (SIGNATURE + b"\x11", Fault.VERSION),
-        (SIGNATURE + b"\x31", Fault.VERSION),
-        (SIGNATURE + b"\x22", Fault.COMMAND),
-        (SIGNATURE + b"\x2f\x11\x00\x0c", Fault.COMMAND),
-        (SIGNATURE + b"\x21\x41", Fault.FAMILY),
-        (SIGNATURE + b"\x21\x13", Fault.FAMILY),
-        (SIGNATURE + b"\x21\xff\xff\xff", Fault.FAMILY),
-        (SIGNATURE + b"\x21\x11" + struct.pack("!H", MOST_ANNOUNCED + 1), Fault.TOO_LONG),
-        (SIGNATURE + b"\x20\x00\xff\xff", Fault.TOO_LONG),
-        (binary(bytes(11)), Fault.TOO_SHORT),
-        (binary(bytes(35), family=0x21), Fault.TOO_SHORT),
-        (binary(bytes(215), family=0x31), Fault.TOO_SHORT),
-        (of_four(b"\x04"), Fault.TLV),
-        (of_four(b"\x04\x00"), Fault.TLV),
-        (of_four(b"\x04\x00\x01"), Fault.TLV),
-        (of_four(tlv(4, b""), b"\x04\xff\xff"), Fault.TLV),
-        (of_four(tlv(2, b"a"), tlv(2, b"b")), Fault.TLV),
-        (of_four(tlv(5, bytes(129))), Fault.UNIQUE_ID),
-        (of_four(tlv(3, bytes(3))), Fault.TLV),
-        (of_four(tlv(3, bytes(4))), Fault.CHECKSUM),
-        (of_four(tlv(0x20, bytes(4))), Fault.TLV),
-        (of_four(tlv(0x20, b"\x01\x00\x00\x00\x00\x21\x00\x09TLS")), Fault.TLV),
-        (of_four(tlv(0x20, b"\x00\x00\x00\x00\x00\x21")), Fault.TLV),
+        (b"\r\n\r\n\x00\r\nQUIT\r\n", HeaderFault.NO_HEADER),
+        (b"\r\nGET", HeaderFault.NO_HEADER),
+        (SIGNATURE + b"\x11", HeaderFault.VERSION),
+        (SIGNATURE + b"\x31", HeaderFault.VERSION),
+        (SIGNATURE + b"\x22", HeaderFault.COMMAND),
+        (SIGNATURE + b"\x2f\x11\x00\x0c", HeaderFault.COMMAND),
+        (SIGNATURE + b"\x21\x41", HeaderFault.FAMILY),
+        (SIGNATURE + b"\x21\x13", HeaderFault.FAMILY),
+        (SIGNATURE + b"\x21\xff\xff\xff", HeaderFault.FAMILY),
+        (SIGNATURE + b"\x21\x11" + struct.pack("!H", MAX_LENGTH + 1), HeaderFault.TOO_LONG),
+        (SIGNATURE + b"\x20\x00\xff\xff", HeaderFault.TOO_LONG),
+        (binary(bytes(11)), HeaderFault.TOO_SHORT),
+        (binary(bytes(35), family=0x21), HeaderFault.TOO_SHORT),
+        (binary(bytes(215), family=0x31), HeaderFault.TOO_SHORT),
+        (of_four(b"\x04"), HeaderFault.TLV),
+        (of_four(b"\x04\x00"), HeaderFault.TLV),
+        (of_four(b"\x04\x00\x01"), HeaderFault.TLV),
+        (of_four(tlv(4, b""), b"\x04\xff\xff"), HeaderFault.TLV),
+        (of_four(tlv(2, b"a"), tlv(2, b"b")), HeaderFault.TLV),
+        (of_four(tlv(5, bytes(129))), HeaderFault.UNIQUE_ID),
+        (of_four(tlv(3, bytes(3))), HeaderFault.TLV),
+        (of_four(tlv(3, bytes(4))), HeaderFault.CHECKSUM),
+        (of_four(tlv(0x20, bytes(4))), HeaderFault.TLV),
+        (of_four(tlv(0x20, b"\x01\x00\x00\x00\x00\x21\x00\x09TLS")), HeaderFault.TLV),
+        (of_four(tlv(0x20, b"\x00\x00\x00\x00\x00\x21")), HeaderFault.TLV),
     ],
 )
-def test_a_binary_header_that_is_none(header: bytes, fault: Fault) -> None:
+def test_invalid_binary_header_is_rejected(header: bytes, fault: HeaderFault) -> None:
     """ "must be rejected as invalid by receivers" """
     assert read_any_way(header) is fault
 
 
-def test_a_header_may_be_as_long_as_the_bound() -> None:
-    rest = MOST_ANNOUNCED - len(FOUR_BLOCK) - 3
+def test_header_of_the_maximum_length() -> None:
+    rest = MAX_LENGTH - len(FOUR_BLOCK) - 3
     assert read([of_four(tlv(4, bytes(rest))), b"x"]) == (Header(2, FOUR), b"x")
 
 
-def test_what_is_not_known_is_skipped() -> None:
+def test_unknown_tlvs_are_skipped() -> None:
     """ "A receiver may choose to skip over and ignore the TLVs it is not interested in"; NOOP
-    (2.2.4) and custom ones (2.2.8) may be there any number of times, a namespace (2.2.7) is the
-    proxy's own."""
+    (2.2.4) and custom ones (2.2.8) may repeat, and a namespace (2.2.7) is local to the proxy."""
     skipped = [tlv(kind, b"x") for kind in (0x04, 0x04, 0x30, 0xE0, 0xE0, 0xF8)]
     assert read_any_way(of_four(*skipped, tlv(5, b"id"), tlv(1, b"irc"))) == (
         Header(2, FOUR, unique_id=b"id", alpn=b"irc"),
@@ -244,7 +252,7 @@ def test_what_is_not_known_is_skipped() -> None:
     )
 
 
-def test_a_name_that_is_no_utf_8_is_kept_apart_from_any_that_is() -> None:
+def test_bytes_that_are_not_utf8_are_escaped() -> None:
     header = of_four(tlv(2, b"a\xff"), tlv(0x20, b"\x01\0\0\0\1" + tlv(0x21, b"T\xc0")))
     assert read_any_way(header) == (
         Header(2, FOUR, authority="a\\xff", tls=ClientTLS("T\\xc0", "")),
@@ -256,37 +264,37 @@ def test_a_name_that_is_no_utf_8_is_kept_apart_from_any_that_is() -> None:
     ("flags", "verify", "verified"),
     [(1, 0, False), (1, 1, False), (3, 0, True), (5, 0, True), (7, 0, True), (7, 21, False)],
 )
-def test_who_is_verified(flags: int, verify: int, verified: bool) -> None:
+def test_verified_needs_a_certificate_and_verify_0(flags: int, verify: int, verified: bool) -> None:
     """ "The <verify> field will be zero if the client presented a certificate and it was
-    successfully verified": both, for HAProxy has a zero there without a certificate too."""
+    successfully verified"; HAProxy sends zero without a certificate, too."""
     value = struct.pack("!BI", flags, verify) + tlv(0x21, b"TLSv1.3") + tlv(0x23, b"C")
     outcome = read_any_way(of_four(tlv(0x20, value)))
     assert outcome == (Header(2, FOUR, tls=ClientTLS("TLSv1.3", "C", verified)), b"")
 
 
-def test_a_client_in_the_clear_has_no_tls() -> None:
+def test_client_without_tls_has_no_tls() -> None:
     assert read_any_way(of_four(tlv(0x20, bytes(5)))) == (Header(2, FOUR), b"")
 
 
-def test_the_checksum_is_that_of_rfc_4960() -> None:
+def test_crc32c_check_values() -> None:
     """The check value of CRC-32C, and the 32 bytes of zeros of RFC 3720 appendix B.4."""
     assert crc32c(b"123456789") == 0xE3069283
     assert crc32c(bytes(32)) == 0x8A9136AA
 
 
 @given(st.binary(max_size=40), st.binary(max_size=40), st.data())
-def test_a_checksum_is_verified(before: bytes, behind: bytes, data: st.DataObject) -> None:
-    """Section 2.2.3; any bit that is turned makes it another header, or none."""
+def test_checksum_is_verified(before: bytes, behind: bytes, data: st.DataObject) -> None:
+    """Section 2.2.3."""
     parts = [tlv(4, before), tlv(3, bytes(4)), tlv(0xE0, behind)]
     header = of_four(*parts)
     at = 16 + len(FOUR_BLOCK) + len(parts[0]) + 3
     header = header[:at] + struct.pack("!I", crc32c(header)) + header[at + 4 :]
     assert read([header]) == (Header(2, FOUR), b"")
-    # one of an address, or of its port
+    # a bit of an address or a port
     bit = data.draw(st.integers(16 * 8, (16 + len(FOUR_BLOCK)) * 8 - 1))
     turned = bytearray(header)
     turned[bit // 8] ^= 1 << bit % 8
-    assert read([bytes(turned)]) is Fault.CHECKSUM
+    assert read([bytes(turned)]) is HeaderFault.CHECKSUM
 
 
 TEXTS = st.none() | st.text(min_size=1, max_size=60).filter(lambda text: text.isprintable())
@@ -299,20 +307,24 @@ TLS = st.builds(
 )
 
 
-@given(ENDS, st.binary(max_size=30))
-def test_what_our_writer_says_in_a_line_is_read_back(ends: Ends, behind: bytes) -> None:
-    assert read([version_1(ends) + behind]) == (Header(1, ends), behind)
+@given(PAIRS, st.binary(max_size=30))
+def test_version_1_round_trip(addresses: AddressPair, behind: bytes) -> None:
+    assert read([version_1(addresses) + behind]) == (Header(1, addresses), behind)
     assert read([version_1(None) + behind]) == (Header(1), behind)
 
 
-@given(ENDS, TEXTS, st.none() | st.binary(min_size=1, max_size=128), st.none() | TLS, st.binary())
-def test_what_our_writer_says_in_binary_is_read_back(
-    ends: Ends, authority: str | None, unique_id: bytes | None, tls: ClientTLS | None, behind: bytes
+@given(PAIRS, TEXTS, st.none() | st.binary(min_size=1, max_size=128), st.none() | TLS, st.binary())
+def test_version_2_round_trip(
+    addresses: AddressPair,
+    authority: str | None,
+    unique_id: bytes | None,
+    tls: ClientTLS | None,
+    behind: bytes,
 ) -> None:
-    header = version_2(ends, authority=authority, unique_id=unique_id, tls=tls)
+    header = version_2(addresses, authority=authority, unique_id=unique_id, tls=tls)
     if tls is not None and not tls.verified:
         tls = dataclasses.replace(tls, common_name=None)  # of no certificate
-    expected = Header(2, ends, authority=authority, unique_id=unique_id, tls=tls)
+    expected = Header(2, addresses, authority=authority, unique_id=unique_id, tls=tls)
     assert read([header + behind]) == (expected, behind)
     assert read([version_2(None) + behind]) == (Header(2, local=True), behind)
 
@@ -346,14 +358,14 @@ STREAMS = st.one_of(
 
 @example(b"PROXY UNKNOWN\r\n", [14])
 @given(STREAMS, st.lists(st.integers(0, 400), max_size=6))
-def test_however_a_stream_is_cut_the_result_is_the_same(stream: bytes, places: list[int]) -> None:
-    """And it is a header, or a fault of the known ones: nothing else is raised."""
+def test_header_segmentation_does_not_matter(stream: bytes, places: list[int]) -> None:
+    """Only a ProxyError is raised."""
     whole = read_any_way(stream)
     assert read(cut(stream, places)) == whole
 
 
 @given(STREAMS)
-def test_what_is_wrong_stays_so_and_little_is_held(stream: bytes) -> None:
+def test_buffer_is_bounded(stream: bytes) -> None:
     reader = HeaderReader()
     for at in range(len(stream)):
         assert reader.begun == (at > 0)
@@ -362,6 +374,6 @@ def test_what_is_wrong_stays_so_and_little_is_held(stream: bytes) -> None:
                 break
         except ProxyError:
             break
-        assert at + 1 < 16 + MOST_ANNOUNCED
+        assert at + 1 < 16 + MAX_LENGTH
         if stream[:1] == b"P":
             assert at + 1 < LONGEST_LINE

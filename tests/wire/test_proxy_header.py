@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tcpd.wire.proxy_header import ClientTLS, Ends, version_1, version_2
+from tcpd.wire.proxy_header import AddressPair, ClientTLS, version_1, version_2
 
 SIGNATURE = bytes.fromhex("0D0A0D0A000D0A515549540A")
 
 
-def ends(source: str, source_port: int, destination: str, destination_port: int) -> Ends:
-    return Ends(
+def pair(source: str, source_port: int, destination: str, destination_port: int) -> AddressPair:
+    return AddressPair(
         ipaddress.ip_address(source),
         source_port,
         ipaddress.ip_address(destination),
@@ -23,16 +23,16 @@ def ends(source: str, source_port: int, destination: str, destination_port: int)
     )
 
 
-FOUR = ends("192.168.0.1", 56324, "192.168.0.11", 443)
-SIX = ends("2001:db8::1", 4711, "2001:db8::2", 25)
+FOUR = pair("192.168.0.1", 56324, "192.168.0.11", 443)
+SIX = pair("2001:db8::1", 4711, "2001:db8::2", 25)
 
 ADDRESSES = st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6))
 PORTS = st.integers(0, 65535)
-ENDS = st.builds(Ends, ADDRESSES, PORTS, ADDRESSES, PORTS)
+PAIRS = st.builds(AddressPair, ADDRESSES, PORTS, ADDRESSES, PORTS)
 
 
 def tlvs(block: bytes) -> dict[int, bytes]:
-    """Section 2.2: type, two bytes of length, value; and nothing left over."""
+    """Parse TLVs (section 2.2): a byte of type, two of length, the value."""
     found = {}
     while block:
         kind, size = struct.unpack("!BH", block[:3])
@@ -57,16 +57,15 @@ def test_version_1_of_a_client_without_an_address() -> None:
     assert version_1(None) == b"PROXY UNKNOWN\r\n"
 
 
-def test_a_zone_is_nothing_to_a_receiver_elsewhere() -> None:
-    line = version_1(ends("fe80::1%eth0", 1, "fe80::2%eth0", 2))
+def test_version_1_has_no_zone() -> None:
+    line = version_1(pair("fe80::1%eth0", 1, "fe80::2%eth0", 2))
     assert line == b"PROXY TCP6 fe80:0:0:0:0:0:0:1 fe80:0:0:0:0:0:0:2 1 2\r\n"
 
 
-@given(ENDS)
-def test_version_1_is_what_a_strict_reader_takes(given_ends: Ends) -> None:
-    """At most 104 characters, five fields behind one blank each, both addresses of the family that
-    is announced."""
-    line = version_1(given_ends)
+@given(PAIRS)
+def test_version_1_is_valid_for_all_addresses(addresses: AddressPair) -> None:
+    """At most 104 characters, six fields separated by one space, addresses of the given family."""
+    line = version_1(addresses)
     assert len(line) <= 104
     assert line.endswith(b"\r\n")
     word, family, source, destination, *ports = line[:-2].decode("ascii").split(" ")
@@ -74,13 +73,13 @@ def test_version_1_is_what_a_strict_reader_takes(given_ends: Ends) -> None:
     assert family in ("TCP4", "TCP6")
     version = int(family[3])
     for text, meant in (
-        (source, given_ends.source),
-        (destination, given_ends.destination),
+        (source, addresses.source),
+        (destination, addresses.destination),
     ):
         read = ipaddress.ip_address(text)
         assert read.version == version
         assert read == meant or getattr(read, "ipv4_mapped", None) == meant
-    assert ports == [str(given_ends.source_port), str(given_ends.destination_port)]
+    assert ports == [str(addresses.source_port), str(addresses.destination_port)]
 
 
 def test_version_2_of_ipv4() -> None:
@@ -102,13 +101,11 @@ def test_version_2_of_a_client_without_an_address() -> None:
     assert version_2(None, authority="a", tls=tls) == SIGNATURE + b"\x20\x00\x00\x00"
 
 
-@given(ENDS, st.text(max_size=255), st.binary(max_size=128))
-def test_version_2_is_as_long_as_it_says(
-    given_ends: Ends, authority: str, unique_id: bytes
-) -> None:
+@given(PAIRS, st.text(max_size=255), st.binary(max_size=128))
+def test_version_2_length_field(addresses: AddressPair, authority: str, unique_id: bytes) -> None:
     """ "the length of the protocol header in bytes is always exactly 16 + this value" """
     header = version_2(
-        given_ends,
+        addresses,
         authority=authority,
         unique_id=unique_id,
         tls=ClientTLS("TLSv1.2", "ECDHE-RSA-AES128-GCM-SHA256"),
@@ -145,7 +142,7 @@ def test_the_ssl_tlv(tls: ClientTLS, flags: int, verify: int, names: dict[int, b
     assert tlvs(value[5:]) == names
 
 
-def test_an_identifier_that_is_too_long_is_no_header() -> None:
+def test_id_over_128_bytes_is_rejected() -> None:
     """Section 2.2.5: "an opaque byte sequence of up to 128 bytes" """
     with pytest.raises(ValueError, match="129 bytes"):
         version_2(FOUR, unique_id=bytes(129))

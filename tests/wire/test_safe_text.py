@@ -1,4 +1,4 @@
-"""Text from peers, made safe: what is escaped, what stays, and that nothing is lost."""
+"""Text from the network, made safe to display."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ any_text = st.text(st.characters(min_codepoint=0, max_codepoint=0x10FFFF))
         ("\ue000", r"\ue000", "\ufffd"),
         ("\ufdd0\ufffe", r"\ufdd0\ufffe", "\ufffd\ufffd"),  # noncharacters
         ("\U0010ffff", r"\U0010ffff", "\ufffd"),
-        ("\u2065\ufff0", r"\u2065\ufff0", "\ufffd\ufffd"),  # not assigned, never to be seen
+        ("\u2065\ufff0", r"\u2065\ufff0", "\ufffd\ufffd"),  # unassigned, reserved as invisible
         ("\U000e0fff", r"\U000e0fff", "\ufffd"),
         ("\u3164", r"\u3164", "\ufffd"),
         ("\U000e0041", r"\U000e0041", "\ufffd"),
         ("back\\slash", "back\\slash", "back\\slash"),
     ],
 )
-def test_offending_characters_become_visible(text: str, escaped: str, shown: str) -> None:
+def test_unsafe_characters_are_replaced(text: str, escaped: str, shown: str) -> None:
     assert escape_controls(text) == escaped
     assert visible(text) == shown
 
@@ -57,13 +57,13 @@ def test_offending_characters_become_visible(text: str, escaped: str, shown: str
         "\u0378\U0003fffd",  # assigned in no version so far
     ],
 )
-def test_what_emoji_and_scripts_need_stays(text: str) -> None:
+def test_emoji_and_script_characters_are_kept(text: str) -> None:
     assert escape_controls(text) == text
     assert visible(text) == text
 
 
 @given(any_text)
-def test_nothing_offending_is_left(text: str) -> None:
+def test_no_unsafe_character_is_left(text: str) -> None:
     for safe in (escape_controls(text), visible(text)):
         assert not any(offends(character) for character in safe)
         assert len(safe.splitlines()) <= 1
@@ -71,7 +71,7 @@ def test_nothing_offending_is_left(text: str) -> None:
 
 
 @given(any_text)
-def test_what_does_not_offend_is_left_alone(text: str) -> None:
+def test_safe_characters_are_kept(text: str) -> None:
     kept = "".join(character for character in text if not offends(character))
     assert escape_controls(kept) == kept
     assert visible(kept) == kept
@@ -79,13 +79,13 @@ def test_what_does_not_offend_is_left_alone(text: str) -> None:
 
 
 @given(any_text)
-def test_a_second_time_changes_nothing(text: str) -> None:
+def test_escaping_is_idempotent(text: str) -> None:
     assert escape_controls(escape_controls(text)) == escape_controls(text)
     assert visible(visible(text)) == visible(text)
 
 
 def test_every_character_of_unicode() -> None:
-    """Also those beyond what the table remembers are decided by the same rule."""
+    """The result does not depend on the table's size."""
     for code in range(0x110000):
         character = chr(code)
         assert (escape_controls(character) != character) == offends(character)

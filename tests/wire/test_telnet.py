@@ -1,4 +1,4 @@
-"""TelnetFilter: commands out, data through, however the stream is cut."""
+"""TelnetFilter: commands are removed, data passes, independent of segmentation."""
 
 from __future__ import annotations
 
@@ -54,18 +54,18 @@ CASES = [
 
 
 @pytest.mark.parametrize(("stream", "data", "answers"), CASES)
-def test_cases_whole_and_byte_by_byte(stream: bytes, data: bytes, answers: bytes) -> None:
+def test_commands_are_removed_and_refused(stream: bytes, data: bytes, answers: bytes) -> None:
     assert fed([stream]) == (data, answers)
     assert fed([stream[i : i + 1] for i in range(len(stream))]) == (data, answers)
 
 
-def test_an_endless_subnegotiation_is_given_up() -> None:
-    """'What claims to be longer is taken to be over.'"""
+def test_long_subnegotiation_ends() -> None:
+    """'A longer one is treated as complete.'"""
     stream = IAC + SB + b"x" * SUBNEGOTIATION_BYTES + b"hello"
     assert fed([stream]) == (b"hello", b"")
 
 
-def test_nothing_is_kept_of_what_is_skipped() -> None:
+def test_skipped_bytes_are_not_buffered() -> None:
     found = TelnetFilter()
     found.feed(IAC + SB)
     for _ in range(100):
@@ -82,26 +82,26 @@ PIECES = st.one_of(
 
 
 @given(st.lists(PIECES, max_size=30))
-def test_however_the_stream_is_cut(pieces: list[bytes]) -> None:
-    """'However the stream is cut, data and answers come out the same.'"""
+def test_telnet_segmentation_does_not_matter(pieces: list[bytes]) -> None:
+    """'Data and replies do not depend on segmentation.'"""
     stream = b"".join(pieces)
     whole = fed([stream])
     assert fed(pieces) == whole
-    assert len(whole[1]) <= len(stream), "no more is answered than was sent"
+    assert len(whole[1]) <= len(stream), "replies are no longer than the input"
     data, answers = whole
     assert len(data) <= 2 * len(stream)
     assert len(answers) % 3 == 0
 
 
 @given(st.text().map(lambda text: text.encode()))
-def test_text_goes_through(data: bytes) -> None:
-    """UTF-8 has no byte 255: who types into nc is not disturbed."""
+def test_utf8_text_passes(data: bytes) -> None:
+    """UTF-8 has no byte 255."""
     lines = data.replace(b"\r\n", b"\r").replace(b"\r\0", b"\r")
     assert fed([data]) == (lines.replace(b"\r", b"\r\n"), b"")
 
 
-def test_a_return_key_acts_at_once() -> None:
-    """'So does CR alone, the Return key of a raw terminal.'"""
+def test_cr_ends_the_line_immediately() -> None:
+    """'So does CR alone, the Return key of a raw terminal', without waiting for LF."""
     found = TelnetFilter()
     assert found.feed(b"hi\r") == (b"hi\r\n", b"")
     assert found.feed(b"\n") == (b"", b"")

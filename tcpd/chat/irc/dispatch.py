@@ -30,7 +30,7 @@ from tcpd.events.chat import (
     RoomMessage,
     RoomRenamed,
 )
-from tcpd.lines.linebuffer import Fault
+from tcpd.lines.linebuffer import LineFault
 from tcpd.lines.single import Ready
 
 #: Maximum length of a received line, including tags. A longer line closes the connection.
@@ -44,7 +44,7 @@ class IrcConversation(IrcClient):
 
     __slots__ = ()
 
-    def ready_for(self, line: bytes | Fault | None) -> Ready:
+    def ready_for(self, line: bytes | LineFault | None) -> Ready:
         """See :class:`tcpd.chat.conversation.Conversation`.
 
         Messages may run ahead of the event log, up to a limit; other commands wait until those are
@@ -64,13 +64,13 @@ class IrcConversation(IrcClient):
                 return Ready.NEXT_TURN
         return Ready.NOW
 
-    def line(self, line: bytes | Fault) -> None:
+    def line(self, line: bytes | LineFault) -> None:
         if self.over:
             return
         if self.person is None and line and not self.entry.count_line():
             self.finish("too many lines before registration")
             return
-        if isinstance(line, Fault):
+        if isinstance(line, LineFault):
             self.server.count["bad-lines"] += 1
             self.finish("a line was longer than 16 KiB")
             return

@@ -27,7 +27,7 @@ from tcpd.chat.outbox import Outbox
 from tcpd.config.errors import SettingError
 from tcpd.config.files import Unreadable, read_file
 from tcpd.interfaces import IConnection, IContext, IRefusing, IRereading, IWebSocketFactory
-from tcpd.lines.linebuffer import Fault
+from tcpd.lines.linebuffer import LineFault
 from tcpd.net.directory import ServiceEntry, stream_port
 from tcpd.net.lookups import Lookups
 from tcpd.net.websocket_settings import IRCV3, WebSocketOptions
@@ -94,7 +94,7 @@ class IrcProtocol(ChatProtocol):
         refusal: Refusal | None = None if connection is None else connection.stand_for(address)
         return refusal
 
-    def split(self, data: bytes) -> list[bytes | Fault]:
+    def split(self, data: bytes) -> list[bytes | LineFault]:
         """Split data into lines. A CR alone ends a line, too; empty lines are dropped.
 
         RFC 2812 section 2.3.1: "Empty messages are silently ignored". Of nothing but empty lines

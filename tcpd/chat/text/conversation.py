@@ -14,7 +14,7 @@ from tcpd.chat.text import commands, hints
 from tcpd.chat.text.client import TextClient, TextReply
 from tcpd.chat.text.parse import JOIN, Call, Unknown, cut_word, parse
 from tcpd.events.chat import Kind
-from tcpd.lines.linebuffer import Fault
+from tcpd.lines.linebuffer import LineFault
 from tcpd.wire.formatting import typed
 
 #: The longest line, in bytes: some ten messages.
@@ -30,7 +30,7 @@ class TextConversation(TextClient):
 
     __slots__ = ()
 
-    def line(self, line: bytes | Fault) -> None:
+    def line(self, line: bytes | LineFault) -> None:
         if self.over:
             return
         reply = TextReply(self)
@@ -41,8 +41,8 @@ class TextConversation(TextClient):
             if not reply.is_complete:
                 self.opened(reply)
 
-    def _take(self, reply: TextReply, line: bytes | Fault) -> None:
-        if isinstance(line, Fault):
+    def _take(self, reply: TextReply, line: bytes | LineFault) -> None:
+        if isinstance(line, LineFault):
             self.server.count["bad-lines"] += 1
             reply.error(f"that line is longer than {LINE_BYTES} bytes; nothing was sent")
             return

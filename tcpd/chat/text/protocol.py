@@ -15,7 +15,7 @@ from tcpd.chat.text.render import TextFormat, encode_lines
 from tcpd.chat.text.server import TextServer
 from tcpd.chat.text.settings import TextSettings
 from tcpd.interfaces import IContext, IReconfigurable, IRefusing
-from tcpd.lines.linebuffer import Fault
+from tcpd.lines.linebuffer import LineFault
 from tcpd.policy.reasons import Refusal
 from tcpd.wire.telnet import TelnetFilter
 
@@ -40,7 +40,7 @@ class TextProtocol(ChatProtocol):
             profile = Profile(address=connection.address, secure=secure)
         return TextConversation(self._texts.server, outbox, profile, self)
 
-    def split(self, data: bytes) -> list[bytes | Fault]:
+    def split(self, data: bytes) -> list[bytes | LineFault]:
         """Split into lines, after answering and removing telnet commands."""
         data, answers = self._telnet.feed(data)
         if answers:
