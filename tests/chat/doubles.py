@@ -1,23 +1,32 @@
-"""Clients that remember what they were sent, for tests of the hub."""
+"""Doubles for tests of chat: recording clients, a hub on a clock, a service's context, threads."""
 
 from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
+from twisted.internet.interfaces import IReactorThreads
 from twisted.internet.task import Clock
 from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from tcpd.chat.hub import Hub
 from tcpd.chat.outbox import FlushQueue, Outbox
 from tcpd.chat.people import Client, Person, Profile
 from tcpd.chat.refused import Refused
 from tcpd.chat.reply import Reply
+from tcpd.chat.service import ChatService
 from tcpd.chat.settings import ChatSettings
+from tcpd.chat.state import ChatState
 from tcpd.eventlog.local import LocalLog
 from tcpd.events.chat import Change, Event, Identity, Killed, RoomMessage
-from tcpd.ops.counters import ChatCounters
+from tcpd.interfaces import IContext
+from tcpd.net.directory import ServiceEntry
+from tcpd.ops.counters import ChatCounters, ServiceCounters
+from tcpd.policy.workqueue import WorkQueue
 from tcpd.store.history import Selector
 from tcpd.store.memory import Limits, MemoryHistory
 
@@ -102,6 +111,36 @@ def change_modes(
     return hub.change_modes(client, name, changes, refusals=refusals) or refusals
 
 
+def kinds(events: list[Event]) -> list[type[Event]]:
+    return [type(event) for event in events]
+
+
+def snapshot(state: ChatState) -> dict[str, Any]:
+    """What equal states have in common: everything except clients and caches."""
+    return {
+        "people": [
+            (
+                *(person.identity, person.key, person.real_name, person.address, person.secure),
+                *(person.since, person.spoke, person.away, person.invisible),
+                *(person.server_operator, person.announcements, list(person.rooms)),
+            )
+            for person in state.people.values()
+        ],
+        "nicks": {key: person.id for key, person in state.nicks.items()},
+        "rooms": [
+            (
+                *(room.name, key, room.is_lobby, room.created, room.topic, room.modes),
+                [(person.id, int(ranks)) for person, ranks in room.members.items()],
+                {mode: list(listed.values()) for mode, listed in room.lists.items()},
+                *(list(room.invited), room.unrestricted),
+            )
+            for key, room in state.rooms.items()
+        ],
+        "counts": (state.listed, state.invisible, state.server_operators),
+        "whowas": {nick: state.whowas.of(nick) for nick in ("ann", "bob", "ольга")},
+    }
+
+
 class Chat:
     """A hub, its clock, and the clients that a test lets in.
 
@@ -177,3 +216,64 @@ class Chat:
         pages: list[Sequence[RoomMessage]] = []
         self.history.page(room, Selector.latest(1000)).addCallback(pages.append)
         return pages[0]
+
+
+@implementer(IContext)
+class PlainContext:
+    """The context of a service, with plain attributes."""
+
+    def __init__(self, chat: ChatService, clock: Clock, work: WorkQueue) -> None:
+        self.service = "chat"
+        self.clock = self.reactor = clock
+        self.wall_clock = chat.hub.wall_clock
+        self.server_name = "chat.example.net"
+        self.started = 0.0
+        self.chat = chat
+        self.work = work
+        self.counters = ServiceCounters()
+        self.reloads: list[Any] = []
+        self.reload = self.reloads.append
+
+        self.services: list[ServiceEntry] = []
+
+    def directory(self) -> list[ServiceEntry]:
+        return self.services
+
+
+class Busy:
+    """Work that uses up the time of a turn."""
+
+    share = "busy"
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def work(self, deadline: float) -> bool:
+        self._clock.rightNow += 1.0
+        return False
+
+
+@implementer(IReactorThreads)
+class Threads:
+    """The threads of a reactor. Their work is done when the clock advances."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.callFromThread = partial(clock.callLater, 0)
+        self.callLater = clock.callLater
+        self.seconds = clock.seconds
+
+    def callInThread(self, *arguments: Any) -> None:
+        raise NotImplementedError
+
+    def suggestThreadPoolSize(self, size: int) -> None:
+        raise NotImplementedError
+
+    def getThreadPool(self) -> Threads:
+        return self
+
+    def callInThreadWithCallback(self, result_to: Any, call: Any, *arguments: Any) -> None:
+        try:
+            result = True, call(*arguments)
+        except Exception:
+            result = False, Failure()
+        self.callFromThread(result_to, *result)

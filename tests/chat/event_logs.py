@@ -68,6 +68,27 @@ class LateLog:
         deliver_entry(encode(event), self._deliver, self.counters)
 
 
+class RecordingLog(LocalLog):
+    """The local log, which records its events.
+
+    :ivar events: the appended events.
+    :ivar events_at_stop: those that were appended before :meth:`stop`.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.events: list[Event] = []
+        self.events_at_stop: list[Event] | None = None
+
+    def append(self, event: Event) -> None:
+        self.events.append(event)
+        super().append(event)
+
+    def stop(self) -> Deferred[None]:
+        self.events_at_stop = list(self.events)
+        return super().stop()
+
+
 class HeldLog:
     """See :class:`tcpd.eventlog.log.EventLog`. It delivers when a test says so."""
 

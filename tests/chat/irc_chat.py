@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from chat.doubles import Threads
 from chat.text_chat import TextChat
 from chat.transports import connect
 from twisted.internet.error import ConnectionDone
@@ -11,7 +12,8 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from tcpd.chat.irc.kind import kind
-from tcpd.chat.irc.protocol import IrcFactory
+from tcpd.chat.irc.protocol import IrcFactory, thread_runner
+from tcpd.policy.checks import Checks
 
 
 class IrcTestClient:
@@ -52,6 +54,11 @@ class IrcTestClient:
     def numerics(self, *lines: str) -> list[str]:
         """Send lines; the numerics and commands that came, without what stands with them."""
         return [command(line) for line in self.send(*lines)]
+
+    @property
+    def session(self) -> Any:
+        """The server's side of the connection: its ``IrcConversation``."""
+        return self.protocol._session
 
     @property
     def closed(self) -> bool:
@@ -129,3 +136,10 @@ def open_tea(*more: str) -> tuple[IrcChat, IrcTestClient, list[IrcTestClient]]:
     for client in (ann, *others):
         client.lines()
     return chat, ann, others
+
+
+def threaded_chat(**settings: Any) -> IrcChat:
+    """A chat that checks passwords in threads, as the daemon does."""
+    chat = IrcChat(**settings)
+    chat.irc.server.passwords = Checks(thread_runner(Threads(chat.clock)), chat.clock.seconds)
+    return chat

@@ -1,27 +1,25 @@
-"""Clients that leave, or are dropped, by the thousand: from the queue of work, in batches."""
+"""Quits of clients that left or were dropped: in batches from the work queue."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from chat.doubles import Chat
-from chat.event_logs import on_the_local_log
+from chat.doubles import Busy, Chat
+from chat.event_logs import RecordingLog, on_the_local_log
 from chat.irc_chat import IrcChat
-from chat.text_chat import Busy
-from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 
 from tcpd.chat.departures import Departures
 from tcpd.chat.people import Profile
 from tcpd.chat.service import ChatService
 from tcpd.chat.settings import ChatSettings
-from tcpd.events.chat import Event, Quit
+from tcpd.events.chat import Quit
 from tcpd.net.turns import work_queue
 from tcpd.policy.workqueue import SECONDS_A_TURN
 
 
-class Sending:
-    """A fan-out that records when it holds events back."""
+class RecordingFanout:
+    """A fan-out that records hold and release."""
 
     def __init__(self, done: list[Any]) -> None:
         self.hold = lambda: done.append("hold")
@@ -30,11 +28,11 @@ class Sending:
 
 def departures(clock: Clock) -> tuple[Departures, list[Any]]:
     done: list[Any] = []
-    fanout: Any = Sending(done)
+    fanout: Any = RecordingFanout(done)
     return Departures(work_queue(clock), clock.seconds, lambda: fanout), done
 
 
-def test_they_are_done_in_order_and_sent_together() -> None:
+def test_departures_run_in_order_and_are_sent_together() -> None:
     clock = Clock()
     source, done = departures(clock)
     for number in range(3):
@@ -44,8 +42,7 @@ def test_they_are_done_in_order_and_sent_together() -> None:
     assert done == ["hold", 0, 1, 2, "release"]
 
 
-def test_a_batch_ends_with_its_time() -> None:
-    """'No further one after the deadline.'"""
+def test_batch_ends_at_its_deadline() -> None:
     clock = Clock()
     source, done = departures(clock)
 
@@ -59,7 +56,7 @@ def test_a_batch_ends_with_its_time() -> None:
     assert done == ["hold", 0, 1, "release", "hold", 2, "release"]
 
 
-def test_a_failure_costs_no_other(logged_failures: Any) -> None:
+def test_failure_does_not_affect_other_departures(logged_failures: Any) -> None:
     clock = Clock()
     source, done = departures(clock)
     source.later(lambda: 1 // 0)  # type: ignore[arg-type,return-value]
@@ -70,8 +67,7 @@ def test_a_failure_costs_no_other(logged_failures: Any) -> None:
 
 
 @on_the_local_log
-def test_they_have_their_turn_behind_the_work_of_others(log_kind: str) -> None:
-    """Many who leave take no time from a turn that has none left."""
+def test_departures_wait_for_a_turn_with_time_left(log_kind: str) -> None:
     chat = IrcChat()
     bob, ann = (chat.irc_client(nick, joined="#tea") for nick in ("bob", "ann"))
     bob.lines()
@@ -83,7 +79,7 @@ def test_they_have_their_turn_behind_the_work_of_others(log_kind: str) -> None:
     assert chat.hub.person("ann") is None
 
 
-def test_a_nickname_is_free_when_the_quit_was_sent() -> None:
+def test_nickname_is_free_when_its_quit_is_sent() -> None:
     chat = IrcChat()
     bob, ann = (chat.irc_client(nick, joined="#tea") for nick in ("bob", "ann"))
     bob.lines()
@@ -94,8 +90,8 @@ def test_a_nickname_is_free_when_the_quit_was_sent() -> None:
     assert again.lines() == []
 
 
-def test_who_is_dropped_is_told_of_once() -> None:
-    """A client whose outbox is full when many things are sent to it."""
+def test_quit_of_a_dropped_client_is_sent_once() -> None:
+    """The fault: a client whose outbox overflowed repeatedly was dropped more than once."""
     chat = IrcChat(bounds={"outbox": 4096})
     bob, ann, cat = (chat.irc_client(nick, joined="#tea") for nick in ("bob", "ann", "cat"))
     for client in (bob, ann, cat):
@@ -108,27 +104,9 @@ def test_who_is_dropped_is_told_of_once() -> None:
     assert chat.hub.counters.dropped == 1
 
 
-class Recording:
-    """See :class:`tcpd.eventlog.log.EventLog`."""
-
-    def __init__(self) -> None:
-        self.entries: list[Event | str] = []
-
-    def start(self, deliver: Any) -> None:
-        self._deliver = deliver
-
-    def append(self, event: Event) -> None:
-        self.entries.append(event)
-        self._deliver(event)
-
-    def stop(self) -> Deferred[None]:
-        self.entries.append("stop")
-        return succeed(None)
-
-
-def test_those_who_left_before_the_stop_are_in_the_log() -> None:
-    """'Fires when all events are delivered and kept.'"""
-    clock, log = Clock(), Recording()
+def test_pending_quits_are_logged_before_the_stop() -> None:
+    """:meth:`tcpd.chat.service.ChatService.stopService` fires when all events are delivered."""
+    clock, log = Clock(), RecordingLog()
     chat = ChatService(
         ChatSettings(), "node", "boot", lambda: 0.0, clock, log=log, work=work_queue(clock)
     )
@@ -137,9 +115,10 @@ def test_those_who_left_before_the_stop_are_in_the_log() -> None:
     client = double.client()
     assert chat.hub.enter(client, "ann", Profile()) is None
     chat.hub.leave(client, "gone")
-    assert not any(isinstance(each, Quit) for each in log.entries)
+    assert not any(isinstance(event, Quit) for event in log.events)
     stopped: list[None] = []
     chat.stopService().addCallback(stopped.append)
-    *_, quit, stop = log.entries
-    assert isinstance(quit, Quit)
-    assert (quit.actor.nick, stop, stopped) == ("ann", "stop", [None])
+    assert stopped == [None]
+    assert log.events_at_stop == log.events
+    assert isinstance(log.events[-1], Quit)
+    assert log.events[-1].actor.nick == "ann"

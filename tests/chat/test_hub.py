@@ -1,11 +1,11 @@
-"""The hub's rules, by plain members that remember what they were sent."""
+"""The hub's rules, with recording clients."""
 
 from __future__ import annotations
 
 import dataclasses
 
 import pytest
-from chat.doubles import SLOW, Chat, RecordingClient, RecordingFormat
+from chat.doubles import SLOW, Chat, RecordingClient, RecordingFormat, kinds
 from chat.event_logs import HeldLog
 from twisted.internet.task import Clock
 
@@ -31,11 +31,7 @@ from tcpd.events.chat import (
 )
 
 
-def kinds(events: list[Event]) -> list[type[Event]]:
-    return [type(event) for event in events]
-
-
-def refused(code: Code, answer: object) -> None:
+def assert_refused(code: Code, answer: object) -> None:
     assert isinstance(answer, Refused), answer
     assert answer.code is code
     assert answer.sentence
@@ -59,7 +55,7 @@ def test_two_people_talk() -> None:
     assert kinds(chat.seen(ann)) == [Joined, Joined, RoomMessage]
 
 
-def test_own_words_come_back_only_to_who_wants_them() -> None:
+def test_message_is_echoed_only_to_clients_that_request_echo() -> None:
     chat = Chat()
     ann = chat.enter("ann", "#lobby", echo=True)
     bob = chat.enter("bob", "#lobby")
@@ -69,8 +65,8 @@ def test_own_words_come_back_only_to_who_wants_them() -> None:
     assert kinds(chat.seen(bob)) == [Joined, RoomMessage]
 
 
-def test_an_event_is_rendered_once_per_format() -> None:
-    """'Rendered ONCE per wire format and event, never once per member.'"""
+def test_event_is_rendered_once_per_format() -> None:
+    """docs/explanation/life-of-a-line.rst: one rendering per format, not one per member."""
     chat = Chat()
     members = [chat.enter(f"m{number}", "#lobby") for number in range(10)]
     other = RecordingFormat()
@@ -82,12 +78,12 @@ def test_an_event_is_rendered_once_per_format() -> None:
     assert kinds(other.rendered) == [RoomMessage]
 
 
-def test_event_ids_count_up() -> None:
+def test_event_ids_increase() -> None:
     chat = Chat()
     ann = chat.enter("ann", "#lobby")
     for _ in range(3):
         chat.hub.say(ann, "#lobby", "x")
-    # entering and joining took the first two
+    # entering and joining take the first two ids
     assert [str(event.id) for event in chat.kept("#lobby")] == [
         "node-boot-3",
         "node-boot-4",
@@ -99,14 +95,14 @@ def test_event_ids_count_up() -> None:
     ("node", "shown"),
     [("a.b", "a.b"), ("", "-"), ("Ann's host", "Ann-s-host"), ("tür", "t-r"), ("n" * 33, "n" * 32)],
 )
-def test_any_node_name_fits_into_a_msgid(node: str, shown: str) -> None:
+def test_node_name_is_sanitized_for_msgids(node: str, shown: str) -> None:
     chat = Chat(node=node)
     ann = chat.enter("ann", "#lobby")
     assert str(chat.seen(ann)[0].id) == f"{shown}-boot-2"
 
 
 @pytest.mark.parametrize("boot", ["", "b" * 13, "a b"])
-def test_a_boot_id_fits_into_a_msgid(boot: str) -> None:
+def test_invalid_boot_id_is_rejected(boot: str) -> None:
     with pytest.raises(ValueError, match="is no boot id"):
         ChatService(ChatSettings(), "node", boot, lambda: 0.0, Clock())
 
@@ -115,37 +111,37 @@ def test_a_boot_id_fits_into_a_msgid(boot: str) -> None:
 
 
 @pytest.mark.parametrize("nick", ["ann", "ANN", "Ann"])
-def test_a_taken_nickname(nick: str) -> None:
-    """'Nicknames that are equal under fold are the same for every door.'"""
+def test_nickname_in_use_is_refused(nick: str) -> None:
+    """docs/reference/chat.rst: names that are equal after folding are the same in all frontends."""
     chat = Chat()
     chat.enter("ann")
     bob = chat.enter("bob")
-    refused(Code.NICK_TAKEN, chat.hub.rename(bob, nick))
-    refused(Code.NICK_TAKEN, chat.hub.enter(chat.client(), nick, Profile()))
+    assert_refused(Code.NICK_TAKEN, chat.hub.rename(bob, nick))
+    assert_refused(Code.NICK_TAKEN, chat.hub.enter(chat.client(), nick, Profile()))
 
 
-def test_renaming() -> None:
+def test_nick_change() -> None:
     chat = Chat()
     ann = chat.enter("ann", "#lobby", "#tea")
     bob = chat.enter("bob", "#lobby", "#tea")
     chat.news(bob)
     assert chat.hub.rename(ann, "Annie") is None
     (event,) = chat.news(bob)
-    assert isinstance(event, NickChanged), "told once, though they share two rooms"
+    assert isinstance(event, NickChanged), "one event, although they share two rooms"
     assert (event.actor.nick, event.nick, event.actor.id) == ("ann", "Annie", ann.id)
     assert chat.hub.person("annie") is ann.who
     assert chat.hub.person("ann") is None
-    assert chat.hub.rename(bob, "ann") is None, "the old one is free again"
-    refused(Code.BAD_NICK, chat.hub.rename(bob, "a b"))
+    assert chat.hub.rename(bob, "ann") is None, "the old nickname is free"
+    assert_refused(Code.BAD_NICK, chat.hub.rename(bob, "a b"))
 
 
-def test_renaming_in_other_letters_of_the_same_name() -> None:
+def test_nick_change_in_case_only() -> None:
     chat = Chat()
     ann = chat.enter("ann")
     assert chat.hub.rename(ann, "ANN") is None
     assert ann.nick == "ANN"
     assert chat.hub.person("ann") is ann.who
-    assert kinds(chat.news(ann)) == [NickChanged], "in no room, one is still told oneself"
+    assert kinds(chat.news(ann)) == [NickChanged], "also without a room"
     assert chat.hub.rename(ann, "ANN") is None
     assert chat.news(ann) == []
 
@@ -153,8 +149,8 @@ def test_renaming_in_other_letters_of_the_same_name() -> None:
 # --- rooms ---
 
 
-def test_the_lobby_belongs_to_the_house() -> None:
-    """'#lobby is permanent, belongs to the chat and has no opener/operator.'"""
+def test_lobby_has_no_operators_and_is_permanent() -> None:
+    """docs/reference/chat.rst, Rooms: the lobby is permanent and has no operators."""
     chat = Chat()
     ann, bob = chat.enter("ann", "#lobby"), chat.enter("bob", "#lobby")
     joined = chat.seen(ann)[0]
@@ -166,7 +162,7 @@ def test_the_lobby_belongs_to_the_house() -> None:
         chat.hub.ban(ann, "#lobby", "bob"),
         chat.hub.set_operator(ann, "#lobby", "ann", True),
     ):
-        refused(Code.NO_OPERATORS, answer)
+        assert_refused(Code.NO_OPERATORS, answer)
     chat.hub.part(ann, "#lobby")
     chat.hub.part(bob, "#lobby")
     assert list(chat.hub.rooms) == [chat.hub.lobby]
@@ -174,7 +170,7 @@ def test_the_lobby_belongs_to_the_house() -> None:
     assert not chat.hub.lobby.operators
 
 
-def test_who_opens_a_room_is_its_operator() -> None:
+def test_founder_of_a_room_is_its_operator() -> None:
     chat = Chat()
     ann, bob = chat.enter("ann", "#Tea"), chat.enter("bob", "#TEA")
     room = chat.hub.room("#tea")
@@ -184,7 +180,7 @@ def test_who_opens_a_room_is_its_operator() -> None:
     assert list(room.members) == [ann.who, bob.who]
 
 
-def test_an_empty_room_vanishes_with_all_that_was_in_it() -> None:
+def test_empty_room_is_removed_with_its_bans() -> None:
     chat = Chat()
     ann = chat.enter("ann", "#tea")
     chat.hub.say(ann, "#tea", "x")
@@ -197,7 +193,7 @@ def test_an_empty_room_vanishes_with_all_that_was_in_it() -> None:
     assert (room.operators, room.bans) == ({bob.who}, {})
 
 
-def test_joining_twice_is_nothing() -> None:
+def test_second_join_has_no_effect() -> None:
     chat = Chat()
     ann = chat.enter("ann", "#tea")
     chat.news(ann)
@@ -205,7 +201,7 @@ def test_joining_twice_is_nothing() -> None:
     assert chat.news(ann) == []
 
 
-def test_who_leaves_sees_it_and_nothing_after() -> None:
+def test_parted_member_receives_the_part_and_nothing_later() -> None:
     chat = Chat()
     ann, bob = chat.enter("ann", "#tea"), chat.enter("bob", "#tea")
     chat.hub.part(bob, "#tea", "bye")
@@ -213,12 +209,12 @@ def test_who_leaves_sees_it_and_nothing_after() -> None:
     parted = chat.seen(bob)[-1]
     assert isinstance(parted, Parted)
     assert parted.reason == "bye"
-    refused(Code.NOT_IN_ROOM, chat.hub.part(bob, "#tea"))
-    refused(Code.NOT_IN_ROOM, chat.hub.say(bob, "#tea", "x"))
-    refused(Code.NO_SUCH_ROOM, chat.hub.say(bob, "#nowhere", "x"))
+    assert_refused(Code.NOT_IN_ROOM, chat.hub.part(bob, "#tea"))
+    assert_refused(Code.NOT_IN_ROOM, chat.hub.say(bob, "#tea", "x"))
+    assert_refused(Code.NO_SUCH_ROOM, chat.hub.say(bob, "#nowhere", "x"))
 
 
-def test_quitting_is_told_once_to_each_neighbour() -> None:
+def test_quit_is_delivered_once_to_each_neighbour() -> None:
     chat = Chat()
     ann = chat.enter("ann", "#lobby", "#tea")
     bob = chat.enter("bob", "#lobby", "#tea")
@@ -234,8 +230,7 @@ def test_quitting_is_told_once_to_each_neighbour() -> None:
     assert chat.enter("ann")
 
 
-def test_at_the_end_nobody_is_told_who_leaves() -> None:
-    """'From now on nobody is told who leaves', and still all are gone in the end."""
+def test_no_quits_are_broadcast_after_close() -> None:
     chat = Chat()
     members = [chat.enter(f"m{number}", "#lobby", "#tea") for number in range(10)]
     chat.news(members[-1])
@@ -251,10 +246,10 @@ def test_at_the_end_nobody_is_told_who_leaves() -> None:
 # --- operators ---
 
 
-def test_operators_are_made_and_unmade() -> None:
+def test_operators_are_promoted_and_demoted() -> None:
     chat = Chat()
     ann, bob = chat.enter("ann", "#tea"), chat.enter("bob", "#tea")
-    refused(Code.NOT_OPERATOR, chat.hub.set_operator(bob, "#tea", "bob", True))
+    assert_refused(Code.NOT_OPERATOR, chat.hub.set_operator(bob, "#tea", "bob", True))
     assert chat.hub.set_operator(ann, "#tea", "bob", True) is None
     assert chat.hub.set_operator(ann, "#tea", "bob", True) is None
     assert chat.hub.set_operator(bob, "#tea", "ann", False) is None
@@ -263,11 +258,11 @@ def test_operators_are_made_and_unmade() -> None:
     assert room.operators == {bob.who}
     assert kinds(chat.seen(bob)) == [Joined, ModesChanged, ModesChanged]
     chat.enter("eve")
-    refused(Code.NOT_IN_SAME_ROOM, chat.hub.set_operator(bob, "#tea", "eve", True))
-    refused(Code.NO_SUCH_NICK, chat.hub.set_operator(bob, "#tea", "zoe", True))
+    assert_refused(Code.NOT_IN_SAME_ROOM, chat.hub.set_operator(bob, "#tea", "eve", True))
+    assert_refused(Code.NO_SUCH_NICK, chat.hub.set_operator(bob, "#tea", "zoe", True))
 
 
-def test_an_operator_who_leaves_is_none_when_they_come_back() -> None:
+def test_operator_who_rejoins_is_no_operator() -> None:
     chat = Chat()
     ann, bob = chat.enter("ann", "#tea"), chat.enter("bob", "#tea")
     room = chat.hub.room("#tea")
@@ -275,55 +270,56 @@ def test_an_operator_who_leaves_is_none_when_they_come_back() -> None:
     chat.hub.part(ann, "#tea")
     assert room.operators == set()
     chat.hub.join(ann, "#tea")
-    refused(Code.NOT_OPERATOR, chat.hub.kick(ann, "#tea", "bob"))
-    refused(Code.NOT_OPERATOR, chat.hub.kick(bob, "#tea", "ann"))
+    assert_refused(Code.NOT_OPERATOR, chat.hub.kick(ann, "#tea", "bob"))
+    assert_refused(Code.NOT_OPERATOR, chat.hub.kick(bob, "#tea", "ann"))
 
 
-def test_topics() -> None:
-    """'Topic by operators; lobby by nobody but configurable default.'"""
+def test_topic_is_set_by_operators_only() -> None:
+    """docs/reference/chat.rst, Rooms: ``lobby_topic`` is the topic of the lobby; elsewhere
+    operators set it."""
     chat = Chat(lobby_topic="hi")
     assert chat.hub.lobby.topic is not None
     assert chat.hub.lobby.topic.text == "hi"
     ann, bob = chat.enter("ann", "#tea"), chat.enter("bob", "#tea")
-    refused(Code.NOT_OPERATOR, chat.hub.set_topic(bob, "#tea", "coffee"))
-    refused(Code.TOO_LONG, chat.hub.set_topic(ann, "#tea", "x" * (TOPIC_BYTES + 1)))
+    assert_refused(Code.NOT_OPERATOR, chat.hub.set_topic(bob, "#tea", "coffee"))
+    assert_refused(Code.TOO_LONG, chat.hub.set_topic(ann, "#tea", "x" * (TOPIC_BYTES + 1)))
     assert chat.hub.set_topic(ann, "#tea", "tea\r\nQUIT") is None
     room = chat.hub.room("#tea")
     assert room is not None
     assert room.topic is not None
-    assert room.topic.text == "tea\ufffd\ufffdQUIT", "no line end gets through any door"
+    assert room.topic.text == "tea\ufffd\ufffdQUIT", "line ends are replaced"
     chat.hub.set_topic(ann, "#tea", "")
     assert room.topic is None
     assert kinds(chat.seen(bob))[1:] == [TopicChanged, TopicChanged]
 
 
-def test_kicking() -> None:
+def test_kick() -> None:
     chat = Chat()
     ann, bob = chat.enter("ann", "#tea"), chat.enter("bob", "#tea")
-    refused(Code.NOT_OPERATOR, chat.hub.kick(bob, "#tea", "ann"))
+    assert_refused(Code.NOT_OPERATOR, chat.hub.kick(bob, "#tea", "ann"))
     assert chat.hub.kick(ann, "#tea", "bob", "x" * 1000) is None
     kicked = chat.seen(bob)[-1]
     assert isinstance(kicked, Kicked)
     assert len(kicked.reason) == REASON_BYTES
-    assert bob.own[-1] is kicked, "it is the kicked one whom it concerns"
+    assert bob.own[-1] is kicked
     assert not bob.rooms
-    assert chat.hub.join(bob, "#tea") is None, "they may come back"
-    refused(Code.NO_SUCH_NICK, chat.hub.kick(ann, "#tea", "zoe"))
+    assert chat.hub.join(bob, "#tea") is None, "a kick is no ban"
+    assert_refused(Code.NO_SUCH_NICK, chat.hub.kick(ann, "#tea", "zoe"))
 
 
-def test_bans_by_nickname() -> None:
+def test_ban_by_nickname() -> None:
     chat = Chat()
     ann, bob = chat.enter("ann", "#tea"), chat.enter("bob", "#tea", address="127.0.0.1")
     assert chat.hub.ban(ann, "#tea", "BOB") is None
-    refused(Code.BANNED, chat.hub.say(bob, "#tea", "still here"))
+    assert_refused(Code.BANNED, chat.hub.say(bob, "#tea", "still here"))
     chat.hub.kick(ann, "#tea", "bob")
-    refused(Code.BANNED, chat.hub.join(bob, "#tea"))
+    assert_refused(Code.BANNED, chat.hub.join(bob, "#tea"))
     chat.hub.leave(bob)
     again = chat.enter("Bob", address="192.0.2.1")
-    refused(Code.BANNED, chat.hub.join(again, "#tea"))
+    assert_refused(Code.BANNED, chat.hub.join(again, "#tea"))
     assert chat.hub.unban(ann, "#tea", "bob") is None
     assert chat.hub.join(again, "#tea") is None
-    refused(Code.NOT_LISTED, chat.hub.unban(ann, "#tea", "bob"))
+    assert_refused(Code.NOT_LISTED, chat.hub.unban(ann, "#tea", "bob"))
     assert kinds(chat.seen(ann)) == [Joined, Joined, ModesChanged, Kicked, ModesChanged, Joined]
 
 
@@ -341,9 +337,9 @@ def test_bans_by_nickname() -> None:
         ("192.0.2.1", None, False),
     ],
 )
-def test_bans_by_address(banned: str | None, other: str | None, kept_out: bool) -> None:
-    """'By nickname and, when the member is present and its address is not loopback, its
-    address.'"""
+def test_ban_by_address(banned: str | None, other: str | None, kept_out: bool) -> None:
+    """docs/reference/chat.rst, Kicks and bans: a ban of somebody present is also on the address,
+    for IPv6 on its /64, unless the address is a loopback one."""
     chat = Chat()
     ann = chat.enter("ann", "#tea")
     chat.enter("bob", "#tea", address=banned)
@@ -352,24 +348,24 @@ def test_bans_by_address(banned: str | None, other: str | None, kept_out: bool) 
     answer = chat.hub.join(eve, "#tea")
     assert (answer is not None) is kept_out
     if kept_out:
-        refused(Code.BANNED, answer)
+        assert_refused(Code.BANNED, answer)
         assert chat.hub.unban(ann, "#tea", "bob") is None
         assert chat.hub.join(eve, "#tea") is None
 
 
-def test_somebody_absent_is_banned_by_nickname() -> None:
+def test_ban_of_somebody_absent_is_by_nickname() -> None:
     chat = Chat()
     ann = chat.enter("ann", "#tea")
     assert chat.hub.ban(ann, "#tea", "bob") is None
-    refused(Code.BANNED, chat.hub.join(chat.enter("bob"), "#tea"))
-    refused(Code.BAD_NICK, chat.hub.ban(ann, "#tea", "a*"))
+    assert_refused(Code.BANNED, chat.hub.join(chat.enter("bob"), "#tea"))
+    assert_refused(Code.BAD_NICK, chat.hub.ban(ann, "#tea", "a*"))
 
 
 # --- private ---
 
 
-def test_private_messages() -> None:
-    """'/msg go to one nick, echo a confirmation to the sender; no history.'"""
+def test_private_message() -> None:
+    """docs/reference/chat.rst, Rooms: private messages are not kept."""
     chat = Chat()
     ann, bob = chat.enter("ann", "#lobby"), chat.enter("bob", "#lobby")
     eve = chat.enter("eve", "#lobby")
@@ -382,8 +378,8 @@ def test_private_messages() -> None:
     assert chat.news(ann) == chat.news(eve) == []
     assert ann.own[-1] is event
     assert not chat.kept("#lobby")
-    refused(Code.NO_SUCH_NICK, chat.hub.tell(ann, "zoe", "psst"))
-    refused(Code.TOO_LONG, chat.hub.tell(ann, "bob", "x" * 490))
+    assert_refused(Code.NO_SUCH_NICK, chat.hub.tell(ann, "zoe", "psst"))
+    assert_refused(Code.TOO_LONG, chat.hub.tell(ann, "bob", "x" * 490))
 
 
 # --- bounds ---
@@ -399,11 +395,11 @@ def test_bounds() -> None:
         outbox=16384,
     )
     ann = chat.enter("ann", "#a", "#lobby")
-    refused(Code.OWN_ROOMS_FULL, chat.hub.join(ann, "#b"))
+    assert_refused(Code.OWN_ROOMS_FULL, chat.hub.join(ann, "#b"))
     bob = chat.enter("bob", "#b")
-    refused(Code.ROOMS_FULL, chat.hub.join(bob, "#c"))
+    assert_refused(Code.ROOMS_FULL, chat.hub.join(bob, "#c"))
     chat.hub.ban(ann, "#a", "x")
-    refused(Code.LIST_FULL, chat.hub.ban(ann, "#a", "y"))
+    assert_refused(Code.LIST_FULL, chat.hub.ban(ann, "#a", "y"))
     assert chat.hub.ban(ann, "#a", "X") is None
     for text in "123":
         chat.hub.say(ann, "#a", text)
@@ -411,36 +407,36 @@ def test_bounds() -> None:
     assert room is not None
     assert [said.text for said in chat.kept(room.key)] == ["2", "3"]
     chat.enter("eve")
-    refused(Code.HUB_FULL, chat.hub.enter(chat.client(), "zoe", Profile()))
+    assert_refused(Code.HUB_FULL, chat.hub.enter(chat.client(), "zoe", Profile()))
 
 
 @pytest.mark.parametrize(
     ("text", "code"), [("", Code.EMPTY), ("x" * 490, Code.TOO_LONG), ("é" * 245, Code.TOO_LONG)]
 )
-def test_messages_that_cannot_be(text: str, code: Code) -> None:
+def test_invalid_message_is_refused(text: str, code: Code) -> None:
     chat = Chat()
     ann = chat.enter("ann", "#lobby")
-    refused(code, chat.hub.say(ann, "#lobby", text))
+    assert_refused(code, chat.hub.say(ann, "#lobby", text))
 
 
-def test_a_message_that_fits_a_line_of_irc_is_carried() -> None:
-    """'Its text is what others get in one line of IRC.'"""
+def test_message_length_is_bounded_by_a_line_of_irc() -> None:
+    """RFC 1459 section 2.3: a message is at most 512 bytes with its line end."""
     chat = Chat()
     ann = chat.enter("ann", "#lobby")
     room = room_for(ann, "#lobby")
     assert room == 512 - len(f":{ann.identity} PRIVMSG #lobby :\r\n")
     assert chat.hub.say(ann, "#lobby", "x" * room) is None
-    refused(Code.TOO_LONG, chat.hub.say(ann, "#lobby", "x" * (room + 1)))
-    refused(Code.TOO_LONG, chat.hub.say(ann, "#lobby", "x" * room, Kind.ACTION))
+    assert_refused(Code.TOO_LONG, chat.hub.say(ann, "#lobby", "x" * (room + 1)))
+    assert_refused(Code.TOO_LONG, chat.hub.say(ann, "#lobby", "x" * room, Kind.ACTION))
     assert chat.hub.say(ann, "#lobby", "x" * (room + 1), Kind.NOTICE) is None
 
 
 # --- slow readers ---
 
 
-def test_a_slow_reader_is_dropped_and_nobody_else_notices() -> None:
-    """'When full the member is dropped ..., others get a normal quit event, and nobody else
-    notices.'"""
+def test_slow_reader_is_dropped_without_effect_on_others() -> None:
+    """docs/reference/chat.rst, Bounds: a client whose outbox is full is dropped; nobody's messages
+    are lost or late for it."""
     chat = Chat(outbox=16384)
     ann, slow = chat.enter("ann", "#lobby"), chat.enter("slow", "#lobby")
     others = [chat.enter(f"m{number}", "#lobby") for number in range(5)]
@@ -454,7 +450,7 @@ def test_a_slow_reader_is_dropped_and_nobody_else_notices() -> None:
     assert rounds > 500
     assert slow.drops == 1
     assert slow.outbox.size == 0
-    assert chat.sent[slow] == [], "not a byte was written to a paused transport"
+    assert chat.sent[slow] == [], "nothing is written to a paused transport"
     assert chat.hub.person("slow") is None
     chat.hub.say(ann, "#lobby", "after")
     for other in others:
@@ -464,8 +460,8 @@ def test_a_slow_reader_is_dropped_and_nobody_else_notices() -> None:
         assert (left.actor.nick, left.reason) == ("slow", SLOW)
 
 
-def test_a_thousand_are_dropped_at_once() -> None:
-    """'Dropping during a delivery must not disturb iteration or recurse without bound.'"""
+def test_a_thousand_clients_are_dropped_at_once() -> None:
+    """A client dropped in the middle of a delivery neither disturbs its iteration nor recurses."""
     chat = Chat(outbox=16384)
     ann = chat.enter("ann", "#lobby")
     slow = [chat.enter(f"m{number}", "#lobby") for number in range(1000)]
@@ -480,7 +476,7 @@ def test_a_thousand_are_dropped_at_once() -> None:
     assert list(chat.hub.lobby.members) == [ann.who]
 
 
-def test_the_speaker_is_not_dropped_for_what_they_are_not_sent() -> None:
+def test_sender_is_not_dropped_for_a_message_without_echo() -> None:
     chat = Chat(outbox=16384)
     ann = chat.enter("ann", "#lobby")
     ann.outbox.pause()
@@ -492,9 +488,9 @@ def test_the_speaker_is_not_dropped_for_what_they_are_not_sent() -> None:
 # --- order ---
 
 
-def test_a_reaction_waits_for_its_turn() -> None:
-    """'A log delivers each event once, one after the other: never within the delivery of
-    another.'"""
+def test_events_appended_during_a_delivery_are_delivered_after_it() -> None:
+    """:class:`tcpd.eventlog.log.EventLog`: events are delivered one after the other, never within
+    the delivery of another."""
     chat = Chat()
     ann, bob = chat.enter("ann", "#lobby"), chat.enter("bob", "#lobby")
     during: list[bool] = []
@@ -510,10 +506,10 @@ def test_a_reaction_waits_for_its_turn() -> None:
     chat.news(bob)
     chat.hub.tell(ann, "bob", "one")
     assert kinds(chat.news(bob)) == [PrivateMessage, RoomMessage, NickChanged, Parted]
-    assert during == [True], "nothing was applied within the reaction"
+    assert during == [True], "nothing is applied within the delivery"
 
 
-def test_nothing_is_true_before_it_is_delivered() -> None:
+def test_state_changes_at_delivery() -> None:
     log = HeldLog()
     chat = Chat(log)
     ann = chat.client()
@@ -526,8 +522,8 @@ def test_nothing_is_true_before_it_is_delivered() -> None:
     assert list(ann.rooms) == ["#tea"]
 
 
-def entered(chat: Chat, log: HeldLog, *nicks: str) -> list[RecordingClient]:
-    """Clients that have entered, on a log that delivers when it is told to."""
+def enter_all(chat: Chat, log: HeldLog, *nicks: str) -> list[RecordingClient]:
+    """Clients that have entered, on a held log."""
     clients = [chat.client() for _ in nicks]
     for client, nick in zip(clients, nicks, strict=True):
         assert chat.hub.enter(client, nick, Profile()) is None
@@ -535,25 +531,26 @@ def entered(chat: Chat, log: HeldLog, *nicks: str) -> list[RecordingClient]:
     return clients
 
 
-def test_two_who_open_the_same_room_at_once() -> None:
-    """'It decides again whatever depends on the order of events.'"""
+def test_concurrent_joins_create_a_room_once() -> None:
+    """docs/decisions/0016: whatever depends on the order of events is decided when they are
+    applied."""
     log = HeldLog()
     chat = Chat(log)
-    ann, bob = entered(chat, log, "ann", "bob")
+    ann, bob = enter_all(chat, log, "ann", "bob")
     for client in (ann, bob):
         assert chat.hub.join(client, "#tea") is None
     log.settle()
     room = chat.hub.room("#tea")
     assert room is not None
     assert list(room.members) == [ann.who, bob.who]
-    assert room.operators == {ann.who}, "whose opening came first"
+    assert room.operators == {ann.who}, "the first in the log"
     assert [event.opened for event in chat.seen(bob) if isinstance(event, Joined)] == [False]
 
 
-def test_who_asks_twice_comes_in_once() -> None:
+def test_concurrent_joins_of_one_client_join_once() -> None:
     log = HeldLog()
     chat = Chat(log)
-    [ann] = entered(chat, log, "ann")
+    [ann] = enter_all(chat, log, "ann")
     for _ in range(2):
         assert chat.hub.join(ann, "#tea") is None
     log.settle()
@@ -563,12 +560,12 @@ def test_who_asks_twice_comes_in_once() -> None:
     assert room.operators == {ann.who}
 
 
-def test_of_two_who_want_a_nickname_at_once_the_first_gets_it() -> None:
-    """'Whether a nickname is still free' is decided again, and the origin tells its client."""
+def test_concurrent_nick_changes_are_decided_in_log_order() -> None:
+    """docs/decisions/0016: the later one is refused, and the origin node replies to its client."""
     log = HeldLog()
     chat = Chat(log)
-    ann, bob = entered(chat, log, "ann", "bob")
-    replies = [AskingReply(client) for client in (ann, bob)]
+    ann, bob = enter_all(chat, log, "ann", "bob")
+    replies = [RenamingReply(client) for client in (ann, bob)]
     for reply in replies:
         reply.rename(chat.hub, "zoe")
     log.settle()
@@ -577,23 +574,26 @@ def test_of_two_who_want_a_nickname_at_once_the_first_gets_it() -> None:
     assert all(reply.is_complete for reply in replies)
 
 
-class AskingReply(Reply):
-    """A reply that notes what was refused."""
+class RenamingReply(Reply):
+    """A reply that records refusals."""
 
     def __init__(self, client: RecordingClient) -> None:
         super().__init__(client)
         self.refusals: list[Code] = []
 
     def rename(self, hub: Hub, nick: str) -> None:
-        self.ask(hub.rename, nick, refused=lambda refused: self.refusals.append(refused.code))
+        self.ask(
+            hub.rename,
+            nick,
+            refused=lambda refused: self.refusals.append(refused.code),
+        )
         self.end()
 
 
-def test_what_ran_ahead_and_is_refused_is_told_to_who_sent_it() -> None:
-    """'A message that ran ahead was refused when its turn in the log came.'"""
+def test_sender_is_notified_if_a_message_sent_ahead_is_refused() -> None:
     log = HeldLog()
     chat = Chat(log)
-    ann, bob = entered(chat, log, "ann", "bob")
+    ann, bob = enter_all(chat, log, "ann", "bob")
     for client in (ann, bob):
         chat.hub.join(client, "#tea")
         log.settle()
@@ -607,10 +607,10 @@ def test_what_ran_ahead_and_is_refused_is_told_to_who_sent_it() -> None:
     assert why.code is Code.NOT_IN_ROOM
 
 
-def test_who_quits_in_between_leaves_nothing_behind() -> None:
+def test_requests_that_race_with_a_quit() -> None:
     log = HeldLog()
     chat = Chat(log)
-    ann, bob = entered(chat, log, "ann", "bob")
+    ann, bob = enter_all(chat, log, "ann", "bob")
     for client in (ann, bob):
         chat.hub.join(client, "#tea")
         log.settle()
@@ -624,10 +624,10 @@ def test_who_quits_in_between_leaves_nothing_behind() -> None:
     log.settle()
     assert chat.hub.people_count == 1
     assert kinds(chat.seen(ann)) == [Joined, Joined, Quit]
-    assert entered(chat, log, "bob", "zoe")
+    assert enter_all(chat, log, "bob", "zoe")
 
 
-def test_who_leaves_while_entering_leaves_nothing_behind() -> None:
+def test_leaving_while_entering() -> None:
     log = HeldLog()
     chat = Chat(log)
     ann = chat.client()
@@ -637,15 +637,15 @@ def test_who_leaves_while_entering_leaves_nothing_behind() -> None:
     assert chat.hub.people_count == 0
 
 
-def test_a_reload_changes_bounds_for_what_comes_after() -> None:
+def test_reloaded_bounds_apply_to_new_requests() -> None:
     chat = Chat()
     ann = chat.enter("ann", "#a", "#b", "#c")
     chat.hub.settings = dataclasses.replace(chat.hub.settings, rooms_per_member=2)
-    refused(Code.OWN_ROOMS_FULL, chat.hub.join(ann, "#d"))
+    assert_refused(Code.OWN_ROOMS_FULL, chat.hub.join(ann, "#d"))
     assert len(ann.rooms) == 3
 
 
-def test_a_thousand_join() -> None:
+def test_a_thousand_members_join() -> None:
     chat = Chat()
     members = [chat.enter(f"m{number}", "#lobby") for number in range(1000)]
     chat.turn()
@@ -661,15 +661,15 @@ def test_a_thousand_join() -> None:
 # --- counters ---
 
 
-def test_what_is_said_and_delivered_is_counted() -> None:
+def test_messages_and_deliveries_are_counted() -> None:
     chat = Chat()
     ann, bob, cleo = (chat.enter(nick, "#lobby") for nick in ("ann", "bob", "cleo"))
     counters = chat.hub.counters
     assert (counters.entered, chat.hub.people_count, chat.hub.room_count) == (3, 3, 1)
     before = counters.deliveries
-    chat.hub.say(ann, "#lobby", "hello")  # to the two others
+    chat.hub.say(ann, "#lobby", "hello")  # two others
     chat.hub.tell(bob, "cleo", "psst")
-    chat.hub.leave(cleo)  # two are told
+    chat.hub.leave(cleo)  # two neighbours
     assert (counters.messages, counters.private_messages) == (1, 1)
     assert counters.deliveries - before == 2 + 1 + 2
     assert counters.dropped == 0
@@ -677,8 +677,8 @@ def test_what_is_said_and_delivered_is_counted() -> None:
     assert counters.dropped == 1
 
 
-def test_what_is_held_goes_out_in_one_piece_in_the_same_order() -> None:
-    """'Let what is said wait until release, so that all of it goes out in one piece.'"""
+def test_held_messages_are_sent_together_in_order() -> None:
+    """:meth:`tcpd.chat.fanout.Fanout.hold`"""
     chat = Chat()
     ann, bob = chat.enter("ann", "#tea"), chat.enter("bob", "#tea")
     chat.news(bob)
@@ -699,9 +699,8 @@ def test_what_is_held_goes_out_in_one_piece_in_the_same_order() -> None:
     assert chat.hub.counters.messages == 3
 
 
-def test_anything_else_is_delivered_at_once_with_what_was_held_before_it() -> None:
-    """'Anything but what is said in rooms is still delivered at once, with what waits before
-    it.'"""
+def test_other_events_are_delivered_at_once_after_held_messages() -> None:
+    """:meth:`tcpd.chat.fanout.Fanout.hold`: only messages to rooms are held back."""
     chat = Chat()
     ann, bob = chat.enter("ann", "#tea"), chat.enter("bob", "#tea")
     chat.news(bob)
@@ -711,7 +710,7 @@ def test_anything_else_is_delivered_at_once_with_what_was_held_before_it() -> No
     chat.hub.say(ann, "#tea", "three")
     chat.hub.part(ann, "#tea")
     assert not ann.rooms
-    assert [type(event) for event in chat.news(bob)] == [RoomMessage, RoomMessage, Parted]
+    assert kinds(chat.news(bob)) == [RoomMessage, RoomMessage, Parted]
     chat.hub.say(bob, "#tea", "four")
     chat.hub.fanout.settle()
     room = chat.hub.room("#tea")
@@ -720,8 +719,8 @@ def test_anything_else_is_delivered_at_once_with_what_was_held_before_it() -> No
     chat.hub.fanout.release()
 
 
-def test_what_is_held_drops_nobody_whom_it_would_not_drop_one_by_one() -> None:
-    """A reader is slow only if the transport has enough, however much comes in one piece."""
+def test_held_messages_drop_only_paused_readers() -> None:
+    """A client is slow only if its transport is paused, however much is sent in one turn."""
     chat = Chat(outbox=16384)
     ann, bob, cid = (chat.enter(nick, "#tea") for nick in ("ann", "bob", "cid"))
     chat.turn()

@@ -1,11 +1,11 @@
-"""What the hub makes of modes, ranks, lists, invitations and renamed rooms, whatever the door."""
+"""The hub: modes, ranks, lists, invitations, renamed rooms, away, MONITOR and WHOWAS."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
-from chat.doubles import Chat, RecordingClient, change_modes, set_mode
+from chat.doubles import Chat, RecordingClient, change_modes, kinds, set_mode
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -29,14 +29,14 @@ from tcpd.events.chat import (
 
 
 def code(answer: object) -> Code | None:
-    """What was refused, if anything was."""
+    """The code of a refusal, if there is one."""
     if isinstance(answer, list):
         (answer,) = answer or [None]
     return answer.code if isinstance(answer, Refused) else None
 
 
 def set_modes(chat: Chat, member: RecordingClient, name: str, *words: str) -> list[Code]:
-    """Change modes as ``+o ann``, each by itself; what was refused."""
+    """Change modes such as ``+o ann``, one event each. Return the codes of the refusals."""
     changes = []
     for word in words:
         modes, _, argument = word.partition(" ")
@@ -47,13 +47,13 @@ def set_modes(chat: Chat, member: RecordingClient, name: str, *words: str) -> li
     return [refused.code for refused in answer]
 
 
-def made(chat: Chat, member: RecordingClient) -> list[str]:
-    """The changes that a member was told of since the last time."""
-    told = [event for event in chat.news(member) if isinstance(event, ModesChanged)]
+def mode_changes(chat: Chat, member: RecordingClient) -> list[str]:
+    """The mode changes that a member received since the last call."""
+    changed = [event for event in chat.news(member) if isinstance(event, ModesChanged)]
     return [
         f"{'+' if change.adding else '-'}{change.mode}"
         f" {change.argument if change.target is None else change.target.nick}".rstrip()
-        for event in told
+        for event in changed
         for change in event.changes
     ]
 
@@ -64,8 +64,8 @@ def tea(chat: Chat) -> Room:
     return room
 
 
-def opened(*more: str, **bounds: Any) -> tuple[Chat, RecordingClient, list[RecordingClient]]:
-    """A room, who opened it, and others in it."""
+def open_tea(*more: str, **bounds: Any) -> tuple[Chat, RecordingClient, list[RecordingClient]]:
+    """A chat, the founder of #tea, and more members of #tea."""
     chat = Chat(**bounds)
     ann = chat.enter("ann", "#tea")
     others = [chat.enter(nick, "#tea") for nick in more]
@@ -77,23 +77,23 @@ def opened(*more: str, **bounds: Any) -> tuple[Chat, RecordingClient, list[Recor
 # --- modes of a room ---
 
 
-def test_a_new_room_keeps_outsiders_out_and_its_topic_safe() -> None:
+def test_new_room_has_modes_n_and_t() -> None:
     """Modern IRC: 'newly-created channels have then protected topic "+t" and no external messages
     "+n" modes enabled'."""
-    chat, _, _ = opened()
+    chat, _, _ = open_tea()
     assert tea(chat).modes.flags == {Mode.NO_OUTSIDERS, Mode.TOPIC_PROTECTED}
 
 
-def test_what_changes_nothing_is_not_told() -> None:
-    chat, ann, (bob,) = opened("bob")
+def test_mode_changes_without_effect_are_not_sent() -> None:
+    chat, ann, (bob,) = open_tea("bob")
     assert set_modes(chat, ann, "#tea", "+n", "-i", "-k x", "-l", "-v bob", "+o ann") == []
     assert chat.news(bob) == []
     assert set_modes(chat, ann, "#tea", "+n", "+m") == []
-    assert made(chat, bob) == ["+m"]
+    assert mode_changes(chat, bob) == ["+m"]
 
 
 @pytest.mark.parametrize(
-    ("asked", "told"),
+    ("requested", "sent"),
     [
         (["+i", "-i"], ["+i", "-i"]),
         (["-n", "+n"], ["-n", "+n"]),
@@ -105,22 +105,20 @@ def test_what_changes_nothing_is_not_told() -> None:
         (["+l 5", "+l 05", "-l", "-l"], ["+l 5", "-l"]),
     ],
 )
-def test_changes_made_at_once_are_made_one_after_the_other(
-    asked: list[str], told: list[str]
-) -> None:
-    """What comes later in a list of changes is judged by what came before it."""
-    chat, ann, (bob,) = opened("bob")
+def test_mode_changes_are_applied_in_order(requested: list[str], sent: list[str]) -> None:
+    """RFC 2812 section 3.2.3: the server applies mode changes one after the other."""
+    chat, ann, (bob,) = open_tea("bob")
     before = (tea(chat).modes.flags, tea(chat).modes.key, tea(chat).modes.limit)
-    assert set_modes(chat, ann, "#tea", *asked) == []
-    assert made(chat, bob) == told
-    if told[-1][0] == "-":
+    assert set_modes(chat, ann, "#tea", *requested) == []
+    assert mode_changes(chat, bob) == sent
+    if sent[-1][0] == "-":
         assert (tea(chat).modes.flags, tea(chat).modes.key, tea(chat).modes.limit) == before
         assert tea(chat).bans == {}
         assert tea(chat).rank(bob.who) is Rank.NONE
 
 
-def test_one_bad_change_spoils_no_other() -> None:
-    chat, ann, (bob,) = opened("bob")
+def test_refused_change_does_not_affect_the_others() -> None:
+    chat, ann, (bob,) = open_tea("bob")
     answer = change_modes(
         chat.hub,
         ann,
@@ -138,31 +136,31 @@ def test_one_bad_change_spoils_no_other() -> None:
         Change(True, Mode.LIMIT, "many"),
         Change(True, Mode.VOICE, "nobody"),
     ]
-    assert made(chat, bob) == ["+i", "+v bob"]
+    assert mode_changes(chat, bob) == ["+i", "+v bob"]
 
 
 @pytest.mark.parametrize("limit", ["0", "-1", "", "abc", "1.5", "٣", "1" * 10])
-def test_a_limit_is_a_number_from_1_on(limit: str) -> None:
-    chat, ann, _ = opened()
+def test_limit_must_be_a_positive_number(limit: str) -> None:
+    chat, ann, _ = open_tea()
     assert set_modes(chat, ann, "#tea", f"+l {limit}") == [Code.BAD_ARGUMENT]
     assert tea(chat).modes.limit is None
 
 
 @pytest.mark.parametrize("key", ["", "a b", "a,b", ":a", "a" * 33, "ä" * 17, "a\x01"])
-def test_a_key_that_no_join_could_carry(key: str) -> None:
-    chat, ann, _ = opened()
+def test_key_that_join_cannot_carry_is_refused(key: str) -> None:
+    chat, ann, _ = open_tea()
     assert set_modes(chat, ann, "#tea", f"+k {key}") == [Code.BAD_ARGUMENT]
     assert tea(chat).modes.key == ""
 
 
-def test_a_key_is_in_no_repr() -> None:
-    chat, ann, _ = opened()
+def test_repr_does_not_contain_the_key() -> None:
+    chat, ann, _ = open_tea()
     set_modes(chat, ann, "#tea", "+k sesame")
     assert "sesame" not in repr(tea(chat).modes)
 
 
-def test_key_limit_and_invitation_keep_out() -> None:
-    chat, ann, _ = opened()
+def test_key_limit_and_invite_only_refuse_a_join() -> None:
+    chat, ann, _ = open_tea()
     bob = chat.enter("bob")
     set_modes(chat, ann, "#tea", "+k sesame", "+l 1", "+i")
     assert code(chat.hub.join(bob, "#tea", "sesame")) is Code.NEEDS_INVITATION
@@ -173,21 +171,21 @@ def test_key_limit_and_invitation_keep_out() -> None:
     set_modes(chat, ann, "#tea", "+l 2")
     assert chat.hub.join(bob, "#tea", "sesame") is None
     set_modes(chat, ann, "#tea", "+l 1")
-    assert bob.who in tea(chat).members, "a lower limit puts nobody out"
+    assert bob.who in tea(chat).members, "a lower limit removes nobody"
 
 
-def test_moderated() -> None:
+def test_moderated_room() -> None:
     """Modern IRC: 'If this mode is set on a channel, only users who have channel privileges may
     send messages to that channel.'"""
-    chat, ann, (bob, carol) = opened("bob", "carol")
+    chat, ann, (bob, carol) = open_tea("bob", "carol")
     set_modes(chat, ann, "#tea", "+m", "+v carol")
     assert code(chat.hub.say(bob, "#tea", "hello")) is Code.MODERATED
     assert chat.hub.say(carol, "#tea", "hello") is None
     assert chat.hub.say(ann, "#tea", "hello") is None
 
 
-def test_outsiders() -> None:
-    chat, ann, _ = opened()
+def test_messages_from_outside() -> None:
+    chat, ann, _ = open_tea()
     bob = chat.enter("bob")
     assert code(chat.hub.say(bob, "#tea", "hello")) is Code.NOT_IN_ROOM
     set_modes(chat, ann, "#tea", "-n")
@@ -196,9 +194,9 @@ def test_outsiders() -> None:
     assert code(chat.hub.say(bob, "#tea", "hello")) is Code.OUTSIDER
 
 
-def test_a_topic_that_anybody_may_set() -> None:
+def test_topic_without_protection() -> None:
     """Modern IRC: 'In a channel that does not have this mode enabled, anyone may set the topic'."""
-    chat, ann, (bob,) = opened("bob")
+    chat, ann, (bob,) = open_tea("bob")
     assert code(chat.hub.set_topic(bob, "#tea", "mine")) is Code.NOT_OPERATOR
     set_modes(chat, ann, "#tea", "-t")
     assert chat.hub.set_topic(bob, "#tea", "mine") is None
@@ -209,8 +207,8 @@ def test_a_topic_that_anybody_may_set() -> None:
 # --- ranks ---
 
 
-def test_ranks_are_kept_beside_each_other() -> None:
-    chat, ann, (bob,) = opened("bob")
+def test_ranks_are_independent() -> None:
+    chat, ann, (bob,) = open_tea("bob")
     set_modes(chat, ann, "#tea", "+v bob", "+h bob", "+o bob")
     assert tea(chat).rank(bob.who) is Rank.OPERATOR
     set_modes(chat, ann, "#tea", "-o bob")
@@ -219,8 +217,8 @@ def test_ranks_are_kept_beside_each_other() -> None:
     assert tea(chat).rank(bob.who) is Rank.VOICE
 
 
-def test_what_half_operators_may() -> None:
-    chat, ann, (bob, _, dave) = opened("bob", "carol", "dave")
+def test_permissions_of_half_operators() -> None:
+    chat, ann, (bob, _, dave) = open_tea("bob", "carol", "dave")
     set_modes(chat, ann, "#tea", "+h bob", "+h carol", "+v dave")
     assert set_modes(chat, bob, "#tea", "+m", "+b x", "-v dave", "+k y", "+l 9") == []
     assert (
@@ -235,41 +233,41 @@ def test_what_half_operators_may() -> None:
     assert dave not in tea(chat).members
 
 
-def test_the_voiced_may_nothing_of_that() -> None:
-    chat, ann, (bob,) = opened("bob")
+def test_voice_gives_no_permissions_of_operators() -> None:
+    chat, ann, (bob,) = open_tea("bob")
     set_modes(chat, ann, "#tea", "+v bob")
     assert code(change_modes(chat.hub, bob, "#tea", [])) is Code.NOT_OPERATOR
     assert code(chat.hub.kick(bob, "#tea", "ann")) is Code.NOT_OPERATOR
 
 
-def test_the_house_is_looked_after_by_operators_of_the_daemon() -> None:
+def test_server_operators_operate_the_lobby() -> None:
     chat = Chat()
     ann, bob = chat.enter("ann", "#lobby"), chat.enter("bob")
     assert code(change_modes(chat.hub, ann, "#lobby", [])) is Code.NO_OPERATORS
     set_mode(chat.hub, bob, "o", True)
-    assert set_modes(chat, bob, "#lobby", "+m") == [], "wherever they are"
+    assert set_modes(chat, bob, "#lobby", "+m") == [], "also from outside the room"
     assert set_modes(chat, bob, "#lobby", "+v ann") == []
-    assert made(chat, ann) == ["+m", "+v ann"]
+    assert mode_changes(chat, ann) == ["+m", "+v ann"]
     assert set_modes(chat, bob, "#lobby", "+o ann", "+h ann") == [Code.NO_OPERATORS] * 2
     assert code(chat.hub.rename_room(bob, "#lobby", "#hall")) is Code.NO_OPERATORS
     chat.enter("carol", "#tea")
-    assert code(change_modes(chat.hub, bob, "#tea", [])) is Code.NOT_IN_ROOM, "but no other room"
+    assert code(change_modes(chat.hub, bob, "#tea", [])) is Code.NOT_IN_ROOM, "the lobby only"
 
 
 # --- lists ---
 
 
-def test_what_is_no_mask_is_not_banned_from_the_house_either() -> None:
-    """The daemon's operators look after the house's rooms from outside."""
+def test_unban_with_an_invalid_mask_in_the_lobby() -> None:
+    """The fault: a server operator outside the lobby got an exception."""
     chat = Chat()
     root = chat.enter("root")
     set_mode(chat.hub, root, "o", True)
     assert code(chat.hub.unban(root, "#lobby", "a b")) is Code.NOT_LISTED
 
 
-def test_exempt_from_bans() -> None:
+def test_ban_exemption() -> None:
     """Modern IRC: 'they will not be blocked from joining due to the ban mode'."""
-    chat, ann, _ = opened()
+    chat, ann, _ = open_tea()
     bob = chat.enter("bob")
     set_modes(chat, ann, "#tea", "+b b*!*@*")
     assert code(chat.hub.join(bob, "#tea")) is Code.BANNED
@@ -280,8 +278,8 @@ def test_exempt_from_bans() -> None:
     assert code(chat.hub.say(bob, "#tea", "hello")) is Code.BANNED
 
 
-def test_a_ban_follows_who_takes_another_name_or_host() -> None:
-    chat, ann, (bob,) = opened("bob")
+def test_ban_applies_after_a_change_of_nick_or_host() -> None:
+    chat, ann, (bob,) = open_tea("bob")
     set_modes(chat, ann, "#tea", "+b rob", "+b *.example.net")
     assert chat.hub.say(bob, "#tea", "hello") is None
     assert chat.hub.rename(bob, "Rob") is None
@@ -292,10 +290,10 @@ def test_a_ban_follows_who_takes_another_name_or_host() -> None:
     assert code(chat.hub.say(bob, "#tea", "hello")) is Code.BANNED
 
 
-def test_a_mute_lets_in_and_hears_nothing() -> None:
-    """As Ergo and InspIRCd have ``+b m:mask``: who has a rank is heard, and so is who is exempt by
-    ``+e m:mask``; a plain exemption is about bans."""
-    chat, ann, _ = opened()
+def test_mute_refuses_messages_but_no_join() -> None:
+    """``+b m:mask`` and ``+e m:mask`` as in Ergo and InspIRCd: members with a rank may speak, and a
+    plain exemption lifts bans only."""
+    chat, ann, _ = open_tea()
     set_modes(chat, ann, "#tea", "+b m:BOB")
     bob = chat.enter("bob", "#tea", user="bee")
     assert code(chat.hub.say(bob, "#tea", "hello")) is Code.MUTED
@@ -312,8 +310,8 @@ def test_a_mute_lets_in_and_hears_nothing() -> None:
     assert set_modes(chat, ann, "#tea", "+I m:bob") == [Code.BAD_ARGUMENT]
 
 
-def test_an_exemption_from_mutes_lifts_no_ban() -> None:
-    chat, ann, _ = opened()
+def test_mute_exemption_does_not_lift_a_ban() -> None:
+    chat, ann, _ = open_tea()
     set_modes(chat, ann, "#tea", "+b bob", "+b m:bob", "+e m:bob")
     bob = chat.enter("bob")
     assert code(chat.hub.join(bob, "#tea")) is Code.BANNED
@@ -323,8 +321,8 @@ def test_an_exemption_from_mutes_lifts_no_ban() -> None:
     assert code(chat.hub.say(bob, "#tea", "from outside")) is Code.MUTED
 
 
-def test_a_mute_takes_back_no_invitation() -> None:
-    chat, ann, _ = opened()
+def test_mute_does_not_revoke_an_invitation() -> None:
+    chat, ann, _ = open_tea()
     bob = chat.enter("bob")
     set_modes(chat, ann, "#tea", "+i")
     chat.hub.invite(ann, "#tea", "bob")
@@ -332,8 +330,8 @@ def test_a_mute_takes_back_no_invitation() -> None:
     assert chat.hub.join(bob, "#tea") is None
 
 
-def test_a_mute_follows_who_takes_another_name() -> None:
-    chat, ann, (bob,) = opened("bob")
+def test_mute_applies_after_a_nick_change() -> None:
+    chat, ann, (bob,) = open_tea("bob")
     set_modes(chat, ann, "#tea", "+b m:troll")
     assert chat.hub.say(bob, "#tea", "hello") is None
     chat.hub.rename(bob, "troll")
@@ -342,9 +340,9 @@ def test_a_mute_follows_who_takes_another_name() -> None:
     assert chat.hub.say(bob, "#tea", "hello") is None
 
 
-def test_verdicts_of_strangers_are_remembered_to_a_bound() -> None:
-    """Whoever asks to come in costs a look at all masks once; what is remembered is bounded."""
-    chat, ann, _ = opened()
+def test_cache_of_ban_verdicts_is_bounded() -> None:
+    """A join costs a match of all masks once; the cache of the results is bounded."""
+    chat, ann, _ = open_tea()
     set_modes(chat, ann, "#tea", "+b nobody")
     bob = chat.enter("bob")
     for number in range(200):
@@ -366,9 +364,9 @@ def test_verdicts_of_strangers_are_remembered_to_a_bound() -> None:
         ("words", True),
     ],
 )
-def test_a_room_that_takes_no_ctcp(kind: Kind, text: str, taken: bool) -> None:
-    """irctest, no_ctcp.py: +C refuses PING and lets ACTION through. A NOTICE is a reply by CTCP."""
-    chat, ann, (bob,) = opened("bob")
+def test_room_without_ctcp(kind: Kind, text: str, taken: bool) -> None:
+    """irctest, no_ctcp.py: +C refuses PING and permits ACTION. A NOTICE with CTCP is a reply."""
+    chat, ann, (bob,) = open_tea("bob")
     set_modes(chat, ann, "#tea", "+C")
     for member in (ann, bob):
         assert (chat.hub.say(member, "#tea", text, kind) is None) is taken
@@ -383,35 +381,35 @@ def test_a_room_that_takes_no_ctcp(kind: Kind, text: str, taken: bool) -> None:
     assert chat.hub.say(bob, "#tea", text, kind) is None
 
 
-def test_invited_by_mask() -> None:
+def test_invite_exception_mask() -> None:
     """Modern IRC: 'they do not need to require an INVITE in order to join the channel'."""
-    chat, ann, _ = opened()
+    chat, ann, _ = open_tea()
     bob = chat.enter("bob")
     set_modes(chat, ann, "#tea", "+i", "+I b?b", "+k sesame")
-    assert code(chat.hub.join(bob, "#tea")) is Code.NEEDS_KEY, "it stands for +i alone"
+    assert code(chat.hub.join(bob, "#tea")) is Code.NEEDS_KEY, "+I replaces an invitation only"
     assert chat.hub.join(bob, "#tea", "sesame") is None
 
 
 @pytest.mark.parametrize("mode", ["b", "e", "I"])
 def test_lists_are_bounded(mode: str) -> None:
-    chat, ann, _ = opened(bans_per_room=2)
+    chat, ann, _ = open_tea(bans_per_room=2)
     assert set_modes(chat, ann, "#tea", f"+{mode} x", f"+{mode} y", f"+{mode} z") == [
         Code.LIST_FULL
     ]
-    assert set_modes(chat, ann, "#tea", f"-{mode} x", f"+{mode} z") == [], "there is place again"
+    assert set_modes(chat, ann, "#tea", f"-{mode} x", f"+{mode} z") == [], "one is free again"
     assert list(tea(chat).lists[Mode(mode)]) == ["y!*@*", "z!*@*"]
     assert set_modes(chat, ann, "#tea", f"-{mode} x") == [Code.NOT_LISTED]
 
 
-def test_lists_of_all_rooms_are_bounded_together() -> None:
-    """bans_in_all: 'A room that has fewer than 10 may always have another.'"""
+def test_lists_of_all_rooms_are_bounded_in_total() -> None:
+    """docs/reference/chat.rst, Bounds, ``bans_in_all``: a room may always have 10."""
     chat = Chat(bans_in_all=15)
     ann = chat.enter("ann", "#a", "#b")
     assert set_modes(chat, ann, "#a", *(f"+{'beI'[n % 3]} a{n}" for n in range(15))) == []
     assert set_modes(chat, ann, "#a", "+e more") == [Code.LIST_FULL]
     assert set_modes(chat, ann, "#b", *(f"+b b{n}" for n in range(9))) == []
     assert set_modes(chat, ann, "#b", "+b one", "+b two") == [Code.LIST_FULL]
-    assert set_modes(chat, ann, "#b", "+b one") == [], "it is there already"
+    assert set_modes(chat, ann, "#b", "+b one") == [], "already listed"
     assert set_modes(chat, ann, "#b", "-b b1", "+b two", "+b three") == [Code.LIST_FULL]
     assert set_modes(chat, ann, "#a", *(f"-b a{n}" for n in range(0, 15, 3))) == []
     assert chat.hub.state.listed == 10 + 10
@@ -421,8 +419,8 @@ def test_lists_of_all_rooms_are_bounded_together() -> None:
 
 
 @given(st.text(max_size=30))
-def test_a_mask_in_full_is_the_same_mask(text: str) -> None:
-    """What one node has checked, another makes true from the text in the event."""
+def test_mask_round_trip(text: str) -> None:
+    """Each node parses the mask again from the text in the event."""
     try:
         mask = Mask.of(text)
     except BadMask:
@@ -434,61 +432,60 @@ def test_a_mask_in_full_is_the_same_mask(text: str) -> None:
 # --- invitations ---
 
 
-def test_an_invitation_lets_in_once() -> None:
-    chat, ann, _ = opened()
+def test_invitation_permits_one_join() -> None:
+    chat, ann, _ = open_tea()
     bob = chat.enter("bob")
     set_modes(chat, ann, "#tea", "+i", "+k sesame", "+l 1")
     assert chat.hub.invite(ann, "#tea", "bob") is None
-    assert [type(event) for event in _own(bob)] == [Invited]
+    assert kinds(bob.own) == [Invited]
     assert chat.hub.join(bob, "#tea") is None
     chat.hub.kick(ann, "#tea", "bob")
     assert code(chat.hub.join(bob, "#tea")) is Code.NEEDS_INVITATION
 
 
-def test_an_invitation_lets_in_a_banned_member_once() -> None:
-    """As Ergo and InspIRCd (``invitebypassmodes``) have it, and irctest's testInviteExemptsFromBan:
-    the invitation of an operator is the later word."""
-    chat, ann, _ = opened()
+def test_invitation_by_an_operator_overrides_a_ban_once() -> None:
+    """As in Ergo and InspIRCd (``invitebypassmodes``); irctest, testInviteExemptsFromBan."""
+    chat, ann, _ = open_tea()
     bob = chat.enter("bob")
     set_modes(chat, ann, "#tea", "+b bob")
     assert code(chat.hub.join(bob, "#tea")) is Code.BANNED
     chat.hub.invite(ann, "#tea", "bob")
     assert chat.hub.join(bob, "#tea") is None
-    assert code(chat.hub.say(bob, "#tea", "hello")) is Code.BANNED, "and does not let them speak"
+    assert code(chat.hub.say(bob, "#tea", "hello")) is Code.BANNED, "the join only"
     chat.hub.kick(ann, "#tea", "bob")
     assert code(chat.hub.join(bob, "#tea")) is Code.BANNED
 
 
-def test_a_later_ban_takes_back_an_invitation() -> None:
+def test_later_ban_revokes_an_invitation() -> None:
     """Modern IRC: 'If they match one of these banned masks, they will receive an
     ERR_BANNEDFROMCHAN reply and the JOIN command will fail.'"""
-    chat, ann, _ = opened()
+    chat, ann, _ = open_tea()
     bob, carol = chat.enter("bob"), chat.enter("carol")
     dave = chat.enter("dave")
-    for whom in (bob, carol, dave):
-        chat.hub.invite(ann, "#tea", whom.nick)
+    for person in (bob, carol, dave):
+        chat.hub.invite(ann, "#tea", person.nick)
     chat.hub.leave(dave)
     set_modes(chat, ann, "#tea", "+i", "+b bob")
     assert code(chat.hub.join(bob, "#tea")) is Code.BANNED
-    assert list(tea(chat).invited) == [carol.id], "who has left is forgotten with it"
+    assert list(tea(chat).invited) == [carol.id], "the invitation of who left is removed too"
     assert chat.hub.join(carol, "#tea") is None
 
 
-def test_the_invitation_of_who_is_no_operator_does_not_lift_a_ban() -> None:
-    chat, ann, (carol,) = opened("carol")
+def test_invitation_by_a_member_without_rank_does_not_lift_a_ban() -> None:
+    chat, ann, (carol,) = open_tea("carol")
     bob = chat.enter("bob")
     set_modes(chat, ann, "#tea", "+b bob")
     assert chat.hub.invite(carol, "#tea", "bob") is None
     assert code(chat.hub.join(bob, "#tea")) is Code.BANNED
 
 
-def test_an_invitation_into_a_room_that_does_not_exist_is_passed_on() -> None:
+def test_invitation_to_a_nonexistent_room_is_forwarded() -> None:
     """RFC 2812 section 3.2.7: 'There is no requirement that the channel the target user is being
-    invited to must exist or be a valid channel.' It is no more than a message."""
-    chat, ann, _ = opened()
+    invited to must exist or be a valid channel.'"""
+    chat, ann, _ = open_tea()
     bob = chat.enter("bob")
     assert chat.hub.invite(ann, "#nowhere", "bob") is None
-    assert [type(event) for event in _own(bob)] == [Invited]
+    assert kinds(bob.own) == [Invited]
     assert chat.hub.room("#nowhere") is None
     carol = chat.enter("carol", "#nowhere")
     set_modes(chat, carol, "#nowhere", "+i")
@@ -497,20 +494,20 @@ def test_an_invitation_into_a_room_that_does_not_exist_is_passed_on() -> None:
     assert code(chat.hub.invite(ann, "#later", "nobody")) is Code.NO_SUCH_NICK
 
 
-def test_an_invitation_by_just_anybody_opens_no_lock() -> None:
-    chat, ann, (carol,) = opened("carol")
+def test_invitation_by_a_member_without_rank_overrides_no_mode() -> None:
+    chat, ann, (carol,) = open_tea("carol")
     bob = chat.enter("bob")
     set_modes(chat, ann, "#tea", "+l 1")
     assert chat.hub.invite(carol, "#tea", "bob") is None
-    assert [type(event) for event in _own(bob)] == [Invited], "they are told all the same"
+    assert kinds(bob.own) == [Invited], "delivered nevertheless"
     assert code(chat.hub.join(bob, "#tea")) is Code.ROOM_FULL
     set_modes(chat, ann, "#tea", "-l", "+i")
     assert code(chat.hub.join(bob, "#tea")) is Code.NEEDS_INVITATION
     assert code(chat.hub.invite(carol, "#tea", "bob")) is Code.NOT_OPERATOR
 
 
-def test_who_cannot_be_invited_and_who_cannot_invite() -> None:
-    chat, ann, (carol,) = opened("carol")
+def test_invalid_invitations_are_refused() -> None:
+    chat, ann, (carol,) = open_tea("carol")
     bob = chat.enter("bob")
     assert code(chat.hub.invite(bob, "#tea", "bob")) is Code.NOT_IN_ROOM
     assert code(chat.hub.invite(ann, "#tea", "nobody")) is Code.NO_SUCH_NICK
@@ -518,38 +515,34 @@ def test_who_cannot_be_invited_and_who_cannot_invite() -> None:
     assert carol.id not in tea(chat).invited
 
 
-def test_invitations_are_bounded_the_oldest_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invitations_of_a_room_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tcpd.chat.state._INVITATIONS", 2)
-    chat, ann, _ = opened()
+    chat, ann, _ = open_tea()
     others = [chat.enter(nick) for nick in ("bob", "carol", "dave")]
     for other in (others[0], *others):
         chat.hub.invite(ann, "#tea", other.nick)
     assert list(tea(chat).invited) == [others[1].id, others[2].id]
 
 
-def test_those_who_may_invite_are_told_of_it_but_not_who_did() -> None:
-    chat, ann, (carol, dave) = opened("carol", "dave")
+def test_invitation_is_sent_to_members_who_may_invite() -> None:
+    chat, ann, (carol, dave) = open_tea("carol", "dave")
     chat.enter("bob")
     set_modes(chat, ann, "#tea", "+h carol")
     for member in (ann, carol, dave):
         chat.news(member)
     chat.hub.invite(ann, "#tea", "bob")
-    assert [type(event) for event in chat.news(carol)] == [Invited]
+    assert kinds(chat.news(carol)) == [Invited]
     assert chat.news(ann) == chat.news(dave) == []
-    assert [type(event) for event in _own(ann)][-1] is Invited
-
-
-def _own(client: RecordingClient) -> list[Any]:
-    return client.own
+    assert kinds(ann.own)[-1] is Invited
 
 
 # --- rooms that get another name ---
 
 
-def test_a_renamed_room_is_the_same_room() -> None:
+def test_room_rename_preserves_its_state() -> None:
     """draft/channel-rename: 'A channel rename preserves all channel state, such as membership,
     mode and topic.'"""
-    chat, ann, (bob,) = opened("bob")
+    chat, ann, (bob,) = open_tea("bob")
     chat.hub.set_topic(ann, "#tea", "hot")
     set_modes(chat, ann, "#tea", "+b x", "+v bob")
     room = tea(chat)
@@ -572,8 +565,8 @@ def test_a_renamed_room_is_the_same_room() -> None:
     assert chat.enter("carol", "#tea").who in tea(chat).operators, "the old name is free"
 
 
-def test_names_that_a_room_cannot_get() -> None:
-    chat, ann, (bob,) = opened("bob")
+def test_invalid_room_renames_are_refused() -> None:
+    chat, ann, (bob,) = open_tea("bob")
     chat.enter("carol", "#coffee")
     assert code(chat.hub.rename_room(ann, "#tea", "#COFFEE")) is Code.ROOM_TAKEN
     assert code(chat.hub.rename_room(ann, "#tea", "tea")) is Code.BAD_ROOM
@@ -581,7 +574,7 @@ def test_names_that_a_room_cannot_get() -> None:
     assert code(chat.hub.rename_room(ann, "#coffee", "#x")) is Code.NOT_IN_ROOM
     chat.news(bob)
     assert chat.hub.rename_room(ann, "#tea", "#tea") is None
-    assert chat.news(bob) == [], "there is nothing to tell"
+    assert chat.news(bob) == [], "nothing changed"
     assert chat.hub.rename_room(ann, "#tea", "#TEA") is None
     assert tea(chat).name == "#TEA"
 
@@ -589,12 +582,12 @@ def test_names_that_a_room_cannot_get() -> None:
 # --- away, real names, hosts ---
 
 
-def test_being_away_is_told_to_neighbours_once_and_at_joining() -> None:
-    chat, ann, (bob,) = opened("bob")
+def test_away_is_sent_to_neighbours_and_with_a_join() -> None:
+    chat, ann, (bob,) = open_tea("bob")
     chat.hub.set_away(ann, "lunch")
     chat.hub.set_away(ann, "lunch")
-    assert [type(event) for event in chat.news(bob)] == [AwayChanged]
-    assert chat.news(ann) == [], "their door answers them"
+    assert kinds(chat.news(bob)) == [AwayChanged]
+    assert chat.news(ann) == [], "the frontend replies"
     chat.enter("carol", "#x")
     chat.hub.join(ann, "#x")
     (event,) = [event for event in chat.news(ann) if isinstance(event, Joined)]
@@ -604,8 +597,8 @@ def test_being_away_is_told_to_neighbours_once_and_at_joining() -> None:
     assert back.message == ""
 
 
-def test_real_names_and_hosts() -> None:
-    chat, ann, (bob,) = opened("bob")
+def test_changes_of_real_name_and_host() -> None:
+    chat, ann, (bob,) = open_tea("bob")
     assert chat.hub.set_real_name(ann, "Ann Other") is None
     assert code(chat.hub.set_real_name(ann, "")) is Code.EMPTY
     assert code(chat.hub.set_real_name(ann, "x" * 151)) is Code.TOO_LONG
@@ -621,11 +614,11 @@ def test_real_names_and_hosts() -> None:
 @pytest.mark.parametrize(
     ("address", "host"), [(None, "localhost"), ("127.0.0.1", "localhost"), ("::1", "localhost")]
 )
-def test_the_host_of_who_is_here(address: str | None, host: str) -> None:
+def test_host_of_a_local_client(address: str | None, host: str) -> None:
     assert Chat().enter("ann", address=address).host == host
 
 
-def test_a_hidden_host_is_the_subscribers_and_tells_no_address() -> None:
+def test_hidden_host_depends_on_the_subscriber_and_hides_the_address() -> None:
     chat = Chat()
     hosts = [
         chat.enter(f"m{number}", address=address).host
@@ -640,14 +633,14 @@ def test_a_hidden_host_is_the_subscribers_and_tells_no_address() -> None:
     assert shown.enter("ann", address="192.0.2.1").host == "192.0.2.1"
 
 
-# --- those who watch, and the past ---
+# --- MONITOR and WHOWAS ---
 
 
-def test_watching() -> None:
+def test_monitor() -> None:
     chat = Chat(watched=2)
     ann = chat.enter("ann")
     assert chat.hub.monitor(ann, "BOB") is None
-    assert chat.hub.monitor(ann, "bob") is None, "one is watched once"
+    assert chat.hub.monitor(ann, "bob") is None, "already monitored"
     assert chat.hub.monitor(ann, "rob") is None
     assert code(chat.hub.monitor(ann, "carol")) is Code.TOO_MANY_WATCHED
     bob = chat.enter("bob")
@@ -660,14 +653,14 @@ def test_watching() -> None:
     assert ann.presence == ["+bob", "-Bob", "+rob", "-rob"]
 
 
-def test_what_all_watch_is_bounded_together() -> None:
-    """watched_in_all: 'Who watches fewer than 10 may always watch another.'"""
+def test_monitored_nicknames_are_bounded_in_total() -> None:
+    """docs/reference/chat.rst, Bounds, ``watched_in_all``: a client may always monitor 10."""
     chat = Chat(watched_in_all=15)
     ann, bob = chat.enter("ann"), chat.enter("bob")
     for number in range(15):
         assert chat.hub.monitor(ann, f"a{number}") is None
     assert code(chat.hub.monitor(ann, "more")) is Code.TOO_MANY_WATCHED
-    assert chat.hub.monitor(ann, "A1") is None, "it is watched already"
+    assert chat.hub.monitor(ann, "A1") is None, "already monitored"
     for number in range(10):
         assert chat.hub.monitor(bob, f"b{number}") is None
     assert code(chat.hub.monitor(bob, "more")) is Code.TOO_MANY_WATCHED
@@ -675,31 +668,32 @@ def test_what_all_watch_is_bounded_together() -> None:
     assert chat.hub.monitor(bob, "more") is None
     chat.hub.unmonitor(bob, "MORE")
     chat.hub.unmonitor(bob, "nobody")
-    assert chat.hub._monitor.count == 10
+    for number in range(5):
+        assert chat.hub.monitor(bob, f"c{number}") is None
+    assert code(chat.hub.monitor(bob, "c5")) is Code.TOO_MANY_WATCHED
 
 
-def test_who_leaves_watches_nobody() -> None:
+def test_leaving_ends_monitoring() -> None:
     chat = Chat()
     ann = chat.enter("ann")
     chat.hub.monitor(ann, "bob")
     chat.hub.leave(ann)
     chat.enter("bob")
     assert ann.presence == []
-    assert chat.hub._monitor.count == 0
 
 
-def test_those_who_watch_from_afar_are_told_more_if_they_want() -> None:
+def test_extended_monitor() -> None:
     chat = Chat()
     ann, bob, carol = (chat.enter(nick) for nick in ("ann", "bob", "carol"))
     ann.extended_monitor = True
     for watcher in (ann, carol):
         chat.hub.monitor(watcher, "bob")
     chat.hub.set_away(bob, "lunch")
-    assert [type(event) for event in chat.news(ann)] == [AwayChanged]
+    assert kinds(chat.news(ann)) == [AwayChanged]
     assert chat.news(carol) == []
 
 
-def test_the_past_remembers_nicknames_that_were_given_up() -> None:
+def test_whowas_keeps_the_last_five_of_a_nickname() -> None:
     chat = Chat()
     ann = chat.enter("ann", address="192.0.2.1", real_name="Ann")
     chat.hub.rename(ann, "annie")
@@ -715,11 +709,11 @@ def test_the_past_remembers_nicknames_that_were_given_up() -> None:
     assert [gone.real_name for gone in chat.hub.state.whowas.of("bob")] == ["6", "5", "4", "3", "2"]
 
 
-# --- operators of the daemon ---
+# --- server operators ---
 
 
-def test_who_is_put_out() -> None:
-    chat, ann, (bob,) = opened("bob")
+def test_kill() -> None:
+    chat, ann, (bob,) = open_tea("bob")
     set_mode(chat.hub, ann, "o")
     chat.news(ann)
     chat.hub.kill(ann, bob.who, "spam")
@@ -731,7 +725,7 @@ def test_who_is_put_out() -> None:
     assert bob.who not in tea(chat).members
 
 
-def test_the_invisible_and_the_operators_are_counted() -> None:
+def test_counts_of_invisible_people_and_server_operators() -> None:
     chat = Chat()
     ann, bob = chat.enter("ann"), chat.enter("bob")
     for member in (ann, bob):
@@ -745,8 +739,8 @@ def test_the_invisible_and_the_operators_are_counted() -> None:
 
 
 @pytest.mark.parametrize("lobby", [False, True])
-def test_who_has_a_rank_is_found_among_all(lobby: bool) -> None:
-    """:meth:`Room.ranked` is :meth:`Room.rank`, asked of everybody at once."""
+def test_ranked_members(lobby: bool) -> None:
+    """:meth:`Room.ranked` agrees with :meth:`Room.rank` for each member."""
     chat = Chat()
     room = chat.hub.lobby if lobby else Room("#tea", 0.0)
     for ranks in range(8):
@@ -758,8 +752,8 @@ def test_who_has_a_rank_is_found_among_all(lobby: bool) -> None:
         assert room.ranked(least) == [each for each in room.members if room.rank(each) >= least]
 
 
-def test_that_somebody_types_is_nothing_that_they_say() -> None:
-    """WHOIS tells for how long somebody has said nothing."""
+def test_typing_notification_does_not_end_idleness() -> None:
+    """RFC 1459 section 4.5.2: WHOIS shows the seconds since the last message."""
     chat = Chat()
     ann = chat.enter("ann", "#tea")
     chat.now += 60
@@ -770,8 +764,8 @@ def test_that_somebody_types_is_nothing_that_they_say() -> None:
     assert ann.spoke == chat.now
 
 
-def test_tags_are_not_kept_with_what_was_said() -> None:
-    """Each message may have 4 KB of them."""
+def test_tags_are_not_kept_in_history() -> None:
+    """The tags of a message may take 4 KB."""
     chat = Chat()
     ann = chat.enter("ann", "#tea")
     assert chat.hub.say_more(ann, "#tea", (Line("hi"),), tags=(("+x", "y"),)) is None

@@ -381,7 +381,7 @@ def test_names_without_a_room_let_others_have_their_turn() -> None:
     for first in range(80, 600, 80):
         ann.send("JOIN " + ",".join(f"#{number}" for number in range(first, first + 80)))
     bob = chat.irc_client("bob")
-    session = bob.protocol._session
+    session = bob.session
     assert isinstance(session, IrcConversation)
     told = list(names._all_lines(IrcReply(session)))
     assert sum(b" 353 " in line for line in told) == chat.hub.room_count
@@ -438,7 +438,7 @@ def test_a_long_search_of_rooms_lets_others_have_their_turn(
     bob = chat.irc_client("bob")
     bob.protocol.dataReceived(b"LIST *nothing\r\nPING x\r\n")
     turns = 0
-    while bob.protocol._session.streaming:  # type: ignore[union-attr]
+    while bob.session.streaming:  # type: ignore[union-attr]
         bob.protocol.work(chat.clock.seconds())
         turns += 1
     assert turns >= 6

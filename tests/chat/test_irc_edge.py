@@ -7,10 +7,9 @@ import socket
 from typing import Any
 
 import pytest
+from chat.doubles import Busy, Threads
 from chat.irc_chat import IrcChat, IrcTestClient
 from chat.test_irc_who import member
-from chat.text_chat import Busy
-from chat.threads import Threads
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from zope.interface import implementer
@@ -151,7 +150,7 @@ def test_where_hosts_are_hidden_no_name_is_asked_for() -> None:
 def test_a_gateways_name_is_not_its_clients() -> None:
     chat = resolving(lambda address: "gateway.example.org")
     ann = Clients(chat, Connected("192.0.2.1"))
-    session = ann.protocol._session
+    session = ann.session
     assert isinstance(session, IrcConversation)
     session.address = ipaddress.ip_address("198.51.100.7")
     for _ in range(3):
@@ -233,7 +232,7 @@ def test_a_command_that_fails_in_a_later_turn_ends_its_connection_alone(
     line = IrcConversation.line
 
     def broken(session: IrcConversation, data: bytes) -> None:
-        if session is ann.protocol._session:
+        if session is ann.session:
             raise RuntimeError("a bug")
         line(session, data)
 
@@ -257,7 +256,7 @@ def test_who_is_dropped_before_registering_is_no_longer_counted() -> None:
     client = IrcTestClient(chat)
     assert chat.irc.server.unregistered == 1
     client.protocol.pauseProducing()
-    session = client.protocol._session
+    session = client.session
     assert isinstance(session, IrcConversation)
     while not session.over:
         session.put(b"x" * 400 + b"\r\n")

@@ -6,9 +6,8 @@ import ipaddress
 from typing import Any
 
 import pytest
-from chat.irc_chat import IrcChat, IrcTestClient
+from chat.irc_chat import IrcChat, IrcTestClient, threaded_chat
 from chat.test_irc_who import member
-from chat.threads import threaded_chat
 
 from tcpd.chat.irc.credentials import GATEWAYS
 from tcpd.policy.passwords import hash_password
@@ -26,7 +25,7 @@ GATEWAY = ipaddress.ip_address("192.0.2.1")
 def gateway(chat: IrcChat, address: Any = GATEWAY, secure: bool = True) -> IrcTestClient:
     """A gateway that has connected."""
     client = chat.irc_client()
-    session = client.protocol._session
+    session = client.session
     session.address, session.secure = address, secure  # type: ignore[union-attr]
     return client
 

@@ -6,9 +6,8 @@ import ipaddress
 from typing import Any
 
 import pytest
-from chat.irc_chat import IrcChat, IrcTestClient
+from chat.irc_chat import IrcChat, IrcTestClient, threaded_chat
 from chat.test_irc_who import member
-from chat.threads import threaded_chat
 from chat.transports import over_tcp
 
 from tcpd.chat.irc.credentials import GATEWAYS, OPERATORS
@@ -88,7 +87,7 @@ def test_passwords_are_not_taken_in_the_clear() -> None:
     a UNIX socket.'"""
     chat = threaded_chat(**OPERATED)
     ann = chat.irc_client("ann")
-    session = ann.protocol._session
+    session = ann.session
     for address, secure, taken in (
         ("192.0.2.1", False, False),
         ("192.0.2.1", True, True),

@@ -17,7 +17,7 @@ from chat.transports import over_tcp
 from twisted.internet.interfaces import IReactorThreads
 from zope.interface import alsoProvides
 
-from tcpd.chat.irc.protocol import _thread_runner
+from tcpd.chat.irc.protocol import thread_runner
 from tcpd.chat.irc.registration import MAX_LINES
 from tcpd.config.values import Rate
 from tcpd.policy.checks import CONCURRENT, QUEUED_PER_ADDRESS, Checks
@@ -31,7 +31,7 @@ CHEAP = "$scrypt$ln=1,r=1,p=1$MDEyMzQ1Njc4OWFiY2RlZg$"
 
 def from_afar(client: IrcTestClient, secure: bool = False) -> IrcTestClient:
     """Let a client come from somewhere else."""
-    session: Any = client.protocol._session
+    session: Any = client.session
     session.address = ipaddress.ip_address("192.0.2.7")
     session.secure = secure
     return client
@@ -380,7 +380,7 @@ def test_passwords_are_checked_in_a_thread_of_the_reactor() -> None:
     reactor = Reactor()
     alsoProvides(reactor, IReactorThreads)  # type: ignore[misc]
     found: list[bool] = []
-    _thread_runner(reactor)(lambda: True, found.append)
+    thread_runner(reactor)(lambda: True, found.append)
     assert found == []
     reactor.done()
     assert found == [True]

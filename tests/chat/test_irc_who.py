@@ -219,7 +219,7 @@ def test_a_long_search_lets_others_have_their_turn(
     label = "@label=x " if "labeled-response" in caps else ""
     ann.protocol.dataReceived(f"{label}WHO *nobody\r\nPING x\r\n".encode())
     turns = 0
-    while ann.protocol._session.streaming:  # type: ignore[union-attr]
+    while ann.session.streaming:  # type: ignore[union-attr]
         ann.protocol.work(chat.clock.seconds())
         turns += 1
     assert turns >= 6

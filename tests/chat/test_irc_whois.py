@@ -175,7 +175,7 @@ def test_what_stands_in_a_certificate_ends_no_conversation() -> None:
 @given(st.text(st.characters(exclude_categories=[]), max_size=60))
 def test_no_text_of_a_numeric_ends_a_conversation(text: str) -> None:
     ann = IrcChat().irc_client("ann")
-    session = ann.protocol._session
+    session = ann.session
     assert isinstance(session, IrcConversation)
     IrcReply(session).numeric(numerics.RPL_INFO, text=text.encode(errors="replace").decode())
     [line] = ann.lines()

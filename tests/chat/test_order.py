@@ -12,9 +12,8 @@ import pytest
 from amounts import examples
 from chat import event_logs
 from chat.event_logs import LateLog, on_the_local_log
-from chat.irc_chat import IrcTestClient, command
+from chat.irc_chat import IrcTestClient, command, threaded_chat
 from chat.test_irc_registration import cheap_hash
-from chat.threads import threaded_chat
 from chat.transports import over_tcp
 from hypothesis import given, settings
 from hypothesis import strategies as st

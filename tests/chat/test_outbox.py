@@ -1,4 +1,4 @@
-"""Outbox and FlushQueue: bounded, in order, one write a member and turn."""
+"""Outbox and FlushQueue: bounded, in order, one write per client and turn."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from tcpd.chat.outbox import BROADCASTS_A_TURN, FlushQueue, Outbox
 
 
 class Turn:
-    """What is due at the end of a reactor turn."""
+    """The flushes that are scheduled for the end of a reactor turn."""
 
     def __init__(self) -> None:
         self.calls: list[FlushQueue] = []
@@ -18,7 +18,7 @@ class Turn:
             call.flush()
 
 
-def test_one_write_a_member_and_turn() -> None:
+def test_one_write_per_client_and_turn() -> None:
     turn = Turn()
     written: list[tuple[str, bytes]] = []
     boxes = [
@@ -29,7 +29,7 @@ def test_one_write_a_member_and_turn() -> None:
         for box in boxes:
             assert box.put(data)
     assert not written
-    assert len(turn.calls) == 1, "the flush set is scheduled once a turn"
+    assert len(turn.calls) == 1, "one flush is scheduled per turn"
     turn.end()
     assert written == [("a", b"123"), ("b", b"123")]
     assert not turn.calls
@@ -38,7 +38,7 @@ def test_one_write_a_member_and_turn() -> None:
     assert written[2:] == [("b", b"4")]
 
 
-def test_paused_nothing_is_written_and_resumed_all_of_it() -> None:
+def test_paused_outbox_is_written_on_resume() -> None:
     turn = Turn()
     written: list[bytes] = []
     box = Outbox(100, turn.queue, written.append)
@@ -47,7 +47,7 @@ def test_paused_nothing_is_written_and_resumed_all_of_it() -> None:
     box.put(b"2")
     turn.end()
     box.put(b"3")
-    assert not turn.calls, "paused, it asks for no flush"
+    assert not turn.calls, "a paused outbox schedules no flush"
     assert not written
     assert box.size == 3
     box.resume()
@@ -58,7 +58,7 @@ def test_paused_nothing_is_written_and_resumed_all_of_it() -> None:
     assert written == [b"123", b"4"]
 
 
-def test_a_transport_may_pause_it_in_the_middle_of_a_write() -> None:
+def test_transport_may_pause_the_outbox_during_a_write() -> None:
     turn = Turn()
     written: list[bytes] = []
 
@@ -74,20 +74,20 @@ def test_a_transport_may_pause_it_in_the_middle_of_a_write() -> None:
     assert written == [b"1"]
 
 
-def test_the_bound() -> None:
-    """'Bounded in bytes': what does not fit a paused outbox is not taken."""
+def test_paused_outbox_is_bounded() -> None:
+    """docs/reference/chat.rst, Bounds, ``outbox``"""
     turn = Turn()
     written: list[bytes] = []
     box = Outbox(10, turn.queue, written.append)
     box.pause()
     assert box.put(b"x" * 10)
-    assert not turn.calls, "paused, it asks for no flush"
+    assert not turn.calls, "a paused outbox schedules no flush"
     assert not box.put(b"y")
     assert box.size == 10
 
 
-def test_a_busy_turn_is_no_slow_reader() -> None:
-    """'A reader is slow only if the transport has enough.'"""
+def test_unpaused_outbox_is_flushed_at_its_bound() -> None:
+    """A client is slow only if its transport is paused."""
     turn = Turn()
     written: list[bytes] = []
     box = Outbox(10, turn.queue, written.append)
@@ -96,10 +96,10 @@ def test_a_busy_turn_is_no_slow_reader() -> None:
     turn.end()
     assert b"".join(written) == b"".join(b"%d" % number * 4 for number in range(10))
     assert all(len(data) <= 10 for data in written)
-    assert not box.put(b"z" * 11), "what can never fit"
+    assert not box.put(b"z" * 11), "exceeds the bound alone"
 
 
-def test_closed_it_takes_nothing_and_complains_of_nothing() -> None:
+def test_closed_outbox_discards_data() -> None:
     turn = Turn()
     written: list[bytes] = []
     box = Outbox(10, turn.queue, written.append)
@@ -111,8 +111,9 @@ def test_closed_it_takes_nothing_and_complains_of_nothing() -> None:
     assert not box.chunks
 
 
-def test_of_very_many_some_wait_for_the_next_turns() -> None:
-    """ "Who was told of what others do may wait for some turns, if they are very many." """
+def test_broadcasts_are_limited_per_turn() -> None:
+    """:class:`tcpd.chat.outbox.FlushQueue`: at most ``BROADCASTS_A_TURN`` outboxes without a reply
+    are flushed per turn."""
     turns: list[FlushQueue] = []
     queue = FlushQueue(turns.append)
     written: list[int] = []
@@ -122,30 +123,30 @@ def test_of_very_many_some_wait_for_the_next_turns() -> None:
         outbox.awaited = True
         queue.add(outbox)
     for turn in range(1, 4):
-        assert len(turns) == turn, "asked for once a turn"
+        assert len(turns) == turn, "scheduled once a turn"
         turns[-1].flush()
         assert written == list(range(min(turn * BROADCASTS_A_TURN, 2 * BROADCASTS_A_TURN + 1)))
     assert len(turns) == 3
 
 
-def test_who_was_answered_comes_first() -> None:
-    """ "Who was answered comes first": all that waits for them, in its order, and once."""
+def test_replies_are_flushed_before_broadcasts() -> None:
+    """:class:`tcpd.chat.outbox.FlushQueue`: an outbox with a reply is flushed at once, in order."""
     turns: list[FlushQueue] = []
     queue = FlushQueue(turns.append)
     written: list[bytes] = []
     for _ in range(BROADCASTS_A_TURN):
-        told = Outbox(1000, queue, lambda data: None)
-        told.chunks.append(b"x")
-        told.awaited = True
-        queue.add(told)
+        other = Outbox(1000, queue, lambda data: None)
+        other.chunks.append(b"x")
+        other.awaited = True
+        queue.add(other)
     outbox = Outbox(1000, queue, written.append)
-    outbox.chunks.append(b"told ")
-    outbox.size = 5
+    outbox.chunks.append(b"broadcast ")
+    outbox.size = 10
     outbox.awaited = True
     queue.add(outbox)
-    outbox.put(b"answered")
+    outbox.put(b"reply")
     turns.pop().flush()
-    assert written == [b"told answered"]
+    assert written == [b"broadcast reply"]
     turns.pop().flush()
-    assert written == [b"told answered"]
+    assert written == [b"broadcast reply"]
     assert not turns

@@ -1,4 +1,4 @@
-"""Why somebody has left who did not say so, as the others read it."""
+"""Reasons of quits that clients did not send."""
 
 from __future__ import annotations
 
@@ -39,13 +39,11 @@ RESET = OSError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
         (End.SLOW_READER, Failure(ConnectionAborted()), "SendQ exceeded"),
     ],
 )
-def test_what_the_others_read_of_a_connection_that_is_gone(
-    reason: End | None, failure: Failure, said: str
-) -> None:
+def test_quit_reason_of_a_lost_connection(reason: End | None, failure: Failure, said: str) -> None:
     assert lost_by(reason, failure) == said
 
 
-#: Those that end a connection before there is a member.
+#: Reasons that end a connection before its client is a member.
 _BEFORE = {
     End.FIRST_BYTE,
     End.REFUSED,
@@ -60,8 +58,8 @@ _BEFORE = {
 
 
 @pytest.mark.parametrize("reason", sorted(set(End) - _BEFORE))
-def test_no_reason_speaks_to_who_has_left(reason: End) -> None:
-    """The sentences of :class:`End` say "you" to the client; the others read of a third person."""
+def test_quit_reasons_are_in_the_third_person(reason: End) -> None:
+    """The sentences of :class:`End` address the client; the neighbours read the reason."""
     assert "you" not in ended_for(reason).split()
 
 
@@ -80,9 +78,9 @@ def test_no_reason_speaks_to_who_has_left(reason: End) -> None:
         (lambda ann: ann.send("QUIT"), "Quit: "),
     ],
 )
-def test_the_others_read_what_happened(end: Any, said: str) -> None:
+def test_neighbours_receive_the_reason(end: Any, said: str) -> None:
     """Modern IRC, "QUIT message": "When connections are terminated by a client-sent QUIT command,
-    servers SHOULD prepend <reason> with the ASCII string "Quit: "": nothing else looks like it."""
+    servers SHOULD prepend <reason> with the ASCII string "Quit: ".\""""
     chat = IrcChat()
     bob = chat.irc_client("bob", joined="#tea")
     ann = chat.irc_client("ann", joined="#tea")
@@ -92,7 +90,7 @@ def test_the_others_read_what_happened(end: Any, said: str) -> None:
     assert bob.lines() == [f":ann!~ann@localhost QUIT :{said}"]
 
 
-def test_the_end_of_the_stream_is_said_to_the_client_too() -> None:
+def test_end_of_the_stream_is_answered_with_error() -> None:
     chat = IrcChat()
     ann = chat.irc_client("ann")
     ann.protocol.readConnectionLost()
@@ -109,8 +107,8 @@ def test_the_end_of_the_stream_is_said_to_the_client_too() -> None:
         ("\x04", "Quit: "),  # Ctrl-D
     ],
 )
-def test_who_says_goodbye_at_the_text_frontend_is_no_other_end(typed: str, said: str) -> None:
-    """Modern IRC, as above: nobody can pretend that something else happened."""
+def test_text_client_cannot_forge_a_quit_reason(typed: str, said: str) -> None:
+    """Modern IRC, "QUIT message", as above."""
     chat = IrcChat()
     bob = chat.irc_client("bob", joined="#lobby")
     ann, zoe = chat.text_client("ann"), chat.text_client("zoe")

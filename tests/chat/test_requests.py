@@ -208,7 +208,7 @@ def test_what_a_client_has_not_asked_for_does_not_wait_behind_a_long_reply() -> 
     chat = IrcChat()
     ann, bob = chat.irc_client("ann"), chat.irc_client("bob", joined="#tea")
     ann.protocol.pauseProducing()
-    session = ann.protocol._session
+    session = ann.session
     assert isinstance(session, IrcConversation)
     session.stream(b"x" * 100 + b"\r\n" for _ in range(1000))
     before = session.outbox.size
@@ -223,7 +223,7 @@ def test_what_a_client_has_not_asked_for_does_not_wait_behind_a_long_reply() -> 
 def test_very_many_long_replies_come_one_after_the_other() -> None:
     chat = IrcChat()
     ann = chat.irc_client("ann")
-    session = ann.protocol._session
+    session = ann.session
     assert isinstance(session, IrcConversation)
     ann.protocol.pauseProducing()
     session.stream(b"%099d\r\n" % number for number in range(500))

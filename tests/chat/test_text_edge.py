@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 from amounts import examples
+from chat.doubles import Busy
 from chat.event_logs import on_the_local_log
-from chat.text_chat import Busy, TextChat, TextTestClient
+from chat.text_chat import TextChat, TextTestClient
 from chat.transports import over_tcp
 from hypothesis import given, settings
 from hypothesis import strategies as st

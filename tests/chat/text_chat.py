@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from chat import transports
-from chat.doubles import set_mode
+from chat.doubles import PlainContext, set_mode
 from chat.event_logs import LateLog, make_log, settle
 from chat.transports import TextOverWebSocket, connect
 from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
-from zope.interface import implementer
 
 from tcpd.chat.people import Person
 from tcpd.chat.service import ChatService
@@ -21,47 +20,8 @@ from tcpd.chat.settings import ChatSettings
 from tcpd.chat.text.kind import kind
 from tcpd.chat.text.protocol import TextFactory
 from tcpd.events.chat import RoomMessage
-from tcpd.interfaces import IContext
-from tcpd.net.directory import ServiceEntry
 from tcpd.net.turns import work_queue
-from tcpd.ops.counters import ServiceCounters
-from tcpd.policy.workqueue import WorkQueue
 from tcpd.store.history import Selector
-
-
-@implementer(IContext)
-class PlainContext:
-    """A context of plain attributes."""
-
-    def __init__(self, chat: ChatService, clock: Clock, work: WorkQueue) -> None:
-        self.service = "chat"
-        self.clock = self.reactor = clock
-        self.wall_clock = chat.hub.wall_clock
-        self.server_name = "chat.example.net"
-        self.started = 0.0
-        self.chat = chat
-        self.work = work
-        self.counters = ServiceCounters()
-        self.reloads: list[Any] = []
-        self.reload = self.reloads.append
-
-        self.services: list[ServiceEntry] = []
-
-    def directory(self) -> list[ServiceEntry]:
-        return self.services
-
-
-class Busy:
-    """A client whose work takes longer than a turn has time for."""
-
-    share = "busy"
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-
-    def work(self, deadline: float) -> bool:
-        self._clock.rightNow += 1.0
-        return False
 
 
 class TextTestClient:

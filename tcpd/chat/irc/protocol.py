@@ -182,7 +182,7 @@ class IrcFactory(ChatFactory):
             wall_clock=context.wall_clock,
             clock=self.clock.seconds,
             count=self.counters.events,
-            passwords=Checks(_thread_runner(context.reactor), self.clock.seconds),
+            passwords=Checks(thread_runner(context.reactor), self.clock.seconds),
             reload=context.reload,
             tls_port=partial(_tls_port, context),
             text_port=lambda: stream_port(context.directory(), "chat", tls=False),
@@ -262,7 +262,7 @@ def _is_secure(connection: Any) -> bool:
     )
 
 
-def _thread_runner(reactor: Any) -> Run:
+def thread_runner(reactor: Any) -> Run:
     """Return a function that runs work in the reactor's thread pool."""
     if not IReactorThreads.providedBy(reactor):
         return run_inline

@@ -1,13 +1,12 @@
-"""Whatever members do, in whatever order, the hub's books agree."""
+"""Properties of the hub in any sequence of requests: a state machine of Hypothesis."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from amounts import examples
-from chat.doubles import Chat, RecordingClient, change_modes, set_mode
-from chat.test_state import snapshot
+from chat.doubles import Chat, RecordingClient, change_modes, set_mode, snapshot
+from chat.event_logs import RecordingLog
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -16,7 +15,6 @@ from tcpd.chat.names import fold
 from tcpd.chat.refused import Refused
 from tcpd.chat.room import Rank
 from tcpd.chat.state import ChatState
-from tcpd.eventlog.local import LocalLog
 from tcpd.events.chat import LISTS, Change, Event, Line, Mode
 from tcpd.events.codec import decode, encode
 
@@ -50,23 +48,8 @@ BOUNDS = {
 }
 
 
-class RecordingLog(LocalLog):
-    """A local log that keeps what it delivers, as a store or another node gets it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.entries: list[bytes] = []
-
-    def start(self, deliver: Callable[[Event], None]) -> None:
-        def record(event: Event) -> None:
-            self.entries.append(encode(event))
-            deliver(event)
-
-        super().start(record)
-
-
 class HubMachine(RuleBasedStateMachine):
-    """Members of a small hub, some of whom do not read."""
+    """Members of a small hub, some of which are paused."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -80,14 +63,14 @@ class HubMachine(RuleBasedStateMachine):
     def here(self) -> list[RecordingClient]:
         return [member for member in self.members if not member.gone]
 
-    def pick(self, data: Any) -> RecordingClient:
+    def draw_member(self, data: Any) -> RecordingClient:
         member = data.draw(st.sampled_from(self.members))
         assert isinstance(member, RecordingClient)
         return member
 
     @initialize(joined=st.booleans())
     def begin(self, joined: bool) -> None:
-        """Some have come already, so that more can happen."""
+        """Start with two members of a room, or with none."""
         for nick in ("ann", "bob") if joined else ():
             self.members.append(self.chat.enter(nick, "#tea"))
 
@@ -102,21 +85,21 @@ class HubMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.members)
     @rule(data=st.data(), name=ROOMS)
     def join(self, data: Any, name: str) -> None:
-        member = self.pick(data)
+        member = self.draw_member(data)
         if self.hub.join(member, name, data.draw(KEYS)) is None and not member.gone:
             assert fold(name) in member.rooms
 
     @precondition(lambda self: self.members)
     @rule(data=st.data(), name=ROOMS)
     def part(self, data: Any, name: str) -> None:
-        member = self.pick(data)
+        member = self.draw_member(data)
         if self.hub.part(member, name, "bye") is None:
             assert fold(name) not in member.rooms
 
     @precondition(lambda self: self.members)
     @rule(data=st.data(), name=ROOMS, text=st.text(max_size=450))
     def say(self, data: Any, name: str, text: str) -> None:
-        self.hub.say(self.pick(data), name, text)
+        self.hub.say(self.draw_member(data), name, text)
 
     @rule(held=st.booleans())
     def hold(self, held: bool) -> None:
@@ -128,12 +111,12 @@ class HubMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.members)
     @rule(data=st.data(), nick=NICKS)
     def tell(self, data: Any, nick: str) -> None:
-        self.hub.tell(self.pick(data), nick, "psst")
+        self.hub.tell(self.draw_member(data), nick, "psst")
 
     @precondition(lambda self: self.members)
     @rule(data=st.data(), nick=NICKS)
     def rename(self, data: Any, nick: str) -> None:
-        self.hub.rename(self.pick(data), nick)
+        self.hub.rename(self.draw_member(data), nick)
 
     @precondition(lambda self: self.members)
     @rule(
@@ -144,7 +127,7 @@ class HubMachine(RuleBasedStateMachine):
     )
     def operate(self, data: Any, name: str, nick: str, what: str) -> None:
         hub = self.hub
-        member = self.pick(data)
+        member = self.draw_member(data)
         room = hub.room(name)
         least = Rank.OPERATOR if what in ("op", "deop", "rename") else Rank.HALF_OPERATOR
         may = room is not None and room.rank(member.who) >= least
@@ -181,26 +164,26 @@ class HubMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.members)
     @rule(data=st.data(), name=ROOMS, nick=NICKS)
     def invite(self, data: Any, name: str, nick: str) -> None:
-        member = self.pick(data)
+        member = self.draw_member(data)
         room = self.hub.room(name)
         if self.hub.invite(member, name, nick) is None and not member.gone:
-            whom = self.hub.person(nick)
+            invited = self.hub.person(nick)
             if (
                 room is not None
-                and whom is not None
+                and invited is not None
                 and room.rank(member.who) >= Rank.HALF_OPERATOR
             ):
-                assert whom.id in room.invited
+                assert invited.id in room.invited
 
     @precondition(lambda self: self.members)
     @rule(data=st.data(), name=ROOMS, least=st.sampled_from([None, Mode.OPERATOR, Mode.VOICE]))
     def say_to_some(self, data: Any, name: str, least: Mode | None) -> None:
-        self.hub.say_more(self.pick(data), name, [Line("a"), Line("b")], least=least)
+        self.hub.say_more(self.draw_member(data), name, [Line("a"), Line("b")], least=least)
 
     @precondition(lambda self: self.members)
     @rule(data=st.data(), nick=NICKS, watched=st.booleans(), distant=st.booleans())
     def watch(self, data: Any, nick: str, watched: bool, distant: bool) -> None:
-        member = self.pick(data)
+        member = self.draw_member(data)
         member.extended_monitor = distant
         if watched:
             self.hub.monitor(member, nick)
@@ -213,27 +196,27 @@ class HubMachine(RuleBasedStateMachine):
         what=st.sampled_from(["away", "real name", "host", "invisible", "operator", "put out"]),
         yes=st.booleans(),
     )
-    def be(self, data: Any, what: str, yes: bool) -> None:
+    def change_person(self, data: Any, what: str, yes: bool) -> None:
         hub = self.hub
-        member = self.pick(data)
+        member = self.draw_member(data)
         {
             "away": lambda: hub.set_away(member, "lunch" if yes else ""),
             "real name": lambda: hub.set_real_name(member, "Ann" if yes else "Other"),
             "host": lambda: hub.set_host(member, "x.hidden" if yes else "localhost"),
             "invisible": lambda: set_mode(hub, member, "i", yes),
             "operator": lambda: set_mode(hub, member, "o", yes),
-            "put out": lambda: hub.kill(member, self.pick(data).who, "enough"),
+            "put out": lambda: hub.kill(member, self.draw_member(data).who, "enough"),
         }[what]()
 
     @precondition(lambda self: self.members)
     @rule(data=st.data())
     def leave(self, data: Any) -> None:
-        self.hub.leave(self.pick(data), "bye")
+        self.hub.leave(self.draw_member(data), "bye")
 
     @precondition(lambda self: self.members)
     @rule(data=st.data(), paused=st.booleans())
     def read(self, data: Any, paused: bool) -> None:
-        member = self.pick(data)
+        member = self.draw_member(data)
         if paused:
             member.outbox.pause()
         else:
@@ -242,12 +225,12 @@ class HubMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.members)
     @rule(data=st.data())
     def fill_up(self, data: Any) -> None:
-        outbox = self.pick(data).outbox
+        outbox = self.draw_member(data).outbox
         if outbox.paused and not outbox.closed:
             outbox.put(b"\n" * (outbox.limit - outbox.size))
 
     @invariant()
-    def gone_are_gone(self) -> None:
+    def clients_that_left_are_removed(self) -> None:
         self.chat.turn()
         self.members = [member for member in self.members if not member.gone]
         assert self.hub.people_count == len(self.members)
@@ -279,7 +262,7 @@ class HubMachine(RuleBasedStateMachine):
         assert len(self.members) <= BOUNDS["max_members"]
         assert len(rooms) <= BOUNDS["max_rooms"]
         for room in rooms:
-            assert room.is_lobby or room.members, "an empty room vanishes"
+            assert room.is_lobby or room.members, "an empty room is removed"
             for listed in room.lists.values():
                 assert len(listed) <= BOUNDS["bans_per_room"]
             assert len(self.chat.kept(room.key)) <= BOUNDS["history_kept"]
@@ -291,7 +274,7 @@ class HubMachine(RuleBasedStateMachine):
 
     @invariant()
     def recipients_are_the_clients_of_the_members(self) -> None:
-        """'A room caches the outboxes of its members' clients ... until its membership changes.'"""
+        """A room caches the outboxes of its members until its membership changes."""
         for room in self.hub.rooms:
             cached = [] if room.recipients is None else room.recipients
             outboxes = [box for _, boxes in cached for box in boxes]
@@ -299,8 +282,7 @@ class HubMachine(RuleBasedStateMachine):
             assert room.recipients is None or outboxes == clients
 
     @invariant()
-    def bans_are_what_the_lists_say(self) -> None:
-        """What is remembered of who is banned is what would be found out anew."""
+    def cached_bans_agree_with_the_lists(self) -> None:
         for room in self.hub.rooms:
             for mode in LISTS:
                 assert all(mask.key == key for key, mask in self.masks(room.lists[mode]))
@@ -314,17 +296,17 @@ class HubMachine(RuleBasedStateMachine):
         return [(key, each.mask) for key, each in listed.items()]
 
     @invariant()
-    def those_who_monitor_are_known_from_both_sides(self) -> None:
+    def monitor_and_clients_agree(self) -> None:
         monitor = self.hub._monitor
         of_clients = {(key, member) for member in self.here for key in member.monitored or ()}
         assert {(key, each) for key, of in monitor._by_nick.items() for each in of} == of_clients
-        assert all(monitor._by_nick.values()), "no name is kept for nothing"
+        assert all(monitor._by_nick.values()), "no empty entry is kept"
         assert monitor.count == len(of_clients)
         for member in self.here:
             assert len(member.monitored or ()) <= BOUNDS["watched"]
 
     @invariant()
-    def counts_are_right(self) -> None:
+    def counters_agree(self) -> None:
         state = self.hub.state
         assert state.invisible == sum(each.invisible for each in self.here)
         assert state.server_operators == sum(each.server_operator for each in self.here)
@@ -332,8 +314,7 @@ class HubMachine(RuleBasedStateMachine):
         assert self.chat.history.size <= BOUNDS["history_in_all"]
 
     @invariant()
-    def all_see_the_same_order(self) -> None:
-        """'Every member sees events in the same order.'"""
+    def all_members_receive_events_in_log_order(self) -> None:
         for written in self.chat.sent.values():
             data = b"".join(written).replace(b"\n\n", b"\n")
             lines = [line for line in data.split(b"\n") if line]
@@ -341,14 +322,13 @@ class HubMachine(RuleBasedStateMachine):
             assert numbers == sorted(set(numbers))
 
     def teardown(self) -> None:
-        """'Any accepted run of events, through the codec, into a fresh state gives an equal
-        state.'"""
+        """Replay all events, through the codec, into a fresh state, which must be equal."""
         lobby = self.hub.lobby
         assert lobby is not None
         topic = "" if lobby.topic is None else lobby.topic.text
         fresh = ChatState(lobby.name, topic, lobby.created)
-        for entry in self.log.entries:
-            fresh.apply(decode(entry))
+        for event in self.log.events:
+            fresh.apply(decode(encode(event)))
         assert snapshot(fresh) == snapshot(self.hub.state)
 
 

@@ -1,4 +1,4 @@
-"""Whatever event another node appends, the state applies or refuses it, and the same everywhere."""
+"""Properties of :class:`tcpd.chat.state.ChatState`: any events, as other nodes may append them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from amounts import examples
-from chat.test_state import snapshot
+from chat.doubles import snapshot
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -76,7 +76,7 @@ ANY = st.one_of([st.builds(cls, *head(), *values) for cls, values in VALUES.item
 
 
 def check(state: ChatState) -> None:
-    """What holds in every state."""
+    """Check what holds in every state."""
     people = state.people.values()
     assert {person.id: person for person in people} == state.people
     assert {person.key: person for person in people} == state.nicks
@@ -98,10 +98,10 @@ def check(state: ChatState) -> None:
 FORMATS = [TextFormat(), *map(Formats().of, (frozenset(), RENDERING))]
 
 
-def rendered(event: Event) -> None:
-    """Each frontend can carry it, in whole lines, and nothing in a text makes a line of its own."""
+def assert_renders(event: Event) -> None:
+    """Check that each format renders whole lines, and that no text forges a line."""
     if isinstance(event, events.Entered):
-        return  # nobody is sent it
+        return  # sent to nobody
     for format in FORMATS:
         *lines, end = format.render(event).split(b"\r\n")
         assert end == b""
@@ -109,7 +109,7 @@ def rendered(event: Event) -> None:
 
 
 def begin() -> Iterator[Event]:
-    """Two people are here, and in a room."""
+    """Two people in a room."""
     for number, nick in enumerate(("ann", "bob"), 1):
         who = Identity(f"n-b-m{number}", nick, "~u", "host")
         yield events.Entered(EventId("n", "b", number), 0.0, who, nick)
@@ -119,15 +119,15 @@ def begin() -> Iterator[Event]:
 BEGIN = tuple(begin())
 
 
-def test_there_is_a_strategy_for_each_event() -> None:
+def test_every_event_has_a_strategy() -> None:
     assert VALUES.keys() == ChatState().handlers.keys()
 
 
 @settings(max_examples=examples(300))
 @given(st.lists(ANY, min_size=8, max_size=40))
 def test_any_events_in_any_order(made: list[Event]) -> None:
-    """'All nodes that apply the same events in the same order have the same state, and refuse the
-    same events.' 'All nodes decode the same entry to the same event, or all of them skip it.'"""
+    """docs/decisions/0016: nodes that apply the same events in the same order have the same state
+    and refuse the same events."""
     one, other = ChatState("#lobby", "hi", 1.0), ChatState("#lobby", "hi", 1.0)
     for event in (*BEGIN, *made):
         try:
@@ -138,6 +138,6 @@ def test_any_events_in_any_order(made: list[Event]) -> None:
         assert outcomes[0].event == outcomes[1].event
         assert outcomes[0].refused == outcomes[1].refused
         if outcomes[0].refused is None:
-            rendered(outcomes[0].event)
+            assert_renders(outcomes[0].event)
         check(one)
     assert snapshot(one) == snapshot(other)
