@@ -1,7 +1,6 @@
-"""Coming into rooms, leaving them, their topics, and what there is: JOIN PART TOPIC NAMES LIST.
+"""JOIN, PART, TOPIC, NAMES and LIST.
 
-Unless it is said otherwise the sentences are those of the Modern IRC Client Protocol
-(https://modern.ircdocs.horse/).
+Quotes without a source are from the Modern IRC Client Protocol (https://modern.ircdocs.horse/).
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ BOB = ":bob!~bob@localhost"
 # --- JOIN ---
 
 
-def test_join_topic_names_in_this_order() -> None:
+def test_join_sends_join_topic_and_names() -> None:
     """'they receive a JOIN message from the server with their client as the message source and the
     channel they have joined as the first parameter of the message. After this, they are sent the
     channel's topic (with RPL_TOPIC) ... They are also sent a list of users'; 'If RPL_TOPIC is
@@ -46,23 +45,23 @@ def test_join_topic_names_in_this_order() -> None:
     assert ann.lines()[-1] == f"{BOB} JOIN #tea"
 
 
-def test_no_topic_is_not_told() -> None:
+def test_join_without_a_topic() -> None:
     """'and no message if the channel does not have a topic'."""
     assert IrcChat().irc_client("ann").numerics("JOIN #tea") == ["JOIN", "353", "366"]
 
 
-def test_the_first_is_operator() -> None:
+def test_first_member_is_operator() -> None:
     """'the first client who joins a normal channel is made a channel operator'."""
     assert f"{S} 353 ann = #tea :@ann" in IrcChat().irc_client("ann").send("JOIN #tea")
 
 
-def test_who_is_in_already_is_told_nothing() -> None:
+def test_second_join_has_no_reply() -> None:
     _, ann, (bob,) = open_tea("bob")
     assert ann.send("JOIN #tea", "JOIN #TEA", "JOIN #tea wrongkey") == []
     assert bob.lines() == []
 
 
-def test_several_rooms_with_keys() -> None:
+def test_join_of_several_channels_with_keys() -> None:
     """'with the first key being used for the first channel, the second key being used for the
     second channel, etc.'; 'SHOULD distribute these multiple-channel JOIN messages as a series of
     messages with a single channel name on each'."""
@@ -70,8 +69,8 @@ def test_several_rooms_with_keys() -> None:
     ann = chat.irc_client("ann", joined="#a,#b,#c")
     ann.send("MODE #a +k one", "MODE #b +k two")
     bob = chat.irc_client("bob")
-    told = bob.send("JOIN #c,,#a,#b x,,one,two")
-    assert [line for line in told if command(line) not in ("353", "366")] == [
+    received = bob.send("JOIN #c,,#a,#b x,,one,two")
+    assert [line for line in received if command(line) not in ("353", "366")] == [
         f"{BOB} JOIN #c",
         f"{BOB} JOIN #a",
         f"{BOB} JOIN #b",
@@ -80,7 +79,7 @@ def test_several_rooms_with_keys() -> None:
     assert carol.numerics("JOIN #a,#b one") == ["JOIN", "353", "366", "475"]
 
 
-def test_join_0_leaves_all() -> None:
+def test_join_0_parts_all_channels() -> None:
     """'The server will process this command as though the client had sent a PART command for each
     channel they are a member of.'"""
     chat = IrcChat()
@@ -99,7 +98,7 @@ def test_join_0_leaves_all() -> None:
         ("+l 1", "471", "#tea has no place left"),
     ],
 )
-def test_what_keeps_out(mode: str, number: str, text: str) -> None:
+def test_modes_that_refuse_a_join(mode: str, number: str, text: str) -> None:
     """'The key, client limit, ban - exemption, invite-only - exemption ... channel modes affect
     whether or not a given client may join a channel.'"""
     chat, ann, _ = open_tea()
@@ -120,14 +119,14 @@ def test_what_keeps_out(mode: str, number: str, text: str) -> None:
         ("#\x07", "#\x07"),
     ],
 )
-def test_names_that_no_room_has(name: str, shown: str) -> None:
+def test_invalid_channel_names(name: str, shown: str) -> None:
     """'ERR_BADCHANMASK: Indicates the supplied channel name is not a valid. This is similar to, but
     stronger than, ERR_NOSUCHCHANNEL'."""
     (line,) = IrcChat().irc_client("ann").send(f"JOIN {name}")
     assert line.startswith(f"{S} 476 ann {shown} :")
 
 
-def test_too_many_rooms() -> None:
+def test_join_beyond_the_limits() -> None:
     """'If the client cannot join this channel because they would be over their limit, they will
     receive an ERR_TOOMANYCHANNELS reply and the command will fail.'"""
     ann = IrcChat(bounds={"rooms_per_member": 2, "max_rooms": 3}).irc_client("ann", joined="#a,#b")
@@ -138,7 +137,7 @@ def test_too_many_rooms() -> None:
     ]
 
 
-def test_who_joins_too_fast_waits() -> None:
+def test_joins_are_rate_limited() -> None:
     chat = IrcChat(join_rate=Rate(1.0, 2.0))
     ann = chat.irc_client("ann", "standard-replies")
     assert ann.numerics("JOIN #a,#b", "JOIN #a") == ["JOIN", "353", "366"] * 2
@@ -170,7 +169,7 @@ def test_extended_join() -> None:
     assert ann.lines() == [":carol!text@localhost JOIN #tea * :carol"]
 
 
-def test_who_joins_while_away_is_told_to_be() -> None:
+def test_join_while_away() -> None:
     """away-notify: 'clients will be sent an AWAY message ... when a user joins and has an away
     message set.'"""
     chat = IrcChat()
@@ -186,7 +185,7 @@ def test_who_joins_while_away_is_told_to_be() -> None:
     assert carol.lines() == [f"{BOB} JOIN #tea"]
 
 
-def test_people_at_the_text_door_see_it_all() -> None:
+def test_text_clients_see_joins_and_parts() -> None:
     chat = IrcChat()
     dave = chat.text_client("dave")
     dave.type("/join #tea")
@@ -212,7 +211,7 @@ def test_part() -> None:
     assert bob.send("PART #c") == [f"{BOB} PART #c"]
 
 
-def test_part_from_where_one_is_not() -> None:
+def test_part_of_a_channel_not_joined() -> None:
     """'if the channel exists and the client is not joined to it, they will receive an
     ERR_NOTONCHANNEL reply and that channel will be ignored. If the channel does not exist, the
     client will receive an ERR_NOSUCHCHANNEL reply'."""
@@ -239,7 +238,7 @@ def test_too_few_parameters(typed: str) -> None:
 # --- TOPIC ---
 
 
-def test_topic_is_told_set_and_taken_away() -> None:
+def test_topic_is_shown_set_and_cleared() -> None:
     """'If topic is not given, either RPL_TOPIC or RPL_NOTOPIC is returned ... If topic is an empty
     string, the topic for the channel will be cleared'; 'every client in that channel (including the
     author of the topic change) will receive a TOPIC command with the new topic as argument (or an
@@ -256,7 +255,7 @@ def test_topic_is_told_set_and_taken_away() -> None:
     assert bob.send("TOPIC #tea") == [f"{ANN} TOPIC #tea :", f"{S} 331 bob #tea :No topic is set"]
 
 
-def test_a_protected_topic() -> None:
+def test_protected_topic() -> None:
     """'If a client does not have appropriate channel permissions and tries to change the topic, the
     ERR_CHANOPRIVSNEEDED numeric is returned and the command will fail.'"""
     _, ann, (bob,) = open_tea("bob")
@@ -265,9 +264,9 @@ def test_a_protected_topic() -> None:
     assert bob.send("TOPIC #tea :mine")[-1] == f"{BOB} TOPIC #tea :mine"
 
 
-def test_topics_from_outside() -> None:
+def test_topic_from_outside() -> None:
     """'If the client sending this command is not joined to the given channel, and tries to view
-    its' topic, the server MAY return the ERR_NOTONCHANNEL numeric': for a secret one."""
+    its' topic, the server MAY return the ERR_NOTONCHANNEL numeric': for a secret channel."""
     chat, ann, _ = open_tea()
     ann.send("TOPIC #tea :Green")
     bob = chat.irc_client("bob")
@@ -278,13 +277,13 @@ def test_topics_from_outside() -> None:
     assert bob.send("TOPIC #tea") == [f"{S} 442 bob #tea :You're not on that channel"]
 
 
-def test_a_topic_is_cut_to_topiclen() -> None:
+def test_topic_is_truncated_to_topiclen() -> None:
     _, ann, _ = open_tea()
     (line,) = ann.send("TOPIC #tea :" + "ä" * 200)
     assert line == f"{ANN} TOPIC #tea :" + "ä" * 150
 
 
-def test_the_lobbys_topic() -> None:
+def test_topic_of_the_lobby() -> None:
     ann = IrcChat().irc_client("ann", joined="#lobby")
     assert ann.send("TOPIC #lobby") == [
         f"{S} 332 ann #lobby :Talk about anything",
@@ -296,7 +295,7 @@ def test_the_lobbys_topic() -> None:
 # --- NAMES ---
 
 
-def test_names_with_all_prefixes_and_hosts() -> None:
+def test_names_with_multi_prefix_and_userhost_in_names() -> None:
     """multi-prefix: 'These prefixes MUST be in order of 'rank', from highest to lowest.'
     userhost-in-names: 'to contain the full hostmask (nick!user@host) of every user listed.'"""
     chat, ann, _ = open_tea("bob", "carol")
@@ -315,7 +314,7 @@ def test_names_with_all_prefixes_and_hosts() -> None:
     ("asked", "shown"),
     [("#nowhere", "#nowhere"), ("invalid", "invalid"), (":#a b", "#a")],
 )
-def test_names_of_what_is_not_there(asked: str, shown: str) -> None:
+def test_names_of_a_nonexistent_channel(asked: str, shown: str) -> None:
     """'If the channel name is invalid or the channel does not exist, one RPL_ENDOFNAMES numeric
     containing the given channel name should be returned.'"""
     ann = IrcChat().irc_client("ann")
@@ -323,7 +322,7 @@ def test_names_of_what_is_not_there(asked: str, shown: str) -> None:
 
 
 @pytest.mark.parametrize("line", ["NAMES", "NAMES :", "NAMES ,"])
-def test_names_without_a_room(line: str) -> None:
+def test_names_without_a_channel(line: str) -> None:
     """RFC 2812 section 3.2.5: 'a list of all channels and their occupants is returned. At the end
     of this list, a list of users who are visible but either not on any channel or not on a visible
     channel are listed as being on `channel' "*".'"""
@@ -354,9 +353,9 @@ def test_names_without_a_room(line: str) -> None:
     )
 
 
-def test_names_without_a_room_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """ERR_TOOMANYMATCHES (https://defs.ircdocs.horse/defs/numerics.html): what is beyond the bound
-    is left out, and the client is told so."""
+def test_names_without_a_channel_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """ERR_TOOMANYMATCHES (https://defs.ircdocs.horse/defs/numerics.html): names beyond the bound
+    are omitted, and the client is notified."""
     chat, ann, _ = open_tea("bob", "carol")
     for most, shown, more in (
         (4, ["@ann bob carol", "dave"], False),
@@ -366,15 +365,15 @@ def test_names_without_a_room_are_bounded(monkeypatch: pytest.MonkeyPatch) -> No
     ):
         monkeypatch.setattr("tcpd.chat.irc.commands.names.MAX_NAMES", most)
         chat.irc_client("dave")
-        told = ann.send("NAMES")
-        assert [line.rpartition(":")[2] for line in told if command(line) == "353"] == shown
-        assert ("416" in map(command, told)) is more
-        assert command(told[-1]) == "366"
+        received = ann.send("NAMES")
+        assert [line.rpartition(":")[2] for line in received if command(line) == "353"] == shown
+        assert ("416" in map(command, received)) is more
+        assert command(received[-1]) == "366"
 
 
-def test_names_without_a_room_let_others_have_their_turn() -> None:
-    """IrcClient.stream: 'an empty one is not sent, and lets others have their turn first.' There is
-    one after each 256 rooms or members, whether or not they are listed."""
+def test_names_without_a_channel_yield_to_other_clients() -> None:
+    """:meth:`IrcClient.stream`: an empty line is not sent, and ends the turn. NAMES yields one
+    after each 256 rooms or members, listed or not."""
     chat = IrcChat(bounds={"rooms_per_member": 1000})
     ann = chat.irc_client("ann")
     ann.send("JOIN " + ",".join(f"#{number}" for number in range(80)))
@@ -383,12 +382,12 @@ def test_names_without_a_room_let_others_have_their_turn() -> None:
     bob = chat.irc_client("bob")
     session = bob.session
     assert isinstance(session, IrcConversation)
-    told = list(names._all_lines(IrcReply(session)))
-    assert sum(b" 353 " in line for line in told) == chat.hub.room_count
-    assert [number for number, line in enumerate(told) if not line] == [254, 511]
+    received = list(names._all_lines(IrcReply(session)))
+    assert sum(b" 353 " in line for line in received) == chat.hub.room_count
+    assert [number for number, line in enumerate(received) if not line] == [254, 511]
 
 
-def test_names_of_a_secret_room() -> None:
+def test_names_of_a_secret_channel() -> None:
     """'If the given channel has the secret channel mode set and the user is not joined to that
     channel, one RPL_ENDOFNAMES numeric is returned.'"""
     chat, ann, _ = open_tea()
@@ -398,7 +397,7 @@ def test_names_of_a_secret_room() -> None:
     assert ann.send("NAMES #tea")[0] == f"{S} 353 ann @ #tea :@ann"
 
 
-def test_names_of_the_invisible() -> None:
+def test_names_of_invisible_users() -> None:
     """'Users with the invisible user mode set are not shown in channel responses unless the
     requesting client is also joined to that channel.'"""
     chat, ann, (bob,) = open_tea("bob")
@@ -408,28 +407,28 @@ def test_names_of_the_invisible() -> None:
     assert ann.send("NAMES #tea")[0] == f"{S} 353 ann = #tea :@ann bob"
 
 
-def test_names_of_the_first_room_alone() -> None:
+def test_names_of_several_channels_answer_the_first() -> None:
     """'Servers MAY only return information about the first channel and silently ignore the
     others.'"""
     ann = IrcChat().irc_client("ann", joined="#a,#b")
     assert ann.numerics("NAMES #a,#b") == ["353", "366"]
 
 
-def test_many_names_take_several_lines_and_none_is_lost() -> None:
+def test_long_names_are_split_into_lines() -> None:
     chat = IrcChat()
     nicks = [f"{'x' * 20}{number}" for number in range(60)]
     clients = [chat.irc_client(nick, joined="#tea") for nick in nicks]
-    told = clients[0].send("NAMES #tea")[-5:]
-    words = [line.partition(" #tea :")[2].split(" ") for line in told if command(line) == "353"]
+    received = clients[0].send("NAMES #tea")[-5:]
+    words = [line.partition(" #tea :")[2].split(" ") for line in received if command(line) == "353"]
     assert sum(map(len, words)) == 60
     assert {word.lstrip("@") for word in itertools.chain(*words)} == set(nicks)
-    assert command(told[-1]) == "366"
+    assert command(received[-1]) == "366"
 
 
 # --- LIST ---
 
 
-def test_a_long_search_of_rooms_lets_others_have_their_turn(
+def test_long_list_search_yields_to_other_clients(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(channels, "_PER_TURN", 10)
@@ -460,7 +459,7 @@ def test_list() -> None:
     ]
 
 
-def test_list_of_secret_rooms() -> None:
+def test_list_of_secret_channels() -> None:
     """'A channel that is set to secret will not show up in responses to the LIST or NAMES command
     unless the client sending the command is joined to the channel.'"""
     chat, ann, _ = open_tea()
@@ -471,10 +470,10 @@ def test_list_of_secret_rooms() -> None:
 
 
 def listed(client: IrcTestClient, typed: str) -> list[str]:
-    told = client.send(typed)
-    assert command(told[0]) == "321"
-    assert command(told[-1]) == "323"
-    return [line.split(" ")[3] for line in told[1:-1]]
+    received = client.send(typed)
+    assert command(received[0]) == "321"
+    assert command(received[-1]) == "323"
+    return [line.split(" ")[3] for line in received[1:-1]]
 
 
 @pytest.mark.parametrize(
@@ -494,11 +493,11 @@ def listed(client: IrcTestClient, typed: str) -> list[str]:
         ("nonsense", []),
     ],
 )
-def test_list_by_conditions(asked: str, found: list[str]) -> None:
+def test_list_with_elist_conditions(asked: str, found: list[str]) -> None:
     """ELIST=CMNTU: 'Searching based on channel creation time ... a mask ... a non-matching mask ...
     topic set time ... user count'."""
     chat, _, _ = open_tea("bob")
-    chat.text_client("zoe")  # in the lobby
+    chat.text_client("zoe")  # joins the lobby
     chat.now = itertools.repeat(1_700_000_600.0)
     carol = chat.irc_client("carol", joined="#x")
     carol.send("TOPIC #x :x")
@@ -506,7 +505,7 @@ def test_list_by_conditions(asked: str, found: list[str]) -> None:
     assert listed(carol, f"LIST {asked}") == found
 
 
-def test_a_long_list_is_told_as_it_is_read() -> None:
+def test_long_list_does_not_overflow_the_outbox() -> None:
     """SAFELIST: 'the server ensures that a client may perform the LIST command without being
     disconnected due to the large volume of data the LIST command generates.'"""
     chat = IrcChat(bounds={"outbox": 16384, "max_rooms": 2000, "rooms_per_member": 2000})
@@ -521,29 +520,29 @@ def test_a_long_list_is_told_as_it_is_read() -> None:
 
 
 def listed_all(client: IrcTestClient) -> list[str]:
-    told = client.send("LIST", "PING end")
+    received = client.send("LIST", "PING end")
     for _ in range(100):
-        if command(told[-1]) == "PONG":
+        if command(received[-1]) == "PONG":
             break
-        told += client.lines()
-    assert command(told[-2]) == "323", "and what is asked after it is answered after it"
-    return [line.split(" ")[3] for line in told if command(line) == "322"]
+        received += client.lines()
+    assert command(received[-2]) == "323", "PONG follows the list"
+    return [line.split(" ")[3] for line in received if command(line) == "322"]
 
 
-def test_an_answer_with_a_label_is_one_batch() -> None:
+def test_labelled_reply_of_several_lines_is_a_batch() -> None:
     """labeled-response: 'If the response consists of more than one message, it MUST be sent as a
     batch'."""
     ann = IrcChat().irc_client("ann", "labeled-response", "batch", joined="#tea")
-    told = [plain(line) for line in ann.send("@label=x NAMES #tea")]
-    assert told[0].startswith("@label=x :chat.example.net BATCH +")
-    assert [command(line) for line in told] == ["BATCH", "353", "366", "BATCH"]
+    received = [plain(line) for line in ann.send("@label=x NAMES #tea")]
+    assert received[0].startswith("@label=x :chat.example.net BATCH +")
+    assert [command(line) for line in received] == ["BATCH", "353", "366", "BATCH"]
     (line,) = ann.send("@label=y PART #nowhere")
     assert line.startswith("@label=y :chat.example.net 403 ann #nowhere ")
     (line,) = ann.send("@label=z JOIN #tea")
     assert plain(line) == "@label=z :chat.example.net ACK"
 
 
-# --- whatever is sent ---
+# --- any input ---
 
 _COMMANDS = ["JOIN", "PART", "TOPIC", "NAMES", "LIST", "KICK", "INVITE", "RENAME", "MODE"]
 _TARGETS = st.sampled_from(["#tea", "#TEA", "#x", "ann", "bob", "0", "#tea,#x", "nobody"])
@@ -565,10 +564,10 @@ _ALL = [name for name in CAPABILITIES if name != "sts"]
         max_size=8,
     )
 )
-def test_whatever_is_sent_all_that_comes_is_well_formed(
+def test_any_channel_command_gets_well_formed_replies(
     typed: list[tuple[str, str, list[str]]],
 ) -> None:
-    """No line of a client's raises anything, or makes a line that none can carry."""
+    """Every reply is well-formed: :class:`IrcTestClient` checks each line."""
     chat, ann, (bob,) = open_tea("bob")
     dave = chat.text_client("dave")
     dave.type("/join #tea")

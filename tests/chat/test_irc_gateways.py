@@ -1,4 +1,4 @@
-"""WEBIRC, and addresses that a proxy tells."""
+"""WEBIRC (https://ircv3.net/specs/extensions/webirc)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ GATEWAY = ipaddress.ip_address("192.0.2.1")
 
 
 def gateway(chat: IrcChat, address: Any = GATEWAY, secure: bool = True) -> IrcTestClient:
-    """A gateway that has connected."""
+    """A client that connects from a gateway's address."""
     client = chat.irc_client()
     session = client.session
     session.address, session.secure = address, secure  # type: ignore[union-attr]
@@ -34,18 +34,19 @@ def webirc(
     client: IrcTestClient, words: str = "gw host.example.org 198.51.100.7 :secure"
 ) -> list[str]:
     password = SECRET if words.count(" ") > 1 else ""
-    told = client.send(f"WEBIRC {password} {words}", "NICK ann", "USER ann 0 * :Ann")
+    received = client.send(f"WEBIRC {password} {words}", "NICK ann", "USER ann 0 * :Ann")
     for _ in range(4):
-        told += client.lines()
-    return told
+        received += client.lines()
+    return received
 
 
-def test_the_client_is_where_the_gateway_says(events: Any) -> None:
-    """WEBIRC: 'the server will use the hostname and IP' of the user; registration waits for it."""
+def test_address_and_host_are_those_from_the_gateway(events: Any) -> None:
+    """'the server will use the hostname and IP' of the user; registration waits for the
+    password."""
     chat = threaded_chat(**GATED, bounds={"hosts": "address"})
     ann = gateway(chat)
-    told = webirc(ann)
-    assert told[0].endswith(" :Welcome to the tcpd Network, ann!~ann@host.example.org")
+    received = webirc(ann)
+    assert received[0].endswith(" :Welcome to the tcpd Network, ann!~ann@host.example.org")
     found = member(chat, "ann")
     assert found.address == ipaddress.ip_address("198.51.100.7")
     assert found.secure
@@ -56,7 +57,7 @@ def test_the_client_is_where_the_gateway_says(events: Any) -> None:
     assert events.ids() == []
 
 
-def test_hosts_stay_hidden_where_they_are() -> None:
+def test_host_from_the_gateway_is_hidden_as_any_other() -> None:
     chat = threaded_chat(**GATED)
     webirc(gateway(chat))
     found = member(chat, "ann")
@@ -73,7 +74,7 @@ def test_hosts_stay_hidden_where_they_are() -> None:
         (" x", False),
     ],
 )
-def test_secure(options: str, secure: bool) -> None:
+def test_secure_option(options: str, secure: bool) -> None:
     """'secure: the client connects to the gateway by a secure connection'."""
     chat = threaded_chat(**GATED)
     webirc(gateway(chat), f"gw host 198.51.100.7{options}")
@@ -88,7 +89,7 @@ def test_secure(options: str, secure: bool) -> None:
         ("0:0:0:0:0:ffff:c633:6407", "198.51.100.7"),
     ],
 )
-def test_ipv6(text: str, address: str) -> None:
+def test_ipv6_addresses(text: str, address: str) -> None:
     """'If the IPv6 address starts with a colon, it MUST be prepended with a zero.'"""
     chat = threaded_chat(**GATED)
     webirc(gateway(chat), f"gw host {text}")
@@ -96,7 +97,7 @@ def test_ipv6(text: str, address: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["-x", "x" * 64, "ö.example", "x!y@z"])
-def test_a_host_that_is_none_is_not_shown(name: str) -> None:
+def test_invalid_host_is_replaced_by_the_address(name: str) -> None:
     chat = threaded_chat(**GATED, bounds={"hosts": "address"})
     client = gateway(chat)
     client.send(f"WEBIRC {SECRET} gw {name} 198.51.100.7")
@@ -117,36 +118,37 @@ def test_a_host_that_is_none_is_not_shown(name: str) -> None:
         ("192.0.2.1", True, "gw", ""),
     ],
 )
-def test_who_is_no_gateway_is_told_and_let_go(
+def test_invalid_webirc_is_refused_and_closed(
     address: str | None, secure: bool, words: str, why: str, events: Any
 ) -> None:
-    """'ERROR and close otherwise'; the log says so, and never the password."""
+    """'ERROR and close otherwise'. The log never has the password."""
     chat = threaded_chat(**GATED)
     client = gateway(chat, address and ipaddress.ip_address(address), secure)
-    told = webirc(client, words)
+    received = webirc(client, words)
     if why:
-        assert told == [f"ERROR :Closing Link: * ({why})"]
+        assert received == [f"ERROR :Closing Link: * ({why})"]
         assert client.closed
         assert events.ids() == ["chat.gateway-refused"]
         assert SECRET not in events.texts()[0]
         assert chat.counted["gateways-refused"] == 1
     else:
-        assert told[0].split(" ")[1] == "461"
+        assert received[0].split(" ")[1] == "461"
 
 
-def test_a_wrong_password() -> None:
+def test_wrong_password_of_a_gateway() -> None:
     chat = threaded_chat(**GATED)
     client = gateway(chat)
-    told = client.send("WEBIRC wrong gw h 198.51.100.7", "NICK ann", "USER ann 0 * :Ann")
+    received = client.send("WEBIRC wrong gw h 198.51.100.7", "NICK ann", "USER ann 0 * :Ann")
     for _ in range(4):
-        told += client.lines()
-    assert told == ["ERROR :Closing Link: * (The gateway's password is wrong)"]
+        received += client.lines()
+    assert received == ["ERROR :Closing Link: * (The gateway's password is wrong)"]
     assert chat.hub.person("ann") is None
     assert chat.irc.server.unregistered == 0
 
 
-def test_once_and_before_all_else() -> None:
-    """'The WEBIRC command MUST be the first command sent'; ERR_ALREADYREGISTERED behind."""
+def test_webirc_must_be_the_first_command() -> None:
+    """'The WEBIRC command MUST be the first command sent'; ERR_ALREADYREGISTERED after
+    registration."""
     chat = threaded_chat(**GATED)
     client = gateway(chat)
     client.send("NICK ann")
@@ -161,8 +163,8 @@ def test_once_and_before_all_else() -> None:
     assert chat.irc_client("bob").numerics(line) == ["462"]
 
 
-def test_who_is_banned_is_not_let_in_by_a_gateway() -> None:
-    """Bans and limits are the client's, not the gateway's."""
+def test_banned_client_behind_a_gateway_is_refused() -> None:
+    """docs/explanation/attacks.rst: bans apply to the address from WEBIRC."""
     chat = threaded_chat(**GATED)
     client = gateway(chat)
     asked = []

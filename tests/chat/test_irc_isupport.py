@@ -1,4 +1,4 @@
-"""RPL_ISUPPORT."""
+"""RPL_ISUPPORT (https://modern.ircdocs.horse/#rplisupport-005)."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ LIMITS = IsupportLimits(
     key=32,
 )
 
-#: The grammar of the document. Its letters and punct are all that ASCII prints but the space.
+#: The grammar of a token: its letters and punctuation are printable ASCII without the space.
 TOKEN = re.compile(r"-[A-Z0-9]{1,20}|[A-Z0-9]{1,20}(=[\x21-\x7e]*)?")
 
 
-def test_the_tokens_of_the_server() -> None:
+def test_server_tokens() -> None:
     found = tokens(LIMITS)
     assert found["NETWORK"] == "Example Net"
     assert found["CHANLIMIT"] == "#:20"
@@ -46,7 +46,7 @@ def test_the_tokens_of_the_server() -> None:
     assert "CLIENTTAGDENY" not in found
 
 
-def test_each_list_has_a_bound_of_its_own() -> None:
+def test_maxlist_bounds_each_list_separately() -> None:
     """'MAXLIST=b:60,e:60,I:60 ... indicates that a client may set up to 60 "b" modes, "e" modes,
     and 60 "I" modes'; 'beI:25' would be 'the maximum number of entries that all of the modes in
     <modes>, combined, may set'."""
@@ -55,14 +55,14 @@ def test_each_list_has_a_bound_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("name", ["WHOX", "UTF8ONLY", "SAFELIST"])
-def test_some_have_no_value(name: str) -> None:
+def test_tokens_without_a_value(name: str) -> None:
     """'Servers supporting this specification MUST include the WHOX token in RPL_ISUPPORT without
     any value.' 'The SAFELIST parameter MUST NOT be specified with a value.'"""
     assert tokens(LIMITS)[name] == ""
     assert name in written(tokens(LIMITS))
 
 
-def test_modes_of_members_are_not_listed_with_those_of_rooms() -> None:
+def test_member_modes_are_in_prefix_only() -> None:
     """'Server MUST NOT list modes in this parameter that are also advertised in the PREFIX
     parameter.'"""
     found = tokens(LIMITS)
@@ -75,7 +75,7 @@ def test_modes_of_members_are_not_listed_with_those_of_rooms() -> None:
     assert {found["EXCEPTS"], found["INVEX"]} < set(kinds[0])
 
 
-def test_the_casemapping_is_true_of_names_of_ascii() -> None:
+def test_casemapping_holds_for_ascii_names() -> None:
     """'ascii: Defines the characters a to z to be considered the lower-case equivalents of the
     characters A to Z only.'"""
     assert tokens(LIMITS)["CASEMAPPING"] == "ascii"
@@ -84,7 +84,7 @@ def test_the_casemapping_is_true_of_names_of_ascii() -> None:
         assert fold(character) == (character.lower() if "A" <= character <= "Z" else character)
 
 
-def test_denied_tags_are_told() -> None:
+def test_denied_client_tags() -> None:
     """'The CLIENTTAGDENY token value is a comma separated list of blocked client-only tags.'"""
     denied = replace(LIMITS, denied_tags=("*", "-typing", "-draft/reply"))
     assert tokens(denied)["CLIENTTAGDENY"] == "*,-typing,-draft/reply"
@@ -97,7 +97,7 @@ def test_values_are_escaped() -> None:
     assert written({"NETWORK": "Café"}) == ["NETWORK=Caf\\xC3\\xA9"]
 
 
-def test_what_changed_is_told_and_what_is_gone_negated() -> None:
+def test_changed_tokens_are_advertised_and_removed_ones_negated() -> None:
     """'If the value of a parameter changes, the server SHOULD re-advertise the parameter'; 'Tokens
     of the form -PARAMETER are used to negate a previously specified parameter.'"""
     old = tokens(replace(LIMITS, denied_tags=("*",)))
@@ -105,7 +105,7 @@ def test_what_changed_is_told_and_what_is_gone_negated() -> None:
     assert changed(old, old) == []
 
 
-def test_a_line_has_at_most_13_tokens() -> None:
+def test_line_has_at_most_13_tokens() -> None:
     """'the maximum number of RPL_ISUPPORT tokens that can be advertised is 13. To counter this, a
     server MAY issue multiple RPL_ISUPPORT numerics.'"""
     words = written(tokens(LIMITS))
@@ -119,7 +119,7 @@ def test_a_line_has_at_most_13_tokens() -> None:
         assert line.params[-1] == "are supported by this server"
 
 
-def test_no_tokens_take_no_line() -> None:
+def test_no_tokens_give_no_line() -> None:
     assert lines([], "irc.example.com", "ann") == []
 
 
@@ -127,7 +127,7 @@ def test_no_tokens_take_no_line() -> None:
     st.text(st.characters(exclude_categories=["Cs"]), max_size=60),
     st.lists(st.text("-abc/é", min_size=1, max_size=30), max_size=8),
 )
-def test_tokens_keep_to_the_grammar(network: str, denied: list[str]) -> None:
+def test_tokens_match_the_grammar(network: str, denied: list[str]) -> None:
     limits = replace(LIMITS, network=network, denied_tags=tuple(denied))
     assert all(TOKEN.fullmatch(word) for word in written(tokens(limits)))
 
@@ -149,6 +149,6 @@ def test_tokens_fill_lines_of_512_bytes(sizes: list[int], client: str) -> None:
             assert len(chunk) == 13 or len(line) + len(" ") + len(following[0]) > 512
 
 
-def test_a_token_longer_than_a_line_is_a_bug_of_ours() -> None:
+def test_token_longer_than_a_line_raises() -> None:
     with pytest.raises(ValueError):
         lines(["A=" + "x" * 500], "irc.example.com", "ann")

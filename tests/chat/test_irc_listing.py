@@ -1,4 +1,4 @@
-"""What LIST and WHO are asked for."""
+"""Parameters of LIST and WHO: parsing and matching."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def listed(*params: str) -> list[str]:
     return [room.name for room in ROOMS if asked.matches(room, NOW)]
 
 
-def test_without_parameters_all_rooms_are_asked_for() -> None:
+def test_list_without_parameters_matches_all() -> None:
     """'If this parameter is not given, the information about all visible channels ... is
     returned.'"""
     assert parse_list((), 10) == RoomFilter()
@@ -49,7 +49,7 @@ def test_without_parameters_all_rooms_are_asked_for() -> None:
     assert listed("") == listed()
 
 
-def test_rooms_by_name() -> None:
+def test_list_by_name() -> None:
     """'If this parameter is given, the information for only the given channels is returned.'"""
     assert listed("#TEATIME,#coffee,#none") == ["#Teatime", "#coffee"]
     assert listed("#ÉTE") == ["#éte"]
@@ -66,7 +66,7 @@ def test_rooms_by_name() -> None:
         (">2,<5", ["#tea", "#coffee"]),
     ],
 )
-def test_rooms_by_number_of_people(condition: str, names: list[str]) -> None:
+def test_list_by_user_count(condition: str, names: list[str]) -> None:
     """'U: Searching based on user count within the channel, via the "<val" and ">val" modifiers to
     search for a channel that has less or more than val users, respectively.'"""
     assert listed(condition) == names
@@ -81,7 +81,7 @@ def test_rooms_by_number_of_people(condition: str, names: list[str]) -> None:
         ("C>10000000000000000000", []),
     ],
 )
-def test_rooms_by_age(condition: str, names: list[str]) -> None:
+def test_list_by_age(condition: str, names: list[str]) -> None:
     """'C: ... via the "C<val" and "C>val" modifiers to search for a channel that was created either
     less than val minutes ago, or more than val minutes ago, respectively'"""
     assert listed(condition) == names
@@ -91,13 +91,13 @@ def test_rooms_by_age(condition: str, names: list[str]) -> None:
     ("condition", "names"),
     [("T<60", ["#tea", "#éte"]), ("t>29", ["#tea", "#coffee"]), ("T>60", [])],
 )
-def test_rooms_by_age_of_their_topic(condition: str, names: list[str]) -> None:
+def test_list_by_topic_age(condition: str, names: list[str]) -> None:
     """'T: ... a topic time that was set less than val minutes ago, or more than val minutes ago,
-    respectively.' One that was never set is neither."""
+    respectively.' A room without a topic matches neither."""
     assert listed(condition) == names
 
 
-def test_rooms_by_mask() -> None:
+def test_list_by_mask() -> None:
     """'M: Searching based on a mask. N: Searching based on a non-matching !mask.'"""
     assert listed("#tea*") == ["#tea", "#Teatime"]
     assert listed("*e?") == ["#tea", "#coffee"]
@@ -106,18 +106,18 @@ def test_rooms_by_mask() -> None:
     assert listed("#tea*,#coffee,!*time") == ["#tea", "#coffee"]
 
 
-def test_names_and_conditions_go_together() -> None:
+def test_names_and_conditions_are_combined() -> None:
     """'the server filters the returned list of channels with the given conditions'"""
     assert listed("#tea,#coffee,#éte", ">3") == ["#coffee"]
     assert listed(">3", "#t*") == ["#Teatime"]
 
 
 @pytest.mark.parametrize("item", [">", "<x", "C", "C<", "T>1x", "U>1", ">²", "C=1", "=3", "C1"])
-def test_what_reads_as_no_condition_is_a_name_that_no_room_has(item: str) -> None:
+def test_invalid_condition_matches_no_room(item: str) -> None:
     assert listed(item) == []
 
 
-def test_only_so_many_are_read() -> None:
+def test_list_items_are_bounded() -> None:
     """'silently drop targets if the number of targets exceeds the limit'"""
     asked = parse_list(("#a,#b,>3", "#c"), 3)
     assert asked.names == {"#a", "#b"}
@@ -125,7 +125,7 @@ def test_only_so_many_are_read() -> None:
 
 
 @given(st.lists(st.text("#a*?!<>CTU0,9é²", max_size=12), max_size=3))
-def test_any_parameters_will_do(params: list[str]) -> None:
+def test_any_list_parameters_are_parsed(params: list[str]) -> None:
     asked = parse_list(params, 10)
     for room in ROOMS:
         asked.matches(room, NOW)
@@ -143,34 +143,34 @@ def test_any_parameters_will_do(params: list[str]) -> None:
         ("%cuhsnfdar", WhoOptions(fields="cuhsnfdar")),
     ],
 )
-def test_fields_of_whox_come_in_their_order(options: str, asked: WhoOptions) -> None:
+def test_whox_fields_are_in_the_specified_order(options: str, asked: WhoOptions) -> None:
     """'Servers MUST send the fields in the order specified above', which is '[token] [channel]
     [user] [ip] [host] [server] [nick] [flags] [idle] [account] [:realname]', and 'Servers MUST NOT
     rely on the ordering of the fields.'"""
     assert parse_who(options) == asked
 
 
-def test_unknown_and_repeated_fields_are_left_out() -> None:
+def test_unknown_and_repeated_whox_fields_are_ignored() -> None:
     """'Servers MUST ignore any non-standard field they don't support.'"""
     assert parse_who("%nzznQ%").fields == "n"
     assert parse_who("%").fields == ""
 
 
 @pytest.mark.parametrize("token", ["", "1234", "a", "-1", "²", "1 "])
-def test_a_token_has_at_most_three_digits(token: str) -> None:
+def test_whox_token_has_at_most_three_digits(token: str) -> None:
     """'The token MUST contain only digit characters and MUST contain at most 3 characters. Clients
     MUST NOT include 't' in <fields> without specifying a token.'"""
     assert parse_who(f"%t,{token}") == WhoOptions(fields="t", token="0")
     assert parse_who("%t") == WhoOptions(fields="t", token="0")
 
 
-def test_a_who_without_a_percent_sign_is_an_ordinary_one() -> None:
+def test_who_without_a_percent_sign_is_no_whox() -> None:
     assert parse_who("") == WhoOptions()
     assert parse_who("o") == WhoOptions(operators=True)
     assert parse_who("x") == WhoOptions()
 
 
-def test_flags_stand_before_the_percent_sign() -> None:
+def test_who_flags_precede_the_percent_sign() -> None:
     """'Servers MAY support additional non-standard flags before the percent character.' RFC 2812
     section 3.6.1: 'If the "o" parameter is passed only operators are returned'"""
     assert parse_who("o%n") == WhoOptions(operators=True, fields="n")

@@ -24,11 +24,14 @@ ANN = ":ann!~ann@localhost"
 def test_all_lists_of_modes_agree() -> None:
     """What 004 and 005 tell is what MODE takes."""
     chat = IrcChat()
-    told = chat.irc_client().send("NICK ann", "USER ann 0 * :Ann")
-    (myinfo,) = (line.split(" ") for line in told if command(line) == "004")
+    received = chat.irc_client().send("NICK ann", "USER ann 0 * :Ann")
+    (myinfo,) = (line.split(" ") for line in received if command(line) == "004")
     user_modes, room_modes, with_argument = myinfo[5:]
     tokens = dict(
-        word.partition("=")[::2] for line in told if command(line) == "005" for word in line.split()
+        word.partition("=")[::2]
+        for line in received
+        if command(line) == "005"
+        for word in line.split()
     )
     lists, always, when_set, never = tokens["CHANMODES"].split(",")
     ranks, prefixes = tokens["PREFIX"][1:].split(")")
@@ -88,13 +91,13 @@ def test_several_changes_in_one_line() -> None:
     """'When the server is done processing the modes, a MODE command is sent to all members of the
     channel containing the mode changes.'"""
     _, ann, (bob,) = open_tea("bob")
-    told = f"{ANN} MODE #tea +ovb-t+kl bob bob *!*@192.168.0.1 sesame 5"
-    assert ann.send("MODE #TEA +ovb-t+kl BOB bob *@192.168.0.1 sesame 05 spurious") == [told]
-    assert bob.lines() == [told]
+    received = f"{ANN} MODE #tea +ovb-t+kl bob bob *!*@192.168.0.1 sesame 5"
+    assert ann.send("MODE #TEA +ovb-t+kl BOB bob *@192.168.0.1 sesame 05 spurious") == [received]
+    assert bob.lines() == [received]
 
 
 @pytest.mark.parametrize(
-    ("typed", "told"),
+    ("typed", "received"),
     [
         ("im", "+im"),
         ("+-+i", "+i"),
@@ -111,11 +114,13 @@ def test_several_changes_in_one_line() -> None:
         ("+", None),
     ],
 )
-def test_runs_of_signs(typed: str, told: str | None) -> None:
+def test_runs_of_signs(typed: str, received: str | None) -> None:
     """'modestring starts with a plus or minus character'; some clients leave the plus out. What
     changes nothing is not told."""
     _, ann, (_,) = open_tea("bob")
-    assert ann.send(f"MODE #tea {typed}") == ([] if told is None else [f"{ANN} MODE #tea {told}"])
+    assert ann.send(f"MODE #tea {typed}") == (
+        [] if received is None else [f"{ANN} MODE #tea {received}"]
+    )
 
 
 def test_no_more_arguments_than_modes_says() -> None:
@@ -133,9 +138,9 @@ def test_changes_that_fit_no_line_are_told_in_several() -> None:
     ann = chat.irc_client("ann", joined="#" + "t" * 49)
     ann.send("NICK " + "a" * 30)
     masks = [f"{'x' * 60}{number}" for number in range(6)]
-    told = ann.send(f"MODE #{'t' * 49} +bbbbbb {' '.join(masks)}")
-    assert len(told) > 1
-    words = [line.split(" ")[3:] for line in told if command(line) == "MODE"]
+    received = ann.send(f"MODE #{'t' * 49} +bbbbbb {' '.join(masks)}")
+    assert len(received) > 1
+    words = [line.split(" ")[3:] for line in received if command(line) == "MODE"]
     assert [mask for _, *some in words for mask in some] == [f"{mask}!*@*" for mask in masks]
     assert "".join(letters for letters, *_ in words).replace("+", "") == "bbbbbb"
 
@@ -190,8 +195,8 @@ def test_unknown_modes() -> None:
         f"{S} 472 ann Y :is unknown mode char to me",
         f"{S} 472 ann * :is unknown mode char to me",
     ]
-    told = ann.numerics("MODE #tea ABDEFGHJKLMNOPQRSTUVWXYZ")
-    assert told == ["472"] * 10, "there is an end to it"
+    received = ann.numerics("MODE #tea ABDEFGHJKLMNOPQRSTUVWXYZ")
+    assert received == ["472"] * 10, "there is an end to it"
 
 
 def test_modes_without_their_argument() -> None:
@@ -374,8 +379,8 @@ def test_a_list_that_is_full() -> None:
     """RFC 2812 section 5.2: '478 ERR_BANLISTFULL "<channel> <char> :Channel list is full"'."""
     chat = IrcChat(bounds={"bans_per_room": 2})
     ann = chat.irc_client("ann", joined="#tea")
-    told = ann.send("MODE #tea +bbb x y z")
-    assert told == [
+    received = ann.send("MODE #tea +bbb x y z")
+    assert received == [
         f"{ANN} MODE #tea +bb x!*@* y!*@*",
         f"{S} 478 ann #tea b :#tea has 2 bans, take away one first",
     ]
@@ -509,9 +514,9 @@ def test_a_client_that_follows_mode_lines_knows_what_holds(letters: str, words: 
                 assert (letter in flags) is not adding, "what changes nothing is not told"
                 (flags.add if adding else flags.remove)(letter)
         assert more == []
-    told = [line.split(" ") for line in bob.send("MODE #tea", "MODE #tea b")]
-    _, _, _, _, modes, *more = told[0]
+    received = [line.split(" ") for line in bob.send("MODE #tea", "MODE #tea b")]
+    _, _, _, _, modes, *more = received[0]
     shown = {letter: more.pop(0) for letter in "kl" if letter in modes}
     assert set(modes) - set("+kl") == flags
     assert shown == {letter: value for letter, value in arguments.items() if value}
-    assert {words[4] for words in told if words[1] == "367"} == bans
+    assert {words[4] for words in received if words[1] == "367"} == bans

@@ -1,4 +1,4 @@
-"""MONITOR, and extended-monitor."""
+"""MONITOR (https://ircv3.net/specs/extensions/monitor), and extended-monitor."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from chat.test_irc_who import member
 SERVER = ":chat.example.net"
 
 
-def test_those_who_are_here_and_those_who_are_not() -> None:
+def test_monitor_add_replies_with_online_and_offline() -> None:
     """MONITOR +: 'If any of the targets being added are online, the server will generate
-    RPL_MONONLINE numerics listing those targets that are online', and likewise offline."""
+    RPL_MONONLINE numerics listing those targets that are online'; likewise offline."""
     chat = IrcChat()
     ann = chat.irc_client("ann")
     chat.text_client("zoe")
@@ -21,8 +21,8 @@ def test_those_who_are_here_and_those_who_are_not() -> None:
     ]
 
 
-def test_comings_and_goings() -> None:
-    """Of people at both doors, and by another nickname."""
+def test_changes_of_presence_are_sent() -> None:
+    """People of both frontends; a nick change ends one presence and begins another."""
     chat = IrcChat()
     ann = chat.irc_client("ann")
     ann.send("MONITOR + bob,zoe")
@@ -38,7 +38,7 @@ def test_comings_and_goings() -> None:
     assert ann.lines() == [f"{SERVER} 731 ann :zoe"]
 
 
-def test_no_more() -> None:
+def test_monitor_remove_and_clear() -> None:
     """MONITOR - and MONITOR C: 'No output will be returned for use of this command.'"""
     chat = IrcChat()
     ann = chat.irc_client("ann")
@@ -56,7 +56,7 @@ def test_no_more() -> None:
     assert ann.send("MONITOR -", "MONITOR +") == []
 
 
-def test_the_status() -> None:
+def test_monitor_status() -> None:
     """MONITOR S: 'Outputs for each target in the list being monitored, whether the client is online
     or offline.'"""
     chat = IrcChat()
@@ -71,9 +71,9 @@ def test_the_status() -> None:
     ]
 
 
-def test_names_are_told_as_they_were_given() -> None:
-    """MONITOR L: 'Outputs the list of targets currently being monitored.' By CASEMAPPING, clients
-    fold ASCII alone, and would not know a name that was folded further."""
+def test_targets_are_listed_as_the_client_sent_them() -> None:
+    """MONITOR L: 'Outputs the list of targets currently being monitored.' CASEMAPPING is ascii: a
+    client would not recognize a name that is folded further."""
     ann = IrcChat().irc_client("ann")
     assert ann.send("MONITOR + Émile,Weiß") == [f"{SERVER} 731 ann :Émile,Weiß"]
     assert ann.send("MONITOR + émile,weiss") == [f"{SERVER} 731 ann :émile,weiss"]
@@ -83,9 +83,9 @@ def test_names_are_told_as_they_were_given() -> None:
     assert ann.send("MONITOR L")[0] == f"{SERVER} 732 ann :Émile"
 
 
-def test_the_list_is_bounded() -> None:
+def test_monitor_list_is_bounded() -> None:
     """ERR_MONLISTFULL: '<nick> <limit> <targets> :Monitor list is full.', 'the list of targets that
-    cannot be added'; what was added before is told."""
+    cannot be added'; earlier targets are added."""
     chat = IrcChat(bounds={"watched": 2})
     ann = chat.irc_client("ann")
     assert ann.send("MONITOR + bob,carl,dan,eve") == [
@@ -96,17 +96,17 @@ def test_the_list_is_bounded() -> None:
 
 
 @pytest.mark.parametrize("size", [2, 7, 8, 9, 30])
-def test_all_are_named_that_do_not_fit_the_list(size: int) -> None:
+def test_monlistfull_names_all_refused_targets(size: int) -> None:
     """ERR_MONLISTFULL: 'the <targets> parameter is the list of targets, as the client sent them,
-    that cannot be added'; all of it, in as many lines as that takes."""
+    that cannot be added', in as many lines as necessary."""
     ann = IrcChat(bounds={"watched": 1}).irc_client("a" * 30)
     names = [letter * size for letter in "abcdefghijklmnopqrstuvwxyz"[: 480 // (size + 1)]]
-    told = ann.send(f"MONITOR + {','.join(names)}")[1:]
-    assert all(line.endswith(" :Monitor list is full.") for line in told)
-    assert [name for line in told for name in line.split(" ")[4].split(",")] == names[1:]
+    received = ann.send(f"MONITOR + {','.join(names)}")[1:]
+    assert all(line.endswith(" :Monitor list is full.") for line in received)
+    assert [name for line in received for name in line.split(" ")[4].split(",")] == names[1:]
 
 
-def test_a_long_list_takes_several_lines() -> None:
+def test_long_monitor_list_is_split() -> None:
     chat = IrcChat()
     ann = chat.irc_client("ann")
     names = [f"n{number:02}{'x' * 25}" for number in range(90)]
@@ -118,7 +118,7 @@ def test_a_long_list_takes_several_lines() -> None:
 
 
 @pytest.mark.parametrize("target", ["*!user@localhost", "bo*", "#tea", ":x y"])
-def test_nicknames_alone(target: str) -> None:
+def test_targets_that_are_no_nicknames_are_ignored(target: str) -> None:
     """'target' MUST be a valid nick as determined by the IRC daemon.'"""
     chat = IrcChat()
     ann = chat.irc_client("ann")
@@ -126,7 +126,7 @@ def test_nicknames_alone(target: str) -> None:
     assert ann.numerics("MONITOR L") == ["733"]
 
 
-def test_unknown_subcommands() -> None:
+def test_unknown_monitor_subcommand() -> None:
     chat = IrcChat()
     ann = chat.irc_client("ann", "standard-replies")
     assert ann.send("MONITOR x") == [

@@ -48,15 +48,15 @@ def test_several_lines_are_one_message() -> None:
         == []
     )
     echo = ann.send("BATCH -1")
-    told = bob.lines()
+    received = bob.lines()
     # "Servers MUST only include the label tag on the opening BATCH command"
     assert tags(echo[0]).pop("label") == "xyz"
     assert [tags(line).get("label") for line in echo[1:]] == [None] * 5
-    assert echo[0].replace("label=xyz;", "") == told[0]
-    assert echo[1:] == told[1:]
-    assert set(tags(told[0])) == {"time", "msgid", "+own"}
-    name = told[0].split(" ")[3].removeprefix("+")
-    assert [plain(line) for line in told] == [
+    assert echo[0].replace("label=xyz;", "") == received[0]
+    assert echo[1:] == received[1:]
+    assert set(tags(received[0])) == {"time", "msgid", "+own"}
+    name = received[0].split(" ")[3].removeprefix("+")
+    assert [plain(line) for line in received] == [
         f"@+own=1 :ann!~ann@localhost BATCH +{name} draft/multiline #c",
         f"@batch={name} :ann!~ann@localhost PRIVMSG #c :hello",
         f"@batch={name} :ann!~ann@localhost PRIVMSG #c :",
@@ -74,8 +74,12 @@ def test_several_lines_are_one_message() -> None:
     ]
     # "Servers MUST only include a message ID on the first message of a batch when sending a
     # fallback"
-    assert [tags(line).get("msgid") for line in fallback] == [tags(told[0])["msgid"], None, None]
-    assert {tags(line)["time"] for line in fallback} == {tags(told[0])["time"]}
+    assert [tags(line).get("msgid") for line in fallback] == [
+        tags(received[0])["msgid"],
+        None,
+        None,
+    ]
+    assert {tags(line)["time"] for line in fallback} == {tags(received[0])["time"]}
     assert len(old.lines()) == 3
     assert dan.screen() == ["#c <ann> hello", "#c <ann> how is everyone?"]
     assert [said.text for said in chat.kept("#c")] == ["hello\n\nhow is everyone?"]
@@ -111,21 +115,23 @@ def test_lines_that_others_could_not_read_whole_spoil_their_batch() -> None:
     ann.send("CAP REQ standard-replies", OPEN, LINE, line, "BATCH -1")
     assert [plain(each).endswith(" :" + "x" * room) for each in bob.lines()][1:3] == [False, True]
     assert plain(cid.lines()[-1]).endswith(" :" + "x" * room)
-    told = ann.send(OPEN, LINE, line + "x", LINE, "BATCH -1")
-    assert [command(each) for each in told] == ["417", "FAIL"]
-    assert plain(told[1]).startswith(f"{SERVER} FAIL BATCH MULTILINE_INVALID :")
+    received = ann.send(OPEN, LINE, line + "x", LINE, "BATCH -1")
+    assert [command(each) for each in received] == ["417", "FAIL"]
+    assert plain(received[1]).startswith(f"{SERVER} FAIL BATCH MULTILINE_INVALID :")
     # "If a response consists of more than one message, a batch MUST be used to group them"
-    told = ann.send(f"@label=x {OPEN}", LINE, line + "x", LINE, "BATCH -1")
-    assert [command(each) for each in told] == ["BATCH", "417", "FAIL", "BATCH"]
-    assert [tags(each).get("label") for each in told] == ["x", None, None, None]
-    assert tags(told[1])["batch"] == tags(told[2])["batch"]
+    received = ann.send(f"@label=x {OPEN}", LINE, line + "x", LINE, "BATCH -1")
+    assert [command(each) for each in received] == ["BATCH", "417", "FAIL", "BATCH"]
+    assert [tags(each).get("label") for each in received] == ["x", None, None, None]
+    assert tags(received[1])["batch"] == tags(received[2])["batch"]
     assert bob.lines() == cid.lines() == []
 
 
 def fails(client: IrcTestClient, *lines: str) -> list[str]:
-    told = client.send(*lines)
-    assert {command(line) for line in told} <= {"FAIL"}
-    return [plain(line).removeprefix(f"{SERVER} FAIL BATCH ").partition(" :")[0] for line in told]
+    received = client.send(*lines)
+    assert {command(line) for line in received} <= {"FAIL"}
+    return [
+        plain(line).removeprefix(f"{SERVER} FAIL BATCH ").partition(" :")[0] for line in received
+    ]
 
 
 LINE = "@batch=1 PRIVMSG #c hi"
@@ -196,7 +202,7 @@ def test_the_limits_are_reached() -> None:
 
 @over_tcp("a message that is no line closes a WebSocket")
 @pytest.mark.parametrize(
-    ("wrong", "told"),
+    ("wrong", "received"),
     [
         (b"@batch=1 PRIVMSG #c :\xff", ["FAIL", "FAIL"]),
         (b"@batch=1 PRIVMSG #c :a\0b", ["FAIL", "FAIL"]),
@@ -205,12 +211,12 @@ def test_the_limits_are_reached() -> None:
     ],
     ids=["not UTF-8", "NUL", "long", "tags"],
 )
-def test_a_line_that_cannot_be_read_spoils_its_batch(wrong: bytes, told: list[str]) -> None:
+def test_a_line_that_cannot_be_read_spoils_its_batch(wrong: bytes, received: list[str]) -> None:
     """Nobody is to read a message that lacks a line, and not know it."""
     ann, bob, cid = people(IrcChat())
     ann.send("CAP REQ standard-replies", OPEN, LINE)
     answer = ann.raw(wrong + b"\r\n").decode()
-    assert [command(line) for line in answer.split("\r\n")[:-1]] == told
+    assert [command(line) for line in answer.split("\r\n")[:-1]] == received
     assert ann.send(LINE, "BATCH -1") == []
     assert bob.lines() == cid.lines() == []
     ann.send(OPEN, LINE, LINE, "BATCH -1")
@@ -221,8 +227,8 @@ def test_other_lines_end_a_batch() -> None:
     """ "Once a client has opened a batch, it MUST NOT send any messages that are not part of the
     batch, until it is closed" """
     ann, bob, _ = people(IrcChat())
-    told = ann.send(OPEN, LINE, "PING a", "PRIVMSG #c :other")
-    assert [command(line) for line in told] == ["PONG", "FAIL", "PRIVMSG"]
+    received = ann.send(OPEN, LINE, "PING a", "PRIVMSG #c :other")
+    assert [command(line) for line in received] == ["PONG", "FAIL", "PRIVMSG"]
     assert ann.send(LINE, "BATCH -1") == []
     assert [plain(line) for line in bob.lines()] == [":ann!~ann@localhost PRIVMSG #c :other"]
 
@@ -234,8 +240,8 @@ def test_a_batch_that_is_left_open() -> None:
     ann, bob, _ = people(chat)
     ann.send(f"@label=x {OPEN}", LINE)
     chat.clock.advance(BATCH_TIMEOUT + 1)
-    [told] = ann.send(LINE)
-    assert plain(told).startswith(f"@label=x {SERVER} FAIL BATCH TIMEOUT 1 :")
+    [received] = ann.send(LINE)
+    assert plain(received).startswith(f"@label=x {SERVER} FAIL BATCH TIMEOUT 1 :")
     assert ann.send(LINE, "BATCH -1") == []
     assert bob.lines() == []
     ann.send(OPEN, LINE)
@@ -262,18 +268,18 @@ def test_a_batch_of_a_name_that_no_line_can_carry_is_left_open() -> None:
 )
 def test_errors_have_the_label(lines: list[str], answer: str) -> None:
     ann, _, _ = people(IrcChat())
-    told = ann.send(f"@label=x {lines[0]}", *lines[1:])
-    assert [plain(line).startswith(f"@label=x {SERVER} {answer}") for line in told] == [True]
+    received = ann.send(f"@label=x {lines[0]}", *lines[1:])
+    assert [plain(line).startswith(f"@label=x {SERVER} {answer}") for line in received] == [True]
 
 
 @pytest.mark.parametrize("target", ["#nowhere", "nobody"])
 def test_where_nobody_is(target: str) -> None:
     ann, _, _ = people(IrcChat())
-    [told] = ann.send(
+    [received] = ann.send(
         f"@label=x BATCH +1 draft/multiline {target}", f"@batch=1 PRIVMSG {target} x", "BATCH -1"
     )
-    assert command(told) in ("401", "403")
-    assert tags(told)["label"] == "x"
+    assert command(received) in ("401", "403")
+    assert tags(received)["label"] == "x"
 
 
 def test_without_echo_the_label_comes_with_an_acknowledgement() -> None:

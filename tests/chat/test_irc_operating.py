@@ -318,9 +318,9 @@ def test_a_rename_of_many_has_nobody_wait() -> None:
 
     ann.protocol.dataReceived(b"RENAME #tea #coffee\r\n")
     chat.hub.fanout.queue.flush()
-    told = bob.transport.value().decode().split("\r\n")
-    assert [command(line) for line in told[:2]] == ["PART", "JOIN"]
-    assert told[2:] == [""]
+    received = bob.transport.value().decode().split("\r\n")
+    assert [command(line) for line in received[:2]] == ["PART", "JOIN"]
+    assert received[2:] == [""]
     names = [line.partition(" :")[2].split() for line in bob.lines() if command(line) == "353"]
     assert sum(map(len, names)) == 602
 

@@ -96,10 +96,10 @@ def test_passwords_are_not_taken_in_the_clear() -> None:
     ):
         session.address = ipaddress.ip_address(address)  # type: ignore[union-attr]
         session.secure = secure  # type: ignore[union-attr]
-        told = oper(ann)
-        assert (told[-1].split(" ")[1] == "381") is taken, told
+        received = oper(ann)
+        assert (received[-1].split(" ")[1] == "381") is taken, received
         if not taken:
-            assert told == [f"{SERVER} 491 ann :Passwords are accepted over TLS only"]
+            assert received == [f"{SERVER} 491 ann :Passwords are accepted over TLS only"]
 
 
 def test_the_answer_to_oper_has_its_label() -> None:
@@ -109,16 +109,16 @@ def test_the_answer_to_oper_has_its_label() -> None:
     ann.protocol.dataReceived(f"@label=x OPER root :{SECRET}\r\nPING y\r\n".encode())
     chat.clock.advance(0)
     chat.clock.advance(0)
-    told = ann.lines() + ann.lines()
-    assert told == [
+    received = ann.lines() + ann.lines()
+    assert received == [
         f"@label=x {SERVER} BATCH +b1 labeled-response",
         "@batch=b1 :ann!~ann@localhost MODE ann +o",
         f"@batch=b1 {SERVER} 381 ann :You are now an IRC operator",
         f"{SERVER} BATCH -b1",
         f"{SERVER} PONG chat.example.net :y",
     ]
-    told = ann.send("@label=z OPER root x") + ann.lines()
-    assert told == [f"@label=z {SERVER} 464 ann :Password incorrect"]
+    received = ann.send("@label=z OPER root x") + ann.lines()
+    assert received == [f"@label=z {SERVER} 464 ann :Password incorrect"]
 
 
 def test_who_has_left_becomes_no_operator(events: Any) -> None:
@@ -144,8 +144,8 @@ def test_privileges(line: str) -> None:
     chat = threaded_chat(**OPERATED)
     ann = chat.irc_client("ann")
     bob = chat.irc_client("bob")
-    told = f"{SERVER} 481 ann :Permission Denied- You're not an IRC operator"
-    assert ann.send(line) == [told]
+    received = f"{SERVER} 481 ann :Permission Denied- You're not an IRC operator"
+    assert ann.send(line) == [received]
     assert not bob.closed
     assert chat.context.reloads == []
 
@@ -185,8 +185,8 @@ def test_people_at_the_text_door_can_be_put_out_too() -> None:
 def test_kill_oneself() -> None:
     chat = threaded_chat(**OPERATED)
     ann = operating(chat, "ann", "labeled-response", "batch")
-    told = ann.send("@label=x KILL ann :done")
-    assert told == [
+    received = ann.send("@label=x KILL ann :done")
+    assert received == [
         "@label=x :chat.example.net BATCH +b1 labeled-response",
         "@batch=b1 :ann!~ann@localhost KILL ann :done",
         "@batch=b1 :ann!~ann@localhost QUIT :Killed (ann (done))",
@@ -230,29 +230,29 @@ def test_rehash(events: Any) -> None:
     ann = operating(chat, "ann")
     assert ann.send("REHASH") == [f"{SERVER} 382 ann tcpd.ini :Rehashing"]
     assert events.texts()[-1] == "operator ann at unix by chat: REHASH"
-    (told,) = chat.context.reloads
-    told(True, ("service echo: listening on 127.0.0.1:7", "and \x1b[31m more"))
+    (received,) = chat.context.reloads
+    received(True, ("service echo: listening on 127.0.0.1:7", "and \x1b[31m more"))
     assert ann.lines() == [
         f"{SERVER} NOTICE ann :Reloaded: service echo: listening on 127.0.0.1:7",
         f"{SERVER} NOTICE ann :Reloaded: and \\x1b[31m more",
     ]
-    told(False, ("tcpd.ini:3", "conf.d/\x07irc.ini:9"))
+    received(False, ("tcpd.ini:3", "conf.d/\x07irc.ini:9"))
     refused = f"{SERVER} NOTICE ann :Refused, nothing has changed: "
     assert ann.lines() == [
         f"{refused}error at tcpd.ini:3",
         f"{refused}error at conf.d/\\x07irc.ini:9",
         f"{refused}see the log, or run tcpd-ctl check",
     ]
-    told(False, [f"tcpd.ini:{number}" for number in range(1000)])
+    received(False, [f"tcpd.ini:{number}" for number in range(1000)])
     assert [line.rpartition(": ")[2] for line in ann.lines()[-3:]] == [
         "error at tcpd.ini:19",
         "and 980 more",
         "see the log, or run tcpd-ctl check",
     ]
-    told(True, [f"service s{number}: stopped" for number in range(1000)])
+    received(True, [f"service s{number}: stopped" for number in range(1000)])
     assert ann.lines()[-1] == f"{SERVER} NOTICE ann :Reloaded: and 980 more"
     ann.lose()
-    told(True, ("nothing has changed",))
+    received(True, ("nothing has changed",))
 
 
 def test_the_lobby_is_operated_by_the_operators_of_the_daemon() -> None:

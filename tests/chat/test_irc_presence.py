@@ -88,8 +88,8 @@ def test_real_names_that_cannot_be() -> None:
     """ "FAIL SETNAME INVALID_REALNAME :Realname is not valid" """
     ann = IrcChat().irc_client("ann", "setname")
     for name in ("", "x" * 151):
-        [told] = ann.send(f"SETNAME :{name}")
-        assert told.startswith(f"{SERVER} FAIL SETNAME INVALID_REALNAME :")
+        [received] = ann.send(f"SETNAME :{name}")
+        assert received.startswith(f"{SERVER} FAIL SETNAME INVALID_REALNAME :")
     assert ann.numerics("SETNAME") == ["461"]
 
 

@@ -48,11 +48,13 @@ def cheap_hash() -> str:
 def test_the_burst() -> None:
     """Modern IRC, "Connection Registration": 001 to 005, LUSERS, MOTD or 422."""
     client = IrcChat().irc_client()
-    told = client.send("NICK ann", "USER ann 0 * :Ann")
-    numbers = [command(line) for line in told]
+    received = client.send("NICK ann", "USER ann 0 * :Ann")
+    numbers = [command(line) for line in received]
     assert numbers[:5] == ["001", "002", "003", "004", "005"]
     assert numbers[-1] == "422"
-    assert told[0] == ":chat.example.net 001 ann :Welcome to the tcpd Network, ann!~ann@localhost"
+    assert (
+        received[0] == ":chat.example.net 001 ann :Welcome to the tcpd Network, ann!~ann@localhost"
+    )
 
 
 def test_both_doors_lead_into_the_same_rooms() -> None:
@@ -161,17 +163,17 @@ def test_two_who_register_with_one_name() -> None:
 def test_errors_before_registration(line: str, answer: str) -> None:
     chat = IrcChat()
     chat.irc_client("ann")
-    told = chat.irc_client().send(line)
-    assert len(told) == 1
-    assert told[0].startswith(f":chat.example.net {answer}")
+    received = chat.irc_client().send(line)
+    assert len(received) == 1
+    assert received[0].startswith(f":chat.example.net {answer}")
 
 
 @pytest.mark.parametrize("line", ["USER ann 0 * :Ann", "PASS sesame"])
 def test_nobody_registers_twice(line: str) -> None:
     """ "462: Returned when a client tries to change a detail that can only be set during
     registration" """
-    told = IrcChat().irc_client("ann").send(line)
-    assert told == [":chat.example.net 462 ann :You may not reregister"]
+    received = IrcChat().irc_client("ann").send(line)
+    assert received == [":chat.example.net 462 ann :You may not reregister"]
 
 
 def test_no_error_is_the_answer_to_a_notice() -> None:
@@ -201,11 +203,11 @@ def test_who_does_not_register_in_time() -> None:
 
 def test_lines_before_registration_are_bounded() -> None:
     client = IrcChat().irc_client()
-    told = client.send(*["PING x"] * MAX_LINES)
+    received = client.send(*["PING x"] * MAX_LINES)
     chat = client.chat
     for _ in range(MAX_LINES):  # a turn takes some of them
         chat.clock.advance(0)
-    assert len(told) + len(client.lines()) == MAX_LINES
+    assert len(received) + len(client.lines()) == MAX_LINES
     assert client.send("PING x") == ["ERROR :Closing Link: * (too many lines before registration)"]
 
 
@@ -216,8 +218,8 @@ def test_text_that_is_no_utf8() -> None:
     bob = chat.irc_client("bob", joined="#c")
     ann = chat.irc_client("ann", joined="#c")
     bob.lines()
-    told = ann.raw(b"PRIVMSG #c :hi\xaa\r\n").decode()
-    assert told.startswith(":chat.example.net FAIL PRIVMSG INVALID_UTF8 :")
+    received = ann.raw(b"PRIVMSG #c :hi\xaa\r\n").decode()
+    assert received.startswith(":chat.example.net FAIL PRIVMSG INVALID_UTF8 :")
     assert bob.lines() == []
 
 
@@ -247,9 +249,9 @@ def test_a_wrong_password(said: str) -> None:
     chat = IrcChat(password=PasswordHash.parse(cheap_hash()))
     client = chat.irc_client()
     client.send(said)
-    told = client.send("NICK ann", "USER ann 0 * :Ann")
-    assert told[0] == ":chat.example.net 464 ann :Password incorrect"
-    assert command(told[1]) == "ERROR"
+    received = client.send("NICK ann", "USER ann 0 * :Ann")
+    assert received[0] == ":chat.example.net 464 ann :Password incorrect"
+    assert command(received[1]) == "ERROR"
     assert client.closed
     assert chat.hub.people_count == 0
     assert chat.irc.server.count["bad-passwords"] == 1
@@ -285,8 +287,8 @@ def test_passwords_that_others_could_read(
     unless configured otherwise."""
     chat = IrcChat(password=PasswordHash.parse(cheap_hash()), plain_passwords=plain_passwords)
     client = from_afar(chat.irc_client(), secure)
-    told = client.numerics("PASS sesame", "NICK ann", "USER a 0 * :A")
-    assert told[:2] == (["001", "002"] if let_in else ["464", "ERROR"])
+    received = client.numerics("PASS sesame", "NICK ann", "USER a 0 * :A")
+    assert received[:2] == (["001", "002"] if let_in else ["464", "ERROR"])
 
 
 def test_nothing_overtakes_a_password() -> None:
@@ -352,13 +354,13 @@ def test_who_is_one_too_many_is_told_to_come_again() -> None:
     waiting: list[Any] = []
     chat.irc.server.passwords = in_threads(chat, waiting)
     clients = [chat.irc_client() for _ in range(CONCURRENT + QUEUED_PER_ADDRESS + 1)]
-    told = [
+    received = [
         client.send("PASS sesame", f"NICK ann{number}", "USER a 0 * :A")
         for number, client in enumerate(clients)
     ]
-    assert told[:-1] == [[]] * (CONCURRENT + QUEUED_PER_ADDRESS)
+    assert received[:-1] == [[]] * (CONCURRENT + QUEUED_PER_ADDRESS)
     why = "too many passwords are being checked; try again in a moment"
-    assert told[-1] == [f"ERROR :Closing Link: ann{CONCURRENT + QUEUED_PER_ADDRESS} ({why})"]
+    assert received[-1] == [f"ERROR :Closing Link: ann{CONCURRENT + QUEUED_PER_ADDRESS} ({why})"]
     assert clients[-1].closed
     assert chat.counted["unchecked"] == 1
     assert not any(client.closed for client in clients[:-1])
@@ -441,8 +443,8 @@ def test_isupport_before_registration() -> None:
 def test_isupport_is_told_to_all_who_are_registered() -> None:
     """ "When receiving this command, the server MUST reply with one or more RPL_ISUPPORT
     messages" """
-    told = IrcChat().irc_client("ann").numerics("ISUPPORT")
-    assert set(told) == {"005"}
+    received = IrcChat().irc_client("ann").numerics("ISUPPORT")
+    assert set(received) == {"005"}
 
 
 def test_tokens_that_a_reload_changes_are_told() -> None:
@@ -473,16 +475,16 @@ def test_any_line_end_ends_a_line(end: str) -> None:
         stream = f"NICK x{end}USER x 0 * :X{end}PING y{end}".encode()
         for piece in [stream] if whole else [bytes([byte]) for byte in stream]:
             client.protocol.dataReceived(piece)
-        told = [command(line) for line in client.lines()]
-        assert told[0] == "001"
-        assert told[-1] == "PONG"
+        received = [command(line) for line in client.lines()]
+        assert received[0] == "001"
+        assert received[-1] == "PONG"
 
 
 @over_tcp("messages have no line ends")
 def test_line_ends_may_be_mixed() -> None:
     client = IrcChat().irc_client()
-    told = client.raw(b"NICK x\n\rUSER x 0 * :X\rJOIN #a\nPART #a\r\r\n\rPING y\r").decode()
-    commands = [command(line) for line in told.split("\r\n")[:-1]]
+    received = client.raw(b"NICK x\n\rUSER x 0 * :X\rJOIN #a\nPART #a\r\r\n\rPING y\r").decode()
+    commands = [command(line) for line in received.split("\r\n")[:-1]]
     assert commands[0] == "001"
     assert commands[-5:] == ["JOIN", "353", "366", "PART", "PONG"]
 

@@ -165,8 +165,8 @@ def test_who_joins_while_away() -> None:
     """away-notify: the join, and then the message."""
     event = Joined(*HEAD, "#c", False, "Ann", "tea")
     assert rendered(event) == [f"{SOURCE} JOIN #c"]
-    told = rendered(event, caps.AWAY_NOTIFY, caps.EXTENDED_JOIN, caps.MESSAGE_TAGS)
-    assert told == [f"@{MSGID} {SOURCE} JOIN #c * :Ann", f"{SOURCE} AWAY :tea"]
+    received = rendered(event, caps.AWAY_NOTIFY, caps.EXTENDED_JOIN, caps.MESSAGE_TAGS)
+    assert received == [f"@{MSGID} {SOURCE} JOIN #c * :Ann", f"{SOURCE} AWAY :tea"]
 
 
 def test_whose_words_are_passed_on() -> None:
@@ -187,8 +187,8 @@ def test_several_lines_for_others(wanted: tuple[str, ...]) -> None:
 
 def test_several_lines() -> None:
     event = PrivateMessage(*HEAD, BOB, "one\n\ntwo more", Kind.MESSAGE, TAGS, LINES)
-    told = rendered(event, caps.BATCH, caps.MULTILINE, caps.SERVER_TIME, caps.MESSAGE_TAGS)
-    assert told == [
+    received = rendered(event, caps.BATCH, caps.MULTILINE, caps.SERVER_TIME, caps.MESSAGE_TAGS)
+    assert received == [
         f"@{TIME};{MSGID};+draft/reply=x\\sy;+z {SOURCE} BATCH +m7 draft/multiline bob",
         f"@batch=m7 {SOURCE} PRIVMSG bob :one",
         f"@batch=m7 {SOURCE} PRIVMSG bob :",
@@ -201,9 +201,9 @@ def test_several_lines() -> None:
 def test_many_modes_take_several_lines() -> None:
     """RFC 1459 section 2.3: a line has 15 parameters, so 13 arguments beside room and letters."""
     changes = tuple(Change(True, Mode.BAN, f"n{number}!*@*") for number in range(13))
-    told = rendered(ModesChanged(*HEAD, "#c", changes))
-    assert [line.count("!*@*") for line in told] == [12, 1]
-    assert told[0].startswith(f"{SOURCE} MODE #c +bbbbbbbbbbbb n0!*@*")
+    received = rendered(ModesChanged(*HEAD, "#c", changes))
+    assert [line.count("!*@*") for line in received] == [12, 1]
+    assert received[0].startswith(f"{SOURCE} MODE #c +bbbbbbbbbbbb n0!*@*")
 
 
 @settings(max_examples=examples(300), deadline=None)
@@ -212,9 +212,9 @@ def test_every_format_writes_what_its_clients_understand(
     enabled: frozenset[str], case: tuple[Event, str | None, list[str]]
 ) -> None:
     event, needed, _ = case
-    told = rendered(event, *enabled)
-    assert bool(told) == (needed is None or needed in enabled)
-    for line in told:
+    received = rendered(event, *enabled)
+    assert bool(received) == (needed is None or needed in enabled)
+    for line in received:
         message = parse(line.encode())
         assert message is not None
         assert message.source is not None

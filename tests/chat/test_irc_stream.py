@@ -105,17 +105,17 @@ def scene(
 
 def settle(chat: IrcChat, *clients: IrcTestClient) -> list[bytes]:
     """Let turns pass until nothing comes any more; what came, by client."""
-    told = [b""] * len(clients)
+    received = [b""] * len(clients)
     while True:
         more = [client.read() for client in clients]
-        told = [a + b for a, b in zip(told, more, strict=True)]
+        received = [a + b for a, b in zip(received, more, strict=True)]
         if not any(more) and not chat.clock.getDelayedCalls():
-            return told
+            return received
         chat.clock.advance(0)
         if not any(more) and all(
             call.getTime() > chat.clock.seconds() for call in chat.clock.getDelayedCalls()
         ):
-            return told
+            return received
 
 
 def well_formed(data: bytes) -> None:
@@ -178,11 +178,11 @@ def test_it_does_not_matter_how_the_stream_is_cut(
         size = sizes[len(pieces) % len(sizes)]
         pieces.append(stream[at : at + size])
         at += size
-    told = [b"", b""]
+    received = [b"", b""]
     for piece in pieces:
         ann.protocol.dataReceived(piece)
-        told = [a + b for a, b in zip(told, settle(chat, ann, bob), strict=True)]
-    assert told == whole
+        received = [a + b for a, b in zip(received, settle(chat, ann, bob), strict=True)]
+    assert received == whole
 
 
 #: Commands and what others get to see of them.
@@ -212,9 +212,9 @@ def test_a_ping_is_answered_last(line: str, seen: str) -> None:
         chat.hub.part(chat.hub.person("ann").clients[0], "#d")  # type: ignore[union-attr]
     ann.lines()
     bob.lines()
-    told = ann.raw(f"{line}\r\nPING x\r\n".encode()).decode().split("\r\n")[:-1]
-    assert command(told[-1]) == "PONG"
-    assert [command(each) for each in told].count("PONG") == 1
+    received = ann.raw(f"{line}\r\nPING x\r\n".encode()).decode().split("\r\n")[:-1]
+    assert command(received[-1]) == "PONG"
+    assert [command(each) for each in received].count("PONG") == 1
     # bob has it without another turn of the reactor
     assert seen in [command(each) for each in bob.transport.value().decode().split("\r\n")[:-1]]
     bob.lines()
@@ -225,8 +225,8 @@ def test_a_ping_is_answered_last(line: str, seen: str) -> None:
 def test_every_command_is_answered_before_a_ping(name: str) -> None:
     chat, ann, bob = scene(frozenset(caps.CAPABILITIES))
     ann.protocol.dataReceived(f"{name} #c bob x\r\nPING last\r\n".encode())
-    told, _ = settle(chat, ann, bob)
-    lines = told.decode().split("\r\n")[:-1]
+    received, _ = settle(chat, ann, bob)
+    lines = received.decode().split("\r\n")[:-1]
     if name in ("QUIT", "SQUIT"):
         assert command(lines[-1]) == "ERROR"
     else:
@@ -239,8 +239,8 @@ def test_a_long_answer_comes_before_a_ping() -> None:
         chat.irc_client(f"n{number:025}", joined="#c")
     ann = chat.irc_client("ann")
     ann.protocol.dataReceived(b"JOIN #c\r\nPING x\r\n")
-    told, *_ = settle(chat, ann)
-    numbers = [command(line) for line in told.decode().split("\r\n")[:-1]]
+    received, *_ = settle(chat, ann)
+    numbers = [command(line) for line in received.decode().split("\r\n")[:-1]]
     assert numbers[-2:] == ["366", "PONG"]
     assert numbers.count("353") > 40
 

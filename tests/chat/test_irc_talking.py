@@ -60,8 +60,8 @@ def test_too_many_targets(verb: str) -> None:
     """TARGMAX, and RFC 2812: ERR_TOOMANYTARGETS "<target> :<error code> recipients. <abort
     message>" """
     ann, bob, _ = three(IrcChat(), "message-tags")
-    told = ann.send(f"{verb} #c,bob,cid,ann,bob :hi")
-    assert told == [f"{SERVER} 407 ann bob :At most 4 targets. Your message was not delivered"]
+    received = ann.send(f"{verb} #c,bob,cid,ann,bob :hi")
+    assert received == [f"{SERVER} 407 ann bob :At most 4 targets. Your message was not delivered"]
     assert bob.lines() == []
     assert ann.send("NOTICE #c,bob,cid,ann,bob :hi") == []
     assert bob.lines() == []
@@ -87,8 +87,8 @@ def test_what_cannot_be_said(line: str, answer: str) -> None:
     chat = IrcChat()
     chat.irc_client("bob", joined="#other")
     ann = chat.irc_client("ann", "message-tags")
-    [told] = ann.send(line)
-    assert told.startswith(f"{SERVER} {answer}")
+    [received] = ann.send(line)
+    assert received.startswith(f"{SERVER} {answer}")
 
 
 @pytest.mark.parametrize(
@@ -108,8 +108,8 @@ def test_a_room_that_will_not_hear() -> None:
     ann, bob, _ = three(chat)
     change(chat, Change(True, Mode.MODERATED))
     bob.lines()
-    [told] = bob.send("PRIVMSG #c :hi")
-    assert told.startswith(f"{SERVER} 404 bob #c :")
+    [received] = bob.send("PRIVMSG #c :hi")
+    assert received.startswith(f"{SERVER} 404 bob #c :")
     assert bob.send("NOTICE #c :hi") == []
     assert [line for line in ann.lines() if "PRIVMSG" in line] == []
 
@@ -125,16 +125,16 @@ def change(chat: IrcChat, *changes: Change) -> None:
 @pytest.mark.parametrize("bad", [b"PRIVMSG #c :\xff", b"PRIVMSG #c :" + b"x" * 510, b"NOSUCH"])
 def test_what_cannot_be_read_is_answered_behind_what_was_said_before(bad: bytes) -> None:
     ann, _, _ = three(IrcChat(), "echo-message")
-    told = ann.raw(b"PRIVMSG #c :one\r\nPRIVMSG #c :two\r\n" + bad + b"\r\n").decode()
-    assert [command(line) for line in told.split("\r\n")[:2]] == ["PRIVMSG", "PRIVMSG"]
+    received = ann.raw(b"PRIVMSG #c :one\r\nPRIVMSG #c :two\r\n" + bad + b"\r\n").decode()
+    assert [command(line) for line in received.split("\r\n")[:2]] == ["PRIVMSG", "PRIVMSG"]
 
 
 def test_an_error_comes_behind_what_was_said_before() -> None:
     ann, _, _ = three(IrcChat(), "echo-message")
-    told = ann.raw(
+    received = ann.raw(
         b"PRIVMSG #c :one\r\nPRIVMSG #x :two\r\nPRIVMSG #c :\xff\r\nPRIVMSG #c :four\r\n"
     )
-    assert [command(line) for line in told.decode().split("\r\n")[:-1]] == [
+    assert [command(line) for line in received.decode().split("\r\n")[:-1]] == [
         "PRIVMSG",
         "403",
         "FAIL",
@@ -171,9 +171,9 @@ def test_statusmsg(prefix: str, shown: str, hearers: set[str]) -> None:
     for client in clients.values():
         client.lines()
     assert eve.send(f"PRIVMSG {prefix}#c :psst") == []
-    heard = {nick: client.lines() for nick, client in clients.items()}
-    assert {nick for nick, lines in heard.items() if lines} == hearers
-    assert heard["ann"] == [f":eve!~eve@localhost PRIVMSG {shown}#c :psst"]
+    delivered = {nick: client.lines() for nick, client in clients.items()}
+    assert {nick for nick, lines in delivered.items() if lines} == hearers
+    assert delivered["ann"] == [f":eve!~eve@localhost PRIVMSG {shown}#c :psst"]
 
 
 def test_a_person_among_the_operators_hears_it_too() -> None:
@@ -262,7 +262,7 @@ def people_with_long_names(chat: IrcChat, *caps: str) -> tuple[IrcTestClient, Ir
 
 
 @pytest.mark.parametrize(
-    ("said", "told", "wrapped"),
+    ("said", "received", "wrapped"),
     [
         ("PRIVMSG #C :", "PRIVMSG #c :", "{}"),
         ("NOTICE #c :", "NOTICE #c :", "{}"),
@@ -278,23 +278,23 @@ def people_with_long_names(chat: IrcChat, *caps: str) -> tuple[IrcTestClient, Ir
 )
 @pytest.mark.parametrize("letter", ["x", "ü", "茶", "😀"])
 def test_what_fits_the_line_as_others_get_it_arrives_whole(
-    said: str, told: str, wrapped: str, letter: str
+    said: str, received: str, wrapped: str, letter: str
 ) -> None:
     """RFC 2812 section 2.3: "IRC messages ... SHALL NOT exceed 512 characters in length, counting
     all characters including the trailing CR-LF". A byte more than that is refused: Modern IRC,
     ERR_INPUTTOOLONG, "Indicates a given line does not follow the specified size limits"."""
     chat = IrcChat()
     ann, bob, dan = people_with_long_names(chat, "message-tags")
-    head = f":{LONG_NICK}!~{'a' * 11}@{LONG_HOST} {told}"
+    head = f":{LONG_NICK}!~{'a' * 11}@{LONG_HOST} {received}"
     room = 510 - len((head + wrapped.format("")).encode())
     text = letter * (room // len(letter.encode()))
     text += "." * (room - len(text.encode()))
     assert ann.send(said + wrapped.format(text)) == []
     (line,) = bob.lines()
     assert plain(line).rpartition("@+x=y ")[2] == head + wrapped.format(text)
-    heard = dan.screen()
-    assert len(heard) == (told.split()[1] == "#c")
-    quiet = told.startswith("NOTICE")
+    delivered = dan.screen()
+    assert len(delivered) == (received.split()[1] == "#c")
+    quiet = received.startswith("NOTICE")
     assert ann.numerics(said + wrapped.format(text + ".")) == ([] if quiet else ["417"])
     assert bob.lines() == []
     assert dan.screen() == []
@@ -420,9 +420,9 @@ def test_tagmsg() -> None:
     for client in (ann, bob, cid):
         client.lines()
     echo = ann.send("@+typing=active TAGMSG #c")
-    told = bob.lines()
-    assert echo == told
-    assert plain(told[0]) == "@+typing=active :ann!~ann@localhost TAGMSG #c"
+    received = bob.lines()
+    assert echo == received
+    assert plain(received[0]) == "@+typing=active :ann!~ann@localhost TAGMSG #c"
     assert cid.lines() == []
     assert dan.screen() == []
     assert cid.send("TAGMSG #c") == [f"{SERVER} 421 cid TAGMSG :Unknown command"]
@@ -473,9 +473,9 @@ def test_more_tags_than_allowed(line: str, size: int) -> None:
     assert bob.lines() == []
     most = f"+a={'x' * 4091}"
     ann.send(f"@{most} PRIVMSG #c :hi")
-    [told] = bob.lines()
-    assert f"+a={'x' * 4091}" in told
-    assert len(told.partition(" ")[0]) + 1 <= 8191
+    [received] = bob.lines()
+    assert f"+a={'x' * 4091}" in received
+    assert len(received.partition(" ")[0]) + 1 <= 8191
 
 
 # --- echo-message ---
@@ -557,9 +557,9 @@ def test_what_was_said_is_taken_back() -> None:
     for client in (ann, bob, cid, old):
         client.lines()
     dan.screen()
-    told = bob.send(f"REDACT #c {id} :wrong room")
-    assert [plain(line) for line in told] == [f":bob!~bob@localhost REDACT #c {id} :wrong room"]
-    assert ann.lines() == cid.lines() == told
+    received = bob.send(f"REDACT #c {id} :wrong room")
+    assert [plain(line) for line in received] == [f":bob!~bob@localhost REDACT #c {id} :wrong room"]
+    assert ann.lines() == cid.lines() == received
     assert old.lines() == []
     assert dan.screen() == ["* bob took back a message in #c: wrong room"]
     assert not chat.kept("#c")
@@ -570,8 +570,8 @@ def test_operators_take_back_what_others_said() -> None:
     ann, bob, _ = three(chat, *REDACTING)
     id = msgid(bob, "PRIVMSG #c :spam")
     ann.lines()
-    told = ann.send(f"REDACT #c {id}")
-    assert [plain(line) for line in told] == [f":ann!~ann@localhost REDACT #c {id}"]
+    received = ann.send(f"REDACT #c {id}")
+    assert [plain(line) for line in received] == [f":ann!~ann@localhost REDACT #c {id}"]
 
 
 def test_what_cannot_be_taken_back() -> None:
@@ -591,8 +591,8 @@ def test_what_cannot_be_taken_back() -> None:
         # what is said in private is kept nowhere: whose it was, nobody could tell
         (f"REDACT ann {private}", "INVALID_TARGET ann"),
     ):
-        [told] = bob.send(line)
-        assert told.startswith(f"{SERVER} FAIL REDACT {answer} :")
+        [received] = bob.send(line)
+        assert received.startswith(f"{SERVER} FAIL REDACT {answer} :")
     assert bob.numerics("REDACT #c") == ["461"]
 
 
@@ -610,9 +610,9 @@ def test_relayed_messages() -> None:
     dan.type("/join #c")
     for client in (ann, bob, cid):
         client.lines()
-    told = ann.send("RELAYMSG #c smt/discord :hi there")
+    received = ann.send("RELAYMSG #c smt/discord :hi there")
     line = ":smt/discord!~ann@localhost PRIVMSG #c :hi there"
-    assert told == bob.lines() == [f"@draft/relaymsg=ann {line}"]
+    assert received == bob.lines() == [f"@draft/relaymsg=ann {line}"]
     assert cid.lines() == [line]
     assert dan.screen() == ["#c <smt/discord> hi there"]
 
@@ -636,8 +636,8 @@ def test_what_cannot_be_relayed(line: str, answer: str) -> None:
     """ "Servers MUST also sanitize or reject nicks that contain reserved IRC characters" and
     "should take steps to verify that the caller is authorized" """
     ann, bob, _ = three(IrcChat(), "draft/relaymsg")
-    [told] = bob.send(line)
-    assert told.startswith(f"{SERVER} {answer}")
+    [received] = bob.send(line)
+    assert received.startswith(f"{SERVER} {answer}")
     assert ann.lines() == []
 
 
@@ -662,8 +662,10 @@ def test_everything_has_its_time() -> None:
     chat = IrcChat()
     ann = chat.irc_client()
     ann.send("CAP LS 302", "CAP REQ :server-time batch draft/extended-isupport labeled-response")
-    told = ann.send("FOO", "PING x", "NICK ann", "USER a 0 * :A", "CAP END", "JOIN #c")
-    told += ann.send("PRIVMSG #x :hi", "@label=x ISUPPORT", "@label=y PONG x", "PRIVMSG ann :hi")
-    told += ann.raw(b"\xff\r\nQUIT\r\n").decode().split("\r\n")[:-1]
-    assert [line for line in told if "time" not in tags(line)] == []
-    assert command(told[-1]) == "ERROR"
+    received = ann.send("FOO", "PING x", "NICK ann", "USER a 0 * :A", "CAP END", "JOIN #c")
+    received += ann.send(
+        "PRIVMSG #x :hi", "@label=x ISUPPORT", "@label=y PONG x", "PRIVMSG ann :hi"
+    )
+    received += ann.raw(b"\xff\r\nQUIT\r\n").decode().split("\r\n")[:-1]
+    assert [line for line in received if "time" not in tags(line)] == []
+    assert command(received[-1]) == "ERROR"

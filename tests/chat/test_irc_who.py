@@ -62,9 +62,9 @@ def test_masks(mask: str) -> None:
     chat = IrcChat()
     chat.irc_client("ann")
     bob = chat.irc_client("bob")
-    told = bob.send(f"WHO {mask}")
-    assert nicks(told) == ["ann"]
-    assert told[-1] == f":chat.example.net 315 bob {mask} :{END}"
+    received = bob.send(f"WHO {mask}")
+    assert nicks(received) == ["ann"]
+    assert received[-1] == f":chat.example.net 315 bob {mask} :{END}"
 
 
 def test_real_names_and_hosts_are_masks_too() -> None:
@@ -164,8 +164,8 @@ def test_whox_has_all_fields_in_its_own_order() -> None:
     [idle] [account] [oplevel] [:realname]', and 0 for who has no account."""
     chat = IrcChat()
     ann = chat.irc_client("ann", joined="#tea")
-    told = ann.send("WHO #tea %roaldfnshiuct,123")
-    assert told == [
+    received = ann.send("WHO #tea %roaldfnshiuct,123")
+    assert received == [
         ":chat.example.net 354 ann 123 #tea ~ann 255.255.255.255 localhost chat.example.net ann"
         " H@ 0 0 0 n/a :Ann",
         f":chat.example.net 315 ann #tea :{END}",
@@ -196,11 +196,11 @@ def test_a_long_answer_is_streamed(monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(200):
         chat.irc_client(f"bob{number:03}", joined="#tea")
         ann.lines()
-    told: list[str] = ann.send("WHO #tea")
+    received: list[str] = ann.send("WHO #tea")
     for _ in range(100):
-        told += ann.lines()
-    assert len(nicks(told)) == 201
-    assert told[-1].split(" ")[1] == "315"
+        received += ann.lines()
+    assert len(nicks(received)) == 201
+    assert received[-1].split(" ")[1] == "315"
     assert not ann.closed
 
 
@@ -223,18 +223,18 @@ def test_a_long_search_lets_others_have_their_turn(
         ann.protocol.work(chat.clock.seconds())
         turns += 1
     assert turns >= 6
-    told = [command(line) for line in ann.lines()]
-    assert told == (["BATCH", "315", "BATCH"] if label else ["315"]) + ["PONG"]
+    received = [command(line) for line in ann.lines()]
+    assert received == (["BATCH", "315", "BATCH"] if label else ["315"]) + ["PONG"]
 
 
 def test_a_label_holds_all_of_it() -> None:
     """labeled-response: several lines are one batch."""
     chat = IrcChat()
     ann = chat.irc_client("ann", "labeled-response", "batch", joined="#tea")
-    told = ann.send("@label=x WHO #tea")
-    assert told[0] == "@label=x :chat.example.net BATCH +b1 labeled-response"
-    assert all(line.startswith("@batch=b1 ") for line in told[1:-1])
-    assert told[-1] == ":chat.example.net BATCH -b1"
+    received = ann.send("@label=x WHO #tea")
+    assert received[0] == "@label=x :chat.example.net BATCH +b1 labeled-response"
+    assert all(line.startswith("@batch=b1 ") for line in received[1:-1])
+    assert received[-1] == ":chat.example.net BATCH -b1"
 
 
 def test_it_wants_a_mask() -> None:

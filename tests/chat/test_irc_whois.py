@@ -88,12 +88,12 @@ def test_whois_tells_what_somebody_is() -> None:
     chat.hub.set_away(zoe.clients[0], "to lunch")
     chat.set_mode(zoe, "o", True)
     zoe.bot = zoe.secure = True
-    told = by_number(ann.send("WHOIS zoe"))
-    assert told["301"] == "zoe :to lunch"
-    assert told["313"] == "zoe :is an IRC operator"
-    assert told["335"] == "zoe :is a bot"
-    assert told["671"] == "zoe :is using a secure connection"
-    assert told["319"] == "zoe :#lobby"
+    received = by_number(ann.send("WHOIS zoe"))
+    assert received["301"] == "zoe :to lunch"
+    assert received["313"] == "zoe :is an IRC operator"
+    assert received["335"] == "zoe :is a bot"
+    assert received["671"] == "zoe :is using a secure connection"
+    assert received["319"] == "zoe :#lobby"
 
 
 def test_secret_rooms_are_told_to_those_alone_who_are_in_them() -> None:
@@ -136,13 +136,13 @@ def test_addresses_are_told_to_oneself_and_to_operators() -> None:
     asked = "WHO bob %i"
     assert "338" not in by_number(ann.send("WHOIS bob"))
     assert ann.send(asked)[0].endswith(" 255.255.255.255")
-    told = "bob 0::abcd :Is actually using host"
-    assert by_number(bob.send("WHOIS bob"))["338"] == told
+    received = "bob 0::abcd :Is actually using host"
+    assert by_number(bob.send("WHOIS bob"))["338"] == received
     assert bob.send(asked)[0].endswith(" 0::abcd")
     chat.set_mode(member(chat, "ann"), "o", True)
-    assert by_number(ann.send("WHOIS bob"))["338"] == told
+    assert by_number(ann.send("WHOIS bob"))["338"] == received
     bob.send("QUIT")
-    assert by_number(ann.send("WHOWAS bob"))["338"] == told
+    assert by_number(ann.send("WHOWAS bob"))["338"] == received
     chat.set_mode(member(chat, "ann"), "o", False)
     assert "338" not in by_number(ann.send("WHOWAS bob"))
 
@@ -165,9 +165,9 @@ def test_what_stands_in_a_certificate_ends_no_conversation() -> None:
     chat.set_mode(member(chat, "root"), "o", True)
     subject = "CN=b\r\nQUIT :x\0\x1b[31m\x9b\u202e\ud800\u2028"
     bob.protocol.facts = lambda: Facts(tls=Tls(client=subject))  # type: ignore[method-assign]
-    told = r"bob :has client certificate CN=b\x0d\x0aQUIT :x\x00\x1b[31m\x9b\u202e\ud800\u2028"
+    received = r"bob :has client certificate CN=b\x0d\x0aQUIT :x\x00\x1b[31m\x9b\u202e\ud800\u2028"
     for client in (root, bob):
-        assert by_number(client.send("WHOIS bob"))["276"] == told
+        assert by_number(client.send("WHOIS bob"))["276"] == received
         assert client.numerics("PING x") == ["PONG"]
         assert not client.closed
 
@@ -207,9 +207,9 @@ def test_what_people_say_of_themselves_has_no_control_characters(said: str, show
         f":bob!~bob@localhost AWAY :{shown}",
     ]
     bob.send(f"PART #tea :{said}", "JOIN #tea", f"QUIT :{said}")
-    told = ann.lines()
-    assert told[0] == f":bob!~bob@localhost PART #tea :{shown}"
-    assert told[-1] == f":bob!~bob@localhost QUIT :Quit: {shown}"
+    received = ann.lines()
+    assert received[0] == f":bob!~bob@localhost PART #tea :{shown}"
+    assert received[-1] == f":bob!~bob@localhost QUIT :Quit: {shown}"
 
 
 def test_many_rooms_take_several_lines() -> None:
@@ -222,8 +222,8 @@ def test_many_rooms_take_several_lines() -> None:
         bob.send(f"JOIN {name}")
     lines = [line for line in ann.send("WHOIS bob") if command(line) == "319"]
     assert len(lines) > 1
-    told = [word for line in lines for word in line.split(" :", 1)[1].split(" ")]
-    assert told == [f"@{name}" for name in names]
+    received = [word for line in lines for word in line.split(" :", 1)[1].split(" ")]
+    assert received == [f"@{name}" for name in names]
 
 
 def test_whowas() -> None:
@@ -235,8 +235,8 @@ def test_whowas() -> None:
     chat.irc_client("bob").lose()
     chat.irc_client("bob").lose()
     when = "Tue Nov 14 22:13:20 2023 UTC"
-    told = ann.send("WHOWAS BOB 1")
-    assert told == [
+    received = ann.send("WHOWAS BOB 1")
+    assert received == [
         f"{SERVER} 314 ann bob ~bob localhost * :Bob",
         f"{SERVER} 312 ann bob chat.example.net :{when}",
         f"{SERVER} 369 ann BOB :End of WHOWAS",

@@ -72,9 +72,9 @@ def test_who_has_left_is_not_asked_again() -> None:
     there = chat()
     ann = there.text_client("ann")
     ann.type("tea")
-    told = ["  You are in no room now; /join #ROOM takes you into one."]
-    assert ann.type("/part")[-1:] == told
-    assert ann.type("tea") == told
+    received = ["  You are in no room now; /join #ROOM takes you into one."]
+    assert ann.type("/part")[-1:] == received
+    assert ann.type("tea") == received
     assert not list(there.hub.rooms)
 
 
@@ -83,8 +83,10 @@ def test_irc_without_a_lobby() -> None:
     ann = there.irc_client("ann")
     assert ann.numerics("LIST") == ["321", "323"]
     assert ann.numerics("JOIN #lobby") == ["JOIN", "353", "366"]
-    told = ann.send("MODE #lobby +i")
-    assert told == [":ann!~ann@localhost MODE #lobby +i"], "a room like any other, with an operator"
+    received = ann.send("MODE #lobby +i")
+    assert received == [":ann!~ann@localhost MODE #lobby +i"], (
+        "a room like any other, with an operator"
+    )
 
 
 def test_a_lobby_with_nobody_in_it_is_not_listed() -> None:

@@ -68,8 +68,8 @@ def test_what_a_browser_sends_ends_the_connection(
     for piece in [bytes([byte]) for byte in stream] if cut else [stream]:
         client.dataReceived(piece)
     chat.clock.advance(0)
-    told = transport.value().decode().split("\r\n")
-    assert told[-2] == (f"ERROR :Closing Link: {words}" if protocol == "irc" else f"! {words}")
+    received = transport.value().decode().split("\r\n")
+    assert received[-2] == (f"ERROR :Closing Link: {words}" if protocol == "irc" else f"! {words}")
     assert transport.disconnecting
     assert transport.refused == [why]
     assert chat.hub.person("eve") is None

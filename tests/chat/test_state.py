@@ -64,10 +64,10 @@ def test_somebody_of_another_node_comes_talks_and_goes() -> None:
     node(Entered, zoe, "Zoe", "192.0.2.9")
     node(Joined, zoe, "#TEA", True)
     said = node(RoomMessage, zoe, "#tea", "hello from afar", Kind.MESSAGE)
-    joined, heard = chat.news(ann)[-2:]
+    joined, delivered = chat.news(ann)[-2:]
     assert isinstance(joined, Joined)
     assert (joined.room, joined.opened) == ("#tea", False), "the room was here before"
-    assert heard == said
+    assert delivered == said
     assert chat.kept("#tea") == [said]
     assert chat.hub.tell(ann, "zoe", "psst") is None
     node(PrivateMessage, zoe, ann.identity, "psst yourself", Kind.MESSAGE)

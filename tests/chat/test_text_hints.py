@@ -347,5 +347,5 @@ def test_a_program_at_the_port_of_irc_is_no_person(opening: str) -> None:
     """Modern IRC, ERR_NOTREGISTERED alone: 'programs send these before they register'."""
     chat = IrcChat()
     chat.context.services = services(("chat", ("*:7200",)))
-    told = chat.irc_client().send(opening)
-    assert told == [":chat.example.net 451 * :You have not registered"]
+    received = chat.irc_client().send(opening)
+    assert received == [":chat.example.net 451 * :You have not registered"]

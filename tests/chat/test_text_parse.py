@@ -178,9 +178,9 @@ def test_each_change_and_each_line_of_a_message_has_a_line_of_its_own() -> None:
     said = RoomMessage(*HEAD, "#tea", "one\n\ntwo", Kind.MESSAGE, (), lines)
     assert describe_all(said) == ["#tea <ann> one", "#tea <ann> two"]
     assert describe_past(said, HEAD[1]) == "  22:13 #tea <ann> one  two"
-    told = PrivateMessage(*HEAD, BOB, "one\ntwo", Kind.MESSAGE, (), lines)
-    assert describe_all(told) == ["[private] <ann> one", "[private] <ann> two"]
-    assert describe_sent(told) == "[private to bob] <ann> one two"
+    received = PrivateMessage(*HEAD, BOB, "one\ntwo", Kind.MESSAGE, (), lines)
+    assert describe_all(received) == ["[private] <ann> one", "[private] <ann> two"]
+    assert describe_sent(received) == "[private to bob] <ann> one two"
 
 
 def test_every_event_and_every_mode_has_a_line() -> None:
@@ -188,8 +188,8 @@ def test_every_event_and_every_mode_has_a_line() -> None:
     assert shown == {cls.__name__ for cls in Event.__subclasses__()}
     for mode in Mode:
         for adding in (True, False):
-            whom = BOB if mode in "ohv" else None
-            [line] = describe_all(changed(Change(adding, mode, "1", whom)))
+            person = BOB if mode in "ohv" else None
+            [line] = describe_all(changed(Change(adding, mode, "1", person)))
             assert line.startswith("* ann ")
 
 

@@ -33,12 +33,12 @@ def test_lines_that_wait_for_their_rate_are_no_silence() -> None:
     ann.protocol.dataReceived(
         b"".join(b"PRIVMSG #tea :%d\r\n" % number for number in range(120)) + b"PONG :x\r\n"
     )
-    heard: list[str] = []
+    delivered: list[str] = []
     for _ in range(20):
         pass_time(chat, 1)
-        heard += [line for line in bob.lines() if command(line) == "PRIVMSG"]
+        delivered += [line for line in bob.lines() if command(line) == "PRIVMSG"]
         bob.send("PONG x")
-    assert len(heard) == 120
+    assert len(delivered) == 120
     assert not ann.closed
     assert IBusy.providedBy(ann.protocol)
     assert not ann.protocol.busy
@@ -92,9 +92,9 @@ def test_registration_that_waits_for_the_rate_is_in_time(late: bool) -> None:
     while client.protocol.busy:
         pass_time(chat, 0.25)
         assert not client.closed
-    told = client.lines()
+    received = client.lines()
     if not late:
-        assert "001" in [command(line) for line in told]
+        assert "001" in [command(line) for line in received]
         return
     pass_time(chat, 4.5)
     assert not client.closed, "it has used none of its own time before"

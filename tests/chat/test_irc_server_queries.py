@@ -1,4 +1,4 @@
-"""Questions about the server, HELP, and HANDSHAKE."""
+"""Server queries (LUSERS, MOTD, VERSION, ADMIN, INFO, TIME, STATS, LINKS), HELP and HANDSHAKE."""
 
 from __future__ import annotations
 
@@ -38,25 +38,25 @@ SERVER = ":chat.example.net"
         ("LINKS *", "365"),
     ],
 )
-def test_a_server_may_be_named(line: str, last: str) -> None:
-    """Modern IRC: 'If <target> is given, ... to the server it names'; ERR_NOSUCHSERVER for another.
-    There is but this one, and nicknames stand for it too."""
+def test_server_queries_take_a_target(line: str, last: str) -> None:
+    """Modern IRC: 'If <target> is given, ... to the server it names'; otherwise ERR_NOSUCHSERVER. A
+    nickname names the server of its user."""
     ann = IrcChat().irc_client("ann")
     assert ann.numerics(line)[-1] == last
-    # LINKS alone has the server first, and then needs the mask
+    # LINKS takes the server first, and requires the mask then
     before, _, mask = line.partition(" *") if line.startswith("LINKS") else (line, "", "")
     behind = " *" if before != line else mask
     for server in ("chat.example.net", "*.example.net", "ann"):
         assert ann.numerics(f"{before} {server}{behind}")[-1] == last
-    told = ann.send(f"{before} irc.example.org{behind}")
-    assert told[0] == f"{SERVER} 402 ann irc.example.org :No such server"
-    # an answer of many lines has its end, for which clients wait
+    received = ann.send(f"{before} irc.example.org{behind}")
+    assert received[0] == f"{SERVER} 402 ann irc.example.org :No such server"
+    # an unknown server also ends a list, for which clients wait
     ends = [last] if last in ("219", "365", "374") else []
-    assert [command(line) for line in told[1:]] == ends
+    assert [command(line) for line in received[1:]] == ends
 
 
 def test_lusers() -> None:
-    """Modern IRC, "LUSERS message": 251, 255, 265 and 266, with people of both doors."""
+    """Modern IRC, "LUSERS message": 251, 255, 265 and 266, with the people of both frontends."""
     chat = IrcChat()
     ann = chat.irc_client("ann", joined="#tea")
     chat.text_client("zoe")
@@ -89,7 +89,7 @@ def test_motd(tmp_path: Path) -> None:
     ]
 
 
-def test_a_motd_that_cannot_be_read_is_an_error_of_the_configuration(tmp_path: Path) -> None:
+def test_invalid_motd_file_is_a_configuration_error(tmp_path: Path) -> None:
     with pytest.raises(SettingError, match="cannot read"):
         IrcChat(motd=str(tmp_path / "none"))
     (tmp_path / "latin").write_bytes(b"caf\xe9")
@@ -129,7 +129,7 @@ def test_admin() -> None:
 
 
 def test_info_and_time() -> None:
-    """RPL_TIME: '<client> <server> [...] :<human-readable time>'."""
+    """Modern IRC, RPL_TIME: '<client> <server> [...] :<human-readable time>'."""
     ann = IrcChat().irc_client("ann")
     assert ann.numerics("INFO") == ["371", "371", "371", "374"]
     assert ann.send("TIME") == [
@@ -138,7 +138,7 @@ def test_info_and_time() -> None:
 
 
 def test_stats() -> None:
-    """RPL_STATSUPTIME, and RPL_ENDOFSTATS with the letter, whatever it is."""
+    """RPL_STATSUPTIME, and RPL_ENDOFSTATS with the letter of the query."""
     chat = IrcChat()
     ann = chat.irc_client("ann")
     chat.irc.server.started -= 90061
@@ -152,7 +152,8 @@ def test_stats() -> None:
 
 
 def test_links() -> None:
-    """RFC 1459 section 4.3.3: RPL_LINKS for each server that the mask fits, and RPL_ENDOFLINKS."""
+    """RFC 1459 section 4.3.3: RPL_LINKS for each server that matches the mask, then
+    RPL_ENDOFLINKS."""
     ann = IrcChat().irc_client("ann")
     end = "End of /LINKS list"
     assert ann.send("LINKS") == [
@@ -165,7 +166,7 @@ def test_links() -> None:
 @pytest.mark.parametrize("word", ["HELP", "HELPOP"])
 def test_help(word: str) -> None:
     """Modern IRC, "HELP message": RPL_HELPSTART, RPL_HELPTXT, RPL_ENDOFHELP, each with the subject;
-    ERR_HELPNOTFOUND for what is none, where it 'MUST be *' if it cannot be a parameter."""
+    ERR_HELPNOTFOUND for an unknown one, which 'MUST be *' if it cannot be a parameter."""
     ann = IrcChat().irc_client("ann")
     assert ann.send(f"{word} stats") == [
         f"{SERVER} 704 ann STATS :STATS <query> [<server>]",
@@ -178,22 +179,21 @@ def test_help(word: str) -> None:
         ]
 
 
-def test_the_index_of_help_has_all_commands() -> None:
-    """And each of them is explained, in lines that people can read."""
+def test_help_index_lists_all_commands() -> None:
     ann = IrcChat().irc_client("ann")
     start, *lines, end = ann.send("HELP")
     assert [command(line) for line in (start, end)] == ["704", "706"]
-    told = [word for line in lines for word in line.split(" :")[1].split(" ")]
-    assert told == sorted(COMMANDS)
+    listed = [word for line in lines for word in line.split(" :")[1].split(" ")]
+    assert listed == sorted(COMMANDS)
     for name, each in COMMANDS.items():
         assert each.help[0].startswith(name) or name == "HELPOP"
         assert len(each.help) > 1
         assert all(len(line) <= 90 for line in each.help)
 
 
-@over_tcp("there is a connection layer, which knows the connection")
+@over_tcp("requires a connection layer with facts of the connection")
 def test_handshake() -> None:
-    """'... and IRC': ordinary clients are told of their own connection."""
+    """docs/reference/handshake.rst: clients may query their own connection."""
     chat = IrcChat()
     ann = chat.irc_client("ann", "standard-replies")
     assert ann.send("HANDSHAKE") == [
@@ -209,8 +209,8 @@ def test_handshake() -> None:
     ]
 
 
-@over_tcp("there is a connection layer, which knows the connection")
-def test_handshake_as_json_is_cut_into_lines() -> None:
+@over_tcp("requires a connection layer with facts of the connection")
+def test_handshake_as_json_is_split_into_lines() -> None:
     chat = IrcChat()
     ann = chat.irc_client("ann")
     ann.protocol.facts = Facts  # type: ignore[method-assign]
@@ -237,8 +237,10 @@ _WORDS = st.text(
     ),
     st.booleans(),
 )
-def test_anything_may_be_asked(lines: list[tuple[str, list[str]]], operator: bool) -> None:
-    """Whatever a client sends, what it is told can be written: the harness reads each line."""
+def test_any_command_with_any_parameters(
+    lines: list[tuple[str, list[str]]], operator: bool
+) -> None:
+    """Every reply is well-formed: :class:`IrcTestClient` checks each line."""
     chat = IrcChat()
     chat.irc.server.reload = lambda reloaded: reloaded(True, ())
     ann = chat.irc_client("ann", "labeled-response", "batch", "server-time", joined="#tea")
@@ -249,7 +251,7 @@ def test_anything_may_be_asked(lines: list[tuple[str, list[str]]], operator: boo
     assert ann.closed or "PONG" in ann.send("PING x")[-1]
 
 
-def test_the_server_s_description() -> None:
+def test_server_description() -> None:
     """RFC 2812 section 5.1, RPL_LINKS: '<mask> <server> :<hopcount> <server info>'; Modern IRC,
     RPL_WHOISSERVER: '<client> <nick> <server> :<server info>', RPL_YOURHOST, RPL_VERSION and INFO.
     A reload changes it."""

@@ -1,4 +1,4 @@
-"""The IRC door's edge: who is silent, and where clients are."""
+"""IRC's protocol and factory: the address and host of a client, reverse names, PING timeouts."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from tcpd.net.lookups import MOST, TIMEOUT, WAITING, Lookups
 from tcpd.policy.reasons import Refusal
 
 
-class Clients(IrcTestClient):
-    """A client whose transport knows its connection."""
+class ClientOn(IrcTestClient):
+    """A client on a given transport."""
 
     def __init__(self, chat: IrcChat, transport: StringTransport) -> None:
         self.chat = chat
@@ -33,8 +33,8 @@ class Clients(IrcTestClient):
 
 
 @implementer(IConnection)
-class Connected(StringTransport):
-    """A transport with as much of a connection as the door asks for."""
+class ConnectionTransport(StringTransport):
+    """A transport that provides what the frontend uses of :class:`IConnection`."""
 
     def __init__(self, address: str | None, tls: bool = False, proxy: Any = None) -> None:
         super().__init__()
@@ -56,9 +56,9 @@ class Proxy:
         self.ssl = ssl
 
 
-def entered(transport: Connected) -> tuple[IrcChat, IrcTestClient]:
+def register(transport: ConnectionTransport) -> tuple[IrcChat, IrcTestClient]:
     chat = IrcChat(bounds={"hosts": "address"})
-    client = Clients(chat, transport)
+    client = ClientOn(chat, transport)
     client.send("NICK ann", "USER ann 0 * :Ann")
     return chat, client
 
@@ -73,9 +73,9 @@ def entered(transport: Connected) -> tuple[IrcChat, IrcTestClient]:
         (None, "localhost"),
     ],
 )
-def test_clients_are_where_the_connection_layer_says(address: str | None, host: str) -> None:
-    """Which has it from the proxy, where there is one."""
-    chat, _ = entered(Connected(address))
+def test_host_is_the_address_from_the_connection_layer(address: str | None, host: str) -> None:
+    """The connection layer knows the address from the PROXY header."""
+    chat, _ = register(ConnectionTransport(address))
     assert member(chat, "ann").host == host
 
 
@@ -89,67 +89,65 @@ def test_clients_are_where_the_connection_layer_says(address: str | None, host: 
         ("192.0.2.1", {"proxy": Proxy(object())}, True),
     ],
 )
-def test_who_is_secure(address: str | None, more: dict[str, Any], secure: bool) -> None:
-    """RPL_WHOISSECURE is for those whose words nobody on the way reads, up to a proxy that is
-    trusted and says so."""
-    chat, _ = entered(Connected(address, **more))
+def test_secure_connections(address: str | None, more: dict[str, Any], secure: bool) -> None:
+    """RPL_WHOISSECURE: over TLS or a UNIX socket, or if a trusted proxy reports TLS."""
+    chat, _ = register(ConnectionTransport(address, **more))
     assert member(chat, "ann").secure is secure
 
 
-def resolving(find: Any, **keys: str) -> IrcChat:
+def chat_with_names(find: Any, **keys: str) -> IrcChat:
     chat = IrcChat(bounds={"hosts": "address"} | keys, resolve=True)
-    chat.irc.names = ReverseNames(at_once(chat.clock), find)
+    chat.irc.names = ReverseNames(immediate_lookups(chat.clock), find)
     return chat
 
 
-def at_once(clock: Clock) -> Lookups:
-    """Look-ups whose threads are done when a test advances the clock."""
+def immediate_lookups(clock: Clock) -> Lookups:
+    """Look-ups whose threads run when the clock advances."""
     return Lookups(Threads(clock), start=lambda run: run())
 
 
-def test_a_name_that_comes_in_time_is_the_host() -> None:
-    """'The name becomes the host if it arrives before registration completes.'"""
-    chat = resolving({ipaddress.ip_address("192.0.2.1"): "ann.example.org"}.get)
-    ann = Clients(chat, Connected("192.0.2.1"))
+def test_reverse_name_that_arrives_before_registration_is_the_host() -> None:
+    """docs/reference/configuration.rst, ``resolve``"""
+    chat = chat_with_names({ipaddress.ip_address("192.0.2.1"): "ann.example.org"}.get)
+    ann = ClientOn(chat, ConnectionTransport("192.0.2.1"))
     ann.lines()
     ann.lines()
     ann.send("NICK ann", "USER ann 0 * :Ann")
     assert member(chat, "ann").host == "ann.example.org"
 
 
-def test_a_name_that_comes_late_is_told_as_a_change() -> None:
-    """CHGHOST, to those who know it."""
+def test_reverse_name_that_arrives_later_is_sent_as_chghost() -> None:
     chat = IrcChat(bounds={"hosts": "address"}, resolve=True)
     looking: list[Any] = []
     lookups = Lookups(Threads(chat.clock), start=looking.append)
     chat.irc.names = ReverseNames(lookups, lambda address: "ann.example.org")
     bob = chat.irc_client("bob", "chghost", joined="#tea")
-    ann = Clients(chat, Connected("192.0.2.1"))
+    ann = ClientOn(chat, ConnectionTransport("192.0.2.1"))
     ann.send("NICK ann", "USER ann 0 * :Ann", "JOIN #tea")
-    told = bob.lines()
+    lines = bob.lines()
     looking.pop()()
     chat.settle()
-    told += bob.lines()
-    assert told == [
+    lines += bob.lines()
+    assert lines == [
         ":ann!~ann@192.0.2.1 JOIN #tea",
         ":ann!~ann@192.0.2.1 CHGHOST ~ann ann.example.org",
     ]
 
 
 @pytest.mark.parametrize("address", [None, "127.0.0.1", "::1"])
-def test_local_clients_have_no_names(address: str | None) -> None:
-    chat = resolving(lambda address: 1 // 0)
-    Clients(chat, Connected(address)).lines()
+def test_local_addresses_are_not_resolved(address: str | None) -> None:
+    chat = chat_with_names(lambda address: 1 // 0)
+    ClientOn(chat, ConnectionTransport(address)).lines()
 
 
-def test_where_hosts_are_hidden_no_name_is_asked_for() -> None:
-    chat = resolving(lambda address: 1 // 0, hosts="hidden")
-    Clients(chat, Connected("192.0.2.1")).lines()
+def test_addresses_are_not_resolved_if_hosts_are_hidden() -> None:
+    chat = chat_with_names(lambda address: 1 // 0, hosts="hidden")
+    ClientOn(chat, ConnectionTransport("192.0.2.1")).lines()
 
 
-def test_a_gateways_name_is_not_its_clients() -> None:
-    chat = resolving(lambda address: "gateway.example.org")
-    ann = Clients(chat, Connected("192.0.2.1"))
+def test_reverse_name_of_a_gateway_is_not_used_for_its_client() -> None:
+    chat = chat_with_names(lambda address: "gateway.example.org")
+    ann = ClientOn(chat, ConnectionTransport("192.0.2.1"))
     session = ann.session
     assert isinstance(session, IrcConversation)
     session.address = ipaddress.ip_address("198.51.100.7")
@@ -159,7 +157,7 @@ def test_a_gateways_name_is_not_its_clients() -> None:
     assert member(chat, "ann").host == "198.51.100.7"
 
 
-def test_a_name_that_cannot_be_found_or_used_is_nobody_elses_trouble(logged_failures: Any) -> None:
+def test_failed_lookup_does_not_affect_others(logged_failures: Any) -> None:
     clock = Clock()
     answers: list[Any] = [RuntimeError("no"), "", "a.example", "b.example"]
 
@@ -169,7 +167,7 @@ def test_a_name_that_cannot_be_found_or_used_is_nobody_elses_trouble(logged_fail
             raise answer
         return str(answer)
 
-    names = ReverseNames(at_once(clock), find)
+    names = ReverseNames(immediate_lookups(clock), find)
     named: list[str] = []
     address = ipaddress.ip_address("192.0.2.1")
     for use in (named.append, named.append, lambda name: 1 // 0, named.append):
@@ -180,7 +178,7 @@ def test_a_name_that_cannot_be_found_or_used_is_nobody_elses_trouble(logged_fail
     logged_failures.expect("ZeroDivisionError")
 
 
-def test_a_resolver_that_hangs_gives_no_name_and_no_line_of_the_log() -> None:
+def test_hanging_resolver_gives_no_name_and_no_log() -> None:
     clock = Clock()
     names = ReverseNames(Lookups(clock, start=lambda run: None), lambda address: 1 // 0)
     for number in range(2 * (MOST + WAITING)):
@@ -202,10 +200,10 @@ def test_a_resolver_that_hangs_gives_no_name_and_no_line_of_the_log() -> None:
         (OSError("no"), [], ""),
     ],
 )
-def test_names_are_confirmed(
+def test_reverse_names_are_forward_confirmed(
     name: Any, addresses: list[str], found: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Forward-confirmed: the address is among those of its name."""
+    """RFC 1912 section 2.1: a PTR record should match an A record."""
 
     def reverse(address: str) -> tuple[str, list[str], list[str]]:
         if isinstance(name, OSError):
@@ -218,15 +216,15 @@ def test_names_are_confirmed(
     assert name_of(ipaddress.ip_address("192.0.2.1")) == found
 
 
-def test_what_is_known_of_a_connection_is_told() -> None:
-    _, client = entered(Connected("192.0.2.1"))
+def test_handshake_is_available_on_a_connection() -> None:
+    _, client = register(ConnectionTransport("192.0.2.1"))
     assert client.numerics("HANDSHAKE")[-1] == "374"
 
 
-def test_a_command_that_fails_in_a_later_turn_ends_its_connection_alone(
+def test_failure_of_a_command_in_a_later_turn_closes_its_connection_only(
     monkeypatch: pytest.MonkeyPatch, logged_failures: Any
 ) -> None:
-    """A bug of ours is logged, and nobody is left in a connection that is not read any more."""
+    """The fault: the connection stayed open and was read no more."""
     chat = IrcChat()
     ann, bob, cat = (chat.irc_client(nick) for nick in ("ann", "bob", "cat"))
     line = IrcConversation.line
@@ -249,7 +247,7 @@ def test_a_command_that_fails_in_a_later_turn_ends_its_connection_alone(
     assert cat.numerics("PING x") == ["PONG"]
 
 
-def test_who_is_dropped_before_registering_is_no_longer_counted() -> None:
+def test_client_dropped_before_registration_is_not_counted() -> None:
     """Modern IRC, RPL_LUSERUNKNOWN: 'the number of connections to the server that are currently in
     an unknown state'."""
     chat = IrcChat()
@@ -264,41 +262,41 @@ def test_who_is_dropped_before_registering_is_no_longer_counted() -> None:
     assert chat.irc.server.unregistered == 0
 
 
-def test_who_a_gateway_stands_for_is_told_to_the_connection_layer() -> None:
-    transport = Connected("192.0.2.1")
-    chat, client = entered(transport)
+def test_gateway_client_is_reported_to_the_connection_layer() -> None:
+    transport = ConnectionTransport("192.0.2.1")
+    chat, client = register(transport)
     assert client.protocol.stand_for(ipaddress.ip_address("198.51.100.7")) is None
     assert transport.stood_for == ["198.51.100.7"]
     assert chat.irc_client().protocol.stand_for(ipaddress.ip_address("198.51.100.7")) is None
 
 
-def test_who_is_silent_is_asked_and_let_go() -> None:
-    """'After so long a silence a client is asked whether it is there, and has as long again to
-    answer.'"""
+def test_idle_client_is_pinged_and_disconnected() -> None:
+    """docs/reference/configuration.rst, ``ping``: PING after this idle time, and closed after the same time
+    without an answer."""
     chat = IrcChat(ping=100.0)
     chat.irc.doStart()
     ann = chat.irc_client("ann", joined="#tea")
     bob = chat.irc_client("bob", joined="#tea")
     ann.lines()
     passed = 0
-    while not (told := bob.lines()):
+    while not (received := bob.lines()):
         chat.clock.advance(25)
         passed += 25
         ann.send("PING x")
-    assert told == ["PING :chat.example.net"]
+    assert received == ["PING :chat.example.net"]
     assert 100 <= passed <= 150
     while not bob.closed:
         chat.clock.advance(25)
         chat.settle()
         passed += 25
-        told = ann.send("PING x")
+        received = ann.send("PING x")
     assert 200 <= passed <= 250
     assert bob.lines() == ["ERROR :Closing Link: bob (Ping timeout: 200 seconds)"]
-    assert told[0] == ":bob!~bob@localhost QUIT :Ping timeout: 200 seconds"
+    assert received[0] == ":bob!~bob@localhost QUIT :Ping timeout: 200 seconds"
     assert not ann.closed
 
 
-def test_any_line_is_an_answer() -> None:
+def test_any_line_answers_a_ping() -> None:
     chat = IrcChat(ping=100.0)
     chat.irc.doStart()
     ann = chat.irc_client("ann")
@@ -308,7 +306,7 @@ def test_any_line_is_an_answer() -> None:
     assert not ann.closed
 
 
-def test_nobody_is_asked_where_there_is_no_ping() -> None:
+def test_no_pings_if_disabled() -> None:
     chat = IrcChat(ping=0.0)
     chat.irc.doStart()
     ann = chat.irc_client("ann")
@@ -318,7 +316,7 @@ def test_nobody_is_asked_where_there_is_no_ping() -> None:
     assert not chat.clock.getDelayedCalls()
 
 
-def test_a_door_that_is_closed_looks_no_more() -> None:
+def test_stopped_frontend_sends_no_pings() -> None:
     chat = IrcChat(ping=100.0)
     chat.irc.doStart()
     ann = chat.irc_client("ann")
