@@ -33,7 +33,7 @@ from tcpd.net.clock import use_monotonic_clock
 from tcpd.net.lookups import Lookups
 from tcpd.net.names import NameResolver
 from tcpd.net.threads import use_daemon_threads
-from tcpd.ops.garbage import settle
+from tcpd.ops.garbage import freeze_objects
 from tcpd.ops.versions import version_of
 from tcpd.wire.output import discard_output, use_utf8
 
@@ -173,7 +173,7 @@ def makeService(options: Options) -> IService:
     daemon.start_failed = terminal.failed
     reactor.callWhenRunning(terminal.close)
     sys.excepthook = show_start_errors
-    settle()
+    freeze_objects()
     return daemon
 
 

@@ -1,1 +1,1 @@
-"""A line command protocol that anybody extends: a sans-IO core and its Twisted edge."""
+"""An extensible line command protocol: a sans-IO core and its Twisted protocol."""

@@ -1,4 +1,4 @@
-"""Commands, what they are told about a request, and the table that they are found in."""
+"""Line commands, requests, and the command table."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ from tcpd.line.stream import Stream
 from tcpd.lines.linebuffer import LineBuffer
 
 Answer = str | Reply | Stream | Awaitable[str | Reply]
-"""What a command may return: text (sent as a 250 reply), a reply, an awaitable of either, or lines
-that go on until the client has had enough of them."""
+"""What a command may return: text (sent as a 250 reply), a reply, an awaitable of either, or a
+stream of lines until the client sends something."""
 
-#: The longest word that a guess is made at, in characters; difflib takes quadratic time.
-LONGEST_GUESS = 32
+#: The longest word that gets a suggestion, in characters; difflib takes quadratic time.
+SUGGESTION_LENGTH = 32
 
 Many = Callable[[list[str]], list[str] | None]
-"""Called with the arguments of two or more requests; returns a text for each, in a list of its own
-or in the one given, or ``None`` to have the command called for each."""
+"""Called with the arguments of two or more requests; returns a text for each, in a new list or in
+the given one, or ``None`` to have the command called for each."""
 
 _NAME = re.compile(r"[A-Z][A-Z0-9-]*", re.ASCII)
 
 
 class Facts(Protocol):
-    """What a command may know of the connection: the part of
-    :class:`tcpd.interfaces.IConnection` that is told rather than done.
+    """Read-only facts of the connection, for commands: a part of
+    :class:`tcpd.interfaces.IConnection`.
 
     :ivar service: the service's name.
-    :ivar peer: where the client is, as people write it.
-    :ivar credentials: None but on a UNIX socket; there has ``uid``, ``gid`` and ``pid``, all int.
-    :ivar tls: None in the clear; otherwise has ``version`` and ``cipher``, both str.
+    :ivar peer: the client's address, for display.
+    :ivar credentials: ``uid``, ``gid`` and ``pid``, all int, on a UNIX socket; else ``None``.
+    :ivar tls: ``version`` and ``cipher``, both str; ``None`` without TLS.
     :ivar can_start_tls: whether STARTTLS may be used now.
     """
 
@@ -59,7 +59,7 @@ class Facts(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PlainFacts:
-    """:class:`Facts` of a connection that has no connection layer, such as a test's."""
+    """:class:`Facts` without a connection layer, as in tests."""
 
     service: str
     peer: str
@@ -68,7 +68,7 @@ class PlainFacts:
     credentials: Any = None
 
     def facts(self) -> HandshakeFacts:
-        """There is nothing to be known of a handshake."""
+        """See :class:`Facts`; without a handshake."""
         return HandshakeFacts(
             transport=Transport.OTHER,
             no_saved_syn=Absence.NOT_TCP,
@@ -77,11 +77,11 @@ class PlainFacts:
         )
 
 
-class Talk:
-    """What a conversation tells of itself; kept by its session.
+class SessionStats:
+    """Statistics of a session.
 
-    :ivar commands: how many it had, up to the last reply.
-    :ivar buffer: takes the lines apart; ``None`` before there is a session.
+    :ivar commands: the number of commands, up to the last reply.
+    :ivar buffer: the session's; ``None`` before the session exists.
     """
 
     __slots__ = ("buffer", "commands")
@@ -92,15 +92,15 @@ class Talk:
 
     @property
     def line_ending(self) -> str | None:
-        """``CRLF`` or ``LF``, as the lines had it that came last; ``None`` before there was one."""
+        """The line end of the last lines, ``CRLF`` or ``LF``; ``None`` before the first."""
         return None if self.buffer is None else self.buffer.line_ending
 
 
-class Guesses:
-    """Names the command that a client may have meant, for its first few typing errors.
+class Suggestions:
+    """Suggests the closest command for the first unknown words of a client.
 
-    Each guess takes the time of a hundred requests: people get some, and the typing errors of a
-    machine do not keep everybody else waiting.
+    A suggestion takes the time of a hundred requests, so their number is limited: programs that
+    send unknown commands do not delay other clients.
     """
 
     __slots__ = ("_left",)
@@ -108,12 +108,12 @@ class Guesses:
     def __init__(self) -> None:
         self._left = 16
 
-    def near(self, word: str, commands: Iterable[ILineCommand]) -> str | None:
-        """The name most like a word; ``None`` if none is, or no guess is left.
+    def closest(self, word: str, commands: Iterable[ILineCommand]) -> str | None:
+        """Return the closest name; ``None`` if none is close, or the limit is reached.
 
-        :param commands: those that the client may use.
+        :param commands: the commands that the client may use.
         """
-        if not self._left or len(word) > LONGEST_GUESS:
+        if not self._left or len(word) > SUGGESTION_LENGTH:
             return None
         self._left -= 1
         found = difflib.get_close_matches(word.upper(), [each.name for each in commands], 1)
@@ -121,39 +121,38 @@ class Guesses:
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
-    """What stays the same for all requests of a connection.
+class ConnectionScope:
+    """What all requests of a connection share.
 
-    :ivar connection: the connection, as far as commands are concerned.
-    :ivar context: what the service may use of the rest of the daemon.
+    :ivar connection: the facts of the connection.
+    :ivar context: the service's context.
     :ivar commands: all commands of the service.
-    :ivar guesses: what its typing errors may have meant.
-    :ivar talk: what the conversation tells of itself.
+    :ivar suggestions: for unknown commands.
+    :ivar stats: of the session.
     """
 
     connection: Facts
     context: IContext
     commands: CommandTable
-    guesses: Guesses = field(default_factory=Guesses)
-    talk: Talk = field(default_factory=Talk)
+    suggestions: Suggestions = field(default_factory=Suggestions)
+    stats: SessionStats = field(default_factory=SessionStats)
 
 
 class Request:
-    """One request, as a command is called with it; each has an object of its own.
+    """One request.
 
     Made by the session, and in tests by :func:`tcpd.line.testing.make_request`.
 
-    :ivar argument: what followed the command and the one blank behind it; verbatim, so it may hold
-        control characters.
-    :ivar scene: who asks, and where.
+    :ivar argument: the text after the command and one space, verbatim; may contain control
+        characters.
+    :ivar scope: shared by the requests of the connection.
     """
 
-    # neither a dataclass nor an __init__: one is made for every line, and setting the attributes
-    # from outside costs half of what a constructor does
-    __slots__ = ("argument", "scene")
+    # no constructor: setting the attributes from outside takes half the time, for each line
+    __slots__ = ("argument", "scope")
 
     argument: str
-    scene: Scene
+    scope: ConnectionScope
 
     @property
     def words(self) -> list[str]:
@@ -162,34 +161,34 @@ class Request:
 
     @property
     def connection(self) -> Facts:
-        """Who asks."""
-        return self.scene.connection
+        """The client's connection."""
+        return self.scope.connection
 
     @property
     def context(self) -> IContext:
-        """What the service may use of the rest of the daemon: clock, counters, directory."""
-        return self.scene.context
+        """The service's context: clock, counters, directory."""
+        return self.scope.context
 
     @property
     def commands(self) -> CommandTable:
         """All commands of the service."""
-        return self.scene.commands
+        return self.scope.commands
 
 
 @implementer(ILineCommand)
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command made of a function; :func:`command` makes one as a decorator.
+    """A command that calls a function; made by the decorator :func:`command`.
 
     :ivar name: upper-case ASCII letters, digits and ``-``, starting with a letter.
     :ivar usage: the arguments as HELP shows them, e.g. ``[token]``; may be empty.
-    :ivar help: what it does, for HELP; one or more lines.
-    :ivar call: does it; see :meth:`tcpd.interfaces.ILineCommand.call`.
-    :ivar many: what a command may have whose answer depends on nothing but the argument: it answers
-        what a client sent in one go several times as fast. ``call`` has to come to the same.
-    :ivar usable: whether a connection can use it now, for HELP and for guesses; ``None`` for a
-        command that every connection can use.
-    :raise ValueError: for a name that no request could have.
+    :ivar help: the description that HELP shows; one or more lines.
+    :ivar call: see :meth:`tcpd.interfaces.ILineCommand.call`.
+    :ivar many: an optional batch form, for a reply that depends only on the argument: several
+        times as fast for pipelined requests. Its results must equal those of ``call``.
+    :ivar usable: whether a connection can use it now, for HELP and suggestions; ``None`` if every
+        connection can.
+    :raise ValueError: if the name is invalid.
     """
 
     name: str
@@ -213,14 +212,14 @@ def command(
     many: Many | None = None,
     usable: Callable[[Facts], bool] | None = None,
 ) -> Callable[[Callable[[Request], Answer]], Command]:
-    """Make a :class:`Command` of the function that follows.
+    """Make a :class:`Command` of the decorated function.
 
     :param name: upper-case.
     :param usage: the arguments as HELP shows them.
-    :param help: what it does.
-    :param at_least: fewer words than this are answered with 501 and the usage, without a call.
-    :param at_most: the same for more words than this; ``None`` for no limit.
-    :param many: see :class:`Command`; it counts the words of its arguments itself.
+    :param help: the description.
+    :param at_least: fewer words get the reply 501 with the usage, without a call.
+    :param at_most: more words get the same reply; ``None`` for no limit.
+    :param many: see :class:`Command`; the limits of words do not apply to it.
     :param usable: see :class:`Command`.
     """
 
@@ -240,9 +239,9 @@ def command(
 
 
 def check_name(name: object) -> None:
-    """Refuse a name that no request could have.
+    """Check a command's name.
 
-    :raise ValueError: with a sentence that says what would be right.
+    :raise ValueError: if it is invalid; the message says what is valid.
     """
     if not isinstance(name, str) or _NAME.fullmatch(name) is None:
         raise ValueError(
@@ -266,7 +265,7 @@ class CommandTable:
     """The commands of a service, by name.
 
     :param commands: providers of :class:`tcpd.interfaces.ILineCommand`.
-    :raise ValueError: for a name that no request could have, or that two of them have.
+    :raise ValueError: if a name is invalid or not unique.
     """
 
     __slots__ = ("_by_name", "_by_word", "many_by_word")
@@ -274,14 +273,14 @@ class CommandTable:
     def __init__(self, commands: Iterable[ILineCommand]) -> None:
         self._by_name: dict[str, ILineCommand] = {}
         self._by_word: dict[bytes, ILineCommand] = {}
-        #: Those that have ``many``, by the bytes that clients mostly send; not to be changed.
+        #: The commands with ``many``, by the same keys as :attr:`by_word`; not to be changed.
         self.many_by_word: dict[bytes, tuple[ILineCommand, Many]] = {}
         for each in commands:
             check_name(each.name)
             if each.name in self._by_name:
                 raise ValueError(f"two commands have the name {each.name}")
             self._by_name[each.name] = each
-            # the two spellings that clients use are found without folding
+            # the two usual spellings, found without case folding
             self._by_word[each.name.encode()] = each
             self._by_word[each.name.lower().encode()] = each
             many = getattr(each, "many", None)
@@ -291,7 +290,7 @@ class CommandTable:
 
     @property
     def by_word(self) -> dict[bytes, ILineCommand]:
-        """By the bytes that clients mostly send, all upper or all lower case; not to be changed."""
+        """By the name in upper and in lower case, as bytes; not to be changed."""
         return self._by_word
 
     @property
@@ -300,11 +299,11 @@ class CommandTable:
         return sorted(self._by_name)
 
     def find(self, word: str) -> ILineCommand | None:
-        """The command of that name, however its ASCII letters are cased."""
+        """Return the command of this name, regardless of case; ``None`` if there is none."""
         return self._by_name.get(word.upper()) if word.isascii() else None
 
     def usable(self, connection: Facts) -> list[ILineCommand]:
-        """Those that a connection can use now, sorted by name."""
+        """The commands that a connection can use now, sorted by name."""
         return [each for each in self if is_usable(each, connection)]
 
     def __iter__(self) -> Iterator[ILineCommand]:

@@ -1,4 +1,4 @@
-"""What the connections of one line service share."""
+"""The factory of a line service."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from tcpd.wire.safe_text import escape_controls
 
 @implementer(IReconfigurable, IRefusing)
 class LineFactory(Factory):
-    """Makes the protocols of one service. It is their :class:`tcpd.line.protocol.Shared`.
+    """Makes the protocols of one service, and provides their :class:`tcpd.line.protocol.Shared`.
 
     :param settings: the service's.
-    :param context: what the service may use of the rest of the daemon.
-    :param commands: what can be asked of it.
+    :param context: the service's.
+    :param commands: the service's commands.
     """
 
     noisy = False
@@ -38,11 +38,11 @@ class LineFactory(Factory):
         self.commands = commands
 
     def reconfigure(self, settings: LineSettings) -> None:
-        """See :class:`tcpd.interfaces.IReconfigurable`. Those who are connected keep the old."""
+        """See :class:`tcpd.interfaces.IReconfigurable`: applies to new connections."""
         self.settings = settings
 
     def buildProtocol(self, addr: IAddress | None) -> LineProtocol:
-        """One for each client that was let in."""
+        """Make the protocol of an accepted connection."""
         return LineProtocol(self)
 
     def greeting(self) -> bytes:

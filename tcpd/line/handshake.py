@@ -1,4 +1,4 @@
-"""HANDSHAKE, LAYERS and TCPINFO: clients are told of their own connection, and of no other."""
+"""HANDSHAKE, LAYERS and TCPINFO: reports on the client's own connection."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _USAGE = "[json|utf8]"
 _FORMS = "\njson is one line of JSON; utf8 allows box-drawing characters."
 
 
-def _telling(
+def _report_command(
     name: str,
     help: str,
     as_lines: Callable[[Report, bool, int], list[str]],
@@ -38,33 +38,33 @@ def _telling(
 
 
 def _facts(request: Request) -> Facts:
-    """What the connection layer knows, and what the conversation does."""
-    talk = request.scene.talk
+    """The facts of the connection layer and of the session."""
+    stats = request.scope.stats
     return replace(
         request.connection.facts(),
-        commands=talk.commands + 1,  # this one is counted when it is answered
+        commands=stats.commands + 1,  # this one is counted with its reply
         encoding="UTF-8",
-        line_ending=talk.line_ending,
+        line_ending=stats.line_ending,
     )
 
 
-handshake = _telling(
+handshake = _report_command(
     "HANDSHAKE",
-    "Draws your connection's three-way handshake, tells it step by step, and what stands out.",
+    "Draws your connection's three-way handshake and explains it step by step, with hints.",
     drawing_and_steps,
     handshake_json,
 )
 
-layers = _telling(
+layers = _report_command(
     "LAYERS",
-    "Tells your connection layer by layer, after the OSI model.",
+    "Describes your connection layer by layer, after the OSI model.",
     layers_lines,
     layers_json,
 )
 
-tcpinfo = _telling(
+tcpinfo = _report_command(
     "TCPINFO",
-    "Tells what the kernel measures of your connection, by its names (TCP_INFO).",
+    "Shows the kernel's measurements of your connection (TCP_INFO).",
     tcpinfo_lines,
     tcpinfo_json,
 )

@@ -1,4 +1,4 @@
-"""All commands there are: ours from a table of names, other people's from entry points."""
+"""Loads line commands: the built-in ones, and those of other packages by entry points."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tcpd.config.errors import SettingError
 from tcpd.interfaces import ILineCommand
 from tcpd.line.command import CommandTable, check_name
 
-#: The group of entry points that other packages name their commands in.
+#: The entry point group for commands of other packages.
 GROUP = "tcpd.line.commands"
 
 BUILT_IN = (
@@ -35,12 +35,12 @@ BUILT_IN = (
 def load_commands(
     extra: Iterable[ILineCommand] = (), points: Iterable[EntryPoint] | None = None
 ) -> CommandTable:
-    """Collect the commands of a line service. Called once a service, before any port opens.
+    """Collect the commands of a line service. Called once for each service, before ports open.
 
-    :param extra: more, such as the operator's, which only one service has.
-    :param points: instead of the installed entry points of :data:`GROUP`.
-    :raise SettingError: for a command that cannot be loaded, that is none, or whose name another
-        one has; the sentence names the culprits.
+    :param extra: additional commands, such as those of the control service.
+    :param points: replaces the installed entry points of :data:`GROUP`.
+    :raise SettingError: if a command cannot be loaded, is invalid, or its name is not unique; the
+        message names the package.
     """
     found: dict[str, str] = {}
     commands: list[ILineCommand] = []
@@ -49,7 +49,7 @@ def load_commands(
         if command.name in found:
             first = found[command.name]
             if first == origin:
-                return  # one package found twice, by two paths of sys.path
+                return  # one package on two paths of sys.path
             raise SettingError(
                 "", f"the command {command.name} is defined twice, by {first} and by {origin}"
             )
@@ -69,7 +69,7 @@ def _load(point: EntryPoint) -> ILineCommand:
     origin = _origin(point)
     try:
         command = point.load()
-    except Exception as error:  # the boundary to other people's modules
+    except Exception as error:  # the module of a third party
         raise SettingError(
             "", f"the command of {origin} cannot be loaded: {type(error).__name__}: {error}"
         ) from error

@@ -1,4 +1,4 @@
-"""The line protocol on a transport: waiting for commands, streams, and TLS."""
+"""The line protocol on a transport: pending commands, streams, STARTTLS."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Protocol, cast
 from twisted.python.failure import Failure
 
 from tcpd.interfaces import IContext
-from tcpd.line.command import CommandTable, Facts, PlainFacts, Scene
+from tcpd.line.command import CommandTable, ConnectionScope, Facts, PlainFacts
 from tcpd.line.reply import continued, last_words
 from tcpd.line.session import Session, State
 from tcpd.line.settings import LineSettings
@@ -20,11 +20,11 @@ from tcpd.wire.opening import Opening
 
 
 class Shared(Protocol):
-    """What the connections of one service share: a :class:`tcpd.line.factory.LineFactory`.
+    """What the connections of a service share; see :class:`tcpd.line.factory.LineFactory`.
 
-    :ivar settings: the service's. They may be replaced; a connection keeps those it began with.
-    :ivar context: the rest of the daemon.
-    :ivar commands: the commands that clients can send.
+    :ivar settings: the service's. A reload may replace them; it applies to new connections.
+    :ivar context: the service's.
+    :ivar commands: the service's commands.
     """
 
     settings: LineSettings
@@ -38,11 +38,11 @@ class Shared(Protocol):
         """The reply for a client that is refused, before its connection is closed."""
 
     def report(self, command: str, peer: str, error: BaseException) -> str:
-        """Log that a command failed.
+        """Log the failure of a command.
 
         :param command: its name.
         :param peer: the client.
-        :param error: what it raised.
+        :param error: the exception.
         :return: a reference for the log and the reply.
         """
 
@@ -53,7 +53,7 @@ _READY = State.READY
 class LineProtocol(LinePump):
     """One connection of a line service.
 
-    :param factory: what the connections share.
+    :param factory: shared by the connections of the service.
     """
 
     transport: Any
@@ -84,7 +84,7 @@ class LineProtocol(LinePump):
         connection = self._connection
         self._peer = peer = _peer_of(self.transport) if connection is None else connection.peer
         self._session = Session(
-            Scene(self.facts(connection), shared.context, shared.commands),
+            ConnectionScope(self.facts(connection), shared.context, shared.commands),
             # not a method of this object: that would make a reference cycle
             lambda command, error: shared.report(command, peer, error),
             shared.context.counters,
@@ -96,7 +96,7 @@ class LineProtocol(LinePump):
         self.transport.write(shared.greeting())
 
     def facts(self, connection: Any) -> Facts:
-        """What commands know of the connection.
+        """Return the facts of the connection for commands.
 
         :param connection: provides :class:`tcpd.interfaces.IConnection`; or ``None``.
         """
@@ -139,11 +139,11 @@ class LineProtocol(LinePump):
         return None
 
     def gone(self, reason: Failure) -> None:
-        """Give up what is under way."""
-        self._give_up()
+        """Cancel pending work."""
+        self._cancel()
 
     def refusal(self, reason: Refusal) -> bytes:
-        self._give_up()
+        self._cancel()
         return self._shared.refusal(reason)
 
     # --- from the transport ---
@@ -165,8 +165,8 @@ class LineProtocol(LinePump):
     # --- from the connection layer ---
 
     def farewell(self, reason: End) -> bytes:
-        """``421`` and the reason; nothing is answered after it."""
-        self._give_up()
+        """``421`` and the reason; no reply follows."""
+        self._cancel()
         self.finish()
         self.transport.unregisterProducer()
         return last_words(self._shared.context.server_name, reason.sentence)
@@ -177,11 +177,11 @@ class LineProtocol(LinePump):
         pending = self._session.pending
         assert pending is not None
         self.wait()
-        self._wait = Wait(self._clock, self._seconds, self._settled, self._rejected, self._expired)
+        self._wait = Wait(self._clock, self._seconds, self._resolved, self._rejected, self._expired)
         self._wait.begin(pending)
 
-    def _settled(self, answer: object) -> None:
-        self._waited(lambda: self._session.settle(answer))
+    def _resolved(self, result: object) -> None:
+        self._waited(lambda: self._session.resolve(result))
 
     def _rejected(self, failure: Failure) -> None:
         error = failure.value
@@ -191,35 +191,35 @@ class LineProtocol(LinePump):
     def _expired(self) -> None:
         self._waited(lambda: self._session.expire(self._seconds))
 
-    def _waited(self, settle: Callable[[], None]) -> None:
+    def _waited(self, call: Callable[[], None]) -> None:
         self._wait = None
-        self.attempt(settle)
+        self.attempt(call)
         self.go_on()
 
     def _begin_stream(self) -> None:
         stream = self._session.stream
         assert stream is not None
         self._stream = stream
-        stream.begin(self._say)
+        stream.begin(self._send_line)
         if self._session.has_input:
             self._end_stream()
 
-    def _say(self, line: str) -> None:
+    def _send_line(self, line: str) -> None:
         self.transport.write(continued(line))
 
     def _end_stream(self) -> None:
-        """The client has had enough of it; what the client has sent is answered next."""
+        """End the stream; input is processed next."""
         stream, self._stream = self._stream, None
         if stream is not None:
             self._session.end_stream(stream.stop())
 
     def _start_tls(self) -> None:
-        """Begin TLS at once behind the reply: nothing may come between (RFC 3207 section 5)."""
+        """Start TLS directly after the reply (RFC 3207 section 5)."""
         connection = self._connection
         if self._input_ended or connection is None or not connection.can_start_tls:
             self._end()
             return
-        # TLS starts with an empty output and reads; what the old transport said of that is void
+        # TLS starts reading with an empty output buffer, so FULL no longer applies
         self.transport.unregisterProducer()
         self._stops &= ~FULL
         self._steer()
@@ -228,21 +228,21 @@ class LineProtocol(LinePump):
         self.transport.registerProducer(self, True)
 
     def _end(self) -> None:
-        self._give_up()
+        self._cancel()
         self.close()
 
-    def _give_up(self) -> None:
+    def _cancel(self) -> None:
         self._session.close()
         stream, self._stream = self._stream, None
         if stream is not None:
             stream.stop()
         if self._wait is not None:
-            self._wait.give_up()
+            self._wait.cancel()
             self._wait = None
 
 
 def _peer_of(transport: Any) -> str:
-    """The peer for people, where there is no connection layer to tell it."""
+    """The peer's address for display, without a connection layer."""
     address: Any = transport.getPeer()
     host = getattr(address, "host", None)
     if host is None:

@@ -1,24 +1,24 @@
-"""One conversation of the line protocol: bytes in, bytes out; no I/O, no waiting.
+"""One session of the line protocol: bytes in, bytes out, without I/O.
 
-Theory of operation. Whoever owns the connection gives what it reads to :meth:`Session.receive` and
-writes what :meth:`Session.answer` returns; then it looks at :attr:`Session.state`:
+Theory of operation. The owner of the connection passes input to :meth:`Session.receive`, writes the
+result of :meth:`Session.answer`, and then acts on :attr:`Session.state`:
 
 =============  ==================================  ==========================================
-state          what it means                       how it is left
+state          meaning                             next state
 =============  ==================================  ==========================================
-READY          lines are answered as they come     a command returns an awaitable: WAITING;
+READY          lines are processed as they arrive  a command returns an awaitable: WAITING;
                                                    a stream: STREAMING;
-                                                   STARTTLS: STARTING_TLS; QUIT, or the input
-                                                   has ended and all is answered: CLOSED
-WAITING        ``pending`` is to be awaited; what  ``settle``, ``reject`` or ``expire``: to READY,
-               was received waits behind it        or where the reply leads (``Then``)
-STREAMING      ``stream`` gives lines, which the   ``end_stream``: to READY
-               owner sends as they come, until
-               the client sends anything
-STARTING_TLS   the reply has been returned; begin  ``tls_started``: READY
-               TLS now
-CLOSED         close the connection; all that is   never
-               received is ignored
+                                                   STARTTLS: STARTING_TLS;
+                                                   QUIT, or end of input: CLOSED
+WAITING        the owner awaits ``pending``;       ``resolve``, ``reject`` or ``expire``: READY,
+               input is buffered                   or the state of the reply (``Then``)
+STREAMING      the owner sends the lines of        ``end_stream``: READY
+               ``stream`` until the client sends
+               anything
+STARTING_TLS   the reply has been returned; the    ``tls_started``: READY
+               owner starts TLS
+CLOSED         the owner closes the connection;    none
+               input is ignored
 =============  ==================================  ==========================================
 
 ``close`` leads from any state to CLOSED.
@@ -34,34 +34,33 @@ from math import inf
 from operator import length_hint
 
 from tcpd.interfaces import ILineCommand
-from tcpd.line.command import LONGEST_GUESS, Request, Scene, synopsis
+from tcpd.line.command import SUGGESTION_LENGTH, ConnectionScope, Request, synopsis
 from tcpd.line.reply import CommandError, Reply, Then
 from tcpd.line.stream import Stream
 from tcpd.lines.linebuffer import LineBuffer, LineFault
 from tcpd.ops.counters import ServiceCounters
 
 Report = Callable[[str, BaseException], str]
-"""Called with a command's name and what it raised; returns the reference it is logged under."""
+"""Called with a command's name and the exception; returns the reference in the log."""
 
-# One lot of replies. A chunk of short requests for long replies (HELP) is answered in several, so
-# that what a peer that does not read has made us render stays in proportion to this, and so does
-# the time that others have to wait meanwhile.
-_LOT = 64 * 1024
-# Fewer bytes are not worth the look at whether they are all for the same command.
+# Characters of replies that one call of answer() returns. It bounds memory when a client requests
+# long replies (HELP) and does not read, and the delay of other clients.
+_BATCH = 64 * 1024
+# Shorter chunks are not checked for requests of one command.
 _ALIKE = 64
-# Split into lines at a time. Short lines take twenty times their bytes, and what waits because its
-# client does not read is better not split yet.
+# Bytes that are split into lines at a time. Lines take up to twenty times the memory of their
+# bytes, so input that waits is not split.
 _PIECE = 32 * 1024
-# Text costs little to make, as a rule: the clock is read once for so many lines answered with it.
+# Lines between two reads of the clock, as most replies are cheap.
 _LINES = 32
-# What a line counts for that is no request, in characters of the lot; a refusal has some fifty.
+# What an invalid line counts in characters of the batch; its error reply has about fifty.
 _NO_REQUEST = 64
 _NOT_UTF8 = "500 the line is not valid UTF-8\r\n"
 _NEXT = "\r\n250 "
 
 
 class State(Enum):
-    """What the conversation needs next; the table is at the head of this module."""
+    """State of a session; see the table in the module's docstring."""
 
     READY = "ready"
     WAITING = "waiting"
@@ -80,15 +79,15 @@ _AFTER = {
 
 
 class Session:
-    """A conversation with one client.
+    """A session with one client.
 
-    :param scene: what its requests have in common.
-    :param report: called for every command that failed for another reason than a
+    :param scope: shared by its requests.
+    :param report: called when a command fails other than by a
         :class:`~tcpd.line.reply.CommandError`.
-    :param counters: commands, replies and events are counted here.
+    :param counters: for commands, replies and events.
     :param max_line: the longest line in bytes.
-    :param strict_crlf: refuse lines that end in LF alone.
-    :param now: the clock of the deadlines that :meth:`answer` is given.
+    :param strict_crlf: reject lines that end in LF alone.
+    :param now: the clock of the deadlines of :meth:`answer`.
     """
 
     __slots__ = (
@@ -107,9 +106,9 @@ class Session:
         "_now",
         "_out",
         "_report",
-        "_scene",
+        "_scope",
+        "_stats",
         "_strict_crlf",
-        "_talk",
         "command",
         "more",
         "pending",
@@ -119,7 +118,7 @@ class Session:
 
     def __init__(
         self,
-        scene: Scene,
+        scope: ConnectionScope,
         report: Report,
         counters: ServiceCounters,
         *,
@@ -128,36 +127,36 @@ class Session:
         now: Callable[[], float] = float,
     ) -> None:
         self._now = now
-        self._scene = scene
+        self._scope = scope
         self._report = report
         self._events = counters.events
         self._commands = counters.commands
         self._codes = counters.replies
-        self._find = scene.commands.by_word.get
-        self._many = scene.commands.many_by_word.get
+        self._find = scope.commands.by_word.get
+        self._many = scope.commands.many_by_word.get
         self._buffer = LineBuffer(max_line, strict_crlf=strict_crlf)
-        self._talk = scene.talk
-        self._talk.buffer = self._buffer
+        self._stats = scope.stats
+        self._stats.buffer = self._buffer
         self._max_line = max_line
         self._strict_crlf = strict_crlf
-        self._chunks: list[bytes] = []  # there is hardly ever more than one, but in a flood
+        self._chunks: list[bytes] = []  # more than one only in a flood
         self._lines: Iterator[bytes | LineFault] | None = None
         self._cut = False
         self._input_ended = False
         self._gone = False
         self._out: list[str] = []
-        #: Whether lines are left that :meth:`answer` did not get to.
+        #: Whether :meth:`answer` left lines unprocessed.
         self.more = False
-        #: While WAITING: what to await.
+        #: In WAITING: the awaitable.
         self.pending: Awaitable[str | Reply] | None = None
-        #: While WAITING: the command that wants it awaited.
+        #: In WAITING and STREAMING: the command.
         self.command: ILineCommand | None = None
-        #: While STREAMING: what gives the lines.
+        #: In STREAMING: the source of lines.
         self.stream: Stream | None = None
         self.state = State.READY
 
     def receive(self, data: bytes) -> None:
-        """Take what the client has sent; :meth:`answer` looks at it. Ignored when CLOSED."""
+        """Buffer input for :meth:`answer`. Ignored when CLOSED."""
         if self.state is not _CLOSED:
             self._cut = not data.endswith(b"\n")
             if len(data) <= _PIECE:
@@ -166,14 +165,14 @@ class Session:
                 self._chunks += _pieces(data)
 
     def end_of_input(self) -> None:
-        """The client sends nothing more: CLOSED once :meth:`answer` has nothing left to answer."""
+        """End the input: CLOSED once :meth:`answer` has processed all of it."""
         self._input_ended = True
 
     def answer(self, deadline: float = inf) -> bytes:
-        """The replies that are due, in order; the state may be another one afterwards.
+        """Process input and return the replies, in order; may change the state.
 
-        Call it again while :attr:`more` is true and the state is READY: it returns about 64 KiB at
-        a time, and less when the deadline has passed.
+        Returns about 64 KiB at a time, and less when the deadline has passed. Call it again while
+        :attr:`more` is true and the state is READY.
         """
         if self.state is _READY:
             self._answer_lines(deadline)
@@ -183,37 +182,37 @@ class Session:
         self._out = []
         return "".join(out).encode()
 
-    def settle(self, answer: object) -> None:
-        """WAITING is over: the awaitable's result, a str or a :class:`~tcpd.line.reply.Reply`.
+    def resolve(self, result: object) -> None:
+        """End WAITING with the awaitable's result, a str or a :class:`~tcpd.line.reply.Reply`.
 
-        The reply comes with the next :meth:`answer`.
+        The next :meth:`answer` returns the reply.
         """
         command = self._resume()
-        if isinstance(answer, (str, Reply)):
-            self._say(command, answer)
+        if isinstance(result, (str, Reply)):
+            self._take(command, result)
         else:
-            self._say(command, self._failed(command, _wrong_type(answer)))
+            self._take(command, self._failed(command, _wrong_type(result)))
 
     def reject(self, error: BaseException) -> None:
-        """WAITING is over: what the awaitable raised."""
+        """End WAITING with the awaitable's exception."""
         command = self._resume()
-        self._say(command, self._failed(command, error))
+        self._take(command, self._failed(command, error))
 
     def expire(self, seconds: float) -> None:
-        """WAITING is over: it took longer than it may.
+        """End WAITING after a timeout.
 
-        :param seconds: how long that is.
+        :param seconds: the timeout.
         """
         command = self._resume()
         self._events["command-timeout"] += 1
         late = TimeoutError(f"{command.name} did not finish within {seconds:g} seconds")
         reference = self._report(command.name, late)
-        said = f"{command.name} did not finish in time, reference {reference}"
-        self._say(command, Reply(451, (said,)))
+        text = f"{command.name} did not finish in time, reference {reference}"
+        self._take(command, Reply(451, (text,)))
 
     @property
     def has_input(self) -> bool:
-        """Whether anything has come behind what was answered last, or nothing more will."""
+        """Whether unprocessed input, or the end of input, was received."""
         return bool(self._lines_left or self._chunks or self._cut or self._input_ended)
 
     @property
@@ -221,21 +220,21 @@ class Session:
         return self._lines is not None and length_hint(self._lines) > 0
 
     def end_stream(self, last: str) -> None:
-        """STREAMING is over.
+        """End STREAMING.
 
-        :param last: the last line of the reply, which comes with the next :meth:`answer`.
+        :param last: the last line of the reply, which the next :meth:`answer` returns.
         """
         command = self._resume()
-        self._say(command, Reply.of(250, last))
+        self._take(command, Reply.of(250, last))
 
     def tls_started(self) -> None:
-        """STARTING_TLS is over: what is received from now on came inside TLS."""
+        """End STARTING_TLS: input is now received over TLS."""
         self.state = State.READY
 
     def close(self) -> None:
-        """Answer nothing more, and ignore what comes. A command may be the cause of this call.
+        """End the session, and ignore further input. A command may call this.
 
-        Replies that :meth:`answer` has not returned yet are dropped: they would come too late.
+        Replies that :meth:`answer` has not returned yet are dropped.
         """
         self._gone = True
         self.state = State.CLOSED
@@ -243,16 +242,16 @@ class Session:
         self._forget_input()
 
     def _answer_lines(self, deadline: float) -> None:
-        """Answer what was received until it is used up, a lot is full, the deadline has passed, or
-        the state changes."""
+        """Process input until it is used up, the batch is full, the deadline has passed, or the
+        state changes."""
         find = self._find
         now = self._now
-        scene = self._scene
-        talk = self._talk
-        room = _LOT
-        texts: list[str] = []  # results that are text: they become replies together
+        scope = self._scope
+        stats = self._stats
+        room = _BATCH
+        texts: list[str] = []  # results of type str, which are rendered together
         previous: ILineCommand | None = None
-        run = 0  # how often the previous command was called, one time after the other
+        run = 0  # consecutive calls of the previous command
         try:
             while True:
                 lines = self._lines
@@ -263,7 +262,7 @@ class Session:
                             word, _, rest = line.partition(b" ")
                             command = find(word)
                         if command is None:
-                            self._say_texts(texts)
+                            self._take_texts(texts)
                             command, rest = self._look_closer(line)
                             if command is None:
                                 room -= _NO_REQUEST
@@ -272,11 +271,11 @@ class Session:
                                     return
                                 continue
                         request = Request()
-                        request.scene = scene
+                        request.scope = scope
                         try:
                             request.argument = rest.decode()
                         except UnicodeDecodeError:
-                            self._say_texts(texts)
+                            self._take_texts(texts)
                             self._refuse("not-utf8", _NOT_UTF8)
                             room -= _NO_REQUEST
                             if room < 0:
@@ -285,22 +284,22 @@ class Session:
                             continue
                         if command is not previous:
                             if previous is not None:
-                                # as _count has it, in less time
+                                # _count, inlined
                                 self._commands[previous.name] += run
-                                talk.commands += run
+                                stats.commands += run
                             previous = command
                             run = 0
                         run += 1
                         try:
                             answer = command.call(request)
-                        except Exception as error:  # the boundary to commands: answered 451
+                        except Exception as error:  # reply 451
                             answer = self._failed(command, error)
                         if type(answer) is str:
                             texts.append(answer)
                             room -= len(answer)
                         else:
-                            self._say_texts(texts)
-                            room -= self._say(command, answer)
+                            self._take_texts(texts)
+                            room -= self._take(command, answer)
                             self._count(command, run)
                             previous = None
                             if self.state is not _READY:
@@ -309,12 +308,12 @@ class Session:
                                 self.more = True
                                 return
                         if room < 0:
-                            self._say_texts(texts)
+                            self._take_texts(texts)
                             self.more = True
                             return
                     if length_hint(lines):
                         if now() >= deadline:
-                            self._say_texts(texts)
+                            self._take_texts(texts)
                             self.more = True
                             return
                         continue
@@ -323,7 +322,7 @@ class Session:
                     break
                 chunk = self._chunks.pop(0)
                 if len(chunk) >= _ALIKE:
-                    self._say_texts(texts)
+                    self._take_texts(texts)
                     size = self._answer_alike(chunk)
                     if size is not None:
                         room -= size
@@ -335,16 +334,16 @@ class Session:
         finally:
             if previous is not None:
                 self._count(previous, run)
-        self._say_texts(texts)
+        self._take_texts(texts)
         self.more = False
         if self._input_ended:
             self.state = State.CLOSED
 
     def _answer_alike(self, chunk: bytes) -> int | None:
-        """Answer a chunk of nothing but whole requests for one command that takes many at once.
+        """Process a chunk that consists of complete requests for one command with ``many``.
 
-        :return: how many characters the answers have, which may be none; ``None`` if it is not so,
-            and nothing was done.
+        :return: the number of characters of the results; ``None`` if the chunk is not such a one,
+            and was not processed.
         """
         start = chunk.find(b" ") + 1
         found = self._many(chunk[: start - 1]) if start else None
@@ -374,8 +373,8 @@ class Session:
                 return None
             if len(texts) != count:
                 raise ValueError(f"{len(texts)} texts for {count} requests")
-            size = self._say_texts(texts)
-        except Exception as error:  # the boundary to commands: told, and each is called by itself
+            size = self._take_texts(texts)
+        except Exception as error:  # logged; the command is then called for each request
             self._failed(command, error)
             return None
         self._count(command, count)
@@ -383,10 +382,10 @@ class Session:
 
     def _count(self, command: ILineCommand, times: int) -> None:
         self._commands[command.name] += times
-        self._talk.commands += times
+        self._stats.commands += times
 
-    def _say_texts(self, texts: list[str]) -> int:
-        """Take results that are text, which is empty afterwards; tell its length before."""
+    def _take_texts(self, texts: list[str]) -> int:
+        """Render results of type str, and clear the list; return their length."""
         if not texts:
             return 0
         together = "".join(texts)
@@ -399,9 +398,9 @@ class Session:
         return len(together)
 
     def _look_closer(self, line: bytes | LineFault) -> tuple[ILineCommand | None, bytes]:
-        """Deal with a line whose first word, as it stands, names no command.
+        """Process a line whose first word is not in :attr:`CommandTable.by_word`.
 
-        :return: the command and its argument after all; or None, and what is to be said is said.
+        :return: the command and its argument; or ``None`` after an error reply.
         """
         if isinstance(line, LineFault):
             if line is LineFault.TOO_LONG:
@@ -410,20 +409,20 @@ class Session:
             else:
                 self._refuse("bare-lf", "500 the line ends in LF alone, end it in CRLF\r\n")
             return None, b""
-        # a CR may be left of a line end that is written LF CR
+        # a CR may remain of a line end LF CR
         line = line.lstrip(b" \t" if self._strict_crlf else b" \t\r")
         if not line:
             return None, b""
         space = line.find(b" ")
         tab = line.find(b"\t")
-        end = min(place for place in (space, tab, len(line)) if place >= 0)
+        end = min(at for at in (space, tab, len(line)) if at >= 0)
         try:
             word = line[:end].decode()
             line.decode()
         except UnicodeDecodeError:
             self._refuse("not-utf8", _NOT_UTF8)
             return None, b""
-        command = self._scene.commands.find(word)
+        command = self._scope.commands.find(word)
         if command is None:
             self._refuse("unknown-command", self._unknown(word).render())
         return command, line[end + 1 :]
@@ -434,16 +433,16 @@ class Session:
         self._out.append(text)
 
     def _unknown(self, word: str) -> Reply:
-        if len(word) > LONGEST_GUESS:
-            return Reply(500, (f"{word[:LONGEST_GUESS]}... is not a command, HELP lists them",))
-        scene = self._scene
-        near = scene.guesses.near(word, scene.commands.usable(scene.connection))
+        if len(word) > SUGGESTION_LENGTH:
+            return Reply(500, (f"{word[:SUGGESTION_LENGTH]}... is not a command, HELP lists them",))
+        scope = self._scope
+        near = scope.suggestions.closest(word, scope.commands.usable(scope.connection))
         if near:
             return Reply(500, (f"{word} is not a command, did you mean {near}?",))
         return Reply(500, (f"{word} is not a command, HELP lists them",))
 
-    def _say(self, command: ILineCommand, answer: object) -> int:
-        """Take what a command returned; tell how many characters it adds to the output."""
+    def _take(self, command: ILineCommand, answer: object) -> int:
+        """Process the result of a command; return the characters added to the output."""
         if self._gone:
             if iscoroutine(answer):
                 answer.close()
@@ -473,7 +472,7 @@ class Session:
     def _leave(self, then: Then) -> None:
         if then is Then.START_TLS:
             self._events["starttls"] += 1
-            # RFC 3207 section 5: what was sent in the clear behind STARTTLS is not ours to answer
+            # RFC 3207 section 5: cleartext input after STARTTLS is discarded
             if self._cut or self._chunks or self._lines_left:
                 self._events["starttls-discarded"] += 1
         self._forget_input()
@@ -488,14 +487,14 @@ class Session:
     def _resume(self) -> ILineCommand:
         command = self.command
         if command is None:
-            raise RuntimeError("no command is being waited for")
+            raise RuntimeError("no command is pending")
         self.pending = self.command = self.stream = None
         self.state = State.READY
         return command
 
     def _forget_input(self) -> None:
         self._chunks.clear()
-        for _ in self._lines or ():  # used up, so that a loop that is under way ends too
+        for _ in self._lines or ():  # exhausted, so that a running loop ends
             pass
         self._buffer.clear()
         self._cut = False
@@ -503,7 +502,7 @@ class Session:
 
 
 def _pieces(data: bytes) -> Iterator[bytes]:
-    """Cut at line ends where there are any, so that few lines are in two pieces."""
+    """Split at line ends where possible, so that few lines span two pieces."""
     at = 0
     while at < len(data):
         end = data.rfind(b"\n", at, at + _PIECE) + 1 or at + _PIECE

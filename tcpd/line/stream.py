@@ -1,8 +1,7 @@
-"""An answer that goes on: lines for as long as the client likes, who is never waited for.
+"""A reply without a fixed end, such as events as they happen.
 
-A command returns a :class:`Stream` where it has no end of its own, such as events as they happen.
-On the wire it is one reply of many lines, whose last line comes when the client sends anything, or
-closes its sending side: what it sent is then answered as always.
+On the wire a :class:`Stream` is one reply of many lines. The last one is sent when the client sends
+anything or closes its sending side; the client's input is processed after it.
 """
 
 from __future__ import annotations
@@ -12,26 +11,26 @@ from collections.abc import Callable
 
 
 class Stream(ABC):
-    """Gives lines as they come. What does not fit is its own affair: it bounds what it keeps."""
+    """A source of lines. While paused it must bound what it buffers."""
 
     @abstractmethod
     def begin(self, say: Callable[[str], None]) -> None:
         """Start. Called once.
 
-        :param say: takes a line; called only while it is not paused, and not after the end.
+        :param say: sends a line; must not be called while paused or after the end.
         """
 
     @abstractmethod
     def pause(self) -> None:
-        """Say nothing more for now: the client does not read. May be called from within ``say``."""
+        """Pause: the client does not read. May be called within ``say``."""
 
     @abstractmethod
     def resume(self) -> None:
-        """Go on. May call ``say`` at once."""
+        """Resume. May call ``say`` immediately."""
 
     @abstractmethod
     def stop(self) -> str:
-        """End. Called once, also when the client is gone.
+        """End. Called once, also when the connection is lost.
 
         :return: the last line.
         """

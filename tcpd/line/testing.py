@@ -1,4 +1,4 @@
-"""For tests of commands, here and in other packages: a context held in memory, and requests."""
+"""Test doubles for commands, also for other packages: a context in memory, and requests."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from twisted.internet.task import Clock
 from zope.interface import implementer
 
 from tcpd.interfaces import IContext
-from tcpd.line.command import CommandTable, Facts, PlainFacts, Request, Scene
+from tcpd.line.command import CommandTable, ConnectionScope, Facts, PlainFacts, Request
 from tcpd.net.directory import ServiceEntry
 from tcpd.ops.counters import ServiceCounters
 from tcpd.policy.workqueue import WorkQueue
 
 
 def _unbounded() -> WorkQueue:
-    """A queue in which nothing waits: the time of a turn is never used up."""
+    """A queue without a time limit, so that nothing waits."""
     return WorkQueue(time.monotonic, lambda _: None, lambda: None, math.inf)
 
 
 @implementer(IContext)
 @dataclass
 class MemoryContext:
-    """A context whose time stands still until ``clock.advance(seconds)``.
+    """A context with a clock that ``clock.advance(seconds)`` advances.
 
-    :ivar epoch: what the wall clock says when ``clock`` says 0.
-    :ivar services: what the directory lists.
-    :ivar work: all work is done at once.
+    :ivar epoch: the wall clock when ``clock`` is 0.
+    :ivar services: the entries of the directory.
+    :ivar work: runs all work immediately.
     """
 
     service: str = "line"
@@ -50,9 +50,9 @@ class MemoryContext:
         """Seconds since 1970 UTC."""
         return self.epoch + self.clock.seconds()
 
-    def reload(self, told: Callable[[bool, Sequence[str]], None]) -> None:
-        """Refuse: there is no configuration."""
-        told(False, ("there is no configuration",))
+    def reload(self, done: Callable[[bool, Sequence[str]], None]) -> None:
+        """Fail: there is no configuration."""
+        done(False, ("there is no configuration",))
 
     def directory(self) -> list[ServiceEntry]:
         """A copy of :attr:`services`."""
@@ -66,16 +66,16 @@ def make_request(
     connection: Facts | None = None,
     commands: CommandTable | None = None,
 ) -> Request:
-    """A request as a command gets it: ``command.call(make_request("tea"))``.
+    """Make a request: ``command.call(make_request("tea"))``.
 
-    :param argument: what follows the command.
+    :param argument: the text after the command.
     :param context: by default a :class:`MemoryContext`.
-    :param connection: by default one in the clear from 192.0.2.1.
+    :param connection: by default from 192.0.2.1, without TLS.
     :param commands: by default none.
     """
     request = Request()
     request.argument = argument
-    request.scene = Scene(
+    request.scope = ConnectionScope(
         connection or PlainFacts("line", "192.0.2.1:4711"),
         context or MemoryContext(),
         commands or CommandTable([]),

@@ -1,4 +1,4 @@
-"""Waiting for one command: with a timeout, and without a trace once it is given up."""
+"""Awaits the result of one command, with a timeout and cancellation."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from tcpd.wire.safe_text import escape_controls
 
 
 class Wait:
-    """Awaits one thing and calls back once: ``settled``, ``rejected`` or ``expired``.
+    """Awaits an awaitable and calls back once: ``resolved``, ``rejected`` or ``expired``.
 
     :param clock: for the timeout.
-    :param seconds: the timeout; what does not end by then is cancelled.
-    :param settled: called with the result.
+    :param seconds: the timeout, after which the awaitable is cancelled.
+    :param resolved: called with the result.
     :param rejected: called with the failure.
-    :param expired: called when time is up.
+    :param expired: called after the timeout.
     """
 
     _log = Logger()
@@ -31,8 +31,8 @@ class Wait:
         "_expired",
         "_over",
         "_rejected",
+        "_resolved",
         "_seconds",
-        "_settled",
         "_timer",
     )
 
@@ -40,13 +40,13 @@ class Wait:
         self,
         clock: IReactorTime,
         seconds: float,
-        settled: Callable[[object], None],
+        resolved: Callable[[object], None],
         rejected: Callable[[Failure], None],
         expired: Callable[[], None],
     ) -> None:
         self._clock = clock
         self._seconds = seconds
-        self._settled = settled
+        self._resolved = resolved
         self._rejected = rejected
         self._expired = expired
         self._deferred: Deferred[Any] | None = None
@@ -60,12 +60,12 @@ class Wait:
         deferred.addCallbacks(self._succeed, self._fail)
         deferred.addErrback(self._broken)
         if self._over:
-            self._cancel()  # a coroutine that gave itself up before its first wait
+            self._cancel()  # the coroutine cancelled this wait before its first await
         else:
             self._timer = self._clock.callLater(self._seconds, self._expire)
 
-    def give_up(self) -> None:
-        """Cancel it, where it can be; nothing is called back any more."""
+    def cancel(self) -> None:
+        """Cancel the awaitable, if possible; no callback follows."""
         if not self._over:
             self._finish()
             self._cancel()
@@ -73,7 +73,7 @@ class Wait:
     def _succeed(self, result: object) -> None:
         if not self._over:
             self._finish()
-            self._settled(result)
+            self._resolved(result)
 
     def _fail(self, failure: Failure) -> None:
         if not self._over:
@@ -81,7 +81,7 @@ class Wait:
             self._rejected(failure)
         elif not failure.check(CancelledError):
             error = escape_controls(repr(failure.value))
-            self._log.debug("a command was given up, and then failed: {error}", error=error)
+            self._log.debug("a cancelled command failed: {error}", error=error)
 
     def _expire(self) -> None:
         self._timer = None
@@ -100,7 +100,7 @@ class Wait:
             return
         try:
             self._deferred.cancel()
-        except Exception:  # a third party's canceller; it is given up either way
+        except Exception:  # isolates the canceller of a third party
             self._log.failure("a command could not be cancelled")
 
     def _broken(self, failure: Failure) -> None:

@@ -10,14 +10,14 @@ import pytest
 from chat.text_chat import TextChat, TextTestClient
 
 from tcpd.chat.settings import ChatSettings
-from tcpd.chat.text.parse import COMMANDS, Command
+from tcpd.chat.text.parse import COMMANDS, TextCommand
 from tcpd.chat.text.settings import TextSettings
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "chat.rst").read_text()
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
-def test_commands_are_described(command: Command) -> None:
+def test_commands_are_described(command: TextCommand) -> None:
     assert f"``/{command.name} {command.usage}".rstrip() + "``" in PAGE
 
 

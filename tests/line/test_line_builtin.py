@@ -25,7 +25,7 @@ def test_help_lists_all_commands() -> None:
     assert help_.call(make_request(commands=COMMANDS, connection=MAY_START_TLS)) == Reply(
         214,
         (
-            "commands, HELP and a name tells more:",
+            "commands; HELP and a name describes one:",
             "ECHO text",
             "HANDSHAKE [json|utf8]",
             "HELP [command]",
@@ -133,7 +133,7 @@ def test_starttls() -> None:
 
 @pytest.mark.parametrize(("connection", "code"), [(UNDER_TLS, 503), (None, 502)])
 def test_starttls_where_it_cannot_be(connection: PlainFacts | None, code: int) -> None:
-    """ "503 when TLS is on already; 502 where the listener has no starttls=" """
+    """ "503 when TLS is already active; 502 where the listener has no starttls=" """
     with pytest.raises(CommandError) as caught:
         starttls.call(make_request(connection=connection))
     assert caught.value.code == code

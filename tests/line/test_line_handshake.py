@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tcpd.handshake.facts import Absence, End, Facts, NoServerIsn
-from tcpd.line.command import CommandTable, PlainFacts, Scene
+from tcpd.line.command import CommandTable, ConnectionScope, PlainFacts
 from tcpd.line.handshake import handshake, layers, tcpinfo
 from tcpd.line.loading import load_commands
 from tcpd.line.reply import Reply, WrongArguments
@@ -81,7 +81,7 @@ def test_where_there_is_no_connection_layer_nothing_is_known() -> None:
 def test_the_conversation_tells_of_itself(end: bytes, shown: str, cut: bool) -> None:
     """ "commands so far", this one included, and "line ending in use"."""
     session = Session(
-        Scene(CLIENT, MemoryContext(), CommandTable([*load_commands(points=())])),
+        ConnectionScope(CLIENT, MemoryContext(), CommandTable([*load_commands(points=())])),
         lambda name, error: "",
         ServiceCounters(),
     )

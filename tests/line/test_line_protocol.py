@@ -512,7 +512,7 @@ def test_starttls_injection(full: bool) -> None:
         b"250 PONG inside\r\n"
         b"250-address [2001:db8::1]:4711\r\n"
         b"250-tls TLSv1.3\r\n250 cipher TLS_AES_128_GCM_SHA256\r\n"
-        b"503 TLS is on already\r\n"
+        b"503 TLS is already active\r\n"
     )
     assert protocol._shared.context.counters.events["starttls-discarded"] == 1
 

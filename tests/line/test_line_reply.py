@@ -65,7 +65,7 @@ def test_no_lines() -> None:
 
 
 def test_an_error_is_no_success() -> None:
-    with pytest.raises(ValueError, match="not the code of an error"):
+    with pytest.raises(ValueError, match="not an error code"):
         CommandError(250, "fine")
 
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tcpd.line.command import Command, CommandTable, PlainFacts, Request, Scene, command
+from tcpd.line.command import Command, CommandTable, ConnectionScope, PlainFacts, Request, command
 from tcpd.line.loading import load_commands
 from tcpd.line.reply import CommandError, Reply, Then, greeting, last_words
 from tcpd.line.session import Session, State
@@ -86,7 +86,7 @@ class Talk:
         if not many:
             commands = CommandTable(dataclasses.replace(each, many=None) for each in commands)
         self.session = Session(
-            Scene(facts, self.context, commands),
+            ConnectionScope(facts, self.context, commands),
             self._report,
             self.counters,
             max_line=max_line,
@@ -110,7 +110,7 @@ class Talk:
             said += self.session.answer()
             if self.session.state is State.WAITING and not self.wait:
                 assert self.session.pending is not None
-                self.session.settle("waited for")
+                self.session.resolve("waited for")
             elif not (self.session.more and self.session.state is State.READY):
                 return said
 
@@ -254,9 +254,9 @@ def test_replies_keep_their_order_around_a_wait() -> None:
     assert talk.say(b"PING 1\nLATER\nPING 2\nLATER\nPING 3\n") == b"250 PONG 1\r\n"
     assert talk.session.state is State.WAITING
     assert talk.say(b"PING 4\n") == b""
-    talk.session.settle("first")
+    talk.session.resolve("first")
     assert talk.rest() == b"250 first\r\n250 PONG 2\r\n"
-    talk.session.settle(Reply(252, ("second",)))
+    talk.session.resolve(Reply(252, ("second",)))
     assert talk.rest() == b"252 second\r\n250 PONG 3\r\n250 PONG 4\r\n"
     assert talk.session.state is State.READY
 
@@ -264,8 +264,8 @@ def test_replies_keep_their_order_around_a_wait() -> None:
 @pytest.mark.parametrize(
     ("end", "answered"),
     [
-        (lambda s: s.settle("a\nb"), b"250-a\r\n250 b\r\n"),
-        (lambda s: s.settle(42), b"451 LATER failed, reference 00000001\r\n"),
+        (lambda s: s.resolve("a\nb"), b"250-a\r\n250 b\r\n"),
+        (lambda s: s.resolve(42), b"451 LATER failed, reference 00000001\r\n"),
         (lambda s: s.reject(OSError("gone")), b"451 LATER failed, reference 00000001\r\n"),
         (lambda s: s.reject(CommandError(450, "busy")), b"450 busy\r\n"),
         (lambda s: s.expire(30.0), b"451 LATER did not finish in time, reference 00000001\r\n"),
@@ -281,7 +281,7 @@ def test_ends_of_a_wait(end: Callable[[Session], None], answered: bytes) -> None
 def test_a_wait_that_ends_in_closing() -> None:
     talk = Talk(wait=True)
     talk.say(b"BYE-LATER\nPING\n")
-    talk.session.settle(Reply(221, ("bye",), Then.CLOSE))
+    talk.session.resolve(Reply(221, ("bye",), Then.CLOSE))
     assert talk.rest() == b"221 bye\r\n"
     assert talk.session.state is State.CLOSED
     assert talk.say(b"PING\n") == b""
@@ -289,7 +289,7 @@ def test_a_wait_that_ends_in_closing() -> None:
 
 def test_settling_nothing_is_a_mistake() -> None:
     with pytest.raises(RuntimeError):
-        Talk().session.settle("what?")
+        Talk().session.resolve("what?")
 
 
 def test_quit() -> None:
@@ -316,7 +316,7 @@ def test_starttls_throws_away_what_follows_in_the_clear(behind: bytes, apart: bo
         talk.say(b"LATER\n")
         talk.say(b"STARTTLS\r\n")
         talk.say(behind)
-        talk.session.settle("done")
+        talk.session.resolve("done")
         assert talk.rest() == b"250 done\r\n220 ready for TLS\r\n"
     else:
         assert talk.say(b"STARTTLS\r\n" + behind) == b"220 ready for TLS\r\n"

@@ -47,7 +47,7 @@ def test_a_conversation_is_gone_with_its_connection() -> None:
 
 def test_what_was_there_at_the_start_is_looked_at_no_more() -> None:
     code = (
-        "import gc; from tcpd.ops.garbage import settle; settle(); "
+        "import gc; from tcpd.ops.garbage import freeze_objects; freeze_objects(); "
         "assert gc.get_freeze_count() > 1000; assert gc.get_threshold()[0] > 700"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=PATIENCE)

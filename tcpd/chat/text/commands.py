@@ -14,7 +14,7 @@ from tcpd.chat.split import ALWAYS_FITS, room_for, split_message
 from tcpd.chat.text.client import TextReply
 from tcpd.chat.text.parse import (
     COMMANDS,
-    Command,
+    TextCommand,
     cut_room,
     cut_word,
     find_command,
@@ -41,7 +41,7 @@ class _Impossible(Exception):
     """The arguments of a command are invalid; the text says why."""
 
 
-def run(reply: TextReply, command: Command, rest: str) -> None:
+def run(reply: TextReply, command: TextCommand, rest: str) -> None:
     """Run a command.
 
     :param reply: to a client that has entered.

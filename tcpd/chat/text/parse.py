@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
+class TextCommand:
     """One command, as ``/help`` shows it.
 
     :ivar name: without the slash.
@@ -27,9 +27,9 @@ class Command:
 _IN_ROOM = "Put another room's name first, as in /{} #tea ..., to do it there."
 
 COMMANDS = (
-    Command("help", "[COMMAND]", "this list, or more about one command", ("h", "?")),
-    Command("nick", "NAME", "change your nickname", ("name",)),
-    Command(
+    TextCommand("help", "[COMMAND]", "this list, or more about one command", ("h", "?")),
+    TextCommand("nick", "NAME", "change your nickname", ("name",)),
+    TextCommand(
         "join",
         "#ROOM [KEY]",
         "come into a room and talk there",
@@ -39,12 +39,12 @@ COMMANDS = (
             "If you are in it already, what you type goes there from now on.",
         ),
     ),
-    Command("part", "[#ROOM] [REASON]", "leave a room", ("leave",)),
-    Command("rooms", "", "which rooms there are", ("list",)),
-    Command(
+    TextCommand("part", "[#ROOM] [REASON]", "leave a room", ("leave",)),
+    TextCommand("rooms", "", "which rooms there are", ("list",)),
+    TextCommand(
         "who", "[#ROOM]", "who is in a room", ("names", "w"), ("Operators have a @ in front.",)
     ),
-    Command(
+    TextCommand(
         "msg",
         "NAME TEXT",
         "say something to one person alone",
@@ -54,28 +54,30 @@ COMMANDS = (
             "With the name of a room, as in /msg #tea hello, it is said to all in there.",
         ),
     ),
-    Command("me", "TEXT", "say what you do: * ann waves"),
-    Command("history", "[NUMBER] [#ROOM]", "what was said last", ("last",)),
-    Command(
+    TextCommand("me", "TEXT", "say what you do: * ann waves"),
+    TextCommand("history", "[NUMBER] [#ROOM]", "what was said last", ("last",)),
+    TextCommand(
         "topic",
         "[#ROOM] [TEXT]",
         "show the topic, or set it (operators)",
         ("t",),
         ("/topic - takes it away.",),
     ),
-    Command(
+    TextCommand(
         "handshake",
         "[layers]",
         "your connection's TCP handshake, drawn",
         (),
         ("/handshake layers shows it layer by layer. Only you see it.",),
     ),
-    Command("op", "NAME", "make somebody an operator", (), (_IN_ROOM.format("op"),)),
-    Command("deop", "NAME", "make somebody an operator no longer", (), (_IN_ROOM.format("deop"),)),
-    Command(
+    TextCommand("op", "NAME", "make somebody an operator", (), (_IN_ROOM.format("op"),)),
+    TextCommand(
+        "deop", "NAME", "make somebody an operator no longer", (), (_IN_ROOM.format("deop"),)
+    ),
+    TextCommand(
         "kick", "NAME [REASON]", "put somebody out of the room", (), (_IN_ROOM.format("kick"),)
     ),
-    Command(
+    TextCommand(
         "ban",
         "[NAME]",
         "put somebody out and keep them out",
@@ -86,8 +88,8 @@ COMMANDS = (
             _IN_ROOM.format("ban"),
         ),
     ),
-    Command("unban", "NAME", "let somebody in again", (), (_IN_ROOM.format("unban"),)),
-    Command("quit", "[REASON]", "say goodbye", ("exit", "bye", "q")),
+    TextCommand("unban", "NAME", "let somebody in again", (), (_IN_ROOM.format("unban"),)),
+    TextCommand("quit", "[REASON]", "say goodbye", ("exit", "bye", "q")),
 )
 
 _BY_WORD = {word: command for command in COMMANDS for word in (command.name, *command.aliases)}
@@ -104,7 +106,7 @@ class Call:
     :ivar rest: its arguments, without surrounding spaces.
     """
 
-    command: Command
+    command: TextCommand
     rest: str
 
 
@@ -138,7 +140,7 @@ def parse(text: str) -> str | Call | Unknown | None:
     return Call(command, rest) if command is not None else Unknown(word, nearest_command(word))
 
 
-def find_command(word: str) -> Command | None:
+def find_command(word: str) -> TextCommand | None:
     """Find a command by name or alias, in any case, with or without slash."""
     return _BY_WORD.get(word.removeprefix("/").lower())
 
