@@ -271,8 +271,8 @@ def test_gateway_client_is_reported_to_the_connection_layer() -> None:
 
 
 def test_idle_client_is_pinged_and_disconnected() -> None:
-    """docs/reference/configuration.rst, ``ping``: PING after this idle time, and closed after the same time
-    without an answer."""
+    """docs/reference/configuration.rst, ``ping``: PING after this idle time, and closed after the
+    same time without an answer."""
     chat = IrcChat(ping=100.0)
     chat.irc.doStart()
     ann = chat.irc_client("ann", joined="#tea")

@@ -52,7 +52,7 @@ class Connected(StringTransport):
 )
 @pytest.mark.parametrize("cut", [False, True])
 @pytest.mark.parametrize("protocol", ["irc", "text"])
-def test_what_a_browser_sends_ends_the_connection(
+def test_http_request_ends_the_connection(
     protocol: str, cut: bool, opening: bytes, why: Refusal, words: str, before: bytes
 ) -> None:
     """'A web page must not be able to make a visitor's browser talk here.'"""

@@ -1,4 +1,4 @@
-"""The commands that every line service has, one by one."""
+"""The built-in commands."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_help_lists_all_commands() -> None:
 
 
 @pytest.mark.parametrize("connection", [None, UNDER_TLS], ids=["no starttls=", "TLS is on"])
-def test_help_does_not_list_what_cannot_be_used(connection: PlainFacts | None) -> None:
+def test_help_omits_unusable_commands(connection: PlainFacts | None) -> None:
     """ "STARTTLS is listed where it would be answered with 220" """
     reply = help_.call(make_request(commands=COMMANDS, connection=connection))
     assert isinstance(reply, Reply)
@@ -57,7 +57,7 @@ def test_help_does_not_list_what_cannot_be_used(connection: PlainFacts | None) -
     assert caught.value.text == "starttsl is not a command, HELP lists the commands"
 
 
-def test_help_about_one_command() -> None:
+def test_help_describes_one_command() -> None:
     """ "or what one command does" """
     assert help_.call(make_request("ping", commands=COMMANDS)) == Reply(
         214, ("PING [token]", "Answers PONG, and the token if there is one.")
@@ -67,7 +67,7 @@ def test_help_about_one_command() -> None:
 @pytest.mark.parametrize(
     ("word", "hint"), [("PIGN", "did you mean PING?"), ("x" * 4000, "HELP lists the commands")]
 )
-def test_help_about_no_command(word: str, hint: str) -> None:
+def test_help_of_unknown_command(word: str, hint: str) -> None:
     """ "501 for a command that does not exist" """
     with pytest.raises(CommandError) as caught:
         help_.call(make_request(word, commands=COMMANDS))
@@ -90,12 +90,12 @@ def test_uptime() -> None:
     assert uptime.call(make_request(context=context)) == "93784 seconds (1 day, 2:03:04)"
 
 
-def test_whoami_in_the_clear() -> None:
+def test_whoami_without_tls() -> None:
     """ "address and where the server sees the client; tls ... or none" """
     assert whoami.call(make_request()) == Reply(250, ("address 192.0.2.1:4711", "tls none"))
 
 
-def test_whoami_under_tls() -> None:
+def test_whoami_with_tls() -> None:
     """ "with TLS also cipher and its name" """
     assert whoami.call(make_request(connection=UNDER_TLS)) == Reply(
         250, ("address [2001:db8::1]:4711", "tls TLSv1.3", "cipher TLS_AES_256_GCM_SHA384")
@@ -132,7 +132,7 @@ def test_starttls() -> None:
 
 
 @pytest.mark.parametrize(("connection", "code"), [(UNDER_TLS, 503), (None, 502)])
-def test_starttls_where_it_cannot_be(connection: PlainFacts | None, code: int) -> None:
+def test_starttls_unavailable(connection: PlainFacts | None, code: int) -> None:
     """ "503 when TLS is already active; 502 where the listener has no starttls=" """
     with pytest.raises(CommandError) as caught:
         starttls.call(make_request(connection=connection))
@@ -140,7 +140,7 @@ def test_starttls_where_it_cannot_be(connection: PlainFacts | None, code: int) -
 
 
 @pytest.mark.parametrize("name", ["QUIT", "SERVICES", "STARTTLS", "TIME", "UPTIME", "WHOAMI"])
-def test_no_arguments_wanted(name: str) -> None:
+def test_arguments_are_rejected(name: str) -> None:
     """ "501: Wrong arguments" """
     found = COMMANDS.find(name)
     assert found is not None
@@ -148,8 +148,8 @@ def test_no_arguments_wanted(name: str) -> None:
         found.call(make_request("some"))
 
 
-def test_whoami_shows_a_certificate_in_escapes() -> None:
-    """A line end in the subject makes no line of the reply."""
+def test_whoami_escapes_certificate_names() -> None:
+    """A line end in the subject starts no new line of the reply."""
     tls = TLSFacts("TLSv1.3", "X", None, "ab", "CN=a\r\n250 x\x1b[1m", ("b\n",))
     reply = whoami.call(make_request(connection=PlainFacts("line", "192.0.2.1:1", tls)))
     assert isinstance(reply, Reply)

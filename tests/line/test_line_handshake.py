@@ -21,7 +21,7 @@ ASKED = (handshake, layers, tcpinfo)
 
 
 class Connected(PlainFacts):
-    """A TCP connection of which the ends are known."""
+    """A TCP connection with known addresses."""
 
     def facts(self) -> Facts:
         return Facts(
@@ -64,13 +64,13 @@ def test_json_is_one_line(command: Any, key: str) -> None:
 
 @pytest.mark.parametrize("command", ASKED)
 @pytest.mark.parametrize("argument", ["12", "json utf8", "xml"])
-def test_of_no_other_connection(command: Any, argument: str) -> None:
-    """ "Only about the asking connection itself": there is no argument that could name one."""
+def test_report_takes_no_connection_argument(command: Any, argument: str) -> None:
+    """ "Only about the asking connection itself": no argument names another."""
     with pytest.raises(WrongArguments):
         command.call(make_request(argument, connection=CLIENT))
 
 
-def test_where_there_is_no_connection_layer_nothing_is_known() -> None:
+def test_report_without_a_connection_layer() -> None:
     reply = handshake.call(make_request())
     assert isinstance(reply, Reply)
     assert reply.code == 250
@@ -78,7 +78,7 @@ def test_where_there_is_no_connection_layer_nothing_is_known() -> None:
 
 @pytest.mark.parametrize(("end", "shown"), [(b"\r\n", "CRLF"), (b"\n", "LF")])
 @pytest.mark.parametrize("cut", [False, True])
-def test_the_conversation_tells_of_itself(end: bytes, shown: str, cut: bool) -> None:
+def test_report_contains_session_stats(end: bytes, shown: str, cut: bool) -> None:
     """ "commands so far", this one included, and "line ending in use"."""
     session = Session(
         ConnectionScope(CLIENT, MemoryContext(), CommandTable([*load_commands(points=())])),
@@ -89,9 +89,9 @@ def test_the_conversation_tells_of_itself(end: bytes, shown: str, cut: bool) -> 
     data += b"PING " + b"b" * 40 + end + (b"PING " + b"c" * 40 + end) * 3 + b"LAYERS json" + end
     for piece in [data[at : at + 7] for at in range(0, len(data), 7)] if cut else [data]:
         session.receive(piece)
-    told = session.answer().decode()
+    output = session.answer().decode()
     found = [
-        json.loads(line.removeprefix("250 ")) for line in told.split("\r\n") if "layers" in line
+        json.loads(line.removeprefix("250 ")) for line in output.split("\r\n") if "layers" in line
     ]
     counts = [each["layers"]["application"]["values"]["commands"]["value"] for each in found]
     ends = {each["layers"]["presentation"]["values"]["line_ending"]["value"] for each in found}

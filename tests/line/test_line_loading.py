@@ -1,4 +1,4 @@
-"""Commands of other packages: what is loaded, and what stops the start with a sentence."""
+"""Loading of commands, from this package and from entry points."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class _Half:
 
 @implementer(ILineCommand)
 class _LacksHelp:
-    """Says that it is a command, and lacks something."""
+    """Claims to provide ILineCommand, but lacks help."""
 
     name = "LACKING"
     usage = ""
@@ -69,23 +69,23 @@ def point(value: str) -> EntryPoint:
     return EntryPoint(value.rpartition(":")[2], value, GROUP)
 
 
-def test_built_in_commands_come_from_a_table_of_names() -> None:
+def test_built_in_commands_are_loaded_by_name() -> None:
     table = load_commands(points=())
     assert len(table.names) == len(BUILT_IN)
     assert table.find("PiNg") is ping
 
 
-def test_commands_of_others_are_added() -> None:
+def test_entry_point_commands_are_added() -> None:
     table = load_commands(points=[point("theirs:greet")])
     assert table.find("greet") is GREET
 
 
-def test_commands_of_one_service_only() -> None:
+def test_extra_commands_are_added() -> None:
     assert load_commands([GREET], points=()).find("GREET") is GREET
     assert load_commands(points=()).find("GREET") is None
 
 
-def test_one_package_found_twice_is_no_conflict() -> None:
+def test_package_on_two_paths_is_no_conflict() -> None:
     assert load_commands(points=[point("theirs:greet")] * 2).find("GREET") is GREET
 
 
@@ -117,7 +117,7 @@ def test_one_package_found_twice_is_no_conflict() -> None:
         ),
     ],
 )
-def test_what_is_refused(values: list[str], sentence: str) -> None:
+def test_invalid_commands_stop_the_start(values: list[str], sentence: str) -> None:
     """ "duplicate names are refused at start", with both their names, and so are broken ones."""
     with pytest.raises(SettingError) as caught:
         load_commands(points=[point(value) for value in values])
@@ -132,7 +132,7 @@ def test_what_is_refused(values: list[str], sentence: str) -> None:
         ("theirs:whole_but", ".*ILineCommand.help attribute was not provided"),
     ],
 )
-def test_what_is_no_command(value: str, why: str) -> None:
+def test_invalid_provider_is_rejected(value: str, why: str) -> None:
     with pytest.raises(SettingError, match=f"^{value} is not a line command: {why}") as caught:
         load_commands(points=[point(value)])
     assert "\n" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""The Twisted edge, on a transport held in memory."""
+"""The line protocol on a transport in memory."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ GREETING = b"220 example.net line service ready, HELP lists the commands\r\n"
 
 
 class Commands:
-    """Commands whose Deferreds the tests hold in their hands."""
+    """Commands with Deferreds that the tests fire."""
 
     def __init__(self) -> None:
         self.pending: list[Deferred[Any]] = []
@@ -113,7 +113,7 @@ class Line:
         return self.commands.pending.pop(0)
 
 
-def test_a_chunk_is_answered_in_one_write() -> None:
+def test_replies_to_a_chunk_are_one_write() -> None:
     class Counting(StringTransport):
         writes = 0
 
@@ -127,7 +127,7 @@ def test_a_chunk_is_answered_in_one_write() -> None:
     assert line.transport.writes == before + 1
 
 
-def test_reading_pauses_while_a_command_takes_its_time() -> None:
+def test_reading_pauses_while_a_command_is_pending() -> None:
     """ "While a command takes its time, nothing more is read from its client; what was already
     received waits." """
     line = Line()
@@ -139,7 +139,7 @@ def test_reading_pauses_while_a_command_takes_its_time() -> None:
     assert line.reads
 
 
-def test_a_coroutine() -> None:
+def test_coroutine_command() -> None:
     line = Line()
     assert line.say(b"NAP 5\nPING\n") == b""
     line.context.clock.advance(5)
@@ -147,7 +147,7 @@ def test_a_coroutine() -> None:
     assert not line.context.clock.getDelayedCalls()
 
 
-def test_many_that_are_ready_at_once_need_no_stack() -> None:
+def test_many_fired_deferreds_do_not_recurse() -> None:
     line = Line()
     said = line.say(b"NOW x\n" * 5000 + b"PING\n")
     assert said == b"250 now x\r\n" * 5000 + b"250 PONG\r\n"
@@ -170,11 +170,11 @@ def test_failures_are_logged_with_the_reference(logged_failures: Any) -> None:
     assert "fail_" in first["log_failure"].getTraceback()
 
 
-def test_an_error_reply_of_its_choice_is_not_logged() -> None:
+def test_command_error_is_not_logged() -> None:
     assert Line().say(b"BUSY\n") == b"450 busy\r\n"
 
 
-def test_a_command_that_takes_too_long(logged_failures: Any) -> None:
+def test_command_timeout_cancels_the_command(logged_failures: Any) -> None:
     """ "A command that does not finish within command_timeout is cancelled, where it can be, and
     answered 451." """
     line = Line(command_timeout=7.0)
@@ -191,18 +191,18 @@ def test_a_command_that_takes_too_long(logged_failures: Any) -> None:
     assert line.context.counters.events["command-timeout"] == 1
 
 
-def test_one_that_does_not_let_itself_be_cancelled(logged_failures: Any) -> None:
+def test_command_timeout_without_cancellation(logged_failures: Any) -> None:
     line = Line(command_timeout=7.0)
     line.say(b"STUBBORN\n")
     line.context.clock.advance(7)
     logged_failures.expect("STUBBORN did not finish")
     assert line.read().startswith(b"451 ")
-    line.context.clock.advance(1000)  # its late failure is nobody's any more
+    line.context.clock.advance(1000)  # its late failure is ignored
     assert line.read() == b""
     assert line.say(b"PING\n") == b"250 PONG\r\n"
 
 
-def test_losing_the_connection_cancels_in_silence() -> None:
+def test_lost_connection_cancels_without_logging() -> None:
     line = Line()
     line.say(b"WAIT\n")
     deferred = line.wait
@@ -216,14 +216,14 @@ def test_losing_the_connection_cancels_in_silence() -> None:
     assert not line.context.clock.getDelayedCalls()
 
 
-def test_quit_closes_although_it_is_a_producer() -> None:
+def test_quit_unregisters_the_producer_and_closes() -> None:
     line = Line()
     assert line.say(b"QUIT\nPING\n") == b"221 example.net goodbye\r\n"
     assert line.transport.producer is None
     assert line.transport.disconnecting
 
 
-def test_a_peer_that_does_not_read_is_not_read_from() -> None:
+def test_reading_pauses_while_the_output_is_full() -> None:
     """ "A client that sends and does not read is not read from any more, until it has read." """
     line = Line()
     assert line.transport.producer is line.protocol
@@ -236,8 +236,8 @@ def test_a_peer_that_does_not_read_is_not_read_from() -> None:
     assert line.reads
 
 
-def test_two_reasons_not_to_read() -> None:
-    """Neither the end of a wait nor an empty output resumes what the other one paused."""
+def test_both_reasons_must_end_before_reading_resumes() -> None:
+    """The end of a command does not override a full output, and vice versa."""
     line = Line()
     line.say(b"WAIT\nPING\n")
     line.protocol.pauseProducing()
@@ -257,9 +257,9 @@ def test_two_reasons_not_to_read() -> None:
     assert line.reads
 
 
-def test_a_flood_of_long_replies_stops_when_the_output_is_full() -> None:
+def test_long_replies_stop_when_the_output_is_full() -> None:
     class Full(StringTransport):
-        """Says so at once above 64 KiB, as Twisted's transports do."""
+        """Pauses its producer above 64 KiB, as Twisted's transports do."""
 
         def write(self, data: bytes) -> None:
             super().write(data)
@@ -278,21 +278,21 @@ def test_a_flood_of_long_replies_stops_when_the_output_is_full() -> None:
 
 
 class Ticking(Clock):
-    """A clock that goes on each time it is read."""
+    """A clock that advances with each reading."""
 
     def seconds(self) -> float:
         self.rightNow += SECONDS_A_TURN / 10
         return float(self.rightNow)
 
     def turn(self) -> None:
-        """A turn of the reactor: what is scheduled now, and not what that schedules."""
+        """Run the calls that are scheduled now, not those that they schedule."""
         due, self.calls = self.calls, []
         for call in due:
             call.func()
 
 
 def crowd(count: int) -> list[Any]:
-    """Clients of one service, each of which has a turn's time used up by few readings."""
+    """Clients of one service, with turns of a few clock readings."""
     context = MemoryContext(clock=Ticking())
     context.work = work_queue(context.clock)
     return [Line(context=context) for _ in range(count)]
@@ -301,9 +301,8 @@ def crowd(count: int) -> list[Any]:
 @pytest.mark.parametrize(
     "request_", [b"TIME\n", b"x\n", b"PING \xff\n", b"\xff\n", b"HELP x\n", b"PING a b\n"]
 )
-def test_a_flood_leaves_others_their_turns(request_: bytes) -> None:
-    """However much came at once, the time of a turn bounds how much of it is answered, and no more
-    is read before all of it is."""
+def test_flood_does_not_delay_others(request_: bytes) -> None:
+    """The time of a turn bounds the work on one chunk, and reading pauses until it is done."""
     line, other = crowd(2)
     count = 20_000
     line.protocol.dataReceived(request_ * count)
@@ -321,7 +320,7 @@ def test_a_flood_leaves_others_their_turns(request_: bytes) -> None:
     assert replies + line.read().count(b"\r\n") == count
 
 
-def test_a_client_that_leaves_in_the_middle_of_a_flood() -> None:
+def test_disconnect_during_a_flood() -> None:
     [line] = crowd(1)
     line.protocol.dataReceived(b"TIME\n" * 20_000)
     assert len(line.context.work) == 1
@@ -329,7 +328,7 @@ def test_a_client_that_leaves_in_the_middle_of_a_flood() -> None:
     assert len(line.context.work) == 0
 
 
-def test_a_failure_in_a_later_turn_costs_that_connection_alone(logged_failures: Any) -> None:
+def test_exception_in_a_later_turn_ends_one_connection(logged_failures: Any) -> None:
     line, other = crowd(2)
     line.protocol.dataReceived(b"TIME\n" * 20_000)
     other.say(b"PING\n")
@@ -346,7 +345,7 @@ def test_a_failure_in_a_later_turn_costs_that_connection_alone(logged_failures: 
     assert other.read() == b"250 PONG\r\n"
 
 
-def test_half_close_gets_all_replies() -> None:
+def test_half_close_receives_all_replies() -> None:
     """ "A client may close its sending side after its last request: it gets all its replies, those
     to commands that take their time included, and then the server closes the connection." """
     line = Line()
@@ -357,7 +356,7 @@ def test_half_close_gets_all_replies() -> None:
     assert line.transport.producer is None
 
 
-def test_half_close_with_a_command_under_way() -> None:
+def test_half_close_while_a_command_is_pending() -> None:
     line = Line()
     line.say(b"WAIT\nPING b\nunfinished")
     line.protocol.readConnectionLost()
@@ -378,8 +377,8 @@ def test_half_close_with_a_full_output() -> None:
     assert line.transport.disconnecting
 
 
-def test_the_end_of_input_is_not_read_twice() -> None:
-    """A stock transport that is resumed after the end of the input reports the end again."""
+def test_end_of_input_is_handled_once() -> None:
+    """Twisted's transports report the end of input again when they are resumed."""
     line = Line()
     line.say(b"WAIT\nWAIT\n")
     line.protocol.readConnectionLost()
@@ -404,8 +403,8 @@ def test_farewell() -> None:
 
 
 @pytest.mark.parametrize("first", [b"", b"NAP 1\n"])
-def test_a_command_may_end_its_own_connection(first: bytes) -> None:
-    """What it returns afterwards goes nowhere, and nothing more is answered."""
+def test_command_may_close_its_connection(first: bytes) -> None:
+    """Its result is dropped, and no further input is processed."""
 
     @command("LEAVE", help="Ends the connection, as a coroutine.")
     async def leave(request: Request) -> str:
@@ -431,13 +430,13 @@ def test_a_command_may_end_its_own_connection(first: bytes) -> None:
         context.clock.advance(1)
         context.clock.advance(1)
         assert said == [b"421 example.net the server closed the connection\r\n"]
-        slept = first and request != b"LEAVE-NOW\n"  # which drops what was not yet written
+        slept = first and request != b"LEAVE-NOW\n"  # drops output that is not written yet
         assert transport.value() == (b"250 slept\r\n" if slept else b"")
         assert not context.clock.getDelayedCalls()
 
 
 def test_refusal() -> None:
-    """ "A client that is not let in is told 421 and the reason in place of the greeting" """
+    """ "A refused client gets 421 and the reason in place of the greeting" """
     factory = Line().factory
     assert verifyObject(IRefusing, factory)
     assert factory.refusal(Refusal.SERVICE_FULL) == (
@@ -447,7 +446,7 @@ def test_refusal() -> None:
 
 @implementer(IConnection)
 class Layered(StringTransport):
-    """A transport with a connection layer; TLS is pretended."""
+    """A transport with a connection layer and fake TLS."""
 
     id = "1"
     service = "line"
@@ -518,7 +517,7 @@ def test_starttls_injection(full: bool) -> None:
 
 
 def test_starttls_with_a_full_output() -> None:
-    """The output of the clear transport that is full must not keep TLS from being read."""
+    """Reading resumes under TLS although the old transport's output was full."""
     protocol, transport = layered()
     write = transport.write
 
@@ -533,14 +532,14 @@ def test_starttls_with_a_full_output() -> None:
     assert transport.inside.value() == b"250 PONG\r\n"
 
 
-def test_starttls_without_starttls() -> None:
+def test_starttls_on_a_listener_without_it() -> None:
     """ "502 where the listener has no starttls=" """
     protocol, transport = layered(starttls=False)
     protocol.dataReceived(b"STARTTLS\r\nPING\r\n")
     assert transport.value() == b"502 STARTTLS is not available here\r\n250 PONG\r\n"
 
 
-def test_starttls_from_a_client_that_sends_nothing_more() -> None:
+def test_starttls_after_half_close() -> None:
     protocol, transport = layered()
     protocol.pauseProducing()
     protocol.dataReceived(b"STARTTLS\r\n")
@@ -573,9 +572,7 @@ def test_kind() -> None:
         (b"\x16\x03\x01\x02\x00\x01\r\n", b"TLS is not spoken on this port"),
     ],
 )
-def test_what_a_browser_sends_ends_the_connection(
-    opening: bytes, sentence: bytes, cut: bool
-) -> None:
+def test_http_request_ends_the_connection(opening: bytes, sentence: bytes, cut: bool) -> None:
     """'An HTTP method as the first command ends the connection', before any of its lines acts."""
     line = Line()
     stream = opening + b"NOW x\r\n"
@@ -585,14 +582,14 @@ def test_what_a_browser_sends_ends_the_connection(
     assert line.transport.disconnecting
 
 
-def test_a_method_behind_another_command_is_a_line_like_any_other() -> None:
+def test_http_method_after_another_command_is_a_command() -> None:
     line = Line()
     line.protocol.dataReceived(b"NOW x\r\nGET / HTTP/1.1\r\n")
     assert line.transport.value().startswith(b"250 now x\r\n500 GET is not a command")
     assert not line.transport.disconnecting
 
 
-def test_a_command_that_takes_its_time_is_no_silence_of_the_client() -> None:
+def test_pending_command_stops_the_idle_timeout() -> None:
     """IBusy: "it is at work for the client and reads nothing meanwhile"; command_timeout is its
     bound."""
     line = Line()

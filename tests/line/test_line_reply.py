@@ -1,4 +1,4 @@
-"""Replies keep their framing, whatever text is put into them."""
+"""Rendering of replies."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_rendering(reply: Reply, sent: bytes) -> None:
 
 
 @given(code=st.integers(200, 599), lines=st.lists(any_text, min_size=1, max_size=4))
-def test_no_text_breaks_the_framing(code: int, lines: list[str]) -> None:
+def test_text_cannot_break_the_framing(code: int, lines: list[str]) -> None:
     """ "Text is UTF-8. It never holds a line end." """
     sent = Reply(code, tuple(lines)).encode().decode()
     *before, last, end = sent.split("\r\n")
@@ -54,17 +54,17 @@ def test_split_lines_has_no_line_ends(text: str) -> None:
 
 
 @pytest.mark.parametrize("code", [0, 100, 199, 600, -1])
-def test_codes_out_of_range(code: int) -> None:
+def test_code_out_of_range_is_rejected(code: int) -> None:
     with pytest.raises(ValueError, match="not a reply code"):
         Reply(code, ("x",))
 
 
-def test_no_lines() -> None:
+def test_reply_without_lines_is_rejected() -> None:
     with pytest.raises(ValueError, match="at least one line"):
         Reply(250, ())
 
 
-def test_an_error_is_no_success() -> None:
+def test_error_code_below_400_is_rejected() -> None:
     with pytest.raises(ValueError, match="not an error code"):
         CommandError(250, "fine")
 

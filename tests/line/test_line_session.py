@@ -1,4 +1,4 @@
-"""The sans-IO session: the rules of docs/reference/line-protocol.rst, however the stream is cut."""
+"""The sans-IO session, against docs/reference/line-protocol.rst."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tcpd.line.testing import MemoryContext
 
 
 class Later(Awaitable[Any]):
-    """Something to wait for; nobody awaits it here, the tests say what became of it."""
+    """An awaitable; the tests resolve, reject or expire it."""
 
     def __await__(self) -> Generator[Any, Any, Any]:
         raise AssertionError("the session awaits nothing itself")
@@ -64,8 +64,8 @@ def shout(request: Request) -> str:
 EXTRA = (later, break_, refuse, wrong, bye_later)
 
 
-class Talk:
-    """A session and what was reported of it; awaitables come to an end at once."""
+class Conversation:
+    """A session and its reports; awaitables resolve immediately."""
 
     def __init__(
         self,
@@ -98,21 +98,21 @@ class Talk:
         return f"{len(self.reported):08x}"
 
     def say(self, *chunks: bytes) -> bytes:
-        said = b""
+        output = b""
         for chunk in chunks:
             self.session.receive(chunk)
-            said += self.rest()
-        return said
+            output += self.rest()
+        return output
 
     def rest(self) -> bytes:
-        said = b""
+        output = b""
         while True:
-            said += self.session.answer()
+            output += self.session.answer()
             if self.session.state is State.WAITING and not self.wait:
                 assert self.session.pending is not None
                 self.session.resolve("waited for")
             elif not (self.session.more and self.session.state is State.READY):
-                return said
+                return output
 
 
 def cut(stream: bytes, places: list[int]) -> list[bytes]:
@@ -121,14 +121,14 @@ def cut(stream: bytes, places: list[int]) -> list[bytes]:
 
 
 def every_way(stream: bytes, **how: Any) -> bytes:
-    """What is said to a stream, checked to be the same whole and byte by byte."""
-    whole = Talk(**how).say(stream)
-    assert Talk(**how).say(*cut(stream, list(range(len(stream))))) == whole
+    """Return the replies to a stream, equal at once and byte by byte."""
+    whole = Conversation(**how).say(stream)
+    assert Conversation(**how).say(*cut(stream, list(range(len(stream))))) == whole
     return whole
 
 
 @pytest.mark.parametrize(
-    ("said", "answered"),
+    ("stream", "replies"),
     [
         (b"PING\r\n", b"250 PONG\r\n"),
         (b"PING a\n", b"250 PONG a\r\n"),
@@ -149,25 +149,25 @@ def every_way(stream: bytes, **how: Any) -> bytes:
         (b"REFUSE\n", b"553-not\r\n553 you\r\n"),
     ],
 )
-def test_requests_and_replies(said: bytes, answered: bytes) -> None:
+def test_requests_and_replies(stream: bytes, replies: bytes) -> None:
     """ "command words are ASCII, case does not matter"; "the argument is all that follows the one
     blank behind the command, other blanks included"."""
-    assert every_way(said) == answered
+    assert every_way(stream) == replies
 
 
 @pytest.mark.parametrize("line", [b"\n", b"\r\n", b"  \n", b"\t \r\n"])
-def test_an_empty_line_gets_no_reply(line: bytes) -> None:
+def test_empty_line_gets_no_reply(line: bytes) -> None:
     """ "An empty line, and one of nothing but spaces and tabs, gets no reply." """
     assert every_way(line + b"PING\n" + line) == b"250 PONG\r\n"
 
 
-def test_a_line_without_end_is_no_request() -> None:
+def test_line_without_end_is_not_a_request() -> None:
     """ "A last line that has no line end is not a request" """
-    talk = Talk()
-    assert talk.say(b"PING a\nPING b") == b"250 PONG a\r\n"
-    talk.session.end_of_input()
-    assert talk.rest() == b""
-    assert talk.session.state is State.CLOSED
+    conversation = Conversation()
+    assert conversation.say(b"PING a\nPING b") == b"250 PONG a\r\n"
+    conversation.session.end_of_input()
+    assert conversation.rest() == b""
+    assert conversation.session.state is State.CLOSED
 
 
 @pytest.mark.parametrize(
@@ -187,11 +187,11 @@ def test_unknown_commands(line: bytes, hint: bytes) -> None:
     assert every_way(line + b"\n") == b"500 " + hint + b"\r\n"
 
 
-def test_suggestions_come_to_an_end() -> None:
+def test_suggestions_are_limited() -> None:
     """ "To each connection's first 16 of them" """
-    said = Talk().say(b"PIGN\n" * 100).splitlines()
-    assert len(said) == 100
-    assert [b"did you mean" in line for line in said] == [True] * 16 + [False] * 84
+    output = Conversation().say(b"PIGN\n" * 100).splitlines()
+    assert len(output) == 100
+    assert [b"did you mean" in line for line in output] == [True] * 16 + [False] * 84
 
 
 @pytest.mark.parametrize(
@@ -202,18 +202,18 @@ def test_invalid_utf8(line: bytes) -> None:
     assert every_way(line + b"\nPING\n") == b"500 the line is not valid UTF-8\r\n250 PONG\r\n"
 
 
-def test_too_long_a_line() -> None:
+def test_line_too_long() -> None:
     """ "A longer one is answered with one 500 reply and skipped to its end ... The connection is
     kept." """
     too_long = b"500 the line is longer than 64 bytes\r\n"
     longest = b"ECHO " + b"x" * 59
     assert every_way(longest + b"\r\n", max_line=64) == b"250 " + b"x" * 59 + b"\r\n"
-    said = every_way(longest + b"x\r\nPING\n", max_line=64)
-    assert said == too_long + b"250 PONG\r\n"
-    talk = Talk(max_line=64)
-    assert talk.say(*[b"x" * 1000] * 1000) == too_long  # "as soon as it is known"
-    assert talk.say(b"\nPING\n") == b"250 PONG\r\n"
-    assert talk.events["line-too-long"] == 1
+    output = every_way(longest + b"x\r\nPING\n", max_line=64)
+    assert output == too_long + b"250 PONG\r\n"
+    conversation = Conversation(max_line=64)
+    assert conversation.say(*[b"x" * 1000] * 1000) == too_long  # "as soon as it is known"
+    assert conversation.say(b"\nPING\n") == b"250 PONG\r\n"
+    assert conversation.events["line-too-long"] == 1
 
 
 def test_strict_crlf() -> None:
@@ -223,46 +223,46 @@ def test_strict_crlf() -> None:
     assert every_way(b"PING a\nPING b\r\n", strict_crlf=True) == refused + b"250 PONG b\r\n"
 
 
-def test_a_failing_command() -> None:
+def test_command_that_raises() -> None:
     """ "451: The command failed ... The text ends in reference XXXXXXXX" """
-    talk = Talk()
-    said = talk.say(b"PING 1\nBREAK\nPING 2\n")
-    assert said == b"250 PONG 1\r\n451 BREAK failed, reference 00000001\r\n250 PONG 2\r\n"
-    [(name, error)] = talk.reported
+    conversation = Conversation()
+    output = conversation.say(b"PING 1\nBREAK\nPING 2\n")
+    assert output == b"250 PONG 1\r\n451 BREAK failed, reference 00000001\r\n250 PONG 2\r\n"
+    [(name, error)] = conversation.reported
     assert (name, str(error)) == ("BREAK", "broken")
-    assert talk.events == {"command-failed": 1}
-    assert talk.counters.commands == {"PING": 2, "BREAK": 1}
+    assert conversation.events == {"command-failed": 1}
+    assert conversation.counters.commands == {"PING": 2, "BREAK": 1}
 
 
-def test_commands_are_counted_by_their_own_name_and_replies_by_code() -> None:
-    """A word that a client made up is in no counter: it could make up as many as it likes."""
-    talk = Talk()
-    talk.say(b"ping\nPiNg\n PING\nNOPE\nREFUSE\n\xff\nPING \xff\n", b"PING\nLATER\nQUIT\n")
-    assert talk.counters.commands == {"PING": 4, "REFUSE": 1, "LATER": 1, "QUIT": 1}
-    assert talk.counters.replies == {250: 5, 500: 3, 553: 1, 221: 1}
+def test_counters_of_commands_and_replies() -> None:
+    """Unknown words are not counted, as a client may send any number of them."""
+    conversation = Conversation()
+    conversation.say(b"ping\nPiNg\n PING\nNOPE\nREFUSE\n\xff\nPING \xff\n", b"PING\nLATER\nQUIT\n")
+    assert conversation.counters.commands == {"PING": 4, "REFUSE": 1, "LATER": 1, "QUIT": 1}
+    assert conversation.counters.replies == {250: 5, 500: 3, 553: 1, 221: 1}
 
 
-def test_a_command_that_returns_nonsense() -> None:
-    talk = Talk()
-    assert talk.say(b"WRONG\n") == b"451 WRONG failed, reference 00000001\r\n"
-    assert "returned int" in str(talk.reported[0][1])
+def test_command_that_returns_a_wrong_type() -> None:
+    conversation = Conversation()
+    assert conversation.say(b"WRONG\n") == b"451 WRONG failed, reference 00000001\r\n"
+    assert "returned int" in str(conversation.reported[0][1])
 
 
 def test_replies_keep_their_order_around_a_wait() -> None:
     """ "Replies come strictly in the order of the requests" """
-    talk = Talk(wait=True)
-    assert talk.say(b"PING 1\nLATER\nPING 2\nLATER\nPING 3\n") == b"250 PONG 1\r\n"
-    assert talk.session.state is State.WAITING
-    assert talk.say(b"PING 4\n") == b""
-    talk.session.resolve("first")
-    assert talk.rest() == b"250 first\r\n250 PONG 2\r\n"
-    talk.session.resolve(Reply(252, ("second",)))
-    assert talk.rest() == b"252 second\r\n250 PONG 3\r\n250 PONG 4\r\n"
-    assert talk.session.state is State.READY
+    conversation = Conversation(wait=True)
+    assert conversation.say(b"PING 1\nLATER\nPING 2\nLATER\nPING 3\n") == b"250 PONG 1\r\n"
+    assert conversation.session.state is State.WAITING
+    assert conversation.say(b"PING 4\n") == b""
+    conversation.session.resolve("first")
+    assert conversation.rest() == b"250 first\r\n250 PONG 2\r\n"
+    conversation.session.resolve(Reply(252, ("second",)))
+    assert conversation.rest() == b"252 second\r\n250 PONG 3\r\n250 PONG 4\r\n"
+    assert conversation.session.state is State.READY
 
 
 @pytest.mark.parametrize(
-    ("end", "answered"),
+    ("end", "replies"),
     [
         (lambda s: s.resolve("a\nb"), b"250-a\r\n250 b\r\n"),
         (lambda s: s.resolve(42), b"451 LATER failed, reference 00000001\r\n"),
@@ -271,33 +271,35 @@ def test_replies_keep_their_order_around_a_wait() -> None:
         (lambda s: s.expire(30.0), b"451 LATER did not finish in time, reference 00000001\r\n"),
     ],
 )
-def test_ends_of_a_wait(end: Callable[[Session], None], answered: bytes) -> None:
-    talk = Talk(wait=True)
-    talk.say(b"LATER\nPING\n")
-    end(talk.session)
-    assert talk.rest() == answered + b"250 PONG\r\n"
+def test_pending_command_resolves_rejects_or_expires(
+    end: Callable[[Session], None], replies: bytes
+) -> None:
+    conversation = Conversation(wait=True)
+    conversation.say(b"LATER\nPING\n")
+    end(conversation.session)
+    assert conversation.rest() == replies + b"250 PONG\r\n"
 
 
-def test_a_wait_that_ends_in_closing() -> None:
-    talk = Talk(wait=True)
-    talk.say(b"BYE-LATER\nPING\n")
-    talk.session.resolve(Reply(221, ("bye",), Then.CLOSE))
-    assert talk.rest() == b"221 bye\r\n"
-    assert talk.session.state is State.CLOSED
-    assert talk.say(b"PING\n") == b""
+def test_pending_command_may_close() -> None:
+    conversation = Conversation(wait=True)
+    conversation.say(b"BYE-LATER\nPING\n")
+    conversation.session.resolve(Reply(221, ("bye",), Then.CLOSE))
+    assert conversation.rest() == b"221 bye\r\n"
+    assert conversation.session.state is State.CLOSED
+    assert conversation.say(b"PING\n") == b""
 
 
-def test_settling_nothing_is_a_mistake() -> None:
+def test_resolve_without_a_pending_command_raises() -> None:
     with pytest.raises(RuntimeError):
-        Talk().session.resolve("what?")
+        Conversation().session.resolve("what?")
 
 
 def test_quit() -> None:
     """ "221, then the connection is closed. Requests that follow are not answered." """
-    talk = Talk()
-    assert talk.say(b"PING\nQUIT\nPING\n") == b"250 PONG\r\n221 example.net goodbye\r\n"
-    assert talk.session.state is State.CLOSED
-    assert talk.say(b"PING\n") == b""
+    conversation = Conversation()
+    assert conversation.say(b"PING\nQUIT\nPING\n") == b"250 PONG\r\n221 example.net goodbye\r\n"
+    assert conversation.session.state is State.CLOSED
+    assert conversation.say(b"PING\n") == b""
 
 
 CLEAR = PlainFacts("line", "192.0.2.1:4711", can_start_tls=True)
@@ -307,98 +309,100 @@ CLEAR = PlainFacts("line", "192.0.2.1:4711", can_start_tls=True)
     "behind", [b"PING injected\r\n", b"PING inj", b"\r\n", b"x" * 5000, b"QUIT\nPING x\nhalf"]
 )
 @pytest.mark.parametrize("apart", [False, True])
-def test_starttls_throws_away_what_follows_in_the_clear(behind: bytes, apart: bool) -> None:
+def test_starttls_discards_cleartext_input(behind: bytes, apart: bool) -> None:
     """ "what the server received in the clear behind the STARTTLS line is thrown away unseen,
     counted, and gets no reply". RFC 3207 section 4.2: "The server MUST discard any knowledge
     obtained from the client, ... which was not obtained from the TLS negotiation itself"."""
-    talk = Talk(connection=CLEAR, wait=True)
+    conversation = Conversation(connection=CLEAR, wait=True)
     if apart:  # behind a command that takes its time, in several segments
-        talk.say(b"LATER\n")
-        talk.say(b"STARTTLS\r\n")
-        talk.say(behind)
-        talk.session.resolve("done")
-        assert talk.rest() == b"250 done\r\n220 ready for TLS\r\n"
+        conversation.say(b"LATER\n")
+        conversation.say(b"STARTTLS\r\n")
+        conversation.say(behind)
+        conversation.session.resolve("done")
+        assert conversation.rest() == b"250 done\r\n220 ready for TLS\r\n"
     else:
-        assert talk.say(b"STARTTLS\r\n" + behind) == b"220 ready for TLS\r\n"
-    assert talk.session.state is State.STARTING_TLS
-    assert talk.rest() == b""
-    assert talk.events["starttls-discarded"] == 1
-    talk.session.tls_started()
-    assert talk.say(b"PING inside\r\n") == b"250 PONG inside\r\n"
+        assert conversation.say(b"STARTTLS\r\n" + behind) == b"220 ready for TLS\r\n"
+    assert conversation.session.state is State.STARTING_TLS
+    assert conversation.rest() == b""
+    assert conversation.events["starttls-discarded"] == 1
+    conversation.session.tls_started()
+    assert conversation.say(b"PING inside\r\n") == b"250 PONG inside\r\n"
 
 
-def test_starttls_with_nothing_behind_it() -> None:
-    talk = Talk(connection=CLEAR)
-    assert talk.say(b"STARTTLS\r\n") == b"220 ready for TLS\r\n"
-    assert talk.events == {"starttls": 1}
+def test_starttls_without_further_input() -> None:
+    conversation = Conversation(connection=CLEAR)
+    assert conversation.say(b"STARTTLS\r\n") == b"220 ready for TLS\r\n"
+    assert conversation.events == {"starttls": 1}
 
 
-def test_long_replies_come_in_lots() -> None:
-    """Short requests for long replies do not make the session render megabytes at once."""
-    talk = Talk()
-    talk.session.receive(b"HELP\n" * 10_000)
-    first = talk.session.answer()
-    assert talk.session.more
+def test_long_replies_are_returned_in_batches() -> None:
+    """Short requests for long replies are not rendered in megabytes at once."""
+    conversation = Conversation()
+    conversation.session.receive(b"HELP\n" * 10_000)
+    first = conversation.session.answer()
+    assert conversation.session.more
     assert len(first) < 70_000
-    said = first + talk.rest()
-    assert said.count(b"\r\n214 ") == 10_000
-    assert not talk.session.more
+    output = first + conversation.rest()
+    assert output.count(b"\r\n214 ") == 10_000
+    assert not conversation.session.more
 
 
-def test_a_command_may_close_the_session() -> None:
-    """A command that ends its own connection is the last one that is called."""
+def test_command_may_close_the_session() -> None:
+    """No command is called after it."""
     called = []
 
     @command("HANG-UP", help="Ends the connection under the session.")
     def hang_up(request: Request) -> str:
         called.append(request.argument)
-        talk.session.close()
+        conversation.session.close()
         return "never sent"
 
-    talk = Talk(hang_up)
-    assert talk.say(b"PING\nHANG-UP 1\nHANG-UP 2\n", b"PING\n") == b""
+    conversation = Conversation(hang_up)
+    assert conversation.say(b"PING\nHANG-UP 1\nHANG-UP 2\n", b"PING\n") == b""
     assert called == ["1"]
-    assert talk.session.state is State.CLOSED
+    assert conversation.session.state is State.CLOSED
 
 
-def test_what_is_refused_fills_a_lot_too() -> None:
-    """ "A client that sends and does not read is not read from any more": what it has sent by then
-    does not become twenty times as much output at once."""
-    talk = Talk()
-    talk.session.receive(b"x\n" * 100_000)
-    assert len(talk.session.answer()) < 100_000
-    assert talk.session.more
-    assert talk.rest().count(b"\r\n") > 90_000
+def test_error_replies_count_in_the_batch() -> None:
+    """Invalid lines do not make the session render twenty times their size at once."""
+    conversation = Conversation()
+    conversation.session.receive(b"x\n" * 100_000)
+    assert len(conversation.session.answer()) < 100_000
+    assert conversation.session.more
+    assert conversation.rest().count(b"\r\n") > 90_000
 
 
-def test_what_waits_takes_about_the_memory_that_it_was_sent_in() -> None:
-    talk = Talk()
+def test_waiting_input_is_not_split_in_memory() -> None:
+    conversation = Conversation()
     flood = b"ab\n" * 87_000
     tracemalloc.start()
     try:
-        talk.session.receive(flood)
-        talk.session.answer()
-        assert talk.session.more
+        conversation.session.receive(flood)
+        conversation.session.answer()
+        assert conversation.session.more
         held, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
     assert held < 4 * len(flood)
-    assert talk.rest().count(b"\r\n") + 2_000 > 87_000
+    assert conversation.rest().count(b"\r\n") + 2_000 > 87_000
 
 
-def test_help_guesses_as_often_as_a_refusal() -> None:
+def test_help_shares_the_limit_of_suggestions() -> None:
     """ "To each connection's first 16 of them the reply names a similar command": a guess is slow,
     and HELP makes them too."""
-    talk = Talk()
+    conversation = Conversation()
     for _ in range(8):
-        assert talk.say(b"PIGN\n").endswith(b"did you mean PING?\r\n")
-        assert talk.say(b"HELP PIGN\n").endswith(b"did you mean PING?\r\n")
-    assert talk.say(b"PIGN\n") == b"500 PIGN is not a command, HELP lists them\r\n"
-    assert talk.say(b"HELP PIGN\n") == b"501 PIGN is not a command, HELP lists the commands\r\n"
+        assert conversation.say(b"PIGN\n").endswith(b"did you mean PING?\r\n")
+        assert conversation.say(b"HELP PIGN\n").endswith(b"did you mean PING?\r\n")
+    assert conversation.say(b"PIGN\n") == b"500 PIGN is not a command, HELP lists them\r\n"
+    assert (
+        conversation.say(b"HELP PIGN\n")
+        == b"501 PIGN is not a command, HELP lists the commands\r\n"
+    )
 
 
-def test_a_kept_request_does_not_change() -> None:
-    """Each request has an object of its own, whoever holds on to the one before."""
+def test_request_is_not_reused() -> None:
+    """Each request is a new object."""
     kept: list[Request] = []
     later_looks: list[Callable[[], str]] = []
 
@@ -412,7 +416,9 @@ def test_a_kept_request_does_not_change() -> None:
         later_looks.append(lambda: request.argument)
         return request.argument
 
-    Talk(keep, close_over).say(b"KEEP a\nKEEP b\nCLOSE-OVER c\nPING d\nCLOSE-OVER e\nPING f\n")
+    Conversation(keep, close_over).say(
+        b"KEEP a\nKEEP b\nCLOSE-OVER c\nPING d\nCLOSE-OVER e\nPING f\n"
+    )
     assert [request.argument for request in kept] == ["a", "b"]
     assert [look() for look in later_looks] == ["c", "e"]
 
@@ -446,9 +452,9 @@ LINES = st.sampled_from(
     strict=st.booleans(),
 )
 def test_segmentation_does_not_matter(stream: bytes, places: list[int], strict: bool) -> None:
-    """How the stream was cut does not change one byte of the replies."""
-    whole = Talk(max_line=64, strict_crlf=strict).say(stream)
-    assert Talk(max_line=64, strict_crlf=strict).say(*cut(stream, places)) == whole
+    """The replies are equal."""
+    whole = Conversation(max_line=64, strict_crlf=strict).say(stream)
+    assert Conversation(max_line=64, strict_crlf=strict).say(*cut(stream, places)) == whole
 
 
 ALIKE = st.sampled_from(
@@ -476,16 +482,16 @@ ALIKE = st.sampled_from(
     behind=st.sampled_from([b"", b"PING", b"TIME\n"]),
     strict=st.booleans(),
 )
-# answers without a letter were taken for none, and asked for once more
+# empty replies were mistaken for none, and requested again
 @example(b"SHOUT ", [b""] * 8, b"\n", b"", b"", False)
-def test_answered_together_or_each_by_itself(
+def test_many_equals_call(
     word: bytes, arguments: list[bytes], end: bytes, before: bytes, behind: bytes, strict: bool
 ) -> None:
-    """ "``call`` has to come to the same": in replies, and in what is counted."""
+    """ "Its results must equal those of ``call``", and so must the counters."""
     alike = b"".join(word + argument + end for argument in arguments)
     stream = [before, alike * 4, behind + b"\n"]
-    together = Talk(shout, max_line=64, strict_crlf=strict)
-    each = Talk(shout, max_line=64, strict_crlf=strict, many=False)
+    together = Conversation(shout, max_line=64, strict_crlf=strict)
+    each = Conversation(shout, max_line=64, strict_crlf=strict, many=False)
     assert together.say(*stream) == each.say(*stream)
     for counters in (together.counters, each.counters):
         counters.commands = {name: n for name, n in counters.commands.items() if n}
@@ -493,7 +499,7 @@ def test_answered_together_or_each_by_itself(
         assert getattr(together.counters, name) == getattr(each.counters, name)
 
 
-def test_many_is_called_with_what_came_together() -> None:
+def test_many_gets_pipelined_requests() -> None:
     asked: list[list[str]] = []
 
     def many(arguments: list[str]) -> list[str]:
@@ -505,8 +511,8 @@ def test_many_is_called_with_what_came_together() -> None:
         raise AssertionError("it is not called by itself")
 
     requests = b"".join(b"COUNT %d\r\n" % n for n in range(10_000))
-    said = Talk(count).say(requests)
-    assert said == b"".join(b"250 %d\r\n" % n for n in range(10_000))
+    output = Conversation(count).say(requests)
+    assert output == b"".join(b"250 %d\r\n" % n for n in range(10_000))
     assert [each for lot in asked for each in lot] == [str(n) for n in range(10_000)]
     assert 2 <= len(asked) <= 8
 
@@ -521,21 +527,21 @@ def test_many_is_called_with_what_came_together() -> None:
     ],
     ids=["raises", "too few", "no texts", "cannot"],
 )
-def test_a_many_that_fails_costs_no_client_a_reply(many: Any, reported: list[str]) -> None:
+def test_many_that_raises_falls_back_to_call(many: Any, reported: list[str]) -> None:
     @command("COUNT", help="Says it again.", many=many)
     def count(request: Request) -> str:
         return request.argument
 
-    talk = Talk(count)
-    assert talk.say(b"COUNT a\r\n" * 10) == b"250 a\r\n" * 10
-    assert [name for name, _ in talk.reported] == reported
-    assert talk.counters.commands["COUNT"] == talk.counters.replies[250] == 10
+    conversation = Conversation(count)
+    assert conversation.say(b"COUNT a\r\n" * 10) == b"250 a\r\n" * 10
+    assert [name for name, _ in conversation.reported] == reported
+    assert conversation.counters.commands["COUNT"] == conversation.counters.replies[250] == 10
 
 
-def replies_in(said: bytes) -> int:
-    """How many replies there are, each of them checked to be well-formed."""
+def replies_in(output: bytes) -> int:
+    """Return the number of replies; check that each is well-formed."""
     count = 0
-    for line in said.decode().split("\r\n")[:-1]:
+    for line in output.decode().split("\r\n")[:-1]:
         assert line[:3].isdecimal()
         assert line[3] in " -"
         count += line[3] == " "
@@ -547,7 +553,7 @@ def requests_in(stream: bytes) -> int:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_noise_gets_one_reply_a_line(seed: int) -> None:
+def test_noise_gets_one_reply_per_line(seed: int) -> None:
     """ "Every other line is a request and gets exactly one reply." 100,000 bytes of noise, and of
     noise behind the names of commands; none of it QUIT or STARTTLS."""
     dice = random.Random(seed)
@@ -557,21 +563,25 @@ def test_noise_gets_one_reply_a_line(seed: int) -> None:
         stream += dice.choice(words)
         stream += dice.randbytes(dice.randrange(40))
     stream += b"\n"
-    talk = Talk(max_line=1 << 20)
+    conversation = Conversation(max_line=1 << 20)
     places = [dice.randrange(len(stream)) for _ in range(200)]
-    said = talk.say(*cut(bytes(stream), places))
-    assert replies_in(said) == requests_in(bytes(stream)) == sum(talk.counters.replies.values())
-    assert talk.session.state is State.READY
+    output = conversation.say(*cut(bytes(stream), places))
+    assert (
+        replies_in(output)
+        == requests_in(bytes(stream))
+        == sum(conversation.counters.replies.values())
+    )
+    assert conversation.session.state is State.READY
 
 
 @given(st.binary(max_size=300))
-def test_any_bytes_at_all(stream: bytes) -> None:
-    talk = Talk()
-    said = talk.say(stream + b"\n")
-    assert replies_in(said) == requests_in(stream + b"\n")
+def test_arbitrary_bytes(stream: bytes) -> None:
+    conversation = Conversation()
+    output = conversation.say(stream + b"\n")
+    assert replies_in(output) == requests_in(stream + b"\n")
 
 
-def test_names_are_checked() -> None:
+def test_command_names_are_checked() -> None:
     for name in ("", "ping", "1ST", "A B", "A_B", "Ä"):
         with pytest.raises(ValueError, match="not a command's name"):
             Command(name, "", "", lambda request: "")
@@ -579,7 +589,7 @@ def test_names_are_checked() -> None:
         CommandTable([Command("PING", "", "", lambda request: "")] * 2)
 
 
-def test_first_and_last_words() -> None:
+def test_greeting_and_last_words() -> None:
     """ "220 SERVER_NAME line service ready, HELP lists the commands"; "421 SERVER_NAME and the
     reason"."""
     assert greeting("example.net") == (

@@ -1,4 +1,4 @@
-"""Answers that go on: one reply of lines as they come, ended by whatever the client sends."""
+"""Streams: one reply of many lines, ended by the client's next input."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ from tcpd.policy.reasons import End
 
 
 class Ticker(Stream):
-    """Says what a test has it say, and remembers what it is told."""
+    """Sends the lines of a test, and records the calls."""
 
     def __init__(self) -> None:
-        self.told: list[str] = []
+        self.calls: list[str] = []
         self.say: Callable[[str], None] = lambda _: None
 
     def begin(self, say: Callable[[str], None]) -> None:
-        self.told.append("begin")
+        self.calls.append("begin")
         self.say = say
         say("first")
 
     def pause(self) -> None:
-        self.told.append("pause")
+        self.calls.append("pause")
 
     def resume(self) -> None:
-        self.told.append("resume")
+        self.calls.append("resume")
         self.say("caught up")
 
     def stop(self) -> str:
-        self.told.append("stop")
+        self.calls.append("stop")
         return "last"
 
 
@@ -65,20 +65,20 @@ class Watching:
         return data
 
 
-def test_lines_come_until_the_client_sends_anything_which_is_then_answered() -> None:
-    """They are one reply, and its last line comes when the client sends anything."""
+def test_stream_ends_when_the_client_sends_anything() -> None:
+    """ "The last one is sent when the client sends anything" """
     client = Watching()
     assert client.send(b"TICK\n") == b"250-first\r\n"
     client.ticker.say("a\x1b[2J\nb")
     assert client.received() == b"250-a\\x1b[2J\r\n250-b\r\n"
     assert client.send(b"PING x\n") == b"250 last\r\n250 PONG x\r\n"
-    assert client.ticker.told == ["begin", "stop"]
+    assert client.ticker.calls == ["begin", "stop"]
     assert client.send(b"PING y\n") == b"250 PONG y\r\n"
 
 
 @pytest.mark.parametrize("behind", [b"PING\n", b"PI"])
-def test_what_came_in_the_same_segment_ends_it_too(behind: bytes) -> None:
-    """How the stream was cut may not change what is said."""
+def test_stream_ends_by_input_of_the_same_segment(behind: bytes) -> None:
+    """Segmentation does not matter."""
     client = Watching()
     said = client.send(b"TICK\n" + behind)
     assert said.startswith(b"250-first\r\n250 last\r\n")
@@ -87,7 +87,7 @@ def test_what_came_in_the_same_segment_ends_it_too(behind: bytes) -> None:
     )
 
 
-def test_a_half_close_ends_it_and_then_the_connection() -> None:
+def test_half_close_ends_the_stream_and_the_connection() -> None:
     client = Watching()
     client.send(b"TICK\n")
     client.protocol.readConnectionLost()
@@ -95,30 +95,30 @@ def test_a_half_close_ends_it_and_then_the_connection() -> None:
     assert client.transport.disconnecting
 
 
-def test_a_client_that_does_not_read_pauses_it_and_nothing_else() -> None:
+def test_full_output_pauses_the_stream() -> None:
     client = Watching()
     client.send(b"TICK\n")
     client.protocol.pauseProducing()
     client.protocol.resumeProducing()
     assert client.received() == b"250-caught up\r\n"
-    assert client.ticker.told == ["begin", "pause", "resume"]
+    assert client.ticker.calls == ["begin", "pause", "resume"]
 
 
-def test_it_stops_when_the_client_is_gone() -> None:
+def test_lost_connection_stops_the_stream() -> None:
     client = Watching()
     client.send(b"TICK\n")
     client.protocol.connectionLost(Failure(ConnectionDone()))
-    assert client.ticker.told == ["begin", "stop"]
+    assert client.ticker.calls == ["begin", "stop"]
 
 
-def test_a_farewell_ends_it() -> None:
+def test_farewell_ends_the_stream() -> None:
     client = Watching()
     client.send(b"TICK\n")
     assert client.protocol.farewell(End.SHUTDOWN).startswith(b"421 ")
-    assert client.ticker.told == ["begin", "stop"]
+    assert client.ticker.calls == ["begin", "stop"]
 
 
-def test_one_after_the_other() -> None:
+def test_consecutive_streams() -> None:
     client = Watching()
     client.send(b"TICK\n")
     assert client.send(b"TICK\n") == b"250 last\r\n250-first\r\n"
