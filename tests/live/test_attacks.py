@@ -12,10 +12,8 @@ import os
 import re
 import resource
 import select
-import signal
 import socket
 import ssl
-import struct
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +21,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
+from processes import has_exited
 from prometheus_client.parser import text_string_to_metric_families
 from running import (
     PATIENCE,
@@ -34,6 +33,7 @@ from running import (
     receive_until,
     resident,
 )
+from streams import fill, reset
 
 from tcpd.ops.heap import glibc
 from tcpd.wire.proxy_header import AddressPair, version_2
@@ -42,9 +42,6 @@ pytestmark = [
     pytest.mark.live,
     pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs Linux's /proc"),
 ]
-
-#: SO_LINGER of zero seconds: close(2) sends a reset.
-RESET = struct.pack("ii", 1, 0)
 
 GREETING = b"220 test.example line service ready, HELP lists the commands\r\n"
 
@@ -144,28 +141,9 @@ def hello() -> bytes:
     return out.read()
 
 
-def reset(client: socket.socket) -> None:
-    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
-    client.close()
-
-
 def cpu_of(daemon: Daemon) -> float:
     """Return the CPU time of a daemon in seconds, from /proc/PID/schedstat."""
     return int(Path(f"/proc/{daemon.process.pid}/schedstat").read_text().split()[0]) / 1e9
-
-
-def fill(client: socket.socket, data: bytes, most: int = 64 * MEBIBYTE) -> int:
-    """Send until the socket buffer is full for 0.3 s, or the connection is reset.
-
-    :return: the number of bytes sent.
-    """
-    client.setblocking(False)
-    sent = 0
-    with contextlib.suppress(ConnectionResetError, BrokenPipeError):
-        while sent < most and select.select([], [client], [], 0.3)[1]:
-            sent += client.send(data)
-    client.settimeout(PATIENCE)
-    return sent
 
 
 def echoes(client: socket.socket, data: bytes = b"hello") -> bool:
@@ -737,23 +715,9 @@ def test_program_that_ignores_sigterm_is_killed(start: Callable[[str], Daemon]) 
         reset(client)
     labels = {"service": "exec", "event": "program-killed"}
     until(daemon, 5, "tcpd_protocol_events_total", **labels)
-    assert [each for each in numbers if still_runs(each)] == []
+    assert all(has_exited(each) for each in numbers)
     assert no_more_descriptors(daemon, before)
     assert answers(daemon)
-
-
-def still_runs(pid: int) -> bool:
-    """Wait 5 s for a process to exit; return whether it still runs. A zombie does not."""
-    deadline = time.monotonic() + 5
-    while time.monotonic() < deadline:
-        try:
-            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-        except (FileNotFoundError, ProcessLookupError):
-            return False
-        if state in "ZX":
-            return False
-    os.kill(pid, signal.SIGKILL)
-    return True
 
 
 def test_programs_are_bounded_by_connections(start: Callable[[str], Daemon]) -> None:

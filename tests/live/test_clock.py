@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from live.test_supervision import Manager
 from running import PATIENCE, Daemon, receive_until
+from service_manager import ServiceManager
 
 pytestmark = pytest.mark.live
 
@@ -76,17 +76,10 @@ def wall(tmp_path: Path) -> Iterator[WallClock]:
     made.close()
 
 
-@pytest.fixture
-def manager(tmp_path: Path) -> Iterator[Manager]:
-    made = Manager(tmp_path / "notify")
-    yield made
-    made.socket.close()
-
-
 @pytest.mark.parametrize("step", [-3600.0, 7200.0], ids=["back", "forward"])
 @pytest.mark.parametrize("reactor", ["tcpd", "epoll", "select", "asyncio"])
 def test_step_of_the_wall_clock_affects_no_timer(
-    tmp_path: Path, wall: WallClock, manager: Manager, reactor: str, step: float
+    tmp_path: Path, wall: WallClock, manager: ServiceManager, reactor: str, step: float
 ) -> None:
     """ "Every duration, timer, rate and watchdog runs on a monotonic clock; wall time only where
     people read it." """

@@ -1,4 +1,4 @@
-"""The daemon as an operator starts it, and every service as a client meets it."""
+"""Start and stop of a live daemon, its services, and clients that others wrote."""
 
 from __future__ import annotations
 
@@ -22,9 +22,12 @@ from pathlib import Path
 import forking
 import pytest
 from amounts import soak
+from processes import BackgroundDaemon
 from running import PATIENCE, TWISTD, Daemon, client_context, receive_all, receive_until
 
 pytestmark = [pytest.mark.live, pytest.mark.reactor]
+
+BACKGROUND = "[tcpd]\ncontrol = none\n[service:a]\nprotocol = echo\nlisten = 127.0.0.1:0\n"
 
 BOTH = pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
 
@@ -38,7 +41,7 @@ def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 
 @BOTH
-def test_every_service_answers(everything: Daemon, secure: bool) -> None:
+def test_services_answer(everything: Daemon, secure: bool) -> None:
     with connect(everything, "echo", secure) as client:
         client.sendall(b"hello")
         assert receive_until(client, b"hello") == b"hello"
@@ -66,8 +69,8 @@ def test_every_service_answers(everything: Daemon, secure: bool) -> None:
         assert b"ann joined #lobby" in receive_all(client)
 
 
-def test_a_half_closed_echo_comes_back_whole(everything: Daemon) -> None:
-    """``printf hi | nc -N`` gets its ``hi`` back; so do 16 MB."""
+def test_echo_answers_a_half_closed_connection(everything: Daemon) -> None:
+    """As ``printf hi | nc -N``; with 16 MB."""
     data = random.Random(1).randbytes(16 << 20)
     received = bytearray()
     with everything.connect("echo") as client:
@@ -76,7 +79,7 @@ def test_a_half_closed_echo_comes_back_whole(everything: Daemon) -> None:
 
         while True:
             readable, writable, _ = select.select([client], [client] if view else [], [], PATIENCE)
-            assert readable or writable, "nothing moves any more"
+            assert readable or writable, "neither readable nor writable"
             if writable:
                 view = view[client.send(view[:262144]) :]
                 if not view:
@@ -89,7 +92,7 @@ def test_a_half_closed_echo_comes_back_whole(everything: Daemon) -> None:
     assert received == data
 
 
-def test_two_people_in_one_room_one_in_the_clear_one_over_tls(everything: Daemon) -> None:
+def test_plain_and_tls_clients_share_a_room(everything: Daemon) -> None:
     with everything.connect("chat") as ann, everything.connect_tls("chat") as bob:
         ann.sendall(b"ann\n")
         receive_until(ann, b"(1): ann\r\n")
@@ -97,21 +100,21 @@ def test_two_people_in_one_room_one_in_the_clear_one_over_tls(everything: Daemon
         receive_until(ann, b"* bob joined #lobby\r\n")
         receive_until(bob, b"(2): ann, bob\r\n")
         bob.sendall("grüß dich \x1b[2Jann\n".encode())
-        said = receive_until(ann, b"ann\r\n").decode()
-        assert said.startswith("#lobby <bob> grüß dich ")
-        assert "\x1b" not in said
+        message = receive_until(ann, b"ann\r\n").decode()
+        assert message.startswith("#lobby <bob> grüß dich ")
+        assert "\x1b" not in message
         ann.sendall(b"/msg bob psst\n")
         assert b"psst" in receive_until(bob, b"\r\n")
         ann.close()
         receive_until(bob, b"\r\n")
 
 
-def test_starttls_on_the_wire(everything: Daemon) -> None:
+def test_starttls_discards_pipelined_plaintext(everything: Daemon) -> None:
     client = everything.connect("line", "starttls=main")
     with client:
         receive_until(client, b"\r\n")
-        # what was smuggled in behind STARTTLS in the clear must not be taken as said in TLS
-        client.sendall(b"STARTTLS\r\nPING smuggled\r\n")
+        # command injection: plaintext after STARTTLS must not be executed
+        client.sendall(b"STARTTLS\r\nPING injected\r\n")
         assert receive_until(client, b"\r\n").startswith(b"220 ")
 
         with client_context(everything.directory).wrap_socket(
@@ -119,13 +122,12 @@ def test_starttls_on_the_wire(everything: Daemon) -> None:
         ) as secured:
             secured.sendall(b"WHOAMI\r\nSTARTTLS\r\nQUIT\r\n")
             text = receive_all(secured)
-            assert b"smuggled" not in text
+            assert b"injected" not in text
             assert b"TLSv1.3" in text
             assert b"\r\n503 " in text
 
 
-def test_openssl_negotiates_alpn_and_is_not_refused(everything: Daemon) -> None:
-    """A client that offers ALPN is not refused for it."""
+def test_client_that_offers_alpn_is_served(everything: Daemon) -> None:
     if shutil.which("openssl") is None:
         pytest.skip("openssl is not installed")
     for version in ("-tls1_2", "-tls1_3"):
@@ -174,12 +176,12 @@ def test_tls_1_1_is_refused(everything: Daemon) -> None:
     assert done.returncode != 0
 
 
-def test_a_stop_says_farewell_and_flushes(everything: Daemon) -> None:
+def test_stop_sends_farewells(everything: Daemon) -> None:
     with everything.connect("line") as line, everything.connect_tls("chat") as chat:
         receive_until(line, b"\r\n")
         chat.sendall(b"ann\n")
         receive_until(chat, b"(1): ann\r\n")
-        # a death by the signal it was sent is what systemd takes for a clean stop
+        # systemd takes death by SIGTERM for a clean stop
         assert everything.stop() == -15
         assert receive_all(line).startswith(b"421 ")
         assert b"shutting down" in receive_all(chat)
@@ -189,7 +191,7 @@ def test_a_stop_says_farewell_and_flushes(everything: Daemon) -> None:
     "service", ["echo", "discard", "daytime", "time", "qotd", "chargen", "line", "chat"]
 )
 def test_random_bytes_leave_the_daemon_serving(everything: Daemon, service: str) -> None:
-    """Bad input anywhere: a clear error or a clean close; nothing is lost for others."""
+    """Other clients are served."""
     source = random.Random(service)
     with everything.connect("chat") as bystander:
         bystander.sendall(b"witness\n")
@@ -213,17 +215,17 @@ def test_random_bytes_leave_the_daemon_serving(everything: Daemon, service: str)
 @pytest.mark.parametrize(
     "service", ["echo", "discard", "daytime", "time", "qotd", "chargen", "line", "chat"]
 )
-def test_a_hundred_thousand_random_strings(everything: Daemon, service: str) -> None:
+def test_many_random_strings_leave_the_daemon_serving(everything: Daemon, service: str) -> None:
     """100,000 random byte strings into each service leave the daemon serving."""
     source = random.Random(service)
     sent = 0
     while sent < soak(100_000):
         with everything.connect(service) as client, contextlib.suppress(OSError):
             if service == "chat":
-                client.sendall(f"nick{sent}\n".encode())  # else it is all bad nicknames
+                client.sendall(f"nick{sent}\n".encode())  # else all input is bad nicknames
             for _ in range(soak(1000)):
                 readable, writable, _ = select.select([client], [client], [], PATIENCE)
-                assert readable or writable, "neither reads nor writes"
+                assert readable or writable, "neither readable nor writable"
                 if readable and not client.recv(1 << 20):
                     break
                 if writable:
@@ -244,15 +246,15 @@ def test_garbage_on_a_tls_port_is_closed(everything: Daemon) -> None:
                 receive_all(client)
 
 
-# --- starting, and not starting ---
+# --- start ---
 
 
-def test_with_no_file_the_built_in_sample_is_right(tmp_path: Path) -> None:
+def test_built_in_sample_passes_the_check(tmp_path: Path) -> None:
     done = run("--check", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_a_wrong_configuration_stops_the_start_with_its_lines(tmp_path: Path) -> None:
+def test_faulty_configuration_fails_the_start(tmp_path: Path) -> None:
     (tmp_path / "x.ini").write_text(
         "[service:a]\nprotocol = ehco\nlisten = 127.0.0.1:0\n[tls:t]\ncertificate = gone.pem\n"
     )
@@ -265,7 +267,7 @@ def test_a_wrong_configuration_stops_the_start_with_its_lines(tmp_path: Path) ->
         assert done.stdout == ""
 
 
-def test_check_reads_the_files_that_the_settings_name(tmp_path: Path) -> None:
+def test_check_reads_the_certificate_files(tmp_path: Path) -> None:
     (tmp_path / "x.ini").write_text(
         "[service:a]\nprotocol = echo\nlisten = 127.0.0.1:0 tls=t\n"
         "[tls:t]\ncertificate = gone.pem\n"
@@ -279,7 +281,7 @@ def test_check_reads_the_files_that_the_settings_name(tmp_path: Path) -> None:
         )
 
 
-def test_check_finds_directories_that_are_missing_with_all_else_that_is_wrong(
+def test_check_reports_missing_directories_with_other_errors(
     tmp_path: Path,
 ) -> None:
     """ "the files that the configuration names (certificates, quotes), and the directories of
@@ -298,10 +300,10 @@ def test_check_finds_directories_that_are_missing_with_all_else_that_is_wrong(
         "make it\n"
     )
     done = run("--config", "x.ini", cwd=tmp_path)
-    assert done.returncode == 1, "and the start fails"
+    assert done.returncode == 1, "the start fails, too"
 
 
-def test_a_port_in_use_stops_the_start_with_a_sentence(tmp_path: Path) -> None:
+def test_port_in_use_fails_the_start(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         (tmp_path / "x.ini").write_text(
@@ -315,9 +317,8 @@ def test_a_port_in_use_stops_the_start_with_a_sentence(tmp_path: Path) -> None:
     assert "Traceback" not in done.stdout
 
 
-def test_a_port_in_use_stops_a_daemon_too(tmp_path: Path) -> None:
-    """Never a daemon that runs deaf: the parent, which waits, fails; and "the sentence must come
-    whole in both modes"."""
+def test_port_in_use_fails_the_start_of_a_background_daemon(tmp_path: Path) -> None:
+    """The parent exits with status 1; "the sentence must come whole in both modes"."""
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         (tmp_path / "x.ini").write_text(
@@ -333,14 +334,14 @@ def test_a_port_in_use_stops_a_daemon_too(tmp_path: Path) -> None:
         )
     assert done.returncode == 1
     sentence = f"service a cannot listen on 127.0.0.1:{port}: Address already in use"
-    # what is behind it is Twisted's, which has 100 bytes for it
+    # the other lines are Twisted's, which has room for 100 bytes
     assert done.stderr == (
         f"tcpd: {sentence}\n"
         "An error has occurred: b'tcpd.daemon.starting.StartFailed: see above'\n"
         "Please look at log file for more information.\n"
     )
     pidfile = tmp_path / "twistd.pid"
-    # the parent is told before the daemon has written its log, and has ended
+    # the parent may exit before the daemon has written its log and exited
     with contextlib.suppress(OSError), os.fdopen(os.pidfd_open(int(pidfile.read_text()))) as ending:
         select.select([ending], [], [], PATIENCE)
     assert not pidfile.exists()
@@ -349,46 +350,19 @@ def test_a_port_in_use_stops_a_daemon_too(tmp_path: Path) -> None:
     assert "Traceback" not in log
 
 
-class Background:
-    """A daemon that twistd sent into the background."""
-
-    def __init__(self, directory: Path, *options: str) -> None:
-        (directory / "x.ini").write_text(
-            "[tcpd]\ncontrol = none\n[service:a]\nprotocol = echo\nlisten = 127.0.0.1:0\n"
-        )
-        self.pidfile = directory / "twistd.pid"
-        command = [TWISTD, *options, "tcpd", "--config", "x.ini"]
-        # it ends when nobody holds its output any more: the daemon does not
-        self.done = subprocess.run(
-            command, cwd=directory, capture_output=True, text=True, timeout=PATIENCE, check=False
-        )
-        assert self.done.returncode == 0, self.done.stderr
-        self.pid = int(self.pidfile.read_text())
-        self._watch = os.pidfd_open(self.pid)
-
-    def end(self, number: signal.Signals) -> None:
-        """Have it end, and wait until it has, and who waits for it too."""
-        signal.pidfd_send_signal(self._watch, number)
-        assert select.select([self._watch], [], [], PATIENCE)[0]
-        os.close(self._watch)
-        deadline = time.monotonic() + PATIENCE
-        while self.pidfile.exists():
-            assert time.monotonic() < deadline, "a stale pidfile"
-
-
-def test_a_daemon_lets_go_of_the_terminal(tmp_path: Path) -> None:
-    daemon = Background(tmp_path)
+def test_background_daemon_closes_standard_output(tmp_path: Path) -> None:
+    daemon = BackgroundDaemon(tmp_path, BACKGROUND)
     assert daemon.done.stdout == daemon.done.stderr == ""
-    daemon.end(signal.SIGTERM)
+    daemon.end()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="gives up root")
+@pytest.mark.skipif(os.geteuid() != 0, reason="drops root privileges")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_a_daemon_that_gave_up_root_leaves_no_pidfile(
+def test_daemon_without_privileges_leaves_no_pidfile(
     tmp_path: Path, number: signal.Signals
 ) -> None:
-    """ "`twistd -u nobody` leaves a stale pidfile": the directory is root's."""
-    daemon = Background(tmp_path, "-u", "nobody")
+    """Fault: "`twistd -u nobody` leaves a stale pidfile" in a directory of root."""
+    daemon = BackgroundDaemon(tmp_path, BACKGROUND, "-u", "nobody")
     children = Path(f"/proc/{daemon.pid}/task/{daemon.pid}/children").read_text().split()
     assert len(children) == 1
     daemon.end(number)
@@ -396,23 +370,23 @@ def test_a_daemon_that_gave_up_root_leaves_no_pidfile(
         assert "No permission to delete pid file" not in (tmp_path / "twistd.log").read_text()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="gives up root")
-def test_nobody_waits_for_a_pidfile_that_its_user_may_remove() -> None:
-    with tempfile.TemporaryDirectory() as directory:  # pytest's cannot be reached by others
+@pytest.mark.skipif(os.geteuid() != 0, reason="drops root privileges")
+def test_daemon_that_may_remove_its_pidfile_has_no_helper_process() -> None:
+    with tempfile.TemporaryDirectory() as directory:  # pytest's are accessible to root only
         os.chown(directory, pwd.getpwnam("nobody").pw_uid, -1)
-        daemon = Background(Path(directory), "-u", "nobody")
+        daemon = BackgroundDaemon(Path(directory), BACKGROUND, "-u", "nobody")
         assert Path(f"/proc/{daemon.pid}/task/{daemon.pid}/children").read_text() == ""
-        daemon.end(signal.SIGTERM)
+        daemon.end()
 
 
-def test_show_config_tells_where_a_value_comes_from(tmp_path: Path) -> None:
+def test_show_config_names_the_source_of_each_value(tmp_path: Path) -> None:
     (tmp_path / "x.ini").write_text("[service:a]\nprotocol = echo\nlisten = 127.0.0.1:0\n")
     done = run("--config", "x.ini", "--show-config", cwd=tmp_path)
     assert done.returncode == 0
     assert "# x.ini:3\nlisten =\n    127.0.0.1:0\n# default\npolicy = default\n" in done.stdout
 
 
-def test_print_config_prints_a_configuration_that_is_right(tmp_path: Path) -> None:
+def test_printed_configuration_passes_the_check(tmp_path: Path) -> None:
     printed = run("--print-config", cwd=tmp_path)
     assert printed.returncode == 0
     (tmp_path / "x.ini").write_text(printed.stdout)
@@ -420,7 +394,7 @@ def test_print_config_prints_a_configuration_that_is_right(tmp_path: Path) -> No
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_python_m_tcpd_is_the_same_door(tmp_path: Path) -> None:
+def test_python_m_tcpd_is_twistd_tcpd(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tcpd", "--check"],
         cwd=tmp_path,
@@ -432,9 +406,7 @@ def test_python_m_tcpd_is_the_same_door(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_a_unix_socket_serves_and_leaves_no_file(
-    start: Callable[[str], Daemon], tmp_path: Path
-) -> None:
+def test_unix_socket_is_removed_at_the_stop(start: Callable[[str], Daemon], tmp_path: Path) -> None:
     path = tmp_path / "echo.sock"
     daemon = start(
         f"[service:a]\nprotocol = echo\nlisten =\n  127.0.0.1:0\n  unix:{path} mode=0600\n"
@@ -450,7 +422,7 @@ def test_a_unix_socket_serves_and_leaves_no_file(
     assert not path.exists()
 
 
-def test_one_socket_takes_ipv4_and_ipv6_and_shows_ipv4_as_ipv4(
+def test_dual_stack_listener_shows_ipv4_addresses(
     start: Callable[[str], Daemon],
 ) -> None:
     daemon = start("[service:line]\nprotocol = line\nlisten =\n  *:0\n")
@@ -469,7 +441,7 @@ def test_one_socket_takes_ipv4_and_ipv6_and_shows_ipv4_as_ipv4(
             assert f"250-address {shown}:".encode() in receive_all(client)
 
 
-def test_who_is_one_too_many_is_told_and_the_place_is_freed(
+def test_per_address_limit_refuses_and_frees_places(
     start: Callable[[str], Daemon],
 ) -> None:
     daemon = start(
@@ -487,7 +459,7 @@ def test_who_is_one_too_many_is_told_and_the_place_is_freed(
         assert receive_until(third, b"\r\n").startswith(b"220 ")
 
 
-def test_idle_connections_are_ended_in_the_protocols_words_and_chat_is_exempt(
+def test_idle_timeout_of_line_and_its_absence_in_chat(
     start: Callable[[str], Daemon],
 ) -> None:
     daemon = start(
@@ -503,10 +475,10 @@ def test_idle_connections_are_ended_in_the_protocols_words_and_chat_is_exempt(
         assert receive_until(chat, b"\r\n")
 
 
-# --- clients that nobody here wrote ---
+# --- clients that others wrote ---
 
 
-def test_nc_gets_its_hi_back(everything: Daemon) -> None:
+def test_nc_with_echo(everything: Daemon) -> None:
     nc = shutil.which("nc.openbsd")
     if nc is None:
         pytest.skip("OpenBSD's nc is not installed (Debian: netcat-openbsd)")
@@ -521,12 +493,12 @@ def test_nc_gets_its_hi_back(everything: Daemon) -> None:
 
 
 @pytest.mark.parametrize("protocol", ["tcp", "udp"])
-def test_perls_net_time_understands_time_and_daytime(everything: Daemon, protocol: str) -> None:
+def test_perls_net_time_with_time_and_daytime(everything: Daemon, protocol: str) -> None:
     perl = shutil.which("perl")
     if perl is None or subprocess.run([perl, "-MNet::Time", "-e", "1"], check=False).returncode:
         pytest.skip("Perl's Net::Time is not installed")
     words = "udp" if protocol == "udp" else ""
-    # Net::Time knows services by name only; it is told the port by way of getservbyname
+    # Net::Time takes no port: getservbyname is replaced to return it
     program = """
         BEGIN {
             no warnings;
@@ -557,7 +529,7 @@ def test_perls_net_time_understands_time_and_daytime(everything: Daemon, protoco
     assert "-UTC" in daytime
 
 
-def test_rdate_reads_the_time(everything: Daemon) -> None:
+def test_rdate_with_time(everything: Daemon) -> None:
     rdate = shutil.which("rdate")
     if rdate is None:
         pytest.skip("rdate is not installed")
@@ -573,8 +545,8 @@ def test_rdate_reads_the_time(everything: Daemon) -> None:
     assert time.strftime("%Y", time.gmtime()) in done.stdout
 
 
-def test_sockets_from_systemd(tmp_path: Path) -> None:
-    """Two sockets of one name, as a .socket unit with two ListenStream= passes them."""
+def test_two_sockets_from_systemd(tmp_path: Path) -> None:
+    """Of one name, as a .socket unit with two ListenStream= passes them."""
     (tmp_path / "x.ini").write_text("[service:e]\nprotocol = echo\nlisten = systemd:echo\n")
     with (
         socket.create_server(("127.0.0.1", 0)) as one,
@@ -595,7 +567,7 @@ def test_sockets_from_systemd(tmp_path: Path) -> None:
         )
     try:
         for address in addresses:
-            # the sockets listen already: whoever comes before the daemon waits for it
+            # the sockets listen already: clients wait in the backlog for the daemon
             with socket.create_connection(address, PATIENCE) as client:
                 client.settimeout(PATIENCE)
                 client.sendall(b"hi")
@@ -611,9 +583,7 @@ def test_sockets_from_systemd(tmp_path: Path) -> None:
     ("arguments", "name"),
     [([], "TcpdReactor"), (["--reactor=select"], "SelectReactor")],
 )
-def test_show_config_tells_which_reactor_it_would_be(
-    tmp_path: Path, arguments: list[str], name: str
-) -> None:
+def test_show_config_names_the_reactor(tmp_path: Path, arguments: list[str], name: str) -> None:
     (tmp_path / "x.ini").write_text("[service:a]\nprotocol = echo\nlisten = 127.0.0.1:0\n")
     words = ["-n", "--pidfile=", *arguments, "tcpd", "--config", "x.ini", "--show-config"]
     done = forking.run("twistd", words, cwd=tmp_path)

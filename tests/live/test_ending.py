@@ -1,4 +1,4 @@
-"""The end of the real daemon, once, twice and three times asked for."""
+"""Stop of a live daemon by one, two and three SIGTERMs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from processes import has_exited
 from running import PATIENCE, REACTOR, TWISTD, Daemon, receive_until
 
 from tcpd.policy.passwords import hash_password
@@ -17,7 +18,7 @@ pytestmark = pytest.mark.live
 
 USER = "user = root\n" if os.geteuid() == 0 else ""
 
-#: A program that ignores SIGTERM, for which there is far more time than a test has.
+#: A program that ignores SIGTERM, and a stop that waits ten minutes for it.
 STUBBORN = f"""
 [tcpd]
 drain = 10min
@@ -33,13 +34,13 @@ ECHO = "[service:echo]\nprotocol = echo\nlisten =\n    127.0.0.1:0\n"
 
 HASH = hash_password("secret")
 
-#: What may hang: a password that is checked in a thread, and a file that is written in one.
+#: Makes the wait_for_threads hang that check a password and that write a file.
 HANGS = """
 import hashlib, os, time
 hashlib.scrypt = os.fsync = lambda *_, **__: time.sleep(10_000)
 """
 
-#: What may hang in the reactor's thread: an end that is waited for, and one that is not.
+#: The second SIGTERM has no effect; or it blocks the reactor's thread.
 DEAF = """
 import tcpd.daemon.daemon
 tcpd.daemon.daemon.Daemon.cut = lambda self: None
@@ -53,8 +54,7 @@ def cut(self):
 tcpd.daemon.daemon.Daemon.cut = cut
 """
 
-
-#: Somebody is quicker than the reactor, which has no handlers yet.
+#: Sends a signal before the reactor has installed its handlers.
 EARLY = """
 import os, tcpd.daemon.supervision
 ready = tcpd.daemon.supervision.Supervision.ready
@@ -66,57 +66,42 @@ tcpd.daemon.supervision.Supervision.ready = early
 
 
 def start(directory: Path, config: str, patch: str = "", reactor: list[str] = REACTOR) -> Daemon:
-    """Start a daemon in which something is otherwise."""
+    """Start a daemon with a patch in its sitecustomize."""
     (directory / "sitecustomize.py").write_text(patch)
     path = os.pathsep.join(filter(None, [str(directory), os.environ.get("PYTHONPATH")]))
     return Daemon(directory, config, variables={"PYTHONPATH": path}, reactor=reactor)
 
 
-def gone(pid: int) -> bool:
-    """Whether a process ends within a moment, or is but a zombie of this machine's first."""
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        try:
-            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-        except (FileNotFoundError, ProcessLookupError):
-            return True
-        if state in "ZX":
-            return True
-    return False
-
-
-def ask(daemon: Daemon, until: str) -> None:
-    """Send SIGTERM, and wait for what the log has to say of it."""
+def terminate(daemon: Daemon, until: str) -> None:
+    """Send SIGTERM, and wait for a line of the log."""
     daemon.process.send_signal(signal.SIGTERM)
     daemon.wait_for(lambda line: until in line)
 
 
 @pytest.mark.parametrize("reactor", [REACTOR, ["--reactor=epoll"]], ids=["", "epoll"])
-def test_the_second_sigterm_ends_programs_that_ignore_it(
-    tmp_path: Path, reactor: list[str]
-) -> None:
+def test_second_sigterm_kills_programs_that_ignore_it(tmp_path: Path, reactor: list[str]) -> None:
     """ "The second SIGTERM ends everything at once, programs of exec that ignore SIGTERM
-    included", with minutes of drain left; also one whose client has gone, or waits for TLS."""
+    included", and programs whose client has closed."""
     daemon = start(tmp_path, STUBBORN, reactor=reactor)
     with daemon.connect("exec") as first, daemon.connect("exec") as second:
         pids = [int(receive_until(each, b"\n")) for each in (first, second)]
         second.close()
-        ask(daemon, "stopping")
-        assert not gone_now(pids[0])
+        terminate(daemon, "stopping")
+        assert Path(f"/proc/{pids[0]}").exists()
         began = time.monotonic()
         daemon.process.send_signal(signal.SIGTERM)
         assert daemon.process.wait(PATIENCE) == -signal.SIGTERM
         assert time.monotonic() - began < PATIENCE
-    assert all(gone(pid) for pid in pids)
+    assert all(has_exited(pid) for pid in pids)
     assert daemon.stop() == -signal.SIGTERM
 
 
 @pytest.mark.parametrize("reactor", [REACTOR, ["--reactor=epoll"]], ids=["", "epoll"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_before_the_reactor_runs_stops_the_daemon(
+def test_signal_before_the_reactor_runs_stops_the_daemon(
     tmp_path: Path, number: signal.Signals, reactor: list[str]
 ) -> None:
-    """Ctrl-C right behind "started", and SIGTERM from systemd, which was told READY=1."""
+    """Ctrl-C right after "started"; SIGTERM of systemd right after READY=1."""
     daemon = start(tmp_path, ECHO, EARLY.format(number=int(number)), reactor=reactor)
     assert daemon.process.wait(PATIENCE) == -number
     daemon.stop()
@@ -125,61 +110,56 @@ def test_a_signal_before_the_reactor_runs_stops_the_daemon(
     assert "Traceback" not in log
     daemon.wait_for(lambda line: f"Received {number.name}, shutting down." in line)
     daemon.wait_for(lambda line: "stopped after" in line)
-    assert not daemon.control.exists(), "and nothing is left behind"
+    assert not daemon.control.exists()
 
 
-def gone_now(pid: int) -> bool:
-    """Whether a process is not there."""
-    return not Path(f"/proc/{pid}").exists()
-
-
-def test_no_thread_holds_the_end(tmp_path: Path) -> None:
+def test_stop_does_not_wait_for_threads(tmp_path: Path) -> None:
     """ "Nothing (thread pools, DNS look-ups, password hashing in threads) may hold the process's
-    end": a client's password is being checked, for hours."""
+    end". A password check hangs."""
     config = f"[service:irc]\nprotocol = irc\npassword = {HASH}\nlisten =\n  127.0.0.1:0\n"
     daemon = start(tmp_path, config, HANGS)
     with daemon.connect("irc") as client:
         client.sendall(b"PASS secret\r\nNICK ann\r\nUSER ann 0 * :Ann\r\n")
-        threads(daemon, 2)
+        wait_for_threads(daemon, 2)
         assert daemon.stop() == -signal.SIGTERM
 
 
-def threads(daemon: Daemon, count: int) -> None:
-    """Wait until a daemon has so many threads."""
+def wait_for_threads(daemon: Daemon, count: int) -> None:
+    """Wait until a daemon has ``count`` wait_for_threads."""
     deadline = time.monotonic() + PATIENCE
     while len(os.listdir(f"/proc/{daemon.process.pid}/task")) < count:
         assert time.monotonic() < deadline, "\n".join(daemon.log)
 
 
-def test_a_disk_that_hangs_holds_the_end_no_longer_than_asked(tmp_path: Path) -> None:
-    """A ban is being written: the stop waits for it, and a second SIGTERM does not."""
+def test_second_sigterm_does_not_wait_for_a_hanging_disk(tmp_path: Path) -> None:
+    """The stop waits for the write of a ban; a second SIGTERM does not."""
     daemon = start(tmp_path, f"[tcpd]\nstate = {tmp_path}/state\ndrain = 10min\n{ECHO}", HANGS)
     banning = subprocess.Popen(
         [TWISTD.replace("twistd", "tcpd-ctl"), "--socket", str(daemon.control), "ban", "192.0.2.1"]
     )
-    threads(daemon, 2)
-    ask(daemon, "stopping")
+    wait_for_threads(daemon, 2)
+    terminate(daemon, "stopping")
     assert daemon.process.poll() is None
-    ask(daemon, "stopped after")
+    terminate(daemon, "stopped after")
     assert daemon.stop() == -signal.SIGTERM
     assert banning.wait(PATIENCE) != 0
 
 
-@pytest.mark.parametrize("patch", [DEAF, STUCK], ids=["deaf", "stuck"])
-@pytest.mark.parametrize("third", [True, False], ids=["asked a third time", "after a while"])
-def test_the_third_sigterm_ends_what_cannot_end_itself(
+@pytest.mark.parametrize("patch", [DEAF, STUCK], ids=["no effect", "blocked"])
+@pytest.mark.parametrize("third", [True, False], ids=["third signal", "timeout"])
+def test_third_sigterm_ends_the_process_in_any_state(
     tmp_path: Path, patch: str, third: bool
 ) -> None:
-    """And so do seconds after the second, in which nothing happened."""
+    """Without a third signal, the process ends some seconds after the second."""
     daemon = start(tmp_path, STUBBORN, patch)
     with daemon.connect("exec") as client:
         pid = int(receive_until(client, b"\n"))
-        ask(daemon, "stopping")
+        terminate(daemon, "stopping")
         daemon.process.send_signal(signal.SIGTERM)
         if third:
             deadline = time.monotonic() + PATIENCE
-            while daemon.process.poll() is None:  # two that come together are one (signal(7))
+            while daemon.process.poll() is None:  # a pending signal is not queued, signal(7)
                 assert time.monotonic() < deadline
                 daemon.process.send_signal(signal.SIGTERM)
         assert daemon.stop() == -signal.SIGTERM
-    assert gone(pid)
+    assert has_exited(pid)

@@ -1,4 +1,4 @@
-"""``endpoint:`` listeners, on Twisted's own transports: streams end there as on tcpd's own.
+"""``endpoint:`` listeners, on Twisted's transports: ends of streams are those of tcpd's transport.
 
 ``test_transport.py`` compares the order of events; ``tests/net/test_layer.py`` has the rest.
 """
@@ -13,9 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from live.test_ends import MUCH, End, Far, ending, head, reset
+from live.test_ends import MUCH, head
 from OpenSSL import SSL
 from running import PATIENCE, Daemon, receive_all
+from streams import FarSide, TlsEnd, ending, reset
 
 pytestmark = [
     pytest.mark.live,
@@ -33,7 +34,7 @@ def forward(port: int, words: str = "") -> str:
 
 
 def connect(daemon: Daemon) -> socket.socket:
-    """Connect to the only TCP port of a daemon, whose log does not have its number."""
+    """Connect to the only TCP port of a daemon, whose log does not contain its number."""
     daemon.wait_for(lambda line: "listening on endpoint:" in line)
     process = Path(f"/proc/{daemon.process.pid}")
     own = set()
@@ -49,9 +50,9 @@ def connect(daemon: Daemon) -> socket.socket:
     return socket.create_connection(("127.0.0.1", port), PATIENCE)
 
 
-def test_a_far_side_that_resets_is_a_reset_for_the_client(start: Callable[[str], Daemon]) -> None:
+def test_reset_of_the_far_side_resets_the_client(start: Callable[[str], Daemon]) -> None:
     """Truncation is never a clean close."""
-    far = Far(None)
+    far = FarSide(None)
     daemon = start(head() + forward(far.port))
     for count in (1, 65_536, 1_000_000):
         with connect(daemon) as client:
@@ -71,13 +72,13 @@ def test_a_far_side_that_resets_is_a_reset_for_the_client(start: Callable[[str],
 
 
 @pytest.mark.parametrize("order", [("client", "far"), ("far", "client")])
-def test_each_direction_of_tls_ends_by_itself(
+def test_each_direction_of_tls_closes_separately(
     start: Callable[[str], Daemon], order: tuple[str, str]
 ) -> None:
     """RFC 8446 section 6.1: "This does not have any effect on its read side." """
-    far = Far(None)
+    far = FarSide(None)
     daemon = start(head() + forward(far.port, "tls=main"))
-    client = End(connect(daemon), SSL.Context(SSL.TLS_CLIENT_METHOD), server=False)
+    client = TlsEnd(connect(daemon), SSL.Context(SSL.TLS_CLIENT_METHOD), server=False)
     with far.accept() as server:
 
         def client_sends() -> None:

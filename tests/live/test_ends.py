@@ -1,7 +1,4 @@
-"""How streams end: in good order, direction by direction, or cut; never cut and clean.
-
-On the real daemon, with real clients where there are some that know of half-close.
-"""
+"""Ends of streams through forward and exec: clean, half-closed, or truncated; on a live daemon."""
 
 from __future__ import annotations
 
@@ -10,98 +7,29 @@ import os
 import shutil
 import socket
 import ssl
-import struct
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import certificates
 import pytest
 from OpenSSL import SSL
 from running import PATIENCE, Daemon, client_context, descriptors, receive_all, receive_until
+from streams import FarSide, TlsEnd, ending, far_keys, fill, reset
+from wires import need
 
 pytestmark = [pytest.mark.live, pytest.mark.reactor]
 
 USER = "user = root\n" if os.geteuid() == 0 else ""
 
-RESET = struct.pack("ii", 1, 0)
-
-#: Around the sizes of a segment, a TLS record, and what is read at a time.
+#: Numbers of bytes around the sizes of a segment, a TLS record and a read.
 COUNTS = (1, 1000, 16_384, 16_385, 65_536, 262_144, 262_145, 1_000_000)
 
 
-def reset(connection: socket.socket) -> None:
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
-    connection.close()
-
-
-def ending(connection: socket.socket, say: bytes = b"") -> tuple[bytes, str]:
-    """Read to the end.
-
-    :param say: said again behind each piece that comes.
-    :return: what came; and ``clean`` or ``cut``.
-    """
-    received = bytearray()
-    try:
-        while piece := connection.recv(65536):
-            received += piece
-            if say:
-                connection.sendall(say)
-    except BrokenPipeError:
-        return bytes(received), "clean"  # the kernel says so where an end came before the reset
-    except (ConnectionResetError, ssl.SSLEOFError):
-        return bytes(received), "cut"
-    return bytes(received), "clean"
-
-
-def far_keys(pki: Path) -> str:
-    return f"tls = yes\ntls_name = far.example\nca = {pki}/authority.example.pem\n"
-
-
-class Far:
-    """What a service forwards to, or a far side's place in a test: one connection after the other.
-
-    :param pki: where its certificate is; ``None`` for a far side that speaks no TLS.
-    """
-
-    def __init__(self, pki: Path | None) -> None:
-        self._listening = socket.create_server(("127.0.0.1", 0))
-        self._listening.settimeout(PATIENCE)
-        self._context: ssl.SSLContext | None = None
-        self.port = self._listening.getsockname()[1]
-        self.keys = ""
-        if pki is not None:
-            self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            self._context.load_cert_chain(pki / "far.example.pem", pki / "far.example-key.pem")
-            self.keys = far_keys(pki)
-
-    def accept(self) -> socket.socket:
-        connection, _ = self._listening.accept()
-        connection.settimeout(PATIENCE)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)
-        if self._context is None:
-            return connection
-        return self._context.wrap_socket(connection, server_side=True, suppress_ragged_eofs=False)
-
-    def close(self) -> None:
-        self._listening.close()
-
-
-@pytest.fixture
-def pki(tmp_path: Path) -> Path:
-    """A directory with an authority, and far.example, which it signed."""
-    directory = tmp_path / "pki"
-    directory.mkdir()
-    authority = certificates.make(directory, "authority.example", authority=True)
-    certificates.make(directory, "far.example", authority)
-    return directory
-
-
 @pytest.fixture(params=["plain", "tls"])
-def far(request: pytest.FixtureRequest, pki: Path) -> Iterator[Far]:
-    made = Far(pki if request.param == "tls" else None)
+def far(request: pytest.FixtureRequest, pki: Path) -> Iterator[FarSide]:
+    made = FarSide(pki if request.param == "tls" else None)
     yield made
     made.close()
 
@@ -128,7 +56,7 @@ def program(name: str, command: str) -> str:
 
 
 def connect(daemon: Daemon, service: str, words: str) -> socket.socket:
-    """A client, plain or in TLS, that tells an end from a cut."""
+    """Connect a client, which over TLS detects truncation."""
     plain = daemon.connect(service, words)
     plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)
     if not words:
@@ -144,12 +72,12 @@ CLIENTS = ("", "tls=main")
 # --- resets ---
 
 
-@pytest.mark.parametrize("say", [b"", b"and?"], ids=["silent", "talking"])
-def test_a_far_side_that_resets_after_any_number_of_bytes(
-    start: Callable[[str], Daemon], far: Far, say: bytes
+@pytest.mark.parametrize("answer", [b"", b"and?"], ids=["silent", "talking"])
+def test_far_side_that_resets_after_sending(
+    start: Callable[[str], Daemon], far: FarSide, answer: bytes
 ) -> None:
-    """Truncation is never a clean close: the client sees a reset too, or no close_notify. It need
-    not get all that came before."""
+    """Truncation is never a clean close: the client gets a reset, or no close_notify. Data before a
+    reset may be lost."""
     daemon = start(head() + forward("mail", far.port, far.keys))
     for words in CLIENTS:
         for count in COUNTS:
@@ -163,15 +91,13 @@ def test_a_far_side_that_resets_after_any_number_of_bytes(
 
                 thread = threading.Thread(target=serve)
                 thread.start()
-                received, how = ending(client, say)
+                received, how = ending(client, answer)
                 thread.join(PATIENCE)
                 assert (words, count, how) == (words, count, "cut")
                 assert received == bytes(len(received))
 
 
-def test_a_far_side_that_resets_after_it_has_read_any_number_of_bytes(
-    start: Callable[[str], Daemon], far: Far
-) -> None:
+def test_far_side_that_resets_after_reading(start: Callable[[str], Daemon], far: FarSide) -> None:
     daemon = start(head() + forward("mail", far.port, far.keys))
     for words in CLIENTS:
         for count in COUNTS:
@@ -193,9 +119,7 @@ def test_a_far_side_that_resets_after_it_has_read_any_number_of_bytes(
                 assert (words, count, how) == (words, count, "cut")
 
 
-def test_a_client_that_resets_after_any_number_of_bytes(
-    start: Callable[[str], Daemon], far: Far
-) -> None:
+def test_client_that_resets_after_sending(start: Callable[[str], Daemon], far: FarSide) -> None:
     daemon = start(head() + forward("mail", far.port, far.keys))
     for words in CLIENTS:
         for count in COUNTS:
@@ -215,9 +139,7 @@ def test_a_client_that_resets_after_any_number_of_bytes(
                 assert (words, count, how) == (words, count, "cut")
 
 
-def test_a_client_that_resets_after_it_has_read_any_number_of_bytes(
-    start: Callable[[str], Daemon], far: Far
-) -> None:
+def test_client_that_resets_after_reading(start: Callable[[str], Daemon], far: FarSide) -> None:
     daemon = start(head() + forward("mail", far.port, far.keys))
     for words in CLIENTS:
         for count in COUNTS:
@@ -237,10 +159,10 @@ def test_a_client_that_resets_after_it_has_read_any_number_of_bytes(
                 thread.join(PATIENCE)
 
 
-def test_a_far_side_on_a_unix_socket_that_closes_with_input_unread(
+def test_far_unix_socket_that_closes_with_unread_input(
     start: Callable[[str], Daemon], tmp_path: Path
 ) -> None:
-    """unix(7): its other end then gets ECONNRESET, behind what was sent before."""
+    """unix(7): the peer gets the data, then ECONNRESET."""
     with socket.socket(socket.AF_UNIX) as far:
         far.bind(str(tmp_path / "far"))
         far.listen()
@@ -257,22 +179,14 @@ def test_a_far_side_on_a_unix_socket_that_closes_with_input_unread(
                 assert ending(client) == (b"half an ans", "cut")
 
 
-def fill(client: socket.socket) -> None:
-    """Send until that has not been possible for a while."""
-    client.settimeout(0.3)
-    with contextlib.suppress(TimeoutError):
-        while True:
-            client.sendall(bytes(1 << 16))
-
-
 @pytest.mark.parametrize("words", CLIENTS, ids=["plain", "tls"])
-def test_a_client_that_resets_while_nobody_reads_from_it_keeps_no_descriptor(
+def test_reset_of_a_client_is_seen_while_the_far_side_does_not_read(
     start: Callable[[str], Daemon], words: str
 ) -> None:
-    """The far side, or a program, reads nothing."""
-    far = Far(None)
+    """All descriptors are closed, also those of a program that does not read."""
+    far = FarSide(None)
     daemon = start(head() + forward("mail", far.port) + program("idle", "/bin/sleep 1000"))
-    daemon.ctl("status")  # it has started, and has all descriptors that it will keep
+    daemon.ctl("status")  # the first control connection opens descriptors that stay
     before = descriptors(daemon)
     for service in ("mail", "idle"):
         client = connect(daemon, service, words)
@@ -289,14 +203,14 @@ def test_a_client_that_resets_while_nobody_reads_from_it_keeps_no_descriptor(
     far.close()
 
 
-def test_tls_clients_that_never_read_are_cut(start: Callable[[str], Daemon]) -> None:
-    """``stalled``; it holds for a client, too, that has ended its direction."""
+def test_stalled_tls_clients_are_reset(start: Callable[[str], Daemon]) -> None:
+    """``stalled``; one of them has sent close_notify."""
     text = head().replace("access_log", "stalled = 500ms\naccess_log")
     services = "[service:chargen]\nprotocol = chargen\nlisten =\n  127.0.0.1:0 tls=main\n"
     daemon = start(text + services + program("much", "/bin/head -c 100000000 /dev/zero"))
     context = SSL.Context(SSL.TLS_CLIENT_METHOD)
     names = ("chargen", "chargen", "much")
-    clients = [End(daemon.connect(name, "tls=main"), context, server=False) for name in names]
+    clients = [TlsEnd(daemon.connect(name, "tls=main"), context, server=False) for name in names]
     clients[0].end()
     daemon.wait_for(lambda line: ": stalled, " in line, len(clients))
     for client in clients:
@@ -306,11 +220,11 @@ def test_tls_clients_that_never_read_are_cut(start: Callable[[str], Daemon]) -> 
 # --- TLS that ends without close_notify ---
 
 
-def test_tls_of_the_far_side_that_ends_without_close_notify(
+def test_far_side_that_closes_tls_without_close_notify(
     start: Callable[[str], Daemon], pki: Path
 ) -> None:
-    """RFC 8446 section 6.1. All that came is delivered; the end is no clean one."""
-    far = Far(pki)
+    """RFC 8446 section 6.1. The client gets all data, and a reset or no close_notify."""
+    far = FarSide(pki)
     daemon = start(head() + forward("mail", far.port, far.keys))
     for words in CLIENTS:
         for count in (0, 1000, 1_000_000):
@@ -319,7 +233,7 @@ def test_tls_of_the_far_side_that_ends_without_close_notify(
 
                 def serve(server: socket.socket = server, count: int = count) -> None:
                     server.sendall(b"." + bytes(count))
-                    server.close()  # Python's sends no close_notify
+                    server.close()  # Python sends no close_notify
 
                 thread = threading.Thread(target=serve)
                 thread.start()
@@ -328,16 +242,16 @@ def test_tls_of_the_far_side_that_ends_without_close_notify(
     far.close()
 
 
-def test_tls_of_the_client_that_ends_without_close_notify(
-    start: Callable[[str], Daemon], far: Far
+def test_client_that_closes_tls_without_close_notify(
+    start: Callable[[str], Daemon], far: FarSide
 ) -> None:
-    """The same the other way round; the access log has a word of its own for it."""
+    """The far side gets all data, and a truncated end; the access log has *truncated*."""
     daemon = start(head() + forward("mail", far.port, far.keys))
     for count in (0, 1000, 1_000_000):
         client = connect(daemon, "mail", "tls=main")
         with far.accept() as server:
             server.sendall(b"220")
-            receive_until(client, b"220")  # with session tickets unread, it would be a reset
+            receive_until(client, b"220")  # a close with unread session tickets would be a reset
 
             def say(client: socket.socket = client, count: int = count) -> None:
                 client.sendall(b"." + bytes(count))
@@ -350,41 +264,7 @@ def test_tls_of_the_client_that_ends_without_close_notify(
     daemon.wait_for(lambda line: ": truncated, " in line, 3)
 
 
-# --- each direction by itself ---
-
-
-class End:
-    """An end of a TLS connection that can close one direction: OpenSSL's own.
-
-    :param connection: below.
-    :param context: OpenSSL's.
-    :param server: which side it is.
-    """
-
-    def __init__(self, connection: socket.socket, context: SSL.Context, server: bool) -> None:
-        connection.settimeout(None)  # pyOpenSSL would not wait
-        self._connection = connection
-        self._tls = SSL.Connection(context, connection)
-        (self._tls.set_accept_state if server else self._tls.set_connect_state)()
-        self._tls.do_handshake()
-
-    def send(self, data: bytes) -> None:
-        self._tls.sendall(data)
-
-    def end(self) -> None:
-        """Send close_notify."""
-        self._tls.shutdown()
-
-    def receive_all(self) -> bytes:
-        """Read to close_notify; an end without it is an error."""
-        received = bytearray()
-        with contextlib.suppress(SSL.ZeroReturnError):
-            while True:
-                received += self._tls.recv(65536)
-        return bytes(received)
-
-    def close(self) -> None:
-        self._connection.close()
+# --- half-close ---
 
 
 VERSIONS = pytest.mark.parametrize(
@@ -395,12 +275,12 @@ MUCH = 4 << 20
 
 
 @VERSIONS
-def test_each_direction_of_tls_ends_by_itself(
+def test_each_direction_of_tls_closes_separately(
     start: Callable[[str], Daemon], pki: Path, version: int
 ) -> None:
-    """RFC 8446 section 6.1: "This does not have any effect on its read side." Through forward, by
-    our server's side and our client's, whoever ends first."""
-    far = Far(None)
+    """RFC 8446 section 6.1: "This does not have any effect on its read side." TLS on both sides of
+    forward; either peer closes first."""
+    far = FarSide(None)
     daemon = start(head() + forward("mail", far.port, far_keys(pki)))
     theirs = SSL.Context(SSL.TLS_SERVER_METHOD)
     theirs.use_certificate_file(str(pki / "far.example.pem"))
@@ -409,11 +289,11 @@ def test_each_direction_of_tls_ends_by_itself(
     for context in (theirs, ours):
         context.set_max_proto_version(version)
     for first in ("client", "far"):
-        client = End(daemon.connect("mail", "tls=main"), ours, server=False)
-        server = End(far.accept(), theirs, server=True)
+        client = TlsEnd(daemon.connect("mail", "tls=main"), ours, server=False)
+        server = TlsEnd(far.accept(), theirs, server=True)
         begins, answers = (client, server) if first == "client" else (server, client)
 
-        def begin(end: End = begins) -> None:
+        def begin(end: TlsEnd = begins) -> None:
             end.send(b"q" * MUCH)
             end.end()
 
@@ -431,14 +311,8 @@ def test_each_direction_of_tls_ends_by_itself(
     far.close()
 
 
-def need(*programs: str) -> None:
-    for each in programs:
-        if shutil.which(each) is None:
-            pytest.skip(f"{each} is not installed")
-
-
 def by_socat(port: int, version: str) -> bytes:
-    """``-t2``: it waits two seconds for the answer when its input is at its end."""
+    """``-t2``: wait two seconds for the answer after EOF of the input."""
     target = f"OPENSSL:127.0.0.1:{port},verify=0,openssl-max-proto-version=TLS{version}"
     return run(["socat", "-t2", "-", target])
 
@@ -446,8 +320,8 @@ def by_socat(port: int, version: str) -> bytes:
 def by_gnutls(port: int, version: str) -> bytes:
     priority = f"NORMAL:-VERS-ALL:+VERS-TLS{version}"
     command = ["gnutls-cli", "--no-ca-verification", f"--priority={priority}", "127.0.0.1"]
-    said = run([*command, "-p", str(port)])
-    return said.partition(b"- Simple Client Mode:\n\n")[2].partition(b"- Peer has closed")[0]
+    printed = run([*command, "-p", str(port)])
+    return printed.partition(b"- Simple Client Mode:\n\n")[2].partition(b"- Peer has closed")[0]
 
 
 def run(command: list[str]) -> bytes:
@@ -458,7 +332,7 @@ def run(command: list[str]) -> bytes:
 
 
 def by_stunnel(directory: Path, port: int, version: str) -> bytes:
-    """As its client, with nc -N in front."""
+    """stunnel as TLS client of a plain connection."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         accept = free.getsockname()[1]
     (directory / "stunnel.conf").write_text(
@@ -483,11 +357,11 @@ def by_stunnel(directory: Path, port: int, version: str) -> bytes:
 
 
 @pytest.mark.parametrize("version", ["1.2", "1.3"])
-def test_real_clients_that_end_their_direction_get_the_answer(
+def test_real_clients_that_half_close_get_the_answer(
     start: Callable[[str], Daemon], pki: Path, tmp_path: Path, version: str
 ) -> None:
-    """``printf 'b\\na\\n' | socat -t2 - OPENSSL:...`` to sort, to forward with TLS in front of it,
-    and to forward with TLS on both sides."""
+    """``printf 'b\\na\\n' | socat -t2 - OPENSSL:...`` to sort, and to forward with TLS on one side
+    and on both."""
     need("socat", "stunnel", "gnutls-cli", "sort")
     text = head() + (
         f"[tls:far]\ncertificate = {pki}/far.example.pem\nkey = {pki}/far.example-key.pem\n"
@@ -513,9 +387,10 @@ def test_real_clients_that_end_their_direction_get_the_answer(
         assert receive_all(client) == b"a\nb\n"
 
 
-def test_who_sends_close_notify_and_stays_holds_nothing(start: Callable[[str], Daemon]) -> None:
-    """Each of these protocols is done when its client is; that the client answers our close_notify
-    or closes its socket is not waited for."""
+def test_close_notify_without_close_does_not_hold_the_connection(
+    start: Callable[[str], Daemon],
+) -> None:
+    """Protocols that have no more to send do not wait for the client's close."""
     services = "".join(
         f"[service:{kind}]\nprotocol = {kind}\nlisten =\n  127.0.0.1:0 tls=main\n"
         for kind in ("echo", "discard", "line", "chat")
@@ -524,7 +399,7 @@ def test_who_sends_close_notify_and_stays_holds_nothing(start: Callable[[str], D
     context = SSL.Context(SSL.TLS_CLIENT_METHOD)
     clients = []
     for kind in ("echo", "discard", "line", "chat", "cat"):
-        client = End(daemon.connect(kind, "tls=main"), context, server=False)
+        client = TlsEnd(daemon.connect(kind, "tls=main"), context, server=False)
         client.end()
         clients.append(client)
     daemon.wait_for(lambda line: ": client, " in line, len(clients))
@@ -535,8 +410,8 @@ def test_who_sends_close_notify_and_stays_holds_nothing(start: Callable[[str], D
 # --- programs ---
 
 
-def test_a_program_that_dies_of_a_signal_is_no_clean_end(start: Callable[[str], Daemon]) -> None:
-    """Its output may have been cut; what it wrote is delivered. A status is its own to give."""
+def test_program_killed_by_a_signal_truncates_the_stream(start: Callable[[str], Daemon]) -> None:
+    """Its output may be incomplete; the client gets it, then a reset. A status is no fault."""
     daemon = start(
         head()
         + program("killed", "/bin/sh -c 'head -c 300000 /dev/zero; kill -9 $$'")
@@ -550,11 +425,11 @@ def test_a_program_that_dies_of_a_signal_is_no_clean_end(start: Callable[[str], 
 
 
 @pytest.mark.parametrize("words", CLIENTS, ids=["plain", "tls"])
-def test_a_stream_that_the_policy_ends_is_no_clean_end(
-    start: Callable[[str], Daemon], far: Far, words: str
+def test_stream_closed_by_policy_is_truncated(
+    start: Callable[[str], Daemon], far: FarSide, words: str
 ) -> None:
-    """ "A stream that was cut never looks complete": what came is delivered, and a reset is behind
-    it, for the client and for the far side."""
+    """ "A stream that was cut never looks complete": client and far side get the data, then a
+    reset."""
     text = head().replace("access_log", "session = 500ms\naccess_log")
     command = "/bin/sh -c 'head -c 1000 /dev/zero; exec sleep 1000'"
     daemon = start(text + forward("mail", far.port, far.keys) + program("slow", command))
@@ -569,22 +444,20 @@ def test_a_stream_that_the_policy_ends_is_no_clean_end(
 
 
 @pytest.mark.parametrize("words", CLIENTS, ids=["plain", "tls"])
-def test_a_stream_that_cannot_begin_is_no_clean_end(
-    start: Callable[[str], Daemon], words: str
-) -> None:
-    """An end in good order would be an answer of no bytes: curl's (52) Empty reply from server in
-    place of (56) Connection reset by peer."""
+def test_unreachable_far_side_is_a_reset(start: Callable[[str], Daemon], words: str) -> None:
+    """A clean close would be an empty reply: curl reports (52) Empty reply from server, not (56)
+    Connection reset by peer."""
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     daemon = start(head() + forward("mail", port) + forward("secure", port, "tls = yes\n"))
     for service in ("mail", "secure"):
-        for say in (b"", b"GET / HTTP/1.0\r\n\r\n"):
+        for request in (b"", b"GET / HTTP/1.0\r\n\r\n"):
             plain = daemon.connect(service, words)
-            assert _refused(daemon, plain, words, say) == (b"", "cut")
+            assert _answer(daemon, plain, words, request) == (b"", "cut")
 
 
-def _refused(daemon: Daemon, plain: socket.socket, words: str, say: bytes) -> tuple[bytes, str]:
-    """Say something to a service that may be quicker to close: in the handshake of TLS, too."""
+def _answer(daemon: Daemon, plain: socket.socket, words: str, request: bytes) -> tuple[bytes, str]:
+    """Send a request to a service that may reset at any time; return answer and end."""
     with contextlib.ExitStack() as stack:
         client = stack.enter_context(plain)
         try:
@@ -595,17 +468,17 @@ def _refused(daemon: Daemon, plain: socket.socket, words: str, say: bytes) -> tu
                         plain, server_hostname="localhost", suppress_ragged_eofs=False
                     )
                 )
-            client.sendall(say)
+            client.sendall(request)
         except (ConnectionResetError, ssl.SSLEOFError):
             return b"", "cut"
         return ending(client)
 
 
 @pytest.mark.parametrize("words", CLIENTS, ids=["plain", "tls"])
-def test_a_program_does_not_take_input_that_was_cut_for_all_there_is(
+def test_program_does_not_take_truncated_input_for_complete(
     start: Callable[[str], Daemon], tmp_path: Path, words: str
 ) -> None:
-    """``cat > file && mv file done`` is a common way to be sure of that."""
+    """``cat > file && mv file done`` is a common way to ensure that."""
     command = f"/bin/sh -c 'cat > {tmp_path}/file && mv {tmp_path}/file {tmp_path}/done'"
     daemon = start(head() + program("store", command))
     client = connect(daemon, "store", words)
@@ -614,7 +487,7 @@ def test_a_program_does_not_take_input_that_was_cut_for_all_there_is(
     daemon.wait_for(lambda line: ": lost, " in line)
     if words:
         context = client_context(daemon.directory)
-        context.maximum_version = ssl.TLSVersion.TLSv1_2  # no tickets that would be left unread
+        context.maximum_version = ssl.TLSVersion.TLSv1_2  # no unread session tickets
         plain = daemon.connect("store", words)
         with context.wrap_socket(plain, server_hostname="localhost") as cut:
             cut.sendall(bytes(100_000))

@@ -1,4 +1,4 @@
-"""``protocol = exec`` and UNIX sockets on the real daemon."""
+"""``protocol = exec`` and UNIX sockets on a live daemon."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.live, pytest.mark.reactor]
 
 USER = "user = root\n" if os.geteuid() == 0 else ""
 
-#: Reads a line, answers with what it was told of the connection, and with what it goes on to read.
+#: Reads a line; prints its variables of the connection, the line, and the rest of its input.
 PYTHON = (
     "import os, sys; line = sys.stdin.buffer.readline(); "
     'print(sorted(n for n in os.environ if n[:3] in (\\"TCP\\", \\"SSL\\", \\"PRO\\")), '
@@ -44,8 +44,8 @@ def config(*services: str) -> str:
     return HEAD + "".join(services)
 
 
-def test_a_program_for_each_connection(start: Callable[[str], Daemon]) -> None:
-    """Plain and behind TLS: cat, a shell, and a Python."""
+def test_each_connection_starts_a_program(start: Callable[[str], Daemon]) -> None:
+    """cat, a shell and Python, plain and over TLS."""
     daemon = start(
         config(
             service("cat", "/bin/cat"),
@@ -74,19 +74,19 @@ def test_a_program_for_each_connection(start: Callable[[str], Daemon]) -> None:
     daemon.wait_for(lambda line: "failed: status 3" in line, 2)
 
 
-def test_tls_is_told_to_the_program(start: Callable[[str], Daemon]) -> None:
+def test_program_has_the_tls_variables(start: Callable[[str], Daemon]) -> None:
     daemon = start(config(service("env", "/usr/bin/env")))
     with daemon.connect_tls("env") as client:
-        told = receive_all(client).decode()
+        environment = receive_all(client).decode()
         cipher = client.cipher()
     assert cipher is not None
-    assert f"SSL_CIPHER={cipher[0]}\n" in told
-    assert "SSL_PROTOCOL=TLSv1.3\n" in told
-    assert "SSL_TLS_SNI=localhost\n" in told
+    assert f"SSL_CIPHER={cipher[0]}\n" in environment
+    assert "SSL_PROTOCOL=TLSv1.3\n" in environment
+    assert "SSL_TLS_SNI=localhost\n" in environment
 
 
-def test_200_programs_leave_nothing_behind(start: Callable[[str], Daemon]) -> None:
-    """No zombie, no descriptor, and programs see three descriptors and no more."""
+def test_200_programs_leak_nothing(start: Callable[[str], Daemon]) -> None:
+    """No zombies, no descriptors; a program inherits the three standard streams only."""
     daemon = start(config(service("ls", "/bin/ls /proc/self/fd")))
 
     def one() -> bytes:
@@ -104,8 +104,8 @@ def test_200_programs_leave_nothing_behind(start: Callable[[str], Daemon]) -> No
     assert Path(f"/proc/{pid}/task/{pid}/children").read_text() == ""
 
 
-def test_programs_are_told_of_the_daemons_end(start: Callable[[str], Daemon]) -> None:
-    """SIGTERM to the daemon is SIGTERM to them, and their last words reach their clients."""
+def test_stop_sends_sigterm_to_programs(start: Callable[[str], Daemon]) -> None:
+    """Output that a program writes on SIGTERM reaches its client."""
     daemon = start(
         config(
             service(
@@ -141,7 +141,7 @@ def test_programs_are_told_of_the_daemons_end(start: Callable[[str], Daemon]) ->
         ("command = /bin/cat\nuser = 0\nenvironment = 1\n", "[service:x] environment: "),
     ],
 )
-def test_check_tells_what_cannot_be_run(tmp_path: Path, lines: str, says: str) -> None:
+def test_check_reports_commands_that_cannot_run(tmp_path: Path, lines: str, says: str) -> None:
     (tmp_path / "x.ini").write_text(
         f"[service:x]\nprotocol = exec\n{lines}listen = 127.0.0.1:7999\n"
     )
@@ -151,9 +151,9 @@ def test_check_tells_what_cannot_be_run(tmp_path: Path, lines: str, says: str) -
     assert says in done.stderr
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give itself up")
-def test_user_is_refused_where_root_is_going_to_be_given_up(tmp_path: Path) -> None:
-    """At the start, not at the first connection."""
+@pytest.mark.skipif(os.geteuid() != 0, reason="drops root privileges")
+def test_user_key_is_refused_if_the_daemon_drops_root(tmp_path: Path) -> None:
+    """The start fails, not the first connection."""
     (tmp_path / "x.ini").write_text(
         "[service:x]\nprotocol = exec\ncommand = /bin/cat\nuser = root\nlisten = 127.0.0.1:0\n"
     )
@@ -169,8 +169,8 @@ def test_user_is_refused_where_root_is_going_to_be_given_up(tmp_path: Path) -> N
     assert "x.ini:4: [service:x] user: only root can change its user" in done.stderr
 
 
-def test_who_is_on_a_unix_socket(start: Callable[[str], Daemon], tmp_path: Path) -> None:
-    """In WHOAMI, in the access log, in a program's environment, and for the operator."""
+def test_peer_credentials_of_a_unix_socket(start: Callable[[str], Daemon], tmp_path: Path) -> None:
+    """In WHOAMI, the access log, a program's environment, and tcpd-ctl."""
     whoami, env = tmp_path / "line", tmp_path / "env"
     who = f"uid {os.geteuid()} gid {os.getegid()} pid {os.getpid()}"
     daemon = start(
@@ -184,8 +184,8 @@ def test_who_is_on_a_unix_socket(start: Callable[[str], Daemon], tmp_path: Path)
         client.connect(str(whoami))
         receive_until(client, b"\n")
         client.sendall(b"WHOAMI\n")
-        told = receive_until(client, b"tls none\r\n").decode()
-        assert f"credentials {who}\r\n" in told
+        reply = receive_until(client, b"tls none\r\n").decode()
+        assert f"credentials {who}\r\n" in reply
         listed = daemon.ctl("connections", "--service", "line").stdout
         (number,) = re.findall(r"^ *(\d+) +line", listed, re.M)
         assert who in daemon.ctl("connection", number).stdout
@@ -193,6 +193,6 @@ def test_who_is_on_a_unix_socket(start: Callable[[str], Daemon], tmp_path: Path)
     with socket.socket(socket.AF_UNIX) as client:
         client.settimeout(PATIENCE)
         client.connect(str(env))
-        told = receive_all(client).decode()
-    assert f"UNIXREMOTEPID={os.getpid()}\n" in told
-    assert f"UNIXLOCALPATH={env}\n" in told
+        environment = receive_all(client).decode()
+    assert f"UNIXREMOTEPID={os.getpid()}\n" in environment
+    assert f"UNIXLOCALPATH={env}\n" in environment

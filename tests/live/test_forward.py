@@ -1,83 +1,36 @@
-"""``protocol = forward`` with real far sides: sockets, OpenSSL's programs, HAProxy."""
+"""``protocol = forward`` on a live daemon, with sockets, OpenSSL's s_server and HAProxy."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import re
-import select
 import shutil
 import signal
 import socket
-import ssl
-import struct
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import certificates
 import pytest
 from running import PATIENCE, Daemon, receive_all, receive_until, resident
+from streams import FarServer, closed_how, fill, reset, server_context
 
 pytestmark = [pytest.mark.live, pytest.mark.reactor]
 
-#: More than all buffers on the way hold together, so that an end really waits behind bytes.
+#: More bytes than all buffers on the path hold, so that EOF waits for the data.
 MUCH = 16 << 20
-
-RESET = struct.pack("ii", 1, 0)
-
-
-class Far:
-    """A far side: what it does with each connection, on a thread."""
-
-    def __init__(self, serve: Callable[[socket.socket], None], path: str = "") -> None:
-        if path:
-            self.listening = socket.socket(socket.AF_UNIX)
-            self.listening.bind(path)
-            self.listening.listen()
-            self.to = f"unix:{path}"
-        else:
-            self.listening = socket.create_server(("127.0.0.1", 0))
-            self.to = f"127.0.0.1:{self.listening.getsockname()[1]}"
-        self.failed: list[BaseException] = []
-        self._serve = serve
-        self._threads = [threading.Thread(target=self._accept)]
-        self._threads[0].start()
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                connection, _ = self.listening.accept()
-                connection.settimeout(PATIENCE)
-                thread = threading.Thread(target=self._one, args=(connection,))
-                self._threads.append(thread)
-                thread.start()
-
-    def _one(self, connection: socket.socket) -> None:
-        try:
-            with connection:
-                self._serve(connection)
-        except BaseException as error:
-            self.failed.append(error)
-
-    def stop(self) -> None:
-        with contextlib.suppress(OSError):
-            self.listening.shutdown(socket.SHUT_RDWR)
-        self.listening.close()
-        for thread in self._threads:
-            thread.join(PATIENCE)
-        assert not self.failed, self.failed
 
 
 @pytest.fixture
-def far() -> Iterator[Callable[..., Far]]:
-    """Make far sides; they are stopped, and must not have failed, after the test."""
-    made: list[Far] = []
+def far() -> Iterator[Callable[..., FarServer]]:
+    """Start far sides; after the test they are stopped, and must not have failed."""
+    made: list[FarServer] = []
 
-    def make(serve: Callable[[socket.socket], None], path: str = "") -> Far:
-        made.append(Far(serve, path))
+    def make(serve: Callable[[socket.socket], None], path: str = "") -> FarServer:
+        made.append(FarServer(serve, path))
         return made[-1]
 
     yield make
@@ -95,76 +48,77 @@ def config(to: str, *keys: str, policy: str = "", tls: bool = False) -> str:
     )
 
 
-def send_then_end(connection: socket.socket, data: bytes) -> None:
+def send_and_half_close(connection: socket.socket, data: bytes) -> None:
     connection.sendall(data)
     connection.shutdown(socket.SHUT_WR)
 
 
-def both_ways(connection: socket.socket, data: bytes, pause: float) -> bytes:
-    """Send it and end, and read all that comes, at once."""
-    sender = threading.Thread(target=send_then_end, args=(connection, data))
+def exchange(connection: socket.socket, data: bytes, pause: float) -> bytes:
+    """Send and half-close in a thread; meanwhile read until EOF."""
+    sender = threading.Thread(target=send_and_half_close, args=(connection, data))
     sender.start()
-    time.sleep(pause)  # so that all buffers fill
+    time.sleep(pause)  # until all buffers are full
     received = receive_all(connection)
     sender.join(PATIENCE)
     return received
 
 
-# --- bytes and ends ---
+# --- data and half-close ---
 
 
 @pytest.mark.parametrize("unix", [False, True], ids=["tcp", "unix"])
-def test_much_both_ways_at_once_and_each_direction_ends_by_itself(
+def test_full_duplex_transfer_and_half_close(
     start: Callable[[str], Daemon],
-    far: Callable[..., Far],
+    far: Callable[..., FarServer],
     tmp_path: Path,
     unix: bool,
 ) -> None:
     up, down = os.urandom(MUCH), os.urandom(MUCH)
     received = []
     server = far(
-        lambda connection: received.append(both_ways(connection, down, 0.3)),
+        lambda connection: received.append(exchange(connection, down, 0.3)),
         str(tmp_path / "far") if unix else "",
     )
     daemon = start(config(server.to))
     with daemon.connect("mail") as client:
-        assert both_ways(client, up, 0.5) == down
+        assert exchange(client, up, 0.5) == down
     server.stop()
     assert received == [up]
 
 
-def test_a_client_that_ends_first_gets_its_answer(
-    start: Callable[[str], Daemon], far: Callable[..., Far]
+def test_client_that_half_closes_gets_the_answer(
+    start: Callable[[str], Daemon], far: Callable[..., FarServer]
 ) -> None:
-    """As ``nc -N`` does, and HTTP/1.0 with a body that ends with the connection."""
-    server = far(lambda connection: send_then_end(connection, receive_all(connection)[::-1]))
+    """As ``nc -N`` does."""
+    server = far(lambda connection: send_and_half_close(connection, receive_all(connection)[::-1]))
     daemon = start(config(server.to))
     with daemon.connect("mail") as client:
-        send_then_end(client, b"hello" * 100_000)
+        send_and_half_close(client, b"hello" * 100_000)
         assert receive_all(client) == b"olleh" * 100_000
 
 
-def test_a_far_side_that_ends_first_still_reads(
-    start: Callable[[str], Daemon], far: Callable[..., Far]
+def test_far_side_that_half_closes_gets_the_data(
+    start: Callable[[str], Daemon], far: Callable[..., FarServer]
 ) -> None:
     received = []
 
     def serve(connection: socket.socket) -> None:
-        send_then_end(connection, b"220 hello\r\n")
+        send_and_half_close(connection, b"220 hello\r\n")
         received.append(receive_all(connection))
 
     server = far(serve)
     daemon = start(config(server.to))
     with daemon.connect("mail") as client:
         assert receive_all(client) == b"220 hello\r\n"
-        send_then_end(client, bytes(MUCH))
+        send_and_half_close(client, bytes(MUCH))
         assert receive_all(client) == b""
     server.stop()
     assert received == [bytes(MUCH)]
 
 
-def test_by_name_and_through_nc(start: Callable[[str], Daemon], far: Callable[..., Far]) -> None:
-    """A host's name is looked up; nc -N closes its sending side at the end of its input."""
+def test_far_side_by_name_and_nc_as_client(
+    start: Callable[[str], Daemon], far: Callable[..., FarServer]
+) -> None:
     nc = shutil.which("nc.openbsd")
     if nc is None:
         pytest.skip("OpenBSD's nc is not installed (Debian: netcat-openbsd)")
@@ -180,21 +134,10 @@ def test_by_name_and_through_nc(start: Callable[[str], Daemon], far: Callable[..
     assert done.stdout == b"LOUD\n"
 
 
-def fill(connection: socket.socket) -> int:
-    """Send until it has not been possible for a while; how many bytes."""
-    connection.setblocking(False)
-    sent = 0
-    piece = bytes(1 << 16)
-    while select.select([], [connection], [], 0.5)[1]:
-        sent += connection.send(piece)
-        assert sent < 256 << 20, "nobody holds it up"
-    return sent
-
-
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs Linux's /proc")
 @pytest.mark.parametrize("slow", ["far", "client"])
-def test_a_side_that_never_reads_costs_bounded_memory(
-    start: Callable[[str], Daemon], far: Callable[..., Far], slow: str
+def test_peer_that_does_not_read_uses_bounded_memory(
+    start: Callable[[str], Daemon], far: Callable[..., FarServer], slow: str
 ) -> None:
     over = threading.Event()
     filled: list[int] = []
@@ -216,24 +159,11 @@ def test_a_side_that_never_reads_costs_bounded_memory(
                 time.sleep(0.05)
         grown = resident(daemon) - before
         over.set()
-    assert filled[0] > 0
+    assert 0 < filled[0] < 256 << 20
     assert grown < 4 << 20
 
 
-def closed_how(connection: socket.socket) -> str:
-    try:
-        receive_all(connection)
-    except ConnectionResetError:
-        return "reset"
-    return "closed"
-
-
-def reset(connection: socket.socket) -> None:
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
-    connection.close()
-
-
-def test_a_reset_is_passed_on(start: Callable[[str], Daemon], far: Callable[..., Far]) -> None:
+def test_reset_is_forwarded(start: Callable[[str], Daemon], far: Callable[..., FarServer]) -> None:
     seen = []
 
     def serve(connection: socket.socket) -> None:
@@ -256,10 +186,10 @@ def test_a_reset_is_passed_on(start: Callable[[str], Daemon], far: Callable[...,
     assert seen == ["reset"]
 
 
-# --- a far side that is not there ---
+# --- an unreachable far side ---
 
 
-def test_a_far_side_that_is_not_there_is_told_once_a_burst(start: Callable[[str], Daemon]) -> None:
+def test_unreachable_far_side_is_logged_once_a_burst(start: Callable[[str], Daemon]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     daemon = start(config(f"127.0.0.1:{port}"))
@@ -277,10 +207,10 @@ def test_a_far_side_that_is_not_there_is_told_once_a_burst(start: Callable[[str]
     assert len([line for line in daemon.log if "cannot be reached" in line]) == 1
 
 
-def test_what_a_client_says_waits_in_the_kernel_until_the_far_side_is_there(
+def test_client_data_stays_in_the_kernel_until_the_far_side_is_connected(
     start: Callable[[str], Daemon], tmp_path: Path
 ) -> None:
-    """A TLS far side that accepts and says nothing: the handshake does not come to an end."""
+    """A TLS far side that accepts and sends nothing: the handshake does not complete."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         to = f"127.0.0.1:{silent.getsockname()[1]}"
         daemon = start(config(to, "tls = yes", "connect_timeout = 1s"))
@@ -288,7 +218,6 @@ def test_what_a_client_says_waits_in_the_kernel_until_the_far_side_is_there(
             before = resident(daemon)
             fill(client)
             assert resident(daemon) - before < 4 << 20
-            client.settimeout(PATIENCE)
             assert closed_how(client) == "reset"
         daemon.wait_for(lambda line: "timeout: connecting timed out" in line)
 
@@ -298,7 +227,7 @@ def test_what_a_client_says_waits_in_the_kernel_until_the_far_side_is_there(
 
 @contextlib.contextmanager
 def s_server(directory: Path, *arguments: str) -> Iterator[str]:
-    """OpenSSL's own server, which sends each line back reversed: where it listens."""
+    """Run OpenSSL's s_server, which sends each line back reversed; yield its address."""
     openssl = shutil.which("openssl")
     if openssl is None:
         pytest.skip("openssl is not installed")
@@ -325,23 +254,12 @@ def s_server(directory: Path, *arguments: str) -> Iterator[str]:
         process.stdout.close()
 
 
-@pytest.fixture
-def pki(tmp_path: Path) -> Path:
-    """A directory with an authority, and what it signed: far.example and client.example."""
-    directory = tmp_path / "pki"
-    directory.mkdir()
-    authority = certificates.make(directory, "authority.example", authority=True)
-    for name in ("far.example", "client.example"):
-        certificates.make(directory, name, authority)
-    return directory
-
-
 FAR_CERTIFICATE = ("-cert", "far.example.pem", "-key", "far.example-key.pem")
 
 
 @pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
 @pytest.mark.parametrize("client_words", ["", "tls=main"], ids=["plain", "tls"])
-def test_to_tls_that_is_who_it_should_be(
+def test_tls_to_a_verified_far_side(
     start: Callable[[str], Daemon], pki: Path, version: str, client_words: str
 ) -> None:
     with s_server(pki, *FAR_CERTIFICATE, version) as to:
@@ -361,13 +279,13 @@ def test_to_tls_that_is_who_it_should_be(
             assert receive_until(client, b"\n") == b"niaga\n"
 
 
-def test_a_dot_at_the_end_of_a_name_is_for_dns_alone(
-    start: Callable[[str], Daemon], far: Callable[..., Far], pki: Path
+def test_trailing_dot_is_not_sent_in_sni(
+    start: Callable[[str], Daemon], far: Callable[..., FarServer], pki: Path
 ) -> None:
-    """RFC 6066 section 3: SNI is "without a trailing dot"; so is a certificate's name."""
-    asked = []
+    """RFC 6066 section 3: SNI is "without a trailing dot"; so are names in certificates."""
+    names = []
     context = server_context(pki)
-    context.sni_callback = lambda _connection, name, _context: asked.append(name)
+    context.sni_callback = lambda _connection, name, _context: names.append(name)
 
     def serve(connection: socket.socket) -> None:
         with context.wrap_socket(connection, server_side=True) as tls:
@@ -381,11 +299,11 @@ def test_a_dot_at_the_end_of_a_name_is_for_dns_alone(
     )
     with daemon.connect("mail") as client:
         assert receive_until(client, b"hello") == b"hello"
-    assert asked == ["far.example"]
+    assert names == ["far.example"]
 
 
-def test_an_address_is_a_name_too(start: Callable[[str], Daemon], pki: Path) -> None:
-    """RFC 9525 section 6.5: an iPAddress in the certificate; no tls_name is needed for it."""
+def test_certificate_is_verified_for_an_address(start: Callable[[str], Daemon], pki: Path) -> None:
+    """RFC 9525 section 6.5: an iPAddress in the certificate; without tls_name."""
     with s_server(pki, *FAR_CERTIFICATE) as to:
         daemon = start(config(to, "tls = yes", f"ca = {pki}/authority.example.pem"))
         with daemon.connect("mail") as client:
@@ -400,7 +318,7 @@ def test_an_address_is_a_name_too(start: Callable[[str], Daemon], pki: Path) -> 
         ("far.example", False, "untrusted: its certificate is not trusted: its issuer is not"),
     ],
 )
-def test_tls_that_is_somebody_else_gets_no_byte(
+def test_untrusted_far_side_gets_no_data(
     start: Callable[[str], Daemon], pki: Path, name: str, ca: bool, says: str
 ) -> None:
     keys = [f"ca = {pki}/authority.example.pem"] if ca else []
@@ -409,12 +327,12 @@ def test_tls_that_is_somebody_else_gets_no_byte(
         for text in (b"secret\n", b""):
             with daemon.connect("mail") as client:
                 client.sendall(text)
-                assert closed_how(client) == "reset", "and never an answer of no bytes"
+                assert closed_how(client) == "reset", "not an empty reply"
         daemon.wait_for(lambda line: says in line)
 
 
-def test_a_far_side_that_speaks_no_tls(
-    start: Callable[[str], Daemon], far: Callable[..., Far]
+def test_far_side_without_tls_is_a_reset(
+    start: Callable[[str], Daemon], far: Callable[..., FarServer]
 ) -> None:
     server = far(lambda connection: connection.sendall(b"220 plain text\r\n"))
     daemon = start(config(server.to, "tls = yes"))
@@ -423,7 +341,7 @@ def test_a_far_side_that_speaks_no_tls(
     daemon.wait_for(lambda line: "tls-failed: TLS failed: wrong version number" in line)
 
 
-def test_the_far_side_is_shown_a_certificate(start: Callable[[str], Daemon], pki: Path) -> None:
+def test_client_certificate_for_the_far_side(start: Callable[[str], Daemon], pki: Path) -> None:
     ask = ("-Verify", "1", "-verify_return_error", "-CAfile", "authority.example.pem")
     with s_server(pki, *FAR_CERTIFICATE, *ask) as to:
         daemon = start(
@@ -440,18 +358,12 @@ def test_the_far_side_is_shown_a_certificate(start: Callable[[str], Daemon], pki
             assert receive_until(client, b"\n") == b"olleh\n"
 
 
-def server_context(pki: Path) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(pki / "far.example.pem", pki / "far.example-key.pem")
-    return context
-
-
 @pytest.mark.parametrize("close_notify", [True, False])
-def test_a_half_close_goes_through_tls_by_close_notify(
-    start: Callable[[str], Daemon], far: Callable[..., Far], pki: Path, close_notify: bool
+def test_half_close_becomes_close_notify(
+    start: Callable[[str], Daemon], far: Callable[..., FarServer], pki: Path, close_notify: bool
 ) -> None:
-    """RFC 8446 section 6.1: close_notify "does not have any effect on its read side". A server that
-    closes without one has still answered, and the end is no clean one."""
+    """RFC 8446 section 6.1: close_notify "does not have any effect on its read side". After a close
+    without one the client has the answer, and a reset."""
     context = server_context(pki)
 
     def serve(connection: socket.socket) -> None:
@@ -464,7 +376,7 @@ def test_a_half_close_goes_through_tls_by_close_notify(
     server = far(serve)
     daemon = start(config(server.to, "tls = yes", f"ca = {pki}/authority.example.pem"))
     with daemon.connect("mail") as client:
-        sender = threading.Thread(target=send_then_end, args=(client, b"ab" * (MUCH // 4)))
+        sender = threading.Thread(target=send_and_half_close, args=(client, b"ab" * (MUCH // 4)))
         sender.start()
         answer = b"ba" * (MUCH // 4)
         received = bytearray()
@@ -475,7 +387,7 @@ def test_a_half_close_goes_through_tls_by_close_notify(
         sender.join(PATIENCE)
 
 
-# --- who the client is ---
+# --- PROXY headers ---
 
 
 HAPROXY = """
@@ -493,7 +405,7 @@ frontend behind
 
 @contextlib.contextmanager
 def haproxy(directory: Path) -> Iterator[str]:
-    """A real HAProxy that says what it was told: where it listens."""
+    """Run an HAProxy that answers with the addresses of its PROXY header; yield its address."""
     program = shutil.which("haproxy", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
     if program is None:
         pytest.skip("haproxy is not installed (Debian: haproxy)")
@@ -512,30 +424,30 @@ def haproxy(directory: Path) -> Iterator[str]:
         process.wait(PATIENCE)
 
 
-def asked(client: socket.socket) -> str:
-    """What HAProxy says that it was told."""
+def header_seen(client: socket.socket) -> str:
+    """Return the addresses that HAProxy has read from the PROXY header."""
     client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
     return receive_all(client).decode().rpartition("\r\n\r\n")[2]
 
 
 @pytest.mark.parametrize("version", ["v1", "v2"])
-def test_haproxy_understands_who_the_client_is(
+def test_haproxy_reads_the_proxy_header(
     start: Callable[[str], Daemon], tmp_path: Path, version: str
 ) -> None:
     with haproxy(tmp_path) as to:
         daemon = start(config(to, f"send_proxy = {version}", tls=True))
         with daemon.connect("mail") as client:
             host, port = client.getsockname()
-            assert asked(client) == f"{host} {port} 127.0.0.1 {daemon.ports['mail', '']} "
+            assert header_seen(client) == f"{host} {port} 127.0.0.1 {daemon.ports['mail', '']} "
         with daemon.connect_tls("mail") as client:
             host, port = client.getsockname()
             name = "localhost" if version == "v2" else ""
             words = daemon.ports["mail", "tls=main"]
-            assert asked(client) == f"{host} {port} 127.0.0.1 {words} {name}"
+            assert header_seen(client) == f"{host} {port} 127.0.0.1 {words} {name}"
 
 
 @pytest.mark.parametrize("version", ["v1", "v2"])
-def test_haproxy_takes_a_client_without_an_address(
+def test_haproxy_accepts_a_client_without_an_address(
     start: Callable[[str], Daemon], tmp_path: Path, version: str
 ) -> None:
     """UNKNOWN, and LOCAL: "the receiver must accept this connection as valid"."""
@@ -549,10 +461,10 @@ def test_haproxy_takes_a_client_without_an_address(
             assert receive_all(client).startswith(b"HTTP/1.1 200 ")
 
 
-def test_the_header_goes_before_tls(
-    start: Callable[[str], Daemon], far: Callable[..., Far], pki: Path
+def test_proxy_header_precedes_tls(
+    start: Callable[[str], Daemon], far: Callable[..., FarServer], pki: Path
 ) -> None:
-    """As HAProxy's send-proxy with ssl has it: what stands before the TLS server must see it."""
+    """As HAProxy's send-proxy with ssl."""
     context = server_context(pki)
 
     def serve(connection: socket.socket) -> None:
@@ -573,11 +485,11 @@ def test_the_header_goes_before_tls(
         )
 
 
-# --- the daemon's life ---
+# --- reload, stop and policy ---
 
 
-def test_a_reload_leads_new_connections_elsewhere(
-    start: Callable[[str], Daemon], far: Callable[..., Far]
+def test_reload_changes_the_target_of_new_connections(
+    start: Callable[[str], Daemon], far: Callable[..., FarServer]
 ) -> None:
     def named(name: bytes) -> Callable[[socket.socket], None]:
         def serve(connection: socket.socket) -> None:
@@ -601,8 +513,8 @@ def test_a_reload_leads_new_connections_elsewhere(
         assert old.recv(1) == b"1"
 
 
-def test_a_daemon_that_stops_resets_both_sides(
-    start: Callable[[str], Daemon], far: Callable[..., Far]
+def test_stop_resets_client_and_far_side(
+    start: Callable[[str], Daemon], far: Callable[..., FarServer]
 ) -> None:
     """ "A stream that was cut never looks complete." """
     seen: list[str] = []
@@ -622,10 +534,10 @@ def test_a_daemon_that_stops_resets_both_sides(
     assert seen == ["reset"]
 
 
-def test_an_idle_client_takes_the_far_side_with_it(
-    start: Callable[[str], Daemon], far: Callable[..., Far]
+def test_idle_timeout_resets_client_and_far_side(
+    start: Callable[[str], Daemon], far: Callable[..., FarServer]
 ) -> None:
-    """ "A client that [...] the policy ends, takes the far side with it", by a reset."""
+    """ "A client that [...] the policy ends, takes the far side with it"."""
     seen: list[str] = []
     server = far(lambda connection: seen.append(closed_how(connection)))
     daemon = start(config(server.to, policy="idle = 200ms"))

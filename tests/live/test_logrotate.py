@@ -1,4 +1,4 @@
-"""etc/logrotate.d: the real logrotate moves the log of a real daemon, which is busy."""
+"""etc/logrotate.d: logrotate rotates the log of a live daemon under load."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ import gzip
 import os
 import pwd
 import re
-import select
 import shutil
-import signal
 import subprocess
 import sys
 import threading
@@ -18,7 +16,8 @@ from pathlib import Path
 from socket import create_connection
 
 import pytest
-from running import PATIENCE, TWISTD, receive_all
+from processes import BackgroundDaemon
+from running import PATIENCE, receive_all
 
 pytestmark = pytest.mark.live
 
@@ -36,63 +35,50 @@ listen = 127.0.0.1:0
 """
 
 
-class Busy:
-    """A daemon in the background, and a client that comes again and again."""
+class BusyDaemon(BackgroundDaemon):
+    """A daemon in the background, and a client that connects again and again.
+
+    :ivar count: of connections so far.
+    """
 
     def __init__(self, directory: Path) -> None:
         self.log = directory / "tcpd.log"
-        self.control = directory / "run" / "control"
-        (directory / "tcpd.ini").write_text(CONFIG)
-        subprocess.run(
-            [TWISTD, "--pidfile=pid", "-l", self.log.name, "tcpd", "--config", "tcpd.ini"],
-            cwd=directory,
-            check=True,
-            timeout=PATIENCE,
-            env={**os.environ, "RUNTIME_DIRECTORY": str(directory / "run")},
-        )
-        self._pid = int((directory / "pid").read_text())
-        self._ended = os.pidfd_open(self._pid)
+        super().__init__(directory, CONFIG, "-l", self.log.name)
         found = re.search(r"listening on 127\.0\.0\.1:(\d+)", self.log.read_text())
         assert found
         self._port = int(found[1])
         self._stop = threading.Event()
         self.count = 0
-        self._client = threading.Thread(target=self._come, daemon=True)
+        self._client = threading.Thread(target=self._connect, daemon=True)
         self._client.start()
 
-    def _come(self) -> None:
+    def _connect(self) -> None:
         while not self._stop.is_set():
             with create_connection(("127.0.0.1", self._port), PATIENCE) as client:
                 assert receive_all(client)
             self.count += 1
 
-    def rest(self) -> None:
-        """Let no client come any more."""
+    def stop_client(self) -> None:
         self._stop.set()
         self._client.join(PATIENCE)
 
     def stop(self) -> None:
-        """End it; once is enough."""
-        self.rest()
-        if self._ended < 0:
-            return
-        os.kill(self._pid, signal.SIGTERM)
-        assert select.select([self._ended], [], [], PATIENCE)[0]
-        os.close(self._ended)
-        self._ended = -1
+        """Stop client and daemon. May be called twice."""
+        self.stop_client()
+        self.end()
 
 
 @pytest.fixture
-def busy(tmp_path: Path) -> Iterator[Busy]:
+def busy(tmp_path: Path) -> Iterator[BusyDaemon]:
     if LOGROTATE is None:
         pytest.skip("logrotate is not installed")
-    daemon = Busy(tmp_path)
+    daemon = BusyDaemon(tmp_path)
     yield daemon
     daemon.stop()
 
 
-def adapted(busy: Busy) -> Path:
-    """The sample, with the paths and the user of this test."""
+def adapted(busy: BusyDaemon) -> Path:
+    """Write the sample with the paths and the user of this test."""
     user, group = pwd.getpwuid(os.geteuid()).pw_name, grp.getgrgid(os.getegid()).gr_name
     text = SAMPLE.read_text()
     for old, new in (
@@ -119,12 +105,12 @@ def rotate(conf: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_no_line_is_lost_and_none_goes_where_it_should_not(busy: Busy) -> None:
+def test_rotation_loses_and_duplicates_no_line(busy: BusyDaemon) -> None:
     conf = adapted(busy)
     for _ in range(4):
         done = rotate(conf)
         assert (done.returncode, done.stderr) == (0, "")
-    busy.rest()
+    busy.stop_client()
     before = busy.log.read_text()
     assert "REOPEN" in before
     assert busy.log.stat().st_mode & 0o777 == 0o640
@@ -141,7 +127,7 @@ def test_no_line_is_lost_and_none_goes_where_it_should_not(busy: Busy) -> None:
     assert "stopped after" in busy.log.read_text()
 
 
-def test_a_daemon_that_does_not_run_is_no_error(busy: Busy) -> None:
+def test_rotation_without_a_daemon_succeeds(busy: BusyDaemon) -> None:
     conf = adapted(busy)
     busy.stop()
     assert busy.log.stat().st_size

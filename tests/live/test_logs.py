@@ -1,4 +1,4 @@
-"""The log of the real daemon: its forms, and twistd's own options beside them."""
+"""Log of a live daemon: text and JSON, twistd's options, a full disk."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import re
-import select
 import signal
 import socket
 import subprocess
@@ -18,6 +17,7 @@ from typing import Any
 
 import certificates
 import pytest
+from processes import BackgroundDaemon
 from running import PATIENCE, TWISTD, Daemon, receive_all
 
 pytestmark = pytest.mark.live
@@ -36,13 +36,13 @@ key = localhost-key.pem
 ACCESS = "[policy:default]\naccess_log = yes\n"
 
 
-def own(directory: Path) -> dict[str, str]:
-    """The part of the environment that gives a daemon a control socket of its own."""
+def runtime(directory: Path) -> dict[str, str]:
+    """Return the variable that places the control socket of a daemon."""
     return {"RUNTIME_DIRECTORY": str(directory)}
 
 
 class Foreground:
-    """``twistd -n`` with options of its own; its log is read line by line."""
+    """``twistd -n`` with further options; its log is read line by line."""
 
     def __init__(self, directory: Path, config: str, *options: str) -> None:
         certificates.make(directory, "localhost")
@@ -58,7 +58,7 @@ class Foreground:
                 **os.environ,
                 "PYTHONUNBUFFERED": "1",
                 "PYTHONPATH": str(directory),
-                **own(directory),
+                **runtime(directory),
             },
         )
 
@@ -100,13 +100,13 @@ def talk(port: int, data: bytes = b"hello") -> None:
         assert receive_all(client) == data
 
 
-def test_json_is_one_object_a_line_from_the_first_to_the_last(
+def test_json_log_has_one_object_a_line(
     foreground: Callable[..., Foreground],
 ) -> None:
     daemon = foreground(f"[tcpd]\nlog = json\n{ACCESS}{SERVICES}")
     daemon.read_until("daemon.started")
-    told = [json.loads(line) for line in daemon.lines if "service.listening" in line]
-    listening = [record for record in told if record["fields"]["service"] == "echo"]
+    opened = [json.loads(line) for line in daemon.lines if "service.listening" in line]
+    listening = [record for record in opened if record["fields"]["service"] == "echo"]
     assert len(listening) == 3
     talk(int(re.split("[: ]", listening[0]["fields"]["listener"])[1]))
     daemon.read_until("connection.ended")
@@ -132,10 +132,9 @@ def test_json_is_one_object_a_line_from_the_first_to_the_last(
     assert (fields["bytes_in"], fields["bytes_out"], fields["tls"]) == (5, 5, "no TLS")
 
 
-def test_text_names_every_listener_once_and_how_connections_ended(
+def test_text_log_names_listeners_and_ends_of_connections(
     start: Callable[[str], Daemon],
 ) -> None:
-    """Startup is told in a few lines that name every listener."""
     daemon = start(f"{ACCESS}{SERVICES}")
     with daemon.connect_tls("echo") as client:
         client.sendall(b"hi")
@@ -147,20 +146,22 @@ def test_text_names_every_listener_once_and_how_connections_ended(
         line,
     )
     daemon.stop()
-    told = [line for line in daemon.log if re.search(r"listening on|starting on|Closed", line)]
-    assert len([line for line in told if "service echo: listening on 127.0.0.1:" in line]) == 3
-    assert all("listening on" in line for line in told)
+    lines = [line for line in daemon.log if re.search(r"listening on|starting on|Closed", line)]
+    assert len([line for line in lines if "service echo: listening on 127.0.0.1:" in line]) == 3
+    assert all("listening on" in line for line in lines)
 
 
-def test_the_level_leaves_out_what_is_below(foreground: Callable[..., Foreground]) -> None:
+def test_log_level_suppresses_lower_levels(foreground: Callable[..., Foreground]) -> None:
     daemon = foreground(f"[tcpd]\nlog_level = warn\nconnections = 1000000\n{SERVICES}", "-l", "-")
-    # the one line at this level: so many connections are more than the system's files
+    # the one line at this level: more connections than the limit of open files
     daemon.read_until("open files")
     daemon.stop()
     assert [line for line in daemon.lines if "#info" in line] == []
 
 
-def test_logger_of_twistd_wins(foreground: Callable[..., Foreground], tmp_path: Path) -> None:
+def test_logger_option_of_twistd_takes_precedence(
+    foreground: Callable[..., Foreground], tmp_path: Path
+) -> None:
     (tmp_path / "somelog.py").write_text(
         "import sys\n"
         "from twisted.logger import ILogObserver\n"
@@ -180,33 +181,23 @@ def test_logger_of_twistd_wins(foreground: Callable[..., Foreground], tmp_path: 
 
 
 @pytest.mark.parametrize("form", ["text", "json"])
-def test_a_daemon_logs_to_a_file_that_sigusr1_rotates(form: str, tmp_path: Path) -> None:
+def test_sigusr1_rotates_the_log_file(form: str, tmp_path: Path) -> None:
     certificates.make(tmp_path, "localhost")
-    (tmp_path / "tcpd.ini").write_text(f"[tcpd]\nlog = {form}\n{ACCESS}{SERVICES}")
     log = tmp_path / "some.log"
-    subprocess.run(
-        [TWISTD, "--pidfile=pid", "-l", log.name, "tcpd", "--config", "tcpd.ini"],
-        cwd=tmp_path,
-        check=True,
-        timeout=PATIENCE,
-        env={**os.environ, **own(tmp_path)},
-    )
-    pid = int((tmp_path / "pid").read_text())
-    ended = os.pidfd_open(pid)
+    config = f"[tcpd]\nlog = {form}\n{ACCESS}{SERVICES}"
+    daemon = BackgroundDaemon(tmp_path, config, "-l", log.name)
     try:
         found = re.search(r"service echo: listening on 127\.0\.0\.1:(\d+)", log.read_text())
         assert found is not None
         talk(int(found[1]))
-        os.kill(pid, signal.SIGUSR1)
-        for _ in range(1000):  # each is logged, and before one of them the file is rotated
+        os.kill(daemon.pid, signal.SIGUSR1)
+        for _ in range(1000):  # each is logged; the file is rotated before a line
             talk(int(found[1]))
             if (tmp_path / "some.log.1").exists():
                 break
         talk(int(found[1]))
     finally:
-        os.kill(pid, signal.SIGTERM)
-        assert select.select([ended], [], [], PATIENCE)[0]
-        os.close(ended)
+        daemon.end()
     old, new = (tmp_path / "some.log.1").read_text(), log.read_text()
     assert "listening on" in old
     assert "listening on" not in new
@@ -217,7 +208,7 @@ def test_a_daemon_logs_to_a_file_that_sigusr1_rotates(form: str, tmp_path: Path)
     assert not (tmp_path / "twistd.log").exists()
 
 
-def test_a_log_that_cannot_be_opened_is_one_sentence(tmp_path: Path) -> None:
+def test_log_that_cannot_be_opened_fails_the_start(tmp_path: Path) -> None:
     certificates.make(tmp_path, "localhost")
     (tmp_path / "tcpd.ini").write_text(SERVICES)
     done = subprocess.run(
@@ -227,7 +218,7 @@ def test_a_log_that_cannot_be_opened_is_one_sentence(tmp_path: Path) -> None:
         text=True,
         timeout=PATIENCE,
         check=False,
-        env={**os.environ, **own(tmp_path)},
+        env={**os.environ, **runtime(tmp_path)},
     )
     assert done.returncode == 1
     assert done.stderr == (
@@ -235,12 +226,12 @@ def test_a_log_that_cannot_be_opened_is_one_sentence(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes a small disk")
+@pytest.mark.skipif(os.geteuid() != 0, reason="mount(2) requires root")
 @pytest.mark.parametrize("form", ["text", "json"])
 @pytest.mark.parametrize("where", ["logfile", "stdout"])
-def test_a_full_disk_loses_no_line_in_silence(tmp_path: Path, form: str, where: str) -> None:
+def test_lines_lost_to_a_full_disk_are_counted(tmp_path: Path, form: str, where: str) -> None:
     """'How many lines were lost is told and counted when writing works again; the torn line is not
-    glued to the next.' On a disk of 32 KiB of its own, in a namespace of its own."""
+    glued to the next.' On a tmpfs of 32 KiB, in a mount namespace."""
     (tmp_path / "tcpd.ini").write_text(
         f"[tcpd]\nlog = {form}\n[metrics]\nlisten = 127.0.0.1:0\n[policy:default]\n"
         "access_log = yes\n[service:echo]\nprotocol = echo\nlisten = 127.0.0.1:0\n"
@@ -254,14 +245,14 @@ def test_a_full_disk_loses_no_line_in_silence(tmp_path: Path, form: str, where: 
     daemon = subprocess.Popen(
         ["unshare", "--mount", "sh", "-c", script],
         cwd=tmp_path,
-        env={**os.environ, **own(tmp_path)},
+        env={**os.environ, **runtime(tmp_path)},
     )
-    # the disk as the daemon sees it
+    # the mount is visible in the daemon's namespace only
     disk = Path(f"/proc/{daemon.pid}/root/{tmp_path}/disk")
     deadline = time.monotonic() + PATIENCE
 
     def lines_until(condition: Callable[[str], bool]) -> list[str]:
-        log = disk / "log"  # not there before the disk is mounted
+        log = disk / "log"  # exists after the mount
         while not condition(text := log.read_text() if log.exists() else ""):
             assert daemon.poll() is None
             assert time.monotonic() < deadline, text
@@ -286,17 +277,17 @@ def test_a_full_disk_loses_no_line_in_silence(tmp_path: Path, form: str, where: 
     finally:
         daemon.terminate()
         daemon.wait(PATIENCE)
-    (told,) = [line for line in lines if "log records were lost: No space left on device" in line]
-    count = int(told.partition(" log records were lost")[0].split()[-1].rpartition('"')[2])
+    (lost,) = [line for line in lines if "log records were lost: No space left on device" in line]
+    count = int(lost.partition(" log records were lost")[0].split()[-1].rpartition('"')[2])
     end = "}" if form == "json" else "bytes out, no TLS"
     whole = [line for line in lines if "ended after" in line and line.endswith(end)]
     ids = [int(found[1]) for line in whole if (found := re.search(r"connection (\d+) from", line))]
     assert count > 0
-    assert len(ids) + count == ids[-1], "each connection has its line, or is counted"
-    torn = [line for line in lines if "ended after" in line and line not in whole]
-    assert len(torn) <= 1
+    assert len(ids) + count == ids[-1], "each connection has a line or is counted"
+    truncated = [line for line in lines if "ended after" in line and line not in whole]
+    assert len(truncated) <= 1
     if form == "json":
-        assert all(json.loads(line) for line in lines if line not in torn)
+        assert all(json.loads(line) for line in lines if line not in truncated)
 
 
 def metrics_of(port: int) -> str:

@@ -1,4 +1,4 @@
-"""The real daemon, and a socket that plays systemd."""
+"""Notifications of a live daemon to the service manager, sd_notify(3)."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from running import PATIENCE, Daemon
+from running import Daemon
+from service_manager import ServiceManager
 
 pytestmark = pytest.mark.live
 
-#: Seconds; signs of life are due at half of it.
+#: Seconds; the daemon sends WATCHDOG=1 at half of it.
 WATCHDOG = 1.0
 
 CONFIG = """
@@ -26,54 +27,8 @@ listen =
 """
 
 
-class Manager:
-    """Plays the service manager."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.socket.bind(str(path))
-        self.socket.settimeout(PATIENCE)
-
-    def read(self) -> dict[str, str]:
-        """The next datagram."""
-        return dict(line.split("=", 1) for line in self.socket.recv(65536).decode().splitlines())
-
-    def read_until(self, name: str, part: str = "") -> dict[str, str]:
-        """The next one that has this word, with this in its value."""
-        while (
-            part not in (words := self.read()).get(name, "" if part else "\0") or name not in words
-        ):
-            pass
-        return words
-
-    def hears_nothing_for(self, seconds: float) -> bool:
-        """Whether nothing comes for so long, after what came already."""
-        self.socket.setblocking(False)
-        try:
-            while True:
-                self.socket.recv(65536)
-        except BlockingIOError:
-            pass
-        self.socket.settimeout(seconds)
-        try:
-            self.socket.recv(65536)
-        except TimeoutError:
-            return True
-        finally:
-            self.socket.settimeout(PATIENCE)
-        return False
-
-
 @pytest.fixture
-def manager(tmp_path: Path) -> Iterator[Manager]:
-    made = Manager(tmp_path / "notify")
-    yield made
-    made.socket.close()
-
-
-@pytest.fixture
-def daemon(tmp_path: Path, manager: Manager) -> Iterator[Daemon]:
+def daemon(tmp_path: Path, manager: ServiceManager) -> Iterator[Daemon]:
     started = Daemon(
         tmp_path,
         CONFIG,
@@ -88,13 +43,13 @@ def daemon(tmp_path: Path, manager: Manager) -> Iterator[Daemon]:
     started.stop()
 
 
-def test_a_life_as_the_manager_sees_it(daemon: Daemon, manager: Manager) -> None:
-    """READY after the last listen, signs of life, the status, and a stop that asks for time."""
+def test_notifications_from_start_to_stop(daemon: Daemon, manager: ServiceManager) -> None:
+    """READY after the last listen(2), WATCHDOG, STATUS, and a stop that extends its timeout."""
     first = manager.read()
     assert first["READY"] == "1"
     assert first["STATUS"].startswith("serving 1 service: 0 connections now")
     assert manager.read()["WATCHDOG"] == "1"
-    # who does not read what is on its way keeps a stop waiting
+    # a client with unread data delays the stop
     with daemon.connect("chargen") as client:
         manager.read_until("STATUS", "1 connection now, 1 accepted, 0 refused")
         daemon.process.send_signal(signal.SIGTERM)
@@ -103,13 +58,13 @@ def test_a_life_as_the_manager_sees_it(daemon: Daemon, manager: Manager) -> None
         assert "1 connection left" in stopping["STATUS"]
         assert "EXTEND_TIMEOUT_USEC" in manager.read()
         client.shutdown(socket.SHUT_RDWR)
-    assert daemon.stop() == -signal.SIGTERM, "the clean end, as twistd has it"
-    assert manager.hears_nothing_for(WATCHDOG)
+    assert daemon.stop() == -signal.SIGTERM, "a clean stop"
+    assert manager.is_silent_for(WATCHDOG)
 
 
-def test_a_process_that_hangs_gives_no_sign_of_life(daemon: Daemon, manager: Manager) -> None:
+def test_hanging_process_sends_no_watchdog(daemon: Daemon, manager: ServiceManager) -> None:
     manager.read_until("WATCHDOG")
     os.kill(daemon.process.pid, signal.SIGSTOP)
-    assert manager.hears_nothing_for(2 * WATCHDOG)
+    assert manager.is_silent_for(2 * WATCHDOG)
     os.kill(daemon.process.pid, signal.SIGCONT)
     assert manager.read()["WATCHDOG"] == "1"

@@ -3,56 +3,44 @@
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from service_manager import ServiceManager
 
 from tcpd.ops.notify import LONGEST, Notifier, watchdog_interval
 
 
-class Manager:
-    """Plays the service manager: a real datagram socket."""
-
-    def __init__(self, address: str | bytes) -> None:
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.socket.bind(address)
-        self.socket.settimeout(10)
-
-    def read(self) -> str:
-        return self.socket.recv(65536).decode()
-
-
 @pytest.fixture
-def manager(tmp_path: Path) -> Iterator[Manager]:
-    made = Manager(str(tmp_path / "notify"))
+def manager(tmp_path: Path) -> Iterator[ServiceManager]:
+    made = ServiceManager(tmp_path / "notify")
     yield made
-    made.socket.close()
+    made.close()
 
 
-def test_words_are_lines_of_one_datagram(manager: Manager, tmp_path: Path) -> None:
+def test_words_are_lines_of_one_datagram(manager: ServiceManager, tmp_path: Path) -> None:
     """ "a newline-separated list of variable assignments" """
     notifier = Notifier(str(tmp_path / "notify"))
     assert notifier.wanted
     assert notifier.tell(READY=1, STATUS="all is well")
-    assert manager.read() == "READY=1\nSTATUS=all is well\n"
+    assert manager.receive() == "READY=1\nSTATUS=all is well\n"
 
 
-def test_a_value_cannot_begin_another_word(manager: Manager, tmp_path: Path) -> None:
+def test_a_value_cannot_begin_another_word(manager: ServiceManager, tmp_path: Path) -> None:
     assert Notifier(str(tmp_path / "notify")).tell(STATUS="a\nMAINPID=1")
-    assert manager.read() == "STATUS=a MAINPID=1\n"
+    assert manager.receive() == "STATUS=a MAINPID=1\n"
 
 
 def test_an_at_sign_stands_for_the_nul_of_an_abstract_name() -> None:
     """ "If the first character is @, the string is understood as [...] abstract namespace" """
     name = f"tcpd-test-{os.getpid()}"
-    manager = Manager(f"\0{name}".encode())
+    manager = ServiceManager(f"\0{name}".encode())
     try:
         assert Notifier(f"@{name}").tell(READY=1)
-        assert manager.read() == "READY=1\n"
+        assert manager.receive() == "READY=1\n"
     finally:
-        manager.socket.close()
+        manager.close()
 
 
 @pytest.mark.parametrize("address", ["", "@", "vsock:2:1234", "relative"])
@@ -67,14 +55,16 @@ def test_a_manager_that_is_not_there_ends_nobody(address: str) -> None:
     assert not Notifier(address).tell(READY=1)
 
 
-def test_a_manager_that_does_not_read_is_not_waited_for(manager: Manager, tmp_path: Path) -> None:
+def test_a_manager_that_does_not_read_is_not_waited_for(
+    manager: ServiceManager, tmp_path: Path
+) -> None:
     notifier = Notifier(str(tmp_path / "notify"))
     told = [notifier.tell(WATCHDOG=1) for _ in range(5000)]
     assert told[0]
     assert not told[-1]
 
 
-def test_what_is_told_is_bounded(manager: Manager, tmp_path: Path) -> None:
+def test_what_is_told_is_bounded(manager: ServiceManager, tmp_path: Path) -> None:
     assert Notifier(str(tmp_path / "notify")).tell(STATUS="é" * 5000)
     assert len(manager.socket.recv(65536)) == LONGEST
 
