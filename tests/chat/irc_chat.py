@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import ipaddress
 from typing import Any
 
 from chat.doubles import Threads
@@ -14,6 +17,11 @@ from twisted.python.failure import Failure
 from tcpd.chat.irc.kind import kind
 from tcpd.chat.irc.protocol import IrcFactory, thread_runner
 from tcpd.policy.checks import Checks
+from tcpd.policy.passwords import PasswordHash
+
+SERVER = ":chat.example.net"
+ANN = ":ann!~ann@localhost"
+BOB = ":bob!~bob@localhost"
 
 
 class IrcTestClient:
@@ -75,6 +83,14 @@ def command(line: str) -> str:
     while words[0][:1] in ("@", ":"):
         words.pop(0)
     return words[0]
+
+
+def tags(line: str) -> dict[str, str]:
+    """The tags of a line, with their values escaped."""
+    if not line.startswith("@"):
+        return {}
+    words = line[1:].partition(" ")[0].split(";")
+    return {word.partition("=")[0]: word.partition("=")[2] for word in words}
 
 
 def plain(line: str) -> str:
@@ -143,3 +159,31 @@ def threaded_chat(**settings: Any) -> IrcChat:
     chat = IrcChat(**settings)
     chat.irc.server.passwords = Checks(thread_runner(Threads(chat.clock)), chat.clock.seconds)
     return chat
+
+
+def join_three(chat: IrcChat, *caps: str) -> tuple[IrcTestClient, IrcTestClient, IrcTestClient]:
+    """Ann, the operator of #c, and Bob and Cid in it."""
+    ann, bob, cid = (chat.irc_client(nick, *caps, joined="#c") for nick in ("ann", "bob", "cid"))
+    for client in (ann, bob):
+        client.lines()
+    return ann, bob, cid
+
+
+def with_remote_address(client: IrcTestClient, secure: bool = False) -> IrcTestClient:
+    """Give a client an address that is not local."""
+    session: Any = client.session
+    session.address = ipaddress.ip_address("192.0.2.7")
+    session.secure = secure
+    return client
+
+
+def cheap_password() -> PasswordHash:
+    """The password "sesame", with a hash that is cheap to check."""
+    made = hashlib.scrypt(b"sesame", salt=b"0123456789abcdef", n=2, r=1, p=1, dklen=32)
+    digest = base64.b64encode(made).decode().rstrip("=")
+    return PasswordHash.parse(f"$scrypt$ln=1,r=1,p=1$MDEyMzQ1Njc4OWFiY2RlZg${digest}")
+
+
+def pending_checks(chat: IrcChat, waiting: list[Any]) -> Checks:
+    """Checks whose threads run when the test calls them."""
+    return Checks(lambda work, done: waiting.append((work, done)), chat.clock.seconds)

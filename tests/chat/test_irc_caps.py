@@ -6,8 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from chat.irc_chat import IrcChat, IrcTestClient, command
-from chat.test_irc_registration import from_afar
+from chat.irc_chat import IrcChat, IrcTestClient, command, with_remote_address
 from chat.transports import over_tcp
 
 from tcpd.chat.irc import caps
@@ -215,7 +214,7 @@ def test_sts_of_insecure_clients_has_a_port() -> None:
     expresses an STS upgrade policy" """
     chat = IrcChat(sts=86400.0)
     listening(chat, "*:6667", "*:6697 tls=main")
-    assert sts(from_afar(chat.irc_client())) == "sts=port=6697"
+    assert sts(with_remote_address(chat.irc_client())) == "sts=port=6697"
 
 
 def test_sts_of_secure_clients_has_a_duration() -> None:
@@ -223,7 +222,7 @@ def test_sts_of_secure_clients_has_a_duration() -> None:
     seconds until the persistence policy expires." """
     chat = IrcChat(sts=86400.0)
     listening(chat, "*:6667", "*:6697 tls=main")
-    client = from_afar(chat.irc_client(), secure=True)
+    client = with_remote_address(chat.irc_client(), secure=True)
     assert sts(client) == "sts=duration=86400"
     # "Clients MUST NOT request this capability"
     assert client.send("CAP REQ sts") == [":chat.example.net CAP * NAK :sts"]
@@ -233,8 +232,8 @@ def test_sts_duration_of_zero_revokes_the_policy() -> None:
     """ "A duration value of 0 indicates an immediate expiry of the STS persistence policy." """
     chat = IrcChat(sts=0.0)
     listening(chat, "*:6667", "*:6697 tls=main")
-    assert sts(from_afar(chat.irc_client(), secure=True)) == "sts=duration=0"
-    assert sts(from_afar(chat.irc_client())) is None
+    assert sts(with_remote_address(chat.irc_client(), secure=True)) == "sts=duration=0"
+    assert sts(with_remote_address(chat.irc_client())) is None
 
 
 @over_tcp("one of the clients connects by a UNIX socket")
@@ -243,8 +242,11 @@ def test_changed_sts_policy_is_announced() -> None:
     send CAP DEL to disable this capability"."""
     chat = IrcChat()
     listening(chat, "*:6667", "*:6697 tls=main")
-    plain, tls = from_afar(chat.irc_client()), from_afar(chat.irc_client(), secure=True)
-    old, local = from_afar(chat.irc_client()), chat.irc_client()
+    plain, tls = (
+        with_remote_address(chat.irc_client()),
+        with_remote_address(chat.irc_client(), secure=True),
+    )
+    old, local = with_remote_address(chat.irc_client()), chat.irc_client()
     for client in (plain, tls, local):
         client.send("CAP LS 302")
     old.send("CAP LS", "CAP REQ cap-notify")
@@ -305,10 +307,12 @@ def test_changed_multiline_limits_are_announced() -> None:
 def test_sts_is_not_advertised_without_a_policy() -> None:
     chat = IrcChat()
     listening(chat, "*:6697 tls=main")
-    assert sts(from_afar(chat.irc_client())) is None
+    assert sts(with_remote_address(chat.irc_client())) is None
     chat = IrcChat(sts=86400.0)
     listening(chat, "*:6667")
-    assert sts(from_afar(chat.irc_client())) is None
+    assert sts(with_remote_address(chat.irc_client())) is None
     listening(chat, "*:6697 tls=main")
     assert sts(chat.irc_client()) is None  # a UNIX socket
-    assert sts(from_afar(chat.irc_client()), "CAP LS") is None  # version 301 has no values
+    assert (
+        sts(with_remote_address(chat.irc_client()), "CAP LS") is None
+    )  # version 301 has no values

@@ -9,7 +9,7 @@ import itertools
 
 import pytest
 from amounts import examples
-from chat.irc_chat import IrcChat, IrcTestClient, command, open_tea, plain
+from chat.irc_chat import ANN, BOB, SERVER, IrcChat, IrcTestClient, command, open_tea, plain
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,11 +18,6 @@ from tcpd.chat.irc.commands import channels, names
 from tcpd.chat.irc.dispatch import IrcConversation
 from tcpd.chat.irc.reply import IrcReply
 from tcpd.config.values import Rate
-
-S = ":chat.example.net"
-ANN = ":ann!~ann@localhost"
-BOB = ":bob!~bob@localhost"
-
 
 # --- JOIN ---
 
@@ -37,10 +32,10 @@ def test_join_sends_join_topic_and_names() -> None:
     bob = chat.irc_client("bob")
     assert bob.send("JOIN #TEA") == [
         f"{BOB} JOIN #tea",
-        f"{S} 332 bob #tea :Darjeeling, please",
-        f"{S} 333 bob #tea ann!~ann@localhost :1700000000",
-        f"{S} 353 bob = #tea :@ann bob",
-        f"{S} 366 bob #tea :End of /NAMES list",
+        f"{SERVER} 332 bob #tea :Darjeeling, please",
+        f"{SERVER} 333 bob #tea ann!~ann@localhost :1700000000",
+        f"{SERVER} 353 bob = #tea :@ann bob",
+        f"{SERVER} 366 bob #tea :End of /NAMES list",
     ]
     assert ann.lines()[-1] == f"{BOB} JOIN #tea"
 
@@ -52,7 +47,7 @@ def test_join_without_a_topic() -> None:
 
 def test_first_member_is_operator() -> None:
     """'the first client who joins a normal channel is made a channel operator'."""
-    assert f"{S} 353 ann = #tea :@ann" in IrcChat().irc_client("ann").send("JOIN #tea")
+    assert f"{SERVER} 353 ann = #tea :@ann" in IrcChat().irc_client("ann").send("JOIN #tea")
 
 
 def test_second_join_has_no_reply() -> None:
@@ -104,7 +99,7 @@ def test_modes_that_refuse_a_join(mode: str, number: str, text: str) -> None:
     chat, ann, _ = open_tea()
     ann.send(f"MODE #tea {mode}")
     bob = chat.irc_client("bob")
-    assert bob.send("JOIN #tea wrong") == [f"{S} {number} bob #tea :{text}"]
+    assert bob.send("JOIN #tea wrong") == [f"{SERVER} {number} bob #tea :{text}"]
     assert ann.lines() == []
 
 
@@ -123,7 +118,7 @@ def test_invalid_channel_names(name: str, shown: str) -> None:
     """'ERR_BADCHANMASK: Indicates the supplied channel name is not a valid. This is similar to, but
     stronger than, ERR_NOSUCHCHANNEL'."""
     (line,) = IrcChat().irc_client("ann").send(f"JOIN {name}")
-    assert line.startswith(f"{S} 476 ann {shown} :")
+    assert line.startswith(f"{SERVER} 476 ann {shown} :")
 
 
 def test_join_beyond_the_limits() -> None:
@@ -133,7 +128,7 @@ def test_join_beyond_the_limits() -> None:
     assert ann.numerics("JOIN #lobby") == ["405"]
     bob = ann.chat.irc_client("bob")
     assert bob.send("JOIN #c") == [
-        f"{S} 405 bob #c :there are too many rooms, no other can be opened"
+        f"{SERVER} 405 bob #c :there are too many rooms, no other can be opened"
     ]
 
 
@@ -142,7 +137,7 @@ def test_joins_are_rate_limited() -> None:
     ann = chat.irc_client("ann", "standard-replies")
     assert ann.numerics("JOIN #a,#b", "JOIN #a") == ["JOIN", "353", "366"] * 2
     assert ann.send("JOIN #c") == [
-        f"{S} FAIL JOIN RATE_LIMITED #c :You join too fast; wait a moment"
+        f"{SERVER} FAIL JOIN RATE_LIMITED #c :You join too fast; wait a moment"
     ]
     assert ann.numerics("JOIN ::x")[0] == "FAIL"
     chat.clock.advance(1)
@@ -177,8 +172,7 @@ def test_join_while_away() -> None:
     carol = chat.irc_client("carol", joined="#tea")
     ann.lines()
     bob = chat.irc_client("bob")
-    member = chat.hub.person("bob")
-    assert member is not None
+    member = chat.person("bob")
     chat.hub.set_away(member.clients[0], "lunch")
     bob.send("JOIN #tea")
     assert ann.lines() == [f"{BOB} JOIN #tea", f"{BOB} AWAY :lunch"]
@@ -193,7 +187,7 @@ def test_text_clients_see_joins_and_parts() -> None:
     assert dave.screen() == ["* ann joined #tea"]
     ann.send("PART #tea :bye")
     assert dave.screen() == ["* ann left #tea: bye"]
-    assert f"{S} 353 ann = #tea :@dave ann" in ann.send("JOIN #tea")
+    assert f"{SERVER} 353 ann = #tea :@dave ann" in ann.send("JOIN #tea")
 
 
 # --- PART ---
@@ -218,9 +212,9 @@ def test_part_of_a_channel_not_joined() -> None:
     chat, ann, _ = open_tea()
     bob = chat.irc_client("bob", joined="#x")
     assert bob.send("PART #tea,#nowhere,tea,#x :bye") == [
-        f"{S} 442 bob #tea :you are not in #tea",
-        f"{S} 403 bob #nowhere :there is no room #nowhere",
-        f"{S} 403 bob tea :there is no room tea",
+        f"{SERVER} 442 bob #tea :you are not in #tea",
+        f"{SERVER} 403 bob #nowhere :there is no room #nowhere",
+        f"{SERVER} 403 bob tea :there is no room tea",
         f"{BOB} PART #x :bye",
     ]
     assert ann.lines() == []
@@ -232,7 +226,7 @@ def test_part_of_a_channel_not_joined() -> None:
 def test_too_few_parameters(typed: str) -> None:
     ann = IrcChat().irc_client("ann")
     name = typed.split()[0]
-    assert ann.send(typed) == [f"{S} 461 ann {name} :Not enough parameters"]
+    assert ann.send(typed) == [f"{SERVER} 461 ann {name} :Not enough parameters"]
 
 
 # --- TOPIC ---
@@ -244,22 +238,27 @@ def test_topic_is_shown_set_and_cleared() -> None:
     author of the topic change) will receive a TOPIC command with the new topic as argument (or an
     empty argument if the topic was cleared)'."""
     _, ann, (bob,) = open_tea("bob")
-    assert ann.send("TOPIC #TEA") == [f"{S} 331 ann #tea :No topic is set"]
+    assert ann.send("TOPIC #TEA") == [f"{SERVER} 331 ann #tea :No topic is set"]
     assert ann.send("TOPIC #tea :Green :)") == [f"{ANN} TOPIC #tea :Green :)"]
     assert bob.lines() == [f"{ANN} TOPIC #tea :Green :)"]
     assert bob.send("TOPIC #tea") == [
-        f"{S} 332 bob #tea :Green :)",
-        f"{S} 333 bob #tea ann!~ann@localhost :1700000000",
+        f"{SERVER} 332 bob #tea :Green :)",
+        f"{SERVER} 333 bob #tea ann!~ann@localhost :1700000000",
     ]
     assert ann.send("TOPIC #tea :") == [f"{ANN} TOPIC #tea :"]
-    assert bob.send("TOPIC #tea") == [f"{ANN} TOPIC #tea :", f"{S} 331 bob #tea :No topic is set"]
+    assert bob.send("TOPIC #tea") == [
+        f"{ANN} TOPIC #tea :",
+        f"{SERVER} 331 bob #tea :No topic is set",
+    ]
 
 
 def test_protected_topic() -> None:
     """'If a client does not have appropriate channel permissions and tries to change the topic, the
     ERR_CHANOPRIVSNEEDED numeric is returned and the command will fail.'"""
     _, ann, (bob,) = open_tea("bob")
-    assert bob.send("TOPIC #tea :mine") == [f"{S} 482 bob #tea :you are not an operator of #tea"]
+    assert bob.send("TOPIC #tea :mine") == [
+        f"{SERVER} 482 bob #tea :you are not an operator of #tea"
+    ]
     ann.send("MODE #tea -t")
     assert bob.send("TOPIC #tea :mine")[-1] == f"{BOB} TOPIC #tea :mine"
 
@@ -271,10 +270,10 @@ def test_topic_from_outside() -> None:
     ann.send("TOPIC #tea :Green")
     bob = chat.irc_client("bob")
     assert bob.numerics("TOPIC #tea") == ["332", "333"]
-    assert bob.send("TOPIC #tea :mine") == [f"{S} 442 bob #tea :you are not in #tea"]
-    assert bob.send("TOPIC #no") == [f"{S} 403 bob #no :No such channel"]
+    assert bob.send("TOPIC #tea :mine") == [f"{SERVER} 442 bob #tea :you are not in #tea"]
+    assert bob.send("TOPIC #no") == [f"{SERVER} 403 bob #no :No such channel"]
     ann.send("MODE #tea +s")
-    assert bob.send("TOPIC #tea") == [f"{S} 442 bob #tea :You're not on that channel"]
+    assert bob.send("TOPIC #tea") == [f"{SERVER} 442 bob #tea :You're not on that channel"]
 
 
 def test_topic_is_truncated_to_topiclen() -> None:
@@ -286,8 +285,8 @@ def test_topic_is_truncated_to_topiclen() -> None:
 def test_topic_of_the_lobby() -> None:
     ann = IrcChat().irc_client("ann", joined="#lobby")
     assert ann.send("TOPIC #lobby") == [
-        f"{S} 332 ann #lobby :Talk about anything",
-        f"{S} 333 ann #lobby chat.example.net :1700000000",
+        f"{SERVER} 332 ann #lobby :Talk about anything",
+        f"{SERVER} 333 ann #lobby chat.example.net :1700000000",
     ]
     assert ann.numerics("TOPIC #lobby :mine") == ["482"]
 
@@ -301,12 +300,12 @@ def test_names_with_multi_prefix_and_userhost_in_names() -> None:
     chat, ann, _ = open_tea("bob", "carol")
     ann.send("MODE #tea +vh ann bob", "MODE #tea +v bob")
     plainly = chat.irc_client("dave", joined="#tea")
-    assert plainly.send("NAMES #tea")[0] == f"{S} 353 dave = #tea :@ann %bob carol dave"
+    assert plainly.send("NAMES #tea")[0] == f"{SERVER} 353 dave = #tea :@ann %bob carol dave"
     multi = chat.irc_client("erin", "multi-prefix", joined="#tea")
-    assert multi.send("NAMES #tea")[0] == f"{S} 353 erin = #tea :@+ann %+bob carol dave erin"
+    assert multi.send("NAMES #tea")[0] == f"{SERVER} 353 erin = #tea :@+ann %+bob carol dave erin"
     full = chat.irc_client("frank", "userhost-in-names")
     assert full.send("NAMES #tea")[0].startswith(
-        f"{S} 353 frank = #tea :@ann!~ann@localhost %bob!~bob@localhost carol!~carol@localhost"
+        f"{SERVER} 353 frank = #tea :@ann!~ann@localhost %bob!~bob@localhost carol!~carol@localhost"
     )
 
 
@@ -318,7 +317,7 @@ def test_names_of_a_nonexistent_channel(asked: str, shown: str) -> None:
     """'If the channel name is invalid or the channel does not exist, one RPL_ENDOFNAMES numeric
     containing the given channel name should be returned.'"""
     ann = IrcChat().irc_client("ann")
-    assert ann.send(f"NAMES {asked}") == [f"{S} 366 ann {shown} :End of /NAMES list"]
+    assert ann.send(f"NAMES {asked}") == [f"{SERVER} 366 ann {shown} :End of /NAMES list"]
 
 
 @pytest.mark.parametrize("line", ["NAMES", "NAMES :", "NAMES ,"])
@@ -336,20 +335,20 @@ def test_names_without_a_channel(line: str) -> None:
     for client in (ann, carol, dave):
         client.lines()
     assert dave.send(line) == [
-        f"{S} 353 dave = #tea :@ann bob",
-        f"{S} 353 dave * * :carol dave",
-        f"{S} 366 dave {end}",
+        f"{SERVER} 353 dave = #tea :@ann bob",
+        f"{SERVER} 353 dave * * :carol dave",
+        f"{SERVER} 366 dave {end}",
     ]
     assert carol.send(line) == [
-        f"{S} 353 carol = #tea :@ann bob",
-        f"{S} 353 carol @ #den :@carol",
-        f"{S} 353 carol * * :dave",
-        f"{S} 366 carol {end}",
+        f"{SERVER} 353 carol = #tea :@ann bob",
+        f"{SERVER} 353 carol @ #den :@carol",
+        f"{SERVER} 353 carol * * :dave",
+        f"{SERVER} 366 carol {end}",
     ]
-    assert ann.send(line)[0] == f"{S} 353 ann = #tea :@ann bob frank"
+    assert ann.send(line)[0] == f"{SERVER} 353 ann = #tea :@ann bob frank"
     full = chat.irc_client("gil", "userhost-in-names")
     assert full.send(line)[1] == (
-        f"{S} 353 gil * * :carol!~carol@localhost dave!~dave@localhost gil!~gil@localhost"
+        f"{SERVER} 353 gil * * :carol!~carol@localhost dave!~dave@localhost gil!~gil@localhost"
     )
 
 
@@ -393,8 +392,8 @@ def test_names_of_a_secret_channel() -> None:
     chat, ann, _ = open_tea()
     ann.send("MODE #tea +s")
     bob = chat.irc_client("bob")
-    assert bob.send("NAMES #tea") == [f"{S} 366 bob #tea :End of /NAMES list"]
-    assert ann.send("NAMES #tea")[0] == f"{S} 353 ann @ #tea :@ann"
+    assert bob.send("NAMES #tea") == [f"{SERVER} 366 bob #tea :End of /NAMES list"]
+    assert ann.send("NAMES #tea")[0] == f"{SERVER} 353 ann @ #tea :@ann"
 
 
 def test_names_of_invisible_users() -> None:
@@ -403,8 +402,8 @@ def test_names_of_invisible_users() -> None:
     chat, ann, (bob,) = open_tea("bob")
     bob.send("MODE bob +i")
     carol = chat.irc_client("carol")
-    assert carol.send("NAMES #tea")[0] == f"{S} 353 carol = #tea :@ann"
-    assert ann.send("NAMES #tea")[0] == f"{S} 353 ann = #tea :@ann bob"
+    assert carol.send("NAMES #tea")[0] == f"{SERVER} 353 carol = #tea :@ann"
+    assert ann.send("NAMES #tea")[0] == f"{SERVER} 353 ann = #tea :@ann bob"
 
 
 def test_names_of_several_channels_answer_the_first() -> None:
@@ -452,10 +451,10 @@ def test_list() -> None:
     ann.send("TOPIC #tea :Green")
     carol = chat.irc_client("carol", joined="#x")
     assert carol.send("LIST") == [
-        f"{S} 321 carol Channel :Users  Name",
-        f"{S} 322 carol #tea 2 :Green",
-        f"{S} 322 carol #x 1 :",
-        f"{S} 323 carol :End of /LIST",
+        f"{SERVER} 321 carol Channel :Users  Name",
+        f"{SERVER} 322 carol #tea 2 :Green",
+        f"{SERVER} 322 carol #x 1 :",
+        f"{SERVER} 323 carol :End of /LIST",
     ]
 
 

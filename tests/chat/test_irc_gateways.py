@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from chat.irc_chat import IrcChat, IrcTestClient, threaded_chat
-from chat.test_irc_who import member
 
 from tcpd.chat.irc.credentials import GATEWAYS
 from tcpd.policy.passwords import hash_password
@@ -47,7 +46,7 @@ def test_address_and_host_are_those_from_the_gateway(events: Any) -> None:
     ann = gateway(chat)
     received = webirc(ann)
     assert received[0].endswith(" :Welcome to the tcpd Network, ann!~ann@host.example.org")
-    found = member(chat, "ann")
+    found = chat.person("ann")
     assert found.address == ipaddress.ip_address("198.51.100.7")
     assert found.secure
     assert (":chat.example.net 338 ann ann 198.51.100.7 :Is actually using host") in ann.send(
@@ -60,7 +59,7 @@ def test_address_and_host_are_those_from_the_gateway(events: Any) -> None:
 def test_host_from_the_gateway_is_hidden_as_any_other() -> None:
     chat = threaded_chat(**GATED)
     webirc(gateway(chat))
-    found = member(chat, "ann")
+    found = chat.person("ann")
     assert found.host == chat.hub.hosts.of(ipaddress.ip_address("198.51.100.7"))
     assert found.host.endswith(".hidden")
 
@@ -78,7 +77,7 @@ def test_secure_option(options: str, secure: bool) -> None:
     """'secure: the client connects to the gateway by a secure connection'."""
     chat = threaded_chat(**GATED)
     webirc(gateway(chat), f"gw host 198.51.100.7{options}")
-    assert member(chat, "ann").secure is secure
+    assert chat.person("ann").secure is secure
 
 
 @pytest.mark.parametrize(
@@ -93,7 +92,7 @@ def test_ipv6_addresses(text: str, address: str) -> None:
     """'If the IPv6 address starts with a colon, it MUST be prepended with a zero.'"""
     chat = threaded_chat(**GATED)
     webirc(gateway(chat), f"gw host {text}")
-    assert member(chat, "ann").address == ipaddress.ip_address(address)
+    assert chat.person("ann").address == ipaddress.ip_address(address)
 
 
 @pytest.mark.parametrize("name", ["-x", "x" * 64, "ö.example", "x!y@z"])
@@ -104,7 +103,7 @@ def test_invalid_host_is_replaced_by_the_address(name: str) -> None:
     for _ in range(3):
         client.lines()
     client.send("NICK ann", "USER ann 0 * :Ann")
-    assert member(chat, "ann").host == "198.51.100.7"
+    assert chat.person("ann").host == "198.51.100.7"
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from chat.irc_chat import IrcChat, IrcTestClient, command, plain
-from chat.test_irc_talking import SERVER, tags
+from chat.irc_chat import SERVER, IrcChat, IrcTestClient, command, plain, tags
 
 from tcpd.chat.irc.reply import LABEL_BYTES
 

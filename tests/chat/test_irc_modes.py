@@ -1,28 +1,24 @@
-"""MODE, for rooms and for oneself.
+"""MODE of channels and users.
 
-Unless it is said otherwise the sentences are those of the Modern IRC Client Protocol
-(https://modern.ircdocs.horse/), most of them from "MODE message".
+Quotes without a source are from the Modern IRC Client Protocol (https://modern.ircdocs.horse/),
+mostly from "MODE message".
 """
 
 from __future__ import annotations
 
 import pytest
-from chat.irc_chat import IrcChat, command, open_tea, plain
+from chat.irc_chat import ANN, SERVER, IrcChat, command, open_tea, plain
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tcpd.chat.irc.commands.modes import USER_MODES
 from tcpd.events.chat import LISTS, Mode
 
-S = ":chat.example.net"
-ANN = ":ann!~ann@localhost"
+# --- advertised modes ---
 
 
-# --- which there are ---
-
-
-def test_all_lists_of_modes_agree() -> None:
-    """What 004 and 005 tell is what MODE takes."""
+def test_advertised_modes_agree_with_mode() -> None:
+    """004 and 005 list the modes that MODE takes."""
     chat = IrcChat()
     received = chat.irc_client().send("NICK ann", "USER ann 0 * :Ann")
     (myinfo,) = (line.split(" ") for line in received if command(line) == "004")
@@ -46,28 +42,28 @@ def test_all_lists_of_modes_agree() -> None:
         assert "472" not in IrcChat().irc_client("x", joined="#x").numerics(f"MODE #x +{letter} x")
 
 
-# --- what holds in a room ---
+# --- channel modes ---
 
 
-def test_the_modes_of_a_room() -> None:
+def test_channel_modes_are_shown() -> None:
     """'If modestring is not given, the RPL_CHANNELMODEIS numeric is returned. Servers MAY choose to
     hide sensitive information such as channel keys when sending the current modes. Servers MAY also
     return the RPL_CREATIONTIME numeric following RPL_CHANNELMODEIS.'"""
     chat, ann, _ = open_tea()
     assert ann.send("MODE #TEA") == [
-        f"{S} 324 ann #tea +nt",
-        f"{S} 329 ann #tea 1700000000",
+        f"{SERVER} 324 ann #tea +nt",
+        f"{SERVER} 329 ann #tea 1700000000",
     ]
     ann.send("MODE #tea +lkim 9 sesame")
-    assert ann.send("MODE #tea")[0] == f"{S} 324 ann #tea +imntkl sesame 9"
+    assert ann.send("MODE #tea")[0] == f"{SERVER} 324 ann #tea +imntkl sesame 9"
     bob = chat.irc_client("bob")
-    assert bob.send("MODE #tea")[0] == f"{S} 324 bob #tea +imntkl * 9"
+    assert bob.send("MODE #tea")[0] == f"{SERVER} 324 bob #tea +imntkl * 9"
     ann.send("MODE #tea -ntimlk *")
-    assert ann.send("MODE #tea")[0] == f"{S} 324 ann #tea +"
+    assert ann.send("MODE #tea")[0] == f"{SERVER} 324 ann #tea +"
     assert ann.numerics("MODE #tea :") == ["324", "329"]
 
 
-def test_the_modes_of_a_secret_room_are_not_for_outsiders() -> None:
+def test_modes_of_a_secret_channel_are_hidden_from_outsiders() -> None:
     chat, ann, _ = open_tea()
     ann.send("MODE #tea +s")
     bob = chat.irc_client("bob")
@@ -76,12 +72,12 @@ def test_the_modes_of_a_secret_room_are_not_for_outsiders() -> None:
     assert bob.numerics("MODE #tea -s") == ["442"]
 
 
-def test_no_such_room() -> None:
+def test_mode_of_a_nonexistent_channel() -> None:
     """'If target is a channel that does not exist on the network, the ERR_NOSUCHCHANNEL numeric is
     returned.'"""
     ann = IrcChat().irc_client("ann")
     for typed in ("MODE #no", "MODE #no +o ann", "MODE #no b"):
-        assert ann.send(typed) == [f"{S} 403 ann #no :No such channel"]
+        assert ann.send(typed) == [f"{SERVER} 403 ann #no :No such channel"]
 
 
 # --- changes ---
@@ -97,7 +93,7 @@ def test_several_changes_in_one_line() -> None:
 
 
 @pytest.mark.parametrize(
-    ("typed", "received"),
+    ("typed", "sent"),
     [
         ("im", "+im"),
         ("+-+i", "+i"),
@@ -114,17 +110,15 @@ def test_several_changes_in_one_line() -> None:
         ("+", None),
     ],
 )
-def test_runs_of_signs(typed: str, received: str | None) -> None:
-    """'modestring starts with a plus or minus character'; some clients leave the plus out. What
-    changes nothing is not told."""
+def test_signs_in_mode_strings(typed: str, sent: str | None) -> None:
+    """'modestring starts with a plus or minus character'; some clients omit the plus. Changes
+    without an effect are not sent."""
     _, ann, (_,) = open_tea("bob")
-    assert ann.send(f"MODE #tea {typed}") == (
-        [] if received is None else [f"{ANN} MODE #tea {received}"]
-    )
+    assert ann.send(f"MODE #tea {typed}") == ([] if sent is None else [f"{ANN} MODE #tea {sent}"])
 
 
-def test_no_more_arguments_than_modes_says() -> None:
-    """MODES in 005 is how many modes with a parameter one MODE changes; others do not count."""
+def test_modes_with_arguments_are_limited() -> None:
+    """MODES in 005 limits the modes with an argument in one MODE."""
     _, ann, _ = open_tea(*(f"m{number}" for number in range(8)))
     nicks = " ".join(f"m{number}" for number in range(8))
     assert ann.send(f"MODE #tea +vvvvvvvvi {nicks}") == [
@@ -132,8 +126,8 @@ def test_no_more_arguments_than_modes_says() -> None:
     ]
 
 
-def test_changes_that_fit_no_line_are_told_in_several() -> None:
-    """Lines are 'limited to 512 bytes'; no change is cut off for it."""
+def test_long_changes_are_split_into_lines() -> None:
+    """A line has at most 512 bytes; no change is truncated."""
     chat = IrcChat()
     ann = chat.irc_client("ann", joined="#" + "t" * 49)
     ann.send("NICK " + "a" * 30)
@@ -145,68 +139,68 @@ def test_changes_that_fit_no_line_are_told_in_several() -> None:
     assert "".join(letters for letters, *_ in words).replace("+", "") == "bbbbbb"
 
 
-def test_not_an_operator() -> None:
+def test_mode_requires_an_operator() -> None:
     """'If a user does not have appropriate privileges to change modes on the target channel, the
     server MUST not process the message, and ERR_CHANOPRIVSNEEDED numeric is returned.'"""
     chat, ann, (bob,) = open_tea("bob")
-    refusal = [f"{S} 482 bob #tea :you are not an operator of #tea"]
+    refusal = [f"{SERVER} 482 bob #tea :you are not an operator of #tea"]
     assert bob.send("MODE #tea +o bob") == refusal
     assert bob.send("MODE #tea +imb-o x ann") == refusal
     assert chat.irc_client("carol").numerics("MODE #tea +i") == ["442"]
     assert ann.lines() == []
 
 
-def test_half_operators_make_no_operators() -> None:
+def test_half_operator_cannot_set_operators() -> None:
     _, ann, (bob, carol) = open_tea("bob", "carol")
     ann.send("MODE #tea +h bob")
     bob.lines()
     assert bob.send("MODE #tea +oohvm bob carol carol carol") == [
         ":bob!~bob@localhost MODE #tea +vm carol",
-        f"{S} 482 bob #tea :you are not an operator of #tea",
+        f"{SERVER} 482 bob #tea :you are not an operator of #tea",
     ]
     assert carol.lines()[-1] == ":bob!~bob@localhost MODE #tea +vm carol"
 
 
-def test_the_lobby_has_no_operators() -> None:
+def test_lobby_has_no_channel_operators() -> None:
     ann = IrcChat().irc_client("ann", joined="#lobby")
     assert ann.send("MODE #lobby +m") == [
-        f"{S} 482 ann #lobby :#lobby belongs to everybody, not to operators"
+        f"{SERVER} 482 ann #lobby :#lobby belongs to everybody, not to operators"
     ]
     assert ann.numerics("MODE #lobby") == ["324", "329"]
 
 
-def test_ranks_of_who_is_not_there() -> None:
-    """ERR_NOSUCHNICK and ERR_USERNOTINCHANNEL; the rest of the line is done."""
+def test_ranks_of_absent_users() -> None:
+    """ERR_NOSUCHNICK and ERR_USERNOTINCHANNEL; the other changes are made."""
     chat, ann, _ = open_tea()
     chat.irc_client("carol")
     assert ann.send("MODE #tea +oovi nobody carol ann") == [
         f"{ANN} MODE #tea +vi ann",
-        f"{S} 401 ann nobody :No such nick/channel",
-        f"{S} 441 ann carol #tea :They aren't on that channel",
+        f"{SERVER} 401 ann nobody :No such nick/channel",
+        f"{SERVER} 441 ann carol #tea :They aren't on that channel",
     ]
 
 
-def test_unknown_modes() -> None:
-    """ERR_UNKNOWNMODE: '"<client> <modechar> :is unknown mode char to me"'; those known are set."""
+def test_unknown_channel_modes() -> None:
+    """ERR_UNKNOWNMODE: '"<client> <modechar> :is unknown mode char to me"'; known modes are set."""
     _, ann, _ = open_tea()
     assert ann.send("MODE #tea +Zi-ZY:") == [
         f"{ANN} MODE #tea +i",
-        f"{S} 472 ann Z :is unknown mode char to me",
-        f"{S} 472 ann Y :is unknown mode char to me",
-        f"{S} 472 ann * :is unknown mode char to me",
+        f"{SERVER} 472 ann Z :is unknown mode char to me",
+        f"{SERVER} 472 ann Y :is unknown mode char to me",
+        f"{SERVER} 472 ann * :is unknown mode char to me",
     ]
     received = ann.numerics("MODE #tea ABDEFGHJKLMNOPQRSTUVWXYZ")
-    assert received == ["472"] * 10, "there is an end to it"
+    assert received == ["472"] * 10, "the replies are bounded"
 
 
-def test_modes_without_their_argument() -> None:
+def test_missing_mode_arguments() -> None:
     """'If a type B or C mode does not have a parameter when being set, the server MUST ignore that
     mode'; RFC 2812 section 3.2.3 has ERR_NEEDMOREPARAMS."""
     _, ann, _ = open_tea()
     for letter in "klohv":
         assert ann.send(f"MODE #tea +{letter}m") == [
             f"{ANN} MODE #tea +m",
-            f"{S} 461 ann MODE :Not enough parameters",
+            f"{SERVER} 461 ann MODE :Not enough parameters",
         ]
         ann.send("MODE #tea -m")
     assert ann.numerics("MODE #tea -o") == ["461"]
@@ -228,31 +222,31 @@ def test_modes_without_their_argument() -> None:
         ("I", "x" * 300, "x" * 200),
     ],
 )
-def test_arguments_that_cannot_be(mode: str, argument: str, shown: str) -> None:
+def test_invalid_mode_arguments(mode: str, argument: str, shown: str) -> None:
     """ERR_INVALIDMODEPARAM: '"<client> <target chan/user> <mode char> <parameter>
     :<description>"'; 'If the value is invalid, they SHOULD return ERR_INVALIDMODEPARAM'."""
     _, ann, _ = open_tea()
     (line,) = ann.send(f"MODE #tea +{mode} :{argument}")
-    assert line.startswith(f"{S} 696 ann #tea {mode} {shown} :")
-    assert ann.send("MODE #tea")[0] == f"{S} 324 ann #tea +nt"
+    assert line.startswith(f"{SERVER} 696 ann #tea {mode} {shown} :")
+    assert ann.send("MODE #tea")[0] == f"{SERVER} 324 ann #tea +nt"
 
 
 @pytest.mark.parametrize("typed", ["-k sesame", "-k wrong", "-k *", "-k"])
-def test_a_key_is_taken_away_by_whoever_may(typed: str) -> None:
-    """'Type B: These modes MUST always have a parameter', when sent by the server at least."""
+def test_key_is_removed_with_any_argument(typed: str) -> None:
+    """'Type B: These modes MUST always have a parameter'; clients may omit it."""
     _, ann, _ = open_tea()
     ann.send("MODE #tea +k sesame")
     assert ann.send(f"MODE #tea {typed}") == [f"{ANN} MODE #tea -k sesame"]
     assert ann.send(f"MODE #tea {typed}") == []
 
 
-def test_an_argument_of_a_key_is_no_other_modes() -> None:
+def test_removed_key_takes_its_argument() -> None:
     _, ann, (_,) = open_tea("bob")
     ann.send("MODE #tea +kl sesame 5")
     assert ann.send("MODE #tea -klo+v x bob bob") == [f"{ANN} MODE #tea -kl+v sesame bob"]
 
 
-def test_a_limit_is_taken_away_without_an_argument() -> None:
+def test_limit_is_removed_without_an_argument() -> None:
     """'Type C: These modes MUST have a parameter when being set, and MUST NOT have a parameter when
     being unset.'"""
     _, ann, (_,) = open_tea("bob")
@@ -263,35 +257,35 @@ def test_a_limit_is_taken_away_without_an_argument() -> None:
 # --- lists ---
 
 
-def test_bans_are_folded_and_written_in_full() -> None:
+def test_bans_are_folded_and_completed() -> None:
     chat, ann, _ = open_tea()
     assert ann.send("MODE #tea +b BOB") == [f"{ANN} MODE #tea +b BOB!*@*"]
     assert ann.send("MODE #tea +b bob!*@*") == []
     bob = chat.irc_client("Bob")
     assert bob.numerics("JOIN #tea") == ["474"]
     assert ann.send("MODE #tea -b bob") == [f"{ANN} MODE #tea -b BOB!*@*"]
-    assert ann.send("MODE #tea -b bob") == [], "it is as they want it"
+    assert ann.send("MODE #tea -b bob") == [], "not listed"
     assert bob.numerics("JOIN #tea")[0] == "JOIN"
 
 
-def test_a_mute() -> None:
-    """irctest, mute_extban.py: the list shows the mask with its type, 404 answers who is muted, and
-    -b takes it in any letters."""
+def test_mute() -> None:
+    """irctest, mute_extban.py: the list has the mask with its type, a muted user gets 404, and -b
+    ignores case."""
     _, ann, (bob,) = open_tea("bob")
     assert any(" EXTBAN=,m " in line for line in ann.send("ISUPPORT"))
     assert ann.send("MODE #tea +b m:BOB") == [f"{ANN} MODE #tea +b m:BOB!*@*"]
     bob.lines()
-    assert bob.send("PRIVMSG #tea :hi") == [f"{S} 404 bob #tea :you are muted in #tea"]
+    assert bob.send("PRIVMSG #tea :hi") == [f"{SERVER} 404 bob #tea :you are muted in #tea"]
     assert bob.send("NOTICE #tea :hi") == []
     assert ann.lines() == []
-    assert bob.send("MODE #tea b")[0].startswith(f"{S} 367 bob #tea m:BOB!*@* ann ")
+    assert bob.send("MODE #tea b")[0].startswith(f"{SERVER} 367 bob #tea m:BOB!*@* ann ")
     assert ann.send("MODE #tea -b m:bob!*@*") == [f"{ANN} MODE #tea -b m:BOB!*@*"]
     bob.send("PRIVMSG #tea :hi again")
     assert ann.lines() == [":bob!~bob@localhost PRIVMSG #tea :hi again"]
     assert ann.numerics("MODE #tea +I m:bob") == ["696"]
 
 
-def test_mutes_at_the_text_door() -> None:
+def test_mute_in_the_text_frontend() -> None:
     chat, ann, _ = open_tea()
     dave = chat.text_client("dave")
     dave.type("/join #tea")
@@ -305,14 +299,15 @@ def test_mutes_at_the_text_door() -> None:
     assert dave.type("/ban") == ["  Nobody is banned from #tea."]
 
 
-def test_no_ctcp_in_a_room() -> None:
-    """irctest, no_ctcp.py: 'Test Ergo's +C channel mode that blocks CTCPs': 404, and not ACTION."""
+def test_no_ctcp_mode() -> None:
+    """irctest, no_ctcp.py: 'Test Ergo's +C channel mode that blocks CTCPs': 404, except for
+    ACTION."""
     _, ann, (bob,) = open_tea("bob")
     assert ann.send("MODE #tea +C") == [f"{ANN} MODE #tea +C"]
-    assert ann.send("MODE #tea")[0] == f"{S} 324 ann #tea +Cnt"
+    assert ann.send("MODE #tea")[0] == f"{SERVER} 324 ann #tea +Cnt"
     bob.lines()
     assert bob.send("PRIVMSG #tea :\x01PING 1 2\x01") == [
-        f"{S} 404 bob #tea :#tea takes no CTCP but ACTION"
+        f"{SERVER} 404 bob #tea :#tea takes no CTCP but ACTION"
     ]
     assert bob.send("NOTICE #tea :\x01PING 1 2\x01") == []
     bob.send("PRIVMSG #tea :\x01ACTION waves\x01", "PRIVMSG ann :\x01PING 1\x01")
@@ -322,7 +317,7 @@ def test_no_ctcp_in_a_room() -> None:
     ]
 
 
-def test_exempt_from_a_ban() -> None:
+def test_ban_exemption() -> None:
     """'they will not be blocked from joining due to the ban mode.'"""
     chat, ann, _ = open_tea()
     ann.send("MODE #tea +be *!*@* *!~bob@*")
@@ -338,7 +333,7 @@ def test_exempt_from_a_ban() -> None:
         ("I", "346", "347", "End of Channel Invite Exception List"),
     ],
 )
-def test_lists_are_told(mode: str, entry: str, end: str, text: str) -> None:
+def test_lists_are_shown_to_members(mode: str, entry: str, end: str, text: str) -> None:
     """'If a type A mode has been sent without an argument, the contents of the list MUST be sent to
     the user, unless it contains sensitive information the user is not allowed to access.'"""
     chat, ann, (bob,) = open_tea("bob")
@@ -346,16 +341,16 @@ def test_lists_are_told(mode: str, entry: str, end: str, text: str) -> None:
     bob.lines()
     for typed in (f"MODE #tea {mode}", f"MODE #TEA +{mode}", f"MODE #tea -{mode}{mode}"):
         assert bob.send(typed) == [
-            f"{S} {entry} bob #tea *!x@y ann 1700000000",
-            f"{S} {entry} bob #tea carol!*@* ann 1700000000",
-            f"{S} {end} bob #tea :{text}",
+            f"{SERVER} {entry} bob #tea *!x@y ann 1700000000",
+            f"{SERVER} {entry} bob #tea carol!*@* ann 1700000000",
+            f"{SERVER} {end} bob #tea :{text}",
         ]
     assert chat.irc_client("dave").send(f"MODE #tea {mode}") == [
-        f"{S} 442 dave #tea :You're not on that channel"
+        f"{SERVER} 442 dave #tea :You're not on that channel"
     ]
 
 
-def test_lists_and_changes_in_one_line() -> None:
+def test_list_query_and_change_in_one_line() -> None:
     _, ann, _ = open_tea()
     assert [command(line) for line in ann.send("MODE #tea +beiI x!*@*")] == [
         "MODE",
@@ -364,7 +359,7 @@ def test_lists_and_changes_in_one_line() -> None:
     ]
 
 
-def test_the_line_of_the_longest_mask_is_whole() -> None:
+def test_list_entry_of_the_longest_mask_is_not_truncated() -> None:
     chat = IrcChat()
     name = "#" + "ж" * 49
     ann = chat.irc_client("ж" * 30, joined=name)
@@ -375,25 +370,25 @@ def test_the_line_of_the_longest_mask_is_whole() -> None:
     assert command(end) == "368"
 
 
-def test_a_list_that_is_full() -> None:
+def test_full_list() -> None:
     """RFC 2812 section 5.2: '478 ERR_BANLISTFULL "<channel> <char> :Channel list is full"'."""
     chat = IrcChat(bounds={"bans_per_room": 2})
     ann = chat.irc_client("ann", joined="#tea")
     received = ann.send("MODE #tea +bbb x y z")
     assert received == [
         f"{ANN} MODE #tea +bb x!*@* y!*@*",
-        f"{S} 478 ann #tea b :#tea has 2 bans, take away one first",
+        f"{SERVER} 478 ann #tea b :#tea has 2 bans, take away one first",
     ]
 
 
-def test_bans_of_the_text_door_are_seen_here_and_the_other_way_round() -> None:
+def test_bans_are_shared_with_the_text_frontend() -> None:
     chat = IrcChat()
     dave = chat.text_client("dave")
     dave.type("/join #tea")
     ann = chat.irc_client("ann", joined="#tea")
     dave.type("/ban eve")
     assert ann.lines() == [":dave!text@localhost MODE #tea +b eve!*@*"]
-    assert ann.send("MODE #tea b")[0] == f"{S} 367 ann #tea eve!*@* dave 1700000000"
+    assert ann.send("MODE #tea b")[0] == f"{SERVER} 367 ann #tea eve!*@* dave 1700000000"
     dave.type("/op ann")
     dave.screen()
     ann.send("MODE #tea -b+mv eve dave")
@@ -404,52 +399,51 @@ def test_bans_of_the_text_door_are_seen_here_and_the_other_way_round() -> None:
     ]
 
 
-# --- oneself ---
+# --- user modes ---
 
 
-def test_ones_own_modes() -> None:
+def test_user_modes() -> None:
     """'If modestring is not given, the RPL_UMODEIS numeric is sent back'; 'If modestring is given,
     the supplied modes will be applied, and a MODE message will be sent to the user containing the
     changed modes.'"""
     ann = IrcChat().irc_client("ann")
-    assert ann.send("MODE ANN") == [f"{S} 221 ann +"]
+    assert ann.send("MODE ANN") == [f"{SERVER} 221 ann +"]
     assert ann.send("MODE ann +iwB") == [f"{ANN} MODE ann +Biw"]
-    assert ann.send("MODE ann") == [f"{S} 221 ann +Biw"]
+    assert ann.send("MODE ann") == [f"{SERVER} 221 ann +Biw"]
     assert ann.send("MODE ann i+w") == []
     assert ann.send("MODE ann -iw+i") == [f"{ANN} MODE ann -w"]
     assert ann.send("MODE ann +w-B") == [f"{ANN} MODE ann +w-B"]
-    assert ann.send("MODE ann") == [f"{S} 221 ann +iw"]
+    assert ann.send("MODE ann") == [f"{SERVER} 221 ann +iw"]
 
 
-def test_nobody_makes_themselves_an_operator() -> None:
+def test_user_cannot_set_operator_mode() -> None:
     """RFC 2812 section 3.1.5: 'If a user attempts to make themselves an operator using the "+o" or
     "+O" flag, the attempt SHOULD be ignored ... There is no restriction, however, on anyone
     deopping themselves'."""
     chat = IrcChat()
     ann = chat.irc_client("ann")
     assert ann.send("MODE ann +o") == []
-    member = chat.hub.person("ann")
-    assert member is not None
+    member = chat.person("ann")
     assert not member.server_operator
     chat.set_mode(member, "o", True)
     assert ann.lines() == [f"{ANN} MODE ann +o"]
-    assert ann.send("MODE ann") == [f"{S} 221 ann +o"]
+    assert ann.send("MODE ann") == [f"{SERVER} 221 ann +o"]
     assert ann.send("MODE ann -o+o") == [f"{ANN} MODE ann -o"]
     assert chat.hub.state.server_operators == 0
 
 
-def test_unknown_modes_of_oneself() -> None:
+def test_unknown_user_modes() -> None:
     """'If one or more modes sent are not implemented on the server, the server MUST apply the modes
     that are implemented, and then send the ERR_UMODEUNKNOWNFLAG in reply along with the MODE
     message.'"""
     ann = IrcChat().irc_client("ann")
     assert ann.send("MODE ann +ZiY") == [
         f"{ANN} MODE ann +i",
-        f"{S} 501 ann :Unknown MODE flag",
+        f"{SERVER} 501 ann :Unknown MODE flag",
     ]
 
 
-def test_modes_of_others() -> None:
+def test_modes_of_other_users() -> None:
     """'If target is a nickname that does not exist on the network, the ERR_NOSUCHNICK numeric is
     returned. If target is a different nick than the user who sent the command, the
     ERR_USERSDONTMATCH numeric is returned.'"""
@@ -457,11 +451,13 @@ def test_modes_of_others() -> None:
     ann = chat.irc_client("ann")
     chat.irc_client("bob")
     for more in ("", " +i"):
-        assert ann.send(f"MODE bob{more}") == [f"{S} 502 ann :Cant change mode for other users"]
-        assert ann.send(f"MODE nobody{more}") == [f"{S} 401 ann nobody :No such nick/channel"]
+        assert ann.send(f"MODE bob{more}") == [
+            f"{SERVER} 502 ann :Cant change mode for other users"
+        ]
+        assert ann.send(f"MODE nobody{more}") == [f"{SERVER} 401 ann nobody :No such nick/channel"]
 
 
-def test_a_bot_is_told_to_be_one() -> None:
+def test_bot_mode_adds_the_bot_tag() -> None:
     """bot-mode: 'servers may include the bot tag on that client's outgoing messages.'"""
     chat = IrcChat()
     ann = chat.irc_client("ann", joined="#tea")
@@ -472,7 +468,7 @@ def test_a_bot_is_told_to_be_one() -> None:
     assert [plain(line) for line in bob.lines()] == [f"{ANN} PRIVMSG #tea :hello"]
 
 
-def test_the_invisible_are_counted_apart() -> None:
+def test_invisible_users_are_counted() -> None:
     chat = IrcChat()
     ann = chat.irc_client("ann")
     ann.send("MODE ann +i")
@@ -481,16 +477,18 @@ def test_the_invisible_are_counted_apart() -> None:
     assert chat.hub.state.invisible == 0
 
 
-# --- whatever is typed ---
+# --- any input ---
 
 
 @given(
     st.text("+-beIklimnstovhZ", max_size=30),
     st.lists(st.sampled_from(["ann", "bob", "x", "x!y@z", "5", "07", "sesame", "*"]), max_size=9),
 )
-def test_a_client_that_follows_mode_lines_knows_what_holds(letters: str, words: list[str]) -> None:
-    """Who applies all MODE lines in their order, as 005 says they are to be read, ends with what
-    RPL_CHANNELMODEIS and the list of bans tell."""
+def test_replayed_mode_messages_give_the_modes_of_the_channel(
+    letters: str, words: list[str]
+) -> None:
+    """A client that applies all MODE messages as 005 describes ends with the state that
+    RPL_CHANNELMODEIS and the ban list show."""
     _, ann, (bob,) = open_tea("bob")
     flags, arguments, bans = set("nt"), {}, set()
     ann.send(f"MODE #tea {letters} {' '.join(words)}")
@@ -511,7 +509,7 @@ def test_a_client_that_follows_mode_lines_knows_what_holds(letters: str, words: 
             elif letter == "l":
                 arguments.pop("l")
             else:
-                assert (letter in flags) is not adding, "what changes nothing is not told"
+                assert (letter in flags) is not adding, "a change without effect is not sent"
                 (flags.add if adding else flags.remove)(letter)
         assert more == []
     received = [line.split(" ") for line in bob.send("MODE #tea", "MODE #tea b")]

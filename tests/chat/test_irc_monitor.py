@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from chat.irc_chat import IrcChat
-from chat.test_irc_who import member
-
-SERVER = ":chat.example.net"
+from chat.irc_chat import SERVER, IrcChat
 
 
 def test_monitor_add_replies_with_online_and_offline() -> None:
@@ -144,7 +141,7 @@ def test_extended_monitor(extended: bool) -> None:
     ann = chat.irc_client("ann", *caps)
     chat.text_client("zoe")
     ann.send("MONITOR + zoe")
-    zoe = member(chat, "zoe")
+    zoe = chat.person("zoe")
     chat.hub.set_away(zoe.clients[0], "gone")
     chat.hub.set_host(zoe.clients[0], "example.org")
     chat.hub.set_real_name(zoe.clients[0], "Zoe Z")

@@ -1,10 +1,9 @@
-"""Messages of several lines: https://ircv3.net/specs/extensions/multiline and .../client-batch."""
+"""draft/multiline: https://ircv3.net/specs/extensions/multiline and .../client-batch."""
 
 from __future__ import annotations
 
 import pytest
-from chat.irc_chat import IrcChat, IrcTestClient, command, plain
-from chat.test_irc_talking import SERVER, tags
+from chat.irc_chat import SERVER, IrcChat, IrcTestClient, command, plain, tags
 from chat.transports import over_tcp
 
 from tcpd.chat.irc.commands.multiline import BATCH_TIMEOUT
@@ -18,8 +17,8 @@ OPEN = "BATCH +1 draft/multiline #c"
 LINES, BYTES = IrcSettings().multiline_lines, IrcSettings().multiline_bytes
 
 
-def people(chat: IrcChat) -> tuple[IrcTestClient, IrcTestClient, IrcTestClient]:
-    """Ann and Bob know several lines, Cid does not."""
+def three_clients(chat: IrcChat) -> tuple[IrcTestClient, IrcTestClient, IrcTestClient]:
+    """Ann and Bob have the capability, Cid does not."""
     ann = chat.irc_client("ann", *ALL, joined="#c")
     bob = chat.irc_client("bob", *ALL, joined="#c")
     cid = chat.irc_client("cid", *BASE, joined="#c")
@@ -28,9 +27,9 @@ def people(chat: IrcChat) -> tuple[IrcTestClient, IrcTestClient, IrcTestClient]:
     return ann, bob, cid
 
 
-def test_several_lines_are_one_message() -> None:
+def test_batch_is_one_message_with_a_fallback_for_others() -> None:
     chat = IrcChat()
-    ann, bob, cid = people(chat)
+    ann, bob, cid = three_clients(chat)
     dan = chat.text_client("dan")
     dan.type("/join #c")
     old = chat.irc_client("old", joined="#c")
@@ -85,8 +84,8 @@ def test_several_lines_are_one_message() -> None:
     assert [said.text for said in chat.kept("#c")] == ["hello\n\nhow is everyone?"]
 
 
-def test_to_one_person() -> None:
-    ann, bob, _ = people(IrcChat())
+def test_private_multiline_message() -> None:
+    ann, bob, _ = three_clients(IrcChat())
     bob.send("AWAY :at lunch")
     ann.send("BATCH +1 draft/multiline bob", "@batch=1 PRIVMSG bob a", "@batch=1 PRIVMSG bob b")
     assert [command(line) for line in ann.send("BATCH -1")] == [
@@ -99,17 +98,17 @@ def test_to_one_person() -> None:
     assert [command(line) for line in bob.lines()] == ["BATCH", "PRIVMSG", "PRIVMSG", "BATCH"]
 
 
-def test_one_line_is_a_message_like_others() -> None:
-    ann, bob, _ = people(IrcChat())
+def test_batch_of_one_line_is_an_ordinary_message() -> None:
+    ann, bob, _ = three_clients(IrcChat())
     ann.send(OPEN, "@batch=1 PRIVMSG #c a", "BATCH -1")
     assert [plain(line) for line in bob.lines()] == [":ann!~ann@localhost PRIVMSG #c :a"]
 
 
-def test_lines_that_others_could_not_read_whole_spoil_their_batch() -> None:
-    """A line that fits the line as others get it arrives whole; of one that does not, and of its
-    batch, nothing is said."""
+def test_line_that_others_could_not_receive_invalidates_its_batch() -> None:
+    """RFC 1459 section 2.3: a line with its source has at most 512 bytes. Nothing of the batch is
+    sent."""
     chat = IrcChat()
-    ann, bob, cid = people(chat)
+    ann, bob, cid = three_clients(chat)
     room = 510 - len(":ann!~ann@localhost PRIVMSG #c :")
     line = f"@batch=1 PRIVMSG #c :{'x' * room}"
     ann.send("CAP REQ standard-replies", OPEN, LINE, line, "BATCH -1")
@@ -164,16 +163,16 @@ LINE = "@batch=1 PRIVMSG #c hi"
         ([LINE], "MULTILINE_INVALID"),
     ],
 )
-def test_what_is_wrong_is_told_once_and_nothing_is_said(lines: list[str], code: str) -> None:
+def test_error_is_sent_once_and_the_batch_is_dropped(lines: list[str], code: str) -> None:
     """ "Servers MUST use FAIL messages from the standard replies framework to notify clients of
     errors with multiline batches." """
     chat = IrcChat()
-    ann, bob, cid = people(chat)
+    ann, bob, cid = three_clients(chat)
     assert fails(ann, *lines) == [code]
     if lines[0] == OPEN and "BATCH -1" not in lines:
         assert ann.send(LINE, LINE, "BATCH -1") == []
     assert bob.lines() == cid.lines() == []
-    # and the next one is right
+    # the next batch is accepted
     assert [command(line) for line in ann.send(OPEN, LINE, LINE, "BATCH -1")] == [
         "BATCH",
         "PRIVMSG",
@@ -182,8 +181,8 @@ def test_what_is_wrong_is_told_once_and_nothing_is_said(lines: list[str], code: 
     ]
 
 
-def test_the_limits_are_reached() -> None:
-    ann, bob, _ = people(IrcChat())
+def test_limits_are_inclusive() -> None:
+    ann, bob, _ = three_clients(IrcChat())
     ann.send(OPEN, *[LINE] * LINES, "BATCH -1")
     assert len(bob.lines()) == LINES + 2
     # each line feed counts one byte
@@ -194,15 +193,15 @@ def test_the_limits_are_reached() -> None:
     assert len(bob.lines()) == 16 + 2
     more = [*lines, f"@batch=1 PRIVMSG #c {'x' * (size + 2)}"]
     assert fails(ann, OPEN, *more, "BATCH -1") == ["MULTILINE_MAX_BYTES 4096"]
-    # lines that go on from the one before have no line feed between
+    # concatenated lines have no line feed between them
     more[-1] = more[-1].replace("@batch=1 ", "@batch=1;draft/multiline-concat ")
     ann.send(OPEN, *more, "BATCH -1")
     assert len(bob.lines()) == 16 + 2
 
 
-@over_tcp("a message that is no line closes a WebSocket")
+@over_tcp("an invalid message closes a WebSocket")
 @pytest.mark.parametrize(
-    ("wrong", "received"),
+    ("wrong", "replies"),
     [
         (b"@batch=1 PRIVMSG #c :\xff", ["FAIL", "FAIL"]),
         (b"@batch=1 PRIVMSG #c :a\0b", ["FAIL", "FAIL"]),
@@ -211,33 +210,33 @@ def test_the_limits_are_reached() -> None:
     ],
     ids=["not UTF-8", "NUL", "long", "tags"],
 )
-def test_a_line_that_cannot_be_read_spoils_its_batch(wrong: bytes, received: list[str]) -> None:
-    """Nobody is to read a message that lacks a line, and not know it."""
-    ann, bob, cid = people(IrcChat())
+def test_invalid_line_invalidates_its_batch(wrong: bytes, replies: list[str]) -> None:
+    """A message without one of its lines is never delivered."""
+    ann, bob, cid = three_clients(IrcChat())
     ann.send("CAP REQ standard-replies", OPEN, LINE)
     answer = ann.raw(wrong + b"\r\n").decode()
-    assert [command(line) for line in answer.split("\r\n")[:-1]] == received
+    assert [command(line) for line in answer.split("\r\n")[:-1]] == replies
     assert ann.send(LINE, "BATCH -1") == []
     assert bob.lines() == cid.lines() == []
     ann.send(OPEN, LINE, LINE, "BATCH -1")
     assert len(bob.lines()) == 4
 
 
-def test_other_lines_end_a_batch() -> None:
+def test_other_command_ends_a_batch() -> None:
     """ "Once a client has opened a batch, it MUST NOT send any messages that are not part of the
     batch, until it is closed" """
-    ann, bob, _ = people(IrcChat())
+    ann, bob, _ = three_clients(IrcChat())
     received = ann.send(OPEN, LINE, "PING a", "PRIVMSG #c :other")
     assert [command(line) for line in received] == ["PONG", "FAIL", "PRIVMSG"]
     assert ann.send(LINE, "BATCH -1") == []
     assert [plain(line) for line in bob.lines()] == [":ann!~ann@localhost PRIVMSG #c :other"]
 
 
-def test_a_batch_that_is_left_open() -> None:
+def test_open_batch_times_out() -> None:
     """ "TIMEOUT <reference-tag>: the batch was left open for too long, all past and future
     messages in this batch will be ignored." """
     chat = IrcChat(ping=0.0)
-    ann, bob, _ = people(chat)
+    ann, bob, _ = three_clients(chat)
     ann.send(f"@label=x {OPEN}", LINE)
     chat.clock.advance(BATCH_TIMEOUT + 1)
     [received] = ann.send(LINE)
@@ -249,10 +248,10 @@ def test_a_batch_that_is_left_open() -> None:
     assert fails(ann, "BATCH -1") == ["TIMEOUT 1"]
 
 
-def test_a_batch_of_a_name_that_no_line_can_carry_is_left_open() -> None:
+def test_timeout_of_a_batch_whose_name_begins_with_a_colon() -> None:
     """Modern IRC: a parameter that begins with a colon can only be the last one of a line."""
     chat = IrcChat(ping=0.0)
-    ann, _, _ = people(chat)
+    ann, _, _ = three_clients(chat)
     ann.send("BATCH +:1 draft/multiline #c")
     chat.clock.advance(BATCH_TIMEOUT + 1)
     assert fails(ann, "@batch=:1 PRIVMSG #c :x") == ["TIMEOUT 1"]
@@ -267,14 +266,14 @@ def test_a_batch_of_a_name_that_no_line_can_carry_is_left_open() -> None:
     ],
 )
 def test_errors_have_the_label(lines: list[str], answer: str) -> None:
-    ann, _, _ = people(IrcChat())
+    ann, _, _ = three_clients(IrcChat())
     received = ann.send(f"@label=x {lines[0]}", *lines[1:])
     assert [plain(line).startswith(f"@label=x {SERVER} {answer}") for line in received] == [True]
 
 
 @pytest.mark.parametrize("target", ["#nowhere", "nobody"])
-def test_where_nobody_is(target: str) -> None:
-    ann, _, _ = people(IrcChat())
+def test_multiline_message_to_a_nonexistent_target(target: str) -> None:
+    ann, _, _ = three_clients(IrcChat())
     [received] = ann.send(
         f"@label=x BATCH +1 draft/multiline {target}", f"@batch=1 PRIVMSG {target} x", "BATCH -1"
     )
@@ -282,32 +281,32 @@ def test_where_nobody_is(target: str) -> None:
     assert tags(received)["label"] == "x"
 
 
-def test_without_echo_the_label_comes_with_an_acknowledgement() -> None:
+def test_label_is_acknowledged_without_echo() -> None:
     chat = IrcChat()
     ann = chat.irc_client("ann", "batch", "draft/multiline", "labeled-response", joined="#c")
     assert ann.send(f"@label=x {OPEN}", LINE, LINE) == []
     assert ann.send("BATCH -1") == [f"@label=x {SERVER} ACK"]
 
 
-def test_who_has_not_asked_for_it() -> None:
+def test_batch_without_the_capability() -> None:
     """ "This specification depends on the batch capability which MUST be negotiated" """
     chat = IrcChat()
     for nick, wanted in (("ann", ()), ("bob", ("draft/multiline",)), ("cid", ("batch",))):
         client = chat.irc_client(nick, *wanted, joined="#c")
         assert client.numerics(OPEN) == ["421"]
-        assert client.send(LINE) == []  # the tag means nothing, and is no reason to lose the text
+        assert client.send(LINE) == []  # without the capability the tag has no meaning
     assert len(chat.kept("#c")) == 3
 
 
-def test_a_status_message_of_several_lines() -> None:
+def test_multiline_statusmsg() -> None:
     chat = IrcChat()
-    ann, bob, _ = people(chat)
+    ann, bob, _ = three_clients(chat)
     bob.send("BATCH +1 draft/multiline @#c", "@batch=1 PRIVMSG @#c a", "@batch=1 PRIVMSG @#c b")
     bob.send("BATCH -1")
     assert plain(ann.lines()[0]).endswith(" draft/multiline @#c")
 
 
-def test_it_is_taken_back_as_a_whole() -> None:
+def test_multiline_message_is_redacted_as_a_whole() -> None:
     chat = IrcChat()
     ann = chat.irc_client("ann", *ALL, "draft/message-redaction", joined="#c")
     id = tags(ann.send(OPEN, LINE, LINE, "BATCH -1")[0])["msgid"]

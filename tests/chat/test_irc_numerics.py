@@ -1,4 +1,4 @@
-"""The numerics have the numbers that others know them by."""
+"""Numerics against the tables of Twisted and of the specifications."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from tcpd.chat.irc.message import write
 
 NAMED = {name: value for name, value in vars(numerics).items() if name[:4] in ("RPL_", "ERR_")}
 
-#: Where RFC 2812, which Twisted has the numbers of, was overtaken. Modern IRC: "This numeric is
-#: sometimes erroneously called RPL_INVITELIST, as this was the name used in RFC2812."
+#: Superseded numbers of RFC 2812, which Twisted has. Modern IRC: "This numeric is sometimes
+#: erroneously called RPL_INVITELIST, as this was the name used in RFC2812."
 OVERTAKEN = {"RPL_INVITELIST", "RPL_ENDOFINVITELIST"}
 
-#: What came after RFC 2812, by who says so.
+#: Numerics that are later than RFC 2812, by source.
 LATER = {
     "Modern IRC, Numerics": {
         "RPL_LOCALUSERS": 265,
@@ -59,26 +59,26 @@ LATER = {
 }
 
 
-def test_those_of_the_rfcs_are_as_twisted_has_them() -> None:
+def test_numerics_of_the_rfcs_agree_with_twisted() -> None:
     old = {name: symbolic_to_numeric[name] for name in NAMED if name in symbolic_to_numeric}
     assert len(old) > 90
     assert {name for name in old if old[name] != NAMED[name]} == OVERTAKEN
 
 
-def test_the_others_are_as_their_specifications_say() -> None:
+def test_later_numerics_agree_with_their_specifications() -> None:
     later = {name: f"{number:03}" for names in LATER.values() for name, number in names.items()}
     new = {name for name in NAMED if name not in symbolic_to_numeric}
     assert set(later) == new | OVERTAKEN
     assert {name: NAMED[name] for name in later} == later
 
 
-def test_no_number_has_two_names() -> None:
+def test_numbers_are_unique_and_have_three_digits() -> None:
     """'<3digit>'"""
     assert len(set(NAMED.values())) == len(NAMED)
     assert all(re.fullmatch("[0-9]{3}", number) for number in NAMED.values())
 
 
-def test_texts_are_those_of_numerics_and_fit_a_line() -> None:
+def test_texts_belong_to_numerics_and_fit_a_line() -> None:
     assert set(numerics.TEXT) <= set(NAMED.values())
     for number, text in numerics.TEXT.items():
         assert write(number, "ann", text).endswith(f"{text}\r\n".encode())

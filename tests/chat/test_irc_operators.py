@@ -1,4 +1,4 @@
-"""OPER, KILL, WALLOPS, REHASH; and passwords that are checked beside the reactor."""
+"""OPER, KILL, WALLOPS and REHASH, and password checks in threads."""
 
 from __future__ import annotations
 
@@ -6,15 +6,13 @@ import ipaddress
 from typing import Any
 
 import pytest
-from chat.irc_chat import IrcChat, IrcTestClient, threaded_chat
-from chat.test_irc_who import member
+from chat.irc_chat import SERVER, IrcChat, IrcTestClient, threaded_chat
 from chat.transports import over_tcp
 
 from tcpd.chat.irc.credentials import GATEWAYS, OPERATORS
 from tcpd.policy.checks import CONCURRENT, QUEUED_PER_ADDRESS, Checks
 from tcpd.policy.passwords import PasswordHash, hash_password
 
-SERVER = ":chat.example.net"
 SECRET = "correct horse"
 HASH = hash_password(SECRET)
 OPERATED = {"operators": OPERATORS.parse(f"root {HASH}\nann {hash_password('other')}")}
@@ -24,8 +22,8 @@ def oper(client: IrcTestClient, name: str = "root", password: str = SECRET) -> l
     return client.send(f"OPER {name} :{password}") + client.lines() + client.lines()
 
 
-def operating(chat: IrcChat, nick: str, *caps: str) -> IrcTestClient:
-    """A client that is an operator of the daemon."""
+def operator_client(chat: IrcChat, nick: str, *caps: str) -> IrcTestClient:
+    """A client with server operator privileges."""
     client = chat.irc_client(nick, *caps)
     assert oper(client)
     client.lines()
@@ -41,7 +39,7 @@ def test_oper(events: Any) -> None:
         ":ann!~ann@localhost MODE ann +o",
         f"{SERVER} 381 ann :You are now an IRC operator",
     ]
-    assert member(chat, "ann").server_operator
+    assert chat.person("ann").server_operator
     assert chat.hub.state.server_operators == 1
     assert events.ids() == ["operator.command"]
     assert events.texts() == ["operator ann at unix by chat: OPER root"]
@@ -50,20 +48,22 @@ def test_oper(events: Any) -> None:
 
 @over_tcp("the peer's address is in the log")
 @pytest.mark.parametrize(("name", "known"), [("root", "root"), ("rooot", ""), (SECRET, "")])
-def test_a_wrong_password_is_told_like_a_wrong_name(name: str, known: str, events: Any) -> None:
-    """ERR_PASSWDMISMATCH. In the log stands what the ini file has, never what was typed."""
+def test_wrong_name_and_wrong_password_get_the_same_reply(
+    name: str, known: str, events: Any
+) -> None:
+    """ERR_PASSWDMISMATCH. The log has the configured name, never what the client sent."""
     chat = threaded_chat(**OPERATED)
     ann = chat.irc_client("ann")
     password = f"wrong {SECRET}"
     assert oper(ann, name.split()[0], password) == [f"{SERVER} 464 ann :Password incorrect"]
-    assert not member(chat, "ann").server_operator
+    assert not chat.person("ann").server_operator
     assert events.texts() == [
         f"service chat: OPER from unix as {known} was refused: wrong name or password"
     ]
     assert chat.counted["operators-refused"] == 1
 
 
-def test_three_times_is_enough() -> None:
+def test_three_failures_close_the_connection() -> None:
     chat = threaded_chat(**OPERATED)
     ann = chat.irc_client("ann")
     oper(ann, password="x")
@@ -75,16 +75,15 @@ def test_three_times_is_enough() -> None:
     assert ann.closed
 
 
-def test_without_operators_there_is_no_place_for_one() -> None:
+def test_oper_without_configured_operators() -> None:
     """ERR_NOOPERHOST: the client 'is not allowed to become an operator'; ERR_NEEDMOREPARAMS."""
     ann = IrcChat().irc_client("ann")
     assert oper(ann) == [f"{SERVER} 491 ann :No O-lines for your host"]
     assert ann.numerics("OPER root") == ["461"]
 
 
-def test_passwords_are_not_taken_in_the_clear() -> None:
-    """DESIGN section 7: 'Passwords are refused on a connection that is neither TLS nor loopback nor
-    a UNIX socket.'"""
+def test_oper_is_refused_on_insecure_connections() -> None:
+    """docs/reference/configuration.rst, ``plain_passwords``"""
     chat = threaded_chat(**OPERATED)
     ann = chat.irc_client("ann")
     session = ann.session
@@ -102,8 +101,9 @@ def test_passwords_are_not_taken_in_the_clear() -> None:
             assert received == [f"{SERVER} 491 ann :Passwords are accepted over TLS only"]
 
 
-def test_the_answer_to_oper_has_its_label() -> None:
-    """labeled-response; and 'nothing overtakes OPER': the PING behind it is answered behind it."""
+def test_labelled_oper_precedes_later_replies() -> None:
+    """labeled-response; a command whose password is checked delays all later commands of its
+    client."""
     chat = threaded_chat(**OPERATED)
     ann = chat.irc_client("ann", "labeled-response", "batch")
     ann.protocol.dataReceived(f"@label=x OPER root :{SECRET}\r\nPING y\r\n".encode())
@@ -121,7 +121,7 @@ def test_the_answer_to_oper_has_its_label() -> None:
     assert received == [f"@label=z {SERVER} 464 ann :Password incorrect"]
 
 
-def test_who_has_left_becomes_no_operator(events: Any) -> None:
+def test_check_of_a_client_that_has_left(events: Any) -> None:
     chat = threaded_chat(**OPERATED)
     ann = chat.irc_client("ann")
     ann.protocol.dataReceived(f"OPER root :{SECRET}\r\n".encode())
@@ -134,12 +134,12 @@ def test_who_has_left_becomes_no_operator(events: Any) -> None:
     bob.lose()
     chat.clock.advance(0)
     chat.clock.advance(0)
-    # it was tried all the same
+    # the failed attempt is logged nevertheless
     assert events.ids() == ["chat.operator-refused"]
 
 
 @pytest.mark.parametrize("line", ["KILL bob :x", "KILL ann", "WALLOPS :x", "REHASH"])
-def test_privileges(line: str) -> None:
+def test_operator_commands_require_privileges(line: str) -> None:
     """Modern IRC, ERR_NOPRIVILEGES: '<client> :Permission Denied- You're not an IRC operator'."""
     chat = threaded_chat(**OPERATED)
     ann = chat.irc_client("ann")
@@ -157,7 +157,7 @@ def test_kill(events: Any) -> None:
     and every user sharing a channel with them receives a QUIT message'; 'The user being killed then
     receives the ERROR message'; 'After this, their connection is closed.'"""
     chat = threaded_chat(**OPERATED)
-    ann = operating(chat, "ann")
+    ann = operator_client(chat, "ann")
     bob = chat.irc_client("bob", joined="#tea")
     carl = chat.irc_client("carl", joined="#tea")
     bob.lines()
@@ -172,9 +172,9 @@ def test_kill(events: Any) -> None:
     assert events.texts()[-1] == ("operator ann at unix by chat: KILL bob no reason at all")
 
 
-def test_people_at_the_text_door_can_be_put_out_too() -> None:
+def test_kill_of_a_text_client() -> None:
     chat = threaded_chat(**OPERATED)
-    ann = operating(chat, "ann")
+    ann = operator_client(chat, "ann")
     zoe = chat.text_client("zoe")
     zoe.screen()
     ann.send("KILL zoe")
@@ -182,9 +182,9 @@ def test_people_at_the_text_door_can_be_put_out_too() -> None:
     assert zoe.transport.disconnecting
 
 
-def test_kill_oneself() -> None:
+def test_kill_of_oneself() -> None:
     chat = threaded_chat(**OPERATED)
-    ann = operating(chat, "ann", "labeled-response", "batch")
+    ann = operator_client(chat, "ann", "labeled-response", "batch")
     received = ann.send("@label=x KILL ann :done")
     assert received == [
         "@label=x :chat.example.net BATCH +b1 labeled-response",
@@ -196,9 +196,9 @@ def test_kill_oneself() -> None:
     assert ann.closed
 
 
-def test_kill_nobody() -> None:
+def test_invalid_kills() -> None:
     """ERR_NOSUCHNICK; ERR_CANTKILLSERVER for the server's name; ERR_NEEDMOREPARAMS."""
-    ann = operating(threaded_chat(**OPERATED), "ann")
+    ann = operator_client(threaded_chat(**OPERATED), "ann")
     assert ann.send("KILL bob x") == [f"{SERVER} 401 ann bob :No such nick/channel"]
     assert ann.send("KILL CHAT.example.net x") == [f"{SERVER} 483 ann :You cant kill a server!"]
     assert ann.numerics("KILL") == ["461"]
@@ -207,10 +207,10 @@ def test_kill_nobody() -> None:
 def test_wallops() -> None:
     """Modern IRC, "WALLOPS message": 'to all users who have set the w user mode'."""
     chat = threaded_chat(**OPERATED)
-    ann = operating(chat, "ann")
+    ann = operator_client(chat, "ann")
     bob = chat.irc_client("bob")
     carl = chat.irc_client("carl")
-    chat.set_mode(member(chat, "bob"), "w")
+    chat.set_mode(chat.person("bob"), "w")
     ann.send("WALLOPS :all is well")
     assert bob.lines()[1:] == [":ann!~ann@localhost WALLOPS :all is well"]
     assert carl.lines() == []
@@ -227,7 +227,7 @@ def test_wallops() -> None:
 def test_rehash(events: Any) -> None:
     """Modern IRC, RPL_REHASHING: '<client> <config file> :Rehashing'; then what was done."""
     chat = threaded_chat(**OPERATED)
-    ann = operating(chat, "ann")
+    ann = operator_client(chat, "ann")
     assert ann.send("REHASH") == [f"{SERVER} 382 ann tcpd.ini :Rehashing"]
     assert events.texts()[-1] == "operator ann at unix by chat: REHASH"
     (received,) = chat.context.reloads
@@ -255,8 +255,8 @@ def test_rehash(events: Any) -> None:
     received(True, ("nothing has changed",))
 
 
-def test_the_lobby_is_operated_by_the_operators_of_the_daemon() -> None:
-    """'IrcChat rooms are operated by server operators', wherever they are; and by nobody else."""
+def test_server_operators_operate_the_lobby() -> None:
+    """docs/reference/irc-rooms.rst: only server operators operate the lobby, from outside too."""
     chat = threaded_chat(**OPERATED)
     ann = chat.irc_client("ann", joined="#lobby")
     zoe = chat.text_client("zoe")
@@ -268,12 +268,11 @@ def test_the_lobby_is_operated_by_the_operators_of_the_daemon() -> None:
     assert any("kicked" in line for line in zoe.screen())
 
 
-def test_operators_outside_see_what_they_do() -> None:
-    """They look after the house's rooms wherever they are, and are told like those inside what has
-    come of it. Modern IRC, "KICK message": 'Servers MUST send a KICK message to the kicked user,
-    and to all other users in the channel'; who kicks is one of them as a rule."""
+def test_operator_outside_the_lobby_gets_the_results_of_commands() -> None:
+    """Modern IRC, "KICK message": 'Servers MUST send a KICK message to the kicked user, and to all
+    other users in the channel'; the operator gets it although not in the channel."""
     chat = threaded_chat(**OPERATED)
-    ann = operating(chat, "ann", "labeled-response", "batch", "draft/message-redaction")
+    ann = operator_client(chat, "ann", "labeled-response", "batch", "draft/message-redaction")
     bob = chat.irc_client("bob", "draft/message-redaction", "message-tags", joined="#lobby")
     bob.send("CAP REQ echo-message")
     msgid = bob.send("PRIVMSG #lobby :spam")[0].partition(" ")[0].removeprefix("@msgid=")
@@ -289,20 +288,20 @@ def test_operators_outside_see_what_they_do() -> None:
         assert bob.lines()[-1].partition(" ")[2] == f"{source} {line}"
 
 
-def test_operators_outside_pass_nothing_on() -> None:
+def test_operator_outside_a_channel_cannot_relay() -> None:
     """relaymsg: "servers should take steps ... This may include ... Checking that the sender is in
     the target channel"."""
     chat = threaded_chat(**OPERATED)
-    ann = operating(chat, "ann")
+    ann = operator_client(chat, "ann")
     assert ann.send("RELAYMSG #lobby cid/x :hi") == [
         f"{SERVER} 442 ann #lobby :you are not in #lobby"
     ]
 
 
-# --- the ini file ---
+# --- configuration ---
 
 
-def test_operators_in_the_ini_file() -> None:
+def test_operators_value() -> None:
     text = f"root {HASH}\n  ann.b-c_1\t {HASH}"
     found = OPERATORS.parse(text.replace("\t", ""))
     assert [each.name for each in found] == ["root", "ann.b-c_1"]
@@ -322,14 +321,14 @@ def test_operators_in_the_ini_file() -> None:
     ],
     ids=["no name", "a third word", "no hash", "the wrong way round", "odd name", "twice"],
 )
-def test_what_is_wrong_with_operators_is_told_without_the_hash(text: str, error: str) -> None:
+def test_errors_in_operators_do_not_show_secrets(text: str, error: str) -> None:
     with pytest.raises(ValueError, match=error) as raised:
         OPERATORS.parse(text)
     assert "$scrypt" not in str(raised.value)
     assert "hunter2" not in str(raised.value)
 
 
-def test_gateways_in_the_ini_file() -> None:
+def test_gateways_value() -> None:
     found = GATEWAYS.parse(f"192.0.2.1, 2001:db8::/32 {HASH}\n127.0.0.1 {HASH}")
     assert [len(each.networks) for each in found] == [2, 1]
     assert GATEWAYS.parse(GATEWAYS.show(found)) == found
@@ -339,10 +338,10 @@ def test_gateways_in_the_ini_file() -> None:
         assert "hunter2" not in str(raised.value)
 
 
-# --- passwords ---
+# --- password checks ---
 
 
-def test_too_many_checks_are_told_to_try_again() -> None:
+def test_checks_beyond_the_queue_are_refused() -> None:
     """RPL_TRYAGAIN: '<client> <command> :Please wait a while and try again.'"""
     chat = threaded_chat(**OPERATED)
     clients = [chat.irc_client(f"m{number}") for number in range(CONCURRENT + QUEUED_PER_ADDRESS)]
@@ -353,7 +352,7 @@ def test_too_many_checks_are_told_to_try_again() -> None:
     assert ann.send("OPER root x") == [f"{SERVER} 263 ann OPER :Please wait a while and try again."]
 
 
-def test_a_check_that_fails_lets_nobody_in(logged_failures: Any) -> None:
+def test_failed_check_refuses_the_password(logged_failures: Any) -> None:
     chat = threaded_chat(**OPERATED)
     ann = chat.irc_client("ann")
     with pytest.MonkeyPatch.context() as patch:

@@ -6,8 +6,7 @@ and the IRCv3 specifications away-notify and setname.
 
 from __future__ import annotations
 
-from chat.irc_chat import IrcChat
-from chat.test_irc_talking import SERVER, tags, three
+from chat.irc_chat import SERVER, IrcChat, join_three, tags
 
 
 def test_away_and_back() -> None:
@@ -22,17 +21,17 @@ def test_away_and_back() -> None:
     assert ann.numerics("AWAY :") == ["305"]
 
 
-def test_who_wants_to_know_is_told() -> None:
+def test_away_is_sent_to_neighbours_with_away_notify() -> None:
     """ "clients will be sent an AWAY message when a user sharing a channel with them sets, changes
     or removes their away state" """
     chat = IrcChat()
-    ann, bob, _ = three(chat, "away-notify")
+    ann, bob, _ = join_three(chat, "away-notify")
     old = chat.irc_client("old", joined="#c")
     dan = chat.text_client("dan")
     dan.type("/join #c")
     for client in (ann, bob, old):
         client.lines()
-    # one is not told of oneself: the answer is the numeric
+    # the client itself gets the numeric only
     assert [line.split(" ")[1] for line in ann.send("AWAY :at lunch")] == ["306"]
     ann.send("AWAY")
     assert bob.lines() == [
@@ -43,10 +42,10 @@ def test_who_wants_to_know_is_told() -> None:
     assert dan.type("/who")[-1].startswith("  In #c")
 
 
-def test_who_joins_while_away() -> None:
+def test_join_while_away() -> None:
     """ "as well as when a user joins and has an away message set" """
     chat = IrcChat()
-    _, bob, cid = three(chat, "away-notify")
+    _, bob, cid = join_three(chat, "away-notify")
     old = chat.irc_client("old", joined="#c")
     eve = chat.irc_client("eve")
     eve.send("AWAY :busy", "JOIN #c")
@@ -57,11 +56,10 @@ def test_who_joins_while_away() -> None:
     assert old.lines() == [joined]
 
 
-def test_a_long_message_is_cut() -> None:
+def test_long_away_message_is_truncated() -> None:
     chat = IrcChat()
     chat.irc_client("ann").send("AWAY :" + "ü" * 200)
-    ann = chat.hub.person("ann")
-    assert ann is not None
+    ann = chat.person("ann")
     assert ann.away == "ü" * 100
 
 
@@ -70,7 +68,7 @@ def test_setname() -> None:
     common channels, as well as to the client from which it originated" and "MUST NOT be sent to
     clients which do not have the setname capability negotiated" """
     chat = IrcChat()
-    ann, bob, _ = three(chat, "setname")
+    ann, bob, _ = join_three(chat, "setname")
     old = chat.irc_client("old", joined="#c")
     for client in (ann, bob):
         client.lines()
@@ -84,7 +82,7 @@ def test_setname() -> None:
     assert bob.lines() == [":old!~old@localhost SETNAME :Batman"]
 
 
-def test_real_names_that_cannot_be() -> None:
+def test_invalid_real_names() -> None:
     """ "FAIL SETNAME INVALID_REALNAME :Realname is not valid" """
     ann = IrcChat().irc_client("ann", "setname")
     for name in ("", "x" * 151):
@@ -93,15 +91,14 @@ def test_real_names_that_cannot_be() -> None:
     assert ann.numerics("SETNAME") == ["461"]
 
 
-def test_somebody_is_somewhere_else() -> None:
+def test_chghost() -> None:
     """chghost: ":nick!old_user@old_host.local CHGHOST new_user new_host.local" """
     chat = IrcChat()
-    ann, bob, _ = three(chat, "chghost")
+    ann, bob, _ = join_three(chat, "chghost")
     old = chat.irc_client("old", joined="#c")
     for client in (ann, bob):
         client.lines()
-    member = chat.hub.person("ann")
-    assert member is not None
+    member = chat.person("ann")
     chat.hub.set_host(member.clients[0], "cloak.example")
     line = ":ann!~ann@localhost CHGHOST ~ann cloak.example"
     assert [ann.lines(), bob.lines(), old.lines()] == [[line], [line], []]
@@ -109,12 +106,11 @@ def test_somebody_is_somewhere_else() -> None:
     assert bob.lines() == [":ann!~ann@cloak.example PRIVMSG #c :hi"]
 
 
-def test_what_programs_say_is_marked() -> None:
+def test_messages_of_a_bot_have_the_bot_tag() -> None:
     """bot-mode: "This tag SHOULD be added by the server to all commands sent by a bot"."""
     chat = IrcChat()
-    ann, bob, _ = three(chat, "message-tags")
-    member = chat.hub.person("ann")
-    assert member is not None
+    ann, bob, _ = join_three(chat, "message-tags")
+    member = chat.person("ann")
     member.bot = True
     member.update_identity()
     ann.send("PRIVMSG #c :hi", "@+x TAGMSG #c", "NOTICE bob :hi", "AWAY :x")

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from chat.doubles import Busy, Threads
 from chat.irc_chat import IrcChat, IrcTestClient
-from chat.test_irc_who import member
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from zope.interface import implementer
@@ -76,7 +75,7 @@ def register(transport: ConnectionTransport) -> tuple[IrcChat, IrcTestClient]:
 def test_host_is_the_address_from_the_connection_layer(address: str | None, host: str) -> None:
     """The connection layer knows the address from the PROXY header."""
     chat, _ = register(ConnectionTransport(address))
-    assert member(chat, "ann").host == host
+    assert chat.person("ann").host == host
 
 
 @pytest.mark.parametrize(
@@ -92,7 +91,7 @@ def test_host_is_the_address_from_the_connection_layer(address: str | None, host
 def test_secure_connections(address: str | None, more: dict[str, Any], secure: bool) -> None:
     """RPL_WHOISSECURE: over TLS or a UNIX socket, or if a trusted proxy reports TLS."""
     chat, _ = register(ConnectionTransport(address, **more))
-    assert member(chat, "ann").secure is secure
+    assert chat.person("ann").secure is secure
 
 
 def chat_with_names(find: Any, **keys: str) -> IrcChat:
@@ -113,7 +112,7 @@ def test_reverse_name_that_arrives_before_registration_is_the_host() -> None:
     ann.lines()
     ann.lines()
     ann.send("NICK ann", "USER ann 0 * :Ann")
-    assert member(chat, "ann").host == "ann.example.org"
+    assert chat.person("ann").host == "ann.example.org"
 
 
 def test_reverse_name_that_arrives_later_is_sent_as_chghost() -> None:
@@ -154,7 +153,7 @@ def test_reverse_name_of_a_gateway_is_not_used_for_its_client() -> None:
     for _ in range(3):
         ann.lines()
     ann.send("NICK ann", "USER ann 0 * :Ann")
-    assert member(chat, "ann").host == "198.51.100.7"
+    assert chat.person("ann").host == "198.51.100.7"
 
 
 def test_failed_lookup_does_not_affect_others(logged_failures: Any) -> None:

@@ -1,4 +1,4 @@
-"""The reference page on IRC matches the code."""
+"""docs/reference/irc.rst against the code."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "irc.rst").read_text(
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
-def test_commands_are_described(name: str) -> None:
+def test_commands_are_documented(name: str) -> None:
     usage, *meaning = COMMANDS[name].help
     entry = f"``{usage}``\n    {' '.join(meaning)}"
     assert f"\n``{usage}``\n    " in PAGE, f"docs/reference/irc.rst, Commands, lacks\n\n{entry}\n"
 
 
 @pytest.mark.parametrize("name", [*caps.CAPABILITIES, caps.STS])
-def test_capabilities_are_described(name: str) -> None:
+def test_capabilities_are_documented(name: str) -> None:
     value = IrcChat().irc.server.capabilities(None).get(name)
     word = f"{name}={value}" if value else name
     section = PAGE.partition("\nCapabilities\n---")[2].partition("\nNumerics\n---")[0]
     assert re.search(rf"^(``\S+``, )?``{re.escape(word)}``", section, re.MULTILINE)
 
 
-def test_what_is_counted_is_described() -> None:
+def test_counters_are_documented() -> None:
     sources = (Path(tcpd.chat.irc.__file__).parent).rglob("*.py")
     code = "".join(source.read_text(encoding="utf-8") for source in sources)
     words = set(re.findall(r'count\["(\S+?)"\]', code))
@@ -44,7 +44,7 @@ def test_what_is_counted_is_described() -> None:
     assert words == set(re.findall(r"``([a-z-]+)``", section))
 
 
-def test_no_capability_is_described_that_there_is_not() -> None:
+def test_documented_capabilities_exist() -> None:
     section = PAGE.partition("\nCapabilities\n---")[2].partition("\nMultiline messages")[0]
     names = {
         word.partition("=")[0]
@@ -65,27 +65,27 @@ def test_no_capability_is_described_that_there_is_not() -> None:
         f"One batch may be open, and its next line may take {BATCH_TIMEOUT:.0f} seconds",
     ],
 )
-def test_the_limits_are_right(words: str) -> None:
+def test_documented_limits(words: str) -> None:
     assert words in PAGE
 
 
-def test_the_transcript_is_real() -> None:
-    """Typed is what the page has behind '>', and told what it has besides, but for the burst."""
+def test_transcript() -> None:
+    """The client sends the lines after '>', and receives the others, except for the burst."""
     chat = IrcChat(network="example")
     chat.irc.server.name = "irc.example.net"
     client = chat.irc_client()
-    came: list[str] = []
+    pending: list[str] = []
     blocks = re.findall(r"::\n\n((?:    .*\n)+)", PAGE)[:2]
     lines = [line.removeprefix("    ") for line in "".join(blocks).splitlines()]
     for line in lines:
         if line.startswith("> "):
-            assert came == []
-            came = [each for each in client.send(line[2:]) if command(each) not in _BURST]
+            assert pending == []
+            pending = [each for each in client.send(line[2:]) if command(each) not in _BURST]
         else:
-            assert came.pop(0) == line
-    assert came == []
+            assert pending.pop(0) == line
+    assert pending == []
     assert client.closed
 
 
-#: What follows 001 and is left out on the page.
+#: Numerics after 001, which the page omits.
 _BURST = {f"{number:03}" for number in (*range(2, 6), *range(251, 267), 422)}

@@ -1,4 +1,4 @@
-"""How a client registers: what it is told, in which order.
+"""Connection registration.
 
 Sources: the Modern IRC Client Protocol, "Connection Messages"
 (https://modern.ircdocs.horse/#connection-messages), and RFC 2812 section 3.1.
@@ -6,13 +6,19 @@ Sources: the Modern IRC Client Protocol, "Connection Messages"
 
 from __future__ import annotations
 
-import ipaddress
 import itertools
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from chat.irc_chat import IrcChat, IrcTestClient, command, plain
+from chat.irc_chat import (
+    IrcChat,
+    cheap_password,
+    command,
+    pending_checks,
+    plain,
+    with_remote_address,
+)
 from chat.transports import over_tcp
 from twisted.internet.interfaces import IReactorThreads
 from zope.interface import alsoProvides
@@ -20,32 +26,13 @@ from zope.interface import alsoProvides
 from tcpd.chat.irc.protocol import thread_runner
 from tcpd.chat.irc.registration import MAX_LINES
 from tcpd.config.values import Rate
-from tcpd.policy.checks import CONCURRENT, QUEUED_PER_ADDRESS, Checks
+from tcpd.policy.checks import CONCURRENT, QUEUED_PER_ADDRESS
 from tcpd.policy.passwords import PasswordHash, hash_password
 
 HASH = hash_password("sesame", b"0123456789abcdef")
 
-#: The hash of the same password, cheap to check.
-CHEAP = "$scrypt$ln=1,r=1,p=1$MDEyMzQ1Njc4OWFiY2RlZg$"
 
-
-def from_afar(client: IrcTestClient, secure: bool = False) -> IrcTestClient:
-    """Let a client come from somewhere else."""
-    session: Any = client.session
-    session.address = ipaddress.ip_address("192.0.2.7")
-    session.secure = secure
-    return client
-
-
-def cheap_hash() -> str:
-    import base64
-    import hashlib
-
-    made = hashlib.scrypt(b"sesame", salt=b"0123456789abcdef", n=2, r=1, p=1, dklen=32)
-    return CHEAP + base64.b64encode(made).decode().rstrip("=")
-
-
-def test_the_burst() -> None:
+def test_welcome_burst() -> None:
     """Modern IRC, "Connection Registration": 001 to 005, LUSERS, MOTD or 422."""
     client = IrcChat().irc_client()
     received = client.send("NICK ann", "USER ann 0 * :Ann")
@@ -57,7 +44,7 @@ def test_the_burst() -> None:
     )
 
 
-def test_both_doors_lead_into_the_same_rooms() -> None:
+def test_irc_and_text_clients_share_rooms() -> None:
     chat = IrcChat()
     ann = chat.irc_client("ann", joined="#lobby")
     bob = chat.text_client("bob")
@@ -71,14 +58,14 @@ def test_both_doors_lead_into_the_same_rooms() -> None:
 @pytest.mark.parametrize(
     "lines", list(itertools.permutations(["PASS sesame", "NICK ann", "USER ann 0 * :Ann"]))
 )
-def test_any_order_will_do_while_capabilities_are_talked_about(lines: tuple[str, ...]) -> None:
-    client = IrcChat(password=PasswordHash.parse(cheap_hash())).irc_client()
+def test_order_of_lines_during_capability_negotiation(lines: tuple[str, ...]) -> None:
+    client = IrcChat(password=cheap_password()).irc_client()
     assert client.numerics("CAP LS 302", *lines)[1:] == []
     assert client.numerics("CAP END")[0] == "001"
 
 
 @pytest.mark.parametrize("lines", list(itertools.permutations(["NICK ann", "USER ann 0 * :Ann"])))
-def test_nick_and_user_come_in_any_order(lines: tuple[str, ...]) -> None:
+def test_nick_and_user_in_any_order(lines: tuple[str, ...]) -> None:
     client = IrcChat().irc_client()
     assert client.send(lines[0]) == []
     assert client.numerics(lines[1])[0] == "001"
@@ -95,7 +82,7 @@ def test_ping_is_answered_before_registration() -> None:
 
 
 @pytest.mark.parametrize("line", ["PING", "PING :"])
-def test_a_ping_without_token(line: str) -> None:
+def test_ping_without_a_token(line: str) -> None:
     """ "Numeric Replies: ERR_NEEDMOREPARAMS, ERR_NOORIGIN" """
     assert IrcChat().irc_client("ann").numerics(line) == ["409"]
 
@@ -110,7 +97,7 @@ def test_quit_before_registration() -> None:
     assert chat.irc.server.unregistered == 0
 
 
-def test_quit_tells_the_others() -> None:
+def test_quit_is_broadcast_with_a_prefix() -> None:
     """ "servers SHOULD prepend <reason> with the ASCII string "Quit: " when sending QUIT messages
     to other clients ... This applies even if <reason> is empty" """
     chat = IrcChat()
@@ -126,7 +113,7 @@ def test_quit_tells_the_others() -> None:
     ]
 
 
-def test_two_who_register_with_one_name() -> None:
+def test_nickname_taken_during_registration() -> None:
     """ "If the server receives a NICK command from a client where the desired nickname is already
     in use on the network, it should issue an ERR_NICKNAMEINUSE numeric" """
     chat = IrcChat()
@@ -169,14 +156,14 @@ def test_errors_before_registration(line: str, answer: str) -> None:
 
 
 @pytest.mark.parametrize("line", ["USER ann 0 * :Ann", "PASS sesame"])
-def test_nobody_registers_twice(line: str) -> None:
+def test_second_registration_is_refused(line: str) -> None:
     """ "462: Returned when a client tries to change a detail that can only be set during
     registration" """
     received = IrcChat().irc_client("ann").send(line)
     assert received == [":chat.example.net 462 ann :You may not reregister"]
 
 
-def test_no_error_is_the_answer_to_a_notice() -> None:
+def test_notice_before_registration_gets_no_error() -> None:
     """ "they must not send any error back to the client on receipt of a NOTICE command" """
     assert IrcChat().irc_client().send("NOTICE ann :hi") == []
 
@@ -184,7 +171,7 @@ def test_no_error_is_the_answer_to_a_notice() -> None:
 @pytest.mark.parametrize(
     ("typed", "user"), [("a" * 40, "~" + "a" * 11), ("дом", "~user"), ("x~$y", "~xy")]
 )
-def test_user_names_are_made_to_fit(typed: str, user: str) -> None:
+def test_user_names_are_truncated_and_sanitized(typed: str, user: str) -> None:
     """ "If this length is advertised, the username MUST be silently truncated to the given length
     before being used." """
     client = IrcChat().irc_client()
@@ -192,7 +179,7 @@ def test_user_names_are_made_to_fit(typed: str, user: str) -> None:
     assert f"ann!{user}@localhost" in welcome
 
 
-def test_who_does_not_register_in_time() -> None:
+def test_registration_times_out() -> None:
     chat = IrcChat(register_timeout=60.0)
     client = chat.irc_client()
     client.send("NICK ann")
@@ -211,7 +198,7 @@ def test_lines_before_registration_are_bounded() -> None:
     assert client.send("PING x") == ["ERROR :Closing Link: * (too many lines before registration)"]
 
 
-def test_text_that_is_no_utf8() -> None:
+def test_invalid_utf8_is_refused() -> None:
     """UTF8ONLY: "Servers publishing this token MUST NOT relay content ... containing non-UTF-8
     data to clients." "FAIL PRIVMSG INVALID_UTF8" """
     chat = IrcChat()
@@ -226,7 +213,7 @@ def test_text_that_is_no_utf8() -> None:
 @pytest.mark.parametrize(
     "line", ["PRIVMSG #c :" + "x" * 500, "@+a=" + "x" * 4100 + " PRIVMSG #c :hi"]
 )
-def test_lines_that_are_too_long(line: str) -> None:
+def test_too_long_lines_are_refused(line: str) -> None:
     """ "Servers MUST reply with the ERR_INPUTTOOLONG (417) error numeric" and the connection
     stays."""
     ann = IrcChat().irc_client("ann", joined="#c")
@@ -237,16 +224,11 @@ def test_lines_that_are_too_long(line: str) -> None:
 # --- the server's password ---
 
 
-def in_threads(chat: IrcChat, waiting: list[Any]) -> Checks:
-    """Checks in threads that do nothing before a test says so."""
-    return Checks(lambda work, done: waiting.append((work, done)), chat.clock.seconds)
-
-
 @pytest.mark.parametrize("said", ["PASS wrong", "PING x"])
-def test_a_wrong_password(said: str) -> None:
+def test_wrong_server_password(said: str) -> None:
     """ "If the password supplied does not match the password expected by the server, then the
     server SHOULD send ERR_PASSWDMISMATCH and MAY then close the connection with ERROR." """
-    chat = IrcChat(password=PasswordHash.parse(cheap_hash()))
+    chat = IrcChat(password=cheap_password())
     client = chat.irc_client()
     client.send(said)
     received = client.send("NICK ann", "USER ann 0 * :Ann")
@@ -257,21 +239,21 @@ def test_a_wrong_password(said: str) -> None:
     assert chat.irc.server.count["bad-passwords"] == 1
 
 
-def test_the_last_password_counts() -> None:
+def test_last_password_counts() -> None:
     """ "It is possible to send multiple PASS commands before registering but only the last one
     sent is used for verification" """
-    client = IrcChat(password=PasswordHash.parse(cheap_hash())).irc_client()
+    client = IrcChat(password=cheap_password()).irc_client()
     assert client.numerics("PASS a", "PASS sesame", "NICK ann", "USER a 0 * :A")[0] == "001"
 
 
-def test_a_password_after_the_names_is_too_late() -> None:
+def test_password_after_nick_and_user_is_too_late() -> None:
     """ "This requires that clients send a PASS command before sending the NICK / USER
     combination." """
-    client = IrcChat(password=PasswordHash.parse(cheap_hash())).irc_client()
+    client = IrcChat(password=cheap_password()).irc_client()
     assert client.numerics("NICK ann", "USER a 0 * :A", "PASS sesame") == ["464", "ERROR"]
 
 
-def test_a_password_that_nobody_asked_for_does_not_matter() -> None:
+def test_unexpected_password_is_ignored() -> None:
     client = IrcChat().irc_client()
     assert client.numerics("PASS x", "NICK ann", "USER a 0 * :A")[0] == "001"
 
@@ -280,41 +262,36 @@ def test_a_password_that_nobody_asked_for_does_not_matter() -> None:
     ("secure", "plain_passwords", "let_in"),
     [(False, False, False), (True, False, True), (False, True, True)],
 )
-def test_passwords_that_others_could_read(
+def test_password_on_an_insecure_connection(
     secure: bool, plain_passwords: bool, let_in: bool
 ) -> None:
-    """Passwords are refused on a connection that is neither TLS nor loopback nor a UNIX socket,
-    unless configured otherwise."""
-    chat = IrcChat(password=PasswordHash.parse(cheap_hash()), plain_passwords=plain_passwords)
-    client = from_afar(chat.irc_client(), secure)
+    """docs/reference/configuration.rst, ``plain_passwords``"""
+    chat = IrcChat(password=cheap_password(), plain_passwords=plain_passwords)
+    client = with_remote_address(chat.irc_client(), secure)
     received = client.numerics("PASS sesame", "NICK ann", "USER a 0 * :A")
     assert received[:2] == (["001", "002"] if let_in else ["464", "ERROR"])
 
 
-def test_nothing_overtakes_a_password() -> None:
-    """'Asynchronous work (password hashing ...) is part of the request that asked for it'; and
-    nobody else waits for it."""
-    chat = IrcChat(password=PasswordHash.parse(cheap_hash()))
+def test_lines_wait_for_the_password_check() -> None:
+    chat = IrcChat(password=cheap_password())
     waiting: list[Any] = []
-    chat.irc.server.passwords = in_threads(chat, waiting)
+    chat.irc.server.passwords = pending_checks(chat, waiting)
     client = chat.irc_client()
     assert client.send("PASS sesame", "NICK ann", "USER a 0 * :A") == []
     assert client.numerics("PING x") == []
-    assert chat.irc_client().numerics("CAP LS") == ["CAP"], "others are served"
+    assert chat.irc_client().numerics("CAP LS") == ["CAP"], "other clients do not wait"
     [(work, done)] = waiting
     done(work())
     answers = [command(line) for line in client.lines()]
     assert (answers[0], answers[-1]) == ("001", "PONG")
-    chat.clock.advance(61)  # it is registered: no timeout
+    chat.clock.advance(61)  # registered: no timeout
     assert not client.closed
 
 
-def test_a_whole_registration_in_one_packet() -> None:
-    """'A whole registration pipelined in one packet with a server password': each line waits for
-    what it depends on."""
-    chat = IrcChat(password=PasswordHash.parse(cheap_hash()))
+def test_pipelined_registration_with_a_password() -> None:
+    chat = IrcChat(password=cheap_password())
     waiting: list[Any] = []
-    chat.irc.server.passwords = in_threads(chat, waiting)
+    chat.irc.server.passwords = pending_checks(chat, waiting)
     client = chat.irc_client()
     lines = (
         *("CAP LS 302", "CAP REQ :echo-message labeled-response batch", "PASS sesame", "NICK ann"),
@@ -336,10 +313,10 @@ def test_a_whole_registration_in_one_packet() -> None:
     assert chat.hub.person("annie") is None
 
 
-def test_who_leaves_before_the_password_was_checked() -> None:
-    chat = IrcChat(password=PasswordHash.parse(cheap_hash()))
+def test_client_that_leaves_during_the_password_check() -> None:
+    chat = IrcChat(password=cheap_password())
     waiting: list[Any] = []
-    chat.irc.server.passwords = in_threads(chat, waiting)
+    chat.irc.server.passwords = pending_checks(chat, waiting)
     client = chat.irc_client()
     client.send("PASS sesame", "NICK ann", "USER a 0 * :A")
     client.lose()
@@ -349,10 +326,10 @@ def test_who_leaves_before_the_password_was_checked() -> None:
     assert chat.irc.server.unregistered == 0
 
 
-def test_who_is_one_too_many_is_told_to_come_again() -> None:
-    chat = IrcChat(password=PasswordHash.parse(cheap_hash()))
+def test_too_many_password_checks() -> None:
+    chat = IrcChat(password=cheap_password())
     waiting: list[Any] = []
-    chat.irc.server.passwords = in_threads(chat, waiting)
+    chat.irc.server.passwords = pending_checks(chat, waiting)
     clients = [chat.irc_client() for _ in range(CONCURRENT + QUEUED_PER_ADDRESS + 1)]
     received = [
         client.send("PASS sesame", f"NICK ann{number}", "USER a 0 * :A")
@@ -366,7 +343,7 @@ def test_who_is_one_too_many_is_told_to_come_again() -> None:
     assert not any(client.closed for client in clients[:-1])
 
 
-def test_passwords_are_checked_in_a_thread_of_the_reactor() -> None:
+def test_passwords_are_checked_in_threads_of_the_reactor() -> None:
     class Reactor:
         done: Any = None
 
@@ -388,7 +365,7 @@ def test_passwords_are_checked_in_a_thread_of_the_reactor() -> None:
     assert found == [True]
 
 
-def test_a_real_hash_opens() -> None:
+def test_real_password_hash() -> None:
     client = IrcChat(password=PasswordHash.parse(HASH)).irc_client()
     assert client.numerics("PASS :sesame", "NICK ann", "USER a 0 * :A")[0] == "001"
 
@@ -417,8 +394,7 @@ def test_back_before_registration() -> None:
     client.send("CAP REQ draft/pre-away", "NICK ann", "AWAY *")
     assert client.numerics("AWAY") == ["305"]
     client.send("USER a 0 * :A", "CAP END")
-    ann = chat.hub.person("ann")
-    assert ann is not None
+    ann = chat.person("ann")
     assert ann.away == ""
 
 
@@ -440,14 +416,14 @@ def test_isupport_before_registration() -> None:
     assert all(line.startswith("@batch=") for line in burst if command(line) == "005")
 
 
-def test_isupport_is_told_to_all_who_are_registered() -> None:
+def test_isupport_after_registration() -> None:
     """ "When receiving this command, the server MUST reply with one or more RPL_ISUPPORT
     messages" """
     received = IrcChat().irc_client("ann").numerics("ISUPPORT")
     assert set(received) == {"005"}
 
 
-def test_tokens_that_a_reload_changes_are_told() -> None:
+def test_changed_tokens_are_sent_on_reload() -> None:
     """ "the server MAY send updates to the key-value entries via subsequent RPL_ISUPPORT
     messages"; Modern IRC: "-" before a token that is gone."""
     chat = IrcChat(deny_tags=("typing",))
@@ -467,7 +443,7 @@ def test_tokens_that_a_reload_changes_are_told() -> None:
 
 @over_tcp("messages have no line ends")
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\n\r", "\r\r\n", "\r\n\r\n\r\n", "\n\n\r"])
-def test_any_line_end_ends_a_line(end: str) -> None:
+def test_line_ends(end: str) -> None:
     """RFC 2812 section 2.3.1: "The current solution is to designate two characters, CR and LF, as
     message separators. Empty messages are silently ignored"."""
     for whole in (True, False):
@@ -481,7 +457,7 @@ def test_any_line_end_ends_a_line(end: str) -> None:
 
 
 @over_tcp("messages have no line ends")
-def test_line_ends_may_be_mixed() -> None:
+def test_mixed_line_ends() -> None:
     client = IrcChat().irc_client()
     received = client.raw(b"NICK x\n\rUSER x 0 * :X\rJOIN #a\nPART #a\r\r\n\rPING y\r").decode()
     commands = [command(line) for line in received.split("\r\n")[:-1]]
@@ -490,16 +466,16 @@ def test_line_ends_may_be_mixed() -> None:
 
 
 @over_tcp("messages have no line ends")
-def test_empty_lines_cost_nothing_but_their_bytes() -> None:
-    """They are no lines before registration, and take no tokens of the rate beside others."""
+def test_empty_lines_are_not_counted() -> None:
+    """They count neither as lines before registration nor against the rate, except by their
+    bytes."""
     chat = IrcChat(rate=Rate(1.0, 6.0))
     client = chat.irc_client()
     client.protocol.dataReceived(b"\r\n" * 500 + b"NICK x\n\rUSER x 0 * :X\n\rPING 1\n\rPING 2\n\r")
     assert [command(line) for line in client.lines()[-2:]] == ["PONG", "PONG"]
 
 
-def test_a_flood_of_empty_lines_waits_for_its_rate() -> None:
-    """'It is read no further until they were taken.'"""
+def test_flood_of_empty_lines_is_throttled() -> None:
     chat = IrcChat(rate=Rate(1.0, 2.0))
     client = chat.irc_client("ann")
     for _ in range(4):
@@ -508,8 +484,8 @@ def test_a_flood_of_empty_lines_waits_for_its_rate() -> None:
 
 
 @pytest.mark.parametrize("nick", [":a b", "::x", ":"])
-def test_a_nickname_that_comes_too_fast_may_be_any_text(nick: str) -> None:
-    """It is named in the answer, in the middle of a line, and the conversation goes on."""
+def test_any_text_in_a_throttled_nick_is_answered(nick: str) -> None:
+    """The fault: the reply named it in the middle of a line, where it was invalid."""
     ann = IrcChat(nick_rate=Rate(0.1, 1.0)).irc_client("ann", "standard-replies")
     ann.send("NICK bob")
     assert ann.numerics(f"NICK {nick}")[0] in ("FAIL", "431")

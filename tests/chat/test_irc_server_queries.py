@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 from amounts import examples
-from chat.irc_chat import IrcChat, command
-from chat.test_irc_who import member
+from chat.irc_chat import SERVER, IrcChat, command
 from chat.transports import over_tcp
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,8 +19,6 @@ from tcpd.config.errors import SettingError
 from tcpd.handshake.as_json import handshake_json
 from tcpd.handshake.facts import Facts
 from tcpd.handshake.report import build
-
-SERVER = ":chat.example.net"
 
 
 @pytest.mark.parametrize(
@@ -61,8 +58,8 @@ def test_lusers() -> None:
     ann = chat.irc_client("ann", joined="#tea")
     chat.text_client("zoe")
     chat.irc_client()
-    chat.set_mode(member(chat, "ann"), "o", True)
-    chat.set_mode(member(chat, "ann"), "i", True)
+    chat.set_mode(chat.person("ann"), "o", True)
+    chat.set_mode(chat.person("ann"), "i", True)
     ann.lines()
     assert ann.send("LUSERS") == [
         f"{SERVER} 251 ann :There are 1 users and 1 invisible on 1 servers",
@@ -244,7 +241,7 @@ def test_any_command_with_any_parameters(
     chat = IrcChat()
     chat.irc.server.reload = lambda reloaded: reloaded(True, ())
     ann = chat.irc_client("ann", "labeled-response", "batch", "server-time", joined="#tea")
-    chat.set_mode(member(chat, "ann"), "o", operator)
+    chat.set_mode(chat.person("ann"), "o", operator)
     for name, words in lines:
         ann.raw(f"@label=x {name} {' '.join(words)}\r\n".encode())
         ann.send(f"{name} {' '.join(words)}"[:400])

@@ -1,4 +1,4 @@
-"""The keys of the IRC service that are more than a number or a path."""
+"""Keys of the IRC service with types of their own."""
 
 from __future__ import annotations
 
@@ -22,20 +22,19 @@ TYPES = {item.name: item for item in options_of(IrcSettings)}
         ("typing,typing", ("typing",)),
     ],
 )
-def test_tags_that_are_not_passed_on(text: str, value: tuple[str, ...]) -> None:
+def test_deny_tags(text: str, value: tuple[str, ...]) -> None:
     deny_tags = TYPES["deny_tags"].type
     assert deny_tags.parse(text) == value
     assert deny_tags.parse(deny_tags.show(value)) == value
 
 
 @pytest.mark.parametrize("text", ["+typing", "a=b", "--x", "a;b", "тег", "*x", "x" * 400])
-def test_what_names_no_tag(text: str) -> None:
+def test_invalid_deny_tags(text: str) -> None:
     with pytest.raises(ValueError, match=r"tag|characters"):
         TYPES["deny_tags"].type.parse(text)
 
 
-def test_the_most_tags_fit_the_tokens() -> None:
-    """A list of them is one token, which has to fit a line."""
+def test_longest_deny_tags_fits_an_isupport_token() -> None:
     from chat.irc_chat import IrcChat
 
     text = ",".join(f"{number:03}{'x' * 26}" for number in range(10))
@@ -45,7 +44,7 @@ def test_the_most_tags_fit_the_tokens() -> None:
     )
 
 
-def test_a_password_is_a_hash_and_is_shown_nowhere() -> None:
+def test_password_is_a_hash_and_is_not_shown() -> None:
     password = TYPES["password"]
     assert password.secret
     assert password.type.parse("") is None
@@ -65,7 +64,7 @@ def test_sts(text: str, value: float | None) -> None:
 
 
 @pytest.mark.parametrize("key", ["network", "server_description"])
-def test_what_the_server_calls_itself_fits_a_line(key: str) -> None:
+def test_length_of_network_and_description(key: str) -> None:
     """RFC 1459 section 2.3.1: no parameter holds NUL, CR or LF; 2.3: a line has 512 bytes."""
     from chat.irc_chat import IrcChat
 

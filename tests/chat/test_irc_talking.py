@@ -11,31 +11,12 @@ from typing import Any
 
 import pytest
 from chat.doubles import change_modes
-from chat.irc_chat import IrcChat, IrcTestClient, command, plain
-from chat.test_irc_who import member
+from chat.irc_chat import SERVER, IrcChat, IrcTestClient, command, join_three, plain, tags
 
 from tcpd.chat.irc.commands.messages import Target
 from tcpd.chat.people import Person
 from tcpd.chat.split import ALWAYS_FITS, room_for
 from tcpd.events.chat import Change, Kind, Mode
-
-SERVER = ":chat.example.net"
-
-
-def tags(line: str) -> dict[str, str]:
-    if not line.startswith("@"):
-        return {}
-    words = line[1:].partition(" ")[0].split(";")
-    return {word.partition("=")[0]: word.partition("=")[2] for word in words}
-
-
-def three(chat: IrcChat, *caps: str) -> tuple[IrcTestClient, IrcTestClient, IrcTestClient]:
-    """Ann, who is an operator, and Bob and Cid, in one room."""
-    ann, bob, cid = (chat.irc_client(nick, *caps, joined="#c") for nick in ("ann", "bob", "cid"))
-    for client in (ann, bob):
-        client.lines()
-    return ann, bob, cid
-
 
 # --- targets ---
 
@@ -43,7 +24,7 @@ def three(chat: IrcChat, *caps: str) -> tuple[IrcTestClient, IrcTestClient, IrcT
 def test_several_targets() -> None:
     """ "PRIVMSG <target>{,<target>} <text to be sent>" """
     chat = IrcChat()
-    ann, bob, cid = three(chat)
+    ann, bob, cid = join_three(chat)
     dan = chat.text_client("dan")
     dan.screen()
     assert ann.send("PRIVMSG bob,#c,,dan :hi all") == []
@@ -59,7 +40,7 @@ def test_several_targets() -> None:
 def test_too_many_targets(verb: str) -> None:
     """TARGMAX, and RFC 2812: ERR_TOOMANYTARGETS "<target> :<error code> recipients. <abort
     message>" """
-    ann, bob, _ = three(IrcChat(), "message-tags")
+    ann, bob, _ = join_three(IrcChat(), "message-tags")
     received = ann.send(f"{verb} #c,bob,cid,ann,bob :hi")
     assert received == [f"{SERVER} 407 ann bob :At most 4 targets. Your message was not delivered"]
     assert bob.lines() == []
@@ -105,7 +86,7 @@ def test_a_room_that_will_not_hear() -> None:
     """ "If a message cannot be delivered to a channel, the server SHOULD respond with an
     ERR_CANNOTSENDTOCHAN" """
     chat = IrcChat()
-    ann, bob, _ = three(chat)
+    ann, bob, _ = join_three(chat)
     change(chat, Change(True, Mode.MODERATED))
     bob.lines()
     [received] = bob.send("PRIVMSG #c :hi")
@@ -116,21 +97,20 @@ def test_a_room_that_will_not_hear() -> None:
 
 def change(chat: IrcChat, *changes: Change) -> None:
     """Ann changes modes of #c."""
-    ann = chat.hub.person("ann")
-    assert ann is not None
+    ann = chat.person("ann")
     assert change_modes(chat.hub, ann.clients[0], "#c", changes) == []
     chat.settle()
 
 
 @pytest.mark.parametrize("bad", [b"PRIVMSG #c :\xff", b"PRIVMSG #c :" + b"x" * 510, b"NOSUCH"])
 def test_what_cannot_be_read_is_answered_behind_what_was_said_before(bad: bytes) -> None:
-    ann, _, _ = three(IrcChat(), "echo-message")
+    ann, _, _ = join_three(IrcChat(), "echo-message")
     received = ann.raw(b"PRIVMSG #c :one\r\nPRIVMSG #c :two\r\n" + bad + b"\r\n").decode()
     assert [command(line) for line in received.split("\r\n")[:2]] == ["PRIVMSG", "PRIVMSG"]
 
 
 def test_an_error_comes_behind_what_was_said_before() -> None:
-    ann, _, _ = three(IrcChat(), "echo-message")
+    ann, _, _ = join_three(IrcChat(), "echo-message")
     received = ann.raw(
         b"PRIVMSG #c :one\r\nPRIVMSG #x :two\r\nPRIVMSG #c :\xff\r\nPRIVMSG #c :four\r\n"
     )
@@ -159,7 +139,7 @@ def test_statusmsg(prefix: str, shown: str, hearers: set[str]) -> None:
     """ "the message will be delivered only to the members of that channel with the given or higher
     status in the channel"; "PRIVMSG @%#bunny ... is functionally identical" to %#bunny."""
     chat = IrcChat()
-    ann, bob, cid = three(chat)
+    ann, bob, cid = join_three(chat)
     dan = chat.irc_client("dan", joined="#c")
     eve = chat.irc_client("eve", joined="#c")
     change(
@@ -199,7 +179,7 @@ def test_targets(word: str) -> None:
 def test_actions_are_the_same_at_both_doors() -> None:
     """CTCP ACTION is what the text door has as /me."""
     chat = IrcChat()
-    ann, bob, _ = three(chat)
+    ann, bob, _ = join_three(chat)
     dan = chat.text_client("dan")
     dan.type("/join #c")
     bob.lines()
@@ -215,7 +195,7 @@ def test_actions_are_the_same_at_both_doors() -> None:
 
 @pytest.mark.parametrize("text", ["\x01VERSION\x01", "\x01ACTION\x01", "\x01ACTION \x01"])
 def test_other_requests_pass_as_they_are(text: str) -> None:
-    ann, bob, _ = three(IrcChat())
+    ann, bob, _ = join_three(IrcChat())
     ann.send(f"PRIVMSG bob :{text}", f"NOTICE bob :{text}")
     assert bob.lines() == [
         f":ann!~ann@localhost PRIVMSG bob :{text}",
@@ -230,7 +210,7 @@ def test_who_writes_to_somebody_away_is_told() -> None:
     """ "If <target> is a user and that user has been set as away, the server may reply with an
     RPL_AWAY (301) numeric and the command will continue." """
     chat = IrcChat()
-    ann, bob, _ = three(chat, "message-tags")
+    ann, bob, _ = join_three(chat, "message-tags")
     dan = chat.text_client("dan")
     bob.send("AWAY :at lunch")
     assert ann.send("PRIVMSG bob :hi") == [f"{SERVER} 301 ann bob :at lunch"]
@@ -305,7 +285,7 @@ def test_what_does_not_fit_for_one_target_is_said_to_none() -> None:
     chat = IrcChat()
     ann, bob, _ = people_with_long_names(chat)
     cid = chat.irc_client("c" * 30)
-    room = room_for(member(chat, LONG_NICK), "bob")
+    room = room_for(chat.person(LONG_NICK), "bob")
     assert ann.numerics(f"PRIVMSG bob,{'c' * 30} :{'x' * room}") == ["417"]
     assert bob.lines() == cid.lines() == []
     assert ann.numerics(f"PRIVMSG bob,nobody :{'x' * room}") == ["401"]
@@ -325,7 +305,7 @@ def test_of_an_action_without_its_end_the_end_counts_too() -> None:
     """It is passed on with one, and has to fit so."""
     chat = IrcChat()
     ann, bob, _ = people_with_long_names(chat)
-    room = room_for(member(chat, LONG_NICK), "bob", Kind.ACTION)
+    room = room_for(chat.person(LONG_NICK), "bob", Kind.ACTION)
     assert ann.numerics(f"PRIVMSG bob :\x01ACTION {'x' * (room + 1)}") == ["417"]
     assert ann.send(f"PRIVMSG bob :\x01ACTION {'x' * room}") == []
     (line,) = bob.lines()
@@ -360,10 +340,10 @@ def test_names_that_change_change_the_room() -> None:
     ann.lines()
     text = "x" * (510 - len(":ann!~ann@localhost PRIVMSG #c :"))
     assert ann.send(f"PRIVMSG #c :{text}") == []
-    chat.hub.set_host(member(chat, "ann").clients[0], "localhost.")
+    chat.hub.set_host(chat.person("ann").clients[0], "localhost.")
     chat.settle()
     assert ann.numerics(f"PRIVMSG #c :{text}") == ["417"]
-    chat.hub.set_host(member(chat, "ann").clients[0], "localhos")
+    chat.hub.set_host(chat.person("ann").clients[0], "localhos")
     chat.settle()
     assert ann.send(f"PRIVMSG #c :{text}.") == []
     ann.send("NICK annie")
@@ -439,7 +419,7 @@ def test_tagmsg() -> None:
 def test_tags_that_are_denied(denied: tuple[str, ...], passed: str) -> None:
     """CLIENTTAGDENY"""
     chat = IrcChat(deny_tags=denied)
-    ann, bob, _ = three(chat, "message-tags", "labeled-response", "batch")
+    ann, bob, _ = join_three(chat, "message-tags", "labeled-response", "batch")
     assert any(f"CLIENTTAGDENY={','.join(denied)}" in line for line in ann.send("ISUPPORT"))
     ann.send("@+typing=active;+draft/react=1 TAGMSG #c")
     [line] = bob.lines()
@@ -452,7 +432,7 @@ def test_tags_that_are_denied(denied: tuple[str, ...], passed: str) -> None:
 def test_tags_with_wrong_names_are_not_passed_on() -> None:
     """message-tags, "Rules for naming message tags"; the message they stand on is."""
     chat = IrcChat()
-    ann, bob, _ = three(chat, "message-tags", "labeled-response", "batch")
+    ann, bob, _ = join_three(chat, "message-tags", "labeled-response", "batch")
     ann.send("@+ok=1;+\x1b[31m=2;+a_b=3;+ex*/a PRIVMSG #c :hi")
     [line] = bob.lines()
     assert line.endswith(" PRIVMSG #c :hi")
@@ -467,7 +447,7 @@ def test_more_tags_than_allowed(line: str, size: int) -> None:
     """message-tags: 'Servers MUST reply with the ERR_INPUTTOOLONG (417) error numeric if a client
     sends a message with more tag data than the allowed limit.' Nothing of it is said, and the
     connection stays."""
-    ann, bob, _ = three(IrcChat(), "message-tags")
+    ann, bob, _ = join_three(IrcChat(), "message-tags")
     data = f"+a={'x' * (size - 3)}"
     assert ann.send(f"@{data} {line}") == [f"{SERVER} 417 ann :Input line was too long"]
     assert bob.lines() == []
@@ -484,7 +464,7 @@ def test_more_tags_than_allowed(line: str, size: int) -> None:
 def test_messages_are_echoed() -> None:
     """ "servers MUST send PRIVMSG and NOTICE messages back to the client that sent them" """
     chat = IrcChat()
-    ann, bob, _ = three(chat, "echo-message", "message-tags", "server-time")
+    ann, bob, _ = join_three(chat, "echo-message", "message-tags", "server-time")
     for line in (
         "PRIVMSG #c :hi",
         "NOTICE #c :hi",
@@ -526,7 +506,7 @@ def test_who_speaks_from_outside_hears_it_once() -> None:
 
 def test_the_msgid_is_the_same_for_all() -> None:
     chat = IrcChat()
-    ann, bob, cid = three(chat, "echo-message", "message-tags")
+    ann, bob, cid = join_three(chat, "echo-message", "message-tags")
     echo = ann.send("PRIVMSG #c,bob :hi")
     first, second = bob.lines()
     assert [tags(line)["msgid"] for line in echo] == [
@@ -549,7 +529,7 @@ def test_what_was_said_is_taken_back() -> None:
     negotiated the draft/message-redaction capability ... MUST not forward this REDACT to target
     recipients that have not" """
     chat = IrcChat()
-    ann, bob, cid = three(chat, *REDACTING)
+    ann, bob, cid = join_three(chat, *REDACTING)
     old = chat.irc_client("old", joined="#c")
     dan = chat.text_client("dan")
     dan.type("/join #c")
@@ -567,7 +547,7 @@ def test_what_was_said_is_taken_back() -> None:
 
 def test_operators_take_back_what_others_said() -> None:
     chat = IrcChat()
-    ann, bob, _ = three(chat, *REDACTING)
+    ann, bob, _ = join_three(chat, *REDACTING)
     id = msgid(bob, "PRIVMSG #c :spam")
     ann.lines()
     received = ann.send(f"REDACT #c {id}")
@@ -577,7 +557,7 @@ def test_operators_take_back_what_others_said() -> None:
 def test_what_cannot_be_taken_back() -> None:
     """FAIL REDACT INVALID_TARGET, REDACT_FORBIDDEN, UNKNOWN_MSGID"""
     chat = IrcChat()
-    ann, bob, _ = three(chat, *REDACTING)
+    ann, bob, _ = join_three(chat, *REDACTING)
     chat.irc_client("dan", joined="#d")
     id = msgid(ann, "PRIVMSG #c :hi")
     private = msgid(bob, "PRIVMSG ann :hi")
@@ -635,7 +615,7 @@ def test_relayed_messages() -> None:
 def test_what_cannot_be_relayed(line: str, answer: str) -> None:
     """ "Servers MUST also sanitize or reject nicks that contain reserved IRC characters" and
     "should take steps to verify that the caller is authorized" """
-    ann, bob, _ = three(IrcChat(), "draft/relaymsg")
+    ann, bob, _ = join_three(IrcChat(), "draft/relaymsg")
     [received] = bob.send(line)
     assert received.startswith(f"{SERVER} {answer}")
     assert ann.lines() == []
@@ -644,7 +624,7 @@ def test_what_cannot_be_relayed(line: str, answer: str) -> None:
 def test_relayed_messages_that_fit_arrive_whole() -> None:
     """By the name that others get them under. What does not fit is refused with 417."""
     chat = IrcChat()
-    ann, bob, _ = three(chat)
+    ann, bob, _ = join_three(chat)
     speaker = "ü" * 20 + "/x"
     room = 510 - len(f":{speaker}!~ann@localhost PRIVMSG #c :".encode())
     assert ann.numerics(f"RELAYMSG #c {speaker} :{'y' * (room + 1)}") == ["417"]

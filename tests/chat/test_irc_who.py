@@ -7,7 +7,6 @@ from chat.irc_chat import IrcChat, IrcTestClient, command
 from chat.transports import over_tcp
 
 from tcpd.chat.irc.commands import who
-from tcpd.chat.people import Person
 from tcpd.events.chat import Mode
 
 END = "End of WHO list"
@@ -21,12 +20,6 @@ def flags(lines: list[str]) -> dict[str, str]:
 
 def nicks(lines: list[str]) -> list[str]:
     return list(flags(lines))
-
-
-def member(chat: IrcChat, nick: str) -> Person:
-    found = chat.hub.person(nick)
-    assert found is not None
-    return found
 
 
 def test_a_room() -> None:
@@ -93,10 +86,10 @@ def test_flags() -> None:
     chat = IrcChat()
     ann = chat.irc_client("ann", joined="#tea")
     bob = chat.irc_client("bob", "multi-prefix", joined="#tea")
-    chat.hub.set_away(member(chat, "ann").clients[0], "gone")
-    chat.set_mode(member(chat, "ann"), "o", True)
-    member(chat, "ann").bot = True
-    chat.hub.room("#tea").members[member(chat, "ann")] = 5  # type: ignore[union-attr]
+    chat.hub.set_away(chat.person("ann").clients[0], "gone")
+    chat.set_mode(chat.person("ann"), "o", True)
+    chat.person("ann").bot = True
+    chat.hub.room("#tea").members[chat.person("ann")] = 5  # type: ignore[union-attr]
     assert flags(bob.send("WHO #tea")) == {"ann": "G*@+B", "bob": "H"}
     assert flags(ann.send("WHO #tea")) == {"ann": "G*@B", "bob": "H"}
     assert flags(ann.send("WHO ann")) == {"ann": "G*B"}
@@ -107,7 +100,7 @@ def test_operators_alone() -> None:
     chat = IrcChat()
     ann = chat.irc_client("ann", joined="#tea")
     chat.irc_client("bob", joined="#tea")
-    chat.set_mode(member(chat, "bob"), "o", True)
+    chat.set_mode(chat.person("bob"), "o", True)
     assert nicks(ann.send("WHO #tea o")) == ["bob"]
     assert nicks(ann.send("WHO * o")) == ["bob"]
     assert nicks(ann.send("WHO ann o")) == []
@@ -119,13 +112,13 @@ def test_who_is_invisible_is_found_by_those_who_share_a_room() -> None:
     chat = IrcChat()
     ann = chat.irc_client("ann", joined="#tea")
     bob = chat.irc_client("bob")
-    chat.set_mode(member(chat, "ann"), "i", True)
+    chat.set_mode(chat.person("ann"), "i", True)
     for mask in ("an*", "*", "#tea"):
         assert "ann" not in nicks(bob.send(f"WHO {mask}"))
         assert "ann" in nicks(ann.send(f"WHO {mask}"))
-    chat.set_mode(member(chat, "bob"), "o", True)
+    chat.set_mode(chat.person("bob"), "o", True)
     assert nicks(bob.send("WHO an*")) == ["ann"]
-    chat.set_mode(member(chat, "bob"), "o", False)
+    chat.set_mode(chat.person("bob"), "o", False)
     bob.send("JOIN #tea")
     for mask in ("an*", "*", "#tea"):
         assert "ann" in nicks(bob.send(f"WHO {mask}"))
@@ -137,7 +130,7 @@ def test_who_is_invisible_is_found_by_their_very_nickname() -> None:
     chat = IrcChat()
     chat.irc_client("ann")
     bob = chat.irc_client("bob")
-    chat.set_mode(member(chat, "ann"), "i", True)
+    chat.set_mode(chat.person("ann"), "i", True)
     assert nicks(bob.send("WHO ANN")) == ["ann"]
     assert nicks(bob.send("WHO ?nn")) == []
 

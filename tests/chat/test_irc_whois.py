@@ -5,8 +5,8 @@ from __future__ import annotations
 import ipaddress
 
 import pytest
-from chat.irc_chat import IrcChat, command
-from chat.test_irc_who import hide, member
+from chat.irc_chat import SERVER, IrcChat, command
+from chat.test_irc_who import hide
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,8 +14,6 @@ from tcpd.chat.irc import numerics
 from tcpd.chat.irc.dispatch import IrcConversation
 from tcpd.chat.irc.reply import IrcReply
 from tcpd.handshake.facts import Facts, Tls
-
-SERVER = ":chat.example.net"
 
 
 def by_number(lines: list[str]) -> dict[str, str]:
@@ -84,7 +82,7 @@ def test_whois_tells_what_somebody_is() -> None:
     chat = IrcChat()
     ann = chat.irc_client("ann")
     chat.text_client("zoe")
-    zoe = member(chat, "zoe")
+    zoe = chat.person("zoe")
     chat.hub.set_away(zoe.clients[0], "to lunch")
     chat.set_mode(zoe, "o", True)
     zoe.bot = zoe.secure = True
@@ -112,7 +110,7 @@ def test_of_who_is_invisible_rooms_are_told_to_those_who_share_one() -> None:
     chat = IrcChat()
     ann = chat.irc_client("ann")
     chat.irc_client("bob", joined="#tea,#coffee")
-    chat.set_mode(member(chat, "bob"), "i", True)
+    chat.set_mode(chat.person("bob"), "i", True)
     assert "319" not in by_number(ann.send("WHOIS bob"))
     ann.send("JOIN #tea")
     assert by_number(ann.send("WHOIS bob"))["319"] == "bob :@#tea @#coffee"
@@ -122,7 +120,7 @@ def test_all_ranks_for_who_has_multi_prefix() -> None:
     chat = IrcChat()
     ann = chat.irc_client("ann", "multi-prefix")
     bob = chat.irc_client("bob", joined="#tea")
-    chat.hub.room("#tea").members[member(chat, "bob")] = 5  # type: ignore[union-attr]
+    chat.hub.room("#tea").members[chat.person("bob")] = 5  # type: ignore[union-attr]
     assert by_number(ann.send("WHOIS bob"))["319"] == "bob :@+#tea"
     assert by_number(bob.send("WHOIS bob"))["319"] == "bob :@#tea"
 
@@ -132,18 +130,18 @@ def test_addresses_are_told_to_oneself_and_to_operators() -> None:
     chat = IrcChat()
     ann = chat.irc_client("ann")
     bob = chat.irc_client("bob")
-    member(chat, "bob").address = ipaddress.ip_address("::abcd")
+    chat.person("bob").address = ipaddress.ip_address("::abcd")
     asked = "WHO bob %i"
     assert "338" not in by_number(ann.send("WHOIS bob"))
     assert ann.send(asked)[0].endswith(" 255.255.255.255")
     received = "bob 0::abcd :Is actually using host"
     assert by_number(bob.send("WHOIS bob"))["338"] == received
     assert bob.send(asked)[0].endswith(" 0::abcd")
-    chat.set_mode(member(chat, "ann"), "o", True)
+    chat.set_mode(chat.person("ann"), "o", True)
     assert by_number(ann.send("WHOIS bob"))["338"] == received
     bob.send("QUIT")
     assert by_number(ann.send("WHOWAS bob"))["338"] == received
-    chat.set_mode(member(chat, "ann"), "o", False)
+    chat.set_mode(chat.person("ann"), "o", False)
     assert "338" not in by_number(ann.send("WHOWAS bob"))
 
 
@@ -162,7 +160,7 @@ def test_what_stands_in_a_certificate_ends_no_conversation() -> None:
     chat = IrcChat()
     root = chat.irc_client("root")
     bob = chat.irc_client("bob")
-    chat.set_mode(member(chat, "root"), "o", True)
+    chat.set_mode(chat.person("root"), "o", True)
     subject = "CN=b\r\nQUIT :x\0\x1b[31m\x9b\u202e\ud800\u2028"
     bob.protocol.facts = lambda: Facts(tls=Tls(client=subject))  # type: ignore[method-assign]
     received = r"bob :has client certificate CN=b\x0d\x0aQUIT :x\x00\x1b[31m\x9b\u202e\ud800\u2028"
@@ -271,8 +269,8 @@ def test_userhost() -> None:
     chat = IrcChat()
     ann = chat.irc_client("ann")
     chat.text_client("zoe")
-    chat.hub.set_away(member(chat, "zoe").clients[0], "gone")
-    chat.set_mode(member(chat, "ann"), "o", True)
+    chat.hub.set_away(chat.person("zoe").clients[0], "gone")
+    chat.set_mode(chat.person("ann"), "o", True)
     ann.lines()
     assert ann.send("USERHOST ANN nobody zoe") == [
         f"{SERVER} 302 ann :ann*=+~ann@localhost zoe=-text@localhost"

@@ -12,23 +12,21 @@ import pytest
 from amounts import examples
 from chat import event_logs
 from chat.event_logs import LateLog, on_the_local_log
-from chat.irc_chat import IrcTestClient, command, threaded_chat
-from chat.test_irc_registration import cheap_hash
+from chat.irc_chat import IrcTestClient, cheap_password, command, threaded_chat
 from chat.transports import over_tcp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tcpd.chat.irc import caps
 from tcpd.chat.irc.credentials import OPERATORS
-from tcpd.policy.passwords import PasswordHash
 
 pytestmark = on_the_local_log("each case compares both logs itself")
 
 #: Seeds of the late logs that each case runs on.
 SEEDS = range(5)
 
-OPERATED = {"operators": OPERATORS.parse(f"root {cheap_hash()}")}
-LOCKED = {"password": PasswordHash.parse(cheap_hash())}
+OPERATED = {"operators": OPERATORS.parse(f"root {cheap_password()}")}
+LOCKED = {"password": cheap_password()}
 
 LABELS = ("labeled-response", "batch", "echo-message")
 

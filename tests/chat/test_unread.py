@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from chat.irc_chat import IrcChat, command
-from chat.test_irc_registration import cheap_hash, in_threads
+from chat.irc_chat import IrcChat, cheap_password, command, pending_checks
 from chat.text_chat import TextChat
 
 from tcpd.config.values import Rate
 from tcpd.interfaces import IBusy
-from tcpd.policy.passwords import PasswordHash
 
 
 def pass_time(chat: Any, seconds: float, step: float = 0.25) -> None:
@@ -132,8 +130,8 @@ def test_who_gives_no_nickname_is_still_sent_away() -> None:
 def test_a_password_that_is_being_checked_is_in_time() -> None:
     """'Too many are coming in' is no fault of who waits for its check."""
     answers: list[Any] = []
-    chat = IrcChat(ping=0.0, register_timeout=2.0, password=PasswordHash.parse(cheap_hash()))
-    chat.irc.server.passwords = in_threads(chat, answers)
+    chat = IrcChat(ping=0.0, register_timeout=2.0, password=cheap_password())
+    chat.irc.server.passwords = pending_checks(chat, answers)
     client = chat.irc_client()
     client.send("PASS sesame", "NICK ann", "USER ann 0 * :Ann")
     pass_time(chat, 10)

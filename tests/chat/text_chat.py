@@ -109,6 +109,12 @@ class TextChat:
             client.type(nick)
         return client
 
+    def person(self, nick: str) -> Person:
+        """The person with a nickname."""
+        person = self.hub.person(nick)
+        assert person is not None
+        return person
+
     def set_mode(self, person: Person, letter: str, on: bool = True) -> None:
         """Set a mode of a person, as by MODE or OPER, or remove it."""
         set_mode(self.hub, person.clients[0], letter, on)

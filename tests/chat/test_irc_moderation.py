@@ -1,21 +1,15 @@
-"""Looking after rooms: KICK, INVITE, RENAME.
+"""KICK, INVITE and RENAME.
 
-Unless it is said otherwise the sentences are those of the Modern IRC Client Protocol
-(https://modern.ircdocs.horse/).
+Quotes without a source are from the Modern IRC Client Protocol (https://modern.ircdocs.horse/).
 """
 
 from __future__ import annotations
 
 import pytest
 from chat.event_logs import on_the_local_log
-from chat.irc_chat import IrcChat, IrcTestClient, command, open_tea, plain
+from chat.irc_chat import ANN, BOB, SERVER, IrcChat, IrcTestClient, command, open_tea, plain
 
 from tcpd.config.values import Rate
-
-S = ":chat.example.net"
-ANN = ":ann!~ann@localhost"
-BOB = ":bob!~bob@localhost"
-
 
 # --- KICK ---
 
@@ -39,7 +33,7 @@ def test_kick_without_a_reason() -> None:
 
 
 @pytest.mark.parametrize("rooms", ["#tea", "#tea,#tea,#tea"])
-def test_kick_of_several(rooms: str) -> None:
+def test_kick_of_several_users(rooms: str) -> None:
     """'there MUST be either one channel parameter and multiple user parameter, or as many channel
     parameters as there are user parameters'; 'The server MUST NOT send KICK messages with multiple
     channels or users to clients.'"""
@@ -48,17 +42,17 @@ def test_kick_of_several(rooms: str) -> None:
     assert dave.lines() == [f"{ANN} KICK #tea bob :bye", f"{ANN} KICK #tea carol :bye"]
 
 
-def test_kick_of_as_many_rooms() -> None:
+def test_kick_from_several_channels() -> None:
     chat = IrcChat()
     ann = chat.irc_client("ann", joined="#a,#b")
     bob = chat.irc_client("bob", joined="#a,#b")
     ann.lines()
     assert ann.send("KICK #a,#b bob,bob") == [f"{ANN} KICK #a bob :ann", f"{ANN} KICK #b bob :ann"]
     assert [command(line) for line in bob.lines()] == ["KICK", "KICK"]
-    assert ann.send("KICK #a,#b bob") == [f"{S} 461 ann KICK :Not enough parameters"]
+    assert ann.send("KICK #a,#b bob") == [f"{SERVER} 461 ann KICK :Not enough parameters"]
 
 
-def test_kick_of_too_many() -> None:
+def test_kick_targets_are_limited() -> None:
     """'silently drop targets if the number of targets exceeds the limit': TARGMAX=KICK:4."""
     chat, ann, _ = open_tea(*(f"m{number}" for number in range(6)))
     ann.send("KICK #tea m0,m1,m2,m3,m4,m5")
@@ -67,21 +61,21 @@ def test_kick_of_too_many() -> None:
     assert {member.nick for member in room.members} == {"ann", "m4", "m5"}
 
 
-def test_kicks_that_cannot_be() -> None:
+def test_invalid_kicks() -> None:
     """ERR_NOSUCHCHANNEL, ERR_CHANOPRIVSNEEDED, ERR_USERNOTINCHANNEL, ERR_NOTONCHANNEL."""
     chat, ann, (bob,) = open_tea("bob")
     carol = chat.irc_client("carol")
-    assert ann.send("KICK #no bob") == [f"{S} 403 ann #no :there is no room #no"]
-    assert bob.send("KICK #tea ann") == [f"{S} 482 bob #tea :you are not an operator of #tea"]
-    assert carol.send("KICK #tea ann") == [f"{S} 442 carol #tea :you are not in #tea"]
+    assert ann.send("KICK #no bob") == [f"{SERVER} 403 ann #no :there is no room #no"]
+    assert bob.send("KICK #tea ann") == [f"{SERVER} 482 bob #tea :you are not an operator of #tea"]
+    assert carol.send("KICK #tea ann") == [f"{SERVER} 442 carol #tea :you are not in #tea"]
     for nick in ("carol", "nobody"):
         assert ann.send(f"KICK #tea {nick}") == [
-            f"{S} 441 ann {nick} #tea :They aren't on that channel"
+            f"{SERVER} 441 ann {nick} #tea :They aren't on that channel"
         ]
     assert bob.lines() == []
 
 
-def test_half_operators_kick_those_below_them() -> None:
+def test_half_operators_kick_members_below_them() -> None:
     _, ann, (bob, carol, dave) = open_tea("bob", "carol", "dave")
     ann.send("MODE #tea +hhv bob carol dave")
     bob.lines()
@@ -94,7 +88,7 @@ def test_half_operators_kick_those_below_them() -> None:
     assert command(carol.lines()[-1]) == "KICK"
 
 
-def test_somebody_at_the_text_door_is_kicked() -> None:
+def test_kick_of_a_text_client() -> None:
     chat, ann, _ = open_tea()
     dave = chat.text_client("dave")
     dave.type("/join #tea")
@@ -111,12 +105,12 @@ def test_invite() -> None:
     members SHOULD NOT be notified.'"""
     chat, ann, (carol,) = open_tea("carol")
     bob = chat.irc_client("bob")
-    assert ann.send("INVITE BOB #TEA") == [f"{S} 341 ann bob #tea"]
+    assert ann.send("INVITE BOB #TEA") == [f"{SERVER} 341 ann bob #tea"]
     assert bob.lines() == [f"{ANN} INVITE bob #tea"]
     assert carol.lines() == []
 
 
-def test_invite_lets_into_a_closed_room() -> None:
+def test_invite_permits_a_join_of_an_invite_only_channel() -> None:
     """'If this mode is set on a channel, a user must have received an INVITE for this channel
     before being allowed to join it.'"""
     chat, ann, _ = open_tea()
@@ -126,10 +120,10 @@ def test_invite_lets_into_a_closed_room() -> None:
     ann.send("INVITE bob #tea")
     assert bob.numerics("JOIN #tea") == ["INVITE", "JOIN", "353", "366"]
     bob.send("PART #tea")
-    assert bob.numerics("JOIN #tea") == ["473"], "it is good for once"
+    assert bob.numerics("JOIN #tea") == ["473"], "one join only"
 
 
-def test_invited_by_mask() -> None:
+def test_invite_exception() -> None:
     """Invite-exception: 'they do not need to require an INVITE in order to join the channel'."""
     chat, ann, _ = open_tea()
     ann.send("MODE #tea +iI *!~bob@*")
@@ -137,40 +131,40 @@ def test_invited_by_mask() -> None:
     assert chat.irc_client("carol").numerics("JOIN #tea") == ["473"]
 
 
-def test_invitations_that_cannot_be() -> None:
+def test_invalid_invites() -> None:
     """Modern IRC, 'INVITE message': 'the server MUST reject the command with the
     ERR_NOTONCHANNEL ... they SHOULD reject it when the channel has invite-only mode set, and the
     user is not a channel operator ... ERR_USERONCHANNEL'."""
     chat, ann, (carol,) = open_tea("carol")
     bob = chat.irc_client("bob")
     assert ann.numerics("INVITE bob nowhere") == ["403"]
-    assert bob.send("INVITE ann #tea") == [f"{S} 442 bob #tea :you are not in #tea"]
-    assert ann.send("INVITE nobody #tea") == [f"{S} 401 ann nobody :No such nick/channel"]
-    assert ann.send("INVITE carol #tea") == [f"{S} 443 ann carol #tea :is already on channel"]
-    assert ann.send("INVITE bob") == [f"{S} 461 ann INVITE :Not enough parameters"]
-    assert carol.send("INVITE bob #tea") == [f"{S} 341 carol bob #tea"]
+    assert bob.send("INVITE ann #tea") == [f"{SERVER} 442 bob #tea :you are not in #tea"]
+    assert ann.send("INVITE nobody #tea") == [f"{SERVER} 401 ann nobody :No such nick/channel"]
+    assert ann.send("INVITE carol #tea") == [f"{SERVER} 443 ann carol #tea :is already on channel"]
+    assert ann.send("INVITE bob") == [f"{SERVER} 461 ann INVITE :Not enough parameters"]
+    assert carol.send("INVITE bob #tea") == [f"{SERVER} 341 carol bob #tea"]
     ann.send("MODE #tea +i")
     assert carol.send("INVITE bob #tea")[-1] == (
-        f"{S} 482 carol #tea :you are not an operator of #tea"
+        f"{SERVER} 482 carol #tea :you are not an operator of #tea"
     )
 
 
-def test_an_invitation_into_a_room_that_does_not_exist_is_passed_on() -> None:
+def test_invite_to_a_nonexistent_channel_is_forwarded() -> None:
     """RFC 2812 section 3.2.7: 'There is no requirement that the channel the target user is being
     invited to must exist'; 'Only the user inviting and the user being invited will receive
     notification of the invitation.'"""
     chat, ann, (carol,) = open_tea("carol")
     bob = chat.irc_client("bob")
-    assert ann.send("INVITE BOB #Later") == [f"{S} 341 ann bob #Later"]
+    assert ann.send("INVITE BOB #Later") == [f"{SERVER} 341 ann bob #Later"]
     assert bob.lines() == [f"{ANN} INVITE bob #Later"]
     assert carol.lines() == []
-    assert bob.send("INVITE") == [f"{S} 337 bob :End of /INVITE list"]
+    assert bob.send("INVITE") == [f"{SERVER} 337 bob :End of /INVITE list"]
     dave = chat.text_client("dave")
     ann.send("INVITE dave #later")
     assert dave.screen() == ["* ann invites you: /join #later"]
 
 
-def test_an_invitation_lets_in_a_banned_member() -> None:
+def test_invite_overrides_a_ban() -> None:
     """irctest, testInviteExemptsFromBan: 'INVITE should override a +b ban', and 'INVITE gets "used
     up" after one JOIN'."""
     chat, ann, _ = open_tea()
@@ -183,21 +177,20 @@ def test_an_invitation_lets_in_a_banned_member() -> None:
     assert bob.numerics("JOIN #tea") == ["KICK", "474"]
 
 
-def test_who_is_invited_while_away() -> None:
+def test_invite_of_an_away_user() -> None:
     """RFC 2812 section 3.2.7, 'Numeric Replies': RPL_AWAY."""
     chat, ann, _ = open_tea()
     chat.irc_client("bob")
-    member = chat.hub.person("bob")
-    assert member is not None
+    member = chat.person("bob")
     chat.hub.set_away(member.clients[0], "out for lunch")
     chat.settle()
     assert ann.send("INVITE bob #tea") == [
-        f"{S} 341 ann bob #tea",
-        f"{S} 301 ann bob :out for lunch",
+        f"{SERVER} 341 ann bob #tea",
+        f"{SERVER} 301 ann bob :out for lunch",
     ]
 
 
-def test_invite_alone_tells_where_one_is_invited() -> None:
+def test_invite_without_parameters_lists_invitations() -> None:
     """RPL_INVITELIST 336 and RPL_ENDOFINVITELIST 337, for channels that one is invited to."""
     chat = IrcChat()
     ann = chat.irc_client("ann", joined="#a,#b,#c")
@@ -205,12 +198,12 @@ def test_invite_alone_tells_where_one_is_invited() -> None:
     ann.send("INVITE bob #a", "INVITE bob #c")
     bob.lines()
     assert bob.send("INVITE") == [
-        f"{S} 336 bob #a",
-        f"{S} 336 bob #c",
-        f"{S} 337 bob :End of /INVITE list",
+        f"{SERVER} 336 bob #a",
+        f"{SERVER} 336 bob #c",
+        f"{SERVER} 337 bob :End of /INVITE list",
     ]
     bob.send("JOIN #a")
-    assert bob.send("INVITE")[0] == f"{S} 336 bob #c"
+    assert bob.send("INVITE")[0] == f"{SERVER} 336 bob #c"
 
 
 def test_invite_notify() -> None:
@@ -225,12 +218,12 @@ def test_invite_notify() -> None:
     chat.irc_client("erin")
     for client in (ann, bob, carol, dave):
         client.lines()
-    assert ann.send("INVITE erin #tea") == [f"{S} 341 ann erin #tea"]
+    assert ann.send("INVITE erin #tea") == [f"{SERVER} 341 ann erin #tea"]
     assert bob.lines() == [f"{ANN} INVITE erin #tea"]
     assert carol.lines() == dave.lines() == []
 
 
-def test_invitations_between_the_doors() -> None:
+def test_invite_of_a_text_client() -> None:
     chat, ann, _ = open_tea()
     dave = chat.text_client("dave")
     ann.send("MODE #tea +i", "INVITE dave #tea")
@@ -239,7 +232,7 @@ def test_invitations_between_the_doors() -> None:
     assert ann.lines() == [":dave!text@localhost JOIN #tea"]
 
 
-def test_an_invitation_has_the_tags_of_its_event() -> None:
+def test_invite_has_the_tags_of_its_sender() -> None:
     """bot-mode: 'This tag SHOULD be added by the server to all commands sent by a bot'."""
     chat, ann, _ = open_tea()
     bob = chat.irc_client("bob", "message-tags")
@@ -251,7 +244,7 @@ def test_an_invitation_has_the_tags_of_its_event() -> None:
 
 
 def renamed(reason: str = "") -> tuple[IrcChat, IrcTestClient, IrcTestClient, IrcTestClient]:
-    """A chat with ann, who knows RENAME, bob, who does not, and carol, who knows it too."""
+    """A chat with bob, who lacks the capability, and ann and carol, who have it."""
     chat = IrcChat()
     ann = chat.irc_client("ann", "draft/channel-rename", joined="#boaring")
     bob = chat.irc_client("bob", joined="#boaring")
@@ -273,7 +266,7 @@ def test_rename() -> None:
     assert [command(line) for line in carol.lines()] == ["RENAME", "RENAME"]
 
 
-def test_rename_for_those_who_have_no_word_for_it() -> None:
+def test_rename_fallback() -> None:
     """'Send the client a PART message for the old channel name, with part message matching the
     rename reason if given. Send the client a JOIN message followed by the usual messages that would
     be sent if the client had joined the new channel normally'."""
@@ -284,10 +277,10 @@ def test_rename_for_those_who_have_no_word_for_it() -> None:
         ":erin!~erin@localhost JOIN #boaring",
         f"{BOB} PART #boaring :Typo fix",
         f"{BOB} JOIN #boring",
-        f"{S} 332 bob #boring :Yawn",
-        f"{S} 333 bob #boring ann!~ann@localhost :1700000000",
-        f"{S} 353 bob = #boring :@ann bob carol erin",
-        f"{S} 366 bob #boring :End of /NAMES list",
+        f"{SERVER} 332 bob #boring :Yawn",
+        f"{SERVER} 333 bob #boring ann!~ann@localhost :1700000000",
+        f"{SERVER} 353 bob = #boring :@ann bob carol erin",
+        f"{SERVER} 366 bob #boring :End of /NAMES list",
     ]
     assert erin.lines()[:2] == [
         ":erin!~erin@localhost PART #boaring :Typo fix",
@@ -298,7 +291,7 @@ def test_rename_for_those_who_have_no_word_for_it() -> None:
     assert erin.numerics("NAMES #fun")[-1] == "366"
 
 
-def test_who_renames_without_the_capability() -> None:
+def test_rename_by_a_client_without_the_capability() -> None:
     """'If a client sends a valid RENAME command without having negotiated the capability, the
     server SHOULD rename the channel, but use the fallback mechanism'."""
     _, ann, (bob,) = open_tea("bob")
@@ -307,9 +300,8 @@ def test_who_renames_without_the_capability() -> None:
 
 
 @on_the_local_log("it looks at what one turn of the reactor writes")
-def test_a_rename_of_many_has_nobody_wait() -> None:
-    """To tell a thousand people of a thousand each takes seconds: they are told a little in each
-    turn, without saying anything themselves."""
+def test_rename_fallback_in_a_large_channel_takes_several_turns() -> None:
+    """The fallback of a thousand members takes seconds: each turn sends a part of it."""
     chat, ann, (bob,) = open_tea("bob")
     for number in range(600):
         chat.irc_client(f"somebody-with-a-long-name-{number}", joined="#tea")
@@ -325,7 +317,7 @@ def test_a_rename_of_many_has_nobody_wait() -> None:
     assert sum(map(len, names)) == 602
 
 
-def test_rename_in_other_letters() -> None:
+def test_rename_in_case_only() -> None:
     """'Implementations MUST allow channels to be renamed while only changing the casing'; 'This
     fallback SHOULD NOT be used if the rename only changes the case of the channel name, as defined
     by the casemapping in use on the server.' Clients are told that this is ascii."""
@@ -343,18 +335,18 @@ def test_rename_in_other_letters() -> None:
     assert bob.lines()[-4:-2] == [f"{BOB} PART #чай", f"{BOB} JOIN #Чай"]
 
 
-def test_renames_that_cannot_be() -> None:
+def test_invalid_renames() -> None:
     """'FAIL RENAME CHANNEL_NAME_IN_USE <old-channel> <new-channel>', 'CANNOT_RENAME'; 'If existing
     error numerics (such as ERR_CHANOPRIVSNEEDED, ERR_NOTONCHANNEL, ERR_NEEDMOREPARAMS) are more
     appropriate, they SHOULD be used instead.'"""
     chat, ann, bob, _ = renamed()
     assert ann.send("RENAME #boaring #LOBBY") == [
-        f"{S} FAIL RENAME CHANNEL_NAME_IN_USE #boaring #LOBBY :there is a room #LOBBY already"
+        f"{SERVER} FAIL RENAME CHANNEL_NAME_IN_USE #boaring #LOBBY :there is a room #LOBBY already"
     ]
     (line,) = ann.send("RENAME #boaring %local")
-    assert line.startswith(f"{S} FAIL RENAME CANNOT_RENAME #boaring %local :")
+    assert line.startswith(f"{SERVER} FAIL RENAME CANNOT_RENAME #boaring %local :")
     (line,) = ann.send("RENAME #boaring ::")
-    assert line.startswith(f"{S} FAIL RENAME CANNOT_RENAME #boaring * :")
+    assert line.startswith(f"{SERVER} FAIL RENAME CANNOT_RENAME #boaring * :")
     assert ann.numerics("RENAME #lobby #x") == ["442"]
     assert ann.numerics("RENAME #no #x") == ["403"]
     assert bob.numerics("RENAME #boaring #x") == ["482"]
@@ -362,22 +354,22 @@ def test_renames_that_cannot_be() -> None:
     assert ann.numerics("RENAME #lobby #x") == ["FAIL"]
     bob.send("JOIN #mine")
     assert bob.send("RENAME #mine #lobby")[-1] == (
-        f"{S} NOTICE bob :RENAME: there is a room #lobby already"
-    ), "who knows no FAIL is told in words"
+        f"{SERVER} NOTICE bob :RENAME: there is a room #lobby already"
+    ), "a NOTICE without standard-replies"
     assert chat.hub.room("#boaring") is not None
 
 
-def test_rename_too_often() -> None:
+def test_renames_are_rate_limited() -> None:
     """'limit ... to prevent abuse. For example flooding large channels with the fallback burst.'"""
     chat = IrcChat(nick_rate=Rate(0.1, 1.0))
     ann = chat.irc_client("ann", "draft/channel-rename", joined="#a")
     assert ann.numerics("RENAME #a #b") == ["RENAME"]
     assert ann.send("RENAME #b #c") == [
-        f"{S} FAIL RENAME CANNOT_RENAME #b #c :You rename too often; wait a moment"
+        f"{SERVER} FAIL RENAME CANNOT_RENAME #b #c :You rename too often; wait a moment"
     ]
 
 
-def test_rename_seen_from_the_text_door() -> None:
+def test_rename_in_the_text_frontend() -> None:
     chat, ann, _ = open_tea()
     dave = chat.text_client("dave")
     dave.type("/join #tea")
