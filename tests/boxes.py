@@ -65,7 +65,7 @@ def wheels(directory: Path) -> str:
         [
             *(sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet"),
             *("--only-binary", ":all:", "--python-version", PYTHON, "--dest", str(directory)),
-            *("setuptools>=77", "docutils>=0.19", *installing.requirements("completion")),
+            *("setuptools>=77", "docutils>=0.19", *installing.requirements("completion", "top")),
         ],
         capture_output=True,
         text=True,

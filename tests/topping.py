@@ -9,8 +9,9 @@ from tcpd.ctl.top.sample import Connection, Sample, Service, Status
 STATUS = Status(
     server_name="test.example",
     version="0.1.0",
-    began=(7, "2026-11-29T10:00:00Z"),
-    unready="",
+    pid=7,
+    started="2026-11-29T10:00:00Z",
+    unready=None,
     uptime=3600.0,
     connections=3,
     connections_limit=10_000,
@@ -18,8 +19,8 @@ STATUS = Status(
     rooms=1,
     bans=0,
     memory=50 << 20,
-    lag=0.0004,
-    lag_max=0.012,
+    reactor_lag=0.0004,
+    reactor_lag_max=0.012,
 )
 
 
@@ -47,7 +48,7 @@ def connection(id: str, **facts: Any) -> Connection:
         "quiet": 1.0,
         "bytes_in": 0,
         "bytes_out": 0,
-        "tls": "-",
+        "tls": None,
     }
     return Connection(id=id, **(values | facts))
 

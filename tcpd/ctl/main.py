@@ -21,6 +21,9 @@ from tcpd.wire.safe_text import escape_controls
 DONE, REFUSED = 0, 1
 NO_DAEMON, NOT_ALLOWED = 3, 4
 
+#: Seconds that ``top`` waits for a reply; after that the daemon counts as lost.
+_TOP_TIMEOUT = 10.0
+
 _TIMEOUT_HELP = "how long to wait"
 
 _EPILOG = """exit status: 0 done, 1 refused by the daemon or failed by the probed service,
@@ -241,22 +244,32 @@ def _events(asked: argparse.Namespace) -> int:
 
 
 def _top(asked: argparse.Namespace) -> int:
-    from tcpd.ctl.top.terminal import is_terminal
-    from tcpd.ctl.top.view import chosen
-    from tcpd.ctl.top.watch import PATIENCE, once, watch
+    from tcpd.ctl.top.plain import once
+    from tcpd.ctl.top.view import make_view
 
-    view = chosen(asked.connections, asked.sort, asked.reverse, asked.filter)
+    view = make_view(asked.connections, asked.sort, asked.reverse, asked.filter)
 
     def connect() -> Control:
         paths = find_socket(asked.socket, asked.config, os.environ, os.geteuid())
-        return Control(paths, asked.timeout or PATIENCE)
+        return Control(paths, asked.timeout or _TOP_TIMEOUT)
 
-    if asked.once or not is_terminal():
-        sys.stdout.write(once(connect, view, asked.interval))
-        return DONE
-    with contextlib.suppress(KeyboardInterrupt):
-        watch(connect, view, asked.interval)
+    if not asked.once and _is_terminal():
+        try:
+            from tcpd.ctl.top.watch import watch
+        except ModuleNotFoundError:
+            sys.stderr.write("tcpd-ctl: the live display requires rich: pip install 'tcpd[top]'\n")
+        else:
+            with contextlib.suppress(KeyboardInterrupt):
+                watch(connect, view, asked.interval)
+            return DONE
+    sys.stdout.write(once(connect, view, asked.interval))
     return DONE
+
+
+def _is_terminal() -> bool:
+    """Whether a live display can be drawn, and keys can be read."""
+    has_cursor = os.environ.get("TERM", "dumb") not in ("", "dumb", "unknown")
+    return has_cursor and sys.stdin.isatty() and sys.stdout.isatty()
 
 
 def _hash_password(asked: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""``tcpd-ctl top`` on a real terminal, against the real daemon."""
+"""``tcpd-ctl top`` on a real terminal, with a real daemon."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -29,8 +29,14 @@ def screen(tmp_path: Path) -> Iterator[Callable[..., Screen]]:
         pytest.skip("tmux is not installed")
     opened: list[Screen] = []
 
-    def make(daemon: Daemon, *options: str, width: int = 80, height: int = 24) -> Screen:
-        command = [sys.executable, "-m", "tcpd.ctl", "--socket", str(daemon.control), "top"]
+    def make(
+        daemon: Daemon,
+        *options: str,
+        width: int = 80,
+        height: int = 24,
+        program: Sequence[str] = (sys.executable, "-m", "tcpd.ctl"),
+    ) -> Screen:
+        command = [*program, "--socket", str(daemon.control), "top"]
         opened.append(Screen(tmp_path, " ".join([*command, *options]), width, height))
         return opened[-1]
 
@@ -39,9 +45,13 @@ def screen(tmp_path: Path) -> Iterator[Callable[..., Screen]]:
         each.close()
 
 
-def test_the_screen_is_alive(start: Callable[[str], Daemon], screen: Callable[..., Screen]) -> None:
-    """Rates, keys, every size, and the terminal as it was."""
+def test_rates_keys_sizes_and_quit(
+    start: Callable[[str], Daemon],
+    screen: Callable[..., Screen],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     daemon = start(CONFIG)
+    monkeypatch.setenv("COLUMNS", "70")  # the size of the terminal counts
     with daemon.connect("line") as client, daemon.connect("echo"):
         receive_until(client, b"\r\n")
         top = screen(daemon, "--interval", "0.3")
@@ -67,13 +77,12 @@ def test_the_screen_is_alive(start: Callable[[str], Daemon], screen: Callable[..
         top.keys("Enter", "Right", "r")
         top.shows(has("connections, by QUIET reversed, with 'ECH'"))
         top.keys("h")
-        top.shows(has("the other way round"))
+        top.shows(has("reverse the order"))
         top.keys("h", "Escape", "p")
         top.shows(has("PAUSED, 3 connections"))
         top.keys("p")
         for width, height in ((40, 8), (20, 4), (8, 2), (120, 40)):
             top.resize(width, height)
-            # the marks of what was cut stand at the right margin: all of the width is used
             lines = top.shows(
                 lambda lines, height=height: (
                     len(lines) == height and lines[0].startswith("tcpd") and "$" not in lines[-1]
@@ -86,10 +95,9 @@ def test_the_screen_is_alive(start: Callable[[str], Daemon], screen: Callable[..
         assert not has("QUIET")(lines)
 
 
-def test_it_finds_the_daemon_again_after_a_restart(
+def test_display_continues_after_a_restart_of_the_daemon(
     tmp_path: Path, screen: Callable[..., Screen], request: pytest.FixtureRequest
 ) -> None:
-    """Resumes after the daemon restarts: says that it lost it, tries again."""
     daemon = Daemon(tmp_path, CONFIG)
     request.addfinalizer(daemon.stop)
     with daemon.connect("chargen") as client:
@@ -97,7 +105,7 @@ def test_it_finds_the_daemon_again_after_a_restart(
         top = screen(daemon, "--interval", "0.2")
         top.shows(has(" ready, up "))
         daemon.process.send_signal(signal.SIGTERM)
-        # the control socket stays until the last client has gone, and this one does not read
+        # the control socket stays until the last client has left; this client does not read
         top.shows(has("NOT READY, stopping"))
     daemon.stop()
     lines = top.shows(has("LOST "))
@@ -111,7 +119,7 @@ def test_it_finds_the_daemon_again_after_a_restart(
     top.shows(has("ended with 0"))
 
 
-def test_a_daemon_that_hangs_leaves_the_keys_working(
+def test_keys_work_while_the_daemon_hangs(
     start: Callable[[str], Daemon], screen: Callable[..., Screen]
 ) -> None:
     daemon = start(CONFIG)
@@ -126,7 +134,7 @@ def test_a_daemon_that_hangs_leaves_the_keys_working(
         daemon.process.send_signal(signal.SIGCONT)
 
 
-def test_a_signal_leaves_the_terminal_in_order(
+def test_signals_restore_the_terminal(
     start: Callable[[str], Daemon], screen: Callable[..., Screen]
 ) -> None:
     daemon = start(CONFIG)
@@ -143,8 +151,20 @@ def test_a_signal_leaves_the_terminal_in_order(
     top.shows(lambda lines: lines.count("visible") == 1)
 
 
-def test_once_is_one_plain_table(start: Callable[[str], Daemon]) -> None:
-    """Batch mode, as top -b -n 1: where standard output is no terminal, too."""
+def test_without_rich_it_prints_the_plain_table(
+    start: Callable[[str], Daemon], screen: Callable[..., Screen], tmp_path: Path
+) -> None:
+    """rich is the extra ``top``."""
+    (tmp_path / "rich.py").write_text("raise ModuleNotFoundError('rich')")
+    program = [f"PYTHONPATH={tmp_path}", sys.executable, "-m", "tcpd.ctl"]
+    top = screen(start(CONFIG), "--interval", "0.1", program=program, width=100)
+    lines = top.shows(has("ended with 0"))
+    assert has("the live display requires rich: pip install 'tcpd[top]'")(lines)
+    assert any(line.startswith("chargen") for line in lines)
+
+
+def test_once_prints_one_plain_table(start: Callable[[str], Daemon]) -> None:
+    """Also without a terminal on standard output."""
     daemon = start(CONFIG)
     with daemon.connect("line") as client:
         receive_until(client, b"\r\n")

@@ -1,4 +1,4 @@
-"""What a terminal sends becomes keys: characters, and names for those that are none."""
+"""Bytes of a terminal become keys: characters, and names for keys that are no character."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ _CONTROLS = {
 
 
 class Keys:
-    """Makes keys of bytes. A terminal sends each key whole, so what is cut is no key."""
+    """Makes keys of bytes. A terminal sends each key whole; a truncated sequence is ignored."""
 
     def __init__(self) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     def feed(self, data: bytes) -> list[str]:
-        """Take what was read.
+        """Decode bytes.
 
         :return: the keys, in order: a printable character, or ``up``, ``down``, ``left``,
             ``right``, ``home``, ``page up``, ``page down``, ``enter``, ``escape``, ``backspace``.

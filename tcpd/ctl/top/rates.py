@@ -1,13 +1,13 @@
-"""Two samples become rates: so many a second since the one before.
+"""Two samples become rates per second.
 
-A rate is unknown (``None``), and never negative or made up, where there is nothing to compare with:
-at the first sample, after a restart of the daemon, for a service or a connection that was not in
-the sample before, and where a counter went back.
+A rate is unknown (``None``), never negative or estimated, without a value to compare with: at the
+first sample, after a restart of the daemon, for a service or a connection that the previous sample
+lacks, and for a counter that went back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from tcpd.ctl.top.sample import Connection, Sample, Service, Status
@@ -17,17 +17,26 @@ Rate = float | None
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """What passes in a second: clients let in and refused, bytes in and out."""
+    """Rates per second: accepted and refused clients, bytes in and out."""
 
     accepted: Rate
     refused: Rate
     bytes_in: Rate
     bytes_out: Rate
 
+    @property
+    def traffic(self) -> Rate:
+        """Bytes in both directions."""
+        return _sum((self.bytes_in, self.bytes_out))
+
+
+#: The rates of earlier samples, oldest first: of all services together, and of each by its name.
+History = tuple[tuple[Flow, Mapping[str, Flow]], ...]
+
 
 @dataclass(frozen=True, slots=True)
 class ServiceRow:
-    """A service, and what passes it."""
+    """A service and its rates."""
 
     service: Service
     flow: Flow
@@ -35,7 +44,7 @@ class ServiceRow:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionRow:
-    """A connection, and how many bytes a second go in and out."""
+    """A connection and its bytes per second."""
 
     connection: Connection
     bytes_in: Rate
@@ -43,13 +52,13 @@ class ConnectionRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """What is shown.
+class Snapshot:
+    """The content of the screen.
 
-    :ivar at: when the later sample was taken.
-    :ivar flow: of all services but the daemon's own.
-    :ivar connections: as they were asked for; ``None`` if they were not.
-    :ivar total: how many connections there are to choose from.
+    :ivar at: the time of the later sample.
+    :ivar flow: of all services except internal ones.
+    :ivar connections: those of the request; ``None`` without a request.
+    :ivar total: how many connections match the request.
     """
 
     at: float
@@ -60,13 +69,13 @@ class Seen:
     total: int
 
 
-def compare(before: Sample | None, after: Sample) -> Seen:
+def compare(before: Sample | None, after: Sample) -> Snapshot:
     """Make rates of two samples.
 
-    :param before: the sample before; ``None`` if there is none.
-    :param after: the one to show.
+    :param before: the previous sample; ``None`` for the first one.
+    :param after: the sample to show.
     """
-    if before is not None and (before.status.began != after.status.began or before.at >= after.at):
+    if before is not None and (_run(before) != _run(after) or before.at >= after.at):
         before = None
     services = _services(before, after)
     flow = Flow(
@@ -76,7 +85,11 @@ def compare(before: Sample | None, after: Sample) -> Seen:
         _sum(row.flow.bytes_out for row in services if not row.service.own),
     )
     connections = None if after.connections is None else _connections(before, after)
-    return Seen(after.at, after.status, flow, services, connections, after.total)
+    return Snapshot(after.at, after.status, flow, services, connections, after.total)
+
+
+def _run(sample: Sample) -> tuple[int, str]:
+    return sample.status.pid, sample.status.started
 
 
 def _rate(before: int | None, after: int, seconds: float) -> Rate:
@@ -118,7 +131,7 @@ def _connections(before: Sample | None, after: Sample) -> tuple[ConnectionRow, .
         if old is not None:
             then_in, then_out = old.bytes_in, old.bytes_out
         elif before is not None and each.seconds <= seconds:
-            then_in = then_out = 0  # it is younger than the sample before
+            then_in = then_out = 0  # opened since the previous sample
         else:
             return ConnectionRow(each, None, None)
         return ConnectionRow(

@@ -1,4 +1,4 @@
-"""Gets samples of the daemon in a separate thread, so that keys work while the daemon hangs."""
+"""Takes samples of the daemon in a separate thread, so that keys work while the daemon hangs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Lost:
 
 
 class Sampler:
-    """Keeps the latest sample; an older one that was not taken is dropped.
+    """Keeps the latest sample, and drops an older one that was not read.
 
     :param control: an open connection to the daemon.
     :param connect: opens another one; raises :class:`~tcpd.ctl.client.Unreachable` or
@@ -43,7 +43,7 @@ class Sampler:
         self._asked = threading.Event()
         self._lock = threading.Lock()
         self._latest: Sample | Lost | None = None
-        # it ends with the process: it may be waiting for a daemon that does not answer
+        # a daemon thread: it may wait for a reply when the process ends
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def start(self) -> None:

@@ -1,141 +1,184 @@
-"""What was seen becomes the lines of a screen of any size."""
+"""The live display, at any size of the terminal, as renderables of rich (the extra ``top``)."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tcpd.ctl.top.layout import cut, laid_out, set_in
-from tcpd.ctl.top.rates import Seen
-from tcpd.ctl.top.tables import CONNECTIONS, amount, arranged, number
-from tcpd.ctl.top.view import HELP, View
-from tcpd.ops.amounts import size, span
-from tcpd.wire.safe_text import escape_controls
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.measure import Measurement
+from rich.table import Table
+from rich.text import Text
 
-#: Styles of a line.
-PLAIN, STRONG, REVERSE = "plain", "strong", "reverse"
+from tcpd.ctl.top.plain import cells, header
+from tcpd.ctl.top.rates import History, Rate, Snapshot
+from tcpd.ctl.top.tables import CONNECTIONS, SERVICES
+from tcpd.ctl.top.view import HELP, View
+from tcpd.wire.safe_text import escape_controls
 
 _KEYS = "q quit  c {other}  < > sort  r reverse  / filter  p pause  h help"
 
-#: From so many lines on all is shown; on fewer, and on very few, what matters most.
-_WHOLE, _SOME = 10, 6
+#: Lines from which on everything is shown, and from which on the most important parts are.
+_ALL, _MOST = 10, 6
+
+#: Columns between two columns of a table, and the fewest that a sparkline takes.
+_GAP, _SPARKLINE = 2, 8
+
+_BLOCKS = "\u2581\u2582\u2583\u2584\u2585\u2586\u2587\u2588"
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """A line, no longer than the screen is wide, without a control character in it."""
+class Sparkline:
+    """The latest rates as blocks, the newest on the right.
 
-    text: str
-    style: str = PLAIN
-
-
-def head(seen: Seen) -> list[str]:
-    """How the daemon is, in three lines."""
-    status, flow = seen.status, seen.flow
-    memory = "unknown" if status.memory is None else size(status.memory)
-    return [
-        f"tcpd {status.version} "
-        + (f"NOT READY, {status.unready}" if status.unready else "ready")
-        + f", up {span(status.uptime)}, on {status.server_name}",
-        f"connections {status.connections} of {status.connections_limit}, "
-        f"new {number(flow.accepted)}/s, refused {number(flow.refused)}/s, "
-        f"lag {_late(status.lag)}, max {_late(status.lag_max)}",
-        f"in {amount(flow.bytes_in)}/s, out {amount(flow.bytes_out)}/s, memory {memory}, "
-        f"people {status.members}, rooms {status.rooms}, bans {status.bans}",
-    ]
-
-
-def _late(seconds: float) -> str:
-    return f"{seconds * 1000:.0f}ms" if seconds < 1 else f"{seconds:.1f}s"
-
-
-def body(view: View, seen: Seen, width: int | None) -> tuple[list[str], int]:
-    """The table that is chosen: its lines, headings first, and how many rows there are in all."""
-    table, order = view.table, view.order
-    every = table.rows(seen)
-    rows = arranged(table, every, order.column, order.is_reversed, view.wanted)
-    shown = [[column.show(row) for column in table.columns] for row in rows]
-    return laid_out(table.columns, shown, width), len(every)
-
-
-def plain(view: View, seen: Seen) -> str:
-    """All of it as text for a file or a pipe, as wide and as long as it is."""
-    lines, _ = body(view, seen, None)
-    return "\n".join([*head(seen), "", *lines]) + "\n"
-
-
-def draw(view: View, seen: Seen, notice: str, width: int, height: int) -> list[Line]:
-    """The lines of a screen.
-
-    :param view: what is chosen; the place of its first row is brought into bounds.
-    :param seen: what to show.
-    :param notice: what is wrong; empty if nothing is.
-    :param width: in columns.
-    :param height: in lines; there are no more lines than that.
+    The highest block is the largest rate; a space is an unknown one.
     """
-    if width < 1 or height < 1:
-        return []
-    heads = [
-        Line(cut(line, width), STRONG if not place else PLAIN)
-        for place, line in enumerate(head(seen))
-    ]
-    if seen.status.unready:
-        heads[0] = Line(heads[0].text, REVERSE)
-    warning = [Line(set_in(escape_controls(notice), width, False), REVERSE)] if notice else []
-    if height >= _WHOLE:
-        above = [*heads, *(warning or [Line("")])]
-        feet = 2
-    elif height >= _SOME:
-        above = [*heads[:2], *warning]
-        feet = 1
+
+    rates: Sequence[Rate]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        latest = self.rates[-options.max_width :]
+        scale = (len(_BLOCKS) - 1) / max((rate for rate in latest if rate), default=1.0)
+        blocks = (" " if rate is None else _BLOCKS[round(rate * scale)] for rate in latest)
+        yield _line("".join(blocks).rjust(options.max_width))
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        return Measurement(_SPARKLINE, max(_SPARKLINE, len(self.rates)))
+
+
+def draw(
+    view: View, snapshot: Snapshot, history: History, notice: str, width: int, height: int
+) -> RenderableType:
+    """Draw the screen.
+
+    :param view: the user's choices; its first row and its page size are set to fit.
+    :param history: for the sparklines.
+    :param notice: a warning; empty for none.
+    :param width: columns of the terminal.
+    :param height: lines of the terminal.
+    """
+    first, *others = header(snapshot)
+    status = [_line(first, "reverse" if snapshot.status.unready else "bold"), *map(_line, others)]
+    warning = [_line(escape_controls(notice), "reverse")] if notice else []
+    footer = _footer(view, snapshot)
+    top: list[RenderableType] = [*(warning or status)[:1]]
+    if height >= _ALL:
+        top = [*status, *warning] if warning else [*status, _sparklines(history)]
+    elif height >= _MOST:
+        top, footer = [*status[:2], *warning], footer[1:]
     else:
-        above = (warning or heads)[:1]
-        feet = 1 if view.typing and height > 1 else 0
-    room = height - len(above) - feet
-    middle = _help(width, room) if view.help else _table(view, seen, width, room)
-    middle += [Line("")] * (room - len(middle))
-    return [*above, *middle, *_feet(view, seen, width)[2 - feet :]][:height]
+        footer = footer[1:] if view.is_typing and height > 1 else []
+    room = max(0, height - len(top) - len(footer))
+    middle: list[RenderableType] = [*map(_line, HELP[:room])]
+    blank = room - len(middle)
+    if not view.help and room:
+        rows = _visible(view, snapshot, room - 1)
+        middle = [_table(view, rows, history, width)]
+        if not rows and room > 1:
+            middle.append(_line(_no_rows(view, snapshot)))
+        blank = max(0, room - 1 - max(1, len(rows)))
+    return Group(*top, *middle, *[Text()] * blank, *footer)
 
 
-def _help(width: int, room: int) -> list[Line]:
-    return [Line(cut(line, width)) for line in HELP[: max(0, room)]]
+def _line(text: str, style: str = "") -> Text:
+    return Text(text, style, no_wrap=True, overflow="ellipsis")
 
 
-def _table(view: View, seen: Seen, width: int, room: int) -> list[Line]:
-    if room < 1:
-        return []
-    (heading, *rows), _ = body(view, seen, width)
-    view.page = max(1, room - 1)
+def _sparklines(history: History) -> Table:
+    """The rates of all services together."""
+    flows = [flow for flow, _ in history]
+    rates = {
+        "new": [flow.accepted for flow in flows],
+        "in": [flow.bytes_in for flow in flows],
+        "out": [flow.bytes_out for flow in flows],
+    }
+    grid = Table.grid(expand=True, padding=(0, 1, 0, 0))
+    row: list[RenderableType] = []
+    for name, each in rates.items():
+        grid.add_column()
+        grid.add_column(ratio=1)
+        row += [_line(name), Sparkline(each)]
+    grid.add_row(*row)
+    return grid
+
+
+def _visible(view: View, snapshot: Snapshot, count: int) -> list[list[str]]:
+    """The rows on the screen. A view that is past the last row is scrolled back."""
+    rows = cells(view, snapshot)
+    view.page = max(1, count)
     view.first = max(0, min(view.first, len(rows) - view.page))
-    shown = rows[view.first : view.first + room - 1]
-    if not shown and room > 1:
-        shown = [_nothing(view, seen)]
-    return [
-        Line(set_in(heading, width, False), REVERSE),
-        *(Line(cut(row, width)) for row in shown),
-    ]
+    return rows[view.first : view.first + count]
 
 
-def _nothing(view: View, seen: Seen) -> str:
-    if view.table is CONNECTIONS and seen.connections is None:
-        return "asking ..."
-    return f"no {view.table.noun}" + (" like that" if view.wanted else "")
+def _no_rows(view: View, snapshot: Snapshot) -> str:
+    if view.table is CONNECTIONS and snapshot.connections is None:
+        return "waiting for the daemon ..."
+    return f"no {view.table.noun}" + (" with this text" if view.filter else "")
 
 
-def _feet(view: View, seen: Seen, width: int) -> list[Line]:
-    """The order and filter of the table; and the keys, or the filter that is being typed."""
+def _table(view: View, rows: Sequence[Sequence[str]], history: History, width: int) -> Table:
+    """Make the table. Columns are dropped by their rank until the others fit, then texts shrink."""
+    columns = view.table.columns
+
+    def needed(place: int) -> int:
+        column = columns[place]
+        longest = 0 if column.shrinks else max((cell_len(row[place]) for row in rows), default=0)
+        return max(column.width, len(column.heading), longest)
+
+    places = list(range(len(columns)))
+    left = width + _GAP - sum(needed(place) + _GAP for place in places)
+    while left < 0:
+        dropped = max(places, key=lambda place: columns[place].drop_rank)
+        if not columns[dropped].drop_rank:
+            break
+        places.remove(dropped)
+        left += needed(dropped) + _GAP
+    has_sparklines = view.table is SERVICES and left >= _GAP + _SPARKLINE
+    table = Table(
+        box=None,
+        padding=(0, _GAP, 0, 0),
+        pad_edge=False,
+        header_style="reverse",
+        expand=has_sparklines,
+        # too wide, it is cropped on the right; rich would shrink the names first
+        width=width - left if left < 0 else None,
+    )
+    for place in places:
+        column = columns[place]
+        table.add_column(
+            _line(column.heading),
+            min_width=column.width,
+            justify="left" if column.is_text else "right",
+            no_wrap=not column.shrinks,
+        )
+    if has_sparklines:
+        table.add_column("IN+OUT", ratio=1)
+    for row in rows:
+        shown: list[RenderableType] = [_line(row[place]) for place in places]
+        if has_sparklines:
+            flows = (services.get(row[0]) for _, services in history)
+            shown.append(Sparkline([flow.traffic if flow else None for flow in flows]))
+        table.add_row(*shown)
+    return table
+
+
+def _footer(view: View, snapshot: Snapshot) -> list[Text]:
+    """The order and the filter of the table; below, the keys or the filter that the user types."""
     order, noun = view.order, view.table.noun
-    count = len(view.table.rows(seen))
+    count = len(view.table.rows(snapshot))
     text = f"{count} {noun}"
-    if view.table is CONNECTIONS and seen.total > count:
-        text = f"{count} of {seen.total} {noun}"
+    if view.table is CONNECTIONS and snapshot.total > count:
+        text = f"{count} of {snapshot.total} {noun}"
     text += f", by {view.table.columns[order.column].heading}"
     text += " reversed" if order.is_reversed else ""
     text += f", from row {view.first + 1}" if view.first else ""
-    wanted = escape_controls(view.wanted)
-    text += f", with {wanted!r}" if view.wanted else ""
-    text = f"PAUSED, {text}" if view.paused else text
+    pattern = escape_controls(view.filter)
+    text += f", with {pattern!r}" if view.filter else ""
+    text = f"PAUSED, {text}" if view.is_paused else text
     other = "services" if view.table is CONNECTIONS else "connections"
-    last = f"filter: {wanted}_" if view.typing else _KEYS.format(other=other)
-    # a small screen shows only the last line
-    style = REVERSE if view.paused else PLAIN
-    return [Line(cut(text, width), style), Line(cut(last, width), STRONG if view.typing else PLAIN)]
+    last = f"filter: {pattern}_" if view.is_typing else _KEYS.format(other=other)
+    return [
+        _line(text, "reverse" if view.is_paused else ""),
+        _line(last, "bold" if view.is_typing else ""),
+    ]

@@ -1,4 +1,4 @@
-"""The two tables: their columns, and in what order their rows are."""
+"""The two tables: their columns and the order of their rows."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tcpd.ctl.top.rates import ConnectionRow, Rate, Seen, ServiceRow
+from tcpd.ctl.top.rates import ConnectionRow, Rate, ServiceRow, Snapshot
 from tcpd.ops.amounts import size, span
 
-#: Of the connections no more are asked for, which is the most that the daemon gives.
+#: The limit of a request for connections; the daemon allows no more.
 MOST_CONNECTIONS = 1000
 
 
@@ -18,15 +18,15 @@ class Column:
     """A column.
 
     :ivar heading: in capitals.
-    :ivar value: of a row, to sort by: a number, a text, or ``None`` for unknown.
-    :ivar show: of a row, as text that is safe to print.
-    :ivar width: that it has at least, so that the table does not jump about.
-    :ivar is_text: whether it is set to the left, and sorted from A on; a number is set to the
-        right, and the greatest comes first.
-    :ivar gives: whether it may be cut to its width where room is short.
-    :ivar leaves: where room is short the columns with the highest number are left out first; with 0
-        it stays.
-    :ivar asked: what the daemon is asked to sort connections by, for the best of many.
+    :ivar value: takes a row; returns its sort key: a number, a text, or ``None`` for unknown.
+    :ivar show: takes a row; returns a text that is safe to print.
+    :ivar width: the minimum, so that the table keeps its shape from sample to sample.
+    :ivar is_text: aligned to the left and sorted from A to Z; a number is aligned to the right and
+        sorted from the largest down.
+    :ivar shrinks: whether a narrow terminal may truncate it to its width.
+    :ivar drop_rank: on a narrow terminal the column with the highest rank is dropped first; one
+        with 0 stays.
+    :ivar sort: the ``SORT`` of a request, which chooses the connections that are compared.
     """
 
     heading: str
@@ -34,36 +34,36 @@ class Column:
     show: Callable[[Any], str]
     width: int
     is_text: bool = False
-    gives: bool = False
-    leaves: int = 0
-    asked: str = "age"
+    shrinks: bool = False
+    drop_rank: int = 0
+    sort: str = "age"
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
     """A table.
 
-    :ivar noun: what its rows are.
+    :ivar noun: the name of its rows, in plural.
     :ivar columns: from the left.
-    :ivar first: the place of the column that it is sorted by until another is chosen.
-    :ivar rows: takes the rows out of what was seen.
+    :ivar first: the index of the column that sorts it by default.
+    :ivar rows: the rows of a snapshot.
     """
 
     noun: str
     columns: tuple[Column, ...]
     first: int
-    rows: Callable[[Seen], Sequence[Any]]
+    rows: Callable[[Snapshot], Sequence[Any]]
 
 
 def number(rate: Rate) -> str:
-    """So many a second, in five characters; ``-`` if that is unknown."""
+    """A rate in at most five characters; ``-`` if it is unknown."""
     if rate is None:
         return "-"
     return f"{rate:.1f}" if rate < 1000 else size(round(rate))
 
 
 def amount(rate: Rate) -> str:
-    """Bytes a second; ``-`` if unknown."""
+    """Bytes per second; ``-`` if unknown."""
     return "-" if rate is None else size(round(rate))
 
 
@@ -71,14 +71,14 @@ def _protocol(row: ServiceRow) -> str:
     return row.service.protocol
 
 
-def _of_service(heading: str, name: str, width: int, leaves: int = 0) -> Column:
+def _of_service(heading: str, name: str, width: int, drop_rank: int = 0) -> Column:
     """A number of a service."""
     return Column(
         heading,
         lambda row: getattr(row.service, name),
         lambda row: str(getattr(row.service, name)),
         width,
-        leaves=leaves,
+        drop_rank=drop_rank,
     )
 
 
@@ -101,27 +101,27 @@ SERVICES = Table(
             lambda row: row.service.name,
             12,
             is_text=True,
-            gives=True,
+            shrinks=True,
         ),
-        Column("PROTOCOL", _protocol, _protocol, 9, is_text=True, gives=True, leaves=4),
+        Column("PROTOCOL", _protocol, _protocol, 9, is_text=True, shrinks=True, drop_rank=4),
         Column(
             "STATE",
             lambda row: row.service.state,
             lambda row: row.service.state,
             8,
             is_text=True,
-            leaves=3,
+            drop_rank=3,
         ),
         _of_service("OPEN", "connections", 5),
         _in_flow("NEW/S", "accepted", number, 5),
         _in_flow("REF/S", "refused", number, 5),
         _in_flow("IN/S", "bytes_in", amount, 4),
         _in_flow("OUT/S", "bytes_out", amount, 5),
-        _of_service("ACCEPTED", "accepted", 8, leaves=6),
-        _of_service("REFUSED", "refused", 7, leaves=5),
+        _of_service("ACCEPTED", "accepted", 8, drop_rank=6),
+        _of_service("REFUSED", "refused", 7, drop_rank=5),
     ),
     first=3,
-    rows=lambda seen: seen.services,
+    rows=lambda snapshot: snapshot.services,
 )
 
 
@@ -132,9 +132,9 @@ def _of_connection(
     show: Callable[[Any], str] = str,
     *,
     is_text: bool = False,
-    gives: bool = False,
-    leaves: int = 0,
-    asked: str = "age",
+    shrinks: bool = False,
+    drop_rank: int = 0,
+    sort: str = "age",
 ) -> Column:
     """A value of a connection."""
     return Column(
@@ -143,9 +143,9 @@ def _of_connection(
         lambda row: show(getattr(row.connection, name)),
         width,
         is_text,
-        gives,
-        leaves,
-        asked,
+        shrinks,
+        drop_rank,
+        sort,
     )
 
 
@@ -173,47 +173,46 @@ CONNECTIONS = Table(
             lambda row: _number_of(row.connection.id),
             lambda row: row.connection.id,
             5,
-            asked="new",
+            sort="new",
         ),
-        _of_connection("SERVICE", "service", 8, is_text=True, gives=True),
-        _of_connection("PEER", "peer", 15, is_text=True, gives=True),
-        # numbers are given in the order of coming; ages are rounded, and rows of those that came
-        # together would change places at each look
+        _of_connection("SERVICE", "service", 8, is_text=True, shrinks=True),
+        _of_connection("PEER", "peer", 15, is_text=True, shrinks=True),
+        # by id, not by age: ages are rounded, and rows of the same age would swap at each refresh
         Column(
             "AGE",
             lambda row: -_number_of(row.connection.id),
             lambda row: span(row.connection.seconds),
             6,
-            leaves=1,
+            drop_rank=1,
         ),
-        _of_connection("QUIET", "quiet", 6, _quiet, leaves=3, asked="idle"),
-        Column("IN/S", _in, lambda row: amount(_in(row)), 4, asked="in"),
-        Column("OUT/S", _out, lambda row: amount(_out(row)), 5, asked="out"),
-        _of_connection("IN", "bytes_in", 4, size, leaves=2, asked="in"),
-        _of_connection("OUT", "bytes_out", 4, size, leaves=2, asked="out"),
-        _of_connection("TLS", "tls", 7, is_text=True, leaves=4),
+        _of_connection("QUIET", "quiet", 6, _quiet, drop_rank=3, sort="idle"),
+        Column("IN/S", _in, lambda row: amount(_in(row)), 4, sort="in"),
+        Column("OUT/S", _out, lambda row: amount(_out(row)), 5, sort="out"),
+        _of_connection("IN", "bytes_in", 4, size, drop_rank=2, sort="in"),
+        _of_connection("OUT", "bytes_out", 4, size, drop_rank=2, sort="out"),
+        _of_connection("TLS", "tls", 7, lambda tls: tls or "-", is_text=True, drop_rank=4),
     ),
     first=3,
-    rows=lambda seen: seen.connections or (),
+    rows=lambda snapshot: snapshot.connections or (),
 )
 
 
-def arranged(
-    table: Table, rows: Sequence[Any], column: int, is_reversed: bool, wanted: str
+def sorted_rows(
+    table: Table, rows: Sequence[Any], column: int, is_reversed: bool, filter: str
 ) -> list[Any]:
-    """The rows that are wanted, in order.
+    """Filter and sort rows.
 
-    :param column: the place of the column to sort by; unknown values come last.
-    :param is_reversed: the other way round.
-    :param wanted: a text that one of a row's cells has to have in it, in capitals or not.
+    :param column: the index of the column that sorts them; unknown values come last.
+    :param is_reversed: reverse the order.
+    :param filter: a text that one of a row's cells must contain, in any case; empty for all rows.
     """
     by = table.columns[column]
-    if wanted:
-        rows = [row for row in rows if _has(table, row, wanted.casefold())]
+    if filter:
+        rows = [row for row in rows if _contains(table, row, filter.casefold())]
     known = [row for row in rows if by.value(row) is not None]
     unknown = [row for row in rows if by.value(row) is None]
     return sorted(known, key=by.value, reverse=by.is_text == is_reversed) + unknown
 
 
-def _has(table: Table, row: Any, wanted: str) -> bool:
-    return any(wanted in column.show(row).casefold() for column in table.columns)
+def _contains(table: Table, row: Any, text: str) -> bool:
+    return any(text in column.show(row).casefold() for column in table.columns)

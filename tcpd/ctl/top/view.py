@@ -1,4 +1,4 @@
-"""What somebody who watches has chosen, and what keys do to it."""
+"""The user's choices, and the keys that change them."""
 
 from __future__ import annotations
 
@@ -6,30 +6,30 @@ from dataclasses import dataclass, field
 
 from tcpd.ctl.top.tables import CONNECTIONS, MOST_CONNECTIONS, SERVICES, Table
 
-#: The longest text to filter by, in characters.
+#: The longest filter, in characters.
 _LONGEST_FILTER = 64
 
 HELP = (
     "c          connections; again: services",
-    "< >        sort by the column to the left or right (arrow keys, too)",
+    "< >        sort by the column to the left or right (also arrow keys)",
     "1 ... 9    sort by that column",
-    "r          the other way round",
-    "/          type a text that rows must have; Enter keeps it, Esc drops it",
-    "p, space   pause; again: go on",
-    "up, down   scroll (j and k, PgUp and PgDn, Home)",
+    "r          reverse the order",
+    "/          show only rows that contain a text; Enter keeps it, Esc clears it",
+    "p, space   pause; again: continue",
+    "up, down   scroll (also j and k, PgUp and PgDn, Home)",
     "h, ?       this help",
     "q          quit",
     "",
-    "NEW/S clients let in, REF/S refused, IN/S and OUT/S bytes, all a second since",
-    "the last look; - is unknown. Of very many connections 1000 are looked at: the",
-    "first by the column that they are sorted by (IN/S: by IN; OUT/S: by OUT).",
-    "lag: how late the reactor is with a timer, and was at most in a minute or two.",
+    "NEW/S accepted clients, REF/S refused clients, IN/S and OUT/S bytes, per second",
+    "since the last refresh; - is unknown. At most 1000 connections are compared:",
+    "the first by the column that sorts them (IN/S: by IN; OUT/S: by OUT).",
+    "lag: the delay of the reactor, now and at most in the last minute or two.",
 )
 
 
 @dataclass(slots=True)
 class Order:
-    """How a table is sorted. :ivar column: its place."""
+    """The order of a table. :ivar column: its index."""
 
     column: int
     is_reversed: bool = False
@@ -37,19 +37,19 @@ class Order:
 
 @dataclass(slots=True)
 class View:
-    """What is shown, and how.
+    """The user's choices.
 
-    :ivar table: which of the two.
-    :ivar wanted: what rows must have in them; empty for all.
-    :ivar typing: whether keys are letters of that.
-    :ivar first: the place of the first row that is shown; the screen keeps it in bounds.
+    :ivar table: the table on the screen.
+    :ivar filter: a text that rows must contain; empty for all rows.
+    :ivar is_typing: whether keys are characters of the filter.
+    :ivar first: the index of the first row on the screen; the screen keeps it in bounds.
     :ivar page: how many rows the screen shows; set by the screen.
     """
 
     table: Table = SERVICES
-    wanted: str = ""
-    typing: bool = False
-    paused: bool = False
+    filter: str = ""
+    is_typing: bool = False
+    is_paused: bool = False
     help: bool = False
     first: int = 0
     page: int = 10
@@ -59,38 +59,38 @@ class View:
 
     @property
     def order(self) -> Order:
-        """How the table that is shown is sorted."""
+        """The order of the table on the screen."""
         return self.orders[self.table.noun]
 
     def request(self) -> str:
-        """What to ask the daemon for connections; empty if they are not shown."""
+        """The request for connections; empty if they are not on the screen."""
         if self.table is not CONNECTIONS:
             return ""
-        asked = self.table.columns[self.order.column].asked
-        if asked in ("age", "new") and self.order.is_reversed:
-            asked = "new" if asked == "age" else "age"
-        return f"CONNECTIONS json SORT={asked} LIMIT={MOST_CONNECTIONS}"
+        sort = self.table.columns[self.order.column].sort
+        if sort in ("age", "new") and self.order.is_reversed:
+            sort = "new" if sort == "age" else "age"
+        return f"CONNECTIONS json SORT={sort} LIMIT={MOST_CONNECTIONS}"
 
     def press(self, key: str) -> bool:
-        """Do what a key means.
+        """Apply a key.
 
         :param key: a character, or a name of :mod:`tcpd.ctl.top.keys`.
-        :return: whether to go on; not if it was the key to quit.
+        :return: ``False`` for the key that quits.
         """
-        if self.typing:
+        if self.is_typing:
             self._type(key)
         elif self.help:
             self.help = False
         elif key in ("q", "Q"):
             return False
         elif key in ("p", " "):
-            self.paused = not self.paused
+            self.is_paused = not self.is_paused
         elif key in ("h", "?"):
             self.help = True
         elif key == "/":
-            self.typing = True
+            self.is_typing = True
         elif key == "escape":
-            self.wanted = ""
+            self.filter = ""
         elif key == "c":
             self.table = SERVICES if self.table is CONNECTIONS else CONNECTIONS
             self.first = 0
@@ -102,13 +102,13 @@ class View:
 
     def _type(self, key: str) -> None:
         if key == "enter":
-            self.typing = False
+            self.is_typing = False
         elif key == "escape":
-            self.typing, self.wanted = False, ""
+            self.is_typing, self.filter = False, ""
         elif key == "backspace":
-            self.wanted = self.wanted[:-1]
+            self.filter = self.filter[:-1]
         elif len(key) == 1 and key.isprintable():
-            self.wanted = (self.wanted + key)[:_LONGEST_FILTER]
+            self.filter = (self.filter + key)[:_LONGEST_FILTER]
         self.first = 0
 
     def _move(self, key: str) -> None:
@@ -132,16 +132,16 @@ class View:
         self.first = max(0, self.first)
 
 
-def chosen(connections: bool, sort: str | None, is_reversed: bool, wanted: str) -> View:
-    """A view as the command line asks for it.
+def make_view(connections: bool, sort: str | None, is_reversed: bool, filter: str) -> View:
+    """Make the view that the command line requests.
 
-    :param connections: whether to show those, and not services.
-    :param sort: the heading of a column, in capitals or not; ``None`` for the usual one.
-    :param is_reversed: the other way round.
-    :param wanted: what rows must have in them.
-    :raise ValueError: if there is no such column.
+    :param connections: show connections, not services.
+    :param sort: the heading of a column, in any case; ``None`` for the default.
+    :param is_reversed: reverse the order.
+    :param filter: a text that rows must contain.
+    :raise ValueError: if the table has no such column.
     """
-    view = View(table=CONNECTIONS if connections else SERVICES, wanted=wanted)
+    view = View(table=CONNECTIONS if connections else SERVICES, filter=filter)
     headings = [column.heading for column in view.table.columns]
     if sort is not None:
         if sort.upper() not in headings:

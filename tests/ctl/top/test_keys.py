@@ -1,4 +1,4 @@
-"""Bytes of a terminal become keys."""
+"""Keys of a terminal."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def test_keys(data: bytes, keys: list[str]) -> None:
     assert Keys().feed(data) == keys
 
 
-def test_a_character_that_was_cut_is_waited_for() -> None:
+def test_incomplete_character_is_completed_by_the_next_read() -> None:
     keys = Keys()
     assert keys.feed(b"\xc3") == []
     assert keys.feed(b"\xa9") == ["\u00e9"]
 
 
 @given(st.lists(st.binary(max_size=20)))
-def test_no_key_has_a_control_character_in_it(pieces: list[bytes]) -> None:
+def test_keys_hold_no_control_characters(pieces: list[bytes]) -> None:
     keys = Keys()
     assert all(key.isprintable() for piece in pieces for key in keys.feed(piece))

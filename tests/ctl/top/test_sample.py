@@ -1,4 +1,4 @@
-"""What the daemon answers, read."""
+"""Parsing of the daemon's replies."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from tcpd.ctl.client import Answer, Unreachable
 from tcpd.ctl.top.sample import take
 
 
-class Told:
-    """Answers each command with JSON that was given to it."""
+class FakeControl:
+    """Replies to each command with given JSON."""
 
     def __init__(self, code: int = 250, **answers: Any) -> None:
         self.code = code
         self.answers = answers
-        self.asked: list[str] = []
+        self.requests: list[str] = []
 
     def ask(self, request: str) -> Answer:
-        self.asked.append(request)
+        self.requests.append(request)
         return Answer(self.code, (json.dumps(self.answers[request.split()[0].lower()]),))
 
 
@@ -53,42 +53,42 @@ CONNECTION = {
 }
 
 
-def test_text_that_json_hides_controls_in_is_safe_to_print() -> None:
-    """Peer text never reaches a terminal unescaped: JSON's own escapes are undone by its reader."""
-    told = Told(
+def test_control_characters_in_json_are_escaped() -> None:
+    """Text of a peer reaches a terminal only escaped; parsing JSON undoes JSON's own escapes."""
+    control = FakeControl(
         status=STATUS | {"server_name": "\x1b]0;x\x07"},
         services={"services": []},
         connections={"total": 1, "connections": [CONNECTION]},
     )
-    sample = take(told, 0.0, "CONNECTIONS json")
+    sample = take(control, 0.0, "CONNECTIONS json")
     assert sample.status.server_name == r"\x1b]0;x\x07"
     assert sample.connections
     assert sample.connections[0].peer == r"a\x1b[2Jb\u202e"
-    assert sample.connections[0].tls == "-"
+    assert sample.connections[0].tls is None
 
 
-def test_connections_are_asked_for_only_where_they_are_wanted() -> None:
-    told = Told(status=STATUS, services={"services": []})
-    assert take(told, 0.0).connections is None
-    assert told.asked == ["STATUS json", "SERVICES json"]
+def test_connections_are_requested_only_on_demand() -> None:
+    control = FakeControl(status=STATUS, services={"services": []})
+    assert take(control, 0.0).connections is None
+    assert control.requests == ["STATUS json", "SERVICES json"]
 
 
 @pytest.mark.parametrize(
     "status",
     [[], "x", None, {}, STATUS | {"uptime": "long"}, STATUS | {"memory": []}],
 )
-def test_an_answer_of_another_kind_is_an_error_in_words(status: Any) -> None:
+def test_malformed_reply_raises_unreachable(status: Any) -> None:
     with pytest.raises(Unreachable, match="cannot be parsed"):
-        take(Told(status=status, services={"services": []}), 0.0)
+        take(FakeControl(status=status, services={"services": []}), 0.0)
 
 
-def test_a_refusal_is_told_in_the_daemons_words() -> None:
+def test_refusal_raises_unreachable_with_the_daemons_text() -> None:
     with pytest.raises(Unreachable, match="no such"):
-        take(Told(500, status="no such command"), 0.0)
+        take(FakeControl(500, status="no such command"), 0.0)
 
 
 class InMemory:
-    """A daemon in memory, asked as by the control socket."""
+    """A daemon in memory behind its control protocol."""
 
     def __init__(self, house: House) -> None:
         self._operator = house.operator()
@@ -99,8 +99,7 @@ class InMemory:
 
 
 @pytest.mark.usefixtures("listeners_in_memory")
-def test_the_real_daemon_says_all_of_it() -> None:
-    """Every field that is read is one that the daemon has."""
+def test_daemon_sends_every_field() -> None:
     house = House("[service:echo]\nprotocol = echo\nlisten = 127.0.0.1:7\n")
     house.connect(7)
     sample = take(InMemory(house), 0.0, "CONNECTIONS json SORT=in LIMIT=1000")

@@ -1,4 +1,4 @@
-"""What is on the screen, at any size, and what keys do to it."""
+"""The screen at any size, and the keys that change it."""
 
 from __future__ import annotations
 
@@ -7,14 +7,18 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.cells import cell_len
+from rich.console import Console, RenderableType
+from rich.screen import Screen
+from rich.segment import Segment
 from topping import STATUS, connection, sample, service
 
-from tcpd.ctl.top.layout import cells
-from tcpd.ctl.top.rates import Seen, compare
+from tcpd.ctl.top.plain import plain
+from tcpd.ctl.top.rates import Rate, Snapshot, compare
 from tcpd.ctl.top.sampler import Lost
-from tcpd.ctl.top.screen import PLAIN, REVERSE, draw, plain
+from tcpd.ctl.top.screen import Sparkline, draw
 from tcpd.ctl.top.tables import CONNECTIONS, SERVICES, number
-from tcpd.ctl.top.view import View, chosen
+from tcpd.ctl.top.view import View, make_view
 from tcpd.ctl.top.watch import Watch
 from tcpd.wire.safe_text import escape_controls
 
@@ -32,7 +36,7 @@ AFTER = sample(
     service("chat", refused=7),
     connections=(connection("1", bytes_in=4096), connection("2", service="chat", bytes_out=20)),
 )
-SEEN = compare(BEFORE, AFTER)
+SNAPSHOT = compare(BEFORE, AFTER)
 
 MANY = compare(
     None,
@@ -45,9 +49,23 @@ MANY = compare(
 )
 
 
-def shown(view: View, seen: Seen = SEEN, notice: str = "", size: str = "80x24") -> list[str]:
+def render(screen: RenderableType, width: int, height: int) -> list[list[Segment]]:
+    """The lines of a terminal of this size."""
+    console = Console(width=width, height=height, color_system=None, _environ={})
+    return console.render_lines(Screen(screen))
+
+
+def shown(
+    view: View, snapshot: Snapshot = SNAPSHOT, notice: str = "", size: str = "80x24"
+) -> list[str]:
     width, height = map(int, size.split("x"))
-    return [line.text.rstrip() for line in draw(view, seen, notice, width, height)]
+    lines = render(draw(view, snapshot, (), notice, width, height), width, height)
+    return ["".join(each.text for each in line).rstrip() for line in lines]
+
+
+def watched(state: Watch, now: float, width: int = 80) -> list[str]:
+    lines = render(state.draw(now, width, 24), width, 24)
+    return ["".join(each.text for each in line) for line in lines]
 
 
 def press(view: View, *keys: str) -> View:
@@ -55,20 +73,19 @@ def press(view: View, *keys: str) -> View:
     return view
 
 
-def names(view: View, seen: Seen = SEEN) -> list[str]:
+def names(view: View, snapshot: Snapshot = SNAPSHOT) -> list[str]:
     """The first cells of the rows."""
-    lines = shown(view, seen)
+    lines = shown(view, snapshot)
     rows = lines[5 : lines.index("", 5)]
     return [row.split()[0] for row in rows]
 
 
-def test_the_whole_screen_at_80x24() -> None:
-    """Looks right at 80x24."""
+def test_screen_of_80x24() -> None:
     assert shown(View()) == [
         "tcpd 0.1.0 ready, up 1h00m, on test.example",
         "connections 3 of 10000, new 1.0/s, refused 3.0/s, lag 0ms, max 12ms",
         "in 2.0K/s, out 0/s, memory 50M, people 2, rooms 1, bans 0",
-        "",
+        "new                        in                        out",
         "SERVICE       PROTOCOL   STATE      OPEN  NEW/S  REF/S  IN/S  OUT/S  REFUSED",
         "line          line       open          2    0.0    0.0    50      0        0",
         "echo          echo       open          1    1.0    0.0  2.0K      0        0",
@@ -79,7 +96,7 @@ def test_the_whole_screen_at_80x24() -> None:
     ]
 
 
-def test_the_connections() -> None:
+def test_connections() -> None:
     assert shown(press(View(), "c"))[4:7] == [
         "   ID  SERVICE   PEER                AGE   QUIET  IN/S  OUT/S    IN   OUT",
         "    1  echo      192.0.2.1:4711      10s      1s  2.0K      0  4.0K     0",
@@ -87,23 +104,50 @@ def test_the_connections() -> None:
     ]
 
 
-SIZES = st.tuples(st.integers(-1, 200), st.integers(-1, 60))
+SIZES = st.tuples(st.integers(1, 200), st.integers(1, 60))
 
 
-@given(SIZES, st.sampled_from([SEEN, MANY]), st.lists(st.sampled_from("chr/pj<>9 x")), st.text())
-def test_no_size_is_too_small_and_nothing_is_outside(
-    size: tuple[int, int], seen: Seen, keys: list[str], notice: str
+@given(
+    SIZES, st.sampled_from([SNAPSHOT, MANY]), st.lists(st.sampled_from("chr/pj<>9 x")), st.text()
+)
+def test_screen_fits_every_size(
+    size: tuple[int, int], snapshot: Snapshot, keys: list[str], notice: str
 ) -> None:
-    """Looks right at other sizes, also tiny ones."""
     view = press(View(), *keys)
     width, height = size
-    lines = draw(view, seen, notice, width, height)
-    assert len(lines) == (height if width > 0 and height > 0 else 0)
-    assert all(cells(line.text) <= width for line in lines)
-    assert all(escape_controls(line.text) == line.text for line in lines)
+    screen = draw(view, snapshot, (), notice, width, height)
+    console = Console(width=width, color_system=None, _environ={})
+    # before the terminal crops it: no line more than it has
+    assert len(console.render_lines(screen)) == height
+    for line in render(screen, width, height):
+        text = "".join(each.text for each in line)
+        assert cell_len(text) == width
+        assert escape_controls(text) == text
 
 
-def test_what_matters_most_is_on_few_lines() -> None:
+def test_sparkline_shows_the_latest_rates() -> None:
+    """The largest rate has the highest block; an unknown one has none."""
+
+    def drawn(*rates: Rate, width: int = 8) -> str:
+        return "".join(each.text for each in render(Sparkline(rates), width, 1)[0])
+
+    assert drawn(None, 0.0, 1.0, 7.0) == "     \u2581\u2582\u2588"
+    assert drawn(9.0, *[3.5] * 8) == "\u2588" * 8
+    assert drawn(0.0, 0.0, width=2) == "\u2581\u2581"
+    assert drawn(width=1) == " "
+
+
+def test_wide_screen_has_a_sparkline_per_service() -> None:
+    state = Watch(View(), 2.0)
+    state.note(BEFORE)
+    state.note(AFTER)
+    lines = watched(state, 2.0, 120)
+    assert lines[4].rstrip().endswith("REFUSED  IN+OUT")
+    assert [line[-1] for line in lines[5:8]] == ["\u2588", "\u2588", "\u2581"]
+    assert "IN+OUT" not in "".join(watched(state, 2.0))
+
+
+def test_few_lines_show_the_most_important_parts() -> None:
     assert shown(View(), size="80x1")[0].startswith("tcpd 0.1.0 ready")
     assert shown(View(), notice="LOST", size="80x1") == ["LOST"]
     assert [line.split()[0] for line in shown(View(), size="30x4")[1:]] == [
@@ -114,33 +158,37 @@ def test_what_matters_most_is_on_few_lines() -> None:
     assert shown(press(View(), "/", "x"), size="30x3")[-1] == "filter: x_"
 
 
-def test_sorted_by_another_column_and_the_other_way_round() -> None:
+def test_keys_choose_the_column_and_the_order() -> None:
     view = View()
     assert names(view) == ["line", "echo", "chat"]
     assert names(press(view, ">")) == ["echo", "line", "chat"]  # NEW/S
     assert names(press(view, "right")) == ["chat", "echo", "line"]  # REF/S
     assert names(press(view, "r")) == ["echo", "line", "chat"]
     assert names(press(view, "r", "1")) == ["chat", "echo", "line"]
-    assert names(press(view, "left")) == ["chat", "echo", "line"]  # round, to REFUSED
+    assert names(press(view, "left")) == [
+        "chat",
+        "echo",
+        "line",
+    ]  # from the first to the last: REFUSED
     assert shown(view)[-2] == "3 services, by REFUSED"
 
 
-def test_who_came_together_keeps_places() -> None:
-    """Their ages are told to the millisecond, each a moment after the one before it."""
+def test_connections_of_the_same_age_keep_their_order() -> None:
+    """Ages are rounded to milliseconds, and computed one after the other."""
     view = press(View(), "c")
     ages = {"9": 10.001, "10": 10.002, "11": 10.001}
     rows = tuple(connection(id, seconds=age) for id, age in ages.items())
-    seen = compare(None, sample(0.0, connections=rows))
-    assert [line.split()[0] for line in shown(view, seen)[5:8]] == ["9", "10", "11"]
-    assert [line.split()[0] for line in shown(press(view, "r"), seen)[5:8]] == ["11", "10", "9"]
+    snapshot = compare(None, sample(0.0, connections=rows))
+    assert [line.split()[0] for line in shown(view, snapshot)[5:8]] == ["9", "10", "11"]
+    assert [line.split()[0] for line in shown(press(view, "r"), snapshot)[5:8]] == ["11", "10", "9"]
 
 
-def test_what_is_unknown_comes_last_either_way() -> None:
-    seen = compare(BEFORE, replace(AFTER, services=(service("new"), *AFTER.services)))
+def test_unknown_values_come_last_in_both_orders() -> None:
+    snapshot = compare(BEFORE, replace(AFTER, services=(service("added"), *AFTER.services)))
     view = press(View(), "7")
-    assert names(view, seen)[-1] == "new"
-    assert names(press(view, "r"), seen)[-1] == "new"
-    (row,) = (line for line in shown(view, seen) if line.startswith("new"))
+    assert names(view, snapshot)[-1] == "added"
+    assert names(press(view, "r"), snapshot)[-1] == "added"
+    (row,) = (line for line in shown(view, snapshot) if line.startswith("added"))
     assert row.split()[4:8] == ["-", "-", "-", "-"]
 
 
@@ -155,10 +203,10 @@ def test_filter_by_typed_text() -> None:
     assert shown(view)[-1] == "filter: Ch_"
     assert names(view) == ["echo", "chat"]
     assert shown(press(view, "enter"))[-2] == "3 services, by OPEN, with 'Ch'"
-    assert shown(press(view, "/", "z"))[5] == "no services like that"
+    assert shown(press(view, "/", "z"))[5] == "no services with this text"
     assert names(press(view, "escape")) == ["line", "echo", "chat"]
     press(view, "/", *"a" * 1000)
-    assert len(view.wanted) == 64
+    assert len(view.filter) == 64
 
 
 def test_scrolling_stays_in_bounds() -> None:
@@ -174,16 +222,16 @@ def test_scrolling_stays_in_bounds() -> None:
     assert shown(press(view, "home"), MANY)[5].startswith("service-99")
 
 
-def test_help_is_there_until_a_key() -> None:
+def test_next_key_closes_the_help() -> None:
     view = press(View(), "h")
-    assert any("the other way round" in line for line in shown(view))
+    assert any("reverse the order" in line for line in shown(view))
     assert not any("SERVICE" in line for line in shown(view))
-    press(view, "q")  # which leaves the help, and not the program
+    press(view, "q")  # closes the help only
     assert any("SERVICE" in line for line in shown(view))
     assert not view.press("q")
 
 
-def test_of_many_connections_the_best_are_asked_for() -> None:
+def test_order_chooses_the_connections_of_the_request() -> None:
     view = View()
     assert view.request() == ""
     press(view, "c")
@@ -195,66 +243,66 @@ def test_of_many_connections_the_best_are_asked_for() -> None:
     assert shown(view, MANY)[-2].startswith("100 of 20000 connections, by IN/S reversed")
 
 
-def test_paused_nothing_moves_until_it_goes_on() -> None:
+def test_pause_freezes_the_screen() -> None:
     view = View()
     state = Watch(view, 2.0)
-    assert state.lines(0.0, 80, 24) == []
+    assert watched(state, 0.0) == [" " * 80] * 24
     state.note(BEFORE)
-    first = state.lines(0.1, 80, 24)
+    first = watched(state, 0.1)
     press(view, "p")
     state.note(AFTER)
-    paused = state.lines(2.1, 80, 24)
+    paused = watched(state, 2.1)
     assert paused[:22] == first[:22]
-    assert paused[22].text.startswith("PAUSED, 3 services")
+    assert paused[22].startswith("PAUSED, 3 services")
     press(view, " ")
-    assert "new 1.0/s" in state.lines(2.1, 80, 24)[1].text
+    assert "new 1.0/s" in watched(state, 2.1)[1]
 
 
-def test_who_lost_the_daemon_says_so_keeps_the_last_and_finds_it_again() -> None:
-    """Resumes after the daemon restarts: says that it lost it."""
+def test_lost_daemon_leaves_the_last_sample_until_it_is_back() -> None:
     state = Watch(View(), 2.0)
     state.note(BEFORE)
     state.note(Lost("nobody listens on /run/tcpd/control\x1b"))
-    lines = state.lines(7.0, 80, 24)
-    assert lines[3].style == REVERSE
-    assert lines[3].text.startswith("LOST 7s ago, trying again every 2 s: nobody listens")
-    assert lines[5].text.startswith("echo")
-    again = replace(STATUS, began=(8, "later"), uptime=1.0)
+    lines = watched(state, 7.0)
+    assert lines[3].startswith("LOST 7s ago, trying again every 2 s: nobody listens")
+    assert lines[5].startswith("echo")
+    again = replace(STATUS, pid=8, started="later", uptime=1.0)
     state.note(sample(9.0, service("echo", accepted=1), status=again))
-    lines = state.lines(9.0, 80, 24)
-    assert (lines[3].text, lines[3].style) == ("", PLAIN)
-    assert "new -/s" in lines[1].text
+    lines = watched(state, 9.0)
+    assert lines[3].startswith("new ")
+    assert "new -/s" in lines[1]
 
 
-def test_a_daemon_that_hangs_is_told() -> None:
+def test_silent_daemon_is_shown() -> None:
     state = Watch(View(), 2.0)
     state.note(BEFORE)
-    assert state.lines(3.9, 80, 24)[3].text == ""
-    assert state.lines(5.0, 80, 24)[3].text.startswith("NO ANSWER for 5s")
+    assert watched(state, 3.9)[3].startswith("new ")
+    assert watched(state, 5.0)[3].startswith("NO ANSWER for 5s")
 
 
-def test_a_daemon_that_stops_stands_out() -> None:
+def test_stopping_daemon_is_highlighted() -> None:
     status = replace(STATUS, unready="stopping: connections are being drained")
-    (first, *_) = draw(View(), compare(None, sample(0.0, status=status)), "", 80, 24)
-    assert first.style == REVERSE
+    screen = draw(View(), compare(None, sample(0.0, status=status)), (), "", 80, 24)
+    (first, *_), *_ = render(screen, 80, 24)
     assert "NOT READY, stopping: connections are being drained" in first.text
+    assert first.style
+    assert first.style.reverse
 
 
-def test_plain_text_is_as_wide_as_it_takes() -> None:
-    text = plain(chosen(False, "in/s", False, "ech"), SEEN)
+def test_plain_text_has_all_columns() -> None:
+    text = plain(make_view(False, "in/s", False, "ech"), SNAPSHOT)
     assert text.endswith(
         "SERVICE       PROTOCOL   STATE      OPEN  NEW/S  REF/S  IN/S  OUT/S  ACCEPTED  REFUSED\n"
         "echo          echo       open          1    1.0    0.0  2.0K      0        12        0\n"
     )
 
 
-def test_a_column_that_is_not_there_is_told_with_those_that_are() -> None:
+def test_unknown_column_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ValueError, match="'age' is no column to sort by; there are SERVICE, "):
-        chosen(False, "age", False, "")
-    assert chosen(True, "age", True, "").order.is_reversed
+        make_view(False, "age", False, "")
+    assert make_view(True, "age", True, "").order.is_reversed
 
 
-def test_a_rate_has_at_most_five_characters() -> None:
+def test_rate_has_at_most_five_characters() -> None:
     assert [number(rate) for rate in (None, 0.0, 0.04, 999.94, 1000.0, 123456.0)] == [
         "-",
         "0.0",
@@ -265,7 +313,7 @@ def test_a_rate_has_at_most_five_characters() -> None:
     ]
 
 
-def test_no_two_columns_have_one_heading() -> None:
+def test_headings_are_unique() -> None:
     for table in (SERVICES, CONNECTIONS):
         headings = [column.heading for column in table.columns]
         assert len(set(headings)) == len(headings)
