@@ -28,7 +28,7 @@ def listeners_in_memory() -> Iterator[None]:
         turns: TurnScheduler,
         kernel: Kernel | None = None,
     ) -> Any:
-        place = listener.place
+        place = listener.bind
         try:
             if isinstance(place, Address):
                 return reactor.listenTCP(place.port, factory, interface=place.host)

@@ -1,1 +1,1 @@
-"""Configuration: fields, the listen grammar, the ini reader and the settings. Standard library."""
+"""Configuration: ini parser, listen grammar, options, settings. Standard library only."""

@@ -1,4 +1,4 @@
-"""What differs between two configurations, and what of it a running daemon can take over."""
+"""Differences between two configurations, and which of them a reload can apply."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from tcpd.config.settings import ServiceSettings, Settings
 
 @dataclass(frozen=True, slots=True)
 class ServiceChange:
-    """What differs in one service that both have.
+    """The changes of a service that is in both configurations.
 
     :ivar name: the service's.
-    :ivar replaced: why nothing of the old one can stay (``protocol``, or an option that cannot be
-        changed while it runs); ``""`` if it can.
-    :ivar listen: whether it listens elsewhere or with other words.
-    :ivar policy: whether it stands behind another policy, by name or by content.
-    :ivar options: the options of its kind that differ.
-    :ivar sections: keys of the sections of its kind that differ, as ``[TITLE] KEY``.
+    :ivar replaced: the key for which the service must be replaced (``protocol``, or an option that
+        is not reloadable); ``""`` if it need not.
+    :ivar listen: whether its listeners change.
+    :ivar policy: whether its policy changes, by name or content.
+    :ivar options: the changed options of its kind.
+    :ivar sections: the changed keys of the sections of its kind, as ``[TITLE] KEY``.
     """
 
     name: str
@@ -33,14 +33,14 @@ class ServiceChange:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What a reload has to do.
+    """The changes that a reload applies.
 
-    :ivar settings: what will be in force: the new ones, less what takes a restart.
-    :ivar added: services that are new, in the new order.
-    :ivar removed: services that are gone.
-    :ivar changed: services that are in both and differ.
-    :ivar sections: by title, the keys of single sections that differ and can be taken over.
-    :ivar restart: (title, key) that differ and take a restart of the daemon.
+    :ivar settings: the resulting settings: the new ones, without changes that require a restart.
+    :ivar added: new services, in the new order.
+    :ivar removed: removed services.
+    :ivar changed: changed services.
+    :ivar sections: by title, the changed reloadable keys of sections without a NAME.
+    :ivar restart: (title, key) of changes that require a restart.
     """
 
     settings: Settings
@@ -55,22 +55,22 @@ class Difference:
 
 
 def diff(old: Settings, new: Settings) -> Difference:
-    """Compare two configurations. Certificates are not looked at: a reload rereads them all."""
+    """Compare two configurations, without certificates: a reload rereads all of them."""
     sections: dict[str, tuple[str, ...]] = {}
     restart: list[tuple[str, str]] = []
 
     def section(title: str, before: Any, after: Any) -> Any:
-        taken, left = _keys(before, after)
-        if taken:
-            sections[title] = taken
-        restart.extend((title, key) for key in left)
-        return replace(after, **{key: getattr(before, key) for key in left})
+        reloadable, fixed = _changed_keys(before, after)
+        if reloadable:
+            sections[title] = reloadable
+        restart.extend((title, key) for key in fixed)
+        return replace(after, **{key: getattr(before, key) for key in fixed})
 
     in_force = replace(
         new,
         tcpd=section("tcpd", old.tcpd, new.tcpd),
         sections={
-            # where the old one has none, a service is new that reads it
+            # a new section belongs to a new service
             title: section(title, old.sections[title], values) if title in old.sections else values
             for title, values in new.sections.items()
         },
@@ -88,14 +88,14 @@ def diff(old: Settings, new: Settings) -> Difference:
     )
 
 
-def _keys(before: Any, after: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The keys that differ: those that can be taken over, and those that cannot."""
-    taken: list[str] = []
-    left: list[str] = []
+def _changed_keys(before: Any, after: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the changed keys: the reloadable ones, and the others."""
+    reloadable: list[str] = []
+    fixed: list[str] = []
     for item in options_of(type(after)):
         if getattr(before, item.name) != getattr(after, item.name):
-            (taken if item.reloadable else left).append(item.name)
-    return tuple(taken), tuple(left)
+            (reloadable if item.reloadable else fixed).append(item.name)
+    return tuple(reloadable), tuple(fixed)
 
 
 def _service_change(
@@ -104,13 +104,13 @@ def _service_change(
     before, after = old.services[name], new.services[name]
     if before.protocol != after.protocol:
         return ServiceChange(name, "protocol", False, False, ())
-    taken, left = _keys(before.options, after.options)
+    reloadable, fixed = _changed_keys(before.options, after.options)
     change = ServiceChange(
         name=name,
-        replaced=left[0] if left else "",
+        replaced=fixed[0] if fixed else "",
         listen=before.listen != after.listen,
         policy=_policy(before, old) != _policy(after, new),
-        options=taken,
+        options=reloadable,
         sections=tuple(
             f"[{title}] {key}" for title in after.sections for key in sections.get(title, ())
         ),

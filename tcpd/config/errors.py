@@ -1,15 +1,15 @@
-"""What is wrong with a configuration, and where."""
+"""Errors of a configuration."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
 
-#: Characters that are shown of the beginning and of the end of a line that has more than both.
+# Characters that are shown of the start and the end of a long line.
 _HEAD, _TAIL = 700, 300
 
 
-# a password's hash, wherever it stands by mistake
+# a password hash, which may be in any line by mistake
 _HASH = re.compile(r"\$scrypt\$[^\s'\"]*")
 
 
@@ -28,10 +28,10 @@ def _printable(line: str) -> str:
 
 
 class SettingError(Exception):
-    """A value that parses and still cannot be used, such as a file that cannot be read.
+    """A valid value cannot be used, such as a file that cannot be read.
 
-    :param key: the key of the section at fault; ``""`` for the section as a whole.
-    :param text: what is wrong and what to do, as one sentence without the place.
+    :param key: the key; ``""`` for the whole section.
+    :param text: one sentence, the error and the remedy, without the source.
     """
 
     def __init__(self, key: str, text: str) -> None:
@@ -44,17 +44,17 @@ class SettingError(Exception):
 
 
 class ConfigError(Exception):
-    """All that is wrong with a configuration.
+    """All errors of a configuration.
 
-    :ivar lines: one sentence each, ``FILE:LINE: [section] key: what is wrong``. What cannot be
-        printed of a name or a value is escaped, and what is very long is cut.
-    :ivar places: ``FILE:LINE`` alone, each once, for those who may not read the configuration: what
-        is wrong there may quote a value.
+    :ivar lines: one sentence each, ``FILE:LINE: [section] key: error``. Unprintable characters are
+        escaped, and long lines shortened.
+    :ivar sources: ``FILE:LINE`` only, without duplicates, for users who may not read the
+        configuration, since ``lines`` may quote values.
     """
 
-    def __init__(self, lines: Iterable[str], places: Iterable[str] = ()) -> None:
+    def __init__(self, lines: Iterable[str], sources: Iterable[str] = ()) -> None:
         self.lines = [_printable(_without_hashes(line)) for line in lines]
-        self.places = list(dict.fromkeys(map(_printable, places)))
+        self.sources = list(dict.fromkeys(map(_printable, sources)))
         super().__init__(*self.lines)
 
     def __str__(self) -> str:

@@ -1,7 +1,7 @@
 """Options: one declaration gives a key its type, unit, default, documentation and reload rule.
 
-A group of keys is a frozen dataclass whose attributes are made by :func:`option`. Reader, reference
-page, annotated sample and ``--show-config`` are all driven by :func:`options_of`.
+A section is a frozen dataclass with attributes made by :func:`option`. The parser, the reference
+page, the annotated sample and ``--show-config`` use :func:`options_of`.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ _KEY = "tcpd.option"
 class Option:
     """One key of a section.
 
-    :ivar name: the key as the ini file has it.
+    :ivar name: the key in the ini file.
     :ivar type: parses and shows its value; names its unit.
-    :ivar default: the parsed value when the key is not given.
-    :ivar doc: what it means, in a sentence or a few.
-    :ivar reloadable: whether a reload can change it; otherwise it takes a restart.
-    :ivar secret: whether its value is masked wherever it is shown.
-    :ivar sample: what the annotated sample sets it to, where that is not the default.
+    :ivar default: the parsed value without the key.
+    :ivar doc: the description, one or a few sentences.
+    :ivar reloadable: whether a reload can change it; otherwise a restart is required.
+    :ivar secret: whether its value is always masked.
+    :ivar sample: the value in the annotated sample, if it is not the default.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Option:
 
     @property
     def required(self) -> bool:
-        """Whether the key has no default and so must be given."""
+        """Whether the key has no default."""
         return self.default is MISSING
 
 
@@ -54,8 +54,8 @@ def option(
     """Declare a key, as the default of a dataclass attribute of the same name.
 
     :param type: one of :mod:`tcpd.config.values`.
-    :param default: the parsed value when the key is not given; left out, the key is required (the
-        dataclass then has to be ``kw_only``).
+    :param default: the parsed value without the key; if omitted, the key is required (and the
+        dataclass must be ``kw_only``).
     :param doc: for the reference page and the annotated sample.
     :param reloadable: whether a reload can change it.
     :param secret: whether to mask its value wherever it is shown.

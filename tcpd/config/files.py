@@ -1,5 +1,4 @@
-"""Reading a file that an ini file names: no path, and nothing that is no file, fails otherwise than
-by a sentence, and none blocks."""
+"""Reads files that an ini file names, without blocking, and with one exception for all errors."""
 
 from __future__ import annotations
 
@@ -7,21 +6,21 @@ import errno
 import os
 import stat
 
-#: Bytes. The authorities that a system trusts are a quarter of a mebibyte.
+#: The largest file in bytes. A system's CA bundle has a quarter of a mebibyte.
 LONGEST = 16 << 20
 
 
 class Unreadable(Exception):
-    """A file cannot be read; its text says why, to stand behind the path and a colon."""
+    """A file cannot be read; the text says why, to follow the path and a colon."""
 
 
 def read_file(path: str) -> tuple[bytes, int]:
     """Read a regular file.
 
-    A FIFO would hold up the daemon until somebody writes to it, and ``/dev/zero`` for ever.
+    A FIFO would block the daemon until a process writes to it, and ``/dev/zero`` forever.
 
-    :return: what is in it, and its mode (``st_mode``).
-    :raise Unreadable: if that cannot be.
+    :return: its content and its mode (``st_mode``).
+    :raise Unreadable: if it cannot be read.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
@@ -32,7 +31,7 @@ def read_file(path: str) -> tuple[bytes, int]:
         if stat.S_ISDIR(mode):
             raise Unreadable(os.strerror(errno.EISDIR))
         if not stat.S_ISREG(mode):
-            raise Unreadable("it is no regular file")
+            raise Unreadable("it is not a regular file")
         with open(descriptor, "rb", closefd=False) as file:
             data = file.read(LONGEST + 1)
     except OSError as error:
@@ -40,17 +39,17 @@ def read_file(path: str) -> tuple[bytes, int]:
     finally:
         os.close(descriptor)
     if len(data) > LONGEST:
-        raise Unreadable(f"it has more than the {LONGEST >> 20} MiB that such a file may have")
+        raise Unreadable(f"it is larger than {LONGEST >> 20} MiB")
     return data, mode
 
 
 def to_system(text: str) -> str:
-    """A path of an ini file, or another text of it, as Python takes it for system calls.
+    """Convert text of an ini file, such as a path, for Python's system calls.
 
-    Python encodes such text as the locale has it, and a file that was named in UTF-8 has a name in
-    UTF-8 in every locale. In a UTF-8 locale the result is the same text.
+    Python encodes paths by the locale, but an ini file is UTF-8 in every locale. In a UTF-8 locale
+    the result equals the text.
 
-    :raise ValueError: for what no call takes: a NUL.
+    :raise ValueError: if it contains NUL.
     """
     if "\0" in text:
         raise ValueError(f"{text!r}: {why_not(ValueError())}")
@@ -58,12 +57,12 @@ def to_system(text: str) -> str:
 
 
 def from_system(text: str) -> str:
-    """The reverse, to show it. What is not UTF-8 has surrogates in it, as Python has them."""
+    """Reverse :func:`to_system`, for display. Bytes that are not UTF-8 are surrogates."""
     return os.fsencode(text).decode("utf-8", "surrogateescape")
 
 
 def why_not(error: OSError | ValueError) -> str:
-    """Why a path cannot be used. Python raises ``ValueError`` for a NUL."""
+    """Return why a path cannot be used. Python raises ``ValueError`` for NUL."""
     if isinstance(error, OSError):
         return error.strerror or str(error)
     return "it has a NUL character"

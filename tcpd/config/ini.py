@@ -1,4 +1,4 @@
-"""Ini text to sections of values that know where they stand (docs/decisions/0017)."""
+"""Parser of ini files: sections and values with file and line (docs/decisions/0017)."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from tcpd.config.files import from_system
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class SourceLine:
     """A line of a file.
 
-    :ivar file: as the operator named it; shown, never opened.
-    :ivar line: from 1; 0 for the file as a whole.
+    :ivar file: the name as given by the operator; shown, never opened.
+    :ivar line: from 1; 0 for the whole file.
     """
 
     file: str
@@ -26,18 +26,18 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """What a key was given.
+    """The value of a key.
 
-    :ivar lines: its lines that are neither empty nor a comment, each with its place.
-    :ivar place: where the key stands.
+    :ivar lines: its lines without comments and empty lines, each with its source.
+    :ivar source: the line of the key.
     """
 
-    lines: list[tuple[str, Place]]
-    place: Place
+    lines: list[tuple[str, SourceLine]]
+    source: SourceLine
 
     @property
     def text(self) -> str:
-        """The whole value; its lines joined by a newline."""
+        """The lines, joined by newlines."""
         return "\n".join(line for line, _ in self.lines)
 
 
@@ -45,11 +45,11 @@ class Value:
 class Section:
     """One section.
 
-    :ivar place: where it was first opened.
+    :ivar source: the line of its first header.
     :ivar values: by key.
     """
 
-    place: Place
+    source: SourceLine
     values: dict[str, Value] = field(default_factory=dict)
 
 
@@ -57,21 +57,21 @@ Document = dict[str, Section]
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
-    """Something that is wrong with a configuration.
+class ConfigFault:
+    """An error in a configuration.
 
-    :ivar place: where.
-    :ivar text: what, as one sentence without the place.
+    :ivar source: the line.
+    :ivar text: one sentence, without the source.
     """
 
-    place: Place
+    source: SourceLine
     text: str
 
     def __str__(self) -> str:
-        return f"{self.place}: {self.text}"
+        return f"{self.source}: {self.text}"
 
 
-# a section's name, and what stands behind the bracket
+# a section's name, and the text after the bracket
 _HEADER = re.compile(r"\[([^\[\]]+)\]\s*(.*)")
 
 _COMMENT = ("#", ";")
@@ -82,7 +82,7 @@ _NO_UTF_8 = re.compile("[\ud800-\udfff]")
 
 
 def _unreadable(line: str) -> str:
-    """What keeps a line from being read; ``""`` if nothing does."""
+    """Why a line cannot be parsed; ``""`` if it can."""
     if _NO_UTF_8.search(line):
         return "this line is not UTF-8 text"
     if "\0" in line:
@@ -91,106 +91,105 @@ def _unreadable(line: str) -> str:
 
 
 class _Reader:
-    """Takes the lines of one file, and keeps all that is wrong with them.
+    """Parses the lines of one file, and collects the errors.
 
-    The rules are configparser's, with ``=`` alone between key and value: a line whose first
-    character is ``#`` or ``;`` is a comment, and a value goes on while lines are indented deeper
-    than its key. What configparser passes over in silence behind a header is an error here.
+    The syntax is configparser's, with ``=`` as the only delimiter: a line that starts with ``#`` or
+    ``;`` is a comment, and lines that are indented deeper than a key continue its value. Text after
+    a header, which configparser ignores, is an error.
     """
 
     def __init__(self, name: str) -> None:
         self.document: Document = {}
-        self.faults: list[Fault] = []
+        self.faults: list[ConfigFault] = []
         self._name = name
         self._section: Section | None = None
         self._title = ""
         self._depth = 0
-        # where lines go that go on a value
-        self._lines: list[tuple[str, Place]] | None = None  # None behind a header
+        # the lines of the current value; None after a header
+        self._lines: list[tuple[str, SourceLine]] | None = None
 
     def line(self, number: int, line: str) -> None:
-        """Take the next line."""
+        """Parse the next line."""
         bare = line.strip()
         if not bare or (bare.startswith(_COMMENT) and not _NO_UTF_8.search(bare)):
             return
-        place = Place(self._name, number)
+        source = SourceLine(self._name, number)
         indent = len(line) - len(line.lstrip())
-        goes_on = self._lines is not None and indent > self._depth
+        continues = self._lines is not None and indent > self._depth
         if unreadable := _unreadable(bare):
-            self._wrong(place, unreadable)
-            if bare.startswith("[") and not goes_on:
-                # the keys that follow belong to no section that is known
-                self._title, self._section, self._lines = "", Section(place), None
+            self._wrong(source, unreadable)
+            if bare.startswith("[") and not continues:
+                # the keys that follow belong to an unknown section
+                self._title, self._section, self._lines = "", Section(source), None
             return
-        if self._lines is not None and goes_on:
-            self._lines.append((bare, place))
+        if self._lines is not None and continues:
+            self._lines.append((bare, source))
             return
         self._depth = indent
         if bare.startswith("["):
-            self._header(bare, place)
+            self._header(bare, source)
         else:
-            self._key(bare, place)
+            self._key(bare, source)
 
-    def _header(self, bare: str, place: Place) -> None:
+    def _header(self, bare: str, source: SourceLine) -> None:
         self._lines = None
         found = _HEADER.fullmatch(bare)
         if found is None:
-            self._wrong(place, "a section begins with its name in brackets, like [service:echo]")
-            # the keys that follow are its, as far as its name can be known
+            self._wrong(source, "a section begins with its name in brackets, like [service:echo]")
+            # the keys that follow belong to it, with the name as far as it can be parsed
             self._title = bare.strip("[]").partition("]")[0]
         else:
             self._title, behind = found[1], found[2]
             if behind and not behind.startswith(_COMMENT):
-                # without the value, which may be a secret
+                # the value may be a secret
                 key, equals, _ = behind.partition("=")
                 shown = f"{key.rstrip()} = ..." if equals and key.strip() else "it"
                 self._wrong(
-                    place,
-                    f"[{self._title}]: only a comment may stand behind the name of a section; "
-                    f"write {shown} on a line of its own",
+                    source,
+                    f"[{self._title}]: only a comment may follow the name of a section; "
+                    f"write {shown} on a separate line",
                 )
             elif self._title in self.document:
-                self._wrong(place, f"[{self._title}]: this section stands here twice")
+                self._wrong(source, f"[{self._title}]: this section occurs twice in this file")
         if not self._title.isprintable():
-            self._wrong(place, f"[{self._title}]: a section's name has no control characters")
+            self._wrong(source, f"[{self._title}]: a section's name has no control characters")
         elif self._title:
-            self._section = self.document.setdefault(self._title, Section(place))
+            self._section = self.document.setdefault(self._title, Section(source))
             return
-        self._section = Section(place)
+        self._section = Section(source)
 
-    def _key(self, bare: str, place: Place) -> None:
+    def _key(self, bare: str, source: SourceLine) -> None:
         key, equals, value = bare.partition("=")
         key, value = key.rstrip(), value.strip()
-        # lines that go on a faulty one are not looked at
+        # lines that continue an invalid one are skipped
         self._lines = []
         if not equals or not key:
             self._wrong(
-                place,
-                "neither a [section] nor key = value; "
-                "a value that goes on in the next line is indented",
+                source,
+                "this line is not a [section] or key = value; indent it if it continues a value",
             )
             return
         if self._section is None:
-            self._wrong(place, "a [section] must come before the first key")
-            self._section = Section(place)
+            self._wrong(source, "a [section] must come before the first key")
+            self._section = Section(source)
             return
         if key in self._section.values:
-            self._wrong(place, f"[{self._title}] {key}: this key stands here twice")
+            self._wrong(source, f"[{self._title}] {key}: this key occurs twice in this section")
         if value:
-            self._lines.append((value, place))
-        self._section.values[key] = Value(self._lines, place)
+            self._lines.append((value, source))
+        self._section.values[key] = Value(self._lines, source)
 
-    def _wrong(self, place: Place, text: str) -> None:
-        self.faults.append(Fault(place, text))
+    def _wrong(self, source: SourceLine, text: str) -> None:
+        self.faults.append(ConfigFault(source, text))
 
 
-def read(name: str, text: str) -> tuple[Document, list[Fault]]:
-    """Read one file.
+def read(name: str, text: str) -> tuple[Document, list[ConfigFault]]:
+    """Parse one file.
 
-    :param name: what to call it in places and errors.
-    :param text: its content; lines with bytes decoded by ``surrogateescape`` are faults.
-    :return: the sections, and all that is wrong. Where something is, the sections are what can be
-        made of the rest, so that it can be checked as well.
+    :param name: the file's name in sources and errors.
+    :param text: its content; lines with bytes decoded by ``surrogateescape`` are errors.
+    :return: the sections, and the errors. The sections contain all valid lines, so that these can
+        be checked, too.
     """
     reader = _Reader(name)
     for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), 1):
@@ -199,9 +198,9 @@ def read(name: str, text: str) -> tuple[Document, list[Fault]]:
 
 
 def merge(documents: list[Document]) -> Document:
-    """Lay documents over each other, key by key; later ones win."""
+    """Merge documents key by key; later ones win."""
     merged: Document = {}
     for document in documents:
         for title, section in document.items():
-            merged.setdefault(title, Section(section.place)).values.update(section.values)
+            merged.setdefault(title, Section(section.source)).values.update(section.values)
     return merged

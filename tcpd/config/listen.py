@@ -1,12 +1,12 @@
-"""The grammar of ``listen``: one listener a line, a place and then words.
+"""The grammar of ``listen``: one listener a line, an address and then options.
 
 ==========================  ==========================================================
-``HOST:PORT``               an IPv4 address; ``0.0.0.0`` is every one
-``[V6]:PORT``               an IPv6 address; ``[::]`` is every one, and no IPv4 address; a
-                            link-local one has its interface, ``[fe80::1%eth0]``
+``HOST:PORT``               an IPv4 address; ``0.0.0.0`` is every IPv4 address
+``[V6]:PORT``               an IPv6 address; ``[::]`` is every IPv6 address, without IPv4; a
+                            link-local address needs its interface, ``[fe80::1%eth0]``
 ``*:PORT``                  every address, IPv6 and IPv4, by one socket
 ``unix:PATH mode=0660``     a UNIX socket; mode, owner= and group= are optional
-``systemd:NAME``            a socket that systemd holds, by its FileDescriptorName=
+``systemd:NAME``            a socket passed by systemd, by its FileDescriptorName=
 ``endpoint:DESCRIPTION``    any endpoint string of Twisted
 ==========================  ==========================================================
 """
@@ -27,13 +27,13 @@ from tcpd.config.values import NETWORKS, Network, Type
 
 _WORD_NAMES = ("tls", "starttls", "udp", "websocket", "proxy", "mode", "owner", "group")
 
-#: Those that go with ``unix:`` only.
+# Options of ``unix:`` only.
 _OF_UNIX = ("mode", "owner", "group")
 
-#: Those that stand alone.
+# Options without a value.
 _FLAGS = ("udp", "websocket")
 
-#: Those that only some kinds of service understand.
+#: Options of some kinds of service only.
 KIND_WORDS = frozenset({"starttls", *_FLAGS})
 
 
@@ -42,7 +42,7 @@ class Address:
     """A TCP or UDP port.
 
     :ivar host: an IP address as text, or ``*`` for every address.
-    :ivar port: 0 to 65535; 0 lets the system choose.
+    :ivar port: 0 to 65535; 0 for a port that the kernel chooses.
     """
 
     host: str
@@ -59,8 +59,8 @@ class UnixSocket:
 
     :ivar path: absolute.
     :ivar mode: its permissions.
-    :ivar owner: whom it is given to, a name or a number; empty, it stays with who opens it.
-    :ivar group: the same of its group.
+    :ivar owner: a user, by name or number; empty for the user that opens it.
+    :ivar group: a group, likewise.
     """
 
     path: str
@@ -74,10 +74,10 @@ class UnixSocket:
 
 @dataclass(frozen=True, slots=True)
 class PrivateSocket(UnixSocket):
-    """A UNIX socket of the daemon's own, for operators; no line of ``listen`` makes one.
+    """The control socket; not configured by ``listen``.
 
-    :ivar required: whether there is to be no daemon without it.
-    :ivar closed: whether its directory is made, parents included, for its owner alone.
+    :ivar required: whether the daemon does not start without it.
+    :ivar closed: whether its directory and parents are created with mode 0700.
     """
 
     required: bool = True
@@ -89,7 +89,7 @@ class PrivateSocket(UnixSocket):
 
 @dataclass(frozen=True, slots=True)
 class SystemdSocket:
-    """A socket that systemd passes, by its name."""
+    """A socket passed by systemd, by its name."""
 
     name: str
 
@@ -107,15 +107,15 @@ class EndpointString:
         return f"endpoint:{self.description}"
 
 
-Place = Address | UnixSocket | SystemdSocket | EndpointString
+BindAddress = Address | UnixSocket | SystemdSocket | EndpointString
 
 
 @dataclass(frozen=True, slots=True)
 class TrustedProxies:
-    """Whose word is taken for whom a connection is for.
+    """The proxies whose PROXY headers are trusted.
 
     :ivar networks: of proxies that connect by TCP.
-    :ivar unix: whether whoever may connect to a UNIX socket is one.
+    :ivar unix: whether every peer of a UNIX socket is one.
     """
 
     networks: tuple[Network, ...] = ()
@@ -129,15 +129,15 @@ class TrustedProxies:
 class Listener:
     """One line of ``listen``.
 
-    :ivar place: where.
-    :ivar tls: NAME of the ``[tls:NAME]`` that it speaks from the first byte.
-    :ivar starttls: NAME of the ``[tls:NAME]`` that a client may switch to.
-    :ivar udp: datagrams in place of connections.
-    :ivar proxy: who may connect, each with a PROXY header first; ``None`` where clients do.
-    :ivar websocket: the protocol's lines go in WebSocket messages.
+    :ivar bind: its address.
+    :ivar tls: NAME of the ``[tls:NAME]`` for TLS from the first byte.
+    :ivar starttls: NAME of the ``[tls:NAME]`` for STARTTLS.
+    :ivar udp: whether it receives datagrams.
+    :ivar proxy: the proxies that may connect, with a PROXY header; ``None`` without proxies.
+    :ivar websocket: whether the protocol's lines are sent in WebSocket messages.
     """
 
-    place: Place
+    bind: BindAddress
     tls: str | None = None
     starttls: str | None = None
     udp: bool = False
@@ -145,11 +145,11 @@ class Listener:
     websocket: bool = False
 
     def __str__(self) -> str:
-        words = [str(self.place)]
-        if isinstance(self.place, UnixSocket):
-            words.append(f"mode={self.place.mode:04o}")
-            words += [f"owner={self.place.owner}"] if self.place.owner else []
-            words += [f"group={self.place.group}"] if self.place.group else []
+        words = [str(self.bind)]
+        if isinstance(self.bind, UnixSocket):
+            words.append(f"mode={self.bind.mode:04o}")
+            words += [f"owner={self.bind.owner}"] if self.bind.owner else []
+            words += [f"group={self.bind.group}"] if self.bind.group else []
         if self.tls:
             words.append(f"tls={self.tls}")
         if self.starttls:
@@ -163,14 +163,14 @@ class Listener:
         return " ".join(words)
 
     def at(self, host: str, port: int) -> Listener:
-        """The same listener, at the address that it really has."""
-        return replace(self, place=Address(host, port))
+        """The same listener with its actual address."""
+        return replace(self, bind=Address(host, port))
 
 
 class ListenerError(ValueError):
-    """A line of ``listen`` that is wrong.
+    """An invalid line of ``listen``.
 
-    :ivar sentences: all that is wrong with it.
+    :ivar sentences: all its errors.
     """
 
     def __init__(self, sentences: list[str]) -> None:
@@ -185,7 +185,7 @@ def _parse_port(text: str, whole: str) -> int:
 
 
 def _parse_unix_word(name: str, value: str) -> int | str:
-    """What a word behind ``unix:`` says, found to be so on this system."""
+    """Parse an option of ``unix:``; users and groups must exist."""
     if name == "mode":
         if not re.fullmatch(r"0?[0-7]{3}", value):
             raise ValueError(f"mode={value} is not three octal digits, like mode=0660")
@@ -209,11 +209,13 @@ def _parse_ipv6(text: str, whole: str) -> str:
             f"{whole!r}: a link-local address needs its network interface, like [{text}%eth0]"
         )
     if address.scope_id and not address.is_link_local:
-        raise ValueError(f"{whole!r}: only a link-local address (fe80::) has an interface behind %")
+        raise ValueError(
+            f"{whole!r}: only a link-local address (fe80::) takes an interface after %"
+        )
     return str(address)
 
 
-def _parse_place(text: str, unix: Mapping[str, Any]) -> Place:
+def _parse_bind(text: str, unix: Mapping[str, Any]) -> BindAddress:
     if text.startswith("unix:"):
         path = text.removeprefix("unix:")
         if not path.startswith("/"):
@@ -252,7 +254,7 @@ def _parse_place(text: str, unix: Mapping[str, Any]) -> Place:
         ) from None
 
 
-def _parse_proxy(value: str, place: str) -> TrustedProxies:
+def _parse_proxy(value: str, bind: str) -> TrustedProxies:
     words = value.split(",")
     unix = "unix" in words
     try:
@@ -261,22 +263,22 @@ def _parse_proxy(value: str, place: str) -> TrustedProxies:
         raise ValueError(f"proxy={value}: {error}") from None
     if not (unix or networks):
         raise ValueError(f"proxy={value} names no network, like proxy=192.0.2.1,2001:db8::/64")
-    if place.startswith("unix:") and networks:
+    if bind.startswith("unix:") and networks:
         raise ValueError(
             f"proxy={value}: on a UNIX socket write proxy=unix; its mode= says who may connect"
         )
-    if unix and not place.startswith(("unix:", "systemd:", "endpoint:")):
+    if unix and not bind.startswith(("unix:", "systemd:", "endpoint:")):
         raise ValueError(f"proxy={value}: unix is for UNIX sockets; write the proxies' networks")
     return TrustedProxies(networks, unix)
 
 
-def _parse_word(word: str, place: str, words: Set[str]) -> tuple[str, Any]:
-    """Read one word behind a place: its name, and what it says."""
+def _parse_word(word: str, bind: str, words: Set[str]) -> tuple[str, Any]:
+    """Parse one option: its name and value."""
     name, equals, value = word.partition("=")
     if name not in _WORD_NAMES or bool(equals) == (name in _FLAGS) or (equals and not value):
         raise ValueError(
-            f"{word!r} is not a word of a listener; there are tls=NAME, starttls=NAME, "
-            "proxy=NETWORK, udp, websocket and, behind unix:PATH, mode=0660, owner=USER and "
+            f"{word!r} is not an option of a listener; there are tls=NAME, starttls=NAME, "
+            "proxy=NETWORK, udp, websocket and, for unix:PATH, mode=0660, owner=USER and "
             "group=GROUP"
         )
     if name in KIND_WORDS and name not in words:
@@ -288,52 +290,49 @@ def _parse_word(word: str, place: str, words: Set[str]) -> tuple[str, Any]:
             + (f" and {takes}" if takes else "")
         )
     if name == "proxy":
-        return name, _parse_proxy(value, place)
+        return name, _parse_proxy(value, bind)
     if name in _OF_UNIX:
         return name, _parse_unix_word(name, value)
     return name, value or True
 
 
 def parse_listener(text: str, words: Set[str]) -> Listener:
-    """Read one line.
+    """Parse one line.
 
-    :param text: the line; surrounding blanks do not matter.
-    :param words: which of :data:`KIND_WORDS` the service's kind understands.
-    :raise ListenerError: with a sentence for each thing that is wrong.
+    :param text: the line; surrounding spaces are ignored.
+    :param words: the options of :data:`KIND_WORDS` that the service's kind supports.
+    :raise ListenerError: with a sentence for each error.
     """
-    place_text, *rest = text.split()
+    bind_text, *rest = text.split()
     wrong: list[str] = []
     said: dict[str, Any] = {}
     for word in rest:
         try:
-            name, value = _parse_word(word, place_text, words)
+            name, value = _parse_word(word, bind_text, words)
         except ValueError as error:
             wrong.append(str(error))
             continue
         if name in said:
-            wrong.append(f"{name!r} stands here twice")
+            wrong.append(f"{name!r} occurs twice")
         said[name] = value
-    if not place_text.startswith("unix:"):
+    if not bind_text.startswith("unix:"):
         wrong += [f"{name}= goes with unix: only" for name in _OF_UNIX if name in said]
-    place: Place | None = None
+    bind: BindAddress | None = None
     try:
-        place = _parse_place(place_text, {name: said[name] for name in _OF_UNIX if name in said})
+        bind = _parse_bind(bind_text, {name: said[name] for name in _OF_UNIX if name in said})
     except ValueError as error:
         wrong.append(str(error))
     tls, starttls, proxy = said.get("tls"), said.get("starttls"), said.get("proxy")
     udp, websocket = "udp" in said, "websocket" in said
     if tls and starttls:
         wrong.append("tls= and starttls= exclude each other on one listener")
-    if udp and (tls or starttls or proxy or not isinstance(place, Address | None)):
+    if udp and (tls or starttls or proxy or not isinstance(bind, Address | None)):
         wrong.append("udp takes an address and a port, and no TLS or PROXY header")
     if websocket and (udp or starttls):
-        wrong.append(
-            "websocket goes over TCP, and over TLS with tls=NAME; it does not go with udp or "
-            "starttls="
-        )
-    if wrong or place is None:
+        wrong.append("websocket needs TCP, or TLS with tls=NAME; it excludes udp and starttls=")
+    if wrong or bind is None:
         raise ListenerError(wrong)
-    return Listener(place, tls, starttls, udp, proxy, websocket)
+    return Listener(bind, tls, starttls, udp, proxy, websocket)
 
 
 def _parse_listeners(text: str) -> tuple[Listener, ...]:
@@ -344,6 +343,6 @@ def _show_listeners(listeners: tuple[Listener, ...]) -> str:
     return "\n    ".join(map(str, listeners))
 
 
-#: What a section listens on that is no ``[service:NAME]``, one listener a line; may be empty. TLS
-#: from the first byte is all that it may ask for beside a place.
+#: The listeners of a section other than ``[service:NAME]``, one a line; may be empty. The options
+#: in :data:`KIND_WORDS` are not allowed.
 LISTENERS: Type[tuple[Listener, ...]] = Type("listeners", _parse_listeners, _show_listeners)

@@ -1,4 +1,4 @@
-"""Which files make the configuration, and their reading."""
+"""Finds and reads the files of a configuration."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from tcpd.config.build import build
 from tcpd.config.errors import ConfigError
 from tcpd.config.settings import KindOptions, Settings
 
-#: Read where no file is named on the command line.
+#: Read if the command line names no file.
 DEFAULT_FILE = "/etc/tcpd/tcpd.ini"
 
-#: What the built-in sample set is called in places and errors.
+#: The name of the built-in sample in sources and errors.
 BUILT_IN = "<built-in sample>"
 
 
 def find_files(named: Sequence[str]) -> list[str]:
-    """Tell which files to read, in order; later ones win.
+    """Return the files to read, in order; later ones win.
 
-    :param named: what the operator named; a directory stands for its ``*.ini`` in order of name.
-        If nothing was named it is ``/etc/tcpd/tcpd.ini``, if that is there.
-    :return: file names; empty where nothing was named and the default is not there.
-    :raise ConfigError: for a directory that has none or cannot be read.
+    :param named: files and directories of the command line; a directory means its ``*.ini`` files,
+        by name. Empty: :data:`DEFAULT_FILE`, if it exists.
+    :return: file names; empty for the built-in sample.
+    :raise ConfigError: if a directory has no such file or cannot be read.
     """
     if not named:
         return [DEFAULT_FILE] if os.path.lexists(DEFAULT_FILE) else []
@@ -52,16 +52,16 @@ def load(
     kinds: Mapping[str, KindOptions],
     sections: Mapping[str, type],
 ) -> Settings:
-    """Read files and make settings of them.
+    """Read files and build the settings.
 
     :param files: from :func:`find_files`.
-    :param sample: the text of the built-in set, taken where there are no files.
+    :param sample: the built-in sample, used if there are no files.
     :param kinds: see :func:`tcpd.config.build.build`.
     :param sections: see :func:`tcpd.config.build.build`.
-    :raise ConfigError: with all that is wrong.
+    :raise ConfigError: with all errors.
     """
     documents: list[ini.Document] = []
-    faults: list[ini.Fault] = []
+    faults: list[ini.ConfigFault] = []
     if not files:
         document, faults = ini.read(BUILT_IN, sample)
         documents.append(document)
@@ -72,19 +72,19 @@ def load(
     return build(ini.merge(documents), kinds, sections, faults)
 
 
-def read_file(name: str) -> tuple[ini.Document, list[ini.Fault]]:
-    """Read one file; see :func:`tcpd.config.ini.read`. One that cannot be read is a fault too."""
+def read_file(name: str) -> tuple[ini.Document, list[ini.ConfigFault]]:
+    """Read and parse one file; see :func:`tcpd.config.ini.read`. An unreadable file is an error."""
     try:
         with open(name, "rb") as file:
             data = file.read()
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         why = getattr(error, "strerror", None) or str(error)
-        return {}, [ini.Fault(ini.Place(name, 0), f"cannot be read: {why}")]
+        return {}, [ini.ConfigFault(ini.SourceLine(name, 0), f"cannot be read: {why}")]
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        if b"\0" in data:  # UTF-16, or no text: one fault is enough
+        if b"\0" in data:  # UTF-16 or binary: one error is enough
             line = data.count(b"\n", 0, error.start) + 1
-            return {}, [ini.Fault(ini.Place(name, line), "this line is not UTF-8 text")]
+            return {}, [ini.ConfigFault(ini.SourceLine(name, line), "this line is not UTF-8 text")]
         text = data.decode("utf-8-sig", "surrogateescape")
     return ini.read(name, text.replace("\r\n", "\n").replace("\r", "\n"))

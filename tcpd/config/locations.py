@@ -1,5 +1,7 @@
-"""Where the control socket and the state directory are where nobody says: one rule for the daemon
-and for ``tcpd-ctl``, which has to find the socket without reading any configuration."""
+"""Default paths of the control socket and the state directory, for the daemon and ``tcpd-ctl``.
+
+``tcpd-ctl`` finds the socket by the same rule, without reading a configuration.
+"""
 
 from __future__ import annotations
 
@@ -8,32 +10,32 @@ import pwd
 import stat
 from collections.abc import Callable, Mapping, Sequence
 
-#: What ``[tcpd] control`` says for a socket at the place that the rule gives.
+#: ``[tcpd] control`` for the default path.
 AUTO = "auto"
 
-#: What it says for no socket.
+#: ``[tcpd] control`` for no socket.
 NONE = "none"
 
-#: What stands before the name of a systemd credential, where a file is named.
+#: The prefix of a systemd credential in place of a path.
 CREDENTIAL = "credential:"
 
 #: The longest path of a UNIX socket in bytes (Linux: sockaddr_un holds 108, a NUL included).
 LONGEST_SOCKET_PATH = 107
 
 _ROOTS = "/run/tcpd"
-# daemon and tcpd-ctl have to find the same one, so it is not $TMPDIR
+# not $TMPDIR, as the daemon and tcpd-ctl must find the same directory
 _TEMPORARY = "/tmp"  # noqa: S108
 _CONTROL = "control"
 
-#: Whether a user of this number can have a directory to itself; :func:`is_usable`, but in tests.
+#: The type of :func:`is_usable`, which tests replace.
 Usable = Callable[[str, int], bool]
 
 
 def is_usable(directory: str, uid: int) -> bool:
-    """Whether a user has a directory that nobody else can change, or may make it.
+    """Whether a directory belongs to the user, or the user can create it.
 
-    :param directory: absolute; its parents may be missing too.
-    :param uid: of the user, who runs this process.
+    :param directory: absolute; its parents need not exist.
+    :param uid: the user's id; the user of this process.
     """
     try:
         found = os.lstat(directory)
@@ -42,7 +44,7 @@ def is_usable(directory: str, uid: int) -> bool:
     else:
         return stat.S_ISDIR(found.st_mode) and found.st_uid == uid and _is_writable(directory)
     parent = os.path.dirname(directory)
-    if parent == _TEMPORARY:  # anybody may make a directory there, and nobody else take it away
+    if parent == _TEMPORARY:  # every user may create a directory there, with the sticky bit
         return _is_writable(parent)
     while True:
         try:
@@ -60,10 +62,10 @@ def _is_writable(directory: str) -> bool:
 
 
 def own_directories(environ: Mapping[str, str], uid: int) -> list[str]:
-    """Where a user's daemon may keep what is its own: ``tcpd`` in the user's state directory.
+    """Return the state directories of a user's daemon, by the XDG Base Directory Specification.
 
-    The XDG Base Directory Specification says where that is. The home directory that the system has
-    comes last: ``su`` and ``sudo`` may leave the one of another user in ``$HOME``.
+    The home directory of the user database comes last: ``su`` and ``sudo`` may leave ``$HOME`` of
+    another user.
     """
     state = [environ.get("XDG_STATE_HOME", "")]
     homes = [environ.get("HOME", ""), _home(uid)]
@@ -82,12 +84,11 @@ def _home(uid: int) -> str:
 def state_directory(
     state: str, environ: Mapping[str, str], uid: int, usable: Usable = is_usable
 ) -> str:
-    """The directory for what outlives a restart.
+    """Return the state directory, for data that survives a restart.
 
-    :param state: ``[tcpd] state``; empty for systemd's, or else the user's own.
-    :param environ: the environment; systemd sets ``STATE_DIRECTORY``,
-        several joined by colons.
-    :param uid: who the daemon was started as; root has none of its own.
+    :param state: ``[tcpd] state``; empty for that of systemd, or else of the user.
+    :param environ: the environment; systemd sets ``STATE_DIRECTORY``, several joined by colons.
+    :param uid: the user that started the daemon; root has no default directory.
     :return: a path; ``""`` for none.
     """
     given = _given_state(state, environ)
@@ -103,13 +104,13 @@ def _given_state(state: str, environ: Mapping[str, str]) -> str:
 def control_path(
     control: str, state: str, environ: Mapping[str, str], uid: int, usable: Usable = is_usable
 ) -> str:
-    """Where the daemon opens its control socket.
+    """Return the path of the daemon's control socket.
 
     :param control: ``[tcpd] control``.
     :param state: ``[tcpd] state``.
     :param environ: the environment of the daemon.
-    :param uid: who the daemon was started as.
-    :return: a path; ``""`` for nowhere.
+    :param uid: the user that started the daemon.
+    :return: a path; ``""`` for none.
     """
     if control != AUTO:
         return "" if control == NONE else control
@@ -121,7 +122,7 @@ def control_path(
 
 
 def is_own(path: str, environ: Mapping[str, str], uid: int) -> bool:
-    """Whether the directory of a control socket is one that the daemon makes for its user alone."""
+    """Whether the daemon creates the directory of a control socket for its user only."""
     return _is_own(os.path.dirname(path), environ, uid)
 
 
@@ -131,19 +132,19 @@ def _is_own(directory: str, environ: Mapping[str, str], uid: int) -> bool:
 
 
 def control_candidates(environ: Mapping[str, str], uid: int, state: str = "") -> list[str]:
-    """Where ``tcpd-ctl`` looks for the socket of a daemon that was told nothing, in order.
+    """Return the paths where ``tcpd-ctl`` looks for a control socket, in order.
 
-    A user's own daemon comes before the system's. A daemon may have been started in a session that
-    this process is not in, and the other way round: each place that it can have taken is there.
+    The user's daemon comes before the system's. The daemon and ``tcpd-ctl`` may run in different
+    login sessions, so the paths of both are included.
 
     :param environ: the environment of ``tcpd-ctl``.
-    :param uid: who runs it.
-    :param state: ``[tcpd] state``, where it is known.
+    :param uid: its user.
+    :param state: ``[tcpd] state``, if known.
     """
     found = [
         directory
         for directory in _directories(state, environ, uid, _sessions(uid))
-        # else it is one that somebody else made, or somebody's whose $HOME is still set
+        # not a directory that another user created, or of another user's $HOME
         if not _is_own(directory, environ, uid) or _is_trusted(directory, uid)
     ]
     return [os.path.join(each, _CONTROL) for each in dict.fromkeys([*found, _ROOTS])]
@@ -153,16 +154,16 @@ def _is_trusted(directory: str, uid: int) -> bool:
     try:
         found = os.lstat(directory)
     except OSError:
-        return True  # it is not there
+        return True  # it does not exist
     return stat.S_ISDIR(found.st_mode) and found.st_uid == uid
 
 
 def _directories(
     state: str, environ: Mapping[str, str], uid: int, sessions: Sequence[str] = ()
 ) -> list[str]:
-    """The directories that ``auto`` is about, the best first.
+    """Return the candidates for ``auto``, in order of preference.
 
-    :param sessions: where login sessions have theirs that this process may not know of.
+    :param sessions: runtime directories of login sessions that the environment may not name.
     """
     found = [_runtime(environ)]
     if uid == 0:
@@ -175,12 +176,12 @@ def _directories(
 
 
 def _fits(directory: str) -> bool:
-    """Whether a socket in it has a path that the system takes."""
+    """Whether the path of a socket in it is short enough."""
     return len(os.fsencode(os.path.join(directory, _CONTROL))) <= LONGEST_SOCKET_PATH
 
 
 def _sessions(uid: int) -> list[str]:
-    """Where a login session has its files, whether or not this process is in one."""
+    """The runtime directory of the user's login session, if there is one."""
     return [f"/run/user/{uid}"]
 
 
@@ -193,20 +194,19 @@ def _temporary(uid: int) -> str:
 
 
 def locate(file: str, credentials: str | None) -> str:
-    """The path of a file that an ini file names.
+    """Return the path of a file that an ini file names.
 
     :param file: a path, or ``credential:NAME``: a systemd credential (systemd.exec(5),
         ``LoadCredential=``).
-    :param credentials: the directory that systemd keeps the credentials of this service in, which
-        it tells in ``$CREDENTIALS_DIRECTORY``; ``None`` if it tells none.
-    :raise ValueError: for a credential where there are none: a sentence for the operator.
+    :param credentials: systemd's ``$CREDENTIALS_DIRECTORY``; ``None`` if it is not set.
+    :raise ValueError: if a credential is named without that directory.
     """
     if not file.startswith(CREDENTIAL):
         return file
     name = file.removeprefix(CREDENTIAL)
     if not credentials:
         raise ValueError(
-            f"{file} is a credential of systemd's, and systemd has passed none "
+            f"{file} is a systemd credential, but systemd has passed none "
             f"($CREDENTIALS_DIRECTORY is not set); write LoadCredential={name}:PATH in the unit, "
             "or name a path"
         )

@@ -1,10 +1,9 @@
-"""Which listeners cannot be open at once, by Linux's rules.
+"""Detects listeners that cannot be open at the same time, by Linux's rules.
 
-Two sockets of one port exclude each other where an address belongs to both: the same address, or
-one of them is a wildcard of the other's family. ``*`` is every address of both families,
-``0.0.0.0`` of IPv4 and ``::`` of IPv6 alone. SO_REUSEADDR changes nothing between sockets that
-listen (socket(7)). TCP and UDP have ports of their own. A UNIX socket excludes another with the
-same path, and one of systemd's serves one listener: each client would come to either of two.
+Two sockets of one port conflict if an address belongs to both: the same address, or a wildcard of
+its family. ``*`` is every address of both families, ``0.0.0.0`` of IPv4 and ``::`` of IPv6 only.
+SO_REUSEADDR does not allow two listening sockets (socket(7)). Ports of TCP and UDP are separate.
+UNIX sockets conflict if they have the same path. A socket of systemd is for one listener.
 """
 
 from __future__ import annotations
@@ -15,40 +14,37 @@ import socket
 
 from tcpd.config.listen import (
     Address,
+    BindAddress,
     EndpointString,
     Listener,
-    Place,
     SystemdSocket,
     UnixSocket,
 )
 
 _EVERY = {"*": "every address", "0.0.0.0": "every IPv4 address", "::": "every IPv6 address"}
 
-#: Where a listener is: a transport and a port, ``unix`` and a path, or ``systemd`` and a name.
+#: A transport and a port, ``unix`` and a path, or ``systemd`` and a name.
 Spot = tuple[str, int | str]
 
 
 def spot_of(listener: Listener) -> Spot | None:
-    """What two listeners must share to exclude each other.
+    """Return the key that conflicting listeners share.
 
-    :return: ``None`` for one that excludes no other as far as is known here.
+    :return: ``None`` if no conflict can be detected.
     """
-    place = _plain(listener.place)
-    if isinstance(place, Address) and place.port:
-        return ("udp" if listener.udp else "tcp", place.port)
-    if isinstance(place, SystemdSocket):
-        return "systemd", place.name
-    if isinstance(place, UnixSocket):
-        directory, name = os.path.split(place.path)
+    bind = _plain(listener.bind)
+    if isinstance(bind, Address) and bind.port:
+        return ("udp" if listener.udp else "tcp", bind.port)
+    if isinstance(bind, SystemdSocket):
+        return "systemd", bind.name
+    if isinstance(bind, UnixSocket):
+        directory, name = os.path.split(bind.path)
         return "unix", os.path.join(os.path.realpath(directory), name)
     return None
 
 
-def overlap(one: Place, other: Place) -> str:
-    """Say why two listeners that share a spot cannot be open at once.
-
-    :return: ``""`` if they can.
-    """
+def overlap(one: BindAddress, other: BindAddress) -> str:
+    """Return why two listeners with the same :func:`spot_of` conflict; ``""`` if they do not."""
     one, other = _plain(one), _plain(other)
     if not (isinstance(one, Address) and isinstance(other, Address)):
         return "it is the same socket"
@@ -63,7 +59,7 @@ def overlap(one: Place, other: Place) -> str:
 
 
 def _zoned(host: str) -> str:
-    """A host with the number of its network interface in place of the name, if it has one."""
+    """Replace the name of a network interface in a host by its number."""
     address, percent, zone = host.partition("%")
     if not percent or zone.isdecimal():
         return host
@@ -73,12 +69,12 @@ def _zoned(host: str) -> str:
         return host
 
 
-def _plain(place: Place) -> Place:
-    """The address in an endpoint string of Twisted's that has one; other places as they are."""
-    if not isinstance(place, EndpointString):
-        return place
-    # a backslash takes the meaning of a colon (twisted.internet.endpoints)
-    kind, *words = re.split(r"(?<!\\):", place.description.removeprefix("haproxy:"))
+def _plain(bind: BindAddress) -> BindAddress:
+    """Extract the address of an endpoint string, if possible; others are unchanged."""
+    if not isinstance(bind, EndpointString):
+        return bind
+    # a backslash escapes a colon (twisted.internet.endpoints)
+    kind, *words = re.split(r"(?<!\\):", bind.description.removeprefix("haproxy:"))
     named = dict(word.split("=", 1) for word in words if "=" in word)
     unnamed = [word for word in words if "=" not in word]
     if kind == "unix":
@@ -86,8 +82,8 @@ def _plain(place: Place) -> Place:
         return UnixSocket(path.replace("\\", ""), 0)
     port = named.get("port", unnamed[0] if unnamed else "")
     if kind not in ("tcp", "tcp6", "ssl") or not re.fullmatch("[0-9]{1,5}", port):
-        return place
+        return bind
     host = named.get("interface", "").replace("\\", "")
-    # Twisted leaves IPV6_V6ONLY as the system has it, which is off
+    # Twisted does not set IPV6_V6ONLY; Linux's default is off
     known = {"": "*" if kind == "tcp6" else "0.0.0.0", "::": "*"}
     return Address(known.get(host, host), int(port))

@@ -1,4 +1,4 @@
-"""Users and groups of the system, as an operator writes them: by name or by number."""
+"""Users and groups of the system, by name or number."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import re
 
 from tcpd.config.files import to_system
 
-#: One more is -1 as an unsigned number, which chown(2) and setresuid(2) take for "leave it".
+# 2**32 - 1 is -1, which means "unchanged" to chown(2) and setresuid(2).
 _HIGHEST = 2**32 - 2
 
 
 def user_id(text: str) -> int:
-    """The number of a user.
+    """Return the id of a user.
 
-    :param text: a name, or a number that need not have one.
-    :raise ValueError: if there is no such user: a sentence for the operator.
+    :param text: a name, or a number, which need not belong to a user.
+    :raise ValueError: if there is no such user, with a sentence for the operator.
     """
     number = _number(text)
     if number is not None:
@@ -29,7 +29,7 @@ def user_id(text: str) -> int:
 
 
 def group_id(text: str) -> int:
-    """The number of a group; parameters and errors as :func:`user_id` has them."""
+    """Return the id of a group; parameters and errors as for :func:`user_id`."""
     number = _number(text)
     if number is not None:
         return number
@@ -40,18 +40,18 @@ def group_id(text: str) -> int:
 
 
 def groups_of(uid: int, gid: int | None) -> tuple[int, list[int]]:
-    """The groups that a user has after login.
+    """Return the groups of a user after login.
 
-    :param uid: of the user, who need not be in the system's database.
-    :param gid: the primary group; ``None`` for the one that the database has.
-    :return: the primary group and all groups, that one included.
-    :raise ValueError: if no group is given and the database has none: a sentence.
+    :param uid: the user's id, which need not be in the user database.
+    :param gid: the primary group; ``None`` for the one of the database.
+    :return: the primary group, and all groups including it.
+    :raise ValueError: if ``gid`` is ``None`` and the database does not have the user.
     """
     try:
         entry = pwd.getpwuid(uid)
     except KeyError:
         if gid is None:
-            raise ValueError(f"user {uid} is not in the system's database; give a group") from None
+            raise ValueError(f"user {uid} is not in the user database; give a group") from None
         return gid, [gid]
     primary = entry.pw_gid if gid is None else gid
     return primary, sorted(set(os.getgrouplist(entry.pw_name, primary)))
@@ -61,5 +61,5 @@ def _number(text: str) -> int | None:
     if not re.fullmatch(r"[0-9]{1,10}", text):
         return None
     if int(text) > _HIGHEST:
-        raise ValueError(f"{text} is too great a number for a user or a group")
+        raise ValueError(f"{text} is too large for the id of a user or a group")
     return int(text)

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from tcpd.config.fields import option
 from tcpd.config.files import from_system, to_system
-from tcpd.config.ini import Place
+from tcpd.config.ini import SourceLine
 from tcpd.config.listen import Listener
 from tcpd.config.locations import AUTO, LONGEST_SOCKET_PATH, NONE
 from tcpd.config.values import (
@@ -50,13 +50,13 @@ _HOST_NAME: Type[str] = Type("host name", _parse_host_name, str)
 
 def _parse_control(text: str) -> str:
     if not text or "\n" in text:
-        raise ValueError(f"it is neither {AUTO} nor {NONE} nor a path")
+        raise ValueError(f"it is not {AUTO}, {NONE} or a path")
     if text.startswith("unix:"):  # else it is a relative path, and an odd one
         raise ValueError(f"it takes a path without unix:; write {text.removeprefix('unix:')}")
     return to_system(text)
 
 
-def _place_control(text: str, directory: str) -> str:
+def _resolve_control(text: str, directory: str) -> str:
     if text in (AUTO, NONE):
         return text
     path = os.path.join(directory, text)
@@ -69,7 +69,7 @@ def _place_control(text: str, directory: str) -> str:
 
 
 _CONTROL: Type[str] = Type(
-    f"path, {AUTO} or {NONE}", _parse_control, from_system, place=_place_control
+    f"path, {AUTO} or {NONE}", _parse_control, from_system, resolve=_resolve_control
 )
 
 
@@ -354,7 +354,7 @@ class Settings:
     :ivar policies: by name; ``default`` is always there.
     :ivar tls: by name.
     :ivar sections: by title, the sections that the daemon and the kinds declare (``chat``).
-    :ivar places: file and line of each key that the files give, by (section, key).
+    :ivar sources: file and line of each key that the files give, by (section, key).
     """
 
     tcpd: TcpdSettings
@@ -362,9 +362,9 @@ class Settings:
     policies: Mapping[str, PolicySettings]
     tls: Mapping[str, TLSSettings]
     sections: Mapping[str, Any]
-    places: Mapping[tuple[str, str], Place] = field(compare=False)
+    sources: Mapping[tuple[str, str], SourceLine] = field(compare=False)
 
-    def place(self, section: str, key: str = "") -> str:
+    def source(self, section: str, key: str = "") -> str:
         """Return ``FILE:LINE`` of a key, or of its section if the key is not given."""
-        found = self.places.get((section, key)) or self.places.get((section, ""))
+        found = self.sources.get((section, key)) or self.sources.get((section, ""))
         return str(found) if found else "built-in defaults"

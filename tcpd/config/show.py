@@ -60,8 +60,8 @@ def show_config(settings: Settings) -> str:
     out: list[str] = []
 
     def origin(title: str, key: str) -> str:
-        place = settings.places.get((title, key))
-        return f"# {place}" if place else "# default"
+        source = settings.sources.get((title, key))
+        return f"# {source}" if source else "# default"
 
     def keys(title: str, values: Any) -> None:
         for item in options_of(type(values)):

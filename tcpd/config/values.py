@@ -1,8 +1,7 @@
 """Types of values: text to value and back, with units.
 
-``parse`` raises :class:`ValueError` whose text says what is wrong and what would be right, fit to
-stand behind ``FILE:LINE: [section] key:``. ``show`` gives text that ``parse`` reads back as the
-same value.
+``parse`` raises :class:`ValueError` with a text that says what is wrong and what is valid, to
+follow ``FILE:LINE: [section] key:``. ``show`` returns text that ``parse`` converts back.
 """
 
 from __future__ import annotations
@@ -23,27 +22,27 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 @dataclass(frozen=True, slots=True)
 class Type(Generic[T]):
-    """How a value is written.
+    """The type of a key.
 
     :ivar name: for the reference page, e.g. ``duration``.
     :ivar parse: text to value; raises :class:`ValueError` with a sentence for the operator.
     :ivar show: value to text, the inverse of ``parse``.
-    :ivar place: for what may be a path or something else: the value, and the directory of the file
-        that names it, to the value with its path absolute; raises as ``parse``.
+    :ivar resolve: makes the path in a value absolute, given the directory of the ini file; raises
+        as ``parse``. ``None`` if the value is not a path.
     """
 
     name: str
     parse: Callable[[str], T]
     show: Callable[[T], str]
-    place: Callable[[T, str], T] | None = None
+    resolve: Callable[[T, str], T] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """So many a second, and so many at once after a quiet time.
+    """A rate per second with a burst; see :mod:`tcpd.policy.buckets`.
 
-    :ivar per_second: how many tokens come back each second; greater than 0.
-    :ivar burst: how many there are at most; at least 1.
+    :ivar per_second: tokens that are added per second; greater than 0.
+    :ivar burst: the capacity in tokens; at least 1.
     """
 
     per_second: float
@@ -56,7 +55,7 @@ def _number(value: float) -> str:
 
 def _parse_text(text: str) -> str:
     if "\n" in text:
-        raise ValueError("it has several lines; write it in one, or do not indent the next key")
+        raise ValueError("it has several lines; write it on one, or do not indent the next key")
     return text
 
 
@@ -70,12 +69,12 @@ def _parse_boolean(text: str) -> bool:
         return True
     if word in ("no", "false", "off", "0"):
         return False
-    raise ValueError(f"{text!r} is neither yes nor no")
+    raise ValueError(f"{text!r} is not yes or no")
 
 
 _SECONDS = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]+)", re.ASCII)
-#: A hundred years: more is a slip, and what is reckoned from now would have no date.
+# A hundred years: more is a typing error, and the date of its end could not be shown.
 _LONGEST = 36500 * 86400.0
 
 
@@ -89,7 +88,7 @@ def _parse_duration(text: str) -> float:
         )
     seconds = float(match[1]) * _SECONDS[match[2]]
     if seconds > _LONGEST:
-        raise ValueError(f"{text!r} is longer than 36500d, which is the most")
+        raise ValueError(f"{text!r} is longer than 36500d, the maximum")
     return seconds
 
 
@@ -133,10 +132,10 @@ def _parse_rate(text: str) -> Rate | None:
         raise ValueError(f"{text!r} is not a rate; write 10/s, 10/s burst 30, or none")
     per_second = float(match[1]) / _SECONDS[match[2]]
     if per_second <= 0:
-        raise ValueError(f"{text!r} is a rate of nothing; write none for no limit")
+        raise ValueError(f"{text!r} is a rate of 0; write none for no limit")
     burst = float(match[3]) if match[3] else max(1.0, float(match[1]))
     if burst < 1:
-        raise ValueError(f"{text!r} has a burst of 0; it must let at least 1 through")
+        raise ValueError(f"{text!r} has a burst of 0; it must be at least 1")
     return Rate(per_second, burst)
 
 
@@ -172,12 +171,12 @@ def _parse_networks(text: str) -> tuple[Network, ...]:
                     f"{word!r} is not a network; write addresses or ADDRESS/PREFIX, "
                     "like 192.0.2.0/24 or 2001:db8::/32"
                 ) from None
-            raise ValueError(f"{word!r} has bits behind its prefix; write {loose}") from None
+            raise ValueError(f"{word!r} has bits set after its prefix; write {loose}") from None
     return tuple(found)
 
 
 def _plain_network(network: Network) -> Network:
-    """What is IPv4 in the disguise of RFC 4291 section 2.5.5.2 as IPv4, as peers are seen too."""
+    """Convert an IPv4-mapped network (RFC 4291 section 2.5.5.2) to IPv4, as for peers."""
     mapped = getattr(network.network_address, "ipv4_mapped", None)
     if mapped is None or network.prefixlen < 96:
         return network
@@ -195,8 +194,8 @@ def _parse_file(text: str) -> str:
     name = _parse_text(text).removeprefix(CREDENTIAL)
     if name != text and _CREDENTIAL_NAME.fullmatch(name) is None:
         raise ValueError(
-            f"{text!r} names no credential: one has letters, digits, dots, hyphens, underscores "
-            "and @, at most 255, and no slash"
+            f"{text!r} is not the name of a credential: use letters, digits, dots, hyphens, "
+            "underscores and @, at most 255"
         )
     return to_system(text)
 
@@ -210,18 +209,18 @@ def _parse_alpn(text: str) -> tuple[str, ...]:
     for name in names:
         if len(name) > 255 or not (name.isascii() and name.isprintable()):
             raise ValueError(
-                f"{name!r} is no name of ALPN: one has 1 to 255 printable ASCII characters, like "
+                f"{name!r} is not an ALPN protocol: use 1 to 255 printable ASCII characters, like "
                 "http/1.1"
             )
     return names
 
 
 TEXT: Type[str] = Type("text", _parse_text, str)
-#: A path as the operator wrote it; a relative one starts at the directory of its ini file.
+#: A path as given; a relative one is relative to the directory of its ini file.
 PATH: Type[str] = Type("path", _parse_path, from_system)
-#: The same, or ``credential:NAME``; see :func:`tcpd.config.locations.locate`.
+#: A path, or ``credential:NAME``; see :func:`tcpd.config.locations.locate`.
 FILE: Type[str] = Type("path, or credential:NAME", _parse_file, from_system)
-#: A tuple of these.
+#: A tuple of :data:`FILE` values.
 FILES: Type[tuple[str, ...]] = Type(
     "paths, or credential:NAME, one a line",
     _parse_files,
@@ -234,14 +233,14 @@ DURATION: Type[float] = Type("duration", _parse_duration, _show_duration)
 SIZE: Type[int] = Type("size", _parse_size, _show_size)
 #: A :class:`Rate`, or ``None`` for no limit.
 RATE: Type[Rate | None] = Type("rate", _parse_rate, _show_rate)
-#: A tuple of names of ALPN (RFC 7301 section 6), the best first.
+#: A tuple of ALPN protocols (RFC 7301 section 6), in order of preference.
 ALPN: Type[tuple[str, ...]] = Type("names, separated by commas or blanks", _parse_alpn, ", ".join)
 #: A tuple of :mod:`ipaddress` networks.
 NETWORKS: Type[tuple[Network, ...]] = Type("networks", _parse_networks, _show_networks)
 
 
 def whole_number(low: int, high: int) -> Type[int]:
-    """A whole number from ``low`` to ``high``, both included."""
+    """A whole number from ``low`` to ``high``, inclusive."""
 
     def parse(text: str) -> int:
         if not re.fullmatch(r"-?[0-9]{1,18}", text) or not low <= int(text) <= high:
@@ -252,43 +251,43 @@ def whole_number(low: int, high: int) -> Type[int]:
 
 
 def at_least(kind: Type[T], low: T) -> Type[T]:
-    """The same type, with values under ``low`` refused."""
+    """The same type with a minimum."""
 
     def parse(text: str) -> T:
         value = kind.parse(text)
         if value < low:  # type: ignore[operator]
-            raise ValueError(f"{text!r} is too little; {kind.show(low)} is the least")
+            raise ValueError(f"{text!r} is too small; the minimum is {kind.show(low)}")
         return value
 
     return Type(f"{kind.name}, at least {kind.show(low)}", parse, kind.show)
 
 
 def between(kind: Type[T], low: T, high: T) -> Type[T]:
-    """The same type, with values under ``low`` and over ``high`` refused."""
+    """The same type with a minimum and a maximum."""
     least = at_least(kind, low)
 
     def parse(text: str) -> T:
         value = least.parse(text)
         if value > high:  # type: ignore[operator]
-            raise ValueError(f"{text!r} is too much; {kind.show(high)} is the most")
+            raise ValueError(f"{text!r} is too large; the maximum is {kind.show(high)}")
         return value
 
     return Type(f"{kind.name} from {kind.show(low)} to {kind.show(high)}", parse, kind.show)
 
 
 def choice(*words: str) -> Type[str]:
-    """One of a few words."""
+    """One of several words."""
 
     def parse(text: str) -> str:
         if text not in words:
-            raise ValueError(f"{text!r} is none of: {', '.join(words)}")
+            raise ValueError(f"{text!r} is not one of: {', '.join(words)}")
         return text
 
     return Type(" or ".join(words), parse, str)
 
 
 def or_word(kind: Type[T], word: str) -> Type[T | None]:
-    """The same type, or one word that stands for ``None``."""
+    """The same type, or a word that means ``None``."""
 
     def parse(text: str) -> T | None:
         return None if text == word else kind.parse(text)

@@ -80,7 +80,7 @@ def _tcpd_section(config: str) -> dict[str, str]:
         found[key] = value.text
         if key == "state" or (key == "control" and value.text not in (AUTO, NONE)):
             # a path starts at the directory of the file that names it
-            directory = os.path.dirname(os.path.abspath(value.place.file))
+            directory = os.path.dirname(os.path.abspath(value.source.file))
             found[key] = value.text and os.path.join(directory, to_system(value.text))
     return found
 
@@ -223,9 +223,9 @@ def _nowhere(paths: list[str]) -> str:
 
 
 def _not_allowed(path: str) -> str:
-    for place in (path, os.path.dirname(path)):
+    for each in (path, os.path.dirname(path)):
         try:
-            gid = os.stat(place).st_gid
+            gid = os.stat(each).st_gid
         except OSError:
             continue
         try:

@@ -190,6 +190,6 @@ def check(
     if errors:
         raise ConfigError(
             [line for error in errors for line in error.lines],
-            [place for error in errors for place in error.places],
+            [source for error in errors for source in error.sources],
         )
     return remarks

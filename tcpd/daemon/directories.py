@@ -61,9 +61,9 @@ class _Check:
             self._look_at("tcpd", "control", control, made=True)
         if tcpd.state and tcpd.state not in self._known:
             self._look_into("tcpd", "state", tcpd.state, made=True)
-        for section, place in self._listening():
-            if place.path not in self._known:
-                self._look_at(section, "listen", place)
+        for section, bind in self._listening():
+            if bind.path not in self._known:
+                self._look_at(section, "listen", bind)
 
     def _listening(self) -> Iterator[tuple[str, UnixSocket]]:
         for section, listeners in (
@@ -71,20 +71,20 @@ class _Check:
             ("metrics", self._settings.sections["metrics"].listen),
         ):
             for listener in listeners:
-                if isinstance(listener.place, UnixSocket):
-                    yield section, listener.place
+                if isinstance(listener.bind, UnixSocket):
+                    yield section, listener.bind
 
-    def _look_at(self, section: str, key: str, place: UnixSocket, made: bool = False) -> None:
+    def _look_at(self, section: str, key: str, bind: UnixSocket, made: bool = False) -> None:
         """Check the directory of a socket, and what is at its path now."""
-        directory = os.path.dirname(place.path)
-        if not self._look_into(section, key, directory, made, place.path):
+        directory = os.path.dirname(bind.path)
+        if not self._look_into(section, key, directory, made, bind.path):
             return
-        if os.path.lexists(place.path) and not stat.S_ISSOCK(os.lstat(place.path).st_mode):
+        if os.path.lexists(bind.path) and not stat.S_ISSOCK(os.lstat(bind.path).st_mode):
             why = "there is a file there that is not a socket; take it away"
         else:
-            why = _not_given(place, self._environment.uid)
+            why = _not_given(bind, self._environment.uid)
         if why:
-            self._complain(section, key, place.path, why)
+            self._complain(section, key, bind.path, why)
 
     def _look_into(
         self, section: str, key: str, directory: str, made: bool, path: str = ""
@@ -115,8 +115,8 @@ class _Check:
         self._problems.add(section, SettingError(key, f"{from_system(path)!r}: {why}"))
 
     def _warn(self, section: str, key: str, path: str, why: str) -> None:
-        place = self._settings.place(section, key)
-        self.warnings.append(f"warning: {place}: [{section}] {key}: {from_system(path)!r}: {why}")
+        source = self._settings.source(section, key)
+        self.warnings.append(f"warning: {source}: [{section}] {key}: {from_system(path)!r}: {why}")
 
 
 def _unusable(directory: str, uid: int) -> str:
@@ -155,17 +155,17 @@ def _may_write(directory: str, environment: StartupEnvironment) -> bool:
     return uid == 0 or (allows(path, 0o3) and all(allows(each, 0o1) for each in above))
 
 
-def _not_given(place: UnixSocket, uid: int) -> str:
+def _not_given(bind: UnixSocket, uid: int) -> str:
     """Why a socket cannot be given to its owner and group; ``""`` if it can."""
     try:
-        owner = user_id(place.owner) if place.owner else uid
-        group = group_id(place.group) if place.group else os.getegid()
+        owner = user_id(bind.owner) if bind.owner else uid
+        group = group_id(bind.group) if bind.group else os.getegid()
     except ValueError as error:
         return str(error)
     if uid != 0 and owner != uid:
-        return f"it cannot be given to the user {place.owner}, which takes root"
+        return f"it cannot be given to the user {bind.owner}, which takes root"
     if uid != 0 and group not in (os.getegid(), *os.getgroups()):
-        return f"it cannot be given to the group {place.group}, as the daemon is not in it"
+        return f"it cannot be given to the group {bind.group}, as the daemon is not in it"
     return ""
 
 

@@ -15,7 +15,7 @@ class SettingProblems:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._lines: list[str] = []
-        self._places: list[str] = []
+        self._sources: list[str] = []
 
     def add(self, section: str, error: SettingError) -> None:
         """Add a problem.
@@ -23,9 +23,9 @@ class SettingProblems:
         :param section: title of the section.
         :param error: what is wrong with which of its keys.
         """
-        place = self._settings.place(section, error.key)
-        self._lines.append(f"{place}: [{section}] {error}")
-        self._places.append(str(place))
+        source = self._settings.source(section, error.key)
+        self._lines.append(f"{source}: [{section}] {error}")
+        self._sources.append(str(source))
 
     def check(self) -> None:
         """Fail if there are any.
@@ -33,4 +33,4 @@ class SettingProblems:
         :raise ConfigError: with all of them.
         """
         if self._lines:
-            raise ConfigError(self._lines, self._places)
+            raise ConfigError(self._lines, self._sources)

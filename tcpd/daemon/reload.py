@@ -24,12 +24,12 @@ class Outcome:
 
     :ivar ok: whether the new configuration is in force; if not, the old one is, unchanged.
     :ivar lines: what was done, or what is wrong; for the log and for operators of the host.
-    :ivar places: where something is wrong, ``FILE:LINE``; empty if that is not known.
+    :ivar sources: where something is wrong, ``FILE:LINE``; empty if that is not known.
     """
 
     ok: bool
     lines: tuple[str, ...]
-    places: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
 
 
 class Reloader(Service):
@@ -74,7 +74,7 @@ class Reloader(Service):
         try:
             lines = self._reconfigure(self._read())
         except ConfigError as error:
-            return self._report(Outcome(False, tuple(error.lines), tuple(error.places)))
+            return self._report(Outcome(False, tuple(error.lines), tuple(error.sources)))
         except ListenError as error:
             return self._report(Outcome(False, (str(error),)))
         return self._report(Outcome(True, tuple(lines or ["nothing has changed"])))
@@ -83,7 +83,7 @@ class Reloader(Service):
         """Reload in another turn of the reactor: for a service, which the reload may replace.
 
         :param callback: called then, with whether the configuration was taken over, and what was
-            done, or the places where something is wrong. What is wrong may quote a value, and
+            done, or the sources where something is wrong. What is wrong may quote a value, and
             values may be secrets.
         """
 
@@ -93,7 +93,7 @@ class Reloader(Service):
             except Exception:
                 callback(False, ())
                 raise
-            callback(outcome.ok, outcome.lines if outcome.ok else outcome.places)
+            callback(outcome.ok, outcome.lines if outcome.ok else outcome.sources)
 
         self._reactor.callLater(0, reload)
 

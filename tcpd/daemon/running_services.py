@@ -130,10 +130,10 @@ class RunningServices(MultiService):
     def socket_paths(self) -> set[str]:
         """Paths of the UNIX sockets that services in force listen on."""
         return {
-            place.path
+            bind.path
             for service in self.settings.services.values()
             for listener in service.listen
-            if isinstance(place := listener.place, UnixSocket)
+            if isinstance(bind := listener.bind, UnixSocket)
         }
 
     def policy_of(self, name: str) -> str | None:

@@ -22,10 +22,10 @@ def warn_of_unused_sockets(passed: Iterable[str], services: RunningServices) -> 
     :param services: those that run.
     """
     used = {
-        listener.place.name
+        listener.bind.name
         for service in (*services.settings.services.values(), *services.drained.values())
         for listener in service.listen
-        if isinstance(listener.place, SystemdSocket)
+        if isinstance(listener.bind, SystemdSocket)
     }
     for name in sorted(set(passed) - used):
         catalogue.DAEMON_SOCKET_UNUSED.emit(_log, name=name)

@@ -63,14 +63,14 @@ def open_stream(
     :param kernel: is asked to keep handshakes; ``None`` where nobody wants them.
     :raise ListenError: if it could not be.
     """
-    place = listener.place
+    bind = listener.bind
     watching = _Watching(kernel or Kernel(handshake=False), factory)
     try:
-        if isinstance(place, EndpointString):
-            return watching.late(_open_endpoint(reactor, place, factory))
-        if isinstance(place, PrivateSocket):
-            make_its_directory(place)
-        return _open_lean(place, factory, systemd, turns, watching)
+        if isinstance(bind, EndpointString):
+            return watching.late(_open_endpoint(reactor, bind, factory))
+        if isinstance(bind, PrivateSocket):
+            make_its_directory(bind)
+        return _open_lean(bind, factory, systemd, turns, watching)
     except CannotListenError as error:
         raise _failed(listener, error.socketError) from error
     except OSError as error:
@@ -100,10 +100,10 @@ class _Watching:
 
 def open_datagrams(reactor: Any, listener: Listener, server: Datagrams) -> IListeningPort:
     """Open a listener for datagrams; parameters and errors as :func:`open_stream` has them."""
-    place = listener.place
-    assert isinstance(place, Address)
+    bind = listener.bind
+    assert isinstance(bind, Address)
     try:
-        port = DatagramPort(bind_datagrams(place), server, reactor)
+        port = DatagramPort(bind_datagrams(bind), server, reactor)
     except OSError as error:
         raise _failed(listener, error) from error
     port.startListening()
@@ -112,10 +112,10 @@ def open_datagrams(reactor: Any, listener: Listener, server: Datagrams) -> IList
 
 def real_listener(listener: Listener, port: IListeningPort) -> Listener:
     """The listener with the port number that it really got, where it asked for any."""
-    place = listener.place
-    if isinstance(place, Address) and place.port == 0:
+    bind = listener.bind
+    if isinstance(bind, Address) and bind.port == 0:
         host: Any = port.getHost()
-        return listener.at(place.host, host.port)
+        return listener.at(bind.host, host.port)
     return listener
 
 
@@ -144,7 +144,7 @@ def _failed(listener: Listener, error: Any) -> ListenError:
 def _why(listener: Listener, error: Any) -> str:
     reason = getattr(error, "strerror", None) or str(error)
     sentence = f"cannot listen on {listener}: {reason}"
-    if isinstance(error, PermissionError) and isinstance(listener.place, Address):
+    if isinstance(error, PermissionError) and isinstance(listener.bind, Address):
         return (
             f"{sentence}; ports under 1024 take root (twistd -u USER gives it up again), "
             "CAP_NET_BIND_SERVICE, or a socket from systemd"
@@ -170,7 +170,7 @@ class _Together:
 
 
 def _open_lean(
-    place: Address | UnixSocket | SystemdSocket,
+    bind: Address | UnixSocket | SystemdSocket,
     factory: ListenerFactory,
     systemd: Mapping[str, Sequence[int]],
     turns: TurnScheduler,
@@ -181,32 +181,32 @@ def _open_lean(
         port.startListening()
         return port
 
-    if isinstance(place, Address):
-        return opened(listen_address(place, watching.before), lambda: None)
-    if isinstance(place, UnixSocket):
-        path = place.path
+    if isinstance(bind, Address):
+        return opened(listen_address(bind, watching.before), lambda: None)
+    if isinstance(bind, UnixSocket):
+        path = bind.path
 
         def unlink() -> None:
             with contextlib.suppress(OSError):
                 os.unlink(path)
 
-        sock = listen_unix(place)
+        sock = listen_unix(bind)
         watching.before(sock)
         return opened(sock, unlink)
-    return _together([opened(each, lambda: None) for each in _adopted(place, systemd, watching)])
+    return _together([opened(each, lambda: None) for each in _adopted(bind, systemd, watching)])
 
 
 def _adopted(
-    place: SystemdSocket, systemd: Mapping[str, Sequence[int]], watching: _Watching
+    bind: SystemdSocket, systemd: Mapping[str, Sequence[int]], watching: _Watching
 ) -> list[socket.socket]:
     """Copies of the sockets that systemd passed under a name."""
-    if place.name not in systemd:
+    if bind.name not in systemd:
         passed = ", ".join(sorted(systemd)) or "none"
         raise ListenError(
-            f"cannot listen on {place}: systemd passed no socket of this name (it passed: "
+            f"cannot listen on {bind}: systemd passed no socket of this name (it passed: "
             f"{passed}); FileDescriptorName= in the .socket unit names it, and twistd takes -n"
         )
-    sockets = [adopt(descriptor) for descriptor in systemd[place.name]]
+    sockets = [adopt(descriptor) for descriptor in systemd[bind.name]]
     for sock in sockets:
         watching.passed(sock)
     return sockets
@@ -216,33 +216,31 @@ def _together(ports: Sequence[IListeningPort]) -> IListeningPort:
     return ports[0] if len(ports) == 1 else _Together(ports)
 
 
-def _open_endpoint(
-    reactor: Any, place: EndpointString, factory: IProtocolFactory
-) -> IListeningPort:
+def _open_endpoint(reactor: Any, bind: EndpointString, factory: IProtocolFactory) -> IListeningPort:
     # which loads what all of them need; hardly any configuration has one
     from twisted.internet.endpoints import serverFromString
 
     results: list[Any] = []
     try:
-        listening: Deferred[IListeningPort] = serverFromString(reactor, place.description).listen(
+        listening: Deferred[IListeningPort] = serverFromString(reactor, bind.description).listen(
             factory
         )
     except (OSError, CannotListenError):
         raise
     except Exception as error:  # the boundary to the parsers of Twisted's plugins
         raise ListenError(
-            f"cannot listen on {place}: it is no endpoint of Twisted's: {error}"
+            f"cannot listen on {bind}: it is no endpoint of Twisted's: {error}"
         ) from error
     listening.addBoth(results.append)
     if not results:
         listening.cancel()
-        raise ListenError(f"cannot listen on {place}: it does not open at once, which tcpd needs")
+        raise ListenError(f"cannot listen on {bind}: it does not open at once, which tcpd needs")
     (result,) = results
     if isinstance(result, Failure):
         if result.check(OSError, CannotListenError):
             result.raiseException()
-        raise ListenError(f"cannot listen on {place}: {result.getErrorMessage()}")
+        raise ListenError(f"cannot listen on {bind}: {result.getErrorMessage()}")
     if not IListeningPort.providedBy(result):
-        raise ListenError(f"cannot listen on {place}: it is no port that clients connect to")
+        raise ListenError(f"cannot listen on {bind}: it is no port that clients connect to")
     port: IListeningPort = result
     return port

@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
 
-from tcpd.config.listen import Address, Listener, Place, PrivateSocket, UnixSocket
+from tcpd.config.listen import Address, BindAddress, Listener, PrivateSocket, UnixSocket
 from tcpd.config.overlap import overlap, spot_of
 from tcpd.interfaces import IFinishing, IHurrying
 from tcpd.net.datagram import Datagrams
@@ -53,8 +53,8 @@ class OpenPort:
 
     def serves(self, listener: Listener) -> bool:
         """Whether it is where a listener wants to be, whatever its words."""
-        return (_spot(self.listener.place), self.listener.udp) == (
-            _spot(listener.place),
+        return (_spot(self.listener.bind), self.listener.udp) == (
+            _spot(listener.bind),
             listener.udp,
         )
 
@@ -62,17 +62,17 @@ class OpenPort:
         """Whether a listener, at another address of its port, can be opened only without it."""
         ours = real_listener(self.listener, self.port)
         return (
-            isinstance(ours.place, Address)
+            isinstance(ours.bind, Address)
             and spot_of(ours) == spot_of(listener)
-            and bool(overlap(ours.place, listener.place))
+            and bool(overlap(ours.bind, listener.bind))
         )
 
     def become(self, listener: Listener, server: Server) -> None:
-        """Serve as another listener at the same place would."""
-        before, self.listener = self.listener.place, listener
-        place = listener.place
-        if isinstance(place, UnixSocket) and place != before:
-            self._give(place)
+        """Serve as another listener at the same address would."""
+        before, self.listener = self.listener.bind, listener
+        bind = listener.bind
+        if isinstance(bind, UnixSocket) and bind != before:
+            self._give(bind)
         if isinstance(self.server, Datagrams):
             assert isinstance(server, Datagrams)
             self.server.become(server)
@@ -80,13 +80,13 @@ class OpenPort:
             assert isinstance(server, ListenerFactory)
             self.server.become(server)
 
-    def _give(self, place: UnixSocket) -> None:
+    def _give(self, bind: UnixSocket) -> None:
         try:
-            give(place)
+            give(bind)
         except OSError as error:  # the socket was made by root, who is not there any more
             self._log.warn(
-                "{place} keeps its owner and permissions until a restart: {error}",
-                place=str(place),
+                "{socket} keeps its owner and permissions until a restart: {error}",
+                socket=str(bind),
                 error=error.strerror or str(error),
             )
 
@@ -98,15 +98,15 @@ class OpenPort:
     def close(self) -> Deferred[Any]:
         """Close it, at once; what it returns fires when all of it is gone."""
         closed = close(self.port)
-        if isinstance(self.listener.place, PrivateSocket):
+        if isinstance(self.listener.bind, PrivateSocket):
             # who gave up root may not be able to take the file away; the next start does
             closed.addErrback(lambda failure: failure.trap(OSError) and None)
         return closed
 
 
-def _spot(place: Place) -> Place:
+def _spot(bind: BindAddress) -> BindAddress:
     """Where it is, whoever may use it."""
-    return replace(place, mode=0, owner="", group="") if isinstance(place, UnixSocket) else place
+    return replace(bind, mode=0, owner="", group="") if isinstance(bind, UnixSocket) else bind
 
 
 class ListeningService(Service):
@@ -168,11 +168,11 @@ class ListeningService(Service):
             raise
 
     def _open_wanted(self, listener: Listener, server: Server) -> None:
-        place = listener.place
+        bind = listener.bind
         try:
             self.ports.append(self.open(listener, server))
         except ListenError as error:
-            if not isinstance(place, PrivateSocket) or place.required:
+            if not isinstance(bind, PrivateSocket) or bind.required:
                 raise
             catalogue.CONTROL_UNAVAILABLE.emit(self._log, error=str(error))
 
@@ -209,13 +209,13 @@ class ListeningService(Service):
         return OpenPort(listener, server, port)
 
     def _given_to_its_user(self, listener: Listener) -> Listener:
-        place = listener.place
-        if self._user is None or os.geteuid() != 0 or not isinstance(place, UnixSocket):
+        bind = listener.bind
+        if self._user is None or os.geteuid() != 0 or not isinstance(bind, UnixSocket):
             return listener
         uid, gid = self._user
-        owner = place.owner or str(uid)
-        group = place.group or ("" if gid is None else str(gid))
-        return replace(listener, place=replace(place, owner=owner, group=group))
+        owner = bind.owner or str(uid)
+        group = bind.group or ("" if gid is None else str(gid))
+        return replace(listener, bind=replace(bind, owner=owner, group=group))
 
     def stopService(self) -> Deferred[None]:
         """Close the ports, then let the connections end.

@@ -70,8 +70,8 @@ def test_a_service_gets_its_kinds_options_and_defaults() -> None:
     assert service.policy == "default"
     assert settings.policies["default"].connections == 5000
     assert settings.sections["room"] == RoomSettings()
-    assert settings.place("service:a", "times") == "/etc/x.ini:4"
-    assert settings.place("service:a", "word") == "/etc/x.ini:1"
+    assert settings.source("service:a", "times") == "/etc/x.ini:4"
+    assert settings.source("service:a", "word") == "/etc/x.ini:1"
 
 
 def test_settings_are_equal_if_what_they_say_is() -> None:
@@ -162,10 +162,10 @@ idel = 3s
     ) == [
         "/etc/x.ini:2: [service:a] protocol: there is no protocol 'wrod'; did you mean word?",
         "/etc/x.ini:4: [service:a] listen: there is no [tls:mian]",
-        "/etc/x.ini:5: [service:a] listen: 'frob' is not a word of a listener; there are tls=NAME, "
-        "starttls=NAME, proxy=NETWORK, udp, websocket and, behind unix:PATH, mode=0660, owner=USER "
-        "and group=GROUP",
-        "/etc/x.ini:5: [service:a] listen: 'udp' stands here twice",
+        "/etc/x.ini:5: [service:a] listen: 'frob' is not an option of a listener; there are "
+        "tls=NAME, starttls=NAME, proxy=NETWORK, udp, websocket and, for unix:PATH, mode=0660, "
+        "owner=USER and group=GROUP",
+        "/etc/x.ini:5: [service:a] listen: 'udp' occurs twice",
         "/etc/x.ini:5: [service:a] listen: udp takes an address and a port, and no TLS or PROXY "
         "header",
         "/etc/x.ini:6: [service:a] listen: mode= goes with unix: only",
@@ -176,8 +176,8 @@ idel = 3s
         "underscores, at most 63, and begins with a letter or digit",
         "/etc/x.ini:10: [service:B] tims: there is no such key; did you mean times?",
         "/etc/x.ini:11: [service:B] listen: '*:x': 'x' is not a port from 0 to 65535",
-        "/etc/x.ini:12: [service:control]: control is what the daemon calls a service of its own; "
-        "take another name",
+        "/etc/x.ini:12: [service:control]: control is the name of an internal service; "
+        "choose another name",
         "/etc/x.ini:14: [service:control] times: '10' is not a whole number from 1 to 9",
         "/etc/x.ini:16: [service:d] protocol: this key must be given",
         "/etc/x.ini:17: [service:d] listen: '*:y': 'y' is not a port from 0 to 65535",
@@ -252,11 +252,10 @@ def test_what_cannot_be_read_does_not_hide_what_can() -> None:
     with pytest.raises(ConfigError) as caught:
         build(document, KINDS, SECTIONS, faults)
     assert caught.value.lines == [
-        "x.ini:2: neither a [section] nor key = value; a value that goes on in the next line is "
-        "indented",
+        "x.ini:2: this line is not a [section] or key = value; indent it if it continues a value",
         "x.ini:3: [service:a] listen: '*:x': 'x' is not a port from 0 to 65535",
-        "x.ini:5: [policy:p]: only a comment may stand behind the name of a section; write "
-        "deny = ... on a line of its own",
+        "x.ini:5: [policy:p]: only a comment may follow the name of a section; write "
+        "deny = ... on a separate line",
     ]
 
 
@@ -283,7 +282,7 @@ GOOD = "[service:a]\nprotocol = word\nlisten = *:1\n"
         ("service:" + "x" * 5000, "a name has lower-case letters"),
         ("policy:" + "x" * 64, "a name has lower-case letters"),
         ("tls:\u0661", "a name has lower-case letters"),
-        ("service:metrics", "take another name"),
+        ("service:metrics", "choose another name"),
     ],
 )
 def test_odd_sections_are_refused_in_one_line_that_can_be_read(title: str, says: str) -> None:
@@ -340,8 +339,7 @@ def test_no_section_key_or_value_does_more_than_a_config_error(
         (
             "[tls:a]\ncertificate = x\nclient_certificate = required\n"
             "[service:a]\nprotocol = word\nlisten = *:1 tls=a\n",
-            "/etc/x.ini:3: [tls:a] client_certificate: no client is asked for a certificate "
-            "without client_ca",
+            "/etc/x.ini:3: [tls:a] client_certificate: this key has no effect without client_ca",
         ),
     ],
 )
@@ -624,7 +622,7 @@ def test_a_directory_without_ini_files_is_an_error(tmp_path: Path) -> None:
 
 def test_the_built_in_sample_is_taken_only_where_no_file_is() -> None:
     settings = load([], sample(KINDS.values(), SECTIONS), KINDS, SECTIONS)
-    assert settings.place("service:word", "listen").startswith("<built-in sample>:")
+    assert settings.source("service:word", "listen").startswith("<built-in sample>:")
 
 
 def test_the_control_socket_starts_at_the_files_directory_as_every_path() -> None:
@@ -674,8 +672,8 @@ def test_no_fault_quotes_a_secret(text: str) -> None:
     with pytest.raises(ConfigError) as caught:
         build(document, {"word": Pin()}, {}, faults)
     assert "hunter2" not in str(caught.value)
-    assert len(caught.value.places) == 1
-    assert caught.value.places[0].startswith("x.ini:")
+    assert len(caught.value.sources) == 1
+    assert caught.value.sources[0].startswith("x.ini:")
 
 
 def test_a_hash_of_a_password_is_shown_nowhere() -> None:
@@ -697,5 +695,5 @@ def test_the_places_of_faults() -> None:
     )
     with pytest.raises(ConfigError) as caught:
         build(document, KINDS, SECTIONS, faults)
-    assert caught.value.places[:2] == ["x.ini:2", "x.ini:3"]
-    assert len(set(caught.value.places)) == len(caught.value.places)
+    assert caught.value.sources[:2] == ["x.ini:2", "x.ini:3"]
+    assert len(set(caught.value.sources)) == len(caught.value.sources)

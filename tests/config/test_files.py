@@ -37,14 +37,14 @@ def odd(directory: Path) -> dict[str, str]:
     with open(directory / "large", "wb") as file:
         file.truncate(LONGEST + 1)
     return {
-        f"{directory}/fifo": "it is no regular file",
+        f"{directory}/fifo": "it is not a regular file",
         f"{directory}": "Is a directory",
-        "/dev/zero": "it is no regular file",
+        "/dev/zero": "it is not a regular file",
         f"{directory}/none": "No such file or directory",
         f"{directory}/loop": "Too many levels of symbolic links",
         f"{directory}/{'x' * 300}": "File name too long",
         f"{directory}/a\0b": "it has a NUL character",
-        f"{directory}/large": "it has more than the 16 MiB that such a file may have",
+        f"{directory}/large": "it is larger than 16 MiB",
         "": "No such file or directory",
     }
 

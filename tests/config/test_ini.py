@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tcpd.config import ini
-from tcpd.config.ini import Place
+from tcpd.config.ini import SourceLine
 
 TEXT = """\
 # a comment
@@ -32,11 +32,11 @@ def test_each_line_of_a_value_knows_its_place() -> None:
     assert not errors
     listen = document["service:irc"].values["listen"]
     assert listen.lines == [
-        ("*:6667", Place("x.ini", 5)),
-        ("*:6697 tls=main", Place("x.ini", 8)),
+        ("*:6667", SourceLine("x.ini", 5)),
+        ("*:6697 tls=main", SourceLine("x.ini", 8)),
     ]
-    assert str(listen.place) == "x.ini:4"
-    assert document["tcpd"].place.line == 9
+    assert str(listen.source) == "x.ini:4"
+    assert document["tcpd"].source.line == 9
     assert document["tcpd"].values["drain"].text == "3s"
     assert document["tcpd"].values["server_name"].text == ""
 
@@ -44,22 +44,22 @@ def test_each_line_of_a_value_knows_its_place() -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("[a]\nx = 1\n[b]\n[a]\n", "x.ini:4: [a]: this section stands here twice"),
-        ("[a]\nx = 1\n\nx = 2\n", "x.ini:4: [a] x: this key stands here twice"),
+        ("[a]\nx = 1\n[b]\n[a]\n", "x.ini:4: [a]: this section occurs twice in this file"),
+        ("[a]\nx = 1\n\nx = 2\n", "x.ini:4: [a] x: this key occurs twice in this section"),
         ("x = 1\n", "x.ini:1: a [section] must come before the first key"),
-        ("[a]\nnonsense\n", "x.ini:2: neither a [section] nor key = value"),
-        ("[a]\nx: 1\n", "x.ini:2: neither a [section] nor key = value"),
-        ("[a]\n= 1\n", "x.ini:2: neither a [section] nor key = value"),
+        ("[a]\nnonsense\n", "x.ini:2: this line is not a [section] or key = value"),
+        ("[a]\nx: 1\n", "x.ini:2: this line is not a [section] or key = value"),
+        ("[a]\n= 1\n", "x.ini:2: this line is not a [section] or key = value"),
         (
             "[policy:default] deny = 127.0.0.0/8\n",
-            "x.ini:1: [policy:default]: only a comment may stand behind the name of a section; "
-            "write deny = ... on a line of its own",
+            "x.ini:1: [policy:default]: only a comment may follow the name of a section; "
+            "write deny = ... on a separate line",
         ),
-        ("[a] = b\n", "x.ini:1: [a]: only a comment may stand behind the name of a section"),
-        ("[a]b\n", "x.ini:1: [a]: only a comment may stand behind the name of a section"),
-        ("[a] [b]\n", "x.ini:1: [a]: only a comment may stand behind the name of a section"),
-        ("[a]]\n", "x.ini:1: [a]: only a comment may stand behind the name of a section"),
-        ("  [a] x = 1\n", "x.ini:1: [a]: only a comment may stand behind the name of a section"),
+        ("[a] = b\n", "x.ini:1: [a]: only a comment may follow the name of a section"),
+        ("[a]b\n", "x.ini:1: [a]: only a comment may follow the name of a section"),
+        ("[a] [b]\n", "x.ini:1: [a]: only a comment may follow the name of a section"),
+        ("[a]]\n", "x.ini:1: [a]: only a comment may follow the name of a section"),
+        ("  [a] x = 1\n", "x.ini:1: [a]: only a comment may follow the name of a section"),
         ("[a\nx = 1\n", "x.ini:1: a section begins with its name in brackets"),
         ("[]\nx = 1\n", "x.ini:1: a section begins with its name in brackets"),
         ("[[a]]\nx = 1\n", "x.ini:1: a section begins with its name in brackets"),
@@ -71,7 +71,7 @@ def test_each_line_of_a_value_knows_its_place() -> None:
     ],
 )
 def test_what_cannot_be_read_is_told_with_its_line(text: str, says: str) -> None:
-    """ "only a comment may stand behind the name of a section": nothing is passed over."""
+    """ "only a comment may follow the name of a section": nothing is passed over."""
     _, (fault,) = ini.read("x.ini", text)
     assert str(fault).startswith(says)
 
@@ -80,14 +80,14 @@ def test_what_cannot_be_read_is_told_with_its_line(text: str, says: str) -> None
 def test_keys_behind_a_header_that_cannot_be_read_are_nobody_elses(odd: str) -> None:
     """One fault hides no other, and makes no other."""
     document, faults = ini.read("x.ini", f"[a]\nx = 1\n[b{odd}]\nx = 2\ny\n[c]\nx = 3\n")
-    assert [fault.place.line for fault in faults] == [3, 5]
+    assert [fault.source.line for fault in faults] == [3, 5]
     read = {title: section.values["x"].text for title, section in document.items()}
     assert read == {"a": "1", "c": "3"}
 
 
 def test_a_line_that_goes_on_and_cannot_be_read_ends_no_section() -> None:
     document, faults = ini.read("x.ini", "[a]\nx = 1\n  [\0]\ny = 2\n# \udcff\n")
-    assert [fault.place.line for fault in faults] == [3, 5]
+    assert [fault.source.line for fault in faults] == [3, 5]
     assert {key: value.text for key, value in document["a"].values.items()} == {"x": "1", "y": "2"}
 
 
@@ -103,7 +103,7 @@ def test_one_fault_hides_no_other_and_the_rest_is_read() -> None:
     document, faults = ini.read(
         "x.ini", "y\nx = 1\n[a] # b\nx: 2\n  [more]\nx = 3\nx = 4\n[b\nz = 5\n[a]\nw = 6\n"
     )
-    assert [fault.place.line for fault in faults] == [1, 2, 4, 7, 8, 10]
+    assert [fault.source.line for fault in faults] == [1, 2, 4, 7, 8, 10]
     read = {
         title: {key: value.text for key, value in section.values.items()}
         for title, section in document.items()
@@ -123,7 +123,7 @@ def test_later_documents_win_key_by_key() -> None:
     second, _ = ini.read("2.ini", "[a]\ny = 2\n[c]\n")
     merged = ini.merge([first, second])
     assert list(merged) == ["a", "b", "c"]
-    assert {key: str(value.place) for key, value in merged["a"].values.items()} == {
+    assert {key: str(value.source) for key, value in merged["a"].values.items()} == {
         "x": "1.ini:2",
         "y": "2.ini:2",
     }
@@ -166,7 +166,7 @@ def test_places_agree_with_what_configparser_reads(lines: list[str]) -> None:
     whole = text.replace("\r\n", "\n").split("\n")
     if errors:
         # the first fault is a header's; lines behind it are read as those of an odd section
-        line = whole[errors[0].place.line - 1].strip()
+        line = whole[errors[0].source.line - 1].strip()
         assert line.startswith("[")
         assert re.fullmatch(r"\[[^][]+\]\s*([#;].*)?", line) is None or not line.isprintable()
         return

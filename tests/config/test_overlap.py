@@ -18,8 +18,8 @@ def excludes(one: str, other: str) -> str:
     first, second = parse_listener(one, WORDS), parse_listener(other, WORDS)
     if spot_of(first) is None or spot_of(first) != spot_of(second):
         return ""
-    why = overlap(first.place, second.place)
-    assert bool(overlap(second.place, first.place)) == bool(why)
+    why = overlap(first.bind, second.bind)
+    assert bool(overlap(second.bind, first.bind)) == bool(why)
     return why
 
 

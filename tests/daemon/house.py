@@ -63,7 +63,7 @@ class Reactor(MemoryReactorClock):
         return self._open("tcp", port, factory, interface)
 
     def open_datagrams(self, listener: Listener, server: Datagrams) -> Any:
-        place: Any = listener.place
+        place: Any = listener.bind
         return self._open("udp", place.port, server, place.host)
 
 

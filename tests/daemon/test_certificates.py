@@ -235,7 +235,7 @@ def test_a_certificate_that_has_expired_is_louder(
     house.now += 2 * DAY
     house.start()
     assert ids(events) == ["tls.expired"]
-    logged_failures.expect("has expired")
+    logged_failures.expect("expired on")
     [line] = house.daemon.remarks()
     assert line.startswith("warning: [tls:main]")
     assert line.endswith(", expired")

@@ -516,5 +516,5 @@ def test_the_socket_belongs_to_the_user_that_the_daemon_changes_to(house: House)
     for group, wanted in (("", "456"), ("adm", "adm")):
         tcpd = TcpdSettings(control="/run/x", control_group=group)
         (listener,) = control(tcpd, environment, CommandTable).listen(house.services.settings)
-        assert isinstance(listener.place, PrivateSocket)
-        assert (listener.place.owner, listener.place.group) == ("123", wanted)
+        assert isinstance(listener.bind, PrivateSocket)
+        assert (listener.bind.owner, listener.bind.group) == ("123", wanted)

@@ -48,7 +48,7 @@ def wrong(text: str) -> list[str]:
     """What is wrong with a configuration, without the places."""
     with pytest.raises(ConfigError) as caught:
         check(text)
-    assert all(place.startswith("/etc/x.ini:") for place in caught.value.places)
+    assert all(place.startswith("/etc/x.ini:") for place in caught.value.sources)
     return [line.partition("]")[2].strip() for line in caught.value.lines]
 
 

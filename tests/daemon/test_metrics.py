@@ -177,8 +177,8 @@ def test_what_a_removed_service_has_counted_is_told_until_it_is_gone() -> None:
         ),
         (
             "[service:metrics]\nprotocol = echo\nlisten = *:2\n",
-            "x.ini:4: [service:metrics]: metrics is what the daemon calls a service of its own; "
-            "take another name",
+            "x.ini:4: [service:metrics]: metrics is the name of an internal service; "
+            "choose another name",
         ),
     ],
 )

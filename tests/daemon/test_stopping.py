@@ -223,7 +223,7 @@ def test_what_cannot_go_on_ends_with_a_sentence_and_a_status(
         ("exit", 1),
     ]
     assert not pidfile.exists()
-    logged_failures.expect("process ends with status 1")
+    logged_failures.expect("process exits with status 1")
     bed.done.clear()
     bed.signals.stopService()
     bed.signals.check()

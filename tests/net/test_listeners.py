@@ -154,4 +154,4 @@ def test_what_overlaps_is_what_the_kernel_refuses(one: str, other: str, udp: boo
             refused = error.errno == errno.EADDRINUSE
         else:
             refused = False
-        assert bool(overlap(wanted[0].place, wanted[1].place)) == refused
+        assert bool(overlap(wanted[0].bind, wanted[1].bind)) == refused

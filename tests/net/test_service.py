@@ -44,7 +44,7 @@ def test_permissions_that_cannot_be_given_are_told(tmp_path: Path) -> None:
         port.become(Listener(UnixSocket(path, 0o666)), ListenerFactory(ANY))
     finally:
         globalLogPublisher.removeObserver(seen.append)
-    assert [event["place"] for event in seen] == [f"unix:{path}"]
+    assert [event["socket"] for event in seen] == [f"unix:{path}"]
 
 
 def opened(place: UnixSocket, user: tuple[int, int | None] | None) -> OpenPort:
@@ -71,7 +71,7 @@ def test_what_root_opens_is_its_users_who_can_take_it_away(tmp_path: Path) -> No
     port = opened(place, (65534, 65533))
     found = os.stat(place.path)
     assert (found.st_uid, found.st_gid, found.st_mode & 0o777) == (65534, 65533, 0o660)
-    assert port.listener.place == place, "a reload compares what was configured"
+    assert port.listener.bind == place, "a reload compares what was configured"
     script = (
         "import os, sys; os.chdir(sys.argv[1]); os.setgroups([]); os.setgid(65533); "
         "os.setuid(65534); os.unlink('s')"

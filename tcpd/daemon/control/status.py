@@ -76,7 +76,7 @@ class StatusCommands:
         """STATUS."""
         components, services, status = self._components, self._services, self._status
         lag = status.lag
-        files = dict.fromkeys(place.file for place in services.settings.places.values())
+        files = dict.fromkeys(source.file for source in services.settings.sources.values())
         count = components.connection_count
         reloads = components.counters.reloads
         certificates = shown(self._certificates.certificates)
