@@ -1,6 +1,5 @@
-// A web client's library, irc-framework, on a WebSocket: it comes into a room, says what it hears there
-// in letters behind each other, and ends when it is told to. Every event that matters is a line on
-// standard output.
+// An IRC client with irc-framework, over WebSocket: joins a room, sends each message back in capitals, and
+// quits at the message "go". It prints a line for each event.
 'use strict';
 
 const IRC = require('irc-framework');
@@ -10,19 +9,19 @@ const transport = require('irc-framework/src/transports/websocket');
 const [, , port] = process.argv;
 const client = new IRC.Client();
 
-function tell(...words) {
+function print(...words) {
     process.stdout.write(words.join(' ') + '\n');
 }
 
 client.on('registered', () => {
-    tell('registered', client.user.nick);
+    print('registered', client.user.nick);
     client.join('#tea');
 });
-client.on('join', event => tell('join', event.nick, event.channel, client.network.name));
-client.on('topic', event => tell('topic', event.channel, event.topic));
-client.on('userlist', event => tell('userlist', event.users.map(user => user.nick).sort().join(',')));
+client.on('join', event => print('join', event.nick, event.channel, client.network.name));
+client.on('topic', event => print('topic', event.channel, event.topic));
+client.on('userlist', event => print('userlist', event.users.map(user => user.nick).sort().join(',')));
 client.on('message', event => {
-    tell(event.type, event.nick, event.target, event.message, event.time ? 'timed' : 'untimed');
+    print(event.type, event.nick, event.target, event.message, event.time ? 'timed' : 'untimed');
     if (event.message === 'go') client.quit('see you');
     else if (event.nick !== client.user.nick) client.say('#tea', event.message.toUpperCase());
 });

@@ -1,6 +1,6 @@
-"""etc/fail2ban: its filter on the lines that a real daemon writes, and its action on a real one.
+"""etc/fail2ban: its filter on log lines of a live daemon, and its action on that daemon.
 
-Where fail2ban is installed its own programs are asked, too.
+If fail2ban is installed, fail2ban-regex must agree.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ listen =
 
 
 def expressions() -> list[re.Pattern[str]]:
-    """Those of the filter, with an address where fail2ban puts one."""
+    """Return the filter's expressions, with a group in place of fail2ban's ``<ADDR>``."""
     parser = configparser.ConfigParser()
     parser.read(FILTER)
     lines = parser["Definition"]["failregex"].split("\n")
@@ -82,8 +82,8 @@ def expressions() -> list[re.Pattern[str]]:
 
 
 def found(line: str) -> str | None:
-    """The address that the filter finds in a line of the log."""
-    # fail2ban takes the time out of a line before it looks
+    """Return the address that the filter finds in a line of the log."""
+    # fail2ban removes the time from a line first
     line = re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d{4})", "", line, count=1)
     for expression in expressions():
         match = expression.search(line)
@@ -99,18 +99,18 @@ def line_of(event: catalogue.EventType, **fields: object) -> str:
 
 @pytest.mark.parametrize("refusal", Refusal)
 @pytest.mark.parametrize("peer", ["192.0.2.66:4711", "[2001:db8::66]:4711"])
-def test_who_is_refused_for_what_he_did_is_found(refusal: Refusal, peer: str) -> None:
-    """Nobody is banned because a service is full: before a PROXY header is read, the address in
-    that line is a proxy's. Nor is a proxy that is missing in ``proxy=``."""
+def test_refusals_that_the_client_causes_match(refusal: Refusal, peer: str) -> None:
+    """A full service bans nobody: before its PROXY header, the address of a connection is the
+    proxy's. A proxy that is missing in ``proxy=`` is not banned."""
     line = line_of(
         catalogue.CONNECTION_REFUSED, service="line", peer=peer, refusal=refusal, since=3
     )
-    own_doing = refusal in (Refusal.DENIED, Refusal.ADDRESS_FULL, Refusal.ADDRESS_RATE)
-    assert found(line) == (peer.rpartition(":")[0].strip("[]") if own_doing else None)
+    by_client = refusal in (Refusal.DENIED, Refusal.ADDRESS_FULL, Refusal.ADDRESS_RATE)
+    assert found(line) == (peer.rpartition(":")[0].strip("[]") if by_client else None)
 
 
 @pytest.mark.parametrize("end", End)
-def test_who_misbehaved_is_found(end: End) -> None:
+def test_misbehaviour_matches(end: End) -> None:
     line = line_of(
         catalogue.CONNECTION_MISBEHAVED,
         service="line",
@@ -123,7 +123,7 @@ def test_who_misbehaved_is_found(end: End) -> None:
     assert found(line) == ("192.0.2.66" if expected else None)
 
 
-def test_who_distrusts_our_certificate_is_not_found() -> None:
+def test_client_that_distrusts_the_certificate_does_not_match() -> None:
     """ "With an expired certificate honest clients would be banned"."""
     reason = "tlsv1 alert certificate expired"
     line = line_of(
@@ -146,7 +146,7 @@ REFUSED = "service line: refused 192.0.2.66:4711: denied (0 more since last logg
             service="line",
             peer="192.0.2.66:4711",
             fault="no-header",
-            error="the first bytes are those of no PROXY header",
+            error="the first bytes are not those of a PROXY header",
             since=0,
         ),
         line_of(
@@ -169,8 +169,8 @@ REFUSED = "service line: refused 192.0.2.66:4711: denied (0 more since last logg
     ],
     ids=["exec", "proxy", "unique-id", "traceback", "json"],
 )
-def test_nobody_gets_somebody_else_banned(line: str) -> None:
-    """What a stranger chose may look like a line of the log: it does not begin one."""
+def test_text_of_a_client_does_not_match(line: str) -> None:
+    """Text that imitates a line of the log is never at the beginning of one."""
     assert found(line) is None
 
 
@@ -183,13 +183,13 @@ def daemon(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Daemon]:
 
 
 def port_of(daemon: Daemon, service: str, words: str) -> int:
-    """The port of a listener, by the log of either form."""
+    """Return the port of a listener, from a log in text or JSON."""
     pattern = re.compile(rf"service {service}: listening on 127\.0\.0\.1:(\d+){words}")
     return int(next(match[1] for line in daemon.log if (match := pattern.search(line))))
 
 
 def connect(daemon: Daemon, service: str, header: bytes = b"") -> socket.socket:
-    """Connect to a service, through a proxy if there is a header; read what it says first."""
+    """Connect to a service, with a PROXY header if given, and read its greeting."""
     words = " proxy=" if header else ""
     client = socket.create_connection(("127.0.0.1", port_of(daemon, service, words)), PATIENCE)
     client.sendall(header)
@@ -197,7 +197,7 @@ def connect(daemon: Daemon, service: str, header: bytes = b"") -> socket.socket:
     return client
 
 
-def test_the_real_lines(daemon: Daemon, tmp_path: Path) -> None:
+def test_filter_matches_lines_of_a_live_daemon(daemon: Daemon, tmp_path: Path) -> None:
     """ "One stable log line per burst with the address; a fail2ban filter for it in etc/, tested
     against the real lines"."""
     connect(daemon, "denied").close()
@@ -220,8 +220,7 @@ def test_the_real_lines(daemon: Daemon, tmp_path: Path) -> None:
         trusting.wrap_socket(client, server_hostname="localhost")
     (refused,) = daemon.wait_for(lambda line: "no TLS with 127.0.0.1:" in line)
     assert "alert certificate expired" in refused
-    told = daemon.wait_for(lambda line: "more since last logged" in line, 7)
-    assert len(told) == 7
+    assert len(daemon.wait_for(lambda line: "more since last logged" in line, 7)) == 7
     banned = [address for line in daemon.log if (address := found(line))]
     assert banned == ["127.0.0.1", "127.0.0.1", "192.0.2.66", "192.0.2.69"]
     if not (program := shutil.which("fail2ban-regex")):
@@ -246,10 +245,10 @@ def test_the_real_lines(daemon: Daemon, tmp_path: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("seconds", ["600", "-1"])
-def test_its_action_bans_by_the_daemon(
+def test_action_bans_and_unbans(
     family: str, address: str, network: str, seconds: str, tmp_path: Path
 ) -> None:
-    """The commands as fail2ban has them run by sh; -1 is its word for ever."""
+    """The commands as fail2ban runs them, by sh; a bantime of -1 is permanent."""
     parser = configparser.ConfigParser(interpolation=None)
     parser.read(ACTION)
     tags = {**parser["Init"], "ctl": f"{sys.executable} -m tcpd.ctl --socket run/control"}
@@ -278,5 +277,5 @@ def test_its_action_bans_by_the_daemon(
     done = run("actionunban")
     assert done.returncode == 0, done.stderr
     assert network not in daemon.ctl("bans").stdout
-    assert run("actionunban").returncode == 0  # it had ended by itself
+    assert run("actionunban").returncode == 0  # the ban may have expired
     daemon.stop()

@@ -1,4 +1,4 @@
-"""Ends that need an answer of the client's, while what it has sent before waits to be read."""
+"""Close of a TLS connection while input of the client is unread."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ key = localhost-key.pem
     for name in ("chat", "irc")
 )
 
-#: More lines than are taken in a turn of the reactor, so that reading is paused.
+#: More lines than one turn of the reactor takes, so that reading is paused.
 MANY = 2 * LINES_A_TURN
 
-SAID = {
+SENT = {
     "chat": b"ann\n" + b"hello\n" * MANY + b"/quit\n" + b"hello\n" * MANY,
     "irc": b"NICK ann\r\nUSER a 0 * :A\r\n" + b"PING x\r\n" * MANY + b"QUIT\r\n" * MANY,
 }
 
 
-@pytest.mark.parametrize("service", list(SAID))
-def test_who_quits_before_the_last_line_is_gone(
+@pytest.mark.parametrize("service", list(SENT))
+def test_quit_before_unread_lines_closes_the_connection(
     start: Callable[[str], Daemon], service: str
 ) -> None:
-    """The lines behind QUIT are not taken, so that reading is paused; the client's close_notify and
-    its end are read all the same, and the connection does not stay until ``linger`` is over."""
+    """Reading is paused, since lines after QUIT are not taken. The server reads the client's
+    close_notify and EOF all the same, before ``linger`` is over."""
     daemon = start(CONFIG)
     with daemon.connect_tls(service) as client:
-        client.sendall(SAID[service])
+        client.sendall(SENT[service])
         while client.recv(65536):
             pass
         socket.socket.shutdown(client, socket.SHUT_WR)

@@ -56,12 +56,12 @@ def ask(client: socket.socket, command: str) -> dict[str, Any]:
     client.sendall(f"{command} json\r\n".encode())
     reply = receive_until(client, b"\r\n").decode()
     assert reply.startswith("250 "), reply
-    told: dict[str, Any] = json.loads(reply[4:])
+    report: dict[str, Any] = json.loads(reply[4:])
     for part in ("handshake", "layers"):
-        for section, found in told.get(part, {}).items():
+        for section, found in report.get(part, {}).items():
             values = {name: each["value"] for name, each in found["values"].items()}
-            told[part][section] = values
-    return told
+            report[part][section] = values
+    return report
 
 
 def greeted(client: socket.socket) -> socket.socket:
@@ -70,10 +70,10 @@ def greeted(client: socket.socket) -> socket.socket:
     return client
 
 
-def compare(told: dict[str, Any], seen: tuple[Packet, Packet, Packet]) -> None:
+def compare(report: dict[str, Any], seen: tuple[Packet, Packet, Packet]) -> None:
     """Compare each number of the report with the capture."""
     syn, syn_ack, ack = seen
-    of_syn = told["handshake"]["syn"]
+    of_syn = report["handshake"]["syn"]
     assert (of_syn["source"], of_syn["destination"]) == (syn.source, syn.destination)
     assert of_syn["sequence_number"] == syn.seq
     assert of_syn["window"] == syn.window
@@ -83,7 +83,7 @@ def compare(told: dict[str, Any], seen: tuple[Packet, Packet, Packet]) -> None:
     assert of_syn["sack_permitted"] == syn.sack
     assert of_syn["timestamps"] == (syn.timestamp is not None)
     assert of_syn.get("timestamp_value") == syn.timestamp
-    of_syn_ack = told["handshake"]["syn_ack"]
+    of_syn_ack = report["handshake"]["syn_ack"]
     assert of_syn_ack["source"] == syn_ack.source
     assert of_syn_ack["acknowledgment_number"] == syn_ack.ack == syn.seq + 1 & 0xFFFFFFFF
     assert of_syn_ack["mss"] == syn_ack.mss
@@ -91,7 +91,7 @@ def compare(told: dict[str, Any], seen: tuple[Packet, Packet, Packet]) -> None:
     assert of_syn_ack["sack_permitted"] == syn_ack.sack
     assert of_syn_ack.get("timestamp_echo_reply") == syn_ack.echo
     assert of_syn_ack["window"] in (syn_ack.window, None)
-    of_ack = told["handshake"]["ack"]
+    of_ack = report["handshake"]["ack"]
     assert of_ack["source"] == ack.source
     assert of_ack["round_trip_time"] > 0
     if of_syn_ack["sequence_number"] is not None:
@@ -99,8 +99,8 @@ def compare(told: dict[str, Any], seen: tuple[Packet, Packet, Packet]) -> None:
         assert of_ack["acknowledgment_number"] == ack.ack == syn_ack.seq + 1 & 0xFFFFFFFF
 
 
-def hints_of(told: dict[str, Any]) -> set[str]:
-    return {each["id"] for each in told["hints"]}
+def hints_of(report: dict[str, Any]) -> set[str]:
+    return {each["id"] for each in report["hints"]}
 
 
 @pytest.fixture(scope="module")
@@ -122,8 +122,8 @@ def line(start: Callable[[str], Daemon]) -> Daemon:
 
 
 @pytest.fixture
-def own_daemon(tmp_path: Path) -> Iterator[Callable[[str, str], Daemon]]:
-    """Start a daemon through a wrapper command, with more keys in ``[tcpd]``."""
+def wrapped_daemon(tmp_path: Path) -> Iterator[Callable[[str, str], Daemon]]:
+    """Start a daemon through a wrapper command, with further keys in ``[tcpd]``."""
     started: list[Daemon] = []
 
     def start(wrapper: str, tcpd: str) -> Daemon:
@@ -143,14 +143,12 @@ def own_daemon(tmp_path: Path) -> Iterator[Callable[[str, str], Daemon]]:
 
 @pytest.mark.serial
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
-def test_the_report_over_loopback_matches_tcpdump(
-    start: Callable[[str], Daemon], host: str
-) -> None:
-    """ "Live tests compare every field with an independent witness": tcpdump; on a dual-stack
-    listener, whose IPv4 clients are told of as IPv4 (v4-mapped)."""
+def test_report_over_loopback_matches_tcpdump(start: Callable[[str], Daemon], host: str) -> None:
+    """ "Live tests compare every field with an independent witness": tcpdump. On a dual-stack
+    listener, which reports v4-mapped addresses as IPv4."""
     need("tcpdump")
     if os.geteuid() != 0:
-        pytest.skip("tcpdump takes root")
+        pytest.skip("tcpdump requires root")
     daemon = start(CONFIG.format(tcpd="server_isn = yes"))
     port = daemon.ports["line", ""]
     with (
@@ -158,11 +156,11 @@ def test_the_report_over_loopback_matches_tcpdump(
         socket.create_connection((host, port), PATIENCE) as client,
     ):
         name = name_of(greeted(client))
-        told = ask(client, "HANDSHAKE")
+        report = ask(client, "HANDSHAKE")
         layers = ask(client, "LAYERS")["layers"]
         seen = capture.handshake(name)
-    compare(told, seen)
-    assert told["handshake"]["syn_ack"]["sequence_number"] == seen[1].seq
+    compare(report, seen)
+    assert report["handshake"]["syn_ack"]["sequence_number"] == seen[1].seq
     assert layers["link"]["source"] == "00:00:00:00:00:00"
     assert layers["physical"]["interface"] == "lo"
     assert layers["network"]["source"] == host
@@ -170,15 +168,15 @@ def test_the_report_over_loopback_matches_tcpdump(
     assert layers["presentation"]["line_ending"] == "CRLF"
     assert layers["application"]["commands"] == 2
     assert layers["application"]["protocol"] == "line"
-    # the access log tells the same in short
+    # the access log has a summary
     daemon.wait_for(lambda text: f"mss={seen[0].mss} wscale={seen[0].wscale} sack=yes" in text)
 
 
 @pytest.mark.serial
 @pytest.mark.parametrize("version", [4, 6])
-def test_the_report_over_ethernet_matches_tcpdump(line: Daemon, wire: Wire, version: int) -> None:
-    """ "across a veth pair in network namespaces made by the test ... IPv6 as well": MAC
-    addresses too; what is told of TCP_INFO is what ``ss -ti`` tells."""
+def test_report_over_ethernet_matches_tcpdump(line: Daemon, wire: Wire, version: int) -> None:
+    """ "across a veth pair in network namespaces made by the test ... IPv6 as well": with MAC
+    addresses; TCP_INFO is that of ``ss -ti``."""
     port = line.ports["line", ""]
     with Capture(wire.here, port) as capture, wire.connect(port, version) as client:
         name = name_of(greeted(client))
@@ -203,7 +201,7 @@ def test_the_report_over_ethernet_matches_tcpdump(line: Daemon, wire: Wire, vers
 
 
 @pytest.mark.serial
-def test_a_clamped_mss_gives_a_hint(line: Daemon, wire: Wire) -> None:
+def test_clamped_mss_gives_a_hint(line: Daemon, wire: Wire) -> None:
     """ "MSS clamped by nftables/iptables in the namespace is seen and hinted at" """
     rules = (
         "add table inet clamp",
@@ -216,13 +214,13 @@ def test_a_clamped_mss_gives_a_hint(line: Daemon, wire: Wire) -> None:
         port = line.ports["line", ""]
         with Capture(wire.here, port) as capture, wire.connect(port, 4) as client:
             name = name_of(greeted(client))
-            told = ask(client, "HANDSHAKE")
+            report = ask(client, "HANDSHAKE")
             seen = capture.handshake(name)
     finally:
         wire.inside("nft", "delete table inet clamp")
-    compare(told, seen)
-    assert told["handshake"]["syn"]["mss"] == 1200
-    assert "mss-low" in hints_of(told)
+    compare(report, seen)
+    assert report["handshake"]["syn"]["mss"] == 1200
+    assert "mss-low" in hints_of(report)
 
 
 @pytest.mark.serial
@@ -234,7 +232,7 @@ def test_a_clamped_mss_gives_a_hint(line: Daemon, wire: Wire) -> None:
         ("tcp_window_scaling", "window_scale", "no-window-scaling"),
     ],
 )
-def test_a_disabled_option_gives_a_hint(
+def test_disabled_option_gives_a_hint(
     line: Daemon, wire: Wire, setting: str, option: str, hint: str
 ) -> None:
     """ "No SACK, no window scaling, no timestamps" """
@@ -245,16 +243,16 @@ def test_a_disabled_option_gives_a_hint(
         port = line.ports["line", ""]
         with Capture(wire.here, port) as capture, wire.connect(port, 4) as client:
             name = name_of(greeted(client))
-            told = ask(client, "HANDSHAKE")
+            report = ask(client, "HANDSHAKE")
             seen = capture.handshake(name)
     finally:
         wire.inside("sh", "-c", f"echo {before} > {proc}")
-    compare(told, seen)
-    assert told["handshake"]["syn"][option] in (False, None)
-    assert hint in hints_of(told)
+    compare(report, seen)
+    assert report["handshake"]["syn"][option] in (False, None)
+    assert hint in hints_of(report)
 
 
-def test_a_service_of_its_own(line: Daemon) -> None:
+def test_handshake_service(line: Daemon) -> None:
     """ "connect and read the report, `nc host port`": drawing, steps, hints and layers."""
     with line.connect("shake") as client:
         text = receive_all(client).decode("ascii")
@@ -267,7 +265,7 @@ def test_a_service_of_its_own(line: Daemon) -> None:
     assert "Layer 7, application" in text
 
 
-def test_it_tells_of_tls(line: Daemon) -> None:
+def test_report_has_the_tls_parameters(line: Daemon) -> None:
     """ "6 presentation (TLS version, cipher, curve, ALPN, SNI...)" """
     with line.connect_tls("shake") as client:
         text = receive_all(client).decode("ascii")
@@ -279,12 +277,12 @@ def test_it_tells_of_tls(line: Daemon) -> None:
     assert re.search(r"localhost", text)
 
 
-def test_as_json_and_to_operators(line: Daemon) -> None:
+def test_report_as_json_and_for_operators(line: Daemon) -> None:
     """ "JSON of all of it"; "other connections' data only to operators on the control socket" """
     with line.connect("program") as client:
         name = name_of(client)
-        told = json.loads(receive_all(client))
-    assert told["remote"] == name
+        report = json.loads(receive_all(client))
+    assert report["remote"] == name
     with line.connect("line") as client:
         greeted(client)
         own = ask(client, "HANDSHAKE")
@@ -298,7 +296,9 @@ def test_as_json_and_to_operators(line: Daemon) -> None:
     assert line.ctl("handshake", "999999").returncode == 1
 
 
-def test_a_unix_socket_and_a_proxy(start: Callable[[str], Daemon], tmp_path: Path) -> None:
+def test_report_for_a_unix_socket_and_for_a_proxy(
+    start: Callable[[str], Daemon], tmp_path: Path
+) -> None:
     """ "UNIX sockets (says that there is no handshake), PROXY (says that this is the proxy's
     handshake)" """
     path = tmp_path / "shake"
@@ -309,38 +309,38 @@ def test_a_unix_socket_and_a_proxy(start: Callable[[str], Daemon], tmp_path: Pat
     with socket.socket(socket.AF_UNIX) as client:
         client.connect(str(path))
         client.settimeout(PATIENCE)
-        told = json.loads(receive_all(client))
-    assert (told["transport"], told["no_saved_syn"]) == ("unix", "unix")
+        report = json.loads(receive_all(client))
+    assert (report["transport"], report["no_saved_syn"]) == ("unix", "unix")
     with daemon.connect("shake", "proxy=127.0.0.1/32") as client:
         client.sendall(b"PROXY TCP4 192.0.2.7 192.0.2.8 4711 80\r\n")
-        told = json.loads(receive_all(client))
+        report = json.loads(receive_all(client))
         name = name_of(client)
-    assert told["proxied"] is True
-    assert told["handshake"]["syn"]["values"]["source"]["value"] == name
-    assert "proxy" in {each["id"] for each in told["hints"]}
-    assert "192.0.2.7:4711" in json.dumps(told)
+    assert report["proxied"] is True
+    assert report["handshake"]["syn"]["values"]["source"]["value"] == name
+    assert "proxy" in {each["id"] for each in report["hints"]}
+    assert "192.0.2.7:4711" in json.dumps(report)
 
 
-def test_switched_off_it_says_so(start: Callable[[str], Daemon]) -> None:
+def test_handshake_off_is_reported(start: Callable[[str], Daemon]) -> None:
     """handshake = no: the report says so in the field, nothing else changes."""
     daemon = start(CONFIG.format(tcpd="handshake = no"))
     with daemon.connect("line") as client:
-        told = ask(greeted(client), "HANDSHAKE")
-    assert told["no_saved_syn"] == "off"
-    assert told["handshake"]["syn"]["sequence_number"] is None
+        report = ask(greeted(client), "HANDSHAKE")
+    assert report["no_saved_syn"] == "off"
+    assert report["handshake"]["syn"]["sequence_number"] is None
     daemon.wait_for(lambda text: "mss=- wscale=- sack=- ts=- ttl=- rtt=-" in text)
 
 
 def test_values_are_unavailable_with_syn_cookies(
-    own_daemon: Callable[[str, str], Daemon],
+    wrapped_daemon: Callable[[str, str], Daemon],
 ) -> None:
-    """syncookies.c: with a SYN cookie the kernel keeps no SYN and no count."""
+    """syncookies.c: with a SYN cookie, the kernel saves no SYN and no count of retransmissions."""
     need("unshare", "nsenter", "nc")
     if os.geteuid() != 0:
-        pytest.skip("only root makes a network namespace")
+        pytest.skip("unshare -n requires root")
     setting = "echo 2 >/proc/sys/net/ipv4/tcp_syncookies"
-    daemon = own_daemon(f"unshare -n sh -c 'ip link set lo up; {setting}; exec \"$@\"' sh", "")
-    asked = subprocess.run(
+    daemon = wrapped_daemon(f"unshare -n sh -c 'ip link set lo up; {setting}; exec \"$@\"' sh", "")
+    done = subprocess.run(
         [
             *("nsenter", f"--net=/proc/{daemon.process.pid}/ns/net"),
             *("nc", "-N", "127.0.0.1", str(daemon.ports["line", ""])),
@@ -351,29 +351,28 @@ def test_values_are_unavailable_with_syn_cookies(
         timeout=PATIENCE,
         check=True,
     )
-    told = json.loads(asked.stdout.splitlines()[1].removeprefix("250 "))
-    assert told["no_saved_syn"] == "cookies-or-lost"
-    assert "syn-cookies" in hints_of(told)
-    values = told["handshake"]["syn_ack"]["values"]
+    report = json.loads(done.stdout.splitlines()[1].removeprefix("250 "))
+    assert report["no_saved_syn"] == "cookies-or-lost"
+    assert "syn-cookies" in hints_of(report)
+    values = report["handshake"]["syn_ack"]["values"]
     for name, why in (("retransmissions", "no count"), ("window", "does not keep it")):
         assert values[name]["source"] == "unavailable"
         assert why in values[name]["why"]
-    assert told["handshake"]["ack"]["values"]["round_trip_time"]["source"] == "unavailable"
+    assert report["handshake"]["ack"]["values"]["round_trip_time"]["source"] == "unavailable"
 
 
-def test_without_the_capability_the_server_isn_is_unavailable_and_logged_once(
-    own_daemon: Callable[[str, str], Daemon],
+def test_server_isn_without_the_capability_is_unavailable(
+    wrapped_daemon: Callable[[str, str], Daemon],
 ) -> None:
     """ "no capability: says so once in the log, the report says so in the field" """
     need("setpriv")
     words = "--bounding-set=-net_admin --inh-caps=-net_admin"
     wrapper = f"setpriv {words}" if os.geteuid() == 0 else ""
-    daemon = own_daemon(wrapper, "server_isn = yes")
-    told_once = [text for text in daemon.log if "TCP_REPAIR" in text]
-    assert len(told_once) == 1
-    assert "CAP_NET_ADMIN" in told_once[0]
+    daemon = wrapped_daemon(wrapper, "server_isn = yes")
+    (logged,) = [text for text in daemon.log if "TCP_REPAIR" in text]
+    assert "CAP_NET_ADMIN" in logged
     with daemon.connect("line") as client:
-        told = ask(greeted(client), "HANDSHAKE")
-    assert told["no_server_isn"] == "no-capability"
-    assert told["handshake"]["syn_ack"]["sequence_number"] is None
-    assert told["handshake"]["syn"]["sequence_number"] is not None
+        report = ask(greeted(client), "HANDSHAKE")
+    assert report["no_server_isn"] == "no-capability"
+    assert report["handshake"]["syn_ack"]["sequence_number"] is None
+    assert report["handshake"]["syn"]["sequence_number"] is not None

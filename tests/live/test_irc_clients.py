@@ -1,4 +1,4 @@
-"""Real IRC clients: irssi, WeeChat and irc-framework, in one room with somebody who has nc."""
+"""Real IRC clients: irssi, WeeChat and irc-framework, in one room with a client of chat."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ settings = {{
 
 @pytest.fixture
 def screen(tmp_path: Path) -> Iterator[Callable[[str], Screen]]:
-    """Runs programs on terminals."""
+    """Run programs on terminals."""
     need("tmux")
     made: list[Screen] = []
 
@@ -69,8 +69,8 @@ def screen(tmp_path: Path) -> Iterator[Callable[[str], Screen]]:
         each.close()
 
 
-class Person:
-    """Somebody at the text door, by a plain socket as nc has it."""
+class TextClient:
+    """A client of the text frontend, on a plain socket like nc."""
 
     def __init__(self, daemon: Daemon, nick: str, *rooms: str) -> None:
         self._socket: socket.socket = daemon.connect("chat")
@@ -85,7 +85,7 @@ class Person:
         self._socket.sendall(f"{line}\r\n".encode())
 
     def sees(self, text: str) -> str:
-        """Read until a line has this in it."""
+        """Read until a line contains the text; return it."""
         while True:
             line = receive_until(self._socket, b"\r\n").decode()
             if text in line:
@@ -101,7 +101,7 @@ def test_irssi(
     """ "connect over TLS, join, talk with a person on nc, see topic and modes" """
     need("irssi")
     daemon = start(CONFIG)
-    ann = Person(daemon, "ann", "#tea")
+    ann = TextClient(daemon, "ann", "#tea")
     ann.type("/topic #tea Assam or Darjeeling")
     ann.sees("set the topic")
     home = tmp_path / "irssi"
@@ -134,10 +134,10 @@ def test_irssi(
 def test_weechat(
     start: Callable[[str], Daemon], screen: Callable[[str], Screen], tmp_path: Path
 ) -> None:
-    """The same, with all the capabilities that WeeChat asks for."""
+    """With all capabilities that WeeChat requests."""
     need("weechat")
     daemon = start(CONFIG)
-    ann = Person(daemon, "ann", "#tea")
+    ann = TextClient(daemon, "ann", "#tea")
     ann.type("/topic #tea Assam or Darjeeling")
     home = tmp_path / "weechat"
     commands = [
@@ -167,21 +167,21 @@ def test_weechat(
 
 @pytest.fixture
 def framework() -> Path:
-    """The program; skips where what it needs is not installed."""
+    """The path of framework.js; skips the test if its packages are not installed."""
     need("node")
     program = Path(__file__).with_name("framework.js")
     words = "require.resolve('irc-framework'); require.resolve('ws')"
-    asked = ["node", "-e", words]
-    found = subprocess.run(asked, capture_output=True, timeout=PATIENCE, check=False)
+    command = ["node", "-e", words]
+    found = subprocess.run(command, capture_output=True, timeout=PATIENCE, check=False)
     if found.returncode:
         pytest.skip("irc-framework and ws are not in NODE_PATH (npm install irc-framework ws)")
     return program
 
 
-def test_a_web_clients_library(start: Callable[[str], Daemon], framework: Path) -> None:
+def test_irc_framework(start: Callable[[str], Daemon], framework: Path) -> None:
     """ "a WebSocket IRC client library from npm (irc-framework) talks to it" """
     daemon = start(CONFIG)
-    ann = Person(daemon, "ann", "#tea")
+    ann = TextClient(daemon, "ann", "#tea")
     ann.type("/topic #tea Assam")
     ann.sees("set the topic")
     port = str(daemon.ports["irc", "websocket"])
@@ -194,13 +194,13 @@ def test_a_web_clients_library(start: Callable[[str], Daemon], framework: Path) 
         assert ann.sees("<web>") == "#tea <web> HÄLLO\r\n"
         ann.type("go")
         assert "see you" in ann.sees("* web left the chat")
-        told, _ = program.communicate(timeout=PATIENCE)
+        printed, _ = program.communicate(timeout=PATIENCE)
     finally:
         program.kill()
         program.communicate(timeout=PATIENCE)
         ann.close()
-    assert program.returncode == 0, told
-    lines = told.splitlines()
+    assert program.returncode == 0, printed
+    lines = printed.splitlines()
     assert lines[:2] == ["registered web", "join web #tea TestNet"]
     assert "topic #tea Assam" in lines
     assert "userlist ann,web" in lines

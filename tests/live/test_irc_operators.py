@@ -1,4 +1,4 @@
-"""Operators and gateways of IRC, at the real daemon: passwords in threads, reloads, bans."""
+"""IRC operators and gateways on a live daemon: passwords in threads, reloads, bans."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def register(client: socket.socket, nick: str, before: str = "") -> None:
     receive_until(client, b" :MOTD File is missing\r\n")
 
 
-def test_an_operator_reloads_and_puts_somebody_out(start: Callable[[str], Daemon]) -> None:
+def test_operator_reloads_and_kills(start: Callable[[str], Daemon]) -> None:
     daemon = start(CONFIG)
     with daemon.connect("irc") as ann, daemon.connect("irc") as bob:
         register(ann, "ann")
@@ -42,14 +42,13 @@ def test_an_operator_reloads_and_puts_somebody_out(start: Callable[[str], Daemon
         text = CONFIG.replace("protocol = irc\n", "protocol = irc\nnetwork = Teanet\n")
         (daemon.directory / "tcpd.ini").write_text(text)
         ann.sendall(b"REHASH\r\n")
-        told = receive_until(ann, b"swapped\r\n")
-        assert b" 382 ann tcpd.ini :Rehashing\r\n" in told
-        assert told.endswith(b" NOTICE ann :Reloaded: service irc: network swapped\r\n")
-        # the conversation goes on, under the new name
+        replies = receive_until(ann, b"swapped\r\n")
+        assert b" 382 ann tcpd.ini :Rehashing\r\n" in replies
+        assert replies.endswith(b" NOTICE ann :Reloaded: service irc: network swapped\r\n")
+        # the connection stays open, and shows the new network name
         ann.sendall(b"LINKS\r\nKILL bob :enough\r\n")
         assert b" :0 Teanet\r\n" in receive_until(ann, b" :End of /LINKS list\r\n")
         assert receive_all(bob).endswith(b"ERROR :Closing Link: bob (Killed (ann (enough)))\r\n")
-    # the log is read by a thread of its own
     daemon.wait_for(lambda line: "KILL" in line)
     refused, granted, *others = (
         line for line in daemon.log if "OPER from" in line or "operator ann" in line
@@ -62,11 +61,11 @@ def test_an_operator_reloads_and_puts_somebody_out(start: Callable[[str], Daemon
     assert not any("sesame" in line for line in daemon.log)
 
 
-def test_an_operator_of_the_chat_reads_no_secret_by_a_reload(
+def test_rehash_shows_no_secret(
     start: Callable[[str], Daemon],
 ) -> None:
-    """A password in the wrong place is a faulty value: REHASH says where, and no more; the log
-    shows no value of a key that holds a secret."""
+    """REHASH replies with the place of a faulty value only; the log has no value of a key that
+    holds a secret."""
     daemon = start(CONFIG)
     with daemon.connect("irc") as ann:
         register(ann, "ann")
@@ -75,23 +74,23 @@ def test_an_operator_of_the_chat_reads_no_secret_by_a_reload(
         text = CONFIG.replace("protocol = irc\n", "protocol = irc\npassword = hunter2\nping = x\n")
         (daemon.directory / "tcpd.ini").write_text(text)
         ann.sendall(b"REHASH\r\n")
-        told = receive_until(ann, b"run tcpd-ctl check\r\n").decode()
+        replies = receive_until(ann, b"run tcpd-ctl check\r\n").decode()
         shown = [
-            line.partition(" changed: ")[2] for line in told.split("\r\n") if "changed" in line
+            line.partition(" changed: ")[2] for line in replies.split("\r\n") if "changed" in line
         ]
         assert shown == [
             "error at tcpd.ini:4",
             "error at tcpd.ini:5",
             "see the log, or run tcpd-ctl check",
         ]
-        asked = daemon.ctl("check")
-        assert "ping: 'x' is not a duration" in asked.stdout + asked.stderr
+        checked = daemon.ctl("check")
+        assert "ping: 'x' is not a duration" in checked.stdout + checked.stderr
         daemon.wait_for(lambda line: "[service:irc] password: it is not a password hash" in line)
-        assert "hunter2" not in "\n".join([*daemon.log, told, asked.stdout, asked.stderr])
+        assert "hunter2" not in "\n".join([*daemon.log, replies, checked.stdout, checked.stderr])
 
 
-def test_bans_reach_those_behind_a_gateway(start: Callable[[str], Daemon]) -> None:
-    """An operator bans the client, and the gateway serves others on."""
+def test_bans_apply_to_clients_of_a_gateway(start: Callable[[str], Daemon]) -> None:
+    """The gateway's other clients stay connected."""
     daemon = start(CONFIG)
     with daemon.connect("irc") as ann, daemon.connect("irc") as bob:
         register(ann, "ann", "WEBIRC gate gw host 192.0.2.1\r\n")
@@ -109,11 +108,10 @@ def test_bans_reach_those_behind_a_gateway(start: Callable[[str], Daemon]) -> No
 
 
 @pytest.mark.parametrize("unix", [False, True], ids=["TCP", "UNIX"])
-def test_whois_has_the_address_behind_a_proxy(
+def test_whois_shows_the_address_from_the_proxy_header(
     start: Callable[[str], Daemon], tmp_path: Path, unix: bool
 ) -> None:
-    """Modern IRC, RPL_WHOISACTUALLY (338): the address that the PROXY header names, to the person
-    themselves and to operators; others are told none."""
+    """Modern IRC, RPL_WHOISACTUALLY (338): sent to the client itself and to operators only."""
     path = tmp_path / "irc.sock"
     listener = f"unix:{path} proxy=unix" if unix else "127.0.0.1:0 proxy=127.0.0.0/8"
     daemon = start(CONFIG + f"  {listener}\n")
@@ -133,8 +131,8 @@ def test_whois_has_the_address_behind_a_proxy(
 
     def whois(client: socket.socket, nick: str) -> list[bytes]:
         client.sendall(f"WHOIS {nick}\r\n".encode())
-        told = receive_until(client, b" :End of /WHOIS list\r\n")
-        return [line.split(b" ", 3)[3] for line in told.split(b"\r\n") if b" 338 " in line]
+        replies = receive_until(client, b" :End of /WHOIS list\r\n")
+        return [line.split(b" ", 3)[3] for line in replies.split(b"\r\n") if b" 338 " in line]
 
     with (
         behind_a_proxy("ann", "192.0.2.7") as ann,
@@ -152,45 +150,46 @@ def test_whois_has_the_address_behind_a_proxy(
         assert whois(root, "bob") == [b"bob 2001:db8::7 :Is actually using host"]
 
 
-def test_one_address_locks_out_nobody_with_wrong_passwords(
+def test_wrong_passwords_of_one_address_do_not_delay_others(
     start: Callable[[str], Daemon],
 ) -> None:
-    """Log-ins from elsewhere, and an operator's OPER, are checked while one address has as many
-    wrong passwords waiting as it may."""
+    """Passwords and OPER from other addresses are checked while the queue of one address is full
+    of wrong passwords."""
     config = CONFIG.replace("irc\n", f"irc\npassword = {hash_password('right')}\n", 1)
     daemon = start(f"[policy:default]\naddress_rate = none\n{config}")
     port = daemon.ports["irc", ""]
 
-    def say(source: str, nick: str, password: str) -> socket.socket:
+    def log_in(source: str, nick: str, password: str) -> socket.socket:
         client = socket.create_connection(("127.0.0.1", port), PATIENCE, (source, 0))
         client.settimeout(PATIENCE)
         client.sendall(f"PASS {password}\r\nNICK {nick}\r\nUSER {nick} 0 * :x\r\n".encode())
         return client
 
-    crowd = [say("127.0.0.2", f"x{number}", "wrong") for number in range(80)]
+    crowd = [log_in("127.0.0.2", f"x{number}", "wrong") for number in range(80)]
     for number in range(5):
-        with say("127.0.0.3", f"ann{number}", "right") as ann:
+        with log_in("127.0.0.3", f"ann{number}", "right") as ann:
             receive_until(ann, b" :MOTD File is missing\r\n")
             ann.sendall(b"OPER root :open sesame\r\n")
             receive_until(ann, b" :You are now an IRC operator\r\n")
-        # those that were answered come again
-        told, _, _ = select.select(crowd, (), (), 0)
-        for each in told:
-            assert b" (wrong password)\r\n" in (said := receive_all(each)) or b"too many" in said
+        # clients that were refused connect again
+        answered, _, _ = select.select(crowd, (), (), 0)
+        for each in answered:
+            received = receive_all(each)
+            assert b" (wrong password)\r\n" in received or b"too many" in received
             each.close()
             crowd.remove(each)
-            crowd.append(say("127.0.0.2", "x", "wrong"))
+            crowd.append(log_in("127.0.0.2", "x", "wrong"))
     assert len(crowd) == 80
     waiting = [each for each in crowd if not select.select([each], (), (), 0)[0]]
-    assert waiting, "the attack was over before the others were let in"
+    assert waiting, "the attack ended before the others logged in"
     for each in crowd:
         each.close()
 
 
-def test_what_stands_in_a_certificate_reaches_no_screen_as_it_is(
+def test_control_characters_of_a_certificate_are_escaped(
     start: Callable[[str], Daemon], tmp_path: Path
 ) -> None:
-    """An authority may sign any characters: WHOIS, WHOAMI, tcpd-ctl and the log show escapes."""
+    """A CA may sign any characters: WHOIS, WHOAMI, tcpd-ctl and the log show escapes."""
     authority = certificates.make(tmp_path, "authority", authority=True)
     name = "bob\r\nQUIT :x\x1b[31m\x9b\u202e"
     shown = r"CN=bob\x0d\x0aQUIT :x\x1b[31m\x9b\u202e"
@@ -214,16 +213,16 @@ def test_what_stands_in_a_certificate_reaches_no_screen_as_it_is(
         root.sendall(b"OPER root :open sesame\r\n")
         receive_until(root, b" 381 root :You are now an IRC operator\r\n")
         root.sendall(b"WHOIS bob\r\nPING x\r\n")
-        told = receive_until(root, b" :x\r\n").decode()
-        assert f" 276 root bob :has client certificate {shown}\r\n" in told
+        replies = receive_until(root, b" :x\r\n").decode()
+        assert f" 276 root bob :has client certificate {shown}\r\n" in replies
         line.sendall(b"WHOAMI\r\nQUIT\r\n")
         assert f"250-subject {shown}\r\n" in receive_all(line).decode()
-        told = daemon.ctl("connections").stdout
-        for row in told.splitlines():
+        printed = daemon.ctl("connections").stdout
+        for row in printed.splitlines():
             if "TLSv1" in row:
-                told += daemon.ctl("connection", row.split()[0]).stdout
-        assert shown in told
+                printed += daemon.ctl("connection", row.split()[0]).stdout
+        assert shown in printed
     daemon.wait_for(lambda line: f"client {shown} sha256:" in line, 2)
-    for text in (told, "\n".join(daemon.log)):
+    for text in (printed, "\n".join(daemon.log)):
         assert not any(each in text for each in "\r\x1b\x9b\u202e")
         assert "\nQUIT" not in text

@@ -1,4 +1,4 @@
-"""A locale that is not UTF-8: what is printed is UTF-8 all the same; no text makes it fail."""
+"""Locales other than UTF-8: output is UTF-8 all the same, and no text fails."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from running import PATIENCE, TWISTD, Daemon, receive_all, receive_until
 
 pytestmark = pytest.mark.live
 
-#: Python then takes ASCII for the names of files, arguments, the environment and its streams.
+#: Python then uses ASCII for file names, arguments, the environment and its streams.
 ASCII = {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 
-#: The streams alone, as a Latin-1 locale has them.
+#: Latin-1 for the streams only.
 LATIN_1 = {"PYTHONIOENCODING": "iso-8859-1:strict"}
 
 CONFIG = """
@@ -48,7 +48,7 @@ listen =
 
 @pytest.fixture(scope="module")
 def latin_1(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """German in Latin-1; of the streams alone where the C library has no such locale."""
+    """A German locale in Latin-1; of the streams only if the C library has none."""
     where = tmp_path_factory.mktemp("locales")
     made = where / "de_DE.ISO-8859-1"
     with contextlib.suppress(OSError):
@@ -61,13 +61,13 @@ def latin_1(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 @pytest.fixture(params=["ascii", pytest.param("latin-1", marks=pytest.mark.long)])
 def locale(request: pytest.FixtureRequest, latin_1: dict[str, str]) -> dict[str, str]:
-    """More of the environment."""
+    """Variables of the locale."""
     return ASCII if request.param == "ascii" else latin_1
 
 
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
-    """A directory with a configuration, and the files that it names."""
+    """A directory with a configuration and its files."""
     (tmp_path / "räume-日本").mkdir()
     (tmp_path / "sprüche-日本").write_text("Übung macht den Meister ☃\n", "utf-8")
     user = "root" if os.geteuid() == 0 else ""
@@ -76,7 +76,7 @@ def directory(tmp_path: Path) -> Path:
 
 
 def run(words: list[str], locale: dict[str, str], directory: Path) -> str:
-    """Run a program of ours, which has to succeed without a word on standard error."""
+    """Run a program that must succeed without output on standard error; return its output."""
     done = subprocess.run(
         [sys.executable, *words],
         cwd=directory,
@@ -89,7 +89,7 @@ def run(words: list[str], locale: dict[str, str], directory: Path) -> str:
     return done.stdout.decode("utf-8")
 
 
-def test_a_configuration_is_shown_and_read_back(directory: Path, locale: dict[str, str]) -> None:
+def test_shown_configuration_can_be_read_back(directory: Path, locale: dict[str, str]) -> None:
     words = [TWISTD, "-n", "tcpd", "--config", "x.ini"]
     shown = run([*words, "--show-config"], locale, directory)
     for text in ("räume-日本/control", "Grüße, 日本", "größer ☃", "söckel-日本", "sprüche-日本"):
@@ -102,7 +102,7 @@ def test_a_configuration_is_shown_and_read_back(directory: Path, locale: dict[st
     assert "Grüße" not in run([*words, "--print-config"], locale, directory)
 
 
-def test_what_is_wrong_is_told(directory: Path, locale: dict[str, str]) -> None:
+def test_errors_are_printed_as_utf_8(directory: Path, locale: dict[str, str]) -> None:
     (directory / "ü☃.ini").write_text("[service:ü☃]\nprotocol = ☃\n", "utf-8")
     done = subprocess.run(
         [sys.executable, TWISTD, "-n", "tcpd", "--config", "ü☃.ini", "--check"],
@@ -113,14 +113,14 @@ def test_what_is_wrong_is_told(directory: Path, locale: dict[str, str]) -> None:
         check=False,
     )
     assert done.returncode == 1
-    told = done.stderr.decode("utf-8")
-    assert told.startswith("ü☃.ini:1: [service:ü☃]: a name has lower-case letters")
-    assert "there is no protocol '☃'" in told
-    assert "Traceback" not in told
+    errors = done.stderr.decode("utf-8")
+    assert errors.startswith("ü☃.ini:1: [service:ü☃]: a name has lower-case letters")
+    assert "there is no protocol '☃'" in errors
+    assert "Traceback" not in errors
 
 
-def test_a_daemon_and_tcpd_ctl_do_all_they_can(directory: Path, locale: dict[str, str]) -> None:
-    """Rooms, sockets, files, programs and the log of the daemon, and every look at them."""
+def test_daemon_and_tcpd_ctl_with_non_ascii_names(directory: Path, locale: dict[str, str]) -> None:
+    """Names of rooms, sockets and files, output of programs, the log, and commands of tcpd-ctl."""
     text = (directory / "x.ini").read_text("utf-8")
     daemon = Daemon(directory, text, variables=locale)
     try:
@@ -129,7 +129,7 @@ def test_a_daemon_and_tcpd_ctl_do_all_they_can(directory: Path, locale: dict[str
             client.sendall("Jürgen\n/join #Räume-日本\n".encode())
             while "Räume-日本" not in greeted.decode("utf-8", "replace"):
                 greeted += client.recv(4096)
-            looks = [
+            commands = [
                 ["status"],
                 ["services"],
                 ["connections"],
@@ -144,11 +144,11 @@ def test_a_daemon_and_tcpd_ctl_do_all_they_can(directory: Path, locale: dict[str
                 ["reload"],
             ]
             control = ["-m", "tcpd.ctl", "--config", "x.ini"]
-            for look in looks:
-                printed = run([*control, *look], locale, directory)
-                if look == ["rooms"]:
+            for command in commands:
+                printed = run([*control, *command], locale, directory)
+                if command == ["rooms"]:
                     assert "räume-日本" in printed.lower()
-                if look == ["bans"] and "192.0.2.1" in printed:
+                if command == ["bans"] and "192.0.2.1" in printed:
                     assert "Grüße ☃" in printed
             rooms = json.loads(run([*control, "rooms", "--json"], locale, directory))
             assert "日本" in json.dumps(rooms, ensure_ascii=False)
@@ -161,15 +161,14 @@ def test_a_daemon_and_tcpd_ctl_do_all_they_can(directory: Path, locale: dict[str
         daemon.wait_for(lambda line: "Grüße ☃" in line)
     finally:
         daemon.stop()
-    left = {each.name for each in directory.iterdir()} - {"run"}  # where bans are, if not of root
+    left = {each.name for each in directory.iterdir()} - {"run"}  # the state directory, if not root
     assert left == {"räume-日本", "sprüche-日本", "tcpd.ini", "x.ini"}
 
 
 @pytest.mark.parametrize("program", ["twistd", "tcpd-ctl"])
-def test_what_is_no_utf_8_is_told_without_a_traceback(
+def test_file_name_that_is_not_utf_8_is_reported(
     program: str, tmp_path: Path, locale: dict[str, str]
 ) -> None:
-    """A name of a file that is no text in any encoding."""
     name = b"gone-\xff\xe4.ini"
     words: list[str | bytes] = {
         "twistd": [TWISTD, "-n", "tcpd", "--check", "--config", name],
@@ -184,6 +183,6 @@ def test_what_is_no_utf_8_is_told_without_a_traceback(
         check=False,
     )
     assert done.returncode in (1, 3)
-    told = done.stderr.decode("utf-8")
-    assert "Traceback" not in told
-    assert "No such file or directory" in told
+    errors = done.stderr.decode("utf-8")
+    assert "Traceback" not in errors
+    assert "No such file or directory" in errors

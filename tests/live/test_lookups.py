@@ -1,4 +1,4 @@
-"""A resolver whose name server never answers: who waits, and who does not."""
+"""Look-ups while the name server never answers."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from tcpd.policy.passwords import hash_password
 
 pytestmark = [
     pytest.mark.live,
-    pytest.mark.skipif(os.geteuid() != 0, reason="only root may replace /etc/resolv.conf"),
+    pytest.mark.skipif(os.geteuid() != 0, reason="mount(2) requires root"),
 ]
 
-#: Longer than any test waits: a look-up takes 150 s.
+#: A look-up times out after 150 s, longer than any test waits.
 RESOLV = "nameserver 127.0.0.77\noptions timeout:30 attempts:5\n"
 
 
 @pytest.fixture
-def there(tmp_path: Path) -> Iterator[str]:
-    """A program that runs another where the name server never answers, and /etc/hosts is asked
-    first."""
+def wrapper(tmp_path: Path) -> Iterator[str]:
+    """A wrapper that runs a program in a mount namespace: /etc/hosts is used, and the name server
+    never answers."""
     files = {
         "resolv.conf": RESOLV,
         "nsswitch.conf": "hosts: files dns\npasswd: files\ngroup: files\n",
@@ -38,7 +38,7 @@ def there(tmp_path: Path) -> Iterator[str]:
     for name, text in files.items():
         (tmp_path / name).write_text(text)
         mounts += f"mount --bind {tmp_path / name} /etc/{name} && "
-    script = tmp_path / "there"
+    script = tmp_path / "wrapper"
     script.write_text(f"""#!/bin/sh\nexec unshare --mount sh -c '{mounts} exec "$@"' sh "$@"\n""")
     script.chmod(0o755)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
@@ -46,16 +46,16 @@ def there(tmp_path: Path) -> Iterator[str]:
         yield str(script)
 
 
-def make_daemon(directory: Path, there: str, config: str) -> Daemon:
+def make_daemon(directory: Path, wrapper: str, config: str) -> Daemon:
     directory.mkdir()
     certificates.make(directory, "localhost")
     twistd = directory / "twistd"
-    twistd.write_text(f'#!/bin/sh\nexec {there} {TWISTD} "$@"\n')
+    twistd.write_text(f'#!/bin/sh\nexec {wrapper} {TWISTD} "$@"\n')
     twistd.chmod(0o755)
     return Daemon(directory, config, twistd=twistd)
 
 
-def test_a_name_server_that_never_answers(tmp_path: Path, there: str) -> None:
+def test_unanswered_lookups_do_not_delay_others(tmp_path: Path, wrapper: str) -> None:
     """'Look-ups have a bound of their own, cannot exhaust a pool that others need, and never delay
     the end of the process.'"""
     far = socket.create_server(("127.0.0.1", 0))
@@ -69,7 +69,7 @@ def test_a_name_server_that_never_answers(tmp_path: Path, there: str) -> None:
     )
     daemon = make_daemon(
         tmp_path / "d",
-        there,
+        wrapper,
         f"[policy:default]\nper_address = 100\n[chat]\nhosts = address\n{forwards}"
         "[service:irc]\nprotocol = irc\nlisten =\n    127.0.0.1:0\n"
         f"password = {hash_password('sesame')}\n"
@@ -85,7 +85,7 @@ def test_a_name_server_that_never_answers(tmp_path: Path, there: str) -> None:
             connection.sendall(b"hello")
             connection.close()
             assert receive_all(client) == b"hello"
-        # the addresses of twenty are looked up, and nobody waits for that
+        # the addresses of twenty clients are looked up in the background
         chatting = [daemon.connect("names", "proxy=127.0.0.1/32") for _ in range(20)]
         for number, client in enumerate(chatting):
             client.sendall(
@@ -101,24 +101,24 @@ def test_a_name_server_that_never_answers(tmp_path: Path, there: str) -> None:
                 assert piece, received
                 received += piece
             client.close()
-        # the reactor's pool, for passwords, and at most four of each service's look-ups
+        # ten threads of the reactor's pool, for passwords, and MOST for look-ups of each service
         assert len(os.listdir(tasks)) <= before + 10 + 3 * MOST
         for client in clients:
-            # a far side that cannot be reached is a reset, not the end of a stream
+            # an unreachable far side is a reset, not EOF
             with client, pytest.raises(ConnectionResetError):
                 receive_all(client)
-    (told, *_) = daemon.wait_for(lambda line: "silent.example:25 cannot be reached" in line)
-    assert "unresolved: the system's resolver has not answered in 1.0 s" in told
+    (line, *_) = daemon.wait_for(lambda line: "silent.example:25 cannot be reached" in line)
+    assert "unresolved: the system's resolver has not answered in 1.0 s" in line
     clients = [daemon.connect("sick") for _ in range(5)]
-    assert daemon.stop() == -15, "SIGTERM, as twistd ends"
+    assert daemon.stop() == -15
     for client in clients:
         client.close()
 
 
-def test_a_probe_ends_in_time(tmp_path: Path, there: str) -> None:
+def test_probe_times_out_during_the_lookup(tmp_path: Path, wrapper: str) -> None:
     words = ["-m", "tcpd.ctl", "--timeout", "0.5", "probe", "silent.example", "25"]
     done = subprocess.run(
-        [there, sys.executable, *words], capture_output=True, text=True, timeout=PATIENCE
+        [wrapper, sys.executable, *words], capture_output=True, text=True, timeout=PATIENCE
     )
     assert done.returncode == 1
     assert done.stderr == (

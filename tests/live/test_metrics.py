@@ -1,4 +1,4 @@
-"""The monitoring site of the real daemon: what is scraped is what happened."""
+"""Metrics page of a live daemon."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
 @pytest.fixture
-def watched(start: Callable[[str], Daemon]) -> Daemon:
-    """A daemon that serves every kind, and the site."""
+def site(start: Callable[[str], Daemon]) -> Daemon:
+    """A daemon that serves each protocol, and the metrics page."""
     return start(EVERYTHING + SITE)
 
 
 def fetch(
     daemon: Daemon, path: str, method: str = "GET", accept: str = ""
 ) -> tuple[int, Message, str]:
-    """Ask for a page, by a client of its own."""
+    """Request a page by a new connection; return status, headers and body."""
     url = f"http://127.0.0.1:{daemon.ports['metrics', '']}{path}"
     request = urllib.request.Request(url, method=method, headers={"Accept": accept})
     try:
@@ -71,7 +71,7 @@ def get(samples: Samples, name: str, **labels: str) -> float:
 
 
 def scraped_until(daemon: Daemon, name: str, expected: float, **labels: str) -> Samples:
-    """Scrape until a value is there: the end of a connection takes the reactor a turn."""
+    """Scrape until a sample has this value: the reactor sees a close in its next turn."""
     for _ in range(20):
         samples = scrape(daemon)
         if samples.get((name, frozenset(labels.items()))) == expected:
@@ -79,16 +79,16 @@ def scraped_until(daemon: Daemon, name: str, expected: float, **labels: str) -> 
     raise AssertionError(f"{name} {labels} is {samples.get((name, frozenset(labels.items())))}")
 
 
-def test_bytes_and_connections_are_counted_exactly(watched: Daemon) -> None:
+def test_bytes_and_connections_are_counted_exactly(site: Daemon) -> None:
     data = b"x" * 12_345
-    with watched.connect("echo") as client:
+    with site.connect("echo") as client:
         client.sendall(data)
         received = b""
         while len(received) < len(data):
             received += client.recv(65536)
-        samples = scrape(watched)
+        samples = scrape(site)
         assert get(samples, "tcpd_connections_open", service="echo") == 1
-    samples = scraped_until(watched, "tcpd_connections_open", 0, service="echo")
+    samples = scraped_until(site, "tcpd_connections_open", 0, service="echo")
     assert get(samples, "tcpd_connections_accepted_total", service="echo") == 1
     assert get(samples, "tcpd_received_bytes_total", service="echo") == len(data)
     assert get(samples, "tcpd_sent_bytes_total", service="echo") == len(data)
@@ -101,13 +101,13 @@ def test_bytes_and_connections_are_counted_exactly(watched: Daemon) -> None:
     assert get(samples, "tcpd_received_bytes_total", service="chat") == 0
 
 
-def test_datagrams_are_counted(watched: Daemon) -> None:
+def test_datagrams_are_counted(site: Daemon) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         client.settimeout(PATIENCE)
-        client.connect(("127.0.0.1", watched.ports["echo", "udp"]))
+        client.connect(("127.0.0.1", site.ports["echo", "udp"]))
         client.send(b"12345")
         assert client.recv(100) == b"12345"
-    samples = scrape(watched)
+    samples = scrape(site)
     assert get(samples, "tcpd_datagrams_received_total", service="echo") == 1
     assert get(samples, "tcpd_datagrams_sent_total", service="echo") == 1
     assert get(samples, "tcpd_sent_bytes_total", service="echo") == 5
@@ -129,57 +129,57 @@ def test_refusals_are_counted_by_reason(start: Callable[[str], Daemon]) -> None:
         assert get(samples, "tcpd_connections_open", service="line") == 2
 
 
-def test_tls_is_counted_by_version_and_its_failures_by_reason(watched: Daemon) -> None:
-    with watched.connect_tls("echo") as client:
+def test_tls_is_counted_by_version_and_its_failures_by_reason(site: Daemon) -> None:
+    with site.connect_tls("echo") as client:
         client.sendall(b"hi")
         assert receive_until(client, b"hi") == b"hi"
         version = client.version()
         assert version is not None
-    with watched.connect("echo", "tls=main") as client:
+    with site.connect("echo", "tls=main") as client:
         client.sendall(b"this is no TLS\r\n")
         receive_all(client)
     samples = scraped_until(
-        watched, "tcpd_tls_handshake_failures_total", 1, service="echo", reason="tls-failed"
+        site, "tcpd_tls_handshake_failures_total", 1, service="echo", reason="tls-failed"
     )
     assert get(samples, "tcpd_tls_handshakes_total", service="echo", version=version) == 1
 
 
-def test_line_commands_by_name_and_replies_by_code(watched: Daemon) -> None:
-    with watched.connect("line") as client:
+def test_line_commands_and_replies_are_counted(site: Daemon) -> None:
+    with site.connect("line") as client:
         client.sendall(b"PING a\r\nping b\r\nFROB-%n\r\n\xff\r\nECHO c\r\nQUIT\r\n")
         receive_all(client)
-    samples = scrape(watched)
+    samples = scrape(site)
     commands = {
         dict(labels)["command"]: value
         for (name, labels), value in samples.items()
         if name == "tcpd_line_commands_total"
     }
-    assert commands == {"PING": 2, "ECHO": 1, "QUIT": 1}, "a client's own words are no labels"
+    assert commands == {"PING": 2, "ECHO": 1, "QUIT": 1}, "an unknown command is no label"
     for code, count in ((250, 3), (500, 2), (221, 1)):
         assert get(samples, "tcpd_line_replies_total", service="line", code=str(code)) == count
 
 
-def test_people_rooms_and_what_is_said(watched: Daemon) -> None:
-    with watched.connect("chat") as ann, watched.connect("chat") as bob:
+def test_members_rooms_and_messages_are_counted(site: Daemon) -> None:
+    with site.connect("chat") as ann, site.connect("chat") as bob:
         ann.sendall(b"ann\n")
         receive_until(ann, b"(1): ann\r\n")
         bob.sendall(b"bob\n")
         receive_until(bob, b"(2): ann, bob\r\n")
         bob.sendall(b"hello\n/msg ann psst\n")
         receive_until(ann, b"psst\r\n")
-        samples = scrape(watched)
+        samples = scrape(site)
         assert get(samples, "tcpd_chat_members") == 2
         assert get(samples, "tcpd_chat_rooms") == 1
         assert get(samples, "tcpd_chat_messages_total", to="room") == 1
         assert get(samples, "tcpd_chat_messages_total", to="person") == 1
-        # ann came (1), bob came (2), hello (1), psst (1)
+        # ann joined (1), bob joined (2), hello (1), psst (1)
         assert get(samples, "tcpd_chat_deliveries_total") == 5
-    samples = scraped_until(watched, "tcpd_chat_members", 0)
+    samples = scraped_until(site, "tcpd_chat_members", 0)
     assert get(samples, "tcpd_chat_entered_total") == 2
 
 
-def test_the_process_and_its_build(watched: Daemon) -> None:
-    samples = scrape(watched)
+def test_process_and_build_metrics(site: Daemon) -> None:
+    samples = scrape(site)
     assert get(samples, "process_open_fds") > 10
     assert get(samples, "process_resident_memory_bytes") > 1e7
     assert abs(get(samples, "tcpd_start_time_seconds") - time.time()) < 2 * PATIENCE
@@ -188,28 +188,28 @@ def test_the_process_and_its_build(watched: Daemon) -> None:
     assert {"version", "twisted", "python", "openssl"} == set(dict(build))
 
 
-def test_reloads_are_counted_by_outcome(watched: Daemon) -> None:
-    began = get(scrape(watched), "tcpd_configuration_timestamp_seconds")
-    path = watched.directory / "tcpd.ini"
+def test_reloads_are_counted_by_outcome(site: Daemon) -> None:
+    began = get(scrape(site), "tcpd_configuration_timestamp_seconds")
+    path = site.directory / "tcpd.ini"
     text = path.read_text()
     path.write_text(text + "[policy:extra]\nidle = 1s\n")
-    watched.process.send_signal(signal.SIGHUP)
-    samples = scraped_until(watched, "tcpd_reloads_total", 1, outcome="ok")
+    site.process.send_signal(signal.SIGHUP)
+    samples = scraped_until(site, "tcpd_reloads_total", 1, outcome="ok")
     assert get(samples, "tcpd_configuration_timestamp_seconds") >= began
     path.write_text(text + "nonsense\n")
-    watched.process.send_signal(signal.SIGHUP)
-    samples = scraped_until(watched, "tcpd_reloads_total", 1, outcome="refused")
+    site.process.send_signal(signal.SIGHUP)
+    samples = scraped_until(site, "tcpd_reloads_total", 1, outcome="refused")
     assert get(samples, "tcpd_reloads_total", outcome="ok") == 1
 
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
-def test_promtool_finds_nothing_to_say(watched: Daemon) -> None:
-    with watched.connect("line") as client:
+def test_promtool_accepts_the_metrics(site: Daemon) -> None:
+    with site.connect("line") as client:
         client.sendall(b"PING\r\nQUIT\r\n")
         receive_all(client)
     done = subprocess.run(
         ["promtool", "check", "metrics"],
-        input=fetch(watched, "/metrics")[2],
+        input=fetch(site, "/metrics")[2],
         capture_output=True,
         text=True,
         check=False,
@@ -218,46 +218,46 @@ def test_promtool_finds_nothing_to_say(watched: Daemon) -> None:
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
-def test_openmetrics_for_who_asks_for_it(watched: Daemon) -> None:
+def test_openmetrics_by_content_negotiation(site: Daemon) -> None:
     accept = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3"
-    _, headers, text = fetch(watched, "/metrics", accept=accept)
+    _, headers, text = fetch(site, "/metrics", accept=accept)
     assert headers["Content-Type"].startswith("application/openmetrics-text")
     assert len(list(read_openmetrics(text))) > 20
-    assert fetch(watched, "/metrics")[1]["Content-Type"].startswith("text/plain; version=0.0.4")
+    assert fetch(site, "/metrics")[1]["Content-Type"].startswith("text/plain; version=0.0.4")
 
 
-def test_what_is_not_there_and_what_is_not_done(watched: Daemon) -> None:
-    assert fetch(watched, "/healthz")[::2] == (200, "ok\n")
-    assert fetch(watched, "/readyz")[::2] == (200, "ready\n")
-    assert fetch(watched, "/")[0] == 404
-    assert fetch(watched, "/metrics/")[0] == 404
-    status, headers, _ = fetch(watched, "/metrics", "POST")
+def test_other_paths_and_methods(site: Daemon) -> None:
+    assert fetch(site, "/healthz")[::2] == (200, "ok\n")
+    assert fetch(site, "/readyz")[::2] == (200, "ready\n")
+    assert fetch(site, "/")[0] == 404
+    assert fetch(site, "/metrics/")[0] == 404
+    status, headers, _ = fetch(site, "/metrics", "POST")
     assert (status, headers["Allow"]) == (405, "GET, HEAD")
-    status, headers, body = fetch(watched, "/metrics", "HEAD")
+    status, headers, body = fetch(site, "/metrics", "HEAD")
     assert (status, body) == (200, "")
     assert int(headers["Content-Length"]) > 1000
     assert headers["Server"] == "tcpd"
 
 
-def test_over_tls(watched: Daemon) -> None:
+def test_over_tls(site: Daemon) -> None:
     connection = http.client.HTTPSConnection(
         "localhost",
-        watched.ports["metrics", "tls=main"],
+        site.ports["metrics", "tls=main"],
         timeout=PATIENCE,
-        context=client_context(watched.directory),
+        context=client_context(site.directory),
     )
-    for _ in range(2):  # by one connection
+    for _ in range(2):  # on one connection
         connection.request("GET", "/healthz")
         with connection.getresponse() as answer:
             assert answer.read() == b"ok\n"
     connection.close()
 
 
-def test_slow_clients_and_garbage_hurt_nobody(watched: Daemon) -> None:
-    slow = [watched.connect("metrics") for _ in range(20)]
+def test_slow_and_broken_clients_do_not_affect_others(site: Daemon) -> None:
+    slow = [site.connect("metrics") for _ in range(20)]
     for client in slow:
         client.sendall(b"GET /metrics HTTP/1.1\r\nX: ")
-    never_reads = watched.connect("metrics")
+    never_reads = site.connect("metrics")
     never_reads.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n" * 200)
     for garbage in (
         b"\x00" * 70_000,
@@ -265,35 +265,35 @@ def test_slow_clients_and_garbage_hurt_nobody(watched: Daemon) -> None:
         b"\r\n" * 20_000,
         b"GET\r\n",
     ):
-        with watched.connect("metrics") as client:
+        with site.connect("metrics") as client:
             client.sendall(garbage)
             client.shutdown(socket.SHUT_WR)
             try:
                 receive_all(client)
             except ConnectionError:
-                continue  # it was cut with some of it unread
-    assert fetch(watched, "/healthz")[0] == 200
-    with watched.connect("echo") as client:
+                continue  # reset: the daemon closed with unread input
+    assert fetch(site, "/healthz")[0] == 200
+    with site.connect("echo") as client:
         client.sendall(b"hi")
         assert receive_until(client, b"hi") == b"hi"
-    assert get(scrape(watched), "tcpd_connections_open", service="metrics") >= 21
+    assert get(scrape(site), "tcpd_connections_open", service="metrics") >= 21
     for client in (*slow, never_reads):
         client.close()
 
 
-def test_pipelined_requests_hold_up_nobody(watched: Daemon) -> None:
-    """'One request at a time on a connection, the next when its answer is written': there are turns
-    for others between them. HEAD, so that the answers need nobody to read them."""
+def test_pipelined_requests_do_not_delay_others(site: Daemon) -> None:
+    """'One request at a time on a connection, the next when its answer is written'. HEAD requests,
+    whose responses fit into the socket buffer."""
     request = b"HEAD /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
-    flood = [watched.connect("metrics") for _ in range(10)]
+    flood = [site.connect("metrics") for _ in range(10)]
     for client in flood:
         client.sendall(request * 2000)
-    with watched.connect("echo") as other:
+    with site.connect("echo") as other:
         for _ in range(20):
             other.sendall(b"x")
             assert other.recv(1) == b"x"
     answered = b"".join(client.recv(1 << 20) for client in flood).count(b"HTTP/1.1 200 ")
-    assert answered < 10_000, "echo had its turns before the flood was half over"
+    assert answered < 10_000, "echo was served before half of the flood"
     for client in flood[1:]:
         client.close()
     received = b""
@@ -303,10 +303,10 @@ def test_pipelined_requests_hold_up_nobody(watched: Daemon) -> None:
     assert b"HTTP/1.1 200 " in received
 
 
-def test_not_ready_while_it_drains(start: Callable[[str], Daemon]) -> None:
+def test_readyz_fails_while_draining(start: Callable[[str], Daemon]) -> None:
     daemon = start(EVERYTHING.replace("drain = 2s", "drain = 1h") + SITE)
     with daemon.connect("chargen") as client:
-        client.recv(1)  # and no more: once the buffers of both ends are full, it cannot end
+        client.recv(1)  # and reads no more: with full buffers the connection stays open
         sent = [0.0, 1.0, 2.0]
         while len(set(sent[-3:])) > 1:
             sent.append(get(scrape(daemon), "tcpd_sent_bytes_total", service="chargen"))

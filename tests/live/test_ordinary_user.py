@@ -1,4 +1,4 @@
-"""A daemon of an ordinary user without a login session: tcpd-ctl finds it without being told."""
+"""Control socket of an ordinary user's daemon: tcpd-ctl finds it without options."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.live
 
 CONFIG = "[service:line]\nprotocol = line\nlisten =\n  127.0.0.1:0\n"
 
-#: What may say where things of a user are. An empty one counts as none.
+#: Variables that locate a user's directories; an empty one counts as unset.
 NOWHERE = dict.fromkeys(
     ("RUNTIME_DIRECTORY", "STATE_DIRECTORY", "XDG_RUNTIME_DIR", "XDG_STATE_HOME", "HOME"), ""
 )
@@ -24,14 +24,14 @@ NOWHERE = dict.fromkeys(
 
 @pytest.fixture(scope="module")
 def uid() -> int:
-    """Of a user that the system does not know; root becomes it."""
+    """A uid without an entry in passwd(5), if root runs the tests; else the own uid."""
     return 3_000_000 + os.getpid() if os.geteuid() == 0 else os.geteuid()
 
 
 @pytest.fixture(scope="module")
 def as_user(uid: int) -> list[str]:
-    """What stands before a command that such a user runs: in a namespace, where root's files are
-    the user's. The checkout may be where nobody else can read it."""
+    """The prefix of a command that this user runs: in a user namespace, where root's files belong
+    to the user, since the checkout may be readable by root only."""
     if os.geteuid() != 0:
         return []
     words = ["unshare", "--user", f"--map-user={uid}", f"--map-group={uid}"]
@@ -85,7 +85,7 @@ Ctl = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def socket_of(daemon: Daemon) -> Path:
-    """Where the log says that the control socket is."""
+    """Return the path of the control socket from the log."""
     (line,) = daemon.wait_for(lambda line: "service control: listening on unix:" in line)
     return Path(line.split("listening on unix:")[1].split()[0])
 
@@ -95,22 +95,22 @@ def socket_of(daemon: Daemon) -> Path:
     [
         # cron, su, ssh without a session
         ({"HOME": "home"}, {"HOME": "home"}, "{home}/.local/state/tcpd"),
-        # started outside a session, asked inside one
+        # started outside a session, tcpd-ctl inside one
         ({"HOME": "home"}, {"HOME": "home", "XDG_RUNTIME_DIR": "run"}, "{home}/.local/state/tcpd"),
-        # su leaves what is another user's
+        # su keeps XDG_RUNTIME_DIR of another user
         (
             {"HOME": "home", "XDG_RUNTIME_DIR": "closed"},
             {"HOME": "home"},
             "{home}/.local/state/tcpd",
         ),
-        # a container, a system's user
+        # a container, a system user
         ({}, {}, "/tmp/tcpd-{uid}"),
         ({"HOME": "closed"}, {"HOME": "closed"}, "/tmp/tcpd-{uid}"),
-        # a path that is too long for a socket
+        # a path too long for a socket
         ({"HOME": "h" * 100}, {"HOME": "h" * 100}, "/tmp/tcpd-{uid}"),
     ],
 )
-def test_tcpd_ctl_finds_it(
+def test_tcpd_ctl_finds_the_socket(
     start: Start,
     ctl: Ctl,
     uid: int,
@@ -119,8 +119,8 @@ def test_tcpd_ctl_finds_it(
     ctls: dict[str, str],
     where: str,
 ) -> None:
-    """ "at first start with no login session" both agree, and the log says where it is. The
-    directory is for the user alone."""
+    """ "at first start with no login session": daemon and tcpd-ctl agree, the log names the path,
+    and the directory has mode 0700."""
     if where.startswith("/tmp") and os.geteuid() != 0:
         pytest.skip("this user has a home")
     for name in ("home", "run", "h" * 100):
@@ -139,7 +139,7 @@ def test_tcpd_ctl_finds_it(
     assert f" {daemon.process.pid} as uid " in done.stdout
 
 
-def test_bans_outlive_a_restart_and_the_second_daemon_says_what_is_wrong(
+def test_bans_survive_a_restart_and_a_second_daemon_is_reported(
     start: Start, ctl: Ctl, tmp_path: Path
 ) -> None:
     home = {"HOME": str(tmp_path / "home")}
@@ -157,10 +157,10 @@ def test_bans_outlive_a_restart_and_the_second_daemon_says_what_is_wrong(
         assert b"your address is banned" in receive_all(client)
 
 
-def test_a_directory_of_somebody_else_is_not_used(
+def test_directory_of_another_user_is_not_used(
     start: Start, ctl: Ctl, uid: int, tmp_path: Path
 ) -> None:
-    """Anybody may have made the one in /tmp: there is no control socket then, and a sentence."""
+    """Another user may own the one in /tmp: the daemon then logs that it has no control socket."""
     if os.geteuid() != 0:
         pytest.skip("this user has a home")
     theirs = Path(f"/tmp/tcpd-{uid}")

@@ -1,4 +1,4 @@
-"""A real Prometheus on a real daemon: queries of the dashboard find something, rules are sound."""
+"""A real Prometheus that scrapes a live daemon: queries of the dashboard, and the rules."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ pytestmark = [pytest.mark.live, pytest.mark.long]
 
 SITE = "\n[metrics]\nlisten =\n    127.0.0.1:0\n"
 
-#: They show what has happened only, and here nothing of that has.
+#: Queries without a result here, since nothing that they count has happened.
 QUIET = {"Clients refused, by why A", "Datagrams C", "Starts"}
 
 
 class Prometheus:
-    """A running one, that scrapes a daemon each second.
+    """A Prometheus that scrapes a daemon each second.
 
     :param directory: for its data.
-    :param port: of the daemon's site.
+    :param port: of the daemon's metrics page.
     """
 
     def __init__(self, directory: Path, port: int) -> None:
@@ -59,7 +59,7 @@ class Prometheus:
             if "Server is ready" in line:
                 break
         else:
-            raise AssertionError("it has not started")
+            raise AssertionError("Prometheus does not start")
 
     def ask(self, path: str, **arguments: str) -> Any:
         url = f"{self._url}/{path}?{urllib.parse.urlencode(arguments)}"
@@ -69,12 +69,12 @@ class Prometheus:
         return found["data"]
 
     def until(self, wanted: Callable[[], bool]) -> None:
-        """Ask until it is so."""
+        """Wait until a condition holds."""
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
             if wanted():
                 return
-        raise AssertionError("it did not become so")
+        raise AssertionError("timed out")
 
     def stop(self) -> None:
         self._process.terminate()
@@ -85,7 +85,7 @@ class Prometheus:
 
 
 @pytest.fixture
-def watched(start: Callable[[str], Daemon], tmp_path: Path) -> Iterator[Prometheus]:
+def prometheus(start: Callable[[str], Daemon], tmp_path: Path) -> Iterator[Prometheus]:
     if shutil.which("prometheus") is None:
         pytest.skip("prometheus is not installed")
     daemon = start(EVERYTHING + SITE)
@@ -98,26 +98,26 @@ def watched(start: Callable[[str], Daemon], tmp_path: Path) -> Iterator[Promethe
     prometheus.stop()
 
 
-def test_what_is_asked_is_answered(watched: Prometheus) -> None:
+def test_queries_have_results_and_rules_are_healthy(prometheus: Prometheus) -> None:
     def found(query: str) -> list[Any]:
-        results: list[Any] = watched.ask("query", query=filled_in(query, window="1m"))["result"]
+        results: list[Any] = prometheus.ask("query", query=filled_in(query, window="1m"))["result"]
         return results
 
     # a rate needs two scrapes
-    watched.until(lambda: bool(found("rate(tcpd_received_bytes_total[$__rate_interval])")))
+    prometheus.until(lambda: bool(found("rate(tcpd_received_bytes_total[$__rate_interval])")))
     for where, query in queries():
         assert bool(found(query)) == (where not in QUIET), where
-    watched.until(
+    prometheus.until(
         lambda: all(
             rule["health"] == "ok"
-            for group in watched.ask("rules")["groups"]
+            for group in prometheus.ask("rules")["groups"]
             for rule in group["rules"]
         )
     )
-    (group,) = watched.ask("rules")["groups"]
+    (group,) = prometheus.ask("rules")["groups"]
     assert [rule["name"] for rule in group["rules"]] == list(alerts())
-    # the certificate of the tests is one that ends soon
-    assert {alert["labels"]["alertname"] for alert in watched.ask("alerts")["alerts"]} <= {
+    # the certificate of the tests expires soon
+    assert {alert["labels"]["alertname"] for alert in prometheus.ask("alerts")["alerts"]} <= {
         "TcpdCertificateEnds",
         "TcpdCertificateEndsSoon",
     }

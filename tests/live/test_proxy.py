@@ -1,4 +1,4 @@
-"""PROXY headers for the real daemon: a real HAProxy's, spoofed ones, on each kind of listener."""
+"""PROXY headers for a live daemon: from HAProxy, forged, missing; on each kind of listener."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ import certificates
 import pytest
 from running import PATIENCE, TWISTD, Daemon, client_context, receive_all, receive_until
 
-from tcpd.wire.proxy_header import Ends, version_1, version_2
+from tcpd.wire.proxy_header import AddressPair, version_1, version_2
 
 pytestmark = pytest.mark.live
 
-CLIENT = Ends(ip_address("192.0.2.1"), 4711, ip_address("198.51.100.7"), 7100)
+CLIENT = AddressPair(ip_address("192.0.2.1"), 4711, ip_address("198.51.100.7"), 7100)
 
-#: Keys of a [policy:default] behind a proxy.
+#: Keys of [policy:default].
 POLICY = "access_log = yes"
 
 
@@ -62,7 +62,7 @@ GREETING = b"220 test.example line service ready, HELP lists the commands\r\n"
 
 
 class HAProxy:
-    """A real HAProxy before a daemon."""
+    """A real HAProxy in front of a daemon."""
 
     def __init__(self, directory: Path, server: str, bind: str) -> None:
         program = shutil.which("haproxy", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
@@ -87,11 +87,11 @@ class HAProxy:
             time.sleep(0.02)
 
     def connect(self) -> socket.socket:
-        """Connect to it."""
+        """Connect to its frontend."""
         return socket.create_connection(("127.0.0.1", self.port), PATIENCE)
 
     def server_state(self) -> str:
-        """What it thinks of the daemon: UP, DOWN, and in between."""
+        """Return the daemon's status in HAProxy's statistics, such as UP or DOWN."""
         with socket.socket(socket.AF_UNIX) as stats:
             stats.settimeout(PATIENCE)
             stats.connect(str(self.directory / "stats"))
@@ -102,14 +102,13 @@ class HAProxy:
         return state
 
     def stop(self) -> None:
-        """Stop it."""
         self._process.send_signal(signal.SIGTERM)
         self._process.wait(PATIENCE)
 
 
 @pytest.fixture
 def haproxy(tmp_path: Path) -> Iterator[Callable[..., HAProxy]]:
-    """Put a HAProxy before a daemon: ``server`` is its address and words in HAProxy's language."""
+    """Start an HAProxy; ``server`` is the daemon's address and options of HAProxy's ``server``."""
     started: list[HAProxy] = []
 
     def start(server: str, bind: str = "") -> HAProxy:
@@ -122,10 +121,10 @@ def haproxy(tmp_path: Path) -> Iterator[Callable[..., HAProxy]]:
 
 
 def connections(daemon: Daemon) -> list[dict[str, Any]]:
-    """What an operator is told of the line service's connections."""
-    told = daemon.ctl("connections", "--service", "line", "--json")
-    assert told.returncode == 0, told
-    found: list[dict[str, Any]] = json.loads(told.stdout)["connections"]
+    """Return the line service's connections, as tcpd-ctl shows them."""
+    done = daemon.ctl("connections", "--service", "line", "--json")
+    assert done.returncode == 0, done
+    found: list[dict[str, Any]] = json.loads(done.stdout)["connections"]
     return found
 
 
@@ -138,29 +137,29 @@ def port(daemon: Daemon, words: str = "proxy=127.0.0.0/8") -> str:
 
 
 @pytest.mark.parametrize("words", ["send-proxy", "send-proxy-v2"])
-def test_haproxy_tells_who_the_client_is(
+def test_haproxy_sends_the_address_of_the_client(
     start: Callable[[str], Daemon], haproxy: Callable[..., HAProxy], words: str
 ) -> None:
     daemon = start(config("127.0.0.1:0 proxy=127.0.0.0/8"))
     proxy = haproxy(f"{port(daemon)} {words}")
     with proxy.connect() as client:
         receive_until(client, GREETING)
-        (told,) = connections(daemon)
-        assert told["peer"] == shown(client.getsockname())
-        assert told["proxy"]["version"] == (1 if words == "send-proxy" else 2)
-        assert told["proxy"]["address"].startswith("127.0.0.1:")
-        assert told["proxy"]["address"] != told["peer"]
+        (row,) = connections(daemon)
+        assert row["peer"] == shown(client.getsockname())
+        assert row["proxy"]["version"] == (1 if words == "send-proxy" else 2)
+        assert row["proxy"]["address"].startswith("127.0.0.1:")
+        assert row["proxy"]["address"] != row["peer"]
         client.sendall(b"QUIT\r\n")
         receive_all(client)
         (line,) = daemon.wait_for(lambda line: "ended after" in line)
-        assert f" from {told['peer']} ended" in line
-        assert line.endswith(f"no TLS, proxy {told['proxy']['address']}")
+        assert f" from {row['peer']} ended" in line
+        assert line.endswith(f"no TLS, proxy {row['proxy']['address']}")
 
 
-def test_what_else_haproxy_tells(
+def test_haproxy_sends_tls_and_unique_id(
     start: Callable[[str], Daemon], haproxy: Callable[..., HAProxy], tmp_path: Path
 ) -> None:
-    """With a checksum, which is verified, and TLS that ends at the proxy."""
+    """With a checksum, which is verified; TLS is terminated by the proxy."""
     daemon = start(config("127.0.0.1:0 proxy=127.0.0.1"))
     pem = tmp_path / "both.pem"
     names = ("localhost.pem", "localhost-key.pem")
@@ -174,14 +173,14 @@ def test_what_else_haproxy_tells(
         proxy.connect(), server_hostname="localhost"
     ) as client:
         receive_until(client, GREETING)
-        (told,) = connections(daemon)
+        (row,) = connections(daemon)
         host, at = client.getsockname()
-        assert told["peer"] == f"{host}:{at}"
-        assert told["tls"] is None, "it ended at the proxy"
-        assert told["proxy"]["authority"] == "localhost"
+        assert row["peer"] == f"{host}:{at}"
+        assert row["tls"] is None, "terminated by the proxy"
+        assert row["proxy"]["authority"] == "localhost"
         # the frontend's unique-id-format, in hexadecimal
-        assert told["proxy"]["unique_id"] == f"7F000001:{at:04X}"
-        assert told["proxy"]["tls"] == {
+        assert row["proxy"]["unique_id"] == f"7F000001:{at:04X}"
+        assert row["proxy"]["tls"] == {
             "version": "TLSv1.3",
             "cipher": client.cipher()[0],  # type: ignore[index]
             "verified": False,
@@ -191,29 +190,29 @@ def test_what_else_haproxy_tells(
         receive_all(client)
     (line,) = daemon.wait_for(lambda line: "ended after" in line)
     assert line.endswith(
-        f" id 7F000001:{at:04X} name localhost TLSv1.3 {told['proxy']['tls']['cipher']}"
+        f" id 7F000001:{at:04X} name localhost TLSv1.3 {row['proxy']['tls']['cipher']}"
     )
 
 
 @pytest.mark.parametrize("words", ["send-proxy", "send-proxy-v2"])
-def test_tls_behind_the_header(
+def test_tls_follows_the_header(
     start: Callable[[str], Daemon], haproxy: Callable[..., HAProxy], words: str
 ) -> None:
-    """HAProxy passes the client's TLS on, which is the daemon's."""
+    """HAProxy passes TLS through, and the daemon terminates it."""
     daemon = start(config("127.0.0.1:0 tls=main proxy=127.0.0.0/8"))
     proxy = haproxy(f"{port(daemon, 'tls=main proxy=127.0.0.0/8')} {words}")
     with client_context(daemon.directory).wrap_socket(
         proxy.connect(), server_hostname="localhost"
     ) as client:
         receive_until(client, GREETING)
-        (told,) = connections(daemon)
-        assert (told["peer"], told["tls"]) == (shown(client.getsockname()), "TLSv1.3")
+        (row,) = connections(daemon)
+        assert (row["peer"], row["tls"]) == (shown(client.getsockname()), "TLSv1.3")
 
 
-def test_a_client_of_haproxy_without_an_address(
+def test_local_header_keeps_the_address_of_the_proxy(
     start: Callable[[str], Daemon], haproxy: Callable[..., HAProxy]
 ) -> None:
-    """HAProxy says LOCAL of one that came by a UNIX socket: it stands under the proxy's address."""
+    """HAProxy sends LOCAL for clients of a UNIX socket."""
     daemon = start(config("127.0.0.1:0 proxy=127.0.0.0/8", policy="per_address = 1"))
     proxy = haproxy(f"{port(daemon)} send-proxy-v2")
     with contextlib.ExitStack() as clients:
@@ -222,48 +221,40 @@ def test_a_client_of_haproxy_without_an_address(
             client.settimeout(PATIENCE)
             client.connect(str(proxy.directory / "clients"))
             receive_until(client, GREETING)
-        for told in connections(daemon):
-            assert told["peer"] == told["proxy"]["address"]
-            assert told["proxy"]["local"] is True
+        for row in connections(daemon):
+            assert row["peer"] == row["proxy"]["address"]
+            assert row["proxy"]["local"] is True
 
 
 @pytest.mark.parametrize("words", ["send-proxy", "send-proxy-v2"])
-def test_haproxys_checks_are_let_in_and_fill_no_log(
+def test_health_checks_of_haproxy_are_accepted_and_not_logged(
     start: Callable[[str], Daemon], haproxy: Callable[..., HAProxy], words: str
 ) -> None:
-    """LOCAL in version 2, for which the limits of an address do not hold; in version 1 the check's
-    own address and port (section 2.1), which are taken for the same."""
+    """Version 2: LOCAL, without limits by address. Version 1: the check's own address and port
+    (section 2.1), which count as LOCAL."""
     policy = "per_address = 1\naddress_rate = 1/min burst 2\naccess_log = yes"
     daemon = start(config("127.0.0.1:0 proxy=127.0.0.0/8", policy=policy))
     proxy = haproxy(f"{port(daemon)} {words} check check-send-proxy inter 20ms fall 1 rise 1")
     with proxy.connect() as client:
         receive_until(client, GREETING)
         deadline = time.monotonic() + PATIENCE
-        while accepted(daemon) < 10:
+        while daemon.counts("line")["accepted"] < 10:
             assert time.monotonic() < deadline
             time.sleep(0.02)
         assert proxy.server_state() == "UP"
-    told = [line for line in daemon.log if "PROXY" in line or "refused" in line or "ended" in line]
-    assert len(told) <= 1, told  # the client's end, perhaps
-    assert all("proxy" in line and " 0 bytes out" not in line for line in told)
+    lines = [line for line in daemon.log if "PROXY" in line or "refused" in line or "ended" in line]
+    assert len(lines) <= 1, lines  # the client's connection, if its end is logged already
+    assert all("proxy" in line and " 0 bytes out" not in line for line in lines)
 
 
-def accepted(daemon: Daemon) -> int:
-    told = daemon.ctl("services", "--json")
-    assert told.returncode == 0, told
-    (service,) = [each for each in json.loads(told.stdout)["services"] if each["name"] == "line"]
-    count: int = service["accepted"]
-    return count
-
-
-# --- who is no proxy, or a bad one ---
+# --- untrusted and faulty proxies ---
 
 
 @pytest.mark.parametrize("header", [version_1(CLIENT), version_2(CLIENT)], ids=["v1", "v2"])
-def test_a_header_of_who_is_not_trusted_is_not_believed(
+def test_untrusted_peer_with_a_header_is_refused(
     start: Callable[[str], Daemon], header: bytes
 ) -> None:
-    """Else anybody could be anybody: allowed, unlimited, and somebody else banned for it."""
+    """A forged address would evade ``deny`` and limits, and have another client banned."""
     daemon = start(config("127.0.0.1:0 proxy=192.0.2.0/24", policy="allow = 192.0.2.1"))
     with daemon.connect("line", "proxy=192.0.2.0/24") as client:
         own = shown(client.getsockname())
@@ -277,7 +268,7 @@ def test_a_header_of_who_is_not_trusted_is_not_believed(
     assert connections(daemon) == []
 
 
-def test_a_header_where_none_is_expected_is_the_client_s_words(
+def test_header_without_proxy_option_is_client_data(
     start: Callable[[str], Daemon],
 ) -> None:
     daemon = start(config("127.0.0.1:0"))
@@ -285,12 +276,12 @@ def test_a_header_where_none_is_expected_is_the_client_s_words(
         receive_until(client, GREETING)
         client.sendall(version_1(CLIENT))
         receive_until(client, b"\r\n")
-        (told,) = connections(daemon)
-        assert (told["peer"], told["proxy"]) == (shown(client.getsockname()), None)
+        (row,) = connections(daemon)
+        assert (row["peer"], row["proxy"]) == (shown(client.getsockname()), None)
 
 
-def test_a_proxy_that_sends_no_header(start: Callable[[str], Daemon]) -> None:
-    """Of three that do it wrong one line a fault is told; others are served all the while."""
+def test_missing_header_is_logged_once_a_burst(start: Callable[[str], Daemon]) -> None:
+    """Three faulty proxies get one line a fault; others are served."""
     policy = f"proxy_header = 0.3s\n{POLICY}"
     daemon = start(config("127.0.0.1:0 proxy=127.0.0.1", policy=policy))
     words = "proxy=127.0.0.1/32"
@@ -305,14 +296,16 @@ def test_a_proxy_that_sends_no_header(start: Callable[[str], Daemon]) -> None:
         with contextlib.suppress(ConnectionError):
             assert receive_all(silent) == b""
     daemon.wait_for(lambda line: "ended after" in line, 5)
-    told = [line.partition("no PROXY header from ")[2] for line in daemon.log if "no PROXY" in line]
-    assert [line.split(": ", 1)[1] for line in told] == [
-        "no-header: the first bytes are those of no PROXY header (0 more since last logged)",
+    faults = [
+        line.partition("no PROXY header from ")[2] for line in daemon.log if "no PROXY" in line
+    ]
+    assert [fault.split(": ", 1)[1] for fault in faults] == [
+        "no-header: the first bytes are not those of a PROXY header (0 more since last logged)",
         "timeout: it did not come in time (0 more since last logged)",
     ]
 
 
-def test_bans_are_of_clients_those_connected_included(start: Callable[[str], Daemon]) -> None:
+def test_bans_apply_to_the_address_in_the_header(start: Callable[[str], Daemon]) -> None:
     daemon = start(config("127.0.0.1:0 proxy=127.0.0.1"))
     words = "proxy=127.0.0.1/32"
     with daemon.connect("line", words) as client:
@@ -330,7 +323,7 @@ def test_bans_are_of_clients_those_connected_included(start: Callable[[str], Dae
 
 # --- each kind of listener ---
 
-#: Starts twistd with a socket, as systemd does.
+#: Starts twistd with a listening socket, as systemd does.
 SYSTEMD = """#!{python}
 import os, socket, sys
 listening = socket.socket(socket.AF_UNIX)
@@ -344,8 +337,8 @@ os.execv("{twistd}", ["{twistd}", *sys.argv[1:]])
 
 
 @pytest.mark.parametrize("place", ["unix:", "endpoint:unix:", "systemd:"])
-@pytest.mark.parametrize("tls", [False, True], ids=["clear", "tls"])
-def test_every_listener_takes_it(tmp_path: Path, place: str, tls: bool) -> None:
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+def test_each_kind_of_listener_reads_the_header(tmp_path: Path, place: str, tls: bool) -> None:
     path = tmp_path / "line"
     words = "proxy=unix tls=main" if tls else "proxy=unix"
     where = "line" if place == "systemd:" else path
@@ -359,12 +352,12 @@ def test_every_listener_takes_it(tmp_path: Path, place: str, tls: bool) -> None:
         twistd if place == "systemd:" else TWISTD,
     )
     try:
-        look_at_socket(daemon, path, tls)
+        check_connection(daemon, path, tls)
     finally:
         daemon.stop()
 
 
-def look_at_socket(daemon: Daemon, path: Path, tls: bool) -> None:
+def check_connection(daemon: Daemon, path: Path, tls: bool) -> None:
     client = socket.socket(socket.AF_UNIX)
     client.settimeout(PATIENCE)
     client.connect(str(path))
@@ -373,7 +366,7 @@ def look_at_socket(daemon: Daemon, path: Path, tls: bool) -> None:
         client = client_context(daemon.directory).wrap_socket(client, server_hostname="localhost")
     with client:
         receive_until(client, GREETING)
-        (told,) = connections(daemon)
-        assert told["peer"] == "192.0.2.1:4711"
-        assert (told["proxy"]["address"], told["proxy"]["unique_id"]) == ("unix", "a")
+        (row,) = connections(daemon)
+        assert row["peer"] == "192.0.2.1:4711"
+        assert (row["proxy"]["address"], row["proxy"]["unique_id"]) == ("unix", "a")
         assert isinstance(client, ssl.SSLSocket) is tls

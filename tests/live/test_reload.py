@@ -1,4 +1,4 @@
-"""Reload and stop of the real daemon."""
+"""Reload and stop of a live daemon."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ GOOD = "[service:line]\nprotocol = line\nlisten =\n  127.0.0.1:0\n"
 
 
 def reload(daemon: Daemon, text: str) -> list[str]:
-    """Write the configuration, send SIGHUP, and wait for what the log says of it."""
+    """Write the configuration, send SIGHUP, and return the lines that the reload logs."""
     (daemon.directory / "tcpd.ini").write_text(text)
     before = len(daemon.wait_for(lambda line: "reload" in line, 0))
     daemon.process.send_signal(signal.SIGHUP)
     return daemon.wait_for(lambda line: "reload" in line, before + 1)[before:]
 
 
-def test_a_good_file_is_taken_over_and_a_wrong_one_is_not(start: Callable[[str], Daemon]) -> None:
+def test_valid_file_is_applied_and_a_faulty_one_is_refused(start: Callable[[str], Daemon]) -> None:
     daemon = start(GOOD)
     with daemon.connect("line") as client:
         receive_until(client, b"\r\n")
@@ -43,7 +43,7 @@ def test_a_good_file_is_taken_over_and_a_wrong_one_is_not(start: Callable[[str],
         assert receive_until(client, b"\r\n") == b"250 PONG x\r\n"
 
 
-def test_a_certificate_replaced_on_disk_is_served_after_a_reload(
+def test_reload_reads_a_replaced_certificate(
     start: Callable[[str], Daemon],
 ) -> None:
     text = (
@@ -63,10 +63,10 @@ def test_a_certificate_replaced_on_disk_is_served_after_a_reload(
 
 @pytest.mark.soak
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs Linux's /proc")
-def test_a_thousand_reloads_under_load_lose_nobody_and_leak_nothing(
+def test_many_reloads_under_load_leak_nothing(
     start: Callable[[str], Daemon],
 ) -> None:
-    """Good and bad files mixed; conversations go on all the while."""
+    """Valid and faulty files alternate; connections stay open."""
     extra = "[service:extra]\nprotocol = echo\nlisten =\n  127.0.0.1:0\n  127.0.0.1:0 udp\n"
     texts = [
         GOOD,
@@ -93,7 +93,7 @@ def test_a_thousand_reloads_under_load_lose_nobody_and_leak_nothing(
             warm = descriptors(daemon), resident(daemon)
     reload(daemon, GOOD)
     assert warm is not None
-    # a port that was closed is gone in the next turn of the reactor
+    # a listening socket is closed in the next turn of the reactor
     with daemon.connect("line") as last:
         receive_until(last, b"\r\n")
         assert descriptors(daemon) - 1 == warm[0]
@@ -102,7 +102,7 @@ def test_a_thousand_reloads_under_load_lose_nobody_and_leak_nothing(
         client.close()
 
 
-def test_a_stop_ends_within_its_time_though_a_client_does_not_read(
+def test_stop_resets_clients_that_do_not_read_after_drain(
     start: Callable[[str], Daemon],
 ) -> None:
     daemon = start(
@@ -115,7 +115,7 @@ def test_a_stop_ends_within_its_time_though_a_client_does_not_read(
         assert time.monotonic() - began < PATIENCE / 2
 
 
-def test_a_second_sigterm_ends_at_once(start: Callable[[str], Daemon]) -> None:
+def test_second_sigterm_stops_at_once(start: Callable[[str], Daemon]) -> None:
     daemon = start(
         "[tcpd]\ndrain = 1h\n[policy:default]\nlinger = 1h\n"
         "[service:chargen]\nprotocol = chargen\nlisten =\n  127.0.0.1:0\n"
@@ -124,11 +124,11 @@ def test_a_second_sigterm_ends_at_once(start: Callable[[str], Daemon]) -> None:
         client.recv(1)
         daemon.process.send_signal(signal.SIGTERM)
         daemon.wait_for(lambda line: "Received SIGTERM" in line)
-        daemon.wait_for(lambda line: "stopping: 1 connections" in line)  # it is draining
+        daemon.wait_for(lambda line: "stopping: 1 connections" in line)  # the drain has begun
         daemon.stop()
 
 
-def test_a_removed_service_lets_its_clients_go_with_words(start: Callable[[str], Daemon]) -> None:
+def test_clients_of_a_removed_service_get_a_farewell(start: Callable[[str], Daemon]) -> None:
     other = "[service:echo]\nprotocol = echo\nlisten =\n  127.0.0.1:0\n"
     daemon = start(GOOD + other)
     with daemon.connect("line") as client:
@@ -137,8 +137,8 @@ def test_a_removed_service_lets_its_clients_go_with_words(start: Callable[[str],
         assert receive_all(client).startswith(b"421 ")
 
 
-def test_a_daemon_in_another_directory_finds_its_files_at_a_reload(tmp_path: Path) -> None:
-    """twistd changes to --rundir after it has read the configuration for the first time."""
+def test_reload_with_rundir_reads_the_same_file(tmp_path: Path) -> None:
+    """twistd changes to --rundir after the first read of the configuration."""
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "x.ini").write_text(GOOD)
     control = {**os.environ, "RUNTIME_DIRECTORY": str(tmp_path / "run")}
@@ -156,10 +156,10 @@ def test_a_daemon_in_another_directory_finds_its_files_at_a_reload(tmp_path: Pat
             process.terminate()
 
 
-def test_an_address_can_be_widened_and_narrowed_and_is_put_back_if_that_fails(
+def test_reload_between_wildcard_and_address_and_its_rollback(
     start: Callable[[str], Daemon],
 ) -> None:
-    """The old and the new listener cannot be open at once, as their addresses overlap."""
+    """Old and new listener overlap, so they cannot be open at once."""
     daemon = start(GOOD)
     port = daemon.ports["line", ""]
     narrow = GOOD.replace("127.0.0.1:0", f"127.0.0.1:{port}")
@@ -180,7 +180,7 @@ def test_an_address_can_be_widened_and_narrowed_and_is_put_back_if_that_fails(
             taken = other.getsockname()[1]
             bad = narrow + f"  127.0.0.3:{taken}\n"
             assert "reload refused" in reload(daemon, bad)[0]
-        assert answers("127.0.0.2"), "it is as it was"
+        assert answers("127.0.0.2"), "rolled back"
         reload(daemon, narrow)
         assert answers("127.0.0.1")
         with pytest.raises(ConnectionRefusedError):

@@ -1,4 +1,4 @@
-"""Five thousand slow connections at once beside a client that is served all the while."""
+"""Slow loris: 5,000 slow connections, and a client of another service."""
 
 from __future__ import annotations
 
@@ -38,28 +38,27 @@ listen =
 
 @pytest.fixture
 def files() -> Iterator[None]:
-    """Let this process have so many sockets, and the daemon that it starts."""
+    """Raise the limit of open files for this process and its daemon."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < COUNT + 500:
-        pytest.fail(f"this test takes {COUNT + 500} open files: ulimit -Hn")
+        pytest.fail(f"this test requires {COUNT + 500} open files: ulimit -Hn")
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, COUNT + 500), hard))
     yield
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def echo(client: socket.socket, count: int) -> None:
-    """Send so many messages and wait for each to come back; a time-out of the socket's fails."""
+    """Send ``count`` messages, and wait for the echo of each."""
     for _ in range(count):
         client.sendall(b"hello")
         receive_until(client, b"hello")
 
 
 @pytest.mark.usefixtures("files")
-def test_five_thousand_slow_connections_leave_a_bystander_served_and_all_are_ended(
+def test_5000_slow_connections_are_closed_and_others_served(
     start: Callable[[str], Daemon],
 ) -> None:
-    """5,000 connections that say nothing, or a byte now and then, are each ended with the reason;
-    another service answers all the while."""
+    """``first_byte`` closes silent connections, ``session`` those that send a byte now and then."""
     daemon = start(CONFIG)
     with daemon.connect("echo") as bystander:
         slow = [daemon.connect("line") for _ in range(COUNT)]
@@ -68,7 +67,7 @@ def test_five_thousand_slow_connections_leave_a_bystander_served_and_all_are_end
             for client in trickling:
                 client.send(b"P")
             echo(bystander, 1000)
-        farewells = _ends(slow, daemon)
+        farewells = _farewells(slow, daemon)
         assert {farewells[client] for client in silent} == {b"you did not say anything in time"}
         assert {farewells[client] for client in trickling} == {
             b"connections may not last longer than this"
@@ -76,16 +75,16 @@ def test_five_thousand_slow_connections_leave_a_bystander_served_and_all_are_end
         echo(bystander, 10)
 
 
-def _ends(clients: list[socket.socket], daemon: Daemon) -> dict[socket.socket, bytes]:
-    """The last words that each was ended with."""
+def _farewells(clients: list[socket.socket], daemon: Daemon) -> dict[socket.socket, bytes]:
+    """Read until all connections are closed; return the reason in the last line of each."""
     selector = selectors.DefaultSelector()
-    heard = dict.fromkeys(clients, b"")
+    received = dict.fromkeys(clients, b"")
     for client in clients:
         client.setblocking(False)
         selector.register(client, selectors.EVENT_READ)
     late = time.monotonic() + 2 * PATIENCE
     while selector.get_map():
-        assert time.monotonic() < late, f"{len(selector.get_map())} are still there"
+        assert time.monotonic() < late, f"{len(selector.get_map())} are still open"
         for key, _ in selector.select(1.0):
             client = key.fileobj
             assert isinstance(client, socket.socket)
@@ -93,12 +92,12 @@ def _ends(clients: list[socket.socket], daemon: Daemon) -> dict[socket.socket, b
                 piece = client.recv(4096)
             except ConnectionResetError:
                 piece = b""
-            heard[client] += piece
+            received[client] += piece
             if not piece:
                 selector.unregister(client)
                 client.close()
     selector.close()
     return {
         client: words.rstrip().rpartition(b"\r\n")[2].partition(b" ")[2].partition(b" ")[2]
-        for client, words in heard.items()
+        for client, words in received.items()
     }

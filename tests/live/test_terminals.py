@@ -1,4 +1,4 @@
-"""People at terminals: telnet, and nc on a terminal that sends each key as it is."""
+"""Terminals as clients: telnet, and nc on a terminal in raw mode."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from terminal import Screen, has
 
 pytestmark = [
     pytest.mark.live,
-    pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux"),
+    pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed"),
 ]
 
 CONFIG = """
@@ -28,7 +28,7 @@ listen =
 
 
 @pytest.mark.parametrize("command", ["telnet 127.0.0.1 {}", "stty raw; nc 127.0.0.1 {}; stty sane"])
-def test_a_person_at_a_terminal(
+def test_editing_keys_of_a_terminal(
     start: Callable[[str], Daemon], tmp_path: Path, command: str
 ) -> None:
     """'Ctrl-D and backspace from character-mode telnet work or are ignored.'"""
@@ -56,7 +56,7 @@ def test_a_person_at_a_terminal(
             screen.close()
 
 
-def test_clients_at_each_others_ports(start: Callable[[str], Daemon]) -> None:
+def test_client_of_the_other_protocol_gets_the_right_port(start: Callable[[str], Daemon]) -> None:
     daemon = start(CONFIG)
     chat, irc = daemon.ports["chat", ""], daemon.ports["irc", ""]
     with daemon.connect("chat") as client:
@@ -68,7 +68,7 @@ def test_clients_at_each_others_ports(start: Callable[[str], Daemon]) -> None:
         receive_until(client, b"with nc or telnet, use port %d\r\n" % chat)
 
 
-def test_formatting_from_irc_is_clean_text(start: Callable[[str], Daemon]) -> None:
+def test_formatting_from_irc_is_removed_in_text(start: Callable[[str], Daemon]) -> None:
     """'IRC's colours, bold and CTCP are shown as clean text, not as replacement characters.'"""
     daemon = start(CONFIG)
     with daemon.connect("chat") as ann, daemon.connect("irc") as bob:
@@ -76,11 +76,11 @@ def test_formatting_from_irc_is_clean_text(start: Callable[[str], Daemon]) -> No
         receive_until(ann, b"(1): ann\r\n")
         bob.sendall(b"NICK bob\r\nUSER b 0 * :B\r\nJOIN #lobby\r\n")
         receive_until(ann, b"* bob joined #lobby\r\n")
-        for said, shown in (
+        for sent, shown in (
             (b"\x02bold\x02 \x0304,12red\x03 \x1f\x1dboth\x0f", b"<bob> bold red both"),
             (b"\x01ACTION \x02waves\x02\x01", b"* bob waves"),
             (b"\x01VERSION\x01", b"* bob sent a CTCP request: VERSION"),
             (b"\x1b[2Jescape", b"<bob> \xef\xbf\xbd[2Jescape"),
         ):
-            bob.sendall(b"PRIVMSG #lobby :%s\r\n" % said)
+            bob.sendall(b"PRIVMSG #lobby :%s\r\n" % sent)
             assert receive_until(ann, b"\r\n") == b"#lobby %s\r\n" % shown

@@ -1,10 +1,8 @@
-"""tcpd's own transport against Twisted's, and against clients that behave badly."""
+"""tcpd's transport: same calls as Twisted's, resets, peers that do not read."""
 
 from __future__ import annotations
 
 import json
-import socket
-import struct
 import subprocess
 import sys
 import time
@@ -13,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from running import PATIENCE, Daemon, descriptors, receive_until, resident
+from streams import reset
 
 pytestmark = [pytest.mark.live, pytest.mark.reactor]
 
@@ -33,7 +32,7 @@ def traced(path: str, reactor: str) -> list[list[str]]:
 
 
 @pytest.mark.parametrize("reactor", ["tcpd", "epoll", "select", "poll", "asyncio"])
-def test_a_protocol_gets_the_same_events_in_the_same_order_as_on_an_endpoint(
+def test_protocol_gets_the_same_calls_as_on_an_endpoint(
     reactor: str,
 ) -> None:
     endpoint = traced("endpoint", "epoll")
@@ -50,36 +49,35 @@ ECHO = (
 
 
 @needs_proc
-def test_ten_thousand_resets_in_a_row_leak_nothing(start: Callable[[str], Daemon]) -> None:
+def test_ten_thousand_resets_leak_nothing(start: Callable[[str], Daemon]) -> None:
     daemon = start(ECHO)
 
-    def reset() -> None:
+    def connect_and_reset() -> None:
         client = daemon.connect("echo")
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         client.sendall(b"hi")
-        client.close()
+        reset(client)
 
-    def settle() -> None:
+    def echo() -> None:
         with daemon.connect("echo") as client:
             client.sendall(b"done")
             receive_until(client, b"done")
 
     for _ in range(1000):
-        reset()
-    settle()
+        connect_and_reset()
+    echo()
     before = descriptors(daemon), resident(daemon)
     for _ in range(9000):
-        reset()
+        connect_and_reset()
     deadline = time.monotonic() + PATIENCE
-    settle()
-    while descriptors(daemon) > before[0] + 1:  # the last of them are being found out just now
+    echo()
+    while descriptors(daemon) > before[0] + 1:  # the last resets are still being read
         assert time.monotonic() < deadline, f"{descriptors(daemon)} open, {before[0]} before"
-        settle()
+        echo()
     assert resident(daemon) - before[1] < 2 << 20
 
 
 @needs_proc
-def test_a_peer_that_does_not_read_costs_at_most_a_mebibyte(
+def test_peer_that_does_not_read_uses_at_most_1_mib(
     start: Callable[[str], Daemon],
 ) -> None:
     daemon = start(ECHO)

@@ -1,4 +1,4 @@
-"""WebSocket on the real daemon, with other people's clients: websockets, and curl."""
+"""WebSocket on a live daemon, with the clients websockets and curl."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ SUBPROTOCOLS: Any = ["text.ircv3.net"]
 
 @pytest.fixture
 def launch(tmp_path: Path) -> Iterator[Callable[[str], Daemon]]:
-    """Starts daemons that have kinds with WebSocket."""
+    """Start daemons with the protocols of :mod:`over_websocket`."""
     started: list[Daemon] = []
     site = tmp_path / "site"
     site.mkdir()
@@ -77,12 +77,12 @@ def launch(tmp_path: Path) -> Iterator[Callable[[str], Daemon]]:
 
 @pytest.fixture
 def daemon(launch: Callable[[str], Daemon]) -> Daemon:
-    """One with the configuration above."""
+    """A daemon with :data:`CONFIG`."""
     return launch(CONFIG)
 
 
 def browse(daemon: Daemon, words: str = "websocket", service: str = "talk", **more: Any) -> Any:
-    """Connect a client of websockets, as a context."""
+    """Connect a client of the package websockets, as a context manager."""
     scheme = "ws"
     if words.startswith("tls"):
         scheme = "wss"
@@ -93,14 +93,14 @@ def browse(daemon: Daemon, words: str = "websocket", service: str = "talk", **mo
     return connect(f"{scheme}://127.0.0.1:{daemon.ports[service, words]}/", **more)
 
 
-def hear_to_end(client: ClientConnection) -> None:
-    """Read on: it ends with the exception of websockets for a close."""
+def read_to_close(client: ClientConnection) -> None:
+    """Read until websockets raises its exception for a close."""
     while True:
         client.recv(PATIENCE)
 
 
-def hear(client: ClientConnection, word: str) -> str:
-    """Read messages until one has a word in it."""
+def read_until(client: ClientConnection, word: str) -> str:
+    """Read messages until one contains a word; return it."""
     while word not in (message := client.recv(PATIENCE)):
         assert isinstance(message, str)
         assert "\n" not in message
@@ -108,43 +108,43 @@ def hear(client: ClientConnection, word: str) -> str:
 
 
 @pytest.mark.parametrize("words", ["websocket", "tls=main websocket"])
-def test_a_browser_and_nc_are_in_one_room(daemon: Daemon, words: str) -> None:
-    """A browser's client that offers HTTP/2 first by ALPN is among them."""
+def test_browser_and_nc_share_a_room(daemon: Daemon, words: str) -> None:
+    """The browser offers HTTP/2 first by ALPN."""
     with browse(daemon, words) as client, daemon.connect("chat") as other:
         assert client.subprotocol == "text.ircv3.net"
         assert client.response.headers.get("Sec-WebSocket-Extensions") is None
         client.send("wéb")
-        hear(client, "wéb")
+        read_until(client, "wéb")
         client.send("hello all")
         other.sendall(b"netcat\n")
-        assert "netcat" in hear(client, "netcat")
+        assert "netcat" in read_until(client, "netcat")
         other.sendall("grüße\n".encode())
-        assert "grüße" in hear(client, "grüße")
+        assert "grüße" in read_until(client, "grüße")
         client.send("and to you")
         receive_until(other, "<wéb> and to you\r\n".encode())
 
 
-def test_who_asks_for_no_subprotocol_gets_none(daemon: Daemon) -> None:
+def test_no_subprotocol_if_none_is_requested(daemon: Daemon) -> None:
     with browse(daemon, subprotocols=None) as client:
         assert client.subprotocol is None
         assert isinstance(client.recv(PATIENCE), str)
 
 
-def test_who_asks_for_binary_gets_binary(daemon: Daemon) -> None:
+def test_binary_subprotocol(daemon: Daemon) -> None:
     with browse(daemon, subprotocols=["binary.ircv3.net"]) as client:
         assert isinstance(client.recv(PATIENCE), bytes)
 
 
-def test_behind_a_proxy(daemon: Daemon) -> None:
+def test_websocket_after_a_proxy_header(daemon: Daemon) -> None:
     sock = daemon.connect("talk", "proxy=127.0.0.0/8 websocket")
     sock.sendall(b"PROXY TCP4 198.51.100.9 198.51.100.7 4711 443\r\n")
     with connect("ws://chat.example/", sock=sock, proxy=None) as client:
         client.send("joe")
-        hear(client, "joe")
+        read_until(client, "joe")
     daemon.wait_for(lambda line: "198.51.100.9:4711 ended after" in line)
 
 
-def test_the_close_of_a_client_is_answered(daemon: Daemon) -> None:
+def test_close_of_the_client_is_answered(daemon: Daemon) -> None:
     with browse(daemon) as client:
         client.close(1001)
         assert client.close_code == 1001
@@ -154,18 +154,20 @@ def test_the_close_of_a_client_is_answered(daemon: Daemon) -> None:
 @pytest.mark.parametrize(
     ("message", "code"), [("x" * 2001, 1009), ("one\ntwo", 1008), (b"binary", 1003)]
 )
-def test_what_is_against_the_rules_is_told(daemon: Daemon, message: str | bytes, code: int) -> None:
+def test_invalid_message_is_closed_with_its_code(
+    daemon: Daemon, message: str | bytes, code: int
+) -> None:
     with browse(daemon) as client:
         client.send(message)
         with pytest.raises(ConnectionClosedError) as caught:
-            hear_to_end(client)
+            read_to_close(client)
         assert caught.value.rcvd is not None
         assert caught.value.rcvd.code == code
     daemon.wait_for(lambda line: " s: websocket-failed, " in line)
 
 
-def test_a_message_without_end_is_cut_off_at_the_limit(daemon: Daemon) -> None:
-    """Before it is complete: it is said to have 2 ** 40 bytes."""
+def test_endless_message_is_closed_at_the_limit(daemon: Daemon) -> None:
+    """The frame announces 2 ** 40 bytes."""
     ws = WSConnection(ConnectionType.CLIENT)
     with daemon.connect("talk", "websocket") as client:
         client.sendall(ws.send(Request(host="x", target="/")))
@@ -176,7 +178,7 @@ def test_a_message_without_end_is_cut_off_at_the_limit(daemon: Daemon) -> None:
     assert close.code == 1009
 
 
-def test_pages_of_other_origins_until_a_reload_lets_them_in(
+def test_reload_changes_the_allowed_origins(
     launch: Callable[[str], Daemon],
 ) -> None:
     daemon = launch(CONFIG)
@@ -194,9 +196,9 @@ def test_pages_of_other_origins_until_a_reload_lets_them_in(
         client.recv(PATIENCE)
 
 
-def test_a_page_whose_name_was_made_to_lead_here(daemon: Daemon) -> None:
-    """DNS rebinding: the page and the WebSocket have one name, which is another's. The browser says
-    it in Origin and in Host; pages of ``server_name``, ``localhost`` and the address are let in."""
+def test_origin_of_a_rebound_name_is_refused(daemon: Daemon) -> None:
+    """DNS rebinding: Origin and Host are the attacker's name. Pages of ``server_name``,
+    ``localhost`` and the listener's address are accepted."""
     port = daemon.ports["talk", "websocket"]
     for name, status in (
         ("evil.example", b"403"),
@@ -213,13 +215,13 @@ def test_a_page_whose_name_was_made_to_lead_here(daemon: Daemon) -> None:
             assert client.recv(4096).split(b" ", 2)[1] == status, name
 
 
-def test_a_stop_says_goodbye(daemon: Daemon) -> None:
+def test_stop_closes_with_1001(daemon: Daemon) -> None:
     """RFC 6455 section 7.4.1: 1001, "such as a server going down"."""
     with browse(daemon) as client:
         client.recv(PATIENCE)
         daemon.process.send_signal(signal.SIGTERM)
         with pytest.raises(ConnectionClosedOK) as caught:
-            hear_to_end(client)
+            read_to_close(client)
     assert caught.value.rcvd is not None
     assert (caught.value.rcvd.code, caught.value.rcvd.reason) == (
         1001,
@@ -227,18 +229,18 @@ def test_a_stop_says_goodbye(daemon: Daemon) -> None:
     )
 
 
-def test_one_that_answers_no_ping_is_let_go(launch: Callable[[str], Daemon]) -> None:
+def test_client_that_answers_no_ping_is_disconnected(launch: Callable[[str], Daemon]) -> None:
     daemon = launch(CONFIG.replace("protocol = talk", "protocol = talk\nwebsocket_ping = 2s"))
     ws = WSConnection(ConnectionType.CLIENT)
     with browse(daemon) as other, daemon.connect("talk", "websocket") as client:
         client.sendall(ws.send(Request(host="x", target="/")))
         daemon.wait_for(lambda line: " s: ping-timeout, " in line)
-        # this one answers by itself
+        # websockets answers pings by itself
         other.send("joe")
-        hear(other, "joe")
+        read_until(other, "joe")
 
 
-def test_half_a_request_is_cut(daemon: Daemon) -> None:
+def test_incomplete_upgrade_request_times_out(daemon: Daemon) -> None:
     with daemon.connect("talk", "websocket") as client:
         client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n")
         with pytest.raises(ConnectionResetError):
@@ -247,20 +249,20 @@ def test_half_a_request_is_cut(daemon: Daemon) -> None:
 
 
 def peak(daemon: Daemon) -> int:
-    """The most memory in bytes that a daemon has had, by Linux's /proc."""
+    """Return the peak resident memory of a daemon in bytes, from /proc."""
     status = Path(f"/proc/{daemon.process.pid}/status").read_text()
     (line,) = [line for line in status.splitlines() if line.startswith("VmHWM:")]
     return int(line.split()[1]) << 10
 
 
-def test_a_client_that_does_not_read_costs_bounded_memory(daemon: Daemon) -> None:
-    """``unsent``: 1 MiB may wait for it, and then it is cut. It asks for 400 MB."""
+def test_client_that_does_not_read_uses_bounded_memory(daemon: Daemon) -> None:
+    """``unsent``: the client is reset when its output buffer exceeds 1 MiB. It requests 400 MB."""
     ws = WSConnection(ConnectionType.CLIENT)
     before = peak(daemon)
     with daemon.connect("much", "websocket") as client:
         client.sendall(ws.send(Request(host="x", target="/")))
         line = ws_line("x" * 2000)
-        with contextlib.suppress(OSError):  # it is cut while it still asks
+        with contextlib.suppress(OSError):  # reset while it sends
             for _ in range(2000):
                 client.sendall(line)
         daemon.wait_for(lambda line: " s: slow-reader, " in line)
@@ -268,11 +270,11 @@ def test_a_client_that_does_not_read_costs_bounded_memory(daemon: Daemon) -> Non
 
 
 def ws_line(text: str) -> bytes:
-    """A text frame of a client that has shaken hands."""
+    """Return a text frame of a client."""
     return bytes(Connection(ConnectionType.CLIENT).send(TextMessage(text)))
 
 
-# --- a person with curl ---
+# --- curl ---
 
 
 def curl(daemon: Daemon, words: str, *more: str) -> subprocess.CompletedProcess[str]:
@@ -293,8 +295,8 @@ def curl(daemon: Daemon, words: str, *more: str) -> subprocess.CompletedProcess[
 
 
 @pytest.mark.parametrize("words", ["websocket", "tls=main websocket"])
-def test_curl_is_told_to_upgrade(daemon: Daemon, words: str) -> None:
-    """RFC 9110 section 15.5.22. Over TLS curl offers HTTP/2 and HTTP/1.1 by ALPN."""
+def test_plain_request_gets_426(daemon: Daemon, words: str) -> None:
+    """RFC 9110 section 15.5.22. Over TLS, curl offers HTTP/2 and HTTP/1.1 by ALPN."""
     done = curl(daemon, words)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("HTTP/1.1 426 Upgrade Required\n")
@@ -304,8 +306,8 @@ def test_curl_is_told_to_upgrade(daemon: Daemon, words: str) -> None:
 
 
 @pytest.mark.parametrize("words", ["websocket", "tls=main websocket"])
-def test_an_upload_does_not_lose_the_answer(daemon: Daemon, words: str) -> None:
-    """A socket closed with input unread would be reset, and the answer perhaps with it."""
+def test_upload_gets_the_response(daemon: Daemon, words: str) -> None:
+    """A close with unread input would send a reset, which may discard the response."""
     upload = daemon.directory / "upload"
     upload.write_bytes(b"x" * 5_000_000)
     done = curl(daemon, words, "-H", "Expect:", "--data-binary", f"@{upload}")
