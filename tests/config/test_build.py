@@ -1,4 +1,4 @@
-"""Documents to settings: what is understood, and all that is wrong told at once."""
+"""Building of settings from documents, and its errors."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tcpd.config.values import DURATION, PATH, TEXT, Type, whole_number
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WordSettings:
-    """Of a kind."""
+    """Settings of a kind."""
 
     word: str = option(TEXT, "hi", "What to say.")
     times: int = option(whole_number(1, 9), 1, "How often.")
@@ -34,7 +34,7 @@ class WordSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoomSettings:
-    """Of a section."""
+    """Settings of a section."""
 
     patience: float = option(DURATION, 1.0, "How long.", reloadable=False)
 
@@ -63,7 +63,7 @@ def wrong(text: str) -> list[str]:
     return caught.value.lines
 
 
-def test_a_service_gets_its_kinds_options_and_defaults() -> None:
+def test_service_has_options_of_its_kind_and_defaults() -> None:
     settings = made("[service:a]\nprotocol = word\nlisten = *:1\ntimes = 3\nfile = quotes\n")
     service = settings.services["a"]
     assert service.options == WordSettings(times=3, file="/etc/quotes")
@@ -74,13 +74,13 @@ def test_a_service_gets_its_kinds_options_and_defaults() -> None:
     assert settings.source("service:a", "word") == "/etc/x.ini:1"
 
 
-def test_settings_are_equal_if_what_they_say_is() -> None:
+def test_equal_configurations_have_equal_settings() -> None:
     one = made("[service:a]\nprotocol = word\nlisten = *:1\n")
     two = made("# moved\n\n[service:a]\nlisten = *:1\nprotocol = word\ntimes = 1\n")
     assert one == two
 
 
-def test_all_errors_are_told_at_once_in_the_order_of_lines() -> None:
+def test_all_errors_are_reported_in_the_order_of_lines() -> None:
     assert wrong(
         """\
 [tcpd]
@@ -127,15 +127,15 @@ idle = forever
     ]
 
 
-def test_a_key_of_an_earlier_version_is_a_fault_that_says_so() -> None:
+def test_removed_key_is_an_error_with_a_hint() -> None:
     """NEWS: "A configuration that still has the key is refused with file and line"."""
     assert wrong("[tcpd]\ntransport = stock\n[service:a]\nprotocol = word\nlisten = *:1\n") == [
         "/etc/x.ini:2: [tcpd] transport: there is no such key; it was removed; delete the line"
     ]
 
 
-def test_one_fault_hides_no_other() -> None:
-    """A name, a protocol or a line that is wrong costs nothing else its check."""
+def test_errors_do_not_hide_others() -> None:
+    """An invalid name, protocol or line does not prevent other checks."""
     assert wrong(
         """\
 [service:a]
@@ -224,12 +224,12 @@ idel = 3s
         ),
     ],
 )
-def test_without_a_kind_keys_that_no_kind_has_are_faults(lines: str, says: list[str]) -> None:
+def test_unknown_keys_are_reported_without_a_kind(lines: str, says: list[str]) -> None:
     """An unknown ``protocol`` does not hide the service's other errors, mistyped keys included."""
     assert wrong(f"[service:a]\n{lines}\n") == [f"/etc/x.ini:{line}" for line in says]
 
 
-def test_each_line_of_a_sections_listeners_is_told_where_it_stands() -> None:
+def test_errors_of_listeners_have_their_lines() -> None:
     @dataclass(frozen=True, slots=True, kw_only=True)
     class Site:
         listen: tuple[Listener, ...] = option(LISTENERS, (), "Where.")
@@ -244,8 +244,8 @@ def test_each_line_of_a_sections_listeners_is_told_where_it_stands() -> None:
     ]
 
 
-def test_what_cannot_be_read_does_not_hide_what_can() -> None:
-    """Of what is missing nothing is said then: it may stand where the fault is."""
+def test_parse_errors_do_not_hide_other_errors() -> None:
+    """Missing keys are not reported then, as they may be in the invalid lines."""
     document, faults = ini.read(
         "x.ini", "[service:a]\nprotocol word\nlisten = *:x\npolicy = p\n[policy:p] deny = 1\n"
     )
@@ -285,7 +285,7 @@ GOOD = "[service:a]\nprotocol = word\nlisten = *:1\n"
         ("service:metrics", "choose another name"),
     ],
 )
-def test_odd_sections_are_refused_in_one_line_that_can_be_read(title: str, says: str) -> None:
+def test_invalid_section_titles(title: str, says: str) -> None:
     (line,) = wrong(f"{GOOD}[{title}]\n")
     assert line.startswith("/etc/x.ini:4: [")
     assert says in line
@@ -297,9 +297,7 @@ def test_odd_sections_are_refused_in_one_line_that_can_be_read(title: str, says:
 @example("\0", "x", "y")
 @example("a\x1b", "x", "y")
 @example("service:\ud800", "x", "\ud800")
-def test_no_section_key_or_value_does_more_than_a_config_error(
-    title: str, key: str, value: str
-) -> None:
+def test_any_input_raises_only_config_errors(title: str, key: str, value: str) -> None:
     document, faults = ini.read("x.ini", f"{GOOD}[{title}]\n{key} = {value}\n")
     try:
         build(document, KINDS, SECTIONS, faults)
@@ -343,17 +341,17 @@ def test_no_section_key_or_value_does_more_than_a_config_error(
         ),
     ],
 )
-def test_refuses(text: str, says: str) -> None:
+def test_invalid_configurations(text: str, says: str) -> None:
     (line,) = wrong(text)
     assert says in line
 
 
-def test_tcp_and_udp_of_one_port_are_two_listeners() -> None:
+def test_tcp_and_udp_ports_do_not_conflict() -> None:
     settings = made("[service:a]\nprotocol = word\nlisten =\n *:1\n *:1 udp\n")
     assert [str(listener) for listener in settings.services["a"].listen] == ["*:1", "*:1 udp"]
 
 
-def test_a_kind_that_cannot_be_loaded_says_why() -> None:
+def test_kind_that_cannot_be_loaded_is_an_error() -> None:
     class Broken(dict[str, WordKind]):
         def __getitem__(self, name: str) -> WordKind:
             raise ValueError("protocol 'x' cannot be used: no module y")
@@ -366,7 +364,7 @@ def test_a_kind_that_cannot_be_loaded_says_why() -> None:
     ]
 
 
-def test_an_attribute_that_is_no_option_is_a_programmers_mistake() -> None:
+def test_settings_class_with_a_plain_attribute_raises() -> None:
     @dataclass(frozen=True)
     class Loose:
         x: int = 1
@@ -380,14 +378,14 @@ def test_an_attribute_that_is_no_option_is_a_programmers_mistake() -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GameSettings:
-    """``[game]``: what all games share."""
+    """``[game]``: What all games share."""
 
     players: int = option(whole_number(1, 9), 2, "How many play.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OtherGameSettings:
-    """``[game]``: another thing of that name."""
+    """``[game]``: another class."""
 
     board: str = option(TEXT, "", "Which one.")
 
@@ -413,7 +411,7 @@ class OwnRoomKind(WordKind):
 
 
 class Games(dict[str, WordKind]):
-    """Kinds, of which ``broken`` cannot be loaded."""
+    """Kinds; ``broken`` cannot be loaded."""
 
     def __getitem__(self, name: str) -> WordKind:
         if name == "broken":
@@ -437,7 +435,7 @@ def playing(*protocols: str, more: str = "") -> Settings:
     return build(document, GAMES, SECTIONS)
 
 
-def test_a_section_that_a_kind_declares_is_read_and_shown() -> None:
+def test_declared_section_is_parsed_and_shown() -> None:
     """IKind.sections: "Each is a section of the ini file that all services of the kind share" """
     settings = playing("chess", "word", more="[game]\nplayers = 3\n")
     assert settings.sections["game"] == GameSettings(players=3)
@@ -448,7 +446,7 @@ def test_a_section_that_a_kind_declares_is_read_and_shown() -> None:
     assert "game" not in playing("word").sections
 
 
-def test_a_section_that_a_kind_declares_is_checked() -> None:
+def test_declared_section_is_checked() -> None:
     with pytest.raises(ConfigError) as caught:
         playing("chess", more="[game]\nplayers = 10\nplayer = 1\n")
     assert caught.value.lines == [
@@ -457,14 +455,14 @@ def test_a_section_that_a_kind_declares_is_checked() -> None:
     ]
 
 
-def test_a_section_may_stand_there_while_no_service_needs_it() -> None:
-    """As [chat] may without a room: a service that is commented out leaves its section behind."""
+def test_declared_section_without_a_service_is_valid() -> None:
+    """The section of a service that is commented out stays."""
     with pytest.raises(ConfigError) as caught:
         playing("word", more="[game]\nplayers = x\n")
     assert any("[game] players: 'x' is not" in line for line in caught.value.lines)
 
 
-def test_kinds_that_share_a_section_declare_it_by_the_same_class() -> None:
+def test_kinds_share_a_section_by_the_same_class() -> None:
     """IKind.sections: "Several kinds may declare a section together, with the same class" """
     settings = playing("chess", "go", more="[game]\nplayers = 4\n")
     assert settings.sections["game"] == GameSettings(players=4)
@@ -481,7 +479,7 @@ def test_kinds_that_share_a_section_declare_it_by_the_same_class() -> None:
     )
 
 
-def test_an_unknown_section_keeps_its_hint() -> None:
+def test_unknown_section_has_a_hint() -> None:
     with pytest.raises(ConfigError) as caught:
         playing("chess", more="[gaem]\n[nothing]\n")
     assert caught.value.lines == [
@@ -492,8 +490,8 @@ def test_an_unknown_section_keeps_its_hint() -> None:
 
 
 @pytest.mark.parametrize("protocol", ["broken", "elsewhere"])
-def test_a_section_may_be_right_that_a_missing_kind_may_declare(protocol: str) -> None:
-    """The kind is complained of, and its section would be there with it."""
+def test_section_of_a_missing_kind_is_not_reported(protocol: str) -> None:
+    """Only the missing kind is reported, as it may declare the section."""
     with pytest.raises(ConfigError) as caught:
         playing(protocol, more="[own]\n[roon]\n")
     first, second = caught.value.lines
@@ -501,7 +499,7 @@ def test_a_section_may_be_right_that_a_missing_kind_may_declare(protocol: str) -
     assert second == "/etc/x.ini:5: [roon]: there is no such section; did you mean [room]?"
 
 
-def test_the_sample_and_the_reference_have_the_sections_of_kinds() -> None:
+def test_sample_and_reference_have_declared_sections() -> None:
     text = sample([WordKind()], SECTIONS, [ChessKind()])
     assert "#[game]\n# What all games share.\n#\n# How many play." in text
     assert "#[service:chess]\n# Says a word.\n#protocol = chess\n" in text, "not in force"
@@ -514,13 +512,13 @@ def test_the_sample_and_the_reference_have_the_sections_of_kinds() -> None:
 # --- showing ---
 
 
-def test_the_sample_is_a_configuration_and_holds_every_default() -> None:
+def test_sample_equals_the_defaults() -> None:
     settings = made(sample(KINDS.values(), SECTIONS))
     assert list(settings.services) == ["word"]
     assert settings.services["word"].options == WordSettings()
 
 
-def test_the_sample_with_every_key_put_in_force_means_the_same() -> None:
+def test_sample_with_all_keys_enabled_equals_the_defaults() -> None:
     text = sample(KINDS.values(), SECTIONS)
     in_force = "\n".join(
         line[1:] if line.startswith("#") and " = " in f"{line} " and line[1] != " " else line
@@ -532,7 +530,7 @@ def test_the_sample_with_every_key_put_in_force_means_the_same() -> None:
     assert made(in_force) == made(text)
 
 
-def test_a_kind_that_is_not_in_the_sample_set_is_shown_there_as_comments() -> None:
+def test_sample_shows_other_kinds_as_comments() -> None:
     class OtherKind(WordKind):
         name = "other"
         sample_listen = None
@@ -548,7 +546,7 @@ def test_a_kind_that_is_not_in_the_sample_set_is_shown_there_as_comments() -> No
     assert found.services["other"].options == WordSettings()
 
 
-def test_show_config_tells_origins_and_is_read_back_as_the_same() -> None:
+def test_show_config_has_sources_and_round_trips() -> None:
     settings = made(
         "[service:a]\nprotocol = word\nlisten =\n  *:1\n  *:1 udp\nword = x y\n[policy:p]\n"
         "allow = 10.0.0.0/8\n[tls:t]\ncertificate =\n  c.pem\n  d.pem\nkey = credential:k\n"
@@ -558,14 +556,14 @@ def test_show_config_tells_origins_and_is_read_back_as_the_same() -> None:
     assert made(text) == settings
 
 
-def test_a_value_of_several_lines_is_shown_and_read_back_as_the_same() -> None:
-    """As a script for the shell is, in ``command = /bin/sh -c '...'``."""
+def test_multi_line_value_round_trips() -> None:
+    """Such as a script, in ``command = /bin/sh -c '...'``."""
     settings = made("[service:a]\nprotocol = word\nlisten = *:1\nlines = a = 1\n  [b]\n  c\n")
     assert made(show_config(settings)) == settings
 
 
-def test_files_start_at_the_directory_of_the_file_that_names_them() -> None:
-    """As every path does; a credential of systemd's has its own place."""
+def test_paths_are_relative_to_their_ini_file() -> None:
+    """A systemd credential has its own directory."""
     settings = made(
         "[service:a]\nprotocol = word\nlisten = *:1\n[tls:t]\ncertificate =\n  c.pem\n  /d/e.pem\n"
         "  credential:f.pem\nclient_ca = g.pem\n"
@@ -584,7 +582,7 @@ def test_show_config_masks_secrets() -> None:
 # --- files ---
 
 
-def test_later_files_win_and_a_directory_means_its_ini_files_in_order(tmp_path: Path) -> None:
+def test_later_files_win_and_directories_are_sorted(tmp_path: Path) -> None:
     (tmp_path / "d").mkdir()
     (tmp_path / "d" / "20.ini").write_text("[service:a]\nword = second\n")
     (tmp_path / "d" / "10.ini").write_text(
@@ -598,7 +596,7 @@ def test_later_files_win_and_a_directory_means_its_ini_files_in_order(tmp_path: 
     assert settings.services["a"].options == WordSettings(word="second", times=2)
 
 
-def test_files_that_cannot_be_read_are_told_all_at_once(tmp_path: Path) -> None:
+def test_all_unreadable_files_are_reported(tmp_path: Path) -> None:
     (tmp_path / "latin").write_bytes(b"[room]\nx = \xe4\ny = 1\n# \xe4\n")
     (tmp_path / "broken").write_text("x = 1\n")
     (tmp_path / "utf-16").write_bytes("\ufeff[room]\nx = 1\n".encode("utf-16-le"))
@@ -615,18 +613,18 @@ def test_files_that_cannot_be_read_are_told_all_at_once(tmp_path: Path) -> None:
     ]
 
 
-def test_a_directory_without_ini_files_is_an_error(tmp_path: Path) -> None:
+def test_directory_without_ini_files_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"has no \*\.ini file"):
         find_files([str(tmp_path)])
 
 
-def test_the_built_in_sample_is_taken_only_where_no_file_is() -> None:
+def test_built_in_sample_is_used_without_files() -> None:
     settings = load([], sample(KINDS.values(), SECTIONS), KINDS, SECTIONS)
     assert settings.source("service:word", "listen").startswith("<built-in sample>:")
 
 
-def test_the_control_socket_starts_at_the_files_directory_as_every_path() -> None:
-    """The sample says so of all paths; auto and none are no paths."""
+def test_control_path_is_relative_to_its_ini_file() -> None:
+    """auto and none are not paths."""
 
     served = "[service:a]\nprotocol = word\nlisten = 127.0.0.1:7\n"
 
@@ -637,7 +635,7 @@ def test_the_control_socket_starts_at_the_files_directory_as_every_path() -> Non
     assert control("run/control") == "/etc/tcpd/run/control"
     assert control("/run/control") == "/run/control"
     assert (control("auto"), control("none")) == ("auto", "none")
-    # as a listener is written, it would be a relative path that nobody means
+    # the syntax of a listener would be a relative path
     with pytest.raises(ConfigError, match=r"control: it takes a path without unix:; write /run/x$"):
         control("unix:/run/x")
     with pytest.raises(ConfigError, match="longer than the 107 bytes"):
@@ -656,8 +654,8 @@ def test_the_control_socket_starts_at_the_files_directory_as_every_path() -> Non
     ],
     ids=["value", "part", "behind a header", "no equals sign", "no such key", "not indented"],
 )
-def test_no_fault_quotes_a_secret(text: str) -> None:
-    """DESIGN section 4: 'no secret in a log'. All that is wrong goes there."""
+def test_no_error_quotes_a_secret(text: str) -> None:
+    """DESIGN section 4: 'no secret in a log'. Errors are logged."""
 
     @dataclass(frozen=True, kw_only=True)
     class Pinned:
@@ -676,8 +674,8 @@ def test_no_fault_quotes_a_secret(text: str) -> None:
     assert caught.value.sources[0].startswith("x.ini:")
 
 
-def test_a_hash_of_a_password_is_shown_nowhere() -> None:
-    """Not even where another key has it by mistake."""
+def test_no_error_quotes_a_password_hash() -> None:
+    """Also in the value of another key, by mistake."""
     hashed = "$scrypt$ln=15,r=8,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNoaGFzaA"
     document, faults = ini.read("x.ini", f"{GOOD}[policy:default]\nidle = {hashed}\n")
     with pytest.raises(ConfigError) as caught:
@@ -688,8 +686,8 @@ def test_a_hash_of_a_password_is_shown_nowhere() -> None:
     ]
 
 
-def test_the_places_of_faults() -> None:
-    """For who may not read what is wrong: each line once, in their order."""
+def test_error_sources_are_unique_and_ordered() -> None:
+    """ "for users who may not read the configuration" """
     document, faults = ini.read(
         "x.ini", "[policy:default]\nidle = x\nnosuch = 1\n[service:a]\nlisten = y z\n"
     )

@@ -1,4 +1,4 @@
-"""What differs between two configurations."""
+"""Differences between two configurations."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tcpd.config.values import TEXT
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WordSettings:
-    """Of a kind."""
+    """Settings of a kind."""
 
     word: str = option(TEXT, "hi", "What to say.")
     voice: str = option(TEXT, "low", "How.", reloadable=False)
@@ -23,7 +23,7 @@ class WordSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoomSettings:
-    """Of a section."""
+    """Settings of a section."""
 
     colour: str = option(TEXT, "blue", "How it looks.")
     size: str = option(TEXT, "big", "Walls do not move.", reloadable=False)
@@ -69,17 +69,17 @@ def only(**differs: object) -> ServiceChange:
     return ServiceChange(**{**same, **differs})  # type: ignore[arg-type]
 
 
-def test_nothing_differs_however_it_is_written() -> None:
+def test_formatting_is_no_difference() -> None:
     assert not between(BASE, "# moved\n\n" + BASE + "word = hi\n[tls:x]\ncertificate = c\n")
 
 
-def test_services_come_and_go() -> None:
+def test_added_and_removed_services() -> None:
     other = BASE.replace(":a]", ":b]").replace("*:1", "*:2")
     difference = between(BASE, other)
     assert (difference.added, difference.removed, difference.changed) == (("b",), ("a",), ())
 
 
-def test_each_change_of_a_service_is_named() -> None:
+def test_changes_of_a_service() -> None:
     for new, change in (
         (BASE.replace("= word", "= other"), only(replaced="protocol")),
         (BASE.replace("*:1", "*:2"), only(listen=True)),
@@ -91,11 +91,11 @@ def test_each_change_of_a_service_is_named() -> None:
         assert between(BASE, new).changed == (change,), new
 
 
-def test_another_policy_of_the_same_content_is_no_change() -> None:
+def test_renamed_policy_is_no_change() -> None:
     assert not between(BASE, BASE + "policy = p\n[policy:p]\n")
 
 
-def test_what_takes_a_restart_stays_as_it_is_and_is_told() -> None:
+def test_changes_that_require_a_restart() -> None:
     difference = between(BASE, BASE + "[room]\ncolour = red\nsize = small\n")
     assert difference.sections == {"room": ("colour",)}
     assert difference.restart == (("room", "size"),)
@@ -105,7 +105,7 @@ def test_what_takes_a_restart_stays_as_it_is_and_is_told() -> None:
     assert not again.sections
 
 
-def test_a_section_that_a_kind_declares_changes_its_services() -> None:
+def test_declared_section_changes_its_services() -> None:
     """IKind.sections: a reload hands the new values to the services of the kind."""
 
     kinds = {"word": SharingKind("word"), "other": Kind("other")}

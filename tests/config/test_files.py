@@ -1,4 +1,4 @@
-"""Paths and files that an ini file names: odd ones end in a sentence, and none blocks."""
+"""Files that an ini file names: reading never blocks, and fails with one exception."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tcpd.relay.target import TARGET
 from tcpd.small.qotd import load_quotes
 
 
-def test_a_file_and_its_mode(tmp_path: Path) -> None:
+def test_read_file_returns_content_and_mode(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_bytes(b"x\0y")
     file.chmod(0o640)
@@ -31,7 +31,7 @@ def test_a_file_and_its_mode(tmp_path: Path) -> None:
 
 
 def odd(directory: Path) -> dict[str, str]:
-    """Paths of which each system has some, by why they cannot be read."""
+    """Unreadable paths of every system, by the error."""
     os.mkfifo(directory / "fifo")
     os.symlink("loop", directory / "loop")
     with open(directory / "large", "wb") as file:
@@ -49,7 +49,7 @@ def odd(directory: Path) -> dict[str, str]:
     }
 
 
-def test_what_cannot_be_read(tmp_path: Path) -> None:
+def test_unreadable_files(tmp_path: Path) -> None:
     descriptors = len(os.listdir("/proc/self/fd"))
     for path, why in odd(tmp_path).items():
         with pytest.raises(Unreadable) as caught:
@@ -58,7 +58,7 @@ def test_what_cannot_be_read(tmp_path: Path) -> None:
     assert len(os.listdir("/proc/self/fd")) == descriptors
 
 
-def test_whoever_reads_a_file_says_so_with_the_key(tmp_path: Path) -> None:
+def test_unreadable_file_is_reported_with_its_key(tmp_path: Path) -> None:
     for path, why in odd(tmp_path).items():
         if not path:
             continue
@@ -85,13 +85,13 @@ def test_whoever_reads_a_file_says_so_with_the_key(tmp_path: Path) -> None:
         (ENVIRONMENT, "A=a\0b"),
     ],
 )
-def test_no_value_for_the_system_has_a_nul(kind: object, text: str) -> None:
+def test_path_with_nul_is_rejected(kind: object, text: str) -> None:
     with pytest.raises(ValueError, match="it has a NUL character"):
         kind.parse(text)  # type: ignore[attr-defined]
 
 
-def test_a_file_has_its_name_in_utf_8_in_every_locale(tmp_path: Path) -> None:
-    """The names of files are bytes. An ini file is UTF-8, and so are the names in it."""
+def test_file_names_are_utf8_in_every_locale(tmp_path: Path) -> None:
+    """File names are bytes; the names in an ini file are UTF-8."""
     assert to_system("/日本") == "/日本"
     (tmp_path / "日本").write_text("here")
     code = (

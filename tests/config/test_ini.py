@@ -1,4 +1,4 @@
-"""The ini reader: values as configparser has them, and the line each of them stands in."""
+"""The ini parser: values as configparser's, with their lines."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ server_name =
 """
 
 
-def test_each_line_of_a_value_knows_its_place() -> None:
+def test_lines_of_a_value_have_their_source() -> None:
     document, errors = ini.read("x.ini", TEXT)
     assert not errors
     listen = document["service:irc"].values["listen"]
@@ -70,36 +70,36 @@ def test_each_line_of_a_value_knows_its_place() -> None:
         ("[\u202ea]\n", "x.ini:1: [\u202ea]: a section's name has no control characters"),
     ],
 )
-def test_what_cannot_be_read_is_told_with_its_line(text: str, says: str) -> None:
-    """ "only a comment may follow the name of a section": nothing is passed over."""
+def test_syntax_errors_have_their_line(text: str, says: str) -> None:
+    """ "only a comment may follow the name of a section": no text is ignored."""
     _, (fault,) = ini.read("x.ini", text)
     assert str(fault).startswith(says)
 
 
 @pytest.mark.parametrize("odd", ["\0", "\udcff"])
-def test_keys_behind_a_header_that_cannot_be_read_are_nobody_elses(odd: str) -> None:
-    """One fault hides no other, and makes no other."""
+def test_keys_after_an_invalid_header_are_dropped(odd: str) -> None:
+    """An error neither hides nor causes others."""
     document, faults = ini.read("x.ini", f"[a]\nx = 1\n[b{odd}]\nx = 2\ny\n[c]\nx = 3\n")
     assert [fault.source.line for fault in faults] == [3, 5]
     read = {title: section.values["x"].text for title, section in document.items()}
     assert read == {"a": "1", "c": "3"}
 
 
-def test_a_line_that_goes_on_and_cannot_be_read_ends_no_section() -> None:
+def test_invalid_continuation_does_not_end_the_section() -> None:
     document, faults = ini.read("x.ini", "[a]\nx = 1\n  [\0]\ny = 2\n# \udcff\n")
     assert [fault.source.line for fault in faults] == [3, 5]
     assert {key: value.text for key, value in document["a"].values.items()} == {"x": "1", "y": "2"}
 
 
 @pytest.mark.parametrize("header", ["[a] # why", "[a]; why", "[a]\t;", "[a]  ", "[a]#"])
-def test_a_comment_may_stand_behind_a_header(header: str) -> None:
-    """ "Comments (# or ;) have lines of their own, or stand behind the name of a section" """
+def test_comment_after_a_header(header: str) -> None:
+    """docs/reference/configuration.rst: "after the name of a section"."""
     document, faults = ini.read("x.ini", f"{header}\nx = 1 # not a comment\n")
     assert not faults
     assert document["a"].values["x"].text == "1 # not a comment"
 
 
-def test_one_fault_hides_no_other_and_the_rest_is_read() -> None:
+def test_syntax_errors_do_not_hide_the_rest() -> None:
     document, faults = ini.read(
         "x.ini", "y\nx = 1\n[a] # b\nx: 2\n  [more]\nx = 3\nx = 4\n[b\nz = 5\n[a]\nw = 6\n"
     )
@@ -111,7 +111,7 @@ def test_one_fault_hides_no_other_and_the_rest_is_read() -> None:
     assert read == {"a": {"x": "4", "w": "6"}, "b": {"z": "5"}}
 
 
-def test_nothing_is_inherited_or_interpolated() -> None:
+def test_no_inheritance_or_interpolation() -> None:
     document, errors = ini.read("x.ini", "[DEFAULT]\nx = %(y)s ${z}\n[a]\n")
     assert not errors
     assert document["DEFAULT"].values["x"].text == "%(y)s ${z}"
@@ -149,9 +149,9 @@ _LINES = st.lists(
 @example(["[a]", "[=", "  more"])
 @example(["[a]b]"])
 @example(["[a]", "  x = 1", "  y = 2", "    more", "\tz =", "  [b]"])
-def test_places_agree_with_what_configparser_reads(lines: list[str]) -> None:
-    """However odd the file: the same keys and values, and the lines that hold them; or a fault,
-    where configparser has one or passes over something behind a header."""
+def test_parser_agrees_with_configparser(lines: list[str]) -> None:
+    """The same keys and values, with their lines; or an error, if configparser raises one or
+    ignores text after a header."""
     text = "\n".join(lines)
     document, errors = ini.read("x.ini", text)
     parser = configparser.ConfigParser(
@@ -165,7 +165,7 @@ def test_places_agree_with_what_configparser_reads(lines: list[str]) -> None:
         return
     whole = text.replace("\r\n", "\n").split("\n")
     if errors:
-        # the first fault is a header's; lines behind it are read as those of an odd section
+        # the first error is a header's; the lines after it belong to a dropped section
         line = whole[errors[0].source.line - 1].strip()
         assert line.startswith("[")
         assert re.fullmatch(r"\[[^][]+\]\s*([#;].*)?", line) is None or not line.isprintable()

@@ -27,7 +27,10 @@ WORDS = frozenset({"udp", "starttls", "websocket"})
         ("127.0.0.1:7007", Listener(Address("127.0.0.1", 7007))),
         ("[::1]:7007", Listener(Address("::1", 7007))),
         ("[fe80::1%eth0]:7", Listener(Address("fe80::1%eth0", 7))),
-        ("[::ffff:192.0.2.1]:7", Listener(Address("192.0.2.1", 7))),  # no socket for IPv6 takes it
+        (
+            "[::ffff:192.0.2.1]:7",
+            Listener(Address("192.0.2.1", 7)),
+        ),  # IPv6 sockets reject it
         ("*:6697 tls=main", Listener(Address("*", 6697), tls="main")),
         ("*:7100 starttls=main", Listener(Address("*", 7100), starttls="main")),
         ("*:7 udp", Listener(Address("*", 7), udp=True)),
@@ -64,7 +67,7 @@ WORDS = frozenset({"udp", "starttls", "websocket"})
         ("endpoint:tcp:7000:interface=::1", Listener(EndpointString("tcp:7000:interface=::1"))),
     ],
 )
-def test_takes_and_shows(text: str, listener: Listener) -> None:
+def test_parse_and_show(text: str, listener: Listener) -> None:
     assert parse_listener(text, WORDS) == listener
     assert parse_listener(str(listener), WORDS) == listener
 
@@ -111,13 +114,13 @@ def test_takes_and_shows(text: str, listener: Listener) -> None:
         ("endpoint:", "needs a description"),
     ],
 )
-def test_refuses_with_a_sentence(text: str, says: str) -> None:
+def test_invalid_values(text: str, says: str) -> None:
     with pytest.raises(ValueError) as caught:
         parse_listener(text, WORDS)
     assert says in str(caught.value)
 
 
-def test_a_word_that_the_kind_does_not_know_is_refused() -> None:
+def test_option_of_another_kind_is_rejected() -> None:
     with pytest.raises(ValueError, match="'udp' is not for this protocol"):
         parse_listener("*:7 udp", frozenset())
     with pytest.raises(ValueError) as caught:
@@ -129,7 +132,7 @@ def test_a_word_that_the_kind_does_not_know_is_refused() -> None:
 
 
 @given(st.text(min_size=1).filter(str.strip))
-def test_no_text_does_more_than_raise_value_error(text: str) -> None:
+def test_any_text_raises_only_value_error(text: str) -> None:
     try:
         listener = parse_listener(text, WORDS)
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""Where the control socket and the state are, by one rule for the daemon and for tcpd-ctl."""
+"""Default paths of the control socket and the state directory."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def all_are(directory: str, uid: int) -> bool:
         ("auto", "", {"XDG_STATE_HOME": "/x", "HOME": "/h"}, NOBODY, "/x/tcpd/control"),
         ("auto", "", {"HOME": "relative"}, NOBODY, f"/tmp/tcpd-{NOBODY}/control"),
         ("auto", "", {}, NOBODY, f"/tmp/tcpd-{NOBODY}/control"),
-        # a path that is too long for a socket is passed over
+        # a path that is too long for a socket is skipped
         (
             "auto",
             "",
@@ -56,25 +56,27 @@ def all_are(directory: str, uid: int) -> bool:
         ),
     ],
 )
-def test_the_rule(control: str, state: str, environ: dict[str, str], uid: int, path: str) -> None:
-    """ "it is the first of these that applies" """
+def test_control_path(
+    control: str, state: str, environ: dict[str, str], uid: int, path: str
+) -> None:
+    """The first applicable directory."""
     assert control_path(control, state, environ, uid, all_are) == path
 
 
-def test_what_cannot_be_used_is_passed_over() -> None:
-    """A runtime directory of another session, a home that is read-only or not there."""
+def test_unusable_directories_are_skipped() -> None:
+    """A runtime directory of another session; a home that is read-only or does not exist."""
     environ = {**USER, "XDG_STATE_HOME": "/x"}
     left = ["/u/tcpd", "/x/tcpd", "/h/.local/state/tcpd", f"/tmp/tcpd-{NOBODY}"]
     while left:
         path = control_path("auto", "", environ, NOBODY, lambda each, _: each in left)
         assert path == f"{left.pop(0)}/control"
     assert control_path("auto", "", environ, NOBODY, lambda *_: False) == ""
-    # what somebody has named is taken at that word
+    # a configured directory is not checked
     assert control_path("auto", "/s", environ, NOBODY, lambda *_: False) == "/s/control"
 
 
-def test_the_home_that_the_system_has_is_the_last_one() -> None:
-    """su and sudo may leave the one of another user in $HOME."""
+def test_home_of_the_user_database_is_last() -> None:
+    """su and sudo may leave $HOME of another user."""
     entry = pwd.getpwuid(os.geteuid())
     assert own_directories({"HOME": "/h"}, entry.pw_uid) == [
         "/h/.local/state/tcpd",
@@ -86,7 +88,7 @@ def test_the_home_that_the_system_has_is_the_last_one() -> None:
     ("daemon", "ctl"),
     [
         ({"HOME": "/h"}, {"HOME": "/h"}),
-        # started in a session, asked from cron, and the other way round
+        # daemon in a session and tcpd-ctl in cron, and vice versa
         ({"XDG_RUNTIME_DIR": f"/run/user/{NOBODY}", "HOME": "/h"}, {"HOME": "/h"}),
         ({"HOME": "/h"}, {"XDG_RUNTIME_DIR": f"/run/user/{NOBODY}", "HOME": "/h"}),
         ({}, {"HOME": "/h"}),
@@ -94,13 +96,13 @@ def test_the_home_that_the_system_has_is_the_last_one() -> None:
         ({"HOME": "/h"}, {"HOME": "/h", "XDG_STATE_HOME": "/x"}),
     ],
 )
-def test_tcpd_ctl_looks_wherever_the_daemon_may_be(
+def test_control_candidates_include_the_daemons_path(
     daemon: dict[str, str], ctl: dict[str, str]
 ) -> None:
     assert control_path("auto", "", daemon, NOBODY, all_are) in control_candidates(ctl, NOBODY)
 
 
-def test_tcpd_ctl_looks_for_a_users_own_daemon_before_the_systems() -> None:
+def test_user_daemon_precedes_the_system_daemon() -> None:
     assert control_candidates(USER, NOBODY) == [
         "/u/tcpd/control",
         f"/run/user/{NOBODY}/tcpd/control",
@@ -112,10 +114,10 @@ def test_tcpd_ctl_looks_for_a_users_own_daemon_before_the_systems() -> None:
     assert "/s/control" in control_candidates({}, NOBODY, "/s")
 
 
-def test_tcpd_ctl_speaks_to_no_daemon_of_somebody_else(
+def test_directories_of_other_users_are_skipped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Anybody can make a directory in /tmp, and sudo may leave another user's $HOME."""
+    """Every user can create a directory in /tmp, and sudo may leave $HOME of another user."""
     monkeypatch.setattr(locations, "_TEMPORARY", str(tmp_path))
     uid = os.geteuid()
     another = uid + 1
@@ -130,7 +132,7 @@ def test_tcpd_ctl_speaks_to_no_daemon_of_somebody_else(
     assert path not in control_candidates(home, another)
 
 
-def test_which_directories_are_usable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_usable_directories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     uid = os.geteuid()
     assert is_usable(str(tmp_path), uid)
     assert is_usable(str(tmp_path / "new"), uid)
@@ -150,8 +152,8 @@ def test_which_directories_are_usable(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="root alone can become another user")
-def test_a_directory_that_cannot_be_written_is_not_usable(tmp_path: Path) -> None:
-    """A home that is closed, or on a file system that is read-only."""
+def test_read_only_directory_is_not_usable(tmp_path: Path) -> None:
+    """Without permission, or on a read-only file system."""
     home = tmp_path / "home"
     home.mkdir(mode=0o500)
     os.chown(home, NOBODY, NOBODY)
@@ -169,7 +171,7 @@ def test_a_directory_that_cannot_be_written_is_not_usable(tmp_path: Path) -> Non
     assert done.stdout == "False False\n"
 
 
-def test_the_state_is_what_is_configured_or_systemds_or_the_users_own() -> None:
+def test_state_directory() -> None:
     assert state_directory("/s", {"STATE_DIRECTORY": "/t"}, NOBODY, all_are) == "/s"
     assert state_directory("", {"STATE_DIRECTORY": "/t:/u"}, NOBODY, all_are) == "/t"
     assert state_directory("", {"HOME": "/h"}, NOBODY, all_are) == "/h/.local/state/tcpd"
@@ -178,8 +180,8 @@ def test_the_state_is_what_is_configured_or_systemds_or_the_users_own() -> None:
     assert state_directory("", {"HOME": "/root"}, 0, all_are) == "", "root's is to be named"
 
 
-def test_which_are_the_users_own() -> None:
-    """The daemon makes them with their parents, for the user alone."""
+def test_own_directories() -> None:
+    """The daemon creates them with mode 0700."""
     assert is_own("/h/.local/state/tcpd/control", USER, NOBODY)
     assert is_own(f"/tmp/tcpd-{NOBODY}/control", USER, NOBODY)
     assert is_own("/u/tcpd/control", USER, NOBODY)
@@ -189,7 +191,7 @@ def test_which_are_the_users_own() -> None:
     assert not is_own("/run/tcpd/control", USER, 0)
 
 
-def test_where_a_file_is() -> None:
+def test_locate() -> None:
     """systemd.exec(5), LoadCredential=: credentials are in $CREDENTIALS_DIRECTORY."""
     assert locate("/etc/x.pem", None) == "/etc/x.pem"
     assert locate("credential:x.pem", "/run/credentials/tcpd.service") == (

@@ -1,4 +1,4 @@
-"""Which listeners cannot be open at once; tests/net/test_listeners.py asks the kernel too."""
+"""Conflicts between listeners; tests/net/test_listeners.py compares with the kernel."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def excludes(one: str, other: str) -> str:
         ("systemd:a", "systemd:a proxy=unix", "it is the same socket"),
     ],
 )
-def test_these_cannot_be_open_at_once(one: str, other: str, why: str) -> None:
+def test_conflicting_listeners(one: str, other: str, why: str) -> None:
     assert excludes(one, other) == why
 
 
@@ -67,19 +67,19 @@ def test_these_cannot_be_open_at_once(one: str, other: str, why: str) -> None:
         ("endpoint:tcp:x", "*:7"),
         ("unix:/run/a", "unix:/run/b"),
         ("systemd:a", "systemd:b"),
-        ("systemd:a", "*:7"),  # what systemd has opened is not known here
+        ("systemd:a", "*:7"),  # the address of the socket is unknown
     ],
 )
-def test_these_can(one: str, other: str) -> None:
+def test_listeners_without_conflict(one: str, other: str) -> None:
     assert excludes(one, other) == ""
 
 
-def test_a_path_is_the_same_through_a_link(tmp_path: Path) -> None:
+def test_symbolic_links_are_resolved(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path)
     assert excludes(f"unix:{tmp_path}/a", f"unix:{tmp_path}/link/a") == "it is the same socket"
     assert excludes(f"unix:{tmp_path}/a", f"unix:{tmp_path}/link/b") == ""
 
 
 @given(st.text(max_size=40))
-def test_no_endpoint_string_raises(description: str) -> None:
+def test_any_endpoint_string_is_accepted(description: str) -> None:
     spot_of(Listener(EndpointString(description)))

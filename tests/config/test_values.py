@@ -1,4 +1,4 @@
-"""Types of values: what they take, what they say, and that they show what they take."""
+"""Types of values: parse, errors, show."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from tcpd.config.values import Rate, Type
 
 
 @pytest.mark.parametrize("kind", [values.TEXT, values.PATH, values.FILE])
-def test_a_value_of_one_line(kind: Type[str]) -> None:
-    """A next key that is indented by mistake belongs to the value before it."""
+def test_value_of_several_lines_is_rejected(kind: Type[str]) -> None:
+    """A key that is indented by mistake continues the value before it."""
     with pytest.raises(ValueError, match="several lines"):
         kind.parse("/var/lib/tcpd\ncontrol = none")
 
@@ -47,7 +47,7 @@ def test_a_value_of_one_line(kind: Type[str]) -> None:
         (values.or_word(values.DURATION, "auto"), "1s", 1.0),
     ],
 )
-def test_takes(kind: Type[Any], text: str, value: object) -> None:
+def test_parse(kind: Type[Any], text: str, value: object) -> None:
     assert kind.parse(text) == value
 
 
@@ -82,31 +82,31 @@ def test_takes(kind: Type[Any], text: str, value: object) -> None:
         (values.choice("a", "b"), "c", "not one of: a, b"),
     ],
 )
-def test_refuses_with_a_sentence(kind: Type[Any], text: str, says: str) -> None:
+def test_invalid_values(kind: Type[Any], text: str, says: str) -> None:
     with pytest.raises(ValueError) as caught:
         kind.parse(text)
     assert says in str(caught.value)
 
 
-def test_networks_of_both_kinds() -> None:
+def test_networks_of_ipv4_and_ipv6() -> None:
     shown = values.NETWORKS.show(values.NETWORKS.parse("192.0.2.0/24 2001:db8::/32,\n10.0.0.1"))
     assert shown == "192.0.2.0/24, 2001:db8::/32, 10.0.0.1/32"
 
 
-def test_ipv4_in_the_disguise_of_ipv6_is_ipv4() -> None:
-    """RFC 4291 section 2.5.5.2; DESIGN: IPv4 peers appear as IPv4, so nobody else could match."""
+def test_ipv4_mapped_network_is_ipv4() -> None:
+    """RFC 4291 section 2.5.5.2; peers with mapped addresses appear as IPv4."""
     shown = values.NETWORKS.show(values.NETWORKS.parse("::ffff:192.0.2.1 ::ffff:10.0.0.0/104 ::/0"))
     assert shown == "192.0.2.1/32, 10.0.0.0/8, ::/0"
 
 
 @given(st.integers(min_value=0, max_value=10**9))
-def test_a_duration_shown_is_read_back(milliseconds: int) -> None:
+def test_duration_round_trips(milliseconds: int) -> None:
     seconds = values.DURATION.parse(f"{milliseconds}ms")
     assert values.DURATION.parse(values.DURATION.show(seconds)) == pytest.approx(seconds)
 
 
 @given(st.integers(min_value=0, max_value=2**50))
-def test_a_size_shown_is_read_back(size: int) -> None:
+def test_size_round_trips(size: int) -> None:
     assert values.SIZE.parse(values.SIZE.show(size)) == size
 
 
@@ -115,7 +115,7 @@ def test_a_size_shown_is_read_back(size: int) -> None:
     st.sampled_from(["s", "min", "h"]),
     st.integers(min_value=1, max_value=10_000),
 )
-def test_a_rate_shown_is_read_back(count: int, unit: str, burst: int) -> None:
+def test_rate_round_trips(count: int, unit: str, burst: int) -> None:
     rate = values.RATE.parse(f"{count}/{unit} burst {burst}")
     assert rate is not None
     again = values.RATE.parse(values.RATE.show(rate))
@@ -124,7 +124,7 @@ def test_a_rate_shown_is_read_back(count: int, unit: str, burst: int) -> None:
 
 
 @given(st.text())
-def test_no_text_does_more_than_raise_value_error(text: str) -> None:
+def test_any_text_raises_only_value_error(text: str) -> None:
     for kind in (values.DURATION, values.SIZE, values.RATE, values.NETWORKS, values.BOOLEAN):
         try:
             kind.parse(text)
