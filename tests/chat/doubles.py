@@ -9,6 +9,7 @@ from typing import Any
 
 from twisted.internet.interfaces import IReactorThreads
 from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -23,9 +24,11 @@ from tcpd.chat.settings import ChatSettings
 from tcpd.chat.state import ChatState
 from tcpd.eventlog.local import LocalLog
 from tcpd.events.chat import Change, Event, Identity, Killed, RoomMessage
-from tcpd.interfaces import IContext
+from tcpd.handshake.facts import Facts
+from tcpd.interfaces import IConnection, IContext
 from tcpd.net.directory import ServiceEntry
 from tcpd.ops.counters import ChatCounters, ServiceCounters
+from tcpd.policy.reasons import End, Refusal
 from tcpd.policy.workqueue import WorkQueue
 from tcpd.store.history import Selector
 from tcpd.store.memory import Limits, MemoryHistory
@@ -277,3 +280,48 @@ class Threads:
         except Exception:
             result = False, Failure()
         self.callFromThread(result_to, *result)
+
+
+@implementer(IConnection)
+class ConnectionTransport(StringTransport):
+    """A transport with what the frontends use of :class:`tcpd.interfaces.IConnection`.
+
+    :param facts: what is known of the connection.
+    :param proxy: the PROXY header, if there was one.
+
+    :ivar ends: the reasons that the frontend ended the connection with.
+    :ivar refusals: the reasons that the frontend refused it with.
+    :ivar stood_for: the addresses that a gateway stood for.
+    """
+
+    peer = "192.0.2.1:4711"
+    ended = None
+
+    def __init__(
+        self,
+        address: str | None = None,
+        tls: bool = False,
+        proxy: Any = None,
+        facts: Facts | None = None,
+    ) -> None:
+        super().__init__()
+        self.address = address and ipaddress.ip_address(address)
+        self.tls = object() if tls else None
+        self.proxy = proxy
+        self.ends: list[End] = []
+        self.refusals: list[Refusal] = []
+        self.stood_for: list[str] = []
+        self._facts = facts or Facts()
+
+    def facts(self) -> Facts:
+        return self._facts
+
+    def end(self, reason: End) -> None:
+        self.ends.append(reason)
+
+    def refuse(self, reason: Refusal) -> None:
+        self.refusals.append(reason)
+
+    def stand_for(self, address: Any) -> Refusal | None:
+        self.stood_for.append(str(address))
+        return None

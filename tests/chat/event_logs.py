@@ -1,5 +1,4 @@
-"""Event logs for tests: the local one, or one that delivers late, on which the suites of chat run
-too."""
+"""Event logs for tests: recording, held and late. The suites of chat also run on a late log."""
 
 from __future__ import annotations
 
@@ -27,12 +26,12 @@ LONGEST = 0.02
 
 
 class LateLog:
-    """See :class:`tcpd.eventlog.log.EventLog`. It delivers each event after a random delay, through
-    the codec, as a log of several nodes does: the events of one person in their order, those of
-    different people in any.
+    """A log that delivers each event after a random delay, through the codec, as a log of several
+    nodes does. The events of one person keep their order.
 
-    :param clock: keeps time.
     :param seed: of the delays.
+
+    :ivar waiting: the number of events that are not delivered yet.
     """
 
     def __init__(self, clock: Clock, seed: int = 0) -> None:
@@ -41,7 +40,6 @@ class LateLog:
         self._queues: dict[str, deque[Event]] = {}
         self._deliver: Callable[[Event], None]
         self.counters = ChatCounters()
-        #: Events that are on their way.
         self.waiting = 0
 
     def start(self, deliver: Callable[[Event], None]) -> None:
@@ -52,19 +50,19 @@ class LateLog:
         queue.append(event)
         self.waiting += 1
         if len(queue) == 1:
-            self._later(queue)
+            self._schedule(queue)
 
     def stop(self) -> Deferred[None]:
         return succeed(None)
 
-    def _later(self, queue: deque[Event]) -> None:
-        self._clock.callLater(self._random.uniform(0.001, LONGEST), self._next, queue)
+    def _schedule(self, queue: deque[Event]) -> None:
+        self._clock.callLater(self._random.uniform(0.001, LONGEST), self._deliver_next, queue)
 
-    def _next(self, queue: deque[Event]) -> None:
+    def _deliver_next(self, queue: deque[Event]) -> None:
         event = queue.popleft()
         self.waiting -= 1
         if queue:
-            self._later(queue)
+            self._schedule(queue)
         deliver_entry(encode(event), self._deliver, self.counters)
 
 
@@ -89,34 +87,38 @@ class RecordingLog(LocalLog):
         return super().stop()
 
 
-class HeldLog:
-    """See :class:`tcpd.eventlog.log.EventLog`. It delivers when a test says so."""
+class HeldLog(LocalLog):
+    """A log that delivers when a test says so.
 
-    def __init__(self) -> None:
+    :ivar holding: ``False`` to deliver at once.
+    :ivar queue: the held events.
+    """
+
+    def __init__(self, holding: bool = True) -> None:
+        super().__init__()
+        self.holding = holding
         self.queue: deque[Event] = deque()
-        self._deliver: Callable[[Event], None]
-
-    def start(self, deliver: Callable[[Event], None]) -> None:
-        self._deliver = deliver
 
     def append(self, event: Event) -> None:
-        self.queue.append(event)
+        if self.holding:
+            self.queue.append(event)
+        else:
+            super().append(event)
 
-    def stop(self) -> Deferred[None]:
-        return succeed(None)
+    def deliver_next(self) -> None:
+        """Deliver the first of the held events."""
+        super().append(self.queue.popleft())
 
     def settle(self) -> None:
-        """Deliver all that was appended."""
+        """Deliver all held events."""
         while self.queue:
-            self._deliver(self.queue.popleft())
+            self.deliver_next()
 
 
-#: Marks a test whose subject is what happens within one call, which a late log has no part in.
-#: Takes the reason in a sentence.
+#: Marks a test that requires delivery within the call. Takes the reason.
 on_the_local_log = pytest.mark.on_the_local_log
 
-#: The kind of log that :func:`make_log` makes, and the seed of late ones; see the fixture
-#: ``log_kind`` in conftest.py.
+#: The kind and the seed of logs from :func:`make_log`. Set by the fixture ``log_kind``.
 kind = "local"
 seed = 0
 
@@ -128,7 +130,7 @@ def make_log(clock: Clock) -> EventLog:
 
 @contextmanager
 def use_log(new_kind: str, new_seed: int = 0) -> Iterator[None]:
-    """Have houses made with this kind of log, for a test that compares two."""
+    """Make logs of this kind, in a test that compares two."""
     global kind, seed
     before = kind, seed
     kind, seed = new_kind, new_seed
@@ -139,13 +141,12 @@ def use_log(new_kind: str, new_seed: int = 0) -> Iterator[None]:
 
 
 def seed_of(node_id: str) -> int:
-    """The seed for a test: another for each, the same in each run, unless ``TCPD_TEST_SEED`` in
-    the environment is changed."""
+    """The seed of a test: the same in each run with the same ``TCPD_TEST_SEED``."""
     return zlib.crc32(f"{os.environ.get('TCPD_TEST_SEED', '')}{node_id}".encode())
 
 
 def settle(clock: Clock, chat: ChatService) -> None:
-    """Let a turn of the reactor end; with a late log, until all is delivered and answered."""
+    """End a reactor turn. With a late log, run turns until all events are delivered."""
     clock.advance(0)
     log = chat.log
     if isinstance(log, LateLog):

@@ -16,6 +16,8 @@ from twisted.python.failure import Failure
 
 from tcpd.chat.irc.kind import kind
 from tcpd.chat.irc.protocol import IrcFactory, thread_runner
+from tcpd.eventlog.log import EventLog
+from tcpd.events.chat import Mode
 from tcpd.policy.checks import Checks
 from tcpd.policy.passwords import PasswordHash
 
@@ -114,9 +116,10 @@ class IrcChat(TextChat):
         *,
         bounds: dict[str, Any] | None = None,
         clock: Clock | None = None,
+        log: EventLog | None = None,
         **irc: Any,
     ) -> None:
-        super().__init__(bounds=bounds, clock=clock)
+        super().__init__(bounds=bounds, clock=clock, log=log)
         for key in ("rate", "join_rate", "nick_rate"):
             irc.setdefault(key, None)
         irc.setdefault("websocket_ping", 0.0)
@@ -187,3 +190,10 @@ def cheap_password() -> PasswordHash:
 def pending_checks(chat: IrcChat, waiting: list[Any]) -> Checks:
     """Checks whose threads run when the test calls them."""
     return Checks(lambda work, done: waiting.append((work, done)), chat.clock.seconds)
+
+
+def hide_room(chat: IrcChat, name: str) -> None:
+    """Set the secret mode of a room."""
+    room = chat.hub.room(name)
+    assert room is not None
+    room.modes.flags |= {Mode.HIDDEN}

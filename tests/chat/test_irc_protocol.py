@@ -7,18 +7,14 @@ import socket
 from typing import Any
 
 import pytest
-from chat.doubles import Busy, Threads
+from chat.doubles import Busy, ConnectionTransport, Threads
 from chat.irc_chat import IrcChat, IrcTestClient
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
-from zope.interface import implementer
 
 from tcpd.chat.irc.dispatch import IrcConversation
 from tcpd.chat.irc.reverse import ReverseNames, name_of
-from tcpd.handshake.facts import Facts
-from tcpd.interfaces import IConnection
 from tcpd.net.lookups import MOST, TIMEOUT, WAITING, Lookups
-from tcpd.policy.reasons import Refusal
 
 
 class ClientOn(IrcTestClient):
@@ -29,25 +25,6 @@ class ClientOn(IrcTestClient):
         self.transport = transport
         self.protocol = chat.irc.buildProtocol(None)
         self.protocol.makeConnection(transport)  # type: ignore[arg-type]
-
-
-@implementer(IConnection)
-class ConnectionTransport(StringTransport):
-    """A transport that provides what the frontend uses of :class:`IConnection`."""
-
-    def __init__(self, address: str | None, tls: bool = False, proxy: Any = None) -> None:
-        super().__init__()
-        self.address = address and ipaddress.ip_address(address)
-        self.tls = object() if tls else None
-        self.proxy = proxy
-        self.stood_for: list[str] = []
-
-    def facts(self) -> Facts:
-        return Facts(service="irc")
-
-    def stand_for(self, address: Any) -> Refusal | None:
-        self.stood_for.append(str(address))
-        return None
 
 
 class Proxy:

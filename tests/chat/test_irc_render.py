@@ -1,7 +1,6 @@
-"""How events are written, for each set of capabilities.
+"""Rendering of events for each set of capabilities.
 
-Sources: https://modern.ircdocs.horse/ and the IRCv3 specifications that the capabilities are named
-after.
+Sources: https://modern.ircdocs.horse/ and the IRCv3 specification of each capability.
 """
 
 from __future__ import annotations
@@ -52,7 +51,7 @@ MSGID = "msgid=node-boot-7"
 TAGS = (("+draft/reply", "x y"), ("+z", ""))
 LINES = (Line("one"), Line(""), Line("two"), Line(" more", joined=True))
 
-#: Each event, the capability that it is told to clients of alone, and its lines without tags.
+#: Each event, the capability without which it is not rendered, and its lines without tags.
 EVENTS: list[tuple[Event, str | None, list[str]]] = [
     (RoomMessage(*HEAD, "#c", "hi", Kind.MESSAGE), None, [f"{SOURCE} PRIVMSG #c :hi"]),
     (RoomMessage(*HEAD, "#c", "hi", Kind.NOTICE), None, [f"{SOURCE} NOTICE #c :hi"]),
@@ -143,7 +142,7 @@ def test_each_event_with_tags(event: Event, needed: str | None, lines: list[str]
     assert rendered(event, *enabled) == [f"@{TIME};{MSGID}{own} {line}" for line in lines]
 
 
-def test_a_bot_is_marked() -> None:
+def test_bot_tag() -> None:
     """bot-mode: "This tag SHOULD be added by the server to all commands sent by a bot ... This tag
     MUST only be sent to users who have requested the message-tags capability." """
     event = RoomMessage(*HEAD[:2], BOT, "#c", "hi", Kind.MESSAGE)
@@ -161,15 +160,15 @@ def test_extended_join() -> None:
     assert rendered(event, caps.EXTENDED_JOIN) == [f"{SOURCE} JOIN #c * :Ann B"]
 
 
-def test_who_joins_while_away() -> None:
-    """away-notify: the join, and then the message."""
+def test_join_while_away() -> None:
+    """away-notify: JOIN, then AWAY."""
     event = Joined(*HEAD, "#c", False, "Ann", "tea")
     assert rendered(event) == [f"{SOURCE} JOIN #c"]
     received = rendered(event, caps.AWAY_NOTIFY, caps.EXTENDED_JOIN, caps.MESSAGE_TAGS)
     assert received == [f"@{MSGID} {SOURCE} JOIN #c * :Ann", f"{SOURCE} AWAY :tea"]
 
 
-def test_whose_words_are_passed_on() -> None:
+def test_relayed_message() -> None:
     event = RoomMessage(*HEAD, "#c", "hi", Kind.MESSAGE, speaker="a/b", tags=TAGS)
     assert rendered(event, caps.RELAYMSG) == ["@draft/relaymsg=ann :a/b!~ann@there PRIVMSG #c :hi"]
     assert rendered(event, caps.RELAYMSG, caps.MESSAGE_TAGS) == [
@@ -178,14 +177,14 @@ def test_whose_words_are_passed_on() -> None:
 
 
 @pytest.mark.parametrize("wanted", [(), (caps.MULTILINE,), (caps.BATCH,)])
-def test_several_lines_for_others(wanted: tuple[str, ...]) -> None:
+def test_multiline_fallback(wanted: tuple[str, ...]) -> None:
     event = RoomMessage(*HEAD, "#c", "one\n\ntwo more", Kind.MESSAGE, lines=LINES)
     assert rendered(event, *wanted) == [
         f"{SOURCE} PRIVMSG #c :{text}" for text in ("one", "two", " more")
     ]
 
 
-def test_several_lines() -> None:
+def test_multiline_batch() -> None:
     event = PrivateMessage(*HEAD, BOB, "one\n\ntwo more", Kind.MESSAGE, TAGS, LINES)
     received = rendered(event, caps.BATCH, caps.MULTILINE, caps.SERVER_TIME, caps.MESSAGE_TAGS)
     assert received == [
@@ -198,8 +197,9 @@ def test_several_lines() -> None:
     ]
 
 
-def test_many_modes_take_several_lines() -> None:
-    """RFC 1459 section 2.3: a line has 15 parameters, so 13 arguments beside room and letters."""
+def test_many_mode_changes_are_split_into_lines() -> None:
+    """RFC 1459 section 2.3: a line has 15 parameters, so 13 arguments beside channel and
+    letters."""
     changes = tuple(Change(True, Mode.BAN, f"n{number}!*@*") for number in range(13))
     received = rendered(ModesChanged(*HEAD, "#c", changes))
     assert [line.count("!*@*") for line in received] == [12, 1]
@@ -208,7 +208,7 @@ def test_many_modes_take_several_lines() -> None:
 
 @settings(max_examples=examples(300), deadline=None)
 @given(st.frozensets(st.sampled_from(sorted(RENDERING))), st.sampled_from(EVENTS))
-def test_every_format_writes_what_its_clients_understand(
+def test_formats_use_enabled_capabilities_only(
     enabled: frozenset[str], case: tuple[Event, str | None, list[str]]
 ) -> None:
     event, needed, _ = case
@@ -228,8 +228,8 @@ def test_every_format_writes_what_its_clients_understand(
         assert set(message.tags) <= allowed
 
 
-def test_formats_are_made_once() -> None:
-    """What makes no difference to what is written makes no other format."""
+def test_formats_are_cached() -> None:
+    """Capabilities that do not affect rendering share a format."""
     formats = Formats()
     assert formats.of(frozenset()) is formats.of(frozenset({caps.MULTI_PREFIX}))
     assert formats.of(frozenset()) is not formats.of(frozenset({caps.SERVER_TIME}))
@@ -243,6 +243,6 @@ def test_formats_are_made_once() -> None:
         (1_700_000_000.25, "2023-11-14T22:13:20.250Z"),
     ],
 )
-def test_times(seconds: float, text: str) -> None:
+def test_timestamp(seconds: float, text: str) -> None:
     """server-time: "YYYY-MM-DDThh:mm:ss.sssZ" """
     assert timestamp(seconds) == text

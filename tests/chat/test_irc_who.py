@@ -1,19 +1,18 @@
-"""WHO and WHOX."""
+"""WHO and WHOX (https://ircv3.net/specs/extensions/whox)."""
 
 from __future__ import annotations
 
 import pytest
-from chat.irc_chat import IrcChat, IrcTestClient, command
+from chat.irc_chat import IrcChat, IrcTestClient, command, hide_room
 from chat.transports import over_tcp
 
 from tcpd.chat.irc.commands import who
-from tcpd.events.chat import Mode
 
 END = "End of WHO list"
 
 
 def flags(lines: list[str]) -> dict[str, str]:
-    """Of RPL_WHOREPLY, the flags by nickname."""
+    """The flags in RPL_WHOREPLY, by nickname."""
     words = [line.split(" ") for line in lines if line.split(" ")[1] == "352"]
     return {each[7]: each[8] for each in words}
 
@@ -22,9 +21,9 @@ def nicks(lines: list[str]) -> list[str]:
     return list(flags(lines))
 
 
-def test_a_room() -> None:
+def test_who_of_a_channel() -> None:
     """Modern IRC, RPL_WHOREPLY: '<client> <channel> <username> <host> <server> <nick> <flags>
-    :<hopcount> <realname>'; of a room the channel is that very room."""
+    :<hopcount> <realname>', with the channel of the query."""
     chat = IrcChat()
     ann = chat.irc_client("ann", joined="#tea,#coffee")
     chat.irc_client("bob", joined="#tea,#coffee")
@@ -37,7 +36,7 @@ def test_a_room() -> None:
         ]
 
 
-def test_who_is_at_the_text_door_is_found_too() -> None:
+def test_who_finds_text_clients() -> None:
     chat = IrcChat()
     ann = chat.irc_client("ann", joined="#lobby")
     chat.text_client("zoe")
@@ -49,7 +48,7 @@ def test_who_is_at_the_text_door_is_found_too() -> None:
 
 
 @pytest.mark.parametrize("mask", ["ann", "ANN", "an*", "?nn", "*!~ann@*", "~ann", "A*n", "ann!*"])
-def test_masks(mask: str) -> None:
+def test_who_by_mask(mask: str) -> None:
     """Modern IRC: "mask: ... if the mask is not a channel, ... matched against" names; and
     RPL_ENDOFWHO: 'MUST be exactly the <mask> parameter sent by the client'."""
     chat = IrcChat()
@@ -60,7 +59,7 @@ def test_masks(mask: str) -> None:
     assert received[-1] == f":chat.example.net 315 bob {mask} :{END}"
 
 
-def test_real_names_and_hosts_are_masks_too() -> None:
+def test_who_by_real_name_and_host() -> None:
     chat = IrcChat()
     ann = chat.irc_client("ann")
     chat.irc_client("bob")
@@ -71,8 +70,8 @@ def test_real_names_and_hosts_are_masks_too() -> None:
 
 
 @pytest.mark.parametrize("mask", ["nobody", "#nowhere", ":", ":#", ":::", "[", "*" * 400 + "x"])
-def test_nobody_is_just_the_end(mask: str) -> None:
-    """Modern IRC: a nickname that does not exist is answered by RPL_ENDOFWHO alone."""
+def test_who_without_a_match_is_the_end_only(mask: str) -> None:
+    """Modern IRC: for a nickname that does not exist, RPL_ENDOFWHO alone."""
     chat = IrcChat()
     chat.text_client("zoe")
     assert chat.irc_client("ann").numerics(f"WHO {mask}") == ["315"]
@@ -81,8 +80,8 @@ def test_nobody_is_just_the_end(mask: str) -> None:
 def test_flags() -> None:
     """Modern IRC, RPL_WHOREPLY: '<flags> contains the following characters, in this order': H or G,
     '*', 'the highest channel membership prefix that the client has in <channel>', and 'one or more
-    user mode characters and other arbitrary server-specific flags', as B of bots is. All prefixes
-    for those with multi-prefix: 'the server MUST send all prefixes in order of rank'."""
+    user mode characters and other arbitrary server-specific flags', such as B of bots.
+    multi-prefix: 'the server MUST send all prefixes in order of rank'."""
     chat = IrcChat()
     ann = chat.irc_client("ann", joined="#tea")
     bob = chat.irc_client("bob", "multi-prefix", joined="#tea")
@@ -95,7 +94,7 @@ def test_flags() -> None:
     assert flags(ann.send("WHO ann")) == {"ann": "G*B"}
 
 
-def test_operators_alone() -> None:
+def test_who_operators_only() -> None:
     """Modern IRC: '<o>: only operators are returned'."""
     chat = IrcChat()
     ann = chat.irc_client("ann", joined="#tea")
@@ -106,7 +105,7 @@ def test_operators_alone() -> None:
     assert nicks(ann.send("WHO ann o")) == []
 
 
-def test_who_is_invisible_is_found_by_those_who_share_a_room() -> None:
+def test_invisible_user_is_found_by_members_of_a_shared_channel() -> None:
     """Modern IRC, mode i: 'will not show up in commands such as WHO or NAMES unless they share a
     channel with the person that submitted the command'."""
     chat = IrcChat()
@@ -124,7 +123,7 @@ def test_who_is_invisible_is_found_by_those_who_share_a_room() -> None:
         assert "ann" in nicks(bob.send(f"WHO {mask}"))
 
 
-def test_who_is_invisible_is_found_by_their_very_nickname() -> None:
+def test_invisible_user_is_found_by_exact_nickname() -> None:
     """Modern IRC, "WHO message": 'An exact nickname, in which case a single user is returned. A
     mask pattern, in which case all visible users whose nickname matches are listed.'"""
     chat = IrcChat()
@@ -135,26 +134,20 @@ def test_who_is_invisible_is_found_by_their_very_nickname() -> None:
     assert nicks(bob.send("WHO ?nn")) == []
 
 
-def test_a_secret_room_is_told_to_those_alone_who_are_in_it() -> None:
-    """Modern IRC, mode s: not shown to those who are not in it."""
+def test_who_of_a_secret_channel() -> None:
+    """Modern IRC, mode s: hidden from users outside the channel."""
     chat = IrcChat()
     ann = chat.irc_client("ann", joined="#tea")
     bob = chat.irc_client("bob")
-    hide(chat, "#tea")
+    hide_room(chat, "#tea")
     assert nicks(ann.send("WHO #tea")) == ["ann"]
     assert nicks(bob.send("WHO #tea")) == []
 
 
-def hide(chat: IrcChat, name: str) -> None:
-    room = chat.hub.room(name)
-    assert room is not None
-    room.modes.flags |= {Mode.HIDDEN}
-
-
 @over_tcp("the client's address is in the reply")
-def test_whox_has_all_fields_in_its_own_order() -> None:
+def test_whox_fields_are_in_the_specified_order() -> None:
     """WHOX: '<client> [token] [channel] [user] [ip] [host] [server] [nick] [flags] [hopcount]
-    [idle] [account] [oplevel] [:realname]', and 0 for who has no account."""
+    [idle] [account] [oplevel] [:realname]', and 0 without an account."""
     chat = IrcChat()
     ann = chat.irc_client("ann", joined="#tea")
     received = ann.send("WHO #tea %roaldfnshiuct,123")
@@ -176,14 +169,13 @@ def test_whox_has_all_fields_in_its_own_order() -> None:
         ("%zn", "ann"),
     ],
 )
-def test_whox_has_the_fields_that_are_asked_for(options: str, words: str) -> None:
+def test_whox_returns_the_requested_fields(options: str, words: str) -> None:
     chat = IrcChat()
     ann = chat.irc_client("ann")
     assert ann.send(f"WHO ann {options}")[0] == f":chat.example.net 354 ann {words}"
 
 
-def test_a_long_answer_is_streamed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No answer makes more wait than an outbox bears."""
+def test_long_who_does_not_overflow_the_outbox() -> None:
     chat = IrcChat(bounds={"outbox": 16384})
     ann = chat.irc_client("ann", joined="#tea")
     for number in range(200):
@@ -198,11 +190,11 @@ def test_a_long_answer_is_streamed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("caps", [(), ("server-time",), ("labeled-response", "batch")])
-def test_a_long_search_lets_others_have_their_turn(
+def test_long_who_search_yields_to_other_clients(
     caps: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """To hold a mask against ten thousand people takes some 60 ms: it is done bit by bit, and what
-    the client sends meanwhile waits for its end."""
+    """A match of ten thousand people takes some 60 ms: it takes several turns, and later lines of
+    the client wait."""
     monkeypatch.setattr(who, "_PER_TURN", 10)
     chat = IrcChat()
     ann = chat.irc_client("ann", *caps)
@@ -220,8 +212,8 @@ def test_a_long_search_lets_others_have_their_turn(
     assert received == (["BATCH", "315", "BATCH"] if label else ["315"]) + ["PONG"]
 
 
-def test_a_label_holds_all_of_it() -> None:
-    """labeled-response: several lines are one batch."""
+def test_labelled_who_is_one_batch() -> None:
+    """labeled-response: a reply of several lines is a batch."""
     chat = IrcChat()
     ann = chat.irc_client("ann", "labeled-response", "batch", joined="#tea")
     received = ann.send("@label=x WHO #tea")
@@ -230,7 +222,7 @@ def test_a_label_holds_all_of_it() -> None:
     assert received[-1] == ":chat.example.net BATCH -b1"
 
 
-def test_it_wants_a_mask() -> None:
+def test_who_requires_a_mask() -> None:
     """Modern IRC: ERR_NEEDMOREPARAMS."""
     client: IrcTestClient = IrcChat().irc_client("ann")
     assert client.numerics("WHO") == ["461"]

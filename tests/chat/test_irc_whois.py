@@ -1,12 +1,11 @@
-"""WHOIS, WHOWAS, USERHOST, ISON."""
+"""WHOIS, WHOWAS, USERHOST and ISON."""
 
 from __future__ import annotations
 
 import ipaddress
 
 import pytest
-from chat.irc_chat import SERVER, IrcChat, command
-from chat.test_irc_who import hide
+from chat.irc_chat import SERVER, IrcChat, command, hide_room
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,12 +16,12 @@ from tcpd.handshake.facts import Facts, Tls
 
 
 def by_number(lines: list[str]) -> dict[str, str]:
-    """What stands behind the asker's name, by numeric."""
+    """The parameters after the client, by numeric."""
     return {command(line): line.split(" ", 3)[3] for line in lines}
 
 
 def test_whois() -> None:
-    """Modern IRC, "WHOIS message": RPL_WHOISUSER first here, RPL_ENDOFWHOIS at the end."""
+    """Modern IRC, "WHOIS message": RPL_WHOISUSER first, RPL_ENDOFWHOIS last."""
     chat = IrcChat()
     ann = chat.irc_client("ann")
     chat.irc_client("bob", joined="#tea,#coffee")
@@ -36,17 +35,17 @@ def test_whois() -> None:
 
 
 @pytest.mark.parametrize("server", ["chat.example.net", "CHAT.example.net", "*.net", "bob"])
-def test_whois_may_name_this_server(server: str) -> None:
-    """RFC 2812 section 3.6.2: WHOIS [<target>] <mask>; clients write WHOIS nick nick."""
+def test_whois_with_a_target_server(server: str) -> None:
+    """RFC 2812 section 3.6.2: WHOIS [<target>] <mask>; some clients send WHOIS nick nick."""
     chat = IrcChat()
     ann = chat.irc_client("ann")
     chat.irc_client("bob")
     assert ann.numerics(f"WHOIS {server} BOB")[0] == "311"
 
 
-def test_whois_of_another_server() -> None:
-    """Modern IRC, ERR_NOSUCHSERVER: '<client> <server name> :No such server'. The end follows, for
-    which clients wait."""
+def test_whois_with_an_unknown_server() -> None:
+    """Modern IRC, ERR_NOSUCHSERVER: '<client> <server name> :No such server'. Clients wait for the
+    end, which follows."""
     ann = IrcChat().irc_client("ann")
     assert ann.send("WHOIS irc.example.org ann") == [
         f"{SERVER} 402 ann irc.example.org :No such server",
@@ -55,9 +54,8 @@ def test_whois_of_another_server() -> None:
 
 
 @pytest.mark.parametrize("line", ["WHOIS nope nope", "WHOIS NOPE nope", "WHOIS nope nope,ann"])
-def test_whois_of_nobody_on_their_own_server(line: str) -> None:
-    """Clients write WHOIS nick nick to ask the server that the person is on. With nobody of that
-    name, it is the nickname that does not exist: ERR_NOSUCHNICK, and the end."""
+def test_whois_nick_nick_of_a_nonexistent_nickname(line: str) -> None:
+    """WHOIS nick nick queries the server of the user: ERR_NOSUCHNICK, and the end."""
     ann = IrcChat().irc_client("ann")
     assert ann.send(line) == [
         f"{SERVER} 401 ann nope :No such nick/channel",
@@ -65,8 +63,8 @@ def test_whois_of_nobody_on_their_own_server(line: str) -> None:
     ]
 
 
-def test_whois_of_nobody() -> None:
-    """ERR_NOSUCHNICK, and the end as always, with the nickname that was asked for."""
+def test_whois_of_a_nonexistent_nickname() -> None:
+    """ERR_NOSUCHNICK, and the end, with the nickname of the query."""
     ann = IrcChat().irc_client("ann")
     assert ann.send("WHOIS Nobody,ann") == [
         f"{SERVER} 401 ann Nobody :No such nick/channel",
@@ -77,7 +75,7 @@ def test_whois_of_nobody() -> None:
     assert ann.numerics("WHOIS ::x y") == ["401", "318"]
 
 
-def test_whois_tells_what_somebody_is() -> None:
+def test_whois_of_an_away_operator_bot() -> None:
     """RPL_AWAY, RPL_WHOISOPERATOR, RPL_WHOISBOT, RPL_WHOISSECURE."""
     chat = IrcChat()
     ann = chat.irc_client("ann")
@@ -94,17 +92,17 @@ def test_whois_tells_what_somebody_is() -> None:
     assert received["319"] == "zoe :#lobby"
 
 
-def test_secret_rooms_are_told_to_those_alone_who_are_in_them() -> None:
-    """Modern IRC, RPL_WHOISCHANNELS: 'the server MAY hide' rooms; those of mode s are."""
+def test_whois_hides_secret_channels() -> None:
+    """Modern IRC, RPL_WHOISCHANNELS: 'the server MAY hide' channels; it hides those of mode s."""
     chat = IrcChat()
     ann = chat.irc_client("ann")
     bob = chat.irc_client("bob", joined="#tea,#den")
-    hide(chat, "#den")
+    hide_room(chat, "#den")
     assert by_number(ann.send("WHOIS bob"))["319"] == "bob :@#tea"
     assert by_number(bob.send("WHOIS bob"))["319"] == "bob :@#tea @#den"
 
 
-def test_of_who_is_invisible_rooms_are_told_to_those_who_share_one() -> None:
+def test_whois_hides_channels_of_an_invisible_user() -> None:
     """Modern IRC, mode i: 'some servers hide all channels from the WHOIS reply of an invisible user
     they do not share with the person'."""
     chat = IrcChat()
@@ -116,7 +114,7 @@ def test_of_who_is_invisible_rooms_are_told_to_those_who_share_one() -> None:
     assert by_number(ann.send("WHOIS bob"))["319"] == "bob :@#tea @#coffee"
 
 
-def test_all_ranks_for_who_has_multi_prefix() -> None:
+def test_whois_with_multi_prefix() -> None:
     chat = IrcChat()
     ann = chat.irc_client("ann", "multi-prefix")
     bob = chat.irc_client("bob", joined="#tea")
@@ -125,18 +123,18 @@ def test_all_ranks_for_who_has_multi_prefix() -> None:
     assert by_number(bob.send("WHOIS bob"))["319"] == "bob :@#tea"
 
 
-def test_addresses_are_told_to_oneself_and_to_operators() -> None:
-    """Members' addresses are 'shown to operators of the daemon and to themselves alone'."""
+def test_address_is_shown_to_oneself_and_operators() -> None:
+    """docs/reference/irc.rst: addresses are shown to server operators and to the client itself."""
     chat = IrcChat()
     ann = chat.irc_client("ann")
     bob = chat.irc_client("bob")
     chat.person("bob").address = ipaddress.ip_address("::abcd")
-    asked = "WHO bob %i"
+    query = "WHO bob %i"
     assert "338" not in by_number(ann.send("WHOIS bob"))
-    assert ann.send(asked)[0].endswith(" 255.255.255.255")
+    assert ann.send(query)[0].endswith(" 255.255.255.255")
     received = "bob 0::abcd :Is actually using host"
     assert by_number(bob.send("WHOIS bob"))["338"] == received
-    assert bob.send(asked)[0].endswith(" 0::abcd")
+    assert bob.send(query)[0].endswith(" 0::abcd")
     chat.set_mode(chat.person("ann"), "o", True)
     assert by_number(ann.send("WHOIS bob"))["338"] == received
     bob.send("QUIT")
@@ -145,8 +143,8 @@ def test_addresses_are_told_to_oneself_and_to_operators() -> None:
     assert "338" not in by_number(ann.send("WHOWAS bob"))
 
 
-def test_a_certificate_is_told_to_oneself() -> None:
-    """RPL_WHOISCERTFP."""
+def test_certificate_is_shown_to_oneself() -> None:
+    """Modern IRC, RPL_WHOISCERTFP"""
     chat = IrcChat()
     ann = chat.irc_client("ann")
     bob = chat.irc_client("bob")
@@ -155,8 +153,8 @@ def test_a_certificate_is_told_to_oneself() -> None:
     assert "276" not in by_number(ann.send("WHOIS bob"))
 
 
-def test_what_stands_in_a_certificate_ends_no_conversation() -> None:
-    """An authority may have signed any characters: CR, LF, escapes of terminals, bidi controls."""
+def test_certificate_subject_is_escaped() -> None:
+    """The fault: CR and LF in a subject, which an authority may sign, ended the connection."""
     chat = IrcChat()
     root = chat.irc_client("root")
     bob = chat.irc_client("bob")
@@ -171,7 +169,7 @@ def test_what_stands_in_a_certificate_ends_no_conversation() -> None:
 
 
 @given(st.text(st.characters(exclude_categories=[]), max_size=60))
-def test_no_text_of_a_numeric_ends_a_conversation(text: str) -> None:
+def test_any_text_in_a_numeric_is_well_formed(text: str) -> None:
     ann = IrcChat().irc_client("ann")
     session = ann.session
     assert isinstance(session, IrcConversation)
@@ -191,8 +189,8 @@ def test_no_text_of_a_numeric_ends_a_conversation(text: str) -> None:
         ("\x01ACTION\x01", "\ufffdACTION\ufffd"),
     ],
 )
-def test_what_people_say_of_themselves_has_no_control_characters(said: str, shown: str) -> None:
-    """Real names, away messages and reasons: IRC's formatting alone stays."""
+def test_control_characters_in_profile_text_are_replaced(said: str, shown: str) -> None:
+    """Real names, away messages and reasons keep IRC's formatting only."""
     chat = IrcChat()
     ann = chat.irc_client("ann", "setname", "extended-join", "away-notify", joined="#tea")
     bob = chat.irc_client()
@@ -210,8 +208,8 @@ def test_what_people_say_of_themselves_has_no_control_characters(said: str, show
     assert received[-1] == f":bob!~bob@localhost QUIT :Quit: {shown}"
 
 
-def test_many_rooms_take_several_lines() -> None:
-    """Each of at most 512 bytes, and no name is cut."""
+def test_many_channels_are_split_into_lines() -> None:
+    """A line has at most 512 bytes, and no name is truncated."""
     chat = IrcChat()
     ann = chat.irc_client("ann")
     names = [f"#{number:02}{'x' * 46}" for number in range(20)]
@@ -243,7 +241,7 @@ def test_whowas() -> None:
 
 
 @pytest.mark.parametrize("count", ["", " 0", " -1", " x", " 99999999999999999999"])
-def test_whowas_all(count: str) -> None:
+def test_whowas_with_a_non_positive_count_returns_all(count: str) -> None:
     """'If a non-positive number is passed as being <count>, then a full search is done.'"""
     chat = IrcChat()
     ann = chat.irc_client("ann")
@@ -252,7 +250,7 @@ def test_whowas_all(count: str) -> None:
     assert ann.numerics(f"WHOWAS bob{count}") == ["314", "312"] * 3 + ["369"]
 
 
-def test_whowas_nobody() -> None:
+def test_whowas_of_an_unknown_nickname() -> None:
     """'At the end of all reply batches, there must be RPL_ENDOFWHOWAS (even if there was only one
     reply and it was an error).'"""
     ann = IrcChat().irc_client("ann")
@@ -281,7 +279,7 @@ def test_userhost() -> None:
 
 
 def test_ison() -> None:
-    """RPL_ISON lists those of the nicknames that are here, each as it is written."""
+    """RPL_ISON lists the nicknames that are online, as their users write them."""
     chat = IrcChat()
     ann = chat.irc_client("ann")
     chat.text_client("Zoe")

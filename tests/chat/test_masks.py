@@ -1,4 +1,4 @@
-"""Patterns for names and for people."""
+"""Masks: wildcards, completion and matching."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from tcpd.chat.names import NICK_BYTES, ROOM_BYTES, fold
         ("a*b", "ab\n", False),
     ],
 )
-def test_two_characters_are_wild(pattern: str, text: str, matches: bool) -> None:
+def test_wildcards(pattern: str, text: str, matches: bool) -> None:
     """Modern IRC, "Wildcard Expressions": ''?' to match one and only one character, and '*' to
     match any number of any characters'."""
     assert glob(pattern, text) is matches
@@ -59,43 +59,45 @@ def test_two_characters_are_wild(pattern: str, text: str, matches: bool) -> None
         ("\\", "\\", True),
     ],
 )
-def test_wildcards_can_be_escaped(pattern: str, text: str, matches: bool) -> None:
+def test_escaped_wildcards(pattern: str, text: str, matches: bool) -> None:
     """'These two characters can be escaped using the ('\\', 0x5C) character.' Other characters
-    cannot, the backslash included: 'nowild: any octet except NUL, "*", "?"'."""
+    cannot: 'nowild: any octet except NUL, "*", "?"'."""
     assert glob(pattern, text) is matches
 
 
-def test_case_does_not_matter() -> None:
-    """As in names, whose fold it is."""
+def test_matching_is_case_insensitive() -> None:
+    """With the folding of names."""
     assert glob("#TEA*", "#tea-Time")
     assert glob("*ÉTÉ", "un été")
     assert glob("STRASSE", "straße")
     assert Mask.of("ÉVA").matches(person("éva", "u", "h"))
 
 
-def naive(pattern: str, text: str) -> bool:
+def reference_glob(pattern: str, text: str) -> bool:
     if not pattern:
         return not text
     if pattern[0] == "*":
-        return naive(pattern[1:], text) or (bool(text) and naive(pattern, text[1:]))
-    return bool(text) and pattern[0] in ("?", text[0]) and naive(pattern[1:], text[1:])
+        return reference_glob(pattern[1:], text) or (
+            bool(text) and reference_glob(pattern, text[1:])
+        )
+    return bool(text) and pattern[0] in ("?", text[0]) and reference_glob(pattern[1:], text[1:])
 
 
 @given(st.text("aAb*?!", max_size=10), st.text("aAb!", max_size=10))
-def test_it_matches_as_the_plain_definition_has_it(pattern: str, text: str) -> None:
-    assert glob(pattern, text) == naive(pattern.lower(), text.lower())
+def test_glob_agrees_with_a_reference(pattern: str, text: str) -> None:
+    assert glob(pattern, text) == reference_glob(pattern.lower(), text.lower())
 
 
 @given(st.text("aAb*?", min_size=1, max_size=12), st.text("ab", max_size=12))
-def test_a_mask_matches_as_the_plain_definition_has_it(mask: str, nick: str) -> None:
+def test_mask_agrees_with_a_reference(mask: str, nick: str) -> None:
     full = f"{mask}!*b?@*"
     who = person(nick, "ab", "h")
-    assert Mask.of(full).matches(who) == naive(full.lower(), who)
-    assert Mask.of("m:" + full).matches(who) == naive(full.lower(), who)
+    assert Mask.of(full).matches(who) == reference_glob(full.lower(), who)
+    assert Mask.of("m:" + full).matches(who) == reference_glob(full.lower(), who)
 
 
-def test_a_mask_that_is_kept_is_little_more_than_its_text() -> None:
-    """A room has 300 masks by default: a compiled pattern takes some 3,000 bytes for each."""
+def test_memory_of_a_mask() -> None:
+    """A room has 300 masks by default, and a compiled pattern takes some 3,000 bytes."""
     masks = [f"*{'?a*b' * 25}{number:05}!*@*" for number in range(300)]
     tracemalloc.start()
     kept = [Mask.of(mask) for mask in masks]
@@ -106,7 +108,7 @@ def test_a_mask_that_is_kept_is_little_more_than_its_text() -> None:
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\\"), max_size=20))
-def test_a_text_matches_itself(text: str) -> None:
+def test_text_without_wildcards_matches_itself(text: str) -> None:
     assert glob(text, text)
 
 
@@ -122,8 +124,8 @@ def test_a_text_matches_itself(text: str) -> None:
         "*" + "?" * 150 + "b*",
     ],
 )
-def test_no_mask_takes_long(mask: str) -> None:
-    """One that tried all ways to place its stars would take longer than anybody lives."""
+def test_matching_takes_no_exponential_time(mask: str) -> None:
+    """Backtracking over all positions of the stars would take exponential time."""
     pattern = Mask.of(mask)
     victim = person("a" * 500, "a" * 500, "a" * 500)
     assert not pattern.matches(victim)
@@ -157,7 +159,7 @@ def test_no_mask_takes_long(mask: str) -> None:
         ("M:ann", "*!*@M:ann"),
     ],
 )
-def test_what_is_left_out_matches_anything(text: str, full: str) -> None:
+def test_missing_parts_of_a_mask_match_anything(text: str, full: str) -> None:
     assert normal(text) == full
     assert normal(full) == full
 
@@ -177,14 +179,14 @@ def test_what_is_left_out_matches_anything(text: str, full: str) -> None:
         ("é" * 80, "at most 160 bytes"),
     ],
 )
-def test_what_is_no_mask_is_told_in_a_sentence(text: str, why: str) -> None:
+def test_invalid_masks(text: str, why: str) -> None:
     with pytest.raises(BadMask, match=why) as caught:
         Mask.of(text)
     assert not str(caught.value).endswith(".")
 
 
 @given(st.text(max_size=40))
-def test_a_full_mask_can_be_carried_in_a_line(text: str) -> None:
+def test_any_full_mask_fits_a_parameter(text: str) -> None:
     try:
         full = normal(text)
     except BadMask:
@@ -197,8 +199,8 @@ def test_a_full_mask_can_be_carried_in_a_line(text: str) -> None:
     assert "@" in full
 
 
-def test_a_line_that_lists_a_mask_fits() -> None:
-    """'<client> <channel> <mask> [<who> <set-ts>]' behind a server's name of 63 bytes."""
+def test_list_entry_fits_a_line() -> None:
+    """'<client> <channel> <mask> [<who> <set-ts>]', with a server name of 63 bytes."""
     room, nick, time_set = ROOM_BYTES, NICK_BYTES, 10
     line = len(":") + 63 + len(" 367 ") + nick + 1 + room + 1 + MASK_BYTES + 1 + nick + 1 + time_set
     assert line + len("\r\n") <= 512
@@ -222,7 +224,7 @@ def test_a_line_that_lists_a_mask_fits() -> None:
         ("m:*.example.net", ("ann", "u", "a.example.net"), True),
     ],
 )
-def test_a_mask_matches_the_whole_of_somebody(
+def test_mask_matches_nick_user_and_host(
     mask: str, who: tuple[str, str, str], matches: bool
 ) -> None:
     """Modern IRC, "Ban Channel Mode": 'their nickmask (the combination of nick!user@host) is
@@ -230,8 +232,8 @@ def test_a_mask_matches_the_whole_of_somebody(
     assert Mask.of(mask).matches(person(*who)) is matches
 
 
-def test_full_width_stars_are_not_wild() -> None:
-    """They fold to what is: a mask with one is refused, for no name has such a character."""
+def test_full_width_wildcards_are_refused() -> None:
+    """They fold to wildcards, and no name contains them."""
     assert fold("\uff0a\uff1f") == "*?"
     for mask in ("a\uff0a", "m:a\uff1f"):
         with pytest.raises(BadMask, match="ASCII"):
@@ -239,7 +241,7 @@ def test_full_width_stars_are_not_wild() -> None:
     assert not glob("a\uff1f", "ab")
 
 
-def test_masks_that_fold_to_the_same_are_equal() -> None:
+def test_masks_with_equal_folding_are_equal() -> None:
     assert Mask.of("ANN") == Mask.of("ann!*@*")
     assert len({Mask.of("ANN"), Mask.of("ann"), Mask.of("bob")}) == 2
     assert Mask.of("ann") != "ann!*@*"
@@ -250,8 +252,8 @@ def test_masks_that_fold_to_the_same_are_equal() -> None:
 @pytest.mark.parametrize(
     ("text", "full"), [("m:Ann", "m:Ann!*@*"), ("m:*@h", "m:*!*@h"), ("m:a!b@c", "m:a!b@c")]
 )
-def test_a_mask_that_mutes(text: str, full: str) -> None:
-    """Modern IRC, the token EXTBAN: what stands behind the type is completed like any mask."""
+def test_mute_masks(text: str, full: str) -> None:
+    """Modern IRC, EXTBAN: the mask after the type is completed like any mask."""
     mask = Mask.of(text)
     assert (mask.text, mask.key, mask.mutes) == (full, full.lower(), True)
     assert Mask.of(full) == mask
@@ -260,11 +262,11 @@ def test_a_mask_that_mutes(text: str, full: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["m:", "m:a b", "m:m:ann@b!c", "m:" + "x" * MASK_BYTES])
-def test_what_mutes_nobody(text: str) -> None:
+def test_invalid_mute_masks(text: str) -> None:
     with pytest.raises(BadMask):
         Mask.of(text)
 
 
-def test_a_mask_never_changes() -> None:
+def test_masks_are_immutable() -> None:
     with pytest.raises(AttributeError):
         Mask.of("ann").text = "bob"  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""Names: what IRC can carry, and what people can tell apart."""
+"""Nicknames and room names."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ GOOD_NICKS = [
 
 
 @pytest.mark.parametrize("text", GOOD_NICKS)
-def test_nicknames_of_many_languages(text: str) -> None:
+def test_nicknames_of_many_scripts(text: str) -> None:
     assert nickname(text) == unicodedata.normalize("NFC", text)
 
 
@@ -103,7 +103,7 @@ BAD_NICKS = [
 
 
 @pytest.mark.parametrize(("text", "sentence"), BAD_NICKS)
-def test_nicknames_that_nobody_can_have(text: str, sentence: str) -> None:
+def test_invalid_nicknames(text: str, sentence: str) -> None:
     with pytest.raises(BadName) as caught:
         nickname(text)
     assert sentence in str(caught.value)
@@ -111,7 +111,7 @@ def test_nicknames_that_nobody_can_have(text: str, sentence: str) -> None:
 
 
 @given(st.text(max_size=40))
-def test_what_a_nickname_is_irc_can_carry(text: str) -> None:
+def test_any_valid_nickname_is_valid_in_irc(text: str) -> None:
     """'They MUST NOT contain any of: space, comma, asterisk, question mark, exclamation mark, at
     sign', 'a dot', 'MUST NOT start with: dollar, colon', '#' or '&', '+', '%', '@', '~'
     (modern.ircdocs.horse, Clients)."""
@@ -129,7 +129,7 @@ def test_what_a_nickname_is_irc_can_carry(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["#tea", "##c++", "#a.b-c/d&e", "#чай", "#お茶", "#2026", "#-"])
-def test_rooms(text: str) -> None:
+def test_room_names(text: str) -> None:
     assert room_name(text) == text
 
 
@@ -151,7 +151,7 @@ def test_rooms(text: str) -> None:
         ("#" + "山" * 34, f"at most {ROOM_BYTES} bytes"),
     ],
 )
-def test_rooms_that_there_cannot_be(text: str, sentence: str) -> None:
+def test_invalid_room_names(text: str, sentence: str) -> None:
     with pytest.raises(BadName) as caught:
         room_name(text)
     assert sentence in str(caught.value)
@@ -169,7 +169,7 @@ def test_rooms_that_there_cannot_be(text: str, sentence: str) -> None:
         ("#Чай", "#чАЙ"),
     ],
 )
-def test_same_names(one: str, other: str) -> None:
+def test_equal_names(one: str, other: str) -> None:
     assert fold(one) == fold(other)
 
 
@@ -184,7 +184,7 @@ def test_fold_is_idempotent(text: str) -> None:
 
 
 @given(st.text())
-def test_fold_does_not_see_normalization_or_case(text: str) -> None:
+def test_fold_ignores_normalization_and_case(text: str) -> None:
     for form in ("NFC", "NFD", "NFKC", "NFKD"):
         assert fold(unicodedata.normalize(form, text)) == fold(text)  # type: ignore[arg-type]
     assert fold(text.casefold()) == fold(text)

@@ -1,4 +1,4 @@
-"""Requests complete whatever happens, and what a client is sent keeps its order."""
+"""Requests: each completes, whatever fails, and its output keeps its order."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from tcpd.eventlog.local import LocalLog
 from tcpd.events.chat import Event, EventId, Identity, RoomMessage
 
 
-class Asking:
-    """A reply, and what was asked for and answered so far."""
+class RecordingReply:
+    """A reply that records what was answered."""
 
     def __init__(self, client: RecordingClient) -> None:
         self.reply = Reply(client)
@@ -37,14 +37,14 @@ class Asking:
         self.reply.ask(verb, *arguments, refused=refused, then=answered)
 
 
-def test_what_an_answer_asks_for_is_not_lost() -> None:
-    """'Several things are asked for one after the other.'"""
+def test_requests_made_by_a_callback_run_in_order() -> None:
+    """:meth:`tcpd.chat.reply.Reply.ask`: requests run one after the other."""
     log = HeldLog()
     chat = Chat(log)
     ann = chat.client()
     chat.hub.enter(ann, "ann", Profile())
     log.settle()
-    asking, hub = Asking(ann), chat.hub
+    asking, hub = RecordingReply(ann), chat.hub
 
     def more() -> None:
         asking.ask("third", hub.join, "#b")
@@ -59,8 +59,8 @@ def test_what_an_answer_asks_for_is_not_lost() -> None:
     assert asking.reply.is_complete
 
 
-def test_a_verb_that_fails_later_does_not_keep_its_request_open(logged_failures: Any) -> None:
-    """'What fails in that is logged, and the next thing is asked for.'"""
+def test_verb_that_raises_later_does_not_stop_the_request(logged_failures: Any) -> None:
+    """:meth:`tcpd.chat.reply.Reply.ask`: the failure is logged, and the next request runs."""
 
     def broken(*_: Any, **__: Any) -> None:
         raise RuntimeError("a bug")
@@ -70,7 +70,7 @@ def test_a_verb_that_fails_later_does_not_keep_its_request_open(logged_failures:
     ann = chat.client()
     chat.hub.enter(ann, "ann", Profile())
     log.settle()
-    asking = Asking(ann)
+    asking = RecordingReply(ann)
     asking.ask("first", chat.hub.join, "#a")
     asking.ask("broken", broken)
     asking.ask("last", chat.hub.join, "#b")
@@ -81,9 +81,7 @@ def test_a_verb_that_fails_later_does_not_keep_its_request_open(logged_failures:
     assert asking.reply.is_complete
 
 
-def test_a_request_whose_answer_fails_is_complete(logged_failures: Any) -> None:
-    """'Deliver does not raise.'"""
-
+def test_request_whose_callback_raises_completes(logged_failures: Any) -> None:
     def broken() -> None:
         raise RuntimeError("a bug")
 
@@ -92,7 +90,7 @@ def test_a_request_whose_answer_fails_is_complete(logged_failures: Any) -> None:
     ann = chat.client()
     chat.hub.enter(ann, "ann", Profile())
     log.settle()
-    asking = Asking(ann)
+    asking = RecordingReply(ann)
     asking.ask("first", chat.hub.join, "#a", then=broken)
     asking.reply.end()
     log.settle()
@@ -100,11 +98,9 @@ def test_a_request_whose_answer_fails_is_complete(logged_failures: Any) -> None:
     assert asking.reply.is_complete
 
 
-def test_a_rendering_that_fails_keeps_no_request_open(
+def test_request_completes_if_rendering_raises(
     monkeypatch: pytest.MonkeyPatch, logged_failures: Any
 ) -> None:
-    """'Our bug, which costs neither the log nor who waits for it.'"""
-
     def broken(*_: Any) -> None:
         raise RuntimeError("a bug")
 
@@ -113,37 +109,36 @@ def test_a_rendering_that_fails_keeps_no_request_open(
     ann = chat.client()
     chat.hub.enter(ann, "ann", Profile())
     log.settle()
-    asking = Asking(ann)
+    asking = RecordingReply(ann)
     asking.ask("first", chat.hub.join, "#a")
     asking.ask("second", chat.hub.join, "#b")
     asking.reply.end()
     with monkeypatch.context() as patch:
         patch.setattr(chat.hub.fanout, "send", broken)
-        log._deliver(log.queue.popleft())
+        log.deliver_next()
     logged_failures.expect("a bug")
     log.settle()
     assert asking.answered == ["second"]
     assert asking.reply.is_complete
 
 
-def test_a_history_that_cannot_be_read_is_answered_once(
+def test_failed_history_lookup_is_answered_once(
     monkeypatch: pytest.MonkeyPatch, logged_failures: Any
 ) -> None:
-    """'A completion is called once.'"""
     chat = Chat()
     ann = chat.enter("ann", "#tea")
     monkeypatch.setattr(chat.history, "find", lambda *_: fail(OSError("a broken disk")))
-    asking = Asking(ann)
+    asking = RecordingReply(ann)
     asking.ask("redact", chat.hub.redact, "#tea", "some-msg-id")
     logged_failures.expect("a message could not be looked up")
     assert asking.answered == [("redact", Code.NO_SUCH_MESSAGE)]
-    assert not asking.reply.is_complete, "the command has not returned"
+    assert not asking.reply.is_complete, "the command has not returned yet"
     asking.reply.end()
     assert asking.reply.is_complete
 
 
-def test_a_delivery_that_fails_keeps_no_other_back() -> None:
-    """'A log delivers each event once, one after the other.'"""
+def test_delivery_that_raises_does_not_block_the_log() -> None:
+    """:class:`tcpd.eventlog.log.EventLog`: each event is delivered once, one after the other."""
     log, delivered = LocalLog(), []
     first, second, third = (_event(number) for number in (1, 2, 3))
 
@@ -169,8 +164,7 @@ LONG = "x" * 17_000
 
 @over_tcp("a message that is too long closes a WebSocket")
 @pytest.mark.parametrize("end", ["QUIT", LONG, None])
-def test_own_words_come_before_the_end(end: str | None) -> None:
-    """'All answers and their order are as with the local log': the echo, then ERROR."""
+def test_echo_precedes_the_error_of_a_close(end: str | None) -> None:
     chat = IrcChat()
     ann = chat.irc_client("ann", "echo-message", joined="#tea")
     ann.protocol.dataReceived(
@@ -181,30 +175,27 @@ def test_own_words_come_before_the_end(end: str | None) -> None:
     assert [command(line) for line in ann.lines()] == ["PRIVMSG", "ERROR"]
 
 
-def held(*nicks: str) -> tuple[HeldLog, list[IrcTestClient]]:
-    """A chat whose log delivers when a test says so, and clients with echo-message in #tea and
-    #pot."""
-    chat = IrcChat()
+def clients_on_held_log(*nicks: str) -> tuple[HeldLog, list[IrcTestClient]]:
+    """Clients with echo-message in #tea and #pot, on a log that is held from now on."""
+    log = HeldLog(holding=False)
+    chat = IrcChat(log=log)
     clients = [chat.irc_client(nick, "echo-message", joined="#tea,#pot") for nick in nicks]
     for client in clients:
         client.lines()
-    log = HeldLog()
-    log.start(chat.hub.deliver)
-    chat.hub._log = log
+    log.holding = True
     return log, clients
 
 
-def test_a_refusal_of_what_ran_ahead_stands_in_its_place() -> None:
-    """'Everything that a client is sent is as with the local log.'"""
-    log, (ann, bob) = held("ann", "bob")
+def test_refusal_of_a_message_sent_ahead_keeps_its_place() -> None:
+    log, (ann, bob) = clients_on_held_log("ann", "bob")
     ann.protocol.dataReceived(b"KICK #tea bob\r\n")
     bob.protocol.dataReceived(b"PRIVMSG #tea :one\r\nPRIVMSG #pot :two\r\n")
     log.settle()
     assert bob.numerics() == ["KICK", "404", "PRIVMSG"]
 
 
-def test_what_a_client_has_not_asked_for_does_not_wait_behind_a_long_reply() -> None:
-    """It goes to the outbox, which is bounded."""
+def test_unsolicited_lines_do_not_wait_for_a_long_reply() -> None:
+    """They go to the outbox, which is bounded."""
     chat = IrcChat()
     ann, bob = chat.irc_client("ann"), chat.irc_client("bob", joined="#tea")
     ann.protocol.pauseProducing()
@@ -220,7 +211,7 @@ def test_what_a_client_has_not_asked_for_does_not_wait_behind_a_long_reply() -> 
         bob.send(*["INVITE ann #tea"] * 100)
 
 
-def test_very_many_long_replies_come_one_after_the_other() -> None:
+def test_many_long_replies_are_sent_in_order() -> None:
     chat = IrcChat()
     ann = chat.irc_client("ann")
     session = ann.session
@@ -235,7 +226,7 @@ def test_very_many_long_replies_come_one_after_the_other() -> None:
     assert [int(line) for line in ann.lines()] == list(range(3000))
 
 
-def test_who_attaches_is_not_sent_what_was_said_before() -> None:
+def test_attached_client_is_not_sent_earlier_messages() -> None:
     chat = Chat()
     ann, bob = chat.enter("ann", "#tea"), chat.enter("bob", "#tea")
     laptop = chat.client()

@@ -1,4 +1,4 @@
-"""Messages cut to the length that every door can carry."""
+"""Splitting of long messages, and the length of topics."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from hypothesis import strategies as st
 from tcpd.chat.split import room_for_topic, split_message
 
 
-def test_a_short_message_is_one() -> None:
+def test_short_message_is_not_split() -> None:
     assert split_message("hello", 400) == ["hello"]
     assert split_message("x" * 400, 400) == ["x" * 400]
     assert split_message("", 400) == [""]
 
 
-def test_a_long_message_is_cut_on_a_character_boundary() -> None:
+def test_long_message_is_split_between_characters() -> None:
     assert split_message("x" * 401, 400) == ["x" * 400, "x"]
     pieces = split_message("€" * 200, 400)  # 3 bytes each
     assert [len(piece.encode()) for piece in pieces] == [399, 201]
 
 
-def test_marks_stay_with_their_letter() -> None:
+def test_combining_marks_stay_with_their_letter() -> None:
     assert split_message("abcde\u0301f", 6) == ["abcd", "e\u0301f"]
 
 
@@ -30,7 +30,7 @@ def test_joined_emoji_stay_together() -> None:
     assert split_message("x" * 390 + family, 400) == ["x" * 390, family]
 
 
-def test_a_heap_of_marks_is_cut_all_the_same() -> None:
+def test_very_long_run_of_combining_marks_is_split() -> None:
     text = "e" + "\u0301" * 500
     pieces = split_message(text, 400)
     assert "".join(pieces) == text
@@ -43,7 +43,7 @@ def test_a_heap_of_marks_is_cut_all_the_same() -> None:
     ),
     st.integers(4, 40),
 )
-def test_pieces_are_the_text(text: str, limit: int) -> None:
+def test_pieces_make_up_the_text(text: str, limit: int) -> None:
     pieces = split_message(text, limit)
     assert "".join(pieces) == text
     assert all(len(piece.encode()) <= limit for piece in pieces)
@@ -53,8 +53,8 @@ def test_pieces_are_the_text(text: str, limit: int) -> None:
 @pytest.mark.parametrize(
     ("room", "most"), [("#tea", 300), ("#" + "茶" * 19, 300), ("#" + "茶" * 33, 259)]
 )
-def test_a_topic_fits_every_line_that_tells_it(room: str, most: int) -> None:
-    """TOPIC from whoever has the longest of names, and 332 for them."""
+def test_longest_topic_fits_its_lines(room: str, most: int) -> None:
+    """TOPIC from the longest source, and RPL_TOPIC to the longest nickname."""
     assert room_for_topic(room) == most
     who = f"{'n' * 64}!{'u' * 12}@{'h' * 63}"
     for head in (f":{who} TOPIC {room} :", f":{'s' * 63} 332 {'n' * 64} {room} :"):

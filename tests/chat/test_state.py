@@ -1,4 +1,4 @@
-"""The state of chat: the same on every node that applies the same events in the same order."""
+"""ChatState: the same on every node that applies the same events in the same order."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def remote(nick: str, number: int = 1, node: str = "other") -> Identity:
 
 
 class Node:
-    """Makes events of another node, for people who are there."""
+    """Delivers events of people on another node."""
 
     def __init__(self, chat: Any) -> None:
         self.deliver = chat.hub.deliver
@@ -54,9 +54,8 @@ class Node:
         return event
 
 
-def test_somebody_of_another_node_comes_talks_and_goes() -> None:
-    """'A person of another node (events only, no client here) can come, join, talk, be kicked, be
-    banned, change nick and leave, and local members see it right.'"""
+def test_person_of_another_node() -> None:
+    """docs/decisions/0016: events change people and rooms, whatever node appends them."""
     chat = Chat()
     ann = chat.enter("ann", "#tea")
     node = Node(chat)
@@ -66,7 +65,7 @@ def test_somebody_of_another_node_comes_talks_and_goes() -> None:
     said = node(RoomMessage, zoe, "#tea", "hello from afar", Kind.MESSAGE)
     joined, delivered = chat.news(ann)[-2:]
     assert isinstance(joined, Joined)
-    assert (joined.room, joined.opened) == ("#tea", False), "the room was here before"
+    assert (joined.room, joined.opened) == ("#tea", False), "the room existed"
     assert delivered == said
     assert chat.kept("#tea") == [said]
     assert chat.hub.tell(ann, "zoe", "psst") is None
@@ -74,11 +73,11 @@ def test_somebody_of_another_node_comes_talks_and_goes() -> None:
     assert kinds(chat.news(ann)) == [PrivateMessage]
     node(NickChanged, zoe, "zelda")
     assert chat.hub.person("zoe") is None
-    # the other node had not applied it when this was said
+    # the other node had not applied the nick change yet
     node(RoomMessage, zoe, "#tea", "still me", Kind.MESSAGE)
     renamed, again = chat.news(ann)
     assert isinstance(renamed, NickChanged)
-    assert again.actor.nick == "zelda", "as others know them now"
+    assert again.actor.nick == "zelda", "the current nickname"
     assert chat.hub.kick(ann, "#tea", "zelda", "enough") is None
     assert chat.hub.ban(ann, "#tea", "zelda") is None
     node(Joined, zoe, "#tea", False)
@@ -86,15 +85,15 @@ def test_somebody_of_another_node_comes_talks_and_goes() -> None:
     assert kinds(events) == [Kicked, ModesChanged]
     room = chat.hub.room("#tea")
     assert room is not None
-    assert list(room.members) == [ann.who], "every node refuses who is banned"
+    assert list(room.members) == [ann.who], "every node refuses the banned person"
     node(Quit, zoe, "bye")
     assert chat.hub.person("zelda") is None
     assert chat.news(ann) == []
     assert chat.hub.people_count == 1
 
 
-def test_what_a_node_may_not_do_changes_nothing() -> None:
-    """'It decides again whatever depends on the order of events.'"""
+def test_forbidden_events_change_nothing() -> None:
+    """docs/decisions/0016: apply decides again what depends on the order."""
     chat = Chat()
     ann, bob = chat.enter("ann", "#tea"), chat.enter("bob", "#tea")
     node, zoe = Node(chat), remote("zoe")
@@ -120,9 +119,8 @@ def test_what_a_node_may_not_do_changes_nothing() -> None:
     assert snapshot(chat.hub.state) == before
 
 
-def test_what_needs_a_rank_or_a_membership_is_checked_when_it_is_applied() -> None:
-    """'It decides again whatever depends on the order of events: whether somebody is still a member
-    or an operator.'"""
+def test_rank_and_membership_are_checked_when_applied() -> None:
+    """docs/decisions/0016: apply decides again what depends on the order."""
     chat = Chat(lobby="#lobby")
     ann = chat.enter("ann", "#tea", "#lobby")
     zoe, room = remote("zoe"), chat.hub.room("#tea")
@@ -150,8 +148,8 @@ def test_what_needs_a_rank_or_a_membership_is_checked_when_it_is_applied() -> No
     assert chat.kept("#tea") == ()
 
 
-def test_two_clients_on_one_person_both_hear_the_room() -> None:
-    """'Two clients on one person both hear the room, and an echo comes to the other.'"""
+def test_two_clients_of_one_person() -> None:
+    """Both receive the room's messages; a message of one is sent to the other."""
     chat = Chat()
     phone = chat.enter("ann", "#tea")
     laptop = chat.client()
@@ -175,17 +173,17 @@ def test_two_clients_on_one_person_both_hear_the_room() -> None:
     chat.hub.tell(phone, "ann", "a note")
     assert len(chat.news(phone)) == len(chat.news(laptop)) == 1
     chat.hub.join(laptop, "#pot")
-    assert kinds(phone.own[-1:]) == [Joined], "the other is notified, too"
+    assert kinds(phone.own[-1:]) == [Joined], "the other client is notified"
     chat.hub.leave(phone)
     assert chat.hub.person("ann") is laptop.who
     chat.hub.say(bob, "#tea", "still here?")
     assert [event.text for event in chat.news(laptop) if isinstance(event, RoomMessage)]
-    assert chat.news(bob) == [], "nobody has left"
+    assert chat.news(bob) == [], "the person stays"
     chat.hub.leave(laptop, "gone")
     assert kinds(chat.news(bob)) == [Quit]
 
 
-def test_a_slow_client_is_dropped_and_its_person_stays() -> None:
+def test_dropped_client_does_not_remove_its_person() -> None:
     chat = Chat(outbox=16384)
     phone, bob = chat.enter("ann", "#tea"), chat.enter("bob", "#tea")
     laptop = chat.client()
@@ -200,8 +198,8 @@ def test_a_slow_client_is_dropped_and_its_person_stays() -> None:
     assert chat.news(bob) == []
 
 
-def test_the_clients_of_one_person_in_irc() -> None:
-    """The other client of a person is sent what its own client would be: JOIN, topic and names."""
+def test_two_irc_clients_of_one_person() -> None:
+    """The other client receives JOIN, topic and names too."""
     chat = IrcChat()
     phone = chat.irc_client("ann", joined="#tea")
     laptop = chat.irc_client()
@@ -223,7 +221,7 @@ def test_the_clients_of_one_person_in_irc() -> None:
     assert not phone.closed
 
 
-def test_a_client_that_left_while_its_kill_was_on_its_way() -> None:
+def test_kill_of_a_client_that_has_left() -> None:
     chat = Chat()
     root, bob = chat.enter("root"), chat.enter("bob")
     set_mode(chat.hub, root, "o")
@@ -234,8 +232,8 @@ def test_a_client_that_left_while_its_kill_was_on_its_way() -> None:
 
 
 @pytest.mark.parametrize("mode", [Mode.LIMIT, Mode.INVITE_ONLY])
-def test_a_room_that_filled_up_in_between_takes_nobody_more(mode: Mode) -> None:
-    """'... a room still below its limit.' The key was checked before, and is not in the log."""
+def test_join_is_refused_if_the_room_filled_up_meanwhile(mode: Mode) -> None:
+    """docs/decisions/0016. The key was checked before, and is not in the log."""
     chat = Chat()
     ann = chat.enter("ann", "#tea")
     assert change_modes(chat.hub, ann, "#tea", [Change(True, mode, "1")]) == []
@@ -247,12 +245,11 @@ def test_a_room_that_filled_up_in_between_takes_nobody_more(mode: Mode) -> None:
     assert list(room.members) == [ann.who]
     chat.hub.invite(ann, "#tea", "zoe")
     node(Joined, zoe, "#tea", False)
-    assert len(room.members) == 2, "an invitation lets in once"
+    assert len(room.members) == 2, "an invitation permits one join"
 
 
-def test_states_with_the_same_events_are_equal() -> None:
-    """'All nodes that apply the same events in the same order have the same state, and refuse the
-    same events.'"""
+def test_same_events_give_equal_states() -> None:
+    """docs/decisions/0016: the same events give the same state on every node."""
     one, other = (ChatState("#lobby", "hi", 1.0) for _ in range(2))
     zoe, bob = remote("zoe"), remote("bob", 2, "third")
     ids = iter(range(1, 100))

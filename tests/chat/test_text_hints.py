@@ -1,4 +1,4 @@
-"""What the text frontend says to people and programs that mean something else."""
+"""Hints of the text frontend, and its rendering of IRC's formatting, CTCP and raw keys."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from chat.text_chat import TextTestClient
 from chat.transports import over_tcp
 
 from tcpd.chat.text.conversation import ATTEMPTS
-from tcpd.net.directory import ServiceEntry
 
 PROMPT = [
     "Welcome to the chat on chat.example.net.",
@@ -22,7 +21,7 @@ def at_prompt(chat: IrcChat | None = None) -> TextTestClient:
     return client
 
 
-def two() -> tuple[IrcChat, TextTestClient, TextTestClient]:
+def two_clients() -> tuple[IrcChat, TextTestClient, TextTestClient]:
     chat = IrcChat()
     ann, bob = chat.text_client("ann"), chat.text_client("bob")
     ann.screen()
@@ -30,7 +29,7 @@ def two() -> tuple[IrcChat, TextTestClient, TextTestClient]:
     return chat, ann, bob
 
 
-# --- text from IRC ---
+# --- formatting and CTCP from IRC ---
 
 
 @pytest.mark.parametrize(
@@ -52,9 +51,9 @@ def two() -> tuple[IrcChat, TextTestClient, TextTestClient]:
         ("PRIVMSG #lobby :\x1b[2Jboo", "<eve> \ufffd[2Jboo"),
     ],
 )
-def test_formatting_and_ctcp_are_clean_text(sent: str, shown: str) -> None:
-    """'IRC's colours, bold and CTCP are shown as clean text, not as replacement characters.'"""
-    chat, ann, _ = two()
+def test_formatting_and_ctcp_are_shown_as_plain_text(sent: str, shown: str) -> None:
+    """docs/reference/chat.rst, On the wire"""
+    chat, ann, _ = two_clients()
     eve = chat.irc_client("eve", joined="#lobby")
     ann.screen()
     eve.send(sent)
@@ -66,8 +65,8 @@ def test_formatting_and_ctcp_are_clean_text(sent: str, shown: str) -> None:
     assert ann.screen()[-1] == f"[private] {shown}"
 
 
-def test_formatting_in_topics_and_reasons() -> None:
-    chat, ann, _ = two()
+def test_formatting_in_topics_and_reasons_is_removed() -> None:
+    chat, ann, _ = two_clients()
     eve = chat.irc_client("eve", joined="#tea")
     ann.type("/join #tea")
     eve.send("TOPIC #tea :\x0312Assam\x03, \x02please")
@@ -92,9 +91,8 @@ def test_formatting_in_topics_and_reasons() -> None:
         ("QUIT :Quit:", "* eve left the chat"),
     ],
 )
-def test_the_prefix_of_a_quit_reason_is_not_shown(quit: str, shown: str) -> None:
-    """'A left-over "Quit: " prefix is not shown.'"""
-    chat, ann, _ = two()
+def test_prefix_of_a_quit_reason_is_not_shown(quit: str, shown: str) -> None:
+    chat, ann, _ = two_clients()
     eve = chat.irc_client("eve", joined="#lobby")
     ann.screen()
     eve.send(quit)
@@ -106,7 +104,7 @@ def test_the_prefix_of_a_quit_reason_is_not_shown(quit: str, shown: str) -> None
 
 @over_tcp("messages have no line ends")
 def test_keys_of_a_raw_terminal() -> None:
-    """'Ctrl-D and backspace from character-mode telnet work or are ignored.'"""
+    """docs/reference/chat.rst, On the wire"""
     chat = IrcChat()
     bob = chat.text_client("bob")
     ann = chat.text_client()
@@ -125,22 +123,22 @@ def test_keys_of_a_raw_terminal() -> None:
     assert bob.screen() == ["* ann left the chat"]
 
 
-def test_ctrl_d_at_the_prompt() -> None:
+def test_ctrl_d_at_the_nickname_prompt() -> None:
     client = at_prompt()
     client.send(b"\x04\n")
     assert client.screen() == ["Goodbye."]
     assert client.transport.disconnecting
 
 
-def test_nobody_types_a_ctcp() -> None:
-    """Ctrl-A is the key for the start of a line; before a text it would make a CTCP of it."""
-    chat, ann, _ = two()
+def test_ctcp_cannot_be_typed() -> None:
+    """Ctrl-A, the key for the start of a line, would make a CTCP message of a text."""
+    chat, ann, _ = two_clients()
     eve = chat.irc_client("eve", joined="#lobby")
     ann.type("\x01VERSION\x01")
     assert eve.lines()[-1].endswith("PRIVMSG #lobby :VERSION")
 
 
-# --- words for commands ---
+# --- commands without a slash ---
 
 
 @pytest.mark.parametrize(
@@ -157,38 +155,38 @@ def test_nobody_types_a_ctcp() -> None:
         ("list", "commands begin with a slash, as /rooms"),
         ("join #tea", "commands begin with a slash, as /join #ROOM"),
         ("nick", "commands begin with a slash, as /nick NAME"),
+        ("part #", "commands begin with a slash, as /part"),
     ],
 )
-def test_a_command_without_its_slash_is_said_and_hinted_at(typed: str, hint: str) -> None:
-    """'quit, help, exit typed as a line get a hint.'"""
-    _, ann, bob = two()
+def test_command_without_its_slash_is_said_with_a_hint(typed: str, hint: str) -> None:
+    """docs/reference/chat.rst, Commands"""
+    _, ann, bob = two_clients()
     assert ann.type(typed) == [f"  You said that to all in #lobby; {hint}."]
     assert bob.screen() == [f"#lobby <ann> {typed}"]
 
 
 @pytest.mark.parametrize(
-    "typed", ["quit smoking", "help me", "who is there", "goodbye", "join us", "part #", "//quit"]
+    "typed", ["quit smoking", "help me", "who is there", "goodbye", "join us", "//quit"]
 )
-def test_speech_gets_no_hint(typed: str) -> None:
-    _, ann, bob = two()
-    said = ann.type(typed)
-    assert said == ([] if typed != "part #" else said)
+def test_ordinary_text_gets_no_hint(typed: str) -> None:
+    _, ann, bob = two_clients()
+    assert ann.type(typed) == []
     assert len(bob.screen()) == 1
 
 
-def test_no_hint_for_what_was_not_said() -> None:
-    _, ann, _ = two()
+def test_no_hint_for_an_unsent_line() -> None:
+    _, ann, _ = two_clients()
     ann.type("/part")
     assert ann.type("quit") == ["  You are in no room now; /join #lobby takes you back."]
 
 
-# --- the prompt ---
+# --- the nickname prompt ---
 
 
 @pytest.mark.parametrize("typed", ["/help", "/?", "/H", "/help join"])
-def test_help_at_the_prompt(typed: str) -> None:
-    """'/help works at the nickname prompt.'"""
-    chat, ann, _ = two()
+def test_help_at_the_nickname_prompt(typed: str) -> None:
+    """docs/reference/chat.rst, Commands"""
+    chat, ann, _ = two_clients()
     client = at_prompt(chat)
     shown = client.type(typed)
     assert shown == ann.type(typed)
@@ -209,21 +207,21 @@ def test_help_at_the_prompt(typed: str) -> None:
         ("/help jion", "! there is no command jion; did you mean /help join?"),
     ],
 )
-def test_other_words_at_the_prompt(typed: str, answer: str) -> None:
+def test_command_names_at_the_nickname_prompt(typed: str, answer: str) -> None:
     client = at_prompt()
     assert client.type(typed) == [answer]
     assert client.type("/nick help")[0].startswith("Hello help.")
 
 
 @pytest.mark.parametrize("typed", ["/quit", "/Exit", "/q", "/bye now"])
-def test_quit_at_the_prompt(typed: str) -> None:
+def test_quit_at_the_nickname_prompt(typed: str) -> None:
     client = at_prompt()
     assert client.type(typed) == ["Goodbye."]
     assert client.transport.disconnecting
 
 
 @pytest.mark.parametrize("typed", ["/who", "quit"])
-def test_words_at_the_prompt_are_tries(typed: str) -> None:
+def test_commands_at_the_nickname_prompt_count_as_tries(typed: str) -> None:
     client = at_prompt()
     for _ in range(ATTEMPTS - 1):
         client.type(typed)
@@ -231,17 +229,16 @@ def test_words_at_the_prompt_are_tries(typed: str) -> None:
     assert client.transport.disconnecting
 
 
-# --- commands that were silent, or said the wrong thing ---
+# --- replies of commands ---
 
 
-def test_a_message_to_a_room() -> None:
-    """'/msg #room says something in the room or explains.'"""
-    _, ann, bob = two()
+def test_msg_to_a_room() -> None:
+    _, ann, bob = two_clients()
     ann.type("/join #Tea")
     bob.type("/join #tea", "/join #lobby")
     bob.screen()
     ann.screen()
-    assert ann.type("/msg #tea hello there") == [], "it goes there anyway"
+    assert ann.type("/msg #tea hello there") == [], "the current room needs no reply"
     assert ann.type("/m #lobby hi") == ["  You said that in #lobby."]
     assert bob.screen() == ["#Tea <ann> hello there", "#lobby <ann> hi"]
     assert ann.type("/msg #nope hi") == ["! there is no room #nope"]
@@ -253,8 +250,8 @@ def test_a_message_to_a_room() -> None:
     assert ann.screen() == []
 
 
-def test_a_wrong_key_is_told_as_wrong() -> None:
-    chat, _, bob = two()
+def test_join_with_a_wrong_key() -> None:
+    chat, _, bob = two_clients()
     eve = chat.irc_client("eve", joined="#tea")
     eve.send("MODE #tea +k sesame")
     assert bob.type("/join #tea") == ["! #tea has a key; write it behind the name: /join #tea KEY"]
@@ -262,9 +259,8 @@ def test_a_wrong_key_is_told_as_wrong() -> None:
     assert bob.type("/join #tea sesame")[0] == "* bob joined #tea"
 
 
-def test_commands_that_change_nothing_answer() -> None:
-    """'/nick to one's own name answers', and so does all else that changes nothing."""
-    _, ann, bob = two()
+def test_commands_without_an_effect_reply() -> None:
+    _, ann, bob = two_clients()
     ann.type("/join #tea")
     bob.type("/join #tea")
     ann.screen()
@@ -276,76 +272,3 @@ def test_commands_that_change_nothing_answer() -> None:
     ann.type("/ban zoe")
     assert ann.type("/ban zoe") == ["  zoe is already banned from #tea."]
     assert bob.type("/op ann")[-1] == "! you are not an operator of #tea"
-
-
-# --- clients at the wrong port ---
-
-
-def services(*pairs: tuple[str, tuple[str, ...]]) -> list[ServiceEntry]:
-    return [ServiceEntry(protocol, protocol, "", listeners) for protocol, listeners in pairs]
-
-
-@pytest.mark.parametrize(
-    "first",
-    [
-        "CAP LS 302",
-        "cap ls",
-        "PASS secret",
-        "NICK ann",
-        "NICK :ann",
-        "USER ann 0 * :Ann",
-        "user ann a b :Ann",
-        ":ann NICK ann",
-        "@label=1 CAP LS 302",
-        "STARTTLS",
-        "WEBIRC secret gateway host 192.0.2.1",
-        "SERVER irc.example.net 1 :Server",
-    ],
-)
-@pytest.mark.parametrize(
-    ("listeners", "where"),
-    [
-        (("*:6667", "*:6697 tls=main"), "IRC is at port 6667, and with TLS at port 6697"),
-        (("*:6667",), "IRC is at port 6667"),
-        (("*:6697 tls=main",), "IRC is at port 6697, with TLS"),
-        ((), "this server has no port for IRC"),
-    ],
-)
-def test_an_irc_client_is_told_the_port(first: str, listeners: tuple[str, ...], where: str) -> None:
-    """'An IRC client that comes to this door is told the IRC port', in a line that it shows."""
-    chat = IrcChat()
-    chat.context.services = services(("echo", ("*:7",)), ("irc", listeners))
-    client = at_prompt(chat)
-    assert client.type(first) == [
-        f"ERROR :Closing Link: this port takes plain lines, not IRC; {where}"
-    ]
-    assert client.transport.disconnecting
-
-
-@pytest.mark.parametrize("nick", ["cap", "user", "NICK", "Pass", "server", "nickname"])
-def test_names_that_look_like_irc(nick: str) -> None:
-    assert at_prompt().type(nick)[0].startswith(f"Hello {nick}.")
-
-
-def test_a_person_at_the_port_of_irc_is_told_the_other() -> None:
-    chat = IrcChat()
-    chat.context.services = services(("chat", ("*:7200",)))
-    client = chat.irc_client()
-    notice = (
-        ":chat.example.net NOTICE * :This port is for IRC clients; with nc or telnet, use port 7200"
-    )
-    assert notice in client.send("hello")
-    assert notice not in client.send("", "PING x", "NICK ann", "HELLO")
-    chat.context.services = []
-    assert len(chat.irc_client().send("hello")) == 1
-
-
-@pytest.mark.parametrize(
-    "opening", ["STARTTLS", "AUTHENTICATE PLAIN", "PROTOCTL NAMESX", "SERVER a"]
-)
-def test_a_program_at_the_port_of_irc_is_no_person(opening: str) -> None:
-    """Modern IRC, ERR_NOTREGISTERED alone: 'programs send these before they register'."""
-    chat = IrcChat()
-    chat.context.services = services(("chat", ("*:7200",)))
-    received = chat.irc_client().send(opening)
-    assert received == [":chat.example.net 451 * :You have not registered"]

@@ -19,6 +19,7 @@ from tcpd.chat.service import ChatService
 from tcpd.chat.settings import ChatSettings
 from tcpd.chat.text.kind import kind
 from tcpd.chat.text.protocol import TextFactory
+from tcpd.eventlog.log import EventLog
 from tcpd.events.chat import RoomMessage
 from tcpd.net.turns import work_queue
 from tcpd.store.history import Selector
@@ -37,6 +38,11 @@ class TextTestClient:
     def paused(self) -> bool:
         """Whether the frontend reads no further."""
         return self.transport.producerState == "paused"
+
+    @property
+    def session(self) -> Any:
+        """The server's side of the connection: its ``TextConversation``."""
+        return self.protocol._session
 
     def send(self, data: bytes) -> None:
         self.protocol.dataReceived(data)
@@ -73,6 +79,7 @@ class TextChat:
         *,
         bounds: dict[str, Any] | None = None,
         clock: Clock | None = None,
+        log: EventLog | None = None,
         **settings: Any,
     ) -> None:
         self.clock = clock or Clock()
@@ -84,7 +91,7 @@ class TextChat:
             "boot",
             lambda: next(self.now),
             self.clock,
-            log=make_log(self.clock),
+            log=log or make_log(self.clock),
             work=work,
         )
         self.service.startService()

@@ -44,7 +44,7 @@ ELSEWHERE = [
         "docs/reference/chat.rst",
         r"nc 127\.0\.0\.1 7200",
         NOWHERE,
-        "tests/chat/test_reference.py holds both conversations",
+        "tests/chat/test_text_reference.py holds both conversations",
     ),
 ]
 

@@ -1,4 +1,4 @@
-"""The reference page tells what the code does."""
+"""docs/reference/chat.rst against the code."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "chat.rst").read_text
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
-def test_commands_are_described(command: TextCommand) -> None:
+def test_commands_are_documented(command: TextCommand) -> None:
     assert f"``/{command.name} {command.usage}".rstrip() + "``" in PAGE
 
 
@@ -30,35 +30,35 @@ def test_commands_are_described(command: TextCommand) -> None:
         if field.name != "lobby"
     ],
 )
-def test_keys_are_described(key: str) -> None:
+def test_keys_are_documented(key: str) -> None:
     assert f"``{key}``" in PAGE
 
 
-def test_the_transcript_is_real() -> None:
-    """Both people type what the page has behind '>', and see what it has besides."""
+def test_transcript() -> None:
+    """Each client types the lines after '>' and sees the others."""
     chat = TextChat()
     chat.factory.server_name = "chat.example.net"
     blocks = re.findall(r"::\n\n((?:    .*\n|\n)+)", PAGE)[:2]
     scripts = [[line[4:] for line in block.rstrip().split("\n")] for block in blocks]
     scripts[0].pop(0)  # the shell's line
-    ann, bob = (Person(chat.text_client(), script) for script in scripts)
+    ann, bob = (ScriptedClient(chat.text_client(), script) for script in scripts)
     for _ in range(100):
-        # Ann types as long as she can, then Bob types a line: so it was
-        if not ann.types():
-            bob.types()
+        # Ann types as long as her screen permits, then Bob types one line
+        if not ann.type_next():
+            bob.type_next()
     assert ann.screen == ann.script
     assert bob.screen == bob.script
 
 
-class Person:
-    """Types the next line of a script as soon as the screen shows all that stands before it."""
+class ScriptedClient:
+    """A client that types the next line of a script when its screen shows all lines before it."""
 
     def __init__(self, client: TextTestClient, script: list[str]) -> None:
         self.client = client
         self.script = script
         self.screen: list[str] = []
 
-    def types(self) -> bool:
+    def type_next(self) -> bool:
         self.screen += self.client.screen()
         typed = [n for n, line in enumerate(self.script) if line.startswith("> ")]
         if not typed or self.screen != self.script[: typed[0]]:

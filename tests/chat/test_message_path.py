@@ -1,5 +1,4 @@
-"""The path of a message: how many frames of Python it passes, as docs/explanation/life-of-a-line
-has it."""
+"""The number of Python frames that a message passes (docs/explanation/life-of-a-line.rst)."""
 
 from __future__ import annotations
 
@@ -11,18 +10,18 @@ from typing import Any
 from chat.irc_chat import IrcChat
 from chat.transports import over_tcp
 
-#: At most so many, from the transport to the outboxes of the room.
+#: The limit, from the transport to the outboxes of the room.
 MOST_FRAMES = 40
 
 
-@over_tcp("it counts the frames of chat alone")
-def test_a_message_to_a_room_passes_few_frames() -> None:
-    """'PRIVMSG to a room passes at most 40 frames.'"""
+@over_tcp("it counts the frames of chat only")
+def test_frames_of_a_message_to_a_room() -> None:
+    """docs/explanation/life-of-a-line.rst: at most 40 frames."""
     chat = IrcChat()
-    # as in a daemon, where they are C functions
+    # C functions, as in the daemon
     chat.hub.wall_clock, chat.hub.clock = time.time, time.monotonic
     ann, bob = (chat.irc_client(nick, joined="#tea") for nick in ("ann", "bob"))
-    ann.send("PRIVMSG #tea :the first is looked at more closely")
+    ann.send("PRIVMSG #tea :the first message is checked more closely")
     bob.lines()
     passed: list[str] = []
 

@@ -1,4 +1,4 @@
-"""PRIVMSG, NOTICE, TAGMSG, REDACT and RELAYMSG, over both doors.
+"""PRIVMSG, NOTICE, TAGMSG, REDACT and RELAYMSG, with text clients as well.
 
 Sources: the Modern IRC Client Protocol, "Sending Messages"
 (https://modern.ircdocs.horse/#sending-messages), and the IRCv3 specifications message-tags,
@@ -37,7 +37,7 @@ def test_several_targets() -> None:
 
 
 @pytest.mark.parametrize("verb", ["PRIVMSG", "TAGMSG"])
-def test_too_many_targets(verb: str) -> None:
+def test_targets_are_limited(verb: str) -> None:
     """TARGMAX, and RFC 2812: ERR_TOOMANYTARGETS "<target> :<error code> recipients. <abort
     message>" """
     ann, bob, _ = join_three(IrcChat(), "message-tags")
@@ -64,7 +64,7 @@ def test_too_many_targets(verb: str) -> None:
         ("TAGMSG #other", "404 ann #other :you are not in #other"),
     ],
 )
-def test_what_cannot_be_said(line: str, answer: str) -> None:
+def test_errors_of_messages(line: str, answer: str) -> None:
     chat = IrcChat()
     chat.irc_client("bob", joined="#other")
     ann = chat.irc_client("ann", "message-tags")
@@ -75,19 +75,19 @@ def test_what_cannot_be_said(line: str, answer: str) -> None:
 @pytest.mark.parametrize(
     "rest", ["", " ,", " bob", " bob :", " eve :hi", " #nowhere :hi", " #other :hi"]
 )
-def test_no_error_is_the_answer_to_a_notice(rest: str) -> None:
+def test_notice_gets_no_error(rest: str) -> None:
     """ "they must not send any error back to the client on receipt of a NOTICE command" """
     chat = IrcChat()
     chat.irc_client("bob", joined="#other")
     assert chat.irc_client("ann").send(f"NOTICE{rest}") == []
 
 
-def test_a_room_that_will_not_hear() -> None:
+def test_message_to_a_moderated_channel() -> None:
     """ "If a message cannot be delivered to a channel, the server SHOULD respond with an
     ERR_CANNOTSENDTOCHAN" """
     chat = IrcChat()
     ann, bob, _ = join_three(chat)
-    change(chat, Change(True, Mode.MODERATED))
+    change_modes_of_c(chat, Change(True, Mode.MODERATED))
     bob.lines()
     [received] = bob.send("PRIVMSG #c :hi")
     assert received.startswith(f"{SERVER} 404 bob #c :")
@@ -95,21 +95,21 @@ def test_a_room_that_will_not_hear() -> None:
     assert [line for line in ann.lines() if "PRIVMSG" in line] == []
 
 
-def change(chat: IrcChat, *changes: Change) -> None:
-    """Ann changes modes of #c."""
+def change_modes_of_c(chat: IrcChat, *changes: Change) -> None:
+    """Change modes of #c as Ann."""
     ann = chat.person("ann")
     assert change_modes(chat.hub, ann.clients[0], "#c", changes) == []
     chat.settle()
 
 
 @pytest.mark.parametrize("bad", [b"PRIVMSG #c :\xff", b"PRIVMSG #c :" + b"x" * 510, b"NOSUCH"])
-def test_what_cannot_be_read_is_answered_behind_what_was_said_before(bad: bytes) -> None:
+def test_parse_error_follows_earlier_echoes(bad: bytes) -> None:
     ann, _, _ = join_three(IrcChat(), "echo-message")
     received = ann.raw(b"PRIVMSG #c :one\r\nPRIVMSG #c :two\r\n" + bad + b"\r\n").decode()
     assert [command(line) for line in received.split("\r\n")[:2]] == ["PRIVMSG", "PRIVMSG"]
 
 
-def test_an_error_comes_behind_what_was_said_before() -> None:
+def test_errors_and_echoes_keep_their_order() -> None:
     ann, _, _ = join_three(IrcChat(), "echo-message")
     received = ann.raw(
         b"PRIVMSG #c :one\r\nPRIVMSG #x :two\r\nPRIVMSG #c :\xff\r\nPRIVMSG #c :four\r\n"
@@ -126,7 +126,7 @@ def test_an_error_comes_behind_what_was_said_before() -> None:
 
 
 @pytest.mark.parametrize(
-    ("prefix", "shown", "hearers"),
+    ("prefix", "shown", "recipients"),
     [
         ("@", "@", {"ann"}),
         ("%", "%", {"ann", "bob"}),
@@ -135,14 +135,14 @@ def test_an_error_comes_behind_what_was_said_before() -> None:
         ("+@", "+", {"ann", "bob", "cid"}),
     ],
 )
-def test_statusmsg(prefix: str, shown: str, hearers: set[str]) -> None:
+def test_statusmsg(prefix: str, shown: str, recipients: set[str]) -> None:
     """ "the message will be delivered only to the members of that channel with the given or higher
     status in the channel"; "PRIVMSG @%#bunny ... is functionally identical" to %#bunny."""
     chat = IrcChat()
     ann, bob, cid = join_three(chat)
     dan = chat.irc_client("dan", joined="#c")
     eve = chat.irc_client("eve", joined="#c")
-    change(
+    change_modes_of_c(
         chat,
         Change(True, Mode.HALF_OPERATOR, argument="bob"),
         Change(True, Mode.VOICE, argument="cid"),
@@ -152,11 +152,11 @@ def test_statusmsg(prefix: str, shown: str, hearers: set[str]) -> None:
         client.lines()
     assert eve.send(f"PRIVMSG {prefix}#c :psst") == []
     delivered = {nick: client.lines() for nick, client in clients.items()}
-    assert {nick for nick, lines in delivered.items() if lines} == hearers
+    assert {nick for nick, lines in delivered.items() if lines} == recipients
     assert delivered["ann"] == [f":eve!~eve@localhost PRIVMSG {shown}#c :psst"]
 
 
-def test_a_person_among_the_operators_hears_it_too() -> None:
+def test_statusmsg_to_a_text_client() -> None:
     chat = IrcChat()
     dan = chat.text_client("dan")
     dan.type("/join #c")
@@ -167,7 +167,7 @@ def test_a_person_among_the_operators_hears_it_too() -> None:
 
 
 @pytest.mark.parametrize("word", ["#c", "@#c", "@+#c", "nick", "@nick", "", "@", "+%@#c"])
-def test_targets(word: str) -> None:
+def test_target_parsing(word: str) -> None:
     target = Target.of(word)
     assert target.is_room == ("#" in word)
     assert target.name == (word.lstrip("@%+") if target.is_room else word)
@@ -176,8 +176,8 @@ def test_targets(word: str) -> None:
 # --- CTCP ---
 
 
-def test_actions_are_the_same_at_both_doors() -> None:
-    """CTCP ACTION is what the text door has as /me."""
+def test_action_in_both_frontends() -> None:
+    """CTCP ACTION is /me of the text frontend."""
     chat = IrcChat()
     ann, bob, _ = join_three(chat)
     dan = chat.text_client("dan")
@@ -194,7 +194,7 @@ def test_actions_are_the_same_at_both_doors() -> None:
 
 
 @pytest.mark.parametrize("text", ["\x01VERSION\x01", "\x01ACTION\x01", "\x01ACTION \x01"])
-def test_other_requests_pass_as_they_are(text: str) -> None:
+def test_other_ctcp_is_relayed_unchanged(text: str) -> None:
     ann, bob, _ = join_three(IrcChat())
     ann.send(f"PRIVMSG bob :{text}", f"NOTICE bob :{text}")
     assert bob.lines() == [
@@ -206,7 +206,7 @@ def test_other_requests_pass_as_they_are(text: str) -> None:
 # --- RPL_AWAY ---
 
 
-def test_who_writes_to_somebody_away_is_told() -> None:
+def test_message_to_an_away_user() -> None:
     """ "If <target> is a user and that user has been set as away, the server may reply with an
     RPL_AWAY (301) numeric and the command will continue." """
     chat = IrcChat()
@@ -227,7 +227,7 @@ LONG_NICK, LONG_HOST = "a" * 30, "h" * 63
 
 
 def people_with_long_names(chat: IrcChat, *caps: str) -> tuple[IrcTestClient, IrcTestClient, Any]:
-    """Who speaks, who hears it as IRC, and as text, in #c; the first two are operators."""
+    """Ann, an operator who sends; Bob, an operator by IRC; Dan, by text: all in #c."""
     bob = chat.irc_client("bob", *caps, joined="#c")
     ann = chat.irc_client(LONG_NICK, *caps, joined="#c")
     bob.send(f"MODE #c +o {LONG_NICK}")
@@ -242,7 +242,7 @@ def people_with_long_names(chat: IrcChat, *caps: str) -> tuple[IrcTestClient, Ir
 
 
 @pytest.mark.parametrize(
-    ("said", "received", "wrapped"),
+    ("prefix", "relayed", "wrapped"),
     [
         ("PRIVMSG #C :", "PRIVMSG #c :", "{}"),
         ("NOTICE #c :", "NOTICE #c :", "{}"),
@@ -257,31 +257,31 @@ def people_with_long_names(chat: IrcChat, *caps: str) -> tuple[IrcTestClient, Ir
     ],
 )
 @pytest.mark.parametrize("letter", ["x", "ü", "茶", "😀"])
-def test_what_fits_the_line_as_others_get_it_arrives_whole(
-    said: str, received: str, wrapped: str, letter: str
+def test_longest_message_is_relayed_whole(
+    prefix: str, relayed: str, wrapped: str, letter: str
 ) -> None:
     """RFC 2812 section 2.3: "IRC messages ... SHALL NOT exceed 512 characters in length, counting
-    all characters including the trailing CR-LF". A byte more than that is refused: Modern IRC,
+    all characters including the trailing CR-LF". One byte more is refused: Modern IRC,
     ERR_INPUTTOOLONG, "Indicates a given line does not follow the specified size limits"."""
     chat = IrcChat()
     ann, bob, dan = people_with_long_names(chat, "message-tags")
-    head = f":{LONG_NICK}!~{'a' * 11}@{LONG_HOST} {received}"
+    head = f":{LONG_NICK}!~{'a' * 11}@{LONG_HOST} {relayed}"
     room = 510 - len((head + wrapped.format("")).encode())
     text = letter * (room // len(letter.encode()))
     text += "." * (room - len(text.encode()))
-    assert ann.send(said + wrapped.format(text)) == []
+    assert ann.send(prefix + wrapped.format(text)) == []
     (line,) = bob.lines()
     assert plain(line).rpartition("@+x=y ")[2] == head + wrapped.format(text)
     delivered = dan.screen()
-    assert len(delivered) == (received.split()[1] == "#c")
-    quiet = received.startswith("NOTICE")
-    assert ann.numerics(said + wrapped.format(text + ".")) == ([] if quiet else ["417"])
+    assert len(delivered) == (relayed.split()[1] == "#c")
+    quiet = relayed.startswith("NOTICE")
+    assert ann.numerics(prefix + wrapped.format(text + ".")) == ([] if quiet else ["417"])
     assert bob.lines() == []
     assert dan.screen() == []
 
 
-def test_what_does_not_fit_for_one_target_is_said_to_none() -> None:
-    """Nobody would know who has heard it."""
+def test_message_too_long_for_one_target_is_sent_to_none() -> None:
+    """The fault: the sender could not see which targets had received it."""
     chat = IrcChat()
     ann, bob, _ = people_with_long_names(chat)
     cid = chat.irc_client("c" * 30)
@@ -292,7 +292,7 @@ def test_what_does_not_fit_for_one_target_is_said_to_none() -> None:
     assert len(bob.lines()) == 1
 
 
-def test_a_refusal_has_the_label() -> None:
+def test_too_long_message_is_answered_with_its_label() -> None:
     chat = IrcChat()
     ann, bob, _ = people_with_long_names(chat, "batch", "labeled-response")
     assert plain(*ann.send(f"@label=x PRIVMSG #c :{'x' * 450}")).startswith(
@@ -301,8 +301,8 @@ def test_a_refusal_has_the_label() -> None:
     assert bob.lines() == []
 
 
-def test_of_an_action_without_its_end_the_end_counts_too() -> None:
-    """It is passed on with one, and has to fit so."""
+def test_length_of_an_action_includes_its_end() -> None:
+    """The server completes CTCP ACTION with the final 0x01."""
     chat = IrcChat()
     ann, bob, _ = people_with_long_names(chat)
     room = room_for(chat.person(LONG_NICK), "bob", Kind.ACTION)
@@ -315,25 +315,24 @@ def test_of_an_action_without_its_end_the_end_counts_too() -> None:
 
 @pytest.mark.parametrize("letter", ["x", "é", "茶", "e\u0301"])
 @pytest.mark.parametrize("command", ["", "/me ", "/msg bob ", "/msg #c "])
-def test_the_text_frontend_splits_what_does_not_fit(command: str, letter: str) -> None:
-    """'The text door goes on splitting (its lines have no such bound)'; what somebody does arrives
-    as CTCP ACTION in each piece."""
+def test_long_text_is_split_by_the_text_frontend(command: str, letter: str) -> None:
+    """docs/reference/chat.rst, On the wire. Each piece of an action is a CTCP ACTION."""
     chat = IrcChat()
     _, bob, dan = people_with_long_names(chat)
     text = letter * 700
     dan.type(command + text)
-    got = [line.partition(" :")[2] for line in bob.lines()]
-    assert len(got) > 1
+    pieces = [line.partition(" :")[2] for line in bob.lines()]
+    assert len(pieces) > 1
     if command == "/me ":
-        assert all(piece.startswith("\x01ACTION ") and piece[-1] == "\x01" for piece in got)
-        got = [piece[8:-1] for piece in got]
+        assert all(piece.startswith("\x01ACTION ") and piece[-1] == "\x01" for piece in pieces)
+        pieces = [piece[8:-1] for piece in pieces]
     else:
-        assert not any("\x01" in piece for piece in got)
-    assert "".join(got) == text
+        assert not any("\x01" in piece for piece in pieces)
+    assert "".join(pieces) == text
 
 
-def test_names_that_change_change_the_room() -> None:
-    """CHGHOST and NICK: the prefix is the one that others get by then."""
+def test_nick_and_host_changes_affect_the_length() -> None:
+    """CHGHOST and NICK change the source of later messages."""
     chat = IrcChat()
     ann = chat.irc_client("ann", joined="#c")
     bob = chat.irc_client("bob", joined="#c")
@@ -351,8 +350,8 @@ def test_names_that_change_change_the_room() -> None:
     assert [len(line) for line in bob.lines() if " PRIVMSG " in line] == [510, 510]
 
 
-def test_there_is_always_room() -> None:
-    """The longest names leave some of the 512 bytes."""
+def test_longest_names_leave_room_for_text() -> None:
+    """RFC 1459 section 2.3: 512 bytes, with source and target."""
     chat = IrcChat()
     chat.irc_client("ann")
     member = chat.hub.person("ann")
@@ -369,7 +368,7 @@ def test_there_is_always_room() -> None:
 # --- tags ---
 
 
-def test_tags_of_clients_are_passed_on() -> None:
+def test_client_only_tags_are_relayed() -> None:
     """ "Client-only tags are client-initiated tags that servers MUST attach as-is to any relevant
     message relayed to other clients"; "Tags without the client-only prefix MUST be removed" """
     chat = IrcChat()
@@ -416,7 +415,7 @@ def test_tagmsg() -> None:
 @pytest.mark.parametrize(
     ("denied", "passed"), [(("typing",), "+draft/react"), (("*", "-typing"), "+typing")]
 )
-def test_tags_that_are_denied(denied: tuple[str, ...], passed: str) -> None:
+def test_denied_tags_are_not_relayed(denied: tuple[str, ...], passed: str) -> None:
     """CLIENTTAGDENY"""
     chat = IrcChat(deny_tags=denied)
     ann, bob, _ = join_three(chat, "message-tags", "labeled-response", "batch")
@@ -429,8 +428,8 @@ def test_tags_that_are_denied(denied: tuple[str, ...], passed: str) -> None:
     assert bob.lines() == []
 
 
-def test_tags_with_wrong_names_are_not_passed_on() -> None:
-    """message-tags, "Rules for naming message tags"; the message they stand on is."""
+def test_invalid_tag_names_are_not_relayed() -> None:
+    """message-tags, "Rules for naming message tags"; the message itself is relayed."""
     chat = IrcChat()
     ann, bob, _ = join_three(chat, "message-tags", "labeled-response", "batch")
     ann.send("@+ok=1;+\x1b[31m=2;+a_b=3;+ex*/a PRIVMSG #c :hi")
@@ -443,10 +442,9 @@ def test_tags_with_wrong_names_are_not_passed_on() -> None:
 
 @pytest.mark.parametrize("size", [4095, 8192, 16000])
 @pytest.mark.parametrize("line", ["PRIVMSG #c :hi", "TAGMSG #c", "NOTICE #c :hi", "PING x"])
-def test_more_tags_than_allowed(line: str, size: int) -> None:
+def test_too_long_tags_are_refused(line: str, size: int) -> None:
     """message-tags: 'Servers MUST reply with the ERR_INPUTTOOLONG (417) error numeric if a client
-    sends a message with more tag data than the allowed limit.' Nothing of it is said, and the
-    connection stays."""
+    sends a message with more tag data than the allowed limit.' The connection stays."""
     ann, bob, _ = join_three(IrcChat(), "message-tags")
     data = f"+a={'x' * (size - 3)}"
     assert ann.send(f"@{data} {line}") == [f"{SERVER} 417 ann :Input line was too long"]
@@ -483,7 +481,7 @@ def test_messages_are_echoed() -> None:
         assert {"time", "msgid"} <= set(tags(echo[0]))
 
 
-def test_a_message_to_oneself_comes_as_sent_and_as_received() -> None:
+def test_message_to_oneself_is_echoed_and_delivered() -> None:
     """ "When a client sends a private message to its own nick, echo-message will result in
     duplicate messages being sent by the server" """
     chat = IrcChat()
@@ -493,10 +491,10 @@ def test_a_message_to_oneself_comes_as_sent_and_as_received() -> None:
     assert bob.send("PRIVMSG bob :hi") == [":bob!~bob@localhost PRIVMSG bob :hi"]
 
 
-def test_who_speaks_from_outside_hears_it_once() -> None:
+def test_message_from_outside_is_echoed_once() -> None:
     chat = IrcChat()
     chat.irc_client("ann", joined="#c")
-    change(chat, Change(False, Mode.NO_OUTSIDERS))
+    change_modes_of_c(chat, Change(False, Mode.NO_OUTSIDERS))
     out = chat.irc_client("out", "echo-message")
     assert out.send("PRIVMSG #c :hi") == [":out!~out@localhost PRIVMSG #c :hi"]
 
@@ -504,7 +502,7 @@ def test_who_speaks_from_outside_hears_it_once() -> None:
 # --- msgid ---
 
 
-def test_the_msgid_is_the_same_for_all() -> None:
+def test_msgid_is_the_same_for_all() -> None:
     chat = IrcChat()
     ann, bob, cid = join_three(chat, "echo-message", "message-tags")
     echo = ann.send("PRIVMSG #c,bob :hi")
@@ -524,7 +522,7 @@ def msgid(client: IrcTestClient, line: str) -> str:
     return tags(client.send(line)[-1])["msgid"]
 
 
-def test_what_was_said_is_taken_back() -> None:
+def test_redaction_by_the_sender() -> None:
     """ "SHOULD forward this REDACT, with an appropriate prefix, to the target recipients that have
     negotiated the draft/message-redaction capability ... MUST not forward this REDACT to target
     recipients that have not" """
@@ -545,7 +543,7 @@ def test_what_was_said_is_taken_back() -> None:
     assert not chat.kept("#c")
 
 
-def test_operators_take_back_what_others_said() -> None:
+def test_redaction_by_an_operator() -> None:
     chat = IrcChat()
     ann, bob, _ = join_three(chat, *REDACTING)
     id = msgid(bob, "PRIVMSG #c :spam")
@@ -554,7 +552,7 @@ def test_operators_take_back_what_others_said() -> None:
     assert [plain(line) for line in received] == [f":ann!~ann@localhost REDACT #c {id}"]
 
 
-def test_what_cannot_be_taken_back() -> None:
+def test_refused_redactions() -> None:
     """FAIL REDACT INVALID_TARGET, REDACT_FORBIDDEN, UNKNOWN_MSGID"""
     chat = IrcChat()
     ann, bob, _ = join_three(chat, *REDACTING)
@@ -568,7 +566,7 @@ def test_what_cannot_be_taken_back() -> None:
         ("REDACT #c :no such :x", "UNKNOWN_MSGID #c no"),
         (f"REDACT #d {id}", "INVALID_TARGET #d"),
         (f"REDACT #nowhere {id}", "INVALID_TARGET #nowhere"),
-        # what is said in private is kept nowhere: whose it was, nobody could tell
+        # private messages are not kept: their senders are unknown
         (f"REDACT ann {private}", "INVALID_TARGET ann"),
     ):
         [received] = bob.send(line)
@@ -579,7 +577,7 @@ def test_what_cannot_be_taken_back() -> None:
 # --- draft/relaymsg ---
 
 
-def test_relayed_messages() -> None:
+def test_relaymsg() -> None:
     """ "the IRCd will translate the message to a PRIVMSG: @relaymsg=<botnick>
     :spoofednick!<ident>@<host> PRIVMSG <channel> :<message>" """
     chat = IrcChat()
@@ -612,7 +610,7 @@ def test_relayed_messages() -> None:
         ("RELAYMSG #c a/b", "461 bob RELAYMSG :"),
     ],
 )
-def test_what_cannot_be_relayed(line: str, answer: str) -> None:
+def test_refused_relaymsg(line: str, answer: str) -> None:
     """ "Servers MUST also sanitize or reject nicks that contain reserved IRC characters" and
     "should take steps to verify that the caller is authorized" """
     ann, bob, _ = join_three(IrcChat(), "draft/relaymsg")
@@ -621,8 +619,8 @@ def test_what_cannot_be_relayed(line: str, answer: str) -> None:
     assert ann.lines() == []
 
 
-def test_relayed_messages_that_fit_arrive_whole() -> None:
-    """By the name that others get them under. What does not fit is refused with 417."""
+def test_longest_relaymsg_is_relayed_whole() -> None:
+    """The length depends on the relayed nickname. A longer one gets 417."""
     chat = IrcChat()
     ann, bob, _ = join_three(chat)
     speaker = "ü" * 20 + "/x"
@@ -637,8 +635,8 @@ def test_relayed_messages_that_fit_arrive_whole() -> None:
 # --- server-time ---
 
 
-def test_everything_has_its_time() -> None:
-    """server-time: "Servers MAY include the timestamp in messages when they see fit": in all."""
+def test_every_line_has_a_time_tag() -> None:
+    """server-time: "Servers MAY include the timestamp in messages when they see fit"."""
     chat = IrcChat()
     ann = chat.irc_client()
     ann.send("CAP LS 302", "CAP REQ :server-time batch draft/extended-isupport labeled-response")

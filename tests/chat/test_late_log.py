@@ -1,6 +1,5 @@
-"""What a client is sent for lines that it sends in one packet: 'all answers and their order are as
-with the local log'. Each case compares the bytes that everybody gets on logs that deliver late with
-those on the local log."""
+"""Pipelined lines on a log that delivers late: all output, to the byte, is as with the local
+log."""
 
 from __future__ import annotations
 
@@ -22,7 +21,7 @@ from tcpd.chat.irc.credentials import OPERATORS
 
 pytestmark = on_the_local_log("each case compares both logs itself")
 
-#: Seeds of the late logs that each case runs on.
+#: Seeds of the late logs in each case.
 SEEDS = range(5)
 
 OPERATED = {"operators": OPERATORS.parse(f"root {cheap_password()}")}
@@ -30,12 +29,12 @@ LOCKED = {"password": cheap_password()}
 
 LABELS = ("labeled-response", "batch", "echo-message")
 
-#: Ann opens both, and bob is in both.
+#: Ann is the operator of both, and bob is in both.
 ROOMS = "#tea,#pot"
 
 
 class Scene:
-    """Ann, who sends lines; and who sees it: bob and cid by IRC, who is away; and dan by text, in
+    """Ann, who sends lines, and their recipients: bob and cid, who is away, by IRC; dan by text, in
     #tea and the lobby.
 
     :param kind: of the event log.
@@ -51,27 +50,27 @@ class Scene:
         if wanted is not None:
             _enter(self.ann, "ann", wanted)
         _enter(self.bob, "bob", caps.CAPABILITIES)
-        # without the capability, a renamed room's names would follow in any later turn
+        # without the capability, the fallback of a rename would follow in later turns
         self.cid = self.chat.irc_client("cid", "draft/channel-rename", joined="#pot")
         self.cid.send("AWAY :out")
         self.dan = self.chat.text_client("dan")
         self.dan.type("/join #tea")
-        self.settled()
+        self.settle()
 
     def send(self, lines: Iterable[str]) -> tuple[bytes, ...]:
-        """Have ann send lines in one packet; what everybody is sent, she first and dan
+        """Send lines as ann in one packet. Return the output of each client: ann first, dan
         last."""
         self.ann.protocol.dataReceived(_packet(lines))
-        return self.settled()
+        return self.settle()
 
     def send_and_close(self, lines: Iterable[str]) -> tuple[bytes, ...]:
-        """The same, and ann closes her sending side right behind."""
+        """The same, then close ann's sending side."""
         self.ann.protocol.dataReceived(_packet(lines))
         self.ann.protocol.readConnectionLost()
-        return self.settled()
+        return self.settle()
 
-    def settled(self) -> tuple[bytes, ...]:
-        """What each was sent since the last time, when nothing more comes."""
+    def settle(self) -> tuple[bytes, ...]:
+        """Run turns until no more output comes. Return the output of each client."""
         everybody = (self.ann.read, self.bob.read, self.cid.read, self.dan.raw)
         sent = [b""] * len(everybody)
         quiet = 0
@@ -94,8 +93,8 @@ def _enter(client: IrcTestClient, nick: str, wanted: Iterable[str]) -> None:
     client.send(f"JOIN {ROOMS}")
 
 
-def answers(lines: Sequence[str], wanted: Iterable[str] | None = (), **irc: Any) -> list[str]:
-    """Have ann send lines in one packet, on the local log and on late ones.
+def replies(lines: Sequence[str], wanted: Iterable[str] | None = (), **irc: Any) -> list[str]:
+    """Send lines as ann in one packet, on the local log and on late ones.
 
     :return: the commands of the lines that she is sent on each.
     """
@@ -108,21 +107,20 @@ def answers(lines: Sequence[str], wanted: Iterable[str] | None = (), **irc: Any)
 # --- labels and echoes ---
 
 
-def test_a_labelled_join_is_answered_as_a_whole() -> None:
-    """ "the server MUST include the same tag and value in any response produced from this
-    message": no empty ACK, and no reply without the label."""
+def test_labelled_join_is_answered_as_a_whole() -> None:
+    """ "the server MUST include the same tag and value in any response produced from this message":
+    neither an empty ACK nor a reply without the label."""
     lines = (
         *("@label=1 JOIN #new", "@label=2 JOIN #new"),
         *("@label=3 TOPIC #new :x", "@label=4 PART #new"),
     )
     batch = ["BATCH", "JOIN", "353", "366", "BATCH"]
-    assert answers(lines, LABELS) == [*batch, "ACK", "TOPIC", "PART"]
+    assert replies(lines, LABELS) == [*batch, "ACK", "TOPIC", "PART"]
 
 
-def test_labels_come_in_the_order_of_their_lines() -> None:
-    """'A request is complete before the next line is taken', and its label is sent then."""
+def test_labels_are_in_the_order_of_lines() -> None:
     lines = ("@label=1 PRIVMSG #tea :a", "PRIVMSG #tea :b", "@label=2 PING x", "@label=3 AWAY :x")
-    assert answers(lines, LABELS) == ["PRIVMSG", "PRIVMSG", "PONG", "306"]
+    assert replies(lines, LABELS) == ["PRIVMSG", "PRIVMSG", "PONG", "306"]
 
 
 @pytest.mark.parametrize(
@@ -137,27 +135,26 @@ def test_labels_come_in_the_order_of_their_lines() -> None:
         ("QUIT", ["ERROR"]),
     ],
 )
-def test_an_echo_comes_before_what_follows(line: str, answer: list[str]) -> None:
-    """echo-message: "servers MUST echo messages back". 'Only messages without a label may run
-    ahead': nothing that follows overtakes their echo."""
+def test_echoes_precede_later_replies(line: str, answer: list[str]) -> None:
+    """echo-message: "servers MUST echo messages back". Only messages without a label are sent ahead
+    of the log, and no reply overtakes their echoes."""
     lines = ("PRIVMSG #tea :a", "PRIVMSG bob :b", "NOTICE #pot :c", line)
     echoes = ["PRIVMSG", "PRIVMSG", "NOTICE"]
-    assert answers(lines, ["echo-message"]) == [*echoes, *answer]
+    assert replies(lines, ["echo-message"]) == [*echoes, *answer]
 
 
-def test_more_messages_than_may_run_ahead() -> None:
-    """'Messages may run ahead of the event log, up to a bound; anything else waits until they are
-    delivered.'"""
+def test_more_messages_than_may_be_sent_ahead() -> None:
     talk = [f"PRIVMSG {'#tea' if number % 3 else '#pot'} :{number}" for number in range(150)]
-    got = answers((*talk, "TOPIC #tea :x", "PRIVMSG #none :x", *talk, "PING x"), ["echo-message"])
-    assert got == [*["PRIVMSG"] * 150, "TOPIC", "403", *["PRIVMSG"] * 150, "PONG"]
+    received = replies(
+        (*talk, "TOPIC #tea :x", "PRIVMSG #none :x", *talk, "PING x"), ["echo-message"]
+    )
+    assert received == [*["PRIVMSG"] * 150, "TOPIC", "403", *["PRIVMSG"] * 150, "PONG"]
 
 
-def test_a_relayed_message_among_others() -> None:
-    """'The client that sent it gets it if it wants echoes', and what it relays in any case: also
-    where all of it goes to one room in one packet."""
+def test_relayed_message_among_others() -> None:
+    """The sender gets a relayed message even without echo-message."""
     lines = ("PRIVMSG #tea :a", "RELAYMSG #tea a/b :b", "PRIVMSG #tea :c", "RELAYMSG #tea a/b :d")
-    assert answers(lines) == ["PRIVMSG", "PRIVMSG"]
+    assert replies(lines) == ["PRIVMSG", "PRIVMSG"]
 
 
 # --- PING ---
@@ -165,15 +162,14 @@ def test_a_relayed_message_among_others() -> None:
 
 @pytest.mark.parametrize("kind", ["local", "late"])
 @pytest.mark.parametrize("line", ["PRIVMSG #tea :hi", "@label=1 PRIVMSG bob :hi", "NICK annie"])
-def test_a_ping_is_answered_behind_all_that_it_follows(line: str, kind: str) -> None:
-    """'PING completes after everything before it has been applied and handed to the transports of
-    those who must see it.'"""
+def test_pong_follows_all_earlier_output(line: str, kind: str) -> None:
+    """PONG is sent after all earlier events are applied and written to their recipients."""
     word = line.removeprefix("@label=1 ").split(" ")[0].encode()
     for seed in SEEDS:
         scene = Scene(kind, seed, LABELS)
         written: list[tuple[str, bytes]] = []
         for nick, client in (("ann", scene.ann), ("bob", scene.bob)):
-            client.protocol._outbox.write = partial(_note, written, nick)
+            client.session.outbox.write = partial(_note, written, nick)
         scene.send((line, "PING last"))
         own = b"".join(data for nick, data in written if nick == "ann")
         assert own.index(word) < own.index(b"PONG")
@@ -188,90 +184,85 @@ def _note(written: list[tuple[str, bytes]], nick: str, data: bytes) -> None:
 # --- what waits for a thread ---
 
 
-def test_a_ping_does_not_overtake_oper() -> None:
-    """'Asynchronous work (password hashing) is part of the request that asked for it. So nothing
-    overtakes OPER.'"""
+def test_ping_does_not_overtake_oper() -> None:
     lines = ("OPER root sesame", "PING x", "MODE ann", "OPER root wrong", "PING y")
-    got = answers(lines, **OPERATED)
-    assert got == ["MODE", "381", "PONG", "221", "464", "PONG"]
+    received = replies(lines, **OPERATED)
+    assert received == ["MODE", "381", "PONG", "221", "464", "PONG"]
 
 
-def test_nothing_overtakes_a_right_password() -> None:
-    """'Nothing overtakes PASS': what follows waits until it is checked."""
+def test_lines_wait_for_a_right_password() -> None:
     lines = ("PASS sesame", "NICK ann", "USER a 0 * :A", "JOIN #tea", "PING x")
-    got = answers(lines, None, **LOCKED)
-    assert got[0] == "001"
-    assert got[-4:] == ["JOIN", "353", "366", "PONG"]
+    received = replies(lines, None, **LOCKED)
+    assert received[0] == "001"
+    assert received[-4:] == ["JOIN", "353", "366", "PONG"]
 
 
-def test_nothing_overtakes_a_wrong_password() -> None:
-    """Likewise: nothing that follows it is done."""
+def test_lines_after_a_wrong_password_are_not_executed() -> None:
     lines = ("PASS wrong", "NICK ann", "USER a 0 * :A", "JOIN #tea", "PING x")
-    assert answers(lines, None, **LOCKED) == ["464", "ERROR"]
+    assert replies(lines, None, **LOCKED) == ["464", "ERROR"]
 
 
-def test_a_whole_registration_in_one_packet() -> None:
-    """'A whole registration pipelined in one packet with a server password.'"""
+def test_pipelined_registration_with_a_password() -> None:
     lines = (
         *("CAP LS 302", f"CAP REQ :{' '.join(LABELS)} draft/pre-away", "PASS sesame"),
         *("AWAY :soon", "NICK ann", "USER a 0 * :A", "CAP END", "WHOIS ann"),
         *("@label=1 JOIN #tea,#new", "TOPIC #new :hot", "PRIVMSG #tea :hi"),
         *("NICK annie", "WHOIS annie", "@label=2 PING x", "QUIT :bye"),
     )
-    got = answers(lines, None, **LOCKED)
-    assert got.index("001") < got.index("BATCH") < got.index("TOPIC") < got.index("PRIVMSG")
-    assert got.count("301") == 2, "both WHOIS show that she is away"
-    assert got[-2:] == ["PONG", "ERROR"]
+    received = replies(lines, None, **LOCKED)
+    order = [received.index(name) for name in ("001", "BATCH", "TOPIC", "PRIVMSG")]
+    assert order == sorted(order)
+    assert received.count("301") == 2, "both WHOIS show that she is away"
+    assert received[-2:] == ["PONG", "ERROR"]
 
 
-# --- a command that depends on the one before ---
+# --- commands that depend on earlier ones ---
 
 
 def test_join_then_topic() -> None:
-    """'A request is complete before the next line is taken': no 403 before the JOIN."""
-    got = answers(("JOIN #new", "TOPIC #new :hot", "TOPIC #new", "MODE #new", "NAMES #new"))
-    assert got == ["JOIN", "353", "366", "TOPIC", "332", "333", "324", "329", "353", "366"]
+    """The fault: with a late log, 403 came before the JOIN."""
+    received = replies(("JOIN #new", "TOPIC #new :hot", "TOPIC #new", "MODE #new", "NAMES #new"))
+    assert received == ["JOIN", "353", "366", "TOPIC", "332", "333", "324", "329", "353", "366"]
 
 
 def test_nick_then_whois() -> None:
-    """Likewise: WHOIS finds the new nickname, and not the old one."""
-    got = answers(("NICK annie", "WHOIS annie", "WHOIS ann"))
-    assert got[:2] == ["NICK", "311"]
-    assert got[-2:] == ["401", "318"]
+    """The fault: with a late log, WHOIS found the old nickname."""
+    received = replies(("NICK annie", "WHOIS annie", "WHOIS ann"))
+    assert received[:2] == ["NICK", "311"]
+    assert received[-2:] == ["401", "318"]
 
 
 def test_commands_about_others() -> None:
-    """Likewise: who was kicked can be invited, and the message between is heard by the others."""
+    """A kicked member can be invited, and does not receive the message in between."""
     lines = (
         *("MODE #tea +im", "KICK #tea bob", "PRIVMSG #tea :a"),
         *("INVITE bob #tea", "MODE #tea +b x"),
     )
-    assert answers(lines, ["echo-message"]) == ["MODE", "KICK", "PRIVMSG", "341", "MODE"]
+    assert replies(lines, ["echo-message"]) == ["MODE", "KICK", "PRIVMSG", "341", "MODE"]
 
 
 def test_several_targets() -> None:
-    """'Several things are asked for one after the other, so that what is refused at once does not
-    overtake what is on its way.'"""
+    """Targets are processed one after the other, so that refusals keep their place."""
     lines = ("JOIN #a,tea,#b", "KICK #tea bob,eve,dan", "PRIVMSG cid,eve,bob :x")
-    got = answers(lines, ["echo-message"])
+    received = replies(lines, ["echo-message"])
     joins = ["JOIN", "353", "366", "476", "JOIN", "353", "366"]
-    assert got == [*joins, "KICK", "441", "KICK", "PRIVMSG", "301", "401", "PRIVMSG"]
+    assert received == [*joins, "KICK", "441", "KICK", "PRIVMSG", "301", "401", "PRIVMSG"]
 
 
 # --- the text frontend ---
 
 
 def type_lines(kind: str, seed: int, lines: Sequence[str]) -> tuple[bytes, ...]:
-    """Have dan type lines in one packet; what everybody is sent, he last."""
+    """Send lines as dan in one packet. Return the output of each client: dan last."""
     scene = Scene(kind, seed, ("extended-join", "setname"))
     scene.dan.send(_packet(lines))
-    return scene.settled()
+    return scene.settle()
 
 
 def screen(lines: Sequence[str]) -> list[str]:
-    """Have dan type lines in one packet, on the local log and on late ones.
+    """Send lines as dan in one packet, on the local log and on late ones.
 
-    :return: what he sees on each.
+    :return: the lines that he is sent on each.
     """
     local = type_lines("local", 0, lines)
     for seed in SEEDS:
@@ -279,27 +270,25 @@ def screen(lines: Sequence[str]) -> list[str]:
     return local[-1].decode().split("\r\n")[:-1]
 
 
-def test_nick_then_who_at_the_text_frontend() -> None:
-    """'A request is complete before the next line is taken': /who shows the new name."""
+def test_nick_then_who_of_a_text_client() -> None:
     assert screen(("/nick daniel", "/who")) == [
         "* dan is now daniel",
         "  In #tea (3): @ann, bob, daniel",
     ]
 
 
-def test_nick_then_join_at_the_text_frontend() -> None:
-    """Likewise: those in the room see the new name, which is the real name too."""
+def test_nick_then_join_of_a_text_client() -> None:
+    """The members see the new nickname, which is the real name too."""
     lines = ("/nick daniel", "/join #pot")
     assert b" JOIN #pot * :daniel\r\n" in type_lines("local", 0, lines)[0]
     screen(lines)
 
 
-def test_join_then_say_at_the_text_frontend() -> None:
-    """Likewise: what is typed behind /join is said in the new room."""
+def test_join_then_say_of_a_text_client() -> None:
     lines = ("/join #new", "hello", "/me waves", "/topic", "/history 5", "/part", "and here")
-    got = screen(lines)
-    assert got[0] == "* dan opened #new"
-    assert any(line.endswith("<dan> hello") for line in got), "the history has it"
+    shown = screen(lines)
+    assert shown[0] == "* dan opened #new"
+    assert any(line.endswith("<dan> hello") for line in shown), "the history has it"
 
 
 # --- any lines ---
@@ -391,19 +380,18 @@ _WANTED = st.one_of(
 @settings(max_examples=examples(400), deadline=None)
 @given(_LINES, _WANTED, st.integers(0, 1000))
 def test_any_lines_of_an_irc_client(lines: list[str], wanted: frozenset[str], seed: int) -> None:
-    """'All answers and their order are as with the local log': to the byte, ids and times too."""
+    """Ids and times agree too."""
     names = sorted(wanted)
     local = Scene("local", 0, names, **OPERATED).send(lines)
     assert Scene("late", seed, names, **OPERATED).send(lines) == local
 
 
-@over_tcp("there is no half-close of a WebSocket")
+@over_tcp("WebSocket has no half-close")
 @pytest.mark.long
 @settings(max_examples=examples(100), deadline=None)
 @given(_LINES, _WANTED, st.integers(0, 1000))
 def test_any_lines_before_a_half_close(lines: list[str], wanted: frozenset[str], seed: int) -> None:
-    """'A client that closes its sending side leaves the chat politely after its pending lines were
-    handled, everything flushed.'"""
+    """docs/reference/chat.rst, On the wire: lines before a half-close are executed and answered."""
     names = sorted(wanted)
     local = Scene("local", 0, names, **OPERATED).send_and_close(lines)
     assert Scene("late", seed, names, **OPERATED).send_and_close(lines) == local
@@ -430,7 +418,7 @@ _REGISTERING = st.sampled_from(
 def test_any_lines_of_a_client_that_registers(
     first: list[str], then: list[str], last: list[str], seed: int
 ) -> None:
-    """The same from the beginning, with a server password that a thread checks."""
+    """From the beginning, with a server password that a thread checks."""
     lines = (*first, *then, "CAP END", *last)
     local = Scene("local", 0, None, **OPERATED, **LOCKED).send(lines)
     assert Scene("late", seed, None, **OPERATED, **LOCKED).send(lines) == local
@@ -456,5 +444,4 @@ _TYPED = st.one_of(
 @settings(max_examples=examples(200), deadline=None)
 @given(st.lists(_TYPED, min_size=1, max_size=14), st.integers(0, 1000))
 def test_any_lines_of_a_text_client(lines: list[str], seed: int) -> None:
-    """The same at the text frontend."""
     assert type_lines("late", seed, lines) == type_lines("local", 0, lines)

@@ -1,4 +1,4 @@
-"""Time in which a client is not read from does not count against it."""
+"""Timeouts exclude the time in which the server does not read from the client."""
 
 from __future__ import annotations
 
@@ -17,12 +17,11 @@ def pass_time(chat: Any, seconds: float, step: float = 0.25) -> None:
         chat.clock.advance(step)
 
 
-# --- the ping of IRC ---
+# --- ping timeout ---
 
 
-def test_lines_that_wait_for_their_rate_are_no_silence() -> None:
-    """'A client whose lines wait for its rate is killed by the ping timeout although it answers at
-    once (with ping = 4s: 120 lines, then PONG).'"""
+def test_throttled_lines_are_no_idle_time() -> None:
+    """The fault: with ping = 4s, a client that sent 120 lines and then PONG was disconnected."""
     chat = IrcChat(ping=4.0, rate=Rate(5.0, 40.0))
     chat.irc.doStart()
     bob = chat.irc_client("bob", joined="#tea")
@@ -42,7 +41,7 @@ def test_lines_that_wait_for_their_rate_are_no_silence() -> None:
     assert not ann.protocol.busy
 
 
-def test_who_is_silent_afterwards_has_all_of_its_time() -> None:
+def test_full_ping_timeout_follows_throttled_lines() -> None:
     chat = IrcChat(ping=4.0, rate=Rate(1.0, 4.0))
     chat.irc.doStart()
     ann = chat.irc_client("ann")
@@ -61,8 +60,9 @@ def test_who_is_silent_afterwards_has_all_of_its_time() -> None:
     assert ann.closed
 
 
-def test_an_answer_that_waits_in_the_kernel_counts() -> None:
-    """A client that does not take what it is sent is not read from: its PONG comes behind that."""
+def test_pong_behind_unread_output_is_awaited() -> None:
+    """The server does not read from a client that does not read, so its PONG waits in the
+    kernel."""
     chat = IrcChat(ping=4.0)
     chat.irc.doStart()
     ann = chat.irc_client("ann")
@@ -71,18 +71,18 @@ def test_an_answer_that_waits_in_the_kernel_counts() -> None:
     ann.protocol.pauseProducing()
     pass_time(chat, 10)
     ann.protocol.resumeProducing()
-    chat.clock.advance(0.25)  # a look comes before the socket is read
+    chat.clock.advance(0.25)  # the check runs before the socket is read
     assert not ann.closed
     ann.protocol.dataReceived(b"PONG :x\r\n")
     pass_time(chat, 3.75)
     assert not ann.closed
 
 
-# --- to register, and to give a nickname ---
+# --- registration and nickname timeouts ---
 
 
 @pytest.mark.parametrize("late", [False, True])
-def test_registration_that_waits_for_the_rate_is_in_time(late: bool) -> None:
+def test_throttled_registration_does_not_time_out(late: bool) -> None:
     chat = IrcChat(ping=0.0, register_timeout=5.0, rate=Rate(1.0, 1.0))
     client = chat.irc_client()
     end = b"" if late else b"NICK ann\r\nUSER ann 0 * :Ann\r\n"
@@ -95,12 +95,12 @@ def test_registration_that_waits_for_the_rate_is_in_time(late: bool) -> None:
         assert "001" in [command(line) for line in received]
         return
     pass_time(chat, 4.5)
-    assert not client.closed, "it has used none of its own time before"
+    assert not client.closed, "throttled time is not counted"
     pass_time(chat, 1)
     assert client.lines() == ["ERROR :Closing Link: * (you did not register in time)"]
 
 
-def test_a_client_that_is_read_from_has_no_more_time_than_before() -> None:
+def test_registration_timeout_of_a_client_that_is_read() -> None:
     chat = IrcChat(ping=0.0, register_timeout=5.0)
     client = chat.irc_client()
     client.send("NICK ann")
@@ -110,7 +110,7 @@ def test_a_client_that_is_read_from_has_no_more_time_than_before() -> None:
     assert client.closed
 
 
-def test_a_nickname_that_waits_for_the_rate_is_in_time() -> None:
+def test_throttled_nickname_does_not_time_out() -> None:
     chat = TextChat(nick_timeout=3.0, rate=Rate(0.5, 1.0))
     ann = chat.text_client()
     ann.send(b"1\n2\n3\nann\n")
@@ -119,7 +119,7 @@ def test_a_nickname_that_waits_for_the_rate_is_in_time() -> None:
     assert chat.hub.person("ann") is not None
 
 
-def test_who_gives_no_nickname_is_still_sent_away() -> None:
+def test_nickname_timeout_follows_throttled_lines() -> None:
     chat = TextChat(nick_timeout=3.0, rate=Rate(0.5, 1.0))
     ann = chat.text_client()
     ann.send(b"1\n2\n3\n")
@@ -127,23 +127,22 @@ def test_who_gives_no_nickname_is_still_sent_away() -> None:
     assert ann.screen()[-1] == "! you did not say who you are in time"
 
 
-def test_a_password_that_is_being_checked_is_in_time() -> None:
-    """'Too many are coming in' is no fault of who waits for its check."""
-    answers: list[Any] = []
+def test_password_check_does_not_time_out() -> None:
+    checks: list[Any] = []
     chat = IrcChat(ping=0.0, register_timeout=2.0, password=cheap_password())
-    chat.irc.server.passwords = pending_checks(chat, answers)
+    chat.irc.server.passwords = pending_checks(chat, checks)
     client = chat.irc_client()
     client.send("PASS sesame", "NICK ann", "USER ann 0 * :Ann")
     pass_time(chat, 10)
     assert not client.closed
-    [(work, done)] = answers
+    [(work, done)] = checks
     done(work())
     assert "001" in [command(line) for line in client.lines()]
     pass_time(chat, 10)
     assert not client.closed
 
 
-def test_no_timer_is_left_behind() -> None:
+def test_no_timer_remains() -> None:
     chat = IrcChat(ping=0.0, register_timeout=5.0, rate=Rate(1.0, 1.0))
     client = chat.irc_client()
     client.protocol.dataReceived(b"PING x\r\n" * 20)

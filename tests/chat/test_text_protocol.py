@@ -1,4 +1,4 @@
-"""The text door's edge: flow control, ends, and streams cut anywhere."""
+"""The text frontend's protocol: flow control, closes, and streams split anywhere."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from amounts import examples
-from chat.doubles import Busy
+from chat.doubles import Busy, ConnectionTransport
 from chat.event_logs import on_the_local_log
 from chat.text_chat import TextChat, TextTestClient
 from chat.transports import over_tcp
@@ -20,18 +20,17 @@ from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
-from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from tcpd.chat.text.client import SLOW_READER
 from tcpd.config.values import Rate
 from tcpd.handshake.facts import Absence, Facts, Transport
-from tcpd.interfaces import IConnection, IFarewell, IRefusing
+from tcpd.interfaces import IFarewell, IRefusing
 from tcpd.lines.single import LINES_A_TURN
 from tcpd.policy.reasons import End, Refusal
 
 
-@over_tcp("it is about the transport")
+@over_tcp("it inspects the transport")
 def test_interfaces() -> None:
     chat = TextChat()
     client = chat.text_client()
@@ -43,10 +42,9 @@ def test_interfaces() -> None:
     assert client.transport.streaming
 
 
-@over_tcp("it is about the transport")
-@on_the_local_log("it looks at what one turn of the reactor writes")
-def test_one_write_a_turn() -> None:
-    """'One transport write per member and reactor turn.'"""
+@over_tcp("it inspects the transport")
+@on_the_local_log("it inspects the writes of one reactor turn")
+def test_one_write_per_client_and_turn() -> None:
     chat = TextChat()
     ann = chat.text_client("ann")
     writes: list[bytes] = []
@@ -64,8 +62,8 @@ def test_one_write_a_turn() -> None:
     assert writes[0].count(b"\r\n") == 4
 
 
-def test_on_our_reactor_that_write_needs_no_timer() -> None:
-    """What a turn brings leaves at its end: ``written`` of the reactor is asked, not callLater."""
+def test_flush_uses_the_written_hook_of_the_reactor() -> None:
+    """tcpd's reactor calls ``written`` at the end of a turn, which saves a timer."""
 
     class Reactor(Clock):
         def __init__(self) -> None:
@@ -81,15 +79,13 @@ def test_on_our_reactor_that_write_needs_no_timer() -> None:
     assert client.transport.value().startswith(b"Welcome")
 
 
-def test_a_command_sees_what_was_typed_before_it() -> None:
-    """Lines typed in one go are taken as if they came one by one."""
+def test_command_sees_earlier_lines_of_the_same_packet() -> None:
     chat = TextChat()
     ann = chat.text_client("ann")
     assert "<ann> first" in "\n".join(ann.type("first\r\n/history"))
 
 
-def test_answers_queue_behind_events() -> None:
-    """'Client's own replies queue in the same outbox behind its events (order!).'"""
+def test_replies_follow_earlier_events() -> None:
     chat = TextChat()
     ann, bob = chat.text_client("ann"), chat.text_client("bob")
     bob.screen()
@@ -100,19 +96,18 @@ def test_answers_queue_behind_events() -> None:
     assert bob.screen() == ["#lobby <ann> hello", "  In #lobby (2): ann, bob", "#lobby <ann> again"]
 
 
-# --- flood ---
+# --- rate ---
 
 
-def test_a_flood_is_slowed_and_nothing_lost() -> None:
-    """'Over it reading pauses until a token is there (throttle, lose nothing), lines already
-    received wait in order.'"""
+def test_flood_is_throttled_without_loss() -> None:
+    """docs/reference/chat.rst, Bounds, ``rate``"""
     chat = TextChat(rate=Rate(0.05, 20.0))
     ann, bob = chat.text_client("ann"), chat.text_client("bob")
     bob.screen()
     ann.send(b"".join(b"%d\n" % number for number in range(40)))
     chat.clock.advance(0)  # the rest of the burst, in the next turn
     said = [line.rpartition(" ")[2] for line in bob.screen()]
-    assert said == [str(number) for number in range(19)], "the nickname took a token too"
+    assert said == [str(number) for number in range(19)], "the nickname took a token"
     assert ann.paused
     chat.clock.advance(10)
     assert bob.screen() == []
@@ -126,8 +121,8 @@ def test_a_flood_is_slowed_and_nothing_lost() -> None:
     assert bob.screen() == ["#lobby <ann> after"]
 
 
-def test_a_flood_that_waits_takes_about_the_memory_that_it_was_sent_in() -> None:
-    """'Faster ones are not lost: they wait'; for hours, if they are many."""
+def test_memory_of_throttled_lines() -> None:
+    """Throttled lines may wait for hours."""
     chat = TextChat()
     ann = chat.text_client("ann")
     flood = b"ab\n" * 80_000
@@ -141,22 +136,21 @@ def test_a_flood_that_waits_takes_about_the_memory_that_it_was_sent_in() -> None
     assert ann.transport.producerState == "paused"
 
 
-@over_tcp("nobody speaks TELNET by WebSocket")
+@over_tcp("WebSocket has no telnet negotiation")
 @pytest.mark.parametrize("noise", [b"\xff\xfd\x01", b"\xff\xfb\x18"])
-def test_a_flood_without_lines_leaves_others_their_turns(noise: bytes) -> None:
+def test_flood_of_telnet_commands_yields_to_other_clients(noise: bytes) -> None:
     chat = TextChat()
     ann = chat.text_client("ann")
     ann.send(noise * 80_000)
-    assert ann.transport.producerState == "paused", "the rest is for the next turn"
+    assert ann.transport.producerState == "paused", "the rest waits for the next turn"
     chat.clock.advance(0)
     assert ann.transport.producerState == "producing"
-    ann.transport.clear()  # the refusals of what was asked for
+    ann.transport.clear()  # the refusals of the negotiation
     ann.send(b"\n/who\n")
     assert ann.screen()[-1] == "  In #lobby (1): ann"
 
 
-def test_who_waits_to_come_in_is_read_no_further_and_nothing_is_lost() -> None:
-    """ "Nothing that was received is lost": what stands behind a line that waits."""
+def test_client_that_waits_for_a_turn_loses_no_lines() -> None:
     chat = TextChat()
     bob, ann = chat.text_client("bob"), chat.text_client()
 
@@ -169,7 +163,7 @@ def test_who_waits_to_come_in_is_read_no_further_and_nothing_is_lost() -> None:
     assert bob.screen()[-2:] == ["* ann joined #lobby", "#lobby <ann> hello"]
 
 
-def test_no_rate_no_limit() -> None:
+def test_no_rate_means_no_limit() -> None:
     chat = TextChat(rate=None)
     ann, bob = chat.text_client("ann"), chat.text_client("bob")
     bob.screen()
@@ -180,19 +174,18 @@ def test_no_rate_no_limit() -> None:
     assert not ann.paused
 
 
-def test_neither_pause_resumes_the_other() -> None:
-    """'Pausing has several causes (flood, full output): neither may resume what the other
-    paused.'"""
+def test_causes_of_a_pause_are_independent() -> None:
+    """The rate and the full transport both pause reading; neither resumes for the other."""
     chat = TextChat(rate=Rate(1.0, 2.0))
     ann = chat.text_client("ann")
     ann.send(b"1\n2\n3\n")
-    assert ann.paused, "flood"
+    assert ann.paused, "the rate"
     ann.protocol.pauseProducing()
     ann.protocol.resumeProducing()
-    assert ann.paused, "the output may go on, but lines still wait for a token"
+    assert ann.paused, "the transport is ready, but no token is free"
     ann.protocol.pauseProducing()
     chat.clock.advance(10)
-    assert ann.paused, "tokens are there, but the output is full"
+    assert ann.paused, "tokens are free, but the transport is full"
     assert [said.text for said in chat.kept("#lobby")] == ["1"]
     ann.protocol.resumeProducing()
     for _ in range(10):
@@ -201,8 +194,8 @@ def test_neither_pause_resumes_the_other() -> None:
     assert [said.text for said in chat.kept("#lobby")] == ["1", "2", "3"]
 
 
-def test_many_questions_do_not_drop_who_asks_them() -> None:
-    """Lines wait for an outbox that has to be written first: answers are no slow reading."""
+def test_many_queries_do_not_overflow_the_outbox() -> None:
+    """Lines wait until the replies to earlier ones are written."""
     chat = TextChat(bounds={"outbox": 16384})
     ann = chat.text_client("ann")
     ann.type(*["x" * 100] * 100)
@@ -210,7 +203,7 @@ def test_many_questions_do_not_drop_who_asks_them() -> None:
     answers = 0
     for _ in range(1000):
         answers += sum("Said before" in line for line in ann.screen())
-        assert ann.protocol._outbox.size <= 16384
+        assert ann.session.outbox.size <= 16384
     assert answers == 200
     assert not ann.paused
 
@@ -218,7 +211,7 @@ def test_many_questions_do_not_drop_who_asks_them() -> None:
 # --- slow readers ---
 
 
-def test_a_slow_reader_is_dropped_while_others_get_every_line() -> None:
+def test_slow_reader_is_dropped_without_effect_on_others() -> None:
     chat = TextChat(bounds={"outbox": 16384})
     ann, slow, bob = chat.text_client("ann"), chat.text_client("slow"), chat.text_client("bob")
     bob.screen()
@@ -229,7 +222,7 @@ def test_a_slow_reader_is_dropped_while_others_get_every_line() -> None:
     while not slow.transport.disconnected:
         ann.send(b"%d\n" % sent)
         sent += 1
-        assert slow.raw() == b"", "nothing is written while the transport is paused"
+        assert slow.raw() == b"", "nothing is written to a paused transport"
         got += bob.screen()
     got += bob.screen()
     assert f"* slow left the chat: {SLOW_READER}" in got
@@ -243,28 +236,12 @@ def test_a_slow_reader_is_dropped_while_others_get_every_line() -> None:
     chat.text_client("slow")
 
 
-@implementer(IConnection)
-class LayeredTransport(StringTransport):
-    """A transport that has a connection layer."""
-
-    address = None
-    tls = None
-    peer = "192.0.2.1:4711"
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.ends: list[End] = []
-
-    def end(self, reason: End) -> None:
-        self.ends.append(reason)
-
-    def facts(self) -> Facts:
-        return Facts(transport=Transport.UNIX, no_saved_syn=Absence.UNIX)
-
-
-def test_handshake_tells_of_the_connection_that_asks() -> None:
-    """ "/handshake: your connection's TCP handshake" """
-    transport = LayeredTransport()
+def test_handshake_command() -> None:
+    """docs/reference/chat.rst, Commands: the connection's handshake, or the connection by
+    layers."""
+    transport = ConnectionTransport(
+        facts=Facts(transport=Transport.UNIX, no_saved_syn=Absence.UNIX)
+    )
     chat = TextChat()
     protocol = chat.factory.buildProtocol(None)
     protocol.makeConnection(transport)  # type: ignore[arg-type]
@@ -273,16 +250,15 @@ def test_handshake_tells_of_the_connection_that_asks() -> None:
     said = transport.value().decode()
     assert "No drawing" in said
     assert "Layer 4, transport" in said
-    # issue: "character encoding, line ending in use"
     assert re.search("character encoding +UTF-8\r?\n", said)
     assert re.search("line ending in use +LF\r?\n", said)
     assert "write it like this: /handshake [layers]" in said
 
 
-def test_a_slow_reader_is_dropped_by_the_connection_layer() -> None:
+def test_slow_reader_is_ended_by_the_connection_layer() -> None:
     chat = TextChat(bounds={"outbox": 16384})
     ann = chat.text_client("ann")
-    transport = LayeredTransport()
+    transport = ConnectionTransport()
     slow = chat.factory.buildProtocol(None)
     slow.makeConnection(transport)  # type: ignore[arg-type]
     slow.dataReceived(b"slow\n")
@@ -295,7 +271,7 @@ def test_a_slow_reader_is_dropped_by_the_connection_layer() -> None:
     assert chat.hub.person("slow") is None
 
 
-def test_a_paused_member_catches_up() -> None:
+def test_paused_client_catches_up() -> None:
     chat = TextChat()
     ann, bob = chat.text_client("ann"), chat.text_client("bob")
     bob.screen()
@@ -308,12 +284,11 @@ def test_a_paused_member_catches_up() -> None:
     assert not bob.paused
 
 
-# --- ends ---
+# --- close ---
 
 
-def test_a_client_that_closes_its_side_is_served_to_the_end() -> None:
-    """'A client that closes its sending side leaves the chat politely after its pending lines were
-    handled, everything flushed.'"""
+def test_half_closed_client_is_served_to_the_end() -> None:
+    """docs/reference/chat.rst, On the wire: lines before a half-close are executed and answered."""
     chat = TextChat()
     bob = chat.text_client("bob")
     ann = chat.text_client()
@@ -330,7 +305,7 @@ def test_a_client_that_closes_its_side_is_served_to_the_end() -> None:
 
 
 @over_tcp("half a line cannot be sent")
-def test_a_last_line_without_its_end_counts() -> None:
+def test_last_line_without_a_line_end() -> None:
     chat = TextChat()
     bob = chat.text_client("bob")
     ann = chat.text_client("ann")
@@ -339,7 +314,7 @@ def test_a_last_line_without_its_end_counts() -> None:
     assert bob.screen()[-2:] == ["#lobby <ann> hello", "* ann left the chat: Connection closed"]
 
 
-def test_half_close_in_a_flood() -> None:
+def test_half_close_of_a_throttled_client() -> None:
     chat = TextChat(rate=Rate(1.0, 1.0))
     bob, ann = chat.text_client("bob"), chat.text_client()
     ann.send(b"ann\none\ntwo\n")
@@ -355,7 +330,7 @@ def test_half_close_in_a_flood() -> None:
     ]
 
 
-def test_half_close_without_a_nickname() -> None:
+def test_half_close_at_the_nickname_prompt() -> None:
     chat = TextChat()
     ann = chat.text_client()
     ann.screen()
@@ -364,7 +339,7 @@ def test_half_close_without_a_nickname() -> None:
     assert ann.transport.disconnecting
 
 
-def test_a_lost_connection() -> None:
+def test_quit_reason_of_a_lost_connection() -> None:
     chat = TextChat()
     ann, bob = chat.text_client("ann"), chat.text_client("bob")
     ann.screen()
@@ -376,8 +351,8 @@ def test_a_lost_connection() -> None:
     assert ann.screen() == ["* bob left the chat: Connection closed"]
 
 
-def test_the_farewell() -> None:
-    """'IFarewell: a last line such as "* the server is shutting down"', behind what waits."""
+def test_farewell() -> None:
+    """:class:`tcpd.interfaces.IFarewell`: the last line follows pending output."""
     chat = TextChat()
     ann, bob = chat.text_client("ann"), chat.text_client("bob")
     bob.screen()
@@ -392,7 +367,7 @@ def test_the_farewell() -> None:
     assert ann.screen() == []
 
 
-def test_the_refusal() -> None:
+def test_refusal() -> None:
     chat = TextChat()
     assert chat.factory.refusal(Refusal.SERVICE_FULL) == (
         b"! this service is full, try again later\r\n"
@@ -400,7 +375,7 @@ def test_the_refusal() -> None:
 
 
 @pytest.mark.parametrize("after", [b"more\n", b"/nick zoe\n", b"\xff\xfd\x06"])
-def test_nothing_is_heard_behind_quit(after: bytes) -> None:
+def test_input_after_quit_is_ignored(after: bytes) -> None:
     chat = TextChat()
     ann, bob = chat.text_client("ann"), chat.text_client("bob")
     bob.screen()
@@ -410,8 +385,7 @@ def test_nothing_is_heard_behind_quit(after: bytes) -> None:
     assert ann.raw().endswith(b"Goodbye.\r\n")
 
 
-def test_no_timer_is_left() -> None:
-    """An ended conversation leaves no delayed call behind."""
+def test_no_timer_remains() -> None:
     chat = TextChat(rate=Rate(1.0, 1.0))
     ends: list[Any] = [
         lambda client: client.lose(),
@@ -427,11 +401,11 @@ def test_no_timer_is_left() -> None:
     assert chat.clock.getDelayedCalls() == []
 
 
-# --- streams cut anywhere, and noise ---
+# --- streams split anywhere, and random input ---
 
 
-def spoken(pieces: list[bytes]) -> tuple[bytes, bytes]:
-    """What somebody who says so, and somebody who listens, see."""
+def outputs(pieces: list[bytes]) -> tuple[bytes, bytes]:
+    """Send pieces as ann. Return the output of ann and of bob."""
     chat = TextChat()
     bob = chat.text_client("bob")
     ann = chat.text_client()
@@ -442,7 +416,7 @@ def spoken(pieces: list[bytes]) -> tuple[bytes, bytes]:
     ann.protocol.readConnectionLost()
     for _ in range(50):
         chat.clock.advance(0)
-    # telnet is answered when it asks, and so the answer may stand before or behind other lines
+    # the refusal of telnet is sent at once, so its place among other lines varies
     shown = ann.raw()
     assert shown.count(WONT_TIMING_MARK) == 1
     return shown.replace(WONT_TIMING_MARK, b""), bob.raw()
@@ -457,21 +431,21 @@ SCRIPT = (
 )
 
 
-@over_tcp("nobody speaks TELNET by WebSocket")
-def test_a_script_byte_by_byte() -> None:
-    whole = spoken([SCRIPT])
-    assert spoken([SCRIPT[i : i + 1] for i in range(len(SCRIPT))]) == whole
+@over_tcp("WebSocket has no telnet negotiation")
+def test_script_byte_by_byte() -> None:
+    whole = outputs([SCRIPT])
+    assert outputs([SCRIPT[i : i + 1] for i in range(len(SCRIPT))]) == whole
     assert b"<ann> hi" in whole[1]
     assert whole[1].endswith(b"* zoe left the chat: bye\r\n")
 
 
-@over_tcp("nobody speaks TELNET by WebSocket")
+@over_tcp("WebSocket has no telnet negotiation")
 @settings(max_examples=examples(30), deadline=None)
 @given(st.lists(st.integers(0, len(SCRIPT)), max_size=8))
-def test_a_script_cut_anywhere(cuts: list[int]) -> None:
+def test_script_split_anywhere(cuts: list[int]) -> None:
     edges = [0, *sorted(cuts), len(SCRIPT)]
     pieces = [SCRIPT[a:b] for a, b in itertools.pairwise(edges)]
-    assert spoken(pieces) == spoken([SCRIPT])
+    assert outputs(pieces) == outputs([SCRIPT])
 
 
 NOISE = st.one_of(
@@ -485,8 +459,9 @@ NOISE = st.one_of(
 
 @settings(max_examples=examples(150), deadline=None)
 @given(st.lists(NOISE, max_size=40), st.booleans())
-def test_random_bytes_at_the_door(pieces: list[bytes], introduced: bool) -> None:
-    """Nothing a client sends raises, or puts a control character on another's screen."""
+def test_random_input_sends_no_control_character_to_others(
+    pieces: list[bytes], introduced: bool
+) -> None:
     chat = TextChat()
     bob = chat.text_client("bob")
     ann: TextTestClient = chat.text_client("ann" if introduced else None)
@@ -495,7 +470,7 @@ def test_random_bytes_at_the_door(pieces: list[bytes], introduced: bool) -> None
         chat.clock.advance(0)
     for client in (ann, bob):
         shown = client.raw().replace(b"\r\n", b"")
-        # telnet's answers apart, which go to nobody but who asked
+        # telnet's replies go to their client only
         if client is bob:
             text = shown.decode()
             assert not any(ord(c) < 32 or 127 <= ord(c) < 160 for c in text)

@@ -1,8 +1,9 @@
-"""The text door as people see it."""
+"""The text frontend as its users see it."""
 
 from __future__ import annotations
 
 import pytest
+from chat.irc_chat import IrcChat
 from chat.text_chat import TextChat
 from chat.transports import over_tcp
 from zope.interface.verify import verifyObject
@@ -14,13 +15,13 @@ from tcpd.config.fields import options_of
 from tcpd.interfaces import IKind
 
 
-def test_the_kind() -> None:
+def test_kind() -> None:
     assert verifyObject(IKind, kind)
     assert kind.idle == 0.0
     assert [option.name for option in options_of(kind.settings)] == ["nick_timeout", "rate"]
 
 
-def test_the_welcome() -> None:
+def test_welcome() -> None:
     chat = TextChat()
     client = chat.text_client()
     assert client.screen() == [
@@ -42,7 +43,7 @@ def test_two_people_talk() -> None:
     ann, bob = chat.text_client("ann"), chat.text_client("bob")
     assert ann.screen() == ["* bob joined #lobby"]
     assert ann.type("hello", "/me waves", "//join is a command") == [], (
-        "own messages are not echoed: the terminal shows what was typed"
+        "no echo: the terminal shows what was typed"
     )
     assert bob.screen()[-3:] == [
         "#lobby <ann> hello",
@@ -59,7 +60,7 @@ def test_two_people_talk() -> None:
     assert chat.counted["private"] == 1
 
 
-def test_three_people_and_a_room() -> None:
+def test_rooms_of_three_people() -> None:
     chat = TextChat()
     ann, bob, eve = chat.text_client("ann"), chat.text_client("bob"), chat.text_client("eve")
     for client in (ann, bob, eve):
@@ -127,7 +128,7 @@ def test_operators() -> None:
     assert bob.screen() == [
         "* ann banned bob from #tea",
         "* ann kicked bob out of #tea: enough",
-    ], "what bob types goes to the lobby, as before"
+    ], "bob's current room stays the lobby"
     assert bob.type("/join #tea") == ["! you are banned from #tea"]
     assert ann.type("/ban") == ["  Banned from #tea (1): bob"]
     assert (
@@ -141,7 +142,7 @@ def test_operators() -> None:
     assert ann.type("/topic #tea") == ["  #tea has no topic."]
 
 
-def test_the_kicked_are_told_where_they_are() -> None:
+def test_kicked_member_is_shown_the_current_room() -> None:
     chat = TextChat()
     ann, bob = chat.text_client("ann"), chat.text_client("bob")
     ann.type("/join #tea")
@@ -175,7 +176,7 @@ def test_the_kicked_are_told_where_they_are() -> None:
         ("/msg \x9b2J hi", "! nobody here is called \ufffd2J"),
     ],
 )
-def test_mistakes(typed: str, answer: str) -> None:
+def test_errors_of_commands(typed: str, answer: str) -> None:
     chat = TextChat()
     ann = chat.text_client("ann")
     chat.text_client("bob")
@@ -189,15 +190,15 @@ def test_help_fits_80_columns() -> None:
     ann.screen()
     screen = ann.type("/help")
     assert all(len(line) < 80 for line in screen)
-    assert len(screen) <= 23, "and the 24 rows of a terminal"
+    assert len(screen) <= 23, "a terminal has 24 rows"
     for command in COMMANDS:
         assert any(line.startswith(f"  /{command.name}") for line in screen)
         more = ann.type(f"/help {command.name}")
         assert all(len(line) < 80 for line in more)
 
 
-def test_history() -> None:
-    """'Shows the last 20 lines of history': no more, the oldest first."""
+def test_history_on_joining_and_on_request() -> None:
+    """docs/reference/chat.rst, Bounds, ``history_shown``: the last 20 messages, oldest first."""
     chat = TextChat()
     ann = chat.text_client("ann")
     ann.type(*(f"line {number}" for number in range(30)))
@@ -211,7 +212,7 @@ def test_history() -> None:
     assert len(bob.type("/history 100 #lobby")) == 31
 
 
-def test_history_cannot_fill_the_outbox() -> None:
+def test_history_is_bounded_by_the_outbox() -> None:
     chat = TextChat(bounds={"outbox": 16384})
     ann = chat.text_client("ann")
     ann.type(*(f"{number:03}" + "\u0080" * 195 for number in range(100)))
@@ -222,10 +223,10 @@ def test_history_cannot_fill_the_outbox() -> None:
     assert not bob.transport.disconnecting
 
 
-# --- nicknames at the door ---
+# --- the nickname prompt ---
 
 
-def test_a_bad_or_taken_nickname_is_asked_for_again() -> None:
+def test_invalid_or_taken_nickname_is_prompted_again() -> None:
     chat = TextChat()
     chat.text_client("ann")
     client = chat.text_client()
@@ -236,7 +237,7 @@ def test_a_bad_or_taken_nickname_is_asked_for_again() -> None:
     assert client.type("/nick bob")[0].startswith("Hello bob.")
 
 
-def test_the_number_of_tries_is_bounded() -> None:
+def test_tries_are_bounded() -> None:
     chat = TextChat()
     client = chat.text_client()
     client.type(*["a b"] * (ATTEMPTS - 1))
@@ -246,7 +247,7 @@ def test_the_number_of_tries_is_bounded() -> None:
     assert client.transport.disconnecting
 
 
-def test_who_does_not_want_to_say_may_quit() -> None:
+def test_quit_at_the_nickname_prompt() -> None:
     chat = TextChat()
     client = chat.text_client()
     client.screen()
@@ -254,8 +255,8 @@ def test_who_does_not_want_to_say_may_quit() -> None:
     assert client.transport.disconnecting
 
 
-def test_who_never_gives_a_nickname_is_sent_away() -> None:
-    """'A nick_timeout, default 60s, ends a connection that never gives one.'"""
+def test_nickname_prompt_times_out() -> None:
+    """docs/reference/chat.rst, Bounds, ``nick_timeout``"""
     chat = TextChat()
     client, ann = chat.text_client(), chat.text_client("ann")
     client.screen()
@@ -267,7 +268,7 @@ def test_who_never_gives_a_nickname_is_sent_away() -> None:
     assert not ann.transport.disconnecting
 
 
-def test_a_full_house() -> None:
+def test_full_chat() -> None:
     chat = TextChat(bounds={"max_members": 1})
     chat.text_client("ann")
     client = chat.text_client()
@@ -276,11 +277,11 @@ def test_a_full_house() -> None:
     assert client.transport.disconnecting
 
 
-# --- what is not let through ---
+# --- refused input ---
 
 
-def test_invalid_utf8_is_not_sent() -> None:
-    """'Invalid UTF-8: a clear error to the sender, nothing sent.'"""
+def test_invalid_utf8_is_refused() -> None:
+    """docs/reference/chat.rst, On the wire"""
     chat = TextChat()
     ann, bob = chat.text_client("ann"), chat.text_client("bob")
     ann.screen()
@@ -292,8 +293,9 @@ def test_invalid_utf8_is_not_sent() -> None:
 
 
 @over_tcp("half a line cannot be sent")
-def test_an_over_long_line_is_skipped() -> None:
-    """'Over-long line (4096 bytes): an error, skipped, connection kept.'"""
+def test_too_long_line_is_skipped() -> None:
+    """docs/reference/chat.rst, Bounds: a line of more than 4096 bytes is refused, and the
+    connection stays."""
     chat = TextChat()
     ann, bob = chat.text_client("ann"), chat.text_client("bob")
     ann.screen()
@@ -305,7 +307,7 @@ def test_an_over_long_line_is_skipped() -> None:
     assert bob.screen() == ["#lobby <ann> after"]
 
 
-def test_a_long_line_becomes_several_messages() -> None:
+def test_long_line_becomes_several_messages() -> None:
     chat = TextChat()
     ann, bob = chat.text_client("ann"), chat.text_client("bob")
     bob.screen()
@@ -318,9 +320,9 @@ def test_a_long_line_becomes_several_messages() -> None:
     ]
 
 
-@over_tcp("a message that is no line closes a WebSocket")
+@over_tcp("an invalid message closes a WebSocket")
 @pytest.mark.parametrize("text", ["\x1b[2Jboo", "a\rb", "a\0b", "\u202eevil", "x\x9bH", "\x07"])
-def test_escapes_reach_nobody(text: str) -> None:
+def test_control_characters_reach_no_other_client(text: str) -> None:
     chat = TextChat()
     ann, bob = chat.text_client("ann"), chat.text_client("bob")
     ann.type("/join #tea", "/join #lobby")
@@ -339,7 +341,7 @@ def test_escapes_reach_nobody(text: str) -> None:
         assert data.count(b"\r") == data.count(b"\r\n") == data.count(b"\n")
 
 
-def test_nobody_can_pass_for_the_server() -> None:
+def test_no_user_can_forge_lines_of_the_server() -> None:
     chat = TextChat()
     ann, bob = chat.text_client("ann"), chat.text_client("bob")
     bob.screen()
@@ -347,11 +349,25 @@ def test_nobody_can_pass_for_the_server() -> None:
     assert all(line.startswith("#lobby <ann> ") for line in bob.screen())
 
 
-@over_tcp("nobody speaks TELNET by WebSocket")
-def test_telnet_is_answered_and_not_heard() -> None:
+@over_tcp("WebSocket has no telnet negotiation")
+def test_telnet_negotiation_is_refused_and_removed() -> None:
     chat = TextChat()
     bob = chat.text_client("bob")
     ann = chat.text_client()
     ann.send(b"\xff\xfb\x1fan\xff\xf4\xff\xfd\x06n\r\0")
     assert b"\xff\xfe\x1f\xff\xfc\x06" in ann.raw()
     assert bob.screen()[-1] == "* ann joined #lobby"
+
+
+def test_real_name_of_a_text_client_is_its_nickname() -> None:
+    """It changes with the nickname."""
+    chat = IrcChat()
+    ann = chat.irc_client("ann", "extended-join", "setname", joined="#lobby")
+    zoe = chat.text_client("zoe")
+    assert ann.lines()[0].endswith(" JOIN #lobby * :zoe")
+    assert next(line for line in ann.send("WHOIS zoe") if " 311 " in line).endswith(" * :zoe")
+    zoe.type("/nick Zoë")
+    renamed, set_name = ann.lines()
+    assert renamed.endswith(" NICK Zoë")
+    assert set_name.endswith(" SETNAME :Zoë")
+    assert next(line for line in ann.send("WHOIS Zoë") if " 311 " in line).endswith(" * :Zoë")

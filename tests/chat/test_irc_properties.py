@@ -1,5 +1,5 @@
-"""What holds for any bytes from a client: nothing raises, all that is told is well-formed, it does
-not matter how the stream was cut, and a PING is answered last."""
+"""Properties of the IRC frontend: any lines get well-formed replies, however the stream is split,
+and PONG follows all earlier output."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tcpd.chat.irc import caps
 from tcpd.chat.irc.commands.table import COMMANDS
 from tcpd.config.values import Rate
 
-#: Words that mean something to some command.
+#: Words with a meaning in some command.
 _WORDS = """#c #d @#c #lobby ann bob eve ann,bob #c,#d a/b LS LIST REQ END 302 batch -batch +1 -1
 echo-message draft/multiline +o +b -b +e +C m:ann *!*@* -k 0 * x :x hi :hi : , + @ # \u00e9
 \u202e"""
@@ -62,7 +62,7 @@ LINE = st.one_of(
     _line(),
     st.binary(max_size=60).map(lambda data: data.replace(b"\n", b"")),
 )
-#: Lines that matter often come one after another.
+#: Sequences that depend on each other.
 SEVERAL = st.sampled_from(
     [
         [
@@ -81,7 +81,7 @@ LINES = st.lists(st.one_of(LINE.map(lambda line: [line]), SEVERAL), max_size=12)
 WANTED = st.frozensets(st.sampled_from(sorted(caps.CAPABILITIES)), max_size=8)
 
 
-#: Rates and bounds that are reached at once.
+#: Rates and bounds that are exceeded at once.
 TIGHT = {"join_rate": Rate(0.001, 1.0), "nick_rate": Rate(0.001, 1.0)}
 LITTLE = {
     "history_bytes": 2000,
@@ -93,7 +93,7 @@ LITTLE = {
 }
 
 
-def scene(
+def two_clients(
     wanted: frozenset[str], tight: bool = False
 ) -> tuple[IrcChat, IrcTestClient, IrcTestClient]:
     chat = IrcChat(ping=0.0, bounds=LITTLE, **TIGHT) if tight else IrcChat(ping=0.0)
@@ -104,7 +104,7 @@ def scene(
 
 
 def settle(chat: IrcChat, *clients: IrcTestClient) -> list[bytes]:
-    """Let turns pass until nothing comes any more; what came, by client."""
+    """Run turns until no more output comes. Return the output of each client."""
     received = [b""] * len(clients)
     while True:
         more = [client.read() for client in clients]
@@ -118,7 +118,7 @@ def settle(chat: IrcChat, *clients: IrcTestClient) -> list[bytes]:
             return received
 
 
-def well_formed(data: bytes) -> None:
+def assert_well_formed(data: bytes) -> None:
     assert data == b"" or data.endswith(b"\r\n")
     for line in data.split(b"\r\n")[:-1]:
         text = line.decode()
@@ -133,15 +133,15 @@ def well_formed(data: bytes) -> None:
 
 @settings(max_examples=examples(150), deadline=None)
 @given(LINES, WANTED, st.booleans())
-def test_any_lines_get_well_formed_answers(
+def test_any_lines_get_well_formed_replies(
     lines: list[bytes], wanted: frozenset[str], tight: bool
 ) -> None:
-    chat, ann, bob = scene(wanted, tight)
+    chat, ann, bob = two_clients(wanted, tight)
     dan = chat.text_client("dan")
     dan.type("/join #c")
     ann.protocol.dataReceived(b"".join(line + b"\r\n" for line in lines))
     for data in settle(chat, ann, bob):
-        well_formed(data)
+        assert_well_formed(data)
     dan.screen()
     assert bob.numerics("PING x")[-1] == "PONG"
 
@@ -152,7 +152,7 @@ def test_any_lines_before_registration(lines: list[bytes]) -> None:
     chat = IrcChat(ping=0.0)
     client = chat.irc_client()
     client.protocol.dataReceived(b"".join(line + b"\r\n" for line in lines))
-    well_formed(settle(chat, client)[0])
+    assert_well_formed(settle(chat, client)[0])
     assert chat.irc.server.unregistered >= 0
 
 
@@ -164,14 +164,14 @@ def test_any_lines_before_registration(lines: list[bytes]) -> None:
     st.lists(st.integers(1, 40), min_size=1, max_size=20),
     st.sampled_from([b"\n", b"\r\n", b"\r", b"\n\r", b"\r\r\n\n"]),
 )
-def test_it_does_not_matter_how_the_stream_is_cut(
+def test_splitting_of_the_stream_does_not_matter(
     lines: list[bytes], wanted: frozenset[str], sizes: list[int], end: bytes
 ) -> None:
     stream = b"".join(line + end for line in lines)
-    chat, ann, bob = scene(wanted)
+    chat, ann, bob = two_clients(wanted)
     ann.protocol.dataReceived(stream)
     whole = settle(chat, ann, bob)
-    chat, ann, bob = scene(wanted)
+    chat, ann, bob = two_clients(wanted)
     at = 0
     pieces = []
     while at < len(stream):
@@ -185,7 +185,7 @@ def test_it_does_not_matter_how_the_stream_is_cut(
     assert received == whole
 
 
-#: Commands and what others get to see of them.
+#: Commands, and what other clients receive.
 SEEN = [
     ("PRIVMSG #c :hi", "PRIVMSG"),
     ("NOTICE #c :hi", "NOTICE"),
@@ -202,9 +202,9 @@ SEEN = [
 
 
 @pytest.mark.parametrize(("line", "seen"), SEEN)
-def test_a_ping_is_answered_last(line: str, seen: str) -> None:
-    """All output caused by a command, to everybody, comes before the answer to the same client's
-    next PING."""
+def test_pong_follows_all_earlier_output(line: str, seen: str) -> None:
+    """docs/explanation/life-of-a-line.rst: PONG follows the output of earlier commands to
+    everybody."""
     chat = IrcChat()
     ann = chat.irc_client("ann", *caps.CAPABILITIES, joined="#c,#d")
     bob = chat.irc_client("bob", *caps.CAPABILITIES, joined="#c,#d")
@@ -215,15 +215,15 @@ def test_a_ping_is_answered_last(line: str, seen: str) -> None:
     received = ann.raw(f"{line}\r\nPING x\r\n".encode()).decode().split("\r\n")[:-1]
     assert command(received[-1]) == "PONG"
     assert [command(each) for each in received].count("PONG") == 1
-    # bob has it without another turn of the reactor
+    # bob has received it in the same turn
     assert seen in [command(each) for each in bob.transport.value().decode().split("\r\n")[:-1]]
     bob.lines()
     assert settle(chat, ann, bob) == [b"", b""]
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
-def test_every_command_is_answered_before_a_ping(name: str) -> None:
-    chat, ann, bob = scene(frozenset(caps.CAPABILITIES))
+def test_every_command_is_answered_before_pong(name: str) -> None:
+    chat, ann, bob = two_clients(frozenset(caps.CAPABILITIES))
     ann.protocol.dataReceived(f"{name} #c bob x\r\nPING last\r\n".encode())
     received, _ = settle(chat, ann, bob)
     lines = received.decode().split("\r\n")[:-1]
@@ -233,7 +233,7 @@ def test_every_command_is_answered_before_a_ping(name: str) -> None:
         assert lines[-1].endswith(" PONG chat.example.net :last")
 
 
-def test_a_long_answer_comes_before_a_ping() -> None:
+def test_long_reply_is_sent_before_pong() -> None:
     chat = IrcChat()
     for number in range(900):
         chat.irc_client(f"n{number:025}", joined="#c")
@@ -247,11 +247,10 @@ def test_a_long_answer_comes_before_a_ping() -> None:
 
 @pytest.mark.parametrize("ping", ["PING x", "@label=1 PING x"])
 @pytest.mark.parametrize("line", ["PRIVMSG #c :hi", "@label=2 PRIVMSG #c :hi", "TOPIC #c :tea"])
-def test_a_ping_is_answered_behind_very_many_who_are_told(
+def test_pong_follows_a_broadcast_of_several_turns(
     monkeypatch: pytest.MonkeyPatch, line: str, ping: str
 ) -> None:
-    """The same where so many are told that some have to wait for the next turns, those at the text
-    door too."""
+    """The same if a broadcast exceeds ``BROADCASTS_A_TURN``, for text clients too."""
     monkeypatch.setattr(outbox, "BROADCASTS_A_TURN", 20)
     chat = IrcChat()
     ann = chat.irc_client("ann", "labeled-response", "batch", "message-tags", joined="#c")
@@ -262,8 +261,7 @@ def test_a_ping_is_answered_behind_very_many_who_are_told(
     person.screen()
     written: list[tuple[object, bytes]] = []
     for who in (ann, person, *others):
-        box = who.protocol._outbox
-        box.write = lambda data, who=who: written.append((who, data))  # type: ignore[misc]
+        who.session.outbox.write = lambda data, who=who: written.append((who, data))
     ann.protocol.dataReceived(f"{line}\r\n{ping}\r\n".encode())
     chat.settle()
     pong = next(place for place, (who, data) in enumerate(written) if b"PONG" in data)
