@@ -1,6 +1,6 @@
 """Floors of the source tree: which module may import which.
 
-A module imports only lower floors, packages of one floor do not import each other, there are no
+A module imports only lower layers, packages of one layer do not import each other, there are no
 import cycles, and sans-IO modules do not import twisted.
 """
 
@@ -17,7 +17,7 @@ import tcpd
 
 ROOT = Path(tcpd.__file__).parent
 
-FLOORS = {
+LAYERS = {
     "interfaces": 0,
     "events": 0,
     "policy": 1,
@@ -150,16 +150,16 @@ def imported(module: str) -> set[str]:
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_modules_import_only_lower_floors(module: str) -> None:
+def test_modules_import_only_lower_layers(module: str) -> None:
     package = module.partition("/")[0]
-    assert package in FLOORS, f"{package} needs a floor"
+    assert package in LAYERS, f"{package} needs a layer"
     for name in imported(module):
         if not name.startswith("tcpd."):
             continue
         other = name.split(".")[1]
-        if other not in FLOORS:
+        if other not in LAYERS:
             continue
-        assert other == package or FLOORS[other] < FLOORS[package], f"{module} imports {name}"
+        assert other == package or LAYERS[other] < LAYERS[package], f"{module} imports {name}"
 
 
 def imported_modules(module: str) -> set[str]:
@@ -193,9 +193,9 @@ def test_cycles_are_found_and_shown_as_paths() -> None:
     assert cycles(graph, graph.__getitem__) == ["d -> e -> d", "a -> b -> c -> a"]
 
 
-@pytest.mark.parametrize("package", sorted(FLOORS))
+@pytest.mark.parametrize("package", sorted(LAYERS))
 def test_no_import_cycles(package: str) -> None:
-    """Type-checking imports included. No cycle crosses packages: imports go to lower floors."""
+    """Type-checking imports included. No cycle crosses packages: imports go to lower layers."""
     modules = [module for module in MODULES if module.partition("/")[0] == package]
     found = cycles(modules, imported_modules)
     assert not found, "import cycles:\n" + "\n".join(found)
