@@ -114,7 +114,7 @@ class Supervision:
         changed = status != self._status
         if changed:
             words["STATUS"] = status
-        if words and self._notifier.tell(**words) and changed:
+        if words and self._notifier.notify(**words) and changed:
             self._status = status
 
     def _words(self) -> str:

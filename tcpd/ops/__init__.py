@@ -1,1 +1,1 @@
-"""What an operator counts and reads."""
+"""Logs, events, metrics, and supervision of the process."""

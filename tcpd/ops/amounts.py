@@ -1,10 +1,10 @@
-"""Times and numbers of bytes in a few characters, for tables that people read."""
+"""Short formats of durations and sizes, for tables."""
 
 from __future__ import annotations
 
 
 def span(seconds: float) -> str:
-    """A time that something lasts, short: ``7s``, ``3m12s``, ``5h01m``, ``12d03h``."""
+    """Format a duration: ``7s``, ``3m12s``, ``5h01m``, ``12d03h``."""
     whole = max(0, int(seconds))
     if whole < 60:
         return f"{whole}s"
@@ -16,7 +16,7 @@ def span(seconds: float) -> str:
 
 
 def size(count: int) -> str:
-    """So many bytes, short: ``512``, ``1.5K``, ``20M``."""
+    """Format a number of bytes: ``512``, ``1.5K``, ``20M``."""
     value = float(count)
     for unit in ("", "K", "M", "G"):
         if value < 1000:

@@ -1,4 +1,4 @@
-"""Counters: plain integers, raised where things happen, read by whoever asks."""
+"""Counters: plain integers, incremented by services, read by metrics and status commands."""
 
 from __future__ import annotations
 
@@ -6,23 +6,21 @@ from collections import Counter, defaultdict
 
 
 class ServiceCounters:
-    """What one service counts. All of it only grows, but for :attr:`open`.
+    """The counters of one service. All but :attr:`open` only increase.
 
-    :ivar open: connections now.
-    :ivar accepted: connections let in.
-    :ivar refused: by :class:`tcpd.policy.reasons.Refusal`, clients not let in.
-    :ivar ended: by :class:`tcpd.policy.reasons.End`, connections that ended.
-    :ivar bytes_in: bytes received on the wire, those of TLS included.
-    :ivar bytes_out: bytes handed to the transport, those of TLS included.
-    :ivar datagrams_in: datagrams received.
-    :ivar datagrams_out: datagrams sent.
-    :ivar datagrams_dropped: by reason (a word), datagrams received and not answered.
-    :ivar tls: by version (``TLSv1.3``), TLS handshakes completed.
-    :ivar commands: by name, commands called, of a kind that has commands. Only names that the
-        program knows, never a word that a client made up.
-    :ivar replies: by code, replies to them.
-    :ivar events: by a word of the kind's choice, what else the kind counts. Words of the program,
-        never a client's.
+    :ivar open: open connections.
+    :ivar accepted: accepted connections.
+    :ivar refused: refused clients, by :class:`tcpd.policy.reasons.Refusal`.
+    :ivar ended: ended connections, by :class:`tcpd.policy.reasons.End`.
+    :ivar bytes_in: received bytes, TLS overhead included.
+    :ivar bytes_out: bytes passed to the transport, TLS overhead included.
+    :ivar datagrams_in: received datagrams.
+    :ivar datagrams_out: sent datagrams.
+    :ivar datagrams_dropped: received datagrams without a reply, by reason.
+    :ivar tls: completed TLS handshakes, by version (``TLSv1.3``).
+    :ivar commands: executed commands, by name; only known names, never a client's word.
+    :ivar replies: replies to commands, by code.
+    :ivar events: other counters of the kind, by a name of the kind, never a client's word.
     """
 
     __slots__ = (
@@ -52,24 +50,22 @@ class ServiceCounters:
         self.datagrams_out = 0
         self.datagrams_dropped: Counter[str] = Counter()
         self.tls: Counter[str] = Counter()
-        # raised for every line; to add to a Counter takes more than twice as long
+        # incremented for every line; a Counter would take more than twice as long
         self.commands: dict[str, int] = defaultdict(int)
         self.replies: dict[int, int] = defaultdict(int)
         self.events: Counter[str] = Counter()
 
 
 class ChatCounters:
-    """What the rooms count, for all frontends. All of it only grows.
+    """The counters of chat, for all frontends. They only increase.
 
-    :ivar entered: people who came in.
-    :ivar messages: said in rooms.
-    :ivar private_messages: said to one person.
-    :ivar deliveries: events put into somebody's outbox: one message to a room of ten makes up to
-        ten.
-    :ivar dropped: people put out because they did not read what was sent.
-    :ivar forgotten: by bound, ``room`` or ``all``, messages of rooms that were dropped from memory
-        for their size.
-    :ivar undecodable: entries of the event log that this node could not decode, and skipped.
+    :ivar entered: people who entered.
+    :ivar messages: messages to rooms.
+    :ivar private_messages: messages to one person.
+    :ivar deliveries: events put into outboxes, counted once for each recipient.
+    :ivar dropped: clients disconnected because they read too slowly.
+    :ivar forgotten: messages dropped from the history, by limit: ``room`` or ``all``.
+    :ivar undecodable: entries of the event log that could not be decoded and were skipped.
     """
 
     __slots__ = (
@@ -93,11 +89,11 @@ class ChatCounters:
 
 
 class DaemonCounters:
-    """What the daemon as a whole counts.
+    """The counters of the daemon.
 
-    :ivar reloads: by outcome, ``ok`` or ``refused``, reloads that were asked for.
-    :ivar certificates: by outcome, as often as files of certificates were found to have changed:
-        ``ok`` if they are in use, ``refused`` if they could not be used.
+    :ivar reloads: reloads, by outcome: ``ok`` or ``refused``.
+    :ivar certificates: changes of certificate files, by outcome: ``ok`` if the new files are in
+        use, ``refused`` if not.
     """
 
     __slots__ = ("certificates", "reloads")

@@ -1,4 +1,4 @@
-"""What an event of the catalogue is; :mod:`tcpd.ops.catalogue` has the events."""
+"""The type of the events in :mod:`tcpd.ops.catalogue`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from twisted.logger import LogEvent, Logger
 from twisted.python.failure import Failure
 
-#: Where a log event keeps the id of its catalogue entry.
+#: The key of a log event for the id of its catalogue entry.
 EVENT_ID = "event_id"
 
 
@@ -32,13 +32,12 @@ class EventType:
     doc: str
 
     def emit(self, log: Logger, **fields: object) -> None:
-        """Report that it happened.
+        """Log the event.
 
-        :param log: of the class that reports it.
-        :param fields: all of :attr:`fields`, and no other. That is not checked here; a test reads
-            the calls.
+        :param log: the logger of the calling class.
+        :param fields: exactly those of :attr:`fields`; a test checks the calls.
         """
-        # as Logger.emit does it, but for a check of the level, which took a third of the time
+        # Logger.emit without its check of the level, which takes a third of the time
         fields.update(
             log_logger=log,
             log_level=self.level,
@@ -51,16 +50,16 @@ class EventType:
         log.observer(fields)
 
     def fail(self, log: Logger, failure: Failure | None = None, **fields: object) -> None:
-        """Report that it happened because something failed.
+        """Log the event with a failure.
 
-        :param failure: what, with its traceback; left out, the exception that is being caught.
+        :param failure: the failure with its traceback; by default, the current exception.
         """
         log.emit(
             self.level, self.text, event_id=self.id, log_failure=failure or Failure(), **fields
         )
 
     def make(self, **fields: object) -> LogEvent:
-        """The event as a logger would publish it, for one who is to hear of it alone."""
+        """Return the event as a logger would publish it, without publishing it."""
         return {
             "log_format": self.text,
             "log_level": self.level,

@@ -1,4 +1,4 @@
-"""The metrics in the formats that Prometheus reads, written by prometheus_client."""
+"""Renders the metrics in the formats of Prometheus, by prometheus_client."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from tcpd.ops.metrics import METRICS
 from tcpd.ops.process import Process
 from tcpd.ops.process_figures import ProcessFigures
 
-#: What a scraper that can read OpenMetrics says in its Accept header, and what it then gets.
+#: The media type of OpenMetrics in an Accept header, and the content type of the response.
 OPENMETRICS = "application/openmetrics-text"
 OPENMETRICS_TYPE = f"{OPENMETRICS}; version=1.0.0; charset=utf-8"
 
-#: What all others get.
+#: The content type of the text format.
 TEXT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 _WRITERS: Mapping[str, Any] = {OPENMETRICS_TYPE: write_openmetrics, TEXT_TYPE: write_text}
@@ -30,13 +30,13 @@ _FAMILIES: Mapping[str, Any] = {"counter": CounterMetricFamily, "gauge": GaugeMe
 
 
 class _Metrics(Collector):
-    """Gives prometheus_client what :data:`tcpd.ops.metrics.METRICS` declares."""
+    """Collects the metrics of :data:`tcpd.ops.metrics.METRICS` for prometheus_client."""
 
     def __init__(self, figures: Callable[[], Figures]) -> None:
         self._figures = figures
 
     def describe(self) -> Iterable[Family]:
-        # called when it is registered: there is nothing to read yet
+        # called on registration, before there are values
         return []
 
     def collect(self) -> Iterator[Family]:
@@ -48,19 +48,16 @@ class _Metrics(Collector):
             yield family
 
 
-#: Seconds that a text is good for. Writing it takes a millisecond and more.
+#: Seconds for which a rendered text is reused. Rendering takes a millisecond or more.
 FRESH = 1.0
 
 
 class Exposition:
-    """Reads the counters and writes them out, both in the thread that raises them.
+    """Renders the metrics in the reactor's thread, at most once a second in each format.
 
-    A text is written once a second at most in each format: what is asked for more often is the
-    same.
-
-    :param figures: what is to be read.
+    :param figures: returns the values.
     :param clock: seconds.
-    :param process: this one.
+    :param process: this process.
     """
 
     def __init__(
@@ -75,9 +72,9 @@ class Exposition:
         GCCollector(registry=self._registry)
 
     def scrape(self, accept: str) -> tuple[str, bytes]:
-        """Write all metrics out.
+        """Render all metrics.
 
-        :param accept: the scraper's Accept header; may be empty, or nonsense.
+        :param accept: the scraper's Accept header; may be empty or invalid.
         :return: the content type and the text.
         """
         form = OPENMETRICS_TYPE if _accepts_openmetrics(accept) else TEXT_TYPE
@@ -91,8 +88,8 @@ class Exposition:
 
 
 def _accepts_openmetrics(accept: str) -> bool:
-    # Prometheus asks for what it can read with falling weights, OpenMetrics before the text format.
-    # prometheus_client's own choose_encoder fails at a version that is no number.
+    # Prometheus prefers OpenMetrics to the text format by weights. prometheus_client's
+    # choose_encoder raises for a version that is not a number.
     for offer in accept.lower().split(","):
         media_type, *parameters = (part.strip() for part in offer.split(";"))
         if media_type == OPENMETRICS:

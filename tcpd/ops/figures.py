@@ -1,4 +1,4 @@
-"""What metrics are read from."""
+"""The values that metrics are computed from."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from tcpd.ops.lag import ReactorLag
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Words:
-    """The words that are shown with 0 before they were first counted, as a rate needs it.
+    """Label values that are exposed with 0 before the first occurrence, as rates require.
 
-    :ivar refusals: why clients are not let in.
-    :ivar ends: why connections end.
-    :ivar tls_failures: those of them that are failures of a TLS handshake.
-    :ivar tls_versions: that can be agreed on.
-    :ivar drops: why datagrams are not answered.
+    :ivar refusals: reasons for refusals.
+    :ivar ends: reasons for the ends of connections.
+    :ivar tls_failures: the failures of a TLS handshake among them.
+    :ivar tls_versions: the supported versions of TLS.
+    :ivar drops: reasons for dropped datagrams.
     """
 
     refusals: Sequence[str] = ()
@@ -29,11 +29,11 @@ class Words:
 
 @dataclass(frozen=True, slots=True)
 class CertificateFigures:
-    """A certificate that clients are shown.
+    """A server certificate.
 
     :ivar tls: NAME of its ``[tls:NAME]``.
-    :ivar file: as the ini file names it.
-    :ivar expires: until when it is valid, in seconds since 1970 UTC.
+    :ivar file: its name in the ini file.
+    :ivar expires: the end of its validity, in seconds since 1970 UTC.
     """
 
     tls: str
@@ -46,23 +46,23 @@ class Figures:
     """The values of the metrics. :mod:`tcpd.daemon.metrics_site` makes it for each scrape.
 
     :ivar services: by name.
-    :ivar listeners: by name of a service, how many listeners it has open.
-    :ivar connections_limit: how many connections all services together may have.
-    :ivar chat: the rooms' counters.
-    :ivar members: people in chat now.
-    :ivar rooms: rooms now.
-    :ivar history: what the messages that are kept of all rooms take, in bytes.
-    :ivar daemon: the daemon's own counters.
-    :ivar followers: those who follow events now.
-    :ivar events_dropped: how many events followers have missed.
-    :ivar log_lost: how many lines of the log could not be written.
-    :ivar lag: the reactor's.
-    :ivar started: when the daemon started, in seconds since 1970 UTC.
-    :ivar configured: when the configuration in force was taken over, in seconds since 1970 UTC.
+    :ivar listeners: the number of open listeners, by service.
+    :ivar connections_limit: the limit of connections of all services together.
+    :ivar chat: the counters of chat.
+    :ivar members: people in chat.
+    :ivar rooms: the number of rooms.
+    :ivar history: the memory of the history of all rooms, in bytes.
+    :ivar daemon: the counters of the daemon.
+    :ivar followers: the number of event followers.
+    :ivar events_dropped: events that followers missed.
+    :ivar log_lost: log records that could not be written.
+    :ivar lag: of the reactor.
+    :ivar started: start of the daemon, in seconds since 1970 UTC.
+    :ivar configured: when the current configuration was loaded, in seconds since 1970 UTC.
     :ivar ready: whether new clients are served.
-    :ivar versions: of what it is built on, by name.
-    :ivar words: see there.
-    :ivar certificates: those that clients are shown.
+    :ivar versions: of tcpd and its dependencies, by name.
+    :ivar words: label values that are always exposed.
+    :ivar certificates: the server certificates.
     """
 
     services: Mapping[str, ServiceCounters]

@@ -1,9 +1,9 @@
-"""Events for those who want them as they happen, none of whom can hold up anybody.
+"""Broadcasts events to followers, such as ``tcpd-ctl events``.
 
-Each event of the catalogue becomes one JSON line (:func:`tcpd.ops.records.json_line`), made once
-however many follow, and not at all while nobody does. A follower who cannot take more says
-:meth:`Follower.pause`; what then comes waits in a bounded queue, and what does not fit there is
-counted, and told as ``events.dropped`` when the follower goes on.
+Each event of the catalogue is rendered once as a JSON line (:func:`tcpd.ops.records.json_line`), if
+there are followers. A follower that cannot take more calls :meth:`Follower.pause`. Its events then
+wait in a bounded queue; events that do not fit are counted and reported as ``events.dropped`` when
+the follower resumes.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from zope.interface import implementer
 from tcpd.ops.catalogue import EVENT_ID, EVENTS_DROPPED
 from tcpd.ops.records import Escape, json_line
 
-#: How many lines may wait for one follower.
+#: Lines that may wait for one follower.
 LINES_HELD = 1000
 
 
 class Follower:
-    """One who follows. Made by :meth:`Followers.follow`.
+    """One follower. Made by :meth:`Followers.follow`.
 
-    :ivar dropped: how many events this one has missed, all in all.
+    :ivar dropped: the events that it has missed.
     """
 
     def __init__(self, followers: Followers, callback: Callable[[str], object], held: int) -> None:
@@ -37,11 +37,11 @@ class Follower:
         self.dropped = 0
 
     def pause(self) -> None:
-        """Call back no more, until :meth:`resume`. May be called from the callback."""
+        """Pause callbacks until :meth:`resume`. May be called from the callback."""
         self._paused = True
 
     def resume(self) -> None:
-        """Call back again, at once with what has waited. May be called from the callback."""
+        """Resume callbacks, first for the waiting lines. May be called from the callback."""
         self._paused = False
         while self._waiting and not self._paused:
             self._callback(self._waiting.popleft())
@@ -50,7 +50,7 @@ class Follower:
             self._callback(self._followers.render(EVENTS_DROPPED.make(count=count)))
 
     def stop(self) -> None:
-        """Follow no more. May be called from the callback, and again."""
+        """Stop following. May be called from the callback, and repeatedly."""
         self._paused = True
         self._waiting.clear()
         self._missed = 0
@@ -58,20 +58,21 @@ class Follower:
 
     @property
     def full(self) -> bool:
-        """Whether the next event is to be missed.
+        """Whether the next event will be dropped.
 
-        Once there is a gap everything up to its end is in it, or the order would not be true.
+        After the first dropped event all events are dropped until :meth:`resume`, to keep the
+        order.
         """
         return bool(self._missed) or (self._paused and len(self._waiting) >= self._held)
 
     def miss(self) -> None:
-        """Called by :class:`Followers` for an event that one who is :attr:`full` does not get."""
+        """Count a dropped event. Called by :class:`Followers` if :attr:`full`."""
         self._missed += 1
         self.dropped += 1
         self._followers.dropped += 1
 
     def push(self, line: str) -> None:
-        """Called by :class:`Followers` for any other event."""
+        """Deliver or queue an event. Called by :class:`Followers`."""
         if self._paused or self._waiting:
             self._waiting.append(line)
         else:
@@ -80,11 +81,11 @@ class Follower:
 
 @implementer(ILogObserver)
 class Followers:
-    """Hands the events of the catalogue on; an observer of the global log publisher.
+    """Broadcasts the events of the catalogue; an observer of the global log publisher.
 
-    :param escape: makes text safe to print; see :mod:`tcpd.ops.records`.
+    :param escape: escapes control characters; see :mod:`tcpd.ops.records`.
 
-    :ivar dropped: how many events those who followed have missed, counted for each.
+    :ivar dropped: events that followers missed, counted once for each follower.
     """
 
     _log = Logger()
@@ -98,23 +99,23 @@ class Followers:
         return len(self._all)
 
     def follow(self, callback: Callable[[str], object], held: int = LINES_HELD) -> Follower:
-        """Call back for each event from now on, whatever the log level.
+        """Call back for each further event, regardless of the log level.
 
-        :param callback: gets one JSON line, ASCII, without its line end. It must not wait. If it
-            raises, that is logged and ends the following.
-        :param held: how many lines may wait while the follower is paused.
+        :param callback: called with a JSON line, ASCII, without its line end; must not block. If it
+            raises, the exception is logged and the follower stopped.
+        :param held: lines that may wait while the follower is paused.
         """
         follower = Follower(self, callback, held)
         self._all.append(follower)
         return follower
 
     def forget(self, follower: Follower) -> None:
-        """Called by :meth:`Follower.stop`."""
+        """Remove a follower. Called by :meth:`Follower.stop`."""
         if follower in self._all:
             self._all.remove(follower)
 
     def render(self, event: LogEvent) -> str:
-        """An event as followers see it."""
+        """Render an event for followers."""
         return json_line(event, self._escape)
 
     def __call__(self, event: LogEvent) -> None:
@@ -128,6 +129,6 @@ class Followers:
             line = line or self.render(event)
             try:
                 follower.push(line)
-            except Exception:  # the boundary to whoever follows
+            except Exception:  # isolates other followers
                 follower.stop()
-                self._log.failure("a follower of events failed, and follows no more")
+                self._log.failure("a follower of events failed and was removed")

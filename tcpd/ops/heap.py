@@ -1,10 +1,8 @@
-"""Gives memory back to the system that nobody needs any more.
+"""Returns freed memory to the system.
 
-The C library keeps what was freed, for whoever asks next. Of its heap it gives back the end alone:
-one small block that is still needed, behind megabytes that are not, holds them all. After a crowd
-of clients, such as 4,000 TLS handshakes that came to nothing, that is more than the daemon needs
-for itself. ``malloc_trim(3)`` gives back every page in between; the process goes on with the same
-heap.
+The C library keeps freed memory for reuse, and returns only the top of its heap: one small block in
+use keeps all freed megabytes below it. After many clients, such as 4,000 aborted TLS handshakes,
+that is more than the daemon itself uses. ``malloc_trim(3)`` returns the free pages in between.
 """
 
 from __future__ import annotations
@@ -15,19 +13,20 @@ from typing import Any
 
 from twisted.internet.interfaces import IReactorTime
 
-#: Seconds between two looks, each of which takes less than a millisecond.
+#: Seconds between two checks, each of which takes less than a millisecond.
 INTERVAL = 10.0
 
-#: Bytes that are worth it. To give back a megabyte takes some 0.3 ms, in which nobody is served.
+#: The least bytes to return. Returning a megabyte blocks the daemon for about 0.3 ms.
 WORTH = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Allocator:
-    """The C library's.
+    """The C library's allocator.
 
-    :ivar unused: bytes that it keeps, whether the system has their pages back or not.
-    :ivar trim: gives back pages of those.
+    :ivar unused: returns the number of free bytes in its heap, whether their pages were returned
+        or not.
+    :ivar trim: returns free pages to the system.
     """
 
     unused: Callable[[], int]
@@ -35,11 +34,11 @@ class Allocator:
 
 
 class Heap:
-    """Looks now and then whether there is much to give back.
+    """Checks regularly whether there is memory to return.
 
     :param clock: for times.
-    :param resident: bytes of memory that the process has; ``None`` where they cannot be read.
-    :param find: finds the allocator; ``None`` where there is none that can do this.
+    :param resident: returns the process's resident memory in bytes; ``None`` if unknown.
+    :param find: returns the allocator; ``None`` if it does not support this.
     """
 
     def __init__(
@@ -54,38 +53,37 @@ class Heap:
         self._allocator: Allocator | None = None
         self._next = clock.seconds() + INTERVAL
         self._begun = False
-        # what is unused and was given back already; and what the process had then
-        self._settled = 0
+        # free bytes whose pages were returned, and the resident memory at that time
+        self._returned = 0
         self._after = 0
 
     def look(self) -> None:
-        """Look, if it is time to. Called often, by whoever has a timer."""
+        """Check, if the interval has passed. Called by a timer."""
         now = self._clock.seconds()
         if now < self._next:
             return
         self._next = now + INTERVAL
-        if not self._begun:  # it takes a while to find the library, and start-up is over by now
+        if not self._begun:  # loading the library takes time, so not during the start
             self._begun = True
             self._allocator = self._find()
         allocator, resident = self._allocator, self._resident()
         if allocator is None or resident is None:
             return
         unused = allocator.unused()
-        self._settled = min(self._settled, unused)  # the rest is in use again
+        self._returned = min(self._returned, unused)  # the rest is in use again
         grown = resident - self._after
-        if unused - self._settled >= WORTH or (unused >= WORTH and grown >= WORTH):
+        if unused - self._returned >= WORTH or (unused >= WORTH and grown >= WORTH):
             self._trim(allocator)
 
     def _trim(self, allocator: Allocator) -> None:
         allocator.trim()
-        self._settled = allocator.unused()
+        self._returned = allocator.unused()
         self._after = self._resident() or 0
 
 
 def glibc() -> Allocator | None:
-    """The GNU C library's, by mallinfo(3) and malloc_trim(3); ``None`` for any other, and for one
-    before 2.33."""
-    import ctypes  # takes milliseconds, and start-up does not need it
+    """Return the allocator of glibc 2.33 or later (mallinfo(3), malloc_trim(3)); else ``None``."""
+    import ctypes  # takes milliseconds, which the start does not need
 
     class Info(ctypes.Structure):
         _fields_ = [

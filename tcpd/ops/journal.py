@@ -1,14 +1,13 @@
-"""The log to systemd's journal, by its native protocol.
+"""Logs to systemd's journal by its native protocol.
 
-The protocol, as https://systemd.io/JOURNAL_NATIVE_PROTOCOL/ has it: one datagram a record to a UNIX
-socket; in it a field after the other, as ``NAME=value`` and a line feed where the value has no line
-feed itself, else as ``NAME``, a line feed, the length as 64 bits, little-endian, the value and a
-line feed. Names have upper-case ASCII letters, digits and underscores, begin with a letter, and are
-at most 64 characters long.
+Source: https://systemd.io/JOURNAL_NATIVE_PROTOCOL/. A record is one datagram to a UNIX socket. A
+field is ``NAME=value`` and a line feed if the value has no line feed; else it is ``NAME``, a line
+feed, the length as 64 bits, little-endian, the value and a line feed. Names have upper-case ASCII
+letters, digits and underscores, start with a letter, and have at most 64 characters.
 
-What is in a record is bounded (:mod:`tcpd.ops.records`), so that it fits into a datagram and needs
-no file of its own, which the protocol would also allow. Should one not fit after all (by default a
-datagram holds some 200 KB) its message alone is sent, and marked.
+Records are bounded (:mod:`tcpd.ops.records`), so that they fit into a datagram, and the protocol's
+other way, a file, is not needed. If a record does not fit (by default a datagram holds about
+200 KB) its message is sent without fields, and marked.
 """
 
 from __future__ import annotations
@@ -25,13 +24,13 @@ from zope.interface import implementer
 from tcpd.ops.catalogue import EVENT_ID, LOG_FALLBACK, LOG_LOST
 from tcpd.ops.records import CUT, Escape, fields_of, level_of, message_of, traceback_of
 
-#: Where the journal listens.
+#: The journal's socket.
 JOURNAL = "/run/systemd/journal/socket"
 
-#: What records are filed under: ``journalctl -t tcpd``.
+#: The identifier of records: ``journalctl -t tcpd``.
 IDENTIFIER = "tcpd"
 
-#: syslog's severities (RFC 5424 section 6.2.1) of Twisted's levels.
+# syslog severities (RFC 5424 section 6.2.1) by Twisted's levels
 _PRIORITIES = {"debug": 7, "info": 6, "warn": 4, "error": 3, "critical": 2}
 
 _LONGEST_NAME = 64
@@ -40,12 +39,12 @@ _SLOW = "journald did not take them in time"
 
 
 def field_name(name: str) -> str:
-    """The journal's name of an event's field: ``bytes_in`` is ``TCPD_BYTES_IN``."""
+    """Return the journal's name of an event's field: ``TCPD_BYTES_IN`` for ``bytes_in``."""
     return f"TCPD_{re.sub(r'[^A-Z0-9_]', '_', name.upper())}"[:_LONGEST_NAME]
 
 
 def encode(fields: Iterable[tuple[str, str]]) -> bytes:
-    """One record, as the native protocol has it."""
+    """Encode one record by the native protocol."""
     pieces = []
     for name, value in fields:
         data = value.encode("utf-8", "backslashreplace")
@@ -57,8 +56,8 @@ def encode(fields: Iterable[tuple[str, str]]) -> bytes:
 
 
 def record(event: LogEvent, escape: Escape) -> bytes:
-    """A log event as a record. The traceback is a field of its own, and also part of the message,
-    for that is what ``journalctl`` shows."""
+    """Encode a log event. The traceback is a field and also part of the message, which
+    ``journalctl`` shows."""
     traceback = traceback_of(event, escape)
     fields = _head(event, "\n".join(filter(None, [message_of(event, escape), *traceback])))
     for name, value in fields_of(event, escape).items():
@@ -69,7 +68,7 @@ def record(event: LogEvent, escape: Escape) -> bytes:
 
 
 def short_record(event: LogEvent, escape: Escape) -> bytes:
-    """The same without fields and traceback, for what does not fit."""
+    """Encode a log event without fields and traceback."""
     return encode(_head(event, f"{message_of(event, escape)} {CUT}"))
 
 
@@ -87,16 +86,16 @@ def _head(event: LogEvent, message: str) -> list[tuple[str, str]]:
 
 @implementer(ILogObserver)
 class Journal:
-    """Sends the log to the journal, and never waits for it.
+    """A log observer that sends events to the journal without blocking.
 
-    What the journal does not take at once is lost, counted, and told of when it takes records
-    again. While it cannot be reached at all the log goes elsewhere.
+    If the socket's buffer is full, records are lost and counted, and the number is logged when the
+    journal accepts records again.
 
-    :param escape: makes text safe to print; see :mod:`tcpd.ops.records`.
-    :param fallback: gets the log while the journal cannot be reached.
+    :param escape: escapes control characters; see :mod:`tcpd.ops.records`.
+    :param fallback: the observer to use while the journal cannot be reached.
     :param path: the journal's socket.
 
-    :ivar lost: records, in all.
+    :ivar lost: the number of lost records.
     """
 
     def __init__(self, escape: Escape, fallback: ILogObserver, path: str = JOURNAL) -> None:
@@ -110,7 +109,7 @@ class Journal:
         self._socket.setblocking(False)
 
     def close(self) -> None:
-        """Give the socket back."""
+        """Close the socket."""
         self._socket.close()
 
     def __call__(self, event: LogEvent) -> None:
@@ -123,7 +122,7 @@ class Journal:
             self.lost += 1
 
     def _send(self, event: LogEvent) -> bool:
-        """Send it on, wherever it can go; ``False`` if the journal is there and takes nothing."""
+        """Send an event to the journal or the fallback; ``False`` if the buffer is full."""
         try:
             try:
                 self._put(record(event, self._escape))
@@ -143,5 +142,5 @@ class Journal:
         return True
 
     def _put(self, data: bytes) -> None:
-        # by path each time: a journal that was started again has another socket there
+        # by path each time, as a restarted journal has another socket
         self._socket.sendto(data, self._path)

@@ -1,4 +1,4 @@
-"""How late the reactor is: what holds it up, holds up everybody."""
+"""Measures the lag of the reactor, the delay of its timers."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ from collections.abc import Callable
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
-#: Seconds between two looks.
+#: Seconds between two measurements.
 INTERVAL = 0.5
 
-#: Seconds that the largest lag is remembered for, at least; at most twice as long.
+#: Seconds that the largest lag is kept, at least; at most twice as long.
 WINDOW = 60.0
 
 
 class ReactorLag:
-    """Compares when a timer was due with when the reactor came to call it.
+    """Compares the due time of a timer with the time when the reactor calls it.
 
-    The largest lag is that of the last minute or two, not that since somebody last asked: two who
-    ask must not take it away from each other.
+    The largest lag is that of the last one to two minutes, not since the last reading, so that
+    several readers get the same value.
 
-    :param clock: what is watched.
-    :param also: called at each look, for others who look now and then.
+    :param clock: the reactor.
+    :param also: called with each measurement, for other regular checks.
 
-    :ivar last: seconds, at the last look.
+    :ivar last: the last measurement in seconds.
     """
 
     def __init__(self, clock: IReactorTime, also: Callable[[], None] = lambda: None) -> None:
@@ -37,16 +37,16 @@ class ReactorLag:
 
     @property
     def largest(self) -> float:
-        """Seconds, in the last minute or two."""
+        """The largest lag in seconds in the last one to two minutes."""
         return max(self._largest, self._before)
 
     def start(self) -> None:
-        """Begin to look. Called when the daemon starts."""
+        """Start measuring. Called when the daemon starts."""
         self._since = self._clock.seconds()
         self._again()
 
     def stop(self) -> None:
-        """Look no more. Does nothing where it was never started."""
+        """Stop measuring. No effect if it was not started."""
         if self._call is not None:
             self._call.cancel()
             self._call = None
@@ -57,7 +57,7 @@ class ReactorLag:
 
     def _look(self) -> None:
         now = self._clock.seconds()
-        self.last = max(0.0, now - self._due)  # some timers are a moment early
+        self.last = max(0.0, now - self._due)  # timers may be slightly early
         if now - self._since >= WINDOW:
             self._since = now
             self._before = self._largest

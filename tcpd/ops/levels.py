@@ -1,4 +1,4 @@
-"""How much is logged: a level that can be changed while the daemon runs, and less noise."""
+"""Log levels, changeable at run time, and a filter for messages of Twisted."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from twisted.logger import (
 )
 from zope.interface import implementer
 
-#: The names of the levels, from everything to almost nothing.
+#: The names of the levels, in ascending order.
 LEVELS = ("debug", "info", "warn", "error", "critical")
 
-# What Twisted says of each port that is opened or closed; service.listening and
-# service.stopped say it better. Its module logs the old way, so there is only the text to go by.
+# Twisted's messages about opened and closed ports, replaced by the events service.listening and
+# service.stopped. They are legacy log messages, so they can be recognized only by text.
 _PORT_NOISE = re.compile(r" starting on \S+$|^\((?:TCP|TLS|UDP|UNIX) Port .* Closed\)$", re.S)
 
 
 class Threshold:
-    """The level below which nothing is logged.
+    """The lowest level that is logged.
 
     :param name: one of :data:`LEVELS`.
     """
@@ -36,9 +36,9 @@ class Threshold:
 
     @property
     def name(self) -> str:
-        """One of :data:`LEVELS`; setting it takes effect with the next event.
+        """One of :data:`LEVELS`. Can be set, and applies to the next event.
 
-        :raise ValueError: for any other word.
+        :raise ValueError: if it is not a level.
         """
         level: Any = self.predicate.logLevelForNamespace("")
         name: str = level.name
@@ -47,13 +47,13 @@ class Threshold:
     @name.setter
     def name(self, name: str) -> None:
         if name not in LEVELS:
-            raise ValueError(f"{name!r} is no log level; there are {', '.join(LEVELS)}")
+            raise ValueError(f"{name!r} is not a log level; there are {', '.join(LEVELS)}")
         self.predicate.setLogLevelForNamespace("", LogLevel.levelWithName(name))
 
 
 @implementer(ILogFilterPredicate)
 class _Quiet:
-    """Leaves out what Twisted says of ports."""
+    """Filters Twisted's messages about ports."""
 
     def __call__(self, event: LogEvent) -> Any:
         text = event.get("log_text")
@@ -63,5 +63,5 @@ class _Quiet:
 
 
 def filtered(observer: ILogObserver, threshold: Threshold) -> ILogObserver:
-    """Pass on to an observer what is to be logged."""
+    """Wrap an observer in the filters."""
     return FilteringLogObserver(observer, [threshold.predicate, _Quiet()])

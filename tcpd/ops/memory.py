@@ -1,9 +1,9 @@
-"""What happens when the process gets no memory.
+"""Handles failed memory allocations.
 
-A failure for want of memory costs the connection that it happened to, as any other does. To close
-and to log it takes memory as well: some is held in reserve, and given up at the first failure. It
-is held again as soon as the system has it. If connections still fail :data:`PATIENCE` later and it
-cannot be had, memory is really out, and the process ends: a supervisor starts it again.
+A MemoryError ends the connection that it occurred in. Closing and logging need memory, too, so a
+reserve is allocated, and freed at the first failure. It is allocated again as soon as possible. If
+that fails and connections still fail after :data:`PATIENCE`, the process exits, and a supervisor
+restarts it.
 """
 
 from __future__ import annotations
@@ -18,29 +18,29 @@ from zope.interface import implementer
 
 from tcpd.ops import catalogue
 
-#: Bytes in reserve. They are address space, and no page of them is used.
+#: The reserve in bytes. It is address space without used pages.
 RESERVE = 4 << 20
 
 #: Seconds for which connections may fail without a reserve.
 PATIENCE = 10.0
 
-#: Failures that may be logged meanwhile, tracebacks and all, by who does not ask here first.
+#: Failures that other code may log with tracebacks meanwhile.
 MOST_LOGGED = 1000
 
-#: Seconds between two looks whether there is memory again.
+#: Seconds between two attempts to allocate the reserve.
 RETRY = 1.0
 
 
 @implementer(ILogObserver)
 class MemoryGuard:
-    """Keeps the reserve, and counts failures.
+    """Holds the reserve, and counts failures.
 
-    As a log observer it hears of those that Twisted catches, such as a timer's.
+    It is a log observer for failures that Twisted catches, such as those of timers.
 
-    :param clock: for times, and a timer.
+    :param clock: for times and a timer.
 
-    :ivar exhausted: called with a sentence when memory is really out. Set by who can end the
-        process; until then it goes on.
+    :ivar exhausted: called with a sentence when the process must exit; set by the code that can
+        stop it.
     """
 
     _log = Logger()
@@ -54,11 +54,11 @@ class MemoryGuard:
         self._call: IDelayedCall | None = None
 
     def start(self) -> None:
-        """Hold the reserve."""
+        """Allocate the reserve."""
         self._hold()
 
     def stop(self) -> None:
-        """Let go of it."""
+        """Free the reserve."""
         if self._call is not None:
             self._call.cancel()
             self._call = None
@@ -67,17 +67,17 @@ class MemoryGuard:
             self._reserve = None
 
     def __call__(self, event: LogEvent) -> None:
-        """Something was logged."""
+        """Observe a log event."""
         failure = event.get("log_failure")
         own = event.get(catalogue.EVENT_ID) == catalogue.DAEMON_MEMORY.id
         if failure is not None and failure.check(MemoryError) and not own:
             self.failed(failure.value, logged=True)
 
     def failed(self, error: BaseException, logged: bool = False) -> None:
-        """Something failed for want of memory, and was ended.
+        """Count a failure for lack of memory.
 
-        :param error: is logged with its traceback, the first time.
-        :param logged: that was done.
+        :param error: the exception, logged with its traceback the first time.
+        :param logged: whether it was logged already.
         """
         self._count += 1
         self._logged += logged
@@ -105,7 +105,7 @@ class MemoryGuard:
             self._call = self._clock.callLater(RETRY, self._look)
 
     def _hold(self) -> bool:
-        """Hold the reserve, if the system has it. It may be held already."""
+        """Allocate the reserve, unless it is allocated; return whether it is."""
         if self._reserve is None:
             try:
                 self._reserve = mmap.mmap(-1, RESERVE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)

@@ -1,8 +1,7 @@
-"""What Prometheus is told: each metric declared once, with the way to read it.
+"""Declarations of the metrics for Prometheus; the reference page is generated from them.
 
-Names and labels follow https://prometheus.io/docs/practices/naming/. The values of labels are words
-of the program and names from the ini files, never what a client sent: a stranger must not be able
-to make series. The reference page is made from these declarations.
+Names and labels follow https://prometheus.io/docs/practices/naming/. Label values are words of the
+program and names from the ini files, never text from clients, which could otherwise create series.
 """
 
 from __future__ import annotations
@@ -13,8 +12,8 @@ from dataclasses import dataclass
 from tcpd.ops.counters import ServiceCounters
 from tcpd.ops.figures import Figures, Words
 
-#: How many words of its own a service is shown with; what it counts under more is "other". The
-#: kinds that come with tcpd have a dozen.
+#: Event names of one service that are exposed; further ones count as "other". The built-in kinds
+#: have a dozen.
 MAX_WORDS = 100
 
 
@@ -26,11 +25,11 @@ Row = tuple[tuple[str, ...], float]
 class Metric:
     """One metric.
 
-    :ivar name: as it is exposed; a counter's ends in ``_total``.
+    :ivar name: the exposed name; ends in ``_total`` for a counter.
     :ivar type: ``counter`` or ``gauge``.
-    :ivar help: what it means, one sentence or two.
-    :ivar labels: their names.
-    :ivar read: gives its rows.
+    :ivar help: the description, one or two sentences.
+    :ivar labels: the names of its labels.
+    :ivar read: returns its rows.
     """
 
     name: str
@@ -45,7 +44,7 @@ def _single(read: Callable[[Figures], float]) -> Callable[[Figures], Iterable[Ro
 
 
 def _services(read: Callable[[ServiceCounters], float]) -> Callable[[Figures], Iterable[Row]]:
-    """A row a service."""
+    """One row for each service."""
     return lambda figures: [((name,), read(each)) for name, each in figures.services.items()]
 
 
@@ -54,10 +53,10 @@ def _words(
     known: Callable[[Words], Sequence[str]] = lambda _: (),
     only: bool = False,
 ) -> Callable[[Figures], Iterable[Row]]:
-    """A row a service and word.
+    """One row for each service and word.
 
-    :param known: words that are shown in any case.
-    :param only: whether no others are shown.
+    :param known: words that are always exposed.
+    :param only: whether other words are omitted.
     """
 
     def rows(figures: Figures) -> Iterable[Row]:
@@ -96,7 +95,7 @@ def _build(figures: Figures) -> Iterable[Row]:
     return [(tuple(figures.versions.values()), 1)]
 
 
-#: What :attr:`Figures.versions` holds, in this order.
+#: The keys of :attr:`Figures.versions`, in order.
 VERSIONS = ("version", "twisted", "python", "openssl")
 
 _SERVICE = ("service",)

@@ -1,9 +1,8 @@
-"""Words to the service manager, by sd_notify's protocol: what ``Type=notify`` units say.
+"""Notifies the service manager, by the protocol of sd_notify(3), as ``Type=notify`` units must.
 
-The protocol, as sd_notify(3) has it: a datagram to the UNIX socket that ``$NOTIFY_SOCKET`` names,
-of lines ``NAME=value``. A leading ``@`` stands for the NUL of an abstract name. systemd listens to
-nobody but the main process (``NotifyAccess=main``, which is the default), so that a program which
-the daemon runs cannot speak for it.
+A notification is a datagram of lines ``NAME=value`` to the UNIX socket in ``$NOTIFY_SOCKET``. A
+leading ``@`` means the NUL of an abstract name. systemd accepts notifications only from the main
+process (``NotifyAccess=main``, the default), so programs that the daemon runs cannot send them.
 """
 
 from __future__ import annotations
@@ -11,49 +10,49 @@ from __future__ import annotations
 import socket
 from collections.abc import Mapping
 
-#: What a manager reads at most: systemd's NOTIFY_BUFFER_MAX, less its closing NUL.
+#: The largest datagram in bytes: systemd's NOTIFY_BUFFER_MAX without the final NUL.
 LONGEST = 4095
 
 
 class Notifier:
-    """Sends words, and never waits: what the manager does not take at once is lost.
+    """Sends notifications without blocking; if the socket's buffer is full they are lost.
 
-    :param address: ``$NOTIFY_SOCKET``; ``""`` where no manager listens. Addresses of other families
-        than UNIX sockets (``vsock:``) are for whole machines, and count as none.
+    :param address: ``$NOTIFY_SOCKET``; ``""`` without a manager. Addresses of other families
+        (``vsock:``), which are for virtual machines, are ignored.
     """
 
     def __init__(self, address: str) -> None:
         self._address = f"\0{address[1:]}" if address.startswith("@") else address
-        #: Whether anybody listens.
+        #: Whether there is a manager.
         self.wanted = address.startswith(("/", "@")) and len(address) > 1
 
-    def tell(self, **words: str | int) -> bool:
-        """Say something, all of it at once.
+    def notify(self, **words: str | int) -> bool:
+        """Send one notification.
 
-        :param words: by the names of sd_notify(3), as ``READY=1``; a line feed in a value would
-            begin another word, and becomes a blank.
-        :return: whether the manager has got it; no failure to tell it may end the daemon.
+        :param words: by the names of sd_notify(3), as ``READY=1``; line feeds in values are
+            replaced by spaces.
+        :return: whether it was sent; no failure raises.
         """
         if not self.wanted:
             return False
         lines = (f"{name}={str(value).replace(chr(10), ' ')}\n" for name, value in words.items())
         data = "".join(lines).encode("utf-8", "replace")
         try:
-            # a socket each time: a manager that was executed anew has another at that path
+            # a new socket each time, as a re-executed manager has another one at that path
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sending:
                 sending.setblocking(False)
                 sending.sendto(data[:LONGEST], self._address)
-        except (OSError, ValueError):  # a NUL in a path, which no manager passes, is a ValueError
+        except (OSError, ValueError):  # ValueError: a NUL in the path
             return False
         return True
 
 
 def watchdog_interval(environ: Mapping[str, str], pid: int) -> float:
-    """How many seconds may pass between two signs of life (sd_watchdog_enabled(3)).
+    """Return the watchdog timeout in seconds (sd_watchdog_enabled(3)).
 
-    :param environ: has ``WATCHDOG_USEC`` and perhaps ``WATCHDOG_PID``.
-    :param pid: this process's.
-    :return: 0 where no signs are expected, or not of this process.
+    :param environ: contains ``WATCHDOG_USEC`` and perhaps ``WATCHDOG_PID``.
+    :param pid: of this process.
+    :return: 0 if the watchdog is disabled, or for another process.
     """
     if environ.get("WATCHDOG_PID", str(pid)) != str(pid):
         return 0.0

@@ -1,4 +1,4 @@
-"""The log as text and as JSON lines, written to a file or to standard output."""
+"""Writes the log as text or JSON lines to a file or standard output."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ from tcpd.ops.records import (
 )
 
 Render = Callable[[LogEvent, Escape], str | None]
-"""Makes a line of an event, without its end; ``None`` for one that says nothing."""
+"""Renders an event as a line without its end; ``None`` for an event without text."""
 
 
 class Sink:
-    """Takes whole lines, and may fail to: a disk is full, a pipe has no reader.
+    """Writes lines to a file or pipe, which may fail: a disk is full, a pipe has no reader.
 
-    A subclass has :meth:`_write`.
+    A subclass implements :meth:`_write`.
 
-    :ivar ends_line: whether the last byte there is a line end; a line that was cut short is ended
-        before the next, so that no reader takes the two for one.
-    :ivar error: why the last line is not there, in the system's words.
+    :ivar ends_line: whether the last written byte is a line end. A truncated line is ended before
+        the next line.
+    :ivar error: the system's error of the last line, if it was not written.
     """
 
     ends_line = True
     error = ""
 
     def _write(self, data: bytes) -> int | None:
-        """As :meth:`io.RawIOBase.write`: how many bytes were taken; ``None`` if that would wait.
+        """As :meth:`io.RawIOBase.write`: return the bytes written; ``None`` if it would block.
 
         :raise OSError: if nothing can be written.
         """
@@ -52,7 +52,7 @@ class Sink:
         """Write a line, as UTF-8.
 
         :param line: without its end.
-        :return: whether it is there as a whole.
+        :return: whether it was written completely.
         """
         data = f"{line}\n".encode("utf-8", "backslashreplace")
         if not self.ends_line:
@@ -68,15 +68,15 @@ class Sink:
             self.error = error.strerror or str(error)
             if written:
                 self.ends_line = data[written - 1 : written] == b"\n"
-            return written == len(data) - 1  # its end comes with the next
+            return written == len(data) - 1  # its line end is written with the next line
         self.ends_line = True
         return True
 
 
 class Stream(Sink):
-    """Standard output, without its buffer: that would keep what cannot be written.
+    """Standard output without its buffer, which would retain lines that cannot be written.
 
-    :param stream: ``sys.stdout``, or what stands for it.
+    :param stream: ``sys.stdout`` or a replacement.
     """
 
     def __init__(self, stream: Any) -> None:
@@ -91,12 +91,12 @@ class Stream(Sink):
 
 @functools.lru_cache(1)
 def _second(since_1970: int) -> str:
-    """A time as Twisted's log has it, to the second; made once for all lines of one."""
+    """Format a time as Twisted's log does, to the second; cached."""
     return formatTime(float(since_1970))
 
 
 def _line(event: LogEvent) -> str:
-    """As :func:`twisted.logger.eventAsText` has it without the traceback, in less time."""
+    """:func:`twisted.logger.eventAsText` without the traceback, optimized."""
     moment = event.get("log_time")
     if "log_system" in event or not isinstance(moment, float) or event.get("log_level") is None:
         return eventAsText(event, includeTraceback=False)
@@ -106,9 +106,9 @@ def _line(event: LogEvent) -> str:
 
 
 def as_text(event: LogEvent, escape: Escape) -> str | None:
-    """As Twisted itself writes it, one line an event; a traceback follows in lines of its own.
+    """Render an event in Twisted's text format; the lines of a traceback follow, each with a tab.
 
-    Those begin with a tab, and no other line does. ``None`` for an event that says nothing.
+    :return: ``None`` for an event without text.
     """
     traceback = traceback_of(event, escape)
     if not (event.get("log_format") or traceback):
@@ -118,22 +118,22 @@ def as_text(event: LogEvent, escape: Escape) -> str | None:
 
 
 def as_json(event: LogEvent, escape: Escape) -> str | None:
-    """One JSON object, in one line: see :func:`tcpd.ops.records.json_line`."""
+    """Render an event as a JSON line; see :func:`tcpd.ops.records.json_line`."""
     return json_line(event, escape)
 
 
 @implementer(ILogObserver)
 class Output:
-    """Writes the log to one place.
+    """A log observer that writes to a sink.
 
-    A line that cannot be written is lost, and counted. The first line that can be written after
-    that says how many were.
+    Lines that cannot be written are lost and counted; their number is logged when writing succeeds
+    again.
 
-    :param sink: where to.
+    :param sink: the destination.
     :param render: :func:`as_text` or :func:`as_json`.
-    :param escape: makes text safe to print; see :mod:`tcpd.ops.records`.
+    :param escape: escapes control characters; see :mod:`tcpd.ops.records`.
 
-    :ivar lost: lines, in all.
+    :ivar lost: the number of lost lines.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
-"""What the process takes, by proc(5).
+"""Resource usage of the process, from proc(5).
 
-prometheus_client has a collector for this, which lists all open descriptors to count them: 8 ms
-with 10,000 connections open, in which nobody is served. The kernel can just tell their number.
+prometheus_client's collector lists all open descriptors to count them, which blocks the daemon for
+8 ms with 10,000 connections. The kernel can report their number.
 """
 
 from __future__ import annotations
@@ -10,18 +10,18 @@ import contextlib
 import os
 from pathlib import Path
 
-#: Fields of proc_pid_stat(5), counted from the third; the text of all is shorter than that.
+# Indices of fields of proc_pid_stat(5), from the third on, and a bound of its size.
 STARTTIME, VSIZE, RSS = 19, 20, 21
 _LONGEST_STAT = 4096
 
-#: Bytes of a page of memory.
+#: Bytes of a memory page.
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class Process:
     """This process, by proc(5).
 
-    :param proc: where the process file system is.
+    :param proc: the mount point of the process file system.
     """
 
     def __init__(self, proc: Path = Path("/proc")) -> None:
@@ -30,15 +30,17 @@ class Process:
         self._boot: float | None = None
 
     def keep(self) -> None:
-        """Keep open what is read, so that it can be read when no descriptor is left. Called once,
-        in the process that the daemon stays in: the file is that of who opens it."""
+        """Keep the file open, so that it can be read when no descriptor is left.
+
+        Called once, after the last fork, as the file belongs to the process that opens it.
+        """
         with contextlib.suppress(OSError):
             self._kept = os.open(self._proc / "self" / "stat", os.O_RDONLY | os.O_CLOEXEC)
         with contextlib.suppress(OSError):
             self.boot()
 
     def close(self) -> None:
-        """Let go of that. May be called again."""
+        """Close the file. May be called repeatedly."""
         if self._kept is not None:
             os.close(self._kept)
             self._kept = None
@@ -52,18 +54,18 @@ class Process:
             text = (self._proc / "self" / "stat").read_bytes()
         else:
             text = os.pread(self._kept, _LONGEST_STAT, 0)
-        # the name of the program, in parentheses, may hold anything
+        # the name of the program, in parentheses, may contain spaces and parentheses
         return text.rpartition(b")")[2].split()
 
     def resident(self) -> int | None:
-        """Bytes of memory; ``None`` where they cannot be read."""
+        """Resident memory in bytes; ``None`` if it cannot be read."""
         try:
             return int(self.stat()[RSS]) * PAGE
         except OSError:
             return None
 
     def boot(self) -> float:
-        """When the machine started, in seconds since 1970 UTC.
+        """The boot time, in seconds since 1970 UTC.
 
         :raise OSError: if it cannot be read.
         """
@@ -73,9 +75,9 @@ class Process:
         return self._boot
 
     def open_descriptors(self) -> int:
-        """How many there are.
+        """The number of open descriptors.
 
-        :raise OSError: if they cannot be counted: before Linux 6.2 that takes one more.
+        :raise OSError: if they cannot be counted; before Linux 6.2 that needs a descriptor.
         """
         directory = self._proc / "self" / "fd"
         # proc_pid_fd(5): "since Linux 6.2, stat(2) returns the number of open files as st_size"

@@ -1,4 +1,4 @@
-"""What the process takes, under the names that Prometheus's libraries give it."""
+"""Metrics of the process, under the standard names of Prometheus client libraries."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class ProcessFigures(Collector):
-    """CPU, memory, descriptors and start of this process, as far as they can be read.
+    """CPU, memory, descriptors and start time of this process, as far as available.
 
     :param process: read at each scrape.
     """
@@ -26,11 +26,11 @@ class ProcessFigures(Collector):
         self._process = process
 
     def describe(self) -> list[Family]:
-        """Nothing is promised: what cannot be read is left out."""
+        """Return nothing, as any metric may be unavailable."""
         return []
 
     def collect(self) -> Iterator[Family]:
-        """Read it. Called at each scrape."""
+        """Read the metrics. Called at each scrape."""
         usage = resource.getrusage(resource.RUSAGE_SELF)
         yield CounterMetricFamily(
             "process_cpu_seconds_total",

@@ -1,14 +1,13 @@
-"""The small web site of the daemon's operator: metrics and health, on twisted.web.
+"""HTTP site for metrics and health checks, on twisted.web.
 
-Why no framework, and no thread pool: docs/decisions/0011.
+Without a framework or a thread pool: docs/decisions/0011.
 
-Requests are answered in the reactor's thread, which counts what they ask for. A client gets bounded
-resources: a request has :data:`REQUEST_SECONDS` to arrive, however slowly its bytes drop in, 16 KiB
-of headers (twisted.web's bound), and :data:`BODY_BYTES` of a body, which is thrown away unread.
+Responses are made in the reactor's thread, which owns the counters. The resources of a client are
+bounded: a request must arrive within :data:`REQUEST_SECONDS`, and may have 16 KiB of headers
+(twisted.web's limit) and a body of :data:`BODY_BYTES`, which is discarded.
 
-:data:`AT_ONCE` requests of all connections together are answered in a turn of the reactor. A
-connection has one of them at most, and the next when that answer is written: pipelined requests
-hold up nobody.
+At most :data:`AT_ONCE` requests of all connections are served in a reactor turn, and at most one of
+each connection; the next waits for the response. Pipelined requests do not delay others.
 """
 
 from __future__ import annotations
@@ -23,17 +22,17 @@ from twisted.web.http import HTTPChannel
 from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
 
-#: Seconds that a request may take to come, counted from the connection or the answer before.
-#: Longer than a scraper usually waits between two scrapes, so that it may keep its connection.
+#: Timeout of a request, from the connection or the previous response. Longer than the usual scrape
+#: interval, so that a scraper can keep its connection.
 REQUEST_SECONDS = 75.0
 
-#: Bytes that the body of a request may have. No page wants one.
+#: Maximum bytes of the body of a request. No page uses it.
 BODY_BYTES = 64 * 1024
 
-#: Empty lines that may stand before a request (RFC 9112 section 2.2: "at least one").
+#: Empty lines that may precede a request (RFC 9112 section 2.2: "at least one").
 EMPTY_LINES = 8
 
-#: Requests that are answered in a turn of the reactor. One takes a quarter of a millisecond.
+#: Requests that are served in a reactor turn. One takes a quarter of a millisecond.
 AT_ONCE = 4
 
 _TOO_LARGE = b"HTTP/1.1 413 Content Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
@@ -42,21 +41,20 @@ Answer = tuple[int, str, bytes]
 """Status, content type, body."""
 
 Page = Callable[[str], Answer]
-"""Answers a request; called with its Accept header."""
+"""Returns the response to a request; called with its Accept header."""
 
 _PLAIN = "text/plain; charset=utf-8"
 
 
 def text(status: int, body: str) -> Answer:
-    """An answer for people, of one line."""
+    """A response of one line of text."""
     return status, _PLAIN, f"{body}\n".encode()
 
 
 class _Channel(HTTPChannel):
-    """One connection. Its timer runs from request to request: more bytes do not put it off, as
-    they do for a file that is uploaded.
+    """One connection. Its timeout is for a whole request; received bytes do not restart it.
 
-    twisted.web itself keeps later requests back while one is not answered, and stops reading when
+    twisted.web holds pipelined requests back until the response is written, and pauses reading when
     more than 16 KiB of them wait.
     """
 
@@ -92,7 +90,7 @@ class _Channel(HTTPChannel):
             self.site.answer(request)
 
     def answer(self, request: _Request) -> None:
-        """Have a request answered in its turn, and not before the answers before are written."""
+        """Queue a request, after the responses to previous ones are written."""
         self._empty_lines = 0
         if self._full:
             self._next = request
@@ -100,19 +98,19 @@ class _Channel(HTTPChannel):
             self.site.answer(request)
 
     def refuse_body(self) -> None:
-        """Close without reading on: more came than a body may have."""
+        """Close the connection, as the body is too large."""
         if not self._over:
             self._over = True
             self.write(_TOO_LARGE)
             self.loseConnection()
 
     def timeoutConnection(self) -> None:
-        # the connection layer bounds the close; and there is nothing to tell
+        # the connection layer has a timeout for closing
         self.loseConnection()
 
 
 class _Request(Request):
-    """A request whose body, if it has one, goes nowhere."""
+    """A request; its body is discarded."""
 
     channel: Any
     _body_left = BODY_BYTES
@@ -129,17 +127,17 @@ class _Request(Request):
 
     def process(self) -> None:
         if self.path == b"*":
-            self.path = b"/*"  # or twisted.web would answer by itself, and tell its version
+            self.path = b"/*"  # prevents twisted.web's response, which has its version
         self.channel.answer(self)
 
     def process_now(self) -> None:
-        """Answer, unless the connection is gone meanwhile."""
+        """Respond, unless the connection was lost."""
         if self.channel is not None:
             super().process()
 
 
 class _Pages(Resource):
-    """All pages. Only a path that is there, as it is written, is answered."""
+    """All pages; paths match exactly."""
 
     isLeaf = True
 
@@ -162,20 +160,20 @@ class _Pages(Resource):
         if page is None:
             return text(404, "there is no such page")
         if request.method not in (b"GET", b"HEAD"):
-            request.setHeader(b"allow", b"GET, HEAD")  # RFC 9110 section 15.5.6: it must be there
-            return text(405, "this page is only read")
+            request.setHeader(b"allow", b"GET, HEAD")  # RFC 9110 section 15.5.6 requires it
+            return text(405, "this page supports GET and HEAD")
         return page((request.getHeader(b"accept") or b"").decode("latin-1"))
 
 
 class OperatorSite(Site):
-    """Makes the connections of the site.
+    """The factory of the site's connections.
 
     :param pages: by path.
-    :param clock: for the time that requests may take.
+    :param clock: for timeouts.
     """
 
     noisy = False
-    protocol = _Channel  # type: ignore[assignment]  # Twisted's own adds HTTP/2, not wanted
+    protocol = _Channel  # type: ignore[assignment]  # Twisted's default adds HTTP/2
 
     def __init__(self, pages: dict[str, Page], clock: IReactorTime) -> None:
         super().__init__(
@@ -186,8 +184,7 @@ class OperatorSite(Site):
         self._turn: IDelayedCall | None = None
 
     def answer(self, request: _Request) -> None:
-        """Answer a request in one of the next turns, in the order of this call. Called by its
-        connection, which waits for the answer."""
+        """Serve a request in one of the next turns, in order of calls. Called by its connection."""
         self._waiting.append(request)
         if self._turn is None:
             self._turn = self._clock.callLater(0, self._answer)
@@ -200,10 +197,10 @@ class OperatorSite(Site):
             self._turn = self._clock.callLater(0, self._answer)
 
     def startFactory(self) -> None:
-        """No access log of its own, and so no clock for one."""
+        """Start no access log and no clock for it."""
 
     def stopFactory(self) -> None:
-        """There is nothing to stop."""
+        """See :meth:`startFactory`."""
 
     def log(self, request: Any) -> None:
-        """Requests are counted as connections and bytes are."""
+        """Log nothing; the connection layer counts connections and bytes."""

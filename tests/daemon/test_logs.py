@@ -399,7 +399,7 @@ def test_the_level_can_be_set_while_it_runs() -> None:
     daemon.log.level = "debug"
     daemon.log.level = "debug"
     assert house.told() == ["daemon.log-level"]
-    with pytest.raises(ValueError, match="'all' is no log level"):
+    with pytest.raises(ValueError, match="'all' is not a log level"):
         daemon.log.level = "all"
     assert daemon.configuration.reconfigure(settings("[tcpd]\nlog_level = error\n" + ONE)) == [
         "tcpd: log_level swapped"

@@ -23,7 +23,7 @@ def test_nothing_below_the_level_is_logged(name: str) -> None:
 
 def test_there_is_no_other_level() -> None:
     threshold = Threshold("warn")
-    with pytest.raises(ValueError, match="'loud' is no log level; there are debug, info"):
+    with pytest.raises(ValueError, match="'loud' is not a log level; there are debug, info"):
         threshold.name = "loud"
     assert threshold.name == "warn"
 

@@ -23,12 +23,12 @@ def test_words_are_lines_of_one_datagram(manager: ServiceManager, tmp_path: Path
     """ "a newline-separated list of variable assignments" """
     notifier = Notifier(str(tmp_path / "notify"))
     assert notifier.wanted
-    assert notifier.tell(READY=1, STATUS="all is well")
+    assert notifier.notify(READY=1, STATUS="all is well")
     assert manager.receive() == "READY=1\nSTATUS=all is well\n"
 
 
 def test_a_value_cannot_begin_another_word(manager: ServiceManager, tmp_path: Path) -> None:
-    assert Notifier(str(tmp_path / "notify")).tell(STATUS="a\nMAINPID=1")
+    assert Notifier(str(tmp_path / "notify")).notify(STATUS="a\nMAINPID=1")
     assert manager.receive() == "STATUS=a MAINPID=1\n"
 
 
@@ -37,7 +37,7 @@ def test_an_at_sign_stands_for_the_nul_of_an_abstract_name() -> None:
     name = f"tcpd-test-{os.getpid()}"
     manager = ServiceManager(f"\0{name}".encode())
     try:
-        assert Notifier(f"@{name}").tell(READY=1)
+        assert Notifier(f"@{name}").notify(READY=1)
         assert manager.receive() == "READY=1\n"
     finally:
         manager.close()
@@ -47,25 +47,25 @@ def test_an_at_sign_stands_for_the_nul_of_an_abstract_name() -> None:
 def test_without_a_manager_nothing_is_told(address: str) -> None:
     notifier = Notifier(address)
     assert not notifier.wanted
-    assert not notifier.tell(READY=1)
+    assert not notifier.notify(READY=1)
 
 
 @pytest.mark.parametrize("address", ["/nowhere/at/all", "/" + "x" * 200, "/a\0b", "@" + "y" * 200])
 def test_a_manager_that_is_not_there_ends_nobody(address: str) -> None:
-    assert not Notifier(address).tell(READY=1)
+    assert not Notifier(address).notify(READY=1)
 
 
 def test_a_manager_that_does_not_read_is_not_waited_for(
     manager: ServiceManager, tmp_path: Path
 ) -> None:
     notifier = Notifier(str(tmp_path / "notify"))
-    told = [notifier.tell(WATCHDOG=1) for _ in range(5000)]
-    assert told[0]
-    assert not told[-1]
+    sent = [notifier.notify(WATCHDOG=1) for _ in range(5000)]
+    assert sent[0]
+    assert not sent[-1]
 
 
 def test_what_is_told_is_bounded(manager: ServiceManager, tmp_path: Path) -> None:
-    assert Notifier(str(tmp_path / "notify")).tell(STATUS="é" * 5000)
+    assert Notifier(str(tmp_path / "notify")).notify(STATUS="é" * 5000)
     assert len(manager.socket.recv(65536)) == LONGEST
 
 
