@@ -15,7 +15,7 @@ class IKind(Interface):
 
     Three more attributes are optional:
 
-    - ``tells_handshakes``: true where the protocol shows clients their own handshake
+    - ``shows_handshakes``: true where the protocol shows clients their own handshake
       (:meth:`IConnection.facts`). The layer then keeps the first state of each connection, some 300
       bytes.
     - ``descriptors``: the number of file descriptors that one connection takes, 1 by default. The
@@ -183,7 +183,7 @@ class IConnection(Interface):
         :raise RuntimeError: if :attr:`can_start_tls` is false.
         """
 
-    def stand_for(address):
+    def replace_address(address):
         """Replace the client's address, as a gateway says that the protocol trusts.
 
         Limits count the connection by that address from now on, and :attr:`address` and
@@ -202,7 +202,7 @@ class IConnection(Interface):
         :param tcpd.api.Refusal reason: why.
         """
 
-    def give_up_place():
+    def release_slot():
         """Take this connection out of the count of the service's and the daemon's connections.
 
         For a client that is refused and has time to read why: it takes no other client's place. The
@@ -217,13 +217,13 @@ class IConnection(Interface):
         :param tcpd.api.End reason: why.
         """
 
-    def cut(reason):
+    def abort(reason):
         """Cut the connection at once, without farewell; what was written and not sent is lost.
 
         :param tcpd.policy.reasons.End reason: why; it is logged and counted.
         """
 
-    def broken(doing):
+    def log_and_abort(doing):
         """Log the exception that is being handled, and abort the connection.
 
         For a protocol that runs outside the calls of its transport, which would log the exception.
@@ -313,10 +313,10 @@ class IFinishing(Interface):
         """
 
 
-class IHurrying(IFinishing):
+class IAbortable(IFinishing):
     """A factory that can abort at once what it is finishing."""
 
-    def hurry():
+    def abort():
         """Abort the rest. Called at the second signal to end the daemon; the Deferred of
         ``finish()`` has to fire within a second."""
 

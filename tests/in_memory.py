@@ -10,7 +10,7 @@ import pytest
 from twisted.internet.error import CannotListenError
 
 from tcpd.config.listen import Address, Listener, UnixSocket
-from tcpd.net.kernel import Kernel
+from tcpd.net.handshake_capture import HandshakeCapture
 from tcpd.net.listener_factory import ListenerFactory
 from tcpd.net.listeners import ListenError
 from tcpd.net.turns import TurnScheduler
@@ -26,7 +26,7 @@ def listeners_in_memory() -> Iterator[None]:
         factory: ListenerFactory,
         systemd: Mapping[str, Sequence[int]],
         turns: TurnScheduler,
-        kernel: Kernel | None = None,
+        handshake_capture: HandshakeCapture | None = None,
     ) -> Any:
         place = listener.bind
         try:

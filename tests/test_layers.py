@@ -118,7 +118,7 @@ SANS_IO = (
     "chat/text/settings",
     "chat/verbs",
     "chat/whowas",
-    "net/http_answer",
+    "net/http_response",
     "net/http_request",
     "net/websocket_messages",
     "net/websocket_settings",

@@ -19,17 +19,17 @@ from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.python.failure import Failure
 
 from tcpd.config.listen import Address
-from tcpd.net import reactor as lean_reactor
+from tcpd.net import reactor as tcpd_reactor
 from tcpd.net.address import socket_address
-from tcpd.net.loss import lost_by
-from tcpd.net.port import LeanPort
+from tcpd.net.loss import loss_from
+from tcpd.net.port import StreamPort
 from tcpd.net.sockets import listen_address
-from tcpd.net.transport import _READ, _ROOM, LeanConnection
+from tcpd.net.transport import _READ, _ROOM, SocketConnection
 from tcpd.net.turns import TurnScheduler
 from tcpd.small.echo import EchoFactory
 
 
-class Bare(LeanConnection):
+class Bare(SocketConnection):
     """A lean transport that keeps no books.
 
     :param factory: makes the protocol.
@@ -53,27 +53,27 @@ class Bare(LeanConnection):
         self._pipeline = None
         self._read_ended = False
         self._failure: Failure | None = None
-        # from here on as LeanConnection
+        # from here on as SocketConnection
         self._socket = sock
         self._receive = sock.recv
         self._reactor = turns.reactor
-        self._soon = turns.soon
+        self._schedule_flush = turns.schedule
         self._forget = turns.forget
-        self._lingering = False  # the wait for the end is bounded
+        self._lingering = False  # begin_linger was called
         self._out: list[bytes | memoryview] = []
         self._pending = 0  # bytes in _out
-        self._within = False  # the protocol is being given bytes
-        self._queued = False  # flush will be called at the end of the turn
-        self._blocked = False  # the kernel has no room; doWrite will be called
+        self._within = False  # a call of the protocol runs, which is followed by a flush
+        self._queued = False  # a flush is scheduled
+        self._blocked = False  # the socket's send buffer is full; doWrite will be called
         self._reading = False
-        self._read_over = False
-        self._paused = False  # the producer was asked to pause
-        self._pulling = False
-        self._shutting = False  # nothing more will be written
+        self._read_over = False  # the peer has closed its sending side
+        self._paused = False  # the streaming producer is paused
+        self._pulling = False  # the producer is a pull producer
+        self._shutting = False  # loseWriteConnection was called
         self._shut = False  # the sending side is closed
         self._aborting = False
-        self._resetting = False  # it will be, when all is delivered
-        self._delivering = False  # all is written, and may not have arrived
+        self._resetting = False  # resetConnection was called
+        self._delivering = False  # all is sent, but not acknowledged; a reset follows
 
     def logPrefix(self) -> str:
         return "bare"
@@ -83,7 +83,7 @@ class Bare(LeanConnection):
         self.inner.makeConnection(self)
 
     def doRead(self) -> None:
-        """There is something to read. Never raises, and returns nothing: it ends by itself."""
+        """Read and pass the bytes to the protocol. Never raises."""
         if self.disconnecting or self._lost:
             return
         try:
@@ -91,7 +91,7 @@ class Bare(LeanConnection):
         except BlockingIOError:
             return
         except OSError as error:
-            self._close(lost_by(error))
+            self._close(loss_from(error))
             return
         except MemoryError as error:
             self._failed(error)
@@ -115,8 +115,7 @@ class Bare(LeanConnection):
         if self.disconnecting or self._lost or self._shutting:
             return
         if data.__class__ is not bytes:
-            # what others may still change cannot wait here; a TypeError if it is no bytes at all
-            data = bytes(memoryview(data))
+            data = bytes(memoryview(data))  # a copy of a mutable buffer; TypeError for a str
         size = len(data)
         if not size:
             return
@@ -128,7 +127,7 @@ class Bare(LeanConnection):
             self._pause_if_full()
         if not (self._within or self._queued or self._blocked):
             self._queued = True
-            self._soon(self)
+            self._schedule_flush(self)
 
     def read_ended(self) -> None:
         if IHalfCloseableProtocol.providedBy(self.inner):
@@ -152,7 +151,7 @@ class Bare(LeanConnection):
         finally:
             self.inner = None
 
-    def broken(self, doing: str) -> None:
+    def log_and_abort(self, doing: str) -> None:
         self.abortConnection()
 
     def _failed(self, error: BaseException) -> None:
@@ -177,7 +176,7 @@ class BareListener:
     def must_wait(self, call: Any) -> bool:
         return False
 
-    def turn_away(self, sock: socket.socket, address: Any) -> None:
+    def refuse_socket(self, sock: socket.socket, address: Any) -> None:
         sock.close()
 
     def accept_socket(self, sock: socket.socket, address: Any, turns: TurnScheduler) -> None:
@@ -187,13 +186,13 @@ class BareListener:
 def main(kind: str, port: str) -> None:
     if kind != "echo":
         sys.exit(f"there is no {kind} here")
-    lean_reactor.install()
+    tcpd_reactor.install()
     from twisted.internet import reactor as installed
 
     reactor: Any = installed
     listener: Any = BareListener(EchoFactory())
     listening = listen_address(Address("127.0.0.1", int(port)))
-    LeanPort(listening, listener, TurnScheduler(reactor), lambda: None).startListening()
+    StreamPort(listening, listener, TurnScheduler(reactor), lambda: None).startListening()
     reactor.run()
 
 

@@ -35,7 +35,7 @@ class Edge(Protocol):
 class GatewayEdge(Edge, Protocol):
     """The connection of a frontend that accepts gateways (WEBIRC)."""
 
-    def stand_for(self, address: Address) -> Refusal | None:
+    def replace_address(self, address: Address) -> Refusal | None:
         """Count the client under the address that its gateway gives (WEBIRC).
 
         :return: the refusal, if a limit of that address is reached.

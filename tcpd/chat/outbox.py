@@ -23,7 +23,7 @@ class FlushQueue:
 
     :param schedule: called with this object; schedules one call of :meth:`flush`, not within this
         call. Called again only after that. An edge passes
-        :attr:`tcpd.net.turns.TurnScheduler.soon`.
+        :attr:`tcpd.net.turns.TurnScheduler.schedule`.
     """
 
     __slots__ = ("_replies", "_schedule", "_scheduled", "broadcasts", "done")

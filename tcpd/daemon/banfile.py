@@ -20,7 +20,7 @@ from twisted.logger import Logger
 from tcpd.config.locations import own_directories, state_directory
 from tcpd.config.settings import Settings
 from tcpd.daemon.startup_environment import StartupEnvironment
-from tcpd.net.private_socket import make_closed, make_directory
+from tcpd.net.private_socket import make_directory, make_private_directory
 from tcpd.ops import catalogue
 from tcpd.policy.bans import Ban, Bans
 
@@ -138,7 +138,7 @@ class BanFile:
 
     def _write(self, bans: Sequence[Ban]) -> None:
         if self._own:
-            make_closed(self._directory, self._owner)
+            make_private_directory(self._directory, self._owner)
         text = json.dumps({"version": _VERSION, "bans": [ban.plain() for ban in bans]}, indent=1)
         beside = f"{self._path}.new"
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)

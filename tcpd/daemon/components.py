@@ -13,7 +13,7 @@ from typing import Any
 from tcpd.chat.service import ChatService
 from tcpd.config.settings import Settings
 from tcpd.daemon.certificate_store import CertificateStore
-from tcpd.net.kernel import Kernel
+from tcpd.net.handshake_capture import HandshakeCapture
 from tcpd.net.systemd import initial_environment, passed_sockets
 from tcpd.net.turns import TurnScheduler, work_queue
 from tcpd.ops.counters import DaemonCounters
@@ -41,7 +41,7 @@ class Components:
     :ivar turns: see :class:`tcpd.net.turns.TurnScheduler`.
     :ivar work: the one queue of the work that clients cause.
     :ivar memory: reports failed allocations.
-    :ivar kernel: what the kernel keeps of handshakes.
+    :ivar handshake_capture: enables the capture of handshakes on listening sockets.
     :ivar own_ports: UDP ports of the daemon, whose datagrams are not answered.
     :ivar counters: of the daemon as a whole.
     :ivar certificates: those in use.
@@ -74,7 +74,7 @@ class Components:
         self.memory = MemoryGuard(reactor)
         if hasattr(reactor, "no_memory"):
             reactor.no_memory = self.memory.failed
-        self.kernel = Kernel(settings.tcpd.handshake, settings.tcpd.server_isn)
+        self.handshake_capture = HandshakeCapture(settings.tcpd.handshake, settings.tcpd.server_isn)
         self.own_ports: set[int] = set()
         self.counters = DaemonCounters()
         self.certificates = CertificateStore(environment.get("CREDENTIALS_DIRECTORY"))

@@ -68,7 +68,7 @@ class _Plan:
             for port in in_the_way:
                 spare.remove(port)
                 self.closed.append(port)
-                port.make_way()
+                port.drain_and_close()
             self.opened.append(self.unit.open(listener, server))
 
     def undo(self) -> None:
@@ -79,7 +79,7 @@ class _Plan:
     def commit(self) -> None:
         """Apply the changes. This cannot fail."""
         for port, listener, server in self.kept:
-            port.become(listener, server)
+            port.switch_to(listener, server)
         self.unit.ports = [*(port for port, _, _ in self.kept), *self.opened]
         self.unit.wanted = ()  # they are open
 

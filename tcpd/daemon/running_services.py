@@ -90,12 +90,12 @@ class RunningServices(MultiService):
     def cut(self) -> None:
         """Abort all connections and end all programs at once."""
         for unit in self._all():
-            unit.cut()
+            unit.abort()
 
-    def hurry(self) -> None:
+    def abort_factories(self) -> None:
         """End all programs at once."""
         for unit in self._all():
-            unit.hurry()
+            unit.abort_factory()
 
     def _all(self) -> list[ListeningService]:
         return [*self.units.values(), *self._retiring]

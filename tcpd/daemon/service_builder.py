@@ -131,7 +131,7 @@ class ServiceBuilder:
             ids=components.ids,
             protocol=service.protocol,
             server_name=components.server_name,
-            tells_handshakes=getattr(self.kind(service), "tells_handshakes", False),
+            shows_handshakes=getattr(self.kind(service), "shows_handshakes", False),
             no_memory=components.memory.failed,
             spares=SPARES if own else 0,
             work=components.work,
@@ -144,7 +144,7 @@ class ServiceBuilder:
             turns=components.turns,
             user=components.user,
             drain=self.drain(service.name, settings),
-            kernel=components.kernel,
+            handshake_capture=components.handshake_capture,
         )
 
     def servers(

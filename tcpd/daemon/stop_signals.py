@@ -146,7 +146,7 @@ class StopSignals(Service):
 
     def _leave_nothing(self) -> None:
         with contextlib.suppress(BaseException):
-            self._daemon.running_services.hurry()
+            self._daemon.running_services.abort_factories()
         with contextlib.suppress(BaseException):
             if self._pidfile:
                 os.unlink(self._pidfile)

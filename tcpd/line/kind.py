@@ -20,7 +20,7 @@ class LineKind:
     words = frozenset({"starttls"})
     idle = 600.0
     sample_listen = "127.0.0.1:7100"
-    tells_handshakes = True
+    shows_handshakes = True
 
     def make_factory(self, settings: LineSettings, context: IContext) -> LineFactory:
         """See :meth:`tcpd.interfaces.IKind.make_factory`."""

@@ -1,4 +1,4 @@
-"""Addresses as Twisted tells them, made plain."""
+"""Conversions between the addresses of sockets, of Twisted and of ``ipaddress``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tcpd.policy.addresses import IPAddress, plain_address
 
 
 def plain_endpoint_address(address: IAddress) -> IAddress:
-    """An IPv4 client of a dual-stack socket (``::ffff:192.0.2.1``) as an IPv4 address."""
+    """Convert an IPv4-mapped address (``::ffff:192.0.2.1``) to IPv4; return others unchanged."""
     if isinstance(address, IPv6Address) and address.host.startswith("::ffff:"):
         plain = plain_address(address.host)
         if plain.version == 4:
@@ -22,21 +22,21 @@ def plain_endpoint_address(address: IAddress) -> IAddress:
 
 
 def at(address: IPAddress) -> IPv4Address | IPv6Address:
-    """An address of which no port is known, as Twisted tells it: with port 0."""
+    """Convert an IP address to an address of Twisted's, with port 0."""
     if address.version == 4:
         return IPv4Address("TCP", str(address), 0)
     return IPv6Address("TCP", str(address), 0)
 
 
 def ip_of(address: IAddress) -> IPAddress | None:
-    """The IP address in it; ``None`` for a UNIX socket's."""
+    """Return the IP address without the port; ``None`` for a UNIX socket."""
     if isinstance(address, IPv4Address | IPv6Address):
         return plain_address(address.host)
     return None
 
 
 def shown(address: IAddress) -> str:
-    """As people write it: ``192.0.2.1:4711``, ``[2001:db8::1]:4711``, ``unix``."""
+    """Format an address for logs: ``192.0.2.1:4711``, ``[2001:db8::1]:4711``, ``unix``."""
     if isinstance(address, IPv4Address):
         return f"{address.host}:{address.port}"
     if isinstance(address, IPv6Address):
@@ -47,7 +47,7 @@ def shown(address: IAddress) -> str:
 def socket_address(
     address: Any, kind: Literal["TCP", "UDP"] = "TCP"
 ) -> IPv4Address | IPv6Address | UNIXAddress:
-    """What a socket says of itself or its peer, as Twisted tells it.
+    """Convert the address of a socket to an address of Twisted's.
 
     :param address: from ``accept``, ``getsockname`` or ``getpeername``.
     """
@@ -55,7 +55,7 @@ def socket_address(
         if len(address) == 2:
             return IPv4Address(kind, *address)
         host, *rest = address
-        if rest[2]:  # a link-local address means nothing without its zone (RFC 4007 section 11)
+        if rest[2]:  # a link-local address is ambiguous without its zone (RFC 4007 section 11)
             with contextlib.suppress(OSError):
                 host = f"{host}%{socket.if_indextoname(rest[2])}"
         return IPv6Address(kind, host, *rest)

@@ -1,4 +1,4 @@
-"""The clock of a reactor: monotonic, so that nobody can set it (docs/decisions/0014)."""
+"""A monotonic clock for the reactor (docs/decisions/0014)."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from twisted.internet.base import ReactorBase
 
 
 def use_monotonic_clock(reactor: Any) -> None:
-    """Have a reactor of Twisted's measure its timers by ``time.monotonic``.
+    """Make a reactor of Twisted's measure time by ``time.monotonic`` instead of the wall clock.
 
-    By default they measure by the wall clock. Call this before there is any timer.
+    Call this before any timer is set.
 
-    :param reactor: the process's. A reactor that is not made on Twisted's ReactorBase keeps its
-        clock.
+    :param reactor: the process's; one not derived from Twisted's ReactorBase keeps its clock.
     """
     if isinstance(reactor, ReactorBase):
         reactor.seconds = time.monotonic

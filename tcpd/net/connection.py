@@ -1,8 +1,8 @@
-"""What every connection has, whatever carries its bytes: timeouts, and an end that is an end.
+"""The base class of connections: timers, the stages, the protocol, and the end of a connection.
 
-There are two kinds. :class:`~tcpd.net.transport.LeanConnection` is itself the transport;
-:class:`~tcpd.net.wrapped_connection.WrappedConnection` stands between a transport of Twisted's and
-the protocol. They differ in how bytes go and agree in everything here.
+There are two subclasses, which move the bytes. :class:`~tcpd.net.transport.SocketConnection` is a
+transport on a socket. :class:`~tcpd.net.wrapped_connection.WrappedConnection` wraps a transport of
+Twisted's.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from twisted.python.failure import Failure
 from tcpd.handshake.facts import Facts
 from tcpd.interfaces import IFarewell
 from tcpd.net.address import at, ip_of, shown
+from tcpd.net.connection_facts import connection_facts, socket_of
 from tcpd.net.connection_service import ConnectionService
 from tcpd.net.credentials import Credentials
-from tcpd.net.gathering import gather, socket_of
-from tcpd.net.kernel import Noted, Watch
+from tcpd.net.handshake_capture import CapturedHandshake, CaptureOptions
 from tcpd.net.listener_options import ListenerOptions
-from tcpd.net.loss import error_of, lost_by, pending_error
+from tcpd.net.loss import error_text, loss_from, take_socket_error
 from tcpd.net.pipeline import Pipeline
 from tcpd.net.proxy import ProxyFacts
-from tcpd.net.stage import Below
+from tcpd.net.stage import BottomTransport
 from tcpd.net.tls import Certificates, TLSFacts
 from tcpd.net.tls_faults import is_no_memory
 from tcpd.ops import catalogue
@@ -42,34 +42,33 @@ from tcpd.policy.reasons import End, Refusal
 
 _log = Logger()
 
-#: Ends of clients that would not read any last words.
+#: Ends of clients that do not read, and so get no farewell.
 _NOT_READING = (End.SLOW_READER, End.STALLED)
 
 
-class Connection(Below):
-    """One connection. Made by :class:`~tcpd.net.layer.ConnectionLayer` for a client let in.
+class Connection(BottomTransport):
+    """One admitted connection. Made by :class:`~tcpd.net.layer.ConnectionLayer`.
 
-    It is the transport of the protocol, or of the stages under the protocol: a subclass adds what
-    moves bytes.
+    It is the transport of the protocol, or of the lowest stage under the protocol.
 
-    :param layer: the service's.
+    :param layer: the connection layer of its service.
     :param number: unique within this run of the daemon.
-    :param address: of who connected, or ``None`` on a UNIX socket.
-    :param endpoint_address: as Twisted has it, for ``buildProtocol``.
+    :param address: of the peer; ``None`` on a UNIX socket.
+    :param endpoint_address: the same as an address of Twisted's, for ``buildProtocol``.
     :param options: of its listener.
 
-    :ivar address: the client's: of who connected, unless a PROXY header names another.
-    :ivar admitted: the address that the connection's place is counted for; ``None`` for none.
-    :ivar began: when it was the client's turn to speak to the protocol, by the layer's clock.
-    :ivar bytes_before_protocol: what :attr:`bytes_in` was then; while it is, the client has not
-        said a byte. -1 if it had said something by then.
-    :ivar inner: what received bytes go to: the protocol, or the lowest stage under it; ``None`` at
-        the very beginning, and in the end.
-    :ivar bytes_in: received on the wire.
-    :ivar bytes_out: handed to the transport or held for it.
-    :ivar quiet: sweeps since something last went either way; see :mod:`tcpd.net.sweeper`.
-    :ivar disconnecting: whether the end has begun.
-    :ivar noted: what the kernel had kept of its handshake; ``None`` until somebody wanted to know.
+    :ivar address: the client's: the peer's, unless a PROXY header names another.
+    :ivar counted_address: the address that its slot is counted for; ``None`` for none.
+    :ivar ready_at: when the client could first send to the protocol, by the layer's clock.
+    :ivar bytes_before_protocol: :attr:`bytes_in` at that time; as long as they are equal, the
+        client has not sent a byte to the protocol. -1 if such input had arrived by then.
+    :ivar inner: gets received bytes: the protocol, or the lowest stage; ``None`` before the first
+        stage and after the end.
+    :ivar bytes_in: bytes received on the wire.
+    :ivar bytes_out: bytes passed to the transport or buffered for it.
+    :ivar idle_sweeps: sweeps since the last byte in either direction; see :mod:`tcpd.net.sweeper`.
+    :ivar disconnecting: whether the connection is closing.
+    :ivar captured_handshake: what was read of its handshake; ``None`` before the first read.
     """
 
     __slots__ = (
@@ -84,20 +83,20 @@ class Connection(Below):
         "_read_ended",
         "_timer",
         "address",
-        "admitted",
-        "began",
         "bytes_before_protocol",
         "bytes_in",
         "bytes_out",
+        "captured_handshake",
+        "counted_address",
         "credentials",
         "disconnecting",
+        "idle_sweeps",
         "inner",
         "layer",
-        "noted",
         "number",
         "opened",
         "options",
-        "quiet",
+        "ready_at",
     )
 
     def __init__(
@@ -111,18 +110,17 @@ class Connection(Below):
         self.layer = layer
         self.number = number
         self.address = address
-        # a proxy's place is counted for nobody, until it says who the client is
-        self.admitted = address if options.proxies is None else None
-        # on a UNIX socket a subclass asks at once: in the end, when it is logged, it is too late
-        self.credentials: Credentials | None = None
+        # behind a proxy the client's address is unknown until the PROXY header
+        self.counted_address = address if options.proxies is None else None
+        self.credentials: Credentials | None = None  # set by a subclass on a UNIX socket
         self.options = options
-        self.noted: Noted | None = None
+        self.captured_handshake: CapturedHandshake | None = None
         self.opened: float = layer.clock.seconds()
-        self.began: float = self.opened
+        self.ready_at: float = self.opened
         self.bytes_before_protocol = 0
         self.bytes_in = 0
         self.bytes_out = 0
-        self.quiet = 0
+        self.idle_sweeps = 0
         self.inner: Any = None
         self.disconnecting = False
         self._endpoint_address = endpoint_address
@@ -134,9 +132,9 @@ class Connection(Below):
         self._lost = False
         self._read_ended = False
         self._end: End | None = None
-        self._failure: Failure | None = None  # a loss that the kernel reported once
+        self._failure: Failure | None = None  # the kernel reports an error only once
 
-    # rarely read, so computed: there may be many connections
+    # properties, because they are rarely read and there may be many connections
 
     @property
     def service(self) -> str:
@@ -152,12 +150,12 @@ class Connection(Below):
 
     @property
     def kind(self) -> str | None:
-        """The name of the service's kind; ``None`` where it has none."""
+        """The name of the service's kind, or ``None``."""
         return self.layer.protocol
 
     @property
     def server_name(self) -> str:
-        """By which the daemon knows itself."""
+        """``[tcpd] server_name``."""
         return self.layer.server_name
 
     @property
@@ -174,8 +172,8 @@ class Connection(Below):
         return None if self._pipeline is None else self._pipeline.proxy
 
     @property
-    def of_proxy(self) -> bool:
-        """Whether it is a proxy's own, such as a health check, or of a client without address."""
+    def client_unknown(self) -> bool:
+        """Whether the PROXY header names no client, as in a health check of the proxy."""
         return self.proxy is not None and self.proxy.address == self._endpoint_address
 
     @property
@@ -184,22 +182,22 @@ class Connection(Below):
 
     @property
     def tls_handle(self) -> SSL.Connection | None:
-        """OpenSSL's connection; ``None`` in the clear, and until a handshake has begun."""
+        """OpenSSL's connection; ``None`` without TLS, and before the handshake begins."""
         return None if self._pipeline is None else self._pipeline.tls_handle
 
     @property
     def listener_certificates(self) -> Certificates | None:
-        """Those of its listener; ``None`` where that does not begin with TLS."""
+        """The certificates of its listener; ``None`` without TLS from the first byte."""
         return self.options.tls
 
     @property
-    def watch(self) -> Watch:
-        """What the kernel was asked to keep of its handshake."""
-        return self.options.watch
+    def capture(self) -> CaptureOptions:
+        """What the kernel keeps of handshakes for its listener."""
+        return self.options.capture
 
     @property
-    def in_conversation(self) -> bool:
-        """Whether there is a protocol: what comes before it has timeouts of its own."""
+    def has_protocol(self) -> bool:
+        """Whether the protocol exists; the stages before it have their own timeouts."""
         return self._application is not None
 
     @property
@@ -213,34 +211,34 @@ class Connection(Below):
 
     @property
     def closing(self) -> bool:
-        """Whether it is closing, or lost."""
+        """Whether it is closing or has ended."""
         return self.disconnecting or self._lost
 
     def facts(self) -> Facts:
-        return gather(self)
+        return connection_facts(self)
 
     def socket(self) -> socket.socket | None:
         return socket_of(self)
 
-    def notes(self) -> Noted:
-        """:attr:`noted`, to be filled in."""
-        if self.noted is None:
-            self.noted = Noted()
-        return self.noted
+    def ensure_captured(self) -> CapturedHandshake:
+        """Return :attr:`captured_handshake`, made if it is ``None``."""
+        if self.captured_handshake is None:
+            self.captured_handshake = CapturedHandshake()
+        return self.captured_handshake
 
     @property
     @abstractmethod
     def pending(self) -> int:
-        """Bytes written that wait for the client; of Twisted's transports, only whether any do."""
+        """Bytes buffered for the client; a transport of Twisted's counts as 1 while it is full."""
 
     @abstractmethod
     def getHandle(self) -> Any:
-        """:class:`twisted.internet.interfaces.ISystemHandle`: the socket, on most."""
+        """See :class:`twisted.internet.interfaces.ISystemHandle`: usually the socket."""
 
-    # --- the beginning ---
+    # --- start ---
 
     def begin(self) -> None:
-        """The client is there, or its proxy. Called once, by a subclass."""
+        """Start the first stage, or make the protocol. Called once, by a subclass."""
         if self.options.has_stages:
             self._pipeline = Pipeline(self)
             self._pipeline.begin()
@@ -250,17 +248,17 @@ class Connection(Below):
         self.build_protocol(self)
 
     def identified(self, client: IAddress) -> bytes | None:
-        """A proxy connects for this client. Called by the pipeline.
+        """Set the client's address from a PROXY header. Called by the pipeline.
 
-        :return: ``None`` to let it in, else what to say to it, which may be nothing.
+        :return: ``None`` if the client is admitted, else the refusal to send, which may be empty.
         """
         self._endpoint_address = client
         self.address = ip_of(client)
         return self.layer.identify(self)
 
-    def turn_of_client(self, bytes_before: int) -> None:
-        """The client may speak to the protocol from now on. Called by the pipeline."""
-        self.began = self.layer.clock.seconds()
+    def mark_protocol_start(self, bytes_before: int) -> None:
+        """Note that the client can now send to the protocol. Called by the pipeline."""
+        self.ready_at = self.layer.clock.seconds()
         self.bytes_before_protocol = bytes_before
 
     def build_protocol(self, transport: Any) -> None:
@@ -277,7 +275,7 @@ class Connection(Below):
                 transport.protocol = application
             application.makeConnection(transport)
         except Exception:
-            self.broken("beginning")
+            self.log_and_abort("starting")
 
     @property
     def can_start_tls(self) -> bool:
@@ -296,31 +294,30 @@ class Connection(Below):
             self._pipeline = Pipeline(self)
         self._pipeline.start_tls(self.options.starttls, self._application)
 
-    def stand_for(self, address: IPAddress) -> Refusal | None:
-        refusal = self.layer.hand_on(self, address)
+    def replace_address(self, address: IPAddress) -> Refusal | None:
+        refusal = self.layer.readmit(self, address)
         if refusal is None:
             self.address = address
             self._endpoint_address = at(address)
         return refusal
 
     def refuse(self, reason: Refusal) -> None:
-        self.ending(End.REFUSED)
+        self.record_end(End.REFUSED)
         self.layer.refuse(self, reason)
 
-    def give_up_place(self) -> None:
+    def release_slot(self) -> None:
         if not self._lost:
             self.layer.release(self)
 
     def finish(self, reason: Failure) -> None:
-        """The connection is gone: its protocol is called back, and its place is free. Called once,
-        by a subclass."""
+        """Call the protocol's ``connectionLost`` and free the slot. Called once, by a subclass."""
         self._lost = True
         inner = self.inner
         why = ""
         try:
             self.stop_timer()
-            self.let_go()
-            why = self._note_end(reason)
+            self.stop_producer()
+            why = self._determine_end(reason)
         finally:
             try:
                 if inner is not None:
@@ -329,18 +326,18 @@ class Connection(Below):
                 self.inner = self._application = None
                 if self._pipeline is not None:
                     self._pipeline.close()
-                error = error_of(reason) if self._end is End.LOST else ""
+                error = error_text(reason) if self._end is End.LOST else ""
                 self.layer.gone(self, self._end or End.LOST, why, error)
 
-    def _note_end(self, reason: Failure) -> str:
-        """Find out why it is gone, unless that is known.
+    def _determine_end(self, reason: Failure) -> str:
+        """Set why the connection ended, unless that is known.
 
         :return: why TLS failed; ``""`` for any other end.
         """
         pipeline = self._pipeline
         why = "" if pipeline is None else pipeline.tls_error
         if self._end is None:
-            fault = pipeline.handshake_fault if pipeline is not None and self._spoken else None
+            fault = pipeline.handshake_fault if pipeline is not None and self._has_input else None
             if fault is not None:
                 self._end, why = fault.end, fault.reason
             elif why or not (
@@ -349,25 +346,24 @@ class Connection(Below):
             ):
                 self._end = End.LOST
             else:
-                # a client that closed its side first is who ended it, though a protocol that knows
-                # of half-close then closes ours
+                # the client closed first, even if a protocol with half-close closed our side later
                 first = self.disconnecting and not self._read_ended
                 self._end = End.SERVER if first else End.CLIENT
-        if self._end is End.CLIENT and pipeline is not None and pipeline.header_cut_short:
+        if self._end is End.CLIENT and pipeline is not None and pipeline.header_truncated:
             self._end = End.PROXY_FAILED
-            self.layer.log.header_failed(self, "cut-short", "it ends before its end")
+            self.layer.log.header_failed(self, "cut-short", "it is incomplete")
         return why
 
     @property
-    def _spoken(self) -> bool:
-        """Whether the client has said anything; probes connect and go without a word."""
+    def _has_input(self) -> bool:
+        """Whether the client has sent anything; port scanners often do not."""
         return self.bytes_in > self.bytes_before_protocol or self._application is not None
 
-    def let_go(self) -> None:
-        """Ask the producer for nothing more: at an end nobody is waited for but the client.
+    def stop_producer(self) -> None:
+        """Unregister the producer: a closing connection waits for nobody but the client.
 
-        Its ``stopProducing`` is called (IProducer: "its consumer has died"), unless it is the
-        transport itself. Called by a subclass, and by the stages.
+        Calls its ``stopProducing``, unless the producer is one of the transports. Called by a
+        subclass and by the stages.
         """
         producer = self._producer
         if producer is None:
@@ -378,34 +374,33 @@ class Connection(Below):
             try:
                 producer.stopProducing()
             except Exception:
-                self.broken("stopping its producer")
+                self.log_and_abort("stopping its producer")
 
     def read_ended(self) -> None:
-        """The client has closed its sending side, and may still read (a half-close)."""
+        """Handle a half-close by the client, which may still read."""
         inner = self.inner
-        knows_half_close = False
+        half_closeable = False
         if inner is self._application:
-            knows_half_close = IHalfCloseableProtocol.providedBy(inner)
+            half_closeable = IHalfCloseableProtocol.providedBy(inner)
         elif inner.read_ended():
             return
         self.input_ended(self.disconnecting)
-        if knows_half_close:
+        if half_closeable:
             inner.readConnectionLost()
         else:
-            # a stage has a close of its own, if any (RFC 6455 section 7.1.2), and a protocol that
-            # does not know of half-close is done: what it has said so far still goes out
+            # without half-close, what the protocol has written is sent before the close
             self._end = self._end or End.CLIENT
             self.loseConnection()
 
     def input_ended(self, closing: bool) -> None:
-        """The client has ended its direction in good order; by close_notify, in TLS.
+        """Note that the client has ended its direction; in TLS, by close_notify.
 
-        :param closing: whether we had begun to close before.
+        :param closing: whether the server had begun to close before.
         """
         self._read_ended = not closing
 
     def write_ended(self) -> None:
-        """Our side is closed, as the protocol asked by ``loseWriteConnection``."""
+        """Report to the protocol that the sending side is closed, after ``loseWriteConnection``."""
         inner = self.inner
         if inner is not self._application:
             inner.write_ended()
@@ -418,10 +413,10 @@ class Connection(Below):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.number} of service {self.service} with {self.peer}>"
 
-    # --- the end ---
+    # --- end ---
 
-    def ending(self, reason: End) -> None:
-        """Note why it is going to end, unless that is known."""
+    def record_end(self, reason: End) -> None:
+        """Set why the connection is going to end, unless that is set."""
         self._end = self._end or reason
 
     def end(self, reason: End) -> None:
@@ -429,61 +424,60 @@ class Connection(Below):
             return
         application = self._application
         if reason in _NOT_READING or application is None:
-            self.cut(reason)
+            self.abort(reason)
             return
         top = None if self._pipeline is None else self._pipeline.top
         transport = self if top is None else top
         if transport.disconnecting:
-            return  # that is bounded
-        self.ending(reason)
+            return  # the linger timer runs
+        self.record_end(reason)
         try:
-            words = application.farewell(reason) if IFarewell.providedBy(application) else b""
-            if words is None and reason is End.SHUTDOWN:
-                return  # it closes by itself, or is cut off with the rest
-            if words:
-                transport.write(words)
+            farewell = application.farewell(reason) if IFarewell.providedBy(application) else b""
+            if farewell is None and reason is End.SHUTDOWN:
+                return  # the protocol closes by itself, or is aborted at the end of the drain
+            if farewell:
+                transport.write(farewell)
             transport.close_for(reason)
         except Exception:
-            self.broken("saying farewell")
+            self.log_and_abort("saying farewell")
 
     def close_for(self, reason: End) -> None:
         """See :meth:`tcpd.net.stage.StackedTransport.close_for`."""
         self.loseConnection()
 
     def begin_linger(self) -> None:
-        """Bound the wait for a close that has begun. Called by a subclass, and by the stages."""
+        """Start the timer that bounds a close. Called by a subclass and by the stages."""
         self.stop_timer()
         if not self._lost:
             linger = self.layer.policy.linger
-            self._timer = self.layer.clock.callLater(linger, self._cut, End.LINGER)
+            self._timer = self.layer.clock.callLater(linger, self._abort_for, End.LINGER)
 
-    def cut(self, reason: End) -> None:
-        """End the connection at once, with no words."""
-        self.ending(reason)
+    def abort(self, reason: End) -> None:
+        self.record_end(reason)
         if reason is End.LOST and (sock := self.socket()) is not None:
-            error = pending_error(sock)
+            error = take_socket_error(sock)
             if error is not None:
-                self._failure = lost_by(error)
+                self._failure = loss_from(error)
         self.abortConnection()
 
-    def cut_after(self, seconds: float, reason: End) -> None:
-        """Cut the connection, unless what it waits for comes before: a header, a handshake."""
-        self._timer = self.layer.clock.callLater(seconds, self._cut, reason)
+    def abort_after(self, seconds: float, reason: End) -> None:
+        """Abort the connection after a time, unless :meth:`stop_timer` is called before."""
+        self._timer = self.layer.clock.callLater(seconds, self._abort_for, reason)
 
-    def _cut(self, reason: End) -> None:
+    def _abort_for(self, reason: End) -> None:
         self._timer = None
-        self.cut(reason)
+        self.abort(reason)
 
     def stop_timer(self) -> None:
-        """What was waited for has come."""
+        """Cancel the timer of :meth:`abort_after` or :meth:`begin_linger`."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     def log_failure(self, error: BaseException, doing: str = "") -> None:
-        """Log what code of others raised while the connection was dealt with."""
+        """Log an exception of the protocol or of a producer."""
         if is_no_memory(error):
-            self.ending(End.NO_MEMORY)
+            self.record_end(End.NO_MEMORY)
             self.layer.no_memory(error)
             return
         _log.failure(
@@ -495,8 +489,7 @@ class Connection(Below):
             doing=doing,
         )
 
-    def broken(self, doing: str) -> None:
-        """Log the exception being caught, which is the protocol's, and cut the connection."""
+    def log_and_abort(self, doing: str) -> None:
         error = sys.exception()
         if error is not None and is_no_memory(error):
             self.log_failure(error)

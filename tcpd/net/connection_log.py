@@ -1,39 +1,39 @@
-"""The log of one service's connections: repeated events are logged once a burst."""
+"""The log of one service's connections; repeated events are throttled to one line a burst."""
 
 from __future__ import annotations
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from tcpd.net.connection_facts import handshake_summary
 from tcpd.net.connection_view import ConnectionView
-from tcpd.net.gathering import compact
 from tcpd.ops import catalogue
 from tcpd.policy.addresses import IPV6_PREFIX, IPAddress, limit_key
 from tcpd.policy.log_throttle import LogThrottle
 from tcpd.policy.reasons import End, Refusal
 
-#: Refusals that do not depend on the address: they share one line a burst.
-_OF_ALL = frozenset(
+#: Refusals that do not depend on the client's address: one line a burst for all clients.
+_NOT_BY_ADDRESS = frozenset(
     (Refusal.DAEMON_FULL, Refusal.SERVICE_FULL, Refusal.SERVICE_RATE, Refusal.NO_DESCRIPTOR)
 )
 
-#: Ends that a client brings about by behaving as no client should.
+#: Ends that are logged as misbehaviour of the client.
 _MISBEHAVIOUR = frozenset(
     (End.FIRST_BYTE, End.SLOW_READER, End.STALLED, End.TLS_FAILED, End.TLS_TIMEOUT)
 )
 
 
 def _is_check(connection: ConnectionView) -> bool:
-    """Whether it was of a proxy, and said nothing: there may be one each second."""
-    said = connection.bytes_in - connection.bytes_before_protocol
-    return connection.proxy is not None and connection.of_proxy and not said
+    """Whether it was a health check of a proxy, without payload; there may be one each second."""
+    payload = connection.bytes_in - connection.bytes_before_protocol
+    return connection.proxy is not None and connection.client_unknown and not payload
 
 
-def _who(connection: ConnectionView) -> tuple[str, str]:
-    """The client, and what a PROXY header says beside its address, for people."""
+def _peer_and_proxy(connection: ConnectionView) -> tuple[str, str]:
+    """Return the texts for the client, and for the PROXY header (empty without one)."""
     peer = connection.peer
     via = "" if connection.proxy is None else f", {connection.proxy}"
-    if connection.credentials is not None:  # of the proxy, where there is one
+    if connection.credentials is not None:  # the proxy's, if there is one
         if via:
             via = f"{via} ({connection.credentials})"
         else:
@@ -44,14 +44,14 @@ def _who(connection: ConnectionView) -> tuple[str, str]:
 class ConnectionLog:
     """Logs refusals, misbehaviour and the access log of one service.
 
-    A refusal for the address, and misbehaviour, is logged once a burst for each address and reason,
-    so that a program that bans addresses by the log (fail2ban) sees each. Clients choose their
-    addresses, so only a limited number is logged one by one; the others are counted.
+    Misbehaviour, and refusals by address, are logged once a burst for each address and reason, so
+    that fail2ban sees each address. Clients can have many addresses, so the number of lines is
+    limited; the others are counted.
 
     :param service: its name.
     :param clock: for the time.
 
-    :ivar ipv6_prefix: how much of an IPv6 address counts as one address, in bits.
+    :ivar ipv6_prefix: the prefix length, in bits, that counts as one IPv6 address.
     :ivar access_log: whether the end of each connection is logged.
     :ivar starts: whether the start of each connection is logged.
     :ivar handshakes: whether the access log shows the three-way handshake.
@@ -69,22 +69,22 @@ class ConnectionLog:
         self._throttle = LogThrottle()
 
     def refused(self, refusal: Refusal, peer: str, address: IPAddress | None) -> None:
-        """A client was not let in.
+        """Log the refusal of a client.
 
-        :param peer: the client, for people.
+        :param peer: the client's address as text.
         :param address: its address; ``None`` on a UNIX socket.
         """
-        since = self._happened(refusal, None if refusal in _OF_ALL else address)
+        since = self._happened(refusal, None if refusal in _NOT_BY_ADDRESS else address)
         if since is not None:
             catalogue.CONNECTION_REFUSED.emit(
                 self._log, service=self._service, peer=peer, refusal=str(refusal), since=since
             )
 
     def header_failed(self, connection: ConnectionView, fault: str, sentence: str) -> None:
-        """A trusted proxy said nothing that is a PROXY header.
+        """Log that a trusted proxy did not send a valid PROXY header.
 
-        :param fault: a word for it.
-        :param sentence: the same for people.
+        :param fault: the error as a word, for programs.
+        :param sentence: the error as a sentence.
         """
         since = self._happened(f"proxy {fault}", connection.address)
         if since is not None:
@@ -98,23 +98,23 @@ class ConnectionLog:
             )
 
     def started(self, connection: ConnectionView) -> None:
-        """The client is known. Called where :attr:`starts` is true."""
-        if connection.of_proxy:
+        """Log the start of a connection. Called if :attr:`starts` is true."""
+        if connection.client_unknown:
             return
-        peer, via = _who(connection)
+        peer, via = _peer_and_proxy(connection)
         catalogue.CONNECTION_STARTED.emit(
             self._log, service=self._service, id=connection.id, peer=peer, via=via
         )
 
     def ended(self, connection: ConnectionView, end: End, why: str = "", error: str = "") -> None:
-        """A connection is over.
+        """Log the end of a connection.
 
-        :param why: TLS failed, in OpenSSL's words; else empty.
-        :param error: the system's, of a connection that was lost; else empty.
+        :param why: OpenSSL's reason why TLS failed, or ``""``.
+        :param error: the system's error of a lost connection, or ``""``.
         """
         if end is End.PROXY_TIMEOUT:
             self.header_failed(connection, "timeout", "it did not come in time")
-        elif end in _MISBEHAVIOUR and not connection.of_proxy:
+        elif end in _MISBEHAVIOUR and not connection.client_unknown:
             since = self._happened(end, connection.address)
             if since is not None:
                 catalogue.CONNECTION_MISBEHAVED.emit(
@@ -125,7 +125,7 @@ class ConnectionLog:
                     why=f": {why}" if why else "",
                     since=since,
                 )
-        elif end is End.TLS_REFUSED and not connection.of_proxy:
+        elif end is End.TLS_REFUSED and not connection.client_unknown:
             since = self._happened(why, None)
             if since is not None:
                 catalogue.TLS_REFUSED.emit(
@@ -136,11 +136,11 @@ class ConnectionLog:
                     since=since,
                 )
         if self.access_log and end is not End.REFUSED and not _is_check(connection):
-            self._access(connection, end, why, error)  # a refusal has a line already
+            self._access(connection, end, why, error)
 
     def _access(self, connection: ConnectionView, end: End, why: str, error: str) -> None:
         tls = "no TLS" if connection.tls is None else str(connection.tls)
-        peer, via = _who(connection)
+        peer, via = _peer_and_proxy(connection)
         catalogue.CONNECTION_ENDED.emit(
             self._log,
             service=self._service,
@@ -151,7 +151,7 @@ class ConnectionLog:
             bytes_out=connection.bytes_out,
             tls=f"{tls}: {why}" if why else tls,
             via=via,
-            handshake=f", {compact(connection)}" if self.handshakes else "",
+            handshake=f", {handshake_summary(connection)}" if self.handshakes else "",
             end=str(end),
             error=f", error: {error}" if error else "",
         )

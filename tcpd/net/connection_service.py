@@ -1,4 +1,4 @@
-"""What a connection uses of its service."""
+"""The interface of a service to its connections."""
 
 from __future__ import annotations
 
@@ -13,46 +13,45 @@ Connection_contra = TypeVar("Connection_contra", contravariant=True)
 
 
 class ConnectionService(PipelineService, Protocol[Connection_contra]):
-    """The service of a connection: :class:`~tcpd.net.layer.ConnectionLayer`, as far as connections
-    use it.
+    """What connections call on their :class:`~tcpd.net.layer.ConnectionLayer`.
 
-    Its parameter is :class:`~tcpd.net.connection.Connection`, which stands above this module.
+    The type parameter is :class:`~tcpd.net.connection.Connection`, which imports this module.
     """
 
     service: str
     protocol: str | None
     server_name: str
 
-    def note(self, connection: Connection_contra, sock: socket.socket) -> None:
-        """Read what is wanted of a connection's handshake, before anything else happens on it."""
+    def read_handshake(self, connection: Connection_contra, sock: socket.socket) -> None:
+        """Read what the service needs of the handshake, before any other use of the socket."""
 
     def identify(self, connection: Connection_contra) -> bytes | None:
-        """Let the client in whom a PROXY header named, or not.
+        """Admit or refuse the client that a PROXY header names.
 
-        :return: ``None`` to let it in, else what to say to it, which may be nothing.
+        :return: ``None`` if it is admitted, else the refusal to send, which may be empty.
         """
 
-    def hand_on(self, connection: Connection_contra, address: IPAddress) -> Refusal | None:
-        """Give a connection's place to another address, if that is let in.
+    def readmit(self, connection: Connection_contra, address: IPAddress) -> Refusal | None:
+        """Count a connection for another client address, if that address is admitted.
 
-        :return: why it is not.
+        :return: ``None``, or why the address is refused.
         """
 
     def refuse(self, connection: Connection_contra, refusal: Refusal) -> None:
-        """Count and log that a client is refused who was let in."""
+        """Count and log the refusal of a client that was admitted before."""
 
     def release(self, connection: Connection_contra) -> None:
-        """Give a connection's place to others while it ends."""
+        """Free the slot of a connection before it has ended."""
 
     def gone(self, connection: Connection_contra, end: End, why: str = "", error: str = "") -> None:
-        """A connection is over. Called once.
+        """Remove a connection that has ended. Called once.
 
-        :param why: TLS failed.
-        :param error: the system's, of a connection that was lost.
+        :param why: why TLS failed, or ``""``.
+        :param error: the system's error of a lost connection, or ``""``.
         """
 
-    def quiet_for(self, connection: Connection_contra) -> float | None:
-        """See :meth:`tcpd.net.sweeper.Sweeper.quiet_for`."""
+    def idle_for(self, connection: Connection_contra) -> float | None:
+        """See :meth:`tcpd.net.sweeper.Sweeper.idle_for`."""
 
     def no_memory(self, error: BaseException) -> None:
-        """A connection failed for want of memory."""
+        """Report a connection that failed for lack of memory."""

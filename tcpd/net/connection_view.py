@@ -1,4 +1,4 @@
-"""What others than the connection layer see of a connection: the sweeper, the log, the report."""
+"""The read-only view of a connection, for the sweeper, the log and the control protocol."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from OpenSSL import SSL
 
 from tcpd.net.credentials import Credentials
-from tcpd.net.kernel import Noted, Watch
+from tcpd.net.handshake_capture import CapturedHandshake, CaptureOptions
 from tcpd.net.proxy import ProxyFacts
 from tcpd.net.tls import TLSFacts
 from tcpd.policy.addresses import IPAddress
@@ -15,9 +15,9 @@ from tcpd.policy.reasons import End
 
 
 class ConnectionView(Protocol):
-    """A :class:`~tcpd.net.connection.Connection`, to be read only.
+    """The attributes of a :class:`~tcpd.net.connection.Connection` that others read.
 
-    What is not described here is described at :class:`tcpd.interfaces.IConnection`.
+    Those without a docstring are documented at :class:`tcpd.interfaces.IConnection`.
     """
 
     __slots__ = ()
@@ -30,7 +30,7 @@ class ConnectionView(Protocol):
 
     @property
     def kind(self) -> str | None:
-        """The name of the service's kind; ``None`` where it has none."""
+        """The name of the service's kind, or ``None``."""
 
     @property
     def peer(self) -> str: ...
@@ -45,15 +45,15 @@ class ConnectionView(Protocol):
     def proxy(self) -> ProxyFacts | None: ...
 
     @property
-    def of_proxy(self) -> bool:
-        """Whether it is a proxy's own, such as a health check, or of a client without address."""
+    def client_unknown(self) -> bool:
+        """Whether the PROXY header names no client, as in a health check of the proxy."""
 
     @property
     def tls(self) -> TLSFacts | None: ...
 
     @property
     def tls_handle(self) -> SSL.Connection | None:
-        """OpenSSL's connection; ``None`` in the clear, and until a handshake has begun."""
+        """OpenSSL's connection; ``None`` without TLS, and before the handshake begins."""
 
     @property
     def opened(self) -> float:
@@ -61,58 +61,57 @@ class ConnectionView(Protocol):
 
     @property
     def age(self) -> float:
-        """Seconds since then."""
+        """Seconds since :attr:`opened`."""
 
     @property
-    def began(self) -> float:
-        """When it was the client's turn to speak to the protocol, by the service's clock."""
+    def ready_at(self) -> float:
+        """When the client could first send to the protocol, by the service's clock."""
 
     @property
     def bytes_in(self) -> int:
-        """Received on the wire."""
+        """Bytes received on the wire."""
 
     @property
     def bytes_out(self) -> int:
-        """Handed to the transport, or held for it."""
+        """Bytes passed to the transport or buffered for it."""
 
     @property
     def bytes_before_protocol(self) -> int:
-        """What :attr:`bytes_in` was when the protocol could be spoken to; -1 if the client had
-        said something to it by then."""
+        """:attr:`bytes_in` at :attr:`ready_at`; -1 if input for the protocol had arrived before."""
 
     @property
     def pending(self) -> int:
-        """Bytes written that wait for the client; of Twisted's transports, only whether any do."""
+        """Bytes buffered for the client; a transport of Twisted's counts as 1 while it is full."""
 
     @property
-    def quiet(self) -> int:
-        """Sweeps since something last went either way."""
+    def idle_sweeps(self) -> int:
+        """Sweeps since the last byte in either direction."""
 
     @property
     def busy(self) -> bool:
         """See :class:`tcpd.interfaces.IBusy`."""
 
     @property
-    def in_conversation(self) -> bool:
-        """Whether there is a protocol: what comes before it has timeouts of its own."""
+    def has_protocol(self) -> bool:
+        """Whether the protocol exists; the stages before it have their own timeouts."""
 
     @property
     def disconnecting(self) -> bool:
-        """Whether a close has begun."""
+        """Whether the connection is closing."""
 
     @property
     def ended(self) -> End | None: ...
 
     @property
-    def watch(self) -> Watch:
-        """What the kernel was asked to keep of its handshake."""
+    def capture(self) -> CaptureOptions:
+        """What the kernel keeps of the handshakes of this connection's listener."""
 
     @property
-    def noted(self) -> Noted | None:
-        """What of that was read; ``None`` until somebody wanted to know."""
+    def captured_handshake(self) -> CapturedHandshake | None:
+        """What was read from the socket so far; ``None`` before the first read."""
 
-    def notes(self) -> Noted:
-        """The same, to be filled in."""
+    def ensure_captured(self) -> CapturedHandshake:
+        """Return :attr:`captured_handshake`, made if it is ``None``."""
 
     def getPeer(self) -> Any:
         """See :class:`twisted.internet.interfaces.ITransport`."""

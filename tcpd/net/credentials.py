@@ -1,4 +1,4 @@
-"""Who is at the other end of a UNIX socket, as the kernel saw it connect (SO_PEERCRED, unix(7))."""
+"""The credentials of the peer of a UNIX socket (SO_PEERCRED, unix(7))."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Any
 
 _UCRED = struct.Struct("=iII")
 
-#: What the kernel tells where it knows nobody: -1 as an unsigned number.
-_NOBODY = 2**32 - 1
+#: The kernel's value for an unknown peer: -1 as an unsigned number.
+_UNKNOWN = 2**32 - 1
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """The process that connected, as it was then; it may have handed the connection on since.
+    """The process that connected, at that time; it may have passed the socket on since.
 
-    :ivar pid: process id; 0 where it is unknown, as for one in another PID namespace.
+    :ivar pid: process id; 0 if unknown, as for a process in another PID namespace.
     :ivar uid: effective user id.
     :ivar gid: effective group id.
     """
@@ -31,10 +31,10 @@ class Credentials:
 
 
 def credentials_of(connected: Any) -> Credentials | None:
-    """Ask the kernel.
+    """Read the credentials of a peer.
 
-    :param connected: a connected socket, or what a transport has in its place.
-    :return: ``None`` where it does not tell: on other systems than Linux, and of other sockets.
+    :param connected: a connected socket, or the ``getHandle()`` of any transport.
+    :return: ``None`` for other than UNIX sockets, and on systems other than Linux.
     """
     option = getattr(socket, "SO_PEERCRED", None)
     if option is None or not hasattr(connected, "getsockopt"):
@@ -44,4 +44,4 @@ def credentials_of(connected: Any) -> Credentials | None:
     except OSError:
         return None
     pid, uid, gid = _UCRED.unpack(data)
-    return None if uid == _NOBODY else Credentials(pid, uid, gid)
+    return None if uid == _UNKNOWN else Credentials(pid, uid, gid)

@@ -1,18 +1,18 @@
-"""The edge of every ``udp`` listener: which datagrams are answered, and how often.
+"""Decides which datagrams of a ``udp`` listener are answered, and at which rate.
 
-A datagram's source address is whatever its sender wrote there, so whoever answers datagrams can be
-made to send to strangers. Two old abuses shape this module:
+The source address of a datagram is easily forged, so a server can be made to send to a victim. This
+module limits two attacks:
 
-- *loops*: two services that answer anything, each told that the other asked, talk to each other for
-  ever (CERT advisory CA-1996-01, CVE-1999-0103; again in 2024, CVE-2024-2169). So source ports at
-  which services answer are never answered, nor is the daemon itself; and every answer takes a token
-  of its address, which ends what still gets round.
-- *amplification*: a small question in a victim's name, a large answer to the victim. Echo and
-  chargen never answer with more than they were sent; a kind that must, because its RFC has it
-  answer the empty datagram, has a low rate.
+- *loops*: two servers that reply to anything reply to each other without end (CERT advisory
+  CA-1996-01, CVE-1999-0103; in 2024 CVE-2024-2169). So tcpd does not reply to source ports of
+  services or to its own ports. Each reply takes a token of the source's rate, which ends any
+  other loop.
+- *amplification*: a small request with the victim's address causes a large reply to the victim.
+  Echo and chargen never reply with more bytes than the request. A kind that must, because its RFC
+  has it reply to an empty datagram, has a low rate.
 
-A listener on every address also hears what is broadcast. It answers its sender alone, like any
-other datagram. :mod:`tcpd.net.datagram_port` has the socket.
+A listener on all addresses also receives broadcasts and replies to their sender.
+:mod:`tcpd.net.datagram_port` has the socket.
 """
 
 from __future__ import annotations
@@ -30,45 +30,43 @@ from tcpd.ops import catalogue
 from tcpd.ops.counters import ServiceCounters
 from tcpd.policy.buckets import CAPACITY, Buckets
 
-#: Where a datagram came from, as sockets give it: host and port, and for IPv6 flow and scope.
+#: The source of a datagram, from ``recvmsg``: host and port, and for IPv6 flow and scope id.
 Address = tuple[Any, ...]
 
-#: From the payload of a datagram to that of its answer; ``None`` for no answer.
+#: Maps the payload of a datagram to the payload of the reply; ``None`` for no reply.
 Responder = Callable[[bytes], bytes | None]
 
-# Clients ask from ephemeral ports; what sends from a port below this is a service, or a forgery
-# in a service's name: echo, discard, daytime, qotd, chargen and time among them, and DNS, TFTP, NTP
-# and the others that have been made to loop. OpenBSD's inetd draws the same line.
+# Clients use ephemeral ports. A lower source port is a service or a forgery: echo, chargen, DNS,
+# TFTP and NTP have all been made to loop. OpenBSD's inetd has the same limit.
 _FIRST_CLIENT_PORT = 1024
 
 
 class Drop(StrEnum):
-    """Why a datagram was not answered: the words of ``ServiceCounters.datagrams_dropped``."""
+    """Why a datagram got no reply: the keys of ``ServiceCounters.datagrams_dropped``."""
 
-    #: It claims to come from a port at which services answer, or this daemon does.
+    #: The source port is below 1024 or one of this daemon's.
     PORT = "port"
-    #: It claims to come from an address that is no single host's.
+    #: The source address is not of a single host.
     ADDRESS = "address"
-    #: The policy's ``allow`` and ``deny`` shut its address out.
+    #: The policy's ``allow`` and ``deny`` exclude the source.
     DENIED = "denied"
-    #: Its address has had its share of answers.
+    #: The source exceeds its rate.
     RATE = "rate"
-    #: The service has no answer to it (discard never has).
+    #: The service does not reply to it (discard never does).
     NO_ANSWER = "no-answer"
-    #: The service failed at it; the first time is logged.
+    #: The service raised an exception; the first is logged.
     FAILED = "failed"
-    #: The answer could not be sent.
+    #: The reply could not be sent.
     UNSENT = "unsent"
 
 
 def source_key(host: str) -> bytes | None:
-    """Tell by what a source is counted.
+    """Return the key by which a source is rate limited.
 
-    :param host: an address as sockets give it; on a dual-stack socket IPv4 looks like
-        ``::ffff:192.0.2.1``.
-    :return: an IPv4 address, packed; of an IPv6 address its /64, packed, since one host has as many
-        addresses in it as it likes; ``None`` for what is never one host's: multicast, broadcast and
-        unspecified addresses, 0.0.0.0/8 and 240.0.0.0/4.
+    :param host: an address from ``recvmsg``; on a dual-stack socket IPv4 is ``::ffff:192.0.2.1``.
+    :return: a packed IPv4 address, or the packed /64 of an IPv6 address, as one host can use all
+        of it. ``None`` for addresses that are not of a single host: multicast, broadcast,
+        unspecified, 0.0.0.0/8 and 240.0.0.0/4.
     """
     try:
         address = ip_address(host)
@@ -84,24 +82,24 @@ def source_key(host: str) -> bytes | None:
 
 
 class Datagrams:
-    """Answers the datagrams of one service's ``udp`` listener.
+    """Answers the datagrams of one ``udp`` listener.
 
-    Each datagram received is counted in ``counters.datagrams_in`` and then either in
-    ``datagrams_out`` or, by :class:`Drop`, in ``datagrams_dropped``. ``bytes_in`` and ``bytes_out``
-    grow by payloads.
+    Each datagram is counted in ``counters.datagrams_in``, and then either in ``datagrams_out`` or,
+    by :class:`Drop`, in ``datagrams_dropped``. ``bytes_in`` and ``bytes_out`` count payloads.
 
-    :ivar service: its name.
-    :param service: its name.
-    :param responder: answers one payload; what it raises is logged once in the life of the
-        listener, counted each time, and costs that datagram alone.
+    :param service: the service's name.
+    :param responder: makes the replies. An exception drops the datagram; each is counted, and the
+        first in the life of the listener is logged.
     :param counters: the service's.
     :param clock: for the rate.
-    :param allows: from a source address, whether the policy's networks let it in; asked each time,
-        for a reload changes them.
-    :param rate: how many answers one address gets (IPv6: one /64); ``None`` for no limit.
-    :param own_ports: the ports of all the daemon's own ``udp`` listeners, a set that they share and
-        each adds its own to; none of them is answered at any address.
-    :param capacity: how many addresses to remember at once.
+    :param allows: returns whether the policy's networks admit a source address. Called for each
+        datagram, because a reload changes them.
+    :param rate: replies to one address (IPv6: one /64); ``None`` for no limit.
+    :param own_ports: the ports of all ``udp`` listeners of the daemon, which share this set. No
+        datagram from one of them gets a reply, whatever its address.
+    :param capacity: the number of addresses whose rate is tracked at a time.
+
+    :ivar service: the service's name.
     """
 
     _log = Logger()
@@ -127,8 +125,8 @@ class Datagrams:
         self._own_ports = own_ports
         self._failure_logged = False
 
-    def become(self, other: Datagrams) -> None:
-        """Answer as another would, from the next datagram on: the port stays open."""
+    def switch_to(self, other: Datagrams) -> None:
+        """Take over the options of another, for the next datagrams; the port stays open."""
         self._responder = other._responder
         self._counters = other._counters
         self._allows = other._allows
@@ -136,16 +134,16 @@ class Datagrams:
         self._failure_logged = False
 
     def opened(self, port: int) -> None:
-        """A port of this number is open. Called once it is."""
+        """Add a port number to the daemon's own. Called when the port opens."""
         self._own_ports.add(port)
 
     def received(self, datagram: bytes, address: Address) -> bytes | None:
-        """Take a datagram. Never raises.
+        """Process a datagram. Never raises, except MemoryError.
 
         :param datagram: its payload.
-        :param address: where it came from.
-        :return: the answer, of which :meth:`sent` or :meth:`unsent` has to be called then; ``None``
-            for none, which is counted.
+        :param address: its source.
+        :return: the reply, after which the caller calls :meth:`sent` or :meth:`unsent`; ``None``
+            for no reply.
         """
         counters = self._counters
         counters.datagrams_in += 1
@@ -167,16 +165,16 @@ class Datagrams:
         return None
 
     def sent(self, size: int) -> None:
-        """An answer of so many bytes is on its way."""
+        """Count a reply that was sent, of this size in bytes."""
         self._counters.datagrams_out += 1
         self._counters.bytes_out += size
 
     def unsent(self) -> None:
-        """An answer could not be sent."""
+        """Count a reply that could not be sent."""
         self._counters.datagrams_dropped[Drop.UNSENT] += 1
 
     def _refusal(self, host: str, port: int) -> Drop | None:
-        """Tell why a source may not be answered at all; take a token if it may."""
+        """Return why a source gets no reply, or take a token of its rate and return ``None``."""
         if port < _FIRST_CLIENT_PORT or port in self._own_ports:
             return Drop.PORT
         key = source_key(host)

@@ -1,9 +1,9 @@
-"""The socket of a ``udp`` listener: an answer leaves from the address that the client asked.
+"""The socket of a ``udp`` listener: the source of a reply is the destination of the request.
 
-A socket on every address answers, left to itself, from the address that the kernel prefers on the
-way to the client. A client that asked another address of the host drops such an answer. So the
-kernel is asked where each datagram was sent to (``IP_PKTINFO``, ip(7); ``IPV6_PKTINFO``, RFC 3542
-section 6), and the answer says so in turn.
+On a socket bound to all addresses, the kernel would choose the source address by the route to the
+client. A client that sent to another address of the host would drop the reply. So the port reads
+the destination of each datagram (``IP_PKTINFO``, ip(7); ``IPV6_PKTINFO``, RFC 3542 section 6) and
+sets it as the source of the reply.
 """
 
 from __future__ import annotations
@@ -19,46 +19,45 @@ from zope.interface import implementer
 
 from tcpd.net.address import shown, socket_address
 from tcpd.net.datagram import Datagrams
-from tcpd.net.sockets import IP_PKTINFO, ask_destinations
+from tcpd.net.sockets import IP_PKTINFO, enable_pktinfo
 
-#: Datagrams taken at one go; more wait for the next turn.
-_MOST_DATAGRAMS = 64
+#: Datagrams read in one turn of the reactor.
+_MAX_DATAGRAMS = 64
 
-#: As many as the kernel keeps by default (net.core.rmem_default), and some.
-_MOST_WAITING = 1024
+#: Datagrams read before the port closes: more than net.core.rmem_default holds.
+_MAX_QUEUED = 1024
 
-#: Seconds to leave datagrams waiting when there is no memory.
-_BREATH = 1.0
+#: Seconds without reading after a lack of memory.
+_PAUSE = 1.0
 
-#: No UDP datagram is larger (RFC 768: a 16 bit length).
+#: The largest UDP datagram (RFC 768: a 16 bit length).
 _MAX_DATAGRAM = 65535
 
 _IN_PKTINFO = struct.Struct("=I4s4s")  # interface, local address, destination in the header
 _IN6_PKTINFO = struct.Struct("@16sI")  # destination, interface
-_ROOM = socket.CMSG_SPACE(_IN_PKTINFO.size) + socket.CMSG_SPACE(_IN6_PKTINFO.size)
+_ANCILLARY_SIZE = socket.CMSG_SPACE(_IN_PKTINFO.size) + socket.CMSG_SPACE(_IN6_PKTINFO.size)
 
 Ancillary = list[tuple[int, int, bytes]]
 
 
-def answer_source(received: Ancillary) -> Ancillary:
-    """Say, for ``sendmsg``, where an answer is to leave from.
+def reply_source(received: Ancillary) -> Ancillary:
+    """Make the ancillary data for ``sendmsg`` that sets the source address of a reply.
 
-    :param received: what ``recvmsg`` said of where the question was sent to.
-    :return: the same address as the source; nothing where a socket has but one address.
+    :param received: the ancillary data of the request, from ``recvmsg``.
+    :return: empty for a socket that is bound to one address.
     """
     found: Ancillary = []
     for level, kind, data in received:
         if level == socket.IPPROTO_IP and kind == IP_PKTINFO and len(data) == _IN_PKTINFO.size:
-            # for a broadcast the kernel says which of its addresses to use. The way back is the
-            # routing table's to choose: no interface
+            # ipi_spec_dst is a local address even for a broadcast; no interface: let routing choose
             _, local, _ = _IN_PKTINFO.unpack(data)
-            # on a socket for both families IPV6_PKTINFO comes as well, with the broadcast address
+            # a dual-stack socket has IPV6_PKTINFO too, with the broadcast address: ignored
             return [(level, kind, _IN_PKTINFO.pack(0, local, bytes(4)))]
         if level == socket.IPPROTO_IPV6 and kind == socket.IPV6_PKTINFO:
             if len(data) != _IN6_PKTINFO.size:
                 continue
             address, interface = _IN6_PKTINFO.unpack(data)
-            if address[0] == 0xFF:  # multicast: no address of ours, but its interface is
+            if address[0] == 0xFF:  # multicast is no source address; keep the interface
                 found = [(level, kind, _IN6_PKTINFO.pack(bytes(16), interface))]
             else:
                 link_local = address[0] == 0xFE and address[1] & 0xC0 == 0x80
@@ -69,14 +68,14 @@ def answer_source(received: Ancillary) -> Ancillary:
 
 @implementer(IListeningPort, IReadDescriptor)
 class DatagramPort:
-    """Receives the datagrams of a listener and sends its answers.
+    """Receives the datagrams of a listener and sends the replies.
 
-    :param sock: bound and not blocking; it belongs to this object from now on.
-    :param server: answers.
+    :param sock: bound and non-blocking; this object closes it.
+    :param server: makes the replies.
     :param reactor: an IReactorFDSet and IReactorTime.
     """
 
-    #: For :class:`tcpd.net.reactor.TcpdReactor`: nothing has to be caught around doRead.
+    #: See :class:`tcpd.net.reactor.IDirect`.
     direct = True
 
     def __init__(self, sock: socket.socket, server: Datagrams, reactor: Any) -> None:
@@ -85,19 +84,19 @@ class DatagramPort:
         self._reactor = reactor
         self._buffer = bytearray(_MAX_DATAGRAM)
         self._open = False
-        self._most = _MOST_DATAGRAMS
+        self._max_datagrams = _MAX_DATAGRAMS
 
     def startListening(self) -> None:
-        """Begin to receive."""
-        ask_destinations(self._socket)
+        """Start receiving."""
+        enable_pktinfo(self._socket)
         self._open = True
         self._server.opened(self._socket.getsockname()[1])
         self._reactor.addReader(self)
 
     def stopListening(self) -> Deferred[None]:
-        """Close the port, at once.
+        """Close the port at once.
 
-        :return: has fired.
+        :return: a Deferred that has fired.
         """
         return maybeDeferred(self._close)
 
@@ -121,25 +120,25 @@ class DatagramPort:
         return self._server.service
 
     def connectionLost(self, reason: Failure) -> None:
-        """The reactor is stopping."""
+        """Close the port: the reactor is stopping."""
         self._close()
 
     def gone(self) -> None:
-        """A socket without connections is not lost."""
+        """Do nothing: a datagram socket has no connection to lose."""
 
-    def take_waiting(self) -> None:
-        """Answer what the kernel has, for a port that is going to be closed."""
-        self._most = _MOST_WAITING
+    def drain_queue(self) -> None:
+        """Answer all datagrams that the kernel has queued. Called before the port closes."""
+        self._max_datagrams = _MAX_QUEUED
         self._answer()
 
     def doRead(self) -> None:
-        """Answer what is there. Never raises, and returns nothing."""
+        """Answer datagrams. Never raises."""
         try:
             self._answer()
         except MemoryError:
-            # what waits is there again at once, and would take all the time
+            # the reactor would report the same datagrams again at once
             self._reactor.removeReader(self)
-            self._reactor.callLater(_BREATH, self._resume)
+            self._reactor.callLater(_PAUSE, self._resume)
 
     def _resume(self) -> None:
         if self._open:
@@ -148,21 +147,20 @@ class DatagramPort:
     def _answer(self) -> None:
         sock, server, buffer = self._socket, self._server, self._buffer
         into = [buffer]
-        for _ in range(self._most):
+        for _ in range(self._max_datagrams):
             try:
-                size, ancillary, _, address = sock.recvmsg_into(into, _ROOM)
+                size, ancillary, _, address = sock.recvmsg_into(into, _ANCILLARY_SIZE)
             except BlockingIOError:
                 return
             except OSError:
-                continue  # what became of an answer (ICMP), which concerns nobody here
-            answer = server.received(bytes(buffer[:size]), address)
-            if answer is None:
+                continue  # an ICMP error about an earlier reply
+            reply = server.received(bytes(buffer[:size]), address)
+            if reply is None:
                 continue
             try:
-                sock.sendmsg((answer,), answer_source(ancillary), 0, address)
+                sock.sendmsg((reply,), reply_source(ancillary), 0, address)
             except OSError:
-                # a full buffer, no route, an address that is ours no more, an answer too long:
-                # datagrams get lost, and that is no event
+                # full buffer, no route, address removed, reply too long: UDP may lose datagrams
                 server.unsent()
             else:
-                server.sent(len(answer))
+                server.sent(len(reply))

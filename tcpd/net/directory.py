@@ -1,4 +1,4 @@
-"""What the daemon serves, for whoever wants to show it."""
+"""The list of services, for protocols that show it to clients."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ _PORT = re.compile(r"(?!unix:|systemd:|endpoint:)(?:\[[^]]*\]|[^:\s]+):(\d{1,5})
 
 @dataclass(frozen=True, slots=True)
 class ServiceEntry:
-    """One service as others may know it.
+    """The public data of one service.
 
     :ivar name: NAME of ``[service:NAME]``.
     :ivar protocol: the name of its kind.
-    :ivar summary: its kind's sentence.
-    :ivar listeners: where it listens, as the ini file writes it but with the real port, e.g.
-        ``127.0.0.1:7007``, ``*:7007 tls=main``, ``127.0.0.1:7007 udp``. Empty until the ports
-        are open.
+    :ivar summary: the kind's description, one sentence.
+    :ivar listeners: in the syntax of the ini file but with the actual port: ``127.0.0.1:7007``,
+        ``*:7007 tls=main``, ``127.0.0.1:7007 udp``. Empty until the ports are open.
     """
 
     name: str
@@ -27,16 +26,14 @@ class ServiceEntry:
     listeners: tuple[str, ...]
 
     def stream_port(self, *, tls: bool) -> int | None:
-        """The port of the first listener that clients themselves can speak to by TCP.
+        """Return the TCP port of the first listener without ``proxy`` and ``websocket``.
 
-        Listeners behind a proxy, and those for WebSocket, do not count.
-
-        :param tls: whether it speaks TLS from the beginning.
-        :return: ``None`` for none.
+        :param tls: find a listener with TLS from the first byte; if false, one without.
+        :return: ``None`` if there is none.
         """
         for listener in self.listeners:
-            place, *words = listener.split()
-            found = _PORT.fullmatch(place)
+            address, *words = listener.split()
+            found = _PORT.fullmatch(address)
             kinds = {word.partition("=")[0] for word in words}
             if found and ("tls" in kinds) is tls and not kinds & {"proxy", "websocket", "udp"}:
                 return int(found[1])
@@ -44,6 +41,7 @@ class ServiceEntry:
 
 
 def stream_port(services: Iterable[ServiceEntry], protocol: str, *, tls: bool) -> int | None:
-    """The same, of the first service of a kind that has one."""
+    """Return the port of the first service of a kind that has one; see
+    :meth:`ServiceEntry.stream_port`."""
     ports = (entry.stream_port(tls=tls) for entry in services if entry.protocol == protocol)
     return next(filter(None, ports), None)

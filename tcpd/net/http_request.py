@@ -1,7 +1,6 @@
 """Reads the head of one HTTP request from a connection (RFC 9112). Sans-IO.
 
-Whoever shares the port decides what the request is for: a WebSocket, or a page. h11 parses the
-head; here is where it ends, and what is no HTTP at all.
+This module finds the end of the head and rejects input that is not HTTP; h11 parses the head.
 """
 
 from __future__ import annotations
@@ -13,11 +12,11 @@ from enum import Enum, auto
 
 import h11
 
-#: The longest head in bytes: what h11 and Node.js take. Cookies are the bulk of it.
-LONGEST = 16384
+#: The maximum size of a head in bytes; h11 and Node.js have the same. Most of it is cookies.
+MAX_HEAD = 16384
 
-#: Empty lines that may stand before the request (RFC 9112 section 2.2: "at least one").
-_EMPTY_LINES = 8
+#: Empty lines that may precede the request (RFC 9112 section 2.2: "at least one").
+_MAX_EMPTY_LINES = 8
 
 _LINE_END = re.compile(rb"\r?\n")
 _END = re.compile(rb"\n\r?\n")
@@ -40,7 +39,7 @@ class Request:
     :ivar target: as the client sent it, such as ``/``.
     :ivar version: of HTTP: ``1.0`` or ``1.1``.
     :ivar headers: the values of each field, by its name in lower case, in the order received.
-    :ivar rest: what was received behind the head.
+    :ivar rest: the bytes received after the head.
     """
 
     method: bytes
@@ -51,7 +50,7 @@ class Request:
 
     @property
     def has_body(self) -> bool:
-        """Whether the client says that a body follows."""
+        """Whether a body follows, by the fields of the head."""
         length = self.headers.get(b"content-length", [b"0"])
         return b"transfer-encoding" in self.headers or length != [b"0"]
 
@@ -68,31 +67,31 @@ class RequestReader:
         self._empty_lines = 0
 
     def feed(self, data: bytes) -> Request | BadRequest | None:
-        """Take the next bytes; not called again once it has returned anything.
+        """Take the next bytes. Not called again after a result.
 
-        :return: ``None`` while the head is not complete.
+        :return: ``None`` while the head is incomplete.
         """
         buffer = self._buffer
         buffer += data
         if not self._line_known and not self._is_request():
-            # a client of IRC, or of TLS, may never send the end of a head
+            # a client of IRC or TLS may never send an empty line
             return BadRequest.NOT_HTTP
         end = _END.search(buffer, max(0, self._looked - 2))
-        if end is not None and end.end() <= LONGEST:
+        if end is not None and end.end() <= MAX_HEAD:
             head, rest = bytes(buffer[: end.end()]), bytes(buffer[end.end() :])
             buffer.clear()
             return _parse(head, rest)
-        if len(buffer) > LONGEST:
+        if len(buffer) > MAX_HEAD:
             return BadRequest.TOO_LONG
         self._looked = len(buffer)
         return None
 
     def _is_request(self) -> bool:
-        """Whether the request line may be one, as far as it was received."""
-        while self._empty_lines < _EMPTY_LINES and (found := _LINE_END.match(self._buffer)):
+        """Whether the bytes so far can be the start of a request line."""
+        while self._empty_lines < _MAX_EMPTY_LINES and (found := _LINE_END.match(self._buffer)):
             del self._buffer[: found.end()]
             self._empty_lines += 1
-        at = self._buffer.find(b"\n", 0, LONGEST)
+        at = self._buffer.find(b"\n", 0, MAX_HEAD)
         if at < 0:
             return self._buffer[:1].isalpha() or bytes(self._buffer[:2]) in (b"", b"\r")
         self._line_known = True
@@ -100,7 +99,7 @@ class RequestReader:
 
 
 def _parse(head: bytes, rest: bytes) -> Request | BadRequest:
-    http = h11.Connection(h11.SERVER, max_incomplete_event_size=LONGEST)
+    http = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD)
     http.receive_data(head)
     try:
         request = http.next_event()

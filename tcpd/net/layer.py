@@ -1,4 +1,4 @@
-"""The connection layer of one service: who is let in, who is there, who has to go."""
+"""The connection layer of one service: admission, the set of connections, and draining."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from tcpd.interfaces import IRefusing
 from tcpd.net.address import at, ip_of, plain_endpoint_address, shown, socket_address
 from tcpd.net.connection import Connection
 from tcpd.net.connection_log import ConnectionLog
-from tcpd.net.http_answer import answer
-from tcpd.net.kernel import UNWATCHED, note
+from tcpd.net.handshake_capture import NOT_CAPTURED, read_handshake
+from tcpd.net.http_response import text_response
 from tcpd.net.listener_options import PLAIN, ListenerOptions
 from tcpd.net.proxy import Proxies
 from tcpd.net.spares import Spares
 from tcpd.net.sweeper import Sweeper
-from tcpd.net.transport import LeanConnection
+from tcpd.net.transport import SocketConnection
 from tcpd.net.turns import TurnScheduler
 from tcpd.net.wrapped_connection import WrappedConnection
 from tcpd.ops.counters import ServiceCounters
@@ -37,12 +37,11 @@ from tcpd.policy.workqueue import WorkQueue
 #: Bytes of input read from a refused client, so that the close does not reset the connection.
 _REFUSED_INPUT = 65536
 
-#: Seconds that a refused client may take to read the words it is sent away with.
+#: Seconds that a refused client has to read the refusal.
 _REFUSED_LINGER = 2.0
 
 
 def _limits(policy: PolicySettings) -> Limits:
-    """What admission has to know of a policy."""
     return Limits(
         Networks(policy.allow, policy.deny),
         policy.connections,
@@ -54,16 +53,16 @@ def _limits(policy: PolicySettings) -> Limits:
 
 
 class _Refused(Protocol):
-    """Tells a client why it is not let in, and closes."""
+    """Sends a client its refusal and closes the connection."""
 
-    def __init__(self, words: bytes, clock: IReactorTime) -> None:
-        self._words = words
+    def __init__(self, refusal: bytes, clock: IReactorTime) -> None:
+        self._refusal = refusal
         self._clock = clock
 
     def connectionMade(self) -> None:
         transport: Any = self.transport
         self._timer = self._clock.callLater(_REFUSED_LINGER, transport.abortConnection)
-        transport.write(self._words)
+        transport.write(self._refusal)
         transport.loseConnection()
 
     def connectionLost(self, reason: Any = None) -> None:
@@ -76,20 +75,20 @@ class ConnectionLayer:
 
     :param service: its name.
     :param factory: makes its protocols.
-    :param policy: what it stands behind.
-    :param idle: seconds of silence after which a connection is ended; 0 for never.
-    :param connection_count: how many connections the whole daemon has.
-    :param bans: who is shut out of the whole daemon; ``None`` for nobody.
+    :param policy: its limits and timeouts.
+    :param idle: the idle timeout, in seconds; 0 for none.
+    :param connection_count: of the whole daemon.
+    :param bans: of the whole daemon; ``None`` for none.
     :param counters: the service's.
     :param clock: for timers.
-    :param ids: gives a connection its number; shared by the whole daemon.
-    :param protocol: the name of the service's kind, for who asks; ``None`` where it has none.
-    :param server_name: by which the daemon knows itself.
-    :param tells_handshakes: whether the kind shows clients their handshakes, for which the state
-        of a connection is noted when it begins.
-    :param no_memory: called with each error of a connection that failed for want of memory.
-    :param work: the daemon's queue of work; without one TLS is not held to a share of each turn.
-    :param spares: how many descriptors are kept for its clients when there are none left.
+    :param ids: numbers the connections of the whole daemon.
+    :param protocol: the name of the service's kind, or ``None``.
+    :param server_name: ``[tcpd] server_name``.
+    :param shows_handshakes: whether the kind shows clients their handshakes; if so, the start
+        state of each connection is kept.
+    :param spares: how many spare descriptors to keep for the service's clients.
+    :param no_memory: called with the error of each connection that failed for lack of memory.
+    :param work: the daemon's work queue; ``None``: TLS has no limit of its share of a turn.
     """
 
     _log = Logger()
@@ -108,7 +107,7 @@ class ConnectionLayer:
         ids: Iterator[int],
         protocol: str | None = None,
         server_name: str = "",
-        tells_handshakes: bool = False,
+        shows_handshakes: bool = False,
         spares: int = 0,
         no_memory: Callable[[BaseException], None] = lambda error: None,
         work: WorkQueue | None = None,
@@ -117,7 +116,7 @@ class ConnectionLayer:
         self.service = service
         self.protocol = protocol
         self.server_name = server_name
-        self._tells_handshakes = tells_handshakes
+        self._shows_handshakes = shows_handshakes
         self.factory = factory
         self.policy = policy
         self.counters = counters
@@ -129,108 +128,110 @@ class ConnectionLayer:
         self._sweeper = Sweeper(self.connections, clock, work)
         self._sweeper.reconfigure(policy, idle)
         self._empty: Deferred[None] | None = None
-        self._released: set[Connection] = set()  # those that gave up their place
-        #: Descriptors for its clients when there are none left.
+        self._released: set[Connection] = set()  # open, but without a slot
         self.spares = Spares(spares)
         self.no_memory = no_memory
         self.log = ConnectionLog(service, clock)
-        self._log_by(policy)
+        self._configure_log(policy)
 
     def allows(self, host: str) -> bool:
-        """Whether the policy's ``allow`` and ``deny`` let in an address, as a socket returns it."""
+        """Whether the policy's ``allow`` and ``deny`` admit an address, as a socket returns it."""
         return self._admission.allows(plain_address(host))
 
     def start(self) -> None:
-        """Begin to look for those who stay too long. Called when the service starts."""
+        """Open the spare descriptors and start the sweeper. Called when the service starts."""
         self.spares.refill()
         self._sweeper.start()
 
     def reconfigure(self, policy: PolicySettings, idle: float) -> None:
-        """Stand behind another policy from now on, those who are connected included."""
+        """Change the policy, for open connections too."""
         self.policy = policy
-        self._admission.reconfigure(_limits(policy), [each.admitted for each in self.connections])
+        counted = [each.counted_address for each in self.connections]
+        self._admission.reconfigure(_limits(policy), counted)
         self._idle = idle
         self._sweeper.reconfigure(policy, idle)
-        self._log_by(policy)
+        self._configure_log(policy)
 
-    def _log_by(self, policy: PolicySettings) -> None:
+    def _configure_log(self, policy: PolicySettings) -> None:
         self.log.ipv6_prefix = policy.ipv6_prefix
         self.log.access_log = policy.access_log
         self.log.starts = policy.access_log and policy.log_start
         self.log.handshakes = policy.access_log and policy.log_handshake
-        self._notes = self._tells_handshakes or self.log.handshakes
+        self._reads_info = self._shows_handshakes or self.log.handshakes
 
-    def note(self, connection: Connection, sock: socket.socket) -> None:
-        """Read what is wanted of a connection's handshake before anything else happens on it.
+    def read_handshake(self, connection: Connection, sock: socket.socket) -> None:
+        """Read what the service needs of the handshake, before any other use of the socket.
 
-        :param sock: below it, and of any family.
+        :param sock: the connection's, of any family.
         """
-        watch = connection.options.watch
-        if watch.no_syn is not Absence.OFF and (self._notes or watch.no_isn is None):
-            logged = self.log.handshakes
-            connection.noted = note(sock, watch, info=self._notes, syn=logged)
+        capture = connection.options.capture
+        if capture.no_syn is not Absence.OFF and (self._reads_info or capture.no_isn is None):
+            connection.captured_handshake = read_handshake(
+                sock, capture, info=self._reads_info, syn=self.log.handshakes
+            )
 
     def accept(self, address: IAddress, options: ListenerOptions) -> IProtocol | None:
-        """Let a client in, or not. Called for each connection that a listener accepts.
+        """Admit or refuse a client on a transport of Twisted's. Called for each connection.
 
         :param options: of the listener.
-        :return: ``None`` to close the connection without a word.
+        :return: ``None`` to close the connection at once.
         """
         address = plain_endpoint_address(address)
         ip = ip_of(address)
         refusal = self._admit(ip, options.proxies)
         if refusal is not None:
-            words = self._refuse(refusal, address, options)
-            return _Refused(words, self.clock) if words else None
+            message = self._refuse(refusal, address, options)
+            return _Refused(message, self.clock) if message else None
         connection = WrappedConnection(self, next(self._ids), ip, address, options)
-        self._arrived(connection)
+        self._add(connection)
         return connection
 
     def accept_socket(
         self, sock: socket.socket, address: Any, options: ListenerOptions, turns: TurnScheduler
     ) -> None:
-        """The same for a socket that a lean port accepted, which then is the connection's.
+        """Admit or refuse a client on an accepted socket. Called by the port.
 
-        :param sock: does not block.
-        :param address: the client's, as the socket module has it.
-        :param turns: the reactor, and its turns.
+        :param sock: non-blocking; its connection closes it.
+        :param address: the client's, from ``accept``.
+        :param options: of the listener.
+        :param turns: schedules the flushes of the connection.
         """
         endpoint_address = plain_endpoint_address(socket_address(address))
-        # as ip_of has it, in less time
+        # faster than ip_of
         ip = plain_address(address[0]) if address.__class__ is tuple else None
         refusal = self._admit(ip, options.proxies)
         if refusal is not None:
-            self._send_away(sock, self._refuse(refusal, endpoint_address, options))
+            self._send_and_close(sock, self._refuse(refusal, endpoint_address, options))
             return
         try:
-            connection = LeanConnection(
+            connection = SocketConnection(
                 self, next(self._ids), ip, endpoint_address, options, sock, turns
             )
-            if options.watch is not UNWATCHED:
-                self.note(connection, sock)
-            self._arrived(connection)
+            if options.capture is not NOT_CAPTURED:
+                self.read_handshake(connection, sock)
+            self._add(connection)
         except BaseException:
-            # its place is free again; from here on the connection sees to that by itself
+            # from here on the connection releases its slot itself
             self._admission.release(ip if options.proxies is None else None)
             raise
         connection.start()
 
-    def turn_away(self, sock: socket.socket, address: Any, options: ListenerOptions) -> None:
-        """Close the connection of a client for whom the process has no descriptor left."""
+    def refuse_socket(self, sock: socket.socket, address: Any, options: ListenerOptions) -> None:
+        """Refuse a client because the process is out of descriptors. Called by the port."""
         endpoint_address = plain_endpoint_address(socket_address(address))
-        words = self._refuse(Refusal.NO_DESCRIPTOR, endpoint_address, options)
-        self._send_away(sock, words)
+        message = self._refuse(Refusal.NO_DESCRIPTOR, endpoint_address, options)
+        self._send_and_close(sock, message)
 
-    def _send_away(self, sock: socket.socket, words: bytes) -> None:
+    def _send_and_close(self, sock: socket.socket, message: bytes) -> None:
         with sock, contextlib.suppress(OSError):
-            sock.send(words)
-            # a socket closed with input unread is reset, which may cost the client these words
+            sock.send(message)
+            # closing with unread input would send a reset, and the client might lose the message
             sock.recv(_REFUSED_INPUT)
 
     def must_wait(self, call: Callable[[], None]) -> bool:
-        """Whether the next client is to wait in the kernel, for want of a place.
+        """Whether the next client has to wait in the kernel's backlog for a free slot.
 
-        :param call: is called once if so, when there may be a place.
+        :param call: if so, called once when there may be a free slot.
         """
         if self.policy.full != "pause" or self._admission.full is None:
             return False
@@ -243,53 +244,53 @@ class ConnectionLayer:
         return self._admission.take_place() if proxies.trust(ip) else Refusal.UNTRUSTED_PROXY
 
     def identify(self, connection: Connection) -> bytes | None:
-        """Let the client in whom a PROXY header named, or not. Called by its connection.
+        """Admit or refuse the client that a PROXY header names. Called by its connection.
 
-        :return: ``None`` to let it in, else what to say to it, which may be nothing.
+        :return: ``None`` if it is admitted, else the refusal to send, which may be empty.
         """
         address = connection.address
         assert address is not None
         refusal = self._admission.identify(address)
         if refusal is None:
-            connection.admitted = address
+            connection.counted_address = address
             return None
         return self._refuse(refusal, connection.getPeer(), connection.options)
 
-    def hand_on(self, connection: Connection, address: IPAddress) -> Refusal | None:
-        """Give a connection's place to another address, if that is let in. Called by it.
+    def readmit(self, connection: Connection, address: IPAddress) -> Refusal | None:
+        """Count a connection for another client address, if that address is admitted.
 
-        :return: why it is not.
+        :return: ``None``, or why the address is refused.
         """
-        if address == connection.admitted:
+        if address == connection.counted_address:
             return None
         refusal = self._admission.identify(address)
         if refusal is not None:
             self._refuse(refusal, at(address), PLAIN)
             return refusal
-        self._admission.forget(connection.admitted)
-        connection.admitted = address
+        self._admission.forget(connection.counted_address)
+        connection.counted_address = address
         return None
 
     def refuse(self, connection: Connection, refusal: Refusal) -> None:
-        """Count and log that a client is refused who was let in. Called by its connection."""
+        """Count and log the refusal of a client that was admitted before."""
         self._refuse(refusal, connection.getPeer(), PLAIN)
 
-    def _arrived(self, connection: Connection) -> None:
+    def _add(self, connection: Connection) -> None:
         self.connections.add(connection)
         self.counters.accepted += 1
         self.counters.open += 1
 
     def release(self, connection: Connection) -> None:
-        """Give a connection's place to others while it ends. Called by it."""
+        """Free the slot of a connection, at its end or before. Called by the connection."""
         if connection not in self._released:
             self._released.add(connection)
-            self._admission.release(connection.admitted)
+            self._admission.release(connection.counted_address)
 
     def gone(self, connection: Connection, end: End, why: str = "", error: str = "") -> None:
-        """A connection is over. Called by it, once.
+        """Remove a connection that has ended. Called by it, once.
 
-        :param why: TLS failed.
-        :param error: the system's, of a connection that was lost.
+        :param why: why TLS failed, or ``""``.
+        :param error: the system's error of a lost connection, or ``""``.
         """
         self.connections.discard(connection)
         if self.spares.wanted:
@@ -307,23 +308,23 @@ class ConnectionLayer:
 
     @property
     def admission(self) -> Admission:
-        """How many there are, for whoever wants to show it."""
+        """The limits and their use, for the control protocol."""
         return self._admission
 
     @property
     def idle(self) -> float:
-        """Seconds of silence after which a connection is ended; 0 for never."""
+        """The idle timeout, in seconds; 0 for none."""
         return self._idle
 
-    def quiet_for(self, connection: Connection) -> float | None:
-        """See :meth:`tcpd.net.sweeper.Sweeper.quiet_for`."""
-        return self._sweeper.quiet_for(connection)
+    def idle_for(self, connection: Connection) -> float | None:
+        """See :meth:`tcpd.net.sweeper.Sweeper.idle_for`."""
+        return self._sweeper.idle_for(connection)
 
     def drain(self, reason: End, seconds: float) -> Deferred[None]:
-        """End all connections with their protocol's farewell; cut those still there after a time.
+        """Close all connections, each with its protocol's farewell; then abort the rest.
 
         :param seconds: how long they may take.
-        :return: fires with ``None`` when the last is gone; never fails.
+        :return: fires with ``None`` when the last has ended; never fails.
         """
         self._sweeper.stop()
         self.spares.close()
@@ -331,7 +332,7 @@ class ConnectionLayer:
             return succeed(None)
         done: Deferred[None] = Deferred()
         self._empty = done
-        late = self.clock.callLater(seconds, self.cut_all, reason)
+        late = self.clock.callLater(seconds, self.abort_all, reason)
 
         def tidy(result: None) -> None:
             if late.active():
@@ -342,22 +343,22 @@ class ConnectionLayer:
             connection.end(reason)
         return done
 
-    def cut_all(self, reason: End) -> None:
-        """End all connections at once, with no words."""
+    def abort_all(self, reason: End) -> None:
+        """Abort all connections, without farewell."""
         for connection in list(self.connections):
-            connection.cut(reason)
+            connection.abort(reason)
 
     def _refuse(self, refusal: Refusal, address: IAddress, options: ListenerOptions) -> bytes:
         """Count and log a refusal.
 
-        :return: what to say to the client; empty where it could not read it, or there are no words.
+        :return: the refusal to send; empty if the protocol has none or the client expects TLS.
         """
         self.counters.refused[refusal] += 1
         self.log.refused(refusal, shown(address), ip_of(address))
         if options.tls is None and options.websocket:
-            return answer(503, f"{refusal.sentence.capitalize()}.")
+            return text_response(503, f"{refusal.sentence.capitalize()}.")
         if options.tls is None and IRefusing.providedBy(self.factory):
             factory: Any = self.factory
-            words: bytes = factory.refusal(refusal)
-            return words
+            message: bytes = factory.refusal(refusal)
+            return message
         return b""

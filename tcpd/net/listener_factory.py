@@ -1,4 +1,4 @@
-"""What a listening port hands its connections to."""
+"""The factory of one listener: it passes each connection to the connection layer."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import Any
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Factory
 
-from tcpd.net.kernel import Watch
+from tcpd.net.handshake_capture import CaptureOptions
 from tcpd.net.layer import ConnectionLayer
 from tcpd.net.listener_options import PLAIN, ListenerOptions
 from tcpd.net.turns import TurnScheduler
 
 
 class ListenerFactory(Factory):
-    """What one listener hands its connections to.
+    """Passes the connections of one listener to its service.
 
-    :param layer: the service's.
+    :param layer: the connection layer of the service.
     :param options: of the listener.
     """
 
@@ -28,24 +28,27 @@ class ListenerFactory(Factory):
     def __init__(self, layer: ConnectionLayer, options: ListenerOptions = PLAIN) -> None:
         self._layer = layer
         self._options = options
-        if options.websocket:  # with the configuration, and not when the first client comes
+        if options.websocket:  # so that the first client does not wait for the import
             import tcpd.net.websocket  # noqa: F401
 
-    def watch(self, watch: Watch) -> None:
-        """The port is open, and this is what the kernel was asked to keep of handshakes."""
-        self._options = replace(self._options, watch=watch)
+    def set_capture(self, capture: CaptureOptions) -> None:
+        """Set what the kernel keeps of handshakes. Called when the port opens."""
+        self._options = replace(self._options, capture=capture)
 
-    def become(self, other: ListenerFactory) -> None:
-        """Serve as another would, from the next connection on: the port stays open."""
+    def switch_to(self, other: ListenerFactory) -> None:
+        """Take over service and options of another factory; the port stays open.
+
+        Open connections keep theirs.
+        """
         before, self._layer = self._layer, other._layer
-        self._options = replace(other._options, watch=self._options.watch)
+        self._options = replace(other._options, capture=self._options.capture)
         if before is not self._layer and self.numPorts:
             self._layer.factory.doStart()
             before.factory.doStop()
-            before.admission.wake()  # the port may wait for a place, and the other has one
+            before.admission.wake()  # the port may wait for a slot of the former service
 
     def logPrefix(self) -> str:
-        """Name the service in the lines that Twisted logs of its ports."""
+        """Return the prefix of what Twisted logs about the port."""
         return f"service {self._layer.service}:"
 
     def doStart(self) -> None:
@@ -57,29 +60,32 @@ class ListenerFactory(Factory):
         self._layer.factory.doStop()
 
     def accept_socket(self, sock: socket.socket, address: Any, turns: TurnScheduler) -> None:
-        """Take a client's socket from a lean port."""
+        """Take over an accepted socket. Called by :class:`~tcpd.net.port.StreamPort`."""
         self._layer.accept_socket(sock, address, self._options, turns)
 
-    def turn_away(self, sock: socket.socket, address: Any) -> None:
-        """Take one from a lean port to close it: the process has no descriptor left for it."""
-        self._layer.turn_away(sock, address, self._options)
+    def refuse_socket(self, sock: socket.socket, address: Any) -> None:
+        """Close an accepted socket: the process is out of descriptors. Called by the port."""
+        self._layer.refuse_socket(sock, address, self._options)
 
     def no_memory(self, error: BaseException) -> None:
-        """A client could not be accepted for want of memory. Called by a lean port."""
+        """Report that a connection was not accepted for lack of memory. Called by the port."""
         self._layer.no_memory(error)
 
-    def give_up_spare(self) -> bool:
-        """Let go of a descriptor that is kept for its clients. Asked by a lean port.
+    def use_spare_descriptor(self) -> bool:
+        """Close a spare descriptor of the service, for the next client. Called by the port.
 
         :return: whether there was one.
         """
-        return self._layer.spares.give_up()
+        return self._layer.spares.release()
 
     def must_wait(self, call: Callable[[], None]) -> bool:
-        """See :meth:`ConnectionLayer.must_wait`. Asked by a lean port before each client."""
+        """See :meth:`ConnectionLayer.must_wait`. Called by the port before each ``accept``."""
         return self._layer.must_wait(call)
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
-        """:return: ``None`` to refuse without a word."""
+        """Make the connection on a transport of Twisted's.
+
+        :return: ``None`` to close it at once.
+        """
         assert addr is not None
         return self._layer.accept(addr, self._options)

@@ -1,10 +1,10 @@
-"""What a listener passes to each of its connections."""
+"""The options that a listener passes to its connections."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tcpd.net.kernel import UNWATCHED, Watch
+from tcpd.net.handshake_capture import NOT_CAPTURED, CaptureOptions
 from tcpd.net.proxy import Proxies
 from tcpd.net.tls import Certificates
 
@@ -13,24 +13,24 @@ from tcpd.net.tls import Certificates
 class ListenerOptions:
     """The options of a listener; its connections share the object.
 
-    :ivar tls: for a listener that speaks TLS from the first byte.
-    :ivar starttls: for one whose protocol may begin TLS later.
-    :ivar proxies: for one that proxies connect to, with PROXY headers.
-    :ivar websocket: for one whose protocol is reached by WebSocket.
-    :ivar watch: what the kernel was asked to keep of handshakes.
+    :ivar tls: certificates of a listener with TLS from the first byte, or ``None``.
+    :ivar starttls: certificates of a listener whose protocol may start TLS later, or ``None``.
+    :ivar proxies: the trusted proxies of a listener that requires a PROXY header, or ``None``.
+    :ivar websocket: whether clients use WebSocket.
+    :ivar capture: what the kernel keeps of handshakes.
     """
 
     tls: Certificates | None = None
     starttls: Certificates | None = None
     proxies: Proxies | None = None
     websocket: bool = False
-    watch: Watch = UNWATCHED
+    capture: CaptureOptions = NOT_CAPTURED
 
     @property
     def has_stages(self) -> bool:
-        """Whether anything stands between transport and protocol from the beginning."""
+        """Whether a connection begins with a pipeline of stages."""
         return self.tls is not None or self.proxies is not None or self.websocket
 
 
-#: Of a listener with none of them.
+#: The options of a listener without any.
 PLAIN = ListenerOptions()

@@ -1,4 +1,4 @@
-"""Opens listeners, as the ini file writes them, on a reactor."""
+"""Opens the listeners of the configuration on a reactor."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ from tcpd.config.listen import (
 from tcpd.handshake.facts import NoServerIsn
 from tcpd.net.datagram import Datagrams
 from tcpd.net.datagram_port import DatagramPort
-from tcpd.net.kernel import Kernel
+from tcpd.net.handshake_capture import HandshakeCapture
 from tcpd.net.listener_factory import ListenerFactory
-from tcpd.net.port import LeanPort
-from tcpd.net.private_socket import make_its_directory
+from tcpd.net.port import StreamPort
+from tcpd.net.private_socket import make_socket_directory
 from tcpd.net.sockets import adopt, bind_datagrams, listen_address, listen_unix
 from tcpd.net.turns import TurnScheduler
 
 
 class ListenError(Exception):
-    """A listener could not be opened; its text is a sentence for the operator.
+    """A listener cannot be opened. The message is a sentence for the operator.
 
-    :ivar in_use: whether another socket is in the way.
+    :ivar in_use: whether the error is EADDRINUSE.
     """
 
     def __init__(self, sentence: str, in_use: bool = False) -> None:
@@ -51,55 +51,36 @@ def open_stream(
     factory: ListenerFactory,
     systemd: Mapping[str, Sequence[int]],
     turns: TurnScheduler,
-    kernel: Kernel | None = None,
+    handshake_capture: HandshakeCapture | None = None,
 ) -> IListeningPort:
-    """Open a listener for connections.
+    """Open a stream listener.
 
-    :param reactor: opens endpoints of Twisted's.
-    :param listener: where; not one for datagrams.
-    :param factory: makes the protocols.
+    :param reactor: opens Twisted's endpoints.
+    :param listener: without ``udp``.
+    :param factory: takes the connections.
     :param systemd: the sockets that systemd passed, by name.
     :param turns: for tcpd's own transports.
-    :param kernel: is asked to keep handshakes; ``None`` where nobody wants them.
-    :raise ListenError: if it could not be.
+    :param handshake_capture: enables the capture of handshakes; ``None`` for none.
+    :raise ListenError: if the listener cannot be opened.
     """
     bind = listener.bind
-    watching = _Watching(kernel or Kernel(handshake=False), factory)
+    enabling = handshake_capture or HandshakeCapture(handshake=False)
     try:
         if isinstance(bind, EndpointString):
-            return watching.late(_open_endpoint(reactor, bind, factory))
+            port = _open_endpoint(reactor, bind, factory)
+            factory.set_capture(enabling.enable_on_port(port, NoServerIsn.TOO_EARLY))
+            return port
         if isinstance(bind, PrivateSocket):
-            make_its_directory(bind)
-        return _open_lean(bind, factory, systemd, turns, watching)
+            make_socket_directory(bind)
+        return _open_sockets(bind, factory, systemd, turns, enabling)
     except CannotListenError as error:
         raise _failed(listener, error.socketError) from error
     except OSError as error:
         raise _failed(listener, error) from error
 
 
-class _Watching:
-    """Asks the kernel to keep handshakes, and notes in the factory what it keeps."""
-
-    def __init__(self, kernel: Kernel, factory: ListenerFactory) -> None:
-        self._kernel = kernel
-        self._factory = factory
-
-    def before(self, sock: socket.socket) -> None:
-        """Called with a socket that is going to listen."""
-        self._factory.watch(self._kernel.watch(sock))
-
-    def passed(self, sock: socket.socket) -> None:
-        """Called with one of systemd's."""
-        self._factory.watch(self._kernel.watch(sock, NoServerIsn.SYSTEMD))
-
-    def late(self, port: IListeningPort) -> IListeningPort:
-        """Called with a port of Twisted's, which it returns."""
-        self._factory.watch(self._kernel.watch_port(port, NoServerIsn.TOO_EARLY))
-        return port
-
-
 def open_datagrams(reactor: Any, listener: Listener, server: Datagrams) -> IListeningPort:
-    """Open a listener for datagrams; parameters and errors as :func:`open_stream` has them."""
+    """Open a ``udp`` listener; parameters and errors are those of :func:`open_stream`."""
     bind = listener.bind
     assert isinstance(bind, Address)
     try:
@@ -110,8 +91,8 @@ def open_datagrams(reactor: Any, listener: Listener, server: Datagrams) -> IList
     return port
 
 
-def real_listener(listener: Listener, port: IListeningPort) -> Listener:
-    """The listener with the port number that it really got, where it asked for any."""
+def bound_listener(listener: Listener, port: IListeningPort) -> Listener:
+    """Return the listener with its actual port number, if it is configured with port 0."""
     bind = listener.bind
     if isinstance(bind, Address) and bind.port == 0:
         host: Any = port.getHost()
@@ -120,9 +101,12 @@ def real_listener(listener: Listener, port: IListeningPort) -> Listener:
 
 
 def close(port: IListeningPort) -> Deferred[Any]:
-    """Close a port: another can have its address within this turn."""
+    """Close a port at once, so that another can bind to its address in the same turn.
+
+    :return: fires when the port has stopped.
+    """
     closed: Deferred[Any] = maybeDeferred(port.stopListening)
-    # a port of Twisted's closes its socket in the next turn; shut down, it listens no more
+    # a port of Twisted's closes its socket in the next turn; a shutdown frees the address now
     sock: socket.socket | None = getattr(port, "socket", None)
     if sock is not None:
         with contextlib.suppress(OSError):
@@ -130,10 +114,10 @@ def close(port: IListeningPort) -> Deferred[Any]:
     return closed
 
 
-def take_waiting(port: IListeningPort) -> None:
-    """Accept the clients and read the datagrams that wait in the kernel: the port will close."""
-    if isinstance(port, LeanPort | DatagramPort):
-        port.take_waiting()
+def drain_queue(port: IListeningPort) -> None:
+    """Accept all clients, or answer all datagrams, that the kernel has queued for a port."""
+    if isinstance(port, StreamPort | DatagramPort):
+        port.drain_queue()
 
 
 def _failed(listener: Listener, error: Any) -> ListenError:
@@ -153,14 +137,14 @@ def _why(listener: Listener, error: Any) -> str:
 
 
 @implementer(IListeningPort)
-class _Together:
-    """Several ports as one."""
+class _PortGroup:
+    """Several ports as one: the sockets that systemd passed under one name."""
 
     def __init__(self, ports: Sequence[IListeningPort]) -> None:
         self._ports = ports
 
     def startListening(self) -> None:
-        """They listen already."""
+        """Do nothing: the ports listen already."""
 
     def getHost(self) -> Any:
         return self._ports[0].getHost()
@@ -169,20 +153,23 @@ class _Together:
         return gatherResults([maybeDeferred(port.stopListening) for port in self._ports])
 
 
-def _open_lean(
+def _open_sockets(
     bind: Address | UnixSocket | SystemdSocket,
     factory: ListenerFactory,
     systemd: Mapping[str, Sequence[int]],
     turns: TurnScheduler,
-    watching: _Watching,
+    enabling: HandshakeCapture,
 ) -> IListeningPort:
-    def opened(sock: socket.socket, closed: Callable[[], None]) -> IListeningPort:
-        port = LeanPort(sock, factory, turns, closed)
+    def opened(sock: socket.socket, closed: Callable[[], None] = lambda: None) -> IListeningPort:
+        port = StreamPort(sock, factory, turns, closed)
         port.startListening()
         return port
 
+    def enable(sock: socket.socket, late: NoServerIsn | None = None) -> None:
+        factory.set_capture(enabling.enable(sock, late))
+
     if isinstance(bind, Address):
-        return opened(listen_address(bind, watching.before), lambda: None)
+        return opened(listen_address(bind, enable))
     if isinstance(bind, UnixSocket):
         path = bind.path
 
@@ -191,33 +178,28 @@ def _open_lean(
                 os.unlink(path)
 
         sock = listen_unix(bind)
-        watching.before(sock)
+        enable(sock)
         return opened(sock, unlink)
-    return _together([opened(each, lambda: None) for each in _adopted(bind, systemd, watching)])
+    sockets = _adopted(bind, systemd)
+    for sock in sockets:
+        enable(sock, NoServerIsn.SYSTEMD)
+    ports = [opened(sock) for sock in sockets]
+    return ports[0] if len(ports) == 1 else _PortGroup(ports)
 
 
-def _adopted(
-    bind: SystemdSocket, systemd: Mapping[str, Sequence[int]], watching: _Watching
-) -> list[socket.socket]:
-    """Copies of the sockets that systemd passed under a name."""
+def _adopted(bind: SystemdSocket, systemd: Mapping[str, Sequence[int]]) -> list[socket.socket]:
+    """Duplicate the sockets that systemd passed under a name."""
     if bind.name not in systemd:
         passed = ", ".join(sorted(systemd)) or "none"
         raise ListenError(
             f"cannot listen on {bind}: systemd passed no socket of this name (it passed: "
             f"{passed}); FileDescriptorName= in the .socket unit names it, and twistd takes -n"
         )
-    sockets = [adopt(descriptor) for descriptor in systemd[bind.name]]
-    for sock in sockets:
-        watching.passed(sock)
-    return sockets
-
-
-def _together(ports: Sequence[IListeningPort]) -> IListeningPort:
-    return ports[0] if len(ports) == 1 else _Together(ports)
+    return [adopt(descriptor) for descriptor in systemd[bind.name]]
 
 
 def _open_endpoint(reactor: Any, bind: EndpointString, factory: IProtocolFactory) -> IListeningPort:
-    # which loads what all of them need; hardly any configuration has one
+    # slow to import, and few configurations have an endpoint
     from twisted.internet.endpoints import serverFromString
 
     results: list[Any] = []
@@ -227,7 +209,7 @@ def _open_endpoint(reactor: Any, bind: EndpointString, factory: IProtocolFactory
         )
     except (OSError, CannotListenError):
         raise
-    except Exception as error:  # the boundary to the parsers of Twisted's plugins
+    except Exception as error:  # endpoint parsers may be plugins
         raise ListenError(
             f"cannot listen on {bind}: it is no endpoint of Twisted's: {error}"
         ) from error

@@ -1,10 +1,10 @@
-"""Look-ups by the system's resolver, bounded in number and in time.
+"""Lookups by the system's resolver, bounded in number and in time.
 
-``getaddrinfo(3)`` and ``gethostbyaddr(3)`` block, and nothing can cancel them: where a name server
-is silent, a call takes ``timeout`` times ``attempts`` of ``resolv.conf(5)``, for each server and
-search domain. So each look-up has a daemon thread, for which the end of the process does not wait;
-each service has its own :class:`Lookups`, with few threads; and the caller has its answer in time,
-though the thread goes on. docs/explanation/structure.rst says why not ``twisted.names``.
+``getaddrinfo(3)`` and ``gethostbyaddr(3)`` block and cannot be cancelled. If a name server does not
+answer, a call takes ``timeout`` times ``attempts`` of ``resolv.conf(5)``, for each server and
+search domain. So each lookup runs in a daemon thread, and each service has its own
+:class:`Lookups` with few threads. The caller's Deferred times out even if the thread still runs.
+docs/explanation/structure.rst says why not ``twisted.names``.
 """
 
 from __future__ import annotations
@@ -20,27 +20,29 @@ from twisted.python.failure import Failure
 
 T = TypeVar("T")
 
-#: Look-ups at a time: threads that a silent name server can hold.
-MOST = 4
-#: Look-ups that wait for one of those.
-WAITING = 256
-#: Seconds until a caller has an answer. The resolver has asked a second name server by then: the
-#: default of ``options timeout`` in ``resolv.conf(5)`` is 5 s.
+#: Concurrent lookups, and so threads, of one service.
+MAX_THREADS = 4
+#: Lookups that may wait for a thread.
+MAX_QUEUED = 256
+#: Seconds. By then the resolver has tried a second name server: the default of ``options timeout``
+#: in ``resolv.conf(5)`` is 5 s.
 TIMEOUT = 10.0
 
 
 class LookupFailed(Exception):
-    """There is no answer. Its text is a clause for a log, without a full stop and without text of a
-    peer's."""
+    """A lookup has no result. The message is a clause for logs, without text from a peer."""
 
 
 def start_thread(run: Callable[[], None]) -> None:
-    """Run it in a daemon thread. :raise RuntimeError: if the system gives no thread."""
+    """Run a function in a daemon thread.
+
+    :raise RuntimeError: if the system cannot start a thread.
+    """
     threading.Thread(target=run, name="tcpd look-up", daemon=True).start()
 
 
-class _Search:
-    """One call of the resolver, and its callers with their timers."""
+class _Lookup:
+    """One call of the resolver, and the Deferreds of its callers with their timers."""
 
     __slots__ = ("began", "find", "key", "waiters")
 
@@ -52,72 +54,71 @@ class _Search:
 
 
 class Lookups:
-    """The look-ups of one service.
+    """The lookups of one service.
 
-    Callers of the same key share a search, so any number of clients of one name take one thread. A
-    search that is overdue is repeated while there are threads.
+    Callers with the same key share one lookup. A lookup that has exceeded the timeout is repeated
+    for new callers if a thread is free.
 
     :param reactor: IReactorTime and IReactorFromThreads.
-    :param most: searches at a time, which is threads.
-    :param waiting: searches that wait for their turn.
+    :param max_threads: concurrent lookups.
+    :param max_queued: lookups that may wait for a thread.
     :param timeout: seconds, for each caller.
-    :param start: runs a function in a thread; but for tests, :func:`start_thread`.
+    :param start: runs a function in a thread; tests replace it.
     """
 
     def __init__(
         self,
         reactor: Any,
         *,
-        most: int = MOST,
-        waiting: int = WAITING,
+        max_threads: int = MAX_THREADS,
+        max_queued: int = MAX_QUEUED,
         timeout: float = TIMEOUT,
         start: Callable[[Callable[[], None]], None] = start_thread,
     ) -> None:
         self._reactor = reactor
-        self._most = most
-        self._most_waiting = waiting
+        self._max_threads = max_threads
+        self._max_queued = max_queued
         self._timeout = timeout
         self._start = start
         self._running = 0
-        self._latest: dict[Hashable, _Search] = {}
-        self._queue: dict[_Search, None] = {}
+        self._latest: dict[Hashable, _Lookup] = {}
+        self._queue: dict[_Lookup, None] = {}
 
-    def ask(self, key: Hashable, find: Callable[[], T]) -> Deferred[T]:
-        """Look something up.
+    def look_up(self, key: Hashable, find: Callable[[], T]) -> Deferred[T]:
+        """Look up in a thread.
 
-        :param key: equal for callers that can share an answer.
-        :param find: called in a thread; blocks, and returns the answer or raises.
-        :return: fires with the answer. Fails with what ``find`` raises, and with
-            :class:`LookupFailed` where the answer does not come in time, too many wait, or the
-            caller cancels it.
+        :param key: equal for callers that can share a result.
+        :param find: called in a thread; it may block, and returns the result or raises.
+        :return: fires with the result. Fails with what ``find`` raises, or with
+            :class:`LookupFailed` if the lookup times out, the queue is full or the caller cancels.
         """
-        search = self._latest.get(key)
+        lookup = self._latest.get(key)
         now = self._reactor.seconds()
-        free = self._running < self._most
-        if search is None or (free and now - search.began >= self._timeout):
-            if not free and len(self._queue) >= self._most_waiting:
-                return fail(LookupFailed(f"{self._most_waiting} look-ups wait for the resolver"))
-            search = self._latest[key] = _Search(key, find, now)
-            self._queue[search] = None
-        result = self._wait(search)
-        self._go_on()
+        free = self._running < self._max_threads
+        if lookup is None or (free and now - lookup.began >= self._timeout):
+            if not free and len(self._queue) >= self._max_queued:
+                return fail(LookupFailed(f"{self._max_queued} look-ups wait for the resolver"))
+            lookup = self._latest[key] = _Lookup(key, find, now)
+            self._queue[lookup] = None
+        result = self._add_waiter(lookup)
+        self._start_queued()
         return result
 
-    def _wait(self, search: _Search) -> Deferred[Any]:
+    def _add_waiter(self, lookup: _Lookup) -> Deferred[Any]:
         began = self._reactor.seconds()
-        result: Deferred[Any] = Deferred(lambda result: self._expire(search, result, began))
-        search.waiters[result] = self._reactor.callLater(
-            self._timeout, self._expire, search, result, began
+        result: Deferred[Any] = Deferred(lambda result: self._expire(lookup, result, began))
+        lookup.waiters[result] = self._reactor.callLater(
+            self._timeout, self._expire, lookup, result, began
         )
         return result
 
-    def _expire(self, search: _Search, result: Deferred[Any], began: float) -> None:
-        timer = search.waiters.pop(result)
+    def _expire(self, lookup: _Lookup, result: Deferred[Any], began: float) -> None:
+        timer = lookup.waiters.pop(result)
         if timer.active():
             timer.cancel()
-        if not search.waiters and search in self._queue:
-            del self._queue[search]
-            self._forget(search)
+        if not lookup.waiters and lookup in self._queue:
+            del self._queue[lookup]
+            self._forget(lookup)
         seconds = self._reactor.seconds() - began
         result.errback(
             LookupFailed(
@@ -126,34 +127,34 @@ class Lookups:
             )
         )
 
-    def _go_on(self) -> None:
-        while self._queue and self._running < self._most:
-            search = next(iter(self._queue))
-            del self._queue[search]
+    def _start_queued(self) -> None:
+        while self._queue and self._running < self._max_threads:
+            lookup = next(iter(self._queue))
+            del self._queue[lookup]
             self._running += 1
             try:
-                self._start(partial(self._in_thread, search))
+                self._start(partial(self._in_thread, lookup))
             except RuntimeError:
                 error = LookupFailed("the system gives no thread for a look-up")
-                self._reactor.callLater(0, self._finished, search, Failure(error))
+                self._reactor.callLater(0, self._finished, lookup, Failure(error))
 
-    def _in_thread(self, search: _Search) -> None:
+    def _in_thread(self, lookup: _Lookup) -> None:
         result: Any
         try:
-            result = search.find()
+            result = lookup.find()
         except Exception:
             result = Failure()
-        self._reactor.callFromThread(self._finished, search, result)
+        self._reactor.callFromThread(self._finished, lookup, result)
 
-    def _finished(self, search: _Search, result: Any) -> None:
+    def _finished(self, lookup: _Lookup, result: Any) -> None:
         self._running -= 1
-        self._forget(search)
-        self._go_on()
-        waiters, search.waiters = search.waiters, {}
+        self._forget(lookup)
+        self._start_queued()
+        waiters, lookup.waiters = lookup.waiters, {}
         for waiter, timer in waiters.items():
             timer.cancel()
             waiter.callback(result)
 
-    def _forget(self, search: _Search) -> None:
-        if self._latest.get(search.key) is search:
-            del self._latest[search.key]
+    def _forget(self, lookup: _Lookup) -> None:
+        if self._latest.get(lookup.key) is lookup:
+            del self._latest[lookup.key]

@@ -1,4 +1,4 @@
-"""The system's error of a lost connection (ECONNRESET, ETIMEDOUT): the cause of its failure."""
+"""``ConnectionLost`` with the system's error (ECONNRESET, ETIMEDOUT) as its cause."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from twisted.internet.error import ConnectionLost
 from twisted.python.failure import Failure
 
 
-def lost_by(error: OSError | MemoryError) -> Failure:
-    """Make the failure that protocols get, with its cause."""
+def loss_from(error: OSError | MemoryError) -> Failure:
+    """Make the failure for a protocol's ``connectionLost``."""
     lost = ConnectionLost()
-    lost.__cause__ = error.with_traceback(None)  # whose frames have the connection
+    lost.__cause__ = error.with_traceback(None)  # its frames would keep the connection alive
     return Failure(lost)
 
 
-def pending_error(sock: Any) -> OSError | None:
-    """Take the error that the kernel holds for a socket (SO_ERROR in socket(7)), if it does.
+def take_socket_error(sock: Any) -> OSError | None:
+    """Get and clear the pending error of a socket (SO_ERROR, socket(7)).
 
-    The kernel forgets it then.
+    :return: ``None`` if there is none.
     """
     number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     return OSError(number, os.strerror(number)) if number else None
 
 
-def error_of(reason: Failure) -> str:
-    """The system's words for a loss: ``Connection reset by peer``; ``""`` where it gave none."""
+def error_text(reason: Failure) -> str:
+    """Return the system's error message, as ``Connection reset by peer``; ``""`` without one."""
     cause = getattr(reason.value, "__cause__", None)
     return (isinstance(cause, OSError) and cause.strerror) or ""

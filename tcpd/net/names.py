@@ -1,4 +1,4 @@
-"""Names of hosts to addresses, and connections to names."""
+"""Resolution of host names through :class:`~tcpd.net.lookups.Lookups`, and connections to them."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ _MISSING = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
 def addresses_of(
     name: str, port: int, family: int = socket.AF_UNSPEC, kind: int = socket.SOCK_STREAM
 ) -> Addresses:
-    """The addresses of a name, by ``getaddrinfo(3)``, best first. Blocks: for threads.
+    """Resolve a name by ``getaddrinfo(3)``, in its order. Blocks, so it is called in threads.
 
     :param family: ``AF_INET``, ``AF_INET6`` or ``AF_UNSPEC`` for both.
     :param kind: ``SOCK_STREAM`` or ``SOCK_DGRAM``.
-    :raise LookupFailed: if there is none.
+    :raise LookupFailed: if the name has no address or the resolver fails.
     """
     try:
         found = socket.getaddrinfo(name, port, family, kind)
@@ -51,20 +51,20 @@ def addresses_of(
         raise LookupFailed(f"the name cannot be looked up: {type(error).__name__}") from error
     protocol: Literal["TCP", "UDP"] = "UDP" if kind == socket.SOCK_DGRAM else "TCP"
     made: list[IPv4Address | IPv6Address] = []
-    for each, _, _, _, place in found:
+    for each, _, _, _, sockaddr in found:
         if each == socket.AF_INET:
-            made.append(IPv4Address(protocol, str(place[0]), port))
+            made.append(IPv4Address(protocol, str(sockaddr[0]), port))
         elif each == socket.AF_INET6:
-            made.append(IPv6Address(protocol, str(place[0]), port, *place[2:]))
+            made.append(IPv6Address(protocol, str(sockaddr[0]), port, *sockaddr[2:]))
     return made
 
 
 @implementer(IStreamClientEndpoint)
 class NameEndpoint:
-    """Connects to a port of a name, by any of its addresses (RFC 8305).
+    """Connects to a host by name, over the first of its addresses that answers (RFC 8305).
 
     :param reactor: IReactorTCP and IReactorTime.
-    :param name: of a host.
+    :param name: the host name.
     :param port: 1 to 65535.
     :param timeout: seconds for each address.
     :param lookups: the service's.
@@ -80,38 +80,41 @@ class NameEndpoint:
         self._lookups = lookups
 
     def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
-        """See ``IStreamClientEndpoint``. Fails with :class:`LookupFailed` where no address is
-        found, also when it is cancelled before that."""
+        """See ``IStreamClientEndpoint``.
+
+        :return: fails with :class:`LookupFailed` if no address is found, or if it is cancelled
+            before one is.
+        """
         key = self._name, self._port
-        found = self._lookups.ask(key, partial(addresses_of, *key))
+        found = self._lookups.look_up(key, partial(addresses_of, *key))
         return found.addCallback(self._connect, protocolFactory)
 
     def _connect(self, addresses: Addresses, factory: IProtocolFactory) -> Deferred[IProtocol]:
         from twisted.internet.endpoints import HostnameEndpoint
 
-        # it takes names with an underscore for wrong, and does not need the name any more
-        known = _Known(self._reactor, addresses)
-        endpoint = HostnameEndpoint(known, "known", self._port, timeout=self._timeout)
+        # HostnameEndpoint rejects names with an underscore, so it gets another
+        resolved = _ResolvedReactor(self._reactor, addresses)
+        endpoint = HostnameEndpoint(resolved, "resolved", self._port, timeout=self._timeout)
         connected: Deferred[IProtocol] = endpoint.connect(factory)
         return connected
 
 
 @implementer(IReactorPluggableNameResolver)
-class _Known:
-    """As much of a reactor as HostnameEndpoint needs, with the answer to its one question."""
+class _ResolvedReactor:
+    """The part of a reactor that HostnameEndpoint uses; its resolver returns fixed addresses."""
 
     def __init__(self, reactor: Any, addresses: Addresses) -> None:
         self.connectTCP = reactor.connectTCP
         self.callLater = reactor.callLater
         self.seconds = reactor.seconds
-        self.nameResolver = _Answer(addresses)
+        self.nameResolver = _FixedResolver(addresses)
 
     def installNameResolver(self, resolver: IHostnameResolver) -> IHostnameResolver:
         raise NotImplementedError
 
 
 @implementer(IHostnameResolver)
-class _Answer:
+class _FixedResolver:
     """Resolves every name to the same addresses."""
 
     def __init__(self, addresses: Addresses) -> None:
@@ -133,12 +136,11 @@ class _Answer:
 
 @implementer(IHostnameResolver)
 class NameResolver:
-    """The reactor's resolver for all who ask it, such as services of other packages.
+    """The reactor's resolver, for code that uses the reactor, such as kinds of other packages.
 
-    Twisted's own waits in the reactor's thread pool, which the checks of passwords need, and for
-    which the end of the process waits.
+    Twisted's own resolver blocks threads of the reactor's pool, which password checks need.
 
-    :param lookups: for these questions.
+    :param lookups: for these names.
     """
 
     def __init__(self, lookups: Lookups) -> None:
@@ -152,13 +154,13 @@ class NameResolver:
         addressTypes: Sequence[type[IAddress]] | None = None,
         transportSemantics: str = "TCP",
     ) -> IHostResolution:
-        """See ``IHostnameResolver``. A failed look-up has no addresses, as with Twisted's own."""
+        """See ``IHostnameResolver``. If the lookup fails there are no addresses, as in Twisted."""
         kind = socket.SOCK_DGRAM if transportSemantics == "UDP" else socket.SOCK_STREAM
         family = _FAMILIES.get(frozenset(addressTypes or ()), socket.AF_UNSPEC)
-        question = hostName, portNumber, family, kind
+        key = hostName, portNumber, family, kind
         resolution = _Resolution(hostName)
         resolutionReceiver.resolutionBegan(resolution)
-        found = self._lookups.ask(question, partial(addresses_of, *question))
+        found = self._lookups.look_up(key, partial(addresses_of, *key))
         found.addErrback(lambda _: ())
         found.addCallback(_deliver, resolutionReceiver)
         return resolution
@@ -170,7 +172,7 @@ class _Resolution:
         self.name = name
 
     def cancel(self) -> None:
-        """The answer comes, or its time is over: who asked may ignore it."""
+        """Do nothing: the lookup ends by itself, and the caller may ignore its result."""
 
 
 def _deliver(addresses: Addresses, receiver: IResolutionReceiver) -> None:

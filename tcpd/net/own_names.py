@@ -1,5 +1,5 @@
-"""By which names the daemon knows itself on a connection: what a client says it connected to may be
-a name of somebody else that leads here (DNS rebinding)."""
+"""The host names and addresses of the daemon itself, to detect DNS rebinding: a foreign name that
+resolves to this host."""
 
 from __future__ import annotations
 
@@ -10,26 +10,28 @@ from tcpd.net.tls import Certificates
 from tcpd.policy.addresses import plain_address
 
 
-class Reached(Protocol):
-    """A connection, as far as the daemon has a name on it."""
+class LocalEnd(Protocol):
+    """The server's end of a connection."""
 
     __slots__ = ()
 
     @property
     def listener_certificates(self) -> Certificates | None:
-        """Those of its listener; ``None`` where that does not begin with TLS."""
+        """The certificates of the listener; ``None`` without TLS from the first byte."""
 
     @property
     def server_name(self) -> str:
-        """By which the daemon knows itself."""
+        """``[tcpd] server_name``."""
 
     def getHost(self) -> Any:
         """See :class:`twisted.internet.interfaces.ITransport`."""
 
 
-def is_own(connection: Reached, host: str) -> bool:
-    """Whether a host is the daemon: ``server_name``, a name or an address in a certificate of the
-    listener, the address that the client connected to, or ``localhost`` where that is loopback.
+def is_own(connection: LocalEnd, host: str) -> bool:
+    """Whether a host is this daemon.
+
+    It is if it is ``server_name``, a name or address in a certificate of the listener, the address
+    that the client connected to, or ``localhost`` when that address is loopback.
 
     :param host: as in a URL without the port: a name, an IPv4 address, or an IPv6 address in
         brackets.
@@ -57,7 +59,7 @@ def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 
 
 def _own_address(connection: Any) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """The address of our end; ``None`` on a UNIX socket, or where the connection is gone."""
+    """Return the local address; ``None`` on a UNIX socket or a closed connection."""
     try:
         host = getattr(connection.getHost(), "host", None)
         return None if host is None else plain_address(host.partition("%")[0])

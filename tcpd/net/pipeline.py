@@ -1,7 +1,6 @@
-"""The stages of one connection, between its transport and its protocol: PROXY header, TLS,
-WebSocket, in this order.
+"""The stages of one connection between transport and protocol: PROXY header, TLS, WebSocket.
 
-A connection that has none of them has no pipeline either.
+A connection without stages has no pipeline.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from tcpd.net.connection_view import ConnectionView
 from tcpd.net.listener_options import ListenerOptions
 from tcpd.net.proxy import ProxyFacts, facts_of
 from tcpd.net.proxy_stage import HeaderStage
-from tcpd.net.stage import Below, StackedTransport
+from tcpd.net.stage import BottomTransport, StackedTransport
 from tcpd.net.tls import Certificates, TLSFacts
 from tcpd.net.tls import facts_of as tls_facts_of
 from tcpd.net.tls_faults import TLSFault
@@ -30,12 +29,12 @@ from tcpd.policy.reasons import End
 from tcpd.policy.workqueue import WorkQueue
 from tcpd.wire.proxy import Header, HeaderFault
 
-if TYPE_CHECKING:  # loaded with the configuration that wants it
+if TYPE_CHECKING:  # loaded only if a listener has the word websocket
     from tcpd.net.websocket import WebSocketLayer
 
 
 class PipelineService(Protocol):
-    """What a pipeline uses of the service."""
+    """The interface of a service to pipelines."""
 
     factory: IProtocolFactory
     policy: PolicySettings
@@ -45,10 +44,10 @@ class PipelineService(Protocol):
     work: WorkQueue | None
 
 
-class PipelineConnection(Below, ConnectionView, Protocol):
-    """The connection at the bottom of a pipeline: its transport, and the owner of the stages.
+class PipelineConnection(BottomTransport, ConnectionView, Protocol):
+    """The connection at the bottom of a pipeline.
 
-    :ivar inner: what received bytes go to.
+    Members without a docstring are documented at :class:`tcpd.net.connection.Connection`.
     """
 
     inner: Any
@@ -67,49 +66,38 @@ class PipelineConnection(Below, ConnectionView, Protocol):
     def server_name(self) -> str: ...
 
     @property
-    def closing(self) -> bool:
-        """Whether the connection is closing, or lost."""
+    def closing(self) -> bool: ...
 
-    def identified(self, client: IAddress) -> bytes | None:
-        """A proxy connects for this client.
+    def identified(self, client: IAddress) -> bytes | None: ...
 
-        :return: ``None`` to let it in, else what to say to it, which may be nothing.
-        """
+    def mark_protocol_start(self, bytes_before: int) -> None: ...
 
-    def turn_of_client(self, bytes_before: int) -> None:
-        """The client may speak to the protocol from now on; see
-        :attr:`~tcpd.net.connection_view.ConnectionView.bytes_before_protocol`."""
+    def build_protocol(self, transport: Any) -> None: ...
 
-    def build_protocol(self, transport: Any) -> None:
-        """Make the protocol on a transport."""
+    def abort_after(self, seconds: float, reason: End) -> None: ...
 
-    def cut_after(self, seconds: float, reason: End) -> None:
-        """Cut the connection, unless :meth:`stop_timer` is called before."""
+    def stop_timer(self) -> None: ...
 
-    def stop_timer(self) -> None:
-        """What was waited for has come."""
-
-    def cut(self, reason: End) -> None: ...
+    def abort(self, reason: End) -> None: ...
 
     def end(self, reason: End) -> None: ...
 
-    def ending(self, reason: End) -> None: ...
+    def record_end(self, reason: End) -> None: ...
 
-    def broken(self, doing: str) -> None: ...
+    def log_and_abort(self, doing: str) -> None: ...
 
-    def input_ended(self, closing: bool) -> None:
-        """The client has ended its direction in good order; ``closing`` if we had begun to."""
+    def input_ended(self, closing: bool) -> None: ...
 
 
 class Pipeline:
-    """Begins each stage when the one before it is done, and makes the protocol behind the last.
+    """Starts each stage when the one before is done, and makes the protocol after the last.
 
-    Each stage has a deadline, after which the connection is cut.
+    Each stage has a deadline, after which the connection is aborted.
 
     :param connection: at the bottom.
 
-    :ivar proxy: what a PROXY header said.
-    :ivar tls: what the TLS handshake agreed on.
+    :ivar proxy: the content of the PROXY header, or ``None``.
+    :ivar tls: the result of the TLS handshake, or ``None``.
     """
 
     __slots__ = ("_connection", "_header", "_tls_layer", "_websocket", "proxy", "tls")
@@ -122,16 +110,16 @@ class Pipeline:
         self.proxy: ProxyFacts | None = None
         self.tls: TLSFacts | None = None
 
-    # --- one after the other ---
+    # --- the sequence of stages ---
 
     def begin(self) -> None:
-        """Begin the first stage. Called once."""
+        """Start the first stage. Called once."""
         connection = self._connection
         if connection.options.proxies is None:
-            self._client_is_known()
+            self._client_identified()
             return
         connection.inner = self._header = HeaderStage(self._header_read, self._header_failed)
-        connection.cut_after(connection.layer.policy.proxy_header, End.PROXY_TIMEOUT)
+        connection.abort_after(connection.layer.policy.proxy_header, End.PROXY_TIMEOUT)
 
     def _header_read(self, header: Header, rest: bytes) -> None:
         connection = self._connection
@@ -139,26 +127,26 @@ class Pipeline:
         connection.stop_timer()
         proxy = connection.getPeer()
         self.proxy, client = facts_of(header, proxy)
-        connection.turn_of_client(connection.bytes_in - len(rest))
-        # a header that names the proxy's own socket is for the proxy: its checks by version 1
+        connection.mark_protocol_start(connection.bytes_in - len(rest))
+        # with version 1, a health check names the proxy's own address as the client
         if client is not None and client != proxy:
-            words = connection.identified(client)
-            if words is not None:
-                connection.ending(End.REFUSED)
-                if words:
-                    connection.write(words)
+            refusal = connection.identified(client)
+            if refusal is not None:
+                connection.record_end(End.REFUSED)
+                if refusal:
+                    connection.write(refusal)
                 connection.loseConnection()
                 return
-        self._client_is_known()
+        self._client_identified()
         if rest and not connection.closing:
             connection.inner.dataReceived(rest)
 
     def _header_failed(self, fault: HeaderFault) -> None:
         connection = self._connection
         connection.layer.log.header_failed(connection, fault, fault.sentence)
-        connection.cut(End.PROXY_FAILED)
+        connection.abort(End.PROXY_FAILED)
 
-    def _client_is_known(self) -> None:
+    def _client_identified(self) -> None:
         connection = self._connection
         if connection.layer.log.starts:
             connection.layer.log.started(connection)
@@ -168,21 +156,21 @@ class Pipeline:
             self._begin_tls(connection.options.tls)
 
     def start_tls(self, certificates: Certificates, protocol: Any) -> None:
-        """Begin TLS in the midst of a conversation: STARTTLS."""
+        """Start TLS under an existing protocol (STARTTLS)."""
         layer = self._begin_tls(certificates)
         layer.protocol = protocol
         protocol.transport = layer
 
     def _begin_tls(self, certificates: Certificates) -> TLSLayer:
         connection = self._connection
-        connection.cut_after(connection.layer.policy.handshake, End.TLS_TIMEOUT)
+        connection.abort_after(connection.layer.policy.handshake, End.TLS_TIMEOUT)
         make = partial(_accepting, certificates)
         self._tls_layer = layer = TLSLayer(connection, make, self, connection.layer.work)
         connection.inner = layer
         return layer
 
     def _build_on(self, transport: Any) -> None:
-        """Begin WebSocket on a transport, or make the protocol."""
+        """Start WebSocket on a transport, or make the protocol."""
         connection = self._connection
         if not connection.options.websocket:
             connection.build_protocol(transport)
@@ -190,7 +178,7 @@ class Pipeline:
         try:
             self._begin_websocket(transport)
         except Exception:
-            connection.broken("beginning")
+            connection.log_and_abort("starting")
 
     def _begin_websocket(self, transport: Any) -> None:
         from tcpd.net.websocket import WebSocketLayer
@@ -210,18 +198,18 @@ class Pipeline:
             connection.inner = websocket
         else:
             transport.protocol = websocket
-        connection.cut_after(service.policy.handshake, End.WEBSOCKET_TIMEOUT)
+        connection.abort_after(service.policy.handshake, End.WEBSOCKET_TIMEOUT)
 
     def _websocket_done(self, more: bool) -> None:
         connection = self._connection
         connection.stop_timer()
-        connection.turn_of_client(-1 if more else connection.bytes_in)
+        connection.mark_protocol_start(-1 if more else connection.bytes_in)
         connection.build_protocol(self._websocket)
 
     # --- from TLS ---
 
     def secured(self) -> None:
-        """See :class:`tcpd.net.tls_layer.TLSOwner`; as those that follow."""
+        """See :class:`tcpd.net.tls_layer.TLSOwner`, also for the next three methods."""
         connection, layer = self._connection, self._tls_layer
         assert layer is not None
         connection.stop_timer()
@@ -229,8 +217,8 @@ class Pipeline:
         assert handle is not None
         self.tls = tls_facts_of(handle)
         connection.layer.counters.tls[self.tls.version] += 1
-        if not connection.in_conversation:
-            connection.turn_of_client(-1 if layer.has_more() else connection.bytes_in)
+        if not connection.has_protocol:
+            connection.mark_protocol_start(-1 if layer.has_more() else connection.bytes_in)
             self._build_on(layer)
 
     def input_ended(self) -> None:
@@ -238,16 +226,16 @@ class Pipeline:
         self._connection.input_ended(self._tls_layer.disconnecting)
 
     def truncated(self) -> None:
-        self._connection.ending(End.TRUNCATED)
+        self._connection.record_end(End.TRUNCATED)
 
-    def broken(self) -> None:
-        self._connection.broken("receiving")
+    def receive_failed(self) -> None:
+        self._connection.log_and_abort("receiving")
 
-    # --- what the stages are, and know ---
+    # --- the state of the stages ---
 
     @property
     def top(self) -> StackedTransport | None:
-        """The transport of the protocol; ``None`` where that is the connection itself."""
+        """The transport of the protocol; ``None`` if that is the connection itself."""
         return self._websocket or self._tls_layer
 
     def has(self, producer: object) -> bool:
@@ -256,17 +244,17 @@ class Pipeline:
 
     @property
     def tls_handle(self) -> SSL.Connection | None:
-        """OpenSSL's connection; ``None`` in the clear, and until a handshake has begun."""
+        """OpenSSL's connection; ``None`` without TLS, and before the handshake begins."""
         return None if self._tls_layer is None else self._tls_layer.getHandle()
 
     @property
-    def header_cut_short(self) -> bool:
-        """Whether a PROXY header began and did not come to its end."""
-        return self._header is not None and self._header.cut_short
+    def header_truncated(self) -> bool:
+        """Whether the connection ended within a PROXY header."""
+        return self._header is not None and self._header.truncated
 
     @property
     def handshake_fault(self) -> TLSFault | None:
-        """Why the TLS handshake is not complete; ``None`` if it is, or has not begun."""
+        """Why the TLS handshake failed; ``None`` if it is complete, or without TLS."""
         if self._tls_layer is None or self.tls is not None:
             return None
         return self._tls_layer.fault
@@ -277,20 +265,22 @@ class Pipeline:
         return "" if self._tls_layer is None else self._tls_layer.error
 
     def had_ended(self, reason: Failure) -> bool:
-        """Whether a loss is no loss: a reset behind our close_notify, by a client that had no use
-        for it."""
+        """Whether a connection lost by ``reason`` had ended before in an orderly way.
+
+        Some clients reset the connection when they receive close_notify.
+        """
         layer = self._tls_layer
         return layer is not None and layer.has_ended and bool(reason.check(ConnectionLost))
 
     def close(self) -> None:
-        """Let go of the stages: the connection is gone. What they found out stays."""
-        # or only the garbage collector finds connection and pipeline
+        """Drop the stages after the end of the connection; :attr:`proxy` and :attr:`tls` stay."""
+        # breaks the reference cycle between connection and pipeline
         del self._connection
         self._header = self._tls_layer = self._websocket = None
 
 
 def _accepting(certificates: Certificates) -> SSL.Connection:
     """Make the server's side of a handshake."""
-    made = certificates.serverConnectionForTLS(None)
-    made.set_accept_state()
-    return made
+    connection = certificates.serverConnectionForTLS(None)
+    connection.set_accept_state()
+    return connection

@@ -1,4 +1,4 @@
-"""The listening port of lean transports."""
+"""The listening port for stream sockets: TCP and UNIX."""
 
 from __future__ import annotations
 
@@ -19,35 +19,35 @@ from tcpd.net.listener_factory import ListenerFactory
 from tcpd.net.sockets import BACKLOG
 from tcpd.net.turns import TurnScheduler, has_generations
 
-#: Clients taken at one go; more wait for the next turn.
-_MOST_CLIENTS = 64
+#: Connections accepted in one turn of the reactor.
+_MAX_ACCEPTS = 64
 
-#: Seconds to leave waiting clients waiting when nothing could be accepted at all.
-_BREATH = 1.0
+#: Seconds without ``accept`` after a lack of descriptors or memory.
+_PAUSE = 1.0
 
-_OUT_OF_FILES = (errno.EMFILE, errno.ENFILE)
+_OUT_OF_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)
 _NO_MEMORY = (errno.ENOBUFS, errno.ENOMEM)
 
 
 @implementer(IListeningPort, IReadDescriptor)
-class LeanPort:
+class StreamPort:
     """Accepts connections on a listening socket.
 
-    One descriptor is kept in reserve: when the process has run out of them, it is given up to
-    accept a client and close its connection at once, rather than leave it waiting for ever.
+    The port keeps one descriptor in reserve. When the process is out of descriptors, the port
+    closes it to accept the next client and close that connection. Otherwise the client would wait
+    without end.
 
-    Where the service says so, clients for whom there is no place are left waiting in the kernel:
-    nobody is accepted until there is one.
+    With the policy ``full = pause`` and no free slot, clients wait in the kernel's backlog.
 
-    :param sock: bound, listening and not blocking; it belongs to this object from now on.
-    :param factory: takes the clients.
-    :param turns: the reactor, and its turns.
-    :param closed: called when the port is closed, for what goes with it.
+    :param sock: listening and non-blocking; this object closes it.
+    :param factory: takes the connections.
+    :param turns: schedules the flushes of the connections.
+    :param closed: called after the socket is closed, to clean up.
     """
 
     _log = Logger()
 
-    #: For :class:`tcpd.net.reactor.TcpdReactor`: nothing has to be caught around doRead.
+    #: See :class:`tcpd.net.reactor.IDirect`.
     direct = True
 
     def __init__(
@@ -66,19 +66,19 @@ class LeanPort:
         self._closed = closed
         self._reserve = -1
         self._open = False
-        self._most = _MOST_CLIENTS
+        self._max_accepts = _MAX_ACCEPTS
 
     def startListening(self) -> None:
-        """Begin to accept."""
+        """Start accepting."""
         self._reserve = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         self._open = True
         self._factory.doStart()
         self._reactor.addReader(self)
 
     def stopListening(self) -> Deferred[None]:
-        """Close the port, at once.
+        """Close the port at once.
 
-        :return: has fired; it fails with what the factory's ``doStop`` raised.
+        :return: a Deferred that has fired; it fails with what the factory's ``doStop`` raised.
         """
         return maybeDeferred(self._close)
 
@@ -107,46 +107,45 @@ class LeanPort:
         return self._factory.logPrefix()
 
     def connectionLost(self, reason: Failure) -> None:
-        """The reactor is stopping."""
+        """Close the port: the reactor is stopping."""
         self._close()
 
     def gone(self) -> None:
-        """A listening socket is not lost while nobody reads from it."""
+        """Do nothing: a listening socket has no connection to lose."""
 
-    def take_waiting(self) -> None:
-        """Accept all clients that the kernel has, for a port that is going to be closed."""
-        self._most = BACKLOG
+    def drain_queue(self) -> None:
+        """Accept all clients in the kernel's backlog. Called before the port closes."""
+        self._max_accepts = BACKLOG
         self._accept()
 
     def doRead(self) -> None:
-        """Clients are waiting. Never raises, and returns nothing."""
-        # see tcpd.net.turns.between_polls; where that is at once this is _accept itself
+        """Accept connections. Never raises."""
+        # only on other reactors than tcpd's, see tcpd.net.turns.between_polls
         self._reactor.callLater(0, self._accept)
 
     def _accept(self) -> None:
         must_wait = self._factory.must_wait
-        for _ in range(self._most):
+        for _ in range(self._max_accepts):
             if not self._open:
                 return
             try:
-                if must_wait(self._go_on):
+                if must_wait(self._slot_free):
                     self._reactor.removeReader(self)
                     return
                 client, address = self._socket.accept()
             except BlockingIOError:
                 return
             except OSError as error:
-                if error.errno in _OUT_OF_FILES and (
-                    self._factory.give_up_spare() or self._turn_away()
+                if error.errno in _OUT_OF_DESCRIPTORS and (
+                    self._factory.use_spare_descriptor() or self._refuse_one()
                 ):
                     continue
-                if error.errno in (*_OUT_OF_FILES, *_NO_MEMORY):
-                    self._breathe(error.strerror or str(error))
+                if error.errno in (*_OUT_OF_DESCRIPTORS, *_NO_MEMORY):
+                    self._pause(error.strerror or str(error))
                     return
-                # else the client has gone already (ECONNABORTED and its like, accept(2))
-                continue
+                continue  # an error of the connection: ECONNABORTED and others, see accept(2)
             except MemoryError as error:
-                self._breathe(os.strerror(errno.ENOMEM))
+                self._pause(os.strerror(errno.ENOMEM))
                 self._factory.no_memory(error)
                 return
             client.setblocking(False)
@@ -158,20 +157,20 @@ class LeanPort:
                     self._factory.no_memory(error)
                     continue
                 self._log.failure(
-                    "{prefix} a connection could not be begun",
+                    "{prefix} cannot start a connection",
                     failure=Failure(error),
                     prefix=self.logPrefix(),
                 )
 
-    def _go_on(self) -> None:
-        """There may be a place for who waits."""
+    def _slot_free(self) -> None:
+        """Accept again. Called by the admission when there may be a free slot."""
         if self._open:
             self._reactor.addReader(self)
 
-    def _turn_away(self) -> bool:
-        """Out of descriptors: use the one in reserve to close a waiting client's connection.
+    def _refuse_one(self) -> bool:
+        """Use the descriptor in reserve to accept and close one connection.
 
-        :return: whether that could be done.
+        :return: false if the reserve is used up.
         """
         if self._reserve < 0:
             return False
@@ -180,14 +179,17 @@ class LeanPort:
         with contextlib.suppress(OSError):
             client, address = self._socket.accept()
             client.setblocking(False)
-            self._factory.turn_away(client, address)
-        with contextlib.suppress(OSError):
-            self._reserve = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+            self._factory.refuse_socket(client, address)
+        self._reopen_reserve()
         return True
 
-    def _breathe(self, error: str) -> None:
-        """Nothing can be accepted: do not ask again at once, which would take all the time."""
-        self._reactor.callLater(_BREATH, self._resume)
+    def _reopen_reserve(self) -> None:
+        with contextlib.suppress(OSError):
+            self._reserve = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+
+    def _pause(self, error: str) -> None:
+        """Stop accepting for a while: the reactor would report the same clients again at once."""
+        self._reactor.callLater(_PAUSE, self._resume)
         self._reactor.removeReader(self)
         self._log.error(
             "{prefix} no connection can be accepted: {error}",
@@ -198,6 +200,5 @@ class LeanPort:
     def _resume(self) -> None:
         if self._open:
             if self._reserve < 0:
-                with contextlib.suppress(OSError):
-                    self._reserve = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+                self._reopen_reserve()
             self._reactor.addReader(self)

@@ -1,10 +1,10 @@
-"""UNIX sockets for a few: at no moment may anybody else connect to one.
+"""Permissions of UNIX sockets, and their directories: no other user can connect at any moment.
 
-It is born with no permissions for others (the umask), and before it listens a connect is refused
-whatever its mode. Only then it is given to its owner and group, and then opened to them. The
-directory of the daemon's own, if it has to be made, is closed to others too. A lock file would say
-who holds it; asking the socket itself says more: one that nobody listens to any more is replaced,
-and one that answers is left alone.
+The socket file is created without permissions (umask). It gets its owner and group, then its mode,
+and only then does the socket listen. A directory that the daemon makes is closed to others too.
+
+There is no lock file. A connect shows whether a daemon listens: a stale socket is replaced, and one
+that accepts is kept.
 """
 
 from __future__ import annotations
@@ -19,43 +19,43 @@ from tcpd.config.owners import group_id, user_id
 _DIRECTORY_MODE = 0o750
 
 
-def make_its_directory(place: PrivateSocket) -> None:
-    """Make the directory of such a socket, if it is not there.
+def make_socket_directory(address: PrivateSocket) -> None:
+    """Make the directory of a socket, if it does not exist.
 
-    :raise OSError: with a reason in words, if it cannot be.
+    :raise OSError: with a message for the operator, if it cannot be made.
     """
-    owner, group = _ids(place)
-    directory = os.path.dirname(place.path)
-    if place.closed:
-        make_closed(directory, None if owner < 0 else owner)
+    owner, group = _ids(address)
+    directory = os.path.dirname(address.path)
+    if address.closed:
+        make_private_directory(directory, None if owner < 0 else owner)
         return
     make_directory(directory, _DIRECTORY_MODE, None if owner < 0 else owner, group)
 
 
-def give(place: UnixSocket) -> None:
-    """Give a socket that is there its owner, its group and, when it is theirs, its mode.
+def set_permissions(address: UnixSocket) -> None:
+    """Set owner and group of an existing socket, and then its mode.
 
-    :raise OSError: with a reason in words, if that cannot be.
+    :raise OSError: with a message for the operator, if the daemon may not.
     """
-    owner, group = _ids(place)
+    owner, group = _ids(address)
     try:
         if owner >= 0 or group >= 0:
-            os.chown(place.path, owner, group)
+            os.chown(address.path, owner, group)
     except PermissionError as error:
-        if place.owner and owner != os.geteuid():
-            why = f"it cannot be given to the user {place.owner}, which takes root"
+        if address.owner and owner != os.geteuid():
+            why = f"it cannot be given to the user {address.owner}, which takes root"
         else:
-            why = f"it cannot be given to the group {place.group}, as the daemon is not in it"
+            why = f"it cannot be given to the group {address.group}, as the daemon is not in it"
         raise PermissionError(error.errno, why) from error
-    os.chmod(place.path, place.mode)
+    os.chmod(address.path, address.mode)
 
 
 def make_directory(directory: str, mode: int, owner: int | None, group: int = -1) -> None:
-    """Make a directory if it is not there; the one above it has to be.
+    """Make a directory, unless it exists; its parent must exist.
 
     :param mode: its permissions, whatever the umask.
-    :param owner: user id to give it to, or ``None``.
-    :param group: group id to give it to, or -1.
+    :param owner: its user id; ``None`` for the process's.
+    :param group: its group id; -1 for the process's.
     :raise OSError: if it cannot be made.
     """
     try:
@@ -68,13 +68,13 @@ def make_directory(directory: str, mode: int, owner: int | None, group: int = -1
     os.chmod(directory, mode)
 
 
-def make_closed(directory: str, owner: int | None) -> None:
-    """Make a directory for its owner alone, parents included; or find it to be so.
+def make_private_directory(directory: str, owner: int | None) -> None:
+    """Make a directory of mode 0700 and its parents; an existing one gets that mode.
 
-    Where anybody can make a directory, such as ``/tmp``, somebody else may have been first.
+    In ``/tmp`` another user may have made it first, so the owner is checked.
 
-    :param owner: user id to give a new one to; ``None`` for the one of the process.
-    :raise OSError: with a reason in words, if it is somebody else's, or cannot be made.
+    :param owner: user id of a new one; ``None`` for the process's.
+    :raise OSError: with a message for the operator, if another user owns it or it cannot be made.
     """
     os.makedirs(os.path.dirname(directory), 0o700, exist_ok=True)
     make_directory(directory, 0o700, owner)
@@ -87,19 +87,20 @@ def make_closed(directory: str, owner: int | None) -> None:
         os.chmod(directory, 0o700)
 
 
-def _ids(place: UnixSocket) -> tuple[int, int]:
-    """The numbers of its owner and its group, -1 for one that it has not."""
+def _ids(address: UnixSocket) -> tuple[int, int]:
+    """Return user id and group id, each -1 if the listener names none."""
     try:
-        owner = user_id(place.owner) if place.owner else -1
-        return owner, group_id(place.group) if place.group else -1
+        owner = user_id(address.owner) if address.owner else -1
+        return owner, group_id(address.group) if address.group else -1
     except ValueError as error:
         raise OSError(str(error)) from None
 
 
-def clear(path: str) -> None:
-    """Take away a socket that a dead daemon left, if there is one.
+def remove_stale_socket(path: str) -> None:
+    """Remove the socket file of a daemon that has ended, if there is one.
 
-    :raise OSError: with a reason in words, if anything else is there.
+    :raise OSError: with a message for the operator, if a daemon listens there or the file is not a
+        socket.
     """
     try:
         found = os.lstat(path)
@@ -114,6 +115,6 @@ def clear(path: str) -> None:
         except ConnectionRefusedError:
             os.unlink(path)
             return
-        except BlockingIOError:  # its backlog is full: somebody does listen
+        except BlockingIOError:  # the backlog is full, so a daemon listens
             pass
     raise OSError("another daemon is listening there; give each its own path")

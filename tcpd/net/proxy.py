@@ -1,4 +1,4 @@
-"""The PROXY protocol: who may speak it, and what it says of a connection."""
+"""The PROXY protocol: trusted proxies, and the content of a header."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from tcpd.wire.safe_text import escape_controls
 class Proxies:
     """The proxies that a listener trusts.
 
-    :param trusted: as its line in the ini file has it.
+    :param trusted: the value of ``proxy=`` in the ini file.
     """
 
     __slots__ = ("_networks", "_unix")
 
     def __init__(self, trusted: TrustedProxies) -> None:
-        # to Networks, nobody allowed is everybody
+        # an empty Networks allows every address
         self._networks = Networks(trusted.networks, ()) if trusted.networks else None
         self._unix = trusted.unix
 
     def trust(self, address: IPAddress | None) -> bool:
-        """Whether one may connect.
+        """Whether a proxy is trusted.
 
-        :param address: its own; ``None`` on a UNIX socket.
+        :param address: the peer's; ``None`` on a UNIX socket.
         """
         if address is None:
             return self._unix
@@ -42,17 +42,17 @@ class Proxies:
 
 @dataclass(frozen=True, slots=True)
 class ProxyFacts:
-    """The contents of a PROXY header. Texts are as the proxy sent them: escape them to show them.
+    """The content of a PROXY header. The texts are unescaped input from the proxy.
 
     :ivar version: of the protocol, 1 or 2.
-    :ivar address: the proxy's own address, as Twisted has it.
-    :ivar local: whether the connection is the proxy's own, such as a health check.
-    :ivar host: where the client connected to; ``None`` if the header does not say.
-    :ivar authority: the name that the client asked the proxy for (SNI), or ``None``.
-    :ivar unique_id: what the proxy calls the connection, at most 128 bytes of any kind, or
-        ``None``.
-    :ivar alpn: what the client and the proxy agreed on; any bytes, or ``None``.
-    :ivar ssl: how the client came to the proxy, or ``None``.
+    :ivar address: the proxy's own address.
+    :ivar local: whether the command is LOCAL: a connection of the proxy itself, such as a health
+        check.
+    :ivar host: the address that the client connected to; ``None`` if the header has none.
+    :ivar authority: PP2_TYPE_AUTHORITY, the SNI of the client, or ``None``.
+    :ivar unique_id: PP2_TYPE_UNIQUE_ID, at most 128 bytes of any value, or ``None``.
+    :ivar alpn: PP2_TYPE_ALPN, bytes of any value, or ``None``.
+    :ivar ssl: PP2_TYPE_SSL: the TLS between client and proxy, or ``None``.
     """
 
     version: int
@@ -66,13 +66,13 @@ class ProxyFacts:
 
     @property
     def shown_id(self) -> str | None:
-        """The unique id made safe to show: bytes that are not UTF-8 become ``\\xNN``."""
+        """The unique id, escaped for display; bytes that are not UTF-8 become ``\\xNN``."""
         if self.unique_id is None:
             return None
         return escape_controls(self.unique_id.decode("utf-8", "backslashreplace"))
 
     def plain(self) -> dict[str, Any]:
-        """All of it for JSON, made safe to show."""
+        """Return the content for JSON, escaped for display."""
         ssl = self.ssl
         return {
             "address": shown(self.address),
@@ -90,7 +90,7 @@ class ProxyFacts:
         }
 
     def __str__(self) -> str:
-        """All of it in one line, made safe to show."""
+        """Return the content in one line, escaped for display."""
         words = [f"proxy {shown(self.address)}"]
         if self.local:
             words.append("local")
@@ -110,10 +110,10 @@ def _safe(text: str | None) -> str | None:
 
 
 def facts_of(header: Header, proxy: IAddress) -> tuple[ProxyFacts, IAddress | None]:
-    """Take the facts from a header.
+    """Return the facts of a header.
 
-    :param proxy: the address of who sent it.
-    :return: the facts, and the client's address; ``None`` where the header has none.
+    :param proxy: the proxy's own address.
+    :return: the facts, and the client's address, which is ``None`` if the header has none.
     """
     source: IPv4Address | IPv6Address | None = None
     host: IPv4Address | IPv6Address | None = None

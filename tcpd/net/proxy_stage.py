@@ -1,4 +1,4 @@
-"""The first stage of a connection that a proxy makes: its PROXY header."""
+"""The first stage of a connection from a trusted proxy: the PROXY header."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ from tcpd.wire.proxy import Header, HeaderFault, HeaderReader, ProxyError
 
 
 class HeaderStage(Stage):
-    """Reads the header. It makes way when it is done, so that a byte then costs what it costs
-    elsewhere.
+    """Reads the header. The pipeline then removes it from the path of the bytes.
 
-    :param done: called once, with the header and what was received behind it.
-    :param failed: called once, if there will be no header.
+    :param done: called once, with the header and the bytes received after it.
+    :param failed: called once, if the header is invalid.
     """
 
     __slots__ = ("_done", "_failed", "_over", "_reader")
@@ -29,7 +28,6 @@ class HeaderStage(Stage):
         self._over = False
 
     def dataReceived(self, data: bytes) -> None:
-        """Read on."""
         if self._over:
             return
         try:
@@ -43,9 +41,9 @@ class HeaderStage(Stage):
             self._done(header, self._reader.rest)
 
     @property
-    def cut_short(self) -> bool:
-        """Whether a header began and did not come to its end."""
+    def truncated(self) -> bool:
+        """Whether a header has begun and is incomplete."""
         return self._reader.begun and not self._over
 
     def connectionLost(self, reason: Failure) -> None:
-        """The connection is gone: nobody above waits for that."""
+        """Do nothing: there is no protocol yet."""

@@ -1,18 +1,18 @@
-"""A reactor on epoll for lean transports: no logging context an event, one send a turn.
+"""A reactor on epoll(7) that calls tcpd's transports directly and flushes them once a turn.
 
-Made on Twisted's PosixReactorBase the way third-party reactors are, it does all that Twisted's own
-epoll reactor does: clients, datagrams, processes, threads, timers. What it adds is for descriptors
-that say so (:class:`IDirect`): their ``doRead`` is called with nothing around it, and what was
-written to them by others is sent once, at the end of the turn. docs/explanation has the
+It derives from Twisted's PosixReactorBase, as third-party reactors do, and has all features of
+Twisted's own epoll reactor: clients, datagrams, processes, threads, timers. In addition, it calls
+the ``doRead`` of descriptors that provide :class:`IDirect` without a logging context, and flushes
+what others wrote to them once, at the end of the turn. docs/explanation/speed.rst has the
 measurements.
 
-The kernel reports events by descriptor number, many at a time. An event handled early may close a
-descriptor, and an object made in the same batch may get its number. Each registration has a
-generation, therefore, and an event goes to nobody who registered after the poll that returned it.
-A skipped event is not lost: the next poll reports it again, to its owner. A descriptor
-that fails is logged and ends; the other events of the batch are handled all the same.
+The kernel reports events by descriptor number, in batches. The handler of one event may close a
+descriptor, and a new one may reuse its number within the batch. So each registration has a
+generation: a descriptor gets no event of a poll from before its registration. A skipped event is
+not lost, because the next poll reports it again. A descriptor that raises an exception is logged
+and closed; the other events of the batch are handled.
 
-Installed by ``twistd --reactor=tcpd``, and by ``twistd tcpd`` where no other was asked for.
+``twistd --reactor=tcpd`` installs it, and ``twistd tcpd`` does without ``--reactor``.
 """
 
 from __future__ import annotations
@@ -39,21 +39,21 @@ _IN = select.EPOLLIN
 _OUT = select.EPOLLOUT
 _GONE = select.EPOLLHUP | select.EPOLLERR
 
-#: The peer has closed its sending side, at least; asked for together with input.
+#: The peer has closed at least its sending side; registered together with input.
 _END = select.EPOLLRDHUP
 _ENDS = _END | _GONE
 
-#: How many events one turn takes, and the next one where there were as many: who is ready last
-#: waits for one turn.
-_MOST_EVENTS = 1024
+#: Events of one poll; and of the next poll if there were as many, so that the last descriptors that
+#: are ready wait one turn at most.
+_FEW_EVENTS = 1024
 _MANY_EVENTS = 16384
 
-#: Seconds of a turn for connections that have ended; more wait for the next.
+#: Seconds of a turn for connections that have ended; the others are reported again.
 _SECONDS_FOR_ENDS = 0.005
 
-#: TurnScheduler that may fail one after the other, and seconds to wait after each: some ten in all.
-_MOST_FAILED = 200
-_BREATH = 0.05
+#: Consecutive turns that may fail, and seconds to wait after each: about ten seconds in all.
+_MAX_FAILED_TURNS = 200
+_PAUSE = 0.05
 
 
 class IDirect(Interface):
@@ -62,27 +62,29 @@ class IDirect(Interface):
     It handles its own errors, and calls its protocol's ``connectionLost`` itself.
     """
 
-    direct = Attribute("True; an attribute, since asking an interface costs more.")
+    direct = Attribute("True. An attribute, because ``providedBy`` is slower.")
 
     wants_loss = Attribute(
-        "True for a socket that wants to know when its connection is lost (a reset, a timeout of "
-        "the kernel's) even while it neither reads nor writes: ``gone()`` is called. It must call "
-        "the reactor's ``forget`` before it is closed. May be left out."
+        "True for a socket whose ``gone()`` is called when its connection is lost (a reset, a "
+        "timeout of the kernel's), even while it neither reads nor writes. It must call the "
+        "reactor's ``forget`` before it is closed. Optional."
     )
 
+    def gone():  # type: ignore[no-untyped-def]
+        """Close: the connection was lost while the descriptor was not reading."""
+
     def flush():  # type: ignore[no-untyped-def]
-        """Send what was written since the last flush. Called at the end of the turn, if the
-        descriptor put itself into the reactor's ``written``; never raises."""
+        """Send what was written since the last flush. Called at the end of the turn if the
+        descriptor is in the reactor's ``written``; never raises."""
 
 
 @implementer(IReactorFDSet)
 class TcpdReactor(PosixReactorBase):
-    """See the head of this module.
+    """See the docstring of this module.
 
-    :ivar written: lean transports that were written to in this turn, each at most once; they put
-        themselves in.
-    :ivar no_memory: called with each MemoryError that is caught here; may be set.
-    :ivar exhausted: called with a sentence when no turn succeeds any more; may be set.
+    :ivar written: objects to flush at the end of this turn; each appends itself at most once.
+    :ivar no_memory: called with each MemoryError that the reactor catches; may be replaced.
+    :ivar exhausted: called with a message when turns keep failing; may be replaced.
     """
 
     _failures = Logger()
@@ -91,13 +93,13 @@ class TcpdReactor(PosixReactorBase):
         self._poller = select.epoll()
         self._masks: dict[int, int] = {}
         self._descriptors: dict[int, Any] = {}
-        #: Of these the direct ones that read.
+        #: The IDirect descriptors that are reading.
         self._direct: dict[int, Any] = {}
-        #: By number, the generation of each registration since the last poll; the latest one.
+        #: The generations of the registrations since the last poll, by number.
         self._generations: dict[int, int] = {}
-        self._latest = 0
-        self._most = _MOST_EVENTS
-        self._dealing = False  # with the events of a poll
+        self._latest = 0  # the last generation
+        self._max_events = _FEW_EVENTS
+        self._dispatching = False
         self._always_reading: dict[int, Any] = {}
         self._always_writing: dict[int, Any] = {}
         self.written: list[Any] = []
@@ -122,7 +124,7 @@ class TcpdReactor(PosixReactorBase):
         self._remove(writer, _OUT, self._always_writing)
 
     def removeAll(self) -> list[Any]:
-        # the reactor's own wakers stay; Twisted has no public name for them
+        # the reactor's wakers stay; Twisted has no public name for them
         own = self._internalReaders
         found = []
         for descriptor in dict.fromkeys([*self.getReaders(), *self.getWriters()]):
@@ -144,12 +146,12 @@ class TcpdReactor(PosixReactorBase):
         fd = descriptor.fileno()
         mask = self._masks.get(fd)
         if mask is not None and self._descriptors[fd] is not descriptor:
-            # its owner closed it without removing it, and the number belongs to another by now
-            self._take_out(fd)
+            # the former owner closed it without removing it, and the number was reused
+            self._unregister(fd)
             mask = None
         try:
             if mask is None:
-                self._poller.register(fd, _asked(event))
+                self._poller.register(fd, _epoll_mask(event))
                 self._masks[fd] = event
                 self._descriptors[fd] = descriptor
                 self._latest += 1
@@ -157,12 +159,12 @@ class TcpdReactor(PosixReactorBase):
             elif mask & event:
                 return
             else:
-                self._poller.modify(fd, _asked(mask | event))
+                self._poller.modify(fd, _epoll_mask(mask | event))
                 self._masks[fd] = mask | event
         except OSError as error:
             if error.errno != errno.EPERM:
                 raise
-            always[fd] = descriptor  # a file on disk is always ready, and epoll will not have it
+            always[fd] = descriptor  # a regular file is always ready, and epoll refuses it
             return
         if event == _IN and getattr(descriptor, "direct", False):
             self._direct[fd] = descriptor
@@ -170,7 +172,7 @@ class TcpdReactor(PosixReactorBase):
     def _remove(self, descriptor: Any, event: int, always: dict[int, Any]) -> None:
         fd = descriptor.fileno()
         if fd == -1:
-            # it was closed before it was removed, which Twisted tolerates
+            # closed before it was removed, which Twisted tolerates
             fd = next((fd for fd, one in self._descriptors.items() if one is descriptor), -1)
         if self._descriptors.get(fd) is not descriptor:
             if always:
@@ -182,15 +184,15 @@ class TcpdReactor(PosixReactorBase):
             return
         mask &= ~event
         if mask or getattr(descriptor, "wants_loss", False):
-            # epoll reports an error whatever it was asked for
-            self._poller.modify(fd, _asked(mask))
+            # epoll reports errors whatever the mask
+            self._poller.modify(fd, _epoll_mask(mask))
             self._masks[fd] = mask
             if event == _IN:
                 self._direct.pop(fd, None)
         else:
-            self._take_out(fd)
+            self._unregister(fd)
 
-    def _take_out(self, fd: int) -> None:
+    def _unregister(self, fd: int) -> None:
         del self._masks[fd]
         del self._descriptors[fd]
         self._direct.pop(fd, None)
@@ -198,11 +200,13 @@ class TcpdReactor(PosixReactorBase):
             self._poller.unregister(fd)
         except OSError as error:
             if error.errno not in (errno.ENOENT, errno.EBADF):
-                raise  # else it was closed before, and so taken out
+                raise  # else it was closed before, which unregisters it
 
     def forget(self, descriptor: Any) -> None:
-        """Remove a descriptor that is closed right after: the kernel then takes it out by itself,
-        which saves a call."""
+        """Remove a descriptor that is closed right after.
+
+        ``close`` unregisters it from epoll, which saves a system call.
+        """
         fd = descriptor.fileno()
         if self._descriptors.get(fd) is descriptor:
             del self._masks[fd]
@@ -212,40 +216,40 @@ class TcpdReactor(PosixReactorBase):
     # --- a turn ---
 
     def doIteration(self, delay: float | None) -> None:
-        """Wait for events and deal with them.
+        """Wait for events and dispatch them.
 
-        :param delay: seconds to wait at most; ``None`` for ever.
+        :param delay: the timeout in seconds; ``None`` for none.
         """
         try:
             if self.written:
                 self._flush_written()  # what timers wrote
             if self.written or self._always_reading or self._always_writing:
                 delay = 0
-            events = self._poller.poll(delay, self._most)
-            self._most = _MOST_EVENTS if len(events) < self._most else _MANY_EVENTS
-            self._deal_with(iter(events))
+            events = self._poller.poll(delay, self._max_events)
+            self._max_events = _FEW_EVENTS if len(events) < self._max_events else _MANY_EVENTS
+            self._dispatch(iter(events))
             if self._always_reading or self._always_writing:
-                self._always()
+                self._call_always_ready()
             if self.written:
                 self._flush_written()
         except BaseException as error:
             self._turn_failed(error)
         if self._failing:
-            self._breathe()
+            self._pause()
         else:
             self._failed_turns = 0
 
     doPoll = doIteration
 
     def runUntilCurrent(self) -> None:
-        """Call what is due. What it raises would end the main loop, and all else with it."""
+        """Run the timers that are due. An exception here would end the main loop."""
         try:
             super().runUntilCurrent()
         except BaseException as error:
             self._turn_failed(error)
 
     def timeout(self) -> float | None:
-        """How long to wait for events, in seconds; ``None`` for ever."""
+        """Return the time until the next timer, in seconds; ``None`` without timers."""
         try:
             return super().timeout()
         except BaseException as error:
@@ -257,7 +261,7 @@ class TcpdReactor(PosixReactorBase):
         self._report(error)
 
     def _report(self, error: BaseException) -> None:
-        """Log a failure, or count it; where even that fails, this is no good turn."""
+        """Log a failure. If that fails too, the turn counts as failed."""
         try:
             if isinstance(error, MemoryError):
                 self.no_memory(error)
@@ -269,29 +273,28 @@ class TcpdReactor(PosixReactorBase):
     def _log_failure(self, error: BaseException) -> None:
         self._failures.failure("a descriptor's handling failed", Failure(error))
 
-    def _breathe(self) -> None:
-        """Wait a moment after a turn that failed, for its reason is likely to last; give up when
-        that has gone on for long."""
+    def _pause(self) -> None:
+        """Sleep after a failed turn, as its cause is likely to last; after too many, give up."""
         self._failing = False
         self._failed_turns += 1
-        if self._failed_turns >= _MOST_FAILED:
+        if self._failed_turns >= _MAX_FAILED_TURNS:
             self.exhausted("the main loop cannot go on, most likely for want of memory")
-        time.sleep(_BREATH)
+        time.sleep(_PAUSE)
 
-    def _deal_with(self, events: Iterator[tuple[int, int]]) -> None:
-        """Hand the events of one poll to their descriptors."""
+    def _dispatch(self, events: Iterator[tuple[int, int]]) -> None:
+        """Pass the events of one poll to their descriptors."""
         direct = self._direct
         generations = self._generations
         latest = self._latest
         descriptor: Any = None
         now = time.monotonic
-        until = 0.0  # when the time for ends is used up
-        nested, self._dealing = self._dealing, True  # by reactor.iterate() in a callback
-        while True:  # once, and once more behind each descriptor that failed
+        until = 0.0  # when the time for ended connections is used up
+        nested, self._dispatching = self._dispatching, True  # reactor.iterate() in a callback
+        while True:  # again after each descriptor that raises
             try:
                 for fd, event in events:
                     if self._latest != latest and generations.get(fd, 0) > latest:
-                        continue  # it is of a former owner of that number
+                        continue  # an event of the number's former owner
                     if event == _IN:
                         descriptor = direct.get(fd)
                         if descriptor is not None:
@@ -299,10 +302,10 @@ class TcpdReactor(PosixReactorBase):
                             continue
                     descriptor = self._descriptors.get(fd)
                     if descriptor is None:
-                        continue  # removed by what was dealt with before it
+                        continue  # removed by the handler of an earlier event
                     if getattr(descriptor, "direct", False):
                         if event & _ENDS:
-                            # thousands may end at once; those left are reported again
+                            # thousands may end at once; the rest is reported again
                             if not until:
                                 until = now() + _SECONDS_FOR_ENDS
                             elif now() >= until:
@@ -310,7 +313,7 @@ class TcpdReactor(PosixReactorBase):
                         self._direct_event(descriptor, fd, event)
                     else:
                         log.callWithLogger(descriptor, self._event, descriptor, fd, event)
-                self._dealing = nested
+                self._dispatching = nested
                 if generations and not nested:
                     generations.clear()
                 return
@@ -318,7 +321,7 @@ class TcpdReactor(PosixReactorBase):
                 self._failed(descriptor, error)
 
     def _flush_written(self) -> None:
-        # what a flush causes to be written waits for the next turn: other events come between
+        # what is written during a flush waits for the next turn, so that other events come between
         waiting = self.written[:]
         self.written.clear()
         for transport in waiting:
@@ -327,17 +330,12 @@ class TcpdReactor(PosixReactorBase):
             except BaseException as error:
                 self._failed(transport, error)
 
-    def _asks_for(self, descriptor: Any, fd: int) -> int:
-        """What a descriptor is registered for now; 0 if its number is another's by now."""
-        return self._masks[fd] if self._descriptors.get(fd) is descriptor else 0
-
     def _direct_event(self, descriptor: Any, fd: int, event: int) -> None:
         if event & _OUT and self._masks[fd] & _OUT:
             descriptor.doWrite()
             if self._descriptors.get(fd) is not descriptor:
                 return
-        # reading finds an error or hang-up; a descriptor that does not read is called back, or
-        # epoll would report it again and again
+        # doRead detects an error or hangup; for a descriptor that is not reading, gone() is called
         mask = self._masks[fd]
         if event & (_IN | _GONE) and mask & _IN:
             descriptor.doRead()
@@ -345,17 +343,17 @@ class TcpdReactor(PosixReactorBase):
             if mask or event & select.EPOLLERR:
                 descriptor.gone()
             else:
-                # both sides have ended, which is no loss: there may be input to read. epoll would
-                # report it again and again, so it is taken out until it reads on
-                self._take_out(fd)
+                # both sides are closed, but input may be unread. epoll would report this in each
+                # poll, so the descriptor is unregistered until it reads again
+                self._unregister(fd)
 
     def _event(self, descriptor: Any, fd: int, event: int) -> None:
-        """Deal with one event of an ordinary descriptor."""
+        """Handle one event of a descriptor that does not provide :class:`IDirect`."""
         why: BaseException | None = None
         reading = False
         if event & _GONE and self._reads(descriptor, fd):
-            # reading finds what is left, and whether it was closed or reset. Twisted's own reactors
-            # take it for closed where it was not read from at the time of the poll
+            # doRead gets the remaining input, and then end of file or the error. Twisted's own
+            # reactors report a closed connection if it was not reading at the time of the poll
             event |= _IN
         if event & _GONE and not event & _IN:
             why = ConnectionLost()
@@ -367,7 +365,7 @@ class TcpdReactor(PosixReactorBase):
                     if event & _IN and self._reads(descriptor, fd):
                         reading = True
                         why = descriptor.doRead()
-                    # reading may have ended it, and its number may be another's by now
+                    # doRead may have closed it, and its number may have been reused
                     if why is None and event & _OUT and self._writes(descriptor, fd):
                         reading = False
                         why = descriptor.doWrite()
@@ -377,13 +375,13 @@ class TcpdReactor(PosixReactorBase):
             self._disconnect(descriptor, why, reading)
 
     def _reads(self, descriptor: Any, fd: int) -> bool:
-        """Whether a descriptor is registered for reading, under this number."""
+        """Whether a descriptor is registered for reading under this number."""
         if self._descriptors.get(fd) is descriptor:
             return bool(self._masks[fd] & _IN)
         return self._always_reading.get(fd) is descriptor
 
     def _writes(self, descriptor: Any, fd: int) -> bool:
-        """The same for writing."""
+        """Whether a descriptor is registered for writing under this number."""
         if self._descriptors.get(fd) is descriptor:
             return bool(self._masks[fd] & _OUT)
         return self._always_writing.get(fd) is descriptor
@@ -400,7 +398,8 @@ class TcpdReactor(PosixReactorBase):
         self.removeWriter(descriptor)
         descriptor.connectionLost(Failure(why))
 
-    def _always(self) -> None:
+    def _call_always_ready(self) -> None:
+        """Call the descriptors that epoll does not support, such as regular files."""
         for event, always in ((_IN, self._always_reading), (_OUT, self._always_writing)):
             for fd, descriptor in list(always.items()):
                 try:
@@ -410,30 +409,26 @@ class TcpdReactor(PosixReactorBase):
                     self._failed(descriptor, error)
 
     def _failed(self, descriptor: Any, error: BaseException) -> None:
-        """End a descriptor that failed where it must not. Never raises.
-
-        It is the boundary to code of others: the failure is logged, and costs that descriptor
-        alone.
-        """
+        """Log an exception of a descriptor and disconnect it. Never raises."""
         self._report(error)
         try:
             if self._stays(descriptor, error):
                 return
-            if hasattr(descriptor, "connectionLost"):  # what is only flushed has none
+            if hasattr(descriptor, "connectionLost"):  # other flushed objects have none
                 self._disconnect(descriptor, error, False)
         except BaseException as another:
             self._report(another)
-            self._take_out_failed(descriptor, error)
+            self._unregister_failed(descriptor, error)
 
     def _stays(self, descriptor: Any, error: BaseException) -> bool:
-        """Whether a descriptor is to have another turn, whatever it did in this one."""
+        """Whether a descriptor stays registered although it raised an exception."""
         if descriptor in self._internalReaders:
-            return True  # without these no signal arrives
-        # a port would be closed to all who come later
+            return True  # the wakers deliver signals and callFromThread
+        # after a lack of memory a port has to accept again
         return isinstance(error, MemoryError) and IListeningPort.providedBy(descriptor)
 
-    def _take_out_failed(self, descriptor: Any, error: BaseException) -> None:
-        """Take out a descriptor whose end failed, too. Never raises."""
+    def _unregister_failed(self, descriptor: Any, error: BaseException) -> None:
+        """Unregister a descriptor whose ``connectionLost`` raised too. Never raises."""
         try:
             if self._stays(descriptor, error):
                 return
@@ -441,19 +436,18 @@ class TcpdReactor(PosixReactorBase):
                 for fd in [fd for fd, one in always.items() if one is descriptor]:
                     del always[fd]
             for fd in [fd for fd, one in self._descriptors.items() if one is descriptor]:
-                self._take_out(fd)
+                self._unregister(fd)
         except BaseException as another:
             self._report(another)
 
 
-def _asked(mask: int) -> int:
-    """What to ask epoll for."""
+def _epoll_mask(mask: int) -> int:
     return mask | _END if mask & _IN else mask
 
 
 def install() -> None:
-    """Make it the reactor of this process.
+    """Install :class:`TcpdReactor` as the reactor of this process.
 
-    :raise twisted.internet.error.ReactorAlreadyInstalledError: if there is one.
+    :raise twisted.internet.error.ReactorAlreadyInstalledError: if another is installed.
     """
     installReactor(TcpdReactor())

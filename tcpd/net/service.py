@@ -1,4 +1,4 @@
-"""One ``[service:NAME]`` as a Service: its ports, and the connections behind them."""
+"""One ``[service:NAME]`` as a Service: its ports and its connections."""
 
 from __future__ import annotations
 
@@ -14,35 +14,35 @@ from twisted.logger import Logger
 
 from tcpd.config.listen import Address, BindAddress, Listener, PrivateSocket, UnixSocket
 from tcpd.config.overlap import overlap, spot_of
-from tcpd.interfaces import IFinishing, IHurrying
+from tcpd.interfaces import IAbortable, IFinishing
 from tcpd.net.datagram import Datagrams
-from tcpd.net.kernel import Kernel
+from tcpd.net.handshake_capture import HandshakeCapture
 from tcpd.net.layer import ConnectionLayer
 from tcpd.net.listener_factory import ListenerFactory
 from tcpd.net.listeners import (
     ListenError,
+    bound_listener,
     close,
+    drain_queue,
     open_datagrams,
     open_stream,
-    real_listener,
-    take_waiting,
 )
-from tcpd.net.private_socket import give
+from tcpd.net.private_socket import set_permissions
 from tcpd.net.turns import TurnScheduler
 from tcpd.ops import catalogue
 from tcpd.policy.reasons import End
 
 Server = ListenerFactory | Datagrams
-"""What a listener hands its connections or datagrams to."""
+"""Serves the connections or the datagrams of a listener."""
 
 
 @dataclass(slots=True)
 class OpenPort:
-    """A listener that is open.
+    """An open listener.
 
-    :ivar listener: as it was configured.
+    :ivar listener: as configured.
     :ivar server: serves it.
-    :ivar port: Twisted's.
+    :ivar port: the listening port.
     """
 
     _log: ClassVar[Logger] = Logger()
@@ -52,75 +52,78 @@ class OpenPort:
     port: IListeningPort
 
     def serves(self, listener: Listener) -> bool:
-        """Whether it is where a listener wants to be, whatever its words."""
-        return (_spot(self.listener.bind), self.listener.udp) == (
-            _spot(listener.bind),
+        """Whether a listener has the same address and transport, whatever its other options."""
+        return (_address_of(self.listener.bind), self.listener.udp) == (
+            _address_of(listener.bind),
             listener.udp,
         )
 
     def stands_in_the_way_of(self, listener: Listener) -> bool:
         """Whether a listener, at another address of its port, can be opened only without it."""
-        ours = real_listener(self.listener, self.port)
+        ours = bound_listener(self.listener, self.port)
         return (
             isinstance(ours.bind, Address)
             and spot_of(ours) == spot_of(listener)
             and bool(overlap(ours.bind, listener.bind))
         )
 
-    def become(self, listener: Listener, server: Server) -> None:
+    def switch_to(self, listener: Listener, server: Server) -> None:
         """Serve as another listener at the same address would."""
         before, self.listener = self.listener.bind, listener
         bind = listener.bind
         if isinstance(bind, UnixSocket) and bind != before:
-            self._give(bind)
+            self._set_permissions(bind)
         if isinstance(self.server, Datagrams):
             assert isinstance(server, Datagrams)
-            self.server.become(server)
+            self.server.switch_to(server)
         else:
             assert isinstance(server, ListenerFactory)
-            self.server.become(server)
+            self.server.switch_to(server)
 
-    def _give(self, bind: UnixSocket) -> None:
+    def _set_permissions(self, bind: UnixSocket) -> None:
         try:
-            give(bind)
-        except OSError as error:  # the socket was made by root, who is not there any more
+            set_permissions(bind)
+        except OSError as error:  # root made the socket, and the daemon has dropped root since
             self._log.warn(
                 "{socket} keeps its owner and permissions until a restart: {error}",
                 socket=str(bind),
                 error=error.strerror or str(error),
             )
 
-    def make_way(self) -> None:
-        """Close it for another listener: who waits in the kernel is taken first."""
-        take_waiting(self.port)
+    def drain_and_close(self) -> None:
+        """Accept the waiting clients, then close: another listener needs the address."""
+        drain_queue(self.port)
         self.close()
 
     def close(self) -> Deferred[Any]:
-        """Close it, at once; what it returns fires when all of it is gone."""
+        """Close the socket at once.
+
+        :return: fires when the port has stopped.
+        """
         closed = close(self.port)
         if isinstance(self.listener.bind, PrivateSocket):
-            # who gave up root may not be able to take the file away; the next start does
+            # without root the file may be undeletable; the next start replaces it
             closed.addErrback(lambda failure: failure.trap(OSError) and None)
         return closed
 
 
-def _spot(bind: BindAddress) -> BindAddress:
-    """Where it is, whoever may use it."""
+def _address_of(bind: BindAddress) -> BindAddress:
+    """Return the address without owner and permissions."""
     return replace(bind, mode=0, owner="", group="") if isinstance(bind, UnixSocket) else bind
 
 
 class ListeningService(Service):
-    """Opens the ports of one service when it starts, and drains it when it stops.
+    """Opens the ports of one service when it starts, and drains its connections when it stops.
 
     :param layer: its connections.
-    :param wanted: its listeners, each with what is to serve it.
+    :param wanted: its listeners, each with its server.
     :param reactor: opens ports.
     :param systemd: the sockets that systemd passed, by name.
     :param turns: for tcpd's own transports.
-    :param drain: seconds that connections may take to end when it stops.
-    :param user: user and group id (``None`` for as it is) that the daemon is going to have: a UNIX
-        socket that root opens is theirs then, if its listener does not give it to others.
-    :param kernel: is asked to keep handshakes; ``None`` where nobody wants them.
+    :param drain: seconds that connections may take to end when the service stops.
+    :param user: the user id and group id (``None``: unchanged) that the daemon will switch to. They
+        own a UNIX socket that root opens, unless its listener names others.
+    :param handshake_capture: enables the capture of handshakes; ``None`` for none.
     """
 
     _log = Logger()
@@ -135,7 +138,7 @@ class ListeningService(Service):
         drain: float,
         turns: TurnScheduler,
         user: tuple[int, int | None] | None = None,
-        kernel: Kernel | None = None,
+        handshake_capture: HandshakeCapture | None = None,
     ) -> None:
         self.setName(layer.service)
         self.layer = layer
@@ -146,15 +149,15 @@ class ListeningService(Service):
         self._systemd = systemd
         self._turns = turns
         self._user = user
-        self._kernel = kernel
+        self._handshake_capture = handshake_capture
 
     @property
     def listening(self) -> tuple[Listener, ...]:
-        """Where it really listens; empty while it does not."""
-        return tuple(real_listener(each.listener, each.port) for each in self.ports)
+        """The open listeners, with the actual port numbers."""
+        return tuple(bound_listener(each.listener, each.port) for each in self.ports)
 
     def privilegedStartService(self) -> None:
-        """Open the ports, all or none, while the process may still be root.
+        """Open the ports, all or none, before the process drops root.
 
         :raise ListenError: with a sentence that names the service and the address.
         """
@@ -177,22 +180,22 @@ class ListeningService(Service):
             catalogue.CONTROL_UNAVAILABLE.emit(self._log, error=str(error))
 
     def startService(self) -> None:
-        """Begin to look after connections."""
+        """Start the connection layer and log the listeners."""
         super().startService()
         self.layer.start()
         self.log_listening(self.ports)
 
     def log_listening(self, ports: Iterable[OpenPort]) -> None:
-        """Log where it listens, a line a port."""
+        """Log one event for each port."""
         for each in ports:
             catalogue.SERVICE_LISTENING.emit(
                 self._log,
                 service=self.layer.service,
-                listener=str(real_listener(each.listener, each.port)),
+                listener=str(bound_listener(each.listener, each.port)),
             )
 
     def open(self, listener: Listener, server: Server) -> OpenPort:
-        """Open one port; it is not yet one of :attr:`ports`.
+        """Open one port. The caller adds it to :attr:`ports`.
 
         :raise ListenError: with a sentence that names the service and the address.
         """
@@ -200,15 +203,20 @@ class ListeningService(Service):
             if isinstance(server, Datagrams):
                 port = open_datagrams(self._reactor, listener, server)
             else:
-                ours = self._given_to_its_user(listener)
                 port = open_stream(
-                    self._reactor, ours, server, self._systemd, self._turns, self._kernel
+                    self._reactor,
+                    self._with_owner(listener),
+                    server,
+                    self._systemd,
+                    self._turns,
+                    self._handshake_capture,
                 )
         except ListenError as error:
             raise ListenError(f"service {self.layer.service} {error}", error.in_use) from error
         return OpenPort(listener, server, port)
 
-    def _given_to_its_user(self, listener: Listener) -> Listener:
+    def _with_owner(self, listener: Listener) -> Listener:
+        """Make a UNIX socket belong to the user that the daemon switches to."""
         bind = listener.bind
         if self._user is None or os.geteuid() != 0 or not isinstance(bind, UnixSocket):
             return listener
@@ -218,9 +226,9 @@ class ListeningService(Service):
         return replace(listener, bind=replace(bind, owner=owner, group=group))
 
     def stopService(self) -> Deferred[None]:
-        """Close the ports, then let the connections end.
+        """Close the ports and drain the connections.
 
-        :return: fires with ``None`` when all of it is gone, after ``drain`` seconds at the latest.
+        :return: fires with ``None`` when all have ended, after ``drain`` seconds at the latest.
         """
         super().stopService()
         ports, self.ports = self.ports, []
@@ -230,21 +238,20 @@ class ListeningService(Service):
             ends.append(maybeDeferred(factory.finish, self.drain))
         ends.append(self.layer.drain(End.SHUTDOWN, self.drain))
         done: Deferred[Any] = gatherResults(ends, consumeErrors=True)
-        return done.addCallback(self._told)
+        return done.addCallback(self._log_stopped)
 
-    def cut(self) -> None:
-        """End its connections at once, and what else it has to bring to an end; a stop that waits
-        for them then waits no longer."""
-        self.layer.cut_all(End.SHUTDOWN)
-        self.hurry()
+    def abort(self) -> None:
+        """Abort all connections and the factory; the Deferred of a stop then fires soon."""
+        self.layer.abort_all(End.SHUTDOWN)
+        self.abort_factory()
 
-    def hurry(self) -> None:
-        """End what it has beside connections at once."""
+    def abort_factory(self) -> None:
+        """Abort what the factory has besides connections, such as programs."""
         factory: Any = self.layer.factory
-        if IHurrying.providedBy(factory):
-            factory.hurry()
+        if IAbortable.providedBy(factory):
+            factory.abort()
 
-    def _told(self, _: object) -> None:
+    def _log_stopped(self, _: object) -> None:
         counters = self.layer.counters
         catalogue.SERVICE_STOPPED.emit(
             self._log,

@@ -1,4 +1,4 @@
-"""Listening sockets of our own, with the options that the sockets they accept inherit."""
+"""Makes bound and listening sockets, with the options that accepted sockets inherit."""
 
 from __future__ import annotations
 
@@ -10,40 +10,39 @@ from collections.abc import Callable
 from typing import Any
 
 from tcpd.config.listen import Address, UnixSocket
-from tcpd.net.private_socket import clear, give
+from tcpd.net.private_socket import remove_stale_socket, set_permissions
 
-#: Connections that the kernel may hold for us between two turns of the reactor.
+#: The backlog of listen(2): connections that the kernel queues between two turns of the reactor.
 BACKLOG = 1024
 
-#: Linux's number, which module socket has since Python 3.14 only.
+#: Linux's number; module socket has it only since Python 3.14.
 IP_PKTINFO = 8
 
-# A client that has vanished is found out after 60 + 4 * 15 seconds: a nickname in the chat is
-# free again, and a place under a limit.
+# A host that has vanished is detected after 60 + 4 * 15 seconds, which frees its nickname and slot.
 _KEEPALIVE = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4))
 
 
 def _nothing(sock: socket.socket) -> None:
-    """Ask nothing more of a socket."""
+    """Do nothing."""
 
 
 def listen_address(
-    place: Address, before: Callable[[socket.socket], object] = _nothing
+    address: Address, before: Callable[[socket.socket], object] = _nothing
 ) -> socket.socket:
     """Listen on a TCP port.
 
-    ``*`` is one socket for IPv6 and IPv4, or IPv4 alone where the system has no IPv6. ``::`` is
-    IPv6 alone.
+    ``*`` is one socket for IPv6 and IPv4, or for IPv4 if the system has no IPv6. ``::`` is IPv6
+    only.
 
     :param before: called with the socket before it listens.
-    :raise OSError: if it cannot be.
+    :raise OSError: if a system call fails.
     """
 
     def prepare(sock: socket.socket) -> None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         _set_inherited(sock)
 
-    sock = _bind(place, socket.SOCK_STREAM, prepare)
+    sock = _bind(address, socket.SOCK_STREAM, prepare)
     try:
         before(sock)
         sock.listen(BACKLOG)
@@ -53,44 +52,44 @@ def listen_address(
     return sock
 
 
-def bind_datagrams(place: Address) -> socket.socket:
-    """Bind a socket to a UDP port; parameters and errors as :func:`listen_address` has them.
+def bind_datagrams(address: Address) -> socket.socket:
+    """Bind a socket to a UDP port; parameters and errors are those of :func:`listen_address`.
 
-    Without SO_REUSEADDR, which would let others have the port as well (socket(7)).
+    Not with SO_REUSEADDR, which would let other processes bind to the port (socket(7)).
     """
-    return _bind(place, socket.SOCK_DGRAM, _nothing)
+    return _bind(address, socket.SOCK_DGRAM, _nothing)
 
 
-def ask_destinations(sock: socket.socket) -> None:
-    """Have the kernel say of each datagram where it was sent to; see :func:`recvmsg`.
+def enable_pktinfo(sock: socket.socket) -> None:
+    """Make ``recvmsg`` return the destination address of each datagram.
 
-    Nothing is asked of a socket that has but one address, nor where the system cannot tell.
+    Does nothing for a socket that is bound to one address, or if the system cannot.
     """
     host = sock.getsockname()[0]
     if host not in ("0.0.0.0", "::"):
         return
-    if sys.platform == "linux":  # the number means something else elsewhere
+    if sys.platform == "linux":  # the number means another option elsewhere
         sock.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
     if sock.family == socket.AF_INET6:
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
 
 
-def listen_unix(place: UnixSocket) -> socket.socket:
-    """Listen on a UNIX socket; one that a dead daemon left behind is replaced.
+def listen_unix(address: UnixSocket) -> socket.socket:
+    """Listen on a UNIX socket; replaces the file of a daemon that has ended.
 
-    It is closed to everybody until it has its owner, its group and its permissions.
+    Nobody can connect before the file has its owner, group and mode.
 
-    :raise OSError: if it cannot be.
+    :raise OSError: if a system call fails, or another daemon listens there.
     """
-    clear(place.path)
+    remove_stale_socket(address.path)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         before = os.umask(0o777)
         try:
-            sock.bind(place.path)
+            sock.bind(address.path)
         finally:
             os.umask(before)
-        give(place)
+        set_permissions(address)
         sock.listen(BACKLOG)
         sock.setblocking(False)
     except OSError:
@@ -100,9 +99,9 @@ def listen_unix(place: UnixSocket) -> socket.socket:
 
 
 def adopt(descriptor: int) -> socket.socket:
-    """Make a copy of a listening stream socket that somebody else opened.
+    """Duplicate the descriptor of a listening stream socket that another process opened.
 
-    :raise OSError: if it is none.
+    :raise OSError: if it is not a stream socket.
     """
     sock = socket.socket(fileno=os.dup(descriptor))
     if sock.type != socket.SOCK_STREAM:
@@ -115,19 +114,19 @@ def adopt(descriptor: int) -> socket.socket:
 
 
 def _bind(
-    place: Address, kind: socket.SocketKind, prepare: Callable[[socket.socket], object]
+    address: Address, kind: socket.SocketKind, prepare: Callable[[socket.socket], object]
 ) -> socket.socket:
-    """Make a socket that is bound to a place and does not block."""
-    if place.host == "*":
+    """Make a bound, non-blocking socket."""
+    if address.host == "*":
         try:
-            return _bind_one(socket.AF_INET6, kind, "::", place.port, prepare, both=True)
+            return _bind_one(socket.AF_INET6, kind, "::", address.port, prepare, both=True)
         except OSError as error:
-            # a kernel that does not know IPv6, or has no address of it
+            # a kernel without IPv6, or with IPv6 disabled
             if error.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
                 raise
-        return _bind_one(socket.AF_INET, kind, "0.0.0.0", place.port, prepare)
-    family = socket.AF_INET6 if ":" in place.host else socket.AF_INET
-    return _bind_one(family, kind, place.host, place.port, prepare)
+        return _bind_one(socket.AF_INET, kind, "0.0.0.0", address.port, prepare)
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    return _bind_one(family, kind, address.host, address.port, prepare)
 
 
 def _bind_one(
@@ -154,7 +153,7 @@ def _bind_one(
 def _numeric(
     family: socket.AddressFamily, kind: socket.SocketKind, host: str, port: int
 ) -> tuple[Any, ...]:
-    """An address as sockets take it; only getaddrinfo understands the zone of a link-local one."""
+    """Convert an address for ``bind``; only getaddrinfo parses the zone of ``fe80::1%eth0``."""
     try:
         return socket.getaddrinfo(host, port, family, kind, 0, socket.AI_NUMERICHOST)[0][4]
     except socket.gaierror as error:
@@ -165,7 +164,7 @@ def _numeric(
 
 
 def _set_inherited(sock: socket.socket) -> None:
-    """Options that accepted sockets take over (tcp(7)), so that none of them costs a call."""
+    """Set the options that accepted sockets inherit (tcp(7)), which saves calls per connection."""
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in _KEEPALIVE:

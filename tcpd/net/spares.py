@@ -1,4 +1,4 @@
-"""Descriptors that are kept for an operator who comes when there are none left."""
+"""Spare file descriptors: an operator can connect when the process has used up all others."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ import os
 
 
 class Spares:
-    """Some descriptors in reserve: each can be given up for one connection.
+    """Descriptors of ``/dev/null`` in reserve; each can be closed to accept one connection.
 
-    They are opened again as soon as a connection has ended, before anybody else can have its
-    descriptor.
+    When a connection has ended, the reserve takes its descriptor before any other client can.
 
-    :param count: how many.
+    :param count: how many; may be 0.
 
-    :ivar wanted: whether there are to be any.
+    :ivar wanted: whether the count is not 0.
     """
 
     def __init__(self, count: int) -> None:
@@ -23,12 +22,12 @@ class Spares:
         self.wanted = count > 0
 
     def refill(self) -> None:
-        """Open what is missing, as far as the system has it."""
+        """Open the missing descriptors, as many as the system has left."""
         with contextlib.suppress(OSError):
             while len(self._kept) < self._count:
                 self._kept.append(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
 
-    def give_up(self) -> bool:
+    def release(self) -> bool:
         """Close one, so that a connection can be accepted.
 
         :return: whether there was one.
@@ -39,7 +38,7 @@ class Spares:
         return True
 
     def close(self) -> None:
-        """Close all, for good."""
+        """Close all; :meth:`refill` opens none from then on."""
         self._count = 0
-        while self.give_up():
+        while self.release():
             pass

@@ -1,7 +1,7 @@
-"""What a stage is: it stands between a connection's transport and its protocol.
+"""The interfaces of stages, which stand between the transport of a connection and its protocol.
 
-A stage gets what is received until it is done or fails; it calls back then. The pipeline keeps its
-deadline (:mod:`tcpd.net.pipeline`). The PROXY header makes way when it is done. TLS and WebSocket
+A stage gets the received bytes until it is done or fails, and then calls back. The pipeline bounds
+its time (:mod:`tcpd.net.pipeline`). The PROXY header is removed when it is done. TLS and WebSocket
 stay, as the transport of what is above them.
 """
 
@@ -17,8 +17,8 @@ from tcpd.interfaces import IConnection
 from tcpd.policy.reasons import End
 
 
-class Below(Protocol):
-    """The transport at the bottom: a TCP connection whose close is bounded in time."""
+class BottomTransport(Protocol):
+    """The transport at the bottom: a connection whose close is bounded in time."""
 
     __slots__ = ()
 
@@ -28,26 +28,25 @@ class Below(Protocol):
 
     @abstractmethod
     def loseConnection(self) -> None:
-        """Close once all is written, and cut the connection if that does not come to an end.
+        """Stop the producer and close once all data is sent.
 
-        A registered producer is let go: nobody is waited for but the peer, and for no longer than
-        the policy's ``linger``.
+        The connection is aborted if this takes longer than the policy's ``linger``.
         """
 
     @abstractmethod
     def loseWriteConnection(self) -> None:
-        """Close the sending side once all is written, a half-close; ``write_ended`` follows."""
+        """Half-close: close the sending side once all data is sent. ``write_ended`` follows."""
 
     @abstractmethod
     def abortConnection(self) -> None:
-        """Reset the connection at once; what waits is lost."""
+        """Reset the connection at once, and discard buffered data."""
 
     @abstractmethod
     def resetConnection(self) -> None:
-        """Reset the connection once all that was written is delivered, at most ``linger`` later.
+        """Reset the connection once the peer has acknowledged all data, after ``linger`` at most.
 
-        So the peer sees that the stream was cut, and still has what came before. UNIX sockets know
-        no reset: there the peer sees an end.
+        The peer gets all data and then an error, as for a truncated stream. UNIX sockets have no
+        reset: there the peer sees an end of file.
         """
 
     @abstractmethod
@@ -64,7 +63,7 @@ class Below(Protocol):
 
     @abstractmethod
     def resumeProducing(self) -> None:
-        """Read again."""
+        """Resume reading."""
 
     @abstractmethod
     def getPeer(self) -> Any:
@@ -76,77 +75,77 @@ class Below(Protocol):
 
     @abstractmethod
     def getTcpNoDelay(self) -> bool:
-        """See :class:`twisted.internet.interfaces.ITCPTransport`; as those that follow."""
+        """See :class:`twisted.internet.interfaces.ITCPTransport`."""
 
     @abstractmethod
     def setTcpNoDelay(self, enabled: bool) -> None:
-        """Whether small pieces are sent at once."""
+        """See :class:`twisted.internet.interfaces.ITCPTransport`."""
 
     @abstractmethod
     def getTcpKeepAlive(self) -> bool:
-        """Whether the kernel looks for peers that have vanished."""
+        """See :class:`twisted.internet.interfaces.ITCPTransport`."""
 
     @abstractmethod
     def setTcpKeepAlive(self, enabled: bool) -> None:
-        """Let it."""
+        """See :class:`twisted.internet.interfaces.ITCPTransport`."""
 
     @abstractmethod
-    def let_go(self) -> None:
-        """Unregister the producer: the end has begun."""
+    def stop_producer(self) -> None:
+        """Stop and unregister the producer, because the connection is closing."""
 
     @abstractmethod
     def begin_linger(self) -> None:
-        """Bound the wait for the end."""
+        """Start the timer that bounds a close."""
 
 
 class Stage(Protocol):
-    """Gets what a connection receives, in the protocol's place."""
+    """Gets the bytes that a connection receives, instead of the protocol."""
 
     __slots__ = ()
 
     @abstractmethod
     def dataReceived(self, data: bytes) -> None:
-        """Take what was received. The only method that gets bytes."""
+        """Process received bytes."""
 
     @abstractmethod
     def connectionLost(self, reason: Failure) -> None:
-        """The connection is gone."""
+        """Clean up: the connection has ended."""
 
     def read_ended(self) -> bool:
-        """The peer has closed its sending side, and may still read.
+        """Handle a half-close by the peer, which may still read.
 
-        :return: whether the stage sees to what follows; if not, the connection is closed.
+        :return: whether the stage handles it; if false, the connection is closed.
         """
         return False
 
     def write_ended(self) -> None:
-        """Our sending side is closed, as was asked by ``loseWriteConnection``."""
-        return  # a stage that begins no half-close is not interested
+        """Handle the end of our sending side, after ``loseWriteConnection``."""
+        return
 
 
 class StackedTransport(Stage):
     """A stage that stays, as the transport of its protocol.
 
-    What it does not change it passes on. ``IConnection(transport)`` is the connection at the
-    bottom, if that is one.
+    It delegates what it does not change. ``IConnection(transport)`` is the connection at the
+    bottom.
 
     :param connection: at the bottom.
-    :param below: right below: the connection, or another such transport on it.
+    :param below: the next transport below: the connection, or another stacked transport.
 
-    :ivar protocol: above; ``None`` while the handshake is not complete, and in the end.
-    :ivar disconnecting: whether a close has begun.
+    :ivar protocol: the protocol above; ``None`` before the handshake is complete and after the end.
+    :ivar disconnecting: whether the transport is closing.
     """
 
     __slots__ = ("_below", "_connection", "disconnecting", "protocol")
 
-    def __init__(self, connection: Below, below: Any) -> None:
+    def __init__(self, connection: BottomTransport, below: Any) -> None:
         self._connection = connection
         self._below = below
         self.protocol: Any = None
         self.disconnecting = False
 
     def __conform__(self, interface: Any) -> Any:
-        """Adapt to the connection, which is not this object's to stand for."""
+        """Adapt to :class:`~tcpd.interfaces.IConnection`: the connection at the bottom."""
         return IConnection(self._connection, None) if interface is IConnection else None
 
     @abstractmethod
@@ -158,7 +157,7 @@ class StackedTransport(Stage):
         """See :class:`twisted.internet.interfaces.ITransport`."""
 
     def close_for(self, reason: End) -> None:
-        """Close as :meth:`loseConnection` does; send the reason if the protocol has a way."""
+        """Close as :meth:`loseConnection` does; send the reason if the wire protocol can."""
         self.loseConnection()
 
     def writeSequence(self, iovec: Iterable[bytes]) -> None:

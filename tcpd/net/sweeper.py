@@ -1,4 +1,4 @@
-"""Finds the connections of a service that have lasted, or been silent, for too long."""
+"""Closes the connections of a service that exceed a time limit of its policy."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from tcpd.net.connection_view import ConnectionView
 from tcpd.policy.reasons import End
 from tcpd.policy.workqueue import Walk, WorkQueue
 
-#: What has lasted too long is found late by an eighth of the shortest limit, ...
+#: Sweeps in the shortest limit: a connection exceeds its limit by at most an eighth of it ...
 _SWEEPS = 8
 
-#: ... or by so many seconds, if that is more.
-_SHORTEST = 0.1
+#: ... or by this many seconds, if that is more.
+_MIN_PERIOD = 0.1
 
 _NEVER = math.inf
 
@@ -27,27 +27,27 @@ _log = Logger()
 
 
 class Swept(ConnectionView, Protocol):
-    """What the sweeper sees of a connection, and what it does with it."""
+    """A connection, as the sweeper uses it."""
 
-    began: float
-    quiet: int
+    ready_at: float
+    idle_sweeps: int
 
     def end(self, reason: End) -> None:
-        """End it for a reason that is logged and counted."""
+        """Close the connection, and log and count the reason."""
 
 
 class Sweeper:
-    """Looks at all connections of a service now and then.
+    """Checks all connections of a service periodically.
 
-    The path of a byte sets flags and counts, which are read here: a timer that is moved for each
-    message would cost more than the message. The limits are those of the policy: ``idle``,
-    ``first_byte``, ``session`` and ``stalled``.
+    A timer that each message resets would cost more than the message. So the transports only reset
+    counters, and the sweeper reads them. The limits are the policy's ``idle``, ``first_byte``,
+    ``session`` and ``stalled``.
 
-    Thousands may have to go in one sweep, so it goes through the queue of work.
+    One sweep may close thousands of connections, so it goes through the work queue.
 
-    :param connections: those there are; read anew each time.
+    :param connections: the open connections; read at each sweep.
     :param clock: for the time and a timer.
-    :param queue: the daemon's queue of work; without one a sweep is not divided.
+    :param queue: the daemon's work queue; ``None``: a sweep takes one turn of the reactor.
     """
 
     def __init__(
@@ -55,109 +55,109 @@ class Sweeper:
     ) -> None:
         self._connections = connections
         self._clock = clock
-        self._walk: Walk[Swept] = Walk(queue, self._try_to_look_at)
+        self._walk: Walk[Swept] = Walk(queue, self._try_to_check)
         self._swept_at = 0.0  # when this sweep began
-        self._loop = LoopingCall(self._sweep_again)
+        self._loop = LoopingCall(self._try_to_sweep)
         self._loop.clock = clock
         self._running = False
         self._period = 0.0
         self._idle = self._session = self._first_byte = self._stalled = _NEVER
-        self._idle_sweeps = _NEVER
-        #: those that bytes waited for at the last sweep: how many it had taken by then, since when
-        self._waiting: dict[Swept, tuple[int, float]] = {}
-        self._waiting_before: dict[Swept, tuple[int, float]] = {}
+        self._max_idle_sweeps = _NEVER
+        #: Connections with buffered output: bytes sent by the last sweep, and since when unchanged.
+        self._blocked: dict[Swept, tuple[int, float]] = {}
+        self._blocked_before: dict[Swept, tuple[int, float]] = {}
 
     def start(self) -> None:
-        """Begin to look, if there is anything to look for."""
+        """Start the sweeps, if the policy has any limit."""
         self._running = True
-        self._watch()
+        self._set_timer()
 
     def stop(self) -> None:
-        """Look no more."""
+        """Stop the sweeps."""
         self._running = False
-        self._watch()
+        self._set_timer()
         self._walk.stop()
-        self._waiting.clear()
-        self._waiting_before.clear()
+        self._blocked.clear()
+        self._blocked_before.clear()
 
     def reconfigure(self, policy: PolicySettings, idle: float) -> None:
-        """Look for other limits from now on.
+        """Change the limits.
 
         :param policy: the service's.
-        :param idle: seconds of silence after which a connection is ended; 0 for never.
+        :param idle: the idle timeout, in seconds; 0 for none.
         """
         self._idle = idle or _NEVER
         self._session = policy.session or _NEVER
         self._first_byte = policy.first_byte or _NEVER
         self._stalled = policy.stalled or _NEVER
         shortest = min(self._idle, self._session, self._first_byte, self._stalled)
-        period = 0.0 if shortest == _NEVER else max(shortest / _SWEEPS, _SHORTEST)
+        period = 0.0 if shortest == _NEVER else max(shortest / _SWEEPS, _MIN_PERIOD)
         if period and self._period and period != self._period:
-            for connection in self._connections:  # silent for as long as before
-                connection.quiet = int(connection.quiet * self._period / period)
-        self._idle_sweeps = math.ceil(idle / period) if idle else _NEVER
+            for connection in self._connections:  # the idle time in seconds stays the same
+                connection.idle_sweeps = int(connection.idle_sweeps * self._period / period)
+        self._max_idle_sweeps = math.ceil(idle / period) if idle else _NEVER
         if period != self._period:
             self._period = period
-            self._watch()
+            self._set_timer()
 
-    def quiet_for(self, connection: Swept) -> float | None:
-        """Seconds for which nothing went either way, too few by less than the time of a sweep.
+    def idle_for(self, connection: Swept) -> float | None:
+        """Return the idle time of a connection in seconds, rounded down to the sweep period.
 
-        :return: ``None`` where nobody looks, since connections may last for ever.
+        :return: ``None`` if the policy has no limits, and so no sweeps.
         """
-        return connection.quiet * self._period if self._period else None
+        return connection.idle_sweeps * self._period if self._period else None
 
-    def _watch(self) -> None:
+    def _set_timer(self) -> None:
         if self._loop.running:
             self._loop.stop()
         if self._running and self._period:
             self._loop.start(self._period, now=False)
 
-    def _sweep_again(self) -> None:
+    def _try_to_sweep(self) -> None:
         try:
             self.sweep()
-        except Exception:  # a LoopingCall that fails is over, and no limit would hold any more
+        except Exception:  # a LoopingCall stops when its function raises
             _log.failure("a sweep failed")
 
     def sweep(self) -> None:
-        """End the connections whose time is over. A failure costs no other connection its turn.
+        """Close the connections that exceed a limit; does nothing while the last sweep runs.
 
-        Nothing is begun while the sweep before is not over.
+        A failure is logged and does not affect the other connections.
         """
         if self._walk.under_way:
             return
         self._swept_at = self._clock.seconds()
-        self._waiting_before, self._waiting = self._waiting, {}
+        self._blocked_before, self._blocked = self._blocked, {}
         self._walk.begin(list(self._connections))
 
-    def _try_to_look_at(self, connection: Swept) -> None:
+    def _try_to_check(self, connection: Swept) -> None:
         try:
-            self._look_at(connection, self._swept_at, self._waiting_before)
+            self._check(connection, self._swept_at, self._blocked_before)
         except Exception:
             _log.failure("a connection cannot be ended")
 
-    def _look_at(
+    def _check(
         self, connection: Swept, now: float, before: Mapping[Swept, tuple[int, float]]
     ) -> None:
         if connection.busy:
-            connection.began += self._period  # it is the client's turn when that is done
+            connection.ready_at += self._period  # busy time does not count
         else:
-            connection.quiet += 1
-        if connection.quiet > self._idle_sweeps:
+            connection.idle_sweeps += 1
+        if connection.idle_sweeps > self._max_idle_sweeps:
             connection.end(End.IDLE)
-        elif connection.opened <= now - self._session:  # it began then or earlier
+        elif connection.opened <= now - self._session:
             connection.end(End.SESSION)
         elif (
-            connection.began <= now - self._first_byte
+            connection.ready_at <= now - self._first_byte
             and connection.bytes_in == connection.bytes_before_protocol
-            and connection.in_conversation
+            and connection.has_protocol
         ):
             connection.end(End.FIRST_BYTE)
         elif pending := connection.pending:
-            taken = connection.bytes_out - pending
+            sent = connection.bytes_out - pending
             seen = before.get(connection)
-            if seen is None or seen[0] != taken:
-                seen = (taken, now)
+            if seen is None or seen[0] != sent:
+                seen = (sent, now)
             elif now - seen[1] >= self._stalled:
                 connection.end(End.STALLED)
-            self._waiting[connection] = seen
+            self._blocked[connection] = seen

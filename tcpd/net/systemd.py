@@ -1,19 +1,19 @@
-"""Sockets that systemd opened and passed to this process (sd_listen_fds(3))."""
+"""Socket activation: the sockets that systemd passes to this process (sd_listen_fds(3))."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
 
-#: The first descriptor that systemd passes; the others follow it (SD_LISTEN_FDS_START).
+#: SD_LISTEN_FDS_START: the first descriptor; the others follow it.
 _FIRST = 3
 
 
 def initial_environment() -> Mapping[str, str]:
-    """The environment that this process was started with.
+    """Return the environment that this process was started with.
 
-    Twisted's endpoints take LISTEN_FDS and LISTEN_PID out of ``os.environ`` when they are imported,
-    which is before anything of ours runs; the kernel still has what was there.
+    Twisted's endpoints remove LISTEN_FDS and LISTEN_PID from ``os.environ`` when they are imported,
+    which is before tcpd runs. ``/proc/self/environ`` still has them.
     """
     try:
         with open("/proc/self/environ", "rb") as file:
@@ -25,13 +25,13 @@ def initial_environment() -> Mapping[str, str]:
 
 
 def passed_sockets(environment: Mapping[str, str], pid: int) -> dict[str, list[int]]:
-    """Tell which sockets were passed.
+    """Parse LISTEN_FDS, LISTEN_PID and LISTEN_FDNAMES.
 
-    :param environment: what the process was started with.
-    :param pid: this process's; sockets are for the process that systemd started, not for a child
-        that went on alone (twistd without ``-n``).
-    :return: descriptors by name (``FileDescriptorName=``, or else the name of the .socket unit); a
-        unit with several ``ListenStream=`` gives them all one name.
+    :param environment: the initial environment.
+    :param pid: of this process. The sockets belong to the process that systemd started, not to
+        its children (twistd without ``-n``).
+    :return: descriptors by name: ``FileDescriptorName=``, or else the name of the .socket unit. A
+        unit with several ``ListenStream=`` has one name for all.
     """
     try:
         count = int(environment.get("LISTEN_FDS", "0"))

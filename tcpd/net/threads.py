@@ -1,4 +1,4 @@
-"""The threads of a reactor: the end of the process does not wait for them."""
+"""A thread pool for the reactor whose threads do not delay the exit of the process."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 from twisted.internet.base import ReactorBase
 from twisted.python.threadpool import ThreadPool
 
-#: As many as Twisted's own pool has.
-_MOST = 10
+#: The size of Twisted's own pool.
+_MAX_THREADS = 10
 
 
 class _DaemonThread(Thread):
@@ -17,29 +17,29 @@ class _DaemonThread(Thread):
         super().__init__(*arguments, **names, daemon=True)
 
 
-class DaemonThreads(ThreadPool):
-    """A pool whose threads neither a stop nor the end of the interpreter waits for.
+class DaemonThreadPool(ThreadPool):
+    """A pool of daemon threads: neither ``stop`` nor the interpreter's exit joins them.
 
-    Twisted's own pool joins its threads: a thread that hangs, or queued work, holds the end. What
-    has to be whole at the end (a file that is written) is waited for by who asked for it.
+    Twisted's own pool joins its threads, so a thread that hangs would delay the exit. A caller that
+    needs its result before the exit, such as a written file, waits for its Deferred.
     """
 
     threadFactory = _DaemonThread
 
     def stop(self) -> None:
-        """Take no more work, and let threads end when they have done what they are at."""
-        self.threads.clear()  # which would be joined
+        """Accept no more work; each thread ends after its current call."""
+        self.threads.clear()  # ThreadPool.stop joins the threads in this list
         super().stop()
 
 
 def use_daemon_threads(reactor: Any) -> None:
-    """Have a reactor of Twisted's use such a pool. Call it before it runs.
+    """Give a reactor of Twisted's a :class:`DaemonThreadPool`. Call this before it runs.
 
-    :param reactor: the process's. A reactor that is not made on Twisted's ReactorBase, or that has
-        a pool by now, keeps it.
+    :param reactor: the process's; one not derived from Twisted's ReactorBase, or with a pool,
+        stays as it is.
     """
     if isinstance(reactor, ReactorBase) and reactor.threadpool is None:
-        pool = DaemonThreads(0, _MOST, "tcpd")
+        pool = DaemonThreadPool(0, _MAX_THREADS, "tcpd")
         reactor.threadpool = pool
         reactor.callWhenRunning(pool.start)
         reactor.addSystemEventTrigger("during", "shutdown", pool.stop)

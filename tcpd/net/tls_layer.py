@@ -23,7 +23,7 @@ from twisted.internet.interfaces import (
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from tcpd.net.stage import Below, StackedTransport
+from tcpd.net.stage import BottomTransport, StackedTransport
 from tcpd.net.tls_faults import TLSFault, handshake_fault, reasons_of
 from tcpd.policy.workqueue import WorkQueue, share_of
 
@@ -60,7 +60,7 @@ class TLSOwner(Protocol):
     def truncated(self) -> None:
         """The peer closed its sending side without close_notify."""
 
-    def broken(self) -> None:
+    def receive_failed(self) -> None:
         """What was received could not be dealt with; the exception is being handled."""
 
 
@@ -126,7 +126,7 @@ class TLSLayer(StackedTransport):
 
     def __init__(
         self,
-        connection: Below,
+        connection: BottomTransport,
         make: Callable[[], SSL.Connection],
         owner: TLSOwner,
         queue: WorkQueue | None = None,
@@ -212,7 +212,7 @@ class TLSLayer(StackedTransport):
             self._backlog = []
             if self._direct:
                 raise  # to the connection, which called
-            self._owner.broken()
+            self._owner.receive_failed()
             return False
         if not self._direct and not self._paused:
             self._below.resumeProducing()
@@ -440,7 +440,7 @@ class TLSLayer(StackedTransport):
         if self.disconnecting or self._over:
             return
         self.disconnecting = True
-        self._connection.let_go()
+        self._connection.stop_producer()
         if self._open:
             if self._close():
                 return

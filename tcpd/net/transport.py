@@ -1,12 +1,12 @@
-"""The lean transport: a connection that is its own transport, with two system calls a message.
+"""The transport on a socket: one ``recv`` and one ``send`` for each message.
 
-What a protocol writes while its own ``dataReceived`` runs leaves in one ``send`` when that returns;
-what others write to it leaves once, at the end of the reactor's turn. The kernel is asked to report
-room for more only after there was none. Counting, activity and bounds are in the same object,
-for each further Python frame on the path of a byte costs about as much as a small system call.
+What a protocol writes in its ``dataReceived`` is sent in one ``send`` when that returns. What
+others write to it is sent once, at the end of the reactor's turn. The socket is registered for
+writing only after a ``send`` found its buffer full. Counters, idle time and limits are in the same
+object, because each more Python frame for a message costs about as much as a small system call.
 
-It rests on Twisted's public descriptor interfaces: it is an IReadDescriptor and IWriteDescriptor of
-any reactor that is an IReactorFDSet, and a little faster on :mod:`tcpd.net.reactor`.
+The transport is an IReadDescriptor and IWriteDescriptor for any IReactorFDSet, and is faster on
+:mod:`tcpd.net.reactor`.
 """
 
 from __future__ import annotations
@@ -34,38 +34,39 @@ from tcpd.net.address import plain_endpoint_address, socket_address
 from tcpd.net.connection import Connection
 from tcpd.net.connection_service import ConnectionService
 from tcpd.net.credentials import credentials_of
-from tcpd.net.delivery import when_delivered
+from tcpd.net.delayed_reset import when_acknowledged
 from tcpd.net.listener_options import ListenerOptions
-from tcpd.net.loss import lost_by, pending_error
+from tcpd.net.loss import loss_from, take_socket_error
 from tcpd.net.turns import TurnScheduler
 from tcpd.policy.addresses import IPAddress
 from tcpd.policy.reasons import End
 
-#: Bytes asked for at a time: large ones make bulk twice as fast.
+#: The size of a ``recv`` in bytes; large ones double the throughput of bulk data.
 _READ = 256 * 1024
 
-#: Bytes that may be left unread at a close, and are thrown away then.
+#: Bytes of unread input that are discarded at a close.
 _UNREAD = 64 * 1024
 
-#: A producer is asked to pause when more bytes wait, as on Twisted's own transports.
+#: The producer is paused when more bytes are buffered, as on Twisted's own transports.
 _ROOM = 64 * 1024
 
-#: The reason of most ends; a Failure takes its time to make.
+#: The reason of most ends, made once because a Failure is slow to make.
 _DONE = Failure(ConnectionDone())
 
-#: SO_LINGER on, for no time: the connection is reset (RFC 9293 section 3.10.5).
+#: SO_LINGER on with a time of 0: ``close`` resets the connection (RFC 9293 section 3.10.5).
 _RESET = struct.pack("ii", 1, 0)
 
 
 @implementer(
     IConnection, ITCPTransport, IConsumer, IPushProducer, IReadDescriptor, IWriteDescriptor
 )
-class LeanConnection(Connection):
+class SocketConnection(Connection):
     """A :class:`~tcpd.net.connection.Connection` on a socket.
 
-    :param layer: see :class:`~tcpd.net.connection.Connection`, as for those that follow.
-    :param sock: connected; it belongs to this object from now on.
-    :param turns: the reactor, and its turns.
+    :param sock: connected and non-blocking; this object closes it.
+    :param turns: the reactor, and the scheduler of flushes.
+
+    The other parameters are those of :class:`~tcpd.net.connection.Connection`.
     """
 
     __slots__ = (
@@ -84,18 +85,18 @@ class LeanConnection(Connection):
         "_reading",
         "_receive",
         "_resetting",
+        "_schedule_flush",
         "_shut",
         "_shutting",
         "_socket",
-        "_soon",
         "_within",
     )
 
-    #: For :class:`tcpd.net.reactor.TcpdReactor`: nothing has to be caught around this.
+    #: See :class:`tcpd.net.reactor.IDirect`.
     direct = True
 
-    #: For the same: whoever waits for a command, or for a rate, does not read meanwhile, and a
-    #: client that is gone by then would keep its place for as long.
+    #: A protocol that waits for a command or a rate does not read. If the client is lost meanwhile,
+    #: its slot has to be freed.
     wants_loss = True
 
     def __init__(
@@ -114,26 +115,26 @@ class LeanConnection(Connection):
         self._socket = sock
         self._receive = sock.recv
         self._reactor = turns.reactor
-        self._soon = turns.soon
+        self._schedule_flush = turns.schedule
         self._forget = turns.forget
-        self._lingering = False  # the wait for the end is bounded
+        self._lingering = False  # begin_linger was called
         self._out: list[bytes | memoryview] = []
         self._pending = 0  # bytes in _out
-        self._within = False  # the protocol is being given bytes
-        self._queued = False  # flush will be called at the end of the turn
-        self._blocked = False  # the kernel has no room; doWrite will be called
+        self._within = False  # a call of the protocol runs, which is followed by a flush
+        self._queued = False  # a flush is scheduled
+        self._blocked = False  # the socket's send buffer is full; doWrite will be called
         self._reading = False
-        self._read_over = False
-        self._paused = False  # the producer was asked to pause
-        self._pulling = False
-        self._shutting = False  # nothing more will be written
+        self._read_over = False  # the peer has closed its sending side
+        self._paused = False  # the streaming producer is paused
+        self._pulling = False  # the producer is a pull producer
+        self._shutting = False  # loseWriteConnection was called
         self._shut = False  # the sending side is closed
         self._aborting = False
-        self._resetting = False  # it will be, when all is delivered
-        self._delivering = False  # all is written, and may not have arrived
+        self._resetting = False  # resetConnection was called
+        self._delivering = False  # all is sent, but not acknowledged; a reset follows
 
     def start(self) -> None:
-        """Begin to read, and make the protocol. Called once, by the port."""
+        """Start reading and make the protocol. Called once, by the connection layer."""
         self._call_protocol(self._start)
 
     def _start(self) -> None:
@@ -145,7 +146,7 @@ class LeanConnection(Connection):
     def pending(self) -> int:
         return self._pending
 
-    # --- for the reactor: a descriptor ---
+    # --- called by the reactor ---
 
     def fileno(self) -> int:
         return self._socket.fileno()
@@ -154,7 +155,7 @@ class LeanConnection(Connection):
         return f"service {self.layer.service}"
 
     def doRead(self) -> None:
-        """There is something to read. Never raises, and returns nothing: it ends by itself."""
+        """Read and pass the bytes to the protocol. Never raises."""
         if self.disconnecting or self._lost:
             return
         try:
@@ -162,7 +163,7 @@ class LeanConnection(Connection):
         except BlockingIOError:
             return
         except OSError as error:
-            self._close(lost_by(error))
+            self._close(loss_from(error))
             return
         except MemoryError as error:
             self._failed(error)
@@ -173,7 +174,7 @@ class LeanConnection(Connection):
         size = len(data)
         self.bytes_in += size
         self._counters.bytes_in += size
-        self.quiet = 0
+        self.idle_sweeps = 0
         # _call_protocol inlined: this runs for each message
         self._within = True
         try:
@@ -187,7 +188,7 @@ class LeanConnection(Connection):
             self.flush()
 
     def doWrite(self) -> None:
-        """The kernel has room again. Never raises."""
+        """Send buffered bytes: the socket is writable again. Never raises."""
         try:
             self._send_out()
             self._settle()
@@ -195,7 +196,8 @@ class LeanConnection(Connection):
             self._failed(error)
 
     def flush(self) -> None:
-        """Send what was written. Called at the end of a turn, or of reading. Never raises."""
+        """Send buffered bytes. Called after each call of the protocol, and at the end of a turn if
+        it was scheduled. Never raises."""
         self._queued = False
         try:
             if self._out and not self._blocked and not self._aborting:
@@ -205,28 +207,27 @@ class LeanConnection(Connection):
             self._failed(error)
 
     def connectionLost(self, reason: Failure) -> None:
-        """The reactor found the connection gone, or is stopping."""
-        error = None if self._lost else pending_error(self._socket)
-        self._close(reason if error is None else lost_by(error))
+        """Close the connection: it is lost, or the reactor is stopping."""
+        error = None if self._lost else take_socket_error(self._socket)
+        self._close(reason if error is None else loss_from(error))
 
     def gone(self) -> None:
-        """The connection is gone, though nobody was reading from it."""
+        """Close the connection: it was lost while it was not read from."""
         self.connectionLost(Failure(ConnectionLost()))
 
-    # --- for the protocol, or the TLS layer: a transport ---
+    # --- called by the protocol or a stage ---
 
     def write(self, data: bytes) -> None:
         if self.disconnecting or self._lost or self._shutting:
             return
         if data.__class__ is not bytes:
-            # what others may still change cannot wait here; a TypeError if it is no bytes at all
-            data = bytes(memoryview(data))
+            data = bytes(memoryview(data))  # a copy of a mutable buffer; TypeError for a str
         size = len(data)
         if not size:
             return
         self.bytes_out += size
         self._counters.bytes_out += size
-        self.quiet = 0
+        self.idle_sweeps = 0
         if self._blocked and self._pending > self.layer.policy.unsent:
             self.end(End.SLOW_READER)
             return
@@ -238,14 +239,14 @@ class LeanConnection(Connection):
             self._pause_if_full()
         if not (self._within or self._queued or self._blocked):
             self._queued = True
-            self._soon(self)
+            self._schedule_flush(self)
 
     def send_now(self, data: bytes) -> None:
-        """As :meth:`write`, and to the kernel at once if it may be: nothing waits before it.
+        """Write, and send at once unless other bytes are buffered before.
 
-        For who has collected all of a turn elsewhere, and would else do so once more here.
+        For a caller that has itself collected the output of a turn.
 
-        :param data: ``bytes`` and nothing else; not empty.
+        :param data: of class ``bytes``, not empty.
         """
         if (
             self._out
@@ -260,7 +261,7 @@ class LeanConnection(Connection):
         size = len(data)
         self.bytes_out += size
         self._counters.bytes_out += size
-        self.quiet = 0
+        self.idle_sweeps = 0
         try:
             sent = self._socket.send(data)
         except BlockingIOError:
@@ -281,13 +282,13 @@ class LeanConnection(Connection):
         if self.disconnecting or self._lost:
             return
         self.disconnecting = True
-        self.let_go()
-        if not self._within:  # else it is flushed at once, and most have nothing left to wait for
+        self.stop_producer()
+        if not self._within:  # else a flush follows, after which most need no timer
             self._linger()
         self._wake()
 
     def loseWriteConnection(self) -> None:
-        """Close the sending side once all is written: a half-close of ours."""
+        """Half-close: close the sending side once all data is sent."""
         if not (self.disconnecting or self._lost):
             self._shutting = True
             self._wake_after()
@@ -326,7 +327,7 @@ class LeanConnection(Connection):
         self._pulling = self._paused = False
 
     def pauseProducing(self) -> None:
-        """Stop reading from the client, until :meth:`resumeProducing`."""
+        """Stop reading from the client until :meth:`resumeProducing`."""
         if self._reading:
             self._reading = False
             self._reactor.removeReader(self)
@@ -353,7 +354,7 @@ class LeanConnection(Connection):
         return bool(self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
 
     def setTcpNoDelay(self, enabled: bool) -> None:
-        if self._socket.family != socket.AF_UNIX:  # protocols need not know which they are on
+        if self._socket.family != socket.AF_UNIX:  # protocols do not know the family
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, enabled)
 
     def getTcpKeepAlive(self) -> bool:
@@ -362,19 +363,18 @@ class LeanConnection(Connection):
     def setTcpKeepAlive(self, enabled: bool) -> None:
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, enabled)
 
-    # --- inside ---
+    # --- internal ---
 
     def _wake(self) -> None:
-        """See to it that flush is called soon, and never from within the protocol."""
-        if not (self._within or self._queued):
-            self._queued = True
-            self._soon(self)
+        """Schedule a flush, unless one follows the current call of the protocol."""
+        if not self._within:
+            self._wake_after()
 
     def _wake_after(self) -> None:
-        """The same for what the flush after the protocol's turn does not see by itself."""
+        """Schedule a flush; the one after a call of the protocol may not happen."""
         if not self._queued:
             self._queued = True
-            self._soon(self)
+            self._schedule_flush(self)
 
     def _send_out(self) -> None:
         out = self._out
@@ -404,19 +404,19 @@ class LeanConnection(Connection):
             self._reactor.addWriter(self)
 
     def _send_failed(self, error: OSError | MemoryError) -> None:
-        """The connection is lost, and the kernel says so only once.
+        """Keep the error, which the kernel reports only once, and schedule the close.
 
-        The protocol is called back in a turn of the reactor, not within its write.
+        ``connectionLost`` is not called within the protocol's ``write``.
         """
         self._out.clear()
         self._pending = 0
         self._aborting = self.disconnecting = True
-        self._failure = lost_by(error)
+        self._failure = loss_from(error)
         self._end = self._end or End.LOST
         self._wake()
 
     def _settle(self) -> None:
-        """After sending: resume or pause the producer, or go on with the close."""
+        """After sending: resume or pause the producer, or continue the close."""
         if self._lost:
             return
         if self._aborting:
@@ -434,14 +434,14 @@ class LeanConnection(Connection):
                 self._delivering = True
                 self.pauseProducing()
                 self._linger()
-                when_delivered(self._reactor, self._socket, self.abortConnection)
+                when_acknowledged(self._reactor, self._socket, self.abortConnection)
         elif self._shutting and not self._shut:
             self._shut_down()
         elif self._paused:
             self._paused = False
             self._call(self._producer.resumeProducing)
         elif self._pulling:
-            # one piece a turn, so that others have theirs
+            # one piece a turn, so that other connections get their share
             self._call(self._producer.resumeProducing)
             if self._pulling and not self._blocked:
                 self._wake()
@@ -457,7 +457,7 @@ class LeanConnection(Connection):
             self._call(self._producer.pauseProducing)
 
     def _call(self, method: Callable[[], object]) -> None:
-        """Call a producer: somebody else's code, whose failure ends this connection alone."""
+        """Call a producer; an exception ends this connection only."""
         try:
             method()
         except BaseException as error:
@@ -475,7 +475,7 @@ class LeanConnection(Connection):
             self.pauseProducing()
 
     def _call_protocol(self, call: Callable[[], None]) -> None:
-        """Let the protocol act, and send what it wrote when it is done."""
+        """Call the protocol, then send what it wrote."""
         self._within = True
         try:
             call()
@@ -492,17 +492,14 @@ class LeanConnection(Connection):
         try:
             self._socket.shutdown(socket.SHUT_WR)
         except OSError as error:
-            self._close(lost_by(error))
+            self._close(loss_from(error))
             return
         self._call_protocol(self.write_ended)
 
     def _failed(self, error: BaseException) -> None:
-        """What it was given to do failed: the boundary to code of others, and the end of it alone.
-
-        Where there is no memory for the log either, it is closed all the same.
-        """
+        """Log an exception of the protocol and close, even if logging fails for lack of memory."""
         if self._pending:
-            self._aborting = True  # what is cut short does not end as what is whole
+            self._aborting = True  # a truncated stream ends in a reset
         try:
             self.log_failure(error)
         finally:
@@ -519,14 +516,14 @@ class LeanConnection(Connection):
             self._end = self._end or End.LOST
             self._out.clear()
             self._pending = 0
-        with self._socket as sock:  # which closes it, whatever fails
+        with self._socket as sock:  # closes it
             if self._aborting:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             elif reason is _DONE and not (self._read_over or self._read_ended):
-                # with input unread it would be reset, which may cost the client our last bytes
+                # closing with unread input would send a reset, and the client might lose our data
                 with contextlib.suppress(OSError, MemoryError):
                     self._receive(_UNREAD)
         try:
             self.finish(reason)
         except BaseException as error:
-            self.log_failure(error, " in ending")
+            self.log_failure(error, " while ending")

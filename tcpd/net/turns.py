@@ -1,4 +1,4 @@
-"""The turns of the reactor, and what is done at the end of each."""
+"""Calls scheduled for the end of a reactor turn, which is one iteration of the event loop."""
 
 from __future__ import annotations
 
@@ -12,23 +12,26 @@ from tcpd.policy.workqueue import SECONDS_A_TURN, WorkQueue
 _log = Logger()
 
 
-class Flushed(Protocol):
-    """What has something to do at the end of a turn."""
+class Flushable(Protocol):
+    """An object that can be scheduled for the end of a turn."""
 
     def flush(self) -> None:
-        """Do it. Called once each time it was asked for; what it raises is logged, and costs no
-        other its own."""
+        """Send what is buffered. Called once for each time it was scheduled.
+
+        An exception is logged and does not affect other objects.
+        """
 
 
 def between_polls(reactor: Any) -> Callable[[Callable[[], object]], object]:
-    """How to call what opens descriptors and registers them with a reactor.
+    """Return a function that calls its argument when new descriptors can be registered safely.
 
-    Twisted's poll and epoll reactors find descriptors by number: an event late in a batch reaches
-    whoever has its number by then. What is opened between two polls gets no such event.
+    Twisted's poll and epoll reactors find descriptors by number. If a number is reused within one
+    batch of events, the new descriptor gets an event of the old one. A descriptor that is opened
+    between two polls gets no such event.
 
     :param reactor: an IReactorFDSet and IReactorTime.
-    :return: takes a callable; calls it at once on :class:`tcpd.net.reactor.TcpdReactor`, whose
-        registrations have generations, and before the next poll on any other.
+    :return: on :class:`tcpd.net.reactor.TcpdReactor` the call is made at once, because its
+        registrations have generations; on other reactors it is made before the next poll.
     """
     if has_generations(reactor):
         return lambda call: call()
@@ -36,41 +39,41 @@ def between_polls(reactor: Any) -> Callable[[Callable[[], object]], object]:
 
 
 def has_generations(reactor: Any) -> bool:
-    """Whether a reactor gives events only to who was registered when it polled."""
+    """Whether a reactor drops events of former owners of a descriptor number."""
     return hasattr(reactor, "forget")
 
 
 class TurnScheduler:
-    """The reactor, and what happens at the end of each of its turns; one for all connections.
+    """Schedules the ``flush`` of connections and queues for the end of the current turn.
 
-    Other things than connections, too, may have a ``flush`` and ask for it.
+    All connections share one.
 
-    :param reactor: an IReactorFDSet and IReactorTime; for others than connections the latter will
-        do. One that has ``written``, as :class:`tcpd.net.reactor.TcpdReactor` has, flushes at the
-        end of its turns by itself.
+    :param reactor: an IReactorTime; for connections an IReactorFDSet too. A reactor with
+        an attribute ``written``, as :class:`tcpd.net.reactor.TcpdReactor`, calls ``flush`` itself.
 
-    :ivar soon: called with a connection that was written to or is to end; sees to it that its
-        ``flush``, which never raises, is called at the end of the turn.
-    :ivar forget: called with a connection whose socket is closed right after.
+    :ivar schedule: takes an object whose ``flush`` is then called at the end of the turn.
+    :ivar forget: takes a connection whose socket is closed right after, and unregisters it.
     """
 
-    __slots__ = ("_waiting", "forget", "reactor", "soon")
+    __slots__ = ("_waiting", "forget", "reactor", "schedule")
 
     def __init__(self, reactor: Any) -> None:
         self.reactor = reactor
-        self._waiting: list[Flushed] = []
+        self._waiting: list[Flushable] = []
         written = getattr(reactor, "written", None)
-        self.soon: Callable[[Flushed], None] = self._later if written is None else written.append
+        self.schedule: Callable[[Flushable], None] = (
+            self._add if written is None else written.append
+        )
         self.forget: Callable[[Any], None] = getattr(reactor, "forget", self._remove)
 
     def _remove(self, connection: Any) -> None:
         self.reactor.removeReader(connection)
         self.reactor.removeWriter(connection)
 
-    def _later(self, connection: Flushed) -> None:
+    def _add(self, flushable: Flushable) -> None:
         if not self._waiting:
             self.reactor.callLater(0, self._flush)
-        self._waiting.append(connection)
+        self._waiting.append(flushable)
 
     def _flush(self) -> None:
         waiting, self._waiting = self._waiting, []
@@ -82,10 +85,10 @@ class TurnScheduler:
 
 
 def work_queue(reactor: Any, seconds: float = SECONDS_A_TURN) -> WorkQueue:
-    """Make the queue of the work that clients cause; the daemon has one.
+    """Make the daemon's queue for the work that clients cause.
 
     :param reactor: an IReactorTime whose clock is monotonic.
     :param seconds: see :class:`tcpd.policy.workqueue.WorkQueue`.
     """
-    soon = TurnScheduler(reactor).soon
-    return WorkQueue(reactor.seconds, soon, lambda: _log.failure("work failed"), seconds)
+    schedule = TurnScheduler(reactor).schedule
+    return WorkQueue(reactor.seconds, schedule, lambda: _log.failure("work failed"), seconds)

@@ -22,8 +22,8 @@ from twisted.python.failure import Failure
 from wsproto.frame_protocol import CloseReason
 from zope.interface import implementer
 
-from tcpd.net.own_names import Reached, is_own
-from tcpd.net.stage import Below, StackedTransport
+from tcpd.net.own_names import LocalEnd, is_own
+from tcpd.net.stage import BottomTransport, StackedTransport
 from tcpd.net.websocket_messages import FrameFault, Messages
 from tcpd.net.websocket_settings import WebSocketOptions
 from tcpd.net.websocket_upgrade import Refused, Upgrade
@@ -34,18 +34,18 @@ from tcpd.policy.reasons import End
 _FRAMES_A_TURN = 100
 
 
-class WebSocketBelow(Below, Reached, Protocol):
+class WebSocketBelow(BottomTransport, LocalEnd, Protocol):
     """The connection at the bottom, as WebSocket needs it."""
 
     disconnecting: bool
 
-    def ending(self, reason: End) -> None:
+    def record_end(self, reason: End) -> None:
         """Note why the connection is going to end, unless that is known."""
 
     def end(self, reason: End) -> None:
         """End the connection."""
 
-    def broken(self, doing: str) -> None:
+    def log_and_abort(self, doing: str) -> None:
         """Log the exception being caught, and cut the connection."""
 
 
@@ -203,7 +203,7 @@ class WebSocketLayer(StackedTransport):
         try:
             call()
         except Exception:
-            self._connection.broken(doing)
+            self._connection.log_and_abort(doing)
 
     # --- whether the client is there ---
 
@@ -242,7 +242,7 @@ class WebSocketLayer(StackedTransport):
             return
         self.disconnecting = True
         self._stop_ping()
-        self._connection.let_go()
+        self._connection.stop_producer()
         self._connection.begin_linger()
         self._say_close(code, reason)
         self._go_on_reading()
@@ -262,7 +262,7 @@ class WebSocketLayer(StackedTransport):
         self._stop_timers()
         if not self.disconnecting:
             self.disconnecting = True
-            self._connection.ending(End.CLIENT)
+            self._connection.record_end(End.CLIENT)
             self._say_close(CloseReason.NORMAL_CLOSURE, "")
         self._below.loseConnection()
 
@@ -281,8 +281,8 @@ class WebSocketLayer(StackedTransport):
         self._over = self.disconnecting = True
         self._stop_timers()
         self._counted[f"websocket-{why}"] += 1
-        self._connection.ending(End.WEBSOCKET_FAILED)
-        self._connection.let_go()
+        self._connection.record_end(End.WEBSOCKET_FAILED)
+        self._connection.stop_producer()
         self._connection.begin_linger()
         self._below.resumeProducing()
         self._below.loseWriteConnection()

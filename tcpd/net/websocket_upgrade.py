@@ -18,8 +18,8 @@ from dataclasses import dataclass
 
 from wsproto.utilities import generate_accept_token
 
-from tcpd.net.http_answer import answer
-from tcpd.net.http_request import LONGEST, BadRequest, Request, RequestReader
+from tcpd.net.http_request import MAX_HEAD, BadRequest, Request, RequestReader
+from tcpd.net.http_response import text_response
 from tcpd.net.websocket_settings import Frames, WebSocketOptions, allows
 
 _VERSION = b"13"
@@ -54,12 +54,14 @@ class Refused:
 
 
 _BAD = {
-    BadRequest.NOT_HTTP: Refused(answer(400, f"{_HERE}, and this is no HTTP request."), "not-http"),
+    BadRequest.NOT_HTTP: Refused(
+        text_response(400, f"{_HERE}, and this is no HTTP request."), "not-http"
+    ),
     BadRequest.MALFORMED: Refused(
-        answer(400, f"{_HERE}, and this request is malformed."), "bad-request"
+        text_response(400, f"{_HERE}, and this request is malformed."), "bad-request"
     ),
     BadRequest.TOO_LONG: Refused(
-        answer(431, f"The request is longer than {LONGEST} bytes."), "bad-request"
+        text_response(431, f"The request is longer than {MAX_HEAD} bytes."), "bad-request"
     ),
 }
 
@@ -108,12 +110,14 @@ class Upgrade:
             return Refused(_upgrade_required(f"{_HERE}, version 13.", body), "bad-request")
         if request.method != b"GET" or request.has_body:
             return Refused(
-                answer(400, "A WebSocket begins with a GET request without a body.", body=body),
+                text_response(
+                    400, "A WebSocket begins with a GET request without a body.", body=body
+                ),
                 "bad-request",
             )
         if not _is_key(headers.get(b"sec-websocket-key", [])):
             return Refused(
-                answer(400, "Sec-WebSocket-Key has to be 16 bytes in base64."), "bad-request"
+                text_response(400, "Sec-WebSocket-Key has to be 16 bytes in base64."), "bad-request"
             )
         origin = headers.get(b"origin", [])
         if origin and (len(origin) > 1 or not self._allows(origin[0], headers[b"host"][0])):
@@ -122,7 +126,7 @@ class Upgrade:
                 "websocket_origins; same, the default, is for pages of server_name, of a name in "
                 "the certificate, and of the address that is connected to."
             )
-            return Refused(answer(403, words), "origin")
+            return Refused(text_response(403, words), "origin")
         return None
 
     def _allows(self, origin: bytes, host: bytes) -> bool:
@@ -153,7 +157,7 @@ class Upgrade:
 
 def _upgrade_required(words: str, body: bool) -> bytes:
     # RFC 9110 sections 7.8 and 15.5.22, RFC 6455 section 4.4
-    return answer(
+    return text_response(
         426,
         words,
         b"Upgrade: websocket",

@@ -1,9 +1,8 @@
-"""A connection on a transport of Twisted's: between it and the protocol, neither of which knows.
+"""A connection on a transport of Twisted's, for endpoints (docs/decisions/0004).
 
-Towards the transport a WrappedConnection is the protocol; towards the protocol, or its stages, it
-is the transport. It counts bytes, marks activity, and bounds what waits to be sent. One object does
-all of that: each further Python frame on the path of a byte costs about as much as a small system
-call.
+A WrappedConnection is the protocol of the transport below, and the transport of the protocol or
+stage above. It counts bytes, resets the idle time and bounds the buffered output, all in one
+object: each more Python frame for a message costs about as much as a small system call.
 """
 
 from __future__ import annotations
@@ -26,20 +25,19 @@ from zope.interface import implementer
 from tcpd.interfaces import IConnection
 from tcpd.net.address import plain_endpoint_address
 from tcpd.net.connection import Connection
+from tcpd.net.connection_facts import socket_of
 from tcpd.net.credentials import credentials_of
-from tcpd.net.delivery import reset_when_delivered
-from tcpd.net.gathering import socket_of
-from tcpd.net.kernel import UNWATCHED
-from tcpd.net.loss import lost_by, pending_error
+from tcpd.net.delayed_reset import reset_when_acknowledged
+from tcpd.net.handshake_capture import NOT_CAPTURED
+from tcpd.net.loss import loss_from, take_socket_error
 from tcpd.policy.reasons import End
 
 
 @implementer(IPushProducer)
 class _Output:
-    """What the transport sees as the producer: it says here when it is full and when it is empty.
+    """The producer that the transport below pauses when its buffer is full.
 
-    A separate object: the same method names mean reading where the protocol calls them on
-    its transport.
+    A separate object, because on WrappedConnection the same methods pause and resume reading.
     """
 
     __slots__ = ("_connection",)
@@ -54,7 +52,7 @@ class _Output:
         self._connection.output_empty()
 
     def stopProducing(self) -> None:
-        """The connection is gone; ``connectionLost`` is called, too."""
+        """Do nothing: ``connectionLost`` is called too."""
 
 
 @implementer(IConnection, ITCPTransport, IConsumer, IPushProducer, IHalfCloseableProtocol)
@@ -73,7 +71,7 @@ class WrappedConnection(Connection, Protocol):
     def pending(self) -> int:
         return self._held_size + self._full
 
-    # --- towards the transport: a protocol ---
+    # --- called by the transport below ---
 
     def connectionMade(self) -> None:
         transport = cast(Any, self.transport)
@@ -82,10 +80,10 @@ class WrappedConnection(Connection, Protocol):
             transport.setTcpKeepAlive(True)
         if self.address is None and hasattr(transport, "getHandle"):
             self.credentials = credentials_of(transport.getHandle())
-        if self.options.watch is not UNWATCHED:
+        if self.options.capture is not NOT_CAPTURED:
             below = socket_of(self)
             if below is not None:
-                self.layer.note(self, below)
+                self.layer.read_handshake(self, below)
         transport.registerProducer(self._output, True)
         self.begin()
 
@@ -93,23 +91,22 @@ class WrappedConnection(Connection, Protocol):
         size = len(data)
         self.bytes_in += size
         self._counters.bytes_in += size
-        self.quiet = 0
+        self.idle_sweeps = 0
         self.inner.dataReceived(data)
 
     def readConnectionLost(self) -> None:
-        """The client will send nothing more, or it has reset the connection: some reactors take
-        the kernel's EPOLLHUP for an end."""
+        """Handle a half-close by the client, or a reset, which some reactors report the same way
+        (EPOLLHUP)."""
         below = socket_of(self)
-        error = None if below is None else pending_error(below)
+        error = None if below is None else take_socket_error(below)
         if error is not None:
-            self.ending(End.LOST)
-            self._failure = lost_by(error)
+            self.record_end(End.LOST)
+            self._failure = loss_from(error)
             self.abortConnection()
         else:
             self.read_ended()
 
     def writeConnectionLost(self) -> None:
-        """Nothing more can be sent."""
         self.write_ended()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
@@ -119,14 +116,14 @@ class WrappedConnection(Connection, Protocol):
         self.finish(self._failure or reason)
 
     def output_full(self) -> None:
-        """The transport holds as much as it likes to; called again at each write while it does."""
+        """Pause the producer: the transport's buffer is full. Called for each write while it is."""
         if not self._full:
             self._full = True
             if self._producer is not None:
                 self._producer.pauseProducing()
 
     def output_empty(self) -> None:
-        """The transport has sent all it held."""
+        """Write what is held and resume the producer: the transport's buffer is empty."""
         self._full = False
         held = self._held
         transport = cast(ITransport, self.transport)
@@ -137,7 +134,7 @@ class WrappedConnection(Connection, Protocol):
         if not self._full and self._producer is not None:
             self._producer.resumeProducing()
 
-    # --- towards the protocol, or the TLS layer: a transport ---
+    # --- called by the protocol or a stage ---
 
     def write(self, data: bytes) -> None:
         if self.disconnecting or self._lost:
@@ -145,7 +142,7 @@ class WrappedConnection(Connection, Protocol):
         size = len(data)
         self.bytes_out += size
         self._counters.bytes_out += size
-        self.quiet = 0
+        self.idle_sweeps = 0
         if self._full:
             self._held.append(data)
             self._held_size += size
@@ -164,21 +161,21 @@ class WrappedConnection(Connection, Protocol):
         self.begin_linger()
         transport = cast(Any, self.transport)
         pulling = self._pulling
-        self.let_go()
+        self.stop_producer()
         if not pulling:
-            transport.unregisterProducer()  # a transport that has one would wait for it
+            transport.unregisterProducer()  # a transport with a producer does not close
         if self._held:
             transport.writeSequence(list(self._held))
             self._drop_held()
         transport.loseConnection()
 
     def loseWriteConnection(self) -> None:
-        """Close the sending side once all is written: a half-close of ours."""
+        """Half-close: close the sending side once all data is sent."""
         if not ITCPTransport.providedBy(self.transport):
             self.loseConnection()
         elif not (self.disconnecting or self._lost):
             transport = cast(Any, self.transport)
-            transport.unregisterProducer()  # a transport that has paused one would forget the rest
+            transport.unregisterProducer()  # a transport with a paused one would drop its buffer
             transport.writeSequence(list(self._held))
             self._drop_held()
             self._full = self._pulling = False
@@ -197,11 +194,11 @@ class WrappedConnection(Connection, Protocol):
         self.disconnecting = True
         self.begin_linger()
         transport = cast(Any, self.transport)
-        self.let_go()
+        self.stop_producer()
         transport.unregisterProducer()
         transport.writeSequence(list(self._held))
         self._drop_held()
-        reset_when_delivered(transport, self.layer.clock)
+        reset_when_acknowledged(transport, self.layer.clock)
 
     def getHost(self) -> Any:
         if self.proxy is not None and self.proxy.host is not None:
@@ -211,8 +208,7 @@ class WrappedConnection(Connection, Protocol):
     def getHandle(self) -> Any:
         return cast(Any, self.transport).getHandle()
 
-    # what is below need not be of TCP, and a protocol need not know
-
+    # the transport below may not be TCP, and the protocol does not know
     def getTcpNoDelay(self) -> bool:
         below: Any = self.transport
         return ITCPTransport.providedBy(below) and bool(below.getTcpNoDelay())
@@ -239,7 +235,7 @@ class WrappedConnection(Connection, Protocol):
             raise RuntimeError(f"{producer!r} cannot be registered while {self._producer!r} is")
         self._producer = producer
         if not streaming:
-            # it writes one piece each time it is asked, and the transport asks it by itself
+            # the transport below calls a pull producer itself
             self._pulling = True
             transport = cast(Any, self.transport)
             transport.unregisterProducer()
@@ -260,7 +256,7 @@ class WrappedConnection(Connection, Protocol):
                 transport.registerProducer(self._output, True)
 
     def pauseProducing(self) -> None:
-        """Stop reading from the client, until :meth:`resumeProducing`."""
+        """Stop reading from the client until :meth:`resumeProducing`."""
         cast(Any, self.transport).pauseProducing()
 
     def resumeProducing(self) -> None:

@@ -27,11 +27,11 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from tcpd.interfaces import (
+    IAbortable,
     IBusy,
     IConnection,
     IContext,
     IFarewell,
-    IHurrying,
     IKind,
     IReconfigurable,
 )
@@ -195,7 +195,7 @@ class ExecProtocol(Protocol):
         cast(IPushProducer, self.transport).resumeProducing()
 
 
-@implementer(IReconfigurable, IHurrying)
+@implementer(IReconfigurable, IAbortable)
 class ExecFactory(ServerFactory):
     """One exec service.
 
@@ -392,8 +392,8 @@ class ExecFactory(ServerFactory):
 
         return done.addCallback(tidy)
 
-    def hurry(self) -> None:
-        """See :class:`tcpd.interfaces.IHurrying`."""
+    def abort(self) -> None:
+        """See :class:`tcpd.interfaces.IAbortable`."""
         self.kill_all()
         if self._giving_up is not None and self._giving_up.active():
             self._giving_up.reset(_GONE)

@@ -8,7 +8,7 @@ from twisted.internet.protocol import ServerFactory
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from tcpd.interfaces import IConnection, IContext, IHurrying, IKind, IReconfigurable
+from tcpd.interfaces import IAbortable, IConnection, IContext, IKind, IReconfigurable
 from tcpd.net.lookups import Lookups
 from tcpd.ops import catalogue
 from tcpd.policy.log_throttle import LogThrottle
@@ -19,7 +19,7 @@ from tcpd.relay.forward_settings import ForwardSettings
 from tcpd.relay.forward_sides import Client, Far
 
 
-@implementer(IReconfigurable, IHurrying)
+@implementer(IReconfigurable, IAbortable)
 class ForwardFactory(ServerFactory):
     """One forward service. Provides :class:`tcpd.relay.forward_sides.Forwarding`.
 
@@ -62,11 +62,11 @@ class ForwardFactory(ServerFactory):
         if not self._far_sides:
             return succeed(None)
         self._finished = Deferred()
-        self._cut = self.clock.callLater(seconds, self.hurry)
+        self._cut = self.clock.callLater(seconds, self.abort)
         return self._finished
 
-    def hurry(self) -> None:
-        """See :class:`tcpd.interfaces.IHurrying`."""
+    def abort(self) -> None:
+        """See :class:`tcpd.interfaces.IAbortable`."""
         for far in list(self._far_sides):
             far.abort()
 

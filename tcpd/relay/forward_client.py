@@ -202,9 +202,9 @@ class ClientSide(Protocol):
     def far_send_failed(self) -> None:
         self._undelivered = True
 
-    def far_lost(self, *, reset: bool = False, undelivered: bool = False) -> None:
+    def far_lost(self, *, reset: bool = False, unacknowledged: bool = False) -> None:
         self._far = None
-        self._write = self._drop if undelivered else discard
+        self._write = self._drop if unacknowledged else discard
         if self._gone:
             return
         if reset:

@@ -12,7 +12,7 @@ from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from tcpd.net.delivery import reset_when_delivered
+from tcpd.net.delayed_reset import reset_when_acknowledged
 from tcpd.relay.forward_failures import FAILED, FarFailure
 from tcpd.relay.forward_sides import Client, Forwarding
 
@@ -249,7 +249,7 @@ class FarSide(Protocol):
     def _lost(self, client: Client) -> None:
         """Notify the client's side. Data received before a half-close is complete: no reset."""
         self._factory.count("lost")
-        client.far_lost(reset=not self._read_over, undelivered=True)
+        client.far_lost(reset=not self._read_over, unacknowledged=True)
 
     def _close(self) -> None:
         """Close after its last data was read and sending has failed."""
@@ -263,7 +263,7 @@ class FarSide(Protocol):
             self.transport.loseConnection()
 
     def _reset(self) -> None:
-        reset_when_delivered(self.transport, self._factory.clock)
+        reset_when_acknowledged(self.transport, self._factory.clock)
 
     def _log_loss(self, reason: Failure, client: Client) -> None:
         """Log the loss of a joined connection, in TLS."""

@@ -33,11 +33,11 @@ class Client(Protocol):
     def far_send_failed(self) -> None:
         """The far side accepts no more data from the client. Called by the far side."""
 
-    def far_lost(self, *, reset: bool = False, undelivered: bool = False) -> None:
+    def far_lost(self, *, reset: bool = False, unacknowledged: bool = False) -> None:
         """The far side's connection is lost after it was connected. Called by the far side.
 
         :param reset: whether its data was truncated by a reset.
-        :param undelivered: whether data of the client may be lost.
+        :param unacknowledged: whether data of the client may be lost.
         """
 
     def far_failed(self, why: FarFailure) -> None:

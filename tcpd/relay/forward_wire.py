@@ -12,7 +12,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from tcpd.interfaces import IConnection
-from tcpd.net.delivery import reset_when_delivered
+from tcpd.net.delayed_reset import reset_when_acknowledged
 from tcpd.net.tls_layer import TLSLayer
 from tcpd.policy.addresses import IPAddress
 from tcpd.relay.forward_failures import UNTRUSTED, FarFailure, tls_failure
@@ -91,7 +91,7 @@ class TLSFarSide(FarSide):
 
 @implementer(IHalfCloseableProtocol)
 class Wire(Protocol):
-    """A far side's connection below its TLS: a :class:`tcpd.net.stage.Below`.
+    """A far side's connection below its TLS: a :class:`tcpd.net.stage.BottomTransport`.
 
     :param far: the protocol above TLS.
     :param handshake: the state of its handshake.
@@ -170,7 +170,7 @@ class Wire(Protocol):
         self._far.makeConnection(self._tls)
 
     def write(self, data: bytes) -> None:
-        """See :class:`~tcpd.net.stage.Below`, as for the methods below."""
+        """See :class:`~tcpd.net.stage.BottomTransport`, as for the methods below."""
         self.transport.write(data)
 
     def loseConnection(self) -> None:
@@ -186,7 +186,7 @@ class Wire(Protocol):
 
     def resetConnection(self) -> None:
         self.transport.unregisterProducer()
-        reset_when_delivered(self.transport, self._clock)
+        reset_when_acknowledged(self.transport, self._clock)
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
         self.transport.registerProducer(producer, streaming)
@@ -218,7 +218,7 @@ class Wire(Protocol):
     def setTcpKeepAlive(self, enabled: bool) -> None:
         self.transport.setTcpKeepAlive(enabled)
 
-    def let_go(self) -> None:
+    def stop_producer(self) -> None:
         self.transport.unregisterProducer()
 
     def begin_linger(self) -> None:
@@ -231,6 +231,6 @@ class Wire(Protocol):
     def truncated(self) -> None:
         """Nothing to do: the far side's ``connectionLost`` is called."""
 
-    def broken(self) -> None:
+    def receive_failed(self) -> None:
         _log.failure("data of a far side could not be relayed")
         self.transport.abortConnection()

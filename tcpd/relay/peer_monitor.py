@@ -99,7 +99,7 @@ class PeerMonitor:
             checks = max(self._checks, _LAST_CHECKS if self._paused else 1)
         self._last_checks = self._last_checks + 1 if events else 0
         if self._last_checks >= checks:
-            connection.cut(End.LOST)
+            connection.abort(End.LOST)
             return
         if not self._probed:
             self._probed = True

@@ -115,7 +115,7 @@ class HandshakeKind:
     words: frozenset[str] = frozenset()
     idle = 600.0
     sample_listen = "127.0.0.1:7080"
-    tells_handshakes = True
+    shows_handshakes = True
 
     def make_factory(self, settings: HandshakeSettings, context: IContext) -> HandshakeFactory:
         """Make the factory of one service."""

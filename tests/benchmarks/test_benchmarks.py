@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from net.lean import MemoryReactor, MemorySocket
+from net.doubles import MemoryReactor, MemorySocket
 from running import PATIENCE, Daemon
 
 from benchmarks.crowd import addresses, ended
 from benchmarks.ground import Ground
 from benchmarks.report import Table, spread
-from tcpd.net.transport import LeanConnection
+from tcpd.net.transport import SocketConnection
 from tcpd.net.turns import TurnScheduler
 from tcpd.small.echo import EchoFactory
 
@@ -61,12 +61,12 @@ POLICY_LINES = {
         "size = len(data)",
         "self.bytes_in += size",
         "self._counters.bytes_in += size",
-        "self.quiet = 0",
+        "self.idle_sweeps = 0",
     ],
     "write": [
         "self.bytes_out += size",
         "self._counters.bytes_out += size",
-        "self.quiet = 0",
+        "self.idle_sweeps = 0",
         "if self._blocked and self._pending > self.layer.policy.unsent:",
         "self.end(End.SLOW_READER)",
         "return",
@@ -85,7 +85,7 @@ def test_the_peer_without_policy_moves_bytes_as_tcpd_does(name: str) -> None:
     """It is "the same protocol without it" only for as long as nothing else is left out."""
     from benchmarks.peers.lean import Bare
 
-    with_policy = code_of(getattr(LeanConnection, name))
+    with_policy = code_of(getattr(SocketConnection, name))
     policy = POLICY_LINES[name]
     starts = (at for at, line in enumerate(with_policy) if line == policy[0])
     at = next(at for at in starts if with_policy[at : at + len(policy)] == policy)
@@ -97,7 +97,7 @@ def test_the_peer_without_policy_moves_bytes_as_tcpd_does(name: str) -> None:
 def test_the_peer_without_policy_begins_as_tcpds_transport_does() -> None:
     from benchmarks.peers.lean import Bare
 
-    ours = code_of(LeanConnection.__init__)
+    ours = code_of(SocketConnection.__init__)
     transport = ours[ours.index("self._socket = sock") :]
     assert len(transport) > 10
     assert code_of(Bare.__init__)[-len(transport) :] == transport

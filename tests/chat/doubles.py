@@ -322,6 +322,6 @@ class ConnectionTransport(StringTransport):
     def refuse(self, reason: Refusal) -> None:
         self.refusals.append(reason)
 
-    def stand_for(self, address: Any) -> Refusal | None:
+    def replace_address(self, address: Any) -> Refusal | None:
         self.stood_for.append(str(address))
         return None

@@ -168,10 +168,10 @@ def test_banned_client_behind_a_gateway_is_refused() -> None:
     client = gateway(chat)
     asked = []
 
-    def stand_for(address: Any) -> Refusal:
+    def replace_address(address: Any) -> Refusal:
         asked.append(str(address))
         return Refusal.BANNED
 
-    client.protocol.stand_for = stand_for  # type: ignore[method-assign]
+    client.protocol.replace_address = replace_address  # type: ignore[method-assign]
     assert webirc(client) == [f"ERROR :Closing Link: * ({Refusal.BANNED.sentence})"]
     assert asked == ["198.51.100.7"]

@@ -14,7 +14,7 @@ from twisted.internet.testing import StringTransport
 
 from tcpd.chat.irc.dispatch import IrcConversation
 from tcpd.chat.irc.reverse import ReverseNames, name_of
-from tcpd.net.lookups import MOST, TIMEOUT, WAITING, Lookups
+from tcpd.net.lookups import MAX_QUEUED, MAX_THREADS, TIMEOUT, Lookups
 
 
 class ClientOn(IrcTestClient):
@@ -157,7 +157,7 @@ def test_failed_lookup_does_not_affect_others(logged_failures: Any) -> None:
 def test_hanging_resolver_gives_no_name_and_no_log() -> None:
     clock = Clock()
     names = ReverseNames(Lookups(clock, start=lambda run: None), lambda address: 1 // 0)
-    for number in range(2 * (MOST + WAITING)):
+    for number in range(2 * (MAX_THREADS + MAX_QUEUED)):
         names.ask(ipaddress.ip_address(0xC0000200 + number), lambda name: 1 // 0)
     clock.advance(TIMEOUT)
     assert not clock.getDelayedCalls()
@@ -241,9 +241,9 @@ def test_client_dropped_before_registration_is_not_counted() -> None:
 def test_gateway_client_is_reported_to_the_connection_layer() -> None:
     transport = ConnectionTransport("192.0.2.1")
     chat, client = register(transport)
-    assert client.protocol.stand_for(ipaddress.ip_address("198.51.100.7")) is None
+    assert client.protocol.replace_address(ipaddress.ip_address("198.51.100.7")) is None
     assert transport.stood_for == ["198.51.100.7"]
-    assert chat.irc_client().protocol.stand_for(ipaddress.ip_address("198.51.100.7")) is None
+    assert chat.irc_client().protocol.replace_address(ipaddress.ip_address("198.51.100.7")) is None
 
 
 def test_idle_client_is_pinged_and_disconnected() -> None:

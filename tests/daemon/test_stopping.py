@@ -22,8 +22,8 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from tcpd.daemon.stop_signals import MARGIN, PATIENCE, StopSignals
-from tcpd.interfaces import IHurrying
-from tcpd.net.threads import DaemonThreads, use_daemon_threads
+from tcpd.interfaces import IAbortable
+from tcpd.net.threads import DaemonThreadPool, use_daemon_threads
 
 NUMBERS = (signal.SIGTERM, signal.SIGINT, signal.SIGALRM)
 
@@ -79,7 +79,7 @@ class Bed:
     @property
     def running_services(self) -> Any:
         settings = SimpleNamespace(tcpd=SimpleNamespace(drain=7.0))
-        return SimpleNamespace(settings=settings, hurry=self.kill_programs)
+        return SimpleNamespace(settings=settings, abort_factories=self.kill_programs)
 
     @property
     def components(self) -> Any:
@@ -241,7 +241,7 @@ def test_what_is_ignored_stays_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     assert bed.done == []
 
 
-@implementer(IHurrying)
+@implementer(IAbortable)
 class Slow:
     """Takes the place of a factory that has programs to end."""
 
@@ -256,7 +256,7 @@ class Slow:
     def finish(self, seconds: float) -> Deferred[None]:
         return self.finished
 
-    def hurry(self) -> None:
+    def abort(self) -> None:
         self.hurried += 1
         if not self.finished.called:
             self.finished.callback(None)
@@ -401,7 +401,7 @@ def test_the_end_waits_for_no_thread() -> None:
     reactor = SelectReactor()
     use_daemon_threads(reactor)
     pool = reactor.getThreadPool()
-    assert isinstance(pool, DaemonThreads)
+    assert isinstance(pool, DaemonThreadPool)
     go_on, done = threading.Event(), threading.Event()
     pool.start()
     for _ in range(30):

@@ -17,7 +17,7 @@ from topping import sample, service
 from tcpd.ctl.top.rates import compare
 from tcpd.ctl.top.screen import draw
 from tcpd.ctl.top.view import View
-from tcpd.net.kernel import self_test
+from tcpd.net.handshake_capture import self_test
 
 PAGE = Page("README.rst")
 SPEED = (ROOT / "docs" / "explanation" / "speed.rst").read_text(encoding="utf-8")

@@ -13,7 +13,7 @@ import certificates
 import pytest
 from running import PATIENCE, TWISTD, Daemon, receive_all
 
-from tcpd.net.lookups import MOST
+from tcpd.net.lookups import MAX_THREADS
 from tcpd.policy.passwords import hash_password
 
 pytestmark = [
@@ -101,8 +101,8 @@ def test_unanswered_lookups_do_not_delay_others(tmp_path: Path, wrapper: str) ->
                 assert piece, received
                 received += piece
             client.close()
-        # ten threads of the reactor's pool, for passwords, and MOST for look-ups of each service
-        assert len(os.listdir(tasks)) <= before + 10 + 3 * MOST
+        # ten threads of the reactor's pool, and MAX_THREADS for the look-ups of each service
+        assert len(os.listdir(tasks)) <= before + 10 + 3 * MAX_THREADS
         for client in clients:
             # an unreachable far side is a reset, not EOF
             with client, pytest.raises(ConnectionResetError):

@@ -45,7 +45,7 @@ import mmap as mmap_module
 from tcpd.net import transport
 from tcpd.ops import memory
 
-begun = transport.LeanConnection.__init__
+begun = transport.SocketConnection.__init__
 
 def begin(self, *arguments):
     begun(self, *arguments)
@@ -64,7 +64,7 @@ class Poor:
             raise OSError(12, "Cannot allocate memory")
         return mmap_module.mmap(*arguments)
 
-transport.LeanConnection.__init__ = begin
+transport.SocketConnection.__init__ = begin
 memory.mmap = Poor
 memory.PATIENCE = 0.5
 memory.RETRY = 0.1

@@ -9,7 +9,7 @@ from typing import Any
 
 import certificates
 import pytest
-from net.lean import MemorySocket
+from net.doubles import MemorySocket
 from net.test_layer import FULL, House, LeanHouse, read_all, server_tls
 from OpenSSL import SSL
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
@@ -278,7 +278,7 @@ def test_who_gets_no_descriptor_is_counted_told_and_closed(told: Any) -> None:
     house = LeanHouse()
     for number in range(3):
         sock: Any = MemorySocket()
-        house.factory.turn_away(sock, (client(number).host, 4711))
+        house.factory.refuse_socket(sock, (client(number).host, 4711))
         assert sock.taken == b"no: no-descriptor"
         assert sock.closed
     assert house.counters.refused == {Refusal.NO_DESCRIPTOR: 3}

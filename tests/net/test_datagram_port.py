@@ -17,7 +17,7 @@ from twisted.internet.task import Clock
 
 from tcpd.config.listen import Address
 from tcpd.net.datagram import Datagrams
-from tcpd.net.datagram_port import Ancillary, DatagramPort, answer_source
+from tcpd.net.datagram_port import Ancillary, DatagramPort, reply_source
 from tcpd.net.sockets import bind_datagrams
 from tcpd.ops.counters import ServiceCounters
 
@@ -167,7 +167,7 @@ def test_a_port_that_makes_way_answers_all_that_waits(house: Open) -> None:
         client.connect(("127.0.0.1", port.number))
         for _ in range(200):
             client.send(b"x")
-        port.port.take_waiting()
+        port.port.drain_queue()
     assert port.counters.datagrams_in == 200
 
 
@@ -308,11 +308,11 @@ def packed4(index: int, local: str, destination: str) -> bytes:
     ],
 )
 def test_where_an_answer_leaves_from(received: Ancillary, said: Ancillary) -> None:
-    assert answer_source(received) == said
+    assert reply_source(received) == said
 
 
 @given(
     st.lists(st.tuples(st.sampled_from([0, 41]), st.sampled_from([8, 50]), st.binary(max_size=24)))
 )
 def test_nothing_that_the_kernel_says_raises(received: Ancillary) -> None:
-    assert len(answer_source(received)) <= 1
+    assert len(reply_source(received)) <= 1

@@ -9,7 +9,7 @@ from typing import Any
 
 import certificates
 import pytest
-from net.lean import Client, MemoryReactor, MemorySocket
+from net.doubles import Client, MemoryReactor, MemorySocket
 from OpenSSL import SSL
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import Deferred
@@ -38,7 +38,7 @@ from tcpd.net.listener_factory import ListenerFactory
 from tcpd.net.listener_options import ListenerOptions
 from tcpd.net.tls import Certificates
 from tcpd.net.tls_layer import TLSLayer
-from tcpd.net.transport import LeanConnection
+from tcpd.net.transport import SocketConnection
 from tcpd.net.turns import TurnScheduler
 from tcpd.net.wrapped_connection import WrappedConnection
 from tcpd.ops.counters import ServiceCounters
@@ -262,7 +262,7 @@ def test_bytes_pass_both_ways_and_are_counted(make: Make) -> None:
 def test_each_is_a_transport_of_tcp_or_of_tls() -> None:
     """A protocol may ask by the interface: ISSLTransport is how Twisted's own tell that a
     connection is safe."""
-    assert verifyClass(ITCPTransport, LeanConnection, tentative=True)
+    assert verifyClass(ITCPTransport, SocketConnection, tentative=True)
     assert verifyClass(ITCPTransport, WrappedConnection, tentative=True)
     assert verifyClass(ISSLTransport, TLSLayer, tentative=True)
     assert verifyClass(INegotiated, TLSLayer, tentative=True)

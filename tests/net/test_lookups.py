@@ -24,7 +24,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from tcpd.net.lookups import MOST, TIMEOUT, WAITING, LookupFailed, Lookups, start_thread
+from tcpd.net.lookups import MAX_QUEUED, MAX_THREADS, TIMEOUT, LookupFailed, Lookups, start_thread
 from tcpd.net.names import NameEndpoint, NameResolver, addresses_of
 
 
@@ -52,7 +52,7 @@ class Resolver:
                 raise RuntimeError("wrong")
             return f"answer to {key}"
 
-        result: Deferred[Any] = self.lookups.ask(key, find)
+        result: Deferred[Any] = self.lookups.look_up(key, find)
         result.addBoth(self.answers.setdefault(key, []).append)
         return result
 
@@ -100,7 +100,7 @@ def test_every_caller_has_an_answer_in_time_though_the_thread_hangs() -> None:
 
 def test_a_search_that_is_overdue_is_repeated_while_there_are_threads() -> None:
     """A name server that is back answers new questions, not those that were lost."""
-    resolver = Resolver(most=2)
+    resolver = Resolver(max_threads=2)
     for threads in (1, 2, 2):
         resolver.ask("a")
         assert len(resolver.threads) == threads
@@ -112,17 +112,19 @@ def test_a_search_that_is_overdue_is_repeated_while_there_are_threads() -> None:
 
 def test_threads_and_waiting_are_bounded() -> None:
     resolver = Resolver()
-    for number in range(MOST + WAITING + 1):
+    for number in range(MAX_THREADS + MAX_QUEUED + 1):
         resolver.ask(number)
-    assert len(resolver.threads) == MOST
-    assert resolver.failures(MOST + WAITING) == [f"{WAITING} look-ups wait for the resolver"]
+    assert len(resolver.threads) == MAX_THREADS
+    assert resolver.failures(MAX_THREADS + MAX_QUEUED) == [
+        f"{MAX_QUEUED} look-ups wait for the resolver"
+    ]
     resolver.answer()
-    assert len(resolver.threads) == MOST
+    assert len(resolver.threads) == MAX_THREADS
     assert resolver.answers[0] == ["answer to 0"]
     resolver.reactor.advance(TIMEOUT)
-    resolver.answer(MOST)
+    resolver.answer(MAX_THREADS)
     assert resolver.threads == [], "for whom nobody waits any more is not looked up"
-    assert resolver.asked == list(range(MOST + 1))
+    assert resolver.asked == list(range(MAX_THREADS + 1))
     assert resolver.timers == 0
     resolver.ask("a")
     resolver.answer()
@@ -155,8 +157,8 @@ def test_a_system_without_threads() -> None:
 
     lookups = Lookups(resolver.reactor, start=none)
     failed: list[Failure] = []
-    for _ in range(MOST + 1):
-        lookups.ask(object(), lambda: None).addErrback(failed.append)
+    for _ in range(MAX_THREADS + 1):
+        lookups.look_up(object(), lambda: None).addErrback(failed.append)
     resolver.reactor.pump([0, 0])
     assert [str(each.value) for each in failed] == ["the system gives no thread for a look-up"] * 5
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from conftest import LoggedFailures
-from net.lean import MemoryReactor, MemorySocket
+from net.doubles import MemoryReactor, MemorySocket
 from net.test_port import House as PortHouse
 from net.test_sweeper import Make, make, wait  # noqa: F401
 from net.test_transport import House
@@ -15,7 +15,7 @@ from OpenSSL import SSL
 
 from tcpd.chat.outbox import FlushQueue, Outbox
 from tcpd.config.listen import Address
-from tcpd.net.kernel import UNWATCHED
+from tcpd.net.handshake_capture import NOT_CAPTURED
 from tcpd.net.listener_options import ListenerOptions
 from tcpd.net.sockets import listen_address
 from tcpd.net.tls import new_connection
@@ -133,7 +133,7 @@ def test_a_connection_is_closed_though_its_failure_cannot_be_logged(
     assert not house.layer.connections
 
 
-@pytest.mark.parametrize("what", ["stop_timer", "let_go", "_note_end"])
+@pytest.mark.parametrize("what", ["stop_timer", "stop_producer", "_determine_end"])
 def test_a_place_is_free_though_the_end_fails(monkeypatch: pytest.MonkeyPatch, what: str) -> None:
     """Nobody else would have it until a restart; and the protocol knows that it is over."""
     house = House()
@@ -160,7 +160,7 @@ def test_a_drain_ends_though_the_last_end_cannot_be_logged(
     assert len(reported) == 1
 
 
-@pytest.mark.parametrize("what", ["note", "_arrived"])
+@pytest.mark.parametrize("what", ["read_handshake", "_add"])
 def test_a_client_that_cannot_be_begun_leaves_no_place_taken(
     monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
@@ -168,10 +168,10 @@ def test_a_client_that_cannot_be_begun_leaves_no_place_taken(
     house.connection.gone()
     monkeypatch.setattr(house.layer, what, no_memory)
     sock: Any = MemorySocket()
-    watch: Any = object() if what == "note" else UNWATCHED
+    capture: Any = object() if what == "read_handshake" else NOT_CAPTURED
     with pytest.raises(MemoryError):
         house.layer.accept_socket(
-            sock, ("192.0.2.1", 1), ListenerOptions(watch=watch), TurnScheduler(house.reactor)
+            sock, ("192.0.2.1", 1), ListenerOptions(capture=capture), TurnScheduler(house.reactor)
         )
     assert house.layer.admission.count == 0
     assert not house.layer.connections
@@ -216,7 +216,7 @@ def test_a_client_that_there_is_no_memory_for_is_no_fault(port: PortHouse) -> No
     assert len(port.clients.poor) == 1
 
 
-class Flushed:
+class Flushable:
     """Waits for the end of a turn."""
 
     def __init__(self) -> None:
@@ -234,9 +234,9 @@ def test_a_failed_flush_costs_no_other_its_own_on_any_reactor(
     reactor.written = None
     turns = TurnScheduler(reactor)
     poor: Any = Poor(None, "flush")
-    first, second = Flushed(), Flushed()
+    first, second = Flushable(), Flushable()
     for each in (first, poor, second):
-        turns.soon(each)
+        turns.schedule(each)
     reactor.pump([0])
     assert (first.count, second.count) == (1, 1)
     logged_failures.expect("none left")
@@ -270,7 +270,7 @@ def test_a_sweep_goes_on_behind_who_cannot_be_ended(
     house = make(first_byte=8.0)
     connections = [house.connect() for _ in range(2)]
     with monkeypatch.context() as patched:
-        patched.setattr(house.layer._sweeper, "_look_at", no_memory)
+        patched.setattr(house.layer._sweeper, "_check", no_memory)
         wait(house, 1)
     with monkeypatch.context() as patched:
         patched.setattr(type(house.layer._sweeper), "sweep", no_memory)

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from net.lean import MemoryReactor
+from net.doubles import MemoryReactor
 
 from tcpd.config.listen import Address, UnixSocket
-from tcpd.net.port import LeanPort
+from tcpd.net.port import StreamPort
 from tcpd.net.sockets import adopt, listen_address, listen_unix
 from tcpd.net.spares import Spares
 from tcpd.net.turns import TurnScheduler
@@ -34,15 +34,15 @@ class Clients:
     def accept_socket(self, sock: socket.socket, address: Any, turns: TurnScheduler) -> None:
         self.taken.append(sock)
 
-    def turn_away(self, sock: socket.socket, address: Any) -> None:
+    def refuse_socket(self, sock: socket.socket, address: Any) -> None:
         self.turned_away.append(address)
         sock.close()
 
     def no_memory(self, error: BaseException) -> None:
         self.poor.append(error)
 
-    def give_up_spare(self) -> bool:
-        return self.spares.give_up()
+    def use_spare_descriptor(self) -> bool:
+        return self.spares.release()
 
     def must_wait(self, call: Callable[[], None]) -> bool:
         if self.room is None or len(self.taken) < self.room:
@@ -68,7 +68,7 @@ class House:
         self.clients = Clients()
         self.closed: list[bool] = []
         clients: Any = self.clients
-        self.port = LeanPort(
+        self.port = StreamPort(
             sock, clients, TurnScheduler(self.reactor), lambda: self.closed.append(True)
         )
         self.port.startListening()
@@ -133,7 +133,7 @@ def test_a_port_that_makes_way_takes_all_who_wait(house: House) -> None:
     """Who has connected before a reload is served, and not reset when the port is closed."""
     for _ in range(200):
         house.connect()
-    house.port.take_waiting()
+    house.port.drain_queue()
     assert len(house.clients.taken) == 200
 
 
@@ -174,9 +174,9 @@ def test_what_a_factory_raises_at_a_stop_is_the_deferreds_failure(house: House) 
 
 def test_it_says_where_it_listens(house: House) -> None:
     host, port = house.address
-    assert repr(house.port) == f"<LeanPort {host}:{port}>"
+    assert repr(house.port) == f"<StreamPort {host}:{port}>"
     house.port.stopListening()
-    assert repr(house.port) == "<LeanPort closed>"
+    assert repr(house.port) == "<StreamPort closed>"
 
 
 class Failing:
@@ -229,7 +229,7 @@ def test_out_of_descriptors_an_operator_is_accepted_by_one_that_is_kept(house: H
     assert len(house.clients.taken) == 3
     house.clients.spares.close()
     house.clients.spares.refill()
-    assert not house.clients.spares.give_up()
+    assert not house.clients.spares.release()
     del clients
 
 

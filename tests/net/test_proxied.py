@@ -566,12 +566,12 @@ def test_half_close_behind_a_header(make: Make) -> None:
 
 def test_a_reload_can_begin_or_end_to_want_headers(make: Make) -> None:
     house = make()
-    house.factory.become(ListenerFactory(house.layer))
+    house.factory.switch_to(ListenerFactory(house.layer))
     connection, _ = house.connect()
     house.feed(connection, LINE)
     (protocol,) = house.application.made
     assert protocol.received == LINE
-    house.factory.become(
+    house.factory.switch_to(
         ListenerFactory(
             house.layer, ListenerOptions(proxies=Proxies(TrustedProxies(NETWORKS.parse(TRUSTED))))
         )
@@ -587,18 +587,18 @@ def test_a_gateway_hands_its_place_to_its_client(make: Make, events: Any) -> Non
     house = make(per_address=1, deny=NETWORKS.parse("192.0.2.9"), bans=bans)
     gateway, _ = house.connect(PROXY)
     house.feed(gateway, line("198.51.100.1"))
-    assert gateway.stand_for(ip_address("192.0.2.1")) is None
+    assert gateway.replace_address(ip_address("192.0.2.1")) is None
     assert (str(gateway.address), gateway.peer) == ("192.0.2.1", "192.0.2.1:0")
-    assert gateway.stand_for(ip_address("192.0.2.1")) is None
+    assert gateway.replace_address(ip_address("192.0.2.1")) is None
     # its own place is free again
     again, _ = house.connect(PROXY)
     house.feed(again, line("198.51.100.1"))
-    assert again.stand_for(ip_address("192.0.2.1")) is Refusal.ADDRESS_FULL
-    assert again.stand_for(ip_address("192.0.2.9")) is Refusal.DENIED
+    assert again.replace_address(ip_address("192.0.2.1")) is Refusal.ADDRESS_FULL
+    assert again.replace_address(ip_address("192.0.2.9")) is Refusal.DENIED
     bans.add(Ban(NETWORKS.parse("2001:db8::/32")[0], 0.0, None, "", "test"))
-    assert again.stand_for(ip_address("2001:db8::1")) is Refusal.BANNED
+    assert again.replace_address(ip_address("2001:db8::1")) is Refusal.BANNED
     assert again.peer == "198.51.100.1:4711"
-    assert again.stand_for(ip_address("2001:db9::1")) is None
+    assert again.replace_address(ip_address("2001:db9::1")) is None
     assert again.peer == "[2001:db9::1]:0"
     assert [event["peer"] for event in events("connection.refused")] == [
         "192.0.2.1:0",

@@ -524,7 +524,7 @@ def test_a_port_and_the_waker_stay_whatever_fails(
     assert poor == ["a moment"]
 
 
-@pytest.mark.parametrize("what", ["poll", "_flush_written", "_always"])
+@pytest.mark.parametrize("what", ["poll", "_flush_written", "_call_always_ready"])
 def test_a_turn_that_fails_is_not_the_end_of_the_main_loop(
     reactor: TcpdReactor,
     batch: Batch,
@@ -635,9 +635,9 @@ def test_others_are_read_from_while_thousands_end(
 def test_where_many_are_ready_all_have_the_next_turn(
     reactor: TcpdReactor, closed: list[Watched], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tcpd.net.reactor._MOST_EVENTS", 2)
+    monkeypatch.setattr("tcpd.net.reactor._FEW_EVENTS", 2)
     monkeypatch.setattr("tcpd.net.reactor._SECONDS_FOR_ENDS", 60.0)
-    reactor._most = 2
+    reactor._max_events = 2
     counts = []
     for _ in range(2):
         reactor.doIteration(1)

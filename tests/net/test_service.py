@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from net.lean import MemoryReactor
+from net.doubles import MemoryReactor
 from twisted.internet.protocol import Factory
 from twisted.logger import LogEvent, globalLogPublisher
 
@@ -30,7 +30,7 @@ def test_a_reload_gives_a_unix_socket_its_new_permissions(tmp_path: Path) -> Non
     wanted = Listener(UnixSocket(str(path), 0o666))
     assert port.serves(wanted)
     assert not port.serves(Listener(UnixSocket(str(path) + "2", 0o600)))
-    port.become(wanted, ListenerFactory(ANY))
+    port.switch_to(wanted, ListenerFactory(ANY))
     assert os.stat(path).st_mode & 0o777 == 0o666
     assert port.listener == wanted
 
@@ -41,7 +41,7 @@ def test_permissions_that_cannot_be_given_are_told(tmp_path: Path) -> None:
     try:
         path = str(tmp_path / "gone")
         port = OpenPort(Listener(UnixSocket(path, 0o600)), ListenerFactory(ANY), ANY)
-        port.become(Listener(UnixSocket(path, 0o666)), ListenerFactory(ANY))
+        port.switch_to(Listener(UnixSocket(path, 0o666)), ListenerFactory(ANY))
     finally:
         globalLogPublisher.removeObserver(seen.append)
     assert [event["socket"] for event in seen] == [f"unix:{path}"]

@@ -199,7 +199,7 @@ def test_where_no_limit_is_there_is_no_look_at_all() -> None:
     house.layer.start()
     assert not house.clock.getDelayedCalls()
     connection, _ = house.connect()
-    assert house.layer.quiet_for(connection) is None
+    assert house.layer.idle_for(connection) is None
 
 
 def test_however_many_there_are_there_is_one_timer(make: Make) -> None:
@@ -215,9 +215,9 @@ def test_a_shorter_limit_makes_an_idle_connection_no_younger(make: Make) -> None
     house = make(idle=80.0, stalled=0.0)
     connection, transport = house.connect()
     wait(house, 60, 10)
-    assert house.layer.quiet_for(connection) == 60
+    assert house.layer.idle_for(connection) == 60
     house.layer.reconfigure(PolicySettings(first_byte=8.0, stalled=0.0), 80.0)
-    assert house.layer.quiet_for(connection) == 60
+    assert house.layer.idle_for(connection) == 60
     house.layer.reconfigure(PolicySettings(stalled=0.0), 70.0)
     wait(house, 30)
     assert transport.disconnecting
@@ -250,12 +250,12 @@ class Silent:
 
     address = proxy = tls = None
     busy = False
-    in_conversation = True
-    opened = began = 0.0
+    has_protocol = True
+    opened = ready_at = 0.0
     bytes_in = bytes_out = bytes_before_protocol = pending = 0
 
     def __init__(self) -> None:
-        self.quiet = 0
+        self.idle_sweeps = 0
         self.ends: list[End] = []
 
     def end(self, reason: End) -> None:

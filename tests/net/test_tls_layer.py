@@ -14,7 +14,7 @@ import pytest
 from amounts import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from net.lean import Client, MemoryReactor, MemorySocket
+from net.doubles import Client, MemoryReactor, MemorySocket
 from OpenSSL import SSL
 from twisted.internet.error import ConnectionLost
 from twisted.internet.interfaces import IHalfCloseableProtocol

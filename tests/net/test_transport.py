@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from net.lean import Client, MemoryReactor, MemorySocket
+from net.doubles import Client, MemoryReactor, MemorySocket
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import (
     IConsumer,
@@ -31,8 +31,8 @@ from tcpd.config.settings import PolicySettings
 from tcpd.interfaces import IConnection
 from tcpd.net.layer import ConnectionLayer
 from tcpd.net.listener_factory import ListenerFactory
-from tcpd.net.loss import error_of
-from tcpd.net.transport import LeanConnection
+from tcpd.net.loss import error_text
+from tcpd.net.transport import SocketConnection
 from tcpd.net.turns import TurnScheduler
 from tcpd.ops.counters import ServiceCounters
 from tcpd.policy.admission import ConnectionCount
@@ -89,7 +89,7 @@ class House:
             sock, ("192.0.2.1", 1), TurnScheduler(self.reactor)
         )
         (connection,) = self.layer.connections
-        assert isinstance(connection, LeanConnection)
+        assert isinstance(connection, SocketConnection)
         self.connection = connection
         self.protocol: Any = connection.inner
         self.client = Client(self.reactor, self.sock)
@@ -109,7 +109,7 @@ def test_it_is_a_transport_and_a_descriptor() -> None:
         IWriteDescriptor,
         IConnection,
     ):
-        assert verifyClass(interface, LeanConnection, tentative=True)
+        assert verifyClass(interface, SocketConnection, tentative=True)
 
 
 def test_what_is_written_while_reading_leaves_in_one_send_when_that_is_over() -> None:
@@ -369,7 +369,7 @@ def test_a_unix_socket_takes_what_only_tcp_knows() -> None:
 
 
 def test_it_says_whose_it_is() -> None:
-    assert repr(House().connection) == "<LeanConnection 1 of service test with 192.0.2.1:1>"
+    assert repr(House().connection) == "<SocketConnection 1 of service test with 192.0.2.1:1>"
 
 
 def test_a_close_within_reading_is_told_after_it() -> None:
@@ -445,7 +445,7 @@ def test_the_systems_error_is_the_cause_of_a_loss(how: str, number: int) -> None
             house.connection.connectionLost(Failure(ConnectionLost()))
     (reason,) = reasons
     assert isinstance(reason.value, ConnectionLost)
-    assert error_of(reason) == os.strerror(number)
+    assert error_text(reason) == os.strerror(number)
     (line,) = [formatEvent(event) for event in events]
     assert ": lost, 0 bytes in, 0 bytes out, " in line
     assert line.endswith(f", error: {os.strerror(number)}")
@@ -467,22 +467,22 @@ def test_pausing_stops_reading_and_resuming_goes_on() -> None:
 def test_on_other_reactors_a_turn_ends_by_a_timer() -> None:
     house = House()
     turns = TurnScheduler(house.reactor)
-    assert turns.soon == house.reactor.written.append
+    assert turns.schedule == house.reactor.written.append
 
     class Other:
         callLater = house.reactor.callLater
 
-    class Flushed:
+    class Flushable:
         flushed = 0
 
         def flush(self) -> None:
             self.flushed += 1
 
-    one: Any = Flushed()
-    two: Any = Flushed()
+    one: Any = Flushable()
+    two: Any = Flushable()
     other = TurnScheduler(Other())
-    other.soon(one)
-    other.soon(two)
+    other.schedule(one)
+    other.schedule(two)
     assert len(house.reactor.getDelayedCalls()) == 1
     house.reactor.advance(0)
     assert (one.flushed, two.flushed) == (1, 1)

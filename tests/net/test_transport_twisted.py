@@ -1,8 +1,8 @@
-"""The lean port, transport and TLS layer, held to the tests that Twisted has for its own.
+"""Twisted's own tests of ports, transports and TLS, run against those of tcpd.
 
-A child process runs Twisted's modules with :mod:`net.lean_listening` for its reactor, so that the
-server of each connection is ours. In most of those tests it is the client that does the interesting
-things; a second run swaps the two.
+A child process runs Twisted's modules with :mod:`net.listening_reactor` as its reactor, so that the
+server side of each connection is tcpd's. Most of those tests exercise the client's side, so a
+second run swaps the two sides.
 
 What does not apply is named here, each with its reason. Nothing else may be skipped, but for what
 Twisted itself skips, by the reasons it gives, and at least as many tests have to pass as are said.
@@ -33,15 +33,15 @@ PATIENCE = 300.0
 #: Runs tests, less those of a table of patterns and reasons, and ends with a line of JSON about it.
 SCRIPT = """
 import fnmatch, json, sys
-from net.lean_listening import LeanListening
+from net.listening_reactor import ListeningReactor
 from twisted.internet.main import installReactor
-installReactor(LeanListening())
+installReactor(ListeningReactor())
 
 from twisted.internet.test import connectionmixins
 from twisted.internet.test.reactormixins import ReactorBuilder
 from twisted.trial import unittest
 swapped, table, names = json.loads(sys.argv[1])
-ReactorBuilder._reactors = ["net.lean_listening.LeanListening"]
+ReactorBuilder._reactors = ["net.listening_reactor.ListeningReactor"]
 ReactorBuilder.timeout = unittest.TestCase.timeout = 20
 
 if swapped:
@@ -68,7 +68,7 @@ from twisted.trial.runner import TestLoader, TrialRunner
 
 
 def name_of(test):
-    return test.id().replace("_LeanListeningTests", "").removeprefix("twisted.")
+    return test.id().replace("_ListeningReactorTests", "").removeprefix("twisted.")
 
 
 def tests_of(suite):
@@ -181,12 +181,12 @@ MODULES = (
 PASSING = 1_100
 
 SWAPPED = (
-    "twisted.internet.test.test_tcp.AbortConnectionTests_LeanListeningTests",
-    "twisted.internet.test.test_tcp.TCPConnectionTestsBuilder_LeanListeningTests",
-    "twisted.internet.test.test_tcp.TCPTransportTestsBuilder_LeanListeningTests",
-    "twisted.internet.test.test_tcp.AdoptStreamConnectionTestsBuilder_LeanListeningTests",
-    "twisted.internet.test.test_tls.AbortSSLConnectionTests_LeanListeningTests",
-    "twisted.internet.test.test_unix.UNIXAdoptStreamConnectionTestsBuilder_LeanListeningTests",
+    "twisted.internet.test.test_tcp.AbortConnectionTests_ListeningReactorTests",
+    "twisted.internet.test.test_tcp.TCPConnectionTestsBuilder_ListeningReactorTests",
+    "twisted.internet.test.test_tcp.TCPTransportTestsBuilder_ListeningReactorTests",
+    "twisted.internet.test.test_tcp.AdoptStreamConnectionTestsBuilder_ListeningReactorTests",
+    "twisted.internet.test.test_tls.AbortSSLConnectionTests_ListeningReactorTests",
+    "twisted.internet.test.test_unix.UNIXAdoptStreamConnectionTestsBuilder_ListeningReactorTests",
 )
 SWAPPED_TABLE = {
     "internet.test.test_*.test_writeSequenceWithUnicodeRaisesException": WORDS,

@@ -78,7 +78,7 @@ def test_a_socket_is_given_away_before_anybody_can_connect(
     """Bound with no permissions for anybody, given away, opened, and only then listened to."""
     path = tmp_path / "s"
     seen: list[tuple[int, int, int]] = []
-    real = sockets.give
+    real = sockets.set_permissions
 
     def watched(place: UnixSocket) -> None:
         for when in (lambda: None, lambda: real(place)):
@@ -88,7 +88,7 @@ def test_a_socket_is_given_away_before_anybody_can_connect(
         with socket.socket(socket.AF_UNIX) as early, pytest.raises(ConnectionRefusedError):
             early.connect(str(path))
 
-    monkeypatch.setattr(sockets, "give", watched)
+    monkeypatch.setattr(sockets, "set_permissions", watched)
     listen_unix(UnixSocket(str(path), 0o620, "4711", "4712")).close()
     assert seen == [(0, 0, 0), (0o620, 4711, 4712)]
 
@@ -113,7 +113,7 @@ def test_a_reload_gives_it_to_another(tmp_path: Path) -> None:
     port = OpenPort(Listener(UnixSocket(str(path), 0o600)), ListenerFactory(ANY), ANY)
     wanted = Listener(UnixSocket(str(path), 0o640, "4711", "4712"))
     assert port.serves(wanted)
-    port.become(wanted, ListenerFactory(ANY))
+    port.switch_to(wanted, ListenerFactory(ANY))
     found = os.stat(path)
     assert (stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid) == (0o640, 4711, 4712)
 
@@ -168,7 +168,7 @@ def test_a_unix_socket_of_systemds_serves(tmp_path: Path) -> None:
         (connection,) = layer.connections
         assert connection.credentials == Credentials(os.getpid(), os.geteuid(), os.getegid())
         port.stopListening()
-        connection.cut(End.SHUTDOWN)
+        connection.abort(End.SHUTDOWN)
         while layer.connections:
             assert time.monotonic() < end
             reactor.runUntilCurrent()

@@ -294,13 +294,13 @@ def test_a_port_can_become_one_without_and_one_with(make: Make) -> None:
     """A reload that changes the words of a listener keeps its port open."""
     house = make()
     client = Browser(house).shake()
-    house.factory.become(ListenerFactory(house.layer))
+    house.factory.switch_to(ListenerFactory(house.layer))
     connection, _ = house.connect()
     house.feed(connection, b"plain")
     assert house.application.made[-1].received == b"plain"
     client.say("who was there stays")
     assert house.application.made[0].received == b"who was there stays\r\n"
-    house.factory.become(ListenerFactory(house.layer, ListenerOptions(websocket=True)))
+    house.factory.switch_to(ListenerFactory(house.layer, ListenerOptions(websocket=True)))
     Browser(house).shake()
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, RejectConnection, Request
 
-from tcpd.net.http_request import LONGEST
+from tcpd.net.http_request import MAX_HEAD
 from tcpd.net.websocket_settings import IRCV3, Frames, WebSocketOptions
 from tcpd.net.websocket_upgrade import Accepted, Refused, Upgrade
 
@@ -177,9 +177,9 @@ def test_the_answer_to_head_has_no_body() -> None:
         (request(Origin="https://evil.example"), 403, "origin"),
         (request("GET / HTTP/1.1", "Origin: https://chat.example", Origin="x"), 403, "origin"),
         (request(Origin="\xff"), 403, "origin"),
-        (b"GET / HTTP/1.1\r\nx: " + b"y" * LONGEST, 431, "bad-request"),
-        (b"G" * (LONGEST + 1), 431, "bad-request"),
-        (request("GET / HTTP/1.1", "x: " + "y" * LONGEST), 431, "bad-request"),
+        (b"GET / HTTP/1.1\r\nx: " + b"y" * MAX_HEAD, 431, "bad-request"),
+        (b"G" * (MAX_HEAD + 1), 431, "bad-request"),
+        (request("GET / HTTP/1.1", "x: " + "y" * MAX_HEAD), 431, "bad-request"),
     ],
 )
 def test_what_is_wrong_is_refused(data: bytes, status: int, why: str) -> None:
@@ -253,7 +253,7 @@ def fed(pieces: Iterable[bytes]) -> tuple[Any, bytes]:
             request(Origin="https://evil.example"),
             b"GET / HTTP/1.1\r\n\r\n",
             b"NICK joe\r\nUSER joe 0 * :Joe\r\n",
-            b"GET / HTTP/1.1\r\nx: " + b"y" * LONGEST + b"\r\n\r\n",
+            b"GET / HTTP/1.1\r\nx: " + b"y" * MAX_HEAD + b"\r\n\r\n",
         ]
     ),
     cuts=st.lists(st.integers(0, 400), max_size=8),

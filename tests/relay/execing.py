@@ -89,7 +89,7 @@ class House:
     def lose(self, client: socket.socket) -> None:
         """Reset a client's connection."""
         client.close()
-        self.layer.cut_all(End.KICKED)
+        self.layer.abort_all(End.KICKED)
 
     def until(self, condition: Callable[[], object]) -> None:
         """Iterate the reactor until the condition is true."""
@@ -135,7 +135,7 @@ class House:
 
     def close(self) -> None:
         """Stop the service and close all sockets."""
-        self.layer.cut_all(End.SHUTDOWN)
+        self.layer.abort_all(End.SHUTDOWN)
         self.factory.kill_all()
         self.until(self.over)
         globalLogPublisher.removeObserver(self.seen.append)

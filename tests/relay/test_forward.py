@@ -504,7 +504,7 @@ def test_a_far_side_that_does_not_read_is_cut_at_the_stop(how: str) -> None:
     if how == "late":
         pair.reactor.advance(2)
     else:
-        pair.factory.hurry()
+        pair.factory.abort()
     assert pair.far.aborting
     pair.far.read()
     assert ends == [None]
@@ -722,6 +722,6 @@ def test_a_far_side_whose_bytes_cannot_be_passed_on_is_cut(logged_failures: Any)
     try:
         raise ZeroDivisionError("a bug")
     except ZeroDivisionError:
-        wire.broken()
+        wire.receive_failed()
     logged_failures.expect("a bug")
     assert wire.transport.disconnecting

@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from net.lean import MemoryReactor
+from net.doubles import MemoryReactor
 from twisted.internet.protocol import Factory, Protocol
 
 from tcpd.config.settings import PolicySettings
 from tcpd.net.layer import ConnectionLayer
 from tcpd.net.listener_factory import ListenerFactory
-from tcpd.net.loss import error_of
+from tcpd.net.loss import error_text
 from tcpd.net.turns import TurnScheduler
 from tcpd.ops.counters import ServiceCounters
 from tcpd.policy.admission import ConnectionCount
@@ -54,7 +54,7 @@ class Visit:
         self.client = client
         self.errors: list[str] = []
         inner: Any = self.connection.inner
-        inner.connectionLost = lambda reason: self.errors.append(error_of(reason))
+        inner.connectionLost = lambda reason: self.errors.append(error_text(reason))
         self.monitor = PeerMonitor(self.connection, self.reactor)
 
     @property

@@ -42,7 +42,7 @@ def told(context: IContext, transport: StringTransport, **keys: str) -> bytes:
 def test_it_is_a_kind() -> None:
     verifyObject(IKind, kind)
     assert kind.sample_listen == "127.0.0.1:7080"
-    assert kind.tells_handshakes
+    assert kind.shows_handshakes
 
 
 def test_it_tells_of_the_connection_and_closes(context: IContext) -> None:

@@ -8,8 +8,8 @@ tcpd = ServiceMaker(
     "tcpd",
 )
 
-lean_reactor = Reactor(
+tcpd_reactor = Reactor(
     "tcpd",
     "tcpd.net.reactor",
-    "epoll(7) for tcpd's lean transports.",
+    "epoll(7), with direct calls of tcpd's transports.",
 )

@@ -20,7 +20,7 @@ class IrcKind:
     words: frozenset[str] = frozenset({"websocket"})
     idle = 0.0
     sample_listen = "127.0.0.1:7667"
-    tells_handshakes = True
+    shows_handshakes = True
 
     def make_factory(self, settings: IrcSettings, context: IContext) -> IProtocolFactory:
         return IrcFactory(settings, context)

@@ -88,10 +88,12 @@ class IrcProtocol(ChatProtocol):
 
         self._irc.names.ask(address, found)
 
-    def stand_for(self, address: Address) -> Refusal | None:
+    def replace_address(self, address: Address) -> Refusal | None:
         """See :class:`tcpd.chat.conversation.GatewayEdge`."""
         connection: Any = IConnection(self.transport, None)
-        refusal: Refusal | None = None if connection is None else connection.stand_for(address)
+        refusal: Refusal | None = (
+            None if connection is None else connection.replace_address(address)
+        )
         return refusal
 
     def split(self, data: bytes) -> list[bytes | LineFault]:

@@ -56,7 +56,7 @@ class ReverseNames:
 
         :param named: called with the name, if it is found before the timeout.
         """
-        found = self._lookups.ask(address, partial(self._find, address))
+        found = self._lookups.look_up(address, partial(self._find, address))
         found.addCallback(lambda name: named(name) if name else None)
         found.addErrback(self._failed)
 

@@ -20,7 +20,7 @@ class ChatKind:
     words: frozenset[str] = frozenset()
     idle = 0.0
     sample_listen = "127.0.0.1:7200"
-    tells_handshakes = True
+    shows_handshakes = True
 
     def make_factory(self, settings: TextSettings, context: IContext) -> IProtocolFactory:
         return TextFactory(settings, context)

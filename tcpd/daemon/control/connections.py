@@ -51,7 +51,7 @@ _SORTS: dict[str, Callable[[Connection], float]] = {
     "in": lambda each: each.bytes_in,
     "out": lambda each: each.bytes_out,
     "bytes": lambda each: each.bytes_in + each.bytes_out,
-    "idle": lambda each: each.quiet,
+    "idle": lambda each: each.idle_sweeps,
 }
 
 
@@ -234,7 +234,7 @@ class ConnectionCommands:
 
     def _brief(self, connection: Connection) -> dict[str, Any]:
         seconds = self._clock.seconds() - connection.opened
-        quiet = connection.layer.quiet_for(connection)
+        quiet = connection.layer.idle_for(connection)
         return {
             "id": connection.id,
             "service": connection.service,

@@ -194,7 +194,7 @@ class ControlProtocol(LineProtocol):
             self._patience = clock.callLater(_REFUSED_LINGER, self.cut)
             connection: Any = IConnection(transport, None)
             if connection is not None:
-                connection.give_up_place()
+                connection.release_slot()
             self._shared.linger(self)
 
     def cut(self) -> None:

@@ -79,7 +79,7 @@ def _check(
 
 def _stand_for(reply: IrcReply, address: Address, hostname: str, secure: bool) -> None:
     client = reply.client
-    refusal = client.edge.stand_for(address)
+    refusal = client.edge.replace_address(address)
     if refusal is not None:
         reply.finish(refusal.sentence)
         return

@@ -1,9 +1,9 @@
 """A reactor whose listening ports are lean: what Twisted's own tests are run against.
 
 tcpd opens its ports by :func:`tcpd.net.listeners.open_stream`, and ``reactor.listenTCP`` stays
-Twisted's. Here the reactor's own methods open a :class:`~tcpd.net.port.LeanPort`, behind a
+Twisted's. Here the reactor's own methods open a :class:`~tcpd.net.port.StreamPort`, behind a
 connection layer that refuses nobody, for whatever factory a test has. So the server's side of each
-connection in those tests is a :class:`~tcpd.net.transport.LeanConnection`, with
+connection in those tests is a :class:`~tcpd.net.transport.SocketConnection`, with
 :class:`~tcpd.net.tls_layer.TLSLayer` on it where a test asks for TLS.
 
 Only for child processes: it puts the names that Twisted's tests use on our classes.
@@ -32,11 +32,11 @@ from tcpd.net import layer, pipeline
 from tcpd.net.layer import ConnectionLayer
 from tcpd.net.listener_factory import ListenerFactory
 from tcpd.net.listener_options import PLAIN, ListenerOptions
-from tcpd.net.port import LeanPort
+from tcpd.net.port import StreamPort
 from tcpd.net.reactor import TcpdReactor
 from tcpd.net.sockets import adopt, listen_address, listen_unix
 from tcpd.net.tls_layer import TLSLayer
-from tcpd.net.transport import LeanConnection
+from tcpd.net.transport import SocketConnection
 from tcpd.net.turns import TurnScheduler
 from tcpd.ops.counters import ServiceCounters
 from tcpd.policy.admission import ConnectionCount
@@ -72,7 +72,7 @@ class _TransportNames:
 
 
 @implementer(ITLSTransport)
-class NamedConnection(_TransportNames, LeanConnection):
+class NamedConnection(_TransportNames, SocketConnection):
     """A connection that begins TLS as Twisted's do; ours is asked by way of IConnection."""
 
     __slots__ = ("bufferSize",)
@@ -102,7 +102,7 @@ class NamedLayer(_TransportNames, TLSLayer):
     __slots__ = ()
 
 
-class NamedPort(LeanPort):
+class NamedPort(StreamPort):
     """What the tests ask of a port by names that are in no interface."""
 
     @property
@@ -118,7 +118,7 @@ class NamedPort(LeanPort):
         return self._factory._layer.factory
 
 
-class LeanListening(TcpdReactor):
+class ListeningReactor(TcpdReactor):
     """See the head of this module."""
 
     def __init__(self) -> None:
@@ -201,8 +201,8 @@ class LeanListening(TcpdReactor):
 
 def install() -> None:
     """For the children of Twisted's tests, which install the reactor of the tests' module."""
-    installReactor(LeanListening())
+    installReactor(ListeningReactor())
 
 
-layer.LeanConnection = NamedConnection  # type: ignore[misc]
+layer.SocketConnection = NamedConnection  # type: ignore[misc]
 pipeline.TLSLayer = NamedLayer  # type: ignore[misc]

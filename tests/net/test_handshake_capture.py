@@ -17,10 +17,18 @@ from twisted.logger import LogEvent, globalLogPublisher
 
 from tcpd.handshake.facts import Absence, NoServerIsn
 from tcpd.handshake.tcp_info import parse_tcp_info
-from tcpd.net import kernel as module
-from tcpd.net.gathering import saved_syn
-from tcpd.net.kernel import UNWATCHED, Kernel, Noted, Watch, note, read_syn, self_test
-from tcpd.net.route import way_to
+from tcpd.net import handshake_capture as module
+from tcpd.net.connection_facts import saved_syn
+from tcpd.net.handshake_capture import (
+    NOT_CAPTURED,
+    CapturedHandshake,
+    CaptureOptions,
+    HandshakeCapture,
+    read_handshake,
+    read_syn,
+    self_test,
+)
+from tcpd.net.route import output_interface
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="these options are Linux's")
 
@@ -70,27 +78,27 @@ def test_the_syn_is_kept_and_read_once(sockets: Sockets, family: int, listening:
     port = sockets.port(family)
     if listening:
         port.listen()
-    watch = Kernel().watch(port, NoServerIsn.SYSTEMD if listening else None)
+    options = HandshakeCapture().enable(port, NoServerIsn.SYSTEMD if listening else None)
     port.listen()
     server, client = sockets.accepted(port)
-    noted = Noted()
-    read_syn(server, watch, noted)
-    syn, absence = saved_syn(watch, noted)
+    captured = CapturedHandshake()
+    read_syn(server, options, captured)
+    syn, absence = saved_syn(options, captured)
     assert absence is None
     assert syn is not None
-    assert watch.mode == 2
+    assert options.mode == 2
     assert syn.link is not None
     assert syn.network.source == ip_address(client.getsockname()[0])
     assert syn.transport.source_port == client.getsockname()[1]
-    before = noted.syn
-    read_syn(server, watch, noted)
-    assert noted.syn is before
-    again = Noted()
-    read_syn(server, watch, again)
+    before = captured.syn
+    read_syn(server, options, captured)
+    assert captured.syn is before
+    again = CapturedHandshake()
+    read_syn(server, options, again)
     assert again.syn == b""
     # one that waited when systemd started the daemon was no cookie's
     lost = Absence.COOKIES_OR_EARLY if listening else Absence.COOKIES_OR_LOST
-    assert saved_syn(watch, again) == (None, lost)
+    assert saved_syn(options, again) == (None, lost)
 
 
 def test_a_connection_that_waited_when_systemd_started_the_daemon(sockets: Sockets) -> None:
@@ -98,48 +106,48 @@ def test_a_connection_that_waited_when_systemd_started_the_daemon(sockets: Socke
     port = sockets.port()
     port.listen()
     client = sockets.enter_context(socket.create_connection(port.getsockname()))
-    watch = Kernel().watch(port, NoServerIsn.SYSTEMD)
+    options = HandshakeCapture().enable(port, NoServerIsn.SYSTEMD)
     server, address = port.accept()
     with server:
         assert address == client.getsockname()
-        noted = note(server, watch, info=True, syn=True)
-        assert noted is not None
-        assert saved_syn(watch, noted) == (None, Absence.COOKIES_OR_EARLY)
+        captured = read_handshake(server, options, info=True, syn=True)
+        assert captured is not None
+        assert saved_syn(options, captured) == (None, Absence.COOKIES_OR_EARLY)
 
 
 def test_what_systemd_kept_of_a_daemon_before_is_undone(sockets: Sockets) -> None:
-    """The socket outlives the daemon that asked; handshake = no means no copy in the kernel."""
+    """The socket outlives the daemon that asked; handshake = no means no copy in the capture."""
     port = sockets.port()
-    Kernel().watch(port)
+    HandshakeCapture().enable(port)
     port.listen()
-    watch = Kernel(handshake=False).watch(port, NoServerIsn.SYSTEMD)
-    assert watch == UNWATCHED
+    options = HandshakeCapture(handshake=False).enable(port, NoServerIsn.SYSTEMD)
+    assert options == NOT_CAPTURED
     server, _ = sockets.accepted(port)
     assert server.getsockopt(socket.IPPROTO_TCP, module.TCP_SAVED_SYN, 512) == b""
 
 
 def test_a_unix_socket_has_no_handshake(sockets: Sockets) -> None:
     with socket.socket(socket.AF_UNIX) as port:
-        watch = Kernel(True, True).watch(port)
-    assert (watch.no_syn, watch.no_isn) == (Absence.UNIX, NoServerIsn.UNIX)
+        options = HandshakeCapture(True, True).enable(port)
+    assert (options.no_syn, options.no_isn) == (Absence.UNIX, NoServerIsn.UNIX)
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        assert note(ours, watch, info=True, syn=True) is None
+        assert read_handshake(ours, options, info=True, syn=True) is None
 
 
 def test_what_is_noted_at_the_beginning(sockets: Sockets) -> None:
     port = sockets.port()
-    watch = Kernel().watch(port)
+    options = HandshakeCapture().enable(port)
     port.listen()
     server, _ = sockets.accepted(port)
-    noted = note(server, watch, info=True, syn=True)
-    assert noted is not None
-    assert noted.syn
-    assert noted.begin is not None
-    begin = parse_tcp_info(noted.begin)
+    captured = read_handshake(server, options, info=True, syn=True)
+    assert captured is not None
+    assert captured.syn
+    assert captured.begin is not None
+    begin = parse_tcp_info(captured.begin)
     assert begin.rtt > 0
     assert begin.rcv_wnd is not None
-    assert noted.isn is None
+    assert captured.isn is None
 
 
 @root
@@ -150,18 +158,18 @@ def test_the_servers_initial_sequence_number(sockets: Sockets) -> None:
     with port:
         port.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         port.bind(("127.0.0.1", 0))
-        watch = Kernel(server_isn=True).watch(port)
-        assert watch.no_isn is None
+        options = HandshakeCapture(server_isn=True).enable(port)
+        assert options.no_isn is None
         assert port.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR) == 1
         port.listen()
         server, client = sockets.accepted(port)
-        noted = note(server, watch, info=False, syn=False)
-        assert noted is not None
+        captured = read_handshake(server, options, info=False, syn=False)
+        assert captured is not None
         client.setsockopt(socket.IPPROTO_TCP, module.TCP_REPAIR, 1)
         client.setsockopt(socket.IPPROTO_TCP, module.TCP_REPAIR_QUEUE, 1)
         expected = client.getsockopt(socket.IPPROTO_TCP, module.TCP_QUEUE_SEQ) - 1 & 0xFFFFFFFF
         client.setsockopt(socket.IPPROTO_TCP, module.TCP_REPAIR, -1)
-        assert noted.isn == expected
+        assert captured.isn == expected
         # and the connection is one like any other
         server.sendall(b"hello")
         assert client.recv(16) == b"hello"
@@ -174,9 +182,9 @@ def test_a_socket_that_listens_already_has_no_such_number(
     """ "on sockets from systemd ... reported as not available" """
     port = sockets.port()
     port.listen()
-    kernel = Kernel(server_isn=True)
-    assert kernel.watch(port, NoServerIsn.SYSTEMD).no_isn is NoServerIsn.SYSTEMD
-    assert kernel.watch(port, NoServerIsn.SYSTEMD).no_isn is NoServerIsn.SYSTEMD
+    capture = HandshakeCapture(server_isn=True)
+    assert capture.enable(port, NoServerIsn.SYSTEMD).no_isn is NoServerIsn.SYSTEMD
+    assert capture.enable(port, NoServerIsn.SYSTEMD).no_isn is NoServerIsn.SYSTEMD
     assert [each["event_id"] for each in told] == ["kernel.without"]
 
 
@@ -217,10 +225,10 @@ def test_a_kernel_without_an_option_is_told_once(
         really(sock, option, value)
 
     monkeypatch.setattr(module, "_set", refuse)
-    kernel = Kernel()
+    capture = HandshakeCapture()
     for _ in range(3):
-        watch = kernel.watch(sockets.port())
-    assert watch == Watch(mode, None if mode else Absence.NOT_SUPPORTED, NoServerIsn.OFF)
+        options = capture.enable(sockets.port())
+    assert options == CaptureOptions(mode, None if mode else Absence.NOT_SUPPORTED, NoServerIsn.OFF)
     assert [each["event_id"] for each in told] == ["kernel.without"] * events
 
 
@@ -240,9 +248,9 @@ exec "$@"
 """
     asking = """
 from ipaddress import ip_address
-from tcpd.net.route import way_to
+from tcpd.net.route import output_interface
 there, here = map(ip_address, ("192.0.2.9", "192.0.2.1"))
-print(way_to(there), way_to(there, 0, here))
+print(output_interface(there), output_interface(there, 0, here))
 """
     done = subprocess.run(
         ["unshare", "-n", "sh", "-ec", script, "sh", sys.executable, "-c", asking],
@@ -255,7 +263,7 @@ print(way_to(there), way_to(there, 0, here))
 
 def test_the_way_to_loopback() -> None:
     for address in ("127.0.0.1", "::1"):
-        name, mtu = way_to(ip_address(address), 0, ip_address(address))
+        name, mtu = output_interface(ip_address(address), 0, ip_address(address))
         assert name == "lo"
         assert mtu is not None
         assert mtu >= 1280

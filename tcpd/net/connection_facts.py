@@ -1,4 +1,4 @@
-"""All that is known of a connection, gathered for who asks: from its socket and from itself."""
+"""The facts of a connection, for reports: from its socket, stages and captured handshake."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from typing import Any
 from OpenSSL import SSL
 from twisted.internet import address as twisted_address
 
-from tcpd.handshake.as_json import compact as compact_json
+from tcpd.handshake.as_json import compact
 from tcpd.handshake.facts import Absence, End, Facts, NoServerIsn, Proxy, Tls, Transport
 from tcpd.handshake.packet import PacketError, SavedSyn, parse_saved_syn
 from tcpd.handshake.tcp_info import TcpInfo, parse_tcp_info
 from tcpd.net.connection_view import ConnectionView
-from tcpd.net.kernel import TCP_INFO, Noted, Watch, read_syn
+from tcpd.net.handshake_capture import TCP_INFO, CapturedHandshake, CaptureOptions, read_syn
 from tcpd.net.proxy import ProxyFacts
-from tcpd.net.route import way_to
+from tcpd.net.route import output_interface
 from tcpd.net.tls import TLSFacts
 from tcpd.policy.addresses import plain_address
 
-#: More than any kernel has in its ``struct tcp_info``.
-_LONGEST_INFO = 512
+#: Bytes; more than any kernel has in its ``struct tcp_info``.
+_MAX_INFO = 512
 
 #: TCP_CA_NAME_MAX in ``include/net/tcp.h``.
-_LONGEST_NAME = 16
+_MAX_NAME = 16
 
-#: How many wrappers of Twisted's (TLS of an endpoint, say) may be around the one with the socket.
-_MOST_WRAPPERS = 4
+#: Transports of Twisted's that may wrap the one with the socket, such as an endpoint's TLS.
+_MAX_WRAPPERS = 4
 
 
-def gather(connection: ConnectionView) -> Facts:
-    """Gather it; some ten system calls, none of which waits.
+def connection_facts(connection: ConnectionView) -> Facts:
+    """Return all facts except those that only the protocol knows (commands, account, encoding).
 
-    What only its protocol knows (commands, account, encoding) is left out.
+    Takes about ten system calls, none of which blocks.
     """
     sock = socket_of(connection)
     common: dict[str, Any] = {
@@ -60,15 +60,15 @@ def gather(connection: ConnectionView) -> Facts:
             no_server_isn=NoServerIsn.NOT_TCP,
             **common,
         )
-    watch, noted = connection.watch, connection.notes()
-    read_syn(sock, watch, noted)
-    syn, no_syn = saved_syn(watch, noted)
+    capture, captured = connection.capture, connection.ensure_captured()
+    read_syn(sock, capture, captured)
+    syn, no_syn = saved_syn(capture, captured)
     remote, zone = _end(sock.getpeername)
     local = _end(sock.getsockname)[0]
     interface, mtu = (
         (None, None)
         if remote is None or local is None
-        else way_to(remote.address, zone, local.address)
+        else output_interface(remote.address, zone, local.address)
     )
     return Facts(
         transport=Transport.TCP,
@@ -76,12 +76,12 @@ def gather(connection: ConnectionView) -> Facts:
         remote=remote,
         saved_syn=syn,
         no_saved_syn=no_syn,
-        link_layer=watch.mode == 2,
-        accepted=_info(noted.begin),
-        now=_info(_option(sock, TCP_INFO, _LONGEST_INFO)),
-        server_isn=noted.isn,
-        no_server_isn=None if noted.isn is not None else watch.no_isn or NoServerIsn.FAILED,
-        congestion=_text(_option(sock, socket.TCP_CONGESTION, _LONGEST_NAME)),
+        link_layer=capture.mode == 2,
+        accepted=_info(captured.begin),
+        now=_info(_option(sock, TCP_INFO, _MAX_INFO)),
+        server_isn=captured.isn,
+        no_server_isn=None if captured.isn is not None else capture.no_isn or NoServerIsn.FAILED,
+        congestion=_text(_option(sock, socket.TCP_CONGESTION, _MAX_NAME)),
         max_segment=_number(sock, socket.TCP_MAXSEG),
         interface=interface,
         interface_mtu=mtu,
@@ -90,9 +90,9 @@ def gather(connection: ConnectionView) -> Facts:
 
 
 def socket_of(connection: ConnectionView) -> socket.socket | None:
-    """The socket below a connection; ``None`` where there is none, or it is not to be had."""
+    """Return the socket of a connection; ``None`` if its transports have none or hide it."""
     below: Any = connection
-    for _ in range(_MOST_WRAPPERS):
+    for _ in range(_MAX_WRAPPERS):
         try:
             handle = below.getHandle()
         except AttributeError:
@@ -105,14 +105,16 @@ def socket_of(connection: ConnectionView) -> socket.socket | None:
     return None
 
 
-def saved_syn(watch: Watch, noted: Noted) -> tuple[SavedSyn | None, Absence | None]:
-    """What :func:`tcpd.net.kernel.read_syn` has read, or why there is nothing."""
-    if not noted.syn:
-        if watch.no_syn is not None or noted.syn is None:
-            return None, watch.no_syn or Absence.FAILED
-        return None, Absence.COOKIES_OR_EARLY if watch.listened else Absence.COOKIES_OR_LOST
+def saved_syn(
+    capture: CaptureOptions, captured: CapturedHandshake
+) -> tuple[SavedSyn | None, Absence | None]:
+    """Parse the saved SYN, or return why there is none."""
+    if not captured.syn:
+        if capture.no_syn is not None or captured.syn is None:
+            return None, capture.no_syn or Absence.FAILED
+        return None, Absence.COOKIES_OR_EARLY if capture.listened else Absence.COOKIES_OR_LOST
     try:
-        return parse_saved_syn(noted.syn, watch.mode == 2), None
+        return parse_saved_syn(captured.syn, capture.mode == 2), None
     except PacketError:
         return None, Absence.FAILED
 
@@ -142,10 +144,13 @@ def _text(data: bytes | None) -> str | None:
     return None if data is None else data.partition(b"\0")[0].decode("ascii", "backslashreplace")
 
 
-def _end(ask: Callable[[], Any]) -> tuple[End | None, int]:
-    """The address of one end, by a socket's method, and the zone of a link-local address, or 0."""
+def _end(name_of: Callable[[], Any]) -> tuple[End | None, int]:
+    """Return an address of a socket, and the scope id of a link-local address, or 0.
+
+    :param name_of: the socket's ``getpeername`` or ``getsockname``.
+    """
     with suppress(OSError):
-        host, port, *more = ask()
+        host, port, *more = name_of()
         return _end_at(host, port), more[1] if more else 0
     return None, 0
 
@@ -158,7 +163,7 @@ def _proxy(connection: ConnectionView, header: ProxyFacts | None) -> Proxy | Non
     if header is None:
         return None
     client = connection.getPeer()
-    known = not connection.of_proxy and isinstance(
+    known = not connection.client_unknown and isinstance(
         client, twisted_address.IPv4Address | twisted_address.IPv6Address
     )
     ssl = header.ssl
@@ -191,16 +196,16 @@ def _tls(facts: TLSFacts, handle: SSL.Connection | None) -> Tls:
     )
 
 
-def compact(connection: ConnectionView) -> str:
-    """What was noted of a handshake, in one line for the log, when the connection is over.
+def handshake_summary(connection: ConnectionView) -> str:
+    """Return the captured handshake in one line, for the access log.
 
-    :return: ``mss=1460 wscale=7 sack=yes ts=yes ttl=64 rtt=120``, the last in microseconds; what is
-        not known is a hyphen. A UNIX socket has nothing but hyphens.
+    :return: ``mss=1460 wscale=7 sack=yes ts=yes ttl=64 rtt=120``; ``rtt`` is in microseconds. An
+        unknown value is a hyphen; on a UNIX socket all are.
     """
-    noted = connection.noted or Noted()
-    syn, no_syn = saved_syn(connection.watch, noted)
-    facts = Facts(saved_syn=syn, no_saved_syn=no_syn, accepted=_info(noted.begin))
-    return " ".join(f"{name}={_word(value)}" for name, value in compact_json(facts).items())
+    captured = connection.captured_handshake or CapturedHandshake()
+    syn, no_syn = saved_syn(connection.capture, captured)
+    facts = Facts(saved_syn=syn, no_saved_syn=no_syn, accepted=_info(captured.begin))
+    return " ".join(f"{name}={_word(value)}" for name, value in compact(facts).items())
 
 
 def _word(value: float | None) -> str:

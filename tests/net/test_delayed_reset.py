@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from twisted.internet.task import Clock
 
-from tcpd.net.delivery import reset_when_delivered, undelivered, when_delivered
+from tcpd.net.delayed_reset import reset_when_acknowledged, unacknowledged, when_acknowledged
 
 Ends = tuple[socket.socket, socket.socket]
 
@@ -42,8 +42,8 @@ def test_what_the_peer_has_not_taken_is_waited_for(ends: Ends) -> None:
     clock = Clock()
     called: list[int] = []
     left = fill(ours)
-    assert undelivered(ours) > 0
-    when_delivered(clock, ours, lambda: called.append(left))
+    assert unacknowledged(ours) > 0
+    when_acknowledged(clock, ours, lambda: called.append(left))
     clock.pump([0.25] * 100)
     assert not called
     while left:
@@ -59,7 +59,7 @@ def test_what_was_delivered_is_not_waited_for() -> None:
     ours, theirs = socket.socketpair()
     called: list[bool] = []
     with ours, theirs:
-        when_delivered(Clock(), ours, lambda: called.append(True))
+        when_acknowledged(Clock(), ours, lambda: called.append(True))
     assert called == [True]
 
 
@@ -68,7 +68,7 @@ def test_a_socket_that_is_closed_meanwhile_is_the_end_of_it(ends: Ends) -> None:
     clock = Clock()
     called: list[bool] = []
     fill(ours)
-    when_delivered(clock, ours, lambda: called.append(True))
+    when_acknowledged(clock, ours, lambda: called.append(True))
     ours.close()
     clock.advance(0.25)
     assert not called
@@ -83,5 +83,5 @@ def test_a_transport_on_no_socket_is_reset_at_once() -> None:
             self.aborted = True
 
     transport: Any = Transport()
-    reset_when_delivered(transport, Clock())
+    reset_when_acknowledged(transport, Clock())
     assert transport.aborted

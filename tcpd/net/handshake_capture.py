@@ -1,16 +1,14 @@
-"""The handshakes that Linux's kernel keeps: asked for in advance, read on demand.
+"""Capture of TCP handshakes by the Linux kernel: enabled on listening sockets, read on demand.
 
-A listening socket is asked to keep the headers of each client's SYN (TCP_SAVE_SYN), which costs the
-kernel a copy of about a hundred bytes a connection and this process nothing. What the kernel kept
-can be read once (TCP_SAVED_SYN), so it stays with the connection then.
+With TCP_SAVE_SYN on a listening socket, the kernel keeps the headers of each client's SYN, about a
+hundred bytes a connection. They can be read once (TCP_SAVED_SYN); the connection keeps the result.
 
-The server's own initial sequence number is a by-product of TCP_REPAIR, the means of moving
-connections between machines. On a socket that has been in repair mode and chosen the send queue,
-TCP_QUEUE_SEQ returns the number of the next byte to be written. Accepted sockets take that choice
-over from the listening one; to choose takes the capability CAP_NET_ADMIN, to read takes none.
+The server's initial sequence number is a by-product of TCP_REPAIR, which exists to migrate
+connections. After a socket has selected the send queue in repair mode, TCP_QUEUE_SEQ returns the
+sequence number of the next byte to be written. Accepted sockets inherit the selection from the
+listening socket. Selecting requires CAP_NET_ADMIN; reading requires no capability.
 
-All options are those of ``include/uapi/linux/tcp.h``, by number: Python's socket module names only
-some of them.
+The options are numbers of ``include/uapi/linux/tcp.h``: Python's socket module names only some.
 """
 
 from __future__ import annotations
@@ -39,26 +37,25 @@ TCP_SAVED_SYN = 28
 _RECEIVED, _SENT = 1, 2  # TCP_REPAIR_QUEUE
 _REPAIR, _REPAIRED = 1, -1  # TCP_REPAIR; the latter sends no window probe
 
-#: With the header of the link layer (Linux 5.10), or from IP on (Linux 4.2).
+#: TCP_SAVE_SYN with the link-layer header (Linux 5.10), or from the IP header on (Linux 4.2).
 _WITH_LINK, _WITHOUT_LINK = 2, 1
 
-#: More than real headers have: Ethernet with tags 22, IPv6 with extension headers some 100, TCP 60;
-#: and the most that Python takes.
-_LONGEST_SYN = 1024
+#: Bytes; the maximum of Python's getsockopt. Real headers have fewer: Ethernet with tags 22, IPv6
+#: with extension headers some 100, TCP 60.
+_MAX_SYN = 1024
 
-#: So much of TCP_INFO is kept from the beginning of a connection: up to both windows, which is all
-#: that a handshake settles.
-_BEGINNING = 236
+#: Bytes of TCP_INFO kept from the start of a connection: all that the handshake determines.
+_INFO_SIZE = 236
 
 
 @dataclass(frozen=True, slots=True)
-class Watch:
-    """What the kernel was asked to keep on a listening socket; its connections share it.
+class CaptureOptions:
+    """What the kernel captures for one listening socket; its connections share the object.
 
-    :ivar mode: of TCP_SAVE_SYN: 0, 1, or 2 with the header of the link layer.
-    :ivar no_syn: why no SYN is kept; ``None`` if it is.
-    :ivar no_isn: why the server's initial sequence number cannot be had; ``None`` if it can.
-    :ivar listened: whether clients could connect long before it was asked, as to systemd's socket.
+    :ivar mode: the value of TCP_SAVE_SYN: 0, 1, or 2 with the link-layer header.
+    :ivar no_syn: why SYNs are not saved; ``None`` if they are.
+    :ivar no_isn: why the server's initial sequence number is not available; ``None`` if it is.
+    :ivar listened: whether the socket listened long before, as one of systemd's.
     """
 
     mode: int = 0
@@ -67,15 +64,15 @@ class Watch:
     listened: bool = False
 
 
-#: Of a listening socket that nothing was asked of.
-UNWATCHED = Watch()
+#: The options of a listening socket without capture.
+NOT_CAPTURED = CaptureOptions()
 
 
-class Noted:
+class CapturedHandshake:
     """What was read from one connection's socket and cannot be read again.
 
-    :ivar syn: the saved SYN; empty where the kernel has none, ``None`` where it has not answered.
-    :ivar begin: the beginning of TCP_INFO, before a byte went either way; or ``None``.
+    :ivar syn: the saved SYN; empty if the kernel has none, ``None`` if it was not read.
+    :ivar begin: the first bytes of TCP_INFO, from before any payload; or ``None``.
     :ivar isn: the server's initial sequence number; or ``None``.
     """
 
@@ -87,42 +84,44 @@ class Noted:
         self.isn: int | None = None
 
 
-def note(sock: socket.socket, watch: Watch, *, info: bool, syn: bool) -> Noted | None:
-    """Read what is wanted of a socket that nothing was read from or written to.
+def read_handshake(
+    sock: socket.socket, capture: CaptureOptions, *, info: bool, syn: bool
+) -> CapturedHandshake | None:
+    """Read the handshake of an accepted socket. Called before any payload is read or written.
 
-    :param watch: of its listening socket.
+    :param capture: of its listening socket.
     :param info: read TCP_INFO.
-    :param syn: read the saved SYN, for when the connection is over.
-    :return: ``None`` for a socket that is not of TCP.
+    :param syn: read the saved SYN, for the access log.
+    :return: ``None`` for a UNIX socket.
     """
     if sock.family == socket.AF_UNIX:
         return None
-    noted = Noted()
+    captured = CapturedHandshake()
     if info:
         with suppress(OSError):
-            noted.begin = sock.getsockopt(socket.IPPROTO_TCP, TCP_INFO, _BEGINNING)
-    if watch.no_isn is None:
+            captured.begin = sock.getsockopt(socket.IPPROTO_TCP, TCP_INFO, _INFO_SIZE)
+    if capture.no_isn is None:
         with suppress(OSError):
-            noted.isn = _sequence_number(sock) - 1 & 0xFFFFFFFF
+            captured.isn = _sequence_number(sock) - 1 & 0xFFFFFFFF
     if syn:
-        read_syn(sock, watch, noted)
-    return noted
+        read_syn(sock, capture, captured)
+    return captured
 
 
-def read_syn(sock: socket.socket, watch: Watch, noted: Noted) -> None:
-    """Read the saved SYN, unless that has been done, or there can be none."""
-    if noted.syn is None and watch.mode:
+def read_syn(sock: socket.socket, capture: CaptureOptions, captured: CapturedHandshake) -> None:
+    """Read the saved SYN, unless it was read before or is not saved."""
+    if captured.syn is None and capture.mode:
         with suppress(OSError):
-            noted.syn = sock.getsockopt(socket.IPPROTO_TCP, TCP_SAVED_SYN, _LONGEST_SYN)
+            captured.syn = sock.getsockopt(socket.IPPROTO_TCP, TCP_SAVED_SYN, _MAX_SYN)
 
 
-class Kernel:
-    """Asks the kernel to keep handshakes for reports; one for the daemon.
+class HandshakeCapture:
+    """Enables the capture of handshakes on listening sockets; the daemon has one.
 
-    What the kernel does not support is logged once, and changes nothing else.
+    What the kernel does not support is logged once; the sockets listen all the same.
 
     :param handshake: ``[tcpd] handshake``.
-    :param server_isn: ``[tcpd] server_isn``, which means nothing without the former.
+    :param server_isn: ``[tcpd] server_isn``; without effect if ``handshake`` is false.
     """
 
     _log = Logger()
@@ -130,41 +129,41 @@ class Kernel:
     def __init__(self, handshake: bool = True, server_isn: bool = False) -> None:
         self._handshake = handshake
         self._server_isn = handshake and server_isn
-        self._told: set[str] = set()
+        self._logged: set[str] = set()
         self._tested: list[NoServerIsn | None] = []
 
-    def watch(self, sock: socket.socket, late: NoServerIsn | None = None) -> Watch:
-        """Ask it, for the connections that a socket will accept.
+    def enable(self, sock: socket.socket, late: NoServerIsn | None = None) -> CaptureOptions:
+        """Enable the capture for the connections that a socket will accept.
 
-        :param sock: a stream socket that is going to listen, or does.
-        :param late: why there is no initial sequence number, if it listens already.
+        :param sock: a stream socket, before or after ``listen``.
+        :param late: if it listens already: why there is no initial sequence number.
         """
         if sock.family == socket.AF_UNIX:
-            return Watch(0, Absence.UNIX, NoServerIsn.UNIX)
+            return CaptureOptions(0, Absence.UNIX, NoServerIsn.UNIX)
         mode, no_syn = self._save_syn(sock)
         listened = mode != 0 and late is NoServerIsn.SYSTEMD
-        return Watch(mode, no_syn, self._choose_queue(sock, late), listened)
+        return CaptureOptions(mode, no_syn, self._choose_queue(sock, late), listened)
 
-    def watch_port(self, port: Any, late: NoServerIsn) -> Watch:
-        """The same for a port of Twisted's that listens already.
+    def enable_on_port(self, port: Any, late: NoServerIsn) -> CaptureOptions:
+        """Enable the capture on a port of Twisted's that listens already.
 
-        :param port: has ``fileno()`` if it is a port with a socket.
+        :param port: an IListeningPort, with ``fileno()`` if it has a socket.
         """
         try:
             copy = socket.socket(fileno=os.dup(port.fileno()))
         except (AttributeError, TypeError, OSError):
-            return Watch(0, Absence.NOT_TCP, NoServerIsn.NOT_TCP)
+            return CaptureOptions(0, Absence.NOT_TCP, NoServerIsn.NOT_TCP)
         with copy:
-            return self.watch(copy, late)
+            return self.enable(copy, late)
 
     def _save_syn(self, sock: socket.socket) -> tuple[int, Absence | None]:
         if not self._handshake:
-            # systemd keeps a socket, and what a daemon before asked of it
+            # a socket of systemd's keeps the options of the last daemon
             with suppress(OSError):
                 _set(sock, TCP_SAVE_SYN, 0)
             return 0, Absence.OFF
-        if sys.platform != "linux":  # the numbers mean something else there
-            self._tell("saved SYNs (TCP_SAVE_SYN)", "only Linux has them")
+        if sys.platform != "linux":  # the numbers mean other options elsewhere
+            self._log_absence("saved SYNs (TCP_SAVE_SYN)", "only Linux has them")
             return 0, Absence.NOT_SUPPORTED
         error: OSError | None = None
         for mode in (_WITH_LINK, _WITHOUT_LINK):
@@ -174,9 +173,9 @@ class Kernel:
                 error = raised
             else:
                 if mode == _WITHOUT_LINK:
-                    self._tell("the link layer of saved SYNs (TCP_SAVE_SYN 2)", _why(error))
+                    self._log_absence("the link layer of saved SYNs (TCP_SAVE_SYN 2)", _why(error))
                 return mode, None
-        self._tell("saved SYNs (TCP_SAVE_SYN)", _why(error))
+        self._log_absence("saved SYNs (TCP_SAVE_SYN)", _why(error))
         return 0, Absence.NOT_SUPPORTED
 
     def _choose_queue(self, sock: socket.socket, late: NoServerIsn | None) -> NoServerIsn | None:
@@ -189,25 +188,25 @@ class Kernel:
             except OSError as error:
                 absence = _absence(error)
         if absence is not None:
-            self._tell("the server's initial sequence number (TCP_REPAIR)", absence.why)
+            self._log_absence("the server's initial sequence number (TCP_REPAIR)", absence.why)
         return absence
 
     def _without_isn(self) -> NoServerIsn | None:
-        """Why no listening socket at all can have it; found out once, by trying."""
+        """Return the result of the self-test, which runs once."""
         if not self._tested:
             self._tested.append(self_test())
         return self._tested[0]
 
-    def _tell(self, what: str, why: str) -> None:
-        if what not in self._told:
-            self._told.add(what)
+    def _log_absence(self, what: str, why: str) -> None:
+        if what not in self._logged:
+            self._logged.add(what)
             catalogue.KERNEL_WITHOUT.emit(self._log, what=what, why=why)
 
 
 def self_test() -> NoServerIsn | None:
-    """Read an initial sequence number, and compare it with what the other end has seen.
+    """Read the initial sequence number of a loopback connection and compare it with the peer's.
 
-    :return: why it cannot be had; ``None`` if it can.
+    :return: why it is not available; ``None`` if it is.
     """
     if sys.platform != "linux":
         return NoServerIsn.NOT_SUPPORTED
@@ -231,7 +230,7 @@ def _choose_send_queue(sock: socket.socket) -> None:
     reuse = sock.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR)
     with _repaired(sock):
         _set(sock, TCP_REPAIR_QUEUE, _SENT)
-    # the end of repair mode takes this away
+    # the end of repair mode clears the option
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, reuse)
 
 
@@ -245,7 +244,7 @@ def _repaired(sock: socket.socket) -> Iterator[None]:
 
 
 def _sequence_number(sock: socket.socket) -> int:
-    """The next of the queue that was chosen; unsigned, 32 bits."""
+    """Return the next sequence number of the selected queue, an unsigned 32-bit integer."""
     return sock.getsockopt(socket.IPPROTO_TCP, TCP_QUEUE_SEQ) & 0xFFFFFFFF
 
 
@@ -262,4 +261,4 @@ def _absence(error: OSError) -> NoServerIsn:
 
 
 def _why(error: OSError | None) -> str:
-    return (error.strerror or str(error)) if error is not None else "it is not there"
+    return (error.strerror or str(error)) if error is not None else "not available"

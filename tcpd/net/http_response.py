@@ -1,4 +1,4 @@
-"""HTTP responses to those who find no WebSocket."""
+"""Plain-text HTTP responses, for requests that do not open a WebSocket."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ _REASONS = {
 }
 
 
-def answer(status: int, words: str, *headers: bytes, body: bool = True) -> bytes:
-    """An HTTP response that says something to people, and that nothing comes after.
+def text_response(status: int, sentence: str, *headers: bytes, body: bool = True) -> bytes:
+    """Make an HTTP response, after which the connection is closed.
 
-    :param words: a sentence or two, without line end.
-    :param headers: more of them, each ``Name: value``.
-    :param body: false where the request was HEAD.
+    :param status: a key of the table above.
+    :param sentence: the body, without line end.
+    :param headers: further fields, each ``Name: value``.
+    :param body: false if the request was HEAD.
     """
-    text = words.encode() + b"\n"
+    text = sentence.encode() + b"\n"
     lines = [
         b"HTTP/1.1 %d %s" % (status, _REASONS[status]),
         b"Content-Type: text/plain; charset=utf-8",
