@@ -55,7 +55,7 @@ def test_the_words_of_a_unix_socket(text: str, place: UnixSocket) -> None:
         ("systemd:x group=0", "group= goes with unix: only"),
         ("unix:/x owner=nobody-there", "owner=nobody-there: there is no user"),
         ("unix:/x group=nobody-there", "group=nobody-there: there is no group"),
-        ("unix:/x owner=4294967295", "too great a number"),
+        ("unix:/x owner=4294967295", "too large"),
     ],
 )
 def test_words_that_are_wrong_are_told_when_they_are_read(text: str, says: str) -> None:
