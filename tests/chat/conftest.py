@@ -12,8 +12,8 @@ from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from tcpd.ops.event_type import EVENT_ID
 
 
-class Reported(list[LogEvent]):
-    """The events of the catalogue that were reported during a test."""
+class RecordedEvents(list[LogEvent]):
+    """The logged events with an id."""
 
     def __call__(self, event: LogEvent) -> None:
         if EVENT_ID in event:
@@ -27,43 +27,42 @@ class Reported(list[LogEvent]):
 
 
 @pytest.fixture
-def events() -> Iterator[Reported]:
-    reported = Reported()
-    globalLogPublisher.addObserver(reported)
-    yield reported
-    globalLogPublisher.removeObserver(reported)
+def events() -> Iterator[RecordedEvents]:
+    recorded = RecordedEvents()
+    globalLogPublisher.addObserver(recorded)
+    yield recorded
+    globalLogPublisher.removeObserver(recorded)
 
 
 LOGS = ["local", "late"]
-CARRIERS = ["tcp", "websocket"]
+TRANSPORTS = ["tcp", "websocket"]
 
-#: Modules of clients: what imports one of them can run over WebSocket.
+#: Test modules that import one of these can run over WebSocket.
 _CLIENTS = {"chat.irc_chat", "chat.text_chat"}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run each test on the local event log, its clients connected by TCP. Among the long tests, run
-    it also on a log that delivers late, and with clients that connect by WebSocket: 'all answers
-    and their order are as with the local log'."""
-    ways = [pytest.param("local", "tcp", id="local")]
+    """Run each test on the local event log, over TCP. As long tests, run it also on a late log and
+    over WebSocket."""
+    variants = [pytest.param("local", "tcp", id="local")]
     definition = metafunc.definition
-    logs_of_it = ["local"] if definition.get_closest_marker("on_the_local_log") else LOGS
-    carriers_of_it = ["tcp"]
+    log_kinds = ["local"] if definition.get_closest_marker("on_the_local_log") else LOGS
+    transport_kinds = ["tcp"]
     modules = {getattr(each, "__module__", None) for each in vars(metafunc.module).values()}
     if modules & _CLIENTS and not definition.get_closest_marker("over_tcp"):
-        carriers_of_it = CARRIERS
-    ways += [
-        pytest.param(log, carrier, id=f"{log}-{carrier}", marks=pytest.mark.long)
-        for carrier in carriers_of_it
-        for log in logs_of_it
-        if (log, carrier) != ("local", "tcp")
+        transport_kinds = TRANSPORTS
+    variants += [
+        pytest.param(log, transport, id=f"{log}-{transport}", marks=pytest.mark.long)
+        for transport in transport_kinds
+        for log in log_kinds
+        if (log, transport) != ("local", "tcp")
     ]
-    metafunc.parametrize(("log_kind", "carrier"), ways, indirect=True)
+    metafunc.parametrize(("log_kind", "transport_kind"), variants, indirect=True)
 
 
 @pytest.fixture(autouse=True)
 def log_kind(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The kind of event log that houses of the test have."""
+    """The kind of the event log of a chat."""
     event_logs.kind = getattr(request, "param", "local")
     event_logs.seed = event_logs.seed_of(request.node.nodeid)
     yield event_logs.kind
@@ -71,8 +70,8 @@ def log_kind(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 @pytest.fixture(autouse=True)
-def carrier(request: pytest.FixtureRequest) -> Iterator[str]:
-    """What carries the lines of the test's clients."""
+def transport_kind(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The transport of clients."""
     transports.kind = getattr(request, "param", "tcp")
     yield transports.kind
     transports.kind = "tcp"
@@ -80,9 +79,9 @@ def carrier(request: pytest.FixtureRequest) -> Iterator[str]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, Any]:
-    """Report the seed of a late log with a failure. The same test run by its id has it again."""
+    """Add the seed of a late log to the report of a failure."""
     report = yield
     if report.failed and item.funcargs.get("log_kind") == "late":  # type: ignore[attr-defined]
-        seed = f"seed {event_logs.seed_of(item.nodeid)}, of the test's id and TCPD_TEST_SEED"
+        seed = f"seed {event_logs.seed_of(item.nodeid)}, from the test id and TCPD_TEST_SEED"
         report.sections.append(("late event log", seed))
     return report

@@ -30,12 +30,16 @@ from tcpd.net.directory import ServiceEntry
 from tcpd.ops.counters import ChatCounters, ServiceCounters
 from tcpd.policy.reasons import End, Refusal
 from tcpd.policy.workqueue import WorkQueue
-from tcpd.store.history import Selector
+from tcpd.store.history import HistoryStore, Selector
 from tcpd.store.memory import Limits, MemoryHistory
 
 
 class RecordingFormat:
-    """Renders the msgid, and remembers the events by it and how often each was rendered."""
+    """Renders an event as its msgid.
+
+    :ivar events: the rendered events, by rendering.
+    :ivar rendered: the events in the order of calls.
+    """
 
     def __init__(self) -> None:
         self.events: dict[bytes, Event] = {}
@@ -52,7 +56,7 @@ SLOW = "was too slow"
 
 
 class RecordingClient(Client):
-    """A client that notes what happened to it. Its person's attributes are its own, too."""
+    """A client that records its calls. It has the attributes of its person, too."""
 
     slow = SLOW
 
@@ -71,12 +75,12 @@ class RecordingClient(Client):
 
     @property
     def who(self) -> Person:
-        """Its person, also when it has left."""
+        """Its person, even after it has left."""
         assert self.person is not None
         return self.person
 
     def completed(self, reply: Reply) -> None:
-        """Nothing waits for its requests."""
+        """No request is awaited."""
 
     def happened(self, event: Event, reply: Any) -> None:
         self.own.append(event)
@@ -108,7 +112,7 @@ def change_modes(
 ) -> list[Refused] | Refused:
     """Change modes.
 
-    :return: why nothing may be changed there, or the refusals of single changes.
+    :return: the refusal of all changes, or the refusals of single ones.
     """
     refusals: list[Refused] = []
     return hub.change_modes(client, name, changes, refusals=refusals) or refusals
@@ -144,8 +148,15 @@ def snapshot(state: ChatState) -> dict[str, Any]:
     }
 
 
+def kept_messages(history: HistoryStore, room: str) -> Sequence[RoomMessage]:
+    """The history of a room, oldest first."""
+    pages: list[Sequence[RoomMessage]] = []
+    history.page(room, Selector.latest(1000)).addCallback(pages.append)
+    return pages[0]
+
+
 class Chat:
-    """A hub, its clock, and the clients that a test lets in.
+    """A hub, its clock, and recording clients.
 
     :param log: the event log; by default the local one.
     """
@@ -178,7 +189,7 @@ class Chat:
         self.sent: dict[Client, list[bytes]] = {}
 
     def client(self, echo: bool = False) -> RecordingClient:
-        """A client that has not entered."""
+        """A client that is not registered."""
         written: list[bytes] = []
         outbox = Outbox(self.hub.settings.outbox, self.queue, written.append)
         client = RecordingClient(outbox, self.format, echo)
@@ -188,7 +199,7 @@ class Chat:
     def enter(
         self, nick: str, *rooms: str, address: str | None = None, echo: bool = False, **more: Any
     ) -> RecordingClient:
-        """A client that has entered, and joined rooms."""
+        """A client that is registered, and has joined rooms."""
         where = None if address is None else ipaddress.ip_address(address)
         client = self.client(echo)
         refused = self.hub.enter(client, nick, Profile(address=where, **more))
@@ -197,28 +208,26 @@ class Chat:
             assert self.hub.join(client, room) is None
         return client
 
-    def turn(self) -> None:
-        """Let reactor turns end, until nothing waits."""
+    def flush(self) -> None:
+        """End reactor turns until no flush is scheduled."""
         while self.flushes:
             self.flushes.pop(0).flush()
 
-    def seen(self, client: Client) -> list[Event]:
-        """All events that a client was sent so far."""
-        self.turn()
+    def all_events(self, client: Client) -> list[Event]:
+        """The events that a client has received since they were last taken."""
+        self.flush()
         data = b"".join(self.sent[client])
         return [self.format.events[line] for line in data.splitlines(keepends=True)]
 
-    def news(self, client: Client) -> list[Event]:
-        """The events that a client was sent since the last time."""
-        found = self.seen(client)
+    def new_events(self, client: Client) -> list[Event]:
+        """Take the events that a client has received since the last call."""
+        found = self.all_events(client)
         self.sent[client].clear()
         return found
 
-    def kept(self, room: str) -> Sequence[RoomMessage]:
+    def kept_messages(self, room: str) -> Sequence[RoomMessage]:
         """The history of a room, oldest first."""
-        pages: list[Sequence[RoomMessage]] = []
-        self.history.page(room, Selector.latest(1000)).addCallback(pages.append)
-        return pages[0]
+        return kept_messages(self.history, room)
 
 
 @implementer(IContext)
@@ -286,12 +295,12 @@ class Threads:
 class ConnectionTransport(StringTransport):
     """A transport with what the frontends use of :class:`tcpd.interfaces.IConnection`.
 
-    :param facts: what is known of the connection.
+    :param facts: the facts of the connection.
     :param proxy: the PROXY header, if there was one.
 
-    :ivar ends: the reasons that the frontend ended the connection with.
-    :ivar refusals: the reasons that the frontend refused it with.
-    :ivar stood_for: the addresses that a gateway stood for.
+    :ivar ends: the reasons of calls of ``end``.
+    :ivar refusals: the reasons of calls of ``refuse``.
+    :ivar stood_for: the addresses of calls of ``stand_for``.
     """
 
     peer = "192.0.2.1:4711"

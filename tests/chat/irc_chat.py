@@ -1,4 +1,4 @@
-"""IRC clients on memory transports, beside a text frontend, for tests of what clients are sent."""
+"""Chats with an IRC and a text frontend, and IRC clients, on memory transports."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ BOB = ":bob!~bob@localhost"
 
 
 class IrcTestClient:
-    """One IRC client."""
+    """A client of the IRC frontend."""
 
     def __init__(self, chat: IrcChat) -> None:
         self.chat = chat
@@ -36,24 +36,25 @@ class IrcTestClient:
         self.protocol, self.transport = connect(chat.irc, chat.clock)
 
     def raw(self, data: bytes) -> bytes:
-        """Send bytes; all bytes that came since the last time."""
+        """Send bytes. Return the bytes received since the last call."""
         self.protocol.dataReceived(data)
         return self.read()
 
     def read(self) -> bytes:
+        """The bytes received since the last call."""
         self.chat.settle()
         data = self.transport.value()
         self.transport.clear()
         return data
 
     def send(self, *lines: str) -> list[str]:
-        """Send lines; the lines that came since the last time."""
+        """Send lines. Return the lines received since the last call."""
         for line in lines:
             self.protocol.dataReceived(line.encode() + b"\r\n")
         return self.lines()
 
     def lines(self) -> list[str]:
-        """The lines that came since the last time, each with its tags."""
+        """The lines received since the last call, with tags. Checks that each is well-formed."""
         text = self.read().decode()
         assert text == "" or text.endswith("\r\n")
         assert "\n" not in text.replace("\r\n", "")
@@ -62,7 +63,7 @@ class IrcTestClient:
         return text.split("\r\n")[:-1]
 
     def numerics(self, *lines: str) -> list[str]:
-        """Send lines; the numerics and commands that came, without what stands with them."""
+        """Send lines. Return the commands or numerics of the lines received since the last call."""
         return [command(line) for line in self.send(*lines)]
 
     @property
@@ -75,6 +76,7 @@ class IrcTestClient:
         return self.transport.disconnecting or self.transport.disconnected
 
     def lose(self) -> None:
+        """Lose the connection."""
         self.protocol.connectionLost(Failure(ConnectionDone()))
         self.chat.deliver()
 
@@ -130,8 +132,8 @@ class IrcChat(TextChat):
     def irc_client(self, nick: str | None = None, *caps: str, joined: str = "") -> IrcTestClient:
         """A client, registered if it has a nickname.
 
-        :param caps: capabilities that it has.
-        :param joined: rooms that it is in, with commas between.
+        :param caps: its capabilities.
+        :param joined: rooms to join, separated by commas.
         """
         client = IrcTestClient(self)
         if nick is None:
@@ -148,7 +150,7 @@ class IrcChat(TextChat):
 
 
 def open_tea(*more: str) -> tuple[IrcChat, IrcTestClient, list[IrcTestClient]]:
-    """A chat, who opened #tea, and others who are in it."""
+    """A chat, ann, who opened #tea, and more members of #tea."""
     chat = IrcChat()
     ann = chat.irc_client("ann", joined="#tea")
     others = [chat.irc_client(nick, joined="#tea") for nick in more]

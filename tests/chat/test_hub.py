@@ -43,7 +43,7 @@ def test_two_people_talk() -> None:
     ann, bob = chat.enter("ann", "#lobby"), chat.enter("bob", "#lobby")
     assert chat.hub.say(ann, "#lobby", "hello") is None
     assert chat.hub.say(bob, "#LOBBY", "waves", Kind.ACTION) is None
-    *_, said = chat.seen(bob)
+    *_, said = chat.all_events(bob)
     assert isinstance(said, RoomMessage)
     assert (said.actor, said.room, said.text, said.kind) == (
         ann.identity,
@@ -52,7 +52,7 @@ def test_two_people_talk() -> None:
         Kind.MESSAGE,
     )
     assert said.time == chat.now
-    assert kinds(chat.seen(ann)) == [Joined, Joined, RoomMessage]
+    assert kinds(chat.all_events(ann)) == [Joined, Joined, RoomMessage]
 
 
 def test_message_is_echoed_only_to_clients_that_request_echo() -> None:
@@ -61,8 +61,8 @@ def test_message_is_echoed_only_to_clients_that_request_echo() -> None:
     bob = chat.enter("bob", "#lobby")
     chat.hub.say(ann, "#lobby", "hello")
     chat.hub.say(bob, "#lobby", "hello")
-    assert kinds(chat.seen(ann)) == [Joined, Joined, RoomMessage, RoomMessage]
-    assert kinds(chat.seen(bob)) == [Joined, RoomMessage]
+    assert kinds(chat.all_events(ann)) == [Joined, Joined, RoomMessage, RoomMessage]
+    assert kinds(chat.all_events(bob)) == [Joined, RoomMessage]
 
 
 def test_event_is_rendered_once_per_format() -> None:
@@ -84,7 +84,7 @@ def test_event_ids_increase() -> None:
     for _ in range(3):
         chat.hub.say(ann, "#lobby", "x")
     # entering and joining take the first two ids
-    assert [str(event.id) for event in chat.kept("#lobby")] == [
+    assert [str(event.id) for event in chat.kept_messages("#lobby")] == [
         "node-boot-3",
         "node-boot-4",
         "node-boot-5",
@@ -98,7 +98,7 @@ def test_event_ids_increase() -> None:
 def test_node_name_is_sanitized_for_msgids(node: str, shown: str) -> None:
     chat = Chat(node=node)
     ann = chat.enter("ann", "#lobby")
-    assert str(chat.seen(ann)[0].id) == f"{shown}-boot-2"
+    assert str(chat.all_events(ann)[0].id) == f"{shown}-boot-2"
 
 
 @pytest.mark.parametrize("boot", ["", "b" * 13, "a b"])
@@ -124,9 +124,9 @@ def test_nick_change() -> None:
     chat = Chat()
     ann = chat.enter("ann", "#lobby", "#tea")
     bob = chat.enter("bob", "#lobby", "#tea")
-    chat.news(bob)
+    chat.new_events(bob)
     assert chat.hub.rename(ann, "Annie") is None
-    (event,) = chat.news(bob)
+    (event,) = chat.new_events(bob)
     assert isinstance(event, NickChanged), "one event, although they share two rooms"
     assert (event.actor.nick, event.nick, event.actor.id) == ("ann", "Annie", ann.id)
     assert chat.hub.person("annie") is ann.who
@@ -141,9 +141,9 @@ def test_nick_change_in_case_only() -> None:
     assert chat.hub.rename(ann, "ANN") is None
     assert ann.nick == "ANN"
     assert chat.hub.person("ann") is ann.who
-    assert kinds(chat.news(ann)) == [NickChanged], "also without a room"
+    assert kinds(chat.new_events(ann)) == [NickChanged], "also without a room"
     assert chat.hub.rename(ann, "ANN") is None
-    assert chat.news(ann) == []
+    assert chat.new_events(ann) == []
 
 
 # --- rooms ---
@@ -153,7 +153,7 @@ def test_lobby_has_no_operators_and_is_permanent() -> None:
     """docs/reference/chat.rst, Rooms: the lobby is permanent and has no operators."""
     chat = Chat()
     ann, bob = chat.enter("ann", "#lobby"), chat.enter("bob", "#lobby")
-    joined = chat.seen(ann)[0]
+    joined = chat.all_events(ann)[0]
     assert isinstance(joined, Joined)
     assert not joined.opened
     for answer in (
@@ -196,9 +196,9 @@ def test_empty_room_is_removed_with_its_bans() -> None:
 def test_second_join_has_no_effect() -> None:
     chat = Chat()
     ann = chat.enter("ann", "#tea")
-    chat.news(ann)
+    chat.new_events(ann)
     assert chat.hub.join(ann, "#tea") is None
-    assert chat.news(ann) == []
+    assert chat.new_events(ann) == []
 
 
 def test_parted_member_receives_the_part_and_nothing_later() -> None:
@@ -206,7 +206,7 @@ def test_parted_member_receives_the_part_and_nothing_later() -> None:
     ann, bob = chat.enter("ann", "#tea"), chat.enter("bob", "#tea")
     chat.hub.part(bob, "#tea", "bye")
     chat.hub.say(ann, "#tea", "gone?")
-    parted = chat.seen(bob)[-1]
+    parted = chat.all_events(bob)[-1]
     assert isinstance(parted, Parted)
     assert parted.reason == "bye"
     assert_refused(Code.NOT_IN_ROOM, chat.hub.part(bob, "#tea"))
@@ -220,11 +220,11 @@ def test_quit_is_delivered_once_to_each_neighbour() -> None:
     bob = chat.enter("bob", "#lobby", "#tea")
     eve = chat.enter("eve", "#other")
     for member in (bob, eve):
-        chat.news(member)
+        chat.new_events(member)
     chat.hub.leave(ann, "bye")
     chat.hub.leave(ann, "bye")
-    assert kinds(chat.news(bob)) == [Quit]
-    assert chat.news(eve) == []
+    assert kinds(chat.new_events(bob)) == [Quit]
+    assert chat.new_events(eve) == []
     assert chat.hub.person("ann") is None
     assert chat.hub.people_count == 2
     assert chat.enter("ann")
@@ -233,11 +233,11 @@ def test_quit_is_delivered_once_to_each_neighbour() -> None:
 def test_no_quits_are_broadcast_after_close() -> None:
     chat = Chat()
     members = [chat.enter(f"m{number}", "#lobby", "#tea") for number in range(10)]
-    chat.news(members[-1])
+    chat.new_events(members[-1])
     chat.hub.close()
     for member in members:
         chat.hub.leave(member, "the server is shutting down")
-    assert chat.news(members[-1]) == []
+    assert chat.new_events(members[-1]) == []
     assert chat.hub.people_count == 0
     assert list(chat.hub.rooms) == [chat.hub.lobby]
     assert not chat.hub.lobby.members
@@ -256,7 +256,7 @@ def test_operators_are_promoted_and_demoted() -> None:
     room = chat.hub.room("#tea")
     assert room is not None
     assert room.operators == {bob.who}
-    assert kinds(chat.seen(bob)) == [Joined, ModesChanged, ModesChanged]
+    assert kinds(chat.all_events(bob)) == [Joined, ModesChanged, ModesChanged]
     chat.enter("eve")
     assert_refused(Code.NOT_IN_SAME_ROOM, chat.hub.set_operator(bob, "#tea", "eve", True))
     assert_refused(Code.NO_SUCH_NICK, chat.hub.set_operator(bob, "#tea", "zoe", True))
@@ -290,7 +290,7 @@ def test_topic_is_set_by_operators_only() -> None:
     assert room.topic.text == "tea\ufffd\ufffdQUIT", "line ends are replaced"
     chat.hub.set_topic(ann, "#tea", "")
     assert room.topic is None
-    assert kinds(chat.seen(bob))[1:] == [TopicChanged, TopicChanged]
+    assert kinds(chat.all_events(bob))[1:] == [TopicChanged, TopicChanged]
 
 
 def test_kick() -> None:
@@ -298,7 +298,7 @@ def test_kick() -> None:
     ann, bob = chat.enter("ann", "#tea"), chat.enter("bob", "#tea")
     assert_refused(Code.NOT_OPERATOR, chat.hub.kick(bob, "#tea", "ann"))
     assert chat.hub.kick(ann, "#tea", "bob", "x" * 1000) is None
-    kicked = chat.seen(bob)[-1]
+    kicked = chat.all_events(bob)[-1]
     assert isinstance(kicked, Kicked)
     assert len(kicked.reason) == REASON_BYTES
     assert bob.own[-1] is kicked
@@ -320,7 +320,14 @@ def test_ban_by_nickname() -> None:
     assert chat.hub.unban(ann, "#tea", "bob") is None
     assert chat.hub.join(again, "#tea") is None
     assert_refused(Code.NOT_LISTED, chat.hub.unban(ann, "#tea", "bob"))
-    assert kinds(chat.seen(ann)) == [Joined, Joined, ModesChanged, Kicked, ModesChanged, Joined]
+    assert kinds(chat.all_events(ann)) == [
+        Joined,
+        Joined,
+        ModesChanged,
+        Kicked,
+        ModesChanged,
+        Joined,
+    ]
 
 
 @pytest.mark.parametrize(
@@ -370,14 +377,14 @@ def test_private_message() -> None:
     ann, bob = chat.enter("ann", "#lobby"), chat.enter("bob", "#lobby")
     eve = chat.enter("eve", "#lobby")
     for member in (ann, bob, eve):
-        chat.news(member)
+        chat.new_events(member)
     assert chat.hub.tell(ann, "BOB", "psst") is None
-    (event,) = chat.news(bob)
+    (event,) = chat.new_events(bob)
     assert isinstance(event, PrivateMessage)
     assert (event.actor.nick, event.target.nick, event.text) == ("ann", "bob", "psst")
-    assert chat.news(ann) == chat.news(eve) == []
+    assert chat.new_events(ann) == chat.new_events(eve) == []
     assert ann.own[-1] is event
-    assert not chat.kept("#lobby")
+    assert not chat.kept_messages("#lobby")
     assert_refused(Code.NO_SUCH_NICK, chat.hub.tell(ann, "zoe", "psst"))
     assert_refused(Code.TOO_LONG, chat.hub.tell(ann, "bob", "x" * 490))
 
@@ -405,7 +412,7 @@ def test_bounds() -> None:
         chat.hub.say(ann, "#a", text)
     room = chat.hub.room("#a")
     assert room is not None
-    assert [said.text for said in chat.kept(room.key)] == ["2", "3"]
+    assert [said.text for said in chat.kept_messages(room.key)] == ["2", "3"]
     chat.enter("eve")
     assert_refused(Code.HUB_FULL, chat.hub.enter(chat.client(), "zoe", Profile()))
 
@@ -446,7 +453,7 @@ def test_slow_reader_is_dropped_without_effect_on_others() -> None:
         rounds += 1
         assert slow.outbox.size <= 16384
         chat.hub.say(ann, "#lobby", f"{rounds}")
-        chat.turn()
+        chat.flush()
     assert rounds > 500
     assert slow.drops == 1
     assert slow.outbox.size == 0
@@ -454,9 +461,9 @@ def test_slow_reader_is_dropped_without_effect_on_others() -> None:
     assert chat.hub.person("slow") is None
     chat.hub.say(ann, "#lobby", "after")
     for other in others:
-        texts = [event.text for event in chat.seen(other) if isinstance(event, RoomMessage)]
+        texts = [event.text for event in chat.all_events(other) if isinstance(event, RoomMessage)]
         assert texts == [*(str(number) for number in range(1, rounds + 1)), "after"]
-        (left,) = [event for event in chat.seen(other) if isinstance(event, Quit)]
+        (left,) = [event for event in chat.all_events(other) if isinstance(event, Quit)]
         assert (left.actor.nick, left.reason) == ("slow", SLOW)
 
 
@@ -468,10 +475,10 @@ def test_a_thousand_clients_are_dropped_at_once() -> None:
     for member in slow:
         member.outbox.pause()
         member.outbox.size = member.outbox.limit
-    chat.news(ann)
+    chat.new_events(ann)
     chat.hub.say(ann, "#lobby", "hello")
     assert all(member.gone for member in slow)
-    assert kinds(chat.news(ann)) == [Quit] * 1000
+    assert kinds(chat.new_events(ann)) == [Quit] * 1000
     assert chat.hub.people_count == 1
     assert list(chat.hub.lobby.members) == [ann.who]
 
@@ -503,9 +510,9 @@ def test_events_appended_during_a_delivery_are_delivered_after_it() -> None:
             during.append(ann.nick == "ann")
 
     ann.react = react
-    chat.news(bob)
+    chat.new_events(bob)
     chat.hub.tell(ann, "bob", "one")
-    assert kinds(chat.news(bob)) == [PrivateMessage, RoomMessage, NickChanged, Parted]
+    assert kinds(chat.new_events(bob)) == [PrivateMessage, RoomMessage, NickChanged, Parted]
     assert during == [True], "nothing is applied within the delivery"
 
 
@@ -544,7 +551,7 @@ def test_concurrent_joins_create_a_room_once() -> None:
     assert room is not None
     assert list(room.members) == [ann.who, bob.who]
     assert room.operators == {ann.who}, "the first in the log"
-    assert [event.opened for event in chat.seen(bob) if isinstance(event, Joined)] == [False]
+    assert [event.opened for event in chat.all_events(bob) if isinstance(event, Joined)] == [False]
 
 
 def test_concurrent_joins_of_one_client_join_once() -> None:
@@ -554,7 +561,7 @@ def test_concurrent_joins_of_one_client_join_once() -> None:
     for _ in range(2):
         assert chat.hub.join(ann, "#tea") is None
     log.settle()
-    assert kinds(chat.seen(ann)) == [Joined]
+    assert kinds(chat.all_events(ann)) == [Joined]
     room = chat.hub.room("#tea")
     assert room is not None
     assert room.operators == {ann.who}
@@ -623,7 +630,7 @@ def test_requests_that_race_with_a_quit() -> None:
         assert answer is None
     log.settle()
     assert chat.hub.people_count == 1
-    assert kinds(chat.seen(ann)) == [Joined, Joined, Quit]
+    assert kinds(chat.all_events(ann)) == [Joined, Joined, Quit]
     assert enter_all(chat, log, "bob", "zoe")
 
 
@@ -648,10 +655,10 @@ def test_reloaded_bounds_apply_to_new_requests() -> None:
 def test_a_thousand_members_join() -> None:
     chat = Chat()
     members = [chat.enter(f"m{number}", "#lobby") for number in range(1000)]
-    chat.turn()
+    chat.flush()
     assert len(chat.hub.lobby.members) == 1000
-    assert kinds(chat.seen(members[-1])) == [Joined]
-    assert len(chat.seen(members[0])) == 1000
+    assert kinds(chat.all_events(members[-1])) == [Joined]
+    assert len(chat.all_events(members[0])) == 1000
     for member in members:
         chat.hub.leave(member)
     assert chat.hub.people_count == 0
@@ -681,21 +688,21 @@ def test_held_messages_are_sent_together_in_order() -> None:
     """:meth:`tcpd.chat.fanout.Fanout.hold`"""
     chat = Chat()
     ann, bob = chat.enter("ann", "#tea"), chat.enter("bob", "#tea")
-    chat.news(bob)
+    chat.new_events(bob)
     chat.hub.fanout.hold()
     for text in ("one", "two", "three"):
         assert chat.hub.say(ann, "#tea", text) is None
     assert not bob.outbox.chunks
     chat.hub.fanout.release()
     assert len(bob.outbox.chunks) == 1
-    assert [event.text for event in chat.news(bob) if isinstance(event, RoomMessage)] == [
+    assert [event.text for event in chat.new_events(bob) if isinstance(event, RoomMessage)] == [
         "one",
         "two",
         "three",
     ]
     room = chat.hub.room("#tea")
     assert room is not None
-    assert [event.text for event in chat.kept(room.key)] == ["one", "two", "three"]
+    assert [event.text for event in chat.kept_messages(room.key)] == ["one", "two", "three"]
     assert chat.hub.counters.messages == 3
 
 
@@ -703,19 +710,19 @@ def test_other_events_are_delivered_at_once_after_held_messages() -> None:
     """:meth:`tcpd.chat.fanout.Fanout.hold`: only messages to rooms are held back."""
     chat = Chat()
     ann, bob = chat.enter("ann", "#tea"), chat.enter("bob", "#tea")
-    chat.news(bob)
+    chat.new_events(bob)
     chat.hub.fanout.hold()
     chat.hub.say(ann, "#tea", "one")
     chat.hub.say(bob, "#tea", "two")
     chat.hub.say(ann, "#tea", "three")
     chat.hub.part(ann, "#tea")
     assert not ann.rooms
-    assert kinds(chat.news(bob)) == [RoomMessage, RoomMessage, Parted]
+    assert kinds(chat.new_events(bob)) == [RoomMessage, RoomMessage, Parted]
     chat.hub.say(bob, "#tea", "four")
     chat.hub.fanout.settle()
     room = chat.hub.room("#tea")
     assert room is not None
-    assert [event.text for event in chat.kept(room.key)] == ["one", "two", "three", "four"]
+    assert [event.text for event in chat.kept_messages(room.key)] == ["one", "two", "three", "four"]
     chat.hub.fanout.release()
 
 
@@ -723,12 +730,12 @@ def test_held_messages_drop_only_paused_readers() -> None:
     """A client is slow only if its transport is paused, however much is sent in one turn."""
     chat = Chat(outbox=16384)
     ann, bob, cid = (chat.enter(nick, "#tea") for nick in ("ann", "bob", "cid"))
-    chat.turn()
+    chat.flush()
     cid.outbox.pause()
     chat.hub.fanout.hold()
     for _ in range(2000):
         chat.hub.say(ann, "#tea", "x")
     chat.hub.fanout.release()
     assert not bob.gone
-    assert len([event for event in chat.seen(bob) if isinstance(event, RoomMessage)]) == 2000
+    assert len([event for event in chat.all_events(bob) if isinstance(event, RoomMessage)]) == 2000
     assert cid.gone

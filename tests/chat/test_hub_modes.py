@@ -49,7 +49,7 @@ def set_modes(chat: Chat, member: RecordingClient, name: str, *words: str) -> li
 
 def mode_changes(chat: Chat, member: RecordingClient) -> list[str]:
     """The mode changes that a member received since the last call."""
-    changed = [event for event in chat.news(member) if isinstance(event, ModesChanged)]
+    changed = [event for event in chat.new_events(member) if isinstance(event, ModesChanged)]
     return [
         f"{'+' if change.adding else '-'}{change.mode}"
         f" {change.argument if change.target is None else change.target.nick}".rstrip()
@@ -70,7 +70,7 @@ def open_tea(*more: str, **bounds: Any) -> tuple[Chat, RecordingClient, list[Rec
     ann = chat.enter("ann", "#tea")
     others = [chat.enter(nick, "#tea") for nick in more]
     for member in (ann, *others):
-        chat.news(member)
+        chat.new_events(member)
     return chat, ann, others
 
 
@@ -87,7 +87,7 @@ def test_new_room_has_modes_n_and_t() -> None:
 def test_mode_changes_without_effect_are_not_sent() -> None:
     chat, ann, (bob,) = open_tea("bob")
     assert set_modes(chat, ann, "#tea", "+n", "-i", "-k x", "-l", "-v bob", "+o ann") == []
-    assert chat.news(bob) == []
+    assert chat.new_events(bob) == []
     assert set_modes(chat, ann, "#tea", "+n", "+m") == []
     assert mode_changes(chat, bob) == ["+m"]
 
@@ -529,10 +529,10 @@ def test_invitation_is_sent_to_members_who_may_invite() -> None:
     chat.enter("bob")
     set_modes(chat, ann, "#tea", "+h carol")
     for member in (ann, carol, dave):
-        chat.news(member)
+        chat.new_events(member)
     chat.hub.invite(ann, "#tea", "bob")
-    assert kinds(chat.news(carol)) == [Invited]
-    assert chat.news(ann) == chat.news(dave) == []
+    assert kinds(chat.new_events(carol)) == [Invited]
+    assert chat.new_events(ann) == chat.new_events(dave) == []
     assert kinds(ann.own)[-1] is Invited
 
 
@@ -546,9 +546,9 @@ def test_room_rename_preserves_its_state() -> None:
     chat.hub.set_topic(ann, "#tea", "hot")
     set_modes(chat, ann, "#tea", "+b x", "+v bob")
     room = tea(chat)
-    chat.news(bob)
+    chat.new_events(bob)
     assert chat.hub.rename_room(ann, "#TEA", "#Coffee", "tastes better") is None
-    (event,) = chat.news(bob)
+    (event,) = chat.new_events(bob)
     assert isinstance(event, RoomRenamed)
     assert (event.room, event.name, event.reason) == ("#tea", "#Coffee", "tastes better")
     assert chat.hub.room("#coffee") is room
@@ -572,9 +572,9 @@ def test_invalid_room_renames_are_refused() -> None:
     assert code(chat.hub.rename_room(ann, "#tea", "tea")) is Code.BAD_ROOM
     assert code(chat.hub.rename_room(bob, "#tea", "#x")) is Code.NOT_OPERATOR
     assert code(chat.hub.rename_room(ann, "#coffee", "#x")) is Code.NOT_IN_ROOM
-    chat.news(bob)
+    chat.new_events(bob)
     assert chat.hub.rename_room(ann, "#tea", "#tea") is None
-    assert chat.news(bob) == [], "nothing changed"
+    assert chat.new_events(bob) == [], "nothing changed"
     assert chat.hub.rename_room(ann, "#tea", "#TEA") is None
     assert tea(chat).name == "#TEA"
 
@@ -586,14 +586,14 @@ def test_away_is_sent_to_neighbours_and_with_a_join() -> None:
     chat, ann, (bob,) = open_tea("bob")
     chat.hub.set_away(ann, "lunch")
     chat.hub.set_away(ann, "lunch")
-    assert kinds(chat.news(bob)) == [AwayChanged]
-    assert chat.news(ann) == [], "the frontend replies"
+    assert kinds(chat.new_events(bob)) == [AwayChanged]
+    assert chat.new_events(ann) == [], "the frontend replies"
     chat.enter("carol", "#x")
     chat.hub.join(ann, "#x")
-    (event,) = [event for event in chat.news(ann) if isinstance(event, Joined)]
+    (event,) = [event for event in chat.new_events(ann) if isinstance(event, Joined)]
     assert event.away == "lunch"
     chat.hub.set_away(ann, "")
-    (back,) = [event for event in chat.news(bob) if isinstance(event, AwayChanged)]
+    (back,) = [event for event in chat.new_events(bob) if isinstance(event, AwayChanged)]
     assert back.message == ""
 
 
@@ -604,7 +604,7 @@ def test_changes_of_real_name_and_host() -> None:
     assert code(chat.hub.set_real_name(ann, "x" * 151)) is Code.TOO_LONG
     chat.hub.set_host(ann, "ann.example.net")
     chat.hub.set_host(ann, "ann.example.net")
-    first, second = chat.news(bob)
+    first, second = chat.new_events(bob)
     assert isinstance(first, RealNameChanged)
     assert isinstance(second, HostChanged)
     assert (second.actor.host, second.host) == ("localhost", "ann.example.net")
@@ -689,8 +689,8 @@ def test_extended_monitor() -> None:
     for watcher in (ann, carol):
         chat.hub.monitor(watcher, "bob")
     chat.hub.set_away(bob, "lunch")
-    assert kinds(chat.news(ann)) == [AwayChanged]
-    assert chat.news(carol) == []
+    assert kinds(chat.new_events(ann)) == [AwayChanged]
+    assert chat.new_events(carol) == []
 
 
 def test_whowas_keeps_the_last_five_of_a_nickname() -> None:
@@ -715,12 +715,12 @@ def test_whowas_keeps_the_last_five_of_a_nickname() -> None:
 def test_kill() -> None:
     chat, ann, (bob,) = open_tea("bob")
     set_mode(chat.hub, ann, "o")
-    chat.news(ann)
+    chat.new_events(ann)
     chat.hub.kill(ann, bob.who, "spam")
     chat.hub.kill(ann, bob.who, "spam")
     assert bob.gone
     assert bob.ended == ["Killed (ann (spam))"]
-    (event,) = chat.news(ann)
+    (event,) = chat.new_events(ann)
     assert getattr(event, "reason", "") == "Killed (ann (spam))"
     assert bob.who not in tea(chat).members
 
@@ -769,6 +769,6 @@ def test_tags_are_not_kept_in_history() -> None:
     chat = Chat()
     ann = chat.enter("ann", "#tea")
     assert chat.hub.say_more(ann, "#tea", (Line("hi"),), tags=(("+x", "y"),)) is None
-    (said,) = chat.kept("#tea")
+    (said,) = chat.kept_messages("#tea")
     assert isinstance(said, RoomMessage)
     assert (said.text, said.tags) == ("hi", ())

@@ -231,7 +231,7 @@ class HubMachine(RuleBasedStateMachine):
 
     @invariant()
     def clients_that_left_are_removed(self) -> None:
-        self.chat.turn()
+        self.chat.flush()
         self.members = [member for member in self.members if not member.gone]
         assert self.hub.people_count == len(self.members)
 
@@ -265,7 +265,7 @@ class HubMachine(RuleBasedStateMachine):
             assert room.is_lobby or room.members, "an empty room is removed"
             for listed in room.lists.values():
                 assert len(listed) <= BOUNDS["bans_per_room"]
-            assert len(self.chat.kept(room.key)) <= BOUNDS["history_kept"]
+            assert len(self.chat.kept_messages(room.key)) <= BOUNDS["history_kept"]
             assert not (room.is_lobby and room.operators)
         for member in self.members:
             assert len(member.rooms) <= BOUNDS["rooms_per_member"]

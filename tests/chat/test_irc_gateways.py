@@ -52,7 +52,7 @@ def test_address_and_host_are_those_from_the_gateway(events: Any) -> None:
     assert (":chat.example.net 338 ann ann 198.51.100.7 :Is actually using host") in ann.send(
         "WHOIS ann"
     )
-    assert chat.counted["gateways"] == 1
+    assert chat.counters["gateways"] == 1
     assert events.ids() == []
 
 
@@ -129,7 +129,7 @@ def test_invalid_webirc_is_refused_and_closed(
         assert client.closed
         assert events.ids() == ["chat.gateway-refused"]
         assert SECRET not in events.texts()[0]
-        assert chat.counted["gateways-refused"] == 1
+        assert chat.counters["gateways-refused"] == 1
     else:
         assert received[0].split(" ")[1] == "461"
 

@@ -81,7 +81,7 @@ def test_batch_is_one_message_with_a_fallback_for_others() -> None:
     assert {tags(line)["time"] for line in fallback} == {tags(received[0])["time"]}
     assert len(old.lines()) == 3
     assert dan.screen() == ["#c <ann> hello", "#c <ann> how is everyone?"]
-    assert [said.text for said in chat.kept("#c")] == ["hello\n\nhow is everyone?"]
+    assert [said.text for said in chat.kept_messages("#c")] == ["hello\n\nhow is everyone?"]
 
 
 def test_private_multiline_message() -> None:
@@ -295,7 +295,7 @@ def test_batch_without_the_capability() -> None:
         client = chat.irc_client(nick, *wanted, joined="#c")
         assert client.numerics(OPEN) == ["421"]
         assert client.send(LINE) == []  # without the capability the tag has no meaning
-    assert len(chat.kept("#c")) == 3
+    assert len(chat.kept_messages("#c")) == 3
 
 
 def test_multiline_statusmsg() -> None:
@@ -311,4 +311,4 @@ def test_multiline_message_is_redacted_as_a_whole() -> None:
     ann = chat.irc_client("ann", *ALL, "draft/message-redaction", joined="#c")
     id = tags(ann.send(OPEN, LINE, LINE, "BATCH -1")[0])["msgid"]
     assert [command(line) for line in ann.send(f"REDACT #c {id}")] == ["REDACT"]
-    assert not chat.kept("#c")
+    assert not chat.kept_messages("#c")

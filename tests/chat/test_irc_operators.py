@@ -60,7 +60,7 @@ def test_wrong_name_and_wrong_password_get_the_same_reply(
     assert events.texts() == [
         f"service chat: OPER from unix as {known} was refused: wrong name or password"
     ]
-    assert chat.counted["operators-refused"] == 1
+    assert chat.counters["operators-refused"] == 1
 
 
 def test_three_failures_close_the_connection() -> None:

@@ -540,7 +540,7 @@ def test_redaction_by_the_sender() -> None:
     assert ann.lines() == cid.lines() == received
     assert old.lines() == []
     assert dan.screen() == ["* bob took back a message in #c: wrong room"]
-    assert not chat.kept("#c")
+    assert not chat.kept_messages("#c")
 
 
 def test_redaction_by_an_operator() -> None:

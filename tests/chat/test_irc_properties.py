@@ -203,8 +203,7 @@ SEEN = [
 
 @pytest.mark.parametrize(("line", "seen"), SEEN)
 def test_pong_follows_all_earlier_output(line: str, seen: str) -> None:
-    """docs/explanation/life-of-a-line.rst: PONG follows the output of earlier commands to
-    everybody."""
+    """docs/reference/irc.rst, PING: PONG follows the output of earlier lines to all recipients."""
     chat = IrcChat()
     ann = chat.irc_client("ann", *caps.CAPABILITIES, joined="#c,#d")
     bob = chat.irc_client("bob", *caps.CAPABILITIES, joined="#c,#d")

@@ -339,7 +339,7 @@ def test_too_many_password_checks() -> None:
     why = "too many passwords are being checked; try again in a moment"
     assert received[-1] == [f"ERROR :Closing Link: ann{CONCURRENT + QUEUED_PER_ADDRESS} ({why})"]
     assert clients[-1].closed
-    assert chat.counted["unchecked"] == 1
+    assert chat.counters["unchecked"] == 1
     assert not any(client.closed for client in clients[:-1])
 
 

@@ -190,7 +190,7 @@ def test_help_index_lists_all_commands() -> None:
 
 @over_tcp("requires a connection layer with facts of the connection")
 def test_handshake() -> None:
-    """docs/reference/handshake.rst: clients may query their own connection."""
+    """docs/reference/irc.rst, HANDSHAKE"""
     chat = IrcChat()
     ann = chat.irc_client("ann", "standard-replies")
     assert ann.send("HANDSHAKE") == [

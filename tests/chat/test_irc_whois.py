@@ -124,7 +124,7 @@ def test_whois_with_multi_prefix() -> None:
 
 
 def test_address_is_shown_to_oneself_and_operators() -> None:
-    """docs/reference/irc.rst: addresses are shown to server operators and to the client itself."""
+    """docs/reference/irc.rst, WHOIS"""
     chat = IrcChat()
     ann = chat.irc_client("ann")
     bob = chat.irc_client("bob")

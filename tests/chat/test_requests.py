@@ -235,5 +235,5 @@ def test_attached_client_is_not_sent_earlier_messages() -> None:
     chat.hub.attach(laptop, ann.who)
     chat.hub.say(bob, "#tea", "after")
     chat.hub.fanout.release()
-    texts = [event.text for event in chat.news(laptop) if isinstance(event, RoomMessage)]
+    texts = [event.text for event in chat.new_events(laptop) if isinstance(event, RoomMessage)]
     assert texts == ["after"]

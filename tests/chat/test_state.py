@@ -63,32 +63,32 @@ def test_person_of_another_node() -> None:
     node(Entered, zoe, "Zoe", "192.0.2.9")
     node(Joined, zoe, "#TEA", True)
     said = node(RoomMessage, zoe, "#tea", "hello from afar", Kind.MESSAGE)
-    joined, delivered = chat.news(ann)[-2:]
+    joined, delivered = chat.new_events(ann)[-2:]
     assert isinstance(joined, Joined)
     assert (joined.room, joined.opened) == ("#tea", False), "the room existed"
     assert delivered == said
-    assert chat.kept("#tea") == [said]
+    assert chat.kept_messages("#tea") == [said]
     assert chat.hub.tell(ann, "zoe", "psst") is None
     node(PrivateMessage, zoe, ann.identity, "psst yourself", Kind.MESSAGE)
-    assert kinds(chat.news(ann)) == [PrivateMessage]
+    assert kinds(chat.new_events(ann)) == [PrivateMessage]
     node(NickChanged, zoe, "zelda")
     assert chat.hub.person("zoe") is None
     # the other node had not applied the nick change yet
     node(RoomMessage, zoe, "#tea", "still me", Kind.MESSAGE)
-    renamed, again = chat.news(ann)
+    renamed, again = chat.new_events(ann)
     assert isinstance(renamed, NickChanged)
     assert again.actor.nick == "zelda", "the current nickname"
     assert chat.hub.kick(ann, "#tea", "zelda", "enough") is None
     assert chat.hub.ban(ann, "#tea", "zelda") is None
     node(Joined, zoe, "#tea", False)
-    events = chat.news(ann)
+    events = chat.new_events(ann)
     assert kinds(events) == [Kicked, ModesChanged]
     room = chat.hub.room("#tea")
     assert room is not None
     assert list(room.members) == [ann.who], "every node refuses the banned person"
     node(Quit, zoe, "bye")
     assert chat.hub.person("zelda") is None
-    assert chat.news(ann) == []
+    assert chat.new_events(ann) == []
     assert chat.hub.people_count == 1
 
 
@@ -99,7 +99,7 @@ def test_forbidden_events_change_nothing() -> None:
     node, zoe = Node(chat), remote("zoe")
     node(Entered, zoe, "Zoe")
     for client in (ann, bob):
-        chat.news(client)
+        chat.new_events(client)
     before = snapshot(chat.hub.state)
     node(Entered, remote("ann", 2), "Another")
     node(RoomMessage, zoe, "#tea", "outside", Kind.MESSAGE)
@@ -115,7 +115,7 @@ def test_forbidden_events_change_nothing() -> None:
     node(Parted, stranger, "#tea", "")
     node(RoomMessage, stranger, "#tea", "x", Kind.MESSAGE)
     node(Quit, stranger, "")
-    assert chat.news(ann) == chat.news(bob) == []
+    assert chat.new_events(ann) == chat.new_events(bob) == []
     assert snapshot(chat.hub.state) == before
 
 
@@ -127,25 +127,25 @@ def test_rank_and_membership_are_checked_when_applied() -> None:
     node = Node(chat)
     node(Entered, zoe, "Zoe")
     assert chat.hub.say(ann, "#tea", "hello") is None
-    said = chat.kept("#tea")[0]
+    said = chat.kept_messages("#tea")[0]
     set_mode(chat.hub, ann, "o")
-    chat.news(ann)
+    chat.new_events(ann)
     node(Redacted, zoe, "#tea", str(said.id), "", zoe.id)
     node(Invited, zoe, "#tea", ann.identity)
     node(RoomRenamed, ann.identity, "#lobby", "#pot", "")
     node(Joined, zoe, "#tea", False)
-    assert kinds(chat.news(ann)) == [Joined]
+    assert kinds(chat.new_events(ann)) == [Joined]
     node(Redacted, zoe, "#tea", str(said.id), "", ann.identity.id)
     change_modes(chat.hub, ann, "#tea", [Change(True, Mode.INVITE_ONLY)])
     bob = chat.enter("bob")
     node(Invited, zoe, "#tea", bob.identity)
-    assert kinds(chat.news(ann)) == [ModesChanged]
-    assert chat.news(bob) == []
-    assert chat.kept("#tea") == [said]
+    assert kinds(chat.new_events(ann)) == [ModesChanged]
+    assert chat.new_events(bob) == []
+    assert chat.kept_messages("#tea") == [said]
     node(Redacted, zoe, "#tea", str(said.id), "", zoe.id)
-    assert kinds(chat.news(ann)) == [Redacted]
+    assert kinds(chat.new_events(ann)) == [Redacted]
     assert room is not None
-    assert chat.kept("#tea") == ()
+    assert chat.kept_messages("#tea") == ()
 
 
 def test_two_clients_of_one_person() -> None:
@@ -156,13 +156,13 @@ def test_two_clients_of_one_person() -> None:
     chat.hub.attach(laptop, phone.who)
     bob = chat.enter("bob", "#tea")
     for client in (phone, laptop, bob):
-        chat.news(client)
+        chat.new_events(client)
     chat.hub.say(bob, "#tea", "to both")
     chat.hub.say(phone, "#tea", "from one")
     chat.hub.tell(bob, "ann", "psst")
     chat.hub.tell(laptop, "bob", "psst, too")
     texts = {
-        client: [event.text for event in chat.news(client)]  # type: ignore[attr-defined]
+        client: [event.text for event in chat.new_events(client)]  # type: ignore[attr-defined]
         for client in (phone, laptop, bob)
     }
     assert texts == {
@@ -171,16 +171,16 @@ def test_two_clients_of_one_person() -> None:
         bob: ["from one", "psst, too"],
     }
     chat.hub.tell(phone, "ann", "a note")
-    assert len(chat.news(phone)) == len(chat.news(laptop)) == 1
+    assert len(chat.new_events(phone)) == len(chat.new_events(laptop)) == 1
     chat.hub.join(laptop, "#pot")
     assert kinds(phone.own[-1:]) == [Joined], "the other client is notified"
     chat.hub.leave(phone)
     assert chat.hub.person("ann") is laptop.who
     chat.hub.say(bob, "#tea", "still here?")
-    assert [event.text for event in chat.news(laptop) if isinstance(event, RoomMessage)]
-    assert chat.news(bob) == [], "the person stays"
+    assert [event.text for event in chat.new_events(laptop) if isinstance(event, RoomMessage)]
+    assert chat.new_events(bob) == [], "the person stays"
     chat.hub.leave(laptop, "gone")
-    assert kinds(chat.news(bob)) == [Quit]
+    assert kinds(chat.new_events(bob)) == [Quit]
 
 
 def test_dropped_client_does_not_remove_its_person() -> None:
@@ -188,14 +188,14 @@ def test_dropped_client_does_not_remove_its_person() -> None:
     phone, bob = chat.enter("ann", "#tea"), chat.enter("bob", "#tea")
     laptop = chat.client()
     chat.hub.attach(laptop, phone.who)
-    chat.news(bob)
+    chat.new_events(bob)
     phone.outbox.pause()
     phone.outbox.put(b"\n" * 16384)
     chat.hub.say(bob, "#tea", "x" * 100)
     assert phone.gone
     assert phone.drops == 1
     assert not laptop.gone
-    assert chat.news(bob) == []
+    assert chat.new_events(bob) == []
 
 
 def test_two_irc_clients_of_one_person() -> None:

@@ -56,8 +56,8 @@ def test_two_people_talk() -> None:
     assert bob.transport.disconnecting
     assert bob.transport.producer is None, "unregistered, or the transport would wait for it"
     assert ann.screen() == ["* bob left the chat: see you"]
-    assert chat.counted["messages"] == 3
-    assert chat.counted["private"] == 1
+    assert chat.counters["messages"] == 3
+    assert chat.counters["private"] == 1
 
 
 def test_rooms_of_three_people() -> None:
@@ -289,7 +289,7 @@ def test_invalid_utf8_is_refused() -> None:
     ann.send(b"caf\xe9\r\nafter\r\n")
     assert ann.screen() == ["! that line is not UTF-8, set your terminal to it; nothing was sent"]
     assert bob.screen() == ["#lobby <ann> after"]
-    assert chat.counted["bad-lines"] == 1
+    assert chat.counters["bad-lines"] == 1
 
 
 @over_tcp("half a line cannot be sent")

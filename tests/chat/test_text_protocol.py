@@ -116,7 +116,7 @@ def test_flood_is_throttled_without_loss() -> None:
         said += [line.rpartition(" ")[2] for line in bob.screen()]
     assert said == [str(number) for number in range(40)]
     assert not ann.paused
-    assert chat.counted["throttled"] > 0
+    assert chat.counters["throttled"] > 0
     ann.type("after")
     assert bob.screen() == ["#lobby <ann> after"]
 
@@ -186,12 +186,12 @@ def test_causes_of_a_pause_are_independent() -> None:
     ann.protocol.pauseProducing()
     chat.clock.advance(10)
     assert ann.paused, "tokens are free, but the transport is full"
-    assert [said.text for said in chat.kept("#lobby")] == ["1"]
+    assert [said.text for said in chat.kept_messages("#lobby")] == ["1"]
     ann.protocol.resumeProducing()
     for _ in range(10):
         chat.clock.advance(1)
     assert not ann.paused
-    assert [said.text for said in chat.kept("#lobby")] == ["1", "2", "3"]
+    assert [said.text for said in chat.kept_messages("#lobby")] == ["1", "2", "3"]
 
 
 def test_many_queries_do_not_overflow_the_outbox() -> None:
@@ -229,7 +229,7 @@ def test_slow_reader_is_dropped_without_effect_on_others() -> None:
     assert [line for line in got if "<ann>" in line] == [
         f"#lobby <ann> {number}" for number in range(sent)
     ]
-    assert chat.counted["dropped"] == 1
+    assert chat.counters["dropped"] == 1
     slow.protocol.connectionLost(Failure(ConnectionLost()))
     slow.send(b"am I still here?\n")
     assert bob.screen() == []

@@ -1,4 +1,4 @@
-"""Text frontends on memory transports, for tests of what people see."""
+"""Chats with a text frontend, and their clients, on memory transports."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from chat import transports
-from chat.doubles import PlainContext, set_mode
+from chat.doubles import PlainContext, kept_messages, set_mode
 from chat.event_logs import LateLog, make_log, settle
 from chat.transports import TextOverWebSocket, connect
 from twisted.internet.error import ConnectionDone
@@ -22,11 +22,10 @@ from tcpd.chat.text.protocol import TextFactory
 from tcpd.eventlog.log import EventLog
 from tcpd.events.chat import RoomMessage
 from tcpd.net.turns import work_queue
-from tcpd.store.history import Selector
 
 
 class TextTestClient:
-    """One person at a text frontend."""
+    """A client of the text frontend."""
 
     def __init__(self, chat: TextChat) -> None:
         self.chat = chat
@@ -36,7 +35,7 @@ class TextTestClient:
 
     @property
     def paused(self) -> bool:
-        """Whether the frontend reads no further."""
+        """Whether the frontend has paused reading."""
         return self.transport.producerState == "paused"
 
     @property
@@ -48,31 +47,36 @@ class TextTestClient:
         self.protocol.dataReceived(data)
 
     def type(self, *lines: str) -> list[str]:
-        """Type lines; what the screen shows then."""
+        """Type lines. Return the new lines of the screen."""
         for line in lines:
             self.send(line.encode() + b"\r\n")
         return self.screen()
 
     def raw(self) -> bytes:
-        """The bytes that came since the last time."""
+        """The bytes received since the last call."""
         self.chat.settle()
         data = self.transport.value()
         self.transport.clear()
         return data
 
     def screen(self) -> list[str]:
-        """The lines that came since the last time."""
+        """The lines received since the last call."""
         text = self.raw().decode()
         assert text == "" or text.endswith("\r\n")
         return text.split("\r\n")[:-1]
 
     def lose(self) -> None:
+        """Lose the connection."""
         self.protocol.connectionLost(Failure(ConnectionDone()))
         self.chat.deliver()
 
 
 class TextChat:
-    """A hub with a text frontend."""
+    """A hub with a text frontend.
+
+    :param bounds: keys of ``[chat]``.
+    :param settings: keys of the text service.
+    """
 
     def __init__(
         self,
@@ -102,15 +106,16 @@ class TextChat:
         self.factory = make(kind.settings(**settings), self.context)
 
     def deliver(self) -> None:
-        """Let a late event log deliver."""
+        """Run turns until a late event log has delivered."""
         if isinstance(self.service.log, LateLog):
             self.settle()
 
     def settle(self) -> None:
-        """Let the event log deliver, and a turn of the reactor end."""
+        """End a reactor turn, after the event log has delivered."""
         settle(self.clock, self.service)
 
     def text_client(self, nick: str | None = None) -> TextTestClient:
+        """A client, at the nickname prompt or with a nickname."""
         client = TextTestClient(self)
         if nick is not None:
             client.type(nick)
@@ -123,16 +128,14 @@ class TextChat:
         return person
 
     def set_mode(self, person: Person, letter: str, on: bool = True) -> None:
-        """Set a mode of a person, as by MODE or OPER, or remove it."""
+        """Set or remove a user mode, as by MODE or OPER."""
         set_mode(self.hub, person.clients[0], letter, on)
         self.settle()
 
-    def kept(self, room: str) -> Sequence[RoomMessage]:
+    def kept_messages(self, room: str) -> Sequence[RoomMessage]:
         """The history of a room, oldest first."""
-        pages: list[Sequence[RoomMessage]] = []
-        self.hub.history.page(room, Selector.latest(1000)).addCallback(pages.append)
-        return pages[0]
+        return kept_messages(self.hub.history, room)
 
     @property
-    def counted(self) -> dict[str, int]:
+    def counters(self) -> dict[str, int]:
         return self.context.counters.events

@@ -1,4 +1,4 @@
-"""What carries the lines of a client: TCP, or WebSocket through tcpd's own connection layer."""
+"""Transports of chat's clients in tests: TCP, or WebSocket through the connection layer."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from tcpd.net.websocket_settings import IRCV3, WebSocketOptions
 from tcpd.ops.counters import ServiceCounters
 from tcpd.policy.admission import ConnectionCount
 
-#: Marks a test that cannot run over WebSocket. Takes the reason in a sentence.
+#: Marks a test that cannot run over WebSocket. Takes the reason.
 over_tcp = pytest.mark.over_tcp
 
-#: What carries lines: "tcp" or "websocket"; see the fixture ``carrier`` in conftest.py.
+#: The transport of :func:`connect`: "tcp" or "websocket". Set by the fixture ``transport_kind``.
 kind = "tcp"
 
 CLIENT = IPv4Address("TCP", "127.0.0.1", 4711)
@@ -36,7 +36,7 @@ CLIENT = IPv4Address("TCP", "127.0.0.1", 4711)
 
 @implementer(IWebSocketFactory)
 class TextOverWebSocket(TextFactory):
-    """The text frontend, reached by WebSocket. No kind of tcpd's own offers it."""
+    """The text frontend over WebSocket, which no service of tcpd offers."""
 
     websocket = WebSocketOptions(longest=65536, subprotocols=IRCV3, ping=0.0)
 
@@ -44,22 +44,22 @@ class TextOverWebSocket(TextFactory):
 def connect(factory: Any, clock: IReactorTime) -> tuple[Any, Any]:
     """Connect a client to a frontend.
 
-    :return: the protocol, which takes what the client sends, and the transport, which has what the
-        client is sent. By WebSocket both are a :class:`Browser`, which looks the same.
+    :return: the protocol, which takes the input of the client, and the transport, which has its
+        output. Over WebSocket both are one :class:`WebSocketClient`.
     """
     if kind == "websocket":
-        browser = Browser(factory, clock)
-        return browser, browser
+        client = WebSocketClient(factory, clock)
+        return client, client
     protocol = factory.buildProtocol(None)
     transport = StringTransport()
     protocol.makeConnection(transport)
     return protocol, transport
 
 
-class Browser:
-    """A WebSocket client. It sends each line as a message, and has each message as a line.
+class WebSocketClient:
+    """A WebSocket client, one message per line.
 
-    It stands for the protocol and its transport: attributes that it has not are the protocol's, or
+    It stands for the protocol and its transport: attributes that it lacks are the protocol's, or
     else the transport's.
     """
 
@@ -77,7 +77,7 @@ class Browser:
             ids=itertools.count(1),
         )
         self._layer = layer
-        self._below = StringTransport(peerAddress=CLIENT)
+        self._socket = StringTransport(peerAddress=CLIENT)
         self._connection: Any = ListenerFactory(
             layer, ListenerOptions(websocket=True)
         ).buildProtocol(CLIENT)
@@ -86,24 +86,24 @@ class Browser:
         self._half = b""
         self._lines = b""
         self._closed = self._lost = False
-        self._connection.makeConnection(self._below)
+        self._connection.makeConnection(self._socket)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(factory, "buildProtocol", self._built(factory.buildProtocol))
+            patch.setattr(factory, "buildProtocol", self._recording(factory.buildProtocol))
             request = Request("chat.example", "/", subprotocols=["binary.ircv3.net"])
             self._connection.dataReceived(self._ws.send(request))
         self._read()
         assert self._protocol is not None
 
-    def _built(self, build: Any) -> Any:
-        def note(address: Any) -> Any:
+    def _recording(self, build: Any) -> Any:
+        def record(address: Any) -> Any:
             self._protocol = build(address)
             return self._protocol
 
-        return note
+        return record
 
     def __getattr__(self, name: str) -> Any:
         protocol = self._protocol
-        return getattr(protocol if hasattr(protocol, name) else self._below, name)
+        return getattr(protocol if hasattr(protocol, name) else self._socket, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
         own = self._protocol is None or name in self.__dict__
@@ -126,7 +126,7 @@ class Browser:
     # --- as the transport ---
 
     def value(self) -> bytes:
-        """The lines that came and were not cleared."""
+        """The lines received since :meth:`clear`."""
         self._read()
         return self._lines
 
@@ -137,11 +137,11 @@ class Browser:
     @property
     def disconnecting(self) -> bool:
         self._read()
-        return self._closed or self._below.disconnecting
+        return self._closed or self._socket.disconnecting
 
     def _read(self) -> None:
-        data = self._below.value()
-        self._below.clear()
+        data = self._socket.value()
+        self._socket.clear()
         if not data:
             return
         self._ws.receive_data(data)

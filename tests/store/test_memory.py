@@ -231,7 +231,7 @@ def test_a_room_keeps_no_more_bytes_than_it_may() -> None:
     chat = Chat(history_bytes=8_000)
     ann = chat.enter("ann", "#tea")
     fill(chat, ann, "#tea", 20)
-    assert len(chat.kept("#tea")) == 10
+    assert len(chat.kept_messages("#tea")) == 10
     assert chat.history.size <= ROOM_BYTES + 8_000
     assert chat.hub.counters.forgotten == {"room": 10, "all": 0}
     lines = [Line("y" * 120)] * 32
@@ -247,7 +247,7 @@ def test_a_room_that_is_opened_again_has_its_history() -> None:
     chat.hub.part(ann, "#tea")
     assert chat.hub.room("#tea") is None
     chat.hub.join(ann, "#TEA")
-    assert len(chat.kept("#tea")) == 3
+    assert len(chat.kept_messages("#tea")) == 3
 
 
 @pytest.mark.parametrize("is_lifted", [False, True])
@@ -262,7 +262,7 @@ def test_a_private_room_that_is_empty_loses_its_history(mode: str, is_lifted: bo
     if is_lifted:
         assert change_modes(chat.hub, ann, "#tea", [Change(False, Mode(mode), "sesame!*@*")]) == []
     chat.hub.leave(ann)
-    assert chat.kept("#tea") == ()
+    assert chat.kept_messages("#tea") == ()
 
 
 def test_room_names_count() -> None:
@@ -284,7 +284,7 @@ def test_all_rooms_keep_no_more_bytes_than_they_may() -> None:
     ann = chat.enter("ann", "#a", "#b")
     fill(chat, ann, "#a", 15)
     fill(chat, ann, "#b", 15)
-    a, b = chat.kept("#a"), chat.kept("#b")
+    a, b = chat.kept_messages("#a"), chat.kept_messages("#b")
     assert chat.history.size <= 16_000
     assert len(b) == 15, "they are the later ones"
     assert len(a) < 6
