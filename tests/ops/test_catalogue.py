@@ -1,4 +1,4 @@
-"""Emitters, catalogue and reference page say the same."""
+"""Emitters, catalogue and reference page agree."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PAGE = ROOT.parent / "docs" / "reference" / "events.rst"
 
 CONSTANTS = {name: value for name, value in vars(catalogue).items() if isinstance(value, EventType)}
 
-#: The methods of an EventType that report it.
+#: The methods of an EventType that log or make it.
 REPORTING = ("emit", "fail", "make")
 
 
@@ -31,7 +31,7 @@ def emissions() -> list[tuple[str, str, ast.Call]]:
 
 
 def _emissions() -> Iterator[tuple[str, str, ast.Call]]:
-    """Each place where an event is reported: where, the name in the catalogue, the call."""
+    """All calls that emit an event: location, name in the catalogue, call."""
     for path in sorted(ROOT.rglob("*.py")):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         for node in ast.walk(tree):
@@ -43,7 +43,7 @@ def _emissions() -> Iterator[tuple[str, str, ast.Call]]:
                 yield f"{path.relative_to(ROOT)}:{node.lineno}", name, node
 
 
-def test_an_emission_names_an_entry_and_passes_exactly_its_fields() -> None:
+def test_emissions_pass_exactly_the_fields_of_an_entry() -> None:
     assert emissions()
     for where, name, call in emissions():
         assert name in CONSTANTS, f"{where}: there is no such event in the catalogue"
@@ -53,12 +53,12 @@ def test_an_emission_names_an_entry_and_passes_exactly_its_fields() -> None:
 
 
 @pytest.mark.parametrize("name", CONSTANTS)
-def test_an_entry_is_emitted_somewhere(name: str) -> None:
+def test_each_entry_is_emitted(name: str) -> None:
     assert name in {emitted for _, emitted, _ in emissions()}
 
 
 @pytest.mark.parametrize("name", CONSTANTS)
-def test_an_entry_is_named_for_its_id(name: str) -> None:
+def test_each_constant_is_named_for_its_id(name: str) -> None:
     event = CONSTANTS[name]
     assert re.fullmatch(r"[a-z]+(\.[a-z]+(-[a-z]+)*)+", event.id)
     assert name == re.sub(r"[.-]", "_", event.id).upper()
@@ -70,10 +70,10 @@ def test_ids_are_unique() -> None:
 
 
 @pytest.mark.parametrize("event", CATALOGUE.values(), ids=lambda event: event.id)
-def test_the_sentence_uses_fields_of_the_entry(event: EventType) -> None:
+def test_sentence_uses_fields_of_the_entry(event: EventType) -> None:
     used = {name for _, name, _, _ in Formatter().parse(event.text) if name}
     assert used <= set(event.fields)
-    # an observer would take these for its own, or for what Twisted adds
+    # reserved for Twisted and observers
     assert not [name for name in event.fields if name.startswith("log_")]
     assert not {"event_id", "failure", "message", "time", "system"} & set(event.fields)
     assert event.level in LogLevel.iterconstants()
@@ -81,14 +81,14 @@ def test_the_sentence_uses_fields_of_the_entry(event: EventType) -> None:
 
 
 @pytest.mark.parametrize("event", CATALOGUE.values(), ids=lambda event: event.id)
-def test_the_page_has_it(event: EventType) -> None:
+def test_page_has_each_event(event: EventType) -> None:
     text = PAGE.read_text(encoding="utf-8")
     assert f"\n{event.id}\n" in text
     for field in event.fields:
         assert f"``{field}``" in text
 
 
-def test_the_page_has_nothing_else() -> None:
+def test_page_has_no_other_event() -> None:
     text = PAGE.read_text(encoding="utf-8")
     headings = re.findall(r"^([a-z]+\.[a-z.-]+)\n-+$", text, re.M)
     assert headings == list(CATALOGUE)
@@ -100,7 +100,7 @@ def observed(log_to: LogPublisher) -> list[LogEvent]:
     return seen
 
 
-def test_an_emission_is_a_log_event_with_an_id() -> None:
+def test_emission_is_a_log_event_with_an_id() -> None:
     publisher = LogPublisher()
     seen = observed(publisher)
     catalogue.SERVICE_LISTENING.emit(
@@ -112,7 +112,7 @@ def test_an_emission_is_a_log_event_with_an_id() -> None:
     assert formatEvent(event) == "service echo: listening on 127.0.0.1:7007"
 
 
-def test_a_failure_is_the_exception_being_caught() -> None:
+def test_fail_logs_the_current_exception() -> None:
     publisher = LogPublisher()
     seen = observed(publisher)
     try:

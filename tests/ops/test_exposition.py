@@ -1,4 +1,4 @@
-"""The metrics, from counters to the two formats."""
+"""Rendering of metrics in both formats."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ WORDS = Words(
     drops=("rate",),
 )
 
-# What Prometheus 3 sends.
+# The Accept header of Prometheus 3.
 PROMETHEUS = (
     "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,"
     "application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;"
@@ -59,7 +59,7 @@ def figures(**services: ServiceCounters) -> Figures:
 
 
 def scraped(what: Figures) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
-    """All samples, by name and labels, as a scraper reads them."""
+    """Parse all samples, by name and labels."""
     _, text = Exposition(lambda: what, Clock().seconds, Process()).scrape("")
     return {
         (sample.name, frozenset(sample.labels.items())): sample.value
@@ -73,7 +73,7 @@ def value(what: Figures, name: str, **labels: str) -> float:
 
 
 def busy() -> Figures:
-    """Something of everything."""
+    """Figures with all values set."""
     counters = ServiceCounters()
     counters.open, counters.accepted = 2, 5
     counters.refused["denied"] = 3
@@ -121,11 +121,11 @@ def busy() -> Figures:
         ("tcpd_configuration_timestamp_seconds", {}, 1_000_000_001),
     ],
 )
-def test_each_figure_is_read_as_it_is(name: str, labels: dict[str, str], expected: float) -> None:
+def test_figures_are_exposed(name: str, labels: dict[str, str], expected: float) -> None:
     assert value(busy(), name, **labels) == expected
 
 
-def test_what_is_declared_is_what_is_exposed() -> None:
+def test_exposed_metrics_are_those_declared() -> None:
     text = Exposition(busy, Clock().seconds, Process()).scrape("")[1].decode()
     exposed = set(re.findall(r"^# TYPE (tcpd_\S+) (\S+)$", text, re.M))
     assert exposed == {(metric.name, metric.type) for metric in METRICS}
@@ -144,7 +144,7 @@ def test_names_follow_the_conventions() -> None:
         assert metric.help.endswith(".")
 
 
-def test_a_scraper_that_asks_for_openmetrics_gets_it() -> None:
+def test_openmetrics_by_accept_header() -> None:
     content_type, text = Exposition(busy, Clock().seconds, Process()).scrape(PROMETHEUS)
     assert content_type == OPENMETRICS_TYPE
     assert text.endswith(b"# EOF\n")
@@ -165,18 +165,18 @@ def test_a_scraper_that_asks_for_openmetrics_gets_it() -> None:
         "a" * 10_000,
     ],
 )
-def test_all_others_get_the_text_format(accept: str) -> None:
+def test_text_format_otherwise(accept: str) -> None:
     content_type, text = Exposition(busy, Clock().seconds, Process()).scrape(accept)
     assert content_type == TEXT_TYPE
     assert list(read_text(text.decode()))
 
 
 @pytest.mark.parametrize("accept", ["application/openmetrics-text;version=zero.oh", PROMETHEUS])
-def test_whatever_version_is_asked_for_the_one_that_is_written_is_named(accept: str) -> None:
+def test_openmetrics_content_type_has_the_rendered_version(accept: str) -> None:
     assert Exposition(busy, Clock().seconds, Process()).scrape(accept)[0] == OPENMETRICS_TYPE
 
 
-def test_a_kind_that_counts_without_end_makes_no_series_without_end() -> None:
+def test_number_of_event_series_is_bounded() -> None:
     counters = ServiceCounters()
     for number in range(10 * MAX_WORDS):
         counters.events[f"word-{number}"] = 1
@@ -190,15 +190,15 @@ def test_a_kind_that_counts_without_end_makes_no_series_without_end() -> None:
     assert dict(rows)["other"] == 9 * MAX_WORDS
 
 
-def test_names_of_other_packages_are_quoted() -> None:
-    """A kind of somebody else's may count under any word; the format stays whole."""
+def test_event_names_are_quoted() -> None:
+    """A kind of another package may use any name of events."""
     counters = ServiceCounters()
     counters.events['a"b\\c\nd'] = 1
     assert value(figures(x=counters), "tcpd_protocol_events_total", service="x", event='a"b\\c\nd')
 
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
-def test_promtool_finds_nothing_to_say() -> None:
+def test_promtool_check_passes() -> None:
     done = subprocess.run(
         ["promtool", "check", "metrics"],
         input=Exposition(busy, Clock().seconds, Process()).scrape("")[1],
@@ -209,7 +209,7 @@ def test_promtool_finds_nothing_to_say() -> None:
     assert (done.returncode, done.stdout + done.stderr) == (0, b"")
 
 
-def test_a_text_is_written_once_a_second_in_each_format() -> None:
+def test_rendering_is_cached_for_a_second() -> None:
     clock = Clock()
     read: list[Figures] = []
 

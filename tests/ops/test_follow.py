@@ -1,4 +1,4 @@
-"""Following events: in order, bounded, and at nobody's expense."""
+"""Followers of events: order, bounds and isolation."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ def followers(publisher: LogPublisher) -> Followers:
 
 @pytest.fixture
 def happen(publisher: LogPublisher) -> Callable[[object], None]:
-    """Make an event happen."""
+    """Emit an event."""
     log = Logger(observer=publisher)
     return lambda what: RELOAD_DONE.emit(log, line=what)
 
 
-def told(lines: list[str]) -> list[Any]:
-    """What each line is about."""
+def ids(lines: list[str]) -> list[Any]:
+    """Return the value in each line."""
     return [next(iter(json.loads(line)["fields"].values())) for line in lines]
 
 
-def test_a_follower_gets_events_from_now_on_as_json(
+def test_follower_gets_further_events_as_json(
     followers: Followers, happen: Callable[[object], None]
 ) -> None:
     happen("before")
@@ -55,14 +55,14 @@ def test_a_follower_gets_events_from_now_on_as_json(
     assert "\n" not in line
 
 
-def test_diagnostics_are_no_events(publisher: LogPublisher, followers: Followers) -> None:
+def test_diagnostic_logs_are_not_followed(publisher: LogPublisher, followers: Followers) -> None:
     lines: list[str] = []
     followers.follow(lines.append)
     Logger(observer=publisher).info("something that only a programmer would read")
     assert lines == []
 
 
-def test_nothing_is_encoded_while_nobody_follows_and_once_for_many(
+def test_event_is_rendered_once_and_only_for_followers(
     followers: Followers, happen: Callable[[object], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     encoded: list[object] = []
@@ -80,10 +80,10 @@ def test_nothing_is_encoded_while_nobody_follows_and_once_for_many(
     assert len(many) == 100
 
 
-def test_nothing_is_encoded_for_those_who_are_stuck(
+def test_event_is_not_rendered_for_full_followers(
     followers: Followers, happen: Callable[[object], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A stuck consumer of events costs nobody anything."""
+    """A stuck follower uses no time."""
     follower = followers.follow(lambda _line: None, held=0)
     follower.pause()
     monkeypatch.setattr(followers, "render", None)
@@ -93,7 +93,7 @@ def test_nothing_is_encoded_for_those_who_are_stuck(
     assert followers.dropped == 2
 
 
-def test_who_pauses_gets_what_waited_and_then_how_much_was_left_out(
+def test_resumed_follower_gets_waiting_lines_then_the_number_dropped(
     followers: Followers, happen: Callable[[object], None]
 ) -> None:
     lines: list[str] = []
@@ -102,17 +102,17 @@ def test_who_pauses_gets_what_waited_and_then_how_much_was_left_out(
     follower.pause()
     for each in range(1, 8):
         happen(each)
-    assert told(lines) == [0]
+    assert ids(lines) == [0]
     assert follower.dropped == 4
     follower.resume()
-    assert told(lines) == [0, 1, 2, 3, 4]
+    assert ids(lines) == [0, 1, 2, 3, 4]
     assert json.loads(lines[-1])["event"] == "events.dropped"
     happen(8)
-    assert told(lines) == [0, 1, 2, 3, 4, 8]
+    assert ids(lines) == [0, 1, 2, 3, 4, 8]
     assert follower.dropped == 4
 
 
-def test_a_follower_may_pause_in_the_middle_of_what_waited(
+def test_follower_may_pause_while_resuming(
     followers: Followers, happen: Callable[[object], None]
 ) -> None:
     lines: list[str] = []
@@ -125,21 +125,21 @@ def test_a_follower_may_pause_in_the_middle_of_what_waited(
     follower = followers.follow(take)
     for each in range(3):
         happen(each)
-    assert told(lines) == [0]
+    assert ids(lines) == [0]
     follower.resume()
-    assert told(lines) == [0, 1]
+    assert ids(lines) == [0, 1]
     follower.resume()
-    assert told(lines) == [0, 1, 2]
+    assert ids(lines) == [0, 1, 2]
 
 
-def test_what_happens_while_waiting_lines_are_taken_comes_behind_them(
+def test_events_caused_while_resuming_come_last(
     followers: Followers, happen: Callable[[object], None]
 ) -> None:
     lines: list[str] = []
 
     def take(line: str) -> None:
         lines.append(line)
-        if told([line]) == [1]:
+        if ids([line]) == [1]:
             happen("caused by 1")
 
     follower = followers.follow(take)
@@ -147,10 +147,10 @@ def test_what_happens_while_waiting_lines_are_taken_comes_behind_them(
     for each in (1, 2):
         happen(each)
     follower.resume()
-    assert told(lines) == [1, 2, "caused by 1"]
+    assert ids(lines) == [1, 2, "caused by 1"]
 
 
-def test_who_stops_gets_nothing_more(
+def test_stopped_follower_gets_no_events(
     followers: Followers, happen: Callable[[object], None]
 ) -> None:
     lines: list[str] = []
@@ -163,10 +163,10 @@ def test_who_stops_gets_nothing_more(
     assert len(followers) == 0
 
 
-def test_a_follower_that_fails_ends_alone(
+def test_follower_that_raises_is_removed(
     followers: Followers, happen: Callable[[object], None], logged_failures: LoggedFailures
 ) -> None:
-    """Sinks cannot break each other."""
+    """Followers are isolated."""
 
     def fail(_line: str) -> None:
         raise ValueError("no more room")
@@ -176,6 +176,6 @@ def test_a_follower_that_fails_ends_alone(
     followers.follow(lines.append)
     happen(1)
     happen(2)
-    assert told(lines) == [1, 2]
+    assert ids(lines) == [1, 2]
     assert len(followers) == 1
     logged_failures.expect("no more room")

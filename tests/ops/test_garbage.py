@@ -1,4 +1,4 @@
-"""What connections have is gone with them, so that the garbage collector has little to do."""
+"""Closed connections leave no garbage for the cyclic collector."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tcpd.chat.people import Client, Person
 
 @pytest.fixture
 def no_collector() -> Iterator[None]:
-    """Nothing but counts of references takes objects away."""
+    """Disable the cyclic collector."""
     gc.collect()
     gc.disable()
     yield
@@ -30,22 +30,22 @@ def conversations() -> int:
 
 
 @pytest.mark.usefixtures("no_collector")
-def test_a_conversation_is_gone_with_its_connection() -> None:
-    """ "What they have is gone with them, by its count of references." """
+def test_closed_connection_leaves_no_reference_cycle() -> None:
+    """ "Connections leave few reference cycles" """
     before = conversations()
     chat = IrcChat()
     clients = [chat.irc_client("ann", joined="#tea"), chat.text_client("bob")]
     assert conversations() == before + 6
     while clients:
         client = clients.pop()
-        client.transport.unregisterProducer()  # which this transport would keep
+        client.transport.unregisterProducer()  # this transport would keep it
         client.lose()
     del client
     chat.clock.advance(0)
     assert conversations() == before
 
 
-def test_what_was_there_at_the_start_is_looked_at_no_more() -> None:
+def test_objects_of_the_start_are_frozen() -> None:
     code = (
         "import gc; from tcpd.ops.garbage import freeze_objects; freeze_objects(); "
         "assert gc.get_freeze_count() > 1000; assert gc.get_threshold()[0] > 700"

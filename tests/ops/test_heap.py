@@ -1,4 +1,4 @@
-"""What is given back to the system, and when."""
+"""Return of freed memory to the system."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from tcpd.ops.heap import INTERVAL, WORTH, Allocator, Heap, glibc
 MEBIBYTE = 1 << 20
 
 
-class House:
-    """A process whose memory a test sets."""
+class Harness:
+    """A process with memory figures set by a test."""
 
     def __init__(self) -> None:
         self.clock = Clock()
@@ -32,7 +32,7 @@ class House:
             self.resident = self.after_trim
 
     def look(self, unused: int, resident: int) -> int:
-        """How often it was trimmed by the next look, with so many MiB."""
+        """Check with these figures in MiB; return the number of trims."""
         self.unused, self.resident = unused * MEBIBYTE, resident * MEBIBYTE
         before = self.trims
         for _ in range(10):
@@ -41,45 +41,45 @@ class House:
         return self.trims - before
 
 
-def test_what_a_crowd_leaves_behind_is_given_back_once() -> None:
-    """ "Memory that is not given back": malloc_trim(3) leaves it unused, and has the pages gone."""
-    house = House()
-    assert house.look(unused=2, resident=200) == 0, "the crowd is there"
-    assert house.look(unused=150, resident=200) == 1
-    assert house.look(unused=150, resident=200) == 0
-    assert house.look(unused=150, resident=60) == 0
+def test_freed_memory_is_returned_once() -> None:
+    """malloc_trim(3) returns pages; the allocator still counts them as free."""
+    harness = Harness()
+    assert harness.look(unused=2, resident=200) == 0, "the memory is in use"
+    assert harness.look(unused=150, resident=200) == 1
+    assert harness.look(unused=150, resident=200) == 0
+    assert harness.look(unused=150, resident=60) == 0
 
 
-def test_what_the_next_crowd_leaves_behind_too() -> None:
-    house = House()
-    house.look(unused=150, resident=200)
-    assert house.look(unused=5, resident=200) == 0
-    assert house.look(unused=150, resident=200) == 1
+def test_freed_memory_is_returned_again() -> None:
+    harness = Harness()
+    harness.look(unused=150, resident=200)
+    assert harness.look(unused=5, resident=200) == 0
+    assert harness.look(unused=150, resident=200) == 1
 
 
-def test_a_crowd_that_comes_and_goes_between_two_looks() -> None:
-    """As much is unused as before, but its pages are the process's again."""
-    house = House()
-    house.after_trim = 60 * MEBIBYTE
-    assert house.look(unused=150, resident=200) == 1
-    assert house.look(unused=150, resident=200) == 1
-    assert house.look(unused=150, resident=60) == 0
+def test_memory_used_and_freed_between_two_checks() -> None:
+    """The free bytes are the same, but their pages are resident again."""
+    harness = Harness()
+    harness.after_trim = 60 * MEBIBYTE
+    assert harness.look(unused=150, resident=200) == 1
+    assert harness.look(unused=150, resident=200) == 1
+    assert harness.look(unused=150, resident=60) == 0
 
 
-def test_little_is_not_worth_it() -> None:
-    house = House()
+def test_little_memory_is_not_returned() -> None:
+    harness = Harness()
     for _ in range(5):
-        assert house.look(unused=(WORTH - 1) // MEBIBYTE, resident=500) == 0
+        assert harness.look(unused=(WORTH - 1) // MEBIBYTE, resident=500) == 0
 
 
-def test_what_is_in_use_is_not_looked_for() -> None:
-    house = House()
+def test_memory_in_use_is_not_returned() -> None:
+    harness = Harness()
     for resident in range(100, 1000, 100):
-        assert house.look(unused=5, resident=resident) == 0
+        assert harness.look(unused=5, resident=resident) == 0
 
 
 @pytest.mark.parametrize("why", ["no allocator", "no /proc"])
-def test_where_nothing_is_known_nothing_is_done(why: str) -> None:
+def test_heap_without_figures_does_nothing(why: str) -> None:
     clock = Clock()
     trims: list[bool] = []
     found: list[bool] = []
@@ -98,7 +98,7 @@ def test_where_nothing_is_known_nothing_is_done(why: str) -> None:
     assert not trims
 
 
-#: Frees 40 MB in blocks of 10 KB, each of them behind a small one that stays.
+#: Frees 40 MB in blocks of 10 KB below a small block in use.
 SCRIPT = """
 import ctypes
 from tcpd.ops.heap import glibc
@@ -111,7 +111,7 @@ for _ in range(4000):
     block = library.malloc(10_000)
     ctypes.memset(block, 1, 10_000)
     blocks.append(block)
-library.malloc(10)  # it holds them all
+library.malloc(10)  # keeps the freed blocks
 full = process.resident()
 for block in blocks:
     library.free(block)
@@ -122,11 +122,11 @@ print(full, kept, unused, process.resident())
 
 
 @pytest.mark.skipif(glibc() is None, reason="another C library, or one before glibc 2.33")
-def test_the_c_librarys_own() -> None:
+def test_glibc_returns_memory() -> None:
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True, timeout=60
     )
     full, kept, unused, after = map(int, done.stdout.split())
-    assert kept > full - 4 * MEBIBYTE, "this library gives it back by itself"
+    assert kept > full - 4 * MEBIBYTE, "this library returns it by itself"
     assert unused > 30 * MEBIBYTE
     assert after < full - 30 * MEBIBYTE

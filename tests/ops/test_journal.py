@@ -34,8 +34,8 @@ def decode(record: bytes) -> list[tuple[str, str]]:
     return fields
 
 
-class House:
-    """A journal of the test's own."""
+class Harness:
+    """A journal socket in a temporary directory."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -59,14 +59,14 @@ class House:
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    made = House(tmp_path / "journal")
+def harness(tmp_path: Path) -> Iterator[Harness]:
+    made = Harness(tmp_path / "journal")
     yield made
     made.journal.close()
     made.socket.close()
 
 
-def test_the_examples_of_the_specification() -> None:
+def test_examples_of_the_specification() -> None:
     """Fields are NAME=value, or with a line feed in the value: NAME, LF, its length as 64 bits
     little-endian, the value, LF."""
     assert encode([("PRIORITY", "4"), ("MESSAGE", "a\nb")]) == (
@@ -75,7 +75,7 @@ def test_the_examples_of_the_specification() -> None:
 
 
 @given(st.lists(st.tuples(st.from_regex(r"[A-Z][A-Z0-9_]{0,63}", fullmatch=True), st.text())))
-def test_what_is_encoded_can_be_read(fields: list[tuple[str, str]]) -> None:
+def test_encoded_record_is_decoded(fields: list[tuple[str, str]]) -> None:
     assert decode(encode(fields)) == [
         (name, value.encode("utf-8", "backslashreplace").decode()) for name, value in fields
     ]
@@ -85,18 +85,18 @@ def test_what_is_encoded_can_be_read(fields: list[tuple[str, str]]) -> None:
     ("name", "expected"),
     [("bytes_in", "TCPD_BYTES_IN"), ("a-b.c", "TCPD_A_B_C"), ("é", "TCPD__"), ("x" * 99, None)],
 )
-def test_names_are_what_the_journal_accepts(name: str, expected: str | None) -> None:
+def test_field_names_are_valid(name: str, expected: str | None) -> None:
     """Upper-case letters, digits and underscores, at most 64, not beginning with an underscore."""
     found = field_name(name)
     assert expected in (None, found)
     assert len(found) <= 64
 
 
-def test_an_event_has_its_fields(house: House) -> None:
+def test_record_has_the_fields_of_the_event(harness: Harness) -> None:
     catalogue.CONNECTION_REFUSED.emit(
-        house.log, service="echo", peer="p\x1b\n", refusal="denied", since=3
+        harness.log, service="echo", peer="p\x1b\n", refusal="denied", since=3
     )
-    assert house.read() == {
+    assert harness.read() == {
         "MESSAGE": r"service echo: refused p\x1b\x0a: denied (3 more since last logged)",
         "PRIORITY": "4",
         "SYSLOG_IDENTIFIER": "tcpd",
@@ -113,61 +113,61 @@ def test_an_event_has_its_fields(house: House) -> None:
     ("level", "priority"),
     [("debug", "7"), ("info", "6"), ("warn", "4"), ("error", "3"), ("critical", "2")],
 )
-def test_levels_are_severities(house: House, level: str, priority: str) -> None:
+def test_levels_map_to_severities(harness: Harness, level: str, priority: str) -> None:
     """RFC 5424 section 6.2.1."""
-    house.log.emit(LogLevel.levelWithName(level), "x")
-    assert house.read()["PRIORITY"] == priority
+    harness.log.emit(LogLevel.levelWithName(level), "x")
+    assert harness.read()["PRIORITY"] == priority
 
 
-def test_a_traceback_is_shown_and_a_field(house: House) -> None:
-    house.log.failure("it broke", Failure(ValueError("why")))
-    record = house.read()
+def test_traceback_is_in_the_message_and_a_field(harness: Harness) -> None:
+    harness.log.failure("it broke", Failure(ValueError("why")))
+    record = harness.read()
     first, *others = record["MESSAGE"].split("\n")
     assert first == "it broke"
     assert others == record["TCPD_TRACEBACK"].split("\n")
     assert others[-1].endswith("why")
 
 
-def test_without_a_journal_the_log_goes_elsewhere_and_says_so_once(house: House) -> None:
-    house.vanish()
-    house.log.info("one")
-    house.log.info("two")
-    assert [event.get("event_id") or event["log_format"] for event in house.elsewhere] == [
+def test_fallback_is_used_without_a_journal(harness: Harness) -> None:
+    harness.vanish()
+    harness.log.info("one")
+    harness.log.info("two")
+    assert [event.get("event_id") or event["log_format"] for event in harness.elsewhere] == [
         "log.fallback",
         "one",
         "two",
     ]
-    house.listen()
-    house.log.info("three")
-    assert house.read()["MESSAGE"] == "three"
-    assert len(house.elsewhere) == 3
+    harness.listen()
+    harness.log.info("three")
+    assert harness.read()["MESSAGE"] == "three"
+    assert len(harness.elsewhere) == 3
 
 
-def test_a_journal_that_takes_nothing_holds_up_nobody(house: House) -> None:
-    """What is lost is counted, and told of."""
+def test_full_socket_does_not_block(harness: Harness) -> None:
+    """ "records are lost and counted" """
     sent = 3000  # more than a socket's queue holds
     for each in range(sent):
-        house.log.info("{n}", n=each)
+        harness.log.info("{n}", n=each)
     read = []
     while True:
         try:
-            read.append(house.read())
+            read.append(harness.read())
         except BlockingIOError:
             break
     assert 0 < len(read) < sent
-    house.log.info("again")
-    lost = house.read()
+    harness.log.info("again")
+    lost = harness.read()
     assert lost["TCPD_EVENT"] == "log.lost"
     assert int(lost["TCPD_COUNT"]) == sent - len(read)
-    assert house.read()["MESSAGE"] == "again"
-    assert house.elsewhere == []
+    assert harness.read()["MESSAGE"] == "again"
+    assert harness.elsewhere == []
 
 
-def test_what_does_not_fit_is_cut_and_marked(house: House) -> None:
-    for side in (house.journal._socket, house.socket):
+def test_record_that_does_not_fit_is_truncated(harness: Harness) -> None:
+    for side in (harness.journal._socket, harness.socket):
         side.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
     fields = {f"f{number}": "x" * 1000 for number in range(50)}
-    house.log.info("much", **fields)
-    record = house.read()
+    harness.log.info("much", **fields)
+    record = harness.read()
     assert record["MESSAGE"] == "much [cut]"
     assert "TCPD_F1" not in record

@@ -1,4 +1,4 @@
-"""How late the reactor is, on a clock that a test turns."""
+"""Lag of the reactor, with a test's clock."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from twisted.internet.task import Clock
 from tcpd.ops.lag import INTERVAL, WINDOW, ReactorLag
 
 
-def test_what_holds_the_reactor_up_is_seen_and_remembered_for_a_while() -> None:
+def test_largest_lag_is_kept_for_a_minute() -> None:
     clock = Clock()
     lag = ReactorLag(clock)
     lag.start()
@@ -19,13 +19,13 @@ def test_what_holds_the_reactor_up_is_seen_and_remembered_for_a_while() -> None:
     assert (lag.last, lag.largest) == (0.0, 2.0)
     for _ in range(int(WINDOW / INTERVAL)):
         clock.advance(INTERVAL)
-    assert lag.largest == 2.0, "asking takes nothing away, and a minute is not over for all"
+    assert lag.largest == 2.0, "readings do not reset it"
     for _ in range(int(WINDOW / INTERVAL)):
         clock.advance(INTERVAL)
     assert lag.largest == 0.0
 
 
-def test_a_timer_that_is_early_makes_no_lag() -> None:
+def test_early_timer_is_no_lag() -> None:
     clock = Clock()
     lag = ReactorLag(clock)
     lag.start()
@@ -35,7 +35,7 @@ def test_a_timer_that_is_early_makes_no_lag() -> None:
     assert lag.last == 0.0
 
 
-def test_it_leaves_no_timer_behind() -> None:
+def test_stop_cancels_the_timer() -> None:
     clock = Clock()
     lag = ReactorLag(clock)
     lag.stop()

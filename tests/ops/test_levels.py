@@ -1,4 +1,4 @@
-"""The log level, and what is left out at any level."""
+"""Log levels, and the filter for Twisted's messages."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tcpd.ops.levels import LEVELS, Threshold, filtered
 
 
 @pytest.mark.parametrize("name", LEVELS)
-def test_nothing_below_the_level_is_logged(name: str) -> None:
+def test_lower_levels_are_not_logged(name: str) -> None:
     seen: list[LogEvent] = []
     threshold = Threshold()
     log = Logger(observer=filtered(seen.append, threshold))  # type: ignore[arg-type]
@@ -21,7 +21,7 @@ def test_nothing_below_the_level_is_logged(name: str) -> None:
     assert [event["log_level"].name for event in seen] == list(LEVELS[LEVELS.index(name) :])
 
 
-def test_there_is_no_other_level() -> None:
+def test_unknown_level_is_rejected() -> None:
     threshold = Threshold("warn")
     with pytest.raises(ValueError, match="'loud' is not a log level; there are debug, info"):
         threshold.name = "loud"
@@ -29,7 +29,7 @@ def test_there_is_no_other_level() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "shown"),
     [
         ("service echo: starting on 7007", False),
         ("service echo: starting on '/run/echo.sock'", False),
@@ -40,9 +40,9 @@ def test_there_is_no_other_level() -> None:
         ("Could not accept new connection (EMFILE)", True),
     ],
 )
-def test_what_twisted_says_of_ports_is_left_out(text: str, told: bool) -> None:
-    """service.listening and service.stopped say it better."""
+def test_port_messages_of_twisted_are_filtered(text: str, shown: bool) -> None:
+    """The events service.listening and service.stopped replace them."""
     seen: list[LogEvent] = []
     publisher = LogPublisher(filtered(seen.append, Threshold()))  # type: ignore[arg-type]
     legacy.LogPublisher(publishPublisher=publisher).msg(text)
-    assert bool(seen) is told
+    assert bool(seen) is shown

@@ -1,4 +1,4 @@
-"""The reserve, and when there is none any more."""
+"""The memory reserve, and the exit without it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tcpd.ops.memory import MOST_LOGGED, PATIENCE, RETRY, MemoryGuard
 
 
 class System:
-    """Gives memory, or not."""
+    """An mmap that may fail."""
 
     def __init__(self) -> None:
         self.has_some = True
@@ -34,14 +34,14 @@ class System:
 
 
 class Bed:
-    """A guard on a clock, and what it said."""
+    """A guard with a clock, and the logged events."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.system = System()
         monkeypatch.setattr(memory.mmap, "mmap", self.system.mmap)
         self.clock = Clock()
         self.ended: list[str] = []
-        self.told: list[LogEvent] = []
+        self.events: list[LogEvent] = []
         self.guard = MemoryGuard(self.clock)
         self.guard.exhausted = self.ended.append
         self.guard.start()
@@ -52,17 +52,17 @@ class Bed:
 
     @property
     def ids(self) -> list[str]:
-        return [event[catalogue.EVENT_ID] for event in self.told if catalogue.EVENT_ID in event]
+        return [event[catalogue.EVENT_ID] for event in self.events if catalogue.EVENT_ID in event]
 
 
 @pytest.fixture
 def bed(monkeypatch: pytest.MonkeyPatch, logged_failures: LoggedFailures) -> Iterator[Bed]:
     made = Bed(monkeypatch)
-    globalLogPublisher.addObserver(made.told.append)
+    globalLogPublisher.addObserver(made.events.append)
     globalLogPublisher.addObserver(made.guard)
     yield made
     globalLogPublisher.removeObserver(made.guard)
-    globalLogPublisher.removeObserver(made.told.append)
+    globalLogPublisher.removeObserver(made.events.append)
     made.guard.stop()
     assert made.clock.getDelayedCalls() == []
     assert made.system.held == 0
@@ -73,27 +73,27 @@ def bed(monkeypatch: pytest.MonkeyPatch, logged_failures: LoggedFailures) -> Ite
     ]
 
 
-def test_a_failure_has_the_reserve_and_it_is_held_again(bed: Bed) -> None:
-    """ "One connection's failure costs that connection": there is memory to close it with, and to
-    log it once, however many there are."""
+def test_reserve_is_freed_and_allocated_again(bed: Bed) -> None:
+    """The reserve is enough to close the connection, and the failure is logged once."""
+
     assert bed.system.held == memory.RESERVE
     bed.fail()
     assert bed.system.held == 0
     bed.fail(99)
     assert bed.ids == ["daemon.memory"]
-    assert "MemoryError: none left" in bed.told[0]["log_failure"].getTraceback()
+    assert "MemoryError: none left" in bed.events[0]["log_failure"].getTraceback()
     bed.clock.advance(RETRY)
     assert bed.system.held == memory.RESERVE
     assert bed.ids == ["daemon.memory", "daemon.memory-back"]
-    assert bed.told[1]["count"] == 100
+    assert bed.events[1]["count"] == 100
     bed.fail()
     bed.clock.advance(RETRY)
-    assert bed.told[3]["count"] == 1
+    assert bed.events[3]["count"] == 1
     assert bed.ended == []
 
 
-def test_failures_that_go_on_without_memory_end_the_process(bed: Bed) -> None:
-    """ "Where memory is really out, the process ends with a sentence and a status" """
+def test_persistent_failures_exit_the_process(bed: Bed) -> None:
+    """ "the process exits, and a supervisor restarts it" """
     bed.fail()
     bed.system.has_some = False
     for _ in range(int(PATIENCE / RETRY) - 1):
@@ -106,8 +106,8 @@ def test_failures_that_go_on_without_memory_end_the_process(bed: Bed) -> None:
     assert sentence.startswith("out of memory: 11 failures in 10.0 s; ")
 
 
-def test_one_that_has_no_reserve_and_no_failures_goes_on(bed: Bed) -> None:
-    """What it has may be enough for what it does."""
+def test_missing_reserve_without_failures_does_not_exit(bed: Bed) -> None:
+    """The memory may be sufficient."""
     bed.system.has_some = False
     bed.fail()
     for _ in range(100):
@@ -118,7 +118,7 @@ def test_one_that_has_no_reserve_and_no_failures_goes_on(bed: Bed) -> None:
     assert bed.system.held == memory.RESERVE
 
 
-def test_memory_that_is_there_at_the_last_moment_is_enough(bed: Bed) -> None:
+def test_memory_at_the_last_attempt_prevents_the_exit(bed: Bed) -> None:
     bed.system.has_some = False
     bed.fail()
     for _ in range(int(PATIENCE / RETRY)):
@@ -130,8 +130,8 @@ def test_memory_that_is_there_at_the_last_moment_is_enough(bed: Bed) -> None:
     assert bed.ids == ["daemon.memory", "daemon.memory-back"]
 
 
-def test_what_twisted_logs_counts_too(bed: Bed, logged_failures: LoggedFailures) -> None:
-    """A timer's failure is caught by Twisted, with a traceback for each: no log bears many."""
+def test_failures_logged_by_twisted_count(bed: Bed, logged_failures: LoggedFailures) -> None:
+    """Twisted catches the failures of timers and logs each with a traceback."""
     log = Logger()
     for error in (ValueError("another"), MemoryError("a timer's")):
         try:
@@ -151,8 +151,8 @@ def test_what_twisted_logs_counts_too(bed: Bed, logged_failures: LoggedFailures)
     logged_failures.expect("a timer's", MOST_LOGGED)
 
 
-def test_the_reserve_is_real() -> None:
-    """No page of it is used until somebody else has it."""
+def test_reserve_is_address_space() -> None:
+    """ "It is address space without used pages" """
     guard = MemoryGuard(Clock())
     guard.start()
     assert guard._reserve is not None

@@ -19,7 +19,7 @@ def manager(tmp_path: Path) -> Iterator[ServiceManager]:
     made.close()
 
 
-def test_words_are_lines_of_one_datagram(manager: ServiceManager, tmp_path: Path) -> None:
+def test_notification_is_one_datagram_of_lines(manager: ServiceManager, tmp_path: Path) -> None:
     """ "a newline-separated list of variable assignments" """
     notifier = Notifier(str(tmp_path / "notify"))
     assert notifier.wanted
@@ -27,12 +27,12 @@ def test_words_are_lines_of_one_datagram(manager: ServiceManager, tmp_path: Path
     assert manager.receive() == "READY=1\nSTATUS=all is well\n"
 
 
-def test_a_value_cannot_begin_another_word(manager: ServiceManager, tmp_path: Path) -> None:
+def test_line_feed_in_a_value_is_replaced(manager: ServiceManager, tmp_path: Path) -> None:
     assert Notifier(str(tmp_path / "notify")).notify(STATUS="a\nMAINPID=1")
     assert manager.receive() == "STATUS=a MAINPID=1\n"
 
 
-def test_an_at_sign_stands_for_the_nul_of_an_abstract_name() -> None:
+def test_at_sign_means_an_abstract_socket() -> None:
     """ "If the first character is @, the string is understood as [...] abstract namespace" """
     name = f"tcpd-test-{os.getpid()}"
     manager = ServiceManager(f"\0{name}".encode())
@@ -44,27 +44,25 @@ def test_an_at_sign_stands_for_the_nul_of_an_abstract_name() -> None:
 
 
 @pytest.mark.parametrize("address", ["", "@", "vsock:2:1234", "relative"])
-def test_without_a_manager_nothing_is_told(address: str) -> None:
+def test_nothing_is_sent_without_a_manager(address: str) -> None:
     notifier = Notifier(address)
     assert not notifier.wanted
     assert not notifier.notify(READY=1)
 
 
 @pytest.mark.parametrize("address", ["/nowhere/at/all", "/" + "x" * 200, "/a\0b", "@" + "y" * 200])
-def test_a_manager_that_is_not_there_ends_nobody(address: str) -> None:
+def test_unreachable_manager_is_ignored(address: str) -> None:
     assert not Notifier(address).notify(READY=1)
 
 
-def test_a_manager_that_does_not_read_is_not_waited_for(
-    manager: ServiceManager, tmp_path: Path
-) -> None:
+def test_manager_that_does_not_read_does_not_block(manager: ServiceManager, tmp_path: Path) -> None:
     notifier = Notifier(str(tmp_path / "notify"))
     sent = [notifier.notify(WATCHDOG=1) for _ in range(5000)]
     assert sent[0]
     assert not sent[-1]
 
 
-def test_what_is_told_is_bounded(manager: ServiceManager, tmp_path: Path) -> None:
+def test_notification_size_is_bounded(manager: ServiceManager, tmp_path: Path) -> None:
     assert Notifier(str(tmp_path / "notify")).notify(STATUS="é" * 5000)
     assert len(manager.socket.recv(65536)) == LONGEST
 
@@ -81,8 +79,6 @@ def test_what_is_told_is_bounded(manager: ServiceManager, tmp_path: Path) -> Non
         ({"WATCHDOG_USEC": ""}, 0.0),
     ],
 )
-def test_signs_of_life_are_for_the_process_that_is_named(
-    environ: dict[str, str], seconds: float
-) -> None:
-    """WATCHDOG_PID: others than this process are to leave the watchdog alone."""
+def test_watchdog_interval(environ: dict[str, str], seconds: float) -> None:
+    """WATCHDOG_PID names the process that the watchdog is for."""
     assert watchdog_interval(environ, 17) == seconds

@@ -1,4 +1,4 @@
-"""The log on a disk that is full: whole lines, and none is lost in silence."""
+"""The log on a full disk: complete lines, and lost ones are counted."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tcpd.wire.safe_text import escape_controls
 
 
 class Disk(Sink):
-    """Takes so many bytes, and a few at a time, as write(2) may."""
+    """Accepts a number of bytes, a few at a time, as write(2) may."""
 
     def __init__(self, room: int, at_once: int = 1 << 16) -> None:
         self.room = room
@@ -43,11 +43,11 @@ def log_to(sink: Sink, render: Any) -> tuple[Logger, Output]:
     rooms=st.lists(st.one_of(st.just(0), st.integers(0, 700)), max_size=8),
     at_once=st.integers(1, 300),
 )
-def test_every_line_is_whole_or_counted_whenever_the_disk_is_full(
+def test_each_line_is_written_or_counted_on_a_full_disk(
     render: Any, rooms: list[int], at_once: int
 ) -> None:
-    """'How many lines were lost is told and counted when writing works again; the torn line is not
-    glued to the next.'"""
+    """ "their number is logged when writing succeeds again"; "A truncated line is ended before the
+    next line"."""
     disk = Disk(0, at_once)
     log, output = log_to(disk, render)
     number = 0
@@ -59,13 +59,13 @@ def test_every_line_is_whole_or_counted_whenever_the_disk_is_full(
     disk.room = 1 << 20
     log.info("line {number} ends.", number=number)
     lines = disk.content.decode().removesuffix("\n").split("\n")
-    whole, told = [], 0
+    whole, reported = [], 0
     for line in lines:
         if render is as_json:
             try:
                 event = json.loads(line)
             except ValueError:
-                assert line.count('{"time":') <= 1, "a line that was cut, and no other behind it"
+                assert line.count('{"time":') <= 1, "a truncated line, without a second one"
                 continue
             text = event["message"]
         else:
@@ -73,13 +73,13 @@ def test_every_line_is_whole_or_counted_whenever_the_disk_is_full(
         if text.endswith(" ends.") and text.startswith("line "):
             whole.append(int(text.split()[1]))
         elif text.endswith("log records were lost: No space left on device"):
-            told += int(text.split()[0])
+            reported += int(text.split()[0])
     assert whole == sorted(set(whole))
     assert whole[-1] == number
-    assert number + 1 - len(whole) == output.lost == told
+    assert number + 1 - len(whole) == output.lost == reported
 
 
-def test_a_torn_line_is_ended_before_the_next() -> None:
+def test_truncated_line_is_ended_before_the_next() -> None:
     disk = Disk(10)
     log, output = log_to(disk, lambda event, escape: event["log_format"])
     log.info("0123456789abcdef")
@@ -90,7 +90,7 @@ def test_a_torn_line_is_ended_before_the_next() -> None:
     assert output.lost == 2
 
 
-def test_a_pipe_that_takes_nothing_now_is_not_waited_for() -> None:
+def test_full_pipe_does_not_block() -> None:
     class Slow(Sink):
         def _write(self, data: bytes) -> int | None:
             return None
@@ -103,7 +103,7 @@ def test_a_pipe_that_takes_nothing_now_is_not_waited_for() -> None:
 
 
 def test_standard_output_on_a_full_disk() -> None:
-    """Python's own buffer would keep the line, and write it in pieces later."""
+    """Python's buffer would retain the line and write it in pieces later."""
     with open("/dev/full", "w") as full:
         log, output = log_to(Stream(full), as_text)
         log.info("x")
@@ -111,7 +111,7 @@ def test_standard_output_on_a_full_disk() -> None:
     assert output.lost == 2
 
 
-def test_standard_output_whose_reader_has_gone() -> None:
+def test_closed_standard_output() -> None:
     reading, writing = os.pipe()
     os.close(reading)
     with open(writing, "w") as stream:

@@ -1,4 +1,4 @@
-"""What the process takes, next to what prometheus_client's own collector finds."""
+"""Resource usage of the process, compared with prometheus_client's collector."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def values(collector: ProcessCollector | ProcessFigures) -> dict[str, tuple[str,
 
 
 @needs_proc
-def test_the_same_figures_by_the_same_names() -> None:
+def test_figures_equal_those_of_prometheus_client() -> None:
     ours, theirs = values(ProcessFigures(Process())), values(ProcessCollector(registry=None))
     assert ours.keys() == theirs.keys()
     for name, (kind, help_text, value) in theirs.items():
@@ -32,8 +32,8 @@ def test_the_same_figures_by_the_same_names() -> None:
 
 
 @needs_proc
-def test_figures_are_there_when_no_descriptor_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    """ "STATUS fails when descriptors are out": what is read is kept open."""
+def test_figures_without_free_descriptors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fault: STATUS failed without free descriptors."""
 
     def none_left(*_: object, **__: object) -> int:
         raise OSError(errno.EMFILE, "Too many open files")
@@ -65,7 +65,7 @@ def test_descriptors_are_counted() -> None:
             os.close(each)
 
 
-def test_a_kernel_that_does_not_tell_how_many_has_them_listed(
+def test_descriptors_are_listed_on_older_kernels(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "self" / "fd").mkdir(parents=True)
@@ -79,6 +79,6 @@ def test_a_kernel_that_does_not_tell_how_many_has_them_listed(
     assert values(figures)["process_start_time_seconds"][2] == 1000
 
 
-def test_without_proc_there_is_what_the_system_calls_tell(tmp_path: Path) -> None:
+def test_figures_without_proc(tmp_path: Path) -> None:
     found = values(ProcessFigures(Process(tmp_path / "gone")))
     assert set(found) == {"process_cpu_seconds", "process_max_fds"}

@@ -1,4 +1,4 @@
-"""Log events as text and JSON: one line an event, bounded, and no control character in it."""
+"""Log events as text and JSON: bounded lines without control characters."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from tcpd.wire.safe_text import escape_controls
 
 RENDERS = pytest.mark.parametrize("render", [as_text, as_json])
 
-#: What a client may send to whoever reads logs on a terminal.
+#: Text from a client that is harmful on a terminal.
 EVIL = "a\x1b]0;owned\x07\r\n2026-10-17 forged line\x9b31m\u202eb\ud800"
 
 
 def logged(do: Callable[[Logger], object]) -> LogEvent:
-    """The one event that ``do`` logs."""
+    """Return the event that ``do`` logs."""
     seen: list[LogEvent] = []
     publisher = LogPublisher(seen.append)  # type: ignore[arg-type]
     do(Logger("test", observer=publisher))
@@ -53,7 +53,7 @@ def test_time_is_utc_with_milliseconds() -> None:
     assert rfc3339(1792198923.4567) == "2026-10-17T01:02:03.456Z"
 
 
-def test_json_has_all_of_an_event() -> None:
+def test_json_of_an_event() -> None:
     event = logged(
         lambda log: catalogue.CONNECTION_REFUSED.emit(
             log, service="echo", peer="192.0.2.1:4711", refusal="denied", since=3
@@ -71,7 +71,7 @@ def test_json_has_all_of_an_event() -> None:
     }
 
 
-def test_a_diagnostic_has_no_event_and_all_its_fields() -> None:
+def test_json_of_a_diagnostic_log() -> None:
     event = logged(lambda log: log.info("{a} {b}", a=[1], b=float("nan"), c=None, d=True, e=object))
     record = json.loads(json_line(event, escape_controls))
     assert record["event"] is None
@@ -86,7 +86,7 @@ def test_a_diagnostic_has_no_event_and_all_its_fields() -> None:
 
 @RENDERS
 @given(text=st.text() | st.just(EVIL))
-def test_peer_text_is_escaped_wherever_it_stands(render: Any, text: str) -> None:
+def test_peer_text_is_escaped(render: Any, text: str) -> None:
     """Text from the network is never written to a log with control characters in it."""
     event = logged(lambda log: log.info("{text}", text=text))
     line = written(event, render)
@@ -101,7 +101,7 @@ def test_peer_text_is_escaped_wherever_it_stands(render: Any, text: str) -> None
 
 
 @RENDERS
-def test_a_traceback_is_escaped_too(render: Any) -> None:
+def test_traceback_is_escaped(render: Any) -> None:
     event = logged(
         lambda log: catalogue.COMMAND_FAILED.fail(
             log, failed(EVIL), command="X", peer="p", service="s", error=EVIL, reference="r"
@@ -111,7 +111,7 @@ def test_a_traceback_is_escaped_too(render: Any) -> None:
     assert "\x1b" not in text
     assert "forged" in text
     if render is as_text:
-        # whoever reads line by line can tell: no line that begins an event begins with a tab
+        # the first line of an event does not start with a tab
         first, *others = text.rstrip("\n").split("\n")
         assert first.endswith("reference r")
         assert others
@@ -123,7 +123,7 @@ def test_a_traceback_is_escaped_too(render: Any) -> None:
 
 
 @RENDERS
-def test_what_is_logged_is_bounded(render: Any) -> None:
+def test_size_of_a_record_is_bounded(render: Any) -> None:
     event = logged(
         lambda log: log.failure(
             "{a}{b}", failed("\x1b" * 1000000), a="\x1b" * 1000000, b="x" * 9999
@@ -132,7 +132,7 @@ def test_what_is_logged_is_bounded(render: Any) -> None:
     assert len(written(event, render)) < 100_000
 
 
-def test_a_field_that_is_too_long_is_cut_and_marked() -> None:
+def test_long_field_is_truncated_and_marked() -> None:
     event = logged(lambda log: log.info("{a}", a="x" * 5000))
     field = json.loads(json_line(event, escape_controls))["fields"]["a"]
     assert len(field) == LONGEST_FIELD
@@ -149,31 +149,31 @@ class Hostile:
 
 
 @RENDERS
-def test_what_cannot_be_shown_breaks_nothing(render: Any) -> None:
+def test_repr_that_raises(render: Any) -> None:
     event = logged(lambda log: log.info("it is {what}", what=Hostile()))
     assert written(event, render).count("\n") == 1
 
 
-def test_an_event_that_says_nothing_is_no_line() -> None:
+def test_event_without_text_is_no_line() -> None:
     assert written({"log_level": None, "log_time": 0.0}, as_text) == ""
 
 
 @pytest.mark.parametrize("each", catalogue.CATALOGUE.values(), ids=lambda each: each.id)
-def test_text_is_what_twisted_would_write(each: catalogue.EventType) -> None:
-    """A program that reads Twisted's logs can read ours; only the time it takes differs."""
+def test_text_equals_twisteds(each: catalogue.EventType) -> None:
+    """Programs that parse Twisted's logs can parse ours."""
     fields: dict[str, object] = {**{name: name for name in each.fields}, "seconds": 2.5}
     event = logged(lambda log: each.emit(log, **fields))
     assert as_text(event, str) == eventAsText(event, includeTraceback=False)
 
 
-def test_an_event_that_lacks_a_field_says_so() -> None:
+def test_event_that_lacks_a_field() -> None:
     event = logged(lambda log: catalogue.DAEMON_STARTED.emit(log, version="1"))
     assert "Unable to format event" in (as_text(event, str) or "")
 
 
 @given(st.floats(0, 4e9))
-def test_the_second_of_a_line_is_that_of_its_event(moment: float) -> None:
+def test_time_of_a_line(moment: float) -> None:
     event = {"log_format": "x", "log_level": LogLevel.info, "log_namespace": "n"}
     text = as_text({**event, "log_time": moment}, str)
-    # not of the float itself, which Twisted rounds to a microsecond, sometimes into the next second
+    # Twisted rounds the float to a microsecond, sometimes to the next second
     assert text == eventAsText({**event, "log_time": math.floor(moment)}, includeTraceback=False)

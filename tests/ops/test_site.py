@@ -1,4 +1,4 @@
-"""The operator's site, on a transport in memory."""
+"""The HTTP site, on a transport in memory."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tcpd.ops.site import (
 
 
 class TurnClock(Clock):
-    """A clock with the turns of a reactor: a call that is made without delay waits for the next."""
+    """A clock with reactor turns: a call without delay runs in the next turn."""
 
     def turn(self) -> None:
         due = [call for call in self.calls if call.getTime() <= self.seconds()]
@@ -34,7 +34,7 @@ class TurnClock(Clock):
 
 
 class Visit:
-    """One connection to a site of two pages."""
+    """One connection to a site with two pages."""
 
     def __init__(self, beside: Visit | None = None) -> None:
         self.clock = beside.clock if beside else TurnClock()
@@ -51,21 +51,23 @@ class Visit:
         self.accepted.append(accept)
         return 200, "text/x", b"page a"
 
-    def say(self, data: bytes) -> bytes:
-        """Send, and return what comes."""
+    def send(self, data: bytes) -> bytes:
+        """Send bytes; return the response."""
         self.transport.clear()
         self.protocol.dataReceived(data)
         self.clock.advance(0)
         return self.transport.value()
 
     def get(self, path: str, method: str = "GET", headers: str = "") -> tuple[bytes, bytes]:
-        """Ask for a page; return head and body."""
-        said = self.say(f"{method} {path} HTTP/1.1\r\nHost: x\r\n{headers}\r\n".encode("latin-1"))
-        head, _, body = said.partition(b"\r\n\r\n")
+        """Request a page; return head and body."""
+        response = self.send(
+            f"{method} {path} HTTP/1.1\r\nHost: x\r\n{headers}\r\n".encode("latin-1")
+        )
+        head, _, body = response.partition(b"\r\n\r\n")
         return head, body
 
 
-def test_a_page() -> None:
+def test_page() -> None:
     visit = Visit()
     head, body = visit.get("/a?x=1", headers="Accept: text/y\r\n")
     assert head.startswith(b"HTTP/1.1 200 ")
@@ -76,21 +78,21 @@ def test_a_page() -> None:
     assert b"content-length: 6" in lines
 
 
-def test_no_version_is_told() -> None:
-    """RFC 9110 section 10.2.4: details in Server help whoever looks for known holes."""
+def test_version_is_not_sent() -> None:
+    """RFC 9110 section 10.2.4: details in Server help attackers to find known holes."""
     head, _ = Visit().get("/a")
     (server,) = [line for line in head.split(b"\r\n") if line.lower().startswith(b"server:")]
     assert server.split(b":")[1].strip() == b"tcpd"
     assert b"twisted" not in head.lower()
 
 
-def test_a_status_and_its_reason() -> None:
+def test_status_and_reason() -> None:
     head, body = Visit().get("/b")
     assert head.startswith(b"HTTP/1.1 503 ")
     assert body == b"not now\n"
 
 
-def test_head_has_the_same_head_and_no_body() -> None:
+def test_head_request() -> None:
     get, _ = Visit().get("/a")
     head, body = Visit().get("/a", "HEAD")
     assert body == b""
@@ -100,13 +102,13 @@ def test_head_has_the_same_head_and_no_body() -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/a/", "/A", "/a/../b", "//a", "/%61", "*", "/a%00"])
-def test_anything_else_is_not_there(path: str) -> None:
+def test_unknown_path_is_404(path: str) -> None:
     head, _ = Visit().get(path)
     assert head.startswith(b"HTTP/1.1 404 ")
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "FROB"])
-def test_other_methods_are_refused_and_told_which_are_not(method: str) -> None:
+def test_other_methods_are_405_with_allow(method: str) -> None:
     """RFC 9110 section 15.5.6: "The origin server MUST generate an Allow header field in a 405
     response"."""
     visit = Visit()
@@ -116,7 +118,7 @@ def test_other_methods_are_refused_and_told_which_are_not(method: str) -> None:
     assert visit.accepted == []
 
 
-def test_a_connection_may_be_kept() -> None:
+def test_connection_is_kept_open() -> None:
     visit = Visit()
     assert visit.get("/a")[1] == visit.get("/a")[1] == b"page a"
     assert not visit.transport.disconnecting
@@ -127,12 +129,12 @@ def test_empty_lines_before_a_request_are_ignored() -> None:
     ignore at least one empty line (CRLF) received prior to the request-line." """
     visit = Visit()
     for count in (1, 2, EMPTY_LINES):
-        assert visit.say(b"\r\n" * count + GET).endswith(b"page a")
+        assert visit.send(b"\r\n" * count + GET).endswith(b"page a")
     for byte in (b"\r", b"\n", b"\r"):
-        assert visit.say(byte) == b""
-    assert visit.say(b"\n" + GET).endswith(b"page a")
-    assert visit.say(b"\r\n" * (EMPTY_LINES + 1) + GET).startswith(b"HTTP/1.1 400 ")
-    assert visit.transport.disconnecting, "they are bounded"
+        assert visit.send(byte) == b""
+    assert visit.send(b"\n" + GET).endswith(b"page a")
+    assert visit.send(b"\r\n" * (EMPTY_LINES + 1) + GET).startswith(b"HTTP/1.1 400 ")
+    assert visit.transport.disconnecting, "their number is bounded"
 
 
 @pytest.mark.parametrize(
@@ -151,27 +153,27 @@ def test_empty_lines_before_a_request_are_ignored() -> None:
         b"x" * 100_000,
     ],
 )
-def test_garbage_ends_the_connection_and_is_logged_by_nobody(data: bytes) -> None:
+def test_garbage_closes_the_connection_without_logging(data: bytes) -> None:
     visit = Visit()
-    said = visit.say(data)
+    response = visit.send(data)
     assert visit.transport.disconnecting
-    assert said == b"" or said.startswith(b"HTTP/1.1 400 ")
+    assert response == b"" or response.startswith(b"HTTP/1.1 400 ")
     assert visit.accepted == []
 
 
 @pytest.mark.parametrize(
     "kind", ["application/x-www-form-urlencoded", "multipart/form-data", "text/x"]
 )
-def test_a_body_is_thrown_away(kind: str) -> None:
-    """Neither memory nor a temporary file holds what a stranger uploads."""
+def test_body_is_discarded(kind: str) -> None:
+    """The body is stored neither in memory nor in a file."""
     visit = Visit()
     head = f"POST /a HTTP/1.1\r\nContent-Type: {kind}\r\nContent-Length: {BODY_BYTES}\r\n\r\n"
-    assert visit.say(head.encode()) == b""
+    assert visit.send(head.encode()) == b""
     for _ in range(64):
-        said = visit.say(b"x" * (BODY_BYTES // 64))
+        response = visit.send(b"x" * (BODY_BYTES // 64))
     (content,) = {request.content for request in visit.protocol.requests} or {None}
     assert content is None or content.getvalue() == b""
-    assert said.startswith((b"HTTP/1.1 405 ", b"HTTP/1.1 400 "))
+    assert response.startswith((b"HTTP/1.1 405 ", b"HTTP/1.1 400 "))
 
 
 @pytest.mark.parametrize(
@@ -183,21 +185,21 @@ def test_a_body_is_thrown_away(kind: str) -> None:
     ],
     ids=["length", "chunked"],
 )
-def test_a_body_that_is_too_long_is_not_read_to_its_end(body: bytes) -> None:
+def test_large_body_closes_the_connection(body: bytes) -> None:
     """RFC 9110 section 15.5.14: "The server MAY terminate the request"."""
     visit = Visit()
-    said = visit.say(b"POST /a HTTP/1.1\r\n" + body)
-    assert said.startswith(b"HTTP/1.1 413 ")
+    response = visit.send(b"POST /a HTTP/1.1\r\n" + body)
+    assert response.startswith(b"HTTP/1.1 413 ")
     assert visit.transport.disconnecting
-    assert visit.say(b"x" * 100_000 + b"GET /a HTTP/1.1\r\n\r\n") == b""
+    assert visit.send(b"x" * 100_000 + b"GET /a HTTP/1.1\r\n\r\n") == b""
 
 
 GET = b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
-def test_of_pipelined_requests_one_is_answered_a_turn() -> None:
+def test_one_pipelined_request_is_served_a_turn() -> None:
     """RFC 9112 section 9.3.2: "A server MAY process a sequence of pipelined requests in parallel":
-    here it does not, and others have their turn between two."""
+    here others have their turn between two."""
     visit = Visit()
     visit.protocol.dataReceived(GET * 2000)
     assert visit.accepted == []
@@ -214,7 +216,7 @@ def test_of_pipelined_requests_one_is_answered_a_turn() -> None:
     assert visit.clock.getDelayedCalls() == other.clock.getDelayedCalls()
 
 
-def test_of_all_connections_a_few_requests_are_answered_a_turn() -> None:
+def test_requests_of_a_turn_are_limited() -> None:
     visit = Visit()
     visits = [visit, *(Visit(visit) for _ in range(99))]
     for each in visits:
@@ -225,12 +227,12 @@ def test_of_all_connections_a_few_requests_are_answered_a_turn() -> None:
     assert all(each.transport.value().count(b"page a") == 3 for each in visits)
 
 
-def test_a_client_that_does_not_read_is_not_answered_on() -> None:
-    """What waits for it is one answer, and what the transport holds."""
+def test_client_that_does_not_read_gets_no_further_response() -> None:
+    """One response waits, and the transport's buffer."""
     visit = Visit()
     visit.protocol.dataReceived(GET * 100)
     visit.clock.turn()
-    visit.protocol.pauseProducing()  # as a full transport asks
+    visit.protocol.pauseProducing()  # as a full transport does
     for _ in range(10):
         visit.clock.turn()
     answered = len(visit.accepted)
@@ -241,7 +243,7 @@ def test_a_client_that_does_not_read_is_not_answered_on() -> None:
     assert len(visit.accepted) == 100
 
 
-def test_who_is_gone_is_not_answered() -> None:
+def test_lost_connection_gets_no_response() -> None:
     visit = Visit()
     visit.protocol.dataReceived(GET * 2)
     visit.protocol.connectionLost(Failure(ConnectionDone()))
@@ -250,7 +252,7 @@ def test_who_is_gone_is_not_answered() -> None:
     assert visit.clock.getDelayedCalls() == []
 
 
-def test_a_request_has_its_time_however_its_bytes_drop_in() -> None:
+def test_received_bytes_do_not_extend_the_timeout() -> None:
     visit = Visit()
     request = b"GET /a HTTP/1.1\r\n" + b"X: y\r\n" * 100
     seconds = 0.0
@@ -265,7 +267,7 @@ def test_a_request_has_its_time_however_its_bytes_drop_in() -> None:
     assert seconds == REQUEST_SECONDS
 
 
-def test_a_kept_connection_has_that_time_for_each_request() -> None:
+def test_timeout_restarts_with_each_request() -> None:
     visit = Visit()
     for _ in range(5):
         visit.clock.advance(REQUEST_SECONDS - 1)
