@@ -1,21 +1,20 @@
-"""What a page shows: its literal blocks, the commands in them, and what each command prints.
+"""Literal blocks of a page, and the commands in them with their output.
 
-A page is README.rst or a file of docs. Its blocks are the literal ones, after ``::`` and after
-``.. code-block:: LANGUAGE``. What a block is, its text and the words before it say:
+A page is README.rst or a file of docs. Its blocks follow ``::`` or ``.. code-block:: LANGUAGE``.
+The block and the paragraph before it decide what it is:
 
-* a line that begins with ``$`` and a space is a command of a user, one with ``#`` is a command of
-  root; the lines below it are what it prints. A backslash at a line's end continues a command. A
+* A line that begins with ``$`` and a space is a command of a user, one with ``#`` a command of
+  root; the lines below it are its output. A backslash at the end of a line continues a command. A
   block has one kind of prompt, that of its first line.
-* words before it whose last sentence has "file NAME" and ends in a colon, where NAME is in double
-  backquotes: the content of a file.
-* a comment before it says the same where the words do not: ``.. file: NAME``; or ``.. log``: lines
-  that the daemon logs; or ``.. command``: one command without a prompt, to be copied whole.
-* ``.. screen: PROGRAM`` before it: what is typed into a program that has the whole terminal, and
-  what is seen there.
-* words before it that say "stop ... Ctrl-C": the program that was started last is stopped first.
+* After a paragraph whose last sentence has "file NAME", NAME in double backquotes, and ends in a
+  colon, the block is the content of a file.
+* A comment before it does the same: ``.. file: NAME``. After ``.. log`` the block is lines of the
+  daemon's log, after ``.. command`` one command without a prompt.
+* After ``.. screen: PROGRAM``, the block is input and screen of a program that uses the whole
+  terminal.
+* A paragraph with "stop ... Ctrl-C" stops the last program first.
 
-Of the lines that a program prints, ``...`` stands for any number, and :func:`masked` takes out what
-differs from run to run.
+In output, ``...`` is any number of lines; :func:`masked` removes what differs between runs.
 """
 
 from __future__ import annotations
@@ -59,7 +58,7 @@ class Command:
 
     :ivar prompt: ``$`` or ``#``.
     :ivar text: the command, on one line.
-    :ivar shown: the lines that the page shows below it.
+    :ivar shown: its output on the page.
     """
 
     prompt: str
@@ -77,12 +76,12 @@ class Block:
 
     :ivar language: of ``code-block``; ``""`` after ``::``.
     :ivar section: the title above it.
-    :ivar line: the number of its first line in the page.
-    :ivar file: the file whose content it is; ``""`` if it is none.
-    :ivar screen: the program into which it is typed; ``""`` if it is not.
-    :ivar is_log: whether it shows what the daemon logs.
+    :ivar line: the number of its first line in the page, for messages.
+    :ivar file: the name of the file whose content it is, or ``""``.
+    :ivar screen: the program whose screen it is, or ``""``.
+    :ivar is_log: whether it is lines of the daemon's log.
     :ivar is_command: whether it is one command without a prompt.
-    :ivar stops: whether the words before it stop the program that was started last.
+    :ivar stops: whether the paragraph before it stops the last program.
     """
 
     text: str
@@ -97,7 +96,7 @@ class Block:
 
     @cached_property
     def commands(self) -> list[Command]:
-        """Those in it, in order."""
+        """Its commands, in order."""
         if self.is_command:
             return [Command("$", self.text.strip(), (), self.line)]
         if self.language in _NO_COMMANDS or self.file or self.screen:
@@ -133,18 +132,28 @@ class Page:
 
     @property
     def commands(self) -> list[Command]:
-        """All commands of it, in order."""
+        """All its commands, in order."""
         return [command for block in self.blocks for command in block.commands]
 
     @property
     def inline(self) -> list[str]:
-        """Commands with arguments within its sentences; none with words to be replaced."""
+        """Commands with arguments in its sentences, except those with placeholders."""
         text = " ".join(self.text.split())
         found = re.findall(r"``([^`]+)``", text)
         return [each for each in found if _INLINE.match(each) and not re.search("[A-Z]{3}", each)]
 
+    @property
+    def introduction(self) -> str:
+        """Its text before the title of the first section."""
+        return re.split(r"^(.+)\n-{4,}$", self.text, maxsplit=1, flags=re.M)[0]
+
+    def says(self, *words: str) -> bool:
+        """Return whether one paragraph contains all these words, however its lines are broken."""
+        paragraphs = (" ".join(each.split()) for each in self.text.split("\n\n"))
+        return any(all(word in each for word in words) for each in paragraphs)
+
     def section(self, title: str) -> list[Command]:
-        """The commands below a title.
+        """Return the commands below a title.
 
         :raise AssertionError: if there is no such title.
         """
@@ -170,7 +179,7 @@ class Page:
             if line.strip():
                 paragraph = f"{paragraph} {line.strip()}"
             elif number < len(lines) and not _BLOCK.match(lines[number]):
-                # a paragraph counts until the next one begins
+                # the last paragraph, until the next one begins
                 paragraph = ""
             stops = stops or bool(_STOP.search(paragraph))
             found = _BLOCK.match(line)
@@ -229,17 +238,17 @@ _MASKS = [
         (r"\b[0-9a-f]{32,}\b|\$scrypt\$\S+|\b[a-z0-9]{16}\.hidden\b", "HASH"),
         (r"\bid [0-9A-F-]{8,}", "id HASH"),
         (r"\b(window|scale) \d+(?: \(x\d+\))?|\bwscale=\d+", r"\1 N"),
-        # numbers of connections, of which health checks have some
+        # numbers of connections, which health checks consume, too
         (r"^id +\d+|\bconnection \d+ from\b", "connection N"),
         # amounts of bytes
         (r"\b\d+(?:\.\d+)?[KM]\b|\b\d+ MiB\b", "SIZE"),
         (r"\b\d+ bytes", "N bytes"),
-        # who has closed first is a race where both do, as at the end of HTTP over TLS
+        # both peers close at the end of HTTP over TLS: which one is first is a race
         (r"\b(client|server|lost)(?=, N bytes in, N bytes out, TLS)", "END"),
         # rates, and the kernel's counts of sockets
         (r"\b\d+(?:\.\d+)?[KM]?/s", "RATE"),
         (r"\b(inuse|orphan|tw|alloc|mem) \d+", r"\1 N"),
-        # what is aligned to these
+        # alignment
         (r"-{3,}", "---"),
         (r"\s+", " "),
     )
@@ -247,17 +256,16 @@ _MASKS = [
 
 
 def masked(line: str) -> str:
-    """A line without what differs from run to run."""
+    """Replace what differs between runs by placeholders."""
     for pattern, replacement in _MASKS:
         line = pattern.sub(replacement, line)
     return line.strip()
 
 
 def difference(shown: Sequence[str], printed: Sequence[str]) -> str:
-    """How what a program printed differs from what a page shows; ``""`` if it does not.
+    """Return the difference between output and page, or ``""``.
 
-    ``...`` on a line of the page stands for any number of lines, and at the end of a line for any
-    text.
+    ``...`` as a line of the page is any number of lines; at the end of a line it is any text.
     """
     pattern = "".join(
         r"(?:.*\n)*?" if line.strip() == "..." else _line_pattern(line) for line in shown
@@ -268,7 +276,7 @@ def difference(shown: Sequence[str], printed: Sequence[str]) -> str:
     return (
         "the page shows:\n"
         + "".join(f"    {masked(line)}\n" for line in shown)
-        + "but printed was:\n"
+        + "but the output is:\n"
         + textwrap.indent(text, "    ")
     )
 

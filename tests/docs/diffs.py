@@ -1,4 +1,4 @@
-"""Diffs that pages show. They have no line numbers, so they still apply when other lines move."""
+"""Diffs on pages. They have no line numbers, so they apply after changes elsewhere in a file."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from pathlib import Path
 
 
 def apply(diff: str, root: Path) -> None:
-    """Apply a diff. Each hunk stands at the one place where its context is.
+    """Apply a diff; the context of each hunk must occur once in the file.
 
-    :raise AssertionError: if there is no such place, or more than one.
+    :raise AssertionError: if it does not, or occurs several times.
     """
     head, *hunks = re.split(r"^@@\n", diff, flags=re.M)
     found = re.search(r"^\+\+\+ b/(\S+)$", head, re.M)
@@ -20,6 +20,6 @@ def apply(diff: str, root: Path) -> None:
         lines = hunk.rstrip("\n").split("\n")
         before = "\n".join(line[1:] for line in lines if line[:1] != "+")
         after = "\n".join(line[1:] for line in lines if line[:1] != "-")
-        assert code.count(f"{before}\n") == 1, f"{path.name} has not once:\n{before}"
+        assert code.count(f"{before}\n") == 1, f"not exactly once in {path.name}:\n{before}"
         code = code.replace(f"{before}\n", f"{after}\n")
     path.write_text(code, encoding="utf-8")

@@ -1,6 +1,6 @@
-"""Where commands of pages are run, what a page's machine has, and what is not typed as shown.
+"""Tables of commands of pages that run elsewhere or differ, and the preparation of sandboxes.
 
-A command that is in no table here is typed on a stage by tests/docs/test_commands.py, as it stands.
+A command in none of these tables is run in a sandbox by tests/docs/test_commands.py, as shown.
 """
 
 from __future__ import annotations
@@ -10,33 +10,33 @@ import textwrap
 from dataclasses import replace
 
 from docs.commands import Command, Page
-from docs.stage import CHECKOUT
+from docs.sandbox import CHECKOUT
 
-#: Tests that run commands on another machine than a stage.
+#: Where commands are run instead of in a sandbox.
 BOX, INSTALL, NOWHERE = "box", "install", "nowhere"
 
-#: Page, regular expression of the whole command, where it is run instead, and why.
+#: Page, regular expression for the whole command, where it is run instead, and why.
 ELSEWHERE = [
     (
         "README.rst",
         r".*\.venv/bin/pytest -n 4",
         NOWHERE,
-        ".ci/run runs it: it is the command of these tests",
+        ".ci/run runs it: it runs these tests",
     ),
     (
         "README.rst",
         r"nc localhost 7080 \| head -n 13",
         NOWHERE,
-        "test_readme.py connects, where the kernel gives the server's sequence number",
+        "test_readme.py connects, if the kernel has the server's sequence number",
     ),
     (
         "docs/tutorial/first-service.rst",
         r"python3 -m venv .venv|.venv/bin/pip install \.|man .*",
         INSTALL,
-        "pip takes a package index, and brings the manual",
+        "pip requires a package index, and installs the manual",
     ),
-    ("docs/howto/add-a-command.rst", r".*", INSTALL, "pip takes a package index"),
-    ("docs/howto/add-a-protocol.rst", r".*", INSTALL, "pip takes a package index"),
+    ("docs/howto/add-a-command.rst", r".*", INSTALL, "pip requires a package index"),
+    ("docs/howto/add-a-protocol.rst", r".*", INSTALL, "pip requires a package index"),
     ("docs/howto/acme.rst", r"acme\.sh .*", NOWHERE, "no Debian package has acme.sh"),
     ("docs/howto/logs.rst", r"journalctl .*", BOX, "journald is systemd's"),
     ("docs/howto/install.rst", r".*", BOX, "it sets up units of systemd"),
@@ -48,26 +48,26 @@ ELSEWHERE = [
     ),
 ]
 
-#: Page, command within a sentence, and what runs it, or why nothing does.
+#: Page, command in a sentence, and what runs it, or why nothing does.
 INLINE = [
-    ("docs/tutorial/tour.rst", "irssi -c localhost -p 7667", "irc.rst types into irssi"),
+    ("docs/tutorial/tour.rst", "irssi -c localhost -p 7667", "irc.rst runs irssi"),
     (
         "README.rst",
         ".venv/bin/pip install -e '.[docs]' && .venv/bin/sphinx-build docs docs/_build",
         "test_pages.py builds the pages",
     ),
-    ("README.rst", "nc localhost 7080", "handshake.rst types it"),
-    ("docs/tutorial/tour.rst", "nc localhost 7080", "handshake.rst types it"),
+    ("README.rst", "nc localhost 7080", "handshake.rst runs it"),
+    ("docs/tutorial/tour.rst", "nc localhost 7080", "handshake.rst runs it"),
     ("README.rst", "man twistd-tcpd", "test_man.py shows each page of the manual"),
-    ("docs/tutorial/tour.rst", "twistd tcpd --print-config", "install.rst types it"),
-    ("docs/howto/acme.rst", "systemctl restart tcpd", "install.rst types it"),
+    ("docs/tutorial/tour.rst", "twistd tcpd --print-config", "install.rst runs it"),
+    ("docs/howto/acme.rst", "systemctl restart tcpd", "install.rst runs it"),
     ("docs/howto/low-ports.rst", "systemctl edit tcpd", "it opens an editor"),
-    ("docs/howto/tls.rst", "openssl x509 -fingerprint -sha256", "it names options"),
+    ("docs/howto/tls.rst", "openssl x509 -fingerprint -sha256", "it has options only"),
     ("docs/howto/xinetd.rst", "systemctl stop xinetd", "the page starts xinetd without systemd"),
     (
         "docs/tutorial/first-service.rst",
         "apt install netcat-openbsd openssl",
-        "it takes a mirror of Debian; .ci/run installs both",
+        "it requires a mirror of Debian; .ci/run installs both",
     ),
     ("docs/reference/command-line.rst", "python -m tcpd", "test_daemon.py runs it"),
     ("docs/howto/install.rst", "pip wheel --no-deps .", "tests/install installs a wheel"),
@@ -77,19 +77,19 @@ INLINE = [
     ("docs/howto/install.rst", "apt purge", "tests/box/test_debian_package.py purges it"),
 ]
 
-#: Page, part of a command or of what it prints, what stands there instead, and why.
+#: Page, part of a command or of its output, its substitute, and why.
 SUBSTITUTED = [
     ("README.rst", "/dev/vda        252G   28G   74G  28% /", "...", "the disk of the machine"),
-    ("docs/howto/tuning.rst", "19700", "150", "a test has not the time, and not the descriptors"),
-    ("docs/howto/tuning.rst", "99  100  1h00m", "1  100  1h00m", "of so few, each has its address"),
-    ("docs/howto/add-a-command.rst", "250 4", "...", "a die"),
-    ("docs/howto/tuning.rst", "--hold 20", "--hold 3", "a test has not the time"),
-    ("docs/howto/tuning.rst", "--tls --", "--tls --hold 0 --", "a test has not the time"),
+    ("docs/howto/tuning.rst", "19700", "150", "too slow, and too many descriptors, for a test"),
+    ("docs/howto/tuning.rst", "99  100  1h00m", "1  100  1h00m", "fewer clients than addresses"),
+    ("docs/howto/add-a-command.rst", "250 4", "...", "a random number"),
+    ("docs/howto/tuning.rst", "--hold 20", "--hold 3", "too slow for a test"),
+    ("docs/howto/tuning.rst", "--tls --", "--tls --hold 0 --", "too slow for a test"),
     (
         "docs/howto/haproxy.rst",
         "tcpd-ctl connection 3",
         "tcpd-ctl connection $(tcpd-ctl connections --service line | awk 'NR == 2 {print $1}')",
-        "HAProxy's health checks are connections, too",
+        "HAProxy's health checks have connection numbers, too",
     ),
     ("docs/reference/exec.rst", "it is 2026-11-22 22:48", "it is ...", "the time"),
     ("docs/reference/small-services.rst", "Tue Feb 22 17:37:43 UTC 2022", "...", "the time"),
@@ -102,30 +102,30 @@ SUBSTITUTED = [
         "...",
         "one of many quotes",
     ),
-    ("docs/reference/websocket.rst", "curl -i", "curl -si", "its meter is for a terminal"),
+    ("docs/reference/websocket.rst", "curl -i", "curl -si", "the progress meter is for a terminal"),
 ]
 
-#: The same, but not where pip installs tcpd.
+#: The same, for sandboxes where tcpd is installed already.
 WITHOUT_PIP = [
     (
         "README.rst",
         "python3 -m venv .venv && .venv/bin/pip install . && ",
         "",
-        "pip takes a package index",
+        "pip requires a package index",
     ),
 ]
 
 
 def _daemon(config: str, options: str = "--config /srv/page.ini") -> str:
-    """A part of a scene: a daemon in the background, started by root."""
+    """Return a part of a setup: a background daemon of root."""
     return (
         f"cat >/srv/page.ini <<'INI'\n{textwrap.dedent(config)}INI\n"
         f"twistd --pidfile=/srv/page.pid -l /srv/page.log tcpd {options}\n"
     )
 
 
-#: What the machine of a page has before the first command; a script of root.
-SCENES: dict[str, str] = {
+#: Setup of the sandbox of a page: a script of root.
+SETUPS: dict[str, str] = {
     "docs/howto/operate.rst": """
         usermod -a -G adm ann
         mkdir -p /usr/share/bash-completion/completions
@@ -138,7 +138,7 @@ SCENES: dict[str, str] = {
             -subj /CN=chat.example.org -addext subjectAltName=DNS:chat.example.org \\
             -keyout privkey.pem -out fullchain.pem
         """,
-    # a name and a certificate that clients trust
+    # a host name and a trusted certificate
     "docs/howto/irc.rst": f"""
         echo '127.0.0.1 irc.example.net' >>/etc/hosts
         cd {CHECKOUT}
@@ -149,7 +149,7 @@ SCENES: dict[str, str] = {
         cat irc.example.net.pem >>/etc/ssl/certs/ca-certificates.crt
         cp irc.example.net.pem /etc/ssl/certs/$(openssl x509 -noout -hash -in irc.example.net.pem).0
         """,
-    # an authority that clients take for Let's Encrypt
+    # an ACME server under the name of Let's Encrypt, with a trusted certificate
     "docs/howto/acme.rst": """
         useradd --system --user-group tcpd
         echo '127.0.0.1 chat.example.org acme-v02.api.letsencrypt.org' >>/etc/hosts
@@ -161,7 +161,7 @@ SCENES: dict[str, str] = {
         cat cert.pem key.pem >both.pem
         echo '{"pebble": {"listenAddress": "127.0.0.1:14000", "httpPort": 80, "tlsPort": 4443,
             "certificate": "cert.pem", "privateKey": "key.pem"}}' >pebble.json
-        # pebble has its directory at another path than Let's Encrypt
+        # the directory of pebble has another path than that of Let's Encrypt
         echo '
             defaults
               mode http
@@ -177,15 +177,15 @@ SCENES: dict[str, str] = {
         PEBBLE_VA_NOSLEEP=1 PEBBLE_WFE_NONCEREJECT=0 setsid pebble -config pebble.json \\
             </dev/null >log 2>&1 &
         until ss -Hlnt | grep -q :14000; do sleep 0.02; done
-        # what certbot would ask, and its wait of up to eight minutes before a renewal
+        # answers to certbot's questions; no random sleep before a renewal
         mkdir -p /etc/letsencrypt
         printf '%s = true\\n' agree-tos register-unsafely-without-email non-interactive \\
             no-random-sleep-on-renew >/etc/letsencrypt/cli.ini
         cd /
         """,
-    # Debian enables a jail for sshd, which takes this log
+    # Debian enables a jail for sshd, which requires this log
     "docs/howto/fail2ban.rst": "touch /var/log/auth.log; fail2ban-client start",
-    # far sides on another host, the names and addresses of the page
+    # far sides in another network namespace, with the names and addresses of the page
     "docs/howto/forward.rst": """
         ip netns add far
         ip link add name near type veth peer name far netns far
@@ -247,14 +247,14 @@ SCENES: dict[str, str] = {
 
 
 def place_of(page: Page, command: Command) -> str:
-    """Where a command is run instead of on a stage; ``""`` if it is run there."""
+    """Return where a command is run instead of in a sandbox, or ``""``."""
     for name, pattern, place, _ in ELSEWHERE:
         if name == page.name and re.fullmatch(pattern, command.text):
             return place
     return ""
 
 
-#: Programs of others that pages start; the machine of the tests may lack some.
+#: External programs on pages; a test is skipped if one is not installed.
 PROGRAMS = {
     *("certbot", "curl", "fail2ban-client", "git", "haproxy", "irssi", "lego", "logrotate", "man"),
     *("nc", "nft", "nstat", "openssl", "pebble", "perl", "pgrep", "promtool", "rdate", "script"),
@@ -264,24 +264,24 @@ PROGRAMS = {
 
 
 def programs(page: Page) -> set[str]:
-    """Those that are started on the stage of a page."""
+    """Return the external programs of a page's sandbox."""
     typed = [found.text for each in page.commands if (found := typed_for(page, each))]
-    scene = SCENES.get(page.name, "")
-    words = {word for text in (*typed, scene) for word in re.findall(r"[\w-]+", text)}
+    setup = SETUPS.get(page.name, "")
+    words = {word for text in (*typed, setup) for word in re.findall(r"[\w-]+", text)}
     screens = {block.screen for block in page.blocks if block.screen}
     return PROGRAMS & (words | screens | ({"tmux"} if screens else set()))
 
 
 def installs(name: str) -> bool:
-    """Whether pip installs something on a page."""
+    """Return whether a page runs pip."""
     rows = [*ELSEWHERE, *((*row, INSTALL) for row in WITHOUT_PIP)]
     return any(row[0] == name and INSTALL in row for row in rows)
 
 
 def typed_for(page: Page, command: Command, with_pip: bool = False) -> Command | None:
-    """The command that is typed on a stage, and what it prints; ``None`` if it is run elsewhere.
+    """Return the command to run in a sandbox, with its output; ``None`` if it is run elsewhere.
 
-    :param with_pip: on a stage where pip installs tcpd.
+    :param with_pip: in a sandbox where pip installs tcpd.
     """
     place = place_of(page, command)
     if place and not (place == INSTALL and with_pip):
@@ -294,7 +294,7 @@ def typed_for(page: Page, command: Command, with_pip: bool = False) -> Command |
 
 
 def unknown(name: str) -> list[str]:
-    """Lines of the tables about a page that are about none of its commands."""
+    """Return the rows of the tables for a page that match none of its commands."""
     texts = [command.text for command in Page(name).commands]
     patterns = [row[1] for row in ELSEWHERE if row[0] == name]
     texts += ["\n".join(command.shown) for command in Page(name).commands]

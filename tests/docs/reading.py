@@ -1,4 +1,4 @@
-"""A reader, who types a page from its top to its bottom, word for word, on a stage."""
+"""Runs a page in a sandbox: each command in its order, and its output compared with the page."""
 
 from __future__ import annotations
 
@@ -10,41 +10,41 @@ import time
 from collections.abc import Callable, Sequence
 
 from docs.commands import Command, Page, difference, masked
-from docs.stage import CHECKOUT, PATIENCE, Program, Stage, Terminal
+from docs.sandbox import CHECKOUT, PATIENCE, Program, Sandbox, Shell
 
-#: Who types what stands behind which prompt.
+#: User by prompt.
 USERS = {"$": "ann", "#": "root"}
 
-#: Commands that go on until they are stopped.
+#: Commands that run until they are stopped.
 _DAEMON = re.compile(
     r"\btwistd (?=.*-n\b)(?=.*\btcpd\b)(?!.*--(?:check|show-|print-|version|help))"
 )
-_GOES_ON = re.compile(
+_PERSISTENT = re.compile(
     r"socat .*LISTEN.*|stunnel \S+|python3 -m http\.server .*|tcpd-ctl events"
     r"|python -m benchmarks.crowd .*--hold [1-9].*"
 )
-#: Commands that return before their daemon has opened its ports.
-_HASTY = re.compile(r"xinetd .*|haproxy -D .*")
-#: How to see that a program that goes on has begun, if not by a port or socket that it opens.
-_BEGUN = {
-    # a connection that has sent something, beside that which asks
+#: Commands that exit before their daemon has opened its ports.
+_EARLY_EXIT = re.compile(r"xinetd .*|haproxy -D .*")
+#: Commands that succeed when a persistent program without a listening socket has started.
+_STARTED = {
+    # a connection that has sent data, beside the connection of this command
     "tcpd-ctl events": "[ $(tcpd-ctl connections --service control | awk '$6 > 0' | wc -l) -gt 2 ]",
 }
-#: Commands that ask on a terminal; what they ask, and the answers.
-_ASKS = {
+#: Commands that prompt on a shell: prompts and answers.
+_PROMPTS = {
     "tcpd-ctl hash-password": [
         ("Password:", "correct-horse-battery"),
         ("Again:", "correct-horse-battery"),
     ]
 }
-#: Commands that somebody types into.
+#: Interactive commands.
 _CONVERSATION = re.compile(r"(?:nc|openssl s_client|telnet) [^|<>]*(?:2>/dev/null)?")
 
-#: What is on the screen of such a program when it takes input.
+#: Text on the screen of a program when it is ready for input.
 _READY = {"irssi": "[(status)]", "weechat": "Plugins loaded:"}
 
-#: Lines that a server says; in a conversation, the others are typed.
-_SAID = re.compile(
+#: Lines that a server sends; the other lines of a conversation are typed.
+_RECEIVED = re.compile(
     r"\d{3}[ -]"  # line
     r"|:\S+ |PING |ERROR "  # IRC
     r"|Welcome to the chat|Type the nickname|Hello |/help lists|Goodbye"  # chat
@@ -54,32 +54,32 @@ _SAID = re.compile(
 _JOINED = re.compile(r"\* (\S+) joined ")
 
 
-class Screen:
-    """What somebody types into a program that has the whole terminal, and sees there.
+class ScreenSession:
+    """A program that uses the whole shell, in tmux.
 
-    Lines of a page that begin with a slash are typed, and those that begin with a small letter and
-    have no bar. The others are parts of lines of the screen, in any order.
+    Lines of a page that begin with a slash are typed, and lines that begin with a lower-case letter
+    and have no bar. Each other line must appear in a line of the screen, in any order.
     """
 
-    def __init__(self, terminal: Terminal, program: str) -> None:
-        self._terminal = terminal
+    def __init__(self, shell: Shell, program: str) -> None:
+        self._shell = shell
         self._tmux = f"tmux -S /tmp/{program.split()[0]}.tmux -f /dev/null"
         self._failure = ""
         self._thread = threading.Thread(target=list)
-        #: Always set: nobody waits for somebody else with a screen.
+        #: Always set: a screen never waits for another conversation.
         self.waits = threading.Event()
         self.waits.set()
         self._do(f"new-session -d -x 120 -y 70 {shlex.quote(program)}")
         self._until("its start", lambda screen: has(screen, _READY[program]))
 
     def _do(self, command: str) -> str:
-        status, printed = self._terminal.run(f"{self._tmux} {command}")
+        status, printed = self._shell.run(f"{self._tmux} {command}")
         assert status == 0, printed
         return printed
 
     def follow(self, shown: Sequence[str]) -> None:
-        """Begin to type, and to look for, these lines."""
-        self.hear_out()
+        """Type or expect these lines, in a thread."""
+        self.finish()
         self._thread = threading.Thread(target=self._follow, args=[shown], daemon=True)
         self._thread.start()
 
@@ -95,7 +95,7 @@ class Screen:
 
     def _type(self, line: str) -> None:
         self._do(f"send-keys -l {shlex.quote(line)}")
-        # where it is typed is the last line of the screen; more at once would look as if pasted
+        # the input line is the last of the screen; several lines at once would count as pasted
         self._until(line, lambda screen: line[:60] in screen.rstrip().splitlines()[-1])
         self._do("send-keys Enter")
         self._until(line, lambda screen: line[:60] not in screen.rstrip().splitlines()[-1])
@@ -106,28 +106,28 @@ class Screen:
             assert time.monotonic() < end, f"the screen does not show: {line}\n{screen}"
             time.sleep(0.05)
 
-    def hear_out(self) -> None:
-        """Wait until all that the page shows was seen."""
+    def finish(self) -> None:
+        """Wait until the screen has shown all lines."""
         if self._thread.ident:
             self._thread.join()
         assert not self._failure, self._failure
 
     def close(self) -> None:
-        """End the program."""
+        """Stop the program."""
         self._do("kill-server")
 
 
 class Conversation:
-    """What somebody types into a client, and reads there, line by line.
+    """An interactive client: lines typed and lines received.
 
-    It is held in a thread: two people in a room wait for each other.
+    It runs in a thread, as two clients in a room wait for each other.
     """
 
     def __init__(self, program: Program, command: Command) -> None:
         self._program = program
         self._command = command
         self._failure = ""
-        #: Set when the next line has to wait for somebody else, and at the end.
+        #: Set when the next line depends on another conversation, and at the end.
         self.waits = threading.Event()
         self._thread = threading.Thread(target=self._hold, daemon=True)
         self._thread.start()
@@ -147,7 +147,7 @@ class Conversation:
             if expected == "...":
                 skips = True
                 continue
-            if not _SAID.match(expected):
+            if not _RECEIVED.match(expected):
                 self._program.type(expected)
                 typed.append(expected)
                 continue
@@ -158,64 +158,64 @@ class Conversation:
                 number = self._program.wait_for(lambda line, e=expected: same(e, line), number)
                 skips = False
             line = self._program.line(number)
-            assert line is not None, f"it ended before: {expected}"
+            assert line is not None, f"it has exited before: {expected}"
             assert same(expected, line), difference([expected], [line])
             number += 1
         if self._program.ended and not skips:
-            assert self._program.lines[number:] == [], "it says more than the page shows"
+            assert self._program.lines[number:] == [], "the page does not show all lines"
 
-    def hear_out(self) -> None:
-        """Wait until all that the page shows was said.
+    def finish(self) -> None:
+        """Wait until all lines of the page were received.
 
-        :raise AssertionError: if it went another way than the page shows.
+        :raise AssertionError: if the conversation differs from the page.
         """
         self._thread.join(PATIENCE + 1)
-        assert not self._thread.is_alive(), "nothing more comes"
+        assert not self._thread.is_alive(), "no further line"
         assert not self._failure, f"line {self._command.line}: {self._command}\n{self._failure}"
 
     def close(self) -> None:
-        """Close the client, if it is still there."""
+        """Stop the client, if it still runs."""
         self._program.stop(signal.SIGTERM)
 
 
 def assert_shows(program: Program, shown: tuple[str, ...]) -> None:
-    """Wait until a program has printed these lines, in this order."""
+    """Wait until a program has printed these lines, in their order."""
     number = 0
     for line in shown:
         if line != "...":
-            number = program.wait_for(lambda said, line=line: same(line, said), number) + 1
+            number = program.wait_for(lambda each, line=line: same(line, each), number) + 1
 
 
 def has(screen: str, line: str) -> bool:
-    """Whether a line of a screen has this line of a page in it."""
+    """Return whether a line of a screen contains this line of a page."""
     return any(masked(line) in masked(each) for each in screen.splitlines())
 
 
 def same(shown: str, line: str) -> bool:
-    """Whether a line of a page shows this line."""
+    """Return whether a line of a page matches this line."""
     return not difference([shown], [line])
 
 
 class Reader:
-    """Somebody who follows a page.
+    """Runs pages.
 
-    :param typed: gives what is typed for a command of the page; ``None`` leaves it out.
+    :param typed: returns the command to run for a command of the page; ``None`` to skip it.
     """
 
-    def __init__(self, stage: Stage, typed: Callable[[Command], Command | None]) -> None:
-        self._stage = stage
+    def __init__(self, sandbox: Sandbox, typed: Callable[[Command], Command | None]) -> None:
+        self._sandbox = sandbox
         self._typed = typed
         self._programs: list[tuple[Program, tuple[str, ...]]] = []
-        self._conversations: list[Conversation | Screen] = []
-        self._screens: dict[str, Screen] = {}
+        self._conversations: list[Conversation | ScreenSession] = []
+        self._screens: dict[str, ScreenSession] = {}
         self._log: Callable[[], list[str]] = list
 
     def follow(self, page: Page) -> None:
-        """Type all of a page, and compare what it shows with what comes.
+        """Run a page, and compare the output with it.
 
-        :raise AssertionError: where it differs, with the page and the line.
+        :raise AssertionError: with page and line, at the first difference.
         """
-        self._stage.must(f"cd {CHECKOUT}", USERS["$"])
+        self._sandbox.must(f"cd {CHECKOUT}", USERS["$"])
         for block in page.blocks:
             try:
                 if block.stops:
@@ -236,7 +236,7 @@ class Reader:
 
     def _write(self, path: str, text: str) -> None:
         user = USERS["#" if path.startswith("/") and not path.startswith("/tmp/") else "$"]
-        self._stage.write(path, text, user)
+        self._sandbox.write(path, text, user)
 
     def _type(self, shown: Command) -> None:
         command = self._typed(shown)
@@ -247,35 +247,35 @@ class Reader:
         before, and_then, last = text.rpartition("&& ")
         if _DAEMON.search(last):
             if and_then:
-                self._stage.must(before.rstrip("& "), user)
+                self._sandbox.must(before.rstrip("& "), user)
             self._start_daemon(last, user, command.shown)
-        elif text in _ASKS:
+        elif text in _PROMPTS:
             self._answer(command, user)
-        elif _GOES_ON.fullmatch(text):
+        elif _PERSISTENT.fullmatch(text):
             self._start(text, user, command.shown)
         elif _CONVERSATION.fullmatch(text):
-            conversation = Conversation(self._stage.start(text, user), command)
+            conversation = Conversation(self._sandbox.start(text, user), command)
             self._conversations.append(conversation)
             conversation.waits.wait(PATIENCE)
         else:
             for conversation in self._conversations:
-                conversation.hear_out()
+                conversation.finish()
             self._run(command, user)
 
     def _look(self, program: str, shown: Sequence[str]) -> None:
         for screen in self._screens.values():
-            screen.hear_out()
+            screen.finish()
         if program not in self._screens:
-            screen = Screen(self._stage.open_terminal(USERS["$"]), program)
+            screen = ScreenSession(self._sandbox.open_shell(USERS["$"]), program)
             self._screens[program] = screen
             self._conversations.append(screen)
         self._screens[program].follow(shown)
 
     def _answer(self, command: Command, user: str) -> None:
-        """Run a command that asks on a terminal."""
+        """Run a command that prompts on a terminal."""
         script = f"script -qfec {shlex.quote(command.text)} /dev/null"
-        program = self._stage.start(script, user)
-        for prompt, answer in _ASKS[command.text]:
+        program = self._sandbox.start(script, user)
+        for prompt, answer in _PROMPTS[command.text]:
             program.wait_for_prompt(prompt)
             program.type(answer)
         program.wait_for_end()
@@ -288,11 +288,11 @@ class Reader:
         if stopping:
             for program, shown in self._programs:
                 assert_shows(program, shown)
-        process = self._stage.must(f"cat {stopping[1]}", user).strip() if stopping else ""
-        hasty = _HASTY.fullmatch(text)
-        listening = self._listening() if hasty else 0
-        status, printed = self._stage.run(text, user)
-        if hasty and not status:
+        process = self._sandbox.must(f"cat {stopping[1]}", user).strip() if stopping else ""
+        exits_early = _EARLY_EXIT.fullmatch(text)
+        listening = self._listening() if exits_early else 0
+        status, printed = self._sandbox.run(text, user)
+        if exits_early and not status:
             self._wait(lambda: self._listening() > listening, text)
         if command.shown:
             wrong = difference(command.shown, printed.splitlines())
@@ -300,40 +300,40 @@ class Reader:
         else:
             assert status == 0, f"{command}\nexit status {status}\n{printed}"
         if process:
-            self._wait(lambda: self._stage.run(f"kill -0 {process}", user)[0] != 0, text)
+            self._wait(lambda: self._sandbox.run(f"kill -0 {process}", user)[0] != 0, text)
         log = re.search(r"\btwistd .*-l (\S+) .*\btcpd\b", text)
         if log and status == 0:
-            self._log = lambda: self._stage.must(f"cat {log[1]}").splitlines()
+            self._log = lambda: self._sandbox.must(f"cat {log[1]}").splitlines()
 
     def _start(self, text: str, user: str, shown: tuple[str, ...]) -> None:
-        """Start what shows its lines later, while other commands are typed."""
+        """Start a program whose output is compared when it is stopped."""
         listening = self._listening()
-        program = self._stage.start(text, user)
+        program = self._sandbox.start(text, user)
         self._programs.append((program, shown))
         if "benchmarks.crowd" in text:
             program.wait_for(lambda line: "connections answered" in line)
-        elif begun := _BEGUN.get(text):
-            self._wait(lambda: self._stage.run(begun, user)[0] == 0, text)
+        elif has_started := _STARTED.get(text):
+            self._wait(lambda: self._sandbox.run(has_started, user)[0] == 0, text)
         else:
             self._wait(lambda: self._listening() > listening, text)
 
     def _listening(self) -> int:
-        """How many sockets listen on the stage."""
-        return int(self._stage.must("ss -Hlntx | wc -l"))
+        """Return the number of listening sockets in the sandbox."""
+        return int(self._sandbox.must("ss -Hlntx | wc -l"))
 
     def _start_daemon(self, text: str, user: str, shown: tuple[str, ...]) -> None:
-        program = self._stage.start(text, user)
+        program = self._sandbox.start(text, user)
         self._programs.append((program, ()))
         self._log = lambda: program.lines
         if shown:
             assert_shows(program, shown)
         else:
             program.wait_for(lambda line: " started: services " in line)
-            # the reactor takes over signals a moment later
+            # the reactor installs its signal handlers later
             self._wait(lambda: program.catches(signal.SIGTERM), text)
 
     def _find(self, shown: list[str]) -> None:
-        """Wait until all these lines are in the log; the time and the logger may be left out."""
+        """Wait until these lines are in the log; the page may omit time and logger."""
 
         def missing() -> list[str]:
             logged = [masked(line) for line in self._log()]
@@ -352,12 +352,12 @@ class Reader:
     def _wait(self, done: Callable[[], bool], what: str) -> None:
         end = time.monotonic() + PATIENCE
         while not done():
-            assert time.monotonic() < end, f"{what}: it goes on"
+            assert time.monotonic() < end, f"{what}: timed out"
             time.sleep(0.02)
 
     def _end_conversations(self) -> None:
         for conversation in self._conversations:
-            conversation.hear_out()
+            conversation.finish()
         while self._conversations:
             self._conversations.pop().close()
         self._screens.clear()
@@ -365,7 +365,7 @@ class Reader:
     def _stop_last(self) -> None:
         """Press Ctrl-C."""
         self._end_conversations()
-        assert self._programs, "there is nothing to stop"
+        assert self._programs, "no program runs"
         program, shown = self._programs.pop()
         assert_shows(program, shown)
         program.stop(signal.SIGINT)

@@ -1,4 +1,4 @@
-"""Every command of README, tutorial, how-to and reference pages is run, and does what is shown."""
+"""Commands of README, tutorials, how-tos and reference pages are run, and their output compared."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from docs.places import (
     INSTALL,
     NOWHERE,
     PROGRAMS,
-    SCENES,
+    SETUPS,
     installs,
     place_of,
     programs,
@@ -29,18 +29,18 @@ from docs.places import (
     unknown,
 )
 from docs.reading import Reader
-from docs.stage import Stage, make_layer, why_not
+from docs.sandbox import Sandbox, make_layer, why_not
 from wires import need
 
 from tcpd.ctl import main as ctl
 from tcpd.ops import catalogue
 
-#: What README's command for the tests types; CI types all pages, which takes minutes.
+#: Pages that README's command for the tests runs; CI runs all, which takes minutes.
 SHORT = {"README.rst", "docs/howto/limits.rst"}
 
 
 def pages() -> Iterator[Any]:
-    """Pages of which something is typed on a stage where tcpd is installed already."""
+    """Yield the pages with commands for a sandbox where tcpd is installed."""
     for name in PAGES:
         page = Page(name)
         if any(typed_for(page, command) for command in page.commands):
@@ -49,7 +49,7 @@ def pages() -> Iterator[Any]:
 
 @pytest.fixture(scope="session")
 def layer(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What is laid over the machine for each page."""
+    """The overlay of a sandbox with tcpd."""
     if why := why_not():
         pytest.skip(why)
     return make_layer(tmp_path_factory.mktemp("layer"))
@@ -57,50 +57,50 @@ def layer(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def bare_layer(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same for a machine where tcpd is not installed."""
+    """The overlay of a sandbox without tcpd."""
     if why := why_not():
         pytest.skip(why)
     wheelhouse = tmp_path_factory.mktemp("wheelhouse")
     if error := installing.download(wheelhouse, "pytest"):
-        pytest.skip(f"no package index gave what tcpd requires: {error[-500:]}")
+        pytest.skip(f"tcpd's requirements cannot be downloaded: {error[-500:]}")
     return make_layer(tmp_path_factory.mktemp("bare-layer"), wheelhouse)
 
 
 @pytest.fixture
-def stage(layer: Path, tmp_path: Path) -> Iterator[Stage]:
-    with Stage(layer, tmp_path) as stage:
-        yield stage
+def sandbox(layer: Path, tmp_path: Path) -> Iterator[Sandbox]:
+    with Sandbox(layer, tmp_path) as sandbox:
+        yield sandbox
 
 
 @pytest.mark.live
 @pytest.mark.parametrize("name", list(pages()))
-def test_a_page_does_what_it_shows(name: str, stage: Stage) -> None:
-    """From its top to its bottom, on a machine of its own, as a reader types it."""
+def test_commands_of_a_page_print_what_it_shows(name: str, sandbox: Sandbox) -> None:
     page = Page(name)
     need(*programs(page))
-    stage.must(SCENES.get(name, "true"))
-    Reader(stage, lambda command: typed_for(page, command)).follow(page)
+    sandbox.must(SETUPS.get(name, "true"))
+    Reader(sandbox, lambda command: typed_for(page, command)).follow(page)
 
 
 @pytest.mark.live
 @pytest.mark.long
-def test_the_pages_that_install(bare_layer: Path, tmp_path: Path) -> None:
-    """On a machine that has no tcpd before: pip installs it, from wheels, by README first."""
-    with Stage(bare_layer, tmp_path) as stage:
+def test_commands_of_pages_that_install_tcpd(bare_layer: Path, tmp_path: Path) -> None:
+    """In a sandbox without tcpd, beginning with README."""
+    with Sandbox(bare_layer, tmp_path) as sandbox:
         for name in filter(installs, PAGES):
             page = Page(name)
-            stage.must(SCENES.get(name, "true"))
-            Reader(stage, lambda each, page=page: typed_for(page, each, with_pip=True)).follow(page)
+            sandbox.must(SETUPS.get(name, "true"))
+            Reader(sandbox, lambda each, page=page: typed_for(page, each, with_pip=True)).follow(
+                page
+            )
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_the_tables_are_about_commands_that_there_are(name: str) -> None:
+def test_rows_of_the_tables_match_commands(name: str) -> None:
     assert unknown(name) == []
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_no_page_has_a_command_that_nothing_runs(name: str) -> None:
-    """Each is typed on a stage, where pip installs, or in a box; else there is a reason."""
+def test_each_command_is_run_or_has_a_reason(name: str) -> None:
     page = Page(name)
     for command in page.commands:
         place = place_of(page, command)
@@ -116,8 +116,7 @@ def test_no_page_has_a_command_that_nothing_runs(name: str) -> None:
             assert not re.match(r"(\.venv/bin/|twistd |tcpd-ctl |pip )", line), line
 
 
-def test_no_sentence_has_a_command_that_nothing_runs() -> None:
-    """It is part of a command that is typed, a box types it, or a table says what runs it."""
+def test_each_command_in_a_sentence_is_run_or_has_a_reason() -> None:
     typed = [command.text for name in PAGES for command in Page(name).commands]
     known = {(name, text) for name, text, _ in INLINE} | {
         (BOX_INSTALL.name, each) for each in INLINE_IN_BOX
@@ -128,8 +127,8 @@ def test_no_sentence_has_a_command_that_nothing_runs() -> None:
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_commands_within_a_sentence_are_understood(name: str) -> None:
-    """tcpd-ctl has each, and takes its arguments; the name alone may stand for it."""
+def test_tcpd_ctl_accepts_commands_in_sentences(name: str) -> None:
+    """A command without its arguments is accepted, too."""
     parser = ctl.make_parser()
     commands = parser.commands()
     text = " ".join(Page(name).text.split())
@@ -141,8 +140,8 @@ def test_commands_within_a_sentence_are_understood(name: str) -> None:
             parser.parse_args([command, *words])
 
 
-def test_loggers_of_log_lines_are_there() -> None:
-    """A line of the log names the class, or the module, that logged it."""
+def test_loggers_in_log_lines_exist() -> None:
+    """A log line names the class or the module that logged it."""
     loggers = {
         found
         for path in (ROOT / "docs").rglob("*.rst")
@@ -161,13 +160,12 @@ def test_loggers_of_log_lines_are_there() -> None:
 def _event_patterns() -> Iterator[re.Pattern[str]]:
     for event in catalogue.CATALOGUE.values():
         pieces = re.split(r"\{[^{}]*\}", event.text)
-        if len("".join(pieces)) > 8:  # what is all fields would be any line
+        if len("".join(pieces)) > 8:  # a pattern of fields only would match any line
             yield re.compile(".*".join(map(re.escape, pieces)))
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_messages_of_the_log_are_worded_so(name: str) -> None:
-    """A line that a page shows of the log is an event of the catalogue, typed page or not."""
+def test_log_messages_are_events_of_the_catalogue(name: str) -> None:
     patterns = list(_event_patterns())
     for block in Page(name).blocks:
         if block.commands or block.file or block.screen or block.language:

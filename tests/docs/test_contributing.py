@@ -1,4 +1,4 @@
-"""CONTRIBUTING.rst: its commands are typed here in a copy of the checkout, or CI runs them."""
+"""CONTRIBUTING.rst: its commands run in a copy of the checkout, or in CI."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from wires import need
 
 PAGE = Page("CONTRIBUTING.rst")
 
-#: Commands that are not typed here: the file that runs each, and what stands there.
+#: Commands that are not run here: the file that runs each, and its text there.
 ELSEWHERE = {
     "python3 -m venv .venv": ("README.rst", "python3 -m venv .venv"),
     ".venv/bin/pip install -e '.[test]'": ("README.rst", ".venv/bin/pip install -e '.[test]'"),
@@ -44,25 +44,25 @@ ELSEWHERE = {
     ".ci/run": (".ci/run", "#!/usr/bin/env bash"),
 }
 
-#: Seconds for one command: mypy begins without a cache.
+#: Timeout in seconds of a command: mypy starts without a cache.
 PATIENCE = 300.0
 
 
-def test_what_is_not_typed_here_is_run_elsewhere() -> None:
+def test_commands_not_run_here_are_run_elsewhere() -> None:
     shown = {command.text for command in PAGE.commands}
     for command, (file, text) in ELSEWHERE.items():
         assert command in shown
         assert text in (ROOT / file).read_text(encoding="utf-8"), command
 
 
-def test_no_sentence_has_a_command_that_nothing_runs() -> None:
+def test_commands_in_sentences_are_in_blocks() -> None:
     shown = [command.text for command in PAGE.commands]
     assert all(any(text in each for each in shown) for text in PAGE.inline)
 
 
 @pytest.mark.long
-def test_the_page_from_its_top_to_its_bottom(tmp_path: Path) -> None:
-    """The first change too: its diffs apply, its tests pass, and the hooks let it be committed."""
+def test_first_change(tmp_path: Path) -> None:
+    """The diffs apply, the tests pass, and the hooks accept the commit."""
     pytest.importorskip("pre_commit", reason="comes with the extra lint")
     need("git")
     checkout = installing.copy_checkout(tmp_path / "tcpd")
@@ -91,7 +91,7 @@ def test_the_page_from_its_top_to_its_bottom(tmp_path: Path) -> None:
         assert done.returncode == 0, f"{command}\n{done.stdout}"
         return done.stdout
 
-    # git ignores a directory of this name, but not a link
+    # .gitignore has the directory, which does not match a symlink
     run("git init -q -b main && echo .venv >>.git/info/exclude")
     run("git add -A && git commit -q -m 'as it is'")
     for block in PAGE.blocks:
@@ -102,5 +102,5 @@ def test_the_page_from_its_top_to_its_bottom(tmp_path: Path) -> None:
                 run(command.text)
     assert run("git status --porcelain") == ""
     assert run("git log --format=%s main..").startswith("Line: REVERSE")
-    loaded = "import tcpd.line.builtin as it; print(it.__file__, it.reverse.name)"
+    loaded = "import tcpd.line.builtin as module; print(module.__file__, module.reverse.name)"
     assert run(f".venv/bin/python -c '{loaded}'") == (f"{checkout}/tcpd/line/builtin.py REVERSE\n")

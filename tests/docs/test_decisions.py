@@ -1,4 +1,4 @@
-"""Decision records: a reason for each surprising choice, and the code that names it."""
+"""docs/decisions: sections and numbers of the records, and their numbers in the code."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SECTIONS = ["Context", "Decision", "Consequences"]
 
 
 @pytest.mark.parametrize("path", RECORDS, ids=[path.stem for path in RECORDS])
-def test_a_record_has_its_parts(path: Path) -> None:
+def test_record_has_its_sections(path: Path) -> None:
     """ "context, decision, consequences", under a title with its number."""
     lines = path.read_text().split("\n")
     number, _, title = lines[0].partition(": ")
@@ -27,12 +27,12 @@ def test_a_record_has_its_parts(path: Path) -> None:
     assert underlined[1:] == SECTIONS
 
 
-def test_each_number_is_given_once() -> None:
+def test_numbers_are_unique() -> None:
     numbers = [path.stem.partition("-")[0] for path in RECORDS]
     assert len(set(numbers)) == len(numbers)
 
 
-def test_the_code_names_records_that_are_there() -> None:
+def test_records_named_in_the_code_exist() -> None:
     """ "the comment names its number": ``docs/decisions/0001``."""
     named = {
         number

@@ -1,19 +1,17 @@
-"""The diffs of docs/howto/extend-irc.rst apply to the code, and do what the page says."""
+"""Diffs of docs/howto/extend-irc.rst apply to the code, and have the described effect."""
 
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 import sys
-import textwrap
 from pathlib import Path
 
+from docs.commands import ROOT, Page
 from docs.diffs import apply
 
-ROOT = Path(__file__).resolve().parents[2]
-PAGE = (ROOT / "docs" / "howto" / "extend-irc.rst").read_text(encoding="utf-8")
+PAGE = Page("docs/howto/extend-irc.rst")
 
 USE = """
 from chat.irc_chat import IrcChat
@@ -33,14 +31,14 @@ assert cid.lines() == [":ann!~ann@localhost PRIVMSG #tea :hello"]
 """
 
 
-def test_the_diffs_of_the_page(tmp_path: Path) -> None:
+def test_diffs_apply_and_work(tmp_path: Path) -> None:
     """'Adding an example command and an example capability is shown in docs/howto as one diff
     each.'"""
     shutil.copytree(ROOT / "tcpd", tmp_path / "tcpd", ignore=shutil.ignore_patterns("__pycache__"))
-    blocks = re.findall(r"^\.\. code-block:: diff\n\n((?:(?:    .*)?\n)+)", PAGE, re.M)
-    assert len(blocks) == 3
-    for block in blocks:
-        apply(textwrap.dedent(block).strip("\n") + "\n", tmp_path)
+    diffs = [block.text for block in PAGE.blocks if block.language == "diff"]
+    assert diffs
+    for diff in diffs:
+        apply(diff, tmp_path)
     done = subprocess.run(
         [sys.executable, "-c", USE],
         cwd=tmp_path,

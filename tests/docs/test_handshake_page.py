@@ -1,4 +1,4 @@
-"""docs/explanation/handshake.rst shows the output of the current tcpd."""
+"""docs/explanation/handshake.rst shows current output."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ BLOCKS = [
     for block in re.findall(r"(?:::|code-block:: \w+)\n\n((?:(?: {3}.*)?\n)+)", PAGE)
 ]
 
-#: A connection in the page's classroom.
+#: The connection of the page's examples.
 PLAIN = captured.VETH.facts(
     server_isn=4167493784, no_server_isn=None, interface="server-eth", interface_mtu=1500
 )
@@ -123,14 +123,14 @@ def hints() -> Iterator[str]:
             yield " ".join(found.split())
 
 
-def test_the_first_drawing_is_current() -> None:
+def test_first_drawing_is_current() -> None:
     (shown,) = [block for block in BLOCKS if "nc 192.0.2.1 7080\n" in block]
     lines = textwrap.dedent(shown.partition("\n")[2]).splitlines()
     assert list(map(masked, lines)) == list(map(masked, drawing(build(PLAIN))))
 
 
-def test_each_label_on_the_page_is_in_its_section() -> None:
-    """The page may leave out whole lines."""
+def test_labels_are_current() -> None:
+    """Each label of the page is in the same section of a report; the page may omit lines."""
     written: dict[str, set[str]] = {}
     for facts in ALL:
         title = ""
@@ -151,7 +151,7 @@ def test_each_label_on_the_page_is_in_its_section() -> None:
     assert seen > 30
 
 
-def test_the_remarks_on_values_are_current() -> None:
+def test_remarks_on_values_are_current() -> None:
     """The text after a value is current, except for numbers, names and addresses."""
     written = " ".join(
         masked(line)
@@ -170,7 +170,7 @@ def test_the_remarks_on_values_are_current() -> None:
 
 
 @pytest.mark.parametrize("hint", list(hints()))
-def test_each_hint_on_the_page_is_current(hint: str) -> None:
+def test_hints_are_current(hint: str) -> None:
     given = {
         f"{found.sentence} [{found.id}]"
         for facts in EXERCISES.values()
@@ -179,13 +179,13 @@ def test_each_hint_on_the_page_is_current(hint: str) -> None:
     assert hint in given
 
 
-def test_the_exercises_show_at_least_eight_hints() -> None:
+def test_exercises_show_at_least_eight_hints() -> None:
     found = {re.findall(r"\[(.+)\]", hint)[-1] for hint in hints()}
     assert found <= set(IDS)
     assert len(found) >= 8
 
 
-def test_the_lines_of_drawings_in_the_exercises_are_current() -> None:
+def test_drawings_of_exercises_are_current() -> None:
     drawn = {masked(line) for facts in ALL for line in drawing(build(facts))}
     shown = [
         line for block in BLOCKS for line in block.splitlines() if line.lstrip().startswith("|")
@@ -196,7 +196,7 @@ def test_the_lines_of_drawings_in_the_exercises_are_current() -> None:
 
 
 @pytest.mark.live
-def test_the_daemon_starts_with_class_ini(tmp_path: Path) -> None:
+def test_daemon_starts_with_class_ini(tmp_path: Path) -> None:
     """With or without the capability for ``server_isn``."""
     (ini,) = [block for block in BLOCKS if block.startswith("[tcpd]")]
     daemon = Daemon(
@@ -204,8 +204,8 @@ def test_the_daemon_starts_with_class_ini(tmp_path: Path) -> None:
     )
     try:
         with daemon.connect("handshake") as client:
-            told = receive_all(client).decode("ascii")
-        titles = re.findall(r"^(SYN.*|ACK.*|Layer \d.*)\r$", told, re.M)
+            report = receive_all(client).decode("ascii")
+        titles = re.findall(r"^(SYN.*|ACK.*|Layer \d.*)\r$", report, re.M)
         shown = [line for block in BLOCKS for line in block.splitlines() if line in titles]
         assert shown
         assert len(titles) == 10

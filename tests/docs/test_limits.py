@@ -1,34 +1,31 @@
-"""docs/howto/limits.rst: no reason for a refusal or an end is missing."""
+"""docs/howto/limits.rst: it has each reason of a refusal or an end, and each bound of chat."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
+from docs.commands import Page
 
 from tcpd.chat.settings import ChatSettings
 from tcpd.config.fields import options_of
 from tcpd.policy.reasons import End, Refusal
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "howto" / "limits.rst"
+PAGE = Page("docs/howto/limits.rst")
 
 
 @pytest.mark.parametrize("refusal", Refusal)
-def test_each_refusal_has_its_row(refusal: Refusal) -> None:
-    """With the first of the words that its client is told."""
-    rows = [line for line in PAGE.read_text("utf-8").split("\n") if line.startswith("``")]
-    start = refusal.sentence.partition(",")[0]
-    assert any(row.startswith(f"``{refusal}``") and start in row for row in rows)
+def test_each_refusal_is_described(refusal: Refusal) -> None:
+    """With the message to the client."""
+    assert PAGE.says(f"``{refusal}``", refusal.sentence.partition(",")[0])
 
 
 @pytest.mark.parametrize("end", End)
-def test_each_end_is_told(end: End) -> None:
-    assert f"``{end}``" in PAGE.read_text("utf-8").partition("Ends of connections")[2]
+def test_each_end_is_described(end: End) -> None:
+    assert f"``{end}``" in PAGE.text.partition("Ends of connections")[2]
 
 
-def test_what_chat_remembers_is_named_with_its_keys() -> None:
-    """Each bound of ``[chat]`` on what a client can have remembered, with its default."""
-    text = PAGE.read_text("utf-8").partition("\nMemory\n")[2]
+def test_bounds_of_chat_are_named_with_their_defaults() -> None:
+    """Each bound of ``[chat]`` on memory that a client can use."""
+    text = PAGE.text
     names = {item.name for item in options_of(ChatSettings)}
     bounds = {name for name in names if name.endswith(("_in_all", "_kept", "_bytes"))}
     bounds |= {"bans_per_room", "rooms_per_member", "watched", "max_rooms", "max_members", "outbox"}

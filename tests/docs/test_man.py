@@ -1,4 +1,4 @@
-"""The pages of the manual: what docs/man.py makes of docs/, and what is in them."""
+"""Man pages that docs/man.py makes from docs/: complete, and free of warnings."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 MAN = runpy.run_path(str(ROOT / "docs" / "man.py"))
 NAMES = ["tcpd-ctl.1", "twistd-tcpd.1", "tcpd.ini.5", "tcpd-line.7"]
 
-#: Those of its sections that its readers look for.
+#: Sections that a page must have.
 SECTIONS_OF = {
     "tcpd-ctl.1": "SYNOPSIS DESCRIPTION OPTIONS COMMANDS FILES ENVIRONMENT EXIT,STATUS EXAMPLES",
     "twistd-tcpd.1": "SYNOPSIS DESCRIPTION OPTIONS SIGNALS FILES ENVIRONMENT EXIT,STATUS EXAMPLES",
@@ -44,7 +44,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture
 def man(pages: dict[str, Path]) -> Callable[[str], str]:
-    """What ``man`` shows, 80 columns wide; it may complain of nothing."""
+    """Return the output of ``man``, 80 columns wide; it must print no warning."""
     if shutil.which("man") is None or shutil.which("groff") is None:
         pytest.skip("man-db and groff are not installed")
 
@@ -58,14 +58,14 @@ def man(pages: dict[str, Path]) -> Callable[[str], str]:
             check=False,
         )
         assert (done.returncode, done.stderr) == (0, "")
-        # bold and italics without a terminal: what is struck over, and sequences
+        # bold and italics: overstrikes and escape sequences
         return re.sub(r".\x08|\x1b\[[0-9;]*m", "", done.stdout)
 
     return shown
 
 
 def terms(page: Path, section: str = "") -> set[str]:
-    """The terms of its lists, one by one, of all the page or below one heading."""
+    """Return the terms of definition lists, of the whole page or of one section."""
     text = page.read_text("utf-8").replace("\\-", "-")
     if section:
         _, heading, rest = text.partition(f" {section}\n")
@@ -75,16 +75,16 @@ def terms(page: Path, section: str = "") -> set[str]:
     return {term for line in found for term in re.sub(r"\\f[A-Z]", "", line).split(", ")}
 
 
-def test_each_page_is_built(pages: dict[str, Path]) -> None:
+def test_pages_are_built(pages: dict[str, Path]) -> None:
     assert sorted(pages) == sorted(NAMES)
     assert {page.parent.name for page in pages.values()} == {"man1", "man5", "man7"}
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_man_shows_it_within_80_columns(name: str, man: Callable[[str], str]) -> None:
+def test_man_shows_the_page_in_80_columns(name: str, man: Callable[[str], str]) -> None:
     text = man(name)
     assert [line for line in text.splitlines() if len(line) > 80] == []
-    # the first and the last line are not of the page itself
+    # without header and footer
     headings = re.findall(r"^[\[A-Z].*$", "\n".join(text.splitlines()[1:-1]), re.M)
     assert headings[0] == "NAME"
     assert headings[-1] == "SEE ALSO"
@@ -93,29 +93,29 @@ def test_man_shows_it_within_80_columns(name: str, man: Callable[[str], str]) ->
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_no_mark_of_the_sources_is_left(name: str, man: Callable[[str], str]) -> None:
+def test_no_restructuredtext_is_left(name: str, man: Callable[[str], str]) -> None:
     found = re.findall(r":doc:|``|^ *\.\. |System Message|<[\w/-]+>", man(name), re.M)
     assert found == []
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_whatis_knows_it(name: str, pages: dict[str, Path]) -> None:
+def test_lexgrog_finds_the_name(name: str, pages: dict[str, Path]) -> None:
     if shutil.which("lexgrog") is None:
         pytest.skip("man-db is not installed")
-    told = subprocess.run(
+    done = subprocess.run(
         ["lexgrog", str(pages[name])], capture_output=True, text=True, timeout=60, check=True
     )
-    assert f': "{name.rpartition(".")[0]} - ' in told.stdout
+    assert f': "{name.rpartition(".")[0]} - ' in done.stdout
 
 
-def test_the_daemon_s_page_has_each_of_its_options(pages: dict[str, Path]) -> None:
+def test_page_of_the_daemon_has_its_options(pages: dict[str, Path]) -> None:
     shown = {term.partition("=")[0] for term in terms(pages["twistd-tcpd.1"], "OPTIONS")}
     options = {f"--{name.rstrip('=')}" for name in Options().longOpt}
     assert {"--config", "--check"} < options
     assert options <= shown
 
 
-def test_the_page_of_tcpd_ctl_has_each_command_and_option(pages: dict[str, Path]) -> None:
+def test_page_of_tcpd_ctl_has_its_commands_and_options(pages: dict[str, Path]) -> None:
     page = pages["tcpd-ctl.1"]
     parser = ctl.make_parser()
     assert "reload" in parser.commands()
@@ -125,7 +125,7 @@ def test_the_page_of_tcpd_ctl_has_each_command_and_option(pages: dict[str, Path]
         assert {*action.option_strings} - {"-h", "--help"} <= shown
 
 
-def test_the_page_of_the_ini_file_has_each_key(pages: dict[str, Path]) -> None:
+def test_page_of_the_ini_file_has_its_keys(pages: dict[str, Path]) -> None:
     keys = {
         "[tcpd]": [item.name for item in options_of(TcpdSettings)],
         "[policy:NAME]": [item.name for item in options_of(PolicySettings)],
@@ -141,14 +141,14 @@ def test_the_page_of_the_ini_file_has_each_key(pages: dict[str, Path]) -> None:
         assert {*names} <= terms(pages["tcpd.ini.5"], heading), heading
 
 
-def test_the_page_of_the_line_has_each_command(pages: dict[str, Path]) -> None:
+def test_page_of_the_line_protocol_has_its_commands(pages: dict[str, Path]) -> None:
     shown = {term.partition(" ")[0] for term in terms(pages["tcpd-line.7"], "COMMANDS")}
     commands = {command.name for command in load_commands(points=())}
     assert "PING" in commands
     assert commands == shown
 
 
-def test_a_reference_to_no_page_stops_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_broken_reference_fails_the_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from docutils.utils import SystemMessage
 
     source = tmp_path / "wrong.rst"

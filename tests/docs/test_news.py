@@ -1,4 +1,4 @@
-"""NEWS.rst: a heading for each version, with its date, and the version of setup.cfg."""
+"""NEWS.rst: headings with version and date, in order, up to the version of setup.cfg."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ HEADINGS = re.findall(r"^(\d.*)\n-+\n", (ROOT / "NEWS.rst").read_text(encoding="
 
 
 def _entries() -> list[tuple[tuple[int, ...], str]]:
-    """Version and date of each heading."""
+    """Return version and date of each heading."""
     found = [re.fullmatch(r"(\d+\.\d+\.\d+) \((.+)\)", heading) for heading in HEADINGS]
     return [
         (tuple(map(int, match[1].split("."))), match[2]) for match in found if match is not None
     ]
 
 
-def test_each_heading_is_a_version_and_a_date() -> None:
+def test_headings_have_version_and_date() -> None:
     """``0.1.0 (2026-11-29)``; only the top one may be ``(unreleased)``."""
     entries = _entries()
     assert len(entries) == len(HEADINGS) > 1
@@ -30,11 +30,11 @@ def test_each_heading_is_a_version_and_a_date() -> None:
     assert days == sorted(days, reverse=True)
 
 
-def test_the_latest_version_comes_first() -> None:
+def test_latest_version_is_first() -> None:
     assert all(above > below for (above, _), (below, _) in pairwise(_entries()))
 
 
-def test_the_version_of_the_package_has_an_entry() -> None:
+def test_version_of_the_package_has_an_entry() -> None:
     """The top heading, or the one below it while the top one is unreleased."""
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg", "utf-8")

@@ -1,4 +1,4 @@
-"""The pages are sound: no warning of Sphinx's, and no reStructuredText that a forge cannot show."""
+"""Sphinx builds the pages without warnings, docutils those that a forge renders."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.long
-def test_sphinx_builds_the_pages_without_a_warning(tmp_path: Path) -> None:
+def test_sphinx_builds_without_warnings(tmp_path: Path) -> None:
     pytest.importorskip("sphinx", reason="comes with the extra docs")
     done = subprocess.run(
         [
@@ -31,7 +31,7 @@ def test_sphinx_builds_the_pages_without_a_warning(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["README.rst", "NEWS.rst", "CONTRIBUTING.rst", "SECURITY.rst", "tests/README.rst"]
 )
-def test_plain_docutils_renders_it_without_a_warning(name: str, tmp_path: Path) -> None:
+def test_docutils_renders_without_warnings(name: str, tmp_path: Path) -> None:
     pytest.importorskip("docutils", reason="comes with the extra docs")
     done = subprocess.run(
         [

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 
-from docs.commands import ROOT
+from docs.commands import ROOT, Page
 from test_layers import LAYERS
 
-PAGE = (ROOT / "docs" / "explanation" / "structure.rst").read_text(encoding="utf-8")
+PAGE = Page("docs/explanation/structure.rst")
 
 
 def _drawn() -> dict[int, set[str]]:
-    """The words in each layer of the diagram."""
-    drawing = PAGE.partition("\nThe layers, ")[2].partition("::\n\n")[2].partition("\n\n")[0]
+    """Return the words in each layer of the diagram: the one block that has all packages."""
+    packages = set(LAYERS) - {"__main__"}
+    (drawing,) = [
+        block.text for block in PAGE.blocks if packages <= set(re.findall(r"\w+", block.text))
+    ]
     found: dict[int, set[str]] = {}
     layer = -1
     for line in drawing.splitlines():

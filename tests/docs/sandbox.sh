@@ -1,13 +1,13 @@
 #!/bin/bash
-# A copy of this machine, to try commands in. Needs root. Writes go to memory and are lost at the end.
+# A sandbox: a copy of this machine, to run commands in. Requires root. Writes go to memory.
 #
-#   stage.sh LAYER DIRECTORY [PATH...]   make it: LAYER is laid over /, DIRECTORY is an empty directory,
-#                                        each PATH is shown read-only: it is on another file system, or in /tmp.
-#                                        Prints "up PID" and keeps the stage until standard input ends.
-#   stage.sh enter PID USER COMMAND...   run a command in it
+#   sandbox.sh LAYER DIRECTORY [PATH...]   make it: LAYER is overlaid on /, DIRECTORY is an empty directory,
+#                                          each PATH is mounted read-only, being on another file system or in /tmp.
+#                                          Prints "up PID" and keeps the sandbox until standard input ends.
+#   sandbox.sh enter PID USER COMMAND...   run a command in it
 #
-# The stage has namespaces for mounts, processes, network, host name and IPC: its network is a loopback
-# interface, so fixed ports collide with nothing and nothing outside is reached.
+# The sandbox has namespaces for mounts, processes, network, host name and IPC. Its network is a loopback
+# interface: fixed ports conflict with nothing, and nothing outside can be reached.
 set -euo pipefail
 
 if [ "$1" = enter ]; then
@@ -16,7 +16,7 @@ if [ "$1" = enter ]; then
     IFS=: read -r _ _ uid gid _ home _ <<<"$(grep "^$user:" "/proc/$pid/root/etc/passwd")"
     variables=(HOME="$home" USER="$user" LOGNAME="$user" LANG=C.UTF-8 TERM=dumb SHELL=/bin/bash)
     [ "$uid" = 0 ] || variables+=(XDG_RUNTIME_DIR="/run/user/$uid")
-    exec nsenter -t "$pid" -p -m -n -u -i -r -w env -i "${variables[@]}" PATH="$STAGE_PATH" \
+    exec nsenter -t "$pid" -p -m -n -u -i -r -w env -i "${variables[@]}" PATH="$SANDBOX_PATH" \
         setpriv --reuid "$uid" --regid "$gid" --init-groups "$@"
 fi
 
@@ -24,8 +24,8 @@ layer=$1 top=$2
 shift 2
 paths=("$@")
 
-enter_stage() {
-    # before /proc is this namespace's: the number by which others know this process
+enter_sandbox() {
+    # the process id outside, read before /proc of the new namespace is mounted
     read -r outside _ </proc/self/stat
     mount -t tmpfs -o mode=0755 tmpfs "$top"
     mkdir "$top/work" "$top/root"
@@ -51,9 +51,9 @@ enter_stage() {
     umount -l /mnt
     cd /
     echo "up $outside"
-    # not exec: bash, as process 1, reaps what daemons leave behind
+    # not exec: bash, as process 1, reaps orphans
     cat >/dev/null
 }
-export -f enter_stage
+export -f enter_sandbox
 export layer top
-unshare --mount --net --uts --ipc --pid --fork --kill-child bash -euc "paths=(${paths[*]@Q}); enter_stage"
+unshare --mount --net --uts --ipc --pid --fork --kill-child bash -euc "paths=(${paths[*]@Q}); enter_sandbox"

@@ -1,8 +1,8 @@
-"""A stage: a copy of this machine in namespaces, where commands of pages are typed word for word.
+"""A sandbox: a copy of this machine in namespaces, where commands of pages are run as shown.
 
-``stage.sh`` makes one in a fraction of a second. What commands write is in memory and goes with the
-stage; its network is a loopback interface. So pages keep their fixed ports and paths, may write to
-/etc and become other users, and tests run side by side.
+``sandbox.sh`` makes one in a fraction of a second. Writes go to memory; the network is a loopback
+interface. So pages have fixed ports and paths, may write to /etc and become other users, and tests
+run in parallel.
 """
 
 from __future__ import annotations
@@ -22,33 +22,33 @@ from pathlib import Path
 
 import installing
 
-TOOL = Path(__file__).with_name("stage.sh")
+TOOL = Path(__file__).with_name("sandbox.sh")
 
-#: Seconds that a command, or whatever is waited for, may take.
+#: Timeout in seconds of a command and of each wait.
 PATIENCE = 120.0
 
-#: The person who types what stands behind ``$``, and where: in a checkout.
+#: The user of commands after ``$``, and the home directory, which contains a checkout.
 USER, HOME = "ann", "/home/ann"
 CHECKOUT = f"{HOME}/tcpd"
 
-#: The name of the machine.
+#: The host name.
 HOSTNAME = "debian"
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-#: Directories that daemons expect to find in /run, which is empty on a stage.
+#: Directories that daemons expect in /run, which is empty in a sandbox.
 _RUN = ("lock", "fail2ban", "haproxy", "stunnel4")
 
 
 def why_not() -> str:
-    """Why there can be no stage on this machine; ``""`` if there can."""
+    """Return why this machine cannot run a sandbox; ``""`` if it can."""
     if sys.platform != "linux":
-        return "a stage takes Linux"
+        return "a sandbox requires Linux"
     if os.geteuid() != 0:
-        return "a stage takes root"
+        return "a sandbox requires root"
     for program in ("unshare", "nsenter", "setpriv", "pivot_root", "ip"):
         if shutil.which(program) is None:
-            return f"a stage takes {program}, which is not installed"
+            return f"a sandbox requires {program}, which is not installed"
     script = (
         "ip link set lo up && mount -t tmpfs tmpfs /mnt && mkdir /mnt/u /mnt/w /mnt/r &&"
         " mount -t overlay -o lowerdir=/,upperdir=/mnt/u,workdir=/mnt/w overlay /mnt/r"
@@ -64,11 +64,11 @@ def _free_id() -> int:
 
 
 def make_layer(directory: Path, wheelhouse: Path | None = None) -> Path:
-    """Make what is laid over the machine's files: a user, their checkout, and an environment.
+    """Make the overlay: a user, a checkout in the home directory, and a virtual environment.
 
     :param directory: an empty one.
-    :param wheelhouse: of :func:`installing.download`: then there is no environment, and pip finds
-        these packages and no others.
+    :param wheelhouse: of :func:`installing.download`: the only package index of pip. There is no
+        virtual environment then.
     """
     directory.chmod(0o755)
     number = _free_id()
@@ -84,7 +84,7 @@ def make_layer(directory: Path, wheelhouse: Path | None = None) -> Path:
     checkout = installing.copy_checkout(home / "tcpd")
     if wheelhouse is None:
         (checkout / ".venv").symlink_to(sys.prefix)
-        # whoever installs tcpd writes this; others could not
+        # written at the installation; the user of the sandbox may not write it
         if not (installing.ROOT / "twisted" / "plugins" / "dropin.cache").exists():
             installing.run(Path(sys.prefix, "bin", "twistd"), "--help", cwd=directory)
     else:
@@ -98,7 +98,7 @@ def make_layer(directory: Path, wheelhouse: Path | None = None) -> Path:
     runtime.mkdir(parents=True)
     runtime.chmod(0o700)
     os.chown(runtime, number, number)
-    # the interpreter and the sources may be where only root gets, such as in /root
+    # interpreter and sources may be in a directory of root, such as /root
     for path in (Path(sys.prefix), Path(sys.base_prefix), installing.ROOT):
         for parent in reversed(path.parents[:-1]):
             over = directory / str(parent).lstrip("/")
@@ -108,9 +108,9 @@ def make_layer(directory: Path, wheelhouse: Path | None = None) -> Path:
     return directory
 
 
-def _elsewhere() -> list[str]:
-    """What the tests need that is not on the file system of ``/``, or is where a stage has none of
-    the machine's files."""
+def _mounted() -> list[str]:
+    """Return the required paths that the overlay of ``/`` does not have: on another file system, in
+    /tmp or in /run."""
     needed = {Path(sys.prefix), Path(sys.base_prefix), installing.ROOT}
     root = os.stat("/").st_dev
     return sorted(
@@ -121,10 +121,10 @@ def _elsewhere() -> list[str]:
 
 
 class Program:
-    """A program that goes on: a daemon, or what somebody types into.
+    """A program that keeps running: a daemon, or an interactive program.
 
-    :ivar lines: what it has printed.
-    :ivar rest: what it has printed behind the last line end, such as a prompt.
+    :ivar lines: its output.
+    :ivar rest: its output after the last line end, such as a prompt.
     """
 
     def __init__(self, command: list[str], environment: dict[str, str]) -> None:
@@ -160,7 +160,7 @@ class Program:
     def wait_for(self, wanted: Callable[[str], object], start: int = 0) -> int:
         """Wait for a line; return its number.
 
-        :param start: the number of the first line that counts.
+        :param start: the number of the first line to look at.
         """
 
         def found() -> int | None:
@@ -171,17 +171,17 @@ class Program:
             self._more.wait_for(lambda: found() is not None or self.ended, PATIENCE)
             number = found()
         shown = "\n".join(self.lines)
-        assert number is not None, f"{'it ended' if self.ended else 'no such line'}:\n{shown}"
+        assert number is not None, f"{'it has exited' if self.ended else 'no such line'}:\n{shown}"
         return number
 
     def wait_for_prompt(self, prompt: str) -> None:
-        """Wait until it asks so."""
+        """Wait until the last line begins with a prompt."""
         with self._more:
             self._more.wait_for(lambda: self.rest.startswith(prompt) or self.ended, PATIENCE)
-        assert self.rest.startswith(prompt), f"it does not ask: {prompt}"
+        assert self.rest.startswith(prompt), f"no prompt: {prompt}"
 
     def line(self, number: int) -> str | None:
-        """Wait for the line of this number; ``None`` if the program ends before."""
+        """Wait for a line by its number; ``None`` if the program exits before."""
         with self._more:
             self._more.wait_for(lambda: len(self.lines) > number or self.ended, PATIENCE)
             if len(self.lines) > number:
@@ -190,27 +190,26 @@ class Program:
         return None
 
     def wait_for_end(self) -> None:
-        """Wait until it has ended."""
+        """Wait until it has exited."""
         with self._more:
             self._more.wait_for(lambda: self.ended, PATIENCE)
-        assert self.ended, "it goes on"
+        assert self.ended, "it does not exit"
 
     def type(self, line: str) -> None:
-        """Type a line."""
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.write(f"{line}\n".encode())
             self._process.stdin.flush()
 
     def _inside(self) -> Iterator[int]:
-        """The program itself; what was started is nsenter, which waits for it."""
+        """Yield the program's process id: the child of nsenter."""
         number = self._process.pid
         with contextlib.suppress(OSError):
             children = Path(f"/proc/{number}/task/{number}/children").read_text()
             yield from map(int, children.split())
 
     def catches(self, signal: int) -> bool:
-        """Whether it has a handler for a signal, or has ended."""
+        """Return whether it has a handler for a signal, or has exited."""
         for number in self._inside():
             with contextlib.suppress(OSError):
                 status = Path(f"/proc/{number}/status").read_text()
@@ -219,14 +218,14 @@ class Program:
         return True
 
     def stop(self, signal: int) -> None:
-        """Send a signal to it, and wait for its end."""
+        """Send a signal, and wait for the exit."""
         if self._process.poll() is None:
             for number in self._inside():
                 os.kill(number, signal)
         self.close()
 
     def close(self) -> None:
-        """End its input, and wait for its end."""
+        """Close its standard input, and wait for the exit."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         with contextlib.suppress(BrokenPipeError):
@@ -236,8 +235,8 @@ class Program:
         self._process.stdout.close()
 
 
-class Terminal:
-    """A shell on a stage. Directory and variables stay from one command to the next."""
+class Shell:
+    """A shell in a sandbox. Directory and variables persist between commands."""
 
     _END = "--end of the output of a command--"
 
@@ -252,9 +251,9 @@ class Terminal:
         self.directory = ""
 
     def run(self, command: str) -> tuple[int, str]:
-        """Run a command, and wait for its end.
+        """Run a command, and wait for its exit.
 
-        :return: its exit status, and what it printed, errors too.
+        :return: its exit status and its output, standard error included.
         """
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin is not None
@@ -272,19 +271,19 @@ class Terminal:
             ready, _, _ = select.select([stdout], [], [], max(0, end - time.monotonic()))
             assert ready, f"{command}: not done after {PATIENCE:g} s: {printed.decode()}"
             piece = os.read(stdout.fileno(), 65536)
-            assert piece, f"{command}: the shell has ended: {printed.decode()}"
+            assert piece, f"{command}: the shell has exited: {printed.decode()}"
             printed += piece
         output, _, rest = printed.decode(errors="replace").rpartition(mark.decode())
         status, self.directory = rest.strip().split(" ", 1)
         return int(status), output
 
     def close(self) -> None:
-        """Wait for the end of the shell. It ends with its input."""
+        """Close the standard input, and wait for the exit."""
         self._process.communicate(timeout=PATIENCE)
 
 
-class Stage:
-    """One that is up.
+class Sandbox:
+    """A running sandbox.
 
     :param layer: of :func:`make_layer`.
     :param directory: an empty one.
@@ -292,7 +291,7 @@ class Stage:
 
     def __init__(self, layer: Path, directory: Path) -> None:
         self._process = subprocess.Popen(
-            [str(TOOL), str(layer), str(directory), *_elsewhere()],
+            [str(TOOL), str(layer), str(directory), *_mounted()],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -302,66 +301,66 @@ class Stage:
         words = self._process.stdout.readline().split()
         if words[:1] != ["up"]:
             rest = self._process.stdout.read()
-            raise AssertionError(f"the stage is not up: {' '.join(words)} {rest}")
+            raise AssertionError(f"the sandbox does not start: {' '.join(words)} {rest}")
         self._pid = words[1]
-        # one Python for all: python3 on the stage is that which runs the tests
+        # python3 in the sandbox is the Python that runs the tests
         programs = f"{CHECKOUT}/.venv/bin:{sys.base_prefix}/bin:{_PATH}"
-        self._environment = {**os.environ, "STAGE_PATH": programs}
-        self._terminals: dict[str, Terminal] = {}
-        self._opened: list[Terminal] = []
+        self._environment = {**os.environ, "SANDBOX_PATH": programs}
+        self._shells: dict[str, Shell] = {}
+        self._opened: list[Shell] = []
         self._programs: list[Program] = []
 
     def _enter(self, user: str, *command: str) -> list[str]:
         return [str(TOOL), "enter", self._pid, user, *command]
 
-    def terminal(self, user: str) -> Terminal:
-        """The shell of a user, in the checkout."""
-        if user not in self._terminals:
-            self._terminals[user] = self.open_terminal(user)
-        return self._terminals[user]
+    def shell(self, user: str) -> Shell:
+        """Return the shell of a user, opened in the checkout."""
+        if user not in self._shells:
+            self._shells[user] = self.open_shell(user)
+        return self._shells[user]
 
-    def open_terminal(self, user: str) -> Terminal:
-        """One more shell of a user, in the checkout."""
-        opened = Terminal(self._enter(user, "bash"), self._environment)
+    def open_shell(self, user: str) -> Shell:
+        """Open a further shell of a user in the checkout."""
+        opened = Shell(self._enter(user, "bash"), self._environment)
         self._opened.append(opened)
         opened.run(f"cd {CHECKOUT}")
         return opened
 
     def run(self, command: str, user: str = USER) -> tuple[int, str]:
-        """Run a command in a user's shell; see :meth:`Terminal.run`."""
-        return self.terminal(user).run(command)
+        """Run a command in a user's shell; see :meth:`Shell.run`."""
+        return self.shell(user).run(command)
 
     def must(self, command: str, user: str = "root") -> str:
-        """Run one that has to succeed; return what it printed."""
+        """Run a command that must succeed; return its output."""
         status, printed = self.run(command, user)
         assert status == 0, f"{command}\n{printed}"
         return printed
 
     def start(self, command: str, user: str = USER) -> Program:
-        """Start a program that goes on, where the user's shell is."""
-        script = f"cd {shlex.quote(self.terminal(user).directory)}; exec {command}"
+        """Start a program in the directory of the user's shell."""
+        script = f"cd {shlex.quote(self.shell(user).directory)}; exec {command}"
         program = Program(self._enter(user, "bash", "-c", script), self._environment)
         self._programs.append(program)
         return program
 
     def write(self, path: str, text: str, user: str = USER) -> None:
-        """Write a file, relative to where the user's shell is, and its directory."""
+        """Write a file and its directory; the path is relative to the user's shell."""
         name = shlex.quote(path)
         content = shlex.quote(text)
         self.must(f'mkdir -p "$(dirname {name})"; printf %s {content} >{name}', user)
 
     def close(self) -> None:
-        """End it, and all that runs in it."""
+        """Stop it with all its processes."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        # process 1 of the stage ends, and the kernel ends all the others
+        # process 1 of the sandbox exits, and the kernel kills all others
         self._process.stdin.close()
         for each in (*self._opened, *self._programs):
             each.close()
         self._process.wait(PATIENCE)
         self._process.stdout.close()
 
-    def __enter__(self) -> Stage:
+    def __enter__(self) -> Sandbox:
         return self
 
     def __exit__(self, *_: object) -> None:
