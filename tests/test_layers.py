@@ -1,4 +1,4 @@
-"""Floors of the source tree: which module may import which.
+"""Layers of the source tree: which module may import which.
 
 A module imports only lower layers, packages of one layer do not import each other, there are no
 import cycles, and sans-IO modules do not import twisted.
