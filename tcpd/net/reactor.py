@@ -3,8 +3,8 @@
 It derives from Twisted's PosixReactorBase, as third-party reactors do, and has all features of
 Twisted's own epoll reactor: clients, datagrams, processes, threads, timers. In addition, it calls
 the ``doRead`` of descriptors that provide :class:`IDirect` without a logging context, and flushes
-what others wrote to them once, at the end of the turn. docs/explanation/speed.rst has the
-measurements.
+what others wrote to them once, at the end of the turn. docs/decisions/0006 has the
+reason, docs/explanation/speed.rst the measurements.
 
 The kernel reports events by descriptor number, in batches. The handler of one event may close a
 descriptor, and a new one may reuse its number within the batch. So each registration has a

@@ -1,4 +1,4 @@
-"""One fair queue for the work that clients cause.
+"""One fair queue for the work that clients cause (docs/decisions/0005).
 
 A client may cause work that takes milliseconds: a long reply, a report, a message to thousands. A
 limit per connection does not bound the work of a thousand connections. All connections therefore

@@ -143,7 +143,7 @@ def test_figures_are_those_of_the_page_on_speed() -> None:
         assert row
         return [1 / float(figure) for figure in re.findall(r"([\d.]+) \(", row[0])]
 
-    proxies = SPEED[SPEED.index("is counted together with that") :]
+    proxies = SPEED[SPEED.index("For proxies, the figures include") :]
     ours, theirs = costs("tcpd, ``forward``", proxies), costs("HAProxy", proxies)
     small, bulk, short = (their / our for our, their in zip(ours, theirs, strict=True))
     ends = SPEED[SPEED.index("connect, echo, close\n====") :]

@@ -106,7 +106,7 @@ class TextConversation(TextClient):
             "/help lists the commands, /quit says goodbye.",
             "",
         )
-        lobby = self.server.hub.lobby
+        lobby = self.server.hub.lobby  # docs/decisions/0012
         if lobby is not None:
             reply.ask(self.server.hub.join, lobby.name, refused=reply.refuse)
             return

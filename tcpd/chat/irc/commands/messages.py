@@ -142,7 +142,7 @@ def send_undelivered(reply: IrcReply, word: str, refused: Refused) -> None:
 def too_long(reply: IrcReply) -> None:
     """Reply that a text does not fit a line with the sender's source."""
     reply.numeric(
-        numerics.ERR_INPUTTOOLONG,
+        numerics.ERR_INPUTTOOLONG,  # not split: docs/decisions/0013
         text="Input line was too long: it does not fit a line with your nick!user@host",
     )
 
