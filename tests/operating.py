@@ -69,7 +69,7 @@ class OperatorTransport(StringTransport):
         return self._handle
 
 
-class House:
+class Harness:
     """A running daemon on a memory reactor.
 
     :param text: its configuration; set :attr:`text` to change what a reload reads.
@@ -124,10 +124,10 @@ class House:
 class Operator:
     """An operator's connection to the control protocol."""
 
-    def __init__(self, house: House, factory: ControlFactory | None = None) -> None:
-        self.house = house
-        self.context = MemoryContext(clock=house.reactor)
-        self.factory = factory or house.control_factory(self.context)
+    def __init__(self, harness: Harness, factory: ControlFactory | None = None) -> None:
+        self.harness = harness
+        self.context = MemoryContext(clock=harness.reactor)
+        self.factory = factory or harness.control_factory(self.context)
         self.sockets = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         self.transport = OperatorTransport(self.sockets[0])
         self.protocol: Any = self.factory.buildProtocol(None)

@@ -1,11 +1,11 @@
-"""What the tests of the daemon share."""
+"""Fixtures of the daemon's tests."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
-from daemon.house import Reactor
+from daemon.harness import Reactor
 from in_memory import listeners_in_memory
 
 from tcpd.config.listen import Listener
@@ -16,12 +16,12 @@ __all__ = ["listeners_in_memory"]
 
 @pytest.fixture(autouse=True)
 def no_sockets_for_connections(listeners_in_memory: None) -> None:
-    """Have the reactor in memory open ports for connections."""
+    """Open TCP ports on the reactor in memory."""
 
 
 @pytest.fixture(autouse=True)
 def no_sockets_for_datagrams(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have the reactor in memory open ports for datagrams, which are sockets of our own else."""
+    """Open UDP ports on the reactor in memory."""
 
     def open_datagrams(reactor: Any, listener: Listener, server: Datagrams) -> Any:
         assert isinstance(reactor, Reactor)

@@ -23,7 +23,7 @@ from tcpd.api import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shared:
-    """``[shared]``: what all services of these kinds share."""
+    """``[shared]``: the section of these kinds."""
 
     word: str = option(TEXT, "hello", "What they say first.")
     fixed: str = option(TEXT, "", "What takes a restart.", reloadable=False)
@@ -31,13 +31,13 @@ class Shared:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """No keys but that of datagrams."""
+    """One key."""
 
     udp_rate: Rate | None = option(RATE, None)
 
 
 class SayingFactory(Factory):
-    """Its protocols say the word, as it is when a client comes."""
+    """Its protocols send the current word."""
 
     noisy = False
 
@@ -53,14 +53,14 @@ class SayingFactory(Factory):
 
 @implementer(IReconfigurable)
 class PatientFactory(SayingFactory):
-    """Goes on through a reload."""
+    """A factory that a reload reconfigures."""
 
     def reconfigure(self, settings: Settings) -> None:
         self.reconfigured += 1
 
 
 class Saying(Protocol):
-    """Says a word."""
+    """Sends a word."""
 
     transport: Any
 
@@ -74,7 +74,7 @@ class Saying(Protocol):
 @implementer(IDatagramKind)
 @dataclass(frozen=True)
 class SayingKind:
-    """One of them."""
+    """Another kind with the section."""
 
     name: str
     factory: Any

@@ -1,4 +1,4 @@
-"""What operators ask of a daemon, and what they are told."""
+"""Commands of the control service."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from amounts import examples
 from conftest import LoggedFailures
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from operating import NOW, House
+from operating import NOW, Harness
 from twisted.internet.error import ConnectionDone
 from twisted.logger import capturedLogs, globalLogPublisher
 from twisted.python.failure import Failure
@@ -36,13 +36,13 @@ CONFIG = (
 
 
 @pytest.fixture
-def house() -> House:
-    return House(CONFIG)
+def harness() -> Harness:
+    return Harness(CONFIG)
 
 
-def test_only_operator_commands_are_there_and_the_usual_three(house: House) -> None:
+def test_commands_of_the_control_service(harness: Harness) -> None:
     """CommandTable of OPERATOR commands only plus HELP, PING, QUIT."""
-    operator = house.operator()
+    operator = harness.operator()
     assert operator.greeting.startswith("220 ")
     names = re.findall(r"^214[- ]([A-Z]+)", operator.ask("HELP"), re.M)
     assert " ".join(names) == (
@@ -55,29 +55,29 @@ def test_only_operator_commands_are_there_and_the_usual_three(house: House) -> N
         assert operator.ask(f"HELP {name}").startswith("214-")
 
 
-def test_status(house: House) -> None:
-    operator = house.operator()
-    house.connect(1)
-    house.reactor.advance(90)
-    house.now -= 3600  # somebody sets the wall clock, which changes no duration
+def test_status(harness: Harness) -> None:
+    operator = harness.operator()
+    harness.connect(1)
+    harness.reactor.advance(90)
+    harness.now -= 3600  # a step of the wall clock changes no duration
     status = operator.json("STATUS")
     assert (status["connections"], status["services"], status["uptime"]) == (1, 2, 90.0)
     assert status["ready"] is True
     assert "running        1m30s, since" in operator.ask("STATUS")
 
 
-def test_the_json_word_stands_first_or_last(house: House) -> None:
-    operator = house.operator()
+def test_json_argument_is_first_or_last(harness: Harness) -> None:
+    operator = harness.operator()
     assert operator.ask("BANS json") == operator.ask("bans JSON")
     assert operator.ask("CONNECTIONS LIMIT=1 json").startswith('250 {"total"')
-    # but a reason is the operator's own
-    said = operator.json("BAN 192.0.2.1 sends me json")
-    assert said["ban"]["reason"] == "sends me json"
+    # but a reason is verbatim
+    reply = operator.json("BAN 192.0.2.1 sends me json")
+    assert reply["ban"]["reason"] == "sends me json"
 
 
-def test_services_tell_state_and_counters(house: House) -> None:
-    operator = house.operator()
-    house.connect(1)
+def test_services_show_state_and_counters(harness: Harness) -> None:
+    operator = harness.operator()
+    harness.connect(1)
     line, chat = operator.json("SERVICES")["services"]
     assert (line["name"], line["state"], line["connections"]) == ("line", "open", 1)
     assert chat["listeners"] == ["127.0.0.1:2"]
@@ -86,12 +86,12 @@ def test_services_tell_state_and_counters(house: House) -> None:
     )
 
 
-def test_connections_are_limited_and_sorted_and_chosen(house: House) -> None:
-    operator = house.operator()
+def test_connections_limit_sort_and_filter(harness: Harness) -> None:
+    operator = harness.operator()
     for number in range(1, 5):
-        house.connect(1, f"192.0.2.{number}")
-        house.reactor.advance(10)
-    busy, _ = house.connect(2, "198.51.100.1")
+        harness.connect(1, f"192.0.2.{number}")
+        harness.reactor.advance(10)
+    busy, _ = harness.connect(2, "198.51.100.1")
     busy.dataReceived(b"ann\n")
 
     def ids(asked: str) -> list[str]:
@@ -109,38 +109,38 @@ def test_connections_are_limited_and_sorted_and_chosen(house: House) -> None:
         assert operator.ask(f"CONNECTIONS {wrong}").startswith("501-")
 
 
-def test_one_connection(house: House) -> None:
-    operator = house.operator()
-    house.connect(1)
-    house.reactor.pump([37.5, 37.5])  # an eighth of `stalled` each
+def test_one_connection(harness: Harness) -> None:
+    operator = harness.operator()
+    harness.connect(1)
+    harness.reactor.pump([37.5, 37.5])  # an eighth of `stalled` each
     found = operator.json("CONNECTION 1")["connection"]
     assert (found["peer"], found["seconds"], found["quiet"]) == ("192.0.2.1:4711", 75.0, 75.0)
     assert found["policy"] == "default"
     assert operator.ask("CONNECTION 9") == "550 there is no connection 9; it may have ended"
 
 
-def test_who_is_kicked_is_told_in_the_words_of_the_protocol(house: House) -> None:
-    operator = house.operator()
-    _, transport = house.connect(1)
+def test_kicked_client_gets_a_message_of_its_protocol(harness: Harness) -> None:
+    operator = harness.operator()
+    _, transport = harness.connect(1)
     assert operator.ask("KICK 1 far too loud") == "250 1 connection ended"
-    house.reactor.turn()
+    harness.reactor.turn()
     assert transport.value().endswith(b" an operator ended the connection\r\n")
     assert transport.disconnecting
 
 
-def test_all_of_a_network_are_kicked_a_few_at_a_time(house: House) -> None:
-    operator = house.operator()
-    transports = [house.connect(1, f"192.0.2.{number}")[1] for number in range(90)]
-    _, other = house.connect(1, "198.51.100.1")
+def test_kick_of_a_network_is_split_into_batches(harness: Harness) -> None:
+    operator = harness.operator()
+    transports = [harness.connect(1, f"192.0.2.{number}")[1] for number in range(90)]
+    _, other = harness.connect(1, "198.51.100.1")
     assert operator.json("KICK 192.0.2.0/24") == {"ended": 90}
     assert not any(transport.disconnecting for transport in transports)
-    house.reactor.turn()
+    harness.reactor.turn()
     assert all(transport.disconnecting for transport in transports)
     assert not other.disconnecting
     assert operator.ask("KICK 203.0.113.1").startswith("550 ")
 
 
-def test_many_are_ended_in_many_turns_of_the_reactor() -> None:
+def test_mass_kick_is_spread_over_reactor_turns() -> None:
     """An operator command costs under 10 ms of reactor time."""
     later: list[Any] = []
     ended: list[End] = []
@@ -169,45 +169,45 @@ def test_many_are_ended_in_many_turns_of_the_reactor() -> None:
 # --- bans ---
 
 
-def test_a_ban_ends_what_is_there_and_refuses_what_comes_until_it_expires(house: House) -> None:
-    operator = house.operator()
-    connection, transport = house.connect(1)
-    said = operator.ask("BAN 192.0.2.0/24 1h far too loud")
-    assert said == (
+def test_ban_closes_and_refuses_connections_until_it_expires(harness: Harness) -> None:
+    operator = harness.operator()
+    connection, transport = harness.connect(1)
+    reply = operator.ask("BAN 192.0.2.0/24 1h far too loud")
+    assert reply == (
         "250-192.0.2.0/24 is banned until 2026-05-28T21:26:40Z; 1 connection ended\n"
         "250 it will not outlive a restart: there is no [tcpd] state"
     )
-    house.reactor.turn()
+    harness.reactor.turn()
     assert transport.value().endswith(b" your address is banned\r\n")
     connection.connectionLost(Failure(ConnectionDone()))
-    _, late = house.connect(1)
+    _, late = harness.connect(1)
     assert late.value().endswith(b" your address is banned\r\n")
-    counters = house.services.units["line"].layer.counters
+    counters = harness.services.units["line"].layer.counters
     assert (counters.refused["banned"], counters.ended[End.BANNED]) == (1, 1)
     (ban,) = operator.json("BANS")["bans"]
     assert (ban["network"], ban["reason"]) == ("192.0.2.0/24", "far too loud")
     assert "59m" not in operator.ask("BANS")
-    house.now += 3600
+    harness.now += 3600
     assert operator.ask("BANS") == "250 no bans"
-    assert house.connect(1)[1].value().startswith(b"220 ")
+    assert harness.connect(1)[1].value().startswith(b"220 ")
 
 
 @pytest.mark.parametrize("slip", ["1week", "99999999999d", "1.5", "3x too loud"])
-def test_a_slip_in_the_duration_shuts_nobody_out_for_good(house: House, slip: str) -> None:
-    """BAN network [duration] [reason]: without a duration it would be permanent."""
-    operator = house.operator()
+def test_invalid_duration_of_a_ban_is_rejected(harness: Harness, slip: str) -> None:
+    """BAN network [duration] [reason]: without a duration the ban would be permanent."""
+    operator = harness.operator()
     assert operator.ask(f"BAN 192.0.2.1 {slip}").startswith("501-")
     assert operator.ask("BANS") == "250 no bans"
     assert "permanently" in operator.ask("BAN 192.0.2.1 0 3x too loud")
 
 
-def test_bans_outlive_a_restart(tmp_path: Path) -> None:
-    first = House(CONFIG, tmp_path / "state").operator()
+def test_bans_survive_a_restart(tmp_path: Path) -> None:
+    first = Harness(CONFIG, tmp_path / "state").operator()
     assert first.json("BAN 192.0.2.1 in the way")["kept"] is True
     first.ask("BAN 198.51.100.0/24 1d")
     first.ask("BAN 203.0.113.1 1s")
     assert first.ask("UNBAN 198.51.100.0/24") == "250 198.51.100.0/24 is banned no more"
-    again = House(CONFIG, tmp_path / "state")
+    again = Harness(CONFIG, tmp_path / "state")
     again.now += 5
     (ban,) = again.operator().json("BANS")["bans"]
     assert (ban["network"], ban["until"], ban["reason"]) == ("192.0.2.1/32", None, "in the way")
@@ -217,8 +217,8 @@ def test_bans_outlive_a_restart(tmp_path: Path) -> None:
     assert file.parent.stat().st_mode & 0o777 == 0o700
 
 
-def test_unban_wants_the_network_as_it_was_banned(house: House) -> None:
-    operator = house.operator()
+def test_unban_needs_the_banned_network(harness: Harness) -> None:
+    operator = harness.operator()
     operator.ask("BAN 192.0.2.0/24")
     assert operator.ask("UNBAN 192.0.2.1") == (
         "550 192.0.2.1/32 is not banned, but 192.0.2.0/24 is, which holds it"
@@ -240,77 +240,75 @@ def test_unban_wants_the_network_as_it_was_banned(house: House) -> None:
         '{"version":1,"bans":[{"network":"192.0.2.1","since":NaN,"until":null}]}',
     ],
 )
-def test_bans_that_cannot_be_read_stop_the_start(tmp_path: Path, text: str) -> None:
-    """Who was shut out must not come in by a fault."""
+def test_unreadable_bans_stop_the_start(tmp_path: Path, text: str) -> None:
+    """Banned clients must not be accepted because of an error."""
     (tmp_path / "bans.json").write_text(text)
     with pytest.raises(BanFileError, match="cannot be read"):
-        House(CONFIG, tmp_path)
+        Harness(CONFIG, tmp_path)
 
 
-def test_a_ban_that_cannot_be_saved_holds_all_the_same(
-    tmp_path: Path, logged_failures: LoggedFailures
-) -> None:
-    house = House(CONFIG, tmp_path / "state")
+def test_ban_that_cannot_be_saved_applies(tmp_path: Path, logged_failures: LoggedFailures) -> None:
+    harness = Harness(CONFIG, tmp_path / "state")
     (tmp_path / "state" / "bans.json.new").mkdir()
-    said = house.operator().ask("BAN 192.0.2.1")
-    assert "it will not outlive a restart" in said
-    assert house.connect(1)[1].value().startswith(b"421 ")
+    reply = harness.operator().ask("BAN 192.0.2.1")
+    assert "it will not outlive a restart" in reply
+    assert harness.connect(1)[1].value().startswith(b"421 ")
     logged_failures.expect("could not be written")
 
 
-def test_a_file_that_is_gone_is_no_bans(tmp_path: Path) -> None:
+def test_missing_ban_file_means_no_bans(tmp_path: Path) -> None:
     bans = Bans(lambda: NOW)
     BanFile(str(tmp_path), None).load(bans)
     assert len(bans) == 0
 
 
-# --- what changes how the daemon runs ---
+# --- reload, log, drain ---
 
 
-def test_a_reload_answers_with_the_lines_of_the_log(house: House) -> None:
-    operator = house.operator()
+def test_reload_replies_with_the_lines_of_the_log(harness: Harness) -> None:
+    operator = harness.operator()
     assert operator.ask("RELOAD") == "250 nothing has changed"
-    house.text = CONFIG + "[policy:default]\nper_address = 3\n"
+    harness.text = CONFIG + "[policy:default]\nper_address = 3\n"
     assert operator.ask("RELOAD") == (
         "250-service line: policy swapped\n250 service chat: policy swapped"
     )
 
 
-def test_a_reload_that_is_refused_says_all_that_is_wrong(
-    house: House, logged_failures: LoggedFailures
+def test_refused_reload_reports_all_errors(
+    harness: Harness, logged_failures: LoggedFailures
 ) -> None:
-    operator = house.operator()
-    house.text = CONFIG + "[policy:default]\nper_address = 0\nunsent = x\n"
-    said = operator.ask("RELOAD").splitlines()
-    assert said[0] == "550-refused, nothing has changed:"
-    assert said[1].startswith("550-/etc/x.ini:10: [policy:default] per_address: ")
-    assert said[2].startswith("550 /etc/x.ini:11: [policy:default] unsent: ")
-    told = operator.ask("RELOAD json")
-    assert told.startswith('550 {"ok":false,"lines":["/etc/x.ini:10')
+    operator = harness.operator()
+    harness.text = CONFIG + "[policy:default]\nper_address = 0\nunsent = x\n"
+    reply = operator.ask("RELOAD").splitlines()
+    assert reply[0] == "550-refused, nothing has changed:"
+    assert reply[1].startswith("550-/etc/x.ini:10: [policy:default] per_address: ")
+    assert reply[2].startswith("550 /etc/x.ini:11: [policy:default] unsent: ")
+    reply = operator.ask("RELOAD json")
+    assert reply.startswith('550 {"ok":false,"lines":["/etc/x.ini:10')
     logged_failures.expect("reload refused", 4)
 
 
-def test_a_check_reads_all_and_changes_nothing(house: House) -> None:
-    operator = house.operator()
+def test_check_changes_nothing(harness: Harness) -> None:
+    operator = harness.operator()
     assert operator.ask("CHECK") == "250 nothing is wrong"
-    house.text = CONFIG + "[tls:a]\ncertificate = /gone.pem\n"
+    harness.text = CONFIG + "[tls:a]\ncertificate = /gone.pem\n"
     assert operator.ask("CHECK").startswith("550 /etc/x.ini:10: [tls:a] certificate: /gone.pem ")
-    house.text = CONFIG.replace(":1", ":9")
+    harness.text = CONFIG.replace(":1", ":9")
     assert operator.ask("CHECK") == "250 nothing is wrong"
-    assert list(house.reactor.ports) == [1, 2]
+    assert list(harness.reactor.ports) == [1, 2]
 
 
-def test_the_log_level(house: House) -> None:
-    operator = house.operator()
+def test_the_log_level(harness: Harness) -> None:
+    operator = harness.operator()
     assert operator.ask("LOG") == "250 the log level is info"
     assert operator.ask("LOG debug") == "250 the log level is debug"
     assert operator.ask("LOG json") == '250 {"log_level":"debug"}'
     assert operator.ask("LOG loud").startswith("501-'loud' is no level")
 
 
-def test_a_drained_service_is_out_until_it_is_resumed_and_the_rest_goes_on(house: House) -> None:
-    operator = house.operator()
-    connection, transport = house.connect(1)
+def test_drained_service_is_closed_until_resumed(harness: Harness) -> None:
+    operator = harness.operator()
+    connection, transport = harness.connect(1)
     assert operator.ask("DRAIN line") == (
         "250 service line: ports closed, 1 connection to end within 10 seconds"
     )
@@ -321,34 +319,34 @@ def test_a_drained_service_is_out_until_it_is_resumed_and_the_rest_goes_on(house
     assert operator.json("SERVICES")["services"][1]["state"] == "drained"
     assert operator.json("STATUS")["drained"] == ["line"]
     # a reload does not bring it back
-    house.text = CONFIG + "[policy:default]\nper_address = 3\n"
+    harness.text = CONFIG + "[policy:default]\nper_address = 3\n"
     assert operator.ask("RELOAD") == (
         "250-service chat: policy swapped\n250 service line: stays drained"
     )
     assert operator.ask("DRAIN line") == "550 service line is drained already"
     assert operator.ask("RESUME line") == "250 service line: listening on 127.0.0.1:1"
-    assert house.connect(1)[1].value().startswith(b"220 ")
+    assert harness.connect(1)[1].value().startswith(b"220 ")
     line = operator.json("SERVICES")["services"][-1]
-    # what a service has counted outlives its restart
+    # counters survive drain and resume
     assert (line["name"], line["accepted"]) == ("line", 2)
-    assert house.services.units["line"].layer.policy.per_address == 3
+    assert harness.services.units["line"].layer.policy.per_address == 3
     assert operator.ask("RESUME line").startswith("550 service line is not drained")
     assert operator.ask("DRAIN gone").startswith("550 there is no service gone")
 
 
-def test_a_drained_service_that_a_reload_takes_out_is_gone(house: House) -> None:
-    operator = house.operator()
+def test_reload_may_remove_a_drained_service(harness: Harness) -> None:
+    operator = harness.operator()
     operator.ask("DRAIN line")
-    house.text = CONFIG[CONFIG.index("[service:chat]") :]
+    harness.text = CONFIG[CONFIG.index("[service:chat]") :]
     assert operator.ask("RELOAD") == "250 nothing has changed"
     assert [each["name"] for each in operator.json("SERVICES")["services"]] == ["chat"]
-    house.text = CONFIG
+    harness.text = CONFIG
     assert operator.ask("RELOAD") == "250 service line: added"
 
 
-def test_rooms_and_limits(house: House) -> None:
-    operator = house.operator()
-    ann, _ = house.connect(2)
+def test_rooms_and_limits(harness: Harness) -> None:
+    operator = harness.operator()
+    ann, _ = harness.connect(2)
     ann.dataReceived(b"ann\n/join #tea\n/topic \x1b[2Jhot\n")
     rooms = {room["name"]: room for room in operator.json("ROOMS")["rooms"]}
     assert rooms["#tea"]["members"] == 1
@@ -362,9 +360,9 @@ def test_rooms_and_limits(house: House) -> None:
 # --- events ---
 
 
-def test_events_follow_until_something_is_sent(house: House) -> None:
-    operator = house.operator()
-    other = house.operator()
+def test_events_are_sent_until_the_client_sends_anything(harness: Harness) -> None:
+    operator = harness.operator()
+    other = harness.operator()
     assert operator.ask("EVENTS").startswith("250-events follow")
     other.ask("KICK 999")
     other.ask("BAN 192.0.2.7 tea\x1btime")
@@ -378,11 +376,11 @@ def test_events_follow_until_something_is_sent(house: House) -> None:
     assert operator.received() == ""
 
 
-def test_one_who_follows_and_does_not_read_costs_nobody_anything(house: House) -> None:
-    stuck = house.operator()
+def test_follower_that_does_not_read_does_not_affect_others(harness: Harness) -> None:
+    stuck = harness.operator()
     stuck.ask("EVENTS")
     stuck.protocol.pauseProducing()
-    other = house.operator()
+    other = harness.operator()
     for number in range(3000):
         other.ask(f"LOG {'debug' if number % 2 else 'info'}")
     assert stuck.received() == ""
@@ -393,16 +391,16 @@ def test_one_who_follows_and_does_not_read_costs_nobody_anything(house: House) -
     assert len(lines) <= 1001
     assert '"event":"events.dropped"' in lines[-1]
     assert stuck.ask("PING").endswith("missed\n250 PONG")
-    # and one who goes away is forgotten
+    # a closed connection is no follower
     stuck.ask("EVENTS")
     stuck.protocol.connectionLost(Failure(ConnectionDone()))
-    assert len(house.daemon.followers) == 0
+    assert len(harness.daemon.followers) == 0
 
 
-# --- who may ---
+# --- authorization ---
 
 
-def test_what_changes_something_is_logged_with_who_asked(house: House) -> None:
+def test_changes_are_logged_with_the_operator(harness: Harness) -> None:
     seen: list[Any] = []
 
     def observe(event: Any) -> None:
@@ -411,7 +409,7 @@ def test_what_changes_something_is_logged_with_who_asked(house: House) -> None:
 
     globalLogPublisher.addObserver(observe)
     try:
-        operator = house.operator()
+        operator = harness.operator()
         for line in ("STATUS", "RELOAD", "DRAIN line", "RESUME line", "UNBAN 192.0.2.1"):
             operator.ask(line)
     finally:
@@ -420,7 +418,7 @@ def test_what_changes_something_is_logged_with_who_asked(house: House) -> None:
     assert re.fullmatch(r"uid \d+ pid \d+", seen[0]["operator"])
 
 
-def test_root_the_daemons_user_and_the_group_may_and_nobody_else(
+def test_peer_credentials_are_checked(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """peer credentials checked: root, the daemon's own uid, and members of the group."""
@@ -437,9 +435,11 @@ def test_root_the_daemons_user_and_the_group_may_and_nobody_else(
     assert may_operate(None, "")
 
 
-def test_who_may_not_is_told_so_and_counted(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refused_peer_gets_a_message_and_is_counted(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("tcpd.daemon.control.server.may_operate", lambda peer, group: False)
-    stranger = house.operator()
+    stranger = harness.operator()
     assert stranger.greeting.startswith("421 ")
     assert "may not operate this daemon" in stranger.greeting
     assert stranger.transport.half_closed
@@ -450,28 +450,28 @@ def test_who_may_not_is_told_so_and_counted(house: House, monkeypatch: pytest.Mo
     stranger.protocol.readConnectionLost()
     assert stranger.transport.disconnecting
     stranger.protocol.connectionLost(Failure(ConnectionDone()))
-    slow = house.operator()
-    house.reactor.advance(1.9)
+    slow = harness.operator()
+    harness.reactor.advance(1.9)
     assert not slow.transport.disconnecting
-    house.reactor.advance(0.1)
+    harness.reactor.advance(0.1)
     assert slow.transport.disconnecting, "nobody is waited for without end"
     slow.protocol.connectionLost(Failure(ConnectionDone()))
 
 
-def test_those_who_are_refused_are_few(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever may connect, as the mode of the file was left open, cannot fill the socket."""
+def test_refused_connections_are_limited(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unauthorized peers cannot fill the socket, even if the file's mode allows them to connect."""
     monkeypatch.setattr("tcpd.daemon.control.server.may_operate", lambda peer, group: False)
     with capturedLogs() as logged:
-        strangers = [first := house.operator(), *(house.operator(first) for _ in range(99))]
+        strangers = [first := harness.operator(), *(harness.operator(first) for _ in range(99))]
     assert all(each.greeting.startswith("421 ") for each in strangers)
     assert [each for each in strangers if not each.transport.disconnecting] == strangers[-32:]
-    told = [event for event in logged if event.get("event_id") == "connection.refused"]
-    assert len(told) == 1, "one line a burst for each user"
+    refused = [event for event in logged if event.get("event_id") == "connection.refused"]
+    assert len(refused) == 1, "one line a burst for each user"
     for each in strangers:
         each.protocol.connectionLost(Failure(ConnectionDone()))
 
 
-# --- anything at all ---
+# --- random input ---
 
 ANY = (
     "BAN BANS UNBAN CHECK CONNECTION CONNECTIONS DRAIN RESUME EVENTS HELP KICK LIMITS LOG PING "
@@ -491,16 +491,16 @@ WORDS = st.sampled_from(ANY.split())
         max_size=8,
     )
 )
-def test_whatever_is_sent_the_daemon_goes_on(lines: list[bytes]) -> None:
-    house = House(CONFIG)
-    operator = house.operator()
-    house.connect(1)
+def test_random_input_does_not_stop_the_daemon(lines: list[bytes]) -> None:
+    harness = Harness(CONFIG)
+    operator = harness.operator()
+    harness.connect(1)
     operator.protocol.dataReceived(b"\n".join(lines) + b"\n")
-    house.reactor.turn(3)
-    said = operator.received()
-    assert " failed, reference" not in said
-    assert all(re.match(r"[2-5]\d\d[ -]", line) for line in said.splitlines())
-    assert house.operator().ask("PING") == "250 PONG"
+    harness.reactor.turn(3)
+    reply = operator.received()
+    assert " failed, reference" not in reply
+    assert all(re.match(r"[2-5]\d\d[ -]", line) for line in reply.splitlines())
+    assert harness.operator().ask("PING") == "250 PONG"
 
 
 # --- small things ---
@@ -510,11 +510,11 @@ def test_tables() -> None:
     assert table(["A", ">B"], [("long", 1), ("x", 22)]) == "A      B\nlong   1\nx     22"
 
 
-def test_the_socket_belongs_to_the_user_that_the_daemon_changes_to(house: House) -> None:
+def test_control_socket_belongs_to_the_daemons_user(harness: Harness) -> None:
     """reference/control.rst: it belongs to the daemon's user and group."""
     environment = StartupEnvironment({}, 0, owner=123, group=456)
     for group, wanted in (("", "456"), ("adm", "adm")):
         tcpd = TcpdSettings(control="/run/x", control_group=group)
-        (listener,) = control(tcpd, environment, CommandTable).listen(house.services.settings)
+        (listener,) = control(tcpd, environment, CommandTable).listen(harness.services.settings)
         assert isinstance(listener.bind, PrivateSocket)
         assert (listener.bind.owner, listener.bind.group) == ("123", wanted)

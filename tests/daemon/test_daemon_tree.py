@@ -1,4 +1,4 @@
-"""Settings to a tree of Services, on a reactor in memory."""
+"""The tree of Services, on a reactor in memory."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import certificates
 import pytest
-from daemon.house import Reactor
+from daemon.harness import Reactor
 from twisted.internet.testing import MemoryReactorClock
 from twisted.logger import LogEvent, globalLogPublisher
 
@@ -30,7 +30,7 @@ def composed(text: str, reactor: Any = None, directory: Path = Path("/etc")) -> 
     return make_daemon(settings, KINDS, reactor or MemoryReactorClock(), lambda: 0.0)
 
 
-def test_every_listener_is_opened_before_privileges_are_dropped() -> None:
+def test_listeners_open_before_privileges_are_dropped() -> None:
     reactor = Reactor()
     daemon = composed(
         "[service:a]\nprotocol = echo\nlisten =\n  127.0.0.1:7\n  [::1]:7\n  unix:/run/a\n"
@@ -48,7 +48,7 @@ def test_every_listener_is_opened_before_privileges_are_dropped() -> None:
     assert reactor.unixServers[0][0] == "/run/a"
 
 
-def test_the_idle_time_is_the_policys_or_what_the_kind_asks_for() -> None:
+def test_idle_timeout_of_policy_or_kind() -> None:
     daemon = composed(
         "[policy:short]\nidle = 5s\n"
         "[service:a]\nprotocol = echo\nlisten = *:1\n"
@@ -63,7 +63,7 @@ def test_the_idle_time_is_the_policys_or_what_the_kind_asks_for() -> None:
     assert idle == {"a": 600.0, "b": 0.0, "c": 5.0}
 
 
-def test_what_cannot_be_used_is_told_all_at_once_with_file_and_line(tmp_path: Path) -> None:
+def test_all_unusable_settings_are_reported_with_file_and_line(tmp_path: Path) -> None:
     certificates.make(tmp_path, "one")
     with pytest.raises(ConfigError) as caught:
         composed(
@@ -78,7 +78,7 @@ def test_what_cannot_be_used_is_told_all_at_once_with_file_and_line(tmp_path: Pa
     assert third.startswith(f"{tmp_path}/x.ini:8: [service:q] quotes: ")
 
 
-def test_one_count_for_the_whole_daemon() -> None:
+def test_services_share_the_connection_count() -> None:
     daemon = composed(
         "[tcpd]\nconnections = 7\n[service:a]\nprotocol = echo\nlisten = *:1\n"
         "[service:b]\nprotocol = echo\nlisten = *:2\n"
@@ -88,24 +88,24 @@ def test_one_count_for_the_whole_daemon() -> None:
     assert len(counts) == 1
 
 
-def test_a_socket_of_systemds_that_nobody_serves_is_told() -> None:
-    """Who connects to one waits in the kernel's queue, and sees no error."""
-    told: list[str] = []
+def test_unused_systemd_socket_is_logged() -> None:
+    """Its clients wait in the kernel's backlog without an error."""
+    unused: list[str] = []
 
     def observe(event: LogEvent) -> None:
         if event.get("event_id") == "daemon.socket-unused":
-            told.append(event["name"])
+            unused.append(event["name"])
 
     daemon = composed("[service:a]\nprotocol = echo\nlisten =\n  systemd:a\n  systemd:b\n")
     globalLogPublisher.addObserver(observe)
     try:
         warn_of_unused_sockets(daemon.components.systemd, daemon.running_services)
-        assert told == []
+        assert unused == []
         daemon.components.systemd.update({"b": [3], "d": [4, 5], "c": [6]})
         warn_of_unused_sockets(daemon.components.systemd, daemon.running_services)
-        assert told == ["c", "d"]
+        assert unused == ["c", "d"]
         daemon.configuration.draining.drain("a")
         warn_of_unused_sockets(daemon.components.systemd, daemon.running_services)
-        assert told == ["c", "d"] * 2, "a service that was drained comes back"
+        assert unused == ["c", "d"] * 2, "a drained service may be resumed"
     finally:
         globalLogPublisher.removeObserver(observe)

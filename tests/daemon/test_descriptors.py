@@ -1,4 +1,4 @@
-"""The limit of open files is raised to what the configuration takes, or the operator is told."""
+"""The limit of open files is raised to what the configuration needs, or a warning is logged."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ EXEC = SERVICE.format("exec", 3, "command = /bin/cat")
     ],
     ids=["one each", "two for who is forwarded", "a policy bounds those", "a program has most"],
 )
-def test_needed_is_what_all_connections_take(text: str, needed: int) -> None:
+def test_descriptors_needed_for_all_connections(text: str, needed: int) -> None:
     kinds = Kinds([])
     document, errors = ini.read("x.ini", text)
     assert not errors
@@ -38,7 +38,7 @@ def test_needed_is_what_all_connections_take(text: str, needed: int) -> None:
 
 
 class Limits:
-    """Stands for the process's limits."""
+    """Fake limits of the process."""
 
     def __init__(self, soft: int, hard: int) -> None:
         self.now = (soft, hard)
@@ -67,7 +67,7 @@ INFINITE = resource.RLIM_INFINITY
         (4096, 4096, 4096, True),
     ],
 )
-def test_the_soft_limit_is_raised_as_far_as_the_hard_one_allows(
+def test_soft_limit_is_raised_up_to_the_hard_limit(
     monkeypatch: pytest.MonkeyPatch, soft: int, hard: int, after: int, warned: bool
 ) -> None:
     limits: Any = Limits(soft, hard)

@@ -1,4 +1,4 @@
-"""``--check``: "Say what is wrong with the configuration", the directories of UNIX sockets too."""
+"""``--check``: directories of UNIX sockets."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from daemon.house import settings
+from daemon.harness import settings
 
 from tcpd.config.errors import ConfigError
 from tcpd.daemon.directories import check_directories
@@ -18,14 +18,14 @@ from tcpd.daemon.startup_environment import StartupEnvironment
 
 NOBODY = 65534
 
-#: The daemon makes these themselves, but no directory above them.
+#: The daemon creates these, but not their parents.
 MADE = "[tcpd]\n{key} = {path}\n"
 LISTENING = "[service:a]\nprotocol = echo\nlisten = unix:{path}\n"
 
 
 @pytest.fixture
 def place() -> Iterator[Path]:
-    """A directory that every user can look into."""
+    """A directory that every user can read."""
     with tempfile.TemporaryDirectory(dir="/tmp") as name:
         os.chmod(name, 0o755)
         yield Path(name)
@@ -45,7 +45,7 @@ def check(text: str, owner: int | None = None, known: tuple[str, ...] = ()) -> l
 
 
 def wrong(text: str) -> list[str]:
-    """What is wrong with a configuration, without the places."""
+    """The errors of a configuration, without file and line."""
     with pytest.raises(ConfigError) as caught:
         check(text)
     assert all(place.startswith("/etc/x.ini:") for place in caught.value.sources)
@@ -54,7 +54,7 @@ def wrong(text: str) -> list[str]:
 
 @contextlib.contextmanager
 def an_ordinary_user() -> Iterator[None]:
-    """Root may write everywhere."""
+    """Run as an ordinary user, as root may write everywhere."""
     before = os.geteuid()
     if before == 0:
         os.seteuid(NOBODY)
@@ -65,9 +65,7 @@ def an_ordinary_user() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("key", ["control", "state"])
-def test_the_directory_above_the_one_that_the_daemon_makes_has_to_be_there(
-    place: Path, key: str
-) -> None:
+def test_parent_of_a_created_directory_must_exist(place: Path, key: str) -> None:
     """ "/run/tcpd/control", "A directory for what outlives a restart [...] made if need be": one
     level, as the start has it."""
     file = "control" if key == "control" else ""
@@ -78,15 +76,15 @@ def test_the_directory_above_the_one_that_the_daemon_makes_has_to_be_there(
     assert list(place.iterdir()) == [], "a check makes nothing"
 
 
-def test_the_directory_of_a_listener_has_to_be_there(place: Path) -> None:
-    """Nobody makes it. [metrics] has listeners, too."""
+def test_directory_of_a_listener_must_exist(place: Path) -> None:
+    """The daemon does not create it. [metrics] has listeners, too."""
     path = place / "gone" / "socket"
     sentence = f"listen: {str(path)!r}: there is no directory {path.parent}; make it"
     assert wrong(LISTENING.format(path=path)) == [sentence]
     assert wrong(f"[metrics]\nlisten = unix:{path}\n") == [sentence]
 
 
-def test_a_directory_that_is_made_at_the_start_may_be_missing_now() -> None:
+def test_directory_created_by_systemd_may_be_missing() -> None:
     """RuntimeDirectory= in systemd.exec(5): "directories [...] will be created [...] when the unit
     is started, and removed when the unit is stopped"."""
     path = "/run/tcpd-of-no-unit/socket"
@@ -99,7 +97,7 @@ def test_a_directory_that_is_made_at_the_start_may_be_missing_now() -> None:
 @pytest.mark.parametrize(
     "text", [MADE.format(key="control", path="{path}"), LISTENING], ids=["control", "listen"]
 )
-def test_something_else_is_in_the_way(place: Path, text: str) -> None:
+def test_existing_file_that_is_not_a_socket_is_reported(place: Path, text: str) -> None:
     """ "a socket that nobody listens to any more is replaced", and nothing else is."""
     path = place / "file"
     path.touch()
@@ -118,15 +116,15 @@ def test_something_else_is_in_the_way(place: Path, text: str) -> None:
         LISTENING.format(path="{path}/socket"),
     ],
 )
-def test_a_directory_that_cannot_be_written(place: Path, text: str) -> None:
-    """By who starts the daemon."""
+def test_directory_without_write_permission(place: Path, text: str) -> None:
+    """By the user that starts the daemon."""
     place.chmod(0o555)
     with an_ordinary_user():
         (line,) = wrong(text.format(path=place))
     assert f"{place} cannot be written by the user " in line
 
 
-def test_a_directory_that_the_user_of_twistd_cannot_write(place: Path) -> None:
+def test_directory_not_writable_by_the_daemons_user(place: Path) -> None:
     """``twistd -u``: root opens the sockets, and the user that it becomes removes them."""
     text = (MADE + LISTENING).format(key="control", path=place / "socket")
     text = text.replace(f"unix:{place}/socket", f"unix:{place}/another")
@@ -142,10 +140,10 @@ def test_a_directory_that_the_user_of_twistd_cannot_write(place: Path) -> None:
     (place / "closed" / "open").mkdir()
     (place / "closed" / "open").chmod(0o777)
     text = LISTENING.format(path=place / "closed" / "open" / "socket")
-    assert len(check(text, owner=NOBODY)) == 1, "nor can it get there"
+    assert len(check(text, owner=NOBODY)) == 1, "it is not reachable either"
 
 
-def test_a_socket_that_cannot_be_given_to_its_group(place: Path) -> None:
+def test_socket_group_that_cannot_be_set(place: Path) -> None:
     """ "control_group: The group whose members may use the control socket" """
     text = MADE.format(key="control", path=place / "socket") + "control_group = {group}\n"
     assert check(text.format(group=os.getegid())) == []
@@ -159,7 +157,7 @@ def test_a_socket_that_cannot_be_given_to_its_group(place: Path) -> None:
         assert line.endswith("cannot be given to the user 4000000, which takes root")
 
 
-def test_what_the_daemon_that_runs_has_is_not_looked_at(place: Path) -> None:
+def test_sockets_of_the_running_daemon_are_not_checked(place: Path) -> None:
     """``tcpd-ctl check``: root opened it, and has been given up."""
     path = str(place / "gone" / "socket")
     assert check(LISTENING.format(path=path), known=(path,)) == []

@@ -1,4 +1,4 @@
-"""Where the log goes, and what the daemon tells of itself."""
+"""Destinations of the log, and events of the daemon."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def settings(text: str) -> Settings:
 
 @pytest.fixture(autouse=True)
 def closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Close what a log opened, which otherwise the end of the process does."""
+    """Close the files of a log, which are otherwise closed at exit."""
     opened: list[Any] = []
 
     def noting(make: Callable[..., Any]) -> Callable[..., Any]:
@@ -62,7 +62,7 @@ def closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def rotate_signal() -> Iterator[None]:
-    """Leave SIGUSR1 as it was."""
+    """Restore the handler of SIGUSR1."""
     before = signal.getsignal(signal.SIGUSR1)
     signal.signal(signal.SIGUSR1, signal.SIG_DFL)
     yield
@@ -70,28 +70,28 @@ def rotate_signal() -> Iterator[None]:
 
 
 class Reactor(MemoryReactorClock):
-    """Does at once what is asked for from a signal."""
+    """Runs calls from signal handlers immediately."""
 
     def callFromThread(self, function: Any, *args: Any, **kwargs: Any) -> None:
         function(*args, **kwargs)
 
 
 def log_of(form: str, twistd: dict[str, Any], threshold: Threshold | None = None) -> Logger | None:
-    """Install a log as twistd would find it; ``None`` if it finds none."""
+    """Install a log as twistd does; ``None`` if there is none."""
     application: Any = Application("tcpd")
     Logs(form, 1 << 20, threshold or Threshold(), twistd, Reactor()).install(application)
     observer = application.getComponent(ILogObserver, None)
     return None if observer is None else Logger("test", observer=observer)
 
 
-def test_in_the_foreground_it_goes_to_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
+def test_foreground_logs_to_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
     log = log_of("text", {"nodaemon": True})
     assert log is not None
     log.info("hello {who}", who="\x1b")
     assert capsys.readouterr().out.endswith(" [test#info] hello \\x1b\n")
 
 
-def test_json_is_an_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_log_is_one_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     log = log_of("json", {"nodaemon": True, "logfile": "-"})
     assert log is not None
     log.info("hello")
@@ -100,7 +100,7 @@ def test_json_is_an_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("nodaemon", [True, False])
 @pytest.mark.usefixtures("rotate_signal")
-def test_a_log_file_is_rotated_by_sigusr1(
+def test_sigusr1_rotates_the_log_file(
     nodaemon: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "tcpd.log"
@@ -115,7 +115,7 @@ def test_a_log_file_is_rotated_by_sigusr1(
 
 
 @pytest.mark.usefixtures("rotate_signal")
-def test_a_daemon_without_a_log_file_has_the_one_that_twistd_has(
+def test_background_daemon_logs_to_twistd_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -135,7 +135,7 @@ def test_a_daemon_without_a_log_file_has_the_one_that_twistd_has(
         ),
     ],
 )
-def test_a_log_that_cannot_be_opened_stops_the_start(twistd: dict[str, Any], sentence: str) -> None:
+def test_log_that_cannot_be_opened_stops_the_start(twistd: dict[str, Any], sentence: str) -> None:
     """A startup fault stops the start, with one sentence on what to change."""
     with pytest.raises(LogFault) as caught:
         log_of("text", twistd)
@@ -143,7 +143,7 @@ def test_a_log_that_cannot_be_opened_stops_the_start(twistd: dict[str, Any], sen
 
 
 @pytest.mark.parametrize("most", [0, 100])
-def test_a_log_file_is_rotated_at_the_size_that_is_asked_for(most: int, tmp_path: Path) -> None:
+def test_log_file_is_rotated_at_log_size(most: int, tmp_path: Path) -> None:
     path = tmp_path / "tcpd.log"
     file = logfile.OpenedLog(str(path), most)
     for number in range(7):
@@ -154,8 +154,8 @@ def test_a_log_file_is_rotated_at_the_size_that_is_asked_for(most: int, tmp_path
     assert sorted(re.findall(r"\d", found)) == list("0123456")
 
 
-def test_a_file_that_ends_within_a_line_gets_its_end_first(tmp_path: Path) -> None:
-    """The daemon before was killed while the disk was full, or the machine lost its power."""
+def test_incomplete_last_line_is_ended_first(tmp_path: Path) -> None:
+    """After a power failure, or a kill while the disk was full."""
     path = tmp_path / "tcpd.log"
     path.write_text("whole\ntor")
     file = logfile.OpenedLog(str(path), 0)
@@ -169,8 +169,8 @@ def test_a_file_that_ends_within_a_line_gets_its_end_first(tmp_path: Path) -> No
     assert path.read_text() == "next\n", "and a new file begins with no blank line"
 
 
-def test_a_rotation_that_cannot_be_costs_no_line(tmp_path: Path) -> None:
-    """Somebody has moved the file, and has not said so."""
+def test_failed_rotation_loses_no_line(tmp_path: Path) -> None:
+    """The file was moved without SIGUSR1."""
     path = tmp_path / "tcpd.log"
     file = logfile.OpenedLog(str(path), 100)
     path.rename(tmp_path / "moved")
@@ -179,7 +179,7 @@ def test_a_rotation_that_cannot_be_costs_no_line(tmp_path: Path) -> None:
     assert (tmp_path / "moved").read_text() == ("x" * 49 + "\n") * 10
 
 
-def test_the_mode_of_a_log_outlives_its_rotation(tmp_path: Path) -> None:
+def test_rotation_keeps_the_mode_of_the_log(tmp_path: Path) -> None:
     path = tmp_path / "tcpd.log"
     path.touch()
     path.chmod(0o604)
@@ -188,7 +188,7 @@ def test_the_mode_of_a_log_outlives_its_rotation(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o604
 
 
-def test_what_is_no_file_on_disk_is_neither_rotated_nor_waited_for(tmp_path: Path) -> None:
+def test_device_or_pipe_is_not_rotated(tmp_path: Path) -> None:
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     file = logfile.OpenedLog(str(fifo), 10)
@@ -200,14 +200,12 @@ def test_what_is_no_file_on_disk_is_neither_rotated_nor_waited_for(tmp_path: Pat
     assert [each.name for each in tmp_path.iterdir()] == ["fifo"]
 
 
-def test_a_log_file_that_was_moved_is_opened_anew(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_moved_log_file_is_reopened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("logs").mkdir()
     opened = Logs("text", 0, Threshold(), {"logfile": "logs/tcpd.log"}, Reactor())
     file = opened.open(sys.stdout)
-    monkeypatch.chdir("/")  # as a daemon does
+    monkeypatch.chdir("/")  # as a background daemon does
     assert file.write_line("one")
     (tmp_path / "logs/tcpd.log").rename(tmp_path / "logs/old")
     assert file.write_line("two")
@@ -215,13 +213,13 @@ def test_a_log_file_that_was_moved_is_opened_anew(
     assert file.write_line("three")
     assert (tmp_path / "logs/old").read_text() == "one\ntwo\n"
     assert (tmp_path / "logs/tcpd.log").read_text() == "three\n"
-    # again, with nothing moved: it goes on behind what is there
+    # again, without a move: lines are appended
     opened.reopen()
     assert file.write_line("four")
     assert (tmp_path / "logs/tcpd.log").read_text() == "three\nfour\n"
 
 
-def test_a_log_that_cannot_be_opened_anew_goes_on_where_it_was(tmp_path: Path) -> None:
+def test_failed_reopening_keeps_the_old_log_file(tmp_path: Path) -> None:
     opened = Logs("text", 0, Threshold(), {"logfile": str(tmp_path / "logs/x")}, Reactor())
     (tmp_path / "logs").mkdir()
     file = opened.open(sys.stdout)
@@ -232,17 +230,17 @@ def test_a_log_that_cannot_be_opened_anew_goes_on_where_it_was(tmp_path: Path) -
     assert (tmp_path / "moved/x").read_text() == "still here\n"
 
 
-def test_what_is_no_file_is_not_opened_anew() -> None:
+def test_standard_output_is_not_reopened() -> None:
     for twistd in ({"nodaemon": True}, {"syslog": True}):
         with pytest.raises(LogFault, match="does not go to a file"):
             Logs("text", 0, Threshold(), twistd, Reactor()).reopen()
 
 
-def test_logger_of_twistd_wins() -> None:
+def test_logger_option_takes_precedence() -> None:
     assert log_of("json", {"nodaemon": True, "logger": "some.factory"}) is None
 
 
-def test_an_observer_that_an_application_has_is_left_alone() -> None:
+def test_observer_of_an_application_is_kept() -> None:
     @implementer(ILogObserver)
     def mine(_event: Any) -> None: ...
 
@@ -253,7 +251,7 @@ def test_an_observer_that_an_application_has_is_left_alone() -> None:
     Logs("json", 0, Threshold(), {"nodaemon": True}, Reactor()).install(MultiService())
 
 
-def test_the_level_holds_for_what_is_installed(capsys: pytest.CaptureFixture[str]) -> None:
+def test_log_level_applies_to_the_installed_log(capsys: pytest.CaptureFixture[str]) -> None:
     threshold = Threshold("warn")
     log = log_of("text", {"nodaemon": True}, threshold)
     assert log is not None
@@ -278,7 +276,7 @@ def test_syslog_gets_text_and_severities(monkeypatch: pytest.MonkeyPatch) -> Non
     assert sent == [(4, "[test#warn] peer \\x0a\\x1b")]
 
 
-def test_the_journal_gets_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_journal_gets_records(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     path = str(tmp_path / "journal")
     monkeypatch.setattr(logs, "JOURNAL", path)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as journal:
@@ -289,7 +287,7 @@ def test_the_journal_gets_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         assert journal.recv(65536).startswith(b"MESSAGE=hello\nPRIORITY=6\n")
 
 
-def test_without_a_journal_it_is_text_where_that_would_go(
+def test_text_log_without_a_journal(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(logs, "JOURNAL", str(tmp_path / "nowhere"))
@@ -297,16 +295,16 @@ def test_without_a_journal_it_is_text_where_that_would_go(
     assert log is not None
     log.info("one")
     log.info("two")
-    told = capsys.readouterr().out.splitlines()
-    assert len(told) == 3
-    assert "journald cannot be reached (No such file or directory)" in told[0]
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3
+    assert "journald cannot be reached (No such file or directory)" in lines[0]
 
 
-# --- what the daemon tells ---
+# --- events of the daemon ---
 
 
-class House:
-    """A running daemon that somebody follows."""
+class Harness:
+    """A running daemon with a follower."""
 
     def __init__(self, text: str) -> None:
         self.reactor = MemoryReactorClock()
@@ -316,8 +314,8 @@ class House:
         self.daemon.privilegedStartService()
         self.daemon.startService()
 
-    def told(self) -> list[str]:
-        """The ids of what was told since it was last asked for."""
+    def new_ids(self) -> list[str]:
+        """Return the ids of the events since the last call."""
         ids = [line["event"] for line in self.lines]
         self.lines.clear()
         return ids
@@ -330,40 +328,40 @@ class House:
         return protocol, transport
 
 
-def test_start_and_stop_are_told_with_every_listener() -> None:
-    house = House(ONE.replace("listen =", "listen =\n  [::1]:7\n "))
-    assert [line["message"].partition(",")[0] for line in house.lines] == [
+def test_start_and_stop_are_logged_with_each_listener() -> None:
+    harness = Harness(ONE.replace("listen =", "listen =\n  [::1]:7\n "))
+    assert [line["message"].partition(",")[0] for line in harness.lines] == [
         "service echo: listening on [::1]:7",
         "service echo: listening on 127.0.0.1:7",
         "tcpd 0.1.0 started: services 1",
     ]
-    assert house.lines[-1]["fields"]["listeners"] == 2
-    house.told()
-    house.daemon.stopService()
-    assert house.told() == ["daemon.stopping", "service.stopped", "daemon.stopped"]
+    assert harness.lines[-1]["fields"]["listeners"] == 2
+    harness.new_ids()
+    harness.daemon.stopService()
+    assert harness.new_ids() == ["daemon.stopping", "service.stopped", "daemon.stopped"]
 
 
-def test_who_follows_hears_nothing_after_the_stop() -> None:
-    house = House(ONE)
-    house.daemon.stopService()
-    house.told()
-    House(ONE).daemon.stopService()
-    assert house.told() == []
+def test_follower_gets_no_events_after_the_stop() -> None:
+    harness = Harness(ONE)
+    harness.daemon.stopService()
+    harness.new_ids()
+    Harness(ONE).daemon.stopService()
+    assert harness.new_ids() == []
 
 
 @pytest.mark.parametrize("access_log", ["yes", "no"])
-def test_the_access_log_is_opt_in(access_log: str) -> None:
-    house = House(f"[policy:default]\naccess_log = {access_log}\n{ONE}")
-    protocol, _ = house.connect()
-    house.told()
-    house.reactor.advance(1.5)
+def test_access_log_is_opt_in(access_log: str) -> None:
+    harness = Harness(f"[policy:default]\naccess_log = {access_log}\n{ONE}")
+    protocol, _ = harness.connect()
+    harness.new_ids()
+    harness.reactor.advance(1.5)
     protocol.dataReceived(b"hello")
-    house.daemon.cut()
+    harness.daemon.cut()
     protocol.connectionLost()
     if access_log == "no":
-        assert house.told() == ["daemon.cut"]
+        assert harness.new_ids() == ["daemon.cut"]
     else:
-        ended = house.lines[-1]
+        ended = harness.lines[-1]
         assert ended["event"] == "connection.ended"
         assert ended["fields"] == {
             "service": "echo",
@@ -378,27 +376,27 @@ def test_the_access_log_is_opt_in(access_log: str) -> None:
             "handshake": "",
             "error": "",
         }
-    house.daemon.stopService()
+    harness.daemon.stopService()
 
 
-def test_a_reload_switches_the_access_log_for_who_is_there() -> None:
-    house = House(ONE)
-    protocol, _ = house.connect()
-    house.daemon.configuration.reconfigure(settings(f"[policy:default]\naccess_log = yes\n{ONE}"))
-    house.told()
+def test_reload_switches_the_access_log_of_open_connections() -> None:
+    harness = Harness(ONE)
+    protocol, _ = harness.connect()
+    harness.daemon.configuration.reconfigure(settings(f"[policy:default]\naccess_log = yes\n{ONE}"))
+    harness.new_ids()
     protocol.connectionLost()
-    assert house.told() == ["connection.ended"]
-    house.daemon.stopService()
+    assert harness.new_ids() == ["connection.ended"]
+    harness.daemon.stopService()
 
 
-def test_the_level_can_be_set_while_it_runs() -> None:
-    house = House("[tcpd]\nlog_level = warn\n" + ONE)
-    daemon = house.daemon
+def test_log_level_can_be_changed_at_run_time() -> None:
+    harness = Harness("[tcpd]\nlog_level = warn\n" + ONE)
+    daemon = harness.daemon
     assert daemon.log.level == "warn"
-    house.told()
+    harness.new_ids()
     daemon.log.level = "debug"
     daemon.log.level = "debug"
-    assert house.told() == ["daemon.log-level"]
+    assert harness.new_ids() == ["daemon.log-level"]
     with pytest.raises(ValueError, match="'all' is not a log level"):
         daemon.log.level = "all"
     assert daemon.configuration.reconfigure(settings("[tcpd]\nlog_level = error\n" + ONE)) == [
@@ -408,9 +406,9 @@ def test_the_level_can_be_set_while_it_runs() -> None:
     daemon.stopService()
 
 
-def test_the_form_of_the_log_takes_a_restart() -> None:
-    house = House(ONE)
-    assert house.daemon.configuration.reconfigure(settings("[tcpd]\nlog = json\n" + ONE)) == [
+def test_log_format_requires_a_restart() -> None:
+    harness = Harness(ONE)
+    assert harness.daemon.configuration.reconfigure(settings("[tcpd]\nlog = json\n" + ONE)) == [
         "tcpd: log needs a restart"
     ]
-    house.daemon.stopService()
+    harness.daemon.stopService()

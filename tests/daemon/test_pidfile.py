@@ -1,4 +1,4 @@
-"""Who may remove a pidfile, and who says why a daemon did not start."""
+"""Removal of the pidfile, and error messages of a background daemon."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from tcpd.daemon.pidfile import PidFile, may_remove
 from tcpd.daemon.starting import StartFailed, Terminal
 from tcpd.net.listeners import ListenError
 
-ELSE = 4711  # a user id that nobody has
+ELSE = 4711  # an unused user id
 
 
 @pytest.fixture
 def directory() -> Iterator[Path]:
-    """One that everybody can reach, unlike pytest's."""
+    """A directory that all users can reach, unlike pytest's."""
     with tempfile.TemporaryDirectory() as made:
         path = Path(made)
         path.chmod(0o755)
@@ -32,10 +32,10 @@ def directory() -> Iterator[Path]:
         (0o755, True, False),
         (0o555, False, False),
         (0o777, True, True),
-        (0o1777, True, False),  # sticky: only who owns a file removes it (inode(7))
+        (0o1777, True, False),  # sticky: only the owner may remove a file (inode(7))
     ],
 )
-def test_the_directory_says_who_may_remove_a_file(
+def test_directory_permissions_decide_on_removal(
     directory: Path, mode: int, owner: bool, other: bool
 ) -> None:
     directory.chmod(mode)
@@ -43,8 +43,8 @@ def test_the_directory_says_who_may_remove_a_file(
     assert may_remove(str(directory), ELSE) is other
 
 
-def test_so_do_those_above_it(directory: Path) -> None:
-    """Who cannot reach it cannot remove anything from it."""
+def test_unreachable_directory_prevents_removal(directory: Path) -> None:
+    """Without search permission no file in it can be removed."""
     below = directory / "below"
     below.mkdir()
     below.chmod(0o777)
@@ -55,7 +55,7 @@ def test_so_do_those_above_it(directory: Path) -> None:
 
 
 @pytest.mark.parametrize("owner", [None, 0, ELSE])
-def test_without_a_pidfile_nobody_waits(tmp_path: Path, owner: int | None) -> None:
+def test_no_helper_process_without_a_pidfile(tmp_path: Path, owner: int | None) -> None:
     for path in ("", str(tmp_path / "gone")):
         twistd = {"pidfile": path}
         service = PidFile(twistd, owner)
@@ -67,7 +67,7 @@ def test_without_a_pidfile_nobody_waits(tmp_path: Path, owner: int | None) -> No
 
 @pytest.fixture
 def standard_error(monkeypatch: pytest.MonkeyPatch) -> int:
-    """The other end of what a terminal takes for standard error."""
+    """The read end of a pipe that replaces standard error."""
     reading, writing = os.pipe()
     monkeypatch.setattr(os, "dup", lambda _: writing)
     return reading
@@ -80,10 +80,10 @@ def standard_error(monkeypatch: pytest.MonkeyPatch) -> int:
         (ValueError("what\nnow"), "ValueError: what\\x0anow"),
     ],
 )
-def test_a_daemon_in_the_background_says_why_it_cannot_start(
+def test_background_daemon_reports_why_it_cannot_start(
     standard_error: int, error: Exception, words: str
 ) -> None:
-    """Whole, and where it was started: twistd's parent gets 100 bytes."""
+    """Complete, and on the terminal; twistd's parent gets only 100 bytes."""
     terminal = Terminal(background=True)
     with pytest.raises(StartFailed) as raised:
         terminal.failed(error)
@@ -94,7 +94,7 @@ def test_a_daemon_in_the_background_says_why_it_cannot_start(
     terminal.failed(error)
 
 
-def test_in_the_foreground_there_is_nothing_to_keep() -> None:
+def test_foreground_keeps_no_standard_error() -> None:
     terminal = Terminal(background=False)
     terminal.failed(ListenError("x"))
     terminal.close()

@@ -20,12 +20,12 @@ NOT_IN_THE_SAMPLE = {"forward", "exec"}
 
 
 @pytest.mark.parametrize("name", BUILT_IN)
-def test_a_built_in_kind_is_what_it_says(name: str) -> None:
+def test_built_in_kinds_provide_ikind(name: str) -> None:
     kind = Kinds([])[name]
     assert verifyObject(IKind, kind)
     assert kind.name == name
     assert kind.summary.endswith(".")
-    # who forwards has to be told where to
+    # forward requires its target
     assert (kind.sample_listen is None) == (name in NOT_IN_THE_SAMPLE)
     options_of(kind.settings)
     if "udp" in kind.words:
@@ -33,12 +33,12 @@ def test_a_built_in_kind_is_what_it_says(name: str) -> None:
         assert hasattr(kind.settings, "udp_rate")
 
 
-def test_an_unknown_kind_is_a_key_error() -> None:
+def test_unknown_kind_is_a_key_error() -> None:
     with pytest.raises(KeyError):
         Kinds([])["irc2"]
 
 
-def test_a_kind_of_another_package() -> None:
+def test_kind_of_another_package() -> None:
     kinds = Kinds([point("echo2", "tcpd.small.echo:kind")])
     assert "echo2" in kinds
     assert len(kinds) == len(BUILT_IN) + 1
@@ -46,7 +46,7 @@ def test_a_kind_of_another_package() -> None:
         kinds["echo2"]
 
 
-def test_one_that_cannot_be_loaded_says_why_and_hurts_no_other() -> None:
+def test_broken_kind_does_not_affect_others() -> None:
     kinds = Kinds(
         [
             point("gone", "no.such.module:kind"),
@@ -67,17 +67,17 @@ def test_one_that_cannot_be_loaded_says_why_and_hurts_no_other() -> None:
         [point("x", "one:kind"), point("x", "two:kind")],
     ],
 )
-def test_a_name_offered_twice_is_refused(points: list[EntryPoint]) -> None:
+def test_ambiguous_name_is_rejected(points: list[EntryPoint]) -> None:
     with pytest.raises(KindError, match="is offered twice, by"):
         Kinds(points)
 
 
-def test_one_package_found_by_two_paths_is_no_conflict() -> None:
+def test_package_found_by_two_paths_is_no_conflict() -> None:
     assert "x" in Kinds([point("x", "one:kind"), point("x", "one:kind")])
 
 
-def test_the_kinds_of_other_packages_are_those_that_can_be_loaded() -> None:
-    """For --print-config, which a broken package must not fail."""
+def test_list_of_kinds_omits_broken_ones() -> None:
+    """For --print-config, which must not fail because of a broken package."""
     kinds = Kinds(
         [
             point("gone", "no.such.module:kind"),

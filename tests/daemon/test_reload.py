@@ -1,4 +1,4 @@
-"""When a reload may be, and what a signal has to do with it."""
+"""Reloads by SIGHUP and by services."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
 import pytest
-from daemon.house import House, service, settings
+from daemon.harness import Harness, service, settings
 
 from tcpd.daemon.reload import Reloader
 
 
 @pytest.fixture(autouse=True)
 def signals() -> Iterator[None]:
-    """Puts back who handles the signals."""
+    """Restore the signal handlers."""
     numbers = (signal.SIGHUP, signal.SIGTERM, signal.SIGINT)
     before = {number: signal.getsignal(number) for number in numbers}
     yield
@@ -22,51 +22,51 @@ def signals() -> Iterator[None]:
         signal.signal(number, handler)
 
 
-def reloader_of(house: House) -> Reloader:
-    (reloader,) = (child for child in house.daemon if isinstance(child, Reloader))
+def reloader_of(harness: Harness) -> Reloader:
+    (reloader,) = (child for child in harness.daemon if isinstance(child, Reloader))
     return reloader
 
 
-def test_a_reload_while_the_daemon_stops_opens_nothing(logged_failures: object) -> None:
-    house = House(service("a", "1"), read=lambda: settings(service("a", "1, 2")))
-    reloader = reloader_of(house)
+def test_reload_during_a_stop_opens_nothing(logged_failures: object) -> None:
+    harness = Harness(service("a", "1"), read=lambda: settings(service("a", "1, 2")))
+    reloader = reloader_of(harness)
     assert reloader.reload().ok
-    assert house.open == {"tcp 127.0.0.1:1", "tcp 127.0.0.1:2"}
-    house.daemon.stopService()
+    assert harness.open == {"tcp 127.0.0.1:1", "tcp 127.0.0.1:2"}
+    harness.daemon.stopService()
     outcome = reloader.reload()
     assert (outcome.ok, outcome.lines) == (False, ("the daemon is stopping",))
-    assert house.open == set()
+    assert harness.open == set()
     logged_failures.expect("reload refused")  # type: ignore[attr-defined]
 
 
-def test_a_hang_up_before_the_start_is_over_is_heard() -> None:
-    """It would end the process else: its default is to (signal(7))."""
-    house = House(service("a", "1"), read=lambda: settings(service("a", "1")), start=False)
-    house.daemon.privilegedStartService()
-    assert signal.getsignal(signal.SIGHUP) == reloader_of(house)._hang_up
+def test_sighup_during_the_start_is_handled() -> None:
+    """The default action of SIGHUP terminates the process (signal(7))."""
+    harness = Harness(service("a", "1"), read=lambda: settings(service("a", "1")), start=False)
+    harness.daemon.privilegedStartService()
+    assert signal.getsignal(signal.SIGHUP) == reloader_of(harness)._hang_up
 
 
-def test_a_service_may_ask_for_a_reload() -> None:
-    """It comes in another turn, for the service itself may be another then."""
-    house = House(service("a", "1"), read=lambda: settings(service("a", "1, 2")))
-    told: list[tuple[bool, Sequence[str]]] = []
-    house.services.contexts["a"].reload(lambda ok, lines: told.append((ok, lines)))
-    assert told == []
-    assert house.open == {"tcp 127.0.0.1:1"}
-    house.reactor.advance(0)
-    assert house.open == {"tcp 127.0.0.1:1", "tcp 127.0.0.1:2"}
-    assert told == [(True, ("service a: listening on 127.0.0.1:2",))]
+def test_service_may_request_a_reload() -> None:
+    """In a later turn, as the reload may replace the service."""
+    harness = Harness(service("a", "1"), read=lambda: settings(service("a", "1, 2")))
+    results: list[tuple[bool, Sequence[str]]] = []
+    harness.services.contexts["a"].reload(lambda ok, lines: results.append((ok, lines)))
+    assert results == []
+    assert harness.open == {"tcp 127.0.0.1:1"}
+    harness.reactor.advance(0)
+    assert harness.open == {"tcp 127.0.0.1:1", "tcp 127.0.0.1:2"}
+    assert results == [(True, ("service a: listening on 127.0.0.1:2",))]
 
 
-def test_a_service_gets_an_answer_to_a_reload_that_breaks() -> None:
-    """A client of the service may wait for it."""
+def test_service_gets_the_result_of_a_failed_reload() -> None:
+    """A client of the service may wait for the result."""
 
     def broken() -> NoReturn:
         raise RuntimeError("a bug")
 
-    house = House(service("a", "1"), read=broken)
-    told: list[tuple[bool, Sequence[str]]] = []
-    house.services.contexts["a"].reload(lambda ok, lines: told.append((ok, lines)))
+    harness = Harness(service("a", "1"), read=broken)
+    results: list[tuple[bool, Sequence[str]]] = []
+    harness.services.contexts["a"].reload(lambda ok, lines: results.append((ok, lines)))
     with pytest.raises(RuntimeError, match="a bug"):
-        house.reactor.advance(0)
-    assert told == [(False, ())]
+        harness.reactor.advance(0)
+    assert results == [(False, ())]

@@ -6,7 +6,7 @@ from importlib.metadata import EntryPoint
 from typing import Any
 
 import pytest
-from daemon.house import Reactor, service
+from daemon.harness import Reactor, service
 from twisted.internet.address import IPv4Address
 from twisted.internet.testing import StringTransport
 
@@ -29,7 +29,7 @@ def settings(text: str) -> Settings:
     return build(document, KINDS, SECTIONS)
 
 
-class House:
+class Harness:
     """A running daemon with these kinds."""
 
     def __init__(self, text: str) -> None:
@@ -44,8 +44,8 @@ class House:
     def factory(self, name: str) -> Any:
         return self.daemon.running_services.units[name].layer.factory
 
-    def said(self, port: int) -> bytes:
-        """What a client hears that connects now."""
+    def greeting(self, port: int) -> bytes:
+        """Connect to a port, and return the greeting."""
         address = IPv4Address("TCP", "192.0.2.1", 4711)
         protocol = self.reactor.ports["tcp", "127.0.0.1", port].factory.buildProtocol(address)
         transport = StringTransport(peerAddress=address)
@@ -53,68 +53,66 @@ class House:
         return transport.value()
 
 
-def test_a_kind_gets_its_section_in_its_context() -> None:
+def test_context_has_the_declared_section() -> None:
     """IContext.sections: "the settings of the sections that the kind declares, by title" """
-    house = House(BOTH + service("e", "3", "echo") + "[shared]\nword = hi\n")
-    assert (house.said(1), house.said(2)) == (b"hi", b"hi")
-    contexts = house.daemon.running_services.contexts
+    harness = Harness(BOTH + service("e", "3", "echo") + "[shared]\nword = hi\n")
+    assert (harness.greeting(1), harness.greeting(2)) == (b"hi", b"hi")
+    contexts = harness.daemon.running_services.contexts
     assert contexts["e"].sections == {}
     assert list(contexts["p"].sections) == ["shared"]
-    assert House(BOTH).said(1) == b"hello"
+    assert Harness(BOTH).greeting(1) == b"hello"
 
 
-def test_a_reload_hands_a_changed_section_to_all_services_that_share_it() -> None:
+def test_changed_section_is_passed_to_all_its_services() -> None:
     """IContext.sections: "A reload that changes them replaces the mapping and then calls
     IReconfigurable.reconfigure()"; a factory that cannot take it over is replaced."""
-    house = House(BOTH)
-    restarted, patient = house.factory("r"), house.factory("p")
-    assert house.reload(BOTH + "[shared]\nword = hi\n") == [
+    harness = Harness(BOTH)
+    restarted, patient = harness.factory("r"), harness.factory("p")
+    assert harness.reload(BOTH + "[shared]\nword = hi\n") == [
         "service r: [shared] word changed: restarted",
         "shared: word swapped",
     ]
-    assert house.factory("r") is not restarted
-    assert house.factory("p") is patient
+    assert harness.factory("r") is not restarted
+    assert harness.factory("p") is patient
     assert patient.reconfigured == 1
-    assert (house.said(1), house.said(2)) == (b"hi", b"hi")
+    assert (harness.greeting(1), harness.greeting(2)) == (b"hi", b"hi")
 
 
-def test_what_a_kind_refuses_in_a_section_changes_nothing() -> None:
-    house = House(BOTH)
+def test_rejected_section_changes_nothing() -> None:
+    harness = Harness(BOTH)
     with pytest.raises(ConfigError, match="the shared word is wrong"):
-        house.reload(BOTH + "[shared]\nword = wrong\n")
-    assert (house.said(1), house.said(2)) == (b"hello", b"hello")
+        harness.reload(BOTH + "[shared]\nword = wrong\n")
+    assert (harness.greeting(1), harness.greeting(2)) == (b"hello", b"hello")
 
 
-def test_a_key_of_a_section_may_take_a_restart() -> None:
-    house = House(BOTH)
-    assert house.reload(BOTH + "[shared]\nfixed = x\n") == ["shared: fixed needs a restart"]
+def test_section_key_may_require_a_restart() -> None:
+    harness = Harness(BOTH)
+    assert harness.reload(BOTH + "[shared]\nfixed = x\n") == ["shared: fixed needs a restart"]
 
 
-def test_datagrams_are_answered_by_the_section_as_it_is() -> None:
+def test_changed_section_applies_to_datagrams() -> None:
     text = service("p", "2, 2 udp", "patient")
-    house = House(text)
-    house.reload(text + "[shared]\nword = hi\n")
-    server = house.reactor.ports["udp", "127.0.0.1", 2].factory
+    harness = Harness(text)
+    harness.reload(text + "[shared]\nword = hi\n")
+    server = harness.reactor.ports["udp", "127.0.0.1", 2].factory
     assert server._responder(b"") == b"hi"
-    house.reload(text + "[shared]\nword = ho\n")
+    harness.reload(text + "[shared]\nword = ho\n")
     assert server._responder(b"") == b"ho"
 
 
-def test_a_section_comes_and_goes_with_its_services() -> None:
+def test_section_is_added_and_removed_with_its_services() -> None:
     other = service("e", "3", "echo")
-    house = House(other)
-    assert house.reload(other + BOTH + "[shared]\nword = hi\n") == [
+    harness = Harness(other)
+    assert harness.reload(other + BOTH + "[shared]\nword = hi\n") == [
         "service r: added",
         "service p: added",
     ]
-    assert house.said(2) == b"hi"
-    assert house.reload(other) == ["service r: removed", "service p: removed"]
+    assert harness.greeting(2) == b"hi"
+    assert harness.reload(other) == ["service r: removed", "service p: removed"]
 
 
 @pytest.mark.parametrize("title", ["tls", "service", "Shared", "a:b", ""])
-def test_a_title_that_no_section_can_have_is_refused(
-    title: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_invalid_section_title_is_rejected(title: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from daemon.sharing import SayingKind, Shared
 
     monkeypatch.setattr(SayingKind, "sections", {title: Shared})

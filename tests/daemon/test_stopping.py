@@ -1,4 +1,4 @@
-"""SIGTERM once, twice and three times; and what may not hold the end of the process."""
+"""Stop by one, two and three SIGTERMs; nothing delays the exit."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from conftest import LoggedFailures
-from daemon.house import House, service
+from daemon.harness import Harness, service
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
@@ -30,7 +30,7 @@ NUMBERS = (signal.SIGTERM, signal.SIGINT, signal.SIGALRM)
 
 @pytest.fixture(autouse=True)
 def signals() -> Iterator[None]:
-    """Puts back who handles the signals."""
+    """Restore the signal handlers."""
     before = {number: signal.getsignal(number) for number in NUMBERS}
     yield
     signal.setitimer(signal.ITIMER_REAL, 0)
@@ -39,7 +39,7 @@ def signals() -> Iterator[None]:
 
 
 class Bed:
-    """Something that ends, and what was done to it."""
+    """A process that stops, and the calls to it."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, pidfile: str = "") -> None:
         self.done: list[object] = []
@@ -63,7 +63,7 @@ class Bed:
         self.startup.append(call)
 
     def run(self, *between: signal.Signals) -> None:
-        """The reactor starts, and signals come after it has set its handlers."""
+        """Start the reactor, which installs its signal handlers."""
         before, after = self.startup
         before()
         if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
@@ -99,7 +99,7 @@ class Bed:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_each_signal_is_heard(
+def test_each_signal_has_its_effect(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, number: signal.Signals
 ) -> None:
     """ "The second SIGTERM ends everything at once"; the third ends the process as it is."""
@@ -124,7 +124,7 @@ def test_each_signal_is_heard(
 
 @pytest.fixture
 def starting(monkeypatch: pytest.MonkeyPatch) -> Bed:
-    """A daemon whose ports are being opened; the reactor does not run yet."""
+    """A daemon that opens its ports; the reactor does not run yet."""
     bed = Bed(monkeypatch)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -134,7 +134,7 @@ def starting(monkeypatch: pytest.MonkeyPatch) -> Bed:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_during_the_start_waits_for_the_reactor(
+def test_signal_during_the_start_waits_for_the_reactor(
     starting: Bed, number: signal.Signals
 ) -> None:
     """ "During the start the first one waits for the reactor": Ctrl-C gives no traceback, and
@@ -149,7 +149,7 @@ def test_a_signal_during_the_start_waits_for_the_reactor(
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_while_the_reactor_sets_its_handlers_is_counted(
+def test_signal_while_handlers_are_installed_is_counted(
     starting: Bed, number: signal.Signals
 ) -> None:
     """It waits in the kernel. "A signal may be blocked, which means that it will not be delivered
@@ -162,7 +162,7 @@ def test_a_signal_while_the_reactor_sets_its_handlers_is_counted(
     assert not signal.pthread_sigmask(signal.SIG_BLOCK, ()) & {signal.SIGTERM, signal.SIGINT}
 
 
-def test_the_second_signal_ends_a_start_that_hangs(starting: Bed) -> None:
+def test_second_signal_ends_a_hanging_start(starting: Bed) -> None:
     """ "the second ends the process as it is" """
     signal.raise_signal(signal.SIGTERM)
     assert starting.done == []
@@ -170,8 +170,8 @@ def test_the_second_signal_ends_a_start_that_hangs(starting: Bed) -> None:
     assert starting.done == ["programs killed", ("kill", signal.SIGINT)]
 
 
-def test_a_cut_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody need send the third."""
+def test_process_exits_if_the_abort_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A third signal is not necessary."""
     bed = Bed(monkeypatch)
     signal.signal(signal.SIGTERM, lambda number, frame: None)
     bed.signals.startService()
@@ -181,10 +181,10 @@ def test_a_cut_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> 
     assert bed.done == ["cut", "programs killed", ("kill", signal.SIGTERM)]
 
 
-def test_a_signal_that_cannot_be_dealt_with_is_dealt_with_later(
+def test_signal_that_fails_is_handled_later(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """ "SIGTERM is ignored": the reactor logs it first, which may fail for want of memory."""
+    """Fault: SIGTERM was ignored if logging it failed for lack of memory."""
     bed = Bed(monkeypatch)
     fails = iter([True, False])
 
@@ -204,7 +204,7 @@ def test_a_signal_that_cannot_be_dealt_with_is_dealt_with_later(
     assert bed.done == ["stop", "cut"]
 
 
-def test_what_cannot_go_on_ends_with_a_sentence_and_a_status(
+def test_fatal_error_exits_with_a_sentence_and_a_status(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, logged_failures: LoggedFailures
 ) -> None:
     """ "The process ends with a sentence and a status, so that its supervisor restarts it." """
@@ -230,8 +230,8 @@ def test_what_cannot_go_on_ends_with_a_sentence_and_a_status(
     assert bed.done == []
 
 
-def test_what_is_ignored_stays_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
-    """nohup(1), and shells for what runs in the background."""
+def test_ignored_signals_stay_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """nohup(1), and shells for background jobs."""
     bed = Bed(monkeypatch)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     bed.signals.privilegedStartService()
@@ -243,7 +243,7 @@ def test_what_is_ignored_stays_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @implementer(IAbortable)
 class Slow:
-    """Takes the place of a factory that has programs to end."""
+    """A factory with programs to end."""
 
     def __init__(self, factory: Any) -> None:
         self._factory = factory
@@ -263,25 +263,25 @@ class Slow:
 
 
 @pytest.mark.parametrize("early", [True, False], ids=["before it begins", "while it waits"])
-def test_a_cut_ends_what_services_have_beside_connections(early: bool) -> None:
-    house = House(service("a", "1"))
-    layer = house.services.units["a"].layer
+def test_abort_ends_programs_of_services(early: bool) -> None:
+    harness = Harness(service("a", "1"))
+    layer = harness.services.units["a"].layer
     slow: Any = Slow(layer.factory)
     layer.factory = slow
     ends: list[object] = []
     if early:
-        house.daemon.cut()
-    house.daemon.stopService().addCallback(ends.append)
+        harness.daemon.cut()
+    harness.daemon.stopService().addCallback(ends.append)
     if not early:
         assert ends == []
-        house.daemon.cut()
+        harness.daemon.cut()
     assert slow.hurried
     assert len(ends) == 1
 
 
-def test_a_stop_waits_for_all_though_one_fails(logged_failures: LoggedFailures) -> None:
-    house = House(service("a", "1") + service("b", "2"))
-    failing, waiting = house.services.units["a"], house.services.units["b"]
+def test_stop_waits_for_all_services_though_one_fails(logged_failures: LoggedFailures) -> None:
+    harness = Harness(service("a", "1") + service("b", "2"))
+    failing, waiting = harness.services.units["a"], harness.services.units["b"]
     last: Deferred[None] = Deferred()
 
     def fail() -> None:
@@ -290,14 +290,14 @@ def test_a_stop_waits_for_all_though_one_fails(logged_failures: LoggedFailures) 
     failing.stopService = fail  # type: ignore[method-assign, assignment]
     waiting.stopService = lambda: last  # type: ignore[method-assign]
     ends: list[object] = []
-    house.daemon.stopService().addCallback(ends.append)
+    harness.daemon.stopService().addCallback(ends.append)
     assert ends == []
     last.callback(None)
     assert len(ends) == 1
 
 
 class Shared(Service):
-    """A service that frontends use, and that takes its time to stop."""
+    """A service that frontends use, with a slow stop."""
 
     def __init__(self, name: str, calls: list[str]) -> None:
         self.setName(name)
@@ -321,20 +321,20 @@ class Shared(Service):
 METRICS = "[metrics]\nlisten = 127.0.0.1:9\n"
 
 
-def test_shared_services_start_before_the_frontends_and_stop_after_them() -> None:
+def test_shared_services_start_first_and_stop_last() -> None:
     """ "They start before the frontends, in this order, and stop after them, in the reverse order"
     (make_daemon). The daemon's own services stop last: operators watch the others until then."""
     calls: list[str] = []
     shared = [Shared("store", calls), Shared("chat", calls)]
-    house = House(service("a", "1") + METRICS, shared_services=shared)
+    harness = Harness(service("a", "1") + METRICS, shared_services=shared)
     assert calls == [
         *("store prepares", "chat prepares"),
         *("store starts, frontends 0", "chat starts, frontends 0"),
     ]
     calls.clear()
-    connection, transport = house.connect(1)
+    connection, transport = harness.connect(1)
     ends: list[object] = []
-    house.daemon.stopService().addCallback(ends.append)
+    harness.daemon.stopService().addCallback(ends.append)
     assert transport.disconnecting
     assert calls == [], "connections drain first"
     connection.connectionLost(Failure(ConnectionDone()))
@@ -342,61 +342,61 @@ def test_shared_services_start_before_the_frontends_and_stop_after_them() -> Non
     shared[1].stopped.callback(None)
     assert calls == ["chat stops", "store stops"]
     assert ends == []
-    assert house.open == {"tcp 127.0.0.1:9"}
+    assert harness.open == {"tcp 127.0.0.1:9"}
     shared[0].stopped.callback(None)
-    assert house.open == set()
+    assert harness.open == set()
     assert len(ends) == 1
 
 
-def test_a_second_signal_does_not_cut_a_shared_service_short() -> None:
-    """What it writes is whole; only the end of the process is faster."""
+def test_second_signal_does_not_abort_shared_services() -> None:
+    """It finishes its writes; only the exit is faster."""
     calls: list[str] = []
     shared = Shared("store", calls)
-    house = House(service("a", "1"), shared_services=[shared])
+    harness = Harness(service("a", "1"), shared_services=[shared])
     ends: list[object] = []
-    house.daemon.stopService().addCallback(ends.append)
-    house.daemon.cut()
+    harness.daemon.stopService().addCallback(ends.append)
+    harness.daemon.cut()
     assert calls[-1] == "store stops"
     assert ends == []
     shared.stopped.callback(None)
     assert len(ends) == 1
 
 
-def test_a_shared_service_that_fails_to_stop_is_logged_and_the_rest_stops(
+def test_shared_service_that_fails_to_stop_is_logged(
     logged_failures: LoggedFailures,
 ) -> None:
     calls: list[str] = []
     shared = [Shared("store", calls), Shared("chat", calls)]
-    house = House(service("a", "1") + METRICS, shared_services=shared)
+    harness = Harness(service("a", "1") + METRICS, shared_services=shared)
     ends: list[object] = []
-    house.daemon.stopService().addCallback(ends.append)
+    harness.daemon.stopService().addCallback(ends.append)
     shared[1].stopped.errback(ValueError("disk full"))
     shared[0].stopped.callback(None)
     assert len(ends) == 1
-    assert house.open == set()
+    assert harness.open == set()
     logged_failures.expect("a service has failed to stop")
 
 
 @pytest.mark.parametrize("how", ["written", "late", "cut"])
-def test_a_stop_waits_for_the_bans_that_are_being_written(how: str) -> None:
-    """The thread that does it is not waited for at the end of the process. A disk may hang."""
-    house = House("[tcpd]\ndrain = 20s\n" + service("a", "1"))
-    lock = house.daemon.ban_file._lock
+def test_stop_waits_until_bans_are_written(how: str) -> None:
+    """The exit does not wait for the writing thread, as a disk may hang."""
+    harness = Harness("[tcpd]\ndrain = 20s\n" + service("a", "1"))
+    lock = harness.daemon.ban_file._lock
     lock.acquire()
     ends: list[object] = []
-    house.daemon.stopService().addCallback(ends.append)
-    house.reactor.advance(19)
+    harness.daemon.stopService().addCallback(ends.append)
+    harness.reactor.advance(19)
     assert ends == []
     if how == "written":
         lock.release()
     elif how == "late":
-        house.reactor.advance(1)
+        harness.reactor.advance(1)
     else:
-        house.daemon.cut()
+        harness.daemon.cut()
     assert len(ends) == 1
 
 
-def test_the_end_waits_for_no_thread() -> None:
+def test_exit_does_not_wait_for_threads() -> None:
     """ "Nothing may hold the process's end": not a thread that hangs, and not what is queued."""
     reactor = SelectReactor()
     use_daemon_threads(reactor)
@@ -410,7 +410,7 @@ def test_the_end_waits_for_no_thread() -> None:
     threads = list(pool.threads)
     assert threads
     assert all(thread.daemon for thread in threads)
-    pool.stop()  # would wait for all of it
+    pool.stop()  # waits for all work
     assert not done.is_set()
     go_on.set()
     for thread in threads:
@@ -419,7 +419,7 @@ def test_the_end_waits_for_no_thread() -> None:
         each.connectionLost(None)
 
 
-def test_a_pool_that_is_there_stays() -> None:
+def test_existing_thread_pool_is_kept() -> None:
     reactor = SelectReactor()
     pool = reactor.getThreadPool()
     use_daemon_threads(reactor)

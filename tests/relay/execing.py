@@ -51,7 +51,7 @@ class Context:
         return self.reactor
 
 
-class House:
+class Harness:
     """The service and its clients."""
 
     def __init__(self, reactor: Any, command: str, connections: int = 1000, **keys: Any) -> None:

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from operating import House
+from operating import Harness
 
 from tcpd.ctl.client import Answer, Unreachable
 from tcpd.ctl.top.sample import take
@@ -90,8 +90,8 @@ def test_refusal_raises_unreachable_with_the_daemons_text() -> None:
 class InMemory:
     """A daemon in memory behind its control protocol."""
 
-    def __init__(self, house: House) -> None:
-        self._operator = house.operator()
+    def __init__(self, harness: Harness) -> None:
+        self._operator = harness.operator()
 
     def ask(self, request: str) -> Answer:
         code, _, text = self._operator.ask(request).partition(" ")
@@ -100,13 +100,13 @@ class InMemory:
 
 @pytest.mark.usefixtures("listeners_in_memory")
 def test_daemon_sends_every_field() -> None:
-    house = House("[service:echo]\nprotocol = echo\nlisten = 127.0.0.1:7\n")
-    house.connect(7)
-    sample = take(InMemory(house), 0.0, "CONNECTIONS json SORT=in LIMIT=1000")
+    harness = Harness("[service:echo]\nprotocol = echo\nlisten = 127.0.0.1:7\n")
+    harness.connect(7)
+    sample = take(InMemory(harness), 0.0, "CONNECTIONS json SORT=in LIMIT=1000")
     assert [each.name for each in sample.services] == ["echo"]
     assert sample.connections is not None
     assert [each.service for each in sample.connections] == ["echo"]
     assert sample.total == 1
     assert not sample.status.unready
-    house.daemon.stopService()
-    assert take(InMemory(house), 0.0).status.unready.startswith("stopping")
+    harness.daemon.stopService()
+    assert take(InMemory(harness), 0.0).status.unready.startswith("stopping")

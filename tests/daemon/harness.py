@@ -1,4 +1,4 @@
-"""A daemon on a reactor in memory, for tests of what it does as a whole."""
+"""A daemon on a reactor in memory."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Port:
 
 
 class Reactor(MemoryReactorClock):
-    """Refuses to open a port twice, as a real one does."""
+    """Opens each port only once."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -74,12 +74,12 @@ def settings(text: str, directory: Path = Path("/etc")) -> Settings:
 
 
 def figures(daemon: Daemon) -> Figures:
-    """What the metrics of a daemon say."""
+    """Return the values of a daemon's metrics."""
     (kind,) = (each.kind for each in daemon.configuration.internals if each.name == "metrics")
     return read_figures(kind.sources)
 
 
-class House:
+class Harness:
     """A running daemon."""
 
     def __init__(
