@@ -18,7 +18,7 @@ from tcpd.chat.quitting import ended_for, lost_by
 from tcpd.chat.service import ChatService
 from tcpd.config.values import Rate
 from tcpd.handshake.facts import Facts
-from tcpd.interfaces import IContext
+from tcpd.interfaces import IConnection, IContext
 from tcpd.lines.single import SinglePump
 from tcpd.ops import catalogue
 from tcpd.ops.counters import ServiceCounters
@@ -50,7 +50,7 @@ class ChatProtocol(SinglePump):
         self._factory = factory
 
     @abstractmethod
-    def converse(self, outbox: Outbox, connection: Any) -> Conversation:
+    def converse(self, outbox: Outbox, connection: IConnection | None) -> Conversation:
         """Make the conversation. Called once, when the connection is there.
 
         :param connection: an :class:`tcpd.interfaces.IConnection`, or ``None``.

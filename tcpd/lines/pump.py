@@ -88,7 +88,7 @@ class LinePump(Protocol):
         self._input_ended = False
         self._departing = False
         self._rest: IDelayedCall | None = None
-        self._connection: Any = None
+        self._connection: IConnection | None = None
 
     # --- for a subclass to provide ---
 
@@ -264,7 +264,7 @@ class LinePump(Protocol):
         self.finish()
         connection = self._connection
         if connection is not None:
-            connection.broken(doing)
+            connection.log_and_abort(doing)
             return
         catalogue.CONNECTION_FAILED.fail(_log, service="", id="", peer="", doing=doing)
         transport: Any = self.transport

@@ -68,7 +68,7 @@ class Handshake(Protocol):
     def connectionMade(self) -> None:
         """Say all of it; the connection layer bounds how long its client may take to read."""
         transport: Any = self.transport
-        connection: Any = IConnection(transport, None)
+        connection = IConnection(transport, None)
         facts = _UNKNOWN if connection is None else connection.facts()
         transport.write(report(facts, self._factory.settings))
         transport.loseConnection()

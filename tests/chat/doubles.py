@@ -300,7 +300,8 @@ class ConnectionTransport(StringTransport):
 
     :ivar ends: the reasons of calls of ``end``.
     :ivar refusals: the reasons of calls of ``refuse``.
-    :ivar stood_for: the addresses of calls of ``stand_for``.
+    :ivar replaced: the addresses of calls of ``replace_address``.
+    :ivar failures: the arguments of calls of ``log_and_abort``.
     """
 
     peer = "192.0.2.1:4711"
@@ -319,7 +320,8 @@ class ConnectionTransport(StringTransport):
         self.proxy = proxy
         self.ends: list[End] = []
         self.refusals: list[Refusal] = []
-        self.stood_for: list[str] = []
+        self.replaced: list[str] = []
+        self.failures: list[str] = []
         self._facts = facts or Facts()
 
     def facts(self) -> Facts:
@@ -332,5 +334,8 @@ class ConnectionTransport(StringTransport):
         self.refusals.append(reason)
 
     def replace_address(self, address: Any) -> Refusal | None:
-        self.stood_for.append(str(address))
+        self.replaced.append(str(address))
         return None
+
+    def log_and_abort(self, doing: str) -> None:
+        self.failures.append(doing)

@@ -223,6 +223,17 @@ def test_failure_of_a_command_in_a_later_turn_closes_its_connection_only(
     assert cat.numerics("PING x") == ["PONG"]
 
 
+def test_failed_command_is_reported_to_the_connection_layer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The fault: a method of the connection layer had been renamed, and the caller had not."""
+    transport = ConnectionTransport("192.0.2.1")
+    _, client = register(transport)
+    monkeypatch.setattr(IrcConversation, "line", lambda session, data: 1 // 0)
+    client.protocol.dataReceived(b"PING x\r\n")
+    assert transport.failures == ["answering"]
+
+
 def test_client_dropped_before_registration_is_not_counted() -> None:
     """Modern IRC, RPL_LUSERUNKNOWN: 'the number of connections to the server that are currently in
     an unknown state'."""
@@ -242,7 +253,7 @@ def test_gateway_client_is_reported_to_the_connection_layer() -> None:
     transport = ConnectionTransport("192.0.2.1")
     chat, client = register(transport)
     assert client.protocol.replace_address(ipaddress.ip_address("198.51.100.7")) is None
-    assert transport.stood_for == ["198.51.100.7"]
+    assert transport.replaced == ["198.51.100.7"]
     assert chat.irc_client().protocol.replace_address(ipaddress.ip_address("198.51.100.7")) is None
 
 

@@ -59,7 +59,7 @@ class IrcProtocol(ChatProtocol):
         self._received = True
         self._silent = 0
 
-    def converse(self, outbox: Outbox, connection: Any) -> IrcConversation:
+    def converse(self, outbox: Outbox, connection: IConnection | None) -> IrcConversation:
         self._irc.protocols[self] = None
         client = IrcConversation(
             self._irc.server,
@@ -90,7 +90,7 @@ class IrcProtocol(ChatProtocol):
 
     def replace_address(self, address: Address) -> Refusal | None:
         """See :class:`tcpd.chat.conversation.GatewayEdge`."""
-        connection: Any = IConnection(self.transport, None)
+        connection = IConnection(self.transport, None)
         refusal: Refusal | None = (
             None if connection is None else connection.replace_address(address)
         )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from twisted.internet.interfaces import IAddress
 from zope.interface import implementer
 
@@ -14,7 +12,7 @@ from tcpd.chat.text.conversation import LINE_BYTES, TextConversation
 from tcpd.chat.text.render import TextFormat, encode_lines
 from tcpd.chat.text.server import TextServer
 from tcpd.chat.text.settings import TextSettings
-from tcpd.interfaces import IContext, IReconfigurable, IRefusing
+from tcpd.interfaces import IConnection, IContext, IReconfigurable, IRefusing
 from tcpd.lines.linebuffer import LineFault
 from tcpd.policy.reasons import Refusal
 from tcpd.wire.telnet import TelnetFilter
@@ -33,7 +31,7 @@ class TextProtocol(ChatProtocol):
         self._texts = factory
         self._telnet = TelnetFilter()
 
-    def converse(self, outbox: Outbox, connection: Any) -> TextConversation:
+    def converse(self, outbox: Outbox, connection: IConnection | None) -> TextConversation:
         profile = Profile()
         if connection is not None:
             secure = connection.tls is not None or connection.address is None

@@ -192,7 +192,7 @@ class ControlProtocol(LineProtocol):
             transport.loseWriteConnection()
             clock = self._shared.context.clock
             self._patience = clock.callLater(_REFUSED_LINGER, self.cut)
-            connection: Any = IConnection(transport, None)
+            connection = IConnection(transport, None)
             if connection is not None:
                 connection.release_slot()
             self._shared.linger(self)
