@@ -1,4 +1,4 @@
-"""The benchmarks stand beside the tests, and in no installed package."""
+"""Makes the package benchmarks importable, which is not installed."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# behind what is there: nothing else is to be found in the checkout that is installed elsewhere
+# appended, so that an installed tcpd precedes the checkout's
 sys.path.append(str(ROOT))

@@ -1,4 +1,4 @@
-"""The benchmarks run, and notice what is wrong. How fast anything is, no test says."""
+"""The benchmarks run, compare correctly, and detect faults. No test measures speed."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from tcpd.small.echo import EchoFactory
 
 ROOT = Path(__file__).resolve().parents[2]
 
-needs_epoll = pytest.mark.skipif(not hasattr(select, "epoll"), reason="there is no epoll")
-needs_compiler = pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler")
+needs_epoll = pytest.mark.skipif(not hasattr(select, "epoll"), reason="no epoll on this system")
+needs_compiler = pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler is installed")
 
 
-def test_a_ratio_compares_what_was_measured_in_the_same_round() -> None:
+def test_ratio_compares_results_of_the_same_round() -> None:
     table = Table("echo-64", "echo", "message", "stock")
     for round_, (unit, other) in enumerate([(2.0, 1.0), (8.0, 2.0), (3.0, 1.0)]):
         table.add("stock", round_, {"cpu": unit, "operations": 1.0, "seconds": 1.0})
@@ -42,20 +42,20 @@ def test_a_ratio_compares_what_was_measured_in_the_same_round() -> None:
     assert "3.00 (2.00-4.00)" in table.text()
 
 
-def test_a_server_without_the_unit_beside_it_has_no_ratio() -> None:
+def test_no_ratio_without_the_unit() -> None:
     table = Table("echo-64", "echo", "message", "stock")
     table.add("other", 0, {"cpu": 1.0, "operations": 2.0, "seconds": 1.0})
     assert table.ratios("other") == []
     assert spread([]) == "-"
 
 
-def test_a_table_says_why_a_server_is_not_in_it() -> None:
+def test_table_has_the_reason_for_a_skipped_server() -> None:
     table = Table("echo-64", "echo", "message", "stock")
     table.skipped["xinetd"] = "it is not installed"
     assert "xinetd: skipped, it is not installed" in table.text()
 
 
-#: What the connection layer has in methods that move bytes: the rest is the transport's.
+#: Lines of the connection layer in methods of the transport.
 POLICY_LINES = {
     "doRead": [
         "size = len(data)",
@@ -81,8 +81,8 @@ def code_of(method: object) -> list[str]:
 
 @needs_epoll
 @pytest.mark.parametrize("name", POLICY_LINES)
-def test_the_peer_without_policy_moves_bytes_as_tcpd_does(name: str) -> None:
-    """It is "the same protocol without it" only for as long as nothing else is left out."""
+def test_lean_peer_has_the_methods_of_the_transport(name: str) -> None:
+    """It is "the same protocol without it" only if nothing else is omitted."""
     from benchmarks.peers.lean import Bare
 
     with_policy = code_of(getattr(SocketConnection, name))
@@ -94,7 +94,7 @@ def test_the_peer_without_policy_moves_bytes_as_tcpd_does(name: str) -> None:
 
 
 @needs_epoll
-def test_the_peer_without_policy_begins_as_tcpds_transport_does() -> None:
+def test_lean_peer_is_initialized_as_the_transport() -> None:
     from benchmarks.peers.lean import Bare
 
     ours = code_of(SocketConnection.__init__)
@@ -104,7 +104,7 @@ def test_the_peer_without_policy_begins_as_tcpds_transport_does() -> None:
 
 
 @needs_epoll
-def test_the_peer_without_policy_echoes_and_closes() -> None:
+def test_lean_peer_echoes_and_closes() -> None:
     from benchmarks.peers.lean import BareListener
 
     reactor, sock = MemoryReactor(), MemorySocket()
@@ -122,7 +122,7 @@ def test_the_peer_without_policy_echoes_and_closes() -> None:
 @pytest.mark.live
 @pytest.mark.long
 @needs_compiler
-def test_the_real_daemon_is_measured_beside_a_peer(tmp_path: Path) -> None:
+def test_benchmark_of_the_daemon_and_a_peer(tmp_path: Path) -> None:
     results = tmp_path / "results.json"
     command = [sys.executable, "-m", "benchmarks", "--rounds", "1", "--seconds", "0.1"]
     command += ["--json", str(results)]
@@ -151,7 +151,7 @@ def test_the_real_daemon_is_measured_beside_a_peer(tmp_path: Path) -> None:
 
 @pytest.mark.live
 @needs_compiler
-def test_the_load_fails_for_a_byte_that_is_not_as_it_was_sent(tmp_path: Path) -> None:
+def test_load_detects_a_wrong_byte(tmp_path: Path) -> None:
     program = Ground(tmp_path).build("load.c")
     with socket.create_server(("127.0.0.1", 0)) as listening:
         listening.settimeout(PATIENCE)
@@ -182,8 +182,8 @@ def test_the_load_fails_for_a_byte_that_is_not_as_it_was_sent(tmp_path: Path) ->
 
 
 @pytest.mark.live
-def test_a_crowd_is_held_from_many_addresses(tmp_path: Path) -> None:
-    """20 connections from 10 addresses, where an address may have two."""
+def test_crowd_connects_from_many_addresses(tmp_path: Path) -> None:
+    """20 connections from 10 addresses, with ``per_address = 2``."""
     daemon = Daemon(
         tmp_path,
         "[policy:default]\nper_address = 2\n"
@@ -214,7 +214,7 @@ def test_a_crowd_is_held_from_many_addresses(tmp_path: Path) -> None:
         daemon.stop()
 
 
-def test_a_crowd_notices_who_is_put_out() -> None:
+def test_crowd_counts_connections_closed_by_the_server() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
         ours.setblocking(False)
@@ -224,7 +224,7 @@ def test_a_crowd_notices_who_is_put_out() -> None:
         assert ended([ours]) == 1
 
 
-def test_a_crowd_comes_from_addresses_that_are_all_different() -> None:
+def test_addresses_of_a_crowd_are_distinct() -> None:
     found = list(addresses(70_000))
     assert len({*found}) == 70_000
     assert all(ip_address(each).is_loopback for each in found)

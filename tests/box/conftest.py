@@ -1,4 +1,4 @@
-"""A box, made once, in which tcpd was installed by the commands of docs/howto/install.rst."""
+"""Fixtures: boxes, without tcpd and with tcpd installed as docs/howto/install.rst shows."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pathlib import Path
 import boxes
 import installing
 import pytest
-from box.page import CHECKOUT, INSTALL, USER, type_into
+from box.page import CHECKOUT, INSTALL, USER, run_in
 from boxes import Box
 
 
 @pytest.fixture(scope="session")
 def directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Where boxes are kept while they are needed: each is 300 MB."""
+    """Directory of the boxes, of 300 MB each; removed after the tests."""
     made = tmp_path_factory.mktemp("box")
     yield made
     shutil.rmtree(made, ignore_errors=True)
@@ -24,7 +24,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def pristine(directory: Path) -> Path:
-    """The file system of a box without tcpd. TCPD_TEST_BOX names one that is there already."""
+    """The file system of a box without tcpd; ``TCPD_TEST_BOX`` names an existing one."""
     why = boxes.why_not()
     if why:
         pytest.skip(why)
@@ -33,31 +33,31 @@ def pristine(directory: Path) -> Path:
     root = directory / "pristine"
     error = boxes.make(root)
     if error:
-        pytest.skip(f"debootstrap made no box: {error}")
+        pytest.skip(f"debootstrap failed: {error}")
     return root
 
 
 @pytest.fixture(scope="session")
 def wheelhouse(directory: Path) -> Path:
-    """Wheels of all that tcpd requires, for the Python of the box."""
+    """Wheels of tcpd's requirements, for the Python of the box."""
     wheels = directory / "wheels"
     error = boxes.wheels(wheels)
     if error:
-        pytest.skip(f"no package index gave what tcpd requires: {error}")
+        pytest.skip(f"tcpd's requirements cannot be downloaded: {error}")
     return wheels
 
 
 @pytest.fixture(scope="session")
 def installed(directory: Path, pristine: Path, wheelhouse: Path) -> Path:
-    """The file system of a box with tcpd, as the page has it installed."""
+    """The file system of a box with tcpd, installed by the commands of the page."""
     root = boxes.copy(pristine, directory / "installed")
     shutil.copytree(wheelhouse, root / "srv" / "wheels").chmod(0o755)
-    # the box has no network: its package index is a directory
+    # the box has no network: pip's index is a directory
     (root / "etc" / "pip.conf").write_text("[global]\nno-index = true\nfind-links = /srv/wheels\n")
     installing.copy_checkout(root / CHECKOUT.lstrip("/"))
     with Box(root) as box:
         box.must(f"useradd {USER}; chown -R {USER}: /home/{USER}")
-        type_into(box, *INSTALL.section("Install and start the unit"))
+        run_in(box, *INSTALL.section("Install and start the unit"))
         assert box.show("ActiveState", "SubState") == "active\nrunning"
         assert "rror" not in box.log()
     return root
@@ -65,7 +65,7 @@ def installed(directory: Path, pristine: Path, wheelhouse: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def shared(directory: Path, installed: Path) -> Iterator[Box]:
-    """A box that was booted with tcpd installed. Tests ask for :func:`configure`."""
+    """A running box with tcpd, for :func:`configure`."""
     with Box(boxes.copy(installed, directory / "shared")) as box:
         box.must("ln -s /opt/tcpd/bin/tcpd-ctl /usr/local/bin/")
         box.must("systemctl enable /opt/tcpd/share/tcpd/etc/systemd/tcpd.socket")
@@ -74,7 +74,7 @@ def shared(directory: Path, installed: Path) -> Iterator[Box]:
 
 @pytest.fixture
 def configure(shared: Box) -> Callable[..., Box]:
-    """Start tcpd anew with an ini file, a drop-in for its unit and one for its socket."""
+    """Restart tcpd with an ini file, a drop-in for its service unit and one for its socket unit."""
 
     def configure(ini: str, service: str = "", socket: str = "") -> Box:
         shared.write("/etc/tcpd/tcpd.ini", ini, 0o640)

@@ -1,4 +1,4 @@
-"""Typing commands of pages in a box."""
+"""Commands of pages, run in a box."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from docs.commands import Command, Page, difference
 INSTALL = Page("docs/howto/install.rst")
 LOGS = Page("docs/howto/logs.rst")
 
-#: Pages of which a test types commands in a box.
+#: Pages with commands that tests run in a box.
 PAGES = [INSTALL, LOGS]
 
-#: What stands within sentences of the first, and is typed, too.
+#: Commands in sentences of the first page that a test runs in a box.
 INLINE = [
     "journalctl -u tcpd",
     "systemctl restart tcpd",
@@ -27,14 +27,14 @@ INLINE = [
     "systemctl enable tcpd.socket",
 ]
 
-#: Whose checkout a box has, and who types what stands behind ``$``.
+#: The user of commands after ``$``, and the checkout.
 USER, CHECKOUT = "ann", "/home/ann/tcpd"
 
 
-def type_into(box: Box, *commands: Command) -> None:
-    """Type commands in the checkout, each as the user of its prompt.
+def run_in(box: Box, *commands: Command) -> None:
+    """Run commands in the checkout, each as the user of its prompt.
 
-    :raise AssertionError: if one prints something else than the page shows, or fails.
+    :raise AssertionError: if a command fails, or its output differs from the page.
     """
     for command in commands:
         script = f"cd {CHECKOUT}\n{command.text}"

@@ -1,4 +1,4 @@
-"""packaging/debian: built, installed, upgraded, removed and purged in a Debian 12 of its own."""
+"""packaging/debian: built, installed, upgraded, removed and purged in a box."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from boxes import Box
 
 pytestmark = pytest.mark.box
 
-#: As fast as it can be: what is compressed is thrown away soon.
+#: Builds both packages, with fast compression.
 BUILD = """
 export PIP_NO_INDEX=1 PIP_FIND_LINKS=/root/wheels
 export DPKG_DEB_COMPRESSOR_TYPE=gzip DPKG_DEB_COMPRESSOR_LEVEL=1
@@ -43,7 +43,7 @@ def box(directory: Path, pristine: Path, wheelhouse: Path) -> Iterator[Box]:
     shutil.rmtree(root)
 
 
-def test_what_is_in_it(box: Box) -> None:
+def test_contents_of_the_package(box: Box) -> None:
     files = box.must(f"dpkg-deb -c {PACKAGE.format(1)}")
     named = {line.split()[5]: line.split() for line in files.splitlines()}
     for name in (
@@ -64,15 +64,15 @@ def test_what_is_in_it(box: Box) -> None:
         assert named[name][1] == "root/root", name
     assert named["./etc/tcpd/tcpd.ini"][:2] == ["-rw-r-----", "root/root"]
     programs = [name for name in named if name.rpartition("/")[2] == "tcpd"]
-    assert "./usr/sbin/tcpd" not in programs, "that is TCP Wrappers'"
+    assert "./usr/sbin/tcpd" not in programs, "TCP Wrappers has that name"
     assert "./usr/bin/tcpd" not in programs
     assert not [name for name in named if "__pycache__" in name]
     assert not [name for name in named if name.startswith("./usr/lib/python3/")]
 
 
-def test_its_life(box: Box) -> None:
-    """Installed, it serves; upgraded, it keeps the edits and is another process; removed, it leaves
-    configuration and state; purged, nothing."""
+def test_install_upgrade_remove_and_purge(box: Box) -> None:
+    """The upgrade keeps edited configuration and restarts the daemon; the removal keeps
+    configuration and state, the purge nothing."""
     box.must(f"{DPKG} -i {PACKAGE.format(1)}")
     assert box.show("ActiveState", "UnitFileState") == "active\nenabled"
     assert box.must("printf hi | nc -N 127.0.0.1 7007") == "hi"
@@ -92,7 +92,7 @@ def test_its_life(box: Box) -> None:
     assert box.must("dpkg-query -W -f '${Version}' python3-tcpd") == "0.1.0-2"
     assert box.show("ActiveState") == "active"
     assert box.show("MainPID") != before
-    assert box.must("printf hi | nc -N 127.0.0.1 7") == "hi", "what was edited is in force"
+    assert box.must("printf hi | nc -N 127.0.0.1 7") == "hi", "edited configuration"
     assert box.must("stat -c '%U:%G %a' /etc/tcpd/tcpd.ini") == "root:tcpd 640\n"
     assert "192.0.2.1" in box.must("tcpd-ctl bans")
 
@@ -102,10 +102,10 @@ def test_its_life(box: Box) -> None:
     box.must("grep -q systemd:echo /etc/tcpd/tcpd.ini; test -d /var/lib/tcpd")
 
     box.must(f"{DPKG} --purge python3-tcpd")
-    # what man has formatted stays with it, for a while
+    # man-db keeps its cache for a while
     left = box.must(
         "find / -xdev -name '*tcpd*' -not -path '/root/*' -not -path '/proc/*' "
         "-not -path '/var/cache/man/*'"
     )
     assert left == ""
-    assert "nologin" in box.must("getent passwd tcpd"), "Debian keeps users: files may be theirs"
+    assert "nologin" in box.must("getent passwd tcpd"), "Debian keeps system users"

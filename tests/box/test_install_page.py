@@ -1,4 +1,4 @@
-"""docs/howto/install.rst, word for word: by its first section the other tests' boxes are made."""
+"""Commands of docs/howto/install.rst; the fixtures run its first section."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import boxes
 import pytest
-from box.page import CHECKOUT, INLINE, INSTALL, type_into
+from box.page import CHECKOUT, INLINE, INSTALL, run_in
 from boxes import Box
 
 pytestmark = pytest.mark.box
@@ -18,23 +18,23 @@ pytestmark = pytest.mark.box
     ("title", "most"),
     [("Install and start the unit", 6), ("Upgrade", 4), ("Uninstall", 4)],
 )
-def test_it_takes_few_commands(title: str, most: int) -> None:
+def test_sections_have_few_commands(title: str, most: int) -> None:
     assert 3 <= len(INSTALL.section(title)) <= most
 
 
-def test_the_rest_of_the_page(directory: Path, installed: Path) -> None:
-    """One machine's life: what was edited survives the upgrade, and nothing the uninstall."""
+def test_commands_of_the_other_sections(directory: Path, installed: Path) -> None:
+    """Edited configuration survives the upgrade, and nothing survives the uninstall."""
     left = INSTALL.commands[len(INSTALL.section("Install and start the unit")) :]
     left_inline = [*INLINE]
 
-    def type_section(title: str) -> None:
+    def run_section(title: str) -> None:
         commands = INSTALL.section(title)
-        type_into(box, *commands)
-        # no command of the page is left out, and none comes before its time
+        run_in(box, *commands)
+        # all commands, in the order of the page
         assert left[: len(commands)] == commands
         del left[: len(commands)]
 
-    def type_inline(command: str) -> str:
+    def run_inline(command: str) -> str:
         assert command in INSTALL.inline
         left_inline.remove(command)
         return box.must(command)
@@ -42,45 +42,45 @@ def test_the_rest_of_the_page(directory: Path, installed: Path) -> None:
     with Box(boxes.copy(installed, directory / "page")) as box:
         assert box.show("ActiveState", "UnitFileState") == "active\nenabled"
         box.must("sed -i 's/^listen = 127.0.0.1:7007/listen = 127.0.0.1:7008/' /etc/tcpd/tcpd.ini")
-        type_section("Change the configuration")
+        run_section("Change the configuration")
         assert box.must("printf hi | nc -N 127.0.0.1 7008") == "hi"
-        type_inline("ln -s /opt/tcpd/bin/tcpd-ctl /usr/local/bin/")
+        run_inline("ln -s /opt/tcpd/bin/tcpd-ctl /usr/local/bin/")
         box.must("runuser -u ann -- tcpd-ctl status")
-        assert "certificate" in type_inline("man -M /opt/tcpd/share/man tcpd.ini")
-        assert "reload: service echo: listening on" in type_inline("journalctl -u tcpd")
-        type_inline("systemctl restart tcpd")
+        assert "certificate" in run_inline("man -M /opt/tcpd/share/man tcpd.ini")
+        assert "reload: service echo: listening on" in run_inline("journalctl -u tcpd")
+        run_inline("systemctl restart tcpd")
 
         box.must("sed -i 's/^listen = 127.0.0.1:7008/listen = systemd:echo/' /etc/tcpd/tcpd.ini")
-        type_section("Low ports, and restarts that refuse nobody")
+        run_section("Low ports, and restarts that refuse nobody")
         assert box.must("printf hi | nc -N 127.0.0.1 7") == "hi"
-        told = type_inline("systemd-analyze security tcpd")
-        (level,) = re.findall(r"exposure level for tcpd.service: (\S+)", told)
-        assert f"says {level} of 10" in INSTALL.text
+        printed = run_inline("systemd-analyze security tcpd")
+        (level,) = re.findall(r"exposure level for tcpd.service: (\S+)", printed)
+        assert INSTALL.says("systemd-analyze security tcpd", f"{level} of 10")
         line = "/etc/systemd/system/tcpd-line.socket"
         box.must(
             "sed 's/Name=.*/Name=line/; s/^ListenStream=.*/ListenStream=17/' "
             f"/opt/tcpd/share/tcpd/etc/systemd/tcpd.socket >{line}\n"
             "systemctl enable tcpd-line.socket"
         )
-        type_inline("systemctl stop tcpd.socket tcpd")
+        run_inline("systemctl stop tcpd.socket tcpd")
         assert box.show("ActiveState") == "inactive"
-        type_inline("systemctl disable --now tcpd-line.socket")
+        run_inline("systemctl disable --now tcpd-line.socket")
         box.must(f"rm {line}; systemctl start tcpd.socket tcpd")
 
         setup = box.root / CHECKOUT.lstrip("/") / "setup.cfg"
         setup.write_text(setup.read_text().replace("version = 0.1.0", "version = 0.1.1"))
         before = box.show("MainPID")
-        type_section("Upgrade")
+        run_section("Upgrade")
         assert box.show("ActiveState") == "active"
         assert box.show("MainPID") != before
         assert ", tcpd 0.1.1" in box.must("/opt/tcpd/bin/tcpd-ctl status")
         assert "Unable to write" not in box.log()
         assert box.must("printf hi | nc -N 127.0.0.1 7") == "hi"
 
-        type_inline("python3 -m venv --clear /opt/tcpd")
+        run_inline("python3 -m venv --clear /opt/tcpd")
         box.must(f"cd {CHECKOUT}; /opt/tcpd/bin/pip install .; systemctl restart tcpd")
 
-        # what an operator has made besides, by the same page
+        # drop-ins that the page tells operators to write
         box.write(
             "/etc/systemd/system/tcpd.service.d/override.conf",
             "[Service]\nExecReload=\n"
@@ -99,16 +99,16 @@ def test_the_rest_of_the_page(directory: Path, installed: Path) -> None:
         box.must("systemctl reload tcpd")
         assert "no service listens on the systemd socket echo" in box.log()
 
-        type_section("Uninstall")
-        type_inline("groupdel tcpd")
+        run_section("Uninstall")
+        run_inline("groupdel tcpd")
         remains = "find / -xdev -name '*tcpd*' -not -path '/home/*' -not -path '/proc/*'"
         assert box.must(f"{remains}; getent passwd tcpd || true").strip() == ""
 
         setup.write_text(setup.read_text().replace("version = 0.1.1", "version = 0.1.0"))
-        type_section("As a Debian package")
+        run_section("As a Debian package")
         assert box.show("ActiveState", "UnitFileState") == "active\nenabled"
         assert box.must("printf hi | nc -N 127.0.0.1 7007") == "hi"
-        type_inline("systemctl enable tcpd.socket")
+        run_inline("systemctl enable tcpd.socket")
         assert not left
         assert not left_inline
     shutil.rmtree(box.root)

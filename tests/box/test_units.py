@@ -1,4 +1,4 @@
-"""etc/systemd under a real systemd: tests that start tcpd there, and look at it from outside."""
+"""etc/systemd: the units under a real systemd."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ECHO = """\
     listen = systemd:echo
     """
 
-#: Connects, and talks, until /run/enough is there; says how often it was answered, and what else.
+#: Connects and sends until /run/enough exists; prints the counts of answers and errors.
 LOAD = """\
     import collections, json, os, socket
     seen = collections.Counter()
@@ -37,7 +37,7 @@ LOAD = """\
     print(json.dumps(seen))
     """
 
-#: A command that holds the reactor up.
+#: A command that blocks the reactor.
 STUCK = """\
     import time
     from tcpd.line.command import command
@@ -49,8 +49,8 @@ STUCK = """\
     """
 
 
-def test_it_is_ready_when_it_has_started(configure: Configure) -> None:
-    """Type=notify: systemctl start returns when READY=1 was told, and then clients are served."""
+def test_clients_are_served_after_systemctl_start(configure: Configure) -> None:
+    """Type=notify: systemctl start returns after READY=1."""
     box = configure("[service:echo]\nprotocol = echo\nlisten = 127.0.0.1:7007\n")
     assert box.must("printf hi | nc -N 127.0.0.1 7007") == "hi"
     assert box.show("Type", "NotifyAccess") == "notify\nmain"
@@ -58,18 +58,18 @@ def test_it_is_ready_when_it_has_started(configure: Configure) -> None:
     assert 'Status: "serving 1 service: ' in box.must("systemctl status tcpd")
 
 
-def test_systemd_finds_nothing_wrong_with_the_units(configure: Configure) -> None:
-    told = configure(ECHO).must("systemd-analyze verify --man=no tcpd.service tcpd.socket")
-    assert told == ""
+def test_systemd_analyze_verifies_the_units(configure: Configure) -> None:
+    printed = configure(ECHO).must("systemd-analyze verify --man=no tcpd.service tcpd.socket")
+    assert printed == ""
 
 
-def test_what_it_may(configure: Configure) -> None:
-    """No more than 1.5 of 10 by systemd's own count, a user of its own, and no capability."""
+def test_privileges_of_the_daemon(configure: Configure) -> None:
+    """Exposure level of at most 1.5, a separate user, and no capabilities."""
     box = configure(ECHO)
-    told = box.must("systemd-analyze security --no-pager tcpd.service")
-    found = re.search(r"Overall exposure level for tcpd.service: (\S+)", told)
-    assert found, told
-    assert float(found[1]) <= 1.5, told
+    printed = box.must("systemd-analyze security --no-pager tcpd.service")
+    found = re.search(r"Overall exposure level for tcpd.service: (\S+)", printed)
+    assert found, printed
+    assert float(found[1]) <= 1.5, printed
     status = box.must("cat /proc/$(systemctl show -p MainPID --value tcpd)/status")
     fields = dict(re.findall(r"^(\w+):\t(.*)$", status, re.M))
     assert fields["Uid"].split() == [box.must("id -u tcpd").strip()] * 4
@@ -77,8 +77,8 @@ def test_what_it_may(configure: Configure) -> None:
     assert (fields["NoNewPrivs"], fields["Seccomp"]) == ("1", "2")
 
 
-def test_a_low_port_and_activation_by_it(configure: Configure) -> None:
-    """Who connects starts the daemon, which has port 7 and neither root nor a capability."""
+def test_socket_activation_on_a_low_port(configure: Configure) -> None:
+    """A connection to port 7 starts the daemon, which has neither root nor capabilities."""
     box = configure(ECHO)
     box.must("systemctl stop tcpd.socket tcpd.service; systemctl start tcpd.socket")
     assert box.show("ActiveState") == "inactive"
@@ -86,8 +86,8 @@ def test_a_low_port_and_activation_by_it(configure: Configure) -> None:
     assert box.show("ActiveState") == "active"
 
 
-def test_each_name_is_a_socket_unit_of_its_own(configure: Configure) -> None:
-    """A copy of tcpd.socket with another name and another port, as its comment has it."""
+def test_second_socket_unit(configure: Configure) -> None:
+    """A copy of tcpd.socket with another name and port, as its comment describes."""
     box = configure(ECHO)
     copy = "/etc/systemd/system/tcpd-line.socket"
     changes = (
@@ -103,25 +103,25 @@ def test_each_name_is_a_socket_unit_of_its_own(configure: Configure) -> None:
         box.must(f"systemctl disable --now tcpd-line.socket; rm {copy}")
 
 
-def test_a_restart_under_load_refuses_nobody(configure: Configure) -> None:
+def test_restart_under_load_refuses_no_connection(configure: Configure) -> None:
     box = configure(ECHO)
     box.write("/root/load.py", LOAD)
-    told = box.must(
+    printed = box.must(
         "rm -f /run/enough; for i in 1 2 3 4; do python3 /root/load.py & done; sleep 0.3\n"
         "for i in 1 2 3; do systemctl restart tcpd; sleep 0.2; done; touch /run/enough; wait"
     )
-    seen = [json.loads(line) for line in told.splitlines()]
+    seen = [json.loads(line) for line in printed.splitlines()]
     assert len(seen) == 4
     for each in seen:
         assert each.pop("answered") > 100
-        # who was being served when the stop began
+        # connections open at the stop
         assert sum(each.values()) <= 3
         assert each.keys() <= {"closed", "ConnectionResetError", "BrokenPipeError"}, each
 
 
-def test_a_stuck_process_is_started_anew(configure: Configure) -> None:
-    """WatchdogSec=: no sign of life for so long, and it is killed. What is stuck is the reactor,
-    in a command of another package that never returns; the process is alive."""
+def test_watchdog_restarts_a_stuck_process(configure: Configure) -> None:
+    """WatchdogSec=: systemd kills a process that sends no WATCHDOG=1. A plugin's command blocks the
+    reactor."""
     box = configure(ECHO)
     packages = "/opt/tcpd/lib/python3.11/site-packages"
     box.write(f"{packages}/stuck.py", STUCK)
@@ -142,7 +142,7 @@ def test_a_stuck_process_is_started_anew(configure: Configure) -> None:
         box.must(f"rm -r {packages}/stuck.py {packages}/stuck-1.dist-info")
 
 
-def test_a_reload_reports_how_it_went(configure: Configure) -> None:
+def test_systemctl_reload_reports_the_result(configure: Configure) -> None:
     box = configure(ECHO)
     before = box.show("MainPID")
     box.must("printf '    127.0.0.1:7007\\n' >>/etc/tcpd/tcpd.ini; systemctl reload tcpd")
@@ -155,7 +155,7 @@ def test_a_reload_reports_how_it_went(configure: Configure) -> None:
     assert box.show("MainPID", "ActiveState") == f"{before}\nactive"
 
 
-def test_keys_that_only_root_may_read_come_as_credentials(configure: Configure) -> None:
+def test_private_key_of_root_as_a_credential(configure: Configure) -> None:
     box = configure(ECHO)
     box.must(
         "cd /etc/tcpd; openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem "
@@ -175,20 +175,22 @@ def test_keys_that_only_root_may_read_come_as_credentials(configure: Configure) 
         configure(ini.format("/etc/tcpd/", "/etc/tcpd/", listen))
 
 
-def test_the_journal_has_its_fields(configure: Configure) -> None:
+def test_fields_in_the_journal(configure: Configure) -> None:
     box = configure(ECHO)
     pid = box.show("MainPID")
-    told = box.must(f"journalctl -u tcpd -o json TCPD_EVENT=service.listening _PID={pid}")
+    printed = box.must(f"journalctl -u tcpd -o json TCPD_EVENT=service.listening _PID={pid}")
     (record,) = [
-        found for line in told.splitlines() if (found := json.loads(line))["TCPD_SERVICE"] == "echo"
+        found
+        for line in printed.splitlines()
+        if (found := json.loads(line))["TCPD_SERVICE"] == "echo"
     ]
     assert record["TCPD_LISTENER"] == "systemd:echo"
     assert record["MESSAGE"] == "service echo: listening on systemd:echo"
     assert (record["PRIORITY"], record["SYSLOG_IDENTIFIER"]) == ("6", "tcpd")
 
 
-def test_a_query_of_the_journal(configure: Configure) -> None:
-    """What docs/howto/logs.rst asks journald for, when somebody was refused."""
+def test_query_of_the_journal(configure: Configure) -> None:
+    """The command of docs/howto/logs.rst, after a refusal."""
     refusing = "[policy:default]\n    deny = 127.0.0.0/8\n    [service:line]\n    protocol = line\n"
     box = configure(f"{ECHO}{refusing}    listen = 127.0.0.1:7100\n")
     box.must("nc -N 127.0.0.1 7100 </dev/null")
@@ -196,7 +198,7 @@ def test_a_query_of_the_journal(configure: Configure) -> None:
     box.wait_for(f"{command.text} | grep 'service line: refused 127.0.0.1:.*: denied'")
 
 
-def test_operators_are_the_members_of_the_group(configure: Configure) -> None:
+def test_members_of_the_group_are_operators(configure: Configure) -> None:
     box = configure(ECHO)
     box.must("usermod -a -G tcpd ann; id bob || useradd bob")
     assert "services       1" in box.must("setpriv --reuid ann --init-groups tcpd-ctl status")
@@ -207,8 +209,8 @@ def test_operators_are_the_members_of_the_group(configure: Configure) -> None:
     assert refused.returncode == 4, refused.stdout
 
 
-def test_another_group_may_operate_and_not_read_the_ini_file(configure: Configure) -> None:
-    """control_group and SupplementaryGroups=, as docs/howto/install.rst has it."""
+def test_control_group_without_access_to_the_ini_file(configure: Configure) -> None:
+    """control_group and SupplementaryGroups=, as docs/howto/install.rst describes."""
     configure(ECHO).must("getent group operators || groupadd operators")
     ini = ECHO.replace("[tcpd]\n", "[tcpd]\n    control_group = operators\n")
     box = configure(ini, "SupplementaryGroups=operators")
@@ -218,28 +220,27 @@ def test_another_group_may_operate_and_not_read_the_ini_file(configure: Configur
     assert "Permission denied" in box.run(f"{become} cat /etc/tcpd/tcpd.ini").stdout
 
 
-def test_a_stop_may_drain_for_longer_than_the_unit_says(configure: Configure) -> None:
-    """EXTEND_TIMEOUT_USEC: TimeoutStopSec= is for a stop that hangs."""
+def test_drain_extends_the_stop_timeout(configure: Configure) -> None:
+    """EXTEND_TIMEOUT_USEC; TimeoutStopSec= is for a stop that hangs."""
     box = configure(
         "[tcpd]\ndrain = 4s\n[service:chargen]\nprotocol = chargen\nlisten = 127.0.0.1:7019\n",
         "TimeoutStopSec=1s",
     )
-    told = box.must(
-        # it reads nothing of what it is sent
+    printed = box.must(
+        # a client that does not read
         'python3 -c \'import socket, time; s = socket.create_connection(("127.0.0.1", 7019));'
         "print(flush=True); time.sleep(60)' & client=$!\n"
         "sleep 1; systemctl stop --no-block tcpd; sleep 2\n"
         "systemctl show tcpd -p ActiveState,StatusText; kill $client; wait $client || true\n"
     )
-    assert "ActiveState=deactivating" in told
-    assert re.search(r"StatusText=stopping: 1 connection left, for \d s at most", told)
+    assert "ActiveState=deactivating" in printed
+    assert re.search(r"StatusText=stopping: 1 connection left, for \d s at most", printed)
     box.wait_for("systemctl show tcpd -p ActiveState | grep -q inactive")
     assert box.show("Result") == "success"
 
 
-def test_programs_and_far_sides_are_reached_from_within(configure: Configure) -> None:
-    """protocol = exec with a limit, and protocol = forward to a name, which is looked up without
-    netlink, in all that the unit keeps it from."""
+def test_exec_and_forward_under_the_unit(configure: Configure) -> None:
+    """exec with a limit, and forward to a name, which is looked up without netlink."""
     box = configure(
         """\
         [service:exec]
@@ -261,14 +262,14 @@ def test_programs_and_far_sides_are_reached_from_within(configure: Configure) ->
     assert any("/usr/x" in line and "Read-only" in line for line in errors)
 
 
-def test_the_drop_in_for_the_servers_number(configure: Configure) -> None:
-    """[tcpd] server_isn takes CAP_NET_ADMIN, in the two lines that the unit's comment has."""
+def test_drop_in_for_server_isn(configure: Configure) -> None:
+    """[tcpd] server_isn requires CAP_NET_ADMIN, by the two lines in the unit's comment."""
     ini = (
         "[tcpd]\nserver_isn = yes\n"
         "[service:handshake]\nprotocol = handshake\nformat = json\nlisten = 127.0.0.1:7080\n"
     )
     given = "AmbientCapabilities=CAP_NET_ADMIN\nCapabilityBoundingSet=CAP_NET_ADMIN"
     without = json.loads(configure(ini).must("nc -N 127.0.0.1 7080 </dev/null"))
-    told = json.loads(configure(ini, given).must("nc -N 127.0.0.1 7080 </dev/null"))
+    printed = json.loads(configure(ini, given).must("nc -N 127.0.0.1 7080 </dev/null"))
     assert without["no_server_isn"] == "no-capability"
-    assert told["no_server_isn"] is None
+    assert printed["no_server_isn"] is None

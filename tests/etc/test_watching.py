@@ -1,4 +1,4 @@
-"""etc/grafana and etc/prometheus: they ask for what there is."""
+"""etc/grafana and etc/prometheus: queries, alerts, and layout of the dashboard."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from tcpd.policy.reasons import Refusal
 
 TESTS_OF_RULES = Path(__file__).with_name("tcpd.rules.test.yml")
 
-#: What Prometheus itself makes of a target.
+#: Metrics that Prometheus adds for each target.
 _OF_PROMETHEUS = {"up": ("job", "instance")}
 
 
 def catalogue() -> dict[str, tuple[str, ...]]:
-    """All metrics that are exported, and their labels."""
+    """Return all exported metrics with their labels."""
     found = {each.name: (*each.labels, "job", "instance") for each in METRICS}
     registry = CollectorRegistry()
     registry.register(ProcessFigures(Process()))
@@ -41,12 +41,13 @@ _METRIC = re.compile(r"\b((?:tcpd|process|python)_\w+|up)\b(\{[^}]*\})?")
 _LABEL = re.compile(r"(\w+)(?:=|!=|=~|!~)\"")
 _BY = re.compile(r"\b(?:by|on) \(([^)]*)\)")
 
-ASKED = [*queries(), *zip(alerts(), conditions(), strict=True)]
+EXPRESSIONS = [*queries(), *zip(alerts(), conditions(), strict=True)]
 
 
-@pytest.mark.parametrize(("where", "expression"), ASKED, ids=[where for where, _ in ASKED])
-def test_every_metric_and_label_that_is_asked_for_is_exported(where: str, expression: str) -> None:
-    """Every metric named in dashboard and rules exists."""
+@pytest.mark.parametrize(
+    ("where", "expression"), EXPRESSIONS, ids=[where for where, _ in EXPRESSIONS]
+)
+def test_metrics_and_labels_in_queries_are_exported(where: str, expression: str) -> None:
     found = _METRIC.findall(expression)
     assert found, expression
     of_all: set[str] = set()
@@ -59,16 +60,16 @@ def test_every_metric_and_label_that_is_asked_for_is_exported(where: str, expres
         assert {label.strip() for label in labels.split(",")} <= of_all
 
 
-def test_reasons_that_alerts_ask_for_are_reasons() -> None:
-    (asked,) = (
+def test_reasons_in_alerts_exist() -> None:
+    (selected,) = (
         found for found in map(re.compile(r'reason=~"([^"]+)"').search, conditions()) if found
     )
-    assert set(asked[1].split("|")) == {
+    assert set(selected[1].split("|")) == {
         str(each) for each in (Refusal.SERVICE_FULL, Refusal.DAEMON_FULL, Refusal.NO_DESCRIPTOR)
     }
 
 
-def test_legends_name_labels_that_the_queries_keep() -> None:
+def test_legends_use_labels_that_queries_keep() -> None:
     for panel in dashboard()["panels"]:
         for target in panel.get("targets", ()):
             names = {name for name, _ in _METRIC.findall(target["expr"])}
@@ -80,12 +81,12 @@ def test_legends_name_labels_that_the_queries_keep() -> None:
             assert legend <= set.intersection(*kept), (panel["title"], target["legendFormat"])
 
 
-def test_every_metric_that_matters_is_on_the_dashboard() -> None:
-    """Those that are left out are named here, with why."""
+def test_metrics_are_on_the_dashboard() -> None:
+    """Except for the metrics listed here."""
     shown = {name for _, query in queries() for name, _ in _METRIC.findall(query)}
     left_out = {
-        "tcpd_line_commands_total",  # as many as there are commands
-        "tcpd_protocol_events_total",  # each protocol's own words
+        "tcpd_line_commands_total",  # a series for each command
+        "tcpd_protocol_events_total",  # labels differ by protocol
         "tcpd_listeners_open",
         "tcpd_configuration_timestamp_seconds",
         "tcpd_events_followers",
@@ -95,8 +96,8 @@ def test_every_metric_that_matters_is_on_the_dashboard() -> None:
     assert {each.name for each in METRICS} - shown == left_out
 
 
-def test_the_dashboard_is_one_that_grafana_imports() -> None:
-    """The data source is chosen at import, and nothing of the one it was made with is left."""
+def test_dashboard_can_be_imported() -> None:
+    """The data source is a variable, chosen at import."""
     made = dashboard()
     assert made["uid"] == "tcpd"
     assert "id" not in made
@@ -116,7 +117,7 @@ def test_the_dashboard_is_one_that_grafana_imports() -> None:
             assert name in CATALOGUE[metric]
 
 
-def test_no_panel_covers_another_and_none_is_outside() -> None:
+def test_panels_do_not_overlap() -> None:
     covered = set()
     for panel in dashboard()["panels"]:
         place = panel["gridPos"]
@@ -131,15 +132,15 @@ def test_no_panel_covers_another_and_none_is_outside() -> None:
         covered |= fields
 
 
-def test_every_alert_that_the_dashboard_names_is_one() -> None:
+def test_alerts_named_on_the_dashboard_exist() -> None:
     named = set()
     for panel in dashboard()["panels"]:
         named |= set(re.findall(r"\bTcpd\w+", panel.get("description", "")))
     assert named == set(alerts())
 
 
-def test_what_to_do_at_each_alert_is_written_down() -> None:
-    """A section per alert with an anchor named by the rule's annotations."""
+def test_each_alert_has_a_runbook() -> None:
+    """A section for each alert; its anchor is in the annotations of the rule."""
     page = (ROOT / "docs" / "howto" / "monitor.rst").read_text(encoding="utf-8")
     for name, runbook in alerts().items():
         assert runbook == f"docs/howto/monitor.rst#{name.lower()}"
@@ -155,20 +156,20 @@ def promtool(*arguments: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_prometheus_takes_the_rules() -> None:
+def test_promtool_accepts_the_rules() -> None:
     promtool("check", "rules", "--lint=all", "--lint-fatal", str(RULES))
 
 
-def test_the_rules_alert_when_they_should_and_not_else(tmp_path: Path) -> None:
+def test_alerts_fire_as_specified(tmp_path: Path) -> None:
     path = tmp_path / "test.yml"
     text = TESTS_OF_RULES.read_text(encoding="utf-8")
     path.write_text(text.replace("RULES", str(RULES)))
     promtool("test", "rules", str(path))
     for name in alerts():
-        assert f"alertname: {name}" in text, f"nothing tests {name}"
+        assert f"alertname: {name}" in text, f"no test for {name}"
 
 
-def test_prometheus_understands_every_query_of_the_dashboard(tmp_path: Path) -> None:
+def test_promtool_accepts_the_queries_of_the_dashboard(tmp_path: Path) -> None:
     lines = ["groups:", "- name: queries", "  rules:"]
     for place, (_, query) in enumerate(queries()):
         lines += [f"  - record: q{place}", f"    expr: '{filled_in(query)}'"]

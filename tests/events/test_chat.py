@@ -1,4 +1,4 @@
-"""The vocabulary of chat: ids that every door and store can carry."""
+"""Events of chat: ids, order, immutability."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tcpd.events import chat as events
 from tcpd.events.chat import Event, EventId, Identity
 
 
-def test_the_longest_msgid_has_64_bytes() -> None:
+def test_longest_msgid_has_64_bytes() -> None:
     """'Its printable msgid has at most 64 bytes' (and no space, as IRC tags need it)."""
     msgid = str(EventId("n" * 32, "b" * 12, 10**17))
     assert len(msgid.encode()) == 64
@@ -18,7 +18,7 @@ def test_the_longest_msgid_has_64_bytes() -> None:
     assert " " not in msgid
 
 
-def test_ids_sort_by_node_boot_and_number() -> None:
+def test_order_of_ids() -> None:
     assert EventId("a", "1", 10) > EventId("a", "1", 9)
     assert EventId("a", "2", 1) > EventId("a", "1", 9)
 
@@ -31,7 +31,7 @@ EVENTS = [
 
 
 @pytest.mark.parametrize("cls", EVENTS, ids=lambda cls: cls.__name__)
-def test_events_are_facts(cls: type[Event]) -> None:
+def test_events_are_immutable(cls: type[Event]) -> None:
     """'An event is made once ... and is never changed': frozen, and with slots."""
     values = dict.fromkeys(cls.__struct_fields__, "x")
     more = {"id": EventId("n", "b", 1), "time": 1.0, "actor": Identity("n-b-m1", "ann")}

@@ -1,4 +1,4 @@
-"""Events as bytes: 'All nodes decode the same entry to the same event, or all of them skip it.'"""
+"""Codec of events: 'All nodes decode the same entry to the same event, or all of them skip it.'"""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tcpd.events.chat import (
 from tcpd.events.codec import VERSION, Undecodable, decode, encode
 from tcpd.ops.counters import ChatCounters
 
-#: What a middle parameter of a line of IRC cannot hold, and what a source cannot.
+#: Characters that middle parameters of IRC cannot contain, and those that sources cannot.
 CONTROLS = "".join(map(chr, range(33))) + "\x7f"
 OF_SOURCES = CONTROLS + "!@"
 
@@ -98,14 +98,14 @@ def events(cls: type[Event]) -> st.SearchStrategy[Event]:
 EVERY = get_args(AnyEvent)
 
 
-def test_every_event_is_one_that_the_codec_knows() -> None:
+def test_codec_has_all_events() -> None:
     assert set(EVERY) == set(Event.__subclasses__())
 
 
 @settings(max_examples=examples(40), deadline=None)
 @pytest.mark.parametrize("cls", EVERY, ids=lambda cls: cls.__name__)
 @given(data=st.data())
-def test_what_is_written_is_read_again(cls: type[Event], data: Any) -> None:
+def test_round_trip(cls: type[Event], data: Any) -> None:
     event = data.draw(events(cls))
     entry = encode(event)
     assert b"\n" not in entry
@@ -113,31 +113,31 @@ def test_what_is_written_is_read_again(cls: type[Event], data: Any) -> None:
     assert encode(decode(entry)) == entry
 
 
-SAID = RoomMessage(
+MESSAGE = RoomMessage(
     EventId("n", "b", 1), 1.5, Identity("n-b-m1", "ann"), "#tea", "hello", Kind.MESSAGE
 )
 
 
 def changed(**more: Any) -> bytes:
-    """An entry with other values."""
-    version, body = json.loads(encode(SAID))
+    """Return an entry with changed values."""
+    version, body = json.loads(encode(MESSAGE))
     return json.dumps([more.pop("version", version), body | more]).encode()
 
 
-def test_an_entry_is_one_line_of_json() -> None:
+def test_entry_is_json() -> None:
     """ "An entry is JSON: [VERSION, {"type": "RoomMessage", ...}]" """
-    version, body = json.loads(encode(SAID))
+    version, body = json.loads(encode(MESSAGE))
     assert (version, body["type"], body["text"]) == (VERSION, "RoomMessage", "hello")
 
 
-def test_fields_that_a_later_version_adds_are_ignored() -> None:
-    assert decode(changed(mood="good", deep={"a": [{}] * 3})) == SAID
+def test_unknown_fields_are_ignored() -> None:
+    assert decode(changed(mood="good", deep={"a": [{}] * 3})) == MESSAGE
 
 
-def test_fields_with_defaults_may_be_left_out() -> None:
-    version, body = json.loads(encode(SAID))
+def test_fields_with_defaults_are_optional() -> None:
+    version, body = json.loads(encode(MESSAGE))
     short = {key: body[key] for key in ("type", "id", "time", "actor", "room", "text", "kind")}
-    assert decode(json.dumps([version, short]).encode()) == SAID
+    assert decode(json.dumps([version, short]).encode()) == MESSAGE
 
 
 @pytest.mark.parametrize(
@@ -176,20 +176,20 @@ def test_fields_with_defaults_may_be_left_out() -> None:
         changed(tags=[["+a b", "x"]]),
         changed(tags=[["time", "x"]]),
         changed(tags=[["+a", "\0"]]),
-        encode(SAID)[:-1],
-        encode(SAID) + b"x",
+        encode(MESSAGE)[:-1],
+        encode(MESSAGE) + b"x",
     ],
     ids=lambda entry: entry[:40].decode("latin-1"),
 )
-def test_anything_else_is_skipped_and_counted(entry: bytes) -> None:
+def test_invalid_entries_are_skipped_and_counted(entry: bytes) -> None:
     """'Whoever reads a log skips the entry and counts it.'"""
     with pytest.raises(Undecodable):
         decode(entry)
     counters = ChatCounters()
     delivered: list[Event] = []
-    for each in (encode(SAID), entry, encode(SAID)):
+    for each in (encode(MESSAGE), entry, encode(MESSAGE)):
         deliver_entry(each, delivered.append, counters)
-    assert delivered == [SAID, SAID]
+    assert delivered == [MESSAGE, MESSAGE]
     assert counters.undecodable == 1
 
 
@@ -203,34 +203,34 @@ def test_anything_else_is_skipped_and_counted(entry: bytes) -> None:
         Change(True, Mode.BAN, "*!*@*", network="anywhere"),
     ],
 )
-def test_a_change_that_no_room_can_have_is_none(change: Change) -> None:
-    event = ModesChanged(SAID.id, 1.0, SAID.actor, "#tea", (change,))
+def test_invalid_mode_change_is_undecodable(change: Change) -> None:
+    event = ModesChanged(MESSAGE.id, 1.0, MESSAGE.actor, "#tea", (change,))
     with pytest.raises(Undecodable):
         decode(encode(event))
 
 
-def test_a_message_to_members_of_a_mode_that_is_no_rank_is_none() -> None:
+def test_message_to_a_mode_without_rank_is_undecodable() -> None:
     with pytest.raises(Undecodable):
         decode(changed(least="b"))
 
 
-ENTERS = Identity("n-b-m1", "ann", "~ann", "host")
+MEMBER = Identity("n-b-m1", "ann", "~ann", "host")
 
 
 @pytest.mark.parametrize("missing", [{"user": ""}, {"host": ""}])
-def test_who_enters_has_a_user_name_and_a_host(missing: dict[str, str]) -> None:
-    assert decode(encode(Entered(SAID.id, 1.0, ENTERS, "Ann")))
+def test_entered_requires_user_and_host(missing: dict[str, str]) -> None:
+    assert decode(encode(Entered(MESSAGE.id, 1.0, MEMBER, "Ann")))
     with pytest.raises(Undecodable):
-        decode(encode(Entered(SAID.id, 1.0, replace(ENTERS, **missing), "Ann")))
+        decode(encode(Entered(MESSAGE.id, 1.0, replace(MEMBER, **missing), "Ann")))
 
 
-def test_an_address_that_is_none_is_refused() -> None:
+def test_invalid_address_is_undecodable() -> None:
     with pytest.raises(Undecodable):
-        decode(encode(Entered(SAID.id, 1.0, ENTERS, "Ann", "nowhere")))
+        decode(encode(Entered(MESSAGE.id, 1.0, MEMBER, "Ann", "nowhere")))
 
 
 @given(st.binary(max_size=200))
-def test_no_bytes_break_it(entry: bytes) -> None:
+def test_random_bytes_are_undecodable(entry: bytes) -> None:
     try:
         decode(entry)
     except Undecodable:

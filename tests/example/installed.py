@@ -1,4 +1,4 @@
-"""Makes the example package visible as if it were installed, without pip."""
+"""Registers the entry points of the example package without pip."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ HERE = Path(__file__).parent
 
 
 def installed(site: Path) -> list[str]:
-    """Write the metadata that an installation would.
+    """Write the metadata of an installed package.
 
-    :param site: an empty directory, takes the place of site-packages.
-    :return: what to put in front of ``sys.path``, or in ``PYTHONPATH``.
+    :param site: an empty directory, in place of site-packages.
+    :return: the directories to prepend to ``sys.path`` or to put into ``PYTHONPATH``.
     """
     setup = configparser.ConfigParser()
     setup.read(HERE / "setup.cfg")

@@ -1,4 +1,4 @@
-"""The example package: what the how-to pages show is what happens."""
+"""The example package: its commands, its protocol, and the how-to pages that show it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ HERE = Path(__file__).parent
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A directory with the example installed in it."""
+    """A directory on ``sys.path`` with the example installed."""
     for path in reversed(installed(tmp_path)):
         monkeypatch.syspath_prepend(path)
     for name in [name for name in sys.modules if name.split(".")[0] == "tcpd_example"]:
@@ -45,7 +45,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def shown_by(page: str, file: str) -> str:
-    """What a page shows as the content of a file."""
+    """Return the content of a file on a page."""
     (text,) = [block.text for block in Page(f"docs/howto/{page}").blocks if block.file == file]
     return text
 
@@ -59,12 +59,12 @@ def shown_by(page: str, file: str) -> str:
         ("add-a-protocol.rst", "pyproject.toml"),
     ],
 )
-def test_a_page_shows_the_files_of_the_example(page: str, file: str) -> None:
+def test_pages_show_the_files_of_the_example(page: str, file: str) -> None:
     assert shown_by(page, file) == (HERE / file).read_text()
 
 
 @pytest.mark.parametrize("page", ["add-a-command.rst", "add-a-protocol.rst"])
-def test_a_page_shows_the_example_s_setup_as_far_as_it_concerns_it(page: str) -> None:
+def test_pages_show_their_part_of_setup_cfg(page: str) -> None:
     ours, shown = configparser.ConfigParser(), configparser.ConfigParser()
     ours.read(HERE / "setup.cfg")
     shown.read_string(shown_by(page, "setup.cfg"))
@@ -74,15 +74,15 @@ def test_a_page_shows_the_example_s_setup_as_far_as_it_concerns_it(page: str) ->
     assert group in ours["options.entry_points"].items()
 
 
-def test_the_page_shows_how_lines_go_over_websocket() -> None:
+def test_page_shows_the_websocket_factory() -> None:
     page = Page("docs/howto/add-a-protocol.rst")
     (shown,) = [block.text for block in page.blocks if "IWebSocketFactory" in block.text]
     classes = (over_websocket.MuchSettings, over_websocket.MuchFactory)
     assert shown == "\n\n".join(map(inspect.getsource, classes))
 
 
-def test_the_conversation_of_the_how_to(site: Path) -> None:
-    """docs/howto/add-a-command.rst shows this conversation, but for the luck of the dice."""
+def test_conversation_of_the_how_to(site: Path) -> None:
+    """docs/howto/add-a-command.rst, except for the random number."""
     commands = Page("docs/howto/add-a-command.rst").commands
     (shown,) = [command.shown for command in commands if command.text.startswith("nc ")]
     context = MemoryContext()
@@ -93,21 +93,21 @@ def test_the_conversation_of_the_how_to(site: Path) -> None:
         if not re.match(r"\d{3}[ -]", line):
             protocol.dataReceived(f"{line}\r\n".encode())
             context.clock.advance(30)
-    said = transport.value().decode().splitlines()
+    replies = transport.value().decode().splitlines()
     expected = [line for line in shown if re.match(r"\d{3}[ -]", line)]
-    assert [re.sub(r"^250 \d$", "250 N", line) for line in said] == [
+    assert [re.sub(r"^250 \d$", "250 N", line) for line in replies] == [
         re.sub(r"^250 \d$", "250 N", line).replace("debian", "example.net") for line in expected
     ]
 
 
-def test_roll_keeps_to_its_sides(site: Path) -> None:
+def test_roll_is_within_its_sides(site: Path) -> None:
     roll: Any = load_commands().find("ROLL")
     assert {roll.call(make_request("2")) for _ in range(100)} == {"1", "2"}
     assert {int(roll.call(make_request())) for _ in range(300)} == set(range(1, 7))
 
 
-def test_two_packages_with_one_command_are_named(site: Path) -> None:
-    """ "A duplicate name is refused at start", in a sentence that names both."""
+def test_duplicate_command_names_both_packages(site: Path) -> None:
+    """ "A duplicate name is refused at start" """
     other = site / "other-1.0.dist-info"
     other.mkdir()
     (other / "METADATA").write_text("Metadata-Version: 2.1\nName: other\nVersion: 1.0\n")
@@ -122,7 +122,6 @@ def test_two_packages_with_one_command_are_named(site: Path) -> None:
 
 
 def test_shout(site: Path) -> None:
-    """A protocol of another package: found by its entry point, a kind, and loud."""
     [point] = entry_points(group="tcpd.protocols", name="shout")
     shout = point.load()
     assert verifyObject(IKind, shout)
@@ -138,8 +137,8 @@ def test_shout(site: Path) -> None:
     assert transport.value() == b"WELCOME!!\nHELLO!!\nWORLD!!\n"
 
 
-def test_shout_is_configured_by_a_section_of_its_own(site: Path) -> None:
-    """IKind.sections, as the page has it: read, checked, and shown by --show-config."""
+def test_shout_has_a_section(site: Path) -> None:
+    """IKind.sections: read, checked, and shown by --show-config and --print-config."""
     kinds = Kinds()
     document, _ = ini.read("x.ini", "[shout]\ngreeting = hi\n" + SERVICE)
     settings = build(document, kinds, SECTIONS)
@@ -154,7 +153,7 @@ SERVICE = "[service:shout]\nprotocol = shout\nlisten = *:1\n"
 
 
 def imported_by(source: str) -> set[str]:
-    """The modules of tcpd that a text of Python imports."""
+    """Return the modules of tcpd that Python source imports."""
     found = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
@@ -165,25 +164,24 @@ def imported_by(source: str) -> set[str]:
 
 
 @pytest.mark.parametrize("file", sorted(HERE.glob("tcpd_example/*.py")), ids=lambda file: file.stem)
-def test_the_example_imports_tcpd_api_alone(file: Path) -> None:
-    """ "All that other packages import of tcpd" (tcpd.api)"""
+def test_example_imports_only_tcpd_api(file: Path) -> None:
     assert imported_by(file.read_text()) <= {"tcpd.api"}
 
 
-def test_something_of_the_example_imports_it() -> None:
+def test_example_imports_tcpd_api() -> None:
     assert {"tcpd.api"} == imported_by((HERE / "tcpd_example" / "shout.py").read_text())
 
 
 @pytest.mark.parametrize("page", ["add-a-command.rst", "add-a-protocol.rst"])
-def test_the_how_to_pages_import_tcpd_api_alone(page: str) -> None:
+def test_how_to_pages_import_only_tcpd_api(page: str) -> None:
     text = (HERE.parents[1] / "docs" / "howto" / page).read_text()
     found = re.findall(r"^ *(?:from|import) (tcpd[\w.]*)", text, re.MULTILINE)
     assert {each for each in found if each.partition(".")[0] == "tcpd"} == {"tcpd.api"}
 
 
 @pytest.mark.parametrize("name", tcpd.api.__all__)
-def test_each_name_of_the_api_is_described(name: str) -> None:
-    """By a docstring, unless it is a constant, and on the page that the how-to pages refer to."""
+def test_names_of_the_api_are_documented(name: str) -> None:
+    """By a docstring, except for constants, and in docs/reference/interfaces.rst."""
     value = getattr(tcpd.api, name)
     assert value.__doc__ or name.isupper()
     page = (HERE.parents[1] / "docs" / "reference" / "interfaces.rst").read_text()
@@ -192,7 +190,7 @@ def test_each_name_of_the_api_is_described(name: str) -> None:
         assert name in described
 
 
-def test_the_api_lists_all_that_it_imports() -> None:
+def test_all_of_the_api_lists_its_imports() -> None:
     tree = ast.parse(Path(tcpd.api.__file__).read_text())
     names = [
         alias.name

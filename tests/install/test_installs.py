@@ -1,4 +1,4 @@
-"""Every way of installing tcpd ends in a ``twistd`` that knows it, in any directory."""
+"""After each kind of install, ``twistd`` has the plugin in any directory."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ pytestmark = [pytest.mark.long, pytest.mark.live]
 
 ECHO = "[service:echo]\nprotocol = echo\nlisten =\n    127.0.0.1:0\n"
 
-#: A line of ``twistd --help`` begins so.
+#: The beginning of tcpd's line in ``twistd --help``.
 NAMED = "\n    tcpd "
 
 
-def serves(environment: Environment, **variables: str) -> None:
-    """Assert that an operator's first steps work, far from any checkout."""
+def assert_serves(environment: Environment, **variables: str) -> None:
+    """Assert that help, check, sample and a daemon work, outside any checkout."""
 
     def tcpd(*arguments: str) -> str:
         return environment.run("twistd", "-n", "--pidfile=", "tcpd", *arguments, **variables)
@@ -45,14 +45,14 @@ def assert_twisted_is_whole(environment: Environment) -> None:
     assert environment.run("python", "-c", program) == "[]\n"
 
 
-def test_a_wheel_installs_and_leaves_twisted_alone(
+def test_wheel_installs_and_uninstalls(
     environment: Environment, distributions: Distributions
 ) -> None:
     environment.pip("install", "--quiet", distributions.wheel)
-    serves(environment)
+    assert_serves(environment)
     version = distributions.wheel.name.split("-")[1]
-    told = environment.run("twistd", "tcpd", "--version")
-    assert told.startswith(f"tcpd {version}, Twisted ")
+    printed = environment.run("twistd", "tcpd", "--version")
+    assert printed.startswith(f"tcpd {version}, Twisted ")
     page = environment.directory / "share" / "man" / "man5" / "tcpd.ini.5"
     sample = environment.directory / "share" / "tcpd" / "etc" / "tcpd.ini"
     assert sample.read_bytes() == (installing.ROOT / "etc" / "tcpd.ini").read_bytes()
@@ -68,17 +68,16 @@ def test_a_wheel_installs_and_leaves_twisted_alone(
     assert not list(environment.directory.glob("lib/python*/site-packages/tcpd*"))
 
 
-def test_a_directory_installs(environment: Environment, checkout: Path) -> None:
+def test_directory_installs(environment: Environment, checkout: Path) -> None:
     environment.pip("install", "--quiet", checkout)
     shutil.rmtree(checkout)
-    serves(environment)
+    assert_serves(environment)
 
 
-def test_a_directory_installs_again_without_what_was_deleted(
+def test_reinstall_of_a_directory_removes_deleted_modules(
     environment: Environment, checkout: Path
 ) -> None:
-    """A module that is gone from the directory is gone from the next install, though build/ is
-    still there."""
+    """In spite of build/ of the first install."""
     gone = [checkout / "tcpd" / "gone.py", checkout / "tcpd" / "lost" / "__init__.py"]
     gone.append(checkout / "twisted" / "plugins" / "tcpd_gone.py")
     for file in gone:
@@ -98,9 +97,9 @@ def test_a_directory_installs_again_without_what_was_deleted(
     assert environment.run("python", "-c", program) == "['tcpd.tap']\n"
 
 
-def test_a_directory_installs_editable(environment: Environment, checkout: Path) -> None:
+def test_directory_installs_editable(environment: Environment, checkout: Path) -> None:
     environment.pip("install", "--quiet", "--editable", checkout)
-    serves(environment)
+    assert_serves(environment)
     quotes = checkout / "tcpd" / "small" / "quotes.txt"
     program = "import tcpd.small; print(tcpd.small.__file__)"
     assert Path(environment.run("python", "-c", program).strip()).parent == quotes.parent
@@ -111,17 +110,17 @@ def test_a_directory_installs_editable(environment: Environment, checkout: Path)
     assert quotes.exists()
 
 
-def test_a_checkout_runs_uninstalled(environment: Environment, checkout: Path) -> None:
-    """``PYTHONPATH=. twistd -n tcpd``, with what tcpd requires installed."""
+def test_checkout_runs_without_install(environment: Environment, checkout: Path) -> None:
+    """``PYTHONPATH=. twistd -n tcpd``, with tcpd's requirements installed."""
     environment.pip("install", "--quiet", *installing.requirements())
     assert NAMED not in environment.run("twistd", "--help")
-    serves(environment, PYTHONPATH=str(checkout))
+    assert_serves(environment, PYTHONPATH=str(checkout))
 
 
-def test_another_package_adds_to_an_installed_tcpd(
+def test_plugin_package_installs(
     environment: Environment, distributions: Distributions, checkout: Path
 ) -> None:
-    """The example installs like any package, and its protocol serves."""
+    """The example package, by pip; its protocol is served."""
     environment.pip("install", "--quiet", distributions.wheel, checkout / "tests" / "example")
     daemon = Daemon(
         environment.elsewhere, ECHO.replace("= echo", "= shout"), environment.tool("twistd")

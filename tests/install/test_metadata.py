@@ -1,4 +1,4 @@
-"""What an installation rests on, as far as it can be seen without a new one."""
+"""Plugin, entry points and build of this installation."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from running import PATIENCE, TWISTD
 
 
 @pytest.mark.live
-def test_twistd_names_tcpd_in_any_directory(tmp_path: Path) -> None:
+def test_twistd_lists_tcpd_in_any_directory(tmp_path: Path) -> None:
     done = subprocess.run(
         [TWISTD, "--help"],
         cwd=tmp_path,
@@ -27,8 +27,8 @@ def test_twistd_names_tcpd_in_any_directory(tmp_path: Path) -> None:
     assert "\n    tcpd " in done.stdout
 
 
-def test_the_plugin_imports_nothing_of_tcpd() -> None:
-    """Every ``twistd`` imports it, whichever daemon it is about to start."""
+def test_plugin_does_not_import_tcpd() -> None:
+    """Each ``twistd`` imports the plugin, also to start another daemon."""
     program = (
         "import sys, twisted.plugins.tcpd_plugin\n"
         "print([name for name in sys.modules if name.partition('.')[0] == 'tcpd'\n"
@@ -44,17 +44,16 @@ def test_the_plugin_imports_nothing_of_tcpd() -> None:
     assert done.stdout == "[]\n"
 
 
-def test_no_program_is_called_tcpd() -> None:
+def test_no_program_is_named_tcpd() -> None:
     """TCP Wrappers has one, in /usr/sbin."""
     scripts = metadata.entry_points(group="console_scripts")
     assert "tcpd" not in scripts.names
 
 
-#: Environments of Python 3.12 and later have no setuptools; the long tests build with the real pip.
+#: Environments of Python 3.12 and later have no setuptools; the long tests build with pip.
 if importlib.util.find_spec("setuptools"):
 
-    def test_a_build_begins_empty(tmp_path: Path) -> None:
-        """A module that was deleted since the last build is not built again."""
+    def test_build_omits_deleted_modules(tmp_path: Path) -> None:
         for name in ("setup.py", "setup.cfg", "README.rst"):
             shutil.copy(installing.ROOT / name, tmp_path)
         for directory in ("tcpd", "build/lib/tcpd", "mine/tcpd"):

@@ -1,4 +1,4 @@
-"""LineBuffer: however the stream is cut, the lines and faults are the same, in bounded memory."""
+"""LineBuffer: lines and faults do not depend on segmentation; memory is bounded."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def fed(pieces: list[bytes], *, strict: bool = False) -> list[bytes | LineFault]
     return [found for piece in pieces for found in buffer.feed(piece)]
 
 
-def by_the_book(stream: bytes, *, strict: bool) -> list[bytes | LineFault]:
-    """What the lines of a whole stream are, said as plainly as possible."""
+def reference(stream: bytes, *, strict: bool) -> list[bytes | LineFault]:
+    """Split a whole stream, in the simplest way."""
     *lines, rest = stream.split(b"\n")
     found: list[bytes | LineFault] = []
     for line in lines:
@@ -70,10 +70,10 @@ def test_strict_reports_a_bare_lf() -> None:
 def test_segmentation_does_not_matter(stream: bytes, cuts: list[int], strict: bool) -> None:
     places = [0, *sorted(min(cut, len(stream)) for cut in cuts), len(stream)]
     pieces = [stream[a:b] for a, b in itertools.pairwise(places)]
-    assert fed(pieces, strict=strict) == by_the_book(stream, strict=strict)
+    assert fed(pieces, strict=strict) == reference(stream, strict=strict)
 
 
-def test_a_line_without_end_is_reported_once_and_not_kept() -> None:
+def test_line_without_end_is_reported_once_and_dropped() -> None:
     buffer = LineBuffer(LIMIT)
     assert buffer.feed(b"x" * LIMIT) == []
     assert buffer.feed(b"x") == [LineFault.TOO_LONG]
@@ -82,7 +82,7 @@ def test_a_line_without_end_is_reported_once_and_not_kept() -> None:
     assert buffer.feed(b"end\nnext\n") == [b"next"]
 
 
-def test_clear_forgets_an_unfinished_line() -> None:
+def test_clear_drops_an_unfinished_line() -> None:
     buffer = LineBuffer(LIMIT)
     buffer.feed(b"half")
     buffer.clear()

@@ -1,4 +1,4 @@
-"""One line after the other: rates, open requests, long replies, and when not to read."""
+"""SinglePump: rates, open requests, streamed replies, and when it pauses reading."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from tcpd.policy.workqueue import SECONDS_A_TURN, WorkQueue
 from tcpd.wire.opening import Opening
 
 
-class Reactor(Clock):
-    """A clock that stands still while work is done, unless that takes its time."""
+class TurnClock(Clock):
+    """A clock with a work queue; it advances only if a conversation takes time."""
 
     def __init__(self) -> None:
         super().__init__()
         self.queue = work_queue(self)
 
     def turn(self) -> None:
-        """A turn of the reactor: what is scheduled now, and not what that schedules."""
+        """Run one turn: the calls that are due, without those that they schedule."""
         due = [call for call in self.calls if call.time <= self.rightNow]
         self.calls = [call for call in self.calls if call not in due]
         for call in due:
@@ -37,19 +37,19 @@ class Reactor(Clock):
             call.func()
 
     def settle(self) -> None:
-        """As many turns as there is something to do in."""
+        """Run turns until no call is due."""
         while any(call.time <= self.rightNow for call in self.calls):
             self.turn()
 
 
-class Output:
-    """Writes at the end of a turn, or when it is told to."""
+class MemoryOutput:
+    """Output buffer that is written by :meth:`flush`."""
 
     def __init__(self, write: Callable[[bytes], None]) -> None:
         self.paused = False
         self.limit = 1000
         self.waiting = b""
-        self._write = write
+        self.write = write
 
     @property
     def size(self) -> int:
@@ -65,7 +65,7 @@ class Output:
 
     def flush(self) -> None:
         if self.waiting and not self.paused:
-            self._write(self.take())
+            self.write(self.take())
 
     def pause(self) -> None:
         self.paused = True
@@ -79,8 +79,12 @@ class Output:
         self.limit = -1
 
 
-class Talk:
-    """A conversation that notes its lines. ``OPEN`` leaves a request open, ``LONG`` streams."""
+class RecordingConversation:
+    """A conversation that records its lines.
+
+    ``OPEN`` leaves a request open, ``LONG`` streams a reply, ``ENTER`` enters, ``QUIT`` hangs up,
+    ``BUG`` raises.
+    """
 
     def __init__(self, pump: Pump) -> None:
         self.pump = pump
@@ -145,11 +149,11 @@ class Talk:
 
 
 class Pump(SinglePump):
-    """A connection, on a transport held in memory."""
+    """A pump on a memory transport."""
 
     def __init__(
         self,
-        clock: Reactor,
+        clock: TurnClock,
         name: str = "",
         order: list[Any] | None = None,
         rate: Rate | None = None,
@@ -173,9 +177,9 @@ class Pump(SinglePump):
         self.wire = StringTransport()
         self.makeConnection(self.wire)  # type: ignore[arg-type]
 
-    def open(self) -> tuple[Talk, Output]:
-        self.output = Output(self.wire.write)
-        self.talk = Talk(self)
+    def open(self) -> tuple[RecordingConversation, MemoryOutput]:
+        self.output = MemoryOutput(self.wire.write)
+        self.talk = RecordingConversation(self)
         return self.talk, self.output
 
     def why_lost(self, reason: Failure) -> str:
@@ -206,11 +210,11 @@ class Pump(SinglePump):
 
 
 @pytest.fixture
-def clock() -> Reactor:
-    return Reactor()
+def clock() -> TurnClock:
+    return TurnClock()
 
 
-def test_lines_are_taken_at_once_in_one_run(clock: Reactor) -> None:
+def test_lines_are_taken_in_one_run(clock: TurnClock) -> None:
     pump = Pump(clock)
     pump.dataReceived(b"a\r\nb\nc")
     assert pump.talk.lines == [b"a", b"b"]
@@ -221,7 +225,7 @@ def test_lines_are_taken_at_once_in_one_run(clock: Reactor) -> None:
     assert pump.talk.lines[2:] == [b"c", LineFault.TOO_LONG]
 
 
-def test_nothing_is_taken_while_a_request_is_open(clock: Reactor) -> None:
+def test_no_line_is_taken_while_a_request_is_open(clock: TurnClock) -> None:
     """ "no further line is taken until go_on" """
     pump = Pump(clock)
     pump.dataReceived(b"OPEN\na\n")
@@ -231,15 +235,15 @@ def test_nothing_is_taken_while_a_request_is_open(clock: Reactor) -> None:
     assert pump.busy
     assert IBusy.providedBy(pump)
     pump.talk.complete()
-    assert pump.talk.lines == [b"OPEN"]  # not within the call that completes it
+    assert pump.talk.lines == [b"OPEN"]  # not within complete()
     clock.settle()
     assert pump.talk.lines == [b"OPEN", b"a", b"b"]
     assert pump.reads
-    pump.go_on()  # when nothing waits
+    pump.go_on()  # without waiting lines
     assert pump.reads
 
 
-def test_a_request_that_completes_as_what_was_held_is_sent(clock: Reactor) -> None:
+def test_request_that_completes_in_release(clock: TurnClock) -> None:
     class Completing(Pump):
         def release(self) -> None:
             super().release()
@@ -253,7 +257,7 @@ def test_a_request_that_completes_as_what_was_held_is_sent(clock: Reactor) -> No
     assert pump.reads
 
 
-def test_a_barrier_waits_for_the_next_turn_or_for_go_on(clock: Reactor) -> None:
+def test_barrier_waits_for_the_next_turn_or_for_go_on(clock: TurnClock) -> None:
     pump = Pump(clock)
     pump.talk.ready = Ready.NEXT_TURN
     pump.dataReceived(b"a\nPING\nb\n")
@@ -272,10 +276,10 @@ def test_a_barrier_waits_for_the_next_turn_or_for_go_on(clock: Reactor) -> None:
     assert pump.reads
 
 
-def test_a_long_reply_streams_as_the_client_reads(clock: Reactor) -> None:
+def test_long_reply_is_streamed_as_the_client_reads(clock: TurnClock) -> None:
     pump = Pump(clock)
     pump.dataReceived(b"LONG\na\n")
-    assert pump.talk.left == 3  # the outbox is to be written first
+    assert pump.talk.left == 3  # the outbox has to be written first
     assert not pump.reads
     pump.pauseProducing()
     clock.settle()
@@ -292,7 +296,7 @@ def test_a_long_reply_streams_as_the_client_reads(clock: Reactor) -> None:
     assert pump.reads
 
 
-def test_nothing_is_taken_while_the_transport_is_full(clock: Reactor) -> None:
+def test_no_line_is_taken_while_the_transport_is_full(clock: TurnClock) -> None:
     pump = Pump(clock)
     pump.pauseProducing()
     assert not pump.reads
@@ -305,12 +309,12 @@ def test_nothing_is_taken_while_the_transport_is_full(clock: Reactor) -> None:
     assert pump.reads
 
 
-def test_a_transport_that_is_full_again_as_the_outbox_is_written(clock: Reactor) -> None:
+def test_transport_that_is_full_again_after_the_outbox(clock: TurnClock) -> None:
     pump = Pump(clock)
     pump.pauseProducing()
     pump.dataReceived(b"a\n")
-    write = pump.output._write
-    pump.output._write = lambda data: (write(data), pump.pauseProducing())[0]
+    write = pump.output.write
+    pump.output.write = lambda data: (write(data), pump.pauseProducing())[0]
     pump.resumeProducing()
     assert pump.talk.lines == []
     assert not pump.reads
@@ -318,7 +322,7 @@ def test_a_transport_that_is_full_again_as_the_outbox_is_written(clock: Reactor)
     assert pump.talk.lines == [b"a"]
 
 
-def test_the_rate_holds_across_everything(clock: Reactor) -> None:
+def test_rate_limits_lines(clock: TurnClock) -> None:
     pump = Pump(clock, rate=Rate(1, 2))
     pump.dataReceived(b"a\nb\nc\nd\n")
     assert pump.talk.lines == [b"a", b"b"]
@@ -333,7 +337,7 @@ def test_the_rate_holds_across_everything(clock: Reactor) -> None:
     assert pump.reads
 
 
-def test_what_nobody_asked_for_does_not_wait_for_a_rate(clock: Reactor) -> None:
+def test_deferred_work_does_not_wait_for_the_rate(clock: TurnClock) -> None:
     pump = Pump(clock, rate=Rate(0.01, 1))
     pump.dataReceived(b"a\nb\n")
     done: list[str] = []
@@ -347,7 +351,7 @@ def test_what_nobody_asked_for_does_not_wait_for_a_rate(clock: Reactor) -> None:
     assert pump.talk.lines == [b"a", b"b"]
 
 
-def test_it_waits_for_the_end_of_an_open_request(clock: Reactor) -> None:
+def test_deferred_work_waits_for_an_open_request(clock: TurnClock) -> None:
     pump = Pump(clock)
     pump.dataReceived(b"OPEN\na\n")
     pump.when_there_is_time(lambda: pump.order.append("list"))
@@ -358,7 +362,7 @@ def test_it_waits_for_the_end_of_an_open_request(clock: Reactor) -> None:
     assert pump.order == [("", b"OPEN"), "list", ("", b"a")]
 
 
-def test_a_flood_has_the_turn_while_nobody_else_has_work(clock: Reactor) -> None:
+def test_flood_shares_turns_with_others(clock: TurnClock) -> None:
     order: list[Any] = []
     flood, other = Pump(clock, "flood", order), Pump(clock, "other", order)
     flood.dataReceived(b"x\n" * 1000)
@@ -377,7 +381,7 @@ def test_a_flood_has_the_turn_while_nobody_else_has_work(clock: Reactor) -> None
     assert other.reads
 
 
-def test_lines_that_take_long_are_bounded_by_time(clock: Reactor) -> None:
+def test_slow_lines_are_bounded_by_time(clock: TurnClock) -> None:
     pump = Pump(clock)
     pump.talk.takes = SECONDS_A_TURN / 2
     pump.dataReceived(b"x\n" * 10)
@@ -387,7 +391,7 @@ def test_lines_that_take_long_are_bounded_by_time(clock: Reactor) -> None:
     assert len(pump.talk.lines) == 4
 
 
-def test_a_failure_costs_that_connection_alone(clock: Reactor, logged_failures: Any) -> None:
+def test_failure_closes_the_connection_only(clock: TurnClock, logged_failures: Any) -> None:
     pump = Pump(clock)
     pump.dataReceived(b"a\nBUG\nb\n")
     [event] = logged_failures.expect("a bug")
@@ -399,7 +403,7 @@ def test_a_failure_costs_that_connection_alone(clock: Reactor, logged_failures: 
     assert pump.talk.reason == "lost"
 
 
-def test_hanging_up_writes_what_waits(clock: Reactor) -> None:
+def test_hang_up_flushes_the_output(clock: TurnClock) -> None:
     pump = Pump(clock, entry_timeout=10)
     pump.dataReceived(b"QUIT\na\n")
     assert pump.wire.value() == b"hello\nbye\n"
@@ -410,7 +414,7 @@ def test_hanging_up_writes_what_waits(clock: Reactor) -> None:
     assert not clock.getDelayedCalls()
 
 
-def test_leaving_goes_through_the_queue(clock: Reactor) -> None:
+def test_leave_goes_through_the_queue(clock: TurnClock) -> None:
     """ "Do what takes long once the connection is lost" """
     busy, pump = Pump(clock), Pump(clock)
     busy.talk.takes = 1.0
@@ -423,7 +427,7 @@ def test_leaving_goes_through_the_queue(clock: Reactor) -> None:
     assert pump.talk.lines == []
 
 
-def test_what_was_sent_before_the_end_is_taken_to_the_last_line(clock: Reactor) -> None:
+def test_lines_before_eof_are_all_taken(clock: TurnClock) -> None:
     pump = Pump(clock)
     pump.dataReceived(b"OPEN\na\nb")
     pump.readConnectionLost()
@@ -434,7 +438,7 @@ def test_what_was_sent_before_the_end_is_taken_to_the_last_line(clock: Reactor) 
     assert pump.talk.ended == ["finished"]
 
 
-def test_the_entry_timeout_counts_the_time_in_which_the_client_is_read_from(clock: Reactor) -> None:
+def test_entry_timeout_stops_while_reading_is_paused(clock: TurnClock) -> None:
     pump = Pump(clock, entry_timeout=10)
     clock.advance(5)
     pump.pauseProducing()
@@ -452,8 +456,8 @@ def test_the_entry_timeout_counts_the_time_in_which_the_client_is_read_from(cloc
     assert pump.talk.ended == []
 
 
-def test_a_request_is_not_open_for_ever(clock: Reactor) -> None:
-    """'Every wait has a bound': a store, or a log, that never answers."""
+def test_open_request_times_out(clock: TurnClock) -> None:
+    """'Every wait has a bound': a store or a log may never answer."""
     pump = Pump(clock)
     pump.dataReceived(b"OPEN\na\n")
     clock.advance(REQUEST_SECONDS - 1)
@@ -469,7 +473,7 @@ def test_a_request_is_not_open_for_ever(clock: Reactor) -> None:
     assert not clock.getDelayedCalls()
 
 
-def test_the_bound_of_a_request_ends_with_the_connection(clock: Reactor) -> None:
+def test_request_timeout_is_cancelled_at_the_close(clock: TurnClock) -> None:
     pump = Pump(clock)
     pump.dataReceived(b"OPEN\n")
     pump.connectionLost(Failure(ConnectionDone()))
@@ -477,7 +481,7 @@ def test_the_bound_of_a_request_ends_with_the_connection(clock: Reactor) -> None
     assert not clock.getDelayedCalls()
 
 
-def test_another_protocol_is_turned_away(clock: Reactor) -> None:
+def test_another_protocol_is_refused(clock: TurnClock) -> None:
     pump = Pump(clock)
     pump.dataReceived(b"POST / HTTP/1.1\r\na\r\n")
     assert pump.wire.value() == b"hello\nno\n"

@@ -1,8 +1,8 @@
-"""Many conversations with a daemon at the same time, from one thread.
+"""Concurrent conversations with a daemon, from one thread.
 
-A conversation connects, sends its inputs in pieces, reads or does not, and ends by one of several
-ways. One that closes its sending side reads until the daemon has closed the connection: if that
-does not happen in time, the connection is stuck.
+A conversation connects, sends its inputs in pieces, reads or does not, and ends in one of several
+ways. A conversation that half-closes reads until the daemon closes the connection; if the daemon
+does not in time, the connection is stuck.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from enum import Enum
 from running import PATIENCE
 from soak.words import Chance
 
-#: SO_LINGER on, for no time: a close is a reset.
+#: SO_LINGER of zero seconds: close(2) sends a reset.
 _RESET = struct.pack("ii", 1, 0)
-#: Seconds that a client which reads nothing waits for the daemon to read.
+#: Seconds that a client that does not read waits for the daemon to read.
 _DEAF = 0.2
-#: Seconds without an end after which a connection is stuck: many times what one takes on a busy
+#: Seconds after which a connection that does not end is stuck; an end takes far less on a busy
 #: machine.
 STUCK = 4 * PATIENCE
 
@@ -44,10 +44,10 @@ class Stuck(AssertionError):
 class Conversation:
     """One connection.
 
-    :param name: for messages: which one it is.
-    :param connect: makes the socket, connected.
-    :param inputs: what to send.
-    :param tls: how to speak TLS; ``None`` for plain bytes.
+    :param name: for messages.
+    :param connect: makes a connected socket.
+    :param inputs: data to send.
+    :param tls: context for TLS; ``None`` for a plain connection.
     """
 
     def __init__(
@@ -81,12 +81,12 @@ class Conversation:
 
     @property
     def events(self) -> int:
-        """What to wait for."""
+        """Events to select for."""
         events = 0 if self._ending is Ending.DEAF else selectors.EVENT_READ
         return events | (0 if self._half_closed else selectors.EVENT_WRITE)
 
     def step(self, events: int) -> None:
-        """Go on, as the socket is ready for this."""
+        """Read or write, as the socket is ready for these events."""
         try:
             if events & selectors.EVENT_READ:
                 self._receive()
@@ -104,9 +104,9 @@ class Conversation:
         self.socket.close()
 
     def expire(self) -> None:
-        """The time is over.
+        """Finish at the deadline.
 
-        :raise Stuck: if it ought to have ended.
+        :raise Stuck: if the daemon should have closed the connection.
         """
         if self._ending is Ending.DEAF:
             self.finish(reset=True)
@@ -135,7 +135,7 @@ class Conversation:
         except ssl.SSLWantReadError:
             pass
         except (ssl.SSLError, ssl.SSLEOFError):
-            self._failed = True  # what comes is no longer looked at
+            self._failed = True  # further data is discarded
 
     def _send(self) -> None:
         if not self._waiting:
@@ -147,7 +147,7 @@ class Conversation:
             self._end()
 
     def _fill(self) -> None:
-        """Have something to send, if it may be sent by now."""
+        """Buffer the next piece, if it may be sent now."""
         tls = self._tls
         if tls is not None and not self._shaken:
             if not self._failed:
@@ -159,7 +159,7 @@ class Conversation:
             return
         if not self._inputs:
             return
-        # several in a piece, or one in several pieces
+        # several inputs in a piece, or one input in several pieces
         count = min(len(self._inputs), self._chance.choice((1, 1, 2, 5, 50)))
         data = b"".join(self._inputs[:count])
         del self._inputs[:count]
@@ -178,7 +178,7 @@ class Conversation:
             self._half_closed = True
             if self._tls is not None and not self._failed and self._chance.random() < 0.5:
                 with contextlib.suppress(ssl.SSLError):
-                    self._tls.unwrap()  # close_notify; the daemon's comes later, or does not
+                    self._tls.unwrap()  # sends close_notify; the daemon's is not awaited
                 with contextlib.suppress(OSError):
                     self.socket.send(self._outgoing.read())
             with contextlib.suppress(OSError):
@@ -189,28 +189,28 @@ class Conversation:
 
 
 def drive(conversations: Iterator[Conversation], at_once: int) -> Iterator[Conversation]:
-    """Hold conversations, so many at the same time.
+    """Run conversations, ``at_once`` concurrently.
 
-    :return: each one as it ends.
-    :raise Stuck: for one that does not.
+    :return: each conversation as it ends.
+    :raise Stuck: for a connection that does not end.
     """
     selector = selectors.DefaultSelector()
-    going: dict[Conversation, int] = {}
+    active: dict[Conversation, int] = {}
     more = True
     try:
         while True:
-            while more and len(going) < at_once:
+            while more and len(active) < at_once:
                 conversation = next(conversations, None)
                 if conversation is None:
                     more = False
                     break
-                going[conversation] = conversation.events
+                active[conversation] = conversation.events
                 selector.register(conversation.socket, conversation.events, conversation)
-            if not going:
+            if not active:
                 return
             ready = {key.data: events for key, events in selector.select(0.05)}
             now = time.monotonic()
-            for conversation in list(going):
+            for conversation in list(active):
                 events = ready.get(conversation, 0)
                 number = conversation.socket.fileno()
                 if events:
@@ -219,12 +219,12 @@ def drive(conversations: Iterator[Conversation], at_once: int) -> Iterator[Conve
                     conversation.expire()
                 if conversation.over:
                     selector.unregister(number)
-                    del going[conversation]
+                    del active[conversation]
                     yield conversation
-                elif conversation.events != going[conversation]:
-                    going[conversation] = conversation.events
+                elif conversation.events != active[conversation]:
+                    active[conversation] = conversation.events
                     selector.modify(conversation.socket, conversation.events, conversation)
     finally:
-        for conversation in going:
+        for conversation in active:
             conversation.finish(reset=True)
         selector.close()

@@ -1,8 +1,8 @@
-"""Structured inputs for each frontend: what clients send, with variations and damage.
+"""Generators of structured inputs for each frontend: valid, varied and damaged.
 
-A generator is given its source of chance and how many inputs to make. The same seed makes the same
-inputs, apart from what TLS itself draws. An input is one unit of its protocol: a line, a frame, a
-header, a record, a request or a datagram.
+A generator gets a random source and the number of inputs. The same seed makes the same inputs,
+except for random values of TLS. An input is one unit of its protocol: a line, a frame, a header, a
+record, a request or a datagram.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tcpd.wire.proxy_header import AddressPair, version_1, version_2
 
 Generator = Callable[[Chance, int], list[bytes]]
 
-# --- line, and the control socket, which speaks the same ---
+# --- line, and the control socket, which has the same syntax ---
 
 _LINE = ("ECHO", "HELP", "PING", "SERVICES", "STARTTLS", "TIME", "UPTIME", "WHOAMI")
 _LINE += ("HANDSHAKE", "LAYERS", "TCPINFO", "NOPE", "GET / HTTP/1.1", "")
@@ -39,7 +39,7 @@ def lines(chance: Chance, count: int) -> list[bytes]:
     return inputs
 
 
-# nothing here ends the run itself: bans and kicks are of addresses that nobody has
+# no command ends the run: bans and kicks have addresses without clients
 _CONTROL = ("STATUS", "SERVICES", "BANS", "LIMITS", "ROOMS", "CHECK", "RELOAD", "REOPEN", "LOG")
 _CONTROL += ("CONNECTIONS", "HELP", "PING", "EVENTS", "NOPE")
 _CONTROL_MORE = (
@@ -68,7 +68,7 @@ def control(chance: Chance, count: int) -> list[bytes]:
         if chance.random() < 0.5:
             text = chance.choice(_CONTROL) + chance.choice(("", " json", " JSON json"))
         else:
-            # neither the name of a service, nor an address that somebody has
+            # neither the name of a service nor the address of a client
             text = chance.choice(_CONTROL_MORE).format(
                 word=word(chance).replace("127", ""), number=chance.randint(-1, 300)
             )
@@ -83,7 +83,7 @@ def text(chance: Chance, count: int) -> list[bytes]:
     """Lines for the text frontend."""
     rude = rudeness(chance)
     inputs = []
-    for _ in range(2):  # the first may be taken
+    for _ in range(2):  # the first may be in use
         name = nick(chance)
         inputs.append(
             line(chance, chance.choice((name, name, f"/nick {name}", word(chance))), rude)
@@ -115,7 +115,7 @@ def _text_arguments(chance: Chance) -> str:
     return " ".join([*parts, words(chance, 3)])
 
 
-#: What the operator ``oper`` of the daemon says to become one.
+#: Password of the IRC operator ``oper``.
 OPER_PASSWORD = "sesame"
 
 _CAPS = (
@@ -161,7 +161,7 @@ _MASKS = ("*!*@*", "ann!*@*", "*!*@127.0.0.1", "a*?*b", "$a:x", "m:ann", "*" * 5
 
 
 def irc(chance: Chance, count: int) -> list[bytes]:
-    """Lines for the IRC frontend: registration, and then anything."""
+    """Lines for the IRC frontend: registration, then any commands."""
     rude = rudeness(chance)
     user = chance.choice(("u", "u", "u", word(chance)))
     registration = [
@@ -217,7 +217,7 @@ def _tags(chance: Chance) -> str:
 
 
 def _batch(chance: Chance, rude: float) -> list[bytes]:
-    """A message of several lines, or something like it."""
+    """A multiline message, valid or damaged."""
     name = chance.choice(("b1", "b2", "", "é"))
     target = chance.choice((room(chance), nick(chance)))
     kind = chance.choice(("draft/multiline", "draft/multiline", "netsplit", ""))
@@ -268,7 +268,7 @@ def frame(chance: Chance, first: int, payload: bytes, rude: float) -> bytes:
     """A client's frame (RFC 6455 section 5.2).
 
     :param first: its first byte: FIN, reserved bits and opcode.
-    :param rude: how often something is wrong with it.
+    :param rude: probability of a fault in it.
     """
     masked, size = 0x80, len(payload)
     wrong = chance.random() < rude
@@ -289,7 +289,7 @@ def frame(chance: Chance, first: int, payload: bytes, rude: float) -> bytes:
 
 
 def _message(chance: Chance, opcode: int, payload: bytes, rude: float) -> Iterator[bytes]:
-    """Frames of a message, with pings and pongs between."""
+    """Frames of a message, interleaved with pings and pongs."""
     pieces = [payload]
     if chance.random() < 0.2:
         cut = chance.randint(0, len(payload))
@@ -302,7 +302,7 @@ def _message(chance: Chance, opcode: int, payload: bytes, rude: float) -> Iterat
 
 
 def websocket(chance: Chance, count: int) -> list[bytes]:
-    """An upgrade, and IRC in frames behind it."""
+    """An upgrade request, then IRC in frames."""
     rude = rudeness(chance)
     kind, opcode = chance.choice((("text", 1), ("binary", 2), ("", 1)))
     wanted = f"Sec-WebSocket-Protocol: nope, {kind}.ircv3.net\r\n" if kind else ""
@@ -341,7 +341,7 @@ _PROXY_TEXT = (
 
 
 def proxy_header(chance: Chance, rude: float) -> bytes:
-    """A header of either version, with fields behind its addresses."""
+    """A header of either version; version 2 with TLVs."""
     kind = chance.random()
     if kind < 0.2:
         header = version_1(_ends(chance) if chance.random() < 0.8 else None)
@@ -373,7 +373,7 @@ def _tlv(chance: Chance) -> bytes:
 
 
 def proxied(chance: Chance, count: int) -> list[bytes]:
-    """A header, and commands of the line service behind it."""
+    """A header, then commands of the line service."""
     return [proxy_header(chance, 0.05), *lines(chance, count - 1)]
 
 
@@ -416,7 +416,7 @@ def client_hello(chance: Chance) -> bytes:
 
 
 def tls_records(chance: Chance, count: int) -> list[bytes]:
-    """A ClientHello, and records behind it that no good client sends."""
+    """A ClientHello, then records that no correct client sends."""
     inputs = [damaged(chance, client_hello(chance), 0.3)]
     while len(inputs) < count:
         kind = chance.choice((20, 21, 21, 22, 23, 23, 24, chance.randrange(256)))
@@ -468,7 +468,7 @@ _HEADERS += (
 
 
 def http(chance: Chance, count: int) -> list[bytes]:
-    """Requests for the page of metrics."""
+    """Requests for the metrics page."""
     rude = rudeness(chance)
     inputs = []
     for _ in range(count):
@@ -483,13 +483,13 @@ def http(chance: Chance, count: int) -> list[bytes]:
 
 
 def octets(chance: Chance, count: int) -> list[bytes]:
-    """Bytes for services that take any."""
+    """Bytes for services without a syntax."""
     sizes = (1, 10, 100, 1000, 20000)
     return [chance.randbytes(chance.choice(sizes)) for _ in range(count)]
 
 
 def datagrams(chance: Chance, count: int) -> list[bytes]:
-    """Payloads of UDP, the empty one too."""
+    """UDP payloads, some of them empty."""
     sizes = (0, 1, 4, 100, 512, 1472, 9000, 65507)
     return [chance.randbytes(chance.choice(sizes)) for _ in range(count)]
 
@@ -552,9 +552,9 @@ _RUBBISH = (
 
 
 def ini(chance: Chance, good: str) -> bytes:
-    """An ini file made of the lines of a good one, some of its keys with other values.
+    """An ini file made of lines of a valid one, some keys with other values.
 
-    :param good: may have a ``#`` before keys that it does not set.
+    :param good: the valid file; it may have keys in comments.
     """
     share = chance.choice((0.002, 0.01, 0.05))
     kept = []

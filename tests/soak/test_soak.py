@@ -1,8 +1,8 @@
-"""A long run of structured inputs over all frontends of the real daemon.
+"""Structured inputs over all frontends of a live daemon.
 
-There are 200,000; ``TCPD_TEST_SOAK`` scales that (see :mod:`amounts`), ``TCPD_SOAK_INPUTS`` sets
-it. ``TCPD_SOAK_SEED`` says which: a seed makes the same inputs each time. It is printed, also at
-a failure.
+``TCPD_SOAK_INPUTS`` is their number, by default 200,000 scaled by ``TCPD_TEST_SOAK`` (see
+:mod:`amounts`). A seed, ``TCPD_SOAK_SEED``, makes the same inputs each time; it is printed, also
+at a failure.
 """
 
 from __future__ import annotations
@@ -46,14 +46,14 @@ pytestmark = [
 INPUTS = int(os.environ.get("TCPD_SOAK_INPUTS") or amounts.soak(200_000))
 SEED = os.environ.get("TCPD_SOAK_SEED") or str(random.SystemRandom().randrange(10**9))
 
-#: Conversations held at the same time.
+#: Number of concurrent conversations.
 AT_ONCE = 60
 
-#: What the daemon's memory may grow by between the end of the warm-up and the end of the run.
-#: Caches of bounded size (whowas, safe characters) fill for longer than the warm-up takes.
+#: Maximum growth of the daemon's memory in bytes after the warm-up. Caches of bounded size (whowas,
+#: safe characters) are not yet full then.
 GROWTH = 12 << 20
 
-#: The share of the inputs that warms the daemon up.
+#: Share of the inputs that is the warm-up.
 WARM = 0.3
 
 CONFIG = """
@@ -62,7 +62,7 @@ server_name = test.example
 drain = 2s
 [policy:default]
 per_address = 10000
-# no time-out ends a connection that is stuck
+# no timeout ends a stuck connection
 linger = 1h
 handshake = 1h
 proxy_header = 1h
@@ -142,7 +142,7 @@ listen =
     for kind in ("discard", "daytime", "time", "qotd", "chargen")
 )
 
-#: What is put behind that from time to time, for those who reload.
+#: Appended to the configuration from time to time, for reloads by IRC and the control socket.
 MORE = (
     "[service:more]\nprotocol = echo\nlisten =\n  127.0.0.1:0\n  127.0.0.1:0 udp\n",
     "[service:more]\nprotocol = irc\nnetwork = More\nlisten = 127.0.0.1:0 tls=main websocket\n",
@@ -154,12 +154,13 @@ MORE = (
 
 
 class Frontend(NamedTuple):
-    """What is sent where.
+    """A service, and the generator of its inputs.
 
-    :ivar weight: how often, beside the others.
+    :ivar weight: relative frequency.
     :ivar generate: makes the inputs of one conversation.
-    :ivar service: and the words of its listener.
-    :ivar tls: whether TLS is spoken around the inputs.
+    :ivar service: the service.
+    :ivar words: the options of its listener.
+    :ivar tls: whether the inputs are sent over TLS.
     """
 
     weight: int
@@ -193,17 +194,17 @@ FRONTENDS = {
     "daytime": Frontend(1, inputs.octets, "daytime"),
 }
 
-#: Services whose conversations are cut short by their nature; nothing is expected of their end.
+#: Services with a UDP listener.
 DATAGRAMS = ("echo", "discard", "daytime", "time", "qotd", "chargen")
 
 
 class Soak:
-    """The run.
+    """A run.
 
-    :param seed: what all chance comes from.
+    :param seed: of all random sources.
 
-    :ivar counts: how many inputs were sent, by frontend.
-    :ivar started: how many connections were made.
+    :ivar counts: number of inputs sent, by frontend.
+    :ivar started: number of connections.
     """
 
     def __init__(self, daemon: Daemon, seed: str) -> None:
@@ -220,15 +221,15 @@ class Soak:
         self._udp.setblocking(False)
 
     def run(self, count: int) -> None:
-        """Send so many inputs, and wait until all connections are over."""
+        """Send so many inputs, and wait until all connections have ended."""
         until = self.counts.total() + count
-        looked = 0
+        checked = 0
         for ended in drive(self._conversations(until), AT_ONCE):
             name = ended.name.partition(" #")[0]
             self.counts[name] += ended.sent
-            if self.counts.total() - looked > 2000:
-                looked = self.counts.total()
-                self.look()
+            if self.counts.total() - checked > 2000:
+                checked = self.counts.total()
+                self.check()
 
     def _conversations(self, until: int) -> Iterator[Conversation]:
         while self.counts.total() < until:
@@ -271,21 +272,21 @@ class Soak:
                 self.counts["UDP"] += 1
             except BlockingIOError:
                 pass
-        # answers are thrown away, so that they do not fill the socket's buffer for good
+        # replies are read, so that the receive buffer does not fill
         try:
             while self._udp.recv(1 << 16):
                 pass
         except BlockingIOError:
             pass
 
-    def look(self) -> None:
-        """The daemon lives, serves others, and has logged no traceback."""
+    def check(self) -> None:
+        """Check that the daemon runs, serves a new client, and has logged no traceback."""
         log = "\n".join(self.daemon.log)
         found = log.find("Traceback")
         about = log[max(0, found - 1000) : found + 4000]
         assert found < 0, f"seed {self.seed}, after {self.counts.total()} inputs: {about}"
         assert self.daemon.process.poll() is None, (
-            f"seed {self.seed}: the daemon is dead: {log[-5000:]}"
+            f"seed {self.seed}: the daemon has exited: {log[-5000:]}"
         )
         self._expect("echo", b"probe", b"probe")
         self._expect("line", b"PING probe\r\n", b"250 PONG probe\r\n")
@@ -294,9 +295,9 @@ class Soak:
         self._expect("forward", b"probe", b"probe")
         self._expect("far", b"PING probe\r\n", b"250 PONG probe\r\n")
 
-    def _expect(self, service: str, said: bytes, answer: bytes) -> None:
+    def _expect(self, service: str, request: bytes, answer: bytes) -> None:
         with self.daemon.connect(service) as client:
-            client.sendall(said)
+            client.sendall(request)
             received = b""
             while answer not in received:
                 piece = client.recv(65536)
@@ -304,18 +305,18 @@ class Soak:
                 received += piece
 
     def close(self) -> None:
-        """Close what it has open itself, and have the daemon serve what it served at first."""
+        """Close its sockets, and reload the original configuration."""
         (self.daemon.directory / "tcpd.ini").write_text(self._config)
         reloaded = self.daemon.ctl("reload")
         assert reloaded.returncode == 0, reloaded.stdout + reloaded.stderr
         self._udp.close()
 
     def settle(self) -> None:
-        """Wait until the daemon has no connection left."""
+        """Wait until the daemon has no open connection."""
         end = time.monotonic() + PATIENCE
         while (left := self._open()) and time.monotonic() < end:
             time.sleep(0.05)
-        assert not left, f"seed {self.seed}: connections that nobody has: {left}"
+        assert not left, f"seed {self.seed}: connections without a client: {left}"
 
     def _open(self) -> list[str]:
         rows = json.loads(self.daemon.ctl("connections", "--json").stdout)["connections"]
@@ -335,53 +336,53 @@ def test_structured_inputs_over_all_frontends(
     )
     daemon = Daemon(tmp_path, config)
     try:
-        held = soaked(daemon)
+        summary = soaked(daemon)
     except BaseException:
         with contextlib.suppress(AssertionError):
             daemon.stop()
         raise
     daemon.stop()
     with capfd.disabled():
-        print(f"\nseed {SEED}: {held}")
+        print(f"\nseed {SEED}: {summary}")
 
 
 def soaked(daemon: Daemon) -> str:
-    """Run it, and say what was held."""
+    """Run the soak; return a summary."""
     soak = Soak(daemon, SEED)
     begun = time.monotonic()
-    soak.look()
+    soak.check()
     soak.settle()
-    open_at_first = descriptors(daemon)
+    open_before = descriptors(daemon)
     soak.run(round(INPUTS * WARM))
     soak.settle()
     warm = resident(daemon)
     soak.run(INPUTS - soak.counts.total())
-    soak.look()
+    soak.check()
     soak.settle()
     grown = resident(daemon) - warm
     counts = ", ".join(f"{name} {count:,}" for name, count in soak.counts.most_common())
     soak.close()
-    held = (
+    summary = (
         f"{soak.counts.total():,} inputs in {soak.started:,} connections, "
         f"{time.monotonic() - begun:.0f} s; memory {warm >> 20} MiB warm, "
         f"{grown / (1 << 20):+.1f} MiB since ({counts})"
     )
     end = time.monotonic() + PATIENCE
-    while (left := descriptors(daemon) - open_at_first) > 0 and time.monotonic() < end:
-        time.sleep(0.05)  # the connection that asked for the reload is on its way out
-    assert left <= 0, f"seed {SEED}: {left} descriptors more; {held}"
-    assert grown < GROWTH, f"seed {SEED}: {held}"
-    return held
+    while (left := descriptors(daemon) - open_before) > 0 and time.monotonic() < end:
+        time.sleep(0.05)  # the connection of the reload may still be open
+    assert left <= 0, f"seed {SEED}: {left} descriptors more; {summary}"
+    assert grown < GROWTH, f"seed {SEED}: {summary}"
+    return summary
 
 
 def test_structured_ini_files(localhost: certificates.Made, tmp_path: Path) -> None:
-    """A file is understood, or refused with sentences: nothing else is raised. What is understood
-    is shown as a file that means the same."""
+    """A file is valid or a ConfigError, nothing else is raised. A valid file can be shown and read
+    back."""
     kinds = Kinds(entry_points=())
     file = tmp_path / "tcpd.ini"
     good = good_file(localhost, kinds)
     read(file, good.encode(), kinds)
-    understood = 0
+    valid = 0
     for number in range(max(1, INPUTS // 40)):
         name = f"seed {SEED}, ini {number}"
         data = inputs.ini(random.Random(f"{SEED}/ini/{number}"), good)
@@ -393,17 +394,17 @@ def test_structured_ini_files(localhost: certificates.Made, tmp_path: Path) -> N
             continue
         except Exception as error:
             raise AssertionError(f"{name}: {data!r}") from error
-        understood += 1
+        valid += 1
         try:
             again = read(file, show_config(settings).encode(), kinds)
         except ConfigError as error:
             raise AssertionError(f"{name}: {data!r}") from error
         assert again == settings, f"{name}: {data!r}"
-    assert understood
+    assert valid
 
 
 def good_file(localhost: certificates.Made, kinds: Kinds) -> str:
-    """The sample, with all sections and keys set that a service must have."""
+    """Return the sample with all sections and the required keys of all services."""
     good = sample(kinds.built_in(), SECTIONS)
     good = re.sub(r"^#(?=\[|(protocol|listen|to) = )", "", good, flags=re.MULTILINE)
     good = good.replace("#certificate =", f"certificate = {localhost.certificate_file}", 1)
@@ -420,7 +421,7 @@ def read(file: Path, data: bytes, kinds: Kinds) -> Settings:
 
 
 def test_structured_proxy_headers() -> None:
-    """'However the stream is cut, the result is the same', and never another exception."""
+    """'However the stream is cut, the result is the same'; no other exception is raised."""
 
     def result(pieces: list[bytes]) -> object:
         reader = HeaderReader()
@@ -433,12 +434,12 @@ def test_structured_proxy_headers() -> None:
                 return header
         return None
 
-    understood = 0
+    valid = 0
     for number in range(max(1, INPUTS // 10)):
         chance = random.Random(f"{SEED}/proxy/{number}")
         data = inputs.proxy_header(chance, 0.3)
         whole = result([data])
-        understood += isinstance(whole, Header)
+        valid += isinstance(whole, Header)
         cut = chance.randint(0, len(data))
         assert result([data[:cut], data[cut:]]) == whole, f"seed {SEED}, header {number}: {data!r}"
-    assert understood
+    assert valid

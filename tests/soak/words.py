@@ -1,4 +1,4 @@
-"""Words, lines and damage that the structured inputs of the soak are made of."""
+"""Words, lines and damage for the structured inputs of the soak."""
 
 from __future__ import annotations
 
@@ -68,17 +68,17 @@ _ENDINGS = (b"\r", b"\n\r", b"\r\0", b"\n\n", b"", b"\0\n")
 
 
 def nick(chance: Chance) -> str:
-    """A nickname, of so few that some of them are taken."""
+    """A nickname, from a list so short that some are in use."""
     return f"{chance.choice(NICKS)[:9]}{chance.randrange(8)}"
 
 
 def room(chance: Chance) -> str:
-    """The name of a room, most often of one that many are in."""
+    """The name of a room, mostly of a room with many members."""
     return chance.choice(ROOMS[:2]) if chance.random() < 0.6 else chance.choice(ROOMS)
 
 
 def word(chance: Chance) -> str:
-    """A word as a client may send it, most often a plain one."""
+    """A word as a client may send it, mostly plain ASCII."""
     kind = chance.random()
     if kind < 0.5:
         return chance.choice(_PLAIN)
@@ -94,19 +94,19 @@ def word(chance: Chance) -> str:
 
 
 def words(chance: Chance, most: int = 6) -> str:
-    """Some of them with blanks between."""
+    """Some words, separated by spaces."""
     return " ".join(word(chance) for _ in range(chance.randint(0, most)))
 
 
 def rudeness(chance: Chance) -> float:
-    """How often one client sends what is broken: many never do, for it may end a connection."""
+    """The probability of faults of one client; often 0, since a fault may end its connection."""
     return chance.choice((0.0, 0.0, 0.01, 0.05, 0.3))
 
 
 def line(chance: Chance, text: str, rude: float) -> bytes:
     """A text as a line.
 
-    :param rude: how often something is wrong with it as a line.
+    :param rude: probability of a fault in the line.
     """
     data = text.encode(errors="surrogatepass")
     if chance.random() < rude:
@@ -117,7 +117,7 @@ def line(chance: Chance, text: str, rude: float) -> bytes:
 
 
 def damaged(chance: Chance, data: bytes, share: float) -> bytes:
-    """The same bytes, or a share of times with something wrong in them."""
+    """The same bytes, damaged with probability ``share``."""
     if chance.random() >= share or not data:
         return data
     at = chance.randrange(len(data))

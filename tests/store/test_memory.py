@@ -1,4 +1,4 @@
-"""What is kept of what was said: bounded in messages and in bytes, for each room and for all."""
+"""History in memory: bounds in messages and bytes, for each room and for all; pages."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tcpd.store.memory import ROOM_BYTES, Limits, MemoryHistory, size_of
 ANN = Identity("n-b-m1", "ann", "text", "localhost")
 
 
-def said(number: int, text: str = "hello", time: float | None = None) -> RoomMessage:
+def message_of(number: int, text: str = "hello", time: float | None = None) -> RoomMessage:
     when = float(number) if time is None else time
     return RoomMessage(EventId("n", "b", number), when, ANN, "#tea", text, Kind.MESSAGE)
 
@@ -40,10 +40,9 @@ def store(messages: int = 100, room: int = MANY, total: int = MANY) -> MemoryHis
 
 
 def page(history: MemoryHistory, room: str = "#tea", selector: Selector | None = None) -> Any:
-    """The messages of a page, or what it failed with."""
+    """Return the messages of a page, or its exception."""
     found: list[Any] = []
-    asked = selector or Selector.latest(1000)
-    history.page(room, asked).addCallbacks(
+    history.page(room, selector or Selector.latest(1000)).addCallbacks(
         found.append, lambda failure: found.append(failure.value)
     )
     return found[0]
@@ -56,16 +55,16 @@ def numbers(messages: Any) -> list[int]:
 @pytest.mark.parametrize(
     "make",
     [
-        lambda number: said(number, f"{number:03}" + "x" * 397),
-        lambda number: said(number, "hi"[: number % 2 + 1]),
-        lambda number: said(number, f"{number:03}" + "ж" * 197),
-        lambda number: said(number, f"{number:03}" + "\U0001f600" * 97),
+        lambda number: message_of(number, f"{number:03}" + "x" * 397),
+        lambda number: message_of(number, "hi"[: number % 2 + 1]),
+        lambda number: message_of(number, f"{number:03}" + "ж" * 197),
+        lambda number: message_of(number, f"{number:03}" + "\U0001f600" * 97),
         lambda number: several(number, *(f"{number:03} {line}" for line in range(32))),
         lambda number: several(number, *(f"{number:03}" + "x" * 120 for line in range(32))),
     ],
 )
-def test_the_estimate_is_what_a_message_takes(make: Callable[[int], RoomMessage]) -> None:
-    """From above, and not by far: what the setting says is what the memory is."""
+def test_estimated_size_is_an_upper_bound(make: Callable[[int], RoomMessage]) -> None:
+    """At most four times the memory that messages take."""
     history = store(1000)
     tracemalloc.start()
     for number in range(500):
@@ -75,70 +74,70 @@ def test_the_estimate_is_what_a_message_takes(make: Callable[[int], RoomMessage]
     assert taken < history.size < taken * 4
 
 
-def test_the_oldest_go_first() -> None:
-    size = size_of(said(1))
+def test_oldest_messages_are_dropped_first() -> None:
+    size = size_of(message_of(1))
     history = store(room=3 * size + 1)
     for number in range(1, 6):
-        history.append("#tea", said(number))
+        history.append("#tea", message_of(number))
     assert numbers(page(history)) == [3, 4, 5]
     assert (len(history), history.size) == (3, ROOM_BYTES + 3 * size)
-    history.redact("#tea", str(said(4).id))
+    history.redact("#tea", str(message_of(4).id))
     history.redact("#tea", "no such message")
     history.redact("#nowhere", "x")
     assert (numbers(page(history)), history.size) == ([3, 5], ROOM_BYTES + 2 * size)
     history.append("#tea", several(9, *["x" * 400] * 32))
-    assert (numbers(page(history)), history.size) == ([], 0), "it does not fit itself"
+    assert (numbers(page(history)), history.size) == ([], 0), "larger than the bound"
 
 
-def test_a_number_of_messages_bounds_it_as_well() -> None:
+def test_bound_in_messages() -> None:
     history = store(2)
     for number in range(1, 6):
-        history.append("#tea", said(number))
+        history.append("#tea", message_of(number))
     assert numbers(page(history)) == [4, 5]
     nothing = store(0)
-    nothing.append("#tea", said(1))
+    nothing.append("#tea", message_of(1))
     assert (len(nothing), nothing.size) == (0, 0)
 
 
-def test_a_reload_that_keeps_no_history_forgets_what_there_is() -> None:
+def test_reload_to_no_history_drops_messages() -> None:
     """'It holds from the next message of a room on.'"""
     history = store()
-    history.append("#tea", said(1))
+    history.append("#tea", message_of(1))
     history.limits = Limits(0, MANY, MANY)
-    history.append("#tea", said(2))
+    history.append("#tea", message_of(2))
     assert (len(history), history.size) == (0, 0)
 
 
-def test_the_oldest_of_all_rooms_go_first() -> None:
-    size = size_of(said(1))
+def test_oldest_messages_of_all_rooms_are_dropped_first() -> None:
+    size = size_of(message_of(1))
     total = 2 * ROOM_BYTES + 7 * size
     history = store(total=total)
     for number in range(1, 11):
-        history.append("#one" if number % 2 else "#other", said(number))
+        history.append("#one" if number % 2 else "#other", message_of(number))
     assert numbers(page(history, "#one")) == [5, 7, 9]
     assert numbers(page(history, "#other")) == [4, 6, 8, 10]
     assert history.size == total
 
 
-def test_very_many_are_dropped_little_by_little(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A reload with a much lower bound stalls nobody."""
+def test_many_messages_are_dropped_in_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reload with a much lower bound does not block the reactor."""
     monkeypatch.setattr("tcpd.store.memory._AT_A_TIME", 3)
     history = store()
     for number in range(1, 11):
-        history.append("#tea", said(number))
+        history.append("#tea", message_of(number))
     history.limits = Limits(100, MANY, 1)
     left = []
     for number in range(11, 16):
-        history.append("#tea", said(number))
+        history.append("#tea", message_of(number))
         left.append(len(history))
     assert left == [8, 6, 4, 2, 0]
 
 
-def test_a_renamed_room_keeps_its_history() -> None:
+def test_renamed_room_keeps_its_history() -> None:
     """'A room has another name, and its history with it.'"""
     history = store()
-    history.append("#tea", said(1))
-    history.append("#pot", said(2))
+    history.append("#tea", message_of(1))
+    history.append("#pot", message_of(2))
     history.rename("#tea", "#pot")
     assert numbers(page(history, "#tea")) == []
     assert numbers(page(history, "#pot")) == [1]
@@ -146,7 +145,7 @@ def test_a_renamed_room_keeps_its_history() -> None:
     assert (numbers(page(history, "#pot")), len(history), history.size) == ([], 0, 0)
 
 
-TEN = [said(number) for number in range(1, 11)]
+TEN = [message_of(number) for number in range(1, 11)]
 
 
 @pytest.mark.parametrize(
@@ -167,7 +166,7 @@ TEN = [said(number) for number in range(1, 11)]
     ],
 )
 def test_pages(selector: Selector, found: list[int]) -> None:
-    """As CHATHISTORY has them: https://ircv3.net/specs/extensions/chathistory."""
+    """https://ircv3.net/specs/extensions/chathistory."""
     history = store()
     for message in TEN:
         history.append("#tea", message)
@@ -175,9 +174,9 @@ def test_pages(selector: Selector, found: list[int]) -> None:
 
 
 @pytest.mark.parametrize("room", ["#tea", "#nowhere"])
-def test_a_page_from_a_message_that_is_not_there_fails(room: str) -> None:
+def test_page_from_an_unknown_message_fails(room: str) -> None:
     history = store()
-    history.append("#tea", said(1))
+    history.append("#tea", message_of(1))
     for selector in (Selector(Which.AFTER, 3, "x"), Selector(Which.BETWEEN, 3, 1.0, "x")):
         assert isinstance(page(history, room, selector), UnknownMessage)
 
@@ -194,30 +193,29 @@ def test_a_page_from_a_message_that_is_not_there_fails(room: str) -> None:
         max_size=60,
     )
 )
-def test_the_books_agree(acts: list[tuple[str, str, int]]) -> None:
-    """Whatever happens, sizes are those of the messages that are there, within the bounds."""
-    size = size_of(said(1, ""))
+def test_sizes_match_the_messages(acts: list[tuple[str, str, int]]) -> None:
+    size = size_of(message_of(1, ""))
     total = ROOM_BYTES + 7 * size
     history = store(5, 4 * size, total)
     number = 0
     for what, room, value in acts:
         if what == "say":
             number += 1
-            history.append(room, said(number, "x" * value))
+            history.append(room, message_of(number, "x" * value))
         elif what == "redact":
-            history.redact(room, str(said(value).id))
+            history.redact(room, str(message_of(value).id))
         elif what == "rename":
             history.rename(room, "abc"[value])
         else:
             history.forget(room)
         pages = [page(history, name) for name in "abc"]
-        there = [message for found in pages for message in found]
+        stored = [message for found in pages for message in found]
         rooms = ROOM_BYTES * sum(map(bool, pages))
-        assert history.size == rooms + sum(map(size_of, there)) <= total
-        assert len(history) == len(there)
+        assert history.size == rooms + sum(map(size_of, stored)) <= total
+        assert len(history) == len(stored)
 
 
-# --- in the rooms ---
+# --- in the hub ---
 
 
 def fill(chat: Chat, member: Any, room: str, count: int, text: str = "x" * 400) -> None:
@@ -226,8 +224,8 @@ def fill(chat: Chat, member: Any, room: str, count: int, text: str = "x" * 400) 
         assert chat.hub.say(member, room, text) is None
 
 
-def test_a_room_keeps_no_more_bytes_than_it_may() -> None:
-    """history_bytes; counted as dropped for the bound of a room."""
+def test_bound_in_bytes_of_a_room() -> None:
+    """history_bytes; drops are counted with bound *room*."""
     chat = Chat(history_bytes=8_000)
     ann = chat.enter("ann", "#tea")
     fill(chat, ann, "#tea", 20)
@@ -239,7 +237,7 @@ def test_a_room_keeps_no_more_bytes_than_it_may() -> None:
     assert chat.history.size <= ROOM_BYTES + 8_000
 
 
-def test_a_room_that_is_opened_again_has_its_history() -> None:
+def test_reopened_room_has_its_history() -> None:
     """'A room that is empty and opened again has its history.'"""
     chat = Chat()
     ann = chat.enter("ann", "#tea")
@@ -252,9 +250,9 @@ def test_a_room_that_is_opened_again_has_its_history() -> None:
 
 @pytest.mark.parametrize("is_lifted", [False, True])
 @pytest.mark.parametrize("mode", ["k", "i", "s", "b"])
-def test_a_private_room_that_is_empty_loses_its_history(mode: str, is_lifted: bool) -> None:
-    """Who opens it next is not necessarily one who could read it, nor if the last member has made
-    the room open to everybody."""
+def test_empty_private_room_loses_its_history(mode: str, is_lifted: bool) -> None:
+    """The next member might not have been allowed to read it; also if the last member has removed
+    the mode."""
     chat = Chat()
     ann = chat.enter("ann", "#tea")
     assert change_modes(chat.hub, ann, "#tea", [Change(True, Mode(mode), "sesame!*@*")]) == []
@@ -265,12 +263,12 @@ def test_a_private_room_that_is_empty_loses_its_history(mode: str, is_lifted: bo
     assert chat.kept_messages("#tea") == ()
 
 
-def test_room_names_count() -> None:
-    """A room with one short message takes its share of history_in_all, too."""
+def test_rooms_count_with_their_names() -> None:
+    """A room with one short message uses history_in_all for its name, too."""
     history = store(total=100 * ROOM_BYTES)
     tracemalloc.start()
     for number in range(1, 401):
-        history.append(f"#{number}", said(number))
+        history.append(f"#{number}", message_of(number))
     taken, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert taken < history.size <= 100 * ROOM_BYTES
@@ -278,7 +276,7 @@ def test_room_names_count() -> None:
     assert numbers(page(history, "#400")) == [400]
 
 
-def test_all_rooms_keep_no_more_bytes_than_they_may() -> None:
+def test_bound_in_bytes_of_all_rooms() -> None:
     """history_in_all: 'the oldest of all are dropped'."""
     chat = Chat(history_in_all=16_000)
     ann = chat.enter("ann", "#a", "#b")
@@ -286,7 +284,7 @@ def test_all_rooms_keep_no_more_bytes_than_they_may() -> None:
     fill(chat, ann, "#b", 15)
     a, b = chat.kept_messages("#a"), chat.kept_messages("#b")
     assert chat.history.size <= 16_000
-    assert len(b) == 15, "they are the later ones"
+    assert len(b) == 15, "the newer messages"
     assert len(a) < 6
     assert chat.hub.counters.forgotten["all"] == 30 - len(a) - len(b)
     before = chat.history.size
@@ -294,8 +292,8 @@ def test_all_rooms_keep_no_more_bytes_than_they_may() -> None:
     assert chat.history.size < before
 
 
-def test_the_defaults_bound_what_one_thousand_rooms_take() -> None:
-    """Multiline messages of the largest size took 3.4 MB a room before."""
+def test_default_bounds() -> None:
+    """Fault: multiline messages of maximum size took 3.4 MB a room."""
     settings = ChatSettings()
     assert settings.history_bytes * settings.max_rooms >= settings.history_in_all
     assert settings.history_in_all <= 64 << 20
