@@ -74,7 +74,7 @@ def resident(pid: int) -> int:
 
 
 def main() -> int:
-    """:return: the exit status: 1 if not all were answered, or one was put out."""
+    """:return: the exit status: 1 if not all were answered, or one was closed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.crowd", description=__doc__)
     parser.add_argument("host")
     parser.add_argument("port", type=int)
@@ -110,7 +110,7 @@ def main() -> int:
         tell(f"the last that was not: {failed}")
     time.sleep(asked.hold)
     lost = ended(crowd)
-    tell(f"after {asked.hold:g} s: {len(crowd) - lost} open, {lost} put out")
+    tell(f"after {asked.hold:g} s: {len(crowd) - lost} open, {lost} closed")
     if asked.pid and crowd and Path(f"/proc/{asked.pid}").exists():
         after = resident(asked.pid)
         each = (after - before) / len(crowd)

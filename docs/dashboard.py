@@ -321,12 +321,12 @@ SECTIONS = {
             },
         ),
         graph(
-            "People who came, and who were put out",
-            "A second; put out are those who did not read what they were sent.",
+            "Chat clients: entered and dropped",
+            "Per second; dropped are clients whose send queue was full.",
             "ops",
             {
-                "came": f"sum(rate(tcpd_chat_entered_total{{{_DAEMON}}}[$__rate_interval]))",
-                "put out": f"sum(rate(tcpd_chat_dropped_total{{{_DAEMON}}}[$__rate_interval]))",
+                "entered": f"sum(rate(tcpd_chat_entered_total{{{_DAEMON}}}[$__rate_interval]))",
+                "dropped": f"sum(rate(tcpd_chat_dropped_total{{{_DAEMON}}}[$__rate_interval]))",
             },
         ),
         graph(

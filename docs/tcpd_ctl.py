@@ -13,7 +13,7 @@ PAGE = """\
 The commands of tcpd-ctl
 ========================
 
-:doc:`control` tells what it speaks to, who may use it, and what its exit status means.
+:doc:`control` describes its socket, who may use it, and its exit status.
 
 .. manual
 
@@ -27,7 +27,7 @@ Synopsis
 Options
 -------
 
-{options}These stand behind a command as well:
+{options}These may also follow the command:
 
 {common}Commands
 --------
@@ -37,14 +37,14 @@ Options
 
 
 def page() -> str:
-    """All of it."""
+    """Return the page."""
     parser = make_parser()
     (commands,) = (each for each in parser._actions if isinstance(each.choices, dict))
-    told = {each.dest: each.help for each in commands._get_subactions()}
+    helps = {each.dest: each.help for each in commands._get_subactions()}
     both = [
         {tuple(a.option_strings): a for a in made._actions} for made in commands.choices.values()
     ]
-    # what every command has beside its own
+    # options of every command
     common = [("--json",), ("--timeout",)]
     return (
         PAGE.format(
@@ -53,7 +53,7 @@ def page() -> str:
             commands="".join(
                 command(
                     name,
-                    told[name] or "",
+                    helps[name] or "",
                     [a for a in made._actions if tuple(a.option_strings) not in common],
                 )
                 for name, made in commands.choices.items()
@@ -71,8 +71,8 @@ def command(name: str, help: str, actions: list[argparse.Action]) -> str:
         for each in actions
         if not each.option_strings and each.help
     ]
-    told = ". ".join([sentence(help), *map(sentence, about)])
-    text = f"``{' '.join([name, *words])}``\n    {told}.\n\n"
+    description = ". ".join([sentence(help), *map(sentence, about)])
+    text = f"``{' '.join([name, *words])}``\n    {description}.\n\n"
     return text + "".join(
         f"    {line}" if line.strip() else line
         for option in options(actions)
@@ -97,5 +97,5 @@ def options(actions: Iterable[argparse.Action]) -> Iterator[str]:
 
 
 def sentence(text: str) -> str:
-    """It begins with a capital letter."""
+    """Capitalize the first letter."""
     return (text[:1].upper() + text[1:]).replace("\\", "\\\\")

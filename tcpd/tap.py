@@ -49,13 +49,13 @@ class Options(usage.Options):
 
     synopsis = "[options]"
     longdesc = (
-        "Serves small TCP services, each declared in an ini file. The protocols are "
-        f"{', '.join(BUILT_IN)}. Reads /etc/tcpd/tcpd.ini, or the files named by --config; with "
-        "neither it serves a sample set on 127.0.0.1."
+        "Serves small TCP services, each declared in an ini file. Protocols: "
+        f"{', '.join(BUILT_IN)}. Reads /etc/tcpd/tcpd.ini, or the files of --config; without "
+        "either it serves a built-in sample on 127.0.0.1."
     )
     optFlags = [
-        ["check", None, "Check the configuration, say what is wrong with it, and exit."],
-        ["show-config", None, "Print the values in force and where each comes from, and exit."],
+        ["check", None, "Check the configuration, print its errors, and exit."],
+        ["show-config", None, "Print all effective values and their sources, and exit."],
         ["print-config", None, "Print an annotated sample configuration, and exit."],
     ]
 
@@ -66,7 +66,7 @@ class Options(usage.Options):
         self.kinds: Kinds
 
     def opt_config(self, path: str) -> None:
-        """An ini file, or a directory of them. May be repeated: what is read later wins."""
+        """An ini file, or a directory of them. May be repeated; later ones win."""
         self["config"].append(path)
 
     opt_c = opt_config

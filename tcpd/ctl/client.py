@@ -215,7 +215,7 @@ def _connect(paths: list[str], timeout: float) -> tuple[str, socket.socket]:
 
 
 def _nowhere(paths: list[str]) -> str:
-    tried = " nor ".join(map(typed, paths))
+    tried = " or ".join(map(typed, paths))
     return (
         f"there is no control socket at {tried}: is the daemon running? --socket names "
         "another, and [tcpd] control in the ini file says where the daemon opens it"

@@ -24,7 +24,7 @@ NO_DAEMON, NOT_ALLOWED = 3, 4
 #: Seconds that ``top`` waits for a reply; after that the daemon counts as lost.
 _TOP_TIMEOUT = 10.0
 
-_TIMEOUT_HELP = "how long to wait"
+_TIMEOUT_HELP = "maximum wait for a reply"
 
 _EPILOG = """exit status: 0 done, 1 refused by the daemon or failed by the probed service,
 2 wrong usage, 3 no daemon is running, 4 permission denied"""
@@ -128,30 +128,30 @@ def make_parser() -> Parser:
     add("rooms", "list chat rooms")
     for name, help in (
         ("drain", "close the ports of a service and let its connections end"),
-        ("resume", "bring a drained service back"),
+        ("resume", "open a drained service again"),
     ):
         add(name, help).add_argument("words", metavar="SERVICE", nargs=1)
     add("events", "follow events, one JSON object a line, until Ctrl-C", _events, json=False)
-    top = add("top", "show rates and connections, updated all the time", _top, json=False)
+    top = add("top", "show rates and connections, refreshed at an interval", _top, json=False)
     top.add_argument(
         "--interval", type=_interval, default=2.0, metavar="SECONDS", help="default: 2"
     )
-    top.add_argument("--once", action="store_true", help="show them once, as plain text, and exit")
-    top.add_argument("--connections", action="store_true", help="connections, not services")
-    top.add_argument("--sort", metavar="COLUMN", help="like in/s")
+    top.add_argument("--once", action="store_true", help="print the table once as plain text")
+    top.add_argument("--connections", action="store_true", help="show connections, not services")
+    top.add_argument("--sort", metavar="COLUMN", help="sort by this column, for example in/s")
     top.add_argument("--reverse", action="store_true", help="reverse the order")
-    top.add_argument("--filter", metavar="TEXT", default="", help="only rows that contain this")
+    top.add_argument("--filter", metavar="TEXT", default="", help="show only rows with this text")
     add("hash-password", "make a hash of a password for an ini file", _hash_password, json=False)
     completion = add("completion", "print completion for a shell", _completion, json=False)
     completion.add_argument("shell", choices=("bash", "fish", "zsh"))
     probe = add("probe", "probe a service as a client", _probe)
     probe.add_argument("host")
     probe.add_argument("port", type=_port)
-    probe.add_argument("--tls", action="store_true", help="speak TLS, and verify the certificate")
-    probe.add_argument("--name", help="name in the certificate; default: the host")
+    probe.add_argument("--tls", action="store_true", help="use TLS and verify the certificate")
+    probe.add_argument("--name", help="expected name in the certificate; default: the host")
     probe.add_argument("--ca", metavar="FILE", help="PEM file to trust; default: the system's")
-    probe.add_argument("--send", metavar="TEXT", default="", help=r"\r, \n and \xNN are escapes")
-    probe.add_argument("--expect", metavar="TEXT", default="", help="text that must come")
+    probe.add_argument("--send", metavar="TEXT", default="", help=r"with escapes \r, \n and \xNN")
+    probe.add_argument("--expect", metavar="TEXT", default="", help="text to wait for")
     probe.add_argument("--min-days", type=float, default=0.0, help="of the certificate")
     return parser
 
@@ -345,7 +345,7 @@ def _probe(asked: argparse.Namespace) -> int:
             f"{found.tls['days_left']} days left, until {found.tls['not_after']}"
         )
     if "expect" in took:
-        _out(f"what was expected came in {took['expect']}")
+        _out(f"received the expected text in {took['expect']}")
     return _fail(escape_controls(fault), REFUSED) if fault else DONE
 
 

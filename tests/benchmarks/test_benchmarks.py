@@ -208,7 +208,7 @@ def test_crowd_connects_from_many_addresses(tmp_path: Path) -> None:
         held = crowd(20)
         assert (held.returncode, held.stderr) == (0, "")
         assert re.match(r"20 connections answered in [\d.]+ s, 0 not\n", held.stdout)
-        assert "20 open, 0 put out" in held.stdout
+        assert "20 open, 0 closed" in held.stdout
         assert re.search(r"the server: \d+ MiB before", held.stdout)
     finally:
         daemon.stop()

@@ -145,7 +145,7 @@ def test_shout_has_a_section(site: Path) -> None:
     assert settings.sections["shout"].greeting == "hi"
     assert "[shout]\n# x.ini:2\ngreeting = hi\n" in show_config(settings)
     printed = sample(kinds.built_in(), SECTIONS, kinds.of_other_packages())
-    assert "#[shout]\n# What all shouting services share.\n" in printed
+    assert "#[shout]\n# Common to all services of the kind.\n" in printed
     assert "#[service:shout]\n" in printed
 
 

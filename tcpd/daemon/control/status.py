@@ -115,7 +115,7 @@ class StatusCommands:
                 ("process", f"{data['pid']} as uid {data['uid']}, {_memory(data['memory'])}"),
                 ("running", f"{span(data['uptime'])}, since {data['started']}"),
                 ("ready", "yes" if data["ready"] else f"no, {status.unready}"),
-                ("configuration", f"{', '.join(files)}, taken over {data['configured']}"),
+                ("configuration", f"{', '.join(files)}, loaded {data['configured']}"),
                 ("reloads", f"{reloads['ok']} done, {reloads['refused']} refused"),
                 ("connections", f"{count.count} of {count.limit}"),
                 ("services", f"{data['services']}{drained}"),

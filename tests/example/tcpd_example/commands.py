@@ -1,4 +1,4 @@
-"""Two commands: one that answers at once, and one that takes its time."""
+"""Two commands: one replies at once, and one later."""
 
 import secrets
 

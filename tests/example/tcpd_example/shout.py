@@ -1,4 +1,4 @@
-"""A protocol of a few lines, served as ``protocol = shout``: what you send comes back louder."""
+"""``protocol = shout``: sends text back in upper case."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ from tcpd.api import TEXT, IContext, IKind, option, whole_number
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class HouseSettings:
-    """``[shout]``: what all shouting services share."""
+class SharedSettings:
+    """``[shout]``: common to all services of the kind."""
 
-    greeting: str = option(TEXT, "", "The first line that clients get; empty, there is none.")
+    greeting: str = option(TEXT, "", "The first line to clients; empty for none.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,9 +45,9 @@ class ShoutFactory(Factory):
 
     noisy = False
 
-    def __init__(self, settings: ShoutSettings, house: HouseSettings) -> None:
+    def __init__(self, settings: ShoutSettings, shared: SharedSettings) -> None:
         self._marks = b"!" * settings.emphasis
-        self._greeting = house.greeting
+        self._greeting = shared.greeting
 
     def buildProtocol(self, addr: IAddress | None) -> Shout:
         return Shout(self._marks, self._greeting)
@@ -55,19 +55,19 @@ class ShoutFactory(Factory):
 
 @implementer(IKind)
 class ShoutKind:
-    """What the entry point names."""
+    """The object of the entry point."""
 
     name = "shout"
     summary = "Sends back what you send, in upper case."
     settings = ShoutSettings
-    sections: Mapping[str, type] = {"shout": HouseSettings}
+    sections: Mapping[str, type] = {"shout": SharedSettings}
     words: frozenset[str] = frozenset()
     idle = 600.0
     sample_listen = None
 
     def make_factory(self, settings: ShoutSettings, context: IContext) -> ShoutFactory:
-        house: HouseSettings = context.sections["shout"]
-        return ShoutFactory(settings, house)
+        shared: SharedSettings = context.sections["shout"]
+        return ShoutFactory(settings, shared)
 
 
 kind = ShoutKind()
