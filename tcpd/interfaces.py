@@ -153,7 +153,7 @@ class IConnection(Interface):
     )
 
     service_limit = Attribute(
-        "int: how many connections the service may have, by the policy as it is now."
+        "int: the limit of connections of the service, by its current policy."
     )
 
     def socket():
@@ -286,7 +286,7 @@ class IFarewell(Interface):
 
         :param tcpd.api.End reason: why.
         :return: ``bytes``, written before the connection is closed; may be empty. For
-            ``End.SHUTDOWN`` it may be ``None``: the protocol goes on and closes the connection
+            ``End.SHUTDOWN`` it may be ``None``: the protocol continues and closes the connection
             itself within the ``drain`` seconds of its service.
         """
 

@@ -1,7 +1,7 @@
-"""What daytime, qotd and time have in common over TCP: say one thing and close.
+"""The TCP side of daytime, qotd and time: sends one message and closes.
 
-What the client sends is thrown away. If it sends before it has read, the kernel may close with a
-reset instead of an orderly end; what was said has been sent before that.
+Received data is discarded. If a client sends before it has read, the kernel may close with a reset
+instead of a FIN; the message has been sent before that.
 """
 
 from __future__ import annotations
@@ -13,33 +13,33 @@ from twisted.internet.protocol import Protocol, ServerFactory
 
 
 class Announcement(Protocol):
-    """Says one thing and closes.
+    """Sends one message and closes.
 
-    :param say: makes what to say; called when the connection is made.
+    :param make: returns the message; called when the connection is made.
     """
 
     transport: ITransport
 
-    def __init__(self, say: Callable[[], bytes]) -> None:
-        self._say = say
+    def __init__(self, make: Callable[[], bytes]) -> None:
+        self._make = make
 
     def connectionMade(self) -> None:
-        """Say it."""
-        self.transport.write(self._say())
+        """Send the message, and close."""
+        self.transport.write(self._make())
         self.transport.loseConnection()
 
 
 class AnnouncementFactory(ServerFactory):
-    """One service that says one thing to whoever connects.
+    """The factory of a service that sends one message to each client.
 
-    :param say: makes what to say, at most some hundred bytes; called for each connection.
+    :param make: returns the message, at most some hundred bytes; called for each connection.
     """
 
     noisy = False
 
-    def __init__(self, say: Callable[[], bytes]) -> None:
-        self._say = say
+    def __init__(self, make: Callable[[], bytes]) -> None:
+        self._make = make
 
     def buildProtocol(self, addr: IAddress | None) -> Announcement:
         """Make the protocol of one connection."""
-        return Announcement(self._say)
+        return Announcement(self._make)

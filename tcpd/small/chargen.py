@@ -1,4 +1,4 @@
-"""Character generator, RFC 864: text without end."""
+"""Character generator, RFC 864: an endless pattern."""
 
 from __future__ import annotations
 
@@ -28,16 +28,15 @@ from tcpd.small.udprate import NOT_LONGER, UDP_RATE
 _RING = bytes(range(0x20, 0x7F))
 _WIDTH = 72
 
-#: The pattern of RFC 864 once round: 95 lines of 72 characters, each starting one character further
-#: in the ring of the 95 printing ASCII characters, ended by CRLF: 7,030 bytes, over and over.
+#: One period of RFC 864's pattern: 95 lines of 72 characters and CRLF, each starting one character
+#: later in the ring of the 95 printing ASCII characters; 7,030 bytes.
 PATTERN = b"".join((_RING + _RING)[start : start + _WIDTH] + b"\r\n" for start in range(len(_RING)))
 
 #: RFC 864: the answer to a datagram has "a random number (between 0 and 512) of characters".
 MOST_IN_DATAGRAM = 512
 
-#: What is written at once. Stock transports pause their producer when more than 65,536 bytes wait,
-#: so this is one write for each time that a client has caught up, and all that is kept for one that
-#: does not read.
+#: The size of a write. Twisted's transports pause their producer above 65,536 buffered bytes, so a
+#: client that does not read has one chunk buffered.
 CHUNK = PATTERN * 10
 
 
@@ -54,26 +53,25 @@ class ChargenSettings:
 def answer(datagram: bytes) -> bytes:
     """Answer a datagram (RFC 864, "UDP Based Character Generator Service").
 
-    The RFC has the server choose how much to say. We choose as much as was sent, up to 512
-    characters: whoever asks in another's name gains nothing by it (CVE-1999-0103, and many
-    amplification attacks since).
+    The RFC leaves the length to the server. The reply is as long as the datagram, up to 512
+    characters, so that forged source addresses give no amplification (CVE-1999-0103).
 
-    :return: the pattern's beginning, never longer than the datagram.
+    :return: the start of the pattern, never longer than the datagram.
     """
     return PATTERN[: min(len(datagram), MOST_IN_DATAGRAM)]
 
 
 @implementer(IPushProducer, IHalfCloseableProtocol, IFarewell)
 class Chargen(Protocol):
-    """Sends the pattern for as long as the client reads, and throws away what it receives.
+    """Sends the pattern while the client reads, and discards received data.
 
-    RFC 864: "This continues until the calling user terminates the connection." One that has closed
-    only its sending side (``nc -N``) still wants to read, so it is sent to until it is gone.
+    RFC 864: "This continues until the calling user terminates the connection." A client that has
+    half-closed (``nc -N``) still reads, so sending continues.
 
-    It writes one chunk a reactor turn at most, so that many of these leave time for others, and
-    none while the transport has it paused.
+    It writes at most one chunk in a reactor turn, to be fair to other clients, and none while
+    paused.
 
-    :param clock: to go on in the next reactor turn.
+    :param clock: schedules the next chunk.
     """
 
     transport: ITransport
@@ -85,42 +83,42 @@ class Chargen(Protocol):
         self._next: IDelayedCall | None = None
 
     def connectionMade(self) -> None:
-        """Begin."""
+        """Start sending."""
         self._registered = True
         cast(IConsumer, self.transport).registerProducer(self, True)
         self.resumeProducing()
 
     def dataReceived(self, data: bytes) -> None:
-        """Throw it away."""
+        """Discard it."""
 
     def pauseProducing(self) -> None:
-        """Write no more for now. Called by the transport when enough waits to be sent."""
+        """Pause. Called by the transport when its buffer is full."""
         self._paused = True
         self._cancel()
 
     def resumeProducing(self) -> None:
-        """Write on in the next reactor turn. Called by the transport when all has been sent."""
+        """Continue in the next reactor turn. Called by the transport when its buffer is empty."""
         self._paused = False
         if self._registered and self._next is None:
             self._next = self._clock.callLater(0, self._write)
 
     def stopProducing(self) -> None:
-        """Write no more at all. Called by the transport when the connection is lost."""
+        """Stop. Called by the transport when the connection is lost."""
         self._registered = False
         self._cancel()
 
     def readConnectionLost(self) -> None:
-        """The client sends no more, and is still sent to."""
+        """Keep sending: the client has half-closed."""
 
     def writeConnectionLost(self) -> None:
-        """Nothing to do: only who closes the sending side alone is told this, and we don't."""
+        """Never called, as the server does not half-close."""
 
     def connectionLost(self, reason: Failure | None = None) -> None:
-        """The transport has let go of its producer by itself."""
+        """Stop. The transport has unregistered its producer."""
         self.stopProducing()
 
     def farewell(self, reason: End) -> bytes:
-        """Have no last words, but let the close go through: a registered producer holds it up."""
+        """Unregister the producer, which would delay the close; send nothing."""
         if self._registered:
             self.stopProducing()
             cast(IConsumer, self.transport).unregisterProducer()
@@ -129,7 +127,7 @@ class Chargen(Protocol):
     def _write(self) -> None:
         self._next = None
         if getattr(self.transport, "disconnecting", False):
-            return  # closing, and what is written now is lost or keeps it from closing
+            return  # closing: further data would be lost or delay the close
         self.transport.write(CHUNK)
         if not self._paused:
             self.resumeProducing()
@@ -144,7 +142,7 @@ class Chargen(Protocol):
 class ChargenFactory(ServerFactory):
     """One chargen service.
 
-    :param clock: to go on in the next reactor turn.
+    :param clock: schedules chunks.
     """
 
     noisy = False
@@ -184,7 +182,7 @@ class ChargenKind:
         settings: ChargenSettings,
         context: IContext,
     ) -> Callable[[bytes], bytes | None]:
-        """Give the function that answers a datagram."""
+        """See :meth:`tcpd.interfaces.IDatagramKind.make_responder`."""
         return answer
 
 

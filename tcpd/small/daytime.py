@@ -1,4 +1,4 @@
-"""Daytime, RFC 867: the date and time, for people."""
+"""Daytime, RFC 867: the date and time as text."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tcpd.interfaces import IContext, IDatagramKind
 from tcpd.small.announcement import AnnouncementFactory
 from tcpd.small.udprate import LONGER, UDP_RATE
 
-# strftime would speak the language of the locale
+# strftime depends on the locale
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _MONTHS = (
     "January",
@@ -43,10 +43,10 @@ class DaytimeSettings:
 
 
 def daytime(now: float) -> bytes:
-    """Say the date and time in the first of the forms that RFC 867 calls popular.
+    """Format a time in the first "popular syntax" of RFC 867.
 
-    ``Weekday, Month Day, Year Time-Zone``, in English whatever the locale, in UTC whatever the time
-    zone, ended by CRLF: ``Tuesday, February 22, 2022 17:37:43-UTC``.
+    ``Weekday, Month Day, Year Time-Zone``, in English and UTC, with CRLF: ``Tuesday, February 22,
+    2022 17:37:43-UTC``.
 
     :param now: seconds since 1970 UTC.
     :return: ASCII.
@@ -83,7 +83,7 @@ class DaytimeKind:
         settings: DaytimeSettings,
         context: IContext,
     ) -> Callable[[bytes], bytes | None]:
-        """Give the function that answers a datagram."""
+        """See :meth:`tcpd.interfaces.IDatagramKind.make_responder`."""
         wall_clock: Callable[[], float] = context.wall_clock
         return lambda datagram: daytime(wall_clock())
 

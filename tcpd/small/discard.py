@@ -1,4 +1,4 @@
-"""Discard, RFC 863: what is sent is thrown away."""
+"""Discard, RFC 863: received data is discarded."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from tcpd.interfaces import IContext, IDatagramKind, IReconfigurable
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiscardSettings:
-    """Discard has no keys: it never answers, so there is no rate to set.
+    """Discard has no keys, as it sends no replies to limit.
 
-    :cvar udp_rate: what the listener asks of every datagram kind; no limit.
+    :cvar udp_rate: required for a datagram kind; no limit.
     """
 
     udp_rate: ClassVar[Rate | None] = None
@@ -29,14 +29,14 @@ def answer(datagram: bytes) -> None:
 
 
 class Discard(Protocol):
-    """Throws away what it receives, until the client closes.
+    """Discards received data until the client closes.
 
-    RFC 863: "This continues until the calling user terminates the connection." A client that has
-    closed its sending side has nothing more to throw away, so the connection is closed.
+    RFC 863: "This continues until the calling user terminates the connection." A half-closed client
+    sends nothing more, so the connection is closed.
     """
 
     def dataReceived(self, data: bytes) -> None:
-        """Throw it away."""
+        """Discard it."""
 
 
 @implementer(IReconfigurable)
@@ -77,7 +77,7 @@ class DiscardKind:
         settings: DiscardSettings,
         context: IContext,
     ) -> Callable[[bytes], bytes | None]:
-        """Give the function that answers a datagram."""
+        """See :meth:`tcpd.interfaces.IDatagramKind.make_responder`."""
         return answer
 
 

@@ -1,4 +1,4 @@
-"""Echo, RFC 862: what is sent comes back."""
+"""Echo, RFC 862: received data is sent back."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ class EchoSettings:
 
 
 def answer(datagram: bytes) -> bytes:
-    """Answer a datagram with what it holds (RFC 862, "UDP Based Echo Service")."""
+    """Answer a datagram with its payload (RFC 862, "UDP Based Echo Service")."""
     return datagram
 
 
 @implementer(IHalfCloseableProtocol, IFarewell)
 class Echo(Protocol):
-    """Sends back what it receives.
+    """Sends back received data.
 
-    The transport is its own producer: when more waits to be sent than it likes to keep, it stops
-    reading, so a client that does not read is not read from, and costs bounded memory.
+    The transport is its own producer: when its send buffer is full it pauses reading, so a client
+    that does not read uses bounded memory.
 
-    A client that has closed its sending side (``nc -N``) gets all it sent, and then the close.
+    A half-closed client (``nc -N``) gets all its data, and then the connection is closed.
     """
 
     transport: ITCPTransport
@@ -55,7 +55,7 @@ class Echo(Protocol):
         self._registered = False
 
     def connectionMade(self) -> None:
-        """Let the transport pause its reading when its writing lags."""
+        """Pause reading while the send buffer is full."""
         self._registered = True
         transport = cast(IPushProducer, self.transport)
         cast(IConsumer, self.transport).registerProducer(transport, True)
@@ -65,19 +65,19 @@ class Echo(Protocol):
         self.transport.write(data)
 
     def readConnectionLost(self) -> None:
-        """The client sends no more: close when all is sent."""
+        """Close after all is sent: the client has half-closed."""
         self._unregister()
         self.transport.loseConnection()
 
     def writeConnectionLost(self) -> None:
-        """Nothing to do: only who closes the sending side alone is told this, and we don't."""
+        """Never called, as the server does not half-close."""
 
     def connectionLost(self, reason: Failure | None = None) -> None:
-        """The transport has let go of its producer by itself."""
+        """The transport has unregistered its producer."""
         self._registered = False
 
     def farewell(self, reason: End) -> bytes:
-        """Have no last words, but let the close go through: a registered producer holds it up."""
+        """Unregister the producer, which would delay the close; send nothing."""
         self._unregister()
         return b""
 
@@ -121,7 +121,7 @@ class EchoKind:
         settings: EchoSettings,
         context: IContext,
     ) -> Callable[[bytes], bytes | None]:
-        """Give the function that answers a datagram."""
+        """See :meth:`tcpd.interfaces.IDatagramKind.make_responder`."""
         return answer
 
 

@@ -1,7 +1,6 @@
-"""Handshake: tells each client what its own connection looks like, and closes.
+"""Handshake: sends each client a report on its own connection, and closes.
 
-Not one of the old small services: it is what this daemon was written to teach, for whoever has
-nothing but ``nc``. The client is told of its own connection and of no other, and is asked nothing.
+Not one of the classic small services; usable with nothing but ``nc``.
 """
 
 from __future__ import annotations
@@ -45,9 +44,9 @@ class HandshakeSettings:
 
 
 def report(facts: Facts, settings: HandshakeSettings) -> bytes:
-    """What a client is told, some 6 to 15 KiB.
+    """Render the report for a client, 6 to 15 KiB.
 
-    :return: lines ended by CRLF; ASCII, unless ``drawing = utf8``.
+    :return: lines with CRLF; ASCII, unless ``drawing = utf8``.
     """
     made = build(facts)
     if settings.format == "json":
@@ -57,16 +56,16 @@ def report(facts: Facts, settings: HandshakeSettings) -> bytes:
 
 
 class Handshake(Protocol):
-    """Tells one client, and closes.
+    """Sends the report, and closes.
 
-    :param factory: what the connections share.
+    :param factory: shared by the connections.
     """
 
     def __init__(self, factory: HandshakeFactory) -> None:
         self._factory = factory
 
     def connectionMade(self) -> None:
-        """Say all of it; the connection layer bounds how long its client may take to read."""
+        """Send the report; the connection layer limits the time for reading it."""
         transport: Any = self.transport
         connection = IConnection(transport, None)
         facts = _UNKNOWN if connection is None else connection.facts()

@@ -1,4 +1,4 @@
-"""Quote of the day, RFC 865: a few words, each time others."""
+"""Quote of the day, RFC 865: a random quote."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ class QotdSettings:
 
 
 def parse_quotes(content: bytes) -> tuple[bytes, ...]:
-    """Read a file of quotes: UTF-8, with a line of a single ``%`` between them, as fortune files.
+    """Parse a file of quotes: UTF-8, separated by lines with a single ``%``, as fortune files.
 
-    Line ends become CRLF and tabs become blanks up to the next eighth column; blank lines around a
-    quote and blanks at the end of a line are dropped, and so is a quote of nothing else.
+    Line ends become CRLF, and tabs spaces up to the next eighth column. Blank lines around a quote,
+    trailing spaces and empty quotes are dropped.
 
-    :return: each quote as it is sent; at least one.
-    :raise ValueError: if the file breaks these rules or a quote is too long: a sentence for the
-        operator, which names the line.
+    :return: the quotes on the wire; at least one.
+    :raise ValueError: if the file is invalid or a quote is too long, with a sentence for the
+        operator that names the line.
     """
     try:
         text = content.decode("utf-8-sig")
@@ -60,9 +60,7 @@ def parse_quotes(content: bytes) -> tuple[bytes, ...]:
     for number, raw in enumerate([*text.split("\n"), "%"], 1):
         line = raw.expandtabs().rstrip(" \r")
         if visible(line) != line:
-            raise ValueError(
-                f"line {number} has a character that cannot be printed; take it out of the file"
-            )
+            raise ValueError(f"line {number} has an unprintable character; remove it")
         if line != "%":
             if line or lines:
                 lines.append(line)
@@ -83,14 +81,14 @@ def parse_quotes(content: bytes) -> tuple[bytes, ...]:
         lines.clear()
         first = number + 1
     if not quotes:
-        raise ValueError("there is no quote in it; write one, or leave the key out")
+        raise ValueError("it contains no quote; add one, or remove the key")
     return tuple(quotes)
 
 
 def load_quotes(path: str) -> tuple[bytes, ...]:
-    """Read the file that the key ``quotes`` names.
+    """Read the file of the key ``quotes``.
 
-    :param path: where it is; empty for the built-in quotes.
+    :param path: the file; empty for the built-in quotes.
     :raise SettingError: if it cannot be read or used.
     """
     try:
@@ -109,10 +107,10 @@ def load_quotes(path: str) -> tuple[bytes, ...]:
 
 
 def quote_source(quotes: tuple[bytes, ...], random: Random) -> Callable[[], bytes]:
-    """Make the function that chooses a quote.
+    """Return a function that chooses a quote.
 
     :param quotes: at least one.
-    :param random: chooses.
+    :param random: the source of randomness.
     """
     return lambda: random.choice(quotes)
 
@@ -144,7 +142,7 @@ class QotdKind:
         settings: QotdSettings,
         context: IContext,
     ) -> Callable[[bytes], bytes | None]:
-        """Give the function that answers a datagram.
+        """See :meth:`tcpd.interfaces.IDatagramKind.make_responder`.
 
         :raise SettingError: if the file of quotes cannot be used.
         """

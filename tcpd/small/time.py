@@ -1,4 +1,4 @@
-"""Time, RFC 868: the time, for machines."""
+"""Time, RFC 868: the time as 32 bits."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tcpd.interfaces import IContext, IDatagramKind
 from tcpd.small.announcement import AnnouncementFactory
 from tcpd.small.udprate import LONGER, UDP_RATE
 
-#: 1970-01-01 00:00:00 UTC in seconds since 1900, as RFC 868 has it ("the time 2,208,988,800
+#: 1970-01-01 00:00:00 UTC in seconds since 1900 (RFC 868: "the time 2,208,988,800
 #: corresponds to 00:00  1 Jan 1970 GMT").
 EPOCH_1970 = 2_208_988_800
 
@@ -22,22 +22,22 @@ EPOCH_1970 = 2_208_988_800
 class TimeSettings:
     """The keys of a time service.
 
-    :ivar udp_rate: answers that one address gets; ``None`` for no limit. An answer to the empty
-        datagram has 4 bytes, an answer's worth of mischief.
+    :ivar udp_rate: answers that one address gets; ``None`` for no limit. The 4 bytes in reply to an
+        empty datagram are an amplification, so there is one.
     """
 
     udp_rate: Rate | None = option(RATE, LONGER, UDP_RATE)
 
 
 def seconds_since_1900(now: float) -> bytes:
-    """Say the time as RFC 868 does.
+    """Encode a time by RFC 868.
 
-    The count begins again at 2036-02-07 06:28:16 UTC, when 32 bits are used up ("this base will
-    serve until the year 2036"): it is given modulo 2**32. So does NTP at the same second, where it
-    begins era 1 (RFC 5905 section 6), and clients that know about it take a small number for a time
-    after 2036.
+    The 32 bits overflow at 2036-02-07 06:28:16 UTC ("this base will serve until the year 2036"), so
+    the value is modulo 2**32. NTP wraps at the same second, where it begins era 1 (RFC 5905
+    section 6), and clients may interpret a small number as a time after
+    2036.
 
-    :param now: seconds since 1970 UTC; fractions are cut off.
+    :param now: seconds since 1970 UTC; fractions are truncated.
     :return: seconds since 1900-01-01 00:00:00 UTC without leap seconds, modulo 2**32, as 4 bytes,
         the highest first.
     """
@@ -69,7 +69,7 @@ class TimeKind:
         settings: TimeSettings,
         context: IContext,
     ) -> Callable[[bytes], bytes | None]:
-        """Give the function that answers a datagram."""
+        """See :meth:`tcpd.interfaces.IDatagramKind.make_responder`."""
         wall_clock: Callable[[], float] = context.wall_clock
         return lambda datagram: seconds_since_1900(wall_clock())
 

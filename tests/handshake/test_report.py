@@ -32,7 +32,7 @@ def layer(report: Report, number: int) -> dict[str, Value]:
 
 
 def test_values_of_the_syn_are_seen() -> None:
-    told = step(build(captured.VETH.facts()), "syn")
+    values = step(build(captured.VETH.facts()), "syn")
     expected = {
         "source": "192.0.2.2:50158",
         "destination": "192.0.2.1:54939",
@@ -47,17 +47,17 @@ def test_values_of_the_syn_are_seen() -> None:
         "ttl": 64,
         "dont_fragment": True,
     }
-    assert {name: told[name] for name in expected} == {
+    assert {name: values[name] for name in expected} == {
         name: (value, "seen") for name, value in expected.items()
     }
-    assert told["relative_sequence_number"] == (0, "derived")
-    assert told["hops"] == (0, "derived")
+    assert values["relative_sequence_number"] == (0, "derived")
+    assert values["hops"] == (0, "derived")
 
 
 def test_values_of_the_syn_ack_are_derived() -> None:
     """A capture of such a SYN-ACK has this MSS, window, scale and TSecr."""
-    told = step(build(captured.VETH.facts()), "syn_ack")
-    assert told == {
+    values = step(build(captured.VETH.facts()), "syn_ack")
+    assert values == {
         "source": ("192.0.2.1:54939", "seen"),
         "destination": ("192.0.2.2:50158", "seen"),
         "sequence_number": (None, "unavailable"),
@@ -76,12 +76,12 @@ def test_values_of_the_syn_ack_are_derived() -> None:
 
 
 def test_values_of_the_ack_are_derived() -> None:
-    told = step(build(captured.VETH.facts()), "ack")
-    assert told["sequence_number"] == (0xD8B1B930, "derived")
-    assert told["acknowledgment_number"] == (None, "unavailable")
-    assert told["relative_acknowledgment_number"] == (1, "derived")
-    assert told["window"] == (64512, "derived")
-    assert told["round_trip_time"] == (15, "seen")
+    values = step(build(captured.VETH.facts()), "ack")
+    assert values["sequence_number"] == (0xD8B1B930, "derived")
+    assert values["acknowledgment_number"] == (None, "unavailable")
+    assert values["relative_acknowledgment_number"] == (1, "derived")
+    assert values["window"] == (64512, "derived")
+    assert values["round_trip_time"] == (15, "seen")
 
 
 def test_a_known_server_isn_wraps_to_zero_in_the_ack() -> None:
@@ -102,9 +102,9 @@ def test_the_syn_ack_acknowledges_data_in_the_syn() -> None:
 
 def test_a_missing_syn_option_is_seen_as_none() -> None:
     """values.py: ``None`` and seen = known to be absent; unavailable = unknown."""
-    told = step(build(captured.BARE.facts()), "syn")
-    assert told["window_scale"] == (None, "seen")
-    assert told["sack_permitted"] == (False, "seen")
+    values = step(build(captured.BARE.facts()), "syn")
+    assert values["window_scale"] == (None, "seen")
+    assert values["sack_permitted"] == (False, "seen")
     answer = step(build(captured.BARE.facts()), "syn_ack")
     assert answer["window_scale"] == (None, "derived")
     # without timestamps advmss is the MSS
@@ -114,11 +114,11 @@ def test_a_missing_syn_option_is_seen_as_none() -> None:
 
 def test_without_a_saved_syn_its_values_are_unavailable() -> None:
     report = build(captured.COOKIES.facts())
-    told = step(report, "syn")
-    assert told["sequence_number"] == told["mss"] == told["ttl"] == (None, "unavailable")
+    values = step(report, "syn")
+    assert values["sequence_number"] == values["mss"] == values["ttl"] == (None, "unavailable")
     # the SYN offered what was negotiated
-    assert told["sack_permitted"] == told["timestamps"] == (True, "derived")
-    assert told["window_scale"] == (10, "derived")
+    assert values["sack_permitted"] == values["timestamps"] == (True, "derived")
+    assert values["window_scale"] == (10, "derived")
     answer = step(report, "syn_ack")
     assert answer["acknowledgment_number"] == (None, "unavailable")
     # with SYN cookies the kernel does not keep the window that it sent
@@ -177,16 +177,16 @@ def test_a_syn_option_of_invalid_length_is_marked() -> None:
     header = facts.saved_syn.transport
     options = (UnknownOption(3, b"\1\2"), UnknownOption(4, b"\1"), MalformedOption(8, b"\x0a"))
     syn = replace(facts.saved_syn, transport=replace(header, options=options))
-    told = build(replace(facts, saved_syn=syn)).steps[0]
+    values = build(replace(facts, saved_syn=syn)).steps[0]
     for name, value in (("window_scale", None), ("sack_permitted", False), ("timestamps", False)):
-        found = told.value(name)
+        found = values.value(name)
         assert found is not None
         assert (found.value, found.source) == (value, Source.SEEN)
         assert "present but has an invalid length" in found.why
-    mss = told.value("mss")
+    mss = values.value("mss")
     assert mss is not None
     assert mss.why == ""
-    names = told.value("options")
+    names = values.value("options")
     assert names is not None
     assert names.value == (
         "window scale (invalid length)",
@@ -314,8 +314,8 @@ def test_before_data_the_current_tcp_info_suffices() -> None:
 def test_windows_missing_from_tcp_info_at_accept_come_from_the_current_one() -> None:
     """The first 104 bytes have no windows; until data is sent or received, "now" has them."""
     short = parse_tcp_info(captured.VETH.info[:104], "little")
-    told = step(build(captured.VETH.facts(accepted=short)), "syn_ack")
-    assert told["window"] == (65160, "derived")
+    values = step(build(captured.VETH.facts(accepted=short)), "syn_ack")
+    assert values["window"] == (65160, "derived")
     after_data = replace(captured.VETH.tcp_info(), data_segs_in=1)
     report = build(captured.VETH.facts(accepted=short, now=after_data))
     assert step(report, "syn_ack")["window"] == (None, "unavailable")
@@ -398,10 +398,10 @@ def test_missing_mac_addresses_have_a_reason(link_layer: bool, why: str) -> None
 def test_tls_values_are_known_absent_or_unavailable() -> None:
     tls = Tls(version="TLSv1.3", cipher="TLS_AES_256_GCM_SHA384", alpn="", server_name="a.example")
     report = build(captured.VETH.facts(tls=tls))
-    told = layer(report, 6)
-    assert told["tls_version"].value == "TLSv1.3"
-    assert (told["tls_alpn"].value, told["tls_alpn"].source) == (None, Source.SEEN)
-    assert told["tls_group"].source is Source.UNAVAILABLE
+    values = layer(report, 6)
+    assert values["tls_version"].value == "TLSv1.3"
+    assert (values["tls_alpn"].value, values["tls_alpn"].source) == (None, Source.SEEN)
+    assert values["tls_group"].source is Source.UNAVAILABLE
     resumed = layer(report, 5)["tls_resumed"]
     assert (resumed.source, "public API" in resumed.why) == (Source.UNAVAILABLE, True)
 

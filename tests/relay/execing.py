@@ -129,7 +129,7 @@ class Harness:
         """Return the counters of events."""
         return dict(self.context.counters.events)
 
-    def told(self, event: str) -> list[LogEvent]:
+    def logged(self, event: str) -> list[LogEvent]:
         """Return the logged events with this id."""
         return [each for each in self.seen if each.get(EVENT_ID) == event]
 

@@ -194,7 +194,7 @@ def test_the_program_gets_sigterm_when_the_client_is_lost(start: Start) -> None:
     harness.lose(harness.connect())
     harness.until(harness.over)
     assert harness.words == {"program-started": 1, "program-stopped": 1}
-    assert [each["status"] for each in harness.told("exec.ended")] == ["SIGTERM"]
+    assert [each["status"] for each in harness.logged("exec.ended")] == ["SIGTERM"]
 
 
 #: Programs that never write, and so do not notice a lost client.
@@ -282,7 +282,7 @@ def test_a_program_that_ignores_sigterm_is_killed(start: Start) -> None:
     harness.lose(client)
     harness.until(harness.over)
     assert harness.words == {"program-started": 1, "program-killed": 1}
-    assert [each["status"] for each in harness.told("exec.ended")] == ["SIGKILL"]
+    assert [each["status"] for each in harness.logged("exec.ended")] == ["SIGKILL"]
 
 
 def test_the_rest_of_the_process_group_is_terminated_after_the_exit(start: Start) -> None:
@@ -303,8 +303,8 @@ def test_failed_programs_are_logged_and_counted(start: Start) -> None:
         harness.all_of(client)
         harness.until(harness.over)
     assert harness.words == {"program-started": 2, "program-failed": 1, "program-died": 1}
-    told = [(each["word"], each["status"]) for each in harness.told("exec.ended-badly")]
-    assert told == [("failed", "status 3"), ("died", "SIGSEGV")]
+    logged = [(each["word"], each["status"]) for each in harness.logged("exec.ended-badly")]
+    assert logged == [("failed", "status 3"), ("died", "SIGSEGV")]
 
 
 def test_standard_error_is_logged_line_by_line(start: Start) -> None:
@@ -312,7 +312,7 @@ def test_standard_error_is_logged_line_by_line(start: Start) -> None:
     harness = start("/bin/sh -c 'printf \"one\\n\\033[31mtwo\\nthree\" >&2'")
     harness.all_of(harness.connect())
     harness.until(harness.over)
-    lines = [each["line"] for each in harness.told("exec.stderr")]
+    lines = [each["line"] for each in harness.logged("exec.stderr")]
     assert lines == ["one", "\\x1b[31mtwo", "three"]
 
 
@@ -321,9 +321,9 @@ def test_logged_lines_of_standard_error_are_rate_limited(start: Start) -> None:
     harness = start("/bin/sh -c 'seq 100000 >&2'")
     harness.all_of(harness.connect())
     harness.until(harness.over)
-    told = len(harness.told("exec.stderr"))
-    assert 50 <= told < 500
-    assert harness.words["program-stderr-lost"] == 100000 - told
+    logged = len(harness.logged("exec.stderr"))
+    assert 50 <= logged < 500
+    assert harness.words["program-stderr-lost"] == 100000 - logged
 
 
 @pytest.mark.parametrize(("where", "gets"), [("client", b"oops\n"), ("none", b"")])
@@ -331,7 +331,7 @@ def test_standard_error_goes_to_client_or_nowhere(start: Start, where: str, gets
     harness = start("/bin/sh -c 'echo oops >&2'", stderr=where)
     assert harness.all_of(harness.connect()) == gets
     harness.until(harness.over)
-    assert not harness.told("exec.stderr")
+    assert not harness.logged("exec.stderr")
 
 
 def test_a_failed_start_is_logged_and_resets_the_client(
@@ -350,8 +350,8 @@ def test_a_failed_start_is_logged_and_resets_the_client(
     assert harness.all_of(harness.connect()) == b""
     harness.until(harness.over)
     assert descriptors() == before
-    (told,) = harness.told("exec.failed")
-    assert (told["error"], told["command"]) == ("No such file or directory", str(program))
+    (logged,) = harness.logged("exec.failed")
+    assert (logged["error"], logged["command"]) == ("No such file or directory", str(program))
     assert harness.words["program-start-failed"] == 2
     logged_failures.expect("could not be started")
     (tmp_path / "elsewhere").rename(program)

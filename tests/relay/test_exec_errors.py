@@ -17,12 +17,12 @@ from tcpd.relay.exec_errors import LINES, LONGEST, READS, ErrorLines, ErrorLog, 
 
 
 def lines_of(pieces: list[bytes]) -> list[str]:
-    told: list[str] = []
-    lines = ErrorLines(told.append)
+    logged: list[str] = []
+    lines = ErrorLines(logged.append)
     for piece in pieces:
         assert lines.feed(piece, 5000) == 0
     lines.end()
-    return told
+    return logged
 
 
 @given(st.binary(max_size=4000).map(lambda data: data.replace(b"x", b"\n")), st.data())
@@ -53,12 +53,12 @@ def test_long_lines_are_truncated(written: bytes, lines: list[str]) -> None:
 )
 def test_dropped_lines_are_counted(pieces: list[bytes], most: int) -> None:
     """Each line is reported, blank or counted, and the line after it is complete."""
-    told: list[str] = []
-    lines = ErrorLines(told.append)
+    logged: list[str] = []
+    lines = ErrorLines(logged.append)
     left_out = sum(lines.feed(piece, most) for piece in pieces)
     assert left_out == sum(max(0, piece.count(b"\n") - most) for piece in pieces)
     assert lines.feed(b"\nwhole\n", 2) == 0
-    assert told[-1] == "whole"
+    assert logged[-1] == "whole"
 
 
 class Descriptors(Clock):
@@ -115,8 +115,8 @@ def test_programs_that_write_without_end_are_read_at_a_bounded_rate(
     lost = context.counters.events["program-stderr-lost"]
     assert sum(each["lost"] for each in logged) == lost
     if written.startswith(b"y\n"):
-        told = sum(each["event_id"] == "exec.stderr" for each in logged)
-        assert told + lost == sum(each.count(b"\n") for each in reads)
+        logged = sum(each["event_id"] == "exec.stderr" for each in logged)
+        assert logged + lost == sum(each.count(b"\n") for each in reads)
 
 
 def test_dropped_lines_are_logged_when_the_service_stops() -> None:

@@ -45,7 +45,7 @@ from tcpd.wire.proxy_header import AddressPair, ClientTLS, version_2
 
 
 @pytest.fixture
-def told() -> Iterator[list[LogEvent]]:
+def logged() -> Iterator[list[LogEvent]]:
     """Collect the events of the catalogue."""
     seen: list[LogEvent] = []
 
@@ -146,14 +146,14 @@ def test_a_kicked_client_cancels_the_connection_attempt() -> None:
     ],
 )
 def test_a_failed_connection_is_logged_and_counted(
-    told: list[LogEvent], error: Exception, word: str
+    logged: list[LogEvent], error: Exception, word: str
 ) -> None:
     pair = Pair()
     pair.refuse(error)
     assert pair.client.disconnecting
     assert pair.counted == {f"far-{word}": 1}
     assert pair.timers == 0
-    (event,) = told
+    (event,) = logged
     assert event["event_id"] == "forward.failed"
     assert event["reason"] == word
     assert formatEvent(event).startswith(
@@ -172,7 +172,7 @@ def test_a_failed_connection_resets_the_client(number: int) -> None:
     pair.client.lose(ConnectionLost())
 
 
-def test_a_burst_of_failures_is_logged_once_and_counted_each_time(told: list[LogEvent]) -> None:
+def test_a_burst_of_failures_is_logged_once_and_counted_each_time(logged: list[LogEvent]) -> None:
     pair = Pair()
     pair.refuse(ConnectionRefusedError(osError=111))
     for _ in range(3):
@@ -183,10 +183,10 @@ def test_a_burst_of_failures_is_logged_once_and_counted_each_time(told: list[Log
         pair.refuse(ConnectionRefusedError(osError=111))
         assert client.disconnecting
     assert pair.counted == {"far-refused": 4}
-    assert [event["since"] for event in told] == [0]
+    assert [event["since"] for event in logged] == [0]
 
 
-def test_connecting_times_out(told: list[LogEvent]) -> None:
+def test_connecting_times_out(logged: list[LogEvent]) -> None:
     pair = Pair(connect_timeout=3.0)
     pair.reactor.advance(2.9)
     assert not pair.client.disconnecting
@@ -194,12 +194,12 @@ def test_connecting_times_out(told: list[LogEvent]) -> None:
     assert pair.client.disconnecting
     assert pair.reactor.connectors[-1].stoppedConnecting
     assert pair.counted == {"far-timeout": 1}
-    assert [event["reason"] for event in told] == ["timeout"]
+    assert [event["reason"] for event in logged] == ["timeout"]
 
 
 @pytest.mark.parametrize("timeout", [3.0, 30.0])
 def test_a_resolver_timeout_is_reported_as_unresolved(
-    told: list[LogEvent], monkeypatch: pytest.MonkeyPatch, timeout: float
+    logged: list[LogEvent], monkeypatch: pytest.MonkeyPatch, timeout: float
 ) -> None:
     """The look-up ends at ``connect_timeout``, and after 10 s at the latest."""
     threads: list[Any] = []
@@ -213,7 +213,7 @@ def test_a_resolver_timeout_is_reported_as_unresolved(
     assert pair.timers == 0
     assert len(threads) == 1
     assert pair.reactor.tcpClients == []
-    assert formatEvent(told[0]).startswith(
+    assert formatEvent(logged[0]).startswith(
         "service mail: mail.example:25 cannot be reached for unknown: unresolved: the system's "
         f"resolver has not answered in {min(timeout, 10.0)} s; do the name servers in "
     )

@@ -1,4 +1,4 @@
-"""What the tests of the small services share."""
+"""Fixtures of the tests of small services."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NOW = 1_645_551_463.9
 @implementer(IContext)
 @dataclass
 class Context:
-    """A context whose clocks stand still until a test moves them."""
+    """A context with clocks that a test advances."""
 
     service: str = "test"
     clock: Clock = field(default_factory=Clock)

@@ -20,7 +20,7 @@ from tcpd.small.chargen import CHUNK, PATTERN, Chargen, ChargenFactory, answer
 
 
 class Conversation:
-    """A client that reads when told to, at a transport that pauses its producer above a limit."""
+    """A client that reads on demand, on a transport that pauses its producer above a limit."""
 
     def __init__(self, limit: int = 65536) -> None:
         self.clock = Clock()
@@ -29,7 +29,7 @@ class Conversation:
         self.protocol.makeConnection(self.transport)
 
     def turns(self, count: int) -> None:
-        """What a reactor does: calls made in a turn wait for the next, which Clock knows not."""
+        """Run one reactor turn: calls that it schedules wait for the next."""
         for _ in range(count):
             due = list(self.clock.calls)
             self.clock.calls.clear()
@@ -46,7 +46,7 @@ class Conversation:
         return data
 
     def lose(self) -> None:
-        """What transports do: stop their producer, then tell the protocol."""
+        """Lose the connection as transports do: stop the producer, then notify the protocol."""
         if self.transport.producer is not None:
             self.transport.producer.stopProducing()
             self.transport.producer = None
@@ -66,7 +66,7 @@ class _Transport(StringTransport):
             self.producer.pauseProducing()
 
 
-def test_the_pattern() -> None:
+def test_pattern_is_that_of_the_rfc() -> None:
     """RFC 864: "One popular pattern is 72 character lines of the ASCII printing characters. There
     are 95 printing characters in the ASCII character set. Sort the characters in an ordered
     sequence and number the characters from 0 through 94. Think of the sequence as a ring so that
@@ -82,7 +82,7 @@ def test_the_pattern() -> None:
     assert lines[94].startswith(b"~ !\"#$%&'()")
 
 
-def test_the_pattern_goes_on_without_a_seam() -> None:
+def test_pattern_repeats_seamlessly() -> None:
     conversation = Conversation()
     stream = b""
     for _ in range(4):
@@ -93,18 +93,18 @@ def test_the_pattern_goes_on_without_a_seam() -> None:
 
 
 @given(st.binary(max_size=1500))
-def test_a_datagram_gets_no_more_than_it_brought(datagram: bytes) -> None:
+def test_reply_is_no_longer_than_the_datagram(datagram: bytes) -> None:
     """RFC 864: "When a datagram is received, an answering datagram is sent containing a random
     number (between 0 and 512) of characters (the data in the received datagram is ignored)"."""
     assert answer(datagram) == PATTERN[: min(512, len(datagram))]
 
 
-def test_its_interfaces() -> None:
+def test_interfaces() -> None:
     for interface in (IPushProducer, IHalfCloseableProtocol, IFarewell):
         verifyObject(interface, Chargen(Clock()))
 
 
-def test_a_client_that_does_not_read_costs_one_chunk() -> None:
+def test_client_that_does_not_read_has_one_chunk_buffered() -> None:
     conversation = Conversation()
     conversation.turns(1000)
     assert len(conversation.transport.value()) == len(CHUNK)
@@ -114,15 +114,15 @@ def test_a_client_that_does_not_read_costs_one_chunk() -> None:
     assert len(conversation.transport.value()) == len(CHUNK)
 
 
-def test_one_chunk_a_turn_even_for_a_transport_that_never_pauses() -> None:
-    """Others have their turn in between."""
+def test_one_chunk_a_turn_without_pauses() -> None:
+    """Other connections are served in between."""
     conversation = Conversation(limit=10**9)
     for turn in range(1, 5):
         conversation.turns(1)
         assert len(conversation.transport.value()) == turn * len(CHUNK)
 
 
-def test_resumed_twice_it_still_writes_once_a_turn() -> None:
+def test_double_resume_writes_once_a_turn() -> None:
     conversation = Conversation(limit=10**9)
     conversation.protocol.resumeProducing()
     conversation.protocol.resumeProducing()
@@ -130,7 +130,7 @@ def test_resumed_twice_it_still_writes_once_a_turn() -> None:
     assert len(conversation.transport.value()) == len(CHUNK)
 
 
-def test_what_is_received_is_thrown_away() -> None:
+def test_received_data_is_discarded() -> None:
     """RFC 864: "Any data received is thrown away"."""
     conversation = Conversation()
     conversation.protocol.dataReceived(b"stop!\r\n")
@@ -138,7 +138,7 @@ def test_what_is_received_is_thrown_away() -> None:
     assert conversation.read() == CHUNK
 
 
-def test_it_goes_on_for_a_client_that_has_closed_its_sending_side() -> None:
+def test_half_closed_client_gets_further_data() -> None:
     """RFC 864: "This continues until the calling user terminates the connection"."""
     conversation = Conversation()
     conversation.protocol.readConnectionLost()
@@ -150,7 +150,7 @@ def test_it_goes_on_for_a_client_that_has_closed_its_sending_side() -> None:
 
 
 @pytest.mark.parametrize("paused", [True, False])
-def test_after_a_farewell_it_writes_no_more(paused: bool) -> None:
+def test_farewell_stops_writing(paused: bool) -> None:
     conversation = Conversation()
     conversation.turns(1 if paused else 0)
     before = conversation.transport.value()
@@ -162,7 +162,7 @@ def test_after_a_farewell_it_writes_no_more(paused: bool) -> None:
     assert conversation.clock.getDelayedCalls() == []
 
 
-def test_it_writes_nothing_on_a_transport_that_is_closing() -> None:
+def test_nothing_is_written_while_closing() -> None:
     conversation = Conversation()
     conversation.transport.loseConnection()
     conversation.turns(3)
@@ -171,7 +171,7 @@ def test_it_writes_nothing_on_a_transport_that_is_closing() -> None:
 
 
 @pytest.mark.parametrize("paused", [True, False])
-def test_a_connection_lost_at_any_time_leaves_nothing_behind(paused: bool) -> None:
+def test_lost_connection_leaves_no_timer(paused: bool) -> None:
     conversation = Conversation()
     conversation.turns(1 if paused else 0)
     conversation.lose()

@@ -23,21 +23,21 @@ from tcpd.small.daytime import daytime, kind
         ((1969, 12, 31, 23, 59, 59), b"Wednesday, December 31, 1969 23:59:59-UTC\r\n"),
     ],
 )
-def test_the_form(when: tuple[int, int, int, int, int, int], line: bytes) -> None:
+def test_format(when: tuple[int, int, int, int, int, int], line: bytes) -> None:
     """RFC 867: "One popular syntax is: Weekday, Month Day, Year Time-Zone. Example: Tuesday,
     February 22, 1982 17:37:43-PST"."""
     assert daytime(datetime(*when, tzinfo=UTC).timestamp()) == line
 
 
 @given(st.floats(-62_135_596_800, 253_402_300_799))
-def test_any_time_is_one_line_of_printing_ascii(now: float) -> None:
+def test_any_time_is_one_ascii_line(now: float) -> None:
     """RFC 867: "It is recommended that it be limited to the ASCII printing characters, space,
     carriage return, and line feed. The daytime should be just one line"."""
     line = daytime(now)
     assert re.fullmatch(rb"[A-Z][a-z]+day, [A-Z][a-z]+ \d+, \d+ \d\d:\d\d:\d\d-UTC\r\n", line)
 
 
-def test_neither_locale_nor_time_zone_matters(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_locale_and_time_zone_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     import locale
     import time
 
@@ -57,7 +57,7 @@ def test_neither_locale_nor_time_zone_matters(monkeypatch: pytest.MonkeyPatch) -
         time.tzset()
 
 
-def test_the_clock_is_the_contexts(context) -> None:
+def test_clock_of_the_context_is_used(context) -> None:
     respond = kind.make_responder(kind.settings(), context)
     assert respond(b"") == b"Tuesday, February 22, 2022 17:37:43-UTC\r\n"
     context.wall_clock = lambda: 0.0

@@ -10,7 +10,7 @@ from tcpd.small.discard import DiscardFactory, answer
 
 
 @given(st.lists(st.binary(max_size=50)))
-def test_nothing_comes_back(pieces: list[bytes]) -> None:
+def test_no_response(pieces: list[bytes]) -> None:
     """RFC 863: "Once a connection is established any data received is thrown away. No response is
     sent"."""
     protocol = DiscardFactory().buildProtocol(None)
@@ -22,6 +22,6 @@ def test_nothing_comes_back(pieces: list[bytes]) -> None:
     assert not transport.disconnecting
 
 
-def test_a_datagram_is_not_answered() -> None:
+def test_no_response_to_a_datagram() -> None:
     """RFC 863: "When a datagram is received, it is thrown away. No response is sent"."""
     assert answer(b"hello") is None  # type: ignore[func-returns-value]

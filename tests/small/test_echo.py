@@ -26,7 +26,7 @@ def connected(transport: StringTransport | None = None) -> tuple[Any, Any]:
 
 
 class SlowTransport(StringTransport):
-    """Pauses its producer above a limit, as stock transports do, and sends only when told."""
+    """Pauses its producer above a limit, as Twisted's transports do, and sends on demand."""
 
     LIMIT = 65536
 
@@ -44,7 +44,7 @@ class SlowTransport(StringTransport):
 
 
 @given(st.lists(st.binary(max_size=50)))
-def test_what_is_sent_comes_back(pieces: list[bytes]) -> None:
+def test_data_is_echoed(pieces: list[bytes]) -> None:
     """RFC 862: "Once a connection is established any data received is sent back"."""
     protocol, transport = connected()
     for piece in pieces:
@@ -54,18 +54,18 @@ def test_what_is_sent_comes_back(pieces: list[bytes]) -> None:
 
 
 @given(st.binary())
-def test_a_datagram_comes_back(datagram: bytes) -> None:
+def test_datagram_is_echoed(datagram: bytes) -> None:
     """RFC 862: "When a datagram is received, the data from it is sent back in an answering
     datagram"."""
     assert answer(datagram) == datagram
 
 
-def test_its_interfaces() -> None:
+def test_interfaces() -> None:
     verifyObject(IHalfCloseableProtocol, Echo())
     verifyObject(IFarewell, Echo())
 
 
-def test_a_client_that_does_not_read_is_not_read_from() -> None:
+def test_full_send_buffer_pauses_reading() -> None:
     protocol, transport = connected(SlowTransport())
     received = 0
     while transport.producerState == "producing":
@@ -76,8 +76,8 @@ def test_a_client_that_does_not_read_is_not_read_from() -> None:
     assert transport.producerState == "producing"
 
 
-def test_a_half_closed_client_gets_the_rest_and_then_the_close() -> None:
-    """With a producer registered, loseConnection would wait for it for ever."""
+def test_half_closed_client_gets_all_data() -> None:
+    """With a registered producer, loseConnection would wait forever."""
     protocol, transport = connected()
     protocol.dataReceived(b"hi")
     protocol.readConnectionLost()
@@ -88,7 +88,7 @@ def test_a_half_closed_client_gets_the_rest_and_then_the_close() -> None:
     protocol.connectionLost(Failure(ConnectionDone()))
 
 
-def test_a_farewell_lets_the_close_go_through() -> None:
+def test_farewell_unregisters_the_producer() -> None:
     protocol, transport = connected()
     assert protocol.farewell(End.SHUTDOWN) == b""
     assert transport.producer is None
@@ -97,11 +97,11 @@ def test_a_farewell_lets_the_close_go_through() -> None:
 
 
 @pytest.mark.parametrize("error", [ConnectionDone(), ConnectionLost()])
-def test_a_connection_lost_while_paused(error: Exception) -> None:
-    """Nothing is called on a transport that is gone."""
+def test_connection_lost_while_paused(error: Exception) -> None:
+    """No method of the closed transport is called."""
     protocol, transport = connected(SlowTransport())
     protocol.dataReceived(bytes(100_000))
     assert transport.producerState == "paused"
-    transport.producer = None  # as transports do before they tell the protocol
+    transport.producer = None  # as transports do before they notify the protocol
     protocol.connectionLost(Failure(error))
     assert protocol.farewell(End.LOST) == b""

@@ -1,4 +1,4 @@
-"""The kind that tells clients of their own handshakes."""
+"""The handshake service."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ UNIX = Facts(
 
 @implementer(IConnection)
 class Layered(StringTransport):
-    """A transport that has a connection layer."""
+    """A transport with a connection layer."""
 
     def facts(self) -> Facts:
         return UNIX
 
 
-def told(context: IContext, transport: StringTransport, **keys: str) -> bytes:
+def report_of(context: IContext, transport: StringTransport, **keys: str) -> bytes:
     factory = kind.make_factory(HandshakeSettings(**keys), context)
     protocol = factory.buildProtocol(None)
     protocol.makeConnection(transport)
@@ -39,15 +39,15 @@ def told(context: IContext, transport: StringTransport, **keys: str) -> bytes:
     return transport.value()
 
 
-def test_it_is_a_kind() -> None:
+def test_provides_ikind() -> None:
     verifyObject(IKind, kind)
     assert kind.sample_listen == "127.0.0.1:7080"
     assert kind.shows_handshakes
 
 
-def test_it_tells_of_the_connection_and_closes(context: IContext) -> None:
+def test_report_is_sent_and_the_connection_closed(context: IContext) -> None:
     """ "connect, read drawing + report + hints, the server closes" """
-    text = told(context, Layered()).decode("ascii")
+    text = report_of(context, Layered()).decode("ascii")
     lines = text.split("\r\n")
     assert "No drawing" in lines[0]
     assert "Layer 7, application" in lines
@@ -56,21 +56,19 @@ def test_it_tells_of_the_connection_and_closes(context: IContext) -> None:
 
 
 def test_json_is_one_line(context: IContext) -> None:
-    said = told(context, Layered(), format="json")
-    assert said.endswith(b"\r\n")
-    assert said.count(b"\n") == 1
-    found: dict[str, Any] = json.loads(said)
+    line = report_of(context, Layered(), format="json")
+    assert line.endswith(b"\r\n")
+    assert line.count(b"\n") == 1
+    found: dict[str, Any] = json.loads(line)
     assert {"version", "handshake", "layers", "tcpinfo", "hints"} <= set(found)
 
 
 @pytest.mark.parametrize("format", ["text", "json"])
-def test_a_transport_without_a_connection_layer_is_told_that_nothing_is_known(
-    context: IContext, format: str
-) -> None:
-    assert told(context, StringTransport(), format=format)
+def test_transport_without_a_connection_layer(context: IContext, format: str) -> None:
+    assert report_of(context, StringTransport(), format=format)
 
 
-def test_other_options_hold_for_who_connects_next(context: IContext) -> None:
+def test_new_options_apply_to_new_connections(context: IContext) -> None:
     factory = kind.make_factory(HandshakeSettings(), context)
     factory.reconfigure(HandshakeSettings(format="json"))
     transport = Layered()

@@ -1,4 +1,4 @@
-"""What holds for all six kinds."""
+"""All six small kinds."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def kind_of(name: str):
 
 
 @kinds
-def test_it_is_a_kind(name: str, context) -> None:
+def test_provides_ikind(name: str, context) -> None:
     kind = kind_of(name)
     verifyObject(IDatagramKind, kind)
     assert kind.name == name
@@ -40,7 +40,7 @@ def test_it_is_a_kind(name: str, context) -> None:
 
 
 @kinds
-def test_its_datagrams_have_a_rate(name: str) -> None:
+def test_datagram_replies_have_a_rate(name: str) -> None:
     kind = kind_of(name)
     if name == "discard":
         assert kind.settings().udp_rate is None
@@ -51,7 +51,7 @@ def test_its_datagrams_have_a_rate(name: str) -> None:
 @pytest.mark.parametrize("name", NEVER_LONGER)
 @given(datagram=st.binary(max_size=2000))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_no_answer_is_longer_than_the_question(name: str, context, datagram: bytes) -> None:
+def test_no_reply_amplifies(name: str, context, datagram: bytes) -> None:
     kind = kind_of(name)
     answer = kind.make_responder(kind.settings(), context)(datagram)
     assert answer is None or len(answer) <= len(datagram)
@@ -60,9 +60,7 @@ def test_no_answer_is_longer_than_the_question(name: str, context, datagram: byt
 @pytest.mark.parametrize("name", ANNOUNCED)
 @given(pieces=st.lists(st.binary(max_size=20), max_size=4))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_it_says_one_thing_and_closes_whatever_is_sent(
-    name: str, context, pieces: list[bytes]
-) -> None:
+def test_one_message_is_sent_then_close(name: str, context, pieces: list[bytes]) -> None:
     """RFC 865, 867: the text "is sent out the connection (and any data received is thrown away).
     The service closes the connection after sending"."""
     kind = kind_of(name)
@@ -70,17 +68,17 @@ def test_it_says_one_thing_and_closes_whatever_is_sent(
     protocol = factory.buildProtocol(IPv4Address("TCP", "192.0.2.1", 4711))
     transport = StringTransport()
     protocol.makeConnection(transport)
-    said = transport.value()
-    assert said
+    message = transport.value()
+    assert message
     assert transport.disconnecting
     for piece in pieces:
         protocol.dataReceived(piece)
-    assert transport.value() == said
+    assert transport.value() == message
 
 
 @pytest.mark.parametrize("name", ANNOUNCED)
 @pytest.mark.parametrize("datagram", [b"", b"what?", bytes(1000)])
-def test_its_datagram_says_the_same(name: str, context, datagram: bytes) -> None:
+def test_datagram_has_the_same_message(name: str, context, datagram: bytes) -> None:
     """RFC 865, 867: "the data in the received datagram is ignored"."""
     kind = kind_of(name)
     answer = kind.make_responder(kind.settings(), context)(datagram)

@@ -30,7 +30,7 @@ from tcpd.wire.safe_text import visible
         (b"x" * 509 + b"\n", [b"x" * 509 + b"\r\n"]),
     ],
 )
-def test_a_file_of_quotes(content: bytes, quotes: list[bytes]) -> None:
+def test_parse_quotes(content: bytes, quotes: list[bytes]) -> None:
     assert parse_quotes(content) == tuple(quotes)
 
 
@@ -40,16 +40,16 @@ def test_a_file_of_quotes(content: bytes, quotes: list[bytes]) -> None:
         (b"", "no quote"),
         (b"\n%\n \n", "no quote"),
         (b"one\n%\ntwo\nthr\xffee\n", "line 4 is not UTF-8"),
-        (b"one\n%\nt\x1b[2Jwo\n", "line 3 has a character that cannot be printed"),
-        ("one\n%\nt\u202ewo\n".encode(), "line 3 has a character that cannot be printed"),
-        ("one\ntwo\u2028three".encode(), "line 2 has a character that cannot be printed"),
+        (b"one\n%\nt\x1b[2Jwo\n", "line 3 has an unprintable character"),
+        ("one\n%\nt\u202ewo\n".encode(), "line 3 has an unprintable character"),
+        ("one\ntwo\u2028three".encode(), "line 2 has an unprintable character"),
         (b"one\n%\n\n" + b"x" * 510, "begins at line 4 has 512 bytes"),
         (b"%\n%\n" + b"x\n" * 200 + b"%\n", "begins at line 3 has 600 bytes"),
         # characters of two bytes
         ("ä".encode() * 255, "begins at line 1 has 512 bytes"),
     ],
 )
-def test_a_file_that_cannot_be_used(content: bytes, says: str) -> None:
+def test_invalid_files(content: bytes, says: str) -> None:
     """RFC 865: "It is recommended that it be limited to the ASCII printing characters, space,
     carriage return, and line feed. The quote may be just one or up to several lines, but it should
     be less than 512 characters"."""
@@ -58,7 +58,7 @@ def test_a_file_that_cannot_be_used(content: bytes, says: str) -> None:
 
 
 @given(st.one_of(st.binary(), st.text().map(str.encode), st.text("ab%\n ").map(str.encode)))
-def test_whatever_the_file_holds_each_quote_can_be_sent(content: bytes) -> None:
+def test_any_file_has_valid_quotes_or_an_error(content: bytes) -> None:
     try:
         quotes = parse_quotes(content)
     except ValueError:
@@ -82,12 +82,12 @@ def test_whatever_the_file_holds_each_quote_can_be_sent(content: bytes) -> None:
         "\U0001fadf",  # an emoji newer than the Unicode data of Python 3.11
     ],
 )
-def test_what_people_write_is_let_in(quote: str) -> None:
-    """What a text service may show to others, a file of quotes may hold."""
+def test_scripts_and_emoji_are_accepted(quote: str) -> None:
+    """A file of quotes may contain all text that is safe to display."""
     assert parse_quotes(quote.encode()) == (quote.encode() + b"\r\n",)
 
 
-def test_the_built_in_quotes() -> None:
+def test_built_in_quotes() -> None:
     quotes = load_quotes("")
     assert len(quotes) >= 24
     assert len(set(quotes)) == len(quotes)
@@ -97,7 +97,7 @@ def test_the_built_in_quotes() -> None:
         assert all(len(line) < 73 for line in quote.split(b"\r\n"))
 
 
-def test_a_file_of_the_operators(tmp_path: Path, context) -> None:
+def test_quotes_from_a_file(tmp_path: Path, context) -> None:
     path = tmp_path / "quotes"
     path.write_text("Have you tried turning it off and on again?\n")
     settings = QotdSettings(quotes=str(path))
@@ -116,7 +116,7 @@ def test_a_file_of_the_operators(tmp_path: Path, context) -> None:
         (b"x" * 600, "begins at line 1 has 602 bytes"),
     ],
 )
-def test_what_is_wrong_names_key_file_and_line(
+def test_errors_name_key_file_and_line(
     tmp_path: Path, context, make, content: bytes | None, says: str
 ) -> None:
     path = tmp_path / "quotes"
@@ -130,12 +130,12 @@ def test_what_is_wrong_names_key_file_and_line(
 
 
 @pytest.mark.parametrize("path", ["/", "a\0b"])
-def test_a_path_that_is_no_file(path: str) -> None:
+def test_path_that_is_not_a_file(path: str) -> None:
     with pytest.raises(SettingError, match="cannot be read"):
         load_quotes(path)
 
 
-def test_every_quote_has_its_turn() -> None:
+def test_every_quote_is_chosen() -> None:
     quotes = (b"a\r\n", b"b\r\n", b"c\r\n")
     choose = quote_source(quotes, Random(1))
     assert {choose() for _ in range(100)} == set(quotes)

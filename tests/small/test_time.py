@@ -26,13 +26,13 @@ def at(*when: int) -> int:
         ((1900, 1, 1), 0),
     ],
 )
-def test_the_table_of_the_rfc(when: tuple[int, int, int], seconds: int) -> None:
+def test_table_of_the_rfc(when: tuple[int, int, int], seconds: int) -> None:
     """RFC 868: "The time is the number of seconds since 00:00 (midnight) 1 January 1900 GMT, such
     that the time 1 is 12:00:01 am on 1 January 1900 GMT"."""
     assert at(*when) == seconds
 
 
-def test_after_2036_it_counts_from_0_again() -> None:
+def test_value_wraps_in_2036() -> None:
     """RFC 868: "This base will serve until the year 2036."
 
     RFC 5905 section 6 begins the NTP era 1 at the same second.
@@ -44,12 +44,12 @@ def test_after_2036_it_counts_from_0_again() -> None:
     assert len(seconds_since_1900(datetime(2100, 1, 1, tzinfo=UTC).timestamp())) == 4
 
 
-def test_fractions_are_cut_off_downwards() -> None:
+def test_fractions_are_truncated() -> None:
     assert seconds_since_1900(0.999) == seconds_since_1900(0)
     assert seconds_since_1900(-0.001) == seconds_since_1900(-1)
 
 
-def test_32_bits_highest_byte_first(context) -> None:
+def test_value_is_32_bits_big_endian(context) -> None:
     """RFC 868: "Send the time as a 32 bit binary number"."""
     respond = kind.make_responder(kind.settings(), context)
     assert respond(b"") == (1_645_551_463 + 2_208_988_800).to_bytes(4, "big")
