@@ -1,4 +1,4 @@
-"""Certificates for listeners, chosen by name, and what a handshake agreed on."""
+"""The certificates of listeners, selected by SNI, and the result of a handshake."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from tcpd.config.errors import SettingError
 from tcpd.config.settings import TLSSettings
 from tcpd.net.tls_context import make_context
 from tcpd.net.tls_files import Exposed, Loaded, Pair, Stamp, load
-from tcpd.net.tls_names import NameTable
+from tcpd.net.tls_names import NameTable, alternative_names
 
-#: What SSL_state_string_long(3) says of no connection.
-_NONE = b"error"
+#: The result of SSL_state_string_long(3) for a null pointer.
+_NO_CONNECTION = b"error"
 
 
 @dataclass(frozen=True, slots=True)
 class TLSFacts:
-    """What a handshake agreed on.
+    """The result of a handshake.
 
-    :ivar version: e.g. ``TLSv1.3``.
-    :ivar cipher: by OpenSSL's name, e.g. ``TLS_AES_256_GCM_SHA384``.
-    :ivar server_name: the name the client asked for (SNI), or ``None``. It is the peer's text, but
-        for a dot at its end, which is left out (RFC 6066 section 3: "without a trailing dot").
-    :ivar fingerprint: SHA-256 of the client's certificate in hexadecimal digits; ``None`` if it
-        showed none. One that was shown has been verified against ``client_ca``.
-    :ivar subject: who the client is by its certificate, as RFC 4514 writes it, like
-        ``CN=ann,O=Example``. This and the names are what an authority vouched for; they may have
-        any characters in them.
-    :ivar client_names: its alternative names: DNS names, mail and IP addresses, URIs.
+    :ivar version: such as ``TLSv1.3``.
+    :ivar cipher: OpenSSL's name, such as ``TLS_AES_256_GCM_SHA384``.
+    :ivar server_name: the SNI, or ``None``: unescaped input from the client, without a trailing
+        dot (RFC 6066 section 3).
+    :ivar fingerprint: SHA-256 of the client's certificate in hexadecimal digits; ``None`` without
+        one. The certificate has been verified against ``client_ca``.
+    :ivar subject: the subject of the client's certificate in the form of RFC 4514, such as
+        ``CN=ann,O=Example``. An authority signed it, but it may contain any characters.
+    :ivar client_names: the alternative names of that certificate: DNS names, mail and IP
+        addresses, URIs. They may contain any characters, too.
     """
 
     version: str
@@ -47,15 +47,15 @@ class TLSFacts:
     client_names: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        """For logs: version, suite, and who the client is, if that is known."""
-        told = f"{self.version} {self.cipher}"
+        """Return version, cipher suite and the client's certificate, for logs."""
+        text = f"{self.version} {self.cipher}"
         if self.fingerprint is None:
-            return told
-        return f"{told}, client {self.subject or '(no subject)'} sha256:{self.fingerprint}"
+            return text
+        return f"{text}, client {self.subject or '(no subject)'} sha256:{self.fingerprint}"
 
 
 def facts_of(connection: SSL.Connection) -> TLSFacts:
-    """Read the facts off a connection whose handshake is complete."""
+    """Return the facts of a connection whose handshake is complete."""
     name = connection.get_servername()
     client = connection.get_peer_certificate(as_cryptography=True)
     return TLSFacts(
@@ -66,34 +66,28 @@ def facts_of(connection: SSL.Connection) -> TLSFacts:
     )
 
 
-def _client_of(shown: x509.Certificate) -> tuple[str, str, tuple[str, ...]]:
-    fingerprint = shown.fingerprint(hashes.SHA256()).hex()
-    try:
-        return fingerprint, shown.subject.rfc4514_string(), _names_of_client(shown)
-    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
-        # OpenSSL is content with it; for us this is somebody without a name
-        return fingerprint, "", ()
-
-
-def _names_of_client(shown: x509.Certificate) -> tuple[str, ...]:
-    try:
-        names = shown.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
-        return ()
+def _client_of(certificate: x509.Certificate) -> tuple[str, str, tuple[str, ...]]:
+    fingerprint = certificate.fingerprint(hashes.SHA256()).hex()
     kinds = (x509.DNSName, x509.RFC822Name, x509.IPAddress, x509.UniformResourceIdentifier)
-    return tuple(str(each.value) for each in names if isinstance(each, kinds))
+    try:
+        names = alternative_names(certificate) or ()
+        texts = tuple(str(each.value) for each in names if isinstance(each, kinds))
+        return fingerprint, certificate.subject.rfc4514_string(), texts
+    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
+        # OpenSSL accepts it, but cryptography cannot parse it
+        return fingerprint, "", ()
 
 
 @implementer(IOpenSSLServerConnectionCreator)
 class Certificates:
-    """One ``[tls:NAME]``, loaded.
+    """The loaded certificates and keys of one ``[tls:NAME]``.
 
-    :param settings: where the files are.
-    :param credentials: systemd's directory of credentials; ``None`` for none.
+    :param settings: names the files.
+    :param credentials: systemd's credentials directory; ``None`` for none.
+    :raise SettingError: for a file that cannot be read or used, a key that belongs to no
+        certificate, or a certificate that would never be selected.
 
     :ivar settings: the same.
-    :raise SettingError: for a file that cannot be read or used, a key that is another
-        certificate's, or a certificate that no client would be shown.
     """
 
     def __init__(self, settings: TLSSettings, credentials: str | None = None) -> None:
@@ -108,71 +102,72 @@ class Certificates:
 
     @property
     def exposed(self) -> tuple[Exposed, ...]:
-        """Keys that others can read."""
+        """The key files that every user can read or write."""
         return self._loaded.exposed
 
     @property
     def stamps(self) -> Mapping[str, Stamp]:
-        """By path, the state of each file that was read, just before; see
+        """The state of each file before it was read, by path; see
         :func:`tcpd.net.tls_files.stamp_of`."""
         return self._loaded.stamps
 
     def has_name(self, name: str) -> bool:
-        """Whether a certificate has a DNS name, by itself or by a wildcard."""
+        """Whether a certificate is valid for a DNS name, exactly or by a wildcard."""
         names = [(each, True) for pair in self.pairs for each in pair.names]
         return bool(NameTable(names).find(name.encode("utf-8")))
 
     def has_address(self, address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-        """Whether a certificate is for an IP address."""
+        """Whether a certificate is valid for an IP address."""
         return any(x509.IPAddress(address) in pair.valid_for for pair in self.pairs)
 
     def shows_the_same(self, other: Certificates) -> bool:
-        """Whether clients see no difference in the certificates themselves."""
+        """Whether both have the same certificates."""
         return self.pairs == other.pairs
 
     def adopt(self, other: Certificates) -> bool:
-        """Take over what another has loaded, for handshakes from now on.
+        """Take over the files that another has loaded, for new handshakes.
 
-        A context that has served one is frozen, so a change always is another context; open
-        connections live on with theirs. Where nothing has changed the context stays, with the keys
-        of the tickets that clients have.
+        Open connections keep their context. If nothing has changed, the context stays, and with it
+        the keys of session tickets.
 
         :return: whether anything has changed.
         """
         changed = (self.settings, self._loaded) != (other.settings, other._loaded)
         self.settings = other.settings
-        self._loaded = other._loaded  # the state of the files, at least
+        self._loaded = other._loaded  # the stamps are not compared
         if changed:
             self._context = other._context
         return changed
 
     def rotate(self) -> None:
-        """Begin with new keys for tickets: whoever learns one can read no more than was said while
-        it was in use. Tickets that clients have are worth nothing then."""
+        """Replace the keys of session tickets, which limits what a stolen key can decrypt.
+
+        Clients with older tickets make a full handshake.
+        """
         self._context = _contexts(self._loaded, self.settings)
 
     def serverConnectionForTLS(self, protocol: Any) -> SSL.Connection:
-        """Make the connection object of a new handshake."""
+        """See :class:`~twisted.internet.interfaces.IOpenSSLServerConnectionCreator`."""
         return new_connection(self._context)
 
 
 def new_connection(context: SSL.Context) -> SSL.Connection:
     """Make an OpenSSL connection.
 
-    :raise MemoryError: if OpenSSL has made none; pyOpenSSL does not look, and what is done with it
-        would end the process.
+    :raise MemoryError: if OpenSSL returns a null pointer. pyOpenSSL does not check for it, and the
+        next call would crash the process.
     """
     connection = SSL.Connection(context)
-    if connection.get_state_string() == _NONE:
+    if connection.get_state_string() == _NO_CONNECTION:
         raise MemoryError("OpenSSL has no memory for a connection")
     return connection
 
 
 def _contexts(loaded: Loaded, settings: TLSSettings) -> SSL.Context:
-    """Make the context that handshakes begin on, and those that it changes to for other names.
+    """Make the default context, with a callback that selects the contexts of other names.
 
-    For each name there are the first certificate that has it, and the first of each other type of
-    key; names that have the same share a context.
+    The context of a name has the first certificate for it of each key type. Names with the same
+    certificates share a context.
     """
     first = loaded.pairs[0]
     default = {first.key_type: first}
@@ -185,21 +180,21 @@ def _contexts(loaded: Loaded, settings: TLSSettings) -> SSL.Context:
     made: dict[tuple[int, ...], SSL.Context] = {}
 
     def context_for(chosen: Mapping[str, Pair]) -> SSL.Context:
-        known = tuple(sorted(id(pair) for pair in chosen.values()))
-        if known not in made:
-            made[known] = make_context(tuple(chosen.values()), loaded, settings)
-        return made[known]
+        key = tuple(sorted(id(pair) for pair in chosen.values()))
+        if key not in made:
+            made[key] = make_context(tuple(chosen.values()), loaded, settings)
+        return made[key]
 
     begin = context_for(default)
     table = NameTable([(name, context_for(chosen)) for name, chosen in by_name.items()])
     for pair in loaded.pairs:
-        if not any(id(pair) in known for known in made):
+        if not any(id(pair) in key for key in made):
             raise SettingError(
                 "certificate",
                 f"{pair.file} would never be shown: certificates before it have all of its names, "
                 f"and {pair.key_type} keys too; take it out",
             )
-    if len(made) > 1:  # to be asked costs each handshake something
+    if len(made) > 1:  # a callback slows each handshake down
 
         def choose(connection: SSL.Connection) -> None:
             context = table.find(connection.get_servername())

@@ -1,7 +1,7 @@
-"""What OpenSSL is told for a server: versions, suites, tickets, certificates, whom to ask for one.
+"""OpenSSL contexts of servers: versions, cipher suites, tickets, certificates, client certificates.
 
-pyOpenSSL takes a chain that belongs to one of several certificates, and authorities, only from
-files. Theirs were read already, and may be others by now, so it gets a copy that is in memory.
+pyOpenSSL loads chains and authorities only from files. The configured files have been read already
+and may change, so pyOpenSSL gets in-memory copies.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from OpenSSL import SSL, crypto
 
 from tcpd.config.errors import SettingError
 from tcpd.config.settings import TLSSettings
+from tcpd.net.tls_faults import reasons_of
 from tcpd.net.tls_files import Loaded, Pair
 
-#: The suites of TLS 1.3, all three as ever, in the order of Mozilla's guidelines for servers and of
-#: Go's: the one with SHA-256 that everybody has (RFC 8446 section 9.1) is as safe as its
-#: certificate and makes a handshake 8 % cheaper. A client that wants another offers no other.
+#: The cipher suites of TLS 1.3, in the order of Mozilla's guidelines and of Go. The first is
+#: mandatory (RFC 8446 section 9.1) and makes a handshake 8 % cheaper than the default order.
 _SUITES = b"TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
 
-#: The same of TLS 1.2, and no others: an ephemeral key exchange and authenticated encryption
-#: (RFC 9325 section 4.2). What speaks TLS 1.2 and none of these is from before 2014.
+#: The same for TLS 1.2: only ephemeral key exchange and authenticated encryption (RFC 9325
+#: section 4.2). Only clients from before 2014 support none of them.
 _CIPHERS = b":".join(
     b"ECDHE-%s-%s" % (key, cipher)
     for cipher in (b"AES128-GCM-SHA256", b"AES256-GCM-SHA384", b"CHACHA20-POLY1305")
@@ -34,34 +34,32 @@ _CIPHERS = b":".join(
 
 _VERSIONS = {"1.2": SSL.TLS1_2_VERSION, "1.3": SSL.TLS1_3_VERSION}
 
-# pyOpenSSL has no names for these of openssl/ssl.h
+# constants of openssl/ssl.h that pyOpenSSL does not name
 _NO_RENEGOTIATION = 1 << 30
 _NO_AUTOMATIC_CHAIN = 1 << 3
 
-#: Whom a session belongs to: whatever context of a ``[tls:NAME]`` it began on, the others may
-#: resume it, for they ask the same of clients. Only its own tickets can be read by a
-#: ``[tls:NAME]``, so that one name does for all.
-_SESSIONS_OF = b"tcpd"
+#: The session id context. All contexts of a ``[tls:NAME]`` share it, because they have the same
+#: requirements for clients. Other sections cannot decrypt its tickets, so one value is enough.
+_SESSION_ID_CONTEXT = b"tcpd"
 
 
 def _accept_any_protocol(connection: SSL.Connection, offered: Sequence[bytes]) -> Any:
-    # Without a callback, a client that offers ALPN would be refused (RFC 7301 section 3.2 asks
-    # for that only of servers that insist on a protocol; ours does not).
+    # without a callback, pyOpenSSL refuses clients that offer ALPN
     return SSL.NO_OVERLAPPING_PROTOCOLS
 
 
-def _choose_of(ours: Sequence[bytes]) -> Callable[[SSL.Connection, Sequence[bytes]], Any]:
-    """What chooses a protocol for a client that offers some.
+def _alpn_callback(ours: Sequence[bytes]) -> Callable[[SSL.Connection, Sequence[bytes]], Any]:
+    """Make the callback that selects the ALPN protocol.
 
-    :param ours: the best first.
+    :param ours: in the order of preference.
     """
 
     def choose(connection: SSL.Connection, offered: Sequence[bytes]) -> Any:
         for name in ours:
             if name in offered:
                 return name
-        # pyOpenSSL has no other way to the alert that RFC 7301 section 3.2 asks for: a client that
-        # wants another protocol may have been sent here by somebody between (ALPACA)
+        # an error is pyOpenSSL's only way to send the alert no_application_protocol (RFC 7301
+        # section 3.2), which prevents cross-protocol attacks (ALPACA)
         raise SSL.Error([("", "", "the client offers none of our protocols (ALPN)")])
 
     return choose
@@ -70,33 +68,32 @@ def _choose_of(ours: Sequence[bytes]) -> Callable[[SSL.Connection, Sequence[byte
 def make_context(pairs: Sequence[Pair], loaded: Loaded, settings: TLSSettings) -> SSL.Context:
     """Make a context.
 
-    :param pairs: what to show clients, with keys of different types.
-    :param loaded: for the authorities of clients.
-    :raise SettingError: if OpenSSL does not take them.
+    :param pairs: certificates and keys, each of a different key type.
+    :param loaded: for ``client_ca``.
+    :raise SettingError: if OpenSSL refuses a certificate or key.
     """
     context = SSL.Context(SSL.TLS_SERVER_METHOD)
     context.set_min_proto_version(_VERSIONS[settings.minimum])
-    # OpenSSL refuses a client that renegotiates (from 3.0 on); the option says so to clients of 1.2
+    # from 3.0 on OpenSSL refuses renegotiation; the option makes it send an alert in TLS 1.2
     context.set_options(
         SSL.OP_NO_COMPRESSION
         | SSL.OP_CIPHER_SERVER_PREFERENCE
         | SSL.OP_SINGLE_ECDH_USE
         | _NO_RENEGOTIATION
     )
-    # what clients are shown is in the files, and not also what is known of their authorities
+    # the chain sent is the configured one, not completed from client_ca
     context.set_mode(SSL.MODE_RELEASE_BUFFERS | _NO_AUTOMATIC_CHAIN)
     context.set_cipher_list(_CIPHERS)
     context.set_tls13_ciphersuites(_SUITES)
-    # RFC 5077, RFC 8446 section 2.2: who comes back is spared the costly half of the handshake by
-    # a ticket, which costs the server no memory; the keys of the tickets live as long as the
-    # context that a handshake begins on
+    # clients resume sessions by tickets (RFC 5077, RFC 8446 section 2.2), which need no memory in
+    # the server; the default context has the ticket keys
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
-    context.set_session_id(_SESSIONS_OF)
+    context.set_session_id(_SESSION_ID_CONTEXT)
     ours = [name.encode("ascii") for name in settings.alpn]
-    context.set_alpn_select_callback(_choose_of(ours) if ours else _accept_any_protocol)
+    context.set_alpn_select_callback(_alpn_callback(ours) if ours else _accept_any_protocol)
     for pair in pairs:
         try:
-            _show(context, pair)
+            _use(context, pair)
         except (SSL.Error, crypto.Error) as error:
             raise SettingError(
                 "certificate", f"{pair.file} is not taken by OpenSSL: {_reason(error)}"
@@ -116,7 +113,7 @@ def make_context(pairs: Sequence[Pair], loaded: Loaded, settings: TLSSettings) -
     return context
 
 
-def _show(context: SSL.Context, pair: Pair) -> None:
+def _use(context: SSL.Context, pair: Pair) -> None:
     if len(pair.chain) == 1:
         context.use_certificate(pair.chain[0])
     else:
@@ -128,7 +125,7 @@ def _show(context: SSL.Context, pair: Pair) -> None:
 
 @contextlib.contextmanager
 def _in_memory(data: bytes) -> Iterator[str]:
-    """A path that can be opened for as long as the block lasts. No secret goes there."""
+    """Yield a path at which the data can be opened. Not for secrets."""
     with contextlib.ExitStack() as stack:
         if hasattr(os, "memfd_create") and os.path.exists("/proc/self/fd"):
             file: Any = stack.enter_context(open(os.memfd_create("tcpd"), "wb"))
@@ -142,6 +139,4 @@ def _in_memory(data: bytes) -> Iterator[str]:
 
 
 def _reason(error: Exception) -> str:
-    """What OpenSSL says, without where in its code."""
-    queue = error.args[0] if error.args and isinstance(error.args[0], list) else []
-    return "; ".join(entry[-1] for entry in queue if entry[-1]) or "it does not say why"
+    return "; ".join(reasons_of(error)) or "it does not say why"

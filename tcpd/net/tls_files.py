@@ -1,4 +1,4 @@
-"""The files of a ``[tls:NAME]``, read and matched: certificates, keys, chains, authorities."""
+"""Reads the files of a ``[tls:NAME]`` and matches certificates, keys, chains and authorities."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from tcpd.config.errors import SettingError
 from tcpd.config.files import Unreadable, read_file
 from tcpd.config.locations import locate
 from tcpd.config.settings import TLSSettings
-from tcpd.net.tls_names import names_of
+from tcpd.net.tls_names import alternative_names, names_of
 
-#: Types of keys, each of which OpenSSL keeps one certificate for in a context.
+#: The key types; an OpenSSL context has one certificate of each.
 _KEY_TYPES: Mapping[str, type] = {
     "ECDSA": ec.EllipticCurvePublicKey,
     "RSA": rsa.RSAPublicKey,
@@ -29,7 +29,7 @@ _KEY_TYPES: Mapping[str, type] = {
     "Ed448": ed448.Ed448PublicKey,
 }
 
-#: What reading a certificate raises where it is not as it should be.
+#: The exceptions for an invalid certificate.
 _UNREADABLE = (
     ValueError,
     OverflowError,
@@ -39,24 +39,24 @@ _UNREADABLE = (
     x509.UnsupportedGeneralNameType,
 )
 
-#: A chain that is longer leads nowhere: OpenSSL follows no more than a hundred.
-_LONGEST_CHAIN = 100
+#: The maximum depth of a chain in OpenSSL.
+_MAX_CHAIN = 100
 
 Stamp = tuple[int, ...]
-"""What tells one state of a file from another; empty for one that is not there."""
+"""Identifies the state of a file; empty for a missing one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A certificate and what belongs to it.
+    """A certificate with its chain and private key.
 
-    :ivar file: where the certificate is, as the ini file names it.
-    :ivar chain: it, and those behind it that are shown to clients.
+    :ivar file: the file of the certificate, as the ini file names it.
+    :ivar chain: the certificate and its intermediates, in the order sent to clients.
     :ivar key: its private key.
     :ivar names: its DNS names; see :func:`tcpd.net.tls_names.names_of`.
     :ivar key_type: a key of :data:`_KEY_TYPES`.
-    :ivar expires: until when it is valid, in seconds since 1970 UTC.
-    :ivar valid_for: all that it is valid for; of one that does not say, its subject.
+    :ivar expires: the end of its validity, in seconds since 1970 UTC.
+    :ivar valid_for: its alternative names; its subject if it has none.
     """
 
     file: str
@@ -73,13 +73,13 @@ class Pair:
         return self.chain[0].fingerprint(hashes.SHA256()).hex()
 
     def covers(self, other: Pair) -> bool:
-        """Whether it is valid for whatever the other is valid for, by all that they name."""
+        """Whether it is valid for all names of the other."""
         return self.valid_for >= other.valid_for
 
 
 @dataclass(frozen=True, slots=True)
 class Exposed:
-    """A file with a private key that others than its owner and its group can read or write.
+    """A file with a private key that every user can read or write.
 
     :ivar file: as the ini file names it.
     :ivar mode: its permissions, in octal.
@@ -97,12 +97,12 @@ class Exposed:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What the files hold.
+    """The content of the files.
 
     :ivar pairs: in the order of ``certificate``.
-    :ivar authorities: of clients, in PEM; empty for none.
-    :ivar exposed: keys that others can read.
-    :ivar stamps: by path, the state of each file before it was read.
+    :ivar authorities: the content of ``client_ca``, PEM; empty for none.
+    :ivar exposed: the key files that every user can read or write.
+    :ivar stamps: the state of each file before it was read, by path.
     """
 
     pairs: tuple[Pair, ...]
@@ -112,7 +112,7 @@ class Loaded:
 
 
 def stamp_of(path: str) -> Stamp:
-    """The state of a file, or of what a symbolic link leads to. Costs a system call."""
+    """Return the state of a file, or of the target of a symbolic link. One system call."""
     try:
         found = os.stat(path)
     except (OSError, ValueError):
@@ -121,7 +121,7 @@ def stamp_of(path: str) -> Stamp:
 
 
 class _Reader:
-    """Reads each file once, and remembers the state that it was in."""
+    """Reads each file once, and records its state before."""
 
     def __init__(self, credentials: str | None) -> None:
         self._credentials = credentials
@@ -147,7 +147,10 @@ class _Reader:
         return data
 
     def certificates(self, key: str, file: str) -> list[x509.Certificate]:
-        """All that are in it. :raise SettingError: if there is none, or one cannot be used."""
+        """Return all certificates of a file.
+
+        :raise SettingError: if it has none, or one is invalid.
+        """
         data = self.read(key, file)
         try:
             return x509.load_pem_x509_certificates(data)
@@ -157,7 +160,10 @@ class _Reader:
             ) from None
 
     def private_key(self, key: str, file: str) -> Any:
-        """The first in it. :raise SettingError: if there is none that can be used."""
+        """Return the first private key of a file.
+
+        :raise SettingError: if it has none, or the key is invalid.
+        """
         data = self.read(key, file)
         try:
             found = load_pem_private_key(data, None)
@@ -169,7 +175,7 @@ class _Reader:
             raise SettingError(
                 key, f"{file} has no PEM private key that can be used: {_line(error)}"
             ) from None
-        # its group is the operator's affair: keys are given to one so that a daemon can read them
+        # a group may have access: that is how daemons get keys
         if self._modes[file] & (stat.S_IROTH | stat.S_IWOTH):
             mode = f"{stat.S_IMODE(self._modes[file]):04o}"
             exposed = Exposed(file, mode)
@@ -179,10 +185,10 @@ class _Reader:
 
 
 def load(settings: TLSSettings, credentials: str | None) -> Loaded:
-    """Read all files, and find what belongs together.
+    """Read all files, and match keys and chains to the certificates.
 
-    :param credentials: systemd's directory of them; ``None`` for none.
-    :raise SettingError: for what cannot be read, cannot be used, or belongs to nothing.
+    :param credentials: systemd's credentials directory; ``None`` for none.
+    :raise SettingError: for a file that cannot be read or used, or that matches no certificate.
     """
     reader = _Reader(credentials)
     if not settings.certificate:
@@ -194,12 +200,12 @@ def load(settings: TLSSettings, credentials: str | None) -> Loaded:
     pairs = []
     for file, chain in zip(settings.certificate, chains, strict=True):
         public = _public_key(file, chain[0])
-        fitting = next((at for at, key in enumerate(keys) if key.public_key() == public), None)
-        if fitting is None:
+        match = next((at for at, key in enumerate(keys) if key.public_key() == public), None)
+        if match is None:
             key = _own_key(file, public, settings, reader)
         else:
-            unused.discard(fitting)
-            key = keys[fitting]
+            unused.discard(match)
+            key = keys[match]
         pairs.append(_pair(file, chain, key))
     for at in sorted(unused):
         raise SettingError(
@@ -207,19 +213,19 @@ def load(settings: TLSSettings, credentials: str | None) -> Loaded:
         )
     authorities = b""
     if settings.client_ca:
-        reader.certificates("client_ca", settings.client_ca)  # for its clear errors
+        reader.certificates("client_ca", settings.client_ca)  # for clear errors
         authorities = reader.read("client_ca", settings.client_ca)
     return Loaded(tuple(pairs), authorities, tuple(reader.exposed), reader.stamps)
 
 
 def _complete(chains: list[list[x509.Certificate]], settings: TLSSettings, reader: _Reader) -> None:
-    """Put behind each certificate those of ``chain`` that lead on to its authority."""
+    """Append to each certificate the intermediates from the files of ``chain``."""
     for file in settings.chain:
         pool = reader.certificates("chain", file)
         used = False
         for chain in chains:
             issuer = _issuer(chain[-1], pool)
-            while issuer is not None and issuer not in chain and len(chain) < _LONGEST_CHAIN:
+            while issuer is not None and issuer not in chain and len(chain) < _MAX_CHAIN:
                 chain.append(issuer)
                 used = True
                 issuer = _issuer(issuer, pool)
@@ -233,7 +239,7 @@ def _complete(chains: list[list[x509.Certificate]], settings: TLSSettings, reade
 def _issuer(signed: x509.Certificate, pool: Iterable[x509.Certificate]) -> x509.Certificate | None:
     for each in pool:
         if each.subject == signed.issuer:
-            # somebody else may have the same name, and other keys of whatever type
+            # another authority may have the same name and a key of another type
             with contextlib.suppress(ValueError, TypeError, UnsupportedAlgorithm, InvalidSignature):
                 signed.verify_directly_issued_by(each)
                 return each
@@ -241,7 +247,7 @@ def _issuer(signed: x509.Certificate, pool: Iterable[x509.Certificate]) -> x509.
 
 
 def _own_key(file: str, public: Any, settings: TLSSettings, reader: _Reader) -> Any:
-    """The key in the file of the certificate itself."""
+    """Return the private key in the certificate's own file."""
     if settings.key and b"PRIVATE KEY" not in reader.read("certificate", file):
         few = len(settings.certificate) == len(settings.key) == 1
         named = settings.key[0] if few else "none of the files named here"
@@ -274,7 +280,7 @@ def _pair(file: str, chain: list[x509.Certificate], key: Any) -> Pair:
             f"{file} has a key of a type that TLS does not use; there are {', '.join(_KEY_TYPES)}",
         )
     try:
-        # what a certificate holds is parsed when it is asked for
+        # the fields of a certificate are parsed on first access
         return Pair(
             file=file,
             chain=tuple(chain),
@@ -290,7 +296,7 @@ def _pair(file: str, chain: list[x509.Certificate], key: Any) -> Pair:
 
 
 def _line(error: Exception) -> str:
-    """What an error says, in one line."""
+    """Return the message of an error in one line."""
     return " ".join(str(error).split()) or type(error).__name__
 
 
@@ -301,9 +307,6 @@ def _one_of(files: tuple[str, ...]) -> str:
 
 
 def _identity(certificate: x509.Certificate) -> frozenset[object]:
-    """All that a certificate is valid for; of one that does not say, its subject."""
-    try:
-        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
-        return frozenset({certificate.subject})
-    return frozenset(names)
+    """Return the alternative names of a certificate; its subject if it has none."""
+    names = alternative_names(certificate)
+    return frozenset({certificate.subject}) if names is None else frozenset(names)

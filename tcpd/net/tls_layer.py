@@ -1,8 +1,8 @@
 """TLS between a connection and its protocol, on pyOpenSSL's memory BIOs.
 
-Why it is not Twisted's: docs/decisions/0007. The connection below collects what is written, a
-record is known to be whole from its header (RFC 8446 section 5.1), and what a protocol writes while
-it is given bytes leaves as one piece.
+docs/decisions/0007 says why it is not Twisted's. The layer finds the end of a record from its
+header (RFC 8446 section 5.1), which saves calls of OpenSSL. What a protocol writes in its
+``dataReceived`` is passed to the connection below in one piece.
 """
 
 from __future__ import annotations
@@ -27,67 +27,65 @@ from tcpd.net.stage import BottomTransport, StackedTransport
 from tcpd.net.tls_faults import TLSFault, handshake_fault, reasons_of
 from tcpd.policy.workqueue import WorkQueue, share_of
 
-#: The plain text of a record, at the most (RFC 8446 section 5.1).
+#: The maximum plaintext of a record, in bytes (RFC 8446 section 5.1).
 _RECORD = 1 << 14
 
-#: Bytes for the wire to ask OpenSSL for at a time; a handshake that shows no long chain has fewer.
+#: Bytes to read from the output BIO in one call; in a handshake less, unless a chain is long.
 _READ = 1 << 16
 _HANDSHAKE = 1 << 12
 
-#: More than a record is longer than its plain text, header and tag included.
+#: An upper bound of what header, padding and tag add to a plaintext.
 _OVERHEAD = 256
 
-#: Received bytes that are decrypted at a time; more is for the queue of work, as a handshake is.
+#: Received bytes that are decrypted at once. More go through the work queue, as handshakes do.
 _PIECE = 1 << 16
 
 _HEADER = 5
 _HANDSHAKE_RECORD = 22
 _APPLICATION_DATA = 23
 
-#: The first byte of each version of TLS that a record can name.
+#: The major version in the header of each record.
 _MAJOR = b"\x03"
 
 
 class TLSOwner(Protocol):
-    """What a :class:`TLSLayer` reports to."""
+    """The owner of a :class:`TLSLayer`, which calls it back."""
 
     def secured(self) -> None:
-        """The handshake is complete."""
+        """Called when the handshake is complete."""
 
     def input_ended(self) -> None:
-        """The peer has ended its direction by close_notify."""
+        """Called when the peer has ended its direction by close_notify."""
 
     def truncated(self) -> None:
-        """The peer closed its sending side without close_notify."""
+        """Called when the peer has closed its sending side without close_notify."""
 
     def receive_failed(self) -> None:
-        """What was received could not be dealt with; the exception is being handled."""
+        """Called while an exception from the processing of input is handled."""
 
 
 @implementer(ISSLTransport, INegotiated, IConsumer, IPushProducer)
 class TLSLayer(StackedTransport):
-    """TLS on one connection, either side of it. To its protocol it is the transport.
+    """TLS on one connection, as server or client. It is the transport of its protocol.
 
-    Each direction ends by itself (RFC 8446 section 6.1). The peer's close_notify ends what it
-    sends: a protocol that provides ``IHalfCloseableProtocol`` may go on writing, another is closed.
-    :meth:`loseWriteConnection` ends our direction. A connection that ends without the peer's
-    close_notify may have been cut by anybody: the protocol's ``connectionLost`` gets a
-    ``ConnectionLost`` then, as after a reset.
+    Each direction ends separately (RFC 8446 section 6.1). After the peer's close_notify, a protocol
+    that provides ``IHalfCloseableProtocol`` may continue to write; another is closed.
+    :meth:`loseWriteConnection` ends our direction. If the connection ends without the peer's
+    close_notify, the stream may have been truncated by an attacker. The protocol's
+    ``connectionLost`` then gets a ``ConnectionLost``, as after a reset.
 
-    OpenSSL has nothing to do with a connection until its first record is whole: what it keeps for
-    each, 20 to 60 KB, is only for who begins a handshake.
+    OpenSSL's connection takes 20 to 60 KB, so it is made only when the first record is complete.
 
-    :param connection: below.
+    :param connection: the transport below.
     :param make: makes OpenSSL's connection, of either side. Called at the first record, or by
         :meth:`begin`.
-    :param owner: gets the reports. A failure closes the connection; :attr:`fault` and
-        :attr:`error` say why.
-    :param queue: for what takes long: handshakes, which take a millisecond, and many records.
-        ``None``: all is done at once. Clients share their turns by the ``address`` of the
-        connection.
+    :param owner: is called back. A failure closes the connection; :attr:`fault` and :attr:`error`
+        have the reason.
+    :param queue: the work queue, for handshakes, which take a millisecond, and large input. Clients
+        share it by the ``address`` of the connection. ``None``: all is processed at once.
 
-    :ivar protocol: above; ``None`` until the handshake is complete, unless TLS was begun later in
-        a conversation.
+    :ivar protocol: the protocol above; ``None`` until the handshake is complete, except after
+        STARTTLS.
     """
 
     __slots__ = (
@@ -95,12 +93,12 @@ class TLSLayer(StackedTransport):
         "_beginning",
         "_bio_read",
         "_bio_write",
-        "_deaf",
         "_direct",
         "_early",
         "_ended",
         "_first",
         "_header",
+        "_ignoring",
         "_input_over",
         "_make",
         "_open",
@@ -134,28 +132,27 @@ class TLSLayer(StackedTransport):
         super().__init__(connection, connection)
         self._owner = owner
         self._queue = queue
-        self._beginning = False  # the queue has no time yet for the begin of a client's handshake
-        self._backlog: list[bytes] = []  # received, and waits for the queue; the oldest last
-        self._direct = False  # the queue runs it within dataReceived or begin
-        self._ended = False  # the connection below was closed behind what waits
+        self._beginning = False  # a client's handshake waits for the queue
+        self._backlog: list[bytes] = []  # input that waits for the queue, the oldest last
+        self._direct = False  # the queue calls within dataReceived or begin
+        self._ended = False  # the peer closed its sending side after the backlog
         self._paused = False  # by the protocol
-        self._make: Callable[[], SSL.Connection] | None = make  # until it was called
-        self._first = b""  # of the first record, as far as it has come
-        self._early: list[bytes] = []  # written before the handshake was complete
-        self._open = False
-        self._over = False
+        self._make: Callable[[], SSL.Connection] | None = make  # None once called
+        self._first = b""  # the incomplete first record
+        self._early: list[bytes] = []  # written before the handshake is complete
+        self._open = False  # the handshake is complete
+        self._over = False  # the connection is closing or has ended
         self._input_over = False  # the peer has ended its direction
-        self._deaf = True  # what comes is not for OpenSSL: not yet, or not any more
-        self._write_over = False  # close_notify is sent, or will be behind the handshake
+        self._ignoring = True  # input does not go to OpenSSL: not yet, or no longer
+        self._write_over = False  # close_notify was sent, or follows the handshake
         self._reason: Failure | None = None
-        self._rest = 0  # bytes that the last record still lacks
-        self._header = b""  # of the next one, as far as it has come
-        self._within = False
-        self._written = 0  # within; bytes on the wire, about
+        self._rest = 0  # bytes missing from the last record
+        self._header = b""  # the incomplete header of the next record
+        self._within = False  # dataReceived of the protocol runs
+        self._written = 0  # about how many bytes on the wire it has written
 
     def begin(self) -> None:
-        """Begin the handshake, when the queue has time for it. Called by a client, which speaks
-        first."""
+        """Start the handshake as client, when the queue has time for it."""
         self._beginning = True
         if self._queue is None:
             self._begin()
@@ -165,7 +162,7 @@ class TLSLayer(StackedTransport):
     def _begin(self) -> None:
         self._beginning = False
         self._make_tls()
-        self._shake_hands()
+        self._do_handshake()
 
     def _run(self, queue: WorkQueue) -> None:
         self._direct = True
@@ -174,19 +171,19 @@ class TLSLayer(StackedTransport):
         finally:
             self._direct = False
 
-    # --- from the connection: a protocol ---
+    # --- called by the connection below ---
 
     def dataReceived(self, data: bytes) -> None:
-        """Take what came over the wire: at once, or when the queue has time for it."""
+        """Process input from the wire, at once or through the queue."""
         queue = self._queue
         if queue is None or (self._open and len(data) <= _PIECE and not self._backlog):
-            self._take(data)
+            self._receive(data)
             return
         waits = bool(self._backlog)
         pieces = [data[at : at + _PIECE] for at in range(0, len(data), _PIECE)]
         self._backlog = [*reversed(pieces), *self._backlog]
         if waits:
-            return  # it was on its way already
+            return  # the queue has this source already
         self._run(queue)
         if self._backlog:
             self._below.pauseProducing()
@@ -197,13 +194,13 @@ class TLSLayer(StackedTransport):
         return share_of(getattr(self._connection, "address", None), self)
 
     def work(self, deadline: float) -> bool:
-        """See :class:`tcpd.policy.workqueue.Source`: take what waits."""
+        """See :class:`tcpd.policy.workqueue.Source`: process the backlog."""
         assert self._queue is not None
         try:
             if self._beginning:
                 self._begin()
             while self._backlog:
-                self._take(self._backlog.pop())
+                self._receive(self._backlog.pop())
                 if self._backlog and self._queue.now() >= deadline:
                     return True
             if self._ended:
@@ -211,7 +208,7 @@ class TLSLayer(StackedTransport):
         except Exception:
             self._backlog = []
             if self._direct:
-                raise  # to the connection, which called
+                raise  # to the connection below
             self._owner.receive_failed()
             return False
         if not self._direct and not self._paused:
@@ -227,19 +224,18 @@ class TLSLayer(StackedTransport):
         if not self._backlog:
             super().resumeProducing()
 
-    def _take(self, data: bytes) -> None:
-        if self._deaf:
-            # what comes after close_notify "MUST be ignored" (RFC 8446 section 6.1)
+    def _receive(self, data: bytes) -> None:
+        if self._ignoring:
+            # data after close_notify "MUST be ignored" (RFC 8446 section 6.1)
             if self._make is None or self._over:
                 return
             self._first = data = self._first + data
-            if not _begins(data):
+            if not _first_record_complete(data):
                 return
             self._first = b""
             self._make_tls()
-        # Most messages are one whole record of application data that begins where the one before
-        # ended: to know that spares asking OpenSSL for more. Nor are the buffers that it fills
-        # free, which are made for each call.
+        # most input is exactly one record of application data: then no second recv is needed, and
+        # its buffer can be small
         size = len(data)
         whole = (
             self._rest == 0
@@ -248,25 +244,24 @@ class TLSLayer(StackedTransport):
             and (data[3] << 8 | data[4]) == size - _HEADER
             and not self._header
         )
-        asked = False
+        may_reply = False
         if not whole:
-            # TLS 1.2 shows what is no application data: OpenSSL may have an answer to it, such as
-            # that there is no renegotiation
-            asked = self._rest == 0 and not self._header and data[0] != _APPLICATION_DATA
-            self._follow(data)
-            size = _RECORD  # OpenSSL gives no more than a record's
+            # in TLS 1.2 OpenSSL may reply to other records, such as to refuse a renegotiation
+            may_reply = self._rest == 0 and not self._header and data[0] != _APPLICATION_DATA
+            self._track_records(data)
+            size = _RECORD  # recv returns at most one record
         self._bio_write(data)
         if not self._open:
-            self._shake_hands()
+            self._do_handshake()
             if not self._open:
                 return
         self._within = True
         try:
-            while not self._deaf:
+            while not self._ignoring:
                 try:
                     text = self._recv(size)
                 except SSL.Error as error:
-                    self._nothing_received(error)
+                    self._recv_failed(error)
                     break
                 if not self.disconnecting:
                     self.protocol.dataReceived(text)
@@ -276,36 +271,34 @@ class TLSLayer(StackedTransport):
             self._within = False
             if self._written:
                 self._flush_written()
-            elif asked and not self._over:
+            elif may_reply and not self._over:
                 self._flush(_OVERHEAD)
 
     def read_ended(self) -> bool:
-        """The connection below has been closed by the peer, at least its sending side."""
+        """Handle the end of the connection's input, with or without close_notify before."""
         if self._backlog:
             self._ended = True
             return True
         if self._input_over and not self._over:
-            return True  # it said so by close_notify, and may still read
+            return True  # after close_notify the peer may still read
         if self._open and not (self._over or self.disconnecting):
             self._reason = Failure(ConnectionLost("TLS ended without close_notify"))
             self._owner.truncated()
-        self._over = self._deaf = True
+        self._over = self._ignoring = True
         self._connection.loseConnection()
         return True
 
     def write_ended(self) -> None:
-        """Our close_notify was sent, and our sending side below is closed."""
         if IHalfCloseableProtocol.providedBy(self.protocol):
             self.protocol.writeConnectionLost()
 
     def connectionLost(self, reason: Failure) -> None:
-        """The connection is gone."""
-        self._over = self._deaf = True
+        """Clean up and call the protocol's ``connectionLost``."""
+        self._over = self._ignoring = True
         self._backlog = []
         if self._queue is not None:
             self._queue.remove(self)
-        # or only the garbage collector finds them: a failure has the frames that it came up in, and
-        # those have this layer
+        # breaks reference cycles: the frames of a failure have this layer
         protocol, self.protocol = self.protocol, None
         own, self._reason = self._reason, None
         if protocol is not None:
@@ -313,41 +306,40 @@ class TLSLayer(StackedTransport):
 
     @property
     def fault(self) -> TLSFault:
-        """Why the handshake is not complete. Until :meth:`connectionLost` is called."""
+        """Why the handshake failed. Not after :meth:`connectionLost`."""
         error = self._reason.value if self._reason else None
         return handshake_fault(error, self._tls if self._make is None else None)
 
     @property
     def error(self) -> str:
-        """OpenSSL's reason for the end of TLS; ``""`` for an orderly end. Until
-        :meth:`connectionLost` is called."""
+        """OpenSSL's reason why TLS failed; ``""`` for none. Not after :meth:`connectionLost`."""
         return ", ".join(reasons_of(self._reason.value if self._reason else None))
 
     @property
     def has_ended(self) -> bool:
-        """Whether close_notify was sent. Until :meth:`connectionLost` is called."""
+        """Whether close_notify was sent. Not after :meth:`connectionLost`."""
         return self._open and bool(self._tls.get_shutdown() & SSL.SENT_SHUTDOWN)
 
     def has_more(self) -> bool:
-        """Whether the end of the handshake came together with words for the protocol."""
+        """Whether input for the protocol arrived together with the end of the handshake."""
         try:
             return bool(self._tls.recv(1, socket.MSG_PEEK))
         except SSL.Error:
             return False
 
     def _make_tls(self) -> None:
-        """Make OpenSSL's connection: there is something for it."""
+        """Make OpenSSL's connection."""
         assert self._make is not None
         self._tls = tls = self._make()
         self._make = None
-        self._deaf = False
-        # pyOpenSSL looks for an attribute in two ways, which would be paid for with each message
+        self._ignoring = False
+        # attribute lookup on pyOpenSSL's objects is slow (__getattr__)
         self._bio_read = tls.bio_read
         self._bio_write = tls.bio_write
         self._recv = tls.recv
         self._send = tls.send
 
-    def _shake_hands(self) -> None:
+    def _do_handshake(self) -> None:
         try:
             self._tls.do_handshake()
         except SSL.WantReadError:
@@ -357,8 +349,7 @@ class TLSLayer(StackedTransport):
         else:
             self._open = True
             self._flush(_HANDSHAKE)
-            # a close that was asked for before now comes behind what was written before it; one
-            # that is asked for from here on is begun at once
+            # write what was written early, and then do the close that was requested after it
             closing, self.disconnecting = self.disconnecting, False
             early, self._early = self._early, []
             ending, self._write_over = self._write_over, False
@@ -371,10 +362,10 @@ class TLSLayer(StackedTransport):
             elif ending:
                 self.loseWriteConnection()
 
-    def _follow(self, data: bytes) -> None:
-        """Note where the next record begins, for data that is not just one."""
+    def _track_records(self, data: bytes) -> None:
+        """Find where the next record begins, for data that is not exactly one record."""
         at = self._rest
-        if self._header:  # it was cut in two
+        if self._header:  # the header was split
             data = self._header + data
             self._header = b""
         size = len(data)
@@ -385,8 +376,8 @@ class TLSLayer(StackedTransport):
             at = size
         self._rest = at - size
 
-    def _nothing_received(self, error: SSL.Error) -> None:
-        """Called while the error is being caught."""
+    def _recv_failed(self, error: SSL.Error) -> None:
+        """Handle an error of ``recv``. Called in its except clause."""
         if isinstance(error, SSL.WantReadError):
             return
         if isinstance(error, SSL.ZeroReturnError):
@@ -395,10 +386,10 @@ class TLSLayer(StackedTransport):
             self._fail()
 
     def _input_ended(self) -> None:
-        """The peer has sent close_notify (RFC 8446 section 6.1)."""
-        self._deaf = self._input_over = True
+        """Handle the peer's close_notify (RFC 8446 section 6.1)."""
+        self._ignoring = self._input_over = True
         self._owner.input_ended()
-        if self.disconnecting:  # so did we
+        if self.disconnecting:  # ours was sent
             self._over = True
             self._connection.loseConnection()
         elif IHalfCloseableProtocol.providedBy(self.protocol):
@@ -407,13 +398,13 @@ class TLSLayer(StackedTransport):
             self.loseConnection()
 
     def _fail(self) -> None:
-        """TLS has gone wrong: the alert goes out, and the protocol will hear why."""
-        self._over = self._deaf = True
+        """Keep the error for the protocol, send OpenSSL's alert, and close."""
+        self._over = self._ignoring = True
         self._reason = self._reason or _failure()
         self._flush()
         self._connection.loseConnection()
 
-    # --- from the protocol: a transport ---
+    # --- called by the protocol ---
 
     def write(self, data: bytes) -> None:
         if self.disconnecting or self._over or self._write_over or not data:
@@ -436,7 +427,7 @@ class TLSLayer(StackedTransport):
             self._flush(size + _OVERHEAD)
 
     def loseConnection(self) -> None:
-        """Send close_notify and wait for the peer's, unless that is here; the wait is bounded."""
+        """Send close_notify and wait for the peer's, for a bounded time."""
         if self.disconnecting or self._over:
             return
         self.disconnecting = True
@@ -448,25 +439,25 @@ class TLSLayer(StackedTransport):
             self.abortConnection()
             return
         self._connection.begin_linger()
-        # the answer would not be read from a client whose lines wait
+        # resume reading, or the peer's close_notify would not be read
         self._paused = False
         if not self._backlog:
             self._connection.resumeProducing()
 
     def abortConnection(self) -> None:
-        """Cut the connection at once."""
-        self._over = self._deaf = self.disconnecting = True
+        """Reset the connection at once, without close_notify."""
+        self._over = self._ignoring = self.disconnecting = True
         self._connection.abortConnection()
 
     def resetConnection(self) -> None:
-        """Cut the connection, without close_notify, once all that was written is delivered."""
+        """Reset the connection, without close_notify, once all data is acknowledged."""
         if not (self.disconnecting or self._over):
             self._flush_written()
-            self._over = self._deaf = self.disconnecting = True
+            self._over = self._ignoring = self.disconnecting = True
             self._connection.resetConnection()
 
     def loseWriteConnection(self) -> None:
-        """Send close_notify behind what was written, and go on reading."""
+        """Send close_notify after what was written, and continue reading."""
         if not (self.disconnecting or self._over or self._write_over):
             self._write_over = True
             if self._open:
@@ -474,16 +465,16 @@ class TLSLayer(StackedTransport):
                 self._connection.loseWriteConnection()
 
     def getHandle(self) -> SSL.Connection | None:
-        """OpenSSL's connection; ``None`` before the handshake has begun."""
+        """Return OpenSSL's connection; ``None`` before the handshake begins."""
         return self._tls if self._make is None else None
 
     def getPeerCertificate(self) -> Any:
-        """The client's certificate, as pyOpenSSL has it; ``None`` if it showed none."""
+        """Return the peer's certificate, as pyOpenSSL's object; ``None`` without one."""
         return self._tls.get_peer_certificate() if self._open else None
 
     @property
     def negotiatedProtocol(self) -> bytes | None:
-        """What ALPN agreed on."""
+        """The protocol negotiated by ALPN, or ``None``."""
         return (self._tls.get_alpn_proto_negotiated() or None) if self._open else None
 
     def _send_records(self, data: bytes) -> None:
@@ -491,21 +482,24 @@ class TLSLayer(StackedTransport):
         for begin in range(0, len(data), _RECORD):
             self._send(view[begin : begin + _RECORD])
             if not begin % (4 * _RECORD):
-                self._flush()  # what waits in OpenSSL is in nobody's count
+                self._flush()  # the limit of unsent bytes does not see OpenSSL's buffer
 
     def _close(self) -> bool:
-        """Send close_notify, unless that was done.
+        """Send close_notify, unless it was sent, and close if the peer's was received.
 
-        :return: whether the peer's is here, too: the connection below is closed then.
+        :return: whether it was.
         """
         done = self._input_over if self._write_over else self._shut_down()
         if done:
-            self._over = self._deaf = True
+            self._over = self._ignoring = True
             self._connection.loseConnection()
         return done
 
     def _shut_down(self) -> bool:
-        """Send close_notify; whether the peer's was here before. Called once."""
+        """Send close_notify. Called once.
+
+        :return: whether the peer's was received before.
+        """
         try:
             done = self._tls.shutdown()
         except SSL.Error:
@@ -514,15 +508,15 @@ class TLSLayer(StackedTransport):
         return bool(done)
 
     def _flush_written(self) -> None:
-        """Hand over what the protocol wrote while it was given bytes."""
+        """Flush what the protocol wrote in its ``dataReceived``."""
         size, self._written = self._written, 0
         if size:
             self._flush(size)
 
     def _flush(self, expected: int = _READ) -> None:
-        """Hand what OpenSSL has for the client to the connection.
+        """Pass OpenSSL's output to the connection below.
 
-        :param expected: bytes, about.
+        :param expected: about how many bytes.
         """
         size = min(expected, _READ)
         read = self._bio_read
@@ -537,11 +531,8 @@ class TLSLayer(StackedTransport):
             pass
 
 
-def _begins(data: bytes) -> bool:
-    """Whether a handshake can be begun with what has come, or refused.
-
-    What does not look like the beginning of one is for OpenSSL to judge: it has a reason for each.
-    """
+def _first_record_complete(data: bytes) -> bool:
+    """Whether the input so far is a complete record, or no TLS handshake, which OpenSSL reports."""
     if data[0] != _HANDSHAKE_RECORD or data[1:2] not in (b"", _MAJOR):
         return True
     if len(data) < _HEADER:
@@ -551,7 +542,7 @@ def _begins(data: bytes) -> bool:
 
 
 def _failure() -> Failure:
-    """The error that is being caught, as protocols know it."""
+    """Make a failure of the exception being handled, for the protocol's ``connectionLost``."""
     failure = Failure()
     if isinstance(failure.value, SSL.SysCallError):
         return Failure(ConnectionLost())

@@ -1,7 +1,7 @@
-"""Which of several certificates has the name that a client asks for. Sans-IO.
+"""Selection of certificates by SNI. Sans-IO.
 
-The rules are those by which clients compare (RFC 9525 section 6.3): names are ASCII (A-labels),
-letter case does not matter, and a wildcard is a whole label, the leftmost, and stands for one.
+Names are compared as clients do (RFC 9525 section 6.3): they are ASCII (A-labels) and compared
+without case, and a wildcard is the whole leftmost label and matches one label.
 """
 
 from __future__ import annotations
@@ -18,49 +18,58 @@ _PATTERN = re.compile(rf"(?:\*\.)?{_LABEL}(?:\.{_LABEL})*")
 
 
 def names_of(certificate: x509.Certificate) -> tuple[str, ...]:
-    """The DNS names of a certificate: lower case, without a dot at the end.
+    """Return the DNS names of a certificate in lower case, without a trailing dot.
 
-    What is in the subject alone is not looked at (RFC 9525 section 2: clients do not), nor a name
-    that no client could ask for.
+    The common name is ignored, as clients do (RFC 9525 section 2), and so are invalid names.
 
-    :raise ValueError: if they cannot be read.
+    :raise ValueError: if the extension cannot be parsed.
     """
-    try:
-        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
+    names = alternative_names(certificate)
+    if names is None:
         return ()
     found = (name.lower().removesuffix(".") for name in names.get_values_for_type(x509.DNSName))
     return tuple(dict.fromkeys(name for name in found if _PATTERN.fullmatch(name)))
 
 
-class NameTable(Generic[T]):
-    """What there is for each name.
+def alternative_names(certificate: x509.Certificate) -> x509.SubjectAlternativeName | None:
+    """Return the extension subjectAltName; ``None`` if the certificate has none.
 
-    :param entries: (pattern, value), in order; of two for one pattern the first counts. A pattern
-        is one of :func:`names_of`.
+    :raise ValueError: if it cannot be parsed.
+    """
+    try:
+        return certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return None
+
+
+class NameTable(Generic[T]):
+    """Maps DNS names, exact or with a wildcard, to values.
+
+    :param entries: pairs of a name from :func:`names_of` and a value; the first entry of a name
+        counts.
     """
 
     def __init__(self, entries: list[tuple[str, T]]) -> None:
         self._exact: dict[str, T] = {}
-        self._below: dict[str, T] = {}  # by what stands behind "*."
-        for pattern, value in entries:
-            if pattern.startswith("*."):
-                self._below.setdefault(pattern[2:], value)
+        self._wildcards: dict[str, T] = {}  # by the name after "*."
+        for name, value in entries:
+            if name.startswith("*."):
+                self._wildcards.setdefault(name[2:], value)
             else:
-                self._exact.setdefault(pattern, value)
+                self._exact.setdefault(name, value)
 
-    def find(self, asked: bytes | None) -> T | None:
-        """What there is for the name that a client asks for, the exact one before a wildcard.
+    def find(self, server_name: bytes | None) -> T | None:
+        """Look up an SNI: an exact name first, then a wildcard.
 
-        :param asked: as it came (RFC 6066 section 3: an A-label, without a dot at the end, which is
-            forgiven); ``None`` if it asks for none.
-        :return: ``None`` if there is nothing for it.
+        :param server_name: as received (RFC 6066 section 3; a trailing dot is tolerated), or
+            ``None``.
+        :return: ``None`` if nothing matches.
         """
-        if not asked or not asked.isascii():
+        if not server_name or not server_name.isascii():
             return None
-        name = asked.decode("ascii").lower().removesuffix(".")
+        name = server_name.decode("ascii").lower().removesuffix(".")
         found = self._exact.get(name)
         if found is not None:
             return found
         label, dot, rest = name.partition(".")
-        return self._below.get(rest) if label and dot else None
+        return self._wildcards.get(rest) if label and dot else None

@@ -1,8 +1,7 @@
-"""WebSocket between a connection, or its TLS, and a protocol of lines that does not know of it.
+"""WebSocket between a connection, or its TLS, and a protocol that exchanges lines.
 
-A message that comes in is a line for the protocol; a line that the protocol writes is a message.
-The protocol is made when the WebSocket is there: what asks for a web page, or for nothing, costs
-none.
+Each message from the client is a line for the protocol, and each line that the protocol writes is a
+message. The protocol is made when the opening handshake is complete.
 """
 
 from __future__ import annotations
@@ -29,38 +28,38 @@ from tcpd.net.websocket_settings import WebSocketOptions
 from tcpd.net.websocket_upgrade import Refused, Upgrade
 from tcpd.policy.reasons import End
 
-#: Frames of one client looked at in a reactor turn, about a millisecond's worth: 40,000 empty ones
-#: fit into what a transport reads in one piece.
+#: Frames of one client that are processed in a turn of the reactor, which takes about a
+#: millisecond. One read of the transport may contain 40,000 empty frames.
 _FRAMES_A_TURN = 100
 
 
 class WebSocketBelow(BottomTransport, LocalEnd, Protocol):
-    """The connection at the bottom, as WebSocket needs it."""
+    """The interface of the connection at the bottom to :class:`WebSocketLayer`.
+
+    Members without a docstring are documented at :class:`tcpd.net.connection.Connection`.
+    """
 
     disconnecting: bool
 
-    def record_end(self, reason: End) -> None:
-        """Note why the connection is going to end, unless that is known."""
+    def record_end(self, reason: End) -> None: ...
 
-    def end(self, reason: End) -> None:
-        """End the connection."""
+    def end(self, reason: End) -> None: ...
 
-    def log_and_abort(self, doing: str) -> None:
-        """Log the exception being caught, and cut the connection."""
+    def log_and_abort(self, doing: str) -> None: ...
 
 
 @implementer(ITCPTransport, IConsumer, IPushProducer)
 class WebSocketLayer(StackedTransport):
-    """The server's side of WebSocket on one connection. To its protocol it is the transport.
+    """The server's side of WebSocket on one connection. It is the transport of its protocol.
 
-    A client that breaks the rules is closed, with ``End.WEBSOCKET_FAILED``.
+    A client that violates RFC 6455 is closed with ``End.WEBSOCKET_FAILED``.
 
     :param connection: at the bottom.
-    :param below: right below: the connection, or its TLS.
+    :param below: the next transport below: the connection, or its TLS.
     :param options: of the service.
     :param clock: for timers.
-    :param counted: the service's events, by word.
-    :param done: called once, when the WebSocket is there, with whether there is something to read.
+    :param counted: the counters of the service's events, by name.
+    :param done: called once the handshake is complete, with whether input follows.
     """
 
     _connection: WebSocketBelow
@@ -69,15 +68,15 @@ class WebSocketLayer(StackedTransport):
         "_clock",
         "_counted",
         "_done",
-        "_heard",
-        "_later",
         "_longest",
         "_messages",
         "_more",
+        "_next_turn",
         "_over",
         "_ping",
-        "_pinged",
+        "_pinged_at",
         "_reading",
+        "_received_at",
         "_send_now",
         "_timer",
         "_upgrade",
@@ -103,70 +102,71 @@ class WebSocketLayer(StackedTransport):
         self._upgrade: Upgrade | None = Upgrade(options, partial(is_own, connection))
         self._longest = options.longest
         self._messages: Messages
-        self._over = False  # nothing more is taken from the client
-        self._more = False  # it may have sent what was not yet taken
-        self._wanted = True  # the protocol takes more
+        self._over = False  # input is ignored from now on
+        self._more = False  # input may be buffered in _messages
+        self._wanted = True  # the protocol has not paused
         self._reading = True
-        self._later: IDelayedCall | None = None
+        self._next_turn: IDelayedCall | None = None  # continues to process buffered input
         self._timer: IDelayedCall | None = None
-        self._heard = 0.0
-        self._pinged: float | None = None
+        self._received_at = 0.0
+        self._pinged_at: float | None = None
 
-    # --- from below: a protocol ---
+    # --- called by the transport below ---
 
     def dataReceived(self, data: bytes) -> None:
-        """Take what came over the wire, or out of TLS."""
+        """Process input from the connection or from TLS."""
         if self._over:
             return
         if self._upgrade is not None:
-            self._shake_hands(self._upgrade, data)
+            self._do_handshake(self._upgrade, data)
             return
-        self._heard = self._clock.seconds()
+        self._received_at = self._clock.seconds()
         self._messages.receive(data)
-        if self._takes and self._later is None:
-            self._take()
+        if self._may_process and self._next_turn is None:
+            self._process()
         else:
             self._more = True
 
     def connectionLost(self, reason: Failure) -> None:
-        """The connection is gone."""
+        """Clean up and call the protocol's ``connectionLost``."""
         self._over = self.disconnecting = True
         self._stop_timers()
-        protocol, self.protocol = self.protocol, None  # or only the garbage collector finds both
+        protocol, self.protocol = self.protocol, None  # breaks the reference cycle
         if protocol is not None:
             protocol.connectionLost(reason)
 
-    def _shake_hands(self, upgrade: Upgrade, data: bytes) -> None:
+    def _do_handshake(self, upgrade: Upgrade, data: bytes) -> None:
         answer = upgrade.feed(data)
         if answer is None:
             return
         self._upgrade = None
         self._below.write(answer.response)
         if isinstance(answer, Refused):
-            self._hang_up(answer.why)
+            self._close_on_error(answer.why)
             return
         self._messages = Messages(answer.frames, self._longest)
         self._counted["websocket"] += 1
-        self._heard = self._clock.seconds()
+        self._received_at = self._clock.seconds()
         if self._ping:
-            self._timer = self._clock.callLater(self._ping, self._look)
+            self._timer = self._clock.callLater(self._ping, self._check_ping)
         self._done(bool(answer.rest))
         if answer.rest and not self._connection.disconnecting:
             self.dataReceived(answer.rest)
 
-    # --- taking messages, so many a turn ---
+    # --- input, a limited number of frames a turn ---
 
     @property
-    def _takes(self) -> bool:
-        """Whether messages are taken: a Close has to be found, whatever the protocol wanted."""
+    def _may_process(self) -> bool:
+        """Whether input is processed; while closing, even if the protocol has paused, to find the
+        client's Close frame."""
         return self._wanted or self.disconnecting
 
-    def _take(self) -> None:
-        """Hand the protocol what has come, as far as a turn goes."""
+    def _process(self) -> None:
+        """Pass messages to the protocol, up to the limit of a turn."""
         taken = self._messages.take(_FRAMES_A_TURN)
         self._more = taken.more
-        if taken.answers:
-            self._below.write(taken.answers)
+        if taken.replies:
+            self._below.write(taken.replies)
         if taken.lines and not self.disconnecting and self.protocol is not None:
             self.protocol.dataReceived(taken.lines)
         if self._over:
@@ -176,67 +176,66 @@ class WebSocketLayer(StackedTransport):
         elif taken.fault is not None:
             self._fail(taken.fault)
         else:
-            self._go_on_reading()
+            self._update_reading()
 
-    def _go_on_reading(self) -> None:
-        """Read from the client or not, for whatever reason; this alone decides it."""
-        takes = self._takes
-        if takes and self._more and self._later is None:
-            self._later = self._clock.callLater(0, self._take_later)
-        reading = takes and not self._more
+    def _update_reading(self) -> None:
+        """Pause or resume reading from the client. Nothing else does."""
+        may_process = self._may_process
+        if may_process and self._more and self._next_turn is None:
+            self._next_turn = self._clock.callLater(0, self._process_next)
+        reading = may_process and not self._more
         if reading is not self._reading:
             self._reading = reading
             if reading:
-                self._heard = self._clock.seconds()  # until now its answer would not be heard
+                self._received_at = self._clock.seconds()  # a pong could not be received before
                 self._below.resumeProducing()
             else:
                 self._below.pauseProducing()
 
-    def _take_later(self) -> None:
-        self._later = None
-        if self._takes:
-            self._do(self._take, "reading")
+    def _process_next(self) -> None:
+        self._next_turn = None
+        if self._may_process:
+            self._call_from_timer(self._process, "reading")
 
-    def _do(self, call: Callable[[], None], doing: str) -> None:
-        """Do what a timer is for: the boundary to the protocol, below which nobody would see it
-        fail."""
+    def _call_from_timer(self, call: Callable[[], None], doing: str) -> None:
+        """Make a call; log an exception and abort, as no transport below would do it."""
         try:
             call()
         except Exception:
             self._connection.log_and_abort(doing)
 
-    # --- whether the client is there ---
+    # --- ping ---
 
-    def _look(self) -> None:
-        """Ping a client that is silent, and let go one that was pinged and still is.
+    def _check_ping(self) -> None:
+        """Ping an idle client, and disconnect one that has not answered a ping.
 
-        One timer, which a message does not move.
+        Messages do not reset the timer, which would be slow.
         """
-        self._do(self._look_now, "pinging")
+        self._call_from_timer(self._try_check_ping, "pinging")
 
-    def _look_now(self) -> None:
+    def _try_check_ping(self) -> None:
         now = self._clock.seconds()
         if not self._reading:
-            self._heard = now  # its answer would not be heard
-        wait = self._heard + self._ping - now
-        if self._pinged is not None and self._heard < self._pinged:
+            self._received_at = now  # a pong could not be received
+        wait = self._received_at + self._ping - now
+        if self._pinged_at is not None and self._received_at < self._pinged_at:
             self._timer = None
             self._connection.end(End.PING_TIMEOUT)
             return
-        self._pinged = None
+        self._pinged_at = None
         if wait <= 0:
-            self._pinged = now
+            self._pinged_at = now
             self._below.write(self._messages.ping())
             wait = self._ping
-        self._timer = self._clock.callLater(wait, self._look)
+        self._timer = self._clock.callLater(wait, self._check_ping)
 
-    # --- the end ---
+    # --- close ---
 
     def close(self, code: int, reason: str) -> None:
-        """Send a Close frame and wait for the client's; that wait is bounded.
+        """Send a Close frame and wait for the client's, for a bounded time.
 
         :param code: of RFC 6455 section 7.4.1.
-        :param reason: a sentence; no more than 123 bytes of it are sent.
+        :param reason: a sentence; at most 123 bytes of it are sent.
         """
         if self.disconnecting or self._over:
             return
@@ -244,39 +243,40 @@ class WebSocketLayer(StackedTransport):
         self._stop_ping()
         self._connection.stop_producer()
         self._connection.begin_linger()
-        self._say_close(code, reason)
-        self._go_on_reading()
+        self._send_close(code, reason)
+        self._update_reading()
 
     def close_for(self, reason: End) -> None:
-        """Close, with the code and the sentence of the daemon's reason."""
-        going = reason is End.SHUTDOWN
-        code = CloseReason.GOING_AWAY if going else CloseReason.POLICY_VIOLATION
+        """Close with the code and the sentence of a reason."""
+        shutdown = reason is End.SHUTDOWN
+        code = CloseReason.GOING_AWAY if shutdown else CloseReason.POLICY_VIOLATION
         self.close(code, reason.sentence)
 
-    def _say_close(self, code: int, reason: str) -> None:
+    def _send_close(self, code: int, reason: str) -> None:
         self._below.write(self._messages.rest() + self._messages.close(code, reason))
 
     def _closed_by_client(self) -> None:
-        """Answer its Close, or have ours answered, and close (RFC 6455 section 7.1.1)."""
+        """Reply to the client's Close frame, unless ours was first, and close (RFC 6455 section
+        7.1.1)."""
         self._over = True
         self._stop_timers()
         if not self.disconnecting:
             self.disconnecting = True
             self._connection.record_end(End.CLIENT)
-            self._say_close(CloseReason.NORMAL_CLOSURE, "")
+            self._send_close(CloseReason.NORMAL_CLOSURE, "")
         self._below.loseConnection()
 
     def _fail(self, fault: FrameFault) -> None:
-        """The client has broken the rules (RFC 6455 section 7.1.7)."""
+        """Fail the WebSocket connection (RFC 6455 section 7.1.7)."""
         if not self.disconnecting:
-            self._say_close(fault.code, fault.sentence)
-        self._hang_up(fault)
+            self._send_close(fault.code, fault.sentence)
+        self._close_on_error(fault)
 
-    def _hang_up(self, why: str) -> None:
-        """Close behind what was written, for a fault of the client's.
+    def _close_on_error(self, why: str) -> None:
+        """Close after what was written, because of an error of the client.
 
-        What the client still sends is thrown away: a socket that is closed with input unread is
-        reset, which may cost the client the last words.
+        Further input is read and discarded: closing with unread input would send a reset, and the
+        client might lose the error message.
         """
         self._over = self.disconnecting = True
         self._stop_timers()
@@ -294,24 +294,24 @@ class WebSocketLayer(StackedTransport):
 
     def _stop_timers(self) -> None:
         self._stop_ping()
-        if self._later is not None:
-            self._later.cancel()
-            self._later = None
+        if self._next_turn is not None:
+            self._next_turn.cancel()
+            self._next_turn = None
 
-    # --- from the protocol: a transport ---
+    # --- called by the protocol ---
 
     def write(self, data: bytes) -> None:
-        """Send lines, a message each.
+        """Send lines, each as a message.
 
-        :param data: any number of them, with their ends, CRLF or LF.
+        :param data: any number of lines that end in CRLF or LF.
         """
         if not self.disconnecting:
             self._below.write(self._messages.frame(data))
 
     def send_now(self, data: bytes) -> None:
-        """As :meth:`write`, for who has collected all of a turn elsewhere.
+        """Write as :meth:`tcpd.net.transport.SocketConnection.send_now` does.
 
-        :param data: ``bytes`` and nothing else; not empty.
+        :param data: of class ``bytes``, not empty.
         """
         if not self.disconnecting:
             framed = self._messages.frame(data)
@@ -319,35 +319,35 @@ class WebSocketLayer(StackedTransport):
                 self._send_now(framed)
 
     def loseConnection(self) -> None:
-        """Close as WebSocket does: see :meth:`close`."""
+        """See :meth:`close`."""
         self.close(CloseReason.NORMAL_CLOSURE, "")
 
     def loseWriteConnection(self) -> None:
-        """As :meth:`loseConnection`: there is no half of a WebSocket."""
+        """See :meth:`close`: WebSocket has no half-close."""
         self.loseConnection()
 
     def abortConnection(self) -> None:
-        """Cut the connection at once."""
+        """Reset the connection at once."""
         self._over = self.disconnecting = True
         self._stop_timers()
         self._below.abortConnection()
 
     def resetConnection(self) -> None:
-        """Cut the connection, without a Close frame, once all that was written is delivered."""
+        """Reset the connection, without a Close frame, once all data is acknowledged."""
         if not self.disconnecting:
             self._over = self.disconnecting = True
             self._stop_timers()
             self._below.resetConnection()
 
     def pauseProducing(self) -> None:
-        """Give the protocol no more lines, until :meth:`resumeProducing`."""
+        """Stop passing lines to the protocol until :meth:`resumeProducing`."""
         self._wanted = False
-        self._go_on_reading()
+        self._update_reading()
 
     def resumeProducing(self) -> None:
         self._wanted = True
         if not self._over:
-            self._go_on_reading()
+            self._update_reading()
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
         if self.disconnecting:
@@ -356,5 +356,5 @@ class WebSocketLayer(StackedTransport):
             super().registerProducer(producer, streaming)
 
     def getHandle(self) -> Any:
-        """What the transport below has: the socket, or OpenSSL's connection."""
+        """Return the handle of the transport below: the socket, or OpenSSL's connection."""
         return self._below.getHandle()

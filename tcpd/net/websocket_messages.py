@@ -1,6 +1,6 @@
-"""Lines to WebSocket messages and back, once the handshake is over. Sans-IO.
+"""Converts between lines and WebSocket messages, after the opening handshake. Sans-IO.
 
-wsproto reads the frames. Those that carry lines to the client are written here
+wsproto parses the frames from the client. The frames to the client are made here
 (docs/decisions/0008): a header of two to ten bytes and the line (RFC 6455 section 5.2).
 """
 
@@ -16,20 +16,20 @@ from wsproto.frame_protocol import CloseReason
 
 from tcpd.net.websocket_settings import Frames
 
-#: What is written without a line end goes out as a message when it is longer than this.
-_UNFINISHED = 65536
+#: Output without a line end that exceeds this, in bytes, is sent as a message.
+_MAX_UNFINISHED = 65536
 
 _FIN = 0x80
 _CR = 0x0D
 
-#: The headers of messages of fewer than 126 bytes.
+#: The frame headers of messages shorter than 126 bytes, by their size.
 _SHORT = {
     frames: tuple(bytes((_FIN | frames.value, size)) for size in range(126)) for frames in Frames
 }
 
 
 class FrameFault(StrEnum):
-    """What a client did that ends the conversation."""
+    """Why a WebSocket connection failed; the values are names of counters."""
 
     PROTOCOL = "protocol"
     NOT_UTF8 = "not-utf8"
@@ -39,12 +39,12 @@ class FrameFault(StrEnum):
 
     @property
     def code(self) -> CloseReason:
-        """RFC 6455 section 7.4.1."""
+        """The status code (RFC 6455 section 7.4.1)."""
         return _FAULTS[self][0]
 
     @property
     def sentence(self) -> str:
-        """For people who look at what their program was told."""
+        """The reason in the Close frame."""
         return _FAULTS[self][1]
 
 
@@ -58,31 +58,32 @@ _FAULTS = {
 
 
 class Taken(NamedTuple):
-    """What a client has sent.
+    """The result of :meth:`Messages.take`.
 
-    :ivar lines: messages, each with CRLF behind it.
-    :ivar answers: frames to send it: pongs.
-    :ivar closed: it has sent a Close frame; nothing more will come.
-    :ivar fault: it has broken the rules; nothing more is taken.
-    :ivar more: there may be more to take already.
+    :ivar lines: the messages, each followed by CRLF.
+    :ivar replies: frames to send to the client: pongs.
+    :ivar closed: whether the client has sent a Close frame; no more input follows.
+    :ivar fault: the error of the client, after which input is ignored; or ``None``.
+    :ivar more: whether more input may be buffered.
     """
 
     lines: bytes
-    answers: bytes
+    replies: bytes
     closed: bool
     fault: FrameFault | None
     more: bool
 
 
 class Messages:
-    """Both directions of one conversation.
+    """Both directions of one WebSocket connection.
 
-    :param frames: those agreed on; ``None`` where none were: text is sent, and either is taken.
-    :param longest: bytes of a message that the client may send, its line end not counted.
+    :param frames: the type of the subprotocol; ``None`` without one: text is sent, and both types
+        are accepted.
+    :param longest: the maximum size of a message from the client in bytes, without line end.
     """
 
     __slots__ = (
-        "_answer",
+        "_close_reply",
         "_connection",
         "_frames",
         "_longest",
@@ -98,29 +99,29 @@ class Messages:
         self._connection = Connection(ConnectionType.SERVER)
         self._frames = frames
         self._longest = longest
-        self._partial = bytearray()  # of a message from the client
+        self._partial = bytearray()  # an incomplete message from the client
         self._over = False
-        self._answer: CloseConnection | None = None  # to the client's Close
+        self._close_reply: CloseConnection | None = None
         sent = frames or Frames.TEXT
         self._text = sent is Frames.TEXT
         self._type = _FIN | sent.value
         self._short = _SHORT[sent]
-        self._unfinished = b""  # of a line to the client
+        self._unfinished = b""  # an incomplete line to the client
 
     # --- from the client ---
 
     def receive(self, data: bytes) -> None:
-        """Hold what came over the wire until :meth:`take` looks at it."""
+        """Buffer input for :meth:`take`."""
         if not self._over:
             self._connection.receive_data(data)
 
     def take(self, most: int) -> Taken:
-        """Take messages, as far as they have come.
+        """Parse buffered input.
 
-        :param most: pieces to look at: frames, or what has come of them.
+        :param most: the maximum number of frames, or parts of them, to process.
         """
         lines: list[bytes] = []
-        answers = b""
+        replies = b""
         fault = None
         seen = 0
         closed = False
@@ -132,24 +133,24 @@ class Messages:
                 fault = self._message(event, lines)
             elif isinstance(event, Ping):
                 if self._connection.state is ConnectionState.OPEN:
-                    answers += self._connection.send(event.response())
+                    replies += self._connection.send(event.response())
             elif isinstance(event, CloseConnection):
                 if self._connection.state in (ConnectionState.OPEN, ConnectionState.LOCAL_CLOSING):
-                    # wsproto's own words, for what is no WebSocket any more
+                    # wsproto reports a protocol error as a Close
                     utf8 = event.code == CloseReason.INVALID_FRAME_PAYLOAD_DATA
                     fault = FrameFault.NOT_UTF8 if utf8 else FrameFault.PROTOCOL
                 else:
                     closed = True
-                    self._answer = event.response()
+                    self._close_reply = event.response()
             if fault is not None or closed:
                 self._over = True
                 self._partial.clear()
                 break
         more = seen == most and not self._over
-        return Taken(b"".join(lines), answers, closed, fault, more)
+        return Taken(b"".join(lines), replies, closed, fault, more)
 
     def _message(self, event: TextMessage | BytesMessage, lines: list[bytes]) -> FrameFault | None:
-        """Take a message, or a piece of one."""
+        """Process a message, or a part of one."""
         if isinstance(event, BytesMessage):
             if self._frames is Frames.TEXT:
                 return FrameFault.WRONG_TYPE
@@ -159,7 +160,7 @@ class Messages:
                 return FrameFault.WRONG_TYPE
             data = event.data.encode()
         partial = self._partial
-        # two bytes more may be a line end
+        # the line end may add two bytes
         if len(partial) + len(data) > self._longest + 2:
             return FrameFault.TOO_LONG
         if not event.message_finished:
@@ -183,22 +184,22 @@ class Messages:
     # --- to the client ---
 
     def frame(self, data: bytes) -> bytes:
-        """Put lines into messages, one each.
+        """Make a message of each line.
 
-        :param data: any number of lines that end in CRLF or LF. What is behind the last waits for
-            its end; whatever is no UTF-8 is replaced where text is sent.
+        :param data: any number of lines that end in CRLF or LF. An incomplete line is kept for the
+            next call. In text messages, invalid UTF-8 is replaced.
         """
         if self._unfinished:
             data = self._unfinished + data
             self._unfinished = b""
         size = len(data) - 2
         if 0 <= size == data.find(b"\n") - 1 and data[size] == _CR and data.isascii():
-            # one line, as a rule, takes half the time
+            # the common case of one line, in half the time
             return (self._short[size] if size < 126 else self._header(size)) + data[:-2]
         lines = data.split(b"\n")
         tail = lines.pop()
         if tail:
-            if len(tail) > _UNFINISHED:
+            if len(tail) > _MAX_UNFINISHED:
                 lines.append(tail)
             else:
                 self._unfinished = tail
@@ -215,7 +216,7 @@ class Messages:
         return b"".join(out)
 
     def rest(self) -> bytes:
-        """A message of what waits for a line end that will not come."""
+        """Make a message of the incomplete line; empty without one. Called before a close."""
         return self.frame(b"\n") if self._unfinished else b""
 
     def _header(self, size: int) -> bytes:
@@ -224,19 +225,19 @@ class Messages:
         return b"%c\x7f" % self._type + size.to_bytes(8, "big")
 
     def ping(self) -> bytes:
-        """A Ping frame; empty where a close has begun."""
+        """Make a Ping frame; empty while closing."""
         if self._connection.state is not ConnectionState.OPEN:
             return b""
         return bytes(self._connection.send(Ping()))
 
     def close(self, code: int, reason: str) -> bytes:
-        """A Close frame: ours, or where the client has closed, the answer to its.
+        """Make a Close frame, or the reply to the client's.
 
-        :return: empty where it was sent already.
+        :return: empty if it was sent before.
         """
         state = self._connection.state
         if state is ConnectionState.OPEN or state is ConnectionState.REMOTE_CLOSING:
-            return bytes(self._connection.send(self._answer or CloseConnection(code, reason)))
+            return bytes(self._connection.send(self._close_reply or CloseConnection(code, reason)))
         return b""
 
 

@@ -1,4 +1,4 @@
-"""What a kind says of its WebSocket listeners: keys for its section, and how messages go."""
+"""The options of WebSocket listeners, and the keys that kinds declare for them."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _ORIGIN = re.compile(
 
 _DEFAULT_PORTS = {"http": "80", "https": "443", "ws": "80", "wss": "443"}
 
-#: Words that stand for origins, beside those written out; ``null`` is what browsers say of pages
-#: from files and in sandboxes (RFC 6454 section 7.3).
+#: Words for groups of origins. Browsers send ``null`` for pages from files and in sandboxes (RFC
+#: 6454 section 7.3).
 _WORDS = ("same", "any", "null")
 
 
 class Frames(Enum):
-    """The frames that messages go in, by their opcode (RFC 6455 section 5.2)."""
+    """The type of data frames, by opcode (RFC 6455 section 5.2)."""
 
     TEXT = 1
     BINARY = 2
@@ -38,14 +38,14 @@ IRCV3: Mapping[str, Frames] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebSocketOptions:
-    """How a kind's WebSocket listeners treat clients; see
+    """The options of a service's WebSocket listeners; see
     :class:`tcpd.interfaces.IWebSocketFactory`.
 
-    :ivar longest: bytes of a message that a client may send, its line end not counted.
-    :ivar subprotocols: by name, those a client may choose from; one that asks for none of them is
-        sent text and may send either.
-    :ivar origins: the pages that are let in: what :func:`origins_option` declares.
-    :ivar ping: seconds of silence before a client is asked whether it is there; 0 for never.
+    :ivar longest: the maximum size of a message from a client in bytes, without line end.
+    :ivar subprotocols: the supported subprotocols, by name. A client without one of them gets text
+        messages and may send both types.
+    :ivar origins: the allowed origins of web pages: the value of :func:`origins_option`.
+    :ivar ping: seconds without input before a client is pinged; 0 for never.
     """
 
     longest: int
@@ -55,7 +55,7 @@ class WebSocketOptions:
 
 
 def _split(origin: str) -> tuple[str, str, str] | None:
-    """Scheme, host and port of an origin; no port where it is the scheme's own."""
+    """Return scheme, host and port of an origin; the scheme's default port as ``""``."""
     match = _ORIGIN.fullmatch(origin.lower())
     if match is None:
         return None
@@ -63,7 +63,7 @@ def _split(origin: str) -> tuple[str, str, str] | None:
     return scheme, host, "" if port == _DEFAULT_PORTS.get(scheme) else port
 
 
-def _written(scheme: str, host: str, port: str) -> str:
+def _join(scheme: str, host: str, port: str) -> str:
     return f"{scheme}://{host}:{port}" if port else f"{scheme}://{host}"
 
 
@@ -74,7 +74,7 @@ def _parse_origins(text: str) -> tuple[str, ...]:
         if word in _WORDS:
             found.append(word)
         elif split is not None:
-            found.append(_written(*split))
+            found.append(_join(*split))
         else:
             raise ValueError(
                 f"{word!r} is not an origin; write SCHEME://HOST or SCHEME://HOST:PORT and nothing "
@@ -83,37 +83,36 @@ def _parse_origins(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-#: A tuple of origins as browsers write them (RFC 6454 section 6.2), and of the words above.
+#: A tuple of origins as browsers send them (RFC 6454 section 6.2), and of the words above.
 ORIGINS: Type[tuple[str, ...]] = Type(
     "origins, separated by commas or blanks", _parse_origins, ", ".join
 )
 
 
 def allows(origins: tuple[str, ...], origin: str, host: str, is_own: Callable[[str], bool]) -> bool:
-    """Whether pages of an origin are let in.
+    """Whether pages of an origin may connect.
 
-    :param origins: of :data:`ORIGINS`.
+    :param origins: the allowed ones, of the type :data:`ORIGINS`.
     :param origin: the request's ``Origin``.
-    :param host: its ``Host``: what the page thinks that it connects to. A page whose name was
-        pointed here (DNS rebinding) has the same name in both.
-    :param is_own: tells of a host without its port whether the daemon knows itself by it.
+    :param host: the request's ``Host``. After DNS rebinding it is the same as in ``Origin``.
+    :param is_own: returns whether a host, without port, is this daemon.
     """
     if "any" in origins:
         return True
     split = _split(origin)
     if split is None:
         return origin == "null" and "null" in origins
-    if _written(*split) in origins:
+    if _join(*split) in origins:
         return True
-    # the scheme is not compared: a proxy in front may have taken the TLS off
+    # the scheme is not compared: a proxy may terminate TLS
     scheme, name, port = split
-    asked = host.lower().removesuffix(f":{_DEFAULT_PORTS.get(scheme, '')}")
-    same = asked == (f"{name}:{port}" if port else name)
+    requested = host.lower().removesuffix(f":{_DEFAULT_PORTS.get(scheme, '')}")
+    same = requested == (f"{name}:{port}" if port else name)
     return "same" in origins and same and is_own(name)
 
 
 def origins_option() -> Any:
-    """Declare ``websocket_origins``, in the settings of a kind."""
+    """Declare the key ``websocket_origins``."""
     return option(
         ORIGINS,
         ("same",),
@@ -126,7 +125,7 @@ def origins_option() -> Any:
 
 
 def ping_option() -> Any:
-    """Declare ``websocket_ping``, in the settings of a kind."""
+    """Declare the key ``websocket_ping``."""
     return option(
         DURATION,
         45.0,

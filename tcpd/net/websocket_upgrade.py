@@ -1,12 +1,11 @@
-"""How a WebSocket begins: one HTTP request, and an answer (RFC 6455 section 4).
+"""The opening handshake of WebSocket: an HTTP request and the response (RFC 6455 section 4).
 
-What is no request for a WebSocket gets an answer that a person with a browser or curl can read.
+Other requests get a plain-text response, for people with a browser or curl.
 
-No extension is ever agreed on, permessage-deflate (RFC 7692) among them. Its streams take some 300
-KiB a connection (zlib's zconf.h: 256 to deflate, 40 to inflate); a line to a room would be
-compressed once a member in place of being written once; a small message could grow into a large
-one before any limit is asked; and where what others say is compressed together with a secret, its
-length reveals it (CRIME, BREACH).
+No extension is negotiated. permessage-deflate (RFC 7692) would take some 300 KiB a connection
+(zlib's zconf.h: 256 to deflate, 40 to inflate). A line to a room would be compressed for each
+member. A small message could decompress to a large one before any limit applies. The compressed
+length of a secret together with text of others reveals the secret (CRIME, BREACH).
 """
 
 from __future__ import annotations
@@ -29,11 +28,11 @@ _HERE = "This port speaks WebSocket (RFC 6455)"
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The client is there.
+    """A successful handshake.
 
-    :ivar response: what to send it.
-    :ivar frames: those agreed on; ``None`` where no subprotocol was.
-    :ivar rest: what came behind the request.
+    :ivar response: to send to the client.
+    :ivar frames: the type of the negotiated subprotocol; ``None`` without one.
+    :ivar rest: the bytes received after the request.
     """
 
     response: bytes
@@ -43,9 +42,9 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """There will be no WebSocket.
+    """A refused request.
 
-    :ivar response: what to send before the connection is closed.
+    :ivar response: to send before the connection is closed.
     :ivar why: a word for counters.
     """
 
@@ -67,10 +66,10 @@ _BAD = {
 
 
 class Upgrade:
-    """Answers the request of one connection.
+    """Processes the request of one connection.
 
     :param options: of the service.
-    :param is_own: returns whether a host, the one that a page is from, is the daemon itself.
+    :param is_own: returns whether a host, without port, is this daemon.
     """
 
     __slots__ = ("_is_own", "_options", "_reader")
@@ -81,9 +80,9 @@ class Upgrade:
         self._reader = RequestReader()
 
     def feed(self, data: bytes) -> Accepted | Refused | None:
-        """Take the next bytes; not called again once it has answered.
+        """Take the next bytes. Not called again after a result.
 
-        :return: ``None`` while the request is not complete.
+        :return: ``None`` while the request is incomplete.
         """
         request = self._reader.feed(data)
         if request is None:
@@ -93,7 +92,7 @@ class Upgrade:
         return self._check(request) or self._accept(request)
 
     def _check(self, request: Request) -> Refused | None:
-        """RFC 6455 section 4.2.1, the most helpful answer first."""
+        """Check the request (RFC 6455 section 4.2.1), for the most helpful response first."""
         headers = request.headers
         body = request.method != b"HEAD"
         version = headers.get(b"sec-websocket-version", [])
@@ -104,8 +103,8 @@ class Upgrade:
             or b"websocket" not in _tokens(headers.get(b"upgrade", ()), lower=True)
             or b"upgrade" not in _tokens(headers.get(b"connection", ()), lower=True)
         ):
-            words = f"{_HERE}: connect to it with a ws:// or wss:// address."
-            return Refused(_upgrade_required(words, body), "plain-http")
+            sentence = f"{_HERE}: connect to it with a ws:// or wss:// address."
+            return Refused(_upgrade_required(sentence, body), "plain-http")
         if version != [_VERSION]:
             return Refused(_upgrade_required(f"{_HERE}, version 13.", body), "bad-request")
         if request.method != b"GET" or request.has_body:
@@ -121,12 +120,12 @@ class Upgrade:
             )
         origin = headers.get(b"origin", [])
         if origin and (len(origin) > 1 or not self._allows(origin[0], headers[b"host"][0])):
-            words = (
-                "Pages of this origin are not let in here. Those that are, the operator names in "
-                "websocket_origins; same, the default, is for pages of server_name, of a name in "
-                "the certificate, and of the address that is connected to."
+            sentences = (
+                "Web pages of this origin are not allowed. The operator lists the allowed origins "
+                "in websocket_origins. Its default, same, allows pages of server_name, of a name "
+                "in the certificate, and of the address that is connected to."
             )
-            return Refused(text_response(403, words), "origin")
+            return Refused(text_response(403, sentences), "origin")
         return None
 
     def _allows(self, origin: bytes, host: bytes) -> bool:
@@ -146,7 +145,7 @@ class Upgrade:
             b"Sec-WebSocket-Accept: " + generate_accept_token(headers[b"sec-websocket-key"][0]),
         ]
         frames = None
-        # "in order of preference": the client's first that we have
+        # in the client's order of preference
         for offered in _tokens(headers.get(b"sec-websocket-protocol", ())):
             frames = self._options.subprotocols.get(offered.decode("latin-1"))
             if frames is not None:
@@ -155,11 +154,11 @@ class Upgrade:
         return Accepted(b"\r\n".join([*lines, b"", b""]), frames, request.rest)
 
 
-def _upgrade_required(words: str, body: bool) -> bytes:
+def _upgrade_required(sentence: str, body: bool) -> bytes:
     # RFC 9110 sections 7.8 and 15.5.22, RFC 6455 section 4.4
     return text_response(
         426,
-        words,
+        sentence,
         b"Upgrade: websocket",
         b"Connection: Upgrade, close",
         b"Sec-WebSocket-Version: " + _VERSION,
@@ -168,7 +167,7 @@ def _upgrade_required(words: str, body: bool) -> bytes:
 
 
 def _tokens(values: Iterable[bytes], *, lower: bool = False) -> list[bytes]:
-    """The elements of a list that may be spread over several header fields."""
+    """Return the elements of a list in one or several header fields."""
     whole = b",".join(values)
     return [token.strip() for token in (whole.lower() if lower else whole).split(b",")]
 

@@ -59,7 +59,7 @@ class Got:
             while more:
                 taken = self.messages.take(most)
                 self.lines += taken.lines
-                self.answers += taken.answers
+                self.answers += taken.replies
                 self.closed |= taken.closed
                 self.fault = self.fault or taken.fault
                 more = taken.more
