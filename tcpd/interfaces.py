@@ -203,10 +203,10 @@ class IConnection(Interface):
         """
 
     def release_slot():
-        """Take this connection out of the count of the service's and the daemon's connections.
+        """Free this connection's slot among the connections of the service and of the daemon.
 
-        For a client that is refused and has time to read why: it takes no other client's place. The
-        caller bounds the number of such connections.
+        For a refused client that stays connected for a moment to read the reason. The caller bounds
+        the number of such connections.
         """
 
     def end(reason):
@@ -218,7 +218,7 @@ class IConnection(Interface):
         """
 
     def abort(reason):
-        """Cut the connection at once, without farewell; what was written and not sent is lost.
+        """Abort the connection at once, without farewell, and discard unsent data.
 
         :param tcpd.policy.reasons.End reason: why; it is logged and counted.
         """
