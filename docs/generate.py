@@ -36,7 +36,7 @@ def generated() -> dict[Path, str]:
 
 
 EVENTS = """\
-.. Made from the catalogue in the code by docs/generate.py; a test keeps it so.
+.. Generated from the catalogue in the code by docs/generate.py; do not edit.
 
 Events
 ======
@@ -58,7 +58,7 @@ def event(entry: EventType) -> str:
 
 
 METRICS_HEAD = """\
-.. Made from the declarations in the code by docs/generate.py; a test keeps it so.
+.. Generated from the declarations in the code by docs/generate.py; do not edit.
 
 Metrics
 =======

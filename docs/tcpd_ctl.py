@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from tcpd.ctl.main import make_parser
 
 PAGE = """\
-.. Made from the declarations in the code by docs/generate.py; a test keeps it so.
+.. Generated from the declarations in the code by docs/generate.py; do not edit.
 
 The commands of tcpd-ctl
 ========================

@@ -27,9 +27,9 @@ _LOBBY: Type[str] = Type("room name, or nothing", lambda text: room_name(text) i
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ChatSettings:
-    """How large chat may grow, and the name of its lobby.
+    """Limits of chat, and its lobby.
 
-    A bound that a reload lowers applies to what comes after; no client is removed.
+    A limit that a reload lowers applies to new entries; no client is removed.
     """
 
     lobby: str = option(

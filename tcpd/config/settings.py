@@ -121,7 +121,7 @@ class TcpdSettings:
     drain: float = option(
         DURATION,
         10.0,
-        "How long a stopping daemon waits for clients to read their last bytes. It then cuts "
+        "How long a stopping daemon waits for clients to read their last bytes. It then resets "
         "the remaining connections.",
     )
     log: str = option(

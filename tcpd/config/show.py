@@ -231,7 +231,7 @@ def _heading(text: str, line: str) -> list[str]:
 
 
 _REFERENCE_HEAD = """\
-.. Made from the declarations in the code by docs/generate.py; a test keeps it so.
+.. Generated from the declarations in the code by docs/generate.py; do not edit.
 
 Configuration reference
 =======================

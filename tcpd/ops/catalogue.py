@@ -147,7 +147,7 @@ CONNECTION_REFUSED = EventType(
         "peer": _PEER,
         "refusal": "denied, banned, untrusted-proxy, address-rate, address-full, http, tls, "
         "service-rate, service-full, daemon-full or no-descriptor",
-        "since": "further refusals for the same reason (and, but for the last four reasons, "
+        "since": "further refusals for the same reason (and, except for the last four reasons, "
         "from the same address) that were not logged since the last such event",
     },
     "A connection was refused. Logged at most every 10 seconds for each service, address and "
