@@ -17,7 +17,7 @@ from zope.interface import implementer
 from tcpd.chat.hub import Hub
 from tcpd.chat.outbox import FlushQueue, Outbox
 from tcpd.chat.people import Client, Person, Profile
-from tcpd.chat.refused import Refused
+from tcpd.chat.refused import Code, Refused
 from tcpd.chat.reply import Reply
 from tcpd.chat.service import ChatService
 from tcpd.chat.settings import ChatSettings
@@ -116,6 +116,17 @@ def change_modes(
     """
     refusals: list[Refused] = []
     return hub.change_modes(client, name, changes, refusals=refusals) or refusals
+
+
+def refusal_code(answer: Refused | Sequence[Refused] | None) -> Code | None:
+    """The code of the only refusal in an answer of the hub; ``None`` if there is none."""
+    if isinstance(answer, Sequence):
+        (answer,) = answer or [None]
+    if answer is None:
+        return None
+    assert answer.sentence
+    assert not answer.sentence.endswith(".")
+    return answer.code
 
 
 def kinds(events: list[Event]) -> list[type[Event]]:

@@ -310,14 +310,14 @@ def test_names_with_multi_prefix_and_userhost_in_names() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "shown"),
+    ("name", "shown"),
     [("#nowhere", "#nowhere"), ("invalid", "invalid"), (":#a b", "#a")],
 )
-def test_names_of_a_nonexistent_channel(asked: str, shown: str) -> None:
+def test_names_of_a_nonexistent_channel(name: str, shown: str) -> None:
     """'If the channel name is invalid or the channel does not exist, one RPL_ENDOFNAMES numeric
     containing the given channel name should be returned.'"""
     ann = IrcChat().irc_client("ann")
-    assert ann.send(f"NAMES {asked}") == [f"{SERVER} 366 ann {shown} :End of /NAMES list"]
+    assert ann.send(f"NAMES {name}") == [f"{SERVER} 366 ann {shown} :End of /NAMES list"]
 
 
 @pytest.mark.parametrize("line", ["NAMES", "NAMES :", "NAMES ,"])
@@ -476,7 +476,7 @@ def listed(client: IrcTestClient, typed: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("asked", "found"),
+    ("query", "found"),
     [
         ("#TEA", ["#tea"]),
         ("#tea,#no,#x", ["#tea", "#x"]),
@@ -492,7 +492,7 @@ def listed(client: IrcTestClient, typed: str) -> list[str]:
         ("nonsense", []),
     ],
 )
-def test_list_with_elist_conditions(asked: str, found: list[str]) -> None:
+def test_list_with_elist_conditions(query: str, found: list[str]) -> None:
     """ELIST=CMNTU: 'Searching based on channel creation time ... a mask ... a non-matching mask ...
     topic set time ... user count'."""
     chat, _, _ = open_tea("bob")
@@ -501,7 +501,7 @@ def test_list_with_elist_conditions(asked: str, found: list[str]) -> None:
     carol = chat.irc_client("carol", joined="#x")
     carol.send("TOPIC #x :x")
     chat.now = itertools.repeat(1_700_000_660.0)
-    assert listed(carol, f"LIST {asked}") == found
+    assert listed(carol, f"LIST {query}") == found
 
 
 def test_long_list_does_not_overflow_the_outbox() -> None:

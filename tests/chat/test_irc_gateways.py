@@ -166,12 +166,12 @@ def test_banned_client_behind_a_gateway_is_refused() -> None:
     """docs/explanation/attacks.rst: bans apply to the address from WEBIRC."""
     chat = threaded_chat(**GATED)
     client = gateway(chat)
-    asked = []
+    addresses = []
 
     def replace_address(address: Any) -> Refusal:
-        asked.append(str(address))
+        addresses.append(str(address))
         return Refusal.BANNED
 
     client.protocol.replace_address = replace_address  # type: ignore[method-assign]
     assert webirc(client) == [f"ERROR :Closing Link: * ({Refusal.BANNED.sentence})"]
-    assert asked == ["198.51.100.7"]
+    assert addresses == ["198.51.100.7"]

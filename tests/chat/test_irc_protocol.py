@@ -110,15 +110,31 @@ def test_reverse_name_that_arrives_later_is_sent_as_chghost() -> None:
     ]
 
 
-@pytest.mark.parametrize("address", [None, "127.0.0.1", "::1"])
-def test_local_addresses_are_not_resolved(address: str | None) -> None:
-    chat = chat_with_names(lambda address: 1 // 0)
-    ClientOn(chat, ConnectionTransport(address)).lines()
+@pytest.mark.parametrize(
+    ("address", "hosts", "resolved"),
+    [
+        ("192.0.2.1", "address", ["192.0.2.1"]),
+        ("192.0.2.1", "hidden", []),
+        (None, "address", []),
+        ("127.0.0.1", "address", []),
+        ("::1", "address", []),
+    ],
+)
+def test_only_visible_remote_addresses_are_resolved(
+    address: str | None, hosts: str, resolved: list[str]
+) -> None:
+    """docs/reference/configuration.rst, ``resolve``"""
+    looked_up: list[str] = []
 
+    def find(address: Any) -> str:
+        looked_up.append(str(address))
+        return ""
 
-def test_addresses_are_not_resolved_if_hosts_are_hidden() -> None:
-    chat = chat_with_names(lambda address: 1 // 0, hosts="hidden")
-    ClientOn(chat, ConnectionTransport("192.0.2.1")).lines()
+    chat = chat_with_names(find, hosts=hosts)
+    client = ClientOn(chat, ConnectionTransport(address))
+    for _ in range(3):
+        client.lines()
+    assert looked_up == resolved
 
 
 def test_reverse_name_of_a_gateway_is_not_used_for_its_client() -> None:

@@ -57,8 +57,8 @@ def test_documented_capabilities_exist() -> None:
 @pytest.mark.parametrize(
     "words",
     [
-        f"lines before registration              {MAX_LINES};",
-        f"a label                                {LABEL_BYTES} bytes",
+        f"lines before registration {MAX_LINES};",
+        f"a label {LABEL_BYTES} bytes",
         f"32 lines, {IrcSettings().multiline_bytes} bytes",
         f"{CONCURRENT}; {QUEUED_PER_ADDRESS} of an address wait and {QUEUED} of all, "
         f"{TIMEOUT:.0f} seconds",
@@ -66,7 +66,7 @@ def test_documented_capabilities_exist() -> None:
     ],
 )
 def test_documented_limits(words: str) -> None:
-    assert words in PAGE
+    assert words in " ".join(PAGE.split())
 
 
 def test_transcript() -> None:

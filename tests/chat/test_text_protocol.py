@@ -217,16 +217,16 @@ def test_slow_reader_is_dropped_without_effect_on_others() -> None:
     bob.screen()
     slow.protocol.pauseProducing()
     slow.raw()
-    got: list[str] = []
+    received: list[str] = []
     sent = 0
     while not slow.transport.disconnected:
         ann.send(b"%d\n" % sent)
         sent += 1
         assert slow.raw() == b"", "nothing is written to a paused transport"
-        got += bob.screen()
-    got += bob.screen()
-    assert f"* slow left the chat: {SLOW_READER}" in got
-    assert [line for line in got if "<ann>" in line] == [
+        received += bob.screen()
+    received += bob.screen()
+    assert f"* slow left the chat: {SLOW_READER}" in received
+    assert [line for line in received if "<ann>" in line] == [
         f"#lobby <ann> {number}" for number in range(sent)
     ]
     assert chat.counters["dropped"] == 1
