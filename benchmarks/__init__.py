@@ -1,4 +1,4 @@
-"""tcpd beside its peers, on one machine, in turns: ``python -m benchmarks --help``.
+"""Benchmarks of tcpd and its peers, in turns on one machine: ``python -m benchmarks --help``.
 
-Figures come from here, and from no timed test. docs/explanation/speed.rst has what came out.
+All figures come from here; no test measures speed. docs/explanation/speed.rst has the results.
 """

@@ -1,4 +1,4 @@
-"""``python -m benchmarks``: run it from the checkout, on a machine that has nothing else to do."""
+"""``python -m benchmarks``: run it from the checkout, on an idle machine."""
 
 from __future__ import annotations
 
@@ -35,20 +35,20 @@ def _machine() -> dict[str, str]:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
-        description="Puts the same load on tcpd and on its peers, in turns, on this machine.",
+        description="Measures tcpd and its peers with the same load, in turns, on this machine.",
     )
     parser.add_argument(
-        "--case", action="append", choices=NAMES, help="measure only this; may be repeated"
+        "--case", action="append", choices=NAMES, help="measure only this case; may be repeated"
     )
     parser.add_argument(
         "--server",
         action="append",
         choices=[server.name for server in SERVERS],
-        help="measure only this one; may be repeated",
+        help="measure only this server; may be repeated",
     )
-    parser.add_argument("--rounds", type=int, default=5, help="how often each is measured")
-    parser.add_argument("--seconds", type=float, default=2.0, help="how long, each time")
-    parser.add_argument("--json", type=Path, help="write all single results to this file")
+    parser.add_argument("--rounds", type=int, default=5, help="number of rounds")
+    parser.add_argument("--seconds", type=float, default=2.0, help="duration of a measurement")
+    parser.add_argument("--json", type=Path, help="write the results of all rounds to this file")
     found = parser.parse_args()
     if not 1 <= found.rounds <= _MOST_ROUNDS or not 0 < found.seconds <= _MOST_SECONDS:
         parser.error(f"at most {_MOST_ROUNDS} rounds of {_MOST_SECONDS:g} seconds")
@@ -56,9 +56,9 @@ def _arguments() -> argparse.Namespace:
 
 
 def main() -> int:
-    """:return: the exit status: 1 if a load that could be put on a server failed."""
+    """:return: the exit status: 1 if a load failed."""
     arguments = _arguments()
-    # so that all children are ended on the way out
+    # SystemExit stops all children
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     raise_files()
     machine = _machine()
@@ -68,7 +68,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="tcpd-benchmarks-") as directory:
         ground = Ground(Path(directory))
         if ground.server_core == ground.load_core:
-            sys.stdout.write("one core: the load takes time from the servers\n")
+            sys.stdout.write("one core: load and server compete for it\n")
         names = arguments.case or NAMES
         for table in measure(
             ground, names, arguments.rounds, arguments.seconds, arguments.server or ()

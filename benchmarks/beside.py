@@ -1,7 +1,7 @@
-"""Loads of many clients within the default limits, and how long an echo waits beside them.
+"""Loads of many clients within the default limits, and the latency of an echo beside them.
 
-The wait is measured in CPU time of the server until it answers, so whatever else the machine does
-makes it no longer. Each load does what a crowd may do; tests/live/test_fairness.py bounds the wait.
+Latency is the CPU time of the server until it answers, so other processes do not increase it.
+tests/live/test_fairness.py bounds it.
 """
 
 from __future__ import annotations
@@ -24,20 +24,19 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-#: Seconds that one load may take, and one answer.
+#: Timeouts in seconds of a load and of an answer.
 LONGEST = 600.0
 PATIENCE = 30.0
 
-#: Clients that an address may have by default.
+#: Default of ``per_address``.
 AN_ADDRESS = 100
 
-#: Seconds of silence after which the services for it drop a client: longer than 5,000 clients take
-#: to be there, so that all are dropped together. By default it is minutes.
+#: Idle timeout in seconds of the services that test it; the default is minutes. 5,000 clients
+#: connect in less time, so all time out together.
 SILENCE = 15
 
-#: Kind and keys of each service that a load uses. All limits are the default ones but the times of
-#: ``echo-idle`` and ``irc-ping``. ``far`` stands for another machine: a UNIX socket has no limit
-#: for an address.
+#: Protocol and keys of each service. All limits are defaults, except for the timeouts of
+#: ``echo-idle`` and ``irc-ping``. ``far`` is on a UNIX socket, which has no limit by address.
 _SERVICES = {
     "probe": ("echo", ""),
     "line": ("line", ""),
@@ -48,18 +47,18 @@ _SERVICES = {
     "tls": ("echo", ""),
     "far": ("echo", ""),
     "forward": ("forward", "to = unix:{socket}\ntls = yes\ntls_name = localhost\nca = {pem}"),
-    "echo": ("echo", ""),  # the last: when it listens, all do
+    "echo": ("echo", ""),  # the last one: when it listens, all services do
 }
 _LISTEN = {"tls": "127.0.0.1:{port} tls=main", "far": "unix:{socket} tls=main"}
 
 
 def config(port: Callable[[str], int], pem: Path, key: Path | None, socket: Path) -> str:
-    """Write the configuration of a server for all loads.
+    """Return the configuration of a server for all loads.
 
     :param port: chooses the port of a service; 0 for any.
     :param pem: a certificate for localhost.
-    :param key: its key; ``None`` if that is in the same file.
-    :param socket: where to make a UNIX socket.
+    :param key: its key; ``None`` if ``pem`` contains it.
+    :param socket: path of a UNIX socket.
     """
     text = f"[policy:brief]\nidle = {SILENCE}s\n[tls:main]\ncertificate = {pem}\n"
     if key is not None:
@@ -73,25 +72,25 @@ def config(port: Callable[[str], int], pem: Path, key: Path | None, socket: Path
 
 
 def cpu_of(pid: int) -> float:
-    """Seconds of CPU time that a process has had, all threads: clock_getcpuclockid(3)."""
+    """Return the CPU time of a process in seconds, all threads: clock_getcpuclockid(3)."""
     return time.clock_gettime((~pid << 3) | 2)
 
 
 def resident(pid: int) -> int:
-    """Bytes of memory that a process has."""
+    """Return the resident memory of a process in bytes."""
     with open(f"/proc/{pid}/statm", encoding="ascii") as file:
         return int(file.read().split()[1]) * resource.getpagesize()
 
 
 @contextmanager
 def prober(port: int, pid: int) -> Iterator[dict[str, float]]:
-    """Ask an echo again and again, from another process.
+    """Probe an echo service repeatedly, from another process.
 
-    :param port: the echo's.
-    :param pid: the server's.
-    :return: a dictionary that has afterwards ``longest``, the longest wait for an answer in seconds
-        of the server's CPU time, ``count``, how often the echo was asked, and ``memory``, the most
-        bytes that the server had.
+    :param port: of the echo service.
+    :param pid: of the server.
+    :return: a dictionary, filled in at the end: ``longest``, the longest latency in seconds of the
+        server's CPU time; ``count``, the number of probes; ``memory``, the server's peak memory in
+        bytes.
     """
     result: dict[str, float] = {}
     command = [sys.executable, __file__, str(port), str(pid)]
@@ -106,7 +105,7 @@ def prober(port: int, pid: int) -> Iterator[dict[str, float]]:
 
 
 def probe(port: int, pid: int) -> dict[str, float]:
-    """What the prober's process does until SIGTERM."""
+    """Probe until SIGTERM. Runs in the prober's process."""
     over: list[int] = []
     signal.signal(signal.SIGTERM, lambda *_: over.append(1))
     longest = 0.0
@@ -115,8 +114,8 @@ def probe(port: int, pid: int) -> dict[str, float]:
     schedstat = os.open("/proc/self/schedstat", os.O_RDONLY)
 
     def delayed() -> float:
-        """Seconds so far in which this process could have run and others had its core: meanwhile
-        the server goes on, although its answer is here."""
+        """Return the seconds for which this process was runnable, but other processes had its core:
+        the server runs meanwhile, although it has answered."""
         return int(os.pread(schedstat, 64, 0).split()[1]) / 1e9
 
     with socket.create_connection(("127.0.0.1", port), PATIENCE) as client:
@@ -141,11 +140,11 @@ _ADDRESSES = itertools.count()
 
 
 class Crowd:
-    """Clients that send what they have to send at once, and read all that comes.
+    """Clients that send at the same time, and read all replies.
 
-    :param port: where.
-    :param count: how many; :data:`AN_ADDRESS` of them from each address.
-    :param pid: the server's.
+    :param port: of the service.
+    :param count: number of clients; :data:`AN_ADDRESS` from each address.
+    :param pid: of the server.
     """
 
     def __init__(self, port: int, count: int, pid: int) -> None:
@@ -158,14 +157,14 @@ class Crowd:
         self.clients: list[socket.socket] = []
 
     def connect(self, buffer: int = 0, count: int = 0) -> None:
-        """Connect all, one after the other, and faster than the server accepts.
+        """Connect the clients in sequence, faster than the server accepts.
 
-        :param buffer: bytes that a client's kernel takes for it; 0 for the usual.
-        :param count: how many; 0 for all.
+        :param buffer: size of the receive buffer in bytes; 0 for the default.
+        :param count: number of clients; 0 for all.
         """
         source = ""
         for number in range(count or self.count):
-            if number % AN_ADDRESS == 0:  # one that no earlier crowd has used
+            if number % AN_ADDRESS == 0:  # an address that no earlier crowd has used
                 next_ = next(_ADDRESSES)
                 source = f"127.0.{1 + next_ // 200}.{1 + next_ % 200}"
             client = socket.socket()
@@ -179,7 +178,7 @@ class Crowd:
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
-        """Stop the server meanwhile, so that all of it is there when the server runs again."""
+        """Stop the server (SIGSTOP), so that it finds all events at once when it continues."""
         os.kill(self._pid, signal.SIGSTOP)
         try:
             yield
@@ -192,7 +191,7 @@ class Crowd:
     def wait_until_gone(self, but: int = 10) -> None:
         """Wait until the server has closed all connections.
 
-        :param but: how many descriptors may be left, among them the prober's.
+        :param but: number of descriptors that may remain, those of the prober included.
         """
         deadline = time.monotonic() + LONGEST
         while (left := self._open() - self._descriptors) > but:
@@ -200,11 +199,11 @@ class Crowd:
                 raise TimeoutError(f"{left} connections are open")
 
     def say(self, texts: Sequence[bytes], end: bytes, count: int | None = None) -> None:
-        """Have each client say a text, and wait until each has read a certain text.
+        """Send a text from each client, and wait until each has received ``end``.
 
-        :param texts: one for all, or one for each.
-        :param end: part of the last answer, and of none before it.
-        :param count: of the clients, so many; ``None`` for all.
+        :param texts: one text for all clients, or one for each.
+        :param end: part of the last reply only.
+        :param count: number of clients; ``None`` for all.
         """
         clients = self.clients[:count]
         if len(texts) == 1:
@@ -240,7 +239,7 @@ class Crowd:
         return end in tail[-len(piece) - len(end) :]
 
     def close(self) -> None:
-        """Leave, all at once."""
+        """Close all clients."""
         for client in self.clients:
             client.close()
         self._selector.close()
@@ -257,15 +256,15 @@ Ports = Mapping[str, int]
 
 @dataclass(frozen=True)
 class Load:
-    """What a crowd does.
+    """Actions of a crowd.
 
     :ivar name: for ``--case``.
-    :ivar title: for people.
-    :ivar clients: how many there are.
-    :ivar service: which one they come to.
-    :ivar act: what they do.
-    :ivar prepare: what they do before; the wait is not measured then.
-    :ivar long: it takes many seconds.
+    :ivar title: description.
+    :ivar clients: number of clients.
+    :ivar service: the service that they connect to.
+    :ivar act: the measured actions.
+    :ivar prepare: the actions before.
+    :ivar long: whether it takes many seconds.
     """
 
     name: str
@@ -300,7 +299,7 @@ def _text(name: str, title: str, request: bytes, times: int) -> Load:
 def _register(more: Callable[[int], bytes], buffer: int = 0) -> Callable[[Crowd], None]:
     def prepare(crowd: Crowd) -> None:
         crowd.connect(buffer)
-        # a room of 5,000 is full in half the time where nobody is sent the names of the others
+        # without NAMES replies, 5,000 clients join in half the time
         crowd.say(
             [
                 b"CAP REQ :no-implicit-names\r\nNICK n%d\r\nUSER u 0 * :real name\r\n"
@@ -345,7 +344,7 @@ def _irc(
 
 
 def _close(crowd: Crowd) -> None:
-    """All close."""
+    """Close all clients."""
     with crowd.at_once():
         for client in crowd.clients:
             client.close()
@@ -353,14 +352,14 @@ def _close(crowd: Crowd) -> None:
 
 
 def _reset(crowd: Crowd) -> None:
-    """All reset their connections."""
+    """Reset all connections."""
     for client in crowd.clients:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     _close(crowd)
 
 
 def _quit(crowd: Crowd) -> None:
-    """All say QUIT."""
+    """Send QUIT from all clients."""
     with crowd.at_once():
         for client in crowd.clients:
             client.send(b"QUIT :bye\r\n")
@@ -368,31 +367,31 @@ def _quit(crowd: Crowd) -> None:
 
 
 def _be_silent(crowd: Crowd) -> None:
-    """All are silent until they are dropped."""
+    """Send nothing until all clients have timed out."""
     crowd.wait_until_gone()
 
 
 def _overflow(crowd: Crowd) -> None:
-    """Some send to a room more than may wait for the others, who read nothing: they are dropped."""
+    """Send more to a room than the output buffers of the others hold, who do not read."""
     line = b"PRIVMSG #crowd :%s\r\n" % (b"x" * 400)
     crowd.say([line * 90 + b"PING over\r\n"], b" :over\r\n", AN_ADDRESS)
     crowd.wait_until_gone(AN_ADDRESS + 10)
 
 
 def _rename(crowd: Crowd) -> None:
-    """The first, who is operator of the room, renames it."""
+    """Rename the room, by the first client, which is its operator."""
     texts = [b"RENAME #crowd #other :by the way\r\n", *[b""] * (len(crowd.clients) - 1)]
     crowd.say(texts, b" #other")
 
 
 def _connect_and_ask(crowd: Crowd) -> None:
-    """All connect, and ask."""
+    """Connect all clients, and send from all."""
     crowd.connect()
     crowd.say([b"x"], b"x")
 
 
 def _ask(crowd: Crowd) -> None:
-    """All ask."""
+    """Send from all clients."""
     with crowd.at_once():
         for client in crowd.clients:
             client.send(b"x")
@@ -400,7 +399,7 @@ def _ask(crowd: Crowd) -> None:
 
 
 def _shake_hands(crowd: Crowd, last: int = 0) -> None:
-    """All begin TLS at once, and go on as they are answered; or only the last so many."""
+    """Handshake TLS on all clients at once, or on the last ``last``."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -429,14 +428,14 @@ def _shake_hands(crowd: Crowd, last: int = 0) -> None:
 
 
 def _connect_by_tls(crowd: Crowd) -> None:
-    some = 500  # more have to wait longer than a handshake may take
+    some = 500  # with more clients, handshakes would time out
     for _ in range(0, crowd.count, some):
         crowd.connect(count=some)
         _shake_hands(crowd, some)
 
 
 def _wait(crowd: Crowd) -> None:
-    """Nothing is to be prepared."""
+    """Prepare nothing."""
 
 
 _ROOM = _register(_in_room)
@@ -461,7 +460,7 @@ LOADS = (
     _line("wait-line-handshake", "HANDSHAKE", b"HANDSHAKE\r\n", 12),
     _line("wait-line-services", "SERVICES", b"SERVICES\r\n", 100),
     _line("wait-line-guesses", "a typing error", b"PIGN x\r\n", 50),
-    # IAC DO ECHO and IAC AYT: answered, and skipped
+    # IAC DO ECHO, which is answered, and IAC AYT, which is skipped
     _text("wait-telnet", "telnet's commands", b"\xff\xfd\x01\xff\xf6", 4_000),
     _text("wait-text-handshake", "/handshake", b"/handshake\r\n", 10),
     _irc("wait-irc-handshake", "HANDSHAKE", b"HANDSHAKE\r\n", 12),
@@ -502,12 +501,12 @@ LOADS = (
 
 
 def measure(load: Load, ports: Ports, pid: int) -> dict[str, float]:
-    """Put a load on a server.
+    """Measure a load on a server.
 
-    :param ports: by service, of all that :func:`config` has.
-    :param pid: the server's.
-    :return: as :func:`prober` has it, and ``more``, how many bytes of memory more than before the
-        server had at the most; ``cpu`` and ``seconds``, how long it took.
+    :param ports: by service of :func:`config`.
+    :param pid: of the server.
+    :return: the results of :func:`prober`; ``more``, the growth of memory to its peak in bytes;
+        ``cpu`` and ``seconds``, the duration.
     """
     with Crowd(ports[load.service], load.clients, pid) as crowd:
         load.prepare(crowd)

@@ -1,4 +1,4 @@
-"""What is measured."""
+"""Cases of the benchmarks."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from benchmarks.servers import STOCK, TCPD
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One measurement.
+    """A measurement.
 
     :ivar name: for ``--case``.
-    :ivar title: for people.
-    :ivar kind: what the server serves: echo, line, tls, chat, irc.
-    :ivar program: the load's source.
-    :ivar arguments: the load's.
-    :ivar operation: what is counted.
+    :ivar title: description.
+    :ivar kind: the service: echo, line, tls, chat, irc.
+    :ivar program: source of the load.
+    :ivar arguments: of the load.
+    :ivar operation: the unit of the count.
     :ivar unit: the server that others are compared with.
-    :ivar key: of the server's certificate, see :class:`benchmarks.ground.Ground`.
+    :ivar key: type of the server's key, see :class:`benchmarks.ground.Ground`.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Case:
 
     @property
     def conns(self) -> int:
-        """How many connections there are at a time."""
+        """Number of concurrent connections."""
         return int(self.arguments.get("conns", 1))
 
 
@@ -60,7 +60,7 @@ def _irc(name: str, members: int, title: str, window: int) -> Case:
 
 
 def _handshakes(suffix: str, title: str, version: int, key: str) -> tuple[Case, Case]:
-    """New connections, and resumed ones."""
+    """Return the cases of new and of resumed sessions."""
     new, resumed = (
         Case(
             f"tls-{case}{suffix}",
@@ -76,7 +76,7 @@ def _handshakes(suffix: str, title: str, version: int, key: str) -> tuple[Case, 
     return new, resumed
 
 
-#: Those that are loads.
+#: Cases with a load generator.
 CASES = (
     _echo("echo-1", "1 connection, 64 bytes", conns=1),
     _echo("echo-64", "64 connections, 64 bytes", conns=64),
@@ -94,7 +94,7 @@ CASES = (
     _line("line-1", 1),
     _line("line-16", 16),
     _line("line-256", 256),
-    _line("line-mixed", 256, "no two neighbours alike", mixed=1),
+    _line("line-mixed", 256, "adjacent requests differ", mixed=1),
     _chat("chat-100-flood", 100, "flood", 256),
     _chat("chat-1000-flood", 1000, "flood", 256),
     _chat("chat-100-senders", 100, "flood of 10 senders", 256, senders=10),
@@ -107,7 +107,7 @@ CASES = (
     _irc("irc-1000-window4", 1000, "window 4", 4),
     Case(
         "irc-joins",
-        "IRC, 10,000 come into one room at once, and one who is not in it asks PING all the while",
+        "IRC, 10,000 clients join one room at once, and one outside of it sends PING meanwhile",
         "irc",
         "load.c",
         {"case": "joins", "conns": 10_000},

@@ -1,7 +1,7 @@
-"""``python -m benchmarks.crowd HOST PORT``: holds many connections to a server that runs already.
+"""``python -m benchmarks.crowd HOST PORT``: holds many connections to a running server.
 
-They come from many addresses of the loopback network, as a crowd does, and each has said a line and
-been answered. docs/howto/tuning.rst shows what for.
+They come from many addresses of the loopback network; each has sent a line and got a reply.
+docs/howto/tuning.rst uses it.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ _OWN_FILES = 50
 
 
 def addresses(count: int) -> Iterator[str]:
-    """So many of 127.0.0.0/8, beginning with 127.0.1.1."""
+    """Yield ``count`` addresses of 127.0.0.0/8."""
     for number in range(count):
         yield f"127.{number // 62500}.{number // 250 % 250 + 1}.{number % 250 + 1}"
 
 
 def connect(host: str, port: int, source: str, tls: ssl.SSLContext | None) -> socket.socket:
-    """Make one connection, and have it answered.
+    """Connect, send a line, and wait for the reply.
 
-    :param tls: what to speak TLS by, or ``None``.
-    :raise OSError: if it cannot be made, or nothing came back.
+    :param tls: context for TLS, or ``None``.
+    :raise OSError: if the connection fails, or there is no reply.
     """
     made = socket.create_connection((host, port), _PATIENCE, (source, 0))
     try:
@@ -40,7 +40,7 @@ def connect(host: str, port: int, source: str, tls: ssl.SSLContext | None) -> so
             made = tls.wrap_socket(made)
         made.sendall(b"ping\r\n")
         if not made.recv(4096):
-            raise ConnectionError("closed without a word")
+            raise ConnectionError("closed without a reply")
     except OSError:
         made.close()
         raise
@@ -49,7 +49,7 @@ def connect(host: str, port: int, source: str, tls: ssl.SSLContext | None) -> so
 
 
 def ended(crowd: list[socket.socket]) -> int:
-    """How many of them the server has closed, or reset."""
+    """Return the number of connections that the server has closed or reset."""
     count = 0
     with selectors.DefaultSelector() as selector:
         for each in crowd:
@@ -67,28 +67,28 @@ def ended(crowd: list[socket.socket]) -> int:
 
 
 def resident(pid: int) -> int:
-    """Bytes of memory of a process, as /proc tells."""
+    """Return the resident memory of a process in bytes, from /proc."""
     status = Path(f"/proc/{pid}/status").read_text("ascii", "replace")
     (line,) = (line for line in status.splitlines() if line.startswith("VmRSS:"))
     return int(line.split()[1]) * 1024
 
 
 def main() -> int:
-    """:return: the exit status: 1 if not all were answered, or one was closed."""
+    """:return: the exit status: 1 if a connection failed or was closed by the server."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.crowd", description=__doc__)
     parser.add_argument("host")
     parser.add_argument("port", type=int)
     parser.add_argument("--connections", type=int, default=20000)
-    parser.add_argument("--addresses", type=int, default=200, help="how many to come from")
-    parser.add_argument("--hold", type=float, default=10.0, help="seconds, once all are there")
-    parser.add_argument("--tls", action="store_true", help="by TLS, whatever the certificate")
-    parser.add_argument("--pid", type=int, help="of the server: tells what it takes of memory")
+    parser.add_argument("--addresses", type=int, default=200, help="number of source addresses")
+    parser.add_argument("--hold", type=float, default=10.0, help="seconds to hold all connections")
+    parser.add_argument("--tls", action="store_true", help="use TLS; do not verify the certificate")
+    parser.add_argument("--pid", type=int, help="of the server, to report its memory")
     asked = parser.parse_args()
     allowed = raise_files() - _OWN_FILES
     if asked.connections > allowed:
         parser.error(f"the system allows this process {allowed} connections (ulimit -Hn)")
 
-    def tell(text: str) -> None:
+    def report(text: str) -> None:
         sys.stdout.write(f"{text}\n")
         sys.stdout.flush()
 
@@ -105,16 +105,18 @@ def main() -> int:
         except OSError as error:
             refused, failed = refused + 1, error
     took = time.monotonic() - began
-    tell(f"{len(crowd)} connections answered in {took:.1f} s, {refused} not")
+    report(f"{len(crowd)} connections answered in {took:.1f} s, {refused} not")
     if failed:
-        tell(f"the last that was not: {failed}")
+        report(f"the last error: {failed}")
     time.sleep(asked.hold)
     lost = ended(crowd)
-    tell(f"after {asked.hold:g} s: {len(crowd) - lost} open, {lost} closed")
+    report(f"after {asked.hold:g} s: {len(crowd) - lost} open, {lost} closed")
     if asked.pid and crowd and Path(f"/proc/{asked.pid}").exists():
         after = resident(asked.pid)
         each = (after - before) / len(crowd)
-        tell(f"the server: {before >> 20} MiB before, {after >> 20} MiB now, {each:.0f} bytes each")
+        report(
+            f"the server: {before >> 20} MiB before, {after >> 20} MiB now, {each:.0f} bytes each"
+        )
     return 1 if refused or lost else 0
 
 

@@ -1,4 +1,4 @@
-"""What all measurements stand on: a directory, compiled programs, a certificate."""
+"""Resources of a run: a directory, compiled programs, a certificate, cores."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ HERE = Path(__file__).resolve().parent
 
 
 class Skipped(Exception):
-    """Something cannot be measured here; the text says why."""
+    """A measurement is not possible; the text is the reason."""
 
 
 class Ground:
-    """One run's.
+    """Resources of one run.
 
-    :param directory: for what is made.
-    :param key: of the certificate: ``ec`` for the curve P-256, ``rsa`` for RSA with 2,048 bits.
+    :param directory: for files.
+    :param key: type of the certificate's key: ``ec`` for P-256, ``rsa`` for RSA-2048.
     """
 
     def __init__(self, directory: Path, key: str = "ec") -> None:
         self.directory = directory
         self.key = key
         self.server_core, self.load_core = cores()
-        # the checkout is measured, whatever is installed
+        # measure the checkout, not an installed tcpd
         self.variables = {**os.environ, "PYTHONPATH": str(HERE.parent)}
         self.variables.pop("PYTHONDEVMODE", None)
 
     def with_key(self, key: str) -> Ground:
-        """The same, for servers whose certificate has another key."""
+        """Return the resources with another type of key."""
         return self if key == self.key else Ground(self.directory, key)
 
     def build(self, source: str, *libraries: str) -> str:
-        """Compile a C program, unless that was done already.
+        """Compile a C program, once.
 
-        :param source: its file, seen from here.
+        :param source: its path, relative to this directory.
         :param libraries: to link with.
-        :raise Skipped: if that cannot be done.
+        :raise Skipped: if there is no compiler, or it fails.
         """
         path = HERE / source
         program = self.directory / f"{path.parent.name}-{path.stem}"
@@ -60,7 +60,7 @@ class Ground:
 
     @cached_property
     def pem(self) -> str:
-        """A certificate and its key, in one file."""
+        """Path of a certificate with its key."""
         from cryptography import x509
         from cryptography.hazmat.primitives import hashes, serialization
         from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -97,7 +97,7 @@ class Ground:
 
 
 def free_port() -> int:
-    """A port that nobody listens on just now."""
+    """Return a port that is not in use."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         port: int = sock.getsockname()[1]

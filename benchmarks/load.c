@@ -1,25 +1,23 @@
-/* The load of the benchmarks: one thread, epoll, everything that comes back verified.
+/* Load generator of the benchmarks: one thread on epoll; all replies are verified.
  *
  * load case=NAME port=PORT [conns=N] [depth=N] [size=BYTES] [window=N] [senders=N] [sources=N] [mixed=1]
  *      [seconds=S]
  *
- *   echo     conns connections with depth messages of size bytes under way on each; bulk is the
- *            same with large ones
+ *   echo     conns connections, each with depth messages of size bytes in flight; bulk is the same
+ *            with large messages
  *   line     the same with PING requests of the line protocol; with mixed=1 every other one is "ping"
  *   connect  connect, send size bytes, read them back, close; conns at a time, from sources addresses
- *   chat     conns members of the text door's lobby; senders of them say something, each with at
- *            most window messages that not everybody has got
+ *   chat     conns members of the lobby by the text frontend; senders of them send messages, each with
+ *            at most window messages that are not delivered to all members
  *   irc      the same by IRC, in #lobby
- *   joins    conns IRC clients come into #lobby at once, and one who is not in it asks all the while
- *            whether the server is there (PING)
+ *   joins    conns IRC clients join #lobby at once, and one outside of it sends PING meanwhile
  *   members  register conns IRC clients, and hold them
- *   idle     open conns connections, have one message echoed on each, and hold them
+ *   idle     open conns connections, echo one message on each, and hold them
  *
- * It connects, warms up, prints "ready", and waits for a line on its standard input. Then it works
- * for so many seconds, begins nothing more, waits until all that is under way has come back, and
- * prints one line of JSON, and waits for a line once more. So whatever the server did between the two is what was counted. It ends
- * with status 1 and a sentence for the first byte that is not as it should be, and of itself when
- * nothing comes for too long.
+ * It connects, warms up, prints "ready", and waits for a line on its standard input. Then it sends for
+ * so many seconds, waits for all replies in flight, prints one line of JSON, and waits for a line again:
+ * the server's work between the two lines is what was counted. It exits with status 1 and a message at
+ * the first wrong byte, and when it receives nothing for too long.
  */
 
 #define _GNU_SOURCE
@@ -40,22 +38,22 @@
 #include <time.h>
 #include <unistd.h>
 
-#define CHUNK (256 * 1024) /* the most that one system call reads or writes */
+#define CHUNK (256 * 1024) /* maximum of one read or write */
 #define EVENTS 1024
 #define WARM 0.3 /* seconds */
-#define PATIENCE 20 /* seconds for what is under way to come back */
+#define PATIENCE 20 /* seconds for replies in flight */
 
 enum { ECHO, LINE, CONNECT, CHAT, IDLE, IRC, JOINS, MEMBERS };
 
 struct conn {
     int fd;
-    int writing;           /* epoll is to tell when there is room */
+    int writing;           /* EPOLLOUT is set */
     uint64_t sent, got;    /* bytes of the stream */
-    uint64_t until;        /* how far it may be sent */
-    uint64_t base;         /* where in the pattern it begins, in messages */
-    char *partial;         /* chat: a line that has not ended */
+    uint64_t until;        /* limit of sent */
+    uint64_t base;         /* start in the pattern, in messages */
+    char *partial;         /* chat: an incomplete line */
     size_t held;
-    uint64_t *next;        /* chat: the number that is due, by sender */
+    uint64_t *next;        /* chat: the expected number, by sender */
     int registered, joined;
 };
 
@@ -66,7 +64,7 @@ static struct conn *all;
 static char buffer[CHUNK + 1];
 static uint64_t done; /* operations */
 
-/* what is sent and what is to come back, each a period twice over */
+/* the patterns that are sent and expected, each with its period twice */
 static char *out_pattern, *in_pattern;
 static uint64_t out_size, in_size, out_period, in_period, messages;
 
@@ -112,7 +110,7 @@ static void make_patterns(void)
     uint64_t random = 88172645463325252ull;
     for (uint64_t i = 0; i < messages; i++) {
         if (kind == LINE) {
-            /* where every other request is spelled otherwise, no two neighbours are alike */
+            /* every other request has another spelling, so adjacent requests differ */
             const char *word = mixed && i % 2 ? "ping" : "PING";
             sprintf(out_pattern + i * out_size, "%s %05u\r\n", word, (unsigned)i);
             sprintf(in_pattern + i * in_size, "250 PONG %05u\r\n", (unsigned)i);
@@ -147,7 +145,7 @@ static void open_conn(struct conn *c, int block)
     if (c->fd < 0)
         fail("socket: %s", strerror(errno));
     if (kind == CONNECT) {
-        /* many addresses, or the ports of those in TIME_WAIT run out */
+        /* many addresses, since connections in TIME_WAIT would use up the ports of one */
         setsockopt(c->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one);
         from.sin_addr.s_addr = htonl(0x7f000001 + source++ % sources);
         if (bind(c->fd, (struct sockaddr *)&from, sizeof from) < 0)
@@ -180,7 +178,7 @@ static void skip_greeting(struct conn *c)
     char last = 0;
     while (last != '\n') {
         if (poll(&ready, 1, PATIENCE * 1000) < 1 || recv(c->fd, &last, 1, 0) < 1)
-            fail("there is no greeting");
+            fail("no greeting");
     }
 }
 
@@ -214,7 +212,7 @@ static void stream_event(struct conn *c, uint32_t events)
         ssize_t n = receive(c);
         uint64_t at = (c->base * in_size + c->got) % in_period;
         if (memcmp(buffer, in_pattern + at, n))
-            fail("what came back is not what was to come, about byte %llu",
+            fail("the reply differs from the expected one, near byte %llu",
                  (unsigned long long)c->got);
         uint64_t before = c->got / in_size;
         c->got += n;
@@ -246,7 +244,7 @@ static void stream_open(void)
 {
     make_patterns();
     for (int i = 0; i < conns; i++) {
-        all[i].base = (uint64_t)i * 977 % messages; /* so that no two send the same */
+        all[i].base = (uint64_t)i * 977 % messages; /* so that connections send different data */
         open_conn(&all[i], 1);
         if (kind == LINE)
             skip_greeting(&all[i]);
@@ -278,7 +276,7 @@ static void connect_event(struct conn *c, uint32_t events)
     }
     ssize_t n = receive(c);
     if (c->got + n > (uint64_t)size || memcmp(buffer, message + c->got, n))
-        fail("what came back is not what was sent");
+        fail("the reply differs from the request");
     c->got += n;
     if (c->got < (uint64_t)size)
         return;
@@ -317,7 +315,7 @@ static void tell(struct conn *c, const char *line)
 {
     ssize_t length = strlen(line);
     if (send(c->fd, line, length, MSG_NOSIGNAL) != length)
-        fail("a line does not fit into the socket's buffer");
+        fail("a line does not fit into the socket buffer");
 }
 
 static void chat_say(int sender)
@@ -332,10 +330,10 @@ static void chat_say(int sender)
                           (unsigned long long)number, PADDING);
     }
     if (length && send(all[sender].fd, buffer, length, MSG_NOSIGNAL) != (ssize_t)length)
-        fail("what a member says does not fit into the socket's buffer");
+        fail("a message does not fit into the socket buffer");
 }
 
-/* whether a line of IRC is something said in the room: it is then cut down to what the text door has */
+/* returns whether a line of IRC is a message to the room, and cuts it to the form of the text frontend */
 static char *irc_line(struct conn *c, char *line, size_t *length)
 {
     int me = (int)(c - all);
@@ -389,7 +387,7 @@ static void chat_line(struct conn *c, char *line, size_t length)
     char *end;
     unsigned long sender = strtoul(line + 9, &end, 10);
     if (length != 16 + 13 + sizeof PADDING - 1 || sender >= (unsigned long)senders || strncmp(end, "> ", 2))
-        fail("a line that nobody said: %s", line);
+        fail("a line that no member has sent: %s", line);
     uint64_t number = strtoull(end + 2, &end, 16);
     if (number != c->next[sender] || *end != ' ' || strcmp(end + 1, PADDING))
         fail("member %d was to get message %llu of %lu, and got: %s", me,
@@ -474,7 +472,7 @@ static double quantile(double part)
     return 0;
 }
 
-/* --- the same for all --- */
+/* --- all cases --- */
 
 static void turn(void)
 {
@@ -518,7 +516,7 @@ static double run_for(double time)
     while (busy()) {
         turn();
         if (now() > late)
-            fail("not all has come back");
+            fail("replies are missing");
     }
     return now() - start;
 }
@@ -558,13 +556,13 @@ static void read_arguments(int count, char **arguments)
                          : !strcmp(name, "mixed")   ? &mixed
                                                     : NULL;
             if (!where || (*where = atoi(value)) < 1)
-                fail("what is %s=%s?", name, value);
+                fail("unknown argument %s=%s", name, value);
         }
     }
     if (kind < 0 || !port || senders > 16 || senders >= conns + (kind != CHAT && kind != IRC) || seconds <= 0)
         fail("usage: at the head of load.c");
     if (kind == CONNECT && size > 4096)
-        fail("connect takes small messages");
+        fail("connect requires small messages");
 }
 
 int main(int count, char **arguments)

@@ -1,4 +1,4 @@
-"""The rounds: every server in turn, each measured by what the load got done and what it cost."""
+"""Rounds: in each round every server is measured, by operations and their cost."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from benchmarks.process import Child, raise_files
 from benchmarks.report import Table
 from benchmarks.servers import SERVERS, STOCK, TCPD, Running, Server, with_defaults
 
-#: Seconds in which a server that has lost its clients comes to rest.
+#: Seconds after a load until a server is idle.
 _REST = 0.3
 
-#: A latency is that of the server only as long as others leave both cores alone: if they took more
-#: than this part of the time, it is measured again, so often at most, and the quietest one counts.
+#: If other processes had the cores for more than this share of the time, a latency is measured
+#: again, up to _TRIES times; the measurement with the smallest share counts.
 _DISTURBED = 0.02
 _TRIES = 3
 
-#: Idle connections: so many, or what the limit of files allows.
+#: Number of idle connections, if the limit of open files allows it.
 _IDLE = 10_000
 
 
@@ -34,7 +34,7 @@ def _say(text: str) -> None:
 
 
 def _turned(servers: Sequence[Running], round_: int) -> Sequence[Running]:
-    """Each round begins with another, so that none has the best place always."""
+    """Rotate the servers by round, so that none is always the first."""
     at = round_ % len(servers)
     return [*servers[at:], *servers[:at]]
 
@@ -54,7 +54,7 @@ def _load(ground: Ground, case: Case, server: Running, seconds: float) -> Iterat
 
 
 def _measure(ground: Ground, case: Case, server: Running, seconds: float) -> dict[str, float]:
-    """One server in one round."""
+    """Measure one server in one round."""
     tries: list[dict[str, float]] = []
     while not tries or (
         "p99_ms" in tries[-1] and tries[-1]["disturbed"] > _DISTURBED and len(tries) < _TRIES
@@ -66,21 +66,21 @@ def _measure(ground: Ground, case: Case, server: Running, seconds: float) -> dic
 def _measure_once(ground: Ground, case: Case, server: Running, seconds: float) -> dict[str, float]:
     with _load(ground, case, server, seconds) as load:
         if load.read_line() != b"ready\n":
-            raise Skipped(f"the load ended: {load.said}")
+            raise Skipped(f"the load ended: {load.output}")
         before = server.cpu()
         waited = server.waited() + load.waited()
-        load.tell()
+        load.send_line()
         line = load.read_line()
         cost = server.cpu() - before
         waited = server.waited() + load.waited() - waited
         if not line:
-            raise Skipped(f"the load ended: {load.said}")
+            raise Skipped(f"the load ended: {load.output}")
     result: dict[str, float] = json.loads(line)
     result["cpu"] = cost
     result["disturbed"] = waited / result["seconds"]
     operations = result["operations"]
     if not operations:
-        raise Skipped("nothing got done")
+        raise Skipped("no operation was completed")
     if case.arguments["case"] == "resumed" and result["resumed"] < operations * 0.9:
         raise Skipped("it resumes no session")
     return result
@@ -89,10 +89,10 @@ def _measure_once(ground: Ground, case: Case, server: Running, seconds: float) -
 def measure_load(
     ground: Ground, case: Case, rounds: int, seconds: float, only: Sequence[str]
 ) -> Table:
-    """Put a load on every server that can take it.
+    """Measure a load on each server that supports it.
 
-    :param rounds: how often.
-    :param seconds: for how long each time.
+    :param rounds: number of rounds.
+    :param seconds: duration of each measurement.
     :param only: names of servers; empty for all.
     """
     table = Table(case.name, case.title, case.operation, case.unit)
@@ -125,9 +125,9 @@ def measure_load(
 
 
 def measure_idle(ground: Ground, rounds: int, only: Sequence[str], irc: bool) -> Table:
-    """How much memory an idle connection takes, after one message.
+    """Measure the memory of an idle connection, after one message.
 
-    :param irc: of registered IRC clients, in no room; otherwise of an echo.
+    :param irc: measure registered IRC clients in no room; otherwise clients of echo.
     """
     count = min(_IDLE, raise_files() - 200)
     if irc:
@@ -158,12 +158,12 @@ def _idle_once(ground: Ground, server: Server, few: Case, many: Case) -> int:
     try:
         with _load(ground, few, running, 1) as load:
             if load.read_line() != b"ready\n":
-                raise Skipped(f"the load ended: {load.said}")
+                raise Skipped(f"the load ended: {load.output}")
         time.sleep(_REST)
         before = running.memory()
         with _load(ground, many, running, 1) as load:
             if load.read_line() != b"ready\n":
-                raise Skipped(f"the load ended: {load.said}")
+                raise Skipped(f"the load ended: {load.output}")
             time.sleep(_REST)
             return running.memory() - before
     finally:
@@ -171,9 +171,9 @@ def _idle_once(ground: Ground, server: Server, few: Case, many: Case) -> int:
 
 
 def measure_wait(ground: Ground, load: Load, rounds: int) -> Table:
-    """How long an echo waits beside a load, in CPU time of the server.
+    """Measure the latency of an echo beside a load, in CPU time of the server.
 
-    :param rounds: how often; each time it is another server.
+    :param rounds: number of rounds, each with a new server.
     """
     table = Table(load.name, load.title, "client", TCPD)
     before = os.sched_getaffinity(0)
@@ -198,7 +198,7 @@ def measure_wait(ground: Ground, load: Load, rounds: int) -> Table:
 
 
 def measure_start(ground: Ground, rounds: int, only: Sequence[str]) -> Table:
-    """How long it takes from the start of the process to the first connection."""
+    """Measure the time from the start of the process to the first connection."""
     table = Table(START, "start to first connection", "start", STOCK)
     for round_ in range(rounds):
         for server in _chosen(only, "echo"):
@@ -221,7 +221,7 @@ def measure_start(ground: Ground, rounds: int, only: Sequence[str]) -> Table:
 def measure(
     ground: Ground, names: Sequence[str], rounds: int, seconds: float, only: Sequence[str]
 ) -> Iterator[Table]:
-    """Measure the named cases, one after the other."""
+    """Measure the named cases in sequence."""
     for case in CASES:
         if case.name in names:
             yield measure_load(ground, case, rounds, seconds, only)
@@ -237,9 +237,9 @@ def measure(
 
 
 def _check(server: Server, case: Case) -> None:
-    """:raise Skipped: if a server is not to be measured in a case."""
+    """:raise Skipped: if a case has too many connections for a server."""
     if case.conns > server.most:
-        raise Skipped(f"it is not given more than {server.most:,} connections")
+        raise Skipped(f"limited to {server.most:,} connections")
 
 
 def _chosen(only: Sequence[str], kind: str) -> Sequence[Server]:

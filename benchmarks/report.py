@@ -1,4 +1,4 @@
-"""Results: medians, spreads, ratios; as a text table and for JSON."""
+"""Results: medians, spreads and ratios, as a text table and as JSON."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ class Table:
     """The results of one case.
 
     :param name: the case.
-    :param title: for people.
-    :param operation: what was counted.
+    :param title: description.
+    :param operation: the unit of the count.
     :param unit: the server that others are compared with.
 
-    :ivar results: by server, in the order they came, by round.
-    :ivar skipped: by server, why.
+    :ivar results: by server, in order of arrival, then by round.
+    :ivar skipped: reasons by server.
     """
 
     def __init__(self, name: str, title: str, operation: str, unit: str) -> None:
@@ -35,22 +35,22 @@ class Table:
         self.skipped: dict[str, str] = {}
 
     def add(self, server: str, round_: int, result: dict[str, float]) -> None:
-        """Note what one server did in one round."""
+        """Record the result of a server in a round."""
         self.results.setdefault(server, {})[round_] = result
 
     def order(self, names: Sequence[str]) -> None:
-        """Put the servers into an order."""
+        """Sort the servers."""
         self.results = {name: self.results[name] for name in names if name in self.results}
 
     def costs(self, server: str) -> dict[int, float]:
-        """What an operation costs, by round: seconds of processor time, or bytes of memory."""
+        """Return the cost of an operation by round: CPU time in seconds, or memory in bytes."""
         return {
             round_: result["bytes"] if "bytes" in result else result["cpu"] / result["operations"]
             for round_, result in self.results.get(server, {}).items()
         }
 
     def ratios(self, server: str) -> list[float]:
-        """How many times cheaper than the unit, in each round that has both."""
+        """Return the cost of the unit divided by that of the server, for rounds that have both."""
         unit = self.costs(self.unit)
         return [
             unit[round_] / cost
@@ -59,7 +59,7 @@ class Table:
         ]
 
     def rows(self) -> list[Row]:
-        """A heading, and a line for each server."""
+        """Return the heading and a row for each server."""
         if any("bytes" in result for rounds in self.results.values() for result in rounds.values()):
             heading = ["", f"bytes/{self.operation}"]
         elif self.operation == "start":
@@ -97,7 +97,7 @@ class Table:
         return rows
 
     def text(self) -> str:
-        """The table, for a terminal."""
+        """Return the table as text."""
         rows = [row.cells for row in self.rows()]
         widths = [max(len(cells[at]) for cells in rows) for at in range(len(rows[0]))]
         lines = [f"{self.name}: {self.title} (unit: {self.unit})"]
@@ -108,7 +108,7 @@ class Table:
         return "\n".join(lines)
 
     def record(self) -> dict[str, object]:
-        """For JSON."""
+        """Return the results for JSON."""
         return {
             "case": self.name,
             "title": self.title,
@@ -124,7 +124,7 @@ class Table:
 
 
 def spread(ratios: Sequence[float]) -> str:
-    """The median, and in brackets the least and the most."""
+    """Return the median, with minimum and maximum in parentheses."""
     if not ratios:
         return "-"
     return f"{median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f})"

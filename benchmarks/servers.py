@@ -1,4 +1,4 @@
-"""The servers: tcpd as it is run, and its peers."""
+"""Servers: tcpd in several configurations, and its peers."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from benchmarks import beside
 from benchmarks.ground import HERE, Ground, Skipped, free_port
 from benchmarks.process import Child
 
-#: Seconds that a server may take to start.
+#: Timeout in seconds of a start.
 _PATIENCE = 30.0
 
 Commands = Sequence[Sequence[str]]
 
 _TWISTD = [sys.executable, "-c", "from twisted.scripts.twistd import run; run()", "-n"]
 
-# counters, limits and timeouts are on as always, with bounds that the load does not reach
+# counters, limits and timeouts are enabled, with bounds that the load does not reach
 _INI = """\
 [tcpd]
 server_name = bench
@@ -47,7 +47,7 @@ listen = 127.0.0.1:{port}{words}
 {keys}
 """
 
-# all that a policy can ask, and nobody shut out by it: the load comes from 127.0.0.0/8
+# all keys of a policy, which refuse no client of the load, since it is in 127.0.0.0/8
 _ALL_POLICY = """\
 allow = 127.0.0.0/8, ::1, 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, fd00::/8
 deny = 192.0.2.0/24, 198.51.100.0/24, 203.0.113.0/24, 2001:db8::/32
@@ -62,13 +62,13 @@ unsent = 64MiB
 linger = 5s
 """
 
-#: What a kind is not held back by.
+#: Keys that turn off rate limits, by protocol.
 _UNTHROTTLED = {
     "chat": "rate = none\n",
     "irc": "rate = none\njoin_rate = none\nnick_rate = none\n",
 }
 
-#: Bans beside it: so many addresses, and a network of each of a few lengths.
+#: Bans in addition: addresses, and networks of several prefix lengths.
 _BANNED_ADDRESSES = 1000
 _BANNED_NETWORKS = ("192.0.2.0/24", "198.18.0.0/15", "2001:db8::/32", "2001:db8:1::/64")
 
@@ -143,13 +143,13 @@ _INSPIRCD = """\
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """One of those that are measured.
+    """A server to measure.
 
     :ivar name: as in the tables.
-    :ivar kinds: what it can serve: echo, line, tls (an echo), chat or irc.
-    :ivar commands: what to run to serve a kind on a port; raises Skipped if that cannot be.
-    :ivar most: how many connections it is burdened with at most.
-    :ivar load: by the name of a case, arguments of the load that are other for it.
+    :ivar kinds: the services that it supports: echo, line, tls (an echo), chat or irc.
+    :ivar commands: returns the command lines to serve a kind on a port, or raises Skipped.
+    :ivar most: maximum number of connections of a load.
+    :ivar load: arguments of the load that differ for it, by name of the case.
     """
 
     name: str
@@ -160,9 +160,9 @@ class Server:
 
 
 class Running:
-    """A server that has been started and takes connections.
+    """A running server that accepts connections.
 
-    :ivar server: which.
+    :ivar server: the server.
     :ivar started: seconds from its start to the first connection.
     :raise Skipped: if it does not start.
     """
@@ -187,23 +187,23 @@ class Running:
 
     @property
     def pid(self) -> int:
-        """Its process; of several, the first."""
+        """The process id of its first process."""
         return self._children[0].process.pid
 
     def cpu(self) -> float:
-        """Seconds of processor time so far."""
+        """Return the CPU time in seconds."""
         return sum(child.cpu() for child in self._children)
 
     def waited(self) -> float:
-        """Seconds so far in which it could have run and others had its core."""
+        """Return the seconds for which it was runnable, but other processes had its core."""
         return sum(child.waited() for child in self._children)
 
     def memory(self) -> int:
-        """Bytes in memory."""
+        """Return the resident memory in bytes."""
         return sum(child.memory() for child in self._children)
 
     def end(self) -> None:
-        """Stop it."""
+        """Stop all its processes."""
         for child in self._children:
             child.end()
 
@@ -211,7 +211,7 @@ class Running:
         while True:
             for child in self._children:
                 if child.process.poll() is not None or time.monotonic() > until:
-                    raise Skipped(f"{self.name} does not start: {child.said}")
+                    raise Skipped(f"{self.name} does not start: {child.output}")
             try:
                 socket.create_connection(("127.0.0.1", self.port), 1.0).close()
             except OSError:
@@ -230,7 +230,7 @@ def _stock(ground: Ground, kind: str, port: int) -> Commands:
 
 def _bare(ground: Ground, kind: str, port: int) -> Commands:
     if sys.platform != "linux":
-        raise Skipped("its reactor needs epoll")
+        raise Skipped("its reactor requires epoll")
     return _python("lean.py", kind, port)
 
 
@@ -244,13 +244,13 @@ def _loop(name: str) -> Callable[[Ground, str, int], Commands]:
 
 
 def _bans(directory: Path) -> None:
-    """The file of a daemon whose operator has been busy."""
+    """Write a file with many bans to a state directory."""
     addresses = [str(ipaddress.IPv4Address("100.64.0.1") + n) for n in range(_BANNED_ADDRESSES)]
     bans = [
         {"network": network, "since": 0, "until": None, "reason": "", "by": "benchmark"}
         for network in (*addresses, *_BANNED_NETWORKS)
     ]
-    directory.mkdir(mode=0o700, exist_ok=True)  # a port that was free twice
+    directory.mkdir(mode=0o700, exist_ok=True)  # exists if a port is used again
     (directory / "bans.json").write_text(json.dumps({"version": 1, "bans": bans}))
 
 
@@ -277,9 +277,9 @@ def _tcpd(*twistd: str, policy: str = "", tcpd: str = "") -> Callable[[Ground, s
 
 
 def with_defaults(ports: dict[str, int]) -> Server:
-    """tcpd with the services that loads of :mod:`benchmarks.beside` use, and the default limits.
+    """Return tcpd with default limits and the services for :mod:`benchmarks.beside`.
 
-    :param ports: filled in when it is started, by service.
+    :param ports: ports by service, filled in at the start.
     """
 
     def commands(ground: Ground, kind: str, port: int) -> Commands:
@@ -384,8 +384,8 @@ SERVERS = (
     Server("C, epoll", frozenset({"echo", "chat"}), _c),
     Server("ngIRCd", _IRC, _ngircd),
     Server("InspIRCd", _IRC, _inspircd),
-    # A process for each connection, so not too many of them. It asks the resolver for the name of
-    # each client's address: one that stands in /etc/hosts, or that is what would be measured.
+    # A process for each connection, so few connections. xinetd looks up the name of each address:
+    # one source address in /etc/hosts, or look-ups would be measured.
     Server("xinetd", _ECHO, _xinetd, most=100, load={"connect": {"sources": 1}}),
     Server("HAProxy before C", _ECHOES, _haproxy, most=5000),
     Server("tcpd before C", _ECHOES, _forward, most=5000),

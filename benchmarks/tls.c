@@ -1,14 +1,14 @@
-/* The load of the benchmarks of TLS; see load.c, which works the same way.
+/* Load generator of the TLS benchmarks; see load.c, which works in the same way.
  *
  * tls case=NAME port=PORT [conns=N] [depth=N] [size=BYTES] [seconds=S] [version=12]
  *
- *   echo      conns connections with depth messages of size bytes under way on each
+ *   echo      conns connections, each with depth messages of size bytes in flight
  *   new       connect, a full handshake, echo of one message, close; conns at a time
- *   resumed   the same with the session that the latest ticket holds
+ *   resumed   the same with the session of the latest ticket
  *
- * version is the highest of TLS that is offered, without its point.
+ * version is the highest version of TLS to offer, without its point.
  *
- * Certificates are not verified: what is measured is the server.
+ * Certificates are not verified, since only the server is measured.
  */
 
 #define _GNU_SOURCE
@@ -32,7 +32,7 @@
 #define LARGEST (64 * 1024)
 #define EVENTS 1024
 #define WARM 0.3 /* seconds */
-#define PATIENCE 20 /* seconds for what is under way to come back */
+#define PATIENCE 20 /* seconds for replies in flight */
 
 enum { ECHO, NEW, RESUMED };
 
@@ -151,7 +151,7 @@ static void event(struct conn *c)
             break;
         }
         if (memcmp(buffer, pattern + (c->base + c->got) % period, n))
-            fail("what came back is not what was sent, about byte %llu", (unsigned long long)c->got);
+            fail("the reply differs from the request, near byte %llu", (unsigned long long)c->got);
         uint64_t before = c->got / size;
         c->got += n;
         if (kind != ECHO) {
@@ -220,7 +220,7 @@ static double run_for(double time)
     while (busy()) {
         turn();
         if (now() > late)
-            fail("not all has come back");
+            fail("replies are missing");
     }
     return now() - start;
 }
@@ -248,7 +248,7 @@ static void read_arguments(int count, char **arguments)
                          : !strcmp(name, "version") ? &version
                                                     : NULL;
             if (!where || (*where = atoi(value)) < 1)
-                fail("what is %s=%s?", name, value);
+                fail("unknown argument %s=%s", name, value);
         }
     }
     if (kind < 0 || !port || seconds <= 0 || size > LARGEST || version < 12 || version > 13)

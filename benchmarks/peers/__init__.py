@@ -1,1 +1,1 @@
-"""What tcpd is measured against, each as its users would write it."""
+"""Peers of tcpd, each as its users would write it."""

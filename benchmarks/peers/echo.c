@@ -1,6 +1,6 @@
-/* A C echo, one thread on epoll: about the least that a server can cost.
+/* An echo server in C, one thread on epoll: about the minimum cost of a server.
  *
- * echo PORT. It knows half-close, and does not read from who does not read.
+ * echo PORT. With half-close and flow control.
  */
 
 #define _GNU_SOURCE
@@ -21,7 +21,7 @@
 
 struct conn {
     int fd;
-    char *rest; /* what the kernel did not take; meanwhile nothing is read */
+    char *rest; /* data that the kernel did not accept; reading is paused meanwhile */
     size_t length, at;
 };
 

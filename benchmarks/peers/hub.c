@@ -1,8 +1,7 @@
-/* A C chat, one thread on epoll: about the least that one message to every member can cost.
+/* A chat server in C, one thread on epoll: about the minimum cost of a message to all members.
  *
- * hub PORT. As much of the text door as the load asks for, and nothing else: the first line is the
- * nickname, every other one goes to all others in the one room, in one send a member and turn.
- * It bounds nothing.
+ * hub PORT. The part of the text frontend that the load uses: the first line is the nickname, each
+ * other line goes to all others in the one room, in one send(2) a member and turn. No bounds.
  */
 
 #define _GNU_SOURCE
@@ -26,9 +25,9 @@
 struct member {
     char nick[32];
     int joined;
-    char *out; /* what is to be sent */
+    char *out; /* output buffer */
     size_t size, room;
-    char part[LINE]; /* a line that has not ended */
+    char part[LINE]; /* an incomplete line */
     size_t held;
 };
 
@@ -109,7 +108,7 @@ static void receive(int fd)
     memcpy(m->part, at, m->held);
 }
 
-/* Whether something is left that the kernel did not take. */
+/* Returns whether data is left that the kernel did not accept. */
 static int send_all(void)
 {
     int left = 0;

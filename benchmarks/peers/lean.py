@@ -1,12 +1,11 @@
-"""tcpd's reactor, port and transport under its echo protocol, and nothing of its connection layer.
+"""tcpd's reactor, port, transport and echo protocol, without its connection layer.
 
-``python lean.py echo PORT``. What all policy costs is what tcpd costs more than this.
+``python lean.py echo PORT``. The difference in cost to tcpd is the cost of all policy.
 
-In it are the things without which it would be another transport: reading, writing at the end of
-a turn, producers, half-close, the abort. Out of it is what the layer adds: counters, what a
-connection has had and when it was heard of, who may come in and how many there are, bounds and
-timeouts, the bounded wait for a close, TLS, the reason of an end, logs; and the daemon around it.
-Where a method mixes both, it stands here without the lines of policy; a test compares the two.
+It has the transport's own functions: reading, writing at the end of a turn, producers, half-close,
+abort. It omits those of the layer: counters, activity, admission, limits, bounds, timeouts, linger,
+TLS, end reasons and logs; and the daemon. A method that mixes both is repeated here without the
+lines of policy; a test compares the two.
 """
 
 from __future__ import annotations
@@ -30,12 +29,12 @@ from tcpd.small.echo import EchoFactory
 
 
 class Bare(SocketConnection):
-    """A lean transport that keeps no books.
+    """A transport without counters and limits.
 
     :param factory: makes the protocol.
-    :param endpoint_address: the client's.
-    :param sock: connected; it belongs to this object from now on.
-    :param turns: the reactor, and its turns.
+    :param endpoint_address: of the client.
+    :param sock: a connected socket, owned by this object from now on.
+    :param turns: the scheduler of the reactor.
     """
 
     __slots__ = ("_factory",)
@@ -140,7 +139,7 @@ class Bare(SocketConnection):
             self.inner.writeConnectionLost()
 
     def begin_linger(self) -> None:
-        """Wait as long as it takes."""
+        """Wait without a timeout."""
 
     def finish(self, reason: Failure) -> None:
         self._producer = None
@@ -159,7 +158,7 @@ class Bare(SocketConnection):
 
 
 class BareListener:
-    """Lets everybody in."""
+    """Accepts all connections."""
 
     def __init__(self, factory: Any) -> None:
         self._factory = factory
@@ -185,7 +184,7 @@ class BareListener:
 
 def main(kind: str, port: str) -> None:
     if kind != "echo":
-        sys.exit(f"there is no {kind} here")
+        sys.exit(f"unknown kind: {kind}")
     tcpd_reactor.install()
     from twisted.internet import reactor as installed
 

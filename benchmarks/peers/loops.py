@@ -1,7 +1,6 @@
-"""An asyncio Protocol, on asyncio's own loop or on uvloop.
+"""An asyncio Protocol, on asyncio's loop or on uvloop.
 
-``python loops.py asyncio|uvloop PORT [PEM]``; with TLS by the standard library where there is a
-PEM file.
+``python loops.py asyncio|uvloop PORT [PEM]``; with a PEM file it serves TLS, by the module ssl.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from typing import Any
 
 
 class Echo(asyncio.Protocol):
-    """Sends back what it receives, and does not read from who does not read."""
+    """Echo with flow control: does not read from a client that does not read."""
 
     transport: Any
 

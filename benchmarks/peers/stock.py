@@ -1,4 +1,4 @@
-"""Servers as Twisted's documentation has them, made safe: half-close and a producer.
+"""Servers as in Twisted's documentation, with half-close and flow control.
 
 ``python stock.py echo|line|tls PORT [PEM]``; on Twisted's default reactor.
 """
@@ -17,7 +17,7 @@ from zope.interface import implementer
 
 
 class PlainEcho(Protocol):
-    """Over TLS there is no half-close, and TLS brings a producer of its own."""
+    """Echo over TLS, which has no half-close in Twisted and its own producer."""
 
     transport: Any
 
@@ -27,7 +27,7 @@ class PlainEcho(Protocol):
 
 @implementer(IHalfCloseableProtocol)
 class Echo(PlainEcho):
-    """Loses nothing to a client that half-closes, nor memory to one that does not read."""
+    """Echo with half-close and flow control."""
 
     def connectionMade(self) -> None:
         self.transport.registerProducer(self.transport, True)
@@ -41,7 +41,7 @@ class Echo(PlainEcho):
 
 
 class Line(LineReceiver):
-    """As much of the line protocol as the load speaks."""
+    """The part of the line protocol that the load uses."""
 
     def connectionMade(self) -> None:
         self.sendLine(b"220 welcome")
