@@ -107,7 +107,7 @@ class IContext(Interface):
     reload = Attribute(
         "Callable[[Callable[[bool, Sequence[str]], None]], None]: reloads the configuration in "
         "another turn of the reactor, for clients that are operators. The callback gets whether "
-        "the configuration was taken over, and the changes, a line each, or the places (FILE:LINE) "
+        "the configuration was applied, and the changes, a line each, or the sources (FILE:LINE) "
         "of errors. The log has the errors themselves."
     )
 
@@ -167,7 +167,7 @@ class IConnection(Interface):
     def facts():
         """Gather all facts of the connection, its three-way handshake included.
 
-        This takes some system calls and some 100 microseconds, so call it on request and not for
+        This takes several system calls, about 100 microseconds, so call it on request and not for
         each message. The protocol adds what only it knows (commands, account, encoding, line
         ending): ``dataclasses.replace(connection.facts(), commands=3)``.
 

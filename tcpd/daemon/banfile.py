@@ -1,4 +1,4 @@
-"""The bans that outlive a restart: one JSON file in the state directory."""
+"""Stores bans in a JSON file in the state directory, so that they survive a restart."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class BanFile:
 
     @property
     def keeps(self) -> bool:
-        """Whether bans outlive a restart."""
+        """Whether bans survive a restart."""
         return bool(self._path)
 
     def load(self, bans: Bans) -> None:
@@ -95,7 +95,7 @@ class BanFile:
             ) from error
         except (ValueError, KeyError, TypeError) as error:
             raise BanFileError(
-                f"the bans in {self._path} cannot be read: {error}; mend the file, or take it away "
+                f"the bans in {self._path} cannot be read: {error}; repair or remove the file "
                 "to start without bans"
             ) from error
         bans.forget_expired()
@@ -115,7 +115,7 @@ class BanFile:
     async def save(self, bans: Bans) -> str:
         """Write all bans in force.
 
-        :return: why they will not outlive a restart; ``""`` if they will.
+        :return: why they will not survive a restart; ``""`` if they will.
         """
         if not self._path:
             return "there is no [tcpd] state"

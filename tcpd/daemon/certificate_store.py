@@ -25,7 +25,7 @@ class CertificateStore:
     def read(self, settings: Settings, problems: SettingProblems) -> dict[str, Certificates]:
         """Read all files that settings name, and change nothing.
 
-        :param problems: gets what is wrong with the files.
+        :param problems: receives errors of the files.
         """
         loaded = {}
         for name, tls in settings.tls.items():

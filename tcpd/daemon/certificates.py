@@ -26,7 +26,7 @@ from tcpd.ops import catalogue
 INTERVAL = 5.0
 
 #: Seconds until unusable files that have not changed are tried again: the cause may be elsewhere.
-#: To check a large RSA key takes a quarter of a second.
+#: Checking a large RSA key takes a quarter of a second.
 RETRY = 60.0
 
 #: Seconds between two changes of the ticket keys. A client that returns later makes a full
@@ -61,7 +61,7 @@ class Shown:
 
     @property
     def until(self) -> str:
-        """The day it is valid until, in UTC."""
+        """The day of its expiry, in UTC."""
         return datetime.fromtimestamp(self.pair.expires, UTC).strftime("%Y-%m-%d")
 
     def line(self, now: float) -> str:
@@ -80,7 +80,7 @@ def shown(certificates: Mapping[str, Certificates]) -> list[Shown]:
 
 
 def remarks(certificates: Mapping[str, Certificates], now: float) -> Iterator[str]:
-    """The remarks of a check on certificates that can be used.
+    """The remarks of a check on valid certificates.
 
     :param now: seconds since 1970 UTC.
     """
@@ -103,7 +103,7 @@ class CertificateWatch:
     :param wall_clock: seconds since 1970, UTC.
     :param outcomes: counts changed files by ``ok`` and ``refused``.
 
-    :ivar stale: by name, what is wrong with new files that cannot be used.
+    :ivar stale: by name, the error of new files that cannot be used.
     """
 
     _log = Logger()
@@ -132,12 +132,12 @@ class CertificateWatch:
         self.stale: dict[str, str] = {}
 
     def start(self) -> None:
-        """Start to check. Called when the daemon starts."""
+        """Start checking. Called when the daemon starts."""
         self._rotated = self._reactor.seconds()
         self._call.start(INTERVAL)
 
     def stop(self) -> None:
-        """Stop to check. Does nothing if it was not started."""
+        """Stop checking. No effect if it was not started."""
         if self._call.running:
             self._call.stop()
 
@@ -234,6 +234,6 @@ class CertificateWatch:
             return False
         self._warned = {
             key: at for key, at in self._warned.items() if seconds - at < _DAY
-        }  # drops certificates that are gone
+        }  # drops removed certificates
         self._warned[what] = seconds
         return True

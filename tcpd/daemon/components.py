@@ -29,7 +29,7 @@ class Components:
     :param kinds: by name.
     :param reactor: opens ports and provides the clock.
     :param wall_clock: seconds since 1970, UTC.
-    :param uid: the user id that the daemon changes to; ``None`` where it stays as it is.
+    :param uid: the user id that the daemon changes to; ``None`` for no change.
     :param gid: the group id that it changes to along with another user id.
 
     :ivar server_name: the name in greetings and reports.
@@ -89,5 +89,5 @@ class Components:
 
 
 def _host_name() -> str:
-    """The host's name, less the characters that a protocol's greeting cannot carry."""
+    """The host name without characters that are invalid in a greeting."""
     return re.sub(r"[^A-Za-z0-9.-]+", "-", socket.gethostname())[:63].strip(".-") or "localhost"

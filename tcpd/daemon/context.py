@@ -1,4 +1,4 @@
-"""What a kind gets from the rest of the daemon."""
+"""The context of a service: the rest of the daemon, for its kind."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ class Daemon(MultiService):
         self.log = log
         self.followers = followers
         self.status = status
-        #: Called with why the daemon cannot start. The default shows it to nobody.
+        #: Called with the error if the daemon cannot start. By default it is not shown.
         self.start_failed: Callable[[Exception], None] = lambda error: None
         self._shared_services = tuple(shared_services)
         self._before_stop = before_stop
@@ -98,7 +98,7 @@ class Daemon(MultiService):
             reloader.setServiceParent(self)
 
     def setServiceParent(self, parent: Any) -> None:
-        """Become what an application runs, and install the log in it. Called by twistd.
+        """Attach to an application, and install the log in it. Called by twistd.
 
         :raise LogFault: if the log file cannot be opened.
         """
@@ -129,11 +129,11 @@ class Daemon(MultiService):
             why = "this user has no directory for it; name one: [tcpd] control = PATH"
             catalogue.CONTROL_UNAVAILABLE.emit(self._log, error=why)
         for package in ("tcpd", "twisted"):
-            version_of(package)  # which the user may not be able to read once root is given up
+            version_of(package)  # cached, as the daemon's user may not be able to read it
         super().privilegedStartService()
 
     def startService(self) -> None:
-        """Serve. Root privileges, if there were any, have been dropped by now."""
+        """Start serving. Root privileges have been dropped."""
         globalLogPublisher.addObserver(self.followers)
         globalLogPublisher.addObserver(self.components.memory)
         self.components.memory.start()
@@ -223,11 +223,11 @@ class Daemon(MultiService):
     # --- reports ---
 
     def remarks(self) -> list[str]:
-        """The remarks of a check on settings that can be used, a line each."""
+        """The remarks of a check on valid settings, a line each."""
         return list(remarks(self.certificates.certificates, self.components.wall_clock()))
 
     def _load(self) -> Load:
-        """What the service manager shows; the daemon's own services are left out."""
+        """The load for the service manager, without the internal services."""
         running = self.running_services
         return Load(
             services=len(running.directory()),

@@ -13,12 +13,12 @@ from tcpd.ops import catalogue
 
 _log = Logger()
 
-#: For listeners, logs, the reactor and what is refused just now.
+#: For listeners, logs, the reactor and refused connections.
 _RESERVE = 256
 
 
 def needed_descriptors(settings: Settings, kinds: Mapping[str, Any]) -> int:
-    """How many descriptors the daemon has open when all its connections are used.
+    """The number of open descriptors when all connections are in use.
 
     :param settings: checked.
     :param kinds: by name; those of the daemon's own services may be left out.
@@ -35,7 +35,7 @@ def needed_descriptors(settings: Settings, kinds: Mapping[str, Any]) -> int:
 
 
 def provide_descriptors(settings: Settings, kinds: Mapping[str, Any]) -> None:
-    """Raise the limit of open files to what the settings need, and log where that fails.
+    """Raise the limit of open files to the number that the settings need, and log a failure.
 
     :param settings: checked.
     :param kinds: by name.
@@ -46,9 +46,9 @@ def provide_descriptors(settings: Settings, kinds: Mapping[str, Any]) -> None:
 
 
 def raise_descriptor_limit(needed: int) -> str | None:
-    """Raise this process's soft limit, as far as the hard one allows and is needed.
+    """Raise this process's soft limit, as far as needed and the hard limit allows.
 
-    :param needed: how many descriptors the configuration takes.
+    :param needed: the number of descriptors for the configuration.
     :return: a sentence for the log if that is not enough, else ``None``.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -62,5 +62,5 @@ def raise_descriptor_limit(needed: int) -> str | None:
     return (
         f"the system allows this process {reachable} open files, and [tcpd] connections takes up "
         f"to {needed}: raise the limit (LimitNOFILE={needed} in a unit, else ulimit -Hn) or lower "
-        "the number; clients for whom there is none left are refused (no-descriptor)"
+        "the number; clients beyond the limit are refused (no-descriptor)"
     )

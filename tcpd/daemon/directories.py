@@ -17,8 +17,8 @@ from tcpd.config.settings import Settings
 from tcpd.daemon.problems import SettingProblems
 from tcpd.daemon.startup_environment import StartupEnvironment
 
-#: Directories below these are made while the system starts, or with the daemon
-#: (RuntimeDirectory= in systemd.exec(5)): a missing one may be there when it is needed.
+#: Directories below these are created when the system or the daemon starts
+#: (RuntimeDirectory= in systemd.exec(5)), so a missing one may exist when it is needed.
 _MADE_AT_START = ("/run/", "/var/run/")
 
 
@@ -28,12 +28,12 @@ def check_directories(
     problems: SettingProblems,
     known: Container[str] = (),
 ) -> list[str]:
-    """Find what would end a start, or a reload, of a daemon in this environment.
+    """Find errors that would fail a start or reload of a daemon in this environment.
 
     :param settings: without the daemon's own services.
-    :param problems: gets what would end it.
-    :param known: paths that are not looked at: the daemon that runs has them already.
-    :return: warnings, a line each: of what may change until a start, and of what fails later.
+    :param problems: receives them.
+    :param known: paths that are not checked, as the running daemon uses them.
+    :return: warnings, a line each: of conditions that may change until a start, or fail later.
     """
     check = _Check(settings, environment, problems, known)
     check.run()
@@ -75,7 +75,7 @@ class _Check:
                     yield section, listener.bind
 
     def _look_at(self, section: str, key: str, bind: UnixSocket, made: bool = False) -> None:
-        """Check the directory of a socket, and what is at its path now."""
+        """Check the directory of a socket, and an existing file at its path."""
         directory = os.path.dirname(bind.path)
         if not self._look_into(section, key, directory, made, bind.path):
             return
@@ -91,8 +91,8 @@ class _Check:
     ) -> bool:
         """Check a directory.
 
-        :param made: the daemon makes it where the one above it is there.
-        :param path: what is going to be in it; by default it is about the directory itself.
+        :param made: whether the daemon creates it, if its parent exists.
+        :param path: the path to report; by default the directory itself.
         :return: whether it can be used.
         """
         above = os.path.dirname(directory)
@@ -120,16 +120,16 @@ class _Check:
 
 
 def _unusable(directory: str, uid: int) -> str:
-    """Why this process cannot make anything in a directory; ``""`` if it can."""
+    """Why this process cannot create files in a directory; ``""`` if it can."""
     shown = from_system(directory)
     try:
         found = os.stat(directory)
     except FileNotFoundError:
-        return f"there is no directory {shown}; make it"
+        return f"there is no directory {shown}; create it"
     except OSError as error:
         return f"{shown}: {error.strerror}"
     if not stat.S_ISDIR(found.st_mode):
-        return f"{shown} is no directory"
+        return f"{shown} is not a directory"
     effective = os.access in os.supports_effective_ids
     if not os.access(directory, os.W_OK | os.X_OK, effective_ids=effective):
         return f"{shown} cannot be written by {_name(uid)}"
@@ -137,12 +137,12 @@ def _unusable(directory: str, uid: int) -> str:
 
 
 def _may_write(directory: str, environment: StartupEnvironment) -> bool:
-    """Whether the user that the daemon becomes may make files in a directory, by its mode."""
+    """Whether the daemon's user may create files in a directory, by its mode."""
     uid = environment.owner
     assert uid is not None
     try:
         _, groups = groups_of(uid, environment.group)
-    except ValueError:  # a user that the system's database does not have
+    except ValueError:  # the user is not in the user database
         groups = []
 
     def allows(path: str, wanted: int) -> bool:

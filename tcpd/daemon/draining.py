@@ -1,9 +1,9 @@
-"""Services that an operator has drained, and how they come back.
+"""Services that an operator drains and resumes.
 
 A service that is drained is absent from the settings in force: its ports close, and its
-connections have ``drain`` seconds to end. It stays out through reloads, because those have other
-causes too (a renewed certificate, a deployment) and must not undo what an operator does at the
-moment. A restart brings it back, as does RESUME.
+connections have ``drain`` seconds to end. It stays drained through reloads, which have other causes
+(a renewed certificate, a deployment) and must not undo the operator's
+command. A restart or RESUME brings it back.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Draining:
         """Take a service out of force. Called by operators.
 
         :param name: of a service that is in force and not one of the daemon's own.
-        :return: how many connections are left to end.
+        :return: the number of connections that are left.
         """
         running = self._services
         services = dict(running.settings.services)
@@ -46,7 +46,7 @@ class Draining:
         """Bring a service back, with the settings of the last reload. Called by operators.
 
         :return: what was done, a line each.
-        :raise ConfigError: if what it needs is not usable any more; it stays drained.
+        :raise ConfigError: if its settings cannot be used any more; it stays drained.
         :raise ListenError: if a port cannot be opened; it stays drained.
         """
         running = self._services
@@ -56,7 +56,7 @@ class Draining:
         return report
 
     def without_drained(self, settings: Settings) -> Settings:
-        """The settings of a reload, less the services that are drained."""
+        """The settings of a reload without the drained services."""
         services = {
             name: service
             for name, service in settings.services.items()

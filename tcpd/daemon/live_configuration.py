@@ -1,4 +1,4 @@
-"""The configuration in force, and how another one takes its place."""
+"""The configuration in force, and its replacement."""
 
 from __future__ import annotations
 
@@ -74,9 +74,9 @@ class LiveConfiguration:
             running.add(name, unit)
 
     def reconfigure(self, new: Settings) -> list[str]:
-        """Take over another configuration, all of it or nothing.
+        """Apply another configuration, all of it or nothing.
 
-        What can fail is prepared first: files are read, factories made, ports opened. Then all
+        Operations that can fail come first: files are read, factories made, ports opened. Then all
         changes happen in one turn of the reactor and cannot fail. Certificates are read again each
         time.
 

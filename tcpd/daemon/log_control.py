@@ -1,4 +1,4 @@
-"""The log while the daemon runs: its level, its file, lines that were lost."""
+"""Controls the log while the daemon runs: level, file, lost lines."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class LogControl:
     """Controls the log.
 
     :param threshold: the level.
-    :param logs: where the log goes; ``None`` where another program sets that.
+    :param logs: the destination; ``None`` if another program sets it.
     """
 
     _log = Logger()
@@ -48,7 +48,7 @@ class LogControl:
 
     @property
     def lost(self) -> int:
-        """How many lines of the log could not be written."""
+        """The number of log lines that could not be written."""
         return 0 if self._logs is None else self._logs.lost
 
     def reopen(self) -> str:

@@ -1,4 +1,4 @@
-"""Where the log goes: what ``[tcpd] log`` and twistd's own options say together.
+"""The destination of the log, by ``[tcpd] log`` and twistd's options.
 
 twistd opens the log after it has made the service and before it forks, and logs with a component of
 the application if there is one: :meth:`Logs.install` puts it there. ``--logger`` overrides that.
@@ -115,7 +115,7 @@ class Logs:
             file = OpenedLog(name, self._most)
         except OSError as error:
             raise LogFault(f"the log {name} cannot be opened: {error.strerror}") from None
-        # as twistd does with a file that it opens itself
+        # as twistd does with its log file
         if not signal.getsignal(signal.SIGUSR1):
             signal.signal(signal.SIGUSR1, lambda *_: self._reactor.callFromThread(file.rotate))
         self._file = file
@@ -146,7 +146,7 @@ class _Late:
 
     def __init__(self, logs: Logs, stdout: Any) -> None:
         self._logs = logs
-        # once logging has begun sys.stdout leads back into the log
+        # once logging has begun sys.stdout writes to the log
         self._stdout = stdout
         self._output: Output | None = None
 

@@ -23,7 +23,7 @@ class MetricsSettings:
         LISTENERS,
         (),
         "Addresses of the site, one listener a line; tls=NAME adds TLS. Empty: no site. There "
-        "is no password: whoever can connect can read it.",
+        "is no password: every client that can connect can read it.",
         sample="127.0.0.1:7910",
     )
     policy: str = option(POLICY, "default", "NAME of its [policy:NAME].")

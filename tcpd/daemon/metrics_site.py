@@ -1,4 +1,4 @@
-"""The site behind ``[metrics]``. Imported only where a configuration has one."""
+"""The HTTP site of ``[metrics]``; imported only if it is configured."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def metrics_site(sources: MetricsSources, clock: IReactorTime) -> OperatorSite:
         return (200, *exposition.scrape(accept))
 
     def health(accept: str) -> Answer:
-        return text(200, "ok")  # an answer at all is the sign of health
+        return text(200, "ok")  # any response means healthy
 
     def readiness(accept: str) -> Answer:
         why = sources.status.unready

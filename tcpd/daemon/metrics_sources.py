@@ -1,4 +1,4 @@
-"""What the metrics are read from."""
+"""The sources of the metrics."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tcpd.ops.follow import Followers
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricsSources:
-    """What :mod:`tcpd.daemon.metrics_site` reads for each scrape.
+    """Objects that :mod:`tcpd.daemon.metrics_site` reads for each scrape.
 
     :ivar components: their counters and limits.
     :ivar services: those that run.

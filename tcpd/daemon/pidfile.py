@@ -17,7 +17,7 @@ from typing import Any
 
 from twisted.application.service import Service
 
-#: Removes the file $1 at the end of its input, if $2 is in it still.
+#: Removes the file $1 at the end of its input, if it still contains $2.
 _SCRIPT = 'trap "" HUP INT TERM; read -r _; [ "$(cat "$1")" = "$2" ] && rm -f "$1"'
 
 
@@ -41,10 +41,10 @@ def _may_pass(directory: Path, uid: int) -> bool:
 
 
 class PidFile(Service):
-    """See the head of this module.
+    """See the module's docstring.
 
     :param twistd: twistd's options; ``pidfile`` is emptied where the shell removes the file.
-    :param owner: the user id that the daemon changes to; ``None`` where it stays as it is.
+    :param owner: the user id that the daemon changes to; ``None`` for no change.
     """
 
     def __init__(self, twistd: MutableMapping[str, Any], owner: int | None) -> None:
@@ -56,7 +56,7 @@ class PidFile(Service):
         """Start the shell, if it is needed, while the process may still be root."""
         super().privilegedStartService()
         path = os.path.abspath(self._twistd.get("pidfile") or "/")
-        with contextlib.suppress(OSError):  # in a chroot there is no shell, and twistd has said so
+        with contextlib.suppress(OSError):  # no shell in a chroot, which twistd has reported
             if (
                 self._owner
                 and os.geteuid() == 0
@@ -66,7 +66,7 @@ class PidFile(Service):
                 self._end = self._watch(path)
 
     def _watch(self, path: str) -> int:
-        """:return: the end of the pipe that the daemon holds as long as it lives."""
+        """:return: the end of the pipe that the daemon keeps open until it exits."""
         reading, writing = os.pipe()
         try:
             subprocess.Popen(
@@ -86,7 +86,7 @@ class PidFile(Service):
         return writing
 
     def startService(self) -> None:
-        """The daemon has started: twistd removes no pidfile where the shell does."""
+        """Called after the start: if the shell removes the pidfile, twistd must not."""
         super().startService()
         if self._end is not None:
             self._twistd["pidfile"] = ""

@@ -1,4 +1,4 @@
-"""What is wrong with a configuration, collected to be reported at once."""
+"""Collects the problems of a configuration, to report them together."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from tcpd.config.settings import Settings
 
 
 class SettingProblems:
-    """Settings that are well formed and cannot be used, such as a file that is missing.
+    """Valid settings that cannot be used, such as a missing file.
 
-    :param settings: for the places of sections and keys.
+    :param settings: for the lines of sections and keys.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -21,14 +21,14 @@ class SettingProblems:
         """Add a problem.
 
         :param section: title of the section.
-        :param error: what is wrong with which of its keys.
+        :param error: the error with its key.
         """
         source = self._settings.source(section, error.key)
         self._lines.append(f"{source}: [{section}] {error}")
         self._sources.append(str(source))
 
     def check(self) -> None:
-        """Fail if there are any.
+        """Raise if there are any problems.
 
         :raise ConfigError: with all of them.
         """

@@ -87,8 +87,8 @@ class _Plan:
 class Reconfiguration:
     """Changes the services from the settings in force to others. Made for one change, run once.
 
-    Whatever can fail comes first and changes nothing that is in use. Then everything changes in one
-    turn of the reactor.
+    Operations that can fail come first and change nothing that is in use. Then all changes happen
+    in one reactor turn.
 
     :param components: limits of theirs follow the settings.
     :param services: their settings, units and contexts change.
@@ -186,25 +186,25 @@ class Reconfiguration:
 
     @staticmethod
     def _affects(change: ServiceChange) -> bool:
-        """Whether a change is one that a factory has to take over."""
+        """Whether a change concerns the factory."""
         return bool(change.options or change.sections)
 
     def _reconfigurable(self, name: str) -> bool:
         return IReconfigurable.providedBy(self.services.units[name].layer.factory)
 
     def _factories(self, problems: SettingProblems) -> dict[str, IProtocolFactory | None]:
-        """Make the new factories, and those that are made only to check new options."""
+        """Make the new factories, some of them only to check new options."""
         made = {}
         changed = [change.name for change in self.difference.changed if self._affects(change)]
         for name in dict.fromkeys([*self.difference.added, *self.replaced, *changed]):
             new = name in self.difference.added or name in self.replaced
             context = self.services.contexts.get(name)
             if new or context is None:
-                # the counters of a service outlive its restart
+                # counters survive the restart of a service
                 counters = context.counters if context else None
                 context = self.builder.context(name, self.settings, counters)
                 self.contexts[name] = context
-            else:  # the factory in use keeps its context, whose sections change with all the rest
+            else:  # the factory in use keeps its context, whose sections change later
                 sections = self.builder.sections(name, self.settings)
                 context = self.changed[name] = replace(context, sections=sections)
             made[name] = self.builder.factory(self.settings.services[name], context, problems)
@@ -263,7 +263,7 @@ class Reconfiguration:
         report: list[str] = []
         gone = {name: services.units[name] for name in [*self.difference.removed, *self.replaced]}
         for unit in gone.values():
-            unit.ports = []  # what is not taken over is spare, and closed below
+            unit.ports = []  # unused ports are spare, and closed below
         for plan in self.plans:
             plan.commit()
         for port in self.spare:
@@ -316,7 +316,9 @@ class Reconfiguration:
             report.append(f"{prefix} policy swapped")
         if change.listen:
             now = [str(each) for each in unit.listening]
-            report += [f"{prefix} listens on {each} no more" for each in before if each not in now]
+            report += [
+                f"{prefix} stopped listening on {each}" for each in before if each not in now
+            ]
             report += [f"{prefix} listening on {each}" for each in now if each not in before]
         return report
 

@@ -62,10 +62,10 @@ class Kinds(Mapping[str, Any]):
         for point in entry_points:
             other = self._others.get(point.name)
             taken = BUILT_IN.get(point.name) or (other and other.value)
-            # a package that two paths of sys.path lead to is no conflict
+            # a package on two paths of sys.path is no conflict
             if taken and taken != point.value:
                 raise KindError(
-                    f"protocol {point.name!r} is offered twice, by {taken} and by {point.value}; "
+                    f"protocol {point.name!r} is defined twice, by {taken} and by {point.value}; "
                     "uninstall one of the packages"
                 )
             self._others[point.name] = point
@@ -113,7 +113,7 @@ class Kinds(Mapping[str, Any]):
             hidden = {key for key, *_ in SERVICE_KEYS}
             for item in options_of(kind.settings):
                 if item.name in hidden:
-                    raise KindError(f"its key {item.name!r} is one that every service has")
+                    raise KindError(f"its key {item.name!r} is a key of every service")
             for title, cls in sections_of(kind).items():
                 if not _TITLE.fullmatch(title) or title in FAMILIES:
                     raise KindError(f"its section {title!r} needs another title")
@@ -121,7 +121,7 @@ class Kinds(Mapping[str, Any]):
         except (Invalid, KindError) as error:
             why = " ".join(str(error).split())
         except Exception as error:
-            # a module of another package may raise anything when it is imported
+            # importing a module of another package may raise anything
             why = f"{type(error).__name__}: {error}"
         else:
             return kind

@@ -23,8 +23,8 @@ class Outcome:
     """The result of a reload.
 
     :ivar ok: whether the new configuration is in force; if not, the old one is, unchanged.
-    :ivar lines: what was done, or what is wrong; for the log and for operators of the host.
-    :ivar sources: where something is wrong, ``FILE:LINE``; empty if that is not known.
+    :ivar lines: the changes, or the errors; for the log and for operators of the host.
+    :ivar sources: of the errors, ``FILE:LINE``; empty if unknown.
     """
 
     ok: bool
@@ -36,7 +36,7 @@ class Reloader(Service):
     """Reloads on SIGHUP and on request.
 
     :param read: reads the configuration; raises :class:`~tcpd.config.errors.ConfigError`.
-    :param reconfigure: takes it over, all of it or nothing, and returns a line for each change;
+    :param reconfigure: applies all of it or nothing, and returns a line for each change;
         raises :class:`~tcpd.config.errors.ConfigError` and
         :class:`~tcpd.net.listeners.ListenError`.
     :param check: reads all files that settings name, changes nothing, and returns remarks; raises
@@ -67,9 +67,9 @@ class Reloader(Service):
         signal.signal(signal.SIGHUP, self._hang_up)
 
     def reload(self) -> Outcome:
-        """Read the configuration and take it over, all of it or nothing. Called by operators."""
+        """Read and apply the configuration, all of it or nothing. Called by operators."""
         if not self.running:
-            # a stop that has begun would not close what a reload opens now
+            # the stop would not close ports that a reload opens now
             return self._report(Outcome(False, ("the daemon is stopping",)))
         try:
             lines = self._reconfigure(self._read())
@@ -82,9 +82,9 @@ class Reloader(Service):
     def reload_soon(self, callback: Callable[[bool, Sequence[str]], None]) -> None:
         """Reload in another turn of the reactor: for a service, which the reload may replace.
 
-        :param callback: called then, with whether the configuration was taken over, and what was
-            done, or the sources where something is wrong. What is wrong may quote a value, and
-            values may be secrets.
+        :param callback: called with whether the configuration was applied, and the changes or the
+            sources of the errors. The errors themselves may quote values, which
+            may be secrets.
         """
 
         def reload() -> None:

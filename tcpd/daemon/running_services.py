@@ -31,7 +31,7 @@ class RunningServices(MultiService):
     :ivar settings: those in force. The daemon's own services are in them
         (:func:`tcpd.daemon.internal.with_internals`); what an operator has drained is not.
     :ivar units: the services in force, by name, in the order of the settings.
-    :ivar contexts: of the services in force and of those that are drained, by name.
+    :ivar contexts: of the services in force and the drained ones, by name.
     :ivar drained: the settings of services that an operator has drained, by name.
     """
 
@@ -67,7 +67,7 @@ class RunningServices(MultiService):
     def stopService(self) -> Deferred[Any]:
         """Stop all services at once, except those of the daemon's own.
 
-        :return: fires when they have ended, and those that a reload has retired.
+        :return: fires when they and the services retired by a reload have ended.
         """
         Service.stopService(self)  # MultiService would stop the daemon's own services too
         own = self._own()
@@ -103,7 +103,7 @@ class RunningServices(MultiService):
     # --- queries ---
 
     def directory(self) -> list[ServiceEntry]:
-        """What clients may know of the services: the daemon's own services are not in it."""
+        """The directory for clients, without the internal services."""
         return [
             ServiceEntry(
                 name,
@@ -116,11 +116,11 @@ class RunningServices(MultiService):
         ]
 
     def by_name(self) -> dict[str, ListeningService]:
-        """All services, those that a reload has retired and that still drain included."""
+        """All services, including retired ones that still drain."""
         return {unit.layer.service: unit for unit in self._retiring} | self.units
 
     def known(self) -> list[str]:
-        """Names of all services: those in force, those that drain, and those that are drained."""
+        """Names of all services: in force, draining, and drained."""
         return list(dict.fromkeys([*self.units, *self.by_name(), *self.drained]))
 
     def settings_of(self, name: str) -> ServiceSettings | None:

@@ -52,7 +52,7 @@ class ServiceBuilder:
     ) -> Context:
         """Make the context of a service, for its kind.
 
-        :param settings: those that the service is in.
+        :param settings: the whole configuration.
         :param counters: those of the service so far; new ones by default.
         """
         components = self._components
@@ -82,7 +82,7 @@ class ServiceBuilder:
     ) -> IProtocolFactory | None:
         """Make the factory of a service.
 
-        :param problems: gets what the kind raises.
+        :param problems: receives the kind's errors.
         :return: ``None`` if it raised.
         """
         try:
@@ -94,7 +94,7 @@ class ServiceBuilder:
         return made
 
     def kind(self, service: ServiceSettings) -> Any:
-        """The kind of a service, those of the daemon's own services included."""
+        """The kind of a service, internal or not."""
         internal = self._internals.get(service.name)
         return internal.kind if internal else self._components.kinds[service.protocol]
 
@@ -123,7 +123,7 @@ class ServiceBuilder:
             factory=factory,
             policy=settings.policies[service.policy],
             idle=self.idle(service, settings),
-            # operators are let in when the daemon is full
+            # operators are accepted when the daemon is full
             connection_count=ConnectionCount(sys.maxsize) if own else components.connection_count,
             bans=None if own else components.bans,
             counters=context.counters,

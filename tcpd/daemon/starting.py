@@ -1,4 +1,4 @@
-"""Why a daemon could not start, printed where it was started."""
+"""Reports a failed start on the standard error that the daemon was started with."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Terminal:
                 self._kept = os.dup(2)  # not inherited by programs (PEP 446)
 
     def close(self) -> None:
-        """Close it: a program that reads it to its end waits no longer."""
+        """Close it, so that a program that reads it gets end of file."""
         if self._kept is not None:
             os.close(self._kept)
             self._kept = None

@@ -14,9 +14,9 @@ class StartupEnvironment:
 
     :ivar environ: the environment variables; systemd's and the user's directories are read.
     :ivar uid: the user id that the process was started as.
-    :ivar owner: the user id that the daemon changes to once its ports are open; ``None`` where it
-        stays as it is.
-    :ivar group: the group id that it changes to; ``None`` where it stays as it is.
+    :ivar owner: the user id that the daemon changes to once its ports are open; ``None``
+        for no change.
+    :ivar group: the group id that it changes to; ``None`` for no change.
     """
 
     environ: Mapping[str, str]

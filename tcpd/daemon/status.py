@@ -20,16 +20,16 @@ class Phase(Enum):
 
 
 class DaemonStatus:
-    """The phase, and what is measured of the process.
+    """The phase of the daemon, and measurements of the process.
 
     :param reactor: its turns are measured.
     :param wall_clock: seconds since 1970, UTC.
 
     :ivar phase: set by the daemon.
     :ivar began: when the daemon was created, in seconds since 1970.
-    :ivar configured: when the configuration in force was taken over, in seconds since 1970.
+    :ivar configured: when the configuration in force was loaded, in seconds since 1970.
     :ivar process: memory and descriptors.
-    :ivar lag: how late the reactor runs its timers.
+    :ivar lag: of the reactor.
     """
 
     def __init__(self, reactor: Any, wall_clock: Callable[[], float]) -> None:
@@ -44,11 +44,11 @@ class DaemonStatus:
         return self.phase.value
 
     def start(self) -> None:
-        """Begin to measure. Called when the daemon starts."""
+        """Start measuring. Called when the daemon starts."""
         self.process.keep()
         self.lag.start()
 
     def stop(self) -> None:
-        """Measure no more. Called when the daemon has stopped."""
+        """Stop measuring. Called when the daemon has stopped."""
         self.process.close()
         self.lag.stop()

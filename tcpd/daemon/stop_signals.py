@@ -1,8 +1,8 @@
 """SIGTERM and SIGINT, which stop the daemon, and what they do when they are repeated.
 
 The first one stops the daemon: its services drain. The second one aborts all connections and ends
-all programs of ``exec``. The third one ends the process at once, as does :data:`PATIENCE` after the
-second: whatever hangs, operators need no SIGKILL. Two signals at the same instant count as one: the
+all programs of ``exec``. The third one ends the process immediately, as does :data:`PATIENCE` after
+the second, so that no SIGKILL is needed. Two signals at the same instant count as one: the
 kernel does not queue them (signal(7)).
 
 During the start the first one waits for the reactor, and the second one ends the process at once.
@@ -56,7 +56,7 @@ class StopSignals(Service):
         self._mask: set[int] = set()
 
     def privilegedStartService(self) -> None:
-        """Note signals until the reactor runs. Python's own handlers would print a traceback, or
+        """Record signals until the reactor runs. Python's handlers would print a traceback, or
         end the process and leave the pidfile."""
         super().privilegedStartService()
         for number in _SIGNALS:
@@ -97,7 +97,7 @@ class StopSignals(Service):
             self._reactor.exhausted = self.give_up
         for number in _SIGNALS:
             handler = signal.getsignal(number)
-            if callable(handler):  # else it is ignored, as nohup(1) has it
+            if callable(handler):  # else it is ignored, as by nohup(1)
                 self._first[number] = handler
                 signal.signal(number, self._received)
         if self._early:
@@ -127,13 +127,13 @@ class StopSignals(Service):
         signal.setitimer(signal.ITIMER_REAL, seconds)
 
     def _end(self, number: int) -> None:
-        """End the process at once. It logs nothing: a line of the log may be half written."""
+        """End the process immediately, without logging: a log line may be incomplete."""
         self._leave_nothing()
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
 
     def give_up(self, why: str) -> None:
-        """End the process with status 1, because it cannot go on.
+        """End the process with status 1 after a fatal error.
 
         :param why: a sentence, for the log and for standard error.
         """
@@ -152,6 +152,6 @@ class StopSignals(Service):
                 os.unlink(self._pidfile)
 
     def check(self) -> None:
-        """The interpreter ends. Without a stop before, the main loop has failed."""
+        """Called when the interpreter exits: without a stop, the main loop has failed."""
         if self._serving:
             self.give_up("the main loop has ended without a stop")

@@ -175,7 +175,7 @@ def test_ban_closes_and_refuses_connections_until_it_expires(harness: Harness) -
     reply = operator.ask("BAN 192.0.2.0/24 1h far too loud")
     assert reply == (
         "250-192.0.2.0/24 is banned until 2026-05-28T21:26:40Z; 1 connection ended\n"
-        "250 it will not outlive a restart: there is no [tcpd] state"
+        "250 it will not survive a restart: there is no [tcpd] state"
     )
     harness.reactor.turn()
     assert transport.value().endswith(b" your address is banned\r\n")
@@ -206,7 +206,7 @@ def test_bans_survive_a_restart(tmp_path: Path) -> None:
     assert first.json("BAN 192.0.2.1 in the way")["kept"] is True
     first.ask("BAN 198.51.100.0/24 1d")
     first.ask("BAN 203.0.113.1 1s")
-    assert first.ask("UNBAN 198.51.100.0/24") == "250 198.51.100.0/24 is banned no more"
+    assert first.ask("UNBAN 198.51.100.0/24") == "250 198.51.100.0/24 is no longer banned"
     again = Harness(CONFIG, tmp_path / "state")
     again.now += 5
     (ban,) = again.operator().json("BANS")["bans"]
@@ -251,7 +251,7 @@ def test_ban_that_cannot_be_saved_applies(tmp_path: Path, logged_failures: Logge
     harness = Harness(CONFIG, tmp_path / "state")
     (tmp_path / "state" / "bans.json.new").mkdir()
     reply = harness.operator().ask("BAN 192.0.2.1")
-    assert "it will not outlive a restart" in reply
+    assert "it will not survive a restart" in reply
     assert harness.connect(1)[1].value().startswith(b"421 ")
     logged_failures.expect("could not be written")
 
@@ -303,7 +303,7 @@ def test_the_log_level(harness: Harness) -> None:
     assert operator.ask("LOG") == "250 the log level is info"
     assert operator.ask("LOG debug") == "250 the log level is debug"
     assert operator.ask("LOG json") == '250 {"log_level":"debug"}'
-    assert operator.ask("LOG loud").startswith("501-'loud' is no level")
+    assert operator.ask("LOG loud").startswith("501-'loud' is not a log level")
 
 
 def test_drained_service_is_closed_until_resumed(harness: Harness) -> None:

@@ -72,14 +72,14 @@ def test_parent_of_a_created_directory_must_exist(place: Path, key: str) -> None
     assert check(MADE.format(key=key, path=place / "new" / file)) == []
     path = place / "gone" / "new" / file
     (line,) = wrong(MADE.format(key=key, path=path))
-    assert line == f"{key}: {str(path)!r}: there is no directory {place / 'gone'}; make it"
+    assert line == f"{key}: {str(path)!r}: there is no directory {place / 'gone'}; create it"
     assert list(place.iterdir()) == [], "a check makes nothing"
 
 
 def test_directory_of_a_listener_must_exist(place: Path) -> None:
     """The daemon does not create it. [metrics] has listeners, too."""
     path = place / "gone" / "socket"
-    sentence = f"listen: {str(path)!r}: there is no directory {path.parent}; make it"
+    sentence = f"listen: {str(path)!r}: there is no directory {path.parent}; create it"
     assert wrong(LISTENING.format(path=path)) == [sentence]
     assert wrong(f"[metrics]\nlisten = unix:{path}\n") == [sentence]
 
@@ -89,7 +89,7 @@ def test_directory_created_by_systemd_may_be_missing() -> None:
     is started, and removed when the unit is stopped"."""
     path = "/run/tcpd-of-no-unit/socket"
     assert check(LISTENING.format(path=path)) == [
-        f"listen: {path!r}: there is no directory /run/tcpd-of-no-unit; make it, unless systemd "
+        f"listen: {path!r}: there is no directory /run/tcpd-of-no-unit; create it, unless systemd "
         "does (RuntimeDirectory=)"
     ]
 
@@ -104,7 +104,7 @@ def test_existing_file_that_is_not_a_socket_is_reported(place: Path, text: str) 
     (line,) = wrong(text.format(path=path))
     assert line.endswith("there is a file there that is not a socket; take it away")
     (line,) = wrong(text.format(path=path / "below"))
-    assert line.endswith(f"{path} is no directory")
+    assert line.endswith(f"{path} is not a directory")
 
 
 @pytest.mark.parametrize(

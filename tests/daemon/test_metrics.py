@@ -95,7 +95,7 @@ def test_reload_opens_moves_and_closes_the_site() -> None:
     assert harness.reload(service("a", "1") + SITE) == ["service metrics: added"]
     assert harness.open == {"tcp 127.0.0.1:1", "tcp 127.0.0.1:9"}
     assert harness.reload(service("a", "1") + SITE.replace(":9", ":8")) == [
-        "service metrics: listens on 127.0.0.1:9 no more",
+        "service metrics: stopped listening on 127.0.0.1:9",
         "service metrics: listening on 127.0.0.1:8",
     ]
     assert harness.reload(

@@ -52,7 +52,7 @@ def test_listeners_change_without_disconnects() -> None:
     connections = [harness.connect(1), harness.connect(2)]
     report = harness.reload(service("a", "2, 3"))
     assert report == [
-        "service a: listens on 127.0.0.1:1 no more",
+        "service a: stopped listening on 127.0.0.1:1",
         "service a: listening on 127.0.0.1:3",
     ]
     assert harness.open == {"tcp 127.0.0.1:2", "tcp 127.0.0.1:3"}
@@ -181,7 +181,7 @@ def at(*listeners: str) -> str:
 def test_address_is_widened_and_narrowed() -> None:
     harness = Harness(at("127.0.0.1:1"))
     assert harness.reload(at("0.0.0.0:1")) == [
-        "service a: listens on 127.0.0.1:1 no more",
+        "service a: stopped listening on 127.0.0.1:1",
         "service a: listening on 0.0.0.0:1",
     ]
     assert harness.open == {"tcp 0.0.0.0:1"}
@@ -279,7 +279,7 @@ def test_new_tls_section_and_its_listener(tmp_path: Path) -> None:
         service("a", "1 tls=t") + "[tls:t]\ncertificate = one.pem\nkey = one-key.pem\n"
     )
     assert report == [
-        "service a: listens on 127.0.0.1:1 no more",
+        "service a: stopped listening on 127.0.0.1:1",
         "service a: listening on 127.0.0.1:1 tls=t",
     ]
     assert harness.open == {"tcp 127.0.0.1:1"}

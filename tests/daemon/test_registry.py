@@ -68,7 +68,7 @@ def test_broken_kind_does_not_affect_others() -> None:
     ],
 )
 def test_ambiguous_name_is_rejected(points: list[EntryPoint]) -> None:
-    with pytest.raises(KindError, match="is offered twice, by"):
+    with pytest.raises(KindError, match="is defined twice, by"):
         Kinds(points)
 
 

@@ -297,7 +297,7 @@ def test_check_reports_missing_directories_with_other_errors(
         f"x.ini:7: [tls:t] certificate: {tmp_path}/gone.pem cannot be read: "
         "No such file or directory\n"
         f"x.ini:2: [tcpd] control: '{tmp_path}/a/b/control': there is no directory {tmp_path}/a; "
-        "make it\n"
+        "create it\n"
     )
     done = run("--config", "x.ini", cwd=tmp_path)
     assert done.returncode == 1, "the start fails, too"

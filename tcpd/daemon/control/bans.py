@@ -128,7 +128,7 @@ class BanCommands:
             raise CommandError(REFUSED, f"{network} is not banned{hint}")
         catalogue.OPERATOR_COMMAND.emit(self._log, operator=operator, command=f"UNBAN {network}")
         fault = await self._ban_file.save(bans)
-        said = f"{network} is banned no more"
+        said = f"{network} is no longer banned"
         return CommandResult(
             f"{said}\n{_warning(fault)}" if fault else said,
             {"ban": _plain(ban), "kept": not fault},
@@ -159,7 +159,7 @@ class BanCommands:
 
 
 def _warning(fault: str) -> str:
-    return f"it will not outlive a restart: {fault}"
+    return f"it will not survive a restart: {fault}"
 
 
 def _plain(ban: Ban) -> dict[str, Any]:

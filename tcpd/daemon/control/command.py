@@ -20,9 +20,9 @@ REFUSED = 550
 class CommandResult:
     """The result of a command, in both forms.
 
-    :ivar text: for people, one line or several; or a function that makes it, where that takes long
-        and JSON does not need it.
-    :ivar data: for programs; its keys are documented, and stay.
+    :ivar text: for people, one or more lines; or a function that makes it, if that takes long and
+        JSON does not need it.
+    :ivar data: for programs; its keys are documented and stable.
     :ivar code: of the reply.
     """
 
@@ -32,7 +32,7 @@ class CommandResult:
 
 
 Function = Callable[[list[str], str], CommandResult | Stream | Awaitable[CommandResult]]
-"""Runs a command. Arguments: its words without ``json``, and who the operator is, as text."""
+"""Runs a command. Arguments: its words without ``json``, and the operator as text."""
 
 
 def operator_command(
@@ -49,10 +49,10 @@ def operator_command(
 
     :param name: upper-case.
     :param usage: the arguments as HELP shows them, without ``[json]``.
-    :param help: what it does.
+    :param help: the description.
     :param function: runs it.
-    :param at_least: fewer words are answered with 501 and the usage.
-    :param at_most: the same for more words; ``None`` for no limit.
+    :param at_least: fewer words get the reply 501 with the usage.
+    :param at_most: more words get the same reply; ``None`` for no limit.
     :param free_text: its last words are free text, so ``json`` is recognized as the first only.
     """
 
@@ -114,7 +114,7 @@ def pairs(rows: Sequence[tuple[str, object]]) -> str:
 
 
 def moment(seconds: float) -> str:
-    """Format seconds since 1970 as RFC 3339 says, in UTC."""
+    """Format seconds since 1970 by RFC 3339, in UTC."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

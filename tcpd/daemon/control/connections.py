@@ -35,14 +35,14 @@ from tcpd.policy.addresses import IPNetwork
 from tcpd.policy.reasons import End
 from tcpd.wire.safe_text import escape_controls
 
-#: Rows, where nothing else is asked for, and at most.
+#: Rows by default, and at most.
 _ROWS = 50
 _MOST_ROWS = 1000
 
-#: So many rows are made in one turn of the reactor, at some 10 microseconds each.
+#: Rows made in one reactor turn, at about 10 microseconds each.
 _ROWS_A_TURN = 100
 
-#: So many connections are ended in one turn of the reactor: a farewell costs some 50 microseconds.
+#: Connections closed in one reactor turn; a farewell takes about 50 microseconds.
 _ENDED_A_TURN = 50
 
 _SORTS: dict[str, Callable[[Connection], float]] = {
@@ -56,7 +56,7 @@ _SORTS: dict[str, Callable[[Connection], float]] = {
 
 
 def parse_network(word: str) -> IPNetwork:
-    """An address or a network. :raise WrongArguments: for anything else."""
+    """Parse an address or a network. :raise WrongArguments: if it is neither."""
     try:
         networks = NETWORKS.parse(word)
     except ValueError as error:
@@ -67,7 +67,7 @@ def parse_network(word: str) -> IPNetwork:
 
 
 def in_network(connections: Iterable[Connection], network: IPNetwork) -> list[Connection]:
-    """Those of the connections whose client is in a network."""
+    """Return the connections whose client is in a network."""
     version, shift = network.version, network.max_prefixlen - network.prefixlen
     prefix = int(network.network_address) >> shift
     return [
@@ -83,7 +83,7 @@ def in_network(connections: Iterable[Connection], network: IPNetwork) -> list[Co
 def end_gently(clock: IReactorTime, connections: Sequence[Connection], reason: End) -> None:
     """End connections with their protocol's farewell, a few in each turn of the reactor.
 
-    The first turn is the next: an operator who is among them gets the answer first.
+    They start in the next turn, so that an operator among them gets the reply first.
     """
     if connections:
         clock.callLater(0, _end_some, clock, list(connections), reason)
@@ -156,7 +156,7 @@ class ConnectionCommands:
         asked = _options(words, ("SERVICE", "ADDRESS", "SORT", "LIMIT"))
         sort = asked.get("SORT", "age").lower()
         if sort not in _SORTS:
-            raise WrongArguments(f"{sort!r} is no key to sort by; there are {', '.join(_SORTS)}")
+            raise WrongArguments(f"{sort!r} is not a sort key; there are {', '.join(_SORTS)}")
         limit = _number(asked.get("LIMIT", str(_ROWS)), 1, _MOST_ROWS)
         service = asked.get("SERVICE")
         found = list(self._services.connections(service))

@@ -37,11 +37,11 @@ class Following(Stream):
     def begin(self, say: Callable[[str], None]) -> None:
         """See :class:`tcpd.line.stream.Stream`, as for the others."""
 
-        def tell(line: str) -> None:
+        def send(line: str) -> None:
             self._count += 1
             say(line)
 
-        self._follower = self._followers.follow(tell)
+        self._follower = self._followers.follow(send)
         say("events follow, send a line to end them")
 
     def pause(self) -> None:

@@ -114,7 +114,7 @@ class OperationCommands:
             level = words[0].lower()
             if level not in LEVELS:
                 raise WrongArguments(
-                    f"{words[0][:32]!r} is no level; there are {', '.join(LEVELS)}"
+                    f"{words[0][:32]!r} is not a log level; there are {', '.join(LEVELS)}"
                 )
             catalogue.OPERATOR_COMMAND.emit(self._log, operator=operator, command=f"LOG {level}")
             log.level = level
@@ -128,7 +128,7 @@ class OperationCommands:
             raise CommandError(REFUSED, str(error)) from None
         # logged in the new file, which shows that it is written
         catalogue.OPERATOR_COMMAND.emit(self._log, operator=operator, command="REOPEN")
-        return CommandResult(f"the log goes on in {escape_controls(path)}", {"log": path})
+        return CommandResult(f"the log continues in {escape_controls(path)}", {"log": path})
 
     def drain(self, words: Sequence[str], operator: str) -> CommandResult:
         """DRAIN."""

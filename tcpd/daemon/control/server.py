@@ -36,7 +36,7 @@ _REFUSED_LINGER = 2.0
 #: Refused peers at a time; one more cuts the oldest. They do not count as connections.
 _REFUSED_MOST = 32
 
-#: No idle timeout: an operator may follow events that are rare.
+#: No idle timeout, as an operator may follow rare events.
 _POLICY = PolicySettings(idle=0.0)
 
 
@@ -59,7 +59,7 @@ def control(
     """Describe the service.
 
     The path of the socket and its owner do not change while the daemon runs: root privileges may
-    have been dropped, and a reload would cut off the operator who asked for it.
+    have been dropped, and a reload would disconnect the operator that requested it.
 
     :param settings: those at the start.
     :param environment: that of the process.
@@ -121,7 +121,7 @@ class ControlFactory(LineFactory):
         group_id(group)  # looked up now, while there is a descriptor for it
 
     def buildProtocol(self, addr: IAddress | None) -> LineProtocol:
-        """Make the protocol of a connection, which finds out whether the peer is an operator."""
+        """Make the protocol of a connection, which checks whether the peer is an operator."""
         return ControlProtocol(self)
 
     def greeting(self) -> bytes:
@@ -130,7 +130,7 @@ class ControlFactory(LineFactory):
         return Reply(220, (text,)).encode()
 
     def identify(self, handle: Any) -> tuple[Peer | None, bool]:
-        """Find out who the peer is, and count and log one that is refused.
+        """Identify the peer; count and log it if it is refused.
 
         :param handle: the connected socket.
         :return: the peer, ``None`` where it is unknown, and whether it is an operator.
@@ -151,7 +151,7 @@ class ControlFactory(LineFactory):
         return peer, allowed
 
     def linger(self, refused: ControlProtocol) -> None:
-        """Give a refused peer time to read why; cut the oldest one if there are too many."""
+        """Give a refused peer time to read the reply; cut the oldest one if there are too many."""
         self._lingering[refused] = None
         if len(self._lingering) > _REFUSED_MOST:
             next(iter(self._lingering)).cut()
@@ -161,7 +161,7 @@ class ControlFactory(LineFactory):
         self._lingering.pop(refused, None)
 
     def refused(self, peer: Peer | None) -> bytes:
-        """The reply for a peer that is refused."""
+        """The reply to a refused peer."""
         group = self._group or "the daemon's own"
         text = (
             f"{self.context.server_name} you ({peer}) may not operate this daemon; root may, "
@@ -175,18 +175,18 @@ class ControlProtocol(LineProtocol):
 
     _shared: ControlFactory
 
-    #: Cuts a peer that was refused; ``None`` for an operator.
+    #: Cuts a refused peer; ``None`` for an operator.
     _patience: IDelayedCall | None = None
 
     def connectionMade(self) -> None:
-        """Find out who the peer is before anything is sent."""
+        """Identify the peer before anything is sent."""
         transport: Any = self.transport
         self._operator, allowed = self._shared.identify(transport.getHandle())
         if allowed:
             super().connectionMade()
         else:
-            # half-close: a socket that is closed with input unread is reset, and a peer that sends
-            # first would lose the reply that says why
+            # half-close: closing with unread input sends a reset, and a peer that sends first would
+            # lose the reply
             self.finish()
             transport.write(self._shared.refused(self._operator))
             transport.loseWriteConnection()
@@ -198,7 +198,7 @@ class ControlProtocol(LineProtocol):
             self._shared.linger(self)
 
     def cut(self) -> None:
-        """Close the connection of a peer that was refused. It has had time to read why."""
+        """Close the connection of a refused peer, which has had time to read the reply."""
         self._shared.forget(self)
         cast(Any, self.transport).loseConnection()
 
@@ -228,6 +228,6 @@ class ControlProtocol(LineProtocol):
             super().connectionLost(reason)
 
     def facts(self, connection: Any) -> Facts:
-        """Show commands who the operator is, for the log."""
+        """Return facts with the operator as peer, for the log."""
         who = "an operator" if self._operator is None else str(self._operator)
         return PlainFacts(self._shared.context.service, who)

@@ -1,4 +1,4 @@
-"""STATUS, SERVICES, LIMITS and ROOMS: the daemon's state, and how full it is."""
+"""STATUS, SERVICES, LIMITS and ROOMS: the daemon's state and load."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tcpd.ops.amounts import size, span
 from tcpd.ops.versions import version_of
 from tcpd.wire.safe_text import escape_controls
 
-#: ROOMS shows so many rooms at most, the fullest.
+#: Rooms that ROOMS shows at most, the fullest.
 _ROOMS = 200
 
 _LONGEST_TOPIC = 60
