@@ -99,7 +99,7 @@ def test_mode_changes_without_effect_are_not_sent() -> None:
     ],
 )
 def test_mode_changes_are_applied_in_order(requested: list[str], sent: list[str]) -> None:
-    """RFC 2812 section 3.2.3: the server applies mode changes one after the other."""
+    """A change is checked against the state that the earlier ones leave."""
     chat, ann, (bob,) = open_tea("bob")
     before = (tea(chat).modes.flags, tea(chat).modes.key, tea(chat).modes.limit)
     assert set_modes(chat, ann, "#tea", *requested) == []
@@ -253,7 +253,7 @@ def test_server_operators_operate_the_lobby() -> None:
 
 
 def test_unban_with_an_invalid_mask_in_the_lobby() -> None:
-    """The fault: a server operator outside the lobby got an exception."""
+    """Server operators operate the lobby from outside."""
     chat = Chat()
     root = chat.enter("root")
     set_mode(chat.hub, root, "o", True)
@@ -752,7 +752,7 @@ def test_ranked_members(lobby: bool) -> None:
 
 
 def test_typing_notification_does_not_end_idleness() -> None:
-    """RFC 1459 section 4.5.2: WHOIS shows the seconds since the last message."""
+    """RFC 1459 section 6.2, RPL_WHOISIDLE: '<nick> <integer> :seconds idle'."""
     chat = Chat()
     ann = chat.enter("ann", "#tea")
     chat.now += 60

@@ -281,7 +281,7 @@ def test_longest_message_is_relayed_whole(
 
 
 def test_message_too_long_for_one_target_is_sent_to_none() -> None:
-    """The fault: the sender could not see which targets had received it."""
+    """Otherwise the sender could not know which targets received it."""
     chat = IrcChat()
     ann, bob, _ = people_with_long_names(chat)
     cid = chat.irc_client("c" * 30)

@@ -216,7 +216,7 @@ def test_handshake_is_available_on_a_connection() -> None:
 def test_failure_of_a_command_in_a_later_turn_closes_its_connection_only(
     monkeypatch: pytest.MonkeyPatch, logged_failures: Any
 ) -> None:
-    """The fault: the connection stayed open and was read no more."""
+    """The failure is logged, and other clients are served."""
     chat = IrcChat()
     ann, bob, cat = (chat.irc_client(nick) for nick in ("ann", "bob", "cat"))
     line = IrcConversation.line

@@ -485,7 +485,7 @@ def test_flood_of_empty_lines_is_throttled() -> None:
 
 @pytest.mark.parametrize("nick", [":a b", "::x", ":"])
 def test_any_text_in_a_throttled_nick_is_answered(nick: str) -> None:
-    """The fault: the reply named it in the middle of a line, where it was invalid."""
+    """The reply has the text in the middle of a line."""
     ann = IrcChat(nick_rate=Rate(0.1, 1.0)).irc_client("ann", "standard-replies")
     ann.send("NICK bob")
     assert ann.numerics(f"NICK {nick}")[0] in ("FAIL", "431")

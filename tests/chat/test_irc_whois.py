@@ -154,7 +154,7 @@ def test_certificate_is_shown_to_oneself() -> None:
 
 
 def test_certificate_subject_is_escaped() -> None:
-    """The fault: CR and LF in a subject, which an authority may sign, ended the connection."""
+    """An authority may sign any characters: CR, LF, terminal escapes, bidi controls."""
     chat = IrcChat()
     root = chat.irc_client("root")
     bob = chat.irc_client("bob")
