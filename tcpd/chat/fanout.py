@@ -64,9 +64,9 @@ class Fanout:
         """Send the held events, and hold no more."""
         self._holding = False
         if self.held:
-            self.settle()
+            self.flush_held()
 
-    def settle(self) -> None:
+    def flush_held(self) -> None:
         """Send the held events."""
         held, room, skip, origin = self.held, self._held_room, self._held_skip, self._held_origin
         if not held or room is None:
@@ -94,12 +94,12 @@ class Fanout:
             return self.send_message(outcome, origin, collects)
         if self._holding and type(event) is Quit and room is not None and not outcome.people:
             if self.held and self._held_room is not room:
-                self.settle()
+                self.flush_held()
             self.held.append(event)
             self.held_kind, self._held_room = Quit, room
             return False
         if self.held:
-            self.settle()
+            self.flush_held()
         skip = origin.outbox if collects and origin is not None else None
         person = None if origin is None else origin.person
         if room is not None:
@@ -129,14 +129,14 @@ class Fanout:
                 or self._held_origin is not source
                 or self._held_skip is not skip
             ):
-                self.settle()
+                self.flush_held()
             if not self.held:
                 self.held_kind = RoomMessage
                 self._held_room, self._held_skip, self._held_origin = room, skip, source
             self.held.append(event)
             return False
         if self.held:
-            self.settle()
+            self.flush_held()
         events = (event,)
         own = actor is None
         if room is not None:
@@ -164,7 +164,7 @@ class Fanout:
     def send_to(self, event: Event, clients: Iterable[Client]) -> None:
         """Send an event to some clients."""
         if self.held:
-            self.settle()
+            self.flush_held()
         groups: dict[Format, list[Outbox]] = {}
         for client in clients:
             groups.setdefault(client.format, []).append(client.outbox)

@@ -196,7 +196,7 @@ class Hub(Moderating, Speaking):
 
         :param client: one that has not entered.
         """
-        self.fanout.settle()  # what was said before it came
+        self.fanout.flush_held()  # what was said before it came
         client.person = person
         client.spoke = self.clock()
         person.clients = (*person.clients, client)
@@ -205,7 +205,7 @@ class Hub(Moderating, Speaking):
     def equip(self, client: Client, format: Format) -> None:
         """Change the format of a client's events."""
         if client.format is not format:
-            self.fanout.settle()
+            self.fanout.flush_held()
             client.format = format
             if client.person is not None:
                 self._forget_recipients(client.person)
@@ -238,7 +238,7 @@ class Hub(Moderating, Speaking):
             return
         fanout = self.fanout
         if fanout.held and fanout.held_kind is not Quit:
-            fanout.settle()  # it is still sent its own messages
+            fanout.flush_held()  # it is still sent its own messages
         self._detach(client, person)
         if not person.clients:
             self._later(partial(self._quit, person, reason))
@@ -457,7 +457,7 @@ class Hub(Moderating, Speaking):
             fanout = self.fanout
             kind = type(event)
             if fanout.held and not (fanout.held_kind is kind and kind in HOLDABLE):
-                fanout.settle()
+                fanout.flush_held()
             outcome = self.state.handlers[kind](event)
             if kind is RoomMessage and completion is None and outcome.refused is None:
                 # the hot path: the same as _applied, with nothing that other events need

@@ -121,7 +121,7 @@ class Speaking(Verbs):
         event = RoomMessage(*head, room.name, text, kind, tags, lines, least, speaker)
         return self._say(event, client, completion)
 
-    def tell(
+    def send_private(
         self,
         client: Client,
         nick: str,
@@ -134,9 +134,9 @@ class Speaking(Verbs):
 
         :param text: as for :meth:`say`.
         """
-        return self.tell_more(client, nick, (Line(text),), kind, completion=completion)
+        return self.send_private_lines(client, nick, (Line(text),), kind, completion=completion)
 
-    def tell_more(
+    def send_private_lines(
         self,
         client: Client,
         nick: str,

@@ -71,7 +71,7 @@ class NoServerIsn(_Reason):
 
 
 @dataclass(frozen=True, slots=True)
-class End:
+class Endpoint:
     """One end of a TCP connection.
 
     :ivar address: an IPv4 client of a dual-stack socket has its IPv4 address here.
@@ -107,7 +107,7 @@ class Proxy:
 
     version: int
     local: bool = False
-    client: End | None = None
+    client: Endpoint | None = None
     host: IPv4Address | IPv6Address | None = None
     tls_version: str | None = None
     tls_cipher: str | None = None
@@ -172,8 +172,8 @@ class Facts:
     """
 
     transport: Transport = Transport.TCP
-    local: End | None = None
-    remote: End | None = None
+    local: Endpoint | None = None
+    remote: Endpoint | None = None
     saved_syn: SavedSyn | None = None
     no_saved_syn: Absence | None = None
     link_layer: bool = False

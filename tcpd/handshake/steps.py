@@ -13,7 +13,7 @@ from tcpd.handshake.derive import (
     peer_name,
     window_unknown,
 )
-from tcpd.handshake.facts import End, Facts, Transport
+from tcpd.handshake.facts import Endpoint, Facts, Transport
 from tcpd.handshake.network import network_values, ttl_label
 from tcpd.handshake.packet import SavedSyn, TcpFlags
 from tcpd.handshake.tcp_info import InfoOptions
@@ -311,7 +311,7 @@ def _flags(syn: SavedSyn) -> str:
     return " ".join(flag.name or "" for flag in TcpFlags if flag in syn.transport.flags)
 
 
-def _ends(source: End | None, destination: End | None) -> Iterator[Value]:
+def _ends(source: Endpoint | None, destination: Endpoint | None) -> Iterator[Value]:
     for label, end in (("source", source), ("destination", destination)):
         yield known(
             label, label, None if end is None else str(end), why="the socket has no address"

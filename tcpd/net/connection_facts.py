@@ -11,7 +11,7 @@ from OpenSSL import SSL
 from twisted.internet import address as twisted_address
 
 from tcpd.handshake.as_json import compact
-from tcpd.handshake.facts import Absence, End, Facts, NoServerIsn, Proxy, Tls, Transport
+from tcpd.handshake.facts import Absence, Endpoint, Facts, NoServerIsn, Proxy, Tls, Transport
 from tcpd.handshake.packet import PacketError, SavedSyn, parse_saved_syn
 from tcpd.handshake.tcp_info import TcpInfo, parse_tcp_info
 from tcpd.net.connection_view import ConnectionView
@@ -63,8 +63,8 @@ def connection_facts(connection: ConnectionView) -> Facts:
     capture, captured = connection.capture, connection.ensure_captured()
     read_syn(sock, capture, captured)
     syn, no_syn = saved_syn(capture, captured)
-    remote, zone = _end(sock.getpeername)
-    local = _end(sock.getsockname)[0]
+    remote, zone = _endpoint(sock.getpeername)
+    local = _endpoint(sock.getsockname)[0]
     interface, mtu = (
         (None, None)
         if remote is None or local is None
@@ -144,19 +144,19 @@ def _text(data: bytes | None) -> str | None:
     return None if data is None else data.partition(b"\0")[0].decode("ascii", "backslashreplace")
 
 
-def _end(name_of: Callable[[], Any]) -> tuple[End | None, int]:
+def _endpoint(name_of: Callable[[], Any]) -> tuple[Endpoint | None, int]:
     """Return an address of a socket, and the scope id of a link-local address, or 0.
 
     :param name_of: the socket's ``getpeername`` or ``getsockname``.
     """
     with suppress(OSError):
         host, port, *more = name_of()
-        return _end_at(host, port), more[1] if more else 0
+        return _endpoint_at(host, port), more[1] if more else 0
     return None, 0
 
 
-def _end_at(host: str, port: int) -> End:
-    return End(plain_address(host), port)
+def _endpoint_at(host: str, port: int) -> Endpoint:
+    return Endpoint(plain_address(host), port)
 
 
 def _proxy(connection: ConnectionView, header: ProxyFacts | None) -> Proxy | None:
@@ -170,8 +170,10 @@ def _proxy(connection: ConnectionView, header: ProxyFacts | None) -> Proxy | Non
     return Proxy(
         version=header.version,
         local=header.local,
-        client=_end_at(client.host, client.port) if known else None,
-        host=None if header.host is None else _end_at(header.host.host, header.host.port).address,
+        client=_endpoint_at(client.host, client.port) if known else None,
+        host=None
+        if header.host is None
+        else _endpoint_at(header.host.host, header.host.port).address,
         tls_version=ssl.version if ssl else None,
         tls_cipher=ssl.cipher if ssl else None,
         server_name=header.authority,

@@ -192,7 +192,7 @@ class SocketConnection(Connection):
         """Send buffered bytes: the socket is writable again. Never raises."""
         try:
             self._send_out()
-            self._settle()
+            self._after_send()
         except BaseException as error:
             self._failed(error)
 
@@ -203,7 +203,7 @@ class SocketConnection(Connection):
         try:
             if self._out and not self._blocked and not self._aborting:
                 self._send_out()
-            self._settle()
+            self._after_send()
         except BaseException as error:
             self._failed(error)
 
@@ -416,7 +416,7 @@ class SocketConnection(Connection):
         self._end = self._end or End.LOST
         self._wake()
 
-    def _settle(self) -> None:
+    def _after_send(self) -> None:
         """After sending: resume or pause the producer, or continue the close."""
         if self._lost:
             return

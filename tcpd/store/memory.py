@@ -236,7 +236,7 @@ class MemoryHistory:
 def _select(messages: deque[RoomMessage], selector: Selector) -> list[RoomMessage]:
     """See :class:`tcpd.store.history.Selector`."""
     limit = selector.limit
-    first = _place(messages, selector.first)
+    first = _locate(messages, selector.first)
     match selector.which:
         case Which.LATEST:
             return list(islice(messages, max(first.after, len(messages) - limit), None))
@@ -247,15 +247,15 @@ def _select(messages: deque[RoomMessage], selector: Selector) -> list[RoomMessag
         case Which.AROUND:
             start = max(0, first.before - limit // 2)
             return list(islice(messages, start, start + limit))
-    second = _place(messages, selector.second)
+    second = _locate(messages, selector.second)
     if first.before <= second.before:
         return list(islice(messages, first.after, min(second.before, first.after + limit)))
     return list(islice(messages, max(second.after, first.before - limit), first.before))
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
-    """The place of a reference.
+class _Position:
+    """The position of a reference in the history.
 
     :ivar before: number of messages before it.
     :ivar after: index of the first message after it.
@@ -265,12 +265,12 @@ class _Place:
     after: int
 
 
-def _place(messages: deque[RoomMessage], reference: Reference | None) -> _Place:
+def _locate(messages: deque[RoomMessage], reference: Reference | None) -> _Position:
     if isinstance(reference, str):
         for place, message in enumerate(messages):
             if str(message.id) == reference:
-                return _Place(place, place + 1)
+                return _Position(place, place + 1)
         raise UnknownMessage(reference)
     time = reference or 0.0
     before = sum(message.time < time for message in messages)
-    return _Place(before, before + sum(message.time == time for message in messages))
+    return _Position(before, before + sum(message.time == time for message in messages))

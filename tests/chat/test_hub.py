@@ -371,15 +371,15 @@ def test_private_message() -> None:
     eve = chat.enter("eve", "#lobby")
     for member in (ann, bob, eve):
         chat.new_events(member)
-    assert chat.hub.tell(ann, "BOB", "psst") is None
+    assert chat.hub.send_private(ann, "BOB", "psst") is None
     (event,) = chat.new_events(bob)
     assert isinstance(event, PrivateMessage)
     assert (event.actor.nick, event.target.nick, event.text) == ("ann", "bob", "psst")
     assert chat.new_events(ann) == chat.new_events(eve) == []
     assert ann.own[-1] is event
     assert not chat.kept_messages("#lobby")
-    assert refusal_code(chat.hub.tell(ann, "zoe", "psst")) is Code.NO_SUCH_NICK
-    assert refusal_code(chat.hub.tell(ann, "bob", "x" * 490)) is Code.TOO_LONG
+    assert refusal_code(chat.hub.send_private(ann, "zoe", "psst")) is Code.NO_SUCH_NICK
+    assert refusal_code(chat.hub.send_private(ann, "bob", "x" * 490)) is Code.TOO_LONG
 
 
 # --- bounds ---
@@ -504,7 +504,7 @@ def test_events_appended_during_a_delivery_are_delivered_after_it() -> None:
 
     ann.react = react
     chat.new_events(bob)
-    chat.hub.tell(ann, "bob", "one")
+    chat.hub.send_private(ann, "bob", "one")
     assert kinds(chat.new_events(bob)) == [PrivateMessage, RoomMessage, NickChanged, Parted]
     assert during == [True], "nothing is applied within the delivery"
 
@@ -618,7 +618,7 @@ def test_requests_that_race_with_a_quit() -> None:
     for answer in (
         chat.hub.kick(ann, "#tea", "bob"),
         chat.hub.set_operator(ann, "#tea", "bob", True),
-        chat.hub.tell(ann, "bob", "psst"),
+        chat.hub.send_private(ann, "bob", "psst"),
     ):
         assert answer is None
     log.settle()
@@ -668,7 +668,7 @@ def test_messages_and_deliveries_are_counted() -> None:
     assert (counters.entered, chat.hub.people_count, chat.hub.room_count) == (3, 3, 1)
     before = counters.deliveries
     chat.hub.say(ann, "#lobby", "hello")  # two others
-    chat.hub.tell(bob, "cleo", "psst")
+    chat.hub.send_private(bob, "cleo", "psst")
     chat.hub.leave(cleo)  # two neighbours
     assert (counters.messages, counters.private_messages) == (1, 1)
     assert counters.deliveries - before == 2 + 1 + 2
@@ -712,7 +712,7 @@ def test_other_events_are_delivered_at_once_after_held_messages() -> None:
     assert not ann.rooms
     assert kinds(chat.new_events(bob)) == [RoomMessage, RoomMessage, Parted]
     chat.hub.say(bob, "#tea", "four")
-    chat.hub.fanout.settle()
+    chat.hub.fanout.flush_held()
     room = chat.hub.room("#tea")
     assert room is not None
     assert [event.text for event in chat.kept_messages(room.key)] == ["one", "two", "three", "four"]

@@ -369,7 +369,7 @@ def test_room_without_ctcp(kind: Kind, text: str, taken: bool) -> None:
         assert (chat.hub.say(member, "#tea", text, kind) is None) is taken
         lines = [Line("first"), Line(text)]
         assert (chat.hub.say_more(member, "#tea", lines, kind) is None) is taken
-    assert chat.hub.tell(bob, "ann", text, kind) is None
+    assert chat.hub.send_private(bob, "ann", text, kind) is None
     assert chat.hub.say(ann, "#tea", "waves", Kind.ACTION) is None
     assert refusal_code(chat.hub.say(ann, "#tea", "\x01PING\x01", Kind.ACTION)) is Code.NO_CTCP
     more = chat.hub.say_more(ann, "#tea", [Line(text)], kind, speaker="x/y")

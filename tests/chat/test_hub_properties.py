@@ -110,8 +110,8 @@ class HubMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.members)
     @rule(data=st.data(), nick=NICKS)
-    def tell(self, data: Any, nick: str) -> None:
-        self.hub.tell(self.draw_member(data), nick, "psst")
+    def send_private(self, data: Any, nick: str) -> None:
+        self.hub.send_private(self.draw_member(data), nick, "psst")
 
     @precondition(lambda self: self.members)
     @rule(data=st.data(), nick=NICKS)

@@ -68,7 +68,7 @@ def test_person_of_another_node() -> None:
     assert (joined.room, joined.opened) == ("#tea", False), "the room existed"
     assert delivered == said
     assert chat.kept_messages("#tea") == [said]
-    assert chat.hub.tell(ann, "zoe", "psst") is None
+    assert chat.hub.send_private(ann, "zoe", "psst") is None
     node(PrivateMessage, zoe, ann.identity, "psst yourself", Kind.MESSAGE)
     assert kinds(chat.new_events(ann)) == [PrivateMessage]
     node(NickChanged, zoe, "zelda")
@@ -159,8 +159,8 @@ def test_two_clients_of_one_person() -> None:
         chat.new_events(client)
     chat.hub.say(bob, "#tea", "to both")
     chat.hub.say(phone, "#tea", "from one")
-    chat.hub.tell(bob, "ann", "psst")
-    chat.hub.tell(laptop, "bob", "psst, too")
+    chat.hub.send_private(bob, "ann", "psst")
+    chat.hub.send_private(laptop, "bob", "psst, too")
     texts = {
         client: [event.text for event in chat.new_events(client)]  # type: ignore[attr-defined]
         for client in (phone, laptop, bob)
@@ -170,7 +170,7 @@ def test_two_clients_of_one_person() -> None:
         laptop: ["to both", "from one", "psst"],
         bob: ["from one", "psst, too"],
     }
-    chat.hub.tell(phone, "ann", "a note")
+    chat.hub.send_private(phone, "ann", "a note")
     assert len(chat.new_events(phone)) == len(chat.new_events(laptop)) == 1
     chat.hub.join(laptop, "#pot")
     assert kinds(phone.own[-1:]) == [Joined], "the other client is notified"

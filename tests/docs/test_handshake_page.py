@@ -15,7 +15,7 @@ from handshake import captured
 from running import Daemon, receive_all
 
 from tcpd.handshake.drawing import drawing
-from tcpd.handshake.facts import Absence, End, Facts, Proxy, Tls
+from tcpd.handshake.facts import Absence, Endpoint, Facts, Proxy, Tls
 from tcpd.handshake.hints import IDS
 from tcpd.handshake.packet import IPv4Header
 from tcpd.handshake.report import build
@@ -95,7 +95,9 @@ EXERCISES = {
     "no timestamps": offering(without=Timestamps),
     "ttl": arriving_with(70),
     "lost": sent_three_times(),
-    "proxy": replace(PLAIN, proxy=Proxy(version=2, client=End(ip_address("198.51.100.2"), 56260))),
+    "proxy": replace(
+        PLAIN, proxy=Proxy(version=2, client=Endpoint(ip_address("198.51.100.2"), 56260))
+    ),
     "cookies": replace(
         PLAIN, saved_syn=None, no_saved_syn=Absence.COOKIES_OR_LOST, server_isn=4167493784
     ),

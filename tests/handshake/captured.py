@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
 
-from tcpd.handshake.facts import Absence, End, Facts, NoServerIsn
+from tcpd.handshake.facts import Absence, Endpoint, Facts, NoServerIsn
 from tcpd.handshake.packet import SavedSyn, parse_saved_syn
 from tcpd.handshake.tcp_info import TcpInfo, parse_tcp_info
 
@@ -46,14 +46,14 @@ class Captured:
             base |= {
                 "saved_syn": syn,
                 "no_saved_syn": None,
-                "remote": End(syn.network.source, header.source_port),
-                "local": End(syn.network.destination, header.destination_port),
+                "remote": Endpoint(syn.network.source, header.source_port),
+                "local": Endpoint(syn.network.destination, header.destination_port),
             }
         return Facts(**base | more)
 
 
-LOCAL = End(ip_address("192.0.2.1"), 7080)
-REMOTE = End(ip_address("192.0.2.2"), 50158)
+LOCAL = Endpoint(ip_address("192.0.2.1"), 7080)
+REMOTE = Endpoint(ip_address("192.0.2.2"), 50158)
 
 #: IPv4 over loopback, TCP_SAVE_SYN 1: no link layer.
 IPV4 = Captured(

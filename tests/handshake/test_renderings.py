@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from tcpd.handshake.as_json import as_json, compact, handshake_json, layers_json, tcpinfo_json
 from tcpd.handshake.drawing import drawing
-from tcpd.handshake.facts import Absence, End, Facts, Proxy, Tls, Transport
+from tcpd.handshake.facts import Absence, Endpoint, Facts, Proxy, Tls, Transport
 from tcpd.handshake.page import page
 from tcpd.handshake.report import build
 from tcpd.handshake.text import REPLY_WIDTH, handshake_lines, layers_lines, tcpinfo_lines
@@ -105,7 +105,7 @@ def test_drawing_shows_a_retransmitted_syn_ack() -> None:
 def test_drawing_puts_long_addresses_on_two_lines() -> None:
     long = "2001:db8:1111:2222:3333:4444:5555:6666"
     facts = captured.IPV6.facts(
-        remote=End(ip_address(long), 50158), local=End(ip_address(long), 65535)
+        remote=Endpoint(ip_address(long), 50158), local=Endpoint(ip_address(long), 65535)
     )
     lines = drawing(build(facts))
     assert lines[1] == f"   [{long}]:50158"

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tcpd.handshake.derive import after, estimated_hops
-from tcpd.handshake.facts import Absence, End, Facts, NoServerIsn, Proxy, Tls, Transport
+from tcpd.handshake.facts import Absence, Endpoint, Facts, NoServerIsn, Proxy, Tls, Transport
 from tcpd.handshake.report import Report, Source, Value, build
 from tcpd.handshake.tcp_info import parse_tcp_info
 from tcpd.handshake.tcp_options import MalformedOption, UnknownOption
@@ -353,7 +353,9 @@ def test_a_unix_socket_has_no_handshake() -> None:
 
 
 def test_a_proxy_header_is_shown_in_the_session_layer() -> None:
-    proxy = Proxy(version=2, client=End(ip_address("203.0.113.9"), 4711), tls_version="TLSv1.3")
+    proxy = Proxy(
+        version=2, client=Endpoint(ip_address("203.0.113.9"), 4711), tls_version="TLSv1.3"
+    )
     report = build(captured.VETH.facts(proxy=proxy))
     assert "handshake between the proxy and this server" in report.steps[0].note
     session = layer(report, 5)

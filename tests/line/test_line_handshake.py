@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tcpd.handshake.facts import Absence, End, Facts, NoServerIsn
+from tcpd.handshake.facts import Absence, Endpoint, Facts, NoServerIsn
 from tcpd.line.command import CommandTable, ConnectionScope, PlainFacts
 from tcpd.line.handshake import handshake, layers, tcpinfo
 from tcpd.line.loading import load_commands
@@ -25,8 +25,8 @@ class Connected(PlainFacts):
 
     def facts(self) -> Facts:
         return Facts(
-            local=End(IPv4Address("192.0.2.2"), 7100),
-            remote=End(IPv4Address("192.0.2.1"), 4711),
+            local=Endpoint(IPv4Address("192.0.2.2"), 7100),
+            remote=Endpoint(IPv4Address("192.0.2.1"), 4711),
             no_saved_syn=Absence.OFF,
             no_server_isn=NoServerIsn.OFF,
         )

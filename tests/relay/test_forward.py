@@ -560,7 +560,7 @@ def test_the_proxy_header_precedes_the_clients_data(version: str, header: bytes)
     assert pair.far.read() == header + b"x"
 
 
-class Told(Wire):
+class WithFacts(Wire):
     """A transport with these facts about its connection."""
 
     def __init__(self, tls: TLSFacts | None, proxy: ProxyFacts | None) -> None:
@@ -612,7 +612,7 @@ def test_version_2_combines_own_facts_and_a_received_header(
 ) -> None:
     factory = Pair(send_proxy="v2").factory
     ends = AddressPair(ip_address(CLIENT.host), CLIENT.port, ip_address(SERVICE.host), SERVICE.port)
-    assert factory.route.header(Told(tls, proxy)) == version_2(ends, **means)
+    assert factory.route.header(WithFacts(tls, proxy)) == version_2(ends, **means)
 
 
 @pytest.mark.parametrize(

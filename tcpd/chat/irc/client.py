@@ -215,7 +215,7 @@ class IrcClient(Client):
         """Append lines, with their tags, to the outbox."""
         hub = self.server.hub
         if hub.fanout.held:
-            hub.fanout.settle()
+            hub.fanout.flush_held()
         if not self.outbox.put(data):
             if self.person is not None:
                 hub.drop(self)

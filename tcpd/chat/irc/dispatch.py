@@ -59,7 +59,7 @@ class IrcConversation(IrcClient):
         if not isinstance(line, bytes):
             return Ready.NOW
         if line[:4].upper() == b"PING" or (line[:1] == b"@" and b"PING" in line.upper()):
-            self.server.hub.fanout.settle()
+            self.server.hub.fanout.flush_held()
             if not self.outbox.flushed:
                 return Ready.NEXT_TURN
         return Ready.NOW

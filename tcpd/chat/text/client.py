@@ -165,7 +165,7 @@ class TextClient(Client):
         """Send lines, behind the pending output."""
         hub = self.server.hub
         if hub.fanout.held:
-            hub.fanout.settle()
+            hub.fanout.flush_held()
         if not self.outbox.put(encode_lines(lines)):
             if self.person is not None:
                 hub.drop(self)

@@ -197,7 +197,7 @@ def _msg(reply: TextReply, rest: str) -> None:
         """Send a piece when the one before it was delivered. Stop at the first refusal."""
         if place < len(pieces):
             then = partial(said, place)
-            reply.ask(hub.tell, nick, pieces[place], refused=reply.refuse, then=then)
+            reply.ask(hub.send_private, nick, pieces[place], refused=reply.refuse, then=then)
         elif target is not None and target.away:
             reply.send(f"  {target.nick} is away: {target.away}")
 

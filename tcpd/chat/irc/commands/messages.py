@@ -91,7 +91,7 @@ def say(
             hub.say_more, name=target.name, lines=lines, kind=kind, tags=tags, least=target.least
         )
     else:
-        verb = partial(hub.tell_more, nick=target.name, lines=lines, kind=kind, tags=tags)
+        verb = partial(hub.send_private_lines, nick=target.name, lines=lines, kind=kind, tags=tags)
     if alone and not reply.collects:
         refused = verb(client)
         if refused is None:
