@@ -10,7 +10,7 @@ from pathlib import Path
 import boxes
 import installing
 import pytest
-from box.page import CHECKOUT, INSTALL, USER, run_in
+from box.page import CHECKOUT, INSTALL, SECTIONS, USER, run_in
 from boxes import Box
 
 
@@ -57,7 +57,7 @@ def installed(directory: Path, pristine: Path, wheelhouse: Path) -> Path:
     installing.copy_checkout(root / CHECKOUT.lstrip("/"))
     with Box(root) as box:
         box.must(f"useradd {USER}; chown -R {USER}: /home/{USER}")
-        run_in(box, *INSTALL.section("Install and start the unit"))
+        run_in(box, *INSTALL.section(SECTIONS[0]))
         assert box.show("ActiveState", "SubState") == "active\nrunning"
         assert "rror" not in box.log()
     return root

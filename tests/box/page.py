@@ -13,6 +13,16 @@ LOGS = Page("docs/howto/logs.rst")
 #: Pages with commands that tests run in a box.
 PAGES = [INSTALL, LOGS]
 
+#: Sections of the first page whose commands are run in a box, in order.
+SECTIONS = [
+    "Install and start the unit",
+    "Change the configuration",
+    "Low ports, and restarts without refused clients",
+    "Upgrade",
+    "Uninstall",
+    "As a Debian package",
+]
+
 #: Commands in sentences of the first page that a test runs in a box.
 INLINE = [
     "journalctl -u tcpd",

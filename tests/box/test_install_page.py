@@ -8,7 +8,7 @@ from pathlib import Path
 
 import boxes
 import pytest
-from box.page import CHECKOUT, INLINE, INSTALL, run_in
+from box.page import CHECKOUT, INLINE, INSTALL, SECTIONS, run_in
 from boxes import Box
 
 pytestmark = pytest.mark.box
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.box
 
 @pytest.mark.parametrize(
     ("title", "most"),
-    [("Install and start the unit", 6), ("Upgrade", 4), ("Uninstall", 4)],
+    [(SECTIONS[0], 6), (SECTIONS[3], 4), (SECTIONS[4], 4)],
 )
 def test_sections_have_few_commands(title: str, most: int) -> None:
     assert 3 <= len(INSTALL.section(title)) <= most
@@ -24,7 +24,7 @@ def test_sections_have_few_commands(title: str, most: int) -> None:
 
 def test_commands_of_the_other_sections(directory: Path, installed: Path) -> None:
     """Edited configuration survives the upgrade, and nothing survives the uninstall."""
-    left = INSTALL.commands[len(INSTALL.section("Install and start the unit")) :]
+    left = INSTALL.commands[len(INSTALL.section(SECTIONS[0])) :]
     left_inline = [*INLINE]
 
     def run_section(title: str) -> None:
@@ -42,7 +42,7 @@ def test_commands_of_the_other_sections(directory: Path, installed: Path) -> Non
     with Box(boxes.copy(installed, directory / "page")) as box:
         assert box.show("ActiveState", "UnitFileState") == "active\nenabled"
         box.must("sed -i 's/^listen = 127.0.0.1:7007/listen = 127.0.0.1:7008/' /etc/tcpd/tcpd.ini")
-        run_section("Change the configuration")
+        run_section(SECTIONS[1])
         assert box.must("printf hi | nc -N 127.0.0.1 7008") == "hi"
         run_inline("ln -s /opt/tcpd/bin/tcpd-ctl /usr/local/bin/")
         box.must("runuser -u ann -- tcpd-ctl status")
@@ -51,7 +51,7 @@ def test_commands_of_the_other_sections(directory: Path, installed: Path) -> Non
         run_inline("systemctl restart tcpd")
 
         box.must("sed -i 's/^listen = 127.0.0.1:7008/listen = systemd:echo/' /etc/tcpd/tcpd.ini")
-        run_section("Low ports, and restarts that refuse nobody")
+        run_section(SECTIONS[2])
         assert box.must("printf hi | nc -N 127.0.0.1 7") == "hi"
         printed = run_inline("systemd-analyze security tcpd")
         (level,) = re.findall(r"exposure level for tcpd.service: (\S+)", printed)
@@ -70,7 +70,7 @@ def test_commands_of_the_other_sections(directory: Path, installed: Path) -> Non
         setup = box.root / CHECKOUT.lstrip("/") / "setup.cfg"
         setup.write_text(setup.read_text().replace("version = 0.1.0", "version = 0.1.1"))
         before = box.show("MainPID")
-        run_section("Upgrade")
+        run_section(SECTIONS[3])
         assert box.show("ActiveState") == "active"
         assert box.show("MainPID") != before
         assert ", tcpd 0.1.1" in box.must("/opt/tcpd/bin/tcpd-ctl status")
@@ -99,13 +99,13 @@ def test_commands_of_the_other_sections(directory: Path, installed: Path) -> Non
         box.must("systemctl reload tcpd")
         assert "no service listens on the systemd socket echo" in box.log()
 
-        run_section("Uninstall")
+        run_section(SECTIONS[4])
         run_inline("groupdel tcpd")
         remains = "find / -xdev -name '*tcpd*' -not -path '/home/*' -not -path '/proc/*'"
         assert box.must(f"{remains}; getent passwd tcpd || true").strip() == ""
 
         setup.write_text(setup.read_text().replace("version = 0.1.1", "version = 0.1.0"))
-        run_section("As a Debian package")
+        run_section(SECTIONS[5])
         assert box.show("ActiveState", "UnitFileState") == "active\nenabled"
         assert box.must("printf hi | nc -N 127.0.0.1 7007") == "hi"
         run_inline("systemctl enable tcpd.socket")

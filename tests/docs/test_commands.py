@@ -14,6 +14,7 @@ import pytest
 from box.page import INLINE as INLINE_IN_BOX
 from box.page import INSTALL as BOX_INSTALL
 from box.page import PAGES as BOX_PAGES
+from box.page import SECTIONS as BOX_SECTIONS
 from docs.commands import PAGES, ROOT, Page
 from docs.places import (
     BOX,
@@ -124,6 +125,13 @@ def test_each_command_in_a_sentence_is_run_or_has_a_reason() -> None:
     for name in PAGES:
         for text in Page(name).inline:
             assert (name, text) in known or any(text in each for each in typed), (name, text)
+
+
+def test_sections_and_sentences_that_a_box_runs_exist() -> None:
+    """The tests in a box take minutes, and run on few machines."""
+    run = [command for title in BOX_SECTIONS for command in BOX_INSTALL.section(title)]
+    assert run == BOX_INSTALL.commands
+    assert set(INLINE_IN_BOX) <= set(BOX_INSTALL.inline)
 
 
 @pytest.mark.parametrize("name", PAGES)
