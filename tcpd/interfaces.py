@@ -236,7 +236,7 @@ class IReconfigurable(Interface):
     """A factory that can change its options while it runs. Other factories are replaced."""
 
     def reconfigure(settings):
-        """Take over new options, and what is new in :attr:`IContext.sections`.
+        """Apply new options, and changes of :attr:`IContext.sections`.
 
         Open connections may keep the old options. It is called only after
         :meth:`IKind.make_factory` has succeeded with the same settings, and must not raise.
@@ -246,7 +246,7 @@ class IReconfigurable(Interface):
 
 
 class IRereading(IReconfigurable):
-    """A factory that has read files which its settings name, and can take over their new content.
+    """A factory that has read files named in its settings, and can apply their new content.
 
     Each reload makes another factory to read the files again. If their content differs,
     ``reconfigure()`` is called even though the settings are the same.

@@ -188,7 +188,7 @@ def _environment(options: Options) -> StartupEnvironment:
 
 
 def _twistd(options: Options) -> MutableMapping[str, Any] | None:
-    """The options of twistd that stand before the word tcpd; ``None`` under ``twist``."""
+    """The options of twistd before the word tcpd; ``None`` under ``twist``."""
     above: Any = options.parent
     return above if isinstance(above, app.ServerOptions) else None
 

@@ -161,7 +161,7 @@ def sample(
     )
     out.lines.append("#")
     out.comment(
-        "A comment is on a line of its own, or after the name of a section. A value may continue "
+        "A comment is on a separate line, or after the name of a section. A value may continue "
         "on indented lines. Durations take ms, s, min, h or d; sizes B, KiB, MiB or GiB; rates "
         "look like 10/s burst 30, with /s, /min or /h, or are none. Paths are relative to the "
         "directory of the file that contains them."
@@ -239,7 +239,7 @@ Configuration reference
 .. manual
 
 The configuration is an ini file: ``[section]`` and ``key = value``. A comment (``#`` or ``;``) is
-on a line of its own, or after the name of a section. A value may continue on indented lines. There
+on a separate line, or after the name of a section. A value may continue on indented lines. There
 is no interpolation. If ``--config`` names several files, later files override earlier ones, key by
 key. ``protocol`` and ``listen`` of a service and ``certificate`` of a ``[tls:NAME]`` are required;
 all other keys are optional. At least one ``[service:NAME]`` is required.

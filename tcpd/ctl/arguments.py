@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 #: The exit status for a wrong command line.
 USAGE = 2
 
-# argparse's own words; where they differ, its message is shown as it is
+# argparse's messages; a message that differs is shown unchanged
 _INVALID = re.compile(
     r"argument (?P<name>.+?): invalid choice: (?P<quote>['\"])(?P<word>.*?)(?P=quote) \("
 )
@@ -50,7 +50,7 @@ class Parser(argparse.ArgumentParser):
         return asked
 
     def error(self, message: str) -> NoReturn:
-        """Print the usage and what is wrong, and exit with status 2."""
+        """Print the usage and the error, and exit with status 2."""
         found = _INVALID.match(message)
         if found:
             name, word = found["name"], found["word"]

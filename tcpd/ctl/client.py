@@ -22,7 +22,7 @@ class Unreachable(Exception):
 
 
 class NotAllowed(Exception):
-    """A daemon is there, and this user is no operator."""
+    """The daemon is running, but this user is not an operator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +154,7 @@ class Control:
 
     def _send(self, request: str) -> None:
         if "\n" in request or "\r" in request:
-            raise ValueError("an argument must not hold a line end")
+            raise ValueError("an argument must not contain a line end")
         try:
             self._socket.sendall(typed(request).encode("utf-8", "replace") + b"\r\n")
         except OSError as error:
@@ -187,7 +187,7 @@ class Control:
 def _connect(paths: list[str], timeout: float) -> tuple[str, socket.socket]:
     """Connect to the first path that a daemon listens on.
 
-    A socket that a dead daemon has left behind is skipped.
+    A stale socket is skipped.
 
     :return: the path, and the connection.
     """
@@ -203,7 +203,7 @@ def _connect(paths: list[str], timeout: float) -> tuple[str, socket.socket]:
             found = None
         except ConnectionRefusedError:
             found = Unreachable(
-                f"no daemon listens on {path}: the one that made this socket is gone"
+                f"no daemon listens on {path}: the one that created this socket is gone"
             )
         except PermissionError:
             found = NotAllowed(_not_allowed(path))

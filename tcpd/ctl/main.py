@@ -86,7 +86,7 @@ def make_parser() -> Parser:
     ) -> argparse.ArgumentParser:
         made = commands.add_parser(name, help=help, description=f"{help[:1].upper()}{help[1:]}.")
         made.set_defaults(run=run)
-        # behind the command too; suppressed, it does not undo one that stands before it
+        # after the command, too; suppressed, it does not override the option before it
         made.add_argument(
             "--timeout",
             type=float,
@@ -157,7 +157,7 @@ def make_parser() -> Parser:
 
 
 class _Version(argparse.Action):
-    """Looks the version up only when it is asked for: that takes longer than all the rest."""
+    """Looks up the version on demand, as that takes longer than everything else."""
 
     def __call__(self, parser: argparse.ArgumentParser, namespace: object, *_: object) -> NoReturn:
         from tcpd.ops.versions import version_of
@@ -223,7 +223,7 @@ def _say(asked: argparse.Namespace, words: Sequence[str]) -> int:
     if answer.code < 400:
         _out(text)
         return DONE
-    # a program that asked for JSON gets it where there is any
+    # JSON on request, if there is any
     if asked.json and text.startswith("{"):
         _out(text)
     else:

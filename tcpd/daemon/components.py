@@ -1,4 +1,4 @@
-"""The components that live as long as the daemon, whatever configuration is in force."""
+"""The components that live as long as the daemon, through all reloads."""
 
 from __future__ import annotations
 

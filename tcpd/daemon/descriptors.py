@@ -23,15 +23,15 @@ def needed_descriptors(settings: Settings, kinds: Mapping[str, Any]) -> int:
     :param settings: checked.
     :param kinds: by name; those of the daemon's own services may be left out.
     """
-    everybody = settings.tcpd.connections
-    needed = everybody
+    connections = settings.tcpd.connections
+    needed = connections
     most = 1
     for service in settings.services.values():
         each = getattr(kinds.get(service.protocol), "descriptors", 1)
         if each > 1:
             most = max(most, each)
-            needed += min(settings.policies[service.policy].connections, everybody) * (each - 1)
-    return min(needed, everybody * most) + _RESERVE
+            needed += min(settings.policies[service.policy].connections, connections) * (each - 1)
+    return min(needed, connections * most) + _RESERVE
 
 
 def provide_descriptors(settings: Settings, kinds: Mapping[str, Any]) -> None:

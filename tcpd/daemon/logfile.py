@@ -73,7 +73,7 @@ class OpenedLog(Sink):
                 self._size = 0
                 return
             with contextlib.suppress(OSError):
-                os.fchmod(opened, mode)  # whatever the umask
+                os.fchmod(opened, mode)  # independent of the umask
             os.close(self._descriptor)
             self._use(opened)
 

@@ -1,7 +1,7 @@
 """Removes the pidfile of a daemon that gave up root.
 
 The user that ``twistd -u`` names may not remove a file from a directory of root's, such as /run. A
-shell that stays root waits for the daemon to end, however it ends, and removes the file: see
+shell that remains root waits for the exit of the daemon and removes the file: see
 docs/decisions/0001.
 """
 

@@ -118,7 +118,7 @@ class Reconfiguration:
         }
         self.reread: list[str] = []
         self.contexts: dict[str, Context] = {}
-        self.changed: dict[str, Context] = {}  # as they will be, of services that go on
+        self.changed: dict[str, Context] = {}  # new contexts of services that continue
         self.fresh: dict[str, ListeningService] = {}
         self.plans: list[_Plan] = []
         self.spare: list[OpenPort] = []

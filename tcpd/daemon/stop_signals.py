@@ -66,7 +66,7 @@ class StopSignals(Service):
                 signal.signal(number, self._received_early)
 
     def startService(self) -> None:
-        """Take over once the reactor has its handlers."""
+        """Install the handlers once the reactor has its own."""
         super().startService()
         if self._before:
             self._reactor.addSystemEventTrigger("before", "startup", self._hand_over)

@@ -15,7 +15,7 @@ class LineFault(Enum):
 class LineBuffer:
     """Collects a stream into lines that end in LF or CRLF.
 
-    However the stream is cut, the lines and faults are the same. It buffers at most
+    Lines and faults do not depend on segmentation. It buffers at most
     ``limit + 1`` bytes of an unfinished line. A longer line is reported once as
     :attr:`LineFault.TOO_LONG`, as early as possible, and skipped.
 

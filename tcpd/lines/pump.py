@@ -94,7 +94,7 @@ class LinePump(Protocol):
 
     @abstractmethod
     def begin(self) -> None:
-        """Greet. Called once, when the transport is there."""
+        """Greet. Called once, when the connection is made."""
 
     @abstractmethod
     def receive(self, data: bytes) -> None:

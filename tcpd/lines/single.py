@@ -179,7 +179,7 @@ class SinglePump(LinePump):
 
     @abstractmethod
     def open(self) -> tuple[Conversation, Output]:
-        """Make the conversation. Called once, when the transport is there."""
+        """Make the conversation. Called once, when the connection is made."""
 
     @abstractmethod
     def why_lost(self, reason: Failure) -> str:
@@ -320,7 +320,7 @@ class SinglePump(LinePump):
             if self._stops:
                 self.go_on_later()
             else:
-                self._queue.add(self)  # reading goes on: thousands of clients may have such work
+                self._queue.add(self)  # reading continues: thousands of clients may have such work
 
     def finish(self) -> None:
         super().finish()

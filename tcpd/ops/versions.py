@@ -8,7 +8,7 @@ from importlib import metadata
 
 @functools.cache
 def version_of(package: str) -> str:
-    """The version of an installed package; ``uninstalled`` for one that runs from a checkout."""
+    """The version of an installed package; ``uninstalled`` in a checkout."""
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:

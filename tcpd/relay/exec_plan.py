@@ -32,7 +32,7 @@ _LIMITS = {
     "processes": ("--nproc", resource.RLIMIT_NPROC),
 }
 
-#: Where to find prlimit, whatever the daemon's PATH.
+#: Where to find prlimit, independent of the daemon's PATH.
 _PLACES = "/usr/bin:/bin:/usr/local/bin"
 
 

@@ -200,7 +200,7 @@ class FarSide(Protocol):
                 self._source.resumeProducing()
 
     def stopProducing(self) -> None:
-        """The transport is gone, which its protocol is told too."""
+        """The transport is closed; its protocol is notified, too."""
 
     def end_writing(self) -> None:
         """Half-close when all is sent."""

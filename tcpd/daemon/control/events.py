@@ -1,4 +1,4 @@
-"""EVENTS: the events of the catalogue as they happen. A slow operator delays nobody."""
+"""EVENTS: the events of the catalogue as they happen. A slow operator does not delay others."""
 
 from __future__ import annotations
 
